@@ -1,0 +1,64 @@
+//! Compiles `proto/` without a `protoc` binary, and turns the `allow` option of every method into a table.
+
+use std::{env, fmt::Write as _, fs, path::{Path, PathBuf}};
+
+use prost::Message as _;
+use prost_reflect::{DescriptorPool, Value};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let root = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
+    println!("cargo:rerun-if-changed={}", root.display());
+    let mut files = Vec::new();
+    protos(&root, &mut files)?;
+    files.sort();
+    let mut compiler = protox::Compiler::new([&root])?;
+    compiler.include_imports(true).include_source_info(true).open_files(&files)?;
+    let descriptors = compiler.file_descriptor_set();
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out.join("access.rs"), access(&compiler.descriptor_pool())?)?;
+    fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure()
+        .build_transport(false)
+        .bytes(".")
+        .include_file("nodkey.rs")
+        .compile_fds(descriptors)?;
+    Ok(())
+}
+
+fn protos(dir: &Path, into: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            protos(&path, into)?;
+        } else if path.extension().is_some_and(|e| e == "proto") {
+            into.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// One line a method: its path and the principals its `allow` option names.
+fn access(pool: &DescriptorPool) -> Result<String, Box<dyn std::error::Error>> {
+    let allow = pool.get_extension_by_name("nodkey.options.v1.allow").ok_or("options.proto lost its extension")?;
+    let mut table = String::from("/// Method path and the principals that may call it.\npub const ACCESS: &[(&str, &[Principal])] = &[\n");
+    for service in pool.services() {
+        for method in service.methods() {
+            let options = method.options();
+            let mut principals = Vec::new();
+            if let Value::List(values) = &*options.get_extension(&allow) {
+                for value in values {
+                    principals.push(match value.as_enum_number() {
+                        Some(1) => "Principal::Public",
+                        Some(2) => "Principal::Backend",
+                        Some(3) => "Principal::Service",
+                        Some(4) => "Principal::Operator",
+                        other => return Err(format!("{}: unknown principal {other:?}", method.full_name()).into()),
+                    });
+                }
+            }
+            writeln!(table, "    (\"/{}/{}\", &[{}]),", service.full_name(), method.name(), principals.join(", "))?;
+        }
+    }
+    table.push_str("];\n");
+    Ok(table)
+}

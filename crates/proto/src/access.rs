@@ -1,0 +1,45 @@
+//! Who may call which method: the `nodkey.options.v1.allow` option of `proto/`, as a table.
+
+/// Who a caller can be. See `proto/nodkey/options/v1/options.proto`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Principal {
+    /// Anyone, without a credential.
+    Public,
+    /// A relying party's backend.
+    Backend,
+    /// Another service of this deployment.
+    Service,
+    /// The people who run this deployment.
+    Operator,
+}
+
+include!(concat!(env!("OUT_DIR"), "/access.rs"));
+
+/// Returns the principals that may call `path` (`/package.Service/Method`); `None` for an unknown path.
+#[must_use]
+pub fn allowed(path: &str) -> Option<&'static [Principal]> {
+    ACCESS.iter().find(|(known, _)| *known == path).map(|(_, allow)| *allow)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_method_names_who_may_call_it() {
+        for (path, allow) in ACCESS {
+            assert!(!allow.is_empty(), "{path} allows nobody");
+        }
+    }
+
+    #[test]
+    fn internal_methods_are_for_services_alone() {
+        for path in [
+            "/nodkey.registry.v1.CredentialService/ResolveCredential",
+            "/nodkey.registry.v1.SigningKeyService/Sign",
+            "/nodkey.trusonafication.v1.TrusonaficationService/Respond",
+        ] {
+            assert_eq!(allowed(path), Some(&[Principal::Service][..]));
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The JSON view of a trusonafication, as `GET /api/v2/trusonafications/{id}` answers it and webhooks carry it.
+//!
+//! Field names, nulls and spellings are those existing clients read: statuses are a closed set, absent values are `null`.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::{
+    convert,
+    trusonafication::v1::{self as pb, Status},
+};
+
+/// A trusonafication.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Trusonafication {
+    /// UUID.
+    pub id: String,
+    /// `IN_PROGRESS`, `ACCEPTED`, `ACCEPTED_AT_HIGHER_LEVEL`, `ACCEPTED_AT_LOWER_LEVEL`, `REJECTED`, `EXPIRED` or `CANCELED`.
+    pub status: &'static str,
+    /// 1, 2 or 3.
+    pub desired_level: i32,
+    /// Shown on the phone.
+    pub action: String,
+    /// Shown on the phone.
+    pub resource: String,
+    /// The device addressed, or the one that answered.
+    pub device_identifier: Option<String>,
+    /// The user addressed, or the one bound to the device that answered.
+    pub user_identifier: Option<String>,
+    /// The secure QR code addressed.
+    pub trucode_id: Option<String>,
+    /// Always null: users are addressed by the relying party's own identifiers.
+    pub email: Option<String>,
+    /// Always null.
+    pub trusona_id: Option<String>,
+    /// Whether the phone shows and asks.
+    pub prompt: bool,
+    /// Whether the person has to prove their presence.
+    pub user_presence: bool,
+    /// Whether the person has to present their registered document.
+    pub show_identity_document: bool,
+    /// As the backend gave them.
+    #[schema(value_type = Object)]
+    pub custom_fields: Map<String, Value>,
+    /// Where the result is posted.
+    pub callback_url: Option<String>,
+    /// Display name of the relying party.
+    pub relying_party: String,
+    /// RFC 3339.
+    pub created_at: Option<String>,
+    /// RFC 3339.
+    pub updated_at: Option<String>,
+    /// RFC 3339.
+    pub expires_at: Option<String>,
+    /// `MOBILE_APP` once answered.
+    pub authenticator_type: Option<&'static str>,
+    /// Always null.
+    pub magic_link_email: Option<String>,
+    /// Null until accepted or rejected.
+    pub result: Option<TrusonaficationResult>,
+}
+
+/// The answer of the phone.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct TrusonaficationResult {
+    /// UUID.
+    pub id: String,
+    /// True for each of the three accepted statuses.
+    pub is_accepted: bool,
+    /// What was proven: 1, 2 or 3; 0 when rejected.
+    pub accepted_level: i32,
+    /// The user bound to the device that answered.
+    pub bound_user_identifier: Option<String>,
+    /// Why it was rejected: `not_me`, `changed_mind` or `number_mismatch`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reject_reason: Option<&'static str>,
+}
+
+impl From<&pb::Trusonafication> for Trusonafication {
+    fn from(t: &pb::Trusonafication) -> Self {
+        Self {
+            id: t.id.clone(),
+            status: status(t.status()),
+            desired_level: t.desired_level,
+            action: t.action.clone(),
+            resource: t.resource.clone(),
+            device_identifier: filled(&t.device_identifier),
+            user_identifier: filled(&t.user_identifier),
+            trucode_id: filled(&t.trucode_id),
+            email: None,
+            trusona_id: None,
+            prompt: t.prompt,
+            user_presence: t.user_presence,
+            show_identity_document: t.show_identity_document,
+            custom_fields: custom_fields(t),
+            callback_url: filled(&t.callback_url),
+            relying_party: t.relying_party_name.clone(),
+            created_at: rfc3339(t.created_at.as_ref()),
+            updated_at: rfc3339(t.updated_at.as_ref()),
+            expires_at: rfc3339(t.expires_at.as_ref()),
+            authenticator_type: t.result.is_some().then_some("MOBILE_APP"),
+            magic_link_email: None,
+            result: t.result.as_ref().map(Into::into),
+        }
+    }
+}
+
+impl From<&pb::Result> for TrusonaficationResult {
+    fn from(r: &pb::Result) -> Self {
+        Self {
+            id: r.id.clone(),
+            is_accepted: r.accepted,
+            accepted_level: r.accepted_level,
+            bound_user_identifier: filled(&r.bound_user_identifier),
+            reject_reason: reject_reason(r.reject_reason()),
+        }
+    }
+}
+
+/// Returns the spelling of a status in JSON.
+#[must_use]
+pub fn status(status: Status) -> &'static str {
+    match status {
+        Status::Unspecified | Status::InProgress => "IN_PROGRESS",
+        Status::Accepted => "ACCEPTED",
+        Status::AcceptedAtHigherLevel => "ACCEPTED_AT_HIGHER_LEVEL",
+        Status::AcceptedAtLowerLevel => "ACCEPTED_AT_LOWER_LEVEL",
+        Status::Rejected => "REJECTED",
+        Status::Expired => "EXPIRED",
+        Status::Canceled => "CANCELED",
+    }
+}
+
+fn reject_reason(reason: pb::RejectReason) -> Option<&'static str> {
+    match reason {
+        pb::RejectReason::Unspecified => None,
+        pb::RejectReason::NotMe => Some("not_me"),
+        pb::RejectReason::ChangedMind => Some("changed_mind"),
+        pb::RejectReason::NumberMismatch => Some("number_mismatch"),
+    }
+}
+
+/// The text wins: it keeps member order and the spelling of numbers.
+fn custom_fields(t: &pb::Trusonafication) -> Map<String, Value> {
+    serde_json::from_str(&t.custom_fields_json)
+        .unwrap_or_else(|_| t.custom_fields.as_ref().map(convert::from_struct).unwrap_or_default())
+}
+
+fn filled(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+fn rfc3339(at: Option<&prost_types::Timestamp>) -> Option<String> {
+    at.and_then(convert::from_timestamp).map(|at| at.to_string())
+}
