@@ -1,0 +1,44 @@
+# `make dev` runs Nodkey; `make test` proves it. Everything else serves these two.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+.PHONY: help
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+.PHONY: tools
+tools: ## Check for what a build needs, installing Debian packages where allowed
+	@scripts/tools build
+
+.PHONY: dev
+dev: tools ## Run all of Nodkey in one process, on SQLite, with a demo relying party
+	cargo run --quiet --package nodkey --bin nodkey -- dev $(ARGS)
+
+.PHONY: build
+build: tools ## Build every binary
+	cargo build --workspace --bins --locked
+
+.PHONY: check
+check: tools ## Formatting, lints, dependency rules
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+.PHONY: test
+test: tools ## Every test, on real PostgreSQL and NATS servers started privately
+	@scripts/tools test
+	cargo build --workspace --bins --locked
+	scripts/with-servers scripts/up-native -- scripts/nextest
+
+.PHONY: up-native
+up-native: tools ## Run PostgreSQL, NATS and the five services as plain processes until Ctrl-C
+	@scripts/tools test
+	cargo build --workspace --bins --locked
+	scripts/with-servers scripts/up-native
+
+.PHONY: up
+up: ## The same in containers
+	docker compose up --build
+
+.PHONY: clean
+clean: ## Remove everything built
+	cargo clean

@@ -1,0 +1,114 @@
+//! How a caller names and proves itself: a bearer token it signs itself, so that the secret never travels.
+
+use nodkey_kernel::{
+    jose::{self, hs256},
+    time::Clock,
+};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+use tonic::{Request, Status, metadata::MetadataValue, service::Interceptor, service::interceptor::InterceptedService, transport};
+
+/// A channel whose calls are authenticated; any generated client takes it.
+pub type AuthenticatedChannel = InterceptedService<transport::Channel, Signer>;
+
+/// How long a self-signed token lives, in seconds. The server accepts at most 60.
+const LIFETIME: i64 = 30;
+
+/// Who calls, and with what secret.
+#[derive(Clone, Debug)]
+pub struct Credential {
+    key_id: String,
+    secret: SecretString,
+    audience: String,
+    relying_party_id: Option<String>,
+}
+
+/// The token is not one of Nodkey's.
+#[derive(Debug, thiserror::Error)]
+#[error("the token is not a JWT with a `jti`; copy it whole, as it was shown when the credential was created")]
+pub struct InvalidCredential;
+
+impl Credential {
+    /// A relying party's server credential.
+    pub fn new(token: &str, secret: impl Into<SecretString>) -> Result<Self, InvalidCredential> {
+        #[derive(Deserialize)]
+        struct Claims {
+            jti: String,
+        }
+        let payload = token.split('.').nth(1).ok_or(InvalidCredential)?;
+        let bytes = jose::b64u_decode(payload).map_err(|_| InvalidCredential)?;
+        let claims: Claims = serde_json::from_slice(&bytes).map_err(|_| InvalidCredential)?;
+        Ok(Self { key_id: claims.jti, secret: secret.into(), audience: "nodkey".into(), relying_party_id: None })
+    }
+
+    /// The operator of a deployment, acting for `relying_party_id` where a call needs one.
+    #[must_use]
+    pub fn operator(key: impl Into<SecretString>, relying_party_id: Option<String>) -> Self {
+        Self { key_id: "operator".into(), secret: key.into(), audience: "nodkey".into(), relying_party_id }
+    }
+
+    /// For deployments whose `deployment.audience` is not `nodkey`.
+    #[must_use]
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        self.audience = audience.into();
+        self
+    }
+}
+
+/// Signs a fresh token for every call.
+#[derive(Clone, Debug)]
+pub struct Signer {
+    credential: Credential,
+    clock: Clock,
+}
+
+impl Signer {
+    pub(crate) fn new(credential: Credential) -> Self {
+        Self { credential, clock: Clock::system() }
+    }
+
+    fn token(&self) -> String {
+        #[derive(Serialize)]
+        struct Claims<'a> {
+            aud: &'a str,
+            iat: i64,
+            exp: i64,
+        }
+        let now = self.clock.now().as_seconds();
+        let claims = Claims { aud: &self.credential.audience, iat: now, exp: now + LIFETIME };
+        hs256::sign(Some(&self.credential.key_id), &claims, self.credential.secret.expose_secret().as_bytes())
+    }
+}
+
+impl Interceptor for Signer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let mut value = MetadataValue::try_from(format!("Bearer {}", self.token()))
+            .map_err(|_| Status::unauthenticated("the token holds characters a header may not"))?;
+        value.set_sensitive(true);
+        request.metadata_mut().insert("authorization", value);
+        if let Some(id) = &self.credential.relying_party_id {
+            let id = MetadataValue::try_from(id).map_err(|_| Status::invalid_argument("the relying party id is not a UUID"))?;
+            request.metadata_mut().insert("x-nodkey-relying-party", id);
+        }
+        Ok(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_that_is_no_jwt_is_refused_at_construction() {
+        for token in ["", "abc", "a.b.c", "a.e30.c"] {
+            assert!(Credential::new(token, "secret").is_err(), "{token}");
+        }
+    }
+
+    #[test]
+    fn the_secret_does_not_show_in_debug_output() {
+        let payload = jose::b64u(br#"{"jti":"x"}"#);
+        let credential = Credential::new(&format!("h.{payload}.s"), "topsecret").unwrap();
+        assert!(!format!("{credential:?}").contains("topsecret"));
+    }
+}

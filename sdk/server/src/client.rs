@@ -1,0 +1,317 @@
+//! The calls.
+
+use std::{future::Future, time::Duration};
+
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
+use nodkey_kernel::{
+    id::EventId,
+    jose::Jwks,
+    random::Random,
+    time::Clock,
+};
+use nodkey_proto::{
+    binding::v1::{
+        ActivateBindingRequest, Binding, CreateBindingRequest, DeactivateBindingRequest, DeactivateUserRequest, GetDeviceBindingRequest,
+        ListUserDevicesRequest, binding_service_client::BindingServiceClient, user_service_client::UserServiceClient,
+    },
+    registry::v1::{
+        Device, GetDeviceRequest, GetJwksRequest, device_service_client::DeviceServiceClient,
+        signing_key_service_client::SigningKeyServiceClient,
+    },
+    trusonafication::v1::{
+        CancelTrusonaficationRequest, GetEvidenceRequest, GetTrusonaficationRequest, ListTrusonaficationsRequest,
+        ListTrusonaficationsResponse, Trusonafication, WatchTrusonaficationRequest,
+        trusonafication_service_client::TrusonaficationServiceClient,
+    },
+};
+use tonic::{Request, Response, Status, transport};
+
+use crate::{AuthenticatedChannel, Created, Credential, Error, Evidence, NewTrusonafication, auth::Signer, is_terminal};
+
+/// How long one attempt of a call may take.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// How often a call is tried when the service is unavailable.
+const ATTEMPTS: u32 = 3;
+/// Bounds an answer: custom fields of 1 MB, a hundred a page.
+const MAX_MESSAGE: usize = 128 * 1024 * 1024;
+
+/// Where the services listen.
+#[derive(Clone, Debug)]
+pub struct Endpoints {
+    /// gRPC URL of the registry.
+    pub registry: String,
+    /// gRPC URL of the binding service.
+    pub binding: String,
+    /// gRPC URL of the trusonafication service.
+    pub trusonafication: String,
+    /// gRPC URL of the notification service.
+    pub notification: String,
+}
+
+impl Endpoints {
+    /// One address for all: `nodkey dev`, or a proxy that routes by path.
+    #[must_use]
+    pub fn single(url: &str) -> Self {
+        Self { registry: url.into(), binding: url.into(), trusonafication: url.into(), notification: url.into() }
+    }
+}
+
+/// One of the services a backend may call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceName {
+    /// Relying parties, credentials, signing keys, devices, documents.
+    Registry,
+    /// Bindings and users.
+    Binding,
+    /// Trusonafications.
+    Trusonafication,
+    /// Webhook endpoints and deliveries.
+    Notification,
+}
+
+/// The client. Cheap to clone; connects when first used and again when the connection is lost.
+#[derive(Clone, Debug)]
+pub struct Nodkey {
+    registry: AuthenticatedChannel,
+    binding: AuthenticatedChannel,
+    trusonafication: AuthenticatedChannel,
+    notification: AuthenticatedChannel,
+    random: Random,
+    clock: Clock,
+}
+
+impl Nodkey {
+    /// Makes a client; `Err` for a URL that is none. Must be called within a Tokio runtime.
+    pub fn connect(endpoints: &Endpoints, credential: Credential) -> Result<Self, transport::Error> {
+        let signer = Signer::new(credential);
+        let open = |url: &str| {
+            let endpoint = transport::Endpoint::from_shared(url.to_owned())?
+                .connect_timeout(Duration::from_secs(5))
+                .http2_keep_alive_interval(Duration::from_secs(30))
+                .keep_alive_while_idle(true)
+                .tcp_nodelay(true);
+            Ok::<_, transport::Error>(AuthenticatedChannel::new(endpoint.connect_lazy(), signer.clone()))
+        };
+        Ok(Self {
+            registry: open(&endpoints.registry)?,
+            binding: open(&endpoints.binding)?,
+            trusonafication: open(&endpoints.trusonafication)?,
+            notification: open(&endpoints.notification)?,
+            random: Random::system(),
+            clock: Clock::system(),
+        })
+    }
+
+    /// Returns the authenticated channel to a service, for calls this client has no method for.
+    #[must_use]
+    pub fn channel(&self, service: ServiceName) -> AuthenticatedChannel {
+        match service {
+            ServiceName::Registry => self.registry.clone(),
+            ServiceName::Binding => self.binding.clone(),
+            ServiceName::Trusonafication => self.trusonafication.clone(),
+            ServiceName::Notification => self.notification.clone(),
+        }
+    }
+
+    /// Binds a device to a user, inactive. The id of the binding is the activation code.
+    pub async fn create_binding(&self, user_identifier: &str, device_identifier: &str) -> Result<Binding, Error> {
+        let request = CreateBindingRequest {
+            request_id: self.request_id(),
+            user_identifier: user_identifier.into(),
+            device_identifier: device_identifier.into(),
+        };
+        self.call(request, |r| {
+            let mut client = BindingServiceClient::new(self.binding.clone());
+            async move { client.create_binding(r).await }
+        })
+        .await
+    }
+
+    /// Activates a binding: from now on the user can be asked.
+    pub async fn activate_binding(&self, activation_code: &str) -> Result<Binding, Error> {
+        self.call(ActivateBindingRequest { id: activation_code.into() }, |r| {
+            let mut client = BindingServiceClient::new(self.binding.clone());
+            async move { client.activate_binding(r).await }
+        })
+        .await
+    }
+
+    /// Ends one binding.
+    pub async fn deactivate_binding(&self, id: &str) -> Result<Binding, Error> {
+        self.call(DeactivateBindingRequest { id: id.into() }, |r| {
+            let mut client = BindingServiceClient::new(self.binding.clone());
+            async move { client.deactivate_binding(r).await }
+        })
+        .await
+    }
+
+    /// Returns the binding of a device.
+    pub async fn device_binding(&self, device_identifier: &str) -> Result<Binding, Error> {
+        self.call(GetDeviceBindingRequest { device_identifier: device_identifier.into() }, |r| {
+            let mut client = BindingServiceClient::new(self.binding.clone());
+            async move { client.get_device_binding(r).await }
+        })
+        .await
+    }
+
+    /// Ends every binding of a user and retires the devices. Returns their identifiers.
+    pub async fn deactivate_user(&self, user_identifier: &str) -> Result<Vec<String>, Error> {
+        let answer = self
+            .call(DeactivateUserRequest { user_identifier: user_identifier.into() }, |r| {
+                let mut client = UserServiceClient::new(self.binding.clone());
+                async move { client.deactivate_user(r).await }
+            })
+            .await?;
+        Ok(answer.device_identifiers)
+    }
+
+    /// Lists the bound devices of a user.
+    pub async fn user_devices(&self, user_identifier: &str) -> Result<Vec<Binding>, Error> {
+        let answer = self
+            .call(ListUserDevicesRequest { user_identifier: user_identifier.into() }, |r| {
+                let mut client = UserServiceClient::new(self.binding.clone());
+                async move { client.list_user_devices(r).await }
+            })
+            .await?;
+        Ok(answer.bindings)
+    }
+
+    /// Returns a device with its public keys.
+    pub async fn device(&self, device_identifier: &str) -> Result<Device, Error> {
+        self.call(GetDeviceRequest { device_id: device_identifier.into() }, |r| {
+            let mut client = DeviceServiceClient::new(self.registry.clone());
+            async move { client.get_device(r).await }
+        })
+        .await
+    }
+
+    /// Asks a user or a device.
+    pub async fn create_trusonafication(&self, new: NewTrusonafication) -> Result<Created, Error> {
+        let request = new.into_request(self.request_id());
+        let answer = self
+            .call(request, |r| {
+                let mut client = self.trusonafications();
+                async move { client.create_trusonafication(r).await }
+            })
+            .await?;
+        Ok(Created {
+            trusonafication: answer.trusonafication.ok_or_else(|| Error::unexpected("the answer holds no trusonafication"))?,
+            match_number: (!answer.match_number.is_empty()).then_some(answer.match_number),
+        })
+    }
+
+    /// Returns a trusonafication as it stands.
+    pub async fn trusonafication(&self, id: &str) -> Result<Trusonafication, Error> {
+        self.call(GetTrusonaficationRequest { id: id.into(), wait_seconds: 0 }, |r| {
+            let mut client = self.trusonafications();
+            async move { client.get_trusonafication(r).await }
+        })
+        .await
+    }
+
+    /// Streams the current state at once, then the terminal one, then ends.
+    pub async fn watch(&self, id: &str) -> Result<impl Stream<Item = Result<Trusonafication, Error>> + Send + use<>, Error> {
+        let stream = self.trusonafications().watch_trusonafication(WatchTrusonaficationRequest { id: id.into() }).await?;
+        Ok(stream.into_inner().map_err(Error::from))
+    }
+
+    /// Waits for the terminal state. A lost connection is picked up again.
+    pub async fn wait(&self, id: &str) -> Result<Trusonafication, Error> {
+        loop {
+            let mut states = std::pin::pin!(self.watch(id).await?);
+            let broken = loop {
+                match states.next().await {
+                    Some(Ok(state)) if is_terminal(state.status()) => return Ok(state),
+                    Some(Ok(_)) => {}
+                    Some(Err(e)) => break Some(e),
+                    None => break None,
+                }
+            };
+            match broken {
+                Some(e) if e.kind != nodkey_kernel::error::Kind::Unavailable => return Err(e),
+                _ => tokio::time::sleep(self.backoff(1)).await,
+            }
+        }
+    }
+
+    /// Lists trusonafications, newest first.
+    pub async fn list_trusonafications(&self, request: ListTrusonaficationsRequest) -> Result<ListTrusonaficationsResponse, Error> {
+        self.call(request, |r| {
+            let mut client = self.trusonafications();
+            async move { client.list_trusonafications(r).await }
+        })
+        .await
+    }
+
+    /// Withdraws a trusonafication that is in progress.
+    pub async fn cancel(&self, id: &str) -> Result<Trusonafication, Error> {
+        self.call(CancelTrusonaficationRequest { id: id.into() }, |r| {
+            let mut client = self.trusonafications();
+            async move { client.cancel_trusonafication(r).await }
+        })
+        .await
+    }
+
+    /// Returns the proof of an answered trusonafication.
+    pub async fn evidence(&self, id: &str) -> Result<Evidence, Error> {
+        let answer = self
+            .call(GetEvidenceRequest { id: id.into() }, |r| {
+                let mut client = self.trusonafications();
+                async move { client.get_evidence(r).await }
+            })
+            .await?;
+        let keys = answer
+            .keys
+            .iter()
+            .map(|jwk| serde_json::from_str(jwk))
+            .collect::<Result<_, _>>()
+            .map_err(|_| Error::unexpected("a key of the evidence is no JWK"))?;
+        Ok(Evidence { challenge: answer.challenge, response: answer.response, keys })
+    }
+
+    /// Returns the deployment's public keys: all that offline verification needs.
+    pub async fn jwks(&self) -> Result<Jwks, Error> {
+        let answer = self
+            .call(GetJwksRequest {}, |r| {
+                let mut client = SigningKeyServiceClient::new(self.registry.clone());
+                async move { client.get_jwks(r).await }
+            })
+            .await?;
+        serde_json::from_str(&answer.jwks).map_err(|_| Error::unexpected("the JWKS is none"))
+    }
+
+    fn trusonafications(&self) -> TrusonaficationServiceClient<AuthenticatedChannel> {
+        TrusonaficationServiceClient::new(self.trusonafication.clone()).max_decoding_message_size(MAX_MESSAGE)
+    }
+
+    fn request_id(&self) -> String {
+        EventId::generate(self.clock.now(), &self.random).to_string()
+    }
+
+    /// Full jitter around 100 ms, doubling.
+    fn backoff(&self, attempt: u32) -> Duration {
+        Duration::from_millis(u64::from(50 + self.random.below(100 << attempt.min(5))))
+    }
+
+    /// Every call may be repeated: reads by nature, creates by their request id, the rest because it is idempotent.
+    async fn call<M, T, F, Fut>(&self, message: M, send: F) -> Result<T, Error>
+    where
+        M: Clone,
+        F: Fn(Request<M>) -> Fut,
+        Fut: Future<Output = Result<Response<T>, Status>>,
+    {
+        let mut attempt = 1;
+        loop {
+            let mut request = Request::new(message.clone());
+            request.set_timeout(DEADLINE);
+            match send(request).await {
+                Ok(answer) => return Ok(answer.into_inner()),
+                Err(status) if status.code() == tonic::Code::Unavailable && attempt < ATTEMPTS => {
+                    tokio::time::sleep(self.backoff(attempt)).await;
+                    attempt += 1;
+                }
+                Err(status) => return Err(status.into()),
+            }
+        }
+    }
+}
