@@ -1,6 +1,11 @@
 //! Compiles `proto/` without a `protoc` binary, and turns the `allow` option of every method into a table.
 
-use std::{env, fmt::Write as _, fs, path::{Path, PathBuf}};
+use std::{
+    env,
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, Value};
@@ -17,11 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("access.rs"), access(&compiler.descriptor_pool())?)?;
     fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
-    tonic_prost_build::configure()
-        .build_transport(false)
-        .bytes(".")
-        .include_file("nodkey.rs")
-        .compile_fds(descriptors)?;
+    tonic_prost_build::configure().build_transport(false).bytes(".").include_file("nodkey.rs").compile_fds(descriptors)?;
     Ok(())
 }
 

@@ -1,1 +1,13 @@
-//! Placeholder.
+//! Pure vocabulary: what every part of Nodkey means by an id, a time, a key, a level, an error. No tokio, no I/O.
+
+pub mod challenge;
+pub mod dpop;
+pub mod error;
+pub mod id;
+pub mod jose;
+pub mod level;
+pub mod random;
+pub mod time;
+pub mod trace;
+pub mod trusona_mac;
+pub mod vault;

@@ -143,8 +143,7 @@ fn reject_reason(reason: pb::RejectReason) -> Option<&'static str> {
 
 /// The text wins: it keeps member order and the spelling of numbers.
 fn custom_fields(t: &pb::Trusonafication) -> Map<String, Value> {
-    serde_json::from_str(&t.custom_fields_json)
-        .unwrap_or_else(|_| t.custom_fields.as_ref().map(convert::from_struct).unwrap_or_default())
+    serde_json::from_str(&t.custom_fields_json).unwrap_or_else(|_| t.custom_fields.as_ref().map(convert::from_struct).unwrap_or_default())
 }
 
 fn filled(text: &str) -> Option<String> {

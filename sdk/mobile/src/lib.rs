@@ -1,1 +1,32 @@
-//! Placeholder.
+//! The phone's half of the mobile protocol, as a library.
+//!
+//! An app brings two things the platform owns: a [`KeyStore`] (Secure Enclave, Android Keystore) and a [`UserPresence`] (the
+//! prompt before a presence key signs). Everything else is here: proofs, registration, waiting, checking the challenge
+//! against pinned keys, and the signed response.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use nodkey_mobile_sdk::{Config, Decision, Phone, software::{SoftwareKeyStore, AlwaysPresent}};
+//!
+//! # async fn example(config: Config) -> Result<(), nodkey_mobile_sdk::Error> {
+//! let phone = Phone::new(config, SoftwareKeyStore::generate(), AlwaysPresent)?;
+//! let device = phone.register("Ada's phone").await?;
+//! println!("{}", device.device_identifier);
+//! for pending in phone.wait(Duration::from_secs(25)).await? {
+//!     // Show pending.challenge: these bytes were signed by the server and no others may be shown.
+//!     phone.respond(&pending, Decision::Accept, None).await?;
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod error;
+mod keys;
+mod phone;
+pub mod software;
+mod transport;
+
+pub use error::Error;
+pub use keys::{KeyStore, PresenceDenied, PresenceKind, UserPresence};
+pub use nodkey_kernel::challenge::{ChallengeClaims, Decision, RejectReason};
+pub use phone::{Answer, Config, Pending, Phone, RegisteredDevice};

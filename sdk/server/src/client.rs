@@ -3,12 +3,7 @@
 use std::{future::Future, time::Duration};
 
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
-use nodkey_kernel::{
-    id::EventId,
-    jose::Jwks,
-    random::Random,
-    time::Clock,
-};
+use nodkey_kernel::{id::EventId, jose::Jwks, random::Random, time::Clock};
 use nodkey_proto::{
     binding::v1::{
         ActivateBindingRequest, Binding, CreateBindingRequest, DeactivateBindingRequest, DeactivateUserRequest, GetDeviceBindingRequest,

@@ -1,0 +1,74 @@
+//! W3C Trace Context: which request an event belongs to.
+
+use std::{fmt, str::FromStr};
+
+use crate::random::Random;
+
+/// A `traceparent`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TraceContext {
+    /// Shared by all that one request causes.
+    pub trace_id: [u8; 16],
+    /// This part of it.
+    pub span_id: [u8; 8],
+    /// Bit 0: sampled.
+    pub flags: u8,
+}
+
+/// The header is no `traceparent`; start a new trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a traceparent")]
+pub struct InvalidTraceparent;
+
+impl TraceContext {
+    /// Starts a trace.
+    #[must_use]
+    pub fn new_root(random: &Random) -> Self {
+        Self { trace_id: random.bytes(), span_id: random.bytes(), flags: 1 }
+    }
+
+    /// A part of the same trace.
+    #[must_use]
+    pub fn child(&self, random: &Random) -> Self {
+        Self { span_id: random.bytes(), ..*self }
+    }
+}
+
+impl fmt::Display for TraceContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "00-{}-{}-{:02x}", hex::encode(self.trace_id), hex::encode(self.span_id), self.flags)
+    }
+}
+
+impl FromStr for TraceContext {
+    type Err = InvalidTraceparent;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTraceparent> {
+        let parts: Vec<&str> = text.split('-').collect();
+        let ["00", trace, span, flags] = parts[..] else { return Err(InvalidTraceparent) };
+        let mut context = Self { trace_id: [0; 16], span_id: [0; 8], flags: 0 };
+        let mut flag = [0];
+        hex::decode_to_slice(trace, &mut context.trace_id).map_err(|_| InvalidTraceparent)?;
+        hex::decode_to_slice(span, &mut context.span_id).map_err(|_| InvalidTraceparent)?;
+        hex::decode_to_slice(flags, &mut flag).map_err(|_| InvalidTraceparent)?;
+        context.flags = flag[0];
+        if context.trace_id == [0; 16] || context.span_id == [0; 8] {
+            return Err(InvalidTraceparent);
+        }
+        Ok(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_traceparent_survives_the_round_trip_and_zeros_are_refused() {
+        let context = TraceContext::new_root(&Random::seeded(1));
+        assert_eq!(context.to_string().parse(), Ok(context));
+        for bad in ["", "00-0-0-00", "00-00000000000000000000000000000000-0000000000000001-01"] {
+            assert_eq!(bad.parse::<TraceContext>(), Err(InvalidTraceparent));
+        }
+    }
+}

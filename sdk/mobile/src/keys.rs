@@ -1,0 +1,42 @@
+//! What the platform owns.
+
+use std::future::Future;
+
+use nodkey_kernel::jose::PublicJwk;
+use serde::{Deserialize, Serialize};
+
+/// How the OS checks the person before a presence key signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PresenceKind {
+    /// Fingerprint, face.
+    Biometric,
+    /// PIN, pattern, passcode.
+    Credential,
+}
+
+/// Keys that never leave the device. Signatures are raw: 64 bytes, `r || s` for ES256.
+pub trait KeyStore: Send + Sync {
+    /// The device key: signs without asking anybody.
+    fn device_key(&self) -> PublicJwk;
+
+    /// Signs with the device key.
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, String>;
+
+    /// The presence keys, the preferred one first. Empty where the device cannot hold any.
+    fn presence_keys(&self) -> Vec<(PresenceKind, PublicJwk)>;
+
+    /// Signs with the presence key of that kind. The OS asks the person first, or has just done so.
+    fn sign_with_presence(&self, kind: PresenceKind, message: &[u8]) -> Result<Vec<u8>, String>;
+}
+
+/// The person did not prove their presence.
+#[derive(Debug, thiserror::Error)]
+#[error("the person did not confirm")]
+pub struct PresenceDenied;
+
+/// Asks the person: biometrics or passcode.
+pub trait UserPresence: Send + Sync {
+    /// Resolves once the person has proven their presence. `reason` says what for.
+    fn confirm(&self, kind: PresenceKind, reason: &str) -> impl Future<Output = Result<(), PresenceDenied>> + Send;
+}

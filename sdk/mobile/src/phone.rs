@@ -1,0 +1,265 @@
+//! One phone at one gateway.
+
+use std::time::Duration;
+
+use eventsource_stream::Eventsource as _;
+use futures_util::{Stream, StreamExt as _};
+use nodkey_kernel::{
+    challenge::{self, ChallengeClaims, Decision, RejectReason, ResponseClaims},
+    jose::{Jwks, PublicJwk, jws},
+    trusona_mac,
+};
+use reqwest::Method;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::sync::OnceCell;
+use url::Url;
+
+use crate::{
+    Error, KeyStore, PresenceKind, UserPresence,
+    transport::{Signable, Transport, json as read_json},
+};
+
+/// How long the gateway may take beyond a wait we asked for.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Where the gateway is, and the app's credential at it.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The gateway's public URL.
+    pub gateway: Url,
+    /// Token of the mobile credential; registration alone needs it.
+    pub mobile_token: String,
+    /// Secret of the mobile credential.
+    pub mobile_secret: SecretString,
+    /// The deployment's public keys. `None` fetches them once and pins them for the life of the [`Phone`]; apps ship them.
+    pub jwks: Option<Jwks>,
+}
+
+/// A device that is known to the gateway.
+#[derive(Clone, Debug, Deserialize)]
+pub struct RegisteredDevice {
+    /// What the app hands to its backend.
+    pub device_identifier: String,
+    /// The same, signed by the deployment.
+    pub device_identifier_jwt: String,
+    /// True while an active binding exists.
+    pub is_active: bool,
+}
+
+/// Something the person is asked. [`Phone`] hands it out only after checking the signature.
+#[derive(Clone, Debug)]
+pub struct Pending {
+    /// Trusonafication id.
+    pub id: String,
+    /// What to show: these fields and no others.
+    pub challenge: ChallengeClaims,
+    jws: String,
+}
+
+/// What the gateway made of the answer.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Answer {
+    /// Trusonafication id.
+    pub id: String,
+    /// `ACCEPTED`, `ACCEPTED_AT_LOWER_LEVEL`, `ACCEPTED_AT_HIGHER_LEVEL` or `REJECTED`.
+    pub status: String,
+    /// What was proven; absent or 0 when rejected.
+    #[serde(default)]
+    pub accepted_level: Option<i32>,
+}
+
+#[derive(Deserialize)]
+struct WirePending {
+    id: String,
+    challenge: String,
+}
+
+/// The phone.
+#[derive(Debug)]
+pub struct Phone<K, P> {
+    config: Config,
+    keys: K,
+    presence: P,
+    transport: Transport,
+    device_identifier: String,
+    jwks: OnceCell<Jwks>,
+}
+
+impl<K: KeyStore, P: UserPresence> Phone<K, P> {
+    /// Makes a phone; nothing is sent yet.
+    pub fn new(config: Config, keys: K, presence: P) -> Result<Self, Error> {
+        let http = reqwest::Client::builder().connect_timeout(Duration::from_secs(5)).build().map_err(Error::Unreachable)?;
+        let device_identifier = keys.device_key().thumbprint();
+        let transport = Transport::new(&config.gateway, http);
+        let jwks = OnceCell::new_with(config.jwks.clone());
+        Ok(Self { config, keys, presence, transport, device_identifier, jwks })
+    }
+
+    /// The device identifier: the thumbprint of the device key.
+    #[must_use]
+    pub fn device_identifier(&self) -> &str {
+        &self.device_identifier
+    }
+
+    /// Registers the device, or brings the gateway up to date about its keys. Idempotent.
+    pub async fn register(&self, name: &str) -> Result<RegisteredDevice, Error> {
+        let presence_keys: Vec<_> =
+            self.keys.presence_keys().iter().map(|(kind, jwk)| json!({"kind": kind, "jwk": jwk.to_value()})).collect();
+        let body = json!({
+            "device_key": self.keys.device_key().to_value(),
+            "presence_keys": presence_keys,
+            "name": name,
+            "platform": "other",
+            "app_version": env!("CARGO_PKG_VERSION"),
+        });
+        let authorize = |signable: &Signable<'_>| {
+            let text = trusona_mac::string_to_sign(
+                signable.method,
+                &trusona_mac::body_md5(signable.body),
+                signable.content_type,
+                signable.date,
+                signable.path,
+            );
+            let signature = trusona_mac::mac(self.config.mobile_secret.expose_secret(), &text);
+            trusona_mac::authorization(&self.config.mobile_token, &signature)
+        };
+        let answer = self.transport.send(&self.keys, Method::POST, "/api/v2/devices", Some(&body), &[], Some(&authorize)).await?;
+        read_json(answer).await
+    }
+
+    /// Returns whether the device is active, with a fresh device-identifier JWT.
+    pub async fn status(&self) -> Result<RegisteredDevice, Error> {
+        let path = format!("/api/v2/devices/{}/status", self.device_identifier);
+        read_json(self.transport.send(&self.keys, Method::GET, &path, None, &[], None).await?).await
+    }
+
+    /// Retires the device for good.
+    pub async fn retire(&self) -> Result<(), Error> {
+        let path = format!("/api/v2/devices/{}", self.device_identifier);
+        self.transport.send(&self.keys, Method::DELETE, &path, None, &[], None).await?;
+        Ok(())
+    }
+
+    /// Registers the hash of an identity document for the user the device is bound to. Returns the document's id.
+    pub async fn register_identity_document(&self, hash: &str) -> Result<String, Error> {
+        #[derive(Deserialize)]
+        struct Document {
+            id: String,
+        }
+        let body = json!({"type": "AAMVA_DRIVERS_LICENSE", "hash": hash});
+        let answer = self.transport.send(&self.keys, Method::POST, "/api/v2/identity_documents", Some(&body), &[], None).await?;
+        Ok(read_json::<Document>(answer).await?.id)
+    }
+
+    /// Waits up to `wait` (at most 60 s) for something to answer. Empty on time-out.
+    ///
+    /// A challenge that cannot be trusted makes the call fail: a phone shows nothing it cannot verify.
+    pub async fn wait(&self, wait: Duration) -> Result<Vec<Pending>, Error> {
+        #[derive(Deserialize)]
+        struct Body {
+            trusonafications: Vec<WirePending>,
+        }
+        let path = format!("/api/v2/devices/{}/trusonafications?wait={}", self.device_identifier, wait.as_secs().min(60));
+        let send = self.transport.send(&self.keys, Method::GET, &path, None, &[], None);
+        let answer = tokio::time::timeout(wait + GRACE, send)
+            .await
+            .map_err(|_| Error::Protocol("the gateway held the call for too long".into()))??;
+        let mut pending = Vec::new();
+        for wire in read_json::<Body>(answer).await?.trusonafications {
+            pending.push(self.check(wire).await?);
+        }
+        Ok(pending)
+    }
+
+    /// Streams what there is to answer as it comes, over server-sent events. Ends when the connection does.
+    pub async fn stream(&self) -> Result<impl Stream<Item = Result<Pending, Error>> + '_, Error> {
+        let path = format!("/api/v2/devices/{}/trusonafications", self.device_identifier);
+        let answer = self.transport.send(&self.keys, Method::GET, &path, None, &[("Accept", "text/event-stream")], None).await?;
+        let events = answer.bytes_stream().eventsource();
+        Ok(events.filter_map(move |event| async move {
+            match event {
+                Ok(event) if event.event == "trusonafication" => Some(match serde_json::from_str::<WirePending>(&event.data) {
+                    Ok(wire) => self.check(wire).await,
+                    Err(e) => Err(Error::Protocol(e.to_string())),
+                }),
+                Ok(_) => None,
+                Err(e) => Some(Err(Error::Protocol(e.to_string()))),
+            }
+        }))
+    }
+
+    /// Answers, asking the person for their presence first where the challenge wants it.
+    ///
+    /// `number` is the one the person chose or entered, when the challenge has a `match`.
+    pub async fn respond(&self, pending: &Pending, decision: Decision, number: Option<&str>) -> Result<Answer, Error> {
+        self.respond_with(pending, decision, None, number, None).await
+    }
+
+    /// Rejects, saying why.
+    pub async fn reject(&self, pending: &Pending, why: RejectReason) -> Result<Answer, Error> {
+        self.respond_with(pending, Decision::Reject, Some(why), None, None).await
+    }
+
+    /// Accepts at the executive level, presenting the document whose hash was registered.
+    pub async fn accept_with_document(&self, pending: &Pending, hash: &str) -> Result<Answer, Error> {
+        self.respond_with(pending, Decision::Accept, None, None, Some(hash)).await
+    }
+
+    async fn respond_with(
+        &self,
+        pending: &Pending,
+        decision: Decision,
+        why: Option<RejectReason>,
+        number: Option<&str>,
+        document: Option<&str>,
+    ) -> Result<Answer, Error> {
+        let claims = ResponseClaims {
+            iss: self.device_identifier.clone(),
+            aud: pending.challenge.iss.clone(),
+            sub: pending.id.clone(),
+            chal: challenge::challenge_hash(&pending.jws),
+            dec: decision,
+            why,
+            num: number.map(ToOwned::to_owned),
+            doc: document.map(ToOwned::to_owned),
+            iat: self.transport.now().as_seconds(),
+            jti: self.transport.random().token(),
+        };
+        let response = self.sign(&claims, &pending.challenge).await?;
+        let body = json!({"response": response});
+        let send = self.transport.send(&self.keys, Method::POST, "/api/v2/trusonafication_responses", Some(&body), &[], None);
+        read_json(send.await?).await
+    }
+
+    /// An accept that needs presence is signed by a presence key, everything else by the device key.
+    async fn sign(&self, claims: &ResponseClaims, challenge: &ChallengeClaims) -> Result<String, Error> {
+        let needs_presence = claims.dec == Decision::Accept && (challenge.presence || challenge.lvl >= 2);
+        let presence = self.keys.presence_keys().into_iter().next().filter(|_| needs_presence);
+        if let Some((kind, jwk)) = presence {
+            self.presence.confirm(kind, &format!("{}: {}", challenge.act, challenge.res)).await?;
+            return self.jws(claims, &jwk, Some(kind));
+        }
+        self.jws(claims, &self.keys.device_key(), None)
+    }
+
+    fn jws(&self, claims: &ResponseClaims, key: &PublicJwk, presence: Option<PresenceKind>) -> Result<String, Error> {
+        let kid = key.thumbprint();
+        jws::sign_with(challenge::RESPONSE_TYP, key.algorithm(), Some(&kid), None, claims, |input| match presence {
+            Some(kind) => self.keys.sign_with_presence(kind, input),
+            None => self.keys.sign(input),
+        })
+        .map_err(Error::KeyStore)
+    }
+
+    async fn check(&self, wire: WirePending) -> Result<Pending, Error> {
+        let jwks = self.jwks.get_or_try_init(|| self.transport.get::<Jwks>("/jwks")).await?;
+        let claims =
+            challenge::verify_challenge(&wire.challenge, jwks, self.transport.base(), self.transport.now()).map_err(Error::Challenge)?;
+        if claims.jti != wire.id {
+            return Err(Error::Protocol("the challenge is for another trusonafication".into()));
+        }
+        Ok(Pending { id: wire.id, challenge: claims, jws: wire.challenge })
+    }
+}

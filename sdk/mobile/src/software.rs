@@ -1,0 +1,76 @@
+//! Keys in memory and a person who always nods: for tests, the virtual phone and demos. Not for real phones.
+
+use nodkey_kernel::{
+    jose::{Algorithm, PrivateKey, PublicJwk},
+    random::Random,
+};
+
+use crate::{KeyStore, PresenceDenied, PresenceKind, UserPresence};
+
+/// Keys in memory.
+#[derive(Clone, Debug)]
+pub struct SoftwareKeyStore {
+    device: PrivateKey,
+    presence: Vec<(PresenceKind, PrivateKey)>,
+}
+
+impl SoftwareKeyStore {
+    /// Makes an ES256 device key and one biometric presence key.
+    #[must_use]
+    pub fn generate() -> Self {
+        let random = Random::system();
+        let presence = PrivateKey::generate(Algorithm::Es256, &random);
+        Self { device: PrivateKey::generate(Algorithm::Es256, &random), presence: vec![(PresenceKind::Biometric, presence)] }
+    }
+
+    /// Makes a store of given keys.
+    #[must_use]
+    pub fn new(device: PrivateKey, presence: Vec<(PresenceKind, PrivateKey)>) -> Self {
+        Self { device, presence }
+    }
+
+    /// The private keys, to be kept by whoever made the store.
+    #[must_use]
+    pub fn private_keys(&self) -> (&PrivateKey, &[(PresenceKind, PrivateKey)]) {
+        (&self.device, &self.presence)
+    }
+}
+
+impl KeyStore for SoftwareKeyStore {
+    fn device_key(&self) -> PublicJwk {
+        self.device.public()
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, String> {
+        Ok(self.device.sign(message))
+    }
+
+    fn presence_keys(&self) -> Vec<(PresenceKind, PublicJwk)> {
+        self.presence.iter().map(|(kind, key)| (*kind, key.public())).collect()
+    }
+
+    fn sign_with_presence(&self, kind: PresenceKind, message: &[u8]) -> Result<Vec<u8>, String> {
+        let (_, key) = self.presence.iter().find(|(k, _)| *k == kind).ok_or("no presence key of this kind")?;
+        Ok(key.sign(message))
+    }
+}
+
+/// A person who always confirms.
+#[derive(Clone, Copy, Debug)]
+pub struct AlwaysPresent;
+
+impl UserPresence for AlwaysPresent {
+    async fn confirm(&self, _: PresenceKind, _: &str) -> Result<(), PresenceDenied> {
+        Ok(())
+    }
+}
+
+/// A person who never does.
+#[derive(Clone, Copy, Debug)]
+pub struct NeverPresent;
+
+impl UserPresence for NeverPresent {
+    async fn confirm(&self, _: PresenceKind, _: &str) -> Result<(), PresenceDenied> {
+        Err(PresenceDenied)
+    }
+}
