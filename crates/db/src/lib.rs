@@ -1,1 +1,24 @@
-//! Placeholder.
+//! Switch 1: where state lives. PostgreSQL or SQLite, chosen once by the scheme of a URL, behind one SQL text.
+//!
+//! Only DDL, the codec of timestamps and the lock of the relay differ between the engines, and they differ in here.
+//! Beside the connection stand the tables every service has: [`outbox`], [`inbox`], [`dead_letter`], [`idempotency`].
+
+mod codec;
+mod connection;
+pub mod dead_letter;
+mod error;
+pub mod idempotency;
+pub mod inbox;
+mod lock;
+mod message;
+mod migrate;
+pub mod outbox;
+mod query;
+
+pub use codec::{Column, Param};
+pub use connection::{Db, DbConfig, Tx};
+pub use error::DbError;
+pub use lock::{RelayLock, relay_lock};
+pub use message::Message;
+pub use migrate::{Migration, Migrations};
+pub use query::{Query, Row};

@@ -1,0 +1,98 @@
+//! Answers to repeat: the same request id and content get the same answer, and nothing happens twice.
+
+use nodkey_kernel::{
+    error::{Classify, Kind},
+    id::RelyingPartyId,
+    time::Timestamp,
+};
+
+use crate::{Db, DbError, Tx};
+
+/// Names a request.
+#[derive(Clone, Debug)]
+pub struct RequestKey<'a> {
+    /// Whose it is.
+    pub relying_party: RelyingPartyId,
+    /// What it asks for.
+    pub operation: &'static str,
+    /// The caller's name for it.
+    pub request_id: &'a str,
+    /// SHA-256 of its content.
+    pub request_hash: [u8; 32],
+}
+
+/// Whether a request was seen.
+#[derive(Debug)]
+pub enum Lookup {
+    /// Not yet.
+    New,
+    /// It was; this was the answer, sealed.
+    Replay(Vec<u8>),
+}
+
+/// A request id cannot be looked up or used.
+#[derive(Debug, thiserror::Error)]
+pub enum IdempotencyError {
+    /// It was used for another content.
+    #[error("this request id was used for another content; use a new one")]
+    Mismatch,
+    /// The database failed.
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+impl Classify for IdempotencyError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Mismatch => Kind::Invalid,
+            Self::Db(e) => e.kind(),
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Mismatch => "REQUEST_ID_REUSED",
+            Self::Db(e) => e.reason(),
+        }
+    }
+}
+
+/// Looks a request up.
+pub async fn lookup(db: &Db, key: &RequestKey<'_>) -> Result<Lookup, IdempotencyError> {
+    let row = db
+        .query("SELECT request_hash, response FROM idempotency WHERE relying_party_id = $1 AND operation = $2 AND request_id = $3")
+        .bind(key.relying_party.as_uuid())
+        .bind(key.operation)
+        .bind(key.request_id)
+        .fetch_optional()
+        .await?;
+    let Some(row) = row else { return Ok(Lookup::New) };
+    let hash: Vec<u8> = row.get("request_hash")?;
+    if hash != key.request_hash {
+        return Err(IdempotencyError::Mismatch);
+    }
+    Ok(Lookup::Replay(row.get("response")?))
+}
+
+/// Stores the sealed answer with its effect; false when another request was first: roll back and look it up.
+pub async fn store(tx: &mut Tx, key: &RequestKey<'_>, response: &[u8], now: Timestamp) -> Result<bool, DbError> {
+    let inserted = tx
+        .query(
+            "INSERT INTO idempotency (relying_party_id, operation, request_id, request_hash, response, created_at) \
+             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+        )
+        .bind(key.relying_party.as_uuid())
+        .bind(key.operation)
+        .bind(key.request_id)
+        .bind(&key.request_hash[..])
+        .bind(response)
+        .bind(now)
+        .execute()
+        .await?;
+    Ok(inserted == 1)
+}
+
+/// Forgets answers older than `before`. Returns how many.
+pub async fn prune(db: &Db, before: Timestamp) -> Result<u64, DbError> {
+    db.execute("DELETE FROM idempotency WHERE created_at < $1").bind(before).execute().await
+}

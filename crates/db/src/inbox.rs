@@ -1,0 +1,23 @@
+//! Events seen: effect and mark commit together, so that a redelivered event has none.
+
+use nodkey_kernel::time::Timestamp;
+use uuid::Uuid;
+
+use crate::{Db, DbError, Tx};
+
+/// Marks an event as seen by a consumer; false when it was already.
+pub async fn first_time(tx: &mut Tx, consumer: &str, event_id: Uuid, now: Timestamp) -> Result<bool, DbError> {
+    let inserted = tx
+        .query("INSERT INTO inbox (consumer, event_id, seen_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+        .bind(consumer)
+        .bind(event_id)
+        .bind(now)
+        .execute()
+        .await?;
+    Ok(inserted == 1)
+}
+
+/// Forgets marks older than the bus keeps events. Returns how many.
+pub async fn prune(db: &Db, before: Timestamp) -> Result<u64, DbError> {
+    db.execute("DELETE FROM inbox WHERE seen_at < $1").bind(before).execute().await
+}

@@ -1,0 +1,53 @@
+//! Schemas: forward only, embedded, applied at start.
+
+use std::borrow::Cow;
+
+use sqlx::{
+    SqlStr,
+    migrate::{Migration as SqlxMigration, MigrationType, Migrator},
+};
+
+use crate::{Db, DbError};
+
+/// One step of a schema.
+#[derive(Clone, Copy, Debug)]
+pub struct Migration {
+    /// Rises; a service's own start at 1000.
+    pub version: i64,
+    /// What it does.
+    pub name: &'static str,
+    /// The statements.
+    pub sql: &'static str,
+}
+
+/// The schema of a service in both dialects.
+#[derive(Clone, Copy, Debug)]
+pub struct Migrations {
+    /// For PostgreSQL.
+    pub postgres: &'static [Migration],
+    /// For SQLite.
+    pub sqlite: &'static [Migration],
+}
+
+const COMMON: Migrations = Migrations {
+    postgres: &[Migration { version: 1, name: "common", sql: include_str!("../migrations/postgres/0001_common.sql") }],
+    sqlite: &[Migration { version: 1, name: "common", sql: include_str!("../migrations/sqlite/0001_common.sql") }],
+};
+
+impl Db {
+    /// Brings the schema up to date: the common tables, then the service's.
+    ///
+    /// Replicas may do so at once: PostgreSQL takes an advisory lock. A schema newer than this build is refused.
+    pub async fn migrate(&self, service: &Migrations) -> Result<(), DbError> {
+        let migrator = |common: &[Migration], own: &[Migration]| Migrator::with_migrations(common.iter().chain(own).map(step).collect());
+        match self {
+            Self::Postgres { pool, .. } => migrator(COMMON.postgres, service.postgres).run(pool).await,
+            Self::Sqlite { writer, .. } => migrator(COMMON.sqlite, service.sqlite).run(writer).await,
+        }
+        .map_err(DbError::Migrate)
+    }
+}
+
+fn step(migration: &Migration) -> SqlxMigration {
+    SqlxMigration::new(migration.version, Cow::Borrowed(migration.name), MigrationType::Simple, SqlStr::from_static(migration.sql), false)
+}

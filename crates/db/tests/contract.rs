@@ -1,0 +1,310 @@
+//! One suite, both engines.
+
+use std::time::Duration;
+
+use nodkey_db::{
+    Db, DbConfig, DbError, Migration, Migrations, dead_letter,
+    idempotency::{self, IdempotencyError, Lookup, RequestKey},
+    inbox,
+    outbox::{self, EventContext},
+    relay_lock,
+};
+use nodkey_kernel::{
+    id::{EventId, RelyingPartyId},
+    random::Random,
+    time::Timestamp,
+};
+use nodkey_proto::registry::v1::DeviceRetired;
+use nodkey_testkit::TestDatabase;
+use uuid::Uuid;
+
+const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
+
+const SCHEMA: Migrations = Migrations {
+    postgres: &[Migration {
+        version: 1000,
+        name: "thing",
+        sql: "CREATE TABLE thing (id UUID PRIMARY KEY, name TEXT UNIQUE, size BIGINT, small INT, flag BOOLEAN, data BYTEA, at TIMESTAMPTZ, version BIGINT NOT NULL DEFAULT 1)",
+    }],
+    sqlite: &[Migration {
+        version: 1000,
+        name: "thing",
+        sql: "CREATE TABLE thing (id BLOB PRIMARY KEY, name TEXT UNIQUE, size INTEGER, small INTEGER, flag INTEGER, data BLOB, at INTEGER, version INTEGER NOT NULL DEFAULT 1) STRICT",
+    }],
+};
+
+async fn connect(database: &TestDatabase) -> Db {
+    let db = Db::connect(&DbConfig { url: database.url().into(), max_connections: 8 }).await.unwrap();
+    db.migrate(&SCHEMA).await.unwrap();
+    db
+}
+
+fn uuid(n: u64) -> Uuid {
+    EventId::generate(NOW, &Random::seeded(n)).as_uuid()
+}
+
+fn context(n: u64) -> EventContext {
+    let random = Random::seeded(n);
+    EventContext {
+        id: EventId::generate(NOW, &random),
+        now: NOW,
+        version: 1,
+        relying_party: RelyingPartyId::generate(NOW, &random),
+        traceparent: None,
+    }
+}
+
+async fn insert(db: &Db, id: Uuid, name: &str) -> Result<u64, DbError> {
+    db.execute("INSERT INTO thing (id, name) VALUES ($1, $2)").bind(id).bind(name).execute().await
+}
+
+/// Runs each function on both engines, as a test of its own.
+macro_rules! on_both_engines {
+    ($($name:ident,)+) => {
+        mod sqlite {$(
+            #[tokio::test]
+            async fn $name() {
+                let database = super::TestDatabase::sqlite();
+                super::$name(super::connect(&database).await, &database).await;
+            }
+        )+}
+        mod postgres {$(
+            #[tokio::test]
+            async fn $name() {
+                let database = super::TestDatabase::postgres().await;
+                super::$name(super::connect(&database).await, &database).await;
+            }
+        )+}
+    };
+}
+
+on_both_engines! {
+    every_type_and_null_survives_the_round_trip,
+    timestamps_sort_as_time_does,
+    migrating_again_changes_nothing_and_a_newer_schema_is_refused,
+    of_two_versioned_updates_one_wins,
+    a_duplicate_is_a_conflict_that_names_its_constraint,
+    an_uncommitted_change_is_not_seen_and_a_dropped_one_never_was,
+    events_leave_only_with_the_commit_and_wake_the_relay,
+    events_come_out_in_order_and_go_when_deleted,
+    an_event_is_first_once_a_consumer,
+    a_dead_letter_is_kept_once_with_its_cause,
+    a_request_id_repeats_its_answer_and_refuses_another_content,
+    of_two_requests_with_one_id_one_stores,
+    abandoned_begins_do_not_poison_the_pool,
+    a_corrupt_column_is_named,
+}
+
+async fn every_type_and_null_survives_the_round_trip(db: Db, _: &TestDatabase) {
+    db.execute("INSERT INTO thing (id, name, size, small, flag, data, at) VALUES ($1, $2, $3, $4, $5, $6, $7)")
+        .bind(uuid(1))
+        .bind("ä'\"")
+        .bind(i64::MAX)
+        .bind(-7)
+        .bind(true)
+        .bind(&[0u8, 255][..])
+        .bind(Timestamp::from_micros(-1))
+        .execute()
+        .await
+        .unwrap();
+    db.execute("INSERT INTO thing (id, name, size, small, flag, data, at) VALUES ($1, $2, $3, $4, $5, $6, $7)")
+        .bind(uuid(2))
+        .bind(None::<String>)
+        .bind(None::<i64>)
+        .bind(None::<i32>)
+        .bind(None::<bool>)
+        .bind(None::<Vec<u8>>)
+        .bind(None::<Timestamp>)
+        .execute()
+        .await
+        .unwrap();
+    let row = db.query("SELECT * FROM thing WHERE id = $1").bind(uuid(1)).fetch_one().await.unwrap();
+    assert_eq!(row.get::<Uuid>("id").unwrap(), uuid(1));
+    assert_eq!(row.get::<String>("name").unwrap(), "ä'\"");
+    assert_eq!(row.get::<i64>("size").unwrap(), i64::MAX);
+    assert_eq!(row.get::<i32>("small").unwrap(), -7);
+    assert!(row.get::<bool>("flag").unwrap());
+    assert_eq!(row.get::<Vec<u8>>("data").unwrap(), [0, 255]);
+    assert_eq!(row.get::<Timestamp>("at").unwrap(), Timestamp::from_micros(-1));
+    let row = db.query("SELECT * FROM thing WHERE id = $1").bind(uuid(2)).fetch_one().await.unwrap();
+    assert_eq!(row.get::<Option<String>>("name").unwrap(), None);
+    assert_eq!(row.get::<Option<i64>>("size").unwrap(), None);
+    assert_eq!(row.get::<Option<bool>>("flag").unwrap(), None);
+    assert_eq!(row.get::<Option<Vec<u8>>>("data").unwrap(), None);
+    assert_eq!(row.get::<Option<Timestamp>>("at").unwrap(), None);
+}
+
+async fn timestamps_sort_as_time_does(db: Db, _: &TestDatabase) {
+    let second = Timestamp::from_seconds(1_700_000_045);
+    for (n, at) in [(1, second + Duration::from_millis(500)), (2, second), (3, Timestamp::from_seconds(-5))] {
+        db.execute("INSERT INTO thing (id, at) VALUES ($1, $2)").bind(uuid(n)).bind(at).execute().await.unwrap();
+    }
+    let rows = db.query("SELECT id FROM thing WHERE at <= $1 ORDER BY at").bind(second).fetch_all().await.unwrap();
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.get("id").unwrap()).collect();
+    assert_eq!(ids, [uuid(3), uuid(2)]);
+}
+
+async fn migrating_again_changes_nothing_and_a_newer_schema_is_refused(db: Db, _: &TestDatabase) {
+    insert(&db, uuid(1), "a").await.unwrap();
+    db.migrate(&SCHEMA).await.unwrap();
+    assert_eq!(db.query("SELECT id FROM thing").fetch_all().await.unwrap().len(), 1);
+    let older = Migrations { postgres: &[], sqlite: &[] };
+    assert!(matches!(db.migrate(&older).await, Err(DbError::Migrate(_))));
+}
+
+async fn of_two_versioned_updates_one_wins(db: Db, _: &TestDatabase) {
+    insert(&db, uuid(1), "a").await.unwrap();
+    let update = |name: &'static str| {
+        let db = db.clone();
+        async move {
+            let mut tx = db.begin().await.unwrap();
+            let changed = tx
+                .query("UPDATE thing SET name = $3, version = version + 1 WHERE id = $1 AND version = $2")
+                .bind(uuid(1))
+                .bind(1i64)
+                .bind(name)
+                .execute()
+                .await
+                .unwrap();
+            tx.commit().await.unwrap();
+            changed
+        }
+    };
+    let (a, b) = tokio::join!(tokio::spawn(update("x")), tokio::spawn(update("y")));
+    assert_eq!(a.unwrap() + b.unwrap(), 1);
+}
+
+async fn a_duplicate_is_a_conflict_that_names_its_constraint(db: Db, _: &TestDatabase) {
+    insert(&db, uuid(1), "a").await.unwrap();
+    let refused = insert(&db, uuid(2), "a").await.unwrap_err();
+    assert!(matches!(&refused, DbError::Unique { constraint } if constraint.contains("name")), "{refused:?}");
+}
+
+async fn an_uncommitted_change_is_not_seen_and_a_dropped_one_never_was(db: Db, _: &TestDatabase) {
+    let mut tx = db.begin().await.unwrap();
+    tx.query("INSERT INTO thing (id) VALUES ($1)").bind(uuid(1)).execute().await.unwrap();
+    assert!(db.query("SELECT id FROM thing").fetch_optional().await.unwrap().is_none());
+    drop(tx);
+    assert!(db.query("SELECT id FROM thing").fetch_optional().await.unwrap().is_none());
+    assert_eq!(insert(&db, uuid(1), "a").await.unwrap(), 1);
+}
+
+async fn events_leave_only_with_the_commit_and_wake_the_relay(db: Db, _: &TestDatabase) {
+    let event = DeviceRetired { device_id: "d".into() };
+    let mut tx = db.begin().await.unwrap();
+    outbox::add(&mut tx, &event, &context(1)).await.unwrap();
+    tx.rollback().await.unwrap();
+    assert_eq!(outbox::depth(&db).await.unwrap(), (0, None));
+
+    let mut tx = db.begin().await.unwrap();
+    outbox::add(&mut tx, &event, &context(1)).await.unwrap();
+    tx.commit().await.unwrap();
+    db.outbox_notify().notified().await;
+    assert_eq!(outbox::depth(&db).await.unwrap(), (1, Some(NOW)));
+}
+
+async fn events_come_out_in_order_and_go_when_deleted(db: Db, _: &TestDatabase) {
+    for n in 0..5 {
+        let mut tx = db.begin().await.unwrap();
+        outbox::add(&mut tx, &DeviceRetired { device_id: n.to_string() }, &context(n)).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    let batch = outbox::batch(&db, 3).await.unwrap();
+    let keys: Vec<&str> = batch.iter().map(|o| o.message.subject.rsplit('.').next().unwrap()).collect();
+    assert_eq!(keys, ["0", "1", "2"]);
+    assert_eq!(batch[0].message.headers["ce-type"], "registry.v1.device_retired");
+    assert_eq!(batch[0].message.key(), format!("{}.0", context(0).relying_party));
+    outbox::delete(&db, &[batch[0].seq, batch[2].seq]).await.unwrap();
+    assert_eq!(outbox::batch(&db, 9).await.unwrap()[0].seq, batch[1].seq);
+}
+
+async fn an_event_is_first_once_a_consumer(db: Db, _: &TestDatabase) {
+    let mut tx = db.begin().await.unwrap();
+    assert!(inbox::first_time(&mut tx, "a", uuid(1), NOW).await.unwrap());
+    assert!(!inbox::first_time(&mut tx, "a", uuid(1), NOW).await.unwrap());
+    assert!(inbox::first_time(&mut tx, "b", uuid(1), NOW).await.unwrap());
+    tx.commit().await.unwrap();
+    assert_eq!(inbox::prune(&db, NOW).await.unwrap(), 0);
+    assert_eq!(inbox::prune(&db, NOW + Duration::from_secs(1)).await.unwrap(), 2);
+}
+
+async fn a_dead_letter_is_kept_once_with_its_cause(db: Db, _: &TestDatabase) {
+    let mut tx = db.begin().await.unwrap();
+    outbox::add(&mut tx, &DeviceRetired { device_id: "d".into() }, &context(1)).await.unwrap();
+    tx.commit().await.unwrap();
+    let message = outbox::batch(&db, 1).await.unwrap().remove(0).message;
+    dead_letter::add(&db, "c", &message, "broken", NOW).await.unwrap();
+    dead_letter::add(&db, "c", &message, "broken again", NOW).await.unwrap();
+    let letters = dead_letter::list(&db, 10).await.unwrap();
+    assert_eq!(letters.len(), 1);
+    assert_eq!((letters[0].cause.as_str(), letters[0].event_id), ("broken", message.id));
+}
+
+fn request(content: u8) -> RequestKey<'static> {
+    let relying_party = RelyingPartyId::generate(NOW, &Random::seeded(1));
+    RequestKey { relying_party, operation: "create", request_id: "r", request_hash: [content; 32] }
+}
+
+async fn a_request_id_repeats_its_answer_and_refuses_another_content(db: Db, _: &TestDatabase) {
+    assert!(matches!(idempotency::lookup(&db, &request(1)).await.unwrap(), Lookup::New));
+    let mut tx = db.begin().await.unwrap();
+    assert!(idempotency::store(&mut tx, &request(1), b"answer", NOW).await.unwrap());
+    tx.commit().await.unwrap();
+    assert!(matches!(idempotency::lookup(&db, &request(1)).await.unwrap(), Lookup::Replay(answer) if answer == b"answer"));
+    assert!(matches!(idempotency::lookup(&db, &request(2)).await, Err(IdempotencyError::Mismatch)));
+    assert_eq!(idempotency::prune(&db, NOW + Duration::from_secs(1)).await.unwrap(), 1);
+}
+
+async fn of_two_requests_with_one_id_one_stores(db: Db, _: &TestDatabase) {
+    let run = || {
+        let db = db.clone();
+        async move {
+            let mut tx = db.begin().await.unwrap();
+            let stored = idempotency::store(&mut tx, &request(1), b"answer", NOW).await.unwrap();
+            tx.commit().await.unwrap();
+            stored
+        }
+    };
+    let (a, b) = tokio::join!(tokio::spawn(run()), tokio::spawn(run()));
+    assert!(a.unwrap() ^ b.unwrap());
+}
+
+async fn abandoned_begins_do_not_poison_the_pool(db: Db, _: &TestDatabase) {
+    for _ in 0..100 {
+        // One poll starts the BEGIN, then the caller is gone.
+        let begin = db.begin();
+        tokio::select! { biased; _ = begin => {}, () = std::future::ready(()) => {} }
+    }
+    for n in 0..20 {
+        let mut tx = db.begin().await.unwrap();
+        tx.query("INSERT INTO thing (id) VALUES ($1)").bind(uuid(n)).execute().await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    assert_eq!(db.query("SELECT id FROM thing").fetch_all().await.unwrap().len(), 20);
+}
+
+async fn a_corrupt_column_is_named(db: Db, _: &TestDatabase) {
+    insert(&db, uuid(1), "a").await.unwrap();
+    let row = db.query("SELECT name FROM thing").fetch_one().await.unwrap();
+    assert!(matches!(row.get::<i64>("name"), Err(DbError::Corrupt { column: "name", .. })));
+}
+
+#[tokio::test]
+async fn one_relay_holds_the_lock_and_the_next_takes_over() {
+    let database = TestDatabase::postgres().await;
+    let (a, b) = (connect(&database).await, connect(&database).await);
+    let mut lock = relay_lock(&a).await.unwrap().expect("free");
+    assert!(lock.holds().await);
+    assert!(relay_lock(&b).await.unwrap().is_none());
+    drop(lock);
+    // The server notices the closed connection in its own time.
+    while relay_lock(&b).await.unwrap().is_none() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn another_scheme_is_refused() {
+    let config = DbConfig { url: "mysql://x".to_owned().into(), max_connections: 1 };
+    assert!(matches!(Db::connect(&config).await, Err(DbError::Url)));
+}
