@@ -1,1 +1,17 @@
-//! Placeholder.
+//! Switch 2: how events travel. In process or over NATS JetStream, chosen once by the scheme of a URL.
+//!
+//! An event leaves its service's outbox through the [`relay`], and has its effect in another service through a
+//! [`Consumer`]: at least once on the way, once in effect. Beside events there are wakes: hints, lost without harm, on which
+//! waiting phones and watchers re-read what they wait for.
+
+mod bus;
+mod consumer;
+mod memory;
+mod nats;
+mod relay;
+mod wake;
+
+pub use bus::{Bus, BusConfig, BusError};
+pub use consumer::{Consumer, EventMeta, HandlerError, consume};
+pub use relay::relay;
+pub use wake::Listener;

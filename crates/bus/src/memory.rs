@@ -1,0 +1,65 @@
+//! The bus inside one process.
+//!
+//! Publishing resolves when every consumer has acknowledged, so the outbox keeps an event until then: the outbox of the
+//! publishing service is the durable stream, and a killed process loses nothing.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use nodkey_db::Message;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{bus::BusError, consumer::Consumer, wake::Hub};
+
+/// How many events wait for one consumer.
+const QUEUE: usize = 64;
+
+/// An event for one consumer, and where to acknowledge it.
+pub(crate) type Delivery = (Message, oneshot::Sender<()>);
+
+#[derive(Debug)]
+struct Subscription {
+    subject: &'static str,
+    queue: mpsc::Sender<Delivery>,
+}
+
+/// The bus inside one process.
+#[derive(Debug, Default)]
+pub struct Memory {
+    // By durable name: a consumer that comes back takes its old place.
+    subscriptions: Mutex<HashMap<&'static str, Subscription>>,
+    hub: Arc<Hub>,
+}
+
+impl Memory {
+    pub(crate) fn subscribe(&self, consumer: &Consumer) -> mpsc::Receiver<Delivery> {
+        let (queue, receiver) = mpsc::channel(QUEUE);
+        let subscription = Subscription { subject: consumer.subject(), queue };
+        self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner).insert(consumer.name(), subscription);
+        receiver
+    }
+
+    pub(crate) async fn publish(&self, message: &Message) -> Result<(), BusError> {
+        let matching: Vec<_> = {
+            let subscriptions = self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner);
+            let matches = |s: &Subscription| message.subject.strip_prefix(s.subject).is_some_and(|rest| rest.starts_with('.'));
+            subscriptions.iter().filter(|(_, s)| matches(s)).map(|(name, s)| (*name, s.queue.clone())).collect()
+        };
+        let mut acks = Vec::with_capacity(matching.len());
+        for (name, queue) in matching {
+            let (ack, acked) = oneshot::channel();
+            queue.send((message.clone(), ack)).await.map_err(|_| BusError::Unacknowledged(name.into()))?;
+            acks.push((name, acked));
+        }
+        for (name, acked) in acks {
+            acked.await.map_err(|_| BusError::Unacknowledged(name.into()))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) const fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+}

@@ -1,0 +1,290 @@
+//! One suite, both buses.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use nodkey_bus::{Bus, BusConfig, Consumer, EventMeta, HandlerError, consume, relay};
+use nodkey_db::{
+    Db, DbConfig, Message, Migration, Migrations, dead_letter,
+    outbox::{self, EventContext},
+};
+use nodkey_kernel::{
+    id::{EventId, RelyingPartyId},
+    random::Random,
+    time::{Clock, Timestamp},
+};
+use nodkey_proto::{Event as _, registry::v1::DeviceRetired};
+use nodkey_testkit::TestDatabase;
+use tokio::{sync::mpsc, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
+
+/// What the consumer of the tests keeps: one row an effect.
+const SCHEMA: Migrations = Migrations {
+    postgres: &[Migration { version: 1000, name: "effect", sql: "CREATE TABLE effect (device TEXT NOT NULL)" }],
+    sqlite: &[Migration { version: 1000, name: "effect", sql: "CREATE TABLE effect (device TEXT NOT NULL) STRICT" }],
+};
+
+struct World {
+    bus: Bus,
+    db: Db,
+    random: Random,
+    shutdown: CancellationToken,
+    _database: TestDatabase,
+}
+
+impl World {
+    async fn new(url: String) -> Self {
+        let database = TestDatabase::sqlite();
+        let db = Db::connect(&DbConfig { url: database.url().into(), max_connections: 4 }).await.unwrap();
+        db.migrate(&SCHEMA).await.unwrap();
+        let config = BusConfig { url, prefix: nodkey_testkit::unique_prefix(), ack_wait_seconds: 1, ..BusConfig::default() };
+        let bus = Bus::connect(&config).await.unwrap();
+        bus.ensure_stream("registry").await.unwrap();
+        Self { bus, db, random: Random::system(), shutdown: CancellationToken::new(), _database: database }
+    }
+
+    fn message(&self, relying_party: RelyingPartyId, device: &str) -> Message {
+        let event = DeviceRetired { device_id: device.into() };
+        Message {
+            id: EventId::generate(NOW, &self.random).as_uuid(),
+            subject: format!("{}.{relying_party}.{device}", DeviceRetired::SUBJECT),
+            payload: prost::Message::encode_to_vec(&event).into(),
+            headers: [("ce-version".to_owned(), "3".to_owned())].into(),
+        }
+    }
+
+    fn relying_party(&self) -> RelyingPartyId {
+        RelyingPartyId::generate(NOW, &self.random)
+    }
+
+    /// Starts a consumer that writes a row per event, unless `fail` says otherwise; reports each try.
+    async fn start(
+        &self,
+        fail: impl Fn(u32) -> Option<HandlerError> + Send + Sync + Clone + 'static,
+    ) -> (mpsc::Receiver<String>, JoinHandle<()>) {
+        let (tries, seen) = mpsc::channel(100);
+        let count = Arc::new(AtomicU32::new(0));
+        let consumer = Consumer::new("test_device_retired", move |tx, event: DeviceRetired, meta: EventMeta| {
+            let (tries, fail, count) = (tries.clone(), fail.clone(), Arc::clone(&count));
+            Box::pin(async move {
+                assert_eq!(meta.version, 3);
+                tx.query("INSERT INTO effect (device) VALUES ($1)").bind(event.device_id.as_str()).execute().await?;
+                let outcome = fail(count.fetch_add(1, Ordering::SeqCst));
+                tries.send(event.device_id).await.unwrap();
+                outcome.map_or(Ok(()), Err)
+            })
+        })
+        .backoff(Duration::from_millis(1));
+        let run = consume(&self.bus, self.db.clone(), Clock::system(), consumer, self.shutdown.clone()).await.unwrap();
+        (seen, tokio::spawn(run))
+    }
+
+    async fn effects(&self) -> Vec<String> {
+        let rows = self.db.query("SELECT device FROM effect").fetch_all().await.unwrap();
+        rows.iter().map(|row| row.get("device").unwrap()).collect()
+    }
+
+    async fn outbox(&self, relying_party: RelyingPartyId, device: &str) {
+        let mut tx = self.db.begin().await.unwrap();
+        let context = EventContext { id: EventId::generate(NOW, &self.random), now: NOW, version: 3, relying_party, traceparent: None };
+        outbox::add(&mut tx, &DeviceRetired { device_id: device.into() }, &context).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    /// Ends a consumer after what it works on.
+    async fn stop(&self, task: JoinHandle<()>) {
+        self.shutdown.cancel();
+        task.await.unwrap();
+    }
+}
+
+macro_rules! on_both_buses {
+    ($($name:ident,)+) => {
+        mod memory {$(
+            #[tokio::test]
+            async fn $name() {
+                super::$name(super::World::new("memory:".into()).await).await;
+            }
+        )+}
+        mod nats {$(
+            #[tokio::test]
+            async fn $name() {
+                super::$name(super::World::new(nodkey_testkit::nats_url()).await).await;
+            }
+        )+}
+    };
+}
+
+on_both_buses! {
+    an_event_has_its_effect,
+    the_same_event_twice_has_it_once,
+    a_failure_that_passes_is_tried_again_before_what_comes_later,
+    events_about_one_thing_arrive_in_order,
+    an_unreadable_event_is_a_dead_letter_and_holds_up_nothing,
+    a_fatal_failure_is_a_dead_letter_without_effect,
+    a_failure_that_does_not_pass_ends_as_a_dead_letter,
+    an_event_survives_a_consumer_killed_in_the_middle,
+    the_relay_empties_the_outbox_in_order_even_after_a_restart,
+    a_wake_reaches_who_listens_and_nobody_else,
+}
+
+async fn an_event_has_its_effect(world: World) {
+    let (mut seen, task) = world.start(|_| None).await;
+    world.bus.publish(&world.message(world.relying_party(), "d")).await.unwrap();
+    assert_eq!(seen.recv().await.unwrap(), "d");
+    world.stop(task).await;
+    assert_eq!(world.effects().await, ["d"]);
+}
+
+async fn the_same_event_twice_has_it_once(world: World) {
+    let (mut seen, task) = world.start(|_| None).await;
+    let rp = world.relying_party();
+    let message = world.message(rp, "d");
+    world.bus.publish(&message).await.unwrap();
+    world.bus.publish(&message).await.unwrap();
+    world.bus.publish(&world.message(rp, "last")).await.unwrap();
+    while seen.recv().await.unwrap() != "last" {}
+    world.stop(task).await;
+    assert_eq!(world.effects().await, ["d", "last"]);
+}
+
+async fn a_failure_that_passes_is_tried_again_before_what_comes_later(world: World) {
+    let (mut seen, task) = world.start(|n| (n < 2).then(|| HandlerError::Retry("away".into()))).await;
+    let rp = world.relying_party();
+    let (first, second) = (world.message(rp, "first"), world.message(rp, "second"));
+    let bus = world.bus.clone();
+    let publishing = tokio::spawn(async move {
+        bus.publish(&first).await.unwrap();
+        bus.publish(&second).await.unwrap();
+    });
+    for expected in ["first", "first", "first", "second"] {
+        assert_eq!(seen.recv().await.unwrap(), expected);
+    }
+    publishing.await.unwrap();
+    world.stop(task).await;
+    assert_eq!(world.effects().await, ["first", "second"]);
+}
+
+async fn events_about_one_thing_arrive_in_order(world: World) {
+    let (mut seen, task) = world.start(|_| None).await;
+    let rp = world.relying_party();
+    for n in 0..20 {
+        let mut message = world.message(rp, "d");
+        let event = DeviceRetired { device_id: n.to_string() };
+        message.payload = prost::Message::encode_to_vec(&event).into();
+        world.bus.publish(&message).await.unwrap();
+    }
+    for n in 0..20 {
+        assert_eq!(seen.recv().await.unwrap(), n.to_string());
+    }
+    world.stop(task).await;
+}
+
+async fn an_unreadable_event_is_a_dead_letter_and_holds_up_nothing(world: World) {
+    let (mut seen, task) = world.start(|_| None).await;
+    let rp = world.relying_party();
+    let mut poison = world.message(rp, "poison");
+    poison.payload = vec![0xff; 3].into();
+    world.bus.publish(&poison).await.unwrap();
+    world.bus.publish(&world.message(rp, "good")).await.unwrap();
+    assert_eq!(seen.recv().await.unwrap(), "good");
+    world.stop(task).await;
+    let letters = dead_letter::list(&world.db, 10).await.unwrap();
+    assert_eq!(letters.len(), 1);
+    assert_eq!(letters[0].event_id, poison.id);
+    assert!(letters[0].cause.contains("cannot be read"), "{}", letters[0].cause);
+}
+
+async fn a_fatal_failure_is_a_dead_letter_without_effect(world: World) {
+    let (mut seen, task) = world.start(|n| (n == 0).then(|| HandlerError::Fatal("no".into()))).await;
+    let rp = world.relying_party();
+    world.bus.publish(&world.message(rp, "bad")).await.unwrap();
+    world.bus.publish(&world.message(rp, "good")).await.unwrap();
+    while seen.recv().await.unwrap() != "good" {}
+    world.stop(task).await;
+    assert_eq!(world.effects().await, ["good"]);
+    assert_eq!(dead_letter::list(&world.db, 10).await.unwrap()[0].cause, "no");
+}
+
+async fn a_failure_that_does_not_pass_ends_as_a_dead_letter(world: World) {
+    let (mut seen, task) = world.start(|n| (n < 8).then(|| HandlerError::Retry("still away".into()))).await;
+    let rp = world.relying_party();
+    let (bad, good) = (world.message(rp, "bad"), world.message(rp, "good"));
+    let bus = world.bus.clone();
+    let publishing = tokio::spawn(async move {
+        bus.publish(&bad).await.unwrap();
+        bus.publish(&good).await.unwrap();
+    });
+    while seen.recv().await.unwrap() != "good" {}
+    publishing.await.unwrap();
+    world.stop(task).await;
+    assert_eq!(world.effects().await, ["good"]);
+    assert_eq!(dead_letter::list(&world.db, 10).await.unwrap()[0].cause, "still away");
+}
+
+/// In process the publisher is told and keeps the event; NATS gives it to the next consumer after the acknowledgement wait.
+async fn an_event_survives_a_consumer_killed_in_the_middle(world: World) {
+    let (mut seen, task) = world.start(|_| Some(HandlerError::Retry("hangs".into()))).await;
+    let message = world.message(world.relying_party(), "d");
+    let (bus, published) = (world.bus.clone(), message.clone());
+    let publishing = tokio::spawn(async move { bus.publish(&published).await });
+    seen.recv().await.unwrap();
+    task.abort();
+    let _ = task.await;
+    assert!(world.effects().await.is_empty());
+    let (mut seen, task) = world.start(|_| None).await;
+    if publishing.await.unwrap().is_err() {
+        world.bus.publish(&message).await.unwrap();
+    }
+    assert_eq!(seen.recv().await.unwrap(), "d");
+    world.stop(task).await;
+    assert_eq!(world.effects().await, ["d"]);
+}
+
+async fn the_relay_empties_the_outbox_in_order_even_after_a_restart(world: World) {
+    let (mut seen, task) = world.start(|_| None).await;
+    let rp = world.relying_party();
+    world.outbox(rp, "a").await;
+    let first = CancellationToken::new();
+    let running = tokio::spawn(relay(world.bus.clone(), world.db.clone(), Clock::system(), first.clone()));
+    assert_eq!(seen.recv().await.unwrap(), "a");
+    first.cancel();
+    running.await.unwrap();
+    world.outbox(rp, "b").await;
+    world.outbox(rp, "c").await;
+    let second = CancellationToken::new();
+    let running = tokio::spawn(relay(world.bus.clone(), world.db.clone(), Clock::system(), second.clone()));
+    let mut rest = [seen.recv().await.unwrap(), seen.recv().await.unwrap()];
+    // Different things may overtake one another.
+    rest.sort();
+    assert_eq!(rest, ["b", "c"]);
+    second.cancel();
+    running.await.unwrap();
+    assert_eq!(outbox::depth(&world.db).await.unwrap().0, 0);
+    world.stop(task).await;
+}
+
+async fn a_wake_reaches_who_listens_and_nobody_else(world: World) {
+    let mut mine = world.bus.listen("device.a");
+    let mut others = world.bus.listen("device.b");
+    world.bus.wake("device.a").await;
+    mine.notified().await;
+    assert!(futures_util::FutureExt::now_or_never(others.notified()).is_none());
+    // Between two looks any number of wakes is one.
+    world.bus.wake("device.a").await;
+    world.bus.wake("device.a").await;
+    mine.notified().await;
+}
+
+#[tokio::test]
+async fn another_scheme_is_refused() {
+    let config = BusConfig { url: "amqp://x".into(), ..BusConfig::default() };
+    assert!(Bus::connect(&config).await.is_err());
+}
