@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use metrics::counter;
 use nodkey_db::{Db, DbError, Message, Tx, dead_letter, inbox};
 use nodkey_kernel::{
-    error::{Classify, Kind},
+    error::{Classify, Kind, chain},
     id::RelyingPartyId,
     time::{Clock, Timestamp},
 };
@@ -141,7 +141,7 @@ pub(crate) enum Source {
 
 enum Delivery {
     Memory(memory::Delivery),
-    Nats(nats::Delivery),
+    Nats(Box<nats::Delivery>),
 }
 
 impl Source {
@@ -150,7 +150,7 @@ impl Source {
             Self::Memory(queue) => {
                 queue.recv().await.map(Delivery::Memory).ok_or_else(|| BusError::unavailable("receive", "replaced by another consumer"))
             }
-            Self::Nats(subscription) => subscription.next().await.map(Delivery::Nats),
+            Self::Nats(subscription) => subscription.next().await.map(|delivery| Delivery::Nats(Box::new(delivery))),
         }
     }
 }
@@ -271,16 +271,4 @@ async fn handle(consumer: &Consumer, db: &Db, clock: &Clock, message: &Message) 
     (consumer.handler)(&mut tx, message).await?;
     tx.commit().await.map_err(|e: DbError| HandlerError::from(e))?;
     Ok(true)
-}
-
-/// An error with its causes, in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

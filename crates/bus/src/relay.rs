@@ -9,11 +9,11 @@ use nodkey_db::{
     outbox::{self, Outgoing},
     relay_lock,
 };
-use nodkey_kernel::{random::Random, time::Clock};
+use nodkey_kernel::{error::chain, random::Random, time::Clock};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::{Bus, consumer::chain};
+use crate::Bus;
 
 /// How many events are taken at once.
 const BATCH: i64 = 256;
@@ -30,10 +30,7 @@ pub async fn relay(bus: Bus, db: Db, clock: Clock, shutdown: CancellationToken) 
     let mut lock: Option<RelayLock> = None;
     loop {
         let stopping = shutdown.is_cancelled();
-        let more = match hold(&db, &mut lock).await {
-            true => drain(&bus, &db, &clock).await,
-            false => false,
-        };
+        let more = hold(&db, &mut lock).await && drain(&bus, &db, &clock).await;
         if stopping {
             return;
         }

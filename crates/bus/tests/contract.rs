@@ -1,5 +1,7 @@
 //! One suite, both buses.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{
     sync::{
         Arc,

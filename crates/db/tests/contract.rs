@@ -1,5 +1,7 @@
 //! One suite, both engines.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::time::Duration;
 
 use nodkey_db::{

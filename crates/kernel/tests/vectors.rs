@@ -1,5 +1,7 @@
 //! The worked examples of the mobile protocol: whoever reproduces them interoperates.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use nodkey_kernel::{
     challenge::{self, ChallengeClaims, Evidence, ResponseClaims},
     dpop::{self, ProofError},

@@ -12,7 +12,7 @@ pub mod rest;
 pub use event::{Event, SUBJECTS};
 
 /// The generated code, one module a package.
-#[expect(missing_docs, clippy::all, clippy::pedantic, reason = "generated")]
+#[expect(missing_docs, clippy::allow_attributes, clippy::all, clippy::pedantic, reason = "generated")]
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/nodkey.rs"));
 }

@@ -1,1 +1,32 @@
-//! Placeholder.
+//! What every process of Nodkey does: configuration, telemetry, channels (switch 3), authentication, serving, shutdown.
+//!
+//! A service is built, not started: [`Service::build`] turns a configuration and [`Deps`] into [`Parts`]. [`main`] runs one
+//! service as a process of its own; [`embedded`] runs all of them in one. There is no third way to wire anything.
+
+pub mod auth;
+mod channel;
+pub mod config;
+mod deadline;
+pub mod embedded;
+mod grpc;
+mod health;
+pub mod idempotent;
+mod lifecycle;
+pub mod page;
+mod peers;
+mod process;
+mod resolver;
+mod server;
+mod service;
+pub mod status;
+pub mod telemetry;
+pub mod trace;
+
+pub use auth::{Caller, caller};
+pub use channel::Channel;
+pub use grpc::mount;
+pub use peers::{Peer, PeerChannel, Peers};
+pub use process::main;
+pub use resolver::{CredentialResolver, ResolvedCredential};
+pub use service::{Deployment, Deps, Job, Parts, Service};
+pub use trace::uninterrupted;

@@ -239,12 +239,12 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
         let presence = self.keys.presence_keys().into_iter().next().filter(|_| needs_presence);
         if let Some((kind, jwk)) = presence {
             self.presence.confirm(kind, &format!("{}: {}", challenge.act, challenge.res)).await?;
-            return self.jws(claims, &jwk, Some(kind));
+            return self.compose(claims, &jwk, Some(kind));
         }
-        self.jws(claims, &self.keys.device_key(), None)
+        self.compose(claims, &self.keys.device_key(), None)
     }
 
-    fn jws(&self, claims: &ResponseClaims, key: &PublicJwk, presence: Option<PresenceKind>) -> Result<String, Error> {
+    fn compose(&self, claims: &ResponseClaims, key: &PublicJwk, presence: Option<PresenceKind>) -> Result<String, Error> {
         let kid = key.thumbprint();
         jws::sign_with(challenge::RESPONSE_TYP, key.algorithm(), Some(&kid), None, claims, |input| match presence {
             Some(kind) => self.keys.sign_with_presence(kind, input),
@@ -254,9 +254,9 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
     }
 
     async fn check(&self, wire: WirePending) -> Result<Pending, Error> {
-        let jwks = self.jwks.get_or_try_init(|| self.transport.get::<Jwks>("/jwks")).await?;
+        let keys = self.jwks.get_or_try_init(|| self.transport.get::<Jwks>("/jwks")).await?;
         let claims =
-            challenge::verify_challenge(&wire.challenge, jwks, self.transport.base(), self.transport.now()).map_err(Error::Challenge)?;
+            challenge::verify_challenge(&wire.challenge, keys, self.transport.base(), self.transport.now()).map_err(Error::Challenge)?;
         if claims.jti != wire.id {
             return Err(Error::Protocol("the challenge is for another trusonafication".into()));
         }

@@ -1,0 +1,191 @@
+//! All services in one process: SQLite files, events in memory, calls as function calls. `nodkey dev`, small installations,
+//! and the world of the scenarios.
+
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use anyhow::Context as _;
+use axum::Router;
+use futures_util::future::BoxFuture;
+use nodkey_bus::{Bus, BusConfig};
+use nodkey_db::{Db, DbConfig, Migrations};
+use nodkey_kernel::{random::Random, time::Clock, vault::Vault};
+use tokio::net::TcpListener;
+
+use crate::{
+    auth::Authenticator,
+    channel::Channel,
+    health::Health,
+    lifecycle::Running,
+    peers::Peers,
+    process::signalled,
+    resolver::CredentialResolver,
+    server,
+    service::{Deployment, Deps, Parts, Service},
+};
+
+/// How to run embedded.
+#[derive(Debug)]
+pub struct EmbeddedConfig {
+    /// Where the SQLite files go; one a service.
+    pub data_dir: PathBuf,
+    /// Where the gateway listens.
+    pub http: SocketAddr,
+    /// Where backends call gRPC.
+    pub grpc: SocketAddr,
+    /// The gateway's public URL; `None`: `http://` and the address it listens on.
+    pub public_url: Option<String>,
+    /// Facts about the deployment; its `public_url` is replaced by the one above.
+    pub deployment: Deployment,
+    /// Secrets at rest.
+    pub master_key: [u8; 32],
+    /// Time.
+    pub clock: Clock,
+    /// Randomness.
+    pub random: Random,
+}
+
+type Build = Box<dyn FnOnce(Deps) -> BoxFuture<'static, anyhow::Result<Parts>> + Send>;
+
+struct Entry {
+    name: &'static str,
+    migrations: Option<Migrations>,
+    build: Build,
+}
+
+/// All services, not yet started.
+pub struct Embedded {
+    config: EmbeddedConfig,
+    services: Vec<Entry>,
+}
+
+/// All services, running.
+pub struct Handle {
+    running: Running,
+    stopping: Arc<AtomicBool>,
+    /// Where the gateway listens.
+    pub http: SocketAddr,
+    /// Where backends call gRPC.
+    pub grpc: SocketAddr,
+    /// The gateway's public URL.
+    pub public_url: String,
+}
+
+impl Embedded {
+    /// Makes an empty process.
+    #[must_use]
+    pub const fn new(config: EmbeddedConfig) -> Self {
+        Self { config, services: Vec::new() }
+    }
+
+    /// Adds a service.
+    #[must_use]
+    pub fn with<S: Service + 'static>(mut self, config: S::Config) -> Self
+    where
+        S::Config: 'static,
+    {
+        let build: Build = Box::new(move |deps| Box::pin(S::build(config, deps)));
+        self.services.push(Entry { name: S::NAME, migrations: S::migrations(), build });
+        self
+    }
+
+    /// Builds and starts every service. Returns once all of them serve.
+    pub async fn start(self) -> anyhow::Result<Handle> {
+        let config = self.config;
+        std::fs::create_dir_all(&config.data_dir).with_context(|| format!("cannot create {}", config.data_dir.display()))?;
+        let http = server::bind(config.http).await?;
+        let grpc = server::bind(config.grpc).await?;
+        let public_url = match config.public_url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => format!("http://{}", http.local_addr()?),
+        };
+        let deployment = Arc::new(Deployment { public_url: public_url.clone(), ..config.deployment });
+        let vault = Arc::new(Vault::new(&config.master_key));
+        let bus = Bus::connect(&BusConfig::default()).await?;
+        let clock = config.clock;
+        let routes = Arc::new(OnceLock::new());
+        let channel = Channel::InProcess(Arc::clone(&routes));
+
+        let mut running = Running::new(bus.clone());
+        let (mut all_grpc, mut all_http) = (Router::new(), Router::new());
+        let mut databases = Vec::new();
+        let mut jobs = Vec::new();
+        for entry in self.services {
+            let db = match &entry.migrations {
+                None => None,
+                Some(migrations) => {
+                    let url = format!("sqlite:{}", config.data_dir.join(format!("{}.db", entry.name)).display());
+                    let db = Db::connect(&DbConfig { url: url.into(), max_connections: 4 }).await?;
+                    db.migrate(migrations).await.with_context(|| format!("the data of {} is not usable", entry.name))?;
+                    Some(db)
+                }
+            };
+            let peers = Peers::new(entry.name, &deployment, &clock, |_| channel.clone());
+            let deps = Deps {
+                db: db.clone(),
+                bus: bus.clone(),
+                peers,
+                clock: clock.clone(),
+                random: config.random.clone(),
+                vault: Arc::clone(&vault),
+                deployment: Arc::clone(&deployment),
+            };
+            let parts = (entry.build)(deps).await.with_context(|| format!("cannot build {}", entry.name))?;
+            all_grpc = all_grpc.merge(parts.grpc);
+            all_http = all_http.merge(parts.http);
+            jobs.extend(parts.jobs);
+            if let Some(db) = db {
+                running.consumers(&db, &clock, parts.consumers).await?;
+                databases.push((entry.name, db));
+            }
+        }
+        let peers = Peers::new("runtime", &deployment, &clock, |_| channel.clone());
+        let resolver = CredentialResolver::new(peers.registry().clone());
+        let all_grpc = server::grpc(all_grpc, Authenticator::new(deployment, resolver, clock.clone())).await?;
+        // From here on services can reach one another.
+        routes.set(all_grpc.clone()).map_err(|_| anyhow::anyhow!("started twice"))?;
+        // Only after every consumer is subscribed: in process, an event goes to those that are there.
+        for (_, db) in &databases {
+            running.relay(db.clone(), &clock);
+        }
+        running.jobs(jobs);
+        let stopping = Arc::new(AtomicBool::new(false));
+        let health = Health { databases, bus, clock, stopping: Arc::clone(&stopping) }.routes();
+        let addresses = (http.local_addr()?, grpc.local_addr()?);
+        spawn(&mut running, http, all_http.merge(health.clone()));
+        spawn(&mut running, grpc, all_grpc.merge(health).merge(server::metrics()));
+        Ok(Handle { running, stopping, http: addresses.0, grpc: addresses.1, public_url })
+    }
+}
+
+fn spawn(running: &mut Running, listener: TcpListener, routes: Router) {
+    running.server(|stop| server::serve(listener, routes, stop));
+}
+
+impl Handle {
+    /// Resolves at SIGINT, SIGTERM or a failure; false for a failure.
+    pub async fn until_told(&self) -> anyhow::Result<bool> {
+        tokio::select! {
+            () = signalled()? => Ok(true),
+            () = self.running.failed() => Ok(false),
+        }
+    }
+
+    /// Stops in order. What is in flight is finished, what is in an outbox is sent.
+    pub async fn stop(self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        self.running.stop().await;
+    }
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handle").field("http", &self.http).field("grpc", &self.grpc).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,178 @@
+//! One service as a process of its own.
+
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use anyhow::Context as _;
+use nodkey_bus::Bus;
+use nodkey_db::Db;
+use nodkey_kernel::{random::Random, time::Clock, vault::Vault};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
+
+use crate::{
+    auth::Authenticator,
+    channel::Channel,
+    config::Config,
+    health::Health,
+    lifecycle::Running,
+    peers::Peers,
+    resolver::CredentialResolver,
+    server,
+    service::{Deps, Service},
+    telemetry::{self, LogFormat},
+};
+
+const USAGE: &str = "\
+Settings come from the file named by NODKEY_CONFIG and from the environment: NODKEY_DB__URL, NODKEY_BUS__URL,
+NODKEY_SERVER__LISTEN, NODKEY_PEERS__REGISTRY, NODKEY_DEPLOYMENT__PUBLIC_URL and so on; docs/operations.md lists them.
+
+Commands:
+  (none)        run the service
+  healthcheck   ask the running service whether it is ready; exit code 0 if so
+  --help        this text
+";
+
+/// Runs a service until it is told to stop. The `main` of its binary.
+#[must_use]
+pub fn main<S: Service + 'static>() -> ExitCode {
+    // Two providers are compiled in by way of dependencies; rustls must be told which.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let environment = |name| std::env::vars_os().find(|(n, _)| n == name).map(|(_, value)| value);
+    let text = |name| environment(name).and_then(|v| v.into_string().ok());
+    let format = if text("NODKEY_LOG_FORMAT").as_deref() == Some("pretty") { LogFormat::Pretty } else { LogFormat::Json };
+    telemetry::init(format, text("NODKEY_LOG").as_deref().unwrap_or("info"));
+    let file = environment("NODKEY_CONFIG").map(PathBuf::from);
+    let run = match std::env::args().nth(1).as_deref() {
+        None => Command::Run,
+        Some("healthcheck") => Command::HealthCheck,
+        Some(_) => {
+            println!("nodkey-{}: the {} service of Nodkey.\n\n{USAGE}", S::NAME, S::NAME);
+            return ExitCode::SUCCESS;
+        }
+    };
+    let outcome = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("runtime").and_then(|runtime| {
+        runtime.block_on(async {
+            let config = Config::<S::Config>::load(file.as_deref())?;
+            match run {
+                Command::Run => serve::<S>(config).await,
+                Command::HealthCheck => health_check(config.server.listen).await,
+            }
+        })
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("nodkey-{}: {e:#}", S::NAME);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+enum Command {
+    Run,
+    HealthCheck,
+}
+
+async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
+    // Taken before anything else is touched: a second instance fails here, not half way through.
+    let listener = server::bind(config.server.listen).await?;
+    let metrics_listener = match config.server.metrics_listen {
+        Some(address) => Some(server::bind(address).await?),
+        None => None,
+    };
+    let clock = Clock::system();
+    let vault = Arc::new(Vault::new(&config.deployment.master_key_bytes()?));
+    let deployment = Arc::new(config.deployment.into_deployment()?);
+    let bus = Bus::connect(&config.bus).await?;
+    let db = match (S::migrations(), config.db) {
+        (None, _) => None,
+        (Some(_), None) => anyhow::bail!("this service needs a database: set NODKEY_DB__URL"),
+        (Some(migrations), Some(config)) => {
+            let db = Db::connect(&config).await.context("cannot reach the database")?;
+            db.migrate(&migrations).await?;
+            bus.ensure_stream(S::NAME).await?;
+            Some(db)
+        }
+    };
+    let peers = Peers::new(S::NAME, &deployment, &clock, |name| remote(config.peers.url(name)));
+    let authenticator = Authenticator::new(Arc::clone(&deployment), CredentialResolver::new(peers.registry().clone()), clock.clone());
+    let deps = Deps { db: db.clone(), bus: bus.clone(), peers, clock: clock.clone(), random: Random::system(), vault, deployment };
+    let parts = S::build(config.service, deps).await?;
+
+    let mut running = Running::new(bus.clone());
+    let stopping = Arc::new(AtomicBool::new(false));
+    let databases = db.iter().map(|db| (S::NAME, db.clone())).collect();
+    let health = Health { databases, bus, clock: clock.clone(), stopping: Arc::clone(&stopping) };
+    // What has HTTP routes of its own faces the public, which has no business with metrics or gRPC.
+    let routes =
+        if S::migrations().is_none() { parts.http } else { server::grpc(parts.grpc, authenticator).await?.merge(server::metrics()) };
+    if let Some(db) = db {
+        running.consumers(&db, &clock, parts.consumers).await?;
+        running.relay(db, &clock);
+    }
+    running.jobs(parts.jobs);
+    if let Some(listener) = metrics_listener {
+        running.server(|stop| server::serve(listener, server::metrics(), stop));
+    }
+    let address = listener.local_addr()?;
+    running.server(|stop| server::serve(listener, routes.merge(health.routes()), stop));
+    info!(service = S::NAME, %address, "ready");
+    let failed = wait(&running).await?;
+    stopping.store(true, Ordering::Relaxed);
+    tokio::select! {
+        () = running.stop() => {}
+        // A second signal does not wait.
+        () = signalled()? => anyhow::bail!("aborted by a second signal"),
+    }
+    anyhow::ensure!(!failed, "a part of the service failed; see the log");
+    Ok(())
+}
+
+/// Connects when first used.
+fn remote(url: &str) -> Channel {
+    let endpoint = tonic::transport::Endpoint::from_shared(url.to_owned())
+        .unwrap_or_else(|_| tonic::transport::Endpoint::from_static("http://invalid.invalid"))
+        .connect_timeout(std::time::Duration::from_secs(3))
+        .http2_keep_alive_interval(std::time::Duration::from_secs(20))
+        .keep_alive_while_idle(true)
+        .tcp_nodelay(true);
+    Channel::Http2(endpoint.connect_lazy())
+}
+
+/// Resolves when a signal arrives or something failed; true for the latter.
+async fn wait(running: &Running) -> anyhow::Result<bool> {
+    tokio::select! {
+        () = signalled()? => Ok(false),
+        () = running.failed() => Ok(true),
+    }
+}
+
+/// Resolves at SIGINT or SIGTERM.
+pub(crate) fn signalled() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+async fn health_check(address: std::net::SocketAddr) -> anyhow::Result<()> {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let address = if address.ip().is_unspecified() { ([127, 0, 0, 1], address.port()).into() } else { address };
+    let mut stream = tokio::net::TcpStream::connect(address).await.context("not running")?;
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
+    let mut answer = String::new();
+    stream.take(4096).read_to_string(&mut answer).await?;
+    anyhow::ensure!(answer.starts_with("HTTP/1.1 200"), "not ready: {}", answer.lines().last().unwrap_or_default());
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! Credentials, as the registry knows them, kept for half a minute.
+
+use std::{sync::Arc, time::Duration};
+
+use moka::future::Cache;
+use nodkey_kernel::{
+    error::{Classify as _, Kind},
+    id::{CredentialId, RelyingPartyId},
+};
+use nodkey_proto::registry::v1::{CredentialKind, ResolveCredentialRequest, credential_service_client::CredentialServiceClient};
+use secrecy::SecretString;
+
+use crate::{peers::Peer, status::PeerError};
+
+/// How long a disabled credential may still be taken.
+const TTL: Duration = Duration::from_secs(30);
+/// How many are kept, unknown ones included.
+const CAPACITY: u64 = 10_000;
+
+/// What verifying a signature needs.
+#[derive(Debug)]
+pub struct ResolvedCredential {
+    /// Whose it is.
+    pub relying_party: RelyingPartyId,
+    /// For backends or for apps.
+    pub kind: CredentialKind,
+    /// What signs.
+    pub secret: SecretString,
+    /// No longer to be taken.
+    pub disabled: bool,
+    /// SHA-256 of its token.
+    pub token_sha256: Vec<u8>,
+}
+
+/// Asks the registry, and remembers.
+#[derive(Clone, Debug)]
+pub struct CredentialResolver {
+    registry: Peer,
+    cache: Cache<CredentialId, Option<Arc<ResolvedCredential>>>,
+}
+
+impl CredentialResolver {
+    /// Makes one.
+    #[must_use]
+    pub fn new(registry: Peer) -> Self {
+        Self { registry, cache: Cache::builder().max_capacity(CAPACITY).time_to_live(TTL).build() }
+    }
+
+    /// Returns a credential; `None` when there is none. Failures are not remembered.
+    pub async fn resolve(&self, id: CredentialId) -> Result<Option<Arc<ResolvedCredential>>, PeerError> {
+        let ask = async {
+            let mut client = CredentialServiceClient::new(self.registry.unscoped());
+            match client.resolve_credential(ResolveCredentialRequest { credential_id: id.to_string() }).await {
+                Ok(answer) => {
+                    let answer = answer.into_inner();
+                    let kind = answer.kind();
+                    let Ok(relying_party) = answer.relying_party_id.parse() else { return Ok(None) };
+                    Ok(Some(Arc::new(ResolvedCredential {
+                        relying_party,
+                        kind,
+                        secret: answer.secret.into(),
+                        disabled: answer.disabled,
+                        token_sha256: answer.token_sha256.to_vec(),
+                    })))
+                }
+                Err(status) => match PeerError::from(status) {
+                    error if error.kind() == Kind::NotFound => Ok(None),
+                    error => Err(error),
+                },
+            }
+        };
+        self.cache.try_get_with(id, ask).await.map_err(|error| (*error).clone())
+    }
+}

@@ -1,0 +1,105 @@
+//! What a service is.
+
+use std::{fmt, sync::Arc};
+
+use futures_util::future::BoxFuture;
+use nodkey_bus::{Bus, Consumer};
+use nodkey_db::{Db, Migrations};
+use nodkey_kernel::{random::Random, time::Clock, vault::Vault};
+use secrecy::SecretString;
+use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
+
+use crate::peers::Peers;
+
+/// One of the services of Nodkey.
+pub trait Service {
+    /// `registry`, `binding` and so on.
+    const NAME: &'static str;
+
+    /// Settings of its own, under `service.` in the configuration.
+    type Config: DeserializeOwned + Default + Send;
+
+    /// Its schema; `None` for a service without state.
+    fn migrations() -> Option<Migrations>;
+
+    /// Puts it together. Starts nothing.
+    fn build(config: Self::Config, deps: Deps) -> impl Future<Output = anyhow::Result<Parts>> + Send;
+}
+
+/// Everything a service may touch. Nothing here tells how it is deployed.
+#[derive(Clone, Debug)]
+pub struct Deps {
+    /// Its database; `None` for a service without state.
+    pub db: Option<Db>,
+    /// Events and wakes.
+    pub bus: Bus,
+    /// The other services.
+    pub peers: Peers,
+    /// Time.
+    pub clock: Clock,
+    /// Randomness.
+    pub random: Random,
+    /// Secrets at rest.
+    pub vault: Arc<Vault>,
+    /// Facts about the whole deployment.
+    pub deployment: Arc<Deployment>,
+}
+
+impl Deps {
+    /// The database of a service that has one.
+    pub fn db(&self) -> anyhow::Result<Db> {
+        self.db.clone().ok_or_else(|| anyhow::anyhow!("this service needs a database: set NODKEY_DB__URL"))
+    }
+}
+
+/// Facts about the whole deployment, the same for each of its services.
+#[derive(Debug)]
+pub struct Deployment {
+    /// The gateway's public URL without a trailing slash: `iss` of challenges, base of `htu`.
+    pub public_url: String,
+    /// `aud` of bearer tokens.
+    pub audience: String,
+    /// Signs what services say to one another.
+    pub internal_key: SecretString,
+    /// Signs what operators say.
+    pub operator_key: SecretString,
+    /// Relaxes what only makes sense on the open network, such as https for callbacks to this machine.
+    pub development: bool,
+}
+
+/// What a service hands to the process that runs it.
+#[derive(Debug, Default)]
+pub struct Parts {
+    /// Its gRPC services, see [`crate::mount`].
+    pub grpc: axum::Router,
+    /// Its HTTP routes. Only the gateway has any.
+    pub http: axum::Router,
+    /// What it consumes.
+    pub consumers: Vec<Consumer>,
+    /// What it does without being asked.
+    pub jobs: Vec<Job>,
+}
+
+/// Something a service does without being asked, until told to stop.
+pub struct Job {
+    pub(crate) name: &'static str,
+    pub(crate) run: Box<dyn FnOnce(CancellationToken) -> BoxFuture<'static, ()> + Send>,
+}
+
+impl Job {
+    /// Makes a job. It returns soon after the token is cancelled; one that returns before ends the process with an error.
+    pub fn new<F, Fut>(name: &'static str, run: F) -> Self
+    where
+        F: FnOnce(CancellationToken) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        Self { name, run: Box::new(|token| Box::pin(run(token))) }
+    }
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Job").field("name", &self.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,154 @@
+//! Errors as gRPC statuses, once: the kind becomes a code, reason and fields become `google.rpc` details.
+
+use std::collections::HashMap;
+
+use nodkey_kernel::error::{Classify, FieldViolation, Kind, chain};
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+use tracing::{debug, error};
+
+/// The domain of our reasons.
+const DOMAIN: &str = "nodkey";
+
+/// Turns an error into a status. What is our own fault is logged here with its causes, and only its reason is told.
+#[must_use]
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+pub fn status<E: Classify>(error: E) -> Status {
+    let kind = error.kind();
+    let message = match kind {
+        Kind::Internal => {
+            error!(reason = error.reason(), cause = chain(&error), "request failed");
+            "something went wrong on our side; it is logged".to_owned()
+        }
+        Kind::Unavailable => {
+            error!(reason = error.reason(), cause = chain(&error), "dependency unavailable");
+            "a service we depend on is away; try again soon".to_owned()
+        }
+        _ => {
+            debug!(reason = error.reason(), cause = chain(&error), "request refused");
+            error.to_string()
+        }
+    };
+    new(kind, error.reason(), message, &error.field_violations())
+}
+
+/// Makes a status.
+#[must_use]
+pub fn new(kind: Kind, reason: &str, message: impl Into<String>, fields: &[FieldViolation]) -> Status {
+    // The kind goes along: codes are fewer than kinds.
+    let metadata = HashMap::from([("kind".to_owned(), kind.as_str().to_owned())]);
+    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, metadata);
+    for violation in fields {
+        details.add_bad_request_violation(&violation.field, &violation.description);
+    }
+    Status::with_error_details(code(kind), message, details)
+}
+
+/// The code of a kind.
+#[must_use]
+pub const fn code(kind: Kind) -> Code {
+    match kind {
+        Kind::Invalid | Kind::TooLarge => Code::InvalidArgument,
+        Kind::Unauthenticated => Code::Unauthenticated,
+        Kind::Forbidden => Code::PermissionDenied,
+        Kind::NotFound => Code::NotFound,
+        Kind::Conflict => Code::AlreadyExists,
+        Kind::Gone | Kind::Precondition => Code::FailedPrecondition,
+        Kind::Exhausted => Code::ResourceExhausted,
+        Kind::Unavailable => Code::Unavailable,
+        Kind::Internal => Code::Internal,
+    }
+}
+
+/// What another service says, taken apart again.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct PeerError {
+    kind: Kind,
+    reason: &'static str,
+    message: String,
+    fields: Vec<FieldViolation>,
+}
+
+impl PeerError {
+    /// The reason the other service gave.
+    #[must_use]
+    pub const fn reason_text(&self) -> &'static str {
+        self.reason
+    }
+}
+
+impl From<Status> for PeerError {
+    fn from(status: Status) -> Self {
+        let details = status.get_error_details();
+        let info = details.error_info();
+        let kind = info.and_then(|i| Kind::parse(i.metadata.get("kind")?)).unwrap_or(match status.code() {
+            Code::InvalidArgument | Code::OutOfRange => Kind::Invalid,
+            Code::Unauthenticated => Kind::Unauthenticated,
+            Code::PermissionDenied => Kind::Forbidden,
+            Code::NotFound => Kind::NotFound,
+            Code::AlreadyExists | Code::Aborted => Kind::Conflict,
+            Code::FailedPrecondition => Kind::Precondition,
+            Code::ResourceExhausted => Kind::Exhausted,
+            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => Kind::Unavailable,
+            _ => Kind::Internal,
+        });
+        let fields = details
+            .bad_request()
+            .map(|bad| bad.field_violations.iter().map(|v| FieldViolation::new(&v.field, &v.description)).collect())
+            .unwrap_or_default();
+        let reason = info.map_or_else(|| kind.as_str(), |i| intern(&i.reason));
+        Self { kind, reason, message: status.message().to_owned(), fields }
+    }
+}
+
+impl Classify for PeerError {
+    fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    fn reason(&self) -> &'static str {
+        self.reason
+    }
+
+    fn field_violations(&self) -> Vec<FieldViolation> {
+        self.fields.clone()
+    }
+}
+
+/// Reasons are a small closed set of ours, so keeping each once is bounded; a stranger's is cut off at 256 of them.
+fn intern(reason: &str) -> &'static str {
+    use std::sync::{Mutex, PoisonError};
+    static KNOWN: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(same) = known.iter().find(|k| **k == reason) {
+        return same;
+    }
+    if known.len() >= 256 {
+        return "UNKNOWN";
+    }
+    let kept: &'static str = Box::leak(reason.to_owned().into_boxed_str());
+    known.push(kept);
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_survives_the_way_over_grpc_with_reason_and_fields() {
+        for kind in Kind::ALL {
+            let fields = [FieldViolation::new("name", "must not be blank")];
+            let error = PeerError::from(new(kind, "SOME_REASON", "text", &fields));
+            assert_eq!((error.kind(), error.reason()), (kind, "SOME_REASON"));
+            assert_eq!(error.field_violations(), fields);
+        }
+    }
+
+    #[test]
+    fn a_status_of_a_stranger_has_the_kind_of_its_code() {
+        assert_eq!(PeerError::from(Status::deadline_exceeded("")).kind(), Kind::Unavailable);
+        assert_eq!(PeerError::from(Status::not_found("")).kind(), Kind::NotFound);
+    }
+}

@@ -1,0 +1,41 @@
+//! Logs and metrics.
+
+use std::sync::OnceLock;
+
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::{EnvFilter, fmt};
+
+/// How logs look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Pretty,
+}
+
+/// Starts logging to standard error. `filter` as in `NODKEY_LOG`: `info`, `nodkey_gateway=debug,warn`.
+pub fn init(format: LogFormat, filter: &str) {
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second call in one process changes nothing: tests start many worlds.
+    let _ = match format {
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Pretty => builder.with_target(false).compact().try_init(),
+    };
+}
+
+/// The metrics of this process, in Prometheus text form.
+#[must_use]
+pub fn metrics() -> String {
+    handle().render()
+}
+
+/// Installs the recorder of this process, once.
+///
+/// # Panics
+/// When another recorder was installed by someone else.
+pub(crate) fn handle() -> &'static PrometheusHandle {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    HANDLE.get_or_init(|| PrometheusBuilder::new().install_recorder().expect("one recorder a process"))
+}

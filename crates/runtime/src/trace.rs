@@ -1,0 +1,59 @@
+//! Which request a piece of work belongs to (W3C Trace Context).
+
+use axum::{extract::Request, middleware::Next, response::Response};
+use http::HeaderValue;
+use nodkey_kernel::{random::Random, trace::TraceContext};
+use tracing::{Instrument as _, Span, info_span};
+
+tokio::task_local! {
+    static CURRENT: TraceContext;
+}
+
+/// The name of the header.
+pub const HEADER: &str = "traceparent";
+
+/// The trace of the request being served.
+#[must_use]
+pub fn current() -> Option<TraceContext> {
+    CURRENT.try_with(|context| *context).ok()
+}
+
+/// Continues the trace a request carries, or starts one.
+pub async fn middleware(request: Request, next: Next) -> Response {
+    let random = Random::system();
+    let parent = request.headers().get(HEADER).and_then(|value| value.to_str().ok()?.parse::<TraceContext>().ok());
+    let context = parent.map_or_else(|| TraceContext::new_root(&random), |parent| parent.child(&random));
+    let span = info_span!("request", method = %request.method(), path = request.uri().path(), trace_id = tracing::field::Empty);
+    span.record("trace_id", trace_id(&context));
+    CURRENT.scope(context, next.run(request).instrument(span)).await
+}
+
+/// Puts the current trace on an outgoing request.
+pub(crate) fn inject(headers: &mut http::HeaderMap) {
+    if let Some(value) = current().and_then(|context| HeaderValue::try_from(context.to_string()).ok()) {
+        headers.insert(HEADER, value);
+    }
+}
+
+/// Runs a use case in a task of its own, so that a client that hangs up cannot cut it in half. The trace comes along.
+///
+/// # Panics
+/// When the use case does.
+pub async fn uninterrupted<F>(work: F) -> F::Output
+where
+    F: Future<Output: Send + 'static> + Send + 'static,
+{
+    let work = work.instrument(Span::current());
+    let task = match current() {
+        Some(context) => tokio::spawn(CURRENT.scope(context, work)),
+        None => tokio::spawn(work),
+    };
+    match task.await {
+        Ok(output) => output,
+        Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+    }
+}
+
+fn trace_id(context: &TraceContext) -> String {
+    context.to_string().split('-').nth(1).unwrap_or_default().to_owned()
+}
