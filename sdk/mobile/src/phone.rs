@@ -245,8 +245,8 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
     }
 
     fn compose(&self, claims: &ResponseClaims, key: &PublicJwk, presence: Option<PresenceKind>) -> Result<String, Error> {
-        let kid = key.thumbprint();
-        jws::sign_with(challenge::RESPONSE_TYP, key.algorithm(), Some(&kid), None, claims, |input| match presence {
+        let thumbprint = key.thumbprint();
+        jws::sign_with(challenge::RESPONSE_TYP, key.algorithm(), Some(&thumbprint), None, claims, |input| match presence {
             Some(kind) => self.keys.sign_with_presence(kind, input),
             None => self.keys.sign(input),
         })
