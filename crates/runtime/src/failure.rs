@@ -1,0 +1,145 @@
+//! What any use case of any service may run into. Services add what only they refuse.
+
+use nodkey_db::{DbError, idempotency::IdempotencyError};
+use nodkey_kernel::error::{Classify, FieldViolation, Kind};
+use tonic::Status;
+
+use crate::{idempotent::InvalidRequestId, page::InvalidPage, status::PeerError};
+
+/// A use case could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The request is wrong.
+    #[error("{}", describe(.0))]
+    Invalid(Vec<FieldViolation>),
+    /// There is no such thing, or it is another relying party's.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// The database failed.
+    #[error("database")]
+    Db(#[source] DbError),
+    /// Another service failed or refused.
+    #[error(transparent)]
+    Peer(PeerError),
+    /// The page asked for is none.
+    #[error(transparent)]
+    Page(InvalidPage),
+    /// The request id is none.
+    #[error(transparent)]
+    RequestId(InvalidRequestId),
+    /// The request id was used before.
+    #[error(transparent)]
+    Idempotency(IdempotencyError),
+    /// Something that cannot be, is.
+    #[error("{0}")]
+    Internal(&'static str),
+}
+
+impl Failure {
+    /// One field is wrong.
+    pub fn field(name: &str, description: impl Into<String>) -> Self {
+        Self::Invalid(vec![FieldViolation::new(name, description)])
+    }
+}
+
+fn describe(violations: &[FieldViolation]) -> String {
+    let all: Vec<String> = violations.iter().map(|v| format!("{} {}", v.field, v.description)).collect();
+    all.join("; ")
+}
+
+impl Classify for Failure {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Invalid(_) => Kind::Invalid,
+            Self::NotFound(_) => Kind::NotFound,
+            // A constraint we did not expect is a fault of ours, not the caller's.
+            Self::Db(DbError::Unavailable(_)) => Kind::Unavailable,
+            Self::Db(_) | Self::Internal(_) => Kind::Internal,
+            Self::Peer(e) => e.kind(),
+            Self::Page(e) => e.kind(),
+            Self::RequestId(e) => e.kind(),
+            Self::Idempotency(e) => e.kind(),
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "VALIDATION_FAILED",
+            Self::NotFound(_) => "NOT_FOUND",
+            Self::Db(e) => e.reason(),
+            Self::Peer(e) => e.reason(),
+            Self::Page(e) => e.reason(),
+            Self::RequestId(e) => e.reason(),
+            Self::Idempotency(e) => e.reason(),
+            Self::Internal(_) => "INTERNAL",
+        }
+    }
+
+    fn field_violations(&self) -> Vec<FieldViolation> {
+        match self {
+            Self::Invalid(violations) => violations.clone(),
+            Self::Page(e) => e.field_violations(),
+            Self::RequestId(e) => e.field_violations(),
+            Self::Peer(e) => e.field_violations(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+macro_rules! from {
+    ($($variant:ident($type:ty),)+) => {$(
+        impl From<$type> for Failure {
+            fn from(error: $type) -> Self {
+                Self::$variant(error)
+            }
+        }
+    )+};
+}
+
+from! {
+    Db(DbError),
+    Peer(PeerError),
+    Page(InvalidPage),
+    RequestId(InvalidRequestId),
+    Idempotency(IdempotencyError),
+}
+
+impl From<Status> for Failure {
+    fn from(status: Status) -> Self {
+        Self::Peer(status.into())
+    }
+}
+
+/// Collects everything that is wrong with a request, so that the caller learns it all at once.
+#[derive(Debug, Default)]
+pub struct Validation(Vec<FieldViolation>);
+
+impl Validation {
+    /// Requires something of a field.
+    pub fn require(&mut self, holds: bool, field: &str, description: &str) {
+        if !holds {
+            self.0.push(FieldViolation::new(field, description));
+        }
+    }
+
+    /// Requires text of at most `max` characters, not blank and without control characters.
+    pub fn text(&mut self, field: &str, value: &str, max: usize) {
+        if value.trim().is_empty() {
+            self.0.push(FieldViolation::new(field, "must not be blank"));
+        } else if value.chars().count() > max {
+            self.0.push(FieldViolation::new(field, format!("must be at most {max} characters")));
+        } else if value.chars().any(char::is_control) {
+            self.0.push(FieldViolation::new(field, "must not hold control characters"));
+        }
+    }
+
+    /// Reads a field, noting what is wrong with it.
+    pub fn read<T, E: std::fmt::Display>(&mut self, field: &str, value: Result<T, E>) -> Option<T> {
+        value.map_err(|e| self.0.push(FieldViolation::new(field, e.to_string()))).ok()
+    }
+
+    /// `Ok` when nothing is wrong.
+    pub fn finish(self) -> Result<(), Failure> {
+        if self.0.is_empty() { Ok(()) } else { Err(Failure::Invalid(self.0)) }
+    }
+}
