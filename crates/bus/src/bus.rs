@@ -48,6 +48,12 @@ pub enum BusError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Large events would not pass.
+    #[error("the nats-server takes messages of {limit} bytes at most: set `max_payload: 8MB` in its configuration")]
+    Payload {
+        /// What it takes.
+        limit: usize,
+    },
     /// A consumer stopped before it acknowledged.
     #[error("consumer {0} stopped before it acknowledged")]
     Unacknowledged(String),
@@ -62,7 +68,7 @@ impl BusError {
 impl Classify for BusError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Url => Kind::Internal,
+            Self::Url | Self::Payload { .. } => Kind::Internal,
             Self::Unavailable { .. } | Self::Unacknowledged(_) => Kind::Unavailable,
         }
     }

@@ -28,6 +28,9 @@ const DUPLICATE_WINDOW: Duration = Duration::from_mins(2);
 /// How long a stream keeps events for consumers that are away.
 const MAX_AGE: Duration = Duration::from_hours(7 * 24);
 
+/// The largest event, an answer with 1 MiB of custom fields, and room for the rest.
+const MIN_PAYLOAD: usize = 2 << 20;
+
 /// A connection to NATS.
 #[derive(Debug)]
 pub struct Nats {
@@ -78,7 +81,9 @@ impl Nats {
             ..stream::Config::default()
         };
         self.jetstream.create_or_update_stream(config).await.map_err(|e| BusError::unavailable("create stream", e))?;
-        Ok(())
+        // Told now: a server that refuses a large event later would hold up every event behind it.
+        let limit = self.client.server_info().max_payload;
+        if limit < MIN_PAYLOAD { Err(BusError::Payload { limit }) } else { Ok(()) }
     }
 
     pub(crate) async fn publish(&self, message: &Message) -> Result<(), BusError> {

@@ -1,6 +1,6 @@
 //! Connections and transactions.
 
-use std::{str::FromStr as _, sync::Arc, time::Duration};
+use std::{fmt, str::FromStr as _, sync::Arc, time::Duration};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -87,10 +87,10 @@ impl Db {
         let db = self.clone();
         let begun = tokio::spawn(async move {
             Ok(match db {
-                Self::Postgres { pool, outbox } => Tx { inner: Inner::Postgres(pool.begin().await?), outbox, published: false },
+                Self::Postgres { pool, outbox } => Tx { inner: Inner::Postgres(pool.begin().await?), outbox, then: Vec::new() },
                 // IMMEDIATE: a deferred one that turns to writing fails at once when another writes.
                 Self::Sqlite { writer, outbox, .. } => {
-                    Tx { inner: Inner::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?), outbox, published: false }
+                    Tx { inner: Inner::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?), outbox, then: Vec::new() }
                 }
             })
         });
@@ -145,11 +145,16 @@ impl Db {
 }
 
 /// A transaction. Dropped without a commit, it never was.
-#[derive(Debug)]
 pub struct Tx {
     inner: Inner,
     outbox: Arc<Notify>,
-    published: bool,
+    then: Vec<Box<dyn FnOnce() + Send>>,
+}
+
+impl fmt::Debug for Tx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
 }
 
 #[derive(Debug)]
@@ -167,14 +172,20 @@ impl Tx {
         }
     }
 
-    /// Commits, then wakes the relay if there are events.
+    /// Has something done once the transaction is committed; never if it is not. A crash right after the commit skips it, so
+    /// it is for hints.
+    pub fn after_commit(&mut self, then: impl FnOnce() + Send + 'static) {
+        self.then.push(Box::new(then));
+    }
+
+    /// Commits, then does what was to be done after that.
     pub async fn commit(self) -> Result<(), DbError> {
         match self.inner {
             Inner::Postgres(tx) => tx.commit().await?,
             Inner::Sqlite(tx) => tx.commit().await?,
         }
-        if self.published {
-            self.outbox.notify_one();
+        for then in self.then {
+            then();
         }
         Ok(())
     }
@@ -188,7 +199,9 @@ impl Tx {
         Ok(())
     }
 
+    /// Wakes the relay once there is something to send.
     pub(crate) fn mark_published(&mut self) {
-        self.published = true;
+        let outbox = Arc::clone(&self.outbox);
+        self.after_commit(move || outbox.notify_one());
     }
 }

@@ -181,7 +181,11 @@ pub struct Evidence {
     pub keys: Vec<PublicJwk>,
 }
 
-/// Evidence that holds.
+/// Evidence that holds: the deployment asked `challenge`, and the owner of `signing_key` answered `response`.
+///
+/// Nothing in evidence ties a presence key to its device: that tie is the word of whoever handed over [`Evidence::keys`]. Where
+/// that is not the deployment itself, compare `signing_key` with a thumbprint known from elsewhere, or count on nothing when
+/// `presence` is true.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct VerifiedEvidence {
     /// What was asked.
@@ -190,7 +194,7 @@ pub struct VerifiedEvidence {
     pub response: ResponseClaims,
     /// Thumbprint of the key that answered.
     pub signing_key: String,
-    /// Whether it was a key other than the device key: one the OS lets sign only with the person present.
+    /// Whether it was a key other than the device key, hence, by the word of the giver, one of its presence keys.
     pub presence: bool,
 }
 

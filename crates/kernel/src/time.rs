@@ -46,7 +46,8 @@ impl Timestamp {
         self.0.div_euclid(1_000_000)
     }
 
-    /// Parses RFC 3339 with any offset and 0 to 9 fractional digits; finer than microseconds is cut.
+    /// Parses RFC 3339 with any offset and 0 to 9 fractional digits; finer than microseconds is cut. Takes what ISO 8601 writes
+    /// shorter, too: PostgreSQL's text format has offsets such as `+00`. A time without offset is refused.
     pub fn parse_rfc3339(text: &str) -> Result<Self, InvalidTimestamp> {
         let at: jiff::Timestamp = text.parse().map_err(|_| InvalidTimestamp)?;
         Ok(Self(at.as_microsecond()))

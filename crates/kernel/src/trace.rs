@@ -45,7 +45,15 @@ impl FromStr for TraceContext {
 
     fn from_str(text: &str) -> Result<Self, InvalidTraceparent> {
         let parts: Vec<&str> = text.split('-').collect();
-        let ["00", trace, span, flags] = parts[..] else { return Err(InvalidTraceparent) };
+        let (trace, span, flags) = match parts[..] {
+            ["00", trace, span, flags] => (trace, span, flags),
+            // Later versions may only append; ff is none.
+            [version, trace, span, flags, ..] if is_later(version) => (trace, span, flags),
+            _ => return Err(InvalidTraceparent),
+        };
+        if [trace, span, flags].iter().any(|part| part.bytes().any(|b| b.is_ascii_uppercase())) {
+            return Err(InvalidTraceparent);
+        }
         let mut context = Self { trace_id: [0; 16], span_id: [0; 8], flags: 0 };
         let mut flag = [0];
         hex::decode_to_slice(trace, &mut context.trace_id).map_err(|_| InvalidTraceparent)?;
@@ -59,6 +67,10 @@ impl FromStr for TraceContext {
     }
 }
 
+fn is_later(version: &str) -> bool {
+    version.len() == 2 && version.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) && version != "00" && version != "ff"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,5 +82,10 @@ mod tests {
         for bad in ["", "00-0-0-00", "00-00000000000000000000000000000000-0000000000000001-01"] {
             assert_eq!(bad.parse::<TraceContext>(), Err(InvalidTraceparent));
         }
+        let text = context.to_string();
+        for bad in [text.to_uppercase(), format!("{text}-more"), format!("ff{}", &text[2..]), format!("0{text}")] {
+            assert_eq!(bad.parse::<TraceContext>(), Err(InvalidTraceparent), "{bad}");
+        }
+        assert_eq!(format!("cc{}-more", &text[2..]).parse(), Ok(context), "a later version is read as far as it is known");
     }
 }

@@ -1,1 +1,41 @@
-//! Placeholder.
+//! Which device belongs to which user of the relying party.
+//!
+//! A binding is created inactive, and its id is the activation code the backend activates it with once it has made its own
+//! check. A device has one living binding at most, a user up to a hundred.
+
+mod app;
+mod config;
+mod domain;
+mod error;
+mod events;
+mod grpc;
+mod jobs;
+mod store;
+
+pub use config::Config;
+
+use nodkey_db::{Migration, Migrations};
+use nodkey_runtime::{Deps, Parts, Service};
+
+/// The binding service.
+#[derive(Debug)]
+pub struct Binding;
+
+const POSTGRES: &[Migration] = &[Migration { version: 1000, name: "init", sql: include_str!("../migrations/postgres/1000_init.sql") }];
+const SQLITE: &[Migration] = &[Migration { version: 1000, name: "init", sql: include_str!("../migrations/sqlite/1000_init.sql") }];
+
+impl Service for Binding {
+    const NAME: &'static str = "binding";
+
+    type Config = Config;
+
+    fn migrations() -> Option<Migrations> {
+        Some(Migrations { postgres: POSTGRES, sqlite: SQLITE })
+    }
+
+    async fn build(_: Config, deps: Deps) -> anyhow::Result<Parts> {
+        let app = app::App::new(&deps)?;
+        let jobs = jobs::jobs(deps.db()?, deps.clock);
+        Ok(Parts { grpc: grpc::routes(&app), consumers: events::consumers(&app), jobs, ..Parts::default() })
+    }
+}

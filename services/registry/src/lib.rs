@@ -1,1 +1,46 @@
-//! Placeholder.
+//! The registry: relying parties, their credentials, the deployment's signing keys, devices with their keys, and identity
+//! documents.
+
+pub mod app;
+pub mod config;
+pub mod domain;
+pub mod error;
+pub mod events;
+pub mod grpc;
+pub mod jobs;
+mod store;
+
+use anyhow::ensure;
+use nodkey_db::{Migration, Migrations};
+use nodkey_runtime::{Deps, Parts, Service};
+
+use app::App;
+use config::Config;
+use domain::credential::readable_by_clients;
+
+/// The service.
+#[derive(Debug)]
+pub struct Registry;
+
+impl Service for Registry {
+    const NAME: &'static str = "registry";
+
+    type Config = Config;
+
+    fn migrations() -> Option<Migrations> {
+        Some(Migrations {
+            postgres: &[Migration { version: 1000, name: "init", sql: include_str!("../migrations/postgres/1000_init.sql") }],
+            sqlite: &[Migration { version: 1000, name: "init", sql: include_str!("../migrations/sqlite/1000_init.sql") }],
+        })
+    }
+
+    async fn build(config: Config, deps: Deps) -> anyhow::Result<Parts> {
+        ensure!(
+            readable_by_clients(&deps.deployment.public_url, &deps.deployment.audience),
+            "deployment.public_url and deployment.audience go into tokens that old clients must read: short ASCII without > ? ~"
+        );
+        let jobs = jobs::jobs(deps.db()?, deps.clock.clone());
+        let app = App::new(&config, deps)?;
+        Ok(Parts { grpc: grpc::routes(&app), consumers: events::consumers(&app), jobs, ..Parts::default() })
+    }
+}

@@ -1,1 +1,42 @@
-//! Placeholder.
+//! Authentication challenges: asked by a backend, answered by a phone, proven by signatures.
+
+mod app;
+mod config;
+mod convert;
+mod domain;
+mod error;
+mod events;
+mod grpc;
+mod jobs;
+mod store;
+
+use std::time::Duration;
+
+pub use config::Config;
+use nodkey_db::{Migration, Migrations};
+use nodkey_runtime::{Deps, Parts, Service};
+
+/// The trusonafication service.
+#[derive(Debug)]
+pub struct Trusonafication;
+
+const POSTGRES: &[Migration] = &[Migration { version: 1000, name: "init", sql: include_str!("../migrations/postgres/1000_init.sql") }];
+const SQLITE: &[Migration] = &[Migration { version: 1000, name: "init", sql: include_str!("../migrations/sqlite/1000_init.sql") }];
+
+impl Service for Trusonafication {
+    const NAME: &'static str = "trusonafication";
+
+    type Config = Config;
+
+    fn migrations() -> Option<Migrations> {
+        Some(Migrations { postgres: POSTGRES, sqlite: SQLITE })
+    }
+
+    async fn build(config: Config, deps: Deps) -> anyhow::Result<Parts> {
+        let (db, clock) = (deps.db()?, deps.clock.clone());
+        let app = app::App::new(config, deps)?;
+        let interval = Duration::from_millis(config.sweep_milliseconds.into());
+        let (grpc, consumers) = (grpc::routes(&app), events::consumers(&app));
+        Ok(Parts { grpc, consumers, jobs: jobs::jobs(app, interval, db, clock), ..Parts::default() })
+    }
+}

@@ -13,6 +13,8 @@ struct Header<'a> {
     alg: std::borrow::Cow<'a, str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     kid: Option<std::borrow::Cow<'a, str>>,
+    #[serde(default, deserialize_with = "super::present", skip_serializing_if = "Option::is_none")]
+    crit: Option<serde_json::Value>,
 }
 
 /// Signs claims.
@@ -20,7 +22,7 @@ struct Header<'a> {
 /// # Panics
 /// When the claims do not serialize: they are ours, and do.
 pub fn sign(kid: Option<&str>, claims: &impl Serialize, secret: &[u8]) -> String {
-    let header = serde_json::to_vec(&Header { alg: "HS256".into(), kid: kid.map(Into::into) }).expect("a header serializes");
+    let header = serde_json::to_vec(&Header { alg: "HS256".into(), kid: kid.map(Into::into), crit: None }).expect("a header serializes");
     let claims = serde_json::to_vec(claims).expect("claims serialize");
     let input = format!("{}.{}", b64u(&header), b64u(&claims));
     let tag = super::hmac_sha256(secret, input.as_bytes());
@@ -49,7 +51,8 @@ fn header(token: &str) -> Result<Header<'static>, JoseError> {
         return Err(JoseError::Malformed);
     }
     let header = b64u_decode(token.split('.').next().unwrap_or_default())?;
-    serde_json::from_slice(&header).map_err(|_| JoseError::Malformed)
+    let header: Header = serde_json::from_slice(&header).map_err(|_| JoseError::Malformed)?;
+    header.crit.is_none().then_some(header).ok_or(JoseError::Malformed)
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::{Algorithm, JoseError, PrivateKey, PublicJwk, b64u, b64u_decode};
 
-/// The longest JWS that is read: a challenge with 1 MB of custom fields.
-pub const MAX_LENGTH: usize = 1_600_000;
+/// The longest JWS that is read, 1.5 MiB: a challenge with 1 MiB of custom fields.
+pub const MAX_LENGTH: usize = 3 << 19;
 
 /// The protected header.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +23,7 @@ pub struct Header {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwk: Option<PublicJwk>,
     /// Extensions that must be understood: none is, so it must be absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "super::present", skip_serializing_if = "Option::is_none")]
     crit: Option<Value>,
 }
 

@@ -8,12 +8,16 @@ pub mod hs256;
 mod jwk;
 mod jwks;
 pub mod jws;
+mod private;
 
 use aws_lc_rs::{digest, hmac};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
-pub use jwk::{Algorithm, PrivateKey, PublicJwk};
+pub use jwk::{Algorithm, PublicJwk};
 pub use jwks::{Jwks, PublishedKey};
+pub use private::PrivateKey;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 /// Something is not what JOSE says it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +43,11 @@ pub enum JoseError {
     /// The claims are not the expected ones.
     #[error("the claims are not the expected ones")]
     Claims,
+}
+
+/// Reads a member that may be absent, telling `null` from absent: a header with any `crit` is refused.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 /// base64url without padding.

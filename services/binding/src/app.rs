@@ -1,0 +1,282 @@
+//! The use cases: what is asked of others first, then one transaction.
+
+use std::sync::Arc;
+
+use nodkey_db::{
+    Db, Tx,
+    outbox::{self, EventContext},
+};
+use nodkey_kernel::{
+    error::{Classify as _, Kind},
+    id::{BindingId, DeviceId, EventId, RelyingPartyId},
+    random::Random,
+    time::{Clock, Timestamp},
+    vault::Vault,
+};
+use nodkey_proto::{
+    Event,
+    binding::v1::{self as pb, BindingActivated, BindingCreated, BindingDeactivated, BindingState, UserDeactivated},
+    convert::timestamp,
+    registry::v1::{GetDeviceRequest, device_service_client::DeviceServiceClient},
+};
+use nodkey_runtime::{Deps, Failure, Peer, idempotent::Request, page::Page, status::PeerError, trace};
+use uuid::Uuid;
+
+use crate::{
+    domain::{Binding, Change, Refusal, State, UserIdentifier},
+    error::Error,
+    store,
+};
+
+/// The use cases. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct App {
+    db: Db,
+    registry: Peer,
+    clock: Clock,
+    random: Random,
+    vault: Arc<Vault>,
+}
+
+/// A wish to bind a device to a user.
+#[derive(Debug)]
+pub struct Create {
+    /// The request, if it may come again.
+    pub request: Option<Request>,
+    /// Whose device.
+    pub user: UserIdentifier,
+    /// Which device; `None` for a text that is no device identifier, and so names no device.
+    pub device: Option<DeviceId>,
+}
+
+impl App {
+    /// Makes them.
+    pub fn new(deps: &Deps) -> anyhow::Result<Self> {
+        Ok(Self {
+            db: deps.db()?,
+            registry: deps.peers.registry().clone(),
+            clock: deps.clock.clone(),
+            random: deps.random.clone(),
+            vault: Arc::clone(&deps.vault),
+        })
+    }
+
+    /// Binds a device to a user, inactive. A living binding of the same two is the answer as it stands.
+    pub async fn create(&self, party: RelyingPartyId, create: Create) -> Result<pb::Binding, Error> {
+        let Create { request, user, device } = create;
+        loop {
+            if let Some(request) = &request
+                && let Some(answer) = request.replay(&self.db, &self.vault).await?
+            {
+                return Ok(answer);
+            }
+            let device = device.as_ref().ok_or(Refusal::DeviceNotFound)?;
+            self.ensure_device(party, device).await?;
+
+            let now = self.clock.now();
+            let mut tx = self.db.begin().await?;
+            let binding = self.bind(&mut tx, party, &user, device, now).await?;
+            let answer = message(&binding);
+            if let Some(request) = &request
+                && !request.keep(&mut tx, &self.vault, &self.random, &answer, now).await?
+            {
+                // The same request was first somewhere else: its answer is the answer.
+                tx.rollback().await?;
+                continue;
+            }
+            tx.commit().await?;
+            return Ok(answer);
+        }
+    }
+
+    async fn ensure_device(&self, party: RelyingPartyId, device: &DeviceId) -> Result<(), Error> {
+        let mut registry = DeviceServiceClient::new(self.registry.acting_for(party));
+        match registry.get_device(GetDeviceRequest { device_id: device.to_string() }).await.map_err(PeerError::from) {
+            Ok(answer) if answer.get_ref().retired => Err(Refusal::DeviceNotFound.into()),
+            Ok(_) => Ok(()),
+            Err(e) if e.kind() == Kind::NotFound => Err(Refusal::DeviceNotFound.into()),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// The device is locked before the user, by everyone.
+    async fn bind(
+        &self,
+        tx: &mut Tx,
+        party: RelyingPartyId,
+        user: &UserIdentifier,
+        device: &DeviceId,
+        now: Timestamp,
+    ) -> Result<Binding, Error> {
+        // It may have been retired since the registry was asked.
+        if store::lock_device(tx, party, device).await? {
+            return Err(Refusal::DeviceNotFound.into());
+        }
+        if let Some(living) = store::load_living(tx, party, device).await? {
+            return Ok(living.create_again(user)?);
+        }
+        store::lock_user(tx, party, user).await?;
+        let devices = store::load_of_user(tx, party, user).await?.len();
+        let id = BindingId::generate(now, &self.random);
+        let binding = Binding::create(id, party, user.clone(), device.clone(), devices, now)?;
+        store::insert(tx, &binding).await?;
+        let event = BindingCreated {
+            binding_id: binding.id.to_string(),
+            user_identifier: binding.user.as_str().to_owned(),
+            device_identifier: binding.device.to_string(),
+        };
+        self.publish(tx, party, binding.version, &event, now).await?;
+        Ok(binding)
+    }
+
+    /// Activates a binding.
+    pub async fn activate(&self, party: RelyingPartyId, id: BindingId) -> Result<Binding, Error> {
+        loop {
+            let now = self.clock.now();
+            let mut tx = self.db.begin().await?;
+            let found = store::load(&mut tx, party, id).await?.ok_or(Failure::NotFound("binding"))?;
+            match found.activate(now)? {
+                Change::Same(binding) => return Ok(binding),
+                // Who lost a race looks again: nothing comes back to inactive, so this ends.
+                Change::Changed(binding) if !store::update(&mut tx, &binding).await? => tx.rollback().await?,
+                Change::Changed(binding) => {
+                    let event = BindingActivated {
+                        binding_id: binding.id.to_string(),
+                        user_identifier: binding.user.as_str().to_owned(),
+                        device_identifier: binding.device.to_string(),
+                    };
+                    self.publish(&mut tx, party, binding.version, &event, now).await?;
+                    tx.commit().await?;
+                    return Ok(binding);
+                }
+            }
+        }
+    }
+
+    /// Deactivates a binding, for good.
+    pub async fn deactivate(&self, party: RelyingPartyId, id: BindingId) -> Result<Binding, Error> {
+        let mut tx = self.db.begin().await?;
+        let found = store::load(&mut tx, party, id).await?.ok_or(Failure::NotFound("binding"))?;
+        let binding = self.end(&mut tx, found, self.clock.now()).await?;
+        tx.commit().await?;
+        Ok(binding)
+    }
+
+    /// Deactivates every binding of a user. Returns them.
+    pub async fn deactivate_user(&self, party: RelyingPartyId, user: &UserIdentifier) -> Result<Vec<Binding>, Error> {
+        // Nobody unknown leaves a row behind.
+        if store::of_user(&self.db, party, user).await?.is_empty() {
+            return Err(Refusal::UserNotFound.into());
+        }
+        let now = self.clock.now();
+        let mut tx = self.db.begin().await?;
+        let version = store::lock_user(&mut tx, party, user).await?;
+        let mut ended = Vec::new();
+        for binding in store::load_of_user(&mut tx, party, user).await? {
+            ended.push(self.end(&mut tx, binding, now).await?);
+        }
+        if ended.is_empty() {
+            return Err(Refusal::UserNotFound.into());
+        }
+        let event = UserDeactivated {
+            user_identifier: user.as_str().to_owned(),
+            device_identifiers: ended.iter().map(|b| b.device.to_string()).collect(),
+        };
+        self.publish(&mut tx, party, version, &event, now).await?;
+        tx.commit().await?;
+        Ok(ended)
+    }
+
+    /// A device was retired: it is bound to nobody any more, and never will be.
+    pub async fn device_retired(&self, tx: &mut Tx, party: RelyingPartyId, device: &DeviceId) -> Result<(), Error> {
+        store::retire_device(tx, party, device).await?;
+        if let Some(binding) = store::load_living(tx, party, device).await? {
+            self.end(tx, binding, self.clock.now()).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends a binding inside a transaction, whatever others do to it meanwhile.
+    async fn end(&self, tx: &mut Tx, mut found: Binding, now: Timestamp) -> Result<Binding, Error> {
+        loop {
+            let (party, id) = (found.relying_party, found.id);
+            match found.deactivate(now) {
+                Change::Same(binding) => return Ok(binding),
+                Change::Changed(binding) if !store::update(tx, &binding).await? => {
+                    // Activated meanwhile, or ended.
+                    found = store::load(tx, party, id).await?.ok_or(Failure::Internal("a binding is gone"))?;
+                }
+                Change::Changed(binding) => {
+                    let event = BindingDeactivated {
+                        binding_id: binding.id.to_string(),
+                        user_identifier: binding.user.as_str().to_owned(),
+                        device_identifier: binding.device.to_string(),
+                    };
+                    self.publish(tx, party, binding.version, &event, now).await?;
+                    return Ok(binding);
+                }
+            }
+        }
+    }
+
+    /// Returns one binding.
+    pub async fn get(&self, party: RelyingPartyId, id: BindingId) -> Result<Binding, Error> {
+        Ok(store::get(&self.db, party, id).await?.ok_or(Failure::NotFound("binding"))?)
+    }
+
+    /// Returns the living binding of a device.
+    pub async fn of_device(&self, party: RelyingPartyId, device: &DeviceId) -> Result<Binding, Error> {
+        Ok(store::living(&self.db, party, device).await?.ok_or(Failure::NotFound("binding"))?)
+    }
+
+    /// Returns the living bindings of a user, oldest first.
+    pub async fn of_user(&self, party: RelyingPartyId, user: &UserIdentifier) -> Result<Vec<Binding>, Error> {
+        Ok(store::of_user(&self.db, party, user).await?)
+    }
+
+    /// Returns one more binding than the page holds, if there are as many. `state` as in [`store::Listing`].
+    pub async fn list(
+        &self,
+        party: RelyingPartyId,
+        user: Option<&UserIdentifier>,
+        state: &'static str,
+        page: &Page,
+    ) -> Result<Vec<Binding>, Error> {
+        let id = match &page.after {
+            None => Uuid::max(),
+            Some(cursor) => cursor.id.parse().map_err(|_| Failure::field("page_token", "must be one that a list answered"))?,
+        };
+        let listing = store::Listing { user, state, at: page.before(), id, limit: page.size + 1 };
+        Ok(store::list(&self.db, party, &listing).await?)
+    }
+
+    async fn publish<E: Event>(&self, tx: &mut Tx, party: RelyingPartyId, version: i64, event: &E, now: Timestamp) -> Result<(), Error> {
+        let context = EventContext {
+            id: EventId::generate(now, &self.random),
+            now,
+            version,
+            relying_party: party,
+            traceparent: trace::current().map(|t| t.to_string()),
+        };
+        Ok(outbox::add(tx, event, &context).await?)
+    }
+}
+
+/// A binding as a message.
+pub fn message(binding: &Binding) -> pb::Binding {
+    let state = match binding.state {
+        State::Inactive => BindingState::Inactive,
+        State::Active { .. } => BindingState::Active,
+        State::Deactivated { .. } => BindingState::Deactivated,
+    };
+    pb::Binding {
+        id: binding.id.to_string(),
+        relying_party_id: binding.relying_party.to_string(),
+        user_identifier: binding.user.as_str().to_owned(),
+        device_identifier: binding.device.to_string(),
+        state: state.into(),
+        created_at: Some(timestamp(binding.created_at)),
+        activated_at: binding.state.activated_at().map(timestamp),
+        deactivated_at: binding.state.deactivated_at().map(timestamp),
+    }
+}

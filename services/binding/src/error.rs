@@ -1,0 +1,59 @@
+//! Why a use case did not do its work.
+
+use nodkey_db::{DbError, idempotency::IdempotencyError};
+use nodkey_kernel::error::{Classify, FieldViolation, Kind};
+use nodkey_runtime::{Failure, idempotent::InvalidRequestId, page::InvalidPage, status::PeerError};
+
+use crate::domain::Refusal;
+
+/// A use case did not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The domain says no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// What any service may run into.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+}
+
+impl Classify for Error {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Refused(Refusal::DeviceNotFound) => Kind::Precondition,
+            Self::Refused(Refusal::DeviceAlreadyBound) => Kind::Conflict,
+            Self::Refused(Refusal::BindingDeactivated | Refusal::TooManyDevices) => Kind::Invalid,
+            Self::Refused(Refusal::UserNotFound) => Kind::NotFound,
+            Self::Failed(failure) => failure.kind(),
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Refused(Refusal::DeviceNotFound) => "DEVICE_NOT_FOUND",
+            Self::Refused(Refusal::DeviceAlreadyBound) => "DEVICE_ALREADY_BOUND",
+            Self::Refused(Refusal::BindingDeactivated) => "BINDING_DEACTIVATED",
+            Self::Refused(Refusal::UserNotFound) => "USER_NOT_FOUND",
+            Self::Refused(Refusal::TooManyDevices) => "TOO_MANY_DEVICES",
+            Self::Failed(failure) => failure.reason(),
+        }
+    }
+
+    fn field_violations(&self) -> Vec<FieldViolation> {
+        match self {
+            Self::Refused(_) => Vec::new(),
+            Self::Failed(failure) => failure.field_violations(),
+        }
+    }
+}
+
+macro_rules! failures {
+    ($($type:ty),+) => {$(
+        impl From<$type> for Error {
+            fn from(error: $type) -> Self {
+                Self::Failed(error.into())
+            }
+        }
+    )+};
+}
+failures!(DbError, IdempotencyError, InvalidRequestId, InvalidPage, PeerError);

@@ -1,0 +1,135 @@
+//! The gRPC side: messages to commands, answers to messages.
+
+use axum::Router;
+use nodkey_kernel::id::{BindingId, DeviceId};
+use nodkey_proto::binding::v1::{
+    self as pb, ActivateBindingRequest, BindingState, CreateBindingRequest, DeactivateBindingRequest, DeactivateUserRequest,
+    DeactivateUserResponse, GetBindingRequest, GetDeviceBindingRequest, ListBindingsRequest, ListBindingsResponse, ListUserDevicesRequest,
+    ListUserDevicesResponse,
+    binding_service_server::{BindingService, BindingServiceServer},
+    user_service_server::{UserService, UserServiceServer},
+};
+use nodkey_runtime::{
+    Failure, Validation, caller,
+    idempotent::Request as Repeatable,
+    mount,
+    page::{Cursor, Page},
+    status::status,
+    uninterrupted,
+};
+use tonic::{Request, Response, Status};
+
+use crate::{
+    app::{App, Create, message},
+    domain::UserIdentifier,
+    error::Error,
+};
+
+/// The services as routes.
+pub fn routes(app: &App) -> Router {
+    let router = mount(Router::new(), BindingServiceServer::new(Api(app.clone())));
+    mount(router, UserServiceServer::new(Api(app.clone())))
+}
+
+struct Api(App);
+
+#[tonic::async_trait]
+impl BindingService for Api {
+    async fn create_binding(&self, request: Request<CreateBindingRequest>) -> Result<Response<pb::Binding>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let asked = request.into_inner();
+        let repeatable = Repeatable::new(party, "CreateBinding", &asked.request_id, &asked).map_err(status)?;
+        let mut validation = Validation::default();
+        validation.read("user_identifier", UserIdentifier::parse(&asked.user_identifier));
+        validation.require(!asked.device_identifier.trim().is_empty(), "device_identifier", "must not be blank");
+        validation.finish().map_err(status)?;
+        let user = user_identifier(&asked.user_identifier)?;
+        let create = Create { request: repeatable, user, device: DeviceId::parse(&asked.device_identifier).ok() };
+        let app = self.0.clone();
+        answer(uninterrupted(async move { app.create(party, create).await }).await)
+    }
+
+    async fn activate_binding(&self, request: Request<ActivateBindingRequest>) -> Result<Response<pb::Binding>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let id = binding_id(&request.get_ref().id)?;
+        let app = self.0.clone();
+        answer(uninterrupted(async move { app.activate(party, id).await }).await.map(|b| message(&b)))
+    }
+
+    async fn deactivate_binding(&self, request: Request<DeactivateBindingRequest>) -> Result<Response<pb::Binding>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let id = binding_id(&request.get_ref().id)?;
+        let app = self.0.clone();
+        answer(uninterrupted(async move { app.deactivate(party, id).await }).await.map(|b| message(&b)))
+    }
+
+    async fn get_binding(&self, request: Request<GetBindingRequest>) -> Result<Response<pb::Binding>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let id = binding_id(&request.get_ref().id)?;
+        answer(self.0.get(party, id).await.map(|b| message(&b)))
+    }
+
+    async fn get_device_binding(&self, request: Request<GetDeviceBindingRequest>) -> Result<Response<pb::Binding>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let text = &request.get_ref().device_identifier;
+        not_blank("device_identifier", text)?;
+        let device = DeviceId::parse(text).map_err(|_| status(Failure::NotFound("binding")))?;
+        answer(self.0.of_device(party, &device).await.map(|b| message(&b)))
+    }
+
+    async fn list_bindings(&self, request: Request<ListBindingsRequest>) -> Result<Response<ListBindingsResponse>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let asked = request.get_ref();
+        let page = Page::parse(asked.page_size, &asked.page_token).map_err(status)?;
+        let user = match asked.user_identifier.as_str() {
+            "" => None,
+            text => Some(user_identifier(text)?),
+        };
+        let state = match BindingState::try_from(asked.state) {
+            Ok(BindingState::Unspecified) => "",
+            Ok(BindingState::Inactive) => "inactive",
+            Ok(BindingState::Active) => "active",
+            Ok(BindingState::Deactivated) => "deactivated",
+            Err(_) => return Err(status(Failure::field("state", "must be one of the states there are"))),
+        };
+        let rows = self.0.list(party, user.as_ref(), state, &page).await.map_err(status)?;
+        let (rows, next_page_token) = page.cut(rows, |b| Cursor { at: b.created_at, id: b.id.to_string() });
+        Ok(Response::new(ListBindingsResponse { bindings: rows.iter().map(message).collect(), next_page_token }))
+    }
+}
+
+#[tonic::async_trait]
+impl UserService for Api {
+    async fn deactivate_user(&self, request: Request<DeactivateUserRequest>) -> Result<Response<DeactivateUserResponse>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let user = user_identifier(&request.get_ref().user_identifier)?;
+        let app = self.0.clone();
+        let ended = uninterrupted(async move { app.deactivate_user(party, &user).await }).await.map_err(status)?;
+        Ok(Response::new(DeactivateUserResponse { device_identifiers: ended.iter().map(|b| b.device.to_string()).collect() }))
+    }
+
+    async fn list_user_devices(&self, request: Request<ListUserDevicesRequest>) -> Result<Response<ListUserDevicesResponse>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let user = user_identifier(&request.get_ref().user_identifier)?;
+        let bindings = self.0.of_user(party, &user).await.map_err(status)?;
+        Ok(Response::new(ListUserDevicesResponse { bindings: bindings.iter().map(message).collect() }))
+    }
+}
+
+fn answer(result: Result<pb::Binding, Error>) -> Result<Response<pb::Binding>, Status> {
+    result.map(Response::new).map_err(status)
+}
+
+/// A text that is no UUID names no binding.
+fn binding_id(text: &str) -> Result<BindingId, Status> {
+    not_blank("id", text)?;
+    text.parse().map_err(|_| status(Failure::NotFound("binding")))
+}
+
+fn user_identifier(text: &str) -> Result<UserIdentifier, Status> {
+    UserIdentifier::parse(text).map_err(|e| status(Failure::field("user_identifier", e)))
+}
+
+fn not_blank(field: &str, text: &str) -> Result<(), Status> {
+    if text.trim().is_empty() { Err(status(Failure::field(field, "must not be blank"))) } else { Ok(()) }
+}

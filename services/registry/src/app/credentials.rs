@@ -1,0 +1,131 @@
+//! Use cases of credentials.
+
+use nodkey_kernel::{
+    id::{CredentialId, RelyingPartyId},
+    jose::sha256,
+};
+use nodkey_proto::registry::v1::{CredentialCreated, CredentialDisabled};
+use nodkey_runtime::{
+    idempotent::Request,
+    page::{Cursor, Page},
+};
+use prost::Message;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{ATTEMPTS, App, Claim, start};
+use crate::{
+    domain::{
+        Change, Refusal,
+        credential::{Credential, CredentialKind, TokenClaims},
+    },
+    error::Error,
+    store::credential as store,
+};
+
+/// The `typ` of tokens.
+const TOKEN_TYP: &str = "JWT";
+
+/// A credential as it is shown once.
+#[derive(Debug)]
+pub struct NewCredential {
+    /// The credential.
+    pub credential: Credential,
+    /// 128 lower-case hex digits.
+    pub secret: SecretString,
+}
+
+/// A credential as a service needs it to verify a signature.
+#[derive(Debug)]
+pub struct ResolvedCredential {
+    /// The credential.
+    pub credential: Credential,
+    /// What signs.
+    pub secret: SecretString,
+    /// Whether it or its relying party is disabled.
+    pub disabled: bool,
+    /// Of the token.
+    pub token_sha256: [u8; 32],
+}
+
+impl App {
+    /// Creates one.
+    pub async fn create_credential<A: Message + Default>(
+        &self,
+        request: Option<Request>,
+        party: RelyingPartyId,
+        kind: CredentialKind,
+        answer: impl Fn(&NewCredential) -> A + Send,
+    ) -> Result<A, Error> {
+        if let Some(given) = self.replay(request.as_ref()).await? {
+            return Ok(given);
+        }
+        self.relying_party(party).await?.ensure_enabled()?;
+        let new = self.issue(party, kind).await?;
+        let NewCredential { credential, secret } = &new;
+        let sealed = self.0.vault.seal(&self.0.random, &context(credential.id), secret.expose_secret().as_bytes());
+        let answer = answer(&new);
+        let mut tx = match self.claim(request.as_ref(), &answer).await? {
+            Claim::Ours(tx) => tx,
+            Claim::Given(given) => return Ok(given),
+        };
+        store::insert(&mut tx, credential, &sealed).await?;
+        self.emit(&mut tx, &CredentialCreated { credential_id: credential.id.to_string() }, party, credential.version).await?;
+        tx.commit().await?;
+        Ok(answer)
+    }
+
+    /// Makes token and secret; nothing is stored yet.
+    async fn issue(&self, relying_party: RelyingPartyId, kind: CredentialKind) -> Result<NewCredential, Error> {
+        let (now, deployment) = (self.now(), &self.0.deployment);
+        let id = CredentialId::generate(now, &self.0.random);
+        let claims = TokenClaims::new(&deployment.public_url, &deployment.audience, relying_party, id, kind, now);
+        let token = self.sign_claims(TOKEN_TYP, &claims).await?;
+        let secret = hex::encode(self.0.random.bytes::<64>()).into();
+        let credential = Credential { id, relying_party, kind, token, created_at: now, disabled_at: None, version: 1 };
+        Ok(NewCredential { credential, secret })
+    }
+
+    /// Lists those of a relying party, newest first, with the token of the next page.
+    pub async fn credentials(&self, party: RelyingPartyId, page: &Page) -> Result<(Vec<Credential>, String), Error> {
+        let start = start(page, |id| id.parse().ok())?;
+        let rows = store::list(&self.0.db, party, &start, page.size + 1).await?;
+        Ok(page.cut(rows, |credential| Cursor { at: credential.created_at, id: credential.id.to_string() }))
+    }
+
+    /// Disables one.
+    pub async fn disable_credential(&self, party: RelyingPartyId, id: CredentialId) -> Result<Credential, Error> {
+        for _ in 0..ATTEMPTS {
+            let credential = store::get(&self.0.db, party, id).await?.ok_or(Refusal::NotFound("credential"))?;
+            let credential = match credential.disable(self.now()) {
+                Change::Same(credential) => return Ok(credential),
+                Change::Changed(credential) => credential,
+            };
+            let mut tx = self.0.db.begin().await?;
+            if store::update(&mut tx, &credential).await? {
+                self.emit(&mut tx, &CredentialDisabled { credential_id: id.to_string() }, party, credential.version).await?;
+                tx.commit().await?;
+                return Ok(credential);
+            }
+            tx.rollback().await?;
+        }
+        Err(Error::Raced)
+    }
+
+    /// Returns what verifies signatures of a credential, whosever it is.
+    pub async fn resolve_credential(&self, id: CredentialId) -> Result<ResolvedCredential, Error> {
+        let found = store::resolve(&self.0.db, id).await?.ok_or(Refusal::NotFound("credential"))?;
+        let secret = self.0.vault.open(&context(id), &found.sealed_secret).map_err(Error::Sealed)?;
+        let secret = std::str::from_utf8(&secret).map_err(|_| Error::Corrupt("sealed_secret"))?;
+        Ok(ResolvedCredential {
+            secret: secret.into(),
+            disabled: found.party_disabled || found.credential.disabled_at.is_some(),
+            token_sha256: sha256(found.credential.token.as_bytes()),
+            credential: found.credential,
+        })
+    }
+}
+
+/// What a secret is sealed for.
+fn context(id: CredentialId) -> String {
+    format!("credential/{id}")
+}

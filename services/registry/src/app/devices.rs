@@ -1,0 +1,153 @@
+//! Use cases of devices.
+
+use nodkey_db::Tx;
+use nodkey_kernel::id::{DeviceId, RelyingPartyId};
+use nodkey_proto::{
+    Event,
+    registry::v1::{DeviceRegistered, DeviceRetired, DeviceUpdated},
+};
+use nodkey_runtime::page::{Cursor, Page};
+
+use super::{ATTEMPTS, App, start};
+use crate::{
+    domain::{
+        Change, Refusal,
+        device::{Device, DeviceClaims, JWT_TYP, Patch, Registration},
+    },
+    error::Error,
+    store::device as store,
+};
+
+/// A device that has just registered.
+#[derive(Debug)]
+pub struct Registered {
+    /// The device.
+    pub device: Device,
+    /// Whether it was unknown before.
+    pub created: bool,
+    /// Its device-identifier JWT.
+    pub jwt: String,
+}
+
+impl App {
+    /// Registers a device, or brings a known one up to date. The caller has proven that the phone holds the key.
+    pub async fn register_device(&self, party: RelyingPartyId, registration: Registration) -> Result<Registered, Error> {
+        self.relying_party(party).await?.ensure_enabled()?;
+        let id = registration.device_id();
+        for _ in 0..ATTEMPTS {
+            let (now, registration) = (self.now(), registration.clone());
+            let registered = match store::resolve(&self.0.db, &id).await? {
+                None => self.insert_device(Device::register(party, registration, now)?).await?.map(|device| (device, true)),
+                Some(known) => {
+                    let event = DeviceUpdated { device_id: id.to_string() };
+                    self.write_device(known.register_again(party, registration, now)?, &event).await?.map(|device| (device, false))
+                }
+            };
+            if let Some((device, created)) = registered {
+                let jwt = self.device_jwt(&device).await?;
+                return Ok(Registered { device, created, jwt });
+            }
+        }
+        Err(Error::Raced)
+    }
+
+    /// Names the relying party of a device, whosever it is.
+    pub async fn resolve_device(&self, id: &DeviceId) -> Result<Device, Error> {
+        Ok(store::resolve(&self.0.db, id).await?.ok_or(Refusal::NotFound("device"))?)
+    }
+
+    /// Returns one.
+    pub async fn device(&self, party: RelyingPartyId, id: &DeviceId) -> Result<Device, Error> {
+        Ok(store::get(&self.0.db, party, id).await?.ok_or(Refusal::NotFound("device"))?)
+    }
+
+    /// Lists those of a relying party, newest first, with the token of the next page.
+    pub async fn devices(&self, party: RelyingPartyId, page: &Page) -> Result<(Vec<Device>, String), Error> {
+        let start = start(page, |id| DeviceId::parse(id).ok().map(String::from))?;
+        let rows = store::list(&self.0.db, party, &start, page.size + 1).await?;
+        Ok(page.cut(rows, |device| Cursor { at: device.created_at, id: device.id.to_string() }))
+    }
+
+    /// Changes what a device says about itself.
+    pub async fn update_device(&self, party: RelyingPartyId, id: &DeviceId, patch: Patch) -> Result<Device, Error> {
+        for _ in 0..ATTEMPTS {
+            let change = self.device(party, id).await?.update(patch.clone(), self.now())?;
+            if let Some(device) = self.write_device(change, &DeviceUpdated { device_id: id.to_string() }).await? {
+                return Ok(device);
+            }
+        }
+        Err(Error::Raced)
+    }
+
+    /// Retires one.
+    pub async fn retire_device(&self, party: RelyingPartyId, id: &DeviceId) -> Result<Device, Error> {
+        for _ in 0..ATTEMPTS {
+            let change = self.device(party, id).await?.retire(self.now());
+            if let Some(device) = self.write_device(change, &DeviceRetired { device_id: id.to_string() }).await? {
+                return Ok(device);
+            }
+        }
+        Err(Error::Raced)
+    }
+
+    /// Retires the devices of a deactivated user, in the transaction of the event that says so. Unknown ones are passed over.
+    pub async fn retire_devices(
+        &self,
+        tx: &mut Tx,
+        party: RelyingPartyId,
+        ids: &[DeviceId],
+        traceparent: Option<&String>,
+    ) -> Result<(), Error> {
+        for id in ids {
+            let Some(device) = store::load(tx, party, id).await? else { continue };
+            let Change::Changed(device) = device.retire(self.now()) else { continue };
+            if !store::update(tx, &device).await? {
+                return Err(Error::Raced);
+            }
+            let event = DeviceRetired { device_id: id.to_string() };
+            self.emit_because(tx, &event, party, device.version, traceparent.cloned()).await?;
+        }
+        Ok(())
+    }
+
+    /// Issues a device-identifier JWT.
+    pub async fn issue_device_jwt(&self, party: RelyingPartyId, id: &DeviceId) -> Result<String, Error> {
+        let device = self.device(party, id).await?;
+        device.ensure_alive()?;
+        self.device_jwt(&device).await
+    }
+
+    async fn device_jwt(&self, device: &Device) -> Result<String, Error> {
+        let claims = DeviceClaims::new(&self.0.deployment.public_url, device, self.0.random.token(), self.now());
+        self.sign_claims(JWT_TYP, &claims).await
+    }
+
+    /// `None` when another registered it first.
+    async fn insert_device(&self, device: Device) -> Result<Option<Device>, Error> {
+        let mut tx = self.0.db.begin().await?;
+        if !store::insert(&mut tx, &device).await? {
+            tx.rollback().await?;
+            return Ok(None);
+        }
+        let event = DeviceRegistered { device_id: device.id.to_string() };
+        self.emit(&mut tx, &event, device.relying_party, device.version).await?;
+        tx.commit().await?;
+        Ok(Some(device))
+    }
+
+    /// `None` when another changed it first.
+    async fn write_device<E: Event>(&self, change: Change<Device>, event: &E) -> Result<Option<Device>, Error> {
+        let device = match change {
+            Change::Same(device) => return Ok(Some(device)),
+            Change::Changed(device) => device,
+        };
+        let mut tx = self.0.db.begin().await?;
+        if !store::update(&mut tx, &device).await? {
+            tx.rollback().await?;
+            return Ok(None);
+        }
+        self.emit(&mut tx, event, device.relying_party, device.version).await?;
+        tx.commit().await?;
+        Ok(Some(device))
+    }
+}

@@ -1,0 +1,94 @@
+//! Use cases of identity documents.
+
+use nodkey_kernel::{
+    error::{Classify as _, Kind},
+    id::{DeviceId, IdentityDocumentId, RelyingPartyId},
+};
+use nodkey_proto::{
+    binding::v1::{BindingState, GetDeviceBindingRequest, binding_service_client::BindingServiceClient},
+    registry::v1::{IdentityDocumentRegistered, IdentityDocumentVerified},
+};
+use nodkey_runtime::{
+    page::{Cursor, Page},
+    status::PeerError,
+};
+
+use super::{ATTEMPTS, App, start};
+use crate::{
+    domain::{
+        Change, Refusal,
+        document::{Document, Scan, VerificationStatus},
+    },
+    error::Error,
+    store::document as store,
+};
+
+impl App {
+    /// Registers a document for the user a device is bound to. The same hash again: the same document.
+    pub async fn register_document(&self, party: RelyingPartyId, device: &DeviceId, scan: Scan) -> Result<Document, Error> {
+        self.device(party, device).await?.ensure_alive()?;
+        let user = self.user_of(party, device).await?;
+        let now = self.now();
+        let id = IdentityDocumentId::generate(now, &self.0.random);
+        let document = Document::register(id, party, user, scan, now);
+        let mut tx = self.0.db.begin().await?;
+        if !store::insert(&mut tx, &document).await? {
+            return store::find(&mut tx, party, &document.user, &document.hash).await?.ok_or(Error::Raced);
+        }
+        self.emit(&mut tx, &IdentityDocumentRegistered { identity_document_id: id.to_string() }, party, document.version).await?;
+        tx.commit().await?;
+        Ok(document)
+    }
+
+    /// Asks whom a device is bound to, now.
+    async fn user_of(&self, party: RelyingPartyId, device: &DeviceId) -> Result<String, Error> {
+        let mut bindings = BindingServiceClient::new(self.0.peers.binding().acting_for(party));
+        let request = GetDeviceBindingRequest { device_identifier: device.to_string() };
+        let binding = match bindings.get_device_binding(request).await.map_err(PeerError::from) {
+            Ok(answer) => answer.into_inner(),
+            Err(e) if e.kind() == Kind::NotFound => return Err(Refusal::DeviceNotBound.into()),
+            Err(e) => return Err(e.into()),
+        };
+        match binding.state() {
+            BindingState::Active => Ok(binding.user_identifier),
+            BindingState::Inactive => Err(Refusal::DeviceNotActive.into()),
+            BindingState::Deactivated | BindingState::Unspecified => Err(Refusal::DeviceNotBound.into()),
+        }
+    }
+
+    /// Returns one.
+    pub async fn document(&self, party: RelyingPartyId, id: IdentityDocumentId) -> Result<Document, Error> {
+        Ok(store::get(&self.0.db, party, id).await?.ok_or(Refusal::NotFound("identity document"))?)
+    }
+
+    /// Lists those of a user, newest first, with the token of the next page.
+    pub async fn documents(&self, party: RelyingPartyId, user: &str, page: &Page) -> Result<(Vec<Document>, String), Error> {
+        let start = start(page, |id| id.parse().ok())?;
+        let rows = store::list(&self.0.db, party, user, &start, page.size + 1).await?;
+        Ok(page.cut(rows, |document| Cursor { at: document.created_at, id: document.id.to_string() }))
+    }
+
+    /// Records what a verification by a third party found.
+    pub async fn verify_document(
+        &self,
+        party: RelyingPartyId,
+        id: IdentityDocumentId,
+        status: VerificationStatus,
+    ) -> Result<Document, Error> {
+        for _ in 0..ATTEMPTS {
+            let document = match self.document(party, id).await?.verified(status, self.now()) {
+                Change::Same(document) => return Ok(document),
+                Change::Changed(document) => document,
+            };
+            let mut tx = self.0.db.begin().await?;
+            if store::update(&mut tx, &document).await? {
+                let event = IdentityDocumentVerified { identity_document_id: id.to_string() };
+                self.emit(&mut tx, &event, party, document.version).await?;
+                tx.commit().await?;
+                return Ok(document);
+            }
+            tx.rollback().await?;
+        }
+        Err(Error::Raced)
+    }
+}

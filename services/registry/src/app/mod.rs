@@ -1,0 +1,126 @@
+//! Use cases: what the network and the database are asked first, then one transaction of a pure transition and its event.
+
+mod credentials;
+mod devices;
+mod documents;
+mod relying_parties;
+mod signing_keys;
+
+use std::{fmt, sync::Arc};
+
+use nodkey_db::{
+    Db, Tx,
+    outbox::{self, EventContext},
+};
+use nodkey_kernel::{
+    id::{EventId, RelyingPartyId},
+    random::Random,
+    time::{Clock, Timestamp},
+    vault::Vault,
+};
+use nodkey_proto::Event;
+use nodkey_runtime::{
+    Deployment, Deps, Peers,
+    idempotent::Request,
+    page::{Cursor, Page},
+    trace,
+};
+use prost::Message;
+
+pub use credentials::{NewCredential, ResolvedCredential};
+pub use devices::Registered;
+
+use crate::{config::Config, domain::Refusal, error::Error, store::Start};
+use signing_keys::Keys;
+
+/// How often a change is tried again because another was first.
+const ATTEMPTS: usize = 8;
+/// The use cases of the registry. Cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+struct Inner {
+    db: Db,
+    peers: Peers,
+    clock: Clock,
+    random: Random,
+    vault: Arc<Vault>,
+    deployment: Arc<Deployment>,
+    keys: Keys,
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("App")
+    }
+}
+
+/// Who may give the answer to a request that may be repeated.
+enum Claim<A> {
+    /// We, together with its effect.
+    Ours(Tx),
+    /// It was given.
+    Given(A),
+}
+
+impl App {
+    /// Puts the use cases together.
+    pub fn new(config: &Config, deps: Deps) -> anyhow::Result<Self> {
+        let (db, keys) = (deps.db()?, Keys::new(config)?);
+        let Deps { peers, clock, random, vault, deployment, .. } = deps;
+        Ok(Self(Arc::new(Inner { db, peers, clock, random, vault, deployment, keys })))
+    }
+
+    fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    /// Publishes a fact with the transaction, in the trace of the request being served.
+    async fn emit<E: Event>(&self, tx: &mut Tx, event: &E, relying_party: RelyingPartyId, version: i64) -> Result<(), Error> {
+        self.emit_because(tx, event, relying_party, version, trace::current().map(|context| context.to_string())).await
+    }
+
+    /// The same, in the trace of something else.
+    async fn emit_because<E: Event>(
+        &self,
+        tx: &mut Tx,
+        event: &E,
+        relying_party: RelyingPartyId,
+        version: i64,
+        traceparent: Option<String>,
+    ) -> Result<(), Error> {
+        let now = self.now();
+        let id = EventId::generate(now, &self.0.random);
+        Ok(outbox::add(tx, event, &EventContext { id, now, version, relying_party, traceparent }).await?)
+    }
+
+    /// The answer given to a request before, if there was one.
+    async fn replay<A: Message + Default>(&self, request: Option<&Request>) -> Result<Option<A>, Error> {
+        match request {
+            Some(request) => Ok(request.replay(&self.0.db, &self.0.vault).await?),
+            None => Ok(None),
+        }
+    }
+
+    /// Begins the transaction that has the effect of a request, and keeps the answer in it. Kept first, because of two requests
+    /// of one id the later waits here for the earlier.
+    async fn claim<A: Message + Default>(&self, request: Option<&Request>, answer: &A) -> Result<Claim<A>, Error> {
+        let mut tx = self.0.db.begin().await?;
+        let Some(request) = request else { return Ok(Claim::Ours(tx)) };
+        if request.keep(&mut tx, &self.0.vault, &self.0.random, answer, self.now()).await? {
+            return Ok(Claim::Ours(tx));
+        }
+        tx.rollback().await?;
+        self.replay(Some(request)).await?.map(Claim::Given).ok_or(Error::Raced)
+    }
+}
+
+/// Where a page starts. `parse` reads the id in its token.
+fn start<T: Default>(page: &Page, parse: impl Fn(&str) -> Option<T>) -> Result<Start<T>, Refusal> {
+    let Some(Cursor { at, id }) = &page.after else { return Ok(Start { at: page.before(), id: T::default() }) };
+    let stored = Timestamp::from_seconds(0)..=Page { size: 0, after: None }.before();
+    match parse(id) {
+        Some(id) if stored.contains(at) => Ok(Start { at: *at, id }),
+        _ => Err(Refusal::invalid("page_token", "must be one that a list answered")),
+    }
+}

@@ -1,0 +1,78 @@
+//! Use cases of relying parties.
+
+use nodkey_kernel::id::RelyingPartyId;
+use nodkey_proto::registry::v1::{RelyingPartyCreated, RelyingPartyDisabled};
+use nodkey_runtime::{
+    idempotent::Request,
+    page::{Cursor, Page},
+};
+use prost::Message;
+
+use super::{ATTEMPTS, App, Claim, start};
+use crate::{
+    domain::{
+        Change, Refusal,
+        relying_party::{NewRelyingParty, RelyingParty},
+    },
+    error::Error,
+    store::relying_party as store,
+};
+
+impl App {
+    /// Creates one.
+    pub async fn create_relying_party<A: Message + Default>(
+        &self,
+        request: Option<Request>,
+        new: NewRelyingParty,
+        answer: impl Fn(&RelyingParty) -> A + Send,
+    ) -> Result<A, Error> {
+        if let Some(given) = self.replay(request.as_ref()).await? {
+            return Ok(given);
+        }
+        let now = self.now();
+        let id = new.id.unwrap_or_else(|| RelyingPartyId::generate(now, &self.0.random));
+        let party = RelyingParty::create(id, new.name, now);
+        let answer = answer(&party);
+        let mut tx = match self.claim(request.as_ref(), &answer).await? {
+            Claim::Ours(tx) => tx,
+            Claim::Given(given) => return Ok(given),
+        };
+        if !store::insert(&mut tx, &party).await? {
+            return Err(Refusal::RelyingPartyExists.into());
+        }
+        let event = RelyingPartyCreated { relying_party_id: id.to_string(), name: party.name };
+        self.emit(&mut tx, &event, id, party.version).await?;
+        tx.commit().await?;
+        Ok(answer)
+    }
+
+    /// Returns one.
+    pub async fn relying_party(&self, id: RelyingPartyId) -> Result<RelyingParty, Error> {
+        Ok(store::get(&self.0.db, id).await?.ok_or(Refusal::NotFound("relying party"))?)
+    }
+
+    /// Lists all of them, newest first, with the token of the next page.
+    pub async fn relying_parties(&self, page: &Page) -> Result<(Vec<RelyingParty>, String), Error> {
+        let start = start(page, |id| id.parse().ok())?;
+        let rows = store::list(&self.0.db, &start, page.size + 1).await?;
+        Ok(page.cut(rows, |party| Cursor { at: party.created_at, id: party.id.to_string() }))
+    }
+
+    /// Disables one.
+    pub async fn disable_relying_party(&self, id: RelyingPartyId) -> Result<RelyingParty, Error> {
+        for _ in 0..ATTEMPTS {
+            let party = match self.relying_party(id).await?.disable(self.now()) {
+                Change::Same(party) => return Ok(party),
+                Change::Changed(party) => party,
+            };
+            let mut tx = self.0.db.begin().await?;
+            if store::update(&mut tx, &party).await? {
+                self.emit(&mut tx, &RelyingPartyDisabled { relying_party_id: id.to_string() }, id, party.version).await?;
+                tx.commit().await?;
+                return Ok(party);
+            }
+            tx.rollback().await?;
+        }
+        Err(Error::Raced)
+    }
+}

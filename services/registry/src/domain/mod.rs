@@ -1,0 +1,141 @@
+//! What the registry knows and how it may change. Pure: no I/O, no clock, no randomness.
+
+pub mod credential;
+pub mod device;
+pub mod document;
+pub mod relying_party;
+pub mod signing_key;
+pub mod text;
+
+use nodkey_kernel::error::{Classify, FieldViolation, Kind};
+
+/// Why a request is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Fields are wrong.
+    #[error("the request is not valid: {}", list(.0))]
+    Invalid(Vec<FieldViolation>),
+    /// There is no such thing, or it is another relying party's.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// The id is taken.
+    #[error("a relying party of this id exists")]
+    RelyingPartyExists,
+    /// Its time is over.
+    #[error("the relying party is disabled")]
+    RelyingPartyDisabled,
+    /// A retired device never comes back; its key is dead.
+    #[error("the device is retired; register again with a new key")]
+    DeviceRetired,
+    /// The key is registered elsewhere.
+    #[error("the device key is in use; register with a new key")]
+    DeviceKeyInUse,
+    /// The device belongs to nobody.
+    #[error("the device is not bound to a user")]
+    DeviceNotBound,
+    /// The binding waits for its activation.
+    #[error("the binding of the device is not active")]
+    DeviceNotActive,
+}
+
+impl Refusal {
+    /// One field is wrong.
+    pub fn invalid(field: &str, description: impl Into<String>) -> Self {
+        Self::Invalid(vec![FieldViolation::new(field, description)])
+    }
+}
+
+fn list(violations: &[FieldViolation]) -> String {
+    let each: Vec<_> = violations.iter().map(|v| format!("{} {}", v.field, v.description)).collect();
+    each.join("; ")
+}
+
+impl Classify for Refusal {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Invalid(_) => Kind::Invalid,
+            Self::NotFound(_) => Kind::NotFound,
+            Self::RelyingPartyExists | Self::DeviceKeyInUse => Kind::Conflict,
+            Self::RelyingPartyDisabled | Self::DeviceRetired | Self::DeviceNotBound | Self::DeviceNotActive => Kind::Forbidden,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "VALIDATION_FAILED",
+            Self::NotFound(_) => "NOT_FOUND",
+            Self::RelyingPartyExists => "RELYING_PARTY_EXISTS",
+            Self::RelyingPartyDisabled => "RELYING_PARTY_DISABLED",
+            Self::DeviceRetired => "DEVICE_RETIRED",
+            Self::DeviceKeyInUse => "DEVICE_KEY_IN_USE",
+            Self::DeviceNotBound => "DEVICE_NOT_BOUND",
+            Self::DeviceNotActive => "DEVICE_NOT_ACTIVE",
+        }
+    }
+
+    fn field_violations(&self) -> Vec<FieldViolation> {
+        match self {
+            Self::Invalid(violations) => violations.clone(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// What a transition did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change<T> {
+    /// Nothing: it was so already.
+    Same(T),
+    /// This is what it became, one version later.
+    Changed(T),
+}
+
+/// Collects everything that is wrong with a request, so that it is told at once.
+#[derive(Debug, Default)]
+pub struct Violations(Vec<FieldViolation>);
+
+impl Violations {
+    /// Takes a field, or notes what is wrong with it.
+    pub fn check<T, E: ToString>(&mut self, field: &str, value: Result<T, E>) -> Option<T> {
+        value.map_err(|e| self.0.push(FieldViolation::new(field, e.to_string()))).ok()
+    }
+
+    /// Everything that was noted, as a refusal.
+    #[must_use]
+    pub fn refusal(self) -> Refusal {
+        Refusal::Invalid(self.0)
+    }
+}
+
+/// A name that is not among those an enumeration has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be specified")]
+pub struct Unknown;
+
+/// An enumeration whose variants have names, which the database holds.
+macro_rules! named {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant,)+
+        }
+
+        impl $name {
+            /// The name.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = $crate::domain::Unknown;
+
+            fn from_str(name: &str) -> Result<Self, Self::Err> {
+                match name { $($text => Ok(Self::$variant),)+ _ => Err($crate::domain::Unknown) }
+            }
+        }
+    };
+}
+pub(crate) use named;

@@ -1,0 +1,63 @@
+//! What can go wrong, classified once.
+
+use nodkey_kernel::{
+    error::{Classify, FieldViolation, Kind},
+    vault::Unopened,
+};
+use nodkey_runtime::Failure;
+
+use crate::domain::Refusal;
+
+/// A use case failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The rules say no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// What any use case may run into.
+    #[error(transparent)]
+    Failure(Failure),
+    /// A secret cannot be read: another master key than the one it was sealed under.
+    #[error("a secret cannot be opened")]
+    Sealed(#[source] Unopened),
+    /// A row holds what nobody writes.
+    #[error("column {0} holds what nobody writes")]
+    Corrupt(&'static str),
+    /// Others changed the same thing again and again; the same request may work soon.
+    #[error("others keep changing the same thing")]
+    Raced,
+}
+
+impl<T: Into<Failure>> From<T> for Error {
+    fn from(failure: T) -> Self {
+        Self::Failure(failure.into())
+    }
+}
+
+impl Classify for Error {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Refused(e) => e.kind(),
+            Self::Failure(e) => e.kind(),
+            Self::Sealed(_) | Self::Corrupt(_) => Kind::Internal,
+            Self::Raced => Kind::Unavailable,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Refused(e) => e.reason(),
+            Self::Failure(e) => e.reason(),
+            Self::Sealed(_) | Self::Corrupt(_) => "INTERNAL",
+            Self::Raced => "RACED",
+        }
+    }
+
+    fn field_violations(&self) -> Vec<FieldViolation> {
+        match self {
+            Self::Refused(e) => e.field_violations(),
+            Self::Failure(e) => e.field_violations(),
+            Self::Sealed(_) | Self::Corrupt(_) | Self::Raced => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! What the registry learns from others.
+
+use nodkey_bus::{Consumer, EventMeta, HandlerError};
+use nodkey_kernel::id::DeviceId;
+use nodkey_proto::binding::v1::UserDeactivated;
+
+use crate::app::App;
+
+/// The consumers of the registry.
+#[must_use]
+pub fn consumers(app: &App) -> Vec<Consumer> {
+    vec![user_deactivated(app.clone())]
+}
+
+/// A user who is gone leaves no device that can answer.
+fn user_deactivated(app: App) -> Consumer {
+    Consumer::new("registry_user_deactivated", move |tx, event: UserDeactivated, meta: EventMeta| {
+        let app = app.clone();
+        Box::pin(async move {
+            let ids: Result<Vec<_>, _> = event.device_identifiers.iter().map(|id| DeviceId::parse(id)).collect();
+            let ids = ids.map_err(|e| HandlerError::Undecodable(e.to_string()))?;
+            app.retire_devices(tx, meta.relying_party, &ids, meta.traceparent.as_ref()).await?;
+            Ok(())
+        })
+    })
+}

@@ -1,0 +1,197 @@
+//! Domain to proto and back.
+
+use nodkey_proto::{convert::timestamp, registry::v1 as pb};
+use secrecy::ExposeSecret as _;
+
+use crate::{
+    app::{NewCredential, Registered, ResolvedCredential},
+    domain::{
+        Unknown,
+        credential::{Credential, CredentialKind},
+        device::{Device, Platform, PresenceKeys, PresenceKind},
+        document::{Document, DocumentType, VerificationStatus},
+        relying_party::RelyingParty,
+        signing_key::SigningKey,
+    },
+};
+
+impl From<&RelyingParty> for pb::RelyingParty {
+    fn from(party: &RelyingParty) -> Self {
+        Self {
+            id: party.id.to_string(),
+            name: party.name.clone(),
+            disabled: party.disabled_at.is_some(),
+            created_at: Some(timestamp(party.created_at)),
+        }
+    }
+}
+
+pub(super) fn credential_kind(kind: i32) -> Result<CredentialKind, Unknown> {
+    match pb::CredentialKind::try_from(kind) {
+        Ok(pb::CredentialKind::Server) => Ok(CredentialKind::Server),
+        Ok(pb::CredentialKind::Mobile) => Ok(CredentialKind::Mobile),
+        Ok(pb::CredentialKind::Unspecified) | Err(_) => Err(Unknown),
+    }
+}
+
+impl From<CredentialKind> for pb::CredentialKind {
+    fn from(kind: CredentialKind) -> Self {
+        match kind {
+            CredentialKind::Server => Self::Server,
+            CredentialKind::Mobile => Self::Mobile,
+        }
+    }
+}
+
+impl From<&Credential> for pb::Credential {
+    fn from(credential: &Credential) -> Self {
+        Self {
+            id: credential.id.to_string(),
+            relying_party_id: credential.relying_party.to_string(),
+            kind: pb::CredentialKind::from(credential.kind).into(),
+            token: credential.token.clone(),
+            disabled: credential.disabled_at.is_some(),
+            created_at: Some(timestamp(credential.created_at)),
+        }
+    }
+}
+
+impl From<&NewCredential> for pb::CreateCredentialResponse {
+    fn from(new: &NewCredential) -> Self {
+        Self { credential: Some((&new.credential).into()), secret: new.secret.expose_secret().to_owned() }
+    }
+}
+
+impl From<ResolvedCredential> for pb::ResolveCredentialResponse {
+    fn from(resolved: ResolvedCredential) -> Self {
+        Self {
+            relying_party_id: resolved.credential.relying_party.to_string(),
+            kind: pb::CredentialKind::from(resolved.credential.kind).into(),
+            secret: resolved.secret.expose_secret().to_owned(),
+            disabled: resolved.disabled,
+            token_sha256: resolved.token_sha256.to_vec().into(),
+        }
+    }
+}
+
+impl From<&SigningKey> for pb::SigningKey {
+    fn from(key: &SigningKey) -> Self {
+        Self {
+            id: key.key.thumbprint(),
+            algorithm: key.key.algorithm().as_str().to_owned(),
+            current: key.retires_at.is_none(),
+            created_at: Some(timestamp(key.created_at)),
+            retires_at: key.retires_at.map(timestamp),
+        }
+    }
+}
+
+/// Reads presence keys: kinds and JWKs.
+pub(super) fn presence_keys(keys: &[pb::PresenceKey]) -> Result<PresenceKeys, String> {
+    PresenceKeys::parse(keys.iter().map(|key| (presence_kind(key.kind), key.jwk.as_str())))
+}
+
+fn presence_kind(kind: i32) -> Result<PresenceKind, Unknown> {
+    match pb::PresenceKind::try_from(kind) {
+        Ok(pb::PresenceKind::Biometric) => Ok(PresenceKind::Biometric),
+        Ok(pb::PresenceKind::Credential) => Ok(PresenceKind::Credential),
+        Ok(pb::PresenceKind::Unspecified) | Err(_) => Err(Unknown),
+    }
+}
+
+/// A phone that does not say what it runs runs something else.
+pub(super) fn platform(platform: i32) -> Result<Platform, Unknown> {
+    match pb::Platform::try_from(platform) {
+        Ok(pb::Platform::Ios) => Ok(Platform::Ios),
+        Ok(pb::Platform::Android) => Ok(Platform::Android),
+        Ok(pb::Platform::Other | pb::Platform::Unspecified) => Ok(Platform::Other),
+        Err(_) => Err(Unknown),
+    }
+}
+
+impl From<Platform> for pb::Platform {
+    fn from(platform: Platform) -> Self {
+        match platform {
+            Platform::Ios => Self::Ios,
+            Platform::Android => Self::Android,
+            Platform::Other => Self::Other,
+        }
+    }
+}
+
+impl From<&Device> for pb::Device {
+    fn from(device: &Device) -> Self {
+        let presence_key = |(kind, key): (PresenceKind, nodkey_kernel::jose::PublicJwk)| pb::PresenceKey {
+            kind: match kind {
+                PresenceKind::Biometric => pb::PresenceKind::Biometric,
+                PresenceKind::Credential => pb::PresenceKind::Credential,
+            }
+            .into(),
+            jwk: key.to_value().to_string(),
+        };
+        Self {
+            id: device.id.to_string(),
+            relying_party_id: device.relying_party.to_string(),
+            device_key: device.key.to_value().to_string(),
+            presence_keys: device.profile.presence.iter().map(presence_key).collect(),
+            name: device.profile.name.clone(),
+            platform: pb::Platform::from(device.profile.platform).into(),
+            app_version: device.profile.app_version.clone(),
+            retired: device.retired_at.is_some(),
+            created_at: Some(timestamp(device.created_at)),
+            updated_at: Some(timestamp(device.updated_at)),
+        }
+    }
+}
+
+impl From<Registered> for pb::RegisterDeviceResponse {
+    fn from(registered: Registered) -> Self {
+        Self { device: Some((&registered.device).into()), created: registered.created, device_identifier_jwt: registered.jwt }
+    }
+}
+
+pub(super) fn document_type(document_type: i32) -> Result<DocumentType, Unknown> {
+    match pb::DocumentType::try_from(document_type) {
+        Ok(pb::DocumentType::AamvaDriversLicense) => Ok(DocumentType::AamvaDriversLicense),
+        Ok(pb::DocumentType::Unspecified) | Err(_) => Err(Unknown),
+    }
+}
+
+pub(super) fn verification_status(status: i32) -> Result<VerificationStatus, Unknown> {
+    match pb::VerificationStatus::try_from(status) {
+        Ok(pb::VerificationStatus::Unverified) => Ok(VerificationStatus::Unverified),
+        Ok(pb::VerificationStatus::Unverifiable) => Ok(VerificationStatus::Unverifiable),
+        Ok(pb::VerificationStatus::Verified) => Ok(VerificationStatus::Verified),
+        Ok(pb::VerificationStatus::Failed) => Ok(VerificationStatus::Failed),
+        Ok(pb::VerificationStatus::Unspecified) | Err(_) => Err(Unknown),
+    }
+}
+
+impl From<VerificationStatus> for pb::VerificationStatus {
+    fn from(status: VerificationStatus) -> Self {
+        match status {
+            VerificationStatus::Unverified => Self::Unverified,
+            VerificationStatus::Unverifiable => Self::Unverifiable,
+            VerificationStatus::Verified => Self::Verified,
+            VerificationStatus::Failed => Self::Failed,
+        }
+    }
+}
+
+impl From<&Document> for pb::IdentityDocument {
+    fn from(document: &Document) -> Self {
+        let document_type = match document.document_type {
+            DocumentType::AamvaDriversLicense => pb::DocumentType::AamvaDriversLicense,
+        };
+        Self {
+            id: document.id.to_string(),
+            relying_party_id: document.relying_party.to_string(),
+            user_identifier: document.user.clone(),
+            hash: document.hash.clone(),
+            r#type: document_type.into(),
+            verification_status: pb::VerificationStatus::from(document.status).into(),
+            verified_at: document.verified_at.map(timestamp),
+            created_at: Some(timestamp(document.created_at)),
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Devices over gRPC.
+
+use nodkey_proto::registry::v1::{
+    Device, GetDeviceRequest, IssueDeviceIdentifierJwtRequest, IssueDeviceIdentifierJwtResponse, ListDevicesRequest, ListDevicesResponse,
+    RegisterDeviceRequest, RegisterDeviceResponse, ResolveDeviceRequest, ResolveDeviceResponse, RetireDeviceRequest, UpdateDeviceRequest,
+    device_service_server::DeviceService,
+};
+use nodkey_runtime::{caller, page::Page, status::status, uninterrupted};
+use tonic::{Request, Response, Status};
+
+use super::{
+    Grpc,
+    convert::{platform, presence_keys},
+    id, party,
+};
+use crate::domain::device::{Patch, Registration, RegistrationFields};
+
+#[tonic::async_trait]
+impl DeviceService for Grpc {
+    async fn register_device(&self, request: Request<RegisterDeviceRequest>) -> Result<Response<RegisterDeviceResponse>, Status> {
+        let party = party(&caller(&request)?, &request.get_ref().relying_party_id)?;
+        let (app, message) = (self.0.clone(), request.into_inner());
+        let registration = Registration::parse(RegistrationFields {
+            device_key: &message.device_key,
+            presence: presence_keys(&message.presence_keys),
+            name: &message.name,
+            platform: platform(message.platform),
+            app_version: &message.app_version,
+        })
+        .map_err(status)?;
+        let registered = uninterrupted(async move { app.register_device(party, registration).await }).await.map_err(status)?;
+        Ok(Response::new(registered.into()))
+    }
+
+    async fn resolve_device(&self, request: Request<ResolveDeviceRequest>) -> Result<Response<ResolveDeviceResponse>, Status> {
+        let id = id(&request.get_ref().device_id, "device").map_err(status)?;
+        let device = self.0.resolve_device(&id).await.map_err(status)?;
+        let relying_party_id = device.relying_party.to_string();
+        Ok(Response::new(ResolveDeviceResponse { relying_party_id, retired: device.retired_at.is_some() }))
+    }
+
+    async fn update_device(&self, request: Request<UpdateDeviceRequest>) -> Result<Response<Device>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let (app, message) = (self.0.clone(), request.into_inner());
+        let id = id(&message.device_id, "device").map_err(status)?;
+        let patch = Patch::parse(presence_keys(&message.presence_keys), message.name.as_deref(), message.app_version.as_deref());
+        let patch = patch.map_err(status)?;
+        let device = uninterrupted(async move { app.update_device(party, &id, patch).await }).await.map_err(status)?;
+        Ok(Response::new((&device).into()))
+    }
+
+    async fn issue_device_identifier_jwt(
+        &self,
+        request: Request<IssueDeviceIdentifierJwtRequest>,
+    ) -> Result<Response<IssueDeviceIdentifierJwtResponse>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let id = id(&request.get_ref().device_id, "device").map_err(status)?;
+        let device_identifier_jwt = self.0.issue_device_jwt(party, &id).await.map_err(status)?;
+        Ok(Response::new(IssueDeviceIdentifierJwtResponse { device_identifier_jwt }))
+    }
+
+    async fn get_device(&self, request: Request<GetDeviceRequest>) -> Result<Response<Device>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let id = id(&request.get_ref().device_id, "device").map_err(status)?;
+        let device = self.0.device(party, &id).await.map_err(status)?;
+        Ok(Response::new((&device).into()))
+    }
+
+    async fn list_devices(&self, request: Request<ListDevicesRequest>) -> Result<Response<ListDevicesResponse>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let message = request.into_inner();
+        let page = Page::parse(message.page_size, &message.page_token).map_err(status)?;
+        let (devices, next_page_token) = self.0.devices(party, &page).await.map_err(status)?;
+        Ok(Response::new(ListDevicesResponse { devices: devices.iter().map(Into::into).collect(), next_page_token }))
+    }
+
+    async fn retire_device(&self, request: Request<RetireDeviceRequest>) -> Result<Response<Device>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let id = id(&request.get_ref().device_id, "device").map_err(status)?;
+        let app = self.0.clone();
+        let device = uninterrupted(async move { app.retire_device(party, &id).await }).await.map_err(status)?;
+        Ok(Response::new((&device).into()))
+    }
+}

@@ -1,0 +1,78 @@
+//! Messages to commands and back. Writes run in a task of their own: a client that hangs up cuts nothing in half.
+
+mod convert;
+mod credentials;
+mod devices;
+mod documents;
+mod relying_parties;
+mod signing_keys;
+
+use std::str::FromStr;
+
+use axum::Router;
+use nodkey_kernel::id::RelyingPartyId;
+use nodkey_proto::registry::v1::{
+    credential_service_server::CredentialServiceServer, device_service_server::DeviceServiceServer,
+    identity_document_service_server::IdentityDocumentServiceServer, relying_party_service_server::RelyingPartyServiceServer,
+    signing_key_service_server::SigningKeyServiceServer,
+};
+use nodkey_runtime::{Caller, idempotent, mount, status::status};
+use prost::Message;
+use tonic::Status;
+use uuid::Uuid;
+
+use crate::{
+    app::App,
+    domain::{Refusal, text},
+    error::Error,
+};
+
+/// The most a request id has, in characters.
+const MAX_REQUEST_ID: usize = 128;
+
+/// Every service of the registry.
+#[derive(Debug, Clone)]
+struct Grpc(App);
+
+/// Returns the gRPC services as routes.
+pub fn routes(app: &App) -> Router {
+    let grpc = Grpc(app.clone());
+    let router = mount(Router::new(), CredentialServiceServer::new(grpc.clone()));
+    let router = mount(router, DeviceServiceServer::new(grpc.clone()));
+    let router = mount(router, IdentityDocumentServiceServer::new(grpc.clone()));
+    let router = mount(router, RelyingPartyServiceServer::new(grpc.clone()));
+    mount(router, SigningKeyServiceServer::new(grpc))
+}
+
+/// Whom a request is about: the relying party it names, if the caller acts for nobody else; else the caller's own.
+fn party(caller: &Caller, named: &str) -> Result<RelyingPartyId, Status> {
+    let acts_for = match caller {
+        Caller::Backend { relying_party, .. } => Some(*relying_party),
+        Caller::Service { relying_party, .. } | Caller::Operator { relying_party } => *relying_party,
+    };
+    if named.is_empty() {
+        return caller.relying_party();
+    }
+    let named = id(named, "relying party").map_err(status)?;
+    match acts_for {
+        Some(other) if other != named => Err(status(Refusal::NotFound("relying party"))),
+        _ => Ok(named),
+    }
+}
+
+/// Reads the id of something that has to exist; text that is no id names nothing.
+fn id<T: FromStr>(text: &str, what: &'static str) -> Result<T, Refusal> {
+    text.parse().map_err(|_| Refusal::NotFound(what))
+}
+
+/// Names a request that may be repeated. What belongs to no relying party belongs to the deployment.
+fn repeatable(
+    party: Option<RelyingPartyId>,
+    operation: &'static str,
+    request_id: &str,
+    message: &impl Message,
+) -> Result<Option<idempotent::Request>, Error> {
+    text::optional(request_id, MAX_REQUEST_ID).map_err(|e| Refusal::invalid("request_id", e.to_string()))?;
+    let party = party.unwrap_or(RelyingPartyId::from_uuid(Uuid::nil()));
+    Ok(idempotent::Request::new(party, operation, request_id, message)?)
+}

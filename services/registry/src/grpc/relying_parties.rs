@@ -1,0 +1,45 @@
+//! Relying parties over gRPC.
+
+use nodkey_proto::registry::v1::{
+    CreateRelyingPartyRequest, DisableRelyingPartyRequest, GetRelyingPartyRequest, ListRelyingPartiesRequest, ListRelyingPartiesResponse,
+    RelyingParty, relying_party_service_server::RelyingPartyService,
+};
+use nodkey_runtime::{caller, page::Page, status::status, uninterrupted};
+use tonic::{Request, Response, Status};
+
+use super::{Grpc, party, repeatable};
+use crate::domain::relying_party::NewRelyingParty;
+
+#[tonic::async_trait]
+impl RelyingPartyService for Grpc {
+    async fn create_relying_party(&self, request: Request<CreateRelyingPartyRequest>) -> Result<Response<RelyingParty>, Status> {
+        let (app, message) = (self.0.clone(), request.into_inner());
+        let new = NewRelyingParty::parse(&message.name, &message.id).map_err(status)?;
+        let request = repeatable(None, "create_relying_party", &message.request_id, &message).map_err(status)?;
+        let created = uninterrupted(async move { app.create_relying_party(request, new, |party| party.into()).await });
+        Ok(Response::new(created.await.map_err(status)?))
+    }
+
+    async fn get_relying_party(&self, request: Request<GetRelyingPartyRequest>) -> Result<Response<RelyingParty>, Status> {
+        let party = party(&caller(&request)?, &request.get_ref().id)?;
+        let party = self.0.relying_party(party).await.map_err(status)?;
+        Ok(Response::new((&party).into()))
+    }
+
+    async fn list_relying_parties(
+        &self,
+        request: Request<ListRelyingPartiesRequest>,
+    ) -> Result<Response<ListRelyingPartiesResponse>, Status> {
+        let message = request.into_inner();
+        let page = Page::parse(message.page_size, &message.page_token).map_err(status)?;
+        let (parties, next_page_token) = self.0.relying_parties(&page).await.map_err(status)?;
+        Ok(Response::new(ListRelyingPartiesResponse { relying_parties: parties.iter().map(Into::into).collect(), next_page_token }))
+    }
+
+    async fn disable_relying_party(&self, request: Request<DisableRelyingPartyRequest>) -> Result<Response<RelyingParty>, Status> {
+        let party = party(&caller(&request)?, &request.get_ref().id)?;
+        let app = self.0.clone();
+        let party = uninterrupted(async move { app.disable_relying_party(party).await }).await.map_err(status)?;
+        Ok(Response::new((&party).into()))
+    }
+}

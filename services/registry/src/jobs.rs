@@ -1,0 +1,11 @@
+//! What the registry does without being asked.
+
+use nodkey_db::Db;
+use nodkey_kernel::time::Clock;
+use nodkey_runtime::{Job, housekeeping};
+
+/// The jobs of the registry.
+#[must_use]
+pub fn jobs(db: Db, clock: Clock) -> Vec<Job> {
+    vec![housekeeping(db, clock)]
+}

@@ -1,0 +1,7 @@
+//! The registry as a process of its own.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    nodkey_runtime::main::<nodkey_registry::Registry>()
+}

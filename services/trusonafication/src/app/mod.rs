@@ -1,0 +1,251 @@
+//! Use cases: others are asked first, then one transaction of a pure transition and its event, then those who wait are woken.
+
+mod create;
+mod respond;
+mod watch;
+
+use std::sync::Arc;
+
+use metrics::{counter, histogram};
+use nodkey_bus::Bus;
+use nodkey_db::{
+    Db, Tx,
+    outbox::{self, EventContext},
+};
+use nodkey_kernel::{
+    error::{Classify as _, Kind},
+    id::{DeviceId, EventId, RelyingPartyId, TrusonaficationId},
+    random::Random,
+    time::{Clock, Timestamp},
+    vault::Vault,
+};
+use nodkey_proto::{
+    Event,
+    binding::v1::{Binding, BindingState, GetDeviceBindingRequest, binding_service_client::BindingServiceClient},
+    registry::v1::{ListIdentityDocumentsRequest, identity_document_service_client::IdentityDocumentServiceClient},
+    trusonafication::v1::{
+        TrusonaficationAccepted, TrusonaficationCanceled, TrusonaficationCreated, TrusonaficationExpired, TrusonaficationRejected,
+    },
+};
+use nodkey_runtime::{Deployment, Deps, Failure, Peers, status::PeerError, trace};
+
+pub use watch::Watch;
+
+use crate::{
+    config::Config,
+    convert,
+    domain::{Change, State, Trusonafication},
+    error::Error,
+    store::{self, Listing, Of, Pending},
+};
+
+/// How often a change is tried again because another was first.
+const ATTEMPTS: usize = 8;
+/// How many challenges a phone is given at once.
+const MAX_CHALLENGES: i64 = 20;
+/// How many bytes of them: what does not fit comes once the first are answered.
+const MAX_CHALLENGE_BYTES: usize = 2 << 20;
+/// How many are ended in one look for what is overdue.
+const SWEEP: i64 = 200;
+
+/// The use cases. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct App {
+    config: Config,
+    db: Db,
+    bus: Bus,
+    peers: Peers,
+    clock: Clock,
+    random: Random,
+    vault: Arc<Vault>,
+    deployment: Arc<Deployment>,
+}
+
+impl App {
+    /// Puts the use cases together.
+    pub fn new(config: Config, deps: Deps) -> anyhow::Result<Self> {
+        anyhow::ensure!((1..=86_400).contains(&config.lifetime_seconds), "service.lifetime_seconds must be 1 to 86400");
+        anyhow::ensure!(config.max_pending > 0, "service.max_pending must be at least 1");
+        let db = deps.db()?;
+        let Deps { bus, peers, clock, random, vault, deployment, .. } = deps;
+        Ok(Self { config, db, bus, peers, clock, random, vault, deployment })
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Returns one. Past its expiry it is expired, for good, from here on.
+    pub async fn get(&self, party: RelyingPartyId, id: TrusonaficationId) -> Result<Trusonafication, Error> {
+        for _ in 0..ATTEMPTS {
+            let found = self.find(party, id).await?;
+            match found.expire(self.now()) {
+                Change::Same(found) => return Ok(found),
+                Change::Changed(expired) => {
+                    if self.write(&expired).await? {
+                        return Ok(expired);
+                    }
+                }
+            }
+        }
+        Err(Error::Raced)
+    }
+
+    async fn find(&self, party: RelyingPartyId, id: TrusonaficationId) -> Result<Trusonafication, Error> {
+        Ok(store::get(&self.db, party, id).await?.ok_or(Failure::NotFound("trusonafication"))?)
+    }
+
+    /// Lists, newest first, one more than asked for if there are as many.
+    pub async fn list(&self, party: RelyingPartyId, listing: &Listing<'_>) -> Result<Vec<Trusonafication>, Error> {
+        let now = self.now();
+        let found = store::list(&self.db, party, listing, now).await?;
+        Ok(found.into_iter().map(|t| t.seen_at(now)).collect())
+    }
+
+    /// Withdraws one.
+    pub async fn cancel(&self, party: RelyingPartyId, id: TrusonaficationId) -> Result<Trusonafication, Error> {
+        for _ in 0..ATTEMPTS {
+            match self.find(party, id).await?.cancel(self.now())? {
+                Change::Same(canceled) => return Ok(canceled),
+                Change::Changed(canceled) => {
+                    if self.write(&canceled).await? {
+                        return Ok(canceled);
+                    }
+                }
+            }
+        }
+        Err(Error::Raced)
+    }
+
+    /// Returns the proof of an answered one.
+    pub async fn evidence(&self, party: RelyingPartyId, id: TrusonaficationId) -> Result<store::Proof, Error> {
+        Ok(store::proof(&self.db, party, id).await?.ok_or(Failure::NotFound("evidence: there is none before the phone answers"))?)
+    }
+
+    /// Returns what a device is asked, oldest first.
+    pub async fn pending(&self, party: RelyingPartyId, device: &DeviceId) -> Result<Vec<Pending>, Error> {
+        let user = self.active_user(party, device).await?;
+        let mut pending = store::pending(&self.db, party, device, &user, self.now(), MAX_CHALLENGES).await?;
+        let mut bytes = 0;
+        let fits = pending.iter().take_while(|p| {
+            bytes += p.challenge.len();
+            bytes <= MAX_CHALLENGE_BYTES
+        });
+        let fits = fits.count().max(1);
+        pending.truncate(fits);
+        Ok(pending)
+    }
+
+    /// Ends what is overdue; returns whether there may be more.
+    pub async fn sweep(&self) -> Result<bool, Error> {
+        let now = self.now();
+        let overdue = store::overdue(&self.db, now, SWEEP).await?;
+        let more = overdue.len() >= usize::try_from(SWEEP).unwrap_or(usize::MAX);
+        for found in overdue {
+            if let Change::Changed(expired) = found.expire(now) {
+                // Another replica, or a phone, may be first.
+                self.write(&expired).await?;
+            }
+        }
+        Ok(more)
+    }
+
+    /// Withdraws whatever ends with something else that ended, in the transaction of the event that says so.
+    pub async fn cancel_pending(&self, tx: &mut Tx, party: RelyingPartyId, of: Of<'_>, traceparent: Option<&String>) -> Result<(), Error> {
+        let now = self.now();
+        for found in store::in_progress(tx, party, of).await? {
+            let ended = match found.expire(now) {
+                Change::Changed(expired) => expired,
+                Change::Same(found) => match found.cancel(now)? {
+                    Change::Changed(canceled) | Change::Same(canceled) => canceled,
+                },
+            };
+            // Lost against a phone: that answer was given while it still counted.
+            if store::update(tx, &ended).await? {
+                self.announce(tx, &ended, traceparent.cloned()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a change without an answer; false when another was first.
+    async fn write(&self, changed: &Trusonafication) -> Result<bool, Error> {
+        let mut tx = self.db.begin().await?;
+        if !store::update(&mut tx, changed).await? {
+            tx.rollback().await?;
+            return Ok(false);
+        }
+        self.announce(&mut tx, changed, trace::current().map(|t| t.to_string())).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Publishes what it has become, and wakes whoever waits for it, once the transaction is committed.
+    async fn announce(&self, tx: &mut Tx, t: &Trusonafication, traceparent: Option<String>) -> Result<(), Error> {
+        let trusonafication = Some(convert::event(t));
+        match &t.state {
+            State::InProgress => self.publish(tx, t, &TrusonaficationCreated { trusonafication }, traceparent).await?,
+            State::Accepted { .. } => self.publish(tx, t, &TrusonaficationAccepted { trusonafication }, traceparent).await?,
+            State::Rejected { .. } => self.publish(tx, t, &TrusonaficationRejected { trusonafication }, traceparent).await?,
+            State::Expired => self.publish(tx, t, &TrusonaficationExpired { trusonafication }, traceparent).await?,
+            State::Canceled => self.publish(tx, t, &TrusonaficationCanceled { trusonafication }, traceparent).await?,
+        }
+        let mut topics: Vec<String> = t.told.iter().map(|device| format!("device.{device}")).collect();
+        if t.is_terminal() {
+            topics.insert(0, topic(t.id));
+        }
+        let (bus, status, waited) = (self.bus.clone(), store::status(&t.state), t.created_at.until(t.updated_at));
+        tx.after_commit(move || {
+            counter!("nodkey_trusonafications_total", "status" => status).increment(1);
+            if status != "in_progress" {
+                histogram!("nodkey_trusonafication_seconds", "status" => status).record(waited.as_secs_f64());
+            }
+            tokio::spawn(async move {
+                for topic in topics {
+                    bus.wake(&topic).await;
+                }
+            });
+        });
+        Ok(())
+    }
+
+    async fn publish<E: Event>(&self, tx: &mut Tx, t: &Trusonafication, event: &E, traceparent: Option<String>) -> Result<(), Error> {
+        let now = self.now();
+        let id = EventId::generate(now, &self.random);
+        let context = EventContext { id, now, version: t.version, relying_party: t.relying_party, traceparent };
+        Ok(outbox::add(tx, event, &context).await?)
+    }
+
+    /// Asks whom a device is bound to, now. Never remembered: a binding that ended is dead at once.
+    async fn active_user(&self, party: RelyingPartyId, device: &DeviceId) -> Result<String, Error> {
+        let binding = self.binding(party, device).await?.ok_or(Error::DeviceNotBound)?;
+        match binding.state() {
+            BindingState::Active => Ok(binding.user_identifier),
+            BindingState::Inactive => Err(Error::DeviceNotActive),
+            BindingState::Deactivated | BindingState::Unspecified => Err(Error::DeviceNotBound),
+        }
+    }
+
+    async fn binding(&self, party: RelyingPartyId, device: &DeviceId) -> Result<Option<Binding>, Error> {
+        let mut bindings = BindingServiceClient::new(self.peers.binding().acting_for(party));
+        let request = GetDeviceBindingRequest { device_identifier: device.to_string() };
+        match bindings.get_device_binding(request).await.map_err(PeerError::from) {
+            Ok(answer) => Ok(Some(answer.into_inner())),
+            Err(e) if e.kind() == Kind::NotFound => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Asks which documents a user has registered: the newest hundred.
+    async fn documents(&self, party: RelyingPartyId, user: &str) -> Result<Vec<String>, Error> {
+        let mut documents = IdentityDocumentServiceClient::new(self.peers.registry().acting_for(party));
+        let request = ListIdentityDocumentsRequest { user_identifier: user.to_owned(), page_size: 100, page_token: String::new() };
+        let found = documents.list_identity_documents(request).await?.into_inner().identity_documents;
+        Ok(found.into_iter().map(|document| document.hash).collect())
+    }
+}
+
+/// The topic that is woken when it is over.
+fn topic(id: TrusonaficationId) -> String {
+    format!("trusonafication.{id}")
+}

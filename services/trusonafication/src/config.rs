@@ -1,0 +1,21 @@
+//! Settings of the trusonafication service's own.
+
+use serde::Deserialize;
+
+/// Under `service.` in the configuration.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// How many seconds an answer may take, when the request does not say: 1 to 86400.
+    pub lifetime_seconds: u32,
+    /// How many may wait for one user or device at once: more would be a flood no person can judge.
+    pub max_pending: u32,
+    /// How often, in milliseconds, to look for what has expired. What is read in between is seen as expired anyway.
+    pub sweep_milliseconds: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { lifetime_seconds: 120, max_pending: 20, sweep_milliseconds: 500 }
+    }
+}

@@ -1,0 +1,91 @@
+//! What a phone answers, and how it is verified.
+
+use nodkey_kernel::{
+    challenge::{self, Decision, RESPONSE_TYP, ResponseClaims, challenge_hash, proven_level},
+    id::DeviceId,
+    jose::{PublicJwk, jws::Compact},
+    level::Level,
+};
+
+use super::{Reason, Refusal};
+
+/// The most a number or a document hash has, in bytes.
+const MAX_CLAIM: usize = 255;
+
+/// A device as its owners describe it at the moment of the answer.
+#[derive(Clone, Debug)]
+pub struct AnsweringDevice {
+    /// Its identifier.
+    pub id: DeviceId,
+    /// Signs without asking anybody.
+    pub key: PublicJwk,
+    /// Sign after the OS asked the person.
+    pub presence_keys: Vec<PublicJwk>,
+    /// Whom it is bound to.
+    pub user: String,
+    /// Hashes of the documents the user has registered.
+    pub documents: Vec<String>,
+}
+
+/// A verified answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Who answered.
+    pub device: DeviceId,
+    /// Whom it is bound to.
+    pub user: String,
+    /// What they decided.
+    pub decision: Decision,
+    /// Why they rejected, if they said.
+    pub reason: Option<Reason>,
+    /// The number they chose or entered.
+    pub number: Option<String>,
+    /// What was proven.
+    pub proven: Level,
+    /// The device key, and the presence key that signed, if one did.
+    pub keys: Vec<PublicJwk>,
+}
+
+/// Verifies a response against the challenge that was issued. `audience` is the gateway's public URL.
+pub fn answer(response: &Compact<'_>, issued: &str, audience: &str, subject: &str, device: &AnsweringDevice) -> Result<Answer, Refusal> {
+    let kid = response.header().kid.as_deref().ok_or(Refusal::InvalidResponse("the header has no kid"))?;
+    let mut keys = vec![device.key];
+    let presence = device.presence_keys.iter().find(|key| key.thumbprint() == kid);
+    keys.extend(presence);
+    if presence.is_none() && device.key.thumbprint() != kid {
+        return Err(Refusal::InvalidSignature);
+    }
+    let signer = presence.unwrap_or(&device.key);
+    let claims: ResponseClaims = response.verify(signer, RESPONSE_TYP).map_err(|_| Refusal::InvalidSignature)?;
+    for (holds, fault) in [
+        (claims.iss == device.id.as_str(), "iss is not the device"),
+        (claims.aud == audience, "aud is not the iss of the challenge"),
+        (claims.sub == subject, "sub is another trusonafication"),
+        (claims.chal == challenge_hash(issued), "chal is not the hash of the challenge"),
+        (claims.num.as_ref().is_none_or(|n| n.len() <= MAX_CLAIM && !n.contains('\0')), "num is too long"),
+        (claims.doc.as_ref().is_none_or(|d| d.len() <= MAX_CLAIM), "doc is too long"),
+    ] {
+        if !holds {
+            return Err(Refusal::InvalidResponse(fault));
+        }
+    }
+    let document = claims.doc.is_some_and(|hash| device.documents.contains(&hash));
+    Ok(Answer {
+        device: device.id.clone(),
+        user: device.user.clone(),
+        decision: claims.dec,
+        reason: claims.why.map(Reason::from),
+        number: claims.num,
+        proven: proven_level(presence.is_some(), document),
+        keys,
+    })
+}
+
+impl From<challenge::RejectReason> for Reason {
+    fn from(reason: challenge::RejectReason) -> Self {
+        match reason {
+            challenge::RejectReason::NotMe => Self::NotMe,
+            challenge::RejectReason::ChangedMind => Self::ChangedMind,
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! What a backend may ask.
+
+use std::{net::IpAddr, time::Duration};
+
+use nodkey_kernel::{error::FieldViolation, level::Level, time::Timestamp};
+use serde_json::{Map, Value};
+use url::{Host, Url};
+
+use super::{NumberMatch, Target};
+
+/// What is shown to the person, in characters.
+const MAX_TEXT: usize = 255;
+/// The most a callback URL has, in bytes.
+const MAX_URL: usize = 2_000;
+/// The most custom fields have as JSON, in bytes.
+pub const MAX_CUSTOM_FIELDS: usize = 1 << 20;
+/// The furthest an expiry may be ahead.
+const MAX_LIFETIME: Duration = Duration::from_hours(24);
+
+/// What is asked, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// Who is asked.
+    pub target: Target,
+    /// How much an acceptance should prove.
+    pub desired_level: Level,
+    /// Shown to the person.
+    pub action: String,
+    /// Shown to the person.
+    pub resource: String,
+    /// Whether the phone shows and asks.
+    pub prompt: bool,
+    /// Whether the person has to prove their presence.
+    pub user_presence: bool,
+    /// Whether the person has to present their registered document.
+    pub show_identity_document: bool,
+    /// JSON, to the letter.
+    pub custom_fields: Option<String>,
+    /// Where the result is posted.
+    pub callback_url: Option<String>,
+    /// The number to match, if asked for.
+    pub number_match: Option<NumberMatch>,
+    /// When it is too late.
+    pub expires_at: Timestamp,
+}
+
+/// What a request says, unchecked.
+#[derive(Clone, Debug)]
+pub struct Unchecked {
+    /// Who is asked, if anybody.
+    pub target: Option<Target>,
+    /// 0 means 2.
+    pub desired_level: i32,
+    /// Shown to the person.
+    pub action: String,
+    /// Shown to the person.
+    pub resource: String,
+    /// Default true.
+    pub prompt: Option<bool>,
+    /// Default true, except at level 1.
+    pub user_presence: Option<bool>,
+    /// Default true at level 3 only.
+    pub show_identity_document: Option<bool>,
+    /// JSON; empty: none.
+    pub custom_fields: String,
+    /// Empty: none.
+    pub callback_url: String,
+    /// The number to match, if asked for.
+    pub number_match: Option<NumberMatch>,
+    /// Default: see [`Limits`].
+    pub expires_at: Option<Timestamp>,
+}
+
+/// What a deployment allows.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How long an answer may take, when the request does not say.
+    pub lifetime: Duration,
+    /// Whether a callback may go to this machine over plain http.
+    pub development: bool,
+}
+
+impl Ask {
+    /// Checks what a request says; every fault is told at once.
+    pub fn parse(fields: Unchecked, limits: Limits, now: Timestamp) -> Result<Self, Vec<FieldViolation>> {
+        let mut violations = Vec::new();
+        let mut note = |field: &str, fault: Option<&str>| {
+            if let Some(fault) = fault {
+                violations.push(FieldViolation::new(field, fault));
+            }
+        };
+        let level = match fields.desired_level {
+            0 => Ok(Level::Essential),
+            level => Level::try_from(level),
+        };
+        note("desired_level", level.is_err().then_some("must be 1, 2 or 3"));
+        note("action", text_fault(&fields.action));
+        note("resource", text_fault(&fields.resource));
+        let nobody = fields.target.is_none();
+        note("user_identifier", nobody.then_some("must be there, or device_identifier or trucode_id: somebody has to be asked"));
+        if let Some(Target::User(user)) = &fields.target {
+            note("user_identifier", text_fault(user));
+        }
+        note("custom_fields", custom_fields_fault(&fields.custom_fields));
+        note("callback_url", callback_fault(&fields.callback_url, limits.development));
+        let expires_at = fields.expires_at.unwrap_or(now + limits.lifetime);
+        note("expires_at", (expires_at > now + MAX_LIFETIME).then_some("must be at most 24 hours ahead"));
+        match (fields.target, level) {
+            (Some(target), Ok(level)) if violations.is_empty() => Ok(Self {
+                target,
+                desired_level: level,
+                action: fields.action,
+                resource: fields.resource,
+                prompt: fields.prompt.unwrap_or(true),
+                user_presence: fields.user_presence.unwrap_or(level != Level::Possession),
+                show_identity_document: fields.show_identity_document.unwrap_or(level == Level::Executive),
+                custom_fields: (!fields.custom_fields.is_empty()).then_some(fields.custom_fields),
+                callback_url: (!fields.callback_url.is_empty()).then_some(fields.callback_url),
+                number_match: fields.number_match,
+                expires_at,
+            }),
+            _ => Err(violations),
+        }
+    }
+
+    /// What an acceptance has to prove to be more than one at a lower level.
+    #[must_use]
+    pub fn required_level(&self) -> Level {
+        let presence = if self.user_presence { Level::Essential } else { Level::Possession };
+        let document = if self.show_identity_document { Level::Executive } else { Level::Possession };
+        self.desired_level.max(presence).max(document)
+    }
+
+    /// The custom fields as an object, absent when there are none.
+    #[must_use]
+    pub fn custom_fields_object(&self) -> Option<Map<String, Value>> {
+        let object: Map<String, Value> = serde_json::from_str(self.custom_fields.as_deref()?).ok()?;
+        (!object.is_empty()).then_some(object)
+    }
+}
+
+fn text_fault(text: &str) -> Option<&'static str> {
+    if text.trim().is_empty() {
+        Some("must not be blank")
+    } else if text.chars().count() > MAX_TEXT {
+        Some("must be at most 255 characters")
+    } else if text.chars().any(char::is_control) {
+        Some("must not hold control characters")
+    } else {
+        None
+    }
+}
+
+fn custom_fields_fault(json: &str) -> Option<&'static str> {
+    if json.is_empty() {
+        return None;
+    }
+    serde_json::from_str::<Map<String, Value>>(json).is_err().then_some("must be a JSON object")
+}
+
+fn callback_fault(text: &str, development: bool) -> Option<&'static str> {
+    if text.is_empty() {
+        return None;
+    }
+    let Ok(url) = Url::parse(text) else { return Some("must be a URL") };
+    let loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => IpAddr::V4(ip).is_loopback(),
+        Some(Host::Ipv6(ip)) => IpAddr::V6(ip).is_loopback(),
+        None => return Some("must name a host"),
+    };
+    match url.scheme() {
+        _ if text.len() > MAX_URL => Some("must be at most 2000 bytes"),
+        _ if !url.username().is_empty() || url.password().is_some() => Some("must not hold a user name or password"),
+        "https" => None,
+        "http" if development && loopback => None,
+        _ => Some("must start with https://"),
+    }
+}

@@ -1,0 +1,246 @@
+//! A trusonafication and what may become of it: from in progress to exactly one terminal status.
+
+mod answer;
+mod ask;
+mod number;
+
+use nodkey_kernel::{
+    challenge::Decision,
+    id::{DeviceId, RelyingPartyId, TruCodeId, TrusonaficationId},
+    level::Level,
+    time::Timestamp,
+};
+use uuid::Uuid;
+
+pub use answer::{Answer, AnsweringDevice, answer};
+pub use ask::{Ask, Limits, MAX_CUSTOM_FIELDS, Unchecked};
+pub use number::{MatchMode, NumberMatch};
+
+/// Who is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Whoever holds one of the user's devices.
+    User(String),
+    /// The holder of this device.
+    Device(DeviceId),
+    /// Whoever pairs this code.
+    TruCode(TruCodeId),
+}
+
+/// Why an answer or a withdrawal is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The response is not one to this challenge.
+    #[error("the response is not one to this challenge: {0}")]
+    InvalidResponse(&'static str),
+    /// The response is not signed by a key of the device.
+    #[error("the response is not signed by a key of the device")]
+    InvalidSignature,
+    /// Another is asked.
+    #[error("this device is not asked")]
+    NotAddressed,
+    /// The answer came too late.
+    #[error("it has expired")]
+    Expired,
+    /// Another answer was first, or it was canceled.
+    #[error("it was completed otherwise")]
+    AlreadyCompleted,
+    /// It is over.
+    #[error("it is not in progress any more")]
+    NotInProgress,
+}
+
+/// How an acceptance compares to what was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grade {
+    /// What was asked.
+    AtLevel,
+    /// More.
+    Higher,
+    /// Less.
+    Lower,
+}
+
+/// Why it was rejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// They did not start this.
+    NotMe,
+    /// They did, and no longer want it.
+    ChangedMind,
+    /// The number was not the one shown.
+    NumberMismatch,
+}
+
+/// Who decided what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Names the result.
+    pub id: Uuid,
+    /// The device that answered.
+    pub device: DeviceId,
+    /// The user it was bound to then.
+    pub user: String,
+    /// As it was signed.
+    pub decision: Decision,
+    /// As it was signed.
+    pub number: Option<String>,
+}
+
+/// Where it stands. Nothing leaves a terminal state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Waits for an answer.
+    InProgress,
+    /// Terminal.
+    Accepted {
+        /// Who.
+        outcome: Outcome,
+        /// What was proven.
+        level: Level,
+        /// Compared to what was asked for.
+        grade: Grade,
+    },
+    /// Terminal.
+    Rejected {
+        /// Who.
+        outcome: Outcome,
+        /// Why, if they said.
+        reason: Option<Reason>,
+    },
+    /// Terminal.
+    Expired,
+    /// Terminal.
+    Canceled,
+}
+
+/// An authentication challenge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trusonafication {
+    /// Names it.
+    pub id: TrusonaficationId,
+    /// Who asks.
+    pub relying_party: RelyingPartyId,
+    /// What the person sees of them.
+    pub relying_party_name: String,
+    /// What is asked.
+    pub ask: Ask,
+    /// Its user, once known.
+    pub user: Option<String>,
+    /// Its device, once known.
+    pub device: Option<DeviceId>,
+    /// The devices told at its creation.
+    pub told: Vec<DeviceId>,
+    /// When it was asked.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// Where it stands.
+    pub state: State,
+    /// Counts the changes of state, from 1.
+    pub version: i64,
+}
+
+/// What an answer did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing: the same was answered before.
+    Same(Trusonafication),
+    /// This is what it became, one version later.
+    Changed(Trusonafication),
+}
+
+impl Trusonafication {
+    /// Tells whether nothing will happen to it any more.
+    #[must_use]
+    pub const fn is_terminal(&self) -> bool {
+        !matches!(self.state, State::InProgress)
+    }
+
+    /// Tells whether it should have expired by now.
+    #[must_use]
+    pub fn is_overdue(&self, now: Timestamp) -> bool {
+        !self.is_terminal() && self.ask.expires_at <= now
+    }
+
+    /// As it is to be seen at `now`: overdue is expired, written down already or not.
+    #[must_use]
+    pub fn seen_at(self, now: Timestamp) -> Self {
+        if self.is_overdue(now) { self.become_state(State::Expired, now) } else { self }
+    }
+
+    /// Takes a verified answer. The time of arrival counts, not the one the phone claims.
+    pub fn respond(self, result_id: Uuid, answer: &Answer, now: Timestamp) -> Result<Change, Refusal> {
+        let addressed = match &self.ask.target {
+            Target::Device(device) => *device == answer.device,
+            Target::User(user) => *user == answer.user,
+            // Delivered when paired; until then nobody is asked.
+            Target::TruCode(_) => false,
+        };
+        if !addressed {
+            return Err(Refusal::NotAddressed);
+        }
+        match &self.state {
+            State::InProgress if self.is_overdue(now) => Err(Refusal::Expired),
+            State::InProgress => {
+                let state = self.decide(result_id, answer);
+                let mut changed = self.become_state(state, now);
+                changed.user = Some(answer.user.clone());
+                changed.device = Some(answer.device.clone());
+                Ok(Change::Changed(changed))
+            }
+            State::Accepted { outcome, .. } | State::Rejected { outcome, .. } => {
+                let same = outcome.device == answer.device && outcome.decision == answer.decision && outcome.number == answer.number;
+                if same { Ok(Change::Same(self)) } else { Err(Refusal::AlreadyCompleted) }
+            }
+            State::Expired => Err(Refusal::Expired),
+            State::Canceled => Err(Refusal::AlreadyCompleted),
+        }
+    }
+
+    fn decide(&self, result_id: Uuid, answer: &Answer) -> State {
+        let outcome = Outcome {
+            id: result_id,
+            device: answer.device.clone(),
+            user: answer.user.clone(),
+            decision: answer.decision,
+            number: answer.number.clone(),
+        };
+        if answer.decision == Decision::Reject {
+            return State::Rejected { outcome, reason: answer.reason };
+        }
+        if self.ask.number_match.as_ref().is_some_and(|m| Some(&m.number) != answer.number.as_ref()) {
+            return State::Rejected { outcome, reason: Some(Reason::NumberMismatch) };
+        }
+        let grade = if answer.proven < self.ask.required_level() {
+            Grade::Lower
+        } else if answer.proven > self.ask.desired_level {
+            Grade::Higher
+        } else {
+            Grade::AtLevel
+        };
+        State::Accepted { outcome, level: answer.proven, grade }
+    }
+
+    /// Withdraws it. Again on a canceled one: nothing more.
+    pub fn cancel(self, now: Timestamp) -> Result<Change, Refusal> {
+        match self.state {
+            State::Canceled => Ok(Change::Same(self)),
+            State::InProgress if !self.is_overdue(now) => Ok(Change::Changed(self.become_state(State::Canceled, now))),
+            _ => Err(Refusal::NotInProgress),
+        }
+    }
+
+    /// Ends it when its time is up.
+    #[must_use]
+    pub fn expire(self, now: Timestamp) -> Change {
+        if self.is_overdue(now) { Change::Changed(self.become_state(State::Expired, now)) } else { Change::Same(self) }
+    }
+
+    fn become_state(self, state: State, now: Timestamp) -> Self {
+        Self { state, updated_at: now, version: self.version + 1, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests;

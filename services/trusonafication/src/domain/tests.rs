@@ -1,0 +1,277 @@
+//! Whatever happens, in whatever order: one terminal state, and only by whom it was addressed to.
+
+use std::time::Duration;
+
+use nodkey_kernel::{
+    challenge::{Decision, RESPONSE_TYP, RejectReason, ResponseClaims, challenge_hash},
+    jose::{
+        Algorithm, PrivateKey,
+        jws::{self, Compact},
+    },
+    random::Random,
+};
+use proptest::{prelude::*, sample::select};
+
+use super::*;
+
+const START: Timestamp = Timestamp::from_seconds(1_000_000);
+const LIMITS: Limits = Limits { lifetime: Duration::from_mins(2), development: false };
+
+fn fields(target: Target) -> Unchecked {
+    Unchecked {
+        target: Some(target),
+        desired_level: 2,
+        action: "log in".into(),
+        resource: "Acme".into(),
+        prompt: None,
+        user_presence: None,
+        show_identity_document: None,
+        custom_fields: String::new(),
+        callback_url: String::new(),
+        number_match: None,
+        expires_at: None,
+    }
+}
+
+fn asked(ask: Ask) -> Trusonafication {
+    let random = Random::seeded(1);
+    Trusonafication {
+        id: TrusonaficationId::generate(START, &random),
+        relying_party: RelyingPartyId::generate(START, &random),
+        relying_party_name: "Acme".into(),
+        user: None,
+        device: None,
+        told: Vec::new(),
+        ask,
+        created_at: START,
+        updated_at: START,
+        state: State::InProgress,
+        version: 1,
+    }
+}
+
+fn device(n: u8) -> DeviceId {
+    DeviceId::parse(&char::from(b'a' + n).to_string().repeat(43)).unwrap()
+}
+
+fn by(n: u8, decision: Decision, number: Option<&str>, proven: Level) -> Answer {
+    let key = PrivateKey::generate(Algorithm::EdDsa, &Random::seeded(u64::from(n))).public();
+    let (user, number) = ("ada".to_owned(), number.map(ToOwned::to_owned));
+    Answer { device: device(n), user, decision, reason: None, number, proven, keys: vec![key] }
+}
+
+#[derive(Clone, Debug)]
+enum Event {
+    Respond(u8, Decision),
+    Cancel,
+    Expire,
+    Wait(u64),
+}
+
+fn events() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        3 => (0..3_u8, select(&[Decision::Accept, Decision::Reject][..])).prop_map(|(n, d)| Event::Respond(n, d)),
+        1 => Just(Event::Cancel),
+        1 => Just(Event::Expire),
+        1 => (0..90_u64).prop_map(Event::Wait),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn nothing_leaves_a_terminal_state_and_versions_count_the_changes(script in prop::collection::vec(events(), 0..12)) {
+        let mut now = START;
+        let mut t = asked(Ask::parse(fields(Target::User("ada".into())), LIMITS, now).unwrap());
+        for event in script {
+            let before = t.clone();
+            let result = match event {
+                Event::Wait(seconds) => { now = now + Duration::from_secs(seconds); continue }
+                Event::Respond(n, decision) => before.clone().respond(Uuid::nil(), &by(n, decision, None, Level::Essential), now),
+                Event::Cancel => before.clone().cancel(now),
+                Event::Expire => Ok(before.clone().expire(now)),
+            };
+            match result {
+                Ok(Change::Changed(after)) => {
+                    prop_assert!(!before.is_terminal() && after.is_terminal());
+                    prop_assert_eq!(after.version, before.version + 1);
+                    // Only time's end comes after the end of time.
+                    prop_assert_eq!(before.is_overdue(now), after.state == State::Expired);
+                    t = after;
+                }
+                Ok(Change::Same(after)) => prop_assert_eq!(after, before),
+                Err(_) => {}
+            }
+        }
+        let seen = t.clone().seen_at(START + Duration::from_hours(1));
+        prop_assert!(seen.is_terminal());
+        prop_assert!(!t.is_terminal() || seen == t);
+    }
+
+    #[test]
+    fn the_same_answer_again_changes_nothing_and_any_other_is_told_so(n in 0..3_u8, again in 0..3_u8, accept: bool, again_accept: bool) {
+        let t = asked(Ask::parse(fields(Target::User("ada".into())), LIMITS, START).unwrap());
+        let decision = |accept| if accept { Decision::Accept } else { Decision::Reject };
+        let first = t.respond(Uuid::nil(), &by(n, decision(accept), None, Level::Essential), START);
+        let Ok(Change::Changed(t)) = first else { panic!("the first answer counts") };
+        let second = t.clone().respond(Uuid::max(), &by(again, decision(again_accept), None, Level::Essential), START);
+        let expected = if (n, accept) == (again, again_accept) { Ok(Change::Same(t)) } else { Err(Refusal::AlreadyCompleted) };
+        prop_assert_eq!(second, expected);
+    }
+
+    #[test]
+    fn the_grade_follows_from_what_was_proven(
+        desired in 1..=3_i32, presence: Option<bool>, document: Option<bool>, proven in select(&[Level::Possession, Level::Essential, Level::Executive][..]),
+    ) {
+        let wanted = Unchecked { desired_level: desired, user_presence: presence, show_identity_document: document, ..fields(Target::User("ada".into())) };
+        let t = asked(Ask::parse(wanted, LIMITS, START).unwrap());
+        let (required, desired) = (t.ask.required_level(), t.ask.desired_level);
+        let Ok(Change::Changed(t)) = t.respond(Uuid::nil(), &by(0, Decision::Accept, None, proven), START) else { panic!("it counts") };
+        let State::Accepted { level, grade, .. } = t.state else { panic!("it is accepted") };
+        prop_assert_eq!(level, proven);
+        prop_assert_eq!(grade == Grade::Lower, proven < required);
+        prop_assert_eq!(grade == Grade::Higher, proven >= required && proven > desired);
+    }
+
+    #[test]
+    fn only_who_is_addressed_may_answer(target in 0..3_u8, answering in 0..3_u8) {
+        let t = asked(Ask::parse(fields(Target::Device(device(target))), LIMITS, START).unwrap());
+        let result = t.respond(Uuid::nil(), &by(answering, Decision::Accept, None, Level::Essential), START);
+        prop_assert_eq!(result == Err(Refusal::NotAddressed), target != answering);
+    }
+}
+
+#[test]
+fn another_number_than_the_one_shown_rejects() {
+    let number_match = Some(NumberMatch { mode: MatchMode::Enter, number: "42".into() });
+    let ask = Ask::parse(Unchecked { number_match, ..fields(Target::User("ada".into())) }, LIMITS, START).unwrap();
+    for (number, accepted) in [(Some("42"), true), (Some("43"), false), (Some("042"), false), (None, false)] {
+        let result = asked(ask.clone()).respond(Uuid::nil(), &by(0, Decision::Accept, number, Level::Essential), START);
+        let Ok(Change::Changed(t)) = result else { panic!("it counts") };
+        let mismatch = matches!(t.state, State::Rejected { reason: Some(Reason::NumberMismatch), .. });
+        assert_eq!((matches!(t.state, State::Accepted { .. }), mismatch), (accepted, !accepted), "{number:?}");
+    }
+}
+
+#[test]
+fn a_code_nobody_paired_addresses_nobody() {
+    let code = TruCodeId::generate(START, &Random::seeded(1));
+    let t = asked(Ask::parse(fields(Target::TruCode(code)), LIMITS, START).unwrap());
+    let answer = by(0, Decision::Accept, None, Level::Essential);
+    assert_eq!(t.respond(Uuid::nil(), &answer, START), Err(Refusal::NotAddressed));
+}
+
+#[test]
+fn every_fault_of_a_request_is_told_at_once() {
+    let bad = Unchecked {
+        target: None,
+        desired_level: 4,
+        action: " ".into(),
+        resource: "x".repeat(256),
+        custom_fields: "[1]".into(),
+        callback_url: "http://example.com/".into(),
+        expires_at: Some(START + Duration::from_hours(25)),
+        ..fields(Target::User("ada".into()))
+    };
+    let faults = Ask::parse(bad, LIMITS, START).unwrap_err();
+    let named: Vec<_> = faults.iter().map(|f| f.field.as_str()).collect();
+    assert_eq!(named, ["desired_level", "action", "resource", "user_identifier", "custom_fields", "callback_url", "expires_at"]);
+}
+
+#[test]
+fn callbacks_go_over_https_or_stay_on_a_developers_machine() {
+    for (url, production, development) in [
+        ("https://example.com/hook", true, true),
+        ("http://127.0.0.1:9/hook", false, true),
+        ("http://localhost/", false, true),
+        ("http://[::1]/", false, true),
+        ("http://example.com/", false, false),
+        ("https://user:secret@example.com/", false, false),
+        ("ftp://example.com/", false, false),
+        ("hook", false, false),
+    ] {
+        let with = |development| {
+            let wanted = Unchecked { callback_url: url.into(), ..fields(Target::User("ada".into())) };
+            Ask::parse(wanted, Limits { development, ..LIMITS }, START).is_ok()
+        };
+        assert_eq!((with(false), with(true)), (production, development), "{url}");
+    }
+}
+
+/// A phone, its keys and what it signs.
+struct Signed {
+    device: AnsweringDevice,
+    device_key: PrivateKey,
+    presence_key: PrivateKey,
+    claims: ResponseClaims,
+}
+
+const ISSUED: &str = "the.issued.challenge";
+
+fn signed() -> Signed {
+    let (device_key, presence_key) =
+        (PrivateKey::generate(Algorithm::Es256, &Random::seeded(1)), PrivateKey::generate(Algorithm::EdDsa, &Random::seeded(2)));
+    let id = DeviceId::parse(&device_key.public().thumbprint()).unwrap();
+    let device = AnsweringDevice {
+        id: id.clone(),
+        key: device_key.public(),
+        presence_keys: vec![presence_key.public()],
+        user: "ada".into(),
+        documents: vec!["licence".into()],
+    };
+    let claims = ResponseClaims {
+        iss: id.to_string(),
+        aud: "https://id.example.com".into(),
+        sub: "t".into(),
+        chal: challenge_hash(ISSUED),
+        dec: Decision::Accept,
+        why: None,
+        num: None,
+        doc: None,
+        iat: 1,
+        jti: "j".into(),
+    };
+    Signed { device, device_key, presence_key, claims }
+}
+
+fn check(phone: &Signed, key: &PrivateKey, claims: &ResponseClaims) -> Result<Answer, Refusal> {
+    let response = jws::sign(RESPONSE_TYP, Some(&key.public().thumbprint()), None, claims, key);
+    answer(&Compact::parse(&response).unwrap(), ISSUED, "https://id.example.com", "t", &phone.device)
+}
+
+#[test]
+fn the_proven_level_is_computed_from_key_and_document() {
+    let phone = signed();
+    let with = |doc: Option<&str>| ResponseClaims { doc: doc.map(Into::into), ..phone.claims.clone() };
+    for (key, doc, level) in [
+        (&phone.device_key, None, Level::Possession),
+        (&phone.device_key, Some("licence"), Level::Possession),
+        (&phone.presence_key, None, Level::Essential),
+        (&phone.presence_key, Some("another"), Level::Essential),
+        (&phone.presence_key, Some("licence"), Level::Executive),
+    ] {
+        assert_eq!(check(&phone, key, &with(doc)).unwrap().proven, level);
+    }
+    let rejected = ResponseClaims { dec: Decision::Reject, why: Some(RejectReason::NotMe), ..phone.claims.clone() };
+    assert_eq!(check(&phone, &phone.device_key, &rejected).unwrap().reason, Some(Reason::NotMe));
+}
+
+#[test]
+fn an_answer_to_anything_else_or_by_anybody_else_is_refused() {
+    let phone = signed();
+    let stranger = PrivateKey::generate(Algorithm::Es256, &Random::seeded(9));
+    assert_eq!(check(&phone, &stranger, &phone.claims), Err(Refusal::InvalidSignature));
+    let claims = &phone.claims;
+    for other in [
+        ResponseClaims { iss: "b".repeat(43), ..claims.clone() },
+        ResponseClaims { aud: "https://other.example.com".into(), ..claims.clone() },
+        ResponseClaims { sub: "u".into(), ..claims.clone() },
+        ResponseClaims { chal: challenge_hash("another.issued.challenge"), ..claims.clone() },
+        ResponseClaims { num: Some("1".repeat(300)), ..claims.clone() },
+    ] {
+        assert!(matches!(check(&phone, &phone.device_key, &other), Err(Refusal::InvalidResponse(_))), "{other:?}");
+    }
+    // Signed by a stranger in the name of the device key.
+    let forged = jws::sign(RESPONSE_TYP, Some(&phone.device_key.public().thumbprint()), None, claims, &stranger);
+    let forged = answer(&Compact::parse(&forged).unwrap(), ISSUED, &claims.aud, &claims.sub, &phone.device);
+    assert_eq!(forged, Err(Refusal::InvalidSignature));
+}

@@ -1,0 +1,101 @@
+//! What can go wrong, classified once.
+
+use nodkey_kernel::error::{Classify, FieldViolation, Kind};
+use nodkey_runtime::Failure;
+
+use crate::domain::Refusal;
+
+/// A use case failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The rules say no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Nobody can answer for this user.
+    #[error("the user has no active device: create and activate a binding first")]
+    UserHasNoActiveDevice,
+    /// The device cannot answer.
+    #[error("the device has no active binding: create and activate one first")]
+    DeviceHasNoActiveBinding,
+    /// The executive level needs a document, and the user has none.
+    #[error("the user must show a document, but does not have any")]
+    NoDocuments,
+    /// A flood.
+    #[error("too many wait for this user or device already")]
+    TooManyPending,
+    /// Beyond the limit.
+    #[error("custom fields may be 1 MB at most")]
+    CustomFieldsTooLarge,
+    /// The answering device may not answer any more.
+    #[error("the device is retired")]
+    DeviceRetired,
+    /// The answering device belongs to nobody.
+    #[error("the device is not bound to a user")]
+    DeviceNotBound,
+    /// The answering device's binding waits for its activation code.
+    #[error("the binding of the device is not active")]
+    DeviceNotActive,
+    /// What any use case may run into.
+    #[error(transparent)]
+    Failure(Failure),
+    /// Others changed the same thing again and again; the same request may work soon.
+    #[error("others keep changing the same thing")]
+    Raced,
+}
+
+impl<T: Into<Failure>> From<T> for Error {
+    fn from(failure: T) -> Self {
+        Self::Failure(failure.into())
+    }
+}
+
+impl Classify for Error {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Refused(Refusal::InvalidResponse(_) | Refusal::NotInProgress)
+            | Self::UserHasNoActiveDevice
+            | Self::DeviceHasNoActiveBinding => Kind::Invalid,
+            Self::Refused(Refusal::InvalidSignature | Refusal::NotAddressed)
+            | Self::DeviceRetired
+            | Self::DeviceNotBound
+            | Self::DeviceNotActive => Kind::Forbidden,
+            Self::Refused(Refusal::Expired) => Kind::Gone,
+            Self::Refused(Refusal::AlreadyCompleted) => Kind::Conflict,
+            Self::NoDocuments => Kind::Precondition,
+            Self::TooManyPending => Kind::Exhausted,
+            Self::CustomFieldsTooLarge => Kind::TooLarge,
+            Self::Failure(e) => e.kind(),
+            Self::Raced => Kind::Unavailable,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Refused(Refusal::InvalidResponse(_)) => "INVALID_RESPONSE",
+            Self::Refused(Refusal::InvalidSignature) => "INVALID_SIGNATURE",
+            Self::Refused(Refusal::NotAddressed) => "NOT_ADDRESSED",
+            Self::Refused(Refusal::Expired) => "EXPIRED",
+            Self::Refused(Refusal::AlreadyCompleted) => "ALREADY_COMPLETED",
+            Self::Refused(Refusal::NotInProgress) => "NOT_IN_PROGRESS",
+            Self::UserHasNoActiveDevice => "USER_HAS_NO_ACTIVE_DEVICE",
+            Self::DeviceHasNoActiveBinding => "DEVICE_HAS_NO_ACTIVE_BINDING",
+            Self::NoDocuments => "NO_DOCUMENTS",
+            Self::TooManyPending => "TOO_MANY_PENDING",
+            Self::CustomFieldsTooLarge => "CUSTOM_FIELDS_TOO_LARGE",
+            Self::DeviceRetired => "DEVICE_RETIRED",
+            Self::DeviceNotBound => "DEVICE_NOT_BOUND",
+            Self::DeviceNotActive => "DEVICE_NOT_ACTIVE",
+            Self::Failure(e) => e.reason(),
+            Self::Raced => "RACED",
+        }
+    }
+
+    fn field_violations(&self) -> Vec<FieldViolation> {
+        match self {
+            Self::UserHasNoActiveDevice => vec![FieldViolation::new("user_identifier", "must have an active device")],
+            Self::DeviceHasNoActiveBinding => vec![FieldViolation::new("device_identifier", "must have an active binding")],
+            Self::Failure(e) => e.field_violations(),
+            _ => Vec::new(),
+        }
+    }
+}

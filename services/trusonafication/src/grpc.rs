@@ -1,0 +1,247 @@
+//! The gRPC side: messages to commands, answers to messages.
+
+use std::time::Duration;
+
+use axum::Router;
+use futures_util::{StreamExt as _, stream};
+use nodkey_kernel::{
+    id::{DeviceId, TrusonaficationId},
+    time::Timestamp,
+};
+use nodkey_proto::{
+    convert::{from_struct, from_timestamp, timestamp},
+    trusonafication::v1::{
+        self as pb, CancelTrusonaficationRequest, CreateTrusonaficationRequest, CreateTrusonaficationResponse, Evidence,
+        GetEvidenceRequest, GetTrusonaficationRequest, ListPendingRequest, ListPendingResponse, ListTrusonaficationsRequest,
+        ListTrusonaficationsResponse, PendingTrusonafication, RespondRequest, RespondResponse, WatchTrusonaficationRequest,
+        create_trusonafication_request::Target as AskedTarget,
+        trusonafication_service_server::{TrusonaficationService, TrusonaficationServiceServer},
+    },
+};
+use nodkey_runtime::{
+    Failure, Validation, caller,
+    idempotent::Request as Repeatable,
+    mount,
+    page::{Cursor, Page},
+    status::status,
+    uninterrupted,
+};
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use crate::{
+    app::{App, Watch},
+    convert::{accepted_level, message, status as status_of},
+    domain::{MAX_CUSTOM_FIELDS, MatchMode, Target, Unchecked},
+    error::Error,
+    store::Listing,
+};
+
+/// The longest a caller may wait in one call, in seconds.
+const MAX_WAIT: i32 = 60;
+
+/// The service as routes.
+pub fn routes(app: &App) -> Router {
+    mount(Router::new(), TrusonaficationServiceServer::new(Api(app.clone())))
+}
+
+struct Api(App);
+
+#[tonic::async_trait]
+impl TrusonaficationService for Api {
+    async fn create_trusonafication(
+        &self,
+        request: Request<CreateTrusonaficationRequest>,
+    ) -> Result<Response<CreateTrusonaficationResponse>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let asked = request.into_inner();
+        let repeatable = Repeatable::new(party, "CreateTrusonafication", &asked.request_id, &asked).map_err(status)?;
+        let number_match = match asked.number_match() {
+            pb::NumberMatch::Unspecified => None,
+            pb::NumberMatch::Choose => Some(MatchMode::Choose),
+            pb::NumberMatch::Enter => Some(MatchMode::Enter),
+        };
+        let fields = fields(asked).map_err(status)?;
+        let app = self.0.clone();
+        let created = uninterrupted(async move { app.create(party, repeatable, fields, number_match).await }).await;
+        created.map(Response::new).map_err(status)
+    }
+
+    async fn get_trusonafication(&self, request: Request<GetTrusonaficationRequest>) -> Result<Response<pb::Trusonafication>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let asked = request.into_inner();
+        let mut validation = Validation::default();
+        validation.require((0..=MAX_WAIT).contains(&asked.wait_seconds), "wait_seconds", "must be 0 to 60");
+        validation.finish().map_err(status)?;
+        let patience = Duration::from_secs(u64::try_from(asked.wait_seconds).unwrap_or_default());
+        let found = self.0.get_within(party, id(&asked.id)?, patience).await.map_err(status)?;
+        Ok(Response::new(message(&found)))
+    }
+
+    type WatchTrusonaficationStream = stream::BoxStream<'static, Result<pb::Trusonafication, Status>>;
+
+    async fn watch_trusonafication(
+        &self,
+        request: Request<WatchTrusonaficationRequest>,
+    ) -> Result<Response<Self::WatchTrusonaficationStream>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let watch = self.0.watch(party, id(&request.get_ref().id)?);
+        // An unknown one is told at once, not in the stream.
+        let first = watch.now().await.map_err(status)?;
+        let rest = if first.is_terminal() { None } else { Some(watch) };
+        let last = stream::iter(rest).then(|mut watch: Watch| async move { watch.end().await.map(|t| message(&t)).map_err(status) });
+        let now = message(&first);
+        Ok(Response::new(stream::once(async { Ok(now) }).chain(last).boxed()))
+    }
+
+    async fn list_trusonafications(
+        &self,
+        request: Request<ListTrusonaficationsRequest>,
+    ) -> Result<Response<ListTrusonaficationsResponse>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let asked = request.into_inner();
+        let page = Page::parse(asked.page_size, &asked.page_token).map_err(status)?;
+        let listing = listing(&asked, &page).map_err(status)?;
+        let found = self.0.list(party, &listing).await.map_err(status)?;
+        let (found, next_page_token) = page.cut(found, |t| Cursor { at: t.created_at, id: t.id.to_string() });
+        Ok(Response::new(ListTrusonaficationsResponse { trusonafications: found.iter().map(message).collect(), next_page_token }))
+    }
+
+    async fn cancel_trusonafication(
+        &self,
+        request: Request<CancelTrusonaficationRequest>,
+    ) -> Result<Response<pb::Trusonafication>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let id = id(&request.get_ref().id)?;
+        let app = self.0.clone();
+        let canceled = uninterrupted(async move { app.cancel(party, id).await }).await.map_err(status)?;
+        Ok(Response::new(message(&canceled)))
+    }
+
+    async fn get_evidence(&self, request: Request<GetEvidenceRequest>) -> Result<Response<Evidence>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let (challenge, response, keys) = self.0.evidence(party, id(&request.get_ref().id)?).await.map_err(status)?;
+        let keys: Vec<serde_json::Value> = serde_json::from_str(&keys).map_err(|_| status(Failure::Internal("stored keys are JSON")))?;
+        Ok(Response::new(Evidence { challenge, response, keys: keys.iter().map(ToString::to_string).collect() }))
+    }
+
+    async fn list_pending(&self, request: Request<ListPendingRequest>) -> Result<Response<ListPendingResponse>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let pending = self.0.pending(party, &device(&request.get_ref().device_id)?).await.map_err(status)?;
+        let trusonafications = pending
+            .into_iter()
+            .map(|p| PendingTrusonafication { id: p.id.to_string(), challenge: p.challenge, expires_at: Some(timestamp(p.expires_at)) })
+            .collect();
+        Ok(Response::new(ListPendingResponse { trusonafications }))
+    }
+
+    async fn respond(&self, request: Request<RespondRequest>) -> Result<Response<RespondResponse>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let asked = request.into_inner();
+        let device = device(&asked.device_id)?;
+        let app = self.0.clone();
+        let answered = uninterrupted(async move { app.respond(party, &device, &asked.response).await }).await.map_err(status)?;
+        Ok(Response::new(RespondResponse {
+            id: answered.id.to_string(),
+            status: status_of(&answered.state).into(),
+            accepted_level: accepted_level(&answered.state),
+        }))
+    }
+}
+
+/// A text that is no UUID names nothing.
+fn id(text: &str) -> Result<TrusonaficationId, Status> {
+    text.parse().map_err(|_| status(Failure::NotFound("trusonafication")))
+}
+
+fn device(text: &str) -> Result<DeviceId, Status> {
+    DeviceId::parse(text).map_err(|_| status(Error::DeviceNotBound))
+}
+
+fn fields(asked: CreateTrusonaficationRequest) -> Result<Unchecked, Error> {
+    let custom_fields = custom_fields(&asked)?;
+    let mut validation = Validation::default();
+    let target = match asked.target {
+        None => None,
+        Some(AskedTarget::UserIdentifier(user)) => Some(Target::User(user)),
+        // What is no device identifier names no device.
+        Some(AskedTarget::DeviceIdentifier(device)) => {
+            Some(Target::Device(DeviceId::parse(&device).map_err(|_| Error::DeviceHasNoActiveBinding)?))
+        }
+        Some(AskedTarget::TrucodeId(code)) => {
+            validation.read("trucode_id", code.parse().map_err(|_| "must be a UUID")).map(Target::TruCode)
+        }
+    };
+    let expires_at = asked.expires_at.as_ref().map(|at| from_timestamp(at).ok_or("must be a time"));
+    let expires_at = expires_at.and_then(|at| validation.read("expires_at", at));
+    validation.require(
+        pb::NumberMatch::try_from(asked.number_match).is_ok(),
+        "number_match",
+        "must be NUMBER_MATCH_CHOOSE or NUMBER_MATCH_ENTER",
+    );
+    validation.finish()?;
+    Ok(Unchecked {
+        target,
+        desired_level: asked.desired_level,
+        action: asked.action,
+        resource: asked.resource,
+        prompt: asked.prompt,
+        user_presence: asked.user_presence,
+        show_identity_document: asked.show_identity_document,
+        custom_fields,
+        callback_url: asked.callback_url,
+        number_match: None,
+        expires_at,
+    })
+}
+
+/// Custom fields as JSON text, however they were given.
+fn custom_fields(asked: &CreateTrusonaficationRequest) -> Result<String, Error> {
+    let json = match &asked.custom_fields {
+        Some(_) if !asked.custom_fields_json.is_empty() => {
+            return Err(Failure::field("custom_fields_json", "must not be there together with custom_fields").into());
+        }
+        Some(fields) => serde_json::to_string(&from_struct(fields)).map_err(|_| Failure::Internal("JSON serializes"))?,
+        None => asked.custom_fields_json.clone(),
+    };
+    if json.len() > MAX_CUSTOM_FIELDS { Err(Error::CustomFieldsTooLarge) } else { Ok(json) }
+}
+
+fn listing<'a>(asked: &'a ListTrusonaficationsRequest, page: &Page) -> Result<Listing<'a>, Failure> {
+    let mut validation = Validation::default();
+    let status = validation.read("status", pb::Status::try_from(asked.status).map_err(|_| "is none that there is"));
+    let mut moment = |field: &str, at: Option<&prost_types::Timestamp>| {
+        at.and_then(|at| validation.read(field, from_timestamp(at).ok_or("must be a time")))
+    };
+    let from = moment("created_after", asked.created_after.as_ref());
+    let before = moment("created_before", asked.created_before.as_ref());
+    let id = match &page.after {
+        None => Some(Uuid::max()),
+        Some(cursor) => validation.read("page_token", cursor.id.parse().map_err(|_| "must be one that a list answered")),
+    };
+    validation.finish()?;
+    let status = match status.unwrap_or_default() {
+        pb::Status::Unspecified => "",
+        pb::Status::InProgress => "in_progress",
+        pb::Status::Accepted => "accepted",
+        pb::Status::AcceptedAtHigherLevel => "accepted_at_higher_level",
+        pb::Status::AcceptedAtLowerLevel => "accepted_at_lower_level",
+        pb::Status::Rejected => "rejected",
+        pb::Status::Expired => "expired",
+        pb::Status::Canceled => "canceled",
+    };
+    // The bound of the filter excludes its own moment; that of the page is told apart by the id.
+    let (at, id) = match before {
+        Some(before) if before < page.before() => (before, Uuid::nil()),
+        _ => (page.before(), id.unwrap_or_default()),
+    };
+    Ok(Listing {
+        status,
+        user: &asked.user_identifier,
+        device: &asked.device_identifier,
+        from: from.unwrap_or(Timestamp::from_seconds(0)),
+        at,
+        id,
+        limit: page.size + 1,
+    })
+}
