@@ -1,5 +1,6 @@
 //! Pure vocabulary: what every part of Nodkey means by an id, a time, a key, a level, an error. No tokio, no I/O.
 
+pub mod callback;
 pub mod challenge;
 pub mod dpop;
 pub mod error;

@@ -1,17 +1,14 @@
 //! What a backend may ask.
 
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
-use nodkey_kernel::{error::FieldViolation, level::Level, time::Timestamp};
+use nodkey_kernel::{callback, error::FieldViolation, level::Level, time::Timestamp};
 use serde_json::{Map, Value};
-use url::{Host, Url};
 
 use super::{NumberMatch, Target};
 
 /// What is shown to the person, in characters.
 const MAX_TEXT: usize = 255;
-/// The most a callback URL has, in bytes.
-const MAX_URL: usize = 2_000;
 /// The most custom fields have as JSON, in bytes.
 pub const MAX_CUSTOM_FIELDS: usize = 1 << 20;
 /// The furthest an expiry may be ahead.
@@ -102,7 +99,8 @@ impl Ask {
             note("user_identifier", text_fault(user));
         }
         note("custom_fields", custom_fields_fault(&fields.custom_fields));
-        note("callback_url", callback_fault(&fields.callback_url, limits.development));
+        let callback = if fields.callback_url.is_empty() { Ok(()) } else { callback::check(&fields.callback_url, limits.development) };
+        note("callback_url", callback.err().map(|e| e.0));
         let expires_at = fields.expires_at.unwrap_or(now + limits.lifetime);
         note("expires_at", (expires_at > now + MAX_LIFETIME).then_some("must be at most 24 hours ahead"));
         match (fields.target, level) {
@@ -156,24 +154,4 @@ fn custom_fields_fault(json: &str) -> Option<&'static str> {
         return None;
     }
     serde_json::from_str::<Map<String, Value>>(json).is_err().then_some("must be a JSON object")
-}
-
-fn callback_fault(text: &str, development: bool) -> Option<&'static str> {
-    if text.is_empty() {
-        return None;
-    }
-    let Ok(url) = Url::parse(text) else { return Some("must be a URL") };
-    let loopback = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(ip)) => IpAddr::V4(ip).is_loopback(),
-        Some(Host::Ipv6(ip)) => IpAddr::V6(ip).is_loopback(),
-        None => return Some("must name a host"),
-    };
-    match url.scheme() {
-        _ if text.len() > MAX_URL => Some("must be at most 2000 bytes"),
-        _ if !url.username().is_empty() || url.password().is_some() => Some("must not hold a user name or password"),
-        "https" => None,
-        "http" if development && loopback => None,
-        _ => Some("must start with https://"),
-    }
 }

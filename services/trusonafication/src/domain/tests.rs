@@ -177,26 +177,6 @@ fn every_fault_of_a_request_is_told_at_once() {
     assert_eq!(named, ["desired_level", "action", "resource", "user_identifier", "custom_fields", "callback_url", "expires_at"]);
 }
 
-#[test]
-fn callbacks_go_over_https_or_stay_on_a_developers_machine() {
-    for (url, production, development) in [
-        ("https://example.com/hook", true, true),
-        ("http://127.0.0.1:9/hook", false, true),
-        ("http://localhost/", false, true),
-        ("http://[::1]/", false, true),
-        ("http://example.com/", false, false),
-        ("https://user:secret@example.com/", false, false),
-        ("ftp://example.com/", false, false),
-        ("hook", false, false),
-    ] {
-        let with = |development| {
-            let wanted = Unchecked { callback_url: url.into(), ..fields(Target::User("ada".into())) };
-            Ask::parse(wanted, Limits { development, ..LIMITS }, START).is_ok()
-        };
-        assert_eq!((with(false), with(true)), (production, development), "{url}");
-    }
-}
-
 /// A phone, its keys and what it signs.
 struct Signed {
     device: AnsweringDevice,

@@ -1,0 +1,49 @@
+//! What can go wrong, classified once.
+
+use nodkey_kernel::error::{Classify, FieldViolation, Kind};
+use nodkey_runtime::Failure;
+
+/// A use case failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Enough.
+    #[error("a relying party may have 20 endpoints; delete one first")]
+    TooManyEndpoints,
+    /// What any use case may run into.
+    #[error(transparent)]
+    Failure(Failure),
+    /// Others changed the same thing again and again; the same request may work soon.
+    #[error("others keep changing the same thing")]
+    Raced,
+}
+
+impl<T: Into<Failure>> From<T> for Error {
+    fn from(failure: T) -> Self {
+        Self::Failure(failure.into())
+    }
+}
+
+impl Classify for Error {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::TooManyEndpoints => Kind::Invalid,
+            Self::Failure(e) => e.kind(),
+            Self::Raced => Kind::Unavailable,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::TooManyEndpoints => "TOO_MANY_ENDPOINTS",
+            Self::Failure(e) => e.reason(),
+            Self::Raced => "RACED",
+        }
+    }
+
+    fn field_violations(&self) -> Vec<FieldViolation> {
+        match self {
+            Self::Failure(e) => e.field_violations(),
+            Self::TooManyEndpoints | Self::Raced => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The gRPC side: messages to commands, answers to messages.
+
+use axum::Router;
+use nodkey_kernel::id::{DeliveryId, DeviceId, EndpointId};
+use nodkey_proto::{
+    convert::timestamp,
+    notification::v1::{
+        self as pb, CreateEndpointRequest, CreateEndpointResponse, DeleteEndpointRequest, DeleteEndpointResponse,
+        DeletePushRegistrationRequest, DeletePushRegistrationResponse, DeliveryState, GetDeliveryRequest, ListDeliveriesRequest,
+        ListDeliveriesResponse, ListEndpointsRequest, ListEndpointsResponse, PushProvider, PutPushRegistrationRequest,
+        PutPushRegistrationResponse, RedeliverRequest,
+        delivery_service_server::{DeliveryService, DeliveryServiceServer},
+        endpoint_service_server::{EndpointService, EndpointServiceServer},
+        push_registration_service_server::{PushRegistrationService, PushRegistrationServiceServer},
+    },
+};
+use nodkey_runtime::{
+    Failure, Validation, caller,
+    idempotent::Request as Repeatable,
+    mount,
+    page::{Cursor, Page},
+    status::status,
+    uninterrupted,
+};
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use crate::{
+    app::{App, message},
+    domain::{Attempt, Delivery, State},
+    store::delivery::Listing,
+};
+
+/// The most the details of a push registration have, in bytes.
+const MAX_DETAILS: usize = 4 << 10;
+
+/// The services as routes.
+pub fn routes(app: &App) -> Router {
+    let router = mount(Router::new(), DeliveryServiceServer::new(Api(app.clone())));
+    let router = mount(router, EndpointServiceServer::new(Api(app.clone())));
+    mount(router, PushRegistrationServiceServer::new(Api(app.clone())))
+}
+
+struct Api(App);
+
+#[tonic::async_trait]
+impl DeliveryService for Api {
+    async fn list_deliveries(&self, request: Request<ListDeliveriesRequest>) -> Result<Response<ListDeliveriesResponse>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let asked = request.into_inner();
+        let page = Page::parse(asked.page_size, &asked.page_token).map_err(status)?;
+        let listing = listing(&asked, &page).map_err(status)?;
+        let found = self.0.deliveries(party, &listing).await.map_err(status)?;
+        let (found, next_page_token) = page.cut(found, |d| Cursor { at: d.created_at, id: d.id.to_string() });
+        Ok(Response::new(ListDeliveriesResponse { deliveries: found.iter().map(|d| delivery(d, &[])).collect(), next_page_token }))
+    }
+
+    async fn get_delivery(&self, request: Request<GetDeliveryRequest>) -> Result<Response<pb::Delivery>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let id = delivery_id(&request.get_ref().id)?;
+        let found = self.0.delivery(party, id).await.map_err(status)?;
+        let attempts = self.0.attempts(id).await.map_err(status)?;
+        Ok(Response::new(delivery(&found, &attempts)))
+    }
+
+    async fn redeliver(&self, request: Request<RedeliverRequest>) -> Result<Response<pb::Delivery>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let id = delivery_id(&request.get_ref().id)?;
+        let app = self.0.clone();
+        let again = uninterrupted(async move { app.redeliver(party, id).await }).await.map_err(status)?;
+        Ok(Response::new(delivery(&again, &[])))
+    }
+}
+
+#[tonic::async_trait]
+impl EndpointService for Api {
+    async fn create_endpoint(&self, request: Request<CreateEndpointRequest>) -> Result<Response<CreateEndpointResponse>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let asked = request.into_inner();
+        let repeatable = Repeatable::new(party, "CreateEndpoint", &asked.request_id, &asked).map_err(status)?;
+        let app = self.0.clone();
+        let created = uninterrupted(async move { app.create_endpoint(party, repeatable, asked.url, asked.event_types).await }).await;
+        created.map(Response::new).map_err(status)
+    }
+
+    async fn list_endpoints(&self, request: Request<ListEndpointsRequest>) -> Result<Response<ListEndpointsResponse>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let asked = request.into_inner();
+        let page = Page::parse(asked.page_size, &asked.page_token).map_err(status)?;
+        let after = after(&page).map_err(status)?;
+        let found = self.0.endpoints(party, page.before(), after, page.size + 1).await.map_err(status)?;
+        let (found, next_page_token) = page.cut(found, |e| Cursor { at: e.created_at, id: e.id.to_string() });
+        Ok(Response::new(ListEndpointsResponse { endpoints: found.iter().map(message).collect(), next_page_token }))
+    }
+
+    async fn delete_endpoint(&self, request: Request<DeleteEndpointRequest>) -> Result<Response<DeleteEndpointResponse>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        // What is no UUID is not there, which is what was wanted.
+        if let Ok(id) = request.get_ref().id.parse::<EndpointId>() {
+            let app = self.0.clone();
+            uninterrupted(async move { app.delete_endpoint(party, id).await }).await.map_err(status)?;
+        }
+        Ok(Response::new(DeleteEndpointResponse {}))
+    }
+}
+
+#[tonic::async_trait]
+impl PushRegistrationService for Api {
+    async fn put_push_registration(
+        &self,
+        request: Request<PutPushRegistrationRequest>,
+    ) -> Result<Response<PutPushRegistrationResponse>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let asked = request.into_inner();
+        let device = device(&asked.device_id)?;
+        let provider = match asked.provider() {
+            PushProvider::Apns => Some("apns"),
+            PushProvider::Fcm => Some("fcm"),
+            PushProvider::Webpush => Some("webpush"),
+            PushProvider::Unifiedpush => Some("unifiedpush"),
+            PushProvider::Unspecified => None,
+        };
+        let object = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&asked.details).is_ok();
+        let mut validation = Validation::default();
+        validation.require(provider.is_some(), "provider", "must be apns, fcm, webpush or unifiedpush");
+        validation.require(object && asked.details.len() <= MAX_DETAILS, "details", "must be a JSON object of at most 4 KiB");
+        validation.finish().map_err(status)?;
+        let (app, provider) = (self.0.clone(), provider.unwrap_or_default());
+        uninterrupted(async move { app.put_push_registration(party, &device, provider, &asked.details).await }).await.map_err(status)?;
+        Ok(Response::new(PutPushRegistrationResponse {}))
+    }
+
+    async fn delete_push_registration(
+        &self,
+        request: Request<DeletePushRegistrationRequest>,
+    ) -> Result<Response<DeletePushRegistrationResponse>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let device = device(&request.get_ref().device_id)?;
+        let app = self.0.clone();
+        uninterrupted(async move { app.delete_push_registration(party, &device).await }).await.map_err(status)?;
+        Ok(Response::new(DeletePushRegistrationResponse {}))
+    }
+}
+
+fn delivery(delivery: &Delivery, attempts: &[Attempt]) -> pb::Delivery {
+    let state = match delivery.state {
+        State::Pending => DeliveryState::Pending,
+        State::Succeeded => DeliveryState::Succeeded,
+        State::Exhausted => DeliveryState::Exhausted,
+    };
+    let attempt = |a: &Attempt| pb::Attempt {
+        started_at: Some(timestamp(a.started_at)),
+        duration_ms: a.duration_ms,
+        status_code: a.status_code,
+        error: a.error.clone(),
+    };
+    pb::Delivery {
+        id: delivery.id.to_string(),
+        trusonafication_id: delivery.trusonafication.to_string(),
+        event_type: delivery.event_type.clone(),
+        url: delivery.url.clone(),
+        state: state.into(),
+        attempt_count: delivery.attempt_count,
+        next_attempt_at: (delivery.state == State::Pending).then(|| timestamp(delivery.next_attempt_at)),
+        created_at: Some(timestamp(delivery.created_at)),
+        attempts: attempts.iter().map(attempt).collect(),
+    }
+}
+
+fn listing(asked: &ListDeliveriesRequest, page: &Page) -> Result<Listing, Failure> {
+    let mut validation = Validation::default();
+    let state = validation.read("state", DeliveryState::try_from(asked.state).map_err(|_| "is none that there is"));
+    let about = Some(asked.trusonafication_id.as_str()).filter(|id| !id.is_empty());
+    let trusonafication = about.and_then(|id| validation.read("trusonafication_id", id.parse().map_err(|_| "must be a UUID")));
+    validation.finish()?;
+    let state = match state.unwrap_or_default() {
+        DeliveryState::Unspecified => None,
+        DeliveryState::Pending => Some(State::Pending),
+        DeliveryState::Succeeded => Some(State::Succeeded),
+        DeliveryState::Exhausted => Some(State::Exhausted),
+    };
+    Ok(Listing { state, trusonafication, at: page.before(), id: after(page)?, limit: page.size + 1 })
+}
+
+fn after(page: &Page) -> Result<Uuid, Failure> {
+    let Some(cursor) = &page.after else { return Ok(Uuid::max()) };
+    cursor.id.parse().map_err(|_| Failure::field("page_token", "must be one that a list answered"))
+}
+
+/// A text that is no UUID names nothing.
+fn delivery_id(text: &str) -> Result<DeliveryId, Status> {
+    text.parse().map_err(|_| status(Failure::NotFound("delivery")))
+}
+
+fn device(text: &str) -> Result<DeviceId, Status> {
+    DeviceId::parse(text).map_err(|_| status(Failure::NotFound("device")))
+}
