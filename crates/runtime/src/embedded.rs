@@ -135,6 +135,7 @@ impl Embedded {
                 random: config.random.clone(),
                 vault: Arc::clone(&vault),
                 deployment: Arc::clone(&deployment),
+                stopping: running.stopping(),
             };
             let parts = (entry.build)(deps).await.with_context(|| format!("cannot build {}", entry.name))?;
             all_grpc = all_grpc.merge(parts.grpc);

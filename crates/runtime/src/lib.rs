@@ -30,7 +30,7 @@ pub use failure::{Failure, Validation};
 pub use grpc::mount;
 pub use housekeeping::housekeeping;
 pub use peers::{Peer, PeerChannel, Peers};
-pub use process::main;
+pub use process::{install_crypto_provider, main};
 pub use resolver::{CredentialResolver, ResolvedCredential};
 pub use service::{Deployment, Deps, Job, Parts, Service};
 pub use trace::uninterrupted;

@@ -120,6 +120,11 @@ impl Running {
         self.servers.spawn("server", run, &self.failed);
     }
 
+    /// Cancelled when the process begins to stop.
+    pub(crate) fn stopping(&self) -> CancellationToken {
+        self.servers.stop.clone()
+    }
+
     /// Resolves when something ended that should not have.
     pub(crate) async fn failed(&self) {
         self.failed.cancelled().await;

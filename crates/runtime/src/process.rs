@@ -42,8 +42,7 @@ Commands:
 /// Runs a service until it is told to stop. The `main` of its binary.
 #[must_use]
 pub fn main<S: Service + 'static>() -> ExitCode {
-    // Two providers are compiled in by way of dependencies; rustls must be told which.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    install_crypto_provider();
     let environment = |name| std::env::vars_os().find(|(n, _)| n == name).map(|(_, value)| value);
     let text = |name| environment(name).and_then(|v| v.into_string().ok());
     let format = if text("NODKEY_LOG_FORMAT").as_deref() == Some("pretty") { LogFormat::Pretty } else { LogFormat::Json };
@@ -75,6 +74,12 @@ pub fn main<S: Service + 'static>() -> ExitCode {
     }
 }
 
+/// Tells rustls which of the providers that come with dependencies to use. Call it first in `main`.
+pub fn install_crypto_provider() {
+    // Fails only when it was told before.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
 enum Command {
     Run,
     HealthCheck,
@@ -103,10 +108,18 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
     };
     let peers = Peers::new(S::NAME, &deployment, &clock, |name| remote(config.peers.url(name)));
     let authenticator = Authenticator::new(Arc::clone(&deployment), CredentialResolver::new(peers.registry().clone()), clock.clone());
-    let deps = Deps { db: db.clone(), bus: bus.clone(), peers, clock: clock.clone(), random: Random::system(), vault, deployment };
-    let parts = S::build(config.service, deps).await?;
-
     let mut running = Running::new(bus.clone());
+    let deps = Deps {
+        db: db.clone(),
+        bus: bus.clone(),
+        peers,
+        clock: clock.clone(),
+        random: Random::system(),
+        vault,
+        deployment,
+        stopping: running.stopping(),
+    };
+    let parts = S::build(config.service, deps).await?;
     let stopping = Arc::new(AtomicBool::new(false));
     let databases = db.iter().map(|db| (S::NAME, db.clone())).collect();
     let health = Health { databases, bus, clock: clock.clone(), stopping: Arc::clone(&stopping) };

@@ -44,6 +44,8 @@ pub struct Deps {
     pub vault: Arc<Vault>,
     /// Facts about the whole deployment.
     pub deployment: Arc<Deployment>,
+    /// Cancelled when the process begins to stop: whoever holds a caller answers now.
+    pub stopping: CancellationToken,
 }
 
 impl Deps {

@@ -38,6 +38,9 @@ pub enum Error {
     /// What any use case may run into.
     #[error(transparent)]
     Failure(Failure),
+    /// This process is to stop; the same request to another may work at once.
+    #[error("this server is about to stop")]
+    Stopping,
     /// Others changed the same thing again and again; the same request may work soon.
     #[error("others keep changing the same thing")]
     Raced,
@@ -65,7 +68,7 @@ impl Classify for Error {
             Self::TooManyPending => Kind::Exhausted,
             Self::CustomFieldsTooLarge => Kind::TooLarge,
             Self::Failure(e) => e.kind(),
-            Self::Raced => Kind::Unavailable,
+            Self::Stopping | Self::Raced => Kind::Unavailable,
         }
     }
 
@@ -86,6 +89,7 @@ impl Classify for Error {
             Self::DeviceNotBound => "DEVICE_NOT_BOUND",
             Self::DeviceNotActive => "DEVICE_NOT_ACTIVE",
             Self::Failure(e) => e.reason(),
+            Self::Stopping => "STOPPING",
             Self::Raced => "RACED",
         }
     }

@@ -40,6 +40,7 @@ CREATE TABLE device (
   app_version      TEXT        NOT NULL,
   created_at       TIMESTAMPTZ NOT NULL,
   updated_at       TIMESTAMPTZ NOT NULL,
+  last_seen_at     TIMESTAMPTZ,
   retired_at       TIMESTAMPTZ,
   version          BIGINT      NOT NULL
 );

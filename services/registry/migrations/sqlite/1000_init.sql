@@ -40,6 +40,7 @@ CREATE TABLE device (
   app_version      TEXT     NOT NULL,
   created_at       INTEGER  NOT NULL,
   updated_at       INTEGER  NOT NULL,
+  last_seen_at     INTEGER,
   retired_at       INTEGER,
   version          INTEGER  NOT NULL
 ) STRICT;

@@ -51,9 +51,14 @@ impl App {
         Err(Error::Raced)
     }
 
-    /// Names the relying party of a device, whosever it is.
+    /// Names the relying party of a device that has proven itself, whosever it is.
     pub async fn resolve_device(&self, id: &DeviceId) -> Result<Device, Error> {
-        Ok(store::resolve(&self.0.db, id).await?.ok_or(Refusal::NotFound("device"))?)
+        let device = store::resolve(&self.0.db, id).await?.ok_or(Refusal::NotFound("device"))?;
+        let now = self.now();
+        if device.is_seen_anew(now) {
+            store::seen(&self.0.db, device.relying_party, id, now).await?;
+        }
+        Ok(device)
     }
 
     /// Returns one.

@@ -1,5 +1,7 @@
 //! Devices and their keys.
 
+use std::time::Duration;
+
 use nodkey_kernel::{
     id::{DeviceId, RelyingPartyId},
     jose::PublicJwk,
@@ -11,6 +13,8 @@ use super::{Change, Refusal, Unknown, Violations, named, text};
 
 /// How long a device-identifier JWT lives, in seconds.
 const JWT_LIFETIME: i64 = 24 * 3600;
+/// How often it is noted that a device proved itself.
+const SEEN_EVERY: Duration = Duration::from_hours(1);
 /// The `typ` of a device-identifier JWT.
 pub const JWT_TYP: &str = "nodkey-device+jwt";
 
@@ -178,6 +182,8 @@ pub struct Device {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+    /// When it last proved itself, to the hour.
+    pub last_seen_at: Option<Timestamp>,
     /// When its keys died, if they did.
     pub retired_at: Option<Timestamp>,
     /// Rises with every change.
@@ -190,7 +196,7 @@ impl Device {
         let id = registration.device_id();
         let Registration { key, profile } = registration;
         separate(&key, profile.presence)?;
-        Ok(Self { id, relying_party, key, profile, created_at: now, updated_at: now, retired_at: None, version: 1 })
+        Ok(Self { id, relying_party, key, profile, created_at: now, updated_at: now, last_seen_at: None, retired_at: None, version: 1 })
     }
 
     /// Brings a known device up to date: what it says about itself now is all there is. `relying_party` is who registers.
@@ -225,6 +231,12 @@ impl Device {
             Some(_) => Change::Same(self),
             None => Change::Changed(Self { retired_at: Some(now), updated_at: now, version: self.version + 1, ..self }),
         }
+    }
+
+    /// Tells whether it is worth noting that it proved itself at `now`: once an hour is enough, and cheap.
+    #[must_use]
+    pub fn is_seen_anew(&self, now: Timestamp) -> bool {
+        self.last_seen_at.is_none_or(|at| at.until(now) >= SEEN_EVERY)
     }
 
     /// Refuses what only a living one may do.

@@ -140,6 +140,7 @@ impl From<&Device> for pb::Device {
             retired: device.retired_at.is_some(),
             created_at: Some(timestamp(device.created_at)),
             updated_at: Some(timestamp(device.updated_at)),
+            last_seen_at: device.last_seen_at.map(timestamp),
         }
     }
 }

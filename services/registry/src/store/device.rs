@@ -1,7 +1,10 @@
 //! Rows of devices.
 
 use nodkey_db::{Db, Query, Row, Tx};
-use nodkey_kernel::id::{DeviceId, RelyingPartyId};
+use nodkey_kernel::{
+    id::{DeviceId, RelyingPartyId},
+    time::Timestamp,
+};
 
 use super::{Start, jwk, key, named, optional_key, relying_party};
 use crate::{
@@ -33,7 +36,7 @@ pub async fn insert(tx: &mut Tx, device: &Device) -> Result<bool, Error> {
 }
 
 const GET: &str = "SELECT id, relying_party_id, device_key, biometric_key, credential_key, name, platform, app_version, created_at, \
-     updated_at, retired_at, version FROM device WHERE relying_party_id = $1 AND id = $2";
+     updated_at, last_seen_at, retired_at, version FROM device WHERE relying_party_id = $1 AND id = $2";
 
 /// Returns one.
 pub async fn get(db: &Db, party: RelyingPartyId, id: &DeviceId) -> Result<Option<Device>, Error> {
@@ -48,7 +51,7 @@ pub async fn load(tx: &mut Tx, party: RelyingPartyId, id: &DeviceId) -> Result<O
 /// Finds out whose a device is: unscoped, because that is the question.
 pub async fn resolve(db: &Db, id: &DeviceId) -> Result<Option<Device>, Error> {
     let sql = "SELECT id, relying_party_id, device_key, biometric_key, credential_key, name, platform, app_version, created_at, \
-         updated_at, retired_at, version FROM device WHERE id = $1";
+         updated_at, last_seen_at, retired_at, version FROM device WHERE id = $1";
     one(db.query(sql).bind(id.as_str())).await
 }
 
@@ -74,12 +77,19 @@ pub async fn update(tx: &mut Tx, device: &Device) -> Result<bool, Error> {
     Ok(updated == 1)
 }
 
+/// Notes that a device has proven itself. It is no change of the device: version and events stay.
+pub async fn seen(db: &Db, party: RelyingPartyId, id: &DeviceId, at: Timestamp) -> Result<(), Error> {
+    let sql = "UPDATE device SET last_seen_at = $1 WHERE relying_party_id = $2 AND id = $3";
+    db.execute(sql).bind(at).bind(party.as_uuid()).bind(id.as_str()).execute().await?;
+    Ok(())
+}
+
 /// Lists those of a relying party.
 pub async fn list(db: &Db, party: RelyingPartyId, start: &Start<String>, limit: i64) -> Result<Vec<Device>, Error> {
     let rows = db
         .query(
             "SELECT id, relying_party_id, device_key, biometric_key, credential_key, name, platform, app_version, created_at, \
-             updated_at, retired_at, version FROM device \
+             updated_at, last_seen_at, retired_at, version FROM device \
              WHERE relying_party_id = $1 AND (created_at, id) < ($2, $3) ORDER BY created_at DESC, id DESC LIMIT $4",
         )
         .bind(party.as_uuid())
@@ -104,6 +114,7 @@ fn read(row: &Row) -> Result<Device, Error> {
         profile: Profile { presence, name: row.get("name")?, platform: named(row, "platform")?, app_version: row.get("app_version")? },
         created_at: row.get("created_at")?,
         updated_at: row.get("updated_at")?,
+        last_seen_at: row.get("last_seen_at")?,
         retired_at: row.get("retired_at")?,
         version: row.get("version")?,
     })

@@ -28,6 +28,7 @@ use nodkey_proto::{
     },
 };
 use nodkey_runtime::{Deployment, Deps, Failure, Peers, status::PeerError, trace};
+use tokio_util::sync::CancellationToken;
 
 pub use watch::Watch;
 
@@ -59,6 +60,7 @@ pub struct App {
     random: Random,
     vault: Arc<Vault>,
     deployment: Arc<Deployment>,
+    stopping: CancellationToken,
 }
 
 impl App {
@@ -67,8 +69,8 @@ impl App {
         anyhow::ensure!((1..=86_400).contains(&config.lifetime_seconds), "service.lifetime_seconds must be 1 to 86400");
         anyhow::ensure!(config.max_pending > 0, "service.max_pending must be at least 1");
         let db = deps.db()?;
-        let Deps { bus, peers, clock, random, vault, deployment, .. } = deps;
-        Ok(Self { config, db, bus, peers, clock, random, vault, deployment })
+        let Deps { bus, peers, clock, random, vault, deployment, stopping, .. } = deps;
+        Ok(Self { config, db, bus, peers, clock, random, vault, deployment, stopping })
     }
 
     fn now(&self) -> Timestamp {

@@ -35,8 +35,8 @@ impl App {
             return Ok(now);
         }
         match tokio::time::timeout(patience, watch.end()).await {
+            Ok(Err(Error::Stopping)) | Err(_) => watch.now().await,
             Ok(end) => end,
-            Err(_) => watch.now().await,
         }
     }
 }
@@ -47,7 +47,7 @@ impl Watch {
         self.app.get(self.party, self.id).await
     }
 
-    /// Returns it once it is over.
+    /// Returns it once it is over; [`Error::Stopping`] when this process is to stop before.
     pub async fn end(&mut self) -> Result<Trusonafication, Error> {
         loop {
             let found = self.now().await?;
@@ -58,6 +58,7 @@ impl Watch {
             tokio::select! {
                 () = self.listener.notified() => {}
                 () = tokio::time::sleep(due) => {}
+                () = self.app.stopping.cancelled() => return Err(Error::Stopping),
             }
         }
     }

@@ -1,0 +1,9 @@
+//! Who calls. Routes are mounted behind exactly one of these; a handler cannot be reached around it.
+
+pub mod backend;
+pub mod phone;
+mod rate;
+mod replay;
+
+pub use rate::{Rates, forgetting};
+pub use replay::Replays;

@@ -1,0 +1,48 @@
+//! How often one caller may call, at this instance.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use nodkey_runtime::Job;
+
+use crate::problem::Problem;
+
+/// How often callers that went away are forgotten.
+const FORGET: Duration = Duration::from_mins(1);
+
+/// A limit per caller.
+#[derive(Debug)]
+pub struct Rates(DefaultKeyedRateLimiter<String>);
+
+impl Rates {
+    /// So many a second, and as many again at once after a pause.
+    #[must_use]
+    pub fn per_second(rate: u32) -> Self {
+        let rate = NonZeroU32::new(rate).unwrap_or(NonZeroU32::MIN);
+        Self(RateLimiter::keyed(Quota::per_second(rate).allow_burst(rate.saturating_mul(NonZeroU32::MIN.saturating_add(1)))))
+    }
+
+    /// Counts a call.
+    pub fn check(&self, caller: &str) -> Result<(), Problem> {
+        let refused = |_| Problem::new(http::StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED", "too many requests; slow down");
+        self.0.check_key(&caller.to_owned()).map_err(refused)
+    }
+
+    fn forget(&self) {
+        self.0.retain_recent();
+        self.0.shrink_to_fit();
+    }
+}
+
+/// Keeps limits from remembering everybody who ever called.
+#[must_use]
+pub fn forgetting(rates: Vec<std::sync::Arc<Rates>>) -> Job {
+    Job::new("rate limits", move |shutdown| async move {
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(FORGET) => rates.iter().for_each(|rates| rates.forget()),
+            }
+        }
+    })
+}

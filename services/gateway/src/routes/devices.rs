@@ -1,0 +1,289 @@
+//! Devices: as phones keep them, and as backends see them.
+
+use axum::{
+    extract::{Path, State},
+    http::StatusCode,
+    response::{IntoResponse as _, Response},
+};
+use nodkey_kernel::{
+    error::{Classify as _, Kind},
+    id::RelyingPartyId,
+};
+use nodkey_proto::{
+    binding::v1::{Binding, BindingState, GetDeviceBindingRequest, binding_service_client::BindingServiceClient},
+    convert::from_timestamp,
+    notification::v1::{
+        DeletePushRegistrationRequest, PushProvider, PutPushRegistrationRequest,
+        push_registration_service_client::PushRegistrationServiceClient,
+    },
+    registry::v1::{
+        self as registry, GetDeviceRequest, IssueDeviceIdentifierJwtRequest, RegisterDeviceRequest, RetireDeviceRequest,
+        UpdateDeviceRequest, device_service_client::DeviceServiceClient,
+    },
+};
+use nodkey_runtime::{PeerChannel, status::PeerError};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::{
+    Edge,
+    auth::{
+        backend::{Backend, Registering},
+        phone::Phone,
+    },
+    extract::Json,
+    problem::Problem,
+    reply,
+};
+
+/// A key the OS only lets sign after it asked the person.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct PresenceKey {
+    kind: PresenceKind,
+    /// Public JWK.
+    #[schema(value_type = Object)]
+    jwk: Map<String, Value>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum PresenceKind {
+    Biometric,
+    Credential,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Platform {
+    Ios,
+    Android,
+    Other,
+}
+
+/// A phone registers.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct RegisterDevice {
+    /// Public JWK; the one of the proof.
+    #[schema(value_type = Object)]
+    device_key: Map<String, Value>,
+    #[serde(default)]
+    presence_keys: Vec<PresenceKey>,
+    name: Option<String>,
+    platform: Option<Platform>,
+    app_version: Option<String>,
+}
+
+/// What a phone changes about itself; the rest stays.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct UpdateDevice {
+    /// Each replaces the key of its kind.
+    #[serde(default)]
+    presence_keys: Vec<PresenceKey>,
+    name: Option<String>,
+    app_version: Option<String>,
+}
+
+/// A device as its phone sees it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OwnDevice {
+    device_identifier: String,
+    /// `sub` is the device identifier; verify it with the JWKS.
+    device_identifier_jwt: String,
+    /// True while an active binding exists.
+    is_active: bool,
+    /// RFC 3339.
+    activated_at: Option<String>,
+    /// RFC 3339.
+    created_at: Option<String>,
+}
+
+/// A device as a backend sees it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SeenDevice {
+    device_identifier: String,
+    /// True while an active binding exists.
+    is_active: bool,
+    /// The same, for clients that read it under this name.
+    active: bool,
+    /// RFC 3339.
+    activated_at: Option<String>,
+    /// RFC 3339.
+    created_at: Option<String>,
+}
+
+/// Registers a device, or brings a known one up to date. Idempotent.
+#[utoipa::path(post, path = "/api/v2/devices", tag = "phones", request_body = RegisterDevice, responses(
+    (status = 201, description = "New", body = OwnDevice), (status = 200, description = "Known", body = OwnDevice),
+    (status = 409, description = "`DEVICE_KEY_IN_USE`", body = Problem), (status = 422, description = "Not valid", body = Problem)))]
+pub async fn register(State(edge): State<Edge>, registering: Registering, Json(body): Json<RegisterDevice>) -> Result<Response, Problem> {
+    let party = registering.relying_party;
+    let device_key = Value::Object(body.device_key);
+    let same = nodkey_kernel::jose::PublicJwk::from_value(&device_key).is_ok_and(|key| key == registering.proof.jwk);
+    if !same {
+        return Err(Problem::field("device_key", "must be the public key whose proof is in the DPoP header"));
+    }
+    let request = RegisterDeviceRequest {
+        relying_party_id: party.to_string(),
+        device_key: device_key.to_string(),
+        presence_keys: presence_keys(body.presence_keys),
+        name: body.name.unwrap_or_default(),
+        platform: body.platform.map_or(registry::Platform::Unspecified, platform).into(),
+        app_version: body.app_version.unwrap_or_default(),
+    };
+    let registered = devices(&edge, party).register_device(request).await?.into_inner();
+    let status = if registered.created { StatusCode::CREATED } else { StatusCode::OK };
+    let device = registered.device.ok_or_else(Problem::internal)?;
+    let binding = binding(&edge, party, &device.id).await?;
+    Ok(reply(status, &own(&device, registered.device_identifier_jwt, binding.as_ref())))
+}
+
+/// Returns whether the device is active, with a fresh device-identifier JWT.
+#[utoipa::path(get, path = "/api/v2/devices/{id}/status", tag = "phones", params(("id" = String, Path, description = "Device identifier")),
+    responses((status = 200, description = "As it stands", body = OwnDevice)))]
+pub async fn status(State(edge): State<Edge>, phone: Phone) -> Result<Response, Problem> {
+    let device = get_device(&edge, phone.relying_party, phone.device.as_str()).await?;
+    own_answer(&edge, &phone, &device).await
+}
+
+/// Changes presence keys, name or app version.
+#[utoipa::path(patch, path = "/api/v2/devices/{id}", tag = "phones", params(("id" = String, Path, description = "Device identifier")),
+    request_body = UpdateDevice, responses((status = 200, description = "As it stands now", body = OwnDevice),
+    (status = 422, description = "Not valid", body = Problem)))]
+pub async fn update(State(edge): State<Edge>, phone: Phone, Json(body): Json<UpdateDevice>) -> Result<Response, Problem> {
+    let request = UpdateDeviceRequest {
+        device_id: phone.device.to_string(),
+        presence_keys: presence_keys(body.presence_keys),
+        name: body.name,
+        app_version: body.app_version,
+    };
+    let device = devices(&edge, phone.relying_party).update_device(request).await?.into_inner();
+    own_answer(&edge, &phone, &device).await
+}
+
+/// The phone retires itself, for good.
+#[utoipa::path(delete, path = "/api/v2/devices/{id}", tag = "phones", params(("id" = String, Path, description = "Device identifier")),
+    responses((status = 204, description = "Retired")))]
+pub async fn retire(State(edge): State<Edge>, phone: Phone) -> Result<StatusCode, Problem> {
+    devices(&edge, phone.relying_party).retire_device(RetireDeviceRequest { device_id: phone.device.to_string() }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Where the phone is woken: `provider` and whatever the provider gave the app.
+#[utoipa::path(put, path = "/api/v2/devices/{id}/push_registration", tag = "phones", request_body = Object,
+    params(("id" = String, Path, description = "Device identifier")),
+    responses((status = 204, description = "Set"), (status = 422, description = "Not valid", body = Problem)))]
+pub async fn put_push_registration(
+    State(edge): State<Edge>,
+    phone: Phone,
+    Json(mut details): Json<Map<String, Value>>,
+) -> Result<StatusCode, Problem> {
+    let provider = match details.remove("provider").as_ref().and_then(Value::as_str) {
+        Some("apns") => PushProvider::Apns,
+        Some("fcm") => PushProvider::Fcm,
+        Some("webpush") => PushProvider::Webpush,
+        Some("unifiedpush") => PushProvider::Unifiedpush,
+        _ => return Err(Problem::field("provider", "must be apns, fcm, webpush or unifiedpush")),
+    };
+    let request = PutPushRegistrationRequest {
+        device_id: phone.device.to_string(),
+        provider: provider.into(),
+        details: Value::Object(details).to_string(),
+    };
+    push_registrations(&edge, phone.relying_party).put_push_registration(request).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The phone is not woken any more.
+#[utoipa::path(delete, path = "/api/v2/devices/{id}/push_registration", tag = "phones",
+    params(("id" = String, Path, description = "Device identifier")), responses((status = 204, description = "Forgotten")))]
+pub async fn delete_push_registration(State(edge): State<Edge>, phone: Phone) -> Result<StatusCode, Problem> {
+    let request = DeletePushRegistrationRequest { device_id: phone.device.to_string() };
+    push_registrations(&edge, phone.relying_party).delete_push_registration(request).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Returns a device, bound or not.
+#[utoipa::path(get, path = "/api/v2/devices/{id}", tag = "backends", params(("id" = String, Path, description = "Device identifier")),
+    responses((status = 200, description = "As it stands", body = SeenDevice), (status = 404, description = "Unknown", body = Problem)))]
+pub async fn get(State(edge): State<Edge>, backend: Backend, Path(id): Path<String>) -> Result<Response, Problem> {
+    let device = get_device(&edge, backend.relying_party, &id).await?;
+    let binding = binding(&edge, backend.relying_party, &id).await?;
+    let is_active = is_active(binding.as_ref());
+    let seen = SeenDevice {
+        device_identifier: id,
+        is_active,
+        active: is_active,
+        activated_at: activated_at(binding.as_ref()),
+        created_at: rfc3339(device.created_at.as_ref()),
+    };
+    Ok(reply(StatusCode::OK, &seen))
+}
+
+async fn own_answer(edge: &Edge, phone: &Phone, device: &registry::Device) -> Result<Response, Problem> {
+    let request = IssueDeviceIdentifierJwtRequest { device_id: phone.device.to_string() };
+    let mut client = devices(edge, phone.relying_party);
+    let (jwt, binding) =
+        tokio::join!(client.issue_device_identifier_jwt(request), binding(edge, phone.relying_party, phone.device.as_str()));
+    Ok(reply(StatusCode::OK, &own(device, jwt?.into_inner().device_identifier_jwt, binding?.as_ref())).into_response())
+}
+
+fn own(device: &registry::Device, jwt: String, binding: Option<&Binding>) -> OwnDevice {
+    OwnDevice {
+        device_identifier: device.id.clone(),
+        device_identifier_jwt: jwt,
+        is_active: is_active(binding),
+        activated_at: activated_at(binding),
+        created_at: rfc3339(device.created_at.as_ref()),
+    }
+}
+
+pub(super) fn devices(edge: &Edge, party: RelyingPartyId) -> DeviceServiceClient<PeerChannel> {
+    DeviceServiceClient::new(edge.peers.registry().acting_for(party))
+}
+
+fn push_registrations(edge: &Edge, party: RelyingPartyId) -> PushRegistrationServiceClient<PeerChannel> {
+    PushRegistrationServiceClient::new(edge.peers.notification().acting_for(party))
+}
+
+async fn get_device(edge: &Edge, party: RelyingPartyId, id: &str) -> Result<registry::Device, Problem> {
+    Ok(devices(edge, party).get_device(GetDeviceRequest { device_id: id.to_owned() }).await?.into_inner())
+}
+
+async fn binding(edge: &Edge, party: RelyingPartyId, device: &str) -> Result<Option<Binding>, Problem> {
+    let mut bindings = BindingServiceClient::new(edge.peers.binding().acting_for(party));
+    let request = GetDeviceBindingRequest { device_identifier: device.to_owned() };
+    match bindings.get_device_binding(request).await.map_err(PeerError::from) {
+        Ok(answer) => Ok(Some(answer.into_inner())),
+        Err(e) if e.kind() == Kind::NotFound => Ok(None),
+        Err(e) => Err(e.into()),
+    }
+}
+
+fn is_active(binding: Option<&Binding>) -> bool {
+    binding.is_some_and(|b| b.state() == BindingState::Active)
+}
+
+fn activated_at(binding: Option<&Binding>) -> Option<String> {
+    rfc3339(binding?.activated_at.as_ref())
+}
+
+pub(super) fn rfc3339(at: Option<&prost_types::Timestamp>) -> Option<String> {
+    at.and_then(from_timestamp).map(|at| at.to_string())
+}
+
+fn presence_keys(keys: Vec<PresenceKey>) -> Vec<registry::PresenceKey> {
+    let kind = |kind| match kind {
+        PresenceKind::Biometric => registry::PresenceKind::Biometric,
+        PresenceKind::Credential => registry::PresenceKind::Credential,
+    };
+    keys.into_iter().map(|key| registry::PresenceKey { kind: kind(key.kind).into(), jwk: Value::Object(key.jwk).to_string() }).collect()
+}
+
+fn platform(platform: Platform) -> registry::Platform {
+    match platform {
+        Platform::Ios => registry::Platform::Ios,
+        Platform::Android => registry::Platform::Android,
+        Platform::Other => registry::Platform::Other,
+    }
+}

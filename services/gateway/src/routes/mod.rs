@@ -1,0 +1,104 @@
+//! Every route, by who may call it. The OpenAPI document is made of the same list, so it can neither lag nor lie about security.
+
+mod devices;
+mod documents;
+mod pending;
+mod public;
+mod trusonafications;
+mod user_devices;
+mod users;
+
+use std::sync::Arc;
+
+use axum::{Router, middleware};
+use nodkey_runtime::trace;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    Edge,
+    auth::{backend, phone},
+    layers,
+    openapi::{self, Scheme},
+    problem::Problem,
+};
+
+/// The routes by who may call them.
+struct Doors {
+    public: OpenApiRouter<Edge>,
+    registration: OpenApiRouter<Edge>,
+    phones: OpenApiRouter<Edge>,
+    waiting_phones: OpenApiRouter<Edge>,
+    backends: OpenApiRouter<Edge>,
+    waiting_backends: OpenApiRouter<Edge>,
+}
+
+fn doors() -> Doors {
+    Doors {
+        public: openapi::secured(OpenApiRouter::new().routes(routes!(public::jwks)), Scheme::Public),
+        registration: openapi::secured(OpenApiRouter::new().routes(routes!(devices::register)), Scheme::Registration),
+        phones: openapi::secured(
+            OpenApiRouter::new()
+                .routes(routes!(devices::status))
+                .routes(routes!(devices::update, devices::retire))
+                .routes(routes!(devices::put_push_registration, devices::delete_push_registration))
+                .routes(routes!(pending::respond))
+                .routes(routes!(documents::register)),
+            Scheme::Phone,
+        ),
+        waiting_phones: openapi::secured(OpenApiRouter::new().routes(routes!(pending::list)), Scheme::Phone),
+        backends: openapi::secured(
+            OpenApiRouter::new()
+                .routes(routes!(devices::get))
+                .routes(routes!(user_devices::create))
+                .routes(routes!(user_devices::activate))
+                .routes(routes!(users::deactivate))
+                .routes(routes!(users::devices))
+                .routes(routes!(trusonafications::create))
+                .routes(routes!(trusonafications::cancel))
+                .routes(routes!(trusonafications::evidence)),
+            Scheme::Backend,
+        ),
+        waiting_backends: openapi::secured(OpenApiRouter::new().routes(routes!(trusonafications::get)), Scheme::Backend),
+    }
+}
+
+/// Everything the gateway serves.
+pub fn routes(edge: Edge) -> Router {
+    let doors = doors();
+    let state = || edge.clone();
+    let bounded = |room: &Arc<_>| middleware::from_fn_with_state(Arc::clone(room), layers::bounded);
+    let backends = || middleware::from_fn_with_state(state(), backend::middleware);
+    let phones = || middleware::from_fn_with_state(state(), phone::middleware);
+    // Those who wait take no place of those who work.
+    let working = doors
+        .public
+        .merge(doors.registration.route_layer(middleware::from_fn_with_state(state(), backend::registration)))
+        .merge(doors.phones.route_layer(phones()))
+        .merge(doors.backends.route_layer(backends()))
+        .route_layer(bounded(&edge.in_flight));
+    let waiting = doors
+        .waiting_phones
+        .route_layer(phones())
+        .merge(doors.waiting_backends.route_layer(backends()))
+        .route_layer(bounded(&edge.waiting));
+    let (router, _) = working.merge(waiting).split_for_parts();
+    let document: Arc<str> = document().into();
+    router
+        .route("/openapi.json", axum::routing::get(move || async move { public::openapi(&document) }))
+        .fallback(|| async { Problem::not_found() })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(http::StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "this path has no such method")
+        })
+        .with_state(edge)
+        .layer(CatchPanicLayer::custom(|_| axum::response::IntoResponse::into_response(Problem::internal())))
+        .layer(middleware::from_fn(layers::common))
+        .layer(middleware::from_fn(trace::middleware))
+}
+
+/// The OpenAPI document, as JSON.
+pub fn document() -> String {
+    let Doors { public, registration, phones, waiting_phones, backends, waiting_backends } = doors();
+    let all = [registration, phones, waiting_phones, backends, waiting_backends].into_iter().fold(public, OpenApiRouter::merge);
+    openapi::describe(all.into_openapi())
+}

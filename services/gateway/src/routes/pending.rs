@@ -1,0 +1,126 @@
+//! What a phone is asked, and its answers.
+
+use std::{collections::BTreeSet, convert::Infallible, time::Duration};
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode, header::ACCEPT},
+    response::{
+        IntoResponse as _, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use futures_util::{StreamExt as _, stream};
+use nodkey_proto::{
+    rest,
+    trusonafication::v1::{PendingTrusonafication, RespondRequest, trusonafication_service_client::TrusonaficationServiceClient},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::ToSchema;
+
+use super::devices::rfc3339;
+use crate::{
+    Edge,
+    auth::phone::Phone,
+    extract::{Json, Wait},
+    problem::Problem,
+    reply,
+    wait::Waiting,
+};
+
+/// How often a silent stream says that it is alive.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Something to answer.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Pending {
+    /// UUID.
+    id: String,
+    /// Compact JWS: what to show, from these bytes alone.
+    challenge: String,
+    /// RFC 3339.
+    expires_at: Option<String>,
+}
+
+/// What there is to answer, oldest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PendingList {
+    trusonafications: Vec<Pending>,
+}
+
+/// A signed answer.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct Answer {
+    /// Compact JWS by a key of the device.
+    response: String,
+}
+
+/// What became of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Answered {
+    /// UUID.
+    id: String,
+    /// `ACCEPTED`, `ACCEPTED_AT_LOWER_LEVEL`, `ACCEPTED_AT_HIGHER_LEVEL` or `REJECTED`.
+    status: &'static str,
+    /// What was proven; 0 when rejected.
+    accepted_level: i32,
+}
+
+/// Waits for something to answer. With `Accept: text/event-stream`, streams it as it comes.
+#[utoipa::path(get, path = "/api/v2/devices/{id}/trusonafications", tag = "phones",
+    params(("id" = String, Path, description = "Device identifier"), ("wait" = Option<u64>, Query, description = "Seconds, at most 60")),
+    responses((status = 200, description = "Oldest first; empty on time-out", body = PendingList)))]
+pub async fn list(State(edge): State<Edge>, phone: Phone, Wait(patience): Wait, headers: HeaderMap) -> Result<Response, Problem> {
+    let mut waiting = Waiting::new(&edge, phone);
+    let accepts = headers.get(ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    if accepts.contains("text/event-stream") {
+        // Whoever may not wait is told at once, not in the stream.
+        let first = waiting.pending().await?;
+        return Ok(stream(waiting, first));
+    }
+    let trusonafications = waiting.first(patience).await?.into_iter().map(Pending::from).collect();
+    Ok(reply(StatusCode::OK, &PendingList { trusonafications }))
+}
+
+/// Takes the phone's signed answer. The same again gets the same result.
+#[utoipa::path(post, path = "/api/v2/trusonafication_responses", tag = "phones", request_body = Answer, responses(
+    (status = 200, description = "Answered", body = Answered), (status = 404, description = "Unknown", body = Problem),
+    (status = 409, description = "`ALREADY_COMPLETED`", body = Problem), (status = 410, description = "`EXPIRED`", body = Problem),
+    (status = 422, description = "`INVALID_RESPONSE`", body = Problem)))]
+pub async fn respond(State(edge): State<Edge>, phone: Phone, Json(body): Json<Answer>) -> Result<Response, Problem> {
+    let mut client = TrusonaficationServiceClient::new(edge.peers.trusonafication().acting_for(phone.relying_party));
+    let request = RespondRequest { device_id: phone.device.to_string(), response: body.response };
+    let answered = client.respond(request).await?.into_inner();
+    let status = rest::status(answered.status());
+    Ok(reply(StatusCode::OK, &Answered { id: answered.id, status, accepted_level: answered.accepted_level }))
+}
+
+impl From<PendingTrusonafication> for Pending {
+    fn from(pending: PendingTrusonafication) -> Self {
+        Self { expires_at: rfc3339(pending.expires_at.as_ref()), id: pending.id, challenge: pending.challenge }
+    }
+}
+
+/// Server-sent events: `trusonafication` when there is something new, `closed` when it was completed otherwise.
+fn stream(waiting: Waiting, first: Vec<PendingTrusonafication>) -> Response {
+    let start = (waiting, BTreeSet::new(), Some(first));
+    let events = stream::unfold(start, |(mut waiting, shown, next)| async move {
+        let pending = match next {
+            Some(first) => first,
+            None if waiting.changed(Duration::MAX).await => waiting.pending().await.ok()?,
+            None => return None,
+        };
+        let now: BTreeSet<String> = pending.iter().map(|p| p.id.clone()).collect();
+        let closed: Vec<_> = shown.difference(&now).map(|id| event("closed", &json!({"id": id}))).collect();
+        let new = pending.into_iter().filter(|p| !shown.contains(&p.id)).map(|p| event("trusonafication", &Pending::from(p)));
+        let batch: Vec<_> = new.chain(closed).collect();
+        Some((stream::iter(batch), (waiting, now, None)))
+    });
+    Sse::new(events.flatten().map(Ok::<_, Infallible>)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
+}
+
+fn event(name: &str, data: &impl Serialize) -> Event {
+    // Text alone always serializes.
+    Event::default().event(name).json_data(data).unwrap_or_default()
+}

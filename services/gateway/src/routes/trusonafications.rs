@@ -1,0 +1,186 @@
+//! Asking, as backends do it over HTTP.
+
+use std::time::Duration;
+
+use axum::{
+    extract::{Path, State},
+    http::StatusCode,
+    response::Response,
+};
+use nodkey_kernel::{id::RelyingPartyId, time::Timestamp};
+use nodkey_proto::{
+    convert::timestamp,
+    registry::v1::{GetJwksRequest, signing_key_service_client::SigningKeyServiceClient},
+    rest,
+    trusonafication::v1::{
+        CancelTrusonaficationRequest, CreateTrusonaficationRequest, GetEvidenceRequest, GetTrusonaficationRequest, NumberMatch,
+        create_trusonafication_request::Target, trusonafication_service_client::TrusonaficationServiceClient,
+    },
+};
+use nodkey_runtime::PeerChannel;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, value::RawValue};
+use utoipa::ToSchema;
+
+use crate::{
+    Edge, MAX_MESSAGE,
+    auth::backend::Backend,
+    extract::{IdempotencyKey, Json, Wait},
+    problem::Problem,
+    reply,
+};
+
+/// How much longer than the caller the service may take.
+const MARGIN: Duration = Duration::from_secs(5);
+
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Matching {
+    Choose,
+    Enter,
+}
+
+/// What to ask. Of several identifiers the device counts, then the user, then the code.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct CreateTrusonafication {
+    /// 1, 2 or 3; default 2.
+    desired_level: Option<i32>,
+    device_identifier: Option<String>,
+    user_identifier: Option<String>,
+    trucode_id: Option<String>,
+    /// Shown to the person.
+    action: Option<String>,
+    /// Shown to the person.
+    resource: Option<String>,
+    /// Default true.
+    prompt: Option<bool>,
+    /// Default true, except at level 1.
+    user_presence: Option<bool>,
+    /// Default true at level 3 only.
+    show_identity_document: Option<bool>,
+    /// RFC 3339; default in two minutes.
+    expires_at: Option<String>,
+    /// At most 1 MB.
+    #[schema(value_type = Option<Object>)]
+    custom_fields: Option<Box<RawValue>>,
+    /// https URL the result is posted to.
+    callback_url: Option<String>,
+    /// `choose` or `enter`.
+    number_match: Option<Matching>,
+}
+
+/// What is asked, with the number to show to the user.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Created {
+    #[serde(flatten)]
+    trusonafication: rest::Trusonafication,
+    /// Two digits, when number matching was asked for. Only here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    match_number: Option<String>,
+}
+
+/// Anybody who holds the JWKS can check it, offline.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Evidence {
+    /// Compact JWS by the deployment.
+    challenge: String,
+    /// Compact JWS by the phone.
+    response: String,
+    /// The device key first, then the presence key that signed, if one did.
+    #[schema(value_type = Vec<Object>)]
+    keys: Vec<Value>,
+    /// The deployment's public keys.
+    #[schema(value_type = Object)]
+    jwks: Value,
+}
+
+/// Asks a user or a device.
+#[utoipa::path(post, path = "/api/v2/trusonafications", tag = "backends", request_body = CreateTrusonafication, responses(
+    (status = 201, description = "In progress", body = Created), (status = 413, description = "`CUSTOM_FIELDS_TOO_LARGE`", body = Problem),
+    (status = 422, description = "Not valid, or nobody can answer", body = Problem),
+    (status = 424, description = "`NO_DOCUMENTS`", body = Problem)))]
+pub async fn create(
+    State(edge): State<Edge>,
+    backend: Backend,
+    IdempotencyKey(request_id): IdempotencyKey,
+    Json(body): Json<CreateTrusonafication>,
+) -> Result<Response, Problem> {
+    let request = command(request_id, body)?;
+    let created = client(&edge, backend.relying_party).create_trusonafication(request).await?.into_inner();
+    let trusonafication = created.trusonafication.as_ref().map(Into::into).ok_or_else(Problem::internal)?;
+    let match_number = Some(created.match_number).filter(|number| !number.is_empty());
+    Ok(reply(StatusCode::CREATED, &Created { trusonafication, match_number }))
+}
+
+/// Returns one; with `wait`, once its status is terminal, or as it stands then.
+#[utoipa::path(get, path = "/api/v2/trusonafications/{id}", tag = "backends",
+    params(("id" = String, Path), ("wait" = Option<u64>, Query, description = "Seconds, at most 60")), responses(
+    (status = 200, description = "As it stands", body = rest::Trusonafication), (status = 404, description = "Unknown", body = Problem)))]
+pub async fn get(State(edge): State<Edge>, backend: Backend, Path(id): Path<String>, Wait(patience): Wait) -> Result<Response, Problem> {
+    let wait_seconds = i32::try_from(patience.as_secs()).unwrap_or_default();
+    let mut request = tonic::Request::new(GetTrusonaficationRequest { id, wait_seconds });
+    request.set_timeout(patience + MARGIN);
+    let found = client(&edge, backend.relying_party).get_trusonafication(request).await?.into_inner();
+    Ok(reply(StatusCode::OK, &rest::Trusonafication::from(&found)))
+}
+
+/// Withdraws one that is in progress.
+#[utoipa::path(delete, path = "/api/v2/trusonafications/{id}", tag = "backends", params(("id" = String, Path)), responses(
+    (status = 204, description = "Canceled"), (status = 404, description = "Unknown", body = Problem),
+    (status = 422, description = "`NOT_IN_PROGRESS`", body = Problem)))]
+pub async fn cancel(State(edge): State<Edge>, backend: Backend, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+    client(&edge, backend.relying_party).cancel_trusonafication(CancelTrusonaficationRequest { id }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Returns the proof of an answered one.
+#[utoipa::path(get, path = "/api/v2/trusonafications/{id}/evidence", tag = "backends", params(("id" = String, Path)), responses(
+    (status = 200, description = "Verifiable offline", body = Evidence),
+    (status = 404, description = "Unknown, or not answered", body = Problem)))]
+pub async fn evidence(State(edge): State<Edge>, backend: Backend, Path(id): Path<String>) -> Result<Response, Problem> {
+    let evidence = client(&edge, backend.relying_party).get_evidence(GetEvidenceRequest { id }).await?.into_inner();
+    let mut keys = SigningKeyServiceClient::new(edge.peers.registry().unscoped());
+    let jwks = keys.get_jwks(GetJwksRequest {}).await?.into_inner().jwks;
+    let json = |text: &str| serde_json::from_str(text).map_err(|_| Problem::internal());
+    let keys = evidence.keys.iter().map(|key| json(key)).collect::<Result<_, _>>()?;
+    Ok(reply(StatusCode::OK, &Evidence { challenge: evidence.challenge, response: evidence.response, keys, jwks: json(&jwks)? }))
+}
+
+fn client(edge: &Edge, party: RelyingPartyId) -> TrusonaficationServiceClient<PeerChannel> {
+    TrusonaficationServiceClient::new(edge.peers.trusonafication().acting_for(party)).max_decoding_message_size(MAX_MESSAGE)
+}
+
+fn command(request_id: String, body: CreateTrusonafication) -> Result<CreateTrusonaficationRequest, Problem> {
+    let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let target = filled(body.device_identifier)
+        .map(Target::DeviceIdentifier)
+        .or_else(|| filled(body.user_identifier).map(Target::UserIdentifier))
+        .or_else(|| filled(body.trucode_id).map(Target::TrucodeId));
+    let expires_at = body.expires_at.map(|text| Timestamp::parse_rfc3339(&text)).transpose();
+    let expires_at = expires_at.map_err(|_| Problem::field("expires_at", "must be an RFC 3339 time, such as 2026-01-02T03:04:05Z"))?;
+    // 0 would be the default where it was asked for by mistake.
+    let desired_level = match body.desired_level {
+        Some(0) => return Err(Problem::field("desired_level", "must be 1, 2 or 3")),
+        level => level.unwrap_or_default(),
+    };
+    Ok(CreateTrusonaficationRequest {
+        request_id,
+        desired_level,
+        target,
+        action: body.action.unwrap_or_default(),
+        resource: body.resource.unwrap_or_default(),
+        prompt: body.prompt,
+        user_presence: body.user_presence,
+        show_identity_document: body.show_identity_document,
+        expires_at: expires_at.map(timestamp),
+        custom_fields: None,
+        callback_url: body.callback_url.unwrap_or_default(),
+        number_match: match body.number_match {
+            None => NumberMatch::Unspecified,
+            Some(Matching::Choose) => NumberMatch::Choose,
+            Some(Matching::Enter) => NumberMatch::Enter,
+        }
+        .into(),
+        custom_fields_json: body.custom_fields.map(|fields| fields.get().to_owned()).unwrap_or_default(),
+    })
+}

@@ -1,0 +1,94 @@
+//! Bindings, as backends make and activate them.
+
+use axum::{
+    extract::{Path, State},
+    http::StatusCode,
+    response::Response,
+};
+use nodkey_kernel::id::RelyingPartyId;
+use nodkey_proto::binding::v1::{
+    ActivateBindingRequest, Binding, BindingState, CreateBindingRequest, binding_service_client::BindingServiceClient,
+};
+use nodkey_runtime::PeerChannel;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{
+    Edge,
+    auth::backend::Backend,
+    extract::{IdempotencyKey, Json},
+    problem::Problem,
+    reply,
+};
+
+/// Which device is whose.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct CreateUserDevice {
+    user_identifier: Option<String>,
+    device_identifier: Option<String>,
+}
+
+/// The activation.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct ActivateUserDevice {
+    active: Option<bool>,
+}
+
+/// A device and its user.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UserDevice {
+    /// UUID; the activation code.
+    id: String,
+    user_identifier: String,
+    device_identifier: String,
+    active: bool,
+}
+
+impl From<Binding> for UserDevice {
+    fn from(binding: Binding) -> Self {
+        let active = binding.state() == BindingState::Active;
+        Self { id: binding.id, user_identifier: binding.user_identifier, device_identifier: binding.device_identifier, active }
+    }
+}
+
+/// Binds a device to a user, inactive. The same pair again answers the same binding.
+#[utoipa::path(post, path = "/api/v2/user_devices", tag = "backends", request_body = CreateUserDevice, responses(
+    (status = 201, description = "`id` is the activation code", body = UserDevice),
+    (status = 409, description = "`DEVICE_ALREADY_BOUND` to another user", body = Problem),
+    (status = 422, description = "Not valid", body = Problem), (status = 424, description = "`DEVICE_NOT_FOUND`", body = Problem)))]
+pub async fn create(
+    State(edge): State<Edge>,
+    backend: Backend,
+    IdempotencyKey(request_id): IdempotencyKey,
+    Json(body): Json<CreateUserDevice>,
+) -> Result<Response, Problem> {
+    let request = CreateBindingRequest {
+        request_id,
+        user_identifier: body.user_identifier.unwrap_or_default(),
+        device_identifier: body.device_identifier.unwrap_or_default(),
+    };
+    let binding = bindings(&edge, backend.relying_party).create_binding(request).await?.into_inner();
+    Ok(reply(StatusCode::CREATED, &UserDevice::from(binding)))
+}
+
+/// Activates a binding. Idempotent.
+#[utoipa::path(patch, path = "/api/v2/user_devices/{id}", tag = "backends", request_body = ActivateUserDevice,
+    params(("id" = String, Path, description = "The activation code")), responses(
+    (status = 200, description = "Active", body = UserDevice), (status = 404, description = "Unknown code", body = Problem),
+    (status = 422, description = "Not valid", body = Problem)))]
+pub async fn activate(
+    State(edge): State<Edge>,
+    backend: Backend,
+    Path(id): Path<String>,
+    Json(body): Json<ActivateUserDevice>,
+) -> Result<Response, Problem> {
+    if body.active != Some(true) {
+        return Err(Problem::field("active", "must be true; a user is deactivated by DELETE /api/v2/users/{user_identifier}"));
+    }
+    let binding = bindings(&edge, backend.relying_party).activate_binding(ActivateBindingRequest { id }).await?.into_inner();
+    Ok(reply(StatusCode::OK, &UserDevice::from(binding)))
+}
+
+fn bindings(edge: &Edge, party: RelyingPartyId) -> BindingServiceClient<PeerChannel> {
+    BindingServiceClient::new(edge.peers.binding().acting_for(party))
+}

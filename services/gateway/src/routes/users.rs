@@ -1,0 +1,88 @@
+//! Users, as far as the relying party names them.
+
+use axum::{
+    extract::{Path, State},
+    http::StatusCode,
+    response::Response,
+};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use nodkey_kernel::id::RelyingPartyId;
+use nodkey_proto::{
+    binding::v1::{Binding, BindingState, DeactivateUserRequest, ListUserDevicesRequest, user_service_client::UserServiceClient},
+    registry::v1::{GetDeviceRequest, Platform, PresenceKind},
+};
+use nodkey_runtime::PeerChannel;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::devices::{devices as registry, rfc3339};
+use crate::{Edge, auth::backend::Backend, problem::Problem, reply};
+
+/// How many devices are asked for at once.
+const AT_ONCE: usize = 8;
+
+/// One of a user's devices.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DeviceOfUser {
+    device_identifier: String,
+    name: String,
+    /// `ios`, `android` or `other`.
+    platform: &'static str,
+    is_active: bool,
+    /// `biometric`, `credential`.
+    presence_keys: Vec<&'static str>,
+    /// RFC 3339.
+    activated_at: Option<String>,
+    /// RFC 3339, to the hour.
+    last_seen_at: Option<String>,
+}
+
+/// A user's devices.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DevicesOfUser {
+    devices: Vec<DeviceOfUser>,
+}
+
+/// Deactivates a user: every binding ends, every device is retired.
+#[utoipa::path(delete, path = "/api/v2/users/{user_identifier}", tag = "backends", params(("user_identifier" = String, Path)),
+    responses((status = 204, description = "Deactivated"), (status = 404, description = "Unknown or inactive", body = Problem)))]
+pub async fn deactivate(State(edge): State<Edge>, backend: Backend, Path(user_identifier): Path<String>) -> Result<StatusCode, Problem> {
+    users(&edge, backend.relying_party).deactivate_user(DeactivateUserRequest { user_identifier }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Lists a user's devices. Empty for an unknown user.
+#[utoipa::path(get, path = "/api/v2/users/{user_identifier}/devices", tag = "backends", params(("user_identifier" = String, Path)),
+    responses((status = 200, description = "Oldest binding first", body = DevicesOfUser)))]
+pub async fn devices(State(edge): State<Edge>, backend: Backend, Path(user_identifier): Path<String>) -> Result<Response, Problem> {
+    let party = backend.relying_party;
+    let bindings = users(&edge, party).list_user_devices(ListUserDevicesRequest { user_identifier }).await?.into_inner().bindings;
+    let described = stream::iter(bindings).map(|binding| describe(&edge, party, binding)).buffered(AT_ONCE);
+    Ok(reply(StatusCode::OK, &DevicesOfUser { devices: described.try_collect().await? }))
+}
+
+async fn describe(edge: &Edge, party: RelyingPartyId, binding: Binding) -> Result<DeviceOfUser, Problem> {
+    let request = GetDeviceRequest { device_id: binding.device_identifier.clone() };
+    let device = registry(edge, party).get_device(request).await?.into_inner();
+    let kind = |kind| match kind {
+        PresenceKind::Biometric => "biometric",
+        PresenceKind::Credential | PresenceKind::Unspecified => "credential",
+    };
+    Ok(DeviceOfUser {
+        name: device.name.clone(),
+        platform: match device.platform() {
+            Platform::Ios => "ios",
+            Platform::Android => "android",
+            Platform::Other | Platform::Unspecified => "other",
+        },
+        is_active: binding.state() == BindingState::Active,
+        presence_keys: device.presence_keys.iter().map(|key| kind(key.kind())).collect(),
+        activated_at: rfc3339(binding.activated_at.as_ref()),
+        last_seen_at: rfc3339(device.last_seen_at.as_ref()),
+        device_identifier: binding.device_identifier,
+    })
+}
+
+fn users(edge: &Edge, party: RelyingPartyId) -> UserServiceClient<PeerChannel> {
+    UserServiceClient::new(edge.peers.binding().acting_for(party))
+}
