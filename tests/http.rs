@@ -1,0 +1,92 @@
+//! The HTTP door by hand, as a client written against the protocol documents alone would use it.
+
+use nodkey_kernel::{dpop, jose::PrivateKey, random::Random, time::Clock, trusona_mac};
+use nodkey_proto::registry::v1::CreateCredentialResponse;
+use reqwest::{Client, Method, Response};
+use serde_json::Value;
+
+const JSON: &str = "application/json";
+
+/// What came back.
+pub struct Answered {
+    /// HTTP status.
+    pub status: u16,
+    /// `error` of a problem, or empty.
+    pub error: String,
+    /// The body as JSON; null when there is none.
+    pub body: Value,
+}
+
+/// Signs and sends as a server SDK does, and verifies the signature of a success.
+pub async fn backend(http: &str, credential: &CreateCredentialResponse, method: Method, path: &str, body: &str) -> Answered {
+    backend_with(http, credential, method, path, body, &[]).await
+}
+
+/// The same, with more headers.
+pub async fn backend_with(
+    http: &str,
+    credential: &CreateCredentialResponse,
+    method: Method,
+    path: &str,
+    body: &str,
+    headers: &[(&str, &str)],
+) -> Answered {
+    let date = Clock::system().now().to_http_date();
+    let content_type = if body.is_empty() { "" } else { JSON };
+    let text = trusona_mac::string_to_sign(method.as_str(), &trusona_mac::body_md5(body.as_bytes()), content_type, &date, path);
+    let token = &credential.credential.as_ref().unwrap().token;
+    let authorization = trusona_mac::authorization(token, &trusona_mac::mac(&credential.secret, &text));
+    let mut request =
+        Client::new().request(method.clone(), format!("{http}{path}")).header("X-Date", &date).header("Authorization", authorization);
+    if !body.is_empty() {
+        request = request.header("Content-Type", JSON).body(body.to_owned());
+    }
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let response = request.send().await.unwrap();
+    let signed = |name: &str| response.headers().get(name).map(|v| v.to_str().unwrap().to_owned()).unwrap_or_default();
+    let (signature, date, content_type) = (signed("x-signature"), signed("x-date"), signed("content-type"));
+    assert!(response.headers().contains_key("x-request-id"));
+    let status = response.status();
+    let bytes = response.bytes().await.unwrap();
+    if status.is_success() {
+        let text = trusona_mac::string_to_sign(method.as_str(), &trusona_mac::body_md5(&bytes), &content_type, &date, path);
+        assert!(trusona_mac::verify(&credential.secret, &text, &signature), "the answer is signed");
+        assert!(bytes.is_empty() || content_type == "application/json; charset=utf-8", "{content_type}");
+    }
+    answered(status.as_u16(), &bytes)
+}
+
+/// Sends with a DPoP proof by `key`.
+pub async fn phone(http: &str, key: &PrivateKey, method: Method, path: &str, body: &str) -> Answered {
+    let url = format!("{http}{}", path.split('?').next().unwrap());
+    let proof = dpop::create(key, method.as_str(), &url, body.as_bytes(), Clock::system().now(), &Random::system());
+    let mut request = Client::new().request(method, format!("{http}{path}")).header("DPoP", proof);
+    if !body.is_empty() {
+        request = request.header("Content-Type", JSON).body(body.to_owned());
+    }
+    read(request.send().await.unwrap()).await
+}
+
+/// Sends without any credential.
+pub async fn nobody(http: &str, method: Method, path: &str, body: &str) -> Answered {
+    read(Client::new().request(method, format!("{http}{path}")).body(body.to_owned()).send().await.unwrap()).await
+}
+
+/// Reads an answer.
+pub async fn read(response: Response) -> Answered {
+    let status = response.status().as_u16();
+    answered(status, &response.bytes().await.unwrap())
+}
+
+fn answered(status: u16, bytes: &[u8]) -> Answered {
+    let body: Value = serde_json::from_slice(bytes).unwrap_or_default();
+    let error = body.get("error").and_then(Value::as_str).unwrap_or_default().to_owned();
+    if status >= 400 {
+        for member in ["error", "message", "description", "field_errors"] {
+            assert!(body.get(member).is_some(), "a refusal has `{member}`: {status} {body}");
+        }
+    }
+    Answered { status, error, body }
+}

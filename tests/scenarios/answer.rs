@@ -1,0 +1,150 @@
+//! A backend asks, the phone answers, the backend gets a provable result.
+
+use nodkey_kernel::{
+    jose::{Algorithm, PrivateKey},
+    random::Random,
+};
+use nodkey_mobile_sdk::{Decision, RejectReason, software::SoftwareKeyStore};
+use nodkey_proto::trusonafication::v1::{NumberMatch, RejectReason as WireReason, Status};
+use nodkey_server_sdk::{NewTrusonafication, is_success, verify_evidence};
+use serde_json::json;
+
+use crate::world::{World, asked};
+
+scenarios!(
+    an_accept_at_level_2_is_provable_offline,
+    an_accept_at_level_1_needs_only_the_device,
+    an_accept_at_level_3_needs_the_registered_document,
+    less_than_asked_is_no_success_and_more_is,
+    a_reject_says_why,
+    the_number_shown_has_to_be_matched,
+    one_device_alone_can_be_asked,
+    what_is_asked_arrives_to_the_letter,
+);
+
+fn log_in() -> NewTrusonafication {
+    NewTrusonafication::user("ada", "log in", "Acme")
+}
+
+async fn an_accept_at_level_2_is_provable_offline(world: &World) {
+    let tenant = world.tenant().await;
+    let phone = tenant.active("ada").await;
+    let created = tenant.backend.create_trusonafication(log_in()).await.unwrap().trusonafication;
+    assert_eq!(created.status(), Status::InProgress);
+    assert!(tenant.backend.evidence(&created.id).await.is_err(), "no proof before the answer");
+    let pending = asked(&phone).await;
+    assert_eq!(
+        (pending.id.as_str(), pending.challenge.act.as_str(), pending.challenge.rp.name.as_str()),
+        (created.id.as_str(), "log in", "Acme")
+    );
+    let answer = phone.respond(&pending, Decision::Accept, None).await.unwrap();
+    assert_eq!((answer.status.as_str(), answer.accepted_level), ("ACCEPTED", Some(2)));
+
+    let done = tenant.backend.wait(&created.id).await.unwrap();
+    assert!(is_success(&done));
+    let result = done.result.clone().unwrap();
+    assert_eq!((result.accepted, result.accepted_level, result.bound_user_identifier.as_str()), (true, 2, "ada"));
+    assert_eq!(result.device_identifier, phone.device_identifier());
+    let evidence = tenant.backend.evidence(&created.id).await.unwrap();
+    let verified = verify_evidence(&evidence, &tenant.backend.jwks().await.unwrap()).unwrap();
+    assert_eq!((verified.challenge.jti.as_str(), verified.response.dec, verified.presence), (created.id.as_str(), Decision::Accept, true));
+    assert!(phone.wait(std::time::Duration::ZERO).await.unwrap().is_empty(), "nothing is left to answer");
+}
+
+async fn an_accept_at_level_1_needs_only_the_device(world: &World) {
+    let tenant = world.tenant().await;
+    let phone = tenant.phone_with(SoftwareKeyStore::new(PrivateKey::generate(Algorithm::EdDsa, &Random::system()), Vec::new()));
+    phone.register("without presence keys").await.unwrap();
+    tenant.activate("ada", &phone).await;
+    let id = tenant.backend.create_trusonafication(log_in().level(1)).await.unwrap().trusonafication.id;
+    let answer = phone.respond(&asked(&phone).await, Decision::Accept, None).await.unwrap();
+    assert_eq!((answer.status.as_str(), answer.accepted_level), ("ACCEPTED", Some(1)));
+    assert!(is_success(&tenant.backend.wait(&id).await.unwrap()));
+}
+
+async fn an_accept_at_level_3_needs_the_registered_document(world: &World) {
+    let tenant = world.tenant().await;
+    let phone = tenant.active("ada").await;
+    let refused = tenant.backend.create_trusonafication(log_in().level(3)).await.unwrap_err();
+    assert_eq!(refused.reason, "NO_DOCUMENTS");
+    let document = phone.register_identity_document("hash of a licence").await.unwrap();
+    assert_eq!(phone.register_identity_document("hash of a licence").await.unwrap(), document, "the same hash, the same document");
+    tenant.backend.create_trusonafication(log_in().level(3)).await.unwrap();
+    let answer = phone.accept_with_document(&asked(&phone).await, "hash of a licence").await.unwrap();
+    assert_eq!((answer.status.as_str(), answer.accepted_level), ("ACCEPTED", Some(3)));
+    // Another document than the one that is registered proves nothing.
+    let id = tenant.backend.create_trusonafication(log_in().level(3)).await.unwrap().trusonafication.id;
+    let answer = phone.accept_with_document(&asked(&phone).await, "hash of another").await.unwrap();
+    assert_eq!((answer.status.as_str(), answer.accepted_level), ("ACCEPTED_AT_LOWER_LEVEL", Some(2)));
+    assert!(!is_success(&tenant.backend.wait(&id).await.unwrap()));
+}
+
+async fn less_than_asked_is_no_success_and_more_is(world: &World) {
+    let tenant = world.tenant().await;
+    let bare = tenant.phone_with(SoftwareKeyStore::new(PrivateKey::generate(Algorithm::Es256, &Random::system()), Vec::new()));
+    bare.register("without presence keys").await.unwrap();
+    tenant.activate("bob", &bare).await;
+    let id = tenant.backend.create_trusonafication(NewTrusonafication::user("bob", "pay", "90 EUR")).await.unwrap().trusonafication.id;
+    let answer = bare.respond(&asked(&bare).await, Decision::Accept, None).await.unwrap();
+    assert_eq!(answer.status, "ACCEPTED_AT_LOWER_LEVEL");
+    assert!(!is_success(&tenant.backend.wait(&id).await.unwrap()));
+
+    let phone = tenant.active("ada").await;
+    let id = tenant.backend.create_trusonafication(log_in().level(1).user_presence(true)).await.unwrap().trusonafication.id;
+    let answer = phone.respond(&asked(&phone).await, Decision::Accept, None).await.unwrap();
+    assert_eq!(answer.status, "ACCEPTED_AT_HIGHER_LEVEL");
+    assert!(is_success(&tenant.backend.wait(&id).await.unwrap()));
+}
+
+async fn a_reject_says_why(world: &World) {
+    let tenant = world.tenant().await;
+    let phone = tenant.active("ada").await;
+    let id = tenant.backend.create_trusonafication(log_in()).await.unwrap().trusonafication.id;
+    let answer = phone.reject(&asked(&phone).await, RejectReason::NotMe).await.unwrap();
+    assert_eq!((answer.status.as_str(), answer.accepted_level), ("REJECTED", Some(0)));
+    let done = tenant.backend.wait(&id).await.unwrap();
+    assert_eq!((done.status(), done.result.as_ref().unwrap().reject_reason()), (Status::Rejected, WireReason::NotMe));
+    let verified = verify_evidence(&tenant.backend.evidence(&id).await.unwrap(), &tenant.backend.jwks().await.unwrap()).unwrap();
+    assert_eq!(verified.response.dec, Decision::Reject);
+}
+
+async fn the_number_shown_has_to_be_matched(world: &World) {
+    let tenant = world.tenant().await;
+    let phone = tenant.active("ada").await;
+    for (mode, right) in [(NumberMatch::Choose, true), (NumberMatch::Enter, true), (NumberMatch::Enter, false)] {
+        let created = tenant.backend.create_trusonafication(log_in().number_match(mode)).await.unwrap();
+        let number = created.match_number.unwrap();
+        let pending = asked(&phone).await;
+        let shown = serde_json::to_string(&pending.challenge.number_match).unwrap();
+        assert_eq!(shown.contains(&number), mode == NumberMatch::Choose, "{shown}");
+        let entered = if right { number } else { "00".into() };
+        phone.respond(&pending, Decision::Accept, Some(&entered)).await.unwrap();
+        let done = tenant.backend.wait(&created.trusonafication.id).await.unwrap();
+        assert_eq!(is_success(&done), right);
+        assert_eq!(done.result.unwrap().reject_reason() == WireReason::NumberMismatch, !right);
+    }
+}
+
+async fn one_device_alone_can_be_asked(world: &World) {
+    let tenant = world.tenant().await;
+    let (phone, other) = (tenant.active("ada").await, tenant.active("ada").await);
+    let new = NewTrusonafication::device(phone.device_identifier(), "log in", "Acme");
+    let created = tenant.backend.create_trusonafication(new).await.unwrap().trusonafication;
+    assert_eq!(created.user_identifier, "ada", "the user is known by the binding");
+    let pending = asked(&phone).await;
+    assert!(other.wait(std::time::Duration::ZERO).await.unwrap().is_empty());
+    let refused = other.respond(&pending, Decision::Accept, None).await.unwrap_err();
+    assert!(matches!(&refused, nodkey_mobile_sdk::Error::Refused { status: 403, code, .. } if code == "NOT_ADDRESSED"), "{refused}");
+    phone.respond(&pending, Decision::Accept, None).await.unwrap();
+    assert!(is_success(&tenant.backend.wait(&created.id).await.unwrap()));
+}
+
+async fn what_is_asked_arrives_to_the_letter(world: &World) {
+    let tenant = world.tenant().await;
+    let phone = tenant.active("ada").await;
+    let fields = json!({"z": 1, "amount": "90.00", "payee": {"name": "Zoë \u{1f600}"}, "a": [true, null, 1.5]});
+    let new = log_in().custom_fields(fields.as_object().unwrap());
+    tenant.backend.create_trusonafication(new).await.unwrap();
+    let pending = asked(&phone).await;
+    assert_eq!(serde_json::to_string(&pending.challenge.fields).unwrap(), fields.to_string(), "order and spelling are kept");
+}

@@ -1,0 +1,30 @@
+//! Every scenario runs embedded and distributed.
+
+/// Makes two tests of each scenario.
+macro_rules! scenarios {
+    ($($name:ident),+ $(,)?) => {
+        mod embedded {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(&crate::world::World::embedded().await).await;
+            })+
+        }
+        mod distributed {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(&crate::world::World::distributed()).await;
+            })+
+        }
+    };
+}
+
+mod answer;
+//mod bad_input;
+mod callback;
+mod ends;
+mod enrol;
+mod operator;
+mod repeat;
+//mod restart;
+mod tenants;
+mod waiting;

@@ -1,0 +1,46 @@
+//! What operators do, and what everything else makes of it.
+
+use nodkey_mobile_sdk::Decision;
+use nodkey_proto::registry::v1::{
+    GetJwksRequest, RotateSigningKeyRequest, SetVerificationStatusRequest, VerificationStatus,
+    identity_document_service_client::IdentityDocumentServiceClient, signing_key_service_client::SigningKeyServiceClient,
+};
+use nodkey_server_sdk::{NewTrusonafication, ServiceName, verify_evidence};
+
+use crate::world::{World, asked};
+
+scenarios!(evidence_outlives_a_rotation_of_signing_keys, a_document_is_verified_by_the_backend);
+
+async fn evidence_outlives_a_rotation_of_signing_keys(world: &World) {
+    let tenant = world.tenant().await;
+    let phone = tenant.active("ada").await;
+    let id = tenant.backend.create_trusonafication(NewTrusonafication::user("ada", "log in", "Acme")).await.unwrap().trusonafication.id;
+    phone.respond(&asked(&phone).await, Decision::Accept, None).await.unwrap();
+    let before = tenant.backend.jwks().await.unwrap();
+    let mut keys = SigningKeyServiceClient::new(world.operator(None).channel(ServiceName::Registry));
+    let rotated = keys.rotate_signing_key(RotateSigningKeyRequest { algorithm: "ES256".into(), ..Default::default() }).await;
+    let rotated = rotated.unwrap().into_inner();
+    assert!(rotated.current);
+    let after = tenant.backend.jwks().await.unwrap();
+    assert!(after.find(&rotated.id).is_some() && before.find(&rotated.id).is_none());
+    let evidence = tenant.backend.evidence(&id).await.unwrap();
+    verify_evidence(&evidence, &before).unwrap();
+    verify_evidence(&evidence, &after).unwrap();
+    // A phone that pinned no key learns the new one, and what it signs is good evidence.
+    let phone = tenant.active("bob").await;
+    let id = tenant.backend.create_trusonafication(NewTrusonafication::user("bob", "log in", "Acme")).await.unwrap().trusonafication.id;
+    phone.respond(&asked(&phone).await, Decision::Accept, None).await.unwrap();
+    verify_evidence(&tenant.backend.evidence(&id).await.unwrap(), &after).unwrap();
+    assert!(!keys.get_jwks(GetJwksRequest {}).await.unwrap().into_inner().jwks.contains("\"d\""), "public halves alone");
+}
+
+async fn a_document_is_verified_by_the_backend(world: &World) {
+    let tenant = world.tenant().await;
+    let phone = tenant.active("ada").await;
+    let id = phone.register_identity_document("hash").await.unwrap();
+    let mut documents = IdentityDocumentServiceClient::new(tenant.backend.channel(ServiceName::Registry));
+    let request = SetVerificationStatusRequest { id, verification_status: VerificationStatus::Verified.into() };
+    let document = documents.set_verification_status(request).await.unwrap().into_inner();
+    assert_eq!((document.verification_status(), document.user_identifier.as_str()), (VerificationStatus::Verified, "ada"));
+    assert!(document.verified_at.is_some());
+}

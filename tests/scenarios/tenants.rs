@@ -1,0 +1,92 @@
+//! Nothing of another relying party can be read, guessed or influenced.
+
+use nodkey_mobile_sdk::{Decision, software::SoftwareKeyStore};
+use nodkey_proto::{
+    registry::v1::{
+        DisableCredentialRequest, GetRelyingPartyRequest, ListCredentialsRequest, credential_service_client::CredentialServiceClient,
+        relying_party_service_client::RelyingPartyServiceClient,
+    },
+    trusonafication::v1::ListTrusonaficationsRequest,
+};
+use nodkey_server_sdk::{Credential, Kind, NewTrusonafication, Nodkey, ServiceName};
+use reqwest::Method;
+
+use crate::{
+    http,
+    world::{World, asked},
+};
+
+scenarios!(
+    another_tenants_everything_is_not_there,
+    a_device_key_belongs_to_one_tenant,
+    a_disabled_credential_is_refused,
+    credentials_do_what_they_are_for_and_nothing_else,
+);
+
+async fn another_tenants_everything_is_not_there(world: &World) {
+    let (ours, theirs) = (world.tenant().await, world.tenant().await);
+    let phone = theirs.active("ada").await;
+    let binding = theirs.backend.device_binding(phone.device_identifier()).await.unwrap();
+    let id = theirs.backend.create_trusonafication(NewTrusonafication::user("ada", "log in", "Acme")).await.unwrap().trusonafication.id;
+
+    let ours = &ours.backend;
+    assert_eq!(ours.trusonafication(&id).await.unwrap_err().kind, Kind::NotFound);
+    assert_eq!(ours.wait(&id).await.unwrap_err().kind, Kind::NotFound);
+    assert_eq!(ours.cancel(&id).await.unwrap_err().kind, Kind::NotFound);
+    assert_eq!(ours.evidence(&id).await.unwrap_err().kind, Kind::NotFound);
+    assert_eq!(ours.device(phone.device_identifier()).await.unwrap_err().kind, Kind::NotFound);
+    assert_eq!(ours.device_binding(phone.device_identifier()).await.unwrap_err().kind, Kind::NotFound);
+    assert_eq!(ours.activate_binding(&binding.id).await.unwrap_err().kind, Kind::NotFound);
+    assert_eq!(ours.deactivate_binding(&binding.id).await.unwrap_err().kind, Kind::NotFound);
+    assert_eq!(ours.deactivate_user("ada").await.unwrap_err().kind, Kind::NotFound);
+    assert_eq!(ours.create_binding("ada", phone.device_identifier()).await.unwrap_err().reason, "DEVICE_NOT_FOUND");
+    assert!(ours.user_devices("ada").await.unwrap().is_empty());
+    let listed = ours.list_trusonafications(ListTrusonaficationsRequest::default()).await.unwrap();
+    assert!(listed.trusonafications.is_empty());
+    let mut parties = RelyingPartyServiceClient::new(ours.channel(ServiceName::Registry));
+    let named = parties.get_relying_party(GetRelyingPartyRequest { id: theirs.id.clone() }).await.unwrap_err();
+    assert_eq!(named.code(), tonic::Code::NotFound);
+
+    // And it was all left as it was.
+    phone.respond(&asked(&phone).await, Decision::Accept, None).await.unwrap();
+}
+
+async fn a_device_key_belongs_to_one_tenant(world: &World) {
+    let (ours, theirs) = (world.tenant().await, world.tenant().await);
+    let keys = SoftwareKeyStore::generate();
+    theirs.phone_with(keys.clone()).register("theirs").await.unwrap();
+    let refused = ours.phone_with(keys).register("ours").await.unwrap_err();
+    assert!(matches!(&refused, nodkey_mobile_sdk::Error::Refused { status: 409, code, .. } if code == "DEVICE_KEY_IN_USE"), "{refused}");
+}
+
+async fn a_disabled_credential_is_refused(world: &World) {
+    let tenant = world.tenant().await;
+    let mut credentials = CredentialServiceClient::new(world.operator(None).channel(ServiceName::Registry));
+    let id = tenant.server.credential.as_ref().unwrap().id.clone();
+    // Never used before, so nobody remembers it as good.
+    credentials.disable_credential(DisableCredentialRequest { relying_party_id: tenant.id.clone(), id }).await.unwrap();
+    assert_eq!(tenant.backend.user_devices("ada").await.unwrap_err().kind, Kind::Unauthenticated);
+    let path = "/api/v2/users/ada/devices";
+    assert_eq!(http::backend(&world.http, &tenant.server, Method::GET, path, "").await.status, 403);
+}
+
+async fn credentials_do_what_they_are_for_and_nothing_else(world: &World) {
+    let tenant = world.tenant().await;
+    // A mobile credential is no backend.
+    let token = tenant.mobile.credential.as_ref().unwrap().token.clone();
+    let credential = Credential::new(&token, tenant.mobile.secret.clone()).unwrap();
+    let mobile = Nodkey::connect(&world.endpoints, credential).unwrap();
+    assert_eq!(mobile.user_devices("ada").await.unwrap_err().kind, Kind::Unauthenticated);
+    assert_eq!(http::backend(&world.http, &tenant.mobile, Method::GET, "/api/v2/users/ada/devices", "").await.status, 403);
+    // A backend is no operator, and not another relying party.
+    let mut parties = RelyingPartyServiceClient::new(tenant.backend.channel(ServiceName::Registry));
+    let refused = parties.list_relying_parties(nodkey_proto::registry::v1::ListRelyingPartiesRequest::default()).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::PermissionDenied);
+    let mut credentials = CredentialServiceClient::new(tenant.backend.channel(ServiceName::Registry));
+    let listed = credentials.list_credentials(ListCredentialsRequest::default()).await.unwrap().into_inner().credentials;
+    assert_eq!(listed.len(), 2);
+    // A wrong secret with the right token is nobody.
+    let token = tenant.server.credential.as_ref().unwrap().token.clone();
+    let wrong = Nodkey::connect(&world.endpoints, Credential::new(&token, "f".repeat(128)).unwrap()).unwrap();
+    assert_eq!(wrong.user_devices("ada").await.unwrap_err().kind, Kind::Unauthenticated);
+}

@@ -1,0 +1,122 @@
+//! Whoever waits is woken.
+
+use std::{pin::pin, time::Duration};
+
+use futures_util::StreamExt as _;
+use nodkey_mobile_sdk::Decision;
+use nodkey_proto::trusonafication::v1::{ListTrusonaficationsRequest, Status};
+use nodkey_server_sdk::NewTrusonafication;
+use reqwest::Method;
+
+use crate::{
+    http,
+    world::{PATIENCE, World, asked},
+};
+
+scenarios!(
+    a_phone_that_waits_is_woken,
+    a_phone_that_streams_is_told_one_after_the_other,
+    a_watch_gives_the_state_at_once_and_the_end_when_it_comes,
+    a_backend_may_wait_over_http,
+    a_phone_that_was_offline_finds_what_it_is_asked_oldest_first,
+    lists_have_filters_and_pages,
+);
+
+fn log_in() -> NewTrusonafication {
+    NewTrusonafication::user("ada", "log in", "Acme")
+}
+
+async fn a_phone_that_waits_is_woken(world: &World) {
+    let tenant = world.tenant().await;
+    let phone = tenant.active("ada").await;
+    assert!(phone.wait(Duration::from_secs(1)).await.unwrap().is_empty(), "empty on time-out");
+    let (pending, created) = tokio::join!(asked(&phone), tenant.backend.create_trusonafication(log_in()));
+    assert_eq!(pending.id, created.unwrap().trusonafication.id);
+}
+
+async fn a_phone_that_streams_is_told_one_after_the_other(world: &World) {
+    let tenant = world.tenant().await;
+    let phone = tenant.active("ada").await;
+    let mut stream = pin!(phone.stream().await.unwrap());
+    for _ in 0..3 {
+        let id = tenant.backend.create_trusonafication(log_in()).await.unwrap().trusonafication.id;
+        let pending = tokio::time::timeout(PATIENCE, stream.next()).await.unwrap().unwrap().unwrap();
+        assert_eq!(pending.id, id);
+        phone.respond(&pending, Decision::Accept, None).await.unwrap();
+    }
+}
+
+async fn a_watch_gives_the_state_at_once_and_the_end_when_it_comes(world: &World) {
+    let tenant = world.tenant().await;
+    let phone = tenant.active("ada").await;
+    let id = tenant.backend.create_trusonafication(log_in()).await.unwrap().trusonafication.id;
+    let mut watch = pin!(tenant.backend.watch(&id).await.unwrap());
+    assert_eq!(watch.next().await.unwrap().unwrap().status(), Status::InProgress);
+    phone.respond(&asked(&phone).await, Decision::Reject, None).await.unwrap();
+    assert_eq!(watch.next().await.unwrap().unwrap().status(), Status::Rejected);
+    assert!(watch.next().await.is_none(), "and then it ends");
+    let mut late = pin!(tenant.backend.watch(&id).await.unwrap());
+    assert_eq!(late.next().await.unwrap().unwrap().status(), Status::Rejected);
+    assert!(late.next().await.is_none());
+}
+
+async fn a_backend_may_wait_over_http(world: &World) {
+    let tenant = world.tenant().await;
+    let phone = tenant.active("ada").await;
+    let id = tenant.backend.create_trusonafication(log_in()).await.unwrap().trusonafication.id;
+    let path = |wait: u32| format!("/api/v2/trusonafications/{id}?wait={wait}");
+    let now = http::backend(&world.http, &tenant.server, Method::GET, &path(0), "").await;
+    assert_eq!((now.status, now.body["status"].as_str()), (200, Some("IN_PROGRESS")));
+    let path = path(30);
+    let (end, _) = tokio::join!(http::backend(&world.http, &tenant.server, Method::GET, &path, ""), async {
+        phone.respond(&asked(&phone).await, Decision::Accept, None).await.unwrap()
+    });
+    assert_eq!((end.status, end.body["status"].as_str()), (200, Some("ACCEPTED")));
+    assert_eq!(end.body["result"]["bound_user_identifier"], "ada");
+    let evidence = http::backend(&world.http, &tenant.server, Method::GET, &format!("/api/v2/trusonafications/{id}/evidence"), "").await;
+    let (jwks, evidence) = (evidence.body["jwks"].clone(), evidence.body);
+    let verified =
+        nodkey_server_sdk::verify_evidence(&serde_json::from_value(evidence).unwrap(), &serde_json::from_value(jwks).unwrap()).unwrap();
+    assert_eq!(verified.challenge.jti, id);
+}
+
+async fn a_phone_that_was_offline_finds_what_it_is_asked_oldest_first(world: &World) {
+    let tenant = world.tenant().await;
+    let phone = tenant.active("ada").await;
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(tenant.backend.create_trusonafication(log_in()).await.unwrap().trusonafication.id);
+    }
+    let pending: Vec<_> = phone.wait(Duration::ZERO).await.unwrap().into_iter().map(|p| p.id).collect();
+    assert_eq!(pending, ids);
+}
+
+async fn lists_have_filters_and_pages(world: &World) {
+    let tenant = world.tenant().await;
+    let phone = tenant.active("ada").await;
+    tenant.active("bob").await;
+    for _ in 0..5 {
+        tenant.backend.create_trusonafication(log_in()).await.unwrap();
+    }
+    tenant.backend.create_trusonafication(NewTrusonafication::user("bob", "log in", "Acme")).await.unwrap();
+    let pending = phone.wait(Duration::ZERO).await.unwrap();
+    phone.respond(&pending[0], Decision::Accept, None).await.unwrap();
+    let list = async |request: ListTrusonaficationsRequest| tenant.backend.list_trusonafications(request).await.unwrap();
+    let accepted = list(ListTrusonaficationsRequest { status: Status::Accepted.into(), ..Default::default() }).await;
+    assert_eq!(accepted.trusonafications.iter().map(|t| t.id.as_str()).collect::<Vec<_>>(), [pending[0].id.as_str()]);
+    let bobs = list(ListTrusonaficationsRequest { user_identifier: "bob".into(), ..Default::default() }).await;
+    assert_eq!(bobs.trusonafications.len(), 1);
+    let (mut seen, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let page = list(ListTrusonaficationsRequest { page_size: 4, page_token, ..Default::default() }).await;
+        seen.extend(page.trusonafications.into_iter().map(|t| (t.created_at.map(|at| (at.seconds, at.nanos)), t.id)));
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    let mut sorted = seen.clone();
+    sorted.sort_unstable_by(|a, b| b.cmp(a));
+    sorted.dedup();
+    assert_eq!((seen.len(), seen), (6, sorted), "each once, newest first");
+}

@@ -1,0 +1,188 @@
+//! Nodkey as its users see it: all in one process on SQLite, or as five processes on PostgreSQL and NATS.
+
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+
+use nodkey_binding::Binding;
+use nodkey_gateway::Gateway;
+use nodkey_kernel::{random::Random, time::Clock};
+use nodkey_mobile_sdk::{
+    Config, Pending, Phone,
+    software::{AlwaysPresent, SoftwareKeyStore},
+};
+use nodkey_notification::Notification;
+use nodkey_proto::registry::v1::{
+    CreateCredentialRequest, CreateCredentialResponse, CreateRelyingPartyRequest, CredentialKind,
+    credential_service_client::CredentialServiceClient, relying_party_service_client::RelyingPartyServiceClient,
+};
+use nodkey_registry::Registry;
+use nodkey_runtime::{
+    Deployment,
+    embedded::{Embedded, EmbeddedConfig, Handle},
+};
+use nodkey_server_sdk::{Credential, Endpoints, Nodkey, ServiceName};
+use nodkey_trusonafication::Trusonafication;
+use tempfile::TempDir;
+
+/// Long enough for anything on a busy machine; nothing waits that long unless it is broken.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A phone with software keys.
+pub type SoftPhone = Phone<SoftwareKeyStore, AlwaysPresent>;
+
+/// A running Nodkey.
+pub struct World {
+    /// The gateway's URL.
+    pub http: String,
+    /// Where gRPC listens.
+    pub endpoints: Endpoints,
+    operator_key: String,
+    _process: Option<(Handle, TempDir)>,
+}
+
+/// A relying party with its credentials.
+pub struct Tenant {
+    /// Its id.
+    pub id: String,
+    /// Its backend.
+    pub backend: Nodkey,
+    /// Its server credential.
+    pub server: CreateCredentialResponse,
+    /// Its mobile credential.
+    pub mobile: CreateCredentialResponse,
+    /// The gateway's URL.
+    pub http: String,
+}
+
+impl World {
+    /// Starts everything in this process.
+    pub async fn embedded() -> Self {
+        nodkey_runtime::install_crypto_provider();
+        let dir = tempfile::tempdir().unwrap();
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let config = EmbeddedConfig {
+            data_dir: dir.path().to_owned(),
+            http: any,
+            grpc: any,
+            public_url: None,
+            deployment: Deployment {
+                public_url: String::new(),
+                audience: "nodkey".into(),
+                internal_key: "internal".into(),
+                operator_key: "operator".into(),
+                development: true,
+            },
+            master_key: [7; 32],
+            clock: Clock::system(),
+            random: Random::system(),
+        };
+        let handle = Embedded::new(config)
+            .with::<Registry>(nodkey_registry::config::Config::default())
+            .with::<Binding>(nodkey_binding::Config::default())
+            .with::<Trusonafication>(nodkey_trusonafication::Config::default())
+            .with::<Notification>(nodkey_notification::Config::default())
+            .with::<Gateway>(nodkey_gateway::Config::default())
+            .start()
+            .await
+            .unwrap();
+        let endpoints = Endpoints::single(&format!("http://{}", handle.grpc));
+        Self { http: handle.public_url.clone(), endpoints, operator_key: "operator".into(), _process: Some((handle, dir)) }
+    }
+
+    /// Finds the processes that `scripts/up-native` started.
+    pub fn distributed() -> Self {
+        let file = environment("NODKEY_TEST_NATIVE");
+        Self::of_file(&std::fs::read_to_string(file).unwrap())
+    }
+
+    /// A deployment described as `scripts/up-native` and `nodkey dev` do.
+    pub fn of_file(json: &str) -> Self {
+        nodkey_runtime::install_crypto_provider();
+        let file: BTreeMap<String, serde_json::Value> = serde_json::from_str(json).unwrap();
+        let text = |name: &str| file.get(name).and_then(|v| v.as_str()).map(ToOwned::to_owned);
+        let endpoints = text("grpc").map_or_else(
+            || Endpoints {
+                registry: text("registry").unwrap(),
+                binding: text("binding").unwrap(),
+                trusonafication: text("trusonafication").unwrap(),
+                notification: text("notification").unwrap(),
+            },
+            |grpc| Endpoints::single(&grpc),
+        );
+        Self { http: text("http").unwrap(), endpoints, operator_key: text("operator_key").unwrap(), _process: None }
+    }
+
+    /// A client with an operator's rights.
+    pub fn operator(&self, relying_party: Option<&str>) -> Nodkey {
+        let credential = Credential::operator(self.operator_key.clone(), relying_party.map(ToOwned::to_owned));
+        Nodkey::connect(&self.endpoints, credential).unwrap()
+    }
+
+    /// Creates a relying party with both credentials.
+    pub async fn tenant(&self) -> Tenant {
+        let operator = self.operator(None);
+        let request = CreateRelyingPartyRequest { name: "Acme".into(), ..CreateRelyingPartyRequest::default() };
+        let mut parties = RelyingPartyServiceClient::new(operator.channel(ServiceName::Registry));
+        let id = parties.create_relying_party(request).await.unwrap().into_inner().id;
+        let (server, mobile) = (self.credential(&id, CredentialKind::Server).await, self.credential(&id, CredentialKind::Mobile).await);
+        let token = server.credential.as_ref().unwrap().token.clone();
+        let backend = Nodkey::connect(&self.endpoints, Credential::new(&token, server.secret.clone()).unwrap()).unwrap();
+        Tenant { id, backend, server, mobile, http: self.http.clone() }
+    }
+
+    /// Creates a credential.
+    pub async fn credential(&self, relying_party_id: &str, kind: CredentialKind) -> CreateCredentialResponse {
+        let mut credentials = CredentialServiceClient::new(self.operator(None).channel(ServiceName::Registry));
+        let request = CreateCredentialRequest {
+            relying_party_id: relying_party_id.to_owned(),
+            kind: kind.into(),
+            ..CreateCredentialRequest::default()
+        };
+        credentials.create_credential(request).await.unwrap().into_inner()
+    }
+}
+
+impl Tenant {
+    /// A phone of this tenant's app with these keys; nothing is sent.
+    pub fn phone_with(&self, keys: SoftwareKeyStore) -> SoftPhone {
+        let config = Config {
+            gateway: self.http.parse().unwrap(),
+            mobile_token: self.mobile.credential.as_ref().unwrap().token.clone(),
+            mobile_secret: self.mobile.secret.clone().into(),
+            jwks: None,
+        };
+        Phone::new(config, keys, AlwaysPresent).unwrap()
+    }
+
+    /// A phone that has registered.
+    pub async fn registered(&self) -> SoftPhone {
+        let phone = self.phone_with(SoftwareKeyStore::generate());
+        phone.register("test phone").await.unwrap();
+        phone
+    }
+
+    /// A phone that is bound to a user and active.
+    pub async fn active(&self, user: &str) -> SoftPhone {
+        let phone = self.registered().await;
+        self.activate(user, &phone).await;
+        phone
+    }
+
+    /// Binds a phone to a user and activates it.
+    pub async fn activate(&self, user: &str, phone: &SoftPhone) {
+        let binding = self.backend.create_binding(user, phone.device_identifier()).await.unwrap();
+        self.backend.activate_binding(&binding.id).await.unwrap();
+    }
+}
+
+/// What a phone is asked; waits for it.
+pub async fn asked(phone: &SoftPhone) -> Pending {
+    let pending = phone.wait(PATIENCE).await.unwrap();
+    assert_eq!(pending.len(), 1, "one thing is asked");
+    pending.into_iter().next().unwrap()
+}
+
+/// A setting of the test run.
+#[expect(clippy::disallowed_methods, reason = "tests are configured by their runner's environment")]
+pub fn environment(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run the tests with `make test`"))
+}
