@@ -1,8 +1,8 @@
 //! Scenarios through the public doors, each embedded and distributed; contracts; the rules of the architecture.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-//mod architecture;
-//mod contract;
+mod architecture;
+mod contract;
 mod http;
 mod receiver;
 mod scenarios;

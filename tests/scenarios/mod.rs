@@ -19,12 +19,13 @@ macro_rules! scenarios {
 }
 
 mod answer;
-//mod bad_input;
+mod bad_input;
 mod callback;
 mod ends;
 mod enrol;
 mod operator;
 mod repeat;
-//mod restart;
+mod restart;
+mod rpc;
 mod tenants;
 mod waiting;

@@ -23,12 +23,13 @@ use nodkey_proto::{
 use nodkey_runtime::{Deployment, Deps, Failure, Validation, idempotent::Request};
 use tokio::sync::Notify;
 
+pub use crate::store::delivery::Listing;
 use crate::{
     config::Config,
     domain::{Attempt, Delivery, EVENT_TYPES, State, new_secret},
     error::Error,
     store::{
-        delivery::{self, Listing},
+        delivery,
         endpoint::{self, Endpoint},
         push_registration,
     },

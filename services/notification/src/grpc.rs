@@ -26,9 +26,8 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use crate::{
-    app::{App, message},
+    app::{App, Listing, message},
     domain::{Attempt, Delivery, State},
-    store::delivery::Listing,
 };
 
 /// The most the details of a push registration have, in bytes.

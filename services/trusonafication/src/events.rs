@@ -7,7 +7,7 @@ use nodkey_proto::{
     registry::v1::DeviceRetired,
 };
 
-use crate::{app::App, store::Of};
+use crate::app::{App, Of};
 
 /// The consumers.
 #[must_use]

@@ -30,11 +30,10 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use crate::{
-    app::{App, Watch},
+    app::{App, Listing, Watch},
     convert::{accepted_level, message, status as status_of},
     domain::{MAX_CUSTOM_FIELDS, MatchMode, Target, Unchecked},
     error::Error,
-    store::Listing,
 };
 
 /// The longest a caller may wait in one call, in seconds.

@@ -32,12 +32,13 @@ use tokio_util::sync::CancellationToken;
 
 pub use watch::Watch;
 
+pub use crate::store::{Listing, Of};
 use crate::{
     config::Config,
     convert,
     domain::{Change, State, Trusonafication},
     error::Error,
-    store::{self, Listing, Of, Pending},
+    store::{self, Pending},
 };
 
 /// How often a change is tried again because another was first.

@@ -1,0 +1,130 @@
+//! The rules of ARCHITECTURE.md that the compiler does not know.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::Value;
+
+const SERVICES: [&str; 5] = ["registry", "binding", "trusonafication", "notification", "gateway"];
+
+fn top() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Every Rust file below a folder.
+pub fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+/// What each package of the workspace depends on, tests aside.
+fn dependencies() -> BTreeMap<String, Vec<String>> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
+        .current_dir(top())
+        .output()
+        .unwrap();
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let name = |value: &Value| value["name"].as_str().unwrap().to_owned();
+    let normal = |package: &Value| {
+        let all = package["dependencies"].as_array().unwrap();
+        all.iter().filter(|d| d["kind"].is_null()).map(name).collect()
+    };
+    metadata["packages"].as_array().unwrap().iter().map(|package| (name(package), normal(package))).collect()
+}
+
+#[test]
+fn no_service_depends_on_another() {
+    let dependencies = dependencies();
+    for service in SERVICES {
+        for other in SERVICES {
+            assert!(!dependencies[&format!("nodkey-{service}")].contains(&format!("nodkey-{other}")), "{service} depends on {other}");
+        }
+    }
+}
+
+#[test]
+fn one_crate_alone_speaks_to_each_engine() {
+    for (library, owners) in [("sqlx", &["nodkey-db", "nodkey-testkit"][..]), ("async-nats", &["nodkey-bus"]), ("protox", &[])] {
+        for (package, dependencies) in dependencies() {
+            assert_eq!(dependencies.iter().any(|d| d == library), owners.contains(&package.as_str()), "{package} and {library}");
+        }
+    }
+}
+
+#[test]
+fn crates_depend_downwards() {
+    let order = ["nodkey-kernel", "nodkey-proto", "nodkey-db", "nodkey-bus", "nodkey-runtime"];
+    let dependencies = dependencies();
+    for (i, package) in order.iter().enumerate() {
+        for above in order.iter().skip(i + 1).copied().chain(SERVICES.iter().copied()) {
+            assert!(!dependencies[*package].iter().any(|d| d == above || d == &format!("nodkey-{above}")), "{package} depends on {above}");
+        }
+    }
+    for io in ["tokio", "reqwest", "axum", "tonic"] {
+        assert!(!dependencies["nodkey-kernel"].iter().any(|d| d == io), "the kernel does no I/O: {io}");
+    }
+    for sdk in ["nodkey-server-sdk", "nodkey-mobile-sdk"] {
+        assert!(!dependencies[sdk].iter().any(|d| d == "nodkey-runtime" || d == "nodkey-db"), "{sdk} is for others");
+    }
+}
+
+/// The files of a service that are `<part>.rs` or below `<part>/`.
+fn part(service: &str, part: &str) -> Vec<PathBuf> {
+    let source = top().join("services").join(service).join("src");
+    let belongs = |path: &PathBuf| {
+        let first = path.strip_prefix(&source).unwrap().components().next().unwrap().as_os_str().to_string_lossy().into_owned();
+        first == part || first == format!("{part}.rs")
+    };
+    rust_files(&source).into_iter().filter(belongs).collect()
+}
+
+#[test]
+fn domains_are_pure() {
+    for service in SERVICES.iter().filter(|s| **s != "gateway") {
+        let files = part(service, "domain");
+        assert!(!files.is_empty(), "{service} has a domain");
+        for file in files {
+            let text = std::fs::read_to_string(&file).unwrap();
+            for impure in ["tokio", "nodkey_db", "nodkey_bus", "nodkey_runtime", "nodkey_proto", "tonic", "axum", "reqwest", "tracing"] {
+                assert!(!text.contains(&format!("{impure}::")), "{} uses {impure}", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_use_cases_alone_touch_the_tables() {
+    for service in SERVICES.iter().filter(|s| **s != "gateway") {
+        for outside in ["grpc", "events", "jobs", "domain", "send", "convert"] {
+            for file in part(service, outside) {
+                let text = std::fs::read_to_string(&file).unwrap();
+                assert!(!text.contains("store::"), "{} uses the store", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_service_has_the_same_rooms() {
+    for service in SERVICES.iter().filter(|s| **s != "gateway") {
+        for room in ["main", "lib", "config", "domain", "error", "app", "store", "grpc", "events", "jobs"] {
+            assert!(!part(service, room).is_empty(), "{service} has no {room}");
+        }
+        for engine in ["postgres", "sqlite"] {
+            let migrations = top().join("services").join(service).join("migrations").join(engine);
+            assert!(migrations.is_dir(), "{}", migrations.display());
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! kill -9 right after an accept was answered: the watcher and the callback still get it, once.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use axum::http::StatusCode;
+use nodkey_mobile_sdk::Decision;
+use nodkey_server_sdk::{NewTrusonafication, is_success};
+use tempfile::TempDir;
+
+use crate::{
+    receiver::receiver,
+    world::{World, asked},
+};
+
+/// A program that is running, and is told to stop at the end of the test.
+struct Running(Child);
+
+impl Running {
+    /// Starts a program and waits until it prints a line that begins with `ready`.
+    fn start(command: &mut Command, ready: &str) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap().contains(ready)), "it becomes ready");
+        // Whatever else it prints has somewhere to go.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self(child)
+    }
+
+    fn signal(pid: &str, signal: &str) {
+        assert!(Command::new("kill").args([signal, pid]).status().unwrap().success());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").arg(self.0.id().to_string()).status();
+        let _ = self.0.wait();
+    }
+}
+
+/// The folder the binaries were built into: beside the one of this test.
+fn binaries() -> PathBuf {
+    std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned()
+}
+
+/// Accepts, kills, and expects watcher and callback to be told by what comes after.
+async fn told_in_spite_of(world: &World, kill: impl FnOnce()) {
+    let tenant = world.tenant().await;
+    let phone = tenant.active("ada").await;
+    // Refused once, so that the callback can only be told by who was started again, or is told twice under one id.
+    let mut receiving = receiver(vec![StatusCode::SERVICE_UNAVAILABLE]).await;
+    let new = NewTrusonafication::user("ada", "log in", "Acme").callback_url(&receiving.url);
+    let id = tenant.backend.create_trusonafication(new).await.unwrap().trusonafication.id;
+    let pending = asked(&phone).await;
+    let answer = phone.respond(&pending, Decision::Accept, None).await.unwrap();
+    kill();
+    assert_eq!(answer.status, "ACCEPTED");
+    let done = loop {
+        // The watcher's connection died with the server: it picks up again.
+        if let Ok(done) = tenant.backend.wait(&id).await {
+            break done;
+        }
+    };
+    assert!(is_success(&done));
+    let told = receiving.next().await;
+    assert_eq!((told.body["id"].as_str(), told.body["status"].as_str()), (Some(id.as_str()), Some("ACCEPTED")));
+    let again = receiving.next().await;
+    assert_eq!(told.id, again.id, "one delivery, whatever happened in between");
+    assert_eq!(tenant.backend.trusonafication(&id).await.unwrap().version, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restart_of_the_embedded_process_loses_no_accept() {
+    let dir = TempDir::new().unwrap();
+    // Given out by the system just now; the same ones are needed after the restart.
+    let port = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let (http, grpc, data_dir) = (port(), port(), dir.path().to_str().unwrap().to_owned());
+    let start = || {
+        let mut command = Command::new(binaries().join("nodkey"));
+        Running::start(command.args(["dev", "--http", &http, "--grpc", &grpc, "--data-dir", &data_dir]), "ready")
+    };
+    let running = start();
+    let world = World::of_file(&std::fs::read_to_string(dir.path().join("dev.json")).unwrap());
+    let mut restarted = None;
+    told_in_spite_of(&world, || {
+        Running::signal(&running.0.id().to_string(), "-9");
+        drop(running);
+        restarted = Some(start());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restart_of_a_service_loses_no_accept() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let dir = TempDir::new_in(top.join("target")).unwrap();
+    let prefix = nodkey_testkit::unique_prefix();
+    let mut command = Command::new(top.join("scripts/up-native"));
+    let _native = Running::start(command.arg("--dir").arg(dir.path()).args(["--prefix", &prefix]), "nodkey is up");
+    let world = World::of_file(&std::fs::read_to_string(dir.path().join("native.json")).unwrap());
+    for service in ["trusonafication", "notification"] {
+        told_in_spite_of(&world, || {
+            let pid = std::fs::read_to_string(dir.path().join(format!("{service}.pid"))).unwrap();
+            Running::signal(pid.trim(), "-9");
+        })
+        .await;
+    }
+}

@@ -1,0 +1,161 @@
+//! Every RPC, called as nobody and with bad input.
+
+use std::collections::BTreeSet;
+
+use nodkey_proto::{
+    FILE_DESCRIPTOR_SET,
+    access::{ACCESS, Principal},
+};
+use nodkey_server_sdk::{Kind, Nodkey, ServiceName};
+use prost_reflect::{DescriptorPool, DynamicMessage};
+use tonic::{Status, client::Grpc, codegen::http::uri::PathAndQuery};
+use tonic_prost::ProstCodec;
+
+use crate::world::World;
+
+scenarios!(no_rpc_but_the_golden_ones_answers_without_a_credential, bad_input_gets_its_reason_from_every_rpc);
+
+/// Whose rights a call has.
+#[derive(Clone, Copy)]
+enum As {
+    Backend,
+    Operator,
+}
+
+use As::{Backend, Operator};
+
+const UNKNOWN: &str = "00000000-0000-7000-8000-000000000000";
+
+/// Method, whose rights, message, reason.
+const BAD: &[(&str, As, &str, &str)] = &[
+    ("registry.v1.RelyingPartyService/CreateRelyingParty", Operator, r#"{"name": " "}"#, "VALIDATION_FAILED"),
+    ("registry.v1.RelyingPartyService/CreateRelyingParty", Operator, r#"{"name": "Acme", "id": "x"}"#, "VALIDATION_FAILED"),
+    ("registry.v1.RelyingPartyService/GetRelyingParty", Backend, r#"{"id": "UNKNOWN"}"#, "NOT_FOUND"),
+    ("registry.v1.RelyingPartyService/ListRelyingParties", Operator, r#"{"pageSize": 501}"#, "VALIDATION_FAILED"),
+    ("registry.v1.RelyingPartyService/DisableRelyingParty", Operator, r#"{"id": "x"}"#, "NOT_FOUND"),
+    ("registry.v1.CredentialService/CreateCredential", Operator, r#"{"relyingPartyId": "UNKNOWN", "kind": 1}"#, "NOT_FOUND"),
+    ("registry.v1.CredentialService/CreateCredential", Operator, r#"{"relyingPartyId": "UNKNOWN"}"#, "VALIDATION_FAILED"),
+    ("registry.v1.CredentialService/ListCredentials", Backend, r#"{"pageToken": "!"}"#, "VALIDATION_FAILED"),
+    ("registry.v1.CredentialService/DisableCredential", Operator, r#"{"relyingPartyId": "UNKNOWN", "id": "UNKNOWN"}"#, "NOT_FOUND"),
+    ("registry.v1.CredentialService/ResolveCredential", Backend, "{}", "NOT_ALLOWED"),
+    ("registry.v1.SigningKeyService/RotateSigningKey", Operator, r#"{"algorithm": "RS256"}"#, "VALIDATION_FAILED"),
+    ("registry.v1.SigningKeyService/ListSigningKeys", Operator, r#"{"pageSize": -1}"#, "VALIDATION_FAILED"),
+    ("registry.v1.SigningKeyService/Sign", Backend, "{}", "NOT_ALLOWED"),
+    ("registry.v1.DeviceService/RegisterDevice", Backend, "{}", "NOT_ALLOWED"),
+    ("registry.v1.DeviceService/ResolveDevice", Operator, "{}", "NOT_ALLOWED"),
+    ("registry.v1.DeviceService/UpdateDevice", Backend, "{}", "NOT_ALLOWED"),
+    ("registry.v1.DeviceService/IssueDeviceIdentifierJwt", Backend, "{}", "NOT_ALLOWED"),
+    ("registry.v1.DeviceService/GetDevice", Backend, r#"{"deviceId": "x"}"#, "NOT_FOUND"),
+    ("registry.v1.DeviceService/ListDevices", Backend, r#"{"pageSize": 501}"#, "VALIDATION_FAILED"),
+    ("registry.v1.DeviceService/RetireDevice", Backend, r#"{"deviceId": "x"}"#, "NOT_FOUND"),
+    ("registry.v1.IdentityDocumentService/RegisterIdentityDocument", Backend, "{}", "NOT_ALLOWED"),
+    ("registry.v1.IdentityDocumentService/GetIdentityDocument", Backend, r#"{"id": "x"}"#, "NOT_FOUND"),
+    ("registry.v1.IdentityDocumentService/ListIdentityDocuments", Backend, "{}", "VALIDATION_FAILED"),
+    ("registry.v1.IdentityDocumentService/SetVerificationStatus", Backend, r#"{"id": "UNKNOWN", "verificationStatus": 3}"#, "NOT_FOUND"),
+    ("registry.v1.IdentityDocumentService/SetVerificationStatus", Backend, r#"{"id": "UNKNOWN"}"#, "VALIDATION_FAILED"),
+    ("binding.v1.BindingService/CreateBinding", Backend, "{}", "VALIDATION_FAILED"),
+    ("binding.v1.BindingService/CreateBinding", Backend, r#"{"userIdentifier": "ada", "deviceIdentifier": "x"}"#, "DEVICE_NOT_FOUND"),
+    ("binding.v1.BindingService/ActivateBinding", Backend, r#"{"id": "x"}"#, "NOT_FOUND"),
+    ("binding.v1.BindingService/ActivateBinding", Backend, "{}", "VALIDATION_FAILED"),
+    ("binding.v1.BindingService/DeactivateBinding", Backend, r#"{"id": "UNKNOWN"}"#, "NOT_FOUND"),
+    ("binding.v1.BindingService/GetBinding", Backend, r#"{"id": "UNKNOWN"}"#, "NOT_FOUND"),
+    ("binding.v1.BindingService/GetDeviceBinding", Backend, r#"{"deviceIdentifier": "x"}"#, "NOT_FOUND"),
+    ("binding.v1.BindingService/ListBindings", Backend, r#"{"pageSize": 501}"#, "VALIDATION_FAILED"),
+    ("binding.v1.UserService/DeactivateUser", Backend, r#"{"userIdentifier": "nobody"}"#, "USER_NOT_FOUND"),
+    ("binding.v1.UserService/DeactivateUser", Backend, "{}", "VALIDATION_FAILED"),
+    ("binding.v1.UserService/ListUserDevices", Backend, "{}", "VALIDATION_FAILED"),
+    ("trusonafication.v1.TrusonaficationService/CreateTrusonafication", Backend, "{}", "VALIDATION_FAILED"),
+    (
+        "trusonafication.v1.TrusonaficationService/CreateTrusonafication",
+        Backend,
+        r#"{"userIdentifier": "nobody", "action": "a", "resource": "r"}"#,
+        "USER_HAS_NO_ACTIVE_DEVICE",
+    ),
+    ("trusonafication.v1.TrusonaficationService/GetTrusonafication", Backend, r#"{"id": "UNKNOWN"}"#, "NOT_FOUND"),
+    (
+        "trusonafication.v1.TrusonaficationService/GetTrusonafication",
+        Backend,
+        r#"{"id": "UNKNOWN", "waitSeconds": 61}"#,
+        "VALIDATION_FAILED",
+    ),
+    ("trusonafication.v1.TrusonaficationService/WatchTrusonafication", Backend, r#"{"id": "UNKNOWN"}"#, "NOT_FOUND"),
+    ("trusonafication.v1.TrusonaficationService/ListTrusonafications", Backend, r#"{"status": 99}"#, "VALIDATION_FAILED"),
+    ("trusonafication.v1.TrusonaficationService/CancelTrusonafication", Backend, r#"{"id": "x"}"#, "NOT_FOUND"),
+    ("trusonafication.v1.TrusonaficationService/GetEvidence", Backend, r#"{"id": "x"}"#, "NOT_FOUND"),
+    ("trusonafication.v1.TrusonaficationService/ListPending", Backend, "{}", "NOT_ALLOWED"),
+    ("trusonafication.v1.TrusonaficationService/Respond", Operator, "{}", "NOT_ALLOWED"),
+    ("notification.v1.DeliveryService/ListDeliveries", Backend, r#"{"trusonaficationId": "x"}"#, "VALIDATION_FAILED"),
+    ("notification.v1.DeliveryService/GetDelivery", Backend, r#"{"id": "UNKNOWN"}"#, "NOT_FOUND"),
+    ("notification.v1.DeliveryService/Redeliver", Backend, r#"{"id": "x"}"#, "NOT_FOUND"),
+    ("notification.v1.EndpointService/CreateEndpoint", Backend, r#"{"url": "http://example.com"}"#, "VALIDATION_FAILED"),
+    (
+        "notification.v1.EndpointService/CreateEndpoint",
+        Backend,
+        r#"{"url": "https://example.com", "eventTypes": ["x"]}"#,
+        "VALIDATION_FAILED",
+    ),
+    ("notification.v1.EndpointService/ListEndpoints", Backend, r#"{"pageSize": 501}"#, "VALIDATION_FAILED"),
+    ("notification.v1.PushRegistrationService/PutPushRegistration", Backend, "{}", "NOT_ALLOWED"),
+    ("notification.v1.PushRegistrationService/DeletePushRegistration", Operator, "{}", "NOT_ALLOWED"),
+];
+
+/// Cannot be wrong: nothing is asked, or whatever is named is not there afterwards.
+const HARMLESS: [&str; 2] = ["registry.v1.SigningKeyService/GetJwks", "notification.v1.EndpointService/DeleteEndpoint"];
+
+fn service(path: &str) -> ServiceName {
+    match path.split('.').next().unwrap() {
+        "registry" => ServiceName::Registry,
+        "binding" => ServiceName::Binding,
+        "trusonafication" => ServiceName::Trusonafication,
+        "notification" => ServiceName::Notification,
+        other => panic!("a service {other}"),
+    }
+}
+
+/// Calls a method by its name; the answer itself is not looked at.
+async fn call(client: &Nodkey, pool: &DescriptorPool, method: &str, json: &str) -> Result<(), Status> {
+    let path = format!("nodkey.{method}");
+    let (service_name, name) = path.split_once('/').unwrap();
+    let descriptor = pool.get_service_by_name(service_name).unwrap().methods().find(|m| m.name() == name).unwrap();
+    let message = DynamicMessage::deserialize(descriptor.input(), &mut serde_json::Deserializer::from_str(json)).unwrap();
+    let mut grpc = Grpc::new(client.channel(service(method)));
+    grpc.ready().await.map_err(|e| Status::unavailable(e.to_string()))?;
+    let codec = ProstCodec::<DynamicMessage, ()>::default();
+    let path = PathAndQuery::try_from(format!("/{path}")).unwrap();
+    grpc.server_streaming(tonic::Request::new(message), path, codec).await?.into_inner().message().await.map(|_| ())
+}
+
+async fn no_rpc_but_the_golden_ones_answers_without_a_credential(world: &World) {
+    let golden: BTreeSet<_> = include_str!("../golden/open.txt").lines().filter(|line| line.starts_with("/nodkey.")).collect();
+    let open: BTreeSet<_> = ACCESS.iter().filter(|(_, allow)| allow.contains(&Principal::Public)).map(|(path, _)| *path).collect();
+    assert_eq!(open, golden, "an RPC needs no credential; if that is meant, say so in golden/open.txt");
+    let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).unwrap();
+    // A key nobody has.
+    let stranger = nodkey_server_sdk::Credential::operator("no such key", None);
+    let nobody = Nodkey::connect(&world.endpoints, stranger).unwrap();
+    for (path, _) in ACCESS {
+        let refused = call(&nobody, &pool, path.strip_prefix("/nodkey.").unwrap(), "{}").await;
+        let code = refused.err().map(|status| status.code());
+        assert_eq!(code, if open.contains(path) { None } else { Some(tonic::Code::Unauthenticated) }, "{path}");
+    }
+}
+
+async fn bad_input_gets_its_reason_from_every_rpc(world: &World) {
+    let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).unwrap();
+    let tenant = world.tenant().await;
+    let operator = world.operator(None);
+    for (method, who, json, reason) in BAD {
+        let client = match who {
+            Backend => &tenant.backend,
+            Operator => &operator,
+        };
+        let refused = call(client, &pool, method, &json.replace("UNKNOWN", UNKNOWN)).await.unwrap_err();
+        let refused = nodkey_server_sdk::Error::from(refused);
+        assert_eq!(refused.reason, *reason, "{method} {json}: {refused}");
+        assert!(refused.kind != Kind::Internal, "{method} {json}");
+        assert!(*reason != "VALIDATION_FAILED" || !refused.field_violations.is_empty(), "{method} {json} names the field");
+    }
+    let covered: BTreeSet<_> = BAD.iter().map(|(method, ..)| *method).chain(HARMLESS).collect();
+    let all: BTreeSet<_> = ACCESS.iter().map(|(path, _)| path.strip_prefix("/nodkey.").unwrap()).collect();
+    assert_eq!(covered, all, "every RPC is here");
+}
