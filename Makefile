@@ -27,7 +27,7 @@ check: tools ## Formatting, lints, dependency rules
 test: tools ## Every test, on real PostgreSQL and NATS servers started privately
 	@scripts/tools test
 	cargo build --workspace --bins --locked
-	scripts/with-servers scripts/nextest
+	scripts/with-servers scripts/up-native -- scripts/nextest
 
 .PHONY: up-native
 up-native: tools ## Run PostgreSQL, NATS and the five services as plain processes until Ctrl-C

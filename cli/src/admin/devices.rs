@@ -1,0 +1,76 @@
+//! `nodkey admin devices`.
+
+use clap::Subcommand;
+use nodkey_proto::registry::v1::{
+    Device, GetDeviceRequest, ListDevicesRequest, PresenceKey, RetireDeviceRequest, device_service_client::DeviceServiceClient,
+};
+use nodkey_server_sdk::ServiceName;
+use serde_json::{Value, json};
+
+use super::{
+    Admin, answer,
+    list::{PageArgs, list},
+    request,
+    values::{self, time, word},
+};
+use crate::output::{Record, filled, record};
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// List devices, newest first
+    #[command(after_help = "Example:
+  nodkey admin devices list --page-size 20")]
+    List(PageArgs),
+    /// Show one with its public keys
+    #[command(after_help = "Example:
+  nodkey admin devices show NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs")]
+    Show {
+        /// Device identifier
+        id: String,
+    },
+    /// Retire one for good: its keys are dead at once
+    #[command(after_help = "Example:
+  nodkey admin devices retire NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs")]
+    Retire {
+        /// Device identifier
+        id: String,
+    },
+}
+
+/// Runs the verb.
+pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
+    let mut client = DeviceServiceClient::new(admin.channel(ServiceName::Registry));
+    let device = match verb {
+        Verb::List(page) => {
+            let columns = ["id", "name", "platform", "retired", "created_at", "last_seen_at"];
+            return list(admin, page, &columns, async |page_size, page_token| {
+                let answer = client.list_devices(request(ListDevicesRequest { page_size, page_token })).await?.into_inner();
+                Ok((answer.devices.iter().map(to_record).collect(), answer.next_page_token))
+            })
+            .await;
+        }
+        Verb::Show { id } => answer(client.get_device(request(GetDeviceRequest { device_id: id }))).await?,
+        Verb::Retire { id } => answer(client.retire_device(request(RetireDeviceRequest { device_id: id }))).await?,
+    };
+    admin.show(&to_record(&device))
+}
+
+fn to_record(device: &Device) -> Record {
+    record([
+        ("id", json!(device.id)),
+        ("relying_party_id", json!(device.relying_party_id)),
+        ("name", filled(&device.name)),
+        ("platform", word(device.platform().as_str_name(), "PLATFORM_")),
+        ("app_version", filled(&device.app_version)),
+        ("retired", json!(device.retired)),
+        ("created_at", time(device.created_at.as_ref())),
+        ("updated_at", time(device.updated_at.as_ref())),
+        ("last_seen_at", time(device.last_seen_at.as_ref())),
+        ("device_key", values::json(&device.device_key)),
+        ("presence_keys", device.presence_keys.iter().map(presence_key).collect()),
+    ])
+}
+
+fn presence_key(key: &PresenceKey) -> Value {
+    json!({"kind": word(key.kind().as_str_name(), "PRESENCE_KIND_"), "jwk": values::json(&key.jwk)})
+}

@@ -1,0 +1,130 @@
+//! `nodkey admin`: a deployment as its operator sees it, over gRPC. One file a noun.
+
+mod bindings;
+mod credentials;
+mod deliveries;
+mod devices;
+mod keys;
+mod list;
+mod relying_parties;
+mod trusonafications;
+mod values;
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Subcommand;
+use nodkey_kernel::random::Random;
+use nodkey_server_sdk::{AuthenticatedChannel, Error, Nodkey, ServiceName};
+use tonic::{Request, Response, Status};
+
+use crate::{
+    connection::{DataDir, Grpc, Operator},
+    output::{self, Record},
+};
+
+/// How long a call may take.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Manage a deployment as its operator.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  nodkey admin relying-parties create \"Acme Bank\"
+  nodkey admin devices list
+  nodkey admin trusonafications list --status in-progress --json
+
+Lists answer with --json as {\"items\": [...], \"next_page_token\": ...}.")]
+pub struct Args {
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(flatten)]
+    data_dir: DataDir,
+    #[command(flatten)]
+    grpc: Grpc,
+    #[command(flatten)]
+    operator: Operator,
+    #[command(subcommand)]
+    noun: Noun,
+}
+
+#[derive(Debug, Subcommand)]
+enum Noun {
+    /// Tenants: the organisations whose users are authenticated
+    #[command(subcommand, after_help = "Example:\n  nodkey admin relying-parties list")]
+    RelyingParties(relying_parties::Verb),
+    /// Credentials of a relying party: for its backend and for its app
+    #[command(subcommand, after_help = "Example:\n  nodkey admin credentials create server")]
+    Credentials(credentials::Verb),
+    /// The deployment's signing keys
+    #[command(subcommand, after_help = "Example:\n  nodkey admin keys rotate")]
+    Keys(keys::Verb),
+    /// Phones and tablets
+    #[command(subcommand, after_help = "Example:\n  nodkey admin devices list")]
+    Devices(devices::Verb),
+    /// Which device belongs to which user
+    #[command(subcommand, after_help = "Example:\n  nodkey admin bindings list --user ada")]
+    Bindings(bindings::Verb),
+    /// Questions to users and their answers
+    #[command(subcommand, after_help = "Example:\n  nodkey admin trusonafications list --status in-progress")]
+    Trusonafications(trusonafications::Verb),
+    /// Webhooks that were, are or will be sent
+    #[command(subcommand, after_help = "Example:\n  nodkey admin deliveries list --state exhausted")]
+    Deliveries(deliveries::Verb),
+}
+
+/// Runs the command.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    // Relying parties are managed from above: none of them is acted for.
+    let scoped = !matches!(args.noun, Noun::RelyingParties(_));
+    let (nodkey, relying_party) = args.operator.connect(&args.data_dir, &args.grpc, scoped)?;
+    let admin = Admin { nodkey, relying_party, json: args.json };
+    match args.noun {
+        Noun::RelyingParties(verb) => relying_parties::run(&admin, verb).await,
+        Noun::Credentials(verb) => credentials::run(&admin, verb).await,
+        Noun::Keys(verb) => keys::run(&admin, verb).await,
+        Noun::Devices(verb) => devices::run(&admin, verb).await,
+        Noun::Bindings(verb) => bindings::run(&admin, verb).await,
+        Noun::Trusonafications(verb) => trusonafications::run(&admin, verb).await,
+        Noun::Deliveries(verb) => deliveries::run(&admin, verb).await,
+    }
+}
+
+/// What every verb works with.
+struct Admin {
+    nodkey: Nodkey,
+    relying_party: Option<String>,
+    json: bool,
+}
+
+impl Admin {
+    fn channel(&self, service: ServiceName) -> AuthenticatedChannel {
+        self.nodkey.channel(service)
+    }
+
+    /// The relying party to act for, where a call cannot do without.
+    fn relying_party(&self) -> anyhow::Result<String> {
+        self.relying_party.clone().context("a relying party is needed: name one with --relying-party UUID, or set NODKEY_RELYING_PARTY")
+    }
+
+    fn show(&self, record: &Record) -> anyhow::Result<()> {
+        output::show(self.json, record)
+    }
+}
+
+/// A request that does not wait for ever.
+fn request<M>(message: M) -> Request<M> {
+    let mut request = Request::new(message);
+    request.set_timeout(DEADLINE);
+    request
+}
+
+/// The message of an answer, or the refusal taken apart.
+async fn answer<T>(call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Error> {
+    Ok(call.await?.into_inner())
+}
+
+/// Names a create: unique to this run.
+fn request_id() -> String {
+    Random::system().token()
+}

@@ -1,0 +1,199 @@
+//! `nodkey admin trusonafications create`.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::ValueEnum;
+use nodkey_kernel::time::Clock;
+use nodkey_proto::{
+    convert,
+    trusonafication::v1::{
+        CreateTrusonaficationRequest, NumberMatch, Trusonafication, create_trusonafication_request::Target,
+        trusonafication_service_client::TrusonaficationServiceClient,
+    },
+};
+use nodkey_server_sdk::{AuthenticatedChannel, ServiceName, is_success};
+use serde_json::{Map, Value};
+
+use super::{
+    super::{Admin, answer, request, request_id},
+    to_record,
+};
+use crate::output::{filled, plain};
+
+/// Bounds an answer: custom fields of 1 MB, 500 a page at worst.
+const MAX_MESSAGE: usize = 512 * 1024 * 1024;
+
+/// Ask a user or a device.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  nodkey admin trusonafications create --user ada --action \"log in\" --resource \"Acme Bank\"
+  nodkey admin trusonafications create --user ada --action pay --resource \"90 EUR\" --fields '{\"to\": \"Bob\"}' --wait
+  nodkey admin trusonafications create --user ada --action \"log in\" --resource web --number-match choose --wait
+
+With --wait the exit code is 0 only when the person accepted at the level asked for or above.")]
+pub struct Args {
+    #[command(flatten)]
+    target: TargetArgs,
+    /// What it is about, shown on the phone
+    #[arg(long)]
+    action: String,
+    /// What it is done to, shown on the phone
+    #[arg(long)]
+    resource: String,
+    /// 1 possession of the phone, 2 and presence, 3 and identity document
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(i32).range(1..=3))]
+    level: i32,
+    /// Whether the phone shows and asks
+    #[arg(long, value_name = "BOOL")]
+    prompt: Option<bool>,
+    /// Whether the person has to prove their presence
+    #[arg(long, value_name = "BOOL")]
+    user_presence: Option<bool>,
+    /// Whether the person has to present their identity document
+    #[arg(long, value_name = "BOOL")]
+    show_identity_document: Option<bool>,
+    /// How long the phone has to answer
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    expires_in: u64,
+    /// Fields of your own, shown and signed by the phone: a JSON object
+    #[arg(long, value_name = "JSON", value_parser = json_object, default_value = "", hide_default_value = true)]
+    fields: String,
+    /// Where the result is posted; https
+    #[arg(long, value_name = "URL", default_value = "", hide_default_value = true)]
+    callback_url: String,
+    /// Ask the person to match a number
+    #[arg(long, value_enum)]
+    number_match: Option<Match>,
+    /// Wait for the answer
+    #[arg(long)]
+    wait: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct TargetArgs {
+    /// Every active device of this user; the first answer decides
+    #[arg(long)]
+    user: Option<String>,
+    /// This device
+    #[arg(long)]
+    device: Option<String>,
+    /// The device that pairs this secure QR code
+    #[arg(long, value_name = "UUID")]
+    trucode: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Match {
+    /// The phone offers three numbers
+    Choose,
+    /// The person types the number
+    Enter,
+}
+
+/// Asks, and waits if told to.
+pub async fn run(admin: &Admin, args: Args) -> anyhow::Result<()> {
+    let wait = args.wait;
+    let created = answer(client(admin).create_trusonafication(request(args.into_request()))).await?;
+    let trusonafication = created.trusonafication.context("the server answered without a trusonafication")?;
+    if wait {
+        return wait_for_answer(admin, &trusonafication, &created.match_number).await;
+    }
+    let mut record = to_record(&trusonafication);
+    record.insert("match_number".to_owned(), filled(&created.match_number));
+    admin.show(&record)
+}
+
+/// The answer goes to standard output, what happens until then to standard error.
+async fn wait_for_answer(admin: &Admin, trusonafication: &Trusonafication, match_number: &str) -> anyhow::Result<()> {
+    anstream::eprintln!("waiting for {}", trusonafication.id);
+    if !match_number.is_empty() {
+        anstream::eprintln!("number to match: {}", plain(match_number));
+    }
+    let done = admin.nodkey.wait(&trusonafication.id).await?;
+    let record = to_record(&done);
+    admin.show(&record)?;
+    let status = record.get("status").and_then(Value::as_str).unwrap_or_default();
+    anyhow::ensure!(is_success(&done), "not accepted: {status}");
+    Ok(())
+}
+
+/// The client of the service. Lists may be long.
+pub fn client(admin: &Admin) -> TrusonaficationServiceClient<AuthenticatedChannel> {
+    TrusonaficationServiceClient::new(admin.channel(ServiceName::Trusonafication)).max_decoding_message_size(MAX_MESSAGE)
+}
+
+impl Args {
+    fn into_request(self) -> CreateTrusonaficationRequest {
+        let TargetArgs { user, device, trucode } = self.target;
+        let target = user.map(Target::UserIdentifier).or(device.map(Target::DeviceIdentifier)).or(trucode.map(Target::TrucodeId));
+        let number_match = match self.number_match {
+            None => NumberMatch::Unspecified,
+            Some(Match::Choose) => NumberMatch::Choose,
+            Some(Match::Enter) => NumberMatch::Enter,
+        };
+        CreateTrusonaficationRequest {
+            request_id: request_id(),
+            desired_level: self.level,
+            target,
+            action: self.action,
+            resource: self.resource,
+            prompt: self.prompt,
+            user_presence: self.user_presence,
+            show_identity_document: self.show_identity_document,
+            expires_at: Some(convert::timestamp(Clock::system().now() + Duration::from_secs(self.expires_in))),
+            callback_url: self.callback_url,
+            number_match: number_match.into(),
+            custom_fields_json: self.fields,
+            ..CreateTrusonaficationRequest::default()
+        }
+    }
+}
+
+/// Checks that the text is an object; it goes to the server to the letter.
+fn json_object(text: &str) -> Result<String, String> {
+    if !text.is_empty() {
+        serde_json::from_str::<Map<String, Value>>(text).map_err(|e| format!("not a JSON object: {e}"))?;
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn parse(args: &[&str]) -> Result<CreateTrusonaficationRequest, clap::Error> {
+        let all = ["create", "--action", "pay", "--resource", "90 EUR"].iter().chain(args);
+        Command::try_parse_from(all).map(|command| command.args.into_request())
+    }
+
+    #[test]
+    fn exactly_one_is_asked() {
+        assert_eq!(parse(&["--user", "ada"]).unwrap().target, Some(Target::UserIdentifier("ada".into())));
+        assert!(parse(&[]).is_err());
+        assert!(parse(&["--user", "ada", "--device", "d"]).is_err());
+    }
+
+    #[test]
+    fn fields_are_an_object_and_stay_to_the_letter() {
+        let fields = r#"{"b": 1.50, "a": 1}"#;
+        assert_eq!(parse(&["--user", "ada", "--fields", fields]).unwrap().custom_fields_json, fields);
+        assert!(parse(&["--user", "ada", "--fields", "[1]"]).is_err());
+    }
+
+    #[test]
+    fn what_is_not_said_is_left_to_the_server() {
+        let request = parse(&["--user", "ada", "--user-presence", "false"]).unwrap();
+        assert_eq!((request.prompt, request.user_presence, request.show_identity_document), (None, Some(false), None));
+        assert_eq!(request.number_match(), NumberMatch::Unspecified);
+    }
+}

@@ -1,0 +1,241 @@
+//! How commands find a server: by flags, by the environment, or by what `nodkey dev` wrote.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use nodkey_mobile_sdk::Config as PhoneConfig;
+use nodkey_server_sdk::{Credential, Endpoints, Jwks, Nodkey};
+use serde::{Deserialize, Serialize};
+
+/// What `nodkey dev` writes to `<data-dir>/dev.json`, readable by its owner alone.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DevFile {
+    /// URL of the gateway.
+    pub http: String,
+    /// URL of gRPC.
+    pub grpc: String,
+    /// The demo relying party.
+    pub relying_party_id: String,
+    /// For its backend.
+    pub server: Pair,
+    /// For its app.
+    pub mobile: Pair,
+    /// For `nodkey admin`.
+    pub operator_key: String,
+}
+
+/// A credential.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Pair {
+    /// Names the relying party.
+    pub token: String,
+    /// Signs.
+    pub secret: String,
+}
+
+/// The folder of `nodkey dev`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Connection")]
+pub struct DataDir {
+    /// Folder of `nodkey dev`: its dev.json tells what the flags below do not
+    #[arg(long = "data-dir", env = "NODKEY_DATA_DIR", default_value = ".nodkey", value_name = "DIR", global = true)]
+    pub path: PathBuf,
+}
+
+/// Where backends and operators call.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Connection")]
+pub struct Grpc {
+    /// URL of gRPC, or one a service: registry=URL,binding=URL,trusonafication=URL,notification=URL
+    #[arg(long, env = "NODKEY_GRPC", value_name = "URL", global = true)]
+    grpc: Option<String>,
+    /// The deployment's audience
+    #[arg(long, env = "NODKEY_AUDIENCE", default_value = "nodkey", value_name = "NAME", global = true)]
+    audience: String,
+}
+
+/// Who the operator is and acts for.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Connection")]
+pub struct Operator {
+    /// Operator key of the deployment; better in the environment
+    #[arg(long, env = "NODKEY_OPERATOR_KEY", hide_env_values = true, value_name = "KEY", global = true)]
+    operator_key: Option<String>,
+    /// Relying party to act for
+    #[arg(long, env = "NODKEY_RELYING_PARTY", value_name = "UUID", global = true)]
+    relying_party: Option<String>,
+}
+
+/// Where phones call, and with what.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Connection")]
+pub struct Gateway {
+    /// The gateway's public URL
+    #[arg(long, env = "NODKEY_HTTP", value_name = "URL", global = true)]
+    http: Option<String>,
+    /// Token of the mobile credential
+    #[arg(long, env = "NODKEY_MOBILE_TOKEN", hide_env_values = true, value_name = "TOKEN", global = true)]
+    mobile_token: Option<String>,
+    /// Secret of the mobile credential; better in the environment
+    #[arg(long, env = "NODKEY_MOBILE_SECRET", hide_env_values = true, value_name = "SECRET", global = true)]
+    mobile_secret: Option<String>,
+    /// The deployment's public keys, to trust no others; without it the gateway is asked at every start
+    #[arg(long, env = "NODKEY_JWKS", value_name = "FILE", global = true)]
+    jwks: Option<PathBuf>,
+}
+
+impl DataDir {
+    /// Reads dev.json.
+    pub fn dev_file(&self) -> anyhow::Result<DevFile> {
+        read_dev_file(&self.path)?.with_context(|| {
+            let missing = dev_path(&self.path);
+            format!("no server is known: start one with `nodkey dev`, or name one with flags ({} is missing)", missing.display())
+        })
+    }
+}
+
+impl Grpc {
+    /// Connects as the relying party's backend of dev.json.
+    pub fn backend(&self, data_dir: &DataDir) -> anyhow::Result<Nodkey> {
+        let file = data_dir.dev_file()?;
+        let credential = Credential::new(&file.server.token, file.server.secret)?;
+        self.connect(data_dir, credential)
+    }
+
+    fn connect(&self, data_dir: &DataDir, credential: Credential) -> anyhow::Result<Nodkey> {
+        let endpoints = match &self.grpc {
+            Some(grpc) => endpoints(grpc)?,
+            None => Endpoints::single(&data_dir.dev_file()?.grpc),
+        };
+        Nodkey::connect(&endpoints, credential.audience(&self.audience)).context("--grpc must be a URL such as http://127.0.0.1:7071")
+    }
+}
+
+impl Operator {
+    /// Connects as an operator. Returns the relying party it was told or dev.json names, too; its calls are for that one alone
+    /// when `scoped`.
+    pub fn connect(self, data_dir: &DataDir, grpc: &Grpc, scoped: bool) -> anyhow::Result<(Nodkey, Option<String>)> {
+        let file = read_dev_file(&data_dir.path)?;
+        let key = self.operator_key.or_else(|| file.as_ref().map(|f| f.operator_key.clone()));
+        let key = key.with_context(|| {
+            let missing = dev_path(&data_dir.path);
+            format!(
+                "an operator key is needed: set NODKEY_OPERATOR_KEY, or --data-dir to that of `nodkey dev` ({} is missing)",
+                missing.display()
+            )
+        })?;
+        let party = self.relying_party.or_else(|| file.map(|f| f.relying_party_id));
+        Ok((grpc.connect(data_dir, Credential::operator(key, party.clone().filter(|_| scoped)))?, party))
+    }
+}
+
+impl Gateway {
+    /// What a phone needs.
+    pub fn phone(self, data_dir: &DataDir) -> anyhow::Result<PhoneConfig> {
+        let jwks = self.jwks.as_deref().map(read_jwks).transpose()?;
+        let (http, mobile) = match (self.http, self.mobile_token, self.mobile_secret) {
+            (Some(http), Some(token), Some(secret)) => (http, Pair { token, secret }),
+            (http, None, None) => {
+                let file = data_dir.dev_file()?;
+                (http.unwrap_or(file.http), file.mobile)
+            }
+            (None, Some(token), Some(secret)) => (data_dir.dev_file()?.http, Pair { token, secret }),
+            _ => anyhow::bail!("the mobile credential is a token and a secret: set NODKEY_MOBILE_TOKEN and NODKEY_MOBILE_SECRET"),
+        };
+        Ok(PhoneConfig {
+            gateway: http.parse().with_context(|| format!("--http must be a URL such as https://auth.example.com, not {http:?}"))?,
+            mobile_token: mobile.token,
+            mobile_secret: mobile.secret.into(),
+            jwks,
+        })
+    }
+}
+
+/// Reads the public keys of a deployment.
+pub fn read_jwks(path: &Path) -> anyhow::Result<Jwks> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is not a JWKS, as the gateway answers it at /jwks", path.display()))
+}
+
+fn endpoints(grpc: &str) -> anyhow::Result<Endpoints> {
+    let named = |service: &str| grpc.split(',').filter_map(|part| part.split_once('=')).find(|(name, _)| *name == service);
+    if named("registry").is_none() {
+        return Ok(Endpoints::single(grpc));
+    }
+    let url = |service: &str| named(service).map(|(_, url)| url.to_owned()).with_context(|| format!("--grpc does not name {service}"));
+    Ok(Endpoints {
+        registry: url("registry")?,
+        binding: url("binding")?,
+        trusonafication: url("trusonafication")?,
+        notification: url("notification")?,
+    })
+}
+
+/// Where dev.json is.
+pub fn dev_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("dev.json")
+}
+
+/// Reads dev.json, if there is one.
+pub fn read_dev_file(data_dir: &Path) -> anyhow::Result<Option<DevFile>> {
+    read_json(&dev_path(data_dir))
+}
+
+/// Reads a file of our own, if there is one.
+pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<Option<T>> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))?)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+/// Writes a file that holds secrets: whole or not at all, readable by its owner alone.
+pub fn write_secret(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {
+    use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
+    let temporary = path.with_extension("tmp");
+    let _ = std::fs::remove_file(&temporary);
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&temporary)
+        .with_context(|| format!("cannot write {}", temporary.display()))?;
+    file.write_all(&serde_json::to_vec_pretty(value)?)?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, path).with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn one_url_serves_all_or_each_service_has_its_own() {
+        assert_eq!(endpoints("http://a:1/?x=y").unwrap().notification, "http://a:1/?x=y");
+        let each = endpoints("registry=http://r,binding=http://b,trusonafication=http://t,notification=http://n").unwrap();
+        assert_eq!((each.registry.as_str(), each.trusonafication.as_str()), ("http://r", "http://t"));
+        assert!(endpoints("registry=http://r,binding=http://b").unwrap_err().to_string().contains("trusonafication"));
+    }
+
+    #[test]
+    fn secrets_are_readable_by_their_owner_alone_and_come_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dev.json");
+        let pair = Pair { token: "t".into(), secret: "s".into() };
+        for _ in 0..2 {
+            write_secret(&path, &pair).unwrap();
+        }
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(read_json::<Pair>(&path).unwrap().unwrap().secret, "s");
+        assert!(read_json::<Pair>(&folder.path().join("none")).unwrap().is_none());
+    }
+
+    #[test]
+    fn half_a_mobile_credential_is_refused() {
+        let gateway = Gateway { http: Some("http://g".into()), mobile_token: Some("t".into()), mobile_secret: None, jwks: None };
+        assert!(gateway.phone(&DataDir { path: "/nowhere".into() }).is_err());
+    }
+}

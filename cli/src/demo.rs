@@ -1,0 +1,128 @@
+//! `nodkey demo`.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use futures_util::StreamExt as _;
+use nodkey_kernel::random::Random;
+use nodkey_mobile_sdk::{
+    Decision, Phone,
+    software::{AlwaysPresent, SoftwareKeyStore},
+};
+use nodkey_server_sdk::{NewTrusonafication, is_success, is_terminal, verify_evidence};
+use serde_json::json;
+
+use crate::{
+    connection::{DataDir, Gateway, Grpc},
+    output::{bold, document, line, millis},
+};
+
+/// Show a login against a running server: enrolment, then a question and its answer, each step with its time.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  nodkey demo
+  nodkey demo --rounds 20 --json")]
+pub struct Args {
+    /// How often to ask
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: u32,
+    /// Print the times as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    data_dir: DataDir,
+    #[command(flatten)]
+    grpc: Grpc,
+    #[command(flatten)]
+    gateway: Gateway,
+}
+
+struct Times {
+    to_phone: Duration,
+    to_watch: Duration,
+    whole: Duration,
+}
+
+/// Runs the command.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    let backend = args.grpc.backend(&args.data_dir)?;
+    let phone = Phone::new(args.gateway.phone(&args.data_dir)?, SoftwareKeyStore::generate(), AlwaysPresent)?;
+    let user = format!("demo-{}", Random::system().token());
+    let tell = |text: String| if args.json { Ok(()) } else { line(text) };
+    let say = |step: &str, took: Duration| tell(format!("  {step:<42} {:>10}", millis(took)));
+
+    tell(bold("Flow 1: register"))?;
+    let at = Instant::now();
+    let device = phone.register("nodkey demo").await.context("the phone cannot register")?;
+    say("phone registers its keys", at.elapsed())?;
+    let at = Instant::now();
+    let binding = backend.create_binding(&user, &device.device_identifier).await?;
+    say("backend binds the device to a user", at.elapsed())?;
+    let at = Instant::now();
+    backend.activate_binding(&binding.id).await?;
+    say("backend activates the binding", at.elapsed())?;
+
+    tell(bold("Flow 2: authenticate"))?;
+    let mut rounds = Vec::new();
+    for _ in 0..args.rounds {
+        rounds.push(round(&backend, &phone, &user).await?);
+    }
+    let median = |of: fn(&Times) -> Duration| {
+        let mut all: Vec<Duration> = rounds.iter().map(of).collect();
+        all.sort();
+        all[all.len() / 2]
+    };
+    let (to_phone, to_watch, whole) = (median(|t| t.to_phone), median(|t| t.to_watch), median(|t| t.whole));
+    say("create to phone (median)", to_phone)?;
+    say("answer to watch (median)", to_watch)?;
+    say("question to verified evidence (median)", whole)?;
+    backend.deactivate_user(&user).await?;
+    if args.json {
+        let ms = |d: Duration| d.as_secs_f64() * 1000.0;
+        return document(
+            &json!({"rounds": args.rounds, "create_to_phone_ms": ms(to_phone), "answer_to_watch_ms": ms(to_watch), "whole_ms": ms(whole)}),
+        );
+    }
+    line(bold("accepted, and the evidence verifies offline"))
+}
+
+/// The phone waits, the backend asks, the phone answers, the watcher learns, the evidence verifies.
+async fn round(backend: &nodkey_server_sdk::Nodkey, phone: &Phone<SoftwareKeyStore, AlwaysPresent>, user: &str) -> anyhow::Result<Times> {
+    let started = Instant::now();
+    let asked_at = std::sync::OnceLock::new();
+    let ask = async {
+        // The phone's long poll is under way first, as it is in life.
+        tokio::task::yield_now().await;
+        let created = backend.create_trusonafication(NewTrusonafication::user(user, "log in", "Acme Bank")).await?;
+        let _ = asked_at.set(Instant::now());
+        anyhow::Ok(created)
+    };
+    let wait = async {
+        let pending = phone.wait(Duration::from_secs(20)).await?;
+        anyhow::Ok((pending, Instant::now()))
+    };
+    let (waited, created) = tokio::try_join!(wait, ask)?;
+    let (pending, seen_at) = waited;
+    let pending = pending.first().context("the phone was not asked")?;
+    let created = created.trusonafication;
+    let mut states = Box::pin(backend.watch(&created.id).await?);
+    states.next().await.context("the watch ended early")??;
+    let answered = Instant::now();
+    let answer = phone.respond(pending, Decision::Accept, None);
+    let learn = async {
+        while let Some(state) = states.next().await {
+            let state = state?;
+            if is_terminal(state.status()) {
+                return anyhow::Ok((state, answered.elapsed()));
+            }
+        }
+        anyhow::bail!("the watch ended without an answer")
+    };
+    let (answer, learned) = tokio::join!(answer, learn);
+    answer?;
+    let (done, to_watch) = learned?;
+    anyhow::ensure!(is_success(&done), "not accepted: {:?}", done.status());
+    verify_evidence(&backend.evidence(&done.id).await?, &backend.jwks().await?)?;
+    let asked_at = asked_at.get().copied().unwrap_or(seen_at);
+    Ok(Times { to_phone: seen_at.saturating_duration_since(asked_at), to_watch, whole: started.elapsed() })
+}

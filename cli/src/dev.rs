@@ -1,0 +1,193 @@
+//! `nodkey dev`.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use anyhow::Context as _;
+use nodkey_binding::Binding;
+use nodkey_gateway::Gateway;
+use nodkey_kernel::{id::EventId, random::Random, time::Clock};
+use nodkey_notification::Notification;
+use nodkey_proto::registry::v1::{
+    CreateCredentialRequest, CreateRelyingPartyRequest, CredentialKind, credential_service_client::CredentialServiceClient,
+    relying_party_service_client::RelyingPartyServiceClient,
+};
+use nodkey_registry::Registry;
+use nodkey_runtime::{
+    Deployment,
+    embedded::{Embedded, EmbeddedConfig, Handle},
+    telemetry::{self, LogFormat},
+};
+use nodkey_server_sdk::{Credential, Endpoints, Nodkey, ServiceName};
+use nodkey_trusonafication::Trusonafication;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    connection::{DevFile, Pair, dev_path, read_dev_file, read_json, write_secret},
+    output::{bold, line},
+};
+
+/// Run all of Nodkey in this process, on SQLite.
+///
+/// The first start makes keys and a demo relying party with both credentials; later ones go on with them.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  nodkey dev
+  nodkey dev --http 127.0.0.1:8080 --data-dir /var/lib/nodkey")]
+pub struct Args {
+    /// Where phones and browsers reach the gateway
+    #[arg(long, env = "NODKEY_DEV_HTTP", default_value = "127.0.0.1:7070", value_name = "ADDRESS")]
+    http: SocketAddr,
+    /// Where backends reach gRPC
+    #[arg(long, env = "NODKEY_DEV_GRPC", default_value = "127.0.0.1:7071", value_name = "ADDRESS")]
+    grpc: SocketAddr,
+    /// The gateway's URL as phones see it, when it differs from --http
+    #[arg(long, env = "NODKEY_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<String>,
+    /// Where keys and databases are kept
+    #[arg(long, env = "NODKEY_DATA_DIR", default_value = ".nodkey", value_name = "DIR")]
+    data_dir: PathBuf,
+    /// What to log: error, warn, info, debug, or per module
+    #[arg(long, env = "NODKEY_LOG", default_value = "warn", value_name = "FILTER")]
+    log: String,
+}
+
+/// The secrets of a deployment that runs in one process, kept beside its databases.
+#[derive(Debug, Serialize, Deserialize)]
+struct Keys {
+    #[serde(rename = "master_key")]
+    master: String,
+    #[serde(rename = "internal_key")]
+    internal: String,
+    #[serde(rename = "operator_key")]
+    operator: String,
+}
+
+/// Runs the command.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    let started = Instant::now();
+    telemetry::init(LogFormat::Pretty, &args.log);
+    create_folder(&args.data_dir)?;
+    let keys = keys(&args.data_dir)?;
+    let handle = start(&args, &keys).await?;
+    let file = demo_relying_party(&args.data_dir, &handle, &keys).await?;
+    print_welcome(&args, &file, started)?;
+    let told = handle.until_told().await?;
+    handle.stop().await;
+    anyhow::ensure!(told, "a part of the server failed; run again with --log info to see which");
+    Ok(())
+}
+
+async fn start(args: &Args, keys: &Keys) -> anyhow::Result<Handle> {
+    let config = EmbeddedConfig {
+        data_dir: args.data_dir.clone(),
+        http: args.http,
+        grpc: args.grpc,
+        public_url: args.public_url.clone(),
+        deployment: Deployment {
+            public_url: String::new(),
+            audience: "nodkey".into(),
+            internal_key: keys.internal.clone().into(),
+            operator_key: keys.operator.clone().into(),
+            development: true,
+        },
+        master_key: master_key(&keys.master)?,
+        clock: Clock::system(),
+        random: Random::system(),
+    };
+    Embedded::new(config)
+        .with::<Registry>(nodkey_registry::config::Config::default())
+        .with::<Binding>(nodkey_binding::Config::default())
+        .with::<Trusonafication>(nodkey_trusonafication::Config::default())
+        .with::<Notification>(nodkey_notification::Config::default())
+        .with::<Gateway>(nodkey_gateway::Config::default())
+        .start()
+        .await
+}
+
+/// What is in it is for its owner alone.
+fn create_folder(path: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700).create(path).with_context(|| format!("cannot create {}", path.display()))
+}
+
+/// Reads the keys, or makes them on the first start.
+fn keys(data_dir: &Path) -> anyhow::Result<Keys> {
+    let path = data_dir.join("keys.json");
+    if let Some(keys) = read_json(&path).context("without the keys of this folder its secrets cannot be opened")? {
+        return Ok(keys);
+    }
+    let random = Random::system();
+    let key = || hex::encode(random.bytes::<32>());
+    let keys = Keys { master: key(), internal: key(), operator: key() };
+    write_secret(&path, &keys)?;
+    Ok(keys)
+}
+
+fn master_key(text: &str) -> anyhow::Result<[u8; 32]> {
+    let mut key = [0; 32];
+    hex::decode_to_slice(text, &mut key).context("the master key must be 64 hex digits")?;
+    Ok(key)
+}
+
+/// The demo relying party of this folder; made on the first start.
+async fn demo_relying_party(data_dir: &Path, handle: &Handle, keys: &Keys) -> anyhow::Result<DevFile> {
+    let (http, grpc) = (handle.public_url.clone(), format!("http://{}", handle.grpc));
+    let file = match read_dev_file(data_dir)? {
+        Some(known) => DevFile { http, grpc, ..known },
+        None => create_relying_party(http, grpc, keys).await.context("cannot create the demo relying party")?,
+    };
+    write_secret(&dev_path(data_dir), &file)?;
+    Ok(file)
+}
+
+async fn create_relying_party(http: String, grpc: String, keys: &Keys) -> anyhow::Result<DevFile> {
+    let nodkey = Nodkey::connect(&Endpoints::single(&grpc), Credential::operator(keys.operator.clone(), None))?;
+    let registry = nodkey.channel(ServiceName::Registry);
+    let (clock, random) = (Clock::system(), Random::system());
+    let request_id = || EventId::generate(clock.now(), &random).to_string();
+    let party = RelyingPartyServiceClient::new(registry.clone())
+        .create_relying_party(CreateRelyingPartyRequest { request_id: request_id(), name: "Acme Bank".into(), id: String::new() })
+        .await?
+        .into_inner();
+    let mut credentials = CredentialServiceClient::new(registry);
+    let mut pairs = Vec::new();
+    for kind in [CredentialKind::Server, CredentialKind::Mobile] {
+        let request = CreateCredentialRequest { request_id: request_id(), relying_party_id: party.id.clone(), kind: kind.into() };
+        let answer = credentials.create_credential(request).await?.into_inner();
+        pairs.push(Pair { token: answer.credential.unwrap_or_default().token, secret: answer.secret });
+    }
+    let mobile = pairs.pop().context("two credentials were made")?;
+    let server = pairs.pop().context("two credentials were made")?;
+    Ok(DevFile { http, grpc, relying_party_id: party.id, server, mobile, operator_key: keys.operator.clone() })
+}
+
+fn print_welcome(args: &Args, file: &DevFile, started: Instant) -> anyhow::Result<()> {
+    let folder = if args.data_dir == Path::new(".nodkey") { String::new() } else { format!(" --data-dir {}", args.data_dir.display()) };
+    line(format_args!("{} in {} ms", bold("nodkey is ready"), started.elapsed().as_millis()))?;
+    line(format_args!("  phones and browsers   {}", file.http))?;
+    line(format_args!("  backends, gRPC        {}", file.grpc))?;
+    line(format_args!("  credentials           {}", dev_path(&args.data_dir).display()))?;
+    line("\nNext, in another terminal:")?;
+    line(format_args!("  {}", bold(&format!("nodkey demo{folder}"))))?;
+    line("Ctrl-C stops it.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_made_once_and_a_master_key_is_64_hex_digits() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = keys(folder.path()).unwrap();
+        assert_eq!(keys(folder.path()).unwrap().master, first.master);
+        assert_eq!(hex::encode(master_key(&first.master).unwrap()), first.master);
+        assert!(master_key("00").is_err());
+        assert!(master_key(&"g".repeat(64)).is_err());
+    }
+}

@@ -1,0 +1,113 @@
+//! What went wrong, what to do about it, and the exit code for it.
+
+use std::process::ExitCode;
+
+use nodkey_kernel::challenge::ChallengeError;
+use nodkey_mobile_sdk::Error as PhoneError;
+use nodkey_server_sdk::{Error as CallError, Kind};
+
+/// It did not work.
+const FAILED: u8 = 1;
+/// The server said no: not found, not allowed, not valid, too late.
+const REFUSED: u8 = 3;
+
+/// Says what happened and what to do, on standard error.
+pub fn report(error: &anyhow::Error) -> ExitCode {
+    if broken_pipe(error) {
+        // Whoever read our output has seen enough.
+        return ExitCode::SUCCESS;
+    }
+    anstream::eprintln!("nodkey: {error:#}");
+    if let Some(call) = find::<CallError>(error) {
+        for violation in &call.field_violations {
+            anstream::eprintln!("  {}: {}", violation.field, violation.description);
+        }
+    }
+    if let Some(advice) = advice(error) {
+        anstream::eprintln!("{advice}");
+    }
+    ExitCode::from(code(error))
+}
+
+fn find<E: std::error::Error + 'static>(error: &anyhow::Error) -> Option<&E> {
+    error.chain().find_map(|cause| cause.downcast_ref())
+}
+
+fn broken_pipe(error: &anyhow::Error) -> bool {
+    find::<std::io::Error>(error).is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+fn code(error: &anyhow::Error) -> u8 {
+    let refused = match (find::<CallError>(error), find::<PhoneError>(error)) {
+        (Some(call), _) => !matches!(call.kind, Kind::Unavailable | Kind::Internal),
+        (_, Some(PhoneError::Refused { status, .. })) => *status < 500,
+        _ => false,
+    };
+    if refused { REFUSED } else { FAILED }
+}
+
+fn advice(error: &anyhow::Error) -> Option<&'static str> {
+    if let Some(call) = find::<CallError>(error) {
+        return match (call.reason.as_str(), call.kind) {
+            ("RELYING_PARTY_REQUIRED", _) => Some("Name one with --relying-party; `nodkey admin relying-parties list` shows them."),
+            (_, Kind::Unavailable) => Some("Is the server running? Start one with `nodkey dev`, or name one with --grpc."),
+            (_, Kind::Unauthenticated) => Some("Check the key or secret, and that the clocks of both machines agree to a few seconds."),
+            (_, Kind::NotFound) => Some("Check the id; what belongs to another relying party is found with --relying-party alone."),
+            _ => None,
+        };
+    }
+    match find::<PhoneError>(error)? {
+        PhoneError::Unreachable(_) => Some("Is the server running? Start one with `nodkey dev`, or name one with --http."),
+        PhoneError::Refused { code, .. } if code == "DEVICE_RETIRED" => Some("Its keys are dead: delete the key file and enrol again."),
+        PhoneError::Refused { code, .. } if code == "FORBIDDEN" => {
+            Some("Check the mobile credential: token, secret, and that it is enabled.")
+        }
+        PhoneError::Refused { status: 401, .. } => {
+            Some("Is the phone enrolled here? Is --http the gateway's public URL? Do the clocks agree to a minute?")
+        }
+        PhoneError::Refused { status: 404, .. } => Some("Enrol the phone first: `nodkey phone enrol`."),
+        PhoneError::Challenge(ChallengeError::UnknownKey) => {
+            Some("Nothing was shown or answered. If the deployment's keys were rotated, run it again; with --jwks, fetch that file anew.")
+        }
+        PhoneError::Challenge(_) => Some("Nothing was shown or answered. Check --jwks, and that --http is the gateway's public URL."),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    fn call(kind: Kind) -> anyhow::Error {
+        let error = CallError { kind, reason: "REASON".into(), message: "no".into(), field_violations: vec![] };
+        Err::<(), _>(error).context("around it").unwrap_err()
+    }
+
+    #[test]
+    fn a_refusal_is_told_from_a_failure() {
+        assert_eq!(code(&call(Kind::NotFound)), REFUSED);
+        assert_eq!(code(&call(Kind::Invalid)), REFUSED);
+        assert_eq!(code(&call(Kind::Unavailable)), FAILED);
+        assert_eq!(code(&anyhow::anyhow!("disk full")), FAILED);
+        let refused = |status| PhoneError::Refused { status, code: "X".into(), description: String::new() };
+        assert_eq!(code(&refused(409).into()), REFUSED);
+        assert_eq!(code(&refused(503).into()), FAILED);
+    }
+
+    #[test]
+    fn advice_fits_the_cause() {
+        let refused = |status, code: &str| PhoneError::Refused { status, code: code.into(), description: String::new() }.into();
+        assert!(advice(&refused(403, "FORBIDDEN")).unwrap().contains("mobile credential"));
+        assert!(advice(&refused(403, "DEVICE_RETIRED")).unwrap().contains("enrol again"));
+        assert!(advice(&call(Kind::Unavailable)).unwrap().contains("--grpc"));
+        assert_eq!(advice(&anyhow::anyhow!("disk full")), None);
+    }
+
+    #[test]
+    fn a_reader_that_went_away_is_no_error() {
+        let error = anyhow::Error::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe)).context("cannot write");
+        assert!(broken_pipe(&error));
+    }
+}

@@ -1,0 +1,89 @@
+//! The `nodkey` command.
+
+mod admin;
+mod completions;
+mod connection;
+mod demo;
+mod dev;
+mod failure;
+mod output;
+mod phone;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Self-hosted passwordless authentication: a backend asks, a phone shows and signs, anyone can verify.
+#[derive(Debug, Parser)]
+#[command(name = "nodkey", version, propagate_version = true, max_term_width = 110)]
+#[command(after_help = "Examples:
+  nodkey dev                       run everything here, on SQLite, with a demo relying party
+  nodkey demo                      watch a login from enrolment to evidence
+  nodkey phone wait                be a phone: show what is asked, accept or reject
+  nodkey admin trusonafications list --json
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by the server or not found.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run all of Nodkey in this process, on SQLite
+    Dev(dev::Args),
+    /// Show a login against a running server, step by step with times
+    Demo(demo::Args),
+    /// Be a phone on the terminal
+    Phone(phone::Args),
+    /// Manage relying parties, credentials, keys, devices, bindings, trusonafications, deliveries
+    Admin(admin::Args),
+    /// Verify evidence offline
+    Verify(verify::Args),
+    /// Print a completion script for a shell
+    Completions(completions::Args),
+}
+
+fn main() -> ExitCode {
+    nodkey_runtime::install_crypto_provider();
+    let cli = Cli::parse();
+    match run(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure::report(&error),
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match command {
+            Command::Dev(args) => Box::pin(dev::run(args)).await,
+            Command::Demo(args) => Box::pin(demo::run(args)).await,
+            Command::Phone(args) => Box::pin(phone::run(args)).await,
+            Command::Admin(args) => Box::pin(admin::run(args)).await,
+            Command::Verify(args) => verify::run(&args),
+            Command::Completions(args) => completions::run(&args),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn every_command_is_well_formed_and_shows_an_example() {
+        let mut cli = Cli::command();
+        cli.build();
+        cli.clone().debug_assert();
+        let mut left = vec![cli];
+        while let Some(command) = left.pop() {
+            left.extend(command.get_subcommands().filter(|c| c.get_name() != "help").cloned());
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.starts_with("Example"), "{} has no example", command.get_bin_name().unwrap_or_default());
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The file of a phone's keys: private JWKs (RFC 7517), readable by its owner alone.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use nodkey_kernel::jose::{PrivateKey, PublicJwk, b64u, b64u_decode};
+use nodkey_mobile_sdk::{PresenceKind, software::SoftwareKeyStore};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::connection::{read_json, write_secret};
+
+#[derive(Serialize, Deserialize)]
+struct File {
+    device_key: Value,
+    presence_keys: Vec<PresenceKey>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PresenceKey {
+    kind: PresenceKind,
+    jwk: Value,
+}
+
+/// Reads the keys.
+pub fn load(path: &Path) -> anyhow::Result<SoftwareKeyStore> {
+    read(path)?.with_context(|| format!("there is no phone yet: run `nodkey phone enrol` first ({} is missing)", path.display()))
+}
+
+/// Reads the keys, or makes some and writes them.
+pub fn load_or_generate(path: &Path) -> anyhow::Result<SoftwareKeyStore> {
+    if let Some(keys) = read(path)? {
+        return Ok(keys);
+    }
+    let keys = SoftwareKeyStore::generate();
+    let (device, presence) = keys.private_keys();
+    let presence_keys = presence.iter().map(|(kind, key)| PresenceKey { kind: *kind, jwk: to_jwk(key) }).collect();
+    write_secret(path, &File { device_key: to_jwk(device), presence_keys })?;
+    Ok(keys)
+}
+
+/// Deletes the keys.
+pub fn delete(path: &Path) -> anyhow::Result<()> {
+    std::fs::remove_file(path).with_context(|| format!("cannot delete {}", path.display()))
+}
+
+fn read(path: &Path) -> anyhow::Result<Option<SoftwareKeyStore>> {
+    let Some(file) = read_json::<File>(path)? else { return Ok(None) };
+    let damaged = || format!("{} is damaged: not private P-256 or Ed25519 JWKs", path.display());
+    let device = from_jwk(file.device_key).with_context(damaged)?;
+    let presence = file.presence_keys.into_iter().map(|key| Ok((key.kind, from_jwk(key.jwk)?)));
+    Ok(Some(SoftwareKeyStore::new(device, presence.collect::<anyhow::Result<_>>().with_context(damaged)?)))
+}
+
+fn to_jwk(key: &PrivateKey) -> Value {
+    let mut jwk = key.public().to_value();
+    jwk["d"] = json!(b64u(&key.to_secret_bytes()));
+    jwk
+}
+
+fn from_jwk(mut jwk: Value) -> anyhow::Result<PrivateKey> {
+    let secret = jwk.as_object_mut().and_then(|members| members.remove("d"));
+    let secret = b64u_decode(secret.as_ref().and_then(Value::as_str).context("d is missing")?)?;
+    let public = PublicJwk::from_value(&jwk)?;
+    let key = PrivateKey::from_secret_bytes(public.algorithm(), &secret)?;
+    anyhow::ensure!(key.public() == public, "d does not belong to the public key");
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use nodkey_mobile_sdk::KeyStore as _;
+
+    use super::*;
+
+    #[test]
+    fn keys_come_back_the_same_from_a_file_nobody_else_can_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("phone.json");
+        assert!(load(&path).unwrap_err().to_string().contains("nodkey phone enrol"));
+        let made = load_or_generate(&path).unwrap();
+        let read = load(&path).unwrap();
+        assert_eq!(read.device_key(), made.device_key());
+        assert_eq!(read.presence_keys(), made.presence_keys());
+        assert_eq!(load_or_generate(&path).unwrap().device_key(), made.device_key());
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        delete(&path).unwrap();
+        assert!(load(&path).is_err());
+    }
+
+    #[test]
+    fn a_private_key_that_is_not_of_its_public_key_is_refused() {
+        let keys = [SoftwareKeyStore::generate(), SoftwareKeyStore::generate()];
+        let mut mixed = to_jwk(keys[0].private_keys().0);
+        mixed["d"] = to_jwk(keys[1].private_keys().0)["d"].clone();
+        assert!(from_jwk(mixed).is_err());
+        assert!(from_jwk(json!({"kty": "EC"})).is_err());
+    }
+}

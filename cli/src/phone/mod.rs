@@ -1,0 +1,100 @@
+//! `nodkey phone`: the phone's half on a terminal, with keys in a file. For trying things out, not for keys that matter.
+
+mod keys;
+mod question;
+mod wait;
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use nodkey_mobile_sdk::{
+    Phone, RegisteredDevice,
+    software::{AlwaysPresent, SoftwareKeyStore},
+};
+use serde_json::json;
+
+use crate::{
+    connection::{DataDir, Gateway},
+    output::{record, show},
+};
+
+/// A phone whose keys are in a file and whose person sits at the terminal.
+type TerminalPhone = Phone<SoftwareKeyStore, AlwaysPresent>;
+
+/// Be a phone on the terminal. Its keys are in a file: good for trying things out, not for keys that matter.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  nodkey phone enrol --name \"Ada's phone\"
+  nodkey phone wait
+  nodkey phone wait --decide accept --once --timeout 30 --json")]
+pub struct Args {
+    /// File of the phone's keys [default: phone.json in the data folder]
+    #[arg(long, env = "NODKEY_PHONE_KEY", value_name = "FILE", global = true)]
+    key: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(flatten)]
+    data_dir: DataDir,
+    #[command(flatten)]
+    gateway: Gateway,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make keys, unless there are some, and register them with the gateway
+    #[command(visible_alias = "enroll")]
+    #[command(after_help = "Example:
+  nodkey phone enrol --name \"Ada's phone\"
+
+Then bind the phone to a user:
+  nodkey admin bindings create --user ada --device DEVICE
+  nodkey admin bindings activate BINDING")]
+    Enrol {
+        /// What the phone is called
+        #[arg(long, default_value = "nodkey phone")]
+        name: String,
+    },
+    /// Wait for what is asked, show it, answer it
+    Wait(wait::Args),
+    /// Show whether the phone is bound to a user and active
+    #[command(after_help = "Example:
+  nodkey phone status --json")]
+    Status,
+    /// Retire the phone for good and delete its keys
+    #[command(after_help = "Example:
+  nodkey phone retire --key ada.json")]
+    Retire,
+}
+
+/// Runs the command.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    let file = args.key.unwrap_or_else(|| args.data_dir.path.join("phone.json"));
+    let config = args.gateway.phone(&args.data_dir)?;
+    let keys = match &args.command {
+        Command::Enrol { .. } => keys::load_or_generate(&file)?,
+        _ => keys::load(&file)?,
+    };
+    let phone = Phone::new(config, keys, AlwaysPresent)?;
+    match args.command {
+        Command::Enrol { name } => show_device(args.json, &phone.register(&name).await?, &file),
+        Command::Wait(wait) => wait::run(&phone, &wait, args.json).await,
+        Command::Status => show_device(args.json, &phone.status().await?, &file),
+        Command::Retire => {
+            phone.retire().await?;
+            keys::delete(&file)?;
+            show(args.json, &record([("device_identifier", json!(phone.device_identifier())), ("retired", json!(true))]))
+        }
+    }
+}
+
+fn show_device(json: bool, device: &RegisteredDevice, file: &Path) -> anyhow::Result<()> {
+    let mut record =
+        record([("device_identifier", json!(device.device_identifier)), ("is_active", json!(device.is_active)), ("key_file", json!(file))]);
+    if json {
+        record.insert("device_identifier_jwt".to_owned(), json!(device.device_identifier_jwt));
+    }
+    show(json, &record)
+}

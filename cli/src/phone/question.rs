@@ -1,0 +1,165 @@
+//! Showing a challenge to the person and taking their answer.
+
+use std::io::BufRead;
+
+use anyhow::Context as _;
+use nodkey_kernel::challenge::MatchClaim;
+use nodkey_mobile_sdk::ChallengeClaims;
+use serde_json::Value;
+
+use crate::output::{bold, plain};
+
+/// What the person wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// Yes.
+    Accept,
+    /// No.
+    Reject,
+    /// No, and somebody else started this.
+    NotMe,
+}
+
+impl Choice {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Reject => "reject",
+            Self::NotMe => "not-me",
+        }
+    }
+
+    /// Reads what was typed: a word or its first letter.
+    fn parse(text: &str) -> Option<Self> {
+        match text.trim().to_lowercase().as_str() {
+            "a" | "accept" => Some(Self::Accept),
+            "r" | "reject" => Some(Self::Reject),
+            "n" | "not-me" | "not me" => Some(Self::NotMe),
+            _ => None,
+        }
+    }
+}
+
+/// What is asked, line by line; from the signed challenge and from nowhere else.
+pub fn describe(challenge: &ChallengeClaims) -> Vec<String> {
+    let level = match challenge.lvl {
+        1 => "1, the phone itself",
+        2 => "2, and your presence",
+        _ => "3, your presence and your document, which this phone cannot present",
+    };
+    let mut lines = vec![
+        bold(&format!("{} asks", plain(&challenge.rp.name))),
+        format!("  action    {}", plain(&challenge.act)),
+        format!("  resource  {}", plain(&challenge.res)),
+        format!("  level     {level}"),
+    ];
+    for (name, value) in challenge.fields.iter().flatten() {
+        let value = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+        lines.push(format!("  {}: {}", plain(name), plain(&value)));
+    }
+    if let Some(number_match) = &challenge.number_match {
+        lines.push(format!("  number    {}", wanted(number_match)));
+    }
+    lines
+}
+
+/// Which number is wanted.
+pub fn wanted(number_match: &MatchClaim) -> String {
+    match number_match {
+        MatchClaim::Choose { choices } => format!("one of {}", plain(&choices.join(", "))),
+        MatchClaim::Enter => "the two digits shown where you started this".to_owned(),
+    }
+}
+
+/// Asks for a decision until there is one.
+pub fn ask_choice(input: &mut impl BufRead) -> anyhow::Result<Choice> {
+    loop {
+        if let Some(choice) = Choice::parse(&ask(input, "accept, reject or not-me? ")?) {
+            return Ok(choice);
+        }
+    }
+}
+
+/// Asks for the number until there is one that fits.
+pub fn ask_number(input: &mut impl BufRead, number_match: &MatchClaim) -> anyhow::Result<String> {
+    loop {
+        let number = ask(input, "which number? ")?.trim().to_owned();
+        if fits(&number, number_match) {
+            return Ok(number);
+        }
+    }
+}
+
+/// Whether a number is one of the choices, or two digits where it is typed.
+pub fn fits(number: &str, number_match: &MatchClaim) -> bool {
+    match number_match {
+        MatchClaim::Choose { choices } => choices.iter().any(|choice| choice == number),
+        MatchClaim::Enter => number.len() == 2 && number.bytes().all(|b| b.is_ascii_digit()),
+    }
+}
+
+/// Custom fields as the backend gave them.
+pub fn fields(challenge: &ChallengeClaims) -> Value {
+    challenge.fields.clone().map_or(Value::Null, Value::Object)
+}
+
+/// Prompts on standard error, so that standard output stays clean for programs.
+fn ask(input: &mut impl BufRead, prompt: &str) -> anyhow::Result<String> {
+    anstream::eprint!("{prompt}");
+    let mut text = String::new();
+    let read = input.read_line(&mut text).context("cannot read the answer")?;
+    anyhow::ensure!(read > 0, "nobody is there to answer: standard input has ended; use --decide");
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use nodkey_kernel::challenge::RelyingPartyClaim;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn words_and_first_letters_decide_and_nothing_else_does() {
+        for (text, choice) in [("a\n", Choice::Accept), ("Reject", Choice::Reject), ("n", Choice::NotMe), ("not me", Choice::NotMe)] {
+            assert_eq!(Choice::parse(text), Some(choice));
+        }
+        for text in ["", "yes", "no", "ar", "acceptt"] {
+            assert_eq!(Choice::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_person_is_asked_until_the_answer_is_one() {
+        assert_eq!(ask_choice(&mut "perhaps\n\nreject\n".as_bytes()).unwrap(), Choice::Reject);
+        assert!(ask_choice(&mut "perhaps".as_bytes()).is_err());
+        let choose = MatchClaim::Choose { choices: vec!["17".into(), "42".into()] };
+        assert_eq!(ask_number(&mut "18\n 42 \n".as_bytes(), &choose).unwrap(), "42");
+        assert_eq!(ask_number(&mut "1\n1x\n07\n".as_bytes(), &MatchClaim::Enter).unwrap(), "07");
+    }
+
+    #[test]
+    fn everything_that_is_signed_is_shown_and_cannot_steer_the_terminal() {
+        let challenge = ChallengeClaims {
+            iss: "http://g".into(),
+            jti: "1".into(),
+            iat: 0,
+            exp: 1,
+            rp: RelyingPartyClaim { id: "1".into(), name: "Acme\u{1b}[31m".into() },
+            act: "pay".into(),
+            res: "90 EUR".into(),
+            lvl: 2,
+            prompt: true,
+            presence: true,
+            document: false,
+            fields: json!({"to": "Bob\r", "sum": 90}).as_object().cloned(),
+            number_match: Some(MatchClaim::Choose { choices: vec!["17".into(), "42".into()] }),
+            nonce: String::new(),
+        };
+        let shown = describe(&challenge).join("\n");
+        for text in ["Acme\u{fffd}[31m asks", "pay", "90 EUR", "to: Bob\u{fffd}", "sum: 90", "one of 17, 42"] {
+            assert!(shown.contains(text), "{text} is not in {shown}");
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! `nodkey phone wait`.
+
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
+
+use clap::ValueEnum;
+use nodkey_kernel::challenge::ChallengeError;
+use nodkey_mobile_sdk::{Answer, Decision, Error, Pending, RejectReason};
+use serde_json::{Value, json};
+
+use super::{
+    TerminalPhone,
+    question::{Choice, ask_choice, ask_number, describe, fields, fits, wanted},
+};
+use crate::output::{bold, line};
+
+/// How long one call waits; the next one follows.
+const POLL: Duration = Duration::from_secs(25);
+/// How long to pause when a call failed, or when all that is pending was answered already.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Wait for what is asked, show it, answer it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  nodkey phone wait                                        ask at the terminal, until Ctrl-C
+  nodkey phone wait --decide accept --once --timeout 30    for scripts
+  nodkey phone wait --decide accept --number 42 --once
+
+With --json every answer is one line of JSON. When nothing was answered, the exit code is not 0.")]
+pub struct Args {
+    /// How to answer
+    #[arg(long, value_enum, default_value = "ask")]
+    decide: Decide,
+    /// End after the first answer
+    #[arg(long)]
+    once: bool,
+    /// The number to answer with where number matching is asked
+    #[arg(long, value_name = "NN")]
+    number: Option<String>,
+    /// How many seconds to wait; without it, until Ctrl-C
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Decide {
+    /// Ask at the terminal
+    Ask,
+    /// Accept everything
+    Accept,
+    /// Reject everything
+    Reject,
+    /// Reject everything as started by somebody else
+    NotMe,
+}
+
+/// Waits and answers.
+pub async fn run(phone: &TerminalPhone, args: &Args, json: bool) -> anyhow::Result<()> {
+    let end = args.timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let mut settled = HashSet::new();
+    let mut answered = 0_u32;
+    anstream::eprintln!("waiting as {}", phone.device_identifier());
+    loop {
+        let left = end.map_or(POLL, |end| end.saturating_duration_since(Instant::now()));
+        if left.is_zero() {
+            break;
+        }
+        // The gateway counts in whole seconds.
+        let pending = pending(phone, left.clamp(PAUSE, POLL)).await?;
+        let fresh: Vec<_> = pending.iter().filter(|p| !settled.contains(&p.id)).collect();
+        if fresh.is_empty() && !pending.is_empty() {
+            tokio::time::sleep(PAUSE.min(left)).await;
+        }
+        for question in fresh {
+            settled.insert(question.id.clone());
+            answered += u32::from(settle(phone, args, json, question).await?);
+            if args.once && answered > 0 {
+                return Ok(());
+            }
+        }
+    }
+    anyhow::ensure!(answered > 0, "nothing was asked within {} s", args.timeout.unwrap_or_default());
+    Ok(())
+}
+
+/// What there is to answer. A gateway that is away may come back; a challenge that is over is nothing to answer.
+async fn pending(phone: &TerminalPhone, wait: Duration) -> Result<Vec<Pending>, Error> {
+    let passing = match phone.wait(wait).await {
+        Ok(pending) => return Ok(pending),
+        Err(error @ (Error::Unreachable(_) | Error::Challenge(ChallengeError::Expired) | Error::Refused { status: 429 | 503, .. })) => {
+            error
+        }
+        Err(error) => return Err(error),
+    };
+    anstream::eprintln!("{passing}; trying again");
+    tokio::time::sleep(PAUSE).await;
+    Ok(Vec::new())
+}
+
+/// Shows one question, decides and answers. False when it was over before.
+async fn settle(phone: &TerminalPhone, args: &Args, json: bool, question: &Pending) -> anyhow::Result<bool> {
+    for text in describe(&question.challenge) {
+        if json {
+            anstream::eprintln!("{text}");
+        } else {
+            line(text)?;
+        }
+    }
+    let choice = decide(args.decide)?;
+    let number = number(args, choice, question)?;
+    let answer = match choice {
+        Choice::Accept => phone.respond(question, Decision::Accept, number.as_deref()).await,
+        Choice::Reject => phone.respond(question, Decision::Reject, None).await,
+        Choice::NotMe => phone.reject(question, RejectReason::NotMe).await,
+    };
+    match answer {
+        Ok(answer) => {
+            tell(json, question, choice, number, &answer)?;
+            Ok(true)
+        }
+        Err(Error::Refused { status: 409 | 410, code, description }) => {
+            anstream::eprintln!("over: {description} ({code})");
+            Ok(false)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn decide(decide: Decide) -> anyhow::Result<Choice> {
+    match decide {
+        Decide::Ask => ask_choice(&mut std::io::stdin().lock()),
+        Decide::Accept => Ok(Choice::Accept),
+        Decide::Reject => Ok(Choice::Reject),
+        Decide::NotMe => Ok(Choice::NotMe),
+    }
+}
+
+/// The number to accept with, where one is asked.
+fn number(args: &Args, choice: Choice, question: &Pending) -> anyhow::Result<Option<String>> {
+    let Some(number_match) = question.challenge.number_match.as_ref().filter(|_| choice == Choice::Accept) else { return Ok(None) };
+    match &args.number {
+        Some(number) if fits(number, number_match) => Ok(Some(number.clone())),
+        Some(number) => anyhow::bail!("--number {} is none that can be right: it must be {}", number, wanted(number_match)),
+        None if args.decide == Decide::Ask => ask_number(&mut std::io::stdin().lock(), number_match).map(Some),
+        None => anyhow::bail!("a number is asked: give it with --number, or answer at the terminal with --decide ask"),
+    }
+}
+
+fn tell(json: bool, question: &Pending, choice: Choice, number: Option<String>, answer: &Answer) -> anyhow::Result<()> {
+    if !json {
+        return line(bold(&answer.status));
+    }
+    let challenge = &question.challenge;
+    line(json!({
+        "id": answer.id,
+        "relying_party": challenge.rp.name,
+        "action": challenge.act,
+        "resource": challenge.res,
+        "desired_level": challenge.lvl,
+        "custom_fields": fields(challenge),
+        "decision": choice.as_str(),
+        "number": number.map_or(Value::Null, Value::String),
+        "status": answer.status,
+        "accepted_level": answer.accepted_level.unwrap_or_default(),
+    }))
+}
