@@ -56,6 +56,11 @@ pub struct Tenant {
 impl World {
     /// Starts everything in this process.
     pub async fn embedded() -> Self {
+        Self::embedded_with(nodkey_gateway::Config::default()).await
+    }
+
+    /// The same, with other limits.
+    pub async fn embedded_with(gateway: nodkey_gateway::Config) -> Self {
         nodkey_runtime::install_crypto_provider();
         let dir = tempfile::tempdir().unwrap();
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -80,7 +85,7 @@ impl World {
             .with::<Binding>(nodkey_binding::Config::default())
             .with::<Trusonafication>(nodkey_trusonafication::Config::default())
             .with::<Notification>(nodkey_notification::Config::default())
-            .with::<Gateway>(nodkey_gateway::Config::default())
+            .with::<Gateway>(gateway)
             .start()
             .await
             .unwrap();

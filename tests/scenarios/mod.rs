@@ -24,6 +24,8 @@ mod callback;
 mod ends;
 mod enrol;
 mod operator;
+mod overload;
+mod privacy;
 mod repeat;
 mod restart;
 mod rpc;

@@ -26,9 +26,8 @@ async fn evidence_outlives_a_rotation_of_signing_keys(world: &World) {
     let evidence = tenant.backend.evidence(&id).await.unwrap();
     verify_evidence(&evidence, &before).unwrap();
     verify_evidence(&evidence, &after).unwrap();
-    // A phone that pinned no key learns the new one, and what it signs is good evidence.
-    let phone = tenant.active("bob").await;
-    let id = tenant.backend.create_trusonafication(NewTrusonafication::user("bob", "log in", "Acme")).await.unwrap().trusonafication.id;
+    // A phone that was given no keys to pin learns the new one, and what it signs is good evidence.
+    let id = tenant.backend.create_trusonafication(NewTrusonafication::user("ada", "log in", "Acme")).await.unwrap().trusonafication.id;
     phone.respond(&asked(&phone).await, Decision::Accept, None).await.unwrap();
     verify_evidence(&tenant.backend.evidence(&id).await.unwrap(), &after).unwrap();
     assert!(!keys.get_jwks(GetJwksRequest {}).await.unwrap().into_inner().jwks.contains("\"d\""), "public halves alone");

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use nodkey_db::Message;
 use nodkey_kernel::error::{Classify, Kind};
+use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::{
@@ -19,6 +20,10 @@ use crate::{
 pub struct BusConfig {
     /// `nats://host:port` or `memory:`.
     pub url: String,
+    /// Who to be to the server; empty: nobody in particular.
+    pub user: String,
+    /// What proves it.
+    pub password: SecretString,
     /// Put before every subject, stream and consumer, so that deployments can share a server. Letters, digits, `_`.
     pub prefix: String,
     /// How many seconds a consumer may take before its event is given to another.
@@ -29,7 +34,14 @@ pub struct BusConfig {
 
 impl Default for BusConfig {
     fn default() -> Self {
-        Self { url: "memory:".into(), prefix: String::new(), ack_wait_seconds: 30, replicas: 1 }
+        Self {
+            url: "memory:".into(),
+            user: String::new(),
+            password: SecretString::default(),
+            prefix: String::new(),
+            ack_wait_seconds: 30,
+            replicas: 1,
+        }
     }
 }
 

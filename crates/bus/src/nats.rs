@@ -13,6 +13,7 @@ use async_nats::{
 };
 use futures_util::StreamExt as _;
 use nodkey_db::Message;
+use secrecy::ExposeSecret as _;
 use uuid::Uuid;
 
 use crate::{
@@ -42,12 +43,11 @@ pub struct Nats {
 
 impl Nats {
     pub(crate) async fn connect(config: &BusConfig) -> Result<Self, BusError> {
-        let client = async_nats::ConnectOptions::new()
-            .name("nodkey")
-            .retry_on_initial_connect()
-            .connect(&config.url)
-            .await
-            .map_err(|e| BusError::unavailable("connect", e))?;
+        let mut options = async_nats::ConnectOptions::new().name("nodkey").retry_on_initial_connect();
+        if !config.user.is_empty() {
+            options = options.user_and_password(config.user.clone(), config.password.expose_secret().to_owned());
+        }
+        let client = options.connect(&config.url).await.map_err(|e| BusError::unavailable("connect", e))?;
         let hub = Arc::new(Hub::default());
         let nats = Self { jetstream: jetstream::new(client.clone()), client, config: config.clone(), hub };
         nats.listen_to_wakes().await?;

@@ -12,7 +12,7 @@ const MAX_LENGTH: usize = 2_000;
 #[error("{0}")]
 pub struct InvalidCallback(pub &'static str);
 
-/// Checks a URL: https; with `development` also http to this machine. What it resolves to is checked when it is called.
+/// Checks the text of a URL: https; with `development` also http to this machine. It says nothing about what the host resolves to.
 pub fn check(text: &str, development: bool) -> Result<(), InvalidCallback> {
     if text.len() > MAX_LENGTH {
         return Err(InvalidCallback("must be at most 2000 bytes"));

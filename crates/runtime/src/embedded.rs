@@ -28,6 +28,7 @@ use crate::{
     resolver::CredentialResolver,
     server,
     service::{Deployment, Deps, Parts, Service},
+    telemetry,
 };
 
 /// How to run embedded.
@@ -155,6 +156,7 @@ impl Embedded {
         for (_, db) in &databases {
             running.relay(db.clone(), &clock);
         }
+        jobs.push(telemetry::upkeep());
         running.jobs(jobs);
         let stopping = Arc::new(AtomicBool::new(false));
         let health = Health { databases, bus, clock, stopping: Arc::clone(&stopping) }.routes();

@@ -66,12 +66,12 @@ impl Classify for Failure {
         match self {
             Self::Invalid(_) => "VALIDATION_FAILED",
             Self::NotFound(_) => "NOT_FOUND",
-            Self::Db(e) => e.reason(),
+            Self::Db(e @ DbError::Unavailable(_)) => e.reason(),
             Self::Peer(e) => e.reason(),
             Self::Page(e) => e.reason(),
             Self::RequestId(e) => e.reason(),
             Self::Idempotency(e) => e.reason(),
-            Self::Internal(_) => "INTERNAL",
+            Self::Db(_) | Self::Internal(_) => "INTERNAL",
         }
     }
 

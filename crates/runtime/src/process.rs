@@ -131,6 +131,7 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
         running.relay(db, &clock);
     }
     running.jobs(parts.jobs);
+    running.jobs(vec![telemetry::upkeep()]);
     if let Some(listener) = metrics_listener {
         running.server(|stop| server::serve(listener, server::metrics(), stop));
     }

@@ -1,9 +1,14 @@
 //! Logs and metrics.
 
-use std::sync::OnceLock;
+use std::{io::IsTerminal as _, sync::OnceLock, time::Duration};
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{EnvFilter, fmt};
+
+use crate::service::Job;
+
+/// How often metrics are tidied.
+const UPKEEP: Duration = Duration::from_secs(5);
 
 /// How logs look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +22,7 @@ pub enum LogFormat {
 /// Starts logging to standard error. `filter` as in `NODKEY_LOG`: `info`, `nodkey_gateway=debug,warn`.
 pub fn init(format: LogFormat, filter: &str) {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     // A second call in one process changes nothing: tests start many worlds.
     let _ = match format {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
@@ -29,6 +34,18 @@ pub fn init(format: LogFormat, filter: &str) {
 #[must_use]
 pub fn metrics() -> String {
     handle().render()
+}
+
+/// Keeps what was measured and never asked for from growing.
+pub(crate) fn upkeep() -> Job {
+    Job::new("metrics upkeep", |shutdown| async move {
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(UPKEEP) => handle().run_upkeep(),
+            }
+        }
+    })
 }
 
 /// Installs the recorder of this process, once.

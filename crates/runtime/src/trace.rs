@@ -1,6 +1,10 @@
 //! Which request a piece of work belongs to (W3C Trace Context).
 
-use axum::{extract::Request, middleware::Next, response::Response};
+use axum::{
+    extract::{MatchedPath, Request},
+    middleware::Next,
+    response::Response,
+};
 use http::HeaderValue;
 use nodkey_kernel::{random::Random, trace::TraceContext};
 use tracing::{Instrument as _, Span, info_span};
@@ -23,9 +27,18 @@ pub async fn middleware(request: Request, next: Next) -> Response {
     let random = Random::system();
     let parent = request.headers().get(HEADER).and_then(|value| value.to_str().ok()?.parse::<TraceContext>().ok());
     let context = parent.map_or_else(|| TraceContext::new_root(&random), |parent| parent.child(&random));
-    let span = info_span!("request", method = %request.method(), path = request.uri().path(), trace_id = tracing::field::Empty);
+    let span = info_span!("request", method = %request.method(), path = path(&request), trace_id = tracing::field::Empty);
     span.record("trace_id", trace_id(&context));
     CURRENT.scope(context, next.run(request).instrument(span)).await
+}
+
+/// What of a path may be logged: the route, not what its parameters hold; of gRPC, service and method.
+fn path(request: &Request) -> &str {
+    match request.extensions().get::<MatchedPath>().map(MatchedPath::as_str) {
+        Some(route) if route.contains("{*") => request.uri().path(),
+        Some(route) => route,
+        None => "",
+    }
 }
 
 /// Puts the current trace on an outgoing request.

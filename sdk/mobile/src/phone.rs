@@ -5,7 +5,7 @@ use std::time::Duration;
 use eventsource_stream::Eventsource as _;
 use futures_util::{Stream, StreamExt as _};
 use nodkey_kernel::{
-    challenge::{self, ChallengeClaims, Decision, RejectReason, ResponseClaims},
+    challenge::{self, ChallengeClaims, ChallengeError, Decision, RejectReason, ResponseClaims},
     jose::{Jwks, PublicJwk, jws},
     trusona_mac,
 };
@@ -13,7 +13,7 @@ use reqwest::Method;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 use url::Url;
 
 use crate::{
@@ -33,7 +33,8 @@ pub struct Config {
     pub mobile_token: String,
     /// Secret of the mobile credential.
     pub mobile_secret: SecretString,
-    /// The deployment's public keys. `None` fetches them once and pins them for the life of the [`Phone`]; apps ship them.
+    /// The deployment's public keys, as apps ship them. `None` fetches them, and again when a challenge names one that is new: then
+    /// TLS alone says whose they are.
     pub jwks: Option<Jwks>,
 }
 
@@ -84,7 +85,7 @@ pub struct Phone<K, P> {
     presence: P,
     transport: Transport,
     device_identifier: String,
-    jwks: OnceCell<Jwks>,
+    jwks: Mutex<Option<Jwks>>,
 }
 
 impl<K: KeyStore, P: UserPresence> Phone<K, P> {
@@ -93,7 +94,7 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
         let http = reqwest::Client::builder().connect_timeout(Duration::from_secs(5)).build().map_err(Error::Unreachable)?;
         let device_identifier = keys.device_key().thumbprint();
         let transport = Transport::new(&config.gateway, http);
-        let jwks = OnceCell::new_with(config.jwks.clone());
+        let jwks = Mutex::new(config.jwks.clone());
         Ok(Self { config, keys, presence, transport, device_identifier, jwks })
     }
 
@@ -254,9 +255,16 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
     }
 
     async fn check(&self, wire: WirePending) -> Result<Pending, Error> {
-        let keys = self.jwks.get_or_try_init(|| self.transport.get::<Jwks>("/jwks")).await?;
-        let claims =
-            challenge::verify_challenge(&wire.challenge, keys, self.transport.base(), self.transport.now()).map_err(Error::Challenge)?;
+        let verify = |keys: &Jwks| challenge::verify_challenge(&wire.challenge, keys, self.transport.base(), self.transport.now());
+        let mut keys = self.jwks.lock().await;
+        let claims = match keys.as_ref().map(verify) {
+            Some(Err(ChallengeError::UnknownKey)) | None if self.config.jwks.is_none() => {
+                verify(keys.insert(self.transport.get::<Jwks>("/jwks").await?))
+            }
+            Some(verified) => verified,
+            None => Err(ChallengeError::UnknownKey),
+        };
+        let claims = claims.map_err(Error::Challenge)?;
         if claims.jti != wire.id {
             return Err(Error::Protocol("the challenge is for another trusonafication".into()));
         }

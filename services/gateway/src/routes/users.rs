@@ -33,7 +33,7 @@ pub struct DeviceOfUser {
     presence_keys: Vec<&'static str>,
     /// RFC 3339.
     activated_at: Option<String>,
-    /// RFC 3339, to the hour.
+    /// RFC 3339; noted once an hour at most.
     last_seen_at: Option<String>,
 }
 

@@ -182,7 +182,7 @@ pub struct Device {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
-    /// When it last proved itself, to the hour.
+    /// When it last proved itself; noted once an hour at most.
     pub last_seen_at: Option<Timestamp>,
     /// When its keys died, if they did.
     pub retired_at: Option<Timestamp>,

@@ -1,0 +1,81 @@
+//! Secrets, tokens, user identifiers and custom fields are not in logs and metrics, whatever is logged.
+
+use std::{
+    io::Write,
+    sync::{Arc, Mutex},
+};
+
+use nodkey_mobile_sdk::Decision;
+use nodkey_server_sdk::NewTrusonafication;
+use reqwest::Method;
+use serde_json::json;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::{
+    http,
+    world::{World, asked},
+};
+
+/// Keeps what is logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_secret_is_logged_or_measured() {
+    let log = Log::default();
+    // Everything, the libraries included; the frames of HTTP/2 are traced below that.
+    tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG).with_writer(log.clone()).init();
+    let world = World::embedded().await;
+    let tenant = world.tenant().await;
+    let phone = tenant.active("user-who-is-nobodys-business").await;
+    let fields = json!({"iban": "field-that-is-nobodys-business"});
+    let new = NewTrusonafication::user("user-who-is-nobodys-business", "log in", "Acme").custom_fields(fields.as_object().unwrap());
+    let id = tenant.backend.create_trusonafication(new).await.unwrap().trusonafication.id;
+    phone.respond(&asked(&phone).await, Decision::Accept, None).await.unwrap();
+    tenant.backend.wait(&id).await.unwrap();
+    let evidence = tenant.backend.evidence(&id).await.unwrap();
+    let path = "/api/v2/users/user-who-is-nobodys-business/devices";
+    assert_eq!(http::backend(&world.http, &tenant.server, Method::GET, path, "").await.status, 200);
+    // What is refused is logged, too.
+    assert!(tenant.backend.create_binding("user-who-is-nobodys-business", "x").await.is_err());
+    assert!(tenant.backend.create_trusonafication(NewTrusonafication::user("user-who-is-nobodys-business", "", "")).await.is_err());
+
+    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(logged.contains("request"), "something is logged: {logged}");
+    let measured = nodkey_runtime::telemetry::metrics();
+    assert!(measured.contains("nodkey_trusonafications_total"), "something is measured: {measured}");
+    let token = |credential: &nodkey_proto::registry::v1::CreateCredentialResponse| credential.credential.clone().unwrap().token;
+    for secret in [
+        "user-who-is-nobodys-business",
+        "field-that-is-nobodys-business",
+        &tenant.server.secret,
+        &tenant.mobile.secret,
+        &token(&tenant.server),
+        &token(&tenant.mobile),
+        &evidence.challenge,
+        &evidence.response,
+    ] {
+        let line = logged.lines().find(|line| line.contains(secret));
+        assert!(line.is_none(), "it is logged: {line:?}");
+        assert!(!measured.contains(secret), "it is measured");
+    }
+}
