@@ -58,6 +58,12 @@ pub async fn backend_with(
     answered(status.as_u16(), &bytes)
 }
 
+/// Registers a phone: the app's mobile credential, and a proof by the device key.
+pub async fn register(http: &str, credential: &CreateCredentialResponse, key: &PrivateKey, body: &str) -> Answered {
+    let proof = dpop::create(key, "POST", &format!("{http}/api/v2/devices"), body.as_bytes(), Clock::system().now(), &Random::system());
+    backend_with(http, credential, Method::POST, "/api/v2/devices", body, &[("DPoP", &proof)]).await
+}
+
 /// Sends with a DPoP proof by `key`.
 pub async fn phone(http: &str, key: &PrivateKey, method: Method, path: &str, body: &str) -> Answered {
     let url = format!("{http}{}", path.split('?').next().unwrap());

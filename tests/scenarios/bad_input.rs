@@ -178,9 +178,7 @@ async fn registrations_that_are_not_what_is_asked_for_are_refused(world: &World)
         (json!({"device_key": jwk, "name": "x".repeat(101)}).to_string(), 422),
         (json!({"device_key": jwk, "presence_keys": [{"kind": "biometric", "jwk": jwk}]}).to_string(), 422),
     ] {
-        let url = format!("{}/api/v2/devices", world.http);
-        let proof = dpop::create(&new, "POST", &url, body.as_bytes(), Clock::system().now(), &random);
-        let answer = http::backend_with(&world.http, &tenant.mobile, Method::POST, "/api/v2/devices", &body, &[("DPoP", &proof)]).await;
+        let answer = http::register(&world.http, &tenant.mobile, &new, &body).await;
         assert_eq!(answer.status, status, "{body}");
     }
 }

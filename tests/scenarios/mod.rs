@@ -20,6 +20,7 @@ macro_rules! scenarios {
 
 mod answer;
 mod bad_input;
+mod by_hand;
 mod callback;
 mod ends;
 mod enrol;

@@ -39,7 +39,7 @@ impl Default for BusConfig {
             user: String::new(),
             password: SecretString::default(),
             prefix: String::new(),
-            ack_wait_seconds: 30,
+            ack_wait_seconds: 10,
             replicas: 1,
         }
     }

@@ -10,6 +10,8 @@ use http::{Request, Response};
 use tonic::body::Body;
 use tower::{BoxError, Service, ServiceExt as _};
 
+use crate::deadline::deadline_exceeded;
+
 /// A way to a service.
 #[derive(Clone, Debug)]
 pub enum Channel {
@@ -17,6 +19,11 @@ pub enum Channel {
     InProcess(Arc<OnceLock<axum::Router>>),
     /// Over the network; connects when first used and again when the connection is lost.
     Http2(tonic::transport::Channel),
+}
+
+/// Tells whether the client's own clock ended a call; the server's answer to the same may come a moment later.
+fn is_deadline(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.is::<tonic::TimeoutExpired>() || error.source().is_some_and(is_deadline)
 }
 
 impl Service<Request<Body>> for Channel {
@@ -43,7 +50,7 @@ impl Service<Request<Body>> for Channel {
             }
             Self::Http2(channel) => {
                 let answer = channel.call(request);
-                Box::pin(async move { Ok(answer.await?) })
+                Box::pin(async move { answer.await.map_err(|e| if is_deadline(&e) { deadline_exceeded().into() } else { e.into() }) })
             }
         }
     }

@@ -12,9 +12,14 @@ pub(crate) async fn middleware(request: Request, next: Next) -> Response {
         None => next.run(request).await,
         Some(limit) => match tokio::time::timeout(limit, next.run(request)).await {
             Ok(response) => response,
-            Err(_) => Status::deadline_exceeded("the deadline of the call is over").into_http(),
+            Err(_) => deadline_exceeded().into_http(),
         },
     }
+}
+
+/// The answer when the time is up, whoever notices.
+pub(crate) fn deadline_exceeded() -> Status {
+    Status::deadline_exceeded("the deadline of the call is over")
 }
 
 /// Reads `grpc-timeout`: at most eight digits and a unit.

@@ -34,8 +34,10 @@ impl From<Status> for Error {
             .flatten()
             .map(|v| FieldViolation { field: v.field.clone(), description: v.description.clone() })
             .collect();
+        // The kind goes along with the reason: codes are fewer than kinds.
+        let named = details.error_info().and_then(|info| Kind::parse(info.metadata.get("kind")?));
         Self {
-            kind: kind(status.code()),
+            kind: named.unwrap_or_else(|| kind(status.code())),
             reason: details.error_info().map_or_else(|| format!("{:?}", status.code()).to_uppercase(), |info| info.reason.clone()),
             message: status.message().to_owned(),
             field_violations,

@@ -39,8 +39,10 @@ use crate::{
 const ATTEMPTS: usize = 8;
 /// How many endpoints a relying party may have.
 const MAX_ENDPOINTS: usize = 20;
-/// How much longer than an attempt a delivery is reserved for whoever attempts it.
-const MARGIN: Duration = Duration::from_secs(10);
+/// How long a delivery is reserved for whoever attempts it; if they die, this long nobody else does.
+const LEASE: Duration = Duration::from_secs(10);
+/// How often who attempts it renews that.
+pub const RENEWAL: Duration = Duration::from_secs(3);
 
 /// The use cases. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -50,7 +52,6 @@ pub struct App {
     random: Random,
     vault: Arc<Vault>,
     deployment: Arc<Deployment>,
-    lease: Duration,
     due: Arc<Notify>,
 }
 
@@ -59,9 +60,8 @@ impl App {
     pub fn new(config: Config, deps: Deps) -> anyhow::Result<Self> {
         anyhow::ensure!((1..=300).contains(&config.attempt_timeout_seconds), "service.attempt_timeout_seconds must be 1 to 300");
         let db = deps.db()?;
-        let lease = Duration::from_secs(config.attempt_timeout_seconds.into()) + MARGIN;
         let Deps { clock, random, vault, deployment, .. } = deps;
-        Ok(Self { db, clock, random, vault, deployment, lease, due: Arc::default() })
+        Ok(Self { db, clock, random, vault, deployment, due: Arc::default() })
     }
 
     /// Told whenever something may be due earlier than it seemed.
@@ -121,17 +121,26 @@ impl App {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut claimed = Vec::new();
         for due in delivery::due(&self.db, now, limit).await? {
-            let mut tx = self.db.begin().await?;
-            let mine = due.claim(self.lease, now);
             // Of replicas that reserve the same, one does.
-            if delivery::update(&mut tx, &mine).await? {
-                tx.commit().await?;
-                claimed.push(mine);
-            } else {
-                tx.rollback().await?;
-            }
+            claimed.extend(self.reserve(due, now).await?);
         }
         Ok(claimed)
+    }
+
+    /// Renews a reservation; `None` when it ran out and another took it.
+    pub async fn renew(&self, claimed: Delivery) -> Result<Option<Delivery>, Error> {
+        self.reserve(claimed, self.now()).await
+    }
+
+    async fn reserve(&self, delivery: Delivery, now: Timestamp) -> Result<Option<Delivery>, Error> {
+        let mine = delivery.claim(LEASE, now);
+        let mut tx = self.db.begin().await?;
+        if delivery::update(&mut tx, &mine).await? {
+            tx.commit().await?;
+            return Ok(Some(mine));
+        }
+        tx.rollback().await?;
+        Ok(None)
     }
 
     /// Returns the secret that signs what goes to an endpoint; `None` when it is gone.

@@ -1,6 +1,9 @@
 //! One attempt to deliver: network I/O only, outside any transaction.
 
-use std::time::{Duration, Instant};
+use std::{
+    pin::pin,
+    time::{Duration, Instant},
+};
 
 use metrics::{counter, histogram};
 use nodkey_kernel::error::chain;
@@ -8,7 +11,7 @@ use reqwest::{Client, header::CONTENT_TYPE, redirect::Policy};
 use tracing::{info, warn};
 
 use crate::{
-    app::App,
+    app::{App, RENEWAL},
     domain::{Attempt, Delivery, signature},
 };
 
@@ -34,10 +37,21 @@ impl Sender {
     }
 
     /// Attempts a delivery that was reserved, and records what happened.
-    pub async fn attempt(&self, claimed: Delivery) {
-        let id = claimed.id;
+    pub async fn attempt(&self, mut claimed: Delivery) {
+        let (id, delivery) = (claimed.id, claimed.clone());
         let (started_at, clock) = (self.app.now(), Instant::now());
-        let (status_code, error) = match self.post(&claimed).await {
+        let mut post = pin!(self.post(&delivery));
+        let outcome = loop {
+            tokio::select! {
+                outcome = &mut post => break outcome,
+                () = tokio::time::sleep(RENEWAL) => {
+                    if let Ok(Some(renewed)) = self.app.renew(claimed.clone()).await {
+                        claimed = renewed;
+                    }
+                }
+            }
+        };
+        let (status_code, error) = match outcome {
             Ok(status) => (status, String::new()),
             Err(cause) => (0, cause.chars().take(MAX_CAUSE).collect()),
         };

@@ -1,0 +1,234 @@
+//! Switch 3: a call is the same call, in this process and over HTTP/2.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use futures_util::{StreamExt as _, stream};
+use nodkey_db::Migrations;
+use nodkey_kernel::{
+    error::{Classify as _, FieldViolation, Kind},
+    id::RelyingPartyId,
+    random::Random,
+    time::Clock,
+};
+use nodkey_proto::trusonafication::v1::{
+    CancelTrusonaficationRequest, CreateTrusonaficationRequest, CreateTrusonaficationResponse, Evidence, GetEvidenceRequest,
+    GetTrusonaficationRequest, ListPendingRequest, ListPendingResponse, ListTrusonaficationsRequest, ListTrusonaficationsResponse,
+    RespondRequest, RespondResponse, Trusonafication, WatchTrusonaficationRequest,
+    trusonafication_service_client::TrusonaficationServiceClient,
+    trusonafication_service_server::{TrusonaficationService, TrusonaficationServiceServer},
+};
+use nodkey_runtime::{
+    Caller, Channel, Deployment, Deps, Parts, PeerChannel, Peers, Service, caller,
+    embedded::{Embedded, EmbeddedConfig, Handle},
+    mount,
+    status::{self, PeerError},
+    trace,
+};
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+/// Answers in ways that tell how the call arrived.
+struct Probe;
+
+/// Where the ways to other services are left.
+static PEERS: OnceLock<Peers> = OnceLock::new();
+
+impl Service for Probe {
+    const NAME: &'static str = "trusonafication";
+
+    type Config = ();
+
+    fn migrations() -> Option<Migrations> {
+        None
+    }
+
+    async fn build((): (), deps: Deps) -> anyhow::Result<Parts> {
+        let _ = PEERS.set(deps.peers);
+        Ok(Parts { grpc: mount(axum::Router::new(), TrusonaficationServiceServer::new(Self)), ..Parts::default() })
+    }
+}
+
+#[tonic::async_trait]
+impl TrusonaficationService for Probe {
+    async fn get_trusonafication(&self, request: Request<GetTrusonaficationRequest>) -> Result<Response<Trusonafication>, Status> {
+        match request.get_ref().id.as_str() {
+            "who" => {
+                let Caller::Service { name, relying_party } = caller(&request)? else { panic!("a service calls") };
+                let relying_party_id = relying_party.map(|id| id.to_string()).unwrap_or_default();
+                let resource = trace::current().unwrap().to_string();
+                Ok(Response::new(Trusonafication { action: name, relying_party_id, resource, ..Trusonafication::default() }))
+            }
+            "large" => Ok(Response::new(Trusonafication { action: "x".repeat(3 << 20), ..Trusonafication::default() })),
+            "refused" => Err(status::new(Kind::Gone, "EXPIRED", "too late", &[FieldViolation::new("id", "is over")])),
+            _ => std::future::pending().await,
+        }
+    }
+
+    type WatchTrusonaficationStream = stream::BoxStream<'static, Result<Trusonafication, Status>>;
+
+    async fn watch_trusonafication(
+        &self,
+        _: Request<WatchTrusonaficationRequest>,
+    ) -> Result<Response<Self::WatchTrusonaficationStream>, Status> {
+        let versions = stream::iter(1..=3).map(|version| Ok(Trusonafication { version, ..Trusonafication::default() }));
+        Ok(Response::new(versions.chain(stream::pending()).boxed()))
+    }
+
+    async fn create_trusonafication(
+        &self,
+        _: Request<CreateTrusonaficationRequest>,
+    ) -> Result<Response<CreateTrusonaficationResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn list_trusonafications(
+        &self,
+        _: Request<ListTrusonaficationsRequest>,
+    ) -> Result<Response<ListTrusonaficationsResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn cancel_trusonafication(&self, _: Request<CancelTrusonaficationRequest>) -> Result<Response<Trusonafication>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn get_evidence(&self, _: Request<GetEvidenceRequest>) -> Result<Response<Evidence>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn list_pending(&self, _: Request<ListPendingRequest>) -> Result<Response<ListPendingResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn respond(&self, _: Request<RespondRequest>) -> Result<Response<RespondResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+}
+
+const PARTY: RelyingPartyId = RelyingPartyId::from_uuid(Uuid::from_u128(7));
+
+fn deployment() -> Deployment {
+    Deployment {
+        public_url: String::new(),
+        audience: "test".into(),
+        internal_key: "internal".into(),
+        operator_key: "operator".into(),
+        development: false,
+    }
+}
+
+async fn running() -> (Handle, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let config = EmbeddedConfig {
+        data_dir: dir.path().to_owned(),
+        http: any,
+        grpc: any,
+        public_url: None,
+        deployment: deployment(),
+        master_key: [1; 32],
+        clock: Clock::system(),
+        random: Random::system(),
+    };
+    (Embedded::new(config).with::<Probe>(()).start().await.unwrap(), dir)
+}
+
+/// Makes two tests of each promise.
+macro_rules! on_both_channels {
+    ($($name:ident),+ $(,)?) => {
+        mod in_process {
+            $(#[tokio::test]
+            async fn $name() {
+                let _running = super::running().await;
+                super::$name(super::PEERS.get().unwrap().trusonafication().acting_for(super::PARTY)).await;
+            })+
+        }
+        mod http2 {
+            $(#[tokio::test]
+            async fn $name() {
+                let (handle, _dir) = super::running().await;
+                let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{}", handle.grpc)).unwrap();
+                let channel = super::Channel::Http2(endpoint.connect_lazy());
+                let (deployment, clock) = (std::sync::Arc::new(super::deployment()), super::Clock::system());
+                let peers = super::Peers::new("trusonafication", &deployment, &clock, |_| channel.clone());
+                super::$name(peers.trusonafication().acting_for(super::PARTY)).await;
+            })+
+        }
+    };
+}
+
+on_both_channels!(
+    a_call_names_its_caller_and_whom_it_acts_for,
+    a_trace_goes_along,
+    a_refusal_keeps_kind_reason_and_fields,
+    a_deadline_ends_a_call,
+    a_stream_arrives_item_by_item,
+    a_large_answer_arrives,
+    many_calls_run_at_once,
+);
+
+fn ask(id: &str) -> GetTrusonaficationRequest {
+    GetTrusonaficationRequest { id: id.into(), wait_seconds: 0 }
+}
+
+async fn a_call_names_its_caller_and_whom_it_acts_for(channel: PeerChannel) {
+    let answer = TrusonaficationServiceClient::new(channel).get_trusonafication(ask("who")).await.unwrap().into_inner();
+    assert_eq!((answer.action.as_str(), answer.relying_party_id), ("trusonafication", PARTY.to_string()));
+}
+
+async fn a_trace_goes_along(channel: PeerChannel) {
+    // In the trace of nothing, a call begins one; its calls belong to it.
+    let answer = TrusonaficationServiceClient::new(channel).get_trusonafication(ask("who")).await.unwrap().into_inner();
+    assert!(answer.resource.starts_with("00-") && answer.resource.len() == 55, "{}", answer.resource);
+}
+
+async fn a_refusal_keeps_kind_reason_and_fields(channel: PeerChannel) {
+    let refused = TrusonaficationServiceClient::new(channel).get_trusonafication(ask("refused")).await.unwrap_err();
+    let refused = PeerError::from(refused);
+    assert_eq!((refused.kind(), refused.reason(), refused.to_string().as_str()), (Kind::Gone, "EXPIRED", "too late"));
+    assert_eq!(refused.field_violations(), [FieldViolation::new("id", "is over")]);
+}
+
+async fn a_deadline_ends_a_call(channel: PeerChannel) {
+    let mut request = Request::new(ask("never"));
+    request.set_timeout(Duration::from_millis(50));
+    let ended = TrusonaficationServiceClient::new(channel).get_trusonafication(request).await.unwrap_err();
+    assert_eq!(ended.code(), tonic::Code::DeadlineExceeded);
+}
+
+async fn a_stream_arrives_item_by_item(channel: PeerChannel) {
+    let mut client = TrusonaficationServiceClient::new(channel);
+    let mut stream = client.watch_trusonafication(WatchTrusonaficationRequest::default()).await.unwrap().into_inner();
+    for version in 1..=3 {
+        // The stream never ends: each item came by itself.
+        assert_eq!(stream.message().await.unwrap().unwrap().version, version);
+    }
+}
+
+async fn a_large_answer_arrives(channel: PeerChannel) {
+    let answer = TrusonaficationServiceClient::new(channel).get_trusonafication(ask("large")).await.unwrap().into_inner();
+    assert_eq!(answer.action.len(), 3 << 20);
+}
+
+async fn many_calls_run_at_once(channel: PeerChannel) {
+    // Held calls do not hold up others.
+    let held: Vec<_> = (0..64)
+        .map(|_| {
+            let mut client = TrusonaficationServiceClient::new(channel.clone());
+            tokio::spawn(async move { client.get_trusonafication(ask("never")).await })
+        })
+        .collect();
+    let client = Arc::new(TrusonaficationServiceClient::new(channel));
+    let answered = stream::iter(0..64).map(|_| {
+        let mut client = (*client).clone();
+        async move { client.get_trusonafication(ask("who")).await.unwrap() }
+    });
+    assert_eq!(answered.buffer_unordered(64).count().await, 64);
+    held.iter().for_each(tokio::task::JoinHandle::abort);
+}
