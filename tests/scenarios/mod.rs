@@ -31,4 +31,5 @@ mod repeat;
 mod restart;
 mod rpc;
 mod tenants;
+mod trucode;
 mod waiting;

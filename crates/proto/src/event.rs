@@ -49,6 +49,8 @@ events! {
     trusonafication::TrusonaficationRejected(trusonafication) => "evt.trusonafication.v1.rejected",
     trusonafication::TrusonaficationExpired(trusonafication) => "evt.trusonafication.v1.expired",
     trusonafication::TrusonaficationCanceled(trusonafication) => "evt.trusonafication.v1.canceled",
+    trusonafication::TruCodeCreated(trucode_id) => "evt.trusonafication.v1.trucode_created",
+    trusonafication::TruCodePaired(trucode_id) => "evt.trusonafication.v1.trucode_paired",
     notification::DeliverySucceeded(delivery_id) => "evt.notification.v1.delivery_succeeded",
     notification::DeliveryFailed(delivery_id) => "evt.notification.v1.delivery_failed",
     notification::DeliveryExhausted(delivery_id) => "evt.notification.v1.delivery_exhausted",

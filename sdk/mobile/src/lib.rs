@@ -25,8 +25,10 @@ mod keys;
 mod phone;
 pub mod software;
 mod transport;
+mod trucode;
 
 pub use error::Error;
 pub use keys::{KeyStore, PresenceDenied, PresenceKind, UserPresence};
 pub use nodkey_kernel::challenge::{ChallengeClaims, Decision, RejectReason};
 pub use phone::{Answer, Config, Pending, Phone, RegisteredDevice};
+pub use trucode::{Scanned, TruCodeContext};

@@ -19,6 +19,7 @@ use url::Url;
 use crate::{
     Error, KeyStore, PresenceKind, UserPresence,
     transport::{Signable, Transport, json as read_json},
+    trucode::{self, Scanned},
 };
 
 /// How long the gateway may take beyond a wait we asked for.
@@ -152,6 +153,30 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
         let body = json!({"type": "AAMVA_DRIVERS_LICENSE", "hash": hash});
         let answer = self.transport.send(&self.keys, Method::POST, "/api/v2/identity_documents", Some(&body), &[], None).await?;
         Ok(read_json::<Document>(answer).await?.id)
+    }
+
+    /// Reads a secure QR code, or the deep link that stands for it: verifies its signature and asks what to show.
+    pub async fn scan(&self, scanned: &str) -> Result<Scanned, Error> {
+        let payload = trucode::payload(scanned)?;
+        let now_ms = self.transport.now().as_micros() / 1_000;
+        let mut keys = self.jwks.lock().await;
+        let known = keys.as_ref().map_or(Ok(None), |keys| trucode::verify(&payload, keys, now_ms))?;
+        let claims = match known {
+            None if self.config.jwks.is_none() => trucode::verify(&payload, keys.insert(self.transport.get("/jwks").await?), now_ms)?,
+            known => known,
+        };
+        drop(keys);
+        let claims = claims.ok_or(Error::Challenge(ChallengeError::UnknownKey))?;
+        let path = format!("/api/v2/trucodes/{}/context", claims.jti);
+        let context = read_json(self.transport.send(&self.keys, Method::GET, &path, None, &[], None).await?).await?;
+        Ok(Scanned { context, payload })
+    }
+
+    /// Pairs a code with this device. `number` is what the person read off the page, when the context asks for it.
+    pub async fn pair(&self, scanned: &Scanned, number: Option<&str>) -> Result<(), Error> {
+        let body = json!({"payload": scanned.payload, "identifier": self.device_identifier, "match_number": number});
+        self.transport.send(&self.keys, Method::POST, "/api/v2/paired_trucodes", Some(&body), &[], None).await?;
+        Ok(())
     }
 
     /// Waits up to `wait` (at most 60 s) for something to answer. Empty on time-out.

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 /// Under `service.` in the configuration. Every limit is one of this instance.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// How many requests are served at once; more are refused with 503.
@@ -16,10 +16,25 @@ pub struct Config {
     pub credential_rate: u32,
     /// Requests a second of one device; more are refused with 429.
     pub device_rate: u32,
+    /// Secure QR codes a second made or paired from one address; more are refused with 429.
+    pub address_rate: u32,
+    /// The header in which a trusted proxy names the client's address, such as `x-forwarded-for`; without one, who connects counts.
+    pub address_header: Option<String>,
+    /// The header in which a trusted proxy says roughly where the client is; shown on the phone that scans.
+    pub place_header: Option<String>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { max_in_flight: 4_096, max_waiting: 120_000, remembered_proofs: 1_000_000, credential_rate: 2_000, device_rate: 20 }
+        Self {
+            max_in_flight: 4_096,
+            max_waiting: 120_000,
+            remembered_proofs: 1_000_000,
+            credential_rate: 2_000,
+            device_rate: 20,
+            address_rate: 20,
+            address_header: None,
+            place_header: None,
+        }
     }
 }

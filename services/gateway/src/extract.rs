@@ -23,8 +23,14 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let body = read_body(request.into_body()).await?;
-        let mut json = serde_json::Deserializer::from_slice(&body);
+        Self::parse(&read_body(request.into_body()).await?)
+    }
+}
+
+impl<T: DeserializeOwned> Json<T> {
+    /// Reads a body that has been read already.
+    pub fn parse(body: &[u8]) -> Result<Self, Problem> {
+        let mut json = serde_json::Deserializer::from_slice(body);
         let value = serde_path_to_error::deserialize(&mut json).map_err(|e| {
             if e.inner().is_data() {
                 Problem::field(&e.path().to_string(), e.inner().to_string())

@@ -53,6 +53,9 @@ struct Inner {
     replays: auth::Replays,
     credential_rates: Arc<auth::Rates>,
     device_rates: Arc<auth::Rates>,
+    address_rates: Arc<auth::Rates>,
+    address_header: Option<String>,
+    place_header: Option<String>,
     in_flight: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
     stopping: CancellationToken,
@@ -76,15 +79,18 @@ impl Service for Gateway {
     }
 
     async fn build(config: Config, deps: Deps) -> anyhow::Result<Parts> {
-        let (credential_rates, device_rates) =
-            (Arc::new(auth::Rates::per_second(config.credential_rate)), Arc::new(auth::Rates::per_second(config.device_rate)));
-        let jobs = vec![auth::forgetting(vec![Arc::clone(&credential_rates), Arc::clone(&device_rates)])];
+        let rates = [config.credential_rate, config.device_rate, config.address_rate].map(|rate| Arc::new(auth::Rates::per_second(rate)));
+        let jobs = vec![auth::forgetting(rates.to_vec())];
+        let [credential_rates, device_rates, address_rates] = rates;
         let Deps { bus, peers, clock, deployment, stopping, .. } = deps;
         let edge = Edge(Arc::new(Inner {
             resolver: CredentialResolver::new(peers.registry().clone()),
             replays: auth::Replays::new(config.remembered_proofs),
             credential_rates,
             device_rates,
+            address_rates,
+            address_header: config.address_header,
+            place_header: config.place_header,
             in_flight: Arc::new(Semaphore::new(usize::try_from(config.max_in_flight)?)),
             waiting: Arc::new(Semaphore::new(usize::try_from(config.max_waiting)?)),
             peers,

@@ -29,8 +29,18 @@ impl Service for Registry {
 
     fn migrations() -> Option<Migrations> {
         Some(Migrations {
-            postgres: &[Migration { version: 1000, name: "init", sql: include_str!("../migrations/postgres/1000_init.sql") }],
-            sqlite: &[Migration { version: 1000, name: "init", sql: include_str!("../migrations/sqlite/1000_init.sql") }],
+            postgres: &[
+                Migration { version: 1000, name: "init", sql: include_str!("../migrations/postgres/1000_init.sql") },
+                Migration {
+                    version: 1001,
+                    name: "trucode_settings",
+                    sql: include_str!("../migrations/postgres/1001_trucode_settings.sql"),
+                },
+            ],
+            sqlite: &[
+                Migration { version: 1000, name: "init", sql: include_str!("../migrations/sqlite/1000_init.sql") },
+                Migration { version: 1001, name: "trucode_settings", sql: include_str!("../migrations/sqlite/1001_trucode_settings.sql") },
+            ],
         })
     }
 

@@ -10,12 +10,14 @@ pub struct Config {
     pub lifetime_seconds: u32,
     /// How many may wait for one user or device at once: more would be a flood no person can judge.
     pub max_pending: u32,
+    /// How many seconds a secure QR code lives: 20 to 55. Browsers hold a request as long.
+    pub trucode_seconds: u32,
     /// How often, in milliseconds, to look for what has expired. What is read in between is seen as expired anyway.
     pub sweep_milliseconds: u32,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { lifetime_seconds: 120, max_pending: 20, sweep_milliseconds: 500 }
+        Self { lifetime_seconds: 120, max_pending: 20, trucode_seconds: 50, sweep_milliseconds: 500 }
     }
 }

@@ -35,6 +35,12 @@ pub enum Error {
     /// The answering device's binding waits for its activation code.
     #[error("the binding of the device is not active")]
     DeviceNotActive,
+    /// A page of another site.
+    #[error("pages of this origin may not make codes; add it to the relying party's allowed origins")]
+    OriginNotAllowed,
+    /// Anybody could pair anything.
+    #[error("pairing needs a proof by the device's key")]
+    ProofRequired,
     /// What any use case may run into.
     #[error(transparent)]
     Failure(Failure),
@@ -55,15 +61,17 @@ impl<T: Into<Failure>> From<T> for Error {
 impl Classify for Error {
     fn kind(&self) -> Kind {
         match self {
-            Self::Refused(Refusal::InvalidResponse(_) | Refusal::NotInProgress)
+            Self::Refused(Refusal::InvalidResponse(_) | Refusal::NotInProgress | Refusal::InvalidPayload | Refusal::NumberMismatch)
             | Self::UserHasNoActiveDevice
             | Self::DeviceHasNoActiveBinding => Kind::Invalid,
             Self::Refused(Refusal::InvalidSignature | Refusal::NotAddressed)
+            | Self::OriginNotAllowed
+            | Self::ProofRequired
             | Self::DeviceRetired
             | Self::DeviceNotBound
             | Self::DeviceNotActive => Kind::Forbidden,
             Self::Refused(Refusal::Expired) => Kind::Gone,
-            Self::Refused(Refusal::AlreadyCompleted) => Kind::Conflict,
+            Self::Refused(Refusal::AlreadyCompleted | Refusal::AlreadyPaired) => Kind::Conflict,
             Self::NoDocuments => Kind::Precondition,
             Self::TooManyPending => Kind::Exhausted,
             Self::CustomFieldsTooLarge => Kind::TooLarge,
@@ -80,6 +88,11 @@ impl Classify for Error {
             Self::Refused(Refusal::Expired) => "EXPIRED",
             Self::Refused(Refusal::AlreadyCompleted) => "ALREADY_COMPLETED",
             Self::Refused(Refusal::NotInProgress) => "NOT_IN_PROGRESS",
+            Self::Refused(Refusal::InvalidPayload) => "INVALID_PAYLOAD",
+            Self::Refused(Refusal::AlreadyPaired) => "ALREADY_PAIRED",
+            Self::Refused(Refusal::NumberMismatch) => "NUMBER_MISMATCH",
+            Self::OriginNotAllowed => "ORIGIN_NOT_ALLOWED",
+            Self::ProofRequired => "PROOF_REQUIRED",
             Self::UserHasNoActiveDevice => "USER_HAS_NO_ACTIVE_DEVICE",
             Self::DeviceHasNoActiveBinding => "DEVICE_HAS_NO_ACTIVE_BINDING",
             Self::NoDocuments => "NO_DOCUMENTS",

@@ -9,10 +9,28 @@ use tracing::warn;
 
 use crate::app::App;
 
+/// How often codes are forgotten.
+const FORGET: Duration = Duration::from_mins(10);
+
 /// The jobs.
 #[must_use]
 pub fn jobs(app: App, interval: Duration, db: Db, clock: Clock) -> Vec<Job> {
-    vec![expiry(app, interval), housekeeping(db, clock)]
+    vec![expiry(app.clone(), interval), forgetting(app), housekeeping(db, clock)]
+}
+
+/// Forgets codes that were over long ago.
+fn forgetting(app: App) -> Job {
+    Job::new("forget trucodes", move |shutdown| async move {
+        loop {
+            if let Err(e) = app.forget_trucodes().await {
+                warn!(error = chain(&e), "forgetting old codes failed; trying again");
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(FORGET) => {}
+            }
+        }
+    })
 }
 
 /// Ends what is overdue.

@@ -20,8 +20,14 @@ use nodkey_runtime::{Deps, Parts, Service};
 #[derive(Debug)]
 pub struct Trusonafication;
 
-const POSTGRES: &[Migration] = &[Migration { version: 1000, name: "init", sql: include_str!("../migrations/postgres/1000_init.sql") }];
-const SQLITE: &[Migration] = &[Migration { version: 1000, name: "init", sql: include_str!("../migrations/sqlite/1000_init.sql") }];
+const POSTGRES: &[Migration] = &[
+    Migration { version: 1000, name: "init", sql: include_str!("../migrations/postgres/1000_init.sql") },
+    Migration { version: 1001, name: "trucode", sql: include_str!("../migrations/postgres/1001_trucode.sql") },
+];
+const SQLITE: &[Migration] = &[
+    Migration { version: 1000, name: "init", sql: include_str!("../migrations/sqlite/1000_init.sql") },
+    Migration { version: 1001, name: "trucode", sql: include_str!("../migrations/sqlite/1001_trucode.sql") },
+];
 
 impl Service for Trusonafication {
     const NAME: &'static str = "trusonafication";

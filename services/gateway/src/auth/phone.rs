@@ -72,7 +72,7 @@ pub async fn prove(gateway: &Edge, parts: &Parts, body: &[u8]) -> Result<Proof, 
 }
 
 /// Asks whose device it is, now: a retired one is refused at once.
-async fn resolve(gateway: &Edge, device: DeviceId) -> Result<Phone, Problem> {
+pub async fn resolve(gateway: &Edge, device: DeviceId) -> Result<Phone, Problem> {
     let mut devices = DeviceServiceClient::new(gateway.peers.registry().unscoped());
     let answer = devices.resolve_device(ResolveDeviceRequest { device_id: device.to_string() }).await.map_err(PeerError::from);
     let resolved = match answer {

@@ -4,15 +4,24 @@ mod devices;
 mod documents;
 mod pending;
 mod public;
+mod trucodes;
 mod trusonafications;
 mod user_devices;
 mod users;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use axum::{Router, middleware};
+use axum::{
+    Router,
+    http::{Method, StatusCode, header::CONTENT_TYPE},
+    middleware,
+    routing::{MethodRouter, options, post},
+};
 use nodkey_runtime::trace;
-use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    cors::{Any, CorsLayer},
+};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
@@ -23,9 +32,14 @@ use crate::{
     problem::Problem,
 };
 
+/// How long browsers remember what a preflight told them.
+const CORS_MAX_AGE: Duration = Duration::from_hours(1);
+
 /// The routes by who may call them.
 struct Doors {
     public: OpenApiRouter<Edge>,
+    browsers: OpenApiRouter<Edge>,
+    waiting_browsers: OpenApiRouter<Edge>,
     registration: OpenApiRouter<Edge>,
     phones: OpenApiRouter<Edge>,
     waiting_phones: OpenApiRouter<Edge>,
@@ -36,6 +50,8 @@ struct Doors {
 fn doors() -> Doors {
     Doors {
         public: openapi::secured(OpenApiRouter::new().routes(routes!(public::jwks)), Scheme::Public),
+        browsers: openapi::secured(OpenApiRouter::new().routes(routes!(trucodes::create)).routes(routes!(trucodes::pair)), Scheme::Public),
+        waiting_browsers: openapi::secured(OpenApiRouter::new().routes(routes!(trucodes::status)), Scheme::Public),
         registration: openapi::secured(OpenApiRouter::new().routes(routes!(devices::register)), Scheme::Registration),
         phones: openapi::secured(
             OpenApiRouter::new()
@@ -43,6 +59,7 @@ fn doors() -> Doors {
                 .routes(routes!(devices::update, devices::retire))
                 .routes(routes!(devices::put_push_registration, devices::delete_push_registration))
                 .routes(routes!(pending::respond))
+                .routes(routes!(trucodes::context))
                 .routes(routes!(documents::register)),
             Scheme::Phone,
         ),
@@ -54,6 +71,7 @@ fn doors() -> Doors {
                 .routes(routes!(user_devices::activate))
                 .routes(routes!(users::deactivate))
                 .routes(routes!(users::devices))
+                .routes(routes!(trucodes::pairing))
                 .routes(routes!(trusonafications::create))
                 .routes(routes!(trusonafications::cancel))
                 .routes(routes!(trusonafications::evidence)),
@@ -73,6 +91,16 @@ pub fn routes(edge: Edge) -> Router {
     // Those who wait take no place of those who work.
     let working = doors
         .public
+        // Clients that send a slash at the end mean the same.
+        .merge(
+            doors
+                .browsers
+                .route("/api/v2/trucodes", preflight())
+                .route("/api/v2/trucodes/", post(trucodes::create).merge(preflight()))
+                .route("/api/v2/paired_trucodes", preflight())
+                .route("/api/v2/paired_trucodes/", post(trucodes::pair).merge(preflight()))
+                .layer(cors()),
+        )
         .merge(doors.registration.route_layer(middleware::from_fn_with_state(state(), backend::registration)))
         .merge(doors.phones.route_layer(phones()))
         .merge(doors.backends.route_layer(backends()))
@@ -81,6 +109,7 @@ pub fn routes(edge: Edge) -> Router {
         .waiting_phones
         .route_layer(phones())
         .merge(doors.waiting_backends.route_layer(backends()))
+        .merge(doors.waiting_browsers.route("/api/v2/trucodes/{id}", preflight()).layer(cors()))
         .route_layer(bounded(&edge.waiting));
     let (router, _) = working.merge(waiting).split_for_parts();
     let document: Arc<str> = document().into();
@@ -88,7 +117,7 @@ pub fn routes(edge: Edge) -> Router {
         .route("/openapi.json", axum::routing::get(move || async move { public::openapi(&document) }))
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|| async {
-            Problem::new(http::StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "this path has no such method")
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "this path has no such method")
         })
         .with_state(edge)
         .layer(CatchPanicLayer::custom(|_| axum::response::IntoResponse::into_response(Problem::internal())))
@@ -96,9 +125,22 @@ pub fn routes(edge: Edge) -> Router {
         .layer(middleware::from_fn(trace::middleware))
 }
 
+/// Pages of any site may ask; whose may make codes is the relying party's to say, and a preflight does not name it. Nothing is
+/// told by cookies.
+fn cors() -> CorsLayer {
+    CorsLayer::new().allow_origin(Any).allow_methods([Method::GET, Method::POST]).allow_headers([CONTENT_TYPE]).max_age(CORS_MAX_AGE)
+}
+
+/// Answered by the layer around it.
+fn preflight() -> MethodRouter<Edge> {
+    options(|| async { StatusCode::NO_CONTENT })
+}
+
 /// The OpenAPI document, as JSON.
 pub fn document() -> String {
-    let Doors { public, registration, phones, waiting_phones, backends, waiting_backends } = doors();
-    let all = [registration, phones, waiting_phones, backends, waiting_backends].into_iter().fold(public, OpenApiRouter::merge);
+    let Doors { public, browsers, waiting_browsers, registration, phones, waiting_phones, backends, waiting_backends } = doors();
+    let all = [browsers, waiting_browsers, registration, phones, waiting_phones, backends, waiting_backends]
+        .into_iter()
+        .fold(public, OpenApiRouter::merge);
     openapi::describe(all.into_openapi())
 }

@@ -12,7 +12,7 @@ use super::{ATTEMPTS, App, Claim, start};
 use crate::{
     domain::{
         Change, Refusal,
-        relying_party::{NewRelyingParty, RelyingParty},
+        relying_party::{NewRelyingParty, RelyingParty, RelyingPartyPatch},
     },
     error::Error,
     store::relying_party as store,
@@ -56,6 +56,23 @@ impl App {
         let start = start(page, |id| id.parse().ok())?;
         let rows = store::list(&self.0.db, &start, page.size + 1).await?;
         Ok(page.cut(rows, |party| Cursor { at: party.created_at, id: party.id.to_string() }))
+    }
+
+    /// Changes settings of one. Nobody is told: settings are read when they matter.
+    pub async fn update_relying_party(&self, id: RelyingPartyId, patch: RelyingPartyPatch) -> Result<RelyingParty, Error> {
+        for _ in 0..ATTEMPTS {
+            let party = match self.relying_party(id).await?.update(patch.clone()) {
+                Change::Same(party) => return Ok(party),
+                Change::Changed(party) => party,
+            };
+            let mut tx = self.0.db.begin().await?;
+            if store::update(&mut tx, &party).await? {
+                tx.commit().await?;
+                return Ok(party);
+            }
+            tx.rollback().await?;
+        }
+        Err(Error::Raced)
     }
 
     /// Disables one.

@@ -1,8 +1,54 @@
 //! Tenants.
 
 use nodkey_kernel::{id::RelyingPartyId, time::Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::{Change, Refusal, Violations, text};
+
+/// The most origins, and the most characters of one.
+const MAX_ORIGINS: usize = 20;
+const MAX_ORIGIN: usize = 200;
+
+/// How secure QR codes of a relying party behave. As JSON in the database.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TruCodeSettings {
+    /// Whose pages may make codes; empty: anybody's.
+    pub allowed_origins: Vec<String>,
+    /// Clients without a device key may pair any identifier.
+    pub allow_unproven_pairing: bool,
+    /// The person confirms two digits that the page shows.
+    pub match_number: bool,
+}
+
+impl TruCodeSettings {
+    fn fault(&self) -> Option<&'static str> {
+        let origin = |o: &String| {
+            let host = o.strip_prefix("https://").or_else(|| o.strip_prefix("http://")).unwrap_or_default();
+            !host.is_empty() && o.len() <= MAX_ORIGIN && host.bytes().all(|b| b.is_ascii_graphic() && !b"/?#@".contains(&b))
+        };
+        let good = self.allowed_origins.len() <= MAX_ORIGINS && self.allowed_origins.iter().all(origin);
+        (!good).then_some("must be at most 20 origins such as https://shop.example.com, without a path")
+    }
+}
+
+/// What is to change; the rest stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelyingPartyPatch {
+    name: Option<String>,
+    trucodes: Option<TruCodeSettings>,
+}
+
+impl RelyingPartyPatch {
+    /// Reads what a request says.
+    pub fn parse(name: Option<&str>, trucodes: Option<TruCodeSettings>) -> Result<Self, Refusal> {
+        let mut violations = Violations::default();
+        let name = violations.check("name", name.map(|name| text::required(name, 100)).transpose());
+        let fault = trucodes.as_ref().and_then(TruCodeSettings::fault);
+        let trucodes = violations.check("trucodes.allowed_origins", fault.map_or(Ok(trucodes), Err));
+        name.zip(trucodes).map(|(name, trucodes)| Self { name, trucodes }).ok_or_else(|| violations.refusal())
+    }
+}
 
 /// A tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +57,8 @@ pub struct RelyingParty {
     pub id: RelyingPartyId,
     /// Shown on the phone.
     pub name: String,
+    /// How its secure QR codes behave.
+    pub trucodes: TruCodeSettings,
     /// When it came.
     pub created_at: Timestamp,
     /// When its credentials stopped working, if they did.
@@ -47,7 +95,18 @@ impl RelyingParty {
     /// Founds it.
     #[must_use]
     pub fn create(id: RelyingPartyId, name: String, now: Timestamp) -> Self {
-        Self { id, name, created_at: now, disabled_at: None, version: 1 }
+        Self { id, name, trucodes: TruCodeSettings::default(), created_at: now, disabled_at: None, version: 1 }
+    }
+
+    /// Changes settings.
+    #[must_use]
+    pub fn update(self, patch: RelyingPartyPatch) -> Change<Self> {
+        let name = patch.name.unwrap_or_else(|| self.name.clone());
+        let trucodes = patch.trucodes.unwrap_or_else(|| self.trucodes.clone());
+        if name == self.name && trucodes == self.trucodes {
+            return Change::Same(self);
+        }
+        Change::Changed(Self { name, trucodes, version: self.version + 1, ..self })
     }
 
     /// Ends it, for good.
@@ -78,6 +137,19 @@ mod tests {
         assert_eq!(violations.iter().map(|v| v.field.as_str()).collect::<Vec<_>>(), ["name", "id"]);
         assert!(NewRelyingParty::parse("ACME", "00000000-0000-0000-0000-000000000000").is_err());
         assert_eq!(NewRelyingParty::parse("ACME", ""), Ok(NewRelyingParty { name: "ACME".into(), id: None }));
+    }
+
+    #[test]
+    fn settings_change_and_origins_are_origins() {
+        let party = RelyingParty::create(RelyingPartyId::from_uuid(uuid::Uuid::max()), "ACME".into(), Timestamp::from_seconds(1));
+        let with = |origin: &str| TruCodeSettings { allowed_origins: vec![origin.into()], ..TruCodeSettings::default() };
+        let good = RelyingPartyPatch::parse(None, Some(with("https://shop.example.com:8443"))).unwrap();
+        let Change::Changed(changed) = party.update(good.clone()) else { panic!("unchanged") };
+        assert_eq!((changed.version, changed.name.as_str()), (2, "ACME"));
+        assert_eq!(changed.clone().update(good), Change::Same(changed));
+        for bad in ["", "shop.example.com", "https://", "https://shop.example.com/", "https://a b", "ftp://x"] {
+            assert!(RelyingPartyPatch::parse(None, Some(with(bad))).is_err(), "{bad}");
+        }
     }
 
     #[test]

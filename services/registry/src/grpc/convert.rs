@@ -10,7 +10,7 @@ use crate::{
         credential::{Credential, CredentialKind},
         device::{Device, Platform, PresenceKeys, PresenceKind},
         document::{Document, DocumentType, VerificationStatus},
-        relying_party::RelyingParty,
+        relying_party::{RelyingParty, TruCodeSettings},
         signing_key::SigningKey,
     },
 };
@@ -22,6 +22,21 @@ impl From<&RelyingParty> for pb::RelyingParty {
             name: party.name.clone(),
             disabled: party.disabled_at.is_some(),
             created_at: Some(timestamp(party.created_at)),
+            trucodes: Some(pb::TruCodeSettings {
+                allowed_origins: party.trucodes.allowed_origins.clone(),
+                allow_unproven_pairing: party.trucodes.allow_unproven_pairing,
+                match_number: party.trucodes.match_number,
+            }),
+        }
+    }
+}
+
+impl From<pb::TruCodeSettings> for TruCodeSettings {
+    fn from(settings: pb::TruCodeSettings) -> Self {
+        Self {
+            allowed_origins: settings.allowed_origins,
+            allow_unproven_pairing: settings.allow_unproven_pairing,
+            match_number: settings.match_number,
         }
     }
 }

@@ -2,13 +2,13 @@
 
 use nodkey_proto::registry::v1::{
     CreateRelyingPartyRequest, DisableRelyingPartyRequest, GetRelyingPartyRequest, ListRelyingPartiesRequest, ListRelyingPartiesResponse,
-    RelyingParty, relying_party_service_server::RelyingPartyService,
+    RelyingParty, UpdateRelyingPartyRequest, relying_party_service_server::RelyingPartyService,
 };
 use nodkey_runtime::{caller, page::Page, status::status, uninterrupted};
 use tonic::{Request, Response, Status};
 
 use super::{Grpc, party, repeatable};
-use crate::domain::relying_party::NewRelyingParty;
+use crate::domain::relying_party::{NewRelyingParty, RelyingPartyPatch};
 
 #[tonic::async_trait]
 impl RelyingPartyService for Grpc {
@@ -34,6 +34,14 @@ impl RelyingPartyService for Grpc {
         let page = Page::parse(message.page_size, &message.page_token).map_err(status)?;
         let (parties, next_page_token) = self.0.relying_parties(&page).await.map_err(status)?;
         Ok(Response::new(ListRelyingPartiesResponse { relying_parties: parties.iter().map(Into::into).collect(), next_page_token }))
+    }
+
+    async fn update_relying_party(&self, request: Request<UpdateRelyingPartyRequest>) -> Result<Response<RelyingParty>, Status> {
+        let party = party(&caller(&request)?, &request.get_ref().id)?;
+        let (app, message) = (self.0.clone(), request.into_inner());
+        let patch = RelyingPartyPatch::parse(message.name.as_deref(), message.trucodes.map(Into::into)).map_err(status)?;
+        let party = uninterrupted(async move { app.update_relying_party(party, patch).await }).await.map_err(status)?;
+        Ok(Response::new((&party).into()))
     }
 
     async fn disable_relying_party(&self, request: Request<DisableRelyingPartyRequest>) -> Result<Response<RelyingParty>, Status> {

@@ -10,9 +10,10 @@ use crate::{domain::relying_party::RelyingParty, error::Error};
 /// Inserts; false when the id is taken.
 pub async fn insert(tx: &mut Tx, party: &RelyingParty) -> Result<bool, Error> {
     let inserted = tx
-        .query("INSERT INTO relying_party (id, name, created_at, version) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING")
+        .query("INSERT INTO relying_party (id, name, trucodes, created_at, version) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING")
         .bind(party.id.as_uuid())
         .bind(party.name.as_str())
+        .bind(json(party)?)
         .bind(party.created_at)
         .bind(party.version)
         .execute()
@@ -23,7 +24,7 @@ pub async fn insert(tx: &mut Tx, party: &RelyingParty) -> Result<bool, Error> {
 /// Returns one.
 pub async fn get(db: &Db, id: RelyingPartyId) -> Result<Option<RelyingParty>, Error> {
     let row = db
-        .query("SELECT id, name, created_at, disabled_at, version FROM relying_party WHERE id = $1")
+        .query("SELECT id, name, trucodes, created_at, disabled_at, version FROM relying_party WHERE id = $1")
         .bind(id.as_uuid())
         .fetch_optional()
         .await?;
@@ -33,8 +34,9 @@ pub async fn get(db: &Db, id: RelyingPartyId) -> Result<Option<RelyingParty>, Er
 /// Writes a change of the version before; false when another was first.
 pub async fn update(tx: &mut Tx, party: &RelyingParty) -> Result<bool, Error> {
     let updated = tx
-        .query("UPDATE relying_party SET name = $1, disabled_at = $2, version = $3 WHERE id = $4 AND version = $3 - 1")
+        .query("UPDATE relying_party SET name = $1, trucodes = $2, disabled_at = $3, version = $4 WHERE id = $5 AND version = $4 - 1")
         .bind(party.name.as_str())
+        .bind(json(party)?)
         .bind(party.disabled_at)
         .bind(party.version)
         .bind(party.id.as_uuid())
@@ -47,7 +49,7 @@ pub async fn update(tx: &mut Tx, party: &RelyingParty) -> Result<bool, Error> {
 pub async fn list(db: &Db, start: &Start<Uuid>, limit: i64) -> Result<Vec<RelyingParty>, Error> {
     let rows = db
         .query(
-            "SELECT id, name, created_at, disabled_at, version FROM relying_party \
+            "SELECT id, name, trucodes, created_at, disabled_at, version FROM relying_party \
              WHERE (created_at, id) < ($1, $2) ORDER BY created_at DESC, id DESC LIMIT $3",
         )
         .bind(start.at)
@@ -58,10 +60,15 @@ pub async fn list(db: &Db, start: &Start<Uuid>, limit: i64) -> Result<Vec<Relyin
     rows.iter().map(read).collect()
 }
 
+fn json(party: &RelyingParty) -> Result<String, Error> {
+    serde_json::to_string(&party.trucodes).map_err(|_| Error::Corrupt("trucodes"))
+}
+
 fn read(row: &Row) -> Result<RelyingParty, Error> {
     Ok(RelyingParty {
         id: RelyingPartyId::from_uuid(row.get("id")?),
         name: row.get("name")?,
+        trucodes: serde_json::from_str(&row.get::<String>("trucodes")?).map_err(|_| Error::Corrupt("trucodes"))?,
         created_at: row.get("created_at")?,
         disabled_at: row.get("disabled_at")?,
         version: row.get("version")?,

@@ -49,8 +49,13 @@ impl App {
             {
                 return Ok(answer);
             }
-            let (asked, challenge) = self.prepare(party, fields.clone(), number_match).await?;
+            let (mut asked, challenge) = self.prepare(party, fields.clone(), number_match).await?;
             let mut tx = self.db.begin().await?;
+            if let Target::TruCode(code) = asked.ask.target {
+                // Whoever pairs it from here on finds this one.
+                asked.device = store::lock_trucode(&mut tx, party, code).await?.and_then(|id| DeviceId::parse(&id).ok());
+                asked.told = asked.device.iter().cloned().collect();
+            }
             if store::count_pending(&mut tx, party, &asked.ask.target, self.now()).await? >= i64::from(self.config.max_pending) {
                 return Err(Error::TooManyPending);
             }

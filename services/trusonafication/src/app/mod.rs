@@ -2,6 +2,7 @@
 
 mod create;
 mod respond;
+mod trucode;
 mod watch;
 
 use std::sync::Arc;
@@ -68,6 +69,7 @@ impl App {
     /// Puts the use cases together.
     pub fn new(config: Config, deps: Deps) -> anyhow::Result<Self> {
         anyhow::ensure!((1..=86_400).contains(&config.lifetime_seconds), "service.lifetime_seconds must be 1 to 86400");
+        anyhow::ensure!((20..=55).contains(&config.trucode_seconds), "service.trucode_seconds must be 20 to 55");
         anyhow::ensure!(config.max_pending > 0, "service.max_pending must be at least 1");
         let db = deps.db()?;
         let Deps { bus, peers, clock, random, vault, deployment, stopping, .. } = deps;

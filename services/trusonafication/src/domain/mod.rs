@@ -3,6 +3,7 @@
 mod answer;
 mod ask;
 mod number;
+mod trucode;
 
 use nodkey_kernel::{
     challenge::Decision,
@@ -14,7 +15,8 @@ use uuid::Uuid;
 
 pub use answer::{Answer, AnsweringDevice, answer};
 pub use ask::{Ask, Limits, MAX_CUSTOM_FIELDS, Unchecked};
-pub use number::{MatchMode, NumberMatch};
+pub use number::{MatchMode, NumberMatch, two_digits};
+pub use trucode::{MAX_TEXT as MAX_IDENTIFIER, Paired, PayloadClaims, TruCode};
 
 /// Who is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +50,15 @@ pub enum Refusal {
     /// It is over.
     #[error("it is not in progress any more")]
     NotInProgress,
+    /// It is not a code of ours, or not one for this device.
+    #[error("the payload is not that of a code for this device")]
+    InvalidPayload,
+    /// Another was first.
+    #[error("the code is paired with another")]
+    AlreadyPaired,
+    /// The person looks at another page than the one that made the code.
+    #[error("the number is not the one the page shows")]
+    NumberMismatch,
 }
 
 /// How an acceptance compares to what was asked for.
@@ -174,8 +185,8 @@ impl Trusonafication {
         let addressed = match &self.ask.target {
             Target::Device(device) => *device == answer.device,
             Target::User(user) => *user == answer.user,
-            // Delivered when paired; until then nobody is asked.
-            Target::TruCode(_) => false,
+            // The device that paired it; until then nobody is asked.
+            Target::TruCode(_) => self.device.as_ref() == Some(&answer.device),
         };
         if !addressed {
             return Err(Refusal::NotAddressed);

@@ -47,7 +47,9 @@ impl NumberMatch {
     }
 }
 
-fn two_digits(random: &Random) -> String {
+/// A number from 10 to 99.
+#[must_use]
+pub fn two_digits(random: &Random) -> String {
     (10 + random.below(90)).to_string()
 }
 

@@ -1,4 +1,4 @@
-//! Rows. Every finder leads with the relying party, except the sweep, which looks for what is overdue, whosever it is.
+//! Rows of trusonafications. The sweep alone looks for what is overdue, whosever it is.
 
 use nodkey_db::{Db, DbError, Query, Row, Tx};
 use nodkey_kernel::{
@@ -169,7 +169,7 @@ pub async fn pending(
     let rows = db
         .query(
             "SELECT id, challenge, expires_at FROM trusonafication WHERE relying_party_id = $1 AND status = 'in_progress' \
-             AND expires_at > $2 AND ((target = 'device' AND device_id = $3) OR (target = 'user' AND user_identifier = $4)) \
+             AND expires_at > $2 AND ((target <> 'user' AND device_id = $3) OR (target = 'user' AND user_identifier = $4)) \
              ORDER BY created_at, id LIMIT $5",
         )
         .bind(party.as_uuid())
@@ -184,6 +184,22 @@ pub async fn pending(
         Ok(Pending { id, challenge: row.get("challenge")?, expires_at: row.get("expires_at")? })
     };
     Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
+}
+
+/// Addresses what was asked of a code to the device that paired it. No change of state: nobody could have answered before.
+pub async fn assign(tx: &mut Tx, party: RelyingPartyId, code: TruCodeId, device: &DeviceId) -> Result<(), Failure> {
+    let told = serde_json::to_string(&[device]).map_err(|_| Failure::Internal("identifiers serialize"))?;
+    tx.query(
+        "UPDATE trusonafication SET device_id = $1, told = $2 \
+         WHERE relying_party_id = $3 AND trucode_id = $4 AND status = 'in_progress' AND device_id IS NULL",
+    )
+    .bind(device.as_str())
+    .bind(told)
+    .bind(party.as_uuid())
+    .bind(code.as_uuid())
+    .execute()
+    .await?;
+    Ok(())
 }
 
 /// Counts what waits for the same user or device.
@@ -217,7 +233,7 @@ pub enum Of<'a> {
 pub async fn in_progress(tx: &mut Tx, party: RelyingPartyId, of: Of<'_>) -> Result<Vec<Trusonafication>, Failure> {
     let of_user = select!("WHERE relying_party_id = $1 AND user_identifier = $2 AND status = 'in_progress' ORDER BY created_at, id");
     let of_device =
-        select!("WHERE relying_party_id = $1 AND device_id = $2 AND target = 'device' AND status = 'in_progress' ORDER BY created_at, id");
+        select!("WHERE relying_party_id = $1 AND device_id = $2 AND target <> 'user' AND status = 'in_progress' ORDER BY created_at, id");
     let (sql, whom) = match of {
         Of::User(user) => (of_user, user),
         Of::Device(device) => (of_device, device.as_str()),

@@ -1,8 +1,7 @@
-//! The gRPC side: messages to commands, answers to messages.
+//! Trusonafications over gRPC.
 
 use std::time::Duration;
 
-use axum::Router;
 use futures_util::{StreamExt as _, stream};
 use nodkey_kernel::{
     id::{DeviceId, TrusonaficationId},
@@ -14,14 +13,12 @@ use nodkey_proto::{
         self as pb, CancelTrusonaficationRequest, CreateTrusonaficationRequest, CreateTrusonaficationResponse, Evidence,
         GetEvidenceRequest, GetTrusonaficationRequest, ListPendingRequest, ListPendingResponse, ListTrusonaficationsRequest,
         ListTrusonaficationsResponse, PendingTrusonafication, RespondRequest, RespondResponse, WatchTrusonaficationRequest,
-        create_trusonafication_request::Target as AskedTarget,
-        trusonafication_service_server::{TrusonaficationService, TrusonaficationServiceServer},
+        create_trusonafication_request::Target as AskedTarget, trusonafication_service_server::TrusonaficationService,
     },
 };
 use nodkey_runtime::{
     Failure, Validation, caller,
     idempotent::Request as Repeatable,
-    mount,
     page::{Cursor, Page},
     status::status,
     uninterrupted,
@@ -29,22 +26,13 @@ use nodkey_runtime::{
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
+use super::{Api, MAX_WAIT};
 use crate::{
-    app::{App, Listing, Watch},
+    app::{Listing, Watch},
     convert::{accepted_level, message, status as status_of},
     domain::{MAX_CUSTOM_FIELDS, MatchMode, Target, Unchecked},
     error::Error,
 };
-
-/// The longest a caller may wait in one call, in seconds.
-const MAX_WAIT: i32 = 60;
-
-/// The service as routes.
-pub fn routes(app: &App) -> Router {
-    mount(Router::new(), TrusonaficationServiceServer::new(Api(app.clone())))
-}
-
-struct Api(App);
 
 #[tonic::async_trait]
 impl TrusonaficationService for Api {

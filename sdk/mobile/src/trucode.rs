@@ -1,0 +1,74 @@
+//! Secure QR codes: what a phone makes of a scan.
+
+use nodkey_kernel::jose::{Jwks, jws::Compact};
+use serde::Deserialize;
+use url::Url;
+
+use crate::Error;
+
+/// The `typ` of a payload.
+const PAYLOAD_TYP: &str = "nodkey-trucode+jwt";
+
+/// What to show before pairing.
+#[derive(Clone, Debug, Deserialize)]
+pub struct TruCodeContext {
+    /// Display name of the relying party.
+    pub relying_party: String,
+    /// Of the page that shows the code; the person compares it with what they see.
+    pub origin: Option<String>,
+    /// Roughly where that browser is.
+    pub place: Option<String>,
+    /// Whether the person has to enter the two digits the page shows.
+    pub match_number: bool,
+}
+
+/// A code whose signature was verified.
+#[derive(Clone, Debug)]
+pub struct Scanned {
+    /// What to show before pairing.
+    pub context: TruCodeContext,
+    pub(crate) payload: String,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct PayloadClaims {
+    pub(crate) jti: String,
+    /// Milliseconds.
+    exp: i64,
+}
+
+/// The payload of what was scanned or opened: itself, or the `payload` of a deep link.
+pub(crate) fn payload(scanned: &str) -> Result<String, Error> {
+    match Url::parse(scanned) {
+        Ok(link) => link
+            .query_pairs()
+            .find(|(name, _)| name == "payload")
+            .map(|(_, payload)| payload.into_owned())
+            .ok_or_else(|| Error::Protocol("the link has no payload".into())),
+        Err(_) => Ok(scanned.to_owned()),
+    }
+}
+
+/// Verifies a payload by the deployment's keys. `None` when they do not hold the key that signed.
+pub(crate) fn verify(payload: &str, keys: &Jwks, now_ms: i64) -> Result<Option<PayloadClaims>, Error> {
+    let compact = Compact::parse(payload)?;
+    let Some(key) = compact.header().kid.as_deref().and_then(|kid| keys.find(kid)) else { return Ok(None) };
+    let claims: PayloadClaims = compact.verify(key, PAYLOAD_TYP)?;
+    if claims.exp <= now_ms {
+        return Err(Error::Protocol("the code is over; scan the one that is shown now".into()));
+    }
+    Ok(Some(claims))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_and_a_scan_are_the_same_code() {
+        assert_eq!(payload("https://acme.example/trucode?payload=a.b.c").unwrap(), "a.b.c");
+        assert_eq!(payload("acme://trucode?x=1&payload=a.b.c").unwrap(), "a.b.c");
+        assert_eq!(payload("a.b.c").unwrap(), "a.b.c");
+        assert!(payload("https://acme.example/").is_err());
+    }
+}

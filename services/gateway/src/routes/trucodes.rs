@@ -1,0 +1,202 @@
+//! Secure QR codes: for browsers without a credential, for phones, for backends.
+
+use std::{net::SocketAddr, time::Duration};
+
+use axum::{
+    extract::{ConnectInfo, Path, Request, State},
+    http::{HeaderMap, StatusCode, header::ORIGIN},
+    response::Response,
+};
+use nodkey_proto::trusonafication::v1::{
+    CreateTruCodeRequest, GetPairingRequest, GetTruCodeContextRequest, GetTruCodeStatusRequest, PairTruCodeRequest,
+    tru_code_service_client::TruCodeServiceClient,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::devices::rfc3339;
+use crate::{
+    Edge,
+    auth::{
+        backend::Backend,
+        phone::{self, Phone},
+    },
+    extract::Json,
+    problem::Problem,
+    read_body, reply,
+};
+
+/// Longer than a code lives: a status that is not yet paired is never told early, or pages would make code after code.
+const HOLD: i32 = 60;
+/// How much longer than that the service may take.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// Whose page makes a code.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct CreateTruCode {
+    /// UUID.
+    relying_party_id: String,
+}
+
+/// A code.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TruCode {
+    /// UUID, for this browser and its backend alone.
+    id: String,
+    /// What the QR code shows. Its `exp` is in milliseconds.
+    payload: String,
+    relying_party_id: String,
+    /// Two digits to show beside the code, when the relying party wants them confirmed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    match_number: Option<String>,
+}
+
+/// Whether a code is paired.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TruCodeStatus {
+    id: String,
+    paired: bool,
+}
+
+/// What a phone shows before it pairs.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Context {
+    /// Display name of the relying party.
+    relying_party: String,
+    /// Of the page that shows the code; compare it with what the person sees.
+    origin: Option<String>,
+    /// Roughly where that browser is.
+    place: Option<String>,
+    /// Whether the person has to enter the two digits the page shows.
+    match_number: bool,
+    /// RFC 3339.
+    expires_at: Option<String>,
+}
+
+/// A scan.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct PairTruCode {
+    payload: Option<String>,
+    /// The proving device; without a proof, where the relying party allows it, anything.
+    identifier: Option<String>,
+    /// The two digits the page shows, when the context asks for them.
+    match_number: Option<String>,
+}
+
+/// The pairing, as phones see it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PairedTruCode {
+    id: String,
+}
+
+/// The pairing, as backends see it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Pairing {
+    id: String,
+    identifier: String,
+    paired: bool,
+}
+
+/// Makes a code for a page.
+#[utoipa::path(post, path = "/api/v2/trucodes", tag = "browsers", request_body = CreateTruCode, responses(
+    (status = 201, description = "Lives for less than a minute", body = TruCode),
+    (status = 403, description = "`ORIGIN_NOT_ALLOWED`", body = Problem), (status = 422, description = "Not valid", body = Problem)))]
+pub async fn create(
+    State(edge): State<Edge>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    Json(body): Json<CreateTruCode>,
+) -> Result<Response, Problem> {
+    edge.address_rates.check(&address(&edge, peer, &headers))?;
+    let place = edge.place_header.as_deref().map(|name| text(&headers, name)).unwrap_or_default();
+    let place = place.chars().filter(|c| !c.is_control()).take(100).collect();
+    let request =
+        CreateTruCodeRequest { relying_party_id: body.relying_party_id, origin: text(&headers, ORIGIN.as_str()).to_owned(), place };
+    let mut codes = TruCodeServiceClient::new(edge.peers.trusonafication().unscoped());
+    let code = codes.create_tru_code(request).await?.into_inner();
+    let match_number = Some(code.match_number).filter(|number| !number.is_empty());
+    Ok(reply(StatusCode::CREATED, &TruCode { id: code.id, payload: code.payload, relying_party_id: code.relying_party_id, match_number }))
+}
+
+/// Answers once the code is paired, or when it is over.
+#[utoipa::path(get, path = "/api/v2/trucodes/{id}", tag = "browsers", params(("id" = String, Path)), responses(
+    (status = 200, description = "Paired, or over", body = TruCodeStatus), (status = 404, description = "Unknown", body = Problem)))]
+pub async fn status(State(edge): State<Edge>, Path(id): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
+    let origin = text(&headers, ORIGIN.as_str()).to_owned();
+    let mut request = tonic::Request::new(GetTruCodeStatusRequest { id, origin, wait_seconds: HOLD });
+    request.set_timeout(Duration::from_secs(HOLD.unsigned_abs().into()) + MARGIN);
+    let mut codes = TruCodeServiceClient::new(edge.peers.trusonafication().unscoped());
+    let status = codes.get_tru_code_status(request).await?.into_inner();
+    Ok(reply(StatusCode::OK, &TruCodeStatus { id: status.id, paired: status.paired }))
+}
+
+/// Returns what to show before pairing. `reference` is the `jti` of the payload.
+#[utoipa::path(get, path = "/api/v2/trucodes/{reference}/context", tag = "phones", params(("reference" = String, Path)), responses(
+    (status = 200, description = "What to show", body = Context), (status = 404, description = "Unknown", body = Problem),
+    (status = 410, description = "`EXPIRED`", body = Problem)))]
+pub async fn context(State(edge): State<Edge>, phone: Phone, Path(reference): Path<String>) -> Result<Response, Problem> {
+    let mut codes = TruCodeServiceClient::new(edge.peers.trusonafication().acting_for(phone.relying_party));
+    let context = codes.get_tru_code_context(GetTruCodeContextRequest { reference }).await?.into_inner();
+    let filled = |text: String| Some(text).filter(|text| !text.is_empty());
+    let context = Context {
+        relying_party: context.relying_party_name,
+        origin: filled(context.origin),
+        place: filled(context.place),
+        match_number: context.match_number,
+        expires_at: rfc3339(context.expires_at.as_ref()),
+    };
+    Ok(reply(StatusCode::OK, &context))
+}
+
+/// Pairs a code with the device that proves itself by its DPoP header. Where the relying party allows it, without a proof.
+#[utoipa::path(post, path = "/api/v2/paired_trucodes", tag = "phones", request_body = PairTruCode, responses(
+    (status = 201, description = "Paired", body = PairedTruCode), (status = 401, description = "The DPoP proof does not hold", body = Problem),
+    (status = 403, description = "`PROOF_REQUIRED`", body = Problem), (status = 409, description = "`ALREADY_PAIRED`", body = Problem),
+    (status = 410, description = "`EXPIRED`", body = Problem),
+    (status = 422, description = "`INVALID_PAYLOAD`, `NUMBER_MISMATCH`", body = Problem)))]
+pub async fn pair(State(edge): State<Edge>, ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    edge.address_rates.check(&address(&edge, peer, &parts.headers))?;
+    let body = read_body(body).await?;
+    let phone = if parts.headers.contains_key("dpop") {
+        let proof = phone::prove(&edge, &parts, &body).await?;
+        Some(phone::resolve(&edge, proof.device_id).await?)
+    } else {
+        None
+    };
+    let Json(scan): Json<PairTruCode> = Json::parse(&body)?;
+    let identifier = scan.identifier.unwrap_or_default();
+    if phone.as_ref().is_some_and(|phone| phone.device.as_str() != identifier) {
+        return Err(Problem::field("identifier", "must be the device whose proof is in the DPoP header"));
+    }
+    let peer = edge.peers.trusonafication();
+    let channel = phone.as_ref().map_or_else(|| peer.unscoped(), |phone| peer.acting_for(phone.relying_party));
+    let request = PairTruCodeRequest {
+        payload: scan.payload.unwrap_or_default(),
+        identifier,
+        proven: phone.is_some(),
+        match_number: scan.match_number.unwrap_or_default(),
+    };
+    let pairing = TruCodeServiceClient::new(channel).pair_tru_code(request).await?.into_inner();
+    Ok(reply(StatusCode::CREATED, &PairedTruCode { id: pairing.id }))
+}
+
+/// Returns who paired a code.
+#[utoipa::path(get, path = "/api/v2/paired_trucodes/{id}", tag = "backends", params(("id" = String, Path)), responses(
+    (status = 200, description = "Paired", body = Pairing), (status = 404, description = "Unknown, or not paired", body = Problem)))]
+pub async fn pairing(State(edge): State<Edge>, backend: Backend, Path(id): Path<String>) -> Result<Response, Problem> {
+    let mut codes = TruCodeServiceClient::new(edge.peers.trusonafication().acting_for(backend.relying_party));
+    let pairing = codes.get_pairing(GetPairingRequest { id }).await?.into_inner();
+    Ok(reply(StatusCode::OK, &Pairing { id: pairing.id, identifier: pairing.identifier, paired: true }))
+}
+
+/// Where a request comes from: as the proxy before us says, if it is trusted to.
+fn address(edge: &Edge, peer: SocketAddr, headers: &HeaderMap) -> String {
+    let told = edge.address_header.as_deref().map(|name| text(headers, name)).filter(|told| !told.is_empty());
+    // The last one was added by the nearest proxy; those before it are the client's own words.
+    told.and_then(|told| told.rsplit(',').next()).map_or_else(|| peer.ip().to_string(), |last| last.trim().to_owned())
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}

@@ -1,0 +1,202 @@
+//! Secure QR codes.
+
+use std::time::Duration;
+
+use nodkey_db::outbox::{self, EventContext};
+use nodkey_kernel::{
+    id::{DeviceId, EventId, RelyingPartyId, TruCodeId},
+    jose::jws::Compact,
+};
+use nodkey_proto::{
+    registry::v1::{
+        GetRelyingPartyRequest, RelyingParty, SignRequest, TruCodeSettings, relying_party_service_client::RelyingPartyServiceClient,
+        signing_key_service_client::SigningKeyServiceClient,
+    },
+    trusonafication::v1::{TruCodeCreated, TruCodePaired},
+};
+use nodkey_runtime::{Failure, trace};
+use serde::Deserialize;
+
+use super::{ATTEMPTS, App};
+use crate::{
+    domain::{Paired, PayloadClaims, Refusal, TruCode, two_digits},
+    error::Error,
+    store,
+};
+
+/// The `typ` of a payload.
+const PAYLOAD_TYP: &str = "nodkey-trucode+jwt";
+/// How long who paired a code can be asked for after it is over.
+const KEPT: Duration = Duration::from_hours(1);
+/// A wake may get lost; this often it is looked without one.
+const RECHECK: Duration = Duration::from_secs(5);
+
+/// What a payload says before it is compared with what was issued.
+#[derive(Deserialize)]
+struct Unverified {
+    jti: String,
+}
+
+impl App {
+    /// Makes a code for a page of this origin.
+    pub async fn create_trucode(&self, party: RelyingPartyId, origin: String, place: String) -> Result<TruCode, Error> {
+        let relying_party = self.relying_party(party).await?;
+        let settings = relying_party.trucodes.unwrap_or_default();
+        if relying_party.disabled {
+            return Err(Failure::field("relying_party_id", "is disabled").into());
+        }
+        if !settings.allowed_origins.is_empty() && !settings.allowed_origins.contains(&origin) {
+            return Err(Error::OriginNotAllowed);
+        }
+        let now = self.now();
+        let (reference, expires_at) = (self.random.token(), now + Duration::from_secs(self.config.trucode_seconds.into()));
+        let claims = serde_json::to_vec(&PayloadClaims::new(&reference, expires_at)).map_err(|_| Failure::Internal("claims serialize"))?;
+        let mut keys = SigningKeyServiceClient::new(self.peers.registry().acting_for(party));
+        let payload = keys.sign(SignRequest { typ: PAYLOAD_TYP.into(), claims: claims.into() }).await?.into_inner().jws;
+        let code = TruCode {
+            id: TruCodeId::generate(now, &self.random),
+            relying_party: party,
+            reference,
+            payload,
+            origin,
+            place,
+            match_number: settings.match_number.then(|| two_digits(&self.random)),
+            created_at: now,
+            expires_at,
+            identifier: None,
+            version: 1,
+        };
+        let mut tx = self.db.begin().await?;
+        store::insert_trucode(&mut tx, &code).await?;
+        let event = TruCodeCreated { trucode_id: code.id.to_string() };
+        outbox::add(&mut tx, &event, &self.about(&code)).await?;
+        tx.commit().await?;
+        Ok(code)
+    }
+
+    /// Tells the browser that made a code whether it is paired; waits until it is, or is over.
+    pub async fn trucode_status(&self, id: TruCodeId, origin: &str, patience: Duration) -> Result<TruCode, Error> {
+        let mut listener = self.bus.listen(&topic(id));
+        let end = tokio::time::Instant::now() + patience;
+        loop {
+            let code = store::trucode_by_id(&self.db, id).await?.filter(|code| code.origin == origin);
+            let code = code.ok_or(Failure::NotFound("code"))?;
+            let left = end.saturating_duration_since(tokio::time::Instant::now());
+            if code.identifier.is_some() || code.is_over(self.now()) || left.is_zero() {
+                return Ok(code);
+            }
+            let due = self.now().until(code.expires_at).min(left).min(RECHECK);
+            tokio::select! {
+                () = listener.notified() => {}
+                () = tokio::time::sleep(due) => {}
+                () = self.stopping.cancelled() => return Ok(code),
+            }
+        }
+    }
+
+    /// Returns a code a phone has scanned, with the name of whose it is.
+    pub async fn trucode_context(&self, reference: &str) -> Result<(TruCode, String), Error> {
+        let code = store::trucode_by_reference(&self.db, reference).await?.ok_or(Failure::NotFound("code"))?;
+        if code.is_over(self.now()) {
+            return Err(Refusal::Expired.into());
+        }
+        let name = self.relying_party(code.relying_party).await?.name;
+        Ok((code, name))
+    }
+
+    /// Pairs a code. `party` is whose device it is; `None` for a client that proved nothing.
+    pub async fn pair_trucode(
+        &self,
+        party: Option<RelyingPartyId>,
+        payload: &str,
+        identifier: &str,
+        number: &str,
+    ) -> Result<TruCode, Error> {
+        let reference = Compact::parse(payload).ok().and_then(|compact| compact.unverified_claims::<Unverified>().ok());
+        let reference = reference.ok_or(Refusal::InvalidPayload)?.jti;
+        for _ in 0..ATTEMPTS {
+            let code = store::trucode_by_reference(&self.db, &reference).await?;
+            // The very bytes that were issued: that they were signed here needs no other proof.
+            let code = code.filter(|code| code.payload == payload).ok_or(Refusal::InvalidPayload)?;
+            match party {
+                Some(party) if party != code.relying_party => return Err(Refusal::InvalidPayload.into()),
+                Some(_) => {}
+                None if self.settings(code.relying_party).await?.allow_unproven_pairing => {}
+                None => return Err(Error::ProofRequired),
+            }
+            match code.pair(identifier, number, self.now())? {
+                Paired::Same(code) => return Ok(code),
+                Paired::Now(code) => {
+                    if self.write_pairing(&code).await? {
+                        return Ok(code);
+                    }
+                }
+            }
+        }
+        Err(Error::Raced)
+    }
+
+    /// Writes a pairing, and asks the device whatever was asked of the code. False when another was first.
+    async fn write_pairing(&self, code: &TruCode) -> Result<bool, Error> {
+        let identifier = code.identifier.clone().unwrap_or_default();
+        let mut tx = self.db.begin().await?;
+        if !store::pair_trucode(&mut tx, code).await? {
+            tx.rollback().await?;
+            return Ok(false);
+        }
+        let device = DeviceId::parse(&identifier).ok();
+        if let Some(device) = &device {
+            store::assign(&mut tx, code.relying_party, code.id, device).await?;
+        }
+        let event = TruCodePaired { trucode_id: code.id.to_string(), identifier };
+        outbox::add(&mut tx, &event, &self.about(code)).await?;
+        let (bus, browser) = (self.bus.clone(), topic(code.id));
+        tx.after_commit(move || {
+            tokio::spawn(async move {
+                bus.wake(&browser).await;
+                if let Some(device) = device {
+                    bus.wake(&format!("device.{device}")).await;
+                }
+            });
+        });
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Returns a code that was paired.
+    pub async fn pairing(&self, party: RelyingPartyId, id: TruCodeId) -> Result<TruCode, Error> {
+        let code = store::trucode_by_id(&self.db, id).await?;
+        let paired = code.filter(|code| code.relying_party == party && code.identifier.is_some());
+        Ok(paired.ok_or(Failure::NotFound("pairing"))?)
+    }
+
+    /// Forgets codes that were over long ago.
+    pub async fn forget_trucodes(&self) -> Result<(), Error> {
+        Ok(store::prune_trucodes(&self.db, self.now() - KEPT).await?)
+    }
+
+    async fn settings(&self, party: RelyingPartyId) -> Result<TruCodeSettings, Error> {
+        Ok(self.relying_party(party).await?.trucodes.unwrap_or_default())
+    }
+
+    async fn relying_party(&self, party: RelyingPartyId) -> Result<RelyingParty, Error> {
+        let mut parties = RelyingPartyServiceClient::new(self.peers.registry().acting_for(party));
+        Ok(parties.get_relying_party(GetRelyingPartyRequest::default()).await?.into_inner())
+    }
+
+    fn about(&self, code: &TruCode) -> EventContext {
+        let now = self.now();
+        EventContext {
+            id: EventId::generate(now, &self.random),
+            now,
+            version: code.version,
+            relying_party: code.relying_party,
+            traceparent: trace::current().map(|t| t.to_string()),
+        }
+    }
+}
+
+/// The topic that is woken when a code is paired.
+fn topic(id: TruCodeId) -> String {
+    format!("trucode.{id}")
+}

@@ -1,0 +1,147 @@
+//! A secure QR code: short-lived, paired once.
+
+use nodkey_kernel::{
+    id::{RelyingPartyId, TruCodeId},
+    time::Timestamp,
+};
+use serde::Serialize;
+
+use super::Refusal;
+
+/// The most an identifier, an origin or a place has, in characters.
+pub const MAX_TEXT: usize = 255;
+
+/// A code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TruCode {
+    /// Only the browser that made it knows it.
+    pub id: TruCodeId,
+    /// Whose.
+    pub relying_party: RelyingPartyId,
+    /// What phones ask with; the QR code tells it.
+    pub reference: String,
+    /// What the QR code shows.
+    pub payload: String,
+    /// Of the page that made it; empty when the browser told none.
+    pub origin: String,
+    /// Roughly where the browser is; empty when nobody knows.
+    pub place: String,
+    /// The two digits the page shows, when they are to be confirmed.
+    pub match_number: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it is over.
+    pub expires_at: Timestamp,
+    /// Who paired it.
+    pub identifier: Option<String>,
+    /// Rises with every change, from 1.
+    pub version: i64,
+}
+
+/// The claims of a payload. Existing web pages read `exp` in milliseconds, and decode the claims as plain base64: they are
+/// ASCII without `>`, `?` and `~`, so that the encoding has neither `-` nor `_`.
+#[derive(Debug, Serialize)]
+pub struct PayloadClaims<'a> {
+    jti: &'a str,
+    exp: i64,
+}
+
+impl<'a> PayloadClaims<'a> {
+    /// Of a code.
+    #[must_use]
+    pub const fn new(reference: &'a str, expires_at: Timestamp) -> Self {
+        Self { jti: reference, exp: expires_at.as_micros() / 1_000 }
+    }
+}
+
+/// What pairing did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Paired {
+    /// The same paired it before.
+    Same(TruCode),
+    /// Now it is paired.
+    Now(TruCode),
+}
+
+impl TruCode {
+    /// Tells whether nobody can pair it any more.
+    #[must_use]
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.expires_at <= now
+    }
+
+    /// Pairs it. `number` is what the person entered.
+    pub fn pair(self, identifier: &str, number: &str, now: Timestamp) -> Result<Paired, Refusal> {
+        match &self.identifier {
+            Some(first) if first == identifier => return Ok(Paired::Same(self)),
+            Some(_) => return Err(Refusal::AlreadyPaired),
+            None => {}
+        }
+        if self.is_over(now) {
+            return Err(Refusal::Expired);
+        }
+        if self.match_number.as_deref().is_some_and(|right| right != number) {
+            return Err(Refusal::NumberMismatch);
+        }
+        Ok(Paired::Now(Self { identifier: Some(identifier.to_owned()), version: self.version + 1, ..self }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nodkey_kernel::{jose::b64u, random::Random};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn code(match_number: Option<&str>) -> TruCode {
+        let (now, random) = (Timestamp::from_seconds(0), Random::seeded(1));
+        TruCode {
+            id: TruCodeId::generate(now, &random),
+            relying_party: RelyingPartyId::generate(now, &random),
+            reference: random.token(),
+            payload: "p".into(),
+            origin: String::new(),
+            place: String::new(),
+            match_number: match_number.map(Into::into),
+            created_at: now,
+            expires_at: Timestamp::from_seconds(50),
+            identifier: None,
+            version: 1,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_claims_are_plain_base64(seed: u64, seconds in 0..4_000_000_000_i64) {
+            let claims = serde_json::to_vec(&PayloadClaims::new(&Random::seeded(seed).token(), Timestamp::from_seconds(seconds))).unwrap();
+            prop_assert!(!b64u(&claims).contains(['-', '_']));
+        }
+
+        #[test]
+        fn one_pairs_it_and_in_time(tries in prop::collection::vec((0..3_u8, 0..100_i64), 0..8)) {
+            let mut c = code(None);
+            let mut tries = tries;
+            tries.sort_by_key(|(_, at)| *at);
+            for (who, at) in tries {
+                let (before, who) = (c.clone(), who.to_string());
+                match c.clone().pair(&who, "", Timestamp::from_seconds(at)) {
+                    Ok(Paired::Now(after)) => {
+                        prop_assert!(before.identifier.is_none() && at < 50);
+                        c = after;
+                    }
+                    Ok(Paired::Same(_)) => prop_assert_eq!(before.identifier.as_deref(), Some(who.as_str())),
+                    Err(Refusal::AlreadyPaired) => prop_assert!(before.identifier.is_some_and(|first| first != who)),
+                    Err(refusal) => prop_assert!(refusal == Refusal::Expired && at >= 50 && before.identifier.is_none()),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_digits_of_the_page_have_to_be_entered() {
+        let now = Timestamp::from_seconds(1);
+        assert_eq!(code(Some("42")).pair("d", "43", now), Err(Refusal::NumberMismatch));
+        assert!(matches!(code(Some("42")).pair("d", "42", now), Ok(Paired::Now(_))));
+    }
+}

@@ -1,0 +1,23 @@
+//! The gRPC side: messages to commands, answers to messages.
+
+mod trucodes;
+mod trusonafications;
+
+use axum::Router;
+use nodkey_proto::trusonafication::v1::{
+    tru_code_service_server::TruCodeServiceServer, trusonafication_service_server::TrusonaficationServiceServer,
+};
+use nodkey_runtime::mount;
+
+use crate::app::App;
+
+/// The longest a caller may wait in one call, in seconds.
+const MAX_WAIT: i32 = 60;
+
+/// The services as routes.
+pub fn routes(app: &App) -> Router {
+    let router = mount(Router::new(), TrusonaficationServiceServer::new(Api(app.clone())));
+    mount(router, TruCodeServiceServer::new(Api(app.clone())))
+}
+
+struct Api(App);

@@ -1,0 +1,95 @@
+//! Secure QR codes over gRPC.
+
+use std::time::Duration;
+
+use nodkey_kernel::{
+    error::FieldViolation,
+    id::{RelyingPartyId, TruCodeId},
+};
+use nodkey_proto::{
+    convert::timestamp,
+    trusonafication::v1::{
+        CreateTruCodeRequest, GetPairingRequest, GetTruCodeContextRequest, GetTruCodeStatusRequest, PairTruCodeRequest, Pairing,
+        TruCode as Message, TruCodeContext, TruCodeStatus, tru_code_service_server::TruCodeService,
+    },
+};
+use nodkey_runtime::{Failure, Validation, caller, status::status, uninterrupted};
+use tonic::{Request, Response, Status};
+
+use super::{Api, MAX_WAIT};
+use crate::domain::{MAX_IDENTIFIER, TruCode};
+
+#[tonic::async_trait]
+impl TruCodeService for Api {
+    async fn create_tru_code(&self, request: Request<CreateTruCodeRequest>) -> Result<Response<Message>, Status> {
+        let asked = request.into_inner();
+        let party: RelyingPartyId = asked.relying_party_id.parse().map_err(|_| unknown_party())?;
+        let mut validation = Validation::default();
+        validation.require(asked.origin.chars().count() <= MAX_IDENTIFIER, "origin", "must be at most 255 characters");
+        validation.require(asked.place.chars().count() <= 100, "place", "must be at most 100 characters");
+        validation.finish().map_err(status)?;
+        let app = self.0.clone();
+        let created = uninterrupted(async move { app.create_trucode(party, asked.origin, asked.place).await }).await;
+        let code = created.map_err(status).map_err(|e| if e.code() == tonic::Code::NotFound { unknown_party() } else { e })?;
+        Ok(Response::new(Message {
+            id: code.id.to_string(),
+            relying_party_id: code.relying_party.to_string(),
+            payload: code.payload,
+            expires_at: Some(timestamp(code.expires_at)),
+            match_number: code.match_number.unwrap_or_default(),
+        }))
+    }
+
+    async fn get_tru_code_status(&self, request: Request<GetTruCodeStatusRequest>) -> Result<Response<TruCodeStatus>, Status> {
+        let asked = request.into_inner();
+        let mut validation = Validation::default();
+        validation.require((0..=MAX_WAIT).contains(&asked.wait_seconds), "wait_seconds", "must be 0 to 60");
+        validation.finish().map_err(status)?;
+        let patience = Duration::from_secs(u64::try_from(asked.wait_seconds).unwrap_or_default());
+        let code = self.0.trucode_status(id(&asked.id)?, &asked.origin, patience).await.map_err(status)?;
+        Ok(Response::new(TruCodeStatus { id: code.id.to_string(), paired: code.identifier.is_some() }))
+    }
+
+    async fn get_tru_code_context(&self, request: Request<GetTruCodeContextRequest>) -> Result<Response<TruCodeContext>, Status> {
+        let (code, relying_party_name) = self.0.trucode_context(&request.get_ref().reference).await.map_err(status)?;
+        Ok(Response::new(TruCodeContext {
+            relying_party_name,
+            origin: code.origin,
+            place: code.place,
+            match_number: code.match_number.is_some(),
+            expires_at: Some(timestamp(code.expires_at)),
+        }))
+    }
+
+    async fn pair_tru_code(&self, request: Request<PairTruCodeRequest>) -> Result<Response<Pairing>, Status> {
+        let caller = caller(&request)?;
+        let asked = request.into_inner();
+        let mut validation = Validation::default();
+        validation.text("identifier", &asked.identifier, MAX_IDENTIFIER);
+        validation.text("payload", &asked.payload, 2_000);
+        validation.finish().map_err(status)?;
+        let party = if asked.proven { Some(caller.relying_party()?) } else { None };
+        let app = self.0.clone();
+        let pair = async move { app.pair_trucode(party, &asked.payload, &asked.identifier, &asked.match_number).await };
+        Ok(Response::new(pairing(uninterrupted(pair).await.map_err(status)?)))
+    }
+
+    async fn get_pairing(&self, request: Request<GetPairingRequest>) -> Result<Response<Pairing>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let code = self.0.pairing(party, id(&request.get_ref().id)?).await.map_err(status)?;
+        Ok(Response::new(pairing(code)))
+    }
+}
+
+fn pairing(code: TruCode) -> Pairing {
+    Pairing { id: code.id.to_string(), identifier: code.identifier.unwrap_or_default() }
+}
+
+/// A text that is no UUID names nothing.
+fn id(text: &str) -> Result<TruCodeId, Status> {
+    text.parse().map_err(|_| status(Failure::NotFound("code")))
+}
+
+fn unknown_party() -> Status {
+    status(Failure::Invalid(vec![FieldViolation::new("relying_party_id", "must be that of a relying party")]))
+}
