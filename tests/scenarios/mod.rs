@@ -22,6 +22,7 @@ mod answer;
 mod bad_input;
 mod by_hand;
 mod callback;
+mod conformance;
 mod ends;
 mod enrol;
 mod operator;

@@ -47,7 +47,7 @@ async fn code(world: &World, tenant: &Tenant) -> (String, String, Value) {
 
 async fn settings(world: &World, tenant: &Tenant, trucodes: TruCodeSettings) {
     let mut parties = RelyingPartyServiceClient::new(world.operator(None).channel(ServiceName::Registry));
-    let request = UpdateRelyingPartyRequest { id: tenant.id.clone(), name: None, trucodes: Some(trucodes) };
+    let request = UpdateRelyingPartyRequest { id: tenant.id.clone(), trucodes: Some(trucodes), ..Default::default() };
     parties.update_relying_party(request).await.unwrap();
 }
 

@@ -65,6 +65,13 @@ impl Timestamp {
         self.jiff().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
     }
 
+    /// Parses a date of RFC 2822 or RFC 9110 the way old clients write it: any weekday, blanks as they come, any zone's spelling.
+    pub fn parse_http_date(text: &str) -> Result<Self, InvalidTimestamp> {
+        let parser = jiff::fmt::rfc2822::DateTimeParser::new().relaxed_weekday(true);
+        let at = parser.parse_timestamp(text).map_err(|_| InvalidTimestamp)?;
+        Ok(Self(at.as_microsecond()))
+    }
+
     /// Beyond the years jiff knows, its nearest.
     fn jiff(self) -> jiff::Timestamp {
         let nearest = if self.0 < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };

@@ -7,7 +7,9 @@ use nodkey_kernel::{
     error::{Classify as _, Kind},
     id::{CredentialId, RelyingPartyId},
 };
-use nodkey_proto::registry::v1::{CredentialKind, ResolveCredentialRequest, credential_service_client::CredentialServiceClient};
+use nodkey_proto::registry::v1::{
+    CredentialKind, ResolveCredentialRequest, SignatureSettings, credential_service_client::CredentialServiceClient,
+};
 use secrecy::SecretString;
 
 use crate::{peers::Peer, status::PeerError};
@@ -30,6 +32,8 @@ pub struct ResolvedCredential {
     pub disabled: bool,
     /// SHA-256 of its token.
     pub token_sha256: Vec<u8>,
+    /// What its relying party puts up with in signatures.
+    pub signatures: SignatureSettings,
 }
 
 /// Asks the registry, and remembers.
@@ -61,6 +65,7 @@ impl CredentialResolver {
                         secret: answer.secret.into(),
                         disabled: answer.disabled,
                         token_sha256: answer.token_sha256.to_vec(),
+                        signatures: answer.signatures.unwrap_or_default(),
                     })))
                 }
                 Err(status) => match PeerError::from(status) {

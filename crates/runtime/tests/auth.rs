@@ -56,6 +56,7 @@ impl CredentialService for Registry {
             secret: "secret".into(),
             disabled,
             token_sha256: vec![].into(),
+            signatures: None,
         }))
     }
 

@@ -31,15 +31,13 @@ impl Service for Registry {
         Some(Migrations {
             postgres: &[
                 Migration { version: 1000, name: "init", sql: include_str!("../migrations/postgres/1000_init.sql") },
-                Migration {
-                    version: 1001,
-                    name: "trucode_settings",
-                    sql: include_str!("../migrations/postgres/1001_trucode_settings.sql"),
-                },
+                Migration { version: 1001, name: "trucodes", sql: include_str!("../migrations/postgres/1001_trucodes.sql") },
+                Migration { version: 1002, name: "signatures", sql: include_str!("../migrations/postgres/1002_signatures.sql") },
             ],
             sqlite: &[
                 Migration { version: 1000, name: "init", sql: include_str!("../migrations/sqlite/1000_init.sql") },
-                Migration { version: 1001, name: "trucode_settings", sql: include_str!("../migrations/sqlite/1001_trucode_settings.sql") },
+                Migration { version: 1001, name: "trucodes", sql: include_str!("../migrations/sqlite/1001_trucodes.sql") },
+                Migration { version: 1002, name: "signatures", sql: include_str!("../migrations/sqlite/1002_signatures.sql") },
             ],
         })
     }

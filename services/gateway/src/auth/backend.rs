@@ -5,7 +5,7 @@ use axum::{
     extract::{FromRequestParts, Request, State},
     http::{
         HeaderMap, HeaderValue,
-        header::{AUTHORIZATION, CONTENT_TYPE, DATE},
+        header::{AUTHORIZATION, CONTENT_TYPE, DATE, USER_AGENT},
         request::Parts,
     },
     middleware::Next,
@@ -22,7 +22,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use subtle::ConstantTimeEq as _;
 
-use super::phone;
+use super::{phone, signature::Signed};
 use crate::{Edge, MAX_BODY, problem::Problem, read_body};
 
 /// The date that is signed; `Date` stands in where a client has none.
@@ -131,13 +131,21 @@ async fn verify(gateway: &Edge, parts: &Parts, body: &[u8], kind: CredentialKind
     let (token, signature) = trusona_mac::parse_authorization(authorization).ok_or_else(Problem::credentials)?;
     let id = credential_id(token).ok_or_else(Problem::credentials)?;
     let credential = gateway.resolver.resolve(id).await?.ok_or_else(Problem::credentials)?;
-    let date = text(&parts.headers, X_DATE).or_else(|| text(&parts.headers, DATE.as_str())).unwrap_or_default();
-    let content_type = text(&parts.headers, CONTENT_TYPE.as_str()).unwrap_or_default();
     let target = Target::of(parts);
-    let signed = trusona_mac::string_to_sign(&target.method, &trusona_mac::body_md5(body), content_type, date, &target.path_and_query);
+    let signed = Signed {
+        method: &target.method,
+        body,
+        content_type: text(&parts.headers, CONTENT_TYPE.as_str()).unwrap_or_default(),
+        date: text(&parts.headers, X_DATE).or_else(|| text(&parts.headers, DATE.as_str())).unwrap_or_default(),
+        path_and_query: &target.path_and_query,
+        user_agent: text(&parts.headers, USER_AGENT.as_str()).unwrap_or_default(),
+    };
     let known_token = bool::from(sha256(token.as_bytes()).ct_eq(credential.token_sha256.as_slice()));
-    let holds = trusona_mac::verify(credential.secret.expose_secret(), &signed, signature);
+    let holds = signed.holds(credential.secret.expose_secret(), signature, credential.signatures);
     if !(known_token && holds) || credential.disabled || credential.kind != kind {
+        return Err(Problem::credentials());
+    }
+    if !signed.is_fresh(gateway.clock.now(), credential.signatures) {
         return Err(Problem::credentials());
     }
     gateway.credential_rates.check(&id.to_string())?;

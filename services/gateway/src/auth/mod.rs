@@ -4,6 +4,7 @@ pub mod backend;
 pub mod phone;
 mod rate;
 mod replay;
+mod signature;
 
 pub use rate::{Rates, forgetting};
 pub use replay::Replays;

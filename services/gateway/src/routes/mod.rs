@@ -15,7 +15,7 @@ use axum::{
     Router,
     http::{Method, StatusCode, header::CONTENT_TYPE},
     middleware,
-    routing::{MethodRouter, options, post},
+    routing::{MethodRouter, options, patch, post},
 };
 use nodkey_runtime::trace;
 use tower_http::{
@@ -69,6 +69,7 @@ fn doors() -> Doors {
                 .routes(routes!(devices::get))
                 .routes(routes!(user_devices::create))
                 .routes(routes!(user_devices::activate))
+                .route("/api/v2/user_devices/", patch(user_devices::without_code))
                 .routes(routes!(users::deactivate))
                 .routes(routes!(users::devices))
                 .routes(routes!(trucodes::pairing))

@@ -89,6 +89,11 @@ pub async fn activate(
     Ok(reply(StatusCode::OK, &UserDevice::from(binding)))
 }
 
+/// What old clients send for a blank activation code.
+pub async fn without_code(_: Backend) -> Problem {
+    Problem::field("id", "must not be blank")
+}
+
 fn bindings(edge: &Edge, party: RelyingPartyId) -> BindingServiceClient<PeerChannel> {
     BindingServiceClient::new(edge.peers.binding().acting_for(party))
 }

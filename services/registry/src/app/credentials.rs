@@ -17,6 +17,7 @@ use crate::{
     domain::{
         Change, Refusal,
         credential::{Credential, CredentialKind, TokenClaims},
+        relying_party::SignatureSettings,
     },
     error::Error,
     store::credential as store,
@@ -45,6 +46,8 @@ pub struct ResolvedCredential {
     pub disabled: bool,
     /// Of the token.
     pub token_sha256: [u8; 32],
+    /// What its relying party puts up with.
+    pub signatures: SignatureSettings,
 }
 
 impl App {
@@ -120,6 +123,7 @@ impl App {
             secret: secret.into(),
             disabled: found.party_disabled || found.credential.disabled_at.is_some(),
             token_sha256: sha256(found.credential.token.as_bytes()),
+            signatures: found.signatures,
             credential: found.credential,
         })
     }

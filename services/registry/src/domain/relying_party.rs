@@ -32,21 +32,39 @@ impl TruCodeSettings {
     }
 }
 
+/// Which faults of old clients' request signatures a relying party puts up with. As JSON in the database.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SignatureSettings {
+    /// Not over the path before it was percent-encoded.
+    pub refuse_unescaped_path: bool,
+    /// Not over the beginning of the body alone.
+    pub refuse_truncated_body: bool,
+    /// In seconds; 0: the usual.
+    pub max_date_skew_seconds: i32,
+}
+
 /// What is to change; the rest stays.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RelyingPartyPatch {
     name: Option<String>,
     trucodes: Option<TruCodeSettings>,
+    signatures: Option<SignatureSettings>,
 }
 
 impl RelyingPartyPatch {
     /// Reads what a request says.
-    pub fn parse(name: Option<&str>, trucodes: Option<TruCodeSettings>) -> Result<Self, Refusal> {
+    pub fn parse(name: Option<&str>, trucodes: Option<TruCodeSettings>, signatures: Option<SignatureSettings>) -> Result<Self, Refusal> {
         let mut violations = Violations::default();
         let name = violations.check("name", name.map(|name| text::required(name, 100)).transpose());
         let fault = trucodes.as_ref().and_then(TruCodeSettings::fault);
         let trucodes = violations.check("trucodes.allowed_origins", fault.map_or(Ok(trucodes), Err));
-        name.zip(trucodes).map(|(name, trucodes)| Self { name, trucodes }).ok_or_else(|| violations.refusal())
+        let skew = signatures.is_none_or(|s| (0..=86_400).contains(&s.max_date_skew_seconds));
+        let signatures = violations.check("signatures.max_date_skew_seconds", skew.then_some(signatures).ok_or("must be 0 to 86400"));
+        match (name, trucodes, signatures) {
+            (Some(name), Some(trucodes), Some(signatures)) => Ok(Self { name, trucodes, signatures }),
+            _ => Err(violations.refusal()),
+        }
     }
 }
 
@@ -59,6 +77,8 @@ pub struct RelyingParty {
     pub name: String,
     /// How its secure QR codes behave.
     pub trucodes: TruCodeSettings,
+    /// What it puts up with.
+    pub signatures: SignatureSettings,
     /// When it came.
     pub created_at: Timestamp,
     /// When its credentials stopped working, if they did.
@@ -95,7 +115,15 @@ impl RelyingParty {
     /// Founds it.
     #[must_use]
     pub fn create(id: RelyingPartyId, name: String, now: Timestamp) -> Self {
-        Self { id, name, trucodes: TruCodeSettings::default(), created_at: now, disabled_at: None, version: 1 }
+        Self {
+            id,
+            name,
+            trucodes: TruCodeSettings::default(),
+            signatures: SignatureSettings::default(),
+            created_at: now,
+            disabled_at: None,
+            version: 1,
+        }
     }
 
     /// Changes settings.
@@ -103,10 +131,11 @@ impl RelyingParty {
     pub fn update(self, patch: RelyingPartyPatch) -> Change<Self> {
         let name = patch.name.unwrap_or_else(|| self.name.clone());
         let trucodes = patch.trucodes.unwrap_or_else(|| self.trucodes.clone());
-        if name == self.name && trucodes == self.trucodes {
+        let signatures = patch.signatures.unwrap_or(self.signatures);
+        if name == self.name && trucodes == self.trucodes && signatures == self.signatures {
             return Change::Same(self);
         }
-        Change::Changed(Self { name, trucodes, version: self.version + 1, ..self })
+        Change::Changed(Self { name, trucodes, signatures, version: self.version + 1, ..self })
     }
 
     /// Ends it, for good.
@@ -143,12 +172,12 @@ mod tests {
     fn settings_change_and_origins_are_origins() {
         let party = RelyingParty::create(RelyingPartyId::from_uuid(uuid::Uuid::max()), "ACME".into(), Timestamp::from_seconds(1));
         let with = |origin: &str| TruCodeSettings { allowed_origins: vec![origin.into()], ..TruCodeSettings::default() };
-        let good = RelyingPartyPatch::parse(None, Some(with("https://shop.example.com:8443"))).unwrap();
+        let good = RelyingPartyPatch::parse(None, Some(with("https://shop.example.com:8443")), None).unwrap();
         let Change::Changed(changed) = party.update(good.clone()) else { panic!("unchanged") };
         assert_eq!((changed.version, changed.name.as_str()), (2, "ACME"));
         assert_eq!(changed.clone().update(good), Change::Same(changed));
         for bad in ["", "shop.example.com", "https://", "https://shop.example.com/", "https://a b", "ftp://x"] {
-            assert!(RelyingPartyPatch::parse(None, Some(with(bad))).is_err(), "{bad}");
+            assert!(RelyingPartyPatch::parse(None, Some(with(bad)), None).is_err(), "{bad}");
         }
     }
 

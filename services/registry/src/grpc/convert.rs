@@ -10,7 +10,7 @@ use crate::{
         credential::{Credential, CredentialKind},
         device::{Device, Platform, PresenceKeys, PresenceKind},
         document::{Document, DocumentType, VerificationStatus},
-        relying_party::{RelyingParty, TruCodeSettings},
+        relying_party::{RelyingParty, SignatureSettings, TruCodeSettings},
         signing_key::SigningKey,
     },
 };
@@ -27,7 +27,22 @@ impl From<&RelyingParty> for pb::RelyingParty {
                 allow_unproven_pairing: party.trucodes.allow_unproven_pairing,
                 match_number: party.trucodes.match_number,
             }),
+            signatures: Some(party.signatures.into()),
         }
+    }
+}
+
+impl From<SignatureSettings> for pb::SignatureSettings {
+    fn from(settings: SignatureSettings) -> Self {
+        let SignatureSettings { refuse_unescaped_path, refuse_truncated_body, max_date_skew_seconds } = settings;
+        Self { refuse_unescaped_path, refuse_truncated_body, max_date_skew_seconds }
+    }
+}
+
+impl From<pb::SignatureSettings> for SignatureSettings {
+    fn from(settings: pb::SignatureSettings) -> Self {
+        let pb::SignatureSettings { refuse_unescaped_path, refuse_truncated_body, max_date_skew_seconds } = settings;
+        Self { refuse_unescaped_path, refuse_truncated_body, max_date_skew_seconds }
     }
 }
 
@@ -85,6 +100,7 @@ impl From<ResolvedCredential> for pb::ResolveCredentialResponse {
             secret: resolved.secret.expose_secret().to_owned(),
             disabled: resolved.disabled,
             token_sha256: resolved.token_sha256.to_vec().into(),
+            signatures: Some(resolved.signatures.into()),
         }
     }
 }

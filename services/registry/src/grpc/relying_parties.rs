@@ -39,7 +39,8 @@ impl RelyingPartyService for Grpc {
     async fn update_relying_party(&self, request: Request<UpdateRelyingPartyRequest>) -> Result<Response<RelyingParty>, Status> {
         let party = party(&caller(&request)?, &request.get_ref().id)?;
         let (app, message) = (self.0.clone(), request.into_inner());
-        let patch = RelyingPartyPatch::parse(message.name.as_deref(), message.trucodes.map(Into::into)).map_err(status)?;
+        let patch = RelyingPartyPatch::parse(message.name.as_deref(), message.trucodes.map(Into::into), message.signatures.map(Into::into));
+        let patch = patch.map_err(status)?;
         let party = uninterrupted(async move { app.update_relying_party(party, patch).await }).await.map_err(status)?;
         Ok(Response::new((&party).into()))
     }

@@ -5,7 +5,10 @@ use nodkey_kernel::id::{CredentialId, RelyingPartyId};
 use uuid::Uuid;
 
 use super::{Start, named, relying_party};
-use crate::{domain::credential::Credential, error::Error};
+use crate::{
+    domain::{credential::Credential, relying_party::SignatureSettings},
+    error::Error,
+};
 
 /// A credential with what verifies its signatures.
 #[derive(Debug)]
@@ -16,6 +19,8 @@ pub struct Resolved {
     pub sealed_secret: Vec<u8>,
     /// Whether its relying party is disabled.
     pub party_disabled: bool,
+    /// What its relying party puts up with.
+    pub signatures: SignatureSettings,
 }
 
 /// Inserts.
@@ -55,15 +60,21 @@ pub async fn resolve(db: &Db, id: CredentialId) -> Result<Option<Resolved>, Erro
     let row = db
         .query(
             "SELECT c.id, c.relying_party_id, c.kind, c.token, c.created_at, c.disabled_at, c.version, c.sealed_secret, \
-             p.disabled_at AS party_disabled_at \
+             p.disabled_at AS party_disabled_at, p.signatures \
              FROM credential c JOIN relying_party p ON p.id = c.relying_party_id WHERE c.id = $1",
         )
         .bind(id.as_uuid())
         .fetch_optional()
         .await?;
     row.map(|row| {
+        let signatures = serde_json::from_str(&row.get::<String>("signatures")?).map_err(|_| Error::Corrupt("signatures"))?;
         let party_disabled_at: Option<nodkey_kernel::time::Timestamp> = row.get("party_disabled_at")?;
-        Ok(Resolved { credential: read(&row)?, sealed_secret: row.get("sealed_secret")?, party_disabled: party_disabled_at.is_some() })
+        Ok(Resolved {
+            credential: read(&row)?,
+            sealed_secret: row.get("sealed_secret")?,
+            party_disabled: party_disabled_at.is_some(),
+            signatures,
+        })
     })
     .transpose()
 }
