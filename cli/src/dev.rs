@@ -12,8 +12,8 @@ use nodkey_gateway::Gateway;
 use nodkey_kernel::{id::EventId, random::Random, time::Clock};
 use nodkey_notification::Notification;
 use nodkey_proto::registry::v1::{
-    CreateCredentialRequest, CreateRelyingPartyRequest, CredentialKind, credential_service_client::CredentialServiceClient,
-    relying_party_service_client::RelyingPartyServiceClient,
+    CreateCredentialRequest, CreateRelyingPartyRequest, CredentialKind, GetRelyingPartyRequest, TruCodeSettings, UpdateRelyingPartyRequest,
+    credential_service_client::CredentialServiceClient, relying_party_service_client::RelyingPartyServiceClient,
 };
 use nodkey_registry::Registry;
 use nodkey_runtime::{
@@ -50,6 +50,12 @@ pub struct Args {
     /// Where keys and databases are kept
     #[arg(long, env = "NODKEY_DATA_DIR", default_value = ".nodkey", value_name = "DIR")]
     data_dir: PathBuf,
+    /// Fixes the id of the demo relying party on the first start
+    #[arg(long, env = "NODKEY_DEV_RELYING_PARTY_ID", value_name = "UUID")]
+    relying_party_id: Option<String>,
+    /// Let clients without a device key pair secure QR codes of the demo relying party, as test suites of old SDKs do
+    #[arg(long, env = "NODKEY_DEV_ALLOW_UNPROVEN_PAIRING")]
+    allow_unproven_pairing: bool,
     /// What to log: error, warn, info, debug, or per module
     #[arg(long, env = "NODKEY_LOG", default_value = "warn", value_name = "FILTER")]
     log: String,
@@ -73,7 +79,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     create_folder(&args.data_dir)?;
     let keys = keys(&args.data_dir)?;
     let handle = start(&args, &keys).await?;
-    let file = demo_relying_party(&args.data_dir, &handle, &keys).await?;
+    let file = demo_relying_party(&args, &handle, &keys).await?;
     print_welcome(&args, &file, started)?;
     let told = handle.until_told().await?;
     handle.stop().await;
@@ -135,23 +141,44 @@ fn master_key(text: &str) -> anyhow::Result<[u8; 32]> {
 }
 
 /// The demo relying party of this folder; made on the first start.
-async fn demo_relying_party(data_dir: &Path, handle: &Handle, keys: &Keys) -> anyhow::Result<DevFile> {
+async fn demo_relying_party(args: &Args, handle: &Handle, keys: &Keys) -> anyhow::Result<DevFile> {
     let (http, grpc) = (handle.public_url.clone(), format!("http://{}", handle.grpc));
-    let file = match read_dev_file(data_dir)? {
-        Some(known) => DevFile { http, grpc, ..known },
-        None => create_relying_party(http, grpc, keys).await.context("cannot create the demo relying party")?,
+    let nodkey = Nodkey::connect(&Endpoints::single(&grpc), Credential::operator(keys.operator.clone(), None))?;
+    let wanted = args.relying_party_id.as_deref();
+    let file = match read_dev_file(&args.data_dir)? {
+        Some(known) => {
+            let same = wanted.is_none_or(|id| id.eq_ignore_ascii_case(&known.relying_party_id));
+            anyhow::ensure!(same, "the demo relying party is {} already; take another --data-dir for another id", known.relying_party_id);
+            DevFile { http, grpc, ..known }
+        }
+        None => create_relying_party(&nodkey, wanted, http, grpc, keys).await.context("cannot create the demo relying party")?,
     };
-    write_secret(&dev_path(data_dir), &file)?;
+    if args.allow_unproven_pairing {
+        allow_unproven_pairing(&nodkey, &file.relying_party_id).await?;
+    }
+    write_secret(&dev_path(&args.data_dir), &file)?;
     Ok(file)
 }
 
-async fn create_relying_party(http: String, grpc: String, keys: &Keys) -> anyhow::Result<DevFile> {
-    let nodkey = Nodkey::connect(&Endpoints::single(&grpc), Credential::operator(keys.operator.clone(), None))?;
+async fn allow_unproven_pairing(nodkey: &Nodkey, id: &str) -> anyhow::Result<()> {
+    let mut parties = RelyingPartyServiceClient::new(nodkey.channel(ServiceName::Registry));
+    let party = parties.get_relying_party(GetRelyingPartyRequest { id: id.to_owned() }).await?.into_inner();
+    let trucodes = TruCodeSettings { allow_unproven_pairing: true, ..party.trucodes.unwrap_or_default() };
+    let request = UpdateRelyingPartyRequest { id: party.id, trucodes: Some(trucodes), ..UpdateRelyingPartyRequest::default() };
+    parties.update_relying_party(request).await?;
+    Ok(())
+}
+
+async fn create_relying_party(nodkey: &Nodkey, id: Option<&str>, http: String, grpc: String, keys: &Keys) -> anyhow::Result<DevFile> {
     let registry = nodkey.channel(ServiceName::Registry);
     let (clock, random) = (Clock::system(), Random::system());
     let request_id = || EventId::generate(clock.now(), &random).to_string();
     let party = RelyingPartyServiceClient::new(registry.clone())
-        .create_relying_party(CreateRelyingPartyRequest { request_id: request_id(), name: "Acme Bank".into(), id: String::new() })
+        .create_relying_party(CreateRelyingPartyRequest {
+            request_id: request_id(),
+            name: "Acme Bank".into(),
+            id: id.unwrap_or_default().into(),
+        })
         .await?
         .into_inner();
     let mut credentials = CredentialServiceClient::new(registry);
