@@ -22,6 +22,7 @@ scenarios!(
     digits_are_confirmed_where_they_are_wanted,
     unproven_pairing_is_refused_unless_allowed,
     payloads_are_what_existing_pages_read,
+    who_scanned_is_bound_to_a_user_once,
 );
 
 const ORIGIN: &str = "https://shop.example.com";
@@ -183,4 +184,22 @@ async fn payloads_are_what_existing_pages_read(world: &World) {
     assert!((15_000..60_000).contains(&(claims["exp"].as_i64().unwrap() - now)), "milliseconds, and neither too long nor too short");
     assert!(!payload.contains(&id) && claims["jti"] != id.as_str(), "who photographs the code does not learn the id");
     assert!(made.as_object().unwrap().values().all(Value::is_string), "a flat object of strings");
+}
+
+async fn who_scanned_is_bound_to_a_user_once(world: &World) {
+    let tenant = world.tenant().await;
+    let phone = tenant.registered().await;
+    let (id, payload, _) = code(world, &tenant).await;
+    let bind = async |user: &str, id: &str| {
+        let body = json!({"user_identifier": user, "trucode_id": id}).to_string();
+        let answer = backend(&world.http, &tenant.server, Method::POST, "/api/v2/user_bindings", &body).await;
+        (answer.status, answer.error)
+    };
+    assert_eq!(bind("", &id).await.0, 422);
+    assert_eq!(bind("ada", "").await.0, 422);
+    assert_eq!(bind("ada", &id).await, (424, "TRUCODE_NOT_PAIRED".into()));
+    phone.pair(&phone.scan(&payload).await.unwrap(), None).await.unwrap();
+    assert_eq!(bind("ada", &id).await.0, 204);
+    assert!(phone.status().await.unwrap().is_active);
+    assert_eq!(bind("ada", &id).await, (409, "USER_ALREADY_BOUND".into()), "even with the very same identifier");
 }

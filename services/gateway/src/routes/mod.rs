@@ -6,6 +6,7 @@ mod pending;
 mod public;
 mod trucodes;
 mod trusonafications;
+mod user_bindings;
 mod user_devices;
 mod users;
 
@@ -70,6 +71,7 @@ fn doors() -> Doors {
                 .routes(routes!(user_devices::create))
                 .routes(routes!(user_devices::activate))
                 .route("/api/v2/user_devices/", patch(user_devices::without_code))
+                .routes(routes!(user_bindings::create))
                 .routes(routes!(users::deactivate))
                 .routes(routes!(users::devices))
                 .routes(routes!(trucodes::pairing))

@@ -1,0 +1,55 @@
+//! Binding whoever scanned a secure QR code to a user.
+
+use axum::{extract::State, http::StatusCode};
+use nodkey_kernel::error::{Classify as _, Kind};
+use nodkey_proto::{
+    binding::v1::{ActivateBindingRequest, CreateBindingRequest, GetDeviceBindingRequest, binding_service_client::BindingServiceClient},
+    trusonafication::v1::{GetPairingRequest, tru_code_service_client::TruCodeServiceClient},
+};
+use nodkey_runtime::status::PeerError;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::{Edge, auth::backend::Backend, extract::Json, problem::Problem};
+
+/// Whom to bind to whom.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct CreateUserBinding {
+    user_identifier: Option<String>,
+    /// UUID of a code that was paired.
+    trucode_id: Option<String>,
+}
+
+/// Binds the device that paired a code to a user, active at once: the backend vouches for the visitor it sees.
+#[utoipa::path(post, path = "/api/v2/user_bindings", tag = "backends", request_body = CreateUserBinding, responses(
+    (status = 204, description = "Bound"), (status = 409, description = "`USER_ALREADY_BOUND`", body = Problem),
+    (status = 422, description = "Not valid", body = Problem),
+    (status = 424, description = "`TRUCODE_NOT_PAIRED`, or paired by nobody who is known", body = Problem)))]
+pub async fn create(State(edge): State<Edge>, backend: Backend, Json(body): Json<CreateUserBinding>) -> Result<StatusCode, Problem> {
+    let (user_identifier, id) = (body.user_identifier.unwrap_or_default(), body.trucode_id.unwrap_or_default());
+    for (field, value) in [("user_identifier", &user_identifier), ("trucode_id", &id)] {
+        if value.trim().is_empty() {
+            return Err(Problem::field(field, "must not be blank"));
+        }
+    }
+    let party = backend.relying_party;
+    let mut codes = TruCodeServiceClient::new(edge.peers.trusonafication().acting_for(party));
+    let device_identifier = match codes.get_pairing(GetPairingRequest { id }).await.map_err(PeerError::from) {
+        Ok(pairing) => pairing.into_inner().identifier,
+        Err(e) if e.kind() == Kind::NotFound => {
+            return Err(Problem::new(StatusCode::FAILED_DEPENDENCY, "TRUCODE_NOT_PAIRED", "nobody has paired this code"));
+        }
+        Err(e) => return Err(e.into()),
+    };
+    let mut bindings = BindingServiceClient::new(edge.peers.binding().acting_for(party));
+    let known = GetDeviceBindingRequest { device_identifier: device_identifier.clone() };
+    match bindings.get_device_binding(known).await.map_err(PeerError::from) {
+        Ok(_) => return Err(Problem::new(StatusCode::CONFLICT, "USER_ALREADY_BOUND", "whoever scanned the code is bound already")),
+        Err(e) if e.kind() == Kind::NotFound => {}
+        Err(e) => return Err(e.into()),
+    }
+    let request = CreateBindingRequest { request_id: String::new(), user_identifier, device_identifier };
+    let binding = bindings.create_binding(request).await?.into_inner();
+    bindings.activate_binding(ActivateBindingRequest { id: binding.id }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
