@@ -7,9 +7,13 @@ use axum::{
     http::{HeaderMap, StatusCode, header::ORIGIN},
     response::Response,
 };
-use nodkey_proto::trusonafication::v1::{
-    CreateTruCodeRequest, GetPairingRequest, GetTruCodeContextRequest, GetTruCodeStatusRequest, PairTruCodeRequest,
-    tru_code_service_client::TruCodeServiceClient,
+use nodkey_kernel::id::TruCodeId;
+use nodkey_proto::{
+    convert::from_timestamp,
+    trusonafication::v1::{
+        CreateTruCodeRequest, GetPairingRequest, GetTruCodeContextRequest, GetTruCodeStatusRequest, PairTruCodeRequest,
+        tru_code_service_client::TruCodeServiceClient,
+    },
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -26,10 +30,8 @@ use crate::{
     read_body, reply,
 };
 
-/// Longer than a code lives: a status that is not yet paired is never told early, or pages would make code after code.
-const HOLD: i32 = 60;
-/// How much longer than that the service may take.
-const MARGIN: Duration = Duration::from_secs(5);
+/// A wake may get lost; this often it is looked without one.
+const RECHECK: Duration = Duration::from_secs(15);
 
 /// Whose page makes a code.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -118,16 +120,31 @@ pub async fn create(
     Ok(reply(StatusCode::CREATED, &TruCode { id: code.id, payload: code.payload, relying_party_id: code.relying_party_id, match_number }))
 }
 
-/// Answers once the code is paired, or when it is over.
+/// Answers once the code is paired, or when it is over; never before, or pages would make code after code.
 #[utoipa::path(get, path = "/api/v2/trucodes/{id}", tag = "browsers", params(("id" = String, Path)), responses(
     (status = 200, description = "Paired, or over", body = TruCodeStatus), (status = 404, description = "Unknown", body = Problem)))]
 pub async fn status(State(edge): State<Edge>, Path(id): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
     let origin = text(&headers, ORIGIN.as_str()).to_owned();
-    let mut request = tonic::Request::new(GetTruCodeStatusRequest { id, origin, wait_seconds: HOLD });
-    request.set_timeout(Duration::from_secs(HOLD.unsigned_abs().into()) + MARGIN);
-    let mut codes = TruCodeServiceClient::new(edge.peers.trusonafication().unscoped());
-    let status = codes.get_tru_code_status(request).await?.into_inner();
-    Ok(reply(StatusCode::OK, &TruCodeStatus { id: status.id, paired: status.paired }))
+    let id: TruCodeId = id.parse().map_err(|_| Problem::not_found())?;
+    // Listened to before the first look: a pairing in between is not missed.
+    let mut listener = edge.bus.listen(&format!("trucode.{id}"));
+    loop {
+        let mut codes = TruCodeServiceClient::new(edge.peers.trusonafication().unscoped());
+        let request = GetTruCodeStatusRequest { id: id.to_string(), origin: origin.clone() };
+        // Boxed, so that who waits holds no memory for a call that is over: there are many of them.
+        let status = Box::pin(codes.get_tru_code_status(request)).await?.into_inner();
+        drop(codes);
+        let expires_at = status.expires_at.as_ref().and_then(from_timestamp).ok_or_else(Problem::internal)?;
+        let left = edge.clock.now().until(expires_at);
+        if status.paired || left.is_zero() || edge.stopping.is_cancelled() {
+            return Ok(reply(StatusCode::OK, &TruCodeStatus { id: status.id, paired: status.paired }));
+        }
+        tokio::select! {
+            () = listener.notified() => {}
+            () = tokio::time::sleep(left.min(RECHECK)) => {}
+            () = edge.stopping.cancelled() => {}
+        }
+    }
 }
 
 /// Returns what to show before pairing. `reference` is the `jti` of the payload.

@@ -28,8 +28,6 @@ use crate::{
 const PAYLOAD_TYP: &str = "nodkey-trucode+jwt";
 /// How long who paired a code can be asked for after it is over.
 const KEPT: Duration = Duration::from_hours(1);
-/// A wake may get lost; this often it is looked without one.
-const RECHECK: Duration = Duration::from_secs(5);
 
 /// What a payload says before it is compared with what was issued.
 #[derive(Deserialize)]
@@ -74,24 +72,10 @@ impl App {
         Ok(code)
     }
 
-    /// Tells the browser that made a code whether it is paired; waits until it is, or is over.
-    pub async fn trucode_status(&self, id: TruCodeId, origin: &str, patience: Duration) -> Result<TruCode, Error> {
-        let mut listener = self.bus.listen(&topic(id));
-        let end = tokio::time::Instant::now() + patience;
-        loop {
-            let code = store::trucode_by_id(&self.db, id).await?.filter(|code| code.origin == origin);
-            let code = code.ok_or(Failure::NotFound("code"))?;
-            let left = end.saturating_duration_since(tokio::time::Instant::now());
-            if code.identifier.is_some() || code.is_over(self.now()) || left.is_zero() {
-                return Ok(code);
-            }
-            let due = self.now().until(code.expires_at).min(left).min(RECHECK);
-            tokio::select! {
-                () = listener.notified() => {}
-                () = tokio::time::sleep(due) => {}
-                () = self.stopping.cancelled() => return Ok(code),
-            }
-        }
+    /// Returns a code to the browser that made it.
+    pub async fn trucode_status(&self, id: TruCodeId, origin: &str) -> Result<TruCode, Error> {
+        let code = store::trucode_by_id(&self.db, id).await?.filter(|code| code.origin == origin);
+        Ok(code.ok_or(Failure::NotFound("code"))?)
     }
 
     /// Returns a code a phone has scanned, with the name of whose it is.

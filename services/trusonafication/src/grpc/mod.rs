@@ -11,9 +11,6 @@ use nodkey_runtime::mount;
 
 use crate::app::App;
 
-/// The longest a caller may wait in one call, in seconds.
-const MAX_WAIT: i32 = 60;
-
 /// The services as routes.
 pub fn routes(app: &App) -> Router {
     let router = mount(Router::new(), TrusonaficationServiceServer::new(Api(app.clone())));

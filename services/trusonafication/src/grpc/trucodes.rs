@@ -1,7 +1,5 @@
 //! Secure QR codes over gRPC.
 
-use std::time::Duration;
-
 use nodkey_kernel::{
     error::FieldViolation,
     id::{RelyingPartyId, TruCodeId},
@@ -16,7 +14,7 @@ use nodkey_proto::{
 use nodkey_runtime::{Failure, Validation, caller, status::status, uninterrupted};
 use tonic::{Request, Response, Status};
 
-use super::{Api, MAX_WAIT};
+use super::Api;
 use crate::domain::{MAX_IDENTIFIER, TruCode};
 
 #[tonic::async_trait]
@@ -42,12 +40,9 @@ impl TruCodeService for Api {
 
     async fn get_tru_code_status(&self, request: Request<GetTruCodeStatusRequest>) -> Result<Response<TruCodeStatus>, Status> {
         let asked = request.into_inner();
-        let mut validation = Validation::default();
-        validation.require((0..=MAX_WAIT).contains(&asked.wait_seconds), "wait_seconds", "must be 0 to 60");
-        validation.finish().map_err(status)?;
-        let patience = Duration::from_secs(u64::try_from(asked.wait_seconds).unwrap_or_default());
-        let code = self.0.trucode_status(id(&asked.id)?, &asked.origin, patience).await.map_err(status)?;
-        Ok(Response::new(TruCodeStatus { id: code.id.to_string(), paired: code.identifier.is_some() }))
+        let code = self.0.trucode_status(id(&asked.id)?, &asked.origin).await.map_err(status)?;
+        let (id, paired) = (code.id.to_string(), code.identifier.is_some());
+        Ok(Response::new(TruCodeStatus { id, paired, expires_at: Some(timestamp(code.expires_at)) }))
     }
 
     async fn get_tru_code_context(&self, request: Request<GetTruCodeContextRequest>) -> Result<Response<TruCodeContext>, Status> {

@@ -26,13 +26,16 @@ use nodkey_runtime::{
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{Api, MAX_WAIT};
+use super::Api;
 use crate::{
     app::{Listing, Watch},
     convert::{accepted_level, message, status as status_of},
     domain::{MAX_CUSTOM_FIELDS, MatchMode, Target, Unchecked},
     error::Error,
 };
+
+/// The longest a caller may wait in one call, in seconds.
+const MAX_WAIT: i32 = 60;
 
 #[tonic::async_trait]
 impl TrusonaficationService for Api {
