@@ -1,15 +1,30 @@
-//! Identity documents, as phones register them.
+//! Identity documents: as phones register them, and as backends read them.
 
-use axum::{extract::State, http::StatusCode, response::Response};
-use nodkey_proto::registry::v1::{
-    DocumentType, IdentityDocument, RegisterIdentityDocumentRequest, VerificationStatus,
-    identity_document_service_client::IdentityDocumentServiceClient,
+use axum::{
+    extract::{Path, RawQuery, State},
+    http::StatusCode,
+    response::Response,
 };
+use nodkey_kernel::id::RelyingPartyId;
+use nodkey_proto::registry::v1::{
+    DocumentType, GetIdentityDocumentRequest, IdentityDocument, ListIdentityDocumentsRequest, RegisterIdentityDocumentRequest,
+    VerificationStatus, identity_document_service_client::IdentityDocumentServiceClient,
+};
+use nodkey_runtime::PeerChannel;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::devices::rfc3339;
-use crate::{Edge, auth::phone::Phone, extract::Json, problem::Problem, reply};
+use crate::{
+    Edge,
+    auth::{backend::Backend, phone::Phone},
+    extract::Json,
+    problem::Problem,
+    reply,
+};
+
+/// How many documents of a user are listed: the newest.
+const MAX_LISTED: i32 = 100;
 
 #[derive(Debug, Deserialize, ToSchema)]
 enum Type {
@@ -30,6 +45,7 @@ pub struct RegisterDocument {
 pub struct Document {
     /// UUID.
     id: String,
+    user_identifier: String,
     hash: String,
     r#type: &'static str,
     /// `UNVERIFIED`, `UNVERIFIABLE`, `VERIFIED` or `FAILED`.
@@ -48,6 +64,7 @@ impl From<&IdentityDocument> for Document {
         };
         Self {
             id: document.id.clone(),
+            user_identifier: document.user_identifier.clone(),
             hash: document.hash.clone(),
             r#type: "AAMVA_DRIVERS_LICENSE",
             verification_status,
@@ -61,12 +78,35 @@ impl From<&IdentityDocument> for Document {
     (status = 201, description = "Registered", body = Document), (status = 422, description = "Not valid", body = Problem)))]
 pub async fn register(State(edge): State<Edge>, phone: Phone, Json(body): Json<RegisterDocument>) -> Result<Response, Problem> {
     let Type::AamvaDriversLicense = body.r#type;
-    let mut documents = IdentityDocumentServiceClient::new(edge.peers.registry().acting_for(phone.relying_party));
     let request = RegisterIdentityDocumentRequest {
         device_id: phone.device.to_string(),
         hash: body.hash,
         r#type: DocumentType::AamvaDriversLicense.into(),
     };
-    let document = documents.register_identity_document(request).await?.into_inner();
+    let document = documents(&edge, phone.relying_party).register_identity_document(request).await?.into_inner();
     Ok(reply(StatusCode::CREATED, &Document::from(&document)))
+}
+
+/// Lists a user's documents, newest first. Empty for an unknown user.
+#[utoipa::path(get, path = "/api/v2/identity_documents", tag = "backends", params(("user_identifier" = String, Query)), responses(
+    (status = 200, description = "Newest first", body = Vec<Document>), (status = 422, description = "Not valid", body = Problem)))]
+pub async fn list(State(edge): State<Edge>, backend: Backend, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+    let query = query.unwrap_or_default();
+    let named = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "user_identifier");
+    let user_identifier = named.map(|(_, value)| value.into_owned()).unwrap_or_default();
+    let request = ListIdentityDocumentsRequest { user_identifier, page_size: MAX_LISTED, page_token: String::new() };
+    let found = documents(&edge, backend.relying_party).list_identity_documents(request).await?.into_inner().identity_documents;
+    Ok(reply(StatusCode::OK, &found.iter().map(Document::from).collect::<Vec<_>>()))
+}
+
+/// Returns one document.
+#[utoipa::path(get, path = "/api/v2/identity_documents/{id}", tag = "backends", params(("id" = String, Path)), responses(
+    (status = 200, description = "As it stands", body = Document), (status = 404, description = "Unknown", body = Problem)))]
+pub async fn get(State(edge): State<Edge>, backend: Backend, Path(id): Path<String>) -> Result<Response, Problem> {
+    let found = documents(&edge, backend.relying_party).get_identity_document(GetIdentityDocumentRequest { id }).await?.into_inner();
+    Ok(reply(StatusCode::OK, &Document::from(&found)))
+}
+
+fn documents(edge: &Edge, party: RelyingPartyId) -> IdentityDocumentServiceClient<PeerChannel> {
+    IdentityDocumentServiceClient::new(edge.peers.registry().acting_for(party))
 }

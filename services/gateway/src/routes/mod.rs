@@ -75,6 +75,8 @@ fn doors() -> Doors {
                 .routes(routes!(users::deactivate))
                 .routes(routes!(users::devices))
                 .routes(routes!(trucodes::pairing))
+                .routes(routes!(documents::list))
+                .routes(routes!(documents::get))
                 .routes(routes!(trusonafications::create))
                 .routes(routes!(trusonafications::cancel))
                 .routes(routes!(trusonafications::evidence)),
