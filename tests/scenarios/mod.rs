@@ -25,6 +25,7 @@ mod callback;
 mod conformance;
 mod ends;
 mod enrol;
+mod old_ways;
 mod operator;
 mod overload;
 mod privacy;

@@ -71,6 +71,14 @@ const BAD: &[(&str, As, &str, &str)] = &[
     ("binding.v1.UserService/DeactivateUser", Backend, r#"{"userIdentifier": "nobody"}"#, "USER_NOT_FOUND"),
     ("binding.v1.UserService/DeactivateUser", Backend, "{}", "VALIDATION_FAILED"),
     ("binding.v1.UserService/ListUserDevices", Backend, "{}", "VALIDATION_FAILED"),
+    ("binding.v1.IdentifierService/RegisterIdentifier", Backend, r#"{"identifier": "ada"}"#, "VALIDATION_FAILED"),
+    (
+        "binding.v1.IdentifierService/RegisterIdentifier",
+        Backend,
+        r#"{"identifier": "ada", "trusonaId": "1", "integrationId": "x"}"#,
+        "VALIDATION_FAILED",
+    ),
+    ("binding.v1.IdentifierService/ListIdentifiers", Backend, "{}", "VALIDATION_FAILED"),
     ("trusonafication.v1.TrusonaficationService/CreateTrusonafication", Backend, "{}", "VALIDATION_FAILED"),
     (
         "trusonafication.v1.TrusonaficationService/CreateTrusonafication",

@@ -30,9 +30,9 @@ pub struct Trusonafication {
     pub user_identifier: Option<String>,
     /// The secure QR code addressed.
     pub trucode_id: Option<String>,
-    /// Always null: users are addressed by the relying party's own identifiers.
+    /// Always null: `user_identifier` says who was addressed by it.
     pub email: Option<String>,
-    /// Always null.
+    /// Always null, likewise.
     pub trusona_id: Option<String>,
     /// Whether the phone shows and asks.
     pub prompt: bool,

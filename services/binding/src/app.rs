@@ -23,7 +23,7 @@ use nodkey_runtime::{Deps, Failure, Peer, idempotent::Request, page::Page, statu
 use uuid::Uuid;
 
 use crate::{
-    domain::{Binding, Change, Refusal, State, UserIdentifier},
+    domain::{Binding, Change, Identifier, Refusal, Scope, State, TrusonaId, UserIdentifier},
     error::Error,
     store,
 };
@@ -250,6 +250,38 @@ impl App {
         Ok(store::list(&self.db, party, &listing).await?)
     }
 
+    /// Notes that a user has a Trusona ID.
+    pub async fn register_identifier(
+        &self,
+        party: RelyingPartyId,
+        scope: Scope,
+        user: UserIdentifier,
+        trusona_id: TrusonaId,
+    ) -> Result<Identifier, Error> {
+        let mut tx = self.db.begin().await?;
+        let new = Identifier { scope, user, trusona_id, created_at: self.clock.now() };
+        if !store::insert_identifier(&mut tx, party, &new).await? {
+            let found = store::load_identifier(&mut tx, party, scope, &new.user).await?;
+            return Ok(found.ok_or(Failure::Internal("an identifier is gone"))?.register_again(&new.trusona_id)?);
+        }
+        tx.commit().await?;
+        Ok(new)
+    }
+
+    /// Returns those of these users that are registered, in the order asked.
+    pub async fn identifiers(&self, party: RelyingPartyId, scope: Scope, users: &[UserIdentifier]) -> Result<Vec<Identifier>, Error> {
+        let mut found = Vec::new();
+        for user in users {
+            found.extend(store::identifier(&self.db, party, scope, user).await?);
+        }
+        Ok(found)
+    }
+
+    /// Returns the users of a Trusona ID, oldest first.
+    pub async fn identifiers_of(&self, party: RelyingPartyId, scope: Scope, trusona_id: &TrusonaId) -> Result<Vec<Identifier>, Error> {
+        Ok(store::identifiers_of(&self.db, party, scope, trusona_id).await?)
+    }
+
     async fn publish<E: Event>(&self, tx: &mut Tx, party: RelyingPartyId, version: i64, event: &E, now: Timestamp) -> Result<(), Error> {
         let context = EventContext {
             id: EventId::generate(now, &self.random),
@@ -259,6 +291,19 @@ impl App {
             traceparent: trace::current().map(|t| t.to_string()),
         };
         Ok(outbox::add(tx, event, &context).await?)
+    }
+}
+
+/// An identifier as a message.
+pub fn identifier_message(identifier: &Identifier) -> pb::Identifier {
+    pb::Identifier {
+        identifier: identifier.user.as_str().to_owned(),
+        trusona_id: identifier.trusona_id.as_str().to_owned(),
+        integration_id: match identifier.scope {
+            Scope::RelyingParty => String::new(),
+            Scope::Integration(id) => id.to_string(),
+        },
+        created_at: Some(timestamp(identifier.created_at)),
     }
 }
 

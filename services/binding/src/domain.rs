@@ -6,6 +6,7 @@ use nodkey_kernel::{
     id::{BindingId, DeviceId, RelyingPartyId},
     time::Timestamp,
 };
+use uuid::Uuid;
 
 /// How many living bindings a user may have.
 pub const MAX_DEVICES: usize = 100;
@@ -25,39 +26,92 @@ pub enum Refusal {
     /// The user has no living binding.
     #[error("there is no such user, or the user is deactivated")]
     UserNotFound,
+    /// The identifier stands for another Trusona ID.
+    #[error("the identifier is registered with another Trusona ID")]
+    IdentifierTaken,
     /// The user has as many devices as a user may have.
     #[error("the user has {MAX_DEVICES} devices; deactivate one first")]
     TooManyDevices,
 }
 
-/// The relying party's own name for a user: taken to the letter, and never shown in logs.
-#[derive(Clone, PartialEq, Eq)]
-pub struct UserIdentifier(String);
+macro_rules! names {
+    ($($(#[$doc:meta])* $name:ident,)+) => {$(
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq)]
+        pub struct $name(String);
 
-impl UserIdentifier {
-    /// Takes 1 to 255 characters; control characters, which not every database takes, are refused.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
-        if text.trim().is_empty() {
-            return Err("must not be blank");
-        }
-        if text.chars().count() > 255 {
-            return Err("must be at most 255 characters");
-        }
-        if text.chars().any(char::is_control) {
-            return Err("must not contain control characters");
-        }
-        Ok(Self(text.to_owned()))
-    }
+        impl $name {
+            /// Takes 1 to 255 characters; control characters, which not every database takes, are refused.
+            pub fn parse(text: &str) -> Result<Self, &'static str> {
+                if text.trim().is_empty() {
+                    return Err("must not be blank");
+                }
+                if text.chars().count() > 255 {
+                    return Err("must be at most 255 characters");
+                }
+                if text.chars().any(char::is_control) {
+                    return Err("must not contain control characters");
+                }
+                Ok(Self(text.to_owned()))
+            }
 
-    /// To the letter.
-    pub fn as_str(&self) -> &str {
-        &self.0
+            /// To the letter.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(stringify!($name))
+            }
+        }
+    )+};
+}
+
+names! {
+    /// The relying party's own name for a user: taken to the letter, and never shown in logs.
+    UserIdentifier,
+    /// The number another system knows a user by.
+    TrusonaId,
+}
+
+/// Whose names identifiers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The relying party's own: user identifiers.
+    RelyingParty,
+    /// An integration's.
+    Integration(Uuid),
+}
+
+impl Scope {
+    /// As stored: the nil UUID is no integration.
+    pub const fn as_uuid(self) -> Uuid {
+        match self {
+            Self::RelyingParty => Uuid::nil(),
+            Self::Integration(id) => id,
+        }
     }
 }
 
-impl fmt::Debug for UserIdentifier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("UserIdentifier")
+/// A user under the number another system knows them by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identifier {
+    /// Whose names these are.
+    pub scope: Scope,
+    /// The user, or whom an integration calls so.
+    pub user: UserIdentifier,
+    /// The number.
+    pub trusona_id: TrusonaId,
+    /// When it was first registered.
+    pub created_at: Timestamp,
+}
+
+impl Identifier {
+    /// Answers the wish to register its identifier for `trusona_id`.
+    pub fn register_again(self, trusona_id: &TrusonaId) -> Result<Self, Refusal> {
+        if self.trusona_id == *trusona_id { Ok(self) } else { Err(Refusal::IdentifierTaken) }
     }
 }
 

@@ -21,7 +21,7 @@ impl Classify for Error {
     fn kind(&self) -> Kind {
         match self {
             Self::Refused(Refusal::DeviceNotFound) => Kind::Precondition,
-            Self::Refused(Refusal::DeviceAlreadyBound) => Kind::Conflict,
+            Self::Refused(Refusal::DeviceAlreadyBound | Refusal::IdentifierTaken) => Kind::Conflict,
             Self::Refused(Refusal::BindingDeactivated | Refusal::TooManyDevices) => Kind::Invalid,
             Self::Refused(Refusal::UserNotFound) => Kind::NotFound,
             Self::Failed(failure) => failure.kind(),
@@ -33,6 +33,7 @@ impl Classify for Error {
             Self::Refused(Refusal::DeviceNotFound) => "DEVICE_NOT_FOUND",
             Self::Refused(Refusal::DeviceAlreadyBound) => "DEVICE_ALREADY_BOUND",
             Self::Refused(Refusal::BindingDeactivated) => "BINDING_DEACTIVATED",
+            Self::Refused(Refusal::IdentifierTaken) => "IDENTIFIER_TAKEN",
             Self::Refused(Refusal::UserNotFound) => "USER_NOT_FOUND",
             Self::Refused(Refusal::TooManyDevices) => "TOO_MANY_DEVICES",
             Self::Failed(failure) => failure.reason(),

@@ -4,9 +4,10 @@ use axum::Router;
 use nodkey_kernel::id::{BindingId, DeviceId};
 use nodkey_proto::binding::v1::{
     self as pb, ActivateBindingRequest, BindingState, CreateBindingRequest, DeactivateBindingRequest, DeactivateUserRequest,
-    DeactivateUserResponse, GetBindingRequest, GetDeviceBindingRequest, ListBindingsRequest, ListBindingsResponse, ListUserDevicesRequest,
-    ListUserDevicesResponse,
+    DeactivateUserResponse, GetBindingRequest, GetDeviceBindingRequest, ListBindingsRequest, ListBindingsResponse, ListIdentifiersRequest,
+    ListIdentifiersResponse, ListUserDevicesRequest, ListUserDevicesResponse, RegisterIdentifierRequest,
     binding_service_server::{BindingService, BindingServiceServer},
+    identifier_service_server::{IdentifierService, IdentifierServiceServer},
     user_service_server::{UserService, UserServiceServer},
 };
 use nodkey_runtime::{
@@ -20,16 +21,20 @@ use nodkey_runtime::{
 use tonic::{Request, Response, Status};
 
 use crate::{
-    app::{App, Create, message},
-    domain::UserIdentifier,
+    app::{App, Create, identifier_message, message},
+    domain::{Scope, TrusonaId, UserIdentifier},
     error::Error,
 };
 
 /// The services as routes.
 pub fn routes(app: &App) -> Router {
     let router = mount(Router::new(), BindingServiceServer::new(Api(app.clone())));
-    mount(router, UserServiceServer::new(Api(app.clone())))
+    let router = mount(router, UserServiceServer::new(Api(app.clone())));
+    mount(router, IdentifierServiceServer::new(Api(app.clone())))
 }
+
+/// How many identifiers one call asks for.
+const MAX_IDENTIFIERS: usize = 100;
 
 struct Api(App);
 
@@ -113,6 +118,51 @@ impl UserService for Api {
         let user = user_identifier(&request.get_ref().user_identifier)?;
         let bindings = self.0.of_user(party, &user).await.map_err(status)?;
         Ok(Response::new(ListUserDevicesResponse { bindings: bindings.iter().map(message).collect() }))
+    }
+}
+
+#[tonic::async_trait]
+impl IdentifierService for Api {
+    async fn register_identifier(&self, request: Request<RegisterIdentifierRequest>) -> Result<Response<pb::Identifier>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let asked = request.into_inner();
+        let scope = scope(&asked.integration_id)?;
+        let mut validation = Validation::default();
+        let identifier = validation.read("identifier", UserIdentifier::parse(&asked.identifier));
+        let trusona_id = validation.read("trusona_id", TrusonaId::parse(&asked.trusona_id));
+        validation.finish().map_err(status)?;
+        let (Some(identifier), Some(trusona_id)) = (identifier, trusona_id) else {
+            return Err(status(Failure::Internal("a checked field")));
+        };
+        let app = self.0.clone();
+        let registered = uninterrupted(async move { app.register_identifier(party, scope, identifier, trusona_id).await }).await;
+        registered.map(|found| Response::new(identifier_message(&found))).map_err(status)
+    }
+
+    async fn list_identifiers(&self, request: Request<ListIdentifiersRequest>) -> Result<Response<ListIdentifiersResponse>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let asked = request.get_ref();
+        let scope = scope(&asked.integration_id)?;
+        let found = if asked.identifiers.is_empty() {
+            let trusona_id = TrusonaId::parse(&asked.trusona_id).map_err(|e| status(Failure::field("trusona_id", e)))?;
+            self.0.identifiers_of(party, scope, &trusona_id).await
+        } else {
+            if asked.identifiers.len() > MAX_IDENTIFIERS {
+                return Err(status(Failure::field("identifiers", "must be at most 100")));
+            }
+            // A text that is no identifier names nobody.
+            let users: Vec<_> = asked.identifiers.iter().filter_map(|text| UserIdentifier::parse(text).ok()).collect();
+            self.0.identifiers(party, scope, &users).await
+        };
+        let identifiers = found.map_err(status)?.iter().map(identifier_message).collect();
+        Ok(Response::new(ListIdentifiersResponse { identifiers }))
+    }
+}
+
+fn scope(integration_id: &str) -> Result<Scope, Status> {
+    match integration_id {
+        "" => Ok(Scope::RelyingParty),
+        text => text.parse().map(Scope::Integration).map_err(|_| status(Failure::field("integration_id", "must be a UUID"))),
     }
 }
 

@@ -21,8 +21,14 @@ use nodkey_runtime::{Deps, Parts, Service};
 #[derive(Debug)]
 pub struct Binding;
 
-const POSTGRES: &[Migration] = &[Migration { version: 1000, name: "init", sql: include_str!("../migrations/postgres/1000_init.sql") }];
-const SQLITE: &[Migration] = &[Migration { version: 1000, name: "init", sql: include_str!("../migrations/sqlite/1000_init.sql") }];
+const POSTGRES: &[Migration] = &[
+    Migration { version: 1000, name: "init", sql: include_str!("../migrations/postgres/1000_init.sql") },
+    Migration { version: 1001, name: "identifier", sql: include_str!("../migrations/postgres/1001_identifier.sql") },
+];
+const SQLITE: &[Migration] = &[
+    Migration { version: 1000, name: "init", sql: include_str!("../migrations/sqlite/1000_init.sql") },
+    Migration { version: 1001, name: "identifier", sql: include_str!("../migrations/sqlite/1001_identifier.sql") },
+];
 
 impl Service for Binding {
     const NAME: &'static str = "binding";

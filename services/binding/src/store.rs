@@ -8,7 +8,7 @@ use nodkey_kernel::{
 use nodkey_runtime::Failure;
 use uuid::Uuid;
 
-use crate::domain::{Binding, State, UserIdentifier};
+use crate::domain::{Binding, Identifier, Scope, State, TrusonaId, UserIdentifier};
 
 macro_rules! select {
     ($rest:literal) => {
@@ -165,6 +165,66 @@ pub async fn retire_device(tx: &mut Tx, party: RelyingPartyId, device: &DeviceId
     .execute()
     .await?;
     Ok(())
+}
+
+const IDENTIFIER: &str =
+    "SELECT identifier, trusona_id, created_at FROM identifier WHERE relying_party_id = $1 AND integration_id = $2 AND identifier = $3";
+
+/// Inserts an identifier; false when there is one of this name.
+pub async fn insert_identifier(tx: &mut Tx, party: RelyingPartyId, new: &Identifier) -> Result<bool, Failure> {
+    let inserted = tx
+        .query(
+            "INSERT INTO identifier (relying_party_id, integration_id, identifier, trusona_id, created_at) VALUES ($1, $2, $3, $4, $5) \
+             ON CONFLICT (relying_party_id, integration_id, identifier) DO NOTHING",
+        )
+        .bind(party.as_uuid())
+        .bind(new.scope.as_uuid())
+        .bind(new.user.as_str())
+        .bind(new.trusona_id.as_str())
+        .bind(new.created_at)
+        .execute()
+        .await?;
+    Ok(inserted == 1)
+}
+
+/// Returns one identifier.
+pub async fn identifier(db: &Db, party: RelyingPartyId, scope: Scope, user: &UserIdentifier) -> Result<Option<Identifier>, Failure> {
+    let query = db.query(IDENTIFIER).bind(party.as_uuid()).bind(scope.as_uuid()).bind(user.as_str());
+    query.fetch_optional().await?.map(|row| read_identifier(&row, scope)).transpose()
+}
+
+/// Returns one identifier inside a transaction.
+pub async fn load_identifier(
+    tx: &mut Tx,
+    party: RelyingPartyId,
+    scope: Scope,
+    user: &UserIdentifier,
+) -> Result<Option<Identifier>, Failure> {
+    let query = tx.query(IDENTIFIER).bind(party.as_uuid()).bind(scope.as_uuid()).bind(user.as_str());
+    query.fetch_optional().await?.map(|row| read_identifier(&row, scope)).transpose()
+}
+
+/// Returns the identifiers of a Trusona ID, oldest first, at most 100.
+pub async fn identifiers_of(db: &Db, party: RelyingPartyId, scope: Scope, trusona_id: &TrusonaId) -> Result<Vec<Identifier>, Failure> {
+    let query = db
+        .query(
+            "SELECT identifier, trusona_id, created_at FROM identifier WHERE relying_party_id = $1 AND integration_id = $2 \
+             AND trusona_id = $3 ORDER BY created_at, identifier LIMIT 100",
+        )
+        .bind(party.as_uuid())
+        .bind(scope.as_uuid())
+        .bind(trusona_id.as_str());
+    query.fetch_all().await?.iter().map(|row| read_identifier(row, scope)).collect()
+}
+
+fn read_identifier(row: &Row, scope: Scope) -> Result<Identifier, Failure> {
+    let (identifier, trusona_id): (String, String) = (row.get("identifier")?, row.get("trusona_id")?);
+    Ok(Identifier {
+        scope,
+        user: UserIdentifier::parse(&identifier).map_err(|_| Failure::Internal("a stored identifier is none"))?,
+        trusona_id: TrusonaId::parse(&trusona_id).map_err(|_| Failure::Internal("a stored Trusona ID is none"))?,
+        created_at: row.get("created_at")?,
+    })
 }
 
 async fn one(query: Query<'_>) -> Result<Option<Binding>, Failure> {

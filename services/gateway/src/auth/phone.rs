@@ -34,7 +34,7 @@ impl<S: Sync> FromRequestParts<S> for Phone {
     }
 }
 
-/// Lets through whoever holds the key of a registered device, and of the device the path names.
+/// Lets through whoever holds the key of a registered device, and of the device the path names as `{id}`.
 pub async fn middleware(State(gateway): State<Edge>, path: RawPathParams, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let phone = async {

@@ -1,7 +1,9 @@
 //! Every route, by who may call it. The OpenAPI document is made of the same list, so it can neither lag nor lie about security.
 
+mod accounts;
 mod devices;
 mod documents;
+mod identifiers;
 mod pending;
 mod public;
 mod trucodes;
@@ -9,6 +11,7 @@ mod trusonafications;
 mod user_bindings;
 mod user_devices;
 mod users;
+mod verifications;
 
 use std::{sync::Arc, time::Duration};
 
@@ -59,7 +62,9 @@ fn doors() -> Doors {
                 .routes(routes!(devices::status))
                 .routes(routes!(devices::update, devices::retire))
                 .routes(routes!(devices::put_push_registration, devices::delete_push_registration))
+                .routes(routes!(pending::next))
                 .routes(routes!(pending::respond))
+                .routes(routes!(pending::reject))
                 .routes(routes!(trucodes::context))
                 .routes(routes!(documents::register)),
             Scheme::Phone,
@@ -77,6 +82,14 @@ fn doors() -> Doors {
                 .routes(routes!(trucodes::pairing))
                 .routes(routes!(documents::list))
                 .routes(routes!(documents::get))
+                .routes(routes!(identifiers::register))
+                .routes(routes!(identifiers::get))
+                .routes(routes!(identifiers::register_account, identifiers::accounts))
+                .routes(routes!(identifiers::credentials))
+                .routes(routes!(accounts::get))
+                .routes(routes!(accounts::look_up))
+                .routes(routes!(verifications::create))
+                .routes(routes!(verifications::get))
                 .routes(routes!(trusonafications::create))
                 .routes(routes!(trusonafications::cancel))
                 .routes(routes!(trusonafications::evidence)),

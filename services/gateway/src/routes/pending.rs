@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, convert::Infallible, time::Duration};
 
 use axum::{
-    extract::State,
+    extract::{Path, State},
     http::{HeaderMap, StatusCode, header::ACCEPT},
     response::{
         IntoResponse as _, Response,
@@ -11,6 +11,10 @@ use axum::{
     },
 };
 use futures_util::{StreamExt as _, stream};
+use nodkey_kernel::{
+    challenge::{Decision, ResponseClaims},
+    jose::jws::Compact,
+};
 use nodkey_proto::{
     rest,
     trusonafication::v1::{PendingTrusonafication, RespondRequest, trusonafication_service_client::TrusonaficationServiceClient},
@@ -94,6 +98,30 @@ pub async fn respond(State(edge): State<Edge>, phone: Phone, Json(body): Json<An
     let answered = client.respond(request).await?.into_inner();
     let status = rest::status(answered.status());
     Ok(reply(StatusCode::OK, &Answered { id: answered.id, status, accepted_level: answered.accepted_level }))
+}
+
+/// Returns the oldest thing there is to answer, as apps that poll ask for it.
+#[utoipa::path(get, path = "/api/v2/trusonafications/next", tag = "phones", responses(
+    (status = 200, description = "The oldest", body = Pending), (status = 404, description = "Nothing is asked", body = Problem)))]
+pub async fn next(State(edge): State<Edge>, phone: Phone) -> Result<Response, Problem> {
+    let pending = Waiting::new(&edge, phone).pending().await?.into_iter().next().ok_or_else(Problem::not_found)?;
+    Ok(reply(StatusCode::OK, &Pending::from(pending)))
+}
+
+/// Takes the phone's signed rejection. Nothing but a rejection of this very trusonafication is taken.
+#[utoipa::path(delete, path = "/api/v2/trusonafication_responses/{trusonafication_id}", tag = "phones",
+    params(("trusonafication_id" = String, Path)),
+    request_body = Answer, responses(
+    (status = 200, description = "Rejected", body = Answered), (status = 404, description = "Unknown", body = Problem),
+    (status = 409, description = "`ALREADY_COMPLETED`", body = Problem), (status = 410, description = "`EXPIRED`", body = Problem),
+    (status = 422, description = "`INVALID_RESPONSE`", body = Problem)))]
+pub async fn reject(state: State<Edge>, phone: Phone, Path(id): Path<String>, Json(body): Json<Answer>) -> Result<Response, Problem> {
+    // Only whether it fits the path is looked at here; the service verifies it.
+    let claims = Compact::parse(&body.response).and_then(|response| response.unverified_claims::<ResponseClaims>());
+    if !claims.is_ok_and(|claims| claims.dec == Decision::Reject && claims.sub == id) {
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "INVALID_RESPONSE", "it is no rejection of this trusonafication"));
+    }
+    respond(state, phone, Json(body)).await
 }
 
 impl From<PendingTrusonafication> for Pending {

@@ -13,8 +13,9 @@ use nodkey_proto::{
     registry::v1::{GetJwksRequest, signing_key_service_client::SigningKeyServiceClient},
     rest,
     trusonafication::v1::{
-        CancelTrusonaficationRequest, CreateTrusonaficationRequest, GetEvidenceRequest, GetTrusonaficationRequest, NumberMatch,
-        create_trusonafication_request::Target, trusonafication_service_client::TrusonaficationServiceClient,
+        CancelTrusonaficationRequest, CreateTrusonaficationRequest, CreateTrusonaficationResponse, GetEvidenceRequest,
+        GetTrusonaficationRequest, NumberMatch, Status, create_trusonafication_request::Target,
+        trusonafication_service_client::TrusonaficationServiceClient,
     },
 };
 use nodkey_runtime::PeerChannel;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 use utoipa::ToSchema;
 
+use super::identifiers;
 use crate::{
     Edge, MAX_MESSAGE,
     auth::backend::Backend,
@@ -35,38 +37,42 @@ const MARGIN: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Matching {
+pub enum Matching {
     Choose,
     Enter,
 }
 
-/// What to ask. Of several identifiers the device counts, then the user, then the code.
-#[derive(Debug, Deserialize, ToSchema)]
+/// What to ask. Of several identifiers the device counts, then the user, the code, the Trusona ID, the address.
+#[derive(Debug, Default, Deserialize, ToSchema)]
 pub struct CreateTrusonafication {
     /// 1, 2 or 3; default 2.
-    desired_level: Option<i32>,
-    device_identifier: Option<String>,
-    user_identifier: Option<String>,
-    trucode_id: Option<String>,
+    pub desired_level: Option<i32>,
+    pub device_identifier: Option<String>,
+    pub user_identifier: Option<String>,
+    pub trucode_id: Option<String>,
+    /// A user who was registered with it.
+    pub trusona_id: Option<String>,
+    /// A user who was bound under this address.
+    pub email: Option<String>,
     /// Shown to the person.
-    action: Option<String>,
+    pub action: Option<String>,
     /// Shown to the person.
-    resource: Option<String>,
+    pub resource: Option<String>,
     /// Default true.
-    prompt: Option<bool>,
+    pub prompt: Option<bool>,
     /// Default true, except at level 1.
-    user_presence: Option<bool>,
+    pub user_presence: Option<bool>,
     /// Default true at level 3 only.
-    show_identity_document: Option<bool>,
+    pub show_identity_document: Option<bool>,
     /// RFC 3339; default in two minutes.
-    expires_at: Option<String>,
+    pub expires_at: Option<String>,
     /// At most 1 MB.
     #[schema(value_type = Option<Object>)]
-    custom_fields: Option<Box<RawValue>>,
+    pub custom_fields: Option<Box<RawValue>>,
     /// https URL the result is posted to.
-    callback_url: Option<String>,
+    pub callback_url: Option<String>,
     /// `choose` or `enter`.
-    number_match: Option<Matching>,
+    pub number_match: Option<Matching>,
 }
 
 /// What is asked, with the number to show to the user.
@@ -102,11 +108,10 @@ pub struct Evidence {
 pub async fn create(
     State(edge): State<Edge>,
     backend: Backend,
-    IdempotencyKey(request_id): IdempotencyKey,
+    key: IdempotencyKey,
     Json(body): Json<CreateTrusonafication>,
 ) -> Result<Response, Problem> {
-    let request = command(request_id, body)?;
-    let created = client(&edge, backend.relying_party).create_trusonafication(request).await?.into_inner();
+    let created = ask(&edge, backend.relying_party, key, body).await?;
     let trusonafication = created.trusonafication.as_ref().map(Into::into).ok_or_else(Problem::internal)?;
     let match_number = Some(created.match_number).filter(|number| !number.is_empty());
     Ok(reply(StatusCode::CREATED, &Created { trusonafication, match_number }))
@@ -129,7 +134,13 @@ pub async fn get(State(edge): State<Edge>, backend: Backend, Path(id): Path<Stri
     (status = 204, description = "Canceled"), (status = 404, description = "Unknown", body = Problem),
     (status = 422, description = "`NOT_IN_PROGRESS`", body = Problem)))]
 pub async fn cancel(State(edge): State<Edge>, backend: Backend, Path(id): Path<String>) -> Result<StatusCode, Problem> {
-    client(&edge, backend.relying_party).cancel_trusonafication(CancelTrusonaficationRequest { id }).await?;
+    let mut client = client(&edge, backend.relying_party);
+    // Over gRPC canceling again is fine; clients of this door expect to be told.
+    let found = client.get_trusonafication(GetTrusonaficationRequest { id: id.clone(), wait_seconds: 0 }).await?.into_inner();
+    if found.status() == Status::Canceled {
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "NOT_IN_PROGRESS", "the trusonafication is canceled already"));
+    }
+    client.cancel_trusonafication(CancelTrusonaficationRequest { id }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -146,16 +157,38 @@ pub async fn evidence(State(edge): State<Edge>, backend: Backend, Path(id): Path
     Ok(reply(StatusCode::OK, &Evidence { challenge: evidence.challenge, response: evidence.response, keys, jwks: json(&jwks)? }))
 }
 
-fn client(edge: &Edge, party: RelyingPartyId) -> TrusonaficationServiceClient<PeerChannel> {
+/// Asks. Whoever is named by Trusona ID is looked up first.
+pub async fn ask(
+    edge: &Edge,
+    party: RelyingPartyId,
+    IdempotencyKey(request_id): IdempotencyKey,
+    mut body: CreateTrusonafication,
+) -> Result<CreateTrusonaficationResponse, Problem> {
+    for identifier in [&mut body.device_identifier, &mut body.user_identifier, &mut body.trucode_id, &mut body.trusona_id, &mut body.email]
+    {
+        *identifier = identifier.take().filter(|text| !text.is_empty());
+    }
+    if body.device_identifier.is_none() && body.user_identifier.is_none() && body.trucode_id.is_none() {
+        body.user_identifier = match body.trusona_id.take() {
+            Some(trusona_id) => {
+                let user = identifiers::users_of(edge, party, trusona_id).await?.into_iter().next();
+                Some(user.ok_or_else(|| Problem::field("trusona_id", "no user is registered with it"))?)
+            }
+            None => body.email.take(),
+        };
+    }
+    Ok(client(edge, party).create_trusonafication(command(request_id, body)?).await?.into_inner())
+}
+
+/// A client of the service that may answer as much as it does.
+pub fn client(edge: &Edge, party: RelyingPartyId) -> TrusonaficationServiceClient<PeerChannel> {
     TrusonaficationServiceClient::new(edge.peers.trusonafication().acting_for(party)).max_decoding_message_size(MAX_MESSAGE)
 }
 
 fn command(request_id: String, body: CreateTrusonafication) -> Result<CreateTrusonaficationRequest, Problem> {
-    let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
-    let target = filled(body.device_identifier)
-        .map(Target::DeviceIdentifier)
-        .or_else(|| filled(body.user_identifier).map(Target::UserIdentifier))
-        .or_else(|| filled(body.trucode_id).map(Target::TrucodeId));
+    let target = (body.device_identifier.map(Target::DeviceIdentifier))
+        .or_else(|| body.user_identifier.map(Target::UserIdentifier))
+        .or_else(|| body.trucode_id.map(Target::TrucodeId));
     let expires_at = body.expires_at.map(|text| Timestamp::parse_rfc3339(&text)).transpose();
     let expires_at = expires_at.map_err(|_| Problem::field("expires_at", "must be an RFC 3339 time, such as 2026-01-02T03:04:05Z"))?;
     // 0 would be the default where it was asked for by mistake.

@@ -1,0 +1,10 @@
+-- Users under the number another system knows them by. Without an integration its id is the nil UUID.
+CREATE TABLE identifier (
+  relying_party_id BLOB    NOT NULL,
+  integration_id   BLOB    NOT NULL,
+  identifier       TEXT    NOT NULL,
+  trusona_id       TEXT    NOT NULL,
+  created_at       INTEGER NOT NULL,
+  PRIMARY KEY (relying_party_id, integration_id, identifier)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX identifier_of_trusona_id ON identifier (relying_party_id, integration_id, trusona_id, created_at, identifier);

@@ -1,0 +1,125 @@
+//! What is known of a user under a Trusona ID, as some existing backends look it up.
+
+use axum::{
+    extract::{Path, State},
+    http::StatusCode,
+    response::Response,
+};
+use nodkey_kernel::id::RelyingPartyId;
+use nodkey_proto::{
+    binding::v1::{Binding, BindingState, ListIdentifiersRequest, ListUserDevicesRequest, user_service_client::UserServiceClient},
+    registry::v1::{
+        GetDeviceRequest, ListIdentityDocumentsRequest, device_service_client::DeviceServiceClient,
+        identity_document_service_client::IdentityDocumentServiceClient,
+    },
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::identifiers;
+use crate::{Edge, auth::backend::Backend, extract::Json, problem::Problem, reply};
+
+/// Whom to look up.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct LookUp {
+    /// A user identifier that was registered with a Trusona ID.
+    email: Option<String>,
+}
+
+/// A user. Nodkey keeps no names: those are always null.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Account {
+    trusona_id: String,
+    /// `active` while the user has an active device, else `inactive`.
+    status: &'static str,
+    first_name: Option<String>,
+    last_name: Option<String>,
+    nickname: Option<String>,
+    handle: Option<String>,
+    /// The first of `emails`.
+    email: Option<String>,
+    emails: Vec<Address>,
+    metadata: Metadata,
+}
+
+/// A user identifier that looks like an address.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Address {
+    id: Option<String>,
+    email: String,
+    /// Always false: the relying party may know, Nodkey does not.
+    verified: bool,
+}
+
+/// What the user can prove.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Metadata {
+    /// `entry`, `essential` or `executive`.
+    max_level: &'static str,
+    /// UUIDs of the active bindings.
+    devices: Vec<String>,
+    tokens: [String; 0],
+    roles: [String; 0],
+}
+
+/// Looks a user up by Trusona ID.
+#[utoipa::path(get, path = "/internal/v1/users/{trusona_id}", tag = "backends", params(("trusona_id" = String, Path)), responses(
+    (status = 200, description = "As it stands", body = Account), (status = 404, description = "Unknown", body = Problem)))]
+pub async fn get(State(edge): State<Edge>, backend: Backend, Path(trusona_id): Path<String>) -> Result<Response, Problem> {
+    Ok(reply(StatusCode::OK, &account(&edge, backend.relying_party, trusona_id).await?))
+}
+
+/// Looks a user up by address.
+#[utoipa::path(post, path = "/internal/v1/account_lookups", tag = "backends", request_body = LookUp, responses(
+    (status = 200, description = "As it stands", body = Account), (status = 404, description = "Unknown", body = Problem),
+    (status = 422, description = "Not valid", body = Problem)))]
+pub async fn look_up(State(edge): State<Edge>, backend: Backend, Json(body): Json<LookUp>) -> Result<Response, Problem> {
+    let email = body.email.filter(|email| !email.trim().is_empty()).ok_or_else(|| Problem::field("email", "must not be blank"))?;
+    let party = backend.relying_party;
+    let request = ListIdentifiersRequest { identifiers: vec![email], ..ListIdentifiersRequest::default() };
+    let found = identifiers::list(&edge, party, request).await?.into_iter().next().ok_or_else(Problem::not_found)?;
+    Ok(reply(StatusCode::OK, &account(&edge, party, found.trusona_id).await?))
+}
+
+/// The user who was registered first counts, as for trusonafications.
+async fn account(edge: &Edge, party: RelyingPartyId, trusona_id: String) -> Result<Account, Problem> {
+    let users = identifiers::users_of(edge, party, trusona_id.clone()).await?;
+    let user_identifier = users.first().cloned().ok_or_else(Problem::not_found)?;
+    let mut bound = UserServiceClient::new(edge.peers.binding().acting_for(party));
+    let bindings =
+        bound.list_user_devices(ListUserDevicesRequest { user_identifier: user_identifier.clone() }).await?.into_inner().bindings;
+    let active: Vec<_> = bindings.into_iter().filter(|b| b.state() == BindingState::Active).collect();
+    let emails: Vec<_> = users.into_iter().filter(|u| u.contains('@')).map(|email| Address { id: None, email, verified: false }).collect();
+    Ok(Account {
+        trusona_id,
+        status: if active.is_empty() { "inactive" } else { "active" },
+        first_name: None,
+        last_name: None,
+        nickname: None,
+        handle: None,
+        email: emails.first().map(|e| e.email.clone()),
+        emails,
+        metadata: Metadata {
+            max_level: max_level(edge, party, user_identifier, &active).await?,
+            devices: active.into_iter().map(|b| b.id).collect(),
+            tokens: [],
+            roles: [],
+        },
+    })
+}
+
+async fn max_level(edge: &Edge, party: RelyingPartyId, user_identifier: String, active: &[Binding]) -> Result<&'static str, Problem> {
+    let mut documents = IdentityDocumentServiceClient::new(edge.peers.registry().acting_for(party));
+    let one = ListIdentityDocumentsRequest { user_identifier, page_size: 1, page_token: String::new() };
+    if !documents.list_identity_documents(one).await?.into_inner().identity_documents.is_empty() {
+        return Ok("executive");
+    }
+    let mut devices = DeviceServiceClient::new(edge.peers.registry().acting_for(party));
+    for binding in active {
+        let device = devices.get_device(GetDeviceRequest { device_id: binding.device_identifier.clone() }).await?.into_inner();
+        if !device.presence_keys.is_empty() {
+            return Ok("essential");
+        }
+    }
+    Ok("entry")
+}

@@ -1,0 +1,129 @@
+//! Users under the number another system knows them by: their Trusona ID.
+
+use axum::{
+    extract::{Path, RawQuery, State},
+    http::StatusCode,
+    response::Response,
+};
+use nodkey_kernel::id::RelyingPartyId;
+use nodkey_proto::binding::v1::{
+    Identifier, ListIdentifiersRequest, RegisterIdentifierRequest, identifier_service_client::IdentifierServiceClient,
+};
+use nodkey_runtime::PeerChannel;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{Edge, auth::backend::Backend, extract::Json, problem::Problem, reply};
+
+/// A user and the number.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct RegisterIdentifier {
+    /// 1 to 255 characters.
+    identifier: Option<String>,
+    /// 1 to 255 characters, opaque.
+    trusona_id: Option<String>,
+}
+
+/// A registered user and the number.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Registered {
+    identifier: String,
+    trusona_id: String,
+}
+
+impl From<Identifier> for Registered {
+    fn from(found: Identifier) -> Self {
+        Self { identifier: found.identifier, trusona_id: found.trusona_id }
+    }
+}
+
+/// Notes that a user has a Trusona ID, by which trusonafications may address them from then on. The same pair again: the same answer.
+#[utoipa::path(post, path = "/api/v2/user_identifiers", tag = "backends", request_body = RegisterIdentifier, responses(
+    (status = 201, description = "Registered", body = Registered), (status = 409, description = "`IDENTIFIER_TAKEN`", body = Problem),
+    (status = 422, description = "Not valid", body = Problem)))]
+pub async fn register(State(edge): State<Edge>, backend: Backend, Json(body): Json<RegisterIdentifier>) -> Result<Response, Problem> {
+    create(&edge, backend.relying_party, String::new(), body).await
+}
+
+/// Returns the Trusona ID of a user.
+#[utoipa::path(get, path = "/api/v2/user_identifiers/{identifier}", tag = "backends", params(("identifier" = String, Path)), responses(
+    (status = 200, description = "Registered", body = Registered), (status = 404, description = "Unknown", body = Problem)))]
+pub async fn get(State(edge): State<Edge>, backend: Backend, Path(identifier): Path<String>) -> Result<Response, Problem> {
+    let request = ListIdentifiersRequest { identifiers: vec![identifier], ..ListIdentifiersRequest::default() };
+    let found = list(&edge, backend.relying_party, request).await?.into_iter().next().ok_or_else(Problem::not_found)?;
+    Ok(reply(StatusCode::OK, &Registered::from(found)))
+}
+
+/// The same for the names of an integration, such as Windows accounts.
+#[utoipa::path(post, path = "/api/v2/integrations/{integration_id}/accounts", tag = "backends", request_body = RegisterIdentifier,
+    params(("integration_id" = String, Path)), responses(
+    (status = 201, description = "Registered", body = Registered), (status = 409, description = "`IDENTIFIER_TAKEN`", body = Problem),
+    (status = 422, description = "Not valid", body = Problem)))]
+pub async fn register_account(
+    State(edge): State<Edge>,
+    backend: Backend,
+    Path(integration_id): Path<String>,
+    Json(body): Json<RegisterIdentifier>,
+) -> Result<Response, Problem> {
+    create(&edge, backend.relying_party, integration_id, body).await
+}
+
+/// Returns those of the integration's names that are registered.
+#[utoipa::path(get, path = "/api/v2/integrations/{integration_id}/accounts", tag = "backends",
+    params(("integration_id" = String, Path), ("identifier[]" = Vec<String>, Query, description = "At most 100; also as `identifier`")),
+    responses((status = 200, description = "In the order asked", body = Vec<Registered>),
+        (status = 422, description = "Not valid", body = Problem)))]
+pub async fn accounts(
+    State(edge): State<Edge>,
+    backend: Backend,
+    Path(integration_id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let query = query.unwrap_or_default();
+    let identifiers: Vec<_> = url::form_urlencoded::parse(query.as_bytes())
+        .filter(|(name, _)| name == "identifier[]" || name == "identifier")
+        .map(|(_, value)| value.into_owned())
+        .collect();
+    if identifiers.is_empty() {
+        return Err(Problem::field("identifier[]", "must not be blank"));
+    }
+    let request = ListIdentifiersRequest { integration_id, identifiers, trusona_id: String::new() };
+    let found = list(&edge, backend.relying_party, request).await?;
+    Ok(reply(StatusCode::OK, &found.into_iter().map(Registered::from).collect::<Vec<_>>()))
+}
+
+/// Credentials for an integration's own machines: never handed out, because each could act for every user.
+#[utoipa::path(post, path = "/api/v2/integrations/{integration_id}/credentials", tag = "backends",
+    params(("integration_id" = String, Path)), responses((status = 422, description = "`INTEGRATIONS_NOT_SUPPORTED`", body = Problem)))]
+pub async fn credentials(_: Backend) -> Problem {
+    Problem::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "INTEGRATIONS_NOT_SUPPORTED",
+        "no credentials are made for machines of an integration; let your backend ask for them",
+    )
+}
+
+/// The user a Trusona ID stands for: the one registered first.
+pub async fn users_of(edge: &Edge, party: RelyingPartyId, trusona_id: String) -> Result<Vec<String>, Problem> {
+    let request = ListIdentifiersRequest { trusona_id, ..ListIdentifiersRequest::default() };
+    Ok(list(edge, party, request).await?.into_iter().map(|found| found.identifier).collect())
+}
+
+/// What is registered, as asked.
+pub async fn list(edge: &Edge, party: RelyingPartyId, request: ListIdentifiersRequest) -> Result<Vec<Identifier>, Problem> {
+    Ok(client(edge, party).list_identifiers(request).await?.into_inner().identifiers)
+}
+
+async fn create(edge: &Edge, party: RelyingPartyId, integration_id: String, body: RegisterIdentifier) -> Result<Response, Problem> {
+    let request = RegisterIdentifierRequest {
+        identifier: body.identifier.unwrap_or_default(),
+        trusona_id: body.trusona_id.unwrap_or_default(),
+        integration_id,
+    };
+    let registered = client(edge, party).register_identifier(request).await?.into_inner();
+    Ok(reply(StatusCode::CREATED, &Registered::from(registered)))
+}
+
+fn client(edge: &Edge, party: RelyingPartyId) -> IdentifierServiceClient<PeerChannel> {
+    IdentifierServiceClient::new(edge.peers.binding().acting_for(party))
+}

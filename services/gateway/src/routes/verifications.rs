@@ -1,0 +1,144 @@
+//! The first version of the API: trusonafications as verifications.
+
+use axum::{
+    extract::{Path, State},
+    http::StatusCode,
+    response::Response,
+};
+use nodkey_proto::{
+    rest,
+    trusonafication::v1::{self as pb, GetTrusonaficationRequest, Status},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, value::to_raw_value};
+use utoipa::ToSchema;
+
+use super::trusonafications::{CreateTrusonafication, ask, client};
+use crate::{
+    Edge,
+    auth::backend::Backend,
+    extract::{IdempotencyKey, Json},
+    problem::Problem,
+    reply,
+};
+
+/// How often to ask for the result, in seconds.
+const POLL_INTERVAL: u32 = 5;
+/// Where a verification's own fields stand among the custom fields.
+const FIELD: &str = "verification";
+
+/// What to ask, of exactly one of `email` and `trusona_id`.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct CreateVerification {
+    action: Option<String>,
+    resource: Option<String>,
+    /// 1, 2 or 3.
+    desired_level: Option<i32>,
+    email: Option<String>,
+    trusona_id: Option<String>,
+    /// Echoed.
+    agent_id: Option<String>,
+    /// Not taken: it would be fetched, which changes things by a GET. Poll, or ask for a trusonafication.
+    callback_url: Option<String>,
+}
+
+/// One, or an array of one as some clients send it.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum OneOrArray {
+    /// As an object.
+    One(CreateVerification),
+    /// As an array.
+    Array([CreateVerification; 1]),
+}
+
+/// A verification.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Verification {
+    /// UUID, the trusonafication's.
+    #[serde(rename = "verification_id")]
+    id: String,
+    trusona_id: Option<String>,
+    email: Option<String>,
+    action: String,
+    resource: String,
+    agent_id: Option<String>,
+    accepted_level: Option<i32>,
+    /// `IN_PROGRESS`, `ACCEPTED`, `ACCEPTED_AT_HIGHER_LEVEL`, `ACCEPTED_AT_LOWER_LEVEL`, or `REJECTED`, for expired and canceled ones, too.
+    status: &'static str,
+    /// Seconds between looks.
+    interval: u32,
+    /// UUID, once accepted or rejected.
+    result_id: Option<String>,
+    /// RFC 3339.
+    created_date: Option<String>,
+    /// RFC 3339.
+    updated_date: Option<String>,
+}
+
+/// Asks a user by address or Trusona ID.
+#[utoipa::path(post, path = "/api/v1/verifications", tag = "backends", request_body = OneOrArray, responses(
+    (status = 201, description = "In progress", body = Verification),
+    (status = 422, description = "Not valid, or nobody can answer", body = Problem),
+    (status = 424, description = "`NO_DOCUMENTS`", body = Problem)))]
+pub async fn create(
+    State(edge): State<Edge>,
+    backend: Backend,
+    key: IdempotencyKey,
+    Json(body): Json<OneOrArray>,
+) -> Result<Response, Problem> {
+    let (OneOrArray::One(asked) | OneOrArray::Array([asked])) = body;
+    if asked.callback_url.is_some_and(|url| !url.is_empty()) {
+        return Err(Problem::field("callback_url", "is not taken here: poll, or ask for a trusonafication"));
+    }
+    let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let (email, trusona_id) = (filled(asked.email), filled(asked.trusona_id));
+    if email.is_some() == trusona_id.is_some() {
+        return Err(Problem::field("email", "exactly one of email and trusona_id is needed"));
+    }
+    let own = serde_json::json!({FIELD: {"email": email, "trusona_id": trusona_id, "agent_id": asked.agent_id}});
+    let body = CreateTrusonafication {
+        desired_level: asked.desired_level,
+        action: asked.action,
+        resource: asked.resource,
+        email,
+        trusona_id,
+        custom_fields: Some(to_raw_value(&own).map_err(|_| Problem::internal())?),
+        ..CreateTrusonafication::default()
+    };
+    let created = ask(&edge, backend.relying_party, key, body).await?;
+    Ok(reply(StatusCode::CREATED, &view(&created.trusonafication.ok_or_else(Problem::internal)?)))
+}
+
+/// Returns one.
+#[utoipa::path(get, path = "/api/v1/verifications/{id}", tag = "backends", params(("id" = String, Path)), responses(
+    (status = 200, description = "As it stands", body = Verification), (status = 404, description = "Unknown", body = Problem)))]
+pub async fn get(State(edge): State<Edge>, backend: Backend, Path(id): Path<String>) -> Result<Response, Problem> {
+    let request = GetTrusonaficationRequest { id, wait_seconds: 0 };
+    let found = client(&edge, backend.relying_party).get_trusonafication(request).await?.into_inner();
+    Ok(reply(StatusCode::OK, &view(&found)))
+}
+
+fn view(found: &pb::Trusonafication) -> Verification {
+    let seen = rest::Trusonafication::from(found);
+    let own = seen.custom_fields.get(FIELD).and_then(Value::as_object);
+    let text = |own: Option<&Map<String, Value>>, name: &str| own.and_then(|own| own.get(name)?.as_str().map(ToOwned::to_owned));
+    Verification {
+        trusona_id: text(own, "trusona_id"),
+        email: text(own, "email"),
+        agent_id: text(own, "agent_id"),
+        accepted_level: seen.result.as_ref().map(|result| result.accepted_level),
+        // Its clients know no other ends.
+        status: match found.status() {
+            Status::Expired | Status::Canceled => "REJECTED",
+            status => rest::status(status),
+        },
+        interval: POLL_INTERVAL,
+        result_id: seen.result.map(|result| result.id),
+        created_date: seen.created_at,
+        updated_date: seen.updated_at,
+        id: seen.id,
+        action: seen.action,
+        resource: seen.resource,
+    }
+}
