@@ -6,4 +6,5 @@ mod contract;
 mod http;
 mod receiver;
 mod scenarios;
+mod tls;
 mod world;

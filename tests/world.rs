@@ -1,6 +1,6 @@
 //! Nodkey as its users see it: all in one process on SQLite, or as five processes on PostgreSQL and NATS.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 
 use nodkey_binding::Binding;
 use nodkey_gateway::Gateway;
@@ -16,7 +16,7 @@ use nodkey_proto::registry::v1::{
 };
 use nodkey_registry::Registry;
 use nodkey_runtime::{
-    Deployment,
+    Deployment, TlsFiles,
     embedded::{Embedded, EmbeddedConfig, Handle},
 };
 use nodkey_server_sdk::{Credential, Endpoints, Nodkey, ServiceName};
@@ -51,6 +51,7 @@ pub struct Tenant {
     pub mobile: CreateCredentialResponse,
     /// The gateway's URL.
     pub http: String,
+    ca_certificate: Option<String>,
 }
 
 impl World {
@@ -61,26 +62,21 @@ impl World {
 
     /// The same, with other limits.
     pub async fn embedded_with(gateway: nodkey_gateway::Config) -> Self {
+        Self::start(gateway, None).await
+    }
+
+    /// Starts everything in this process over TLS, by a certificate of this authority for 127.0.0.1.
+    pub async fn embedded_over_tls(files: TlsFiles, ca_certificate: &str) -> Self {
+        let mut world = Self::start(nodkey_gateway::Config::default(), Some(files)).await;
+        world.endpoints.ca_certificate = Some(ca_certificate.to_owned());
+        world
+    }
+
+    async fn start(gateway: nodkey_gateway::Config, tls: Option<TlsFiles>) -> Self {
+        let scheme = if tls.is_some() { "https" } else { "http" };
         nodkey_runtime::install_crypto_provider();
         let dir = tempfile::tempdir().unwrap();
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let config = EmbeddedConfig {
-            data_dir: dir.path().to_owned(),
-            http: any,
-            grpc: any,
-            public_url: None,
-            deployment: Deployment {
-                public_url: String::new(),
-                audience: "nodkey".into(),
-                internal_key: "internal".into(),
-                operator_key: "operator".into(),
-                development: true,
-            },
-            master_key: [7; 32],
-            clock: Clock::system(),
-            random: Random::system(),
-        };
-        let handle = Embedded::new(config)
+        let handle = Embedded::new(config(dir.path(), tls))
             .with::<Registry>(nodkey_registry::config::Config::default())
             .with::<Binding>(nodkey_binding::Config::default())
             .with::<Trusonafication>(nodkey_trusonafication::Config::default())
@@ -89,7 +85,7 @@ impl World {
             .start()
             .await
             .unwrap();
-        let endpoints = Endpoints::single(&format!("http://{}", handle.grpc));
+        let endpoints = Endpoints::single(&format!("{scheme}://{}", handle.grpc));
         Self { http: handle.public_url.clone(), endpoints, operator_key: "operator".into(), _process: Some((handle, dir)) }
     }
 
@@ -104,15 +100,17 @@ impl World {
         nodkey_runtime::install_crypto_provider();
         let file: BTreeMap<String, serde_json::Value> = serde_json::from_str(json).unwrap();
         let text = |name: &str| file.get(name).and_then(|v| v.as_str()).map(ToOwned::to_owned);
-        let endpoints = text("grpc").map_or_else(
+        let mut endpoints = text("grpc").map_or_else(
             || Endpoints {
                 registry: text("registry").unwrap(),
                 binding: text("binding").unwrap(),
                 trusonafication: text("trusonafication").unwrap(),
                 notification: text("notification").unwrap(),
+                ca_certificate: None,
             },
             |grpc| Endpoints::single(&grpc),
         );
+        endpoints.ca_certificate = text("ca_certificate").map(|path| std::fs::read_to_string(path).unwrap());
         Self { http: text("http").unwrap(), endpoints, operator_key: text("operator_key").unwrap(), _process: None }
     }
 
@@ -131,7 +129,7 @@ impl World {
         let (server, mobile) = (self.credential(&id, CredentialKind::Server).await, self.credential(&id, CredentialKind::Mobile).await);
         let token = server.credential.as_ref().unwrap().token.clone();
         let backend = Nodkey::connect(&self.endpoints, Credential::new(&token, server.secret.clone()).unwrap()).unwrap();
-        Tenant { id, backend, server, mobile, http: self.http.clone() }
+        Tenant { id, backend, server, mobile, http: self.http.clone(), ca_certificate: self.endpoints.ca_certificate.clone() }
     }
 
     /// Creates a credential.
@@ -154,6 +152,7 @@ impl Tenant {
             mobile_token: self.mobile.credential.as_ref().unwrap().token.clone(),
             mobile_secret: self.mobile.secret.clone().into(),
             jwks: None,
+            ca_certificate: self.ca_certificate.clone(),
         };
         Phone::new(config, keys, AlwaysPresent).unwrap()
     }
@@ -176,6 +175,28 @@ impl Tenant {
     pub async fn activate(&self, user: &str, phone: &SoftPhone) {
         let binding = self.backend.create_binding(user, phone.device_identifier()).await.unwrap();
         self.backend.activate_binding(&binding.id).await.unwrap();
+    }
+}
+
+/// Everything in this process, on free ports.
+pub fn config(data_dir: &Path, tls: Option<TlsFiles>) -> EmbeddedConfig {
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    EmbeddedConfig {
+        data_dir: data_dir.to_owned(),
+        http: any,
+        grpc: any,
+        tls,
+        public_url: None,
+        deployment: Deployment {
+            public_url: String::new(),
+            audience: "nodkey".into(),
+            internal_key: "internal".into(),
+            operator_key: "operator".into(),
+            development: true,
+        },
+        master_key: [7; 32],
+        clock: Clock::system(),
+        random: Random::system(),
     }
 }
 

@@ -22,6 +22,9 @@ pub struct DevFile {
     pub mobile: Pair,
     /// For `nodkey admin`.
     pub operator_key: String,
+    /// PEM file of the authority to trust, with `--tls`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_certificate: Option<PathBuf>,
 }
 
 /// A credential.
@@ -40,6 +43,9 @@ pub struct DataDir {
     /// Folder of `nodkey dev`: its dev.json tells what the flags below do not
     #[arg(long = "data-dir", env = "NODKEY_DATA_DIR", default_value = ".nodkey", value_name = "DIR", global = true)]
     pub path: PathBuf,
+    /// PEM file of the one authority to trust behind https; without it, those of the system
+    #[arg(long, env = "NODKEY_CA_CERTIFICATE", value_name = "FILE", global = true)]
+    pub ca_certificate: Option<PathBuf>,
 }
 
 /// Where backends and operators call.
@@ -94,6 +100,14 @@ impl DataDir {
     }
 }
 
+impl DataDir {
+    /// The authority that was named, or that `nodkey dev` made for a server this command found by its file.
+    fn authority(&self, known: Option<&DevFile>) -> anyhow::Result<Option<String>> {
+        let path = self.ca_certificate.as_ref().or_else(|| known?.ca_certificate.as_ref());
+        path.map(|path| std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))).transpose()
+    }
+}
+
 impl Grpc {
     /// Connects as the relying party's backend of dev.json.
     pub fn backend(&self, data_dir: &DataDir) -> anyhow::Result<Nodkey> {
@@ -103,10 +117,12 @@ impl Grpc {
     }
 
     fn connect(&self, data_dir: &DataDir, credential: Credential) -> anyhow::Result<Nodkey> {
-        let endpoints = match &self.grpc {
-            Some(grpc) => endpoints(grpc)?,
-            None => Endpoints::single(&data_dir.dev_file()?.grpc),
+        let known = self.grpc.is_none().then(|| data_dir.dev_file()).transpose()?;
+        let mut endpoints = match (&self.grpc, &known) {
+            (Some(grpc), _) => endpoints(grpc)?,
+            (None, known) => Endpoints::single(known.as_ref().map(|file| file.grpc.as_str()).unwrap_or_default()),
         };
+        endpoints.ca_certificate = data_dir.authority(known.as_ref())?;
         Nodkey::connect(&endpoints, credential.audience(&self.audience)).context("--grpc must be a URL such as http://127.0.0.1:7071")
     }
 }
@@ -133,6 +149,7 @@ impl Gateway {
     /// What a phone needs.
     pub fn phone(self, data_dir: &DataDir) -> anyhow::Result<PhoneConfig> {
         let jwks = self.jwks.as_deref().map(read_jwks).transpose()?;
+        let named = self.http.is_some();
         let (http, mobile) = match (self.http, self.mobile_token, self.mobile_secret) {
             (Some(http), Some(token), Some(secret)) => (http, Pair { token, secret }),
             (http, None, None) => {
@@ -147,6 +164,7 @@ impl Gateway {
             mobile_token: mobile.token,
             mobile_secret: mobile.secret.into(),
             jwks,
+            ca_certificate: data_dir.authority(if named { None } else { Some(data_dir.dev_file()?) }.as_ref())?,
         })
     }
 }
@@ -168,6 +186,7 @@ fn endpoints(grpc: &str) -> anyhow::Result<Endpoints> {
         binding: url("binding")?,
         trusonafication: url("trusonafication")?,
         notification: url("notification")?,
+        ca_certificate: None,
     })
 }
 
@@ -190,8 +209,13 @@ pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<
     }
 }
 
-/// Writes a file that holds secrets: whole or not at all, readable by its owner alone.
+/// Writes JSON as [`write_private`] does.
 pub fn write_secret(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {
+    write_private(path, &serde_json::to_vec_pretty(value)?)
+}
+
+/// Writes a file that may hold secrets: whole or not at all, readable by its owner alone.
+pub fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
     let temporary = path.with_extension("tmp");
     let _ = std::fs::remove_file(&temporary);
@@ -201,7 +225,7 @@ pub fn write_secret(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {
         .mode(0o600)
         .open(&temporary)
         .with_context(|| format!("cannot write {}", temporary.display()))?;
-    file.write_all(&serde_json::to_vec_pretty(value)?)?;
+    file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(&temporary, path).with_context(|| format!("cannot write {}", path.display()))
 }
@@ -236,6 +260,6 @@ mod tests {
     #[test]
     fn half_a_mobile_credential_is_refused() {
         let gateway = Gateway { http: Some("http://g".into()), mobile_token: Some("t".into()), mobile_secret: None, jwks: None };
-        assert!(gateway.phone(&DataDir { path: "/nowhere".into() }).is_err());
+        assert!(gateway.phone(&DataDir { path: "/nowhere".into(), ca_certificate: None }).is_err());
     }
 }

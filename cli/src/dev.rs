@@ -24,8 +24,10 @@ use nodkey_runtime::{
 use nodkey_server_sdk::{Credential, Endpoints, Nodkey, ServiceName};
 use nodkey_trusonafication::Trusonafication;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use crate::{
+    authority,
     connection::{DevFile, Pair, dev_path, read_dev_file, read_json, write_secret},
     output::{bold, line},
 };
@@ -36,6 +38,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   nodkey dev
+  nodkey dev --tls
   nodkey dev --http 127.0.0.1:8080 --data-dir /var/lib/nodkey")]
 pub struct Args {
     /// Where phones and browsers reach the gateway
@@ -56,6 +59,9 @@ pub struct Args {
     /// Let clients without a device key pair secure QR codes of the demo relying party, as test suites of old SDKs do
     #[arg(long, env = "NODKEY_DEV_ALLOW_UNPROVEN_PAIRING")]
     allow_unproven_pairing: bool,
+    /// Serve over TLS, by a certificate of an authority of this folder's own; says how to trust it
+    #[arg(long, env = "NODKEY_DEV_TLS")]
+    tls: bool,
     /// What to log: error, warn, info, debug, or per module
     #[arg(long, env = "NODKEY_LOG", default_value = "warn", value_name = "FILTER")]
     log: String,
@@ -92,6 +98,7 @@ async fn start(args: &Args, keys: &Keys) -> anyhow::Result<Handle> {
         data_dir: args.data_dir.clone(),
         http: args.http,
         grpc: args.grpc,
+        tls: if args.tls { Some(authority::certify(&args.data_dir, names(args)?)?) } else { None },
         public_url: args.public_url.clone(),
         deployment: Deployment {
             public_url: String::new(),
@@ -112,6 +119,19 @@ async fn start(args: &Args, keys: &Keys) -> anyhow::Result<Handle> {
         .with::<Gateway>(nodkey_gateway::Config::default())
         .start()
         .await
+}
+
+/// What this server is called: in URLs, and by those on this machine.
+fn names(args: &Args) -> anyhow::Result<Vec<String>> {
+    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    names.extend([args.http.ip(), args.grpc.ip()].iter().filter(|ip| !ip.is_unspecified()).map(ToString::to_string));
+    if let Some(url) = &args.public_url {
+        let url = Url::parse(url).with_context(|| format!("--public-url must be a URL such as https://auth.example.com, not {url:?}"))?;
+        names.extend(url.host_str().map(|host| host.trim_matches(['[', ']']).to_owned()));
+    }
+    names.sort();
+    names.dedup();
+    Ok(names)
 }
 
 /// What is in it is for its owner alone.
@@ -142,17 +162,19 @@ fn master_key(text: &str) -> anyhow::Result<[u8; 32]> {
 
 /// The demo relying party of this folder; made on the first start.
 async fn demo_relying_party(args: &Args, handle: &Handle, keys: &Keys) -> anyhow::Result<DevFile> {
-    let (http, grpc) = (handle.public_url.clone(), format!("http://{}", handle.grpc));
-    let nodkey = Nodkey::connect(&Endpoints::single(&grpc), Credential::operator(keys.operator.clone(), None))?;
+    let ca_certificate = args.tls.then(|| authority::path(&args.data_dir));
+    let (http, grpc) = (handle.public_url.clone(), format!("{}://{}", if args.tls { "https" } else { "http" }, handle.grpc));
+    let mut endpoints = Endpoints::single(&grpc);
+    endpoints.ca_certificate = ca_certificate.as_ref().map(std::fs::read_to_string).transpose()?;
+    let nodkey = Nodkey::connect(&endpoints, Credential::operator(keys.operator.clone(), None))?;
     let wanted = args.relying_party_id.as_deref();
-    let file = match read_dev_file(&args.data_dir)? {
-        Some(known) => {
-            let same = wanted.is_none_or(|id| id.eq_ignore_ascii_case(&known.relying_party_id));
-            anyhow::ensure!(same, "the demo relying party is {} already; take another --data-dir for another id", known.relying_party_id);
-            DevFile { http, grpc, ..known }
-        }
-        None => create_relying_party(&nodkey, wanted, http, grpc, keys).await.context("cannot create the demo relying party")?,
+    let known = match read_dev_file(&args.data_dir)? {
+        Some(known) => known,
+        None => create_relying_party(&nodkey, wanted, keys).await.context("cannot create the demo relying party")?,
     };
+    let same = wanted.is_none_or(|id| id.eq_ignore_ascii_case(&known.relying_party_id));
+    anyhow::ensure!(same, "the demo relying party is {} already; take another --data-dir for another id", known.relying_party_id);
+    let file = DevFile { http, grpc, ca_certificate, ..known };
     if args.allow_unproven_pairing {
         allow_unproven_pairing(&nodkey, &file.relying_party_id).await?;
     }
@@ -169,7 +191,8 @@ async fn allow_unproven_pairing(nodkey: &Nodkey, id: &str) -> anyhow::Result<()>
     Ok(())
 }
 
-async fn create_relying_party(nodkey: &Nodkey, id: Option<&str>, http: String, grpc: String, keys: &Keys) -> anyhow::Result<DevFile> {
+/// The addresses are filled in by whoever knows them.
+async fn create_relying_party(nodkey: &Nodkey, id: Option<&str>, keys: &Keys) -> anyhow::Result<DevFile> {
     let registry = nodkey.channel(ServiceName::Registry);
     let (clock, random) = (Clock::system(), Random::system());
     let request_id = || EventId::generate(clock.now(), &random).to_string();
@@ -190,7 +213,9 @@ async fn create_relying_party(nodkey: &Nodkey, id: Option<&str>, http: String, g
     }
     let mobile = pairs.pop().context("two credentials were made")?;
     let server = pairs.pop().context("two credentials were made")?;
-    Ok(DevFile { http, grpc, relying_party_id: party.id, server, mobile, operator_key: keys.operator.clone() })
+    let operator_key = keys.operator.clone();
+    let (http, grpc) = (String::new(), String::new());
+    Ok(DevFile { http, grpc, relying_party_id: party.id, server, mobile, operator_key, ca_certificate: None })
 }
 
 fn print_welcome(args: &Args, file: &DevFile, started: Instant) -> anyhow::Result<()> {
@@ -199,6 +224,23 @@ fn print_welcome(args: &Args, file: &DevFile, started: Instant) -> anyhow::Resul
     line(format_args!("  phones and browsers   {}", file.http))?;
     line(format_args!("  backends, gRPC        {}", file.grpc))?;
     line(format_args!("  credentials           {}", dev_path(&args.data_dir).display()))?;
+    if let Some(path) = &file.ca_certificate {
+        let path = std::path::absolute(path)?;
+        line(format_args!("\nTo trust its certificate, trust {}:", path.display()))?;
+        line(format_args!("  one command           curl --cacert {} {}/readyz", path.display(), file.http))?;
+        line(format_args!("  Ruby, C, most others  export SSL_CERT_FILE={}", path.display()))?;
+        line(format_args!("  Node.js               export NODE_EXTRA_CA_CERTS={}", path.display()))?;
+        line(format_args!("  Java                  keytool -importcert -noprompt -alias nodkey -cacerts -file {}", path.display()))?;
+        line(format_args!(
+            "  Debian, .NET on it    sudo cp {} /usr/local/share/ca-certificates/nodkey.crt && sudo update-ca-certificates",
+            path.display()
+        ))?;
+        line(format_args!(
+            "  macOS                 sudo security add-trusted-cert -d -k /Library/Keychains/System.keychain {}",
+            path.display()
+        ))?;
+        line("Its key is in the same folder: trust it on your own machines only.")?;
+    }
     line("\nNext, in another terminal:")?;
     line(format_args!("  {}", bold(&format!("nodkey demo{folder}"))))?;
     line("Ctrl-C stops it.")

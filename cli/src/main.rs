@@ -1,6 +1,7 @@
 //! The `nodkey` command.
 
 mod admin;
+mod authority;
 mod completions;
 mod connection;
 mod demo;

@@ -2,7 +2,10 @@
 //!
 //! `NODKEY_CONFIG` names a TOML file. `NODKEY_<SECTION>__<KEY>` sets one value: `NODKEY_DB__URL`, `NODKEY_BUS__URL`.
 
-use std::{net::SocketAddr, path::Path};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use figment::{
     Figment,
@@ -13,7 +16,7 @@ use nodkey_db::DbConfig;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::service::Deployment;
+use crate::{service::Deployment, tls::TlsFiles};
 
 /// Settings of one process.
 #[derive(Debug, Deserialize)]
@@ -42,13 +45,15 @@ pub struct Config<S> {
 pub struct ServerConfig {
     /// Address and port.
     pub listen: SocketAddr,
-    /// Where `/metrics` is served besides; the gateway serves it nowhere else.
+    /// Where `/metrics`, `/livez` and `/readyz` are served besides, never over TLS; the gateway serves metrics nowhere else.
     pub metrics_listen: Option<SocketAddr>,
+    /// Makes `listen` TLS.
+    pub tls: Option<TlsFiles>,
 }
 
 impl Default for ServerConfig {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 7070)), metrics_listen: None }
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 7070)), metrics_listen: None, tls: None }
     }
 }
 
@@ -64,12 +69,20 @@ pub struct PeersConfig {
     pub trusonafication: String,
     /// The notification service.
     pub notification: String,
+    /// PEM file of the authority behind their certificates, when it is none of the system's; for https.
+    pub ca_certificate: Option<PathBuf>,
 }
 
 impl Default for PeersConfig {
     fn default() -> Self {
         let at = |name: &str| format!("http://{name}:7070");
-        Self { registry: at("registry"), binding: at("binding"), trusonafication: at("trusonafication"), notification: at("notification") }
+        Self {
+            registry: at("registry"),
+            binding: at("binding"),
+            trusonafication: at("trusonafication"),
+            notification: at("notification"),
+            ca_certificate: None,
+        }
     }
 }
 

@@ -16,19 +16,20 @@ use futures_util::future::BoxFuture;
 use nodkey_bus::{Bus, BusConfig};
 use nodkey_db::{Db, DbConfig, Migrations};
 use nodkey_kernel::{random::Random, time::Clock, vault::Vault};
-use tokio::net::TcpListener;
 
 use crate::{
     auth::Authenticator,
     channel::Channel,
     health::Health,
     lifecycle::Running,
+    listener::Listener,
     peers::Peers,
     process::signalled,
     resolver::CredentialResolver,
     server,
     service::{Deployment, Deps, Parts, Service},
     telemetry,
+    tls::{self, TlsFiles},
 };
 
 /// How to run embedded.
@@ -40,7 +41,9 @@ pub struct EmbeddedConfig {
     pub http: SocketAddr,
     /// Where backends call gRPC.
     pub grpc: SocketAddr,
-    /// The gateway's public URL; `None`: `http://` and the address it listens on.
+    /// Makes both listeners TLS.
+    pub tls: Option<TlsFiles>,
+    /// The gateway's public URL; `None`: `http://`, or `https://`, and the address it listens on.
     pub public_url: Option<String>,
     /// Facts about the deployment; its `public_url` is replaced by the one above.
     pub deployment: Deployment,
@@ -100,11 +103,13 @@ impl Embedded {
     pub async fn start(self) -> anyhow::Result<Handle> {
         let config = self.config;
         std::fs::create_dir_all(&config.data_dir).with_context(|| format!("cannot create {}", config.data_dir.display()))?;
-        let http = server::bind(config.http).await?;
-        let grpc = server::bind(config.grpc).await?;
+        let http = Listener::bind(config.http).await?;
+        let grpc = Listener::bind(config.grpc).await?;
+        let scheme = if config.tls.is_some() { "https" } else { "http" };
+        let (tls, certificate) = tls::load(config.tls).await?;
         let public_url = match config.public_url {
             Some(url) => url.trim_end_matches('/').to_owned(),
-            None => format!("http://{}", http.local_addr()?),
+            None => format!("{scheme}://{}", http.local_addr()?),
         };
         let deployment = Arc::new(Deployment { public_url: public_url.clone(), ..config.deployment });
         let vault = Arc::new(Vault::new(&config.master_key));
@@ -127,7 +132,7 @@ impl Embedded {
                     Some(db)
                 }
             };
-            let peers = Peers::new(entry.name, &deployment, &clock, |_| channel.clone());
+            let peers = Peers::new(entry.name, &deployment, &clock, |_| Ok(channel.clone()))?;
             let deps = Deps {
                 db: db.clone(),
                 bus: bus.clone(),
@@ -147,7 +152,7 @@ impl Embedded {
                 databases.push((entry.name, db));
             }
         }
-        let peers = Peers::new("runtime", &deployment, &clock, |_| channel.clone());
+        let peers = Peers::new("runtime", &deployment, &clock, |_| Ok(channel.clone()))?;
         let resolver = CredentialResolver::new(peers.registry().clone());
         let all_grpc = server::grpc(all_grpc, Authenticator::new(deployment, resolver, clock.clone())).await?;
         // From here on services can reach one another.
@@ -157,18 +162,16 @@ impl Embedded {
             running.relay(db.clone(), &clock);
         }
         jobs.push(telemetry::upkeep());
+        jobs.extend(certificate);
         running.jobs(jobs);
         let stopping = Arc::new(AtomicBool::new(false));
         let health = Health { databases, bus, clock, stopping: Arc::clone(&stopping) }.routes();
         let addresses = (http.local_addr()?, grpc.local_addr()?);
-        spawn(&mut running, http, all_http.merge(health.clone()));
-        spawn(&mut running, grpc, all_grpc.merge(health).merge(server::metrics()));
+        let (http, grpc) = (http.with_tls(tls.clone()), grpc.with_tls(tls));
+        running.server(|stop| http.serve(all_http.merge(health.clone()), stop));
+        running.server(|stop| grpc.serve(all_grpc.merge(health).merge(server::metrics()), stop));
         Ok(Handle { running, stopping, http: addresses.0, grpc: addresses.1, public_url })
     }
-}
-
-fn spawn(running: &mut Running, listener: TcpListener, routes: Router) {
-    running.server(|stop| server::serve(listener, routes, stop));
 }
 
 impl Handle {

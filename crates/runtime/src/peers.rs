@@ -45,15 +45,20 @@ struct Signer {
 
 impl Peers {
     /// Makes ways for the service called `name`; `channel` is asked once for each of the others.
-    pub fn new(name: &'static str, deployment: &Arc<Deployment>, clock: &Clock, channel: impl Fn(&str) -> Channel) -> Self {
+    pub fn new(
+        name: &'static str,
+        deployment: &Arc<Deployment>,
+        clock: &Clock,
+        channel: impl Fn(&str) -> anyhow::Result<Channel>,
+    ) -> anyhow::Result<Self> {
         let signer = Arc::new(Signer { name, deployment: Arc::clone(deployment), clock: clock.clone() });
-        let peer = |name| Peer { channel: channel(name), signer: Arc::clone(&signer) };
-        Self {
-            registry: peer("registry"),
-            binding: peer("binding"),
-            trusonafication: peer("trusonafication"),
-            notification: peer("notification"),
-        }
+        let peer = |name| anyhow::Ok(Peer { channel: channel(name)?, signer: Arc::clone(&signer) });
+        Ok(Self {
+            registry: peer("registry")?,
+            binding: peer("binding")?,
+            trusonafication: peer("trusonafication")?,
+            notification: peer("notification")?,
+        })
     }
 
     /// The registry.

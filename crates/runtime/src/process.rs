@@ -14,19 +14,22 @@ use nodkey_bus::Bus;
 use nodkey_db::Db;
 use nodkey_kernel::{random::Random, time::Clock, vault::Vault};
 use tokio::signal::unix::{SignalKind, signal};
+use tonic::transport::{Certificate, ClientTlsConfig};
 use tracing::info;
 
 use crate::{
     auth::Authenticator,
     channel::Channel,
-    config::Config,
+    config::{Config, ServerConfig},
     health::Health,
     lifecycle::Running,
+    listener::Listener,
     peers::Peers,
     resolver::CredentialResolver,
     server,
     service::{Deps, Service},
     telemetry::{self, LogFormat},
+    tls,
 };
 
 const USAGE: &str = "\
@@ -61,7 +64,7 @@ pub fn main<S: Service + 'static>() -> ExitCode {
             let config = Config::<S::Config>::load(file.as_deref())?;
             match run {
                 Command::Run => serve::<S>(config).await,
-                Command::HealthCheck => health_check(config.server.listen).await,
+                Command::HealthCheck => health_check(&config.server).await,
             }
         })
     });
@@ -87,9 +90,14 @@ enum Command {
 
 async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
     // Taken before anything else is touched: a second instance fails here, not half way through.
-    let listener = server::bind(config.server.listen).await?;
+    let listener = Listener::bind(config.server.listen).await?;
     let metrics_listener = match config.server.metrics_listen {
-        Some(address) => Some(server::bind(address).await?),
+        Some(address) => Some(Listener::bind(address).await?),
+        None => None,
+    };
+    let (tls, certificate) = tls::load(config.server.tls).await?;
+    let authority = match &config.peers.ca_certificate {
+        Some(path) => Some(tokio::fs::read(path).await.with_context(|| format!("cannot read {}", path.display()))?),
         None => None,
     };
     let clock = Clock::system();
@@ -106,7 +114,7 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
             Some(db)
         }
     };
-    let peers = Peers::new(S::NAME, &deployment, &clock, |name| remote(config.peers.url(name)));
+    let peers = Peers::new(S::NAME, &deployment, &clock, |name| remote(config.peers.url(name), authority.as_deref()))?;
     let authenticator = Authenticator::new(Arc::clone(&deployment), CredentialResolver::new(peers.registry().clone()), clock.clone());
     let mut running = Running::new(bus.clone());
     let deps = Deps {
@@ -132,11 +140,13 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
     }
     running.jobs(parts.jobs);
     running.jobs(vec![telemetry::upkeep()]);
+    running.jobs(certificate.into_iter().collect());
     if let Some(listener) = metrics_listener {
-        running.server(|stop| server::serve(listener, server::metrics(), stop));
+        let routes = server::metrics().merge(health.clone().routes());
+        running.server(|stop| listener.serve(routes, stop));
     }
     let address = listener.local_addr()?;
-    running.server(|stop| server::serve(listener, routes.merge(health.routes()), stop));
+    running.server(|stop| listener.with_tls(tls).serve(routes.merge(health.routes()), stop));
     info!(service = S::NAME, %address, "ready");
     let failed = wait(&running).await?;
     stopping.store(true, Ordering::Relaxed);
@@ -150,14 +160,19 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
 }
 
 /// Connects when first used.
-fn remote(url: &str) -> Channel {
-    let endpoint = tonic::transport::Endpoint::from_shared(url.to_owned())
-        .unwrap_or_else(|_| tonic::transport::Endpoint::from_static("http://invalid.invalid"))
+fn remote(url: &str, authority: Option<&[u8]>) -> anyhow::Result<Channel> {
+    let mut endpoint = tonic::transport::Endpoint::from_shared(url.to_owned())
+        .with_context(|| format!("{url:?} is no URL of a service: set NODKEY_PEERS__..."))?;
+    if url.starts_with("https:") {
+        let tls = authority.map(|pem| ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)));
+        endpoint = endpoint.tls_config(tls.unwrap_or_else(|| ClientTlsConfig::new().with_native_roots()))?;
+    }
+    let endpoint = endpoint
         .connect_timeout(std::time::Duration::from_secs(3))
         .http2_keep_alive_interval(std::time::Duration::from_secs(20))
         .keep_alive_while_idle(true)
         .tcp_nodelay(true);
-    Channel::Http2(endpoint.connect_lazy())
+    Ok(Channel::Http2(endpoint.connect_lazy()))
 }
 
 /// Resolves when a signal arrives or something failed; true for the latter.
@@ -180,8 +195,13 @@ pub(crate) fn signalled() -> anyhow::Result<impl Future<Output = ()>> {
     })
 }
 
-async fn health_check(address: std::net::SocketAddr) -> anyhow::Result<()> {
+async fn health_check(server: &ServerConfig) -> anyhow::Result<()> {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    anyhow::ensure!(
+        server.tls.is_none() || server.metrics_listen.is_some(),
+        "with TLS the health check needs an address without: set NODKEY_SERVER__METRICS_LISTEN"
+    );
+    let address = server.metrics_listen.unwrap_or(server.listen);
     let address = if address.ip().is_unspecified() { ([127, 0, 0, 1], address.port()).into() } else { address };
     let mut stream = tokio::net::TcpStream::connect(address).await.context("not running")?;
     stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;

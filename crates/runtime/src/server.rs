@@ -1,11 +1,7 @@
-//! Listeners: HTTP/1.1 and HTTP/2 on one port, gRPC and plain HTTP on one router.
-
-use std::net::SocketAddr;
+//! What listeners serve: gRPC and plain HTTP on one router.
 
 use anyhow::Context as _;
-use axum::{Router, extract::connect_info::IntoMakeServiceWithConnectInfo, middleware, routing::get};
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use axum::{Router, middleware, routing::get};
 use tonic::Status;
 
 use crate::{auth, auth::Authenticator, deadline, grpc::mount, telemetry, trace};
@@ -30,24 +26,4 @@ pub(crate) async fn grpc(services: Router, authenticator: Authenticator) -> anyh
 pub(crate) fn metrics() -> Router {
     telemetry::handle();
     Router::new().route("/metrics", get(|| async { telemetry::metrics() }))
-}
-
-/// Binds a listener.
-pub(crate) async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}; is another nodkey running?"))
-}
-
-/// Serves until the token is cancelled, then finishes what is in flight.
-pub(crate) async fn serve(listener: TcpListener, routes: Router, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let service: IntoMakeServiceWithConnectInfo<Router, SocketAddr> = routes.into_make_service_with_connect_info();
-    axum::serve(
-        axum::serve::ListenerExt::tap_io(listener, |tcp| {
-            // Answers are small: none may wait for the one before to be acknowledged.
-            let _ = tcp.set_nodelay(true);
-        }),
-        service,
-    )
-    .with_graceful_shutdown(shutdown.cancelled_owned())
-    .await
-    .context("serving")
 }

@@ -88,7 +88,7 @@ impl World {
         let relying_party = RelyingPartyId::generate(clock.now(), &Random::seeded(1));
         let routes = Arc::new(OnceLock::new());
         let channel = Channel::InProcess(Arc::clone(&routes));
-        let peers = Peers::new("test", &deployment, &clock, |_| channel.clone());
+        let peers = Peers::new("test", &deployment, &clock, |_| Ok(channel.clone())).unwrap();
         let resolver = CredentialResolver::new(peers.registry().clone());
         let authenticator = Authenticator::new(deployment, resolver, clock);
         // Whoever reaches it is let through; the registry answers behind the same door.

@@ -130,6 +130,7 @@ async fn running() -> (Handle, tempfile::TempDir) {
         data_dir: dir.path().to_owned(),
         http: any,
         grpc: any,
+        tls: None,
         public_url: None,
         deployment: deployment(),
         master_key: [1; 32],
@@ -156,7 +157,7 @@ macro_rules! on_both_channels {
                 let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{}", handle.grpc)).unwrap();
                 let channel = super::Channel::Http2(endpoint.connect_lazy());
                 let (deployment, clock) = (std::sync::Arc::new(super::deployment()), super::Clock::system());
-                let peers = super::Peers::new("trusonafication", &deployment, &clock, |_| channel.clone());
+                let peers = super::Peers::new("trusonafication", &deployment, &clock, |_| Ok(channel.clone())).unwrap();
                 super::$name(peers.trusonafication().acting_for(super::PARTY)).await;
             })+
         }

@@ -41,13 +41,21 @@ pub struct Endpoints {
     pub trusonafication: String,
     /// gRPC URL of the notification service.
     pub notification: String,
+    /// PEM of the one authority to trust behind `https`; `None`: those of the system.
+    pub ca_certificate: Option<String>,
 }
 
 impl Endpoints {
     /// One address for all: `nodkey dev`, or a proxy that routes by path.
     #[must_use]
     pub fn single(url: &str) -> Self {
-        Self { registry: url.into(), binding: url.into(), trusonafication: url.into(), notification: url.into() }
+        Self { registry: url.into(), binding: url.into(), trusonafication: url.into(), notification: url.into(), ca_certificate: None }
+    }
+
+    /// Trusts this authority and no other.
+    #[must_use]
+    pub fn trusting(self, ca_certificate: impl Into<String>) -> Self {
+        Self { ca_certificate: Some(ca_certificate.into()), ..self }
     }
 }
 
@@ -80,7 +88,15 @@ impl Nodkey {
     pub fn connect(endpoints: &Endpoints, credential: Credential) -> Result<Self, transport::Error> {
         let signer = Signer::new(credential);
         let open = |url: &str| {
-            let endpoint = transport::Endpoint::from_shared(url.to_owned())?
+            let mut endpoint = transport::Endpoint::from_shared(url.to_owned())?;
+            if url.starts_with("https:") {
+                let tls = transport::ClientTlsConfig::new();
+                endpoint = endpoint.tls_config(match &endpoints.ca_certificate {
+                    Some(pem) => tls.ca_certificate(transport::Certificate::from_pem(pem)),
+                    None => tls.with_native_roots(),
+                })?;
+            }
+            let endpoint = endpoint
                 .connect_timeout(Duration::from_secs(5))
                 .http2_keep_alive_interval(Duration::from_secs(30))
                 .keep_alive_while_idle(true)

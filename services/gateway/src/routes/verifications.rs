@@ -129,10 +129,10 @@ fn view(found: &pb::Trusonafication) -> Verification {
         agent_id: text(own, "agent_id"),
         accepted_level: seen.result.as_ref().map(|result| result.accepted_level),
         // Its clients know no other ends.
-        status: match found.status() {
-            Status::Expired | Status::Canceled => "REJECTED",
-            status => rest::status(status),
-        },
+        status: rest::status(match found.status() {
+            Status::Expired | Status::Canceled => Status::Rejected,
+            status => status,
+        }),
         interval: POLL_INTERVAL,
         result_id: seen.result.map(|result| result.id),
         created_date: seen.created_at,

@@ -1,0 +1,103 @@
+//! TLS on the listeners: certificate and key from files, read again when they change.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use metrics::gauge;
+use rustls::{
+    ServerConfig,
+    crypto::CryptoProvider,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
+};
+use serde::Deserialize;
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::service::Job;
+
+/// How often the files are looked at.
+const CHECK: Duration = Duration::from_secs(1);
+
+/// Where certificate and key are.
+#[derive(Clone, Debug, Deserialize)]
+pub struct TlsFiles {
+    /// PEM: the server's certificate first, then those that lead to a trusted one.
+    pub certificate: PathBuf,
+    /// PEM: its private key, in PKCS#8, PKCS#1 or SEC1.
+    pub key: PathBuf,
+}
+
+/// What the files hold, byte for byte.
+#[derive(PartialEq, Eq)]
+struct Pem {
+    certificate: Vec<u8>,
+    key: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Current(watch::Sender<Arc<CertifiedKey>>);
+
+impl ResolvesServerCert for Current {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0.borrow()))
+    }
+}
+
+/// Makes what accepts TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1, and the job that reads the files again.
+pub(crate) async fn load(files: Option<TlsFiles>) -> anyhow::Result<(Option<TlsAcceptor>, Option<Job>)> {
+    let Some(files) = files else { return Ok((None, None)) };
+    let pem = read(&files).await?;
+    let current = Arc::new(Current(watch::Sender::new(Arc::new(parse(&pem).with_context(|| files.certificate.display().to_string())?))));
+    let mut config = ServerConfig::builder().with_no_client_auth().with_cert_resolver(Arc::clone(&current) as _);
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let job = Job::new("certificate", move |stop| watch(files, pem, current, stop));
+    Ok((Some(TlsAcceptor::from(Arc::new(config))), Some(job)))
+}
+
+/// A pair that does not fit, such as one of which half is written, leaves the one before in use.
+async fn watch(files: TlsFiles, mut seen: Pem, current: Arc<Current>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(CHECK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let valid = gauge!("nodkey_tls_certificate_valid");
+    valid.set(1);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        let found = match read(&files).await {
+            Ok(found) if found == seen => continue,
+            Ok(found) => found,
+            // In the middle of being replaced; if not, the gauge and the next line tell.
+            Err(_) => Pem { certificate: Vec::new(), key: Vec::new() },
+        };
+        if found == seen {
+            continue;
+        }
+        match parse(&found) {
+            Ok(pair) => {
+                current.0.send_replace(Arc::new(pair));
+                valid.set(1);
+                info!(certificate = %files.certificate.display(), "the certificate was replaced");
+            }
+            Err(e) => {
+                valid.set(0);
+                warn!(error = format!("{e:#}"), "the new certificate is not usable; the one before stays in use");
+            }
+        }
+        seen = found;
+    }
+}
+
+async fn read(files: &TlsFiles) -> anyhow::Result<Pem> {
+    let file = async |path: &PathBuf| tokio::fs::read(path).await.with_context(|| format!("cannot read {}", path.display()));
+    Ok(Pem { certificate: file(&files.certificate).await?, key: file(&files.key).await? })
+}
+
+fn parse(pem: &Pem) -> anyhow::Result<CertifiedKey> {
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(&pem.certificate).collect::<Result<_, _>>().context("no PEM certificate")?;
+    anyhow::ensure!(!chain.is_empty(), "the certificate file holds none");
+    let key = PrivateKeyDer::from_pem_slice(&pem.key).context("the key file holds no private key")?;
+    let provider = CryptoProvider::get_default().context("no cryptography was chosen")?;
+    CertifiedKey::from_der(chain, key, provider).context("certificate and key do not fit")
+}
