@@ -19,6 +19,7 @@ macro_rules! scenarios {
 }
 
 mod answer;
+mod app_links;
 mod bad_input;
 mod by_hand;
 mod callback;

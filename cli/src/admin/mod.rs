@@ -1,5 +1,6 @@
 //! `nodkey admin`: a deployment as its operator sees it, over gRPC. One file a noun.
 
+mod app_links;
 mod bindings;
 mod credentials;
 mod deliveries;
@@ -53,6 +54,9 @@ enum Noun {
     /// Tenants: the organisations whose users are authenticated
     #[command(subcommand, after_help = "Example:\n  nodkey admin relying-parties list")]
     RelyingParties(relying_parties::Verb),
+    /// Links that open a relying party's app
+    #[command(subcommand, after_help = "Example:\n  nodkey admin app-links show")]
+    AppLinks(app_links::Verb),
     /// Credentials of a relying party: for its backend and for its app
     #[command(subcommand, after_help = "Example:\n  nodkey admin credentials create server")]
     Credentials(credentials::Verb),
@@ -81,6 +85,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let admin = Admin { nodkey, relying_party, json: args.json };
     match args.noun {
         Noun::RelyingParties(verb) => relying_parties::run(&admin, verb).await,
+        Noun::AppLinks(verb) => app_links::run(&admin, verb).await,
         Noun::Credentials(verb) => credentials::run(&admin, verb).await,
         Noun::Keys(verb) => keys::run(&admin, verb).await,
         Noun::Devices(verb) => devices::run(&admin, verb).await,

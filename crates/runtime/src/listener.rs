@@ -1,28 +1,18 @@
 //! Listeners: HTTP/1.1 and HTTP/2 on one port, plain or over TLS.
 
-use std::{
-    future::pending,
-    io,
-    net::SocketAddr,
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{convert::Infallible, io, net::SocketAddr, time::Duration};
 
 use anyhow::Context as _;
-use axum::{Router, body::Body, extract::ConnectInfo};
+use axum::{Router, body::Body, extract::ConnectInfo, response::Response, routing::future::RouteFuture};
 use http::Request;
-use hyper::body::Incoming;
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::Service,
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{
-        conn::auto,
-        graceful::{GracefulShutdown, Watcher},
-    },
-    service::TowerToHyperService,
+    server::graceful::{GracefulShutdown, Watcher},
 };
 use metrics::{counter, gauge};
 use tokio::{
@@ -31,7 +21,6 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt as _;
 use tracing::{debug, warn};
 
 /// How long a TLS handshake may take.
@@ -43,7 +32,9 @@ const PING: Duration = Duration::from_secs(20);
 /// How many calls of one HTTP/2 connection are served at once: those that wait count, too.
 const MAX_STREAMS: u32 = 10_000;
 /// How long to wait when no connection can be accepted, as when file descriptors run out.
-const BREATH: Duration = Duration::from_millis(500);
+const RECOVERY: Duration = Duration::from_millis(500);
+/// How long to wait for the rest of the few bytes that tell the protocol.
+const BREATH: Duration = Duration::from_millis(10);
 
 /// Where clients connect.
 pub(crate) struct Listener {
@@ -80,7 +71,7 @@ impl Listener {
                 Err(e) if is_of_the_connection(&e) => {}
                 Err(e) => {
                     warn!(error = %e, "cannot accept connections");
-                    tokio::time::sleep(BREATH).await;
+                    tokio::time::sleep(RECOVERY).await;
                 }
             }
         }
@@ -96,46 +87,86 @@ fn is_of_the_connection(error: &io::Error) -> bool {
 }
 
 async fn connection(tcp: TcpStream, address: SocketAddr, tls: Option<TlsAcceptor>, routes: Router, watcher: Watcher) {
-    // Answers are small: none may wait for the one before to be acknowledged.
-    let _ = tcp.set_nodelay(true);
-    let Some(tls) = tls else {
-        return serve(tcp, address, routes, watcher).await;
-    };
-    let why = match tokio::time::timeout(HANDSHAKE, tls.accept(tcp)).await {
-        Ok(Ok(stream)) => return serve(stream, address, routes, watcher).await,
-        Ok(Err(e)) => e.to_string(),
-        Err(_) => "it took too long".to_owned(),
-    };
-    counter!("nodkey_tls_handshakes_failed_total").increment(1);
-    debug!(why, "a TLS handshake failed");
-}
-
-async fn serve(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, address: SocketAddr, routes: Router, watcher: Watcher) {
     let open = gauge!("nodkey_connections");
     open.increment(1);
-    let asked = Arc::new(AtomicBool::new(false));
-    let seen = Arc::clone(&asked);
-    let service = TowerToHyperService::new(routes.map_request(move |mut request: Request<Incoming>| {
-        seen.store(true, Ordering::Relaxed);
-        request.extensions_mut().insert(ConnectInfo(address));
-        request.map(Body::new)
-    }));
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE);
-    builder.http2().timer(TokioTimer::new()).keep_alive_interval(PING).keep_alive_timeout(PING).max_concurrent_streams(MAX_STREAMS);
-    let mut serving = pin!(watcher.watch(builder.serve_connection(TokioIo::new(stream), service)));
-    // Until its first bytes tell the protocol, no limit of either applies.
-    let silent = async {
-        tokio::time::sleep(IDLE).await;
-        if asked.load(Ordering::Relaxed) {
-            pending::<()>().await;
-        }
+    // Answers are small: none may wait for the one before to be acknowledged.
+    let _ = tcp.set_nodelay(true);
+    // Boxed, so that a connection takes no more memory than what it is: there are many.
+    let served = match tls {
+        None => Box::pin(plain(tcp, address, routes, watcher)).await,
+        Some(tls) => Box::pin(secure(tcp, tls, address, routes, watcher)).await,
     };
-    tokio::select! {
-        ended = &mut serving => if let Err(e) = ended {
-            debug!(error = e, "a connection failed");
-        },
-        () = silent => debug!("a connection asked nothing"),
+    if let Err(e) = served {
+        debug!(error = format!("{e:#}"), "a connection failed");
     }
     open.decrement(1);
+}
+
+async fn plain(tcp: TcpStream, address: SocketAddr, routes: Router, watcher: Watcher) -> anyhow::Result<()> {
+    if tokio::time::timeout(IDLE, begins_http2(&tcp)).await.context("it asked nothing")?? {
+        http2(tcp, address, routes, watcher).await
+    } else {
+        http1(tcp, address, routes, watcher).await
+    }
+}
+
+async fn secure(tcp: TcpStream, tls: TlsAcceptor, address: SocketAddr, routes: Router, watcher: Watcher) -> anyhow::Result<()> {
+    let accepted = tokio::time::timeout(HANDSHAKE, tls.accept(tcp)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+    let stream = accepted.inspect_err(|_| counter!("nodkey_tls_handshakes_failed_total").increment(1)).context("TLS handshake")?;
+    match stream.get_ref().1.alpn_protocol() {
+        Some(b"h2") => http2(stream, address, routes, watcher).await,
+        _ => http1(stream, address, routes, watcher).await,
+    }
+}
+
+/// Whether the first bytes are those of HTTP/2 (RFC 9113, section 3.4). They stay where they are: what reads them reads all at once.
+async fn begins_http2(tcp: &TcpStream) -> io::Result<bool> {
+    const PREFACE: &[u8] = b"PRI ";
+    let mut start = [0; PREFACE.len()];
+    loop {
+        let n = tcp.peek(&mut start).await?;
+        if n == 0 || start[..n] != PREFACE[..n] {
+            return Ok(false);
+        }
+        if n == PREFACE.len() {
+            return Ok(true);
+        }
+        // The rest is on its way; nothing tells when it is here while these bytes are not taken.
+        tokio::time::sleep(BREATH).await;
+    }
+}
+
+async fn http1(stream: impl Stream, address: SocketAddr, routes: Router, watcher: Watcher) -> anyhow::Result<()> {
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(IDLE);
+    Ok(watcher.watch(builder.serve_connection(TokioIo::new(stream), Routes { routes, address })).await?)
+}
+
+async fn http2(stream: impl Stream, address: SocketAddr, routes: Router, watcher: Watcher) -> anyhow::Result<()> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder.timer(TokioTimer::new()).keep_alive_interval(PING).keep_alive_timeout(PING).max_concurrent_streams(MAX_STREAMS);
+    Ok(watcher.watch(builder.serve_connection(TokioIo::new(stream), Routes { routes, address })).await?)
+}
+
+/// What a connection carries.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream for T {}
+
+/// Tells every request where it comes from.
+struct Routes {
+    routes: Router,
+    address: SocketAddr,
+}
+
+impl Service<Request<Incoming>> for Routes {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = RouteFuture<Infallible>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(ConnectInfo(self.address));
+        // A router is always ready.
+        tower::Service::call(&mut self.routes.clone(), request.map(Body::new))
+    }
 }

@@ -33,11 +33,13 @@ impl Service for Registry {
                 Migration { version: 1000, name: "init", sql: include_str!("../migrations/postgres/1000_init.sql") },
                 Migration { version: 1001, name: "trucodes", sql: include_str!("../migrations/postgres/1001_trucodes.sql") },
                 Migration { version: 1002, name: "signatures", sql: include_str!("../migrations/postgres/1002_signatures.sql") },
+                Migration { version: 1003, name: "app_link", sql: include_str!("../migrations/postgres/1003_app_link.sql") },
             ],
             sqlite: &[
                 Migration { version: 1000, name: "init", sql: include_str!("../migrations/sqlite/1000_init.sql") },
                 Migration { version: 1001, name: "trucodes", sql: include_str!("../migrations/sqlite/1001_trucodes.sql") },
                 Migration { version: 1002, name: "signatures", sql: include_str!("../migrations/sqlite/1002_signatures.sql") },
+                Migration { version: 1003, name: "app_link", sql: include_str!("../migrations/sqlite/1003_app_link.sql") },
             ],
         })
     }

@@ -1,6 +1,7 @@
 //! Every route, by who may call it. The OpenAPI document is made of the same list, so it can neither lag nor lie about security.
 
 mod accounts;
+mod app_links;
 mod devices;
 mod documents;
 mod identifiers;
@@ -53,7 +54,14 @@ struct Doors {
 
 fn doors() -> Doors {
     Doors {
-        public: openapi::secured(OpenApiRouter::new().routes(routes!(public::jwks)), Scheme::Public),
+        public: openapi::secured(
+            OpenApiRouter::new()
+                .routes(routes!(public::jwks))
+                .routes(routes!(app_links::android))
+                .routes(routes!(app_links::apple))
+                .routes(routes!(app_links::page)),
+            Scheme::Public,
+        ),
         browsers: openapi::secured(OpenApiRouter::new().routes(routes!(trucodes::create)).routes(routes!(trucodes::pair)), Scheme::Public),
         waiting_browsers: openapi::secured(OpenApiRouter::new().routes(routes!(trucodes::status)), Scheme::Public),
         registration: openapi::secured(OpenApiRouter::new().routes(routes!(devices::register)), Scheme::Registration),

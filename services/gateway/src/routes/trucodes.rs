@@ -125,6 +125,8 @@ pub async fn create(
     (status = 200, description = "Paired, or over", body = TruCodeStatus), (status = 404, description = "Unknown", body = Problem)))]
 pub async fn status(State(edge): State<Edge>, Path(id): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
     let origin = text(&headers, ORIGIN.as_str()).to_owned();
+    // They keep the whole buffer alive that the request was read into.
+    drop(headers);
     let id: TruCodeId = id.parse().map_err(|_| Problem::not_found())?;
     // Listened to before the first look: a pairing in between is not missed.
     let mut listener = edge.bus.listen(&format!("trucode.{id}"));
@@ -208,7 +210,7 @@ pub async fn pairing(State(edge): State<Edge>, backend: Backend, Path(id): Path<
 }
 
 /// Where a request comes from: as the proxy before us says, if it is trusted to.
-fn address(edge: &Edge, peer: SocketAddr, headers: &HeaderMap) -> String {
+pub fn address(edge: &Edge, peer: SocketAddr, headers: &HeaderMap) -> String {
     let told = edge.address_header.as_deref().map(|name| text(headers, name)).filter(|told| !told.is_empty());
     // The last one was added by the nearest proxy; those before it are the client's own words.
     told.and_then(|told| told.rsplit(',').next()).map_or_else(|| peer.ip().to_string(), |last| last.trim().to_owned())

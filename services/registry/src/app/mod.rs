@@ -1,5 +1,6 @@
 //! Use cases: what the network and the database are asked first, then one transaction of a pure transition and its event.
 
+mod app_links;
 mod credentials;
 mod devices;
 mod documents;

@@ -1,5 +1,6 @@
 //! What the registry knows and how it may change. Pure: no I/O, no clock, no randomness.
 
+pub mod app_links;
 pub mod credential;
 pub mod device;
 pub mod document;
@@ -21,6 +22,9 @@ pub enum Refusal {
     /// The id is taken.
     #[error("a relying party of this id exists")]
     RelyingPartyExists,
+    /// The host is another relying party's.
+    #[error("links of this host open another relying party's app")]
+    HostTaken,
     /// Its time is over.
     #[error("the relying party is disabled")]
     RelyingPartyDisabled,
@@ -55,7 +59,7 @@ impl Classify for Refusal {
         match self {
             Self::Invalid(_) => Kind::Invalid,
             Self::NotFound(_) => Kind::NotFound,
-            Self::RelyingPartyExists | Self::DeviceKeyInUse => Kind::Conflict,
+            Self::RelyingPartyExists | Self::DeviceKeyInUse | Self::HostTaken => Kind::Conflict,
             Self::RelyingPartyDisabled | Self::DeviceRetired | Self::DeviceNotBound | Self::DeviceNotActive => Kind::Forbidden,
         }
     }
@@ -65,6 +69,7 @@ impl Classify for Refusal {
             Self::Invalid(_) => "VALIDATION_FAILED",
             Self::NotFound(_) => "NOT_FOUND",
             Self::RelyingPartyExists => "RELYING_PARTY_EXISTS",
+            Self::HostTaken => "HOST_TAKEN",
             Self::RelyingPartyDisabled => "RELYING_PARTY_DISABLED",
             Self::DeviceRetired => "DEVICE_RETIRED",
             Self::DeviceKeyInUse => "DEVICE_KEY_IN_USE",
@@ -98,6 +103,11 @@ impl Violations {
     /// Takes a field, or notes what is wrong with it.
     pub fn check<T, E: ToString>(&mut self, field: &str, value: Result<T, E>) -> Option<T> {
         value.map_err(|e| self.0.push(FieldViolation::new(field, e.to_string()))).ok()
+    }
+
+    /// `Ok` when nothing was noted.
+    pub fn finish(self) -> Result<(), Refusal> {
+        if self.0.is_empty() { Ok(()) } else { Err(self.refusal()) }
     }
 
     /// Everything that was noted, as a refusal.

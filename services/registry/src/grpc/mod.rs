@@ -1,5 +1,6 @@
 //! Messages to commands and back. Writes run in a task of their own: a client that hangs up cuts nothing in half.
 
+mod app_links;
 mod convert;
 mod credentials;
 mod devices;
@@ -12,9 +13,9 @@ use std::str::FromStr;
 use axum::Router;
 use nodkey_kernel::id::RelyingPartyId;
 use nodkey_proto::registry::v1::{
-    credential_service_server::CredentialServiceServer, device_service_server::DeviceServiceServer,
-    identity_document_service_server::IdentityDocumentServiceServer, relying_party_service_server::RelyingPartyServiceServer,
-    signing_key_service_server::SigningKeyServiceServer,
+    app_link_service_server::AppLinkServiceServer, credential_service_server::CredentialServiceServer,
+    device_service_server::DeviceServiceServer, identity_document_service_server::IdentityDocumentServiceServer,
+    relying_party_service_server::RelyingPartyServiceServer, signing_key_service_server::SigningKeyServiceServer,
 };
 use nodkey_runtime::{Caller, idempotent, mount, status::status};
 use prost::Message;
@@ -37,7 +38,8 @@ struct Grpc(App);
 /// Returns the gRPC services as routes.
 pub fn routes(app: &App) -> Router {
     let grpc = Grpc(app.clone());
-    let router = mount(Router::new(), CredentialServiceServer::new(grpc.clone()));
+    let router = mount(Router::new(), AppLinkServiceServer::new(grpc.clone()));
+    let router = mount(router, CredentialServiceServer::new(grpc.clone()));
     let router = mount(router, DeviceServiceServer::new(grpc.clone()));
     let router = mount(router, IdentityDocumentServiceServer::new(grpc.clone()));
     let router = mount(router, RelyingPartyServiceServer::new(grpc.clone()));

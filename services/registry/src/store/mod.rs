@@ -1,5 +1,6 @@
 //! Rows. Every finder leads with the relying party, except those that find out whose something is, which say so.
 
+pub mod app_links;
 pub mod credential;
 pub mod device;
 pub mod document;

@@ -1,0 +1,50 @@
+//! Rows of links that open apps.
+
+use nodkey_db::{Db, Row, Tx};
+use nodkey_kernel::id::RelyingPartyId;
+
+use crate::{domain::app_links::AppLinks, error::Error};
+
+/// Takes those of a relying party away.
+pub async fn delete(tx: &mut Tx, party: RelyingPartyId) -> Result<(), Error> {
+    tx.query("DELETE FROM app_link WHERE relying_party_id = $1").bind(party.as_uuid()).execute().await?;
+    Ok(())
+}
+
+/// Inserts those of a relying party that has none; false when the host is another's.
+pub async fn insert(tx: &mut Tx, party: RelyingPartyId, links: &AppLinks) -> Result<bool, Error> {
+    let inserted = tx
+        .query("INSERT INTO app_link (relying_party_id, host, settings) VALUES ($1, $2, $3) ON CONFLICT (host) DO NOTHING")
+        .bind(party.as_uuid())
+        .bind(links.host.as_str())
+        .bind(serde_json::to_string(&links.apps).map_err(|_| Error::Corrupt("settings"))?)
+        .execute()
+        .await?;
+    Ok(inserted == 1)
+}
+
+/// Returns those of a relying party.
+pub async fn get(db: &Db, party: RelyingPartyId) -> Result<Option<AppLinks>, Error> {
+    let row = db.query("SELECT host, settings FROM app_link WHERE relying_party_id = $1").bind(party.as_uuid()).fetch_optional().await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// Returns those of a host with the name of the relying party, whosever it is, while it is not disabled.
+pub async fn resolve(db: &Db, host: &str) -> Result<Option<(RelyingPartyId, String, AppLinks)>, Error> {
+    let row = db
+        .query(
+            "SELECT l.relying_party_id, l.host, l.settings, p.name FROM app_link l JOIN relying_party p ON p.id = l.relying_party_id \
+             WHERE l.host = $1 AND p.disabled_at IS NULL",
+        )
+        .bind(host)
+        .fetch_optional()
+        .await?;
+    row.map(|row| Ok((super::relying_party(&row)?, row.get("name")?, read(&row)?))).transpose()
+}
+
+fn read(row: &Row) -> Result<AppLinks, Error> {
+    Ok(AppLinks {
+        host: row.get("host")?,
+        apps: serde_json::from_str(&row.get::<String>("settings")?).map_err(|_| Error::Corrupt("settings"))?,
+    })
+}
