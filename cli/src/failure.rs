@@ -11,6 +11,11 @@ const FAILED: u8 = 1;
 /// The server said no: not found, not allowed, not valid, too late.
 const REFUSED: u8 = 3;
 
+/// A refusal found on this side, told in full.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(pub String);
+
 /// Says what happened and what to do, on standard error.
 pub fn report(error: &anyhow::Error) -> ExitCode {
     if broken_pipe(error) {
@@ -41,7 +46,7 @@ fn code(error: &anyhow::Error) -> u8 {
     let refused = match (find::<CallError>(error), find::<PhoneError>(error)) {
         (Some(call), _) => !matches!(call.kind, Kind::Unavailable | Kind::Internal),
         (_, Some(PhoneError::Refused { status, .. })) => *status < 500,
-        _ => false,
+        _ => find::<Refused>(error).is_some(),
     };
     if refused { REFUSED } else { FAILED }
 }
@@ -94,6 +99,7 @@ mod tests {
         let refused = |status| PhoneError::Refused { status, code: "X".into(), description: String::new() };
         assert_eq!(code(&refused(409).into()), REFUSED);
         assert_eq!(code(&refused(503).into()), FAILED);
+        assert_eq!(code(&Refused("line 2".into()).into()), REFUSED);
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod callback;
 mod conformance;
 mod ends;
 mod enrol;
+mod import;
 mod old_ways;
 mod operator;
 mod overload;

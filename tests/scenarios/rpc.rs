@@ -83,6 +83,7 @@ const BAD: &[(&str, As, &str, &str)] = &[
         "VALIDATION_FAILED",
     ),
     ("binding.v1.IdentifierService/ListIdentifiers", Backend, "{}", "VALIDATION_FAILED"),
+    ("binding.v1.ImportService/ImportUsers", Backend, "{}", "NOT_ALLOWED"),
     ("trusonafication.v1.TrusonaficationService/CreateTrusonafication", Backend, "{}", "VALIDATION_FAILED"),
     (
         "trusonafication.v1.TrusonaficationService/CreateTrusonafication",

@@ -30,8 +30,12 @@ pub enum Verb {
         download_url: String,
     },
     /// Show which apps open them
+    #[command(after_help = "Example:
+  nodkey admin app-links show --json")]
     Show,
     /// Let no app open them any more
+    #[command(after_help = "Example:
+  nodkey admin app-links remove")]
     Remove,
 }
 

@@ -5,6 +5,7 @@ mod bindings;
 mod credentials;
 mod deliveries;
 mod devices;
+mod import;
 mod keys;
 mod list;
 mod relying_parties;
@@ -69,6 +70,7 @@ enum Noun {
     /// Which device belongs to which user
     #[command(subcommand, after_help = "Example:\n  nodkey admin bindings list --user ada")]
     Bindings(bindings::Verb),
+    Import(import::Args),
     /// Questions to users and their answers
     #[command(subcommand, after_help = "Example:\n  nodkey admin trusonafications list --status in-progress")]
     Trusonafications(trusonafications::Verb),
@@ -90,6 +92,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         Noun::Keys(verb) => keys::run(&admin, verb).await,
         Noun::Devices(verb) => devices::run(&admin, verb).await,
         Noun::Bindings(verb) => bindings::run(&admin, verb).await,
+        Noun::Import(args) => import::run(&admin, args).await,
         Noun::Trusonafications(verb) => trusonafications::run(&admin, verb).await,
         Noun::Deliveries(verb) => deliveries::run(&admin, verb).await,
     }

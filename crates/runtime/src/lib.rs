@@ -3,6 +3,10 @@
 //! A service is built, not started: [`Service::build`] turns a configuration and [`Deps`] into [`Parts`]. [`main`] runs one
 //! service as a process of its own; [`embedded`] runs all of them in one. There is no third way to wire anything.
 
+/// Connections wait by the thousand: what they have not touched of their buffers must cost nothing, and what is freed must go back.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 pub mod auth;
 mod channel;
 pub mod config;

@@ -24,12 +24,39 @@ pub fn current() -> Option<TraceContext> {
 
 /// Continues the trace a request carries, or starts one.
 pub async fn middleware(request: Request, next: Next) -> Response {
-    let random = Random::system();
-    let parent = request.headers().get(HEADER).and_then(|value| value.to_str().ok()?.parse::<TraceContext>().ok());
-    let context = parent.map_or_else(|| TraceContext::new_root(&random), |parent| parent.child(&random));
-    let span = info_span!("request", method = %request.method(), path = path(&request), trace_id = tracing::field::Empty);
-    span.record("trace_id", trace_id(&context));
-    CURRENT.scope(context, next.run(request).instrument(span)).await
+    let scope = Scope::of(&request);
+    scope.run(next.run(request)).await
+}
+
+/// The trace of a request, for what answers it.
+#[derive(Debug)]
+pub struct Scope {
+    context: TraceContext,
+    span: Span,
+}
+
+impl Scope {
+    /// Goes on with the trace the request names, or begins one.
+    #[must_use]
+    pub fn of(request: &Request) -> Self {
+        let random = Random::system();
+        let parent = request.headers().get(HEADER).and_then(|value| value.to_str().ok()?.parse::<TraceContext>().ok());
+        let context = parent.map_or_else(|| TraceContext::new_root(&random), |parent| parent.child(&random));
+        let span = info_span!("request", method = %request.method(), path = path(request), trace_id = tracing::field::Empty);
+        span.record("trace_id", trace_id(&context));
+        Self { context, span }
+    }
+
+    /// Where in the trace this request is.
+    #[must_use]
+    pub const fn context(&self) -> &TraceContext {
+        &self.context
+    }
+
+    /// Runs what answers the request.
+    pub fn run<T>(self, answer: impl Future<Output = T>) -> impl Future<Output = T> {
+        CURRENT.scope(self.context, answer.instrument(self.span))
+    }
 }
 
 /// What of a path may be logged: the route, not what its parameters hold; of gRPC, service and method.

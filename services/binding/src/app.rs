@@ -75,7 +75,7 @@ impl App {
 
             let now = self.clock.now();
             let mut tx = self.db.begin().await?;
-            let binding = self.bind(&mut tx, party, &user, device, now).await?;
+            let (binding, _) = self.bind(&mut tx, party, &user, device, now).await?;
             let answer = message(&binding);
             if let Some(request) = &request
                 && !request.keep(&mut tx, &self.vault, &self.random, &answer, now).await?
@@ -89,7 +89,8 @@ impl App {
         }
     }
 
-    async fn ensure_device(&self, party: RelyingPartyId, device: &DeviceId) -> Result<(), Error> {
+    /// Asks the registry whether there is such a device.
+    pub async fn ensure_device(&self, party: RelyingPartyId, device: &DeviceId) -> Result<(), Error> {
         let mut registry = DeviceServiceClient::new(self.registry.acting_for(party));
         match registry.get_device(GetDeviceRequest { device_id: device.to_string() }).await.map_err(PeerError::from) {
             Ok(answer) if answer.get_ref().retired => Err(Refusal::DeviceNotFound.into()),
@@ -99,7 +100,7 @@ impl App {
         }
     }
 
-    /// The device is locked before the user, by everyone.
+    /// The device is locked before the user, by everyone. Tells whether the binding is new.
     async fn bind(
         &self,
         tx: &mut Tx,
@@ -107,13 +108,13 @@ impl App {
         user: &UserIdentifier,
         device: &DeviceId,
         now: Timestamp,
-    ) -> Result<Binding, Error> {
+    ) -> Result<(Binding, bool), Error> {
         // It may have been retired since the registry was asked.
         if store::lock_device(tx, party, device).await? {
             return Err(Refusal::DeviceNotFound.into());
         }
         if let Some(living) = store::load_living(tx, party, device).await? {
-            return Ok(living.create_again(user)?);
+            return Ok((living.create_again(user)?, false));
         }
         store::lock_user(tx, party, user).await?;
         let devices = store::load_of_user(tx, party, user).await?.len();
@@ -126,7 +127,7 @@ impl App {
             device_identifier: binding.device.to_string(),
         };
         self.publish(tx, party, binding.version, &event, now).await?;
-        Ok(binding)
+        Ok((binding, true))
     }
 
     /// Activates a binding.
@@ -140,12 +141,7 @@ impl App {
                 // Who lost a race looks again: nothing comes back to inactive, so this ends.
                 Change::Changed(binding) if !store::update(&mut tx, &binding).await? => tx.rollback().await?,
                 Change::Changed(binding) => {
-                    let event = BindingActivated {
-                        binding_id: binding.id.to_string(),
-                        user_identifier: binding.user.as_str().to_owned(),
-                        device_identifier: binding.device.to_string(),
-                    };
-                    self.publish(&mut tx, party, binding.version, &event, now).await?;
+                    self.publish(&mut tx, party, binding.version, &activated(&binding), now).await?;
                     tx.commit().await?;
                     return Ok(binding);
                 }
@@ -259,13 +255,62 @@ impl App {
         trusona_id: TrusonaId,
     ) -> Result<Identifier, Error> {
         let mut tx = self.db.begin().await?;
-        let new = Identifier { scope, user, trusona_id, created_at: self.clock.now() };
-        if !store::insert_identifier(&mut tx, party, &new).await? {
-            let found = store::load_identifier(&mut tx, party, scope, &new.user).await?;
-            return Ok(found.ok_or(Failure::Internal("an identifier is gone"))?.register_again(&new.trusona_id)?);
-        }
+        let (registered, _) = self.import_identifier(&mut tx, party, scope, user, trusona_id).await?;
         tx.commit().await?;
-        Ok(new)
+        Ok(registered)
+    }
+
+    /// The same inside a transaction, with whether it is new.
+    pub async fn import_identifier(
+        &self,
+        tx: &mut Tx,
+        party: RelyingPartyId,
+        scope: Scope,
+        user: UserIdentifier,
+        trusona_id: TrusonaId,
+    ) -> Result<(Identifier, bool), Error> {
+        let new = Identifier { scope, user, trusona_id, created_at: self.clock.now() };
+        if store::insert_identifier(tx, party, &new).await? {
+            return Ok((new, true));
+        }
+        let found = store::load_identifier(tx, party, scope, &new.user).await?;
+        let found = found.ok_or(Failure::Internal("an identifier is gone"))?.register_again(&new.trusona_id)?;
+        Ok((found, false))
+    }
+
+    /// Begins a transaction.
+    pub async fn begin(&self) -> Result<Tx, Error> {
+        Ok(self.db.begin().await?)
+    }
+
+    /// Binds a device that is known to be there, and activates the binding if it has to be. Returns whether that changed anything.
+    pub async fn import_binding(
+        &self,
+        tx: &mut Tx,
+        party: RelyingPartyId,
+        user: &UserIdentifier,
+        device: &DeviceId,
+        active: bool,
+    ) -> Result<bool, Error> {
+        let now = self.clock.now();
+        let (mut binding, is_new) = self.bind(tx, party, user, device, now).await?;
+        if !active {
+            return Ok(is_new);
+        }
+        loop {
+            let id = binding.id;
+            match binding.activate(now)? {
+                Change::Same(_) => return Ok(is_new),
+                // Who lost a race looks again: nothing comes back to inactive, so this ends.
+                Change::Changed(after) if !store::update(tx, &after).await? => {
+                    binding = store::load(tx, party, id).await?.ok_or(Failure::Internal("a binding is gone"))?;
+                }
+                Change::Changed(after) => {
+                    self.publish(tx, party, after.version, &activated(&after), now).await?;
+                    return Ok(true);
+                }
+            }
+        }
     }
 
     /// Returns those of these users that are registered, in the order asked.
@@ -291,6 +336,14 @@ impl App {
             traceparent: trace::current().map(|t| t.to_string()),
         };
         Ok(outbox::add(tx, event, &context).await?)
+    }
+}
+
+fn activated(binding: &Binding) -> BindingActivated {
+    BindingActivated {
+        binding_id: binding.id.to_string(),
+        user_identifier: binding.user.as_str().to_owned(),
+        device_identifier: binding.device.to_string(),
     }
 }
 

@@ -4,10 +4,12 @@ use axum::Router;
 use nodkey_kernel::id::{BindingId, DeviceId};
 use nodkey_proto::binding::v1::{
     self as pb, ActivateBindingRequest, BindingState, CreateBindingRequest, DeactivateBindingRequest, DeactivateUserRequest,
-    DeactivateUserResponse, GetBindingRequest, GetDeviceBindingRequest, ListBindingsRequest, ListBindingsResponse, ListIdentifiersRequest,
-    ListIdentifiersResponse, ListUserDevicesRequest, ListUserDevicesResponse, RegisterIdentifierRequest,
+    DeactivateUserResponse, GetBindingRequest, GetDeviceBindingRequest, ImportUsersRequest, ImportUsersResponse, ListBindingsRequest,
+    ListBindingsResponse, ListIdentifiersRequest, ListIdentifiersResponse, ListUserDevicesRequest, ListUserDevicesResponse,
+    RegisterIdentifierRequest,
     binding_service_server::{BindingService, BindingServiceServer},
     identifier_service_server::{IdentifierService, IdentifierServiceServer},
+    import_service_server::{ImportService, ImportServiceServer},
     user_service_server::{UserService, UserServiceServer},
 };
 use nodkey_runtime::{
@@ -18,19 +20,21 @@ use nodkey_runtime::{
     status::status,
     uninterrupted,
 };
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
     app::{App, Create, identifier_message, message},
     domain::{Scope, TrusonaId, UserIdentifier},
     error::Error,
+    import::MAX_ROWS,
 };
 
 /// The services as routes.
 pub fn routes(app: &App) -> Router {
     let router = mount(Router::new(), BindingServiceServer::new(Api(app.clone())));
     let router = mount(router, UserServiceServer::new(Api(app.clone())));
-    mount(router, IdentifierServiceServer::new(Api(app.clone())))
+    let router = mount(router, IdentifierServiceServer::new(Api(app.clone())));
+    mount(router, ImportServiceServer::new(Api(app.clone())))
 }
 
 /// How many identifiers one call asks for.
@@ -156,6 +160,26 @@ impl IdentifierService for Api {
         };
         let identifiers = found.map_err(status)?.iter().map(identifier_message).collect();
         Ok(Response::new(ListIdentifiersResponse { identifiers }))
+    }
+}
+
+#[tonic::async_trait]
+impl ImportService for Api {
+    async fn import_users(&self, request: Request<Streaming<ImportUsersRequest>>) -> Result<Response<ImportUsersResponse>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let mut messages = request.into_inner();
+        let (mut rows, mut dry_run) = (Vec::new(), false);
+        while let Some(message) = messages.message().await? {
+            rows.extend(message.rows);
+            dry_run |= message.dry_run;
+            if rows.len() > MAX_ROWS {
+                return Err(status(Failure::field("rows", format!("must be at most {MAX_ROWS}; split the file"))));
+            }
+        }
+        let app = self.0.clone();
+        // In a task of its own: who hangs up cuts nothing in half.
+        let imported = uninterrupted(async move { app.import(party, &rows, dry_run).await }).await;
+        imported.map(Response::new).map_err(status)
     }
 }
 

@@ -22,7 +22,6 @@ use axum::{
     middleware,
     routing::{MethodRouter, options, patch, post},
 };
-use nodkey_runtime::trace;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     cors::{Any, CorsLayer},
@@ -146,9 +145,10 @@ pub fn routes(edge: Edge) -> Router {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "this path has no such method")
         })
         .with_state(edge)
-        .layer(CatchPanicLayer::custom(|_| axum::response::IntoResponse::into_response(Problem::internal())))
-        .layer(middleware::from_fn(layers::common))
-        .layer(middleware::from_fn(trace::middleware))
+        .layer((
+            middleware::from_fn(layers::common),
+            CatchPanicLayer::custom(|_| axum::response::IntoResponse::into_response(Problem::internal())),
+        ))
 }
 
 /// Pages of any site may ask; whose may make codes is the relying party's to say, and a preflight does not name it. Nothing is

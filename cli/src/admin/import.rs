@@ -1,0 +1,152 @@
+//! `nodkey admin import`.
+
+use std::{io::IsTerminal as _, path::PathBuf, time::Duration};
+
+use anyhow::Context as _;
+use futures_util::stream;
+use indicatif::{ProgressBar, ProgressStyle};
+use nodkey_proto::binding::v1::{ImportRow, ImportUsersRequest, ImportUsersResponse, import_service_client::ImportServiceClient};
+use nodkey_server_sdk::ServiceName;
+use serde::Deserialize;
+use serde_json::json;
+use tonic::Request;
+
+use super::{Admin, answer};
+use crate::{
+    failure::Refused,
+    output::{document, line, plain},
+};
+
+/// How many rows one message carries.
+const ROWS: usize = 500;
+/// How long the server may take for all of it.
+const DEADLINE: Duration = Duration::from_mins(30);
+
+/// Take over users and bindings from a CSV file: all of it, or nothing
+///
+/// Every line is checked first, and every fault is told with its line. Run it again after an interruption: what is there already stays as it is.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  nodkey admin import users.csv --dry-run
+  nodkey admin import users.csv
+
+The first line names the columns; order does not matter:
+  user_identifier    the relying party's own name for the user
+  device_identifier  of a device that has registered; empty: no binding
+  active             true: active at once; false or empty: waits for its activation code
+  trusona_id         a number the user has elsewhere; empty: none")]
+pub struct Args {
+    /// The file; UTF-8, at most 50,000 lines
+    file: PathBuf,
+    /// Only tell what would happen
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    user_identifier: String,
+    #[serde(default)]
+    device_identifier: String,
+    #[serde(default)]
+    active: String,
+    #[serde(default)]
+    trusona_id: String,
+}
+
+/// Runs the command.
+pub async fn run(admin: &Admin, args: Args) -> anyhow::Result<()> {
+    let file = std::fs::File::open(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
+    let rows = read(file)?;
+    anyhow::ensure!(!rows.is_empty(), "{} has no line after the one that names the columns", args.file.display());
+    let bar = progress(rows.len(), admin.json);
+    let (sent, dry_run) = (bar.clone(), args.dry_run);
+    let messages: Vec<_> = rows.chunks(ROWS).map(|rows| ImportUsersRequest { rows: rows.to_vec(), dry_run }).collect();
+    let messages = stream::iter(messages.into_iter().inspect(move |message| {
+        sent.inc(message.rows.len() as u64);
+        if sent.length() == Some(sent.position()) {
+            sent.set_message("checking and writing");
+        }
+    }));
+    let mut request = Request::new(messages);
+    request.set_timeout(DEADLINE);
+    let answered = answer(ImportServiceClient::new(admin.channel(ServiceName::Binding)).import_users(request)).await;
+    bar.finish_and_clear();
+    report(admin, &answered?, args.dry_run)
+}
+
+/// Reads a file. Every line that cannot be read is told at once.
+fn read(file: impl std::io::Read) -> anyhow::Result<Vec<ImportRow>> {
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
+    let (mut rows, mut faults) = (Vec::new(), Vec::new());
+    let headers = reader.headers().context("the first line must name the columns")?.clone();
+    for record in reader.records() {
+        let parsed = record.and_then(|record| {
+            let number = record.position().map_or(0, csv::Position::line);
+            Ok((number, record.deserialize::<Line>(Some(&headers))?))
+        });
+        match parsed {
+            Ok((number, line)) => match line.active.as_str() {
+                "true" | "false" | "" => rows.push(ImportRow {
+                    line: i32::try_from(number)?,
+                    active: line.active == "true",
+                    user_identifier: line.user_identifier,
+                    device_identifier: line.device_identifier,
+                    trusona_id: line.trusona_id,
+                }),
+                other => faults.push(format!("line {number}: active must be true, false or empty, not {:?}", plain(other))),
+            },
+            Err(e) => faults.push(e.to_string()),
+        }
+    }
+    if faults.is_empty() {
+        return Ok(rows);
+    }
+    Err(Refused(format!("nothing was imported; the file cannot be read:\n  {}", faults.join("\n  "))).into())
+}
+
+fn progress(rows: usize, quiet: bool) -> ProgressBar {
+    if quiet || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} lines {msg} {elapsed}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::new(rows as u64).with_style(style);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+fn report(admin: &Admin, answer: &ImportUsersResponse, dry_run: bool) -> anyhow::Result<()> {
+    let faults: Vec<_> = answer.faults.iter().map(|f| json!({"line": f.line, "reason": f.reason, "message": f.message})).collect();
+    if admin.json {
+        document(&json!({"dry_run": dry_run, "changed": answer.changed, "unchanged": answer.unchanged, "faults": faults}))?;
+    } else if faults.is_empty() {
+        let (would, were) = if dry_run { ("would be ", "are") } else { ("", "were") };
+        line(format_args!("{} {would}imported, {} {were} there already", answer.changed, answer.unchanged))?;
+    }
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let told: Vec<_> = answer.faults.iter().map(|f| format!("line {}: {} ({})", f.line, plain(&f.message), f.reason)).collect();
+    Err(Refused(format!("nothing was imported:\n  {}", told.join("\n  "))).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_come_in_any_order_and_may_be_missing() {
+        let rows = read("active,user_identifier,device_identifier\ntrue,ada,d\n,\"b, ob\",\n".as_bytes()).unwrap();
+        assert_eq!((rows[0].line, rows[0].user_identifier.as_str(), rows[0].active), (2, "ada", true));
+        assert_eq!((rows[1].line, rows[1].user_identifier.as_str(), rows[1].active), (3, "b, ob", false));
+    }
+
+    #[test]
+    fn every_line_that_cannot_be_read_is_told() {
+        let text = "user_identifier,device_identifier,active\nada,d,yes\nbob\ncarol,d,true\n\"x,d,\n";
+        let told = read(text.as_bytes()).unwrap_err().to_string();
+        assert!(told.contains("line 2: active") && told.contains("line: 3"), "{told}");
+        assert!(read("user,device\nada,d\n".as_bytes()).unwrap_err().to_string().contains("user"));
+    }
+}
