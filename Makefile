@@ -29,6 +29,11 @@ test: tools ## Every test, on real PostgreSQL and NATS servers started privately
 	cargo build --workspace --bins --locked
 	scripts/with-servers scripts/up-native -- scripts/nextest
 
+.PHONY: bench
+bench: tools ## What the gateway costs, measured on the release binary
+	cargo build --package nodkey --release --locked
+	cargo bench --package nodkey-e2e --bench gateway --profile dev
+
 .PHONY: up-native
 up-native: tools ## Run PostgreSQL, NATS and the five services as plain processes until Ctrl-C
 	@scripts/tools test

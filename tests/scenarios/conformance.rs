@@ -4,6 +4,7 @@ use nodkey_kernel::{
     time::{Clock, Timestamp},
     trusona_mac::{authorization, body_md5, mac, string_to_sign, verify},
 };
+use nodkey_mobile_sdk::Decision;
 use nodkey_proto::registry::v1::{
     CreateCredentialResponse, SignatureSettings, UpdateRelyingPartyRequest, relying_party_service_client::RelyingPartyServiceClient,
 };
@@ -13,11 +14,12 @@ use serde_json::json;
 
 use crate::{
     http::{self, Answered},
-    world::{Tenant, World},
+    world::{Tenant, World, asked},
 };
 
 scenarios!(
     every_sdk_creates_a_trusonafication_in_its_own_spelling,
+    every_sdk_walks_from_binding_to_deactivation,
     get_and_delete_work_without_a_content_type_or_with_an_empty_one,
     a_path_signed_before_it_was_encoded_is_taken_unless_refused,
     a_body_signed_by_its_beginning_is_taken_from_the_c_sdk_unless_refused,
@@ -133,6 +135,73 @@ async fn every_sdk_creates_a_trusonafication_in_its_own_spelling(world: &World) 
         let created = send(world, &tenant.server, sdk, sent).await;
         assert_eq!((created.status, created.body["status"].as_str()), (201, Some("IN_PROGRESS")), "{}", sdk.user_agent);
         assert!(created.body["trusona_id"].is_null() && created.body["authenticator_type"].is_null());
+    }
+}
+
+/// The calls that every SDK but the C one documents, in its spelling, with what its own tests expect of each.
+async fn every_sdk_walks_from_binding_to_deactivation(world: &World) {
+    let tenant = world.tenant().await;
+    for sdk in &SDKS {
+        let user = format!("jones-{}@example.com", SDKS.iter().position(|other| std::ptr::eq(other, sdk)).unwrap());
+        let path_of_user = format!("/api/v2/users/{user}");
+        let phone = tenant.registered().await;
+        let device = phone.device_identifier().to_owned();
+        let call = async |method: Method, path: &str, body: serde_json::Value| {
+            let body = if body.is_null() { String::new() } else { (sdk.body)(&body) };
+            let sent = Call { method, sent_path: path, signed_path: path, body: &body, signed_body: body.as_bytes() };
+            send(world, &tenant.server, sdk, sent).await
+        };
+        let get = async |path: &str| call(Method::GET, path, serde_json::Value::Null).await;
+        let known = get(&format!("/api/v2/devices/{device}")).await;
+        assert_eq!(
+            (&known.body["is_active"], &known.body["active"], &known.body["activated_at"]),
+            (&json!(false), &json!(false), &json!(null))
+        );
+        assert_eq!(get("/api/v2/devices/7f0b3a44-94f5-4f0b-8a3b-6f1d7d1c0f11").await.status, 404);
+        let unknown = json!({"user_identifier": user, "device_identifier": "7f0b3a44-94f5-4f0b-8a3b-6f1d7d1c0f11"});
+        assert_eq!(call(Method::POST, "/api/v2/user_devices", unknown).await.status, 424);
+        let wanted = json!({"user_identifier": user, "device_identifier": device, "active": false});
+        let bound = call(Method::POST, "/api/v2/user_devices", wanted.clone()).await;
+        assert_eq!((bound.status, &bound.body["active"], &bound.body["user_identifier"]), (201, &json!(false), &json!(user)));
+        assert_eq!(call(Method::POST, "/api/v2/user_devices", wanted).await.body["id"], bound.body["id"], "the same again");
+        let other = json!({"user_identifier": "smith", "device_identifier": device});
+        assert_eq!(call(Method::POST, "/api/v2/user_devices", other).await.status, 409);
+        let code = bound.body["id"].as_str().unwrap();
+        for _ in 0..2 {
+            let active = call(Method::PATCH, &format!("/api/v2/user_devices/{code}"), json!({"active": true, "id": code})).await;
+            assert_eq!((active.status, &active.body["active"], &active.body["device_identifier"]), (200, &json!(true), &json!(device)));
+        }
+        let random = "/api/v2/user_devices/7f0b3a44-94f5-4f0b-8a3b-6f1d7d1c0f11";
+        assert_eq!(call(Method::PATCH, random, json!({"active": true})).await.status, 404);
+        assert!(get(&format!("/api/v2/devices/{device}")).await.body["activated_at"].is_string());
+        let documents = get(&format!("/api/v2/identity_documents?user_identifier={user}")).await;
+        assert_eq!((documents.status, documents.body), (200, json!([])));
+        assert_eq!(get("/api/v2/identity_documents?user_identifier=").await.status, 422);
+        let ask = |level: i32| {
+            let mut body = json!({"action": "login", "resource": "Acme", "desired_level": level, "prompt": true, "user_presence": true});
+            body["device_identifier"] = json!(device);
+            call(Method::POST, "/api/v2/trusonafications", body)
+        };
+        let executive = ask(3).await;
+        assert_eq!((executive.status, executive.error.as_str()), (424, "NO_DOCUMENTS"));
+        let created = ask(2).await;
+        assert_eq!((created.status, &created.body["status"]), (201, &json!("IN_PROGRESS")));
+        let path = format!("/api/v2/trusonafications/{}", created.body["id"].as_str().unwrap());
+        assert!(get(&path).await.body["result"].is_null());
+        phone.respond(&asked(&phone).await, Decision::Accept, None).await.unwrap();
+        let done = get(&path).await.body;
+        assert_eq!(
+            (&done["status"], &done["user_identifier"], &done["authenticator_type"]),
+            (&json!("ACCEPTED"), &json!(user), &json!("MOBILE_APP"))
+        );
+        assert_eq!((&done["result"]["is_accepted"], &done["result"]["bound_user_identifier"]), (&json!(true), &json!(user)));
+        assert_eq!(call(Method::DELETE, &path, serde_json::Value::Null).await.status, 422, "too late");
+        assert_eq!(get("/api/v2/trusonafications/7f0b3a44-94f5-4f0b-8a3b-6f1d7d1c0f11").await.status, 404);
+        assert_eq!(get("/api/v2/paired_trucodes/7f0b3a44-94f5-4f0b-8a3b-6f1d7d1c0f11").await.status, 404);
+        let end = || call(Method::DELETE, &path_of_user, serde_json::Value::Null);
+        assert_eq!(end().await.status, 204);
+        assert_eq!(end().await.status, 404);
+        assert_eq!(get(&format!("/api/v2/devices/{device}")).await.body["is_active"], json!(false));
     }
 }
 

@@ -3,16 +3,14 @@
 use std::sync::Arc;
 
 use axum::{
-    body::Body,
     extract::{Request, State},
     http::{
         HeaderName, HeaderValue,
-        header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
+        header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS},
     },
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use futures_util::StreamExt as _;
 use metrics::{counter, histogram};
 use nodkey_runtime::trace;
 use tokio::{sync::Semaphore, time::Instant};
@@ -42,18 +40,8 @@ pub async fn common(request: Request, next: Next) -> Response {
     response
 }
 
-/// Refuses what is more than can be served at once, instead of queueing it. A stream keeps its place until it ends.
+/// Refuses what is more than can be served at once, instead of queueing it.
 pub async fn bounded(State(room): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
-    let Ok(place) = room.try_acquire_owned() else { return Problem::overloaded().into_response() };
-    let response = next.run(request).await;
-    let streams = response.headers().get(CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"text/event-stream"));
-    if !streams {
-        return response;
-    }
-    response.map(|body| {
-        Body::from_stream(body.into_data_stream().inspect(move |_| {
-            // Owned by the stream, and so dropped with it.
-            let _ = &place;
-        }))
-    })
+    let Ok(_place) = room.try_acquire() else { return Problem::overloaded().into_response() };
+    next.run(request).await
 }

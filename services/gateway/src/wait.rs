@@ -10,7 +10,7 @@ use nodkey_proto::trusonafication::v1::{
 };
 use tokio::time::Instant;
 
-use crate::{Edge, auth::phone::Phone, problem::Problem};
+use crate::{Edge, auth::phone::Phone, extract::Place, problem::Problem};
 
 /// A wake may get lost; this often it is looked without one.
 const RECHECK: Duration = Duration::from_secs(15);
@@ -20,22 +20,28 @@ pub struct Waiting {
     gateway: Edge,
     phone: Phone,
     listener: Listener,
+    _place: Place,
+}
+
+/// Returns what there is for a phone to answer, now.
+pub async fn pending(gateway: &Edge, phone: &Phone) -> Result<Vec<PendingTrusonafication>, Problem> {
+    let mut client = TrusonaficationServiceClient::new(gateway.peers.trusonafication().acting_for(phone.relying_party))
+        .max_decoding_message_size(crate::MAX_MESSAGE);
+    let request = ListPendingRequest { device_id: phone.device.to_string() };
+    Ok(client.list_pending(request).await?.into_inner().trusonafications)
 }
 
 impl Waiting {
     /// Begins to wait. What comes from here on is not missed.
-    pub fn new(gateway: &Edge, phone: Phone) -> Self {
+    pub fn new(gateway: &Edge, phone: Phone, place: Place) -> Self {
         gauge!("nodkey_waiting_phones").increment(1.0);
         let listener = gateway.bus.listen(&topic(&phone.device));
-        Self { gateway: gateway.clone(), phone, listener }
+        Self { gateway: gateway.clone(), phone, listener, _place: place }
     }
 
     /// Returns what there is, now.
     pub async fn pending(&self) -> Result<Vec<PendingTrusonafication>, Problem> {
-        let mut client = TrusonaficationServiceClient::new(self.gateway.peers.trusonafication().acting_for(self.phone.relying_party))
-            .max_decoding_message_size(crate::MAX_MESSAGE);
-        let request = ListPendingRequest { device_id: self.phone.device.to_string() };
-        Ok(client.list_pending(request).await?.into_inner().trusonafications)
+        pending(&self.gateway, &self.phone).await
     }
 
     /// Returns what there is once there is something; empty after `patience`, or when this gateway is to stop.

@@ -110,10 +110,9 @@ fn doors() -> Doors {
 pub fn routes(edge: Edge) -> Router {
     let doors = doors();
     let state = || edge.clone();
-    let bounded = |room: &Arc<_>| middleware::from_fn_with_state(Arc::clone(room), layers::bounded);
     let backends = || middleware::from_fn_with_state(state(), backend::middleware);
     let phones = || middleware::from_fn_with_state(state(), phone::middleware);
-    // Those who wait take no place of those who work.
+    // Those who wait take no place of those who work; their handlers take one of their own.
     let working = doors
         .public
         // Clients that send a slash at the end mean the same.
@@ -129,13 +128,12 @@ pub fn routes(edge: Edge) -> Router {
         .merge(doors.registration.route_layer(middleware::from_fn_with_state(state(), backend::registration)))
         .merge(doors.phones.route_layer(phones()))
         .merge(doors.backends.route_layer(backends()))
-        .route_layer(bounded(&edge.in_flight));
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&edge.in_flight), layers::bounded));
     let waiting = doors
         .waiting_phones
         .route_layer(phones())
         .merge(doors.waiting_backends.route_layer(backends()))
-        .merge(doors.waiting_browsers.route("/api/v2/trucodes/{id}", preflight()).layer(cors()))
-        .route_layer(bounded(&edge.waiting));
+        .merge(doors.waiting_browsers.route("/api/v2/trucodes/{id}", preflight()).layer(cors()));
     let (router, _) = working.merge(waiting).split_for_parts();
     let document: Arc<str> = document().into();
     router

@@ -27,10 +27,10 @@ use super::devices::rfc3339;
 use crate::{
     Edge,
     auth::phone::Phone,
-    extract::{Json, Wait},
+    extract::{Json, Place, Wait},
     problem::Problem,
     reply,
-    wait::Waiting,
+    wait::{self, Waiting},
 };
 
 /// How often a silent stream says that it is alive.
@@ -75,8 +75,14 @@ pub struct Answered {
 #[utoipa::path(get, path = "/api/v2/devices/{id}/trusonafications", tag = "phones",
     params(("id" = String, Path, description = "Device identifier"), ("wait" = Option<u64>, Query, description = "Seconds, at most 60")),
     responses((status = 200, description = "Oldest first; empty on time-out", body = PendingList)))]
-pub async fn list(State(edge): State<Edge>, phone: Phone, Wait(patience): Wait, headers: HeaderMap) -> Result<Response, Problem> {
-    let mut waiting = Waiting::new(&edge, phone);
+pub async fn list(
+    State(edge): State<Edge>,
+    phone: Phone,
+    place: Place,
+    Wait(patience): Wait,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let mut waiting = Waiting::new(&edge, phone, place);
     let accepts = headers.get(ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
     if accepts.contains("text/event-stream") {
         // Whoever may not wait is told at once, not in the stream.
@@ -104,7 +110,7 @@ pub async fn respond(State(edge): State<Edge>, phone: Phone, Json(body): Json<An
 #[utoipa::path(get, path = "/api/v2/trusonafications/next", tag = "phones", responses(
     (status = 200, description = "The oldest", body = Pending), (status = 404, description = "Nothing is asked", body = Problem)))]
 pub async fn next(State(edge): State<Edge>, phone: Phone) -> Result<Response, Problem> {
-    let pending = Waiting::new(&edge, phone).pending().await?.into_iter().next().ok_or_else(Problem::not_found)?;
+    let pending = wait::pending(&edge, &phone).await?.into_iter().next().ok_or_else(Problem::not_found)?;
     Ok(reply(StatusCode::OK, &Pending::from(pending)))
 }
 

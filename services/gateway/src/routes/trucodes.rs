@@ -25,7 +25,7 @@ use crate::{
         backend::Backend,
         phone::{self, Phone},
     },
-    extract::Json,
+    extract::{Json, Place},
     problem::Problem,
     read_body, reply,
 };
@@ -123,7 +123,7 @@ pub async fn create(
 /// Answers once the code is paired, or when it is over; never before, or pages would make code after code.
 #[utoipa::path(get, path = "/api/v2/trucodes/{id}", tag = "browsers", params(("id" = String, Path)), responses(
     (status = 200, description = "Paired, or over", body = TruCodeStatus), (status = 404, description = "Unknown", body = Problem)))]
-pub async fn status(State(edge): State<Edge>, Path(id): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
+pub async fn status(State(edge): State<Edge>, _place: Place, Path(id): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
     let origin = text(&headers, ORIGIN.as_str()).to_owned();
     // They keep the whole buffer alive that the request was read into.
     drop(headers);

@@ -27,7 +27,7 @@ use super::identifiers;
 use crate::{
     Edge, MAX_MESSAGE,
     auth::backend::Backend,
-    extract::{IdempotencyKey, Json, Wait},
+    extract::{IdempotencyKey, Json, Place, Wait},
     problem::Problem,
     reply,
 };
@@ -121,7 +121,13 @@ pub async fn create(
 #[utoipa::path(get, path = "/api/v2/trusonafications/{id}", tag = "backends",
     params(("id" = String, Path), ("wait" = Option<u64>, Query, description = "Seconds, at most 60")), responses(
     (status = 200, description = "As it stands", body = rest::Trusonafication), (status = 404, description = "Unknown", body = Problem)))]
-pub async fn get(State(edge): State<Edge>, backend: Backend, Path(id): Path<String>, Wait(patience): Wait) -> Result<Response, Problem> {
+pub async fn get(
+    State(edge): State<Edge>,
+    backend: Backend,
+    _place: Place,
+    Path(id): Path<String>,
+    Wait(patience): Wait,
+) -> Result<Response, Problem> {
     let wait_seconds = i32::try_from(patience.as_secs()).unwrap_or_default();
     let mut request = tonic::Request::new(GetTrusonaficationRequest { id, wait_seconds });
     request.set_timeout(patience + MARGIN);
