@@ -1,9 +1,9 @@
 //! What handlers take out of a request.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
-    extract::{FromRequest, FromRequestParts, Request},
+    extract::{ConnectInfo, FromRequest, FromRequestParts, Request},
     http::{StatusCode, request::Parts},
 };
 use serde::de::DeserializeOwned;
@@ -71,6 +71,24 @@ impl FromRequestParts<Edge> for Place {
 
     async fn from_request_parts(_: &mut Parts, edge: &Edge) -> Result<Self, Problem> {
         Arc::clone(&edge.waiting).try_acquire_owned().map(Self).map_err(|_| Problem::overloaded())
+    }
+}
+
+/// Where a request comes from: as the proxy before us says, if it is trusted to.
+#[derive(Debug)]
+pub struct ClientAddress(pub String);
+
+impl FromRequestParts<Edge> for ClientAddress {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Problem> {
+        let told = edge.address_header.as_deref().and_then(|name| parts.headers.get(name)?.to_str().ok());
+        // The last one was added by the nearest proxy; those before it are the client's own words.
+        if let Some(last) = told.and_then(|told| told.rsplit(',').next()).map(str::trim).filter(|last| !last.is_empty()) {
+            return Ok(Self(last.to_owned()));
+        }
+        let ConnectInfo(peer) = parts.extensions.get::<ConnectInfo<SocketAddr>>().ok_or_else(Problem::internal)?;
+        Ok(Self(peer.ip().to_string()))
     }
 }
 

@@ -1,9 +1,9 @@
 //! Secure QR codes: for browsers without a credential, for phones, for backends.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use axum::{
-    extract::{ConnectInfo, Path, Request, State},
+    extract::{Path, Request, State},
     http::{HeaderMap, StatusCode, header::ORIGIN},
     response::Response,
 };
@@ -25,7 +25,7 @@ use crate::{
         backend::Backend,
         phone::{self, Phone},
     },
-    extract::{Json, Place},
+    extract::{ClientAddress, Json, Place},
     problem::Problem,
     read_body, reply,
 };
@@ -105,11 +105,11 @@ pub struct Pairing {
     (status = 403, description = "`ORIGIN_NOT_ALLOWED`", body = Problem), (status = 422, description = "Not valid", body = Problem)))]
 pub async fn create(
     State(edge): State<Edge>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ClientAddress(address): ClientAddress,
     headers: HeaderMap,
     Json(body): Json<CreateTruCode>,
 ) -> Result<Response, Problem> {
-    edge.address_rates.check(&address(&edge, peer, &headers))?;
+    edge.address_rates.check(&address)?;
     let place = edge.place_header.as_deref().map(|name| text(&headers, name)).unwrap_or_default();
     let place = place.chars().filter(|c| !c.is_control()).take(100).collect();
     let request =
@@ -173,9 +173,9 @@ pub async fn context(State(edge): State<Edge>, phone: Phone, Path(reference): Pa
     (status = 403, description = "`PROOF_REQUIRED`", body = Problem), (status = 409, description = "`ALREADY_PAIRED`", body = Problem),
     (status = 410, description = "`EXPIRED`", body = Problem),
     (status = 422, description = "`INVALID_PAYLOAD`, `NUMBER_MISMATCH`", body = Problem)))]
-pub async fn pair(State(edge): State<Edge>, ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request) -> Result<Response, Problem> {
+pub async fn pair(State(edge): State<Edge>, ClientAddress(address): ClientAddress, request: Request) -> Result<Response, Problem> {
+    edge.address_rates.check(&address)?;
     let (parts, body) = request.into_parts();
-    edge.address_rates.check(&address(&edge, peer, &parts.headers))?;
     let body = read_body(body).await?;
     let phone = if parts.headers.contains_key("dpop") {
         let proof = phone::prove(&edge, &parts, &body).await?;
@@ -207,13 +207,6 @@ pub async fn pairing(State(edge): State<Edge>, backend: Backend, Path(id): Path<
     let mut codes = TruCodeServiceClient::new(edge.peers.trusonafication().acting_for(backend.relying_party));
     let pairing = codes.get_pairing(GetPairingRequest { id }).await?.into_inner();
     Ok(reply(StatusCode::OK, &Pairing { id: pairing.id, identifier: pairing.identifier, paired: true }))
-}
-
-/// Where a request comes from: as the proxy before us says, if it is trusted to.
-pub fn address(edge: &Edge, peer: SocketAddr, headers: &HeaderMap) -> String {
-    let told = edge.address_header.as_deref().map(|name| text(headers, name)).filter(|told| !told.is_empty());
-    // The last one was added by the nearest proxy; those before it are the client's own words.
-    told.and_then(|told| told.rsplit(',').next()).map_or_else(|| peer.ip().to_string(), |last| last.trim().to_owned())
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
