@@ -57,7 +57,7 @@ pub struct App {
 
 impl App {
     /// Puts the use cases together.
-    pub fn new(config: Config, deps: Deps) -> anyhow::Result<Self> {
+    pub fn new(config: &Config, deps: Deps) -> anyhow::Result<Self> {
         anyhow::ensure!((1..=300).contains(&config.attempt_timeout_seconds), "service.attempt_timeout_seconds must be 1 to 300");
         let db = deps.db()?;
         let Deps { clock, random, vault, deployment, .. } = deps;

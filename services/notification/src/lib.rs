@@ -6,6 +6,7 @@ mod domain;
 mod error;
 mod events;
 mod grpc;
+mod guard;
 mod jobs;
 mod send;
 mod store;
@@ -36,8 +37,10 @@ impl Service for Notification {
         let concurrency = usize::try_from(config.concurrency)?;
         anyhow::ensure!(concurrency > 0, "service.concurrency must be at least 1");
         let (db, clock) = (deps.db()?, deps.clock.clone());
-        let app = app::App::new(config, deps)?;
-        let sender = send::Sender::new(app.clone(), Duration::from_secs(config.attempt_timeout_seconds.into()))?;
+        let timeout = Duration::from_secs(config.attempt_timeout_seconds.into());
+        let guard = guard::Guard::new(config.allowed_networks.clone(), config.allowed_ports.clone(), deps.deployment.development);
+        let app = app::App::new(&config, deps)?;
+        let sender = send::Sender::new(app.clone(), guard, timeout)?;
         let (grpc, consumers) = (grpc::routes(&app), events::consumers(&app));
         Ok(Parts { grpc, consumers, jobs: jobs::jobs(app, sender, concurrency, db, clock), ..Parts::default() })
     }

@@ -2,6 +2,7 @@
 
 use std::{
     pin::pin,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -13,6 +14,7 @@ use tracing::{info, warn};
 use crate::{
     app::{App, RENEWAL},
     domain::{Attempt, Delivery, signature},
+    guard::Guard,
 };
 
 /// The most of a cause that is kept, in characters.
@@ -23,17 +25,21 @@ const MAX_CAUSE: usize = 300;
 pub struct Sender {
     app: App,
     client: Client,
+    guard: Guard,
 }
 
 impl Sender {
     /// Makes one. Redirects are not followed: a receiver names its own address.
-    pub fn new(app: App, timeout: Duration) -> anyhow::Result<Self> {
+    pub fn new(app: App, guard: Guard, timeout: Duration) -> anyhow::Result<Self> {
         let client = Client::builder()
             .timeout(timeout)
             .redirect(Policy::none())
+            .dns_resolver(Arc::new(guard.clone()))
+            // A proxy of the environment would resolve names by itself.
+            .no_proxy()
             .user_agent(concat!("Nodkey/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        Ok(Self { app, client })
+        Ok(Self { app, client, guard })
     }
 
     /// Attempts a delivery that was reserved, and records what happened.
@@ -75,6 +81,7 @@ impl Sender {
 
     /// Returns the HTTP status, or why there is none.
     async fn post(&self, delivery: &Delivery) -> Result<i32, String> {
+        self.guard.check(&delivery.url).map_err(|blocked| blocked.to_string())?;
         let timestamp = self.app.now().as_seconds();
         let id = delivery.id.to_string();
         let mut request = self
