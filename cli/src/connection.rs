@@ -98,9 +98,7 @@ impl DataDir {
             format!("no server is known: start one with `nodkey dev`, or name one with flags ({} is missing)", missing.display())
         })
     }
-}
 
-impl DataDir {
     /// The authority that was named, or that `nodkey dev` made for a server this command found by its file.
     fn authority(&self, known: Option<&DevFile>) -> anyhow::Result<Option<String>> {
         let path = self.ca_certificate.as_ref().or_else(|| known?.ca_certificate.as_ref());
@@ -117,12 +115,12 @@ impl Grpc {
     }
 
     fn connect(&self, data_dir: &DataDir, credential: Credential) -> anyhow::Result<Nodkey> {
-        let known = self.grpc.is_none().then(|| data_dir.dev_file()).transpose()?;
-        let mut endpoints = match (&self.grpc, &known) {
-            (Some(grpc), _) => endpoints(grpc)?,
-            (None, known) => Endpoints::single(known.as_ref().map(|file| file.grpc.as_str()).unwrap_or_default()),
+        let endpoints = if let Some(grpc) = &self.grpc {
+            Endpoints { ca_certificate: data_dir.authority(None)?, ..endpoints(grpc)? }
+        } else {
+            let known = data_dir.dev_file()?;
+            Endpoints { ca_certificate: data_dir.authority(Some(&known))?, ..Endpoints::single(&known.grpc) }
         };
-        endpoints.ca_certificate = data_dir.authority(known.as_ref())?;
         Nodkey::connect(&endpoints, credential.audience(&self.audience)).context("--grpc must be a URL such as http://127.0.0.1:7071")
     }
 }

@@ -65,8 +65,12 @@ impl Listener {
         while let Some(accepted) = shutdown.run_until_cancelled(self.tcp.accept()).await {
             match accepted {
                 Ok((tcp, address)) => {
-                    let connection = connection(tcp, address, self.tls.clone(), routes.clone(), graceful.watcher());
-                    tokio::spawn(connection);
+                    let serving = Serving {
+                        routes: Routes { routes: routes.clone(), address },
+                        watcher: graceful.watcher(),
+                        shutdown: shutdown.clone(),
+                    };
+                    tokio::spawn(connection(tcp, self.tls.clone(), serving));
                 }
                 Err(e) if is_of_the_connection(&e) => {}
                 Err(e) => {
@@ -86,15 +90,22 @@ fn is_of_the_connection(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
 }
 
-async fn connection(tcp: TcpStream, address: SocketAddr, tls: Option<TlsAcceptor>, routes: Router, watcher: Watcher) {
+/// What a connection is served with.
+struct Serving {
+    routes: Routes,
+    watcher: Watcher,
+    shutdown: CancellationToken,
+}
+
+async fn connection(tcp: TcpStream, tls: Option<TlsAcceptor>, serving: Serving) {
     let open = gauge!("nodkey_connections");
     open.increment(1);
     // Answers are small: none may wait for the one before to be acknowledged.
     let _ = tcp.set_nodelay(true);
     // Boxed, so that a connection takes no more memory than what it is: there are many.
     let served = match tls {
-        None => Box::pin(plain(tcp, address, routes, watcher)).await,
-        Some(tls) => Box::pin(secure(tcp, tls, address, routes, watcher)).await,
+        None => Box::pin(plain(tcp, serving)).await,
+        Some(tls) => Box::pin(secure(tcp, tls, serving)).await,
     };
     if let Err(e) = served {
         debug!(error = format!("{e:#}"), "a connection failed");
@@ -102,20 +113,21 @@ async fn connection(tcp: TcpStream, address: SocketAddr, tls: Option<TlsAcceptor
     open.decrement(1);
 }
 
-async fn plain(tcp: TcpStream, address: SocketAddr, routes: Router, watcher: Watcher) -> anyhow::Result<()> {
-    if tokio::time::timeout(IDLE, begins_http2(&tcp)).await.context("it asked nothing")?? {
-        http2(tcp, address, routes, watcher).await
-    } else {
-        http1(tcp, address, routes, watcher).await
-    }
+async fn plain(tcp: TcpStream, serving: Serving) -> anyhow::Result<()> {
+    // Who has said nothing yet does not hold up the stop; whoever has is ended in order by the watcher.
+    let begins = serving.shutdown.run_until_cancelled(tokio::time::timeout(IDLE, begins_http2(&tcp))).await;
+    let Some(begins) = begins else { return Ok(()) };
+    if begins.context("it asked nothing")?? { http2(tcp, serving).await } else { http1(tcp, serving).await }
 }
 
-async fn secure(tcp: TcpStream, tls: TlsAcceptor, address: SocketAddr, routes: Router, watcher: Watcher) -> anyhow::Result<()> {
-    let accepted = tokio::time::timeout(HANDSHAKE, tls.accept(tcp)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+async fn secure(tcp: TcpStream, tls: TlsAcceptor, serving: Serving) -> anyhow::Result<()> {
+    let accepted = serving.shutdown.run_until_cancelled(tokio::time::timeout(HANDSHAKE, tls.accept(tcp))).await;
+    let Some(accepted) = accepted else { return Ok(()) };
+    let accepted = accepted.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
     let stream = accepted.inspect_err(|_| counter!("nodkey_tls_handshakes_failed_total").increment(1)).context("TLS handshake")?;
     match stream.get_ref().1.alpn_protocol() {
-        Some(b"h2") => http2(stream, address, routes, watcher).await,
-        _ => http1(stream, address, routes, watcher).await,
+        Some(b"h2") => http2(stream, serving).await,
+        _ => http1(stream, serving).await,
     }
 }
 
@@ -136,16 +148,16 @@ async fn begins_http2(tcp: &TcpStream) -> io::Result<bool> {
     }
 }
 
-async fn http1(stream: impl Stream, address: SocketAddr, routes: Router, watcher: Watcher) -> anyhow::Result<()> {
+async fn http1(stream: impl Stream, Serving { routes, watcher, .. }: Serving) -> anyhow::Result<()> {
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(IDLE);
-    Ok(watcher.watch(builder.serve_connection(TokioIo::new(stream), Routes { routes, address })).await?)
+    Ok(watcher.watch(builder.serve_connection(TokioIo::new(stream), routes)).await?)
 }
 
-async fn http2(stream: impl Stream, address: SocketAddr, routes: Router, watcher: Watcher) -> anyhow::Result<()> {
+async fn http2(stream: impl Stream, Serving { routes, watcher, .. }: Serving) -> anyhow::Result<()> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder.timer(TokioTimer::new()).keep_alive_interval(PING).keep_alive_timeout(PING).max_concurrent_streams(MAX_STREAMS);
-    Ok(watcher.watch(builder.serve_connection(TokioIo::new(stream), Routes { routes, address })).await?)
+    Ok(watcher.watch(builder.serve_connection(TokioIo::new(stream), routes)).await?)
 }
 
 /// What a connection carries.
@@ -168,5 +180,30 @@ impl Service<Request<Incoming>> for Routes {
         request.extensions_mut().insert(ConnectInfo(self.address));
         // A router is always ready.
         tower::Service::call(&mut self.routes.clone(), request.map(Body::new))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_has_asked_nothing_does_not_hold_up_the_stop() {
+        let listener = Listener::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
+        let server = tokio::spawn(listener.serve(Router::new(), stop.clone()));
+        let mut silent = TcpStream::connect(address).await.unwrap();
+        // Accepted in order: once this one is answered, that one is being served.
+        let mut asking = TcpStream::connect(address).await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut asking, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        asking.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+        stop.cancel();
+        // Half of what the idle limit would take.
+        tokio::time::timeout(IDLE / 2, server).await.expect("stopped").unwrap().unwrap();
+        assert_eq!(silent.read(&mut [0; 1]).await.unwrap(), 0);
     }
 }

@@ -32,7 +32,7 @@ pub struct TlsFiles {
 }
 
 /// What the files hold, byte for byte.
-#[derive(PartialEq, Eq)]
+#[derive(Default, PartialEq, Eq)]
 struct Pem {
     certificate: Vec<u8>,
     key: Vec<u8>,
@@ -65,12 +65,8 @@ async fn watch(files: TlsFiles, mut seen: Pem, current: Arc<Current>, stop: Canc
     let valid = gauge!("nodkey_tls_certificate_valid");
     valid.set(1);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        let found = match read(&files).await {
-            Ok(found) if found == seen => continue,
-            Ok(found) => found,
-            // In the middle of being replaced; if not, the gauge and the next line tell.
-            Err(_) => Pem { certificate: Vec::new(), key: Vec::new() },
-        };
+        // Not to be read: in the middle of being replaced. If not, gauge and log tell.
+        let found = read(&files).await.unwrap_or_default();
         if found == seen {
             continue;
         }

@@ -255,13 +255,13 @@ impl App {
         trusona_id: TrusonaId,
     ) -> Result<Identifier, Error> {
         let mut tx = self.db.begin().await?;
-        let (registered, _) = self.import_identifier(&mut tx, party, scope, user, trusona_id).await?;
+        let (registered, _) = self.add_identifier(&mut tx, party, scope, user, trusona_id).await?;
         tx.commit().await?;
         Ok(registered)
     }
 
     /// The same inside a transaction, with whether it is new.
-    pub async fn import_identifier(
+    pub async fn add_identifier(
         &self,
         tx: &mut Tx,
         party: RelyingPartyId,

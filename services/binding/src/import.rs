@@ -116,7 +116,7 @@ impl App {
                 }
             }
             if let Some(trusona_id) = wish.trusona_id {
-                match self.import_identifier(&mut tx, party, Scope::RelyingParty, wish.user, trusona_id).await {
+                match self.add_identifier(&mut tx, party, Scope::RelyingParty, wish.user, trusona_id).await {
                     Ok((_, is_new)) => count(is_new),
                     Err(e @ Error::Refused(_)) => faults.refused(wish.line, &e),
                     Err(e) => return Err(e),

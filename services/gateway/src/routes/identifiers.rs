@@ -103,7 +103,7 @@ pub async fn credentials(_: Backend) -> Problem {
     )
 }
 
-/// The user a Trusona ID stands for: the one registered first.
+/// The users of a Trusona ID, oldest first: the first is whom it stands for.
 pub async fn users_of(edge: &Edge, party: RelyingPartyId, trusona_id: String) -> Result<Vec<String>, Problem> {
     let request = ListIdentifiersRequest { trusona_id, ..ListIdentifiersRequest::default() };
     Ok(list(edge, party, request).await?.into_iter().map(|found| found.identifier).collect())
