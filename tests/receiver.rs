@@ -1,18 +1,23 @@
-//! A backend that is called back.
+//! A backend that is told.
 
-use std::net::SocketAddr;
+use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 
 use axum::{
     Router,
-    body::Bytes,
+    body::{Body, Bytes},
     extract::State,
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, StatusCode, header::LOCATION},
+    response::{IntoResponse as _, Response},
     routing::post,
 };
+use futures_util::stream;
 use serde_json::Value;
 use tokio::{
     net::TcpListener,
-    sync::mpsc::{Receiver, Sender, channel},
+    sync::{
+        Mutex,
+        mpsc::{Receiver, Sender, channel},
+    },
 };
 
 /// What arrived.
@@ -27,6 +32,19 @@ pub struct Callback {
     pub body: Value,
 }
 
+/// How a receiver answers.
+#[derive(Clone, Copy)]
+pub enum Reply {
+    /// With this status and text.
+    Status(StatusCode, &'static str),
+    /// From elsewhere.
+    Redirect,
+    /// With 200 and a body that never ends.
+    Endless,
+    /// Not at all.
+    Never,
+}
+
 /// Something that is called back, on a free port.
 pub struct Receiving {
     /// Where.
@@ -34,30 +52,54 @@ pub struct Receiving {
     arrived: Receiver<Callback>,
 }
 
+#[derive(Clone)]
+struct Backend {
+    arrived: Sender<Callback>,
+    replies: Arc<Mutex<VecDeque<Reply>>>,
+    default: Reply,
+}
+
 /// Starts one that answers each call with the next of these statuses, then 204.
 pub async fn receiver(statuses: Vec<StatusCode>) -> Receiving {
+    let replies = statuses.into_iter().map(|status| Reply::Status(status, "")).collect();
+    replying(replies, Reply::Status(StatusCode::NO_CONTENT, "")).await
+}
+
+/// Starts one that answers each call with the next of these, then the last one.
+pub async fn replying(replies: VecDeque<Reply>, default: Reply) -> Receiving {
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
     let url = format!("http://{}/hook", listener.local_addr().unwrap());
     let (sender, arrived) = channel(100);
-    let statuses = std::sync::Arc::new(tokio::sync::Mutex::new(std::collections::VecDeque::from(statuses)));
-    let routes = Router::new().route("/hook", post(take)).with_state((sender, statuses));
+    let backend = Backend { arrived: sender, replies: Arc::new(Mutex::new(replies)), default };
+    let routes = Router::new().route("/hook", post(take)).with_state(backend);
     tokio::spawn(async move { axum::serve(listener, routes).await });
     Receiving { url, arrived }
 }
 
-type Statuses = std::sync::Arc<tokio::sync::Mutex<std::collections::VecDeque<StatusCode>>>;
-
-async fn take(State((sender, statuses)): State<(Sender<Callback>, Statuses)>, headers: HeaderMap, body: Bytes) -> StatusCode {
+async fn take(State(backend): State<Backend>, headers: HeaderMap, body: Bytes) -> Response {
     let id = headers.get("webhook-id").and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
     let text = String::from_utf8_lossy(&body).into_owned();
     let callback = Callback { id, headers, body: serde_json::from_str(&text).unwrap_or_default(), text };
-    sender.send(callback).await.unwrap();
-    statuses.lock().await.pop_front().unwrap_or(StatusCode::NO_CONTENT)
+    let reply = backend.replies.lock().await.pop_front().unwrap_or(backend.default);
+    backend.arrived.send(callback).await.unwrap();
+    match reply {
+        Reply::Status(status, text) => (status, text).into_response(),
+        Reply::Redirect => (StatusCode::FOUND, [(LOCATION, "/hook")]).into_response(),
+        Reply::Endless => {
+            Body::from_stream(stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(&[b'x'; 4096])))).into_response()
+        }
+        Reply::Never => std::future::pending().await,
+    }
 }
 
 impl Receiving {
     /// Waits for the next call.
     pub async fn next(&mut self) -> Callback {
         tokio::time::timeout(2 * crate::world::PATIENCE, self.arrived.recv()).await.expect("a callback comes").unwrap()
+    }
+
+    /// Tells whether nothing has arrived that was not looked at.
+    pub fn is_quiet(&mut self) -> bool {
+        self.arrived.is_empty()
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 
 use nodkey_binding::Binding;
 use nodkey_gateway::Gateway;
-use nodkey_kernel::{random::Random, time::Clock};
+use nodkey_kernel::{egress::Egress, random::Random, time::Clock};
 use nodkey_mobile_sdk::{
     Config, Pending, Phone,
     software::{AlwaysPresent, SoftwareKeyStore},
@@ -192,7 +192,7 @@ pub fn config(data_dir: &Path, tls: Option<TlsFiles>) -> EmbeddedConfig {
             audience: "nodkey".into(),
             internal_key: "internal".into(),
             operator_key: "operator".into(),
-            development: true,
+            egress: Egress::new(true),
         },
         master_key: [7; 32],
         clock: Clock::system(),

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use nodkey_binding::Binding;
 use nodkey_gateway::Gateway;
-use nodkey_kernel::{id::EventId, random::Random, time::Clock};
+use nodkey_kernel::{egress::Egress, id::EventId, random::Random, time::Clock};
 use nodkey_notification::Notification;
 use nodkey_proto::registry::v1::{
     CreateCredentialRequest, CreateRelyingPartyRequest, CredentialKind, GetRelyingPartyRequest, TruCodeSettings, UpdateRelyingPartyRequest,
@@ -105,7 +105,7 @@ async fn start(args: &Args, keys: &Keys) -> anyhow::Result<Handle> {
             audience: "nodkey".into(),
             internal_key: keys.internal.clone().into(),
             operator_key: keys.operator.clone().into(),
-            development: true,
+            egress: Egress::new(true),
         },
         master_key: master_key(&keys.master)?,
         clock: Clock::system(),

@@ -37,3 +37,4 @@ mod rpc;
 mod tenants;
 mod trucode;
 mod waiting;
+mod webhook;

@@ -112,6 +112,18 @@ const BAD: &[(&str, As, &str, &str)] = &[
     ("notification.v1.DeliveryService/ListDeliveries", Backend, r#"{"trusonaficationId": "x"}"#, "VALIDATION_FAILED"),
     ("notification.v1.DeliveryService/GetDelivery", Backend, r#"{"id": "UNKNOWN"}"#, "NOT_FOUND"),
     ("notification.v1.DeliveryService/Redeliver", Backend, r#"{"id": "x"}"#, "NOT_FOUND"),
+    ("notification.v1.DeliveryService/RedeliverMany", Backend, "{}", "VALIDATION_FAILED"),
+    (
+        "notification.v1.DeliveryService/RedeliverMany",
+        Backend,
+        r#"{"since": "2026-01-01T00:00:00Z", "endpointId": "UNKNOWN"}"#,
+        "NOT_FOUND",
+    ),
+    ("notification.v1.EndpointService/GetEndpoint", Backend, r#"{"id": "x"}"#, "NOT_FOUND"),
+    ("notification.v1.EndpointService/UpdateEndpoint", Backend, r#"{"id": "UNKNOWN", "enabled": false}"#, "NOT_FOUND"),
+    ("notification.v1.EndpointService/UpdateEndpoint", Backend, r#"{"id": "UNKNOWN", "url": "x"}"#, "VALIDATION_FAILED"),
+    ("notification.v1.EndpointService/RotateEndpointKeys", Backend, r#"{"id": "UNKNOWN"}"#, "NOT_FOUND"),
+    ("notification.v1.EndpointService/RotateEndpointKeys", Backend, r#"{"id": "UNKNOWN", "overlapSeconds": 604801}"#, "VALIDATION_FAILED"),
     ("notification.v1.EndpointService/CreateEndpoint", Backend, r#"{"url": "http://example.com"}"#, "VALIDATION_FAILED"),
     (
         "notification.v1.EndpointService/CreateEndpoint",

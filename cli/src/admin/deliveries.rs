@@ -1,12 +1,17 @@
 //! `nodkey admin deliveries`.
 
+use std::time::Duration;
+
 use clap::{Subcommand, builder::PossibleValuesParser};
+use nodkey_kernel::time::Timestamp;
+use nodkey_proto::convert::timestamp;
 use nodkey_proto::notification::v1::{
-    Attempt, Delivery, DeliveryState, GetDeliveryRequest, ListDeliveriesRequest, RedeliverRequest,
+    Attempt, Delivery, DeliveryState, GetDeliveryRequest, ListDeliveriesRequest, RedeliverManyRequest, RedeliverRequest,
     delivery_service_client::DeliveryServiceClient,
 };
 use nodkey_server_sdk::ServiceName;
 use serde_json::{Value, json};
+use tonic::Request;
 
 use super::{
     Admin, answer,
@@ -16,6 +21,8 @@ use super::{
 };
 use crate::output::{Record, filled, record};
 
+/// How long sending many again may take.
+const PATIENCE: Duration = Duration::from_mins(10);
 const STATE: &str = "DELIVERY_STATE_";
 
 #[derive(Debug, Subcommand)]
@@ -32,6 +39,9 @@ pub enum Verb {
         /// Only those about this trusonafication
         #[arg(long, value_name = "UUID", default_value = "", hide_default_value = true)]
         trusonafication: String,
+        /// Only those to this endpoint
+        #[arg(long, value_name = "UUID", default_value = "", hide_default_value = true)]
+        endpoint: String,
     },
     /// Show one with its attempts
     #[command(after_help = "Example:
@@ -40,25 +50,43 @@ pub enum Verb {
         /// Which
         id: String,
     },
-    /// Send one again, whatever its state
-    #[command(after_help = "Example:
-  nodkey admin deliveries redeliver 01890a5d-ac96-774b-bcce-b302099a8057")]
-    Redeliver {
-        /// Which
-        id: String,
-    },
+    /// Send some again, whatever their state, or all exhausted ones since a time
+    #[command(after_help = "Examples:
+  nodkey admin deliveries redeliver 01890a5d-ac96-774b-bcce-b302099a8057
+  nodkey admin deliveries redeliver --since 2026-11-01T00:00:00Z
+  nodkey admin deliveries redeliver --since 2026-11-01T00:00:00Z --endpoint 01890a5d-ac96-774b-bcce-b302099a8057")]
+    Redeliver(Redeliver),
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Redeliver {
+    /// Which
+    #[arg(required_unless_present = "since", conflicts_with = "since")]
+    ids: Vec<String>,
+    /// All exhausted ones since then (RFC 3339)
+    #[arg(long, value_name = "TIME", value_parser = Timestamp::parse_rfc3339)]
+    since: Option<Timestamp>,
+    /// Until then; default: now
+    #[arg(long, value_name = "TIME", value_parser = Timestamp::parse_rfc3339, requires = "since")]
+    until: Option<Timestamp>,
+    /// Only those to this endpoint
+    #[arg(long, value_name = "UUID", requires = "since", default_value = "", hide_default_value = true)]
+    endpoint: String,
+    /// Also what succeeded: receivers get it twice
+    #[arg(long, requires = "since")]
+    include_succeeded: bool,
 }
 
 /// Runs the verb.
 pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
     let mut client = DeliveryServiceClient::new(admin.channel(ServiceName::Notification));
     match verb {
-        Verb::List { page, state, trusonafication } => {
+        Verb::List { page, state, trusonafication, endpoint } => {
             let state = state.and_then(|word| DeliveryState::from_str_name(&name(STATE, &word))).unwrap_or_default();
             let columns = ["id", "event_type", "state", "attempt_count", "next_attempt_at", "url"];
             list(admin, page, &columns, async |page_size, page_token| {
-                let trusonafication_id = trusonafication.clone();
-                let message = ListDeliveriesRequest { page_size, page_token, state: state.into(), trusonafication_id };
+                let (trusonafication_id, endpoint_id) = (trusonafication.clone(), endpoint.clone());
+                let message = ListDeliveriesRequest { page_size, page_token, state: state.into(), trusonafication_id, endpoint_id };
                 let answer = client.list_deliveries(request(message)).await?.into_inner();
                 Ok((answer.deliveries.iter().map(to_record).collect(), answer.next_page_token))
             })
@@ -70,7 +98,20 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
             record.insert("attempts".to_owned(), delivery.attempts.iter().map(attempt).collect());
             admin.show(&record)
         }
-        Verb::Redeliver { id } => admin.show(&to_record(&answer(client.redeliver(request(RedeliverRequest { id }))).await?)),
+        Verb::Redeliver(Redeliver { ids, since: None, .. }) => {
+            for id in ids {
+                admin.show(&to_record(&answer(client.redeliver(request(RedeliverRequest { id }))).await?))?;
+            }
+            Ok(())
+        }
+        Verb::Redeliver(Redeliver { since: Some(since), until, endpoint, include_succeeded, .. }) => {
+            let (since, until) = (Some(timestamp(since)), until.map(timestamp));
+            let message = RedeliverManyRequest { since, until, endpoint_id: endpoint, include_succeeded };
+            let mut request = Request::new(message);
+            // As many as there are.
+            request.set_timeout(PATIENCE);
+            admin.show(&record([("count", json!(answer(client.redeliver_many(request)).await?.count))]))
+        }
     }
 }
 
@@ -79,10 +120,12 @@ fn to_record(delivery: &Delivery) -> Record {
         ("id", json!(delivery.id)),
         ("trusonafication_id", filled(&delivery.trusonafication_id)),
         ("event_type", json!(delivery.event_type)),
+        ("endpoint_id", filled(&delivery.endpoint_id)),
         ("url", json!(delivery.url)),
         ("state", word(delivery.state().as_str_name(), STATE)),
         ("attempt_count", json!(delivery.attempt_count)),
         ("next_attempt_at", time(delivery.next_attempt_at.as_ref())),
+        ("occurred_at", time(delivery.occurred_at.as_ref())),
         ("created_at", time(delivery.created_at.as_ref())),
     ])
 }
@@ -93,5 +136,6 @@ fn attempt(attempt: &Attempt) -> Value {
         "duration_ms": attempt.duration_ms,
         "status_code": (attempt.status_code != 0).then_some(attempt.status_code),
         "error": filled(&attempt.error),
+        "response": filled(&attempt.response),
     })
 }

@@ -5,6 +5,7 @@ mod bindings;
 mod credentials;
 mod deliveries;
 mod devices;
+mod endpoints;
 mod import;
 mod keys;
 mod list;
@@ -74,6 +75,9 @@ enum Noun {
     /// Questions to users and their answers
     #[command(subcommand, after_help = "Example:\n  nodkey admin trusonafications list --status in-progress")]
     Trusonafications(trusonafications::Verb),
+    /// Webhook endpoints: where results are posted to
+    #[command(subcommand, after_help = "Example:\n  nodkey admin endpoints create https://shop.example.com/nodkey")]
+    Endpoints(endpoints::Verb),
     /// Webhooks that were, are or will be sent
     #[command(subcommand, after_help = "Example:\n  nodkey admin deliveries list --state exhausted")]
     Deliveries(deliveries::Verb),
@@ -94,6 +98,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         Noun::Bindings(verb) => bindings::run(&admin, verb).await,
         Noun::Import(args) => import::run(&admin, args).await,
         Noun::Trusonafications(verb) => trusonafications::run(&admin, verb).await,
+        Noun::Endpoints(verb) => endpoints::run(&admin, verb).await,
         Noun::Deliveries(verb) => deliveries::run(&admin, verb).await,
     }
 }

@@ -26,6 +26,12 @@ macro_rules! ids {
                 Self(v7(now, random))
             }
 
+            /// The smallest that can be made at a time: to find what is older.
+            #[must_use]
+            pub fn first_of(at: Timestamp) -> Self {
+                Self(uuid::Builder::from_unix_timestamp_millis(millis(at), &[0; 10]).into_uuid())
+            }
+
             /// From a UUID.
             #[must_use]
             pub const fn from_uuid(uuid: Uuid) -> Self {
@@ -79,8 +85,11 @@ ids! {
 }
 
 fn v7(now: Timestamp, random: &Random) -> Uuid {
-    let millis = u64::try_from(now.as_micros().div_euclid(1_000)).unwrap_or(0);
-    uuid::Builder::from_unix_timestamp_millis(millis, &random.bytes()).into_uuid()
+    uuid::Builder::from_unix_timestamp_millis(millis(now), &random.bytes()).into_uuid()
+}
+
+fn millis(at: Timestamp) -> u64 {
+    u64::try_from(at.as_micros().div_euclid(1_000)).unwrap_or(0)
 }
 
 /// A device: the RFC 7638 SHA-256 thumbprint of its device key, 43 base64url characters.

@@ -1,14 +1,16 @@
 //! Pure vocabulary: what every part of Nodkey means by an id, a time, a key, a level, an error. No tokio, no I/O.
 
-pub mod callback;
 pub mod challenge;
 pub mod dpop;
+pub mod egress;
 pub mod error;
 pub mod id;
 pub mod jose;
 pub mod level;
 pub mod random;
+pub mod result;
 pub mod time;
 pub mod trace;
 pub mod trusona_mac;
 pub mod vault;
+pub mod webhook;

@@ -54,6 +54,7 @@ events! {
     notification::DeliverySucceeded(delivery_id) => "evt.notification.v1.delivery_succeeded",
     notification::DeliveryFailed(delivery_id) => "evt.notification.v1.delivery_failed",
     notification::DeliveryExhausted(delivery_id) => "evt.notification.v1.delivery_exhausted",
+    notification::EndpointDisabled(endpoint_id) => "evt.notification.v1.endpoint_disabled",
 }
 
 /// A user identifier may hold any character and must not show in subjects: its digest stands for it.

@@ -11,8 +11,10 @@ use figment::{
     Figment,
     providers::{Env, Format as _, Toml},
 };
+use ipnet::IpNet;
 use nodkey_bus::BusConfig;
 use nodkey_db::DbConfig;
+use nodkey_kernel::egress::Egress;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -113,9 +115,15 @@ pub struct DeploymentConfig {
     pub internal_key: SecretString,
     /// Signs what operators say.
     pub operator_key: SecretString,
-    /// See [`Deployment::development`].
+    /// Whether webhooks may go to this machine, over http and to any port.
     #[serde(default)]
     pub development: bool,
+    /// Networks that may be connected to on behalf of others besides public addresses, such as `10.1.0.0/16`.
+    #[serde(default)]
+    pub allowed_networks: Vec<IpNet>,
+    /// Ports that may be connected to on behalf of others; empty: 443 and 8443.
+    #[serde(default)]
+    pub allowed_ports: Vec<u16>,
 }
 
 fn audience() -> String {
@@ -169,12 +177,16 @@ impl DeploymentConfig {
                 return Err(ConfigError::Invalid("deployment.internal_key and operator_key must be at least 32 characters"));
             }
         }
+        let mut egress = Egress { networks: self.allowed_networks, ..Egress::new(self.development) };
+        if !self.allowed_ports.is_empty() {
+            egress.ports = self.allowed_ports;
+        }
         Ok(Deployment {
             public_url: self.public_url.trim_end_matches('/').to_owned(),
             audience: self.audience,
             internal_key: self.internal_key,
             operator_key: self.operator_key,
-            development: self.development,
+            egress,
         })
     }
 }

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use futures_util::future::BoxFuture;
 use nodkey_bus::{Bus, Consumer};
 use nodkey_db::{Db, Migrations};
-use nodkey_kernel::{random::Random, time::Clock, vault::Vault};
+use nodkey_kernel::{egress::Egress, random::Random, time::Clock, vault::Vault};
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
@@ -66,8 +66,8 @@ pub struct Deployment {
     pub internal_key: SecretString,
     /// Signs what operators say.
     pub operator_key: SecretString,
-    /// Relaxes what only makes sense on the open network, such as https for callbacks to this machine.
-    pub development: bool,
+    /// Where services may connect to on behalf of others.
+    pub egress: Egress,
 }
 
 /// What a service hands to the process that runs it.

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use axum::{Router, body::Body, middleware, routing::post};
 use http::{Request, header::AUTHORIZATION};
 use nodkey_kernel::{
+    egress::Egress,
     id::{CredentialId, RelyingPartyId},
     jose::hs256,
     random::Random,
@@ -83,7 +84,7 @@ impl World {
             audience: "nodkey".into(),
             internal_key: "internal-key".into(),
             operator_key: "operator-key".into(),
-            development: true,
+            egress: Egress::new(true),
         });
         let relying_party = RelyingPartyId::generate(clock.now(), &Random::seeded(1));
         let routes = Arc::new(OnceLock::new());

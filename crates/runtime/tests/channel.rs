@@ -11,6 +11,7 @@ use std::{
 use futures_util::{StreamExt as _, stream};
 use nodkey_db::Migrations;
 use nodkey_kernel::{
+    egress::Egress,
     error::{Classify as _, FieldViolation, Kind},
     id::RelyingPartyId,
     random::Random,
@@ -119,7 +120,7 @@ fn deployment() -> Deployment {
         audience: "test".into(),
         internal_key: "internal".into(),
         operator_key: "operator".into(),
-        development: false,
+        egress: Egress::new(false),
     }
 }
 

@@ -22,6 +22,7 @@ mod auth;
 mod client;
 mod error;
 mod trusonafication;
+mod webhook;
 
 pub use auth::{AuthenticatedChannel, Credential, InvalidCredential};
 pub use client::{Endpoints, Nodkey, ServiceName};
@@ -30,10 +31,13 @@ pub use nodkey_kernel::{
     challenge::{Evidence, EvidenceError, VerifiedEvidence, verify_evidence},
     error::{FieldViolation, Kind},
     jose::Jwks,
+    result::{ResultClaims, verify_result},
+    webhook::WebhookError,
 };
 /// The messages that calls take and return.
 pub use nodkey_proto as proto;
 pub use trusonafication::{Created, NewTrusonafication, is_success, is_terminal};
+pub use webhook::{InvalidWebhook, Webhook, WebhookHeaders, verify_webhook};
 
 /// Turns a user identifier into one that tells nobody who the user is, yet is the same every time.
 ///

@@ -1,6 +1,5 @@
 //! Settings of the notification service's own.
 
-use ipnet::IpNet;
 use serde::Deserialize;
 
 /// Under `service.` in the configuration.
@@ -9,16 +8,16 @@ use serde::Deserialize;
 pub struct Config {
     /// How many seconds a receiver may take to answer.
     pub attempt_timeout_seconds: u32,
-    /// How many deliveries are sent at once.
+    /// How many deliveries are sent at once; no relying party has more than a quarter of it.
     pub concurrency: u32,
-    /// Networks that may be posted to besides public addresses, such as `10.1.0.0/16`.
-    pub allowed_networks: Vec<IpNet>,
-    /// Ports that may be posted to.
-    pub allowed_ports: Vec<u16>,
+    /// After how many days of failures alone an endpoint is disabled.
+    pub disable_after_days: u32,
+    /// How many days finished deliveries are kept.
+    pub retention_days: u32,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { attempt_timeout_seconds: 30, concurrency: 32, allowed_networks: Vec::new(), allowed_ports: vec![443, 8443] }
+        Self { attempt_timeout_seconds: 30, concurrency: 128, disable_after_days: 5, retention_days: 30 }
     }
 }

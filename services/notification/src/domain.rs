@@ -1,24 +1,26 @@
-//! A delivery and what becomes of it; how it is signed.
+//! A delivery and what becomes of it.
 
 use std::time::Duration;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use nodkey_kernel::{
     id::{DeliveryId, EndpointId, RelyingPartyId, TrusonaficationId},
-    jose::hmac_sha256,
     random::Random,
     time::Timestamp,
 };
+use url::Url;
+
+use crate::lanes::lane;
 
 /// How long to wait after each failed attempt, in seconds; nothing is tried after the last. About three days in all.
-const SCHEDULE: [u64; 11] = [5, 30, 120, 600, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400, 86_400];
+const SCHEDULE: [u32; 11] = [5, 30, 120, 600, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400, 86_400];
+/// The longest a receiver may ask to be left alone.
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
 /// The receiver wants no more.
-const GONE: i32 = 410;
-/// Before a secret, as Standard Webhooks has it.
-const SECRET_PREFIX: &str = "whsec_";
+pub const GONE: i32 = 410;
 
-/// What an endpoint can be told.
-pub const EVENT_TYPES: [&str; 3] = ["trusonafication.accepted", "trusonafication.rejected", "trusonafication.expired"];
+/// What an endpoint can be told. Each ends a trusonafication, so an endpoint is told one of them, once: there is no order to keep.
+pub const EVENT_TYPES: [&str; 4] =
+    ["trusonafication.accepted", "trusonafication.rejected", "trusonafication.expired", "trusonafication.canceled"];
 
 /// Where a delivery stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +29,7 @@ pub enum State {
     Pending,
     /// The receiver has it.
     Succeeded,
-    /// No attempt is left, or the receiver wants no more.
+    /// Nothing more is tried: no attempt is left, the receiver wants no more, or its endpoint is off or deleted.
     Exhausted,
 }
 
@@ -42,8 +44,10 @@ pub struct Delivery {
     pub trusonafication: TrusonaficationId,
     /// One of [`EVENT_TYPES`].
     pub event_type: String,
-    /// Whose secret signs it; `None` for a `callback_url`.
+    /// Whose keys sign it; `None` for a `callback_url`.
     pub endpoint: Option<EndpointId>,
+    /// What is sent to the same receiver goes by the same lane.
+    pub lane: String,
     /// Where to.
     pub url: String,
     /// JSON.
@@ -52,9 +56,13 @@ pub struct Delivery {
     pub state: State,
     /// Attempts so far.
     pub attempt_count: i32,
+    /// How many of them were made before it was sent again.
+    pub attempts_before: i32,
     /// When it is due; while somebody sends it, when they are given up.
     pub next_attempt_at: Timestamp,
-    /// When there was something to tell.
+    /// When what it tells happened.
+    pub occurred_at: Timestamp,
+    /// When it was taken in.
     pub created_at: Timestamp,
     /// Counts the changes, from 1.
     pub version: i64,
@@ -71,8 +79,10 @@ pub struct Attempt {
     pub duration_ms: i64,
     /// HTTP status; 0 when there was no answer.
     pub status_code: i32,
-    /// Why there was no answer.
+    /// What went wrong, beyond the status.
     pub error: String,
+    /// The first of the answer, as text.
+    pub response: String,
 }
 
 impl Attempt {
@@ -83,50 +93,58 @@ impl Attempt {
     }
 }
 
+/// What became of a delivery that was reserved.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// It was sent, or nearly.
+    Attempted {
+        /// What happened.
+        attempt: Attempt,
+        /// How long the receiver asked to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// Its endpoint is off or deleted.
+    Withdrawn,
+}
+
 impl Delivery {
-    /// Reserves it until `lease` is over, so that nobody else sends it meanwhile.
+    /// Takes the outcome of a reservation.
     #[must_use]
-    pub fn claim(self, lease: Duration, now: Timestamp) -> Self {
-        Self { next_attempt_at: now + lease, version: self.version + 1, ..self }
-    }
-
-    /// Takes the outcome of an attempt.
-    #[must_use]
-    pub fn settle(self, attempt: &Attempt, now: Timestamp, random: &Random) -> Self {
-        let retry = retry_after(attempt.number, random).filter(|_| attempt.status_code != GONE);
-        let (state, next_attempt_at) = match (attempt.succeeded(), retry) {
-            (true, _) => (State::Succeeded, now),
-            (false, Some(wait)) => (State::Pending, now + wait),
-            (false, None) => (State::Exhausted, now),
+    pub fn settle(self, outcome: &Outcome, now: Timestamp, random: &Random) -> Self {
+        let (state, next_attempt_at, attempt_count) = match outcome {
+            Outcome::Withdrawn => (State::Exhausted, now, self.attempt_count),
+            Outcome::Attempted { attempt, .. } if attempt.succeeded() => (State::Succeeded, now, attempt.number),
+            Outcome::Attempted { attempt, retry_after } => {
+                let wait = wait_after(attempt.number - self.attempts_before, random).filter(|_| attempt.status_code != GONE);
+                match wait {
+                    Some(wait) => (State::Pending, now + wait.max(retry_after.unwrap_or_default().min(MAX_RETRY_AFTER)), attempt.number),
+                    None => (State::Exhausted, now, attempt.number),
+                }
+            }
         };
-        Self { state, next_attempt_at, attempt_count: attempt.number, version: self.version + 1, ..self }
+        Self { state, next_attempt_at, attempt_count, version: self.version + 1, ..self }
     }
 
-    /// Sends it again, whatever its state.
+    /// Sends it again, whatever its state; the schedule begins anew.
     #[must_use]
     pub fn again(self, now: Timestamp) -> Self {
-        Self { state: State::Pending, next_attempt_at: now, version: self.version + 1, ..self }
+        Self { state: State::Pending, next_attempt_at: now, attempts_before: self.attempt_count, version: self.version + 1, ..self }
     }
 }
 
-/// How long to wait after attempt `number`, with up to a fifth more so that not everybody comes at once; `None` after the last.
-fn retry_after(number: i32, random: &Random) -> Option<Duration> {
-    let seconds = *SCHEDULE.get(usize::try_from(number - 1).ok()?)?;
-    let fifth = u32::try_from(seconds * 200).unwrap_or(u32::MAX);
-    Some(Duration::from_secs(seconds) + Duration::from_millis(random.below(fifth.max(1)).into()))
+/// The lane of an endpoint, or that of the host of a `callback_url`.
+#[must_use]
+pub fn lane_of(party: RelyingPartyId, endpoint: Option<EndpointId>, url: &str) -> String {
+    match endpoint {
+        Some(endpoint) => lane(party, endpoint),
+        None => lane(party, Url::parse(url).map_or_else(|_| String::new(), |url| url.origin().ascii_serialization())),
+    }
 }
 
-/// Makes a secret of an endpoint: `whsec_` and 32 random bytes in base64.
-#[must_use]
-pub fn new_secret(random: &Random) -> String {
-    format!("{SECRET_PREFIX}{}", STANDARD.encode(random.bytes::<32>()))
-}
-
-/// Signs as Standard Webhooks has it: the HMAC-SHA256 of `id.timestamp.body`. `None` when the secret is none.
-#[must_use]
-pub fn signature(secret: &str, id: &str, timestamp: i64, body: &str) -> Option<String> {
-    let key = STANDARD.decode(secret.strip_prefix(SECRET_PREFIX)?).ok()?;
-    Some(format!("v1,{}", STANDARD.encode(hmac_sha256(&key, format!("{id}.{timestamp}.{body}").as_bytes()))))
+/// How long to wait after so many attempts, with up to a fifth more so that not everybody comes at once; `None` after the last.
+fn wait_after(attempts: i32, random: &Random) -> Option<Duration> {
+    let seconds = *SCHEDULE.get(usize::try_from(attempts - 1).ok()?)?;
+    Some(Duration::from_secs(seconds.into()) + Duration::from_millis(random.below(seconds * 200).into()))
 }
 
 #[cfg(test)]
@@ -143,36 +161,49 @@ mod tests {
             trusonafication: TrusonaficationId::generate(now, &random),
             event_type: EVENT_TYPES[0].into(),
             endpoint: None,
+            lane: String::new(),
             url: "https://example.com".into(),
             body: "{}".into(),
             state: State::Pending,
             attempt_count: 0,
+            attempts_before: 0,
             next_attempt_at: now,
+            occurred_at: now,
             created_at: now,
             version: 1,
         }
     }
 
-    fn attempt(number: i32, status_code: i32) -> Attempt {
-        Attempt { number, started_at: Timestamp::from_seconds(0), duration_ms: 1, status_code, error: String::new() }
+    fn attempted(number: i32, status_code: i32, retry_after: Option<Duration>) -> Outcome {
+        let started_at = Timestamp::from_seconds(0);
+        let attempt = Attempt { number, started_at, duration_ms: 1, status_code, error: String::new(), response: String::new() };
+        Outcome::Attempted { attempt, retry_after }
     }
 
     proptest! {
         #[test]
-        fn attempts_go_on_for_three_days_unless_the_receiver_answers(seed: u64, statuses in prop::collection::vec(0..600_i32, 12)) {
-            let random = Random::seeded(seed);
-            let (mut now, mut d) = (Timestamp::from_seconds(0), delivery());
-            for (number, status) in (1..).zip(statuses) {
-                d = d.claim(Duration::from_secs(40), now).settle(&attempt(number, status), now, &random);
+        fn attempts_go_on_for_three_days_unless_the_receiver_answers(
+            seed: u64,
+            before in 0..100_i32,
+            statuses in prop::collection::vec(0..600_i32, 12),
+            asked in prop::option::of(0..1_000_000_u64),
+        ) {
+            let (random, asked) = (Random::seeded(seed), asked.map(Duration::from_secs));
+            let mut now = Timestamp::from_seconds(0);
+            let mut d = Delivery { attempt_count: before, ..delivery() }.again(now);
+            for (round, status) in (1..).zip(statuses) {
+                d = d.settle(&attempted(before + round, status, asked), now, &random);
                 let expected = match status {
                     200..300 => State::Succeeded,
                     410 => State::Exhausted,
-                    _ if number == 12 => State::Exhausted,
+                    _ if round == 12 => State::Exhausted,
                     _ => State::Pending,
                 };
-                prop_assert_eq!((d.state, d.attempt_count), (expected, number));
+                prop_assert_eq!((d.state, d.attempt_count), (expected, before + round));
                 if expected != State::Pending { return Ok(()); }
-                prop_assert!(d.next_attempt_at > now);
+                let wait = now.until(d.next_attempt_at);
+                prop_assert!(wait >= Duration::from_secs(5) && wait >= asked.unwrap_or_default().min(MAX_RETRY_AFTER));
+                prop_assert!(wait <= Duration::from_mins(24 * 72));
                 now = d.next_attempt_at;
             }
         }
@@ -181,18 +212,26 @@ mod tests {
     #[test]
     fn a_receiver_that_never_answers_is_given_up_after_three_days() {
         let random = Random::seeded(1);
-        let total: Duration = (1..=11).filter_map(|n| retry_after(n, &random)).sum();
+        let total: Duration = (1..=11).filter_map(|n| wait_after(n, &random)).sum();
         assert!(Duration::from_hours(70) < total && total < Duration::from_hours(90), "{total:?}");
-        assert_eq!(retry_after(12, &random), None);
+        assert_eq!(wait_after(12, &random), None);
     }
 
-    /// The example of the Standard Webhooks libraries.
     #[test]
-    fn the_signature_is_that_of_standard_webhooks() {
-        let signed =
-            signature("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, r#"{"test": 2432232314}"#);
-        assert_eq!(signed.as_deref(), Some("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="));
-        assert_eq!(signature("secret", "id", 0, ""), None);
-        assert!(signature(&new_secret(&Random::seeded(1)), "id", 0, "").is_some());
+    fn what_is_withdrawn_is_over_without_an_attempt() {
+        let d = delivery().settle(&Outcome::Withdrawn, Timestamp::from_seconds(1), &Random::seeded(1));
+        assert_eq!((d.state, d.attempt_count, d.version), (State::Exhausted, 0, 2));
+    }
+
+    #[test]
+    fn callbacks_to_one_host_share_a_lane_and_endpoints_have_their_own() {
+        let (now, random) = (Timestamp::from_seconds(0), Random::seeded(1));
+        let (party, other) = (RelyingPartyId::generate(now, &random), RelyingPartyId::generate(now, &random));
+        let endpoint = Some(EndpointId::generate(now, &random));
+        let callback = lane_of(party, None, "https://example.com/a");
+        assert_eq!(callback, lane_of(party, None, "https://example.com:443/b?c"));
+        assert_ne!(callback, lane_of(other, None, "https://example.com/a"));
+        assert_ne!(callback, lane_of(party, None, "https://example.com:8443/a"));
+        assert_ne!(callback, lane_of(party, endpoint, "https://example.com/a"));
     }
 }

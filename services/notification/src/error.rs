@@ -7,8 +7,11 @@ use nodkey_runtime::Failure;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Enough.
-    #[error("a relying party may have 20 endpoints; delete one first")]
+    #[error("a relying party may have 50 endpoints; delete one first")]
     TooManyEndpoints,
+    /// Nothing is sent to it.
+    #[error("the endpoint is disabled; enable it first")]
+    EndpointDisabled,
     /// What any use case may run into.
     #[error(transparent)]
     Failure(Failure),
@@ -27,6 +30,7 @@ impl Classify for Error {
     fn kind(&self) -> Kind {
         match self {
             Self::TooManyEndpoints => Kind::Invalid,
+            Self::EndpointDisabled => Kind::Precondition,
             Self::Failure(e) => e.kind(),
             Self::Raced => Kind::Unavailable,
         }
@@ -35,6 +39,7 @@ impl Classify for Error {
     fn reason(&self) -> &'static str {
         match self {
             Self::TooManyEndpoints => "TOO_MANY_ENDPOINTS",
+            Self::EndpointDisabled => "ENDPOINT_DISABLED",
             Self::Failure(e) => e.reason(),
             Self::Raced => "RACED",
         }
@@ -43,7 +48,7 @@ impl Classify for Error {
     fn field_violations(&self) -> Vec<FieldViolation> {
         match self {
             Self::Failure(e) => e.field_violations(),
-            Self::TooManyEndpoints | Self::Raced => Vec::new(),
+            Self::TooManyEndpoints | Self::EndpointDisabled | Self::Raced => Vec::new(),
         }
     }
 }

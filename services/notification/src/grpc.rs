@@ -1,14 +1,20 @@
 //! The gRPC side: messages to commands, answers to messages.
 
+use std::time::Duration;
+
 use axum::Router;
-use nodkey_kernel::id::{DeliveryId, DeviceId, EndpointId};
+use nodkey_kernel::{
+    id::{DeliveryId, DeviceId, EndpointId},
+    time::Timestamp,
+};
 use nodkey_proto::{
-    convert::timestamp,
+    convert::from_timestamp,
     notification::v1::{
         self as pb, CreateEndpointRequest, CreateEndpointResponse, DeleteEndpointRequest, DeleteEndpointResponse,
-        DeletePushRegistrationRequest, DeletePushRegistrationResponse, DeliveryState, GetDeliveryRequest, ListDeliveriesRequest,
-        ListDeliveriesResponse, ListEndpointsRequest, ListEndpointsResponse, PushProvider, PutPushRegistrationRequest,
-        PutPushRegistrationResponse, RedeliverRequest,
+        DeletePushRegistrationRequest, DeletePushRegistrationResponse, DeliveryState, GetDeliveryRequest, GetEndpointRequest,
+        ListDeliveriesRequest, ListDeliveriesResponse, ListEndpointsRequest, ListEndpointsResponse, PushProvider,
+        PutPushRegistrationRequest, PutPushRegistrationResponse, RedeliverManyRequest, RedeliverManyResponse, RedeliverRequest,
+        RotateEndpointKeysRequest, UpdateEndpointRequest,
         delivery_service_server::{DeliveryService, DeliveryServiceServer},
         endpoint_service_server::{EndpointService, EndpointServiceServer},
         push_registration_service_server::{PushRegistrationService, PushRegistrationServiceServer},
@@ -26,12 +32,17 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use crate::{
-    app::{App, Listing, message},
-    domain::{Attempt, Delivery, State},
+    app::{App, Change, Listing, Range},
+    convert,
+    domain::State,
 };
 
 /// The most the details of a push registration have, in bytes.
 const MAX_DETAILS: usize = 4 << 10;
+
+/// How long old keys of an endpoint sign besides, in seconds, when nothing is said; and at most.
+const DEFAULT_OVERLAP: i32 = 86_400;
+const MAX_OVERLAP: u64 = 604_800;
 
 /// The services as routes.
 pub fn routes(app: &App) -> Router {
@@ -51,7 +62,7 @@ impl DeliveryService for Api {
         let listing = listing(&asked, &page).map_err(status)?;
         let found = self.0.deliveries(party, &listing).await.map_err(status)?;
         let (found, next_page_token) = page.cut(found, |d| Cursor { at: d.created_at, id: d.id.to_string() });
-        Ok(Response::new(ListDeliveriesResponse { deliveries: found.iter().map(|d| delivery(d, &[])).collect(), next_page_token }))
+        Ok(Response::new(ListDeliveriesResponse { deliveries: found.iter().map(|d| convert::delivery(d, &[])).collect(), next_page_token }))
     }
 
     async fn get_delivery(&self, request: Request<GetDeliveryRequest>) -> Result<Response<pb::Delivery>, Status> {
@@ -59,7 +70,7 @@ impl DeliveryService for Api {
         let id = delivery_id(&request.get_ref().id)?;
         let found = self.0.delivery(party, id).await.map_err(status)?;
         let attempts = self.0.attempts(id).await.map_err(status)?;
-        Ok(Response::new(delivery(&found, &attempts)))
+        Ok(Response::new(convert::delivery(&found, &attempts)))
     }
 
     async fn redeliver(&self, request: Request<RedeliverRequest>) -> Result<Response<pb::Delivery>, Status> {
@@ -67,7 +78,15 @@ impl DeliveryService for Api {
         let id = delivery_id(&request.get_ref().id)?;
         let app = self.0.clone();
         let again = uninterrupted(async move { app.redeliver(party, id).await }).await.map_err(status)?;
-        Ok(Response::new(delivery(&again, &[])))
+        Ok(Response::new(convert::delivery(&again, &[])))
+    }
+
+    async fn redeliver_many(&self, request: Request<RedeliverManyRequest>) -> Result<Response<RedeliverManyResponse>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let range = range(request.get_ref(), self.0.now()).map_err(status)?;
+        let app = self.0.clone();
+        let count = uninterrupted(async move { app.redeliver_many(party, range).await }).await.map_err(status)?;
+        Ok(Response::new(RedeliverManyResponse { count }))
     }
 }
 
@@ -89,7 +108,35 @@ impl EndpointService for Api {
         let after = after(&page).map_err(status)?;
         let found = self.0.endpoints(party, page.before(), after, page.size + 1).await.map_err(status)?;
         let (found, next_page_token) = page.cut(found, |e| Cursor { at: e.created_at, id: e.id.to_string() });
-        Ok(Response::new(ListEndpointsResponse { endpoints: found.iter().map(message).collect(), next_page_token }))
+        let endpoints: Result<Vec<_>, _> = found.iter().map(|e| self.0.message(e)).collect();
+        Ok(Response::new(ListEndpointsResponse { endpoints: endpoints.map_err(status)?, next_page_token }))
+    }
+
+    async fn get_endpoint(&self, request: Request<GetEndpointRequest>) -> Result<Response<pb::Endpoint>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let found = self.0.endpoint(party, endpoint_id(&request.get_ref().id)?).await.map_err(status)?;
+        self.0.message(&found).map(Response::new).map_err(status)
+    }
+
+    async fn update_endpoint(&self, request: Request<UpdateEndpointRequest>) -> Result<Response<pb::Endpoint>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let asked = request.into_inner();
+        let id = endpoint_id(&asked.id)?;
+        let change = Change { url: asked.url, event_types: asked.event_types.map(|t| t.event_types), enabled: asked.enabled };
+        let app = self.0.clone();
+        uninterrupted(async move { app.update_endpoint(party, id, change).await }).await.map(Response::new).map_err(status)
+    }
+
+    async fn rotate_endpoint_keys(&self, request: Request<RotateEndpointKeysRequest>) -> Result<Response<CreateEndpointResponse>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let asked = request.into_inner();
+        let repeatable = Repeatable::new(party, "RotateEndpointKeys", &asked.request_id, &asked).map_err(status)?;
+        let id = endpoint_id(&asked.id)?;
+        let overlap = u64::try_from(asked.overlap_seconds.unwrap_or(DEFAULT_OVERLAP)).ok().filter(|seconds| *seconds <= MAX_OVERLAP);
+        let overlap = overlap.ok_or_else(|| status(Failure::field("overlap_seconds", "must be 0 to 604800, a week")))?;
+        let (app, overlap) = (self.0.clone(), Duration::from_secs(overlap));
+        let rotated = uninterrupted(async move { app.rotate_endpoint_keys(party, repeatable, id, overlap).await }).await;
+        rotated.map(Response::new).map_err(status)
     }
 
     async fn delete_endpoint(&self, request: Request<DeleteEndpointRequest>) -> Result<Response<DeleteEndpointResponse>, Status> {
@@ -141,36 +188,13 @@ impl PushRegistrationService for Api {
     }
 }
 
-fn delivery(delivery: &Delivery, attempts: &[Attempt]) -> pb::Delivery {
-    let state = match delivery.state {
-        State::Pending => DeliveryState::Pending,
-        State::Succeeded => DeliveryState::Succeeded,
-        State::Exhausted => DeliveryState::Exhausted,
-    };
-    let attempt = |a: &Attempt| pb::Attempt {
-        started_at: Some(timestamp(a.started_at)),
-        duration_ms: a.duration_ms,
-        status_code: a.status_code,
-        error: a.error.clone(),
-    };
-    pb::Delivery {
-        id: delivery.id.to_string(),
-        trusonafication_id: delivery.trusonafication.to_string(),
-        event_type: delivery.event_type.clone(),
-        url: delivery.url.clone(),
-        state: state.into(),
-        attempt_count: delivery.attempt_count,
-        next_attempt_at: (delivery.state == State::Pending).then(|| timestamp(delivery.next_attempt_at)),
-        created_at: Some(timestamp(delivery.created_at)),
-        attempts: attempts.iter().map(attempt).collect(),
-    }
-}
-
 fn listing(asked: &ListDeliveriesRequest, page: &Page) -> Result<Listing, Failure> {
     let mut validation = Validation::default();
     let state = validation.read("state", DeliveryState::try_from(asked.state).map_err(|_| "is none that there is"));
     let about = Some(asked.trusonafication_id.as_str()).filter(|id| !id.is_empty());
     let trusonafication = about.and_then(|id| validation.read("trusonafication_id", id.parse().map_err(|_| "must be a UUID")));
+    let to = Some(asked.endpoint_id.as_str()).filter(|id| !id.is_empty());
+    let endpoint = to.and_then(|id| validation.read("endpoint_id", id.parse().map_err(|_| "must be a UUID")));
     validation.finish()?;
     let state = match state.unwrap_or_default() {
         DeliveryState::Unspecified => None,
@@ -178,12 +202,29 @@ fn listing(asked: &ListDeliveriesRequest, page: &Page) -> Result<Listing, Failur
         DeliveryState::Succeeded => Some(State::Succeeded),
         DeliveryState::Exhausted => Some(State::Exhausted),
     };
-    Ok(Listing { state, trusonafication, at: page.before(), id: after(page)?, limit: page.size + 1 })
+    Ok(Listing { state, trusonafication, endpoint, at: page.before(), id: after(page)?, limit: page.size + 1 })
 }
 
 fn after(page: &Page) -> Result<Uuid, Failure> {
     let Some(cursor) = &page.after else { return Ok(Uuid::max()) };
     cursor.id.parse().map_err(|_| Failure::field("page_token", "must be one that a list answered"))
+}
+
+fn range(asked: &RedeliverManyRequest, now: Timestamp) -> Result<Range, Failure> {
+    let mut validation = Validation::default();
+    let read = |at: &Option<prost_types::Timestamp>| at.as_ref().map(|at| from_timestamp(at).ok_or("is no time"));
+    let since = validation.read("since", read(&asked.since).unwrap_or(Err("must be there")));
+    let until = validation.read("until", read(&asked.until).unwrap_or(Ok(now)));
+    let to = Some(asked.endpoint_id.as_str()).filter(|id| !id.is_empty());
+    let endpoint = to.and_then(|id| validation.read("endpoint_id", id.parse().map_err(|_| "must be a UUID")));
+    validation.finish()?;
+    let (since, until) = (since.unwrap_or(now), until.unwrap_or(now));
+    Ok(Range { since, until, endpoint, include_succeeded: asked.include_succeeded })
+}
+
+/// A text that is no UUID names nothing.
+fn endpoint_id(text: &str) -> Result<EndpointId, Status> {
+    text.parse().map_err(|_| status(Failure::NotFound("endpoint")))
 }
 
 /// A text that is no UUID names nothing.

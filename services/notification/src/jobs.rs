@@ -2,47 +2,57 @@
 
 use std::time::Duration;
 
-use nodkey_db::Db;
-use nodkey_kernel::{error::chain, time::Clock};
-use nodkey_runtime::{Job, housekeeping};
-use tokio::task::JoinSet;
+use metrics::gauge;
+use nodkey_kernel::error::chain;
+use nodkey_runtime::Job;
 use tracing::warn;
 
-use crate::{app::App, send::Sender};
+use crate::app::App;
 
-/// How often to look for what is due without being told.
-const INTERVAL: Duration = Duration::from_secs(1);
+/// How often what waits is counted.
+const COUNTING: Duration = Duration::from_secs(15);
+/// How often what is old is looked for.
+const PRUNING: Duration = Duration::from_mins(10);
 
-/// The jobs.
+/// Counts what waits, for the metrics.
 #[must_use]
-pub fn jobs(app: App, sender: Sender, concurrency: usize, db: Db, clock: Clock) -> Vec<Job> {
-    vec![deliveries(app, sender, concurrency), housekeeping(db, clock)]
-}
-
-/// Works deliveries off, so many at once; never more are in memory.
-fn deliveries(app: App, sender: Sender, concurrency: usize) -> Job {
-    Job::new("deliveries", move |shutdown| async move {
-        let (due, mut sending) = (app.due(), JoinSet::new());
+pub fn backlog(app: App) -> Job {
+    Job::new("backlog", move |shutdown| async move {
         loop {
-            while sending.try_join_next().is_some() {}
-            let room = concurrency - sending.len();
-            let claimed = if room == 0 { Ok(Vec::new()) } else { app.claim(room).await };
-            let claimed = claimed.unwrap_or_else(|e| {
-                warn!(error = chain(&e), "looking for what is due failed; trying again");
-                Vec::new()
-            });
-            for delivery in claimed {
-                let sender = sender.clone();
-                sending.spawn(async move { sender.attempt(delivery).await });
+            match app.waiting().await {
+                Ok((waiting, oldest)) => {
+                    // Exact up to 2^53.
+                    #[expect(clippy::cast_precision_loss, reason = "nobody counts that far")]
+                    gauge!("nodkey_deliveries_pending").set(waiting as f64);
+                    gauge!("nodkey_deliveries_oldest_pending_seconds").set(oldest.as_secs_f64());
+                }
+                Err(e) => warn!(error = chain(&e), "what waits could not be counted; trying again"),
             }
             tokio::select! {
-                () = shutdown.cancelled() => break,
-                () = due.notified() => {}
-                Some(_) = sending.join_next() => {}
-                () = tokio::time::sleep(INTERVAL) => {}
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(COUNTING) => {}
             }
         }
-        // What is on the wire is finished: the receiver may have it already.
-        while sending.join_next().await.is_some() {}
+    })
+}
+
+/// Forgets finished deliveries after `age`, a few at a time.
+#[must_use]
+pub fn retention(app: App, age: Duration) -> Job {
+    Job::new("retention", move |shutdown| async move {
+        loop {
+            let pause = match app.prune(age).await {
+                Ok(0) => PRUNING,
+                Ok(_) => Duration::ZERO,
+                Err(e) => {
+                    warn!(error = chain(&e), "old deliveries could not be forgotten; trying again later");
+                    PRUNING
+                }
+            };
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
     })
 }

@@ -2,27 +2,38 @@
 
 mod app;
 mod config;
+mod convert;
 mod domain;
+mod endpoint;
 mod error;
 mod events;
 mod grpc;
 mod guard;
 mod jobs;
-mod send;
+mod lanes;
 mod store;
+mod webhook;
 
 use std::time::Duration;
 
 pub use config::Config;
 use nodkey_db::{Migration, Migrations};
-use nodkey_runtime::{Deps, Parts, Service};
+use nodkey_runtime::{Deps, Job, Parts, Service, housekeeping};
+
+use crate::{app::App, guard::Guard, lanes::Lanes, webhook::Webhooks};
 
 /// The notification service.
 #[derive(Debug)]
 pub struct Notification;
 
-const POSTGRES: &[Migration] = &[Migration { version: 1000, name: "init", sql: include_str!("../migrations/postgres/1000_init.sql") }];
-const SQLITE: &[Migration] = &[Migration { version: 1000, name: "init", sql: include_str!("../migrations/sqlite/1000_init.sql") }];
+const POSTGRES: &[Migration] = &[
+    Migration { version: 1000, name: "init", sql: include_str!("../migrations/postgres/1000_init.sql") },
+    Migration { version: 1001, name: "lanes", sql: include_str!("../migrations/postgres/1001_lanes.sql") },
+];
+const SQLITE: &[Migration] = &[
+    Migration { version: 1000, name: "init", sql: include_str!("../migrations/sqlite/1000_init.sql") },
+    Migration { version: 1001, name: "lanes", sql: include_str!("../migrations/sqlite/1001_lanes.sql") },
+];
 
 impl Service for Notification {
     const NAME: &'static str = "notification";
@@ -34,14 +45,23 @@ impl Service for Notification {
     }
 
     async fn build(config: Config, deps: Deps) -> anyhow::Result<Parts> {
-        let concurrency = usize::try_from(config.concurrency)?;
-        anyhow::ensure!(concurrency > 0, "service.concurrency must be at least 1");
-        let (db, clock) = (deps.db()?, deps.clock.clone());
+        anyhow::ensure!((1..=300).contains(&config.attempt_timeout_seconds), "service.attempt_timeout_seconds must be 1 to 300");
+        anyhow::ensure!((1..=1_024).contains(&config.concurrency), "service.concurrency must be 1 to 1024");
+        anyhow::ensure!(config.disable_after_days >= 1, "service.disable_after_days must be at least 1");
+        anyhow::ensure!(config.retention_days >= 4, "service.retention_days must be at least 4: retries take three");
+        let (db, clock, guard) = (deps.db()?, deps.clock.clone(), Guard(deps.deployment.egress.clone()));
         let timeout = Duration::from_secs(config.attempt_timeout_seconds.into());
-        let guard = guard::Guard::new(config.allowed_networks.clone(), config.allowed_ports.clone(), deps.deployment.development);
-        let app = app::App::new(&config, deps)?;
-        let sender = send::Sender::new(app.clone(), guard, timeout)?;
-        let (grpc, consumers) = (grpc::routes(&app), events::consumers(&app));
-        Ok(Parts { grpc, consumers, jobs: jobs::jobs(app, sender, concurrency, db, clock), ..Parts::default() })
+        let age = Duration::from_hours(24 * u64::from(config.retention_days));
+        let (app, kicked) = App::new(&config, deps)?;
+        let (webhooks, recorder) = Webhooks::new(app.clone(), guard, timeout)?;
+        let lanes = Lanes::new(webhooks, usize::try_from(config.concurrency)?);
+        let jobs = vec![
+            lanes.job("webhooks", kicked),
+            Job::new("recorder", |_| recorder),
+            jobs::backlog(app.clone()),
+            jobs::retention(app.clone(), age),
+            housekeeping(db, clock),
+        ];
+        Ok(Parts { grpc: grpc::routes(&app), consumers: events::consumers(&app), jobs, ..Parts::default() })
     }
 }

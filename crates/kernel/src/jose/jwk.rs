@@ -72,21 +72,21 @@ impl PublicJwk {
         let key = match (text("kty"), text("crv")) {
             (Some("EC"), Some("P-256")) => {
                 let key = Self(Point::P256(number("x")?, number("y")?));
-                p256::PublicKey::from_sec1_bytes(&key.sec1()).map_err(|_| JoseError::Key)?;
+                p256::PublicKey::from_sec1_bytes(&key.to_raw()).map_err(|_| JoseError::Key)?;
                 key
             }
-            (Some("OKP"), Some("Ed25519")) => {
-                let x = number("x")?;
-                let point = Ed25519Public::from_bytes(&x).map_err(|_| JoseError::Key)?;
-                if point.is_weak() {
-                    return Err(JoseError::Key);
-                }
-                Self(Point::Ed25519(x))
-            }
+            (Some("OKP"), Some("Ed25519")) => Self::from_raw_ed25519(&number("x")?)?,
             _ => return Err(JoseError::Key),
         };
         let absent_or = |name: &str, expected: &str| value.get(name).is_none_or(|v| v.as_str() == Some(expected));
         (absent_or("alg", key.algorithm().as_str()) && absent_or("use", "sig")).then_some(key).ok_or(JoseError::Key)
+    }
+
+    /// An Ed25519 key from its 32 bytes (RFC 8032).
+    pub fn from_raw_ed25519(bytes: &[u8]) -> Result<Self, JoseError> {
+        let x: [u8; 32] = bytes.try_into().map_err(|_| JoseError::Key)?;
+        let point = Ed25519Public::from_bytes(&x).map_err(|_| JoseError::Key)?;
+        if point.is_weak() { Err(JoseError::Key) } else { Ok(Self(Point::Ed25519(x))) }
     }
 
     /// Reads a JWK from JSON text.
@@ -126,7 +126,7 @@ impl PublicJwk {
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), JoseError> {
         match &self.0 {
             Point::P256(..) => {
-                UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, self.sec1()).verify(message, signature).map_err(|_| JoseError::Signature)
+                UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, self.to_raw()).verify(message, signature).map_err(|_| JoseError::Signature)
             }
             Point::Ed25519(x) => {
                 let key = Ed25519Public::from_bytes(x).map_err(|_| JoseError::Key)?;
@@ -136,8 +136,9 @@ impl PublicJwk {
         }
     }
 
-    /// Uncompressed SEC1 point; of an Ed25519 key, its bytes.
-    fn sec1(&self) -> Vec<u8> {
+    /// Uncompressed SEC1 point; of an Ed25519 key, its bytes (RFC 8032).
+    #[must_use]
+    pub fn to_raw(&self) -> Vec<u8> {
         match &self.0 {
             Point::P256(x, y) => [&[4], &x[..], &y[..]].concat(),
             Point::Ed25519(x) => x.to_vec(),

@@ -10,36 +10,39 @@ use uuid::Uuid;
 
 use crate::domain::{Attempt, Delivery, State};
 
+macro_rules! columns {
+    () => {
+        "id, relying_party_id, trusonafication_id, event_type, endpoint_id, lane, url, body, state, attempt_count, attempts_before, \
+         next_attempt_at, occurred_at, created_at, version"
+    };
+}
+
 macro_rules! select {
     ($rest:literal) => {
-        concat!(
-            "SELECT id, relying_party_id, trusonafication_id, event_type, endpoint_id, url, body, state, attempt_count, \
-             next_attempt_at, created_at, version FROM delivery ",
-            $rest
-        )
+        concat!("SELECT ", columns!(), " FROM delivery ", $rest)
     };
 }
 
 /// Inserts.
 pub async fn insert(tx: &mut Tx, delivery: &Delivery) -> Result<(), Failure> {
-    tx.query(
-        "INSERT INTO delivery (id, relying_party_id, trusonafication_id, event_type, endpoint_id, url, body, state, attempt_count, \
-         next_attempt_at, created_at, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
-    )
-    .bind(delivery.id.as_uuid())
-    .bind(delivery.relying_party.as_uuid())
-    .bind(delivery.trusonafication.as_uuid())
-    .bind(delivery.event_type.as_str())
-    .bind(delivery.endpoint.map(|id| id.as_uuid()))
-    .bind(delivery.url.as_str())
-    .bind(delivery.body.as_str())
-    .bind(name(delivery.state))
-    .bind(delivery.attempt_count)
-    .bind(delivery.next_attempt_at)
-    .bind(delivery.created_at)
-    .bind(delivery.version)
-    .execute()
-    .await?;
+    tx.query(concat!("INSERT INTO delivery (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"))
+        .bind(delivery.id.as_uuid())
+        .bind(delivery.relying_party.as_uuid())
+        .bind(delivery.trusonafication.as_uuid())
+        .bind(delivery.event_type.as_str())
+        .bind(delivery.endpoint.map(|id| id.as_uuid()))
+        .bind(delivery.lane.as_str())
+        .bind(delivery.url.as_str())
+        .bind(delivery.body.as_str())
+        .bind(name(delivery.state))
+        .bind(delivery.attempt_count)
+        .bind(delivery.attempts_before)
+        .bind(delivery.next_attempt_at)
+        .bind(delivery.occurred_at)
+        .bind(delivery.created_at)
+        .bind(delivery.version)
+        .execute()
+        .await?;
     Ok(())
 }
 
@@ -47,11 +50,12 @@ pub async fn insert(tx: &mut Tx, delivery: &Delivery) -> Result<(), Failure> {
 pub async fn update(tx: &mut Tx, delivery: &Delivery) -> Result<bool, Failure> {
     let updated = tx
         .query(
-            "UPDATE delivery SET state = $1, attempt_count = $2, next_attempt_at = $3, version = $4 \
-             WHERE relying_party_id = $5 AND id = $6 AND version = $4 - 1",
+            "UPDATE delivery SET state = $1, attempt_count = $2, attempts_before = $3, next_attempt_at = $4, version = $5 \
+             WHERE relying_party_id = $6 AND id = $7 AND version = $5 - 1",
         )
         .bind(name(delivery.state))
         .bind(delivery.attempt_count)
+        .bind(delivery.attempts_before)
         .bind(delivery.next_attempt_at)
         .bind(delivery.version)
         .bind(delivery.relying_party.as_uuid())
@@ -67,23 +71,113 @@ pub async fn get(db: &Db, party: RelyingPartyId, id: DeliveryId) -> Result<Optio
     query.bind(party.as_uuid()).bind(id.as_uuid()).fetch_optional().await?.as_ref().map(read).transpose()
 }
 
-/// Returns what is due, whosever it is, longest due first.
-pub async fn due(db: &Db, now: Timestamp, limit: i64) -> Result<Vec<Delivery>, Failure> {
-    all(db.query(select!("WHERE state = 'pending' AND next_attempt_at <= $1 ORDER BY next_attempt_at LIMIT $2")).bind(now).bind(limit))
-        .await
+/// Returns the lanes after `after` in which something is due, in order. It jumps from lane to lane: its cost is the number of
+/// lanes in which anything waits, however much.
+pub async fn lanes(db: &Db, after: &str, now: Timestamp, limit: i64) -> Result<Vec<String>, Failure> {
+    let rows = db
+        .query(
+            "WITH RECURSIVE waiting (lane) AS ( \
+               SELECT (SELECT lane FROM delivery WHERE state = 'pending' AND lane > $1 ORDER BY lane LIMIT 1) \
+               UNION ALL \
+               SELECT (SELECT d.lane FROM delivery d WHERE d.state = 'pending' AND d.lane > waiting.lane ORDER BY d.lane LIMIT 1) \
+               FROM waiting WHERE waiting.lane IS NOT NULL \
+             ) SELECT lane FROM waiting WHERE EXISTS \
+             (SELECT 1 FROM delivery d WHERE d.state = 'pending' AND d.lane = waiting.lane AND d.next_attempt_at <= $2) LIMIT $3",
+        )
+        .bind(after)
+        .bind(now)
+        .bind(limit)
+        .fetch_all()
+        .await?;
+    Ok(rows.iter().map(|row| row.get("lane")).collect::<Result<_, _>>()?)
 }
 
-/// Gives up whatever is still to be sent to an endpoint that is gone.
-pub async fn give_up(tx: &mut Tx, party: RelyingPartyId, endpoint: EndpointId) -> Result<(), Failure> {
-    tx.query(
-        "UPDATE delivery SET state = 'exhausted', version = version + 1 \
-         WHERE relying_party_id = $1 AND endpoint_id = $2 AND state = 'pending'",
-    )
-    .bind(party.as_uuid())
-    .bind(endpoint.as_uuid())
-    .execute()
-    .await?;
-    Ok(())
+/// Reserves until `until` what is due in a lane, longest due first. Of replicas that ask at once, each gets others.
+pub async fn claim(db: &Db, lane: &str, now: Timestamp, until: Timestamp, limit: i64) -> Result<Vec<Delivery>, Failure> {
+    all(db
+        .execute(concat!(
+            "UPDATE delivery SET next_attempt_at = $1, version = version + 1 WHERE id IN \
+             (SELECT id FROM delivery WHERE state = 'pending' AND lane = $2 AND next_attempt_at <= $3 ORDER BY next_attempt_at LIMIT $4) \
+             AND state = 'pending' AND next_attempt_at <= $3 RETURNING ",
+            columns!()
+        ))
+        .bind(until)
+        .bind(lane)
+        .bind(now)
+        .bind(limit))
+    .await
+}
+
+/// Renews a reservation; false when it ran out and another took it.
+pub async fn renew(db: &Db, delivery: &Delivery, until: Timestamp) -> Result<bool, Failure> {
+    let sql = "UPDATE delivery SET next_attempt_at = $1 WHERE relying_party_id = $2 AND id = $3 AND version = $4";
+    let query = db.execute(sql).bind(until).bind(delivery.relying_party.as_uuid()).bind(delivery.id.as_uuid());
+    Ok(query.bind(delivery.version).execute().await? == 1)
+}
+
+/// What is to be sent again.
+#[derive(Clone, Copy, Debug)]
+pub struct Range {
+    /// From then on.
+    pub since: Timestamp,
+    /// Before then.
+    pub until: Timestamp,
+    /// Only to this one.
+    pub endpoint: Option<EndpointId>,
+    /// Also what the receiver has.
+    pub include_succeeded: bool,
+}
+
+/// Returns the places of finished deliveries in a range, oldest first, after a place.
+pub async fn finished(
+    db: &Db,
+    party: RelyingPartyId,
+    range: &Range,
+    after: (Timestamp, Uuid),
+    limit: i64,
+) -> Result<Vec<(Timestamp, DeliveryId)>, Failure> {
+    let rows = db
+        .query(
+            "SELECT id, created_at FROM delivery WHERE relying_party_id = $1 AND (created_at, id) > ($2, $3) AND created_at < $4 \
+             AND ($5 IS NULL OR endpoint_id = $5) AND (state = 'exhausted' OR (state = 'succeeded' AND $6)) \
+             ORDER BY created_at, id LIMIT $7",
+        )
+        .bind(party.as_uuid())
+        .bind(after.0)
+        .bind(after.1)
+        .bind(range.until)
+        .bind(range.endpoint.map(|id| id.as_uuid()))
+        .bind(range.include_succeeded)
+        .bind(limit)
+        .fetch_all()
+        .await?;
+    rows.iter().map(|row| Ok((row.get("created_at")?, DeliveryId::from_uuid(row.get("id")?)))).collect()
+}
+
+/// Sends a finished one again; false when it is not finished.
+pub async fn again(tx: &mut Tx, party: RelyingPartyId, id: DeliveryId, now: Timestamp) -> Result<bool, Failure> {
+    let sql = "UPDATE delivery SET state = 'pending', next_attempt_at = $1, attempts_before = attempt_count, version = version + 1 \
+               WHERE relying_party_id = $2 AND id = $3 AND state <> 'pending'";
+    Ok(tx.query(sql).bind(now).bind(party.as_uuid()).bind(id.as_uuid()).execute().await? == 1)
+}
+
+/// Deletes some of what was finished and taken in before a time; returns how many.
+pub async fn prune(tx: &mut Tx, before: Timestamp, limit: i64) -> Result<u64, Failure> {
+    // Ids begin with the time, so their index finds the oldest.
+    let bound = DeliveryId::first_of(before).as_uuid();
+    let old = tx.query("SELECT id FROM delivery WHERE id < $1 AND state <> 'pending' ORDER BY id LIMIT $2").bind(bound).bind(limit);
+    let old: Vec<Uuid> = old.fetch_all().await?.iter().map(|row| row.get("id")).collect::<Result<_, _>>()?;
+    for id in &old {
+        tx.query("DELETE FROM attempt WHERE delivery_id = $1").bind(*id).execute().await?;
+        tx.query("DELETE FROM delivery WHERE id = $1").bind(*id).execute().await?;
+    }
+    Ok(old.len() as u64)
+}
+
+/// Returns how many wait, whosever they are, and since when the oldest has.
+pub async fn waiting(db: &Db) -> Result<(i64, Option<Timestamp>), Failure> {
+    let row = db.query("SELECT count(*) AS waiting, min(created_at) AS oldest FROM delivery WHERE state = 'pending'").fetch_one().await?;
+    Ok((row.get("waiting")?, row.get("oldest")?))
 }
 
 /// Which to list: newest first, what comes after `at` and `id`.
@@ -93,6 +187,8 @@ pub struct Listing {
     pub state: Option<State>,
     /// About this one; `None`: any.
     pub trusonafication: Option<TrusonaficationId>,
+    /// To this one; `None`: any.
+    pub endpoint: Option<EndpointId>,
     /// Before this moment.
     pub at: Timestamp,
     /// Or at it and below this id.
@@ -106,34 +202,39 @@ pub async fn list(db: &Db, party: RelyingPartyId, listing: &Listing) -> Result<V
     all(db
         .query(select!(
             "WHERE relying_party_id = $1 AND (created_at, id) < ($2, $3) AND ($4 = '' OR state = $4) \
-             AND ($5 IS NULL OR trusonafication_id = $5) ORDER BY created_at DESC, id DESC LIMIT $6"
+             AND ($5 IS NULL OR trusonafication_id = $5) AND ($6 IS NULL OR endpoint_id = $6) ORDER BY created_at DESC, id DESC LIMIT $7"
         ))
         .bind(party.as_uuid())
         .bind(listing.at)
         .bind(listing.id)
         .bind(listing.state.map_or("", name))
         .bind(listing.trusonafication.map(|id| id.as_uuid()))
+        .bind(listing.endpoint.map(|id| id.as_uuid()))
         .bind(listing.limit))
     .await
 }
 
 /// Inserts an attempt.
 pub async fn insert_attempt(tx: &mut Tx, delivery: DeliveryId, attempt: &Attempt) -> Result<(), Failure> {
-    tx.query("INSERT INTO attempt (delivery_id, number, started_at, duration_ms, status_code, error) VALUES ($1, $2, $3, $4, $5, $6)")
-        .bind(delivery.as_uuid())
-        .bind(attempt.number)
-        .bind(attempt.started_at)
-        .bind(attempt.duration_ms)
-        .bind(attempt.status_code)
-        .bind(attempt.error.as_str())
-        .execute()
-        .await?;
+    tx.query(
+        "INSERT INTO attempt (delivery_id, number, started_at, duration_ms, status_code, error, response) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(delivery.as_uuid())
+    .bind(attempt.number)
+    .bind(attempt.started_at)
+    .bind(attempt.duration_ms)
+    .bind(attempt.status_code)
+    .bind(attempt.error.as_str())
+    .bind(attempt.response.as_str())
+    .execute()
+    .await?;
     Ok(())
 }
 
 /// Returns the attempts of one, oldest first.
 pub async fn attempts(db: &Db, delivery: DeliveryId) -> Result<Vec<Attempt>, Failure> {
-    let sql = "SELECT number, started_at, duration_ms, status_code, error FROM attempt WHERE delivery_id = $1 ORDER BY number";
+    let sql = "SELECT number, started_at, duration_ms, status_code, error, response FROM attempt WHERE delivery_id = $1 ORDER BY number";
     let rows = db.query(sql).bind(delivery.as_uuid()).fetch_all().await?;
     let read = |row: &Row| -> Result<Attempt, DbError> {
         Ok(Attempt {
@@ -142,6 +243,7 @@ pub async fn attempts(db: &Db, delivery: DeliveryId) -> Result<Vec<Attempt>, Fai
             duration_ms: row.get("duration_ms")?,
             status_code: row.get("status_code")?,
             error: row.get("error")?,
+            response: row.get("response")?,
         })
     };
     Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
@@ -172,11 +274,14 @@ fn read(row: &Row) -> Result<Delivery, Failure> {
         trusonafication: TrusonaficationId::from_uuid(row.get("trusonafication_id")?),
         event_type: row.get("event_type")?,
         endpoint: row.get::<Option<Uuid>>("endpoint_id")?.map(EndpointId::from_uuid),
+        lane: row.get("lane")?,
         url: row.get("url")?,
         body: row.get("body")?,
         state,
         attempt_count: row.get("attempt_count")?,
+        attempts_before: row.get("attempts_before")?,
         next_attempt_at: row.get("next_attempt_at")?,
+        occurred_at: row.get("occurred_at")?,
         created_at: row.get("created_at")?,
         version: row.get("version")?,
     })

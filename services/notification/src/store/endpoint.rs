@@ -1,6 +1,6 @@
 //! Rows of webhook endpoints.
 
-use nodkey_db::{Db, Row, Tx};
+use nodkey_db::{Db, Query, Row, Tx};
 use nodkey_kernel::{
     id::{EndpointId, RelyingPartyId},
     time::Timestamp,
@@ -8,75 +8,113 @@ use nodkey_kernel::{
 use nodkey_runtime::Failure;
 use uuid::Uuid;
 
-/// Where a relying party wants to be told.
-#[derive(Clone, Debug)]
-pub struct Endpoint {
-    /// Names it.
-    pub id: EndpointId,
-    /// Where.
-    pub url: String,
-    /// What; empty: everything.
-    pub event_types: Vec<String>,
-    /// When it came.
-    pub created_at: Timestamp,
+use crate::endpoint::{DisabledReason, Endpoint};
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, relying_party_id, url, event_types, sealed_keys, sealed_previous_keys, previous_keys_until, enabled, \
+             disabled_reason, disabled_at, failing_since, created_at, version FROM endpoint ",
+            $rest
+        )
+    };
 }
 
 /// Inserts.
-pub async fn insert(tx: &mut Tx, party: RelyingPartyId, endpoint: &Endpoint, sealed_secret: &[u8]) -> Result<(), Failure> {
-    let event_types = serde_json::to_string(&endpoint.event_types).map_err(|_| Failure::Internal("names serialize"))?;
-    tx.query("INSERT INTO endpoint (id, relying_party_id, url, event_types, sealed_secret, created_at) VALUES ($1, $2, $3, $4, $5, $6)")
-        .bind(endpoint.id.as_uuid())
-        .bind(party.as_uuid())
+pub async fn insert(tx: &mut Tx, endpoint: &Endpoint) -> Result<(), Failure> {
+    tx.query(
+        "INSERT INTO endpoint (id, relying_party_id, url, event_types, sealed_keys, created_at, version) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(endpoint.id.as_uuid())
+    .bind(endpoint.relying_party.as_uuid())
+    .bind(endpoint.url.as_str())
+    .bind(event_types(endpoint)?)
+    .bind(endpoint.sealed_keys.as_slice())
+    .bind(endpoint.created_at)
+    .bind(endpoint.version)
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// Writes a change of the version before; false when another was first.
+pub async fn update(tx: &mut Tx, endpoint: &Endpoint) -> Result<bool, Failure> {
+    let updated = tx
+        .query(
+            "UPDATE endpoint SET url = $1, event_types = $2, sealed_keys = $3, sealed_previous_keys = $4, previous_keys_until = $5, \
+             enabled = $6, disabled_reason = $7, disabled_at = $8, failing_since = $9, version = $10 \
+             WHERE relying_party_id = $11 AND id = $12 AND version = $10 - 1",
+        )
         .bind(endpoint.url.as_str())
-        .bind(event_types)
-        .bind(sealed_secret)
-        .bind(endpoint.created_at)
+        .bind(event_types(endpoint)?)
+        .bind(endpoint.sealed_keys.as_slice())
+        .bind(endpoint.previous_keys.as_ref().map(|(sealed, _)| sealed.as_slice()))
+        .bind(endpoint.previous_keys.as_ref().map(|(_, until)| *until))
+        .bind(endpoint.disabled.is_none())
+        .bind(endpoint.disabled.map_or("", |(reason, _)| reason.name()))
+        .bind(endpoint.disabled.map(|(_, at)| at))
+        .bind(endpoint.failing_since)
+        .bind(endpoint.version)
+        .bind(endpoint.relying_party.as_uuid())
+        .bind(endpoint.id.as_uuid())
         .execute()
         .await?;
-    Ok(())
+    Ok(updated == 1)
+}
+
+/// Returns one.
+pub async fn get(db: &Db, party: RelyingPartyId, id: EndpointId) -> Result<Option<Endpoint>, Failure> {
+    one(db.query(select!("WHERE relying_party_id = $1 AND id = $2")), party, id).await
+}
+
+/// Returns one as the transaction sees it.
+pub async fn get_in(tx: &mut Tx, party: RelyingPartyId, id: EndpointId) -> Result<Option<Endpoint>, Failure> {
+    one(tx.query(select!("WHERE relying_party_id = $1 AND id = $2")), party, id).await
 }
 
 /// Returns every one of a relying party: there are few.
 pub async fn all(tx: &mut Tx, party: RelyingPartyId) -> Result<Vec<Endpoint>, Failure> {
-    let sql = "SELECT id, url, event_types, created_at FROM endpoint WHERE relying_party_id = $1 ORDER BY created_at, id";
-    tx.query(sql).bind(party.as_uuid()).fetch_all().await?.iter().map(read).collect()
+    let query = tx.query(select!("WHERE relying_party_id = $1 ORDER BY created_at, id"));
+    query.bind(party.as_uuid()).fetch_all().await?.iter().map(read).collect()
 }
 
 /// Lists, newest first, what comes after `at` and `id`.
 pub async fn list(db: &Db, party: RelyingPartyId, at: Timestamp, id: Uuid, limit: i64) -> Result<Vec<Endpoint>, Failure> {
-    let rows = db
-        .query(
-            "SELECT id, url, event_types, created_at FROM endpoint WHERE relying_party_id = $1 AND (created_at, id) < ($2, $3) \
-             ORDER BY created_at DESC, id DESC LIMIT $4",
-        )
-        .bind(party.as_uuid())
-        .bind(at)
-        .bind(id)
-        .bind(limit)
-        .fetch_all()
-        .await?;
-    rows.iter().map(read).collect()
+    let query = db.query(select!("WHERE relying_party_id = $1 AND (created_at, id) < ($2, $3) ORDER BY created_at DESC, id DESC LIMIT $4"));
+    query.bind(party.as_uuid()).bind(at).bind(id).bind(limit).fetch_all().await?.iter().map(read).collect()
 }
 
-/// Returns the sealed secret of one, unless it is gone.
-pub async fn secret(db: &Db, party: RelyingPartyId, id: EndpointId) -> Result<Option<Vec<u8>>, Failure> {
-    let sql = "SELECT sealed_secret FROM endpoint WHERE relying_party_id = $1 AND id = $2";
-    let row = db.query(sql).bind(party.as_uuid()).bind(id.as_uuid()).fetch_optional().await?;
-    Ok(row.map(|row| row.get("sealed_secret")).transpose()?)
-}
-
-/// Deletes; false when there is none.
-pub async fn delete(tx: &mut Tx, party: RelyingPartyId, id: EndpointId) -> Result<bool, Failure> {
+/// Deletes.
+pub async fn delete(db: &Db, party: RelyingPartyId, id: EndpointId) -> Result<(), Failure> {
     let sql = "DELETE FROM endpoint WHERE relying_party_id = $1 AND id = $2";
-    Ok(tx.query(sql).bind(party.as_uuid()).bind(id.as_uuid()).execute().await? == 1)
+    db.execute(sql).bind(party.as_uuid()).bind(id.as_uuid()).execute().await?;
+    Ok(())
+}
+
+async fn one(query: Query<'_>, party: RelyingPartyId, id: EndpointId) -> Result<Option<Endpoint>, Failure> {
+    query.bind(party.as_uuid()).bind(id.as_uuid()).fetch_optional().await?.as_ref().map(read).transpose()
+}
+
+fn event_types(endpoint: &Endpoint) -> Result<String, Failure> {
+    serde_json::to_string(&endpoint.event_types).map_err(|_| Failure::Internal("names serialize"))
 }
 
 fn read(row: &Row) -> Result<Endpoint, Failure> {
-    let event_types: String = row.get("event_types")?;
+    let (event_types, reason): (String, String) = (row.get("event_types")?, row.get("disabled_reason")?);
+    let enabled: bool = row.get("enabled")?;
+    let disabled_at: Option<Timestamp> = row.get("disabled_at")?;
+    let (previous, until): (Option<Vec<u8>>, Option<Timestamp>) = (row.get("sealed_previous_keys")?, row.get("previous_keys_until")?);
     Ok(Endpoint {
         id: EndpointId::from_uuid(row.get("id")?),
+        relying_party: RelyingPartyId::from_uuid(row.get("relying_party_id")?),
         url: row.get("url")?,
         event_types: serde_json::from_str(&event_types).map_err(|_| Failure::Internal("stored names are JSON"))?,
+        sealed_keys: row.get("sealed_keys")?,
+        previous_keys: previous.zip(until),
+        disabled: if enabled { None } else { DisabledReason::parse(&reason).zip(disabled_at) },
+        failing_since: row.get("failing_since")?,
         created_at: row.get("created_at")?,
+        version: row.get("version")?,
     })
 }

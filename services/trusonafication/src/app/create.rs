@@ -86,10 +86,9 @@ impl App {
         number_match: Option<MatchMode>,
     ) -> Result<(Trusonafication, String), Error> {
         let now = self.now();
-        let limits =
-            Limits { lifetime: Duration::from_secs(self.config.lifetime_seconds.into()), development: self.deployment.development };
+        let limits = Limits { lifetime: Duration::from_secs(self.config.lifetime_seconds.into()), egress: &self.deployment.egress };
         let number_match = number_match.map(|mode| NumberMatch::pick(mode, &self.random));
-        let ask = Ask::parse(Unchecked { number_match, ..fields }, limits, now).map_err(Failure::Invalid)?;
+        let ask = Ask::parse(Unchecked { number_match, ..fields }, &limits, now).map_err(Failure::Invalid)?;
         let addressed = self.addressed(party, &ask.target).await?;
         if ask.show_identity_document
             && let Some(user) = &addressed.user

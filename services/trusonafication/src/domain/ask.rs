@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nodkey_kernel::{callback, error::FieldViolation, level::Level, time::Timestamp};
+use nodkey_kernel::{egress::Egress, error::FieldViolation, level::Level, time::Timestamp};
 use serde_json::{Map, Value};
 
 use super::{NumberMatch, Target};
@@ -69,17 +69,17 @@ pub struct Unchecked {
 }
 
 /// What a deployment allows.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
+#[derive(Clone, Debug)]
+pub struct Limits<'a> {
     /// How long an answer may take, when the request does not say.
     pub lifetime: Duration,
-    /// Whether a callback may go to this machine over plain http.
-    pub development: bool,
+    /// Where a callback may go.
+    pub egress: &'a Egress,
 }
 
 impl Ask {
     /// Checks what a request says; every fault is told at once.
-    pub fn parse(fields: Unchecked, limits: Limits, now: Timestamp) -> Result<Self, Vec<FieldViolation>> {
+    pub fn parse(fields: Unchecked, limits: &Limits<'_>, now: Timestamp) -> Result<Self, Vec<FieldViolation>> {
         let mut violations = Vec::new();
         let mut note = |field: &str, fault: Option<&str>| {
             if let Some(fault) = fault {
@@ -99,8 +99,9 @@ impl Ask {
             note("user_identifier", text_fault(user));
         }
         note("custom_fields", custom_fields_fault(&fields.custom_fields));
-        let callback = if fields.callback_url.is_empty() { Ok(()) } else { callback::check(&fields.callback_url, limits.development) };
-        note("callback_url", callback.err().map(|e| e.0));
+        let callback = if fields.callback_url.is_empty() { Ok(()) } else { limits.egress.check(&fields.callback_url) };
+        let callback = callback.err().map(|refused| refused.to_string());
+        note("callback_url", callback.as_deref());
         let expires_at = fields.expires_at.unwrap_or(now + limits.lifetime);
         note("expires_at", (expires_at > now + MAX_LIFETIME).then_some("must be at most 24 hours ahead"));
         match (fields.target, level) {

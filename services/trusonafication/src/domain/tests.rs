@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use nodkey_kernel::{
     challenge::{Decision, RESPONSE_TYP, RejectReason, ResponseClaims, challenge_hash},
+    egress::Egress,
     jose::{
         Algorithm, PrivateKey,
         jws::{self, Compact},
@@ -15,7 +16,8 @@ use proptest::{prelude::*, sample::select};
 use super::*;
 
 const START: Timestamp = Timestamp::from_seconds(1_000_000);
-const LIMITS: Limits = Limits { lifetime: Duration::from_mins(2), development: false };
+static EGRESS: Egress = Egress { networks: Vec::new(), ports: Vec::new(), development: false };
+static LIMITS: Limits<'_> = Limits { lifetime: Duration::from_mins(2), egress: &EGRESS };
 
 fn fields(target: Target) -> Unchecked {
     Unchecked {
@@ -81,7 +83,7 @@ proptest! {
     #[test]
     fn nothing_leaves_a_terminal_state_and_versions_count_the_changes(script in prop::collection::vec(events(), 0..12)) {
         let mut now = START;
-        let mut t = asked(Ask::parse(fields(Target::User("ada".into())), LIMITS, now).unwrap());
+        let mut t = asked(Ask::parse(fields(Target::User("ada".into())), &LIMITS, now).unwrap());
         for event in script {
             let before = t.clone();
             let result = match event {
@@ -109,7 +111,7 @@ proptest! {
 
     #[test]
     fn the_same_answer_again_changes_nothing_and_any_other_is_told_so(n in 0..3_u8, again in 0..3_u8, accept: bool, again_accept: bool) {
-        let t = asked(Ask::parse(fields(Target::User("ada".into())), LIMITS, START).unwrap());
+        let t = asked(Ask::parse(fields(Target::User("ada".into())), &LIMITS, START).unwrap());
         let decision = |accept| if accept { Decision::Accept } else { Decision::Reject };
         let first = t.respond(Uuid::nil(), &by(n, decision(accept), None, Level::Essential), START);
         let Ok(Change::Changed(t)) = first else { panic!("the first answer counts") };
@@ -123,7 +125,7 @@ proptest! {
         desired in 1..=3_i32, presence: Option<bool>, document: Option<bool>, proven in select(&[Level::Possession, Level::Essential, Level::Executive][..]),
     ) {
         let wanted = Unchecked { desired_level: desired, user_presence: presence, show_identity_document: document, ..fields(Target::User("ada".into())) };
-        let t = asked(Ask::parse(wanted, LIMITS, START).unwrap());
+        let t = asked(Ask::parse(wanted, &LIMITS, START).unwrap());
         let (required, desired) = (t.ask.required_level(), t.ask.desired_level);
         let Ok(Change::Changed(t)) = t.respond(Uuid::nil(), &by(0, Decision::Accept, None, proven), START) else { panic!("it counts") };
         let State::Accepted { level, grade, .. } = t.state else { panic!("it is accepted") };
@@ -134,7 +136,7 @@ proptest! {
 
     #[test]
     fn only_who_is_addressed_may_answer(target in 0..3_u8, answering in 0..3_u8) {
-        let t = asked(Ask::parse(fields(Target::Device(device(target))), LIMITS, START).unwrap());
+        let t = asked(Ask::parse(fields(Target::Device(device(target))), &LIMITS, START).unwrap());
         let result = t.respond(Uuid::nil(), &by(answering, Decision::Accept, None, Level::Essential), START);
         prop_assert_eq!(result == Err(Refusal::NotAddressed), target != answering);
     }
@@ -143,7 +145,7 @@ proptest! {
 #[test]
 fn another_number_than_the_one_shown_rejects() {
     let number_match = Some(NumberMatch { mode: MatchMode::Enter, number: "42".into() });
-    let ask = Ask::parse(Unchecked { number_match, ..fields(Target::User("ada".into())) }, LIMITS, START).unwrap();
+    let ask = Ask::parse(Unchecked { number_match, ..fields(Target::User("ada".into())) }, &LIMITS, START).unwrap();
     for (number, accepted) in [(Some("42"), true), (Some("43"), false), (Some("042"), false), (None, false)] {
         let result = asked(ask.clone()).respond(Uuid::nil(), &by(0, Decision::Accept, number, Level::Essential), START);
         let Ok(Change::Changed(t)) = result else { panic!("it counts") };
@@ -155,7 +157,7 @@ fn another_number_than_the_one_shown_rejects() {
 #[test]
 fn a_code_nobody_paired_addresses_nobody() {
     let code = TruCodeId::generate(START, &Random::seeded(1));
-    let t = asked(Ask::parse(fields(Target::TruCode(code)), LIMITS, START).unwrap());
+    let t = asked(Ask::parse(fields(Target::TruCode(code)), &LIMITS, START).unwrap());
     let answer = by(0, Decision::Accept, None, Level::Essential);
     assert_eq!(t.respond(Uuid::nil(), &answer, START), Err(Refusal::NotAddressed));
 }
@@ -172,7 +174,7 @@ fn every_fault_of_a_request_is_told_at_once() {
         expires_at: Some(START + Duration::from_hours(25)),
         ..fields(Target::User("ada".into()))
     };
-    let faults = Ask::parse(bad, LIMITS, START).unwrap_err();
+    let faults = Ask::parse(bad, &LIMITS, START).unwrap_err();
     let named: Vec<_> = faults.iter().map(|f| f.field.as_str()).collect();
     assert_eq!(named, ["desired_level", "action", "resource", "user_identifier", "custom_fields", "callback_url", "expires_at"]);
 }

@@ -1,0 +1,305 @@
+//! What is to be told: taken in, reserved, settled, sent again.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use nodkey_db::Tx;
+use nodkey_kernel::{
+    id::{DeliveryId, EndpointId, RelyingPartyId, TrusonaficationId},
+    result::{RESULT_TYP, ResultClaims},
+    time::Timestamp,
+    webhook::SigningKeys,
+};
+use nodkey_proto::{
+    notification::v1::{DeliveryExhausted, DeliveryFailed, DeliverySucceeded, EndpointDisabled},
+    registry::v1::{SignRequest, signing_key_service_client::SigningKeyServiceClient},
+    rest,
+    trusonafication::v1::Trusonafication,
+};
+use nodkey_runtime::Failure;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tracing::warn;
+use uuid::Uuid;
+
+use super::{ATTEMPTS, App};
+pub use crate::store::delivery::{Listing, Range};
+use crate::{
+    convert::disabled_reason,
+    domain::{Attempt, Delivery, EVENT_TYPES, Outcome, State, lane_of},
+    error::Error,
+    store::{delivery, endpoint},
+};
+
+/// How long a delivery is reserved for whoever attempts it; if they die, this long nobody else does.
+const LEASE: Duration = Duration::from_secs(10);
+/// How many are sent again in one transaction.
+const CHUNK: i64 = 500;
+
+/// A delivery that was reserved, and what became of it.
+#[derive(Debug)]
+pub struct Settled {
+    /// As it was reserved.
+    pub delivery: Delivery,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// The body of an event to an endpoint, as Standard Webhooks has it.
+#[derive(Serialize)]
+struct Envelope<'a> {
+    r#type: &'a str,
+    timestamp: String,
+    data: &'a RawValue,
+}
+
+/// The members of a trusonafication as JSON that its result JWT repeats.
+#[derive(Deserialize)]
+struct Told {
+    id: String,
+    status: String,
+    desired_level: i32,
+    action: String,
+    resource: String,
+    user_identifier: Option<String>,
+    device_identifier: Option<String>,
+    result: Option<ToldResult>,
+}
+
+#[derive(Deserialize)]
+struct ToldResult {
+    accepted_level: i32,
+}
+
+impl App {
+    /// Notes whom to tell of a fact, in the transaction that takes it in.
+    pub async fn tell(
+        &self,
+        tx: &mut Tx,
+        party: RelyingPartyId,
+        event_type: &'static str,
+        occurred_at: Option<Timestamp>,
+        about: &Trusonafication,
+    ) -> Result<(), Error> {
+        let Ok(trusonafication) = about.id.parse::<TrusonaficationId>() else {
+            return Err(Failure::Internal("an event names its subject").into());
+        };
+        let now = self.now();
+        let occurred_at = occurred_at.unwrap_or(now);
+        let endpoints = endpoint::all(tx, party).await?;
+        let interested: Vec<_> = endpoints.into_iter().filter(|e| e.wants(event_type)).collect();
+        // A backend that withdraws what it asked is not called back.
+        let callback = (!about.callback_url.is_empty() && event_type != EVENT_TYPES[3]).then(|| about.callback_url.clone());
+        if interested.is_empty() && callback.is_none() {
+            return Ok(());
+        }
+        let data =
+            serde_json::value::to_raw_value(&rest::Trusonafication::from(about)).map_err(|_| Failure::Internal("JSON serializes"))?;
+        let mut deliver = async |endpoint: Option<EndpointId>, url: String, body: String, state: State| -> Result<(), Error> {
+            let lane = lane_of(party, endpoint, &url);
+            let delivery = Delivery {
+                id: DeliveryId::generate(now, &self.random),
+                relying_party: party,
+                trusonafication,
+                event_type: event_type.to_owned(),
+                endpoint,
+                lane: lane.clone(),
+                url,
+                body,
+                state,
+                attempt_count: 0,
+                attempts_before: 0,
+                next_attempt_at: now,
+                occurred_at,
+                created_at: now,
+                version: 1,
+            };
+            delivery::insert(tx, &delivery).await?;
+            if state == State::Pending {
+                self.kick(tx, lane);
+            }
+            Ok(())
+        };
+        if let Some(url) = callback {
+            deliver(None, url, data.get().to_owned(), State::Pending).await?;
+        }
+        let envelope = Envelope { r#type: event_type, timestamp: occurred_at.to_string(), data: &data };
+        let body = serde_json::to_string(&envelope).map_err(|_| Failure::Internal("JSON serializes"))?;
+        for endpoint in interested {
+            // Kept for an endpoint that is off: its owner may want it later.
+            let state = if endpoint.disabled.is_none() { State::Pending } else { State::Exhausted };
+            deliver(Some(endpoint.id), endpoint.url, body.clone(), state).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns at most `limit` lanes after `after` in which something is due.
+    pub async fn lanes(&self, after: &str, limit: usize) -> Result<Vec<String>, Failure> {
+        delivery::lanes(&self.db, after, self.now(), rows(limit)).await
+    }
+
+    /// Reserves at most `limit` deliveries of a lane that are due, for whoever asks.
+    pub async fn claim(&self, lane: &str, limit: usize) -> Result<Vec<Delivery>, Failure> {
+        let now = self.now();
+        delivery::claim(&self.db, lane, now, now + LEASE, rows(limit)).await
+    }
+
+    /// Renews a reservation; false when it ran out and another took it.
+    pub async fn renew(&self, claimed: &Delivery) -> Result<bool, Failure> {
+        delivery::renew(&self.db, claimed, self.now() + LEASE).await
+    }
+
+    /// Returns the keys that sign what goes to an endpoint now, newest first; `None` when it is off or gone.
+    pub async fn signing_keys(&self, party: RelyingPartyId, id: EndpointId) -> Result<Option<(String, Vec<SigningKeys>)>, Error> {
+        let Some(endpoint) = endpoint::get(&self.db, party, id).await?.filter(|e| e.disabled.is_none()) else { return Ok(None) };
+        let keys = self.keys(&endpoint)?;
+        Ok(Some((endpoint.url, keys)))
+    }
+
+    /// Has the deployment sign what a `callback_url` is told.
+    pub async fn sign_result(&self, delivery: &Delivery) -> Result<String, Error> {
+        let told: Told = serde_json::from_str(&delivery.body).map_err(|_| Failure::Internal("a stored body is JSON"))?;
+        let claims = ResultClaims {
+            iss: self.deployment.public_url.clone(),
+            aud: delivery.relying_party.to_string(),
+            sub: told.id,
+            jti: delivery.id.to_string(),
+            // The same at every attempt, so that the body is.
+            iat: delivery.occurred_at.as_seconds(),
+            status: told.status,
+            desired_level: told.desired_level,
+            accepted_level: told.result.map(|result| result.accepted_level).filter(|level| *level > 0),
+            action: told.action,
+            resource: told.resource,
+            user_identifier: told.user_identifier,
+            device_identifier: told.device_identifier,
+        };
+        let claims = serde_json::to_vec(&claims).map_err(|_| Failure::Internal("claims serialize"))?;
+        let mut keys = SigningKeyServiceClient::new(self.peers.registry().acting_for(delivery.relying_party));
+        let request = SignRequest { typ: RESULT_TYP.into(), claims: claims.into() };
+        Ok(keys.sign(request).await?.into_inner().jws)
+    }
+
+    /// Records what became of deliveries. One that was reserved too long, and by another since, is left to that other.
+    pub async fn settle(&self, batch: Vec<Settled>) -> Result<(), Error> {
+        let now = self.now();
+        let mut tx = self.db.begin().await?;
+        // In the order of their ids, so that two replicas never wait for each other.
+        let mut heard: BTreeMap<Uuid, (RelyingPartyId, EndpointId, Attempt)> = BTreeMap::new();
+        for Settled { delivery, outcome } in batch {
+            let settled = delivery.settle(&outcome, now, &self.random);
+            if !delivery::update(&mut tx, &settled).await? {
+                continue;
+            }
+            if let Outcome::Attempted { attempt, .. } = outcome {
+                delivery::insert_attempt(&mut tx, settled.id, &attempt).await?;
+                if let Some(endpoint) = settled.endpoint {
+                    heard.insert(endpoint.as_uuid(), (settled.relying_party, endpoint, attempt));
+                }
+            }
+            let (party, version) = (settled.relying_party, settled.version);
+            let (delivery_id, trusonafication_id) = (settled.id.to_string(), settled.trusonafication.to_string());
+            match settled.state {
+                State::Succeeded => self.publish(&mut tx, party, version, &DeliverySucceeded { delivery_id, trusonafication_id }).await?,
+                State::Pending => self.publish(&mut tx, party, version, &DeliveryFailed { delivery_id, trusonafication_id }).await?,
+                State::Exhausted => self.publish(&mut tx, party, version, &DeliveryExhausted { delivery_id, trusonafication_id }).await?,
+            }
+        }
+        for (party, id, attempt) in heard.into_values() {
+            self.learn(&mut tx, party, id, &attempt, now).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
+    /// Keeps in mind how an endpoint does.
+    async fn learn(&self, tx: &mut Tx, party: RelyingPartyId, id: EndpointId, attempt: &Attempt, now: Timestamp) -> Result<(), Error> {
+        let Some(before) = endpoint::get_in(tx, party, id).await? else { return Ok(()) };
+        let Some(learned) = before.learn(attempt, self.patience, now) else { return Ok(()) };
+        // Another was first: the next attempt tells again.
+        if endpoint::update(tx, &learned).await?
+            && before.disabled.is_none()
+            && let Some((reason, _)) = learned.disabled
+        {
+            warn!(endpoint = %id, reason = reason.name(), "an endpoint was disabled");
+            let event = EndpointDisabled { endpoint_id: id.to_string(), reason: disabled_reason(reason).into() };
+            self.publish(tx, party, learned.version, &event).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends one again, whatever its state.
+    pub async fn redeliver(&self, party: RelyingPartyId, id: DeliveryId) -> Result<Delivery, Error> {
+        for _ in 0..ATTEMPTS {
+            let found = self.delivery(party, id).await?;
+            if let Some(endpoint) = found.endpoint {
+                self.require_enabled(party, endpoint).await?;
+            }
+            let again = found.again(self.now());
+            let mut tx = self.db.begin().await?;
+            if delivery::update(&mut tx, &again).await? {
+                self.kick(&mut tx, again.lane.clone());
+                tx.commit().await?;
+                return Ok(again);
+            }
+            tx.rollback().await?;
+        }
+        Err(Error::Raced)
+    }
+
+    /// Sends every finished one of a range again; returns how many. In parts: a failure leaves the earlier ones sent.
+    pub async fn redeliver_many(&self, party: RelyingPartyId, range: Range) -> Result<i64, Error> {
+        if let Some(endpoint) = range.endpoint {
+            self.require_enabled(party, endpoint).await?;
+        }
+        let (now, mut count, mut after) = (self.now(), 0, (range.since, Uuid::nil()));
+        loop {
+            let found = delivery::finished(&self.db, party, &range, after, CHUNK).await?;
+            let Some((at, id)) = found.last() else { return Ok(count) };
+            after = (*at, id.as_uuid());
+            let mut tx = self.db.begin().await?;
+            for (_, id) in &found {
+                count += i64::from(delivery::again(&mut tx, party, *id, now).await?);
+            }
+            // Whichever lanes they are in.
+            self.kick(&mut tx, String::new());
+            tx.commit().await?;
+        }
+    }
+
+    async fn require_enabled(&self, party: RelyingPartyId, id: EndpointId) -> Result<(), Error> {
+        let endpoint = endpoint::get(&self.db, party, id).await?.ok_or(Failure::NotFound("endpoint"))?;
+        if endpoint.disabled.is_some() { Err(Error::EndpointDisabled) } else { Ok(()) }
+    }
+
+    /// Returns one.
+    pub async fn delivery(&self, party: RelyingPartyId, id: DeliveryId) -> Result<Delivery, Error> {
+        Ok(delivery::get(&self.db, party, id).await?.ok_or(Failure::NotFound("delivery"))?)
+    }
+
+    /// Returns the attempts of one, oldest first.
+    pub async fn attempts(&self, id: DeliveryId) -> Result<Vec<Attempt>, Error> {
+        Ok(delivery::attempts(&self.db, id).await?)
+    }
+
+    /// Lists, newest first.
+    pub async fn deliveries(&self, party: RelyingPartyId, listing: &Listing) -> Result<Vec<Delivery>, Error> {
+        Ok(delivery::list(&self.db, party, listing).await?)
+    }
+
+    /// Returns how many wait, whosever they are, and how long the oldest has.
+    pub async fn waiting(&self) -> Result<(i64, Duration), Error> {
+        let (waiting, oldest) = delivery::waiting(&self.db).await?;
+        Ok((waiting, oldest.map(|oldest| oldest.until(self.now())).unwrap_or_default()))
+    }
+
+    /// Forgets some of what was finished and is older than `age`; returns how many.
+    pub async fn prune(&self, age: Duration) -> Result<u64, Error> {
+        let mut tx = self.db.begin().await?;
+        let pruned = delivery::prune(&mut tx, self.now() - age, CHUNK).await?;
+        tx.commit().await?;
+        Ok(pruned)
+    }
+}
+
+fn rows(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}

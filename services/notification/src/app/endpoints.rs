@@ -1,0 +1,199 @@
+//! Webhook endpoints and their keys.
+
+use std::time::Duration;
+
+use nodkey_kernel::{
+    id::{EndpointId, RelyingPartyId},
+    time::Timestamp,
+    webhook::SigningKeys,
+};
+use nodkey_proto::notification::v1 as pb;
+use nodkey_runtime::{Failure, Validation, idempotent::Request};
+use uuid::Uuid;
+
+use super::{ATTEMPTS, App};
+use crate::{convert, domain::EVENT_TYPES, endpoint::Endpoint, error::Error, store::endpoint};
+
+/// How many endpoints a relying party may have.
+const MAX_ENDPOINTS: usize = 50;
+
+/// What is to be changed of an endpoint.
+#[derive(Clone, Debug, Default)]
+pub struct Change {
+    /// Where it is.
+    pub url: Option<String>,
+    /// What it is told.
+    pub event_types: Option<Vec<String>>,
+    /// Whether it is on.
+    pub enabled: Option<bool>,
+}
+
+impl App {
+    /// Adds an endpoint.
+    pub async fn create_endpoint(
+        &self,
+        party: RelyingPartyId,
+        request: Option<Request>,
+        url: String,
+        event_types: Vec<String>,
+    ) -> Result<pb::CreateEndpointResponse, Error> {
+        self.check(Some(&url), Some(&event_types))?;
+        for _ in 0..ATTEMPTS {
+            if let Some(request) = &request
+                && let Some(answer) = request.replay(&self.db, &self.vault).await?
+            {
+                return Ok(answer);
+            }
+            let (now, keys) = (self.now(), SigningKeys::generate(&self.random));
+            let id = EndpointId::generate(now, &self.random);
+            let created = Endpoint {
+                id,
+                relying_party: party,
+                url: url.clone(),
+                event_types: event_types.clone(),
+                sealed_keys: self.seal(id, &keys),
+                previous_keys: None,
+                disabled: None,
+                failing_since: None,
+                created_at: now,
+                version: 1,
+            };
+            let answer = self.with_secret(&created, &keys);
+            let mut tx = self.db.begin().await?;
+            if endpoint::all(&mut tx, party).await?.len() >= MAX_ENDPOINTS {
+                return Err(Error::TooManyEndpoints);
+            }
+            if let Some(request) = &request
+                && !request.keep(&mut tx, &self.vault, &self.random, &answer, now).await?
+            {
+                tx.rollback().await?;
+                continue;
+            }
+            endpoint::insert(&mut tx, &created).await?;
+            tx.commit().await?;
+            return Ok(answer);
+        }
+        Err(Error::Raced)
+    }
+
+    /// Changes an endpoint.
+    pub async fn update_endpoint(&self, party: RelyingPartyId, id: EndpointId, change: Change) -> Result<pb::Endpoint, Error> {
+        self.check(change.url.as_deref(), change.event_types.as_deref())?;
+        for _ in 0..ATTEMPTS {
+            let before = self.endpoint(party, id).await?;
+            let now = self.now();
+            let mut changed = Endpoint {
+                url: change.url.clone().unwrap_or_else(|| before.url.clone()),
+                event_types: change.event_types.clone().unwrap_or_else(|| before.event_types.clone()),
+                version: before.version + 1,
+                ..before
+            };
+            if let Some(on) = change.enabled {
+                changed = changed.switch(on, now);
+            }
+            let mut tx = self.db.begin().await?;
+            if endpoint::update(&mut tx, &changed).await? {
+                tx.commit().await?;
+                return self.message(&changed);
+            }
+            tx.rollback().await?;
+        }
+        Err(Error::Raced)
+    }
+
+    /// Gives an endpoint new keys; those of now sign besides for the `overlap`.
+    pub async fn rotate_endpoint_keys(
+        &self,
+        party: RelyingPartyId,
+        request: Option<Request>,
+        id: EndpointId,
+        overlap: Duration,
+    ) -> Result<pb::CreateEndpointResponse, Error> {
+        for _ in 0..ATTEMPTS {
+            if let Some(request) = &request
+                && let Some(answer) = request.replay(&self.db, &self.vault).await?
+            {
+                return Ok(answer);
+            }
+            let before = self.endpoint(party, id).await?;
+            let (now, keys) = (self.now(), SigningKeys::generate(&self.random));
+            let rotated = Endpoint {
+                previous_keys: (!overlap.is_zero()).then(|| (before.sealed_keys.clone(), now + overlap)),
+                sealed_keys: self.seal(id, &keys),
+                version: before.version + 1,
+                ..before
+            };
+            let answer = self.with_secret(&rotated, &keys);
+            let mut tx = self.db.begin().await?;
+            if let Some(request) = &request
+                && !request.keep(&mut tx, &self.vault, &self.random, &answer, now).await?
+            {
+                tx.rollback().await?;
+                continue;
+            }
+            if endpoint::update(&mut tx, &rotated).await? {
+                tx.commit().await?;
+                return Ok(answer);
+            }
+            tx.rollback().await?;
+        }
+        Err(Error::Raced)
+    }
+
+    /// Returns one.
+    pub async fn endpoint(&self, party: RelyingPartyId, id: EndpointId) -> Result<Endpoint, Error> {
+        Ok(endpoint::get(&self.db, party, id).await?.ok_or(Failure::NotFound("endpoint"))?)
+    }
+
+    /// Lists endpoints, newest first.
+    pub async fn endpoints(&self, party: RelyingPartyId, at: Timestamp, id: Uuid, limit: i64) -> Result<Vec<Endpoint>, Error> {
+        Ok(endpoint::list(&self.db, party, at, id, limit).await?)
+    }
+
+    /// Removes an endpoint; what is still to be sent to it is given up when it is due.
+    pub async fn delete_endpoint(&self, party: RelyingPartyId, id: EndpointId) -> Result<(), Error> {
+        Ok(endpoint::delete(&self.db, party, id).await?)
+    }
+
+    /// An endpoint as a message.
+    pub fn message(&self, endpoint: &Endpoint) -> Result<pb::Endpoint, Error> {
+        let keys = self.keys(endpoint)?;
+        let current = keys.first().ok_or(Failure::Internal("an endpoint has keys"))?;
+        Ok(convert::endpoint(endpoint, current, self.now()))
+    }
+
+    /// The keys that sign what goes to an endpoint now, newest first.
+    pub(super) fn keys(&self, endpoint: &Endpoint) -> Result<Vec<SigningKeys>, Error> {
+        let now = self.now();
+        let previous = endpoint.previous_keys.as_ref().filter(|(_, until)| *until > now).map(|(sealed, _)| sealed);
+        let mut keys = Vec::with_capacity(2);
+        for sealed in std::iter::once(&endpoint.sealed_keys).chain(previous) {
+            let opened = self.vault.open(&context(endpoint.id), sealed).map_err(|_| Failure::Internal("webhook keys cannot be opened"))?;
+            keys.push(SigningKeys::from_bytes(&opened).map_err(|_| Failure::Internal("stored webhook keys are none"))?);
+        }
+        Ok(keys)
+    }
+
+    fn seal(&self, id: EndpointId, keys: &SigningKeys) -> Vec<u8> {
+        self.vault.seal(&self.random, &context(id), &keys.to_bytes())
+    }
+
+    fn with_secret(&self, endpoint: &Endpoint, keys: &SigningKeys) -> pb::CreateEndpointResponse {
+        pb::CreateEndpointResponse { endpoint: Some(convert::endpoint(endpoint, keys, self.now())), secret: keys.secret() }
+    }
+
+    fn check(&self, url: Option<&str>, event_types: Option<&[String]>) -> Result<(), Failure> {
+        let mut validation = Validation::default();
+        if let Some(url) = url {
+            validation.read("url", self.deployment.egress.check(url));
+        }
+        let known = event_types.unwrap_or_default().iter().all(|t| EVENT_TYPES.contains(&t.as_str()));
+        validation.require(known, "event_types", "must be trusonafication.accepted, .rejected, .expired or .canceled");
+        validation.finish()
+    }
+}
+
+/// What keys are sealed for.
+fn context(id: EndpointId) -> String {
+    format!("endpoint/{id}")
+}

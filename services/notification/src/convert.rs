@@ -1,0 +1,70 @@
+//! Rows as messages.
+
+use nodkey_kernel::{time::Timestamp, webhook::SigningKeys};
+use nodkey_proto::{
+    convert::timestamp,
+    notification::v1::{self as pb, DeliveryState},
+};
+
+use crate::{
+    domain::{Attempt, Delivery, State},
+    endpoint::{DisabledReason, Endpoint},
+};
+
+/// A delivery with these of its attempts.
+#[must_use]
+pub fn delivery(delivery: &Delivery, attempts: &[Attempt]) -> pb::Delivery {
+    let state = match delivery.state {
+        State::Pending => DeliveryState::Pending,
+        State::Succeeded => DeliveryState::Succeeded,
+        State::Exhausted => DeliveryState::Exhausted,
+    };
+    let attempt = |a: &Attempt| pb::Attempt {
+        started_at: Some(timestamp(a.started_at)),
+        duration_ms: a.duration_ms,
+        status_code: a.status_code,
+        error: a.error.clone(),
+        response: a.response.clone(),
+    };
+    pb::Delivery {
+        id: delivery.id.to_string(),
+        trusonafication_id: delivery.trusonafication.to_string(),
+        event_type: delivery.event_type.clone(),
+        url: delivery.url.clone(),
+        state: state.into(),
+        attempt_count: delivery.attempt_count,
+        next_attempt_at: (delivery.state == State::Pending).then(|| timestamp(delivery.next_attempt_at)),
+        created_at: Some(timestamp(delivery.created_at)),
+        attempts: attempts.iter().map(attempt).collect(),
+        endpoint_id: delivery.endpoint.map(|id| id.to_string()).unwrap_or_default(),
+        occurred_at: Some(timestamp(delivery.occurred_at)),
+    }
+}
+
+/// An endpoint that signs by these keys.
+#[must_use]
+pub fn endpoint(endpoint: &Endpoint, keys: &SigningKeys, now: Timestamp) -> pb::Endpoint {
+    let previous_until = endpoint.previous_keys.as_ref().map(|(_, until)| *until).filter(|until| *until > now);
+    pb::Endpoint {
+        id: endpoint.id.to_string(),
+        url: endpoint.url.clone(),
+        event_types: endpoint.event_types.clone(),
+        created_at: Some(timestamp(endpoint.created_at)),
+        enabled: endpoint.disabled.is_none(),
+        disabled_reason: endpoint.disabled.map_or(pb::DisabledReason::Unspecified, |(reason, _)| disabled_reason(reason)).into(),
+        disabled_at: endpoint.disabled.map(|(_, at)| timestamp(at)),
+        failing_since: endpoint.failing_since.map(timestamp),
+        public_key: keys.public_key(),
+        previous_keys_until: previous_until.map(timestamp),
+    }
+}
+
+/// A reason as a message.
+#[must_use]
+pub const fn disabled_reason(reason: DisabledReason) -> pb::DisabledReason {
+    match reason {
+        DisabledReason::Owner => pb::DisabledReason::Owner,
+        DisabledReason::Gone => pb::DisabledReason::Gone,
+        DisabledReason::Failing => pb::DisabledReason::Failing,
+    }
+}

@@ -1,0 +1,437 @@
+//! Works a queue in the database off, so that nobody's slow receiver is another's delay.
+//!
+//! A *lane* is what goes to one receiver: `<relying party>/<receiver>`. Each is worked off by a task of its own, wider while the
+//! receiver takes what it is sent, one at a time once it does not. No relying party holds more than a quarter of the slots, and a
+//! slot goes to whoever has waited longest. What is not being sent stays in the database: memory does not grow with the queue.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures_util::FutureExt as _;
+use nodkey_kernel::error::chain;
+use nodkey_runtime::{Failure, Job};
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc},
+    task::JoinSet,
+    time::MissedTickBehavior,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::warn;
+
+/// How often to look for what is due without being told: retries, and what other replicas left.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// How many are sent to one receiver at once.
+const MAX_WIDTH: usize = 16;
+/// How many lanes are looked up at once.
+const PAGE: usize = 100;
+
+/// A queue in the database.
+pub trait Queue: Clone + Send + Sync + 'static {
+    /// Something to be sent.
+    type Item: Send + 'static;
+
+    /// Returns at most `limit` lanes in which something is due, in order, from the first after `after`.
+    fn lanes(&self, after: &str, limit: usize) -> impl Future<Output = Result<Vec<String>, Failure>> + Send;
+
+    /// Reserves at most `limit` of what is due in a lane, longest due first.
+    fn claim(&self, lane: &str, limit: usize) -> impl Future<Output = Result<Vec<Self::Item>, Failure>> + Send;
+
+    /// Sends one and records what happened; false when the receiver is not well.
+    fn send(&self, item: Self::Item) -> impl Future<Output = bool> + Send;
+}
+
+/// The lane of a receiver.
+pub fn lane(party: impl std::fmt::Display, receiver: impl std::fmt::Display) -> String {
+    format!("{party}/{receiver}")
+}
+
+/// Whose lane it is.
+fn tenant(lane: &str) -> &str {
+    lane.split_once('/').map_or("", |(tenant, _)| tenant)
+}
+
+/// The lanes that are being worked off. Cheap to clone.
+pub struct Lanes<Q>(Arc<Inner<Q>>);
+
+struct Inner<Q> {
+    queue: Q,
+    slots: Arc<Semaphore>,
+    share: usize,
+    max_lanes: usize,
+    active: Mutex<Active>,
+    /// Told when there is room again.
+    look: Notify,
+    tasks: TaskTracker,
+    stopping: CancellationToken,
+}
+
+#[derive(Default)]
+struct Active {
+    lanes: HashMap<String, Arc<Notify>>,
+    tenants: HashMap<String, Tenant>,
+}
+
+struct Tenant {
+    slots: Arc<Semaphore>,
+    lanes: usize,
+}
+
+/// Whether a lane is being worked off.
+enum Started {
+    Runs,
+    TenantIsFull,
+    Full,
+}
+
+/// Places of one sending: its tenant's and the process's.
+type Slot = (OwnedSemaphorePermit, OwnedSemaphorePermit);
+
+impl<Q> Clone for Lanes<Q> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<Q: Queue> Lanes<Q> {
+    /// Makes one that sends at most `concurrency` at once.
+    pub fn new(queue: Q, concurrency: usize) -> Self {
+        let share = concurrency.div_ceil(4);
+        Self(Arc::new(Inner {
+            queue,
+            slots: Arc::new(Semaphore::new(concurrency)),
+            share,
+            max_lanes: 4 * concurrency,
+            active: Mutex::default(),
+            look: Notify::new(),
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+        }))
+    }
+
+    /// The job that works lanes off: those that `kicked` names at once, whichever else have something due when it looks. An
+    /// empty name has it look now.
+    pub fn job(self, name: &'static str, mut kicked: mpsc::Receiver<String>) -> Job {
+        Job::new(name, move |shutdown| async move {
+            let (lanes, mut after) = (self, String::new());
+            let mut interval = tokio::time::interval(INTERVAL);
+            interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                let look = tokio::select! {
+                    () = shutdown.cancelled() => break,
+                    kick = kicked.recv() => {
+                        let lane = kick.unwrap_or_default();
+                        if !lane.is_empty() {
+                            lanes.start(&lane);
+                        }
+                        lane.is_empty()
+                    }
+                    () = lanes.0.look.notified() => true,
+                    _ = interval.tick() => true,
+                };
+                if look && let Err(e) = lanes.scan(&mut after).await {
+                    warn!(error = chain(&e), "looking for what is due failed; trying again");
+                }
+            }
+            // What is on the wire is finished: the receiver may have it already.
+            lanes.0.stopping.cancel();
+            lanes.0.tasks.close();
+            lanes.0.tasks.wait().await;
+        })
+    }
+
+    /// Starts every lane after `after` in which something is due. Without room for more the next scan goes on from there.
+    async fn scan(&self, after: &mut String) -> Result<(), Failure> {
+        loop {
+            let found = self.0.queue.lanes(after, PAGE).await?;
+            let last_page = found.len() < PAGE;
+            for lane in found {
+                if *after > lane {
+                    continue;
+                }
+                match self.start(&lane) {
+                    Started::Runs => *after = lane,
+                    // The rest of this tenant's is passed over: `0` comes right after `/`.
+                    Started::TenantIsFull => *after = format!("{}0", tenant(&lane)),
+                    Started::Full => return Ok(()),
+                }
+            }
+            if last_page {
+                after.clear();
+                return Ok(());
+            }
+        }
+    }
+
+    /// Has a lane worked off, if there is room.
+    fn start(&self, lane: &str) -> Started {
+        let mut active = self.0.active.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(running) = active.lanes.get(lane) {
+            running.notify_one();
+            return Started::Runs;
+        }
+        if active.lanes.len() >= self.0.max_lanes || self.0.stopping.is_cancelled() {
+            return Started::Full;
+        }
+        let tenant = active
+            .tenants
+            .entry(tenant(lane).to_owned())
+            .or_insert_with(|| Tenant { slots: Arc::new(Semaphore::new(self.0.share)), lanes: 0 });
+        if tenant.lanes >= self.0.share {
+            return Started::TenantIsFull;
+        }
+        tenant.lanes += 1;
+        let (slots, more) = (Arc::clone(&tenant.slots), Arc::new(Notify::new()));
+        active.lanes.insert(lane.to_owned(), Arc::clone(&more));
+        let (lanes, lane) = (self.clone(), lane.to_owned());
+        self.0.tasks.spawn(async move { lanes.work_off(lane, slots, more).await });
+        Started::Runs
+    }
+
+    /// Ends a lane, unless it was kicked meanwhile.
+    fn end(&self, lane: &str, more: &Notify) -> bool {
+        let mut active = self.0.active.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.0.stopping.is_cancelled() && more.notified().now_or_never().is_some() {
+            return false;
+        }
+        let full = active.lanes.len() >= self.0.max_lanes;
+        active.lanes.remove(lane);
+        if let Entry::Occupied(mut tenant) = active.tenants.entry(tenant(lane).to_owned()) {
+            let was_full = tenant.get().lanes >= self.0.share;
+            tenant.get_mut().lanes -= 1;
+            if tenant.get().lanes == 0 {
+                tenant.remove();
+            }
+            if full || was_full {
+                self.0.look.notify_one();
+            }
+        }
+        true
+    }
+
+    async fn work_off(&self, lane: String, tenant: Arc<Semaphore>, more: Arc<Notify>) {
+        let (mut sending, mut width, mut dry) = (JoinSet::new(), 1, false);
+        loop {
+            while let Some(done) = sending.try_join_next() {
+                width = widen(width, done.unwrap_or(false));
+            }
+            if !dry && !self.0.stopping.is_cancelled() && sending.len() < width {
+                let slots = self.slots(&tenant, width - sending.len()).await;
+                let wanted = slots.len();
+                let claimed = self.0.queue.claim(&lane, wanted).await.unwrap_or_else(|e| {
+                    warn!(lane, error = chain(&e), "what is due could not be reserved; trying again");
+                    Vec::new()
+                });
+                dry = claimed.len() < wanted;
+                for (item, slot) in claimed.into_iter().zip(slots) {
+                    let queue = self.0.queue.clone();
+                    sending.spawn(async move {
+                        let well = queue.send(item).await;
+                        drop(slot);
+                        well
+                    });
+                }
+                continue;
+            }
+            if sending.is_empty() && self.end(&lane, &more) {
+                return;
+            }
+            tokio::select! {
+                () = more.notified() => dry = false,
+                done = sending.join_next() => match done {
+                    Some(done) => width = widen(width, done.unwrap_or(false)),
+                    None => dry = false,
+                },
+            }
+        }
+    }
+
+    /// Waits for one slot, and takes up to `wanted` when more are free.
+    async fn slots(&self, tenant: &Arc<Semaphore>, wanted: usize) -> Vec<Slot> {
+        let mut slots = Vec::with_capacity(wanted);
+        // Neither is ever closed.
+        if let Ok(of_tenant) = Arc::clone(tenant).acquire_owned().await
+            && let Ok(of_process) = Arc::clone(&self.0.slots).acquire_owned().await
+        {
+            slots.push((of_tenant, of_process));
+        }
+        while slots.len() < wanted
+            && let Ok(of_tenant) = Arc::clone(tenant).try_acquire_owned()
+            && let Ok(of_process) = Arc::clone(&self.0.slots).try_acquire_owned()
+        {
+            slots.push((of_tenant, of_process));
+        }
+        slots
+    }
+}
+
+/// One more at once after each success, one at a time after a failure.
+const fn widen(width: usize, well: bool) -> usize {
+    if !well {
+        1
+    } else if width < MAX_WIDTH {
+        width + 1
+    } else {
+        MAX_WIDTH
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    /// A queue in memory. Who sends waits until the test lets it, and says whether the receiver is well.
+    #[derive(Clone)]
+    struct Fake {
+        due: Arc<Mutex<BTreeMap<String, usize>>>,
+        sends: mpsc::Sender<Send>,
+    }
+
+    /// Something on the wire.
+    struct Send {
+        lane: String,
+        answer: tokio::sync::oneshot::Sender<bool>,
+    }
+
+    impl Queue for Fake {
+        type Item = String;
+
+        async fn lanes(&self, after: &str, limit: usize) -> Result<Vec<String>, Failure> {
+            let due = self.due.lock().unwrap();
+            Ok(due.iter().filter(|(lane, due)| lane.as_str() > after && **due > 0).map(|(lane, _)| lane.clone()).take(limit).collect())
+        }
+
+        async fn claim(&self, lane: &str, limit: usize) -> Result<Vec<String>, Failure> {
+            let mut all = self.due.lock().unwrap();
+            let Some(due) = all.get_mut(lane) else { return Ok(Vec::new()) };
+            let claimed = limit.min(*due);
+            *due -= claimed;
+            Ok(vec![lane.to_owned(); claimed])
+        }
+
+        async fn send(&self, lane: String) -> bool {
+            let (answer, answered) = tokio::sync::oneshot::channel();
+            self.sends.send(Send { lane, answer }).await.unwrap();
+            answered.await.unwrap_or(false)
+        }
+    }
+
+    /// Lets everything on the wire be answered.
+    fn answer(wire: Vec<Send>, well: bool) {
+        for send in wire {
+            send.answer.send(well).unwrap();
+        }
+    }
+
+    struct Bench {
+        lanes: Lanes<Fake>,
+        due: Arc<Mutex<BTreeMap<String, usize>>>,
+        sends: mpsc::Receiver<Send>,
+    }
+
+    impl Bench {
+        fn new(concurrency: usize) -> Self {
+            let (due, (sender, sends)) = (Arc::<Mutex<_>>::default(), mpsc::channel(100));
+            Self { lanes: Lanes::new(Fake { due: Arc::clone(&due), sends: sender }, concurrency), due, sends }
+        }
+
+        fn add(&self, lane: &str, count: usize) {
+            *self.due.lock().unwrap().entry(lane.to_owned()).or_default() += count;
+        }
+
+        async fn look(&self) {
+            self.lanes.scan(&mut String::new()).await.unwrap();
+        }
+
+        /// What is on the wire once nothing moves any more: on the one thread of a test, after everybody else had many turns.
+        async fn wire(&mut self) -> Vec<Send> {
+            for _ in 0..1_000 {
+                tokio::task::yield_now().await;
+            }
+            std::iter::from_fn(|| self.sends.try_recv().ok()).collect()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lane_widens_while_its_receiver_is_well_and_narrows_when_it_is_not() {
+        let mut bench = Bench::new(1_000);
+        bench.add("a/x", 100);
+        bench.look().await;
+        for expected in [1, 2, 4, 8, 16, 16] {
+            let wire = bench.wire().await;
+            assert_eq!(wire.len(), expected);
+            answer(wire, true);
+        }
+        let mut wire = bench.wire().await;
+        let failed = wire.pop().unwrap();
+        failed.answer.send(false).unwrap();
+        assert!(bench.wire().await.is_empty(), "no more until those on the wire are back");
+        answer(wire, false);
+        assert_eq!(bench.wire().await.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_receiver_that_never_answers_holds_one_place_and_one_relying_party_a_quarter() {
+        let mut bench = Bench::new(8);
+        for lane in ["a/1", "a/2", "a/3", "a/4"] {
+            bench.add(lane, 50);
+        }
+        bench.add("b/1", 3);
+        bench.look().await;
+        let wire = bench.wire().await;
+        let of = |tenant: &str| wire.iter().filter(|send| send.lane.starts_with(tenant)).count();
+        assert_eq!((of("a/"), of("b/")), (2, 1), "a quarter of eight, and one at a time");
+        let mut sent = 0;
+        let mut wire = wire;
+        while let Some(at) = wire.iter().position(|send| send.lane.starts_with("b/")) {
+            wire.remove(at).answer.send(true).unwrap();
+            sent += 1;
+            wire.extend(bench.wire().await);
+        }
+        assert_eq!(sent, 3, "b is done while a waits");
+    }
+
+    #[tokio::test]
+    async fn a_lane_that_had_no_room_gets_it_when_another_ends() {
+        let mut bench = Bench::new(4);
+        for lane in ["a/1", "a/2"] {
+            bench.add(lane, 1);
+        }
+        bench.look().await;
+        let wire = bench.wire().await;
+        assert_eq!(wire.iter().map(|send| send.lane.as_str()).collect::<Vec<_>>(), ["a/1"]);
+        answer(wire, true);
+        assert!(bench.wire().await.is_empty());
+        // The job is told to look.
+        bench.lanes.0.look.notified().await;
+        bench.look().await;
+        assert_eq!(bench.wire().await[0].lane, "a/2");
+    }
+
+    #[tokio::test]
+    async fn what_comes_while_a_lane_ends_is_not_forgotten() {
+        let mut bench = Bench::new(8);
+        for round in 0..20 {
+            bench.add("a/1", 1);
+            bench.lanes.start("a/1");
+            let wire = bench.wire().await;
+            assert_eq!(wire.len(), 1, "round {round}");
+            // Comes while the last one is on the wire.
+            bench.add("a/1", 1);
+            bench.lanes.start("a/1");
+            answer(wire, true);
+            let wire = bench.wire().await;
+            assert_eq!(wire.len(), 1, "round {round}");
+            answer(wire, true);
+            bench.wire().await;
+            assert!(bench.lanes.0.active.lock().unwrap().lanes.is_empty());
+            assert!(bench.lanes.0.active.lock().unwrap().tenants.is_empty());
+        }
+    }
+}

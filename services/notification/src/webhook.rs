@@ -1,0 +1,314 @@
+//! One attempt to deliver: network I/O only, outside any transaction.
+
+use std::{
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use metrics::{counter, histogram};
+use nodkey_kernel::{error::chain, time::Timestamp, webhook};
+use nodkey_runtime::Failure;
+use reqwest::{
+    Client, RequestBuilder, Response,
+    header::{CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER},
+    redirect::Policy,
+};
+use tokio::sync::{mpsc, oneshot};
+use tracing::{info, warn};
+
+use crate::{
+    app::{App, Settled},
+    domain::{Attempt, Delivery, Outcome},
+    guard::Guard,
+    lanes::Queue,
+};
+
+/// The most of a cause that is kept, in characters.
+const MAX_CAUSE: usize = 300;
+/// The most of an answer that is read, in bytes.
+const MAX_ANSWER: usize = 64 << 10;
+/// The most of it that is kept, in bytes.
+const KEPT_ANSWER: usize = 1 << 10;
+/// How often a reservation is renewed while its delivery is on the wire.
+const RENEWAL: Duration = Duration::from_secs(3);
+/// How many outcomes are recorded in one transaction.
+const BATCH: usize = 64;
+
+/// Deliveries, sent over HTTP. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Webhooks {
+    app: App,
+    client: Client,
+    guard: Guard,
+    outcomes: mpsc::Sender<Recording>,
+}
+
+/// An outcome to be recorded; whoever sent it is told when it is.
+type Recording = (Settled, oneshot::Sender<()>);
+
+/// What was not even tried, and will be again when the reservation runs out: the fault is ours, not the receiver's.
+struct NotNow(String);
+
+impl Webhooks {
+    /// Makes one, and what records its outcomes. Redirects are not followed: a receiver names its own address.
+    pub fn new(app: App, guard: Guard, timeout: Duration) -> anyhow::Result<(Self, impl Future<Output = ()> + Send + 'static)> {
+        let client = Client::builder()
+            .timeout(timeout)
+            .redirect(Policy::none())
+            .dns_resolver(Arc::new(guard.clone()))
+            // A proxy of the environment would resolve names by itself.
+            .no_proxy()
+            .user_agent(concat!("Nodkey/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        let (outcomes, recordings) = mpsc::channel(BATCH);
+        Ok((Self { app: app.clone(), client, guard, outcomes }, record(app, recordings)))
+    }
+
+    async fn attempt(&self, claimed: &Delivery) -> Result<Outcome, NotNow> {
+        let (started_at, clock) = (self.app.now(), Instant::now());
+        let Some((url, request)) = self.prepare(claimed, started_at).await? else { return Ok(Outcome::Withdrawn) };
+        let answer = match self.guard.0.check(&url) {
+            Ok(()) => exchange(request, started_at).await,
+            Err(refused) => Err(format!("the URL {refused}")),
+        };
+        let duration = clock.elapsed();
+        let (answer, error) = match answer {
+            Ok(answer) => (answer, String::new()),
+            Err(cause) => (Answer::default(), cause.chars().take(MAX_CAUSE).collect()),
+        };
+        let attempt = Attempt {
+            number: claimed.attempt_count + 1,
+            started_at,
+            duration_ms: i64::try_from(duration.as_millis()).unwrap_or(i64::MAX),
+            status_code: answer.status_code,
+            error: if error.is_empty() { answer.remark } else { error },
+            response: answer.text,
+        };
+        let outcome = if attempt.succeeded() { "succeeded" } else { "failed" };
+        counter!("nodkey_delivery_attempts_total", "outcome" => outcome).increment(1);
+        histogram!("nodkey_delivery_attempt_seconds").record(duration.as_secs_f64());
+        if claimed.attempt_count == 0 {
+            histogram!("nodkey_delivery_first_attempt_seconds").record(claimed.occurred_at.until(started_at).as_secs_f64());
+        }
+        info!(delivery = %claimed.id, attempt = attempt.number, status = attempt.status_code, error = attempt.error, "delivery attempted");
+        Ok(Outcome::Attempted { attempt, retry_after: answer.retry_after })
+    }
+
+    /// The signed request and where it goes; `None` when its endpoint is off or gone.
+    async fn prepare(&self, claimed: &Delivery, now: Timestamp) -> Result<Option<(String, RequestBuilder)>, NotNow> {
+        let (id, timestamp) = (claimed.id.to_string(), now.as_seconds());
+        let post = |url: &str| {
+            self.client
+                .post(url)
+                .header(CONTENT_TYPE, "application/json; charset=utf-8")
+                .header(webhook::ID, &id)
+                .header(webhook::TIMESTAMP, timestamp)
+        };
+        let Some(endpoint) = claimed.endpoint else {
+            let jwt = self.app.sign_result(claimed).await.map_err(|e| NotNow(chain(&e)))?;
+            return Ok(Some((claimed.url.clone(), post(&claimed.url).body(with_jwt(&claimed.body, &jwt)))));
+        };
+        let found = self.app.signing_keys(claimed.relying_party, endpoint).await.map_err(|e| NotNow(chain(&e)))?;
+        let Some((url, keys)) = found else { return Ok(None) };
+        let signatures: Vec<_> = keys.iter().map(|keys| keys.sign(&id, timestamp, &claimed.body)).collect();
+        let request = post(&url).header(webhook::SIGNATURE, signatures.join(" ")).body(claimed.body.clone());
+        Ok(Some((url, request)))
+    }
+}
+
+impl Queue for Webhooks {
+    type Item = Delivery;
+
+    async fn lanes(&self, after: &str, limit: usize) -> Result<Vec<String>, Failure> {
+        self.app.lanes(after, limit).await
+    }
+
+    async fn claim(&self, lane: &str, limit: usize) -> Result<Vec<Delivery>, Failure> {
+        self.app.claim(lane, limit).await
+    }
+
+    async fn send(&self, claimed: Delivery) -> bool {
+        let outcome = {
+            let mut attempt = pin!(self.attempt(&claimed));
+            loop {
+                tokio::select! {
+                    outcome = &mut attempt => break outcome,
+                    () = tokio::time::sleep(RENEWAL) => drop(self.app.renew(&claimed).await),
+                }
+            }
+        };
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(NotNow(cause)) => {
+                warn!(delivery = %claimed.id, cause, "a delivery could not be signed; trying again");
+                return false;
+            }
+        };
+        let well = !matches!(&outcome, Outcome::Attempted { attempt, .. } if !attempt.succeeded());
+        let (recorded, done) = oneshot::channel();
+        if self.outcomes.send((Settled { delivery: claimed, outcome }, recorded)).await.is_ok() {
+            let _ = done.await;
+        }
+        well
+    }
+}
+
+/// Records outcomes, as many as have come up meanwhile at once; ends when nobody sends any more.
+async fn record(app: App, mut recordings: mpsc::Receiver<Recording>) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while recordings.recv_many(&mut batch, BATCH).await > 0 {
+        let (settled, told): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
+        if let Err(e) = app.settle(settled).await {
+            // The reservations run out and they are sent again: at least once, not exactly once.
+            warn!(deliveries = told.len(), error = chain(&e), "the outcome of deliveries could not be recorded");
+        }
+        for recorded in told {
+            let _ = recorded.send(());
+        }
+    }
+}
+
+/// What came back.
+#[derive(Debug, Default)]
+struct Answer {
+    status_code: i32,
+    retry_after: Option<Duration>,
+    remark: String,
+    text: String,
+}
+
+/// Sends a request and reads the answer, or tells why there is none.
+async fn exchange(request: RequestBuilder, now: Timestamp) -> Result<Answer, String> {
+    let mut response = request.send().await.map_err(cause)?;
+    let status = response.status();
+    let retry_after = retry_after(response.headers(), now);
+    let remark = if status.is_redirection() {
+        "redirects are not followed: the URL must be the receiver's own".to_owned()
+    } else if status.is_client_error() {
+        clock_remark(response.headers(), now)
+    } else {
+        String::new()
+    };
+    let text = first_of(&mut response).await;
+    Ok(Answer { status_code: i32::from(status.as_u16()), retry_after, remark, text })
+}
+
+fn cause(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    if error.is_timeout() {
+        "no answer in time".to_owned()
+    } else if error.is_connect() {
+        format!("no connection: {}", chain(&error))
+    } else {
+        chain(&error)
+    }
+}
+
+/// Seconds or a date (RFC 9110 section 10.2.3).
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    let seconds = text.parse().map(Duration::from_secs);
+    seconds.ok().or_else(|| Timestamp::parse_http_date(text).ok().map(|at| now.until(at)))
+}
+
+/// Says so when the receiver's clock is so far off that it must take signatures for old ones.
+fn clock_remark(headers: &HeaderMap, now: Timestamp) -> String {
+    let theirs = headers.get(DATE).and_then(|text| Timestamp::parse_http_date(text.to_str().ok()?).ok());
+    let off = theirs.map_or(0, |theirs| theirs.as_seconds().abs_diff(now.as_seconds()));
+    if off > webhook::TOLERANCE.as_secs() {
+        format!("the receiver's clock is {off} s off this one: to it the signature is out of date")
+    } else {
+        String::new()
+    }
+}
+
+/// Reads what there is of an answer, at most 64 KiB, and returns the first of it. Its status counts, however the rest ends.
+async fn first_of(response: &mut Response) -> String {
+    let (mut kept, mut read) = (Vec::new(), 0);
+    while read < MAX_ANSWER
+        && let Ok(Some(chunk)) = response.chunk().await
+    {
+        kept.extend_from_slice(&chunk[..chunk.len().min(KEPT_ANSWER - kept.len())]);
+        read += chunk.len();
+    }
+    printable(&kept)
+}
+
+/// Text that neither a database nor a terminal stumbles over.
+fn printable(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// The object with a last member `jwt`. The rest stays to the letter: custom fields keep the spelling of their numbers.
+fn with_jwt(object: &str, jwt: &str) -> String {
+    format!("{},\"jwt\":\"{jwt}\"}}", object.strip_suffix('}').unwrap_or(object))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    #[test]
+    fn the_jwt_is_a_member_of_the_object_and_nothing_else_changes() {
+        let body = with_jwt(r#"{"id":"x","custom_fields":{"n":1.50}}"#, "a.b.c");
+        assert_eq!(body, r#"{"id":"x","custom_fields":{"n":1.50},"jwt":"a.b.c"}"#);
+    }
+
+    #[test]
+    fn what_is_kept_of_an_answer_can_be_stored_and_shown() {
+        assert_eq!(printable(b"no\0 \x1b[31mred\nline\xff"), "no\u{fffd} \u{fffd}[31mred\nline\u{fffd}");
+    }
+
+    #[test]
+    fn a_receiver_says_when_in_seconds_or_by_date() {
+        let now = Timestamp::from_seconds(784_111_777);
+        let after = |text: &str| retry_after(&HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]), now);
+        assert_eq!(after("120"), Some(Duration::from_mins(2)));
+        assert_eq!(after("Sun, 06 Nov 1994 08:50:37 GMT"), Some(Duration::from_mins(1)));
+        assert_eq!(after("Sun, 06 Nov 1994 08:00:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(after("soon"), None);
+    }
+
+    #[test]
+    fn a_clock_that_is_off_is_remarked() {
+        let now = Timestamp::from_seconds(784_111_777);
+        let remark = |text: &str| clock_remark(&HeaderMap::from_iter([(DATE, text.parse().unwrap())]), now);
+        assert_eq!(remark("Sun, 06 Nov 1994 08:49:37 GMT"), "");
+        assert!(remark("Sun, 06 Nov 1994 08:39:37 GMT").contains("600 s"));
+    }
+
+    /// Serves one connection: once asked, says `head`, and then a byte now and again.
+    async fn dripping(head: &'static [u8]) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
+            stream.write_all(head).await.unwrap();
+            while stream.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        url
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_drips_is_cut_off_and_its_status_counts_if_it_came() {
+        nodkey_runtime::install_crypto_provider();
+        let client = Client::builder().timeout(Duration::from_millis(300)).build().unwrap();
+        let now = Timestamp::from_seconds(0);
+        let url = dripping(b"HTTP/1.1 200 OK\r\nx-").await;
+        assert_eq!(exchange(client.post(url), now).await.unwrap_err(), "no answer in time");
+        let url = dripping(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n").await;
+        let answer = exchange(client.post(url), now).await.unwrap();
+        assert_eq!(answer.status_code, 200);
+        assert!(answer.text.starts_with('x'), "{}", answer.text);
+    }
+}

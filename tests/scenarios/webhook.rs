@@ -1,0 +1,273 @@
+//! Endpoints of a relying party: signed, filtered, switched off and on, and what goes wrong recorded.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, SystemTime},
+};
+
+use axum::http::StatusCode;
+use nodkey_kernel::time::{Clock, Timestamp};
+use nodkey_mobile_sdk::Decision;
+use nodkey_proto::{
+    convert::timestamp,
+    notification::v1::{
+        CreateEndpointRequest, CreateEndpointResponse, Delivery, DeliveryState, DisabledReason, Endpoint, EventTypes, GetDeliveryRequest,
+        GetEndpointRequest, ListDeliveriesRequest, RedeliverManyRequest, RedeliverRequest, RotateEndpointKeysRequest,
+        UpdateEndpointRequest, delivery_service_client::DeliveryServiceClient, endpoint_service_client::EndpointServiceClient,
+    },
+};
+use nodkey_server_sdk::{AuthenticatedChannel, InvalidWebhook, NewTrusonafication, ServiceName, Webhook, WebhookHeaders, verify_webhook};
+
+use crate::{
+    receiver::{Callback, Reply, receiver, replying},
+    world::{PATIENCE, SoftPhone, Tenant, World, asked},
+};
+
+scenarios!(
+    an_endpoint_is_told_what_it_asked_for_and_verifies_it_by_either_key,
+    while_keys_are_exchanged_holders_of_either_verify,
+    an_endpoint_that_is_gone_is_disabled_and_what_it_missed_can_be_sent_later,
+    an_endpoint_that_is_off_is_told_nothing_and_loses_nothing,
+    what_goes_wrong_at_a_receiver_is_recorded,
+    a_receiver_that_never_answers_delays_nobody_else,
+    addresses_within_the_network_are_refused_when_they_are_named,
+    there_is_an_end_to_endpoints,
+);
+
+fn endpoints(tenant: &Tenant) -> EndpointServiceClient<AuthenticatedChannel> {
+    EndpointServiceClient::new(tenant.backend.channel(ServiceName::Notification))
+}
+
+fn deliveries(tenant: &Tenant) -> DeliveryServiceClient<AuthenticatedChannel> {
+    DeliveryServiceClient::new(tenant.backend.channel(ServiceName::Notification))
+}
+
+async fn create(tenant: &Tenant, url: &str, event_types: &[&str]) -> CreateEndpointResponse {
+    let event_types = event_types.iter().map(|&t| t.to_owned()).collect();
+    let request = CreateEndpointRequest { url: url.to_owned(), event_types, ..CreateEndpointRequest::default() };
+    endpoints(tenant).create_endpoint(request).await.unwrap().into_inner()
+}
+
+async fn endpoint(tenant: &Tenant, id: &str) -> Endpoint {
+    endpoints(tenant).get_endpoint(GetEndpointRequest { id: id.to_owned() }).await.unwrap().into_inner()
+}
+
+async fn switch(tenant: &Tenant, id: &str, enabled: bool) -> Endpoint {
+    let request = UpdateEndpointRequest { id: id.to_owned(), enabled: Some(enabled), ..UpdateEndpointRequest::default() };
+    endpoints(tenant).update_endpoint(request).await.unwrap().into_inner()
+}
+
+/// Has something end that endpoints are told of; returns its id.
+async fn canceled(tenant: &Tenant) -> String {
+    let ask = NewTrusonafication::user("ada", "log in", "Acme");
+    let id = tenant.backend.create_trusonafication(ask).await.unwrap().trusonafication.id;
+    tenant.backend.cancel(&id).await.unwrap();
+    id
+}
+
+async fn accepted(tenant: &Tenant, phone: &SoftPhone) -> String {
+    let ask = NewTrusonafication::user("ada", "log in", "Acme");
+    let id = tenant.backend.create_trusonafication(ask).await.unwrap().trusonafication.id;
+    phone.respond(&asked(phone).await, Decision::Accept, None).await.unwrap();
+    id
+}
+
+/// The delivery about a trusonafication, once it has got so far.
+async fn delivery(tenant: &Tenant, trusonafication: &str, ready: impl Fn(&Delivery) -> bool) -> Delivery {
+    let mut client = deliveries(tenant);
+    // An outcome is recorded right after the answer of the receiver.
+    tokio::time::timeout(PATIENCE, async {
+        loop {
+            let request = ListDeliveriesRequest { trusonafication_id: trusonafication.to_owned(), ..ListDeliveriesRequest::default() };
+            let found = client.list_deliveries(request).await.unwrap().into_inner().deliveries;
+            if let Some(one) = found.first().filter(|d| ready(d)) {
+                return client.get_delivery(GetDeliveryRequest { id: one.id.clone() }).await.unwrap().into_inner();
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap()
+}
+
+fn verify(key: &str, told: &Callback) -> Result<Webhook, InvalidWebhook> {
+    let since = Clock::system().now().as_seconds().unsigned_abs();
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(since);
+    let header = |name: &str| told.headers[name].to_str().unwrap();
+    let headers = WebhookHeaders { id: &told.id, timestamp: header("webhook-timestamp"), signature: header("webhook-signature") };
+    verify_webhook(key, headers, told.text.as_bytes(), now)
+}
+
+async fn an_endpoint_is_told_what_it_asked_for_and_verifies_it_by_either_key(world: &World) {
+    let tenant = world.tenant().await;
+    let phone = tenant.active("ada").await;
+    let mut receiving = receiver(Vec::new()).await;
+    let created = create(&tenant, &receiving.url, &["trusonafication.accepted"]).await;
+    canceled(&tenant).await;
+    let id = accepted(&tenant, &phone).await;
+    let told = receiving.next().await;
+    for key in [&created.secret, &created.endpoint.unwrap().public_key] {
+        let webhook = verify(key, &told).unwrap();
+        assert_eq!((webhook.event_type.as_str(), webhook.id.as_str()), ("trusonafication.accepted", told.id.as_str()));
+        assert_eq!((webhook.data["id"].as_str(), webhook.data["status"].as_str()), (Some(id.as_str()), Some("ACCEPTED")));
+    }
+    assert!(receiving.is_quiet(), "nothing else was asked for");
+    delivery(&tenant, &id, |d| d.state() == DeliveryState::Succeeded).await;
+}
+
+async fn while_keys_are_exchanged_holders_of_either_verify(world: &World) {
+    let tenant = world.tenant().await;
+    tenant.active("ada").await;
+    let mut receiving = receiver(Vec::new()).await;
+    let first = create(&tenant, &receiving.url, &[]).await;
+    let id = first.endpoint.unwrap().id;
+    let rotate = async |overlap_seconds| {
+        let request = RotateEndpointKeysRequest { id: id.clone(), overlap_seconds, ..RotateEndpointKeysRequest::default() };
+        endpoints(&tenant).rotate_endpoint_keys(request).await.unwrap().into_inner()
+    };
+    let second = rotate(None).await;
+    assert!(second.endpoint.unwrap().previous_keys_until.is_some());
+    canceled(&tenant).await;
+    let told = receiving.next().await;
+    assert!(verify(&first.secret, &told).is_ok() && verify(&second.secret, &told).is_ok());
+    // Known to others: the old ones are worth nothing at once.
+    let third = rotate(Some(0)).await;
+    canceled(&tenant).await;
+    let told = receiving.next().await;
+    assert!(verify(&third.secret, &told).is_ok());
+    assert!(verify(&second.secret, &told).is_err() && verify(&first.secret, &told).is_err());
+}
+
+async fn an_endpoint_that_is_gone_is_disabled_and_what_it_missed_can_be_sent_later(world: &World) {
+    let began = Clock::system().now();
+    let tenant = world.tenant().await;
+    tenant.active("ada").await;
+    let mut receiving = receiver(vec![StatusCode::GONE]).await;
+    let id = create(&tenant, &receiving.url, &[]).await.endpoint.unwrap().id;
+    let first = canceled(&tenant).await;
+    receiving.next().await;
+    let exhausted = delivery(&tenant, &first, |d| d.state() == DeliveryState::Exhausted).await;
+    assert_eq!(exhausted.attempts.iter().map(|a| a.status_code).collect::<Vec<_>>(), [410]);
+    let off = endpoint(&tenant, &id).await;
+    assert_eq!((off.enabled, off.disabled_reason()), (false, DisabledReason::Gone));
+    let second = canceled(&tenant).await;
+    assert_eq!(delivery(&tenant, &second, |_| true).await.state(), DeliveryState::Exhausted);
+
+    let many = RedeliverManyRequest { since: Some(timestamp(began)), endpoint_id: id.clone(), ..RedeliverManyRequest::default() };
+    let refused = deliveries(&tenant).redeliver_many(many.clone()).await.unwrap_err();
+    assert_eq!(nodkey_server_sdk::Error::from(refused).reason, "ENDPOINT_DISABLED");
+    let refused = deliveries(&tenant).redeliver(RedeliverRequest { id: exhausted.id }).await.unwrap_err();
+    assert_eq!(nodkey_server_sdk::Error::from(refused).reason, "ENDPOINT_DISABLED");
+    assert!(switch(&tenant, &id, true).await.enabled);
+    assert_eq!(deliveries(&tenant).redeliver_many(many.clone()).await.unwrap().into_inner().count, 2);
+    let told = [receiving.next().await, receiving.next().await].map(|told| told.body["data"]["id"].as_str().unwrap().to_owned());
+    assert!(told.contains(&first) && told.contains(&second));
+    let done = async |id: &str| delivery(&tenant, id, |d| d.state() == DeliveryState::Succeeded).await;
+    assert_eq!((done(&first).await.attempts.len(), done(&second).await.attempts.len()), (2, 1));
+    // Nothing is exhausted any more; what succeeded is sent again only on request.
+    assert_eq!(deliveries(&tenant).redeliver_many(many.clone()).await.unwrap().into_inner().count, 0);
+    let all = RedeliverManyRequest { include_succeeded: true, ..many };
+    assert_eq!(deliveries(&tenant).redeliver_many(all).await.unwrap().into_inner().count, 2);
+    receiving.next().await;
+    receiving.next().await;
+}
+
+async fn an_endpoint_that_is_off_is_told_nothing_and_loses_nothing(world: &World) {
+    let tenant = world.tenant().await;
+    tenant.active("ada").await;
+    let (mut old, mut new) = (receiver(Vec::new()).await, receiver(Vec::new()).await);
+    let id = create(&tenant, &old.url, &["trusonafication.accepted"]).await.endpoint.unwrap().id;
+    let everything = Some(EventTypes::default());
+    let request = UpdateEndpointRequest { id: id.clone(), url: Some(new.url.clone()), event_types: everything, enabled: Some(false) };
+    let off = endpoints(&tenant).update_endpoint(request).await.unwrap().into_inner();
+    assert_eq!((off.disabled_reason(), off.url.as_str()), (DisabledReason::Owner, new.url.as_str()));
+    let missed = canceled(&tenant).await;
+    let kept = delivery(&tenant, &missed, |_| true).await;
+    assert_eq!((kept.state(), kept.attempt_count, kept.endpoint_id.as_str()), (DeliveryState::Exhausted, 0, id.as_str()));
+    switch(&tenant, &id, true).await;
+    deliveries(&tenant).redeliver(RedeliverRequest { id: kept.id.clone() }).await.unwrap();
+    assert_eq!(new.next().await.id, kept.id);
+    assert!(old.is_quiet());
+}
+
+async fn what_goes_wrong_at_a_receiver_is_recorded(world: &World) {
+    let tenant = world.tenant().await;
+    tenant.active("ada").await;
+    let closed = format!("https://127.0.0.1:{}/", free_port().await);
+    let refusing = replying(VecDeque::new(), Reply::Status(StatusCode::BAD_REQUEST, "signature\u{1b}[31m does not verify")).await;
+    let redirecting = replying(VecDeque::new(), Reply::Redirect).await;
+    let tls = refusing.url.replace("http://", "https://");
+    let endless = replying(VecDeque::new(), Reply::Endless).await;
+    for (url, state, status, error, response) in [
+        (closed.as_str(), DeliveryState::Pending, 0, "no connection", ""),
+        ("https://nowhere.invalid/", DeliveryState::Pending, 0, "no connection", ""),
+        (tls.as_str(), DeliveryState::Pending, 0, "no connection", ""),
+        (refusing.url.as_str(), DeliveryState::Pending, 400, "", "signature\u{fffd}[31m does not verify"),
+        (redirecting.url.as_str(), DeliveryState::Pending, 302, "redirects are not followed", ""),
+        (endless.url.as_str(), DeliveryState::Succeeded, 200, "", "xxxx"),
+    ] {
+        let ask = NewTrusonafication::user("ada", "log in", "Acme").callback_url(url).expires_at(long_ago());
+        let id = tenant.backend.create_trusonafication(ask).await.unwrap().trusonafication.id;
+        let tried = delivery(&tenant, &id, |d| d.attempt_count == 1).await;
+        let attempt = &tried.attempts[0];
+        assert_eq!((tried.state(), attempt.status_code), (state, status), "{url}: {}", attempt.error);
+        assert!(attempt.error.starts_with(error) && error.is_empty() == attempt.error.is_empty(), "{url}: {}", attempt.error);
+        assert!(attempt.response.starts_with(response) && attempt.response.len() <= 1_024, "{url}: {}", attempt.response);
+    }
+}
+
+async fn a_receiver_that_never_answers_delays_nobody_else(world: &World) {
+    let (slow, quick) = (world.tenant().await, world.tenant().await);
+    slow.active("ada").await;
+    quick.active("ada").await;
+    let mut dead = replying(VecDeque::new(), Reply::Never).await;
+    let mut neighbour = receiver(Vec::new()).await;
+    let mut well = receiver(Vec::new()).await;
+    create(&slow, &dead.url, &[]).await;
+    create(&slow, &neighbour.url, &[]).await;
+    create(&quick, &well.url, &[]).await;
+    for _ in 0..30 {
+        canceled(&slow).await;
+    }
+    dead.next().await;
+    canceled(&quick).await;
+    well.next().await;
+    // Nor the other endpoint of the same relying party.
+    for _ in 0..30 {
+        neighbour.next().await;
+    }
+    assert!(dead.is_quiet(), "one at a time, until it has answered");
+}
+
+async fn addresses_within_the_network_are_refused_when_they_are_named(world: &World) {
+    let tenant = world.tenant().await;
+    tenant.active("ada").await;
+    for url in ["https://10.0.0.1/", "https://169.254.169.254/latest/meta-data", "https://[fd00:ec2::254]/", "https://example.com:22/"] {
+        let request = CreateEndpointRequest { url: url.to_owned(), ..CreateEndpointRequest::default() };
+        let refused = endpoints(&tenant).create_endpoint(request).await.unwrap_err();
+        assert_eq!(nodkey_server_sdk::Error::from(refused).field_violations[0].field, "url", "{url}");
+        let ask = NewTrusonafication::user("ada", "log in", "Acme").callback_url(url);
+        let refused = tenant.backend.create_trusonafication(ask).await.unwrap_err();
+        assert_eq!(refused.field_violations[0].field, "callback_url", "{url}");
+    }
+}
+
+async fn there_is_an_end_to_endpoints(world: &World) {
+    let tenant = world.tenant().await;
+    let mut client = endpoints(&tenant);
+    let request = CreateEndpointRequest { url: "https://example.com/hook".into(), ..CreateEndpointRequest::default() };
+    for _ in 0..50 {
+        client.create_endpoint(request.clone()).await.unwrap();
+    }
+    let refused = client.create_endpoint(request).await.unwrap_err();
+    assert_eq!(nodkey_server_sdk::Error::from(refused).reason, "TOO_MANY_ENDPOINTS");
+}
+
+fn long_ago() -> Timestamp {
+    Clock::system().now() - Duration::from_secs(1)
+}
+
+/// A port nobody listens on.
+async fn free_port() -> u16 {
+    tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
+}
