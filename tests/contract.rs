@@ -49,7 +49,10 @@ fn every_reason_is_explained() {
 }
 
 /// Written like reasons, but not reasons.
-const NOT_REASONS: [&str; 11] = [
+const NOT_REASONS: [&str; 13] = [
+    // Of FCM.
+    "SENDER_ID_MISMATCH",
+    "UNREGISTERED",
     "TRUSONA",
     "ROLE_TRUSTED_RP",
     "ROLE_TRUSTED_RP_CLIENT",

@@ -4,6 +4,7 @@
 mod architecture;
 mod contract;
 mod http;
+mod providers;
 mod receiver;
 mod scenarios;
 mod tls;

@@ -35,6 +35,10 @@ pub struct World {
     pub http: String,
     /// Where gRPC listens.
     pub endpoints: Endpoints,
+    /// Where a push provider of a test's own is expected: APNs.
+    pub apns: SocketAddr,
+    /// FCM, and its access tokens.
+    pub fcm: SocketAddr,
     operator_key: String,
     _process: Option<(Handle, TempDir)>,
 }
@@ -76,17 +80,18 @@ impl World {
         let scheme = if tls.is_some() { "https" } else { "http" };
         nodkey_runtime::install_crypto_provider();
         let dir = tempfile::tempdir().unwrap();
+        let (apns, fcm) = free_addresses();
         let handle = Embedded::new(config(dir.path(), tls))
             .with::<Registry>(nodkey_registry::config::Config::default())
             .with::<Binding>(nodkey_binding::Config::default())
             .with::<Trusonafication>(nodkey_trusonafication::Config::default())
-            .with::<Notification>(nodkey_notification::Config::default())
+            .with::<Notification>(notification(apns, fcm))
             .with::<Gateway>(gateway)
             .start()
             .await
             .unwrap();
         let endpoints = Endpoints::single(&format!("{scheme}://{}", handle.grpc));
-        Self { http: handle.public_url.clone(), endpoints, operator_key: "operator".into(), _process: Some((handle, dir)) }
+        Self { http: handle.public_url.clone(), endpoints, apns, fcm, operator_key: "operator".into(), _process: Some((handle, dir)) }
     }
 
     /// Finds the processes that `scripts/up-native` started.
@@ -111,7 +116,15 @@ impl World {
             |grpc| Endpoints::single(&grpc),
         );
         endpoints.ca_certificate = text("ca_certificate").map(|path| std::fs::read_to_string(path).unwrap());
-        Self { http: text("http").unwrap(), endpoints, operator_key: text("operator_key").unwrap(), _process: None }
+        let address = |name: &str| text(name).map_or_else(|| free_addresses().0, |address| address.parse().unwrap());
+        Self {
+            http: text("http").unwrap(),
+            endpoints,
+            apns: address("apns"),
+            fcm: address("fcm"),
+            operator_key: text("operator_key").unwrap(),
+            _process: None,
+        }
     }
 
     /// A client with an operator's rights.
@@ -176,6 +189,24 @@ impl Tenant {
         let binding = self.backend.create_binding(user, phone.device_identifier()).await.unwrap();
         self.backend.activate_binding(&binding.id).await.unwrap();
     }
+}
+
+/// Two addresses nobody listens on.
+fn free_addresses() -> (SocketAddr, SocketAddr) {
+    let listener = || std::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let (one, other) = (listener(), listener());
+    (one.local_addr().unwrap(), other.local_addr().unwrap())
+}
+
+/// With push providers of a test's own.
+fn notification(apns: SocketAddr, fcm: SocketAddr) -> nodkey_notification::Config {
+    let push = nodkey_notification::PushConfig {
+        apns_url: format!("http://{apns}"),
+        fcm_url: format!("http://{fcm}"),
+        google_token_url: format!("http://{fcm}/token"),
+        ..nodkey_notification::PushConfig::default()
+    };
+    nodkey_notification::Config { push, ..nodkey_notification::Config::default() }
 }
 
 /// Everything in this process, on free ports.

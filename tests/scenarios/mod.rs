@@ -31,6 +31,7 @@ mod old_ways;
 mod operator;
 mod overload;
 mod privacy;
+mod push;
 mod repeat;
 mod restart;
 mod rpc;

@@ -132,12 +132,22 @@ const BAD: &[(&str, As, &str, &str)] = &[
         "VALIDATION_FAILED",
     ),
     ("notification.v1.EndpointService/ListEndpoints", Backend, r#"{"pageSize": 501}"#, "VALIDATION_FAILED"),
+    ("notification.v1.PushConfigurationService/PutPushConfiguration", Backend, "{}", "VALIDATION_FAILED"),
+    ("notification.v1.PushConfigurationService/PutPushConfiguration", Backend, r#"{"apns": {"privateKey": "x"}}"#, "VALIDATION_FAILED"),
+    ("notification.v1.PushConfigurationService/PutPushConfiguration", Backend, r#"{"fcm": {"serviceAccount": "{}"}}"#, "VALIDATION_FAILED"),
+    ("notification.v1.PushConfigurationService/PutPushConfiguration", Backend, r#"{"webpush": {"subject": "ada"}}"#, "VALIDATION_FAILED"),
+    ("notification.v1.PushConfigurationService/DeletePushConfiguration", Backend, "{}", "VALIDATION_FAILED"),
+    ("notification.v1.PushRegistrationService/GetPushRegistration", Backend, r#"{"deviceId": "x"}"#, "NOT_FOUND"),
     ("notification.v1.PushRegistrationService/PutPushRegistration", Backend, "{}", "NOT_ALLOWED"),
     ("notification.v1.PushRegistrationService/DeletePushRegistration", Operator, "{}", "NOT_ALLOWED"),
 ];
 
 /// Cannot be wrong: nothing is asked, or whatever is named is not there afterwards.
-const HARMLESS: [&str; 2] = ["registry.v1.SigningKeyService/GetJwks", "notification.v1.EndpointService/DeleteEndpoint"];
+const HARMLESS: [&str; 3] = [
+    "registry.v1.SigningKeyService/GetJwks",
+    "notification.v1.EndpointService/DeleteEndpoint",
+    "notification.v1.PushConfigurationService/ListPushConfigurations",
+];
 
 fn service(path: &str) -> ServiceName {
     match path.split('.').next().unwrap() {

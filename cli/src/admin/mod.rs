@@ -9,6 +9,7 @@ mod endpoints;
 mod import;
 mod keys;
 mod list;
+mod push;
 mod relying_parties;
 mod trusonafications;
 mod values;
@@ -78,6 +79,9 @@ enum Noun {
     /// Webhook endpoints: where results are posted to
     #[command(subcommand, after_help = "Example:\n  nodkey admin endpoints create https://shop.example.com/nodkey")]
     Endpoints(endpoints::Verb),
+    /// What the relying party is to push providers
+    #[command(subcommand, after_help = "Example:\n  nodkey admin push webpush mailto:ops@example.com")]
+    Push(push::Verb),
     /// Webhooks that were, are or will be sent
     #[command(subcommand, after_help = "Example:\n  nodkey admin deliveries list --state exhausted")]
     Deliveries(deliveries::Verb),
@@ -99,6 +103,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         Noun::Import(args) => import::run(&admin, args).await,
         Noun::Trusonafications(verb) => trusonafications::run(&admin, verb).await,
         Noun::Endpoints(verb) => endpoints::run(&admin, verb).await,
+        Noun::Push(verb) => push::run(&admin, verb).await,
         Noun::Deliveries(verb) => deliveries::run(&admin, verb).await,
     }
 }

@@ -12,7 +12,7 @@ use nodkey_kernel::{
 use reqwest::Method;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use url::Url;
 
@@ -141,6 +141,19 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
     pub async fn status(&self) -> Result<RegisteredDevice, Error> {
         let path = format!("/api/v2/devices/{}/status", self.device_identifier);
         read_json(self.transport.send(&self.keys, Method::GET, &path, None, &[], None).await?).await
+    }
+
+    /// Sets where the device is woken: `provider` (`apns`, `fcm`, `webpush` or `unifiedpush`), and what that gave the app.
+    /// A push is never required: who waits is told without.
+    pub async fn register_push(&self, registration: &Value) -> Result<(), Error> {
+        let path = format!("/api/v2/devices/{}/push_registration", self.device_identifier);
+        self.transport.send(&self.keys, Method::PUT, &path, Some(registration), &[], None).await.map(drop)
+    }
+
+    /// Is not woken any more.
+    pub async fn forget_push(&self) -> Result<(), Error> {
+        let path = format!("/api/v2/devices/{}/push_registration", self.device_identifier);
+        self.transport.send(&self.keys, Method::DELETE, &path, None, &[], None).await.map(drop)
     }
 
     /// Retires the device for good.

@@ -7,8 +7,8 @@ use nodkey_proto::{
 };
 
 use crate::{
-    domain::{Attempt, Delivery, State},
-    endpoint::{DisabledReason, Endpoint},
+    domain::{Attempt, Delivery, DisabledReason, Endpoint, State},
+    push::{KeptConfiguration, Provider},
 };
 
 /// A delivery with these of its attempts.
@@ -56,6 +56,43 @@ pub fn endpoint(endpoint: &Endpoint, keys: &SigningKeys, now: Timestamp) -> pb::
         failing_since: endpoint.failing_since.map(timestamp),
         public_key: keys.public_key(),
         previous_keys_until: previous_until.map(timestamp),
+    }
+}
+
+/// A configuration, without its credentials.
+#[must_use]
+pub fn push_configuration(kept: &KeptConfiguration) -> pb::PushConfiguration {
+    let (last_failure, last_failure_at) = kept.last_failure.clone().unzip();
+    pb::PushConfiguration {
+        provider: Provider::parse(&kept.provider).map_or(pb::PushProvider::Unspecified, push_provider).into(),
+        description: kept.description.clone(),
+        public_key: kept.public_key.clone(),
+        updated_at: Some(timestamp(kept.updated_at)),
+        last_failure: last_failure.unwrap_or_default(),
+        last_failure_at: last_failure_at.map(timestamp),
+    }
+}
+
+/// A provider as a message.
+#[must_use]
+pub const fn push_provider(provider: Provider) -> pb::PushProvider {
+    match provider {
+        Provider::Apns => pb::PushProvider::Apns,
+        Provider::Fcm => pb::PushProvider::Fcm,
+        Provider::WebPush => pb::PushProvider::Webpush,
+        Provider::UnifiedPush => pb::PushProvider::Unifiedpush,
+    }
+}
+
+/// The provider a message names.
+#[must_use]
+pub const fn provider(provider: pb::PushProvider) -> Option<Provider> {
+    match provider {
+        pb::PushProvider::Unspecified => None,
+        pb::PushProvider::Apns => Some(Provider::Apns),
+        pb::PushProvider::Fcm => Some(Provider::Fcm),
+        pb::PushProvider::Webpush => Some(Provider::WebPush),
+        pb::PushProvider::Unifiedpush => Some(Provider::UnifiedPush),
     }
 }
 

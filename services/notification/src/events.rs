@@ -1,8 +1,13 @@
-//! What other services' facts mean here: somebody may have to be told.
+//! What other services' facts mean here: somebody may have to be told, or woken.
 
-use nodkey_bus::{Consumer, HandlerError};
-use nodkey_proto::trusonafication::v1::{
-    TrusonaficationAccepted, TrusonaficationCanceled, TrusonaficationExpired, TrusonaficationRejected,
+use nodkey_bus::{Consumer, EventMeta, HandlerError};
+use nodkey_kernel::id::DeviceId;
+use nodkey_proto::{
+    convert::from_timestamp,
+    registry::v1::DeviceRetired,
+    trusonafication::v1::{
+        TrusonaficationAccepted, TrusonaficationCanceled, TrusonaficationCreated, TrusonaficationExpired, TrusonaficationRejected,
+    },
 };
 
 use crate::{app::App, domain::EVENT_TYPES};
@@ -30,5 +35,29 @@ pub fn consumers(app: &App) -> Vec<Consumer> {
         teller!("notification_rejected", TrusonaficationRejected, rejected, app),
         teller!("notification_expired", TrusonaficationExpired, expired, app),
         teller!("notification_canceled", TrusonaficationCanceled, canceled, app),
+        created(app.clone()),
+        device_retired(app.clone()),
     ]
+}
+
+fn created(app: App) -> Consumer {
+    Consumer::new("notification_created", move |tx, event: TrusonaficationCreated, meta: EventMeta| {
+        let app = app.clone();
+        Box::pin(async move {
+            let devices: Vec<_> = event.device_identifiers.iter().filter_map(|id| DeviceId::parse(id).ok()).collect();
+            let expires_at = event.trusonafication.and_then(|t| from_timestamp(t.expires_at.as_ref()?));
+            let expires_at = expires_at.ok_or_else(|| HandlerError::Undecodable("it never ends".into()))?;
+            Ok(app.wake(tx, meta.relying_party, &devices, expires_at).await?)
+        })
+    })
+}
+
+fn device_retired(app: App) -> Consumer {
+    Consumer::new("notification_device_retired", move |tx, event: DeviceRetired, meta: EventMeta| {
+        let app = app.clone();
+        Box::pin(async move {
+            let device = DeviceId::parse(&event.device_id).map_err(|e| HandlerError::Undecodable(e.to_string()))?;
+            Ok(app.forget_device(tx, meta.relying_party, &device).await?)
+        })
+    })
 }

@@ -11,12 +11,14 @@ use nodkey_proto::{
     convert::from_timestamp,
     notification::v1::{
         self as pb, CreateEndpointRequest, CreateEndpointResponse, DeleteEndpointRequest, DeleteEndpointResponse,
-        DeletePushRegistrationRequest, DeletePushRegistrationResponse, DeliveryState, GetDeliveryRequest, GetEndpointRequest,
-        ListDeliveriesRequest, ListDeliveriesResponse, ListEndpointsRequest, ListEndpointsResponse, PushProvider,
-        PutPushRegistrationRequest, PutPushRegistrationResponse, RedeliverManyRequest, RedeliverManyResponse, RedeliverRequest,
-        RotateEndpointKeysRequest, UpdateEndpointRequest,
+        DeletePushConfigurationRequest, DeletePushConfigurationResponse, DeletePushRegistrationRequest, DeletePushRegistrationResponse,
+        DeliveryState, GetDeliveryRequest, GetEndpointRequest, GetPushRegistrationRequest, ListDeliveriesRequest, ListDeliveriesResponse,
+        ListEndpointsRequest, ListEndpointsResponse, ListPushConfigurationsRequest, ListPushConfigurationsResponse,
+        PutPushConfigurationRequest, PutPushRegistrationRequest, PutPushRegistrationResponse, RedeliverManyRequest, RedeliverManyResponse,
+        RedeliverRequest, RotateEndpointKeysRequest, UpdateEndpointRequest,
         delivery_service_server::{DeliveryService, DeliveryServiceServer},
         endpoint_service_server::{EndpointService, EndpointServiceServer},
+        push_configuration_service_server::{PushConfigurationService, PushConfigurationServiceServer},
         push_registration_service_server::{PushRegistrationService, PushRegistrationServiceServer},
     },
 };
@@ -35,6 +37,7 @@ use crate::{
     app::{App, Change, Listing, Range},
     convert,
     domain::State,
+    push::Provider,
 };
 
 /// The most the details of a push registration have, in bytes.
@@ -48,6 +51,7 @@ const MAX_OVERLAP: u64 = 604_800;
 pub fn routes(app: &App) -> Router {
     let router = mount(Router::new(), DeliveryServiceServer::new(Api(app.clone())));
     let router = mount(router, EndpointServiceServer::new(Api(app.clone())));
+    let router = mount(router, PushConfigurationServiceServer::new(Api(app.clone())));
     mount(router, PushRegistrationServiceServer::new(Api(app.clone())))
 }
 
@@ -151,6 +155,40 @@ impl EndpointService for Api {
 }
 
 #[tonic::async_trait]
+impl PushConfigurationService for Api {
+    async fn put_push_configuration(
+        &self,
+        request: Request<PutPushConfigurationRequest>,
+    ) -> Result<Response<pb::PushConfiguration>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let (app, asked) = (self.0.clone(), request.into_inner());
+        let put = uninterrupted(async move { app.put_push_configuration(party, asked.credentials).await }).await;
+        put.map(Response::new).map_err(status)
+    }
+
+    async fn list_push_configurations(
+        &self,
+        request: Request<ListPushConfigurationsRequest>,
+    ) -> Result<Response<ListPushConfigurationsResponse>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let push_configurations = self.0.push_configurations(party).await.map_err(status)?;
+        Ok(Response::new(ListPushConfigurationsResponse { push_configurations }))
+    }
+
+    async fn delete_push_configuration(
+        &self,
+        request: Request<DeletePushConfigurationRequest>,
+    ) -> Result<Response<DeletePushConfigurationResponse>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let provider = convert::provider(request.get_ref().provider());
+        let provider = provider.ok_or_else(|| status(Failure::field("provider", "must be apns, fcm or webpush")))?;
+        let app = self.0.clone();
+        uninterrupted(async move { app.delete_push_configuration(party, provider).await }).await.map_err(status)?;
+        Ok(Response::new(DeletePushConfigurationResponse {}))
+    }
+}
+
+#[tonic::async_trait]
 impl PushRegistrationService for Api {
     async fn put_push_registration(
         &self,
@@ -159,21 +197,21 @@ impl PushRegistrationService for Api {
         let party = caller(&request)?.relying_party()?;
         let asked = request.into_inner();
         let device = device(&asked.device_id)?;
-        let provider = match asked.provider() {
-            PushProvider::Apns => Some("apns"),
-            PushProvider::Fcm => Some("fcm"),
-            PushProvider::Webpush => Some("webpush"),
-            PushProvider::Unifiedpush => Some("unifiedpush"),
-            PushProvider::Unspecified => None,
-        };
+        let provider = convert::provider(asked.provider());
         let object = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&asked.details).is_ok();
         let mut validation = Validation::default();
         validation.require(provider.is_some(), "provider", "must be apns, fcm, webpush or unifiedpush");
         validation.require(object && asked.details.len() <= MAX_DETAILS, "details", "must be a JSON object of at most 4 KiB");
         validation.finish().map_err(status)?;
-        let (app, provider) = (self.0.clone(), provider.unwrap_or_default());
+        let (app, provider) = (self.0.clone(), provider.unwrap_or(Provider::UnifiedPush));
         uninterrupted(async move { app.put_push_registration(party, &device, provider, &asked.details).await }).await.map_err(status)?;
         Ok(Response::new(PutPushRegistrationResponse {}))
+    }
+
+    async fn get_push_registration(&self, request: Request<GetPushRegistrationRequest>) -> Result<Response<pb::PushRegistration>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let device = device(&request.get_ref().device_id)?;
+        self.0.push_registration(party, &device).await.map(Response::new).map_err(status)
     }
 
     async fn delete_push_registration(

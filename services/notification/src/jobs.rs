@@ -19,11 +19,13 @@ const PRUNING: Duration = Duration::from_mins(10);
 pub fn backlog(app: App) -> Job {
     Job::new("backlog", move |shutdown| async move {
         loop {
-            match app.waiting().await {
-                Ok((waiting, oldest)) => {
+            match tokio::try_join!(app.waiting(), app.waiting_pushes()) {
+                Ok(((waiting, oldest), pushes)) => {
                     // Exact up to 2^53.
                     #[expect(clippy::cast_precision_loss, reason = "nobody counts that far")]
-                    gauge!("nodkey_deliveries_pending").set(waiting as f64);
+                    let (waiting, pushes) = (waiting as f64, pushes as f64);
+                    gauge!("nodkey_deliveries_pending").set(waiting);
+                    gauge!("nodkey_pushes_pending").set(pushes);
                     gauge!("nodkey_deliveries_oldest_pending_seconds").set(oldest.as_secs_f64());
                 }
                 Err(e) => warn!(error = chain(&e), "what waits could not be counted; trying again"),

@@ -4,23 +4,23 @@ mod app;
 mod config;
 mod convert;
 mod domain;
-mod endpoint;
 mod error;
 mod events;
 mod grpc;
 mod guard;
 mod jobs;
 mod lanes;
+mod push;
 mod store;
 mod webhook;
 
 use std::time::Duration;
 
-pub use config::Config;
+pub use config::{Config, PushConfig};
 use nodkey_db::{Migration, Migrations};
 use nodkey_runtime::{Deps, Job, Parts, Service, housekeeping};
 
-use crate::{app::App, guard::Guard, lanes::Lanes, webhook::Webhooks};
+use crate::{app::App, guard::Guard, lanes::Lanes, push::Pushes, webhook::Webhooks};
 
 /// The notification service.
 #[derive(Debug)]
@@ -29,10 +29,12 @@ pub struct Notification;
 const POSTGRES: &[Migration] = &[
     Migration { version: 1000, name: "init", sql: include_str!("../migrations/postgres/1000_init.sql") },
     Migration { version: 1001, name: "lanes", sql: include_str!("../migrations/postgres/1001_lanes.sql") },
+    Migration { version: 1002, name: "push", sql: include_str!("../migrations/postgres/1002_push.sql") },
 ];
 const SQLITE: &[Migration] = &[
     Migration { version: 1000, name: "init", sql: include_str!("../migrations/sqlite/1000_init.sql") },
     Migration { version: 1001, name: "lanes", sql: include_str!("../migrations/sqlite/1001_lanes.sql") },
+    Migration { version: 1002, name: "push", sql: include_str!("../migrations/sqlite/1002_push.sql") },
 ];
 
 impl Service for Notification {
@@ -49,14 +51,17 @@ impl Service for Notification {
         anyhow::ensure!((1..=1_024).contains(&config.concurrency), "service.concurrency must be 1 to 1024");
         anyhow::ensure!(config.disable_after_days >= 1, "service.disable_after_days must be at least 1");
         anyhow::ensure!(config.retention_days >= 4, "service.retention_days must be at least 4: retries take three");
-        let (db, clock, guard) = (deps.db()?, deps.clock.clone(), Guard(deps.deployment.egress.clone()));
+        anyhow::ensure!((1..=1_024).contains(&config.push.concurrency), "service.push.concurrency must be 1 to 1024");
+        let (db, clock, random, guard) = (deps.db()?, deps.clock.clone(), deps.random.clone(), Guard(deps.deployment.egress.clone()));
         let timeout = Duration::from_secs(config.attempt_timeout_seconds.into());
         let age = Duration::from_hours(24 * u64::from(config.retention_days));
         let (app, kicked) = App::new(&config, deps)?;
-        let (webhooks, recorder) = Webhooks::new(app.clone(), guard, timeout)?;
+        let (webhooks, recorder) = Webhooks::new(app.clone(), guard.clone(), timeout)?;
+        let pushes = Pushes::new(app.clone(), random, guard, &config.push)?;
         let lanes = Lanes::new(webhooks, usize::try_from(config.concurrency)?);
         let jobs = vec![
-            lanes.job("webhooks", kicked),
+            lanes.job("webhooks", kicked.webhooks),
+            Lanes::new(pushes, usize::try_from(config.push.concurrency)?).job("pushes", kicked.pushes),
             Job::new("recorder", |_| recorder),
             jobs::backlog(app.clone()),
             jobs::retention(app.clone(), age),

@@ -11,7 +11,7 @@ use nodkey_kernel::{error::chain, time::Timestamp, webhook};
 use nodkey_runtime::Failure;
 use reqwest::{
     Client, RequestBuilder, Response,
-    header::{CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER},
+    header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER},
     redirect::Policy,
 };
 use tokio::sync::{mpsc, oneshot};
@@ -182,7 +182,7 @@ struct Answer {
 async fn exchange(request: RequestBuilder, now: Timestamp) -> Result<Answer, String> {
     let mut response = request.send().await.map_err(cause)?;
     let status = response.status();
-    let retry_after = retry_after(response.headers(), now);
+    let retry_after = response.headers().get(RETRY_AFTER).and_then(|text| retry_after(text, now));
     let remark = if status.is_redirection() {
         "redirects are not followed: the URL must be the receiver's own".to_owned()
     } else if status.is_client_error() {
@@ -206,8 +206,8 @@ fn cause(error: reqwest::Error) -> String {
 }
 
 /// Seconds or a date (RFC 9110 section 10.2.3).
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
+pub fn retry_after(text: &HeaderValue, now: Timestamp) -> Option<Duration> {
+    let text = text.to_str().ok()?;
     let seconds = text.parse().map(Duration::from_secs);
     seconds.ok().or_else(|| Timestamp::parse_http_date(text).ok().map(|at| now.until(at)))
 }
@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn a_receiver_says_when_in_seconds_or_by_date() {
         let now = Timestamp::from_seconds(784_111_777);
-        let after = |text: &str| retry_after(&HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]), now);
+        let after = |text: &str| retry_after(&text.parse().unwrap(), now);
         assert_eq!(after("120"), Some(Duration::from_mins(2)));
         assert_eq!(after("Sun, 06 Nov 1994 08:50:37 GMT"), Some(Duration::from_mins(1)));
         assert_eq!(after("Sun, 06 Nov 1994 08:00:00 GMT"), Some(Duration::ZERO));

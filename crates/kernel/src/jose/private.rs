@@ -3,7 +3,10 @@
 use std::fmt;
 
 use ed25519_dalek::{Signer as _, SigningKey as Ed25519Key};
-use p256::ecdsa::{Signature as P256Signature, SigningKey as P256Key};
+use p256::{
+    ecdsa::{Signature as P256Signature, SigningKey as P256Key},
+    pkcs8::DecodePrivateKey as _,
+};
 use zeroize::Zeroizing;
 
 use super::{Algorithm, JoseError, PublicJwk, jwk::Point};
@@ -38,6 +41,11 @@ impl PrivateKey {
             Algorithm::Es256 => P256Key::from_slice(bytes).map(|key| Self(Secret::P256(key))).map_err(|_| JoseError::Key),
             Algorithm::EdDsa => Ok(Self(Secret::Ed25519(Ed25519Key::from_bytes(bytes)))),
         }
+    }
+
+    /// A P-256 key from PKCS #8 in PEM (RFC 5958, RFC 7468).
+    pub fn from_pkcs8_pem(pem: &str) -> Result<Self, JoseError> {
+        P256Key::from_pkcs8_pem(pem).map(|key| Self(Secret::P256(key))).map_err(|_| JoseError::Key)
     }
 
     /// The 32 bytes of `d`.

@@ -21,7 +21,7 @@ use serde_json::value::RawValue;
 use tracing::warn;
 use uuid::Uuid;
 
-use super::{ATTEMPTS, App};
+use super::{ATTEMPTS, App, rows};
 pub use crate::store::delivery::{Listing, Range};
 use crate::{
     convert::disabled_reason,
@@ -298,8 +298,4 @@ impl App {
         tx.commit().await?;
         Ok(pruned)
     }
-}
-
-fn rows(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
 }

@@ -12,7 +12,12 @@ use nodkey_runtime::{Failure, Validation, idempotent::Request};
 use uuid::Uuid;
 
 use super::{ATTEMPTS, App};
-use crate::{convert, domain::EVENT_TYPES, endpoint::Endpoint, error::Error, store::endpoint};
+use crate::{
+    convert,
+    domain::{EVENT_TYPES, Endpoint},
+    error::Error,
+    store::endpoint,
+};
 
 /// How many endpoints a relying party may have.
 const MAX_ENDPOINTS: usize = 50;

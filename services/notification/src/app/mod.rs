@@ -2,7 +2,8 @@
 
 mod deliveries;
 mod endpoints;
-mod push_registrations;
+mod push_configurations;
+mod pushes;
 
 use std::{sync::Arc, time::Duration};
 
@@ -31,6 +32,15 @@ const ATTEMPTS: usize = 8;
 /// How many lanes may wait to be worked off at once; more are found by looking.
 const KICKS: usize = 1_024;
 
+/// Names of lanes in which something has become due.
+#[derive(Debug)]
+pub struct Kicked {
+    /// Of deliveries.
+    pub webhooks: mpsc::Receiver<String>,
+    /// Of pushes.
+    pub pushes: mpsc::Receiver<String>,
+}
+
 /// The use cases. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct App {
@@ -41,17 +51,20 @@ pub struct App {
     deployment: Arc<Deployment>,
     peers: Peers,
     kicks: mpsc::Sender<String>,
+    push_kicks: mpsc::Sender<String>,
     patience: Duration,
 }
 
 impl App {
-    /// Puts the use cases together. The other half of the answer names lanes in which something has become due.
-    pub fn new(config: &Config, deps: Deps) -> anyhow::Result<(Self, mpsc::Receiver<String>)> {
+    /// Puts the use cases together.
+    pub fn new(config: &Config, deps: Deps) -> anyhow::Result<(Self, Kicked)> {
         let db = deps.db()?;
         let Deps { clock, random, vault, deployment, peers, .. } = deps;
-        let (kicks, kicked) = mpsc::channel(KICKS);
+        let (kicks, webhooks) = mpsc::channel(KICKS);
+        let (push_kicks, pushes) = mpsc::channel(KICKS);
         let patience = Duration::from_hours(24 * u64::from(config.disable_after_days));
-        Ok((Self { db, clock, random, vault, deployment, peers, kicks, patience }, kicked))
+        let app = Self { db, clock, random, vault, deployment, peers, kicks, push_kicks, patience };
+        Ok((app, Kicked { webhooks, pushes }))
     }
 
     /// Now.
@@ -72,4 +85,8 @@ impl App {
         let id = EventId::generate(now, &self.random);
         Ok(outbox::add(tx, event, &EventContext { id, now, version, relying_party, traceparent: None }).await?)
     }
+}
+
+fn rows(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
 }

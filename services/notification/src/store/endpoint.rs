@@ -8,7 +8,7 @@ use nodkey_kernel::{
 use nodkey_runtime::Failure;
 use uuid::Uuid;
 
-use crate::endpoint::{DisabledReason, Endpoint};
+use crate::domain::{DisabledReason, Endpoint};
 
 macro_rules! select {
     ($rest:literal) => {

@@ -1,5 +1,7 @@
-//! Rows. Every finder leads with the relying party, except the one of what is due, whosever it is.
+//! Rows. Every finder leads with the relying party, except those of what is due, whosever it is.
 
 pub mod delivery;
 pub mod endpoint;
+pub mod push;
+pub mod push_configuration;
 pub mod push_registration;

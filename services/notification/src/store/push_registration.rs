@@ -1,11 +1,22 @@
 //! Rows of push registrations.
 
-use nodkey_db::Db;
+use nodkey_db::{Db, Tx};
 use nodkey_kernel::{
     id::{DeviceId, RelyingPartyId},
     time::Timestamp,
 };
 use nodkey_runtime::Failure;
+
+/// A row as it is kept.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// Name of the provider.
+    pub provider: String,
+    /// What it gave the app.
+    pub sealed_details: Vec<u8>,
+    /// When it came.
+    pub updated_at: Timestamp,
+}
 
 /// Sets the one registration of a device.
 pub async fn put(
@@ -13,17 +24,19 @@ pub async fn put(
     party: RelyingPartyId,
     device: &DeviceId,
     provider: &'static str,
+    receiver: &str,
     sealed_details: &[u8],
     now: Timestamp,
 ) -> Result<(), Failure> {
     db.execute(
-        "INSERT INTO push_registration (relying_party_id, device_id, provider, sealed_details, updated_at) VALUES ($1, $2, $3, $4, $5) \
-         ON CONFLICT (relying_party_id, device_id) DO UPDATE SET provider = excluded.provider, \
-         sealed_details = excluded.sealed_details, updated_at = excluded.updated_at",
+        "INSERT INTO push_registration (relying_party_id, device_id, provider, receiver, sealed_details, updated_at) \
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (relying_party_id, device_id) DO UPDATE SET provider = excluded.provider, \
+         receiver = excluded.receiver, sealed_details = excluded.sealed_details, updated_at = excluded.updated_at",
     )
     .bind(party.as_uuid())
     .bind(device.as_str())
     .bind(provider)
+    .bind(receiver)
     .bind(sealed_details)
     .bind(now)
     .execute()
@@ -31,9 +44,40 @@ pub async fn put(
     Ok(())
 }
 
+/// Returns who wakes a device, if anybody does.
+pub async fn receiver(tx: &mut Tx, party: RelyingPartyId, device: &DeviceId) -> Result<Option<String>, Failure> {
+    let sql = "SELECT receiver FROM push_registration WHERE relying_party_id = $1 AND device_id = $2";
+    let row = tx.query(sql).bind(party.as_uuid()).bind(device.as_str()).fetch_optional().await?;
+    Ok(row.map(|row| row.get("receiver")).transpose()?)
+}
+
+/// Returns that of a device.
+pub async fn get(db: &Db, party: RelyingPartyId, device: &DeviceId) -> Result<Option<Kept>, Failure> {
+    let sql = "SELECT provider, sealed_details, updated_at FROM push_registration WHERE relying_party_id = $1 AND device_id = $2";
+    let Some(row) = db.query(sql).bind(party.as_uuid()).bind(device.as_str()).fetch_optional().await? else { return Ok(None) };
+    Ok(Some(Kept { provider: row.get("provider")?, sealed_details: row.get("sealed_details")?, updated_at: row.get("updated_at")? }))
+}
+
 /// Forgets it.
 pub async fn delete(db: &Db, party: RelyingPartyId, device: &DeviceId) -> Result<(), Failure> {
     let sql = "DELETE FROM push_registration WHERE relying_party_id = $1 AND device_id = $2";
     db.execute(sql).bind(party.as_uuid()).bind(device.as_str()).execute().await?;
+    Ok(())
+}
+
+/// Forgets it with everything else about the device, in a transaction.
+pub async fn retire(tx: &mut Tx, party: RelyingPartyId, device: &DeviceId) -> Result<(), Failure> {
+    tx.query("DELETE FROM push_registration WHERE relying_party_id = $1 AND device_id = $2")
+        .bind(party.as_uuid())
+        .bind(device.as_str())
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// Forgets it, unless the phone has registered again since.
+pub async fn delete_of(db: &Db, party: RelyingPartyId, device: &DeviceId, updated_at: Timestamp) -> Result<(), Failure> {
+    let sql = "DELETE FROM push_registration WHERE relying_party_id = $1 AND device_id = $2 AND updated_at = $3";
+    db.execute(sql).bind(party.as_uuid()).bind(device.as_str()).bind(updated_at).execute().await?;
     Ok(())
 }

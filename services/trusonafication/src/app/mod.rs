@@ -189,7 +189,10 @@ impl App {
     async fn announce(&self, tx: &mut Tx, t: &Trusonafication, traceparent: Option<String>) -> Result<(), Error> {
         let trusonafication = Some(convert::event(t));
         match &t.state {
-            State::InProgress => self.publish(tx, t, &TrusonaficationCreated { trusonafication }, traceparent).await?,
+            State::InProgress => {
+                let device_identifiers = t.told.iter().map(ToString::to_string).collect();
+                self.publish(tx, t, &TrusonaficationCreated { trusonafication, device_identifiers }, traceparent).await?;
+            }
             State::Accepted { .. } => self.publish(tx, t, &TrusonaficationAccepted { trusonafication }, traceparent).await?,
             State::Rejected { .. } => self.publish(tx, t, &TrusonaficationRejected { trusonafication }, traceparent).await?,
             State::Expired => self.publish(tx, t, &TrusonaficationExpired { trusonafication }, traceparent).await?,

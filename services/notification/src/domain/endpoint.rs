@@ -7,7 +7,7 @@ use nodkey_kernel::{
     time::Timestamp,
 };
 
-use crate::domain::{Attempt, GONE};
+use super::delivery::{Attempt, GONE};
 
 /// Where a relying party wants to be told.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,7 +16,7 @@ const SCHEDULE: [u32; 11] = [5, 30, 120, 600, 1_800, 3_600, 10_800, 21_600, 43_2
 /// The longest a receiver may ask to be left alone.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
 /// The receiver wants no more.
-pub const GONE: i32 = 410;
+pub(super) const GONE: i32 = 410;
 
 /// What an endpoint can be told. Each ends a trusonafication, so an endpoint is told one of them, once: there is no order to keep.
 pub const EVENT_TYPES: [&str; 4] =

@@ -1,0 +1,403 @@
+//! Waking phones: a push says "look" and nothing else. What is asked waits for the phone, pushed or not.
+
+mod apns;
+mod fcm;
+mod webpush;
+
+use std::{sync::Arc, time::Duration};
+
+use metrics::counter;
+use nodkey_kernel::{
+    egress::Egress,
+    error::chain,
+    id::{DeviceId, RelyingPartyId},
+    jose::b64u_decode,
+    random::Random,
+    time::Timestamp,
+};
+use nodkey_runtime::Failure;
+use reqwest::{Client, StatusCode, header::RETRY_AFTER, redirect::Policy};
+use serde::{Deserialize, Serialize};
+use tracing::{info, warn};
+
+use crate::{app::App, config::PushConfig, guard::Guard, lanes::Queue};
+
+pub use self::webpush::vapid_public_key;
+
+/// How long a provider may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// The most of a provider's explanation that is kept, in characters.
+const MAX_REASON: usize = 200;
+/// How long the longest token of a provider is.
+const MAX_TOKEN: usize = 4_096;
+
+/// Who carries a push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Provider {
+    /// Apple Push Notification service.
+    Apns,
+    /// Firebase Cloud Messaging.
+    Fcm,
+    /// A browser's push service (RFC 8030).
+    WebPush,
+    /// A distributor of the user's choice; the same requests as to a browser's push service.
+    UnifiedPush,
+}
+
+impl Provider {
+    /// Its name, as phones say it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Apns => "apns",
+            Self::Fcm => "fcm",
+            Self::WebPush => "webpush",
+            Self::UnifiedPush => "unifiedpush",
+        }
+    }
+
+    /// The provider of that name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Apns, Self::Fcm, Self::WebPush, Self::UnifiedPush].into_iter().find(|provider| provider.name() == name)
+    }
+
+    /// Whose credentials its requests are made with.
+    #[must_use]
+    pub const fn configured_as(self) -> Self {
+        match self {
+            Self::UnifiedPush => Self::WebPush,
+            other => other,
+        }
+    }
+}
+
+/// Where a phone is woken: what its provider gave the app.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Address {
+    /// Of APNs and FCM.
+    Token {
+        /// Names the app on the phone.
+        token: String,
+    },
+    /// Of Web Push and `UnifiedPush` (RFC 8030).
+    Subscription {
+        /// Where to.
+        endpoint: String,
+        /// For whose eyes.
+        keys: Option<SubscriptionKeys>,
+    },
+}
+
+/// What a push is encrypted to (RFC 8291 section 2).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct SubscriptionKeys {
+    /// The phone's public key: an uncompressed P-256 point, base64url.
+    pub p256dh: String,
+    /// A shared secret of 16 bytes, base64url.
+    pub auth: String,
+}
+
+impl Address {
+    /// Reads what a phone says; the error says what it should have said.
+    pub fn parse(provider: Provider, details: &str, egress: &Egress) -> Result<Self, String> {
+        let shape = || {
+            let shape = match provider {
+                Provider::Apns => "an APNs device token in hex as token",
+                Provider::Fcm => "an FCM registration token as token",
+                Provider::WebPush => "endpoint, keys.p256dh and keys.auth of a PushSubscription",
+                Provider::UnifiedPush => "endpoint and, if the distributor gave them, keys.p256dh and keys.auth",
+            };
+            format!("must hold {shape}")
+        };
+        let address: Self = serde_json::from_str(details).map_err(|_| shape())?;
+        let fits = match (&address, provider) {
+            // Both become part of a URL or a header.
+            (Self::Token { token }, Provider::Apns) => (64..=200).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_hexdigit()),
+            (Self::Token { token }, Provider::Fcm) => (1..=MAX_TOKEN).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic()),
+            (Self::Subscription { endpoint, keys }, Provider::WebPush | Provider::UnifiedPush) => {
+                egress.check(endpoint).map_err(|refused| format!("endpoint {refused}"))?;
+                keys.as_ref().map_or(provider == Provider::UnifiedPush, SubscriptionKeys::are_good)
+            }
+            _ => false,
+        };
+        if fits { Ok(address) } else { Err(shape()) }
+    }
+
+    /// What is sent to the same receiver has the same name.
+    #[must_use]
+    pub fn receiver(&self, provider: Provider) -> String {
+        match self {
+            Self::Token { .. } => provider.name().to_owned(),
+            Self::Subscription { endpoint, .. } => {
+                url::Url::parse(endpoint).map_or_else(|_| String::new(), |url| url.origin().ascii_serialization())
+            }
+        }
+    }
+}
+
+impl SubscriptionKeys {
+    fn are_good(&self) -> bool {
+        let length = |text: &str| b64u_decode(text.trim_end_matches('=')).map_or(0, |bytes| bytes.len());
+        length(&self.p256dh) == 65 && length(&self.auth) == 16
+    }
+}
+
+/// What a relying party is to a provider. Sealed when it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "provider", rename_all = "lowercase")]
+pub enum Credentials {
+    /// Token authentication of APNs.
+    Apns {
+        /// Of the developer account.
+        team_id: String,
+        /// Of the key.
+        key_id: String,
+        /// PKCS #8, PEM.
+        private_key: String,
+        /// The app's bundle id.
+        topic: String,
+        /// Whether the app is a development build.
+        sandbox: bool,
+        /// What the phone shows.
+        alert: String,
+    },
+    /// A service account of FCM.
+    Fcm {
+        /// Of the Firebase project.
+        project_id: String,
+        /// Who signs.
+        client_email: String,
+        /// PKCS #8, PEM.
+        private_key: String,
+    },
+    /// VAPID (RFC 8292).
+    WebPush {
+        /// Whom a push service may write to: `mailto:` or `https://`.
+        subject: String,
+        /// The P-256 key, base64url.
+        private_key: String,
+    },
+}
+
+impl Credentials {
+    /// Whose they are.
+    #[must_use]
+    pub const fn provider(&self) -> Provider {
+        match self {
+            Self::Apns { .. } => Provider::Apns,
+            Self::Fcm { .. } => Provider::Fcm,
+            Self::WebPush { .. } => Provider::WebPush,
+        }
+    }
+
+    /// Checks that they can sign; the error names what is wrong.
+    pub fn check(&self) -> Result<(), &'static str> {
+        match self {
+            Self::Apns { private_key, .. } => apns::check_key(private_key),
+            Self::Fcm { private_key, .. } => fcm::check_key(private_key),
+            Self::WebPush { .. } => Ok(()),
+        }
+    }
+}
+
+/// Credentials, and since when: what was made with others is not used any more.
+#[derive(Clone, Debug)]
+pub struct Configuration {
+    /// What the relying party is to the provider.
+    pub credentials: Credentials,
+    /// Names them: relying party and time of change.
+    pub version: String,
+}
+
+/// What a relying party is to a provider, as it is kept.
+#[derive(Clone, Debug)]
+pub struct KeptConfiguration {
+    /// Name of the provider.
+    pub provider: String,
+    /// Credentials.
+    pub sealed_credentials: Vec<u8>,
+    /// Names them to people.
+    pub description: String,
+    /// Of VAPID; empty for others.
+    pub public_key: String,
+    /// When they came.
+    pub updated_at: Timestamp,
+    /// What the provider last refused, and when.
+    pub last_failure: Option<(String, Timestamp)>,
+}
+
+/// A phone that is to be woken.
+#[derive(Clone, Debug)]
+pub struct Push {
+    /// Whose.
+    pub relying_party: RelyingPartyId,
+    /// Which.
+    pub device: DeviceId,
+    /// How often it was tried, this time included.
+    pub attempt_count: i32,
+    /// When there is nothing left to look at.
+    pub expires_at: Timestamp,
+    /// Counts the changes, from 1.
+    pub version: i64,
+}
+
+/// What a provider said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It has it.
+    Sent,
+    /// The phone is not to be reached there any more.
+    Dead,
+    /// Not now; after this long, if it said so.
+    Later(Option<Duration>, String),
+    /// Not like this: the relying party has to change something.
+    Refused(String),
+}
+
+impl Verdict {
+    const fn outcome(&self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Dead => "dead",
+            Self::Later(..) => "later",
+            Self::Refused(_) => "refused",
+        }
+    }
+}
+
+/// Pushes, sent by their providers. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Pushes {
+    app: App,
+    random: Random,
+    apns: Arc<apns::Apns>,
+    fcm: Arc<fcm::Fcm>,
+    /// Calls what phones name.
+    guarded: Client,
+    guard: Guard,
+}
+
+impl Pushes {
+    /// Makes one.
+    pub fn new(app: App, random: Random, guard: Guard, config: &PushConfig) -> anyhow::Result<Self> {
+        let builder = || {
+            let agent = concat!("Nodkey/", env!("CARGO_PKG_VERSION"));
+            Client::builder().timeout(TIMEOUT).redirect(Policy::none()).no_proxy().user_agent(agent)
+        };
+        let guarded = builder().dns_resolver(Arc::new(guard.clone())).build()?;
+        // APNs speaks nothing but HTTP/2.
+        let apns = apns::Apns::new(builder().http2_prior_knowledge().build()?, config);
+        let fcm = fcm::Fcm::new(builder().build()?, config);
+        Ok(Self { app, random, apns: Arc::new(apns), fcm: Arc::new(fcm), guarded, guard })
+    }
+
+    async fn post(&self, provider: Provider, address: &Address, configuration: Option<&Configuration>, push: &Push) -> Verdict {
+        let now = self.app.now();
+        let credentials = configuration.map(|c| &c.credentials);
+        match (provider, address, configuration, credentials) {
+            (Provider::Apns, Address::Token { token }, Some(configuration), _) => self.apns.send(token, configuration, push, now).await,
+            (Provider::Fcm, Address::Token { token }, Some(configuration), _) => self.fcm.send(token, configuration, push, now).await,
+            (Provider::WebPush | Provider::UnifiedPush, Address::Subscription { endpoint, keys }, _, vapid) => {
+                if let Err(refused) = self.guard.0.check(endpoint) {
+                    return Verdict::Refused(format!("the endpoint {refused}"));
+                }
+                let request = webpush::request(&self.guarded, &self.random, endpoint, keys.as_ref(), vapid, push, now);
+                match request {
+                    Ok(request) => webpush::send(request, now).await,
+                    Err(cause) => Verdict::Refused(cause.to_owned()),
+                }
+            }
+            _ => Verdict::Refused("the relying party has no credentials for this provider".to_owned()),
+        }
+    }
+}
+
+impl Queue for Pushes {
+    type Item = Push;
+
+    async fn lanes(&self, after: &str, limit: usize) -> Result<Vec<String>, Failure> {
+        self.app.push_lanes(after, limit).await
+    }
+
+    async fn claim(&self, lane: &str, limit: usize) -> Result<Vec<Push>, Failure> {
+        self.app.claim_pushes(lane, limit).await
+    }
+
+    async fn send(&self, push: Push) -> bool {
+        let target = match self.app.push_target(&push).await {
+            Ok(target) => target,
+            Err(e) => {
+                warn!(error = chain(&e), "a push could not be prepared; trying again");
+                return false;
+            }
+        };
+        // Nobody is there any more, or it is too late.
+        let Some((registration, configuration)) = target else { return true };
+        let provider = registration.provider;
+        let verdict = self.post(provider, &registration.address, configuration.as_ref(), &push).await;
+        counter!("nodkey_push_attempts_total", "provider" => provider.name(), "outcome" => verdict.outcome()).increment(1);
+        info!(device = %push.device, provider = provider.name(), verdict = ?verdict, "push attempted");
+        let well = matches!(verdict, Verdict::Sent | Verdict::Dead);
+        if let Err(e) = self.app.settle_push(&push, &registration, verdict).await {
+            warn!(error = chain(&e), "the outcome of a push could not be recorded; it may be sent again");
+        }
+        well
+    }
+}
+
+/// Too many, or not now: what each provider means by these.
+fn is_passing(status: StatusCode) -> bool {
+    status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error()
+}
+
+fn retry_after(response: &reqwest::Response, now: Timestamp) -> Option<Duration> {
+    crate::webhook::retry_after(response.headers().get(RETRY_AFTER)?, now)
+}
+
+fn unreachable(error: reqwest::Error) -> Verdict {
+    Verdict::Later(None, reason(&chain(&error.without_url())))
+}
+
+/// What a provider says, short enough to keep and fit to be shown.
+fn reason(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(MAX_REASON).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_phone_names_what_its_provider_gave_it_and_nothing_else() {
+        let egress = Egress::new(false);
+        let hex = "ab".repeat(32);
+        let p256dh = nodkey_kernel::jose::b64u(&[4; 65]);
+        let keys = format!(r#""keys":{{"p256dh":"{p256dh}","auth":"{}"}}"#, nodkey_kernel::jose::b64u(&[0; 16]));
+        let good = [
+            (Provider::Apns, format!(r#"{{"token":"{hex}"}}"#)),
+            (Provider::Fcm, r#"{"token":"d:APA91"}"#.to_owned()),
+            (Provider::WebPush, format!(r#"{{"endpoint":"https://push.example.com/x","expirationTime":null,{keys}}}"#)),
+            (Provider::UnifiedPush, format!(r#"{{"endpoint":"https://push.example.com/x",{keys}}}"#)),
+            (Provider::UnifiedPush, r#"{"endpoint":"https://push.example.com/x"}"#.to_owned()),
+        ];
+        for (provider, details) in good {
+            assert!(Address::parse(provider, &details, &egress).is_ok(), "{details}");
+        }
+        let bad = [
+            (Provider::Apns, "{}".to_owned()),
+            (Provider::Apns, r#"{"token":"../../x"}"#.to_owned()),
+            (Provider::Fcm, r#"{"token":""}"#.to_owned()),
+            (Provider::Fcm, r#"{"token":"a b"}"#.to_owned()),
+            (Provider::WebPush, r#"{"endpoint":"https://push.example.com/x"}"#.to_owned()),
+            (Provider::WebPush, format!(r#"{{"token":"{hex}"}}"#)),
+            (Provider::WebPush, format!(r#"{{"endpoint":"https://10.0.0.1/x",{keys}}}"#)),
+            (Provider::UnifiedPush, r#"{"endpoint":"http://push.example.com/x"}"#.to_owned()),
+            (Provider::UnifiedPush, r#"{"endpoint":"https://push.example.com/x","keys":{"p256dh":"AAAA","auth":"AAAA"}}"#.to_owned()),
+        ];
+        for (provider, details) in bad {
+            assert!(Address::parse(provider, &details, &egress).is_err(), "{details}");
+        }
+    }
+}

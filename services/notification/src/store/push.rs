@@ -1,0 +1,103 @@
+//! Rows of phones that are to be woken.
+
+use nodkey_db::{Db, Row, Tx};
+use nodkey_kernel::{
+    id::{DeviceId, RelyingPartyId},
+    time::Timestamp,
+};
+use nodkey_runtime::Failure;
+
+use crate::push::Push;
+
+/// Has a phone woken until `expires_at`. One that is to be woken already is woken once.
+pub async fn put(
+    tx: &mut Tx,
+    party: RelyingPartyId,
+    device: &DeviceId,
+    lane: &str,
+    now: Timestamp,
+    expires_at: Timestamp,
+) -> Result<(), Failure> {
+    tx.query(
+        "INSERT INTO push (relying_party_id, device_id, lane, attempt_count, next_attempt_at, expires_at, version) \
+         VALUES ($1, $2, $3, 0, $4, $5, 1) ON CONFLICT (relying_party_id, device_id) DO UPDATE SET lane = excluded.lane, \
+         attempt_count = 0, next_attempt_at = excluded.next_attempt_at, expires_at = excluded.expires_at, version = push.version + 1",
+    )
+    .bind(party.as_uuid())
+    .bind(device.as_str())
+    .bind(lane)
+    .bind(now)
+    .bind(expires_at)
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// Returns the lanes after `after` in which something is due, in order, by jumping from lane to lane.
+pub async fn lanes(db: &Db, after: &str, now: Timestamp, limit: i64) -> Result<Vec<String>, Failure> {
+    let rows = db
+        .query(
+            "WITH RECURSIVE waiting (lane) AS ( \
+               SELECT (SELECT lane FROM push WHERE lane > $1 ORDER BY lane LIMIT 1) \
+               UNION ALL \
+               SELECT (SELECT p.lane FROM push p WHERE p.lane > waiting.lane ORDER BY p.lane LIMIT 1) \
+               FROM waiting WHERE waiting.lane IS NOT NULL \
+             ) SELECT lane FROM waiting WHERE EXISTS (SELECT 1 FROM push p WHERE p.lane = waiting.lane AND p.next_attempt_at <= $2) LIMIT $3",
+        )
+        .bind(after)
+        .bind(now)
+        .bind(limit)
+        .fetch_all()
+        .await?;
+    Ok(rows.iter().map(|row| row.get("lane")).collect::<Result<_, _>>()?)
+}
+
+/// Reserves until `until` what is due in a lane, longest due first. Of replicas that ask at once, each gets others.
+pub async fn claim(db: &Db, lane: &str, now: Timestamp, until: Timestamp, limit: i64) -> Result<Vec<Push>, Failure> {
+    let rows = db
+        .execute(
+            "UPDATE push SET next_attempt_at = $1, attempt_count = attempt_count + 1, version = version + 1 \
+             WHERE (relying_party_id, device_id) IN \
+             (SELECT relying_party_id, device_id FROM push WHERE lane = $2 AND next_attempt_at <= $3 ORDER BY next_attempt_at LIMIT $4) \
+             AND next_attempt_at <= $3 RETURNING relying_party_id, device_id, attempt_count, expires_at, version",
+        )
+        .bind(until)
+        .bind(lane)
+        .bind(now)
+        .bind(limit)
+        .fetch_all()
+        .await?;
+    rows.iter().map(read).collect()
+}
+
+/// Tries one again at a time, unless it was asked for anew.
+pub async fn postpone(db: &Db, push: &Push, at: Timestamp) -> Result<(), Failure> {
+    let sql = "UPDATE push SET next_attempt_at = $1 WHERE relying_party_id = $2 AND device_id = $3 AND version = $4";
+    let query = db.execute(sql).bind(at).bind(push.relying_party.as_uuid());
+    query.bind(push.device.as_str()).bind(push.version).execute().await?;
+    Ok(())
+}
+
+/// Is done with one, unless it was asked for anew.
+pub async fn delete(db: &Db, push: &Push) -> Result<(), Failure> {
+    let sql = "DELETE FROM push WHERE relying_party_id = $1 AND device_id = $2 AND version = $3";
+    let query = db.execute(sql).bind(push.relying_party.as_uuid()).bind(push.device.as_str());
+    query.bind(push.version).execute().await?;
+    Ok(())
+}
+
+/// Returns how many wait.
+pub async fn waiting(db: &Db) -> Result<i64, Failure> {
+    Ok(db.query("SELECT count(*) AS waiting FROM push").fetch_one().await?.get("waiting")?)
+}
+
+fn read(row: &Row) -> Result<Push, Failure> {
+    let device: String = row.get("device_id")?;
+    Ok(Push {
+        relying_party: RelyingPartyId::from_uuid(row.get("relying_party_id")?),
+        device: DeviceId::parse(&device).map_err(|_| Failure::Internal("a push names a device"))?,
+        attempt_count: row.get("attempt_count")?,
+        expires_at: row.get("expires_at")?,
+        version: row.get("version")?,
+    })
+}

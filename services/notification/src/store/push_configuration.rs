@@ -1,0 +1,77 @@
+//! Rows of what relying parties are to push providers.
+
+use nodkey_db::{Db, Row, Tx};
+use nodkey_kernel::{id::RelyingPartyId, time::Timestamp};
+use nodkey_runtime::Failure;
+
+use crate::push::KeptConfiguration;
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT provider, sealed_credentials, description, public_key, updated_at, last_failure, last_failure_at \
+             FROM push_configuration WHERE relying_party_id = $1 ",
+            $rest
+        )
+    };
+}
+
+/// Sets the one of a provider.
+pub async fn put(tx: &mut Tx, party: RelyingPartyId, kept: &KeptConfiguration) -> Result<(), Failure> {
+    tx.query(
+        "INSERT INTO push_configuration (relying_party_id, provider, sealed_credentials, description, public_key, updated_at) \
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (relying_party_id, provider) DO UPDATE SET \
+         sealed_credentials = excluded.sealed_credentials, description = excluded.description, public_key = excluded.public_key, \
+         updated_at = excluded.updated_at, last_failure = '', last_failure_at = NULL",
+    )
+    .bind(party.as_uuid())
+    .bind(kept.provider.as_str())
+    .bind(kept.sealed_credentials.as_slice())
+    .bind(kept.description.as_str())
+    .bind(kept.public_key.as_str())
+    .bind(kept.updated_at)
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// Returns that of a provider.
+pub async fn get(db: &Db, party: RelyingPartyId, provider: &str) -> Result<Option<KeptConfiguration>, Failure> {
+    db.query(select!("AND provider = $2")).bind(party.as_uuid()).bind(provider).fetch_optional().await?.as_ref().map(read).transpose()
+}
+
+/// Returns that of a provider as the transaction sees it.
+pub async fn get_in(tx: &mut Tx, party: RelyingPartyId, provider: &str) -> Result<Option<KeptConfiguration>, Failure> {
+    tx.query(select!("AND provider = $2")).bind(party.as_uuid()).bind(provider).fetch_optional().await?.as_ref().map(read).transpose()
+}
+
+/// Lists every one: there is at most one for each provider.
+pub async fn list(db: &Db, party: RelyingPartyId) -> Result<Vec<KeptConfiguration>, Failure> {
+    db.query(select!("ORDER BY provider")).bind(party.as_uuid()).fetch_all().await?.iter().map(read).collect()
+}
+
+/// Keeps what a provider refused.
+pub async fn failed(db: &Db, party: RelyingPartyId, provider: &'static str, why: &str, now: Timestamp) -> Result<(), Failure> {
+    let sql = "UPDATE push_configuration SET last_failure = $1, last_failure_at = $2 WHERE relying_party_id = $3 AND provider = $4";
+    db.execute(sql).bind(why).bind(now).bind(party.as_uuid()).bind(provider).execute().await?;
+    Ok(())
+}
+
+/// Forgets one.
+pub async fn delete(db: &Db, party: RelyingPartyId, provider: &'static str) -> Result<(), Failure> {
+    let sql = "DELETE FROM push_configuration WHERE relying_party_id = $1 AND provider = $2";
+    db.execute(sql).bind(party.as_uuid()).bind(provider).execute().await?;
+    Ok(())
+}
+
+fn read(row: &Row) -> Result<KeptConfiguration, Failure> {
+    let (why, at): (String, Option<Timestamp>) = (row.get("last_failure")?, row.get("last_failure_at")?);
+    Ok(KeptConfiguration {
+        provider: row.get("provider")?,
+        sealed_credentials: row.get("sealed_credentials")?,
+        description: row.get("description")?,
+        public_key: row.get("public_key")?,
+        updated_at: row.get("updated_at")?,
+        last_failure: at.map(|at| (why, at)),
+    })
+}

@@ -1,0 +1,217 @@
+//! Waking phones: content-free, by whichever provider, and never in anybody's way.
+
+use aws_lc_rs::signature::KeyPair as _;
+use nodkey_kernel::{
+    jose::{Algorithm, PrivateKey, PublicJwk, jws::Compact},
+    random::Random,
+};
+use nodkey_mobile_sdk::Decision;
+use nodkey_proto::notification::v1::{
+    ApnsCredentials, DeletePushConfigurationRequest, FcmCredentials, GetPushRegistrationRequest, ListPushConfigurationsRequest,
+    PushConfiguration, PushProvider, PutPushConfigurationRequest, WebPushCredentials,
+    push_configuration_service_client::PushConfigurationServiceClient, push_registration_service_client::PushRegistrationServiceClient,
+    put_push_configuration_request::Credentials,
+};
+use nodkey_server_sdk::{AuthenticatedChannel, NewTrusonafication, ServiceName};
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256};
+use serde_json::{Value, json};
+
+use crate::{
+    providers::{Arrived, Subscriber, apns, fcm, webpush},
+    world::{PATIENCE, SoftPhone, Tenant, World, asked},
+};
+
+scenarios!(
+    apns_wakes_a_phone_without_a_word_and_forgets_it_when_it_is_gone,
+    fcm_wakes_a_phone_and_a_token_that_ran_out_is_renewed,
+    a_browser_is_woken_by_what_only_it_can_read,
+    a_phone_without_google_is_woken_by_its_own_distributor,
+);
+
+fn configurations(tenant: &Tenant) -> PushConfigurationServiceClient<AuthenticatedChannel> {
+    PushConfigurationServiceClient::new(tenant.backend.channel(ServiceName::Notification))
+}
+
+async fn configure(tenant: &Tenant, credentials: Credentials) -> PushConfiguration {
+    let request = PutPushConfigurationRequest { credentials: Some(credentials) };
+    configurations(tenant).put_push_configuration(request).await.unwrap().into_inner()
+}
+
+async fn configured(tenant: &Tenant) -> Vec<PushConfiguration> {
+    configurations(tenant).list_push_configurations(ListPushConfigurationsRequest {}).await.unwrap().into_inner().push_configurations
+}
+
+async fn ask(tenant: &Tenant) -> String {
+    let ask = NewTrusonafication::user("ada", "transfer 90 EUR", "Acme");
+    tenant.backend.create_trusonafication(ask).await.unwrap().trusonafication.id
+}
+
+/// Waits until a phone that is gone is forgotten.
+async fn forgotten(tenant: &Tenant, phone: &SoftPhone) {
+    let mut registrations = PushRegistrationServiceClient::new(tenant.backend.channel(ServiceName::Notification));
+    let request = GetPushRegistrationRequest { device_id: phone.device_identifier().to_owned() };
+    let gone = async { while registrations.get_push_registration(request.clone()).await.is_ok() {} };
+    tokio::time::timeout(PATIENCE, gone).await.unwrap();
+}
+
+fn header<'a>(arrived: &'a Arrived, name: &str) -> &'a str {
+    arrived.headers[name].to_str().unwrap()
+}
+
+/// Nothing of what is asked, or of whom.
+fn is_content_free(arrived: &Arrived) -> bool {
+    let said = format!("{:?} {}", arrived.headers, arrived.body);
+    ["transfer", "EUR", "Acme", "ada"].iter().all(|word| !said.contains(word))
+}
+
+async fn apns_wakes_a_phone_without_a_word_and_forgets_it_when_it_is_gone(world: &World) {
+    let tenant = world.tenant().await;
+    let phone = tenant.active("ada").await;
+    let pem = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap().serialize_pem();
+    let mut apple = apns(world.apns, PrivateKey::from_pkcs8_pem(&pem).unwrap().public()).await;
+    let credentials = ApnsCredentials {
+        team_id: "TEAM123456".into(),
+        key_id: "KEY1234567".into(),
+        private_key: pem,
+        topic: "com.example.acme".into(),
+        ..ApnsCredentials::default()
+    };
+    let put = configure(&tenant, Credentials::Apns(credentials)).await;
+    assert_eq!((put.provider(), put.description.as_str()), (PushProvider::Apns, "team TEAM123456, key KEY1234567, com.example.acme"));
+    let (old, new) = ("ab".repeat(32), "cd".repeat(32));
+    phone.register_push(&json!({"provider": "apns", "token": old})).await.unwrap();
+    // Busy at first: it says when, and comes again.
+    apple.answer(&[(503, "ServiceUnavailable", Some(1))]).await;
+    ask(&tenant).await;
+    for _ in 0..2 {
+        let woken = apple.next().await;
+        assert!(is_content_free(&woken), "{woken:?}");
+        assert_eq!((woken.to.as_str(), woken.body["nodkey"].as_str()), (old.as_str(), Some("look")));
+        assert_eq!((header(&woken, "apns-topic"), header(&woken, "apns-push-type")), ("com.example.acme", "alert"));
+        assert!(woken.headers.contains_key("apns-expiration") && woken.headers.contains_key("apns-collapse-id"));
+    }
+    // What was asked waited all the while.
+    phone.respond(&asked(&phone).await, Decision::Accept, None).await.unwrap();
+
+    // Credentials that Apple does not take are told to the relying party.
+    apple.answer(&[(403, "InvalidProviderToken", None)]).await;
+    ask(&tenant).await;
+    apple.next().await;
+    tokio::time::timeout(PATIENCE, async {
+        while configured(&tenant).await[0].last_failure != "403 InvalidProviderToken" {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+
+    // The app was deleted; installed again it has another token, and the old one is not used any more.
+    apple.answer(&[(410, "Unregistered", None)]).await;
+    ask(&tenant).await;
+    assert_eq!(apple.next().await.to, old);
+    forgotten(&tenant, &phone).await;
+    ask(&tenant).await;
+    phone.register_push(&json!({"provider": "apns", "token": new})).await.unwrap();
+    ask(&tenant).await;
+    assert_eq!(apple.next().await.to, new);
+    phone.forget_push().await.unwrap();
+}
+
+async fn fcm_wakes_a_phone_and_a_token_that_ran_out_is_renewed(world: &World) {
+    let tenant = world.tenant().await;
+    let phone = tenant.active("ada").await;
+    let pair = KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
+    let public = aws_lc_rs::signature::RsaKeyPair::from_pkcs8(&pair.serialize_der()).unwrap().public_key().as_ref().to_vec();
+    let mut google = fcm(world.fcm, public).await;
+    let account = json!({
+        "type": "service_account", "project_id": "acme-1", "client_email": "nodkey@acme-1.iam.example", "private_key": pair.serialize_pem(),
+        "token_uri": "https://169.254.169.254/token",
+    });
+    configure(&tenant, Credentials::Fcm(FcmCredentials { service_account: account.to_string() })).await;
+    phone.register_push(&json!({"provider": "fcm", "token": "d:first"})).await.unwrap();
+    for round in 1..=2 {
+        ask(&tenant).await;
+        let woken = google.next().await;
+        assert!(is_content_free(&woken), "{woken:?}");
+        assert_eq!((woken.to.as_str(), &woken.body["message"]["data"]), ("d:first", &json!({"nodkey": "look"})));
+        assert_eq!((woken.body["message"]["android"]["priority"].as_str(), google.tokens()), (Some("HIGH"), 1), "round {round}");
+    }
+    google.answer(&[(401, "UNAUTHENTICATED", None)]).await;
+    ask(&tenant).await;
+    google.next().await;
+    google.next().await;
+    assert_eq!(google.tokens(), 2);
+    google.answer(&[(404, "UNREGISTERED", None)]).await;
+    ask(&tenant).await;
+    google.next().await;
+    forgotten(&tenant, &phone).await;
+    ask(&tenant).await;
+    phone.register_push(&json!({"provider": "fcm", "token": "d:second"})).await.unwrap();
+    ask(&tenant).await;
+    assert_eq!(google.next().await.to, "d:second");
+}
+
+async fn a_browser_is_woken_by_what_only_it_can_read(world: &World) {
+    let tenant = world.tenant().await;
+    let phone = tenant.active("ada").await;
+    let random = Random::system();
+    let browser = Subscriber { key: PrivateKey::generate(Algorithm::Es256, &random), auth: random.bytes() };
+    let mut service = webpush(Some(browser.clone())).await;
+    let subject = |subject: &str| Credentials::Webpush(WebPushCredentials { subject: subject.into() });
+    let first = configure(&tenant, subject("mailto:ops@example.com")).await;
+    let put = configure(&tenant, subject("https://example.com")).await;
+    assert_eq!(first.public_key, put.public_key, "browsers have subscribed with it");
+    let details = |name: &str| json!({"provider": "webpush", "endpoint": format!("{}/push/{name}", service.url), "keys": browser.keys()});
+    let (old, new) = (details("old"), details("new"));
+    phone.register_push(&old).await.unwrap();
+    service.answer(&[(201, "", None), (429, "", Some(1)), (201, "", None), (410, "", None)]).await;
+    ask(&tenant).await;
+    let woken = service.next().await;
+    assert_eq!((header(&woken, "urgency"), header(&woken, "topic")), ("high", "nodkey"));
+    assert_eq!(woken.body, json!({"nodkey": "look"}));
+    let vapid = woken.headers["authorization"].to_str().unwrap().strip_prefix("vapid t=").unwrap();
+    let (token, key) = vapid.split_once(", k=").unwrap();
+    assert_eq!(key, put.public_key);
+    let claims: Value = Compact::parse(token).unwrap().verify(&point(key), "JWT").unwrap();
+    assert_eq!((claims["aud"].as_str(), claims["sub"].as_str()), (Some(service.url.as_str()), Some("https://example.com")));
+    ask(&tenant).await;
+    service.next().await;
+    service.next().await;
+    ask(&tenant).await;
+    assert_eq!(service.next().await.to, "old");
+    forgotten(&tenant, &phone).await;
+    ask(&tenant).await;
+    phone.register_push(&new).await.unwrap();
+    ask(&tenant).await;
+    assert_eq!(service.next().await.to, "new");
+    // Deleted and set again it is another.
+    let request = DeletePushConfigurationRequest { provider: PushProvider::Webpush.into() };
+    configurations(&tenant).delete_push_configuration(request).await.unwrap();
+    assert!(configured(&tenant).await.is_empty());
+    assert_ne!(configure(&tenant, subject("mailto:ops@example.com")).await.public_key, first.public_key);
+}
+
+/// The P-256 key of an uncompressed point.
+fn point(text: &str) -> PublicJwk {
+    let bytes = nodkey_kernel::jose::b64u_decode(text).unwrap();
+    let number = |range: std::ops::Range<usize>| nodkey_kernel::jose::b64u(&bytes[range]);
+    PublicJwk::from_value(&json!({"kty": "EC", "crv": "P-256", "x": number(1..33), "y": number(33..65)})).unwrap()
+}
+
+async fn a_phone_without_google_is_woken_by_its_own_distributor(world: &World) {
+    let tenant = world.tenant().await;
+    let phone = tenant.active("ada").await;
+    let mut distributor = webpush(None).await;
+    phone.register_push(&json!({"provider": "unifiedpush", "endpoint": format!("{}/push/up", distributor.url)})).await.unwrap();
+    ask(&tenant).await;
+    let woken = distributor.next().await;
+    assert!(is_content_free(&woken), "{woken:?}");
+    assert_eq!((woken.to.as_str(), &woken.body), ("up", &json!({"nodkey": "look"})));
+    let mut registrations = PushRegistrationServiceClient::new(tenant.backend.channel(ServiceName::Notification));
+    let request = GetPushRegistrationRequest { device_id: phone.device_identifier().to_owned() };
+    let seen = registrations.get_push_registration(request).await.unwrap().into_inner();
+    assert_eq!(seen.provider(), PushProvider::Unifiedpush);
+    // A device that is dead is not woken.
+    phone.retire().await.unwrap();
+    forgotten(&tenant, &phone).await;
+}
