@@ -34,6 +34,13 @@ bench: tools ## What the gateway costs, measured on the release binary
 	cargo build --package nodkey --release --locked
 	cargo bench --package nodkey-e2e --bench gateway --profile dev
 
+.PHONY: bench-webhooks
+bench-webhooks: tools ## What results cost on their way to backends, on release binaries, PostgreSQL and NATS
+	@scripts/tools test
+	cargo build --workspace --bins --release --locked
+	cargo bench --package nodkey-e2e --bench webhooks --no-run
+	NODKEY_BIN_DIR=target/release scripts/with-servers scripts/up-native -- cargo bench --package nodkey-e2e --bench webhooks
+
 .PHONY: up-native
 up-native: tools ## Run PostgreSQL, NATS and the five services as plain processes until Ctrl-C
 	@scripts/tools test

@@ -1,5 +1,7 @@
 //! `nodkey admin endpoints`.
 
+use std::net::SocketAddr;
+
 use clap::{Subcommand, builder::PossibleValuesParser};
 use nodkey_proto::notification::v1::{
     CreateEndpointRequest, CreateEndpointResponse, DeleteEndpointRequest, Endpoint, EventTypes, GetEndpointRequest, ListEndpointsRequest,
@@ -11,7 +13,7 @@ use serde_json::json;
 use super::{
     Admin, answer,
     list::{PageArgs, list},
-    request, request_id,
+    listen, request, request_id,
     values::{time, word},
 };
 use crate::output::{Record, record};
@@ -27,6 +29,18 @@ pub enum Verb {
         /// Where results are posted to
         url: String,
         /// What it is told; may be given several times. Default: everything
+        #[arg(long = "event", value_name = "EVENT", value_parser = PossibleValuesParser::new(EVENTS))]
+        events: Vec<String>,
+    },
+    /// Receive, verify and print on this machine until Ctrl-C: for a server that runs here, too
+    #[command(after_help = "Examples:
+  nodkey admin endpoints listen
+  nodkey admin endpoints listen --event trusonafication.accepted --json | jq .data.user_identifier")]
+    Listen {
+        /// Where to listen; by default on a free port
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", hide_default_value = true)]
+        address: SocketAddr,
+        /// What to be told; may be given several times. Default: everything
         #[arg(long = "event", value_name = "EVENT", value_parser = PossibleValuesParser::new(EVENTS))]
         events: Vec<String>,
     },
@@ -108,6 +122,7 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
             let message = CreateEndpointRequest { request_id: request_id(), url, event_types: events };
             return show_secret(admin, answer(client.create_endpoint(request(message))).await?);
         }
+        Verb::Listen { address, events } => return listen::run(client, address, events, admin.json).await,
         Verb::Show { id } => {
             let found = answer(client.get_endpoint(request(GetEndpointRequest { id }))).await?;
             return admin.show(&to_record(&found));

@@ -9,6 +9,7 @@ mod endpoints;
 mod import;
 mod keys;
 mod list;
+mod listen;
 mod push;
 mod relying_parties;
 mod trusonafications;

@@ -6,12 +6,12 @@ mod wait;
 
 use std::path::{Path, PathBuf};
 
-use clap::Subcommand;
+use clap::{Subcommand, builder::PossibleValuesParser};
 use nodkey_mobile_sdk::{
     Phone, RegisteredDevice,
     software::{AlwaysPresent, SoftwareKeyStore},
 };
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::{
     connection::{DataDir, Gateway},
@@ -63,6 +63,19 @@ Then bind the phone to a user:
     #[command(after_help = "Example:
   nodkey phone status --json")]
     Status,
+    /// Register where the phone is woken, with what the provider gave the app
+    #[command(after_help = "Examples:
+  nodkey phone push unifiedpush '{\"endpoint\": \"https://up.example.com/ada\"}'
+  nodkey phone push fcm '{\"token\": \"d:APA91...\"}'
+  nodkey phone push off")]
+    Push {
+        /// By whom; off: not any more
+        #[arg(value_parser = PossibleValuesParser::new(["apns", "fcm", "webpush", "unifiedpush", "off"]))]
+        provider: String,
+        /// A JSON object: token, or endpoint and keys
+        #[arg(default_value = "{}", hide_default_value = true, value_parser = object)]
+        details: Map<String, Value>,
+    },
     /// Retire the phone for good and delete its keys
     #[command(after_help = "Example:
   nodkey phone retire --key ada.json")]
@@ -82,12 +95,25 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         Command::Enrol { name } => show_device(args.json, &phone.register(&name).await?, &file),
         Command::Wait(wait) => wait::run(&phone, &wait, args.json).await,
         Command::Status => show_device(args.json, &phone.status().await?, &file),
+        Command::Push { provider, mut details } => {
+            if provider == "off" {
+                phone.forget_push().await?;
+            } else {
+                details.insert("provider".to_owned(), json!(provider));
+                phone.register_push(&Value::Object(details)).await?;
+            }
+            show(args.json, &record([("device_identifier", json!(phone.device_identifier())), ("push", json!(provider))]))
+        }
         Command::Retire => {
             phone.retire().await?;
             keys::delete(&file)?;
             show(args.json, &record([("device_identifier", json!(phone.device_identifier())), ("retired", json!(true))]))
         }
     }
+}
+
+fn object(text: &str) -> Result<Map<String, Value>, String> {
+    serde_json::from_str(text).map_err(|e| format!("must be a JSON object: {e}"))
 }
 
 fn show_device(json: bool, device: &RegisteredDevice, file: &Path) -> anyhow::Result<()> {

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, future::BoxFuture};
 use metrics::counter;
 use nodkey_db::{Db, DbError, Message, Tx, dead_letter, inbox};
 use nodkey_kernel::{
@@ -18,6 +18,8 @@ use uuid::Uuid;
 
 use crate::{Bus, BusError, memory, nats};
 
+/// How many events that wait are taken in by one transaction: what is slow is the commit.
+const BATCH: usize = 32;
 /// How often an event is tried before it is a dead letter.
 const MAX_ATTEMPTS: u32 = 8;
 /// How long after a first failure it is tried again; doubles.
@@ -145,6 +147,18 @@ enum Delivery {
 }
 
 impl Source {
+    /// Waits for an event, and takes those besides that are there already.
+    async fn next_batch(&mut self) -> Result<Vec<Delivery>, BusError> {
+        let mut batch = vec![self.next().await?];
+        // An error is met again by the next call.
+        while batch.len() < BATCH
+            && let Some(Ok(more)) = self.next().now_or_never()
+        {
+            batch.push(more);
+        }
+        Ok(batch)
+    }
+
     async fn next(&mut self) -> Result<Delivery, BusError> {
         match self {
             Self::Memory(queue) => {
@@ -185,7 +199,8 @@ enum Verdict {
     Dead,
 }
 
-/// Subscribes, and returns the loop that works events off, one at a time and in order, until `shutdown`.
+/// Subscribes, and returns the loop that works events off in order until `shutdown`. Those that wait are taken in together; if
+/// one of them fails, each by itself.
 ///
 /// A failure that may pass is retried in place, so that what comes later about the same thing does not overtake.
 pub async fn consume(
@@ -202,13 +217,10 @@ pub async fn consume(
             let next = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return,
-                next = source.next() => next,
+                next = source.next_batch() => next,
             };
             match next {
-                Ok(delivery) => {
-                    let span = info_span!("consume", consumer = consumer.name, event = %delivery.message().id);
-                    work_off(&consumer, &db, &clock, delivery, &shutdown).instrument(span).await;
-                }
+                Ok(batch) => work_off_batch(&consumer, &db, &clock, batch, &shutdown).await,
                 Err(error) => {
                     warn!(consumer = consumer.name, error = chain(&error), "the bus is away; subscribing again");
                     let Some(again) = resubscribe(&bus, &consumer, &shutdown).await else { return };
@@ -231,12 +243,37 @@ async fn resubscribe(bus: &Bus, consumer: &Consumer, shutdown: &CancellationToke
     }
 }
 
+async fn work_off_batch(consumer: &Consumer, db: &Db, clock: &Clock, batch: Vec<Delivery>, shutdown: &CancellationToken) {
+    if batch.len() > 1 {
+        let span = info_span!("consume", consumer = consumer.name, events = batch.len());
+        let messages: Vec<_> = batch.iter().map(Delivery::message).collect();
+        if let Ok(taken) = handle(consumer, db, clock, &messages).instrument(span).await {
+            let duplicates = batch.len() - taken;
+            for (outcome, count) in [("ok", taken), ("duplicate", duplicates)] {
+                counter!("nodkey_events_consumed_total", "consumer" => consumer.name, "outcome" => outcome).increment(count as u64);
+            }
+            for delivery in batch {
+                delivery.settle(Verdict::Done).await;
+            }
+            return;
+        }
+    }
+    for delivery in batch {
+        if shutdown.is_cancelled() {
+            // Unacknowledged, the rest comes again after the restart.
+            return;
+        }
+        let span = info_span!("consume", consumer = consumer.name, event = %delivery.message().id);
+        work_off(consumer, db, clock, delivery, shutdown).instrument(span).await;
+    }
+}
+
 async fn work_off(consumer: &Consumer, db: &Db, clock: &Clock, delivery: Delivery, shutdown: &CancellationToken) {
     let mut attempt = 1;
     let (verdict, outcome) = loop {
-        match handle(consumer, db, clock, delivery.message()).await {
-            Ok(true) => break (Verdict::Done, "ok"),
-            Ok(false) => break (Verdict::Done, "duplicate"),
+        match handle(consumer, db, clock, &[delivery.message()]).await {
+            Ok(0) => break (Verdict::Done, "duplicate"),
+            Ok(_) => break (Verdict::Done, "ok"),
             Err(HandlerError::Retry(cause)) if attempt < MAX_ATTEMPTS => {
                 warn!(attempt, cause, "event failed, trying again");
                 counter!("nodkey_events_consumed_total", "consumer" => consumer.name, "outcome" => "retry").increment(1);
@@ -262,13 +299,16 @@ async fn work_off(consumer: &Consumer, db: &Db, clock: &Clock, delivery: Deliver
     delivery.settle(verdict).await;
 }
 
-/// Effect and mark in one transaction; false when the event was seen before.
-async fn handle(consumer: &Consumer, db: &Db, clock: &Clock, message: &Message) -> Result<bool, HandlerError> {
+/// Effects and marks in one transaction; returns how many of the events were not seen before.
+async fn handle(consumer: &Consumer, db: &Db, clock: &Clock, messages: &[&Message]) -> Result<usize, HandlerError> {
     let mut tx = db.begin().await?;
-    if !inbox::first_time(&mut tx, consumer.name, message.id, clock.now()).await? {
-        return Ok(false);
+    let mut taken = 0;
+    for message in messages {
+        if inbox::first_time(&mut tx, consumer.name, message.id, clock.now()).await? {
+            (consumer.handler)(&mut tx, message).await?;
+            taken += 1;
+        }
     }
-    (consumer.handler)(&mut tx, message).await?;
     tx.commit().await.map_err(|e: DbError| HandlerError::from(e))?;
-    Ok(true)
+    Ok(taken)
 }

@@ -69,7 +69,7 @@ impl World {
     /// Starts a consumer that writes a row per event, unless `fail` says otherwise; reports each try.
     async fn start(
         &self,
-        fail: impl Fn(u32) -> Option<HandlerError> + Send + Sync + Clone + 'static,
+        fail: impl Fn(u32, &str) -> Option<HandlerError> + Send + Sync + Clone + 'static,
     ) -> (mpsc::Receiver<String>, JoinHandle<()>) {
         let (tries, seen) = mpsc::channel(100);
         let count = Arc::new(AtomicU32::new(0));
@@ -78,7 +78,7 @@ impl World {
             Box::pin(async move {
                 assert_eq!(meta.version, 3);
                 tx.query("INSERT INTO effect (device) VALUES ($1)").bind(event.device_id.as_str()).execute().await?;
-                let outcome = fail(count.fetch_add(1, Ordering::SeqCst));
+                let outcome = fail(count.fetch_add(1, Ordering::SeqCst), &event.device_id);
                 tries.send(event.device_id).await.unwrap();
                 outcome.map_or(Ok(()), Err)
             })
@@ -131,6 +131,7 @@ on_both_buses! {
     events_about_one_thing_arrive_in_order,
     an_unreadable_event_is_a_dead_letter_and_holds_up_nothing,
     a_fatal_failure_is_a_dead_letter_without_effect,
+    one_bad_event_among_many_that_wait_spoils_none_of_the_others,
     a_failure_that_does_not_pass_ends_as_a_dead_letter,
     an_event_survives_a_consumer_killed_in_the_middle,
     the_relay_empties_the_outbox_in_order_even_after_a_restart,
@@ -138,7 +139,7 @@ on_both_buses! {
 }
 
 async fn an_event_has_its_effect(world: World) {
-    let (mut seen, task) = world.start(|_| None).await;
+    let (mut seen, task) = world.start(|_, _| None).await;
     world.bus.publish(&world.message(world.relying_party(), "d")).await.unwrap();
     assert_eq!(seen.recv().await.unwrap(), "d");
     world.stop(task).await;
@@ -146,7 +147,7 @@ async fn an_event_has_its_effect(world: World) {
 }
 
 async fn the_same_event_twice_has_it_once(world: World) {
-    let (mut seen, task) = world.start(|_| None).await;
+    let (mut seen, task) = world.start(|_, _| None).await;
     let rp = world.relying_party();
     let message = world.message(rp, "d");
     world.bus.publish(&message).await.unwrap();
@@ -158,7 +159,7 @@ async fn the_same_event_twice_has_it_once(world: World) {
 }
 
 async fn a_failure_that_passes_is_tried_again_before_what_comes_later(world: World) {
-    let (mut seen, task) = world.start(|n| (n < 2).then(|| HandlerError::Retry("away".into()))).await;
+    let (mut seen, task) = world.start(|n, _| (n < 2).then(|| HandlerError::Retry("away".into()))).await;
     let rp = world.relying_party();
     let (first, second) = (world.message(rp, "first"), world.message(rp, "second"));
     let bus = world.bus.clone();
@@ -175,7 +176,7 @@ async fn a_failure_that_passes_is_tried_again_before_what_comes_later(world: Wor
 }
 
 async fn events_about_one_thing_arrive_in_order(world: World) {
-    let (mut seen, task) = world.start(|_| None).await;
+    let (mut seen, task) = world.start(|_, _| None).await;
     let rp = world.relying_party();
     for n in 0..20 {
         let mut message = world.message(rp, "d");
@@ -190,7 +191,7 @@ async fn events_about_one_thing_arrive_in_order(world: World) {
 }
 
 async fn an_unreadable_event_is_a_dead_letter_and_holds_up_nothing(world: World) {
-    let (mut seen, task) = world.start(|_| None).await;
+    let (mut seen, task) = world.start(|_, _| None).await;
     let rp = world.relying_party();
     let mut poison = world.message(rp, "poison");
     poison.payload = vec![0xff; 3].into();
@@ -205,7 +206,7 @@ async fn an_unreadable_event_is_a_dead_letter_and_holds_up_nothing(world: World)
 }
 
 async fn a_fatal_failure_is_a_dead_letter_without_effect(world: World) {
-    let (mut seen, task) = world.start(|n| (n == 0).then(|| HandlerError::Fatal("no".into()))).await;
+    let (mut seen, task) = world.start(|_, device| (device == "bad").then(|| HandlerError::Fatal("no".into()))).await;
     let rp = world.relying_party();
     world.bus.publish(&world.message(rp, "bad")).await.unwrap();
     world.bus.publish(&world.message(rp, "good")).await.unwrap();
@@ -216,7 +217,7 @@ async fn a_fatal_failure_is_a_dead_letter_without_effect(world: World) {
 }
 
 async fn a_failure_that_does_not_pass_ends_as_a_dead_letter(world: World) {
-    let (mut seen, task) = world.start(|n| (n < 8).then(|| HandlerError::Retry("still away".into()))).await;
+    let (mut seen, task) = world.start(|_, device| (device == "bad").then(|| HandlerError::Retry("still away".into()))).await;
     let rp = world.relying_party();
     let (bad, good) = (world.message(rp, "bad"), world.message(rp, "good"));
     let bus = world.bus.clone();
@@ -231,9 +232,32 @@ async fn a_failure_that_does_not_pass_ends_as_a_dead_letter(world: World) {
     assert_eq!(dead_letter::list(&world.db, 10).await.unwrap()[0].cause, "still away");
 }
 
+async fn one_bad_event_among_many_that_wait_spoils_none_of_the_others(world: World) {
+    let (mut seen, task) = world.start(|_, device| (device == "5").then(|| HandlerError::Fatal("no".into()))).await;
+    let rp = world.relying_party();
+    let messages: Vec<_> = (0..20).map(|n| world.message(rp, &n.to_string())).collect();
+    // Twice, at once: what was seen before has no second effect, in whatever company it comes.
+    let published = messages.iter().chain(&messages).map(|message| world.bus.publish(message));
+    let published = futures_util::future::join_all(published);
+    let drain = async {
+        while world.effects().await.len() < 19 {
+            while seen.try_recv().is_ok() {}
+        }
+    };
+    let (published, ()) = tokio::join!(published, drain);
+    assert!(published.iter().all(Result::is_ok));
+    while seen.try_recv().is_ok() {}
+    world.stop(task).await;
+    let mut effects: Vec<u32> = world.effects().await.iter().map(|n| n.parse().unwrap()).collect();
+    effects.sort_unstable();
+    assert_eq!(effects, (0..20).filter(|n| *n != 5).collect::<Vec<_>>());
+    let letters = dead_letter::list(&world.db, 10).await.unwrap();
+    assert!(letters.iter().all(|letter| letter.event_id == messages[5].id) && !letters.is_empty());
+}
+
 /// In process the publisher is told and keeps the event; NATS gives it to the next consumer after the acknowledgement wait.
 async fn an_event_survives_a_consumer_killed_in_the_middle(world: World) {
-    let (mut seen, task) = world.start(|_| Some(HandlerError::Retry("hangs".into()))).await;
+    let (mut seen, task) = world.start(|_, _| Some(HandlerError::Retry("hangs".into()))).await;
     let message = world.message(world.relying_party(), "d");
     let (bus, published) = (world.bus.clone(), message.clone());
     let publishing = tokio::spawn(async move { bus.publish(&published).await });
@@ -241,7 +265,7 @@ async fn an_event_survives_a_consumer_killed_in_the_middle(world: World) {
     task.abort();
     let _ = task.await;
     assert!(world.effects().await.is_empty());
-    let (mut seen, task) = world.start(|_| None).await;
+    let (mut seen, task) = world.start(|_, _| None).await;
     if publishing.await.unwrap().is_err() {
         world.bus.publish(&message).await.unwrap();
     }
@@ -251,7 +275,7 @@ async fn an_event_survives_a_consumer_killed_in_the_middle(world: World) {
 }
 
 async fn the_relay_empties_the_outbox_in_order_even_after_a_restart(world: World) {
-    let (mut seen, task) = world.start(|_| None).await;
+    let (mut seen, task) = world.start(|_, _| None).await;
     let rp = world.relying_party();
     world.outbox(rp, "a").await;
     let first = CancellationToken::new();

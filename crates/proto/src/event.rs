@@ -51,7 +51,6 @@ events! {
     trusonafication::TrusonaficationCanceled(trusonafication) => "evt.trusonafication.v1.canceled",
     trusonafication::TruCodeCreated(trucode_id) => "evt.trusonafication.v1.trucode_created",
     trusonafication::TruCodePaired(trucode_id) => "evt.trusonafication.v1.trucode_paired",
-    notification::DeliverySucceeded(delivery_id) => "evt.notification.v1.delivery_succeeded",
     notification::DeliveryFailed(delivery_id) => "evt.notification.v1.delivery_failed",
     notification::DeliveryExhausted(delivery_id) => "evt.notification.v1.delivery_exhausted",
     notification::EndpointDisabled(endpoint_id) => "evt.notification.v1.endpoint_disabled",

@@ -10,7 +10,7 @@ use nodkey_kernel::{
     webhook::SigningKeys,
 };
 use nodkey_proto::{
-    notification::v1::{DeliveryExhausted, DeliveryFailed, DeliverySucceeded, EndpointDisabled},
+    notification::v1::{DeliveryExhausted, DeliveryFailed, EndpointDisabled},
     registry::v1::{SignRequest, signing_key_service_client::SigningKeyServiceClient},
     rest,
     trusonafication::v1::Trusonafication,
@@ -199,7 +199,8 @@ impl App {
             let (party, version) = (settled.relying_party, settled.version);
             let (delivery_id, trusonafication_id) = (settled.id.to_string(), settled.trusonafication.to_string());
             match settled.state {
-                State::Succeeded => self.publish(&mut tx, party, version, &DeliverySucceeded { delivery_id, trusonafication_id }).await?,
+                // The rule, and nobody's news.
+                State::Succeeded => {}
                 State::Pending => self.publish(&mut tx, party, version, &DeliveryFailed { delivery_id, trusonafication_id }).await?,
                 State::Exhausted => self.publish(&mut tx, party, version, &DeliveryExhausted { delivery_id, trusonafication_id }).await?,
             }
@@ -257,7 +258,7 @@ impl App {
             after = (*at, id.as_uuid());
             let mut tx = self.db.begin().await?;
             for (_, id) in &found {
-                count += i64::from(delivery::again(&mut tx, party, *id, now).await?);
+                count += i64::from(delivery::again(&mut tx, *id, now).await?);
             }
             // Whichever lanes they are in.
             self.kick(&mut tx, String::new());

@@ -47,18 +47,19 @@ pub async fn insert(tx: &mut Tx, delivery: &Delivery) -> Result<(), Failure> {
 }
 
 /// Writes a change of the version before; false when another was first.
+///
+/// By id alone: a plan that PostgreSQL keeps from when the table was empty would look for it among all of its relying party.
 pub async fn update(tx: &mut Tx, delivery: &Delivery) -> Result<bool, Failure> {
     let updated = tx
         .query(
             "UPDATE delivery SET state = $1, attempt_count = $2, attempts_before = $3, next_attempt_at = $4, version = $5 \
-             WHERE relying_party_id = $6 AND id = $7 AND version = $5 - 1",
+             WHERE id = $6 AND version = $5 - 1",
         )
         .bind(name(delivery.state))
         .bind(delivery.attempt_count)
         .bind(delivery.attempts_before)
         .bind(delivery.next_attempt_at)
         .bind(delivery.version)
-        .bind(delivery.relying_party.as_uuid())
         .bind(delivery.id.as_uuid())
         .execute()
         .await?;
@@ -96,9 +97,10 @@ pub async fn lanes(db: &Db, after: &str, now: Timestamp, limit: i64) -> Result<V
 pub async fn claim(db: &Db, lane: &str, now: Timestamp, until: Timestamp, limit: i64) -> Result<Vec<Delivery>, Failure> {
     all(db
         .execute(concat!(
-            "UPDATE delivery SET next_attempt_at = $1, version = version + 1 WHERE id IN \
-             (SELECT id FROM delivery WHERE state = 'pending' AND lane = $2 AND next_attempt_at <= $3 ORDER BY next_attempt_at LIMIT $4) \
-             AND state = 'pending' AND next_attempt_at <= $3 RETURNING ",
+            // By version: of two that find the same, the second finds it changed.
+            "UPDATE delivery SET next_attempt_at = $1, version = version + 1 WHERE (id, version) IN \
+             (SELECT id, version FROM delivery \
+             WHERE state = 'pending' AND lane = $2 AND next_attempt_at <= $3 ORDER BY next_attempt_at LIMIT $4) RETURNING ",
             columns!()
         ))
         .bind(until)
@@ -110,9 +112,8 @@ pub async fn claim(db: &Db, lane: &str, now: Timestamp, until: Timestamp, limit:
 
 /// Renews a reservation; false when it ran out and another took it.
 pub async fn renew(db: &Db, delivery: &Delivery, until: Timestamp) -> Result<bool, Failure> {
-    let sql = "UPDATE delivery SET next_attempt_at = $1 WHERE relying_party_id = $2 AND id = $3 AND version = $4";
-    let query = db.execute(sql).bind(until).bind(delivery.relying_party.as_uuid()).bind(delivery.id.as_uuid());
-    Ok(query.bind(delivery.version).execute().await? == 1)
+    let query = db.execute("UPDATE delivery SET next_attempt_at = $1 WHERE id = $2 AND version = $3").bind(until);
+    Ok(query.bind(delivery.id.as_uuid()).bind(delivery.version).execute().await? == 1)
 }
 
 /// What is to be sent again.
@@ -154,11 +155,11 @@ pub async fn finished(
     rows.iter().map(|row| Ok((row.get("created_at")?, DeliveryId::from_uuid(row.get("id")?)))).collect()
 }
 
-/// Sends a finished one again; false when it is not finished.
-pub async fn again(tx: &mut Tx, party: RelyingPartyId, id: DeliveryId, now: Timestamp) -> Result<bool, Failure> {
+/// Sends one that [`finished`] found again; false when it is not finished any more.
+pub async fn again(tx: &mut Tx, id: DeliveryId, now: Timestamp) -> Result<bool, Failure> {
     let sql = "UPDATE delivery SET state = 'pending', next_attempt_at = $1, attempts_before = attempt_count, version = version + 1 \
-               WHERE relying_party_id = $2 AND id = $3 AND state <> 'pending'";
-    Ok(tx.query(sql).bind(now).bind(party.as_uuid()).bind(id.as_uuid()).execute().await? == 1)
+               WHERE id = $2 AND state <> 'pending'";
+    Ok(tx.query(sql).bind(now).bind(id.as_uuid()).execute().await? == 1)
 }
 
 /// Deletes some of what was finished and taken in before a time; returns how many.

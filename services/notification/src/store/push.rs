@@ -57,9 +57,9 @@ pub async fn claim(db: &Db, lane: &str, now: Timestamp, until: Timestamp, limit:
     let rows = db
         .execute(
             "UPDATE push SET next_attempt_at = $1, attempt_count = attempt_count + 1, version = version + 1 \
-             WHERE (relying_party_id, device_id) IN \
-             (SELECT relying_party_id, device_id FROM push WHERE lane = $2 AND next_attempt_at <= $3 ORDER BY next_attempt_at LIMIT $4) \
-             AND next_attempt_at <= $3 RETURNING relying_party_id, device_id, attempt_count, expires_at, version",
+             WHERE (relying_party_id, device_id, version) IN (SELECT relying_party_id, device_id, version FROM push \
+             WHERE lane = $2 AND next_attempt_at <= $3 ORDER BY next_attempt_at LIMIT $4) \
+             RETURNING relying_party_id, device_id, attempt_count, expires_at, version",
         )
         .bind(until)
         .bind(lane)

@@ -1,0 +1,75 @@
+//! `nodkey admin endpoints listen`: a receiver on this machine, to see webhooks while one's own is not written yet.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, SystemTime},
+};
+
+use anyhow::Context as _;
+use axum::{
+    Router,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    routing::post,
+};
+use nodkey_kernel::{time::Clock, webhook};
+use nodkey_proto::notification::v1::{CreateEndpointRequest, DeleteEndpointRequest, endpoint_service_client::EndpointServiceClient};
+use nodkey_server_sdk::{AuthenticatedChannel, InvalidWebhook, Webhook, WebhookHeaders, verify_webhook};
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use super::{answer, request, request_id};
+use crate::output::line;
+
+#[derive(Clone)]
+struct Receiver {
+    secret: String,
+    json: bool,
+}
+
+/// Receives, verifies and prints until Ctrl-C; the endpoint is gone afterwards.
+pub async fn run(
+    mut client: EndpointServiceClient<AuthenticatedChannel>,
+    address: SocketAddr,
+    events: Vec<String>,
+    json: bool,
+) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    let url = format!("http://{}/", listener.local_addr()?);
+    let message = CreateEndpointRequest { request_id: request_id(), url: url.clone(), event_types: events };
+    let created = answer(client.create_endpoint(request(message))).await?;
+    let id = created.endpoint.unwrap_or_default().id;
+    anstream::eprintln!("listening at {url} as endpoint {id}; Ctrl-C ends it");
+    let routes = Router::new().route("/", post(take)).with_state(Receiver { secret: created.secret, json });
+    let stopped = async { drop(tokio::signal::ctrl_c().await) };
+    let served = axum::serve(listener, routes).with_graceful_shutdown(stopped).await;
+    answer(client.delete_endpoint(request(DeleteEndpointRequest { id }))).await?;
+    Ok(served?)
+}
+
+async fn take(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes) -> StatusCode {
+    match verify(&receiver.secret, &headers, &body) {
+        Ok(told) if print(&told, receiver.json).is_ok() => StatusCode::NO_CONTENT,
+        Ok(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Err(refused) => {
+            anstream::eprintln!("refused: {refused}");
+            StatusCode::BAD_REQUEST
+        }
+    }
+}
+
+fn verify(secret: &str, headers: &HeaderMap, body: &[u8]) -> Result<Webhook, InvalidWebhook> {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let headers = WebhookHeaders { id: header(webhook::ID), timestamp: header(webhook::TIMESTAMP), signature: header(webhook::SIGNATURE) };
+    let now = Duration::from_secs(Clock::system().now().as_seconds().unsigned_abs());
+    verify_webhook(secret, headers, body, SystemTime::UNIX_EPOCH + now)
+}
+
+fn print(told: &Webhook, json: bool) -> anyhow::Result<()> {
+    if json {
+        return line(json!({"id": told.id, "type": told.event_type, "timestamp": told.timestamp, "data": told.data}));
+    }
+    let text = |name: &str| told.data[name].as_str().unwrap_or("-").to_owned();
+    line(format_args!("{} {} {} by {}: {}", told.timestamp, told.event_type, text("action"), text("user_identifier"), text("id")))
+}
