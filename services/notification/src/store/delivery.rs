@@ -287,3 +287,138 @@ fn read(row: &Row) -> Result<Delivery, Failure> {
         version: row.get("version")?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashSet, time::Duration};
+
+    use nodkey_db::DbConfig;
+    use nodkey_kernel::random::Random;
+    use nodkey_runtime::Service as _;
+    use nodkey_testkit::TestDatabase;
+
+    use super::*;
+    use crate::{Notification, domain::EVENT_TYPES, lanes::lane};
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_000_000);
+    const LEASE: Duration = Duration::from_secs(10);
+
+    async fn database(database: &TestDatabase) -> Db {
+        let db = Db::connect(&DbConfig { url: database.url().into(), max_connections: 8 }).await.unwrap();
+        db.migrate(&Notification::migrations().unwrap()).await.unwrap();
+        db
+    }
+
+    /// As many deliveries of each of these lanes, due at `NOW` and later, a second apart.
+    async fn queue(db: &Db, lanes: &[(&str, u64)]) -> RelyingPartyId {
+        let random = Random::seeded(1);
+        let party = RelyingPartyId::generate(NOW, &random);
+        let mut tx = db.begin().await.unwrap();
+        for (receiver, count) in lanes {
+            for number in 0..*count {
+                let delivery = Delivery {
+                    id: DeliveryId::generate(NOW, &random),
+                    relying_party: party,
+                    trusonafication: TrusonaficationId::generate(NOW, &random),
+                    event_type: EVENT_TYPES[0].into(),
+                    endpoint: None,
+                    lane: lane(party, receiver),
+                    url: "https://example.com".into(),
+                    body: "{}".into(),
+                    state: State::Pending,
+                    attempt_count: 0,
+                    attempts_before: 0,
+                    next_attempt_at: NOW + Duration::from_secs(number),
+                    occurred_at: NOW,
+                    created_at: NOW,
+                    version: 1,
+                };
+                insert(&mut tx, &delivery).await.unwrap();
+            }
+        }
+        tx.commit().await.unwrap();
+        party
+    }
+
+    async fn replicas_that_reserve_at_once_get_each_delivery_once(db: Db) {
+        let (count, later) = (200, NOW + Duration::from_hours(1));
+        let lane = lane(queue(&db, &[("x", count)]).await, "x");
+        let mut replicas = tokio::task::JoinSet::new();
+        for _ in 0..4 {
+            let (db, lane) = (db.clone(), lane.clone());
+            replicas.spawn(async move {
+                let mut mine = Vec::new();
+                // Who was second at the same few gets none of them: only an empty queue is the end.
+                while waiting_in(&db, &lane, later).await {
+                    mine.extend(claim(&db, &lane, later, later + LEASE, 7).await.unwrap().into_iter().map(|d| d.id));
+                }
+                mine
+            });
+        }
+        let claimed: Vec<_> = replicas.join_all().await.into_iter().flatten().collect();
+        assert_eq!(claimed.len() as u64, count);
+        assert_eq!(claimed.iter().collect::<HashSet<_>>().len() as u64, count);
+        // A reservation that ran out is anybody's.
+        assert_eq!(claim(&db, &lane, later + LEASE, later + 2 * LEASE, 7).await.unwrap().len(), 7);
+    }
+
+    async fn waiting_in(db: &Db, lane: &str, now: Timestamp) -> bool {
+        lanes(db, "", now, 10).await.unwrap().iter().any(|l| l == lane)
+    }
+
+    async fn lanes_are_those_in_which_something_is_due_from_any_on(db: Db) {
+        let party = queue(&db, &[("a", 1), ("b", 3), ("c", 1)]).await;
+        let [a, b, c] = ["a", "b", "c"].map(|receiver| lane(party, receiver));
+        assert_eq!(lanes(&db, "", NOW, 10).await.unwrap(), [a.clone(), b.clone(), c.clone()]);
+        assert_eq!(lanes(&db, "", NOW, 2).await.unwrap(), [a.clone(), b.clone()]);
+        assert_eq!(lanes(&db, &a, NOW, 10).await.unwrap(), [b.clone(), c.clone()]);
+        let first = claim(&db, &b, NOW, NOW + LEASE, 10).await.unwrap();
+        assert_eq!(first.len(), 1, "the others are due later");
+        assert_eq!(lanes(&db, "", NOW, 10).await.unwrap(), [a, c]);
+        assert!(waiting_in(&db, &b, NOW + Duration::from_secs(1)).await);
+        assert!(renew(&db, &first[0], NOW + 2 * LEASE).await.unwrap());
+        let again = claim(&db, &b, NOW + 3 * LEASE, NOW + 4 * LEASE, 10).await.unwrap();
+        assert_eq!(again.len(), 3);
+        assert!(!renew(&db, &first[0], NOW + 4 * LEASE).await.unwrap(), "it ran out, and another took it");
+    }
+
+    async fn what_is_old_and_finished_is_forgotten_and_nothing_else(db: Db) {
+        let lane = lane(queue(&db, &[("x", 3)]).await, "x");
+        let done = claim(&db, &lane, NOW, NOW + LEASE, 1).await.unwrap().remove(0);
+        let mut tx = db.begin().await.unwrap();
+        let finished = Delivery { state: State::Succeeded, version: done.version + 1, ..done.clone() };
+        assert!(update(&mut tx, &finished).await.unwrap());
+        tx.commit().await.unwrap();
+        let mut tx = db.begin().await.unwrap();
+        assert_eq!(prune(&mut tx, NOW, 10).await.unwrap(), 0, "not older");
+        assert_eq!(prune(&mut tx, NOW + LEASE, 10).await.unwrap(), 1);
+        tx.commit().await.unwrap();
+        assert_eq!(get(&db, done.relying_party, done.id).await.unwrap(), None);
+        assert_eq!(waiting(&db).await.unwrap(), (2, Some(NOW)));
+    }
+
+    macro_rules! on_both_engines {
+        ($($name:ident,)+) => {
+            mod sqlite {$(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    let kept = super::TestDatabase::sqlite();
+                    super::$name(super::database(&kept).await).await;
+                }
+            )+}
+            mod postgres {$(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    let kept = super::TestDatabase::postgres().await;
+                    super::$name(super::database(&kept).await).await;
+                }
+            )+}
+        };
+    }
+
+    on_both_engines! {
+        replicas_that_reserve_at_once_get_each_delivery_once,
+        lanes_are_those_in_which_something_is_due_from_any_on,
+        what_is_old_and_finished_is_forgotten_and_nothing_else,
+    }
+}

@@ -1,0 +1,156 @@
+//! Who waits for whom.
+
+use std::collections::BTreeMap;
+
+use tokio::sync::mpsc;
+
+use super::*;
+
+/// A queue in memory. Who sends waits until the test lets it, and says whether the receiver is well.
+#[derive(Clone)]
+struct Fake {
+    due: Arc<Mutex<BTreeMap<String, usize>>>,
+    sends: mpsc::Sender<Send>,
+}
+
+/// Something on the wire.
+struct Send {
+    lane: String,
+    answer: tokio::sync::oneshot::Sender<bool>,
+}
+
+impl Queue for Fake {
+    type Item = String;
+
+    async fn lanes(&self, after: &str, limit: usize) -> Result<Vec<String>, Failure> {
+        let due = self.due.lock().unwrap();
+        Ok(due.iter().filter(|(lane, due)| lane.as_str() > after && **due > 0).map(|(lane, _)| lane.clone()).take(limit).collect())
+    }
+
+    async fn claim(&self, lane: &str, limit: usize) -> Result<Vec<String>, Failure> {
+        let mut all = self.due.lock().unwrap();
+        let Some(due) = all.get_mut(lane) else { return Ok(Vec::new()) };
+        let claimed = limit.min(*due);
+        *due -= claimed;
+        Ok(vec![lane.to_owned(); claimed])
+    }
+
+    async fn send(&self, lane: String) -> bool {
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        self.sends.send(Send { lane, answer }).await.unwrap();
+        answered.await.unwrap_or(false)
+    }
+}
+
+/// Lets everything on the wire be answered.
+fn answer(wire: Vec<Send>, well: bool) {
+    for send in wire {
+        send.answer.send(well).unwrap();
+    }
+}
+
+struct Bench {
+    lanes: Lanes<Fake>,
+    due: Arc<Mutex<BTreeMap<String, usize>>>,
+    sends: mpsc::Receiver<Send>,
+}
+
+impl Bench {
+    fn new(concurrency: usize) -> Self {
+        let (due, (sender, sends)) = (Arc::<Mutex<_>>::default(), mpsc::channel(100));
+        Self { lanes: Lanes::new(Fake { due: Arc::clone(&due), sends: sender }, concurrency), due, sends }
+    }
+
+    fn add(&self, lane: &str, count: usize) {
+        *self.due.lock().unwrap().entry(lane.to_owned()).or_default() += count;
+    }
+
+    async fn look(&self) {
+        self.lanes.scan(&mut String::new()).await.unwrap();
+    }
+
+    /// What is on the wire once nothing moves any more: on the one thread of a test, after everybody else had many turns.
+    async fn wire(&mut self) -> Vec<Send> {
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+        std::iter::from_fn(|| self.sends.try_recv().ok()).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_lane_widens_while_its_receiver_is_well_and_narrows_when_it_is_not() {
+    let mut bench = Bench::new(1_000);
+    bench.add("a/x", 100);
+    bench.look().await;
+    for expected in [1, 2, 4, 8, 16, 16] {
+        let wire = bench.wire().await;
+        assert_eq!(wire.len(), expected);
+        answer(wire, true);
+    }
+    let mut wire = bench.wire().await;
+    let failed = wire.pop().unwrap();
+    failed.answer.send(false).unwrap();
+    assert!(bench.wire().await.is_empty(), "no more until those on the wire are back");
+    answer(wire, false);
+    assert_eq!(bench.wire().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_receiver_that_never_answers_holds_one_place_and_one_relying_party_a_quarter() {
+    let mut bench = Bench::new(8);
+    for lane in ["a/1", "a/2", "a/3", "a/4"] {
+        bench.add(lane, 50);
+    }
+    bench.add("b/1", 3);
+    bench.look().await;
+    let wire = bench.wire().await;
+    let of = |tenant: &str| wire.iter().filter(|send| send.lane.starts_with(tenant)).count();
+    assert_eq!((of("a/"), of("b/")), (2, 1), "a quarter of eight, and one at a time");
+    let mut sent = 0;
+    let mut wire = wire;
+    while let Some(at) = wire.iter().position(|send| send.lane.starts_with("b/")) {
+        wire.remove(at).answer.send(true).unwrap();
+        sent += 1;
+        wire.extend(bench.wire().await);
+    }
+    assert_eq!(sent, 3, "b is done while a waits");
+}
+
+#[tokio::test]
+async fn a_lane_that_had_no_room_gets_it_when_another_ends() {
+    let mut bench = Bench::new(4);
+    for lane in ["a/1", "a/2"] {
+        bench.add(lane, 1);
+    }
+    bench.look().await;
+    let wire = bench.wire().await;
+    assert_eq!(wire.iter().map(|send| send.lane.as_str()).collect::<Vec<_>>(), ["a/1"]);
+    answer(wire, true);
+    assert!(bench.wire().await.is_empty());
+    // The job is told to look.
+    bench.lanes.0.look.notified().await;
+    bench.look().await;
+    assert_eq!(bench.wire().await[0].lane, "a/2");
+}
+
+#[tokio::test]
+async fn what_comes_while_a_lane_ends_is_not_forgotten() {
+    let mut bench = Bench::new(8);
+    for round in 0..20 {
+        bench.add("a/1", 1);
+        bench.lanes.start("a/1");
+        let wire = bench.wire().await;
+        assert_eq!(wire.len(), 1, "round {round}");
+        // Comes while the last one is on the wire.
+        bench.add("a/1", 1);
+        bench.lanes.start("a/1");
+        answer(wire, true);
+        let wire = bench.wire().await;
+        assert_eq!(wire.len(), 1, "round {round}");
+        answer(wire, true);
+        bench.wire().await;
+        assert!(bench.lanes.0.active.lock().unwrap().lanes.is_empty());
+        assert!(bench.lanes.0.active.lock().unwrap().tenants.is_empty());
+    }
+}

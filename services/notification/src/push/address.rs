@@ -1,0 +1,157 @@
+//! Where a phone is woken, and by whom.
+
+use nodkey_kernel::{egress::Egress, jose::b64u_decode};
+use serde::Deserialize;
+
+/// How long the longest token of a provider is.
+const MAX_TOKEN: usize = 4_096;
+
+/// Who carries a push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Provider {
+    /// Apple Push Notification service.
+    Apns,
+    /// Firebase Cloud Messaging.
+    Fcm,
+    /// A browser's push service (RFC 8030).
+    WebPush,
+    /// A distributor of the user's choice; the same requests as to a browser's push service.
+    UnifiedPush,
+}
+
+impl Provider {
+    /// Its name, as phones say it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Apns => "apns",
+            Self::Fcm => "fcm",
+            Self::WebPush => "webpush",
+            Self::UnifiedPush => "unifiedpush",
+        }
+    }
+
+    /// The provider of that name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Apns, Self::Fcm, Self::WebPush, Self::UnifiedPush].into_iter().find(|provider| provider.name() == name)
+    }
+
+    /// Whose credentials its requests are made with.
+    #[must_use]
+    pub const fn configured_as(self) -> Self {
+        match self {
+            Self::UnifiedPush => Self::WebPush,
+            other => other,
+        }
+    }
+}
+
+/// Where a phone is woken: what its provider gave the app.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Address {
+    /// Of APNs and FCM.
+    Token {
+        /// Names the app on the phone.
+        token: String,
+    },
+    /// Of Web Push and `UnifiedPush` (RFC 8030).
+    Subscription {
+        /// Where to.
+        endpoint: String,
+        /// For whose eyes.
+        keys: Option<SubscriptionKeys>,
+    },
+}
+
+/// What a push is encrypted to (RFC 8291 section 2).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct SubscriptionKeys {
+    /// The phone's public key: an uncompressed P-256 point, base64url.
+    pub p256dh: String,
+    /// A shared secret of 16 bytes, base64url.
+    pub auth: String,
+}
+
+impl Address {
+    /// Reads what a phone says; the error says what it should have said.
+    pub fn parse(provider: Provider, details: &str, egress: &Egress) -> Result<Self, String> {
+        let shape = || {
+            let shape = match provider {
+                Provider::Apns => "an APNs device token in hex as token",
+                Provider::Fcm => "an FCM registration token as token",
+                Provider::WebPush => "endpoint, keys.p256dh and keys.auth of a PushSubscription",
+                Provider::UnifiedPush => "endpoint and, if the distributor gave them, keys.p256dh and keys.auth",
+            };
+            format!("must hold {shape}")
+        };
+        let address: Self = serde_json::from_str(details).map_err(|_| shape())?;
+        let fits = match (&address, provider) {
+            // Both become part of a URL or a header.
+            (Self::Token { token }, Provider::Apns) => (64..=200).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_hexdigit()),
+            (Self::Token { token }, Provider::Fcm) => (1..=MAX_TOKEN).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic()),
+            (Self::Subscription { endpoint, keys }, Provider::WebPush | Provider::UnifiedPush) => {
+                egress.check(endpoint).map_err(|refused| format!("endpoint {refused}"))?;
+                keys.as_ref().map_or(provider == Provider::UnifiedPush, SubscriptionKeys::are_good)
+            }
+            _ => false,
+        };
+        if fits { Ok(address) } else { Err(shape()) }
+    }
+
+    /// What is sent to the same receiver has the same name.
+    #[must_use]
+    pub fn receiver(&self, provider: Provider) -> String {
+        match self {
+            Self::Token { .. } => provider.name().to_owned(),
+            Self::Subscription { endpoint, .. } => {
+                url::Url::parse(endpoint).map_or_else(|_| String::new(), |url| url.origin().ascii_serialization())
+            }
+        }
+    }
+}
+
+impl SubscriptionKeys {
+    fn are_good(&self) -> bool {
+        let length = |text: &str| b64u_decode(text.trim_end_matches('=')).map_or(0, |bytes| bytes.len());
+        length(&self.p256dh) == 65 && length(&self.auth) == 16
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_phone_names_what_its_provider_gave_it_and_nothing_else() {
+        let egress = Egress::new(false);
+        let hex = "ab".repeat(32);
+        let p256dh = nodkey_kernel::jose::b64u(&[4; 65]);
+        let keys = format!(r#""keys":{{"p256dh":"{p256dh}","auth":"{}"}}"#, nodkey_kernel::jose::b64u(&[0; 16]));
+        let good = [
+            (Provider::Apns, format!(r#"{{"token":"{hex}"}}"#)),
+            (Provider::Fcm, r#"{"token":"d:APA91"}"#.to_owned()),
+            (Provider::WebPush, format!(r#"{{"endpoint":"https://push.example.com/x","expirationTime":null,{keys}}}"#)),
+            (Provider::UnifiedPush, format!(r#"{{"endpoint":"https://push.example.com/x",{keys}}}"#)),
+            (Provider::UnifiedPush, r#"{"endpoint":"https://push.example.com/x"}"#.to_owned()),
+        ];
+        for (provider, details) in good {
+            assert!(Address::parse(provider, &details, &egress).is_ok(), "{details}");
+        }
+        let bad = [
+            (Provider::Apns, "{}".to_owned()),
+            (Provider::Apns, r#"{"token":"../../x"}"#.to_owned()),
+            (Provider::Fcm, r#"{"token":""}"#.to_owned()),
+            (Provider::Fcm, r#"{"token":"a b"}"#.to_owned()),
+            (Provider::WebPush, r#"{"endpoint":"https://push.example.com/x"}"#.to_owned()),
+            (Provider::WebPush, format!(r#"{{"token":"{hex}"}}"#)),
+            (Provider::WebPush, format!(r#"{{"endpoint":"https://10.0.0.1/x",{keys}}}"#)),
+            (Provider::UnifiedPush, r#"{"endpoint":"http://push.example.com/x"}"#.to_owned()),
+            (Provider::UnifiedPush, r#"{"endpoint":"https://push.example.com/x","keys":{"p256dh":"AAAA","auth":"AAAA"}}"#.to_owned()),
+        ];
+        for (provider, details) in bad {
+            assert!(Address::parse(provider, &details, &egress).is_err(), "{details}");
+        }
+    }
+}
