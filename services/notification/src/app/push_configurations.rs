@@ -19,7 +19,7 @@ use crate::{
     store::push_configuration,
 };
 
-/// The most a private key or a service account has, in bytes.
+/// The most the file of a service account has, in bytes.
 const MAX_FILE: usize = 16 << 10;
 /// The most an alert has, in characters.
 const MAX_ALERT: usize = 100;
@@ -118,8 +118,9 @@ fn apns(given: ApnsCredentials) -> Result<(Credentials, String), Failure> {
 
 fn fcm(given: &FcmCredentials) -> Result<(Credentials, String), Failure> {
     let mut validation = Validation::default();
-    let read: Result<ServiceAccount, _> = serde_json::from_str(given.service_account.get(..MAX_FILE).unwrap_or(&given.service_account));
-    let read = read.map_err(|_| "must be the JSON file of a service account, with project_id, client_email and private_key");
+    let file = Some(&given.service_account).filter(|file| file.len() <= MAX_FILE);
+    let read = file.and_then(|file| serde_json::from_str::<ServiceAccount>(file).ok());
+    let read = read.ok_or("must be the JSON file of a service account, with project_id, client_email and private_key");
     let Some(ServiceAccount { project_id, client_email, private_key }) = validation.read("fcm.service_account", read) else {
         validation.finish()?;
         return Err(Failure::Internal("a fault was noted"));

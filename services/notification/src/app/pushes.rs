@@ -60,12 +60,14 @@ impl App {
 
     /// Forgets where a phone is woken.
     pub async fn delete_push_registration(&self, party: RelyingPartyId, device: &DeviceId) -> Result<(), Error> {
-        Ok(push_registration::delete(&self.db, party, device).await?)
+        let mut tx = self.db.begin().await?;
+        push_registration::delete(&mut tx, party, device).await?;
+        Ok(tx.commit().await?)
     }
 
     /// Forgets a device that is dead, in the transaction that takes that in.
     pub async fn forget_device(&self, tx: &mut Tx, party: RelyingPartyId, device: &DeviceId) -> Result<(), Error> {
-        Ok(push_registration::retire(tx, party, device).await?)
+        Ok(push_registration::delete(tx, party, device).await?)
     }
 
     /// Has those of these devices woken that can be, until there is nothing left to look at.

@@ -59,19 +59,9 @@ pub async fn get(db: &Db, party: RelyingPartyId, device: &DeviceId) -> Result<Op
 }
 
 /// Forgets it.
-pub async fn delete(db: &Db, party: RelyingPartyId, device: &DeviceId) -> Result<(), Failure> {
+pub async fn delete(tx: &mut Tx, party: RelyingPartyId, device: &DeviceId) -> Result<(), Failure> {
     let sql = "DELETE FROM push_registration WHERE relying_party_id = $1 AND device_id = $2";
-    db.execute(sql).bind(party.as_uuid()).bind(device.as_str()).execute().await?;
-    Ok(())
-}
-
-/// Forgets it with everything else about the device, in a transaction.
-pub async fn retire(tx: &mut Tx, party: RelyingPartyId, device: &DeviceId) -> Result<(), Failure> {
-    tx.query("DELETE FROM push_registration WHERE relying_party_id = $1 AND device_id = $2")
-        .bind(party.as_uuid())
-        .bind(device.as_str())
-        .execute()
-        .await?;
+    tx.query(sql).bind(party.as_uuid()).bind(device.as_str()).execute().await?;
     Ok(())
 }
 
