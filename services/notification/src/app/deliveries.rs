@@ -21,7 +21,7 @@ use serde_json::value::RawValue;
 use tracing::warn;
 use uuid::Uuid;
 
-use super::{ATTEMPTS, App, rows};
+use super::{ATTEMPTS, App, kick, rows};
 pub use crate::store::delivery::{Listing, Range};
 use crate::{
     convert::disabled_reason,
@@ -115,7 +115,7 @@ impl App {
             };
             delivery::insert(tx, &delivery).await?;
             if state == State::Pending {
-                self.kick(tx, lane);
+                kick(&self.kicks, tx, lane);
             }
             Ok(())
         };
@@ -237,7 +237,7 @@ impl App {
             let again = found.again(self.now());
             let mut tx = self.db.begin().await?;
             if delivery::update(&mut tx, &again).await? {
-                self.kick(&mut tx, again.lane.clone());
+                kick(&self.kicks, &mut tx, again.lane.clone());
                 tx.commit().await?;
                 return Ok(again);
             }
@@ -261,7 +261,7 @@ impl App {
                 count += i64::from(delivery::again(&mut tx, *id, now).await?);
             }
             // Whichever lanes they are in.
-            self.kick(&mut tx, String::new());
+            kick(&self.kicks, &mut tx, String::new());
             tx.commit().await?;
         }
     }

@@ -73,18 +73,18 @@ impl App {
         self.clock.now()
     }
 
-    /// Has a lane worked off once the transaction is committed.
-    fn kick(&self, tx: &mut Tx, lane: String) {
-        let kicks = self.kicks.clone();
-        // Without room it is found by looking.
-        tx.after_commit(move || drop(kicks.try_send(lane)));
-    }
-
     async fn publish<E: Event>(&self, tx: &mut Tx, relying_party: RelyingPartyId, version: i64, event: &E) -> Result<(), Error> {
         let now = self.now();
         let id = EventId::generate(now, &self.random);
         Ok(outbox::add(tx, event, &EventContext { id, now, version, relying_party, traceparent: None }).await?)
     }
+}
+
+/// Has a lane worked off once the transaction is committed.
+fn kick(kicks: &mpsc::Sender<String>, tx: &mut Tx, lane: String) {
+    let kicks = kicks.clone();
+    // Without room it is found by looking.
+    tx.after_commit(move || drop(kicks.try_send(lane)));
 }
 
 fn rows(limit: usize) -> i64 {

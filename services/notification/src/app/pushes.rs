@@ -10,7 +10,7 @@ use nodkey_kernel::{
 use nodkey_proto::{convert::timestamp, notification::v1 as pb};
 use nodkey_runtime::Failure;
 
-use super::{App, rows};
+use super::{App, kick, rows};
 use crate::{
     convert,
     error::Error,
@@ -80,9 +80,7 @@ impl App {
             if let Some(receiver) = push_registration::receiver(tx, party, device).await? {
                 let lane = lane(party, receiver);
                 push::put(tx, party, device, &lane, now, expires_at).await?;
-                let kicks = self.push_kicks.clone();
-                // Without room it is found by looking.
-                tx.after_commit(move || drop(kicks.try_send(lane)));
+                kick(&self.push_kicks, tx, lane);
             }
         }
         Ok(())
