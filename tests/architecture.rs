@@ -78,6 +78,10 @@ fn crates_depend_downwards() {
     for sdk in ["nodkey-server-sdk", "nodkey-mobile-sdk"] {
         assert!(!dependencies[sdk].iter().any(|d| d == "nodkey-runtime" || d == "nodkey-db"), "{sdk} is for others");
     }
+    // The demo site is a relying party like any other.
+    let known = ["nodkey-kernel", "nodkey-server-sdk", "nodkey-web"];
+    let ours = dependencies["nodkey-demo"].iter().filter(|d| d.starts_with("nodkey-"));
+    assert_eq!(ours.collect::<Vec<_>>(), known, "the demo site uses public APIs alone");
 }
 
 /// The files of a service that are `<part>.rs` or below `<part>/`.

@@ -7,7 +7,9 @@ use std::{
 };
 
 use anyhow::Context as _;
+use axum::Router;
 use nodkey_binding::Binding;
+use nodkey_demo::{Backend, Site};
 use nodkey_gateway::Gateway;
 use nodkey_kernel::{egress::Egress, id::EventId, random::Random, time::Clock};
 use nodkey_notification::Notification;
@@ -62,6 +64,9 @@ pub struct Args {
     /// Serve over TLS, by a certificate of an authority of this folder's own; says how to trust it
     #[arg(long, env = "NODKEY_DEV_TLS")]
     tls: bool,
+    /// Serve the demo site and its phone at /demo
+    #[arg(long, env = "NODKEY_DEV_DEMO", default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    demo: bool,
     /// What to log: error, warn, info, debug, or per module
     #[arg(long, env = "NODKEY_LOG", default_value = "warn", value_name = "FILTER")]
     log: String,
@@ -84,16 +89,19 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     telemetry::init(LogFormat::Pretty, &args.log);
     create_folder(&args.data_dir)?;
     let keys = keys(&args.data_dir)?;
-    let handle = start(&args, &keys).await?;
+    let site = Site::new(Clock::system(), Random::system());
+    let handle = start(&args, &keys, &site).await?;
     let file = demo_relying_party(&args, &handle, &keys).await?;
+    site.open(backend(&file)?);
     print_welcome(&args, &file, started)?;
     let told = handle.until_told().await?;
+    site.close();
     handle.stop().await;
     anyhow::ensure!(told, "a part of the server failed; run again with --log info to see which");
     Ok(())
 }
 
-async fn start(args: &Args, keys: &Keys) -> anyhow::Result<Handle> {
+async fn start(args: &Args, keys: &Keys, site: &Site) -> anyhow::Result<Handle> {
     let config = EmbeddedConfig {
         data_dir: args.data_dir.clone(),
         http: args.http,
@@ -117,6 +125,7 @@ async fn start(args: &Args, keys: &Keys) -> anyhow::Result<Handle> {
         .with::<Trusonafication>(nodkey_trusonafication::Config::default())
         .with::<Notification>(nodkey_notification::Config::default())
         .with::<Gateway>(nodkey_gateway::Config::default())
+        .routes(if args.demo { site.routes() } else { Router::new() })
         .start()
         .await
 }
@@ -180,6 +189,19 @@ async fn demo_relying_party(args: &Args, handle: &Handle, keys: &Keys) -> anyhow
     }
     write_secret(&dev_path(&args.data_dir), &file)?;
     Ok(file)
+}
+
+/// What the demo site knows of Nodkey: no more than any relying party.
+fn backend(file: &DevFile) -> anyhow::Result<Backend> {
+    let mut endpoints = Endpoints::single(&file.grpc);
+    endpoints.ca_certificate = file.ca_certificate.as_ref().map(std::fs::read_to_string).transpose()?;
+    Ok(Backend {
+        nodkey: Nodkey::connect(&endpoints, Credential::new(&file.server.token, file.server.secret.clone())?)?,
+        gateway: file.http.clone(),
+        relying_party_id: file.relying_party_id.clone(),
+        mobile_token: file.mobile.token.clone(),
+        mobile_secret: file.mobile.secret.clone().into(),
+    })
 }
 
 async fn allow_unproven_pairing(nodkey: &Nodkey, id: &str) -> anyhow::Result<()> {

@@ -1,6 +1,7 @@
 //! Pure vocabulary: what every part of Nodkey means by an id, a time, a key, a level, an error. No tokio, no I/O.
 
 pub mod challenge;
+pub mod device;
 pub mod dpop;
 pub mod egress;
 pub mod error;

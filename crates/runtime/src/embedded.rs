@@ -67,6 +67,7 @@ struct Entry {
 pub struct Embedded {
     config: EmbeddedConfig,
     services: Vec<Entry>,
+    routes: Router,
 }
 
 /// All services, running.
@@ -84,8 +85,14 @@ pub struct Handle {
 impl Embedded {
     /// Makes an empty process.
     #[must_use]
-    pub const fn new(config: EmbeddedConfig) -> Self {
-        Self { config, services: Vec::new() }
+    pub fn new(config: EmbeddedConfig) -> Self {
+        Self { config, services: Vec::new(), routes: Router::new() }
+    }
+
+    /// Serves these routes beside those of the gateway.
+    #[must_use]
+    pub fn routes(self, routes: Router) -> Self {
+        Self { routes, ..self }
     }
 
     /// Adds a service.
@@ -119,7 +126,7 @@ impl Embedded {
         let channel = Channel::InProcess(Arc::clone(&routes));
 
         let mut running = Running::new(bus.clone());
-        let (mut all_grpc, mut all_http) = (Router::new(), Router::new());
+        let (mut all_grpc, mut all_http) = (Router::new(), self.routes);
         let mut databases = Vec::new();
         let mut jobs = Vec::new();
         for entry in self.services {

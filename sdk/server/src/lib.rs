@@ -29,8 +29,9 @@ pub use client::{Endpoints, Nodkey, ServiceName};
 pub use error::Error;
 pub use nodkey_kernel::{
     challenge::{Evidence, EvidenceError, VerifiedEvidence, verify_evidence},
+    device::{DeviceClaims, verify_device_identifier},
     error::{FieldViolation, Kind},
-    jose::Jwks,
+    jose::{JoseError, Jwks},
     result::{ResultClaims, verify_result},
     webhook::WebhookError,
 };

@@ -22,6 +22,7 @@ use axum::{
     middleware,
     routing::{MethodRouter, options, patch, post},
 };
+use nodkey_web::Page;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     cors::{Any, CorsLayer},
@@ -128,6 +129,7 @@ pub fn routes(edge: Edge) -> Router {
         .merge(doors.registration.route_layer(middleware::from_fn_with_state(state(), backend::registration)))
         .merge(doors.phones.route_layer(phones()))
         .merge(doors.backends.route_layer(backends()))
+        .merge(OpenApiRouter::from(pages()))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&edge.in_flight), layers::bounded));
     let waiting = doors
         .waiting_phones
@@ -147,6 +149,14 @@ pub fn routes(edge: Edge) -> Router {
             middleware::from_fn(layers::common),
             CatchPanicLayer::custom(|_| axum::response::IntoResponse::into_response(Problem::internal())),
         ))
+}
+
+/// Pages for people, and what they are made of.
+fn pages() -> Router<Edge> {
+    nodkey_web::assets()
+        .merge(nodkey_web::page("/console", Page::Console))
+        .merge(nodkey_web::page("/console/{*view}", Page::Console))
+        .merge(nodkey_web::page("/console/phone", Page::Phone))
 }
 
 /// Pages of any site may ask; whose may make codes is the relying party's to say, and a preflight does not name it. Nothing is

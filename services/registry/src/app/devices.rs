@@ -1,7 +1,10 @@
 //! Use cases of devices.
 
 use nodkey_db::Tx;
-use nodkey_kernel::id::{DeviceId, RelyingPartyId};
+use nodkey_kernel::{
+    device::DEVICE_TYP,
+    id::{DeviceId, RelyingPartyId},
+};
 use nodkey_proto::{
     Event,
     registry::v1::{DeviceRegistered, DeviceRetired, DeviceUpdated},
@@ -12,7 +15,7 @@ use super::{ATTEMPTS, App, start};
 use crate::{
     domain::{
         Change, Refusal,
-        device::{Device, DeviceClaims, JWT_TYP, Patch, Registration},
+        device::{self, Device, Patch, Registration},
     },
     error::Error,
     store::device as store,
@@ -123,8 +126,8 @@ impl App {
     }
 
     async fn device_jwt(&self, device: &Device) -> Result<String, Error> {
-        let claims = DeviceClaims::new(&self.0.deployment.public_url, device, self.0.random.token(), self.now());
-        self.sign_claims(JWT_TYP, &claims).await
+        let claims = device::claims(&self.0.deployment.public_url, device, self.0.random.token(), self.now());
+        self.sign_claims(DEVICE_TYP, &claims).await
     }
 
     /// `None` when another registered it first.

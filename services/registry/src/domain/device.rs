@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use nodkey_kernel::{
+    device::DeviceClaims,
     id::{DeviceId, RelyingPartyId},
     jose::PublicJwk,
     time::Timestamp,
 };
-use serde::Serialize;
 
 use super::{Change, Refusal, Unknown, Violations, named, text};
 
@@ -15,8 +15,6 @@ use super::{Change, Refusal, Unknown, Violations, named, text};
 const JWT_LIFETIME: i64 = 24 * 3600;
 /// How often it is noted that a device proved itself.
 const SEEN_EVERY: Duration = Duration::from_hours(1);
-/// The `typ` of a device-identifier JWT.
-pub const JWT_TYP: &str = "nodkey-device+jwt";
 
 named! {
     /// How the operating system asks the person.
@@ -265,23 +263,17 @@ fn separate(key: &PublicJwk, presence: PresenceKeys) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The claims of a device-identifier JWT: an app hands it to its backend.
-#[derive(Debug, Serialize)]
-pub struct DeviceClaims<'a> {
-    iss: &'a str,
-    aud: RelyingPartyId,
-    sub: &'a DeviceId,
-    iat: i64,
-    exp: i64,
-    jti: String,
-}
-
-impl<'a> DeviceClaims<'a> {
-    /// Says that this deployment knows the device.
-    #[must_use]
-    pub fn new(issuer: &'a str, device: &'a Device, jti: String, now: Timestamp) -> Self {
-        let iat = now.as_seconds();
-        Self { iss: issuer, aud: device.relying_party, sub: &device.id, iat, exp: iat + JWT_LIFETIME, jti }
+/// The claims of a device-identifier JWT.
+#[must_use]
+pub fn claims(issuer: &str, device: &Device, jti: String, now: Timestamp) -> DeviceClaims {
+    let iat = now.as_seconds();
+    DeviceClaims {
+        iss: issuer.to_owned(),
+        aud: device.relying_party.to_string(),
+        sub: device.id.to_string(),
+        iat,
+        exp: iat + JWT_LIFETIME,
+        jti,
     }
 }
 

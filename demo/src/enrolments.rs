@@ -1,0 +1,91 @@
+//! A phone becomes a user's. The ticket is the bank's own check of who that is: a real one sends it by letter, or gives it to whom
+//! it has identified.
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::StatusCode,
+};
+use axum_extra::extract::CookieJar;
+use nodkey_server_sdk::verify_device_identifier;
+use secrecy::ExposeSecret as _;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{Site, bank, problem::Problem, session::Session};
+
+/// Who wants a phone.
+#[derive(Deserialize)]
+pub struct Wanted {
+    user: String,
+}
+
+/// A phone that has registered.
+#[derive(Deserialize)]
+pub struct Registered {
+    device_identifier_jwt: String,
+}
+
+/// Gives out a ticket: for a name nobody has, or for the person who is signed in by it.
+pub async fn create(State(site): State<Site>, jar: CookieJar, Json(wanted): Json<Wanted>) -> Result<(StatusCode, Json<Value>), Problem> {
+    let user = bank::user(&wanted.user).map_err(|fault| Problem::field("user", fault))?;
+    let own = Session::of(&site, &jar).is_ok_and(|session| session.user == user);
+    if !own {
+        ensure_free(&site, &user).await?;
+    }
+    let ticket = site.secret();
+    site.0.tickets.insert(ticket.clone(), Ticket { user, own });
+    Ok((StatusCode::CREATED, Json(json!({"path": format!("/demo/api/enrolments/{ticket}")}))))
+}
+
+/// What a ticket is for.
+#[derive(Clone, Debug)]
+pub struct Ticket {
+    user: String,
+    /// The person has proven to be that user.
+    own: bool,
+}
+
+/// Tells the phone what it becomes part of, and what the bank's app would have been shipped with.
+pub async fn show(State(site): State<Site>, Path(ticket): Path<String>) -> Result<Json<Value>, Problem> {
+    let (backend, Ticket { user, .. }) = (site.backend()?, find(&site, &ticket)?);
+    let mobile = json!({"token": backend.mobile_token, "secret": backend.mobile_secret.expose_secret()});
+    Ok(Json(json!({"relying_party": bank::NAME, "user": user, "gateway": backend.gateway, "mobile": mobile})))
+}
+
+/// Binds the phone to the user, by the word of the deployment that it knows the phone. The ticket is good for that phone alone.
+pub async fn finish(
+    State(site): State<Site>,
+    Path(ticket): Path<String>,
+    Json(registered): Json<Registered>,
+) -> Result<StatusCode, Problem> {
+    let backend = site.backend()?;
+    let Ticket { user, own } = find(&site, &ticket)?;
+    let (jwks, now) = (backend.nodkey.jwks().await?, site.0.clock.now());
+    let device = verify_device_identifier(&registered.device_identifier_jwt, &jwks, &backend.gateway, &backend.relying_party_id, now)
+        .map_err(|_| Problem::field("device_identifier_jwt", "is not one of a phone of this bank"))?
+        .sub;
+    let _turn = site.0.enrolling.lock().await;
+    let bound = backend.nodkey.user_devices(&user).await?;
+    if !bound.iter().any(|binding| binding.device_identifier == device) {
+        if !own && !bound.is_empty() {
+            return Err(taken(&user));
+        }
+        let binding = backend.nodkey.create_binding(&user, &device).await?;
+        backend.nodkey.activate_binding(&binding.id).await?;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn find(site: &Site, ticket: &str) -> Result<Ticket, Problem> {
+    site.0.tickets.get(ticket).ok_or_else(|| Problem::not_found("invitation"))
+}
+
+async fn ensure_free(site: &Site, user: &str) -> Result<(), Problem> {
+    if site.backend()?.nodkey.user_devices(user).await?.is_empty() { Ok(()) } else { Err(taken(user)) }
+}
+
+fn taken(user: &str) -> Problem {
+    let text = format!("{user} has a phone already: choose another name, or sign in as {user} to add a phone");
+    Problem::new(StatusCode::CONFLICT, "USER_EXISTS", text)
+}

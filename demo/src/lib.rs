@@ -1,0 +1,142 @@
+//! Acme Bank: a relying party's site, as its backend would make it. It knows Nodkey by the server SDK and by what any browser may
+//! ask, and is nothing to Nodkey but one more relying party.
+//!
+//! A demonstration: who is signed in, and what they own, is in memory and gone with the process.
+
+mod bank;
+mod enrolments;
+mod problem;
+mod requests;
+mod session;
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use axum::{
+    Json, Router,
+    extract::State,
+    middleware::map_response,
+    routing::{get, post},
+};
+use axum_extra::extract::cookie::{Cookie, SameSite};
+use moka::sync::Cache;
+use nodkey_kernel::{jose::b64u, random::Random, time::Clock};
+use nodkey_server_sdk::Nodkey;
+use nodkey_web::Page;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use tokio::sync::{Mutex, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use bank::Cents;
+use enrolments::Ticket;
+use problem::Problem;
+use requests::Asked;
+use session::Session;
+
+/// How many sessions, requests and tickets are remembered, each.
+const CAPACITY: u64 = 10_000;
+/// How many browsers may wait at once.
+const MAX_WAITING: usize = 1_000;
+
+/// What the bank knows of Nodkey.
+#[derive(Debug)]
+pub struct Backend {
+    /// A client with the relying party's server credential.
+    pub nodkey: Nodkey,
+    /// The gateway's public URL.
+    pub gateway: String,
+    /// The bank, to Nodkey.
+    pub relying_party_id: String,
+    /// Token of the mobile credential: what the bank's app is shipped with.
+    pub mobile_token: String,
+    /// Secret of the mobile credential.
+    pub mobile_secret: SecretString,
+}
+
+/// The site. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Site(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    backend: OnceLock<Backend>,
+    clock: Clock,
+    random: Random,
+    sessions: Cache<String, Session>,
+    requests: Cache<String, Arc<Asked>>,
+    tickets: Cache<String, Ticket>,
+    balances: Cache<String, Cents>,
+    /// Held while a phone becomes a user's, so that of two phones one gets the name.
+    enrolling: Mutex<()>,
+    waiting: Semaphore,
+    closing: CancellationToken,
+}
+
+impl Site {
+    /// Makes the site; it is closed until [`Site::open`].
+    #[must_use]
+    pub fn new(clock: Clock, random: Random) -> Self {
+        let hours = |hours| Duration::from_hours(hours);
+        Self(Arc::new(Inner {
+            backend: OnceLock::new(),
+            clock,
+            random,
+            sessions: Cache::builder().max_capacity(CAPACITY).time_to_live(hours(8)).build(),
+            requests: Cache::builder().max_capacity(CAPACITY).time_to_live(hours(8)).build(),
+            tickets: Cache::builder().max_capacity(CAPACITY).time_to_live(Duration::from_mins(10)).build(),
+            balances: Cache::builder().max_capacity(CAPACITY).build(),
+            enrolling: Mutex::default(),
+            waiting: Semaphore::new(MAX_WAITING),
+            closing: CancellationToken::new(),
+        }))
+    }
+
+    /// Opens it. A second backend is ignored.
+    pub fn open(&self, backend: Backend) {
+        let _ = self.0.backend.set(backend);
+    }
+
+    /// Lets go whoever waits, so that the process can stop.
+    pub fn close(&self) {
+        self.0.closing.cancel();
+    }
+
+    /// The pages and what they ask.
+    pub fn routes(&self) -> Router {
+        let api = Router::new()
+            .route("/site", get(about))
+            .route("/session", get(session::show).delete(session::end))
+            .route("/sign_ins", post(requests::sign_in))
+            .route("/transfers", post(requests::transfer))
+            .route("/requests/{id}", get(requests::show).delete(requests::cancel))
+            .route("/requests/{id}/evidence", get(requests::evidence))
+            .route("/enrolments", post(enrolments::create))
+            .route("/enrolments/{ticket}", get(enrolments::show).post(enrolments::finish))
+            .layer(map_response(problem::private))
+            .with_state(self.clone());
+        nodkey_web::page("/demo", Page::Demo).merge(nodkey_web::page("/demo/phone", Page::Phone)).nest("/demo/api", api)
+    }
+
+    fn backend(&self) -> Result<&Backend, Problem> {
+        self.0.backend.get().ok_or_else(Problem::closed)
+    }
+
+    fn cookie(&self, name: &'static str, value: String) -> Cookie<'static> {
+        let secure = self.0.backend.get().is_some_and(|backend| backend.gateway.starts_with("https:"));
+        Cookie::build((name, value)).path("/demo").http_only(true).same_site(SameSite::Lax).secure(secure).build()
+    }
+
+    /// 256 random bits: nobody guesses them.
+    fn secret(&self) -> String {
+        b64u(&self.0.random.bytes::<32>())
+    }
+}
+
+/// What the page needs to make codes of its own, as any page of a relying party.
+async fn about(State(site): State<Site>) -> Result<Json<Value>, Problem> {
+    let backend = site.backend()?;
+    Ok(Json(json!({"relying_party_id": backend.relying_party_id, "name": bank::NAME, "gateway": backend.gateway})))
+}

@@ -1,0 +1,86 @@
+//! What the bank's backend refuses, in the shape of Nodkey's own problems.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    Json,
+    http::{
+        HeaderValue, StatusCode,
+        header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS},
+    },
+    response::{IntoResponse, Response},
+};
+use nodkey_server_sdk::{Error, Kind};
+use serde_json::json;
+
+/// Why a request was refused.
+#[derive(Debug)]
+pub struct Problem {
+    status: StatusCode,
+    reason: String,
+    message: String,
+    fields: BTreeMap<String, Vec<String>>,
+}
+
+impl Problem {
+    pub fn new(status: StatusCode, reason: &str, message: impl Into<String>) -> Self {
+        Self { status, reason: reason.into(), message: message.into(), fields: BTreeMap::new() }
+    }
+
+    pub fn closed() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "CLOSED", "the bank is about to open; try again in a second")
+    }
+
+    pub fn full() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "OVERLOADED", "too many wait at once; try again soon")
+    }
+
+    pub fn not_signed_in() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "NOT_SIGNED_IN", "you are signed out: sign in again")
+    }
+
+    pub fn not_found(what: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", format!("there is no such {what}, or it is over"))
+    }
+
+    pub fn field(name: &str, fault: &str) -> Self {
+        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "VALIDATION_FAILED", format!("{name} {fault}"));
+        problem.fields.insert(name.to_owned(), vec![fault.to_owned()]);
+        problem
+    }
+}
+
+/// Nodkey refuses: passed on where the person can do something about it.
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let status = match error.kind {
+            Kind::Invalid | Kind::Precondition => StatusCode::UNPROCESSABLE_ENTITY,
+            Kind::NotFound => StatusCode::NOT_FOUND,
+            Kind::Conflict => StatusCode::CONFLICT,
+            Kind::Gone => StatusCode::GONE,
+            Kind::Exhausted => StatusCode::TOO_MANY_REQUESTS,
+            Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Kind::Unauthenticated | Kind::Forbidden | Kind::Internal => {
+                return Self::new(StatusCode::BAD_GATEWAY, &error.reason, "Nodkey does not do what the bank asks; see its log");
+            }
+        };
+        let fields = error.field_violations.into_iter().map(|v| (v.field, vec![v.description])).collect();
+        Self { status, reason: error.reason, message: error.message, fields }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let Self { status, reason, message, fields } = self;
+        (status, Json(json!({"error": reason, "message": message, "description": message, "field_errors": fields}))).into_response()
+    }
+}
+
+/// Nobody keeps what the bank says, and nobody guesses its type.
+pub async fn private(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}

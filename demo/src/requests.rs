@@ -1,0 +1,219 @@
+//! What the bank asks a person's phone: to sign in, to move money.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+    http::StatusCode,
+};
+use axum_extra::extract::{CookieJar, cookie::Cookie};
+use nodkey_server_sdk::{
+    Evidence, NewTrusonafication, is_success,
+    proto::{
+        rest,
+        trusonafication::v1::{NumberMatch, Trusonafication},
+    },
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::{
+    Site,
+    bank::{self, Cents, NAME, OPENING_BALANCE},
+    problem::Problem,
+    session::Session,
+};
+
+/// Names a browser, so that what it asked is its own alone.
+const COOKIE: &str = "acme_browser";
+/// The longest wait in one call.
+const MAX_WAIT: u64 = 25;
+
+/// Something a browser asked for.
+#[derive(Debug)]
+pub struct Asked {
+    browser: String,
+    purpose: Purpose,
+    /// Set by whoever acts on the answer: once.
+    done: AtomicBool,
+}
+
+#[derive(Debug)]
+enum Purpose {
+    SignIn,
+    Transfer { user: String, amount: Cents },
+}
+
+/// A request, as the page sees it.
+#[derive(Debug, Serialize)]
+pub struct Request {
+    id: String,
+    kind: &'static str,
+    status: &'static str,
+    action: String,
+    resource: String,
+    expires_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    match_number: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reject_reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accepted_level: Option<i32>,
+}
+
+/// Who wants in: whoever scanned a code, or somebody by name.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignIn {
+    TrucodeId(String),
+    User(String),
+}
+
+/// Money to move.
+#[derive(Deserialize)]
+pub struct Transfer {
+    payee: String,
+    amount: String,
+}
+
+/// How long the page is ready to wait, in seconds.
+#[derive(Deserialize)]
+pub struct Wait {
+    #[serde(default)]
+    wait: u64,
+}
+
+/// Asks a phone whether its owner signs in here. By name, the phone asks for the number the page shows: nobody who merely knows a
+/// name gets in by somebody's careless nod.
+pub async fn sign_in(
+    State(site): State<Site>,
+    jar: CookieJar,
+    Json(wanted): Json<SignIn>,
+) -> Result<(StatusCode, CookieJar, Json<Request>), Problem> {
+    let new = match wanted {
+        SignIn::TrucodeId(id) => NewTrusonafication::trucode(&id, "sign in", NAME),
+        SignIn::User(user) => {
+            let user = bank::user(&user).map_err(|fault| Problem::field("user", fault))?;
+            NewTrusonafication::user(&user, "sign in", NAME).number_match(NumberMatch::Choose)
+        }
+    };
+    ask(&site, jar, new, Purpose::SignIn).await
+}
+
+/// Asks the person who is signed in whether this very transfer is meant.
+pub async fn transfer(
+    State(site): State<Site>,
+    jar: CookieJar,
+    Json(wanted): Json<Transfer>,
+) -> Result<(StatusCode, CookieJar, Json<Request>), Problem> {
+    let user = Session::of(&site, &jar)?.user;
+    let payee = bank::payee(&wanted.payee).map_err(|fault| Problem::field("payee", fault))?;
+    let amount = Cents::parse(wanted.amount.trim()).map_err(|fault| Problem::field("amount", fault))?;
+    if amount > balance(&site, &user) {
+        return Err(Problem::field("amount", "is more than you have"));
+    }
+    let fields = json!({"payee": payee, "amount": amount.to_string(), "currency": "EUR"});
+    let new = NewTrusonafication::user(&user, &format!("transfer {amount} EUR to {payee}"), NAME)
+        .custom_fields(fields.as_object().unwrap_or(&serde_json::Map::new()));
+    ask(&site, jar, new, Purpose::Transfer { user, amount }).await
+}
+
+/// Returns a request once it is over, or as it stands after `wait` seconds; what was accepted takes effect with it.
+pub async fn show(
+    State(site): State<Site>,
+    jar: CookieJar,
+    Path(id): Path<String>,
+    Query(Wait { wait }): Query<Wait>,
+) -> Result<(CookieJar, Json<Request>), Problem> {
+    let asked = find(&site, &jar, &id)?;
+    let nodkey = &site.backend()?.nodkey;
+    let _place = site.0.waiting.try_acquire().map_err(|_| Problem::full())?;
+    let over = tokio::select! {
+        over = tokio::time::timeout(Duration::from_secs(wait.min(MAX_WAIT)), nodkey.wait(&id)) => over.ok(),
+        () = site.0.closing.cancelled() => None,
+    };
+    let now = match over {
+        Some(over) => over?,
+        None => nodkey.trusonafication(&id).await?,
+    };
+    let jar = if is_success(&now) && !asked.done.swap(true, Ordering::AcqRel) { settle(&site, jar, &asked, &now) } else { jar };
+    Ok((jar, Json(asked.seen(&now, None))))
+}
+
+/// Withdraws a request.
+pub async fn cancel(State(site): State<Site>, jar: CookieJar, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+    find(&site, &jar, &id)?;
+    site.backend()?.nodkey.cancel(&id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Hands out the proof, which the page verifies by itself.
+pub async fn evidence(State(site): State<Site>, jar: CookieJar, Path(id): Path<String>) -> Result<Json<Evidence>, Problem> {
+    find(&site, &jar, &id)?;
+    Ok(Json(site.backend()?.nodkey.evidence(&id).await?))
+}
+
+async fn ask(
+    site: &Site,
+    jar: CookieJar,
+    new: NewTrusonafication,
+    purpose: Purpose,
+) -> Result<(StatusCode, CookieJar, Json<Request>), Problem> {
+    let created = site.backend()?.nodkey.create_trusonafication(new).await?;
+    let known = jar.get(COOKIE).map(|cookie| cookie.value().to_owned());
+    let browser = known.clone().unwrap_or_else(|| site.secret());
+    let jar = if known.is_some() { jar } else { jar.add(site.cookie(COOKIE, browser.clone())) };
+    let asked = Arc::new(Asked { browser, purpose, done: AtomicBool::new(false) });
+    let request = asked.seen(&created.trusonafication, created.match_number);
+    site.0.requests.insert(created.trusonafication.id, asked);
+    Ok((StatusCode::CREATED, jar, Json(request)))
+}
+
+/// What an accept brings about, once.
+fn settle(site: &Site, jar: CookieJar, asked: &Asked, accepted: &Trusonafication) -> CookieJar {
+    match &asked.purpose {
+        Purpose::SignIn => Session::begin(site, jar, accepted),
+        Purpose::Transfer { user, amount } => {
+            let before = |entry: Option<moka::Entry<String, Cents>>| entry.map_or(OPENING_BALANCE, moka::Entry::into_value);
+            site.0.balances.entry_by_ref(user).and_upsert_with(|entry| before(entry).less(*amount));
+            jar
+        }
+    }
+}
+
+fn balance(site: &Site, user: &str) -> Cents {
+    site.0.balances.get(user).unwrap_or(OPENING_BALANCE)
+}
+
+fn find(site: &Site, jar: &CookieJar, id: &str) -> Result<Arc<Asked>, Problem> {
+    let browser = jar.get(COOKIE).map(Cookie::value);
+    let found = site.0.requests.get(id).filter(|asked| browser == Some(asked.browser.as_str()));
+    found.ok_or_else(|| Problem::not_found("request"))
+}
+
+impl Asked {
+    fn seen(&self, t: &Trusonafication, match_number: Option<String>) -> Request {
+        let rest::Trusonafication { id, status, action, resource, expires_at, result, .. } = t.into();
+        Request {
+            id,
+            kind: match self.purpose {
+                Purpose::SignIn => "sign_in",
+                Purpose::Transfer { .. } => "transfer",
+            },
+            status,
+            action,
+            resource,
+            expires_at,
+            match_number,
+            reject_reason: result.as_ref().and_then(|result| result.reject_reason),
+            accepted_level: result.filter(|result| result.is_accepted).map(|result| result.accepted_level),
+        }
+    }
+}
