@@ -14,8 +14,10 @@ use nodkey_gateway::Gateway;
 use nodkey_kernel::{egress::Egress, id::EventId, random::Random, time::Clock};
 use nodkey_notification::Notification;
 use nodkey_proto::registry::v1::{
-    CreateCredentialRequest, CreateRelyingPartyRequest, CredentialKind, GetRelyingPartyRequest, TruCodeSettings, UpdateRelyingPartyRequest,
-    credential_service_client::CredentialServiceClient, relying_party_service_client::RelyingPartyServiceClient,
+    CreateCredentialRequest, CreateRelyingPartyRequest, CredentialKind, GetRelyingPartyRequest, InviteOperatorRequest,
+    ListOperatorsRequest, OperatorState, RenewInvitationRequest, Role, TruCodeSettings, UpdateRelyingPartyRequest,
+    credential_service_client::CredentialServiceClient, operator_service_client::OperatorServiceClient,
+    relying_party_service_client::RelyingPartyServiceClient,
 };
 use nodkey_registry::Registry;
 use nodkey_runtime::{
@@ -91,9 +93,11 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let keys = keys(&args.data_dir)?;
     let site = Site::new(Clock::system(), Random::system());
     let handle = start(&args, &keys, &site).await?;
-    let file = demo_relying_party(&args, &handle, &keys).await?;
+    let operator = operator(&args, &handle, &keys)?;
+    let file = demo_relying_party(&args, &handle, &operator, &keys).await?;
     site.open(backend(&file)?);
-    print_welcome(&args, &file, started)?;
+    let invitation = first_owner(&operator).await.context("cannot invite the first owner of the console")?;
+    print_welcome(&args, &file, invitation.as_deref(), started)?;
     let told = handle.until_told().await?;
     site.close();
     handle.stop().await;
@@ -169,23 +173,58 @@ fn master_key(text: &str) -> anyhow::Result<[u8; 32]> {
     Ok(key)
 }
 
+/// Where backends reach gRPC.
+fn grpc(args: &Args, handle: &Handle) -> String {
+    format!("{}://{}", if args.tls { "https" } else { "http" }, handle.grpc)
+}
+
+fn connect(grpc: &str, ca_certificate: Option<&PathBuf>, credential: Credential) -> anyhow::Result<Nodkey> {
+    let mut endpoints = Endpoints::single(grpc);
+    endpoints.ca_certificate = ca_certificate.map(std::fs::read_to_string).transpose()?;
+    Ok(Nodkey::connect(&endpoints, credential)?)
+}
+
+/// The authority to trust, with `--tls`.
+fn ca_certificate(args: &Args) -> Option<PathBuf> {
+    args.tls.then(|| authority::path(&args.data_dir))
+}
+
+/// A client with the operator key.
+fn operator(args: &Args, handle: &Handle, keys: &Keys) -> anyhow::Result<Nodkey> {
+    connect(&grpc(args, handle), ca_certificate(args).as_ref(), Credential::operator(keys.operator.clone(), None))
+}
+
+/// A link for the first owner of the console; none once somebody has a phone.
+async fn first_owner(nodkey: &Nodkey) -> anyhow::Result<Option<String>> {
+    let mut operators = OperatorServiceClient::new(nodkey.channel(ServiceName::Registry));
+    let known = operators.list_operators(ListOperatorsRequest { page_size: 500, ..Default::default() }).await?.into_inner().operators;
+    if known.iter().any(|operator| operator.state() == OperatorState::Active) {
+        return Ok(None);
+    }
+    let invited = known.into_iter().find(|operator| operator.state() == OperatorState::Invited && operator.role() == Role::Owner);
+    let invitation = if let Some(operator) = invited {
+        operators.renew_invitation(RenewInvitationRequest { id: operator.id }).await?
+    } else {
+        let request = InviteOperatorRequest { name: "First owner".into(), role: Role::Owner.into(), ..Default::default() };
+        operators.invite_operator(request).await?
+    };
+    Ok(Some(invitation.into_inner().link))
+}
+
 /// The demo relying party of this folder; made on the first start.
-async fn demo_relying_party(args: &Args, handle: &Handle, keys: &Keys) -> anyhow::Result<DevFile> {
-    let ca_certificate = args.tls.then(|| authority::path(&args.data_dir));
-    let (http, grpc) = (handle.public_url.clone(), format!("{}://{}", if args.tls { "https" } else { "http" }, handle.grpc));
-    let mut endpoints = Endpoints::single(&grpc);
-    endpoints.ca_certificate = ca_certificate.as_ref().map(std::fs::read_to_string).transpose()?;
-    let nodkey = Nodkey::connect(&endpoints, Credential::operator(keys.operator.clone(), None))?;
+async fn demo_relying_party(args: &Args, handle: &Handle, nodkey: &Nodkey, keys: &Keys) -> anyhow::Result<DevFile> {
+    let ca_certificate = ca_certificate(args);
+    let (http, grpc) = (handle.public_url.clone(), grpc(args, handle));
     let wanted = args.relying_party_id.as_deref();
     let known = match read_dev_file(&args.data_dir)? {
         Some(known) => known,
-        None => create_relying_party(&nodkey, wanted, keys).await.context("cannot create the demo relying party")?,
+        None => create_relying_party(nodkey, wanted, keys).await.context("cannot create the demo relying party")?,
     };
     let same = wanted.is_none_or(|id| id.eq_ignore_ascii_case(&known.relying_party_id));
     anyhow::ensure!(same, "the demo relying party is {} already; take another --data-dir for another id", known.relying_party_id);
     let file = DevFile { http, grpc, ca_certificate, ..known };
     if args.allow_unproven_pairing {
-        allow_unproven_pairing(&nodkey, &file.relying_party_id).await?;
+        allow_unproven_pairing(nodkey, &file.relying_party_id).await?;
     }
     write_secret(&dev_path(&args.data_dir), &file)?;
     Ok(file)
@@ -193,10 +232,9 @@ async fn demo_relying_party(args: &Args, handle: &Handle, keys: &Keys) -> anyhow
 
 /// What the demo site knows of Nodkey: no more than any relying party.
 fn backend(file: &DevFile) -> anyhow::Result<Backend> {
-    let mut endpoints = Endpoints::single(&file.grpc);
-    endpoints.ca_certificate = file.ca_certificate.as_ref().map(std::fs::read_to_string).transpose()?;
+    let credential = Credential::new(&file.server.token, file.server.secret.clone())?;
     Ok(Backend {
-        nodkey: Nodkey::connect(&endpoints, Credential::new(&file.server.token, file.server.secret.clone())?)?,
+        nodkey: connect(&file.grpc, file.ca_certificate.as_ref(), credential)?,
         gateway: file.http.clone(),
         relying_party_id: file.relying_party_id.clone(),
         mobile_token: file.mobile.token.clone(),
@@ -240,7 +278,7 @@ async fn create_relying_party(nodkey: &Nodkey, id: Option<&str>, keys: &Keys) ->
     Ok(DevFile { http, grpc, relying_party_id: party.id, server, mobile, operator_key, ca_certificate: None })
 }
 
-fn print_welcome(args: &Args, file: &DevFile, started: Instant) -> anyhow::Result<()> {
+fn print_welcome(args: &Args, file: &DevFile, invitation: Option<&str>, started: Instant) -> anyhow::Result<()> {
     let folder = if args.data_dir == Path::new(".nodkey") { String::new() } else { format!(" --data-dir {}", args.data_dir.display()) };
     line(format_args!("{} in {} ms", bold("nodkey is ready"), started.elapsed().as_millis()))?;
     line(format_args!("  phones and browsers   {}", file.http))?;
@@ -263,8 +301,17 @@ fn print_welcome(args: &Args, file: &DevFile, started: Instant) -> anyhow::Resul
         ))?;
         line("Its key is in the same folder: trust it on your own machines only.")?;
     }
-    line("\nNext, in another terminal:")?;
-    line(format_args!("  {}", bold(&format!("nodkey demo{folder}"))))?;
+    line("\nLook at it:")?;
+    if args.demo {
+        line(format_args!("  sign in to Acme Bank  {}", bold(&format!("{}/demo", file.http))))?;
+    }
+    line(format_args!("  operator console      {}/console", file.http))?;
+    if let Some(link) = invitation {
+        line(format_args!("  its first owner       {link}"))?;
+        line("                        (once: makes the browser that opens it the owner's phone)")?;
+    }
+    line("\nOr on the command line, in another terminal:")?;
+    line(format_args!("  nodkey demo{folder}"))?;
     line("Ctrl-C stops it.")
 }
 

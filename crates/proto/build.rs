@@ -7,7 +7,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use prost::Message as _;
 use prost_reflect::{DescriptorPool, Value};
 
 #[expect(clippy::disallowed_methods, reason = "cargo speaks to build scripts through the environment")]
@@ -22,7 +21,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = compiler.file_descriptor_set();
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("access.rs"), access(&compiler.descriptor_pool())?)?;
-    fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
+    // Encoded by the compiler: the generated types know neither our options nor `debug_redact`, and would lose them.
+    fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
     tonic_prost_build::configure().build_transport(false).bytes(".").include_file("nodkey.rs").compile_fds(descriptors)?;
     Ok(())
 }
@@ -54,6 +54,8 @@ fn access(pool: &DescriptorPool) -> Result<String, Box<dyn std::error::Error>> {
                         Some(2) => "Principal::Backend",
                         Some(3) => "Principal::Service",
                         Some(4) => "Principal::Operator",
+                        Some(5) => "Principal::Owner",
+                        Some(6) => "Principal::Auditor",
                         other => return Err(format!("{}: unknown principal {other:?}", method.full_name()).into()),
                     });
                 }

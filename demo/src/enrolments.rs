@@ -3,7 +3,7 @@
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::{Path, State, rejection::JsonRejection},
     http::StatusCode,
 };
 use axum_extra::extract::CookieJar;
@@ -27,7 +27,12 @@ pub struct Registered {
 }
 
 /// Gives out a ticket: for a name nobody has, or for the person who is signed in by it.
-pub async fn create(State(site): State<Site>, jar: CookieJar, Json(wanted): Json<Wanted>) -> Result<(StatusCode, Json<Value>), Problem> {
+pub async fn create(
+    State(site): State<Site>,
+    jar: CookieJar,
+    wanted: Result<Json<Wanted>, JsonRejection>,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    let Json(wanted) = wanted?;
     let user = bank::user(&wanted.user).map_err(|fault| Problem::field("user", fault))?;
     let own = Session::of(&site, &jar).is_ok_and(|session| session.user == user);
     if !own {
@@ -57,8 +62,9 @@ pub async fn show(State(site): State<Site>, Path(ticket): Path<String>) -> Resul
 pub async fn finish(
     State(site): State<Site>,
     Path(ticket): Path<String>,
-    Json(registered): Json<Registered>,
+    registered: Result<Json<Registered>, JsonRejection>,
 ) -> Result<StatusCode, Problem> {
+    let Json(registered) = registered?;
     let backend = site.backend()?;
     let Ticket { user, own } = find(&site, &ticket)?;
     let (jwks, now) = (backend.nodkey.jwks().await?, site.0.clock.now());

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::{
     Json,
+    extract::rejection::{JsonRejection, QueryRejection},
     http::{
         HeaderValue, StatusCode,
         header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS},
@@ -67,6 +68,19 @@ impl From<Error> for Problem {
         };
         let fields = error.field_violations.into_iter().map(|v| (v.field, vec![v.description])).collect();
         Self { status, reason: error.reason, message: error.message, fields }
+    }
+}
+
+/// The body is not JSON, or not what is asked for.
+impl From<JsonRejection> for Problem {
+    fn from(rejection: JsonRejection) -> Self {
+        Self::new(rejection.status(), "MALFORMED_JSON", rejection.body_text())
+    }
+}
+
+impl From<QueryRejection> for Problem {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "VALIDATION_FAILED", rejection.body_text())
     }
 }
 

@@ -10,7 +10,10 @@ use std::{
 
 use axum::{
     Json,
-    extract::{Path, Query, State},
+    extract::{
+        Path, Query, State,
+        rejection::{JsonRejection, QueryRejection},
+    },
     http::StatusCode,
 };
 use axum_extra::extract::{CookieJar, cookie::Cookie};
@@ -95,8 +98,9 @@ pub struct Wait {
 pub async fn sign_in(
     State(site): State<Site>,
     jar: CookieJar,
-    Json(wanted): Json<SignIn>,
+    wanted: Result<Json<SignIn>, JsonRejection>,
 ) -> Result<(StatusCode, CookieJar, Json<Request>), Problem> {
+    let Json(wanted) = wanted?;
     let new = match wanted {
         SignIn::TrucodeId(id) => NewTrusonafication::trucode(&id, "sign in", NAME),
         SignIn::User(user) => {
@@ -111,8 +115,9 @@ pub async fn sign_in(
 pub async fn transfer(
     State(site): State<Site>,
     jar: CookieJar,
-    Json(wanted): Json<Transfer>,
+    wanted: Result<Json<Transfer>, JsonRejection>,
 ) -> Result<(StatusCode, CookieJar, Json<Request>), Problem> {
+    let Json(wanted) = wanted?;
     let user = Session::of(&site, &jar)?.user;
     let payee = bank::payee(&wanted.payee).map_err(|fault| Problem::field("payee", fault))?;
     let amount = Cents::parse(wanted.amount.trim()).map_err(|fault| Problem::field("amount", fault))?;
@@ -130,8 +135,9 @@ pub async fn show(
     State(site): State<Site>,
     jar: CookieJar,
     Path(id): Path<String>,
-    Query(Wait { wait }): Query<Wait>,
+    wait: Result<Query<Wait>, QueryRejection>,
 ) -> Result<(CookieJar, Json<Request>), Problem> {
+    let Query(Wait { wait }) = wait?;
     let asked = find(&site, &jar, &id)?;
     let nodkey = &site.backend()?.nodkey;
     let _place = site.0.waiting.try_acquire().map_err(|_| Problem::full())?;

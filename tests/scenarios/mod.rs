@@ -24,6 +24,7 @@ mod bad_input;
 mod by_hand;
 mod callback;
 mod conformance;
+mod console;
 mod ends;
 mod enrol;
 mod import;

@@ -52,6 +52,21 @@ const BAD: &[(&str, As, &str, &str)] = &[
     ("registry.v1.SigningKeyService/RotateSigningKey", Operator, r#"{"algorithm": "RS256"}"#, "VALIDATION_FAILED"),
     ("registry.v1.SigningKeyService/ListSigningKeys", Operator, r#"{"pageSize": -1}"#, "VALIDATION_FAILED"),
     ("registry.v1.SigningKeyService/Sign", Backend, "{}", "NOT_ALLOWED"),
+    ("registry.v1.OperatorService/InviteOperator", Operator, r#"{"name": "Ada"}"#, "VALIDATION_FAILED"),
+    ("registry.v1.OperatorService/InviteOperator", Operator, r#"{"name": " ", "role": 3}"#, "VALIDATION_FAILED"),
+    ("registry.v1.OperatorService/RenewInvitation", Operator, r#"{"id": "UNKNOWN"}"#, "NOT_FOUND"),
+    ("registry.v1.OperatorService/ListOperators", Backend, "{}", "NOT_ALLOWED"),
+    ("registry.v1.OperatorService/ListOperators", Operator, r#"{"pageToken": "!"}"#, "VALIDATION_FAILED"),
+    ("registry.v1.OperatorService/UpdateOperator", Operator, r#"{"id": "UNKNOWN", "name": ""}"#, "VALIDATION_FAILED"),
+    ("registry.v1.OperatorService/DisableOperator", Operator, r#"{"id": "x"}"#, "NOT_FOUND"),
+    ("registry.v1.OperatorService/ResolveInvitation", Operator, "{}", "NOT_ALLOWED"),
+    ("registry.v1.OperatorService/AcceptInvitation", Backend, "{}", "NOT_ALLOWED"),
+    ("registry.v1.OperatorSessionService/CreateOperatorSession", Operator, "{}", "NOT_ALLOWED"),
+    ("registry.v1.OperatorSessionService/ResolveOperatorSession", Operator, "{}", "NOT_ALLOWED"),
+    ("registry.v1.OperatorSessionService/EndOperatorSession", Backend, "{}", "NOT_ALLOWED"),
+    ("registry.v1.AuditService/ListAuditEntries", Operator, r#"{"operatorId": "x"}"#, "VALIDATION_FAILED"),
+    ("registry.v1.AuditService/CreateAuditEntry", Operator, "{}", "NOT_ALLOWED"),
+    ("registry.v1.AuditService/CompleteAuditEntry", Backend, "{}", "NOT_ALLOWED"),
     ("registry.v1.DeviceService/RegisterDevice", Backend, "{}", "NOT_ALLOWED"),
     ("registry.v1.DeviceService/ResolveDevice", Operator, "{}", "NOT_ALLOWED"),
     ("registry.v1.DeviceService/UpdateDevice", Backend, "{}", "NOT_ALLOWED"),
@@ -99,6 +114,7 @@ const BAD: &[(&str, As, &str, &str)] = &[
         "VALIDATION_FAILED",
     ),
     ("trusonafication.v1.TrusonaficationService/WatchTrusonafication", Backend, r#"{"id": "UNKNOWN"}"#, "NOT_FOUND"),
+    ("trusonafication.v1.TrusonaficationService/WatchTrusonafications", Operator, "{}", "RELYING_PARTY_REQUIRED"),
     ("trusonafication.v1.TrusonaficationService/ListTrusonafications", Backend, r#"{"status": 99}"#, "VALIDATION_FAILED"),
     ("trusonafication.v1.TrusonaficationService/CancelTrusonafication", Backend, r#"{"id": "x"}"#, "NOT_FOUND"),
     ("trusonafication.v1.TrusonaficationService/GetEvidence", Backend, r#"{"id": "x"}"#, "NOT_FOUND"),
@@ -143,7 +159,8 @@ const BAD: &[(&str, As, &str, &str)] = &[
 ];
 
 /// Cannot be wrong: nothing is asked, or whatever is named is not there afterwards.
-const HARMLESS: [&str; 3] = [
+const HARMLESS: [&str; 4] = [
+    "status.v1.StatusService/GetStatus",
     "registry.v1.SigningKeyService/GetJwks",
     "notification.v1.EndpointService/DeleteEndpoint",
     "notification.v1.PushConfigurationService/ListPushConfigurations",
@@ -151,7 +168,8 @@ const HARMLESS: [&str; 3] = [
 
 fn service(path: &str) -> ServiceName {
     match path.split('.').next().unwrap() {
-        "registry" => ServiceName::Registry,
+        // Every process serves the status of its own.
+        "registry" | "status" => ServiceName::Registry,
         "binding" => ServiceName::Binding,
         "trusonafication" => ServiceName::Trusonafication,
         "notification" => ServiceName::Notification,

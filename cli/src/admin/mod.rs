@@ -1,6 +1,7 @@
 //! `nodkey admin`: a deployment as its operator sees it, over gRPC. One file a noun.
 
 mod app_links;
+mod audit;
 mod bindings;
 mod credentials;
 mod deliveries;
@@ -10,6 +11,7 @@ mod import;
 mod keys;
 mod list;
 mod listen;
+mod operators;
 mod push;
 mod relying_parties;
 mod trusonafications;
@@ -67,6 +69,12 @@ enum Noun {
     /// The deployment's signing keys
     #[command(subcommand, after_help = "Example:\n  nodkey admin keys rotate")]
     Keys(keys::Verb),
+    /// The people who run the deployment, and sign in to its console
+    #[command(subcommand, after_help = "Example:\n  nodkey admin operators invite \"Ada Lovelace\" --role owner")]
+    Operators(operators::Verb),
+    /// What operators did
+    #[command(subcommand, after_help = "Example:\n  nodkey admin audit list")]
+    Audit(audit::Verb),
     /// Phones and tablets
     #[command(subcommand, after_help = "Example:\n  nodkey admin devices list")]
     Devices(devices::Verb),
@@ -90,8 +98,8 @@ enum Noun {
 
 /// Runs the command.
 pub async fn run(args: Args) -> anyhow::Result<()> {
-    // Relying parties are managed from above: none of them is acted for.
-    let scoped = !matches!(args.noun, Noun::RelyingParties(_));
+    // What is the deployment's is managed from above: no relying party is acted for.
+    let scoped = !matches!(args.noun, Noun::RelyingParties(_) | Noun::Operators(_) | Noun::Audit(_) | Noun::Keys(_));
     let (nodkey, relying_party) = args.operator.connect(&args.data_dir, &args.grpc, scoped)?;
     let admin = Admin { nodkey, relying_party, json: args.json };
     match args.noun {
@@ -99,6 +107,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         Noun::AppLinks(verb) => app_links::run(&admin, verb).await,
         Noun::Credentials(verb) => credentials::run(&admin, verb).await,
         Noun::Keys(verb) => keys::run(&admin, verb).await,
+        Noun::Operators(verb) => operators::run(&admin, verb).await,
+        Noun::Audit(verb) => audit::run(&admin, verb).await,
         Noun::Devices(verb) => devices::run(&admin, verb).await,
         Noun::Bindings(verb) => bindings::run(&admin, verb).await,
         Noun::Import(args) => import::run(&admin, args).await,

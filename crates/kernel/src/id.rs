@@ -82,6 +82,18 @@ ids! {
     DeliveryId,
     /// An event; the `Nats-Msg-Id`.
     EventId,
+    /// One of the people who run the deployment.
+    OperatorId,
+    /// What an operator does between signing in and signing out.
+    OperatorSessionId,
+    /// Something an operator did.
+    AuditEntryId,
+}
+
+impl RelyingPartyId {
+    /// The console's own relying party: its users are the operators of the deployment. It is no tenant, and nobody acts for it but
+    /// services.
+    pub const CONSOLE: Self = Self::from_uuid(Uuid::from_u128(1));
 }
 
 fn v7(now: Timestamp, random: &Random) -> Uuid {

@@ -10,6 +10,7 @@ pub mod jose;
 pub mod level;
 pub mod random;
 pub mod result;
+pub mod role;
 pub mod time;
 pub mod trace;
 pub mod trusona_mac;

@@ -9,8 +9,12 @@ pub enum Principal {
     Backend,
     /// Another service of this deployment.
     Service,
-    /// The people who run this deployment.
+    /// Of the people who run this deployment those who act.
     Operator,
+    /// Of them those who say who the others are.
+    Owner,
+    /// All of them.
+    Auditor,
 }
 
 include!(concat!(env!("OUT_DIR"), "/access.rs"));
@@ -29,6 +33,16 @@ mod tests {
     fn every_method_names_who_may_call_it() {
         for (path, allow) in ACCESS {
             assert!(!allow.is_empty(), "{path} allows nobody");
+        }
+    }
+
+    #[test]
+    fn auditors_read_and_operators_act() {
+        for (path, allow) in ACCESS {
+            let method = path.rsplit('/').next().unwrap();
+            let reads = ["Get", "List", "Watch"].iter().any(|verb| method.starts_with(verb));
+            assert!(reads || !allow.contains(&Principal::Auditor), "{path} changes something");
+            assert!(!reads || !allow.contains(&Principal::Operator), "{path} is for auditors, too");
         }
     }
 

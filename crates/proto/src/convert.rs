@@ -1,7 +1,9 @@
 //! Well-known protobuf types to the kernel's and back.
 
-use nodkey_kernel::time::Timestamp;
+use nodkey_kernel::{role::Role, time::Timestamp};
 use serde_json::{Map, Number, Value};
+
+use crate::registry::v1 as registry;
 
 /// Converts to a protobuf timestamp.
 #[must_use]
@@ -21,6 +23,27 @@ pub fn from_timestamp(at: &prost_types::Timestamp) -> Option<Timestamp> {
         return None;
     }
     Some(Timestamp::from_micros(at.seconds * 1_000_000 + i64::from(at.nanos) / 1_000))
+}
+
+/// Converts from a role; `None` when it is unspecified.
+#[must_use]
+pub const fn role(role: registry::Role) -> Option<Role> {
+    match role {
+        registry::Role::Unspecified => None,
+        registry::Role::Auditor => Some(Role::Auditor),
+        registry::Role::Operator => Some(Role::Operator),
+        registry::Role::Owner => Some(Role::Owner),
+    }
+}
+
+/// Converts to a role.
+#[must_use]
+pub const fn to_role(role: Role) -> registry::Role {
+    match role {
+        Role::Auditor => registry::Role::Auditor,
+        Role::Operator => registry::Role::Operator,
+        Role::Owner => registry::Role::Owner,
+    }
 }
 
 /// Converts a JSON object to a protobuf `Struct`. Numbers become doubles.

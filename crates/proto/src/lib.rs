@@ -2,11 +2,12 @@
 //!
 //! Messages, clients and servers are generated from `proto/` at the root of the repository. Beside them stand what the
 //! language of protobuf cannot say: [`Event`] ties a message to its subject, [`access`] says who may call a method,
-//! [`convert`] maps well-known types to the kernel's, and [`rest`] is the JSON view of a trusonafication.
+//! [`convert`] maps well-known types to the kernel's, [`reflect`] turns any message into JSON and back, and [`rest`] is the JSON view of a trusonafication.
 
 pub mod access;
 pub mod convert;
 mod event;
+pub mod reflect;
 pub mod rest;
 
 pub use event::{Event, SUBJECTS};
@@ -17,7 +18,7 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/nodkey.rs"));
 }
 
-pub use generated::nodkey::{binding, notification, registry, trusonafication};
+pub use generated::nodkey::{binding, notification, registry, status, trusonafication};
 
 /// Every `.proto` of this crate with its imports, for reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -10,8 +10,9 @@ use axum::{
 use http::HeaderMap;
 use nodkey_kernel::{
     error::Kind,
-    id::{CredentialId, RelyingPartyId},
+    id::{CredentialId, OperatorId, OperatorSessionId, RelyingPartyId},
     jose::{JoseError, hs256},
+    role::Role,
     time::Clock,
 };
 use nodkey_proto::{
@@ -22,10 +23,12 @@ use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use tonic::Status;
 
-use crate::{resolver::CredentialResolver, service::Deployment, status};
+use crate::{audit::Audit, peers::Peer, resolver::CredentialResolver, service::Deployment, status};
 
-/// `kid` of what operators sign.
+/// `kid` of what holders of the operator key sign.
 pub const OPERATOR: &str = "operator";
+/// `kid` of what operators sign, before the id of their session.
+pub const OPERATOR_SESSION: &str = "operator/";
 /// `kid` of what services sign.
 pub const INTERNAL: &str = "internal";
 /// The relying party an operator acts for.
@@ -52,11 +55,31 @@ pub enum Caller {
         /// Whom it acts for.
         relying_party: Option<RelyingPartyId>,
     },
-    /// The people who run this deployment.
+    /// One of the people who run this deployment.
     Operator {
         /// Whom they act for.
         relying_party: Option<RelyingPartyId>,
+        /// Who.
+        operator: Operator,
     },
+}
+
+/// One of the people who run the deployment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operator {
+    /// `None` for whoever holds the operator key.
+    pub id: Option<OperatorId>,
+    /// For people.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+}
+
+impl Operator {
+    /// Whoever holds the operator key of the deployment.
+    fn of_the_key() -> Self {
+        Self { id: None, name: "operator key".into(), role: Role::Owner }
+    }
 }
 
 impl Caller {
@@ -64,7 +87,7 @@ impl Caller {
     pub fn relying_party(&self) -> Result<RelyingPartyId, Status> {
         let named = match self {
             Self::Backend { relying_party, .. } => Some(*relying_party),
-            Self::Service { relying_party, .. } | Self::Operator { relying_party } => *relying_party,
+            Self::Service { relying_party, .. } | Self::Operator { relying_party, .. } => *relying_party,
         };
         named.ok_or_else(|| {
             let text = format!("this call needs a relying party: set the {RELYING_PARTY_HEADER} header");
@@ -72,12 +95,22 @@ impl Caller {
         })
     }
 
-    const fn principal(&self) -> Principal {
-        match self {
-            Self::Backend { .. } => Principal::Backend,
-            Self::Service { .. } => Principal::Service,
-            Self::Operator { .. } => Principal::Operator,
-        }
+    /// Tells whether a method is one that changes nothing, by the principals it names.
+    fn reads(allow: &[Principal]) -> bool {
+        allow.iter().any(|principal| matches!(principal, Principal::Auditor | Principal::Public))
+    }
+
+    /// Tells whether a method is for this caller, by the principals it names.
+    fn may(&self, allow: &[Principal]) -> bool {
+        allow.iter().any(|principal| match (principal, self) {
+            (Principal::Public, _) => true,
+            (Principal::Backend, caller) => matches!(caller, Self::Backend { .. }),
+            (Principal::Service, caller) => matches!(caller, Self::Service { .. }),
+            (Principal::Auditor, Self::Operator { operator, .. }) => operator.role >= Role::Auditor,
+            (Principal::Operator, Self::Operator { operator, .. }) => operator.role >= Role::Operator,
+            (Principal::Owner, Self::Operator { operator, .. }) => operator.role >= Role::Owner,
+            (Principal::Auditor | Principal::Operator | Principal::Owner, Self::Backend { .. } | Self::Service { .. }) => false,
+        })
     }
 }
 
@@ -106,14 +139,15 @@ pub struct Claims {
 pub struct Authenticator {
     deployment: Arc<Deployment>,
     resolver: CredentialResolver,
+    audit: Audit,
     clock: Clock,
 }
 
 impl Authenticator {
     /// Makes one.
     #[must_use]
-    pub const fn new(deployment: Arc<Deployment>, resolver: CredentialResolver, clock: Clock) -> Self {
-        Self { deployment, resolver, clock }
+    pub fn new(deployment: Arc<Deployment>, registry: &Peer, clock: Clock) -> Self {
+        Self { deployment, resolver: CredentialResolver::new(registry.clone()), audit: Audit::new(registry.clone()), clock }
     }
 
     /// Finds out who sent these headers.
@@ -124,11 +158,17 @@ impl Authenticator {
         let caller = match key_id.as_str() {
             OPERATOR => {
                 self.verify(token, self.deployment.operator_key.expose_secret())?;
-                Caller::Operator { relying_party: relying_party_header(headers)? }
+                Caller::Operator { relying_party: tenant_header(headers)?, operator: Operator::of_the_key() }
             }
             INTERNAL => {
                 let claims = self.verify(token, self.deployment.internal_key.expose_secret())?;
                 Caller::Service { name: claims.iss.unwrap_or_default(), relying_party: claims.rp }
+            }
+            id if id.starts_with(OPERATOR_SESSION) => {
+                let session: OperatorSessionId = id[OPERATOR_SESSION.len()..].parse().map_err(|_| unauthenticated())?;
+                let session = self.resolver.resolve_session(session).await.map_err(status::status)?.ok_or_else(unauthenticated)?;
+                self.verify(token, session.secret.expose_secret())?;
+                Caller::Operator { relying_party: tenant_header(headers)?, operator: session.operator }
             }
             id => {
                 let credential: CredentialId = id.parse().map_err(|_| unauthenticated())?;
@@ -143,6 +183,7 @@ impl Authenticator {
         };
         Ok(Some(caller))
     }
+
     fn verify(&self, token: &str, secret: &str) -> Result<Claims, Status> {
         let claims: Claims = hs256::verify(token, secret.as_bytes()).map_err(|_: JoseError| unauthenticated())?;
         let now = self.clock.now().as_seconds();
@@ -164,8 +205,16 @@ pub async fn middleware(State(authenticator): State<Authenticator>, mut request:
         Err(_) | Ok(None) if allow.contains(&Principal::Public) => {}
         Err(status) => return status.into_http(),
         Ok(None) => return unauthenticated().into_http(),
-        Ok(Some(caller)) if allow.contains(&caller.principal()) || allow.contains(&Principal::Public) => {
-            request.extensions_mut().insert(caller);
+        Ok(Some(caller)) if caller.may(allow) => {
+            request.extensions_mut().insert(caller.clone());
+            // What an auditor may call changes nothing; whatever else an operator calls is an action of theirs.
+            if matches!(caller, Caller::Operator { .. }) && !Caller::reads(allow) {
+                return authenticator.audit.run(&caller, request, next).await;
+            }
+        }
+        Ok(Some(Caller::Operator { operator, .. })) => {
+            let text = format!("the role {} may not call this method", operator.role);
+            return status::new(Kind::Forbidden, "NOT_ALLOWED", text, &[]).into_http();
         }
         Ok(Some(_)) => {
             return status::new(Kind::Forbidden, "NOT_ALLOWED", "this credential may not call this method", &[]).into_http();
@@ -179,11 +228,13 @@ fn unauthenticated() -> Status {
     let text = "a bearer token is needed: HS256, kid = credential id, aud = this deployment, exp at most 60 s ahead";
     status::new(Kind::Unauthenticated, "UNAUTHENTICATED", text, &[])
 }
-fn relying_party_header(headers: &HeaderMap) -> Result<Option<RelyingPartyId>, Status> {
+
+/// The tenant an operator acts for. The console's relying party is none: who could bind a phone there could become an owner.
+fn tenant_header(headers: &HeaderMap) -> Result<Option<RelyingPartyId>, Status> {
     let Some(value) = headers.get(RELYING_PARTY_HEADER) else { return Ok(None) };
     let id = value.to_str().ok().and_then(|v| v.parse().ok());
-    id.map(Some).ok_or_else(|| {
-        let text = format!("the {RELYING_PARTY_HEADER} header must be a UUID");
+    id.filter(|id| *id != RelyingPartyId::CONSOLE).map(Some).ok_or_else(|| {
+        let text = format!("the {RELYING_PARTY_HEADER} header must be the UUID of a tenant");
         status::new(Kind::Invalid, "RELYING_PARTY_REQUIRED", text, &[])
     })
 }

@@ -25,7 +25,7 @@ use crate::{
     listener::Listener,
     peers::Peers,
     process::signalled,
-    resolver::CredentialResolver,
+    process_status::Reporter,
     server,
     service::{Deployment, Deps, Parts, Service},
     telemetry,
@@ -129,6 +129,7 @@ impl Embedded {
         let (mut all_grpc, mut all_http) = (Router::new(), self.routes);
         let mut databases = Vec::new();
         let mut jobs = Vec::new();
+        let names = self.services.iter().map(|entry| entry.name).collect();
         for entry in self.services {
             let db = match &entry.migrations {
                 None => None,
@@ -160,8 +161,10 @@ impl Embedded {
             }
         }
         let peers = Peers::new("runtime", &deployment, &clock, |_| Ok(channel.clone()))?;
-        let resolver = CredentialResolver::new(peers.registry().clone());
-        let all_grpc = server::grpc(all_grpc, Authenticator::new(deployment, resolver, clock.clone())).await?;
+        let stopping = Arc::new(AtomicBool::new(false));
+        let health = Health { databases: databases.clone(), bus, clock: clock.clone(), stopping: Arc::clone(&stopping) };
+        let reporter = Reporter::new(names, health.clone(), &clock);
+        let all_grpc = server::grpc(all_grpc, Authenticator::new(deployment, peers.registry(), clock.clone()), reporter).await?;
         // From here on services can reach one another.
         routes.set(all_grpc.clone()).map_err(|_| anyhow::anyhow!("started twice"))?;
         // Only after every consumer is subscribed: in process, an event goes to those that are there.
@@ -171,8 +174,7 @@ impl Embedded {
         jobs.push(telemetry::upkeep());
         jobs.extend(certificate);
         running.jobs(jobs);
-        let stopping = Arc::new(AtomicBool::new(false));
-        let health = Health { databases, bus, clock, stopping: Arc::clone(&stopping) }.routes();
+        let health = health.routes();
         let addresses = (http.local_addr()?, grpc.local_addr()?);
         let (http, grpc) = (http.with_tls(tls.clone()), grpc.with_tls(tls));
         running.server(|stop| http.serve(all_http.merge(health.clone()), stop));

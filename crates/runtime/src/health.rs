@@ -31,7 +31,7 @@ impl Health {
     }
 
     /// What is wrong, by name; empty when ready.
-    async fn problems(&self) -> Vec<String> {
+    pub(crate) async fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if self.stopping.load(Ordering::Relaxed) {
             problems.push("stopping".to_owned());

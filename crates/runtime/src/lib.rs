@@ -7,6 +7,7 @@
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
+mod audit;
 pub mod auth;
 mod channel;
 pub mod config;
@@ -22,6 +23,7 @@ mod listener;
 pub mod page;
 mod peers;
 mod process;
+mod process_status;
 mod resolver;
 mod server;
 mod service;
@@ -30,14 +32,14 @@ pub mod telemetry;
 mod tls;
 pub mod trace;
 
-pub use auth::{Caller, caller};
+pub use auth::{Caller, Operator, caller};
 pub use channel::Channel;
 pub use failure::{Failure, Validation};
 pub use grpc::mount;
 pub use housekeeping::housekeeping;
-pub use peers::{Peer, PeerChannel, Peers};
+pub use peers::{OperatorSession, Peer, PeerChannel, Peers};
 pub use process::{install_crypto_provider, main};
-pub use resolver::{CredentialResolver, ResolvedCredential};
+pub use resolver::{CredentialResolver, ResolvedCredential, ResolvedSession};
 pub use service::{Deployment, Deps, Job, Parts, Service};
 pub use tls::TlsFiles;
 pub use trace::uninterrupted;

@@ -8,8 +8,12 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, Request, Response, header::AUTHORIZATION};
-use nodkey_kernel::{id::RelyingPartyId, jose::hs256, time::Clock};
-use secrecy::ExposeSecret as _;
+use nodkey_kernel::{
+    id::{OperatorSessionId, RelyingPartyId},
+    jose::hs256,
+    time::Clock,
+};
+use secrecy::{ExposeSecret as _, SecretString};
 use tonic::body::Body;
 use tower::{BoxError, Service};
 
@@ -90,13 +94,23 @@ impl Peer {
     /// A channel on which every call acts for a relying party.
     #[must_use]
     pub fn acting_for(&self, relying_party: RelyingPartyId) -> PeerChannel {
-        PeerChannel { channel: self.channel.clone(), signer: Arc::clone(&self.signer), relying_party: Some(relying_party) }
+        self.channel(None, Some(relying_party))
     }
 
     /// A channel on which calls act for nobody: to find out who somebody is.
     #[must_use]
     pub fn unscoped(&self) -> PeerChannel {
-        PeerChannel { channel: self.channel.clone(), signer: Arc::clone(&self.signer), relying_party: None }
+        self.channel(None, None)
+    }
+
+    /// A channel on which every call is an operator's, for a tenant or for nobody.
+    #[must_use]
+    pub fn on_behalf_of(&self, session: OperatorSession, relying_party: Option<RelyingPartyId>) -> PeerChannel {
+        self.channel(Some(session), relying_party)
+    }
+
+    fn channel(&self, session: Option<OperatorSession>, relying_party: Option<RelyingPartyId>) -> PeerChannel {
+        PeerChannel { channel: self.channel.clone(), signer: Arc::clone(&self.signer), session, relying_party }
     }
 }
 
@@ -105,19 +119,34 @@ impl Peer {
 pub struct PeerChannel {
     channel: Channel,
     signer: Arc<Signer>,
+    /// `None`: the service itself.
+    session: Option<OperatorSession>,
     relying_party: Option<RelyingPartyId>,
+}
+
+/// What an operator's browser holds: calls made with it are the operator's, not the service's.
+#[derive(Clone, Debug)]
+pub struct OperatorSession {
+    /// Names it.
+    pub id: OperatorSessionId,
+    /// Signs.
+    pub secret: SecretString,
 }
 
 impl PeerChannel {
     fn authorization(&self) -> Option<HeaderValue> {
         let deployment = &self.signer.deployment;
-        let claims = auth::Claims {
-            aud: deployment.audience.clone(),
-            exp: self.signer.clock.now().as_seconds() + TOKEN_LIFETIME,
-            iss: Some(self.signer.name.to_owned()),
-            rp: self.relying_party,
+        let (aud, exp) = (deployment.audience.clone(), self.signer.clock.now().as_seconds() + TOKEN_LIFETIME);
+        let token = match &self.session {
+            None => {
+                let claims = auth::Claims { aud, exp, iss: Some(self.signer.name.to_owned()), rp: self.relying_party };
+                hs256::sign(Some(auth::INTERNAL), &claims, deployment.internal_key.expose_secret().as_bytes())
+            }
+            Some(OperatorSession { id, secret }) => {
+                let claims = auth::Claims { aud, exp, iss: None, rp: None };
+                hs256::sign(Some(&format!("{}{id}", auth::OPERATOR_SESSION)), &claims, secret.expose_secret().as_bytes())
+            }
         };
-        let token = hs256::sign(Some(auth::INTERNAL), &claims, deployment.internal_key.expose_secret().as_bytes());
         HeaderValue::try_from(format!("Bearer {token}")).ok()
     }
 }
@@ -135,6 +164,11 @@ impl Service<Request<Body>> for PeerChannel {
         if let Some(mut value) = self.authorization() {
             value.set_sensitive(true);
             request.headers_mut().insert(AUTHORIZATION, value);
+        }
+        if let (Some(_), Some(party)) = (&self.session, self.relying_party)
+            && let Ok(party) = HeaderValue::try_from(party.to_string())
+        {
+            request.headers_mut().insert(auth::RELYING_PARTY_HEADER, party);
         }
         trace::inject(request.headers_mut());
         // A deadline of the call's own is the other service's to keep; a little longer here, should it be gone.

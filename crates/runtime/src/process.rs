@@ -25,7 +25,7 @@ use crate::{
     lifecycle::Running,
     listener::Listener,
     peers::Peers,
-    resolver::CredentialResolver,
+    process_status::Reporter,
     server,
     service::{Deps, Service},
     telemetry::{self, LogFormat},
@@ -115,7 +115,7 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
         }
     };
     let peers = Peers::new(S::NAME, &deployment, &clock, |name| remote(config.peers.url(name), authority.as_deref()))?;
-    let authenticator = Authenticator::new(Arc::clone(&deployment), CredentialResolver::new(peers.registry().clone()), clock.clone());
+    let authenticator = Authenticator::new(Arc::clone(&deployment), peers.registry(), clock.clone());
     let mut running = Running::new(bus.clone());
     let deps = Deps {
         db: db.clone(),
@@ -131,9 +131,13 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
     let stopping = Arc::new(AtomicBool::new(false));
     let databases = db.iter().map(|db| (S::NAME, db.clone())).collect();
     let health = Health { databases, bus, clock: clock.clone(), stopping: Arc::clone(&stopping) };
+    let reporter = Reporter::new(vec![S::NAME], health.clone(), &clock);
     // What has HTTP routes of its own faces the public, which has no business with metrics or gRPC.
-    let routes =
-        if S::migrations().is_none() { parts.http } else { server::grpc(parts.grpc, authenticator).await?.merge(server::metrics()) };
+    let routes = if S::migrations().is_none() {
+        parts.http
+    } else {
+        server::grpc(parts.grpc, authenticator, reporter).await?.merge(server::metrics())
+    };
     if let Some(db) = db {
         running.consumers(&db, &clock, parts.consumers).await?;
         running.relay(db, &clock);

@@ -5,14 +5,19 @@ use std::{sync::Arc, time::Duration};
 use moka::future::Cache;
 use nodkey_kernel::{
     error::{Classify as _, Kind},
-    id::{CredentialId, RelyingPartyId},
+    id::{CredentialId, OperatorSessionId, RelyingPartyId},
+    time::Timestamp,
 };
-use nodkey_proto::registry::v1::{
-    CredentialKind, ResolveCredentialRequest, SignatureSettings, credential_service_client::CredentialServiceClient,
+use nodkey_proto::{
+    convert::{from_timestamp, role},
+    registry::v1::{
+        CredentialKind, ResolveCredentialRequest, ResolveOperatorSessionRequest, SignatureSettings,
+        credential_service_client::CredentialServiceClient, operator_session_service_client::OperatorSessionServiceClient,
+    },
 };
 use secrecy::SecretString;
 
-use crate::{peers::Peer, status::PeerError};
+use crate::{auth::Operator, peers::Peer, status::PeerError};
 
 /// How long a disabled credential may still be taken.
 const TTL: Duration = Duration::from_secs(30);
@@ -34,6 +39,17 @@ pub struct ResolvedCredential {
     pub token_sha256: Vec<u8>,
     /// What its relying party puts up with in signatures.
     pub signatures: SignatureSettings,
+}
+
+/// A session of an operator's that is alive.
+#[derive(Debug)]
+pub struct ResolvedSession {
+    /// Whose it is.
+    pub operator: Operator,
+    /// What signs.
+    pub secret: SecretString,
+    /// When it ends.
+    pub expires_at: Timestamp,
 }
 
 /// Asks the registry, and remembers.
@@ -75,5 +91,23 @@ impl CredentialResolver {
             }
         };
         self.cache.try_get_with(id, ask).await.map_err(|error| (*error).clone())
+    }
+
+    /// Returns a session of an operator's; `None` when there is none that is alive. Never remembered: operators are few, and one who
+    /// is disabled is out at once.
+    pub async fn resolve_session(&self, id: OperatorSessionId) -> Result<Option<ResolvedSession>, PeerError> {
+        let mut client = OperatorSessionServiceClient::new(self.registry.unscoped());
+        let answer = client.resolve_operator_session(ResolveOperatorSessionRequest { id: id.to_string() }).await.map_err(PeerError::from);
+        let session = match answer {
+            Ok(answer) => answer.into_inner(),
+            Err(error) if error.kind() == Kind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let Some(operator) = session.operator else { return Ok(None) };
+        let (id, role) = (operator.id.parse().ok(), role(operator.role()));
+        let expires_at = session.expires_at.as_ref().and_then(from_timestamp);
+        let (Some(id), Some(role), Some(expires_at)) = (id, role, expires_at) else { return Ok(None) };
+        let operator = Operator { id: Some(id), name: operator.name, role };
+        Ok(Some(ResolvedSession { operator, secret: session.secret.into(), expires_at }))
     }
 }

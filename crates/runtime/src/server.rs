@@ -2,12 +2,13 @@
 
 use anyhow::Context as _;
 use axum::{Router, middleware, routing::get};
+use nodkey_proto::status::v1::status_service_server::StatusServiceServer;
 use tonic::Status;
 
-use crate::{auth, auth::Authenticator, deadline, grpc::mount, telemetry, trace};
+use crate::{auth, auth::Authenticator, deadline, grpc::mount, process_status::Reporter, telemetry, trace};
 
 /// gRPC services behind authentication and deadlines, with health and reflection.
-pub(crate) async fn grpc(services: Router, authenticator: Authenticator) -> anyhow::Result<Router> {
+pub(crate) async fn grpc(services: Router, authenticator: Authenticator, process: Reporter) -> anyhow::Result<Router> {
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_service_status("", tonic_health::ServingStatus::Serving).await;
     let reflection = tonic_reflection::server::Builder::configure()
@@ -15,6 +16,7 @@ pub(crate) async fn grpc(services: Router, authenticator: Authenticator) -> anyh
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
         .context("reflection")?;
+    let services = mount(services, StatusServiceServer::new(process));
     Ok(mount(mount(services, health), reflection)
         .fallback(|| async { Status::unimplemented("no such method").into_http::<axum::body::Body>() })
         .layer(middleware::from_fn_with_state(authenticator, auth::middleware))

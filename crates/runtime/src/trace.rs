@@ -43,7 +43,7 @@ impl Scope {
         let parent = request.headers().get(HEADER).and_then(|value| value.to_str().ok()?.parse::<TraceContext>().ok());
         let context = parent.map_or_else(|| TraceContext::new_root(&random), |parent| parent.child(&random));
         let span = info_span!("request", method = %request.method(), path = path(request), trace_id = tracing::field::Empty);
-        span.record("trace_id", trace_id(&context));
+        span.record("trace_id", id(&context));
         Self { context, span }
     }
 
@@ -94,6 +94,8 @@ where
     }
 }
 
-fn trace_id(context: &TraceContext) -> String {
+/// The trace a request belongs to: 32 hex digits.
+#[must_use]
+pub fn id(context: &TraceContext) -> String {
     context.to_string().split('-').nth(1).unwrap_or_default().to_owned()
 }

@@ -1,8 +1,8 @@
 //! Who gets through, and who does not.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use axum::{Router, body::Body, middleware, routing::post};
 use http::{Request, header::AUTHORIZATION};
@@ -15,17 +15,24 @@ use nodkey_kernel::{
 };
 use nodkey_proto::{
     access::{ACCESS, Principal},
+    notification::v1::{ApnsCredentials, PutPushConfigurationRequest, put_push_configuration_request::Credentials},
     registry::v1::{
-        CreateCredentialRequest, CreateCredentialResponse, Credential, CredentialKind, DisableCredentialRequest, ListCredentialsRequest,
-        ListCredentialsResponse, ResolveCredentialRequest, ResolveCredentialResponse,
+        AuditEntry, CompleteAuditEntryRequest, CompleteAuditEntryResponse, CreateAuditEntryRequest, CreateAuditEntryResponse,
+        CreateCredentialRequest, CreateCredentialResponse, CreateOperatorSessionRequest, Credential, CredentialKind,
+        DisableCredentialRequest, EndOperatorSessionRequest, EndOperatorSessionResponse, ListAuditEntriesRequest, ListAuditEntriesResponse,
+        ListCredentialsRequest, ListCredentialsResponse, Operator, OperatorSession, ResolveCredentialRequest, ResolveCredentialResponse,
+        ResolveOperatorSessionRequest, Role,
+        audit_service_server::{AuditService, AuditServiceServer},
         credential_service_server::{CredentialService, CredentialServiceServer},
+        operator_session_service_server::{OperatorSessionService, OperatorSessionServiceServer},
     },
 };
 use nodkey_runtime::{
-    Channel, CredentialResolver, Deployment, Peers,
+    Channel, Deployment, Peers,
     auth::{self, Authenticator, Claims},
     mount,
 };
+use prost::Message as _;
 use tonic::{Code, Response, Status};
 use tower::ServiceExt as _;
 
@@ -74,7 +81,72 @@ impl CredentialService for Registry {
     }
 }
 
-struct World(Router);
+/// Sessions of an auditor, an operator and an owner by the last digit of their id.
+struct Sessions;
+
+#[tonic::async_trait]
+impl OperatorSessionService for Sessions {
+    async fn resolve_operator_session(
+        &self,
+        request: tonic::Request<ResolveOperatorSessionRequest>,
+    ) -> Result<Response<OperatorSession>, Status> {
+        let id = request.into_inner().id;
+        let role = match id.chars().last() {
+            Some('1') => Role::Auditor,
+            Some('2') => Role::Operator,
+            Some('3') => Role::Owner,
+            _ => return Err(Status::not_found("over")),
+        };
+        let operator = Operator { id: id.clone(), name: "Ada".into(), role: role.into(), ..Operator::default() };
+        let expires_at = Some(nodkey_proto::convert::timestamp(Timestamp::from_seconds(NOW + 60)));
+        Ok(Response::new(OperatorSession { id, operator: Some(operator), secret: "secret".into(), expires_at }))
+    }
+
+    async fn create_operator_session(&self, _: tonic::Request<CreateOperatorSessionRequest>) -> Result<Response<OperatorSession>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
+
+    async fn end_operator_session(
+        &self,
+        _: tonic::Request<EndOperatorSessionRequest>,
+    ) -> Result<Response<EndOperatorSessionResponse>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
+}
+
+/// An audit log that can be full.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<(bool, Vec<AuditEntry>)>>);
+
+#[tonic::async_trait]
+impl AuditService for Log {
+    async fn create_audit_entry(
+        &self,
+        request: tonic::Request<CreateAuditEntryRequest>,
+    ) -> Result<Response<CreateAuditEntryResponse>, Status> {
+        let (full, entries) = &mut *self.0.lock().unwrap();
+        if *full {
+            return Err(Status::unavailable("full"));
+        }
+        entries.push(request.into_inner().entry.unwrap());
+        Ok(Response::new(CreateAuditEntryResponse { id: (entries.len() - 1).to_string() }))
+    }
+
+    async fn complete_audit_entry(
+        &self,
+        request: tonic::Request<CompleteAuditEntryRequest>,
+    ) -> Result<Response<CompleteAuditEntryResponse>, Status> {
+        let CompleteAuditEntryRequest { id, outcome } = request.into_inner();
+        self.0.lock().unwrap().1[id.parse::<usize>().unwrap()].outcome = outcome;
+        Ok(Response::new(CompleteAuditEntryResponse {}))
+    }
+
+    async fn list_audit_entries(&self, _: tonic::Request<ListAuditEntriesRequest>) -> Result<Response<ListAuditEntriesResponse>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
+}
+
+struct World(Router, Log);
 
 impl World {
     fn new() -> Self {
@@ -90,22 +162,28 @@ impl World {
         let routes = Arc::new(OnceLock::new());
         let channel = Channel::InProcess(Arc::clone(&routes));
         let peers = Peers::new("test", &deployment, &clock, |_| Ok(channel.clone())).unwrap();
-        let resolver = CredentialResolver::new(peers.registry().clone());
-        let authenticator = Authenticator::new(deployment, resolver, clock);
+        let authenticator = Authenticator::new(deployment, peers.registry(), clock);
+        let log = Log::default();
         // Whoever reaches it is let through; the registry answers behind the same door.
-        let routes_behind = mount(Router::new(), CredentialServiceServer::new(Registry(relying_party)))
+        let registry = mount(Router::new(), CredentialServiceServer::new(Registry(relying_party)));
+        let registry = mount(mount(registry, OperatorSessionServiceServer::new(Sessions)), AuditServiceServer::new(log.clone()));
+        let routes_behind = registry
             .fallback(post(|| async { Status::ok("").into_http::<Body>() }))
             .layer(middleware::from_fn_with_state(authenticator, auth::middleware));
         routes.set(routes_behind.clone()).unwrap();
-        Self(routes_behind)
+        Self(routes_behind, log)
     }
 
     async fn call(&self, path: &str, authorization: Option<&str>) -> Code {
+        self.send(path, authorization, Body::empty()).await
+    }
+
+    async fn send(&self, path: &str, authorization: Option<&str>, body: Body) -> Code {
         let mut request = Request::post(path).header("content-type", "application/grpc");
         if let Some(value) = authorization {
             request = request.header(AUTHORIZATION, value);
         }
-        let response = self.0.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let response = self.0.clone().oneshot(request.body(body).unwrap()).await.unwrap();
         Status::from_header_map(response.headers()).map_or(Code::Unknown, |status| status.code())
     }
 }
@@ -113,6 +191,10 @@ impl World {
 fn credential(last: u8) -> String {
     let text = format!("018bcfe5-6800-7000-8000-00000000000{last}");
     text.parse::<CredentialId>().unwrap().to_string()
+}
+
+fn session(last: u8) -> String {
+    format!("operator/{}", credential(last))
 }
 
 fn bearer(kid: &str, secret: &str, aud: &str, exp: i64) -> String {
@@ -126,12 +208,23 @@ async fn each_principal_reaches_its_own_methods_and_no_others() {
     let callers = [
         (Principal::Backend, bearer(&credential(1), "secret", "nodkey", NOW + 30)),
         (Principal::Service, bearer("internal", "internal-key", "nodkey", NOW + 30)),
-        (Principal::Operator, bearer("operator", "operator-key", "nodkey", NOW + 30)),
     ];
-    for (path, allow) in ACCESS.iter().filter(|(path, _)| !path.contains("CredentialService")) {
-        for (principal, token) in &callers {
-            let expected = if allow.contains(principal) || allow.contains(&Principal::Public) { Code::Ok } else { Code::PermissionDenied };
-            assert_eq!(world.call(path, Some(token)).await, expected, "{principal:?} {path}");
+    // Each role may do what those before it may.
+    let roles = [Principal::Auditor, Principal::Operator, Principal::Owner];
+    let operators = [
+        (1, bearer(&session(1), "secret", "nodkey", NOW + 30)),
+        (2, bearer(&session(2), "secret", "nodkey", NOW + 30)),
+        (3, bearer(&session(3), "secret", "nodkey", NOW + 30)),
+        (3, bearer("operator", "operator-key", "nodkey", NOW + 30)),
+    ];
+    let callers = callers.iter().map(|(principal, token)| (std::slice::from_ref(principal), token));
+    let callers: Vec<_> = callers.chain(operators.iter().map(|(rank, token)| (&roles[..*rank], token))).collect();
+    let behind = ["CredentialService", "OperatorSessionService", "AuditService"];
+    for (path, allow) in ACCESS.iter().filter(|(path, _)| !behind.iter().any(|service| path.contains(service))) {
+        for (principals, token) in &callers {
+            let may = allow.iter().any(|allowed| *allowed == Principal::Public || principals.contains(allowed));
+            let expected = if may { Code::Ok } else { Code::PermissionDenied };
+            assert_eq!(world.call(path, Some(token)).await, expected, "{principals:?} {path}");
         }
         let expected = if allow.contains(&Principal::Public) { Code::Ok } else { Code::Unauthenticated };
         assert_eq!(world.call(path, None).await, expected, "nobody {path}");
@@ -152,6 +245,9 @@ async fn a_token_that_is_wrong_in_any_way_is_refused() {
         ("of a disabled credential", bearer(&credential(3), "secret", "nodkey", NOW + 30)),
         ("of an unknown credential", bearer(&credential(4), "secret", "nodkey", NOW + 30)),
         ("of no credential at all", bearer("nonsense", "secret", "nodkey", NOW + 30)),
+        ("of no session", bearer(&session(4), "secret", "nodkey", NOW + 30)),
+        ("of a session, forged", bearer(&session(3), "wrong", "nodkey", NOW + 30)),
+        ("of a session that is none", bearer("operator/nonsense", "secret", "nodkey", NOW + 30)),
         ("of the operator, forged", bearer("operator", "secret", "nodkey", NOW + 30)),
         ("of a service, forged", bearer("internal", "secret", "nodkey", NOW + 30)),
         ("no token", "Bearer x".into()),
@@ -170,4 +266,31 @@ async fn a_method_nobody_is_named_for_does_not_exist() {
     assert_eq!(world.call(PUBLIC, None).await, Code::Ok);
     assert_eq!(world.call(SERVICE, None).await, Code::Unauthenticated);
     assert_eq!(world.call(OPERATOR, None).await, Code::Unauthenticated);
+}
+
+#[tokio::test]
+async fn what_an_operator_does_is_written_down_first_without_secrets_and_what_it_reads_is_not() {
+    let world = World::new();
+    let operator = bearer(&session(2), "secret", "nodkey", NOW + 30);
+    let apns = ApnsCredentials { team_id: "T".into(), private_key: "SECRET".into(), ..ApnsCredentials::default() };
+    let message = PutPushConfigurationRequest { credentials: Some(Credentials::Apns(apns)) }.encode_to_vec();
+    let mut framed = vec![0];
+    framed.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
+    framed.extend(message);
+    let path = "/nodkey.notification.v1.PushConfigurationService/PutPushConfiguration";
+    assert_eq!(world.send(path, Some(&operator), Body::from(framed)).await, Code::Ok);
+    assert_eq!(world.call("/nodkey.notification.v1.EndpointService/ListEndpoints", Some(&operator)).await, Code::Ok);
+    let noted = world.1.0.lock().unwrap().1.clone();
+    let [entry] = &noted[..] else { panic!("one action, not {noted:?}") };
+    assert_eq!((entry.actor.as_str(), entry.role.as_str(), entry.outcome.as_str()), ("Ada", "operator", "OK"));
+    assert_eq!((entry.method.as_str(), entry.request.as_str()), (&path[1..], r#"{"apns":{"teamId":"T"}}"#));
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_down_is_not_done() {
+    let world = World::new();
+    world.1.0.lock().unwrap().0 = true;
+    let owner = bearer(&session(3), "secret", "nodkey", NOW + 30);
+    assert_eq!(world.call(OPERATOR, Some(&owner)).await, Code::Unavailable);
+    assert_eq!(world.call("/nodkey.registry.v1.RelyingPartyService/ListRelyingParties", Some(&owner)).await, Code::Ok);
 }

@@ -20,7 +20,7 @@ use nodkey_kernel::{
 use nodkey_proto::trusonafication::v1::{
     CancelTrusonaficationRequest, CreateTrusonaficationRequest, CreateTrusonaficationResponse, Evidence, GetEvidenceRequest,
     GetTrusonaficationRequest, ListPendingRequest, ListPendingResponse, ListTrusonaficationsRequest, ListTrusonaficationsResponse,
-    RespondRequest, RespondResponse, Trusonafication, WatchTrusonaficationRequest,
+    RespondRequest, RespondResponse, Trusonafication, WatchTrusonaficationRequest, WatchTrusonaficationsRequest,
     trusonafication_service_client::TrusonaficationServiceClient,
     trusonafication_service_server::{TrusonaficationService, TrusonaficationServiceServer},
 };
@@ -79,6 +79,15 @@ impl TrusonaficationService for Probe {
     ) -> Result<Response<Self::WatchTrusonaficationStream>, Status> {
         let versions = stream::iter(1..=3).map(|version| Ok(Trusonafication { version, ..Trusonafication::default() }));
         Ok(Response::new(versions.chain(stream::pending()).boxed()))
+    }
+
+    type WatchTrusonaficationsStream = stream::BoxStream<'static, Result<Trusonafication, Status>>;
+
+    async fn watch_trusonafications(
+        &self,
+        _: Request<WatchTrusonaficationsRequest>,
+    ) -> Result<Response<Self::WatchTrusonaficationsStream>, Status> {
+        Err(Status::unimplemented(""))
     }
 
     async fn create_trusonafication(

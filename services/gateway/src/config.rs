@@ -20,6 +20,8 @@ pub struct Config {
     pub address_rate: u32,
     /// The header in which a trusted proxy names the client's address, such as `x-forwarded-for`; without one, who connects counts.
     pub address_header: Option<String>,
+    /// Whether the operator console is served.
+    pub console: bool,
     /// The header in which a trusted proxy says roughly where the client is; shown on the phone that scans.
     pub place_header: Option<String>,
 }
@@ -34,6 +36,7 @@ impl Default for Config {
             device_rate: 20,
             address_rate: 20,
             address_header: None,
+            console: true,
             place_header: None,
         }
     }

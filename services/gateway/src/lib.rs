@@ -2,6 +2,7 @@
 
 mod auth;
 mod config;
+mod console;
 mod extract;
 mod layers;
 mod openapi;
@@ -19,7 +20,7 @@ use axum::{
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use nodkey_bus::Bus;
 use nodkey_db::Migrations;
-use nodkey_kernel::time::Clock;
+use nodkey_kernel::time::{Clock, Timestamp};
 use nodkey_runtime::{CredentialResolver, Deployment, Deps, Parts, Peers, Service};
 use serde::Serialize;
 use tokio::sync::Semaphore;
@@ -58,6 +59,7 @@ struct Inner {
     place_header: Option<String>,
     in_flight: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
+    started_at: Timestamp,
     stopping: CancellationToken,
 }
 
@@ -93,13 +95,14 @@ impl Service for Gateway {
             place_header: config.place_header,
             in_flight: Arc::new(Semaphore::new(usize::try_from(config.max_in_flight)?)),
             waiting: Arc::new(Semaphore::new(usize::try_from(config.max_waiting)?)),
+            started_at: clock.now(),
             peers,
             bus,
             clock,
             deployment,
             stopping,
         }));
-        Ok(Parts { http: routes::routes(edge), jobs, ..Parts::default() })
+        Ok(Parts { http: routes::routes(edge, config.console), jobs, ..Parts::default() })
     }
 }
 

@@ -10,10 +10,14 @@ pub struct Config {
     pub signing_algorithm: String,
     /// How many days a retired signing key stays in the JWKS. At least 1: device-identifier JWTs live that long.
     pub retired_key_days: u32,
+    /// How many hours an operator stays signed in to the console: 1 to 168.
+    pub session_hours: u32,
+    /// How many days what operators did is kept; at least 1.
+    pub audit_retention_days: u32,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { signing_algorithm: "EdDSA".into(), retired_key_days: 30 }
+        Self { signing_algorithm: "EdDSA".into(), retired_key_days: 30, session_hours: 12, audit_retention_days: 400 }
     }
 }

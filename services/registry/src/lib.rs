@@ -34,12 +34,14 @@ impl Service for Registry {
                 Migration { version: 1001, name: "trucodes", sql: include_str!("../migrations/postgres/1001_trucodes.sql") },
                 Migration { version: 1002, name: "signatures", sql: include_str!("../migrations/postgres/1002_signatures.sql") },
                 Migration { version: 1003, name: "app_link", sql: include_str!("../migrations/postgres/1003_app_link.sql") },
+                Migration { version: 1004, name: "operators", sql: include_str!("../migrations/postgres/1004_operators.sql") },
             ],
             sqlite: &[
                 Migration { version: 1000, name: "init", sql: include_str!("../migrations/sqlite/1000_init.sql") },
                 Migration { version: 1001, name: "trucodes", sql: include_str!("../migrations/sqlite/1001_trucodes.sql") },
                 Migration { version: 1002, name: "signatures", sql: include_str!("../migrations/sqlite/1002_signatures.sql") },
                 Migration { version: 1003, name: "app_link", sql: include_str!("../migrations/sqlite/1003_app_link.sql") },
+                Migration { version: 1004, name: "operators", sql: include_str!("../migrations/sqlite/1004_operators.sql") },
             ],
         })
     }
@@ -49,8 +51,9 @@ impl Service for Registry {
             readable_by_clients(&deps.deployment.public_url, &deps.deployment.audience),
             "deployment.public_url and deployment.audience go into tokens that old clients must read: short ASCII without > ? ~"
         );
-        let jobs = jobs::jobs(deps.db()?, deps.clock.clone());
+        let (db, clock) = (deps.db()?, deps.clock.clone());
         let app = App::new(&config, deps)?;
+        let jobs = jobs::jobs(&app, db, clock);
         Ok(Parts { grpc: grpc::routes(&app), consumers: events::consumers(&app), jobs, ..Parts::default() })
     }
 }

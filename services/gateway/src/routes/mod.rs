@@ -8,7 +8,7 @@ mod identifiers;
 mod pending;
 mod public;
 mod trucodes;
-mod trusonafications;
+pub mod trusonafications;
 mod user_bindings;
 mod user_devices;
 mod users;
@@ -22,17 +22,18 @@ use axum::{
     middleware,
     routing::{MethodRouter, options, patch, post},
 };
-use nodkey_web::Page;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     cors::{Any, CorsLayer},
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+pub use trucodes::place;
+
 use crate::{
     Edge,
     auth::{backend, phone},
-    layers,
+    console, layers,
     openapi::{self, Scheme},
     problem::Problem,
 };
@@ -108,8 +109,9 @@ fn doors() -> Doors {
 }
 
 /// Everything the gateway serves.
-pub fn routes(edge: Edge) -> Router {
+pub fn routes(edge: Edge, console: bool) -> Router {
     let doors = doors();
+    let console = if console { console::routes() } else { console::Routes::default() };
     let state = || edge.clone();
     let backends = || middleware::from_fn_with_state(state(), backend::middleware);
     let phones = || middleware::from_fn_with_state(state(), phone::middleware);
@@ -129,16 +131,18 @@ pub fn routes(edge: Edge) -> Router {
         .merge(doors.registration.route_layer(middleware::from_fn_with_state(state(), backend::registration)))
         .merge(doors.phones.route_layer(phones()))
         .merge(doors.backends.route_layer(backends()))
-        .merge(OpenApiRouter::from(pages()))
+        .merge(OpenApiRouter::from(console.working))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&edge.in_flight), layers::bounded));
     let waiting = doors
         .waiting_phones
         .route_layer(phones())
         .merge(doors.waiting_backends.route_layer(backends()))
-        .merge(doors.waiting_browsers.route("/api/v2/trucodes/{id}", preflight()).layer(cors()));
+        .merge(doors.waiting_browsers.route("/api/v2/trucodes/{id}", preflight()).layer(cors()))
+        .merge(OpenApiRouter::from(console.waiting));
     let (router, _) = working.merge(waiting).split_for_parts();
     let document: Arc<str> = document().into();
     router
+        .merge(nodkey_web::assets())
         .route("/openapi.json", axum::routing::get(move || async move { public::openapi(&document) }))
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|| async {
@@ -149,14 +153,6 @@ pub fn routes(edge: Edge) -> Router {
             middleware::from_fn(layers::common),
             CatchPanicLayer::custom(|_| axum::response::IntoResponse::into_response(Problem::internal())),
         ))
-}
-
-/// Pages for people, and what they are made of.
-fn pages() -> Router<Edge> {
-    nodkey_web::assets()
-        .merge(nodkey_web::page("/console", Page::Console))
-        .merge(nodkey_web::page("/console/{*view}", Page::Console))
-        .merge(nodkey_web::page("/console/phone", Page::Phone))
 }
 
 /// Pages of any site may ask; whose may make codes is the relying party's to say, and a preflight does not name it. Nothing is

@@ -99,6 +99,12 @@ pub struct Pairing {
     paired: bool,
 }
 
+/// Roughly where a browser is, as far as a trusted proxy says.
+pub fn place(edge: &Edge, headers: &HeaderMap) -> String {
+    let place = edge.place_header.as_deref().map(|name| text(headers, name)).unwrap_or_default();
+    place.chars().filter(|c| !c.is_control()).take(100).collect()
+}
+
 /// Makes a code for a page.
 #[utoipa::path(post, path = "/api/v2/trucodes", tag = "browsers", request_body = CreateTruCode, responses(
     (status = 201, description = "Lives for less than a minute", body = TruCode),
@@ -110,10 +116,11 @@ pub async fn create(
     Json(body): Json<CreateTruCode>,
 ) -> Result<Response, Problem> {
     edge.address_rates.check(&address)?;
-    let place = edge.place_header.as_deref().map(|name| text(&headers, name)).unwrap_or_default();
-    let place = place.chars().filter(|c| !c.is_control()).take(100).collect();
-    let request =
-        CreateTruCodeRequest { relying_party_id: body.relying_party_id, origin: text(&headers, ORIGIN.as_str()).to_owned(), place };
+    let request = CreateTruCodeRequest {
+        relying_party_id: body.relying_party_id,
+        origin: text(&headers, ORIGIN.as_str()).to_owned(),
+        place: place(&edge, &headers),
+    };
     let mut codes = TruCodeServiceClient::new(edge.peers.trusonafication().unscoped());
     let code = codes.create_tru_code(request).await?.into_inner();
     let match_number = Some(code.match_number).filter(|number| !number.is_empty());

@@ -64,8 +64,7 @@ impl App {
         }
         self.relying_party(party).await?.ensure_enabled()?;
         let new = self.issue(party, kind).await?;
-        let NewCredential { credential, secret } = &new;
-        let sealed = self.0.vault.seal(&self.0.random, &context(credential.id), secret.expose_secret().as_bytes());
+        let (credential, sealed) = (&new.credential, self.seal_credential(&new));
         let answer = answer(&new);
         let mut tx = match self.claim(request.as_ref(), &answer).await? {
             Claim::Ours(tx) => tx,
@@ -78,7 +77,7 @@ impl App {
     }
 
     /// Makes token and secret; nothing is stored yet.
-    async fn issue(&self, relying_party: RelyingPartyId, kind: CredentialKind) -> Result<NewCredential, Error> {
+    pub(super) async fn issue(&self, relying_party: RelyingPartyId, kind: CredentialKind) -> Result<NewCredential, Error> {
         let (now, deployment) = (self.now(), &self.0.deployment);
         let id = CredentialId::generate(now, &self.0.random);
         let claims = TokenClaims::new(&deployment.public_url, &deployment.audience, relying_party, id, kind, now);
@@ -86,6 +85,10 @@ impl App {
         let secret = hex::encode(self.0.random.bytes::<64>()).into();
         let credential = Credential { id, relying_party, kind, token, created_at: now, disabled_at: None, version: 1 };
         Ok(NewCredential { credential, secret })
+    }
+
+    pub(super) fn seal_credential(&self, new: &NewCredential) -> Vec<u8> {
+        self.0.vault.seal(&self.0.random, &context(new.credential.id), new.secret.expose_secret().as_bytes())
     }
 
     /// Lists those of a relying party, newest first, with the token of the next page.

@@ -1,13 +1,16 @@
 //! Use cases: what the network and the database are asked first, then one transaction of a pure transition and its event.
 
 mod app_links;
+mod audit;
 mod credentials;
 mod devices;
 mod documents;
+mod operator_sessions;
+mod operators;
 mod relying_parties;
 mod signing_keys;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use nodkey_db::{
     Db, Tx,
@@ -30,7 +33,10 @@ use prost::Message;
 
 pub use credentials::{NewCredential, ResolvedCredential};
 pub use devices::Registered;
+pub use operator_sessions::AliveSession;
+pub use operators::{Invited, Opened};
 
+pub use crate::store::audit::Filter;
 use crate::{config::Config, domain::Refusal, error::Error, store::Start};
 use signing_keys::Keys;
 
@@ -48,6 +54,8 @@ struct Inner {
     vault: Arc<Vault>,
     deployment: Arc<Deployment>,
     keys: Keys,
+    session_lifetime: Duration,
+    audit_retention: Duration,
 }
 
 impl fmt::Debug for App {
@@ -68,8 +76,12 @@ impl App {
     /// Puts the use cases together.
     pub fn new(config: &Config, deps: Deps) -> anyhow::Result<Self> {
         let (db, keys) = (deps.db()?, Keys::new(config)?);
+        anyhow::ensure!((1..=168).contains(&config.session_hours), "service.session_hours must be 1 to 168");
+        anyhow::ensure!(config.audit_retention_days >= 1, "service.audit_retention_days must be at least 1");
+        let session_lifetime = Duration::from_hours(config.session_hours.into());
+        let audit_retention = Duration::from_hours(24) * config.audit_retention_days;
         let Deps { peers, clock, random, vault, deployment, .. } = deps;
-        Ok(Self(Arc::new(Inner { db, peers, clock, random, vault, deployment, keys })))
+        Ok(Self(Arc::new(Inner { db, peers, clock, random, vault, deployment, keys, session_lifetime, audit_retention })))
     }
 
     fn now(&self) -> Timestamp {

@@ -1,9 +1,11 @@
 //! What the registry knows and how it may change. Pure: no I/O, no clock, no randomness.
 
 pub mod app_links;
+pub mod audit;
 pub mod credential;
 pub mod device;
 pub mod document;
+pub mod operator;
 pub mod relying_party;
 pub mod signing_key;
 pub mod text;
@@ -40,6 +42,24 @@ pub enum Refusal {
     /// The binding waits for its activation.
     #[error("the binding of the device is not active")]
     DeviceNotActive,
+    /// Another phone was first.
+    #[error("the invitation has been used by another phone; ask for a new one")]
+    InvitationUsed,
+    /// Its day is over.
+    #[error("the invitation has run out; ask for a new one")]
+    InvitationExpired,
+    /// Operators do not come back.
+    #[error("the operator is disabled; invite them anew")]
+    OperatorDisabled,
+    /// Invited and without a phone, or disabled.
+    #[error("this phone belongs to no operator who may sign in")]
+    OperatorNotActive,
+    /// What somebody was asked is not a sign-in that begins a session.
+    #[error("this is no sign-in, or it is over, or was used")]
+    SignInNotAccepted,
+    /// One owner could lock out all of them by a slip.
+    #[error("nobody does this to themselves: ask another owner, or use the operator key")]
+    Yourself,
 }
 
 impl Refusal {
@@ -59,8 +79,16 @@ impl Classify for Refusal {
         match self {
             Self::Invalid(_) => Kind::Invalid,
             Self::NotFound(_) => Kind::NotFound,
-            Self::RelyingPartyExists | Self::DeviceKeyInUse | Self::HostTaken => Kind::Conflict,
-            Self::RelyingPartyDisabled | Self::DeviceRetired | Self::DeviceNotBound | Self::DeviceNotActive => Kind::Forbidden,
+            Self::RelyingPartyExists | Self::DeviceKeyInUse | Self::HostTaken | Self::InvitationUsed => Kind::Conflict,
+            Self::InvitationExpired => Kind::Gone,
+            Self::SignInNotAccepted => Kind::Precondition,
+            Self::RelyingPartyDisabled
+            | Self::DeviceRetired
+            | Self::DeviceNotBound
+            | Self::DeviceNotActive
+            | Self::OperatorDisabled
+            | Self::OperatorNotActive
+            | Self::Yourself => Kind::Forbidden,
         }
     }
 
@@ -75,6 +103,12 @@ impl Classify for Refusal {
             Self::DeviceKeyInUse => "DEVICE_KEY_IN_USE",
             Self::DeviceNotBound => "DEVICE_NOT_BOUND",
             Self::DeviceNotActive => "DEVICE_NOT_ACTIVE",
+            Self::InvitationUsed => "INVITATION_USED",
+            Self::InvitationExpired => "INVITATION_EXPIRED",
+            Self::OperatorDisabled => "OPERATOR_DISABLED",
+            Self::OperatorNotActive => "OPERATOR_NOT_ACTIVE",
+            Self::SignInNotAccepted => "SIGN_IN_NOT_ACCEPTED",
+            Self::Yourself => "NOT_YOURSELF",
         }
     }
 

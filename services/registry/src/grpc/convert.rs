@@ -1,15 +1,20 @@
 //! Domain to proto and back.
 
-use nodkey_proto::{convert::timestamp, registry::v1 as pb};
+use nodkey_proto::{
+    convert::{timestamp, to_role},
+    registry::v1 as pb,
+};
 use secrecy::ExposeSecret as _;
 
 use crate::{
-    app::{NewCredential, Registered, ResolvedCredential},
+    app::{AliveSession, Invited, NewCredential, Opened, Registered, ResolvedCredential},
     domain::{
         Unknown,
+        audit::AuditEntry,
         credential::{Credential, CredentialKind},
         device::{Device, Platform, PresenceKeys, PresenceKind},
         document::{Document, DocumentType, VerificationStatus},
+        operator::{Operator, OperatorState},
         relying_party::{RelyingParty, SignatureSettings, TruCodeSettings},
         signing_key::SigningKey,
     },
@@ -224,6 +229,69 @@ impl From<&Document> for pb::IdentityDocument {
             verification_status: pb::VerificationStatus::from(document.status).into(),
             verified_at: document.verified_at.map(timestamp),
             created_at: Some(timestamp(document.created_at)),
+        }
+    }
+}
+
+impl From<&Operator> for pb::Operator {
+    fn from(operator: &Operator) -> Self {
+        let (state, invited) = match operator.state {
+            OperatorState::Invited => (pb::OperatorState::Invited, true),
+            OperatorState::Active => (pb::OperatorState::Active, false),
+            OperatorState::Disabled => (pb::OperatorState::Disabled, false),
+        };
+        Self {
+            id: operator.id.to_string(),
+            name: operator.name.clone(),
+            role: to_role(operator.role).into(),
+            state: state.into(),
+            created_at: Some(timestamp(operator.created_at)),
+            signed_in_at: operator.signed_in_at.map(timestamp),
+            invitation_expires_at: invited.then(|| timestamp(operator.invitation.expires_at)),
+        }
+    }
+}
+
+impl From<&Invited> for pb::Invitation {
+    fn from(Invited { operator, link }: &Invited) -> Self {
+        Self { operator: Some(operator.into()), link: link.clone(), expires_at: Some(timestamp(operator.invitation.expires_at)) }
+    }
+}
+
+impl From<&Opened> for pb::ResolveInvitationResponse {
+    fn from(Opened { operator, mobile }: &Opened) -> Self {
+        Self {
+            operator: Some(operator.into()),
+            mobile_token: mobile.credential.token.clone(),
+            mobile_secret: mobile.secret.expose_secret().to_owned(),
+        }
+    }
+}
+
+impl From<&AliveSession> for pb::OperatorSession {
+    fn from(AliveSession { session, operator, secret }: &AliveSession) -> Self {
+        Self {
+            id: session.id.to_string(),
+            operator: Some(operator.into()),
+            secret: secret.expose_secret().to_owned(),
+            expires_at: Some(timestamp(session.expires_at)),
+        }
+    }
+}
+
+impl From<&AuditEntry> for pb::AuditEntry {
+    fn from(AuditEntry { id, at, action, outcome }: &AuditEntry) -> Self {
+        Self {
+            id: id.to_string(),
+            at: Some(timestamp(*at)),
+            operator_id: action.operator.map(|id| id.to_string()).unwrap_or_default(),
+            actor: action.actor.clone(),
+            role: action.role.clone(),
+            relying_party_id: action.relying_party.map(|id| id.to_string()).unwrap_or_default(),
+            method: action.method.clone(),
+            request: action.request.clone(),
+            outcome: outcome.clone(),
+            trace_id: action.trace_id.clone(),
         }
     }
 }

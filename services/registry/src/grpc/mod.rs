@@ -1,10 +1,12 @@
 //! Messages to commands and back. Writes run in a task of their own: a client that hangs up cuts nothing in half.
 
 mod app_links;
+mod audit;
 mod convert;
 mod credentials;
 mod devices;
 mod documents;
+mod operators;
 mod relying_parties;
 mod signing_keys;
 
@@ -13,9 +15,11 @@ use std::str::FromStr;
 use axum::Router;
 use nodkey_kernel::id::RelyingPartyId;
 use nodkey_proto::registry::v1::{
-    app_link_service_server::AppLinkServiceServer, credential_service_server::CredentialServiceServer,
-    device_service_server::DeviceServiceServer, identity_document_service_server::IdentityDocumentServiceServer,
-    relying_party_service_server::RelyingPartyServiceServer, signing_key_service_server::SigningKeyServiceServer,
+    app_link_service_server::AppLinkServiceServer, audit_service_server::AuditServiceServer,
+    credential_service_server::CredentialServiceServer, device_service_server::DeviceServiceServer,
+    identity_document_service_server::IdentityDocumentServiceServer, operator_service_server::OperatorServiceServer,
+    operator_session_service_server::OperatorSessionServiceServer, relying_party_service_server::RelyingPartyServiceServer,
+    signing_key_service_server::SigningKeyServiceServer,
 };
 use nodkey_runtime::{Caller, idempotent, mount, status::status};
 use prost::Message;
@@ -39,9 +43,12 @@ struct Grpc(App);
 pub fn routes(app: &App) -> Router {
     let grpc = Grpc(app.clone());
     let router = mount(Router::new(), AppLinkServiceServer::new(grpc.clone()));
+    let router = mount(router, AuditServiceServer::new(grpc.clone()));
     let router = mount(router, CredentialServiceServer::new(grpc.clone()));
     let router = mount(router, DeviceServiceServer::new(grpc.clone()));
     let router = mount(router, IdentityDocumentServiceServer::new(grpc.clone()));
+    let router = mount(router, OperatorServiceServer::new(grpc.clone()));
+    let router = mount(router, OperatorSessionServiceServer::new(grpc.clone()));
     let router = mount(router, RelyingPartyServiceServer::new(grpc.clone()));
     mount(router, SigningKeyServiceServer::new(grpc))
 }
@@ -50,13 +57,17 @@ pub fn routes(app: &App) -> Router {
 fn party(caller: &Caller, named: &str) -> Result<RelyingPartyId, Status> {
     let acts_for = match caller {
         Caller::Backend { relying_party, .. } => Some(*relying_party),
-        Caller::Service { relying_party, .. } | Caller::Operator { relying_party } => *relying_party,
+        Caller::Service { relying_party, .. } | Caller::Operator { relying_party, .. } => *relying_party,
     };
     if named.is_empty() {
         return caller.relying_party();
     }
     let named = id(named, "relying party").map_err(status)?;
     match acts_for {
+        // The console is no tenant: whoever could issue its credentials could become an owner.
+        _ if named == RelyingPartyId::CONSOLE && !matches!(caller, Caller::Service { .. }) => {
+            Err(status(Refusal::NotFound("relying party")))
+        }
         Some(other) if other != named => Err(status(Refusal::NotFound("relying party"))),
         _ => Ok(named),
     }

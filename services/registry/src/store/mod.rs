@@ -1,9 +1,11 @@
 //! Rows. Every finder leads with the relying party, except those that find out whose something is, which say so.
 
 pub mod app_links;
+pub mod audit;
 pub mod credential;
 pub mod device;
 pub mod document;
+pub mod operator;
 pub mod relying_party;
 pub mod signing_key;
 

@@ -48,16 +48,17 @@ pub async fn update(tx: &mut Tx, party: &RelyingParty) -> Result<bool, Error> {
     Ok(updated == 1)
 }
 
-/// Lists all of them: for operators.
+/// Lists all tenants: for operators.
 pub async fn list(db: &Db, start: &Start<Uuid>, limit: i64) -> Result<Vec<RelyingParty>, Error> {
     let rows = db
         .query(
             "SELECT id, name, trucodes, signatures, created_at, disabled_at, version FROM relying_party \
-             WHERE (created_at, id) < ($1, $2) ORDER BY created_at DESC, id DESC LIMIT $3",
+             WHERE (created_at, id) < ($1, $2) AND id <> $4 ORDER BY created_at DESC, id DESC LIMIT $3",
         )
         .bind(start.at)
         .bind(start.id)
         .bind(limit)
+        .bind(RelyingPartyId::CONSOLE.as_uuid())
         .fetch_all()
         .await?;
     rows.iter().map(read).collect()

@@ -199,6 +199,7 @@ impl App {
             State::Canceled => self.publish(tx, t, &TrusonaficationCanceled { trusonafication }, traceparent).await?,
         }
         let mut topics: Vec<String> = t.told.iter().map(|device| format!("device.{device}")).collect();
+        topics.push(all_topic(t.relying_party));
         if t.is_terminal() {
             topics.insert(0, topic(t.id));
         }
@@ -251,6 +252,11 @@ impl App {
         let found = documents.list_identity_documents(request).await?.into_inner().identity_documents;
         Ok(found.into_iter().map(|document| document.hash).collect())
     }
+}
+
+/// The topic that is woken whenever one of a relying party's comes or changes.
+fn all_topic(party: RelyingPartyId) -> String {
+    format!("trusonafications.{party}")
 }
 
 /// The topic that is woken when it is over.

@@ -13,7 +13,8 @@ use nodkey_proto::{
         self as pb, CancelTrusonaficationRequest, CreateTrusonaficationRequest, CreateTrusonaficationResponse, Evidence,
         GetEvidenceRequest, GetTrusonaficationRequest, ListPendingRequest, ListPendingResponse, ListTrusonaficationsRequest,
         ListTrusonaficationsResponse, PendingTrusonafication, RespondRequest, RespondResponse, WatchTrusonaficationRequest,
-        create_trusonafication_request::Target as AskedTarget, trusonafication_service_server::TrusonaficationService,
+        WatchTrusonaficationsRequest, create_trusonafication_request::Target as AskedTarget,
+        trusonafication_service_server::TrusonaficationService,
     },
 };
 use nodkey_runtime::{
@@ -82,6 +83,26 @@ impl TrusonaficationService for Api {
         let last = stream::iter(rest).then(|mut watch: Watch| async move { watch.end().await.map(|t| message(&t)).map_err(status) });
         let now = message(&first);
         Ok(Response::new(stream::once(async { Ok(now) }).chain(last).boxed()))
+    }
+
+    type WatchTrusonaficationsStream = stream::BoxStream<'static, Result<pb::Trusonafication, Status>>;
+
+    async fn watch_trusonafications(
+        &self,
+        request: Request<WatchTrusonaficationsRequest>,
+    ) -> Result<Response<Self::WatchTrusonaficationsStream>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let WatchTrusonaficationsRequest { user_identifier, device_identifier } = request.into_inner();
+        let onlooker = self.0.look_on(party, user_identifier, device_identifier).await.map_err(status)?;
+        // After a failure the stream is over: whoever looks on calls again.
+        let news = stream::unfold(Some(onlooker), |onlooker| async move {
+            let mut onlooker = onlooker?;
+            match onlooker.next().await {
+                Ok(news) => Some((news.iter().map(|t| Ok(message(t))).collect(), Some(onlooker))),
+                Err(e) => Some((vec![Err(status(e))], None)),
+            }
+        });
+        Ok(Response::new(news.flat_map(stream::iter).boxed()))
     }
 
     async fn list_trusonafications(

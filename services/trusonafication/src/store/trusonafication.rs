@@ -7,7 +7,7 @@ use nodkey_kernel::{
     level::Level,
     time::Timestamp,
 };
-use nodkey_runtime::Failure;
+use nodkey_runtime::{Failure, page::Page};
 use uuid::Uuid;
 
 use crate::domain::{Answer, Ask, Grade, MatchMode, NumberMatch, Outcome, Reason, State, Target, Trusonafication};
@@ -263,6 +263,15 @@ pub struct Listing<'a> {
     pub id: Uuid,
     /// At most so many.
     pub limit: i64,
+}
+
+impl Listing<'static> {
+    /// All of them, none yet.
+    #[must_use]
+    pub fn newest() -> Self {
+        let at = Page { size: 0, after: None }.before();
+        Self { status: "", user: "", device: "", from: Timestamp::from_seconds(0), at, id: Uuid::max(), limit: 0 }
+    }
 }
 
 /// Lists. What is overdue counts as expired.

@@ -1,0 +1,110 @@
+//! Any message as JSON and back, by the descriptors of `proto/`.
+
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use prost::Message as _;
+pub use prost_reflect::MessageDescriptor;
+use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, ReflectMessage as _, SerializeOptions, Value};
+use serde_json::Deserializer;
+
+use crate::FILE_DESCRIPTOR_SET;
+
+static POOL: LazyLock<DescriptorPool> =
+    LazyLock::new(|| DescriptorPool::decode(FILE_DESCRIPTOR_SET).expect("the descriptors are those the build made"));
+
+/// Returns the method at `path` (`/package.Service/Method`).
+#[must_use]
+pub fn method(path: &str) -> Option<MethodDescriptor> {
+    let (service, name) = path.strip_prefix('/')?.split_once('/')?;
+    POOL.get_service_by_name(service)?.methods().find(|method| method.name() == name)
+}
+
+/// Reads a message in proto3 JSON. The error says where and what is wrong, for people.
+pub fn from_json(message: MessageDescriptor, json: &[u8]) -> Result<Bytes, String> {
+    let mut json = Deserializer::from_slice(json);
+    let message = DynamicMessage::deserialize(message, &mut json).map_err(|e| e.to_string())?;
+    json.end().map_err(|e| e.to_string())?;
+    Ok(message.encode_to_vec().into())
+}
+
+/// Writes a message in proto3 JSON: camelCase, without what is at its default. `None` when the bytes are not that message.
+#[must_use]
+pub fn to_json(message: MessageDescriptor, bytes: Bytes) -> Option<String> {
+    json(&DynamicMessage::decode(message, bytes).ok()?)
+}
+
+/// The same without what is marked `debug_redact`, for eyes other than those it is for.
+#[must_use]
+pub fn to_redacted_json(message: MessageDescriptor, bytes: Bytes) -> Option<String> {
+    let mut message = DynamicMessage::decode(message, bytes).ok()?;
+    redact(&mut message);
+    json(&message)
+}
+
+fn json(message: &DynamicMessage) -> Option<String> {
+    let mut text = serde_json::Serializer::new(Vec::new());
+    message.serialize_with_options(&mut text, &SerializeOptions::new()).ok()?;
+    String::from_utf8(text.into_inner()).ok()
+}
+
+fn redact(message: &mut DynamicMessage) {
+    let fields: Vec<_> = message.descriptor().fields().filter(|field| message.has_field(field)).collect();
+    for field in fields {
+        if is_redacted(&field) {
+            message.clear_field(&field);
+            continue;
+        }
+        match message.get_field_mut(&field) {
+            Value::Message(inner) => redact(inner),
+            Value::List(values) => values.iter_mut().filter_map(Value::as_message_mut).for_each(redact),
+            Value::Map(values) => values.values_mut().filter_map(Value::as_message_mut).for_each(redact),
+            _ => {}
+        }
+    }
+}
+
+fn is_redacted(field: &prost_reflect::FieldDescriptor) -> bool {
+    field.options().get_field_by_name("debug_redact").is_some_and(|value| value.as_bool() == Some(true))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        notification::v1::{ApnsCredentials, PutPushConfigurationRequest, put_push_configuration_request::Credentials},
+        registry::v1::CreateRelyingPartyRequest,
+    };
+
+    #[test]
+    fn json_goes_in_and_comes_out_and_nonsense_is_told_apart() {
+        let method = method("/nodkey.registry.v1.RelyingPartyService/CreateRelyingParty").unwrap();
+        let bytes = from_json(method.input(), br#"{"name": "Acme", "requestId": "1"}"#).unwrap();
+        assert_eq!(CreateRelyingPartyRequest::decode(bytes.clone()).unwrap().name, "Acme");
+        assert_eq!(to_json(method.input(), bytes).unwrap(), r#"{"requestId":"1","name":"Acme"}"#);
+        for wrong in [&b"{"[..], br#"{"nonsense": 1}"#, br#"{"name": 1}"#, b"{} {}"] {
+            assert!(from_json(method.input(), wrong).is_err());
+        }
+        assert!(super::method("/nodkey.registry.v1.RelyingPartyService/Nothing").is_none());
+        assert!(super::method("nonsense").is_none());
+    }
+
+    #[test]
+    fn what_is_secret_is_left_out_however_deep_it_is() {
+        let method = method("/nodkey.notification.v1.PushConfigurationService/PutPushConfiguration").unwrap();
+        let apns = ApnsCredentials { team_id: "T".into(), private_key: "SECRET".into(), ..ApnsCredentials::default() };
+        let request = PutPushConfigurationRequest { credentials: Some(Credentials::Apns(apns)) };
+        let json = to_redacted_json(method.input(), request.encode_to_vec().into()).unwrap();
+        assert_eq!(json, r#"{"apns":{"teamId":"T"}}"#);
+    }
+
+    #[test]
+    fn every_field_that_sounds_secret_is_marked() {
+        for message in POOL.all_messages().filter(|message| message.package_name().starts_with("nodkey.")) {
+            for field in message.fields() {
+                let sounds = ["secret", "private_key", "service_account"].iter().any(|word| field.name().contains(word));
+                assert!(!sounds || is_redacted(&field), "{} is not marked debug_redact", field.full_name());
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What the browser of an operator holds.
+
+use axum::{extract::FromRequestParts, http::request::Parts};
+use axum_extra::extract::{
+    CookieJar,
+    cookie::{Cookie, SameSite},
+};
+use nodkey_runtime::OperatorSession;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::signed_out;
+use crate::{Edge, problem::Problem};
+
+/// Names of cookies over TLS, where browsers hold them to this host and to https, and without.
+#[derive(Clone, Copy, Debug)]
+pub struct Name(&'static str, &'static str);
+
+/// Holds the session.
+pub const SESSION: Name = Name("__Host-nodkey_session", "nodkey_session");
+/// Holds a sign-in under way.
+pub const SIGN_IN: Name = Name("__Host-nodkey_sign_in", "nodkey_sign_in");
+
+impl Name {
+    fn of(self, edge: &Edge) -> &'static str {
+        if edge.deployment.public_url.starts_with("https:") { self.0 } else { self.1 }
+    }
+
+    /// Reads the value, if the browser sent it.
+    pub fn read(self, edge: &Edge, jar: &CookieJar) -> Option<String> {
+        jar.get(self.of(edge)).map(|cookie| cookie.value().to_owned())
+    }
+
+    /// Gives the browser a value that its scripts cannot read and that no other site's page can make it send.
+    pub fn write(self, edge: &Edge, jar: CookieJar, value: String) -> CookieJar {
+        jar.add(self.cookie(edge, value))
+    }
+
+    /// Takes it away.
+    pub fn remove(self, edge: &Edge, jar: CookieJar) -> CookieJar {
+        jar.remove(self.cookie(edge, String::new()))
+    }
+
+    fn cookie(self, edge: &Edge, value: String) -> Cookie<'static> {
+        let secure = edge.deployment.public_url.starts_with("https:");
+        Cookie::build((self.of(edge), value)).path("/").http_only(true).same_site(SameSite::Strict).secure(secure).build()
+    }
+}
+
+/// The session a browser says it has; services verify it.
+#[derive(Clone, Debug)]
+pub struct Session(pub OperatorSession);
+
+impl Session {
+    /// Reads it from its cookie.
+    pub fn of(edge: &Edge, jar: &CookieJar) -> Option<Self> {
+        let value = SESSION.read(edge, jar)?;
+        let (id, secret) = value.split_once('.')?;
+        Some(Self(OperatorSession { id: id.parse().ok()?, secret: SecretString::from(secret) }))
+    }
+
+    /// Writes it as its cookie.
+    pub fn keep(self, edge: &Edge, jar: CookieJar) -> CookieJar {
+        let Self(OperatorSession { id, secret }) = self;
+        SESSION.write(edge, jar, format!("{id}.{}", secret.expose_secret()))
+    }
+}
+
+impl FromRequestParts<Edge> for Session {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Problem> {
+        Self::of(edge, &CookieJar::from_headers(&parts.headers)).ok_or_else(signed_out)
+    }
+}

@@ -1,0 +1,57 @@
+//! A phone becomes an operator's, by an invitation.
+
+use axum::{
+    extract::{Path, State},
+    http::StatusCode,
+    response::Response,
+};
+use nodkey_proto::{
+    convert::role,
+    registry::v1::{AcceptInvitationRequest, ResolveInvitationRequest, operator_service_client::OperatorServiceClient},
+};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::NAME;
+use crate::{
+    Edge,
+    extract::{ClientAddress, Json},
+    problem::Problem,
+    reply,
+};
+
+/// A phone that has registered.
+#[derive(Deserialize)]
+pub struct Registered {
+    device_identifier_jwt: String,
+}
+
+/// Tells the phone whose it becomes, and what it needs to register.
+pub async fn show(State(edge): State<Edge>, ClientAddress(address): ClientAddress, Path(token): Path<String>) -> Result<Response, Problem> {
+    edge.address_rates.check(&address)?;
+    let mut operators = OperatorServiceClient::new(edge.peers.registry().unscoped());
+    let opened = operators.resolve_invitation(ResolveInvitationRequest { token }).await?.into_inner();
+    let operator = opened.operator.ok_or_else(Problem::internal)?;
+    let role = role(operator.role()).ok_or_else(Problem::internal)?;
+    let body = json!({
+        "relying_party": NAME,
+        "user": operator.name,
+        "role": role.as_str(),
+        "gateway": edge.deployment.public_url,
+        "mobile": {"token": opened.mobile_token, "secret": opened.mobile_secret},
+    });
+    Ok(reply(StatusCode::OK, &body))
+}
+
+/// Makes the phone the operator's.
+pub async fn accept(
+    State(edge): State<Edge>,
+    ClientAddress(address): ClientAddress,
+    Path(token): Path<String>,
+    Json(body): Json<Registered>,
+) -> Result<StatusCode, Problem> {
+    edge.address_rates.check(&address)?;
+    let mut operators = OperatorServiceClient::new(edge.peers.registry().unscoped());
+    operators.accept_invitation(AcceptInvitationRequest { token, device_identifier_jwt: body.device_identifier_jwt }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

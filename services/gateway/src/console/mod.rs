@@ -1,0 +1,81 @@
+//! The operator console's door. It is stateless, too: a browser holds its session's id and secret, and every call to a service is
+//! signed with them, so it has the operator's rights and not the gateway's.
+
+mod cookie;
+mod enrolments;
+mod rpc;
+mod session;
+mod sign_in;
+mod status;
+
+use axum::{
+    Router,
+    extract::Request,
+    http::{Method, StatusCode},
+    middleware::{Next, from_fn},
+    response::{IntoResponse as _, Response},
+    routing::{get, post},
+};
+use nodkey_kernel::error::{Classify as _, Kind};
+use nodkey_runtime::status::PeerError;
+use nodkey_web::Page;
+use tonic::Status;
+
+use crate::{Edge, problem::Problem};
+
+/// What the console's own relying party is called; its row in the registry says the same.
+const NAME: &str = "Nodkey console";
+
+/// Everything below `/console/api`, by whether it holds its caller. The console is no public interface: what is public of it are the
+/// gRPC methods it calls.
+#[derive(Default)]
+pub struct Routes {
+    /// Answered at once.
+    pub working: Router<Edge>,
+    /// Held until something happens.
+    pub waiting: Router<Edge>,
+}
+
+/// The pages, and what they ask.
+pub fn routes() -> Routes {
+    let api = |router: Router<Edge>| router.route_layer(from_fn(same_origin));
+    Routes {
+        working: api(Router::new()
+            .route("/console/api/session", get(session::show).delete(session::end))
+            .route("/console/api/sign_in", post(sign_in::begin))
+            .route("/console/api/enrolments/{token}", get(enrolments::show).post(enrolments::accept))
+            .route("/console/api/status", get(status::show)))
+        .merge(nodkey_web::page("/console", Page::Console))
+        .merge(nodkey_web::page("/console/{*view}", Page::Console))
+        .merge(nodkey_web::page("/console/phone", Page::Phone)),
+        waiting: api(Router::new()
+            .route("/console/api/sign_in", get(sign_in::wait))
+            .route("/console/api/rpc/{service}/{method}", post(rpc::call))),
+    }
+}
+
+/// Refuses what a page of another site would send, cookies and all: browsers say where a request comes from, and a page elsewhere can
+/// not say JSON without asking first. What is no browser has no cookie to lend.
+async fn same_origin(request: Request, next: Next) -> Response {
+    if is_foreign(&request) {
+        let text = "the console's own pages alone may ask this, in JSON";
+        return Problem::new(StatusCode::FORBIDDEN, "NOT_SAME_ORIGIN", text).into_response();
+    }
+    next.run(request).await
+}
+
+fn is_foreign(request: &Request) -> bool {
+    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let json = header("content-type").is_some_and(|kind| kind.starts_with("application/json"));
+    header("sec-fetch-site").is_some_and(|site| site != "same-origin") || (request.method() == Method::POST && !json)
+}
+
+/// What a service refuses, to an operator: that their session is over is theirs to know.
+fn refused(status: Status) -> Problem {
+    let error = PeerError::from(status);
+    if error.kind() == Kind::Unauthenticated { signed_out() } else { error.into() }
+}
+
+fn signed_out() -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", "you are signed out: sign in again")
+}

@@ -1,0 +1,85 @@
+//! How the deployment is: every process asked, and those that do not answer named.
+
+use axum::{Json, extract::State};
+use futures_util::future::join_all;
+use nodkey_kernel::error::{Classify as _, Kind};
+use nodkey_proto::{
+    convert::from_timestamp,
+    status::v1::{GetStatusRequest, ProcessStatus, status_service_client::StatusServiceClient},
+};
+use nodkey_runtime::{status::PeerError, telemetry};
+use serde_json::{Value, json};
+
+use super::{cookie::Session, signed_out};
+use crate::{Edge, MAX_MESSAGE, problem::Problem};
+
+/// What a service is called that no process tells of.
+const GATEWAY: &str = "gateway";
+
+/// Asks every service for its process; the same process is told once.
+pub async fn show(State(edge): State<Edge>, Session(session): Session) -> Result<Json<Value>, Problem> {
+    let peers = [
+        ("registry", edge.peers.registry()),
+        ("binding", edge.peers.binding()),
+        ("trusonafication", edge.peers.trusonafication()),
+        ("notification", edge.peers.notification()),
+    ];
+    let ask = peers.map(|(name, peer)| {
+        let channel = peer.on_behalf_of(session.clone(), None);
+        async move {
+            let mut client = StatusServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
+            (name, client.get_status(GetStatusRequest {}).await.map_err(PeerError::from))
+        }
+    });
+    let mut processes: Vec<Value> = Vec::new();
+    let mut known: Vec<String> = Vec::new();
+    let mut own = true;
+    for (name, answer) in join_all(ask).await {
+        match answer {
+            Ok(answer) => {
+                let process = answer.into_inner();
+                own &= !process.services.iter().any(|service| service == GATEWAY);
+                if !known.contains(&process.id) {
+                    known.push(process.id.clone());
+                    processes.push(told(&process));
+                }
+            }
+            Err(e) if matches!(e.kind(), Kind::Unauthenticated) => return Err(signed_out()),
+            Err(e) => processes.push(json!({"id": name, "services": [name], "ready": false, "problems": [silent(&e)], "metrics": ""})),
+        }
+    }
+    if own {
+        processes.push(told(&this_process(&edge)));
+    }
+    Ok(Json(json!({"processes": processes})))
+}
+
+/// A gateway of its own process serves no gRPC, and tells for itself.
+fn this_process(edge: &Edge) -> ProcessStatus {
+    let away = (!edge.bus.is_connected()).then(|| "bus: not connected".to_owned());
+    ProcessStatus {
+        id: GATEWAY.into(),
+        services: vec![GATEWAY.into()],
+        version: env!("CARGO_PKG_VERSION").into(),
+        started_at: Some(nodkey_proto::convert::timestamp(edge.started_at)),
+        problems: away.into_iter().collect(),
+        metrics: telemetry::metrics(),
+    }
+}
+
+fn told(process: &ProcessStatus) -> Value {
+    let started_at = process.started_at.as_ref().and_then(from_timestamp).map(|at| at.to_string());
+    json!({
+        "id": process.id,
+        "services": process.services,
+        "version": process.version,
+        "started_at": started_at,
+        "ready": process.problems.is_empty(),
+        "problems": process.problems,
+        "metrics": process.metrics,
+    })
+}
+
+fn silent(error: &PeerError) -> String {
+    format!("does not answer: {error}")
+}

@@ -1,0 +1,52 @@
+//! Use cases of the audit log.
+
+use nodkey_kernel::id::AuditEntryId;
+use nodkey_runtime::{
+    page::{Cursor, Page},
+    trace,
+};
+
+use super::{App, start};
+use crate::{
+    domain::audit::{Action, AuditEntry},
+    error::Error,
+    store::audit::{self as store, Filter},
+};
+
+impl App {
+    /// Notes what an operator is about to do.
+    pub async fn create_audit_entry(&self, action: Action) -> Result<AuditEntryId, Error> {
+        let entry = self.entry(action, "");
+        let mut tx = self.0.db.begin().await?;
+        store::insert(&mut tx, &entry).await?;
+        tx.commit().await?;
+        Ok(entry.id)
+    }
+
+    /// Notes what came of it.
+    pub async fn complete_audit_entry(&self, id: AuditEntryId, outcome: &str) -> Result<(), Error> {
+        store::complete(&self.0.db, id, outcome).await
+    }
+
+    /// Lists entries, newest first, with the token of the next page.
+    pub async fn audit_entries(&self, filter: &Filter, page: &Page) -> Result<(Vec<AuditEntry>, String), Error> {
+        let start = start(page, |id| id.parse().ok())?;
+        let rows = store::list(&self.0.db, filter, &start, page.size + 1).await?;
+        Ok(page.cut(rows, |entry| Cursor { at: entry.at, id: entry.id.to_string() }))
+    }
+
+    /// Forgets what is older than it has to be kept. Returns how many.
+    pub async fn prune_audit_entries(&self) -> Result<u64, Error> {
+        store::prune(&self.0.db, self.now() - self.0.audit_retention).await
+    }
+
+    /// Makes an entry; what is done in the registry itself is written with it.
+    pub(super) fn entry(&self, action: Action, outcome: &str) -> AuditEntry {
+        let at = self.now();
+        let mut action = action.bounded();
+        if action.trace_id.is_empty() {
+            action.trace_id = trace::current().map(|context| trace::id(&context)).unwrap_or_default();
+        }
+        AuditEntry { id: AuditEntryId::generate(at, &self.0.random), at, action, outcome: outcome.to_owned() }
+    }
+}

@@ -1,0 +1,218 @@
+//! Use cases of the people who run the deployment.
+
+use nodkey_kernel::{
+    device::verify_device_identifier,
+    error::{Classify as _, Kind},
+    id::{DeviceId, OperatorId, RelyingPartyId},
+    jose::{b64u, sha256},
+    time::Timestamp,
+};
+use nodkey_proto::binding::v1::{
+    ActivateBindingRequest, CreateBindingRequest, DeactivateUserRequest, binding_service_client::BindingServiceClient,
+    user_service_client::UserServiceClient,
+};
+use nodkey_runtime::{
+    idempotent::Request,
+    page::{Cursor, Page},
+    status::PeerError,
+};
+use prost::Message;
+
+use super::{ATTEMPTS, App, Claim, NewCredential, start};
+use crate::{
+    domain::{
+        Change, Refusal,
+        audit::Action,
+        credential::CredentialKind,
+        operator::{NewOperator, Operator, OperatorPatch, OperatorState},
+    },
+    error::Error,
+    store::{audit, credential as credentials, operator as store},
+};
+
+/// What an invitation is accepted by, in the audit log.
+const ACCEPT: &str = "nodkey.registry.v1.OperatorService/AcceptInvitation";
+
+/// An operator with the link that makes a phone theirs.
+#[derive(Debug)]
+pub struct Invited {
+    /// The operator.
+    pub operator: Operator,
+    /// Holds the token; not kept.
+    pub link: String,
+}
+
+/// What a phone needs to accept an invitation.
+#[derive(Debug)]
+pub struct Opened {
+    /// Whom it is for.
+    pub operator: Operator,
+    /// The console's mobile credential.
+    pub mobile: NewCredential,
+}
+
+impl App {
+    /// Adds an operator.
+    pub async fn invite_operator<A: Message + Default>(
+        &self,
+        request: Option<Request>,
+        new: NewOperator,
+        answer: impl Fn(&Invited) -> A + Send,
+    ) -> Result<A, Error> {
+        if let Some(given) = self.replay(request.as_ref()).await? {
+            return Ok(given);
+        }
+        let (token, now) = (self.invitation_token(), self.now());
+        let operator = Operator::invite(OperatorId::generate(now, &self.0.random), new, sha256(token.as_bytes()), now);
+        let invited = Invited { operator, link: self.invitation_link(&token) };
+        let answer = answer(&invited);
+        let mut tx = match self.claim(request.as_ref(), &answer).await? {
+            Claim::Ours(tx) => tx,
+            Claim::Given(given) => return Ok(given),
+        };
+        store::insert(&mut tx, &invited.operator).await?;
+        tx.commit().await?;
+        Ok(answer)
+    }
+
+    /// Makes a new link. Sessions end with the change; the phone before right after it, and before anybody has the link.
+    pub async fn renew_invitation(&self, id: OperatorId) -> Result<Invited, Error> {
+        let token = self.invitation_token();
+        let hash = sha256(token.as_bytes());
+        let operator = self.change_operator(id, |it, now| it.renew(hash, now).map(Change::Changed)).await?;
+        self.forget_phones(id).await?;
+        Ok(Invited { operator, link: self.invitation_link(&token) })
+    }
+
+    /// Changes name or role.
+    pub async fn update_operator(&self, id: OperatorId, patch: OperatorPatch, by: Option<OperatorId>) -> Result<Operator, Error> {
+        self.change_operator(id, |it, _| it.update(patch.clone(), by)).await
+    }
+
+    /// Ends one: first they are out, then their phone is.
+    pub async fn disable_operator(&self, id: OperatorId, by: Option<OperatorId>) -> Result<Operator, Error> {
+        let operator = self.change_operator(id, |it, _| it.disable(by)).await?;
+        self.forget_phones(id).await?;
+        Ok(operator)
+    }
+
+    /// Lists all of them, newest first, with the token of the next page.
+    pub async fn operators(&self, page: &Page) -> Result<(Vec<Operator>, String), Error> {
+        let start = start(page, |id| id.parse().ok())?;
+        let rows = store::list(&self.0.db, &start, page.size + 1).await?;
+        Ok(page.cut(rows, |operator| Cursor { at: operator.created_at, id: operator.id.to_string() }))
+    }
+
+    /// Opens an invitation.
+    pub async fn open_invitation(&self, token: &str) -> Result<Opened, Error> {
+        let operator = self.invited(token).await?;
+        Ok(Opened { operator, mobile: self.console_credential().await? })
+    }
+
+    /// Makes a phone the operator's: it takes the invitation first, so that of two phones one is bound.
+    pub async fn accept_invitation(&self, token: &str, device_jwt: &str) -> Result<Operator, Error> {
+        let operator = self.invited(token).await?;
+        let (jwks, issuer) = (self.jwks().await?, &self.0.deployment.public_url);
+        let claims = verify_device_identifier(device_jwt, &jwks, issuer, &RelyingPartyId::CONSOLE.to_string(), self.now());
+        let fault = || Refusal::invalid("device_identifier_jwt", "must be that of a phone which registered with this invitation");
+        let device = DeviceId::parse(&claims.map_err(|_| fault())?.sub).map_err(|_| fault())?;
+        let operator = self.change_operator(operator.id, |it, now| it.take(&device, now)).await?;
+        if operator.state == OperatorState::Active {
+            return Ok(operator);
+        }
+        self.bind_phone(operator.id, &device).await?;
+        let request = serde_json::json!({"deviceIdentifier": device}).to_string();
+        let note = |operator: &Operator| Some(Action::of(operator, ACCEPT, request.clone()));
+        self.change_noted(operator.id, |it, _| it.activate(&device), note).await
+    }
+
+    /// Finds the operator of an invitation that is still good.
+    async fn invited(&self, token: &str) -> Result<Operator, Error> {
+        let found = store::invited(&self.0.db, &sha256(token.as_bytes())).await?.ok_or(Refusal::NotFound("invitation"))?;
+        found.ensure_invited(self.now())?;
+        Ok(found)
+    }
+
+    /// Writes a change that is in the audit log by the door it came through.
+    async fn change_operator(
+        &self,
+        id: OperatorId,
+        change: impl Fn(Operator, Timestamp) -> Result<Change<Operator>, Refusal>,
+    ) -> Result<Operator, Error> {
+        self.change_noted(id, change, |_| None).await
+    }
+
+    /// Writes a change, and in the audit log what it is. An operator who is not active any more has no session.
+    async fn change_noted(
+        &self,
+        id: OperatorId,
+        change: impl Fn(Operator, Timestamp) -> Result<Change<Operator>, Refusal>,
+        note: impl Fn(&Operator) -> Option<Action>,
+    ) -> Result<Operator, Error> {
+        for _ in 0..ATTEMPTS {
+            let (found, now) = (store::get(&self.0.db, id).await?.ok_or(Refusal::NotFound("operator"))?, self.now());
+            let operator = match change(found, now)? {
+                Change::Same(operator) => return Ok(operator),
+                Change::Changed(operator) => operator,
+            };
+            let mut tx = self.0.db.begin().await?;
+            if store::update(&mut tx, &operator).await? {
+                if operator.state != OperatorState::Active {
+                    store::end_sessions(&mut tx, id, now).await?;
+                }
+                if let Some(action) = note(&operator) {
+                    audit::insert(&mut tx, &self.entry(action, "OK")).await?;
+                }
+                tx.commit().await?;
+                return Ok(operator);
+            }
+            tx.rollback().await?;
+        }
+        Err(Error::Raced)
+    }
+
+    async fn bind_phone(&self, operator: OperatorId, device: &DeviceId) -> Result<(), Error> {
+        let mut bindings = BindingServiceClient::new(self.0.peers.binding().acting_for(RelyingPartyId::CONSOLE));
+        let request = CreateBindingRequest {
+            request_id: String::new(),
+            user_identifier: operator.to_string(),
+            device_identifier: device.to_string(),
+        };
+        let binding = bindings.create_binding(request).await?.into_inner();
+        bindings.activate_binding(ActivateBindingRequest { id: binding.id }).await?;
+        Ok(())
+    }
+
+    async fn forget_phones(&self, operator: OperatorId) -> Result<(), Error> {
+        let mut users = UserServiceClient::new(self.0.peers.binding().acting_for(RelyingPartyId::CONSOLE));
+        let request = DeactivateUserRequest { user_identifier: operator.to_string() };
+        match users.deactivate_user(request).await.map_err(PeerError::from) {
+            Err(e) if e.kind() != Kind::NotFound => Err(e.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The mobile credential that registers operators' phones; made when first needed.
+    async fn console_credential(&self) -> Result<NewCredential, Error> {
+        let page = Page { size: 10, after: None };
+        let (known, _) = self.credentials(RelyingPartyId::CONSOLE, &page).await?;
+        if let Some(credential) = known.into_iter().find(|it| it.kind == CredentialKind::Mobile && it.disabled_at.is_none()) {
+            let secret = self.resolve_credential(credential.id).await?.secret;
+            return Ok(NewCredential { credential, secret });
+        }
+        let new = self.issue(RelyingPartyId::CONSOLE, CredentialKind::Mobile).await?;
+        let mut tx = self.0.db.begin().await?;
+        credentials::insert(&mut tx, &new.credential, &self.seal_credential(&new)).await?;
+        tx.commit().await?;
+        Ok(new)
+    }
+
+    fn invitation_token(&self) -> String {
+        b64u(&self.0.random.bytes::<32>())
+    }
+
+    /// The token is in the fragment, which browsers send nobody.
+    fn invitation_link(&self, token: &str) -> String {
+        format!("{}/console/phone#enrol=/console/api/enrolments/{token}", self.0.deployment.public_url)
+    }
+}

@@ -1,0 +1,325 @@
+//! The people who run the deployment.
+
+use std::time::Duration;
+
+use nodkey_kernel::{
+    id::{DeviceId, OperatorId, OperatorSessionId, TrusonaficationId},
+    role::Role,
+    time::Timestamp,
+};
+
+use super::{Change, Refusal, Violations, named, text};
+
+/// How long an invitation is good.
+pub const INVITATION_LIFETIME: Duration = Duration::from_hours(24);
+/// What operators are asked to do when they sign in.
+pub const SIGN_IN_LIFETIME: Duration = Duration::from_mins(2);
+/// The most a name has, in characters.
+const MAX_NAME: usize = 100;
+
+named! {
+    /// How far somebody is.
+    OperatorState {
+        /// Without a phone.
+        Invited = "invited",
+        /// May sign in.
+        Active = "active",
+        /// Gone for good.
+        Disabled = "disabled",
+    }
+}
+
+/// Lets one phone become an operator's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invitation {
+    /// Of the token in the link; the token itself is not kept.
+    pub token_sha256: [u8; 32],
+    /// Until when it is good.
+    pub expires_at: Timestamp,
+    /// The phone that took it.
+    pub taken_by: Option<DeviceId>,
+}
+
+impl Invitation {
+    fn new(token_sha256: [u8; 32], now: Timestamp) -> Self {
+        Self { token_sha256, expires_at: now + INVITATION_LIFETIME, taken_by: None }
+    }
+}
+
+/// One of the people who run the deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operator {
+    /// Names them, to the console's bindings, too.
+    pub id: OperatorId,
+    /// For people.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+    /// How far they are.
+    pub state: OperatorState,
+    /// The last one.
+    pub invitation: Invitation,
+    /// When they were added.
+    pub created_at: Timestamp,
+    /// When they signed in last.
+    pub signed_in_at: Option<Timestamp>,
+    /// Rises with every change.
+    pub version: i64,
+}
+
+/// What is to change; the rest stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperatorPatch {
+    name: Option<String>,
+    role: Option<Role>,
+}
+
+impl OperatorPatch {
+    /// Reads what a request says.
+    pub fn parse(name: Option<&str>, role: Option<Role>) -> Result<Self, Refusal> {
+        let mut violations = Violations::default();
+        match violations.check("name", name.map(|name| text::required(name, MAX_NAME)).transpose()) {
+            Some(name) => Ok(Self { name, role }),
+            None => Err(violations.refusal()),
+        }
+    }
+}
+
+/// Somebody to add.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewOperator {
+    name: String,
+    role: Role,
+}
+
+impl NewOperator {
+    /// Reads what a request says.
+    pub fn parse(name: &str, role: Option<Role>) -> Result<Self, Refusal> {
+        let mut violations = Violations::default();
+        let name = violations.check("name", text::required(name, MAX_NAME));
+        let role = violations.check("role", role.ok_or("must be owner, operator or auditor"));
+        match (name, role) {
+            (Some(name), Some(role)) => Ok(Self { name, role }),
+            _ => Err(violations.refusal()),
+        }
+    }
+}
+
+impl Operator {
+    /// Adds somebody, with an invitation.
+    #[must_use]
+    pub fn invite(id: OperatorId, new: NewOperator, token_sha256: [u8; 32], now: Timestamp) -> Self {
+        let NewOperator { name, role } = new;
+        let invitation = Invitation::new(token_sha256, now);
+        Self { id, name, role, state: OperatorState::Invited, invitation, created_at: now, signed_in_at: None, version: 1 }
+    }
+
+    /// Starts over with a new invitation: the phone before counts no more.
+    pub fn renew(self, token_sha256: [u8; 32], now: Timestamp) -> Result<Self, Refusal> {
+        self.ensure_there()?;
+        Ok(self.changed(|it| {
+            it.state = OperatorState::Invited;
+            it.invitation = Invitation::new(token_sha256, now);
+        }))
+    }
+
+    /// Gives the invitation to a phone, which has to be bound next. A second phone comes too late.
+    pub fn take(self, device: &DeviceId, now: Timestamp) -> Result<Change<Self>, Refusal> {
+        self.ensure_invited(now)?;
+        match &self.invitation.taken_by {
+            Some(taken_by) if taken_by != device => Err(Refusal::InvitationUsed),
+            Some(_) => Ok(Change::Same(self)),
+            None => Ok(Change::Changed(self.changed(|it| it.invitation.taken_by = Some(device.clone())))),
+        }
+    }
+
+    /// The phone that took the invitation is bound: it may sign in.
+    pub fn activate(self, device: &DeviceId) -> Result<Change<Self>, Refusal> {
+        self.ensure_there()?;
+        match self.state {
+            // The invitation was renewed in between.
+            _ if self.invitation.taken_by.as_ref() != Some(device) => Err(Refusal::InvitationUsed),
+            OperatorState::Invited => Ok(Change::Changed(self.changed(|it| it.state = OperatorState::Active))),
+            OperatorState::Active | OperatorState::Disabled => Ok(Change::Same(self)),
+        }
+    }
+
+    /// Changes name or role. `by` is whoever does it: nobody changes their own role.
+    pub fn update(self, patch: OperatorPatch, by: Option<OperatorId>) -> Result<Change<Self>, Refusal> {
+        self.ensure_there()?;
+        let OperatorPatch { name, role } = patch;
+        let (name, role) = (name.unwrap_or_else(|| self.name.clone()), role.unwrap_or(self.role));
+        if role != self.role && by == Some(self.id) {
+            return Err(Refusal::Yourself);
+        }
+        if (&name, role) == (&self.name, self.role) {
+            return Ok(Change::Same(self));
+        }
+        Ok(Change::Changed(self.changed(|it| (it.name, it.role) = (name, role))))
+    }
+
+    /// Ends it, for good. `by` is whoever does it: nobody ends themselves.
+    pub fn disable(self, by: Option<OperatorId>) -> Result<Change<Self>, Refusal> {
+        match self.state {
+            _ if by == Some(self.id) => Err(Refusal::Yourself),
+            OperatorState::Disabled => Ok(Change::Same(self)),
+            OperatorState::Invited | OperatorState::Active => Ok(Change::Changed(self.changed(|it| it.state = OperatorState::Disabled))),
+        }
+    }
+
+    /// Signs in.
+    pub fn sign_in(self, now: Timestamp) -> Result<Self, Refusal> {
+        match self.state {
+            OperatorState::Active => Ok(self.changed(|it| it.signed_in_at = Some(now))),
+            OperatorState::Invited | OperatorState::Disabled => Err(Refusal::OperatorNotActive),
+        }
+    }
+
+    /// Refuses an invitation that is no more.
+    pub fn ensure_invited(&self, now: Timestamp) -> Result<(), Refusal> {
+        self.ensure_there().map_err(|_| Refusal::NotFound("invitation"))?;
+        if now < self.invitation.expires_at { Ok(()) } else { Err(Refusal::InvitationExpired) }
+    }
+
+    fn ensure_there(&self) -> Result<(), Refusal> {
+        if self.state == OperatorState::Disabled { Err(Refusal::OperatorDisabled) } else { Ok(()) }
+    }
+
+    fn changed(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self.version += 1;
+        self
+    }
+}
+
+/// What an operator does between signing in and signing out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperatorSession {
+    /// Names it.
+    pub id: OperatorSessionId,
+    /// Whose it is.
+    pub operator: OperatorId,
+    /// What the operator accepted: good for one session.
+    pub trusonafication: TrusonaficationId,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// When it is over at the latest.
+    pub expires_at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use nodkey_kernel::random::Random;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_seconds(seconds)
+    }
+
+    fn id(seed: u64) -> OperatorId {
+        OperatorId::generate(at(0), &Random::seeded(seed))
+    }
+
+    fn device(n: u8) -> DeviceId {
+        DeviceId::parse(&char::from(b'a' + n).to_string().repeat(43)).unwrap()
+    }
+
+    fn ada() -> Operator {
+        Operator::invite(id(1), NewOperator::parse("Ada", Some(Role::Owner)).unwrap(), [1; 32], at(0))
+    }
+
+    #[derive(Debug, Clone)]
+    enum Command {
+        Renew,
+        Take(u8),
+        Activate(u8),
+        Rename(bool),
+        Disable(bool),
+        SignIn,
+        Wait,
+    }
+
+    fn commands() -> impl Strategy<Value = Command> {
+        prop_oneof![
+            1 => Just(Command::Renew),
+            4 => (0_u8..3).prop_map(Command::Take),
+            4 => (0_u8..3).prop_map(Command::Activate),
+            2 => any::<bool>().prop_map(Command::Rename),
+            1 => any::<bool>().prop_map(Command::Disable),
+            3 => Just(Command::SignIn),
+            1 => Just(Command::Wait),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn whoever_signs_in_has_taken_the_last_invitation_by_one_phone_and_is_not_disabled(
+            commands in prop::collection::vec(commands(), 0..30),
+        ) {
+            let (mut it, mut now, mut phone) = (ada(), 0, None);
+            for command in commands {
+                let before = it.clone();
+                let by = |own: bool| Some(if own { before.id } else { id(2) });
+                let changed = match &command {
+                    Command::Renew => it.clone().renew([2; 32], at(now)).map(Change::Changed),
+                    Command::Take(n) => it.clone().take(&device(*n), at(now)),
+                    Command::Activate(n) => it.clone().activate(&device(*n)),
+                    Command::Rename(own) => it.clone().update(OperatorPatch::parse(Some("Grace"), None).unwrap(), by(*own)),
+                    Command::Disable(own) => it.clone().disable(by(*own)),
+                    Command::SignIn => it.clone().sign_in(at(now)).map(Change::Changed),
+                    Command::Wait => {
+                        now += 13 * 3600;
+                        continue;
+                    }
+                };
+                match changed {
+                    Ok(Change::Changed(changed)) => {
+                        prop_assert_eq!(changed.version, before.version + 1);
+                        prop_assert!(before.state != OperatorState::Disabled, "nothing leaves the end");
+                        it = changed;
+                    }
+                    Ok(Change::Same(same)) => prop_assert_eq!(&same, &before),
+                    Err(_) => {}
+                }
+                match command {
+                    Command::Renew if it != before => phone = None,
+                    Command::Take(n) if it != before => {
+                        prop_assert!(phone.is_none() && at(now) < it.invitation.expires_at);
+                        phone = Some(device(n));
+                    }
+                    Command::SignIn if it != before => prop_assert_eq!(before.state, OperatorState::Active),
+                    _ => {}
+                }
+                prop_assert_eq!(&it.invitation.taken_by, &phone);
+                prop_assert!(it.state != OperatorState::Active || phone.is_some(), "who is active has a phone");
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_changes_their_own_role_or_ends_themselves() {
+        let lower = OperatorPatch::parse(None, Some(Role::Auditor)).unwrap();
+        assert_eq!(ada().update(lower.clone(), Some(id(1))), Err(Refusal::Yourself));
+        assert_eq!(ada().disable(Some(id(1))), Err(Refusal::Yourself));
+        assert!(ada().update(lower, Some(id(2))).is_ok());
+        assert!(ada().disable(None).is_ok(), "whoever holds the operator key may");
+    }
+
+    #[test]
+    fn an_invitation_is_good_for_a_day_and_one_phone() {
+        let Ok(Change::Changed(taken)) = ada().take(&device(0), at(86_399)) else { panic!("not taken") };
+        assert_eq!(taken.clone().take(&device(1), at(1)), Err(Refusal::InvitationUsed));
+        assert_eq!(taken.clone().take(&device(0), at(1)), Ok(Change::Same(taken)));
+        assert_eq!(ada().take(&device(0), at(86_400)), Err(Refusal::InvitationExpired));
+    }
+
+    #[test]
+    fn names_and_roles_are_needed() {
+        assert!(NewOperator::parse(" ", Some(Role::Owner)).is_err());
+        assert!(NewOperator::parse("Ada", None).is_err());
+        assert!(OperatorPatch::parse(Some(""), None).is_err());
+        assert!("admin".parse::<Role>().is_err() && Role::Owner > Role::Operator && Role::Operator > Role::Auditor);
+    }
+}

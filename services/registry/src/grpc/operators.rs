@@ -1,0 +1,101 @@
+//! Operators and their sessions over gRPC.
+
+use nodkey_kernel::id::OperatorId;
+use nodkey_proto::{
+    convert::role,
+    registry::v1::{
+        AcceptInvitationRequest, CreateOperatorSessionRequest, DisableOperatorRequest, EndOperatorSessionRequest,
+        EndOperatorSessionResponse, Invitation, InviteOperatorRequest, ListOperatorsRequest, ListOperatorsResponse, Operator,
+        OperatorSession, RenewInvitationRequest, ResolveInvitationRequest, ResolveInvitationResponse, ResolveOperatorSessionRequest,
+        UpdateOperatorRequest, operator_service_server::OperatorService, operator_session_service_server::OperatorSessionService,
+    },
+};
+use nodkey_runtime::{Caller, caller, page::Page, status::status, uninterrupted};
+use tonic::{Request, Response, Status};
+
+use super::{Grpc, id, repeatable};
+use crate::domain::operator::{NewOperator, OperatorPatch};
+
+/// Which of the operators calls; `None` for whoever holds the operator key.
+fn by<T>(request: &Request<T>) -> Result<Option<OperatorId>, Status> {
+    match caller(request)? {
+        Caller::Operator { operator, .. } => Ok(operator.id),
+        Caller::Backend { .. } | Caller::Service { .. } => Ok(None),
+    }
+}
+
+#[tonic::async_trait]
+impl OperatorService for Grpc {
+    async fn invite_operator(&self, request: Request<InviteOperatorRequest>) -> Result<Response<Invitation>, Status> {
+        let (app, message) = (self.0.clone(), request.into_inner());
+        let new = NewOperator::parse(&message.name, role(message.role())).map_err(status)?;
+        let request = repeatable(None, "invite_operator", &message.request_id, &message).map_err(status)?;
+        let invited = uninterrupted(async move { app.invite_operator(request, new, |invited| invited.into()).await });
+        Ok(Response::new(invited.await.map_err(status)?))
+    }
+
+    async fn renew_invitation(&self, request: Request<RenewInvitationRequest>) -> Result<Response<Invitation>, Status> {
+        let (app, operator) = (self.0.clone(), id(&request.get_ref().id, "operator").map_err(status)?);
+        let invited = uninterrupted(async move { app.renew_invitation(operator).await }).await.map_err(status)?;
+        Ok(Response::new((&invited).into()))
+    }
+
+    async fn list_operators(&self, request: Request<ListOperatorsRequest>) -> Result<Response<ListOperatorsResponse>, Status> {
+        let message = request.into_inner();
+        let page = Page::parse(message.page_size, &message.page_token).map_err(status)?;
+        let (operators, next_page_token) = self.0.operators(&page).await.map_err(status)?;
+        Ok(Response::new(ListOperatorsResponse { operators: operators.iter().map(Into::into).collect(), next_page_token }))
+    }
+
+    async fn update_operator(&self, request: Request<UpdateOperatorRequest>) -> Result<Response<Operator>, Status> {
+        let by = by(&request)?;
+        let (app, message) = (self.0.clone(), request.into_inner());
+        let operator = id(&message.id, "operator").map_err(status)?;
+        let patch = OperatorPatch::parse(message.name.as_deref(), role(message.role())).map_err(status)?;
+        let operator = uninterrupted(async move { app.update_operator(operator, patch, by).await }).await.map_err(status)?;
+        Ok(Response::new((&operator).into()))
+    }
+
+    async fn disable_operator(&self, request: Request<DisableOperatorRequest>) -> Result<Response<Operator>, Status> {
+        let by = by(&request)?;
+        let (app, operator) = (self.0.clone(), id(&request.get_ref().id, "operator").map_err(status)?);
+        let operator = uninterrupted(async move { app.disable_operator(operator, by).await }).await.map_err(status)?;
+        Ok(Response::new((&operator).into()))
+    }
+
+    async fn resolve_invitation(&self, request: Request<ResolveInvitationRequest>) -> Result<Response<ResolveInvitationResponse>, Status> {
+        let opened = self.0.open_invitation(&request.into_inner().token).await.map_err(status)?;
+        Ok(Response::new((&opened).into()))
+    }
+
+    async fn accept_invitation(&self, request: Request<AcceptInvitationRequest>) -> Result<Response<Operator>, Status> {
+        let (app, message) = (self.0.clone(), request.into_inner());
+        let accepted = uninterrupted(async move { app.accept_invitation(&message.token, &message.device_identifier_jwt).await });
+        Ok(Response::new((&accepted.await.map_err(status)?).into()))
+    }
+}
+
+#[tonic::async_trait]
+impl OperatorSessionService for Grpc {
+    async fn create_operator_session(&self, request: Request<CreateOperatorSessionRequest>) -> Result<Response<OperatorSession>, Status> {
+        let (app, message) = (self.0.clone(), request.into_inner());
+        let accepted = id(&message.trusonafication_id, "trusonafication").map_err(status)?;
+        let created = uninterrupted(async move { app.create_operator_session(accepted, &message.client_address).await });
+        Ok(Response::new((&created.await.map_err(status)?).into()))
+    }
+
+    async fn resolve_operator_session(&self, request: Request<ResolveOperatorSessionRequest>) -> Result<Response<OperatorSession>, Status> {
+        let session = id(&request.get_ref().id, "session").map_err(status)?;
+        let alive = self.0.resolve_operator_session(session).await.map_err(status)?;
+        Ok(Response::new((&alive).into()))
+    }
+
+    async fn end_operator_session(
+        &self,
+        request: Request<EndOperatorSessionRequest>,
+    ) -> Result<Response<EndOperatorSessionResponse>, Status> {
+        let (app, session) = (self.0.clone(), id(&request.get_ref().id, "session").map_err(status)?);
+        uninterrupted(async move { app.end_operator_session(session).await }).await.map_err(status)?;
+        Ok(Response::new(EndOperatorSessionResponse {}))
+    }
+}
