@@ -41,6 +41,13 @@ bench-webhooks: tools ## What results cost on their way to backends, on release 
 	cargo bench --package nodkey-e2e --bench webhooks --no-run
 	NODKEY_BIN_DIR=target/release scripts/with-servers scripts/up-native -- cargo bench --package nodkey-e2e --bench webhooks
 
+.PHONY: bench-console
+bench-console: tools ## What a page of a million trusonafications costs in the console, on both engines
+	@scripts/tools test
+	cargo build --workspace --bins --release --locked
+	cargo bench --package nodkey-e2e --bench console --profile dev --no-run
+	NODKEY_BIN_DIR=target/release scripts/with-servers scripts/up-native -- cargo bench --package nodkey-e2e --bench console --profile dev
+
 .PHONY: up-native
 up-native: tools ## Run PostgreSQL, NATS and the five services as plain processes until Ctrl-C
 	@scripts/tools test

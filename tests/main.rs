@@ -5,6 +5,7 @@ mod architecture;
 mod browser;
 mod contract;
 mod http;
+mod operators;
 mod providers;
 mod receiver;
 mod scenarios;

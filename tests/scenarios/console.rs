@@ -8,15 +8,11 @@ use nodkey_kernel::{
     jose::{Algorithm, PrivateKey},
     random::Random,
 };
-use nodkey_mobile_sdk::{
-    Config, Decision, Error, Phone,
-    software::{AlwaysPresent, SoftwareKeyStore},
-};
+use nodkey_mobile_sdk::{Decision, Error, software::SoftwareKeyStore};
 use nodkey_proto::registry::v1::{
-    AuditEntry, CreateCredentialRequest, GetRelyingPartyRequest, Invitation, InviteOperatorRequest, ListAuditEntriesRequest,
-    ListRelyingPartiesRequest, RenewInvitationRequest, Role, audit_service_client::AuditServiceClient,
-    credential_service_client::CredentialServiceClient, operator_service_client::OperatorServiceClient,
-    relying_party_service_client::RelyingPartyServiceClient,
+    AuditEntry, CreateCredentialRequest, GetRelyingPartyRequest, ListAuditEntriesRequest, ListRelyingPartiesRequest,
+    RenewInvitationRequest, Role, audit_service_client::AuditServiceClient, credential_service_client::CredentialServiceClient,
+    operator_service_client::OperatorServiceClient, relying_party_service_client::RelyingPartyServiceClient,
 };
 use nodkey_server_sdk::{NewTrusonafication, ServiceName};
 use reqwest::Method;
@@ -25,7 +21,8 @@ use serde_json::{Value, json};
 use crate::{
     browser::Browser,
     http::Answered,
-    world::{SoftPhone, World, asked},
+    operators::{enrolled, invite, register, register_with, scan, sign_in, standing, ticket},
+    world::{World, asked},
 };
 
 scenarios!(
@@ -38,73 +35,11 @@ scenarios!(
     nobody_acts_for_the_consoles_own_relying_party,
     whatever_an_operator_does_is_in_the_audit_log_without_its_secrets,
     pages_of_other_sites_are_refused,
+    cookies_are_for_this_host_and_its_own_pages_alone,
     bad_calls_of_the_console_get_a_documented_error,
     the_live_stream_tells_what_comes_and_what_becomes_of_it,
     the_status_names_every_service_once,
 );
-
-async fn invite(world: &World, name: &str, role: Role) -> Invitation {
-    let mut operators = OperatorServiceClient::new(world.operator(None).channel(ServiceName::Registry));
-    let request = InviteOperatorRequest { name: name.into(), role: role.into(), ..InviteOperatorRequest::default() };
-    operators.invite_operator(request).await.unwrap().into_inner()
-}
-
-/// The path of the ticket in a link.
-fn ticket(link: &str) -> String {
-    link.split_once("#enrol=").unwrap().1.to_owned()
-}
-
-/// A phone that has registered by an invitation, and what it hands over to become the operator's.
-async fn register(world: &World, link: &str) -> (SoftPhone, Value) {
-    register_with(world, link, SoftwareKeyStore::generate()).await
-}
-
-async fn register_with(world: &World, link: &str, keys: SoftwareKeyStore) -> (SoftPhone, Value) {
-    let opened = Browser::new(&world.http).get(&ticket(link)).await;
-    assert_eq!((opened.status, &opened.body["relying_party"]), (200, &json!("Nodkey console")));
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let config = Config {
-        gateway: world.http.parse().unwrap(),
-        mobile_token: text(&opened.body["mobile"]["token"]),
-        mobile_secret: text(&opened.body["mobile"]["secret"]).into(),
-        jwks: None,
-        ca_certificate: world.endpoints.ca_certificate.clone(),
-    };
-    let phone = Phone::new(config, keys, AlwaysPresent).unwrap();
-    let registered = phone.register("operator's phone").await.unwrap();
-    (phone, json!({"device_identifier_jwt": registered.device_identifier_jwt}))
-}
-
-/// An operator's phone.
-async fn enrolled(world: &World, name: &str, role: Role) -> (SoftPhone, String) {
-    let invitation = invite(world, name, role).await;
-    let (phone, jwt) = register(world, &invitation.link).await;
-    assert_eq!(Browser::new(&world.http).post(&ticket(&invitation.link), &jwt).await.status, 204);
-    (phone, invitation.operator.unwrap().id)
-}
-
-/// Begins a sign-in and has a phone scan it.
-async fn scan(browser: &mut Browser, phone: &SoftPhone) {
-    let begun = browser.post("/console/api/sign_in", &json!({})).await;
-    assert_eq!(begun.status, 201, "{}", begun.body);
-    let scanned = phone.scan(begun.body["payload"].as_str().unwrap()).await.unwrap();
-    assert_eq!(scanned.context.relying_party, "Nodkey console");
-    phone.pair(&scanned, None).await.unwrap();
-}
-
-/// How the sign-in of a browser stands, once it is other than `known`.
-async fn standing(browser: &mut Browser, known: &str) -> String {
-    let answer = browser.get(&format!("/console/api/sign_in?wait=30&after={known}")).await;
-    answer.body["status"].as_str().unwrap_or_else(|| panic!("{}", answer.body)).to_owned()
-}
-
-async fn sign_in(world: &World, phone: &SoftPhone) -> Browser {
-    let mut browser = Browser::new(&world.http);
-    scan(&mut browser, phone).await;
-    phone.respond(&asked(phone).await, Decision::Accept, None).await.unwrap();
-    assert_eq!(standing(&mut browser, "SCANNED").await, "ACCEPTED");
-    browser
-}
 
 async fn signed_in(world: &World, role: Role) -> Browser {
     sign_in(world, &enrolled(world, "Ada", role).await.0).await
@@ -335,6 +270,16 @@ async fn pages_of_other_sites_are_refused(world: &World) {
     }
     let form = browser.request(Method::POST, path).header("Content-Type", "text/plain").body(body);
     assert_eq!(refused(&browser.send(form).await), (403, "NOT_SAME_ORIGIN"));
+}
+
+async fn cookies_are_for_this_host_and_its_own_pages_alone(world: &World) {
+    let request = Browser::new(&world.http).request(Method::POST, "/console/api/sign_in").header("Content-Type", "application/json");
+    let response = request.body("{}").send().await.unwrap();
+    let cookie = response.headers()["set-cookie"].to_str().unwrap();
+    assert!(["HttpOnly", "SameSite=Strict", "Path=/"].iter().all(|attribute| cookie.contains(attribute)), "{cookie}");
+    let secure = world.http.starts_with("https:");
+    assert_eq!((cookie.contains("Secure"), cookie.starts_with("__Host-")), (secure, secure), "{cookie}");
+    assert!(!cookie.contains("Domain"), "{cookie}");
 }
 
 async fn bad_calls_of_the_console_get_a_documented_error(world: &World) {

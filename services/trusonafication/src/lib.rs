@@ -23,10 +23,12 @@ pub struct Trusonafication;
 const POSTGRES: &[Migration] = &[
     Migration { version: 1000, name: "init", sql: include_str!("../migrations/postgres/1000_init.sql") },
     Migration { version: 1001, name: "trucode", sql: include_str!("../migrations/postgres/1001_trucode.sql") },
+    Migration { version: 1002, name: "status", sql: include_str!("../migrations/postgres/1002_status.sql") },
 ];
 const SQLITE: &[Migration] = &[
     Migration { version: 1000, name: "init", sql: include_str!("../migrations/sqlite/1000_init.sql") },
     Migration { version: 1001, name: "trucode", sql: include_str!("../migrations/sqlite/1001_trucode.sql") },
+    Migration { version: 1002, name: "status", sql: include_str!("../migrations/sqlite/1002_status.sql") },
 ];
 
 impl Service for Trusonafication {

@@ -1,0 +1,80 @@
+//! Operators with their phones and browsers.
+
+use nodkey_mobile_sdk::{
+    Config, Decision, Phone,
+    software::{AlwaysPresent, SoftwareKeyStore},
+};
+use nodkey_proto::registry::v1::{Invitation, InviteOperatorRequest, Role, operator_service_client::OperatorServiceClient};
+use nodkey_server_sdk::ServiceName;
+use serde_json::{Value, json};
+
+use crate::{
+    browser::Browser,
+    world::{SoftPhone, World, asked},
+};
+
+/// Invites somebody.
+pub async fn invite(world: &World, name: &str, role: Role) -> Invitation {
+    let mut operators = OperatorServiceClient::new(world.operator(None).channel(ServiceName::Registry));
+    let request = InviteOperatorRequest { name: name.into(), role: role.into(), ..InviteOperatorRequest::default() };
+    operators.invite_operator(request).await.unwrap().into_inner()
+}
+
+/// The path of the ticket in a link.
+pub fn ticket(link: &str) -> String {
+    link.split_once("#enrol=").unwrap().1.to_owned()
+}
+
+/// A phone that has registered by an invitation, and what it hands over to become the operator's.
+pub async fn register(world: &World, link: &str) -> (SoftPhone, Value) {
+    register_with(world, link, SoftwareKeyStore::generate()).await
+}
+
+/// The same with these keys.
+pub async fn register_with(world: &World, link: &str, keys: SoftwareKeyStore) -> (SoftPhone, Value) {
+    let opened = Browser::new(&world.http).get(&ticket(link)).await;
+    assert_eq!((opened.status, &opened.body["relying_party"]), (200, &json!("Nodkey console")));
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let config = Config {
+        gateway: world.http.parse().unwrap(),
+        mobile_token: text(&opened.body["mobile"]["token"]),
+        mobile_secret: text(&opened.body["mobile"]["secret"]).into(),
+        jwks: None,
+        ca_certificate: world.endpoints.ca_certificate.clone(),
+    };
+    let phone = Phone::new(config, keys, AlwaysPresent).unwrap();
+    let registered = phone.register("operator's phone").await.unwrap();
+    (phone, json!({"device_identifier_jwt": registered.device_identifier_jwt}))
+}
+
+/// An operator's phone.
+pub async fn enrolled(world: &World, name: &str, role: Role) -> (SoftPhone, String) {
+    let invitation = invite(world, name, role).await;
+    let (phone, jwt) = register(world, &invitation.link).await;
+    assert_eq!(Browser::new(&world.http).post(&ticket(&invitation.link), &jwt).await.status, 204);
+    (phone, invitation.operator.unwrap().id)
+}
+
+/// Begins a sign-in and has a phone scan it.
+pub async fn scan(browser: &mut Browser, phone: &SoftPhone) {
+    let begun = browser.post("/console/api/sign_in", &json!({})).await;
+    assert_eq!(begun.status, 201, "{}", begun.body);
+    let scanned = phone.scan(begun.body["payload"].as_str().unwrap()).await.unwrap();
+    assert_eq!(scanned.context.relying_party, "Nodkey console");
+    phone.pair(&scanned, None).await.unwrap();
+}
+
+/// How the sign-in of a browser stands, once it is other than `known`.
+pub async fn standing(browser: &mut Browser, known: &str) -> String {
+    let answer = browser.get(&format!("/console/api/sign_in?wait=30&after={known}")).await;
+    answer.body["status"].as_str().unwrap_or_else(|| panic!("{}", answer.body)).to_owned()
+}
+
+/// Signs in by that phone.
+pub async fn sign_in(world: &World, phone: &SoftPhone) -> Browser {
+    let mut browser = Browser::new(&world.http);
+    scan(&mut browser, phone).await;
+    phone.respond(&asked(phone).await, Decision::Accept, None).await.unwrap();
+    assert_eq!(standing(&mut browser, "SCANNED").await, "ACCEPTED");
+    browser
+}
