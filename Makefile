@@ -29,6 +29,22 @@ test: tools ## Every test, on real PostgreSQL and NATS servers started privately
 	cargo build --workspace --bins --locked
 	scripts/with-servers scripts/up-native -- scripts/nextest
 
+# What installs the tools of web/ leaves a mark, so that it is done once for each lock file.
+target/web-tools: web/package-lock.json
+	@scripts/tools browser
+	cd web && npm ci --no-audit --no-fund
+	@mkdir -p target && touch $@
+
+.PHONY: check-web
+check-web: target/web-tools ## Types and formatting of the pages
+	cd web && npm run --silent check
+
+.PHONY: test-browser
+test-browser: tools check-web ## The pages in a real browser, against nodkey dev
+	cd web && npm run --silent unit
+	cargo build --package nodkey --locked
+	cd web && npm run --silent browser
+
 .PHONY: bench
 bench: tools ## What the gateway costs, measured on the release binary
 	cargo build --package nodkey --release --locked

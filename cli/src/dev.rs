@@ -66,6 +66,9 @@ pub struct Args {
     /// Serve over TLS, by a certificate of an authority of this folder's own; says how to trust it
     #[arg(long, env = "NODKEY_DEV_TLS")]
     tls: bool,
+    /// How long a phone has to answer, in seconds, where the request does not say
+    #[arg(long, env = "NODKEY_DEV_LIFETIME_SECONDS", default_value_t = 120, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    lifetime_seconds: u32,
     /// Serve the demo site and its phone at /demo
     #[arg(long, env = "NODKEY_DEV_DEMO", default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
     demo: bool,
@@ -126,7 +129,10 @@ async fn start(args: &Args, keys: &Keys, site: &Site) -> anyhow::Result<Handle> 
     Embedded::new(config)
         .with::<Registry>(nodkey_registry::config::Config::default())
         .with::<Binding>(nodkey_binding::Config::default())
-        .with::<Trusonafication>(nodkey_trusonafication::Config::default())
+        .with::<Trusonafication>(nodkey_trusonafication::Config {
+            lifetime_seconds: args.lifetime_seconds,
+            ..nodkey_trusonafication::Config::default()
+        })
         .with::<Notification>(nodkey_notification::Config::default())
         .with::<Gateway>(nodkey_gateway::Config::default())
         .routes(if args.demo { site.routes() } else { Router::new() })

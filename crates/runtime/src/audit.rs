@@ -6,6 +6,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
+use metrics::counter;
 use nodkey_kernel::{
     error::{Classify as _, Kind},
     id::RelyingPartyId,
@@ -29,6 +30,9 @@ use crate::{
 const MAX_MESSAGE: usize = 4 << 20;
 /// Before a message in a gRPC body: whether it is compressed, and its length.
 const PREFIX: usize = 5;
+
+/// What came of what was done.
+const OK: &str = "OK";
 
 /// Writes the audit log, which the registry keeps.
 #[derive(Clone, Debug)]
@@ -57,6 +61,7 @@ impl Audit {
         trace::uninterrupted(async move {
             let response = next.run(request).await;
             let outcome = outcome(&response);
+            counter!("nodkey_operator_actions_total", "outcome" => if outcome == OK { "ok" } else { "refused" }).increment(1);
             if let Err(failed) = log.complete_audit_entry(CompleteAuditEntryRequest { id, outcome }).await {
                 error!(cause = %failed.message(), "the outcome of an action is not in the audit log");
             }
@@ -113,6 +118,6 @@ async fn read(body: Body) -> Result<Bytes, Status> {
 fn outcome(response: &Response) -> String {
     match Status::from_header_map(response.headers()) {
         Some(refused) if refused.code() != Code::Ok => PeerError::from(refused).reason().to_owned(),
-        _ => "OK".to_owned(),
+        _ => OK.to_owned(),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use metrics::counter;
 use nodkey_kernel::id::{OperatorId, OperatorSessionId, RelyingPartyId, TrusonaficationId};
 use nodkey_proto::{
     convert::from_timestamp,
@@ -40,6 +41,12 @@ pub struct AliveSession {
 impl App {
     /// Begins a session: by what an operator accepted on their phone, with their presence, a moment ago, and once.
     pub async fn create_operator_session(&self, accepted: TrusonaficationId, client_address: &str) -> Result<AliveSession, Error> {
+        let created = self.begin_operator_session(accepted, client_address).await;
+        counter!("nodkey_operator_sign_ins_total", "outcome" => if created.is_ok() { "ok" } else { "refused" }).increment(1);
+        created
+    }
+
+    async fn begin_operator_session(&self, accepted: TrusonaficationId, client_address: &str) -> Result<AliveSession, Error> {
         let mut client = TrusonaficationServiceClient::new(self.0.peers.trusonafication().acting_for(RelyingPartyId::CONSOLE));
         let request = GetTrusonaficationRequest { id: accepted.to_string(), wait_seconds: 0 };
         let done = client.get_trusonafication(request).await?.into_inner();

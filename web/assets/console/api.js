@@ -1,0 +1,130 @@
+/** What the console's server offers; see `/console/api` in the gateway. */
+import { backoff } from '../lib/backoff.js';
+import { call, Problem, send } from '../lib/problem.js';
+import { serverEvents } from '../lib/sse.js';
+
+const API = '/console/api';
+
+/** @typedef {'owner' | 'operator' | 'auditor'} Role */
+/** @typedef {{ id: string, name: string, role: Role }} Operator */
+/** @typedef {{ operator: Operator, expires_at: string, public_url: string, version: string }} Session */
+/** @typedef {'WAITING' | 'SCANNED' | 'ACCEPTED' | 'REJECTED' | 'EXPIRED' | 'REFUSED'} SignInStatus */
+/** @typedef {{ id: string, services: string[], version: string, started_at: string, ready: boolean, problems: string[], metrics: string }} Process */
+/** @typedef {{ relyingParty?: string, signal?: AbortSignal }} Scope Whom a call acts for, and what ends it. */
+
+/** Tells, by the event `over`, that the server knows of no session any more. */
+export const session = new EventTarget();
+
+/**
+ * Returns the session of this browser, or null.
+ * @returns {Promise<Session | null>}
+ */
+export async function getSession() {
+  const answer = await call('GET', `${API}/session`);
+  return answer.operator ? answer : null;
+}
+
+/**
+ * Signs out.
+ * @returns {Promise<void>}
+ */
+export function endSession() {
+  return call('DELETE', `${API}/session`);
+}
+
+/**
+ * Makes a code to sign in by, for this browser alone.
+ * @param {AbortSignal} signal
+ * @returns {Promise<{ payload: string, expires_at: string }>}
+ */
+export function startSignIn(signal) {
+  return call('POST', `${API}/sign_in`, { signal });
+}
+
+/**
+ * Waits until a sign-in is no longer as it was, 25 s at most.
+ * @param {SignInStatus} after
+ * @param {AbortSignal} signal
+ * @returns {Promise<SignInStatus>}
+ */
+export async function signInStatus(after, signal) {
+  return (await call('GET', `${API}/sign_in?wait=25&after=${after}`, { signal })).status;
+}
+
+/**
+ * Returns every process with its health and metrics.
+ * @param {AbortSignal} signal
+ * @returns {Promise<Process[]>}
+ */
+export async function getStatus(signal) {
+  return (await guarded(call('GET', `${API}/status`, { signal }))).processes;
+}
+
+/**
+ * Calls a method.
+ * @param {string} method `registry.v1.DeviceService/GetDevice`
+ * @param {object} message the request as proto3 JSON
+ * @param {Scope} scope
+ * @returns {Promise<any>} the answer as proto3 JSON
+ */
+export function rpc(method, message, { relyingParty, signal }) {
+  return guarded(call('POST', path(method), { body: message, headers: headers(relyingParty), signal }));
+}
+
+/**
+ * Follows a method that streams until `signal` says so, and connects again when the connection is lost.
+ * @param {string} method
+ * @param {object} message
+ * @param {Scope & { signal: AbortSignal, onConnection?: (connected: boolean) => void }} scope
+ * @returns {AsyncGenerator<any, void, void>}
+ */
+export async function* follow(method, message, { relyingParty, signal, onConnection = () => {} }) {
+  const init = {
+    method: 'POST',
+    headers: { accept: 'text/event-stream', 'content-type': 'application/json', ...headers(relyingParty) },
+    body: JSON.stringify(message),
+    signal,
+  };
+  for (let failures = 0; !signal.aborted; failures += 1) {
+    try {
+      const response = await guarded(send(path(method), init));
+      onConnection(true);
+      for await (const { data } of serverEvents(response)) {
+        failures = 0;
+        yield JSON.parse(data);
+      }
+    } catch (cause) {
+      if (signal.aborted) return;
+      if (cause instanceof Problem && !cause.isPassing) throw cause;
+    }
+    onConnection(false);
+    await backoff(failures, signal).catch(() => {});
+  }
+}
+
+/** @param {string} method */
+function path(method) {
+  return `${API}/rpc/nodkey.${method}`;
+}
+
+/**
+ * @param {string} [relyingParty]
+ * @returns {Record<string, string>}
+ */
+function headers(relyingParty) {
+  return relyingParty ? { 'x-nodkey-relying-party': relyingParty } : {};
+}
+
+/**
+ * @template T
+ * @param {Promise<T>} answer
+ * @returns {Promise<T>}
+ */
+async function guarded(answer) {
+  try {
+    return await answer;
+  } catch (cause) {
+    if (cause instanceof Problem && cause.status === 401) session.dispatchEvent(new Event('over'));
+    throw cause;
+  }
+}

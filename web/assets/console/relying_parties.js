@@ -1,0 +1,52 @@
+/** The relying parties that can be chosen. */
+import { rpc } from './api.js';
+
+/** @typedef {{ id: string, name: string, disabled?: boolean, createdAt: string, trucodes?: TruCodeSettings, signatures?: SignatureSettings }} RelyingParty */
+/** @typedef {{ allowedOrigins?: string[], allowUnprovenPairing?: boolean, matchNumber?: boolean }} TruCodeSettings */
+/** @typedef {{ refuseUnescapedPath?: boolean, refuseTruncatedBody?: boolean, maxDateSkewSeconds?: number }} SignatureSettings */
+
+/** As many as one answer holds; older ones are found by the view that lists them all. */
+const MOST = 500;
+const CHOSEN = 'nodkey-relying-party';
+
+/** @type {RelyingParty[]} */
+let known = [];
+
+/** Tells, by the event `change`, that the list is another. */
+export const relyingParties = new EventTarget();
+
+/**
+ * Reads the list anew.
+ * @returns {Promise<void>}
+ */
+export async function loadRelyingParties() {
+  const answer = await rpc('registry.v1.RelyingPartyService/ListRelyingParties', { pageSize: MOST }, {});
+  known = answer.relyingParties ?? [];
+  relyingParties.dispatchEvent(new Event('change'));
+}
+
+/** Returns the list, newest first. */
+export function allRelyingParties() {
+  return known;
+}
+
+/**
+ * Names a relying party; an unknown one by its id.
+ * @param {string} id
+ */
+export function relyingPartyName(id) {
+  return known.find((each) => each.id === id)?.name ?? id;
+}
+
+/**
+ * Returns the one to act for: that of the address, else the one before, else the first that is not disabled.
+ * @param {string | null} asked
+ * @returns {string} empty when there is none
+ */
+export function chooseRelyingParty(asked) {
+  const remembered = known.find(({ id }) => id === localStorage.getItem(CHOSEN));
+  const first = known.find(({ disabled }) => !disabled) ?? known[0];
+  const chosen = asked || remembered?.id || first?.id || '';
+  if (chosen) localStorage.setItem(CHOSEN, chosen);
+  return chosen;
+}

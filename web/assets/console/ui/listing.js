@@ -1,0 +1,137 @@
+/** A list by pages: filters, a table, and what takes its place while there is none. */
+import { h, replace } from '../../lib/dom.js';
+import { filterBar } from './filters.js';
+import { pager } from './pager.js';
+import { empty as nothing, failure } from './states.js';
+import { expectedTable, table, tableRow } from './table.js';
+
+/** @typedef {import('../page.js').Page} Page */
+/** @typedef {import('../../lib/dom.js').Child} Child */
+
+const PAGE_SIZE = 50;
+/** As many rows as are kept while new ones come in. */
+const MOST = 200;
+
+/**
+ * @template T
+ * @typedef {object} Options
+ * @property {string} caption
+ * @property {import('./table.js').Column<T>[]} columns
+ * @property {string} method that lists
+ * @property {string} rows the field of its answer that holds them
+ * @property {() => object} [message] what it is asked besides the page
+ * @property {import('./filters.js').Filter[]} [filters]
+ * @property {Child} empty what stands there when there is nothing at all
+ * @property {() => void} [onFilter] called when another list is asked for
+ */
+
+/**
+ * @template {{ id: string }} T
+ * @param {Page} page
+ * @param {Options<T>} options
+ */
+export function listing(
+  page,
+  { caption, columns, method, rows: field, message = () => ({}), filters = [], empty, onFilter },
+) {
+  const status = h('p.visually-hidden', { role: 'status' });
+  const place = h('div', { tabindex: -1 });
+  const pages = pager(page, async () => {
+    await reload();
+    place.focus({ preventScroll: true });
+    element.scrollIntoView({ block: 'start' });
+  });
+  const element = h('div.card.flush.listing', bar(), status, place, pages.element);
+  /** @type {Map<string, HTMLTableRowElement>} */
+  const shown = new Map();
+  let turn = 0;
+
+  function bar() {
+    if (!filters.length) return null;
+    return filterBar(filters, page.query, (changes) => {
+      if (filters.every(({ name }) => (page.query.get(name) ?? '') === changes[name])) return;
+      page.setQuery({ ...changes, page: null });
+      void reload();
+      onFilter?.();
+    });
+  }
+
+  async function reload() {
+    turn += 1;
+    const mine = turn;
+    if (shown.size) place.ariaBusy = 'true';
+    else replace(place, expectedTable(caption, columns));
+    try {
+      const paging = { pageSize: PAGE_SIZE, pageToken: page.value('page') };
+      const answer = await page.read(method, { ...message(), ...paging });
+      if (mine !== turn || page.signal.aborted) return;
+      const rows = answer[field] ?? [];
+      fill(rows);
+      pages.show(answer.nextPageToken ?? '');
+      status.textContent = rows.length === 1 ? '1 row' : `${rows.length} rows`;
+    } catch (cause) {
+      if (mine !== turn || page.signal.aborted) return;
+      shown.clear();
+      replace(place, failure(cause, reload));
+    } finally {
+      if (mine === turn) place.ariaBusy = null;
+    }
+  }
+
+  /** @param {T[]} rows */
+  function fill(rows) {
+    const content = table(caption, columns, rows);
+    shown.clear();
+    content
+      .querySelectorAll('tbody tr')
+      .forEach((row, i) => shown.set(rows[i].id, /** @type {HTMLTableRowElement} */ (row)));
+    replace(place, rows.length ? content : absence());
+  }
+
+  function absence() {
+    const filtered = page.query.has('page') || filters.some(({ name }) => page.query.has(name));
+    if (!filtered) return empty;
+    return nothing({ icon: 'search', title: 'Nothing matches', text: 'Change the filters, or clear them.' });
+  }
+
+  /**
+   * Shows a row that has changed, or, on the first page, that is new.
+   * @param {T} row
+   */
+  function put(row) {
+    const known = shown.get(row.id);
+    if (!known && page.query.has('page')) return;
+    if (!shown.size) replace(place, table(caption, columns, []));
+    const made = tableRow(columns, row);
+    made.classList.add('fresh');
+    if (known) takePlace(known, made);
+    else body().prepend(made);
+    shown.set(row.id, made);
+    if (shown.size > MOST) drop();
+  }
+
+  /** @returns {HTMLTableSectionElement} */
+  function body() {
+    return /** @type {HTMLTableSectionElement} */ (place.querySelector('tbody'));
+  }
+
+  /** Drops the row that has been shown for longest. */
+  function drop() {
+    const last = body().lastElementChild;
+    last?.remove();
+    for (const [id, row] of shown) if (row === last) shown.delete(id);
+  }
+
+  return { element, reload, put };
+}
+
+/**
+ * Puts a row in the place of another, the focus with it.
+ * @param {HTMLElement} known
+ * @param {HTMLElement} made
+ */
+function takePlace(known, made) {
+  const focused = known.contains(document.activeElement);
+  known.replaceWith(made);
+  if (focused) made.querySelector('a')?.focus();
+}

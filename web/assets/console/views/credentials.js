@@ -1,0 +1,164 @@
+/** Credentials: what backends and apps of a relying party prove themselves with. */
+import { h, replace } from '../../lib/dom.js';
+import { ask } from '../../lib/dialog.js';
+import { field, select } from '../../lib/form.js';
+import { time } from '../../lib/format.js';
+import { badge, choices, CREDENTIAL_KINDS } from '../names.js';
+import { newRequestId } from '../request_id.js';
+import { button } from '../ui/button.js';
+import { change } from '../ui/change.js';
+import { heading } from '../ui/heading.js';
+import { listing } from '../ui/listing.js';
+import { rowMenu } from '../ui/row_menu.js';
+import { showSecrets } from '../ui/secret.js';
+import { empty } from '../ui/states.js';
+import { identifier } from '../ui/text.js';
+
+/** @typedef {import('../page.js').Page} Page */
+/** @typedef {{ id: string, kind: string, token: string, disabled?: boolean, createdAt: string }} Credential */
+
+const SERVICE = 'registry.v1.CredentialService';
+
+/**
+ * Shows the view.
+ * @param {Page} page
+ */
+export function show(page) {
+  const create = () =>
+    page.mayAct && button('Create credential', () => add(page, reload), { look: 'primary', icon: 'plus' });
+  const list = listing(page, {
+    caption: 'Credentials',
+    columns: columns(page, reload),
+    method: `${SERVICE}/ListCredentials`,
+    rows: 'credentials',
+    message: () => ({ relyingPartyId: page.relyingParty }),
+    empty: empty({
+      icon: 'lock',
+      title: 'There is no credential yet',
+      text: 'A backend needs a server credential; an app needs a mobile one, to register phones.',
+      action: create(),
+    }),
+  });
+
+  /** @returns {Promise<void>} */
+  function reload() {
+    return list.reload();
+  }
+
+  const lead =
+    'A token names the relying party, a secret signs. To rotate one, create its successor, deploy that, then disable it.';
+  replace(page.main, heading('Credentials', { lead, actions: create() }), list.element);
+  void reload();
+}
+
+/**
+ * @param {Page} page
+ * @param {() => Promise<void>} reload
+ * @returns {import('../ui/table.js').Column<Credential>[]}
+ */
+function columns(page, reload) {
+  /** @type {import('../ui/table.js').Column<Credential>[]} */
+  const shown = [
+    { label: 'Kind', cell: ({ kind }) => CREDENTIAL_KINDS[kind] ?? kind },
+    { label: 'Id', cell: ({ id }) => identifier(id, 'id') },
+    { label: 'Token', cell: ({ token }) => identifier(token, 'token') },
+    {
+      label: 'State',
+      cell: ({ disabled }) => (disabled ? badge({ text: 'Disabled' }) : badge({ text: 'Active', tone: 'ok' })),
+    },
+    { label: 'Created', cell: ({ createdAt }) => time(createdAt) },
+  ];
+  if (!page.mayAct) return shown;
+  const actions = (/** @type {Credential} */ credential) =>
+    rowMenu(`${CREDENTIAL_KINDS[credential.kind]} credential ${credential.id}`, [
+      { text: 'Rotate', act: () => rotate(page, credential, reload) },
+      { text: 'Disable', danger: true, act: () => disable(page, credential, reload) },
+    ]);
+  return [...shown, { label: 'Actions', actions: true, cell: (row) => !row.disabled && actions(row) }];
+}
+
+/**
+ * @param {Page} page
+ * @param {() => Promise<void>} reload
+ */
+function add(page, reload) {
+  return create(page, reload, {
+    title: 'Create a credential',
+    body: field(
+      'Kind',
+      select('kind', choices(CREDENTIAL_KINDS)),
+      'Server: for a backend, it asks users. Mobile: shipped in an app, it registers phones and nothing else.',
+    ),
+    submit: 'Create',
+  });
+}
+
+/**
+ * @param {Page} page
+ * @param {Credential} credential
+ * @param {() => Promise<void>} reload
+ */
+function rotate(page, { id, kind }, reload) {
+  return create(page, reload, {
+    title: `Rotate a ${CREDENTIAL_KINDS[kind].toLowerCase()} credential`,
+    body: [
+      h(
+        'p',
+        'This makes a new credential of the same kind. The old one stays in use until you disable it: do so when the new one is deployed everywhere.',
+      ),
+      h('p', 'Old one: ', identifier(id, 'id')),
+      h('input', { type: 'hidden', name: 'kind', value: kind }),
+    ],
+    submit: 'Create the new one',
+  });
+}
+
+/**
+ * @param {Page} page
+ * @param {() => Promise<void>} reload
+ * @param {Pick<Parameters<typeof ask>[0], 'title' | 'body' | 'submit'>} question whose form names the kind
+ */
+async function create(page, reload, question) {
+  const requestId = newRequestId();
+  const done = await ask({
+    ...question,
+    act: (form) => {
+      const message = { requestId, relyingPartyId: page.relyingParty, kind: form.get('kind') };
+      return page.act(`${SERVICE}/CreateCredential`, message);
+    },
+  });
+  if (!done) return;
+  const { credential, secret } = /** @type {{ credential: Credential, secret: string }} */ (done.result);
+  await showSecrets(
+    'The new credential',
+    `For ${credential.kind === 'CREDENTIAL_KIND_MOBILE' ? 'the app' : 'the backend'}: both are needed.`,
+    {
+      Token: credential.token,
+      Secret: secret,
+    },
+  );
+  await reload();
+}
+
+/**
+ * @param {Page} page
+ * @param {Credential} credential
+ * @param {() => Promise<void>} reload
+ */
+function disable(page, { id, kind }, reload) {
+  const consequence =
+    kind === 'CREDENTIAL_KIND_MOBILE'
+      ? 'Apps that carry it can register no phone any more; phones that are registered go on.'
+      : 'Backends that use it are refused everywhere within 30 seconds.';
+  return change(
+    {
+      title: 'Disable this credential?',
+      body: [h('p', consequence, ' It cannot be enabled again.'), h('p', identifier(id, 'id'))],
+      submit: 'Disable',
+      danger: true,
+      act: () => page.act(`${SERVICE}/DisableCredential`, { relyingPartyId: page.relyingParty, id }),
+    },
+    'Disabled',
+    reload,
+  );
+}

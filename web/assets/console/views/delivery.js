@@ -1,0 +1,122 @@
+/** One delivery with its attempts. */
+import { copyable, h, replace, toast } from '../../lib/dom.js';
+import { exactly, time } from '../../lib/format.js';
+import { Problem } from '../../lib/problem.js';
+import { DELIVERY_STATES, stateBadge } from '../names.js';
+import { attemptText } from '../ui/attempt.js';
+import { button } from '../ui/button.js';
+import { codeBlock } from '../ui/code.js';
+import { facts } from '../ui/facts.js';
+import { heading, showHeading } from '../ui/heading.js';
+import { eventually } from '../ui/states.js';
+import { identifierLink } from '../ui/text.js';
+
+/** @typedef {import('../page.js').Page} Page */
+/** @typedef {import('../types.js').Delivery} Delivery */
+/** @typedef {import('../types.js').Attempt} Attempt */
+
+const SERVICE = 'notification.v1.DeliveryService';
+
+/**
+ * Shows the view.
+ * @param {Page} page
+ */
+export async function show(page) {
+  const id = page.query.get('id') ?? '';
+  const back = { href: page.address('deliveries'), text: 'Deliveries' };
+  const top = h('div', heading('Delivery', { back }));
+  const place = h('div');
+  replace(page.main, top, place);
+  await load();
+
+  async function load() {
+    await eventually(place, page.signal, async () => {
+      const delivery = await page.read(`${SERVICE}/GetDelivery`, { id });
+      const again = button('Send again', send, { icon: 'send' });
+      showHeading(top, delivery.eventType, {
+        back,
+        state: stateBadge(DELIVERY_STATES, delivery.state),
+        actions: page.mayAct && again,
+      });
+      return h('div.detail', attemptsCard(delivery), factsCard(page, delivery));
+    });
+  }
+
+  /** @param {Event} event */
+  async function send({ currentTarget }) {
+    const button = /** @type {HTMLButtonElement} */ (currentTarget);
+    button.ariaBusy = 'true';
+    try {
+      await page.act(`${SERVICE}/Redeliver`, { id });
+      toast('It is sent again');
+      await load();
+    } catch (cause) {
+      if (!(cause instanceof Problem)) throw cause;
+      toast(`It is not sent again. ${cause.message}`, { tone: 'bad' });
+    } finally {
+      button.ariaBusy = null;
+    }
+  }
+}
+
+/** @param {Delivery} delivery */
+function attemptsCard({ attempts = [], state, nextAttemptAt }) {
+  const next =
+    state === 'DELIVERY_STATE_PENDING' &&
+    nextAttemptAt &&
+    h('li', h('strong', 'Next attempt'), h('span.small.muted', time(nextAttemptAt)));
+  return h(
+    'section.card',
+    h('header', h('h2', 'Attempts')),
+    attempts.length || next
+      ? h('ol.timeline', attempts.map(attemptItem), next)
+      : h('p.muted.small', 'Nothing was tried.'),
+  );
+}
+
+/** @param {Attempt} attempt */
+function attemptItem(attempt) {
+  const { startedAt, statusCode = 0, error, response } = attempt;
+  const well = statusCode >= 200 && statusCode < 300 && !error;
+  return h(
+    'li',
+    { class: well ? 'ok' : 'bad' },
+    h('strong', attemptText(attempt)),
+    h('span.small.muted', exactly(new Date(startedAt)), ', ', time(startedAt)),
+    response && codeBlock('Answer', response),
+  );
+}
+
+/**
+ * @param {Page} page
+ * @param {Delivery} delivery
+ */
+function factsCard(page, { id, url, trusonaficationId, endpointId, occurredAt, createdAt }) {
+  return h(
+    'section.card',
+    h('header', h('h2', 'Delivery')),
+    facts([
+      ['webhook-id', copyable(id, { label: 'webhook-id' })],
+      ['URL', h('span.break', url)],
+      [
+        'Goes to',
+        endpointId
+          ? [
+              'Endpoint ',
+              identifierLink(endpointId, 'endpoint id', page.address('deliveries', { endpoint: endpointId })),
+            ]
+          : 'Callback of the question',
+      ],
+      [
+        'Trusonafication',
+        identifierLink(
+          trusonaficationId,
+          'trusonafication id',
+          page.address('trusonafication', { id: trusonaficationId }),
+        ),
+      ],
+      !!occurredAt && ['Happened', exactly(new Date(occurredAt))],
+      ['Taken in', exactly(new Date(createdAt))],
+    ]),
+  );
+}

@@ -1,0 +1,102 @@
+/** Webhook endpoints: where the backend is told. */
+import { h, replace } from '../../lib/dom.js';
+import { time } from '../../lib/format.js';
+import { badge, DISABLED_REASONS } from '../names.js';
+import { button } from '../ui/button.js';
+import { heading } from '../ui/heading.js';
+import { listing } from '../ui/listing.js';
+import { rowMenu } from '../ui/row_menu.js';
+import { empty } from '../ui/states.js';
+import { identifier } from '../ui/text.js';
+import { add, edit, remove, rotate, shortType, switchOff, switchOn } from './endpoints/changes.js';
+
+/** @typedef {import('../page.js').Page} Page */
+/** @typedef {import('../types.js').Endpoint} Endpoint */
+/** @typedef {() => Promise<void>} Reload */
+
+const SERVICE = 'notification.v1.EndpointService';
+
+/**
+ * Shows the view.
+ * @param {Page} page
+ */
+export function show(page) {
+  const create = () =>
+    page.mayAct && button('Create endpoint', () => add(page, reload), { look: 'primary', icon: 'plus' });
+  const list = listing(page, {
+    caption: 'Webhook endpoints',
+    columns: columns(page, reload),
+    method: `${SERVICE}/ListEndpoints`,
+    rows: 'endpoints',
+    empty: empty({
+      icon: 'webhook',
+      title: 'There is no endpoint yet',
+      text: 'An endpoint is told how each question ended. A backend can also wait or poll instead.',
+      action: create(),
+    }),
+  });
+
+  /** @returns {Promise<void>} */
+  function reload() {
+    return list.reload();
+  }
+
+  replace(
+    page.main,
+    heading('Webhook endpoints', { lead: 'Where the backend is told how questions ended.', actions: create() }),
+    list.element,
+  );
+  void reload();
+}
+
+/**
+ * @param {Page} page
+ * @param {Reload} reload
+ * @returns {import('../ui/table.js').Column<Endpoint>[]}
+ */
+function columns(page, reload) {
+  return [
+    {
+      label: 'URL',
+      cell: ({ id, url, eventTypes = [] }) => [
+        h('a.break', { href: page.address('deliveries', { endpoint: id }) }, url),
+        h('div.small.muted.regular', eventTypes.length ? eventTypes.map(shortType).join(', ') : 'every event'),
+      ],
+    },
+    { label: 'State', cell: state },
+    { label: 'Public key', minor: true, cell: ({ publicKey }) => identifier(publicKey, 'public key') },
+    { label: 'Created', cell: ({ createdAt }) => time(createdAt) },
+    { label: 'Actions', actions: true, cell: (endpoint) => page.mayAct && actions(page, endpoint, reload) },
+  ];
+}
+
+/** @param {Endpoint} endpoint */
+function state({ enabled, disabledReason = '', disabledAt, failingSince, previousKeysUntil }) {
+  const details = [
+    !enabled && [DISABLED_REASONS[disabledReason], disabledAt && [' ', time(disabledAt)]],
+    enabled && failingSince && ['every attempt has failed since ', time(failingSince)],
+    previousKeysUntil &&
+      new Date(previousKeysUntil) > new Date() && ['the old keys sign, too, until ', time(previousKeysUntil)],
+  ];
+  const shown = !enabled
+    ? badge({ text: 'Off' })
+    : failingSince
+      ? badge({ text: 'Failing', tone: 'bad', icon: 'alert' })
+      : badge({ text: 'On', tone: 'ok' });
+  return [shown, details.map((detail) => detail && h('div.small.muted', detail))];
+}
+
+/**
+ * @param {Page} page
+ * @param {Endpoint} endpoint
+ * @param {Reload} reload
+ */
+function actions(page, endpoint, reload) {
+  const { enabled, url } = endpoint;
+  return rowMenu(url, [
+    { text: enabled ? 'Switch off' : 'Switch on', act: () => (enabled ? switchOff : switchOn)(page, endpoint, reload) },
+    { text: 'Change', act: () => edit(page, endpoint, reload) },
+    { text: 'Rotate keys', act: () => rotate(page, endpoint, reload) },
+    { text: 'Delete', danger: true, act: () => remove(page, endpoint, reload) },
+  ]);
+}

@@ -1,0 +1,90 @@
+/** The bank's page: which view is shown, and the bar above it. */
+
+import { h, replace, toast } from '../lib/dom.js';
+import { icon } from '../lib/icons.js';
+import { endSession, readSession, readSite } from './api.js';
+import { PhonePanel } from './phone_panel.js';
+import { explain, failure } from './view.js';
+import { account } from './views/account.js';
+import { signInView } from './views/sign_in.js';
+
+/** @param {string} selector */
+const find = (selector) => /** @type {HTMLElement} */ (document.querySelector(selector));
+const main = find('main');
+const user = find('.user');
+const news = find('body > [role=status]');
+
+/** @type {import('./view.js').View | null} */
+let current = null;
+
+/** @param {import('./view.js').View} view */
+function show(view) {
+  current?.leave?.();
+  const isFirst = !current;
+  current = view;
+  replace(main, view.element);
+  const heading = view.element.querySelector('h1');
+  document.title = [heading?.textContent, 'Acme Bank'].filter(Boolean).join(' · ');
+  // Who is at the phone stays there; and at first the page is read from its beginning.
+  if (document.activeElement instanceof HTMLIFrameElement) news.textContent = heading?.textContent ?? '';
+  else if (!isFirst) heading?.focus();
+  window.scrollTo(0, 0);
+}
+
+async function start() {
+  try {
+    const [site, session] = await Promise.all([readSite(), readSession()]);
+    const phone = new PhonePanel(find('.phone-side'), find('.phone-actions'), site.gateway);
+    /** @type {import('./view.js').Bank} */
+    const bank = { site, phone, transfers: [], show, home: (notice) => home(bank, notice) };
+    enter(bank, session);
+    phone.load();
+  } catch (cause) {
+    show(failure(cause, start));
+  }
+}
+
+/**
+ * @param {import('./view.js').Bank} bank
+ * @param {import('../lib/dom.js').Child} [notice]
+ */
+async function home(bank, notice) {
+  try {
+    enter(bank, await readSession(), notice);
+  } catch (cause) {
+    show(failure(cause, () => home(bank, notice)));
+  }
+}
+
+/**
+ * @param {import('./view.js').Bank} bank
+ * @param {import('./api.js').Session | null} session
+ * @param {import('../lib/dom.js').Child} [notice]
+ */
+function enter(bank, session, notice) {
+  replace(user, session && signedIn(bank, session.user));
+  show(session ? account(bank, session) : signInView(bank, notice));
+}
+
+/**
+ * @param {import('./view.js').Bank} bank
+ * @param {string} name
+ */
+function signedIn(bank, name) {
+  const signOut = async () => {
+    try {
+      await endSession();
+      bank.transfers.length = 0;
+      await bank.home();
+    } catch (cause) {
+      toast(explain(cause), { tone: 'bad' });
+    }
+  };
+  const button = { type: 'button', onclick: signOut };
+  return [
+    h('span.who', icon('user'), h('bdi.truncate', name)),
+    h('button.button', button, icon('signOut'), h('span.wordy', 'Sign out')),
+  ];
+}
+
+void start();

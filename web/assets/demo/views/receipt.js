@@ -1,0 +1,116 @@
+/** What was accepted, and the proof of it: fetched as it is, and verified here. */
+
+import { h, replace } from '../../lib/dom.js';
+import { icon } from '../../lib/icons.js';
+import { plain } from '../../lib/plain.js';
+import { readProof } from '../api.js';
+import { LEVELS, explain } from '../view.js';
+
+/** @typedef {import('../../lib/evidence.js').Verified} Verified */
+/** @typedef {import('../../lib/evidence.js').CheckId} CheckId */
+/** @typedef {import('../view.js').Bank} Bank */
+
+/** @type {Record<CheckId, [holds: string, fails: string]>} */
+const WORDS = {
+  challenge: ['The bank’s Nodkey asked exactly this', 'Nobody can say who asked this'],
+  response: ['A key of your phone signed the answer', 'The answer is not signed by a key of your phone'],
+  device: ['The phone is the one that it says it is', 'It is not the phone that it says it is'],
+  chal: ['The answer is to this very question, to the letter', 'The answer is to another question'],
+  sub: ['It is for this request and no other', 'It is for another request'],
+  aud: ['It is for this service and no other', 'It is for another service'],
+};
+
+/**
+ * A finished transfer.
+ * @param {Bank} bank
+ * @param {import('../api.js').Request} request
+ */
+export function receipt(bank, request) {
+  return proof(bank, request.id, 'Money sent');
+}
+
+/**
+ * @param {Bank} bank
+ * @param {string} id
+ * @param {string} title
+ * @returns {import('../view.js').View}
+ */
+export function proof(bank, id, title) {
+  const place = h('div.card', { 'aria-live': 'polite' });
+  const back = h('button.button.primary', { type: 'button', onclick: () => bank.home() }, 'Back to the account');
+  void look(place, id);
+  return {
+    element: h(
+      'section.narrow.stack.wide',
+      h('div.done', h('div.sign.ok', icon('check', 24)), h('h1', { tabindex: -1 }, title)),
+      place,
+      back,
+    ),
+  };
+}
+
+/**
+ * @param {HTMLElement} place
+ * @param {string} id
+ */
+async function look(place, id) {
+  replace(
+    place,
+    h(
+      'div.stack',
+      Array.from({ length: 6 }, () => h('span.skeleton')),
+    ),
+  );
+  try {
+    const [{ verifyEvidence }, { evidence, jwks }] = await Promise.all([
+      import('../../lib/evidence.js'),
+      readProof(id),
+    ]);
+    replace(place, verdict(await verifyEvidence(evidence, jwks)), details(evidence));
+  } catch (cause) {
+    const again = h('button.button', { type: 'button', onclick: () => look(place, id) }, icon('refresh'), 'Try again');
+    replace(place, h('div.failure', icon('alert', 24), h('p', explain(cause)), again));
+  }
+}
+
+/** @param {Verified} verified */
+function verdict({ ok, checks, challenge, response, presence }) {
+  return h(
+    'div.stack',
+    challenge && h('div', h('p.proven', h('bdi', plain(challenge.act))), h('p.muted', h('bdi', plain(challenge.res)))),
+    response &&
+      h(
+        'dl.facts',
+        h('dt', 'Answer'),
+        h('dd', response.dec === 'accept' ? 'Accepted' : 'Rejected'),
+        h('dt', 'Proven'),
+        h('dd', LEVELS[presence ? 2 : 1]),
+      ),
+    h('h2', ok ? 'The proof holds' : 'The proof does not hold'),
+    h('ul.checks', checks.map(check)),
+  );
+}
+
+/** @param {import('../../lib/evidence.js').Check} made */
+function check({ id, ok, detail }) {
+  return h(
+    'li',
+    { class: ok ? 'ok' : 'bad' },
+    icon(ok ? 'check' : 'close'),
+    h('span', WORDS[id][ok ? 0 : 1]),
+    h('code.small.muted', detail),
+  );
+}
+
+/** @param {import('../api.js').Evidence} evidence */
+function details(evidence) {
+  return h(
+    'details',
+    h('summary', 'The proof itself'),
+    h(
+      'p.small.muted',
+      'Anybody can check it with the public keys at /jwks, and needs no server for it: nodkey verify.',
+    ),
+    h('pre.code', { tabindex: 0 }, JSON.stringify(evidence, null, 2)),
+  );
+}

@@ -1,0 +1,130 @@
+/** The way in: by a code that a phone scans, or by name. */
+
+import { countdown } from '../../lib/countdown.js';
+import { h, replace } from '../../lib/dom.js';
+import { clearRefusal, field, showRefusal } from '../../lib/form.js';
+import { icon } from '../../lib/icons.js';
+import { qrSvg } from '../../lib/qr.js';
+import { signIn } from '../api.js';
+import { offerCodes } from '../codes.js';
+import { explain, worded } from '../view.js';
+import { asked } from './asked.js';
+
+/** @typedef {import('../view.js').Bank} Bank */
+
+/**
+ * @param {Bank} bank
+ * @param {import('../../lib/dom.js').Child} [notice] why it is shown, when it was not asked for
+ * @returns {import('../view.js').View}
+ */
+export function signInView(bank, notice) {
+  const leaving = new AbortController();
+  return {
+    leave: () => leaving.abort(),
+    element: h(
+      'section.stack.wide',
+      h(
+        'div.stack.tight',
+        h('h1', { tabindex: -1 }, 'Sign in'),
+        h('p.lead', 'No password. Your phone says that it is you.'),
+      ),
+      notice,
+      h('div.ways', byCode(bank, leaving.signal), byName(bank)),
+    ),
+  };
+}
+
+/**
+ * @param {Bank} bank
+ * @param {AbortSignal} signal
+ */
+function byCode(bank, signal) {
+  const place = h('div.code-place');
+  void offer(bank, place, signal);
+  return h('section.card.way', h('h2', 'Scan with your phone'), place);
+}
+
+/**
+ * Shows one code after the other, and goes on with the one that is scanned.
+ * @param {Bank} bank
+ * @param {HTMLElement} place
+ * @param {AbortSignal} signal
+ */
+async function offer(bank, place, signal) {
+  let payload = '';
+  let ring = { stop: () => {} };
+  const hand = () => void (payload && bank.phone.hand(payload));
+  const hint = { type: 'button', title: 'Show this code to the phone in this browser', onclick: hand };
+  const code = h('button.code-box', hint, h('span.skeleton'));
+  const number = h('p');
+  const renewal = h('div.row');
+  replace(place, code, number, renewal);
+  try {
+    const id = await offerCodes(bank.site.relying_party_id, signal, (next, freshUntil) => {
+      payload = next.payload;
+      ring.stop();
+      const label = 'Time until the next code';
+      const shown = countdown({ start: Date.now(), end: freshUntil, label, onOver: () => code.classList.add('old') });
+      ring = shown;
+      code.classList.remove('old');
+      replace(code, qrSvg(payload, 'Sign-in code: show it to the phone in this browser'));
+      replace(number, next.matchNumber && ['Your phone asks for ', h('strong.digits', next.matchNumber)]);
+      replace(renewal, shown.element, h('p.small.muted', 'Is your phone in this browser? Then click the code.'));
+    });
+    replace(place, h('div.code-box.taken', icon('check', 40), h('p', 'Scanned')));
+    bank.show(asked(bank, await signIn({ trucode_id: id })));
+  } catch (cause) {
+    if (signal.aborted) return;
+    const again = h(
+      'button.button',
+      { type: 'button', onclick: () => offer(bank, place, signal) },
+      icon('refresh'),
+      'Try again',
+    );
+    replace(place, h('div.failure', { role: 'alert' }, icon('alert', 24), h('p', explain(cause)), again));
+  } finally {
+    ring.stop();
+  }
+}
+
+/** @param {Bank} bank */
+function byName(bank) {
+  const refusal = h('div');
+  const name = h('input', { name: 'user', autocomplete: 'username', autocapitalize: 'none', required: true });
+  const submit = h('button.button.primary.large.block', { type: 'submit' }, 'Continue');
+  const onsubmit = async (/** @type {SubmitEvent} */ event) => {
+    event.preventDefault();
+    if (submit.ariaBusy) return;
+    submit.ariaBusy = 'true';
+    clearRefusal(form, refusal);
+    const user = name.value;
+    try {
+      bank.show(asked(bank, await signIn({ user }), user));
+    } catch (cause) {
+      submit.ariaBusy = null;
+      showRefusal(form, refusal, worded(cause));
+    }
+  };
+  const form = h('form.stack', { onsubmit, novalidate: true }, refusal, field('Your name', name), submit);
+  return h(
+    'section.card.way',
+    h('h2', 'Or by name'),
+    h('p.muted', 'Your phone asks you, wherever it is.'),
+    form,
+    newcomer(bank),
+  );
+}
+
+/** @param {Bank} bank */
+function newcomer(bank) {
+  const open = { type: 'button', onclick: () => bank.phone.open() };
+  return h(
+    'div.newcomer',
+    h('p.small.only-wide', 'New here? Make the phone beside this yours, then click the code.'),
+    h(
+      'div.stack.only-narrow',
+      h('p.small', 'New here? Set up a phone first, then come back.'),
+      h('button.button', open, icon('phone'), 'Set up a phone'),
+    ),
+  );
+}

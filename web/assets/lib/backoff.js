@@ -1,0 +1,32 @@
+/** Pauses between attempts. */
+
+/**
+ * Waits before the next attempt: longer after each failure, about 15 s at most, and never all clients at once.
+ * @param {number} failures in a row, from 0
+ * @param {AbortSignal} signal ends the wait, which then throws its reason
+ * @returns {Promise<void>}
+ */
+export function backoff(failures, signal) {
+  return pause(Math.min(15_000, 500 * 2 ** failures) * (0.5 + Math.random()), signal);
+}
+
+/**
+ * Waits for a time.
+ * @param {number} milliseconds
+ * @param {AbortSignal} signal ends the wait, which then throws its reason
+ * @returns {Promise<void>}
+ */
+export function pause(milliseconds, signal) {
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    signal.throwIfAborted();
+    const timer = setTimeout(() => {
+      signal.removeEventListener('abort', stop);
+      resolve();
+    }, milliseconds);
+    signal.addEventListener('abort', stop, { once: true });
+  });
+}

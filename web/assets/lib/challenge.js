@@ -1,0 +1,122 @@
+/** What the server asks and what the phone answers: their types, shapes and signatures (mobile-protocol.md, sections 4 and 5). */
+
+import { JoseError, findKey, parseJws, sha256, utf8, verifyJws } from './jose.js';
+
+/** The `typ` of a challenge. */
+export const CHALLENGE_TYP = 'nodkey-challenge+jwt';
+/** The `typ` of a response. */
+export const RESPONSE_TYP = 'nodkey-response+jwt';
+
+/**
+ * What the phone shows, from these bytes and from nowhere else.
+ * @typedef {object} Challenge
+ * @property {string} iss the gateway's public URL
+ * @property {string} jti trusonafication id
+ * @property {number} iat seconds
+ * @property {number} exp seconds
+ * @property {{id: string, name: string}} rp who asks
+ * @property {string} act action
+ * @property {string} res resource
+ * @property {number} lvl desired level, 1 to 3
+ * @property {boolean} prompt must show and ask
+ * @property {boolean} presence must prove presence
+ * @property {boolean} document must prove the identity document
+ * @property {Record<string, unknown>} [fields] custom fields, as the backend gave them
+ * @property {{mode: 'choose', choices: string[]} | {mode: 'enter'}} [match] number matching
+ * @property {string} nonce
+ */
+/** @typedef {'accept' | 'reject'} Decision */
+/** @typedef {'not_me' | 'changed_mind'} RejectReason */
+/**
+ * What was seen is what is signed.
+ * @typedef {object} ResponseClaims
+ * @property {string} iss device identifier
+ * @property {string} aud `iss` of the challenge
+ * @property {string} sub trusonafication id
+ * @property {string} chal `challengeHash`
+ * @property {Decision} dec
+ * @property {RejectReason} [why] for a reject
+ * @property {string} [num] the number chosen or entered
+ * @property {string} [doc] document hash
+ * @property {number} iat seconds
+ * @property {string} jti
+ */
+
+/**
+ * base64url of the SHA-256 of the challenge's own characters.
+ * @param {string} challenge
+ */
+export function challengeHash(challenge) {
+  return sha256(utf8(challenge));
+}
+
+/**
+ * Verifies that the deployment signed a challenge, whenever that was. `UNKNOWN_KEY` when the JWKS does not hold the key.
+ * @param {string} challenge
+ * @param {import('./jose.js').Jwks} jwks
+ * @returns {Promise<Challenge>}
+ */
+export async function verifyChallenge(challenge, jwks) {
+  const compact = parseJws(challenge);
+  const claims = await verifyJws(compact, findKey(jwks, compact.header.kid), CHALLENGE_TYP);
+  if (!isChallenge(claims)) throw new JoseError('CLAIMS');
+  return claims;
+}
+
+/**
+ * Verifies that `key` signed a response.
+ * @param {import('./jose.js').Compact} response
+ * @param {import('./jose.js').PublicJwk} key
+ * @returns {Promise<ResponseClaims>}
+ */
+export async function verifyResponse(response, key) {
+  const claims = await verifyJws(response, key, RESPONSE_TYP);
+  if (!isResponse(claims)) throw new JoseError('CLAIMS');
+  return claims;
+}
+
+/**
+ * @param {any} claims
+ * @returns {claims is Challenge}
+ */
+function isChallenge(claims) {
+  return (
+    [claims.iss, claims.jti, claims.act, claims.res, claims.nonce, claims.rp?.id, claims.rp?.name].every(isText) &&
+    [claims.iat, claims.exp, claims.lvl].every(Number.isSafeInteger) &&
+    [claims.prompt, claims.presence, claims.document].every((flag) => typeof flag === 'boolean') &&
+    (claims.fields === undefined || isObject(claims.fields)) &&
+    (claims.match === undefined || isMatch(claims.match))
+  );
+}
+
+/** @param {any} match */
+function isMatch(match) {
+  return (
+    match?.mode === 'enter' ||
+    (match?.mode === 'choose' && match.choices instanceof Array && match.choices.every(isText))
+  );
+}
+
+/**
+ * @param {any} claims
+ * @returns {claims is ResponseClaims}
+ */
+function isResponse(claims) {
+  return (
+    [claims.iss, claims.aud, claims.sub, claims.chal, claims.jti].every(isText) &&
+    [claims.num, claims.doc].every((text) => text === undefined || isText(text)) &&
+    Number.isSafeInteger(claims.iat) &&
+    ['accept', 'reject'].includes(claims.dec) &&
+    [undefined, 'not_me', 'changed_mind'].includes(claims.why)
+  );
+}
+
+/** @param {unknown} value */
+function isText(value) {
+  return typeof value === 'string';
+}
+
+/** @param {unknown} value */
+function isObject(value) {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

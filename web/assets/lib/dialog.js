@@ -1,0 +1,107 @@
+/** Dialogs: questions before what cannot be undone, small forms, what is shown but once. */
+import { h, replace } from './dom.js';
+import { clearRefusal, showRefusal } from './form.js';
+import { icon } from './icons.js';
+
+/** @typedef {import('./dom.js').Child} Child */
+
+/**
+ * Asks in a dialog. What `act` is refused with is shown in it, and the dialog stays.
+ * @template T
+ * @param {object} question
+ * @param {string} question.title
+ * @param {Child} question.body
+ * @param {string} question.submit what the button that acts says
+ * @param {boolean} [question.danger] whether it cannot be undone
+ * @param {(form: FormData) => Promise<T>} question.act
+ * @returns {Promise<{ result: T } | null>} what `act` gave, or null when the person has left
+ */
+export function ask({ title, body, submit, danger = false, act }) {
+  const refusal = h('div.refusal');
+  const button = h('button.button', { class: danger ? 'danger' : 'primary', type: 'submit' }, submit);
+  const leave = h('button.button', { type: 'button', onclick: () => dialog.close() }, 'Cancel');
+  const form = h(
+    'form',
+    { novalidate: true },
+    heading(title, () => dialog.close()),
+    h('div.body', refusal, body),
+    h('footer', leave, button),
+  );
+  const dialog = h('dialog', { 'aria-label': title }, form);
+  const control = form.querySelector('.body :is(input:not([type=hidden]), select, textarea)');
+  (control instanceof HTMLElement ? control : danger ? leave : button).autofocus = true;
+  /** @type {{ result: T } | null} */
+  let done = null;
+
+  form.addEventListener('submit', async (event) => {
+    event.preventDefault();
+    if (button.ariaBusy === 'true') return;
+    button.ariaBusy = 'true';
+    clearRefusal(form, refusal);
+    try {
+      done = { result: await act(new FormData(form)) };
+      dialog.close();
+    } catch (cause) {
+      showRefusal(form, refusal, cause);
+    } finally {
+      button.ariaBusy = null;
+    }
+  });
+  return show(dialog).then(() => done);
+}
+
+/**
+ * Shows something to be read.
+ * @param {{ title: string, body: Child, sheet?: boolean }} content `sheet`: tall, at the edge of the window
+ * @returns {Promise<void>} when it is closed
+ */
+export function tell({ title, body, sheet = false }) {
+  const dialog = h('dialog', { 'aria-label': title, class: sheet ? 'sheet' : '' });
+  dialog.append(
+    heading(title, () => dialog.close()),
+    h('div.body', body),
+  );
+  return show(dialog);
+}
+
+/**
+ * Shows what is shown but once: closes only by its button, and forgets what it held.
+ * @param {{ title: string, body: Child, done: string }} content `done` is what the button says
+ * @returns {Promise<void>} when it is closed
+ */
+export function tellOnce({ title, body, done }) {
+  const button = h('button.button.primary', { type: 'button', onclick: () => dialog.close() }, done);
+  const dialog = h(
+    'dialog',
+    { 'aria-label': title, closedby: 'none' },
+    heading(title),
+    h('div.body', body),
+    h('footer', button),
+  );
+  dialog.addEventListener('cancel', (event) => event.preventDefault());
+  return show(dialog);
+}
+
+/**
+ * @param {string} title
+ * @param {() => void} [close]
+ */
+function heading(title, close) {
+  const label = { type: 'button', 'aria-label': 'Close', onclick: close };
+  return h('header', h('h2', title), close && h('button.button.quiet.icon-only.small', label, icon('close')));
+}
+
+/**
+ * @param {HTMLDialogElement} dialog
+ * @returns {Promise<void>}
+ */
+function show(dialog) {
+  document.body.append(dialog);
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener('close', () => {
+      replace(dialog).remove();
+      resolve();
+    });
+  });
+}

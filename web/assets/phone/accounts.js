@@ -1,0 +1,230 @@
+/** The accounts of this phone while the page is open: each waits for what it is asked. */
+
+import { Problem } from '../lib/problem.js';
+import { enrol, finish } from './enrolment.js';
+import { keyStore } from './keys.js';
+import { Lanes } from './lanes.js';
+import { Phone } from './protocol.js';
+import { deleteAccount, listAccounts, putAccount } from './store.js';
+import { keepWaiting } from './waiting.js';
+
+/** @typedef {import('./store.js').Account} Account */
+/** @typedef {import('./protocol.js').Pending} Pending */
+/**
+ * @typedef {object} Entry
+ * @property {Account} account
+ * @property {Phone} phone
+ * @property {'connecting' | 'waiting' | 'offline' | 'inactive' | 'gone'} state
+ * @property {Map<string, Pending>} pending what is asked, the oldest first
+ * @property {Pending} [answering] what is being answered
+ * @property {number} untrusted how much came that could not be trusted
+ * @property {AbortController} closing
+ */
+/** @typedef {{entry: Entry, pending: Pending}} Question */
+/**
+ * @typedef {object} Answered
+ * @property {Account} account
+ * @property {Pending} pending
+ * @property {import('../lib/challenge.js').Decision} decision
+ * @property {import('./protocol.js').Answer} answer
+ * @property {Date} at
+ */
+
+/** How long after a connection what was not announced again counts as closed, in milliseconds. */
+const SETTLED = 2_000;
+
+/** Changes are told by `change` events, those of what is stored by `stored` events besides; read again what there is. */
+export class Accounts extends EventTarget {
+  /** @type {Map<string, Entry>} */
+  #entries = new Map();
+  #lanes = new Lanes();
+  #confirm;
+
+  /** @param {(entry: Entry) => Promise<void>} confirm asks the person before a presence key signs */
+  constructor(confirm) {
+    super();
+    this.#confirm = confirm;
+    /**
+     * What was answered since the page was opened, the newest first.
+     * @type {Answered[]}
+     */
+    this.answered = [];
+  }
+
+  /** Every account, the oldest first. */
+  get all() {
+    return [...this.#entries.values()];
+  }
+
+  /** What is asked, the oldest first. */
+  get questions() {
+    const all = this.all.flatMap((entry) => [...entry.pending.values()].map((pending) => ({ entry, pending })));
+    return all.toSorted((a, b) => a.pending.challenge.iat - b.pending.challenge.iat);
+  }
+
+  /** Opens what is stored, and closes what is no more: other pages of this phone change it, too. */
+  async load() {
+    const stored = await listAccounts();
+    for (const [id, entry] of this.#entries) {
+      if (!stored.some((account) => account.id === id)) this.#close(entry);
+    }
+    for (const account of stored) await this.#open(account);
+    this.#changed();
+  }
+
+  /**
+   * Adds an account by a ticket.
+   * @param {import('./enrolment.js').Ticket} ticket
+   * @param {ArrayBuffer} [passkey]
+   */
+  async add(ticket, passkey) {
+    const account = await enrol(ticket, passkey);
+    await this.#open(account);
+    this.#stored();
+    return account;
+  }
+
+  /**
+   * @param {Entry} entry
+   * @param {string} name
+   */
+  async rename({ account, phone }, name) {
+    await phone.rename(name);
+    account.name = name;
+    await putAccount(account);
+    this.#stored();
+  }
+
+  /**
+   * Sets what guards the presence key: a passkey of the platform's user verification, or nothing but a button.
+   * @param {Entry} entry
+   * @param {ArrayBuffer} [passkey]
+   */
+  async guard({ account }, passkey) {
+    account.passkey = passkey;
+    await putAccount(account);
+    this.#stored();
+  }
+
+  /**
+   * Retires the device and forgets its keys.
+   * @param {Entry} entry
+   */
+  async remove(entry) {
+    if (entry.state !== 'gone') await entry.phone.retire();
+    await deleteAccount(entry.account.id);
+    this.#close(entry);
+    this.#stored();
+  }
+
+  /**
+   * Answers a question. It is no question any more, unless the answer did not arrive.
+   * @param {Question} question
+   * @param {import('../lib/challenge.js').Decision} decision
+   * @param {{why?: import('../lib/challenge.js').RejectReason, number?: string}} [more]
+   */
+  async respond({ entry, pending }, decision, more) {
+    entry.answering = pending;
+    try {
+      const answer = await entry.phone.respond(pending, decision, more);
+      this.answered.unshift({ account: entry.account, pending, decision, answer, at: new Date() });
+      entry.pending.delete(pending.id);
+      return answer;
+    } catch (e) {
+      if (e instanceof Problem && !e.isPassing) entry.pending.delete(pending.id);
+      throw e;
+    } finally {
+      entry.answering = undefined;
+      this.#changed();
+    }
+  }
+
+  /** @param {Account} stored */
+  async #open(stored) {
+    const known = this.#entries.get(stored.id);
+    if (known) return void Object.assign(known.account, stored);
+    const account = await this.#finished(stored);
+    if (!account) return;
+    const keys = await keyStore(account.deviceKey, account.presenceKey, () => this.#confirm(entry));
+    const onJwks = (/** @type {import('../lib/jose.js').Jwks} */ jwks) =>
+      void putAccount(Object.assign(account, { jwks }));
+    const { gateway, jwks } = account;
+    const phone = await Phone.open({ gateway, origin: location.origin, keys, jwks, onJwks });
+    /** @type {Entry} */
+    const entry = {
+      account,
+      phone,
+      state: 'connecting',
+      pending: new Map(),
+      untrusted: 0,
+      closing: new AbortController(),
+    };
+    this.#entries.set(account.id, entry);
+    void keepWaiting(phone, this.#lanes, entry.closing.signal, this.#listener(entry));
+  }
+
+  /**
+   * The account once its backend knows it; nothing when it never will.
+   * @param {Account} account
+   */
+  async #finished(account) {
+    try {
+      return await finish(account);
+    } catch (e) {
+      if (!(e instanceof Problem)) throw e;
+      if (!e.isPassing) await deleteAccount(account.id);
+      return null;
+    }
+  }
+
+  /** @param {Entry} entry */
+  #close(entry) {
+    entry.closing.abort();
+    this.#entries.delete(entry.account.id);
+  }
+
+  /**
+   * @param {Entry} entry
+   * @returns {import('./waiting.js').Listener}
+   */
+  #listener(entry) {
+    /** @type {Set<string>} */
+    let unheard = new Set();
+    /** @param {Entry['state']} state */
+    const become = (state) => {
+      entry.state = state;
+      this.#changed();
+    };
+    return {
+      onConnected: () => {
+        unheard = new Set(entry.pending.keys());
+        setTimeout(() => {
+          for (const id of unheard) entry.pending.delete(id);
+          this.#changed();
+        }, SETTLED);
+        become('waiting');
+      },
+      onEvent: (event) => {
+        if (event.type === 'asked') {
+          unheard.delete(event.pending.id);
+          entry.pending.set(event.pending.id, event.pending);
+        }
+        if (event.type === 'closed') entry.pending.delete(event.id);
+        if (event.type === 'untrusted' && event.error.reason !== 'EXPIRED') entry.untrusted += 1;
+        this.#changed();
+      },
+      onLost: () => become('offline'),
+      onRefused: () => become('inactive'),
+      onGone: () => become('gone'),
+    };
+  }
+
+  #stored() {
+    this.#changed();
+    this.dispatchEvent(new Event('stored'));
+  }
+
+  #changed() {
+    this.dispatchEvent(new Event('change'));
+  }
+}

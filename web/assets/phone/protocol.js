@@ -1,0 +1,272 @@
+/**
+ * The phone's half of the mobile protocol (mobile-protocol.md), for whoever writes an app: what to send, what to check, and
+ * what never to do. The sections named here are that document's.
+ *
+ * The platform brings a key store, a clock, `fetch` and randomness; everything else is here and touches neither a page nor a
+ * storage. Left out, because a browser has no use for them: pushes, identity documents' registration, waiting by long poll
+ * (this waits by server-sent events).
+ *
+ *     const phone = await Phone.open({ gateway: 'https://auth.example', keys });
+ *     const device = await phone.register({ token, secret }, { name: "Ada's phone" });
+ *     // The app's backend is given device.device_identifier_jwt, and binds the device to its user. Then:
+ *     for await (const event of phone.events()) {
+ *       if (event.type === 'asked') await phone.respond(event.pending, 'accept');
+ *     }
+ */
+
+import { RESPONSE_TYP, challengeHash, verifyChallenge } from '../lib/challenge.js';
+import { JoseError, algorithm, signJws, thumbprint } from '../lib/jose.js';
+import { json } from '../lib/problem.js';
+import { serverEvents } from '../lib/sse.js';
+import { Transport } from './transport.js';
+import { payloadOf, verifyPayload } from './trucode.js';
+import { mac, stringToSign } from './trusona_mac.js';
+import { Untrusted } from './errors.js';
+
+/** @typedef {import('../lib/challenge.js').Challenge} Challenge */
+/** @typedef {import('../lib/jose.js').Jwks} Jwks */
+/**
+ * @typedef {object} Config
+ * @property {string} gateway the gateway's public URL, without a slash at the end: proofs are for it, challenges are by it
+ * @property {string} [origin] where it is reached, when that is elsewhere
+ * @property {import('./transport.js').KeyStore} keys
+ * @property {Jwks} [jwks] the deployment's pinned keys; fetched when absent
+ * @property {(jwks: Jwks) => void} [onJwks] told what was fetched, to pin it
+ * @property {import('./transport.js').Clock} [clock]
+ * @property {typeof globalThis.fetch} [fetch]
+ * @property {import('./transport.js').Random} [random]
+ */
+/**
+ * @typedef {object} Device
+ * @property {string} device_identifier
+ * @property {string} device_identifier_jwt the same, signed by the deployment: for the app's backend
+ * @property {boolean} is_active true while an active binding exists
+ */
+/**
+ * Something the person is asked, made by `Phone` alone and only from what it verified.
+ * @typedef {object} Pending
+ * @property {string} id
+ * @property {Challenge} challenge what to show: these fields and no others
+ * @property {string} jws
+ */
+/** @typedef {{type: 'asked', pending: Pending} | {type: 'closed', id: string} | {type: 'untrusted', id: string, error: Untrusted}} PhoneEvent */
+/** @typedef {{id: string, status: 'ACCEPTED' | 'ACCEPTED_AT_LOWER_LEVEL' | 'ACCEPTED_AT_HIGHER_LEVEL' | 'REJECTED', accepted_level: number}} Answer */
+
+/** One device key at one gateway. */
+export class Phone {
+  #gateway;
+  #keys;
+  #jwks;
+  #onJwks;
+  #transport;
+
+  /**
+   * Makes a phone; nothing is sent yet.
+   * @param {Config} config
+   */
+  static async open(config) {
+    return new Phone(config, await thumbprint(config.keys.deviceKey));
+  }
+
+  /**
+   * Use `open`.
+   * @param {Config} config
+   * @param {string} deviceIdentifier
+   */
+  constructor(config, deviceIdentifier) {
+    const { gateway, origin = gateway, keys, jwks, onJwks, clock, fetch, random } = config;
+    this.#gateway = gateway;
+    this.#keys = keys;
+    this.#jwks = jwks;
+    this.#onJwks = onJwks;
+    this.#transport = new Transport({ gateway, origin, keys, clock, fetch, random });
+    /** The thumbprint of the device key. */
+    this.deviceIdentifier = deviceIdentifier;
+  }
+
+  /** Milliseconds, by the gateway's clock where the device's was found to be off. */
+  now() {
+    return this.#transport.now();
+  }
+
+  /**
+   * Section 3: registers the device, or brings the gateway up to date about its keys.
+   * @param {{token: string, secret: string}} credential the app's mobile credential; nothing else needs it
+   * @param {{name: string, platform?: 'ios' | 'android' | 'other', appVersion?: string}} about
+   * @returns {Promise<Device>}
+   */
+  async register({ token, secret }, { name, platform = 'other', appVersion }) {
+    const presenceKeys = this.#keys.presenceKeys.map(({ kind, jwk }) => ({ kind, jwk }));
+    const body = {
+      device_key: this.#keys.deviceKey,
+      presence_keys: presenceKeys,
+      name,
+      platform,
+      app_version: appVersion,
+    };
+    /** @param {import('./transport.js').Signable} signable */
+    const authorize = async (signable) => `TRUSONA ${token}:${await mac(secret, stringToSign(signable))}`;
+    return json(await this.#transport.send('POST', '/api/v2/devices', { body, authorize }));
+  }
+
+  /**
+   * Section 3: changes the device's name.
+   * @param {string} name
+   * @returns {Promise<Device>}
+   */
+  async rename(name) {
+    return json(await this.#transport.send('PATCH', this.#path(), { body: { name } }));
+  }
+
+  /** Section 3: retires the device, for good. */
+  async retire() {
+    await this.#transport.send('DELETE', this.#path());
+  }
+
+  /**
+   * Section 3: what there is to answer, as it comes, until the connection ends; then call it again, after a pause. What
+   * cannot be trusted comes without its content, so that one bad challenge keeps no good one away.
+   * @param {{signal?: AbortSignal, onAlive?: () => void}} [options] `onAlive` is called whenever the gateway says anything:
+   *   every 15 seconds at least, or the connection is dead
+   * @returns {AsyncGenerator<PhoneEvent, void>}
+   */
+  async *events({ signal, onAlive } = {}) {
+    const headers = { accept: 'text/event-stream' };
+    const response = await this.#transport.send('GET', `${this.#path()}/trusonafications`, { headers, signal });
+    onAlive?.();
+    for await (const { event, data } of serverEvents(response, onAlive)) {
+      if (event === 'closed') yield { type: 'closed', id: String(JSON.parse(data).id) };
+      if (event === 'trusonafication') yield await this.#asked(JSON.parse(data));
+    }
+  }
+
+  /**
+   * Section 5: answers. What is signed is the hash of the challenge's own characters: what was seen. An accept that needs
+   * presence is signed by a presence key, whose store asks the person first; everything else by the device key.
+   * @param {Pending} pending
+   * @param {import('../lib/challenge.js').Decision} decision
+   * @param {object} [more]
+   * @param {import('../lib/challenge.js').RejectReason} [more.why] of a reject
+   * @param {string} [more.number] the one the person chose or entered, when the challenge has a `match`
+   * @param {string} [more.document] hash of the identity document that is presented
+   * @returns {Promise<Answer>}
+   */
+  async respond(pending, decision, { why, number, document } = {}) {
+    const { challenge, jws } = pending;
+    const claims = {
+      iss: this.deviceIdentifier,
+      aud: challenge.iss,
+      sub: pending.id,
+      chal: await challengeHash(jws),
+      dec: decision,
+      why,
+      num: number,
+      doc: document,
+      iat: Math.floor(this.now() / 1000),
+      jti: this.#transport.token(),
+    };
+    const presence = decision === 'accept' && needsPresence(challenge) ? this.#keys.presenceKeys[0] : undefined;
+    const key = presence?.jwk ?? this.#keys.deviceKey;
+    const header = { alg: algorithm(key), typ: RESPONSE_TYP, kid: await thumbprint(key) };
+    const reason = `${challenge.act}: ${challenge.res}`;
+    const response = await signJws(header, claims, (m) => presence?.sign(m, reason) ?? this.#keys.sign(m));
+    return json(await this.#transport.send('POST', '/api/v2/trusonafication_responses', { body: { response } }));
+  }
+
+  /**
+   * Section 6: reads a secure QR code, or the link that stands for it: verifies its signature and asks what to show.
+   * @param {string} text
+   * @returns {Promise<import('./trucode.js').Scanned>}
+   */
+  async scan(text) {
+    const payload = payloadOf(text);
+    const { reference, expiresAt } = await this.#trusted((jwks) => verifyPayload(payload, jwks));
+    if (expiresAt <= this.now()) throw new Untrusted('EXPIRED');
+    const context = await json(await this.#transport.send('GET', `/api/v2/trucodes/${reference}/context`));
+    return {
+      payload,
+      expiresAt,
+      relyingParty: context.relying_party,
+      origin: context.origin ?? null,
+      place: context.place ?? null,
+      matchNumber: context.match_number,
+    };
+  }
+
+  /**
+   * Section 6: pairs a code with this device.
+   * @param {import('./trucode.js').Scanned} scanned
+   * @param {string} [number] what the person read off the page, when the code wants it
+   */
+  async pair({ payload }, number) {
+    const body = { payload, identifier: this.deviceIdentifier, match_number: number };
+    await this.#transport.send('POST', '/api/v2/paired_trucodes', { body });
+  }
+
+  #path() {
+    return `/api/v2/devices/${this.deviceIdentifier}`;
+  }
+
+  /**
+   * @param {{id: string, challenge: string}} wire
+   * @returns {Promise<PhoneEvent>}
+   */
+  async #asked({ id, challenge: jws }) {
+    try {
+      return { type: 'asked', pending: { id, challenge: await this.#check(id, jws), jws } };
+    } catch (error) {
+      if (error instanceof Untrusted) return { type: 'untrusted', id, error };
+      throw error;
+    }
+  }
+
+  /**
+   * Section 4: nothing of a challenge is shown before all of this holds.
+   * @param {string} id
+   * @param {string} jws
+   */
+  async #check(id, jws) {
+    const challenge = await this.#trusted((jwks) => verifyChallenge(jws, jwks));
+    if (challenge.iss !== this.#gateway) throw new Untrusted('ISSUER');
+    if (challenge.jti !== id) throw new Untrusted('MISMATCH');
+    if (challenge.exp * 1000 <= this.now()) throw new Untrusted('EXPIRED');
+    return challenge;
+  }
+
+  /**
+   * Verifies by the pinned keys. When they do not hold the one that signed, the deployment may have new ones: they are
+   * fetched, once, and TLS alone says whose they are.
+   * @template T
+   * @param {(jwks: Jwks) => Promise<T>} verify
+   * @returns {Promise<T>}
+   */
+  async #trusted(verify) {
+    const pinned = this.#jwks;
+    try {
+      return await verify(pinned ?? (await this.#fetchJwks())).catch((e) => {
+        if (pinned && e instanceof JoseError && e.code === 'UNKNOWN_KEY') return this.#fetchJwks().then(verify);
+        throw e;
+      });
+    } catch (e) {
+      throw e instanceof JoseError ? new Untrusted('SIGNATURE', e) : e;
+    }
+  }
+
+  /** @returns {Promise<Jwks>} */
+  async #fetchJwks() {
+    /** @type {Jwks} */
+    const jwks = await json(await this.#transport.get('/jwks'));
+    if (!Array.isArray(jwks?.keys)) throw new Untrusted('MALFORMED');
+    this.#jwks = jwks;
+    this.#onJwks?.(jwks);
+    return jwks;
+  }
+}
+
+/**
+ * Whether accepting takes proof that the person is there.
+ * @param {Challenge} challenge
+ */
+export function needsPresence({ presence, lvl }) {
+  return presence || lvl >= 2;
+}

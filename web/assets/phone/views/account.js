@@ -1,0 +1,135 @@
+/** One account: what is known of it, its name, what guards it, and its end. */
+
+import { ask } from '../../lib/dialog.js';
+import { copyable, h, replace, toast } from '../../lib/dom.js';
+import { field } from '../../lib/form.js';
+import { shortId } from '../../lib/format.js';
+import { icon } from '../../lib/icons.js';
+import { canVerifyUser, createPasskey } from '../presence.js';
+import { avatar, button, layout } from '../screen.js';
+import { told } from '../told.js';
+
+/** @typedef {import('../screen.js').App} App */
+/** @typedef {import('../accounts.js').Entry} Entry */
+
+const GONE = 'This phone was removed there, or the site was set up anew. Remove it here, and set it up again.';
+const INACTIVE =
+  'The site does not take answers of this phone now. It may again; else remove it here, and set it up again.';
+
+/**
+ * @param {App} app
+ * @param {Entry} entry
+ * @returns {import('../screen.js').Screen}
+ */
+export function account(app, entry) {
+  const { id, relyingParty, user, gateway } = entry.account;
+  const facts = h('dl.facts');
+  const guard = h('div.stack.tight');
+  const update = () => {
+    replace(facts, [
+      ...fact('Account', told(user)),
+      ...fact('This phone', told(entry.account.name)),
+      ...fact('Service', told(gateway)),
+      ...fact('Device', copyable(id, { label: 'device identifier', shown: shortId(id) })),
+    ]);
+    void showGuard(app, entry, guard);
+  };
+  update();
+  return {
+    isIdle: true,
+    update,
+    element: layout({
+      back: () => app.next(),
+      lead: avatar(relyingParty),
+      title: told(relyingParty),
+      body: [
+        entry.state === 'gone' && trouble('Not known any more', GONE),
+        entry.state === 'inactive' && trouble('Not active', INACTIVE),
+        h('div.card', facts),
+        h('div.card.stack', h('h2', 'Before you accept what matters'), guard),
+      ],
+      actions: [
+        entry.state !== 'gone' && button('block', [icon('edit'), 'Rename this phone'], () => rename(app, entry)),
+        button('quiet danger block', [icon('trash'), 'Remove this account'], () => remove(app, entry)),
+      ],
+    }),
+  };
+}
+
+/**
+ * @param {string} name
+ * @param {Node} value
+ */
+function fact(name, value) {
+  return [h('dt', name), h('dd', value)];
+}
+
+/**
+ * @param {string} title
+ * @param {string} text
+ */
+function trouble(title, text) {
+  return h('div.notice.bad', icon('alert'), h('strong', title), h('p', text));
+}
+
+/**
+ * @param {App} app
+ * @param {Entry} entry
+ * @param {HTMLElement} place
+ */
+async function showGuard(app, entry, place) {
+  const { passkey } = entry.account;
+  const canVerify = passkey || (await canVerifyUser());
+  const change = async () => {
+    try {
+      await app.accounts.guard(entry, passkey ? undefined : await createPasskey(entry.account.user));
+    } catch (cause) {
+      if (!(cause instanceof DOMException)) throw cause;
+      toast('Your device did not agree. Nothing was changed.', { tone: 'bad' });
+    }
+  };
+  replace(
+    place,
+    h('p', passkey ? 'This device checks your fingerprint, face or PIN.' : 'You press a button, which checks nobody.'),
+    canVerify
+      ? button('', passkey ? 'Use the button instead' : 'Use this device’s fingerprint, face or PIN', change)
+      : h('p.small.muted', 'This browser cannot check a fingerprint or PIN on this page.'),
+  );
+}
+
+/**
+ * @param {App} app
+ * @param {Entry} entry
+ */
+async function rename(app, entry) {
+  const input = h('input', { name: 'name', value: entry.account.name, required: true, maxlength: 100 });
+  await ask({
+    title: 'Rename this phone',
+    body: field('Name', input, 'What the site calls it in its list of your devices.'),
+    submit: 'Rename',
+    act: (form) => app.accounts.rename(entry, String(form.get('name')).trim()),
+  });
+}
+
+/**
+ * @param {App} app
+ * @param {Entry} entry
+ */
+async function remove(app, entry) {
+  const { relyingParty, user } = entry.account;
+  const done = await ask({
+    title: 'Remove this account?',
+    body: h(
+      'p',
+      'This phone can no longer answer for ',
+      told(user),
+      ' at ',
+      told(relyingParty),
+      '. Its keys are deleted.',
+    ),
+    submit: 'Remove',
+    danger: true,
+    act: () => app.accounts.remove(entry),
+  });
+  if (done) app.next();
+}

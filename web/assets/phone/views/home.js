@@ -1,0 +1,120 @@
+/** The accounts of this phone, and what it answered. */
+
+import { h, replace } from '../../lib/dom.js';
+import { time } from '../../lib/format.js';
+import { icon, mark } from '../../lib/icons.js';
+import { avatar, button, layout } from '../screen.js';
+import { told } from '../told.js';
+import { account } from './account.js';
+import { addAccount } from './add.js';
+import { scan } from './scan.js';
+
+/** @typedef {import('../accounts.js').Entry} Entry */
+
+/** @type {Record<Entry['state'], [tone: string, text: string]>} */
+const STATES = {
+  connecting: ['', 'Connecting'],
+  waiting: ['ok live', 'Ready'],
+  offline: ['warn', 'No connection'],
+  inactive: ['warn', 'Not active'],
+  gone: ['bad', 'Removed'],
+};
+
+/**
+ * @param {import('../screen.js').App} app
+ * @returns {import('../screen.js').Screen}
+ */
+export function home(app) {
+  const list = h('div.card.flush.list');
+  const untrusted = h('div', { 'aria-live': 'polite' });
+  const recent = h('div.stack');
+  const update = () => {
+    updateAccounts(app, list);
+    replace(untrusted, untrustedNotice(app.accounts.all));
+    replace(recent, answered(app));
+  };
+  update();
+  return {
+    isIdle: true,
+    update,
+    element: layout({
+      title: 'Your accounts',
+      lead: h('p.logo', mark(22), 'Nodkey'),
+      body: [h('p.muted', 'When one of these sites asks you something, it appears here.'), untrusted, list, recent],
+      actions: [
+        button('primary large block', [icon('qr', 18), 'Scan a code'], () => app.show(scan(app))),
+        button('quiet block', [icon('plus'), 'Add an account'], () => app.show(addAccount(app))),
+      ],
+    }),
+  };
+}
+
+/**
+ * Rows stay the same elements as long as they are the same accounts: the one that has the focus keeps it.
+ * @param {import('../screen.js').App} app
+ * @param {HTMLElement} list
+ */
+function updateAccounts(app, list) {
+  const { all } = app.accounts;
+  const rows = [.../** @type {Iterable<HTMLElement>} */ (list.children)];
+  const isSame = rows.length === all.length && all.every(({ account }, i) => rows[i].dataset.id === account.id);
+  if (!isSame)
+    replace(
+      list,
+      all.map((entry) => row(app, entry)),
+    );
+  all.forEach(({ state }, i) => {
+    const [tone, text] = STATES[state];
+    const status = /** @type {HTMLElement} */ (list.children[i].querySelector('.status'));
+    if (status.dataset.state === state) return;
+    status.dataset.state = state;
+    replace(status, h('span.dot', { class: tone }), text);
+  });
+}
+
+/**
+ * @param {import('../screen.js').App} app
+ * @param {Entry} entry
+ */
+function row(app, entry) {
+  const { id, relyingParty, user } = entry.account;
+  return h(
+    'button.list-item',
+    { type: 'button', 'data-id': id, onclick: () => app.show(account(app, entry)) },
+    avatar(relyingParty),
+    h('span.grow.stack.tight', h('strong.truncate', told(relyingParty)), h('span.small.muted.truncate', told(user))),
+    h('span.status.small.muted'),
+    icon('chevronRight'),
+  );
+}
+
+/** @param {Entry[]} entries */
+function untrustedNotice(entries) {
+  const names = entries.filter((entry) => entry.untrusted > 0).map((entry) => entry.account.relyingParty);
+  if (!names.length) return null;
+  return h(
+    'div.notice.bad',
+    icon('shield'),
+    h('strong', 'Something is not shown'),
+    h('p', 'It came as a question of ', told(names.join(', ')), ', but its signature did not hold.'),
+  );
+}
+
+/** @param {import('../screen.js').App} app */
+function answered({ accounts }) {
+  if (!accounts.answered.length) return null;
+  const rows = accounts.answered.slice(0, 20).map(({ pending: { challenge }, answer, at }) => {
+    const isAccepted = answer.status !== 'REJECTED';
+    return h(
+      'li.list-item',
+      h('span.result', { class: isAccepted ? 'ok' : 'bad' }, icon(isAccepted ? 'check' : 'close')),
+      h(
+        'span.grow.stack.tight',
+        h('span', told(challenge.act)),
+        h('span.small.muted', isAccepted ? 'Accepted, ' : 'Rejected, ', told(challenge.rp.name)),
+      ),
+      h('span.small.muted', time(at)),
+    );
+  });
+  return [h('h2', 'Answered since this page was opened'), h('ul.card.flush.list', rows)];
+}

@@ -1,0 +1,89 @@
+/** Adding an account by the link of an invitation. */
+
+import { h } from '../../lib/dom.js';
+import { Problem } from '../../lib/problem.js';
+import { readTicket } from '../enrolment.js';
+import { avatar, button, layout, message } from '../screen.js';
+import { told } from '../told.js';
+import { explain } from '../words.js';
+import { added } from './added.js';
+import { guardChoice } from './guard.js';
+
+/** @typedef {import('../screen.js').App} App */
+/** @typedef {import('../screen.js').Screen} Screen */
+
+/**
+ * Asks whether to add the account of a ticket.
+ * @param {App} app
+ * @param {string} path of the ticket
+ * @returns {Screen}
+ */
+export function invited(app, path) {
+  const look = async () => {
+    try {
+      app.show(invitation(app, await readTicket(path)));
+    } catch (cause) {
+      app.show(notAdded(app, cause, () => app.show(invited(app, path))));
+    }
+  };
+  void look();
+  return {
+    element: layout({ kind: 'message', lead: h('span.spinner.large'), title: 'Reading the invitation', body: null }),
+  };
+}
+
+/**
+ * @param {App} app
+ * @param {import('../enrolment.js').Ticket} ticket
+ * @returns {Screen}
+ */
+function invitation(app, ticket) {
+  const guard = guardChoice();
+  const add = async () => {
+    accept.ariaBusy = 'true';
+    try {
+      app.show(added(app, await app.accounts.add(ticket, await guard.passkey(ticket.user))));
+    } catch (cause) {
+      app.show(notAdded(app, cause, () => app.show(invitation(app, ticket))));
+    }
+  };
+  const accept = button('primary large', 'Add this account', add);
+  const keys = 'This phone makes keys that never leave it. With them you say yes or no to what you are asked there.';
+  return {
+    element: layout({
+      kind: 'message',
+      lead: avatar(ticket.relyingParty),
+      title: ['Answer for ', told(ticket.user), ' at ', told(ticket.relyingParty), '?'],
+      body: [h('p', keys), guard.element],
+      actions: [accept, button('large', 'Cancel', () => app.next())],
+    }),
+  };
+}
+
+/**
+ * @param {App} app
+ * @param {unknown} cause
+ * @param {() => void} retry
+ */
+function notAdded(app, cause, retry) {
+  const isOver = cause instanceof Problem && (cause.status === 404 || cause.status === 410);
+  const isFinal = isOver || cause instanceof TypeError;
+  return message({
+    icon: 'alert',
+    tone: 'bad',
+    title: 'Not added',
+    body: h('p', why(cause, isOver)),
+    actions: [!isFinal && button('primary large', 'Try again', retry), button('large', 'Close', () => app.next())],
+  });
+}
+
+/**
+ * @param {unknown} cause
+ * @param {boolean} isOver
+ */
+function why(cause, isOver) {
+  if (isOver) return 'This invitation was used, or has run out. Ask for a new one.';
+  if (cause instanceof TypeError) return 'This link is no invitation.';
+  if (cause instanceof DOMException) return 'Your device did not agree to check your fingerprint, face or PIN.';
+  return explain(cause);
+}

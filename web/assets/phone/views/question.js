@@ -1,0 +1,219 @@
+/** A question: what is asked, from the signed bytes and from nowhere else, and the ways to answer it. */
+
+import { countdown } from '../../lib/countdown.js';
+import { h } from '../../lib/dom.js';
+import { icon } from '../../lib/icons.js';
+import { PresenceDenied } from '../errors.js';
+import { needsPresence } from '../protocol.js';
+import { avatar, button, layout, message } from '../screen.js';
+import { told, toldFields } from '../told.js';
+import { explain } from '../words.js';
+import { outcome } from './outcome.js';
+
+/** Less than anybody takes to read a question, in milliseconds. */
+const HASTE = 500;
+
+/** @typedef {import('../../lib/challenge.js').Challenge} Challenge */
+/** @typedef {import('../screen.js').App} App */
+/** @typedef {import('../accounts.js').Question} Question */
+
+/**
+ * @param {App} app
+ * @param {Question} asked
+ * @returns {import('../screen.js').Screen}
+ */
+export function question(app, asked) {
+  const { entry, pending } = asked;
+  const { challenge } = pending;
+  let isAnswering = false;
+
+  /**
+   * @param {import('../../lib/challenge.js').Decision} decision
+   * @param {Parameters<import('../accounts.js').Accounts['respond']>[2]} [more]
+   */
+  const answer = async (decision, more) => {
+    if (isAnswering) return;
+    isAnswering = true;
+    element.classList.add('busy');
+    element.ariaBusy = 'true';
+    try {
+      const { status } = await app.accounts.respond(asked, decision, more);
+      app.show(outcome(app, challenge, status, more));
+    } catch (cause) {
+      // The person went elsewhere while they were asked for their presence.
+      if (cause instanceof DOMException && cause.name === 'AbortError') return;
+      app.show(cause instanceof PresenceDenied ? question(app, asked) : failed(app, asked, cause));
+    }
+  };
+  const clock = countdown({
+    start: challenge.iat * 1000,
+    end: challenge.exp * 1000,
+    now: () => entry.phone.now(),
+    onOver: () => {
+      entry.pending.delete(pending.id);
+      app.show(tooLate(app));
+    },
+  });
+  const chooser = number(challenge, (chosen) => answer('accept', { number: chosen }));
+  const buttons = h(
+    'div.stack.tight',
+    h(
+      'div.decide',
+      button('large', [icon('close', 18), 'Reject'], () => answer('reject')),
+      !challenge.match && button('large primary', [icon('check', 18), 'Accept'], () => answer('accept')),
+    ),
+    button('quiet danger', 'I did not start this', () => answer('reject', { why: 'not_me' })),
+  );
+  const element = layout({
+    kind: 'question',
+    lead: h(
+      'div.asker',
+      avatar(challenge.rp.name),
+      h('span.grow.told', told(challenge.rp.name), ' asks'),
+      clock.element,
+    ),
+    title: told(challenge.act),
+    body: [details(challenge, entry.account.user), chooser],
+    actions: buttons,
+  });
+  holdBack(chooser, buttons);
+  return {
+    element,
+    leave: clock.stop,
+    update: () => {
+      if (isAnswering || entry.pending.has(pending.id)) return;
+      if (app.accounts.questions.length) app.next();
+      else app.show(closed(app));
+    },
+  };
+}
+
+/**
+ * A question may come in the place of another, under a finger that was about to answer that: for a moment none is taken.
+ * @param {...(HTMLElement | null)} controls
+ */
+function holdBack(...controls) {
+  const set = (/** @type {boolean} */ inert) => controls.forEach((control) => control && (control.inert = inert));
+  set(true);
+  setTimeout(set, HASTE, false);
+}
+
+/**
+ * @param {Challenge} challenge
+ * @param {string} user
+ */
+function details(challenge, user) {
+  const { res, fields, lvl, document } = challenge;
+  return [
+    h('p.resource', told(res)),
+    fields && h('div.card', toldFields(fields)),
+    h(
+      'ul.notes',
+      note('user', 'For your account ', told(user)),
+      needsPresence(challenge) && note('finger', 'You will be asked to confirm that it is you.'),
+      (document || lvl === 3) && note('info', 'An identity document is wanted as well. This phone has none to show.'),
+    ),
+  ];
+}
+
+/**
+ * @param {import('../../lib/icons.js').IconName} name
+ * @param {...import('../../lib/dom.js').Child} text
+ */
+function note(name, ...text) {
+  return h('li', icon(name), h('span', text));
+}
+
+/**
+ * @param {Challenge} challenge
+ * @param {(number: string) => void} choose
+ */
+function number({ match }, choose) {
+  if (match?.mode === 'choose') {
+    return h(
+      'fieldset.stack',
+      h('legend', 'To accept, choose the number that the page shows'),
+      h(
+        'div.choices',
+        match.choices.map((choice) => button('large', h('span.digits', told(choice)), () => choose(choice))),
+      ),
+    );
+  }
+  if (match?.mode === 'enter') return digits('To accept, enter the two digits that the page shows', 'Accept', choose);
+  return null;
+}
+
+/**
+ * A form for two digits.
+ * @param {string} label
+ * @param {string} submit
+ * @param {(number: string) => void} enter
+ */
+export function digits(label, submit, enter) {
+  const input = h('input.digits', {
+    id: 'digits',
+    name: 'number',
+    inputmode: 'numeric',
+    autocomplete: 'off',
+    pattern: '\\d{2}',
+    maxlength: 2,
+    required: true,
+  });
+  const onsubmit = (/** @type {SubmitEvent} */ event) => {
+    event.preventDefault();
+    enter(input.value);
+  };
+  return h(
+    'form.enter',
+    { onsubmit },
+    h('label', { for: 'digits' }, label),
+    h('div.row', input, h('button.button.large.primary', { type: 'submit' }, submit)),
+  );
+}
+
+/**
+ * @param {App} app
+ * @param {Question} asked
+ * @param {unknown} cause
+ */
+function failed(app, asked, cause) {
+  const isOpen = asked.entry.pending.has(asked.pending.id);
+  return message({
+    icon: 'alert',
+    tone: 'bad',
+    title: 'Not answered',
+    body: h('p', explain(cause)),
+    actions: [
+      isOpen && button('primary large', 'Try again', () => app.show(question(app, asked))),
+      button('large', 'Close', () => app.next()),
+    ],
+  });
+}
+
+/**
+ * A message that the next question may take the place of.
+ * @param {Parameters<typeof message>[0]} parts
+ */
+function idle(parts) {
+  return { ...message(parts), isIdle: true };
+}
+
+/** @param {App} app */
+function tooLate(app) {
+  return idle({
+    icon: 'clock',
+    title: 'Time ran out',
+    body: h('p', 'Nothing was answered. If you still want this, start again on the page.'),
+    actions: button('primary large', 'OK', () => app.next()),
+  });
+}
+
+/** @param {App} app */
+function closed(app) {
+  return idle({
+    icon: 'info',
+    title: 'Not asked any more',
+    body: h('p', 'It was taken back, or answered on another phone.'),
+    actions: button('primary large', 'OK', () => app.next()),
+  });
+}

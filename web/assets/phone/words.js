@@ -1,0 +1,39 @@
+/** What went wrong, in words for whoever holds the phone: what happened, what to do. */
+
+import { Problem } from '../lib/problem.js';
+import { Untrusted } from './errors.js';
+
+/** @type {Record<string, string>} */
+const PROBLEMS = {
+  UNREACHABLE: 'No connection. Check it, then try again.',
+  ALREADY_COMPLETED: 'This was answered already, or taken back.',
+  ALREADY_PAIRED: 'Another phone took this code. Use the one that is shown now.',
+  DEVICE_NOT_ACTIVE: 'This phone is not active for that account. Ask the site to set it up again.',
+  DEVICE_NOT_BOUND: 'This phone is not active for that account. Ask the site to set it up again.',
+  DEVICE_RETIRED: 'This phone was removed from that account. Remove it here, too, and set it up again.',
+  EXPIRED: 'Time ran out. Start again on the page.',
+  INVALID_PAYLOAD: 'This code is not for that account.',
+  INVALID_PROOF: 'The site does not know this phone any more. Remove the account and set it up again.',
+  NOT_FOUND: 'This code is not known any more. Use the one that is shown now.',
+  NUMBER_MISMATCH: 'Those are not the two digits on the page.',
+  RATE_LIMITED: 'Too much at once. Wait a moment, then try again.',
+};
+
+/** @type {Record<Untrusted['reason'], string>} */
+const UNTRUSTED = {
+  EXPIRED: 'This code has run out. Use the one that is shown now.',
+  ISSUER: 'This is from another service than the one this phone belongs to.',
+  MALFORMED: 'This is not a code for this phone.',
+  MISMATCH: 'This is not what it says it is.',
+  SIGNATURE: 'This is not a code for this phone, or somebody made it up.',
+};
+
+/**
+ * Words for something that was thrown. What is nobody's fault but ours is thrown again.
+ * @param {unknown} cause
+ */
+export function explain(cause) {
+  if (cause instanceof Untrusted) return UNTRUSTED[cause.reason];
+  if (cause instanceof Problem) return PROBLEMS[cause.error] ?? cause.sentence;
+  throw cause;
+}

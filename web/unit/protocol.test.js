@@ -1,0 +1,246 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { Phone } from '../assets/phone/protocol.js';
+import { GATEWAY, Gateway, NOW, challenge, collect, keyStore, problem, readResponse, trucode } from './gateway.js';
+import { jwks, vectors } from './vectors.js';
+
+const DEVICE = vectors.keys.device_p256.thumbprint;
+const ID = vectors.challenge.claims.jti;
+const EVENTS = `GET /api/v2/devices/${DEVICE}/trusonafications`;
+const RESPONSES = 'POST /api/v2/trusonafication_responses';
+const CONTEXT = 'GET /api/v2/trucodes/reference/context';
+
+/**
+ * A phone at a gateway of its own.
+ * @param {Partial<import('../assets/phone/protocol.js').Config>} [config]
+ */
+async function world(config = {}) {
+  const gateway = new Gateway();
+  gateway.routes['GET /jwks'] = () => Response.json(jwks);
+  /** @type {number[]} */
+  const pauses = [];
+  const clock = { now: () => NOW, sleep: async (/** @type {number} */ pause) => void pauses.push(pause) };
+  const keys = await keyStore();
+  const phone = await Phone.open({ gateway: GATEWAY, keys, jwks, clock, fetch: gateway.fetch, ...config });
+  return { gateway, phone, pauses };
+}
+
+/**
+ * Everything a stream of these events tells.
+ * @param {Awaited<ReturnType<typeof world>>} world
+ * @param {string} text
+ */
+async function told({ gateway, phone }, text) {
+  gateway.routes[EVENTS] = (_, call) => {
+    assert.equal(call.headers.get('accept'), 'text/event-stream');
+    return new Response(text);
+  };
+  return collect(phone.events());
+}
+
+/**
+ * @param {string} event
+ * @param {object} data
+ */
+const sse = (event, data) => `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
+
+/** @param {Awaited<ReturnType<typeof world>>} w @param {object} [claims] */
+async function ask(w, claims) {
+  const jws = await challenge(claims);
+  const [event] = await told(w, sse('trusonafication', { id: ID, challenge: jws }));
+  assert(event.type === 'asked');
+  return event.pending;
+}
+
+test('the device identifier is the thumbprint of the device key', async () => {
+  assert.equal((await world()).phone.deviceIdentifier, DEVICE);
+});
+
+test('registering carries the mobile credential over the very body', async () => {
+  const { gateway, phone } = await world();
+  gateway.routes['POST /api/v2/devices'] = (body, call) => {
+    assert.deepEqual(body.device_key, vectors.keys.device_p256.jwk);
+    assert.deepEqual(body.presence_keys, [{ kind: 'biometric', jwk: vectors.keys.presence_p256.jwk }]);
+    assert.equal(body.name, 'Test');
+    assert.match(call.headers.get('authorization') ?? '', /^TRUSONA a\.b\.c:[\w+/]{86}==$/);
+    assert.equal(call.headers.get('x-date'), 'Fri, 02 Jan 2026 03:00:09 GMT');
+    return Response.json(
+      { device_identifier: DEVICE, device_identifier_jwt: 'jwt', is_active: false },
+      { status: 201 },
+    );
+  };
+  const device = await phone.register({ token: 'a.b.c', secret: 's' }, { name: 'Test' });
+  assert.equal(device.device_identifier_jwt, 'jwt');
+});
+
+test('what is asked comes verified, and what closes comes too', async () => {
+  const w = await world();
+  const events = sse('trusonafication', { id: ID, challenge: vectors.challenge.jws, expires_at: null });
+  const [asked, closed, ...rest] = await told(w, `: hello\n\n${events}${sse('closed', { id: ID })}`);
+  assert(asked.type === 'asked');
+  assert.deepEqual(asked.pending.challenge, vectors.challenge.claims);
+  assert.deepEqual(closed, { type: 'closed', id: ID });
+  assert.deepEqual(rest, []);
+});
+
+test('what cannot be trusted comes without content, and keeps nothing else away', async () => {
+  const w = await world();
+  const other = await challenge({ jti: 'another' });
+  const broken = vectors.challenge.jws.slice(0, -4) + 'AAAA';
+  for (const [jws, reason] of [
+    [await challenge({ iss: 'https://elsewhere.example' }), 'ISSUER'],
+    [await challenge({ exp: NOW / 1000 }), 'EXPIRED'],
+    [await challenge({ rp: { id: 'x' } }), 'SIGNATURE'],
+    [await challenge({}, 'nobody'), 'SIGNATURE'],
+    [other, 'MISMATCH'],
+    [broken, 'SIGNATURE'],
+    ['x', 'SIGNATURE'],
+  ]) {
+    const text = sse('trusonafication', { id: ID, challenge: jws }) + sse('closed', { id: 'next' });
+    const [event, next] = await told(w, text);
+    assert(event.type === 'untrusted');
+    assert.equal(event.error.reason, reason);
+    assert.deepEqual(Object.keys(event), ['type', 'id', 'error']);
+    assert.equal(next.type, 'closed');
+  }
+});
+
+test('keys are fetched when none are pinned, or a challenge names a new one; then they are pinned', async () => {
+  for (const pinned of [undefined, { keys: [] }]) {
+    /** @type {object[]} */
+    const kept = [];
+    const w = await world({ jwks: pinned, onJwks: (fetched) => kept.push(fetched) });
+    await ask(w);
+    await ask(w);
+    assert.deepEqual(kept, [jwks]);
+    assert.equal(w.gateway.calls.filter((call) => call === 'GET /jwks').length, 1);
+  }
+});
+
+test('a key that is pinned is not fetched again for a signature that does not hold', async () => {
+  const w = await world();
+  await told(w, sse('trusonafication', { id: ID, challenge: vectors.challenge.jws.slice(0, -4) + 'AAAA' }));
+  assert.deepEqual(w.gateway.calls, [EVENTS]);
+});
+
+test('accepting with presence signs, by the presence key, what was seen', async () => {
+  /** @type {string[]} */
+  const asked = [];
+  const w = await world({ keys: await keyStore(async (reason) => void asked.push(reason)) });
+  const pending = await ask(w);
+  w.gateway.routes[RESPONSES] = async ({ response }) => {
+    const { kid, claims } = await readResponse(response);
+    assert.equal(kid, vectors.keys.presence_p256.thumbprint);
+    const { iat, jti, ...rest } = claims;
+    assert.equal(iat, NOW / 1000);
+    assert.match(jti, /^[\w-]{22}$/);
+    const { iat: _, jti: __, ...expected } = vectors.responses[1].claims;
+    assert.deepEqual({ ...rest, chal: '' }, { ...expected, chal: '' });
+    return Response.json({ id: ID, status: 'ACCEPTED', accepted_level: 2 });
+  };
+  assert.equal((await w.phone.respond(pending, 'accept')).status, 'ACCEPTED');
+  assert.deepEqual(asked, ['transfer: EUR 90.00 to ACME GmbH']);
+});
+
+test('rejecting, and accepting what needs no presence, are signed by the device key and ask nobody', async () => {
+  const keys = await keyStore(async () => assert.fail('nobody is to be asked'));
+  const w = await world({ keys });
+  /** @type {object[]} */
+  const answers = [];
+  w.gateway.routes[RESPONSES] = async ({ response }) => {
+    const { kid, claims } = await readResponse(response);
+    assert.equal(kid, DEVICE);
+    answers.push([claims.dec, claims.why, claims.num]);
+    return Response.json({ id: ID, status: 'REJECTED', accepted_level: 0 });
+  };
+  await w.phone.respond(await ask(w), 'reject', { why: 'not_me' });
+  await w.phone.respond(await ask(w, { lvl: 1, presence: false }), 'accept', { number: '42' });
+  assert.deepEqual(answers, [
+    ['reject', 'not_me', undefined],
+    ['accept', undefined, '42'],
+  ]);
+});
+
+test('whoever does not prove their presence accepts nothing', async () => {
+  const denied = new Error('no');
+  const w = await world({ keys: await keyStore(() => Promise.reject(denied)) });
+  const pending = await ask(w);
+  await assert.rejects(w.phone.respond(pending, 'accept'), denied);
+  assert(!w.gateway.calls.includes(RESPONSES));
+});
+
+test('what fails in passing is tried again, with a new proof and a growing pause; a refusal is not', async () => {
+  const { gateway, phone, pauses } = await world();
+  const answers = [
+    problem(503, 'OVERLOADED', { 'retry-after': '2' }),
+    Response.error(),
+    new Response(null, { status: 204 }),
+  ];
+  const route = `DELETE /api/v2/devices/${DEVICE}`;
+  gateway.routes[route] = () => {
+    const answer = /** @type {Response} */ (answers.shift());
+    if (answer.type === 'error') throw new TypeError('network');
+    return answer;
+  };
+  await phone.retire();
+  assert.equal(pauses.length, 2);
+  assert.equal(pauses[0], 2000);
+  assert(pauses[1] >= 400 && pauses[1] < 1200);
+
+  gateway.routes[route] = () => problem(403, 'DEVICE_RETIRED');
+  await assert.rejects(phone.retire(), { error: 'DEVICE_RETIRED' });
+  gateway.routes[route] = () => problem(503, 'UNAVAILABLE');
+  await assert.rejects(phone.retire(), { error: 'UNAVAILABLE' });
+  assert.equal(gateway.calls.length, 3 + 1 + 4);
+});
+
+test('a clock that is off is set by the answer', async () => {
+  const { gateway, phone, pauses } = await world();
+  gateway.now = NOW + 3_600_000;
+  gateway.routes[`PATCH /api/v2/devices/${DEVICE}`] = ({ name }) => Response.json({ name });
+  await phone.rename('New');
+  assert.equal(phone.now(), gateway.now);
+  assert.deepEqual([gateway.calls.length, pauses.length], [2, 0]);
+});
+
+test('a code is verified before anything is asked about it', async () => {
+  const { gateway, phone } = await world();
+  gateway.routes[CONTEXT] = () => {
+    return Response.json({ relying_party: 'Acme Bank', origin: 'https://acme.example', match_number: true });
+  };
+  const payload = await trucode();
+  for (const text of [payload, ` ${payload}\n`, `https://acme.example/trucode?payload=${payload}`]) {
+    assert.deepEqual(await phone.scan(text), {
+      payload,
+      expiresAt: NOW + 50_000,
+      relyingParty: 'Acme Bank',
+      origin: 'https://acme.example',
+      place: null,
+      matchNumber: true,
+    });
+  }
+  const asked = gateway.calls.length;
+  for (const [text, reason] of [
+    [await trucode({ exp: NOW }), 'EXPIRED'],
+    [await trucode({ jti: 7 }), 'MALFORMED'],
+    [vectors.challenge.jws, 'SIGNATURE'],
+    ['https://acme.example/', 'MALFORMED'],
+    ['hello', 'SIGNATURE'],
+    ['x'.repeat(5000), 'MALFORMED'],
+  ]) {
+    await assert.rejects(phone.scan(text), { name: 'Untrusted', reason });
+  }
+  assert.equal(gateway.calls.length, asked);
+});
+
+test('pairing names this device and the digits', async () => {
+  const { gateway, phone } = await world();
+  gateway.routes[CONTEXT] = () => Response.json({ relying_party: 'Acme Bank', match_number: true });
+  gateway.routes['POST /api/v2/paired_trucodes'] = (body) => {
+    assert.deepEqual(Object.keys(body), ['payload', 'identifier', 'match_number']);
+    assert.deepEqual([body.identifier, body.match_number], [DEVICE, '42']);
+    return Response.json({ id: 'x' }, { status: 201 });
+  };
+  await phone.pair(await phone.scan(await trucode()), '42');
+});
