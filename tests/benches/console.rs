@@ -37,17 +37,17 @@ const LIST: &str = "trusonafication.v1.TrusonaficationService/ListTrusonaficatio
 const POSTGRES: &str = "INSERT INTO trusonafication (id, relying_party_id, relying_party_name, target, user_identifier, device_id, \
     desired_level, action, resource, prompt, user_presence, show_identity_document, challenge, told, created_at, updated_at, expires_at, \
     status, result_id, answered_by, bound_user, decision, accepted_level, response, keys, version) \
-    SELECT gen_random_uuid(), $1, 'Acme', 'user', 'user-' || n % 10000, repeat('a', 43), 2, 'log in', 'Acme Bank', TRUE, TRUE, FALSE, \
+    SELECT gen_random_uuid(), $1, 'Acme', 'user', 'user-' || (n % 10000), repeat('a', 43), 2, 'log in', 'Acme Bank', TRUE, TRUE, FALSE, \
     repeat('c', 700), '[]', now() - n * interval '1 second', now() - n * interval '1 second', now(), \
-    CASE WHEN n % 1000 = 0 THEN 'rejected' ELSE 'accepted' END, gen_random_uuid(), repeat('a', 43), 'user-' || n % 10000, \
+    CASE WHEN n % 1000 = 0 THEN 'rejected' ELSE 'accepted' END, gen_random_uuid(), repeat('a', 43), 'user-' || (n % 10000), \
     CASE WHEN n % 1000 = 0 THEN 'reject' ELSE 'accept' END, 2, repeat('r', 700), '[]', 2 FROM generate_series(1, 1000000) AS n";
 const SQLITE: &str = "INSERT INTO trusonafication (id, relying_party_id, relying_party_name, target, user_identifier, device_id, \
     desired_level, action, resource, prompt, user_presence, show_identity_document, challenge, told, created_at, updated_at, expires_at, \
     status, result_id, answered_by, bound_user, decision, accepted_level, response, keys, version) \
     WITH RECURSIVE series (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM series WHERE n < 1000000) \
-    SELECT randomblob(16), $1, 'Acme', 'user', 'user-' || n % 10000, printf('%.43c', 'a'), 2, 'log in', 'Acme Bank', 1, 1, 0, \
+    SELECT randomblob(16), $1, 'Acme', 'user', 'user-' || (n % 10000), printf('%.43c', 'a'), 2, 'log in', 'Acme Bank', 1, 1, 0, \
     printf('%.700c', 'c'), '[]', (unixepoch() - n) * 1000000, (unixepoch() - n) * 1000000, unixepoch() * 1000000, \
-    CASE WHEN n % 1000 = 0 THEN 'rejected' ELSE 'accepted' END, randomblob(16), printf('%.43c', 'a'), 'user-' || n % 10000, \
+    CASE WHEN n % 1000 = 0 THEN 'rejected' ELSE 'accepted' END, randomblob(16), printf('%.43c', 'a'), 'user-' || (n % 10000), \
     CASE WHEN n % 1000 = 0 THEN 'reject' ELSE 'accept' END, 2, printf('%.700c', 'r'), '[]', 2 FROM series";
 
 #[tokio::main]
@@ -61,7 +61,9 @@ async fn main() {
         .spawn();
     let mut process = process.expect("target/release/nodkey: run it by `make bench-console`");
     let mut line = String::new();
-    BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    // Held: who prints to nobody fails.
+    let mut told = BufReader::new(process.stdout.take().unwrap());
+    told.read_line(&mut line).unwrap();
     assert!(line.contains("ready"), "{line}");
     let embedded = World::of_file(&std::fs::read_to_string(dir.path().join("dev.json")).unwrap());
     let url = format!("sqlite:{}", dir.path().join("trusonafication.db").display());

@@ -4,7 +4,7 @@
 use std::{
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -30,6 +30,8 @@ const ROUNDS: usize = 51;
 struct Server {
     process: Child,
     dev: Value,
+    /// Held: who prints to nobody fails.
+    _told: BufReader<ChildStdout>,
     _dir: TempDir,
 }
 
@@ -44,10 +46,11 @@ impl Server {
             .spawn();
         let mut process = process.expect("target/release/nodkey: run it by `make bench`");
         let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let mut told = BufReader::new(process.stdout.take().unwrap());
+        told.read_line(&mut line).unwrap();
         assert!(line.contains("ready"), "{line}");
         let dev = serde_json::from_slice(&std::fs::read(dir.path().join("dev.json")).unwrap()).unwrap();
-        Self { process, dev, _dir: dir }
+        Self { process, dev, _told: told, _dir: dir }
     }
 
     fn text(&self, pointer: &str) -> &str {

@@ -3,8 +3,9 @@
 use std::{pin::pin, time::Duration};
 
 use futures_util::StreamExt as _;
+use nodkey_kernel::time::Timestamp;
 use nodkey_mobile_sdk::Decision;
-use nodkey_proto::trusonafication::v1::{ListTrusonaficationsRequest, Status};
+use nodkey_proto::trusonafication::v1::{ListTrusonaficationsRequest, Status, Trusonafication};
 use nodkey_server_sdk::NewTrusonafication;
 use reqwest::Method;
 
@@ -20,6 +21,7 @@ scenarios!(
     a_backend_may_wait_over_http,
     a_phone_that_was_offline_finds_what_it_is_asked_oldest_first,
     lists_have_filters_and_pages,
+    filters_hold_in_every_combination,
 );
 
 fn log_in() -> NewTrusonafication {
@@ -119,4 +121,53 @@ async fn lists_have_filters_and_pages(world: &World) {
     sorted.sort_unstable_by(|a, b| b.cmp(a));
     sorted.dedup();
     assert_eq!((seen.len(), seen), (6, sorted), "each once, newest first");
+}
+
+async fn filters_hold_in_every_combination(world: &World) {
+    let tenant = world.tenant().await;
+    let (ada, bob) = (tenant.active("ada").await, tenant.active("bob").await);
+    let ask = async |user: &str| {
+        tenant.backend.create_trusonafication(NewTrusonafication::user(user, "log in", "Acme")).await.unwrap().trusonafication.id
+    };
+    for (phone, user) in [(&ada, "ada"), (&bob, "bob")] {
+        for decision in [Decision::Accept, Decision::Reject] {
+            ask(user).await;
+            phone.respond(&asked(phone).await, decision, None).await.unwrap();
+        }
+        tenant.backend.cancel(&ask(user).await).await.unwrap();
+        let past = NewTrusonafication::user(user, "log in", "Acme").expires_at(Timestamp::from_seconds(1));
+        tenant.backend.create_trusonafication(past).await.unwrap();
+        ask(user).await;
+    }
+    let list = async |request: ListTrusonaficationsRequest| tenant.backend.list_trusonafications(request).await.unwrap().trusonafications;
+    let all = list(ListTrusonaficationsRequest::default()).await;
+    assert_eq!(all.len(), 10);
+    let middle = all[5].created_at;
+    let moment = |at: Option<prost_types::Timestamp>| at.map(|at| (at.seconds, at.nanos));
+    let devices = ["", ada.device_identifier(), bob.device_identifier()];
+    let statuses = [Status::Unspecified, Status::InProgress, Status::Accepted, Status::Rejected, Status::Expired, Status::Canceled];
+    for (status, user, device) in
+        statuses.iter().flat_map(|s| ["", "ada", "bob"].map(|u| (*s, u))).flat_map(|(s, u)| devices.map(|d| (s, u, d)))
+    {
+        for (after, before) in [(None, None), (middle, None), (None, middle)] {
+            let found = list(ListTrusonaficationsRequest {
+                status: status.into(),
+                user_identifier: user.into(),
+                device_identifier: device.into(),
+                created_after: after,
+                created_before: before,
+                ..Default::default()
+            });
+            let meant = |t: &&Trusonafication| {
+                (status == Status::Unspecified || t.status() == status)
+                    && (user.is_empty() || t.user_identifier == user)
+                    && (device.is_empty() || t.device_identifier == device)
+                    && (after.is_none() || moment(t.created_at) >= moment(after))
+                    && (before.is_none() || moment(t.created_at) < moment(before))
+            };
+            let ids = |found: &[Trusonafication]| found.iter().map(|t| t.id.clone()).collect::<Vec<_>>();
+            let expected: Vec<_> = all.iter().filter(meant).cloned().collect();
+            assert_eq!(ids(&found.await), ids(&expected), "{status:?} {user} {device} {after:?} {before:?}");
+        }
+    }
 }

@@ -35,12 +35,18 @@ const API = '/demo/api';
 const WAIT = 25;
 const GIVE_UP = 40_000;
 
-/** @returns {Promise<Site>} */
+/**
+ * What the page has to know of the bank.
+ * @returns {Promise<Site>}
+ */
 export function readSite() {
   return call('GET', `${API}/site`);
 }
 
-/** @returns {Promise<Session | null>} */
+/**
+ * Who is signed in, if anybody is.
+ * @returns {Promise<Session | null>}
+ */
 export async function readSession() {
   return (await call('GET', `${API}/session`)).session;
 }

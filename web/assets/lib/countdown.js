@@ -29,7 +29,8 @@ export function countdown({ start, end, now = Date.now, label = 'Time left', onO
     element.classList.toggle('short', left < 15_000);
     if (left > 0) return;
     stop();
-    onOver();
+    // Later than this call, at the soonest: the caller has yet to show what counts.
+    queueMicrotask(onOver);
   };
   const timer = setInterval(tick, TICK);
   const stop = () => clearInterval(timer);

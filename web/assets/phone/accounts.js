@@ -59,7 +59,8 @@ export class Accounts extends EventTarget {
   /** What is asked, the oldest first. */
   get questions() {
     const all = this.all.flatMap((entry) => [...entry.pending.values()].map((pending) => ({ entry, pending })));
-    return all.toSorted((a, b) => a.pending.challenge.iat - b.pending.challenge.iat);
+    const open = all.filter(({ entry, pending }) => pending.challenge.exp * 1000 > entry.phone.now());
+    return open.toSorted((a, b) => a.pending.challenge.iat - b.pending.challenge.iat);
   }
 
   /** Opens what is stored, and closes what is no more: other pages of this phone change it, too. */
@@ -85,6 +86,7 @@ export class Accounts extends EventTarget {
   }
 
   /**
+   * Changes what the relying party calls this phone.
    * @param {Entry} entry
    * @param {string} name
    */
@@ -159,6 +161,8 @@ export class Accounts extends EventTarget {
       untrusted: 0,
       closing: new AbortController(),
     };
+    // Another call may have opened it meanwhile.
+    if (this.#entries.has(account.id)) return;
     this.#entries.set(account.id, entry);
     void keepWaiting(phone, this.#lanes, entry.closing.signal, this.#listener(entry));
   }
@@ -197,9 +201,11 @@ export class Accounts extends EventTarget {
     };
     return {
       onConnected: () => {
-        unheard = new Set(entry.pending.keys());
+        const known = new Set(entry.pending.keys());
+        unheard = known;
         setTimeout(() => {
-          for (const id of unheard) entry.pending.delete(id);
+          if (unheard !== known) return;
+          for (const id of known) entry.pending.delete(id);
           this.#changed();
         }, SETTLED);
         become('waiting');

@@ -29,11 +29,12 @@ const UNTRUSTED = {
 };
 
 /**
- * Words for something that was thrown. What is nobody's fault but ours is thrown again.
+ * Words for something that was thrown. What should not have been is reported besides.
  * @param {unknown} cause
  */
 export function explain(cause) {
   if (cause instanceof Untrusted) return UNTRUSTED[cause.reason];
   if (cause instanceof Problem) return PROBLEMS[cause.error] ?? cause.sentence;
-  throw cause;
+  reportError(cause);
+  return 'Something went wrong on this phone. Try again.';
 }

@@ -276,49 +276,61 @@ impl Listing<'static> {
     }
 }
 
-/// What every list has: whose, from where, since when, how many.
+/// What every list has: whose, from where, how many.
 macro_rules! page {
     ($filter:expr) => {
         select!(concat!(
-            "WHERE relying_party_id = $1 AND (created_at, id) < ($2, $3) AND created_at >= $4",
+            "WHERE relying_party_id = $1 AND (created_at, id) < ($2, $3)",
             $filter,
-            " ORDER BY created_at DESC, id DESC LIMIT $5"
+            " ORDER BY created_at DESC, id DESC LIMIT $4"
         ))
     };
 }
 
-/// Whose status it is, as it is seen at `$7`: of one user or device there are few, so that they may be looked through.
+/// Two texts of a list: from the beginning of time, and from the moment that is its last argument. A lower bound that bounds nothing
+/// would lead SQLite to the wrong index.
+macro_rules! pages {
+    ($filter:expr, $from:literal) => {
+        [page!($filter), page!(concat!($filter, " AND created_at >= ", $from))]
+    };
+}
+
+/// Of a status as it is seen at `$6`, or of any: of one user or device there are few, so that they may be looked through.
 macro_rules! seen_as {
-    () => {
-        " AND ($6 = '' OR $6 = CASE WHEN status = 'in_progress' AND expires_at <= $7 THEN 'expired' ELSE status END)"
+    ($and:literal) => {
+        concat!(" AND ($5 = '' OR $5 = CASE WHEN status = 'in_progress' AND expires_at <= $6 THEN 'expired' ELSE status END)", $and)
     };
 }
 
 /// Lists. What is overdue counts as expired. There is a text for each way to ask, so that each finds its index: among a million, what
 /// is rare is not looked for one by one.
 pub async fn list(db: &Db, party: RelyingPartyId, listing: &Listing<'_>, now: Timestamp) -> Result<Vec<Trusonafication>, Failure> {
-    let of = |sql| {
-        let query = db.query(sql).bind(party.as_uuid()).bind(listing.at).bind(listing.id);
-        query.bind(listing.from).bind(listing.limit)
+    let Listing { status, user, device, from, at, id, limit } = *listing;
+    let from = (from > Timestamp::from_seconds(0)).then_some(from);
+    let begin = |[all, since]: [&'static str; 2]| {
+        let sql = if from.is_some() { since } else { all };
+        db.query(sql).bind(party.as_uuid()).bind(at).bind(id).bind(limit)
     };
-    let Listing { status, user, device, .. } = *listing;
+    let end = async |query: Query<'_>| match from {
+        Some(from) => all(query.bind(from)).await,
+        None => all(query).await,
+    };
     match (user, device, status) {
-        ("", "", "") => all(of(page!(""))).await,
-        ("", "", "in_progress") => all(of(page!(" AND status = 'in_progress' AND expires_at > $6")).bind(now)).await,
+        ("", "", "") => end(begin(pages!("", "$5"))).await,
+        ("", "", "in_progress") => end(begin(pages!(" AND status = 'in_progress' AND expires_at > $5", "$6")).bind(now)).await,
         ("", "", "expired") => {
-            let ended = all(of(page!(" AND status = 'expired'"))).await?;
-            let overdue = all(of(page!(" AND status = 'in_progress' AND expires_at <= $6")).bind(now)).await?;
-            let mut both = [ended, overdue].concat();
+            let mut both = end(begin(pages!(" AND status = 'expired'", "$5"))).await?;
+            both.extend(end(begin(pages!(" AND status = 'in_progress' AND expires_at <= $5", "$6")).bind(now)).await?);
             both.sort_by_key(|t| Reverse((t.created_at, t.id)));
-            both.truncate(usize::try_from(listing.limit).unwrap_or(usize::MAX));
+            both.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
             Ok(both)
         }
-        ("", "", _) => all(of(page!(" AND status = $6")).bind(status)).await,
-        (_, "", _) => all(of(page!(concat!(seen_as!(), " AND user_identifier = $8"))).bind(status).bind(now).bind(user)).await,
-        ("", _, _) => all(of(page!(concat!(seen_as!(), " AND device_id = $8"))).bind(status).bind(now).bind(device)).await,
+        ("", "", _) => end(begin(pages!(" AND status = $5", "$6")).bind(status)).await,
+        (_, "", _) => end(begin(pages!(seen_as!(" AND user_identifier = $7"), "$8")).bind(status).bind(now).bind(user)).await,
+        ("", _, _) => end(begin(pages!(seen_as!(" AND device_id = $7"), "$8")).bind(status).bind(now).bind(device)).await,
         _ => {
-            let sql = page!(concat!(seen_as!(), " AND user_identifier = $8 AND device_id = $9"));
-            all(of(sql).bind(status).bind(now).bind(user).bind(device)).await
+            let texts = pages!(seen_as!(" AND user_identifier = $7 AND device_id = $8"), "$9");
+            end(begin(texts).bind(status).bind(now).bind(user).bind(device)).await
         }
     }
 }

@@ -13,6 +13,7 @@ import { proof } from './receipt.js';
 /** @typedef {import('../view.js').Bank} Bank */
 
 /**
+ * Shows the balance, what was sent, and what can be.
  * @param {Bank} bank
  * @param {Session} session
  * @returns {import('../view.js').View}

@@ -13,6 +13,7 @@ import { receipt } from './receipt.js';
 /** @typedef {{payee: string, amount: string}} Transfer */
 
 /**
+ * Waits for the phone's answer, and goes on with it.
  * @param {Bank} bank
  * @param {Request} request
  * @param {string | Transfer} [what] it was asked about: a name, or a transfer; nothing after a code, which is used up

@@ -30,6 +30,7 @@ export function receipt(bank, request) {
 }
 
 /**
+ * Shows the proof of a request, check by check.
  * @param {Bank} bank
  * @param {string} id
  * @param {string} title

@@ -21,6 +21,7 @@ const WHY = {
 };
 
 /**
+ * Says why nothing was done, and offers to start again.
  * @param {import('../view.js').Bank} bank
  * @param {import('../api.js').Request} request
  * @param {() => Promise<unknown>} [askAgain] nothing when only a new code helps

@@ -13,6 +13,7 @@ import { asked } from './asked.js';
 /** @typedef {import('../view.js').Bank} Bank */
 
 /**
+ * Offers both ways in.
  * @param {Bank} bank
  * @param {import('../../lib/dom.js').Child} [notice] why it is shown, when it was not asked for
  * @returns {import('../view.js').View}

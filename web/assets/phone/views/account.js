@@ -17,6 +17,7 @@ const INACTIVE =
   'The site does not take answers of this phone now. It may again; else remove it here, and set it up again.';
 
 /**
+ * Shows an account and what can be changed about it.
  * @param {App} app
  * @param {Entry} entry
  * @returns {import('../screen.js').Screen}

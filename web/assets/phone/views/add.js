@@ -16,6 +16,7 @@ import { guardChoice } from './guard.js';
 const SUGGESTION = 'ada';
 
 /**
+ * Offers a way to add an account.
  * @param {App} app
  * @returns {Screen}
  */

@@ -5,6 +5,7 @@ import { button, message } from '../screen.js';
 import { told } from '../told.js';
 
 /**
+ * Says that this phone is set up.
  * @param {import('../screen.js').App} app
  * @param {import('../store.js').Account} account
  * @returns {import('../screen.js').Screen}

@@ -21,6 +21,7 @@ const STATES = {
 };
 
 /**
+ * Lists the accounts, as they are.
  * @param {import('../screen.js').App} app
  * @returns {import('../screen.js').Screen}
  */

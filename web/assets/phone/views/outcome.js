@@ -8,6 +8,7 @@ import { told } from '../told.js';
 const GLANCE = 2_500;
 
 /**
+ * Says what became of it, and goes on after a moment.
  * @param {import('../screen.js').App} app
  * @param {import('../../lib/challenge.js').Challenge} challenge
  * @param {import('../protocol.js').Answer['status']} status

@@ -18,6 +18,7 @@ const HASTE = 500;
 /** @typedef {import('../accounts.js').Question} Question */
 
 /**
+ * Asks the person, and sends what they answer.
  * @param {App} app
  * @param {Question} asked
  * @returns {import('../screen.js').Screen}
@@ -50,6 +51,7 @@ export function question(app, asked) {
     end: challenge.exp * 1000,
     now: () => entry.phone.now(),
     onOver: () => {
+      if (isAnswering) return;
       entry.pending.delete(pending.id);
       app.show(tooLate(app));
     },

@@ -13,6 +13,7 @@ const NO_CAMERA = {
 };
 
 /**
+ * Looks for a code, and goes on with the first.
  * @param {import('../screen.js').App} app
  * @returns {import('../screen.js').Screen}
  */

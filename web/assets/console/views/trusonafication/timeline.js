@@ -49,7 +49,7 @@ function waiting({ expiresAt }) {
 }
 
 /** @param {Trusonafication} asked */
-function ending({ status, result, createdAt, updatedAt }) {
+function ending({ status, result, userIdentifier, createdAt, updatedAt }) {
   const { text, tone = '' } = STATUSES[status] ?? { text: status };
   const took = duration(Date.parse(updatedAt) - Date.parse(createdAt));
   return h(
@@ -58,7 +58,9 @@ function ending({ status, result, createdAt, updatedAt }) {
     h('strong', text),
     result?.rejectReason && h('span.small', REJECT_REASONS[result.rejectReason] ?? result.rejectReason),
     result?.acceptedLevel && h('span.small', 'Proven: level ', LEVELS[result.acceptedLevel] ?? result.acceptedLevel),
-    result?.boundUserIdentifier && h('span.small', 'By ', foreign(result.boundUserIdentifier)),
+    result?.boundUserIdentifier &&
+      result.boundUserIdentifier !== userIdentifier &&
+      h('span.small', 'By ', foreign(result.boundUserIdentifier)),
     h('span.small.muted', `after ${took}, `, time(updatedAt)),
   );
 }
