@@ -19,6 +19,7 @@ scenarios!(
     what_is_asked_before_pairing_arrives_with_it,
     one_device_pairs_a_code,
     a_page_of_another_site_makes_no_code_and_sees_none,
+    a_page_of_the_gateways_own_sees_the_codes_it_made,
     digits_are_confirmed_where_they_are_wanted,
     unproven_pairing_is_refused_unless_allowed,
     payloads_are_what_existing_pages_read,
@@ -144,6 +145,19 @@ async fn a_page_of_another_site_makes_no_code_and_sees_none(world: &World) {
     assert!(preflight.status().is_success());
     assert!(preflight.headers()["access-control-allow-methods"].to_str().unwrap().contains("POST"));
     assert_eq!(preflight.headers()["access-control-allow-headers"], "content-type");
+}
+
+/// Browsers name the origin when they POST, and not when a page asks its own server by GET.
+async fn a_page_of_the_gateways_own_sees_the_codes_it_made(world: &World) {
+    let tenant = world.tenant().await;
+    let phone = tenant.registered().await;
+    let body = Some(json!({"relying_party_id": tenant.id}));
+    let made = page(world, Method::POST, "/api/v2/trucodes", &world.http, body).await.body;
+    let status = format!("/api/v2/trucodes/{}", made["id"].as_str().unwrap());
+    let (held, ()) = tokio::join!(http::nobody(&world.http, Method::GET, &status, ""), async {
+        phone.pair(&phone.scan(made["payload"].as_str().unwrap()).await.unwrap(), None).await.unwrap();
+    });
+    assert_eq!((held.status, &held.body["paired"]), (200, &json!(true)));
 }
 
 async fn digits_are_confirmed_where_they_are_wanted(world: &World) {

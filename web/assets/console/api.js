@@ -9,7 +9,7 @@ const API = '/console/api';
 /** @typedef {{ id: string, name: string, role: Role }} Operator */
 /** @typedef {{ operator: Operator, expires_at: string, public_url: string, version: string }} Session */
 /** @typedef {'WAITING' | 'SCANNED' | 'ACCEPTED' | 'REJECTED' | 'EXPIRED' | 'REFUSED'} SignInStatus */
-/** @typedef {{ id: string, services: string[], version: string, started_at: string, ready: boolean, problems: string[], metrics: string }} Process */
+/** @typedef {{ id: string, services: string[], version?: string, started_at?: string, ready: boolean, problems: string[], metrics: string }} Process Of one that does not answer little is known. */
 /** @typedef {{ relyingParty?: string, signal?: AbortSignal }} Scope Whom a call acts for, and what ends it. */
 
 /** Tells, by the event `over`, that the server knows of no session any more. */
@@ -38,7 +38,7 @@ export function endSession() {
  * @returns {Promise<{ payload: string, expires_at: string }>}
  */
 export function startSignIn(signal) {
-  return call('POST', `${API}/sign_in`, { signal });
+  return call('POST', `${API}/sign_in`, { body: {}, signal });
 }
 
 /**

@@ -91,6 +91,14 @@ export const OPERATOR_STATES = {
 };
 
 /**
+ * Names a role, written `ROLE_OWNER` or, in sessions and the audit log, `owner`.
+ * @param {string} role
+ */
+export function roleName(role) {
+  return ROLES[role] ?? ROLES[`ROLE_${role.toUpperCase()}`] ?? role;
+}
+
+/**
  * Shows a state as a badge; one that is not known, by its constant.
  * @param {Record<string, Name>} names
  * @param {string} value

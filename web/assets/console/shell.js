@@ -6,7 +6,7 @@ import { Problem } from '../lib/problem.js';
 import { endSession } from './api.js';
 import { chooser } from './chooser.js';
 import { health } from './metrics/health.js';
-import { ROLES } from './names.js';
+import { roleName } from './names.js';
 import { address } from './router.js';
 import { button } from './ui/button.js';
 import { foreign } from './ui/text.js';
@@ -145,7 +145,7 @@ function operatorMenu({ operator, expires_at }) {
   const panel = h(
     'div.menu.operator-panel',
     { id: 'operator', popover: true },
-    h('p', h('strong', foreign(operator.name)), h('br'), h('span.muted', ROLES[`ROLE_${operator.role.toUpperCase()}`])),
+    h('p', h('strong', foreign(operator.name)), h('br'), h('span.muted', roleName(operator.role))),
     h('p.small.muted', 'Your session ends ', time(expires_at)),
     leave,
   );

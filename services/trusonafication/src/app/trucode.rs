@@ -72,9 +72,10 @@ impl App {
         Ok(code)
     }
 
-    /// Returns a code to the browser that made it.
+    /// Returns a code to whoever made it: no page of another origin. A page that asks its own server names none.
     pub async fn trucode_status(&self, id: TruCodeId, origin: &str) -> Result<TruCode, Error> {
-        let code = store::trucode_by_id(&self.db, id).await?.filter(|code| code.origin == origin);
+        let own = |code: &TruCode| origin.is_empty() || code.origin == origin;
+        let code = store::trucode_by_id(&self.db, id).await?.filter(own);
         Ok(code.ok_or(Failure::NotFound("code"))?)
     }
 

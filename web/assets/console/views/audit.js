@@ -2,7 +2,7 @@
 import { copyable, h, replace } from '../../lib/dom.js';
 import { tell } from '../../lib/dialog.js';
 import { exactly, time } from '../../lib/format.js';
-import { badge, ROLES } from '../names.js';
+import { badge, roleName } from '../names.js';
 import { allRelyingParties, relyingPartyName } from '../relying_parties.js';
 import { address } from '../router.js';
 import { codeBlock } from '../ui/code.js';
@@ -23,7 +23,7 @@ const COLUMNS = [
       h('button.row-link', { type: 'button', onclick: () => void detail(entry) }, shortMethod(entry.method)),
   },
   { label: 'Who', cell: ({ actor }) => foreign(actor) },
-  { label: 'Role', cell: ({ role }) => ROLES[role] ?? role },
+  { label: 'Role', cell: ({ role }) => roleName(role) },
   {
     label: 'Relying party',
     cell: ({ relyingPartyId }) => (relyingPartyId ? foreign(relyingPartyName(relyingPartyId)) : none()),
@@ -53,7 +53,7 @@ export async function show(page) {
     filters: [
       { name: 'relying-party', label: 'Relying party', kind: allRelyingParties().map(({ id, name }) => [id, name]) },
       { name: 'operator', label: 'Operator', kind: operators.map(({ id, name }) => [id, name]) },
-      { name: 'method', label: 'Method', kind: 'text', placeholder: 'nodkey.…Service/Method' },
+      { name: 'method', label: 'Method', kind: 'text', placeholder: 'CreateCredential' },
     ],
     method: 'registry.v1.AuditService/ListAuditEntries',
     rows: 'entries',
@@ -105,7 +105,7 @@ function detail(entry) {
         ['Method', h('code', entry.method)],
         ['Outcome', outcomeBadge(entry.outcome)],
         ['At', exactly(new Date(entry.at))],
-        ['By', [foreign(entry.actor), `, ${(ROLES[entry.role] ?? entry.role).toLowerCase()}`]],
+        ['By', [foreign(entry.actor), `, ${roleName(entry.role).toLowerCase()}`]],
         !!entry.operatorId && ['Operator', identifier(entry.operatorId, 'operator id')],
         !!entry.relyingPartyId && [
           'Relying party',

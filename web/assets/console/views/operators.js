@@ -5,6 +5,7 @@ import { field, select } from '../../lib/form.js';
 import { time } from '../../lib/format.js';
 import { icon } from '../../lib/icons.js';
 import { choices, OPERATOR_STATES, ROLE_RIGHTS, ROLES, stateBadge } from '../names.js';
+import { newRequestId } from '../request_id.js';
 import { button } from '../ui/button.js';
 import { change } from '../ui/change.js';
 import { heading } from '../ui/heading.js';
@@ -84,16 +85,15 @@ function columns(page, reload) {
   ];
 }
 
-/**
- * @param {string} [name]
- * @param {string} [role]
- */
-function fields(name = '', role = 'ROLE_OPERATOR') {
+/** @param {string} [name] */
+function nameField(name = '') {
+  return field('Name', h('input', { name: 'name', value: name, maxlength: 100, autocomplete: 'off' }));
+}
+
+/** @param {string} [role] */
+function roleField(role = 'ROLE_OPERATOR') {
   const rights = Object.entries(ROLE_RIGHTS).map(([value, text]) => `${ROLES[value]}: ${text.toLowerCase()}.`);
-  return [
-    field('Name', h('input', { name: 'name', value: name, maxlength: 100, autocomplete: 'off' })),
-    field('Role', select('role', choices(ROLES), role), rights.join(' ')),
-  ];
+  return field('Role', select('role', choices(ROLES), role), rights.join(' '));
 }
 
 /**
@@ -101,8 +101,9 @@ function fields(name = '', role = 'ROLE_OPERATOR') {
  * @param {() => Promise<void>} reload
  */
 function invite(page, reload) {
-  return handOut(reload, 'Invite an operator', fields(), 'Make the link', (form) =>
-    page.act(`${SERVICE}/InviteOperator`, { name: form.get('name'), role: form.get('role') }),
+  const requestId = newRequestId();
+  return handOut(reload, 'Invite an operator', [nameField(), roleField()], (form) =>
+    page.act(`${SERVICE}/InviteOperator`, { requestId, name: form.get('name'), role: form.get('role') }),
   );
 }
 
@@ -114,7 +115,7 @@ function invite(page, reload) {
 function renew(page, { id, name }, reload) {
   const text =
     'A new link lets them set up another phone. Their old phone and their sessions end at once, also when the new link is never used.';
-  return handOut(reload, `New invitation for ${name}`, h('p', text), 'Make the link', () =>
+  return handOut(reload, `New invitation for ${name}`, h('p', text), () =>
     page.act(`${SERVICE}/RenewInvitation`, { id }),
   );
 }
@@ -123,11 +124,10 @@ function renew(page, { id, name }, reload) {
  * @param {() => Promise<void>} reload
  * @param {string} title
  * @param {import('../../lib/dom.js').Child} body
- * @param {string} submit
  * @param {(form: FormData) => Promise<Invitation>} make
  */
-async function handOut(reload, title, body, submit, make) {
-  const done = await ask({ title, body, submit, act: make });
+async function handOut(reload, title, body, make) {
+  const done = await ask({ title, body, submit: 'Make the link', act: make });
   if (!done) return;
   const invitation = done.result;
   const { qrSvg } = await import('../../lib/qr.js');
@@ -159,12 +159,15 @@ async function handOut(reload, title, body, submit, make) {
  * @param {() => Promise<void>} reload
  */
 function edit(page, { id, name, role }, reload) {
+  // Nobody changes their own role.
+  const self = id === page.session.operator.id;
   return change(
     {
       title: `Change ${name}`,
-      body: fields(name, role),
+      body: [nameField(name), !self && roleField(role)],
       submit: 'Save',
-      act: (form) => page.act(`${SERVICE}/UpdateOperator`, { id, name: form.get('name'), role: form.get('role') }),
+      act: (form) =>
+        page.act(`${SERVICE}/UpdateOperator`, { id, name: form.get('name'), role: form.get('role') ?? undefined }),
     },
     'Saved',
     reload,

@@ -8,7 +8,7 @@ import { badge } from '../names.js';
 import { chart } from '../ui/chart.js';
 import { heading } from '../ui/heading.js';
 import { failure } from '../ui/states.js';
-import { identifier } from '../ui/text.js';
+import { identifier, none } from '../ui/text.js';
 import { expectedTable, table } from '../ui/table.js';
 
 /** @typedef {import('../metrics/measure.js').Measurement} Measurement */
@@ -91,8 +91,8 @@ const COLUMNS = [
           ),
   },
   { label: 'Process', cell: ({ id }) => identifier(id, 'process') },
-  { label: 'Version', cell: ({ version }) => version },
-  { label: 'Started', cell: ({ started_at }) => time(started_at) },
+  { label: 'Version', cell: ({ version }) => version ?? none() },
+  { label: 'Started', cell: ({ started_at }) => (started_at ? time(started_at) : none()) },
 ];
 
 /**
