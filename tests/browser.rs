@@ -26,6 +26,11 @@ impl Browser {
         Self { http: self.http.clone(), client: self.client.clone(), cookies: self.cookies.clone() }
     }
 
+    /// What it holds under a name.
+    pub fn cookie(&self, name: &str) -> String {
+        self.cookies[name].clone()
+    }
+
     /// A request as the page makes it; send it with [`Browser::send`].
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();

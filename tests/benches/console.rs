@@ -10,6 +10,7 @@ use std::{
 };
 
 use nodkey_db::{Db, DbConfig};
+use nodkey_kernel::time::Clock;
 use nodkey_proto::registry::v1::Role;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -83,10 +84,11 @@ async fn lists(what: &str, world: &World, database: String, fill: &'static str) 
     let (phone, _) = operators::enrolled(world, "Ada", Role::Auditor).await;
     let mut browser = operators::sign_in(world, &phone).await;
     let deep = page(&mut browser, &tenant.id, &json!({"pageSize": 500})).await.1["nextPageToken"].clone();
+    let ten_days_ago = (Clock::system().now() - Duration::from_hours(240)).to_string();
     for (name, message) in [
         ("the newest 50", json!({})),
         ("50 further down", json!({"pageToken": deep})),
-        ("50 of half a year ago", json!({"createdBefore": "2026-07-01T00:00:00Z"})),
+        ("50 of ten days ago", json!({"createdBefore": ten_days_ago})),
         ("50 of one user", json!({"userIdentifier": "user-77"})),
         ("50 that were rejected", json!({"status": "STATUS_REJECTED"})),
         ("those in progress, of which there is none", json!({"status": "STATUS_IN_PROGRESS"})),

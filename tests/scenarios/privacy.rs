@@ -6,13 +6,15 @@ use std::{
 };
 
 use nodkey_mobile_sdk::Decision;
+use nodkey_proto::registry::v1::Role;
 use nodkey_server_sdk::NewTrusonafication;
 use reqwest::Method;
 use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::{
-    http,
+    browser::Browser,
+    http, operators,
     world::{World, asked},
 };
 
@@ -55,6 +57,16 @@ async fn nothing_secret_is_logged_or_measured() {
     let evidence = tenant.backend.evidence(&id).await.unwrap();
     let path = "/api/v2/users/user-who-is-nobodys-business/devices";
     assert_eq!(http::backend(&world.http, &tenant.server, Method::GET, path, "").await.status, 200);
+    // By the console: an invitation, a session, an address that names a user, a call about one.
+    let invitation = operators::invite(&world, "Ada", Role::Operator).await;
+    let (phone, jwt) = operators::register(&world, &invitation.link).await;
+    let ticket = operators::ticket(&invitation.link);
+    assert_eq!(Browser::new(&world.http).post(&ticket, &jwt).await.status, 204);
+    let mut browser = operators::sign_in(&world, &phone).await;
+    assert_eq!(browser.get("/console/users/user-who-is-nobodys-business").await.status, 200);
+    let message = json!({"userIdentifier": "user-who-is-nobodys-business"});
+    assert_eq!(browser.rpc("binding.v1.UserService/DeactivateUser", Some(&tenant.id), message).await.status, 200);
+    let session = browser.cookie("nodkey_session");
     // What is refused is logged, too.
     assert!(tenant.backend.create_binding("user-who-is-nobodys-business", "x").await.is_err());
     assert!(tenant.backend.create_trusonafication(NewTrusonafication::user("user-who-is-nobodys-business", "", "")).await.is_err());
@@ -73,6 +85,8 @@ async fn nothing_secret_is_logged_or_measured() {
         &token(&tenant.mobile),
         &evidence.challenge,
         &evidence.response,
+        ticket.rsplit('/').next().unwrap(),
+        session.split('.').nth(1).unwrap(),
     ] {
         let line = logged.lines().find(|line| line.contains(secret));
         assert!(line.is_none(), "it is logged: {line:?}");

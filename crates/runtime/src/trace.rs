@@ -59,13 +59,14 @@ impl Scope {
     }
 }
 
-/// What of a path may be logged: the route, not what its parameters hold; of gRPC, service and method.
 fn path(request: &Request) -> &str {
-    match request.extensions().get::<MatchedPath>().map(MatchedPath::as_str) {
-        Some(route) if route.contains("{*") => request.uri().path(),
-        Some(route) => route,
-        None => "",
-    }
+    request.extensions().get::<MatchedPath>().map_or("", |route| logged(route.as_str(), request.uri().path()))
+}
+
+/// What of a path may be logged: the route, not what its parameters hold, which may be a user; of gRPC, service and method.
+fn logged<'a>(route: &'a str, path: &'a str) -> &'a str {
+    let grpc = route.starts_with("/nodkey.") || route.starts_with("/grpc.");
+    if grpc { path } else { route }
 }
 
 /// Puts the current trace on an outgoing request.
@@ -98,4 +99,17 @@ where
 #[must_use]
 pub fn id(context: &TraceContext) -> String {
     context.to_string().split('-').nth(1).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_are_logged_and_what_parameters_hold_is_not() {
+        let method = "/nodkey.registry.v1.SigningKeyService/GetJwks";
+        assert_eq!(logged("/nodkey.registry.v1.SigningKeyService/{*rest}", method), method);
+        assert_eq!(logged("/console/{*view}", "/console/users/ada"), "/console/{*view}");
+        assert_eq!(logged("/api/v2/users/{id}", "/api/v2/users/ada"), "/api/v2/users/{id}");
+    }
 }

@@ -72,10 +72,11 @@ async function visitView(frame, session, signal) {
   const { main, locate } = frame;
   const name = currentView();
   const view = VIEWS[name];
-  const asked = new URLSearchParams(location.search).get('rp');
-  const relyingParty = chooseRelyingParty(view?.scoped ? asked : null);
-  if (view?.scoped && !asked && relyingParty)
-    history.replaceState(history.state, '', address(name, { rp: relyingParty }));
+  const query = Object.fromEntries(new URLSearchParams(location.search));
+  const relyingParty = chooseRelyingParty(view?.scoped ? query.rp : '');
+  if (view?.scoped && !query.rp && relyingParty) {
+    history.replaceState(history.state, '', address(name, { rp: relyingParty, ...query }));
+  }
   document.title = [view?.title ?? 'Not found', view?.scoped && relyingPartyName(relyingParty), 'Nodkey']
     .filter(Boolean)
     .join(' · ');

@@ -40,7 +40,7 @@ export function relyingPartyName(id) {
 
 /**
  * Returns the one to act for: that of the address, else the one before, else the first that is not disabled.
- * @param {string | null} asked
+ * @param {string} [asked]
  * @returns {string} empty when there is none
  */
 export function chooseRelyingParty(asked) {
