@@ -57,6 +57,16 @@ bench-webhooks: tools ## What results cost on their way to backends, on release 
 	cargo bench --package nodkey-e2e --bench webhooks --no-run
 	NODKEY_BIN_DIR=target/release scripts/with-servers scripts/up-native -- cargo bench --package nodkey-e2e --bench webhooks
 
+.PHONY: bench-pages
+bench-pages: tools target/web-tools ## How fast the pages are and what they weigh, on the release binary
+	cargo build --package nodkey --release --locked
+	cd web && NODKEY_BIN_DIR=../target/release npm run --silent bench
+
+.PHONY: screenshots
+screenshots: tools target/web-tools ## Take the pictures of the README anew
+	cargo build --package nodkey --locked
+	cd web && npm run --silent screenshots
+
 .PHONY: bench-console
 bench-console: tools ## What a page of a million trusonafications costs in the console, on both engines
 	@scripts/tools test

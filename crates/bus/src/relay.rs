@@ -24,13 +24,13 @@ const CONCURRENCY: usize = 64;
 ///
 /// An event is deleted only once the bus has it, so a crash between the two repeats it, and ids absorb that. Among replicas
 /// one relays; the others wait for it to go away.
-pub async fn relay(bus: Bus, db: Db, clock: Clock, shutdown: CancellationToken) {
+pub async fn relay(service: &'static str, bus: Bus, db: Db, clock: Clock, shutdown: CancellationToken) {
     let notify = db.outbox_notify();
     let random = Random::system();
     let mut lock: Option<RelayLock> = None;
     loop {
         let stopping = shutdown.is_cancelled();
-        let more = hold(&db, &mut lock).await && drain(&bus, &db, &clock).await;
+        let more = hold(&db, &mut lock).await && drain(service, &bus, &db, &clock).await;
         if stopping {
             return;
         }
@@ -63,7 +63,7 @@ async fn hold(db: &Db, lock: &mut Option<RelayLock>) -> bool {
 }
 
 /// Publishes one batch; true when there is likely more.
-async fn drain(bus: &Bus, db: &Db, clock: &Clock) -> bool {
+async fn drain(service: &'static str, bus: &Bus, db: &Db, clock: &Clock) -> bool {
     let batch = match outbox::batch(db, BATCH).await {
         Ok(batch) => batch,
         Err(e) => {
@@ -71,7 +71,7 @@ async fn drain(bus: &Bus, db: &Db, clock: &Clock) -> bool {
             return false;
         }
     };
-    observe(db, clock).await;
+    observe(service, db, clock).await;
     if batch.is_empty() {
         return false;
     }
@@ -112,9 +112,9 @@ async fn publish_in_order(bus: &Bus, events: Vec<Outgoing>) -> Vec<i64> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a double")]
-async fn observe(db: &Db, clock: &Clock) {
+async fn observe(service: &'static str, db: &Db, clock: &Clock) {
     if let Ok((depth, oldest)) = outbox::depth(db).await {
-        gauge!("nodkey_outbox_depth").set(depth as f64);
-        gauge!("nodkey_outbox_oldest_seconds").set(oldest.map_or(0.0, |at| at.until(clock.now()).as_secs_f64()));
+        gauge!("nodkey_outbox_depth", "service" => service).set(depth as f64);
+        gauge!("nodkey_outbox_oldest_seconds", "service" => service).set(oldest.map_or(0.0, |at| at.until(clock.now()).as_secs_f64()));
     }
 }

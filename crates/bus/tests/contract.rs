@@ -279,14 +279,14 @@ async fn the_relay_empties_the_outbox_in_order_even_after_a_restart(world: World
     let rp = world.relying_party();
     world.outbox(rp, "a").await;
     let first = CancellationToken::new();
-    let running = tokio::spawn(relay(world.bus.clone(), world.db.clone(), Clock::system(), first.clone()));
+    let running = tokio::spawn(relay("test", world.bus.clone(), world.db.clone(), Clock::system(), first.clone()));
     assert_eq!(seen.recv().await.unwrap(), "a");
     first.cancel();
     running.await.unwrap();
     world.outbox(rp, "b").await;
     world.outbox(rp, "c").await;
     let second = CancellationToken::new();
-    let running = tokio::spawn(relay(world.bus.clone(), world.db.clone(), Clock::system(), second.clone()));
+    let running = tokio::spawn(relay("test", world.bus.clone(), world.db.clone(), Clock::system(), second.clone()));
     let mut rest = [seen.recv().await.unwrap(), seen.recv().await.unwrap()];
     // Different things may overtake one another.
     rest.sort();

@@ -168,8 +168,8 @@ impl Embedded {
         // From here on services can reach one another.
         routes.set(all_grpc.clone()).map_err(|_| anyhow::anyhow!("started twice"))?;
         // Only after every consumer is subscribed: in process, an event goes to those that are there.
-        for (_, db) in &databases {
-            running.relay(db.clone(), &clock);
+        for (name, db) in &databases {
+            running.relay(name, db.clone(), &clock);
         }
         jobs.push(telemetry::upkeep());
         jobs.extend(certificate);

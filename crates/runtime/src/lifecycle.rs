@@ -92,8 +92,8 @@ impl Running {
     }
 
     /// Starts the relay of a service.
-    pub(crate) fn relay(&mut self, db: Db, clock: &Clock) {
-        let run = relay(self.bus.clone(), db.clone(), clock.clone(), self.relays.stop.clone());
+    pub(crate) fn relay(&mut self, service: &'static str, db: Db, clock: &Clock) {
+        let run = relay(service, self.bus.clone(), db.clone(), clock.clone(), self.relays.stop.clone());
         self.relays.spawn("relay", run, &self.failed);
         self.databases.push(db);
     }

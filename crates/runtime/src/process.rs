@@ -140,7 +140,7 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
     };
     if let Some(db) = db {
         running.consumers(&db, &clock, parts.consumers).await?;
-        running.relay(db, &clock);
+        running.relay(S::NAME, db, &clock);
     }
     running.jobs(parts.jobs);
     running.jobs(vec![telemetry::upkeep()]);

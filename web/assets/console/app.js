@@ -35,6 +35,8 @@ async function leave(reason) {
 
 /** @param {import('./api.js').Session} session */
 async function enter(session) {
+  // Fetched meanwhile; should it fail, the visit says so.
+  VIEWS[currentView()]?.load().catch(() => {});
   await loadRelyingParties();
   const frame = shell(session);
   replace(document.body, frame.element);

@@ -14,6 +14,7 @@ const binary = path.join(process.env.NODKEY_BIN_DIR ?? path.join(top, 'target/de
  * @property {string} url The gateway.
  * @property {string} invitation The link of the console's first owner.
  * @property {(...args: string[]) => Promise<any>} admin Runs `nodkey admin … --json`, and reads what it prints.
+ * @property {(...args: string[]) => Promise<any>} phone Runs `nodkey phone … --json`, and reads what it prints.
  * @property {() => Promise<void>} stop
  */
 
@@ -36,17 +37,29 @@ export async function start(...args) {
   }
   if (!told.url || !told.invitation)
     throw new Error('nodkey dev did not start; build it first: cargo build --bin nodkey');
+  // Options first: what is named may begin with a hyphen, and then comes after `--`.
+  const options = ['--json', '--data-dir', folder];
   return {
     url: told.url,
     invitation: told.invitation,
-    async admin(...command) {
-      const { stdout } = await promisify(execFile)(binary, ['admin', ...command, '--json', '--data-dir', folder]);
-      return JSON.parse(stdout);
-    },
+    admin: (...command) => run(['admin', ...options, ...command]),
+    phone: (...command) => run(['phone', ...options, ...command]),
     async stop() {
       child.kill('SIGTERM');
       await ended;
       await rm(folder, { recursive: true });
     },
   };
+}
+
+/**
+ * Runs `nodkey`, and reads the JSON that it prints.
+ *
+ * @param {string[]} command
+ * @param {NodeJS.ProcessEnv} [env] besides that of this process
+ * @returns {Promise<any>}
+ */
+export async function run(command, env) {
+  const { stdout } = await promisify(execFile)(binary, command, { env: { ...process.env, ...env } });
+  return JSON.parse(stdout);
 }

@@ -5,11 +5,12 @@ import { start } from './server.js';
 /**
  * @typedef {import('@playwright/test').PlaywrightTestArgs & import('@playwright/test').PlaywrightTestOptions} PerTest
  * @typedef {import('@playwright/test').PlaywrightWorkerArgs & import('@playwright/test').PlaywrightWorkerOptions} PerWorker
- * @typedef {{server: import('./server.js').Server}} Ours
+ * @typedef {{elsewhere: import('@playwright/test').Page}} OursPerTest
+ * @typedef {{server: import('./server.js').Server}} OursPerWorker
  */
 
 /** JSDoc cannot name what `extend` adds; this does. */
-const typed = /** @type {import('@playwright/test').TestType<PerTest, PerWorker & Ours>} */ (
+const typed = /** @type {import('@playwright/test').TestType<PerTest & OursPerTest, PerWorker & OursPerWorker>} */ (
   /** @type {unknown} */ (base)
 );
 
@@ -17,7 +18,25 @@ const typed = /** @type {import('@playwright/test').TestType<PerTest, PerWorker 
 const REFUSAL = 'Failed to load resource';
 
 /**
+ * Notes what the pages of a context complain of. The function that is returned throws it.
+ *
+ * @param {import('@playwright/test').BrowserContext} context
+ */
+export function listen(context) {
+  /** @type {string[]} */
+  const complaints = [];
+  context.on('console', (message) => {
+    if (message.type() === 'error' && !message.text().startsWith(REFUSAL)) complaints.push(message.text());
+  });
+  context.on('weberror', (failure) => complaints.push(String(failure.error())));
+  return () => {
+    if (complaints.length) throw new Error(`a page complained:\n${complaints.join('\n')}`);
+  };
+}
+
+/**
  * Tests with a server of their worker's own, and pages that may not complain: an error of a script or of the policy fails the test.
+ * `elsewhere` is a page in a browser that shares nothing with that of `page`.
  */
 export const test = typed.extend({
   server: [
@@ -29,14 +48,17 @@ export const test = typed.extend({
     { scope: 'worker' },
   ],
   context: async ({ context }, use) => {
-    /** @type {string[]} */
-    const complaints = [];
-    context.on('console', (message) => {
-      if (message.type() === 'error' && !message.text().startsWith(REFUSAL)) complaints.push(message.text());
-    });
-    context.on('weberror', (failure) => complaints.push(String(failure.error())));
+    const assertCalm = listen(context);
     await use(context);
-    if (complaints.length) throw new Error(`a page complained:\n${complaints.join('\n')}`);
+    assertCalm();
+  },
+  elsewhere: async ({ browser }, use) => {
+    // Neither who is signed in in the other one.
+    const context = await browser.newContext({ storageState: undefined });
+    const assertCalm = listen(context);
+    await use(await context.newPage());
+    await context.close();
+    assertCalm();
   },
 });
 

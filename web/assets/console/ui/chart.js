@@ -11,6 +11,7 @@ const LEAST = 120_000;
 const SIZE = 100;
 
 /**
+ * Makes a chart; `update` draws points, and whoever points at it reads those of that time.
  * @param {{ title: string, hint: string, series: Series[], format: (value: number) => string }} options `hint` says what is measured
  */
 export function chart({ title, hint, series, format }) {

@@ -26,6 +26,7 @@ const MOST = 200;
  */
 
 /**
+ * Makes a list, to be read by its `reload`; `put` shows a single row that has changed or is new.
  * @template {{ id: string }} T
  * @param {Page} page
  * @param {Options<T>} options

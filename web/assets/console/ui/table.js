@@ -17,6 +17,7 @@ import { h } from '../../lib/dom.js';
 const EXPECTED = 8;
 
 /**
+ * Makes a table.
  * @template T
  * @param {string} caption for screen readers
  * @param {Column<T>[]} columns

@@ -8,7 +8,10 @@ import { foreign } from '../../ui/text.js';
 
 /** @typedef {{ provider: string, description: string, publicKey?: string, updatedAt: string, lastFailure?: string, lastFailureAt?: string }} Configuration */
 
-/** @param {import('../../page.js').Page} page */
+/**
+ * Shows the providers that are set.
+ * @param {import('../../page.js').Page} page
+ */
 export function pushCard(page) {
   const place = h('div');
   void eventually(

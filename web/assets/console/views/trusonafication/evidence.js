@@ -10,6 +10,7 @@ import { eventually } from '../../ui/states.js';
 /** @typedef {import('../../../lib/evidence.js').Verified} Verified */
 
 /**
+ * Shows the proof of an answered question.
  * @param {Page} page
  * @param {import('../../types.js').Trusonafication} asked
  */

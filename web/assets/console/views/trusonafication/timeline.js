@@ -16,6 +16,7 @@ const SERVICE = 'notification.v1.DeliveryService';
 const MOST = 20;
 
 /**
+ * Shows what happened to a question.
  * @param {Page} page
  * @param {Trusonafication} asked
  */

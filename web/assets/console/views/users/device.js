@@ -58,6 +58,7 @@ function orNull(answer) {
 }
 
 /**
+ * Shows a device, with its binding to a user if there is one.
  * @param {Page} page
  * @param {WholeDevice} device
  * @param {Binding | null} binding

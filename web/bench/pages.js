@@ -1,0 +1,158 @@
+/**
+ * What the pages cost: `make bench-pages`. A release build, a browser that has seen nothing, medians of several loads; asserts
+ * nothing about speed.
+ */
+
+import { chromium } from '@playwright/test';
+
+import config from '../playwright.config.js';
+import { accept, code, greeting, openBank, pair } from '../tests/support/acme.js';
+import { start } from '../tests/support/server.js';
+
+/** @typedef {import('@playwright/test').Browser} Browser */
+/** @typedef {import('@playwright/test').BrowserContextOptions} Options */
+/**
+ * @typedef {object} Load
+ * @property {number} interactive milliseconds from the start of the navigation to the first frame with what the view is for
+ * @property {number} bytes transferred, headers included
+ * @property {number} requests
+ */
+
+const LOADS = 11;
+const SIGN_INS = 11;
+
+/** What has to be there, and enabled, before a view can be used. */
+const PAGES = [
+  { name: 'demo, phone shown beside it', path: '/demo', width: 1440, control: 'form button' },
+  { name: 'demo, phone elsewhere', path: '/demo', width: 900, control: 'form button' },
+  { name: 'phone', path: '/demo/phone', width: 390, control: 'form button' },
+  { name: 'console, signed out', path: '/console', width: 1440, control: 'main button' },
+];
+const SIGNED_IN = [
+  { name: 'console, overview', path: '/console', width: 1440, control: 'nav a' },
+  { name: 'console, trusonafications', path: '/console/trusonafications', width: 1440, control: 'main select' },
+];
+
+/**
+ * Loads a page in a browser that has seen nothing but what `options` brings.
+ * @param {Browser} browser
+ * @param {string} url
+ * @param {string} control
+ * @param {Options} options
+ * @returns {Promise<Load>}
+ */
+async function load(browser, url, control, options) {
+  const context = await browser.newContext(options);
+  const page = await context.newPage();
+  const cdp = await context.newCDPSession(page);
+  await cdp.send('Network.enable');
+  const load = { interactive: 0, bytes: 0, requests: 0 };
+  cdp.on('Network.loadingFinished', ({ encodedDataLength }) => {
+    load.bytes += encodedDataLength;
+    load.requests += 1;
+  });
+  await page.addInitScript((selector) => {
+    const look = () => {
+      const found = document.querySelector(`${selector}:not([disabled])`);
+      if (found instanceof HTMLElement && found.offsetParent) performance.mark('interactive');
+      else requestAnimationFrame(look);
+    };
+    requestAnimationFrame(look);
+  }, control);
+  await page.goto(url);
+  await page.waitForFunction(() => performance.getEntriesByName('interactive').length > 0);
+  load.interactive = await page.evaluate(() => performance.getEntriesByName('interactive')[0].startTime);
+  // Whatever the first view still fetches counts, too.
+  await page.waitForLoadState('networkidle');
+  await context.close();
+  return load;
+}
+
+/** @param {number[]} values */
+function median(values) {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
+}
+
+/**
+ * @param {Browser} browser
+ * @param {string} base
+ * @param {typeof PAGES} pages
+ * @param {Options} [options]
+ */
+async function report(browser, base, pages, options) {
+  for (const { name, path, width, control } of pages) {
+    const loads = [];
+    for (let i = 0; i < LOADS; i += 1) {
+      loads.push(await load(browser, base + path, control, { ...options, viewport: { width, height: 900 } }));
+    }
+    const interactive = loads.map((load) => load.interactive);
+    const figures = [
+      `${median(interactive).toFixed(0)} ms (${Math.min(...interactive).toFixed(0)} to ${Math.max(...interactive).toFixed(0)})`,
+      `${(median(loads.map((load) => load.bytes)) / 1000).toFixed(0)} KB`,
+      `${median(loads.map((load) => load.requests))} requests`,
+    ];
+    console.log(`${name.padEnd(30)} ${figures.join(', ')}`);
+  }
+}
+
+/**
+ * Enrols the first owner's phone in a browser, and signs in there.
+ * @param {Browser} browser
+ * @param {import('../tests/support/server.js').Server} server
+ */
+async function operator(browser, server) {
+  const context = await browser.newContext();
+  const phone = await context.newPage();
+  await phone.goto(server.invitation);
+  await phone.getByRole('button', { name: 'Add this account' }).click();
+  await phone.getByRole('button', { name: 'OK' }).click();
+  const console = await context.newPage();
+  await console.goto(`${server.url}/console`);
+  await console.getByRole('button', { name: /code/ }).click();
+  await phone.bringToFront();
+  await phone.getByRole('button', { name: 'Continue' }).click();
+  await accept(phone);
+  await console.getByRole('heading', { level: 1, name: 'Overview' }).waitFor();
+  const storageState = await context.storageState();
+  await context.close();
+  return storageState;
+}
+
+/**
+ * From the click on the code to the session page, by a person who answers at once.
+ * @param {Browser} browser
+ * @param {import('../tests/support/server.js').Server} server
+ */
+async function scanToSignedIn(browser, server) {
+  const page = await browser.newPage({ viewport: { width: 1440, height: 900 } });
+  const { user, phone } = await openBank(page, server);
+  const took = { scan: /** @type {number[]} */ ([]), answer: /** @type {number[]} */ ([]) };
+  for (let i = 0; i < SIGN_INS; i += 1) {
+    await code(page).waitFor();
+    const begun = performance.now();
+    await code(page).click();
+    await pair(phone);
+    await phone.getByRole('button', { name: 'Accept' }).click();
+    const answered = performance.now();
+    await phone.getByRole('button', { name: 'Press here' }).click();
+    await greeting(page, user).waitFor();
+    took.scan.push(performance.now() - begun);
+    took.answer.push(performance.now() - answered);
+    await phone.getByRole('button', { name: 'Done' }).click();
+    await page.getByRole('button', { name: 'Sign out' }).click();
+  }
+  console.log(
+    `scan to signed in              ${median(took.scan).toFixed(0)} ms, of it from the finger on ${median(took.answer).toFixed(0)} ms`,
+  );
+}
+
+const server = await start();
+const browser = await chromium.launch(config.use?.launchOptions);
+try {
+  await report(browser, server.url, PAGES);
+  await report(browser, server.url, SIGNED_IN, { storageState: await operator(browser, server) });
+  await scanToSignedIn(browser, server);
+} finally {
+  await browser.close();
+  await server.stop();
+}

@@ -1,0 +1,47 @@
+import { test } from '@playwright/test';
+
+/** @typedef {import('./server.js').Server} Server */
+/** @typedef {import('./backend.js').Credential} Credential */
+/**
+ * A relying party of a test's own.
+ *
+ * @typedef {object} Tenant
+ * @property {string} id
+ * @property {string} name
+ * @property {(...args: string[]) => Promise<any>} admin `nodkey admin` in its name.
+ * @property {(user: string) => Promise<SoftPhone>} enrol Makes a phone on the command line the phone of a user.
+ * @property {(user: string, action: string, ...more: string[]) => Promise<any>} ask Asks a user something.
+ */
+/** @typedef {{device: string, answer: (decision: 'accept' | 'reject' | 'not-me') => Promise<any>}} SoftPhone */
+
+let tenants = 0;
+
+/**
+ * Makes a relying party.
+ *
+ * @param {Server} server
+ * @returns {Promise<Tenant>}
+ */
+export async function tenant(server) {
+  tenants += 1;
+  const name = `Shop ${tenants}`;
+  const { id } = await server.admin('relying-parties', 'create', name);
+  /** @type {Tenant['admin']} */
+  const admin = (...command) => server.admin('--relying-party', id, ...command);
+  return {
+    id,
+    name,
+    admin,
+    async enrol(user) {
+      const { token, secret } = await admin('credentials', 'create', 'mobile');
+      const options = ['--mobile-token', token, '--mobile-secret', secret, '--key', test.info().outputPath(`${user}.json`)];
+      const { device_identifier: device } = await server.phone(...options, 'enrol');
+      const binding = await admin('bindings', 'create', '--user', user, '--device', device);
+      await admin('bindings', 'activate', binding.id);
+      const wait = ['wait', '--once', '--timeout', '30'];
+      return { device, answer: (decision) => server.phone(...options, ...wait, '--decide', decision) };
+    },
+    ask: (user, action, ...more) =>
+      admin('trusonafications', 'create', '--user', user, '--action', action, '--resource', name, ...more),
+  };
+}
