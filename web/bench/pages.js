@@ -6,7 +6,8 @@
 import { chromium } from '@playwright/test';
 
 import config from '../playwright.config.js';
-import { accept, code, greeting, openBank, pair } from '../tests/support/acme.js';
+import { code, greeting, openBank, pair } from '../tests/support/acme.js';
+import { enter } from '../tests/support/console.js';
 import { start } from '../tests/support/server.js';
 
 /** @typedef {import('@playwright/test').Browser} Browser */
@@ -96,23 +97,13 @@ async function report(browser, base, pages, options) {
 }
 
 /**
- * Enrols the first owner's phone in a browser, and signs in there.
+ * What a browser holds in which the first owner is signed in.
  * @param {Browser} browser
  * @param {import('../tests/support/server.js').Server} server
  */
-async function operator(browser, server) {
+async function signedIn(browser, server) {
   const context = await browser.newContext();
-  const phone = await context.newPage();
-  await phone.goto(server.invitation);
-  await phone.getByRole('button', { name: 'Add this account' }).click();
-  await phone.getByRole('button', { name: 'OK' }).click();
-  const console = await context.newPage();
-  await console.goto(`${server.url}/console`);
-  await console.getByRole('button', { name: /code/ }).click();
-  await phone.bringToFront();
-  await phone.getByRole('button', { name: 'Continue' }).click();
-  await accept(phone);
-  await console.getByRole('heading', { level: 1, name: 'Overview' }).waitFor();
+  await enter(await context.newPage(), server, server.invitation);
   const storageState = await context.storageState();
   await context.close();
   return storageState;
@@ -150,7 +141,7 @@ const server = await start();
 const browser = await chromium.launch(config.use?.launchOptions);
 try {
   await report(browser, server.url, PAGES);
-  await report(browser, server.url, SIGNED_IN, { storageState: await operator(browser, server) });
+  await report(browser, server.url, SIGNED_IN, { storageState: await signedIn(browser, server) });
   await scanToSignedIn(browser, server);
 } finally {
   await browser.close();

@@ -221,7 +221,10 @@ export class Accounts extends EventTarget {
       },
       onLost: () => become('offline'),
       onRefused: () => become('inactive'),
-      onGone: () => become('gone'),
+      onGone: () => {
+        entry.pending.clear();
+        become('gone');
+      },
     };
   }
 
