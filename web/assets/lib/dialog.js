@@ -25,7 +25,7 @@ export function ask({ title, body, submit, danger = false, act }) {
     { novalidate: true },
     heading(title, () => dialog.close()),
     h('div.body', refusal, body),
-    h('footer', leave, button),
+    h('footer', { role: 'none' }, leave, button),
   );
   const dialog = h('dialog', { 'aria-label': title }, form);
   const control = form.querySelector('.body :is(input:not([type=hidden]), select, textarea)');
@@ -76,7 +76,7 @@ export function tellOnce({ title, body, done }) {
     { 'aria-label': title, closedby: 'none' },
     heading(title),
     h('div.body', body),
-    h('footer', button),
+    h('footer', { role: 'none' }, button),
   );
   dialog.addEventListener('cancel', (event) => event.preventDefault());
   return show(dialog);
@@ -88,7 +88,13 @@ export function tellOnce({ title, body, done }) {
  */
 function heading(title, close) {
   const label = { type: 'button', 'aria-label': 'Close', onclick: close };
-  return h('header', h('h2', title), close && h('button.button.quiet.icon-only.small', label, icon('close')));
+  // None of the page's landmarks.
+  return h(
+    'header',
+    { role: 'none' },
+    h('h2', title),
+    close && h('button.button.quiet.icon-only.small', label, icon('close')),
+  );
 }
 
 /**

@@ -10,9 +10,6 @@ import { accept, heading } from './acme.js';
 /** @typedef {import('./server.js').Server} Server */
 /** @typedef {'owner' | 'operator' | 'auditor'} Role */
 
-/** What phones call the console. */
-const CONSOLE = 'Nodkey console';
-
 /**
  * Invites an operator by the command line.
  * @param {Server} server
@@ -46,7 +43,7 @@ export async function enrol(context, link) {
  * @param {string} state
  */
 export function account(phone, state) {
-  return phone.getByRole('button', { name: new RegExp(`${CONSOLE}.*${state}$`) });
+  return phone.getByRole('button', { name: new RegExp(`Nodkey console.*${state}$`) });
 }
 
 /**
@@ -64,7 +61,7 @@ export function code(page) {
  */
 export async function scan(page, phone) {
   await code(page).click();
-  await expect(heading(phone, `Continue at ${CONSOLE}?`)).toBeVisible();
+  await expect(heading(phone, /^Continue at Nodkey console ?\?$/)).toBeVisible();
   await phone.getByRole('button', { name: 'Continue' }).click();
 }
 
@@ -91,6 +88,16 @@ export async function enter(page, { url }, link) {
   await page.goto(`${url}/console`);
   await signIn(page, phone);
   return phone;
+}
+
+/**
+ * The id of Acme Bank, which every server has.
+ * @param {Server} server
+ * @returns {Promise<string>}
+ */
+export async function acme(server) {
+  const { items } = await server.admin('bindings', 'list');
+  return items[0].relying_party_id;
 }
 
 /**

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import { text } from 'node:stream/consumers';
 
-/** @typedef {{headers: import('node:http').IncomingHttpHeaders, body: string}} Call */
+/** @typedef {{path: string, headers: import('node:http').IncomingHttpHeaders, body: string}} Call */
 /** @typedef {{status: number, headers?: Record<string, string>, body?: string}} Answer */
 
 /** A backend that webhooks are sent to: answers as it is told to, and keeps what came. */
@@ -12,9 +12,10 @@ export class Receiver {
   answer = { status: 204 };
 
   #http = createServer(async (request, response) => {
-    this.calls.push({ headers: request.headers, body: await text(request) });
-    const { status, headers, body } = this.answer;
-    response.writeHead(status, headers).end(body);
+    const { url: path = '', headers } = request;
+    this.calls.push({ path, headers, body: await text(request) });
+    const { status, headers: more, body } = this.answer;
+    response.writeHead(status, more).end(body);
   });
 
   /** Starts one on a free port. */

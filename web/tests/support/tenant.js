@@ -9,7 +9,8 @@ import { test } from '@playwright/test';
  * @property {string} id
  * @property {string} name
  * @property {(...args: string[]) => Promise<any>} admin `nodkey admin` in its name.
- * @property {(user: string) => Promise<SoftPhone>} enrol Makes a phone on the command line the phone of a user.
+ * @property {(user: string) => Promise<SoftPhone>} register Makes a phone on the command line; bound to nobody yet.
+ * @property {(user: string) => Promise<SoftPhone>} enrol Makes one the active phone of a user.
  * @property {(user: string, action: string, ...more: string[]) => Promise<any>} ask Asks a user something.
  */
 /** @typedef {{device: string, answer: (decision: 'accept' | 'reject' | 'not-me') => Promise<any>}} SoftPhone */
@@ -28,18 +29,25 @@ export async function tenant(server) {
   const { id } = await server.admin('relying-parties', 'create', name);
   /** @type {Tenant['admin']} */
   const admin = (...command) => server.admin('--relying-party', id, ...command);
+  /** @type {Tenant['register']} */
+  async function register(user) {
+    const { token, secret } = await admin('credentials', 'create', 'mobile');
+    const file = test.info().outputPath(`${id}-${user}.json`);
+    const options = ['--mobile-token', token, '--mobile-secret', secret, '--key', file];
+    const { device_identifier: device } = await server.phone(...options, 'enrol', '--name', `${user}’s phone`);
+    const wait = ['wait', '--once', '--timeout', '30'];
+    return { device, answer: (decision) => server.phone(...options, ...wait, '--decide', decision) };
+  }
   return {
     id,
     name,
     admin,
+    register,
     async enrol(user) {
-      const { token, secret } = await admin('credentials', 'create', 'mobile');
-      const options = ['--mobile-token', token, '--mobile-secret', secret, '--key', test.info().outputPath(`${user}.json`)];
-      const { device_identifier: device } = await server.phone(...options, 'enrol');
-      const binding = await admin('bindings', 'create', '--user', user, '--device', device);
+      const phone = await register(user);
+      const binding = await admin('bindings', 'create', '--user', user, '--device', phone.device);
       await admin('bindings', 'activate', binding.id);
-      const wait = ['wait', '--once', '--timeout', '30'];
-      return { device, answer: (decision) => server.phone(...options, ...wait, '--decide', decision) };
+      return phone;
     },
     ask: (user, action, ...more) =>
       admin('trusonafications', 'create', '--user', user, '--action', action, '--resource', name, ...more),

@@ -68,10 +68,7 @@ test('a transfer that is sent again is asked once and moves the money once', asy
   const { user, phone } = await openAccount(page, server);
   await send(page, 'Alan Turing', '90.00');
   await expect(heading(phone, 'transfer 90.00 EUR to Alan Turing')).toBeVisible();
-  await Promise.all([
-    page.waitForResponse(/\/transfers$/),
-    page.getByRole('button', { name: 'Send again' }).click(),
-  ]);
+  await Promise.all([page.waitForResponse(/\/transfers$/), page.getByRole('button', { name: 'Send again' }).click()]);
   await expect.poll(() => statuses(server, user)).toEqual(['IN_PROGRESS', 'CANCELED', 'ACCEPTED']);
   await accept(phone);
   await expect(heading(page, 'Money sent')).toBeVisible();

@@ -1,0 +1,216 @@
+/** Webhook endpoints and what is delivered to them. */
+
+import { createHmac } from 'node:crypto';
+
+import { heading } from './support/acme.js';
+import { choose, confirm, dialog, expectToast, open, row } from './support/console.js';
+import { expect, test } from './support/console_test.js';
+import { tenant } from './support/tenant.js';
+
+/** @typedef {import('@playwright/test').Page} Page */
+/** @typedef {import('./support/receiver.js').Call} Call */
+/** @typedef {import('./support/tenant.js').Tenant} Tenant */
+
+/** Later than any test takes. */
+const NOT_NOW = { 'retry-after': '3600' };
+
+/**
+ * Reads the secret that is shown once, and closes it.
+ * @param {Page} page
+ */
+async function keepSecret(page) {
+  const shown = dialog(page, 'The keys of the endpoint');
+  await expect(shown).toContainText('The secret is shown only now.');
+  const [secret] = await shown.getByRole('code').allTextContents();
+  await shown.getByRole('button', { name: 'I have saved it' }).click();
+  await expect(shown).toBeHidden();
+  expect(await page.content()).not.toContain(secret);
+  return secret;
+}
+
+/**
+ * Whether a call is signed by a secret.
+ * @param {Call} call
+ * @param {string} secret
+ */
+function isSigned({ headers, body }, secret) {
+  const key = Buffer.from(secret.replace('whsec_', ''), 'base64');
+  const signed = `${headers['webhook-id']}.${headers['webhook-timestamp']}.${body}`;
+  const signature = `v1,${createHmac('sha256', key).update(signed).digest('base64')}`;
+  return String(headers['webhook-signature']).split(' ').includes(signature);
+}
+
+/**
+ * Has something end that endpoints are told of.
+ * @param {Tenant} tenant
+ * @returns {Promise<string>} the id of the question
+ */
+async function end({ enrol, ask, admin }) {
+  await enrol('ada');
+  const { id } = await ask('ada', 'log in');
+  await admin('trusonafications', 'cancel', id);
+  return id;
+}
+
+/**
+ * Loads a view again until it shows what the server comes to know in a moment.
+ * @param {Page} page
+ * @param {import('@playwright/test').Locator} shown
+ */
+async function expectSoon(page, shown) {
+  await expect(async () => {
+    await page.reload();
+    await expect(shown).toBeVisible({ timeout: 1000 });
+  }).toPass();
+}
+
+test('an endpoint is created, its secret is shown once, and what it is told is signed by that', async ({
+  page,
+  server,
+  receiver,
+}) => {
+  const shop = await tenant(server);
+  await open(page, server, 'endpoints', { rp: shop.id });
+  await page.getByRole('button', { name: 'Create endpoint' }).first().click();
+  const url = dialog(page).getByLabel('URL');
+  await url.fill('http://shop.example.com/nodkey');
+  await dialog(page).getByRole('button', { name: 'Create', exact: true }).click();
+  await expect(url).toHaveAccessibleDescription(/must start with https/);
+  await url.fill(receiver.url);
+  await dialog(page).getByRole('checkbox', { name: 'expired' }).uncheck();
+  await dialog(page).getByRole('button', { name: 'Create', exact: true }).click();
+  const secret = await keepSecret(page);
+  await expect(row(page, receiver.url)).toContainText('accepted, rejected, canceled');
+  await expect(row(page, receiver.url)).toContainText('On');
+  await page.reload();
+  await expect(row(page, receiver.url)).toContainText('On');
+  expect(await page.content()).not.toContain(secret);
+
+  const id = await end(shop);
+  await expect.poll(() => receiver.calls.length).toBe(1);
+  expect(isSigned(receiver.calls[0], secret)).toBe(true);
+  expect(JSON.parse(receiver.calls[0].body)).toMatchObject({ type: 'trusonafication.canceled', data: { id } });
+});
+
+test('a delivery that failed is shown with what the receiver said, and is sent again, successfully', async ({
+  page,
+  server,
+  receiver,
+}) => {
+  const shop = await tenant(server);
+  await shop.admin('endpoints', 'create', receiver.url);
+  receiver.answer = { status: 500, headers: NOT_NOW, body: 'the <b>database</b> is away' };
+  await end(shop);
+  await expect.poll(() => receiver.calls.length).toBe(1);
+  await open(page, server, 'deliveries', { rp: shop.id });
+  await expectSoon(page, row(page, 'trusonafication.canceled').getByRole('cell', { name: '1', exact: true }));
+  await expect(row(page, 'trusonafication.canceled')).toContainText('Pending');
+  await page.getByRole('link', { name: 'trusonafication.canceled' }).click();
+  await expect(heading(page, 'trusonafication.canceled')).toBeFocused();
+  const attempts = page.getByRole('main').getByRole('listitem');
+  await expect(attempts).toHaveText([/^HTTP 500 after .*the <b>database<\/b> is away$/, /^Next attempt.*in \d+ min/]);
+
+  receiver.answer = { status: 204 };
+  await page.getByRole('button', { name: 'Send again' }).click();
+  await expectToast(page, 'It is sent again');
+  await expect.poll(() => receiver.calls.length).toBe(2);
+  expect(receiver.calls[1].headers['webhook-id']).toBe(receiver.calls[0].headers['webhook-id']);
+  await expectSoon(page, page.getByText('Succeeded'));
+  await expect(attempts).toHaveText([/^HTTP 500 after/, /^HTTP 204 after/]);
+});
+
+test('what an endpoint missed while it was off is sent again, all of it', async ({ page, server, receiver }) => {
+  const shop = await tenant(server);
+  await shop.admin('endpoints', 'create', receiver.url);
+  await open(page, server, 'endpoints', { rp: shop.id });
+  await choose(row(page, receiver.url), 'Switch off');
+  await confirm(page, 'Switch off');
+  await expectToast(page, 'Switched off');
+  await expect(row(page, receiver.url)).toContainText('Off');
+  await end(shop);
+  await open(page, server, 'deliveries', { rp: shop.id });
+  await expectSoon(page, row(page, 'trusonafication.canceled').getByText('Exhausted'));
+  expect(receiver.calls).toEqual([]);
+
+  await open(page, server, 'endpoints', { rp: shop.id });
+  await choose(row(page, receiver.url), 'Switch on');
+  await confirm(page, 'Switch on');
+  await expect(row(page, receiver.url)).toContainText('On');
+  await open(page, server, 'deliveries', { rp: shop.id });
+  await page.getByRole('button', { name: 'Send again' }).click();
+  await dialog(page).getByLabel('Of').selectOption('The last hour');
+  await confirm(page, 'Send again');
+  await expectToast(page, '1 delivery is sent again');
+  await expect.poll(() => receiver.calls.length).toBe(1);
+  await expectSoon(page, row(page, 'trusonafication.canceled').getByText('Succeeded'));
+});
+
+test('a receiver that says it is gone is switched off, and why is said', async ({ page, server, receiver }) => {
+  const shop = await tenant(server);
+  await shop.admin('endpoints', 'create', receiver.url);
+  receiver.answer = { status: 410 };
+  await end(shop);
+  await open(page, server, 'endpoints', { rp: shop.id });
+  await expectSoon(page, row(page, receiver.url).getByText('it answered 410 Gone'));
+});
+
+test('deliveries are filtered by state and endpoint, and by an address that can be shared', async ({
+  page,
+  server,
+  receiver,
+}) => {
+  const shop = await tenant(server);
+  await shop.admin('endpoints', 'create', receiver.url);
+  await shop.admin('endpoints', 'create', `${receiver.url}/other`);
+  await end(shop);
+  await expect.poll(() => receiver.calls.length).toBe(2);
+  await open(page, server, 'deliveries', { rp: shop.id });
+  const rows = row(page, 'trusonafication.canceled');
+  await expect(rows).toHaveCount(2);
+  await page.getByLabel('Endpoint').selectOption(`${receiver.url}/other`);
+  await expect(rows).toHaveCount(1);
+  await expect(rows).toContainText('/other');
+  await page.reload();
+  await expect(rows).toHaveCount(1);
+  await expect(page.getByLabel('Endpoint').getByRole('option', { selected: true })).toHaveText(/other$/);
+  await page.getByLabel('State').selectOption('Exhausted');
+  await expect(page.getByText('Nothing matches')).toBeVisible();
+  await page.getByRole('button', { name: 'Clear' }).click();
+  await expect(rows).toHaveCount(2);
+});
+
+test('an endpoint gets new keys, and the old ones sign, too, for as long as is chosen', async ({
+  page,
+  server,
+  receiver,
+}) => {
+  const shop = await tenant(server);
+  const { secret: old } = await shop.admin('endpoints', 'create', receiver.url);
+  await open(page, server, 'endpoints', { rp: shop.id });
+  await choose(row(page, receiver.url), 'Rotate keys');
+  await dialog(page).getByLabel('How long the old keys sign, too').selectOption('An hour');
+  await dialog(page).getByRole('button', { name: 'Rotate', exact: true }).click();
+  const secret = await keepSecret(page);
+  await expect(row(page, receiver.url)).toContainText(/the old keys sign, too, until in (59 min|1 hr)/);
+  await end(shop);
+  await expect.poll(() => receiver.calls.length).toBe(1);
+  expect([secret, old].map((key) => isSigned(receiver.calls[0], key))).toEqual([true, true]);
+});
+
+test('an endpoint is changed, and deleted, and then told nothing', async ({ page, server, receiver }) => {
+  const shop = await tenant(server);
+  await shop.admin('endpoints', 'create', `${receiver.url}/stays`);
+  await shop.admin('endpoints', 'create', `${receiver.url}/new`);
+  await open(page, server, 'endpoints', { rp: shop.id });
+  await choose(row(page, '/new'), 'Change');
+  await dialog(page).getByLabel('URL').fill(`${receiver.url}/moved`);
+  await confirm(page, 'Save');
+  await expect(row(page, '/moved')).toContainText('every event');
+  await choose(row(page, '/moved'), 'Delete');
+  await expect(dialog(page)).toContainText(`${receiver.url}/moved`);
+  await confirm(page, 'Delete');
+  await expectToast(page, 'Deleted');
+  await expect(row(page, receiver.url)).toHaveCount(1);
+  await end(shop);
+  await expect.poll(() => receiver.calls.map(({ path }) => path)).toEqual(['/nodkey/stays']);
+});

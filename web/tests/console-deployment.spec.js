@@ -1,0 +1,102 @@
+/** The deployment as a whole: how it is, what signs for it, and what is seen when it is away. */
+
+import { heading, openPhone } from './support/acme.js';
+import { confirm, expectToast, go, open, row } from './support/console.js';
+import { expect, test } from './support/console_test.js';
+import { tenant } from './support/tenant.js';
+
+/** @typedef {import('@playwright/test').Page} Page */
+
+const SERVICES = ['registry', 'binding', 'trusonafication', 'notification', 'gateway'];
+const CHARTS = ['Logins', 'Time to answer', 'Waiting phones', 'Deliveries', 'Outbox', 'HTTP errors'];
+
+/**
+ * A chart, by its title and a value it has.
+ * @param {Page} page
+ * @param {string} title
+ * @param {string} [reading]
+ */
+function chart(page, title, reading = '') {
+  return page.getByRole('img', { name: new RegExp(`^${title}\\. .*${reading}`) });
+}
+
+test('the overview names every service as ready', async ({ page, server }) => {
+  await open(page, server, '');
+  await expect(heading(page, 'Overview')).toBeVisible();
+  const processes = page.getByRole('table', { name: 'Processes' });
+  await expect(processes.getByText('Ready')).toBeVisible();
+  for (const service of SERVICES) await expect(processes.getByRole('rowheader')).toContainText(service);
+  await expect(page.getByRole('status').getByText('Ready', { exact: true })).toBeVisible();
+  await expect(page.getByText('not all is well')).toBeHidden();
+});
+
+test('the overview charts how logins go', async ({ page, elsewhere, server }) => {
+  const shop = await tenant(server);
+  const phone = await shop.enrol('ada');
+  await openPhone(elsewhere, server);
+  await open(page, server, '');
+  for (const title of CHARTS) await expect(chart(page, title).locator('.line').first()).toHaveAttribute('d', /^M.+L/);
+  await expect(chart(page, 'Waiting phones', 'Phones: [1-9]')).toBeVisible();
+  await expect(chart(page, 'Deliveries', 'Pending: \\d')).toBeVisible();
+  await shop.ask('ada', 'log in');
+  await phone.answer('accept');
+  await expect(chart(page, 'Logins', 'Accepted: 0\\.\\d+/s')).toBeVisible();
+  await expect(chart(page, 'Time to answer', 'p50: [\\d.]+ m?s, p99: [\\d.]+ m?s')).toBeVisible();
+});
+
+test('a server that is away is said to be, and is looked for again', async ({ page, server }) => {
+  const shop = await tenant(server);
+  await open(page, server, 'credentials', { rp: shop.id });
+  await page.context().setOffline(true);
+  await page.getByRole('link', { name: 'Deliveries' }).click();
+  await expect(page.getByRole('alert')).toContainText('The server cannot be reached');
+  await page.getByRole('link', { name: 'Credentials' }).click();
+  await expect(page.getByRole('alert')).toContainText('UNREACHABLE');
+  await page.getByRole('link', { name: 'Overview' }).click();
+  await expect(page.getByText('The state of the deployment is not known')).toBeVisible();
+  await expect(page.getByRole('link', { name: 'Overview: not all is well' })).toBeVisible();
+  await page.context().setOffline(false);
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await expect(page.getByRole('status').getByText('Ready', { exact: true })).toBeVisible();
+  await expect(page.getByRole('alert')).toHaveCount(0);
+  await go(page, 'Deliveries');
+  await expect(page.getByText('Nothing was sent yet')).toBeVisible();
+});
+
+test('a view that could not be loaded is tried again', async ({ page, server }) => {
+  const shop = await tenant(server);
+  await page.route('**/ListCredentials', (route) => route.abort());
+  await open(page, server, 'credentials', { rp: shop.id });
+  await expect(page.getByRole('alert')).toContainText('The server cannot be reached');
+  await page.unrouteAll();
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await expect(page.getByText('There is no credential yet')).toBeVisible();
+});
+
+test('an address that is no view says so, and leads on', async ({ page, server }) => {
+  await open(page, server, 'nothing');
+  await expect(heading(page, 'Not found')).toBeVisible();
+  await page.getByRole('main').getByRole('link', { name: 'Overview' }).click();
+  await expect(heading(page, 'Overview')).toBeFocused();
+});
+
+test('the signing key is rotated, and what the old one signed still holds', async ({ page, server }) => {
+  const shop = await tenant(server);
+  const phone = await shop.enrol('ada');
+  const { id } = await shop.ask('ada', 'log in');
+  await phone.answer('accept');
+  await open(page, server, 'signing-keys');
+  await expect(row(page, 'Signs now')).toHaveCount(1);
+  await page.getByRole('button', { name: 'Rotate' }).click();
+  await page.getByLabel('Algorithm of the new key').selectOption('ES256 (P-256)');
+  await confirm(page, 'Rotate');
+  await expectToast(page, 'The new key signs from now on');
+  await expect(row(page, 'Signs now')).toHaveCount(1);
+  await expect(row(page, 'Signs now')).toContainText('ES256');
+  await expect(row(page, 'EdDSA')).toContainText('Verifies only');
+  await expect(row(page, 'EdDSA').getByRole('time')).toHaveCount(2);
+  const { keys } = await (await page.request.get(`${server.url}/jwks`)).json();
+  expect(keys).toHaveLength(2);
+  await open(page, server, 'trusonafication', { rp: shop.id, id });
+  await expect(page.getByText('Holds', { exact: true })).toBeVisible();
+});

@@ -1,0 +1,141 @@
+/** Relying parties: made, named, set up, ended. */
+
+import { heading } from './support/acme.js';
+import { GOOD, REFUSED, probe } from './support/backend.js';
+import { confirm, dialog, expectToast, open, row } from './support/console.js';
+import { expect, test } from './support/console_test.js';
+import { tenant } from './support/tenant.js';
+
+/** @typedef {import('@playwright/test').Page} Page */
+
+/**
+ * What chooses the relying party, named by the one that is chosen.
+ * @param {Page} page
+ * @param {string} name
+ */
+function chooser(page, name) {
+  return page.getByRole('banner').getByRole('button', { name, exact: true });
+}
+
+/**
+ * Saves a form of the settings.
+ * @param {Page} page
+ * @param {string} name
+ */
+async function save(page, name) {
+  await page.getByRole('form', { name }).getByRole('button', { name: 'Save' }).click();
+}
+
+test('a relying party is created, and its credentials come next', async ({ page, server }) => {
+  await open(page, server, 'relying-parties');
+  await page.getByRole('button', { name: 'Create relying party' }).click();
+  const asked = dialog(page, 'Create a relying party');
+  await expect(asked.getByLabel('Name')).toBeFocused();
+  await asked.getByRole('button', { name: 'Create' }).click();
+  await expect(asked.getByLabel('Name')).toHaveAccessibleDescription(/must not be blank/);
+  await asked.getByLabel('Name').fill('Bäckerei Köhler');
+  await page.keyboard.press('Enter');
+  await expectToast(page, 'Created. It needs credentials next.');
+  await expect(heading(page, 'Credentials')).toBeFocused();
+  await expect(chooser(page, 'Bäckerei Köhler')).toBeVisible();
+  await expect(page).toHaveTitle('Credentials · Bäckerei Köhler · Nodkey');
+  await page.getByRole('link', { name: 'Relying parties' }).click();
+  await expect(row(page, 'Bäckerei Köhler')).toContainText('Active');
+});
+
+test('a relying party is renamed, everywhere and for good', async ({ page, server }) => {
+  const { id, name } = await tenant(server);
+  await open(page, server, 'settings', { rp: id });
+  const field = page.getByLabel('Name', { exact: true });
+  await expect(field).toHaveValue(name);
+  await field.fill(`${name} plc`);
+  await save(page, 'General');
+  await expectToast(page, 'Saved');
+  await expect(chooser(page, `${name} plc`)).toBeVisible();
+  await page.reload();
+  await expect(field).toHaveValue(`${name} plc`);
+  await expect(chooser(page, `${name} plc`)).toBeVisible();
+});
+
+test('what holds for its secure QR codes is changed, and what is wrong with it is said beside the field', async ({
+  page,
+  server,
+}) => {
+  const { id, admin } = await tenant(server);
+  await open(page, server, 'settings', { rp: id });
+  const origins = page.getByLabel('Allowed origins');
+  const digits = page.getByRole('checkbox', { name: /^The person confirms two digits/ });
+  await origins.fill('https://shop.example.com/path');
+  await save(page, 'Secure QR codes');
+  await expect(origins).toHaveAccessibleDescription(/must be/);
+  await expect(origins).toBeFocused();
+  await origins.fill('https://shop.example.com\nhttps://www.example.com');
+  await digits.check();
+  await save(page, 'Secure QR codes');
+  await expectToast(page, 'Saved');
+  await page.reload();
+  await expect(origins).toHaveValue('https://shop.example.com\nhttps://www.example.com');
+  await expect(digits).toBeChecked();
+  expect(await admin('relying-parties', 'show', id)).toMatchObject({
+    allowed_origins: ['https://shop.example.com', 'https://www.example.com'],
+    match_number: true,
+  });
+});
+
+test('what is put up with in signatures is changed', async ({ page, server }) => {
+  const { id, admin } = await tenant(server);
+  await open(page, server, 'settings', { rp: id });
+  const skew = page.getByLabel('Most seconds the date of a request may differ');
+  await skew.fill('100000');
+  await save(page, 'Request signatures');
+  await expect(skew).toHaveAccessibleDescription(/must be/);
+  await skew.fill('60');
+  await page.getByRole('checkbox', { name: /first 256 bytes/ }).check();
+  await save(page, 'Request signatures');
+  await expectToast(page, 'Saved');
+  expect(await admin('relying-parties', 'show', id)).toMatchObject({
+    max_date_skew_seconds: 60,
+    refuse_truncated_body: true,
+    refuse_unescaped_path: false,
+  });
+});
+
+test('a relying party is disabled by who enters its name, and its credentials are refused from then on', async ({
+  page,
+  server,
+}) => {
+  const { id, name, admin } = await tenant(server);
+  // What was used may be good for 30 seconds more; the other one shows the end at once.
+  const [used, unused] = [
+    await admin('credentials', 'create', 'server'),
+    await admin('credentials', 'create', 'server'),
+  ];
+  expect(await probe(server, used)).toBe(GOOD);
+  await open(page, server, 'settings', { rp: id });
+  await page.getByRole('button', { name: 'Disable' }).click();
+  const asked = dialog(page, `Disable ${name}?`);
+  const field = asked.getByLabel('To go on, enter its name');
+  await field.fill('Shop');
+  await asked.getByRole('button', { name: 'Disable' }).click();
+  await expect(field).toHaveAccessibleDescription(`must be ${name}`);
+  await field.fill(name);
+  await confirm(page, 'Disable');
+  await expect(page.getByRole('form', { name: 'General' }).getByText('Disabled')).toBeVisible();
+  await expect(page.getByRole('heading', { name: 'Disable this relying party' })).toHaveCount(0);
+  expect(await probe(server, unused)).toBe(REFUSED);
+  await open(page, server, 'relying-parties');
+  await expect(row(page, name)).toContainText('Disabled');
+});
+
+test('another relying party is chosen in the header: the same list, none of the filters', async ({ page, server }) => {
+  const [one, other] = [await tenant(server), await tenant(server)];
+  await open(page, server, 'deliveries', { rp: one.id, state: 'DELIVERY_STATE_PENDING' });
+  await expect(page.getByText('Nothing matches')).toBeVisible();
+  await chooser(page, one.name).click();
+  await page.getByRole('link', { name: other.name, exact: true }).click();
+  await expect(page.getByText('Nothing was sent yet')).toBeVisible();
+  await expect(page).toHaveURL(`${server.url}/console/deliveries?rp=${other.id}`);
+  await page.goBack();
+  await expect(chooser(page, one.name)).toBeVisible();
+  await expect(page.getByText('Nothing matches')).toBeVisible();
+});

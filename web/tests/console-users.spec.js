@@ -1,0 +1,112 @@
+/** Users and their devices: found, looked at, ended. */
+
+import { account, ask, heading, openPhone } from './support/acme.js';
+import { acme, confirm, dialog, expectToast, open, row } from './support/console.js';
+import { expect, test } from './support/console_test.js';
+import { tenant } from './support/tenant.js';
+
+/** @typedef {import('@playwright/test').Page} Page */
+
+/**
+ * Looks for a user or a device.
+ * @param {Page} page
+ * @param {'User' | 'Device'} kind
+ * @param {string} text
+ */
+async function find(page, kind, text) {
+  await page.getByRole('radio', { name: kind }).check();
+  await page.getByRole('searchbox', { name: `Exact ${kind.toLowerCase()} identifier` }).fill(text);
+  await page.getByRole('button', { name: 'Find' }).click();
+}
+
+/**
+ * Does what a button asks about first.
+ * @param {Page} page
+ * @param {string} button
+ * @param {string} submit
+ */
+async function act(page, button, submit) {
+  await page.getByRole('button', { name: button, exact: true }).click();
+  await confirm(page, submit);
+}
+
+test('a user is found with their devices: keys, binding, and when they were last seen', async ({ page, server }) => {
+  const shop = await tenant(server);
+  const { device } = await shop.enrol('ada@example.com');
+  await open(page, server, 'users', { rp: shop.id });
+  await find(page, 'User', 'ada@example.com');
+  const main = page.getByRole('main');
+  await expect(main.getByRole('heading', { level: 2 })).toHaveText(['ada@example.com', 'ada@example.com’s phone']);
+  await expect(main.getByText('Active', { exact: true })).toBeVisible();
+  await expect(main.getByText(device)).toBeVisible();
+  await expect(main.getByText('Device key P-256')).toBeVisible();
+  await expect(main.getByText('Fingerprint or face P-256')).toBeVisible();
+  await expect(main.getByText('nobody: the app has to be open')).toBeVisible();
+  await page.reload();
+  await expect(main.getByText(device)).toBeVisible();
+});
+
+test('a device is found by its identifier, and says whose it is', async ({ page, server }) => {
+  const shop = await tenant(server);
+  const { device } = await shop.enrol('ada');
+  await open(page, server, 'users', { rp: shop.id });
+  await expect(row(page, 'ada’s phone')).toContainText('Alive');
+  await find(page, 'Device', device);
+  await expect(heading(page, 'Users and devices')).toBeFocused();
+  await page.getByRole('link', { name: 'ada', exact: true }).click();
+  await expect(page.getByRole('heading', { level: 2, name: 'ada', exact: true })).toBeVisible();
+});
+
+test('a user nobody has heard of has no device, which is said', async ({ page, server }) => {
+  const shop = await tenant(server);
+  await shop.enrol('ada');
+  await open(page, server, 'users', { rp: shop.id });
+  await find(page, 'User', 'Ada');
+  await expect(page.getByText('No device was ever bound to this user')).toBeVisible();
+  await page.getByRole('link', { name: 'Newest devices' }).click();
+  await expect(row(page, 'ada’s phone')).toBeVisible();
+});
+
+test('a device that was lost is retired: its phone is told so, and nobody is asked there', async ({
+  page,
+  elsewhere: phone,
+  server,
+}) => {
+  const user = await openPhone(phone, server);
+  await open(page, server, 'users', { rp: await acme(server), user });
+  await page.getByRole('button', { name: 'Retire device' }).click();
+  await expect(dialog(page)).toContainText('Its keys are dead at once, for good');
+  await confirm(page, 'Retire');
+  await expectToast(page, 'Retired');
+  await expect(page.getByText('Retired', { exact: true }).first()).toBeVisible();
+  await expect(page.getByRole('button', { name: 'Retire device' })).toHaveCount(0);
+  await phone.reload();
+  await expect(account(phone, user, 'Removed')).toBeVisible();
+  await expect(ask(server, user, 'log in')).rejects.toThrow();
+});
+
+test('a device that waits for it is activated, and its binding ended', async ({ page, server }) => {
+  const shop = await tenant(server);
+  const { device } = await shop.register('ada');
+  await shop.admin('bindings', 'create', '--user', 'ada', '--device', device);
+  await expect(shop.ask('ada', 'log in')).rejects.toThrow('USER_HAS_NO_ACTIVE_DEVICE');
+  await open(page, server, 'users', { rp: shop.id, user: 'ada' });
+  await expect(page.getByText('Waiting for activation')).toBeVisible();
+  await act(page, 'Activate', 'Activate');
+  await expect(page.getByRole('main').getByText('Active', { exact: true })).toBeVisible();
+  await shop.ask('ada', 'log in');
+  await act(page, 'Deactivate binding', 'Deactivate');
+  await expect(page.getByRole('main').getByText('Deactivated', { exact: true }).first()).toBeVisible();
+  await expect(shop.ask('ada', 'log in')).rejects.toThrow('USER_HAS_NO_ACTIVE_DEVICE');
+});
+
+test('a user who has left is deactivated with every device', async ({ page, server }) => {
+  const shop = await tenant(server);
+  const { device } = await shop.enrol('ada');
+  await open(page, server, 'users', { rp: shop.id, user: 'ada' });
+  await act(page, 'Deactivate user', 'Deactivate');
+  await expectToast(page, 'Deactivated');
+  await expect(page.getByText('Retired')).toBeVisible();
+  await expect(page.getByRole('button', { name: 'Deactivate user' })).toHaveCount(0);
+  expect(await shop.admin('devices', 'show', device)).toMatchObject({ retired: true });
+});
