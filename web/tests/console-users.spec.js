@@ -88,7 +88,7 @@ test('a device that was lost is retired: its phone is told so, and nobody is ask
 test('a device that waits for it is activated, and its binding ended', async ({ page, server }) => {
   const shop = await tenant(server);
   const { device } = await shop.register('ada');
-  await shop.admin('bindings', 'create', '--user', 'ada', '--device', device);
+  await shop.admin('bindings', 'create', '--user', 'ada', `--device=${device}`);
   await expect(shop.ask('ada', 'log in')).rejects.toThrow('USER_HAS_NO_ACTIVE_DEVICE');
   await open(page, server, 'users', { rp: shop.id, user: 'ada' });
   await expect(page.getByText('Waiting for activation')).toBeVisible();
@@ -108,5 +108,5 @@ test('a user who has left is deactivated with every device', async ({ page, serv
   await expectToast(page, 'Deactivated');
   await expect(page.getByText('Retired')).toBeVisible();
   await expect(page.getByRole('button', { name: 'Deactivate user' })).toHaveCount(0);
-  expect(await shop.admin('devices', 'show', device)).toMatchObject({ retired: true });
+  expect(await shop.admin('devices', 'show', '--', device)).toMatchObject({ retired: true });
 });

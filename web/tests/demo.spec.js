@@ -86,7 +86,7 @@ test.describe('by code', () => {
       await route.continue();
     });
     await page.clock.fastForward(41_000);
-    await expect(image).not.toHaveAttribute('d', first);
+    await expect(image).not.toHaveAttribute('d', first, { timeout: 5_000 });
     await phone.getByRole('button', { name: 'Scan a code' }).click();
     await phone.getByLabel('Or paste its text').fill(payload);
     await phone.getByRole('button', { name: 'Use' }).click();

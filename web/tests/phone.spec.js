@@ -257,11 +257,10 @@ test.describe('an account', () => {
 
   test('whose device was retired elsewhere says so, and can be removed', async ({ page, server }) => {
     const user = await openPhone(page, server);
-    const device = await deviceOf(server, user);
-    const what = ['--action', 'open the door', '--resource', 'HQ'];
-    await server.admin('trusonafications', 'create', `--device=${device}`, ...what);
+    await ask(server, user, 'open the door');
     await expect(heading(page, 'open the door')).toBeVisible();
-    await server.admin('devices', 'retire', '--', device);
+    await server.admin('devices', 'retire', '--', await deviceOf(server, user));
+    await putAwayAndBack(page);
     await expect(heading(page, 'Not asked any more')).toBeVisible();
     await page.getByRole('button', { name: 'OK' }).click();
     await account(page, user, 'Removed').click();
@@ -281,4 +280,17 @@ test.describe('an account', () => {
 async function enterDigits(page, label, digits, button) {
   await page.getByLabel(label).fill(digits);
   await page.getByRole('button', { name: button }).click();
+}
+
+/**
+ * Puts the phone away and takes it out again, which connects it anew.
+ * @param {Page} page
+ */
+async function putAwayAndBack(page) {
+  for (const isHidden of [true, false]) {
+    await page.evaluate((value) => {
+      Object.defineProperty(document, 'hidden', { value, configurable: true });
+      document.dispatchEvent(new Event('visibilitychange'));
+    }, isHidden);
+  }
 }

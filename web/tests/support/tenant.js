@@ -45,7 +45,7 @@ export async function tenant(server) {
     register,
     async enrol(user) {
       const phone = await register(user);
-      const binding = await admin('bindings', 'create', '--user', user, '--device', phone.device);
+      const binding = await admin('bindings', 'create', '--user', user, `--device=${phone.device}`);
       await admin('bindings', 'activate', binding.id);
       return phone;
     },
