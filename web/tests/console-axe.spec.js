@@ -105,7 +105,6 @@ for (const viewport of [{ width: 1440, height: 900 }, HANDHELD]) {
     test.use({ viewport });
 
     test('nothing is wrong with the views', async ({ page, server }) => {
-      test.slow();
       for (const [name, view, query, shown] of VIEWS) {
         await open(page, server, view, query());
         await expect(page.getByRole('main').getByText(shown).first()).toBeVisible();
@@ -114,7 +113,6 @@ for (const viewport of [{ width: 1440, height: 900 }, HANDHELD]) {
     });
 
     test('nothing is wrong with the menus and dialogs above them', async ({ page, server }) => {
-      test.slow();
       for (const [name, view, above] of ABOVE) {
         await open(page, server, view, { rp: has.rp, id: has.open, ...(view === 'users' && { device: has.device }) });
         await above(page);

@@ -15,7 +15,9 @@ import { tenant } from './support/tenant.js';
  */
 async function keepCredential(page) {
   const shown = dialog(page, 'The new credential');
-  const [token, secret] = await shown.getByRole('code').allTextContents();
+  const codes = shown.getByRole('code');
+  await expect(codes).toHaveCount(2);
+  const [token, secret] = await codes.allTextContents();
   await shown.getByRole('button', { name: 'I have saved it' }).click();
   await expect(shown).toBeHidden();
   return { token, secret };

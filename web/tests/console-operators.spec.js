@@ -202,7 +202,9 @@ test('the audit log says who did what for whom and how it went, without secrets'
   await open(elsewhere, server, 'credentials', { rp: shop.id });
   await elsewhere.getByRole('button', { name: 'Create credential' }).first().click();
   await dialog(elsewhere).getByRole('button', { name: 'Create', exact: true }).click();
-  const [, secret] = await dialog(elsewhere, 'The new credential').getByRole('code').allTextContents();
+  const shown = dialog(elsewhere, 'The new credential').getByRole('code');
+  await expect(shown).toHaveCount(2);
+  const [, secret] = await shown.allTextContents();
   await dialog(elsewhere).getByRole('button', { name: 'I have saved it' }).click();
   await open(elsewhere, server, 'endpoints', { rp: shop.id });
   await elsewhere.getByRole('button', { name: 'Create endpoint' }).first().click();

@@ -33,10 +33,17 @@ export function ask({ title, body, submit, danger = false, act }) {
   /** @type {{ result: T } | null} */
   let done = null;
 
+  // Whoever left while it acts would miss what it gave, a secret for one.
+  const hold = (/** @type {boolean} */ acting) => {
+    button.ariaBusy = acting ? 'true' : null;
+    dialog.setAttribute('closedby', acting ? 'none' : 'closerequest');
+    for (const exit of form.querySelectorAll('button[type=button]')) exit.toggleAttribute('disabled', acting);
+  };
+
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
     if (button.ariaBusy === 'true') return;
-    button.ariaBusy = 'true';
+    hold(true);
     clearRefusal(form, refusal);
     try {
       done = { result: await act(new FormData(form)) };
@@ -44,8 +51,11 @@ export function ask({ title, body, submit, danger = false, act }) {
     } catch (cause) {
       showRefusal(form, refusal, cause);
     } finally {
-      button.ariaBusy = null;
+      hold(false);
     }
+  });
+  dialog.addEventListener('cancel', (event) => {
+    if (button.ariaBusy === 'true') event.preventDefault();
   });
   return show(dialog).then(() => done);
 }
