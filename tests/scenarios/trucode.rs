@@ -17,6 +17,7 @@ use crate::{
 scenarios!(
     a_scan_wakes_the_browser_and_the_phone_can_be_asked,
     what_is_asked_before_pairing_arrives_with_it,
+    a_phone_that_cannot_answer_is_not_asked_for_having_scanned,
     one_device_pairs_a_code,
     a_page_of_another_site_makes_no_code_and_sees_none,
     a_page_of_the_gateways_own_sees_the_codes_it_made,
@@ -102,6 +103,15 @@ async fn what_is_asked_before_pairing_arrives_with_it(world: &World) {
     assert_eq!(refused(stranger.respond(&pending, Decision::Accept, None).await.unwrap_err()).1, "NOT_ADDRESSED");
     phone.respond(&pending, Decision::Accept, None).await.unwrap();
     assert!(is_success(&tenant.backend.wait(&created.id).await.unwrap()));
+}
+
+async fn a_phone_that_cannot_answer_is_not_asked_for_having_scanned(world: &World) {
+    let tenant = world.tenant().await;
+    let phone = tenant.registered().await;
+    let (id, payload, _) = code(world, &tenant).await;
+    phone.pair(&phone.scan(&payload).await.unwrap(), None).await.unwrap();
+    let sign_in = NewTrusonafication::trucode(&id, "sign in", "Acme");
+    assert_eq!(tenant.backend.create_trusonafication(sign_in).await.unwrap_err().reason, "DEVICE_HAS_NO_ACTIVE_BINDING");
 }
 
 async fn one_device_pairs_a_code(world: &World) {

@@ -7,7 +7,7 @@ use nodkey_kernel::{
     id::{DeviceId, RelyingPartyId, TrusonaficationId},
 };
 use nodkey_proto::{
-    binding::v1::{BindingState, ListUserDevicesRequest, user_service_client::UserServiceClient},
+    binding::v1::{Binding, BindingState, ListUserDevicesRequest, user_service_client::UserServiceClient},
     registry::v1::{
         GetRelyingPartyRequest, SignRequest, relying_party_service_client::RelyingPartyServiceClient,
         signing_key_service_client::SigningKeyServiceClient,
@@ -117,10 +117,16 @@ impl App {
 
     async fn addressed(&self, party: RelyingPartyId, target: &Target) -> Result<Addressed, Error> {
         match target {
-            Target::TruCode(_) => Ok(Addressed { user: None, device: None, devices: Vec::new() }),
+            Target::TruCode(code) => {
+                // Whoever paired it already is held to what is asked of a device by name.
+                let code = store::trucode_by_id(&self.db, *code).await?.filter(|code| code.relying_party == party);
+                if let Some(device) = code.and_then(|code| code.identifier).and_then(|id| DeviceId::parse(&id).ok()) {
+                    self.active_binding(party, &device).await?;
+                }
+                Ok(Addressed { user: None, device: None, devices: Vec::new() })
+            }
             Target::Device(device) => {
-                let binding = self.binding(party, device).await?.filter(|b| b.state() == BindingState::Active);
-                let binding = binding.ok_or(Error::DeviceHasNoActiveBinding)?;
+                let binding = self.active_binding(party, device).await?;
                 Ok(Addressed { user: Some(binding.user_identifier), device: Some(device.clone()), devices: vec![device.clone()] })
             }
             Target::User(user) => {
@@ -135,6 +141,11 @@ impl App {
                 Ok(Addressed { user: Some(user.clone()), device: None, devices })
             }
         }
+    }
+
+    async fn active_binding(&self, party: RelyingPartyId, device: &DeviceId) -> Result<Binding, Error> {
+        let binding = self.binding(party, device).await?.filter(|b| b.state() == BindingState::Active);
+        binding.ok_or(Error::DeviceHasNoActiveBinding)
     }
 
     async fn sign(&self, asked: &Trusonafication) -> Result<String, Error> {
