@@ -270,7 +270,7 @@ for (const viewport of [{ width: 1440, height: 900 }, HANDHELD]) {
       await expectAccessible(page, 'digits to be entered');
       await page.getByRole('button', { name: 'Reject' }).click();
       await page.getByRole('button', { name: 'Done' }).click();
-      await ask(server, user, 'be quick', '--expires-in', '4');
+      await ask(server, user, 'be quick', '--expires-in', '6');
       await expect(heading(page, 'Time ran out')).toBeVisible();
       await expectAccessible(page, 'time ran out');
     });

@@ -204,7 +204,7 @@ test.describe('by name', () => {
   });
 
   test('a question that nobody answers runs out on both sides', async ({ page }) => {
-    const server = await start('--lifetime-seconds', '4');
+    const server = await start('--lifetime-seconds', '8');
     try {
       const { user, phone } = await openBank(page, server);
       await signInByName(page, user);

@@ -192,6 +192,19 @@ test.describe('answering', () => {
     await expect.poll(() => statuses(server, user)).toEqual(['REJECTED', 'ACCEPTED']);
   });
 
+  test('a question that ran out says so, too, when the gateway notices before the phone does', async ({
+    page,
+    server,
+  }) => {
+    await page.clock.install();
+    const user = await openPhone(page, server);
+    const { expires_at: end } = await ask(server, user, 'open the door', '--expires-in', '6');
+    await expect(heading(page, 'open the door')).toBeVisible();
+    await page.clock.pauseAt(await page.evaluate(() => Date.now() + 1_000));
+    await page.clock.setSystemTime(end);
+    await expect(heading(page, 'Time ran out')).toBeVisible();
+  });
+
   test('questions are asked one after the other, the oldest first', async ({ page, server }) => {
     const user = await openPhone(page, server);
     await ask(server, user, 'first');

@@ -15,9 +15,9 @@ const COLOURS = ['color-contrast', 'link-in-text-block'];
 export async function expectAccessible(page, view) {
   // Three times as fast as with its frames: the phone is looked at as a page of its own.
   const axe = () => new AxeBuilder({ page }).setLegacyMode();
-  await page.emulateMedia({ colorScheme: 'light' });
+  await show(page, 'light');
   expect.soft(await found(axe()), `${view}, light`).toEqual([]);
-  await page.emulateMedia({ colorScheme: 'dark' });
+  await show(page, 'dark');
   expect.soft(await found(axe().withRules(COLOURS)), `${view}, dark`).toEqual([]);
   const isTooWide = await page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth);
   expect.soft(isTooWide, `${view} is wider than the page`).toBe(false);
@@ -27,4 +27,16 @@ export async function expectAccessible(page, view) {
 async function found(axe) {
   const { violations } = await axe.analyze();
   return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);
+}
+
+/**
+ * Shows a page in light or in dark, as it is once nothing changes any more: colours may not be looked at on their way.
+ * @param {import('@playwright/test').Page} page
+ * @param {'light' | 'dark'} colorScheme
+ */
+async function show(page, colorScheme) {
+  await page.emulateMedia({ colorScheme });
+  await page.evaluate(async () => {
+    await Promise.allSettled(document.getAnimations().map(({ finished }) => finished));
+  });
 }

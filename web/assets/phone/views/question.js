@@ -46,10 +46,12 @@ export function question(app, asked) {
       app.show(cause instanceof PresenceDenied ? question(app, asked) : failed(app, asked, cause));
     }
   };
+  const end = challenge.exp * 1000;
+  const now = () => entry.phone.now();
   const clock = countdown({
     start: challenge.iat * 1000,
-    end: challenge.exp * 1000,
-    now: () => entry.phone.now(),
+    end,
+    now,
     onOver: () => {
       if (isAnswering) return;
       entry.pending.delete(pending.id);
@@ -85,7 +87,8 @@ export function question(app, asked) {
     update: () => {
       if (isAnswering || entry.pending.has(pending.id)) return;
       if (app.accounts.questions.length) app.next();
-      else app.show(closed(app));
+      // The gateway may notice before the countdown does.
+      else app.show(now() < end ? closed(app) : tooLate(app));
     },
   };
 }
