@@ -34,6 +34,7 @@ scenarios!(
     a_sign_in_is_the_browsers_that_began_it_and_good_for_one_session,
     nobody_acts_for_the_consoles_own_relying_party,
     whatever_an_operator_does_is_in_the_audit_log_without_its_secrets,
+    who_is_signed_out_gets_the_sign_in_at_any_address,
     pages_of_other_sites_are_refused,
     cookies_are_for_this_host_and_its_own_pages_alone,
     bad_calls_of_the_console_get_a_documented_error,
@@ -253,6 +254,20 @@ async fn whatever_an_operator_does_is_in_the_audit_log_without_its_secrets(world
     let of_tenant = log.list_audit_entries(request).await.unwrap().into_inner().entries;
     let actors: Vec<_> = of_tenant.iter().map(|e| e.actor.as_str()).collect();
     assert_eq!(actors, ["Ada", "operator key", "operator key"], "by whatever door");
+}
+
+async fn who_is_signed_out_gets_the_sign_in_at_any_address(world: &World) {
+    let operator = signed_in(world, Role::Auditor).await;
+    for path in ["/console", "/console/users?rp=x"] {
+        for (browser, script) in [(&Browser::new(&world.http), "signed_out.js"), (&operator, "app.js")] {
+            let page = browser.request(Method::GET, path).send().await.unwrap();
+            assert_eq!(page.status(), 200);
+            // No cache may take the one for the other.
+            assert!(page.headers().get_all("vary").iter().any(|vary| vary == "cookie"), "{:?}", page.headers());
+            let html = page.text().await.unwrap();
+            assert!(html.contains(&format!("<script type=\"module\" src=\"/assets/console/{script}\">")), "{html}");
+        }
+    }
 }
 
 async fn pages_of_other_sites_are_refused(world: &World) {

@@ -8,7 +8,7 @@ import { setTimeout } from 'node:timers/promises';
 import { chromium } from '@playwright/test';
 
 import config from '../playwright.config.js';
-import { code, greeting, openBank, pair } from '../tests/support/acme.js';
+import { code, openBank } from '../tests/support/acme.js';
 import { enter } from '../tests/support/console.js';
 import { start } from '../tests/support/server.js';
 
@@ -22,6 +22,8 @@ import { start } from '../tests/support/server.js';
  */
 
 const LOADS = 11;
+/** Milliseconds in which a new window is done with itself: Chromium fetches and runs pages of its own for it. */
+const OPENING = 1500;
 /** Milliseconds without an answer after which a page has what it wants. */
 const QUIET = 500;
 const SIGN_INS = 11;
@@ -66,6 +68,7 @@ async function load(browser, url, control, options) {
     };
     requestAnimationFrame(look);
   }, control);
+  await setTimeout(OPENING);
   await page.goto(url);
   await page.waitForFunction(() => performance.getEntriesByName('interactive').length > 0);
   load.interactive = await page.evaluate(() => performance.getEntriesByName('interactive')[0].startTime);
@@ -78,6 +81,11 @@ async function load(browser, url, control, options) {
 /** @param {number[]} values */
 function median(values) {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
+}
+
+/** @param {number[]} times in milliseconds */
+function summary(times) {
+  return `${median(times).toFixed(0)} ms (${Math.min(...times).toFixed(0)} to ${Math.max(...times).toFixed(0)})`;
 }
 
 /**
@@ -94,7 +102,7 @@ async function report(browser, base, pages, options) {
     }
     const interactive = loads.map((load) => load.interactive);
     const figures = [
-      `${median(interactive).toFixed(0)} ms (${Math.min(...interactive).toFixed(0)} to ${Math.max(...interactive).toFixed(0)})`,
+      summary(interactive),
       `${(median(loads.map((load) => load.bytes)) / 1000).toFixed(0)} KB`,
       `${median(loads.map((load) => load.requests))} requests`,
     ];
@@ -115,32 +123,52 @@ async function signedIn(browser, server) {
   return storageState;
 }
 
+/** In each frame: a person who answers at once, with a finger that is as fast as the page lets it be. */
+function eager() {
+  const wanted = ['Continue', 'Accept', 'Press here'];
+  const look = () => {
+    for (const button of document.querySelectorAll('button:not([disabled])')) {
+      const isReady = button instanceof HTMLElement && button.offsetParent && !button.closest('[inert], .busy');
+      if (isReady && wanted.includes(button.innerText.trim())) button.click();
+    }
+    requestAnimationFrame(look);
+  };
+  requestAnimationFrame(look);
+}
+
 /**
- * From the click on the code to the session page, by a person who answers at once.
+ * In the bank's page: scans the code, and tells how many milliseconds later its person is welcome.
+ * @returns {Promise<number>}
+ */
+function scan() {
+  const begun = performance.now();
+  /** @type {HTMLElement} */ (document.querySelector('button.code-box')).click();
+  return new Promise((resolve) => {
+    const look = () => {
+      if (document.querySelector('h1')?.textContent?.startsWith('Good ')) resolve(performance.now() - begun);
+      else requestAnimationFrame(look);
+    };
+    look();
+  });
+}
+
+/**
+ * From the scan of the code to the session page. Scan and taps happen in the page, so that what drives the browser costs nothing.
  * @param {Browser} browser
  * @param {import('../tests/support/server.js').Server} server
  */
 async function scanToSignedIn(browser, server) {
   const page = await browser.newPage({ viewport: { width: 1440, height: 900 } });
-  const { user, phone } = await openBank(page, server);
-  const took = { scan: /** @type {number[]} */ ([]), answer: /** @type {number[]} */ ([]) };
+  const { phone } = await openBank(page, server);
+  for (const frame of page.frames()) await frame.evaluate(eager);
+  const took = [];
   for (let i = 0; i < SIGN_INS; i += 1) {
-    await code(page).waitFor();
-    const begun = performance.now();
-    await code(page).click();
-    await pair(phone);
-    await phone.getByRole('button', { name: 'Accept' }).click();
-    const answered = performance.now();
-    await phone.getByRole('button', { name: 'Press here' }).click();
-    await greeting(page, user).waitFor();
-    took.scan.push(performance.now() - begun);
-    took.answer.push(performance.now() - answered);
+    await code(page).locator('svg').waitFor();
+    took.push(await page.evaluate(scan));
     await phone.getByRole('button', { name: 'Done' }).click();
     await page.getByRole('button', { name: 'Sign out' }).click();
   }
-  console.log(
-    `scan to signed in              ${median(took.scan).toFixed(0)} ms, of it from the finger on ${median(took.answer).toFixed(0)} ms`,
-  );
+  console.log(`scan to signed in              ${summary(took)}`);
 }
 
 const server = await start();

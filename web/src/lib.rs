@@ -45,6 +45,8 @@ pub enum Page {
     Phone,
     /// The operator console.
     Console,
+    /// The operator console to who is signed out: the same address.
+    SignIn,
 }
 
 impl Page {
@@ -53,6 +55,7 @@ impl Page {
             Self::Demo => "demo/index.html",
             Self::Phone => "phone/index.html",
             Self::Console => "console/index.html",
+            Self::SignIn => "console/sign_in.html",
         }
     }
 
@@ -60,7 +63,7 @@ impl Page {
         match self {
             Self::Demo => policy!("frame-src 'self'; frame-ancestors 'none'"),
             Self::Phone => policy!("frame-ancestors 'self'"),
-            Self::Console => policy!("frame-ancestors 'none'"),
+            Self::Console | Self::SignIn => policy!("frame-ancestors 'none'"),
         }
     }
 
@@ -68,7 +71,7 @@ impl Page {
     const fn permissions(self) -> &'static str {
         match self {
             Self::Demo | Self::Phone => "camera=(self), publickey-credentials-create=(self), publickey-credentials-get=(self)",
-            Self::Console => "camera=()",
+            Self::Console | Self::SignIn => "camera=()",
         }
     }
 
@@ -100,21 +103,25 @@ pub fn assets<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new().route("/assets/{*path}", get(asset)).layer(compression())
 }
 
-/// Nothing here is secret, so its length may tell what it is.
-fn compression() -> CompressionLayer {
+/// Compresses answers. Nothing here is secret, so its length may tell what it is.
+#[must_use]
+pub fn compression() -> CompressionLayer {
     CompressionLayer::new()
 }
 
 /// Answers with a file, or that the one the browser has is the same.
 fn file(path: &str, request: &HeaderMap) -> Response {
-    let Some(EmbeddedFile { data, metadata }) = Files::get(path) else { return StatusCode::NOT_FOUND.into_response() };
+    let Some(parts) = parts(path) else { return StatusCode::NOT_FOUND.into_response() };
+    let hash: String = parts.iter().map(|part| hex::encode(&part.metadata.sha256_hash()[..12])).collect();
     // Weak, because it is the same file however it is compressed.
-    let tag = format!("W/\"{}\"", hex::encode(&metadata.sha256_hash()[..12]));
+    let tag = format!("W/\"{hash}\"");
     let known = request.get_all(IF_NONE_MATCH).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(','));
-    let body = if known.map(str::trim).any(|known| known == tag) { None } else { Some(Body::from(data.into_owned())) };
-    let status = if body.is_some() { StatusCode::OK } else { StatusCode::NOT_MODIFIED };
+    let is_known = known.map(str::trim).any(|known| known == tag);
+    let body =
+        if is_known { Body::empty() } else { Body::from(parts.iter().flat_map(|part| part.data.iter().copied()).collect::<Vec<_>>()) };
+    let status = if is_known { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
     let header = HeaderValue::from_static;
-    let mut response = (status, body.unwrap_or_default()).into_response();
+    let mut response = (status, body).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, header(content_type(path)));
     headers.insert(CACHE_CONTROL, header("no-cache"));
@@ -126,6 +133,24 @@ fn file(path: &str, request: &HeaderMap) -> Response {
     response
 }
 
+/// What a path stands for: a file; or, where a folder has a style sheet's name, all of the folder's in the order of their names: a
+/// request costs a browser more than what is in it.
+fn parts(path: &str) -> Option<Vec<EmbeddedFile>> {
+    if let Some(file) = Files::get(path) {
+        return Some(vec![file]);
+    }
+    let folder = path.strip_suffix(".css")?;
+    let mut sheets: Vec<_> = Files::iter().filter(|name| is_sheet_of(folder, name)).collect();
+    sheets.sort_unstable();
+    let parts: Vec<_> = sheets.iter().filter_map(|name| Files::get(name)).collect();
+    (!parts.is_empty()).then_some(parts)
+}
+
+fn is_sheet_of(folder: &str, name: &str) -> bool {
+    let inside = name.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/'));
+    inside.is_some_and(|name| name.ends_with(".css") && !name.contains('/'))
+}
+
 fn content_type(path: &str) -> &'static str {
     match path.rsplit('.').next() {
         Some("html") => HTML,
@@ -135,5 +160,65 @@ fn content_type(path: &str) -> &'static str {
         Some("png") => "image/png",
         Some("json" | "webmanifest") => "application/json; charset=utf-8",
         _ => "text/plain; charset=utf-8",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+    use http_body_util::BodyExt as _;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    async fn get(path: &str, known: &str) -> (StatusCode, HeaderMap, String) {
+        let pages = [("/demo", Page::Demo), ("/demo/phone", Page::Phone), ("/console", Page::Console), ("/sign-in", Page::SignIn)];
+        let router: Router = pages.into_iter().fold(assets(), |router, (path, of)| router.merge(page(path, of)));
+        let request = Request::get(path).header(IF_NONE_MATCH, known).body(Body::empty()).unwrap();
+        let (head, body) = router.oneshot(request).await.unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes().to_vec();
+        (head.status, head.headers, String::from_utf8(body).unwrap())
+    }
+
+    #[tokio::test]
+    async fn no_page_runs_what_is_inline_or_from_elsewhere() {
+        for path in ["/demo", "/demo/phone", "/console", "/sign-in"] {
+            let (status, headers, body) = get(path, "").await;
+            assert_eq!((status, &headers[CONTENT_TYPE]), (StatusCode::OK, &HeaderValue::from_static(HTML)), "{path}");
+            let policy = headers[CONTENT_SECURITY_POLICY].to_str().unwrap();
+            assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self';"), "{policy}");
+            assert!(policy.contains("require-trusted-types-for 'script'") && policy.contains("frame-ancestors"), "{policy}");
+            assert!(!policy.contains("unsafe") && !policy.contains("http"), "{policy}");
+            assert_eq!(headers[REFERRER_POLICY], "no-referrer");
+            assert!(!body.contains("style=") && !body.contains("<style") && !body.contains("onclick"), "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_the_browser_has_is_not_sent_again() {
+        for path in ["/assets/lib/dom.js", "/assets/design.css", "/console"] {
+            let (_, headers, body) = get(path, "").await;
+            assert!(!body.is_empty(), "{path}");
+            let (status, again, body) = get(path, headers[ETAG].to_str().unwrap()).await;
+            assert_eq!((status, &again[ETAG], body.as_str()), (StatusCode::NOT_MODIFIED, &headers[ETAG], ""), "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_style_sheets_of_a_folder_are_served_as_one_in_the_order_of_their_names() {
+        let (status, headers, joined) = get("/assets/design.css", "").await;
+        assert_eq!((status, headers[CONTENT_TYPE].to_str().unwrap()), (StatusCode::OK, "text/css; charset=utf-8"));
+        let mut expected = String::new();
+        for name in ["base", "controls", "countdown", "data", "surfaces", "utilities"] {
+            expected.push_str(&get(&format!("/assets/design/{name}.css"), "").await.2);
+        }
+        assert_eq!(joined, expected);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_is_not_found() {
+        for path in ["/assets/none.css", "/assets/design", "/assets/.css", "/assets/../src/lib.rs", "/assets/demo/index.html"] {
+            assert_eq!(get(path, "").await.0, StatusCode::NOT_FOUND, "{path}");
+        }
     }
 }

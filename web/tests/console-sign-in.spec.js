@@ -134,14 +134,24 @@ test('who has no invitation is told how to get one', async ({ page, server }) =>
 });
 
 test('a console that cannot be reached says so, and goes on when it can', async ({ page, server }) => {
-  await page.route('**/console/api/session', (route) => route.abort());
-  await page.goto(`${server.url}/console`);
-  await expect(page.getByRole('alert')).toContainText('The server cannot be reached');
-  await page.unrouteAll();
   await page.route('**/console/api/sign_in', (route) => route.abort());
-  await page.getByRole('button', { name: 'Try again' }).click();
+  await page.goto(`${server.url}/console`);
   await expect(page.getByText('There is no code')).toBeVisible();
   await page.unrouteAll();
   await page.getByRole('button', { name: 'Show a new code' }).click();
+  await expectSignedOut(page);
+});
+
+test('who comes back after the session is over signs in again, also when the console could not be reached at first', async ({
+  page,
+  server,
+}) => {
+  const over = { name: 'nodkey_session', value: '0192d3a0-0000-7000-8000-000000000000.over', url: server.url };
+  await page.context().addCookies([over]);
+  await page.route('**/console/api/**', (route) => route.abort());
+  await page.goto(`${server.url}/console`);
+  await expect(page.getByRole('alert')).toContainText('The server cannot be reached');
+  await page.unrouteAll();
+  await page.getByRole('button', { name: 'Try again' }).click();
   await expectSignedOut(page);
 });

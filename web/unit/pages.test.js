@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { test } from 'node:test';
 
 const ASSETS = new URL('../assets/', import.meta.url);
@@ -19,16 +19,31 @@ function graph(module, found = new Set()) {
   return found;
 }
 
-for (const page of ['demo', 'phone']) {
-  test(`the ${page} page preloads what it imports, and nothing else`, () => {
-    const html = readFileSync(new URL(`${page}/index.html`, ASSETS), 'utf8');
+/** Pages and what they begin with. */
+const PAGES = {
+  'demo/index.html': 'demo/app.js',
+  'phone/index.html': 'phone/app.js',
+  'console/index.html': 'console/app.js',
+  'console/sign_in.html': 'console/signed_out.js',
+};
+
+for (const [page, start] of Object.entries(PAGES)) {
+  const html = readFileSync(new URL(page, ASSETS), 'utf8');
+
+  test(`${page} preloads what it imports, and nothing else`, () => {
     const preloaded = [...html.matchAll(/rel="modulepreload" href="\/assets\/([^"]+)"/g)].map(([, path]) => path);
-    const imported = [...graph(new URL(`${page}/app.js`, ASSETS))].filter((path) => path !== `${page}/app.js`);
+    const imported = [...graph(new URL(start, ASSETS))].filter((path) => path !== start);
     assert.deepEqual(preloaded.toSorted(), imported.toSorted());
+    assert.ok(html.includes(`<script type="module" src="/assets/${start}">`));
   });
 
-  test(`everything the ${page} page names is there`, () => {
-    const html = readFileSync(new URL(`${page}/index.html`, ASSETS), 'utf8');
-    for (const [, path] of html.matchAll(/(?:href|src)="\/assets\/([^"]+)"/g)) readFileSync(new URL(path, ASSETS));
+  test(`everything ${page} names is there`, () => {
+    for (const [, path] of html.matchAll(/(?:href|src)="\/assets\/([^"]+)"/g)) {
+      // A style sheet at the top is those of the folder of its name, as src/lib.rs serves them.
+      const folder = /^(\w+)\.css$/.exec(path)?.[1];
+      const files = folder ? readdirSync(new URL(folder, ASSETS)).filter((name) => name.endsWith('.css')) : [path];
+      assert.ok(files.length > 0, path);
+      for (const file of files) readFileSync(new URL(folder ? `${folder}/${file}` : file, ASSETS));
+    }
   });
 }

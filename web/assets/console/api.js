@@ -1,5 +1,5 @@
 /** What the console's server offers; see `/console/api` in the gateway. */
-import { backoff } from '../lib/backoff.js';
+import { backoff } from '../lib/pause.js';
 import { call, Problem, send } from '../lib/problem.js';
 import { serverEvents } from '../lib/sse.js';
 

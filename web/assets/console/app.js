@@ -8,7 +8,7 @@ import { Page } from './page.js';
 import { allRelyingParties, chooseRelyingParty, loadRelyingParties, relyingPartyName } from './relying_parties.js';
 import { address, currentView, startRouter } from './router.js';
 import { shell } from './shell.js';
-import { heading } from './ui/heading.js';
+import { heading } from './ui/elements.js';
 import { empty, failure } from './ui/states.js';
 import { VIEWS } from './views.js';
 
@@ -18,10 +18,15 @@ const TICK = 15_000;
 void start();
 
 async function start() {
+  // Begun at once, since this page is for who has a session; should either fail, whoever waits for it says so.
+  VIEWS[currentView()]?.load().catch(() => {});
+  const relyingParties = loadRelyingParties();
+  relyingParties.catch(() => {});
   try {
     const session = await getSession();
-    if (session) await enter(session);
-    else await leave('');
+    if (!session) return await leave('');
+    await relyingParties;
+    await enter(session);
   } catch (cause) {
     replace(document.body, h('main.sign-in', h('h1.visually-hidden', 'Nodkey console'), failure(cause, start)));
   }
@@ -35,9 +40,6 @@ async function leave(reason) {
 
 /** @param {import('./api.js').Session} session */
 async function enter(session) {
-  // Fetched meanwhile; should it fail, the visit says so.
-  VIEWS[currentView()]?.load().catch(() => {});
-  await loadRelyingParties();
   const frame = shell(session);
   replace(document.body, frame.element);
   let visit = new AbortController();

@@ -3,7 +3,7 @@ import { h, replace } from '../lib/dom.js';
 import { icon } from '../lib/icons.js';
 import { allRelyingParties, relyingParties, relyingPartyName } from './relying_parties.js';
 import { address, currentView } from './router.js';
-import { foreign } from './ui/text.js';
+import { foreign } from './ui/elements.js';
 import { VIEWS } from './views.js';
 
 /** So many can be looked through without searching. */

@@ -8,8 +8,7 @@ import { chooser } from './chooser.js';
 import { health } from './metrics/health.js';
 import { roleName } from './names.js';
 import { address } from './router.js';
-import { button } from './ui/button.js';
-import { foreign } from './ui/text.js';
+import { button, foreign } from './ui/elements.js';
 import { VIEWS } from './views.js';
 
 const GROUPS = [

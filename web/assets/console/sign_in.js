@@ -1,5 +1,5 @@
 /** Signing in: a code for the operator's phone, and what the phone has said. */
-import { backoff } from '../lib/backoff.js';
+import { backoff } from '../lib/pause.js';
 import { copyable, h, replace } from '../lib/dom.js';
 import { handToPhone } from '../lib/handoff.js';
 import { icon, mark } from '../lib/icons.js';

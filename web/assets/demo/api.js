@@ -1,6 +1,6 @@
 /** What the bank's page asks: the bank's own backend and, as any page of a relying party, Nodkey's public API. */
 
-import { backoff } from '../lib/backoff.js';
+import { backoff } from '../lib/pause.js';
 import { b64uDecode } from '../lib/jose.js';
 import { Problem, call } from '../lib/problem.js';
 

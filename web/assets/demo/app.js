@@ -5,7 +5,6 @@ import { icon } from '../lib/icons.js';
 import { endSession, readSession, readSite } from './api.js';
 import { PhonePanel } from './phone_panel.js';
 import { explain, failure } from './view.js';
-import { account } from './views/account.js';
 import { signInView } from './views/sign_in.js';
 
 /** @param {string} selector */
@@ -37,8 +36,10 @@ async function start() {
     const phone = new PhonePanel(find('.phone-side'), find('.phone-actions'), site.gateway);
     /** @type {import('./view.js').Bank} */
     const bank = { site, phone, transfers: [], show, home: (notice) => home(bank, notice) };
-    enter(bank, session);
+    await enter(bank, session);
     phone.load();
+    // What comes after the first view, fetched while that is looked at; should it fail, whoever needs it says so.
+    import('./views/account.js').catch(() => {});
   } catch (cause) {
     show(failure(cause, start));
   }
@@ -50,7 +51,7 @@ async function start() {
  */
 async function home(bank, notice) {
   try {
-    enter(bank, await readSession(), notice);
+    await enter(bank, await readSession(), notice);
   } catch (cause) {
     show(failure(cause, () => home(bank, notice)));
   }
@@ -61,9 +62,10 @@ async function home(bank, notice) {
  * @param {import('./api.js').Session | null} session
  * @param {import('../lib/dom.js').Child} [notice]
  */
-function enter(bank, session, notice) {
+async function enter(bank, session, notice) {
+  const view = session ? (await import('./views/account.js')).account(bank, session) : signInView(bank, notice);
   replace(user, session && signedIn(bank, session.user));
-  show(session ? account(bank, session) : signInView(bank, notice));
+  show(view);
 }
 
 /**

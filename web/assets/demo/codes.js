@@ -1,7 +1,6 @@
 /** A code that is always fresh: the next one is there before the last is over, and until then either can be scanned. */
 
-import { pause } from '../lib/backoff.js';
-import { untilSeen } from '../lib/seen.js';
+import { pause, untilSeen } from '../lib/pause.js';
 import { createCode, untilPaired } from './api.js';
 
 /** How long before a code is over the next one takes its place, in milliseconds: time for who has just scanned it. */

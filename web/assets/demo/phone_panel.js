@@ -1,11 +1,8 @@
 /** The phone beside the site, and the ways to another one. */
 
-import { copyable, h, replace } from '../lib/dom.js';
-import { tell } from '../lib/dialog.js';
+import { h, replace } from '../lib/dom.js';
 import { handToPhone } from '../lib/handoff.js';
 import { icon } from '../lib/icons.js';
-import { qrSvg } from '../lib/qr.js';
-import { REACHABLE } from '../lib/reach.js';
 
 const PHONE = '/demo/phone';
 /** From here on there is room for both; demo.css says the same. */
@@ -87,36 +84,7 @@ export class PhonePanel {
   }
 
   async #tellOfRealPhone() {
-    await tell({
-      title: 'Use a real phone',
-      body: isLocal(this.#gateway) ? outOfReach() : inReach(`${this.#gateway}${PHONE}`),
-    });
+    const { tellOfRealPhone } = await import('./real_phone.js');
+    await tellOfRealPhone(this.#gateway, PHONE);
   }
-}
-
-/** @param {string} address */
-function inReach(address) {
-  return [
-    h('p', 'Scan this with your phone’s camera. The page it opens becomes your phone here.'),
-    h('div.code-box', qrSvg(address, 'Address of the phone’s page')),
-    copyable(address, { label: 'address', block: true }),
-  ];
-}
-
-function outOfReach() {
-  const warning = 'Your phone may warn of the certificate: it is one that Nodkey made for itself.';
-  return [
-    h(
-      'p',
-      'Your phone cannot reach this page yet: its address is this very machine’s own. Start Nodkey so that it can:',
-    ),
-    copyable(REACHABLE, { label: 'command', block: true }),
-    h('p', 'Then open the page at that address, and come back here for its code. ', warning),
-  ];
-}
-
-/** @param {string} gateway */
-function isLocal(gateway) {
-  const { hostname } = new URL(gateway);
-  return hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.');
 }

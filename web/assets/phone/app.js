@@ -1,15 +1,13 @@
 /** The phone's page: which screen is shown, and what comes in from other pages and by its address. */
 
-import { replace } from '../lib/dom.js';
+import { h, replace } from '../lib/dom.js';
 import { CHANNEL } from '../lib/handoff.js';
 import { Accounts } from './accounts.js';
+import { button, message } from './screen.js';
 import { addAccount } from './views/add.js';
 import { home } from './views/home.js';
-import { invited } from './views/invited.js';
-import { pairing } from './views/pairing.js';
-import { question } from './views/question.js';
-import { touch } from './views/touch.js';
-import { noKeys, noStorage } from './views/unfit.js';
+
+/** @typedef {typeof import('./views/later.js')} Later */
 
 /** How long a page that is not seen leaves a code to one that is, in milliseconds. */
 const DEFERENCE = 150;
@@ -24,11 +22,14 @@ const taken = new Set();
 /** What was scanned before there was an account to pair it with. */
 let scannedEarly = '';
 
-const accounts = new Accounts((entry) => touch(app, entry));
+/** @type {Promise<Later> | undefined} */
+let fetched;
+
+const accounts = new Accounts(async (entry) => (await screens()).touch(app, entry));
 const channel = new BroadcastChannel(CHANNEL);
 
 /** @type {import('./screen.js').App} */
-const app = { accounts, isDemo: location.pathname.startsWith('/demo/'), show, next, scanned };
+const app = { accounts, isDemo: location.pathname.startsWith('/demo/'), show, open, next, scanned };
 
 /** @param {import('./screen.js').Screen} screen */
 function show(screen) {
@@ -43,9 +44,36 @@ function show(screen) {
   else news.textContent = heading?.textContent ?? '';
 }
 
+/** The screens that are not the first one: fetched while that is looked at. */
+function screens() {
+  fetched ??= import('./views/later.js');
+  return fetched;
+}
+
+/** @param {(later: Later) => import('./screen.js').Screen} choose */
+async function open(choose) {
+  let later;
+  try {
+    later = await screens();
+  } catch {
+    return show(incomplete());
+  }
+  show(choose(later));
+}
+
+function incomplete() {
+  return message({
+    icon: 'alert',
+    tone: 'bad',
+    title: 'This page is not complete',
+    body: h('p', 'A part of it could not be fetched. Nothing was answered.'),
+    actions: button('primary large', 'Load it again', () => location.reload()),
+  });
+}
+
 function next() {
   const [first] = accounts.questions;
-  if (first) return show(question(app, first));
+  if (first) return void open(({ question }) => question(app, first));
   if (!accounts.all.length) return show(addAccount(app));
   if (scannedEarly) return scanned(scannedEarly);
   show(home(app));
@@ -55,7 +83,8 @@ function next() {
 function scanned(text) {
   const isReady = accounts.all.length > 0;
   scannedEarly = isReady ? '' : text;
-  show(isReady ? pairing(app, text) : addAccount(app));
+  if (isReady) void open(({ pairing }) => pairing(app, text));
+  else show(addAccount(app));
 }
 
 /** What the address asks for, once: it is taken out of the address, and of the history with it. */
@@ -63,7 +92,7 @@ function followAddress() {
   const wish = new URLSearchParams(location.hash.slice(1));
   if (location.hash) history.replaceState(null, '', location.pathname);
   const [path, payload] = [wish.get('enrol'), wish.get('scan')];
-  if (path) show(invited(app, path));
+  if (path) void open(({ invited }) => invited(app, path));
   else if (payload) scanned(payload);
   return Boolean(path || payload);
 }
@@ -81,12 +110,12 @@ async function onMessage({ data }) {
 }
 
 async function start() {
-  if (!globalThis.crypto?.subtle) return show(noKeys());
+  if (!globalThis.crypto?.subtle) return open(({ noKeys }) => noKeys());
   try {
     await accounts.load();
   } catch (cause) {
     if (!(cause instanceof DOMException)) throw cause;
-    return show(noStorage());
+    return open(({ noStorage }) => noStorage());
   }
   accounts.addEventListener('change', () => {
     current?.update?.();
@@ -96,6 +125,7 @@ async function start() {
   channel.addEventListener('message', onMessage);
   window.addEventListener('hashchange', followAddress);
   if (!followAddress()) next();
+  screens().catch(() => {});
 }
 
 void start();

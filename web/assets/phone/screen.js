@@ -17,6 +17,8 @@ import { icon } from '../lib/icons.js';
  * @property {import('./accounts.js').Accounts} accounts
  * @property {boolean} isDemo whether people can join the demo site by themselves
  * @property {(screen: Screen) => void} show
+ * @property {(choose: (later: typeof import('./views/later.js')) => Screen) => Promise<void>} open shows a screen that
+ *   may have to be fetched first
  * @property {() => void} next shows the next question, or the accounts when there is none
  * @property {(text: string) => void} scanned goes on with what was scanned
  */

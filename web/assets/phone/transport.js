@@ -1,6 +1,6 @@
 /** Calls to the gateway, each with its proof (mobile-protocol.md, section 2): DPoP (RFC 9449) with a hash of the body. */
 
-import { pause } from '../lib/backoff.js';
+import { pause } from '../lib/pause.js';
 import { algorithm, b64u, sha256, signJws, utf8 } from '../lib/jose.js';
 import { Problem, send } from '../lib/problem.js';
 

@@ -1,8 +1,7 @@
 /** Waiting for what a device is asked: as long as the page is seen, again and again, whatever the network does. */
 
-import { backoff } from '../lib/backoff.js';
+import { backoff, untilSeen } from '../lib/pause.js';
 import { Problem } from '../lib/problem.js';
-import { untilSeen } from '../lib/seen.js';
 
 /**
  * @typedef {object} Listener

@@ -30,13 +30,15 @@ async function found(axe) {
 }
 
 /**
- * Shows a page in light or in dark, as it is once nothing changes any more: colours may not be looked at on their way.
+ * Shows a page in light or in dark, at once: colours may not be looked at on their way.
  * @param {import('@playwright/test').Page} page
  * @param {'light' | 'dark'} colorScheme
  */
 async function show(page, colorScheme) {
-  await page.emulateMedia({ colorScheme });
-  await page.evaluate(async () => {
-    await Promise.allSettled(document.getAnimations().map(({ finished }) => finished));
+  await page.evaluate(() => {
+    const still = new CSSStyleSheet();
+    still.replaceSync('*, *::before, *::after { transition: none !important; }');
+    document.adoptedStyleSheets = [still];
   });
+  await page.emulateMedia({ colorScheme });
 }

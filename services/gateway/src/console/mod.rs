@@ -45,13 +45,17 @@ pub fn routes() -> Routes {
             .route("/console/api/sign_in", post(sign_in::begin))
             .route("/console/api/enrolments/{token}", get(enrolments::show).post(enrolments::accept))
             .route("/console/api/status", get(status::show)))
-        .merge(nodkey_web::page("/console", Page::Console))
-        .merge(nodkey_web::page("/console/{*view}", Page::Console))
+        .merge(pages())
         .merge(nodkey_web::page("/console/phone", Page::Phone)),
         waiting: api(Router::new()
             .route("/console/api/sign_in", get(sign_in::wait))
             .route("/console/api/rpc/{service}/{method}", post(rpc::call))),
     }
+}
+
+fn pages() -> Router<Edge> {
+    let pages = Router::new().route("/console", get(session::page)).route("/console/{*view}", get(session::page));
+    pages.layer(nodkey_web::compression())
 }
 
 /// Refuses what a page of another site would send, cookies and all: browsers say where a request comes from, and a page elsewhere can

@@ -1,15 +1,29 @@
 //! Who is signed in.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header::VARY},
+    response::Response,
+};
 use axum_extra::extract::CookieJar;
 use nodkey_proto::registry::v1::{EndOperatorSessionRequest, operator_session_service_client::OperatorSessionServiceClient};
 use nodkey_runtime::ResolvedSession;
+use nodkey_web::Page;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq as _;
 
 use super::cookie::{SESSION, Session};
 use crate::{Edge, problem::Problem};
+
+/// Answers with the console, or with its sign-in where the browser has no session: a page of its own fetches the less.
+pub async fn page(State(edge): State<Edge>, jar: CookieJar, headers: HeaderMap) -> Response {
+    let page = if Session::of(&edge, &jar).is_some() { Page::Console } else { Page::SignIn };
+    let mut response = page.answer(&headers);
+    response.headers_mut().append(VARY, HeaderValue::from_static("cookie"));
+    response
+}
 
 /// Tells who is signed in, and what the console is of.
 pub async fn show(State(edge): State<Edge>, jar: CookieJar) -> Result<Json<Value>, Problem> {

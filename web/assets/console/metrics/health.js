@@ -1,5 +1,5 @@
 /** How the deployment is, asked for again and again while somebody looks. */
-import { pause } from '../../lib/backoff.js';
+import { pause } from '../../lib/pause.js';
 import { Problem } from '../../lib/problem.js';
 import { getStatus } from '../api.js';
 import { measure } from './measure.js';

@@ -1,5 +1,4 @@
 /** What is watched of all processes together. The metrics are described in docs/operations.md. */
-import { parseMetrics } from './prometheus.js';
 
 /** @typedef {import('../api.js').Process} Process */
 /** @typedef {ReturnType<typeof measure>} Measurement */
@@ -46,4 +45,28 @@ export function measure(processes, at) {
 /** @param {number[]} values */
 function sum(values) {
   return values.reduce((total, value) => total + value, 0);
+}
+
+/** @typedef {{ name: string, labels: Record<string, string>, value: number }} Sample */
+
+const LINE = /^(\w+)(?:\{(.*)\})? (\S+)$/;
+const LABEL = /(\w+)="((?:[^"\\]|\\.)*)"/g;
+
+/**
+ * Reads every sample of a text; comments and what is not understood are left out.
+ * @param {string} text
+ * @returns {Sample[]}
+ */
+export function parseMetrics(text) {
+  return text.split('\n').flatMap((line) => {
+    const [, name, labels = '', value] = LINE.exec(line) ?? [];
+    if (!name) return [];
+    return [
+      {
+        name,
+        labels: Object.fromEntries([...labels.matchAll(LABEL)].map(([, key, text]) => [key, text])),
+        value: Number(value),
+      },
+    ];
+  });
 }

@@ -1,7 +1,7 @@
 /** A list by pages: filters, a table, and what takes its place while there is none. */
 import { h, replace } from '../../lib/dom.js';
+import { icon } from '../../lib/icons.js';
 import { filterBar } from './filters.js';
-import { pager } from './pager.js';
 import { empty as nothing, failure } from './states.js';
 import { expectedTable, table, tableRow } from './table.js';
 
@@ -135,4 +135,46 @@ function takePlace(known, made) {
   const focused = known.contains(document.activeElement);
   known.replaceWith(made);
   if (focused) made.querySelector('a')?.focus();
+}
+
+/**
+ * Makes the buttons to turn the page. The token of the page that is shown is in the address; those of the pages before it go with the address in
+ * the browser's history, since a list tells only the next one.
+ * @param {Page} page
+ * @param {() => void} onTurn
+ */
+function pager(page, onTurn) {
+  const back = h('button.button.small', { type: 'button', onclick: turnBack }, icon('chevronLeft'), 'Previous');
+  const forward = h('button.button.small', { type: 'button', onclick: turnForward }, 'Next', icon('chevronRight'));
+  const position = h('span.grow');
+  const element = h('nav.pager', { 'aria-label': 'Pages', hidden: true }, position, back, forward);
+  let next = '';
+
+  /** @returns {string[]} */
+  const before = () => history.state?.before ?? [];
+
+  function turnForward() {
+    page.setQuery({ page: next }, { before: [...before(), page.query.get('page') ?? ''] });
+    onTurn();
+  }
+
+  function turnBack() {
+    const tokens = before();
+    page.setQuery({ page: tokens.at(-1) ?? null }, { before: tokens.slice(0, -1) });
+    onTurn();
+  }
+
+  /** @param {string} nextPageToken of the page that is shown now */
+  function show(nextPageToken) {
+    next = nextPageToken;
+    const first = !page.query.has('page');
+    element.hidden = first && !next;
+    back.disabled = first;
+    forward.disabled = !next;
+    // Who came by a link knows nothing of the pages before it.
+    position.textContent = first || before().length ? `Page ${before().length + 1}` : '';
+    back.lastChild?.replaceWith(first || before().length ? 'Previous' : 'First page');
+  }
+
+  return { element, show };
 }

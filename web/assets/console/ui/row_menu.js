@@ -1,8 +1,7 @@
 /** What can be done with a row, behind one button. */
 import { h } from '../../lib/dom.js';
 import { icon } from '../../lib/icons.js';
-
-import { button } from './button.js';
+import { button } from './elements.js';
 
 /** @typedef {{ text: string, danger?: boolean, act: () => unknown }} Item */
 

@@ -2,8 +2,7 @@
 import { h, replace } from '../../lib/dom.js';
 import { icon } from '../../lib/icons.js';
 import { Problem } from '../../lib/problem.js';
-
-import { button } from './button.js';
+import { button } from './elements.js';
 
 /** @typedef {import('../../lib/dom.js').Child} Child */
 

@@ -5,12 +5,9 @@ import { exactly, time } from '../../lib/format.js';
 import { badge, roleName } from '../names.js';
 import { allRelyingParties, relyingPartyName } from '../relying_parties.js';
 import { address } from '../router.js';
-import { codeBlock } from '../ui/code.js';
-import { facts } from '../ui/facts.js';
-import { heading } from '../ui/heading.js';
+import { codeBlock, facts, foreign, heading, identifier, none } from '../ui/elements.js';
 import { listing } from '../ui/listing.js';
 import { empty, waiting } from '../ui/states.js';
-import { foreign, identifier, none } from '../ui/text.js';
 
 /** @typedef {import('../page.js').Page} Page */
 /** @typedef {{ id: string, at: string, operatorId?: string, actor: string, role: string, relyingPartyId?: string, method: string, request: string, outcome?: string, traceId: string }} Entry */

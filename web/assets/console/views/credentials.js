@@ -5,14 +5,11 @@ import { field, select } from '../../lib/form.js';
 import { time } from '../../lib/format.js';
 import { badge, choices, CREDENTIAL_KINDS } from '../names.js';
 import { newRequestId } from '../request_id.js';
-import { button } from '../ui/button.js';
-import { change } from '../ui/change.js';
-import { heading } from '../ui/heading.js';
+import { button, heading, identifier } from '../ui/elements.js';
+import { change, showSecrets } from '../ui/dialogs.js';
 import { listing } from '../ui/listing.js';
 import { rowMenu } from '../ui/row_menu.js';
-import { showSecrets } from '../ui/secret.js';
 import { empty } from '../ui/states.js';
-import { identifier } from '../ui/text.js';
 
 /** @typedef {import('../page.js').Page} Page */
 /** @typedef {{ id: string, kind: string, token: string, disabled?: boolean, createdAt: string }} Credential */

@@ -4,11 +4,9 @@ import { ask } from '../../lib/dialog.js';
 import { checkbox, field, select } from '../../lib/form.js';
 import { time } from '../../lib/format.js';
 import { choices, DELIVERY_STATES, stateBadge } from '../names.js';
-import { button } from '../ui/button.js';
-import { heading } from '../ui/heading.js';
+import { button, heading, none } from '../ui/elements.js';
 import { listing } from '../ui/listing.js';
 import { empty, waiting } from '../ui/states.js';
-import { none } from '../ui/text.js';
 
 /** @typedef {import('../page.js').Page} Page */
 /** @typedef {import('../types.js').Delivery} Delivery */

@@ -4,12 +4,8 @@ import { exactly, time } from '../../lib/format.js';
 import { Problem } from '../../lib/problem.js';
 import { DELIVERY_STATES, stateBadge } from '../names.js';
 import { attemptText } from '../ui/attempt.js';
-import { button } from '../ui/button.js';
-import { codeBlock } from '../ui/code.js';
-import { facts } from '../ui/facts.js';
-import { heading, showHeading } from '../ui/heading.js';
+import { button, codeBlock, facts, heading, identifierLink, showHeading } from '../ui/elements.js';
 import { eventually } from '../ui/states.js';
-import { identifierLink } from '../ui/text.js';
 
 /** @typedef {import('../page.js').Page} Page */
 /** @typedef {import('../types.js').Delivery} Delivery */

@@ -2,12 +2,10 @@
 import { h, replace } from '../../lib/dom.js';
 import { time } from '../../lib/format.js';
 import { badge, DISABLED_REASONS } from '../names.js';
-import { button } from '../ui/button.js';
-import { heading } from '../ui/heading.js';
+import { button, heading, identifier } from '../ui/elements.js';
 import { listing } from '../ui/listing.js';
 import { rowMenu } from '../ui/row_menu.js';
 import { empty } from '../ui/states.js';
-import { identifier } from '../ui/text.js';
 import { add, edit, remove, rotate, shortType, switchOff, switchOn } from './endpoints/changes.js';
 
 /** @typedef {import('../page.js').Page} Page */

@@ -6,13 +6,11 @@ import { time } from '../../lib/format.js';
 import { icon } from '../../lib/icons.js';
 import { choices, OPERATOR_STATES, ROLE_RIGHTS, ROLES, stateBadge } from '../names.js';
 import { newRequestId } from '../request_id.js';
-import { button } from '../ui/button.js';
-import { change } from '../ui/change.js';
-import { heading } from '../ui/heading.js';
+import { button, foreign, heading, none } from '../ui/elements.js';
+import { change } from '../ui/dialogs.js';
 import { listing } from '../ui/listing.js';
 import { rowMenu } from '../ui/row_menu.js';
 import { empty } from '../ui/states.js';
-import { foreign, none } from '../ui/text.js';
 
 /** @typedef {import('../page.js').Page} Page */
 /** @typedef {{ id: string, name: string, role: string, state: string, createdAt: string, signedInAt?: string, invitationExpiresAt?: string }} Operator */

@@ -6,9 +6,8 @@ import { alarms } from '../metrics/alarms.js';
 import { health } from '../metrics/health.js';
 import { badge } from '../names.js';
 import { chart } from '../ui/chart.js';
-import { heading } from '../ui/heading.js';
+import { heading, identifier, none } from '../ui/elements.js';
 import { failure } from '../ui/states.js';
-import { identifier, none } from '../ui/text.js';
 import { expectedTable, table } from '../ui/table.js';
 
 /** @typedef {import('../metrics/measure.js').Measurement} Measurement */

@@ -7,11 +7,9 @@ import { badge } from '../names.js';
 import { newRequestId } from '../request_id.js';
 import { loadRelyingParties } from '../relying_parties.js';
 import { address, go } from '../router.js';
-import { button } from '../ui/button.js';
-import { heading } from '../ui/heading.js';
+import { button, foreign, heading, identifier } from '../ui/elements.js';
 import { listing } from '../ui/listing.js';
 import { empty } from '../ui/states.js';
-import { foreign, identifier } from '../ui/text.js';
 
 /** @typedef {import('../relying_parties.js').RelyingParty} RelyingParty */
 

@@ -5,10 +5,8 @@ import { exactly } from '../../lib/format.js';
 import { Problem } from '../../lib/problem.js';
 import { badge } from '../names.js';
 import { loadRelyingParties } from '../relying_parties.js';
-import { button } from '../ui/button.js';
-import { change } from '../ui/change.js';
-import { facts } from '../ui/facts.js';
-import { heading } from '../ui/heading.js';
+import { button, facts, heading } from '../ui/elements.js';
+import { change } from '../ui/dialogs.js';
 import { eventually } from '../ui/states.js';
 import { pushCard } from './settings/push.js';
 

@@ -5,12 +5,10 @@ import { time } from '../../lib/format.js';
 import { icon } from '../../lib/icons.js';
 import { badge } from '../names.js';
 import { newRequestId } from '../request_id.js';
-import { button } from '../ui/button.js';
-import { change } from '../ui/change.js';
-import { heading } from '../ui/heading.js';
+import { button, heading, identifier, none } from '../ui/elements.js';
+import { change } from '../ui/dialogs.js';
 import { listing } from '../ui/listing.js';
 import { empty } from '../ui/states.js';
-import { identifier, none } from '../ui/text.js';
 
 /** @typedef {import('../page.js').Page} Page */
 /** @typedef {{ id: string, algorithm: string, current?: boolean, createdAt: string, retiresAt?: string }} SigningKey */

@@ -3,12 +3,8 @@ import { copyable, h, replace, toast } from '../../lib/dom.js';
 import { ask } from '../../lib/dialog.js';
 import { exactly, time } from '../../lib/format.js';
 import { LEVELS, NUMBER_MATCHES, stateBadge, STATUSES } from '../names.js';
-import { button } from '../ui/button.js';
-import { codeBlock } from '../ui/code.js';
-import { facts } from '../ui/facts.js';
-import { heading, showHeading } from '../ui/heading.js';
+import { button, codeBlock, facts, foreign, heading, identifier, identifierLink, showHeading } from '../ui/elements.js';
 import { eventually } from '../ui/states.js';
-import { foreign, identifier, identifierLink } from '../ui/text.js';
 import { evidenceCard } from './trusonafication/evidence.js';
 import { timelineCard } from './trusonafication/timeline.js';
 

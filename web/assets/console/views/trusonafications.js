@@ -3,10 +3,9 @@ import { h, replace, toast } from '../../lib/dom.js';
 import { duration, time } from '../../lib/format.js';
 import { Problem } from '../../lib/problem.js';
 import { choices, stateBadge, STATUSES } from '../names.js';
-import { heading } from '../ui/heading.js';
+import { foreign, heading, identifier, none } from '../ui/elements.js';
 import { listing } from '../ui/listing.js';
 import { empty } from '../ui/states.js';
-import { foreign, identifier, none } from '../ui/text.js';
 
 /** @typedef {import('../page.js').Page} Page */
 /** @typedef {import('../types.js').Trusonafication} Trusonafication */

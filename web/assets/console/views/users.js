@@ -4,10 +4,9 @@ import { icon } from '../../lib/icons.js';
 import { time } from '../../lib/format.js';
 import { badge, PLATFORMS } from '../names.js';
 import { go } from '../router.js';
-import { heading } from '../ui/heading.js';
+import { foreign, heading, identifier, none } from '../ui/elements.js';
 import { listing } from '../ui/listing.js';
 import { empty } from '../ui/states.js';
-import { foreign, identifier, none } from '../ui/text.js';
 import { showDevice } from './users/device.js';
 import { showUser } from './users/user.js';
 

@@ -8,7 +8,6 @@ import { qrSvg } from '../../lib/qr.js';
 import { signIn } from '../api.js';
 import { offerCodes } from '../codes.js';
 import { explain, worded } from '../view.js';
-import { asked } from './asked.js';
 
 /** @typedef {import('../view.js').Bank} Bank */
 
@@ -73,7 +72,7 @@ async function offer(bank, place, signal) {
       replace(renewal, shown.element, h('p.small.muted', 'Is your phone in this browser? Then click the code.'));
     });
     replace(place, h('div.code-box.taken', icon('check', 40), h('p', 'Scanned')));
-    bank.show(asked(bank, await signIn({ trucode_id: id })));
+    await ask(bank, { trucode_id: id });
   } catch (cause) {
     if (signal.aborted) return;
     const again = h(
@@ -88,6 +87,16 @@ async function offer(bank, place, signal) {
   }
 }
 
+/**
+ * Has a phone asked, and shows that it is.
+ * @param {Bank} bank
+ * @param {Parameters<typeof signIn>[0]} who
+ */
+async function ask(bank, who) {
+  const { asked } = await import('./asked.js');
+  bank.show(asked(bank, await signIn(who), 'user' in who ? who.user : undefined));
+}
+
 /** @param {Bank} bank */
 function byName(bank) {
   const refusal = h('div');
@@ -98,9 +107,8 @@ function byName(bank) {
     if (submit.ariaBusy) return;
     submit.ariaBusy = 'true';
     clearRefusal(form, refusal);
-    const user = name.value;
     try {
-      bank.show(asked(bank, await signIn({ user }), user));
+      await ask(bank, { user: name.value });
     } catch (cause) {
       submit.ariaBusy = null;
       showRefusal(form, refusal, worded(cause));

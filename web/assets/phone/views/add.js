@@ -1,12 +1,11 @@
 /** Adding an account: at the demo by joining its bank, elsewhere by a link that is opened. */
-
 import { h } from '../../lib/dom.js';
 import { clearRefusal, field, showRefusal } from '../../lib/form.js';
 import { mark } from '../../lib/icons.js';
 import { Problem, call } from '../../lib/problem.js';
 import { readTicket } from '../enrolment.js';
-import { layout } from '../screen.js';
-import { added } from './added.js';
+import { button, layout, message } from '../screen.js';
+import { told } from '../told.js';
 import { guardChoice } from './guard.js';
 
 /** @typedef {import('../screen.js').App} App */
@@ -100,4 +99,23 @@ function asRefusal(cause, name) {
   name.value = `${taken.replace(/\d+$/, '')}${10 + Math.floor(Math.random() * 90)}`;
   const text = `Somebody is called ${taken} already. Take this name, or choose another one.`;
   return new Problem(cause.status, cause.error, text, { fieldErrors: { user: [text] } });
+}
+
+/**
+ * Says that this phone is set up.
+ * @param {import('../screen.js').App} app
+ * @param {import('../store.js').Account} account
+ * @returns {import('../screen.js').Screen}
+ */
+export function added(app, { user, relyingParty }) {
+  return {
+    isIdle: true,
+    ...message({
+      icon: 'check',
+      tone: 'ok',
+      title: 'This phone is set up',
+      body: h('p', 'It answers for ', told(user), ' at ', told(relyingParty), ' from now on.'),
+      actions: button('primary large', 'OK', () => app.next()),
+    }),
+  };
 }

@@ -5,9 +5,7 @@ import { time } from '../../lib/format.js';
 import { icon, mark } from '../../lib/icons.js';
 import { avatar, button, layout } from '../screen.js';
 import { told } from '../told.js';
-import { account } from './account.js';
 import { addAccount } from './add.js';
-import { scan } from './scan.js';
 
 /** @typedef {import('../accounts.js').Entry} Entry */
 
@@ -43,7 +41,7 @@ export function home(app) {
       lead: h('p.logo', mark(22), 'Nodkey'),
       body: [h('p.muted', 'When one of these sites asks you something, it appears here.'), untrusted, list, recent],
       actions: [
-        button('primary large block', [icon('qr', 18), 'Scan a code'], () => app.show(scan(app))),
+        button('primary large block', [icon('qr', 18), 'Scan a code'], () => app.open(({ scan }) => scan(app))),
         button('quiet block', [icon('plus'), 'Add an account'], () => app.show(addAccount(app))),
       ],
     }),
@@ -81,7 +79,7 @@ function row(app, entry) {
   const { id, relyingParty, user } = entry.account;
   return h(
     'button.list-item',
-    { type: 'button', 'data-id': id, onclick: () => app.show(account(app, entry)) },
+    { type: 'button', 'data-id': id, onclick: () => app.open(({ account }) => account(app, entry)) },
     avatar(relyingParty),
     h('span.grow.stack.tight', h('strong.truncate', told(relyingParty)), h('span.small.muted.truncate', told(user))),
     h('span.status.small.muted'),

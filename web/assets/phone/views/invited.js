@@ -6,7 +6,7 @@ import { readTicket } from '../enrolment.js';
 import { avatar, button, layout, message } from '../screen.js';
 import { told } from '../told.js';
 import { explain } from '../words.js';
-import { added } from './added.js';
+import { added } from './add.js';
 import { guardChoice } from './guard.js';
 
 /** @typedef {import('../screen.js').App} App */

@@ -4,8 +4,7 @@ import { h } from '../../../lib/dom.js';
 import { checkbox, field, select } from '../../../lib/form.js';
 import { EVENT_TYPES } from '../../names.js';
 import { newRequestId } from '../../request_id.js';
-import { change } from '../../ui/change.js';
-import { showSecrets } from '../../ui/secret.js';
+import { change, showSecrets } from '../../ui/dialogs.js';
 
 /** @typedef {import('../../page.js').Page} Page */
 /** @typedef {import('../../types.js').Endpoint} Endpoint */

@@ -4,7 +4,7 @@ import { time } from '../../../lib/format.js';
 import { icon } from '../../../lib/icons.js';
 import { PUSH_PROVIDERS } from '../../names.js';
 import { eventually } from '../../ui/states.js';
-import { foreign } from '../../ui/text.js';
+import { foreign } from '../../ui/elements.js';
 
 /** @typedef {{ provider: string, description: string, publicKey?: string, updatedAt: string, lastFailure?: string, lastFailureAt?: string }} Configuration */
 

@@ -3,7 +3,7 @@ import { copyButton, h, replace } from '../../../lib/dom.js';
 import { icon } from '../../../lib/icons.js';
 import { call } from '../../../lib/problem.js';
 import { badge } from '../../names.js';
-import { codeBlock } from '../../ui/code.js';
+import { codeBlock } from '../../ui/elements.js';
 import { eventually } from '../../ui/states.js';
 
 /** @typedef {import('../../page.js').Page} Page */

@@ -4,7 +4,7 @@ import { duration, time } from '../../../lib/format.js';
 import { DELIVERY_STATES, LEVELS, REJECT_REASONS, stateBadge, STATUSES } from '../../names.js';
 import { attemptText } from '../../ui/attempt.js';
 import { eventually } from '../../ui/states.js';
-import { foreign } from '../../ui/text.js';
+import { foreign } from '../../ui/elements.js';
 
 /** @typedef {import('../../page.js').Page} Page */
 /** @typedef {import('../../types.js').Trusonafication} Trusonafication */

@@ -4,11 +4,9 @@ import { time } from '../../../lib/format.js';
 import { icon } from '../../../lib/icons.js';
 import { Problem } from '../../../lib/problem.js';
 import { badge, BINDING_STATES, PLATFORMS, PRESENCE_KINDS, PUSH_PROVIDERS, stateBadge } from '../../names.js';
-import { button } from '../../ui/button.js';
-import { change } from '../../ui/change.js';
-import { facts } from '../../ui/facts.js';
+import { button, facts, foreign } from '../../ui/elements.js';
+import { change } from '../../ui/dialogs.js';
 import { eventually } from '../../ui/states.js';
-import { foreign } from '../../ui/text.js';
 
 /** @typedef {import('../../page.js').Page} Page */
 /** @typedef {import('../../types.js').Binding} Binding */

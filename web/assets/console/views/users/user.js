@@ -1,9 +1,8 @@
 /** One user: every binding there was, with its device. */
 import { h, replace } from '../../../lib/dom.js';
-import { button } from '../../ui/button.js';
-import { change } from '../../ui/change.js';
+import { button, foreign } from '../../ui/elements.js';
+import { change } from '../../ui/dialogs.js';
 import { empty, eventually } from '../../ui/states.js';
-import { foreign } from '../../ui/text.js';
 import { deviceCard, readDevice } from './device.js';
 
 /** @typedef {import('../../page.js').Page} Page */

@@ -1,4 +1,4 @@
-/** Pauses between attempts. */
+/** Pauses: between attempts, and while nobody looks. */
 
 /**
  * Waits before the next attempt: longer after each failure, about 15 s at most, and never all clients at once.
@@ -28,5 +28,25 @@ export function pause(milliseconds, signal) {
       resolve();
     }, milliseconds);
     signal.addEventListener('abort', stop, { once: true });
+  });
+}
+
+/**
+ * Resolves when the page is seen, at once when it is already.
+ * @param {AbortSignal} signal ends the wait, which then throws its reason
+ * @returns {Promise<void>}
+ */
+export function untilSeen(signal) {
+  return new Promise((resolve, reject) => {
+    const look = () => {
+      if (document.hidden && !signal.aborted) return;
+      document.removeEventListener('visibilitychange', look);
+      signal.removeEventListener('abort', look);
+      if (signal.aborted) reject(signal.reason);
+      else resolve();
+    };
+    document.addEventListener('visibilitychange', look);
+    signal.addEventListener('abort', look);
+    look();
   });
 }

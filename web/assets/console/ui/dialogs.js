@@ -1,7 +1,20 @@
-/** Secrets: shown once, then forgotten. */
-import { copyable, h } from '../../lib/dom.js';
-import { tellOnce } from '../../lib/dialog.js';
+/** Dialogs of views: changes that are asked about first, and secrets, which are shown once and then forgotten. */
+import { ask, tellOnce } from '../../lib/dialog.js';
+import { copyable, h, toast } from '../../lib/dom.js';
 import { icon } from '../../lib/icons.js';
+
+/**
+ * Asks; when it was done, says so and shows what is there now.
+ * @param {Parameters<typeof ask>[0]} question
+ * @param {string} said
+ * @param {() => Promise<void>} reload
+ * @returns {Promise<void>}
+ */
+export async function change(question, said, reload) {
+  if (!(await ask(question))) return;
+  toast(said);
+  await reload();
+}
 
 /**
  * Shows secrets until the person says that they are kept.

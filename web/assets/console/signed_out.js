@@ -1,0 +1,5 @@
+/** The console's page for who is signed out. */
+
+import { showSignIn } from './sign_in.js';
+
+showSignIn('', () => location.reload());

@@ -1,0 +1,9 @@
+/** Every screen but those that a phone can open with. */
+
+export { account } from './account.js';
+export { invited } from './invited.js';
+export { pairing } from './pairing.js';
+export { question } from './question.js';
+export { scan } from './scan.js';
+export { touch } from './touch.js';
+export { noKeys, noStorage } from './unfit.js';
