@@ -40,10 +40,11 @@ check-web: target/web-tools ## Types and formatting of the pages
 	cd web && npm run --silent check
 
 .PHONY: test-browser
-test-browser: tools check-web ## The pages in a real browser, against nodkey dev
+test-browser: tools check-web ## The pages in a real browser, against nodkey dev and the five services
+	@scripts/tools test
 	cd web && npm run --silent unit
-	cargo build --package nodkey --locked
-	cd web && npm run --silent browser
+	cargo build --workspace --bins --locked
+	scripts/with-servers scripts/up-native -- npm --prefix web run --silent browser
 
 .PHONY: bench
 bench: tools ## What the gateway costs, measured on the release binary

@@ -147,8 +147,8 @@ fn parts(path: &str) -> Option<Vec<EmbeddedFile>> {
 }
 
 fn is_sheet_of(folder: &str, name: &str) -> bool {
-    let inside = name.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/'));
-    inside.is_some_and(|name| name.ends_with(".css") && !name.contains('/'))
+    let name = std::path::Path::new(name);
+    name.parent() == Some(folder.as_ref()) && name.extension().is_some_and(|extension| extension == "css")
 }
 
 fn content_type(path: &str) -> &'static str {
