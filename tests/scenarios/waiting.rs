@@ -1,6 +1,6 @@
 //! Whoever waits is woken.
 
-use std::{pin::pin, time::Duration};
+use std::{collections::BTreeSet, pin::pin, time::Duration};
 
 use futures_util::StreamExt as _;
 use nodkey_kernel::time::Timestamp;
@@ -8,6 +8,7 @@ use nodkey_mobile_sdk::Decision;
 use nodkey_proto::trusonafication::v1::{ListTrusonaficationsRequest, Status, Trusonafication};
 use nodkey_server_sdk::NewTrusonafication;
 use reqwest::Method;
+use serde_json::json;
 
 use crate::{
     http,
@@ -21,6 +22,7 @@ scenarios!(
     a_backend_may_wait_over_http,
     a_phone_that_was_offline_finds_what_it_is_asked_oldest_first,
     lists_have_filters_and_pages,
+    a_list_of_large_ones_comes_in_smaller_pages,
     filters_hold_in_every_combination,
 );
 
@@ -121,6 +123,28 @@ async fn lists_have_filters_and_pages(world: &World) {
     sorted.sort_unstable_by(|a, b| b.cmp(a));
     sorted.dedup();
     assert_eq!((seen.len(), seen), (6, sorted), "each once, newest first");
+}
+
+async fn a_list_of_large_ones_comes_in_smaller_pages(world: &World) {
+    let tenant = world.tenant().await;
+    tenant.active("ada").await;
+    // Told as text, too: 900 kB each.
+    let fields = json!({"contract": "x".repeat(450_000)});
+    for _ in 0..5 {
+        tenant.backend.create_trusonafication(log_in().custom_fields(fields.as_object().unwrap())).await.unwrap();
+    }
+    let (mut sizes, mut ids, mut page_token) = (Vec::new(), BTreeSet::new(), String::new());
+    loop {
+        let request = ListTrusonaficationsRequest { page_token, ..Default::default() };
+        let page = tenant.backend.list_trusonafications(request).await.unwrap();
+        sizes.push(page.trusonafications.len());
+        ids.extend(page.trusonafications.into_iter().map(|t| t.id));
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!((sizes, ids.len()), (vec![2, 2, 1], 5));
 }
 
 async fn filters_hold_in_every_combination(world: &World) {

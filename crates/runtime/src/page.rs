@@ -63,10 +63,27 @@ impl Page {
     /// Cuts off the row that was read beyond the page, and names the next page if there is one.
     ///
     /// Read `size + 1` rows to know.
-    pub fn cut<T>(&self, mut rows: Vec<T>, cursor: impl Fn(&T) -> Cursor) -> (Vec<T>, String) {
+    pub fn cut<T>(&self, rows: Vec<T>, cursor: impl Fn(&T) -> Cursor) -> (Vec<T>, String) {
+        self.cut_within(usize::MAX, rows, |_| 0, cursor)
+    }
+
+    /// The same, where rows may be large: the page ends before it weighs more than `limit`, but holds one row at least.
+    pub fn cut_within<T>(
+        &self,
+        limit: usize,
+        mut rows: Vec<T>,
+        weight: impl Fn(&T) -> usize,
+        cursor: impl Fn(&T) -> Cursor,
+    ) -> (Vec<T>, String) {
         let size = usize::try_from(self.size).unwrap_or(usize::MAX);
-        let more = rows.len() > size;
-        rows.truncate(size);
+        let mut weighed: usize = 0;
+        let fits = rows.iter().take(size).take_while(|row| {
+            weighed = weighed.saturating_add(weight(row));
+            weighed <= limit
+        });
+        let fits = fits.count().max(1);
+        let more = rows.len() > fits;
+        rows.truncate(fits);
         let next = if more { rows.last().map(|row| cursor(row).to_string()).unwrap_or_default() } else { String::new() };
         (rows, next)
     }
@@ -114,5 +131,16 @@ mod tests {
         assert_eq!(rows, [9, 8]);
         assert_eq!(Page::parse(2, &next).unwrap().after, Some(cursor(&8)));
         assert_eq!(page.cut(vec![9, 8], cursor).1, "");
+        assert_eq!(page.cut(vec![], cursor), (vec![], String::new()));
+    }
+
+    #[test]
+    fn a_page_of_large_rows_ends_early_and_the_next_goes_on() {
+        let page = Page::parse(3, "").unwrap();
+        let cursor = |n: &i64| Cursor { at: Timestamp::from_micros(*n), id: n.to_string() };
+        let cut = |limit| page.cut_within(limit, vec![9, 8, 7, 6], |_| 10, cursor);
+        assert_eq!(cut(usize::MAX), (vec![9, 8, 7], cursor(&7).to_string()));
+        assert_eq!(cut(29), (vec![9, 8], cursor(&8).to_string()));
+        assert_eq!(cut(5), (vec![9], cursor(&9).to_string()), "else it would never go on");
     }
 }

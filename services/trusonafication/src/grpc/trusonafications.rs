@@ -24,6 +24,7 @@ use nodkey_runtime::{
     status::status,
     uninterrupted,
 };
+use prost::Message as _;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -37,6 +38,8 @@ use crate::{
 
 /// The longest a caller may wait in one call, in seconds.
 const MAX_WAIT: i32 = 60;
+/// The most a page of a list weighs, in bytes, unless its only row weighs more: gRPC clients take 4 MiB.
+const MAX_PAGE: usize = 2 << 20;
 
 #[tonic::async_trait]
 impl TrusonaficationService for Api {
@@ -114,8 +117,10 @@ impl TrusonaficationService for Api {
         let page = Page::parse(asked.page_size, &asked.page_token).map_err(status)?;
         let listing = listing(&asked, &page).map_err(status)?;
         let found = self.0.list(party, &listing).await.map_err(status)?;
-        let (found, next_page_token) = page.cut(found, |t| Cursor { at: t.created_at, id: t.id.to_string() });
-        Ok(Response::new(ListTrusonaficationsResponse { trusonafications: found.iter().map(message).collect(), next_page_token }))
+        let rows = found.iter().map(|t| (Cursor { at: t.created_at, id: t.id.to_string() }, message(t))).collect();
+        let (rows, next_page_token) = page.cut_within(MAX_PAGE, rows, |(_, t)| t.encoded_len(), |(cursor, _)| cursor.clone());
+        let trusonafications = rows.into_iter().map(|(_, t)| t).collect();
+        Ok(Response::new(ListTrusonaficationsResponse { trusonafications, next_page_token }))
     }
 
     async fn cancel_trusonafication(
