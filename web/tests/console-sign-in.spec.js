@@ -1,7 +1,7 @@
 /** Signing in to the console: who gets in, who does not, and what they are told. */
 
 import { heading, openPhone } from './support/acme.js';
-import { code, enrol, enter, go, invite, open, scan, signIn } from './support/console.js';
+import { code, enrol, enter, go, invite, open, row, scan, signIn } from './support/console.js';
 import { scanAndAccept, enrol as enrolSoftly } from './support/soft_phone.js';
 import { start } from './support/server.js';
 import { expect, test } from './support/test.js';
@@ -109,7 +109,10 @@ test('who signs out is out, and so is whoever had copied the cookie', async ({ p
 
 test('a session that is over leads to the sign-in, which says why, and from there back', async ({ page, server }) => {
   const phone = await enter(page, server, (await invite(server, 'Grace Hopper', 'operator')).link);
+  // What the page asks by itself must not notice before the person does.
+  await page.route('**/console/api/status', () => {});
   await open(page, server, 'audit');
+  await expect(row(page, 'CreateOperatorSession').first()).toBeVisible();
   await page.context().clearCookies();
   await page.getByRole('link', { name: 'Operators' }).click();
   await expectSignedOut(page);
