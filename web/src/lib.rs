@@ -117,11 +117,12 @@ fn file(path: &str, request: &HeaderMap) -> Response {
     let tag = format!("W/\"{hash}\"");
     let known = request.get_all(IF_NONE_MATCH).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(','));
     let is_known = known.map(str::trim).any(|known| known == tag);
-    let body =
-        if is_known { Body::empty() } else { Body::from(parts.iter().flat_map(|part| part.data.iter().copied()).collect::<Vec<_>>()) };
-    let status = if is_known { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
     let header = HeaderValue::from_static;
-    let mut response = (status, body).into_response();
+    let mut response = if is_known {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        Body::from(parts.iter().map(|part| &*part.data).collect::<Vec<_>>().concat()).into_response()
+    };
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, header(content_type(path)));
     headers.insert(CACHE_CONTROL, header("no-cache"));

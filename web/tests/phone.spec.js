@@ -253,6 +253,20 @@ test.describe('an account', () => {
     expect(items).toContainEqual(expect.objectContaining({ id: device, name: 'Grace’s phone' }));
   });
 
+  test('whose screen could not be fetched says so, and is there once the page is loaded again', async ({
+    page,
+    server,
+  }) => {
+    await page.route('**/phone/views/later.js', (route) => route.abort());
+    const user = await openPhone(page, server);
+    await account(page, user, 'Ready').click();
+    await expect(heading(page, 'This page is not complete')).toBeVisible();
+    await page.unrouteAll();
+    await page.getByRole('button', { name: 'Load it again' }).click();
+    await account(page, user, 'Ready').click();
+    await expect(page.getByRole('button', { name: 'Back' })).toBeVisible();
+  });
+
   test('that is removed takes its keys with it and retires the device', async ({ page, server }) => {
     const user = await openPhone(page, server);
     const id = await deviceOf(server, user);
