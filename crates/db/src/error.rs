@@ -26,6 +26,19 @@ pub enum DbError {
         #[source]
         source: sqlx::Error,
     },
+    /// A row holds what nobody writes.
+    #[error("{table}.{column} of row {row} is inconsistent")]
+    Inconsistent {
+        /// Name of the table.
+        table: &'static str,
+        /// Name of the column.
+        column: &'static str,
+        /// The row's key.
+        row: String,
+        /// What is wrong with it.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The schema could not be brought up to date.
     #[error("the schema could not be brought up to date")]
     Migrate(#[source] sqlx::migrate::MigrateError),
@@ -59,7 +72,7 @@ impl Classify for DbError {
         match self {
             Self::Unavailable(_) => Kind::Unavailable,
             Self::Unique { .. } => Kind::Conflict,
-            Self::Url | Self::Corrupt { .. } | Self::Migrate(_) | Self::Statement(_) => Kind::Internal,
+            Self::Url | Self::Corrupt { .. } | Self::Inconsistent { .. } | Self::Migrate(_) | Self::Statement(_) => Kind::Internal,
         }
     }
 
@@ -67,7 +80,7 @@ impl Classify for DbError {
         match self {
             Self::Unavailable(_) => "DATABASE_UNAVAILABLE",
             Self::Unique { .. } => "ALREADY_EXISTS",
-            Self::Url | Self::Corrupt { .. } | Self::Migrate(_) | Self::Statement(_) => "INTERNAL",
+            Self::Url | Self::Corrupt { .. } | Self::Inconsistent { .. } | Self::Migrate(_) | Self::Statement(_) => "INTERNAL",
         }
     }
 }

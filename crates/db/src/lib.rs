@@ -21,4 +21,4 @@ pub use error::DbError;
 pub use lock::{RelayLock, relay_lock};
 pub use message::Message;
 pub use migrate::{Migration, Migrations};
-pub use query::{Query, Row};
+pub use query::{Query, Record, Row};
