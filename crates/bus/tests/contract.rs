@@ -44,7 +44,7 @@ struct World {
 impl World {
     async fn new(url: String) -> Self {
         let database = TestDatabase::sqlite();
-        let db = Db::connect(&DbConfig { url: database.url().into(), max_connections: 4 }).await.unwrap();
+        let db = Db::connect(&DbConfig { max_connections: 4, ..DbConfig::new(database.url()) }).await.unwrap();
         db.migrate(&SCHEMA).await.unwrap();
         let config = BusConfig { url, prefix: nodkey_testkit::unique_prefix(), ack_wait_seconds: 1, ..BusConfig::default() };
         let bus = Bus::connect(&config).await.unwrap();

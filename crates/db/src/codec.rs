@@ -1,23 +1,24 @@
 //! What a statement takes and a row gives, on both engines.
 
 use nodkey_kernel::time::Timestamp;
+use rusqlite::types::Value;
 use sqlx::{
-    Arguments as _, Decode, Encode, Postgres, Row as _, Sqlite, Type, ValueRef as _,
+    Arguments as _, Decode, Encode, Postgres, Row as _, Type,
     encode::IsNull,
     error::BoxDynError,
     postgres::{PgArgumentBuffer, PgArguments, PgTypeInfo, PgValueFormat, PgValueRef},
-    sqlite::{SqliteArguments, SqliteArgumentsBuffer, SqliteTypeInfo, SqliteValueRef},
 };
 use uuid::Uuid;
 
 use crate::query::Row;
 
 /// The arguments of one statement.
+#[derive(Clone, Debug)]
 pub enum Args {
     /// For PostgreSQL.
     Postgres(PgArguments),
     /// For SQLite.
-    Sqlite(SqliteArguments),
+    Sqlite(Vec<Value>),
 }
 
 /// A value a statement takes.
@@ -31,39 +32,123 @@ pub trait Param {
 pub trait Column: Sized {
     /// Reads itself from a row.
     #[doc(hidden)]
-    fn read(row: &Row, name: &str) -> Result<Self, sqlx::Error>;
+    fn read(row: &Row, name: &str) -> Result<Self, BoxDynError>;
 }
 
-macro_rules! param {
-    ($($type:ty),+) => {$(
+/// A value of SQLite that a type is read from.
+trait FromValue: Sized {
+    fn from_value(value: &Value) -> Option<Self>;
+}
+
+/// A type as PostgreSQL's driver and SQLite's storage classes have it.
+macro_rules! types {
+    ($($type:ty: $to:expr, $from:pat => $got:expr;)+) => {$(
         impl Param for $type {
             fn add(self, args: &mut Args) -> Result<(), BoxDynError> {
                 match args {
                     Args::Postgres(args) => args.add(self),
-                    Args::Sqlite(args) => sqlx::Arguments::add(args, self),
+                    Args::Sqlite(args) => {
+                        args.push($to(self));
+                        Ok(())
+                    }
                 }
             }
         }
-    )+};
-}
 
-macro_rules! column {
-    ($($type:ty),+) => {$(
+        impl Param for Option<$type> {
+            fn add(self, args: &mut Args) -> Result<(), BoxDynError> {
+                match args {
+                    Args::Postgres(args) => args.add(self),
+                    Args::Sqlite(args) => {
+                        args.push(self.map_or(Value::Null, $to));
+                        Ok(())
+                    }
+                }
+            }
+        }
+
+        impl FromValue for $type {
+            fn from_value(value: &Value) -> Option<Self> {
+                match value {
+                    $from => $got,
+                    _ => None,
+                }
+            }
+        }
+
         impl Column for $type {
-            fn read(row: &Row, name: &str) -> Result<Self, sqlx::Error> {
+            fn read(row: &Row, name: &str) -> Result<Self, BoxDynError> {
                 match row {
-                    Row::Postgres(row) => row.try_get(name),
-                    Row::Sqlite(row) => row.try_get(name),
+                    Row::Postgres(row) => Ok(row.try_get(name)?),
+                    Row::Sqlite(row) => {
+                        let value = row.value(name)?;
+                        Self::from_value(value).ok_or_else(|| unexpected(value))
+                    }
+                }
+            }
+        }
+
+        impl Column for Option<$type> {
+            fn read(row: &Row, name: &str) -> Result<Self, BoxDynError> {
+                match row {
+                    Row::Postgres(row) => Ok(row.try_get(name)?),
+                    Row::Sqlite(row) => match row.value(name)? {
+                        Value::Null => Ok(None),
+                        value => <$type>::from_value(value).map(Some).ok_or_else(|| unexpected(value)),
+                    },
                 }
             }
         }
     )+};
 }
 
-param!(i64, i32, bool, String, &str, Vec<u8>, &[u8], Uuid, Micros);
-param!(Option<i64>, Option<i32>, Option<bool>, Option<String>, Option<&str>, Option<Vec<u8>>, Option<&[u8]>, Option<Uuid>, Option<Micros>);
-column!(i64, i32, bool, String, Vec<u8>, Uuid, Micros);
-column!(Option<i64>, Option<i32>, Option<bool>, Option<String>, Option<Vec<u8>>, Option<Uuid>, Option<Micros>);
+types! {
+    i64: Value::Integer, Value::Integer(n) => Some(*n);
+    i32: |n: i32| Value::Integer(n.into()), Value::Integer(n) => i32::try_from(*n).ok();
+    bool: |b: bool| Value::Integer(b.into()), Value::Integer(n @ (0 | 1)) => Some(*n == 1);
+    String: Value::Text, Value::Text(text) => Some(text.clone());
+    Vec<u8>: Value::Blob, Value::Blob(bytes) => Some(bytes.clone());
+    Uuid: |id: Uuid| Value::Blob(id.as_bytes().to_vec()), Value::Blob(bytes) => Uuid::from_slice(bytes).ok();
+    Micros: |at: Micros| Value::Integer(at.0), Value::Integer(n) => Some(Micros(*n));
+}
+
+/// A borrowed form of a type above.
+macro_rules! borrowed {
+    ($($type:ty: $to:expr;)+) => {$(
+        impl Param for $type {
+            fn add(self, args: &mut Args) -> Result<(), BoxDynError> {
+                match args {
+                    Args::Postgres(args) => args.add(self),
+                    Args::Sqlite(args) => {
+                        args.push($to(self));
+                        Ok(())
+                    }
+                }
+            }
+        }
+
+        impl Param for Option<$type> {
+            fn add(self, args: &mut Args) -> Result<(), BoxDynError> {
+                match args {
+                    Args::Postgres(args) => args.add(self),
+                    Args::Sqlite(args) => {
+                        args.push(self.map_or(Value::Null, $to));
+                        Ok(())
+                    }
+                }
+            }
+        }
+    )+};
+}
+
+borrowed! {
+    &str: |text: &str| Value::Text(text.to_owned());
+    &[u8]: |bytes: &[u8]| Value::Blob(bytes.to_vec());
+}
+
+fn unexpected(value: &Value) -> BoxDynError {
+    format!("it holds what its type does not: {}", value.data_type()).into()
+}
 
 impl Param for Timestamp {
     fn add(self, args: &mut Args) -> Result<(), BoxDynError> {
@@ -78,13 +163,13 @@ impl Param for Option<Timestamp> {
 }
 
 impl Column for Timestamp {
-    fn read(row: &Row, name: &str) -> Result<Self, sqlx::Error> {
+    fn read(row: &Row, name: &str) -> Result<Self, BoxDynError> {
         Micros::read(row, name).map(|micros| Self::from_micros(micros.0))
     }
 }
 
 impl Column for Option<Timestamp> {
-    fn read(row: &Row, name: &str) -> Result<Self, sqlx::Error> {
+    fn read(row: &Row, name: &str) -> Result<Self, BoxDynError> {
         Ok(Option::<Micros>::read(row, name)?.map(|micros| Timestamp::from_micros(micros.0)))
     }
 }
@@ -104,7 +189,9 @@ impl Type<Postgres> for Micros {
 
 impl Encode<'_, Postgres> for Micros {
     fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
-        <i64 as Encode<'_, Postgres>>::encode_by_ref(&(self.0 - POSTGRES_EPOCH), buffer)
+        // The least and the greatest number are -infinity and infinity there.
+        let micros = self.0.checked_sub(POSTGRES_EPOCH).ok_or("a moment out of range")?;
+        <i64 as Encode<'_, Postgres>>::encode_by_ref(&micros, buffer)
     }
 }
 
@@ -114,25 +201,6 @@ impl Decode<'_, Postgres> for Micros {
             return Ok(Self(Timestamp::parse_rfc3339(&value.as_str()?.replacen(' ', "T", 1))?.as_micros()));
         }
         let bytes: [u8; 8] = value.as_bytes()?.try_into()?;
-        Ok(Self(i64::from_be_bytes(bytes) + POSTGRES_EPOCH))
-    }
-}
-
-impl Type<Sqlite> for Micros {
-    fn type_info() -> SqliteTypeInfo {
-        <i64 as Type<Sqlite>>::type_info()
-    }
-}
-
-impl Encode<'_, Sqlite> for Micros {
-    fn encode_by_ref(&self, buffer: &mut SqliteArgumentsBuffer) -> Result<IsNull, BoxDynError> {
-        <i64 as Encode<'_, Sqlite>>::encode_by_ref(&self.0, buffer)
-    }
-}
-
-impl Decode<'_, Sqlite> for Micros {
-    fn decode(value: SqliteValueRef<'_>) -> Result<Self, BoxDynError> {
-        debug_assert!(!value.is_null());
-        <i64 as Decode<'_, Sqlite>>::decode(value).map(Self)
+        Ok(Self(i64::from_be_bytes(bytes).checked_add(POSTGRES_EPOCH).ok_or("a moment out of range")?))
     }
 }

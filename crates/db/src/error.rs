@@ -1,6 +1,13 @@
 //! What the database can refuse.
 
+use std::error::Error;
+
 use nodkey_kernel::error::{Classify, Kind};
+
+use crate::condition::{Condition, Meaning, of_sqlite, of_sqlstate};
+
+/// What caused an error; shown in logs, never to callers.
+type Source = Box<dyn Error + Send + Sync>;
 
 /// A statement, a connection or a migration failed.
 #[derive(Debug, thiserror::Error)]
@@ -14,17 +21,29 @@ pub enum DbError {
         /// Name of the constraint on PostgreSQL; table and columns on SQLite.
         constraint: String,
     },
-    /// The database is away, full or too busy; the same statement may work soon.
-    #[error("the database is not available")]
-    Unavailable(#[source] sqlx::Error),
+    /// Another constraint refused the row.
+    #[error("a constraint refused the row")]
+    Constraint(#[source] Source),
+    /// The engine cannot store or compare such a value.
+    #[error("the database cannot store this value")]
+    Data(#[source] Source),
+    /// The database cannot do it now; the same may work soon.
+    #[error("the database is not available: {condition}")]
+    Unavailable {
+        /// Why.
+        condition: Condition,
+        /// What the driver says.
+        #[source]
+        source: Source,
+    },
     /// A column holds what it should not.
     #[error("column {column} cannot be read")]
     Corrupt {
         /// Name of the column.
         column: &'static str,
-        /// What the driver says.
+        /// What is wrong with it.
         #[source]
-        source: sqlx::Error,
+        source: Source,
     },
     /// A row holds what nobody writes.
     #[error("{table}.{column} of row {row} is inconsistent")]
@@ -37,50 +56,95 @@ pub enum DbError {
         row: String,
         /// What is wrong with it.
         #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: Source,
     },
     /// The schema could not be brought up to date.
     #[error("the schema could not be brought up to date")]
     Migrate(#[source] sqlx::migrate::MigrateError),
+    /// A query that must find a row found none.
+    #[error("there is no row")]
+    NoRow,
+    /// A transaction was to be committed after one of its statements had failed.
+    #[error("a statement of the transaction had failed")]
+    Aborted,
     /// Anything else: a fault of ours.
     #[error("a statement failed")]
-    Statement(#[source] sqlx::Error),
+    Statement(#[source] Source),
+}
+
+impl DbError {
+    pub(crate) fn unavailable(condition: Condition, source: impl Into<Source>) -> Self {
+        Self::Unavailable { condition, source: source.into() }
+    }
+
+    /// Why it may pass; `None` for an error that will not.
+    #[must_use]
+    pub const fn condition(&self) -> Option<Condition> {
+        match self {
+            Self::Unavailable { condition, .. } => Some(*condition),
+            _ => None,
+        }
+    }
+
+    fn new(meaning: Meaning, constraint: impl FnOnce() -> String, source: Source) -> Self {
+        match meaning {
+            Meaning::Passing(condition) => Self::Unavailable { condition, source },
+            Meaning::Unique => Self::Unique { constraint: constraint() },
+            Meaning::Constraint => Self::Constraint(source),
+            Meaning::Data => Self::Data(source),
+            Meaning::Ours => Self::Statement(source),
+        }
+    }
 }
 
 impl From<sqlx::Error> for DbError {
     fn from(error: sqlx::Error) -> Self {
-        match &error {
-            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
-                Self::Unavailable(error)
+        match error {
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => {
+                Self::unavailable(Condition::Away, error)
             }
-            sqlx::Error::Database(db) if db.is_unique_violation() => {
-                let constraint = db.constraint().unwrap_or_else(|| db.message()).to_owned();
-                Self::Unique { constraint }
+            sqlx::Error::Database(db) => {
+                let meaning = of_sqlstate(db.code().as_deref().unwrap_or_default());
+                let constraint = db.constraint().map(ToOwned::to_owned);
+                Self::new(meaning, || constraint.unwrap_or_default(), db.into())
             }
-            // Serialization failure, deadlock, shutting down, too many connections; SQLITE_BUSY and SQLITE_LOCKED.
-            sqlx::Error::Database(db) => match db.code().as_deref() {
-                Some("40001" | "40P01" | "57P01" | "57P02" | "57P03" | "53300" | "5" | "6" | "261" | "517") => Self::Unavailable(error),
-                _ => Self::Statement(error),
-            },
-            _ => Self::Statement(error),
+            sqlx::Error::RowNotFound => Self::NoRow,
+            other => Self::Statement(other.into()),
         }
+    }
+}
+
+impl From<rusqlite::Error> for DbError {
+    fn from(error: rusqlite::Error) -> Self {
+        let Some(failed) = error.sqlite_error() else { return Self::Statement(error.into()) };
+        let constraint = error.to_string();
+        Self::new(of_sqlite(failed.extended_code), || constraint, error.into())
     }
 }
 
 impl Classify for DbError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Unavailable(_) => Kind::Unavailable,
+            Self::Unavailable { .. } => Kind::Unavailable,
             Self::Unique { .. } => Kind::Conflict,
-            Self::Url | Self::Corrupt { .. } | Self::Inconsistent { .. } | Self::Migrate(_) | Self::Statement(_) => Kind::Internal,
+            Self::Data(_) => Kind::Invalid,
+            Self::Url
+            | Self::Constraint(_)
+            | Self::Corrupt { .. }
+            | Self::Inconsistent { .. }
+            | Self::Migrate(_)
+            | Self::NoRow
+            | Self::Aborted
+            | Self::Statement(_) => Kind::Internal,
         }
     }
 
     fn reason(&self) -> &'static str {
         match self {
-            Self::Unavailable(_) => "DATABASE_UNAVAILABLE",
+            Self::Unavailable { .. } => "DATABASE_UNAVAILABLE",
             Self::Unique { .. } => "ALREADY_EXISTS",
-            Self::Url | Self::Corrupt { .. } | Self::Inconsistent { .. } | Self::Migrate(_) | Self::Statement(_) => "INTERNAL",
+            Self::Data(_) => "VALIDATION_FAILED",
+            _ => "INTERNAL",
         }
     }
 }

@@ -4,7 +4,9 @@
 //! Beside the connection stand the tables every service has: [`outbox`], [`inbox`], [`dead_letter`], [`idempotency`].
 
 mod codec;
+mod condition;
 mod connection;
+mod counters;
 pub mod dead_letter;
 mod error;
 pub mod idempotency;
@@ -13,12 +15,17 @@ mod lock;
 mod message;
 mod migrate;
 pub mod outbox;
+mod postgres;
 mod query;
+mod sqlite;
+mod tx;
 
 pub use codec::{Column, Param};
-pub use connection::{Db, DbConfig, Tx};
+pub use condition::Condition;
+pub use connection::{Db, DbConfig};
 pub use error::DbError;
 pub use lock::{RelayLock, relay_lock};
 pub use message::Message;
 pub use migrate::{Migration, Migrations};
 pub use query::{Query, Record, Row};
+pub use tx::Tx;

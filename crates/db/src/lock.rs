@@ -2,7 +2,7 @@
 
 use sqlx::{Connection as _, PgConnection};
 
-use crate::{Db, DbError};
+use crate::{Db, DbError, connection::Engine};
 
 /// "nodkey" and a 1; only has to differ from the locks of other programs in the same database.
 const RELAY_LOCK: i64 = 0x6e6f_646b_6579_0001;
@@ -26,8 +26,8 @@ impl RelayLock {
 
 /// Takes the right to relay; `None` while another replica has it.
 pub async fn relay_lock(db: &Db) -> Result<Option<RelayLock>, DbError> {
-    let Db::Postgres { pool, .. } = db else { return Ok(Some(RelayLock(None))) };
-    let mut connection = pool.acquire().await?.detach();
+    let Engine::Postgres(postgres) = db.engine() else { return Ok(Some(RelayLock(None))) };
+    let mut connection = postgres.connect_alone().await?;
     let (locked,): (bool,) = sqlx::query_as("SELECT pg_try_advisory_lock($1)").bind(RELAY_LOCK).fetch_one(&mut connection).await?;
     Ok(locked.then_some(RelayLock(Some(connection))))
 }

@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 
 use sqlx::{
-    SqlStr,
+    ConnectOptions as _, Connection as _, SqlStr,
     migrate::{Migration as SqlxMigration, MigrationType, Migrator},
+    sqlite::{SqliteConnectOptions, SqliteSynchronous},
 };
 
-use crate::{Db, DbError};
+use crate::{Db, DbError, connection::Engine};
 
 /// One step of a schema.
 #[derive(Clone, Copy, Debug)]
@@ -30,8 +31,14 @@ pub struct Migrations {
 }
 
 const COMMON: Migrations = Migrations {
-    postgres: &[Migration { version: 1, name: "common", sql: include_str!("../migrations/postgres/0001_common.sql") }],
-    sqlite: &[Migration { version: 1, name: "common", sql: include_str!("../migrations/sqlite/0001_common.sql") }],
+    postgres: &[
+        Migration { version: 1, name: "common", sql: include_str!("../migrations/postgres/0001_common.sql") },
+        Migration { version: 3, name: "probe", sql: include_str!("../migrations/postgres/0003_probe.sql") },
+    ],
+    sqlite: &[
+        Migration { version: 1, name: "common", sql: include_str!("../migrations/sqlite/0001_common.sql") },
+        Migration { version: 3, name: "probe", sql: include_str!("../migrations/sqlite/0003_probe.sql") },
+    ],
 };
 
 impl Db {
@@ -40,11 +47,19 @@ impl Db {
     /// Replicas may do so at once: PostgreSQL takes an advisory lock. A schema newer than this build is refused.
     pub async fn migrate(&self, service: &Migrations) -> Result<(), DbError> {
         let migrator = |common: &[Migration], own: &[Migration]| Migrator::with_migrations(common.iter().chain(own).map(step).collect());
-        match self {
-            Self::Postgres { pool, .. } => migrator(COMMON.postgres, service.postgres).run(pool).await,
-            Self::Sqlite { writer, .. } => migrator(COMMON.sqlite, service.sqlite).run(writer).await,
+        match self.engine() {
+            Engine::Postgres(postgres) => {
+                let mut connection = postgres.connect_alone().await?;
+                migrator(COMMON.postgres, service.postgres).run(&mut connection).await.map_err(DbError::Migrate)?;
+                Ok(connection.close().await?)
+            }
+            Engine::Sqlite(sqlite) => {
+                let options = SqliteConnectOptions::new().filename(sqlite.path()).synchronous(SqliteSynchronous::Full).foreign_keys(true);
+                let mut connection = options.connect().await?;
+                migrator(COMMON.sqlite, service.sqlite).run(&mut connection).await.map_err(DbError::Migrate)?;
+                Ok(connection.close().await?)
+            }
         }
-        .map_err(DbError::Migrate)
     }
 }
 

@@ -2,19 +2,30 @@
 
 use std::{borrow::Cow, error::Error, fmt};
 
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, SqliteConnection, SqlitePool, error::BoxDynError, postgres::PgRow, sqlite::SqliteRow};
+use rusqlite::types::Value;
+use sqlx::{
+    SqlStr,
+    error::BoxDynError,
+    postgres::{PgArguments, PgRow},
+};
 
 use crate::{
     codec::{Args, Column, Param},
+    connection::{Db, Engine},
     error::DbError,
+    postgres::{Lease, text},
+    sqlite::{Member, Sqlite, SqliteRow},
+    tx::{Inner, Tx},
 };
 
 /// Where a statement runs.
 pub(crate) enum Target<'a> {
-    PostgresPool(&'a PgPool),
-    SqlitePool(&'a SqlitePool),
-    Postgres(&'a mut PgConnection),
-    Sqlite(&'a mut SqliteConnection),
+    /// By itself, reading.
+    Read(&'a Db),
+    /// By itself, committed when it is done.
+    Write(&'a Db),
+    /// In a transaction.
+    Tx(&'a mut Tx),
 }
 
 /// A statement with its arguments, `$1` first. SQL is always literal text of ours, whole or put together from pieces.
@@ -27,6 +38,7 @@ pub struct Query<'a> {
 }
 
 /// A row of either engine.
+#[derive(Debug)]
 pub enum Row {
     /// Of PostgreSQL.
     Postgres(PgRow),
@@ -47,6 +59,7 @@ impl Row {
 }
 
 /// A row whose table and key are known.
+#[derive(Debug)]
 pub struct Record<'a> {
     row: &'a Row,
     table: &'static str,
@@ -73,33 +86,13 @@ impl Record<'_> {
     }
 }
 
-macro_rules! run {
-    ($query:expr, $method:ident) => {{
-        let Query { target, sql, args, .. } = $query;
-        let sql = AssertSqlSafe(sql.into_owned());
-        let args = args.map_err(|e| DbError::from(sqlx::Error::Encode(e)))?;
-        match (target, args) {
-            (Target::PostgresPool(pool), Args::Postgres(args)) => sqlx::query_with(sql, args).$method(pool).await.map(Run::Postgres),
-            (Target::Postgres(conn), Args::Postgres(args)) => sqlx::query_with(sql, args).$method(conn).await.map(Run::Postgres),
-            (Target::SqlitePool(pool), Args::Sqlite(args)) => sqlx::query_with(sql, args).$method(pool).await.map(Run::Sqlite),
-            (Target::Sqlite(conn), Args::Sqlite(args)) => sqlx::query_with(sql, args).$method(conn).await.map(Run::Sqlite),
-            _ => unreachable!("arguments are made for their target"),
-        }
-        .map_err(DbError::from)?
-    }};
-}
-
-enum Run<P, S> {
-    Postgres(P),
-    Sqlite(S),
-}
-
 impl<'a> Query<'a> {
     pub(crate) fn new(target: Target<'a>, sql: &'static str) -> Self {
-        let args = match target {
-            Target::PostgresPool(_) | Target::Postgres(_) => Args::Postgres(sqlx::postgres::PgArguments::default()),
-            Target::SqlitePool(_) | Target::Sqlite(_) => Args::Sqlite(sqlx::sqlite::SqliteArguments::default()),
+        let postgres = match &target {
+            Target::Read(db) | Target::Write(db) => db.is_postgres(),
+            Target::Tx(tx) => tx.is_postgres(),
         };
+        let args = if postgres { Args::Postgres(PgArguments::default()) } else { Args::Sqlite(Vec::new()) };
         Self { target, sql: Cow::Borrowed(sql), bound: 0, args: Ok(args) }
     }
 
@@ -125,33 +118,100 @@ impl<'a> Query<'a> {
 
     /// Runs the statement; returns how many rows it changed.
     pub async fn execute(self) -> Result<u64, DbError> {
-        Ok(match run!(self, execute) {
-            Run::Postgres(done) => done.rows_affected(),
-            Run::Sqlite(done) => done.rows_affected(),
-        })
+        self.run().await
     }
 
     /// Returns every row.
     pub async fn fetch_all(self) -> Result<Vec<Row>, DbError> {
-        Ok(match run!(self, fetch_all) {
-            Run::Postgres(rows) => rows.into_iter().map(Row::Postgres).collect(),
-            Run::Sqlite(rows) => rows.into_iter().map(Row::Sqlite).collect(),
-        })
+        self.run().await
     }
 
-    /// Returns the first row, if there is one.
+    /// Returns the first row, if there is one. The statement is to find one at most.
     pub async fn fetch_optional(self) -> Result<Option<Row>, DbError> {
-        Ok(match run!(self, fetch_optional) {
-            Run::Postgres(row) => row.map(Row::Postgres),
-            Run::Sqlite(row) => row.map(Row::Sqlite),
-        })
+        Ok(self.fetch_all().await?.into_iter().next())
     }
 
-    /// Returns the first row; `Statement(RowNotFound)` without one.
+    /// Returns the first row; [`DbError::NoRow`] without one.
     pub async fn fetch_one(self) -> Result<Row, DbError> {
-        Ok(match run!(self, fetch_one) {
-            Run::Postgres(row) => Row::Postgres(row),
-            Run::Sqlite(row) => Row::Sqlite(row),
-        })
+        self.fetch_optional().await?.ok_or(DbError::NoRow)
+    }
+
+    async fn run<O: Output>(self) -> Result<O, DbError> {
+        let Self { target, sql, args, .. } = self;
+        let args = args.map_err(DbError::Data)?;
+        match target {
+            Target::Tx(tx) => in_transaction(tx, sql, args).await,
+            Target::Read(db) => match (db.engine(), args) {
+                (Engine::Postgres(postgres), Args::Postgres(args)) => loop {
+                    let mut lease = postgres.lease().await?;
+                    match O::of_postgres(&mut lease, text(sql.clone()), args.clone()).await {
+                        Err(_) if lease.died_idle() => {}
+                        outcome => break outcome,
+                    }
+                },
+                (Engine::Sqlite(sqlite), Args::Sqlite(args)) => O::of_reader(sqlite, &sql, &args),
+                _ => unreachable!("arguments are made for their target"),
+            },
+            Target::Write(db) => match (db.engine(), args) {
+                (Engine::Postgres(postgres), Args::Postgres(args)) => {
+                    let outcome = O::of_postgres(&mut postgres.lease().await?, text(sql), args).await;
+                    db.wrote(&outcome);
+                    outcome
+                }
+                (Engine::Sqlite(_), args) => {
+                    let mut tx = db.begin().await?;
+                    let outcome = in_transaction(&mut tx, sql, args).await?;
+                    tx.commit().await?;
+                    Ok(outcome)
+                }
+                (Engine::Postgres(_), Args::Sqlite(_)) => unreachable!("arguments are made for their target"),
+            },
+        }
+    }
+}
+
+async fn in_transaction<O: Output>(tx: &mut Tx, sql: Cow<'static, str>, args: Args) -> Result<O, DbError> {
+    let outcome = match (tx.inner()?, args) {
+        (Inner::Postgres(lease), Args::Postgres(args)) => O::of_postgres(lease, text(sql), args).await,
+        (Inner::Sqlite(member), Args::Sqlite(args)) => O::of_member(member, &sql, &args),
+        _ => unreachable!("arguments are made for their target"),
+    };
+    outcome.inspect_err(|error| tx.failed(error))
+}
+
+/// What a statement is run for.
+trait Output: Sized + Send {
+    fn of_postgres(lease: &mut Lease, sql: SqlStr, args: PgArguments) -> impl Future<Output = Result<Self, DbError>> + Send;
+    fn of_member(member: &mut Member, sql: &str, args: &[Value]) -> Result<Self, DbError>;
+    fn of_reader(sqlite: &Sqlite, sql: &str, args: &[Value]) -> Result<Self, DbError>;
+}
+
+/// How many rows it changed.
+impl Output for u64 {
+    async fn of_postgres(lease: &mut Lease, sql: SqlStr, args: PgArguments) -> Result<Self, DbError> {
+        lease.execute(sql, args).await
+    }
+
+    fn of_member(member: &mut Member, sql: &str, args: &[Value]) -> Result<Self, DbError> {
+        member.execute(sql, args)
+    }
+
+    fn of_reader(sqlite: &Sqlite, sql: &str, args: &[Value]) -> Result<Self, DbError> {
+        sqlite.fetch(sql, args).map(|_| 0)
+    }
+}
+
+/// The rows it found.
+impl Output for Vec<Row> {
+    async fn of_postgres(lease: &mut Lease, sql: SqlStr, args: PgArguments) -> Result<Self, DbError> {
+        Ok(lease.fetch_all(sql, args).await?.into_iter().map(Row::Postgres).collect())
+    }
+
+    fn of_member(member: &mut Member, sql: &str, args: &[Value]) -> Result<Self, DbError> {
+        Ok(member.fetch(sql, args)?.into_iter().map(Row::Sqlite).collect())
+    }
+
+    fn of_reader(sqlite: &Sqlite, sql: &str, args: &[Value]) -> Result<Self, DbError> {
+        Ok(sqlite.fetch(sql, args)?.into_iter().map(Row::Sqlite).collect())
     }
 }

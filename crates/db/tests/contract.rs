@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use nodkey_db::{
-    Db, DbConfig, DbError, Migration, Migrations, dead_letter,
+    Condition, Db, DbConfig, DbError, Migration, Migrations, dead_letter,
     idempotency::{self, IdempotencyError, Lookup, RequestKey},
     inbox,
     outbox::{self, EventContext},
@@ -36,7 +36,7 @@ const SCHEMA: Migrations = Migrations {
 };
 
 async fn connect(database: &TestDatabase) -> Db {
-    let db = Db::connect(&DbConfig { url: database.url().into(), max_connections: 8 }).await.unwrap();
+    let db = Db::connect(&DbConfig { max_connections: 8, ..DbConfig::new(database.url()) }).await.unwrap();
     db.migrate(&SCHEMA).await.unwrap();
     db
 }
@@ -95,6 +95,10 @@ on_both_engines! {
     of_two_requests_with_one_id_one_stores,
     abandoned_begins_do_not_poison_the_pool,
     a_corrupt_column_is_named,
+    a_statement_of_pieces_numbers_its_arguments,
+    a_transaction_with_a_failed_statement_is_not_committed,
+    what_the_engine_cannot_store_is_not_the_engines_fault,
+    a_closed_database_is_away,
 }
 
 async fn every_type_and_null_survives_the_round_trip(db: Db, _: &TestDatabase) {
@@ -291,6 +295,50 @@ async fn a_corrupt_column_is_named(db: Db, _: &TestDatabase) {
     assert!(matches!(row.get::<i64>("name"), Err(DbError::Corrupt { column: "name", .. })));
 }
 
+async fn a_statement_of_pieces_numbers_its_arguments(db: Db, _: &TestDatabase) {
+    insert(&db, uuid(1), "a").await.unwrap();
+    insert(&db, uuid(2), "b").await.unwrap();
+    let named = |name: Option<&'static str>| {
+        let query = db.query("SELECT id FROM thing WHERE version = $1").bind(1i64);
+        let query = match name {
+            Some(name) => query.push(" AND name = ").push_bind(name),
+            None => query,
+        };
+        query.push(" ORDER BY name LIMIT ").push_bind(9i64).fetch_all()
+    };
+    assert_eq!(named(None).await.unwrap().len(), 2);
+    assert_eq!(named(Some("b")).await.unwrap()[0].get::<Uuid>("id").unwrap(), uuid(2));
+}
+
+async fn a_transaction_with_a_failed_statement_is_not_committed(db: Db, _: &TestDatabase) {
+    insert(&db, uuid(1), "a").await.unwrap();
+    let mut tx = db.begin().await.unwrap();
+    tx.query("UPDATE thing SET size = 1").execute().await.unwrap();
+    let refused = tx.query("INSERT INTO thing (id) VALUES ($1)").bind(uuid(1)).execute().await;
+    assert!(matches!(refused, Err(DbError::Unique { .. })));
+    assert!(matches!(tx.commit().await, Err(DbError::Aborted)));
+    let row = db.query("SELECT size FROM thing").fetch_one().await.unwrap();
+    assert_eq!(row.get::<Option<i64>>("size").unwrap(), None);
+}
+
+async fn what_the_engine_cannot_store_is_not_the_engines_fault(db: Db, _: &TestDatabase) {
+    if db.is_postgres() {
+        // SQLite stores it.
+        assert!(matches!(insert(&db, uuid(1), "a\0b").await, Err(DbError::Data(_))));
+        let ever = Timestamp::from_micros(i64::MIN);
+        let query = db.query("SELECT id FROM thing WHERE at < $1").bind(ever);
+        assert!(matches!(query.fetch_all().await, Err(DbError::Data(_))));
+    }
+    insert(&db, uuid(2), "fine").await.unwrap();
+}
+
+async fn a_closed_database_is_away(db: Db, _: &TestDatabase) {
+    insert(&db, uuid(1), "a").await.unwrap();
+    db.close().await;
+    let error = insert(&db, uuid(2), "b").await.unwrap_err();
+    assert_eq!(error.condition(), Some(Condition::Away), "{error:?}");
+}
+
 #[tokio::test]
 async fn one_relay_holds_the_lock_and_the_next_takes_over() {
     let database = TestDatabase::postgres().await;
@@ -307,6 +355,6 @@ async fn one_relay_holds_the_lock_and_the_next_takes_over() {
 
 #[tokio::test]
 async fn another_scheme_is_refused() {
-    let config = DbConfig { url: "mysql://x".to_owned().into(), max_connections: 1 };
+    let config = DbConfig::new("mysql://x");
     assert!(matches!(Db::connect(&config).await, Err(DbError::Url)));
 }

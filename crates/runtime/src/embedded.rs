@@ -135,7 +135,7 @@ impl Embedded {
                 None => None,
                 Some(migrations) => {
                     let url = format!("sqlite:{}", config.data_dir.join(format!("{}.db", entry.name)).display());
-                    let db = Db::connect(&DbConfig { url: url.into(), max_connections: 4 }).await?;
+                    let db = Db::connect(&DbConfig::new(url)).await?;
                     db.migrate(migrations).await.with_context(|| format!("the data of {} is not usable", entry.name))?;
                     Some(db)
                 }

@@ -304,7 +304,7 @@ mod tests {
     const LEASE: Duration = Duration::from_secs(10);
 
     async fn database(database: &TestDatabase) -> Db {
-        let db = Db::connect(&DbConfig { url: database.url().into(), max_connections: 8 }).await.unwrap();
+        let db = Db::connect(&DbConfig { max_connections: 8, ..DbConfig::new(database.url()) }).await.unwrap();
         db.migrate(&Notification::migrations().unwrap()).await.unwrap();
         db
     }

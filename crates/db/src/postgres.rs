@@ -1,0 +1,285 @@
+//! Connections to PostgreSQL: a pool that asks a connection nothing when it is taken or given back.
+//!
+//! A connection that is broken is noticed by the error of whoever uses it, and thrown away, and those that wait idle with it.
+
+use std::{fmt, str::FromStr as _, time::Duration};
+
+use deadpool::{
+    Runtime,
+    managed::{
+        Manager as Manage, Metrics, Object, Pool, PoolConfig, PoolError, QueueMode, RecycleError, RecycleResult, TimeoutType, Timeouts,
+    },
+};
+use secrecy::ExposeSecret as _;
+use sqlx::{
+    AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection, SqlSafeStr as _, SqlStr,
+    postgres::{PgArguments, PgConnectOptions, PgRow},
+};
+
+use crate::{
+    condition::Condition,
+    connection::{DbConfig, PATIENCE},
+    counters::Counters,
+    error::DbError,
+};
+
+/// After how long a connection is replaced: what a server keeps for it grows, and a server that was added gets its share.
+const MAX_AGE: Duration = Duration::from_mins(30);
+/// How many statements a connection keeps prepared; more than any service has.
+const PREPARED: usize = 256;
+/// How much longer than the server we wait for the end of a statement, before the connection counts as dead.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// A PostgreSQL database. Cheap to clone.
+#[derive(Clone)]
+pub struct Postgres {
+    pool: Pool<Manager>,
+    /// After how long an answer will not come any more.
+    deadline: Duration,
+    pub(crate) counters: Counters,
+}
+
+impl fmt::Debug for Postgres {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Postgres").field("status", &self.pool.status()).finish_non_exhaustive()
+    }
+}
+
+/// A connection, and what is known of it.
+struct Connection {
+    inner: PgConnection,
+    /// Whether it was idle since it was opened: then the server may have closed it meanwhile.
+    reused: bool,
+    /// Whether the end of a statement is outstanding. Such a connection is good for nothing any more.
+    unsettled: bool,
+}
+
+struct Manager {
+    options: PgConnectOptions,
+    /// Settings of each session, in one statement.
+    settings: String,
+    connect_timeout: Duration,
+}
+
+impl Manage for Manager {
+    type Type = Connection;
+    type Error = sqlx::Error;
+
+    async fn create(&self) -> Result<Connection, sqlx::Error> {
+        let connect = async {
+            let mut inner = PgConnection::connect_with(&self.options).await?;
+            inner.execute(AssertSqlSafe(self.settings.clone())).await?;
+            Ok(Connection { inner, reused: false, unsettled: false })
+        };
+        tokio::time::timeout(self.connect_timeout, connect).await.unwrap_or_else(|elapsed| Err(sqlx::Error::Io(elapsed.into())))
+    }
+
+    async fn recycle(&self, connection: &mut Connection, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
+        if metrics.age() > MAX_AGE {
+            return Err(RecycleError::message("old"));
+        }
+        connection.reused = true;
+        Ok(())
+    }
+}
+
+impl Postgres {
+    /// Reads the URL and opens a first connection.
+    pub(crate) async fn connect(config: &DbConfig) -> Result<Self, DbError> {
+        let options =
+            PgConnectOptions::from_str(config.url.expose_secret())?.statement_cache_capacity(PREPARED).disable_statement_logging();
+        let counters = Counters::new(options.get_database().unwrap_or_else(|| options.get_username()));
+        let statement_timeout = Duration::from_millis(config.statement_timeout_ms.into());
+        let manager = Manager {
+            settings: settings(statement_timeout),
+            options,
+            connect_timeout: Duration::from_millis(config.connect_timeout_ms.into()),
+        };
+        let pool = PoolConfig {
+            max_size: usize::try_from(config.max_connections).unwrap_or(usize::MAX).max(1),
+            timeouts: Timeouts { wait: Some(PATIENCE), create: None, recycle: None },
+            // The one used last: its caches are warm, and those that are not needed grow old.
+            queue_mode: QueueMode::Lifo,
+        };
+        let pool = Pool::builder(manager).config(pool).runtime(Runtime::Tokio1).build().map_err(|e| DbError::Statement(e.into()))?;
+        let postgres = Self { pool, deadline: statement_timeout + GRACE, counters };
+        postgres.lease().await?;
+        Ok(postgres)
+    }
+
+    /// Opens a connection beside the pool, without time-outs.
+    pub(crate) async fn connect_alone(&self) -> Result<PgConnection, DbError> {
+        Ok(PgConnection::connect_with(&self.pool.manager().options).await?)
+    }
+
+    /// Takes a connection.
+    pub(crate) async fn lease(&self) -> Result<Lease, DbError> {
+        let object = self.pool.get().await.map_err(|e| match e {
+            PoolError::Backend(e) => DbError::from(e),
+            PoolError::Timeout(TimeoutType::Wait) => DbError::unavailable(Condition::Busy, "every connection is in use"),
+            other => DbError::unavailable(Condition::Away, other),
+        })?;
+        Ok(Lease { object: Some(object), deadline: self.deadline, counters: self.counters.clone() })
+    }
+
+    /// Takes a connection and begins a transaction on it.
+    pub(crate) async fn begin(&self) -> Result<Lease, DbError> {
+        loop {
+            let mut lease = self.lease().await?;
+            match lease.command("BEGIN").await {
+                Err(_) if lease.died_idle() => {}
+                begun => return begun.map(|()| lease),
+            }
+        }
+    }
+
+    /// Closes connections that are idle, and the others when they are given back.
+    pub(crate) fn close(&self) {
+        self.pool.close();
+    }
+}
+
+/// Every session's settings, as far as the server knows them: other servers speak this protocol, too.
+fn settings(statement_timeout: Duration) -> String {
+    let statement = statement_timeout.as_millis();
+    let values = [
+        ("statement_timeout", statement.to_string()),
+        // A lock that is waited for is part of a statement; it ends first, so that the error says what it was.
+        ("lock_timeout", (statement * 4 / 5).to_string()),
+        ("idle_in_transaction_session_timeout", (statement * 2).to_string()),
+        // Whoever left is not worked for. Milliseconds.
+        ("client_connection_check_interval", "1000".to_owned()),
+        // A client that vanished holds its locks no longer than this. Seconds, the last in milliseconds.
+        ("tcp_keepalives_idle", "15".to_owned()),
+        ("tcp_keepalives_interval", "5".to_owned()),
+        ("tcp_keepalives_count", "3".to_owned()),
+        ("tcp_user_timeout", "30000".to_owned()),
+    ];
+    let values: Vec<String> = values.iter().map(|(name, value)| format!("('{name}', '{value}')")).collect();
+    format!(
+        "SELECT set_config(wanted.name, wanted.value, false) FROM (VALUES {}) AS wanted (name, value) \
+         WHERE EXISTS (SELECT FROM pg_settings WHERE pg_settings.name = wanted.name)",
+        values.join(", ")
+    )
+}
+
+/// A connection that is in use. Given back when dropped, if nothing is outstanding on it.
+pub(crate) struct Lease {
+    /// Taken out to be thrown away.
+    object: Option<Object<Manager>>,
+    deadline: Duration,
+    counters: Counters,
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease").finish_non_exhaustive()
+    }
+}
+
+/// Runs `$call` on the connection of a lease. One whose caller goes away in between, or that does not answer in time, is thrown away.
+macro_rules! settle {
+    ($lease:expr, $connection:ident => $call:expr) => {{
+        let lease = $lease;
+        let deadline = lease.deadline;
+        let Some(object) = lease.object.as_mut() else {
+            return Err(DbError::unavailable(Condition::Away, "the connection broke before"));
+        };
+        object.unsettled = true;
+        let $connection = &mut object.inner;
+        let outcome = tokio::time::timeout(deadline, $call).await;
+        lease.counters.round_trips.increment(1);
+        match outcome {
+            Ok(Ok(done)) => {
+                object.unsettled = false;
+                Ok(done)
+            }
+            Ok(Err(error)) => {
+                object.unsettled = breaks(&error);
+                Err(DbError::from(error))
+            }
+            Err(elapsed) => Err(DbError::unavailable(Condition::TimedOut, elapsed)),
+        }
+    }};
+}
+
+impl Lease {
+    /// Runs a command without arguments: BEGIN, COMMIT, ROLLBACK.
+    pub(crate) async fn command(&mut self, sql: &'static str) -> Result<(), DbError> {
+        settle!(self, connection => sqlx::raw_sql(sql).execute(connection)).map(|_| ())
+    }
+
+    /// Runs a statement; returns how many rows it changed.
+    pub(crate) async fn execute(&mut self, sql: SqlStr, args: PgArguments) -> Result<u64, DbError> {
+        self.counters.statements.increment(1);
+        settle!(self, connection => sqlx::query_with(sql, args).execute(connection)).map(|done| done.rows_affected())
+    }
+
+    /// Returns every row.
+    pub(crate) async fn fetch_all(&mut self, sql: SqlStr, args: PgArguments) -> Result<Vec<PgRow>, DbError> {
+        self.counters.statements.increment(1);
+        settle!(self, connection => sqlx::query_with(sql, args).fetch_all(connection))
+    }
+
+    /// Whether the server closed this connection while nobody used it: then nothing happened, and another may be tried.
+    ///
+    /// The others that were idle are closed with it, so that each of many callers need not find out.
+    pub(crate) fn died_idle(&self) -> bool {
+        let died = self.object.as_ref().is_some_and(|object| object.unsettled && object.reused);
+        if died && let Some(pool) = self.object.as_ref().and_then(Object::pool) {
+            pool.retain(|_, _| false);
+        }
+        died
+    }
+
+    /// Ends a transaction that nobody committed, in a task of its own: whoever began it is gone.
+    pub(crate) fn roll_back(mut self) {
+        let usable = self.object.as_ref().is_some_and(|object| !object.unsettled);
+        if usable && let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                if self.command("ROLLBACK").await.is_err() {
+                    self.discard();
+                }
+            });
+        } else {
+            self.discard();
+        }
+    }
+
+    /// Closes the connection.
+    pub(crate) fn discard(&mut self) {
+        drop(self.object.take().map(Object::take));
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.object.as_ref().is_some_and(|object| object.unsettled) {
+            self.discard();
+        }
+    }
+}
+
+/// Whether a connection is of no use after an error.
+fn breaks(error: &sqlx::Error) -> bool {
+    match error {
+        // 08: connection; 57P: the server shuts down or was told to end this session; 25P03 and the like: it ended by itself.
+        sqlx::Error::Database(db) => {
+            db.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P") || matches!(&*code, "25P03" | "25P04"))
+        }
+        sqlx::Error::RowNotFound
+        | sqlx::Error::Encode(_)
+        | sqlx::Error::Decode(_)
+        | sqlx::Error::ColumnDecode { .. }
+        | sqlx::Error::TypeNotFound { .. } => false,
+        _ => true,
+    }
+}
+
+/// A text of ours as the driver takes it.
+pub(crate) fn text(sql: std::borrow::Cow<'static, str>) -> SqlStr {
+    match sql {
+        std::borrow::Cow::Borrowed(sql) => SqlStr::from_static(sql),
+        std::borrow::Cow::Owned(sql) => AssertSqlSafe(sql).into_sql_str(),
+    }
+}

@@ -1,0 +1,429 @@
+//! Group commit: transactions that follow closely are parts of one, and wait for the disk once.
+//!
+//! One member changes the database at a time. Committed, it stays in the open transaction until the thread of the [`Committer`] gets its turn;
+//! whoever queued meanwhile has joined by then. Nobody learns that a transaction is committed before the disk has it, so a failure of the
+//! whole is the failure of each member.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+};
+
+use nodkey_kernel::error::chain;
+use rusqlite::{Connection, OpenFlags, types::Value};
+use tokio::{
+    runtime::Handle,
+    sync::{Mutex, OwnedMutexGuard, oneshot},
+};
+use tracing::warn;
+
+use super::{
+    open,
+    statement::{self, SqliteRow},
+};
+use crate::{condition::Condition, connection::PATIENCE, counters::Counters, error::DbError};
+
+/// What is done once a transaction is committed.
+pub(crate) type Then = Vec<Box<dyn FnOnce() + Send>>;
+
+/// The one writer of a file, and the thread that commits.
+pub(crate) struct Committer {
+    writer: Arc<Mutex<Writer>>,
+    wake: SyncSender<()>,
+}
+
+/// A member that is done, and whoever waits to hear that the disk has it.
+struct Done {
+    then: Then,
+    committed: oneshot::Sender<Result<(), DbError>>,
+}
+
+struct Writer {
+    path: PathBuf,
+    counters: Counters,
+    /// Thrown away after an error that ended a transaction otherwise than we ended it, or that came from the disk.
+    connection: Option<Connection>,
+    /// Whether a transaction is open. While nobody holds the lock it is exactly when there are members.
+    open: bool,
+    members: Vec<Done>,
+    closed: bool,
+}
+
+impl Committer {
+    /// Opens the writer and starts the thread.
+    pub(crate) fn start(path: &Path, counters: Counters) -> Result<Self, DbError> {
+        let mut writer = Writer { path: path.to_owned(), counters, connection: None, open: false, members: Vec::new(), closed: false };
+        writer.connection()?;
+        let writer = Arc::new(Mutex::new(writer));
+        // One wake is enough for however many.
+        let (wake, woken) = sync_channel(1);
+        let (locked, runtime) = (Arc::clone(&writer), Handle::try_current().ok());
+        std::thread::Builder::new()
+            .name("sqlite-commit".to_owned())
+            .spawn(move || commit_when_woken(&locked, &woken, runtime.as_ref()))
+            .map_err(|e| DbError::unavailable(Condition::Away, e))?;
+        Ok(Self { writer, wake })
+    }
+
+    /// Waits for a turn. Those who wait get theirs in the order in which they came, and so does the thread that commits.
+    pub(crate) async fn begin(this: &Arc<Self>, alone: bool) -> Result<Member, DbError> {
+        let turn = tokio::time::timeout(PATIENCE, Arc::clone(&this.writer).lock_owned());
+        let mut writer = turn.await.map_err(|_| DbError::unavailable(Condition::Busy, "others were writing all the time"))?;
+        if alone && writer.open {
+            writer = off_the_runtime(writer, Writer::commit).await?;
+        }
+        let nested = writer.enter()?;
+        Ok(Member { writer: Some(writer), committer: Arc::clone(this), nested, alone })
+    }
+
+    /// Commits what is open, and closes the file.
+    pub(crate) async fn close(&self) {
+        let mut writer = Arc::clone(&self.writer).lock_owned().await;
+        writer.closed = true;
+        // Fails only when the runtime stops, and then nobody waits any more.
+        let _ = off_the_runtime(writer, |writer| {
+            writer.commit();
+            writer.connection = None;
+        })
+        .await;
+    }
+}
+
+/// The thread's loop; it ends with the [`Committer`].
+fn commit_when_woken(writer: &Mutex<Writer>, woken: &Receiver<()>, runtime: Option<&Handle>) {
+    while woken.recv().is_ok() {
+        let mut writer = writer.blocking_lock();
+        // What is to be done after a commit may spawn tasks.
+        let _context = runtime.map(Handle::enter);
+        writer.commit();
+    }
+}
+
+/// Does what waits for the disk on a thread that may wait.
+async fn off_the_runtime(
+    mut writer: OwnedMutexGuard<Writer>,
+    work: impl FnOnce(&mut Writer) + Send + 'static,
+) -> Result<OwnedMutexGuard<Writer>, DbError> {
+    let done = tokio::task::spawn_blocking(move || {
+        work(&mut writer);
+        writer
+    });
+    done.await.map_err(|e| DbError::unavailable(Condition::Away, e))
+}
+
+impl Writer {
+    fn connection(&mut self) -> Result<&Connection, DbError> {
+        if self.closed {
+            return Err(DbError::unavailable(Condition::Away, "the database is closed"));
+        }
+        match &mut self.connection {
+            Some(connection) => Ok(connection),
+            none => {
+                let access = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+                Ok(none.insert(open(&self.path, access)?))
+            }
+        }
+    }
+
+    /// Begins a member; returns whether it is a savepoint among others.
+    fn enter(&mut self) -> Result<bool, DbError> {
+        if self.open {
+            self.run(|connection| statement::execute(connection, "SAVEPOINT member", &[]))?;
+            return Ok(true);
+        }
+        // IMMEDIATE: a deferred one that turns to writing fails at once when another process writes.
+        if let Err(error) = statement::execute(self.connection()?, "BEGIN IMMEDIATE", &[]) {
+            let error = DbError::from(error);
+            self.abandon(&error);
+            return Err(error);
+        }
+        self.open = true;
+        Ok(false)
+    }
+
+    /// Runs a statement in the open transaction.
+    fn run<T>(&mut self, call: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, DbError> {
+        let Some(connection) = self.connection.as_ref().filter(|_| self.open) else {
+            return Err(DbError::unavailable(Condition::Away, "the transaction ended before"));
+        };
+        let outcome = call(connection).map_err(DbError::from);
+        let ended = connection.is_autocommit();
+        if let Err(error) = &outcome
+            && (ended || matches!(error.condition(), Some(Condition::Away | Condition::Full | Condition::ReadOnly)))
+        {
+            self.abandon(error);
+        }
+        outcome
+    }
+
+    /// Brings what the members changed to the disk, and tells them.
+    fn commit(&mut self) {
+        let Some(connection) = self.connection.as_ref().filter(|_| self.open) else { return };
+        match statement::execute(connection, "COMMIT", &[]) {
+            Ok(_) => {
+                self.open = false;
+                self.counters.syncs.increment(1);
+                for Done { then, committed } in self.members.drain(..) {
+                    for then in then {
+                        then();
+                    }
+                    // Whoever waited may be gone.
+                    let _ = committed.send(Ok(()));
+                }
+            }
+            Err(error) => self.abandon(&error.into()),
+        }
+    }
+
+    /// Gives up the transaction, and the connection: what it is in after such an error is not worth knowing.
+    fn abandon(&mut self, error: &DbError) {
+        warn!(file = %self.path.display(), members = self.members.len(), error = chain(error), "a transaction was given up");
+        // Closing rolls back.
+        self.connection = None;
+        self.open = false;
+        for member in self.members.drain(..) {
+            let shared = DbError::unavailable(error.condition().unwrap_or(Condition::Away), chain(error));
+            let _ = member.committed.send(Err(shared));
+        }
+    }
+}
+
+/// A transaction that has its turn. Dropped before it is committed, it never was.
+pub(crate) struct Member {
+    /// Gone once it is committed.
+    writer: Option<OwnedMutexGuard<Writer>>,
+    committer: Arc<Committer>,
+    /// A savepoint; the first member of a transaction needs none.
+    nested: bool,
+    /// Shares its transaction with nobody.
+    alone: bool,
+}
+
+impl fmt::Debug for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Member").field("nested", &self.nested).finish_non_exhaustive()
+    }
+}
+
+impl Member {
+    /// Runs a statement; returns its rows.
+    pub(crate) fn fetch(&mut self, sql: &str, args: &[Value]) -> Result<Vec<SqliteRow>, DbError> {
+        self.run(|connection| statement::fetch(connection, sql, args))
+    }
+
+    /// Runs a statement; returns how many rows it changed.
+    pub(crate) fn execute(&mut self, sql: &str, args: &[Value]) -> Result<u64, DbError> {
+        self.run(|connection| statement::execute(connection, sql, args))
+    }
+
+    fn run<T>(&mut self, call: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, DbError> {
+        let Some(writer) = &mut self.writer else { return Err(DbError::unavailable(Condition::Away, "the transaction ended before")) };
+        writer.counters.statements.increment(1);
+        writer.counters.round_trips.increment(1);
+        writer.run(call)
+    }
+
+    /// Commits; resolves once the disk has it. Whether the caller stays or not, it is committed, and `then` is done after that.
+    pub(crate) async fn commit(mut self, then: Then) -> Result<(), DbError> {
+        let Some(mut writer) = self.writer.take() else { return Ok(()) };
+        let released = writer.run(|connection| if self.nested { statement::execute(connection, "RELEASE member", &[]) } else { Ok(0) });
+        if let Err(error) = released {
+            self.writer = Some(writer);
+            return Err(error);
+        }
+        let (committed, outcome) = oneshot::channel();
+        writer.members.push(Done { then, committed });
+        if self.alone {
+            off_the_runtime(writer, Writer::commit).await?;
+        } else {
+            drop(writer);
+            // Full: it is woken already, and has not had its turn.
+            let _ = self.committer.wake.try_send(());
+        }
+        outcome.await.unwrap_or_else(|e| Err(DbError::unavailable(Condition::Away, e)))
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        let Some(writer) = &mut self.writer else { return };
+        let end: &[&str] = if self.nested { &["ROLLBACK TO member", "RELEASE member"] } else { &["ROLLBACK"] };
+        for sql in end {
+            if writer.open && writer.run(|connection| statement::execute(connection, sql, &[])).is_err() {
+                let gone = DbError::unavailable(Condition::Away, "it could not be rolled back");
+                writer.abandon(&gone);
+            }
+        }
+        if !self.nested {
+            writer.open = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use metrics::Counter;
+    use tempfile::TempDir;
+    use tokio::task::JoinSet;
+
+    use super::*;
+
+    struct World {
+        committer: Arc<Committer>,
+        syncs: Arc<AtomicU64>,
+        dir: TempDir,
+    }
+
+    impl World {
+        async fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let syncs = Arc::new(AtomicU64::new(0));
+            let counters = Counters {
+                statements: Counter::noop(),
+                round_trips: Counter::noop(),
+                commits: Counter::noop(),
+                syncs: Counter::from_arc(Arc::clone(&syncs)),
+            };
+            let committer = Arc::new(Committer::start(&dir.path().join("test.db"), counters).unwrap());
+            let world = Self { committer, syncs, dir };
+            let mut member = world.begin().await;
+            member.execute("CREATE TABLE thing (id INTEGER PRIMARY KEY, data BLOB) STRICT", &[]).unwrap();
+            member.commit(Vec::new()).await.unwrap();
+            world
+        }
+
+        async fn begin(&self) -> Member {
+            Committer::begin(&self.committer, false).await.unwrap()
+        }
+
+        /// What a connection of its own finds in the file.
+        fn ids(&self) -> Vec<i64> {
+            let reader = open(&self.dir.path().join("test.db"), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+            let rows = statement::fetch(&reader, "SELECT id FROM thing ORDER BY id", &[]).unwrap();
+            rows.iter().map(|row| if let Value::Integer(id) = row.value("id").unwrap() { *id } else { 0 }).collect()
+        }
+
+        /// Leaves so little room that a blob of a page does not fit.
+        async fn fill(&self) {
+            let writer = self.committer.writer.lock().await;
+            let connection = writer.connection.as_ref().unwrap();
+            let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+            let _: i64 = connection.query_row(&format!("PRAGMA max_page_count = {}", pages + 1), [], |row| row.get(0)).unwrap();
+        }
+    }
+
+    fn insert(member: &mut Member, id: i64, bytes: usize) -> Result<u64, DbError> {
+        member.execute("INSERT INTO thing (id, data) VALUES ($1, $2)", &[Value::Integer(id), Value::Blob(vec![0; bytes])])
+    }
+
+    /// Begins one member, and has others queue behind it that insert an id and some bytes each; then commits the first.
+    async fn together(world: &World, others: &[(i64, usize)]) -> (Result<(), DbError>, Vec<(i64, Result<(), DbError>)>) {
+        let mut first = world.begin().await;
+        let mut queued = JoinSet::new();
+        for &(id, bytes) in others {
+            let committer = Arc::clone(&world.committer);
+            queued.spawn(async move {
+                let mut member = Committer::begin(&committer, false).await.unwrap();
+                match insert(&mut member, id, bytes) {
+                    Ok(_) => (id, member.commit(Vec::new()).await),
+                    Err(error) => (id, Err(error)),
+                }
+            });
+        }
+        // On this one thread: each of them runs until it waits for its turn.
+        tokio::task::yield_now().await;
+        insert(&mut first, 0, 1).unwrap();
+        let first = first.commit(Vec::new()).await;
+        let mut outcomes = queued.join_all().await;
+        outcomes.sort_by_key(|(id, _)| *id);
+        (first, outcomes)
+    }
+
+    #[tokio::test]
+    async fn those_who_queued_reach_the_disk_together_with_one_sync() {
+        let world = World::new().await;
+        let before = world.syncs.load(Ordering::Relaxed);
+        let (first, others) = together(&world, &[(1, 1), (2, 1), (3, 1), (4, 1)]).await;
+        assert!(first.is_ok() && others.iter().all(|(_, outcome)| outcome.is_ok()), "{others:?}");
+        assert_eq!(world.ids(), [0, 1, 2, 3, 4]);
+        // The thread may have had its turn before the last had queued.
+        assert!(world.syncs.load(Ordering::Relaxed) - before <= 2);
+    }
+
+    #[tokio::test]
+    async fn one_bad_member_fails_alone() {
+        let world = World::new().await;
+        let (first, others) = together(&world, &[(1, 1), (0, 1), (3, 1)]).await;
+        assert!(first.is_ok());
+        assert!(matches!(&others[..], [(0, Err(DbError::Unique { .. })), (1, Ok(())), (3, Ok(()))]), "{others:?}");
+        assert_eq!(world.ids(), [0, 1, 3]);
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_fails_every_member_and_once_there_is_room_everything_works() {
+        let world = World::new().await;
+        world.fill().await;
+        let (first, others) = together(&world, &[(1, 100_000), (2, 1)]).await;
+        let full = |outcome: &Result<(), DbError>| outcome.as_ref().err().and_then(DbError::condition) == Some(Condition::Full);
+        assert!(full(&first), "it was released and lost with the others: {first:?}");
+        assert!(full(&others[0].1), "{others:?}");
+        // The last began after the transaction was gone: one of its own, on a connection of its own.
+        assert!(others[1].1.is_ok(), "{others:?}");
+        assert_eq!(world.ids(), [2]);
+        let mut member = world.begin().await;
+        insert(&mut member, 3, 100_000).unwrap();
+        member.commit(Vec::new()).await.unwrap();
+        assert_eq!(world.ids(), [2, 3]);
+    }
+
+    #[tokio::test]
+    async fn who_goes_away_before_the_commit_changes_nothing_and_after_it_everything() {
+        let world = World::new().await;
+        let mut member = world.begin().await;
+        insert(&mut member, 1, 1).unwrap();
+        drop(member);
+        let mut member = world.begin().await;
+        insert(&mut member, 2, 1).unwrap();
+        let commit = member.commit(Vec::new());
+        // One poll hands it over, then the caller is gone.
+        tokio::select! { biased; _ = commit => {}, () = std::future::ready(()) => {} }
+        let mut member = world.begin().await;
+        insert(&mut member, 3, 1).unwrap();
+        member.commit(Vec::new()).await.unwrap();
+        assert_eq!(world.ids(), [2, 3]);
+    }
+
+    #[tokio::test]
+    async fn a_large_transaction_shares_its_commit_with_no_other() {
+        let world = World::new().await;
+        let mut first = world.begin().await;
+        insert(&mut first, 1, 1).unwrap();
+        let first = tokio::spawn(first.commit(Vec::new()));
+        tokio::task::yield_now().await;
+        let mut large = Committer::begin(&world.committer, true).await.unwrap();
+        assert!(!large.nested);
+        assert!(first.await.unwrap().is_ok());
+        insert(&mut large, 2, 1).unwrap();
+        large.commit(Vec::new()).await.unwrap();
+        assert_eq!(world.ids(), [1, 2]);
+    }
+
+    #[tokio::test]
+    async fn what_is_closed_is_on_the_disk_and_takes_nothing_more() {
+        let world = World::new().await;
+        let mut member = world.begin().await;
+        insert(&mut member, 1, 1).unwrap();
+        let commit = tokio::spawn(member.commit(Vec::new()));
+        tokio::task::yield_now().await;
+        world.committer.close().await;
+        assert!(commit.await.unwrap().is_ok());
+        assert_eq!(world.ids(), [1]);
+        assert!(Committer::begin(&world.committer, false).await.is_err());
+    }
+}

@@ -1,0 +1,124 @@
+//! SQLite: one file, readers that do not wait, and a writer whose transactions reach the disk together.
+//!
+//! Statements run where they are called, without a change of threads: they take microseconds. What takes longer, the wait for the disk, is
+//! done by a thread of its own.
+
+mod group;
+mod statement;
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr as _,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use rusqlite::{Connection, OpenFlags, types::Value};
+use secrecy::ExposeSecret as _;
+use sqlx::sqlite::SqliteConnectOptions;
+
+pub(crate) use group::{Committer, Member};
+pub(crate) use statement::SqliteRow;
+
+use crate::{
+    condition::Condition,
+    connection::{DbConfig, PATIENCE},
+    counters::Counters,
+    error::DbError,
+};
+
+/// How many statements a connection keeps prepared; more than any service has.
+const PREPARED: usize = 256;
+/// How many readers stay open.
+const READERS: usize = 4;
+
+/// A SQLite database. Cheap to clone.
+#[derive(Clone)]
+pub struct Sqlite {
+    file: Arc<File>,
+    committer: Arc<Committer>,
+    pub(crate) counters: Counters,
+}
+
+struct File {
+    path: PathBuf,
+    readers: Mutex<Vec<Connection>>,
+}
+
+impl fmt::Debug for Sqlite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sqlite").field("path", &self.file.path).finish_non_exhaustive()
+    }
+}
+
+impl Sqlite {
+    /// Opens the file, and creates it when it is missing.
+    pub(crate) fn connect(config: &DbConfig) -> Result<Self, DbError> {
+        let options = SqliteConnectOptions::from_str(config.url.expose_secret())?;
+        let path = options.get_filename().to_owned();
+        let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let counters = Counters::new(&name);
+        // The writer makes the file that readers expect.
+        let committer = Committer::start(&path, counters.clone())?;
+        let file = Arc::new(File { path, readers: Mutex::default() });
+        Ok(Self { file, committer: Arc::new(committer), counters })
+    }
+
+    /// Where the file is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.file.path
+    }
+
+    /// Begins a transaction that shares its way to the disk with those around it, or goes alone.
+    pub(crate) async fn begin(&self, alone: bool) -> Result<Member, DbError> {
+        Committer::begin(&self.committer, alone).await
+    }
+
+    /// Reads what is committed.
+    pub(crate) fn fetch(&self, sql: &str, args: &[Value]) -> Result<Vec<SqliteRow>, DbError> {
+        self.counters.statements.increment(1);
+        self.counters.round_trips.increment(1);
+        let idle = self.readers().pop();
+        let reader = match idle {
+            Some(reader) => reader,
+            None => open(&self.file.path, OpenFlags::SQLITE_OPEN_READ_ONLY)?,
+        };
+        let rows = statement::fetch(&reader, sql, args).map_err(DbError::from);
+        let mut readers = self.readers();
+        // One that failed for a reason of the disk's may go on failing.
+        if rows.as_ref().err().is_none_or(|e| e.condition().is_none()) && readers.len() < READERS {
+            readers.push(reader);
+        }
+        rows
+    }
+
+    /// Closes the readers, and the writer once everything that was committed is on the disk.
+    pub(crate) async fn close(&self) {
+        self.readers().clear();
+        self.committer.close().await;
+    }
+
+    fn readers(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+        self.file.readers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Opens a connection.
+fn open(path: &Path, access: OpenFlags) -> Result<Connection, DbError> {
+    // Each connection is behind a lock of ours.
+    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.set_prepared_statement_cache_capacity(PREPARED);
+    connection.busy_timeout(PATIENCE)?;
+    if access.contains(OpenFlags::SQLITE_OPEN_READ_WRITE) {
+        let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+        if mode != "wal" {
+            return Err(DbError::unavailable(
+                Condition::Away,
+                format!("the file system cannot hold a write-ahead log: journal mode {mode}"),
+            ));
+        }
+        // FULL: what was answered is on the disk, not only with the operating system (ADR 8). A log that grew is cut at the next checkpoint.
+        connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864")?;
+    }
+    Ok(connection)
+}

@@ -1,0 +1,129 @@
+//! Transactions.
+
+use std::{fmt, sync::Arc};
+
+use crate::{
+    connection::{Db, Engine},
+    error::DbError,
+    postgres::Lease,
+    query::{Query, Target},
+    sqlite::Member,
+};
+
+/// A transaction. Dropped without a commit, it never was.
+///
+/// What is read in it may be another's that is not committed either and shares its way to the disk (SQLite). So whoever answers by what a
+/// transaction read commits it first, even if it changed nothing.
+pub struct Tx {
+    /// Gone once it has ended.
+    inner: Option<Inner>,
+    db: Db,
+    then: Vec<Box<dyn FnOnce() + Send>>,
+    /// Whether a statement failed. PostgreSQL would answer COMMIT by a rollback, without an error.
+    failed: bool,
+}
+
+#[derive(Debug)]
+pub(crate) enum Inner {
+    Postgres(Lease),
+    Sqlite(Member),
+}
+
+impl fmt::Debug for Tx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+impl Tx {
+    pub(crate) async fn begin(db: &Db, alone: bool) -> Result<Self, DbError> {
+        let inner = match db.engine() {
+            Engine::Postgres(postgres) => postgres.begin().await.map(Inner::Postgres),
+            Engine::Sqlite(sqlite) => sqlite.begin(alone).await.map(Inner::Sqlite),
+        };
+        let inner = inner.inspect_err(|error| db.failed(error))?;
+        Ok(Self { inner: Some(inner), db: db.clone(), then: Vec::new(), failed: false })
+    }
+
+    /// A statement inside the transaction.
+    pub fn query(&mut self, sql: &'static str) -> Query<'_> {
+        Query::new(Target::Tx(self), sql)
+    }
+
+    /// Has something done once the transaction is committed; never if it is not. A crash right after the commit skips it, so
+    /// it is for hints.
+    pub fn after_commit(&mut self, then: impl FnOnce() + Send + 'static) {
+        self.then.push(Box::new(then));
+    }
+
+    /// Commits, then does what was to be done after that.
+    pub async fn commit(mut self) -> Result<(), DbError> {
+        if self.failed {
+            return Err(DbError::Aborted);
+        }
+        let then = std::mem::take(&mut self.then);
+        let outcome = match self.inner.take() {
+            None => Ok(()),
+            Some(Inner::Sqlite(member)) => member.commit(then).await,
+            Some(Inner::Postgres(mut lease)) => {
+                let committed = lease.command("COMMIT").await;
+                if committed.is_ok() {
+                    for then in then {
+                        then();
+                    }
+                } else {
+                    // Whether it was committed is not known. The connection is in no state to be used by others.
+                    lease.discard();
+                }
+                committed
+            }
+        };
+        self.db.wrote(&outcome);
+        self.db.counters().commits.increment(u64::from(outcome.is_ok()));
+        outcome
+    }
+
+    /// Takes everything back.
+    pub async fn rollback(mut self) -> Result<(), DbError> {
+        match self.inner.take() {
+            Some(Inner::Postgres(mut lease)) => {
+                let rolled_back = lease.command("ROLLBACK").await;
+                if rolled_back.is_err() {
+                    lease.discard();
+                }
+                rolled_back
+            }
+            // Dropped, it takes everything back.
+            Some(Inner::Sqlite(_)) | None => Ok(()),
+        }
+    }
+
+    pub(crate) fn is_postgres(&self) -> bool {
+        self.db.is_postgres()
+    }
+
+    /// Where it is; [`DbError::Aborted`] once it has ended.
+    pub(crate) fn inner(&mut self) -> Result<&mut Inner, DbError> {
+        self.inner.as_mut().ok_or(DbError::Aborted)
+    }
+
+    /// Notes that a statement failed.
+    pub(crate) fn failed(&mut self, error: &DbError) {
+        self.failed = true;
+        self.db.failed(error);
+    }
+
+    /// Wakes the relay once there is something to send.
+    pub(crate) fn mark_published(&mut self) {
+        let outbox = Arc::clone(&self.db.outbox_notify());
+        self.after_commit(move || outbox.notify_one());
+    }
+}
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        if let Some(Inner::Postgres(lease)) = self.inner.take() {
+            lease.roll_back();
+        }
+    }
+}
