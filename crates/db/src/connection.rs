@@ -170,7 +170,7 @@ impl Db {
         &self.engine
     }
 
-    pub(crate) const fn counters(&self) -> &Counters {
+    pub(crate) fn counters(&self) -> &Counters {
         match &self.engine {
             Engine::Postgres(postgres) => &postgres.counters,
             Engine::Sqlite(sqlite) => &sqlite.counters,

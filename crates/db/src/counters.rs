@@ -3,7 +3,6 @@
 use metrics::Counter;
 
 /// Counts of one database.
-#[derive(Clone)]
 pub(crate) struct Counters {
     /// Statements, without BEGIN, COMMIT and ROLLBACK.
     pub(crate) statements: Counter,

@@ -2,7 +2,7 @@
 //!
 //! A connection that is broken is noticed by the error of whoever uses it, and thrown away, and those that wait idle with it.
 
-use std::{fmt, str::FromStr as _, time::Duration};
+use std::{fmt, str::FromStr as _, sync::Arc, time::Duration};
 
 use deadpool::{
     Runtime,
@@ -36,7 +36,7 @@ pub struct Postgres {
     pool: Pool<Manager>,
     /// After how long an answer will not come any more.
     deadline: Duration,
-    pub(crate) counters: Counters,
+    pub(crate) counters: Arc<Counters>,
 }
 
 impl fmt::Debug for Postgres {
@@ -88,7 +88,7 @@ impl Postgres {
     pub(crate) async fn connect(config: &DbConfig) -> Result<Self, DbError> {
         let options =
             PgConnectOptions::from_str(config.url.expose_secret())?.statement_cache_capacity(PREPARED).disable_statement_logging();
-        let counters = Counters::new(options.get_database().unwrap_or_else(|| options.get_username()));
+        let counters = Arc::new(Counters::new(options.get_database().unwrap_or_else(|| options.get_username())));
         let statement_timeout = Duration::from_millis(config.statement_timeout_ms.into());
         let manager = Manager {
             settings: settings(statement_timeout),
@@ -119,7 +119,7 @@ impl Postgres {
             PoolError::Timeout(TimeoutType::Wait) => DbError::unavailable(Condition::Busy, "every connection is in use"),
             other => DbError::unavailable(Condition::Away, other),
         })?;
-        Ok(Lease { object: Some(object), deadline: self.deadline, counters: self.counters.clone() })
+        Ok(Lease { object: Some(object), deadline: self.deadline, counters: Arc::clone(&self.counters) })
     }
 
     /// Takes a connection and begins a transaction on it.
@@ -168,7 +168,7 @@ pub(crate) struct Lease {
     /// Taken out to be thrown away.
     object: Option<Object<Manager>>,
     deadline: Duration,
-    counters: Counters,
+    counters: Arc<Counters>,
 }
 
 impl fmt::Debug for Lease {

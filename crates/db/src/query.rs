@@ -118,12 +118,13 @@ impl<'a> Query<'a> {
 
     /// Runs the statement; returns how many rows it changed.
     pub async fn execute(self) -> Result<u64, DbError> {
-        self.run().await
+        // On the heap: a use case holds many of these, one after the other.
+        Box::pin(self.run()).await
     }
 
     /// Returns every row.
     pub async fn fetch_all(self) -> Result<Vec<Row>, DbError> {
-        self.run().await
+        Box::pin(self.run()).await
     }
 
     /// Returns the first row, if there is one. The statement is to find one at most.

@@ -25,8 +25,8 @@ pub struct Tx {
 
 #[derive(Debug)]
 pub(crate) enum Inner {
-    Postgres(Lease),
-    Sqlite(Member),
+    Postgres(Box<Lease>),
+    Sqlite(Box<Member>),
 }
 
 impl fmt::Debug for Tx {
@@ -38,8 +38,8 @@ impl fmt::Debug for Tx {
 impl Tx {
     pub(crate) async fn begin(db: &Db, alone: bool) -> Result<Self, DbError> {
         let inner = match db.engine() {
-            Engine::Postgres(postgres) => postgres.begin().await.map(Inner::Postgres),
-            Engine::Sqlite(sqlite) => sqlite.begin(alone).await.map(Inner::Sqlite),
+            Engine::Postgres(postgres) => postgres.begin().await.map(|lease| Inner::Postgres(Box::new(lease))),
+            Engine::Sqlite(sqlite) => sqlite.begin(alone).await.map(|member| Inner::Sqlite(Box::new(member))),
         };
         let inner = inner.inspect_err(|error| db.failed(error))?;
         Ok(Self { inner: Some(inner), db: db.clone(), then: Vec::new(), failed: false })

@@ -44,7 +44,7 @@ struct Done {
 
 struct Writer {
     path: PathBuf,
-    counters: Counters,
+    counters: Arc<Counters>,
     /// Thrown away after an error that ended a transaction otherwise than we ended it, or that came from the disk.
     connection: Option<Connection>,
     /// Whether a transaction is open. While nobody holds the lock it is exactly when there are members.
@@ -55,7 +55,7 @@ struct Writer {
 
 impl Committer {
     /// Opens the writer and starts the thread.
-    pub(crate) fn start(path: &Path, counters: Counters) -> Result<Self, DbError> {
+    pub(crate) fn start(path: &Path, counters: Arc<Counters>) -> Result<Self, DbError> {
         let mut writer = Writer { path: path.to_owned(), counters, connection: None, open: false, members: Vec::new(), closed: false };
         writer.connection()?;
         let writer = Arc::new(Mutex::new(writer));
@@ -284,12 +284,12 @@ mod tests {
         async fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
             let syncs = Arc::new(AtomicU64::new(0));
-            let counters = Counters {
+            let counters = Arc::new(Counters {
                 statements: Counter::noop(),
                 round_trips: Counter::noop(),
                 commits: Counter::noop(),
                 syncs: Counter::from_arc(Arc::clone(&syncs)),
-            };
+            });
             let committer = Arc::new(Committer::start(&dir.path().join("test.db"), counters).unwrap());
             let world = Self { committer, syncs, dir };
             let mut member = world.begin().await;

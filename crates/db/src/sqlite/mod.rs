@@ -37,7 +37,7 @@ const READERS: usize = 4;
 pub struct Sqlite {
     file: Arc<File>,
     committer: Arc<Committer>,
-    pub(crate) counters: Counters,
+    pub(crate) counters: Arc<Counters>,
 }
 
 struct File {
@@ -57,9 +57,9 @@ impl Sqlite {
         let options = SqliteConnectOptions::from_str(config.url.expose_secret())?;
         let path = options.get_filename().to_owned();
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        let counters = Counters::new(&name);
+        let counters = Arc::new(Counters::new(&name));
         // The writer makes the file that readers expect.
-        let committer = Committer::start(&path, counters.clone())?;
+        let committer = Committer::start(&path, Arc::clone(&counters))?;
         let file = Arc::new(File { path, readers: Mutex::default() });
         Ok(Self { file, committer: Arc::new(committer), counters })
     }
