@@ -49,7 +49,11 @@ fn every_reason_is_explained() {
 }
 
 /// Written like reasons, but not reasons.
-const NOT_REASONS: [&str; 13] = [
+const NOT_REASONS: [&str; 16] = [
+    // Of SQL.
+    "BEGIN",
+    "COMMIT",
+    "ROLLBACK",
     // Of FCM.
     "SENDER_ID_MISMATCH",
     "UNREGISTERED",

@@ -196,9 +196,15 @@ macro_rules! settle {
             }
             Ok(Err(error)) => {
                 object.unsettled = breaks(&error);
+                if object.unsettled {
+                    forget_idle(object);
+                }
                 Err(DbError::from(error))
             }
-            Err(elapsed) => Err(DbError::unavailable(Condition::TimedOut, elapsed)),
+            Err(elapsed) => {
+                forget_idle(object);
+                Err(DbError::unavailable(Condition::TimedOut, elapsed))
+            }
         }
     }};
 }
@@ -222,14 +228,8 @@ impl Lease {
     }
 
     /// Whether the server closed this connection while nobody used it: then nothing happened, and another may be tried.
-    ///
-    /// The others that were idle are closed with it, so that each of many callers need not find out.
     pub(crate) fn died_idle(&self) -> bool {
-        let died = self.object.as_ref().is_some_and(|object| object.unsettled && object.reused);
-        if died && let Some(pool) = self.object.as_ref().and_then(Object::pool) {
-            pool.retain(|_, _| false);
-        }
-        died
+        self.object.as_ref().is_some_and(|object| object.unsettled && object.reused)
     }
 
     /// Ends a transaction that nobody committed, in a task of its own: whoever began it is gone.
@@ -257,6 +257,13 @@ impl Drop for Lease {
         if self.object.as_ref().is_some_and(|object| object.unsettled) {
             self.discard();
         }
+    }
+}
+
+/// Closes what is idle when a connection broke, so that each of many callers need not find out.
+fn forget_idle(broken: &Object<Manager>) {
+    if let Some(pool) = Object::pool(broken) {
+        pool.retain(|_, _| false);
     }
 }
 

@@ -140,6 +140,8 @@ impl<'a> Query<'a> {
     async fn run<O: Output>(self) -> Result<O, DbError> {
         let Self { target, sql, args, .. } = self;
         let args = args.map_err(DbError::Data)?;
+        // SQLite never lets a task wait; who makes many statements lets others have their turn all the same.
+        tokio::task::coop::consume_budget().await;
         match target {
             Target::Tx(tx) => in_transaction(tx, sql, args).await,
             Target::Read(db) => match (db.engine(), args) {

@@ -13,7 +13,7 @@ use crate::{
 /// A transaction. Dropped without a commit, it never was.
 ///
 /// What is read in it may be another's that is not committed either and shares its way to the disk (SQLite). So whoever answers by what a
-/// transaction read commits it first, even if it changed nothing.
+/// transaction read ends it by [`Tx::commit`] or [`Tx::rollback`] first.
 pub struct Tx {
     /// Gone once it has ended.
     inner: Option<Inner>,
@@ -83,7 +83,7 @@ impl Tx {
         outcome
     }
 
-    /// Takes everything back.
+    /// Takes everything back. Whoever looks again after that finds what this transaction saw, or what became of it.
     pub async fn rollback(mut self) -> Result<(), DbError> {
         match self.inner.take() {
             Some(Inner::Postgres(mut lease)) => {
@@ -93,8 +93,11 @@ impl Tx {
                 }
                 rolled_back
             }
-            // Dropped, it takes everything back.
-            Some(Inner::Sqlite(_)) | None => Ok(()),
+            Some(Inner::Sqlite(member)) => {
+                member.roll_back().await;
+                Ok(())
+            }
+            None => Ok(()),
         }
     }
 

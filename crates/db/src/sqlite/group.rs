@@ -248,8 +248,23 @@ impl Member {
     }
 }
 
-impl Drop for Member {
-    fn drop(&mut self) {
+impl Member {
+    /// Takes everything back. Resolves once the transaction that it was a part of has ended: what it has seen of others is visible to all
+    /// then, or never was.
+    pub(crate) async fn roll_back(mut self) {
+        self.undo();
+        if let Some(mut writer) = self.writer.take()
+            && writer.open
+        {
+            let (ended, outcome) = oneshot::channel();
+            writer.members.push(Done { then: Vec::new(), committed: ended });
+            drop(writer);
+            // The outcome is that of the others.
+            let _ = outcome.await;
+        }
+    }
+
+    fn undo(&mut self) {
         let Some(writer) = &mut self.writer else { return };
         let end: &[&str] = if self.nested { &["ROLLBACK TO member", "RELEASE member"] } else { &["ROLLBACK"] };
         for sql in end {
@@ -261,6 +276,12 @@ impl Drop for Member {
         if !self.nested {
             writer.open = false;
         }
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.undo();
     }
 }
 
@@ -352,8 +373,7 @@ mod tests {
         let (first, others) = together(&world, &[(1, 1), (2, 1), (3, 1), (4, 1)]).await;
         assert!(first.is_ok() && others.iter().all(|(_, outcome)| outcome.is_ok()), "{others:?}");
         assert_eq!(world.ids(), [0, 1, 2, 3, 4]);
-        // The thread may have had its turn before the last had queued.
-        assert!(world.syncs.load(Ordering::Relaxed) - before <= 2);
+        assert_eq!(world.syncs.load(Ordering::Relaxed) - before, 1);
     }
 
     #[tokio::test]
@@ -397,6 +417,26 @@ mod tests {
         insert(&mut member, 3, 1).unwrap();
         member.commit(Vec::new()).await.unwrap();
         assert_eq!(world.ids(), [2, 3]);
+    }
+
+    #[tokio::test]
+    async fn what_a_member_saw_is_visible_to_all_once_it_is_rolled_back() {
+        let world = World::new().await;
+        let mut first = world.begin().await;
+        let committer = Arc::clone(&world.committer);
+        let second = tokio::spawn(async move {
+            let mut second = Committer::begin(&committer, false).await.unwrap();
+            let seen = second.fetch("SELECT id FROM thing", &[]).unwrap().len();
+            insert(&mut second, 2, 1).unwrap();
+            second.roll_back().await;
+            seen
+        });
+        tokio::task::yield_now().await;
+        insert(&mut first, 1, 1).unwrap();
+        let first = tokio::spawn(first.commit(Vec::new()));
+        assert_eq!(second.await.unwrap(), 1, "what is not committed yet");
+        assert_eq!(world.ids(), [1]);
+        first.await.unwrap().unwrap();
     }
 
     #[tokio::test]
