@@ -1,7 +1,8 @@
 //! Switch 1: where state lives. PostgreSQL or SQLite, chosen once by the scheme of a URL, behind one SQL text.
 //!
-//! Only DDL, the codec of timestamps and the lock of the relay differ between the engines, and they differ in here.
-//! Beside the connection stand the tables every service has: [`outbox`], [`inbox`], [`dead_letter`], [`idempotency`].
+//! Only DDL, the codec of timestamps and leases differ between the engines, and they differ in here.
+//! Beside the connection stand the tables every service has: [`outbox`], [`inbox`], [`dead_letter`], [`idempotency`],
+//! and [`retention`].
 
 mod codec;
 mod connection;
@@ -9,16 +10,17 @@ pub mod dead_letter;
 mod error;
 pub mod idempotency;
 pub mod inbox;
-mod lock;
+mod lease;
 mod message;
 mod migrate;
 pub mod outbox;
 mod query;
+pub mod retention;
 
 pub use codec::{Column, Param};
 pub use connection::{Db, DbConfig, Tx};
 pub use error::DbError;
-pub use lock::{RelayLock, relay_lock};
+pub use lease::Lease;
 pub use message::Message;
 pub use migrate::{Migration, Migrations};
 pub use query::{Query, Record, Row};
