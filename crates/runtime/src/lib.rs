@@ -24,6 +24,7 @@ pub mod page;
 mod peers;
 mod process;
 mod process_status;
+mod received;
 mod resolver;
 mod server;
 mod service;

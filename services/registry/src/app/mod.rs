@@ -25,11 +25,10 @@ use nodkey_kernel::{
 use nodkey_proto::Event;
 use nodkey_runtime::{
     Deployment, Deps, Peers,
-    idempotent::Request,
+    idempotent::Answers,
     page::{Cursor, Page},
     trace,
 };
-use prost::Message;
 
 pub use credentials::{NewCredential, ResolvedCredential};
 pub use devices::Registered;
@@ -62,14 +61,6 @@ impl fmt::Debug for App {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("App")
     }
-}
-
-/// Who may give the answer to a request that may be repeated.
-enum Claim<A> {
-    /// We, together with its effect.
-    Ours(Tx),
-    /// It was given.
-    Given(A),
 }
 
 impl App {
@@ -107,24 +98,9 @@ impl App {
         Ok(outbox::add(tx, event, &EventContext { id, now, version, relying_party, traceparent }).await?)
     }
 
-    /// The answer given to a request before, if there was one.
-    async fn replay<A: Message + Default>(&self, request: Option<&Request>) -> Result<Option<A>, Error> {
-        match request {
-            Some(request) => Ok(request.replay(&self.0.db, &self.0.vault).await?),
-            None => Ok(None),
-        }
-    }
-
-    /// Begins the transaction that has the effect of a request, and keeps the answer in it. Kept first, because of two requests
-    /// of one id the later waits here for the earlier.
-    async fn claim<A: Message + Default>(&self, request: Option<&Request>, answer: &A) -> Result<Claim<A>, Error> {
-        let mut tx = self.0.db.begin().await?;
-        let Some(request) = request else { return Ok(Claim::Ours(tx)) };
-        if request.keep(&mut tx, &self.0.vault, &self.0.random, answer, self.now()).await? {
-            return Ok(Claim::Ours(tx));
-        }
-        tx.rollback().await?;
-        self.replay(Some(request)).await?.map(Claim::Given).ok_or(Error::Raced)
+    /// Where answers to requests that may be repeated are kept.
+    fn answers(&self) -> Answers<'_> {
+        Answers { db: &self.0.db, vault: &self.0.vault, random: &self.0.random, clock: &self.0.clock }
     }
 }
 

@@ -23,7 +23,7 @@ use nodkey_proto::registry::v1::{
 };
 use nodkey_runtime::{Caller, idempotent, mount, status::status};
 use prost::Message;
-use tonic::Status;
+use tonic::{Request, Status};
 use uuid::Uuid;
 
 use crate::{
@@ -79,13 +79,13 @@ fn id<T: FromStr>(text: &str, what: &'static str) -> Result<T, Refusal> {
 }
 
 /// Names a request that may be repeated. What belongs to no relying party belongs to the deployment.
-fn repeatable(
+fn repeatable<M: Message>(
     party: Option<RelyingPartyId>,
     operation: &'static str,
-    request_id: &str,
-    message: &impl Message,
+    request: &Request<M>,
+    request_id: fn(&M) -> &String,
 ) -> Result<Option<idempotent::Request>, Error> {
-    text::optional(request_id, MAX_REQUEST_ID).map_err(|e| Refusal::invalid("request_id", e.to_string()))?;
+    text::optional(request_id(request.get_ref()), MAX_REQUEST_ID).map_err(|e| Refusal::invalid("request_id", e.to_string()))?;
     let party = party.unwrap_or(RelyingPartyId::from_uuid(Uuid::nil()));
-    Ok(idempotent::Request::new(party, operation, request_id, message)?)
+    Ok(idempotent::Request::read(party, operation, request, |message| request_id(message))?)
 }
