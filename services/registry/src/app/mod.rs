@@ -8,6 +8,7 @@ mod documents;
 mod operator_sessions;
 mod operators;
 mod relying_parties;
+mod retention;
 mod signing_keys;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -55,6 +56,7 @@ struct Inner {
     keys: Keys,
     session_lifetime: Duration,
     audit_retention: Duration,
+    unbound_device_days: Option<u32>,
 }
 
 impl fmt::Debug for App {
@@ -71,8 +73,20 @@ impl App {
         anyhow::ensure!(config.audit_retention_days >= 1, "service.audit_retention_days must be at least 1");
         let session_lifetime = Duration::from_hours(config.session_hours.into());
         let audit_retention = Duration::from_hours(24) * config.audit_retention_days;
+        let unbound_device_days = config.unbound_device_days;
         let Deps { peers, clock, random, vault, deployment, .. } = deps;
-        Ok(Self(Arc::new(Inner { db, peers, clock, random, vault, deployment, keys, session_lifetime, audit_retention })))
+        Ok(Self(Arc::new(Inner {
+            db,
+            peers,
+            clock,
+            random,
+            vault,
+            deployment,
+            keys,
+            session_lifetime,
+            audit_retention,
+            unbound_device_days,
+        })))
     }
 
     fn now(&self) -> Timestamp {

@@ -8,6 +8,7 @@ mod devices;
 mod documents;
 mod operators;
 mod relying_parties;
+mod retention;
 mod signing_keys;
 
 use std::str::FromStr;
@@ -19,7 +20,7 @@ use nodkey_proto::registry::v1::{
     credential_service_server::CredentialServiceServer, device_service_server::DeviceServiceServer,
     identity_document_service_server::IdentityDocumentServiceServer, operator_service_server::OperatorServiceServer,
     operator_session_service_server::OperatorSessionServiceServer, relying_party_service_server::RelyingPartyServiceServer,
-    signing_key_service_server::SigningKeyServiceServer,
+    retention_service_server::RetentionServiceServer, signing_key_service_server::SigningKeyServiceServer,
 };
 use nodkey_runtime::{Caller, idempotent, mount, status::status};
 use prost::Message;
@@ -50,6 +51,7 @@ pub fn routes(app: &App) -> Router {
     let router = mount(router, OperatorServiceServer::new(grpc.clone()));
     let router = mount(router, OperatorSessionServiceServer::new(grpc.clone()));
     let router = mount(router, RelyingPartyServiceServer::new(grpc.clone()));
+    let router = mount(router, RetentionServiceServer::new(grpc.clone()));
     mount(router, SigningKeyServiceServer::new(grpc))
 }
 
