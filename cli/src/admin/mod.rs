@@ -14,6 +14,7 @@ mod listen;
 mod operators;
 mod push;
 mod relying_parties;
+mod retention;
 mod trusonafications;
 mod values;
 
@@ -63,6 +64,9 @@ enum Noun {
     /// Links that open a relying party's app
     #[command(subcommand, after_help = "Example:\n  nodkey admin app-links show")]
     AppLinks(app_links::Verb),
+    /// How long what is over is kept
+    #[command(subcommand, after_help = "Example:\n  nodkey admin retention show")]
+    Retention(retention::Verb),
     /// Credentials of a relying party: for its backend and for its app
     #[command(subcommand, after_help = "Example:\n  nodkey admin credentials create server")]
     Credentials(credentials::Verb),
@@ -105,6 +109,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     match args.noun {
         Noun::RelyingParties(verb) => relying_parties::run(&admin, verb).await,
         Noun::AppLinks(verb) => app_links::run(&admin, verb).await,
+        Noun::Retention(verb) => retention::run(&admin, verb).await,
         Noun::Credentials(verb) => credentials::run(&admin, verb).await,
         Noun::Keys(verb) => keys::run(&admin, verb).await,
         Noun::Operators(verb) => operators::run(&admin, verb).await,

@@ -3,14 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use nodkey_db::Message;
-use nodkey_kernel::error::{Classify, Kind};
+use nodkey_kernel::error::{Classify, Kind, chain};
 use secrecy::SecretString;
 use serde::Deserialize;
+use tracing::warn;
 
 use crate::{
-    consumer::{Consumer, Source},
+    consumer::Consumer,
     memory::Memory,
-    nats::Nats,
+    nats::{self, Nats},
+    source::Source,
     wake::{Hub, Listener},
 };
 
@@ -26,7 +28,7 @@ pub struct BusConfig {
     pub password: SecretString,
     /// Put before every subject, stream and consumer, so that deployments can share a server. Letters, digits, `_`.
     pub prefix: String,
-    /// How many seconds a consumer may take before its event is given to another.
+    /// How many seconds after a consumer has gone away its events are given to another.
     pub ack_wait_seconds: u64,
     /// How many replicas a stream has. 3 on a cluster.
     pub replicas: usize,
@@ -103,12 +105,24 @@ impl Bus {
     /// Connects; the scheme of the URL chooses.
     pub async fn connect(config: &BusConfig) -> Result<Self, BusError> {
         if config.url == "memory:" {
+            nats::report(true);
             return Ok(Self::Memory(Arc::new(Memory::default())));
         }
         if !config.url.starts_with("nats://") && !config.url.starts_with("tls://") {
             return Err(BusError::Url);
         }
         Ok(Self::Nats(Arc::new(Nats::connect(config).await?)))
+    }
+
+    /// Refuses a server that would not take our events. One that is away is only logged: the relay makes sure of the stream later.
+    pub async fn check(&self, service: &str) -> Result<(), BusError> {
+        match self.ensure_stream(service).await {
+            Err(error) if error.kind() == Kind::Unavailable => {
+                warn!(error = chain(&error), "the bus is away; events wait in the outbox");
+                Ok(())
+            }
+            outcome => outcome,
+        }
     }
 
     /// Makes sure that there is somewhere for the events of `service` to go.
@@ -131,7 +145,7 @@ impl Bus {
     pub(crate) async fn subscribe(&self, consumer: &Consumer) -> Result<Source, BusError> {
         match self {
             Self::Memory(memory) => Ok(Source::Memory(memory.subscribe(consumer))),
-            Self::Nats(nats) => Ok(Source::Nats(Box::new(nats.subscribe(consumer).await?))),
+            Self::Nats(nats) => Ok(Source::Nats(nats.subscribe(consumer).await?)),
         }
     }
 

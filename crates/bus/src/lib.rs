@@ -4,14 +4,19 @@
 //! [`Consumer`]: at least once on the way, once in effect. Beside events there are wakes: hints, lost without harm, on which
 //! waiting phones and watchers re-read what they wait for.
 
+mod backoff;
 mod bus;
+mod consume;
 mod consumer;
+mod held;
 mod memory;
 mod nats;
 mod relay;
+mod source;
 mod wake;
 
 pub use bus::{Bus, BusConfig, BusError};
-pub use consumer::{Consumer, EventMeta, HandlerError, consume};
+pub use consume::consume;
+pub use consumer::{Consumer, EventMeta, HandlerError};
 pub use relay::relay;
 pub use wake::Listener;

@@ -8,6 +8,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use futures_util::future::try_join_all;
 use nodkey_db::Message;
 use tokio::sync::{mpsc, oneshot};
 
@@ -47,16 +48,14 @@ impl Memory {
             let matches = |s: &Subscription| message.subject.strip_prefix(s.subject).is_some_and(|rest| rest.starts_with('.'));
             subscriptions.iter().filter(|(_, s)| matches(s)).map(|(name, s)| (*name, s.queue.clone())).collect()
         };
-        let mut acks = Vec::with_capacity(matching.len());
-        for (name, queue) in matching {
+        // Each at its own pace: who stands still keeps the others waiting for nothing.
+        let deliveries = matching.into_iter().map(|(name, queue)| async move {
             let (ack, acked) = oneshot::channel();
-            queue.send((message.clone(), ack)).await.map_err(|_| BusError::Unacknowledged(name.into()))?;
-            acks.push((name, acked));
-        }
-        for (name, acked) in acks {
-            acked.await.map_err(|_| BusError::Unacknowledged(name.into()))?;
-        }
-        Ok(())
+            let gone = || BusError::Unacknowledged(name.into());
+            queue.send((message.clone(), ack)).await.map_err(|_| gone())?;
+            acked.await.map_err(|_| gone())
+        });
+        try_join_all(deliveries).await.map(drop)
     }
 
     pub(crate) const fn hub(&self) -> &Arc<Hub> {

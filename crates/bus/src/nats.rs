@@ -1,29 +1,47 @@
 //! NATS JetStream.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_nats::{
-    Client, HeaderMap,
+    Client, Event, HeaderMap,
     connection::State,
     jetstream::{
         self, AckKind, Context,
         consumer::{AckPolicy, DeliverPolicy, pull},
+        context::{PublishError, PublishErrorKind},
         stream,
     },
 };
 use futures_util::StreamExt as _;
+use metrics::gauge;
 use nodkey_db::Message;
 use secrecy::ExposeSecret as _;
+use tokio::{
+    sync::{mpsc, watch},
+    time::{MissedTickBehavior, interval, timeout},
+};
+use tracing::{info, warn};
 use uuid::Uuid;
 
 use crate::{
     bus::{BusConfig, BusError},
-    consumer::Consumer,
+    consumer::{Consumer, producer},
     wake::Hub,
 };
 
 /// How many events a consumer works on or has buffered.
-const MAX_ACK_PENDING: i64 = 64;
+const MAX_ACK_PENDING: u16 = 64;
+/// How long a pull stays open, and how often the server says that it still is: a consumer that is gone is noticed by its silence.
+const PULL: Duration = Duration::from_secs(30);
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// How long a start waits for the server.
+const CONNECT: Duration = Duration::from_secs(2);
+/// How long a publish may take, whatever happens to the connection.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a stream remembers ids to recognise a repeated publish.
 const DUPLICATE_WINDOW: Duration = Duration::from_mins(2);
 /// How long a stream keeps events for consumers that are away.
@@ -43,7 +61,12 @@ pub struct Nats {
 
 impl Nats {
     pub(crate) async fn connect(config: &BusConfig) -> Result<Self, BusError> {
-        let mut options = async_nats::ConnectOptions::new().name("nodkey").retry_on_initial_connect();
+        let (sender, mut connected) = watch::channel(false);
+        report(false);
+        let mut options = async_nats::ConnectOptions::new().name("nodkey").retry_on_initial_connect().event_callback(move |event| {
+            observe(&event, &sender);
+            std::future::ready(())
+        });
         if !config.user.is_empty() {
             options = options.user_and_password(config.user.clone(), config.password.expose_secret().to_owned());
         }
@@ -51,6 +74,8 @@ impl Nats {
         let hub = Arc::new(Hub::default());
         let nats = Self { jetstream: jetstream::new(client.clone()), client, config: config.clone(), hub };
         nats.listen_to_wakes().await?;
+        // One that is away is waited for later.
+        let _ = timeout(CONNECT, connected.wait_for(|is| *is)).await;
         Ok(nats)
     }
 
@@ -71,6 +96,7 @@ impl Nats {
     }
 
     pub(crate) async fn ensure_stream(&self, service: &str) -> Result<(), BusError> {
+        self.require_connection("create stream")?;
         let config = stream::Config {
             name: self.stream(service),
             subjects: vec![self.subject(&format!("evt.{service}.>"))],
@@ -92,14 +118,25 @@ impl Nats {
         for (name, value) in &message.headers {
             headers.insert(name.as_str(), value.as_str());
         }
-        // The first future sends, the second is the server's word that the event is stored.
-        let ack = self
-            .jetstream
-            .publish_with_headers(self.subject(&message.subject), headers, message.payload.clone())
-            .await
-            .map_err(|e| BusError::unavailable("publish", e))?;
-        ack.await.map_err(|e| BusError::unavailable("publish", e))?;
-        Ok(())
+        self.require_connection("publish")?;
+        let subject = self.subject(&message.subject);
+        match self.send(&subject, headers.clone(), message).await {
+            // Somebody deleted the stream, or the server has lost it.
+            Err(e) if e.kind() == PublishErrorKind::StreamNotFound => {
+                self.ensure_stream(producer(&message.subject)).await?;
+                self.send(&subject, headers, message).await
+            }
+            outcome => outcome,
+        }
+        .map_err(|e| BusError::unavailable("publish", e))
+    }
+
+    async fn send(&self, subject: &str, headers: HeaderMap, message: &Message) -> Result<(), PublishError> {
+        let publish = async {
+            // The first future sends, the second is the server's word that the event is stored.
+            self.jetstream.publish_with_headers(subject.to_owned(), headers, message.payload.clone()).await?.await
+        };
+        timeout(PATIENCE, publish).await.unwrap_or_else(|_| Err(PublishError::new(PublishErrorKind::TimedOut))).map(drop)
     }
 
     pub(crate) async fn subscribe(&self, consumer: &Consumer) -> Result<Subscription, BusError> {
@@ -113,22 +150,30 @@ impl Nats {
             ack_policy: AckPolicy::Explicit,
             ack_wait: Duration::from_secs(self.config.ack_wait_seconds),
             deliver_policy: DeliverPolicy::All,
-            max_ack_pending: MAX_ACK_PENDING,
+            max_ack_pending: MAX_ACK_PENDING.into(),
             ..pull::Config::default()
         };
         let consumer = stream.create_consumer(config).await.map_err(|e| BusError::unavailable("create consumer", e))?;
-        let messages = consumer
-            .stream()
-            .max_messages_per_batch(usize::try_from(MAX_ACK_PENDING).unwrap_or(1))
-            .messages()
-            .await
-            .map_err(|e| BusError::unavailable("pull", e))?;
-        Ok(Subscription { messages, prefix: self.subject("") })
+        let messages = consumer.stream().max_messages_per_batch(MAX_ACK_PENDING.into()).expires(PULL).heartbeat(HEARTBEAT).messages();
+        let messages = messages.await.map_err(|e| BusError::unavailable("pull", e))?;
+        let (sender, events) = mpsc::channel(MAX_ACK_PENDING.into());
+        let keeper = Keeper { client: self.client.clone(), prefix: self.subject(""), alive: Arc::default() };
+        let often = Duration::from_secs(self.config.ack_wait_seconds.max(1)) / 3;
+        tokio::spawn(keeper.run(messages, often, sender));
+        Ok(Subscription { events })
     }
 
     pub(crate) async fn wake(&self, topic: &str) {
-        // A hint: whoever waits looks by itself in a while.
+        // A hint: whoever waits looks by itself in a while. While the server is away hints would pile up.
+        if !self.is_connected() {
+            return;
+        }
         let _ = self.client.publish(self.subject(&format!("wake.{topic}")), bytes::Bytes::new()).await;
+    }
+
+    /// What is sent without would wait in the memory of the connection.
+    fn require_connection(&self, action: &'static str) -> Result<(), BusError> {
+        if self.is_connected() { Ok(()) } else { Err(BusError::unavailable(action, "not connected")) }
     }
 
     pub(crate) fn is_connected(&self) -> bool {
@@ -156,31 +201,87 @@ impl Nats {
     }
 }
 
-/// A durable pull consumer, pulling.
-pub(crate) struct Subscription {
-    messages: pull::Stream,
-    prefix: String,
+fn observe(event: &Event, connected: &watch::Sender<bool>) {
+    match event {
+        Event::Connected => info!("connected to the bus"),
+        Event::Disconnected => warn!("the bus is away; events wait in the outbox"),
+        other => return info!(event = %other, "the bus"),
+    }
+    let is = matches!(event, Event::Connected);
+    report(is);
+    connected.send_replace(is);
 }
 
-/// An event to be acknowledged.
-pub(crate) struct Delivery {
-    pub(crate) message: Message,
-    inner: jetstream::Message,
+pub(crate) fn report(connected: bool) {
+    gauge!("nodkey_bus_connected").set(f64::from(u8::from(connected)));
+}
+
+/// A durable pull consumer, pulling.
+pub(crate) struct Subscription {
+    events: mpsc::Receiver<Result<Delivery, BusError>>,
 }
 
 impl Subscription {
-    /// The next event; an error is the bus being away, and the next call goes on.
+    /// The next event. After an error there is none.
     pub(crate) async fn next(&mut self) -> Result<Delivery, BusError> {
-        let inner = match self.messages.next().await {
-            Some(Ok(message)) => message,
-            Some(Err(e)) => return Err(BusError::unavailable("pull", e)),
-            None => return Err(BusError::unavailable("pull", "the subscription ended")),
-        };
+        self.events.recv().await.unwrap_or_else(|| Err(BusError::unavailable("pull", "the subscription ended")))
+    }
+}
+
+/// Those that the server waits to hear of, by where it listens.
+type Alive = Arc<Mutex<HashSet<String>>>;
+
+/// Takes what the server sends, and keeps the server from giving it to another until it is settled, however long that takes.
+struct Keeper {
+    client: Client,
+    prefix: String,
+    alive: Alive,
+}
+
+impl Keeper {
+    /// Runs until an error, or until nobody receives any more.
+    async fn run(self, mut messages: pull::Stream, every: Duration, sender: mpsc::Sender<Result<Delivery, BusError>>) {
+        let mut ticks = interval(every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut taken = None;
+        loop {
+            tokio::select! {
+                () = sender.closed() => return,
+                _ = ticks.tick() => self.keep_alive().await,
+                place = sender.reserve(), if taken.is_some() => {
+                    let (Ok(place), Some(next)) = (place, taken.take()) else { return };
+                    let over = Result::is_err(&next);
+                    place.send(next);
+                    if over {
+                        return;
+                    }
+                }
+                next = messages.next(), if taken.is_none() => taken = Some(match next {
+                    Some(Ok(message)) => Ok(self.delivery(message)),
+                    Some(Err(e)) => Err(BusError::unavailable("pull", e)),
+                    None => Err(BusError::unavailable("pull", "the subscription ended")),
+                }),
+            }
+        }
+    }
+
+    async fn keep_alive(&self) {
+        if self.client.connection_state() != State::Connected {
+            return;
+        }
+        let alive: Vec<_> = self.alive.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
+        for reply in alive {
+            // Lost, the event comes a second time, which the inbox absorbs.
+            let _ = self.client.publish(reply, AckKind::Progress.into()).await;
+        }
+    }
+
+    fn delivery(&self, inner: jetstream::Message) -> Delivery {
         let mut message = Message {
             id: Uuid::nil(),
             subject: inner.subject.strip_prefix(self.prefix.as_str()).unwrap_or(&inner.subject).to_owned(),
             payload: inner.payload.clone(),
-            headers: std::collections::BTreeMap::new(),
+            headers: BTreeMap::new(),
         };
         for (name, values) in inner.headers.iter().flat_map(HeaderMap::iter) {
             let value = values.first().map(ToString::to_string).unwrap_or_default();
@@ -190,8 +291,18 @@ impl Subscription {
                 message.headers.insert(name.to_string(), value);
             }
         }
-        Ok(Delivery { message, inner })
+        if let Some(reply) = &inner.reply {
+            self.alive.lock().unwrap_or_else(PoisonError::into_inner).insert(reply.to_string());
+        }
+        Delivery { message, inner, alive: Arc::clone(&self.alive) }
     }
+}
+
+/// An event to be acknowledged. Dropped without, it goes to another after the acknowledgement wait.
+pub(crate) struct Delivery {
+    pub(crate) message: Message,
+    inner: jetstream::Message,
+    alive: Alive,
 }
 
 impl Delivery {
@@ -200,13 +311,16 @@ impl Delivery {
         let _ = self.inner.ack().await;
     }
 
-    /// Still at it.
-    pub(crate) async fn progress(&self) {
-        let _ = self.inner.ack_with(AckKind::Progress).await;
-    }
-
     /// Never again.
     pub(crate) async fn term(self) {
         let _ = self.inner.ack_with(AckKind::Term).await;
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        if let Some(reply) = &self.inner.reply {
+            self.alive.lock().unwrap_or_else(PoisonError::into_inner).remove(reply.as_str());
+        }
     }
 }

@@ -1,120 +1,301 @@
 //! The relay: takes events from the outbox to the bus.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    time::Duration,
+};
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use metrics::{counter, gauge};
 use nodkey_db::{
-    Db, RelayLock,
+    Db, Lease,
     outbox::{self, Outgoing},
-    relay_lock,
 };
-use nodkey_kernel::{error::chain, random::Random, time::Clock};
+use nodkey_kernel::{
+    error::chain,
+    random::Random,
+    time::{Clock, Timestamp},
+};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::Bus;
+use crate::{Bus, BusError};
 
-/// How many events are taken at once.
-const BATCH: i64 = 256;
-/// How many things have their events on the way at once. Events about one thing go one after the other.
-const CONCURRENCY: usize = 64;
+/// How many events are read at once.
+const BATCH: usize = 256;
+/// How many events are known at once: on their way, behind one that is, or published and not yet deleted.
+const WINDOW: usize = 1024;
+/// How long what is on its way is waited for before the outbox is read again: one reading and one deletion for many.
+const GATHER: Duration = Duration::from_millis(10);
+/// How often a long outbox is measured.
+const MEASURE: Duration = Duration::from_secs(5);
+/// How often the stream is asked for while the bus is away.
+const PREPARE: Duration = Duration::from_secs(2);
 
 /// Publishes what the outbox of a service holds until `shutdown`, then once more.
 ///
-/// An event is deleted only once the bus has it, so a crash between the two repeats it, and ids absorb that. Among replicas
-/// one relays; the others wait for it to go away.
+/// An event is deleted only once the bus has it, so a crash between the two repeats it, and ids absorb that. Events about one thing
+/// go one after the other; one that the bus does not take holds up no others. Among replicas one relays, by a lease.
 pub async fn relay(service: &'static str, bus: Bus, db: Db, clock: Clock, shutdown: CancellationToken) {
     let notify = db.outbox_notify();
-    let random = Random::system();
-    let mut lock: Option<RelayLock> = None;
+    let mut relay = Relay::new(service, bus, db, clock);
+    relay.prepare(&shutdown).await;
     loop {
         let stopping = shutdown.is_cancelled();
-        let more = hold(&db, &mut lock).await && drain(service, &bus, &db, &clock).await;
+        let more = relay.hold().await && relay.take_in().await;
         if stopping {
-            return;
+            return relay.finish().await;
         }
-        if more {
-            continue;
-        }
-        // Jittered, so that replicas do not all look at the same moment.
-        let look_again = Duration::from_millis(u64::from(900 + random.below(200)));
-        tokio::select! {
-            () = notify.notified() => {}
-            () = tokio::time::sleep(look_again) => {}
-            () = shutdown.cancelled() => {}
-        }
+        relay.work(more, &notify, &shutdown).await;
     }
 }
 
-/// Takes the lock, or makes sure that it still holds.
-async fn hold(db: &Db, lock: &mut Option<RelayLock>) -> bool {
-    if let Some(held) = lock {
-        if held.holds().await {
+struct Relay {
+    service: &'static str,
+    bus: Bus,
+    db: Db,
+    clock: Clock,
+    random: Random,
+    lease: Lease,
+    /// Whether the lease is ours, and when to see to it again.
+    holds: bool,
+    renew: Instant,
+    /// What is known, by its place in the outbox.
+    known: HashSet<i64>,
+    /// By key: what waits behind the one that is on its way.
+    lines: HashMap<String, VecDeque<Outgoing>>,
+    in_flight: FuturesUnordered<BoxFuture<'static, Published>>,
+    /// Published, to be deleted.
+    published: Vec<i64>,
+    /// Whether the bus has refused something since the outbox was read.
+    refused: bool,
+    measure: Instant,
+}
+
+/// What became of an event.
+struct Published {
+    outgoing: Outgoing,
+    outcome: Result<(), BusError>,
+}
+
+impl Relay {
+    fn new(service: &'static str, bus: Bus, db: Db, clock: Clock) -> Self {
+        let random = Random::system();
+        let lease = Lease::new("relay", &random);
+        let now = Instant::now();
+        Self {
+            service,
+            bus,
+            db,
+            clock,
+            random,
+            lease,
+            holds: false,
+            renew: now,
+            known: HashSet::new(),
+            lines: HashMap::new(),
+            in_flight: FuturesUnordered::new(),
+            published: Vec::new(),
+            refused: false,
+            measure: now,
+        }
+    }
+
+    /// Makes sure of the stream, however long the bus is away.
+    async fn prepare(&mut self, shutdown: &CancellationToken) {
+        while let Err(e) = self.bus.ensure_stream(self.service).await {
+            warn!(service = self.service, error = chain(&e), "the stream cannot be made sure of; trying again");
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = sleep(PREPARE) => {}
+            }
+            self.measure().await;
+        }
+    }
+
+    /// Takes the lease, or makes sure that it is still ours.
+    async fn hold(&mut self) -> bool {
+        let now = Instant::now();
+        if now < self.renew {
+            return self.holds;
+        }
+        self.renew = now + Lease::RENEW;
+        match self.lease.hold(&self.db).await {
+            Ok(ours) => {
+                if !ours {
+                    // Another publishes what was on its way.
+                    self.forget();
+                }
+                self.holds = ours;
+            }
+            // Nothing can be read either.
+            Err(e) => warn!(service = self.service, error = chain(&e), "the relay cannot reach its database"),
+        }
+        self.holds
+    }
+
+    fn forget(&mut self) {
+        self.known.clear();
+        self.lines.clear();
+        self.in_flight.clear();
+        self.published.clear();
+    }
+
+    /// Reads the outbox and sends what is new; true when there is likely more.
+    async fn take_in(&mut self) -> bool {
+        self.refused = false;
+        if !self.bus.is_connected() {
+            self.measure_now_and_then().await;
             return true;
         }
-        *lock = None;
-    }
-    match relay_lock(db).await {
-        Ok(taken) => *lock = taken,
-        Err(e) => warn!(error = chain(&e), "the relay cannot reach its database"),
-    }
-    lock.is_some()
-}
-
-/// Publishes one batch; true when there is likely more.
-async fn drain(service: &'static str, bus: &Bus, db: &Db, clock: &Clock) -> bool {
-    let batch = match outbox::batch(db, BATCH).await {
-        Ok(batch) => batch,
-        Err(e) => {
-            warn!(error = chain(&e), "the outbox cannot be read");
-            return false;
+        let limit = (self.known.len() + BATCH).min(WINDOW);
+        let batch = match outbox::batch(&self.db, i64::try_from(limit).unwrap_or(i64::MAX)).await {
+            Ok(batch) => batch,
+            Err(e) => {
+                warn!(service = self.service, error = chain(&e), "the outbox cannot be read");
+                return false;
+            }
+        };
+        let full = batch.len() == limit;
+        if full {
+            self.measure_now_and_then().await;
+        } else {
+            self.report(batch.len(), batch.first().map(|first| first.created_at));
         }
-    };
-    observe(service, db, clock).await;
-    if batch.is_empty() {
-        return false;
-    }
-    let full = i64::try_from(batch.len()).is_ok_and(|n| n == BATCH);
-    let mut by_key: HashMap<String, Vec<Outgoing>> = HashMap::new();
-    for outgoing in batch {
-        by_key.entry(outgoing.message.key().to_owned()).or_default().push(outgoing);
-    }
-    let total: usize = by_key.values().map(Vec::len).sum();
-    let sent: Vec<i64> = stream::iter(by_key.into_values())
-        .map(|events| publish_in_order(bus, events))
-        .buffer_unordered(CONCURRENCY)
-        .flat_map(stream::iter)
-        .collect()
-        .await;
-    if !sent.is_empty()
-        && let Err(e) = outbox::delete(db, &sent).await
-    {
-        warn!(error = chain(&e), "events were sent and could not be deleted; they will be sent again");
-        return false;
-    }
-    full && sent.len() == total
-}
-
-/// Stops at the first that fails: what follows about the same thing must not overtake it.
-async fn publish_in_order(bus: &Bus, events: Vec<Outgoing>) -> Vec<i64> {
-    let mut sent = Vec::with_capacity(events.len());
-    for outgoing in events {
-        if let Err(e) = bus.publish(&outgoing.message).await {
-            warn!(event = %outgoing.message.id, error = chain(&e), "an event could not be published; trying again soon");
-            break;
+        for outgoing in batch {
+            if !self.known.insert(outgoing.seq) {
+                continue;
+            }
+            if let Some(line) = self.lines.get_mut(outgoing.message.key()) {
+                line.push_back(outgoing);
+            } else {
+                self.lines.insert(outgoing.message.key().to_owned(), VecDeque::new());
+                self.send(outgoing);
+            }
         }
-        let fact = outgoing.message.headers.get("ce-type").cloned().unwrap_or_default();
-        counter!("nodkey_events_published_total", "type" => fact).increment(1);
-        sent.push(outgoing.seq);
+        full
     }
-    sent
-}
 
-#[expect(clippy::cast_precision_loss, reason = "a gauge is a double")]
-async fn observe(service: &'static str, db: &Db, clock: &Clock) {
-    if let Ok((depth, oldest)) = outbox::depth(db).await {
-        gauge!("nodkey_outbox_depth", "service" => service).set(depth as f64);
-        gauge!("nodkey_outbox_oldest_seconds", "service" => service).set(oldest.map_or(0.0, |at| at.until(clock.now()).as_secs_f64()));
+    fn send(&self, outgoing: Outgoing) {
+        let bus = self.bus.clone();
+        self.in_flight.push(Box::pin(async move {
+            let outcome = bus.publish(&outgoing.message).await;
+            Published { outgoing, outcome }
+        }));
+    }
+
+    /// Sees to what is on its way, until the outbox should be read again.
+    async fn work(&mut self, more: bool, notify: &Notify, shutdown: &CancellationToken) {
+        // Jittered, so that replicas do not all look at the same moment.
+        let look = Instant::now() + Duration::from_millis(u64::from(1400 + self.random.below(200)));
+        let look = if self.holds { look } else { self.renew };
+        let (mut more, mut gathered) = (more, None);
+        loop {
+            tokio::select! {
+                Some(published) = self.in_flight.next() => self.note(published),
+                () = notify.notified(), if self.holds && !more => more = true,
+                () = sleep_until(gathered.unwrap_or(look)), if gathered.is_some() => {
+                    gathered = None;
+                    self.delete().await;
+                    if more && !self.refused && self.has_room() {
+                        return;
+                    }
+                }
+                () = sleep_until(look.min(self.renew)) => return self.delete().await,
+                () = shutdown.cancelled() => return,
+            }
+            let wants_to_read = more && !self.refused && self.has_room();
+            if self.in_flight.is_empty() {
+                self.delete().await;
+                if wants_to_read {
+                    return;
+                }
+            } else if gathered.is_none() && (wants_to_read || !self.published.is_empty()) {
+                gathered = Some(Instant::now() + GATHER);
+            }
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.known.len() - self.published.len() < WINDOW
+    }
+
+    /// Sends what waits behind it; if it failed, that stays in the outbox with it: what follows must not overtake it.
+    fn note(&mut self, Published { outgoing, outcome }: Published) {
+        let key = outgoing.message.key();
+        match outcome {
+            Ok(()) => {
+                let fact = outgoing.message.headers.get("ce-type").cloned().unwrap_or_default();
+                counter!("nodkey_events_published_total", "type" => fact).increment(1);
+                self.published.push(outgoing.seq);
+                match self.lines.get_mut(key).and_then(VecDeque::pop_front) {
+                    Some(next) => self.send(next),
+                    None => drop(self.lines.remove(key)),
+                }
+            }
+            Err(e) => {
+                if !self.refused {
+                    warn!(service = self.service, event = %outgoing.message.id, error = chain(&e), "events cannot be published; trying again soon");
+                }
+                self.refused = true;
+                self.known.remove(&outgoing.seq);
+                for behind in self.lines.remove(key).into_iter().flatten() {
+                    self.known.remove(&behind.seq);
+                }
+            }
+        }
+    }
+
+    /// Deletes what the bus has.
+    async fn delete(&mut self) {
+        if self.published.is_empty() {
+            return;
+        }
+        match outbox::delete(&self.db, &self.published).await {
+            Ok(()) => {
+                for seq in self.published.drain(..) {
+                    self.known.remove(&seq);
+                }
+            }
+            Err(e) => warn!(service = self.service, error = chain(&e), "events were published and could not be deleted; trying again"),
+        }
+    }
+
+    /// Waits for what is on its way, and lets another take over.
+    async fn finish(mut self) {
+        while let Some(published) = self.in_flight.next().await {
+            self.note(published);
+        }
+        self.delete().await;
+        if self.holds
+            && let Err(e) = self.lease.release(&self.db).await
+        {
+            warn!(service = self.service, error = chain(&e), "the lease of the relay is left to run out");
+        }
+    }
+
+    async fn measure_now_and_then(&mut self) {
+        let now = Instant::now();
+        if self.measure <= now {
+            self.measure = now + MEASURE;
+            self.measure().await;
+        }
+    }
+
+    async fn measure(&mut self) {
+        if let Ok((depth, oldest)) = outbox::depth(&self.db).await {
+            self.report(usize::try_from(depth).unwrap_or(0), oldest);
+        }
+    }
+
+    fn report(&self, depth: usize, oldest: Option<Timestamp>) {
+        let seconds = oldest.map_or(0.0, |at| at.until(self.clock.now()).as_secs_f64());
+        #[expect(clippy::cast_precision_loss, reason = "a gauge is a double")]
+        gauge!("nodkey_outbox_depth", "service" => self.service).set(depth as f64);
+        gauge!("nodkey_outbox_oldest_seconds", "service" => self.service).set(seconds);
     }
 }

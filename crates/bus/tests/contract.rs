@@ -5,7 +5,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -22,6 +22,7 @@ use nodkey_kernel::{
 };
 use nodkey_proto::{Event as _, registry::v1::DeviceRetired};
 use nodkey_testkit::TestDatabase;
+use prost::Message as _;
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -38,26 +39,36 @@ struct World {
     db: Db,
     random: Random,
     shutdown: CancellationToken,
+    prefix: String,
     _database: TestDatabase,
 }
 
 impl World {
     async fn new(url: String) -> Self {
-        let database = TestDatabase::sqlite();
+        Self::on(TestDatabase::sqlite(), url).await
+    }
+
+    async fn on(database: TestDatabase, url: String) -> Self {
         let db = Db::connect(&DbConfig { max_connections: 4, ..DbConfig::new(database.url()) }).await.unwrap();
         db.migrate(&SCHEMA).await.unwrap();
-        let config = BusConfig { url, prefix: nodkey_testkit::unique_prefix(), ack_wait_seconds: 1, ..BusConfig::default() };
+        let prefix = nodkey_testkit::unique_prefix();
+        let config = BusConfig { url, prefix: prefix.clone(), ack_wait_seconds: 1, ..BusConfig::default() };
         let bus = Bus::connect(&config).await.unwrap();
         bus.ensure_stream("registry").await.unwrap();
-        Self { bus, db, random: Random::system(), shutdown: CancellationToken::new(), _database: database }
+        Self { bus, db, random: Random::system(), shutdown: CancellationToken::new(), prefix, _database: database }
     }
 
     fn message(&self, relying_party: RelyingPartyId, device: &str) -> Message {
-        let event = DeviceRetired { device_id: device.into() };
+        self.about(relying_party, device, device)
+    }
+
+    /// A message about one thing that says another.
+    fn about(&self, relying_party: RelyingPartyId, device: &str, said: &str) -> Message {
+        let event = DeviceRetired { device_id: said.into() };
         Message {
             id: EventId::generate(NOW, &self.random).as_uuid(),
             subject: format!("{}.{relying_party}.{device}", DeviceRetired::SUBJECT),
-            payload: prost::Message::encode_to_vec(&event).into(),
+            payload: event.encode_to_vec().into(),
             headers: [("ce-version".to_owned(), "3".to_owned())].into(),
         }
     }
@@ -127,14 +138,17 @@ macro_rules! on_both_buses {
 on_both_buses! {
     an_event_has_its_effect,
     the_same_event_twice_has_it_once,
-    a_failure_that_passes_is_tried_again_before_what_comes_later,
+    a_failure_that_passes_is_tried_again_before_what_comes_later_about_the_same_thing,
     events_about_one_thing_arrive_in_order,
     an_unreadable_event_is_a_dead_letter_and_holds_up_nothing,
     a_fatal_failure_is_a_dead_letter_without_effect,
     one_bad_event_among_many_that_wait_spoils_none_of_the_others,
-    a_failure_that_does_not_pass_ends_as_a_dead_letter,
+    what_may_pass_is_tried_until_it_does,
+    what_fails_holds_up_only_what_is_about_the_same_thing,
+    a_database_that_takes_nothing_is_waited_for,
     an_event_survives_a_consumer_killed_in_the_middle,
     the_relay_empties_the_outbox_in_order_even_after_a_restart,
+    an_event_that_is_not_taken_holds_up_no_other_in_the_outbox,
     a_wake_reaches_who_listens_and_nobody_else,
 }
 
@@ -158,14 +172,14 @@ async fn the_same_event_twice_has_it_once(world: World) {
     assert_eq!(world.effects().await, ["d", "last"]);
 }
 
-async fn a_failure_that_passes_is_tried_again_before_what_comes_later(world: World) {
+async fn a_failure_that_passes_is_tried_again_before_what_comes_later_about_the_same_thing(world: World) {
     let (mut seen, task) = world.start(|n, _| (n < 2).then(|| HandlerError::Retry("away".into()))).await;
     let rp = world.relying_party();
-    let (first, second) = (world.message(rp, "first"), world.message(rp, "second"));
+    let (first, second) = (world.message(rp, "first"), world.about(rp, "first", "second"));
     let bus = world.bus.clone();
     let publishing = tokio::spawn(async move {
-        bus.publish(&first).await.unwrap();
-        bus.publish(&second).await.unwrap();
+        let (first, second) = tokio::join!(bus.publish(&first), bus.publish(&second));
+        assert!(first.is_ok() && second.is_ok());
     });
     for expected in ["first", "first", "first", "second"] {
         assert_eq!(seen.recv().await.unwrap(), expected);
@@ -179,10 +193,7 @@ async fn events_about_one_thing_arrive_in_order(world: World) {
     let (mut seen, task) = world.start(|_, _| None).await;
     let rp = world.relying_party();
     for n in 0..20 {
-        let mut message = world.message(rp, "d");
-        let event = DeviceRetired { device_id: n.to_string() };
-        message.payload = prost::Message::encode_to_vec(&event).into();
-        world.bus.publish(&message).await.unwrap();
+        world.bus.publish(&world.about(rp, "d", &n.to_string())).await.unwrap();
     }
     for n in 0..20 {
         assert_eq!(seen.recv().await.unwrap(), n.to_string());
@@ -216,20 +227,71 @@ async fn a_fatal_failure_is_a_dead_letter_without_effect(world: World) {
     assert_eq!(dead_letter::list(&world.db, 10).await.unwrap()[0].cause, "no");
 }
 
-async fn a_failure_that_does_not_pass_ends_as_a_dead_letter(world: World) {
-    let (mut seen, task) = world.start(|_, device| (device == "bad").then(|| HandlerError::Retry("still away".into()))).await;
-    let rp = world.relying_party();
-    let (bad, good) = (world.message(rp, "bad"), world.message(rp, "good"));
+/// There is no number of tries after which it is given up.
+async fn what_may_pass_is_tried_until_it_does(world: World) {
+    let (mut seen, task) = world.start(|n, _| (n < 10).then(|| HandlerError::Retry("still away".into()))).await;
+    let message = world.message(world.relying_party(), "d");
     let bus = world.bus.clone();
-    let publishing = tokio::spawn(async move {
-        bus.publish(&bad).await.unwrap();
-        bus.publish(&good).await.unwrap();
-    });
-    while seen.recv().await.unwrap() != "good" {}
+    let publishing = tokio::spawn(async move { bus.publish(&message).await.unwrap() });
+    for _ in 0..=10 {
+        assert_eq!(seen.recv().await.unwrap(), "d");
+    }
     publishing.await.unwrap();
     world.stop(task).await;
-    assert_eq!(world.effects().await, ["good"]);
-    assert_eq!(dead_letter::list(&world.db, 10).await.unwrap()[0].cause, "still away");
+    assert_eq!(world.effects().await, ["d"]);
+    assert!(dead_letter::list(&world.db, 10).await.unwrap().is_empty());
+}
+
+async fn what_fails_holds_up_only_what_is_about_the_same_thing(world: World) {
+    let mended = Arc::new(AtomicBool::new(false));
+    let broken = Arc::clone(&mended);
+    let (mut seen, task) = world
+        .start(move |_, device| {
+            let fails = device == "bad" && !broken.load(Ordering::SeqCst);
+            fails.then(|| HandlerError::Retry("still away".into()))
+        })
+        .await;
+    let rp = world.relying_party();
+    let bad = world.message(rp, "bad");
+    // About the same thing, but it would not fail.
+    let behind = world.about(rp, "bad", "behind");
+    let bus = world.bus.clone();
+    let publishing = tokio::spawn(async move { tokio::join!(bus.publish(&bad), bus.publish(&behind)) });
+    while seen.recv().await.unwrap() != "bad" {}
+    for n in 0..40 {
+        let other = n.to_string();
+        world.bus.publish(&world.message(rp, &other)).await.unwrap();
+        while seen.recv().await.unwrap() != other {}
+    }
+    assert!(!world.effects().await.contains(&"behind".to_owned()));
+    mended.store(true, Ordering::SeqCst);
+    while seen.recv().await.unwrap() != "behind" {}
+    let published = publishing.await.unwrap();
+    assert!(published.0.is_ok() && published.1.is_ok());
+    world.stop(task).await;
+    assert_eq!(world.effects().await[40..], ["bad", "behind"]);
+    assert!(dead_letter::list(&world.db, 10).await.unwrap().is_empty());
+}
+
+async fn a_database_that_takes_nothing_is_waited_for(world: World) {
+    let (mut seen, task) = world.start(|_, _| None).await;
+    let rp = world.relying_party();
+    // Nothing can be marked as seen; what is read instead is the same.
+    world.db.execute("ALTER TABLE inbox RENAME TO away").execute().await.unwrap();
+    let messages: Vec<_> = (0..40).map(|n| world.message(rp, &n.to_string())).collect();
+    let bus = world.bus.clone();
+    let publishing = tokio::spawn(async move { futures_util::future::join_all(messages.iter().map(|message| bus.publish(message))).await });
+    tokio::task::yield_now().await;
+    assert!(seen.try_recv().is_err());
+    world.db.execute("ALTER TABLE away RENAME TO inbox").execute().await.unwrap();
+    assert!(publishing.await.unwrap().iter().all(Result::is_ok));
+    let mut tried = Vec::new();
+    while tried.len() < 40 {
+        tried.push(seen.recv().await.unwrap());
+    }
+    world.stop(task).await;
+    assert_eq!(world.effects().await.len(), 40);
+    assert!(dead_letter::list(&world.db, 10).await.unwrap().is_empty());
 }
 
 async fn one_bad_event_among_many_that_wait_spoils_none_of_the_others(world: World) {
@@ -297,6 +359,36 @@ async fn the_relay_empties_the_outbox_in_order_even_after_a_restart(world: World
     world.stop(task).await;
 }
 
+async fn an_event_that_is_not_taken_holds_up_no_other_in_the_outbox(world: World) {
+    let mended = Arc::new(AtomicBool::new(false));
+    let broken = Arc::clone(&mended);
+    let (mut seen, task) = world
+        .start(move |_, device| {
+            let fails = device == "bad" && !broken.load(Ordering::SeqCst);
+            fails.then(|| HandlerError::Retry("still away".into()))
+        })
+        .await;
+    let rp = world.relying_party();
+    world.outbox(rp, "bad").await;
+    let stop = CancellationToken::new();
+    let relaying = tokio::spawn(relay("test", world.bus.clone(), world.db.clone(), Clock::system(), stop.clone()));
+    for n in 0..600 {
+        let other = n.to_string();
+        world.outbox(rp, &other).await;
+        if n % 100 == 0 { while seen.recv().await.unwrap() != other {} } else { while seen.try_recv().is_ok() {} }
+    }
+    mended.store(true, Ordering::SeqCst);
+    while world.effects().await.len() < 601 {
+        while seen.try_recv().is_ok() {}
+    }
+    while outbox::depth(&world.db).await.unwrap().0 > 0 {
+        tokio::task::yield_now().await;
+    }
+    stop.cancel();
+    relaying.await.unwrap();
+    world.stop(task).await;
+}
+
 async fn a_wake_reaches_who_listens_and_nobody_else(world: World) {
     let mut mine = world.bus.listen("device.a");
     let mut others = world.bus.listen("device.b");
@@ -313,4 +405,113 @@ async fn a_wake_reaches_who_listens_and_nobody_else(world: World) {
 async fn another_scheme_is_refused() {
     let config = BusConfig { url: "amqp://x".into(), ..BusConfig::default() };
     assert!(Bus::connect(&config).await.is_err());
+}
+
+/// The server gives an event to another consumer once the acknowledgement wait, one second here, is over.
+#[tokio::test]
+async fn an_event_that_is_tried_again_for_longer_than_the_wait_goes_to_no_other() {
+    let world = World::new(nodkey_testkit::nats_url()).await;
+    let (tries, mut seen) = mpsc::channel(1000);
+    let count = Arc::new(AtomicU32::new(0));
+    let consumer = Consumer::new("test_device_retired", move |_, event: DeviceRetired, _| {
+        let (tries, n) = (tries.clone(), count.fetch_add(1, Ordering::SeqCst));
+        Box::pin(async move {
+            tries.send(event.device_id).await.unwrap();
+            // One long pause: the second try is after the wait is over.
+            if n == 0 { Err(HandlerError::Retry("away".into())) } else { Ok(()) }
+        })
+    })
+    .backoff(Duration::from_secs(3));
+    let first = consume(&world.bus, world.db.clone(), Clock::system(), consumer, world.shutdown.clone()).await.unwrap();
+    let first = tokio::spawn(first);
+    world.bus.publish(&world.message(world.relying_party(), "d")).await.unwrap();
+    assert_eq!(seen.recv().await.unwrap(), "d");
+    let (mut stolen, second) = world.start(|_, _| None).await;
+    assert_eq!(seen.recv().await.unwrap(), "d", "tried again where it failed");
+    assert!(stolen.try_recv().is_err());
+    world.shutdown.cancel();
+    first.await.unwrap();
+    second.await.unwrap();
+}
+
+#[tokio::test]
+async fn of_two_replicas_one_relays_and_the_other_takes_over() {
+    let world = World::on(TestDatabase::postgres().await, nodkey_testkit::nats_url()).await;
+    let (mut seen, task) = world.start(|_, _| None).await;
+    let rp = world.relying_party();
+    let start = || {
+        let stop = CancellationToken::new();
+        let running = relay("registry", world.bus.clone(), world.db.clone(), Clock::system(), stop.clone());
+        (tokio::spawn(running), stop)
+    };
+    let leases = async || {
+        let rows = world.db.query("SELECT holder FROM lease WHERE name = 'relay'").fetch_all().await.unwrap();
+        rows.iter().map(|row| row.get::<uuid::Uuid>("holder").unwrap()).collect::<Vec<_>>()
+    };
+    let (first, stop_first) = start();
+    world.outbox(rp, "a").await;
+    assert_eq!(seen.recv().await.unwrap(), "a");
+    let before = leases().await;
+    let (second, stop_second) = start();
+    world.outbox(rp, "b").await;
+    assert_eq!(seen.recv().await.unwrap(), "b");
+    assert_eq!(leases().await, before, "the first still has it");
+    stop_first.cancel();
+    first.await.unwrap();
+    assert!(leases().await.is_empty(), "it is not left to run out");
+    world.outbox(rp, "c").await;
+    assert_eq!(seen.recv().await.unwrap(), "c");
+    assert_ne!(leases().await, before);
+    stop_second.cancel();
+    second.await.unwrap();
+    world.stop(task).await;
+}
+
+#[tokio::test]
+async fn streams_that_are_gone_are_made_again() {
+    let world = World::new(nodkey_testkit::nats_url()).await;
+    let (mut seen, task) = world.start(|_, _| None).await;
+    let rp = world.relying_party();
+    world.bus.publish(&world.message(rp, "before")).await.unwrap();
+    assert_eq!(seen.recv().await.unwrap(), "before");
+    let jetstream = async_nats::jetstream::new(async_nats::connect(nodkey_testkit::nats_url()).await.unwrap());
+    jetstream.delete_stream(format!("{}_EVT_REGISTRY", world.prefix)).await.unwrap();
+    world.bus.publish(&world.message(rp, "after")).await.unwrap();
+    assert_eq!(seen.recv().await.unwrap(), "after");
+    world.stop(task).await;
+}
+
+#[tokio::test]
+async fn while_the_bus_is_away_consumers_and_relay_start_and_wait() {
+    // A port that nobody listens to, until somebody does.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let world = World::new("memory:".into()).await;
+    let config = BusConfig { url: format!("nats://{address}"), prefix: nodkey_testkit::unique_prefix(), ..BusConfig::default() };
+    let bus = Bus::connect(&config).await.unwrap();
+    assert!(!bus.is_connected());
+    bus.wake("device.d").await;
+    let rp = world.relying_party();
+    assert!(bus.publish(&world.message(rp, "d")).await.is_err());
+    let world = World { bus, ..world };
+    let (mut seen, task) = world.start(|_, _| None).await;
+    world.outbox(rp, "d").await;
+    let relaying = tokio::spawn(relay("registry", world.bus.clone(), world.db.clone(), Clock::system(), world.shutdown.clone()));
+    let server: std::net::SocketAddr = nodkey_testkit::nats_url().trim_start_matches("nats://").parse().unwrap();
+    let forward = tokio::spawn(async move {
+        let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+        loop {
+            let (mut near, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut far = tokio::net::TcpStream::connect(server).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+            });
+        }
+    });
+    assert_eq!(seen.recv().await.unwrap(), "d");
+    world.shutdown.cancel();
+    task.await.unwrap();
+    relaying.await.unwrap();
+    forward.abort();
 }

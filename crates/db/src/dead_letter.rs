@@ -3,7 +3,10 @@
 use nodkey_kernel::time::Timestamp;
 use uuid::Uuid;
 
-use crate::{Db, DbError, Message};
+use crate::{
+    Db, DbError, Message,
+    retention::{BATCH, Window},
+};
 
 /// An event that was given up.
 #[derive(Clone, Debug)]
@@ -56,4 +59,17 @@ pub async fn list(db: &Db, limit: i64) -> Result<Vec<DeadLetter>, DbError> {
             })
         })
         .collect()
+}
+
+/// Deletes some of those given up in a window. Returns how many.
+pub async fn prune(db: &Db, window: Window) -> Result<u64, DbError> {
+    db.execute(
+        "DELETE FROM dead_letter WHERE (consumer, event_id) IN \
+         (SELECT consumer, event_id FROM dead_letter WHERE at >= $1 AND at < $2 ORDER BY at LIMIT $3)",
+    )
+    .bind(window.from)
+    .bind(window.before)
+    .bind(BATCH)
+    .execute()
+    .await
 }

@@ -6,7 +6,7 @@ use nodkey_kernel::{
     time::Timestamp,
 };
 
-use crate::{Db, DbError, Tx};
+use crate::{Db, DbError, Tx, retention::BATCH};
 
 /// Names a request.
 #[derive(Clone, Debug)]
@@ -36,6 +36,12 @@ pub enum IdempotencyError {
     /// It was used for another content.
     #[error("this request id was used for another content; use a new one")]
     Mismatch,
+    /// It was answered, and its answer is sealed under a master key that is gone.
+    #[error("this request was answered before, and the answer cannot be read any more; see what it has done, and use a new request id")]
+    Lost,
+    /// Others asked for the same again and again; the same request may work soon.
+    #[error("others keep making the same request")]
+    Raced,
     /// The database failed.
     #[error(transparent)]
     Db(#[from] DbError),
@@ -45,6 +51,8 @@ impl Classify for IdempotencyError {
     fn kind(&self) -> Kind {
         match self {
             Self::Mismatch => Kind::Invalid,
+            Self::Lost => Kind::Conflict,
+            Self::Raced => Kind::Unavailable,
             Self::Db(e) => e.kind(),
         }
     }
@@ -52,6 +60,8 @@ impl Classify for IdempotencyError {
     fn reason(&self) -> &'static str {
         match self {
             Self::Mismatch => "REQUEST_ID_REUSED",
+            Self::Lost => "ANSWER_LOST",
+            Self::Raced => "RACED",
             Self::Db(e) => e.reason(),
         }
     }
@@ -92,7 +102,14 @@ pub async fn store(tx: &mut Tx, key: &RequestKey<'_>, response: &[u8], now: Time
     Ok(inserted == 1)
 }
 
-/// Forgets answers older than `before`. Returns how many.
+/// Forgets some of the answers older than a moment. Returns how many.
 pub async fn prune(db: &Db, before: Timestamp) -> Result<u64, DbError> {
-    db.execute("DELETE FROM idempotency WHERE created_at < $1").bind(before).execute().await
+    db.execute(
+        "DELETE FROM idempotency WHERE (relying_party_id, operation, request_id) IN \
+         (SELECT relying_party_id, operation, request_id FROM idempotency WHERE created_at < $1 ORDER BY created_at LIMIT $2)",
+    )
+    .bind(before)
+    .bind(BATCH)
+    .execute()
+    .await
 }

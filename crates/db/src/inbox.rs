@@ -3,7 +3,7 @@
 use nodkey_kernel::time::Timestamp;
 use uuid::Uuid;
 
-use crate::{Db, DbError, Tx};
+use crate::{Db, DbError, Tx, retention::BATCH};
 
 /// Marks an event as seen by a consumer; false when it was already.
 pub async fn first_time(tx: &mut Tx, consumer: &str, event_id: Uuid, now: Timestamp) -> Result<bool, DbError> {
@@ -17,7 +17,14 @@ pub async fn first_time(tx: &mut Tx, consumer: &str, event_id: Uuid, now: Timest
     Ok(inserted == 1)
 }
 
-/// Forgets marks older than the bus keeps events. Returns how many.
+/// Forgets some of the marks older than the bus keeps events. Returns how many.
 pub async fn prune(db: &Db, before: Timestamp) -> Result<u64, DbError> {
-    db.execute("DELETE FROM inbox WHERE seen_at < $1").bind(before).execute().await
+    db.execute(
+        "DELETE FROM inbox WHERE (consumer, event_id) IN \
+         (SELECT consumer, event_id FROM inbox WHERE seen_at < $1 ORDER BY seen_at LIMIT $2)",
+    )
+    .bind(before)
+    .bind(BATCH)
+    .execute()
+    .await
 }

@@ -1,7 +1,8 @@
 //! Switch 1: where state lives. PostgreSQL or SQLite, chosen once by the scheme of a URL, behind one SQL text.
 //!
-//! Only DDL, the codec of timestamps and the lock of the relay differ between the engines, and they differ in here.
-//! Beside the connection stand the tables every service has: [`outbox`], [`inbox`], [`dead_letter`], [`idempotency`].
+//! Only DDL, the codec of timestamps and leases differ between the engines, and they differ in here.
+//! Beside the connection stand the tables every service has: [`outbox`], [`inbox`], [`dead_letter`], [`idempotency`],
+//! and [`retention`].
 
 mod codec;
 mod condition;
@@ -11,12 +12,13 @@ pub mod dead_letter;
 mod error;
 pub mod idempotency;
 pub mod inbox;
-mod lock;
+mod lease;
 mod message;
 mod migrate;
 pub mod outbox;
 mod postgres;
 mod query;
+pub mod retention;
 mod sqlite;
 mod tx;
 
@@ -24,7 +26,7 @@ pub use codec::{Column, Param};
 pub use condition::Condition;
 pub use connection::{Db, DbConfig};
 pub use error::DbError;
-pub use lock::{RelayLock, relay_lock};
+pub use lease::Lease;
 pub use message::Message;
 pub use migrate::{Migration, Migrations};
 pub use query::{Query, Record, Row};

@@ -33,10 +33,12 @@ pub struct Migrations {
 const COMMON: Migrations = Migrations {
     postgres: &[
         Migration { version: 1, name: "common", sql: include_str!("../migrations/postgres/0001_common.sql") },
+        Migration { version: 2, name: "retention", sql: include_str!("../migrations/postgres/0002_retention.sql") },
         Migration { version: 3, name: "probe", sql: include_str!("../migrations/postgres/0003_probe.sql") },
     ],
     sqlite: &[
         Migration { version: 1, name: "common", sql: include_str!("../migrations/sqlite/0001_common.sql") },
+        Migration { version: 2, name: "retention", sql: include_str!("../migrations/sqlite/0002_retention.sql") },
         Migration { version: 3, name: "probe", sql: include_str!("../migrations/sqlite/0003_probe.sql") },
     ],
 };

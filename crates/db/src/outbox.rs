@@ -9,7 +9,10 @@ use nodkey_kernel::{
 };
 use nodkey_proto::Event;
 
-use crate::{Db, DbError, Message, Tx};
+use crate::{
+    Db, DbError, Message, Tx,
+    retention::{MAX_LIST, in_list},
+};
 
 /// The facts about an event that are not in its message.
 #[derive(Clone, Debug)]
@@ -31,6 +34,8 @@ pub struct EventContext {
 pub struct Outgoing {
     /// Its place in line.
     pub seq: i64,
+    /// When it happened.
+    pub created_at: Timestamp,
     /// The event.
     pub message: Message,
 }
@@ -60,13 +65,15 @@ pub async fn add<E: Event>(tx: &mut Tx, event: &E, context: &EventContext) -> Re
 
 /// Returns the events that are first in line, at most `limit`.
 pub async fn batch(db: &Db, limit: i64) -> Result<Vec<Outgoing>, DbError> {
-    let rows = db.query("SELECT seq, id, subject, payload, headers FROM outbox ORDER BY seq LIMIT $1").bind(limit).fetch_all().await?;
+    let rows =
+        db.query("SELECT seq, id, subject, payload, headers, created_at FROM outbox ORDER BY seq LIMIT $1").bind(limit).fetch_all().await?;
     rows.iter()
         .map(|row| {
             let headers: String = row.get("headers")?;
             let payload: Vec<u8> = row.get("payload")?;
             Ok(Outgoing {
                 seq: row.get("seq")?,
+                created_at: row.get("created_at")?,
                 message: Message {
                     id: row.get("id")?,
                     subject: row.get("subject")?,
@@ -78,17 +85,18 @@ pub async fn batch(db: &Db, limit: i64) -> Result<Vec<Outgoing>, DbError> {
         .collect()
 }
 
-/// Removes events the bus has, in one transaction.
+/// Removes events the bus has.
 pub async fn delete(db: &Db, seqs: &[i64]) -> Result<(), DbError> {
-    let mut tx = db.begin().await?;
-    for seq in seqs {
-        tx.query("DELETE FROM outbox WHERE seq = $1").bind(*seq).execute().await?;
+    for chunk in seqs.chunks(MAX_LIST) {
+        in_list(db.execute("DELETE FROM outbox WHERE seq IN"), chunk).execute().await?;
     }
-    tx.commit().await
+    Ok(())
 }
 
-/// Returns how many events wait, and since when the first does.
+/// Returns about how many events wait, and since when the first does. It looks at both ends: what is missing in between counts.
 pub async fn depth(db: &Db) -> Result<(i64, Option<Timestamp>), DbError> {
-    let row = db.query("SELECT COUNT(*) AS depth, MIN(created_at) AS oldest FROM outbox").fetch_one().await?;
-    Ok((row.get("depth")?, row.get("oldest")?))
+    let sql = "SELECT seq, created_at, (SELECT seq FROM outbox ORDER BY seq DESC LIMIT 1) AS last FROM outbox ORDER BY seq LIMIT 1";
+    let Some(row) = db.query(sql).fetch_optional().await? else { return Ok((0, None)) };
+    let (first, last): (i64, i64) = (row.get("seq")?, row.get("last")?);
+    Ok((last - first + 1, Some(row.get("created_at")?)))
 }

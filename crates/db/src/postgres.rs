@@ -103,7 +103,7 @@ impl Postgres {
         };
         let pool = Pool::builder(manager).config(pool).runtime(Runtime::Tokio1).build().map_err(|e| DbError::Statement(e.into()))?;
         let postgres = Self { pool, deadline: statement_timeout + GRACE, counters };
-        postgres.lease().await?;
+        postgres.session().await?;
         Ok(postgres)
     }
 
@@ -113,22 +113,22 @@ impl Postgres {
     }
 
     /// Takes a connection.
-    pub(crate) async fn lease(&self) -> Result<Lease, DbError> {
+    pub(crate) async fn session(&self) -> Result<Session, DbError> {
         let object = self.pool.get().await.map_err(|e| match e {
             PoolError::Backend(e) => DbError::from(e),
             PoolError::Timeout(TimeoutType::Wait) => DbError::unavailable(Condition::Busy, "every connection is in use"),
             other => DbError::unavailable(Condition::Away, other),
         })?;
-        Ok(Lease { object: Some(object), deadline: self.deadline, counters: Arc::clone(&self.counters) })
+        Ok(Session { object: Some(object), deadline: self.deadline, counters: Arc::clone(&self.counters) })
     }
 
     /// Takes a connection and begins a transaction on it.
-    pub(crate) async fn begin(&self) -> Result<Lease, DbError> {
+    pub(crate) async fn begin(&self) -> Result<Session, DbError> {
         loop {
-            let mut lease = self.lease().await?;
-            match lease.command("BEGIN").await {
-                Err(_) if lease.died_idle() => {}
-                begun => return begun.map(|()| lease),
+            let mut session = self.session().await?;
+            match session.command("BEGIN").await {
+                Err(_) if session.died_idle() => {}
+                begun => return begun.map(|()| session),
             }
         }
     }
@@ -164,31 +164,31 @@ fn settings(statement_timeout: Duration) -> String {
 }
 
 /// A connection that is in use. Given back when dropped, if nothing is outstanding on it.
-pub(crate) struct Lease {
+pub(crate) struct Session {
     /// Taken out to be thrown away.
     object: Option<Object<Manager>>,
     deadline: Duration,
     counters: Arc<Counters>,
 }
 
-impl fmt::Debug for Lease {
+impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease").finish_non_exhaustive()
+        f.debug_struct("Session").finish_non_exhaustive()
     }
 }
 
-/// Runs `$call` on the connection of a lease. One whose caller goes away in between, or that does not answer in time, is thrown away.
+/// Runs `$call` on the connection of a session. One whose caller goes away in between, or that does not answer in time, is thrown away.
 macro_rules! settle {
-    ($lease:expr, $connection:ident => $call:expr) => {{
-        let lease = $lease;
-        let deadline = lease.deadline;
-        let Some(object) = lease.object.as_mut() else {
+    ($session:expr, $connection:ident => $call:expr) => {{
+        let session = $session;
+        let deadline = session.deadline;
+        let Some(object) = session.object.as_mut() else {
             return Err(DbError::unavailable(Condition::Away, "the connection broke before"));
         };
         object.unsettled = true;
         let $connection = &mut object.inner;
         let outcome = tokio::time::timeout(deadline, $call).await;
-        lease.counters.round_trips.increment(1);
+        session.counters.round_trips.increment(1);
         match outcome {
             Ok(Ok(done)) => {
                 object.unsettled = false;
@@ -209,7 +209,7 @@ macro_rules! settle {
     }};
 }
 
-impl Lease {
+impl Session {
     /// Runs a command without arguments: BEGIN, COMMIT, ROLLBACK.
     pub(crate) async fn command(&mut self, sql: &'static str) -> Result<(), DbError> {
         settle!(self, connection => sqlx::raw_sql(sql).execute(connection)).map(|_| ())
@@ -252,7 +252,7 @@ impl Lease {
     }
 }
 
-impl Drop for Lease {
+impl Drop for Session {
     fn drop(&mut self) {
         if self.object.as_ref().is_some_and(|object| object.unsettled) {
             self.discard();

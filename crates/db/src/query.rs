@@ -13,7 +13,7 @@ use crate::{
     codec::{Args, Column, Param},
     connection::{Db, Engine},
     error::DbError,
-    postgres::{Lease, text},
+    postgres::{Session, text},
     sqlite::{Member, Sqlite, SqliteRow},
     tx::{Inner, Tx},
 };
@@ -146,9 +146,9 @@ impl<'a> Query<'a> {
             Target::Tx(tx) => in_transaction(tx, sql, args).await,
             Target::Read(db) => match (db.engine(), args) {
                 (Engine::Postgres(postgres), Args::Postgres(args)) => loop {
-                    let mut lease = postgres.lease().await?;
-                    match O::of_postgres(&mut lease, text(sql.clone()), args.clone()).await {
-                        Err(_) if lease.died_idle() => {}
+                    let mut session = postgres.session().await?;
+                    match O::of_postgres(&mut session, text(sql.clone()), args.clone()).await {
+                        Err(_) if session.died_idle() => {}
                         outcome => break outcome,
                     }
                 },
@@ -157,7 +157,7 @@ impl<'a> Query<'a> {
             },
             Target::Write(db) => match (db.engine(), args) {
                 (Engine::Postgres(postgres), Args::Postgres(args)) => {
-                    let outcome = O::of_postgres(&mut postgres.lease().await?, text(sql), args).await;
+                    let outcome = O::of_postgres(&mut postgres.session().await?, text(sql), args).await;
                     db.wrote(&outcome);
                     outcome
                 }
@@ -175,7 +175,7 @@ impl<'a> Query<'a> {
 
 async fn in_transaction<O: Output>(tx: &mut Tx, sql: Cow<'static, str>, args: Args) -> Result<O, DbError> {
     let outcome = match (tx.inner()?, args) {
-        (Inner::Postgres(lease), Args::Postgres(args)) => O::of_postgres(lease, text(sql), args).await,
+        (Inner::Postgres(session), Args::Postgres(args)) => O::of_postgres(session, text(sql), args).await,
         (Inner::Sqlite(member), Args::Sqlite(args)) => O::of_member(member, &sql, &args),
         _ => unreachable!("arguments are made for their target"),
     };
@@ -184,15 +184,15 @@ async fn in_transaction<O: Output>(tx: &mut Tx, sql: Cow<'static, str>, args: Ar
 
 /// What a statement is run for.
 trait Output: Sized + Send {
-    fn of_postgres(lease: &mut Lease, sql: SqlStr, args: PgArguments) -> impl Future<Output = Result<Self, DbError>> + Send;
+    fn of_postgres(session: &mut Session, sql: SqlStr, args: PgArguments) -> impl Future<Output = Result<Self, DbError>> + Send;
     fn of_member(member: &mut Member, sql: &str, args: &[Value]) -> Result<Self, DbError>;
     fn of_reader(sqlite: &Sqlite, sql: &str, args: &[Value]) -> Result<Self, DbError>;
 }
 
 /// How many rows it changed.
 impl Output for u64 {
-    async fn of_postgres(lease: &mut Lease, sql: SqlStr, args: PgArguments) -> Result<Self, DbError> {
-        lease.execute(sql, args).await
+    async fn of_postgres(session: &mut Session, sql: SqlStr, args: PgArguments) -> Result<Self, DbError> {
+        session.execute(sql, args).await
     }
 
     fn of_member(member: &mut Member, sql: &str, args: &[Value]) -> Result<Self, DbError> {
@@ -206,8 +206,8 @@ impl Output for u64 {
 
 /// The rows it found.
 impl Output for Vec<Row> {
-    async fn of_postgres(lease: &mut Lease, sql: SqlStr, args: PgArguments) -> Result<Self, DbError> {
-        Ok(lease.fetch_all(sql, args).await?.into_iter().map(Row::Postgres).collect())
+    async fn of_postgres(session: &mut Session, sql: SqlStr, args: PgArguments) -> Result<Self, DbError> {
+        Ok(session.fetch_all(sql, args).await?.into_iter().map(Row::Postgres).collect())
     }
 
     fn of_member(member: &mut Member, sql: &str, args: &[Value]) -> Result<Self, DbError> {

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use crate::{
     connection::{Db, Engine},
     error::DbError,
-    postgres::Lease,
+    postgres::Session,
     query::{Query, Target},
     sqlite::Member,
 };
@@ -25,7 +25,7 @@ pub struct Tx {
 
 #[derive(Debug)]
 pub(crate) enum Inner {
-    Postgres(Box<Lease>),
+    Postgres(Box<Session>),
     Sqlite(Box<Member>),
 }
 
@@ -38,7 +38,7 @@ impl fmt::Debug for Tx {
 impl Tx {
     pub(crate) async fn begin(db: &Db, alone: bool) -> Result<Self, DbError> {
         let inner = match db.engine() {
-            Engine::Postgres(postgres) => postgres.begin().await.map(|lease| Inner::Postgres(Box::new(lease))),
+            Engine::Postgres(postgres) => postgres.begin().await.map(|session| Inner::Postgres(Box::new(session))),
             Engine::Sqlite(sqlite) => sqlite.begin(alone).await.map(|member| Inner::Sqlite(Box::new(member))),
         };
         let inner = inner.inspect_err(|error| db.failed(error))?;
@@ -65,15 +65,15 @@ impl Tx {
         let outcome = match self.inner.take() {
             None => Ok(()),
             Some(Inner::Sqlite(member)) => member.commit(then).await,
-            Some(Inner::Postgres(mut lease)) => {
-                let committed = lease.command("COMMIT").await;
+            Some(Inner::Postgres(mut session)) => {
+                let committed = session.command("COMMIT").await;
                 if committed.is_ok() {
                     for then in then {
                         then();
                     }
                 } else {
                     // Whether it was committed is not known. The connection is in no state to be used by others.
-                    lease.discard();
+                    session.discard();
                 }
                 committed
             }
@@ -86,10 +86,10 @@ impl Tx {
     /// Takes everything back. Whoever looks again after that finds what this transaction saw, or what became of it.
     pub async fn rollback(mut self) -> Result<(), DbError> {
         match self.inner.take() {
-            Some(Inner::Postgres(mut lease)) => {
-                let rolled_back = lease.command("ROLLBACK").await;
+            Some(Inner::Postgres(mut session)) => {
+                let rolled_back = session.command("ROLLBACK").await;
                 if rolled_back.is_err() {
-                    lease.discard();
+                    session.discard();
                 }
                 rolled_back
             }
@@ -125,8 +125,8 @@ impl Tx {
 
 impl Drop for Tx {
     fn drop(&mut self) {
-        if let Some(Inner::Postgres(lease)) = self.inner.take() {
-            lease.roll_back();
+        if let Some(Inner::Postgres(session)) = self.inner.take() {
+            session.roll_back();
         }
     }
 }

@@ -5,11 +5,11 @@
 use std::time::Duration;
 
 use nodkey_db::{
-    Condition, Db, DbConfig, DbError, Migration, Migrations, dead_letter,
+    Condition, Db, DbConfig, DbError, Lease, Migration, Migrations, dead_letter,
     idempotency::{self, IdempotencyError, Lookup, RequestKey},
     inbox,
     outbox::{self, EventContext},
-    relay_lock,
+    retention::{self, Window},
 };
 use nodkey_kernel::{
     id::{EventId, RelyingPartyId},
@@ -89,6 +89,8 @@ on_both_engines! {
     an_uncommitted_change_is_not_seen_and_a_dropped_one_never_was,
     events_leave_only_with_the_commit_and_wake_the_relay,
     events_come_out_in_order_and_go_when_deleted,
+    what_is_old_goes_in_batches,
+    the_moment_from_which_on_things_are_deleted_is_when_the_table_was_made,
     an_event_is_first_once_a_consumer,
     a_dead_letter_is_kept_once_with_its_cause,
     a_request_id_repeats_its_answer_and_refuses_another_content,
@@ -222,6 +224,33 @@ async fn events_come_out_in_order_and_go_when_deleted(db: Db, _: &TestDatabase) 
     assert_eq!(batch[0].message.key(), format!("{}.0", context(0).relying_party));
     outbox::delete(&db, &[batch[0].seq, batch[2].seq]).await.unwrap();
     assert_eq!(outbox::batch(&db, 9).await.unwrap()[0].seq, batch[1].seq);
+    assert_eq!(outbox::depth(&db).await.unwrap(), (4, Some(NOW)), "from the first to the last");
+    outbox::delete(&db, &[]).await.unwrap();
+    let rest: Vec<i64> = outbox::batch(&db, 9).await.unwrap().iter().map(|o| o.seq).collect();
+    assert_eq!(rest.len(), 3);
+    outbox::delete(&db, &rest.repeat(100)).await.unwrap();
+    assert_eq!(outbox::depth(&db).await.unwrap(), (0, None));
+}
+
+async fn what_is_old_goes_in_batches(db: Db, _: &TestDatabase) {
+    let count = u64::try_from(retention::BATCH).unwrap() + 1;
+    let mut tx = db.begin().await.unwrap();
+    for n in 0..count {
+        assert!(inbox::first_time(&mut tx, "c", uuid(n), NOW).await.unwrap());
+    }
+    tx.commit().await.unwrap();
+    let later = NOW + Duration::from_secs(1);
+    assert_eq!(inbox::prune(&db, NOW).await.unwrap(), 0, "not older");
+    assert_eq!(inbox::prune(&db, later).await.unwrap(), count - 1);
+    assert_eq!(inbox::prune(&db, later).await.unwrap(), 1);
+}
+
+async fn the_moment_from_which_on_things_are_deleted_is_when_the_table_was_made(db: Db, _: &TestDatabase) {
+    let now = nodkey_kernel::time::Clock::system().now();
+    let since = retention::since(&db).await.unwrap();
+    assert!(since.until(now) < Duration::from_mins(10) && now.until(since) < Duration::from_mins(10), "{since}");
+    db.migrate(&SCHEMA).await.unwrap();
+    assert_eq!(retention::since(&db).await.unwrap(), since);
 }
 
 async fn an_event_is_first_once_a_consumer(db: Db, _: &TestDatabase) {
@@ -244,6 +273,10 @@ async fn a_dead_letter_is_kept_once_with_its_cause(db: Db, _: &TestDatabase) {
     let letters = dead_letter::list(&db, 10).await.unwrap();
     assert_eq!(letters.len(), 1);
     assert_eq!((letters[0].cause.as_str(), letters[0].event_id), ("broken", message.id));
+    let later = NOW + Duration::from_secs(1);
+    assert_eq!(dead_letter::prune(&db, Window { from: NOW, before: NOW }).await.unwrap(), 0, "not older");
+    assert_eq!(dead_letter::prune(&db, Window { from: later, before: later }).await.unwrap(), 0, "from before");
+    assert_eq!(dead_letter::prune(&db, Window { from: NOW, before: later }).await.unwrap(), 1);
 }
 
 fn request(content: u8) -> RequestKey<'static> {
@@ -340,17 +373,21 @@ async fn a_closed_database_is_away(db: Db, _: &TestDatabase) {
 }
 
 #[tokio::test]
-async fn one_relay_holds_the_lock_and_the_next_takes_over() {
+async fn one_replica_holds_a_lease_until_it_runs_out_or_is_released() {
     let database = TestDatabase::postgres().await;
-    let (a, b) = (connect(&database).await, connect(&database).await);
-    let mut lock = relay_lock(&a).await.unwrap().expect("free");
-    assert!(lock.holds().await);
-    assert!(relay_lock(&b).await.unwrap().is_none());
-    drop(lock);
-    // The server notices the closed connection in its own time.
-    while relay_lock(&b).await.unwrap().is_none() {
-        tokio::task::yield_now().await;
-    }
+    let (db, random) = (connect(&database).await, Random::seeded(1));
+    let (a, b, other) = (Lease::new("relay", &random), Lease::new("relay", &random), Lease::new("retention", &random));
+    assert!(a.hold(&db).await.unwrap());
+    assert!(a.hold(&db).await.unwrap(), "renewed");
+    assert!(!b.hold(&db).await.unwrap());
+    assert!(other.hold(&db).await.unwrap(), "another thing to do");
+    db.execute("UPDATE lease SET expires_at = clock_timestamp() WHERE name = 'relay'").execute().await.unwrap();
+    assert!(b.hold(&db).await.unwrap());
+    assert!(!a.hold(&db).await.unwrap());
+    a.release(&db).await.unwrap();
+    assert!(!a.hold(&db).await.unwrap(), "what another holds is not ours to release");
+    b.release(&db).await.unwrap();
+    assert!(a.hold(&db).await.unwrap());
 }
 
 #[tokio::test]

@@ -20,6 +20,14 @@ pub fn method(path: &str) -> Option<MethodDescriptor> {
     POOL.get_service_by_name(service)?.methods().find(|method| method.name() == name)
 }
 
+/// Returns the paths of those methods of a service whose requests carry a `request_id`, so that they may be repeated.
+pub fn repeatable(service: &str) -> impl Iterator<Item = String> {
+    let service = POOL.get_service_by_name(service);
+    let methods: Vec<_> = service.iter().flat_map(prost_reflect::ServiceDescriptor::methods).collect();
+    let repeatable = methods.into_iter().filter(|method| method.input().get_field_by_name("request_id").is_some());
+    repeatable.map(|method| format!("/{}/{}", method.parent_service().full_name(), method.name()))
+}
+
 /// Reads a message in proto3 JSON. The error says where and what is wrong, for people.
 pub fn from_json(message: MessageDescriptor, json: &[u8]) -> Result<Bytes, String> {
     let mut json = Deserializer::from_slice(json);

@@ -162,7 +162,7 @@ impl Embedded {
         }
         let peers = Peers::new("runtime", &deployment, &clock, |_| Ok(channel.clone()))?;
         let stopping = Arc::new(AtomicBool::new(false));
-        let health = Health { databases: databases.clone(), bus, clock: clock.clone(), stopping: Arc::clone(&stopping) };
+        let health = Health { databases: databases.clone(), stopping: Arc::clone(&stopping) };
         let reporter = Reporter::new(names, health.clone(), &clock);
         let all_grpc = server::grpc(all_grpc, Authenticator::new(deployment, peers.registry(), clock.clone()), reporter).await?;
         // From here on services can reach one another.

@@ -2,9 +2,12 @@
 
 use std::convert::Infallible;
 
-use axum::{Router, extract::Request, response::IntoResponse};
+use axum::{Router, extract::Request, middleware, response::IntoResponse, routing::any_service};
+use nodkey_proto::reflect;
 use tonic::server::NamedService;
 use tower::Service;
+
+use crate::received;
 
 /// Adds a generated gRPC server to a router.
 pub fn mount<S>(router: Router, service: S) -> Router
@@ -13,5 +16,8 @@ where
     S::Response: IntoResponse,
     S::Future: Send + 'static,
 {
+    // What may come again is told apart by what was received.
+    let router = reflect::repeatable(S::NAME)
+        .fold(router, |router, path| router.route(&path, any_service(service.clone()).layer(middleware::from_fn(received::middleware))));
     router.route_service(&format!("/{}/{{*rest}}", S::NAME), service)
 }

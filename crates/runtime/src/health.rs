@@ -7,20 +7,18 @@ use std::{
 };
 
 use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
-use nodkey_bus::Bus;
-use nodkey_db::{Db, outbox};
-use nodkey_kernel::time::Clock;
+use futures_util::future::join_all;
+use nodkey_db::{Db, DbError};
+use nodkey_kernel::error::chain;
 use serde_json::{Value, json};
 
-/// How long events may wait in the outbox before the process counts as not ready.
-const MAX_LAG: Duration = Duration::from_mins(1);
+/// How long a database may take to say that it takes writes.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What readiness depends on.
 #[derive(Clone, Debug)]
 pub(crate) struct Health {
     pub(crate) databases: Vec<(&'static str, Db)>,
-    pub(crate) bus: Bus,
-    pub(crate) clock: Clock,
     pub(crate) stopping: Arc<AtomicBool>,
 }
 
@@ -30,26 +28,27 @@ impl Health {
         Router::new().route("/livez", get(|| async { Json(json!({"status": "ok"})) })).route("/readyz", get(ready)).with_state(self)
     }
 
-    /// What is wrong, by name; empty when ready.
+    /// Why this process cannot serve its requests; empty when ready. The bus is none of the reasons: events wait in the outbox.
     pub(crate) async fn problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
-        if self.stopping.load(Ordering::Relaxed) {
-            problems.push("stopping".to_owned());
-        }
-        if !self.bus.is_connected() {
-            problems.push("bus: not connected".to_owned());
-        }
-        for (name, db) in &self.databases {
-            match outbox::depth(db).await {
-                Err(_) => problems.push(format!("{name}: the database does not answer")),
-                Ok((_, Some(oldest))) if oldest.until(self.clock.now()) > MAX_LAG => {
-                    problems.push(format!("{name}: events have been waiting for over a minute"));
-                }
-                Ok(_) => {}
-            }
-        }
+        let stopping = self.stopping.load(Ordering::Relaxed).then(|| "stopping".to_owned());
+        let databases = self.databases.iter().map(async |(name, db)| fault(db).await.map(|fault| format!("{name}: {fault}")));
+        let mut problems: Vec<_> = join_all(databases).await.into_iter().flatten().collect();
+        problems.extend(stopping);
         problems
     }
+}
+
+/// Why a database cannot be written to.
+async fn fault(db: &Db) -> Option<String> {
+    match tokio::time::timeout(PATIENCE, probe(db)).await {
+        Ok(Ok(())) => None,
+        Ok(Err(e)) => Some(chain(&e)),
+        Err(_) => Some("the database does not answer".to_owned()),
+    }
+}
+
+async fn probe(db: &Db) -> Result<(), DbError> {
+    db.probe().await
 }
 
 async fn ready(State(health): State<Health>) -> (StatusCode, Json<Value>) {
@@ -58,5 +57,36 @@ async fn ready(State(health): State<Health>) -> (StatusCode, Json<Value>) {
         (StatusCode::OK, Json(json!({"status": "ok"})))
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "not ready", "problems": problems})))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nodkey_db::DbConfig;
+
+    use super::*;
+
+    async fn health() -> (Health, Db, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("test.db").display());
+        let db = Db::connect(&DbConfig { max_connections: 1, ..DbConfig::new(url) }).await.unwrap();
+        (Health { databases: vec![("registry", db.clone())], stopping: Arc::default() }, db, folder)
+    }
+
+    #[tokio::test]
+    async fn a_database_that_takes_nothing_is_named() {
+        let (health, db, _folder) = health().await;
+        assert_eq!(ready(State(health.clone())).await.0, StatusCode::OK);
+        db.close().await;
+        let problems = health.problems().await;
+        assert!(problems.len() == 1 && problems[0].starts_with("registry: "), "{problems:?}");
+        assert_eq!(ready(State(health)).await.0, StatusCode::SERVICE_UNAVAILABLE);
+    }
+
+    #[tokio::test]
+    async fn a_process_that_stops_is_not_ready() {
+        let (health, _db, _folder) = health().await;
+        health.stopping.store(true, Ordering::Relaxed);
+        assert_eq!(health.problems().await, ["stopping"]);
     }
 }

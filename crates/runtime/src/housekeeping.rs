@@ -1,35 +1,203 @@
-//! Forgetting what nobody will ask for again.
+//! Deleting what nobody will ask for again, a few rows at a time, on one replica.
 
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
 
-use nodkey_db::{Db, idempotency, inbox};
-use nodkey_kernel::{error::chain, time::Clock};
+use futures_util::future::BoxFuture;
+use metrics::counter;
+use nodkey_db::{
+    Db, Lease, dead_letter, idempotency, inbox,
+    retention::{self, Window},
+};
+use nodkey_kernel::{
+    error::{Classify, chain},
+    random::Random,
+    time::{Clock, Timestamp},
+};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::service::Job;
 
-/// How often to look.
+/// How often to look, unless a rule says otherwise.
 const INTERVAL: Duration = Duration::from_mins(10);
+/// Between two batches: what serves callers goes first.
+const PAUSE: Duration = Duration::from_millis(100);
 /// Longer than streams keep events.
 const INBOX: Duration = Duration::from_hours(8 * 24);
 /// How long a request id repeats its answer.
 const ANSWERS: Duration = Duration::from_hours(24);
 
-/// The job that keeps the tables every service has from growing for ever.
-#[must_use]
-pub fn housekeeping(db: Db, clock: Clock) -> Job {
-    Job::new("housekeeping", |shutdown| async move {
+/// How many days a dead letter is kept when nothing is set.
+const DEAD_LETTER_DAYS: u32 = 180;
+
+/// What a table loses.
+pub struct Rule {
+    table: &'static str,
+    every: Duration,
+    apply: Box<dyn Fn(Pass) -> BoxFuture<'static, Result<(), String>> + Send + Sync>,
+}
+
+impl fmt::Debug for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rule").field("table", &self.table).field("every", &self.every).finish_non_exhaustive()
+    }
+}
+
+impl Rule {
+    /// Makes one. `apply` deletes what is old from the table, batch by batch, as [`Pass::repeat`] does.
+    pub fn new<F, Fut, E>(table: &'static str, apply: F) -> Self
+    where
+        F: Fn(Pass) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+        E: Classify,
+    {
+        let apply = move |pass| -> BoxFuture<'static, Result<(), String>> {
+            let applied = apply(pass);
+            Box::pin(async move { applied.await.map_err(|e| chain(&e)) })
+        };
+        Self { table, every: INTERVAL, apply: Box::new(apply) }
+    }
+
+    /// Looks less often: for what is costly to find.
+    #[must_use]
+    pub const fn every(mut self, every: Duration) -> Self {
+        self.every = every;
+        self
+    }
+}
+
+/// One look at a table.
+#[derive(Clone, Debug)]
+pub struct Pass {
+    now: Timestamp,
+    pace: Option<(Arc<Keeper>, &'static str)>,
+}
+
+impl Pass {
+    /// One that nobody paces or counts: for tests.
+    #[must_use]
+    pub const fn at(now: Timestamp) -> Self {
+        Self { now, pace: None }
+    }
+
+    /// When it began.
+    #[must_use]
+    pub const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Deletes batch by batch, with pauses, until nothing is left; false when it is to stop before. A batch is at most
+    /// [`nodkey_db::retention::BATCH`] rows in one transaction.
+    pub async fn repeat<F, E>(&self, batch: impl Fn() -> F + Send + Sync) -> Result<bool, E>
+    where
+        F: Future<Output = Result<u64, E>> + Send,
+    {
         loop {
-            let now = clock.now();
-            for outcome in [inbox::prune(&db, now - INBOX).await, idempotency::prune(&db, now - ANSWERS).await] {
-                if let Err(e) = outcome {
-                    warn!(error = chain(&e), "housekeeping failed; trying again later");
+            let deleted = batch().await?;
+            if deleted == 0 {
+                return Ok(true);
+            }
+            if !self.note(deleted).await {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Counts a batch, and pauses; false when it is to stop.
+    pub async fn note(&self, deleted: u64) -> bool {
+        match &self.pace {
+            None => true,
+            Some((keeper, table)) => keeper.note(table, deleted).await,
+        }
+    }
+}
+
+/// The rules of the tables that every service has. `dead_letters`: how many days they are kept, if that is set; 0: for ever.
+#[must_use]
+pub fn common_rules(db: &Db, dead_letters: Option<u32>) -> Vec<Rule> {
+    let (inbox, answers, letters) = (db.clone(), db.clone(), db.clone());
+    vec![
+        Rule::new("inbox", move |pass| {
+            let db = inbox.clone();
+            async move { pass.repeat(|| inbox::prune(&db, pass.now() - INBOX)).await.map(drop) }
+        }),
+        Rule::new("idempotency", move |pass| {
+            let db = answers.clone();
+            async move { pass.repeat(|| idempotency::prune(&db, pass.now() - ANSWERS)).await.map(drop) }
+        }),
+        Rule::new("dead_letter", move |pass| {
+            let db = letters.clone();
+            async move {
+                let since = retention::since(&db).await?;
+                let Some(window) = Window::of(dead_letters, DEAD_LETTER_DAYS, since, pass.now()) else { return Ok(()) };
+                pass.repeat(|| dead_letter::prune(&db, window)).await.map(drop)
+            }
+        }),
+    ]
+}
+
+/// The job that keeps tables from growing for ever. Of several replicas one does it at a time.
+#[must_use]
+pub fn job(service: &'static str, db: Db, clock: Clock, rules: Vec<Rule>) -> Job {
+    Job::new("retention", move |shutdown| async move {
+        let lease = Lease::new("retention", &Random::system());
+        let keeper = Arc::new(Keeper { service, db, clock, lease, shutdown });
+        let mut due = vec![Instant::now(); rules.len()];
+        loop {
+            for (rule, due) in rules.iter().zip(&mut due) {
+                if *due <= Instant::now() && keeper.holds().await {
+                    keeper.apply(rule).await;
+                    *due = Instant::now() + rule.every;
                 }
             }
             tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(INTERVAL) => {}
+                () = keeper.shutdown.cancelled() => return keeper.leave().await,
+                () = sleep(INTERVAL) => {}
             }
         }
     })
+}
+
+#[derive(Debug)]
+struct Keeper {
+    service: &'static str,
+    db: Db,
+    clock: Clock,
+    lease: Lease,
+    shutdown: CancellationToken,
+}
+
+impl Keeper {
+    async fn holds(&self) -> bool {
+        if self.shutdown.is_cancelled() {
+            return false;
+        }
+        self.lease.hold(&self.db).await.unwrap_or_else(|e| {
+            warn!(service = self.service, error = chain(&e), "retention cannot reach its database; trying again later");
+            false
+        })
+    }
+
+    async fn apply(self: &Arc<Self>, rule: &Rule) {
+        let pass = Pass { now: self.clock.now(), pace: Some((Arc::clone(self), rule.table)) };
+        if let Err(cause) = (rule.apply)(pass).await {
+            warn!(service = self.service, table = rule.table, cause, "what is old could not be deleted; trying again later");
+        }
+    }
+
+    /// Counts a batch, pauses, and renews the lease, which is longer than both.
+    async fn note(&self, table: &'static str, deleted: u64) -> bool {
+        counter!("nodkey_retention_deleted_total", "service" => self.service, "table" => table).increment(deleted);
+        tokio::select! {
+            () = self.shutdown.cancelled() => false,
+            () = sleep(PAUSE) => self.holds().await,
+        }
+    }
+
+    async fn leave(&self) {
+        if let Err(e) = self.lease.release(&self.db).await {
+            warn!(service = self.service, error = chain(&e), "the lease of retention is left to run out");
+        }
+    }
 }

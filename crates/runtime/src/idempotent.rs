@@ -1,18 +1,24 @@
-//! Creates that may be repeated: the same request id and content get the same answer.
+//! Requests that may be repeated: the same request id and content have one effect and one answer.
 
 use nodkey_db::{
-    Db, Tx,
+    Db, DbError, Tx,
     idempotency::{self, IdempotencyError, Lookup, RequestKey},
 };
 use nodkey_kernel::{
     error::{Classify, FieldViolation, Kind},
     id::RelyingPartyId,
-    jose::sha256,
     random::Random,
-    time::Timestamp,
+    time::Clock,
     vault::Vault,
 };
 use prost::Message;
+
+use crate::received::digest;
+
+/// How often a request is tried when others are in the way.
+const ATTEMPTS: usize = 8;
+/// The most characters of a request id.
+const MAX_ID: usize = 128;
 
 /// A request that may come again.
 #[derive(Clone, Debug)]
@@ -21,6 +27,19 @@ pub struct Request {
     operation: &'static str,
     id: String,
     hash: [u8; 32],
+}
+
+/// Where answers are kept. They may hold secrets, so they are sealed.
+#[derive(Clone, Copy, Debug)]
+pub struct Answers<'a> {
+    /// Beside the effects.
+    pub db: &'a Db,
+    /// Seals.
+    pub vault: &'a Vault,
+    /// For sealing.
+    pub random: &'a Random,
+    /// Says how old an answer is.
+    pub clock: &'a Clock,
 }
 
 /// The request id is too long.
@@ -43,18 +62,19 @@ impl Classify for InvalidRequestId {
 }
 
 impl Request {
-    /// Names a request; `None` without a request id. Its content is the whole message.
-    pub fn new(
+    /// Names a request by the id that `request_id` finds in it; `None` without one. Its content is what was received, with what this
+    /// release does not know.
+    pub fn read<M: Message>(
         relying_party: RelyingPartyId,
         operation: &'static str,
-        request_id: &str,
-        message: &impl Message,
+        request: &tonic::Request<M>,
+        request_id: impl FnOnce(&M) -> &str,
     ) -> Result<Option<Self>, InvalidRequestId> {
-        if request_id.chars().count() > 128 {
+        let id = request_id(request.get_ref());
+        if id.chars().count() > MAX_ID {
             return Err(InvalidRequestId);
         }
-        let hash = sha256(&message.encode_to_vec());
-        Ok((!request_id.is_empty()).then(|| Self { relying_party, operation, id: request_id.to_owned(), hash }))
+        Ok((!id.is_empty()).then(|| Self { relying_party, operation, id: id.to_owned(), hash: digest(request) }))
     }
 
     fn key(&self) -> RequestKey<'_> {
@@ -66,24 +86,67 @@ impl Request {
     }
 
     /// The answer given before, if there was one.
-    pub async fn replay<T: Message + Default>(&self, db: &Db, vault: &Vault) -> Result<Option<T>, IdempotencyError> {
-        match idempotency::lookup(db, &self.key()).await? {
-            Lookup::New => Ok(None),
-            // Sealed under a master key that is gone: as if it had never been.
-            Lookup::Replay(sealed) => Ok(vault.open(&self.context(), &sealed).ok().and_then(|bytes| T::decode(bytes.as_slice()).ok())),
-        }
+    async fn given<A: Message + Default>(&self, answers: &Answers<'_>) -> Result<Option<A>, IdempotencyError> {
+        let Lookup::Replay(sealed) = idempotency::lookup(answers.db, &self.key()).await? else { return Ok(None) };
+        let opened = answers.vault.open(&self.context(), &sealed).map_err(|_| IdempotencyError::Lost)?;
+        A::decode(opened.as_slice()).map(Some).map_err(|_| IdempotencyError::Lost)
     }
 
-    /// Keeps the answer with its effect. Answers may hold secrets, so they are sealed. False when another was first.
-    pub async fn keep(
-        &self,
-        tx: &mut Tx,
-        vault: &Vault,
-        random: &Random,
-        answer: &impl Message,
-        now: Timestamp,
-    ) -> Result<bool, nodkey_db::DbError> {
-        let sealed = vault.seal(random, &self.context(), &answer.encode_to_vec());
-        idempotency::store(tx, &self.key(), &sealed, now).await
+    /// Keeps the answer with its effect; false when another was first.
+    async fn keep(&self, tx: &mut Tx, answers: &Answers<'_>, answer: &impl Message) -> Result<bool, DbError> {
+        let sealed = answers.vault.seal(answers.random, &self.context(), &answer.encode_to_vec());
+        idempotency::store(tx, &self.key(), &sealed, answers.clock.now()).await
+    }
+}
+
+/// Does what a request asks for, once: the same request again, or at the same time, gets the same answer. A request without an id is
+/// done each time.
+///
+/// `attempt` asks others first, then makes the change in a transaction that it returns with the answer; `None` when another changed the
+/// same thing first, and it is to be made again. An answer that cannot be opened any more is [`IdempotencyError::Lost`]: what it was
+/// about has been done.
+pub async fn once<A, E, F>(request: Option<&Request>, answers: &Answers<'_>, attempt: impl Fn() -> F + Send + Sync) -> Result<A, E>
+where
+    A: Message + Default,
+    E: Classify + From<DbError> + From<IdempotencyError>,
+    F: Future<Output = Result<Option<(Tx, A)>, E>> + Send,
+{
+    if let Some(request) = request
+        && let Some(given) = request.given(answers).await?
+    {
+        return Ok(given);
+    }
+    for _ in 0..ATTEMPTS {
+        let (mut tx, answer) = match attempt().await {
+            Ok(Some(changed)) => changed,
+            Ok(None) => continue,
+            Err(refused) => return first_answer(request, answers, refused).await,
+        };
+        let Some(request) = request else {
+            tx.commit().await?;
+            return Ok(answer);
+        };
+        if request.keep(&mut tx, answers, &answer).await? {
+            tx.commit().await?;
+            return Ok(answer);
+        }
+        tx.rollback().await?;
+        if let Some(given) = request.given(answers).await? {
+            return Ok(given);
+        }
+    }
+    Err(IdempotencyError::Raced.into())
+}
+
+/// What the same request did a moment ago may be the very reason of a refusal.
+async fn first_answer<A, E>(request: Option<&Request>, answers: &Answers<'_>, refused: E) -> Result<A, E>
+where
+    A: Message + Default,
+    E: Classify,
+{
+    let Some(request) = request.filter(|_| refused.kind() != Kind::Unavailable) else { return Err(refused) };
+    match request.given(answers).await {
+        Ok(Some(given)) => Ok(given),
+        Ok(None) | Err(_) => Err(refused),
     }
 }

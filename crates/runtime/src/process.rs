@@ -110,7 +110,7 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
         (Some(migrations), Some(config)) => {
             let db = Db::connect(&config).await.context("cannot reach the database")?;
             db.migrate(&migrations).await?;
-            bus.ensure_stream(S::NAME).await?;
+            bus.check(S::NAME).await?;
             Some(db)
         }
     };
@@ -119,7 +119,7 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
     let mut running = Running::new(bus.clone());
     let deps = Deps {
         db: db.clone(),
-        bus: bus.clone(),
+        bus,
         peers,
         clock: clock.clone(),
         random: Random::system(),
@@ -130,7 +130,7 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
     let parts = S::build(config.service, deps).await?;
     let stopping = Arc::new(AtomicBool::new(false));
     let databases = db.iter().map(|db| (S::NAME, db.clone())).collect();
-    let health = Health { databases, bus, clock: clock.clone(), stopping: Arc::clone(&stopping) };
+    let health = Health { databases, stopping: Arc::clone(&stopping) };
     let reporter = Reporter::new(vec![S::NAME], health.clone(), &clock);
     // What has HTTP routes of its own faces the public, which has no business with metrics or gRPC.
     let routes = if S::migrations().is_none() {

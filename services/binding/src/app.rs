@@ -19,7 +19,13 @@ use nodkey_proto::{
     convert::timestamp,
     registry::v1::{GetDeviceRequest, device_service_client::DeviceServiceClient},
 };
-use nodkey_runtime::{Deps, Failure, Peer, idempotent::Request, page::Page, status::PeerError, trace};
+use nodkey_runtime::{
+    Deps, Failure, Peer,
+    idempotent::{Answers, Request, once},
+    page::Page,
+    status::PeerError,
+    trace,
+};
 use uuid::Uuid;
 
 use crate::{
@@ -64,29 +70,15 @@ impl App {
     /// Binds a device to a user, inactive. A living binding of the same two is the answer as it stands.
     pub async fn create(&self, party: RelyingPartyId, create: Create) -> Result<pb::Binding, Error> {
         let Create { request, user, device } = create;
-        loop {
-            if let Some(request) = &request
-                && let Some(answer) = request.replay(&self.db, &self.vault).await?
-            {
-                return Ok(answer);
-            }
+        let answers = Answers { db: &self.db, vault: &self.vault, random: &self.random, clock: &self.clock };
+        let attempt = async || {
             let device = device.as_ref().ok_or(Refusal::DeviceNotFound)?;
             self.ensure_device(party, device).await?;
-
-            let now = self.clock.now();
             let mut tx = self.db.begin().await?;
-            let (binding, _) = self.bind(&mut tx, party, &user, device, now).await?;
-            let answer = message(&binding);
-            if let Some(request) = &request
-                && !request.keep(&mut tx, &self.vault, &self.random, &answer, now).await?
-            {
-                // The same request was first somewhere else: its answer is the answer.
-                tx.rollback().await?;
-                continue;
-            }
-            tx.commit().await?;
-            return Ok(answer);
-        }
+            let (binding, _) = self.bind(&mut tx, party, &user, device, self.clock.now()).await?;
+            Ok::<_, Error>(Some((tx, message(&binding))))
+        };
+        once(request.as_ref(), &answers, attempt).await
     }
 
     /// Asks the registry whether there is such a device.

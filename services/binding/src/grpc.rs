@@ -46,8 +46,8 @@ struct Api(App);
 impl BindingService for Api {
     async fn create_binding(&self, request: Request<CreateBindingRequest>) -> Result<Response<pb::Binding>, Status> {
         let party = caller(&request)?.relying_party()?;
+        let repeatable = Repeatable::read(party, "CreateBinding", &request, |asked| &asked.request_id).map_err(status)?;
         let asked = request.into_inner();
-        let repeatable = Repeatable::new(party, "CreateBinding", &asked.request_id, &asked).map_err(status)?;
         let mut validation = Validation::default();
         validation.read("user_identifier", UserIdentifier::parse(&asked.user_identifier));
         validation.require(!asked.device_identifier.trim().is_empty(), "device_identifier", "must not be blank");

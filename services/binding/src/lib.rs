@@ -40,9 +40,9 @@ impl Service for Binding {
         Some(Migrations { postgres: POSTGRES, sqlite: SQLITE })
     }
 
-    async fn build(_: Config, deps: Deps) -> anyhow::Result<Parts> {
+    async fn build(config: Config, deps: Deps) -> anyhow::Result<Parts> {
         let app = app::App::new(&deps)?;
-        let jobs = jobs::jobs(deps.db()?, deps.clock);
+        let jobs = jobs::jobs(config.dead_letter_retention_days, deps.db()?, deps.clock);
         Ok(Parts { grpc: grpc::routes(&app), consumers: events::consumers(&app), jobs, ..Parts::default() })
     }
 }

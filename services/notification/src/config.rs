@@ -14,6 +14,8 @@ pub struct Config {
     pub disable_after_days: u32,
     /// How many days finished deliveries are kept.
     pub retention_days: u32,
+    /// How many days dead letters are kept; 0: for ever. Unset: 180, sparing those of before.
+    pub dead_letter_retention_days: Option<u32>,
     /// How phones are woken.
     pub push: PushConfig,
 }
@@ -48,6 +50,13 @@ impl Default for PushConfig {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { attempt_timeout_seconds: 30, concurrency: 128, disable_after_days: 5, retention_days: 30, push: PushConfig::default() }
+        Self {
+            attempt_timeout_seconds: 30,
+            concurrency: 128,
+            disable_after_days: 5,
+            retention_days: 30,
+            dead_letter_retention_days: None,
+            push: PushConfig::default(),
+        }
     }
 }

@@ -98,8 +98,8 @@ impl DeliveryService for Api {
 impl EndpointService for Api {
     async fn create_endpoint(&self, request: Request<CreateEndpointRequest>) -> Result<Response<CreateEndpointResponse>, Status> {
         let party = caller(&request)?.relying_party()?;
+        let repeatable = Repeatable::read(party, "CreateEndpoint", &request, |asked| &asked.request_id).map_err(status)?;
         let asked = request.into_inner();
-        let repeatable = Repeatable::new(party, "CreateEndpoint", &asked.request_id, &asked).map_err(status)?;
         let app = self.0.clone();
         let created = uninterrupted(async move { app.create_endpoint(party, repeatable, asked.url, asked.event_types).await }).await;
         created.map(Response::new).map_err(status)
@@ -133,8 +133,8 @@ impl EndpointService for Api {
 
     async fn rotate_endpoint_keys(&self, request: Request<RotateEndpointKeysRequest>) -> Result<Response<CreateEndpointResponse>, Status> {
         let party = caller(&request)?.relying_party()?;
+        let repeatable = Repeatable::read(party, "RotateEndpointKeys", &request, |asked| &asked.request_id).map_err(status)?;
         let asked = request.into_inner();
-        let repeatable = Repeatable::new(party, "RotateEndpointKeys", &asked.request_id, &asked).map_err(status)?;
         let id = endpoint_id(&asked.id)?;
         let overlap = u64::try_from(asked.overlap_seconds.unwrap_or(DEFAULT_OVERLAP)).ok().filter(|seconds| *seconds <= MAX_OVERLAP);
         let overlap = overlap.ok_or_else(|| status(Failure::field("overlap_seconds", "must be 0 to 604800, a week")))?;

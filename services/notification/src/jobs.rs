@@ -4,15 +4,13 @@ use std::time::Duration;
 
 use metrics::gauge;
 use nodkey_kernel::error::chain;
-use nodkey_runtime::Job;
+use nodkey_runtime::{Job, housekeeping::Rule};
 use tracing::warn;
 
 use crate::app::App;
 
 /// How often what waits is counted.
 const COUNTING: Duration = Duration::from_secs(15);
-/// How often what is old is looked for.
-const PRUNING: Duration = Duration::from_mins(10);
 
 /// Counts what waits, for the metrics.
 #[must_use]
@@ -38,23 +36,11 @@ pub fn backlog(app: App) -> Job {
     })
 }
 
-/// Forgets finished deliveries after `age`, a few at a time.
+/// The rule that deletes old deliveries.
 #[must_use]
-pub fn retention(app: App, age: Duration) -> Job {
-    Job::new("retention", move |shutdown| async move {
-        loop {
-            let pause = match app.prune(age).await {
-                Ok(0) => PRUNING,
-                Ok(_) => Duration::ZERO,
-                Err(e) => {
-                    warn!(error = chain(&e), "old deliveries could not be forgotten; trying again later");
-                    PRUNING
-                }
-            };
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(pause) => {}
-            }
-        }
+pub fn deliveries(app: App) -> Rule {
+    Rule::new("delivery", move |pass| {
+        let app = app.clone();
+        async move { app.delete_deliveries(&pass).await }
     })
 }

@@ -18,7 +18,10 @@ use std::time::Duration;
 
 pub use config::{Config, PushConfig};
 use nodkey_db::{Migration, Migrations};
-use nodkey_runtime::{Deps, Job, Parts, Service, housekeeping};
+use nodkey_runtime::{
+    Deps, Job, Parts, Service,
+    housekeeping::{self, common_rules},
+};
 
 use crate::{app::App, guard::Guard, lanes::Lanes, push::Pushes, webhook::Webhooks};
 
@@ -54,18 +57,18 @@ impl Service for Notification {
         anyhow::ensure!((1..=1_024).contains(&config.push.concurrency), "service.push.concurrency must be 1 to 1024");
         let (db, clock, random, guard) = (deps.db()?, deps.clock.clone(), deps.random.clone(), Guard(deps.deployment.egress.clone()));
         let timeout = Duration::from_secs(config.attempt_timeout_seconds.into());
-        let age = Duration::from_hours(24 * u64::from(config.retention_days));
         let (app, kicked) = App::new(&config, deps)?;
         let (webhooks, recorder) = Webhooks::new(app.clone(), guard.clone(), timeout)?;
         let pushes = Pushes::new(app.clone(), random, guard, &config.push)?;
         let lanes = Lanes::new(webhooks, usize::try_from(config.concurrency)?);
+        let mut rules = common_rules(&db, config.dead_letter_retention_days);
+        rules.push(jobs::deliveries(app.clone()));
         let jobs = vec![
             lanes.job("webhooks", kicked.webhooks),
             Lanes::new(pushes, usize::try_from(config.push.concurrency)?).job("pushes", kicked.pushes),
             Job::new("recorder", |_| recorder),
             jobs::backlog(app.clone()),
-            jobs::retention(app.clone(), age),
-            housekeeping(db, clock),
+            housekeeping::job("notification", db, clock, rules),
         ];
         Ok(Parts { grpc: grpc::routes(&app), consumers: events::consumers(&app), jobs, ..Parts::default() })
     }

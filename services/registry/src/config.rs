@@ -14,10 +14,21 @@ pub struct Config {
     pub session_hours: u32,
     /// How many days what operators did is kept; at least 1.
     pub audit_retention_days: u32,
+    /// How many days a device that is bound to nobody is kept after it was last seen; 0: for ever. Unset: 90, sparing those of before.
+    pub unbound_device_days: Option<u32>,
+    /// How many days dead letters are kept; 0: for ever. Unset: 180, sparing those of before.
+    pub dead_letter_retention_days: Option<u32>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { signing_algorithm: "EdDSA".into(), retired_key_days: 30, session_hours: 12, audit_retention_days: 400 }
+        Self {
+            signing_algorithm: "EdDSA".into(),
+            retired_key_days: 30,
+            session_hours: 12,
+            audit_retention_days: 400,
+            unbound_device_days: None,
+            dead_letter_retention_days: None,
+        }
     }
 }

@@ -3,34 +3,32 @@
 use std::time::Duration;
 
 use nodkey_db::Db;
-use nodkey_kernel::{error::chain, time::Clock};
-use nodkey_runtime::{Job, housekeeping};
-use tracing::warn;
+use nodkey_kernel::time::Clock;
+use nodkey_runtime::{
+    Job,
+    housekeeping::{self, Pass, Rule, common_rules},
+};
 
-use crate::app::App;
+use crate::{app::App, error::Error};
 
-/// How often to look for what need not be kept any more.
-const INTERVAL: Duration = Duration::from_mins(10);
+/// How often to look for devices that nobody uses: the binding service is asked about each that was not seen for long.
+const DEVICES: Duration = Duration::from_hours(24);
 
-/// The jobs of the registry.
+/// The jobs of the registry. `dead_letters`: how many days they are kept.
 #[must_use]
-pub fn jobs(app: &App, db: Db, clock: Clock) -> Vec<Job> {
-    vec![housekeeping(db, clock), forget(app.clone())]
+pub fn jobs(app: &App, dead_letters: Option<u32>, db: Db, clock: Clock) -> Vec<Job> {
+    let mut rules = common_rules(&db, dead_letters);
+    rules.push(rule(app, "operator_session", |app, pass| async move { app.delete_operator_sessions(&pass).await }));
+    rules.push(rule(app, "operator", |app, pass| async move { app.delete_invitations(&pass).await }));
+    rules.push(rule(app, "audit_entry", |app, pass| async move { app.delete_audit_entries(&pass).await }));
+    rules.push(rule(app, "device", |app, pass| async move { app.delete_unbound_devices(&pass).await }).every(DEVICES));
+    vec![housekeeping::job("registry", db, clock, rules)]
 }
 
-/// Forgets sessions that are over, and what operators did long ago.
-fn forget(app: App) -> Job {
-    Job::new("forget", |shutdown| async move {
-        loop {
-            for outcome in [app.prune_operator_sessions().await, app.prune_audit_entries().await] {
-                if let Err(e) = outcome {
-                    warn!(error = chain(&e), "housekeeping failed; trying again later");
-                }
-            }
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(INTERVAL) => {}
-            }
-        }
-    })
+fn rule<F>(app: &App, table: &'static str, apply: impl Fn(App, Pass) -> F + Send + Sync + 'static) -> Rule
+where
+    F: Future<Output = Result<(), Error>> + Send + 'static,
+{
+    let app = app.clone();
+    Rule::new(table, move |pass| apply(app.clone(), pass))
 }

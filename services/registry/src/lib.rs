@@ -35,6 +35,7 @@ impl Service for Registry {
                 Migration { version: 1002, name: "signatures", sql: include_str!("../migrations/postgres/1002_signatures.sql") },
                 Migration { version: 1003, name: "app_link", sql: include_str!("../migrations/postgres/1003_app_link.sql") },
                 Migration { version: 1004, name: "operators", sql: include_str!("../migrations/postgres/1004_operators.sql") },
+                Migration { version: 1010, name: "retention", sql: include_str!("../migrations/postgres/1010_retention.sql") },
             ],
             sqlite: &[
                 Migration { version: 1000, name: "init", sql: include_str!("../migrations/sqlite/1000_init.sql") },
@@ -42,6 +43,7 @@ impl Service for Registry {
                 Migration { version: 1002, name: "signatures", sql: include_str!("../migrations/sqlite/1002_signatures.sql") },
                 Migration { version: 1003, name: "app_link", sql: include_str!("../migrations/sqlite/1003_app_link.sql") },
                 Migration { version: 1004, name: "operators", sql: include_str!("../migrations/sqlite/1004_operators.sql") },
+                Migration { version: 1010, name: "retention", sql: include_str!("../migrations/sqlite/1010_retention.sql") },
             ],
         })
     }
@@ -51,9 +53,9 @@ impl Service for Registry {
             readable_by_clients(&deps.deployment.public_url, &deps.deployment.audience),
             "deployment.public_url and deployment.audience go into tokens that old clients must read: short ASCII without > ? ~"
         );
-        let (db, clock) = (deps.db()?, deps.clock.clone());
+        let (db, clock, dead_letters) = (deps.db()?, deps.clock.clone(), config.dead_letter_retention_days);
         let app = App::new(&config, deps)?;
-        let jobs = jobs::jobs(&app, db, clock);
+        let jobs = jobs::jobs(&app, dead_letters, db, clock);
         Ok(Parts { grpc: grpc::routes(&app), consumers: events::consumers(&app), jobs, ..Parts::default() })
     }
 }

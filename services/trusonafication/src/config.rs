@@ -14,10 +14,22 @@ pub struct Config {
     pub trucode_seconds: u32,
     /// How often, in milliseconds, to look for what has expired. What is read in between is seen as expired anyway.
     pub sweep_milliseconds: u32,
+    /// How many days what expired or was canceled is kept; 0: for ever. Unset: 90, sparing what is of before. A relying party's policy
+    /// goes first.
+    pub unanswered_retention_days: Option<u32>,
+    /// How many days dead letters are kept; 0: for ever. Unset: 180, sparing those of before.
+    pub dead_letter_retention_days: Option<u32>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { lifetime_seconds: 120, max_pending: 20, trucode_seconds: 50, sweep_milliseconds: 500 }
+        Self {
+            lifetime_seconds: 120,
+            max_pending: 20,
+            trucode_seconds: 50,
+            sweep_milliseconds: 500,
+            unanswered_retention_days: None,
+            dead_letter_retention_days: None,
+        }
     }
 }

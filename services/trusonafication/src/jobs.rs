@@ -4,33 +4,28 @@ use std::time::Duration;
 
 use nodkey_db::Db;
 use nodkey_kernel::{error::chain, time::Clock};
-use nodkey_runtime::{Job, housekeeping};
+use nodkey_runtime::{
+    Job,
+    housekeeping::{self, Rule, common_rules},
+};
 use tracing::warn;
 
 use crate::app::App;
 
-/// How often codes are forgotten.
-const FORGET: Duration = Duration::from_mins(10);
-
-/// The jobs.
+/// The jobs. `dead_letters`: how many days they are kept.
 #[must_use]
-pub fn jobs(app: App, interval: Duration, db: Db, clock: Clock) -> Vec<Job> {
-    vec![expiry(app.clone(), interval), forgetting(app), housekeeping(db, clock)]
-}
-
-/// Forgets codes that were over long ago.
-fn forgetting(app: App) -> Job {
-    Job::new("forget trucodes", move |shutdown| async move {
-        loop {
-            if let Err(e) = app.forget_trucodes().await {
-                warn!(error = chain(&e), "forgetting old codes failed; trying again");
-            }
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(FORGET) => {}
-            }
-        }
-    })
+pub fn jobs(app: App, interval: Duration, dead_letters: Option<u32>, db: Db, clock: Clock) -> Vec<Job> {
+    let mut rules = common_rules(&db, dead_letters);
+    let (codes, all) = (app.clone(), app.clone());
+    rules.push(Rule::new("trucode", move |pass| {
+        let app = codes.clone();
+        async move { app.delete_trucodes(&pass).await }
+    }));
+    rules.push(Rule::new("trusonafication", move |pass| {
+        let app = all.clone();
+        async move { app.delete_trusonafications(&pass).await }
+    }));
+    vec![expiry(app, interval), housekeeping::job("trusonafication", db, clock, rules)]
 }
 
 /// Ends what is overdue.

@@ -43,8 +43,8 @@ impl Service for Trusonafication {
     async fn build(config: Config, deps: Deps) -> anyhow::Result<Parts> {
         let (db, clock) = (deps.db()?, deps.clock.clone());
         let app = app::App::new(config, deps)?;
-        let interval = Duration::from_millis(config.sweep_milliseconds.into());
+        let (interval, dead_letters) = (Duration::from_millis(config.sweep_milliseconds.into()), config.dead_letter_retention_days);
         let (grpc, consumers) = (grpc::routes(&app), events::consumers(&app));
-        Ok(Parts { grpc, consumers, jobs: jobs::jobs(app, interval, db, clock), ..Parts::default() })
+        Ok(Parts { grpc, consumers, jobs: jobs::jobs(app, interval, dead_letters, db, clock), ..Parts::default() })
     }
 }

@@ -15,7 +15,7 @@ use nodkey_proto::{
     rest,
     trusonafication::v1::Trusonafication,
 };
-use nodkey_runtime::Failure;
+use nodkey_runtime::{Failure, housekeeping::Pass};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tracing::warn;
@@ -27,7 +27,7 @@ use crate::{
     convert::disabled_reason,
     domain::{Attempt, Delivery, EVENT_TYPES, Outcome, State, lane_of},
     error::Error,
-    store::{delivery, endpoint},
+    store::{delivery, endpoint, retention},
 };
 
 /// How long a delivery is reserved for whoever attempts it; if they die, this long nobody else does.
@@ -81,7 +81,7 @@ impl App {
         about: &Trusonafication,
     ) -> Result<(), Error> {
         let Ok(trusonafication) = about.id.parse::<TrusonaficationId>() else {
-            return Err(Failure::Internal("an event names its subject").into());
+            return Err(Failure::field("trusonafication.id", "must be the id of a trusonafication").into());
         };
         let now = self.now();
         let occurred_at = occurred_at.unwrap_or(now);
@@ -292,11 +292,8 @@ impl App {
         Ok((waiting, oldest.map(|oldest| oldest.until(self.now())).unwrap_or_default()))
     }
 
-    /// Forgets some of what was finished and is older than `age`; returns how many.
-    pub async fn prune(&self, age: Duration) -> Result<u64, Error> {
-        let mut tx = self.db.begin().await?;
-        let pruned = delivery::prune(&mut tx, self.now() - age, CHUNK).await?;
-        tx.commit().await?;
-        Ok(pruned)
+    /// Deletes finished deliveries that are old, with their attempts.
+    pub async fn delete_deliveries(&self, pass: &Pass) -> Result<(), Error> {
+        Ok(pass.repeat(|| retention::delete_deliveries(&self.db, pass.now() - self.retention)).await.map(drop)?)
     }
 }

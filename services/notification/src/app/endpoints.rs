@@ -8,7 +8,10 @@ use nodkey_kernel::{
     webhook::SigningKeys,
 };
 use nodkey_proto::notification::v1 as pb;
-use nodkey_runtime::{Failure, Validation, idempotent::Request};
+use nodkey_runtime::{
+    Failure, Validation,
+    idempotent::{Answers, Request, once},
+};
 use uuid::Uuid;
 
 use super::{ATTEMPTS, App};
@@ -43,12 +46,7 @@ impl App {
         event_types: Vec<String>,
     ) -> Result<pb::CreateEndpointResponse, Error> {
         self.check(Some(&url), Some(&event_types))?;
-        for _ in 0..ATTEMPTS {
-            if let Some(request) = &request
-                && let Some(answer) = request.replay(&self.db, &self.vault).await?
-            {
-                return Ok(answer);
-            }
+        let attempt = async || {
             let (now, keys) = (self.now(), SigningKeys::generate(&self.random));
             let id = EndpointId::generate(now, &self.random);
             let created = Endpoint {
@@ -63,22 +61,14 @@ impl App {
                 created_at: now,
                 version: 1,
             };
-            let answer = self.with_secret(&created, &keys);
             let mut tx = self.db.begin().await?;
             if endpoint::all(&mut tx, party).await?.len() >= MAX_ENDPOINTS {
                 return Err(Error::TooManyEndpoints);
             }
-            if let Some(request) = &request
-                && !request.keep(&mut tx, &self.vault, &self.random, &answer, now).await?
-            {
-                tx.rollback().await?;
-                continue;
-            }
             endpoint::insert(&mut tx, &created).await?;
-            tx.commit().await?;
-            return Ok(answer);
-        }
-        Err(Error::Raced)
+            Ok(Some((tx, self.with_secret(&created, &keys))))
+        };
+        once(request.as_ref(), &self.answers(), attempt).await
     }
 
     /// Changes an endpoint.
@@ -114,12 +104,7 @@ impl App {
         id: EndpointId,
         overlap: Duration,
     ) -> Result<pb::CreateEndpointResponse, Error> {
-        for _ in 0..ATTEMPTS {
-            if let Some(request) = &request
-                && let Some(answer) = request.replay(&self.db, &self.vault).await?
-            {
-                return Ok(answer);
-            }
+        let attempt = async || {
             let before = self.endpoint(party, id).await?;
             let (now, keys) = (self.now(), SigningKeys::generate(&self.random));
             let rotated = Endpoint {
@@ -128,21 +113,15 @@ impl App {
                 version: before.version + 1,
                 ..before
             };
-            let answer = self.with_secret(&rotated, &keys);
             let mut tx = self.db.begin().await?;
-            if let Some(request) = &request
-                && !request.keep(&mut tx, &self.vault, &self.random, &answer, now).await?
-            {
-                tx.rollback().await?;
-                continue;
-            }
-            if endpoint::update(&mut tx, &rotated).await? {
-                tx.commit().await?;
-                return Ok(answer);
-            }
-            tx.rollback().await?;
-        }
-        Err(Error::Raced)
+            let updated = endpoint::update(&mut tx, &rotated).await?;
+            Ok::<_, Error>(updated.then(|| (tx, self.with_secret(&rotated, &keys))))
+        };
+        once(request.as_ref(), &self.answers(), attempt).await
+    }
+
+    fn answers(&self) -> Answers<'_> {
+        Answers { db: &self.db, vault: &self.vault, random: &self.random, clock: &self.clock }
     }
 
     /// Returns one.

@@ -53,6 +53,7 @@ pub struct App {
     kicks: mpsc::Sender<String>,
     push_kicks: mpsc::Sender<String>,
     patience: Duration,
+    retention: Duration,
 }
 
 impl App {
@@ -63,7 +64,8 @@ impl App {
         let (kicks, webhooks) = mpsc::channel(KICKS);
         let (push_kicks, pushes) = mpsc::channel(KICKS);
         let patience = Duration::from_hours(24 * u64::from(config.disable_after_days));
-        let app = Self { db, clock, random, vault, deployment, peers, kicks, push_kicks, patience };
+        let retention = Duration::from_hours(24 * u64::from(config.retention_days));
+        let app = Self { db, clock, random, vault, deployment, peers, kicks, push_kicks, patience, retention };
         Ok((app, Kicked { webhooks, pushes }))
     }
 

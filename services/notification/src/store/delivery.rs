@@ -162,19 +162,6 @@ pub async fn again(tx: &mut Tx, id: DeliveryId, now: Timestamp) -> Result<bool, 
     Ok(tx.query(sql).bind(now).bind(id.as_uuid()).execute().await? == 1)
 }
 
-/// Deletes some of what was finished and taken in before a time; returns how many.
-pub async fn prune(tx: &mut Tx, before: Timestamp, limit: i64) -> Result<u64, Failure> {
-    // Ids begin with the time, so their index finds the oldest.
-    let bound = DeliveryId::first_of(before).as_uuid();
-    let old = tx.query("SELECT id FROM delivery WHERE id < $1 AND state <> 'pending' ORDER BY id LIMIT $2").bind(bound).bind(limit);
-    let old: Vec<Uuid> = old.fetch_all().await?.iter().map(|row| row.get("id")).collect::<Result<_, _>>()?;
-    for id in &old {
-        tx.query("DELETE FROM attempt WHERE delivery_id = $1").bind(*id).execute().await?;
-        tx.query("DELETE FROM delivery WHERE id = $1").bind(*id).execute().await?;
-    }
-    Ok(old.len() as u64)
-}
-
 /// Returns how many wait, whosever they are, and since when the oldest has.
 pub async fn waiting(db: &Db) -> Result<(i64, Option<Timestamp>), Failure> {
     let row = db.query("SELECT count(*) AS waiting, min(created_at) AS oldest FROM delivery WHERE state = 'pending'").fetch_one().await?;
@@ -382,21 +369,6 @@ mod tests {
         assert!(!renew(&db, &first[0], NOW + 4 * LEASE).await.unwrap(), "it ran out, and another took it");
     }
 
-    async fn what_is_old_and_finished_is_forgotten_and_nothing_else(db: Db) {
-        let lane = lane(queue(&db, &[("x", 3)]).await, "x");
-        let done = claim(&db, &lane, NOW, NOW + LEASE, 1).await.unwrap().remove(0);
-        let mut tx = db.begin().await.unwrap();
-        let finished = Delivery { state: State::Succeeded, version: done.version + 1, ..done.clone() };
-        assert!(update(&mut tx, &finished).await.unwrap());
-        tx.commit().await.unwrap();
-        let mut tx = db.begin().await.unwrap();
-        assert_eq!(prune(&mut tx, NOW, 10).await.unwrap(), 0, "not older");
-        assert_eq!(prune(&mut tx, NOW + LEASE, 10).await.unwrap(), 1);
-        tx.commit().await.unwrap();
-        assert_eq!(get(&db, done.relying_party, done.id).await.unwrap(), None);
-        assert_eq!(waiting(&db).await.unwrap(), (2, Some(NOW)));
-    }
-
     macro_rules! on_both_engines {
         ($($name:ident,)+) => {
             mod sqlite {$(
@@ -419,6 +391,5 @@ mod tests {
     on_both_engines! {
         replicas_that_reserve_at_once_get_each_delivery_once,
         lanes_are_those_in_which_something_is_due_from_any_on,
-        what_is_old_and_finished_is_forgotten_and_nothing_else,
     }
 }

@@ -5,3 +5,4 @@ pub mod endpoint;
 pub mod push;
 pub mod push_configuration;
 pub mod push_registration;
+pub mod retention;

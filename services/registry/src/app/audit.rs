@@ -35,11 +35,6 @@ impl App {
         Ok(page.cut(rows, |entry| Cursor { at: entry.at, id: entry.id.to_string() }))
     }
 
-    /// Forgets what is older than it has to be kept. Returns how many.
-    pub async fn prune_audit_entries(&self) -> Result<u64, Error> {
-        store::prune(&self.0.db, self.now() - self.0.audit_retention).await
-    }
-
     /// Makes an entry; what is done in the registry itself is written with it.
     pub(super) fn entry(&self, action: Action, outcome: &str) -> AuditEntry {
         let at = self.now();

@@ -6,13 +6,13 @@ use nodkey_kernel::{
 };
 use nodkey_proto::registry::v1::{CredentialCreated, CredentialDisabled};
 use nodkey_runtime::{
-    idempotent::Request,
+    idempotent::{Request, once},
     page::{Cursor, Page},
 };
 use prost::Message;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{ATTEMPTS, App, Claim, start};
+use super::{ATTEMPTS, App, start};
 use crate::{
     domain::{
         Change, Refusal,
@@ -57,23 +57,18 @@ impl App {
         request: Option<Request>,
         party: RelyingPartyId,
         kind: CredentialKind,
-        answer: impl Fn(&NewCredential) -> A + Send,
+        answer: impl Fn(&NewCredential) -> A + Send + Sync,
     ) -> Result<A, Error> {
-        if let Some(given) = self.replay(request.as_ref()).await? {
-            return Ok(given);
-        }
-        self.relying_party(party).await?.ensure_enabled()?;
-        let new = self.issue(party, kind).await?;
-        let (credential, sealed) = (&new.credential, self.seal_credential(&new));
-        let answer = answer(&new);
-        let mut tx = match self.claim(request.as_ref(), &answer).await? {
-            Claim::Ours(tx) => tx,
-            Claim::Given(given) => return Ok(given),
+        let attempt = async || {
+            self.relying_party(party).await?.ensure_enabled()?;
+            let new = self.issue(party, kind).await?;
+            let credential = &new.credential;
+            let mut tx = self.0.db.begin().await?;
+            store::insert(&mut tx, credential, &self.seal_credential(&new)).await?;
+            self.emit(&mut tx, &CredentialCreated { credential_id: credential.id.to_string() }, party, credential.version).await?;
+            Ok::<_, Error>(Some((tx, answer(&new))))
         };
-        store::insert(&mut tx, credential, &sealed).await?;
-        self.emit(&mut tx, &CredentialCreated { credential_id: credential.id.to_string() }, party, credential.version).await?;
-        tx.commit().await?;
-        Ok(answer)
+        once(request.as_ref(), &self.answers(), attempt).await
     }
 
     /// Makes token and secret; nothing is stored yet.

@@ -18,7 +18,7 @@ use crate::{
         device::{self, Device, Patch, Registration},
     },
     error::Error,
-    store::device as store,
+    store::{device as store, retention},
 };
 
 /// A device that has just registered.
@@ -46,7 +46,10 @@ impl App {
                     self.write_device(known.register_again(party, registration, now)?, &event).await?.map(|device| (device, false))
                 }
             };
-            if let Some((device, created)) = registered {
+            // Deleted in between, it registers anew.
+            if let Some((device, created)) = registered
+                && self.note_seen(&device).await?
+            {
                 let jwt = self.device_jwt(&device).await?;
                 return Ok(Registered { device, created, jwt });
             }
@@ -57,11 +60,25 @@ impl App {
     /// Names the relying party of a device that has proven itself, whosever it is.
     pub async fn resolve_device(&self, id: &DeviceId) -> Result<Device, Error> {
         let device = store::resolve(&self.0.db, id).await?.ok_or(Refusal::NotFound("device"))?;
-        let now = self.now();
-        if device.is_seen_anew(now) {
-            store::seen(&self.0.db, device.relying_party, id, now).await?;
+        if !self.note_seen(&device).await? {
+            return Err(Refusal::NotFound("device").into());
         }
         Ok(device)
+    }
+
+    /// Returns one to another service, which is about to count on it: that is as good as being seen, and keeps it from being deleted.
+    pub async fn device_in_use(&self, party: RelyingPartyId, id: &DeviceId) -> Result<Device, Error> {
+        let device = self.device(party, id).await?;
+        if !self.note_seen(&device).await? {
+            return Err(Refusal::NotFound("device").into());
+        }
+        Ok(device)
+    }
+
+    /// False when it was deleted in between.
+    async fn note_seen(&self, device: &Device) -> Result<bool, Error> {
+        let now = self.now();
+        Ok(!device.is_seen_anew(now) || retention::note_seen(&self.0.db, device, now).await?)
     }
 
     /// Returns one.

@@ -8,6 +8,7 @@ mod documents;
 mod operator_sessions;
 mod operators;
 mod relying_parties;
+mod retention;
 mod signing_keys;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -25,11 +26,10 @@ use nodkey_kernel::{
 use nodkey_proto::Event;
 use nodkey_runtime::{
     Deployment, Deps, Peers,
-    idempotent::Request,
+    idempotent::Answers,
     page::{Cursor, Page},
     trace,
 };
-use prost::Message;
 
 pub use credentials::{NewCredential, ResolvedCredential};
 pub use devices::Registered;
@@ -56,20 +56,13 @@ struct Inner {
     keys: Keys,
     session_lifetime: Duration,
     audit_retention: Duration,
+    unbound_device_days: Option<u32>,
 }
 
 impl fmt::Debug for App {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("App")
     }
-}
-
-/// Who may give the answer to a request that may be repeated.
-enum Claim<A> {
-    /// We, together with its effect.
-    Ours(Tx),
-    /// It was given.
-    Given(A),
 }
 
 impl App {
@@ -80,8 +73,20 @@ impl App {
         anyhow::ensure!(config.audit_retention_days >= 1, "service.audit_retention_days must be at least 1");
         let session_lifetime = Duration::from_hours(config.session_hours.into());
         let audit_retention = Duration::from_hours(24) * config.audit_retention_days;
+        let unbound_device_days = config.unbound_device_days;
         let Deps { peers, clock, random, vault, deployment, .. } = deps;
-        Ok(Self(Arc::new(Inner { db, peers, clock, random, vault, deployment, keys, session_lifetime, audit_retention })))
+        Ok(Self(Arc::new(Inner {
+            db,
+            peers,
+            clock,
+            random,
+            vault,
+            deployment,
+            keys,
+            session_lifetime,
+            audit_retention,
+            unbound_device_days,
+        })))
     }
 
     fn now(&self) -> Timestamp {
@@ -107,24 +112,9 @@ impl App {
         Ok(outbox::add(tx, event, &EventContext { id, now, version, relying_party, traceparent }).await?)
     }
 
-    /// The answer given to a request before, if there was one.
-    async fn replay<A: Message + Default>(&self, request: Option<&Request>) -> Result<Option<A>, Error> {
-        match request {
-            Some(request) => Ok(request.replay(&self.0.db, &self.0.vault).await?),
-            None => Ok(None),
-        }
-    }
-
-    /// Begins the transaction that has the effect of a request, and keeps the answer in it. Kept first, because of two requests
-    /// of one id the later waits here for the earlier.
-    async fn claim<A: Message + Default>(&self, request: Option<&Request>, answer: &A) -> Result<Claim<A>, Error> {
-        let mut tx = self.0.db.begin().await?;
-        let Some(request) = request else { return Ok(Claim::Ours(tx)) };
-        if request.keep(&mut tx, &self.0.vault, &self.0.random, answer, self.now()).await? {
-            return Ok(Claim::Ours(tx));
-        }
-        tx.rollback().await?;
-        self.replay(Some(request)).await?.map(Claim::Given).ok_or(Error::Raced)
+    /// Where answers to requests that may be repeated are kept.
+    fn answers(&self) -> Answers<'_> {
+        Answers { db: &self.0.db, vault: &self.0.vault, random: &self.0.random, clock: &self.0.clock }
     }
 }
 

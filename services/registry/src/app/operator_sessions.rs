@@ -1,7 +1,5 @@
 //! Use cases of what operators do between signing in and signing out.
 
-use std::time::Duration;
-
 use metrics::counter;
 use nodkey_kernel::id::{OperatorId, OperatorSessionId, RelyingPartyId, TrusonaficationId};
 use nodkey_proto::{
@@ -104,11 +102,6 @@ impl App {
         audit::insert(&mut tx, &entry).await?;
         tx.commit().await?;
         Ok(())
-    }
-
-    /// Forgets sessions that have been over for a day.
-    pub async fn prune_operator_sessions(&self) -> Result<u64, Error> {
-        store::prune_sessions(&self.0.db, self.now() - Duration::from_hours(24)).await
     }
 
     /// Says who signed in, if somebody did.

@@ -12,13 +12,13 @@ use nodkey_proto::binding::v1::{
     user_service_client::UserServiceClient,
 };
 use nodkey_runtime::{
-    idempotent::Request,
+    idempotent::{Request, once},
     page::{Cursor, Page},
     status::PeerError,
 };
 use prost::Message;
 
-use super::{ATTEMPTS, App, Claim, NewCredential, start};
+use super::{ATTEMPTS, App, NewCredential, start};
 use crate::{
     domain::{
         Change, Refusal,
@@ -57,22 +57,17 @@ impl App {
         &self,
         request: Option<Request>,
         new: NewOperator,
-        answer: impl Fn(&Invited) -> A + Send,
+        answer: impl Fn(&Invited) -> A + Send + Sync,
     ) -> Result<A, Error> {
-        if let Some(given) = self.replay(request.as_ref()).await? {
-            return Ok(given);
-        }
-        let (token, now) = (self.invitation_token(), self.now());
-        let operator = Operator::invite(OperatorId::generate(now, &self.0.random), new, sha256(token.as_bytes()), now);
-        let invited = Invited { operator, link: self.invitation_link(&token) };
-        let answer = answer(&invited);
-        let mut tx = match self.claim(request.as_ref(), &answer).await? {
-            Claim::Ours(tx) => tx,
-            Claim::Given(given) => return Ok(given),
+        let attempt = async || {
+            let (token, now) = (self.invitation_token(), self.now());
+            let operator = Operator::invite(OperatorId::generate(now, &self.0.random), new.clone(), sha256(token.as_bytes()), now);
+            let invited = Invited { operator, link: self.invitation_link(&token) };
+            let mut tx = self.0.db.begin().await?;
+            store::insert(&mut tx, &invited.operator).await?;
+            Ok::<_, Error>(Some((tx, answer(&invited))))
         };
-        store::insert(&mut tx, &invited.operator).await?;
-        tx.commit().await?;
-        Ok(answer)
+        once(request.as_ref(), &self.answers(), attempt).await
     }
 
     /// Makes a new link. Sessions end with the change; the phone before right after it, and before anybody has the link.

@@ -3,12 +3,12 @@
 use nodkey_kernel::id::RelyingPartyId;
 use nodkey_proto::registry::v1::{RelyingPartyCreated, RelyingPartyDisabled};
 use nodkey_runtime::{
-    idempotent::Request,
+    idempotent::{Request, once},
     page::{Cursor, Page},
 };
 use prost::Message;
 
-use super::{ATTEMPTS, App, Claim, start};
+use super::{ATTEMPTS, App, start};
 use crate::{
     domain::{
         Change, Refusal,
@@ -24,26 +24,21 @@ impl App {
         &self,
         request: Option<Request>,
         new: NewRelyingParty,
-        answer: impl Fn(&RelyingParty) -> A + Send,
+        answer: impl Fn(&RelyingParty) -> A + Send + Sync,
     ) -> Result<A, Error> {
-        if let Some(given) = self.replay(request.as_ref()).await? {
-            return Ok(given);
-        }
-        let now = self.now();
-        let id = new.id.unwrap_or_else(|| RelyingPartyId::generate(now, &self.0.random));
-        let party = RelyingParty::create(id, new.name, now);
-        let answer = answer(&party);
-        let mut tx = match self.claim(request.as_ref(), &answer).await? {
-            Claim::Ours(tx) => tx,
-            Claim::Given(given) => return Ok(given),
+        let attempt = async || {
+            let now = self.now();
+            let id = new.id.unwrap_or_else(|| RelyingPartyId::generate(now, &self.0.random));
+            let party = RelyingParty::create(id, new.name.clone(), now);
+            let mut tx = self.0.db.begin().await?;
+            if !store::insert(&mut tx, &party).await? {
+                return Err(Refusal::RelyingPartyExists.into());
+            }
+            let event = RelyingPartyCreated { relying_party_id: id.to_string(), name: party.name.clone() };
+            self.emit(&mut tx, &event, id, party.version).await?;
+            Ok(Some((tx, answer(&party))))
         };
-        if !store::insert(&mut tx, &party).await? {
-            return Err(Refusal::RelyingPartyExists.into());
-        }
-        let event = RelyingPartyCreated { relying_party_id: id.to_string(), name: party.name };
-        self.emit(&mut tx, &event, id, party.version).await?;
-        tx.commit().await?;
-        Ok(answer)
+        once(request.as_ref(), &self.answers(), attempt).await
     }
 
     /// Returns one.

@@ -12,14 +12,14 @@ use nodkey_kernel::{
     time::Timestamp,
 };
 use nodkey_runtime::{
-    idempotent::Request,
+    idempotent::{Request, once},
     page::{Cursor, Page},
 };
 use prost::Message;
 use serde::Serialize;
 use tokio::sync::Mutex;
 
-use super::{ATTEMPTS, App, Claim, start};
+use super::{ATTEMPTS, App, start};
 use crate::{
     config::Config,
     domain::signing_key::{SigningKey, algorithm, check_claims, published},
@@ -99,28 +99,18 @@ impl App {
         &self,
         request: Option<Request>,
         algorithm: Algorithm,
-        answer: impl Fn(&SigningKey) -> A + Send,
+        answer: impl Fn(&SigningKey) -> A + Send + Sync,
     ) -> Result<A, Error> {
-        if let Some(given) = self.replay(request.as_ref()).await? {
-            return Ok(given);
-        }
-        for _ in 0..ATTEMPTS {
+        let attempt = async || {
             let (key, sealed) = self.generate(algorithm);
-            let answer = answer(&key);
-            let mut tx = match self.claim(request.as_ref(), &answer).await? {
-                Claim::Ours(tx) => tx,
-                Claim::Given(given) => return Ok(given),
-            };
+            let mut tx = self.0.db.begin().await?;
             store::retire_current(&mut tx, self.now() + self.0.keys.retention).await?;
-            if store::insert(&mut tx, &key, &sealed).await? {
-                tx.commit().await?;
-                self.forget_ring().await;
-                return Ok(answer);
-            }
-            // Another rotated in between: its key is to be retired, too.
-            tx.rollback().await?;
-        }
-        Err(Error::Raced)
+            // Another that rotated in between made a key that is to be retired, too.
+            Ok::<_, Error>(store::insert(&mut tx, &key, &sealed).await?.then(|| (tx, answer(&key))))
+        };
+        let answer = once(request.as_ref(), &self.answers(), attempt).await?;
+        self.forget_ring().await;
+        Ok(answer)
     }
 
     /// Lists all of them, newest first, with the token of the next page.

@@ -7,6 +7,7 @@ pub mod device;
 pub mod document;
 pub mod operator;
 pub mod relying_party;
+pub mod retention;
 pub mod signing_key;
 pub mod text;
 

@@ -14,10 +14,10 @@ use crate::domain::Refusal;
 impl CredentialService for Grpc {
     async fn create_credential(&self, request: Request<CreateCredentialRequest>) -> Result<Response<CreateCredentialResponse>, Status> {
         let party = party(&caller(&request)?, &request.get_ref().relying_party_id)?;
+        let repeated = repeatable(Some(party), "create_credential", &request, |message| &message.request_id).map_err(status)?;
         let (app, message) = (self.0.clone(), request.into_inner());
         let kind = credential_kind(message.kind).map_err(|e| status(Refusal::invalid("kind", e.to_string())))?;
-        let request = repeatable(Some(party), "create_credential", &message.request_id, &message).map_err(status)?;
-        let created = uninterrupted(async move { app.create_credential(request, party, kind, |new| new.into()).await });
+        let created = uninterrupted(async move { app.create_credential(repeated, party, kind, |new| new.into()).await });
         Ok(Response::new(created.await.map_err(status)?))
     }
 

@@ -5,7 +5,7 @@ use nodkey_proto::registry::v1::{
     RegisterDeviceRequest, RegisterDeviceResponse, ResolveDeviceRequest, ResolveDeviceResponse, RetireDeviceRequest, UpdateDeviceRequest,
     device_service_server::DeviceService,
 };
-use nodkey_runtime::{caller, page::Page, status::status, uninterrupted};
+use nodkey_runtime::{Caller, caller, page::Page, status::status, uninterrupted};
 use tonic::{Request, Response, Status};
 
 use super::{
@@ -60,9 +60,13 @@ impl DeviceService for Grpc {
     }
 
     async fn get_device(&self, request: Request<GetDeviceRequest>) -> Result<Response<Device>, Status> {
-        let party = caller(&request)?.relying_party()?;
-        let id = id(&request.get_ref().device_id, "device").map_err(status)?;
-        let device = self.0.device(party, &id).await.map_err(status)?;
+        let caller = caller(&request)?;
+        let (party, id) = (caller.relying_party()?, id(&request.get_ref().device_id, "device").map_err(status)?);
+        let device = match caller {
+            Caller::Service { .. } => self.0.device_in_use(party, &id).await,
+            Caller::Backend { .. } | Caller::Operator { .. } => self.0.device(party, &id).await,
+        };
+        let device = device.map_err(status)?;
         Ok(Response::new((&device).into()))
     }
 

@@ -8,6 +8,7 @@ mod devices;
 mod documents;
 mod operators;
 mod relying_parties;
+mod retention;
 mod signing_keys;
 
 use std::str::FromStr;
@@ -19,11 +20,11 @@ use nodkey_proto::registry::v1::{
     credential_service_server::CredentialServiceServer, device_service_server::DeviceServiceServer,
     identity_document_service_server::IdentityDocumentServiceServer, operator_service_server::OperatorServiceServer,
     operator_session_service_server::OperatorSessionServiceServer, relying_party_service_server::RelyingPartyServiceServer,
-    signing_key_service_server::SigningKeyServiceServer,
+    retention_service_server::RetentionServiceServer, signing_key_service_server::SigningKeyServiceServer,
 };
 use nodkey_runtime::{Caller, idempotent, mount, status::status};
 use prost::Message;
-use tonic::Status;
+use tonic::{Request, Status};
 use uuid::Uuid;
 
 use crate::{
@@ -50,6 +51,7 @@ pub fn routes(app: &App) -> Router {
     let router = mount(router, OperatorServiceServer::new(grpc.clone()));
     let router = mount(router, OperatorSessionServiceServer::new(grpc.clone()));
     let router = mount(router, RelyingPartyServiceServer::new(grpc.clone()));
+    let router = mount(router, RetentionServiceServer::new(grpc.clone()));
     mount(router, SigningKeyServiceServer::new(grpc))
 }
 
@@ -79,13 +81,13 @@ fn id<T: FromStr>(text: &str, what: &'static str) -> Result<T, Refusal> {
 }
 
 /// Names a request that may be repeated. What belongs to no relying party belongs to the deployment.
-fn repeatable(
+fn repeatable<M: Message>(
     party: Option<RelyingPartyId>,
     operation: &'static str,
-    request_id: &str,
-    message: &impl Message,
+    request: &Request<M>,
+    request_id: fn(&M) -> &String,
 ) -> Result<Option<idempotent::Request>, Error> {
-    text::optional(request_id, MAX_REQUEST_ID).map_err(|e| Refusal::invalid("request_id", e.to_string()))?;
+    text::optional(request_id(request.get_ref()), MAX_REQUEST_ID).map_err(|e| Refusal::invalid("request_id", e.to_string()))?;
     let party = party.unwrap_or(RelyingPartyId::from_uuid(Uuid::nil()));
-    Ok(idempotent::Request::new(party, operation, request_id, message)?)
+    Ok(idempotent::Request::read(party, operation, request, |message| request_id(message))?)
 }

@@ -27,10 +27,10 @@ fn by<T>(request: &Request<T>) -> Result<Option<OperatorId>, Status> {
 #[tonic::async_trait]
 impl OperatorService for Grpc {
     async fn invite_operator(&self, request: Request<InviteOperatorRequest>) -> Result<Response<Invitation>, Status> {
+        let repeated = repeatable(None, "invite_operator", &request, |message| &message.request_id).map_err(status)?;
         let (app, message) = (self.0.clone(), request.into_inner());
         let new = NewOperator::parse(&message.name, role(message.role())).map_err(status)?;
-        let request = repeatable(None, "invite_operator", &message.request_id, &message).map_err(status)?;
-        let invited = uninterrupted(async move { app.invite_operator(request, new, |invited| invited.into()).await });
+        let invited = uninterrupted(async move { app.invite_operator(repeated, new, |invited| invited.into()).await });
         Ok(Response::new(invited.await.map_err(status)?))
     }
 

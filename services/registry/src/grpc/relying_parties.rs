@@ -13,10 +13,10 @@ use crate::domain::relying_party::{NewRelyingParty, RelyingPartyPatch};
 #[tonic::async_trait]
 impl RelyingPartyService for Grpc {
     async fn create_relying_party(&self, request: Request<CreateRelyingPartyRequest>) -> Result<Response<RelyingParty>, Status> {
+        let repeated = repeatable(None, "create_relying_party", &request, |message| &message.request_id).map_err(status)?;
         let (app, message) = (self.0.clone(), request.into_inner());
         let new = NewRelyingParty::parse(&message.name, &message.id).map_err(status)?;
-        let request = repeatable(None, "create_relying_party", &message.request_id, &message).map_err(status)?;
-        let created = uninterrupted(async move { app.create_relying_party(request, new, |party| party.into()).await });
+        let created = uninterrupted(async move { app.create_relying_party(repeated, new, |party| party.into()).await });
         Ok(Response::new(created.await.map_err(status)?))
     }
 

@@ -19,10 +19,10 @@ impl SigningKeyService for Grpc {
     }
 
     async fn rotate_signing_key(&self, request: Request<RotateSigningKeyRequest>) -> Result<Response<SigningKey>, Status> {
+        let repeated = repeatable(None, "rotate_signing_key", &request, |message| &message.request_id).map_err(status)?;
         let (app, message) = (self.0.clone(), request.into_inner());
         let algorithm = algorithm(&message.algorithm).map_err(status)?;
-        let request = repeatable(None, "rotate_signing_key", &message.request_id, &message).map_err(status)?;
-        let key = uninterrupted(async move { app.rotate_signing_key(request, algorithm, |key| key.into()).await });
+        let key = uninterrupted(async move { app.rotate_signing_key(repeated, algorithm, |key| key.into()).await });
         Ok(Response::new(key.await.map_err(status)?))
     }
 

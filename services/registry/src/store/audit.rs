@@ -1,10 +1,7 @@
 //! Rows of the audit log: added, completed once, never changed.
 
 use nodkey_db::{Db, Row, Tx};
-use nodkey_kernel::{
-    id::{AuditEntryId, OperatorId, RelyingPartyId},
-    time::Timestamp,
-};
+use nodkey_kernel::id::{AuditEntryId, OperatorId, RelyingPartyId};
 use uuid::Uuid;
 
 use super::Start;
@@ -76,11 +73,6 @@ pub async fn list(db: &Db, filter: &Filter, start: &Start<Uuid>, limit: i64) -> 
         query = query.bind(id);
     }
     query.fetch_all().await?.iter().map(read).collect()
-}
-
-/// Forgets what is older. Returns how many.
-pub async fn prune(db: &Db, before: Timestamp) -> Result<u64, Error> {
-    Ok(db.execute("DELETE FROM audit_entry WHERE at < $1").bind(before).execute().await?)
 }
 
 fn read(row: &Row) -> Result<AuditEntry, Error> {

@@ -1,10 +1,7 @@
 //! Rows of devices.
 
 use nodkey_db::{Db, Query, Row, Tx};
-use nodkey_kernel::{
-    id::{DeviceId, RelyingPartyId},
-    time::Timestamp,
-};
+use nodkey_kernel::id::{DeviceId, RelyingPartyId};
 
 use super::{Start, jwk, key, named, optional_key, relying_party};
 use crate::{
@@ -75,13 +72,6 @@ pub async fn update(tx: &mut Tx, device: &Device) -> Result<bool, Error> {
         .execute()
         .await?;
     Ok(updated == 1)
-}
-
-/// Notes that a device has proven itself. It is no change of the device: version and events stay.
-pub async fn seen(db: &Db, party: RelyingPartyId, id: &DeviceId, at: Timestamp) -> Result<(), Error> {
-    let sql = "UPDATE device SET last_seen_at = $1 WHERE relying_party_id = $2 AND id = $3";
-    db.execute(sql).bind(at).bind(party.as_uuid()).bind(id.as_str()).execute().await?;
-    Ok(())
 }
 
 /// Lists those of a relying party.

@@ -143,11 +143,6 @@ pub async fn end_sessions(tx: &mut Tx, operator: OperatorId, now: Timestamp) -> 
     Ok(())
 }
 
-/// Forgets sessions that were over before. Returns how many.
-pub async fn prune_sessions(db: &Db, before: Timestamp) -> Result<u64, Error> {
-    Ok(db.execute("DELETE FROM operator_session WHERE expires_at < $1").bind(before).execute().await?)
-}
-
 fn read(row: &Row) -> Result<Operator, Error> {
     let sha256: Vec<u8> = row.get("invitation_sha256")?;
     let device: Option<String> = row.get("device_id")?;

@@ -14,9 +14,13 @@ use nodkey_proto::{
     },
     trusonafication::v1::CreateTrusonaficationResponse,
 };
-use nodkey_runtime::{Failure, idempotent::Request, trace};
+use nodkey_runtime::{
+    Failure,
+    idempotent::{Answers, Request, once},
+    trace,
+};
 
-use super::{ATTEMPTS, App};
+use super::App;
 use crate::{
     convert,
     domain::{Ask, Limits, MatchMode, NumberMatch, State, Target, Trusonafication, Unchecked},
@@ -43,12 +47,8 @@ impl App {
         fields: Unchecked,
         number_match: Option<MatchMode>,
     ) -> Result<Created, Error> {
-        for _ in 0..ATTEMPTS {
-            if let Some(request) = &request
-                && let Some(answer) = request.replay(&self.db, &self.vault).await?
-            {
-                return Ok(answer);
-            }
+        let answers = Answers { db: &self.db, vault: &self.vault, random: &self.random, clock: &self.clock };
+        let attempt = async || {
             let (mut asked, challenge) = self.prepare(party, fields.clone(), number_match).await?;
             let mut tx = self.db.begin().await?;
             if let Target::TruCode(code) = asked.ask.target {
@@ -59,23 +59,15 @@ impl App {
             if store::count_pending(&mut tx, party, &asked.ask.target, self.now()).await? >= i64::from(self.config.max_pending) {
                 return Err(Error::TooManyPending);
             }
+            store::insert(&mut tx, &asked, &challenge).await?;
+            self.announce(&mut tx, &asked, trace::current().map(|t| t.to_string())).await?;
             let answer = Created {
                 trusonafication: Some(convert::message(&asked)),
                 match_number: asked.ask.number_match.as_ref().map(|m| m.number.clone()).unwrap_or_default(),
             };
-            if let Some(request) = &request
-                && !request.keep(&mut tx, &self.vault, &self.random, &answer, asked.created_at).await?
-            {
-                // The same request was first somewhere else: its answer is the answer.
-                tx.rollback().await?;
-                continue;
-            }
-            store::insert(&mut tx, &asked, &challenge).await?;
-            self.announce(&mut tx, &asked, trace::current().map(|t| t.to_string())).await?;
-            tx.commit().await?;
-            return Ok(answer);
-        }
-        Err(Error::Raced)
+            Ok(Some((tx, answer)))
+        };
+        once(request.as_ref(), &answers, attempt).await
     }
 
     /// Everything that has to be asked of others: who can answer, how the relying party is called, and the signature.

@@ -2,6 +2,7 @@
 
 mod create;
 mod respond;
+mod retention;
 mod trucode;
 mod watch;
 

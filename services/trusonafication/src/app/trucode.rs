@@ -26,8 +26,6 @@ use crate::{
 
 /// The `typ` of a payload.
 const PAYLOAD_TYP: &str = "nodkey-trucode+jwt";
-/// How long who paired a code can be asked for after it is over.
-const KEPT: Duration = Duration::from_hours(1);
 
 /// What a payload says before it is compared with what was issued.
 #[derive(Deserialize)]
@@ -153,11 +151,6 @@ impl App {
         let code = store::trucode_by_id(&self.db, id).await?;
         let paired = code.filter(|code| code.relying_party == party && code.identifier.is_some());
         Ok(paired.ok_or(Failure::NotFound("pairing"))?)
-    }
-
-    /// Forgets codes that were over long ago.
-    pub async fn forget_trucodes(&self) -> Result<(), Error> {
-        Ok(store::prune_trucodes(&self.db, self.now() - KEPT).await?)
     }
 
     async fn settings(&self, party: RelyingPartyId) -> Result<TruCodeSettings, Error> {

@@ -48,8 +48,8 @@ impl TrusonaficationService for Api {
         request: Request<CreateTrusonaficationRequest>,
     ) -> Result<Response<CreateTrusonaficationResponse>, Status> {
         let party = caller(&request)?.relying_party()?;
+        let repeatable = Repeatable::read(party, "CreateTrusonafication", &request, |asked| &asked.request_id).map_err(status)?;
         let asked = request.into_inner();
-        let repeatable = Repeatable::new(party, "CreateTrusonafication", &asked.request_id, &asked).map_err(status)?;
         let number_match = match asked.number_match() {
             pb::NumberMatch::Unspecified => None,
             pb::NumberMatch::Choose => Some(MatchMode::Choose),

@@ -1,10 +1,7 @@
 //! Rows of secure QR codes. The browser and the phone know a code before anybody knows whose it is: those finders are unscoped.
 
 use nodkey_db::{Db, Row, Tx};
-use nodkey_kernel::{
-    id::{RelyingPartyId, TruCodeId},
-    time::Timestamp,
-};
+use nodkey_kernel::id::{RelyingPartyId, TruCodeId};
 use nodkey_runtime::Failure;
 
 use crate::domain::TruCode;
@@ -64,12 +61,6 @@ pub async fn lock(tx: &mut Tx, party: RelyingPartyId, id: TruCodeId) -> Result<O
     let sql = "UPDATE trucode SET version = version + 1 WHERE relying_party_id = $1 AND id = $2 RETURNING identifier";
     let row = tx.query(sql).bind(party.as_uuid()).bind(id.as_uuid()).fetch_optional().await?;
     Ok(row.map(|row| row.get::<Option<String>>("identifier")).transpose()?.flatten())
-}
-
-/// Forgets codes that were over before a moment.
-pub async fn prune(db: &Db, before: Timestamp) -> Result<(), Failure> {
-    db.execute("DELETE FROM trucode WHERE expires_at < $1").bind(before).execute().await?;
-    Ok(())
 }
 
 fn read(row: &Row) -> Result<TruCode, Failure> {

@@ -6,6 +6,7 @@ import { duration } from '../../lib/format.js';
 
 /** Seconds after which a waiting event or delivery is a matter for people. */
 const EVENT_LATE = 60;
+const CONSUMER_LATE = 60;
 const DELIVERY_LATE = 3600;
 
 /**
@@ -15,6 +16,18 @@ const DELIVERY_LATE = 3600;
  */
 export function alarms(now) {
   const found = [];
+  if (now.busAway) {
+    found.push({
+      title: 'The bus is away',
+      text: 'A process is not connected to NATS. Logins go on; events and webhooks wait.',
+    });
+  }
+  if (now.consumersRetrying > CONSUMER_LATE) {
+    found.push({
+      title: `An event has been failing for ${duration(now.consumersRetrying * 1000)}`,
+      text: 'Its consumer tries again for ever. The log has the cause: "event failed, trying again".',
+    });
+  }
   if (now.outboxOldest > EVENT_LATE) {
     found.push({
       title: `Events have been waiting for ${duration(now.outboxOldest * 1000)}`,

@@ -38,6 +38,8 @@ export function measure(processes, at) {
     refusals: sum(values('nodkey_http_requests_total', ({ status }) => status.startsWith('4'))),
     deadLetters: sum(values('nodkey_events_consumed_total', ({ outcome }) => outcome === 'dead')),
     pushesRefused: sum(values('nodkey_push_attempts_total', ({ outcome }) => outcome === 'refused')),
+    busAway: values('nodkey_bus_connected').includes(0),
+    consumersRetrying: Math.max(0, ...values('nodkey_consumer_retrying')),
     certificateInvalid: values('nodkey_tls_certificate_valid').includes(0),
   };
 }

@@ -1,0 +1,274 @@
+//! Working events off: each has its effect once, in the transaction that marks it as seen.
+
+use std::{collections::VecDeque, time::Duration};
+
+use metrics::{counter, gauge};
+use nodkey_db::{Db, DbError, dead_letter, inbox};
+use nodkey_kernel::{
+    error::{Classify as _, Kind, chain},
+    random::Random,
+    time::Clock,
+};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, info_span, warn};
+
+use crate::{
+    Bus, BusError,
+    backoff::pause,
+    consumer::{Consumer, HandlerError},
+    held::{Held, Line},
+    source::{Delivery, Source, Verdict},
+};
+
+/// How many events may wait for another try; with as many, nothing more is taken from the bus.
+const MAX_HELD: usize = 64;
+/// The longest pause between two tries of an event.
+const MAX_PAUSE: Duration = Duration::from_secs(30);
+/// The longest pause while our own database takes nothing.
+const MAX_OUTAGE_PAUSE: Duration = Duration::from_secs(5);
+/// How often a bus that is away is tried.
+const RESUBSCRIBE: Duration = Duration::from_millis(500);
+
+/// Subscribes, and returns the loop that works events off until `shutdown`. Those that wait are taken in together.
+///
+/// What may pass is tried again for ever, and holds up only events about the same thing, unless very many fail. An event that is
+/// bad in itself becomes a dead letter at once. A bus that is away is waited for.
+pub async fn consume(
+    bus: &Bus,
+    db: Db,
+    clock: Clock,
+    consumer: Consumer,
+    shutdown: CancellationToken,
+) -> Result<impl Future<Output = ()> + Send + 'static + use<>, BusError> {
+    let source = match bus.subscribe(&consumer).await {
+        Ok(source) => Some(source),
+        Err(error) if error.kind() == Kind::Unavailable => {
+            warn!(consumer = consumer.name(), error = chain(&error), "the bus is away; subscribing when it is back");
+            None
+        }
+        Err(error) => return Err(error),
+    };
+    let worker = Worker { consumer, db, clock, random: Random::system(), shutdown, held: Held::default(), outage: None };
+    Ok(worker.run(bus.clone(), source))
+}
+
+struct Worker {
+    consumer: Consumer,
+    db: Db,
+    clock: Clock,
+    random: Random,
+    shutdown: CancellationToken,
+    held: Held,
+    outage: Option<Outage>,
+}
+
+/// Nothing can be worked off at all: our own database takes nothing.
+struct Outage {
+    /// What was taken from the bus before.
+    waiting: VecDeque<Delivery>,
+    failures: u32,
+    since: Instant,
+    due: Instant,
+}
+
+/// Why a transaction did not take place.
+enum Failed {
+    /// The database takes nothing, whichever the event.
+    Outage(String),
+    /// This one failed.
+    Event(usize, HandlerError),
+    /// One of them did.
+    Some(HandlerError),
+}
+
+impl Worker {
+    async fn run(mut self, bus: Bus, mut source: Option<Source>) {
+        loop {
+            let Some(events) = &mut source else {
+                source = resubscribe(&bus, &self.consumer, &self.shutdown).await;
+                if source.is_none() {
+                    return;
+                }
+                continue;
+            };
+            let due = self.outage.as_ref().map_or_else(|| self.held.next_due(), |outage| Some(outage.due));
+            let takes_more = self.outage.is_none() && self.held.len() < MAX_HELD;
+            tokio::select! {
+                biased;
+                () = self.shutdown.cancelled() => return,
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.try_again().await,
+                next = events.next_batch(), if takes_more => match next {
+                    Ok(batch) => {
+                        let free = self.held.line_up(batch);
+                        self.work_off(free, None).await;
+                    }
+                    Err(error) => {
+                        warn!(consumer = self.consumer.name(), error = chain(&error), "the bus is away; subscribing again");
+                        // What is not acknowledged comes again.
+                        self.held = Held::default();
+                        self.outage = None;
+                        source = None;
+                    }
+                },
+            }
+            self.observe();
+        }
+    }
+
+    /// Tries what is due.
+    async fn try_again(&mut self) {
+        if let Some(outage) = &mut self.outage {
+            let waiting = std::mem::take(&mut outage.waiting);
+            self.work_off(waiting, None).await;
+        } else if let Some(line) = self.held.take_due(Instant::now()) {
+            self.work_off(line.deliveries, Some((line.failures, line.since))).await;
+        }
+    }
+
+    /// Works events off together; takes out those that fail, and tries the rest again. `before`: how often the first has failed, and
+    /// since when.
+    async fn work_off(&mut self, mut batch: VecDeque<Delivery>, mut before: Option<(u32, Instant)>) {
+        let mut singly = false;
+        while !batch.is_empty() {
+            if self.shutdown.is_cancelled() {
+                // Unacknowledged, the rest comes again after the restart.
+                return;
+            }
+            let together = if singly { 1 } else { batch.len() };
+            let (index, error) = match self.handle(&batch.make_contiguous()[..together]).await {
+                Ok(taken) => {
+                    self.settle(batch.drain(..together), taken).await;
+                    before = None;
+                    continue;
+                }
+                Err(Failed::Outage(cause)) => return self.wait(batch, &cause),
+                Err(Failed::Some(_)) if together > 1 => {
+                    singly = true;
+                    continue;
+                }
+                Err(Failed::Some(error)) => (0, error),
+                Err(Failed::Event(index, error)) => (index, error),
+            };
+            let failed = if index == 0 { before.take() } else { None };
+            let mut rest = batch.split_off(index);
+            let Some(delivery) = rest.pop_front() else { return };
+            if let HandlerError::Retry(cause) = error {
+                let key = delivery.message().key().to_owned();
+                let (same, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|behind| behind.message().key() == key);
+                batch.extend(others);
+                self.hold(delivery, same, failed, &cause);
+            } else {
+                if let Err((delivery, cause)) = self.give_up(delivery, &error).await {
+                    batch.push_back(delivery);
+                    batch.append(&mut rest);
+                    return self.wait(batch, &cause);
+                }
+                batch.append(&mut rest);
+            }
+        }
+        self.outage = None;
+    }
+
+    /// Effects and marks in one transaction; returns how many of the events were not seen before.
+    async fn handle(&self, deliveries: &[Delivery]) -> Result<usize, Failed> {
+        let span = info_span!("consume", consumer = self.consumer.name(), events = deliveries.len());
+        let outage = |error: DbError| Failed::Outage(chain(&error));
+        async {
+            let mut tx = self.db.begin().await.map_err(outage)?;
+            let mut taken = 0;
+            for (index, message) in deliveries.iter().map(Delivery::message).enumerate() {
+                let first = inbox::first_time(&mut tx, self.consumer.name(), message.id, self.clock.now()).await;
+                if first.map_err(outage)? {
+                    self.consumer.handle(&mut tx, message).await.map_err(|error| Failed::Event(index, error))?;
+                    taken += 1;
+                }
+            }
+            tx.commit().await.map_err(|error| match HandlerError::from(error) {
+                HandlerError::Retry(cause) => Failed::Outage(cause),
+                // Constraints that are checked at the end.
+                error => Failed::Some(error),
+            })?;
+            Ok(taken)
+        }
+        .instrument(span)
+        .await
+    }
+
+    async fn settle(&self, done: impl ExactSizeIterator<Item = Delivery>, taken: usize) {
+        self.count("ok", taken);
+        self.count("duplicate", done.len() - taken);
+        for delivery in done {
+            delivery.settle(Verdict::Done).await;
+        }
+    }
+
+    /// Makes a dead letter of an event; gives it back when that cannot be kept, with the cause.
+    async fn give_up(&self, delivery: Delivery, error: &HandlerError) -> Result<(), (Delivery, String)> {
+        let message = delivery.message();
+        warn!(consumer = self.consumer.name(), event = %message.id, cause = %error, "event given up");
+        match dead_letter::add(&self.db, self.consumer.name(), message, &error.to_string(), self.clock.now()).await {
+            Ok(()) => {
+                self.count("dead", 1);
+                delivery.settle(Verdict::Dead).await;
+                Ok(())
+            }
+            Err(e) => Err((delivery, chain(&e))),
+        }
+    }
+
+    /// Keeps an event that failed for another try, and those about the same thing behind it.
+    fn hold(&mut self, failed: Delivery, behind: Vec<Delivery>, before: Option<(u32, Instant)>, cause: &str) {
+        let now = Instant::now();
+        let (failures, since) = before.map_or((1, now), |(failures, since)| (failures.saturating_add(1), since));
+        if is_logged(failures) {
+            let (consumer, event, seconds) = (self.consumer.name(), failed.message().id, since.elapsed().as_secs());
+            warn!(consumer, %event, failures, seconds, cause, "event failed, trying again");
+        }
+        self.count("retry", 1);
+        let due = now + pause(self.consumer.first_pause(), failures, MAX_PAUSE, &self.random);
+        let deliveries = std::iter::once(failed).chain(behind).collect();
+        self.held.keep(Line { deliveries, failures, since, due });
+    }
+
+    /// Waits until our own database takes something.
+    fn wait(&mut self, waiting: VecDeque<Delivery>, cause: &str) {
+        let now = Instant::now();
+        let (failures, since) = self.outage.take().map_or((1, now), |outage| (outage.failures.saturating_add(1), outage.since));
+        if is_logged(failures) {
+            let (consumer, seconds) = (self.consumer.name(), since.elapsed().as_secs());
+            warn!(consumer, events = waiting.len(), failures, seconds, cause, "the consumer cannot write, trying again");
+        }
+        self.count("retry", waiting.len());
+        let due = now + pause(self.consumer.first_pause(), failures, MAX_OUTAGE_PAUSE, &self.random);
+        self.outage = Some(Outage { waiting, failures, since, due });
+    }
+
+    fn count(&self, outcome: &'static str, events: usize) {
+        counter!("nodkey_events_consumed_total", "consumer" => self.consumer.name(), "outcome" => outcome).increment(events as u64);
+    }
+
+    /// Says for how long something has been failing; 0 when nothing does.
+    fn observe(&self) {
+        let since = self.outage.iter().map(|outage| outage.since).chain(self.held.since()).min();
+        let seconds = since.map_or(0.0, |since| since.elapsed().as_secs_f64());
+        gauge!("nodkey_consumer_retrying", "consumer" => self.consumer.name()).set(seconds);
+    }
+}
+
+/// Whether so many failures in a row are worth a line in the log.
+const fn is_logged(failures: u32) -> bool {
+    failures.is_power_of_two() || failures.is_multiple_of(64)
+}
+
+async fn resubscribe(bus: &Bus, consumer: &Consumer, shutdown: &CancellationToken) -> Option<Source> {
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return None,
+            () = tokio::time::sleep(RESUBSCRIBE) => {}
+        }
+        if let Ok(source) = bus.subscribe(consumer).await {
+            return Some(source);
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! One of several replicas at a time, by a row and the database's clock.
+
+use std::time::Duration;
+
+use nodkey_kernel::random::Random;
+use uuid::Uuid;
+
+use crate::{Db, DbError};
+
+/// A wish to be the one that does something, such as relaying the events of a service.
+///
+/// On PostgreSQL it is a row that whoever holds it renews; if they stop, it runs out by the clock of the database. Two may hold it for a
+/// moment, when one was stopped in the middle: what they do has to bear that. On SQLite the process is the only one.
+#[derive(Debug)]
+pub struct Lease {
+    name: &'static str,
+    holder: Uuid,
+}
+
+impl Lease {
+    /// How often to renew it. It runs out after 10 s, as the statement says.
+    pub const RENEW: Duration = Duration::from_secs(3);
+
+    /// Names what is to be done, and whoever wishes to.
+    #[must_use]
+    pub fn new(name: &'static str, random: &Random) -> Self {
+        Self { name, holder: uuid::Builder::from_random_bytes(random.bytes()).into_uuid() }
+    }
+
+    /// Takes it when nobody has it, or renews it; false while another has it.
+    pub async fn hold(&self, db: &Db) -> Result<bool, DbError> {
+        if !db.is_postgres() {
+            return Ok(true);
+        }
+        let held = db
+            .execute(
+                "INSERT INTO lease (name, holder, expires_at) VALUES ($1, $2, clock_timestamp() + INTERVAL '10 seconds') \
+                 ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at \
+                 WHERE lease.holder = excluded.holder OR lease.expires_at < clock_timestamp()",
+            )
+            .bind(self.name)
+            .bind(self.holder)
+            .execute()
+            .await?;
+        Ok(held == 1)
+    }
+
+    /// Lets another have it now.
+    pub async fn release(&self, db: &Db) -> Result<(), DbError> {
+        if db.is_postgres() {
+            db.execute("DELETE FROM lease WHERE name = $1 AND holder = $2").bind(self.name).bind(self.holder).execute().await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,124 @@
+//! Use cases of what is kept, and for how long.
+
+use std::time::Duration;
+
+use nodkey_db::retention::{Window, since};
+use nodkey_kernel::{
+    error::{Classify as _, Kind},
+    id::{DeviceId, RelyingPartyId},
+    time::Timestamp,
+};
+use nodkey_proto::binding::v1::{GetDeviceBindingRequest, binding_service_client::BindingServiceClient};
+use nodkey_runtime::{
+    housekeeping::Pass,
+    page::{Cursor, Page},
+    status::PeerError,
+};
+
+use super::{App, start};
+use crate::{
+    domain::retention::RetentionPolicy,
+    error::Error,
+    store::retention::{self as store, Place},
+};
+
+/// How long devices that are bound to nobody are kept, in days after they were last seen, when nobody says otherwise.
+const UNBOUND_DEVICE_DAYS: u32 = 90;
+/// How long an invitation that nobody took is kept, in days after it ran out.
+const INVITATION_DAYS: u32 = 90;
+/// How long a session is kept after it is over.
+const SESSIONS: Duration = Duration::from_hours(24);
+
+impl App {
+    /// Returns the policy of a relying party.
+    pub async fn retention_policy(&self, party: RelyingPartyId) -> Result<RetentionPolicy, Error> {
+        self.relying_party(party).await?;
+        Ok(store::get(&self.0.db, party).await?.unwrap_or(RetentionPolicy::default_of(party)))
+    }
+
+    /// Lists those of all relying parties, newest first, with the token of the next page.
+    pub async fn retention_policies(&self, page: &Page) -> Result<(Vec<RetentionPolicy>, String), Error> {
+        let start = start(page, |id| id.parse().ok())?;
+        let rows = store::list(&self.0.db, &start, page.size + 1).await?;
+        let (rows, next) = page.cut(rows, |(at, policy)| Cursor { at: *at, id: policy.relying_party.to_string() });
+        Ok((rows.into_iter().map(|(_, policy)| policy).collect(), next))
+    }
+
+    /// Replaces the policy of a relying party.
+    pub async fn put_retention_policy(&self, policy: RetentionPolicy) -> Result<RetentionPolicy, Error> {
+        self.relying_party(policy.relying_party).await?;
+        store::put(&self.0.db, &policy).await?;
+        Ok(policy)
+    }
+
+    /// Deletes sessions of operators that have been over for a day.
+    pub async fn delete_operator_sessions(&self, pass: &Pass) -> Result<(), Error> {
+        pass.repeat(|| store::delete_sessions(&self.0.db, pass.now() - SESSIONS)).await.map(drop)
+    }
+
+    /// Deletes what operators did long ago.
+    pub async fn delete_audit_entries(&self, pass: &Pass) -> Result<(), Error> {
+        pass.repeat(|| store::delete_audit_entries(&self.0.db, pass.now() - self.0.audit_retention)).await.map(drop)
+    }
+
+    /// Deletes operators who never took their invitation.
+    pub async fn delete_invitations(&self, pass: &Pass) -> Result<(), Error> {
+        let since = since(&self.0.db).await?;
+        let Some(window) = Window::of(None, INVITATION_DAYS, since, pass.now()) else { return Ok(()) };
+        pass.repeat(|| store::delete_invitations(&self.0.db, window)).await.map(drop)
+    }
+
+    /// Deletes devices that are bound to nobody and were not seen for long.
+    pub async fn delete_unbound_devices(&self, pass: &Pass) -> Result<(), Error> {
+        let since = since(&self.0.db).await?;
+        let mut page = Page { size: 100, after: None };
+        loop {
+            let start = start(&page, |id| id.parse().ok())?;
+            let parties = store::list(&self.0.db, &start, page.size).await?;
+            let Some((at, last)) = parties.last() else { break };
+            page.after = Some(Cursor { at: *at, id: last.relying_party.to_string() });
+            for (_, policy) in parties {
+                if !self.delete_unbound_devices_of(policy, since, pass).await? {
+                    return Ok(());
+                }
+            }
+        }
+        self.delete_unbound_devices_of(RetentionPolicy::default_of(RelyingPartyId::CONSOLE), since, pass).await.map(drop)
+    }
+
+    /// False when the pass is to stop.
+    async fn delete_unbound_devices_of(&self, policy: RetentionPolicy, since: Timestamp, pass: &Pass) -> Result<bool, Error> {
+        let set = policy.unbound_device.or(self.0.unbound_device_days);
+        let Some(window) = Window::of(set, UNBOUND_DEVICE_DAYS, since, pass.now()) else { return Ok(true) };
+        let mut after = Place { at: window.from, id: String::new() };
+        loop {
+            let unseen = store::unseen(&self.0.db, policy.relying_party, window, &after).await?;
+            let Some((last, _)) = unseen.last() else { return Ok(true) };
+            after = last.clone();
+            let mut unbound = Vec::new();
+            for (_, device) in unseen {
+                if !self.is_bound(policy.relying_party, &device).await? {
+                    unbound.push(device);
+                }
+            }
+            // Who binds one meanwhile has asked for it first, and it has been seen by that.
+            let deleted = store::delete_unseen(&self.0.db, policy.relying_party, window.before, &unbound).await?;
+            if !pass.note(deleted).await {
+                return Ok(false);
+            }
+        }
+    }
+
+    async fn is_bound(&self, party: RelyingPartyId, device: &DeviceId) -> Result<bool, Error> {
+        let mut bindings = BindingServiceClient::new(self.0.peers.binding().acting_for(party));
+        match bindings.get_device_binding(GetDeviceBindingRequest { device_identifier: device.to_string() }).await.map_err(PeerError::from)
+        {
+            Ok(_) => Ok(true),
+            Err(e) if e.kind() == Kind::NotFound => Ok(false),
+            Err(e) => Err(e.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

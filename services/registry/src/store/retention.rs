@@ -1,0 +1,140 @@
+//! Rows of retention policies, and the deletions they and the defaults ask for.
+
+use nodkey_db::{
+    Db, DbError, Query, Row,
+    retention::{BATCH, Window, in_list},
+};
+use nodkey_kernel::{
+    id::{DeviceId, RelyingPartyId},
+    time::Timestamp,
+};
+use uuid::Uuid;
+
+use super::{Start, named};
+use crate::{
+    domain::{device::Device, retention::RetentionPolicy},
+    error::Error,
+};
+
+/// Writes one, whatever was there.
+pub async fn put(db: &Db, policy: &RetentionPolicy) -> Result<(), Error> {
+    let days = |days: Option<u32>| days.and_then(|days| i32::try_from(days).ok());
+    db.execute(
+        "INSERT INTO retention_policy (relying_party_id, answered_days, unanswered_days, unbound_device_days) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (relying_party_id) DO UPDATE SET answered_days = excluded.answered_days, \
+         unanswered_days = excluded.unanswered_days, unbound_device_days = excluded.unbound_device_days",
+    )
+    .bind(policy.relying_party.as_uuid())
+    .bind(days(policy.answered))
+    .bind(days(policy.unanswered))
+    .bind(days(policy.unbound_device))
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// Returns the one of a relying party, if it has one.
+pub async fn get(db: &Db, party: RelyingPartyId) -> Result<Option<RetentionPolicy>, Error> {
+    let sql = "SELECT relying_party_id AS id, answered_days, unanswered_days, unbound_device_days FROM retention_policy \
+               WHERE relying_party_id = $1";
+    Ok(db.query(sql).bind(party.as_uuid()).fetch_optional().await?.as_ref().map(read).transpose()?)
+}
+
+/// Lists those of all tenants, with when the tenants came: also of those that have none.
+pub async fn list(db: &Db, start: &Start<Uuid>, limit: i64) -> Result<Vec<(Timestamp, RetentionPolicy)>, Error> {
+    let rows = db
+        .query(
+            "SELECT p.id, p.created_at, r.answered_days, r.unanswered_days, r.unbound_device_days FROM relying_party p \
+             LEFT JOIN retention_policy r ON r.relying_party_id = p.id \
+             WHERE (p.created_at, p.id) < ($1, $2) AND p.id <> $4 ORDER BY p.created_at DESC, p.id DESC LIMIT $3",
+        )
+        .bind(start.at)
+        .bind(start.id)
+        .bind(limit)
+        .bind(RelyingPartyId::CONSOLE.as_uuid())
+        .fetch_all()
+        .await?;
+    Ok(rows.iter().map(|row| Ok((row.get("created_at")?, read(row)?))).collect::<Result<_, DbError>>()?)
+}
+
+fn read(row: &Row) -> Result<RetentionPolicy, DbError> {
+    let row = row.of("retention_policy", row.get::<Uuid>("id")?);
+    let days = |column| row.convert(column, |days: Option<i32>| days.map(u32::try_from).transpose());
+    Ok(RetentionPolicy {
+        relying_party: RelyingPartyId::from_uuid(row.get("id")?),
+        answered: days("answered_days")?,
+        unanswered: days("unanswered_days")?,
+        unbound_device: days("unbound_device_days")?,
+    })
+}
+
+/// A place among devices, oldest first: what comes after it is read.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// When the last one before came.
+    pub at: Timestamp,
+    /// Tells those of the same moment apart.
+    pub id: String,
+}
+
+/// Returns devices that came in a window and were not seen since, with their places. Retired ones are not among them: they stay, so that
+/// their keys are never taken again.
+pub async fn unseen(db: &Db, party: RelyingPartyId, window: Window, after: &Place) -> Result<Vec<(Place, DeviceId)>, Error> {
+    let rows = db
+        .query(
+            "SELECT id, created_at FROM device WHERE relying_party_id = $1 AND (created_at, id) > ($2, $3) AND created_at >= $4 \
+             AND created_at < $5 AND updated_at < $5 AND (last_seen_at IS NULL OR last_seen_at < $5) AND retired_at IS NULL \
+             ORDER BY created_at, id LIMIT $6",
+        )
+        .bind(party.as_uuid())
+        .bind(after.at)
+        .bind(after.id.as_str())
+        .bind(window.from)
+        .bind(window.before)
+        .bind(BATCH)
+        .fetch_all()
+        .await?;
+    rows.iter().map(|row| Ok((Place { at: row.get("created_at")?, id: row.get("id")? }, named(row, "id")?))).collect()
+}
+
+/// Notes that a device has been seen; false when there is no such device any more. It is no change of the device: version and events
+/// stay.
+pub async fn note_seen(db: &Db, device: &Device, at: Timestamp) -> Result<bool, Error> {
+    let query = db.execute("UPDATE device SET last_seen_at = $1 WHERE relying_party_id = $2 AND id = $3");
+    Ok(query.bind(at).bind(device.relying_party.as_uuid()).bind(device.id.as_str()).execute().await? == 1)
+}
+
+/// Deletes those of these devices that have still not been seen. Returns how many.
+pub async fn delete_unseen(db: &Db, party: RelyingPartyId, before: Timestamp, devices: &[DeviceId]) -> Result<u64, Error> {
+    let ids: Vec<&str> = devices.iter().map(DeviceId::as_str).collect();
+    let query = db.execute(
+        "DELETE FROM device WHERE relying_party_id = $1 AND updated_at < $2 AND (last_seen_at IS NULL OR last_seen_at < $2) \
+         AND retired_at IS NULL AND id IN",
+    );
+    Ok(in_list(query.bind(party.as_uuid()).bind(before), &ids).execute().await?)
+}
+
+/// Deletes some sessions that were over before a moment. Returns how many.
+pub async fn delete_sessions(db: &Db, before: Timestamp) -> Result<u64, Error> {
+    let sql =
+        "DELETE FROM operator_session WHERE id IN (SELECT id FROM operator_session WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
+    bounded(db.execute(sql).bind(before)).await
+}
+
+/// Deletes some entries of the audit log older than a moment. Returns how many.
+pub async fn delete_audit_entries(db: &Db, before: Timestamp) -> Result<u64, Error> {
+    let sql = "DELETE FROM audit_entry WHERE id IN (SELECT id FROM audit_entry WHERE at < $1 ORDER BY at, id LIMIT $2)";
+    bounded(db.execute(sql).bind(before)).await
+}
+
+/// Deletes some operators who never took their invitation, of those invited in a window. Returns how many.
+pub async fn delete_invitations(db: &Db, window: Window) -> Result<u64, Error> {
+    let sql = "DELETE FROM operator WHERE id IN (SELECT id FROM operator WHERE created_at >= $1 AND invitation_expires_at < $2 \
+               AND state = 'invited' AND device_id IS NULL AND signed_in_at IS NULL \
+               AND NOT EXISTS (SELECT 1 FROM operator_session s WHERE s.operator_id = operator.id) ORDER BY created_at, id LIMIT $3)";
+    bounded(db.execute(sql).bind(window.from).bind(window.before)).await
+}
+
+async fn bounded(query: Query<'_>) -> Result<u64, Error> {
+    Ok(query.bind(BATCH).execute().await?)
+}

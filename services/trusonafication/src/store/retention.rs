@@ -1,0 +1,27 @@
+//! Deleting what is old.
+
+use nodkey_db::{
+    Db,
+    retention::{BATCH, Window},
+};
+use nodkey_kernel::{id::RelyingPartyId, time::Timestamp};
+use nodkey_runtime::Failure;
+
+/// The statuses of what was answered.
+pub const ANSWERED: [&str; 4] = ["accepted", "accepted_at_higher_level", "accepted_at_lower_level", "rejected"];
+/// The statuses of what nobody answered.
+pub const UNANSWERED: [&str; 2] = ["expired", "canceled"];
+
+/// Deletes some trusonafications of a status that were created in a window, with their evidence. Returns how many.
+pub async fn delete(db: &Db, party: RelyingPartyId, status: &'static str, window: Window) -> Result<u64, Failure> {
+    let sql = "DELETE FROM trusonafication WHERE id IN (SELECT id FROM trusonafication WHERE relying_party_id = $1 AND status = $2 \
+               AND created_at >= $3 AND created_at < $4 ORDER BY created_at, id LIMIT $5)";
+    let query = db.execute(sql).bind(party.as_uuid()).bind(status).bind(window.from).bind(window.before).bind(BATCH);
+    Ok(query.execute().await?)
+}
+
+/// Deletes some codes that were over before a moment. Returns how many.
+pub async fn delete_trucodes(db: &Db, before: Timestamp) -> Result<u64, Failure> {
+    let sql = "DELETE FROM trucode WHERE id IN (SELECT id FROM trucode WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
+    Ok(db.execute(sql).bind(before).bind(BATCH).execute().await?)
+}
