@@ -55,16 +55,11 @@ impl Writers {
         Self { tenant, phone, unbound: unbound.into(), pending: Mutex::new(pending.into()), answered: Mutex::default() }
     }
 
-    /// Makes a write of each service: a registration, a binding, a trusonafication, an answer, an endpoint.
+    /// Makes a write of each service, all at once: a registration, a binding, a trusonafication, an answer, an endpoint.
     pub async fn each(&self) -> Vec<Write> {
-        let stranger = self.tenant.phone_with(SoftwareKeyStore::generate());
-        vec![
-            ("registration", of_phone(stranger.register("new phone").await)),
-            ("binding", self.bind().await),
-            ("trusonafication", self.create().await),
-            ("answer", self.answer().await),
-            ("endpoint", self.create_endpoint().await),
-        ]
+        let register = async || of_phone(self.tenant.phone_with(SoftwareKeyStore::generate()).register("new phone").await);
+        let ended = tokio::join!(register(), self.bind(), self.create(), self.answer(), self.create_endpoint());
+        vec![("registration", ended.0), ("binding", ended.1), ("trusonafication", ended.2), ("answer", ended.3), ("endpoint", ended.4)]
     }
 
     async fn bind(&self) -> Ended {

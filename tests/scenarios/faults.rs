@@ -102,17 +102,17 @@ async fn a_lock_that_is_held_for_long_holds_up_what_needs_it_and_nothing_else() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_database_refuses_writes_for_now_and_is_ready_when_there_is_room() {
     let (server, topology, writers) = on_postgres(&[]).await;
-    let full = "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
+    let function = "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$";
-    in_each(&server, &topology, full).await;
+    in_each(&server, &topology, function).await;
     let each_table = |statement: &str| {
         format!(
             "DO $$ DECLARE name text; BEGIN FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public'
             LOOP EXECUTE format('{statement}', name); END LOOP; END $$"
         )
     };
-    let fill = each_table("CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE ON %I FOR EACH ROW EXECUTE FUNCTION full_disk()");
-    in_each(&server, &topology, &fill).await;
+    let triggers = each_table("CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE ON %I FOR EACH ROW EXECUTE FUNCTION full_disk()");
+    in_each(&server, &topology, &triggers).await;
     writers.each_is_unavailable().await;
     readiness(&topology, 503).await;
     writers.phone.status().await.unwrap();

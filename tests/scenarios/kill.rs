@@ -87,7 +87,7 @@ async fn what_was_answered_outlives_a_kill_and_what_was_not_is_whole_or_absent()
         while users.join_next().await.is_some() {}
         running = start();
 
-        let known = known.lock().unwrap();
+        let known = std::mem::take(&mut *known.lock().unwrap());
         let all = all(&tenant).await;
         let ids: BTreeSet<_> = all.iter().map(|(id, ..)| id.clone()).collect();
         assert_eq!(ids.len(), all.len());
