@@ -60,13 +60,23 @@ pub async fn backend_with(
 
 /// Registers a phone: the app's mobile credential, and a proof by the device key.
 pub async fn register(http: &str, credential: &CreateCredentialResponse, key: &PrivateKey, body: &str) -> Answered {
-    let proof = dpop::create(key, "POST", &format!("{http}/api/v2/devices"), body.as_bytes(), Clock::system().now(), &Random::system());
+    register_at(http, http, credential, key, body).await
+}
+
+/// The same, at a gateway that the app knows by another URL.
+pub async fn register_at(http: &str, known: &str, credential: &CreateCredentialResponse, key: &PrivateKey, body: &str) -> Answered {
+    let proof = dpop::create(key, "POST", &format!("{known}/api/v2/devices"), body.as_bytes(), Clock::system().now(), &Random::system());
     backend_with(http, credential, Method::POST, "/api/v2/devices", body, &[("DPoP", &proof)]).await
 }
 
 /// Sends with a DPoP proof by `key`.
 pub async fn phone(http: &str, key: &PrivateKey, method: Method, path: &str, body: &str) -> Answered {
-    let url = format!("{http}{}", path.split('?').next().unwrap());
+    phone_at(http, http, key, method, path, body).await
+}
+
+/// The same, at a gateway that the phone knows by another URL.
+pub async fn phone_at(http: &str, known: &str, key: &PrivateKey, method: Method, path: &str, body: &str) -> Answered {
+    let url = format!("{known}{}", path.split('?').next().unwrap());
     let proof = dpop::create(key, method.as_str(), &url, body.as_bytes(), Clock::system().now(), &Random::system());
     let mut request = Client::new().request(method, format!("{http}{path}")).header("DPoP", proof);
     if !body.is_empty() {

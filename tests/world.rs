@@ -16,7 +16,7 @@ use nodkey_proto::registry::v1::{
 };
 use nodkey_registry::Registry;
 use nodkey_runtime::{
-    Deployment, TlsFiles,
+    DataDir, Deployment, TlsFiles,
     embedded::{Embedded, EmbeddedConfig, Handle},
 };
 use nodkey_server_sdk::{Credential, Endpoints, Nodkey, ServiceName};
@@ -127,6 +127,18 @@ impl World {
         }
     }
 
+    /// One that others run.
+    pub fn at(http: String, endpoints: Endpoints, operator_key: String) -> Self {
+        nodkey_runtime::install_crypto_provider();
+        let (apns, fcm) = free_addresses();
+        Self { http, endpoints, apns, fcm, operator_key, _process: None }
+    }
+
+    /// Signs what operators say.
+    pub fn operator_key(&self) -> &str {
+        &self.operator_key
+    }
+
     /// A client with an operator's rights.
     pub fn operator(&self, relying_party: Option<&str>) -> Nodkey {
         let credential = Credential::operator(self.operator_key.clone(), relying_party.map(ToOwned::to_owned));
@@ -140,8 +152,8 @@ impl World {
         let mut parties = RelyingPartyServiceClient::new(operator.channel(ServiceName::Registry));
         let id = parties.create_relying_party(request).await.unwrap().into_inner().id;
         let (server, mobile) = (self.credential(&id, CredentialKind::Server).await, self.credential(&id, CredentialKind::Mobile).await);
-        let token = server.credential.as_ref().unwrap().token.clone();
-        let backend = Nodkey::connect(&self.endpoints, Credential::new(&token, server.secret.clone()).unwrap()).unwrap();
+        let token = &server.credential.as_ref().unwrap().token;
+        let backend = Nodkey::connect(&self.endpoints, Credential::new(token, server.secret.clone()).unwrap()).unwrap();
         Tenant { id, backend, server, mobile, http: self.http.clone(), ca_certificate: self.endpoints.ca_certificate.clone() }
     }
 
@@ -158,6 +170,12 @@ impl World {
 }
 
 impl Tenant {
+    /// Its backend, where it reaches these services.
+    pub fn backend_at(&self, world: &World) -> Nodkey {
+        let token = &self.server.credential.as_ref().unwrap().token;
+        Nodkey::connect(&world.endpoints, Credential::new(token, self.server.secret.clone()).unwrap()).unwrap()
+    }
+
     /// A phone of this tenant's app with these keys; nothing is sent.
     pub fn phone_with(&self, keys: SoftwareKeyStore) -> SoftPhone {
         let config = Config {
@@ -213,7 +231,7 @@ fn notification(apns: SocketAddr, fcm: SocketAddr) -> nodkey_notification::Confi
 pub fn config(data_dir: &Path, tls: Option<TlsFiles>) -> EmbeddedConfig {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     EmbeddedConfig {
-        data_dir: data_dir.to_owned(),
+        data_dir: DataDir::open(data_dir, &Clock::system()).unwrap(),
         http: any,
         grpc: any,
         tls,
@@ -236,6 +254,20 @@ pub async fn asked(phone: &SoftPhone) -> Pending {
     let pending = phone.wait(PATIENCE).await.unwrap();
     assert_eq!(pending.len(), 1, "one thing is asked");
     pending.into_iter().next().unwrap()
+}
+
+/// Looks until what is looked for is there.
+pub async fn eventually<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+    let mut looks = tokio::time::interval(Duration::from_millis(50));
+    let found = tokio::time::timeout(PATIENCE, async {
+        loop {
+            looks.tick().await;
+            if let Some(found) = look().await {
+                return found;
+            }
+        }
+    });
+    found.await.unwrap_or_else(|_| panic!("it takes too long until {what}"))
 }
 
 /// A setting of the test run.

@@ -21,7 +21,7 @@ use nodkey_proto::registry::v1::{
 };
 use nodkey_registry::Registry;
 use nodkey_runtime::{
-    Deployment,
+    DataDir, Deployment,
     embedded::{Embedded, EmbeddedConfig, Handle},
     telemetry::{self, LogFormat},
 };
@@ -92,10 +92,11 @@ struct Keys {
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let started = Instant::now();
     telemetry::init(LogFormat::Pretty, &args.log);
-    create_folder(&args.data_dir)?;
+    // First: the keys below are made once, by whoever has the folder.
+    let data_dir = DataDir::open(&args.data_dir, &Clock::system())?;
     let keys = keys(&args.data_dir)?;
     let site = Site::new(Clock::system(), Random::system());
-    let handle = start(&args, &keys, &site).await?;
+    let handle = start(&args, data_dir, &keys, &site).await?;
     let operator = operator(&args, &handle, &keys)?;
     let file = demo_relying_party(&args, &handle, &operator, &keys).await?;
     site.open(backend(&file)?);
@@ -108,9 +109,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn start(args: &Args, keys: &Keys, site: &Site) -> anyhow::Result<Handle> {
+async fn start(args: &Args, data_dir: DataDir, keys: &Keys, site: &Site) -> anyhow::Result<Handle> {
     let config = EmbeddedConfig {
-        data_dir: args.data_dir.clone(),
+        data_dir,
         http: args.http,
         grpc: args.grpc,
         tls: if args.tls { Some(authority::certify(&args.data_dir, names(args)?)?) } else { None },
@@ -151,13 +152,6 @@ fn names(args: &Args) -> anyhow::Result<Vec<String>> {
     names.sort();
     names.dedup();
     Ok(names)
-}
-
-/// What is in it is for its owner alone.
-fn create_folder(path: &Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true).mode(0o700).create(path).with_context(|| format!("cannot create {}", path.display()))
 }
 
 /// Reads the keys, or makes them on the first start.

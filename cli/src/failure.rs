@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use nodkey_kernel::challenge::ChallengeError;
 use nodkey_mobile_sdk::Error as PhoneError;
+use nodkey_runtime::DataDirError;
 use nodkey_server_sdk::{Error as CallError, Kind};
 
 /// It did not work.
@@ -61,6 +62,9 @@ fn advice(error: &anyhow::Error) -> Option<&'static str> {
             _ => None,
         };
     }
+    if let Some(DataDirError::InUse { .. }) = find(error) {
+        return Some("Use that server, or stop it first; or start a second one with --data-dir, --http and --grpc of its own.");
+    }
     match find::<PhoneError>(error)? {
         PhoneError::Unreachable(_) => Some("Is the server running? Start one with `nodkey dev`, or name one with --http."),
         PhoneError::Refused { code, .. } if code == "DEVICE_RETIRED" => Some("Its keys are dead: delete the key file and enrol again."),
@@ -108,6 +112,8 @@ mod tests {
         assert!(advice(&refused(403, "FORBIDDEN")).unwrap().contains("mobile credential"));
         assert!(advice(&refused(403, "DEVICE_RETIRED")).unwrap().contains("enrol again"));
         assert!(advice(&call(Kind::Unavailable)).unwrap().contains("--grpc"));
+        let in_use = DataDirError::InUse { path: ".nodkey".into(), holder: None };
+        assert!(advice(&in_use.into()).unwrap().contains("--data-dir"));
         assert_eq!(advice(&anyhow::anyhow!("disk full")), None);
     }
 

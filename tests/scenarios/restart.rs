@@ -1,11 +1,6 @@
 //! kill -9 right after an accept was answered: the watcher and the callback still get it, once.
 
-use std::{
-    io::{BufRead as _, BufReader},
-    net::TcpListener,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-};
+use std::{net::TcpListener, path::Path, process::Command};
 
 use axum::http::StatusCode;
 use nodkey_mobile_sdk::Decision;
@@ -13,40 +8,10 @@ use nodkey_server_sdk::{NewTrusonafication, is_success};
 use tempfile::TempDir;
 
 use crate::{
+    processes::{Running, binaries, signal},
     receiver::receiver,
     world::{World, asked},
 };
-
-/// A program that is running, and is told to stop at the end of the test.
-struct Running(Child);
-
-impl Running {
-    /// Starts a program and waits until it prints a line that begins with `ready`.
-    fn start(command: &mut Command, ready: &str) -> Self {
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        assert!(lines.any(|line| line.unwrap().contains(ready)), "it becomes ready");
-        // Whatever else it prints has somewhere to go.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self(child)
-    }
-
-    fn signal(pid: &str, signal: &str) {
-        assert!(Command::new("kill").args([signal, pid]).status().unwrap().success());
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = Command::new("kill").arg(self.0.id().to_string()).status();
-        let _ = self.0.wait();
-    }
-}
-
-/// The folder the binaries were built into: beside the one of this test.
-fn binaries() -> PathBuf {
-    std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned()
-}
 
 /// Accepts, kills, and expects watcher and callback to be told by what comes after.
 async fn told_in_spite_of(world: &World, kill: impl FnOnce()) {
@@ -88,8 +53,7 @@ async fn restart_of_the_embedded_process_loses_no_accept() {
     let world = World::of_file(&std::fs::read_to_string(dir.path().join("dev.json")).unwrap());
     let mut restarted = None;
     told_in_spite_of(&world, || {
-        Running::signal(&running.0.id().to_string(), "-9");
-        drop(running);
+        running.kill();
         restarted = Some(start());
     })
     .await;
@@ -106,7 +70,7 @@ async fn restart_of_a_service_loses_no_accept() {
     for service in ["trusonafication", "notification"] {
         told_in_spite_of(&world, || {
             let pid = std::fs::read_to_string(dir.path().join(format!("{service}.pid"))).unwrap();
-            Running::signal(pid.trim(), "-9");
+            signal(pid.trim().parse().unwrap(), "-9");
         })
         .await;
     }

@@ -3,7 +3,6 @@
 
 use std::{
     net::SocketAddr,
-    path::PathBuf,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -20,6 +19,7 @@ use nodkey_kernel::{random::Random, time::Clock, vault::Vault};
 use crate::{
     auth::Authenticator,
     channel::Channel,
+    data_dir::DataDir,
     health::Health,
     lifecycle::Running,
     listener::Listener,
@@ -36,7 +36,7 @@ use crate::{
 #[derive(Debug)]
 pub struct EmbeddedConfig {
     /// Where the SQLite files go; one a service.
-    pub data_dir: PathBuf,
+    pub data_dir: DataDir,
     /// Where the gateway listens.
     pub http: SocketAddr,
     /// Where backends call gRPC.
@@ -74,6 +74,8 @@ pub struct Embedded {
 pub struct Handle {
     running: Running,
     stopping: Arc<AtomicBool>,
+    /// Last, so that the folder is free only when nothing here uses it any more.
+    _data_dir: DataDir,
     /// Where the gateway listens.
     pub http: SocketAddr,
     /// Where backends call gRPC.
@@ -108,8 +110,7 @@ impl Embedded {
 
     /// Builds and starts every service. Returns once all of them serve.
     pub async fn start(self) -> anyhow::Result<Handle> {
-        let config = self.config;
-        std::fs::create_dir_all(&config.data_dir).with_context(|| format!("cannot create {}", config.data_dir.display()))?;
+        let mut config = self.config;
         let http = Listener::bind(config.http).await?;
         let grpc = Listener::bind(config.grpc).await?;
         let scheme = if config.tls.is_some() { "https" } else { "http" };
@@ -118,6 +119,7 @@ impl Embedded {
             Some(url) => url.trim_end_matches('/').to_owned(),
             None => format!("{scheme}://{}", http.local_addr()?),
         };
+        config.data_dir.set_url(&public_url)?;
         let deployment = Arc::new(Deployment { public_url: public_url.clone(), ..config.deployment });
         let vault = Arc::new(Vault::new(&config.master_key));
         let bus = Bus::connect(&BusConfig::default()).await?;
@@ -134,7 +136,7 @@ impl Embedded {
             let db = match &entry.migrations {
                 None => None,
                 Some(migrations) => {
-                    let url = format!("sqlite:{}", config.data_dir.join(format!("{}.db", entry.name)).display());
+                    let url = format!("sqlite:{}", config.data_dir.database(entry.name)?.display());
                     let db = Db::connect(&DbConfig::new(url)).await?;
                     db.migrate(migrations).await.with_context(|| format!("the data of {} is not usable", entry.name))?;
                     Some(db)
@@ -179,7 +181,7 @@ impl Embedded {
         let (http, grpc) = (http.with_tls(tls.clone()), grpc.with_tls(tls));
         running.server(|stop| http.serve(all_http.merge(health.clone()), stop));
         running.server(|stop| grpc.serve(all_grpc.merge(health).merge(server::metrics()), stop));
-        Ok(Handle { running, stopping, http: addresses.0, grpc: addresses.1, public_url })
+        Ok(Handle { running, stopping, _data_dir: config.data_dir, http: addresses.0, grpc: addresses.1, public_url })
     }
 }
 

@@ -11,6 +11,7 @@ mod audit;
 pub mod auth;
 mod channel;
 pub mod config;
+mod data_dir;
 mod deadline;
 pub mod embedded;
 mod failure;
@@ -35,6 +36,7 @@ pub mod trace;
 
 pub use auth::{Caller, Operator, caller};
 pub use channel::Channel;
+pub use data_dir::{DataDir, DataDirError};
 pub use failure::{Failure, Validation};
 pub use grpc::mount;
 pub use peers::{OperatorSession, Peer, PeerChannel, Peers};

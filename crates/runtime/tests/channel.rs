@@ -25,7 +25,7 @@ use nodkey_proto::trusonafication::v1::{
     trusonafication_service_server::{TrusonaficationService, TrusonaficationServiceServer},
 };
 use nodkey_runtime::{
-    Caller, Channel, Deployment, Deps, Parts, PeerChannel, Peers, Service, caller,
+    Caller, Channel, DataDir, Deployment, Deps, Parts, PeerChannel, Peers, Service, caller,
     embedded::{Embedded, EmbeddedConfig, Handle},
     mount,
     status::{self, PeerError},
@@ -137,7 +137,7 @@ async fn running() -> (Handle, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let config = EmbeddedConfig {
-        data_dir: dir.path().to_owned(),
+        data_dir: DataDir::open(dir.path(), &Clock::system()).unwrap(),
         http: any,
         grpc: any,
         tls: None,

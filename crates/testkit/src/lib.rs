@@ -1,7 +1,13 @@
-//! Databases and bus prefixes of a test's own, on real servers.
+//! Databases and bus prefixes of a test's own, on real servers; servers of its own; and a network that fails on demand.
 //!
 //! The servers are those `scripts/with-servers` starts and names in the environment. Without them a test fails and says so:
 //! a test that silently skips reads as green.
+
+mod private;
+mod proxy;
+
+pub use private::{TestNats, TestPostgres};
+pub use proxy::{Direction, Proxy};
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -32,10 +38,9 @@ impl TestDatabase {
     /// # Panics
     /// Without that server.
     pub async fn postgres() -> Self {
-        let server = environment("NODKEY_TEST_POSTGRES_URL");
+        let server = postgres_url();
         let name = unique_prefix();
-        let mut connection = PgConnection::connect(&server).await.expect("the PostgreSQL of the test run answers");
-        connection.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.expect("a database can be created");
+        execute(&server, &[&format!("CREATE DATABASE {name}")]).await;
         let base = server.rsplit_once('/').map_or(server.as_str(), |(base, _)| base);
         Self { url: format!("{base}/{name}"), _dir: None }
     }
@@ -47,6 +52,66 @@ impl TestDatabase {
     }
 }
 
+/// The PostgreSQL server of the test run, as superuser.
+///
+/// # Panics
+/// Without one.
+#[must_use]
+pub fn postgres_url() -> String {
+    environment("NODKEY_TEST_POSTGRES_URL")
+}
+
+/// Runs statements on PostgreSQL, each by itself.
+///
+/// # Panics
+/// When the server refuses one, or is away.
+pub async fn execute(url: &str, statements: &[&str]) {
+    let mut connection = PgConnection::connect(url).await.expect("PostgreSQL answers");
+    for statement in statements {
+        let done = connection.execute(sqlx::AssertSqlSafe((*statement).to_owned())).await;
+        done.unwrap_or_else(|e| panic!("{statement}: {e}"));
+    }
+    connection.close().await.expect("PostgreSQL answers");
+}
+
+/// What a query for one number on PostgreSQL gives.
+///
+/// # Panics
+/// When the server refuses it, or is away.
+pub async fn number(url: &str, query: &str) -> i64 {
+    let mut connection = PgConnection::connect(url).await.expect("PostgreSQL answers");
+    let number = sqlx::query_scalar(sqlx::AssertSqlSafe(query.to_owned())).fetch_one(&mut connection).await;
+    connection.close().await.expect("PostgreSQL answers");
+    number.unwrap_or_else(|e| panic!("{query}: {e}"))
+}
+
+/// A transaction that stays open, with its locks, until it is released.
+#[derive(Debug)]
+pub struct Held(PgConnection);
+
+impl Held {
+    /// Runs a statement in a transaction on PostgreSQL, and leaves it open.
+    ///
+    /// # Panics
+    /// When the server refuses it, or is away.
+    pub async fn by(url: &str, statement: &str) -> Self {
+        let mut connection = PgConnection::connect(url).await.expect("PostgreSQL answers");
+        for statement in ["BEGIN", statement] {
+            let done = connection.execute(sqlx::AssertSqlSafe(statement.to_owned())).await;
+            done.unwrap_or_else(|e| panic!("{statement}: {e}"));
+        }
+        Self(connection)
+    }
+
+    /// Ends it; nothing of it stays.
+    ///
+    /// # Panics
+    /// When the server is away.
+    pub async fn release(self) {
+        self.0.close().await.expect("PostgreSQL answers");
+    }
+}
+
 /// The nats-server of the test run.
 ///
 /// # Panics
@@ -54,6 +119,15 @@ impl TestDatabase {
 #[must_use]
 pub fn nats_url() -> String {
     environment("NODKEY_TEST_NATS_URL")
+}
+
+/// Where the nats-server of the test run is looked into: `/varz`, `/jsz`.
+///
+/// # Panics
+/// Without one.
+#[must_use]
+pub fn nats_monitor_url() -> String {
+    environment("NODKEY_TEST_NATS_MONITOR_URL")
 }
 
 /// A name no other test uses: lower-case letters, digits, underscores.

@@ -1,0 +1,346 @@
+//! Nodkey as processes that a test starts, kills and starts again, with a network between them that fails on demand.
+
+use std::{
+    collections::BTreeMap,
+    io::{BufRead as _, BufReader, Read},
+    net::SocketAddr,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::{Mutex, MutexGuard},
+};
+
+use nodkey_server_sdk::Endpoints;
+use nodkey_testkit::{Proxy, TestNats, TestPostgres};
+use serde_json::Value;
+
+use crate::world::{World, environment, eventually};
+
+/// The services with a database, then the gateway.
+pub const SERVICES: [&str; 5] = ["registry", "binding", "trusonafication", "notification", "gateway"];
+
+/// A program that is running. It is stopped at the end of the test.
+pub struct Running(Child);
+
+impl Running {
+    /// Starts a program and waits until it prints a line with `ready` in it.
+    pub fn start(command: &mut Command, ready: &str) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let output = child.stdout.take().unwrap();
+        wait_for_line(output, |line| line.contains(ready).then_some(()));
+        Self(child)
+    }
+
+    /// Starts a service and waits until it serves; returns where.
+    fn service(command: &mut Command) -> (Self, SocketAddr) {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let log = child.stderr.take().unwrap();
+        let address = wait_for_line(log, |line| {
+            let entry: Value = serde_json::from_str(line).ok()?;
+            (entry["message"] == "ready").then(|| entry["address"].as_str().unwrap().parse().unwrap())
+        });
+        (Self(child), address)
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Stops its clock, so to speak: it neither runs nor ends.
+    pub fn pause(&self) {
+        signal(self.pid(), "-STOP");
+    }
+
+    /// kill -9; it is gone when this returns.
+    pub fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already, and then there is nobody to tell.
+        if let Ok(None) = self.0.try_wait() {
+            signal(self.pid(), "-TERM");
+            let _ = self.0.wait();
+        }
+    }
+}
+
+/// Sends a signal to a process.
+pub fn signal(pid: u32, signal: &str) {
+    let sent = Command::new("kill").args([signal, &pid.to_string()]).status();
+    assert!(sent.unwrap().success(), "{pid} is running");
+}
+
+/// The folder the binaries were built into: beside the one of this test.
+pub fn binaries() -> PathBuf {
+    std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned()
+}
+
+/// Reads until a line says what is looked for. What comes later is shown when the test fails.
+fn wait_for_line<T>(output: impl Read + Send + 'static, look: impl Fn(&str) -> Option<T>) -> T {
+    let mut lines = BufReader::new(output).lines().map_while(Result::ok);
+    let mut before = Vec::new();
+    let found = lines.find_map(|line| {
+        let found = look(&line);
+        before.push(line);
+        found
+    });
+    // Whatever else it prints has somewhere to go.
+    std::thread::spawn(move || lines.filter(|line| line.contains("WARN") || line.contains("ERROR")).for_each(|line| eprintln!("{line}")));
+    found.unwrap_or_else(|| panic!("it ended before it was ready: {}", before.join("\n")))
+}
+
+/// How many processes, on which servers.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Of each service.
+    pub replicas: usize,
+    /// A superuser's URL of the PostgreSQL server.
+    pub postgres: String,
+    /// URL of the nats-server.
+    pub nats: String,
+    /// Of databases, roles and subjects.
+    pub prefix: String,
+    /// Settings of every process, over those it would have.
+    pub settings: Vec<(String, String)>,
+}
+
+impl Plan {
+    /// One of each service, on the servers of the test run.
+    pub fn new() -> Self {
+        Self {
+            replicas: 1,
+            postgres: nodkey_testkit::postgres_url(),
+            nats: nodkey_testkit::nats_url(),
+            prefix: nodkey_testkit::unique_prefix(),
+            settings: Vec::new(),
+        }
+    }
+
+    /// Two of each service.
+    pub fn replicated() -> Self {
+        Self { replicas: 2, ..Self::new() }
+    }
+
+    /// On a PostgreSQL server of the test's own.
+    pub fn on_postgres(self, server: &TestPostgres) -> Self {
+        Self { postgres: server.url("postgres"), ..self }
+    }
+
+    /// On a nats-server of the test's own.
+    pub fn on_nats(self, server: &TestNats) -> Self {
+        Self { nats: server.url(), ..self }
+    }
+
+    /// Adds a setting, such as `NODKEY_DB__MAX_CONNECTIONS`.
+    pub fn set(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.settings.push((name.into(), value.into()));
+        self
+    }
+
+    /// The database of a service, and the role that owns it.
+    pub fn database(&self, service: &str) -> String {
+        format!("{}_{service}", self.prefix)
+    }
+
+    /// Makes a database and a role for each service: none can read another's tables.
+    pub async fn create_databases(&self) {
+        for service in &SERVICES[..4] {
+            let name = self.database(service);
+            let (role, database) = (format!("CREATE ROLE {name} LOGIN"), format!("CREATE DATABASE {name} OWNER {name}"));
+            let revoke = format!("REVOKE CONNECT ON DATABASE {name} FROM PUBLIC");
+            nodkey_testkit::execute(&self.postgres, &[&role, &database, &revoke]).await;
+        }
+    }
+
+    /// Starts everything on databases that are there.
+    pub async fn start(self) -> Topology {
+        let services: BTreeMap<_, _> = SERVICES.iter().map(|name| (*name, Service::new(name, &self))).collect();
+        let url = |name: &str| format!("http://{}", services[name].entrance.address());
+        let endpoints = Endpoints {
+            registry: url("registry"),
+            binding: url("binding"),
+            trusonafication: url("trusonafication"),
+            notification: url("notification"),
+            ca_certificate: None,
+        };
+        let operator_key = "operator key of this test, 32 characters";
+        let settings = [
+            ("NODKEY_DEPLOYMENT__MASTER_KEY", "07".repeat(32)),
+            ("NODKEY_DEPLOYMENT__INTERNAL_KEY", "internal key of this test, 32 characters".to_owned()),
+            ("NODKEY_DEPLOYMENT__OPERATOR_KEY", operator_key.to_owned()),
+            ("NODKEY_DEPLOYMENT__AUDIENCE", "nodkey".to_owned()),
+            ("NODKEY_DEPLOYMENT__DEVELOPMENT", "true".to_owned()),
+            ("NODKEY_DEPLOYMENT__PUBLIC_URL", url("gateway")),
+            ("NODKEY_PEERS__REGISTRY", endpoints.registry.clone()),
+            ("NODKEY_PEERS__BINDING", endpoints.binding.clone()),
+            ("NODKEY_PEERS__TRUSONAFICATION", endpoints.trusonafication.clone()),
+            ("NODKEY_PEERS__NOTIFICATION", endpoints.notification.clone()),
+        ];
+        let mut environment: BTreeMap<_, _> = settings.map(|(name, value)| (name.to_owned(), value)).into();
+        environment.extend(self.settings.iter().cloned());
+        let operator_key = environment["NODKEY_DEPLOYMENT__OPERATOR_KEY"].clone();
+        for service in services.values() {
+            service.environment().extend(environment.clone());
+            (0..self.replicas).for_each(|replica| service.start(replica));
+        }
+        let topology = Topology { world: World::at(url("gateway"), endpoints, operator_key), services, plan: self };
+        topology.ready().await;
+        topology
+    }
+
+    /// Makes the databases and starts everything on them.
+    pub async fn run(self) -> Topology {
+        self.create_databases().await;
+        self.start().await
+    }
+}
+
+/// The services as processes, each behind a proxy that spreads connections over its replicas.
+pub struct Topology {
+    /// As users see it.
+    pub world: World,
+    /// What it was started with.
+    pub plan: Plan,
+    services: BTreeMap<&'static str, Service>,
+}
+
+/// The replicas of a service, and every way to and from them.
+pub struct Service {
+    name: &'static str,
+    /// On the way to it, from users and from the other services.
+    pub entrance: Proxy,
+    /// On its way to PostgreSQL.
+    pub database: Proxy,
+    /// On its way to NATS.
+    pub bus: Proxy,
+    environment: Mutex<BTreeMap<String, String>>,
+    replicas: Mutex<Vec<Option<(Running, SocketAddr)>>>,
+}
+
+impl Topology {
+    /// A service by its name.
+    pub fn service(&self, name: &str) -> &Service {
+        &self.services[name]
+    }
+
+    /// Every service.
+    pub fn services(&self) -> impl Iterator<Item = &Service> {
+        self.services.values()
+    }
+
+    /// Its users' view of one replica of each service alone; phones reach the gateway where they always do.
+    pub fn replica(&self, i: usize) -> World {
+        let url = |name: &str| format!("http://{}", self.services[name].address(i));
+        let endpoints = Endpoints {
+            registry: url("registry"),
+            binding: url("binding"),
+            trusonafication: url("trusonafication"),
+            notification: url("notification"),
+            ca_certificate: None,
+        };
+        World::at(self.world.http.clone(), endpoints, self.world.operator_key().to_owned())
+    }
+
+    /// Waits until every process that runs is ready.
+    pub async fn ready(&self) {
+        for service in self.services() {
+            service.readiness(200).await;
+        }
+    }
+}
+
+impl Service {
+    fn new(name: &'static str, plan: &Plan) -> Self {
+        let address =
+            |url: &str| -> SocketAddr { url.rsplit(['/', '@']).find_map(|part| part.parse().ok()).expect("an address in the URL") };
+        let (database, bus) = (Proxy::start([address(&plan.postgres)]), Proxy::start([address(&plan.nats)]));
+        let role = plan.database(name);
+        let environment = [
+            ("NODKEY_SERVER__LISTEN", "127.0.0.1:0".to_owned()),
+            ("NODKEY_DB__URL", format!("postgres://{role}@{}/{role}", database.address())),
+            ("NODKEY_BUS__URL", format!("nats://{}", bus.address())),
+            ("NODKEY_BUS__PREFIX", plan.prefix.clone()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value));
+        let environment = BTreeMap::from(environment);
+        let replicas = (0..plan.replicas).map(|_| None).collect();
+        Self { name, entrance: Proxy::start([]), database, bus, environment: Mutex::new(environment), replicas: Mutex::new(replicas) }
+    }
+
+    fn environment(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.environment.lock().unwrap()
+    }
+
+    /// Starts a replica that does not run, and waits until it serves.
+    pub fn start(&self, replica: usize) {
+        let mut command = Command::new(binaries().join(format!("nodkey-{}", self.name)));
+        command.env_clear().env("PATH", environment("PATH")).envs(&*self.environment());
+        let started = Running::service(&mut command);
+        assert!(self.replicas.lock().unwrap()[replica].replace(started).is_none(), "it does not run");
+        self.aim();
+    }
+
+    /// kill -9.
+    pub fn kill(&self, replica: usize) {
+        let (running, _) = self.replicas.lock().unwrap()[replica].take().expect("it runs");
+        running.kill();
+        self.aim();
+    }
+
+    /// Stops a replica in order, and waits for its end.
+    pub fn stop(&self, replica: usize) {
+        let stopped = self.replicas.lock().unwrap()[replica].take().expect("it runs");
+        // First nobody is sent there any more, as a load balancer would.
+        self.aim();
+        drop(stopped);
+    }
+
+    /// Where a replica listens.
+    pub fn address(&self, replica: usize) -> SocketAddr {
+        self.replicas.lock().unwrap()[replica].as_ref().expect("it runs").1
+    }
+
+    /// Waits until `/readyz` of every replica answers with this status.
+    pub async fn readiness(&self, status: u16) {
+        for address in self.addresses() {
+            let what = format!("/readyz of {} is {status}", self.name);
+            eventually(&what, async || (readiness(&format!("http://{address}")).await == Some(status)).then_some(())).await;
+        }
+    }
+
+    /// The metrics of every replica, one after the other.
+    pub async fn metrics(&self) -> String {
+        let mut all = String::new();
+        for address in self.addresses() {
+            all += &reqwest::get(format!("http://{address}/metrics")).await.unwrap().text().await.unwrap();
+        }
+        all
+    }
+
+    fn addresses(&self) -> Vec<SocketAddr> {
+        self.replicas.lock().unwrap().iter().flatten().map(|(_, address)| *address).collect()
+    }
+
+    /// Sends new connections to the replicas that run.
+    fn aim(&self) {
+        self.entrance.set_targets(self.addresses());
+    }
+}
+
+impl Drop for Service {
+    /// Nothing waits for the end of what the test left in flight.
+    fn drop(&mut self) {
+        for (running, _) in self.replicas.get_mut().unwrap().drain(..).flatten() {
+            running.kill();
+        }
+    }
+}
+
+/// Status of `/readyz`; none when nobody answers.
+pub async fn readiness(url: &str) -> Option<u16> {
+    reqwest::get(format!("{url}/readyz")).await.ok().map(|answer| answer.status().as_u16())
+}

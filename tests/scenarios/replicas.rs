@@ -1,0 +1,142 @@
+//! Two replicas of every service: which of them does what makes no difference, and one may die at any time.
+
+use std::{collections::BTreeSet, pin::pin};
+
+use axum::http::StatusCode;
+use futures_util::StreamExt as _;
+use nodkey_mobile_sdk::{Decision, software::SoftwareKeyStore};
+use nodkey_proto::trusonafication::v1::{ListTrusonaficationsRequest, Status};
+use nodkey_server_sdk::is_success;
+
+use crate::{
+    processes::{Plan, SERVICES, Topology},
+    receiver::receiver,
+    world::{asked, eventually},
+    writes::{log_in, log_in_by},
+};
+
+/// Phones that connect from now on reach this gateway alone.
+fn through_gateway(topology: &Topology, replica: usize) {
+    let gateway = topology.service("gateway");
+    gateway.entrance.set_targets([gateway.address(replica)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_may_touch_another_replica_at_every_step() {
+    let topology = Plan::replicated().run().await;
+    let tenant = topology.world.tenant().await;
+    let backends = [0, 1].map(|replica| tenant.backend_at(&topology.replica(replica)));
+    for (here, there) in [(0, 1), (1, 0)] {
+        let keys = SoftwareKeyStore::generate();
+        let user = format!("user {here}");
+        through_gateway(&topology, there);
+        let waiting = tenant.phone_with(keys.clone());
+        waiting.register("test phone").await.unwrap();
+        tenant.activate(&user, &waiting).await;
+        let (pending, created) = tokio::join!(asked(&waiting), backends[here].create_trusonafication(log_in(&user)));
+        assert_eq!(pending.id, created.unwrap().trusonafication.id);
+        let mut watch = pin!(backends[there].watch(&pending.id).await.unwrap());
+        assert_eq!(watch.next().await.unwrap().unwrap().status(), Status::InProgress);
+        through_gateway(&topology, here);
+        tenant.phone_with(keys).respond(&pending, Decision::Accept, None).await.unwrap();
+        assert_eq!(watch.next().await.unwrap().unwrap().status(), Status::Accepted);
+        for backend in &backends {
+            assert_eq!(backend.trusonafication(&pending.id).await.unwrap().version, 2);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_create_at_both_replicas_at_once_is_one_create() {
+    let topology = Plan::replicated().run().await;
+    let tenant = topology.world.tenant().await;
+    tenant.active("ada").await;
+    let backends = [0, 1].map(|replica| tenant.backend_at(&topology.replica(replica)));
+    let mut ids = BTreeSet::new();
+    for round in 0..10 {
+        let create = |replica: usize| backends[replica].create_trusonafication(log_in("ada").request_id(&format!("r-{round}")));
+        let (one, other) = tokio::join!(create(0), create(1));
+        let id = one.unwrap().trusonafication.id;
+        assert_eq!(id, other.unwrap().trusonafication.id);
+        ids.insert(id);
+    }
+    let all = tenant.backend.list_trusonafications(ListTrusonaficationsRequest::default()).await.unwrap().trusonafications;
+    assert_eq!(all.into_iter().map(|one| one.id).collect::<BTreeSet<_>>(), ids);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_answers_at_two_gateways_one_counts() {
+    let topology = Plan::replicated().run().await;
+    let tenant = topology.world.tenant().await;
+    let mut phones = Vec::new();
+    for replica in 0..2 {
+        through_gateway(&topology, replica);
+        phones.push(tenant.active("ada").await);
+    }
+    for _ in 0..5 {
+        let id = tenant.backend.create_trusonafication(log_in("ada")).await.unwrap().trusonafication.id;
+        let (one, other) = tokio::join!(asked(&phones[0]), asked(&phones[1]));
+        let (one, other) = tokio::join!(phones[0].respond(&one, Decision::Accept, None), phones[1].respond(&other, Decision::Reject, None));
+        assert!(one.is_ok() != other.is_ok(), "{one:?} {other:?}");
+        let done = tenant.backend.wait(&id).await.unwrap();
+        assert_eq!((done.version, is_success(&done)), (2, one.is_ok()));
+    }
+}
+
+/// As an upgrade does it: one after the other, each stopped in order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_replicas_are_replaced_one_after_the_other_logins_go_on() {
+    let topology = Plan::replicated().run().await;
+    let tenant = topology.world.tenant().await;
+    let phone = tenant.active("ada").await;
+    for service in SERVICES {
+        for replica in 0..2 {
+            let service = topology.service(service);
+            service.stop(replica);
+            log_in_by(&tenant, "ada", &phone).await;
+            service.start(replica);
+            service.readiness(200).await;
+        }
+    }
+    assert_eq!(tenant.backend.list_trusonafications(ListTrusonaficationsRequest::default()).await.unwrap().trusonafications.len(), 10);
+}
+
+/// Kills each replica of each service once, right after an answer was accepted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whichever_replica_is_killed_the_other_goes_on_and_every_event_has_one_effect() {
+    let topology = Plan::replicated().run().await;
+    let tenant = topology.world.tenant().await;
+    let phone = tenant.active("ada").await;
+    let mut receiving = receiver(vec![StatusCode::NO_CONTENT]).await;
+    let mut expected = BTreeSet::new();
+    for service in SERVICES {
+        for replica in 0..2 {
+            let new = log_in("ada").callback_url(&receiving.url).request_id(&format!("{service} {replica}"));
+            let id = tenant.backend.create_trusonafication(new).await.unwrap().trusonafication.id;
+            // The gateway it waits at may just have died.
+            let pending = eventually("the phone is prompted", async || {
+                phone.wait(crate::world::PATIENCE).await.ok()?.into_iter().find(|pending| pending.id == id)
+            });
+            phone.respond(&pending.await, Decision::Accept, None).await.unwrap();
+            topology.service(service).kill(replica);
+            let done = eventually("the backend learns of it", async || tenant.backend.wait(&id).await.ok()).await;
+            assert_eq!((done.version, is_success(&done)), (2, true));
+            topology.service(service).start(replica);
+            topology.service(service).readiness(200).await;
+            expected.insert(id);
+        }
+    }
+    let mut told = BTreeSet::new();
+    while told != expected {
+        told.insert(receiving.next().await.body["id"].as_str().unwrap().to_owned());
+    }
+    let server = topology.plan.postgres.rsplit_once('/').unwrap().0;
+    let count = async |service: &str, what: &str| {
+        nodkey_testkit::number(&format!("{server}/{}", topology.plan.database(service)), &format!("SELECT count(*) FROM {what}")).await
+    };
+    for service in &SERVICES[..4] {
+        eventually("the outbox is empty", async || (count(service, "outbox").await == 0).then_some(())).await;
+        assert_eq!(count(service, "dead_letter").await, 0);
+    }
+    assert_eq!(count("notification", "delivery").await, i64::try_from(expected.len()).unwrap());
+}

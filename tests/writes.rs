@@ -1,0 +1,175 @@
+//! A write of each service by those who make it, and how it ended.
+
+use std::{collections::VecDeque, sync::Mutex};
+
+use nodkey_mobile_sdk::{Decision, Error as PhoneError, Pending, software::SoftwareKeyStore};
+use nodkey_proto::{
+    binding::v1::Binding,
+    notification::v1::{CreateEndpointRequest, DeleteEndpointRequest, endpoint_service_client::EndpointServiceClient},
+};
+use nodkey_server_sdk::{Error as CallError, Kind, NewTrusonafication, ServiceName, is_success};
+
+use crate::world::{PATIENCE, SoftPhone, Tenant, World, eventually};
+
+/// How many of what each write uses up are prepared.
+const PREPARED: usize = 10;
+
+/// Who writes, and what they need.
+pub struct Writers {
+    /// A relying party.
+    pub tenant: Tenant,
+    /// A phone that answers; of "ada".
+    pub phone: SoftPhone,
+    unbound: Mutex<VecDeque<SoftPhone>>,
+    pending: Mutex<VecDeque<Pending>>,
+    answered: Mutex<Vec<String>>,
+}
+
+/// How a write ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was made.
+    Done,
+    /// Not now: 503 over HTTP, UNAVAILABLE over gRPC; the same may work soon.
+    Unavailable,
+    /// Refused for good, or a fault of ours.
+    Wrong(String),
+}
+
+/// A write and how it ended.
+pub type Write = (&'static str, Ended);
+
+impl Writers {
+    /// Prepares everything that must be there before.
+    pub async fn new(world: &World) -> Self {
+        let tenant = world.tenant().await;
+        let phone = tenant.active("ada").await;
+        tenant.active("grace").await;
+        let mut unbound = VecDeque::new();
+        for _ in 0..PREPARED {
+            unbound.push_back(tenant.registered().await);
+            tenant.backend.create_trusonafication(log_in("ada")).await.unwrap();
+        }
+        let pending = phone.wait(PATIENCE).await.unwrap();
+        assert_eq!(pending.len(), PREPARED);
+        Self { tenant, phone, unbound: unbound.into(), pending: Mutex::new(pending.into()), answered: Mutex::default() }
+    }
+
+    /// Makes a write of each service, all at once: a registration, a binding, a trusonafication, an answer, an endpoint.
+    pub async fn each(&self) -> Vec<Write> {
+        let register = async || of_phone(self.tenant.phone_with(SoftwareKeyStore::generate()).register("new phone").await);
+        let ended = tokio::join!(register(), self.bind(), self.create(), self.answer(), self.create_endpoint());
+        vec![("registration", ended.0), ("binding", ended.1), ("trusonafication", ended.2), ("answer", ended.3), ("endpoint", ended.4)]
+    }
+
+    async fn bind(&self) -> Ended {
+        let device = self.unbound.lock().unwrap()[0].device_identifier().to_owned();
+        let bound: Result<Binding, _> = self.tenant.backend.create_binding("alan", &device).await;
+        Self::used(&self.unbound, of_call(bound))
+    }
+
+    async fn create(&self) -> Ended {
+        let created = self.tenant.backend.create_trusonafication(log_in("grace")).await;
+        if let Ok(created) = &created {
+            // A user has so many open at most. Should this fail: there are fewer attempts than that.
+            let _ = self.tenant.backend.cancel(&created.trusonafication.id).await;
+        }
+        of_call(created)
+    }
+
+    async fn answer(&self) -> Ended {
+        let pending = self.pending.lock().unwrap()[0].clone();
+        let ended = of_phone(self.phone.respond(&pending, Decision::Accept, None).await);
+        if ended == Ended::Done {
+            self.answered.lock().unwrap().push(pending.id);
+        }
+        Self::used(&self.pending, ended)
+    }
+
+    async fn create_endpoint(&self) -> Ended {
+        let mut endpoints = EndpointServiceClient::new(self.tenant.backend.channel(ServiceName::Notification));
+        let request = CreateEndpointRequest { url: "http://127.0.0.1:9/hook".into(), ..CreateEndpointRequest::default() };
+        let created = endpoints.create_endpoint(request).await;
+        if let Ok(created) = &created {
+            let id = created.get_ref().endpoint.clone().unwrap().id;
+            let _ = endpoints.delete_endpoint(DeleteEndpointRequest { id }).await;
+        }
+        of_call(created.map_err(CallError::from))
+    }
+
+    fn used<T>(prepared: &Mutex<VecDeque<T>>, ended: Ended) -> Ended {
+        if ended == Ended::Done {
+            prepared.lock().unwrap().pop_front();
+        }
+        ended
+    }
+
+    /// Every answer that was accepted counts, once.
+    pub async fn answers_count(&self) {
+        let answered = self.answered.lock().unwrap().clone();
+        assert!(!answered.is_empty());
+        for id in answered {
+            let now = self.tenant.backend.trusonafication(&id).await.unwrap();
+            assert!(is_success(&now), "{:?}", now.status());
+            assert_eq!(now.version, 2);
+        }
+    }
+
+    /// Makes each write until every one has been refused as unavailable; none may end otherwise than made or unavailable.
+    pub async fn each_is_unavailable(&self) {
+        let mut left: Vec<&str> = self.each().await.into_iter().map(|(name, _)| name).collect();
+        while !left.is_empty() {
+            for (name, ended) in self.each().await {
+                assert!(!matches!(ended, Ended::Wrong(_)), "{name}: {ended:?}");
+                left.retain(|still| *still != name || ended != Ended::Unavailable);
+            }
+        }
+    }
+
+    /// Waits until each write is made; meanwhile none may end otherwise than made or unavailable.
+    pub async fn each_is_made(&self) {
+        eventually("every write is made", async || {
+            let ended = self.each().await;
+            assert!(!ended.iter().any(|(_, ended)| matches!(ended, Ended::Wrong(_))), "{ended:?}");
+            ended.iter().all(|(_, ended)| *ended == Ended::Done).then_some(())
+        })
+        .await;
+    }
+
+    /// A whole login: the phone is prompted, the answer counts, the backend learns of it.
+    pub async fn log_in(&self) {
+        log_in_by(&self.tenant, "ada", &self.phone).await;
+    }
+}
+
+/// A whole login of a user by a phone.
+pub async fn log_in_by(tenant: &Tenant, user: &str, phone: &SoftPhone) {
+    let id = tenant.backend.create_trusonafication(log_in(user)).await.unwrap().trusonafication.id;
+    let prompted =
+        eventually("the phone is prompted", async || phone.wait(PATIENCE).await.unwrap().into_iter().find(|pending| pending.id == id));
+    phone.respond(&prompted.await, Decision::Accept, None).await.unwrap();
+    let done = tenant.backend.wait(&id).await.unwrap();
+    assert!(is_success(&done));
+    assert_eq!(done.version, 2);
+}
+
+/// A request of a backend.
+pub fn log_in(user: &str) -> NewTrusonafication {
+    NewTrusonafication::user(user, "log in", "Acme")
+}
+
+fn of_phone<T>(result: Result<T, PhoneError>) -> Ended {
+    match result {
+        Ok(_) => Ended::Done,
+        Err(PhoneError::Refused { status: 503, .. }) => Ended::Unavailable,
+        Err(e) => Ended::Wrong(format!("{e:?}")),
+    }
+}
+
+fn of_call<T>(result: Result<T, CallError>) -> Ended {
+    match result {
+        Ok(_) => Ended::Done,
+        Err(e) if e.kind == Kind::Unavailable => Ended::Unavailable,
+        Err(e) => Ended::Wrong(format!("{e:?}")),
+    }
+}
