@@ -368,8 +368,9 @@ async fn what_the_engine_cannot_store_is_not_the_engines_fault(db: Db, _: &TestD
 async fn a_closed_database_is_away(db: Db, _: &TestDatabase) {
     insert(&db, uuid(1), "a").await.unwrap();
     db.close().await;
-    let error = insert(&db, uuid(2), "b").await.unwrap_err();
-    assert_eq!(error.condition(), Some(Condition::Away), "{error:?}");
+    for error in [insert(&db, uuid(2), "b").await.unwrap_err(), db.ping().await.unwrap_err()] {
+        assert_eq!(error.condition(), Some(Condition::Away), "{error:?}");
+    }
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     str::FromStr as _,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use rusqlite::{Connection, OpenFlags, types::Value};
@@ -42,7 +42,8 @@ pub struct Sqlite {
 
 struct File {
     path: PathBuf,
-    readers: Mutex<Vec<Connection>>,
+    /// Those that are idle; `None` once it is closed.
+    readers: Mutex<Option<Vec<Connection>>>,
 }
 
 impl fmt::Debug for Sqlite {
@@ -60,7 +61,7 @@ impl Sqlite {
         let counters = Arc::new(Counters::new(&name));
         // The writer makes the file that readers expect.
         let committer = Committer::start(&path, Arc::clone(&counters))?;
-        let file = Arc::new(File { path, readers: Mutex::default() });
+        let file = Arc::new(File { path, readers: Mutex::new(Some(Vec::new())) });
         Ok(Self { file, committer: Arc::new(committer), counters })
     }
 
@@ -78,15 +79,19 @@ impl Sqlite {
     pub(crate) fn fetch(&self, sql: &str, args: &[Value]) -> Result<Vec<SqliteRow>, DbError> {
         self.counters.statements.increment(1);
         self.counters.round_trips.increment(1);
-        let idle = self.readers().pop();
+        let idle = match self.readers().as_mut() {
+            Some(readers) => readers.pop(),
+            None => return Err(DbError::unavailable(Condition::Away, "the database is closed")),
+        };
         let reader = match idle {
             Some(reader) => reader,
             None => open(&self.file.path, OpenFlags::SQLITE_OPEN_READ_ONLY)?,
         };
         let rows = statement::fetch(&reader, sql, args).map_err(DbError::from);
-        let mut readers = self.readers();
         // One that failed for a reason of the disk's may go on failing.
-        if rows.as_ref().err().is_none_or(|e| e.condition().is_none()) && readers.len() < READERS {
+        if rows.as_ref().err().is_none_or(|e| e.condition().is_none())
+            && let Some(readers) = self.readers().as_mut().filter(|readers| readers.len() < READERS)
+        {
             readers.push(reader);
         }
         rows
@@ -94,11 +99,11 @@ impl Sqlite {
 
     /// Closes the readers, and the writer once everything that was committed is on the disk.
     pub(crate) async fn close(&self) {
-        self.readers().clear();
+        *self.readers() = None;
         self.committer.close().await;
     }
 
-    fn readers(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+    fn readers(&self) -> MutexGuard<'_, Option<Vec<Connection>>> {
         self.file.readers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
