@@ -31,6 +31,10 @@ const BATCH: usize = 256;
 const WINDOW: usize = 1024;
 /// How long what is on its way is waited for before the outbox is read again: one reading and one deletion for many.
 const GATHER: Duration = Duration::from_millis(10);
+/// How long after it was refused an event is sent again, in milliseconds; half of it is chance.
+const AGAIN: u32 = 2000;
+/// How often refusals are logged.
+const COMPLAIN: Duration = Duration::from_secs(10);
 /// How often a long outbox is measured.
 const MEASURE: Duration = Duration::from_secs(5);
 /// How often the stream is asked for while the bus is away.
@@ -71,8 +75,8 @@ struct Relay {
     in_flight: FuturesUnordered<BoxFuture<'static, Published>>,
     /// Published, to be deleted.
     published: Vec<i64>,
-    /// Whether the bus has refused something since the outbox was read.
-    refused: bool,
+    /// When to log a refusal, and measure a long outbox, again.
+    complain: Instant,
     measure: Instant,
 }
 
@@ -100,7 +104,7 @@ impl Relay {
             lines: HashMap::new(),
             in_flight: FuturesUnordered::new(),
             published: Vec::new(),
-            refused: false,
+            complain: now,
             measure: now,
         }
     }
@@ -147,7 +151,6 @@ impl Relay {
 
     /// Reads the outbox and sends what is new; true when there is likely more.
     async fn take_in(&mut self) -> bool {
-        self.refused = false;
         if !self.bus.is_connected() {
             self.measure_now_and_then().await;
             return true;
@@ -174,15 +177,18 @@ impl Relay {
                 line.push_back(outgoing);
             } else {
                 self.lines.insert(outgoing.message.key().to_owned(), VecDeque::new());
-                self.send(outgoing);
+                self.send(outgoing, Duration::ZERO);
             }
         }
         full
     }
 
-    fn send(&self, outgoing: Outgoing) {
+    fn send(&self, outgoing: Outgoing, pause: Duration) {
         let bus = self.bus.clone();
         self.in_flight.push(Box::pin(async move {
+            if !pause.is_zero() {
+                sleep(pause).await;
+            }
             let outcome = bus.publish(&outgoing.message).await;
             Published { outgoing, outcome }
         }));
@@ -200,18 +206,19 @@ impl Relay {
                 () = notify.notified(), if self.holds && !more => more = true,
                 () = sleep_until(gathered.unwrap_or(look)), if gathered.is_some() => {
                     gathered = None;
-                    self.delete().await;
-                    if more && !self.refused && self.has_room() {
+                    if self.delete().await && more && self.has_room() {
                         return;
                     }
                 }
-                () = sleep_until(look.min(self.renew)) => return self.delete().await,
+                () = sleep_until(look.min(self.renew)) => {
+                    self.delete().await;
+                    return;
+                }
                 () = shutdown.cancelled() => return,
             }
-            let wants_to_read = more && !self.refused && self.has_room();
+            let wants_to_read = more && self.has_room();
             if self.in_flight.is_empty() {
-                self.delete().await;
-                if wants_to_read {
+                if self.delete().await && wants_to_read {
                     return;
                 }
             } else if gathered.is_none() && (wants_to_read || !self.published.is_empty()) {
@@ -224,7 +231,7 @@ impl Relay {
         self.known.len() - self.published.len() < WINDOW
     }
 
-    /// Sends what waits behind it; if it failed, that stays in the outbox with it: what follows must not overtake it.
+    /// Sends what waits behind it. If it was refused, it is sent again, and that goes on waiting: it must not overtake.
     fn note(&mut self, Published { outgoing, outcome }: Published) {
         let key = outgoing.message.key();
         match outcome {
@@ -233,42 +240,43 @@ impl Relay {
                 counter!("nodkey_events_published_total", "type" => fact).increment(1);
                 self.published.push(outgoing.seq);
                 match self.lines.get_mut(key).and_then(VecDeque::pop_front) {
-                    Some(next) => self.send(next),
+                    Some(next) => self.send(next, Duration::ZERO),
                     None => drop(self.lines.remove(key)),
                 }
             }
             Err(e) => {
-                if !self.refused {
-                    warn!(service = self.service, event = %outgoing.message.id, error = chain(&e), "events cannot be published; trying again soon");
+                let now = Instant::now();
+                if self.complain <= now {
+                    self.complain = now + COMPLAIN;
+                    warn!(service = self.service, event = %outgoing.message.id, error = chain(&e), "events cannot be published; trying again");
                 }
-                self.refused = true;
-                self.known.remove(&outgoing.seq);
-                for behind in self.lines.remove(key).into_iter().flatten() {
-                    self.known.remove(&behind.seq);
-                }
+                let pause = Duration::from_millis((AGAIN / 2 + self.random.below(AGAIN / 2)).into());
+                self.send(outgoing, pause);
             }
         }
     }
 
-    /// Deletes what the bus has.
-    async fn delete(&mut self) {
+    /// Deletes what the bus has; false when that failed.
+    async fn delete(&mut self) -> bool {
         if self.published.is_empty() {
-            return;
+            return true;
         }
-        match outbox::delete(&self.db, &self.published).await {
-            Ok(()) => {
-                for seq in self.published.drain(..) {
-                    self.known.remove(&seq);
-                }
-            }
-            Err(e) => warn!(service = self.service, error = chain(&e), "events were published and could not be deleted; trying again"),
+        if let Err(e) = outbox::delete(&self.db, &self.published).await {
+            warn!(service = self.service, error = chain(&e), "events were published and could not be deleted; trying again");
+            return false;
         }
+        for seq in self.published.drain(..) {
+            self.known.remove(&seq);
+        }
+        true
     }
 
-    /// Waits for what is on its way, and lets another take over.
+    /// Waits for what is on its way, and lets another take over. What is refused now is the other's.
     async fn finish(mut self) {
         while let Some(published) = self.in_flight.next().await {
-            self.note(published);
+            if published.outcome.is_ok() {
+                self.note(published);
+            }
         }
         self.delete().await;
         if self.holds

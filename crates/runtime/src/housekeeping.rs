@@ -147,8 +147,8 @@ pub fn job(service: &'static str, db: Db, clock: Clock, rules: Vec<Rule>) -> Job
         loop {
             for (rule, due) in rules.iter().zip(&mut due) {
                 if *due <= Instant::now() && keeper.holds().await {
-                    keeper.apply(rule).await;
-                    *due = Instant::now() + rule.every;
+                    let every = if keeper.apply(rule).await { rule.every } else { INTERVAL };
+                    *due = Instant::now() + every;
                 }
             }
             tokio::select! {
@@ -179,11 +179,14 @@ impl Keeper {
         })
     }
 
-    async fn apply(self: &Arc<Self>, rule: &Rule) {
+    /// False when it failed.
+    async fn apply(self: &Arc<Self>, rule: &Rule) -> bool {
         let pass = Pass { now: self.clock.now(), pace: Some((Arc::clone(self), rule.table)) };
-        if let Err(cause) = (rule.apply)(pass).await {
+        let applied = (rule.apply)(pass).await;
+        if let Err(cause) = &applied {
             warn!(service = self.service, table = rule.table, cause, "what is old could not be deleted; trying again later");
         }
+        applied.is_ok()
     }
 
     /// Counts a batch, pauses, and renews the lease, which is longer than both.

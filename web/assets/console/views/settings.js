@@ -9,6 +9,7 @@ import { button, facts, heading } from '../ui/elements.js';
 import { change } from '../ui/dialogs.js';
 import { eventually } from '../ui/states.js';
 import { pushCard } from './settings/push.js';
+import { retentionCard } from './settings/retention.js';
 
 /** @typedef {import('../page.js').Page} Page */
 /** @typedef {import('../relying_parties.js').RelyingParty} RelyingParty */
@@ -31,6 +32,7 @@ export async function show(page) {
       trucodesCard(page, relyingParty),
       signaturesCard(page, relyingParty),
       pushCard(page),
+      retentionCard(page),
       page.mayOwn && !relyingParty.disabled && dangerCard(page, relyingParty),
     );
   });
