@@ -25,6 +25,7 @@ mod by_hand;
 mod callback;
 mod conformance;
 mod console;
+mod counts;
 mod demo;
 mod ends;
 mod enrol;

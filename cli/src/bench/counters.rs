@@ -1,0 +1,147 @@
+//! Counters that tell what the server did: its own metrics, a tap, and system calls.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use http_body_util::Full;
+use tokio::process::{Child, Command};
+
+use super::{http::Connection, http::Server, process::Process, tap, target::Target};
+
+/// Counters of Nodkey's that tell what an authentication cost, and what they are called here.
+const METRICS: [(&str, &str); 6] = [
+    ("nodkey_db_statements_total", "statements"),
+    ("nodkey_db_round_trips_total", "round_trips"),
+    ("nodkey_db_commits_total", "commits"),
+    ("nodkey_db_syncs_total", "syncs"),
+    ("nodkey_grpc_requests_total", "grpc"),
+    ("nodkey_http_requests_total", "http"),
+];
+
+/// Counts by name: a total, or a total and a part of it, separated by a blank.
+pub type Counts = BTreeMap<String, u64>;
+
+/// Where counters are read.
+pub struct Sources {
+    metrics: Vec<Connection>,
+    tap: Option<SocketAddr>,
+    trace: Option<SyncTrace>,
+}
+
+/// Counts the fsyncs of processes by following their system calls.
+pub struct SyncTrace {
+    _strace: Child,
+    file: PathBuf,
+}
+
+impl Sources {
+    /// The metrics of a deployment, as far as they can be reached, and a tap if there is one.
+    pub async fn open(target: &Target, tap: Option<SocketAddr>, trace: Option<SyncTrace>) -> anyhow::Result<Self> {
+        let mut metrics = Vec::new();
+        for (_, url) in &target.processes {
+            let mut connection = Server::new(url, target.ca_certificate.as_deref())?.connect().await?;
+            // The gateway serves them on an address of their own, if at all.
+            if scrape(&mut connection).await?.is_some() {
+                metrics.push(connection);
+            }
+        }
+        Ok(Self { metrics, tap, trace })
+    }
+
+    /// Reads all of them.
+    pub async fn read(&mut self) -> anyhow::Result<Counts> {
+        let mut counts = Counts::new();
+        for connection in &mut self.metrics {
+            parse(&scrape(connection).await?.unwrap_or_default(), &mut counts);
+        }
+        if let Some(tap) = self.tap {
+            // What was seen on the wire is what was done, whoever did it.
+            counts.extend(tap::counts(tap).await?);
+        }
+        if let Some(trace) = &self.trace {
+            counts.insert("syncs".to_owned(), trace.count()?);
+        }
+        Ok(counts)
+    }
+}
+
+impl SyncTrace {
+    /// Follows processes from now on.
+    pub async fn start(processes: &[Process], file: &Path) -> anyhow::Result<Self> {
+        let mut command = Command::new("strace");
+        command.args(["-f", "-q", "-e", "trace=fsync,fdatasync", "-o"]).arg(file);
+        for process in processes {
+            command.args(["-p", &process.pid().to_string()]);
+        }
+        let strace = command.stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn().context("strace is missing")?;
+        // It has attached to a process when that says so.
+        for process in processes {
+            while !traced(process.pid()) {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        }
+        Ok(Self { _strace: strace, file: file.to_owned() })
+    }
+
+    /// A call that is interrupted by another thread's has two lines.
+    fn count(&self) -> anyhow::Result<u64> {
+        let text = std::fs::read_to_string(&self.file).with_context(|| format!("cannot read {}", self.file.display()))?;
+        Ok(text.lines().filter(|line| line.contains("sync(")).count() as u64)
+    }
+}
+
+fn traced(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    !status.lines().any(|line| line.starts_with("TracerPid:") && line.ends_with("\t0"))
+}
+
+async fn scrape(connection: &mut Connection) -> anyhow::Result<Option<String>> {
+    let request = Request::get("/metrics").body(Full::new(Bytes::new()))?;
+    let (status, body) = connection.exchange(request).await.context("cannot read /metrics")?;
+    Ok((status == StatusCode::OK).then(|| String::from_utf8_lossy(&body).into_owned()))
+}
+
+/// Adds up the samples of each counter. Prometheus text: `name{labels} value`.
+fn parse(text: &str, counts: &mut Counts) {
+    for line in text.lines() {
+        let Some((series, value)) = line.rsplit_once(' ') else { continue };
+        let (metric, labels) = series.split_once('{').unwrap_or((series, ""));
+        let Some((_, name)) = METRICS.iter().find(|(known, _)| *known == metric) else { continue };
+        let value: u64 = value.parse().unwrap_or(0);
+        *counts.entry((*name).to_owned()).or_default() += value;
+        if let Some(labels) = labels.strip_suffix('}') {
+            *counts.entry(format!("{name} {labels}")).or_default() += value;
+        }
+    }
+}
+
+/// What was counted since `before`, without what was not.
+pub fn since(now: &Counts, before: &Counts) -> Counts {
+    let grown = now.iter().map(|(name, count)| (name.clone(), count.saturating_sub(before.get(name).copied().unwrap_or(0))));
+    grown.filter(|(_, count)| *count > 0).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_of_a_counter_add_up_and_keep_their_labels() {
+        let text = "# TYPE nodkey_db_commits_total counter\nnodkey_db_commits_total{service=\"a\"} 3\nnodkey_db_commits_total{service=\"b\"} 4\n\
+                    nodkey_db_syncs_total 5\nnodkey_connections 6\n";
+        let mut counts = Counts::new();
+        parse(text, &mut counts);
+        let expected = [("commits", 7), ("commits service=\"a\"", 3), ("commits service=\"b\"", 4), ("syncs", 5)];
+        assert_eq!(counts, expected.map(|(name, count)| (name.to_owned(), count)).into());
+        let before = Counts::from([("commits".to_owned(), 7), ("syncs".to_owned(), 4)]);
+        assert_eq!(since(&counts, &before).get("syncs"), Some(&1));
+        assert!(!since(&counts, &before).contains_key("commits"));
+    }
+}

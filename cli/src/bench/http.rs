@@ -1,0 +1,106 @@
+//! HTTP/1.1 with as little around it as possible: a connection that stays open, one request at a time.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode, header::HOST};
+use http_body_util::{BodyExt as _, Full};
+use hyper::{
+    body::Incoming,
+    client::conn::http1::{SendRequest, handshake},
+};
+use hyper_util::rt::TokioIo;
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use url::Url;
+
+/// A server.
+#[derive(Clone)]
+pub struct Server {
+    base: String,
+    host: String,
+    port: u16,
+    authority: HeaderValue,
+    tls: Option<TlsConnector>,
+}
+
+/// A connection to one.
+pub struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    authority: HeaderValue,
+}
+
+impl Server {
+    /// Behind `https`, `ca_certificate` is the PEM of the one authority to trust.
+    pub fn new(url: &str, ca_certificate: Option<&str>) -> anyhow::Result<Self> {
+        let parsed: Url = url.parse().with_context(|| format!("{url:?} is not a URL"))?;
+        let host = parsed.host_str().with_context(|| format!("{url:?} names no host"))?.to_owned();
+        let port = parsed.port_or_known_default().with_context(|| format!("{url:?} names no port"))?;
+        let tls = if parsed.scheme() == "https" {
+            Some(trusting(ca_certificate.context("behind https, the certificate of the authority is needed: --ca-certificate")?)?)
+        } else {
+            None
+        };
+        let authority = HeaderValue::try_from(format!("{host}:{port}"))?;
+        Ok(Self { base: url.trim_end_matches('/').to_owned(), host, port, authority, tls })
+    }
+
+    /// Its URL, without a slash at the end.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Opens a connection.
+    pub async fn connect(&self) -> anyhow::Result<Connection> {
+        let tcp = TcpStream::connect((self.host.as_str(), self.port)).await.with_context(|| format!("cannot connect to {}", self.base))?;
+        tcp.set_nodelay(true)?;
+        let sender = match &self.tls {
+            Some(tls) => {
+                let name = ServerName::try_from(self.host.clone())?;
+                drive(tls.connect(name, tcp).await.context("TLS handshake")?).await?
+            }
+            None => drive(tcp).await?,
+        };
+        Ok(Connection { sender, authority: self.authority.clone() })
+    }
+}
+
+fn trusting(ca_certificate: &str) -> anyhow::Result<TlsConnector> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(ca_certificate.as_bytes()) {
+        roots.add(certificate?)?;
+    }
+    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+async fn drive<S>(stream: S) -> anyhow::Result<SendRequest<Full<Bytes>>>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+    // Ends with the connection; who uses it is told of its end.
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+impl Connection {
+    /// Sends a request whose URI is the path, and returns the head of the answer.
+    pub async fn send(&mut self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, hyper::Error> {
+        request.headers_mut().insert(HOST, self.authority.clone());
+        self.sender.ready().await?;
+        self.sender.send_request(request).await
+    }
+
+    /// Sends a request and reads the whole answer.
+    pub async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), hyper::Error> {
+        let answer = self.send(request).await?;
+        let status = answer.status();
+        Ok((status, answer.into_body().collect().await?.to_bytes()))
+    }
+}
