@@ -27,7 +27,7 @@ const BATCH: u64 = 50_000;
 /// What to lay.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Background")]
-pub struct Args {
+pub struct BackgroundArgs {
     /// Trusonafications in progress, of other users
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub in_progress: usize,
@@ -47,7 +47,7 @@ pub struct Waiting {
     _streams: Vec<Incoming>,
 }
 
-impl Args {
+impl BackgroundArgs {
     /// How many there are in all.
     pub fn total(&self) -> u64 {
         (self.in_progress + self.waiting) as u64 + self.finished
@@ -106,14 +106,14 @@ fn batches(count: u64) -> impl Iterator<Item = (i64, i64)> {
 }
 
 /// A statement that multiplies a row whatever columns the table has: ids, times and people differ, everything else is copied.
-fn multiply(columns: &[String], replaced: &[(&str, &str)], series: &str) -> String {
+fn multiply(columns: &[String], replaced: &[(&str, &str)], series: &str, example: &str) -> String {
     let value = |column: &String| {
         let replacement = replaced.iter().find(|(name, _)| name == column);
         replacement.map_or_else(|| format!("t.{column}"), |(_, expression)| (*expression).to_owned())
     };
     let values: Vec<_> = columns.iter().map(value).collect();
     format!(
-        "INSERT INTO trusonafication ({}) SELECT {} FROM trusonafication t, {series} WHERE t.id = $1",
+        "INSERT INTO trusonafication ({}) SELECT {} FROM trusonafication t, {series} WHERE t.id = {example}",
         columns.join(", "),
         values.join(", ")
     )
@@ -132,7 +132,7 @@ async fn finish_postgres(url: &str, example: uuid::Uuid, count: u64, progress: &
         ("created_at", "t.created_at - n * interval '1 second'"),
         ("updated_at", "t.updated_at - n * interval '1 second'"),
     ];
-    let insert = multiply(&columns, &replaced, "generate_series($2::bigint + 1, $2::bigint + $3::bigint) AS n");
+    let insert = multiply(&columns, &replaced, "generate_series($2::bigint + 1, $2::bigint + $3::bigint) AS n", "$1");
     for (after, size) in batches(count) {
         let written = client.execute(&insert, &[&example, &after, &size]).await?;
         anyhow::ensure!(written > 0, "the trusonafication to copy is not in {url}");
@@ -156,8 +156,8 @@ fn finish_sqlite(path: &Path, example: uuid::Uuid, count: u64, progress: &Progre
         ("created_at", "t.created_at - n * 1000000"),
         ("updated_at", "t.updated_at - n * 1000000"),
     ];
-    let series = "(WITH RECURSIVE series (n) AS (SELECT $2 + 1 UNION ALL SELECT n + 1 FROM series WHERE n < $2 + $3) SELECT n FROM series)";
-    let insert = multiply(&columns, &replaced, series);
+    let series = "(WITH RECURSIVE series (n) AS (SELECT ?2 + 1 UNION ALL SELECT n + 1 FROM series WHERE n < ?2 + ?3) SELECT n FROM series)";
+    let insert = multiply(&columns, &replaced, series, "?1");
     for (after, size) in batches(count) {
         let written = connection.execute(&insert, (example.as_bytes(), after, size))?;
         anyhow::ensure!(written > 0, "the trusonafication to copy is not in {}", path.display());

@@ -25,14 +25,21 @@ const METRICS: [(&str, &str); 6] = [
     ("nodkey_http_requests_total", "http"),
 ];
 
-/// Counts by name: a total, or a total and a part of it, separated by a blank.
+/// Counts by name: what is counted, a part of it and a part of that, separated by blanks. As they are read, parts alone; a total
+/// is what [`with_totals`] adds.
 pub type Counts = BTreeMap<String, u64>;
 
 /// Where counters are read.
 pub struct Sources {
-    metrics: Vec<Connection>,
+    metrics: Vec<Metrics>,
     tap: Option<SocketAddr>,
     trace: Option<SyncTrace>,
+}
+
+/// The metrics of a process, over a connection that is kept.
+struct Metrics {
+    server: Server,
+    connection: Connection,
 }
 
 /// Counts the fsyncs of processes by following their system calls.
@@ -46,10 +53,11 @@ impl Sources {
     pub async fn open(target: &Target, tap: Option<SocketAddr>, trace: Option<SyncTrace>) -> anyhow::Result<Self> {
         let mut metrics = Vec::new();
         for (_, url) in &target.processes {
-            let mut connection = Server::new(url, target.ca_certificate.as_deref())?.connect().await?;
+            let server = Server::new(url, target.ca_certificate.as_deref())?;
+            let mut source = Metrics { connection: server.connect().await?, server };
             // The gateway serves them on an address of their own, if at all.
-            if scrape(&mut connection).await?.is_some() {
-                metrics.push(connection);
+            if source.scrape().await?.is_some() {
+                metrics.push(source);
             }
         }
         Ok(Self { metrics, tap, trace })
@@ -58,8 +66,8 @@ impl Sources {
     /// Reads all of them.
     pub async fn read(&mut self) -> anyhow::Result<Counts> {
         let mut counts = Counts::new();
-        for connection in &mut self.metrics {
-            parse(&scrape(connection).await?.unwrap_or_default(), &mut counts);
+        for source in &mut self.metrics {
+            parse(&source.read().await?, &mut counts);
         }
         if let Some(tap) = self.tap {
             // What was seen on the wire is what was done, whoever did it.
@@ -102,10 +110,21 @@ fn traced(pid: u32) -> bool {
     !status.lines().any(|line| line.starts_with("TracerPid:") && line.ends_with("\t0"))
 }
 
-async fn scrape(connection: &mut Connection) -> anyhow::Result<Option<String>> {
-    let request = Request::get("/metrics").body(Full::new(Bytes::new()))?;
-    let (status, body) = connection.exchange(request).await.context("cannot read /metrics")?;
-    Ok((status == StatusCode::OK).then(|| String::from_utf8_lossy(&body).into_owned()))
+impl Metrics {
+    /// Connects anew where the server has closed a connection that was idle.
+    async fn read(&mut self) -> anyhow::Result<String> {
+        if let Ok(Some(text)) = self.scrape().await {
+            return Ok(text);
+        }
+        self.connection = self.server.connect().await?;
+        self.scrape().await?.context("/metrics is gone")
+    }
+
+    async fn scrape(&mut self) -> anyhow::Result<Option<String>> {
+        let request = Request::get("/metrics").body(Full::new(Bytes::new()))?;
+        let (status, body) = self.connection.exchange(request).await.context("cannot read /metrics")?;
+        Ok((status == StatusCode::OK).then(|| String::from_utf8_lossy(&body).into_owned()))
+    }
 }
 
 /// Adds up the samples of each counter. Prometheus text: `name{labels} value`.
@@ -115,11 +134,21 @@ fn parse(text: &str, counts: &mut Counts) {
         let (metric, labels) = series.split_once('{').unwrap_or((series, ""));
         let Some((_, name)) = METRICS.iter().find(|(known, _)| *known == metric) else { continue };
         let value: u64 = value.parse().unwrap_or(0);
-        *counts.entry((*name).to_owned()).or_default() += value;
-        if let Some(labels) = labels.strip_suffix('}') {
-            *counts.entry(format!("{name} {labels}")).or_default() += value;
+        let labels = labels.trim_end_matches('}').replace(' ', "_");
+        *counts.entry(format!("{name} {labels}").trim_end().to_owned()).or_default() += value;
+    }
+}
+
+/// Adds up the parts of parts, and the parts.
+pub fn with_totals(parts: &Counts) -> Counts {
+    let mut counts = parts.clone();
+    for (name, count) in parts {
+        let ends: Vec<_> = name.match_indices(' ').map(|(end, _)| end).take(2).collect();
+        for end in ends {
+            *counts.entry(name[..end].to_owned()).or_default() += count;
         }
     }
+    counts
 }
 
 /// What was counted since `before`, without what was not.
@@ -138,10 +167,21 @@ mod tests {
                     nodkey_db_syncs_total 5\nnodkey_connections 6\n";
         let mut counts = Counts::new();
         parse(text, &mut counts);
-        let expected = [("commits", 7), ("commits service=\"a\"", 3), ("commits service=\"b\"", 4), ("syncs", 5)];
+        let expected = [("commits service=\"a\"", 3), ("commits service=\"b\"", 4), ("syncs", 5)];
         assert_eq!(counts, expected.map(|(name, count)| (name.to_owned(), count)).into());
-        let before = Counts::from([("commits".to_owned(), 7), ("syncs".to_owned(), 4)]);
-        assert_eq!(since(&counts, &before).get("syncs"), Some(&1));
-        assert!(!since(&counts, &before).contains_key("commits"));
+        let before = Counts::from([("commits service=\"a\"".to_owned(), 3), ("syncs".to_owned(), 4)]);
+        let since = since(&counts, &before);
+        assert_eq!(since.get("syncs"), Some(&1));
+        assert!(!since.contains_key("commits service=\"a\""));
+    }
+
+    #[test]
+    fn totals_are_the_sums_of_their_parts() {
+        let parts = [("statements a SELECT 1", 1), ("statements a SELECT 2", 2), ("statements b SELECT 1", 4), ("syncs", 8)];
+        let counts = with_totals(&parts.map(|(name, count)| (name.to_owned(), count)).into());
+        for (name, count) in [("statements", 7), ("statements a", 3), ("statements b", 4), ("statements a SELECT 2", 2), ("syncs", 8)] {
+            assert_eq!(counts[name], count, "{name}");
+        }
+        assert_eq!(counts.len(), 7);
     }
 }

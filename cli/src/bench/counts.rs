@@ -1,7 +1,7 @@
 //! `nodkey bench counts`.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     path::PathBuf,
     pin::pin,
@@ -15,9 +15,9 @@ use tokio::sync::Semaphore;
 
 use super::{
     Output,
-    counters::{Counts, Sources, SyncTrace, since},
+    counters::{Counts, Sources, SyncTrace, since, with_totals},
     fleet::{self, Fleet},
-    machine,
+    machine, number,
     phone::Wait,
     target,
 };
@@ -37,7 +37,7 @@ const WARMUP: u32 = 12;
 ///
 /// A login is counted in two steps, each until all is quiet: `asked` is the backend's call, the phone that gets the challenge and
 /// the backend that begins to watch; `answered` is the phone's answer, the result, and the phone that waits again. Of many logins
-/// the most frequent count is told, so that what the server does by itself now and then does not show.
+/// the least count is told that a tenth of them have, so that what the server does by itself now and then does not show.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   nodkey bench counts
@@ -61,9 +61,9 @@ pub struct Args {
     #[command(flatten)]
     output: Output,
     #[command(flatten)]
-    servers: machine::Args,
+    servers: machine::ServerArgs,
     #[command(flatten)]
-    target: target::Args,
+    target: target::TargetArgs,
 }
 
 /// What one login does.
@@ -74,8 +74,8 @@ struct Report {
     login: Counts,
     asked: Counts,
     answered: Counts,
-    /// Of the totals: how many of the rounds had exactly this count, in both steps the least.
-    agreement: BTreeMap<String, u32>,
+    /// Of the totals: in how many of the rounds nothing else happened.
+    agreement: BTreeMap<String, usize>,
     idle_per_second: BTreeMap<String, f64>,
 }
 
@@ -90,7 +90,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let party = target.party().await?;
     let enrolled = fleet::enrol(&target, &party, "user", USERS, || ()).await?;
     let permits = Arc::new(Semaphore::new(0));
-    let fleet = Fleet::start(party.backend.clone(), enrolled, args.phone, Some(&permits))?;
+    let fleet = Fleet::start(party.grpc().await?, enrolled, args.phone, Some(&permits))?;
 
     let (mut asked, mut answered) = (Vec::new(), Vec::new());
     for round in 0..WARMUP + args.rounds {
@@ -101,16 +101,13 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         }
     }
     let idle_per_second = idle(&mut sources, args.idle).await?;
-    let (asked, agree) = modes(&asked);
-    let (answered, agree_too) = modes(&answered);
-    let mut login = asked.clone();
-    for (name, count) in &answered {
-        *login.entry(name.clone()).or_default() += count;
-    }
-    let agreement = login.keys().filter(|name| !name.contains(' ')).map(|name| {
-        let least = [&agree, &agree_too].iter().filter_map(|agree| agree.get(name)).min().copied().unwrap_or(0);
-        (name.clone(), least)
-    });
+    let totals: Vec<_> = asked.iter().zip(&answered).map(|(asked, answered)| with_totals(&sum(asked, answered))).collect();
+    let (asked, answered) = (with_totals(&regular(&asked)), with_totals(&regular(&answered)));
+    let login = sum(&asked, &answered);
+    let agreement = login
+        .iter()
+        .filter(|(name, _)| !name.contains(' '))
+        .map(|(name, count)| (name.clone(), totals.iter().filter(|round| round.get(name) == Some(count)).count()));
     let agreement = agreement.collect();
     let report = Report { phone: args.phone.as_str(), rounds: args.rounds, login, asked, answered, agreement, idle_per_second };
     args.output.tell(&report, &report.markdown())
@@ -120,8 +117,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 async fn login(fleet: &Fleet, sources: &mut Sources, permits: &Semaphore) -> anyhow::Result<(Counts, Counts)> {
     let mut user = fleet.take().await?;
     let before = quiet(sources).await?;
-    let id = fleet.create(user.name()).await?;
-    let mut result = pin!(fleet.result(&id));
+    let id = fleet.backend().create(user.name()).await?;
+    let mut result = pin!(fleet.backend().result(&id));
     let asked = tokio::select! {
         ended = &mut result => anyhow::bail!("a login ended before the phone had answered: {ended:?}"),
         asked = quiet(sources) => asked?,
@@ -157,27 +154,28 @@ async fn idle(sources: &mut Sources, seconds: u64) -> anyhow::Result<BTreeMap<St
     let before = sources.read().await?;
     tokio::time::sleep(Duration::from_secs(seconds)).await;
     let after = sources.read().await?;
-    Ok(since(&after, &before).into_iter().map(|(name, count)| (name, count as f64 / seconds as f64)).collect())
+    Ok(with_totals(&since(&after, &before)).into_iter().map(|(name, count)| (name, number(count) / number(seconds))).collect())
 }
 
-/// The most frequent count of each name, of two the lower, and how many have it. What is mostly not there is left out.
-fn modes(rounds: &[Counts]) -> (Counts, BTreeMap<String, u32>) {
-    let names: std::collections::BTreeSet<&String> = rounds.iter().flat_map(Counts::keys).collect();
-    let (mut modes, mut agreement) = (Counts::new(), BTreeMap::new());
-    for name in names {
+/// The least count of each name that a tenth of the rounds have.
+fn regular(rounds: &[Counts]) -> Counts {
+    let names: BTreeSet<&String> = rounds.iter().flat_map(Counts::keys).collect();
+    let least = |name: &String| {
         let mut frequency = BTreeMap::new();
         for round in rounds {
-            *frequency.entry(round.get(name).copied().unwrap_or(0)).or_insert(0_u32) += 1;
+            *frequency.entry(round.get(name).copied().unwrap_or(0)).or_insert(0) += 1;
         }
-        // Of equals the last is the maximum, so the lower ones come last.
-        if let Some((count, times)) = frequency.into_iter().rev().max_by_key(|(_, times)| *times) {
-            agreement.insert(name.clone(), times);
-            if count > 0 {
-                modes.insert(name.clone(), count);
-            }
-        }
+        frequency.into_iter().find(|(_, times)| times * 10 >= rounds.len()).map_or(0, |(count, _)| count)
+    };
+    names.into_iter().map(|name| (name.clone(), least(name))).filter(|(_, count)| *count > 0).collect()
+}
+
+fn sum(first: &Counts, second: &Counts) -> Counts {
+    let mut sum = first.clone();
+    for (name, count) in second {
+        *sum.entry(name.clone()).or_default() += count;
     }
-    (modes, agreement)
+    sum
 }
 
 impl Report {
@@ -206,12 +204,8 @@ mod tests {
 
     #[test]
     fn what_happens_now_and_then_does_not_count() {
-        let round = |commits, sweeps| {
-            let counts = Counts::from([("commits".to_owned(), commits), ("sweeps".to_owned(), sweeps)]);
-            since(&counts, &Counts::new())
-        };
-        let (modes, agreement) = modes(&[round(3, 0), round(4, 1), round(3, 0), round(3, 0)]);
-        assert_eq!(modes, Counts::from([("commits".to_owned(), 3)]));
-        assert_eq!((agreement["commits"], agreement["sweeps"]), (3, 3));
+        let round = |commits, sweeps| Counts::from([("commits a".to_owned(), commits), ("sweeps".to_owned(), sweeps)]);
+        let rounds: Vec<_> = std::iter::repeat_n(round(3, 0), 6).chain(std::iter::repeat_n(round(4, 1), 13)).chain([round(2, 1)]).collect();
+        assert_eq!(regular(&rounds), Counts::from([("commits a".to_owned(), 3)]));
     }
 }

@@ -7,11 +7,10 @@ use std::{
 
 use anyhow::Context as _;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use nodkey_proto::trusonafication::v1::Status;
-use nodkey_server_sdk::{NewTrusonafication, Nodkey, is_terminal};
 use tokio::sync::{Mutex, Semaphore, mpsc};
 
 use super::{
+    grpc::Backend,
     phone::{Answered, Phone, Reports, Wait},
     samples::{Fault, Times},
     target::{Party, Target},
@@ -32,7 +31,7 @@ pub struct User {
 
 /// Users who are not logging in right now.
 pub struct Fleet {
-    backend: Nodkey,
+    backend: Backend,
     free: Mutex<mpsc::Receiver<User>>,
     give_back: mpsc::Sender<User>,
 }
@@ -68,7 +67,7 @@ pub async fn enrol(target: &Target, party: &Party, prefix: &str, users: usize, d
 
 impl Fleet {
     /// Lets the phones wait. With `permits`, each answer takes one.
-    pub fn start(backend: Nodkey, enrolled: Vec<Enrolled>, wait: Wait, permits: Option<&Arc<Semaphore>>) -> anyhow::Result<Self> {
+    pub fn start(backend: Backend, enrolled: Vec<Enrolled>, wait: Wait, permits: Option<&Arc<Semaphore>>) -> anyhow::Result<Self> {
         let (give_back, free) = mpsc::channel(enrolled.len());
         for Enrolled { name, phone } in enrolled {
             let (answers, receiver) = mpsc::channel(REPORTS);
@@ -76,6 +75,11 @@ impl Fleet {
             give_back.try_send(User { name, answers: receiver }).context("there is a place for every user")?;
         }
         Ok(Self { backend, free: Mutex::new(free), give_back })
+    }
+
+    /// The backend whose users they are.
+    pub fn backend(&self) -> &Backend {
+        &self.backend
     }
 
     /// Takes the user who has been free for longest; waits until there is one.
@@ -100,35 +104,15 @@ impl Fleet {
         // What an earlier login left, having failed.
         while user.answers.try_recv().is_ok() {}
         let started = Instant::now();
-        let id = self.create(&user.name).await?;
+        let id = self.backend.create(&user.name).await?;
         let create = started.elapsed();
-        let (ended, answered) = tokio::try_join!(self.result(&id), user.answered(&id))?;
+        let (ended, answered) = tokio::try_join!(self.backend.result(&id), user.answered(&id))?;
         Ok(Times {
             create,
             create_to_phone: answered.prompted_at.saturating_duration_since(started),
             answer_to_result: ended.saturating_duration_since(answered.sent_at),
             whole: ended.saturating_duration_since(due),
         })
-    }
-
-    /// Asks a user to confirm a login. Returns the trusonafication's id.
-    pub async fn create(&self, name: &str) -> Result<String, Fault> {
-        let created = self.backend.create_trusonafication(NewTrusonafication::user(name, "log in", "nodkey bench")).await;
-        created.map(|created| created.trusonafication.id).map_err(|e| Fault::new("create", e.reason))
-    }
-
-    /// Watches until the result is there, and returns when that was.
-    pub async fn result(&self, id: &str) -> Result<Instant, Fault> {
-        let states = self.backend.watch(id).await.map_err(|e| Fault::new("watch", e.reason))?;
-        let mut states = std::pin::pin!(states);
-        while let Some(state) = states.next().await {
-            match state.map_err(|e| Fault::new("watch", e.reason))?.status() {
-                Status::Accepted => return Ok(Instant::now()),
-                status if is_terminal(status) => return Err(Fault::new("result", status.as_str_name())),
-                _ => {}
-            }
-        }
-        Err(Fault::new("watch", "ended without a result"))
     }
 }
 

@@ -15,9 +15,20 @@ use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, ServerName, pem::PemObject as _},
 };
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 use tokio_rustls::TlsConnector;
 use url::Url;
+
+/// Bytes both ways, encrypted or not.
+pub type Stream = Box<dyn Duplex>;
+
+/// What a connection reads from and writes to.
+pub trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Duplex for S {}
 
 /// A server.
 #[derive(Clone)]
@@ -26,7 +37,7 @@ pub struct Server {
     host: String,
     port: u16,
     authority: HeaderValue,
-    tls: Option<TlsConnector>,
+    tls: Option<Arc<ClientConfig>>,
 }
 
 /// A connection to one.
@@ -57,36 +68,30 @@ impl Server {
 
     /// Opens a connection.
     pub async fn connect(&self) -> anyhow::Result<Connection> {
+        let (sender, connection) = handshake(TokioIo::new(self.open(&[]).await?)).await?;
+        // Ends with the connection; who uses it is told of its end.
+        tokio::spawn(connection);
+        Ok(Connection { sender, authority: self.authority.clone() })
+    }
+
+    /// Opens a stream of bytes for one of these protocols (ALPN).
+    pub async fn open(&self, protocols: &[&[u8]]) -> anyhow::Result<Stream> {
         let tcp = TcpStream::connect((self.host.as_str(), self.port)).await.with_context(|| format!("cannot connect to {}", self.base))?;
         tcp.set_nodelay(true)?;
-        let sender = match &self.tls {
-            Some(tls) => {
-                let name = ServerName::try_from(self.host.clone())?;
-                drive(tls.connect(name, tcp).await.context("TLS handshake")?).await?
-            }
-            None => drive(tcp).await?,
-        };
-        Ok(Connection { sender, authority: self.authority.clone() })
+        let Some(tls) = &self.tls else { return Ok(Box::new(tcp)) };
+        let mut config = ClientConfig::clone(tls);
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        let name = ServerName::try_from(self.host.clone())?;
+        Ok(Box::new(TlsConnector::from(Arc::new(config)).connect(name, tcp).await.context("TLS handshake")?))
     }
 }
 
-fn trusting(ca_certificate: &str) -> anyhow::Result<TlsConnector> {
+fn trusting(ca_certificate: &str) -> anyhow::Result<Arc<ClientConfig>> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(ca_certificate.as_bytes()) {
         roots.add(certificate?)?;
     }
-    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
-}
-
-async fn drive<S>(stream: S) -> anyhow::Result<SendRequest<Full<Bytes>>>
-where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
-{
-    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-    // Ends with the connection; who uses it is told of its end.
-    tokio::spawn(connection);
-    Ok(sender)
+    Ok(Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()))
 }
 
 impl Connection {

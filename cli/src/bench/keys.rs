@@ -80,11 +80,8 @@ impl DeviceKeys {
     /// The proof of a call (RFC 9449). `url` has neither query nor fragment. `None` when the key cannot sign.
     pub fn proof(&self, method: &str, url: &str, body: &[u8], now: i64) -> Option<String> {
         let jti = self.random.token();
-        let mut claims = format!(r#"{{"jti":"{jti}","htm":"{method}","htu":"{url}","iat":{now}"#);
-        if !body.is_empty() {
-            claims.push_str(&format!(r#","bh":"{}""#, b64u(&sha256(body))));
-        }
-        claims.push('}');
+        let body_hash = if body.is_empty() { String::new() } else { format!(r#","bh":"{}""#, b64u(&sha256(body))) };
+        let claims = format!(r#"{{"jti":"{jti}","htm":"{method}","htu":"{url}","iat":{now}{body_hash}}}"#);
         self.device.sign(&self.proof_header, &claims)
     }
 

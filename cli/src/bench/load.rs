@@ -11,7 +11,8 @@ use indicatif::ProgressBar;
 
 use super::{
     fleet::Fleet,
-    samples::{Fault, Samples},
+    number,
+    samples::{Fault, Samples, Times},
 };
 
 /// How the next login begins.
@@ -56,19 +57,13 @@ pub async fn run(fleet: &Fleet, pace: Pace, end: End, progress: &ProgressBar) ->
     let begun = Instant::now();
     match pace {
         Pace::Closed { concurrency } => closed(fleet, concurrency, end, begun, &record).await?,
-        Pace::Open { rate } => open(fleet, rate, end, begun, &record).await?,
+        Pace::Open { rate } => open(fleet, rate, end, begun, &record).await,
     }
     let took = begun.elapsed();
     Ok((samples.into_inner().map_err(|_| anyhow::anyhow!("a login panicked"))?, took))
 }
 
-async fn closed(
-    fleet: &Fleet,
-    concurrency: usize,
-    end: End,
-    begun: Instant,
-    record: &impl Fn(Result<super::samples::Times, Fault>),
-) -> Result<(), Fault> {
+async fn closed(fleet: &Fleet, concurrency: usize, end: End, begun: Instant, record: &impl Fn(Result<Times, Fault>)) -> Result<(), Fault> {
     let started = std::cell::Cell::new(0);
     let workers: FuturesUnordered<_> = (0..concurrency)
         .map(|_| async {
@@ -88,26 +83,23 @@ async fn closed(
 }
 
 /// Latency counts from when a login was due: one that had to wait for its turn was late.
-async fn open(
-    fleet: &Fleet,
-    rate: f64,
-    end: End,
-    begun: Instant,
-    record: &impl Fn(Result<super::samples::Times, Fault>),
-) -> Result<(), Fault> {
+async fn open(fleet: &Fleet, rate: f64, end: End, begun: Instant, record: &impl Fn(Result<Times, Fault>)) {
     let mut logins = pin!(FuturesUnordered::new());
     let mut started = 0_u64;
     while !end.reached(begun, started) {
-        #[expect(clippy::cast_precision_loss, reason = "a run has fewer logins than a double has integers")]
-        let due = begun + Duration::from_secs_f64(started as f64 / rate);
+        let due = begun + Duration::from_secs_f64(number(started) / rate);
         tokio::select! {
             () = tokio::time::sleep_until(due.into()) => {
                 started += 1;
-                logins.push(async move { anyhow::Ok(record(fleet.login(fleet.take().await?, due).await)) });
+                logins.push(async move {
+                    match fleet.take().await {
+                        Ok(user) => record(fleet.login(user, due).await),
+                        Err(fault) => record(Err(fault)),
+                    }
+                });
             }
-            Some(_) = logins.next() => {}
+            Some(()) = logins.next() => {}
         }
     }
     while logins.next().await.is_some() {}
-    Ok(())
 }

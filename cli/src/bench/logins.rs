@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
     Output, background,
-    counters::{Sources, since},
+    counters::{Sources, since, with_totals},
     fleet::{self, Fleet},
     load::{self, End, Pace},
     machine,
@@ -56,11 +56,11 @@ pub struct Args {
     #[command(flatten)]
     output: Output,
     #[command(flatten)]
-    background: background::Args,
+    background: background::BackgroundArgs,
     #[command(flatten)]
-    servers: machine::Args,
+    servers: machine::ServerArgs,
     #[command(flatten)]
-    target: target::Args,
+    target: target::TargetArgs,
 }
 
 fn rate(text: &str) -> Result<f64, String> {
@@ -79,7 +79,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let progress = bar("enrolling users", users as u64);
     let enrolled = fleet::enrol(&target, &party, "user", users, || progress.inc(1)).await?;
     progress.finish_and_clear();
-    let fleet = Fleet::start(party.backend.clone(), enrolled, args.phone, None)?;
+    let fleet = Fleet::start(party.grpc().await?, enrolled, args.phone, None)?;
 
     let example = first(&fleet).await?;
     let progress = bar("laying the background", args.background.total());
@@ -101,7 +101,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             let (counted, before) = (sources.read().await?, machine.read().await?);
             let (samples, took) = load::run(&fleet, *pace, end, &progress).await?;
             let (after, count) = (machine.read().await?, sources.read().await?);
-            report.add(column, Run::new(samples.summary(), took, &after, &before, since(&count, &counted)));
+            report.add(column, Run::new(samples.summary(), took, &after, &before, with_totals(&since(&count, &counted))));
         }
     }
     progress.finish_and_clear();
@@ -112,8 +112,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 /// Completes a first login, and returns its trusonafication.
 async fn first(fleet: &Fleet) -> anyhow::Result<String> {
     let mut user = fleet.take().await?;
-    let id = fleet.create(user.name()).await?;
-    let completed = async { tokio::try_join!(fleet.result(&id), user.answered(&id)) };
+    let id = fleet.backend().create(user.name()).await?;
+    let completed = async { tokio::try_join!(fleet.backend().result(&id), user.answered(&id)) };
     tokio::time::timeout(Duration::from_secs(30), completed).await.context("the first login took longer than 30 s")??;
     fleet.give_back(user);
     Ok(id)

@@ -14,7 +14,7 @@ use super::{
 /// Which servers are looked at besides the deployment's own processes.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Servers")]
-pub struct Args {
+pub struct ServerArgs {
     /// PostgreSQL, as a superuser: its processes and what it counts of itself
     #[arg(long, env = "NODKEY_TEST_POSTGRES_URL", value_name = "URL")]
     pub postgres_url: Option<Url>,
@@ -43,7 +43,7 @@ fn named_pid(text: &str) -> Result<(String, u32), String> {
     Ok((name.to_owned(), pid.parse().map_err(|_| "must be NAME=PID")?))
 }
 
-impl Args {
+impl ServerArgs {
     /// Finds what there is. An embedded deployment has neither PostgreSQL nor NATS.
     pub async fn machine(&self, target: &Target) -> anyhow::Result<Machine> {
         let mut processes = self.processes(target);

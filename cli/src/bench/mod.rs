@@ -5,6 +5,7 @@ mod bounds;
 mod counters;
 mod counts;
 mod fleet;
+mod grpc;
 mod http;
 mod keys;
 mod load;
@@ -69,6 +70,11 @@ impl Output {
         }
         if self.json { document(report) } else { line(markdown.trim_end()) }
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "no count here comes near what a double cannot hold")]
+const fn number(count: u64) -> f64 {
+    count as f64
 }
 
 /// Runs the command.

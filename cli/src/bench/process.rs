@@ -21,8 +21,6 @@ pub struct Usage {
     pub cpu: Duration,
     /// Bytes given to the operating system to write, to files and sockets.
     pub written: u64,
-    /// Bytes of those that went to block devices.
-    pub to_disk: u64,
 }
 
 /// A process to look at.
@@ -44,11 +42,7 @@ struct Stat {
 impl Usage {
     /// What was used since `before`.
     pub fn since(self, before: Self) -> Self {
-        Self {
-            cpu: self.cpu.saturating_sub(before.cpu),
-            written: self.written.saturating_sub(before.written),
-            to_disk: self.to_disk.saturating_sub(before.to_disk),
-        }
+        Self { cpu: self.cpu.saturating_sub(before.cpu), written: self.written.saturating_sub(before.written) }
     }
 }
 
@@ -92,7 +86,6 @@ impl Process {
             for child in stats.iter().filter(|(_, stat)| stat.parent == self.pid).map(|(pid, _)| self::usage(*pid)) {
                 usage.cpu += child.cpu;
                 usage.written += child.written;
-                usage.to_disk += child.to_disk;
             }
         }
         usage
@@ -106,8 +99,8 @@ pub fn usages(processes: &[Process]) -> BTreeMap<String, Usage> {
 
 fn usage(pid: u32) -> Usage {
     let io = fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
-    let value = |name: &str| io.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok()).unwrap_or(0);
-    Usage { cpu: stat(pid).map(|stat| stat.own).unwrap_or_default(), written: value("wchar:"), to_disk: value("write_bytes:") }
+    let written = io.lines().find_map(|line| line.strip_prefix("wchar:")?.trim().parse().ok());
+    Usage { cpu: stat(pid).map(|stat| stat.own).unwrap_or_default(), written: written.unwrap_or(0) }
 }
 
 fn pids() -> Vec<u32> {

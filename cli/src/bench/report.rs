@@ -9,6 +9,7 @@ use super::{
     counters::Counts,
     load::Pace,
     machine::Reading,
+    number,
     phone::Wait,
     process::Usage,
     samples::{Samples, Summary},
@@ -56,18 +57,13 @@ pub struct Run {
 struct Cost {
     cpu_ms: f64,
     written_bytes: f64,
-    disk_bytes: f64,
 }
 
 impl Run {
     /// Of what was measured before and after.
     pub fn new(summary: Summary, took: Duration, after: &Reading, before: &Reading, counts: Counts) -> Self {
         let logins = number(summary.completed.max(1));
-        let cost = |usage: Usage| Cost {
-            cpu_ms: usage.cpu.as_secs_f64() * 1000.0 / logins,
-            written_bytes: number(usage.written) / logins,
-            disk_bytes: number(usage.to_disk) / logins,
-        };
+        let cost = |usage: Usage| Cost { cpu_ms: usage.cpu.as_secs_f64() * 1000.0 / logins, written_bytes: number(usage.written) / logins };
         let per_login: BTreeMap<_, _> = after.usages_since(before).into_iter().map(|(name, usage)| (name, cost(usage))).collect();
         let servers = per_login.iter().filter(|(name, _)| *name != "bench");
         Self {
@@ -82,14 +78,9 @@ impl Run {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "no count here comes near what a double cannot hold")]
-fn number(count: u64) -> f64 {
-    count as f64
-}
-
 impl Report {
     /// Without runs.
-    pub fn new(target: &Target, background: &background::Args, paces: &[Pace], users: usize, phone: Wait) -> Self {
+    pub fn new(target: &Target, background: &background::BackgroundArgs, paces: &[Pace], users: usize, phone: Wait) -> Self {
         let column = |pace: &Pace| match *pace {
             Pace::Closed { concurrency } => Column { concurrency: Some(concurrency), rate: None, runs: Vec::new() },
             Pace::Open { rate } => Column { concurrency: None, rate: Some(rate), runs: Vec::new() },
@@ -128,10 +119,9 @@ impl Report {
         table.row("server CPU, ms per login", |column| column.spread(|run| run.server_cpu_ms_per_login, 2));
         for name in self.names(|run| run.per_login.keys()) {
             let cost = |run: &Run| run.per_login.get(&name).copied();
-            table.row(&format!("{name}: CPU ms / KiB written / KiB to disk"), |column| {
+            table.row(&format!("{name}: CPU ms / KiB written"), |column| {
                 let median = |read: fn(Cost) -> f64| column.median(|run| cost(run).map(read).unwrap_or_default());
-                let (cpu, written) = (median(|cost| cost.cpu_ms), median(|cost| cost.written_bytes / 1024.0));
-                format!("{cpu:.2} / {written:.1} / {:.1}", median(|cost| cost.disk_bytes / 1024.0))
+                format!("{:.2} / {:.1}", median(|cost| cost.cpu_ms), median(|cost| cost.written_bytes / 1024.0))
             });
         }
         for name in self.names(|run| run.postgres_per_login.keys()) {

@@ -9,6 +9,8 @@ use std::{
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use super::number;
+
 /// The longest time that is told apart, in microseconds.
 const LONGEST: u64 = 600_000_000;
 /// Decimal digits that are told apart.
@@ -129,9 +131,8 @@ impl Display for Quantiles {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "ten minutes of microseconds are exact in a double")]
 fn millis(micros: u64) -> f64 {
-    micros as f64 / 1000.0
+    number(micros) / 1000.0
 }
 
 #[cfg(test)]

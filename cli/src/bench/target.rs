@@ -10,7 +10,7 @@ use nodkey_proto::registry::v1::{
 use nodkey_server_sdk::{Credential, Endpoints, Nodkey, ServiceName};
 use serde::Deserialize;
 
-use super::http::Server;
+use super::{grpc, http::Server};
 use crate::connection::{DataDir, Pair, dev_path, read_json};
 
 /// The services that have a gRPC address of their own.
@@ -19,7 +19,7 @@ const SERVICES: [&str; 4] = ["registry", "binding", "trusonafication", "notifica
 /// Which deployment is measured.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Deployment")]
-pub struct Args {
+pub struct TargetArgs {
     /// File that describes the deployment: native.json of scripts/up-native [default: dev.json in the data folder]
     #[arg(long, value_name = "FILE")]
     deployment: Option<PathBuf>,
@@ -56,13 +56,15 @@ pub struct Target {
 
 /// The relying party whose users log in.
 pub struct Party {
-    /// Its backend.
+    /// Its backend, for what is not measured.
     pub backend: Nodkey,
+    server: Server,
+    credential: grpc::Credential,
     /// The credential of its app.
     pub mobile: Pair,
 }
 
-impl Args {
+impl TargetArgs {
     /// Reads the description.
     pub fn target(&self) -> anyhow::Result<Target> {
         let path = self.deployment.clone().unwrap_or_else(|| dev_path(&self.data_dir.path));
@@ -71,6 +73,13 @@ impl Args {
         })?;
         let authority = self.data_dir.ca_certificate.as_ref().or(file.ca_certificate.as_ref());
         Target::new(&file, authority.map(PathBuf::as_path))
+    }
+}
+
+impl Party {
+    /// Its backend as it logs users in.
+    pub async fn grpc(&self) -> anyhow::Result<grpc::Backend> {
+        grpc::Backend::connect(&self.server, self.credential.clone()).await
     }
 }
 
@@ -118,11 +127,14 @@ impl Target {
         let mut create = async |kind: CredentialKind| {
             let request = CreateCredentialRequest { relying_party_id: id.clone(), kind: kind.into(), ..CreateCredentialRequest::default() };
             let made = credentials.create_credential(request).await.context("cannot create a credential")?.into_inner();
-            anyhow::Ok(Pair { token: made.credential.unwrap_or_default().token, secret: made.secret })
+            let credential = made.credential.unwrap_or_default();
+            anyhow::Ok((credential.id, Pair { token: credential.token, secret: made.secret }))
         };
-        let (server, mobile) = (create(CredentialKind::Server).await?, create(CredentialKind::Mobile).await?);
-        let backend = self.connect(Credential::new(&server.token, server.secret)?)?;
-        Ok(Party { backend, mobile })
+        let ((id, server), (_, mobile)) = (create(CredentialKind::Server).await?, create(CredentialKind::Mobile).await?);
+        let backend = self.connect(Credential::new(&server.token, server.secret.clone())?)?;
+        let credential = grpc::Credential { id, secret: server.secret, audience: self.audience.clone() };
+        let server = Server::new(&self.endpoints.trusonafication, self.ca_certificate.as_deref())?;
+        Ok(Party { backend, server, credential, mobile })
     }
 
     /// A client with an operator's rights.

@@ -15,7 +15,7 @@ use hdrhistogram::Histogram;
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use super::{Output, machine, process::Usage, samples::Quantiles, target};
+use super::{Output, machine, number, process::Usage, samples::Quantiles, target};
 
 /// Measure what a login could cost at best here: the same rows written by bare clients, an empty gRPC call, a signature.
 #[derive(Debug, clap::Args)]
@@ -35,9 +35,9 @@ pub struct Args {
     #[command(flatten)]
     output: Output,
     #[command(flatten)]
-    servers: machine::Args,
+    servers: machine::ServerArgs,
     #[command(flatten)]
-    target: target::Args,
+    target: target::TargetArgs,
 }
 
 /// What was measured.
@@ -61,12 +61,12 @@ struct Measured {
 
 impl Measured {
     fn bound(self, name: &str, clients: u16) -> Bound {
-        let times = self.times.len().max(1) as f64;
+        let times = number(self.times.len().max(1));
         let each = |usage: Usage| usage.cpu.as_secs_f64() * 1000.0 / times;
         Bound {
             name: name.to_owned(),
             clients,
-            per_second: self.times.len() as f64 / self.took.as_secs_f64(),
+            per_second: number(self.times.len()) / self.took.as_secs_f64(),
             latency_ms: Quantiles::of(&self.times),
             server_cpu_ms: each(self.server),
             client_cpu_ms: each(self.client),

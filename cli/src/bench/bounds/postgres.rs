@@ -100,7 +100,7 @@ impl Writer {
         let event = |second| login.event_id(second);
         match write.values {
             Values::Asked => self.client.execute(statement, &[&login.id, &login.challenge]).await,
-            Values::Answered => self.client.execute(statement, &[&login.id, &login.response]).await,
+            Values::Answered => self.client.execute(statement, &[&login.response, &login.id]).await,
             Values::FirstEvent => self.client.execute(statement, &[&event(false), &login.payload]).await,
             Values::SecondEvent => self.client.execute(statement, &[&event(true), &login.payload]).await,
             Values::FirstId => self.client.execute(statement, &[&event(false)]).await,

@@ -81,7 +81,7 @@ fn execute(connection: &Connection, write: &Write, login: &Login) -> rusqlite::R
     let event = |second| login.event_id(second).into_bytes();
     match write.values {
         Values::Asked => statement.execute(params![login.id.as_bytes(), login.challenge]),
-        Values::Answered => statement.execute(params![login.id.as_bytes(), login.response]),
+        Values::Answered => statement.execute(params![login.response, login.id.as_bytes()]),
         Values::FirstEvent => statement.execute(params![event(false), login.payload]),
         Values::SecondEvent => statement.execute(params![event(true), login.payload]),
         Values::FirstId => statement.execute(params![event(false)]),

@@ -20,7 +20,7 @@ pub(super) enum Commits {
     Six,
 }
 
-/// A statement, and what of a login it is given.
+/// A statement, and what of a login it is given. SQLite numbers `$` parameters as they appear, so they appear in order.
 pub(super) struct Write {
     pub(super) sql: &'static str,
     pub(super) values: Values,
@@ -31,7 +31,7 @@ pub(super) struct Write {
 pub(super) enum Values {
     /// Id and challenge.
     Asked,
-    /// Id and response.
+    /// Response and id.
     Answered,
     /// The id of the first event, and its payload.
     FirstEvent,
@@ -49,7 +49,7 @@ const CREATE: Write = Write {
 };
 const ONCE: Write = Write { sql: "INSERT INTO request (id, answer) VALUES ($1, $2)", values: Values::FirstEvent };
 const ANSWER: Write = Write {
-    sql: "UPDATE login SET status = 'accepted', response = $2, version = 2 WHERE id = $1 AND version = 1",
+    sql: "UPDATE login SET status = 'accepted', response = $1, version = 2 WHERE id = $2 AND version = 1",
     values: Values::Answered,
 };
 const FIRST_EVENT: Write = Write { sql: "INSERT INTO event (id, payload) VALUES ($1, $2)", values: Values::FirstEvent };

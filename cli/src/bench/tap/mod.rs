@@ -27,8 +27,8 @@ const TAP: &str = "NODKEY_BENCH_TAP";
 
 /// Count what a command and its children say to PostgreSQL and NATS.
 ///
-/// The command is given other values of NODKEY_TEST_POSTGRES_URL and NODKEY_TEST_NATS_URL, and NODKEY_BENCH_TAP, where
-/// `nodkey bench counts` reads the counts.
+/// The command finds both by `NODKEY_TEST_POSTGRES_URL` and `NODKEY_TEST_NATS_URL`, and `nodkey bench counts` finds the counts by
+/// `NODKEY_BENCH_TAP`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   scripts/with-servers nodkey bench tap -- scripts/up-native -- nodkey bench counts --deployment target/native/native.json")]

@@ -20,17 +20,11 @@ struct Connection {
 
 impl Observer for Connection {
     fn sent(&mut self, bytes: &[u8]) {
-        self.sent.read(bytes, |subject| {
-            self.counts.add("bus_in");
-            self.counts.add(&format!("bus_in {}", kind(subject)));
-        });
+        self.sent.read(bytes, |subject| self.counts.add(&format!("bus_in {}", kind(subject))));
     }
 
     fn received(&mut self, bytes: &[u8]) {
-        self.received.read(bytes, |subject| {
-            self.counts.add("bus_out");
-            self.counts.add(&format!("bus_out {}", kind(subject)));
-        });
+        self.received.read(bytes, |subject| self.counts.add(&format!("bus_out {}", kind(subject))));
     }
 }
 

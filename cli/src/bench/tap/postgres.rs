@@ -1,7 +1,9 @@
 //! Counts what goes over a PostgreSQL connection (frontend/backend protocol, version 3).
 //!
 //! A round trip is a simple query or a Sync: what a client waits for. A statement is a simple query or an Execute. A commit is a
-//! transaction that changed rows.
+//! transaction that changed rows. Round trips count under the text of their statement; a ping, a Sync with nothing before it, under
+//! that of the statement it follows or, when it has been followed by one already, precedes: so pools ping when they hand out a
+//! connection and when they get it back.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -12,6 +14,8 @@ use super::proxy::{Counts, Observer};
 
 /// How much of a statement's text names it.
 const TEXT: usize = 120;
+/// Stands for the kind of the first message, which has none.
+const STARTUP: u8 = 0;
 /// Asks for TLS, before anything else.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 /// What a message that changes rows is answered with, and what follows the word.
@@ -24,6 +28,10 @@ pub(super) fn observer(counts: &Arc<Counts>) -> impl Observer + use<> {
         sent: Messages { buffer: Vec::new(), startup: true },
         received: Messages { buffer: Vec::new(), startup: false },
         tls: Tls::Unasked,
+        role: String::new(),
+        since_sync: None,
+        last: None,
+        pings: 0,
         statements: HashMap::new(),
         portal: String::new(),
         running: VecDeque::new(),
@@ -44,6 +52,14 @@ struct Connection {
     sent: Messages,
     received: Messages,
     tls: Tls,
+    /// Who the client is: each service has a role of its own.
+    role: String,
+    /// Text of what was prepared or executed since the last round trip.
+    since_sync: Option<String>,
+    /// Text of the last statement, until a ping follows it.
+    last: Option<String>,
+    /// Pings since then, which precede a statement.
+    pings: u32,
     /// Text by name, of what was prepared.
     statements: HashMap<String, String>,
     /// Text of what was bound last.
@@ -92,9 +108,17 @@ impl Connection {
         let mut strings = body.split(|byte| *byte == 0).map(|text| String::from_utf8_lossy(text).into_owned());
         let mut string = || strings.next().unwrap_or_default();
         match kind {
+            STARTUP => {
+                let values: Vec<_> = body.get(4..).unwrap_or_default().split(|byte| *byte == 0).collect();
+                let role = values.chunks(2).find(|pair| pair[0] == b"user").and_then(|pair| pair.get(1));
+                // Roles are named `<prefix>_<service>`.
+                let role = role.map(|role| String::from_utf8_lossy(role)).unwrap_or_default();
+                role.rsplit('_').next().unwrap_or_default().clone_into(&mut self.role);
+            }
             b'P' => {
-                let (name, text) = (string(), string());
-                self.statements.insert(name, shortened(&text));
+                let (name, text) = (string(), shortened(&string()));
+                self.since_sync = Some(text.clone());
+                self.statements.insert(name, text);
             }
             b'B' => {
                 let (_, name) = (string(), string());
@@ -103,17 +127,39 @@ impl Connection {
             b'E' => self.statement(self.portal.clone()),
             b'Q' => {
                 self.statement(shortened(&string()));
-                self.counts.add("round_trips");
+                self.round_trip();
             }
-            b'S' => self.counts.add("round_trips"),
+            b'S' => self.round_trip(),
             _ => {}
         }
     }
 
     fn statement(&mut self, text: String) {
-        self.counts.add("statements");
-        self.counts.add(&format!("statement {text}"));
+        self.count("statements", &text);
+        for _ in 0..std::mem::take(&mut self.pings) {
+            self.count("round_trips", &text);
+        }
+        self.since_sync = Some(text.clone());
+        self.last = Some(text.clone());
         self.running.push_back(text);
+    }
+
+    fn round_trip(&mut self) {
+        if let Some(text) = self.since_sync.take() {
+            self.count("round_trips", &text);
+        } else if let Some(text) = self.last.take() {
+            self.count("round_trips", &text);
+        } else {
+            // The one before it preceded nothing.
+            if self.pings > 0 {
+                self.count("round_trips", "ping");
+            }
+            self.pings = 1;
+        }
+    }
+
+    fn count(&self, name: &str, text: &str) {
+        self.counts.add(&format!("{name} {} {text}", self.role));
     }
 
     fn answer(&mut self, kind: u8, body: &[u8]) {
@@ -128,11 +174,7 @@ impl Connection {
             }
             b'E' => self.running.clear(),
             // Idle again, outside of any transaction.
-            b'Z' if body == b"I" => {
-                if std::mem::take(&mut self.wrote) {
-                    self.counts.add("commits");
-                }
-            }
+            b'Z' if body == b"I" && std::mem::take(&mut self.wrote) => self.counts.add(&format!("commits {}", self.role)),
             _ => {}
         }
     }
@@ -159,7 +201,7 @@ impl Messages {
             return None;
         }
         let message: Vec<u8> = self.buffer.drain(..end).collect();
-        let kind = if self.startup { 0 } else { message[0] };
+        let kind = if self.startup { STARTUP } else { message[0] };
         self.startup = false;
         Some((kind, message[head + 4..].to_vec()))
     }
@@ -167,8 +209,6 @@ impl Messages {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     fn message(kind: u8, body: &[u8]) -> Vec<u8> {
@@ -181,45 +221,56 @@ mod tests {
         let mut connection = observer(counts);
         connection.sent(&SSL_REQUEST);
         connection.received(b"N");
-        connection.sent(&[&[0, 0, 0, 12][..], b"startup\0"].concat());
+        connection.sent(&[&[0, 0, 0, 26, 0, 3, 0, 0][..], b"user\0nodkey_test\0\0"].concat());
         connection
     }
 
-    fn counted(counts: &Counts) -> BTreeMap<String, u64> {
-        let mut counts = counts.snapshot();
-        counts.retain(|name, _| !name.starts_with("statement "));
-        counts
+    fn counted<const N: usize>(counts: &Counts, expected: [(&str, u64); N]) {
+        let expected = expected.map(|(name, count)| (name.to_owned(), count));
+        assert_eq!(counts.snapshot(), expected.into());
+    }
+
+    fn execute(connection: &mut impl Observer, tag: &[u8], state: &[u8]) {
+        let pieces = [message(b'B', b"\0s1\0"), message(b'E', b"\0"), message(b'S', b"")];
+        connection.sent(&pieces.concat());
+        connection.received(&[message(b'C', tag), message(b'Z', state)].concat());
     }
 
     #[test]
-    fn a_ping_is_a_round_trip_and_no_statement() {
+    fn pings_count_with_the_statement_they_surround() {
         let counts = Arc::new(Counts::default());
         let mut connection = begun(&counts);
+        connection.sent(&[message(b'P', b"s1\0SELECT 1\0"), message(b'S', b"")].concat());
+        counted(&counts, [("round_trips test SELECT 1", 1)]);
+        for _ in 0..2 {
+            connection.sent(&message(b'S', b""));
+            execute(&mut connection, b"SELECT 1\0", b"I");
+            connection.sent(&message(b'S', b""));
+        }
+        counted(&counts, [("round_trips test SELECT 1", 7), ("statements test SELECT 1", 2)]);
+        // Pings alone keep a connection.
         connection.sent(&message(b'S', b""));
-        connection.received(&message(b'Z', b"I"));
-        assert_eq!(counted(&counts), BTreeMap::from([("round_trips".to_owned(), 1)]));
+        connection.sent(&message(b'S', b""));
+        counted(&counts, [("round_trips test SELECT 1", 7), ("round_trips test ping", 1), ("statements test SELECT 1", 2)]);
     }
 
     #[test]
-    fn a_transaction_is_one_commit_and_each_statement_counts_under_its_text() {
+    fn a_transaction_is_one_commit_however_its_bytes_arrive() {
         let counts = Arc::new(Counts::default());
         let mut connection = begun(&counts);
+        for byte in message(b'P', b"s1\0INSERT INTO t\n  VALUES ($1)\0") {
+            connection.sent(&[byte]);
+        }
         for (text, tag, state) in [("BEGIN", &b"BEGIN\0"[..], b"T"), ("COMMIT", b"COMMIT\0", b"I")] {
             connection.sent(&message(b'Q', format!("{text}\0").as_bytes()));
-            connection.received(&message(b'C', tag));
-            connection.received(&message(b'Z', state));
+            connection.received(&[message(b'C', tag), message(b'Z', state)].concat());
             if text == "BEGIN" {
-                let pieces = [message(b'P', b"s1\0INSERT INTO t\n  VALUES ($1)\0"), message(b'B', b"\0s1\0"), message(b'E', b"\0")];
-                for byte in pieces.concat() {
-                    connection.sent(&[byte]);
-                }
-                connection.sent(&message(b'S', b""));
-                connection.received(&[message(b'C', b"INSERT 0 1\0"), message(b'Z', b"T")].concat());
+                execute(&mut connection, b"INSERT 0 1\0", b"T");
             }
         }
-        let expected = [("commits", 1), ("round_trips", 3), ("statements", 3)];
-        assert_eq!(counted(&counts), expected.map(|(name, count)| (name.to_owned(), count)).into());
-        assert_eq!(counts.snapshot()["statement INSERT INTO t VALUES ($1)"], 1);
+        let each = ["BEGIN", "INSERT INTO t VALUES ($1)", "COMMIT"];
+        let expected = each.iter().flat_map(|text| [(format!("round_trips test {text}"), 1), (format!("statements test {text}"), 1)]);
+        assert_eq!(counts.snapshot(), expected.chain([("commits test".to_owned(), 1)]).collect());
     }
 
     #[test]
@@ -231,6 +282,6 @@ mod tests {
         }
         connection.received(&[message(b'C', b"DELETE 2\0"), message(b'Z', b"T")].concat());
         connection.received(&[message(b'C', b"ROLLBACK\0"), message(b'Z', b"I")].concat());
-        assert_eq!(counted(&counts), BTreeMap::new());
+        counted(&counts, []);
     }
 }

@@ -15,7 +15,7 @@ use tokio::{
 /// How much is read at once.
 const CHUNK: usize = 64 << 10;
 
-/// Counts by name. A total and its parts share the beginning of the name.
+/// Counts by name: what is counted, a part of it and a part of that, separated by blanks.
 #[derive(Debug, Default)]
 pub(super) struct Counts(Mutex<BTreeMap<String, u64>>);
 
