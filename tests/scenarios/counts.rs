@@ -72,7 +72,7 @@ fn counts_of_one_login_hold_distributed() {
     let prefix = nodkey_testkit::unique_prefix();
     let mut command = Command::new(nodkey());
     command.args(["bench", "tap", "--"]).arg(top.join("scripts/up-native")).arg("--dir").arg(dir.path()).args(["--prefix", &prefix, "--"]);
-    command.arg(nodkey()).args(["bench", "counts", "--json", "--deployment"]).arg(dir.path().join("native.json"));
+    command.arg(nodkey()).args(["bench", "counts", "--json", "--rounds", "30", "--deployment"]).arg(dir.path().join("native.json"));
     holds(&mut command, DISTRIBUTED);
 }
 
@@ -81,6 +81,6 @@ fn counts_of_one_login_hold_embedded() {
     let dir = TempDir::new().unwrap();
     let _dev = Dev::start(dir.path());
     let mut command = Command::new(nodkey());
-    command.args(["bench", "counts", "--json", "--data-dir"]).arg(dir.path());
+    command.args(["bench", "counts", "--json", "--rounds", "30", "--data-dir"]).arg(dir.path());
     holds(&mut command, EMBEDDED);
 }

@@ -1,7 +1,7 @@
 //! Counters that tell what the server did: its own metrics, a tap, and system calls.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Stdio,
@@ -38,6 +38,7 @@ pub struct Sources {
 
 /// The metrics of a process, over a connection that is kept.
 struct Metrics {
+    process: String,
     server: Server,
     connection: Connection,
 }
@@ -52,9 +53,9 @@ impl Sources {
     /// The metrics of a deployment, as far as they can be reached, and a tap if there is one.
     pub async fn open(target: &Target, tap: Option<SocketAddr>, trace: Option<SyncTrace>) -> anyhow::Result<Self> {
         let mut metrics = Vec::new();
-        for (_, url) in &target.processes {
+        for (name, url) in &target.processes {
             let server = Server::new(url, target.ca_certificate.as_deref())?;
-            let mut source = Metrics { connection: server.connect().await?, server };
+            let mut source = Metrics { process: name.clone(), connection: server.connect().await?, server };
             // The gateway serves them on an address of their own, if at all.
             if source.scrape().await?.is_some() {
                 metrics.push(source);
@@ -67,14 +68,21 @@ impl Sources {
     pub async fn read(&mut self) -> anyhow::Result<Counts> {
         let mut counts = Counts::new();
         for source in &mut self.metrics {
-            parse(&source.read().await?, &mut counts);
+            let text = source.read().await?;
+            parse(&text, &source.process, &mut counts);
         }
+        // What was seen from outside counts instead of what a process says of itself.
+        let mut replace = |seen: Counts| {
+            let of = |name: &str| name.split(' ').next().unwrap_or_default().to_owned();
+            let kinds: BTreeSet<String> = seen.keys().map(|name| of(name)).collect();
+            counts.retain(|name, _| !kinds.contains(&of(name)));
+            counts.extend(seen);
+        };
         if let Some(tap) = self.tap {
-            // What was seen on the wire is what was done, whoever did it.
-            counts.extend(tap::counts(tap).await?);
+            replace(tap::counts(tap).await?);
         }
         if let Some(trace) = &self.trace {
-            counts.insert("syncs".to_owned(), trace.count()?);
+            replace(Counts::from([("syncs".to_owned(), trace.count()?)]));
         }
         Ok(counts)
     }
@@ -127,15 +135,15 @@ impl Metrics {
     }
 }
 
-/// Adds up the samples of each counter. Prometheus text: `name{labels} value`.
-fn parse(text: &str, counts: &mut Counts) {
+/// Adds up the samples of each counter of a process. Prometheus text: `name{labels} value`.
+fn parse(text: &str, process: &str, counts: &mut Counts) {
     for line in text.lines() {
         let Some((series, value)) = line.rsplit_once(' ') else { continue };
         let (metric, labels) = series.split_once('{').unwrap_or((series, ""));
         let Some((_, name)) = METRICS.iter().find(|(known, _)| *known == metric) else { continue };
         let value: u64 = value.parse().unwrap_or(0);
         let labels = labels.trim_end_matches('}').replace(' ', "_");
-        *counts.entry(format!("{name} {labels}").trim_end().to_owned()).or_default() += value;
+        *counts.entry(format!("{name} {process} {labels}").trim_end().to_owned()).or_default() += value;
     }
 }
 
@@ -166,13 +174,13 @@ mod tests {
         let text = "# TYPE nodkey_db_commits_total counter\nnodkey_db_commits_total{service=\"a\"} 3\nnodkey_db_commits_total{service=\"b\"} 4\n\
                     nodkey_db_syncs_total 5\nnodkey_connections 6\n";
         let mut counts = Counts::new();
-        parse(text, &mut counts);
-        let expected = [("commits service=\"a\"", 3), ("commits service=\"b\"", 4), ("syncs", 5)];
+        parse(text, "nodkey", &mut counts);
+        let expected = [("commits nodkey service=\"a\"", 3), ("commits nodkey service=\"b\"", 4), ("syncs nodkey", 5)];
         assert_eq!(counts, expected.map(|(name, count)| (name.to_owned(), count)).into());
-        let before = Counts::from([("commits service=\"a\"".to_owned(), 3), ("syncs".to_owned(), 4)]);
+        let before = Counts::from([("commits nodkey service=\"a\"".to_owned(), 3), ("syncs nodkey".to_owned(), 4)]);
         let since = since(&counts, &before);
-        assert_eq!(since.get("syncs"), Some(&1));
-        assert!(!since.contains_key("commits service=\"a\""));
+        assert_eq!(since.get("syncs nodkey"), Some(&1));
+        assert!(!since.contains_key("commits nodkey service=\"a\""));
     }
 
     #[test]

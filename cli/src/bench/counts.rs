@@ -183,15 +183,17 @@ impl Report {
         use std::fmt::Write as _;
         let mut text = format!("| phone by {} | asked | answered | login | same in |\n|---|---|---|---|---|\n", self.phone);
         let of = |counts: &Counts, name: &str| counts.get(name).copied().unwrap_or(0);
-        for (name, count) in &self.login {
+        // Statements are shown one by one; the rest by service or kind.
+        let shown = |name: &str| name.starts_with("statements ") || name.starts_with("grpc ") || name.matches(' ').count() < 2;
+        for (name, count) in self.login.iter().filter(|(name, _)| shown(name)) {
             let same = self.agreement.get(name).map(|times| format!("{times} of {}", self.rounds)).unwrap_or_default();
-            let name_shown = name.replace('|', "\\|").replace('_', " ");
-            let _ = writeln!(text, "| {name_shown} | {} | {} | {count} | {same} |", of(&self.asked, name), of(&self.answered, name));
+            let label = name.replace('|', "\\|");
+            let _ = writeln!(text, "| {label} | {} | {} | {count} | {same} |", of(&self.asked, name), of(&self.answered, name));
         }
         if !self.idle_per_second.is_empty() {
             text.push_str("\n| idle | a second |\n|---|---|\n");
-            for (name, rate) in &self.idle_per_second {
-                let _ = writeln!(text, "| {} | {rate:.1} |", name.replace('|', "\\|").replace('_', " "));
+            for (name, rate) in self.idle_per_second.iter().filter(|(name, _)| name.matches(' ').count() < 2) {
+                let _ = writeln!(text, "| {name} | {rate:.1} |");
             }
         }
         text
