@@ -51,6 +51,12 @@ bench: tools ## What the gateway costs, measured on the release binary
 	cargo build --package nodkey --release --locked
 	cargo bench --package nodkey-e2e --bench gateway --profile dev
 
+.PHONY: bench-logins
+bench-logins: tools ## What logins cost, embedded and distributed, on release binaries; ARGS="--in-progress 20000"
+	@scripts/tools test
+	cargo build --workspace --bins --release --locked
+	scripts/bench-logins $(ARGS)
+
 .PHONY: bench-webhooks
 bench-webhooks: tools ## What results cost on their way to backends, on release binaries, PostgreSQL and NATS
 	@scripts/tools test

@@ -2,6 +2,7 @@
 
 mod admin;
 mod authority;
+mod bench;
 mod completions;
 mod connection;
 mod demo;
@@ -42,6 +43,8 @@ enum Command {
     Admin(admin::Args),
     /// Verify evidence offline
     Verify(verify::Args),
+    /// Measure a running deployment: what a login costs, and what it could cost at best
+    Bench(bench::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
 }
@@ -56,7 +59,12 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // A load generator that stays on one thread costs the least, and leaves the other processors to what it measures.
+    let mut runtime = match command {
+        Command::Bench(_) => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = runtime.enable_all().build()?;
     runtime.block_on(async {
         match command {
             Command::Dev(args) => Box::pin(dev::run(args)).await,
@@ -64,6 +72,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             Command::Phone(args) => Box::pin(phone::run(args)).await,
             Command::Admin(args) => Box::pin(admin::run(args)).await,
             Command::Verify(args) => verify::run(&args),
+            Command::Bench(args) => Box::pin(bench::run(args)).await,
             Command::Completions(args) => completions::run(&args),
         }
     })

@@ -25,6 +25,7 @@ mod by_hand;
 mod callback;
 mod conformance;
 mod console;
+mod counts;
 mod data_dir;
 mod demo;
 mod disk_full;

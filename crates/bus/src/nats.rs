@@ -33,6 +33,8 @@ use crate::{
     wake::Hub,
 };
 
+/// How often the server is asked whether it is still there. Two questions without an answer, and the connection is made anew.
+const PING: Duration = Duration::from_secs(5);
 /// How many events a consumer works on or has buffered.
 const MAX_ACK_PENDING: u16 = 64;
 /// How long a pull stays open, and how often the server says that it still is: a consumer that is gone is noticed by its silence.
@@ -63,7 +65,8 @@ impl Nats {
     pub(crate) async fn connect(config: &BusConfig) -> Result<Self, BusError> {
         let (sender, mut connected) = watch::channel(false);
         report(false);
-        let mut options = async_nats::ConnectOptions::new().name("nodkey").retry_on_initial_connect().event_callback(move |event| {
+        let options = async_nats::ConnectOptions::new().name("nodkey").retry_on_initial_connect().ping_interval(PING);
+        let mut options = options.event_callback(move |event| {
             observe(&event, &sender);
             std::future::ready(())
         });

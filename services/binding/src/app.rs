@@ -129,7 +129,10 @@ impl App {
             let mut tx = self.db.begin().await?;
             let found = store::load(&mut tx, party, id).await?.ok_or(Failure::NotFound("binding"))?;
             match found.activate(now)? {
-                Change::Same(binding) => return Ok(binding),
+                Change::Same(binding) => {
+                    tx.rollback().await?;
+                    return Ok(binding);
+                }
                 // Who lost a race looks again: nothing comes back to inactive, so this ends.
                 Change::Changed(binding) if !store::update(&mut tx, &binding).await? => tx.rollback().await?,
                 Change::Changed(binding) => {
@@ -270,9 +273,9 @@ impl App {
         Ok((found, false))
     }
 
-    /// Begins a transaction.
+    /// Begins the transaction of an import.
     pub async fn begin(&self) -> Result<Tx, Error> {
-        Ok(self.db.begin().await?)
+        Ok(self.db.begin_large().await?)
     }
 
     /// Binds a device that is known to be there, and activates the binding if it has to be. Returns whether that changed anything.

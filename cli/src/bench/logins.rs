@@ -1,0 +1,126 @@
+//! `nodkey bench logins`.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{
+    Output, background,
+    counters::{Sources, since, with_totals},
+    fleet::{self, Fleet},
+    load::{self, End, Pace},
+    machine,
+    phone::Wait,
+    report::{Report, Run},
+    target,
+};
+
+/// Users who log in, at the least: one phone may only call so often a second.
+const USERS: usize = 128;
+
+/// Let users log in, over the interfaces that backends and phones use, and tell what a login costs.
+///
+/// Each login is complete: the backend creates a trusonafication, the waiting phone is notified, signs and answers, and the backend
+/// that watches gets the result. Times include everything; CPU and bytes are told for each process, those of this one too.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  nodkey bench logins --concurrency 1,8,32 --runs 3
+  nodkey bench logins --rate 50 --duration 60 --phone stream
+  nodkey bench logins --in-progress 20000 --finished 1000000 --database .nodkey/trusonafication.db --json")]
+pub struct Args {
+    /// Logins at once, each followed by the next; several are measured one after the other
+    #[arg(long, value_delimiter = ',', default_value = "1", value_name = "N,...", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    concurrency: Vec<u16>,
+    /// Logins a second, begun on time whatever becomes of those before; instead of --concurrency
+    #[arg(long, value_name = "N", conflicts_with = "concurrency", value_parser = rate)]
+    rate: Option<f64>,
+    /// Users, each with a phone of their own, who take turns [default: 128, or four for each login at once]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    users: Option<u32>,
+    /// How phones wait
+    #[arg(long, value_enum, default_value_t = Wait::Poll)]
+    phone: Wait,
+    /// Seconds that are measured
+    #[arg(long, default_value_t = 10, value_name = "SECONDS")]
+    duration: u64,
+    /// Logins that are measured; instead of --duration
+    #[arg(long, value_name = "N", conflicts_with = "duration")]
+    count: Option<u64>,
+    /// Seconds of logins before each run, not measured
+    #[arg(long, default_value_t = 3, value_name = "SECONDS")]
+    warmup: u64,
+    /// How often to measure each, in turns
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    runs: u32,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    background: background::BackgroundArgs,
+    #[command(flatten)]
+    servers: machine::ServerArgs,
+    #[command(flatten)]
+    target: target::TargetArgs,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|rate: &f64| *rate > 0.0 && rate.is_finite()).ok_or_else(|| "must be a number above 0".to_owned())
+}
+
+/// Runs the command.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    let target = args.target.target()?;
+    let machine = args.servers.machine(&target).await?;
+    let mut sources = Sources::open(&target, None::<SocketAddr>, None).await?;
+    let party = target.party().await?;
+
+    let most = args.concurrency.iter().copied().max().unwrap_or_default();
+    let users = args.users.map_or_else(|| USERS.max(4 * usize::from(most)), |users| users as usize);
+    let progress = bar("enrolling users", users as u64);
+    let enrolled = fleet::enrol(&target, &party, "user", users, || progress.inc(1)).await?;
+    progress.finish_and_clear();
+    let fleet = Fleet::start(party.grpc().await?, enrolled, args.phone, None)?;
+
+    let example = first(&fleet).await?;
+    let progress = bar("laying the background", args.background.total());
+    let waiting = args.background.lay(&target, &party, &example, &progress).await?;
+    progress.finish_and_clear();
+
+    let paces: Vec<_> = match args.rate {
+        Some(rate) => vec![Pace::Open { rate }],
+        None => args.concurrency.iter().map(|n| Pace::Closed { concurrency: (*n).into() }).collect(),
+    };
+    let progress = ProgressBar::new_spinner();
+    progress.enable_steady_tick(Duration::from_millis(200));
+    let warmup = End { duration: Some(Duration::from_secs(args.warmup)), count: None };
+    let end = End { duration: args.count.is_none().then(|| Duration::from_secs(args.duration)), count: args.count };
+    let mut report = Report::new(&target, &args.background, &paces, users, args.phone);
+    for _ in 0..args.runs {
+        for (column, pace) in paces.iter().enumerate() {
+            load::run(&fleet, *pace, warmup, &progress).await?;
+            let (counted, before) = (sources.read().await?, machine.read().await?);
+            let (samples, took) = load::run(&fleet, *pace, end, &progress).await?;
+            let (after, count) = (machine.read().await?, sources.read().await?);
+            report.add(column, Run::new(samples.summary(), took, &after, &before, with_totals(&since(&count, &counted))));
+        }
+    }
+    progress.finish_and_clear();
+    drop(waiting);
+    args.output.tell(&report, &report.markdown())
+}
+
+/// Completes a first login, and returns its trusonafication.
+async fn first(fleet: &Fleet) -> anyhow::Result<String> {
+    let mut user = fleet.take().await?;
+    let id = fleet.backend().create(user.name()).await?;
+    let completed = async { tokio::try_join!(fleet.backend().result(&id), user.answered(&id)) };
+    tokio::time::timeout(Duration::from_secs(30), completed).await.context("the first login took longer than 30 s")??;
+    fleet.give_back(user);
+    Ok(id)
+}
+
+/// A bar on a terminal; nothing elsewhere.
+fn bar(what: &'static str, length: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(length).with_style(style).with_message(what)
+}

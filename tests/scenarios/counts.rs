@@ -1,0 +1,86 @@
+//! What one login of one user does, counted exactly. Whoever makes it do more or less changes the numbers here.
+//!
+//! `nodkey bench counts` counts: on the wire to PostgreSQL and NATS, and by the services' own metrics. The phone waits by long
+//! poll. A login is `asked` until the phone has the challenge and the backend watches, and `answered` from the phone's answer until
+//! the phone waits again and every consumer is done.
+
+use std::{
+    collections::BTreeMap,
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use serde::Deserialize;
+use tempfile::TempDir;
+
+/// Five services on PostgreSQL and NATS: name, asked, answered.
+const DISTRIBUTED: &[(&str, u64, u64)] =
+    &[("statements", 22, 22), ("round_trips", 47, 51), ("commits", 3, 3), ("bus_in", 4, 5), ("bus_out", 12, 17)];
+/// One process on SQLite.
+const EMBEDDED: &[(&str, u64, u64)] = &[("http", 1, 1)];
+
+#[derive(Deserialize)]
+struct Counted {
+    asked: BTreeMap<String, u64>,
+    answered: BTreeMap<String, u64>,
+}
+
+/// `nodkey dev`, ended with this.
+struct Dev(Child);
+
+impl Dev {
+    fn start(folder: &Path) -> Self {
+        let mut command = Command::new(nodkey());
+        command.args(["dev", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--data-dir"]).arg(folder);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap().contains("is ready")), "it becomes ready");
+        // Whatever else it prints has somewhere to go.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self(child)
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").arg(self.0.id().to_string()).status();
+        let _ = self.0.wait();
+    }
+}
+
+/// The binary that was built beside this test.
+fn nodkey() -> PathBuf {
+    std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join("nodkey")
+}
+
+/// Fails with every number that differs, so that one run shows them all.
+fn holds(command: &mut Command, expected: &[(&str, u64, u64)]) {
+    let output = command.stderr(Stdio::inherit()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let json = String::from_utf8(output.stdout).unwrap();
+    let counted: Counted = serde_json::from_str(&json).unwrap();
+    let of = |counts: &BTreeMap<String, u64>, name: &str| counts.get(name).copied().unwrap_or(0);
+    let found: Vec<_> = expected.iter().map(|(name, ..)| (*name, of(&counted.asked, name), of(&counted.answered, name))).collect();
+    assert_eq!(found, expected, "(name, asked, answered) of {json}");
+}
+
+#[test]
+fn counts_of_one_login_hold_distributed() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let dir = TempDir::new_in(top.join("target")).unwrap();
+    let prefix = nodkey_testkit::unique_prefix();
+    let mut command = Command::new(nodkey());
+    command.args(["bench", "tap", "--"]).arg(top.join("scripts/up-native")).arg("--dir").arg(dir.path()).args(["--prefix", &prefix, "--"]);
+    command.arg(nodkey()).args(["bench", "counts", "--json", "--rounds", "30", "--deployment"]).arg(dir.path().join("native.json"));
+    holds(&mut command, DISTRIBUTED);
+}
+
+#[test]
+fn counts_of_one_login_hold_embedded() {
+    let dir = TempDir::new().unwrap();
+    let _dev = Dev::start(dir.path());
+    let mut command = Command::new(nodkey());
+    command.args(["bench", "counts", "--json", "--rounds", "30", "--data-dir"]).arg(dir.path());
+    holds(&mut command, EMBEDDED);
+}
