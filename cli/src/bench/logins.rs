@@ -24,6 +24,7 @@ const USERS: usize = 128;
 /// Each login is complete: the backend creates a trusonafication, the waiting phone is notified, signs and answers, and the backend
 /// that watches gets the result. Times include everything; CPU and bytes are told for each process, those of this one too.
 #[derive(Debug, clap::Args)]
+#[command(args_override_self = true)]
 #[command(after_help = "Examples:
   nodkey bench logins --concurrency 1,8,32 --runs 3
   nodkey bench logins --rate 50 --duration 60 --phone stream
