@@ -25,6 +25,7 @@ mod peers;
 mod process;
 mod process_status;
 mod resolver;
+pub mod rows;
 mod server;
 mod service;
 pub mod status;
