@@ -5,3 +5,6 @@ pub mod endpoint;
 pub mod push;
 pub mod push_configuration;
 pub mod push_registration;
+
+#[cfg(test)]
+mod tests;
