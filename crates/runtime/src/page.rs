@@ -65,34 +65,6 @@ impl Page {
         Ok(Self { size, after })
     }
 
-    /// Cuts off the row that was read beyond the page, and names the next page if there is one.
-    ///
-    /// Read `size + 1` rows to know.
-    pub fn cut<T>(&self, rows: Vec<T>, cursor: impl Fn(&T) -> Cursor) -> (Vec<T>, String) {
-        self.cut_within(usize::MAX, rows, |_| 0, cursor)
-    }
-
-    /// The same, where rows may be large: the page ends before it weighs more than `limit`, but holds one row at least.
-    pub fn cut_within<T>(
-        &self,
-        limit: usize,
-        mut rows: Vec<T>,
-        weight: impl Fn(&T) -> usize,
-        cursor: impl Fn(&T) -> Cursor,
-    ) -> (Vec<T>, String) {
-        let size = usize::try_from(self.size).unwrap_or(usize::MAX);
-        let mut weighed: usize = 0;
-        let fits = rows.iter().take(size).take_while(|row| {
-            weighed = weighed.saturating_add(weight(row));
-            weighed <= limit
-        });
-        let fits = fits.count().max(1);
-        let more = rows.len() > fits;
-        rows.truncate(fits);
-        let next = if more { rows.last().map(|row| cursor(row).to_string()).unwrap_or_default() } else { String::new() };
-        (rows, next)
-    }
-
     /// The moment to start before; far in the future from the start.
     #[must_use]
     pub fn before(&self) -> Timestamp {
