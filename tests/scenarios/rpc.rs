@@ -2,18 +2,24 @@
 
 use std::collections::BTreeSet;
 
+use nodkey_kernel::jose::b64u;
 use nodkey_proto::{
     FILE_DESCRIPTOR_SET,
     access::{ACCESS, Principal},
 };
 use nodkey_server_sdk::{Kind, Nodkey, ServiceName};
 use prost_reflect::{DescriptorPool, DynamicMessage};
+use serde_json::{Value, json};
 use tonic::{Status, client::Grpc, codegen::http::uri::PathAndQuery};
 use tonic_prost::ProstCodec;
 
 use crate::world::World;
 
-scenarios!(no_rpc_but_the_golden_ones_answers_without_a_credential, bad_input_gets_its_reason_from_every_rpc);
+scenarios!(
+    no_rpc_but_the_golden_ones_answers_without_a_credential,
+    bad_input_gets_its_reason_from_every_rpc,
+    tokens_that_no_list_answered_and_names_nobody_has_are_refused_by_every_list,
+);
 
 /// Whose rights a call has.
 #[derive(Clone, Copy)]
@@ -239,4 +245,59 @@ async fn bad_input_gets_its_reason_from_every_rpc(world: &World) {
     let covered: BTreeSet<_> = BAD.iter().map(|(method, ..)| *method).chain(HARMLESS).collect();
     let all: BTreeSet<_> = ACCESS.iter().map(|(path, _)| path.strip_prefix("/nodkey.").unwrap()).collect();
     assert_eq!(covered, all, "every RPC is here");
+}
+
+/// What a token may hold besides what a list puts in it: numbers at their extremes, ids that are none, text no database takes.
+const TOKENS: [&str; 8] = [
+    "9223372036854775807|00000000-0000-7000-8000-000000000000",
+    "-9223372036854775808|00000000-0000-7000-8000-000000000000",
+    "99999999999999999999|00000000-0000-7000-8000-000000000000",
+    "-1|00000000-0000-7000-8000-000000000000",
+    "1700000000000000|no UUID",
+    "1700000000000000|a\0b",
+    "1700000000000000|",
+    "|",
+];
+
+async fn tokens_that_no_list_answered_and_names_nobody_has_are_refused_by_every_list(world: &World) {
+    let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).unwrap();
+    let (tenant, operator) = (world.tenant().await, world.operator(None));
+    let mut lists = 0;
+    for (path, allow) in ACCESS {
+        let method = path.strip_prefix("/nodkey.").unwrap();
+        let (service_name, name) = path.strip_prefix('/').unwrap().split_once('/').unwrap();
+        let input = pool.get_service_by_name(service_name).unwrap().methods().find(|m| m.name() == name).unwrap().input();
+        let client = match allow {
+            allow if allow.contains(&Principal::Backend) => &tenant.backend,
+            allow if [Principal::Auditor, Principal::Operator, Principal::Owner].iter().any(|who| allow.contains(who)) => &operator,
+            _ => continue,
+        };
+        if input.get_field_by_name("page_token").is_none() {
+            continue;
+        }
+        lists += 1;
+        let user = if name == "ListIdentityDocuments" { json!("ada") } else { json!("") };
+        let with_user = input.get_field_by_name("user_identifier").is_some();
+        let mut requests: Vec<Value> = TOKENS.iter().map(|token| json!({"pageToken": b64u(token.as_bytes())})).collect();
+        requests.extend([i32::MIN, -1, 501, i32::MAX].map(|size| json!({"pageSize": size})));
+        if with_user {
+            for request in &mut requests {
+                request["userIdentifier"] = user.clone();
+            }
+            requests.push(json!({"userIdentifier": "a\0b"}));
+        }
+        for request in requests {
+            let refused = call(client, &pool, method, &request.to_string()).await.unwrap_err();
+            let refused = nodkey_server_sdk::Error::from(refused);
+            assert_eq!(refused.reason, "VALIDATION_FAILED", "{method} {request}: {refused}");
+        }
+    }
+    assert!(lists >= 10, "{lists}");
+    let method = "trusonafication.v1.TrusonaficationService/ListTrusonafications";
+    let refused = call(&tenant.backend, &pool, method, r#"{"deviceIdentifier": "a\u0000b"}"#).await.unwrap_err();
+    assert_eq!(nodkey_server_sdk::Error::from(refused).reason, "VALIDATION_FAILED");
+    let extremes = r#"{"createdAfter": "0001-01-01T00:00:00Z", "createdBefore": "9999-12-31T23:59:59Z"}"#;
+    call(&tenant.backend, &pool, method, extremes).await.unwrap();
+    let method = "notification.v1.DeliveryService/RedeliverMany";
+    call(&tenant.backend, &pool, method, r#"{"since": "0001-01-01T00:00:00Z", "until": "9999-12-31T23:59:59Z"}"#).await.unwrap();
 }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use crate::{
     jose::{JoseError, Jwks, PublicJwk, b64u, jws, sha256},
     level::Level,
+    named,
     time::Timestamp,
 };
 
@@ -71,14 +72,16 @@ pub enum MatchClaim {
     Enter,
 }
 
-/// What the person decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Decision {
-    /// Yes.
-    Accept,
-    /// No.
-    Reject,
+named! {
+    /// What the person decided.
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum Decision {
+        /// Yes.
+        Accept = "accept",
+        /// No.
+        Reject = "reject",
+    }
 }
 
 /// Why a person rejects.

@@ -58,6 +58,10 @@ impl Egress {
         if text.len() > MAX_LENGTH {
             return Err(Refused::Length);
         }
+        // The parser leaves them out or escapes them; kept they would be as they came, and not every database takes them.
+        if text.chars().any(char::is_control) {
+            return Err(Refused::Url);
+        }
         let url = Url::parse(text).map_err(|_| Refused::Url)?;
         // Names are the resolver's to check; addresses never get there.
         let (address, here) = match url.host().ok_or(Refused::Host)? {

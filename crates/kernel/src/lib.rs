@@ -8,6 +8,7 @@ pub mod error;
 pub mod id;
 pub mod jose;
 pub mod level;
+pub mod named;
 pub mod random;
 pub mod result;
 pub mod role;

@@ -27,6 +27,7 @@ mod process;
 mod process_status;
 mod received;
 mod resolver;
+pub mod rows;
 mod server;
 mod service;
 pub mod status;

@@ -10,6 +10,11 @@ use nodkey_kernel::{
 const DEFAULT: i64 = 50;
 /// How many there are at most.
 const MAX: i64 = 500;
+/// The most an id in a token has, in bytes.
+const MAX_ID: usize = 64;
+/// The moments a list knows: both engines hold them, and nothing is created before or after.
+const FIRST: Timestamp = Timestamp::from_seconds(0);
+const LAST: Timestamp = Timestamp::from_seconds(253_402_300_799);
 
 /// A place in a list: the last thing on the page before.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,39 +65,99 @@ impl Page {
         Ok(Self { size, after })
     }
 
-    /// Cuts off the row that was read beyond the page, and names the next page if there is one.
-    ///
-    /// Read `size + 1` rows to know.
-    pub fn cut<T>(&self, rows: Vec<T>, cursor: impl Fn(&T) -> Cursor) -> (Vec<T>, String) {
-        self.cut_within(usize::MAX, rows, |_| 0, cursor)
+    /// The moment to start before; far in the future from the start.
+    #[must_use]
+    pub fn before(&self) -> Timestamp {
+        self.after.as_ref().map_or(LAST, |cursor| cursor.at)
+    }
+}
+
+/// The rows of a page as a store read them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed<T> {
+    /// Those that can be read, each with its place.
+    rows: Vec<(Cursor, T)>,
+    /// The place of the last row, whether it can be read or not.
+    last: Option<Cursor>,
+    /// Whether there is a next page.
+    more: bool,
+}
+
+impl<T> Listed<T> {
+    /// Makes a page of at most `size` rows of one more that were read: the last tells that there is a next page. A row that cannot be
+    /// read has no value, and no place either when not even that can be read: the page is shorter, and the next is found all the same.
+    pub fn new(size: i64, read: impl IntoIterator<Item = (Option<Cursor>, Option<T>)>) -> Self {
+        let size = usize::try_from(size).unwrap_or_default();
+        let (mut rows, mut last, mut more) = (Vec::new(), None, false);
+        for (index, (place, row)) in read.into_iter().enumerate() {
+            if index >= size {
+                more = true;
+                break;
+            }
+            if let (Some(place), Some(row)) = (&place, row) {
+                rows.push((place.clone(), row));
+            }
+            last = place.or(last);
+        }
+        Self { rows, last, more }
     }
 
-    /// The same, where rows may be large: the page ends before it weighs more than `limit`, but holds one row at least.
-    pub fn cut_within<T>(
-        &self,
-        limit: usize,
-        mut rows: Vec<T>,
-        weight: impl Fn(&T) -> usize,
-        cursor: impl Fn(&T) -> Cursor,
-    ) -> (Vec<T>, String) {
-        let size = usize::try_from(self.size).unwrap_or(usize::MAX);
+    /// Ends the page before it weighs more than `limit`; it keeps one row at least, else nobody would get past that row.
+    #[must_use]
+    pub fn within(mut self, limit: usize, weight: impl Fn(&T) -> usize) -> Self {
         let mut weighed: usize = 0;
-        let fits = rows.iter().take(size).take_while(|row| {
+        let fits = self.rows.iter().take_while(|(_, row)| {
             weighed = weighed.saturating_add(weight(row));
             weighed <= limit
         });
         let fits = fits.count().max(1);
-        let more = rows.len() > fits;
-        rows.truncate(fits);
-        let next = if more { rows.last().map(|row| cursor(row).to_string()).unwrap_or_default() } else { String::new() };
-        (rows, next)
+        if fits < self.rows.len() {
+            self.rows.truncate(fits);
+            self.last = self.rows.last().map(|(place, _)| place.clone());
+            self.more = true;
+        }
+        self
     }
 
-    /// The moment to start before; far in the future from the start.
+    /// The same page of something else; rows of which there is nothing else are left out.
+    pub fn filter_map<U>(self, mut convert: impl FnMut(T) -> Option<U>) -> Listed<U> {
+        let rows = self.rows.into_iter().filter_map(|(place, row)| Some((place, convert(row)?))).collect();
+        Listed { rows, last: self.last, more: self.more }
+    }
+
+    /// The same page of something else.
+    pub fn map<U>(self, mut convert: impl FnMut(T) -> U) -> Listed<U> {
+        self.filter_map(|row| Some(convert(row)))
+    }
+
+    /// The rows, one by one.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.rows.iter().map(|(_, row)| row)
+    }
+
+    /// The rows, and the token of the next page; empty when there is none.
     #[must_use]
-    pub fn before(&self) -> Timestamp {
-        // Year 9999: both engines hold it.
-        self.after.as_ref().map_or(Timestamp::from_seconds(253_402_300_799), |cursor| cursor.at)
+    pub fn into_parts(self) -> (Vec<T>, String) {
+        let token = self.last.as_ref().filter(|_| self.more).map(ToString::to_string).unwrap_or_default();
+        (self.into_rows(), token)
+    }
+
+    /// The rows.
+    #[must_use]
+    pub fn into_rows(self) -> Vec<T> {
+        self.rows.into_iter().map(|(_, row)| row).collect()
+    }
+
+    /// The place of the last row, whether it can be read or not: what comes next comes after it.
+    #[must_use]
+    pub const fn last(&self) -> Option<&Cursor> {
+        self.last.as_ref()
+    }
+
+    /// Tells whether there is a next page.
+    #[must_use]
+    pub const fn has_next(&self) -> bool {
+        self.more
     }
 }
 
@@ -100,7 +165,9 @@ impl Cursor {
     fn parse(token: &str) -> Option<Self> {
         let text = String::from_utf8(b64u_decode(token).ok()?).ok()?;
         let (at, id) = text.split_once('|')?;
-        Some(Self { at: Timestamp::from_micros(at.parse().ok()?), id: id.to_owned() })
+        let at = Timestamp::from_micros(at.parse().ok()?);
+        let ours = (FIRST..=LAST).contains(&at) && id.len() <= MAX_ID && id.bytes().all(|b| b.is_ascii_graphic());
+        ours.then(|| Self { at, id: id.to_owned() })
     }
 }
 
@@ -124,23 +191,51 @@ mod tests {
     }
 
     #[test]
+    fn tokens_that_no_list_answered_are_refused_whatever_they_hold() {
+        for at in [i64::MIN, -1, 253_402_300_799_000_001, i64::MAX] {
+            assert!(Page::parse(1, &Cursor { at: Timestamp::from_micros(at), id: "a".into() }.to_string()).is_err(), "{at}");
+        }
+        for id in ["a\0b", "a b", "\u{7}", "ä", &"a".repeat(65)] {
+            assert!(Page::parse(1, &Cursor { at: FIRST, id: id.into() }.to_string()).is_err(), "{id:?}");
+        }
+        for text in ["", "|", "1", "x|a", "9223372036854775808|a", "1e3|a"] {
+            assert!(Page::parse(1, &format!("{}=", b64u(text.as_bytes()))).is_err());
+            assert!(text.is_empty() || Page::parse(1, &b64u(text.as_bytes())).is_err(), "{text}");
+        }
+    }
+
+    fn place(n: i64) -> Cursor {
+        Cursor { at: Timestamp::from_micros(n), id: n.to_string() }
+    }
+
+    fn page(size: i64, read: impl IntoIterator<Item = i64>) -> Listed<i64> {
+        Listed::new(size, read.into_iter().map(|n| (Some(place(n)), Some(n))))
+    }
+
+    #[test]
     fn the_next_page_starts_after_the_last_of_this_one() {
-        let page = Page::parse(2, "").unwrap();
-        let cursor = |n: &i64| Cursor { at: Timestamp::from_micros(*n), id: n.to_string() };
-        let (rows, next) = page.cut(vec![9, 8, 7], cursor);
+        let (rows, next) = page(2, [9, 8, 7]).into_parts();
         assert_eq!(rows, [9, 8]);
-        assert_eq!(Page::parse(2, &next).unwrap().after, Some(cursor(&8)));
-        assert_eq!(page.cut(vec![9, 8], cursor).1, "");
-        assert_eq!(page.cut(vec![], cursor), (vec![], String::new()));
+        assert_eq!(Page::parse(2, &next).unwrap().after, Some(place(8)));
+        assert_eq!(page(2, [9, 8]).into_parts().1, "");
+        assert_eq!(page(2, []).into_parts(), (vec![], String::new()));
     }
 
     #[test]
     fn a_page_of_large_rows_ends_early_and_the_next_goes_on() {
-        let page = Page::parse(3, "").unwrap();
-        let cursor = |n: &i64| Cursor { at: Timestamp::from_micros(*n), id: n.to_string() };
-        let cut = |limit| page.cut_within(limit, vec![9, 8, 7, 6], |_| 10, cursor);
-        assert_eq!(cut(usize::MAX), (vec![9, 8, 7], cursor(&7).to_string()));
-        assert_eq!(cut(29), (vec![9, 8], cursor(&8).to_string()));
-        assert_eq!(cut(5), (vec![9], cursor(&9).to_string()), "else it would never go on");
+        let cut = |limit| page(3, [9, 8, 7, 6]).within(limit, |_| 10).into_parts();
+        assert_eq!(cut(usize::MAX), (vec![9, 8, 7], place(7).to_string()));
+        assert_eq!(cut(29), (vec![9, 8], place(8).to_string()));
+        assert_eq!(cut(5), (vec![9], place(9).to_string()), "else it would never go on");
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_read_shortens_its_page_and_hides_no_other() {
+        let unreadable = Listed::<i64>::new(2, [(Some(place(9)), None), (Some(place(8)), None), (Some(place(7)), Some(7))]);
+        assert_eq!(unreadable.into_parts(), (vec![], place(8).to_string()));
+        let without_a_place = Listed::new(2, [(Some(place(9)), Some(9)), (None, None), (Some(place(7)), Some(7))]);
+        assert_eq!(without_a_place.into_parts(), (vec![9], place(9).to_string()));
+        let beyond = Listed::new(1, [(Some(place(9)), Some(9)), (None, None)]);
+        assert_eq!(beyond.into_parts(), (vec![9], place(9).to_string()), "it is the next page's");
     }
 }

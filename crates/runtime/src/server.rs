@@ -1,7 +1,14 @@
 //! What listeners serve: gRPC and plain HTTP on one router.
 
 use anyhow::Context as _;
-use axum::{Router, middleware, routing::get};
+use axum::{
+    Router,
+    extract::Request,
+    middleware::{self, Next},
+    response::Response,
+    routing::get,
+};
+use metrics::counter;
 use nodkey_proto::status::v1::status_service_server::StatusServiceServer;
 use tonic::Status;
 
@@ -21,7 +28,14 @@ pub(crate) async fn grpc(services: Router, authenticator: Authenticator, process
         .fallback(|| async { Status::unimplemented("no such method").into_http::<axum::body::Body>() })
         .layer(middleware::from_fn_with_state(authenticator, auth::middleware))
         .layer(middleware::from_fn(deadline::middleware))
-        .layer(middleware::from_fn(trace::middleware)))
+        .layer(middleware::from_fn(trace::middleware))
+        .layer(middleware::from_fn(count)))
+}
+
+/// Counts calls, whether they come over the network or from within the process.
+async fn count(request: Request, next: Next) -> Response {
+    counter!("nodkey_grpc_requests_total").increment(1);
+    next.run(request).await
 }
 
 /// `/metrics`, for listeners that are not public.

@@ -3,13 +3,17 @@
 //! The servers are those `scripts/with-servers` starts and names in the environment. Without them a test fails and says so:
 //! a test that silently skips reads as green.
 
+pub mod plans;
 mod private;
 mod proxy;
 
 pub use private::{TestNats, TestPostgres};
 pub use proxy::{Direction, Proxy};
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tempfile::TempDir;
@@ -43,6 +47,30 @@ impl TestDatabase {
         execute(&server, &[&format!("CREATE DATABASE {name}")]).await;
         let base = server.rsplit_once('/').map_or(server.as_str(), |(base, _)| base);
         Self { url: format!("{base}/{name}"), _dir: None }
+    }
+
+    /// The database of a service as an installation left it that was made before: of SQLite, a copy of the file.
+    ///
+    /// # Panics
+    /// Without the data of that installation.
+    #[must_use]
+    pub fn sqlite_of(service: &str) -> Self {
+        let fresh = Self::sqlite();
+        let path = fresh.url.trim_start_matches("sqlite:");
+        std::fs::copy(installation().join(format!("sqlite/{service}.db")), path).expect("the data of an installation");
+        fresh
+    }
+
+    /// The same of PostgreSQL, restored from a dump.
+    ///
+    /// # Panics
+    /// Without the server of the test run, or the data of that installation.
+    pub async fn postgres_of(service: &str) -> Self {
+        let fresh = Self::postgres().await;
+        let dump = std::fs::read_to_string(installation().join(format!("postgres/{service}.sql"))).expect("the data of an installation");
+        let mut connection = PgConnection::connect(&fresh.url).await.expect("the PostgreSQL of the test run answers");
+        connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(dump))).await.expect("the dump can be restored");
+        fresh
     }
 
     /// Where it is.
@@ -110,6 +138,10 @@ impl Held {
     pub async fn release(self) {
         self.0.close().await.expect("PostgreSQL answers");
     }
+}
+
+fn installation() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/installation")
 }
 
 /// The nats-server of the test run.

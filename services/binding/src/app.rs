@@ -22,14 +22,14 @@ use nodkey_proto::{
 use nodkey_runtime::{
     Deps, Failure, Peer,
     idempotent::{Answers, Request, once},
-    page::Page,
+    page::{Listed, Page},
     status::PeerError,
     trace,
 };
 use uuid::Uuid;
 
 use crate::{
-    domain::{Binding, Change, Identifier, Refusal, Scope, State, TrusonaId, UserIdentifier},
+    domain::{Binding, Change, Identifier, Refusal, Scope, State, StateName, TrusonaId, UserIdentifier},
     error::Error,
     store,
 };
@@ -225,19 +225,19 @@ impl App {
         Ok(store::of_user(&self.db, party, user).await?)
     }
 
-    /// Returns one more binding than the page holds, if there are as many. `state` as in [`store::Listing`].
+    /// Returns a page of bindings.
     pub async fn list(
         &self,
         party: RelyingPartyId,
         user: Option<&UserIdentifier>,
-        state: &'static str,
+        state: Option<StateName>,
         page: &Page,
-    ) -> Result<Vec<Binding>, Error> {
+    ) -> Result<Listed<Binding>, Error> {
         let id = match &page.after {
             None => Uuid::max(),
             Some(cursor) => cursor.id.parse().map_err(|_| Failure::field("page_token", "must be one that a list answered"))?,
         };
-        let listing = store::Listing { user, state, at: page.before(), id, limit: page.size + 1 };
+        let listing = store::Listing { user, state, at: page.before(), id, size: page.size };
         Ok(store::list(&self.db, party, &listing).await?)
     }
 

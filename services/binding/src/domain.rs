@@ -4,6 +4,7 @@ use std::fmt;
 
 use nodkey_kernel::{
     id::{BindingId, DeviceId, RelyingPartyId},
+    named,
     time::Timestamp,
 };
 use uuid::Uuid;
@@ -162,6 +163,18 @@ impl State {
     }
 }
 
+named! {
+    /// The names of where a binding may stand.
+    pub enum StateName {
+        /// Waits for its activation code.
+        Inactive = "inactive",
+        /// Counts.
+        Active = "active",
+        /// Over.
+        Deactivated = "deactivated",
+    }
+}
+
 /// What a transition did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -303,6 +316,7 @@ mod tests {
                         before
                     }
                 };
+                prop_assert!(crate::invariants::check(&b).is_ok());
                 prop_assert_eq!(State::of(b.state.activated_at(), b.state.deactivated_at()), b.state);
             }
         }

@@ -12,19 +12,12 @@ use nodkey_proto::binding::v1::{
     import_service_server::{ImportService, ImportServiceServer},
     user_service_server::{UserService, UserServiceServer},
 };
-use nodkey_runtime::{
-    Failure, Validation, caller,
-    idempotent::Request as Repeatable,
-    mount,
-    page::{Cursor, Page},
-    status::status,
-    uninterrupted,
-};
+use nodkey_runtime::{Failure, Validation, caller, idempotent::Request as Repeatable, mount, page::Page, status::status, uninterrupted};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
     app::{App, Create, identifier_message, message},
-    domain::{Scope, TrusonaId, UserIdentifier},
+    domain::{Scope, StateName, TrusonaId, UserIdentifier},
     error::Error,
     import::MAX_ROWS,
 };
@@ -95,15 +88,15 @@ impl BindingService for Api {
             text => Some(user_identifier(text)?),
         };
         let state = match BindingState::try_from(asked.state) {
-            Ok(BindingState::Unspecified) => "",
-            Ok(BindingState::Inactive) => "inactive",
-            Ok(BindingState::Active) => "active",
-            Ok(BindingState::Deactivated) => "deactivated",
+            Ok(BindingState::Unspecified) => None,
+            Ok(BindingState::Inactive) => Some(StateName::Inactive),
+            Ok(BindingState::Active) => Some(StateName::Active),
+            Ok(BindingState::Deactivated) => Some(StateName::Deactivated),
             Err(_) => return Err(status(Failure::field("state", "must be one of the states there are"))),
         };
-        let rows = self.0.list(party, user.as_ref(), state, &page).await.map_err(status)?;
-        let (rows, next_page_token) = page.cut(rows, |b| Cursor { at: b.created_at, id: b.id.to_string() });
-        Ok(Response::new(ListBindingsResponse { bindings: rows.iter().map(message).collect(), next_page_token }))
+        let found = self.0.list(party, user.as_ref(), state, &page).await.map_err(status)?;
+        let (bindings, next_page_token) = found.map(|b| message(&b)).into_parts();
+        Ok(Response::new(ListBindingsResponse { bindings, next_page_token }))
     }
 }
 

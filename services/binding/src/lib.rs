@@ -10,6 +10,7 @@ mod error;
 mod events;
 mod grpc;
 mod import;
+mod invariants;
 mod jobs;
 mod store;
 
@@ -25,6 +26,7 @@ pub struct Binding;
 const POSTGRES: &[Migration] = &[
     Migration { version: 1000, name: "init", sql: include_str!("../migrations/postgres/1000_init.sql") },
     Migration { version: 1001, name: "identifier", sql: include_str!("../migrations/postgres/1001_identifier.sql") },
+    Migration { version: 1002, name: "in place", sql: include_str!("../migrations/postgres/1002_in_place.sql") },
 ];
 const SQLITE: &[Migration] = &[
     Migration { version: 1000, name: "init", sql: include_str!("../migrations/sqlite/1000_init.sql") },

@@ -1,30 +1,29 @@
 //! The tables. Every statement names the relying party.
 
-use nodkey_db::{Db, Query, Row, Tx};
+use nodkey_db::{Db, DbError, Query, Row, Tx};
 use nodkey_kernel::{
     id::{BindingId, DeviceId, RelyingPartyId},
     time::Timestamp,
 };
-use nodkey_runtime::Failure;
+use nodkey_runtime::{
+    Failure,
+    page::Listed,
+    rows::{key, listed, readable},
+};
 use uuid::Uuid;
 
-use crate::domain::{Binding, Identifier, Scope, State, TrusonaId, UserIdentifier};
+use crate::{
+    domain::{Binding, Identifier, Scope, State, StateName, TrusonaId, UserIdentifier},
+    invariants,
+};
 
-macro_rules! select {
-    ($rest:literal) => {
-        concat!(
-            "SELECT id, relying_party_id, user_identifier, device_id, created_at, activated_at, deactivated_at, version FROM binding ",
-            $rest
-        )
-    };
-}
-
-const GET: &str = select!("WHERE relying_party_id = $1 AND id = $2");
-const LIVING: &str = select!("WHERE relying_party_id = $1 AND device_id = $2 AND deactivated_at IS NULL");
-const OF_USER: &str = select!("WHERE relying_party_id = $1 AND user_identifier = $2 AND deactivated_at IS NULL ORDER BY created_at, id");
+const TABLE: &str = "binding";
+const SELECT: &str =
+    "SELECT id, relying_party_id, user_identifier, device_id, created_at, activated_at, deactivated_at, version FROM binding WHERE ";
 
 /// Inserts a binding.
 pub async fn insert(tx: &mut Tx, binding: &Binding) -> Result<(), Failure> {
+    invariants::check(binding)?;
     tx.query("INSERT INTO binding (id, relying_party_id, user_identifier, device_id, created_at, version) VALUES ($1, $2, $3, $4, $5, $6)")
         .bind(binding.id.as_uuid())
         .bind(binding.relying_party.as_uuid())
@@ -39,50 +38,57 @@ pub async fn insert(tx: &mut Tx, binding: &Binding) -> Result<(), Failure> {
 
 /// Writes what became of the version before; false when another was first.
 pub async fn update(tx: &mut Tx, binding: &Binding) -> Result<bool, Failure> {
-    let updated = tx
-        .query(
-            "UPDATE binding SET activated_at = $1, deactivated_at = $2, version = $3 \
-             WHERE relying_party_id = $4 AND id = $5 AND version = $6",
-        )
-        .bind(binding.state.activated_at())
-        .bind(binding.state.deactivated_at())
-        .bind(binding.version)
-        .bind(binding.relying_party.as_uuid())
-        .bind(binding.id.as_uuid())
-        .bind(binding.version - 1)
-        .execute()
-        .await?;
+    invariants::check(binding)?;
+    let query = tx.query("UPDATE binding SET activated_at = ").push_bind(binding.state.activated_at()).push(", deactivated_at = ");
+    let query = query.push_bind(binding.state.deactivated_at()).push(", version = ").push_bind(binding.version).push(" WHERE ");
+    let updated = by_id(query, binding.relying_party, binding.id).push(" AND version = ").push_bind(binding.version - 1).execute().await?;
     Ok(updated == 1)
+}
+
+/// By the id, and then it has to be the relying party's: `IS TRUE` keeps PostgreSQL from a plan it would make while the table is empty,
+/// and keep: looking through everything of the relying party.
+fn by_id(query: Query<'_>, party: RelyingPartyId, id: BindingId) -> Query<'_> {
+    query.push("id = ").push_bind(id.as_uuid()).push(" AND (relying_party_id = ").push_bind(party.as_uuid()).push(") IS TRUE")
+}
+
+fn of_living_device<'a>(query: Query<'a>, party: RelyingPartyId, device: &DeviceId) -> Query<'a> {
+    let query = query.push("relying_party_id = ").push_bind(party.as_uuid()).push(" AND device_id = ").push_bind(device.as_str());
+    query.push(" AND deactivated_at IS NULL")
+}
+
+fn of_living_user<'a>(query: Query<'a>, party: RelyingPartyId, user: &UserIdentifier) -> Query<'a> {
+    let query = query.push("relying_party_id = ").push_bind(party.as_uuid()).push(" AND user_identifier = ").push_bind(user.as_str());
+    query.push(" AND (deactivated_at IS NULL) IS TRUE ORDER BY created_at, id")
 }
 
 /// Returns one.
 pub async fn get(db: &Db, party: RelyingPartyId, id: BindingId) -> Result<Option<Binding>, Failure> {
-    one(db.query(GET).bind(party.as_uuid()).bind(id.as_uuid())).await
+    one(by_id(db.query(SELECT), party, id)).await
 }
 
 /// Returns one inside a transaction.
 pub async fn load(tx: &mut Tx, party: RelyingPartyId, id: BindingId) -> Result<Option<Binding>, Failure> {
-    one(tx.query(GET).bind(party.as_uuid()).bind(id.as_uuid())).await
+    one(by_id(tx.query(SELECT), party, id)).await
 }
 
 /// Returns the living binding of a device.
 pub async fn living(db: &Db, party: RelyingPartyId, device: &DeviceId) -> Result<Option<Binding>, Failure> {
-    one(db.query(LIVING).bind(party.as_uuid()).bind(device.as_str())).await
+    one(of_living_device(db.query(SELECT), party, device)).await
 }
 
 /// Returns the living binding of a device inside a transaction.
 pub async fn load_living(tx: &mut Tx, party: RelyingPartyId, device: &DeviceId) -> Result<Option<Binding>, Failure> {
-    one(tx.query(LIVING).bind(party.as_uuid()).bind(device.as_str())).await
+    one(of_living_device(tx.query(SELECT), party, device)).await
 }
 
 /// Returns the living bindings of a user, oldest first. There are few: the domain bounds them.
 pub async fn of_user(db: &Db, party: RelyingPartyId, user: &UserIdentifier) -> Result<Vec<Binding>, Failure> {
-    all(db.query(OF_USER).bind(party.as_uuid()).bind(user.as_str())).await
+    all(of_living_user(db.query(SELECT), party, user)).await
 }
 
 /// Returns the living bindings of a user inside a transaction.
 pub async fn load_of_user(tx: &mut Tx, party: RelyingPartyId, user: &UserIdentifier) -> Result<Vec<Binding>, Failure> {
-    all(tx.query(OF_USER).bind(party.as_uuid()).bind(user.as_str())).await
+    all(of_living_user(tx.query(SELECT), party, user)).await
 }
 
 /// Which bindings to list: newest first, what comes after `at` and `id`.
@@ -90,38 +96,30 @@ pub async fn load_of_user(tx: &mut Tx, party: RelyingPartyId, user: &UserIdentif
 pub struct Listing<'a> {
     /// Of this user alone.
     pub user: Option<&'a UserIdentifier>,
-    /// `inactive`, `active`, `deactivated`; empty: any.
-    pub state: &'static str,
+    /// In this state alone.
+    pub state: Option<StateName>,
     /// Before this moment.
     pub at: Timestamp,
     /// Or at it and below this id.
     pub id: Uuid,
     /// At most so many.
-    pub limit: i64,
+    pub size: i64,
 }
 
 /// Lists bindings.
-pub async fn list(db: &Db, party: RelyingPartyId, listing: &Listing<'_>) -> Result<Vec<Binding>, Failure> {
-    let all_users = select!(
-        "WHERE relying_party_id = $1 AND (created_at, id) < ($2, $3) AND ($4 = '' OR $4 = CASE WHEN deactivated_at IS NOT NULL \
-         THEN 'deactivated' WHEN activated_at IS NOT NULL THEN 'active' ELSE 'inactive' END) ORDER BY created_at DESC, id DESC LIMIT $5"
-    );
-    let one_user = select!(
-        "WHERE relying_party_id = $1 AND (created_at, id) < ($2, $3) AND ($4 = '' OR $4 = CASE WHEN deactivated_at IS NOT NULL \
-         THEN 'deactivated' WHEN activated_at IS NOT NULL THEN 'active' ELSE 'inactive' END) AND user_identifier = $6 \
-         ORDER BY created_at DESC, id DESC LIMIT $5"
-    );
-    let query = db
-        .query(if listing.user.is_some() { one_user } else { all_users })
-        .bind(party.as_uuid())
-        .bind(listing.at)
-        .bind(listing.id)
-        .bind(listing.state)
-        .bind(listing.limit);
-    match listing.user {
-        Some(user) => all(query.bind(user.as_str())).await,
-        None => all(query).await,
+pub async fn list(db: &Db, party: RelyingPartyId, listing: &Listing<'_>) -> Result<Listed<Binding>, Failure> {
+    let query = db.query(SELECT).push("relying_party_id = ").push_bind(party.as_uuid()).push(" AND (created_at, id) < (");
+    let mut query = query.push_bind(listing.at).push(", ").push_bind(listing.id).push(")");
+    if let Some(user) = listing.user {
+        query = query.push(" AND user_identifier = ").push_bind(user.as_str());
     }
+    if let Some(state) = listing.state {
+        query = query
+            .push(" AND CASE WHEN deactivated_at IS NOT NULL THEN 'deactivated' WHEN activated_at IS NOT NULL THEN 'active' ELSE 'inactive' END = ")
+            .push_bind(state.as_str());
+    }
+    let query = query.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_bind(listing.size + 1);
+    Ok(listed(listing.size, &query.fetch_all().await?, "created_at", read))
 }
 
 /// Lets this transaction alone change the devices of a user until it ends. Returns the user's version after the change.
@@ -190,7 +188,7 @@ pub async fn insert_identifier(tx: &mut Tx, party: RelyingPartyId, new: &Identif
 /// Returns one identifier.
 pub async fn identifier(db: &Db, party: RelyingPartyId, scope: Scope, user: &UserIdentifier) -> Result<Option<Identifier>, Failure> {
     let query = db.query(IDENTIFIER).bind(party.as_uuid()).bind(scope.as_uuid()).bind(user.as_str());
-    query.fetch_optional().await?.map(|row| read_identifier(&row, scope)).transpose()
+    Ok(query.fetch_optional().await?.map(|row| read_identifier(&row, party, scope)).transpose()?)
 }
 
 /// Returns one identifier inside a transaction.
@@ -201,7 +199,7 @@ pub async fn load_identifier(
     user: &UserIdentifier,
 ) -> Result<Option<Identifier>, Failure> {
     let query = tx.query(IDENTIFIER).bind(party.as_uuid()).bind(scope.as_uuid()).bind(user.as_str());
-    query.fetch_optional().await?.map(|row| read_identifier(&row, scope)).transpose()
+    Ok(query.fetch_optional().await?.map(|row| read_identifier(&row, party, scope)).transpose()?)
 }
 
 /// Returns the identifiers of a Trusona ID, oldest first, at most 100.
@@ -214,36 +212,42 @@ pub async fn identifiers_of(db: &Db, party: RelyingPartyId, scope: Scope, truson
         .bind(party.as_uuid())
         .bind(scope.as_uuid())
         .bind(trusona_id.as_str());
-    query.fetch_all().await?.iter().map(|row| read_identifier(row, scope)).collect()
+    Ok(query.fetch_all().await?.iter().filter_map(|row| readable(read_identifier(row, party, scope))).collect())
 }
 
-fn read_identifier(row: &Row, scope: Scope) -> Result<Identifier, Failure> {
-    let (identifier, trusona_id): (String, String) = (row.get("identifier")?, row.get("trusona_id")?);
+fn read_identifier(row: &Row, party: RelyingPartyId, scope: Scope) -> Result<Identifier, DbError> {
+    // Its own key would show the user.
+    let record = row.of("identifier", format_args!("of {party}, {}", scope.as_uuid()));
     Ok(Identifier {
         scope,
-        user: UserIdentifier::parse(&identifier).map_err(|_| Failure::Internal("a stored identifier is none"))?,
-        trusona_id: TrusonaId::parse(&trusona_id).map_err(|_| Failure::Internal("a stored Trusona ID is none"))?,
-        created_at: row.get("created_at")?,
+        user: record.convert("identifier", |text: String| UserIdentifier::parse(&text))?,
+        trusona_id: record.convert("trusona_id", |text: String| TrusonaId::parse(&text))?,
+        created_at: record.get("created_at")?,
     })
 }
 
 async fn one(query: Query<'_>) -> Result<Option<Binding>, Failure> {
-    query.fetch_optional().await?.as_ref().map(read).transpose()
+    Ok(query.fetch_optional().await?.as_ref().map(read).transpose()?)
 }
 
 async fn all(query: Query<'_>) -> Result<Vec<Binding>, Failure> {
-    query.fetch_all().await?.iter().map(read).collect()
+    Ok(query.fetch_all().await?.iter().filter_map(|row| readable(read(row))).collect())
 }
 
-fn read(row: &Row) -> Result<Binding, Failure> {
-    let (user, device): (String, String) = (row.get("user_identifier")?, row.get("device_id")?);
-    Ok(Binding {
-        id: BindingId::from_uuid(row.get("id")?),
-        relying_party: RelyingPartyId::from_uuid(row.get("relying_party_id")?),
-        user: UserIdentifier::parse(&user).map_err(|_| Failure::Internal("a stored user identifier is none"))?,
-        device: DeviceId::parse(&device).map_err(|_| Failure::Internal("a stored device identifier is none"))?,
-        state: State::of(row.get("activated_at")?, row.get("deactivated_at")?),
-        created_at: row.get("created_at")?,
-        version: row.get("version")?,
-    })
+fn read(row: &Row) -> Result<Binding, DbError> {
+    let record = row.of(TABLE, key(row, "id"));
+    let binding = Binding {
+        id: BindingId::from_uuid(record.get("id")?),
+        relying_party: RelyingPartyId::from_uuid(record.get("relying_party_id")?),
+        user: record.convert("user_identifier", |text: String| UserIdentifier::parse(&text))?,
+        device: record.convert("device_id", |id: String| DeviceId::parse(&id))?,
+        state: State::of(record.get("activated_at")?, record.get("deactivated_at")?),
+        created_at: record.get("created_at")?,
+        version: record.get("version")?,
+    };
+    invariants::check(&binding)?;
+    Ok(binding)
 }
+
+#[cfg(test)]
+mod tests;

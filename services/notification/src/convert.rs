@@ -64,7 +64,7 @@ pub fn endpoint(endpoint: &Endpoint, keys: &SigningKeys, now: Timestamp) -> pb::
 pub fn push_configuration(kept: &KeptConfiguration) -> pb::PushConfiguration {
     let (last_failure, last_failure_at) = kept.last_failure.clone().unzip();
     pb::PushConfiguration {
-        provider: Provider::parse(&kept.provider).map_or(pb::PushProvider::Unspecified, push_provider).into(),
+        provider: push_provider(kept.provider).into(),
         description: kept.description.clone(),
         public_key: kept.public_key.clone(),
         updated_at: Some(timestamp(kept.updated_at)),

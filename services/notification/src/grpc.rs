@@ -22,14 +22,7 @@ use nodkey_proto::{
         push_registration_service_server::{PushRegistrationService, PushRegistrationServiceServer},
     },
 };
-use nodkey_runtime::{
-    Failure, Validation, caller,
-    idempotent::Request as Repeatable,
-    mount,
-    page::{Cursor, Page},
-    status::status,
-    uninterrupted,
-};
+use nodkey_runtime::{Failure, Validation, caller, idempotent::Request as Repeatable, mount, page::Page, status::status, uninterrupted};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -37,7 +30,6 @@ use crate::{
     app::{App, Change, Listing, Range},
     convert,
     domain::State,
-    push::Provider,
 };
 
 /// The most the details of a push registration have, in bytes.
@@ -65,8 +57,8 @@ impl DeliveryService for Api {
         let page = Page::parse(asked.page_size, &asked.page_token).map_err(status)?;
         let listing = listing(&asked, &page).map_err(status)?;
         let found = self.0.deliveries(party, &listing).await.map_err(status)?;
-        let (found, next_page_token) = page.cut(found, |d| Cursor { at: d.created_at, id: d.id.to_string() });
-        Ok(Response::new(ListDeliveriesResponse { deliveries: found.iter().map(|d| convert::delivery(d, &[])).collect(), next_page_token }))
+        let (deliveries, next_page_token) = found.map(|d| convert::delivery(&d, &[])).into_parts();
+        Ok(Response::new(ListDeliveriesResponse { deliveries, next_page_token }))
     }
 
     async fn get_delivery(&self, request: Request<GetDeliveryRequest>) -> Result<Response<pb::Delivery>, Status> {
@@ -110,10 +102,9 @@ impl EndpointService for Api {
         let asked = request.into_inner();
         let page = Page::parse(asked.page_size, &asked.page_token).map_err(status)?;
         let after = after(&page).map_err(status)?;
-        let found = self.0.endpoints(party, page.before(), after, page.size + 1).await.map_err(status)?;
-        let (found, next_page_token) = page.cut(found, |e| Cursor { at: e.created_at, id: e.id.to_string() });
-        let endpoints: Result<Vec<_>, _> = found.iter().map(|e| self.0.message(e)).collect();
-        Ok(Response::new(ListEndpointsResponse { endpoints: endpoints.map_err(status)?, next_page_token }))
+        let found = self.0.endpoints(party, page.before(), after, page.size).await.map_err(status)?;
+        let (endpoints, next_page_token) = found.into_parts();
+        Ok(Response::new(ListEndpointsResponse { endpoints, next_page_token }))
     }
 
     async fn get_endpoint(&self, request: Request<GetEndpointRequest>) -> Result<Response<pb::Endpoint>, Status> {
@@ -203,7 +194,8 @@ impl PushRegistrationService for Api {
         validation.require(provider.is_some(), "provider", "must be apns, fcm, webpush or unifiedpush");
         validation.require(object && asked.details.len() <= MAX_DETAILS, "details", "must be a JSON object of at most 4 KiB");
         validation.finish().map_err(status)?;
-        let (app, provider) = (self.0.clone(), provider.unwrap_or(Provider::UnifiedPush));
+        let provider = provider.ok_or_else(|| status(Failure::Internal("a checked field")))?;
+        let app = self.0.clone();
         uninterrupted(async move { app.put_push_registration(party, &device, provider, &asked.details).await }).await.map_err(status)?;
         Ok(Response::new(PutPushRegistrationResponse {}))
     }
@@ -240,7 +232,7 @@ fn listing(asked: &ListDeliveriesRequest, page: &Page) -> Result<Listing, Failur
         DeliveryState::Succeeded => Some(State::Succeeded),
         DeliveryState::Exhausted => Some(State::Exhausted),
     };
-    Ok(Listing { state, trusonafication, endpoint, at: page.before(), id: after(page)?, limit: page.size + 1 })
+    Ok(Listing { state, trusonafication, endpoint, at: page.before(), id: after(page)?, size: page.size })
 }
 
 fn after(page: &Page) -> Result<Uuid, Failure> {

@@ -8,6 +8,7 @@ mod error;
 mod events;
 mod grpc;
 mod guard;
+mod invariants;
 mod jobs;
 mod lanes;
 mod push;

@@ -20,9 +20,6 @@ pub enum Error {
     /// A secret cannot be read: another master key than the one it was sealed under.
     #[error("a secret cannot be opened")]
     Sealed(#[source] Unopened),
-    /// A row holds what nobody writes.
-    #[error("column {0} holds what nobody writes")]
-    Corrupt(&'static str),
     /// Others changed the same thing again and again; the same request may work soon.
     #[error("others keep changing the same thing")]
     Raced,
@@ -39,7 +36,7 @@ impl Classify for Error {
         match self {
             Self::Refused(e) => e.kind(),
             Self::Failure(e) => e.kind(),
-            Self::Sealed(_) | Self::Corrupt(_) => Kind::Internal,
+            Self::Sealed(_) => Kind::Internal,
             Self::Raced => Kind::Unavailable,
         }
     }
@@ -48,7 +45,7 @@ impl Classify for Error {
         match self {
             Self::Refused(e) => e.reason(),
             Self::Failure(e) => e.reason(),
-            Self::Sealed(_) | Self::Corrupt(_) => "INTERNAL",
+            Self::Sealed(_) => "INTERNAL",
             Self::Raced => "RACED",
         }
     }
@@ -57,7 +54,7 @@ impl Classify for Error {
         match self {
             Self::Refused(e) => e.field_violations(),
             Self::Failure(e) => e.field_violations(),
-            Self::Sealed(_) | Self::Corrupt(_) | Self::Raced => Vec::new(),
+            Self::Sealed(_) | Self::Raced => Vec::new(),
         }
     }
 }

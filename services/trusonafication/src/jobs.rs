@@ -10,7 +10,10 @@ use nodkey_runtime::{
 };
 use tracing::warn;
 
-use crate::app::App;
+use crate::app::{App, Swept};
+
+/// How often what is overdue is looked for from the beginning: what came late is there, and what cannot be read is named again.
+const ANEW: Duration = Duration::from_mins(1);
 
 /// The jobs. `dead_letters`: how many days they are kept.
 #[must_use]
@@ -25,17 +28,28 @@ pub fn jobs(app: App, interval: Duration, dead_letters: Option<u32>, db: Db, clo
         let app = all.clone();
         async move { app.delete_trusonafications(&pass).await }
     }));
-    vec![expiry(app, interval), housekeeping::job("trusonafication", db, clock, rules)]
+    vec![expiry(app, interval, clock.clone()), housekeeping::job("trusonafication", db, clock, rules)]
 }
 
-/// Ends what is overdue.
-fn expiry(app: App, interval: Duration) -> Job {
+/// Ends what is overdue. Each look goes on where the one before ended, so that rows that cannot be read are met once in [`ANEW`], not at
+/// every look.
+fn expiry(app: App, interval: Duration, clock: Clock) -> Job {
     Job::new("expiry", move |shutdown| async move {
+        let (mut after, mut begun) = (None, clock.now());
         loop {
-            let more = app.sweep().await.unwrap_or_else(|e| {
-                warn!(error = chain(&e), "looking for what has expired failed; trying again");
-                false
-            });
+            if begun.until(clock.now()) >= ANEW {
+                (after, begun) = (None, clock.now());
+            }
+            let more = match app.sweep(after.as_ref()).await {
+                Ok(Swept { last, more }) => {
+                    after = last.or(after);
+                    more
+                }
+                Err(e) => {
+                    warn!(error = chain(&e), "looking for what has expired failed; trying again");
+                    false
+                }
+            };
             let pause = if more { Duration::ZERO } else { interval };
             tokio::select! {
                 () = shutdown.cancelled() => return,

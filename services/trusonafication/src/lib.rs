@@ -7,6 +7,7 @@ mod domain;
 mod error;
 mod events;
 mod grpc;
+mod invariants;
 mod jobs;
 mod store;
 
@@ -24,11 +25,13 @@ const POSTGRES: &[Migration] = &[
     Migration { version: 1000, name: "init", sql: include_str!("../migrations/postgres/1000_init.sql") },
     Migration { version: 1001, name: "trucode", sql: include_str!("../migrations/postgres/1001_trucode.sql") },
     Migration { version: 1002, name: "status", sql: include_str!("../migrations/postgres/1002_status.sql") },
+    Migration { version: 1003, name: "in progress", sql: include_str!("../migrations/postgres/1003_in_progress.sql") },
 ];
 const SQLITE: &[Migration] = &[
     Migration { version: 1000, name: "init", sql: include_str!("../migrations/sqlite/1000_init.sql") },
     Migration { version: 1001, name: "trucode", sql: include_str!("../migrations/sqlite/1001_trucode.sql") },
     Migration { version: 1002, name: "status", sql: include_str!("../migrations/sqlite/1002_status.sql") },
+    Migration { version: 1003, name: "in progress", sql: include_str!("../migrations/sqlite/1003_in_progress.sql") },
 ];
 
 impl Service for Trusonafication {

@@ -15,7 +15,7 @@ use nodkey_proto::{
     rest,
     trusonafication::v1::Trusonafication,
 };
-use nodkey_runtime::{Failure, housekeeping::Pass};
+use nodkey_runtime::{Failure, housekeeping::Pass, page::Listed, rows::inconsistent};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tracing::warn;
@@ -157,7 +157,7 @@ impl App {
 
     /// Has the deployment sign what a `callback_url` is told.
     pub async fn sign_result(&self, delivery: &Delivery) -> Result<String, Error> {
-        let told: Told = serde_json::from_str(&delivery.body).map_err(|_| Failure::Internal("a stored body is JSON"))?;
+        let told: Told = serde_json::from_str(&delivery.body).map_err(|e| inconsistent("delivery", "body", delivery.id, e))?;
         let claims = ResultClaims {
             iss: self.deployment.public_url.clone(),
             aud: delivery.relying_party.to_string(),
@@ -220,7 +220,7 @@ impl App {
             && before.disabled.is_none()
             && let Some((reason, _)) = learned.disabled
         {
-            warn!(endpoint = %id, reason = reason.name(), "an endpoint was disabled");
+            warn!(endpoint = %id, reason = reason.as_str(), "an endpoint was disabled");
             let event = EndpointDisabled { endpoint_id: id.to_string(), reason: disabled_reason(reason).into() };
             self.publish(tx, party, learned.version, &event).await?;
         }
@@ -282,7 +282,7 @@ impl App {
     }
 
     /// Lists, newest first.
-    pub async fn deliveries(&self, party: RelyingPartyId, listing: &Listing) -> Result<Vec<Delivery>, Error> {
+    pub async fn deliveries(&self, party: RelyingPartyId, listing: &Listing) -> Result<Listed<Delivery>, Error> {
         Ok(delivery::list(&self.db, party, listing).await?)
     }
 

@@ -11,6 +11,8 @@ use nodkey_proto::notification::v1 as pb;
 use nodkey_runtime::{
     Failure, Validation,
     idempotent::{Answers, Request, once},
+    page::Listed,
+    rows,
 };
 use uuid::Uuid;
 
@@ -129,9 +131,13 @@ impl App {
         Ok(endpoint::get(&self.db, party, id).await?.ok_or(Failure::NotFound("endpoint"))?)
     }
 
-    /// Lists endpoints, newest first.
-    pub async fn endpoints(&self, party: RelyingPartyId, at: Timestamp, id: Uuid, limit: i64) -> Result<Vec<Endpoint>, Error> {
-        Ok(endpoint::list(&self.db, party, at, id, limit).await?)
+    /// Lists endpoints, newest first. One whose keys cannot be opened is left out.
+    pub async fn endpoints(&self, party: RelyingPartyId, at: Timestamp, id: Uuid, size: i64) -> Result<Listed<pb::Endpoint>, Error> {
+        let found = endpoint::list(&self.db, party, at, id, size).await?;
+        Ok(found.filter_map(|endpoint| {
+            let unreadable = |e: Error| rows::inconsistent("endpoint", "sealed_keys", endpoint.id, e);
+            rows::readable(self.message(&endpoint).map_err(unreadable))
+        }))
     }
 
     /// Removes an endpoint; what is still to be sent to it is given up when it is due.

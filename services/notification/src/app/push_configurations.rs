@@ -44,7 +44,7 @@ impl App {
         };
         let (provider, now) = (credentials.provider(), self.now());
         let mut tx = self.db.begin().await?;
-        let credentials = match (credentials, push_configuration::get_in(&mut tx, party, provider.name()).await?) {
+        let credentials = match (credentials, push_configuration::get_in(&mut tx, party, provider.as_str()).await?) {
             // Apps have subscribed with the key there is.
             (Credentials::WebPush { subject, .. }, Some(kept)) => match self.open_credentials(party, provider, &kept.sealed_credentials)? {
                 Credentials::WebPush { private_key, .. } => Credentials::WebPush { subject, private_key },
@@ -59,7 +59,7 @@ impl App {
         let json = serde_json::to_vec(&credentials).map_err(|_| Failure::Internal("credentials serialize"))?;
         let sealed_credentials = self.vault.seal(&self.random, &context(party, provider), &json);
         let kept = KeptConfiguration {
-            provider: provider.name().to_owned(),
+            provider,
             sealed_credentials,
             description,
             public_key,
@@ -79,7 +79,7 @@ impl App {
 
     /// Forgets the credentials for a provider.
     pub async fn delete_push_configuration(&self, party: RelyingPartyId, provider: Provider) -> Result<(), Error> {
-        Ok(push_configuration::delete(&self.db, party, provider.name()).await?)
+        Ok(push_configuration::delete(&self.db, party, provider.as_str()).await?)
     }
 
     pub(super) fn open_credentials(&self, party: RelyingPartyId, provider: Provider, sealed: &[u8]) -> Result<Credentials, Failure> {
@@ -141,5 +141,5 @@ fn short(text: &str) -> bool {
 
 /// What credentials are sealed for.
 fn context(party: RelyingPartyId, provider: Provider) -> String {
-    format!("push_configuration/{party}/{}", provider.name())
+    format!("push_configuration/{party}/{}", provider.as_str())
 }

@@ -48,14 +48,13 @@ impl App {
         let address = address.map_err(|fault| Failure::field("details", fault))?;
         let sealed = self.vault.seal(&self.random, &context(device), details.as_bytes());
         let receiver = address.receiver(provider);
-        Ok(push_registration::put(&self.db, party, device, provider.name(), &receiver, &sealed, self.now()).await?)
+        Ok(push_registration::put(&self.db, party, device, provider.as_str(), &receiver, &sealed, self.now()).await?)
     }
 
     /// Tells who wakes a phone.
     pub async fn push_registration(&self, party: RelyingPartyId, device: &DeviceId) -> Result<pb::PushRegistration, Error> {
         let kept = push_registration::get(&self.db, party, device).await?.ok_or(Failure::NotFound("push registration"))?;
-        let provider = Provider::parse(&kept.provider).map_or(pb::PushProvider::Unspecified, convert::push_provider);
-        Ok(pb::PushRegistration { provider: provider.into(), updated_at: Some(timestamp(kept.updated_at)) })
+        Ok(pb::PushRegistration { provider: convert::push_provider(kept.provider).into(), updated_at: Some(timestamp(kept.updated_at)) })
     }
 
     /// Forgets where a phone is woken.
@@ -105,7 +104,7 @@ impl App {
             return Ok(None);
         };
         let provider = registration.provider.configured_as();
-        let kept = push_configuration::get(&self.db, push.relying_party, provider.name()).await?;
+        let kept = push_configuration::get(&self.db, push.relying_party, provider.as_str()).await?;
         let configuration = match kept {
             None => None,
             Some(kept) => Some(Configuration {
@@ -121,11 +120,8 @@ impl App {
         let details = self.vault.open(&context(&push.device), &kept.sealed_details);
         let details = details.map_err(|_| Failure::Internal("a push registration cannot be opened"))?;
         // What an earlier version took and this one would not is nobody's address.
-        let address = Provider::parse(&kept.provider).and_then(|provider| {
-            let address = Address::parse(provider, &String::from_utf8_lossy(&details), &self.deployment.egress).ok()?;
-            Some(Registration { provider, address, updated_at: kept.updated_at })
-        });
-        Ok(address)
+        let address = Address::parse(kept.provider, &String::from_utf8_lossy(&details), &self.deployment.egress).ok();
+        Ok(address.map(|address| Registration { provider: kept.provider, address, updated_at: kept.updated_at }))
     }
 
     /// Records what a provider said.
@@ -135,7 +131,7 @@ impl App {
             Verdict::Sent => {}
             Verdict::Dead => push_registration::delete_of(&self.db, party, &push.device, registration.updated_at).await?,
             Verdict::Refused(why) => {
-                let provider = registration.provider.configured_as().name();
+                let provider = registration.provider.configured_as().as_str();
                 push_configuration::failed(&self.db, party, provider, &why, now).await?;
             }
             Verdict::Later(after, _) => {

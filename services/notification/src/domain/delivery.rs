@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use nodkey_kernel::{
     id::{DeliveryId, EndpointId, RelyingPartyId, TrusonaficationId},
+    named,
     random::Random,
     time::Timestamp,
 };
@@ -22,15 +23,16 @@ pub(super) const GONE: i32 = 410;
 pub const EVENT_TYPES: [&str; 4] =
     ["trusonafication.accepted", "trusonafication.rejected", "trusonafication.expired", "trusonafication.canceled"];
 
-/// Where a delivery stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Waits for its next attempt.
-    Pending,
-    /// The receiver has it.
-    Succeeded,
-    /// Nothing more is tried: no attempt is left, the receiver wants no more, or its endpoint is off or deleted.
-    Exhausted,
+named! {
+    /// Where a delivery stands.
+    pub enum State {
+        /// Waits for its next attempt.
+        Pending = "pending",
+        /// The receiver has it.
+        Succeeded = "succeeded",
+        /// Nothing more is tried: no attempt is left, the receiver wants no more, or its endpoint is off or deleted.
+        Exhausted = "exhausted",
+    }
 }
 
 /// Something a backend is to be told.
@@ -50,7 +52,7 @@ pub struct Delivery {
     pub lane: String,
     /// Where to.
     pub url: String,
-    /// JSON.
+    /// JSON; empty on a list, which does not read it.
     pub body: String,
     /// Where it stands.
     pub state: State,
@@ -200,6 +202,7 @@ mod tests {
                     _ => State::Pending,
                 };
                 prop_assert_eq!((d.state, d.attempt_count), (expected, before + round));
+                prop_assert!(crate::invariants::check_delivery(&d).is_ok());
                 if expected != State::Pending { return Ok(()); }
                 let wait = now.until(d.next_attempt_at);
                 prop_assert!(wait >= Duration::from_secs(5) && wait >= asked.unwrap_or_default().min(MAX_RETRY_AFTER));

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use nodkey_kernel::{
     id::{EndpointId, RelyingPartyId},
+    named,
     time::Timestamp,
 };
 
@@ -34,32 +35,15 @@ pub struct Endpoint {
     pub version: i64,
 }
 
-/// Why nothing is sent to an endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DisabledReason {
-    /// Its owner switched it off.
-    Owner,
-    /// It answered 410.
-    Gone,
-    /// Every attempt had failed for days.
-    Failing,
-}
-
-impl DisabledReason {
-    /// The name in the database.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Owner => "owner",
-            Self::Gone => "gone",
-            Self::Failing => "failing",
-        }
-    }
-
-    /// The reason of that name.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        [Self::Owner, Self::Gone, Self::Failing].into_iter().find(|reason| reason.name() == name)
+named! {
+    /// Why nothing is sent to an endpoint.
+    pub enum DisabledReason {
+        /// Its owner switched it off.
+        Owner = "owner",
+        /// It answered 410.
+        Gone = "gone",
+        /// Every attempt had failed for days.
+        Failing = "failing",
     }
 }
 

@@ -1,42 +1,26 @@
 //! Where a phone is woken, and by whom.
 
-use nodkey_kernel::{egress::Egress, jose::b64u_decode};
+use nodkey_kernel::{egress::Egress, jose::b64u_decode, named};
 use serde::Deserialize;
 
 /// How long the longest token of a provider is.
 const MAX_TOKEN: usize = 4_096;
 
-/// Who carries a push.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Provider {
-    /// Apple Push Notification service.
-    Apns,
-    /// Firebase Cloud Messaging.
-    Fcm,
-    /// A browser's push service (RFC 8030).
-    WebPush,
-    /// A distributor of the user's choice; the same requests as to a browser's push service.
-    UnifiedPush,
+named! {
+    /// Who carries a push, by the name phones say.
+    pub enum Provider {
+        /// Apple Push Notification service.
+        Apns = "apns",
+        /// Firebase Cloud Messaging.
+        Fcm = "fcm",
+        /// A browser's push service (RFC 8030).
+        WebPush = "webpush",
+        /// A distributor of the user's choice; the same requests as to a browser's push service.
+        UnifiedPush = "unifiedpush",
+    }
 }
 
 impl Provider {
-    /// Its name, as phones say it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Apns => "apns",
-            Self::Fcm => "fcm",
-            Self::WebPush => "webpush",
-            Self::UnifiedPush => "unifiedpush",
-        }
-    }
-
-    /// The provider of that name.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        [Self::Apns, Self::Fcm, Self::WebPush, Self::UnifiedPush].into_iter().find(|provider| provider.name() == name)
-    }
-
     /// Whose credentials its requests are made with.
     #[must_use]
     pub const fn configured_as(self) -> Self {
@@ -104,7 +88,7 @@ impl Address {
     #[must_use]
     pub fn receiver(&self, provider: Provider) -> String {
         match self {
-            Self::Token { .. } => provider.name().to_owned(),
+            Self::Token { .. } => provider.as_str().to_owned(),
             Self::Subscription { endpoint, .. } => {
                 url::Url::parse(endpoint).map_or_else(|_| String::new(), |url| url.origin().ascii_serialization())
             }

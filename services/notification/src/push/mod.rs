@@ -101,8 +101,8 @@ pub struct Configuration {
 /// What a relying party is to a provider, as it is kept.
 #[derive(Clone, Debug)]
 pub struct KeptConfiguration {
-    /// Name of the provider.
-    pub provider: String,
+    /// Whose they are.
+    pub provider: Provider,
     /// Credentials.
     pub sealed_credentials: Vec<u8>,
     /// Names them to people.
@@ -224,8 +224,8 @@ impl Queue for Pushes {
         let Some((registration, configuration)) = target else { return true };
         let provider = registration.provider;
         let verdict = self.post(provider, &registration.address, configuration.as_ref(), &push).await;
-        counter!("nodkey_push_attempts_total", "provider" => provider.name(), "outcome" => verdict.outcome()).increment(1);
-        info!(device = %push.device, provider = provider.name(), verdict = ?verdict, "push attempted");
+        counter!("nodkey_push_attempts_total", "provider" => provider.as_str(), "outcome" => verdict.outcome()).increment(1);
+        info!(device = %push.device, provider = provider.as_str(), verdict = ?verdict, "push attempted");
         let well = matches!(verdict, Verdict::Sent | Verdict::Dead);
         if let Err(e) = self.app.settle_push(&push, &registration, verdict).await {
             warn!(error = chain(&e), "the outcome of a push could not be recorded; it may be sent again");

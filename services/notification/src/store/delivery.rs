@@ -1,31 +1,33 @@
 //! Rows of deliveries and their attempts.
 
-use nodkey_db::{Db, DbError, Query, Row, Tx};
+use nodkey_db::{Db, DbError, Row, Tx};
 use nodkey_kernel::{
     id::{DeliveryId, EndpointId, RelyingPartyId, TrusonaficationId},
     time::Timestamp,
 };
-use nodkey_runtime::Failure;
+use nodkey_runtime::{
+    Failure,
+    page::Listed,
+    rows::{key, listed, readable},
+};
 use uuid::Uuid;
 
-use crate::domain::{Attempt, Delivery, State};
+use crate::{
+    domain::{Attempt, Delivery, State},
+    invariants,
+};
 
-macro_rules! columns {
-    () => {
-        "id, relying_party_id, trusonafication_id, event_type, endpoint_id, lane, url, body, state, attempt_count, attempts_before, \
-         next_attempt_at, occurred_at, created_at, version"
-    };
-}
-
-macro_rules! select {
-    ($rest:literal) => {
-        concat!("SELECT ", columns!(), " FROM delivery ", $rest)
-    };
-}
+const TABLE: &str = "delivery";
+/// The columns of a row but its body, which may be large: only who sends it reads it.
+const COLUMNS: &str = "id, relying_party_id, trusonafication_id, event_type, endpoint_id, lane, url, state, attempt_count, \
+    attempts_before, next_attempt_at, occurred_at, created_at, version";
 
 /// Inserts.
 pub async fn insert(tx: &mut Tx, delivery: &Delivery) -> Result<(), Failure> {
-    tx.query(concat!("INSERT INTO delivery (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"))
+    invariants::check_delivery(delivery)?;
+    let insert = tx.query("INSERT INTO delivery (").push(COLUMNS).push(", body)");
+    insert
+        .push(" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)")
         .bind(delivery.id.as_uuid())
         .bind(delivery.relying_party.as_uuid())
         .bind(delivery.trusonafication.as_uuid())
@@ -33,14 +35,14 @@ pub async fn insert(tx: &mut Tx, delivery: &Delivery) -> Result<(), Failure> {
         .bind(delivery.endpoint.map(|id| id.as_uuid()))
         .bind(delivery.lane.as_str())
         .bind(delivery.url.as_str())
-        .bind(delivery.body.as_str())
-        .bind(name(delivery.state))
+        .bind(delivery.state.as_str())
         .bind(delivery.attempt_count)
         .bind(delivery.attempts_before)
         .bind(delivery.next_attempt_at)
         .bind(delivery.occurred_at)
         .bind(delivery.created_at)
         .bind(delivery.version)
+        .bind(delivery.body.as_str())
         .execute()
         .await?;
     Ok(())
@@ -50,26 +52,19 @@ pub async fn insert(tx: &mut Tx, delivery: &Delivery) -> Result<(), Failure> {
 ///
 /// By id alone: a plan that PostgreSQL keeps from when the table was empty would look for it among all of its relying party.
 pub async fn update(tx: &mut Tx, delivery: &Delivery) -> Result<bool, Failure> {
-    let updated = tx
-        .query(
-            "UPDATE delivery SET state = $1, attempt_count = $2, attempts_before = $3, next_attempt_at = $4, version = $5 \
-             WHERE id = $6 AND version = $5 - 1",
-        )
-        .bind(name(delivery.state))
-        .bind(delivery.attempt_count)
-        .bind(delivery.attempts_before)
-        .bind(delivery.next_attempt_at)
-        .bind(delivery.version)
-        .bind(delivery.id.as_uuid())
-        .execute()
-        .await?;
-    Ok(updated == 1)
+    invariants::check_delivery(delivery)?;
+    let query = tx.query("UPDATE delivery SET state = ").push_bind(delivery.state.as_str()).push(", attempt_count = ");
+    let query = query.push_bind(delivery.attempt_count).push(", attempts_before = ").push_bind(delivery.attempts_before);
+    let query = query.push(", next_attempt_at = ").push_bind(delivery.next_attempt_at).push(", version = ");
+    let query = query.push_bind(delivery.version).push(" WHERE id = ").push_bind(delivery.id.as_uuid());
+    Ok(query.push(" AND version = ").push_bind(delivery.version - 1).execute().await? == 1)
 }
 
-/// Returns one.
+/// Returns one, without its body.
 pub async fn get(db: &Db, party: RelyingPartyId, id: DeliveryId) -> Result<Option<Delivery>, Failure> {
-    let query = db.query(select!("WHERE relying_party_id = $1 AND id = $2"));
-    query.bind(party.as_uuid()).bind(id.as_uuid()).fetch_optional().await?.as_ref().map(read).transpose()
+    let query = db.query("SELECT ").push(COLUMNS).push(" FROM delivery WHERE id = ").push_bind(id.as_uuid());
+    let query = query.push(" AND (relying_party_id = ").push_bind(party.as_uuid()).push(") IS TRUE");
+    Ok(query.fetch_optional().await?.as_ref().map(read).transpose()?)
 }
 
 /// Returns the lanes after `after` in which something is due, in order. It jumps from lane to lane: its cost is the number of
@@ -93,21 +88,15 @@ pub async fn lanes(db: &Db, after: &str, now: Timestamp, limit: i64) -> Result<V
     Ok(rows.iter().map(|row| row.get("lane")).collect::<Result<_, _>>()?)
 }
 
-/// Reserves until `until` what is due in a lane, longest due first. Of replicas that ask at once, each gets others.
+/// Reserves until `until` what is due in a lane, longest due first. Of replicas that ask at once, each gets others. One that cannot be
+/// read is reserved too, and so keeps out of the others' way.
 pub async fn claim(db: &Db, lane: &str, now: Timestamp, until: Timestamp, limit: i64) -> Result<Vec<Delivery>, Failure> {
-    all(db
-        .execute(concat!(
-            // By version: of two that find the same, the second finds it changed.
-            "UPDATE delivery SET next_attempt_at = $1, version = version + 1 WHERE (id, version) IN \
-             (SELECT id, version FROM delivery \
-             WHERE state = 'pending' AND lane = $2 AND next_attempt_at <= $3 ORDER BY next_attempt_at LIMIT $4) RETURNING ",
-            columns!()
-        ))
-        .bind(until)
-        .bind(lane)
-        .bind(now)
-        .bind(limit))
-    .await
+    let query = db.execute("UPDATE delivery SET next_attempt_at = ").push_bind(until);
+    // By version: of two that find the same, the second finds it changed.
+    let query = query.push(", version = version + 1 WHERE (id, version) IN (SELECT id, version FROM delivery ");
+    let query = query.push("WHERE state = 'pending' AND lane = ").push_bind(lane).push(" AND next_attempt_at <= ").push_bind(now);
+    let query = query.push(" ORDER BY next_attempt_at LIMIT ").push_bind(limit).push(") RETURNING body, ").push(COLUMNS);
+    Ok(query.fetch_all().await?.iter().filter_map(|row| readable(read_whole(row))).collect())
 }
 
 /// Renews a reservation; false when it ran out and another took it.
@@ -137,22 +126,19 @@ pub async fn finished(
     after: (Timestamp, Uuid),
     limit: i64,
 ) -> Result<Vec<(Timestamp, DeliveryId)>, Failure> {
-    let rows = db
-        .query(
-            "SELECT id, created_at FROM delivery WHERE relying_party_id = $1 AND (created_at, id) > ($2, $3) AND created_at < $4 \
-             AND ($5 IS NULL OR endpoint_id = $5) AND (state = 'exhausted' OR (state = 'succeeded' AND $6)) \
-             ORDER BY created_at, id LIMIT $7",
-        )
-        .bind(party.as_uuid())
-        .bind(after.0)
-        .bind(after.1)
-        .bind(range.until)
-        .bind(range.endpoint.map(|id| id.as_uuid()))
-        .bind(range.include_succeeded)
-        .bind(limit)
-        .fetch_all()
-        .await?;
-    rows.iter().map(|row| Ok((row.get("created_at")?, DeliveryId::from_uuid(row.get("id")?)))).collect()
+    let query = db.query("SELECT id, created_at FROM delivery WHERE relying_party_id = ").push_bind(party.as_uuid());
+    let query = query.push(" AND (created_at, id) > (").push_bind(after.0).push(", ").push_bind(after.1).push(")");
+    let mut query = query.push(" AND created_at < ").push_bind(range.until);
+    if let Some(endpoint) = range.endpoint {
+        query = query.push(" AND endpoint_id = ").push_bind(endpoint.as_uuid());
+    }
+    let query = query.push(if range.include_succeeded { " AND state <> 'pending'" } else { " AND state = 'exhausted'" });
+    let rows = query.push(" ORDER BY created_at, id LIMIT ").push_bind(limit).fetch_all().await?;
+    let read = |row: &Row| -> Result<(Timestamp, DeliveryId), DbError> {
+        let record = row.of(TABLE, key(row, "id"));
+        Ok((record.get("created_at")?, DeliveryId::from_uuid(record.get("id")?)))
+    };
+    Ok(rows.iter().filter_map(|row| readable(read(row))).collect())
 }
 
 /// Sends one that [`finished`] found again; false when it is not finished any more.
@@ -182,24 +168,24 @@ pub struct Listing {
     /// Or at it and below this id.
     pub id: Uuid,
     /// At most so many.
-    pub limit: i64,
+    pub size: i64,
 }
 
-/// Lists.
-pub async fn list(db: &Db, party: RelyingPartyId, listing: &Listing) -> Result<Vec<Delivery>, Failure> {
-    all(db
-        .query(select!(
-            "WHERE relying_party_id = $1 AND (created_at, id) < ($2, $3) AND ($4 = '' OR state = $4) \
-             AND ($5 IS NULL OR trusonafication_id = $5) AND ($6 IS NULL OR endpoint_id = $6) ORDER BY created_at DESC, id DESC LIMIT $7"
-        ))
-        .bind(party.as_uuid())
-        .bind(listing.at)
-        .bind(listing.id)
-        .bind(listing.state.map_or("", name))
-        .bind(listing.trusonafication.map(|id| id.as_uuid()))
-        .bind(listing.endpoint.map(|id| id.as_uuid()))
-        .bind(listing.limit))
-    .await
+/// Lists, without bodies.
+pub async fn list(db: &Db, party: RelyingPartyId, listing: &Listing) -> Result<Listed<Delivery>, Failure> {
+    let query = db.query("SELECT ").push(COLUMNS).push(" FROM delivery WHERE relying_party_id = ").push_bind(party.as_uuid());
+    let mut query = query.push(" AND (created_at, id) < (").push_bind(listing.at).push(", ").push_bind(listing.id).push(")");
+    if let Some(state) = listing.state {
+        query = query.push(" AND state = ").push_bind(state.as_str());
+    }
+    if let Some(trusonafication) = listing.trusonafication {
+        query = query.push(" AND trusonafication_id = ").push_bind(trusonafication.as_uuid());
+    }
+    if let Some(endpoint) = listing.endpoint {
+        query = query.push(" AND endpoint_id = ").push_bind(endpoint.as_uuid());
+    }
+    let query = query.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_bind(listing.size + 1);
+    Ok(listed(listing.size, &query.fetch_all().await?, "created_at", read))
 }
 
 /// Inserts an attempt.
@@ -225,54 +211,46 @@ pub async fn attempts(db: &Db, delivery: DeliveryId) -> Result<Vec<Attempt>, Fai
     let sql = "SELECT number, started_at, duration_ms, status_code, error, response FROM attempt WHERE delivery_id = $1 ORDER BY number";
     let rows = db.query(sql).bind(delivery.as_uuid()).fetch_all().await?;
     let read = |row: &Row| -> Result<Attempt, DbError> {
+        let record = row.of("attempt", format_args!("of delivery {delivery}"));
         Ok(Attempt {
-            number: row.get("number")?,
-            started_at: row.get("started_at")?,
-            duration_ms: row.get("duration_ms")?,
-            status_code: row.get("status_code")?,
-            error: row.get("error")?,
-            response: row.get("response")?,
+            number: record.get("number")?,
+            started_at: record.get("started_at")?,
+            duration_ms: record.get("duration_ms")?,
+            status_code: record.get("status_code")?,
+            error: record.get("error")?,
+            response: record.get("response")?,
         })
     };
-    Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
+    Ok(rows.iter().filter_map(|row| readable(read(row))).collect())
 }
 
-async fn all(query: Query<'_>) -> Result<Vec<Delivery>, Failure> {
-    query.fetch_all().await?.iter().map(read).collect()
+/// Reads a row with its body.
+fn read_whole(row: &Row) -> Result<Delivery, DbError> {
+    let delivery = read(row)?;
+    Ok(Delivery { body: row.of(TABLE, delivery.id).get("body")?, ..delivery })
 }
 
-const fn name(state: State) -> &'static str {
-    match state {
-        State::Pending => "pending",
-        State::Succeeded => "succeeded",
-        State::Exhausted => "exhausted",
-    }
-}
-
-fn read(row: &Row) -> Result<Delivery, Failure> {
-    let state = match row.get::<String>("state")?.as_str() {
-        "pending" => State::Pending,
-        "succeeded" => State::Succeeded,
-        "exhausted" => State::Exhausted,
-        _ => return Err(Failure::Internal("a delivery's row holds a state nobody writes")),
+fn read(row: &Row) -> Result<Delivery, DbError> {
+    let record = row.of(TABLE, key(row, "id"));
+    let delivery = Delivery {
+        id: DeliveryId::from_uuid(record.get("id")?),
+        relying_party: RelyingPartyId::from_uuid(record.get("relying_party_id")?),
+        trusonafication: TrusonaficationId::from_uuid(record.get("trusonafication_id")?),
+        event_type: record.get("event_type")?,
+        endpoint: record.get::<Option<Uuid>>("endpoint_id")?.map(EndpointId::from_uuid),
+        lane: record.get("lane")?,
+        url: record.get("url")?,
+        body: String::new(),
+        state: record.convert("state", |name: String| State::try_from(name.as_str()))?,
+        attempt_count: record.get("attempt_count")?,
+        attempts_before: record.get("attempts_before")?,
+        next_attempt_at: record.get("next_attempt_at")?,
+        occurred_at: record.get("occurred_at")?,
+        created_at: record.get("created_at")?,
+        version: record.get("version")?,
     };
-    Ok(Delivery {
-        id: DeliveryId::from_uuid(row.get("id")?),
-        relying_party: RelyingPartyId::from_uuid(row.get("relying_party_id")?),
-        trusonafication: TrusonaficationId::from_uuid(row.get("trusonafication_id")?),
-        event_type: row.get("event_type")?,
-        endpoint: row.get::<Option<Uuid>>("endpoint_id")?.map(EndpointId::from_uuid),
-        lane: row.get("lane")?,
-        url: row.get("url")?,
-        body: row.get("body")?,
-        state,
-        attempt_count: row.get("attempt_count")?,
-        attempts_before: row.get("attempts_before")?,
-        next_attempt_at: row.get("next_attempt_at")?,
-        occurred_at: row.get("occurred_at")?,
-        created_at: row.get("created_at")?,
-        version: row.get("version")?,
-    })
+    invariants::check_delivery(&delivery)?;
+    Ok(delivery)
 }
 
 #[cfg(test)]

@@ -1,27 +1,28 @@
 //! Rows of webhook endpoints.
 
-use nodkey_db::{Db, Query, Row, Tx};
+use nodkey_db::{Db, DbError, Query, Record, Row, Tx};
 use nodkey_kernel::{
     id::{EndpointId, RelyingPartyId},
     time::Timestamp,
 };
-use nodkey_runtime::Failure;
+use nodkey_runtime::{
+    Failure,
+    page::Listed,
+    rows::{key, listed, readable},
+};
 use uuid::Uuid;
 
-use crate::domain::{DisabledReason, Endpoint};
+use crate::{
+    domain::{DisabledReason, Endpoint},
+    invariants,
+};
 
-macro_rules! select {
-    ($rest:literal) => {
-        concat!(
-            "SELECT id, relying_party_id, url, event_types, sealed_keys, sealed_previous_keys, previous_keys_until, enabled, \
-             disabled_reason, disabled_at, failing_since, created_at, version FROM endpoint ",
-            $rest
-        )
-    };
-}
+const SELECT: &str = "SELECT id, relying_party_id, url, event_types, sealed_keys, sealed_previous_keys, previous_keys_until, enabled, \
+    disabled_reason, disabled_at, failing_since, created_at, version FROM endpoint WHERE ";
 
 /// Inserts.
 pub async fn insert(tx: &mut Tx, endpoint: &Endpoint) -> Result<(), Failure> {
+    invariants::check_endpoint(endpoint)?;
     tx.query(
         "INSERT INTO endpoint (id, relying_party_id, url, event_types, sealed_keys, created_at, version) \
          VALUES ($1, $2, $3, $4, $5, $6, $7)",
@@ -40,81 +41,111 @@ pub async fn insert(tx: &mut Tx, endpoint: &Endpoint) -> Result<(), Failure> {
 
 /// Writes a change of the version before; false when another was first.
 pub async fn update(tx: &mut Tx, endpoint: &Endpoint) -> Result<bool, Failure> {
-    let updated = tx
-        .query(
-            "UPDATE endpoint SET url = $1, event_types = $2, sealed_keys = $3, sealed_previous_keys = $4, previous_keys_until = $5, \
-             enabled = $6, disabled_reason = $7, disabled_at = $8, failing_since = $9, version = $10 \
-             WHERE relying_party_id = $11 AND id = $12 AND version = $10 - 1",
-        )
-        .bind(endpoint.url.as_str())
-        .bind(event_types(endpoint)?)
-        .bind(endpoint.sealed_keys.as_slice())
-        .bind(endpoint.previous_keys.as_ref().map(|(sealed, _)| sealed.as_slice()))
-        .bind(endpoint.previous_keys.as_ref().map(|(_, until)| *until))
-        .bind(endpoint.disabled.is_none())
-        .bind(endpoint.disabled.map_or("", |(reason, _)| reason.name()))
-        .bind(endpoint.disabled.map(|(_, at)| at))
-        .bind(endpoint.failing_since)
-        .bind(endpoint.version)
-        .bind(endpoint.relying_party.as_uuid())
-        .bind(endpoint.id.as_uuid())
-        .execute()
-        .await?;
-    Ok(updated == 1)
+    invariants::check_endpoint(endpoint)?;
+    let query = tx
+        .query("UPDATE endpoint SET url = ")
+        .push_bind(endpoint.url.as_str())
+        .push(", event_types = ")
+        .push_bind(event_types(endpoint)?)
+        .push(", sealed_keys = ")
+        .push_bind(endpoint.sealed_keys.as_slice())
+        .push(", sealed_previous_keys = ")
+        .push_bind(endpoint.previous_keys.as_ref().map(|(sealed, _)| sealed.as_slice()))
+        .push(", previous_keys_until = ")
+        .push_bind(endpoint.previous_keys.as_ref().map(|(_, until)| *until))
+        .push(", enabled = ")
+        .push_bind(endpoint.disabled.is_none())
+        .push(", disabled_reason = ")
+        .push_bind(endpoint.disabled.map_or("", |(reason, _)| reason.as_str()))
+        .push(", disabled_at = ")
+        .push_bind(endpoint.disabled.map(|(_, at)| at))
+        .push(", failing_since = ")
+        .push_bind(endpoint.failing_since)
+        .push(", version = ")
+        .push_bind(endpoint.version)
+        .push(" WHERE ");
+    let query = by_id(query, endpoint.relying_party, endpoint.id);
+    Ok(query.push(" AND version = ").push_bind(endpoint.version - 1).execute().await? == 1)
+}
+
+/// By the id, and then it has to be the relying party's: `IS TRUE` keeps PostgreSQL from a plan it would make while the table is empty,
+/// and keep: looking through everything of the relying party.
+fn by_id(query: Query<'_>, party: RelyingPartyId, id: EndpointId) -> Query<'_> {
+    query.push("id = ").push_bind(id.as_uuid()).push(" AND (relying_party_id = ").push_bind(party.as_uuid()).push(") IS TRUE")
 }
 
 /// Returns one.
 pub async fn get(db: &Db, party: RelyingPartyId, id: EndpointId) -> Result<Option<Endpoint>, Failure> {
-    one(db.query(select!("WHERE relying_party_id = $1 AND id = $2")), party, id).await
+    one(by_id(db.query(SELECT), party, id)).await
 }
 
 /// Returns one as the transaction sees it.
 pub async fn get_in(tx: &mut Tx, party: RelyingPartyId, id: EndpointId) -> Result<Option<Endpoint>, Failure> {
-    one(tx.query(select!("WHERE relying_party_id = $1 AND id = $2")), party, id).await
+    one(by_id(tx.query(SELECT), party, id)).await
 }
 
 /// Returns every one of a relying party: there are few.
 pub async fn all(tx: &mut Tx, party: RelyingPartyId) -> Result<Vec<Endpoint>, Failure> {
-    let query = tx.query(select!("WHERE relying_party_id = $1 ORDER BY created_at, id"));
-    query.bind(party.as_uuid()).fetch_all().await?.iter().map(read).collect()
+    let query = tx.query(SELECT).push("relying_party_id = ").push_bind(party.as_uuid()).push(" ORDER BY created_at, id");
+    Ok(query.fetch_all().await?.iter().filter_map(|row| readable(read(row))).collect())
 }
 
 /// Lists, newest first, what comes after `at` and `id`.
-pub async fn list(db: &Db, party: RelyingPartyId, at: Timestamp, id: Uuid, limit: i64) -> Result<Vec<Endpoint>, Failure> {
-    let query = db.query(select!("WHERE relying_party_id = $1 AND (created_at, id) < ($2, $3) ORDER BY created_at DESC, id DESC LIMIT $4"));
-    query.bind(party.as_uuid()).bind(at).bind(id).bind(limit).fetch_all().await?.iter().map(read).collect()
+pub async fn list(db: &Db, party: RelyingPartyId, at: Timestamp, id: Uuid, size: i64) -> Result<Listed<Endpoint>, Failure> {
+    let query = db.query(SELECT).push("relying_party_id = ").push_bind(party.as_uuid()).push(" AND (created_at, id) < (").push_bind(at);
+    let query = query.push(", ").push_bind(id).push(") ORDER BY created_at DESC, id DESC LIMIT ").push_bind(size + 1);
+    Ok(listed(size, &query.fetch_all().await?, "created_at", read))
 }
 
 /// Deletes.
 pub async fn delete(db: &Db, party: RelyingPartyId, id: EndpointId) -> Result<(), Failure> {
-    let sql = "DELETE FROM endpoint WHERE relying_party_id = $1 AND id = $2";
-    db.execute(sql).bind(party.as_uuid()).bind(id.as_uuid()).execute().await?;
+    by_id(db.execute("DELETE FROM endpoint WHERE "), party, id).execute().await?;
     Ok(())
 }
 
-async fn one(query: Query<'_>, party: RelyingPartyId, id: EndpointId) -> Result<Option<Endpoint>, Failure> {
-    query.bind(party.as_uuid()).bind(id.as_uuid()).fetch_optional().await?.as_ref().map(read).transpose()
+async fn one(query: Query<'_>) -> Result<Option<Endpoint>, Failure> {
+    Ok(query.fetch_optional().await?.as_ref().map(read).transpose()?)
 }
 
 fn event_types(endpoint: &Endpoint) -> Result<String, Failure> {
     serde_json::to_string(&endpoint.event_types).map_err(|_| Failure::Internal("names serialize"))
 }
 
-fn read(row: &Row) -> Result<Endpoint, Failure> {
-    let (event_types, reason): (String, String) = (row.get("event_types")?, row.get("disabled_reason")?);
-    let enabled: bool = row.get("enabled")?;
-    let disabled_at: Option<Timestamp> = row.get("disabled_at")?;
-    let (previous, until): (Option<Vec<u8>>, Option<Timestamp>) = (row.get("sealed_previous_keys")?, row.get("previous_keys_until")?);
-    Ok(Endpoint {
-        id: EndpointId::from_uuid(row.get("id")?),
-        relying_party: RelyingPartyId::from_uuid(row.get("relying_party_id")?),
-        url: row.get("url")?,
-        event_types: serde_json::from_str(&event_types).map_err(|_| Failure::Internal("stored names are JSON"))?,
-        sealed_keys: row.get("sealed_keys")?,
-        previous_keys: previous.zip(until),
-        disabled: if enabled { None } else { DisabledReason::parse(&reason).zip(disabled_at) },
-        failing_since: row.get("failing_since")?,
-        created_at: row.get("created_at")?,
-        version: row.get("version")?,
-    })
+fn read(row: &Row) -> Result<Endpoint, DbError> {
+    let record = row.of("endpoint", key(row, "id"));
+    let endpoint = Endpoint {
+        id: EndpointId::from_uuid(record.get("id")?),
+        relying_party: RelyingPartyId::from_uuid(record.get("relying_party_id")?),
+        url: record.get("url")?,
+        event_types: record.convert("event_types", |names: String| serde_json::from_str(&names))?,
+        sealed_keys: record.get("sealed_keys")?,
+        previous_keys: both(&record, "previous_keys_until", record.get("sealed_previous_keys")?, record.get("previous_keys_until")?)?,
+        disabled: disabled(&record)?,
+        failing_since: record.get("failing_since")?,
+        created_at: record.get("created_at")?,
+        version: record.get("version")?,
+    };
+    invariants::check_endpoint(&endpoint)?;
+    Ok(endpoint)
+}
+
+/// Why it is off, if it is. One that is on has no reason.
+fn disabled(record: &Record<'_>) -> Result<Option<(DisabledReason, Timestamp)>, DbError> {
+    let reason = record.convert("disabled_reason", |name: String| {
+        Some(name.as_str()).filter(|name| !name.is_empty()).map(DisabledReason::try_from).transpose()
+    })?;
+    let disabled = both(record, "disabled_at", reason, record.get("disabled_at")?)?;
+    if disabled.is_some() == record.get::<bool>("enabled")? {
+        return Err(record.inconsistent("enabled", "is true exactly when there is no reason"));
+    }
+    Ok(disabled)
+}
+
+/// Two columns that are filled together or not at all.
+fn both<T, U>(record: &Record<'_>, column: &'static str, one: Option<T>, other: Option<U>) -> Result<Option<(T, U)>, DbError> {
+    match (one, other) {
+        (None, None) => Ok(None),
+        (Some(one), Some(other)) => Ok(Some((one, other))),
+        _ => Err(record.inconsistent(column, "is filled without what belongs to it")),
+    }
 }

@@ -6,3 +6,6 @@ pub mod push;
 pub mod push_configuration;
 pub mod push_registration;
 pub mod retention;
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,14 @@
 //! Rows of phones that are to be woken.
 
-use nodkey_db::{Db, Row, Tx};
+use nodkey_db::{Db, DbError, Row, Tx};
 use nodkey_kernel::{
     id::{DeviceId, RelyingPartyId},
     time::Timestamp,
 };
-use nodkey_runtime::Failure;
+use nodkey_runtime::{
+    Failure,
+    rows::{key, readable},
+};
 
 use crate::push::Push;
 
@@ -67,7 +70,7 @@ pub async fn claim(db: &Db, lane: &str, now: Timestamp, until: Timestamp, limit:
         .bind(limit)
         .fetch_all()
         .await?;
-    rows.iter().map(read).collect()
+    Ok(rows.iter().filter_map(|row| readable(read(row))).collect())
 }
 
 /// Tries one again at a time, unless it was asked for anew.
@@ -91,13 +94,15 @@ pub async fn waiting(db: &Db) -> Result<i64, Failure> {
     Ok(db.query("SELECT count(*) AS waiting FROM push").fetch_one().await?.get("waiting")?)
 }
 
-fn read(row: &Row) -> Result<Push, Failure> {
-    let device: String = row.get("device_id")?;
+fn read(row: &Row) -> Result<Push, DbError> {
+    let device: Result<String, _> = row.get("device_id");
+    let record =
+        row.of("push", format_args!("{} of {}", device.as_deref().unwrap_or("an unreadable device"), key(row, "relying_party_id")));
     Ok(Push {
-        relying_party: RelyingPartyId::from_uuid(row.get("relying_party_id")?),
-        device: DeviceId::parse(&device).map_err(|_| Failure::Internal("a push names a device"))?,
-        attempt_count: row.get("attempt_count")?,
-        expires_at: row.get("expires_at")?,
-        version: row.get("version")?,
+        relying_party: RelyingPartyId::from_uuid(record.get("relying_party_id")?),
+        device: record.convert("device_id", |id: String| DeviceId::parse(&id))?,
+        attempt_count: record.get("attempt_count")?,
+        expires_at: record.get("expires_at")?,
+        version: record.get("version")?,
     })
 }

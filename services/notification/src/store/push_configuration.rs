@@ -1,20 +1,16 @@
 //! Rows of what relying parties are to push providers.
 
-use nodkey_db::{Db, Row, Tx};
+use nodkey_db::{Db, DbError, Query, Row, Tx};
 use nodkey_kernel::{id::RelyingPartyId, time::Timestamp};
-use nodkey_runtime::Failure;
+use nodkey_runtime::{
+    Failure,
+    rows::{key, readable},
+};
 
-use crate::push::KeptConfiguration;
+use crate::push::{KeptConfiguration, Provider};
 
-macro_rules! select {
-    ($rest:literal) => {
-        concat!(
-            "SELECT provider, sealed_credentials, description, public_key, updated_at, last_failure, last_failure_at \
-             FROM push_configuration WHERE relying_party_id = $1 ",
-            $rest
-        )
-    };
-}
+const SELECT: &str = "SELECT relying_party_id, provider, sealed_credentials, description, public_key, updated_at, last_failure, \
+    last_failure_at FROM push_configuration WHERE relying_party_id = ";
 
 /// Sets the one of a provider.
 pub async fn put(tx: &mut Tx, party: RelyingPartyId, kept: &KeptConfiguration) -> Result<(), Failure> {
@@ -37,17 +33,18 @@ pub async fn put(tx: &mut Tx, party: RelyingPartyId, kept: &KeptConfiguration) -
 
 /// Returns that of a provider.
 pub async fn get(db: &Db, party: RelyingPartyId, provider: &str) -> Result<Option<KeptConfiguration>, Failure> {
-    db.query(select!("AND provider = $2")).bind(party.as_uuid()).bind(provider).fetch_optional().await?.as_ref().map(read).transpose()
+    Ok(of_provider(db.query(SELECT), party, provider).fetch_optional().await?.as_ref().map(read).transpose()?)
 }
 
 /// Returns that of a provider as the transaction sees it.
 pub async fn get_in(tx: &mut Tx, party: RelyingPartyId, provider: &str) -> Result<Option<KeptConfiguration>, Failure> {
-    tx.query(select!("AND provider = $2")).bind(party.as_uuid()).bind(provider).fetch_optional().await?.as_ref().map(read).transpose()
+    Ok(of_provider(tx.query(SELECT), party, provider).fetch_optional().await?.as_ref().map(read).transpose()?)
 }
 
 /// Lists every one: there is at most one for each provider.
 pub async fn list(db: &Db, party: RelyingPartyId) -> Result<Vec<KeptConfiguration>, Failure> {
-    db.query(select!("ORDER BY provider")).bind(party.as_uuid()).fetch_all().await?.iter().map(read).collect()
+    let rows = db.query(SELECT).push_bind(party.as_uuid()).push(" ORDER BY provider").fetch_all().await?;
+    Ok(rows.iter().filter_map(|row| readable(read(row))).collect())
 }
 
 /// Keeps what a provider refused.
@@ -64,14 +61,19 @@ pub async fn delete(db: &Db, party: RelyingPartyId, provider: &'static str) -> R
     Ok(())
 }
 
-fn read(row: &Row) -> Result<KeptConfiguration, Failure> {
-    let (why, at): (String, Option<Timestamp>) = (row.get("last_failure")?, row.get("last_failure_at")?);
+fn of_provider<'a>(query: Query<'a>, party: RelyingPartyId, provider: &str) -> Query<'a> {
+    query.push_bind(party.as_uuid()).push(" AND provider = ").push_bind(provider)
+}
+
+fn read(row: &Row) -> Result<KeptConfiguration, DbError> {
+    let record = row.of("push_configuration", format_args!("of {}", key(row, "relying_party_id")));
+    let (why, at): (String, Option<Timestamp>) = (record.get("last_failure")?, record.get("last_failure_at")?);
     Ok(KeptConfiguration {
-        provider: row.get("provider")?,
-        sealed_credentials: row.get("sealed_credentials")?,
-        description: row.get("description")?,
-        public_key: row.get("public_key")?,
-        updated_at: row.get("updated_at")?,
+        provider: record.convert("provider", |name: String| Provider::try_from(name.as_str()))?,
+        sealed_credentials: record.get("sealed_credentials")?,
+        description: record.get("description")?,
+        public_key: record.get("public_key")?,
+        updated_at: record.get("updated_at")?,
         last_failure: at.map(|at| (why, at)),
     })
 }

@@ -7,11 +7,13 @@ use nodkey_kernel::{
 };
 use nodkey_runtime::Failure;
 
+use crate::push::Provider;
+
 /// A row as it is kept.
 #[derive(Clone, Debug)]
 pub struct Kept {
-    /// Name of the provider.
-    pub provider: String,
+    /// Who carries it.
+    pub provider: Provider,
     /// What it gave the app.
     pub sealed_details: Vec<u8>,
     /// When it came.
@@ -55,7 +57,12 @@ pub async fn receiver(tx: &mut Tx, party: RelyingPartyId, device: &DeviceId) -> 
 pub async fn get(db: &Db, party: RelyingPartyId, device: &DeviceId) -> Result<Option<Kept>, Failure> {
     let sql = "SELECT provider, sealed_details, updated_at FROM push_registration WHERE relying_party_id = $1 AND device_id = $2";
     let Some(row) = db.query(sql).bind(party.as_uuid()).bind(device.as_str()).fetch_optional().await? else { return Ok(None) };
-    Ok(Some(Kept { provider: row.get("provider")?, sealed_details: row.get("sealed_details")?, updated_at: row.get("updated_at")? }))
+    let record = row.of("push_registration", format_args!("{device} of {party}"));
+    Ok(Some(Kept {
+        provider: record.convert("provider", |name: String| Provider::try_from(name.as_str()))?,
+        sealed_details: record.get("sealed_details")?,
+        updated_at: record.get("updated_at")?,
+    }))
 }
 
 /// Forgets it.

@@ -1,10 +1,7 @@
 //! Use cases of the audit log.
 
 use nodkey_kernel::id::AuditEntryId;
-use nodkey_runtime::{
-    page::{Cursor, Page},
-    trace,
-};
+use nodkey_runtime::{page::Page, trace};
 
 use super::{App, start};
 use crate::{
@@ -31,8 +28,7 @@ impl App {
     /// Lists entries, newest first, with the token of the next page.
     pub async fn audit_entries(&self, filter: &Filter, page: &Page) -> Result<(Vec<AuditEntry>, String), Error> {
         let start = start(page, |id| id.parse().ok())?;
-        let rows = store::list(&self.0.db, filter, &start, page.size + 1).await?;
-        Ok(page.cut(rows, |entry| Cursor { at: entry.at, id: entry.id.to_string() }))
+        Ok(store::list(&self.0.db, filter, &start, page.size).await?.into_parts())
     }
 
     /// Makes an entry; what is done in the registry itself is written with it.

@@ -7,7 +7,8 @@ use nodkey_kernel::{
 use nodkey_proto::registry::v1::{CredentialCreated, CredentialDisabled};
 use nodkey_runtime::{
     idempotent::{Request, once},
-    page::{Cursor, Page},
+    page::Page,
+    rows,
 };
 use prost::Message;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -89,8 +90,7 @@ impl App {
     /// Lists those of a relying party, newest first, with the token of the next page.
     pub async fn credentials(&self, party: RelyingPartyId, page: &Page) -> Result<(Vec<Credential>, String), Error> {
         let start = start(page, |id| id.parse().ok())?;
-        let rows = store::list(&self.0.db, party, &start, page.size + 1).await?;
-        Ok(page.cut(rows, |credential| Cursor { at: credential.created_at, id: credential.id.to_string() }))
+        Ok(store::list(&self.0.db, party, &start, page.size).await?.into_parts())
     }
 
     /// Disables one.
@@ -116,7 +116,7 @@ impl App {
     pub async fn resolve_credential(&self, id: CredentialId) -> Result<ResolvedCredential, Error> {
         let found = store::resolve(&self.0.db, id).await?.ok_or(Refusal::NotFound("credential"))?;
         let secret = self.0.vault.open(&context(id), &found.sealed_secret).map_err(Error::Sealed)?;
-        let secret = std::str::from_utf8(&secret).map_err(|_| Error::Corrupt("sealed_secret"))?;
+        let secret = std::str::from_utf8(&secret).map_err(|_| rows::inconsistent("credential", "sealed_secret", id, "is no text"))?;
         Ok(ResolvedCredential {
             secret: secret.into(),
             disabled: found.party_disabled || found.credential.disabled_at.is_some(),

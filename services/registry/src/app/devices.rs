@@ -9,7 +9,7 @@ use nodkey_proto::{
     Event,
     registry::v1::{DeviceRegistered, DeviceRetired, DeviceUpdated},
 };
-use nodkey_runtime::page::{Cursor, Page};
+use nodkey_runtime::page::Page;
 
 use super::{ATTEMPTS, App, start};
 use crate::{
@@ -89,8 +89,7 @@ impl App {
     /// Lists those of a relying party, newest first, with the token of the next page.
     pub async fn devices(&self, party: RelyingPartyId, page: &Page) -> Result<(Vec<Device>, String), Error> {
         let start = start(page, |id| DeviceId::parse(id).ok().map(String::from))?;
-        let rows = store::list(&self.0.db, party, &start, page.size + 1).await?;
-        Ok(page.cut(rows, |device| Cursor { at: device.created_at, id: device.id.to_string() }))
+        Ok(store::list(&self.0.db, party, &start, page.size).await?.into_parts())
     }
 
     /// Changes what a device says about itself.

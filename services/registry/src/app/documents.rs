@@ -8,10 +8,7 @@ use nodkey_proto::{
     binding::v1::{BindingState, GetDeviceBindingRequest, binding_service_client::BindingServiceClient},
     registry::v1::{IdentityDocumentRegistered, IdentityDocumentVerified},
 };
-use nodkey_runtime::{
-    page::{Cursor, Page},
-    status::PeerError,
-};
+use nodkey_runtime::{page::Page, status::PeerError};
 
 use super::{ATTEMPTS, App, start};
 use crate::{
@@ -64,8 +61,7 @@ impl App {
     /// Lists those of a user, newest first, with the token of the next page.
     pub async fn documents(&self, party: RelyingPartyId, user: &str, page: &Page) -> Result<(Vec<Document>, String), Error> {
         let start = start(page, |id| id.parse().ok())?;
-        let rows = store::list(&self.0.db, party, user, &start, page.size + 1).await?;
-        Ok(page.cut(rows, |document| Cursor { at: document.created_at, id: document.id.to_string() }))
+        Ok(store::list(&self.0.db, party, user, &start, page.size).await?.into_parts())
     }
 
     /// Records what a verification by a third party found.

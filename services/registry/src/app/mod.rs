@@ -121,9 +121,6 @@ impl App {
 /// Where a page starts. `parse` reads the id in its token.
 fn start<T: Default>(page: &Page, parse: impl Fn(&str) -> Option<T>) -> Result<Start<T>, Refusal> {
     let Some(Cursor { at, id }) = &page.after else { return Ok(Start { at: page.before(), id: T::default() }) };
-    let stored = Timestamp::from_seconds(0)..=Page { size: 0, after: None }.before();
-    match parse(id) {
-        Some(id) if stored.contains(at) => Ok(Start { at: *at, id }),
-        _ => Err(Refusal::invalid("page_token", "must be one that a list answered")),
-    }
+    let id = parse(id).ok_or_else(|| Refusal::invalid("page_token", "must be one that a list answered"))?;
+    Ok(Start { at: *at, id })
 }

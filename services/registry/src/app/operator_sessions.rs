@@ -8,6 +8,7 @@ use nodkey_proto::{
         GetTrusonaficationRequest, Status, Trusonafication, trusonafication_service_client::TrusonaficationServiceClient,
     },
 };
+use nodkey_runtime::rows;
 use secrecy::SecretString;
 
 use super::App;
@@ -84,7 +85,8 @@ impl App {
             return Err(over().into());
         }
         let secret = self.0.vault.open(&context(id), &sealed).map_err(Error::Sealed)?;
-        let secret = std::str::from_utf8(&secret).map_err(|_| Error::Corrupt("sealed_secret"))?.into();
+        let secret =
+            std::str::from_utf8(&secret).map_err(|_| rows::inconsistent("operator_session", "sealed_secret", id, "is no text"))?.into();
         Ok(AliveSession { session, operator, secret })
     }
 

@@ -13,7 +13,7 @@ use nodkey_proto::binding::v1::{
 };
 use nodkey_runtime::{
     idempotent::{Request, once},
-    page::{Cursor, Page},
+    page::Page,
     status::PeerError,
 };
 use prost::Message;
@@ -94,8 +94,7 @@ impl App {
     /// Lists all of them, newest first, with the token of the next page.
     pub async fn operators(&self, page: &Page) -> Result<(Vec<Operator>, String), Error> {
         let start = start(page, |id| id.parse().ok())?;
-        let rows = store::list(&self.0.db, &start, page.size + 1).await?;
-        Ok(page.cut(rows, |operator| Cursor { at: operator.created_at, id: operator.id.to_string() }))
+        Ok(store::list(&self.0.db, &start, page.size).await?.into_parts())
     }
 
     /// Opens an invitation.

@@ -4,7 +4,7 @@ use nodkey_kernel::id::RelyingPartyId;
 use nodkey_proto::registry::v1::{RelyingPartyCreated, RelyingPartyDisabled};
 use nodkey_runtime::{
     idempotent::{Request, once},
-    page::{Cursor, Page},
+    page::Page,
 };
 use prost::Message;
 
@@ -49,8 +49,7 @@ impl App {
     /// Lists all of them, newest first, with the token of the next page.
     pub async fn relying_parties(&self, page: &Page) -> Result<(Vec<RelyingParty>, String), Error> {
         let start = start(page, |id| id.parse().ok())?;
-        let rows = store::list(&self.0.db, &start, page.size + 1).await?;
-        Ok(page.cut(rows, |party| Cursor { at: party.created_at, id: party.id.to_string() }))
+        Ok(store::list(&self.0.db, &start, page.size).await?.into_parts())
     }
 
     /// Changes settings of one. Nobody is told: settings are read when they matter.

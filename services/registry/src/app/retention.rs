@@ -9,11 +9,7 @@ use nodkey_kernel::{
     time::Timestamp,
 };
 use nodkey_proto::binding::v1::{GetDeviceBindingRequest, binding_service_client::BindingServiceClient};
-use nodkey_runtime::{
-    housekeeping::Pass,
-    page::{Cursor, Page},
-    status::PeerError,
-};
+use nodkey_runtime::{housekeeping::Pass, page::Page, status::PeerError};
 
 use super::{App, start};
 use crate::{
@@ -39,9 +35,7 @@ impl App {
     /// Lists those of all relying parties, newest first, with the token of the next page.
     pub async fn retention_policies(&self, page: &Page) -> Result<(Vec<RetentionPolicy>, String), Error> {
         let start = start(page, |id| id.parse().ok())?;
-        let rows = store::list(&self.0.db, &start, page.size + 1).await?;
-        let (rows, next) = page.cut(rows, |(at, policy)| Cursor { at: *at, id: policy.relying_party.to_string() });
-        Ok((rows.into_iter().map(|(_, policy)| policy).collect(), next))
+        Ok(store::list(&self.0.db, &start, page.size).await?.into_parts())
     }
 
     /// Replaces the policy of a relying party.
@@ -71,17 +65,18 @@ impl App {
     /// Deletes devices that are bound to nobody and were not seen for long.
     pub async fn delete_unbound_devices(&self, pass: &Pass) -> Result<(), Error> {
         let since = since(&self.0.db).await?;
-        let mut page = Page { size: 100, after: None };
+        let mut token = String::new();
         loop {
-            let start = start(&page, |id| id.parse().ok())?;
-            let parties = store::list(&self.0.db, &start, page.size).await?;
-            let Some((at, last)) = parties.last() else { break };
-            page.after = Some(Cursor { at: *at, id: last.relying_party.to_string() });
-            for (_, policy) in parties {
+            let (policies, next) = self.retention_policies(&Page::parse(100, &token)?).await?;
+            for policy in policies {
                 if !self.delete_unbound_devices_of(policy, since, pass).await? {
                     return Ok(());
                 }
             }
+            if next.is_empty() {
+                break;
+            }
+            token = next;
         }
         self.delete_unbound_devices_of(RetentionPolicy::default_of(RelyingPartyId::CONSOLE), since, pass).await.map(drop)
     }

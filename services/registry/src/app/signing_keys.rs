@@ -12,8 +12,10 @@ use nodkey_kernel::{
     time::Timestamp,
 };
 use nodkey_runtime::{
+    Failure,
     idempotent::{Request, once},
-    page::{Cursor, Page},
+    page::Page,
+    rows,
 };
 use prost::Message;
 use serde::Serialize;
@@ -76,7 +78,7 @@ impl App {
     /// Signs claims of our own.
     pub(super) async fn sign_claims(&self, typ: &str, claims: &(impl Serialize + Sync)) -> Result<String, Error> {
         // Strings and numbers always serialize.
-        let claims = serde_json::to_vec(claims).map_err(|_| Error::Corrupt("claims"))?;
+        let claims = serde_json::to_vec(claims).map_err(|_| Failure::Internal("claims serialize"))?;
         self.sign_bytes(typ, &claims).await
     }
 
@@ -116,8 +118,7 @@ impl App {
     /// Lists all of them, newest first, with the token of the next page.
     pub async fn signing_keys(&self, page: &Page) -> Result<(Vec<SigningKey>, String), Error> {
         let start = start(page, |id| id.parse().ok())?;
-        let rows = store::list(&self.0.db, &start, page.size + 1).await?;
-        Ok(page.cut(rows, |key| Cursor { at: key.created_at, id: key.id.to_string() }))
+        Ok(store::list(&self.0.db, &start, page.size).await?.into_parts())
     }
 
     async fn ring(&self) -> Result<Arc<Ring>, Error> {
@@ -148,7 +149,8 @@ impl App {
             if let Some((key, sealed)) = current {
                 let algorithm = key.key.algorithm();
                 let secret = self.0.vault.open(&context(key.id), &sealed).map_err(Error::Sealed)?;
-                let signer = PrivateKey::from_secret_bytes(algorithm, &secret).map_err(|_| Error::Corrupt("sealed_private"))?;
+                let signer = PrivateKey::from_secret_bytes(algorithm, &secret)
+                    .map_err(|_| rows::inconsistent("signing_key", "sealed_private", key.id, "is no private key"))?;
                 return Ok(Ring { kid: key.key.thumbprint(), signer, algorithm, jwks: published(&keys, now), read_at: now });
             }
             let (key, sealed) = self.generate(self.0.keys.first);

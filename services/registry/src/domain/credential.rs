@@ -2,15 +2,16 @@
 
 use nodkey_kernel::{
     id::{CredentialId, RelyingPartyId},
+    named,
     time::Timestamp,
 };
 use serde::Serialize;
 
-use super::{Change, named};
+use super::Change;
 
 named! {
     /// Who uses a credential.
-    CredentialKind {
+    pub enum CredentialKind {
         /// A backend.
         Server = "server",
         /// A mobile app; it registers devices and nothing else.

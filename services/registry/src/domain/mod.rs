@@ -156,31 +156,3 @@ impl Violations {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be specified")]
 pub struct Unknown;
-
-/// An enumeration whose variants have names, which the database holds.
-macro_rules! named {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum $name {
-            $($(#[$variant_doc])* $variant,)+
-        }
-
-        impl $name {
-            /// The name.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text,)+ }
-            }
-        }
-
-        impl std::str::FromStr for $name {
-            type Err = $crate::domain::Unknown;
-
-            fn from_str(name: &str) -> Result<Self, Self::Err> {
-                match name { $($text => Ok(Self::$variant),)+ _ => Err($crate::domain::Unknown) }
-            }
-        }
-    };
-}
-pub(crate) use named;

@@ -4,17 +4,17 @@ use nodkey_proto::registry::v1::{
     GetJwksRequest, GetJwksResponse, ListSigningKeysRequest, ListSigningKeysResponse, RotateSigningKeyRequest, SignRequest, SignResponse,
     SigningKey, signing_key_service_server::SigningKeyService,
 };
-use nodkey_runtime::{page::Page, status::status, uninterrupted};
+use nodkey_runtime::{Failure, page::Page, status::status, uninterrupted};
 use tonic::{Request, Response, Status};
 
 use super::{Grpc, repeatable};
-use crate::{domain::signing_key::algorithm, error::Error};
+use crate::domain::signing_key::algorithm;
 
 #[tonic::async_trait]
 impl SigningKeyService for Grpc {
     async fn get_jwks(&self, _: Request<GetJwksRequest>) -> Result<Response<GetJwksResponse>, Status> {
         let jwks = self.0.jwks().await.map_err(status)?;
-        let jwks = serde_json::to_string(&jwks).map_err(|_| status(Error::Corrupt("jwks")))?;
+        let jwks = serde_json::to_string(&jwks).map_err(|_| status(Failure::Internal("keys serialize")))?;
         Ok(Response::new(GetJwksResponse { jwks }))
     }
 

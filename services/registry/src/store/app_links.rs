@@ -1,8 +1,10 @@
 //! Rows of links that open apps.
 
-use nodkey_db::{Db, Row, Tx};
+use nodkey_db::{Db, DbError, Record, Row, Tx};
 use nodkey_kernel::id::RelyingPartyId;
+use nodkey_runtime::{Failure, rows::key};
 
+use super::{json, relying_party};
 use crate::{domain::app_links::AppLinks, error::Error};
 
 /// Takes those of a relying party away.
@@ -17,7 +19,7 @@ pub async fn insert(tx: &mut Tx, party: RelyingPartyId, links: &AppLinks) -> Res
         .query("INSERT INTO app_link (relying_party_id, host, settings) VALUES ($1, $2, $3) ON CONFLICT (host) DO NOTHING")
         .bind(party.as_uuid())
         .bind(links.host.as_str())
-        .bind(serde_json::to_string(&links.apps).map_err(|_| Error::Corrupt("settings"))?)
+        .bind(serde_json::to_string(&links.apps).map_err(|_| Failure::Internal("settings serialize"))?)
         .execute()
         .await?;
     Ok(inserted == 1)
@@ -25,8 +27,12 @@ pub async fn insert(tx: &mut Tx, party: RelyingPartyId, links: &AppLinks) -> Res
 
 /// Returns those of a relying party.
 pub async fn get(db: &Db, party: RelyingPartyId) -> Result<Option<AppLinks>, Error> {
-    let row = db.query("SELECT host, settings FROM app_link WHERE relying_party_id = $1").bind(party.as_uuid()).fetch_optional().await?;
-    row.as_ref().map(read).transpose()
+    let row = db
+        .query("SELECT relying_party_id, host, settings FROM app_link WHERE relying_party_id = $1")
+        .bind(party.as_uuid())
+        .fetch_optional()
+        .await?;
+    Ok(row.as_ref().map(read).transpose()?)
 }
 
 /// Returns those of a host with the name of the relying party, whosever it is, while it is not disabled.
@@ -39,12 +45,13 @@ pub async fn resolve(db: &Db, host: &str) -> Result<Option<(RelyingPartyId, Stri
         .bind(host)
         .fetch_optional()
         .await?;
-    row.map(|row| Ok((super::relying_party(&row)?, row.get("name")?, read(&row)?))).transpose()
+    row.map(|row| Ok((relying_party(&record(&row))?, record(&row).get("name")?, read(&row)?))).transpose()
 }
 
-fn read(row: &Row) -> Result<AppLinks, Error> {
-    Ok(AppLinks {
-        host: row.get("host")?,
-        apps: serde_json::from_str(&row.get::<String>("settings")?).map_err(|_| Error::Corrupt("settings"))?,
-    })
+fn record(row: &Row) -> Record<'_> {
+    row.of("app_link", key(row, "relying_party_id"))
+}
+
+fn read(row: &Row) -> Result<AppLinks, DbError> {
+    Ok(AppLinks { host: record(row).get("host")?, apps: json(&record(row), "settings")? })
 }

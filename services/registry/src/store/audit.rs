@@ -1,7 +1,11 @@
 //! Rows of the audit log: added, completed once, never changed.
 
-use nodkey_db::{Db, Row, Tx};
+use nodkey_db::{Db, DbError, Row, Tx};
 use nodkey_kernel::id::{AuditEntryId, OperatorId, RelyingPartyId};
+use nodkey_runtime::{
+    page::Listed,
+    rows::{key, listed},
+};
 use uuid::Uuid;
 
 use super::Start;
@@ -50,46 +54,40 @@ pub struct Filter {
     pub method: String,
 }
 
-macro_rules! select {
-    ($which:literal) => {
-        concat!(
-            "SELECT id, at, operator_id, actor, role, relying_party_id, method, request, outcome, trace_id FROM audit_entry WHERE ",
-            $which,
-            "(at, id) < ($1, $2) AND ($3 = '' OR method = $3 OR method LIKE '%/' || $3) ORDER BY at DESC, id DESC LIMIT $4"
-        )
-    };
-}
-
 /// Lists, newest first. One text a filter, so that each finds its index.
-pub async fn list(db: &Db, filter: &Filter, start: &Start<Uuid>, limit: i64) -> Result<Vec<AuditEntry>, Error> {
-    let sql = match (filter.relying_party, filter.operator) {
-        (None, None) => select!(""),
-        (Some(_), None) => select!("relying_party_id = $5 AND "),
-        (None, Some(_)) => select!("operator_id = $5 AND "),
-        (Some(_), Some(_)) => select!("relying_party_id = $5 AND operator_id = $6 AND "),
-    };
-    let mut query = db.query(sql).bind(start.at).bind(start.id).bind(filter.method.as_str()).bind(limit);
-    for id in [filter.relying_party.map(|id| id.as_uuid()), filter.operator.map(|id| id.as_uuid())].into_iter().flatten() {
-        query = query.bind(id);
+pub async fn list(db: &Db, filter: &Filter, start: &Start<Uuid>, size: i64) -> Result<Listed<AuditEntry>, Error> {
+    let select = "SELECT id, at, operator_id, actor, role, relying_party_id, method, request, outcome, trace_id FROM audit_entry WHERE ";
+    let mut query = db.query(select);
+    if let Some(party) = filter.relying_party {
+        query = query.push("relying_party_id = ").push_bind(party.as_uuid()).push(" AND ");
     }
-    query.fetch_all().await?.iter().map(read).collect()
+    if let Some(operator) = filter.operator {
+        query = query.push("operator_id = ").push_bind(operator.as_uuid()).push(" AND ");
+    }
+    if !filter.method.is_empty() {
+        query = query.push("(method = ").push_bind(filter.method.as_str()).push(" OR method LIKE '%/' || ");
+        query = query.push_bind(filter.method.as_str()).push(") AND ");
+    }
+    let query = query.push("(at, id) < (").push_bind(start.at).push(", ").push_bind(start.id).push(") ORDER BY at DESC, id DESC LIMIT ");
+    Ok(listed(size, &query.push_bind(size + 1).fetch_all().await?, "at", read))
 }
 
-fn read(row: &Row) -> Result<AuditEntry, Error> {
-    let operator: Option<Uuid> = row.get("operator_id")?;
-    let relying_party: Option<Uuid> = row.get("relying_party_id")?;
+fn read(row: &Row) -> Result<AuditEntry, DbError> {
+    let record = row.of("audit_entry", key(row, "id"));
+    let operator: Option<Uuid> = record.get("operator_id")?;
+    let relying_party: Option<Uuid> = record.get("relying_party_id")?;
     Ok(AuditEntry {
-        id: AuditEntryId::from_uuid(row.get("id")?),
-        at: row.get("at")?,
+        id: AuditEntryId::from_uuid(record.get("id")?),
+        at: record.get("at")?,
         action: Action {
             operator: operator.map(OperatorId::from_uuid),
-            actor: row.get("actor")?,
-            role: row.get("role")?,
+            actor: record.get("actor")?,
+            role: record.get("role")?,
             relying_party: relying_party.map(RelyingPartyId::from_uuid),
-            method: row.get("method")?,
-            request: row.get("request")?,
-            trace_id: row.get("trace_id")?,
+            method: record.get("method")?,
+            request: record.get("request")?,
+            trace_id: record.get("trace_id")?,
         },
-        outcome: row.get("outcome")?,
+        outcome: record.get("outcome")?,
     })
 }

@@ -1,14 +1,24 @@
 //! Rows of credentials.
 
-use nodkey_db::{Db, Row, Tx};
-use nodkey_kernel::id::{CredentialId, RelyingPartyId};
+use nodkey_db::{Db, DbError, Row, Tx};
+use nodkey_kernel::{
+    id::{CredentialId, RelyingPartyId},
+    time::Timestamp,
+};
+use nodkey_runtime::{
+    page::Listed,
+    rows::{key, listed},
+};
 use uuid::Uuid;
 
-use super::{Start, named, relying_party};
+use super::{Start, by_id, json, named, page, relying_party};
 use crate::{
     domain::{credential::Credential, relying_party::SignatureSettings},
     error::Error,
+    invariants,
 };
+
+const TABLE: &str = "credential";
 
 /// A credential with what verifies its signatures.
 #[derive(Debug)]
@@ -25,6 +35,7 @@ pub struct Resolved {
 
 /// Inserts.
 pub async fn insert(tx: &mut Tx, credential: &Credential, sealed_secret: &[u8]) -> Result<(), Error> {
+    invariants::check_credential(credential)?;
     tx.query(
         "INSERT INTO credential (id, relying_party_id, kind, token, sealed_secret, created_at, version) \
          VALUES ($1, $2, $3, $4, $5, $6, $7)",
@@ -41,18 +52,11 @@ pub async fn insert(tx: &mut Tx, credential: &Credential, sealed_secret: &[u8]) 
     Ok(())
 }
 
+const SELECT: &str = "SELECT id, relying_party_id, kind, token, created_at, disabled_at, version FROM credential WHERE ";
+
 /// Returns one.
 pub async fn get(db: &Db, party: RelyingPartyId, id: CredentialId) -> Result<Option<Credential>, Error> {
-    let row = db
-        .query(
-            "SELECT id, relying_party_id, kind, token, created_at, disabled_at, version FROM credential \
-             WHERE relying_party_id = $1 AND id = $2",
-        )
-        .bind(party.as_uuid())
-        .bind(id.as_uuid())
-        .fetch_optional()
-        .await?;
-    row.as_ref().map(read).transpose()
+    Ok(by_id(db.query(SELECT), party, id.as_uuid()).fetch_optional().await?.as_ref().map(read).transpose()?)
 }
 
 /// Finds out whose a credential is: unscoped, because that is the question.
@@ -67,13 +71,12 @@ pub async fn resolve(db: &Db, id: CredentialId) -> Result<Option<Resolved>, Erro
         .fetch_optional()
         .await?;
     row.map(|row| {
-        let signatures = serde_json::from_str(&row.get::<String>("signatures")?).map_err(|_| Error::Corrupt("signatures"))?;
-        let party_disabled_at: Option<nodkey_kernel::time::Timestamp> = row.get("party_disabled_at")?;
+        let record = row.of(TABLE, key(&row, "id"));
         Ok(Resolved {
             credential: read(&row)?,
-            sealed_secret: row.get("sealed_secret")?,
-            party_disabled: party_disabled_at.is_some(),
-            signatures,
+            sealed_secret: record.get("sealed_secret")?,
+            party_disabled: record.get::<Option<Timestamp>>("party_disabled_at")?.is_some(),
+            signatures: json(&record, "signatures")?,
         })
     })
     .transpose()
@@ -81,41 +84,29 @@ pub async fn resolve(db: &Db, id: CredentialId) -> Result<Option<Resolved>, Erro
 
 /// Writes a change of the version before; false when another was first.
 pub async fn update(tx: &mut Tx, credential: &Credential) -> Result<bool, Error> {
-    let updated = tx
-        .query("UPDATE credential SET disabled_at = $1, version = $2 WHERE relying_party_id = $3 AND id = $4 AND version = $2 - 1")
-        .bind(credential.disabled_at)
-        .bind(credential.version)
-        .bind(credential.relying_party.as_uuid())
-        .bind(credential.id.as_uuid())
-        .execute()
-        .await?;
-    Ok(updated == 1)
+    invariants::check_credential(credential)?;
+    let query = tx.query("UPDATE credential SET disabled_at = ").push_bind(credential.disabled_at).push(", version = ");
+    let query = by_id(query.push_bind(credential.version).push(" WHERE "), credential.relying_party, credential.id.as_uuid());
+    Ok(query.push(" AND version = ").push_bind(credential.version - 1).execute().await? == 1)
 }
 
 /// Lists those of a relying party.
-pub async fn list(db: &Db, party: RelyingPartyId, start: &Start<Uuid>, limit: i64) -> Result<Vec<Credential>, Error> {
-    let rows = db
-        .query(
-            "SELECT id, relying_party_id, kind, token, created_at, disabled_at, version FROM credential \
-             WHERE relying_party_id = $1 AND (created_at, id) < ($2, $3) ORDER BY created_at DESC, id DESC LIMIT $4",
-        )
-        .bind(party.as_uuid())
-        .bind(start.at)
-        .bind(start.id)
-        .bind(limit)
-        .fetch_all()
-        .await?;
-    rows.iter().map(read).collect()
+pub async fn list(db: &Db, party: RelyingPartyId, start: &Start<Uuid>, size: i64) -> Result<Listed<Credential>, Error> {
+    let query = db.query(SELECT).push("relying_party_id = ").push_bind(party.as_uuid()).push(" AND ");
+    Ok(listed(size, &page(query, start, size).fetch_all().await?, "created_at", read))
 }
 
-fn read(row: &Row) -> Result<Credential, Error> {
-    Ok(Credential {
-        id: CredentialId::from_uuid(row.get("id")?),
-        relying_party: relying_party(row)?,
-        kind: named(row, "kind")?,
-        token: row.get("token")?,
-        created_at: row.get("created_at")?,
-        disabled_at: row.get("disabled_at")?,
-        version: row.get("version")?,
-    })
+fn read(row: &Row) -> Result<Credential, DbError> {
+    let record = row.of(TABLE, key(row, "id"));
+    let credential = Credential {
+        id: CredentialId::from_uuid(record.get("id")?),
+        relying_party: relying_party(&record)?,
+        kind: named(&record, "kind")?,
+        token: record.get("token")?,
+        created_at: record.get("created_at")?,
+        disabled_at: record.get("disabled_at")?,
+        version: record.get("version")?,
+    };
+    invariants::check_credential(&credential)?;
+    Ok(credential)
 }

@@ -1,14 +1,19 @@
 //! Rows of identity documents.
 
-use nodkey_db::{Db, Row, Tx};
+use nodkey_db::{Db, DbError, Query, Row, Tx};
 use nodkey_kernel::id::{IdentityDocumentId, RelyingPartyId};
+use nodkey_runtime::{
+    page::Listed,
+    rows::{key, listed},
+};
 use uuid::Uuid;
 
-use super::{Start, named, relying_party};
-use crate::{domain::document::Document, error::Error};
+use super::{Start, by_id, named, page, relying_party};
+use crate::{domain::document::Document, error::Error, invariants};
 
 /// Inserts; false when the user has a document of this hash.
 pub async fn insert(tx: &mut Tx, document: &Document) -> Result<bool, Error> {
+    invariants::check_document(document)?;
     let inserted = tx
         .query(
             "INSERT INTO identity_document (id, relying_party_id, user_identifier, hash, type, verification_status, created_at, version) \
@@ -27,80 +32,53 @@ pub async fn insert(tx: &mut Tx, document: &Document) -> Result<bool, Error> {
     Ok(inserted == 1)
 }
 
+const SELECT: &str = "SELECT id, relying_party_id, user_identifier, hash, type, verification_status, verified_at, created_at, version \
+     FROM identity_document WHERE ";
+
 /// Returns one.
 pub async fn get(db: &Db, party: RelyingPartyId, id: IdentityDocumentId) -> Result<Option<Document>, Error> {
-    let row = db
-        .query(
-            "SELECT id, relying_party_id, user_identifier, hash, type, verification_status, verified_at, created_at, version \
-             FROM identity_document WHERE relying_party_id = $1 AND id = $2",
-        )
-        .bind(party.as_uuid())
-        .bind(id.as_uuid())
-        .fetch_optional()
-        .await?;
-    row.as_ref().map(read).transpose()
+    Ok(by_id(db.query(SELECT), party, id.as_uuid()).fetch_optional().await?.as_ref().map(read).transpose()?)
 }
 
 /// Returns a user's document of a hash.
 pub async fn find(tx: &mut Tx, party: RelyingPartyId, user: &str, hash: &str) -> Result<Option<Document>, Error> {
-    let row = tx
-        .query(
-            "SELECT id, relying_party_id, user_identifier, hash, type, verification_status, verified_at, created_at, version \
-             FROM identity_document WHERE relying_party_id = $1 AND user_identifier = $2 AND hash = $3",
-        )
-        .bind(party.as_uuid())
-        .bind(user)
-        .bind(hash)
-        .fetch_optional()
-        .await?;
-    row.as_ref().map(read).transpose()
+    let query = of_user(tx.query(SELECT), party, user).push("hash = ").push_bind(hash);
+    Ok(query.fetch_optional().await?.as_ref().map(read).transpose()?)
 }
 
 /// Writes a change of the version before; false when another was first.
 pub async fn update(tx: &mut Tx, document: &Document) -> Result<bool, Error> {
-    let updated = tx
-        .query(
-            "UPDATE identity_document SET verification_status = $1, verified_at = $2, version = $3 \
-             WHERE relying_party_id = $4 AND id = $5 AND version = $3 - 1",
-        )
-        .bind(document.status.as_str())
-        .bind(document.verified_at)
-        .bind(document.version)
-        .bind(document.relying_party.as_uuid())
-        .bind(document.id.as_uuid())
-        .execute()
-        .await?;
-    Ok(updated == 1)
+    invariants::check_document(document)?;
+    let query = tx.query("UPDATE identity_document SET verification_status = ").push_bind(document.status.as_str());
+    let query = query.push(", verified_at = ").push_bind(document.verified_at).push(", version = ").push_bind(document.version);
+    let query = by_id(query.push(" WHERE "), document.relying_party, document.id.as_uuid());
+    Ok(query.push(" AND version = ").push_bind(document.version - 1).execute().await? == 1)
 }
 
 /// Lists those of a user.
-pub async fn list(db: &Db, party: RelyingPartyId, user: &str, start: &Start<Uuid>, limit: i64) -> Result<Vec<Document>, Error> {
-    let rows = db
-        .query(
-            "SELECT id, relying_party_id, user_identifier, hash, type, verification_status, verified_at, created_at, version \
-             FROM identity_document WHERE relying_party_id = $1 AND user_identifier = $2 AND (created_at, id) < ($3, $4) \
-             ORDER BY created_at DESC, id DESC LIMIT $5",
-        )
-        .bind(party.as_uuid())
-        .bind(user)
-        .bind(start.at)
-        .bind(start.id)
-        .bind(limit)
-        .fetch_all()
-        .await?;
-    rows.iter().map(read).collect()
+pub async fn list(db: &Db, party: RelyingPartyId, user: &str, start: &Start<Uuid>, size: i64) -> Result<Listed<Document>, Error> {
+    let query = of_user(db.query(SELECT), party, user);
+    Ok(listed(size, &page(query, start, size).fetch_all().await?, "created_at", read))
 }
 
-fn read(row: &Row) -> Result<Document, Error> {
-    Ok(Document {
-        id: IdentityDocumentId::from_uuid(row.get("id")?),
-        relying_party: relying_party(row)?,
-        user: row.get("user_identifier")?,
-        hash: row.get("hash")?,
-        document_type: named(row, "type")?,
-        status: named(row, "verification_status")?,
-        verified_at: row.get("verified_at")?,
-        created_at: row.get("created_at")?,
-        version: row.get("version")?,
-    })
+fn of_user<'a>(query: Query<'a>, party: RelyingPartyId, user: &str) -> Query<'a> {
+    let query = query.push("relying_party_id = ").push_bind(party.as_uuid());
+    query.push(" AND user_identifier = ").push_bind(user).push(" AND ")
+}
+
+fn read(row: &Row) -> Result<Document, DbError> {
+    let record = row.of("identity_document", key(row, "id"));
+    let document = Document {
+        id: IdentityDocumentId::from_uuid(record.get("id")?),
+        relying_party: relying_party(&record)?,
+        user: record.get("user_identifier")?,
+        hash: record.get("hash")?,
+        document_type: named(&record, "type")?,
+        status: named(&record, "verification_status")?,
+        verified_at: record.get("verified_at")?,
+        created_at: record.get("created_at")?,
+        version: record.get("version")?,
+    };
+    invariants::check_document(&document)?;
+    Ok(document)
 }

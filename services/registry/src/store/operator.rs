@@ -1,30 +1,30 @@
 //! Rows of operators and their sessions: the deployment's, no tenant's.
 
-use nodkey_db::{Db, Row, Tx};
+use nodkey_db::{Db, DbError, Row, Tx};
 use nodkey_kernel::{
     id::{DeviceId, OperatorId, OperatorSessionId, TrusonaficationId},
+    role::Role,
     time::Timestamp,
+};
+use nodkey_runtime::{
+    page::Listed,
+    rows::{key, listed},
 };
 use uuid::Uuid;
 
-use super::{Start, named};
+use super::{Start, named, page};
 use crate::{
     domain::operator::{Invitation, Operator, OperatorSession},
     error::Error,
+    invariants,
 };
 
-macro_rules! select {
-    ($rest:expr) => {
-        concat!(
-            "SELECT id, name, role, state, invitation_sha256, invitation_expires_at, device_id, created_at, signed_in_at, version \
-             FROM operator ",
-            $rest
-        )
-    };
-}
+const SELECT: &str = "SELECT id, name, role, state, invitation_sha256, invitation_expires_at, device_id, created_at, signed_in_at, version \
+     FROM operator WHERE ";
 
 /// Inserts.
 pub async fn insert(tx: &mut Tx, operator: &Operator) -> Result<(), Error> {
+    invariants::check_operator(operator)?;
     tx.query(
         "INSERT INTO operator (id, name, role, state, invitation_sha256, invitation_expires_at, created_at, version) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -44,47 +44,44 @@ pub async fn insert(tx: &mut Tx, operator: &Operator) -> Result<(), Error> {
 
 /// Writes a change of the version before; false when another was first.
 pub async fn update(tx: &mut Tx, operator: &Operator) -> Result<bool, Error> {
-    let updated = tx
-        .query(
-            "UPDATE operator SET name = $1, role = $2, state = $3, invitation_sha256 = $4, invitation_expires_at = $5, device_id = $6, \
-             signed_in_at = $7, version = $8 WHERE id = $9 AND version = $8 - 1",
-        )
-        .bind(operator.name.as_str())
-        .bind(operator.role.as_str())
-        .bind(operator.state.as_str())
-        .bind(&operator.invitation.token_sha256[..])
-        .bind(operator.invitation.expires_at)
-        .bind(operator.invitation.taken_by.as_ref().map(DeviceId::as_str))
-        .bind(operator.signed_in_at)
-        .bind(operator.version)
-        .bind(operator.id.as_uuid())
-        .execute()
-        .await?;
-    Ok(updated == 1)
+    invariants::check_operator(operator)?;
+    let query = tx
+        .query("UPDATE operator SET name = ")
+        .push_bind(operator.name.as_str())
+        .push(", role = ")
+        .push_bind(operator.role.as_str())
+        .push(", state = ")
+        .push_bind(operator.state.as_str())
+        .push(", invitation_sha256 = ")
+        .push_bind(&operator.invitation.token_sha256[..])
+        .push(", invitation_expires_at = ")
+        .push_bind(operator.invitation.expires_at)
+        .push(", device_id = ")
+        .push_bind(operator.invitation.taken_by.as_ref().map(DeviceId::as_str))
+        .push(", signed_in_at = ")
+        .push_bind(operator.signed_in_at)
+        .push(", version = ")
+        .push_bind(operator.version)
+        .push(" WHERE id = ")
+        .push_bind(operator.id.as_uuid());
+    Ok(query.push(" AND version = ").push_bind(operator.version - 1).execute().await? == 1)
 }
 
 /// Returns one.
 pub async fn get(db: &Db, id: OperatorId) -> Result<Option<Operator>, Error> {
-    let row = db.query(select!("WHERE id = $1")).bind(id.as_uuid()).fetch_optional().await?;
-    row.as_ref().map(read).transpose()
+    let row = db.query(SELECT).push("id = ").push_bind(id.as_uuid()).fetch_optional().await?;
+    Ok(row.as_ref().map(read).transpose()?)
 }
 
 /// Finds the one an invitation is for.
 pub async fn invited(db: &Db, token_sha256: &[u8; 32]) -> Result<Option<Operator>, Error> {
-    let row = db.query(select!("WHERE invitation_sha256 = $1")).bind(&token_sha256[..]).fetch_optional().await?;
-    row.as_ref().map(read).transpose()
+    let row = db.query(SELECT).push("invitation_sha256 = ").push_bind(&token_sha256[..]).fetch_optional().await?;
+    Ok(row.as_ref().map(read).transpose()?)
 }
 
 /// Lists all of them.
-pub async fn list(db: &Db, start: &Start<Uuid>, limit: i64) -> Result<Vec<Operator>, Error> {
-    let rows = db
-        .query(select!("WHERE (created_at, id) < ($1, $2) ORDER BY created_at DESC, id DESC LIMIT $3"))
-        .bind(start.at)
-        .bind(start.id)
-        .bind(limit)
-        .fetch_all()
-        .await?;
-    rows.iter().map(read).collect()
+pub async fn list(db: &Db, start: &Start<Uuid>, size: i64) -> Result<Listed<Operator>, Error> {
+    Ok(listed(size, &page(db.query(SELECT), start, size).fetch_all().await?, "created_at", read))
 }
 
 /// Inserts a session; false when what it was accepted by has begun one before.
@@ -117,14 +114,15 @@ pub async fn session(db: &Db, id: OperatorSessionId, now: Timestamp) -> Result<O
         .fetch_optional()
         .await?;
     row.map(|row| {
+        let record = row.of("operator_session", key(&row, "id"));
         let session = OperatorSession {
-            id: OperatorSessionId::from_uuid(row.get("id")?),
-            operator: OperatorId::from_uuid(row.get("operator_id")?),
-            trusonafication: TrusonaficationId::from_uuid(row.get("trusonafication_id")?),
-            created_at: row.get("created_at")?,
-            expires_at: row.get("expires_at")?,
+            id: OperatorSessionId::from_uuid(record.get("id")?),
+            operator: OperatorId::from_uuid(record.get("operator_id")?),
+            trusonafication: TrusonaficationId::from_uuid(record.get("trusonafication_id")?),
+            created_at: record.get("created_at")?,
+            expires_at: record.get("expires_at")?,
         };
-        Ok((session, row.get("sealed_secret")?))
+        Ok((session, record.get("sealed_secret")?))
     })
     .transpose()
 }
@@ -143,21 +141,22 @@ pub async fn end_sessions(tx: &mut Tx, operator: OperatorId, now: Timestamp) -> 
     Ok(())
 }
 
-fn read(row: &Row) -> Result<Operator, Error> {
-    let sha256: Vec<u8> = row.get("invitation_sha256")?;
-    let device: Option<String> = row.get("device_id")?;
-    Ok(Operator {
-        id: OperatorId::from_uuid(row.get("id")?),
-        name: row.get("name")?,
-        role: named(row, "role")?,
-        state: named(row, "state")?,
+fn read(row: &Row) -> Result<Operator, DbError> {
+    let record = row.of("operator", key(row, "id"));
+    let operator = Operator {
+        id: OperatorId::from_uuid(record.get("id")?),
+        name: record.get("name")?,
+        role: record.convert("role", |name: String| name.parse::<Role>())?,
+        state: named(&record, "state")?,
         invitation: Invitation {
-            token_sha256: sha256.try_into().map_err(|_| Error::Corrupt("invitation_sha256"))?,
-            expires_at: row.get("invitation_expires_at")?,
-            taken_by: device.map(|id| DeviceId::parse(&id).map_err(|_| Error::Corrupt("device_id"))).transpose()?,
+            token_sha256: record.convert("invitation_sha256", |bytes: Vec<u8>| bytes.try_into().map_err(|_| "is no SHA-256"))?,
+            expires_at: record.get("invitation_expires_at")?,
+            taken_by: record.convert("device_id", |id: Option<String>| id.as_deref().map(DeviceId::parse).transpose())?,
         },
-        created_at: row.get("created_at")?,
-        signed_in_at: row.get("signed_in_at")?,
-        version: row.get("version")?,
-    })
+        created_at: record.get("created_at")?,
+        signed_in_at: record.get("signed_in_at")?,
+        version: record.get("version")?,
+    };
+    invariants::check_operator(&operator)?;
+    Ok(operator)
 }

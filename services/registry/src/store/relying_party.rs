@@ -1,21 +1,27 @@
 //! Rows of relying parties.
 
-use nodkey_db::{Db, Row, Tx};
+use nodkey_db::{Db, DbError, Row, Tx};
 use nodkey_kernel::id::RelyingPartyId;
+use nodkey_runtime::{
+    Failure,
+    page::Listed,
+    rows::{key, listed},
+};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::Start;
-use crate::{domain::relying_party::RelyingParty, error::Error};
+use super::{Start, json, page};
+use crate::{domain::relying_party::RelyingParty, error::Error, invariants};
 
 /// Inserts; false when the id is taken.
 pub async fn insert(tx: &mut Tx, party: &RelyingParty) -> Result<bool, Error> {
+    invariants::check_relying_party(party)?;
     let inserted = tx
         .query("INSERT INTO relying_party (id, name, trucodes, signatures, created_at, version) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING")
         .bind(party.id.as_uuid())
         .bind(party.name.as_str())
-        .bind(json(&party.trucodes)?)
-        .bind(json(&party.signatures)?)
+        .bind(to_json(&party.trucodes)?)
+        .bind(to_json(&party.signatures)?)
         .bind(party.created_at)
         .bind(party.version)
         .execute()
@@ -23,59 +29,45 @@ pub async fn insert(tx: &mut Tx, party: &RelyingParty) -> Result<bool, Error> {
     Ok(inserted == 1)
 }
 
+const SELECT: &str = "SELECT id, name, trucodes, signatures, created_at, disabled_at, version FROM relying_party WHERE ";
+
 /// Returns one.
 pub async fn get(db: &Db, id: RelyingPartyId) -> Result<Option<RelyingParty>, Error> {
-    let row = db
-        .query("SELECT id, name, trucodes, signatures, created_at, disabled_at, version FROM relying_party WHERE id = $1")
-        .bind(id.as_uuid())
-        .fetch_optional()
-        .await?;
-    row.as_ref().map(read).transpose()
+    let row = db.query(SELECT).push("id = ").push_bind(id.as_uuid()).fetch_optional().await?;
+    Ok(row.as_ref().map(read).transpose()?)
 }
 
 /// Writes a change of the version before; false when another was first.
 pub async fn update(tx: &mut Tx, party: &RelyingParty) -> Result<bool, Error> {
-    let updated = tx
-        .query("UPDATE relying_party SET name = $1, trucodes = $2, signatures = $3, disabled_at = $4, version = $5 WHERE id = $6 AND version = $5 - 1")
-        .bind(party.name.as_str())
-        .bind(json(&party.trucodes)?)
-        .bind(json(&party.signatures)?)
-        .bind(party.disabled_at)
-        .bind(party.version)
-        .bind(party.id.as_uuid())
-        .execute()
-        .await?;
-    Ok(updated == 1)
+    invariants::check_relying_party(party)?;
+    let query = tx.query("UPDATE relying_party SET name = ").push_bind(party.name.as_str());
+    let query = query.push(", trucodes = ").push_bind(to_json(&party.trucodes)?).push(", signatures = ");
+    let query = query.push_bind(to_json(&party.signatures)?).push(", disabled_at = ").push_bind(party.disabled_at);
+    let query = query.push(", version = ").push_bind(party.version).push(" WHERE id = ").push_bind(party.id.as_uuid());
+    Ok(query.push(" AND version = ").push_bind(party.version - 1).execute().await? == 1)
 }
 
 /// Lists all tenants: for operators.
-pub async fn list(db: &Db, start: &Start<Uuid>, limit: i64) -> Result<Vec<RelyingParty>, Error> {
-    let rows = db
-        .query(
-            "SELECT id, name, trucodes, signatures, created_at, disabled_at, version FROM relying_party \
-             WHERE (created_at, id) < ($1, $2) AND id <> $4 ORDER BY created_at DESC, id DESC LIMIT $3",
-        )
-        .bind(start.at)
-        .bind(start.id)
-        .bind(limit)
-        .bind(RelyingPartyId::CONSOLE.as_uuid())
-        .fetch_all()
-        .await?;
-    rows.iter().map(read).collect()
+pub async fn list(db: &Db, start: &Start<Uuid>, size: i64) -> Result<Listed<RelyingParty>, Error> {
+    let query = db.query(SELECT).push("id <> ").push_bind(RelyingPartyId::CONSOLE.as_uuid()).push(" AND ");
+    Ok(listed(size, &page(query, start, size).fetch_all().await?, "created_at", read))
 }
 
-fn json(settings: &impl Serialize) -> Result<String, Error> {
-    serde_json::to_string(settings).map_err(|_| Error::Corrupt("settings"))
+fn to_json(settings: &impl Serialize) -> Result<String, Failure> {
+    serde_json::to_string(settings).map_err(|_| Failure::Internal("settings serialize"))
 }
 
-fn read(row: &Row) -> Result<RelyingParty, Error> {
-    Ok(RelyingParty {
-        id: RelyingPartyId::from_uuid(row.get("id")?),
-        name: row.get("name")?,
-        trucodes: serde_json::from_str(&row.get::<String>("trucodes")?).map_err(|_| Error::Corrupt("trucodes"))?,
-        signatures: serde_json::from_str(&row.get::<String>("signatures")?).map_err(|_| Error::Corrupt("signatures"))?,
-        created_at: row.get("created_at")?,
-        disabled_at: row.get("disabled_at")?,
-        version: row.get("version")?,
-    })
+fn read(row: &Row) -> Result<RelyingParty, DbError> {
+    let record = row.of("relying_party", key(row, "id"));
+    let party = RelyingParty {
+        id: RelyingPartyId::from_uuid(record.get("id")?),
+        name: record.get("name")?,
+        trucodes: json(&record, "trucodes")?,
+        signatures: json(&record, "signatures")?,
+        created_at: record.get("created_at")?,
+        disabled_at: record.get("disabled_at")?,
+        version: record.get("version")?,
+    };
+    invariants::check_relying_party(&party)?;
+    Ok(party)
 }

@@ -8,9 +8,10 @@ use nodkey_kernel::{
     id::{DeviceId, RelyingPartyId},
     time::Timestamp,
 };
+use nodkey_runtime::{page::Listed, rows::listed};
 use uuid::Uuid;
 
-use super::{Start, named};
+use super::Start;
 use crate::{
     domain::{device::Device, retention::RetentionPolicy},
     error::Error,
@@ -40,21 +41,21 @@ pub async fn get(db: &Db, party: RelyingPartyId) -> Result<Option<RetentionPolic
     Ok(db.query(sql).bind(party.as_uuid()).fetch_optional().await?.as_ref().map(read).transpose()?)
 }
 
-/// Lists those of all tenants, with when the tenants came: also of those that have none.
-pub async fn list(db: &Db, start: &Start<Uuid>, limit: i64) -> Result<Vec<(Timestamp, RetentionPolicy)>, Error> {
-    let rows = db
+/// Lists those of all tenants, newest tenant first: also of those that have none.
+pub async fn list(db: &Db, start: &Start<Uuid>, size: i64) -> Result<Listed<RetentionPolicy>, Error> {
+    let query = db
         .query(
             "SELECT p.id, p.created_at, r.answered_days, r.unanswered_days, r.unbound_device_days FROM relying_party p \
-             LEFT JOIN retention_policy r ON r.relying_party_id = p.id \
-             WHERE (p.created_at, p.id) < ($1, $2) AND p.id <> $4 ORDER BY p.created_at DESC, p.id DESC LIMIT $3",
+             LEFT JOIN retention_policy r ON r.relying_party_id = p.id WHERE p.id <> ",
         )
-        .bind(start.at)
-        .bind(start.id)
-        .bind(limit)
-        .bind(RelyingPartyId::CONSOLE.as_uuid())
-        .fetch_all()
-        .await?;
-    Ok(rows.iter().map(|row| Ok((row.get("created_at")?, read(row)?))).collect::<Result<_, DbError>>()?)
+        .push_bind(RelyingPartyId::CONSOLE.as_uuid())
+        .push(" AND (p.created_at, p.id) < (")
+        .push_bind(start.at)
+        .push(", ")
+        .push_bind(start.id)
+        .push(") ORDER BY p.created_at DESC, p.id DESC LIMIT ")
+        .push_bind(size + 1);
+    Ok(listed(size, &query.fetch_all().await?, "created_at", read))
 }
 
 fn read(row: &Row) -> Result<RetentionPolicy, DbError> {
@@ -94,7 +95,12 @@ pub async fn unseen(db: &Db, party: RelyingPartyId, window: Window, after: &Plac
         .bind(BATCH)
         .fetch_all()
         .await?;
-    rows.iter().map(|row| Ok((Place { at: row.get("created_at")?, id: row.get("id")? }, named(row, "id")?))).collect()
+    let read = |row: &Row| {
+        let place = Place { at: row.get("created_at")?, id: row.get("id")? };
+        let device = row.of("device", &place.id).convert("id", |id: String| DeviceId::parse(&id))?;
+        Ok((place, device))
+    };
+    rows.iter().map(read).collect()
 }
 
 /// Notes that a device has been seen; false when there is no such device any more. It is no change of the device: version and events

@@ -1,11 +1,17 @@
 //! Rows of signing keys. They are the deployment's, not a relying party's.
 
-use nodkey_db::{Db, Row, Tx};
+use nodkey_db::{Db, DbError, Row, Tx};
 use nodkey_kernel::{id::SigningKeyId, time::Timestamp};
+use nodkey_runtime::{
+    page::Listed,
+    rows::{self, listed, readable},
+};
 use uuid::Uuid;
 
-use super::{Start, key};
-use crate::{domain::signing_key::SigningKey, error::Error};
+use super::{Start, key, page};
+use crate::{domain::signing_key::SigningKey, error::Error, invariants};
+
+const TABLE: &str = "signing_key";
 
 /// Inserts the key that signs from now on; false when there is one that signs.
 pub async fn insert(tx: &mut Tx, signing_key: &SigningKey, sealed_private: &[u8]) -> Result<bool, Error> {
@@ -34,7 +40,7 @@ pub async fn retire_current(tx: &mut Tx, at: Timestamp) -> Result<(), Error> {
 pub async fn alive(db: &Db, now: Timestamp) -> Result<(Option<(SigningKey, Vec<u8>)>, Vec<SigningKey>), Error> {
     let rows = db
         .query(
-            "SELECT id, public_key, sealed_private, created_at, retires_at FROM signing_key \
+            "SELECT id, public_key, sealed_private, sealed_private IS NOT NULL AS has_private, created_at, retires_at FROM signing_key \
              WHERE retires_at IS NULL OR retires_at > $1 ORDER BY created_at DESC, id DESC",
         )
         .bind(now)
@@ -42,10 +48,17 @@ pub async fn alive(db: &Db, now: Timestamp) -> Result<(Option<(SigningKey, Vec<u
         .await?;
     let (mut current, mut keys) = (None, Vec::with_capacity(rows.len()));
     for row in &rows {
-        let key = read(row)?;
+        let key = match read(row) {
+            Ok(key) => key,
+            // Nothing can be signed without it; one that only verifies is missed by whoever needs it alone.
+            Err(e) if row.get::<Option<Timestamp>>("retires_at")?.is_none() => return Err(e.into()),
+            unreadable => {
+                readable(unreadable);
+                continue;
+            }
+        };
         if key.retires_at.is_none() {
-            let sealed: Option<Vec<u8>> = row.get("sealed_private")?;
-            current = Some((key.clone(), sealed.ok_or(Error::Corrupt("sealed_private"))?));
+            current = Some((key.clone(), row.of(TABLE, key.id).get("sealed_private")?));
         }
         keys.push(key);
     }
@@ -53,25 +66,19 @@ pub async fn alive(db: &Db, now: Timestamp) -> Result<(Option<(SigningKey, Vec<u
 }
 
 /// Lists all of them.
-pub async fn list(db: &Db, start: &Start<Uuid>, limit: i64) -> Result<Vec<SigningKey>, Error> {
-    let rows = db
-        .query(
-            "SELECT id, public_key, created_at, retires_at FROM signing_key \
-             WHERE (created_at, id) < ($1, $2) ORDER BY created_at DESC, id DESC LIMIT $3",
-        )
-        .bind(start.at)
-        .bind(start.id)
-        .bind(limit)
-        .fetch_all()
-        .await?;
-    rows.iter().map(read).collect()
+pub async fn list(db: &Db, start: &Start<Uuid>, size: i64) -> Result<Listed<SigningKey>, Error> {
+    let select = "SELECT id, public_key, sealed_private IS NOT NULL AS has_private, created_at, retires_at FROM signing_key WHERE ";
+    Ok(listed(size, &page(db.query(select), start, size).fetch_all().await?, "created_at", read))
 }
 
-fn read(row: &Row) -> Result<SigningKey, Error> {
-    Ok(SigningKey {
-        id: SigningKeyId::from_uuid(row.get("id")?),
-        key: key(row, "public_key")?,
-        created_at: row.get("created_at")?,
-        retires_at: row.get("retires_at")?,
-    })
+fn read(row: &Row) -> Result<SigningKey, DbError> {
+    let record = row.of(TABLE, rows::key(row, "id"));
+    let signing_key = SigningKey {
+        id: SigningKeyId::from_uuid(record.get("id")?),
+        key: key(&record, "public_key")?,
+        created_at: record.get("created_at")?,
+        retires_at: record.get("retires_at")?,
+    };
+    invariants::check_signing_key(&signing_key, record.get("has_private")?)?;
+    Ok(signing_key)
 }

@@ -29,7 +29,12 @@ use nodkey_proto::{
         TrusonaficationAccepted, TrusonaficationCanceled, TrusonaficationCreated, TrusonaficationExpired, TrusonaficationRejected,
     },
 };
-use nodkey_runtime::{Deployment, Deps, Failure, Peers, status::PeerError, trace};
+use nodkey_runtime::{
+    Deployment, Deps, Failure, Peers,
+    page::{Cursor, Listed},
+    status::PeerError,
+    trace,
+};
 use tokio_util::sync::CancellationToken;
 
 pub use watch::Watch;
@@ -38,7 +43,7 @@ pub use crate::store::{Listing, Of};
 use crate::{
     config::Config,
     convert,
-    domain::{Change, State, Trusonafication},
+    domain::{Change, State, Status, Trusonafication},
     error::Error,
     store::{self, Pending},
 };
@@ -47,10 +52,8 @@ use crate::{
 const ATTEMPTS: usize = 8;
 /// How many challenges a phone is given at once.
 const MAX_CHALLENGES: i64 = 20;
-/// How many bytes of them: what does not fit comes once the first are answered.
-const MAX_CHALLENGE_BYTES: usize = 2 << 20;
-/// How many are ended in one look for what is overdue.
-const SWEEP: i64 = 200;
+/// How many are ended in one transaction.
+const BATCH: i64 = 50;
 
 /// The use cases. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -64,6 +67,15 @@ pub struct App {
     vault: Arc<Vault>,
     deployment: Arc<Deployment>,
     stopping: CancellationToken,
+}
+
+/// How far a look for what is overdue got.
+#[derive(Clone, Debug)]
+pub struct Swept {
+    /// The last that was looked at; `None` when nothing was.
+    pub last: Option<Cursor>,
+    /// Whether there is more after it.
+    pub more: bool,
 }
 
 impl App {
@@ -101,11 +113,10 @@ impl App {
         Ok(store::get(&self.db, party, id).await?.ok_or(Failure::NotFound("trusonafication"))?)
     }
 
-    /// Lists, newest first, one more than asked for if there are as many.
-    pub async fn list(&self, party: RelyingPartyId, listing: &Listing<'_>) -> Result<Vec<Trusonafication>, Error> {
+    /// Lists, newest first.
+    pub async fn list(&self, party: RelyingPartyId, listing: &Listing<'_>) -> Result<Listed<Trusonafication>, Error> {
         let now = self.now();
-        let found = store::list(&self.db, party, listing, now).await?;
-        Ok(found.into_iter().map(|t| t.seen_at(now)).collect())
+        Ok(store::list(&self.db, party, listing, now).await?.map(|t| t.seen_at(now)))
     }
 
     /// Withdraws one.
@@ -131,47 +142,53 @@ impl App {
     /// Returns what a device is asked, oldest first.
     pub async fn pending(&self, party: RelyingPartyId, device: &DeviceId) -> Result<Vec<Pending>, Error> {
         let user = self.active_user(party, device).await?;
-        let mut pending = store::pending(&self.db, party, device, &user, self.now(), MAX_CHALLENGES).await?;
-        let mut bytes = 0;
-        let fits = pending.iter().take_while(|p| {
-            bytes += p.challenge.len();
-            bytes <= MAX_CHALLENGE_BYTES
-        });
-        let fits = fits.count().max(1);
-        pending.truncate(fits);
-        Ok(pending)
+        Ok(store::pending(&self.db, party, device, &user, self.now(), MAX_CHALLENGES).await?)
     }
 
-    /// Ends what is overdue; returns whether there may be more.
-    pub async fn sweep(&self) -> Result<bool, Error> {
+    /// Ends some of what is overdue, in one transaction. Returns after what to go on: what cannot be read is passed by.
+    pub async fn sweep(&self, after: Option<&Cursor>) -> Result<Swept, Error> {
         let now = self.now();
-        let overdue = store::overdue(&self.db, now, SWEEP).await?;
-        let more = overdue.len() >= usize::try_from(SWEEP).unwrap_or(usize::MAX);
-        for found in overdue {
-            if let Change::Changed(expired) = found.expire(now) {
-                // Another replica, or a phone, may be first.
-                self.write(&expired).await?;
+        let page = store::overdue(&self.db, now, after, BATCH).await?;
+        let (last, more) = (page.last().cloned(), page.has_next());
+        let overdue = page.into_rows();
+        if !overdue.is_empty() {
+            let mut tx = self.db.begin().await?;
+            for found in overdue {
+                if let Change::Changed(expired) = found.expire(now)
+                    // Another replica, or a phone, may have been first.
+                    && store::update(&mut tx, &expired).await?
+                {
+                    self.announce(&mut tx, &expired, trace::current().map(|t| t.to_string())).await?;
+                }
             }
+            tx.commit().await?;
         }
-        Ok(more)
+        Ok(Swept { last, more })
     }
 
     /// Withdraws whatever ends with something else that ended, in the transaction of the event that says so.
     pub async fn cancel_pending(&self, tx: &mut Tx, party: RelyingPartyId, of: Of<'_>, traceparent: Option<&String>) -> Result<(), Error> {
-        let now = self.now();
-        for found in store::in_progress(tx, party, of).await? {
-            let ended = match found.expire(now) {
-                Change::Changed(expired) => expired,
-                Change::Same(found) => match found.cancel(now)? {
-                    Change::Changed(canceled) | Change::Same(canceled) => canceled,
-                },
-            };
-            // Lost against a phone: that answer was given while it still counted.
-            if store::update(tx, &ended).await? {
-                self.announce(tx, &ended, traceparent.cloned()).await?;
+        let (now, mut after) = (self.now(), None);
+        loop {
+            let page = store::in_progress(tx, party, of, after.as_ref(), BATCH).await?;
+            let (last, more) = (page.last().cloned(), page.has_next());
+            for found in page.into_rows() {
+                let ended = match found.expire(now) {
+                    Change::Changed(expired) => expired,
+                    Change::Same(found) => match found.cancel(now)? {
+                        Change::Changed(canceled) | Change::Same(canceled) => canceled,
+                    },
+                };
+                // Lost against a phone: that answer was given while it still counted.
+                if store::update(tx, &ended).await? {
+                    self.announce(tx, &ended, traceparent.cloned()).await?;
+                }
             }
+            if !more {
+                return Ok(());
+            }
+            after = last;
         }
-        Ok(())
     }
 
     /// Writes a change without an answer; false when another was first.
@@ -204,11 +221,11 @@ impl App {
         if t.is_terminal() {
             topics.insert(0, topic(t.id));
         }
-        let (bus, status, waited) = (self.bus.clone(), store::status(&t.state), t.created_at.until(t.updated_at));
+        let (bus, status, waited) = (self.bus.clone(), t.state.status(), t.created_at.until(t.updated_at));
         tx.after_commit(move || {
-            counter!("nodkey_trusonafications_total", "status" => status).increment(1);
-            if status != "in_progress" {
-                histogram!("nodkey_trusonafication_seconds", "status" => status).record(waited.as_secs_f64());
+            counter!("nodkey_trusonafications_total", "status" => status.as_str()).increment(1);
+            if status != Status::InProgress {
+                histogram!("nodkey_trusonafication_seconds", "status" => status.as_str()).record(waited.as_secs_f64());
             }
             tokio::spawn(async move {
                 for topic in topics {

@@ -30,13 +30,19 @@ impl App {
         let compact = Compact::parse(response).map_err(|_| Refusal::InvalidResponse("it is no compact JWS"))?;
         let claims: Unverified = compact.unverified_claims().map_err(|_| Refusal::InvalidResponse("it has no sub"))?;
         let id: TrusonaficationId = claims.sub.parse().map_err(|_| Failure::NotFound("trusonafication"))?;
-        let challenge = store::challenge(&self.db, party, id).await?.ok_or(Failure::NotFound("trusonafication"))?;
+        let found = store::get_with_challenge(&self.db, party, id).await?;
+        let (found, challenge) = found.ok_or(Failure::NotFound("trusonafication"))?;
         let device = self.answering_device(party, device, claims.doc.is_some()).await?;
         let answer = answer(&compact, &challenge, &self.deployment.public_url, &claims.sub, &device)?;
+        let mut found = Some(found);
         for _ in 0..ATTEMPTS {
             let now = self.now();
             let result_id = uuid::Builder::from_random_bytes(self.random.bytes()).into_uuid();
-            match self.find(party, id).await?.respond(result_id, &answer, now)? {
+            let current = match found.take() {
+                Some(first) => first,
+                None => self.find(party, id).await?,
+            };
+            match current.respond(result_id, &answer, now)? {
                 Change::Same(answered) => return Ok(answered),
                 Change::Changed(answered) => {
                     if self.write_answered(&answered, &answer, response).await? {

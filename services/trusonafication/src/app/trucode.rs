@@ -26,6 +26,8 @@ use crate::{
 
 /// The `typ` of a payload.
 const PAYLOAD_TYP: &str = "nodkey-trucode+jwt";
+/// The most a reference has, in bytes.
+const MAX_REFERENCE: usize = 255;
 
 /// What a payload says before it is compared with what was issued.
 #[derive(Deserialize)]
@@ -79,7 +81,7 @@ impl App {
 
     /// Returns a code a phone has scanned, with the name of whose it is.
     pub async fn trucode_context(&self, reference: &str) -> Result<(TruCode, String), Error> {
-        let code = store::trucode_by_reference(&self.db, reference).await?.ok_or(Failure::NotFound("code"))?;
+        let code = self.trucode(reference).await?.ok_or(Failure::NotFound("code"))?;
         if code.is_over(self.now()) {
             return Err(Refusal::Expired.into());
         }
@@ -98,7 +100,7 @@ impl App {
         let reference = Compact::parse(payload).ok().and_then(|compact| compact.unverified_claims::<Unverified>().ok());
         let reference = reference.ok_or(Refusal::InvalidPayload)?.jti;
         for _ in 0..ATTEMPTS {
-            let code = store::trucode_by_reference(&self.db, &reference).await?;
+            let code = self.trucode(&reference).await?;
             // The very bytes that were issued: that they were signed here needs no other proof.
             let code = code.filter(|code| code.payload == payload).ok_or(Refusal::InvalidPayload)?;
             match party {
@@ -117,6 +119,12 @@ impl App {
             }
         }
         Err(Error::Raced)
+    }
+
+    /// Returns the code of a reference. A text that is none names no code: not every database takes any text.
+    async fn trucode(&self, reference: &str) -> Result<Option<TruCode>, Error> {
+        let ours = reference.len() <= MAX_REFERENCE && reference.bytes().all(|b| b.is_ascii_graphic());
+        Ok(if ours { store::trucode_by_reference(&self.db, reference).await? } else { None })
     }
 
     /// Writes a pairing, and asks the device whatever was asked of the code. False when another was first.

@@ -1,18 +1,24 @@
 //! Waiting for the end of one, and looking on at all.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
 
 use nodkey_bus::Listener;
 use nodkey_kernel::id::{RelyingPartyId, TrusonaficationId};
+use nodkey_runtime::rows;
 
 use super::{App, Listing, all_topic, topic};
-use crate::{domain::Trusonafication, error::Error};
+use crate::{domain::Trusonafication, error::Error, store};
 
 /// A wake is a hint that may get lost; this often it is looked without one.
 const RECHECK: Duration = Duration::from_secs(10);
 
 /// How many of the newest are looked on at.
 const WATCHED: i64 = 100;
+/// How many of those that changed are read at once.
+const CHUNK: usize = 16;
 /// How long changes are collected before it is looked again: however many there are, so often at most.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -39,7 +45,7 @@ impl App {
         if now.is_terminal() || patience.is_zero() {
             return Ok(now);
         }
-        match tokio::time::timeout(patience, watch.end()).await {
+        match tokio::time::timeout(patience, watch.end(now)).await {
             Ok(Err(Error::Stopping)) | Err(_) => watch.now().await,
             Ok(end) => end,
         }
@@ -52,24 +58,22 @@ impl Watch {
         self.app.get(self.party, self.id).await
     }
 
-    /// Returns it once it is over; [`Error::Stopping`] when this process is to stop before.
-    pub async fn end(&mut self) -> Result<Trusonafication, Error> {
-        loop {
-            let found = self.now().await?;
-            if found.is_terminal() {
-                return Ok(found);
-            }
+    /// Returns it once it is over, from how it stood since the watch began; [`Error::Stopping`] when this process is to stop before.
+    pub async fn end(&mut self, mut found: Trusonafication) -> Result<Trusonafication, Error> {
+        while !found.is_terminal() {
             let due = self.app.now().until(found.ask.expires_at).min(RECHECK);
             tokio::select! {
                 () = self.listener.notified() => {}
                 () = tokio::time::sleep(due) => {}
                 () = self.app.stopping.cancelled() => return Err(Error::Stopping),
             }
+            found = self.now().await?;
         }
+        Ok(found)
     }
 }
 
-/// Somebody who looks on at the newest of a relying party.
+/// Somebody who looks on at the newest of a relying party. Ids and versions tell what changed; that alone is read.
 #[derive(Debug)]
 pub struct Onlooker {
     app: App,
@@ -79,14 +83,18 @@ pub struct Onlooker {
     listener: Listener,
     /// What was told, by its version.
     told: HashMap<TrusonaficationId, i64>,
+    /// What changed and is still to be read, oldest first.
+    changed: VecDeque<TrusonaficationId>,
 }
 
 impl App {
     /// Begins to look on at those of a user, of a device, or of all where these are empty. What is there now is not told.
     pub async fn look_on(&self, party: RelyingPartyId, user: String, device: String) -> Result<Onlooker, Error> {
         let listener = self.bus.listen(&all_topic(party));
-        let mut onlooker = Onlooker { app: self.clone(), party, user, device, listener, told: HashMap::new() };
-        onlooker.news().await?;
+        let (told, changed) = (HashMap::new(), VecDeque::new());
+        let mut onlooker = Onlooker { app: self.clone(), party, user, device, listener, told, changed };
+        onlooker.look().await?;
+        onlooker.changed.clear();
         Ok(onlooker)
     }
 }
@@ -95,25 +103,49 @@ impl Onlooker {
     /// Returns what came or changed, oldest first; [`Error::Stopping`] when this process is to stop.
     pub async fn next(&mut self) -> Result<Vec<Trusonafication>, Error> {
         loop {
-            tokio::select! {
-                () = self.listener.notified() => tokio::time::sleep(PAUSE).await,
-                () = tokio::time::sleep(RECHECK) => {}
-                () = self.app.stopping.cancelled() => return Err(Error::Stopping),
+            if self.changed.is_empty() {
+                tokio::select! {
+                    () = self.listener.notified() => tokio::time::sleep(PAUSE).await,
+                    () = tokio::time::sleep(RECHECK) => {}
+                    () = self.app.stopping.cancelled() => return Err(Error::Stopping),
+                }
+                self.look().await?;
             }
-            let news = self.news().await?;
+            let news = self.read().await?;
             if !news.is_empty() {
                 return Ok(news);
             }
         }
     }
 
-    async fn news(&mut self) -> Result<Vec<Trusonafication>, Error> {
-        let listing = Listing { user: &self.user, device: &self.device, limit: WATCHED, ..Listing::newest() };
-        let mut now = self.app.list(self.party, &listing).await?;
-        let told = now.iter().map(|t| (t.id, t.version)).collect();
-        now.retain(|t| self.told.get(&t.id) != Some(&t.version));
-        now.reverse();
-        self.told = told;
-        Ok(now)
+    /// Notes what changed since it was told.
+    async fn look(&mut self) -> Result<(), Error> {
+        let listing = Listing { user: named(&self.user), device: named(&self.device), ..Listing::newest(WATCHED) };
+        let heads = store::heads(&self.app.db, self.party, &listing, self.app.now()).await?;
+        let changed = heads.iter().filter(|head| self.told.get(&head.id) != Some(&head.version));
+        self.changed = changed.rev().map(|head| head.id).collect();
+        self.told = heads.into_iter().map(|head| (head.id, head.version)).collect();
+        Ok(())
     }
+
+    /// Reads some of what changed, until it weighs enough.
+    async fn read(&mut self) -> Result<Vec<Trusonafication>, Error> {
+        let (now, mut news, mut bytes) = (self.app.now(), Vec::new(), 0);
+        while news.len() < CHUNK
+            && bytes < store::MAX_BYTES
+            && let Some(id) = self.changed.pop_front()
+        {
+            // One that cannot be read hides no other; one that was deleted is gone.
+            if let Some(found) = rows::found(store::get(&self.app.db, self.party, id).await)? {
+                bytes += found.ask.custom_fields.as_ref().map_or(0, String::len);
+                news.push(found.seen_at(now));
+            }
+        }
+        Ok(news)
+    }
+}
+
+/// An empty name is nobody's.
+fn named(name: &str) -> Option<&str> {
+    Some(name).filter(|name| !name.is_empty())
 }

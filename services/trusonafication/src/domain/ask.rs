@@ -5,7 +5,7 @@ use std::time::Duration;
 use nodkey_kernel::{egress::Egress, error::FieldViolation, level::Level, time::Timestamp};
 use serde_json::{Map, Value};
 
-use super::{NumberMatch, Target};
+use super::{Grade, NumberMatch, Target};
 
 /// What is shown to the person, in characters.
 const MAX_TEXT: usize = 255;
@@ -128,6 +128,18 @@ impl Ask {
         let presence = if self.user_presence { Level::Essential } else { Level::Possession };
         let document = if self.show_identity_document { Level::Executive } else { Level::Possession };
         self.desired_level.max(presence).max(document)
+    }
+
+    /// How an acceptance that proves `level` compares to what was asked for.
+    #[must_use]
+    pub fn grade(&self, level: Level) -> Grade {
+        if level < self.required_level() {
+            Grade::Lower
+        } else if level > self.desired_level {
+            Grade::Higher
+        } else {
+            Grade::AtLevel
+        }
     }
 
     /// The custom fields as an object, absent when there are none.

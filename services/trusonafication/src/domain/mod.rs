@@ -3,12 +3,14 @@
 mod answer;
 mod ask;
 mod number;
+mod target;
 mod trucode;
 
 use nodkey_kernel::{
     challenge::Decision,
-    id::{DeviceId, RelyingPartyId, TruCodeId, TrusonaficationId},
+    id::{DeviceId, RelyingPartyId, TrusonaficationId},
     level::Level,
+    named,
     time::Timestamp,
 };
 use uuid::Uuid;
@@ -16,18 +18,8 @@ use uuid::Uuid;
 pub use answer::{Answer, AnsweringDevice, answer};
 pub use ask::{Ask, Limits, MAX_CUSTOM_FIELDS, Unchecked};
 pub use number::{MatchMode, NumberMatch, two_digits};
+pub use target::{Target, TargetKind};
 pub use trucode::{MAX_TEXT as MAX_IDENTIFIER, Paired, PayloadClaims, TruCode};
-
-/// Who is asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// Whoever holds one of the user's devices.
-    User(String),
-    /// The holder of this device.
-    Device(DeviceId),
-    /// Whoever pairs this code.
-    TruCode(TruCodeId),
-}
 
 /// Why an answer or a withdrawal is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -72,15 +64,36 @@ pub enum Grade {
     Lower,
 }
 
-/// Why it was rejected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// They did not start this.
-    NotMe,
-    /// They did, and no longer want it.
-    ChangedMind,
-    /// The number was not the one shown.
-    NumberMismatch,
+named! {
+    /// Why it was rejected.
+    pub enum Reason {
+        /// They did not start this.
+        NotMe = "not_me",
+        /// They did, and no longer want it.
+        ChangedMind = "changed_mind",
+        /// The number was not the one shown.
+        NumberMismatch = "number_mismatch",
+    }
+}
+
+named! {
+    /// The name of where it stands.
+    pub enum Status {
+        /// Waits for an answer.
+        InProgress = "in_progress",
+        /// Accepted at the level that was asked for.
+        Accepted = "accepted",
+        /// Accepted, with more proven than was asked for.
+        AcceptedAtHigherLevel = "accepted_at_higher_level",
+        /// Accepted, with less proven than was asked for.
+        AcceptedAtLowerLevel = "accepted_at_lower_level",
+        /// Rejected.
+        Rejected = "rejected",
+        /// Nobody answered before it expired.
+        Expired = "expired",
+        /// Withdrawn.
+        Canceled = "canceled",
+    }
 }
 
 /// Who decided what.
@@ -123,6 +136,22 @@ pub enum State {
     Expired,
     /// Terminal.
     Canceled,
+}
+
+impl State {
+    /// Its name.
+    #[must_use]
+    pub const fn status(&self) -> Status {
+        match self {
+            Self::InProgress => Status::InProgress,
+            Self::Accepted { grade: Grade::AtLevel, .. } => Status::Accepted,
+            Self::Accepted { grade: Grade::Higher, .. } => Status::AcceptedAtHigherLevel,
+            Self::Accepted { grade: Grade::Lower, .. } => Status::AcceptedAtLowerLevel,
+            Self::Rejected { .. } => Status::Rejected,
+            Self::Expired => Status::Expired,
+            Self::Canceled => Status::Canceled,
+        }
+    }
 }
 
 /// An authentication challenge.
@@ -223,14 +252,7 @@ impl Trusonafication {
         if self.ask.number_match.as_ref().is_some_and(|m| Some(&m.number) != answer.number.as_ref()) {
             return State::Rejected { outcome, reason: Some(Reason::NumberMismatch) };
         }
-        let grade = if answer.proven < self.ask.required_level() {
-            Grade::Lower
-        } else if answer.proven > self.ask.desired_level {
-            Grade::Higher
-        } else {
-            Grade::AtLevel
-        };
-        State::Accepted { outcome, level: answer.proven, grade }
+        State::Accepted { outcome, level: answer.proven, grade: self.ask.grade(answer.proven) }
     }
 
     /// Withdraws it. Again on a canceled one: nothing more.

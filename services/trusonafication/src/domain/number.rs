@@ -1,14 +1,15 @@
 //! Number matching: the person shows that they see the screen that asks.
 
-use nodkey_kernel::{challenge::MatchClaim, random::Random};
+use nodkey_kernel::{challenge::MatchClaim, named, random::Random};
 
-/// How the number gets into the phone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MatchMode {
-    /// The phone offers three.
-    Choose,
-    /// The person types it.
-    Enter,
+named! {
+    /// How the number gets into the phone.
+    pub enum MatchMode {
+        /// The phone offers three.
+        Choose = "choose",
+        /// The person types it.
+        Enter = "enter",
+    }
 }
 
 /// The number to match.

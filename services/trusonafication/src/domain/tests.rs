@@ -5,6 +5,7 @@ use std::time::Duration;
 use nodkey_kernel::{
     challenge::{Decision, RESPONSE_TYP, RejectReason, ResponseClaims, challenge_hash},
     egress::Egress,
+    id::TruCodeId,
     jose::{
         Algorithm, PrivateKey,
         jws::{self, Compact},
@@ -14,6 +15,7 @@ use nodkey_kernel::{
 use proptest::{prelude::*, sample::select};
 
 use super::*;
+use crate::invariants;
 
 const START: Timestamp = Timestamp::from_seconds(1_000_000);
 static EGRESS: Egress = Egress { networks: Vec::new(), ports: Vec::new(), development: false };
@@ -95,6 +97,7 @@ proptest! {
             match result {
                 Ok(Change::Changed(after)) => {
                     prop_assert!(!before.is_terminal() && after.is_terminal());
+                    prop_assert!(invariants::check(&after).is_ok());
                     prop_assert_eq!(after.version, before.version + 1);
                     // Only time's end comes after the end of time.
                     prop_assert_eq!(before.is_overdue(now), after.state == State::Expired);
@@ -128,6 +131,7 @@ proptest! {
         let t = asked(Ask::parse(wanted, &LIMITS, START).unwrap());
         let (required, desired) = (t.ask.required_level(), t.ask.desired_level);
         let Ok(Change::Changed(t)) = t.respond(Uuid::nil(), &by(0, Decision::Accept, None, proven), START) else { panic!("it counts") };
+        prop_assert!(invariants::check(&t).is_ok());
         let State::Accepted { level, grade, .. } = t.state else { panic!("it is accepted") };
         prop_assert_eq!(level, proven);
         prop_assert_eq!(grade == Grade::Lower, proven < required);
@@ -231,7 +235,11 @@ fn the_proven_level_is_computed_from_key_and_document() {
         (&phone.presence_key, Some("another"), Level::Essential),
         (&phone.presence_key, Some("licence"), Level::Executive),
     ] {
-        assert_eq!(check(&phone, key, &with(doc)).unwrap().proven, level);
+        let answer = check(&phone, key, &with(doc)).unwrap();
+        assert_eq!(answer.proven, level);
+        let t = asked(Ask::parse(fields(Target::User("ada".into())), &LIMITS, START).unwrap());
+        let Ok(Change::Changed(answered)) = t.respond(Uuid::nil(), &answer, START) else { panic!("it counts") };
+        assert!(invariants::check_answer(&answered, &answer).is_ok(), "its keys prove its level");
     }
     let rejected = ResponseClaims { dec: Decision::Reject, why: Some(RejectReason::NotMe), ..phone.claims.clone() };
     assert_eq!(check(&phone, &phone.device_key, &rejected).unwrap().reason, Some(Reason::NotMe));

@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
-use nodkey_kernel::{
-    id::{DeviceId, TrusonaficationId},
-    time::Timestamp,
-};
+use nodkey_kernel::id::{DeviceId, TrusonaficationId};
 use nodkey_proto::{
     convert::{from_struct, from_timestamp, timestamp},
     trusonafication::v1::{
@@ -17,13 +14,7 @@ use nodkey_proto::{
         trusonafication_service_server::TrusonaficationService,
     },
 };
-use nodkey_runtime::{
-    Failure, Validation, caller,
-    idempotent::Request as Repeatable,
-    page::{Cursor, Page},
-    status::status,
-    uninterrupted,
-};
+use nodkey_runtime::{Failure, Validation, caller, idempotent::Request as Repeatable, page::Page, status::status, uninterrupted};
 use prost::Message as _;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
@@ -32,12 +23,14 @@ use super::Api;
 use crate::{
     app::{Listing, Watch},
     convert::{accepted_level, message, status as status_of},
-    domain::{MAX_CUSTOM_FIELDS, MatchMode, Target, Unchecked},
+    domain::{MAX_CUSTOM_FIELDS, MatchMode, Status as Wanted, Target, Unchecked},
     error::Error,
 };
 
 /// The longest a caller may wait in one call, in seconds.
 const MAX_WAIT: i32 = 60;
+/// The most a name in a filter has, in bytes: 255 characters.
+const MAX_NAME: usize = 4 * 255;
 /// The most a page of a list weighs, in bytes, unless its only row weighs more: gRPC clients take 4 MiB.
 const MAX_PAGE: usize = 2 << 20;
 
@@ -82,9 +75,10 @@ impl TrusonaficationService for Api {
         let watch = self.0.watch(party, id(&request.get_ref().id)?);
         // An unknown one is told at once, not in the stream.
         let first = watch.now().await.map_err(status)?;
-        let rest = if first.is_terminal() { None } else { Some(watch) };
-        let last = stream::iter(rest).then(|mut watch: Watch| async move { watch.end().await.map(|t| message(&t)).map_err(status) });
         let now = message(&first);
+        let rest = if first.is_terminal() { None } else { Some((watch, first)) };
+        let last = stream::iter(rest)
+            .then(|(mut watch, first): (Watch, _)| async move { watch.end(first).await.map(|t| message(&t)).map_err(status) });
         Ok(Response::new(stream::once(async { Ok(now) }).chain(last).boxed()))
     }
 
@@ -96,6 +90,9 @@ impl TrusonaficationService for Api {
     ) -> Result<Response<Self::WatchTrusonaficationsStream>, Status> {
         let party = caller(&request)?.relying_party()?;
         let WatchTrusonaficationsRequest { user_identifier, device_identifier } = request.into_inner();
+        let mut validation = Validation::default();
+        check_names(&mut validation, &user_identifier, &device_identifier);
+        validation.finish().map_err(status)?;
         let onlooker = self.0.look_on(party, user_identifier, device_identifier).await.map_err(status)?;
         // After a failure the stream is over: whoever looks on calls again.
         let news = stream::unfold(Some(onlooker), |onlooker| async move {
@@ -117,9 +114,8 @@ impl TrusonaficationService for Api {
         let page = Page::parse(asked.page_size, &asked.page_token).map_err(status)?;
         let listing = listing(&asked, &page).map_err(status)?;
         let found = self.0.list(party, &listing).await.map_err(status)?;
-        let rows = found.iter().map(|t| (Cursor { at: t.created_at, id: t.id.to_string() }, message(t))).collect();
-        let (rows, next_page_token) = page.cut_within(MAX_PAGE, rows, |(_, t)| t.encoded_len(), |(cursor, _)| cursor.clone());
-        let trusonafications = rows.into_iter().map(|(_, t)| t).collect();
+        let (trusonafications, next_page_token) =
+            found.map(|t| message(&t)).within(MAX_PAGE, pb::Trusonafication::encoded_len).into_parts();
         Ok(Response::new(ListTrusonaficationsResponse { trusonafications, next_page_token }))
     }
 
@@ -235,29 +231,34 @@ fn listing<'a>(asked: &'a ListTrusonaficationsRequest, page: &Page) -> Result<Li
         None => Some(Uuid::max()),
         Some(cursor) => validation.read("page_token", cursor.id.parse().map_err(|_| "must be one that a list answered")),
     };
+    check_names(&mut validation, &asked.user_identifier, &asked.device_identifier);
     validation.finish()?;
     let status = match status.unwrap_or_default() {
-        pb::Status::Unspecified => "",
-        pb::Status::InProgress => "in_progress",
-        pb::Status::Accepted => "accepted",
-        pb::Status::AcceptedAtHigherLevel => "accepted_at_higher_level",
-        pb::Status::AcceptedAtLowerLevel => "accepted_at_lower_level",
-        pb::Status::Rejected => "rejected",
-        pb::Status::Expired => "expired",
-        pb::Status::Canceled => "canceled",
+        pb::Status::Unspecified => None,
+        pb::Status::InProgress => Some(Wanted::InProgress),
+        pb::Status::Accepted => Some(Wanted::Accepted),
+        pb::Status::AcceptedAtHigherLevel => Some(Wanted::AcceptedAtHigherLevel),
+        pb::Status::AcceptedAtLowerLevel => Some(Wanted::AcceptedAtLowerLevel),
+        pb::Status::Rejected => Some(Wanted::Rejected),
+        pb::Status::Expired => Some(Wanted::Expired),
+        pb::Status::Canceled => Some(Wanted::Canceled),
     };
     // The bound of the filter excludes its own moment; that of the page is told apart by the id.
     let (at, id) = match before {
         Some(before) if before < page.before() => (before, Uuid::nil()),
         _ => (page.before(), id.unwrap_or_default()),
     };
-    Ok(Listing {
-        status,
-        user: &asked.user_identifier,
-        device: &asked.device_identifier,
-        from: from.unwrap_or(Timestamp::from_seconds(0)),
-        at,
-        id,
-        limit: page.size + 1,
-    })
+    Ok(Listing { status, user: named(&asked.user_identifier), device: named(&asked.device_identifier), from, at, id, size: page.size })
+}
+
+/// An empty name is nobody's.
+fn named(name: &str) -> Option<&str> {
+    Some(name).filter(|name| !name.is_empty())
+}
+
+/// What is asked for by a name that nobody can have is refused: not every database takes any text.
+fn check_names(validation: &mut Validation, user: &str, device: &str) {
+    let visible = |name: &str| name.len() <= MAX_NAME && !name.chars().any(char::is_control);
+    validation.require(visible(user), "user_identifier", "must be at most 255 characters, none of them a control character");
+    validation.require(visible(device), "device_identifier", "must be a device identifier");
 }

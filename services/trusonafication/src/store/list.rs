@@ -1,98 +1,132 @@
 //! Lists of trusonafications.
 
-use std::cmp::Reverse;
-
-use nodkey_db::{Db, Query};
-use nodkey_kernel::{id::RelyingPartyId, time::Timestamp};
-use nodkey_runtime::{Failure, page::Page};
+use nodkey_db::{Db, DbError, Query, Row};
+use nodkey_kernel::{
+    id::{RelyingPartyId, TrusonaficationId},
+    time::Timestamp,
+};
+use nodkey_runtime::{
+    page::{Listed, Page},
+    rows::{key, place, readable},
+};
 use uuid::Uuid;
 
-use super::trusonafication::{all, select};
-use crate::domain::Trusonafication;
+use super::row::{COLUMNS, Reader, TABLE, page};
+use crate::domain::{Status, Trusonafication};
 
 /// Which to list: newest first, what comes after `at` and `id`.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Listing<'a> {
-    /// In this status; empty: any.
-    pub status: &'static str,
-    /// Of this user; empty: anyone's.
-    pub user: &'a str,
-    /// Of this device; empty: any.
-    pub device: &'a str,
+    /// In this status.
+    pub status: Option<Status>,
+    /// Of this user.
+    pub user: Option<&'a str>,
+    /// Of this device.
+    pub device: Option<&'a str>,
     /// Created at this moment or later.
-    pub from: Timestamp,
+    pub from: Option<Timestamp>,
     /// Before this moment.
     pub at: Timestamp,
     /// Or at it and below this id.
     pub id: Uuid,
     /// At most so many.
-    pub limit: i64,
+    pub size: i64,
 }
 
 impl Listing<'static> {
-    /// All of them, none yet.
+    /// The newest, whatever their status, whosever they are.
     #[must_use]
-    pub fn newest() -> Self {
+    pub fn newest(size: i64) -> Self {
         let at = Page { size: 0, after: None }.before();
-        Self { status: "", user: "", device: "", from: Timestamp::from_seconds(0), at, id: Uuid::max(), limit: 0 }
+        Self { status: None, user: None, device: None, from: None, at, id: Uuid::max(), size }
     }
 }
 
-/// What every list has: whose, from where, how many.
-macro_rules! page {
-    ($filter:expr) => {
-        select!(concat!(
-            "WHERE relying_party_id = $1 AND (created_at, id) < ($2, $3)",
-            $filter,
-            " ORDER BY created_at DESC, id DESC LIMIT $4"
-        ))
-    };
+/// Which statuses a statement is about. What is overdue counts as expired.
+#[derive(Clone, Copy)]
+enum Wanted {
+    /// Any.
+    Any,
+    /// One that is written down as it is seen.
+    Written(Status),
+    /// In progress, and not overdue.
+    Waiting(Timestamp),
+    /// In progress, and overdue.
+    Overdue(Timestamp),
+    /// One as it is seen at a moment: of one user or device there are few, so that they may be looked through.
+    Seen(Status, Timestamp),
 }
 
-/// Two texts of a list: from the beginning of time, and from the moment that is its last argument. A lower bound that bounds nothing
-/// would lead SQLite to the wrong index.
-macro_rules! pages {
-    ($filter:expr, $from:literal) => {
-        [page!($filter), page!(concat!($filter, " AND created_at >= ", $from))]
-    };
+/// Lists. There is a text for each way to ask, so that each finds its index: among a million, what is rare is not looked for one by one.
+pub async fn list(db: &Db, party: RelyingPartyId, listing: &Listing<'_>, now: Timestamp) -> Result<Listed<Trusonafication>, DbError> {
+    let rows = rows(db, COLUMNS, party, listing, now).await?;
+    page(Reader::Db(db), listing.size, &rows, "created_at").await
 }
 
-/// Of a status as it is seen at `$6`, or of any: of one user or device there are few, so that they may be looked through.
-macro_rules! seen_as {
-    ($and:literal) => {
-        concat!(" AND ($5 = '' OR $5 = CASE WHEN status = 'in_progress' AND expires_at <= $6 THEN 'expired' ELSE status END)", $and)
-    };
+/// What tells whether one changed: its version as it is seen at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Which.
+    pub id: TrusonaficationId,
+    /// Its version; one more while its end is still to be written down.
+    pub version: i64,
 }
 
-/// Lists. What is overdue counts as expired. There is a text for each way to ask, so that each finds its index: among a million, what
-/// is rare is not looked for one by one.
-pub async fn list(db: &Db, party: RelyingPartyId, listing: &Listing<'_>, now: Timestamp) -> Result<Vec<Trusonafication>, Failure> {
-    let Listing { status, user, device, from, at, id, limit } = *listing;
-    let from = (from > Timestamp::from_seconds(0)).then_some(from);
-    let begin = |[all, since]: [&'static str; 2]| {
-        let sql = if from.is_some() { since } else { all };
-        db.query(sql).bind(party.as_uuid()).bind(at).bind(id).bind(limit)
+/// Lists ids and versions alone.
+pub async fn heads(db: &Db, party: RelyingPartyId, listing: &Listing<'_>, now: Timestamp) -> Result<Vec<Head>, DbError> {
+    let rows = rows(db, "id, created_at, expires_at, status, version", party, listing, now).await?;
+    let read = |row: &Row| -> Result<Head, DbError> {
+        let record = row.of(TABLE, key(row, "id"));
+        let overdue = record.get::<String>("status")? == Status::InProgress.as_str() && record.get::<Timestamp>("expires_at")? <= now;
+        let version: i64 = record.get("version")?;
+        Ok(Head { id: TrusonaficationId::from_uuid(record.get("id")?), version: version + i64::from(overdue) })
     };
-    let end = async |query: Query<'_>| match from {
-        Some(from) => all(query.bind(from)).await,
-        None => all(query).await,
-    };
-    match (user, device, status) {
-        ("", "", "") => end(begin(pages!("", "$5"))).await,
-        ("", "", "in_progress") => end(begin(pages!(" AND status = 'in_progress' AND expires_at > $5", "$6")).bind(now)).await,
-        ("", "", "expired") => {
-            let mut both = end(begin(pages!(" AND status = 'expired'", "$5"))).await?;
-            both.extend(end(begin(pages!(" AND status = 'in_progress' AND expires_at <= $5", "$6")).bind(now)).await?);
-            both.sort_by_key(|t| Reverse((t.created_at, t.id)));
-            both.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let size = usize::try_from(listing.size).unwrap_or_default();
+    Ok(rows.iter().take(size).filter_map(|row| readable(read(row))).collect())
+}
+
+async fn rows(db: &Db, columns: &'static str, party: RelyingPartyId, listing: &Listing<'_>, now: Timestamp) -> Result<Vec<Row>, DbError> {
+    let fetch = async |wanted| statement(db, columns, party, listing, wanted).fetch_all().await;
+    let one_owner = listing.user.is_some() || listing.device.is_some();
+    match listing.status {
+        None => fetch(Wanted::Any).await,
+        Some(status) if one_owner => fetch(Wanted::Seen(status, now)).await,
+        Some(Status::InProgress) => fetch(Wanted::Waiting(now)).await,
+        Some(Status::Expired) => {
+            let mut both = fetch(Wanted::Written(Status::Expired)).await?;
+            both.extend(fetch(Wanted::Overdue(now)).await?);
+            both.sort_by_cached_key(|row| std::cmp::Reverse(place(row, "created_at").map(|place| (place.at, place.id))));
+            both.truncate(usize::try_from(listing.size).unwrap_or_default() + 1);
             Ok(both)
         }
-        ("", "", _) => end(begin(pages!(" AND status = $5", "$6")).bind(status)).await,
-        (_, "", _) => end(begin(pages!(seen_as!(" AND user_identifier = $7"), "$8")).bind(status).bind(now).bind(user)).await,
-        ("", _, _) => end(begin(pages!(seen_as!(" AND device_id = $7"), "$8")).bind(status).bind(now).bind(device)).await,
-        _ => {
-            let texts = pages!(seen_as!(" AND user_identifier = $7 AND device_id = $8"), "$9");
-            end(begin(texts).bind(status).bind(now).bind(user).bind(device)).await
-        }
+        Some(status) => fetch(Wanted::Written(status)).await,
     }
+}
+
+/// One more than the page has, so that it is known whether there is a next one.
+fn statement<'a>(db: &'a Db, columns: &'static str, party: RelyingPartyId, listing: &Listing<'_>, wanted: Wanted) -> Query<'a> {
+    let query = db.query("SELECT ").push(columns).push(" FROM trusonafication WHERE relying_party_id = ").push_bind(party.as_uuid());
+    let mut query = query.push(" AND (created_at, id) < (").push_bind(listing.at).push(", ").push_bind(listing.id).push(")");
+    if let Some(user) = listing.user {
+        query = query.push(" AND user_identifier = ").push_bind(user);
+    }
+    if let Some(device) = listing.device {
+        query = query.push(" AND device_id = ").push_bind(device);
+    }
+    query = match wanted {
+        Wanted::Any => query,
+        Wanted::Written(status) => query.push(" AND status = ").push_bind(status.as_str()),
+        Wanted::Waiting(now) => query.push(" AND status = 'in_progress' AND (expires_at > ").push_bind(now).push(") IS TRUE"),
+        Wanted::Overdue(now) => query.push(" AND status = 'in_progress' AND (expires_at <= ").push_bind(now).push(") IS TRUE"),
+        Wanted::Seen(status, now) => query
+            .push(" AND CASE WHEN status = 'in_progress' AND expires_at <= ")
+            .push_bind(now)
+            .push(" THEN 'expired' ELSE status END = ")
+            .push_bind(status.as_str()),
+    };
+    // A lower bound that bounds nothing would lead SQLite to the wrong index.
+    if let Some(from) = listing.from {
+        query = query.push(" AND created_at >= ").push_bind(from);
+    }
+    query.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_bind(listing.size + 1)
 }

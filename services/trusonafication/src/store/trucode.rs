@@ -1,13 +1,18 @@
 //! Rows of secure QR codes. The browser and the phone know a code before anybody knows whose it is: those finders are unscoped.
 
-use nodkey_db::{Db, Row, Tx};
+use nodkey_db::{Db, DbError, Row, Tx};
 use nodkey_kernel::id::{RelyingPartyId, TruCodeId};
-use nodkey_runtime::Failure;
+use nodkey_runtime::{Failure, rows::key};
 
-use crate::domain::TruCode;
+use crate::{domain::TruCode, invariants};
+
+const TABLE: &str = "trucode";
+const COLUMNS: &str =
+    "id, relying_party_id, reference, payload, origin, place, match_number, created_at, expires_at, identifier, version FROM trucode";
 
 /// Inserts.
 pub async fn insert(tx: &mut Tx, code: &TruCode) -> Result<(), Failure> {
+    invariants::check_trucode(code)?;
     tx.query(
         "INSERT INTO trucode (id, relying_party_id, reference, payload, origin, place, match_number, created_at, expires_at, version) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
@@ -29,16 +34,14 @@ pub async fn insert(tx: &mut Tx, code: &TruCode) -> Result<(), Failure> {
 
 /// Returns one by its id.
 pub async fn by_id(db: &Db, id: TruCodeId) -> Result<Option<TruCode>, Failure> {
-    let sql = "SELECT id, relying_party_id, reference, payload, origin, place, match_number, created_at, expires_at, identifier, version \
-         FROM trucode WHERE id = $1";
-    db.query(sql).bind(id.as_uuid()).fetch_optional().await?.as_ref().map(read).transpose()
+    let query = db.query("SELECT ").push(COLUMNS).push(" WHERE id = ").push_bind(id.as_uuid());
+    Ok(query.fetch_optional().await?.as_ref().map(read).transpose()?)
 }
 
 /// Returns one by its reference.
 pub async fn by_reference(db: &Db, reference: &str) -> Result<Option<TruCode>, Failure> {
-    let sql = "SELECT id, relying_party_id, reference, payload, origin, place, match_number, created_at, expires_at, identifier, version \
-         FROM trucode WHERE reference = $1";
-    db.query(sql).bind(reference).fetch_optional().await?.as_ref().map(read).transpose()
+    let query = db.query("SELECT ").push(COLUMNS).push(" WHERE reference = ").push_bind(reference);
+    Ok(query.fetch_optional().await?.as_ref().map(read).transpose()?)
 }
 
 /// Pairs it; false when another was first.
@@ -46,11 +49,11 @@ pub async fn pair(tx: &mut Tx, code: &TruCode) -> Result<bool, Failure> {
     let updated = tx
         .query(
             "UPDATE trucode SET identifier = $1, version = version + 1 \
-             WHERE relying_party_id = $2 AND id = $3 AND identifier IS NULL",
+             WHERE id = $2 AND (relying_party_id = $3) IS TRUE AND identifier IS NULL",
         )
         .bind(code.identifier.as_deref())
-        .bind(code.relying_party.as_uuid())
         .bind(code.id.as_uuid())
+        .bind(code.relying_party.as_uuid())
         .execute()
         .await?;
     Ok(updated == 1)
@@ -58,23 +61,26 @@ pub async fn pair(tx: &mut Tx, code: &TruCode) -> Result<bool, Failure> {
 
 /// Lets nobody pair it until this transaction ends. Returns who has paired it; `None` when there is no such code or nobody has.
 pub async fn lock(tx: &mut Tx, party: RelyingPartyId, id: TruCodeId) -> Result<Option<String>, Failure> {
-    let sql = "UPDATE trucode SET version = version + 1 WHERE relying_party_id = $1 AND id = $2 RETURNING identifier";
-    let row = tx.query(sql).bind(party.as_uuid()).bind(id.as_uuid()).fetch_optional().await?;
-    Ok(row.map(|row| row.get::<Option<String>>("identifier")).transpose()?.flatten())
+    let sql = "UPDATE trucode SET version = version + 1 WHERE id = $1 AND (relying_party_id = $2) IS TRUE RETURNING identifier";
+    let row = tx.query(sql).bind(id.as_uuid()).bind(party.as_uuid()).fetch_optional().await?;
+    Ok(row.map(|row| row.of(TABLE, id).get::<Option<String>>("identifier")).transpose()?.flatten())
 }
 
-fn read(row: &Row) -> Result<TruCode, Failure> {
-    Ok(TruCode {
-        id: TruCodeId::from_uuid(row.get("id")?),
-        relying_party: RelyingPartyId::from_uuid(row.get("relying_party_id")?),
-        reference: row.get("reference")?,
-        payload: row.get("payload")?,
-        origin: row.get("origin")?,
-        place: row.get("place")?,
-        match_number: row.get("match_number")?,
-        created_at: row.get("created_at")?,
-        expires_at: row.get("expires_at")?,
-        identifier: row.get("identifier")?,
-        version: row.get("version")?,
-    })
+fn read(row: &Row) -> Result<TruCode, DbError> {
+    let record = row.of(TABLE, key(row, "id"));
+    let code = TruCode {
+        id: TruCodeId::from_uuid(record.get("id")?),
+        relying_party: RelyingPartyId::from_uuid(record.get("relying_party_id")?),
+        reference: record.get("reference")?,
+        payload: record.get("payload")?,
+        origin: record.get("origin")?,
+        place: record.get("place")?,
+        match_number: record.get("match_number")?,
+        created_at: record.get("created_at")?,
+        expires_at: record.get("expires_at")?,
+        identifier: record.get("identifier")?,
+        version: record.get("version")?,
+    };
+    invariants::check_trucode(&code)?;
+    Ok(code)
 }

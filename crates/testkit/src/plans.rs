@@ -1,0 +1,146 @@
+//! How each engine would run the statements of a store: none may look through a table that grows.
+//!
+//! PostgreSQL tells which statements a connection keeps prepared; a test that runs every function of a store over one connection has them
+//! all. It plans them once and for all, as it does after the fifth execution, whatever the arguments. There is one text for both engines,
+//! so SQLite is asked about the same ones.
+
+use std::{collections::BTreeSet, fmt, fs, path::Path};
+
+use nodkey_db::Db;
+
+/// A statement that was prepared.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Statement {
+    /// The text.
+    pub text: String,
+    types: Vec<String>,
+}
+
+/// A statement and its plan.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The text of the statement.
+    pub statement: String,
+    /// The lines of the plan.
+    pub lines: Vec<String>,
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n{}", self.statement, self.lines.join("\n"))
+    }
+}
+
+impl Plan {
+    /// Tells whether any line says so.
+    #[must_use]
+    pub fn says(&self, what: &str) -> bool {
+        self.lines.iter().any(|line| line.contains(what))
+    }
+
+    /// Returns the line that looks through all of one of these tables, or of one of their indexes.
+    #[must_use]
+    pub fn looks_through(&self, tables: &[&str]) -> Option<&str> {
+        let of_postgres = |(index, line): (usize, &String)| {
+            let bounded = self.lines.get(index + 1).is_some_and(|next| next.trim().starts_with("Index Cond:"));
+            let scans = line.contains("Seq Scan on ") || (line.contains("Index") && line.contains(" Scan ") && !bounded);
+            scans && tables.iter().any(|table| words(line).any(|word| word == *table || word.starts_with(&format!("{table}_"))))
+        };
+        // `SCAN table`, `SCAN alias USING INDEX index`; a search says SEARCH.
+        let of_sqlite = |line: &String| line.starts_with("SCAN ") && words(line).nth(1).is_some_and(|word| tables.contains(&word));
+        self.lines.iter().enumerate().find(|(index, line)| of_postgres((*index, line)) || of_sqlite(line)).map(|(_, line)| line.as_str())
+    }
+}
+
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    line.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty())
+}
+
+/// Adds the statements on these tables that the one connection of a PostgreSQL database keeps prepared. It keeps a hundred or so: ask in between.
+///
+/// # Panics
+/// When the database does not answer.
+pub async fn collect(db: &Db, tables: &[&str], statements: &mut BTreeSet<Statement>) {
+    let sql = "SELECT statement, array_to_string(parameter_types, '/') AS types FROM pg_prepared_statements WHERE NOT from_sql";
+    for row in run(db, sql).await {
+        let (text, types): (String, String) = (row.get("statement").expect("a text"), row.get("types").expect("a text"));
+        let planned = ["SELECT", "INSERT", "UPDATE", "DELETE", "WITH"].iter().any(|verb| text.starts_with(verb));
+        if planned && words(&text).any(|word| tables.contains(&word)) {
+            let types = types.split('/').filter(|t| !t.is_empty()).map(ToOwned::to_owned).collect();
+            statements.insert(Statement { text, types });
+        }
+    }
+}
+
+/// Has PostgreSQL look at what its tables hold.
+///
+/// # Panics
+/// When the database does not answer.
+pub async fn analyze(db: &Db) {
+    run(db, "ANALYZE").await;
+}
+
+/// Plans statements on PostgreSQL.
+///
+/// # Panics
+/// When the database does not answer, or has more than one connection.
+pub async fn of_postgres(db: &Db, statements: &BTreeSet<Statement>) -> Vec<Plan> {
+    run(db, "SET plan_cache_mode = force_generic_plan").await;
+    let mut plans = Vec::new();
+    for Statement { text, types } in statements {
+        let list = |items: &[String]| if items.is_empty() { String::new() } else { format!("({})", items.join(", ")) };
+        run(db, format!("PREPARE planned {} AS {text}", list(types)).leak()).await;
+        let nulls = vec!["NULL".to_owned(); types.len()];
+        let lines = run(db, format!("EXPLAIN (COSTS OFF) EXECUTE planned {}", list(&nulls)).leak()).await;
+        run(db, "DEALLOCATE planned").await;
+        let lines = lines.iter().map(|row| row.get("QUERY PLAN").expect("a line")).collect();
+        plans.push(Plan { statement: text.clone(), lines });
+    }
+    plans
+}
+
+/// Plans the same statements on SQLite.
+///
+/// # Panics
+/// When the database does not answer.
+pub async fn of_sqlite(db: &Db, statements: &BTreeSet<Statement>) -> Vec<Plan> {
+    let mut plans = Vec::new();
+    for Statement { text, types } in statements {
+        let query = db.execute(format!("EXPLAIN QUERY PLAN {text}").leak());
+        let rows = types.iter().fold(query, |query, _| query.bind(None::<String>)).fetch_all().await;
+        let rows = rows.expect("SQLite takes the statements of PostgreSQL");
+        let lines = rows.iter().map(|row| row.get("detail").expect("a line")).collect();
+        plans.push(Plan { statement: text.clone(), lines });
+    }
+    plans
+}
+
+async fn run(db: &Db, sql: &'static str) -> Vec<nodkey_db::Row> {
+    db.query(sql).fetch_all().await.unwrap_or_else(|e| panic!("{sql}: {e:?}"))
+}
+
+/// Returns the names of the public functions below `folder` that run statements.
+///
+/// # Panics
+/// Without that folder.
+#[must_use]
+pub fn functions(folder: &Path) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut visit = |text: &str| {
+        let public = text.lines().filter_map(|line| line.strip_prefix("pub async fn "));
+        // Retention deletes in bulk, and has tests of its own.
+        let names_of = public.filter_map(|line| Some(line.split_once(['(', '<'])?.0)).filter(|name| !name.starts_with("prune"));
+        names.extend(names_of.map(ToOwned::to_owned));
+    };
+    if folder.is_file() {
+        visit(&fs::read_to_string(folder).expect("a source file"));
+    } else {
+        for entry in fs::read_dir(folder).expect("a folder of source files") {
+            let path = entry.expect("an entry").path();
+            if path.extension().is_some_and(|extension| extension == "rs") {
+                visit(&fs::read_to_string(path).expect("a source file"));
+            }
+        }
+    }
+    names
+}

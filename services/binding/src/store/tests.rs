@@ -1,0 +1,261 @@
+//! The rows, on both engines.
+
+use std::{collections::BTreeSet, path::Path, time::Duration};
+
+use nodkey_db::DbConfig;
+use nodkey_kernel::random::Random;
+use nodkey_runtime::Service as _;
+use nodkey_testkit::{
+    TestDatabase,
+    plans::{self, Plan},
+};
+
+use super::*;
+use crate::{Binding as Service, domain::Change};
+
+const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
+const TABLES: [&str; 4] = ["binding", "bound_user", "known_device", "identifier"];
+
+async fn connect(database: &TestDatabase, max_connections: u32) -> Db {
+    let db = Db::connect(&DbConfig { max_connections, ..DbConfig::new(database.url()) }).await.unwrap();
+    db.migrate(&Service::migrations().unwrap()).await.unwrap();
+    db
+}
+
+fn party() -> RelyingPartyId {
+    RelyingPartyId::generate(NOW, &Random::seeded(1))
+}
+
+fn user(name: &str) -> UserIdentifier {
+    UserIdentifier::parse(name).unwrap()
+}
+
+fn bound(n: u64) -> Binding {
+    let at = NOW + Duration::from_secs(n);
+    let (id, device) = (BindingId::generate(at, &Random::seeded(n)), DeviceId::parse(&format!("{n:0>43}")).unwrap());
+    Binding::create(id, party(), user(if n.is_multiple_of(2) { "ada" } else { "bob" }), device, 0, at).unwrap()
+}
+
+fn identifier(name: &str) -> Identifier {
+    Identifier { scope: Scope::RelyingParty, user: user(name), trusona_id: TrusonaId::parse("123456789").unwrap(), created_at: NOW }
+}
+
+async fn insert_all(db: &Db, bindings: &[Binding]) {
+    let mut tx = db.begin().await.unwrap();
+    for binding in bindings {
+        insert(&mut tx, binding).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+}
+
+async fn every_state_is_read_as_it_was_written_one_version_later(db: Db) {
+    let mut binding = bound(0);
+    insert_all(&db, std::slice::from_ref(&binding)).await;
+    loop {
+        let read = get(&db, party(), binding.id).await.unwrap().unwrap();
+        assert_eq!(read, binding);
+        let change = if read.state == State::Inactive { read.activate(NOW).unwrap() } else { read.deactivate(NOW) };
+        let Change::Changed(changed) = change else { break };
+        assert_eq!(changed.version, binding.version + 1);
+        let mut tx = db.begin().await.unwrap();
+        assert!(update(&mut tx, &changed).await.unwrap());
+        assert!(!update(&mut tx, &changed).await.unwrap(), "another was first");
+        tx.commit().await.unwrap();
+        binding = changed;
+    }
+    assert_eq!(binding.version, 3);
+    let twice = Binding { version: 5, ..binding };
+    let mut tx = db.begin().await.unwrap();
+    assert!(update(&mut tx, &twice).await.is_err(), "nothing becomes of it twice");
+    assert_eq!(get(&db, RelyingPartyId::CONSOLE, twice.id).await.unwrap(), None, "it is another's");
+}
+
+async fn lists_find_their_own_newest_first_and_go_on_past_what_cannot_be_read(db: Db) {
+    let mut all: Vec<_> = (0..8).map(bound).collect();
+    for binding in &mut all[4..] {
+        let Ok(Change::Changed(active)) = binding.clone().activate(NOW) else { panic!("it is inactive") };
+        *binding = active;
+    }
+    let inactive: Vec<_> = all.iter().map(|b| Binding { state: State::Inactive, version: 1, ..b.clone() }).collect();
+    insert_all(&db, &inactive).await;
+    let mut tx = db.begin().await.unwrap();
+    for binding in &all[4..] {
+        assert!(update(&mut tx, binding).await.unwrap());
+    }
+    tx.commit().await.unwrap();
+    let ada = user("ada");
+    for (user, state, expected) in [
+        (None, None, vec![7, 6, 5, 4, 3, 2, 1, 0]),
+        (Some(&ada), None, vec![6, 4, 2, 0]),
+        (None, Some(StateName::Active), vec![7, 6, 5, 4]),
+        (Some(&ada), Some(StateName::Inactive), vec![2, 0]),
+        (None, Some(StateName::Deactivated), vec![]),
+    ] {
+        let listing = Listing { user, state, at: NOW + Duration::from_hours(1), id: Uuid::max(), size: 10 };
+        let found = list(&db, party(), &listing).await.unwrap();
+        let expected: Vec<_> = expected.into_iter().map(|n: usize| all[n].id).collect();
+        assert_eq!(found.iter().map(|b| b.id).collect::<Vec<_>>(), expected);
+    }
+    let spoiled = all[6].id;
+    db.execute("UPDATE binding SET device_id = 'x' WHERE id = $1").bind(spoiled.as_uuid()).execute().await.unwrap();
+    db.execute("UPDATE binding SET version = 7 WHERE id = $1").bind(all[7].id.as_uuid()).execute().await.unwrap();
+    let (mut at, mut id, mut seen) = (NOW + Duration::from_hours(1), Uuid::max(), 0);
+    loop {
+        let page = list(&db, party(), &Listing { user: None, state: None, at, id, size: 2 }).await.unwrap();
+        seen += page.iter().count();
+        let Some(last) = page.last().filter(|_| page.has_next()) else { break };
+        (at, id) = (last.at, last.id.parse().unwrap());
+    }
+    assert_eq!(seen, 6);
+    assert_eq!(of_user(&db, party(), &ada).await.unwrap().len(), 3);
+    let error = get(&db, party(), spoiled).await.unwrap_err();
+    let Failure::Db(error) = error else { panic!("{error:?}") };
+    assert_eq!(error.to_string(), format!("binding.device_id of row {spoiled} is inconsistent"));
+    assert!(!format!("{error:?}").contains("ada"));
+}
+
+async fn an_identifier_that_cannot_be_read_shows_nobody(db: Db) {
+    let mut tx = db.begin().await.unwrap();
+    for name in ["ada", "bob"] {
+        assert!(insert_identifier(&mut tx, party(), &identifier(name)).await.unwrap());
+    }
+    tx.commit().await.unwrap();
+    assert_eq!(identifiers_of(&db, party(), Scope::RelyingParty, &identifier("ada").trusona_id).await.unwrap().len(), 2);
+    db.execute("UPDATE identifier SET identifier = ' ' WHERE identifier = 'bob'").execute().await.unwrap();
+    assert_eq!(identifiers_of(&db, party(), Scope::RelyingParty, &identifier("ada").trusona_id).await.unwrap(), [identifier("ada")]);
+    db.execute("UPDATE identifier SET trusona_id = ' '").execute().await.unwrap();
+    let error = super::identifier(&db, party(), Scope::RelyingParty, &user("ada")).await.unwrap_err();
+    assert!(!format!("{error:?}").contains("ada"), "{error:?}");
+}
+
+macro_rules! on_both_engines {
+    ($($name:ident,)+) => {
+        mod sqlite {$(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let kept = super::TestDatabase::sqlite();
+                super::$name(super::connect(&kept, 4).await).await;
+            }
+        )+}
+        mod postgres {$(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let kept = super::TestDatabase::postgres().await;
+                super::$name(super::connect(&kept, 4).await).await;
+            }
+        )+}
+    };
+}
+
+on_both_engines! {
+    every_state_is_read_as_it_was_written_one_version_later,
+    lists_find_their_own_newest_first_and_go_on_past_what_cannot_be_read,
+    an_identifier_that_cannot_be_read_shows_nobody,
+}
+
+/// Runs every statement once; the rows it writes are taken back.
+async fn exercise(db: &Db) {
+    let (ada, device) = (user("ada"), bound(0).device);
+    let mut tx = db.begin().await.unwrap();
+    insert(&mut tx, &bound(0)).await.unwrap();
+    let Ok(Change::Changed(active)) = bound(0).activate(NOW) else { panic!("it is inactive") };
+    update(&mut tx, &active).await.unwrap();
+    load(&mut tx, party(), active.id).await.unwrap();
+    load_living(&mut tx, party(), &device).await.unwrap();
+    load_of_user(&mut tx, party(), &ada).await.unwrap();
+    lock_user(&mut tx, party(), &ada).await.unwrap();
+    lock_device(&mut tx, party(), &device).await.unwrap();
+    retire_device(&mut tx, party(), &device).await.unwrap();
+    insert_identifier(&mut tx, party(), &identifier("ada")).await.unwrap();
+    load_identifier(&mut tx, party(), Scope::RelyingParty, &ada).await.unwrap();
+    tx.rollback().await.unwrap();
+    get(db, party(), active.id).await.unwrap();
+    living(db, party(), &device).await.unwrap();
+    of_user(db, party(), &ada).await.unwrap();
+    super::identifier(db, party(), Scope::RelyingParty, &ada).await.unwrap();
+    identifiers_of(db, party(), Scope::RelyingParty, &identifier("ada").trusona_id).await.unwrap();
+    for user in [None, Some(&ada)] {
+        for state in [None, Some(StateName::Active)] {
+            list(db, party(), &Listing { user, state, at: NOW, id: Uuid::max(), size: 10 }).await.unwrap();
+        }
+    }
+}
+
+async fn fill(db: &Db) {
+    let all: Vec<_> = (0..2_000).map(|n| Binding { user: user(&format!("user {}", n / 2)), ..bound(n) }).collect();
+    insert_all(db, &all).await;
+    let mut tx = db.begin().await.unwrap();
+    for n in 0..1_000 {
+        let name = format!("user {n}");
+        lock_user(&mut tx, party(), &user(&name)).await.unwrap();
+        lock_device(&mut tx, party(), &bound(n).device).await.unwrap();
+        insert_identifier(&mut tx, party(), &identifier(&name)).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+}
+
+fn check(plans: &[Plan]) {
+    let wrong = plans.iter().filter(|plan| {
+        let by_id = !plan.statement.contains("WHERE id = ") || plan.says("binding_pkey") || plan.says("(id=?)");
+        let living = !plan.statement.contains("device_id = $2 AND deactivated_at IS NULL") || plan.says("binding_living");
+        plan.looks_through(&TABLES).is_some() || !by_id || !living
+    });
+    let wrong: Vec<_> = wrong.map(ToString::to_string).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_statement_finds_what_it_looks_for_by_an_index_also_when_planned_on_empty_tables() {
+    let (postgres, sqlite) = (TestDatabase::postgres().await, TestDatabase::sqlite());
+    let (db, mut statements) = (connect(&postgres, 1).await, BTreeSet::new());
+    exercise(&db).await;
+    plans::collect(&db, &TABLES, &mut statements).await;
+    assert!(statements.len() > 12, "{}", statements.len());
+    check(&plans::of_postgres(&db, &statements).await);
+    fill(&db).await;
+    plans::analyze(&db).await;
+    check(&plans::of_postgres(&db, &statements).await);
+    let db = connect(&sqlite, 1).await;
+    check(&plans::of_sqlite(&db, &statements).await);
+}
+
+#[test]
+fn every_function_of_the_store_is_among_those_whose_plans_are_checked() {
+    let exercised = include_str!("tests.rs");
+    for name in plans::functions(Path::new("src/store.rs")) {
+        assert!(exercised.contains(&format!("{name}(")), "{name}");
+    }
+}
+
+async fn every_row_of_an_installation_is_read(db: Db) {
+    let rows = db.query("SELECT id, relying_party_id, device_id, user_identifier FROM binding").fetch_all().await.unwrap();
+    assert_eq!(rows.len(), 14);
+    for row in &rows {
+        let (id, party): (Uuid, Uuid) = (row.get("id").unwrap(), row.get("relying_party_id").unwrap());
+        let party = RelyingPartyId::from_uuid(party);
+        let found = get(&db, party, BindingId::from_uuid(id)).await.unwrap().unwrap();
+        let listing = Listing { user: Some(&found.user), state: None, at: NOW + Duration::from_hours(100_000), id: Uuid::max(), size: 100 };
+        assert!(list(&db, party, &listing).await.unwrap().iter().any(|b| *b == found));
+    }
+    let rows = db.query("SELECT relying_party_id, integration_id, trusona_id FROM identifier").fetch_all().await.unwrap();
+    assert_eq!(rows.len(), 4);
+    for row in &rows {
+        let party = RelyingPartyId::from_uuid(row.get("relying_party_id").unwrap());
+        let integration: Uuid = row.get("integration_id").unwrap();
+        let scope = if integration.is_nil() { Scope::RelyingParty } else { Scope::Integration(integration) };
+        let trusona_id = TrusonaId::parse(&row.get::<String>("trusona_id").unwrap()).unwrap();
+        assert!(!identifiers_of(&db, party, scope, &trusona_id).await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_row_of_an_installation_on_sqlite_is_read() {
+    let kept = TestDatabase::sqlite_of("binding");
+    every_row_of_an_installation_is_read(connect(&kept, 4).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_row_of_an_installation_on_postgres_is_read() {
+    let kept = TestDatabase::postgres_of("binding").await;
+    every_row_of_an_installation_is_read(connect(&kept, 4).await).await;
+}

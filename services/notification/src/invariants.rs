@@ -1,0 +1,33 @@
+//! What must hold of every row, whoever wrote it: checked when rows are read and before they are written.
+//!
+//! A violation is an error that names the row, and a metric. It is never a panic: the other rows go on.
+
+use nodkey_db::DbError;
+use nodkey_runtime::rows::Violation;
+
+use crate::domain::{Delivery, EVENT_TYPES, Endpoint, State};
+
+const SERVICE: &str = "notification";
+
+/// Checks a delivery.
+pub fn check_delivery(delivery: &Delivery) -> Result<(), DbError> {
+    let check = || {
+        Violation::unless(delivery.version >= 1, "version_counts_changes", "version")?;
+        let counted = 0 <= delivery.attempts_before && delivery.attempts_before <= delivery.attempt_count;
+        Violation::unless(counted, "attempts_count_up", "attempts_before")?;
+        let sent = delivery.state != State::Succeeded || delivery.attempt_count > 0;
+        Violation::unless(sent, "succeeded_by_an_attempt", "attempt_count")?;
+        Violation::unless(EVENT_TYPES.contains(&delivery.event_type.as_str()), "event_type_is_known", "event_type")
+    };
+    check().map_err(|violation: Violation| violation.of(SERVICE, "delivery", delivery.id))
+}
+
+/// Checks an endpoint.
+pub fn check_endpoint(endpoint: &Endpoint) -> Result<(), DbError> {
+    let check = || {
+        Violation::unless(endpoint.version >= 1, "version_counts_changes", "version")?;
+        let known = endpoint.event_types.iter().all(|wanted| EVENT_TYPES.contains(&wanted.as_str()));
+        Violation::unless(known, "event_type_is_known", "event_types")
+    };
+    check().map_err(|violation: Violation| violation.of(SERVICE, "endpoint", endpoint.id))
+}

@@ -1,0 +1,71 @@
+//! What must hold of every row, whoever wrote it: checked when rows are read and before they are written.
+//!
+//! A violation is an error that names the row, and a metric. It is never a panic: the other rows go on.
+
+use nodkey_db::DbError;
+use nodkey_runtime::rows::Violation;
+
+use crate::domain::{
+    credential::Credential,
+    device::Device,
+    document::{Document, VerificationStatus},
+    operator::{Operator, OperatorState},
+    relying_party::RelyingParty,
+    signing_key::SigningKey,
+};
+
+const SERVICE: &str = "registry";
+
+/// Checks a relying party.
+pub fn check_relying_party(party: &RelyingParty) -> Result<(), DbError> {
+    let counts = party.version > i64::from(party.disabled_at.is_some());
+    version_counts_changes(counts).map_err(|violation| violation.of(SERVICE, "relying_party", party.id))
+}
+
+/// Checks a credential: being disabled is all that becomes of one.
+pub fn check_credential(credential: &Credential) -> Result<(), DbError> {
+    let counts = credential.version == 1 + i64::from(credential.disabled_at.is_some());
+    version_counts_changes(counts).map_err(|violation| violation.of(SERVICE, "credential", credential.id))
+}
+
+/// Checks a device: its identifier is that of its key, and what proves its user's presence is another key.
+pub fn check_device(device: &Device) -> Result<(), DbError> {
+    let check = || {
+        version_counts_changes(device.version > i64::from(device.retired_at.is_some()))?;
+        let named = device.key.thumbprint() == device.id.as_str();
+        Violation::unless(named, "device_is_named_by_its_key", "device_key")?;
+        let apart = device.profile.presence.iter().all(|(_, key)| key != device.key);
+        Violation::unless(apart, "presence_key_is_not_the_device_key", "device_key")
+    };
+    check().map_err(|violation: Violation| violation.of(SERVICE, "device", &device.id))
+}
+
+/// Checks a document.
+pub fn check_document(document: &Document) -> Result<(), DbError> {
+    let dated = document.verified_at.is_some() == (document.status == VerificationStatus::Verified);
+    let check = || {
+        version_counts_changes(document.version >= 1)?;
+        Violation::unless(dated, "verified_at_belongs_to_verified", "verified_at")
+    };
+    check().map_err(|violation: Violation| violation.of(SERVICE, "identity_document", document.id))
+}
+
+/// Checks an operator: only who took an invitation is active.
+pub fn check_operator(operator: &Operator) -> Result<(), DbError> {
+    let taken = operator.state != OperatorState::Active || operator.invitation.taken_by.is_some();
+    let check = || {
+        version_counts_changes(operator.version >= 1)?;
+        Violation::unless(taken, "active_operator_has_a_phone", "device_id")
+    };
+    check().map_err(|violation: Violation| violation.of(SERVICE, "operator", operator.id))
+}
+
+/// Checks a signing key: its private half is there exactly while it signs.
+pub fn check_signing_key(key: &SigningKey, has_private: bool) -> Result<(), DbError> {
+    let holds = Violation::unless(key.retires_at.is_none() == has_private, "private_half_is_there_while_it_signs", "sealed_private");
+    holds.map_err(|violation| violation.of(SERVICE, "signing_key", key.id))
+}
+
+const fn version_counts_changes(counts: bool) -> Result<(), Violation> {
+    Violation::unless(counts, "version_counts_changes", "version")
+}

@@ -1,0 +1,430 @@
+//! The rows, on both engines: what cannot be read is named and in nobody's way, and what is looked for is found by an index.
+
+use std::{collections::BTreeSet, path::Path, time::Duration};
+
+use nodkey_db::{Db, DbConfig, retention::Window};
+use nodkey_kernel::{
+    id::{AuditEntryId, CredentialId, DeviceId, IdentityDocumentId, OperatorId, OperatorSessionId, SigningKeyId, TrusonaficationId},
+    jose::{Algorithm, PrivateKey},
+    random::Random,
+    role::Role,
+};
+use nodkey_runtime::{Failure, Service as _};
+use nodkey_testkit::{
+    TestDatabase,
+    plans::{self, Plan},
+};
+use uuid::Uuid;
+
+use super::*;
+use crate::{
+    Registry,
+    domain::{
+        Change,
+        app_links::{AppLinks, Apps},
+        audit::{Action, AuditEntry},
+        credential::{Credential, CredentialKind},
+        device::{Device, Platform, PresenceKeys, Registration, RegistrationFields},
+        document::{Document, DocumentType, Scan, VerificationStatus},
+        operator::{NewOperator, Operator, OperatorSession},
+        relying_party::RelyingParty,
+        retention::RetentionPolicy,
+        signing_key::SigningKey,
+    },
+    error::Error,
+};
+
+const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
+const TABLES: [&str; 9] = [
+    "relying_party",
+    "credential",
+    "device",
+    "identity_document",
+    "signing_key",
+    "operator",
+    "operator_session",
+    "audit_entry",
+    "app_link",
+];
+
+async fn connect(database: &TestDatabase, max_connections: u32) -> Db {
+    let db = Db::connect(&DbConfig { max_connections, ..DbConfig::new(database.url()) }).await.unwrap();
+    db.migrate(&Registry::migrations().unwrap()).await.unwrap();
+    db
+}
+
+fn at(n: u64) -> Timestamp {
+    NOW + Duration::from_secs(n)
+}
+
+fn party(n: u64) -> RelyingParty {
+    RelyingParty::create(RelyingPartyId::generate(at(n), &Random::seeded(n)), "Acme".into(), at(n))
+}
+
+fn credential_of(party: RelyingPartyId, n: u64) -> Credential {
+    let id = CredentialId::generate(at(n), &Random::seeded(n));
+    let (kind, token) = (CredentialKind::Server, "token".to_owned());
+    Credential { id, relying_party: party, kind, token, created_at: at(n), disabled_at: None, version: 1 }
+}
+
+fn device_of(party: RelyingPartyId, n: u64) -> Device {
+    let [key, presence] = [n, n + 1_000_000].map(|seed| PrivateKey::generate(Algorithm::EdDsa, &Random::seeded(seed)).public());
+    let registration = Registration::parse(RegistrationFields {
+        device_key: &jwk(&key),
+        presence: Ok(PresenceKeys { biometric: Some(presence), credential: None }),
+        name: "phone",
+        platform: Ok(Platform::Ios),
+        app_version: "1",
+    });
+    Device::register(party, registration.unwrap(), at(n)).unwrap()
+}
+
+fn document_of(party: RelyingPartyId, n: u64) -> Document {
+    let scan = Scan { hash: n.to_string(), document_type: DocumentType::AamvaDriversLicense };
+    Document::register(IdentityDocumentId::generate(at(n), &Random::seeded(n)), party, format!("user {}", n / 5), scan, at(n))
+}
+
+fn signing_key(n: u64) -> SigningKey {
+    let random = Random::seeded(n);
+    let key = PrivateKey::generate(Algorithm::EdDsa, &random).public();
+    SigningKey { id: SigningKeyId::generate(at(n), &random), key, created_at: at(n), retires_at: None }
+}
+
+fn invited(n: u64) -> Operator {
+    let new = NewOperator::parse("Ada", Some(Role::Owner)).unwrap();
+    let mut sha256 = [0; 32];
+    sha256[..8].copy_from_slice(&n.to_be_bytes());
+    Operator::invite(OperatorId::generate(at(n), &Random::seeded(n)), new, sha256, at(n))
+}
+
+fn session_of(operator: OperatorId, n: u64) -> OperatorSession {
+    let random = Random::seeded(n);
+    let (id, trusonafication) = (OperatorSessionId::generate(at(n), &random), TrusonaficationId::generate(at(n), &random));
+    OperatorSession { id, operator, trusonafication, created_at: at(n), expires_at: at(n + 60) }
+}
+
+fn entry(n: u64) -> AuditEntry {
+    let id = AuditEntryId::generate(at(n), &Random::seeded(n));
+    let operator = Some(OperatorId::generate(NOW, &Random::seeded(n % 50)));
+    let relying_party = Some(RelyingPartyId::generate(NOW, &Random::seeded(n % 50)));
+    let action = Action { operator, relying_party, method: "registry.v1.X/List".into(), ..Action::default() };
+    AuditEntry { id, at: at(n), action, outcome: String::new() }
+}
+
+fn links(n: u64) -> AppLinks {
+    AppLinks { host: format!("{n}.example.com"), apps: Apps::default() }
+}
+
+fn start<T>(id: T) -> Start<T> {
+    Start { at: Timestamp::from_seconds(253_402_300_799), id }
+}
+
+fn named(error: Error) -> String {
+    let Error::Failure(Failure::Db(error)) = error else { panic!("{error:?}") };
+    error.to_string()
+}
+
+/// One relying party and, of everything that belongs to it, so many.
+async fn insert_all(db: &Db, count: u64) -> RelyingPartyId {
+    let mut tx = db.begin().await.unwrap();
+    let party = party(0);
+    assert!(relying_party::insert(&mut tx, &party).await.unwrap());
+    for n in 0..count {
+        credential::insert(&mut tx, &credential_of(party.id, n), b"sealed").await.unwrap();
+        assert!(device::insert(&mut tx, &device_of(party.id, n)).await.unwrap());
+        assert!(document::insert(&mut tx, &document_of(party.id, n)).await.unwrap());
+        operator::insert(&mut tx, &invited(n)).await.unwrap();
+        assert!(signing_key::insert(&mut tx, &signing_key(n), b"sealed").await.unwrap());
+        if n + 1 < count {
+            signing_key::retire_current(&mut tx, at(n)).await.unwrap();
+        }
+    }
+    tx.commit().await.unwrap();
+    party.id
+}
+
+async fn what_is_written_is_what_is_read_one_version_later(db: Db) {
+    let party = insert_all(&db, 1).await;
+    let mut tx = db.begin().await.unwrap();
+    let Change::Changed(off) = credential_of(party, 0).disable(NOW) else { panic!("it was on") };
+    assert!(credential::update(&mut tx, &off).await.unwrap() && !credential::update(&mut tx, &off).await.unwrap());
+    let Change::Changed(retired) = device_of(party, 0).retire(NOW) else { panic!("it was alive") };
+    assert!(device::update(&mut tx, &retired).await.unwrap() && !device::update(&mut tx, &retired).await.unwrap());
+    let Change::Changed(verified) = document_of(party, 0).verified(VerificationStatus::Verified, NOW) else { panic!("it was not") };
+    assert!(document::update(&mut tx, &verified).await.unwrap() && !document::update(&mut tx, &verified).await.unwrap());
+    let Ok(Change::Changed(taken)) = invited(0).take(&retired.id, NOW) else { panic!("it was free") };
+    assert!(operator::update(&mut tx, &taken).await.unwrap() && !operator::update(&mut tx, &taken).await.unwrap());
+    assert!(device::update(&mut tx, &Device { version: 1, ..retired.clone() }).await.is_err(), "a retired one changed once at least");
+    tx.commit().await.unwrap();
+    assert_eq!(credential::get(&db, party, off.id).await.unwrap(), Some(off));
+    assert_eq!(device::get(&db, party, &retired.id).await.unwrap(), Some(retired.clone()));
+    assert_eq!(document::get(&db, party, verified.id).await.unwrap(), Some(verified));
+    assert_eq!(operator::get(&db, taken.id).await.unwrap(), Some(taken));
+    assert_eq!(device::get(&db, RelyingPartyId::CONSOLE, &retired.id).await.unwrap(), None, "it is another's");
+}
+
+/// A statement that spoils the newest of three, and the column that the error names.
+const SPOILED: [(&str, &str); 10] = [
+    ("relying_party.trucodes", "UPDATE relying_party SET trucodes = '!' WHERE name = 'Acme'"),
+    ("credential.kind", "UPDATE credential SET kind = 'toaster' WHERE id = $1"),
+    ("credential.version", "UPDATE credential SET version = 2 WHERE id = $1"),
+    ("device.platform", "UPDATE device SET platform = 'toaster' WHERE id = $1"),
+    ("device.biometric_key", "UPDATE device SET biometric_key = '{}' WHERE id = $1"),
+    ("device.device_key", "UPDATE device SET device_key = biometric_key WHERE id = $1"),
+    ("identity_document.type", "UPDATE identity_document SET type = 'ticket' WHERE id = $1"),
+    ("identity_document.verified_at", "UPDATE identity_document SET verification_status = 'verified' WHERE id = $1"),
+    ("operator.role", "UPDATE operator SET role = 'king' WHERE id = $1"),
+    ("operator.device_id", "UPDATE operator SET state = 'active' WHERE id = $1"),
+];
+
+async fn one_that_cannot_be_read_is_named_and_takes_no_list_with_it(db: Db) {
+    let party = insert_all(&db, 3).await;
+    let (credential, device, document, operator) = (credential_of(party, 2), device_of(party, 2), document_of(party, 2), invited(2));
+    for (column, spoiling) in SPOILED {
+        let (table, _) = column.split_once('.').unwrap();
+        let query = db.execute(spoiling);
+        let (query, error, row, left) = match table {
+            "credential" => (query.bind(credential.id.as_uuid()), None, credential.id.to_string(), 2),
+            "device" => (query.bind(device.id.as_str()), None, device.id.to_string(), 2),
+            "identity_document" => (query.bind(document.id.as_uuid()), None, document.id.to_string(), 2),
+            "operator" => (query.bind(operator.id.as_uuid()), None, operator.id.to_string(), 2),
+            _ => (query, None::<Error>, party.to_string(), 0),
+        };
+        assert_eq!(query.execute().await.unwrap(), 1, "{spoiling}");
+        let (found, listed) = match table {
+            "credential" => {
+                let listed = credential::list(&db, party, &start(Uuid::max()), 3).await.unwrap().iter().count();
+                (credential::get(&db, party, credential.id).await.err(), listed)
+            }
+            "device" => {
+                let listed = device::list(&db, party, &start(String::new()), 3).await.unwrap().iter().count();
+                (device::get(&db, party, &device.id).await.err(), listed)
+            }
+            "identity_document" => {
+                let listed = document::list(&db, party, &document.user, &start(Uuid::max()), 3).await.unwrap().iter().count();
+                (document::get(&db, party, document.id).await.err(), listed)
+            }
+            "operator" => {
+                let listed = operator::list(&db, &start(Uuid::max()), 3).await.unwrap().iter().count();
+                (operator::get(&db, operator.id).await.err(), listed)
+            }
+            _ => {
+                let listed = relying_party::list(&db, &start(Uuid::max()), 3).await.unwrap().iter().count();
+                (relying_party::get(&db, party).await.err(), listed)
+            }
+        };
+        assert_eq!(named(error.or(found).unwrap()), format!("{column} of row {row} is inconsistent"));
+        assert_eq!(listed, left, "{column}");
+        let mended = match column {
+            "credential.kind" => "UPDATE credential SET kind = 'server'",
+            "device.platform" => "UPDATE device SET platform = 'ios'",
+            "device.biometric_key" => {
+                "UPDATE device SET biometric_key = (SELECT biometric_key FROM device WHERE biometric_key <> '{}' LIMIT 1)"
+            }
+            "identity_document.type" => "UPDATE identity_document SET type = 'aamva_drivers_license'",
+            "operator.role" => "UPDATE operator SET role = 'owner'",
+            _ => continue,
+        };
+        db.execute(mended).execute().await.unwrap();
+    }
+}
+
+async fn a_key_that_only_verifies_and_cannot_be_read_stops_no_signature(db: Db) {
+    insert_all(&db, 3).await;
+    let spoil = "UPDATE signing_key SET public_key = '{}' WHERE id = $1";
+    db.execute(spoil).bind(signing_key(0).id.as_uuid()).execute().await.unwrap();
+    let (current, alive) = signing_key::alive(&db, Timestamp::from_seconds(0)).await.unwrap();
+    assert_eq!((current.unwrap().0, alive.len()), (signing_key(2), 2));
+    assert_eq!(signing_key::list(&db, &start(Uuid::max()), 10).await.unwrap().iter().count(), 2);
+    db.execute(spoil).bind(signing_key(2).id.as_uuid()).execute().await.unwrap();
+    let error = signing_key::alive(&db, NOW).await.unwrap_err();
+    assert_eq!(named(error), format!("signing_key.public_key of row {} is inconsistent", signing_key(2).id));
+}
+
+macro_rules! on_both_engines {
+    ($($name:ident,)+) => {
+        mod sqlite {$(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let kept = super::TestDatabase::sqlite();
+                super::$name(super::connect(&kept, 4).await).await;
+            }
+        )+}
+        mod postgres {$(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let kept = super::TestDatabase::postgres().await;
+                super::$name(super::connect(&kept, 4).await).await;
+            }
+        )+}
+    };
+}
+
+on_both_engines! {
+    what_is_written_is_what_is_read_one_version_later,
+    one_that_cannot_be_read_is_named_and_takes_no_list_with_it,
+    a_key_that_only_verifies_and_cannot_be_read_stops_no_signature,
+}
+
+/// Runs every statement once; the rows it writes are taken back.
+async fn exercise(db: &Db) {
+    let mut tx = db.begin().await.unwrap();
+    let tenant = party(1);
+    let (id, device, document) = (tenant.id, device_of(tenant.id, 0), document_of(tenant.id, 0));
+    relying_party::insert(&mut tx, &tenant).await.unwrap();
+    relying_party::update(&mut tx, &RelyingParty { version: 2, ..tenant.clone() }).await.unwrap();
+    credential::insert(&mut tx, &credential_of(id, 0), b"sealed").await.unwrap();
+    let off = Credential { disabled_at: Some(NOW), version: 2, ..credential_of(id, 0) };
+    credential::update(&mut tx, &off).await.unwrap();
+    device::insert(&mut tx, &device).await.unwrap();
+    device::load(&mut tx, id, &device.id).await.unwrap();
+    device::update(&mut tx, &Device { version: 2, ..device.clone() }).await.unwrap();
+    document::insert(&mut tx, &document).await.unwrap();
+    document::find(&mut tx, id, "ada", "hash").await.unwrap();
+    document::update(&mut tx, &Document { version: 2, ..document.clone() }).await.unwrap();
+    operator::insert(&mut tx, &invited(0)).await.unwrap();
+    operator::update(&mut tx, &Operator { version: 2, ..invited(0) }).await.unwrap();
+    let session = session_of(invited(0).id, 0);
+    operator::insert_session(&mut tx, &session, b"sealed").await.unwrap();
+    operator::end_session(&mut tx, session.id, NOW).await.unwrap();
+    operator::end_sessions(&mut tx, session.operator, NOW).await.unwrap();
+    signing_key::insert(&mut tx, &signing_key(0), b"sealed").await.unwrap();
+    signing_key::retire_current(&mut tx, NOW).await.unwrap();
+    audit::insert(&mut tx, &entry(0)).await.unwrap();
+    app_links::insert(&mut tx, id, &links(0)).await.unwrap();
+    app_links::delete(&mut tx, id).await.unwrap();
+    tx.rollback().await.unwrap();
+    relying_party::get(db, id).await.unwrap();
+    relying_party::list(db, &start(Uuid::max()), 10).await.unwrap();
+    credential::get(db, id, off.id).await.unwrap();
+    credential::resolve(db, off.id).await.unwrap();
+    credential::list(db, id, &start(Uuid::max()), 10).await.unwrap();
+    device::get(db, id, &device.id).await.unwrap();
+    device::resolve(db, &device.id).await.unwrap();
+    retention::note_seen(db, &device, NOW).await.unwrap();
+    device::list(db, id, &start(String::new()), 10).await.unwrap();
+    document::get(db, id, document.id).await.unwrap();
+    document::list(db, id, "ada", &start(Uuid::max()), 10).await.unwrap();
+    operator::get(db, invited(0).id).await.unwrap();
+    operator::invited(db, &[0; 32]).await.unwrap();
+    operator::list(db, &start(Uuid::max()), 10).await.unwrap();
+    operator::session(db, session.id, NOW).await.unwrap();
+    signing_key::alive(db, NOW).await.unwrap();
+    signing_key::list(db, &start(Uuid::max()), 10).await.unwrap();
+    audit::complete(db, entry(0).id, "OK").await.unwrap();
+    for relying_party in [None, Some(id)] {
+        for operator in [None, Some(invited(0).id)] {
+            for method in ["", "List"] {
+                let filter = audit::Filter { relying_party, operator, method: method.into() };
+                audit::list(db, &filter, &start(Uuid::max()), 10).await.unwrap();
+            }
+        }
+    }
+    app_links::get(db, id).await.unwrap();
+    app_links::resolve(db, "0.example.com").await.unwrap();
+    let (window, begin) = (Window { from: NOW, before: NOW }, retention::Place { at: NOW, id: String::new() });
+    retention::put(db, &RetentionPolicy::default_of(id)).await.unwrap();
+    retention::get(db, id).await.unwrap();
+    retention::list(db, &start(Uuid::max()), 10).await.unwrap();
+    retention::unseen(db, id, window, &begin).await.unwrap();
+    retention::delete_unseen(db, id, NOW, &[device.id]).await.unwrap();
+    retention::delete_sessions(db, NOW).await.unwrap();
+    retention::delete_audit_entries(db, NOW).await.unwrap();
+    retention::delete_invitations(db, window).await.unwrap();
+}
+
+/// Many of each, of many relying parties.
+async fn fill(db: &Db) {
+    let mut tx = db.begin().await.unwrap();
+    for n in 1..500 {
+        let tenant = party(n);
+        relying_party::insert(&mut tx, &tenant).await.unwrap();
+        app_links::insert(&mut tx, tenant.id, &links(n)).await.unwrap();
+        operator::insert(&mut tx, &invited(n)).await.unwrap();
+        operator::insert_session(&mut tx, &session_of(invited(n).id, n), b"sealed").await.unwrap();
+        for m in [2 * n, 2 * n + 1] {
+            credential::insert(&mut tx, &credential_of(tenant.id, m), b"sealed").await.unwrap();
+            device::insert(&mut tx, &device_of(tenant.id, m)).await.unwrap();
+            document::insert(&mut tx, &document_of(tenant.id, m)).await.unwrap();
+            audit::insert(&mut tx, &entry(m)).await.unwrap();
+        }
+    }
+    tx.commit().await.unwrap();
+}
+
+fn check(plans: &[Plan]) {
+    let wrong = plans.iter().filter(|plan| {
+        let by_id = !plan.statement.contains("WHERE id = ") || plan.says("_pkey") || plan.says("(id=?)");
+        // A deployment has a handful of signing keys; a method is looked for among the entries of the others.
+        let few = |line: &str| line.contains("signing_key") || plan.statement.contains("method LIKE");
+        plan.looks_through(&TABLES).is_some_and(|line| !few(line)) || !by_id
+    });
+    let wrong: Vec<_> = wrong.map(ToString::to_string).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_statement_finds_what_it_looks_for_by_an_index_also_when_planned_on_empty_tables() {
+    let (postgres, sqlite) = (TestDatabase::postgres().await, TestDatabase::sqlite());
+    let (db, mut statements) = (connect(&postgres, 1).await, BTreeSet::new());
+    exercise(&db).await;
+    plans::collect(&db, &TABLES, &mut statements).await;
+    assert!(statements.len() > 40, "{}", statements.len());
+    check(&plans::of_postgres(&db, &statements).await);
+    fill(&db).await;
+    plans::analyze(&db).await;
+    check(&plans::of_postgres(&db, &statements).await);
+    let db = connect(&sqlite, 1).await;
+    check(&plans::of_sqlite(&db, &statements).await);
+}
+
+#[test]
+fn every_function_of_the_store_is_among_those_whose_plans_are_checked() {
+    let exercised = include_str!("tests.rs");
+    for name in plans::functions(Path::new("src/store")) {
+        assert!(exercised.contains(&format!("::{name}(")), "{name}");
+    }
+}
+
+async fn every_row_of_an_installation_is_read(db: Db) {
+    let count = async |sql| db.query(sql).fetch_all().await.unwrap();
+    let parties = count("SELECT id FROM relying_party").await;
+    let (mut credentials, mut devices, mut documents) = (0, 0, 0);
+    for row in &parties {
+        let party = RelyingPartyId::from_uuid(row.get("id").unwrap());
+        assert!(relying_party::get(&db, party).await.unwrap().is_some());
+        app_links::get(&db, party).await.unwrap();
+        credentials += credential::list(&db, party, &start(Uuid::max()), 500).await.unwrap().iter().count();
+        devices += device::list(&db, party, &start(String::new()), 500).await.unwrap().iter().count();
+    }
+    for row in count("SELECT id, relying_party_id FROM identity_document").await {
+        let (party, id) = (RelyingPartyId::from_uuid(row.get("relying_party_id").unwrap()), row.get("id").unwrap());
+        documents += usize::from(document::get(&db, party, IdentityDocumentId::from_uuid(id)).await.unwrap().is_some());
+    }
+    assert_eq!(credentials, count("SELECT id FROM credential").await.len());
+    assert_eq!((parties.len(), devices, documents), (4, 13, 4));
+    let keys = signing_key::list(&db, &start(Uuid::max()), 500).await.unwrap().iter().count();
+    assert_eq!(keys, 3);
+    assert!(signing_key::alive(&db, NOW).await.unwrap().0.is_some());
+    let operators = operator::list(&db, &start(Uuid::max()), 500).await.unwrap().iter().count();
+    assert_eq!(operators, count("SELECT id FROM operator").await.len());
+    let entries = audit::list(&db, &audit::Filter::default(), &start(Uuid::max()), 500).await.unwrap().iter().count();
+    assert_eq!(entries, count("SELECT id FROM audit_entry").await.len());
+    for row in count("SELECT id FROM operator_session").await {
+        operator::session(&db, OperatorSessionId::from_uuid(row.get("id").unwrap()), NOW).await.unwrap();
+    }
+    let known = DeviceId::parse(&count("SELECT id FROM device").await[0].get::<String>("id").unwrap()).unwrap();
+    assert!(device::resolve(&db, &known).await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_row_of_an_installation_on_sqlite_is_read() {
+    let kept = TestDatabase::sqlite_of("registry");
+    every_row_of_an_installation_is_read(connect(&kept, 4).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_row_of_an_installation_on_postgres_is_read() {
+    let kept = TestDatabase::postgres_of("registry").await;
+    every_row_of_an_installation_is_read(connect(&kept, 4).await).await;
+}

@@ -1,0 +1,89 @@
+//! What must hold of every row, whoever wrote it: checked when rows are read and before they are written.
+//!
+//! A violation is an error that names the row, and a metric. It is never a panic: the other rows go on.
+
+use nodkey_db::{DbError, Record};
+use nodkey_kernel::{challenge::Decision, level::Level};
+use nodkey_runtime::rows::Violation;
+
+use crate::domain::{Answer, Outcome, Reason, State, Target, TruCode, Trusonafication};
+
+const SERVICE: &str = "trusonafication";
+
+/// Checks a trusonafication.
+pub fn check(t: &Trusonafication) -> Result<(), DbError> {
+    trusonafication(t).map_err(|violation| violation.of(SERVICE, "trusonafication", t.id))
+}
+
+/// Checks a trusonafication together with the answer that is to be written with it.
+pub fn check_answer(t: &Trusonafication, answer: &Answer) -> Result<(), DbError> {
+    let level = match &t.state {
+        State::Accepted { level, .. } => Some(*level),
+        State::InProgress | State::Rejected { .. } | State::Expired | State::Canceled => None,
+    };
+    let proven = level_is_proven(level, answer.keys.len());
+    proven.map_err(|violation| violation.of(SERVICE, "trusonafication", t.id))?;
+    check(t)
+}
+
+/// Checks a code.
+pub fn check_trucode(code: &TruCode) -> Result<(), DbError> {
+    // Whatever is asked of a code counts it up, pairing too: an unpaired one may have any version.
+    let counts = code.version > i64::from(code.identifier.is_some());
+    Violation::unless(counts, "version_counts_changes", "version").map_err(|violation| violation.of(SERVICE, "trucode", code.id))
+}
+
+fn trusonafication(t: &Trusonafication) -> Result<(), Violation> {
+    // A pending one never changed; a terminal one changed once at least.
+    let counts = if t.is_terminal() { t.version > 1 } else { t.version == 1 };
+    Violation::unless(counts, "version_counts_changes", "version")?;
+    match &t.state {
+        State::InProgress | State::Expired | State::Canceled => Ok(()),
+        State::Accepted { outcome, level, grade } => {
+            who_answered_was_asked(t, outcome)?;
+            Violation::unless(outcome.decision == Decision::Accept, "accepted_is_what_was_signed", "decision")?;
+            let right = t.ask.number_match.as_ref().is_none_or(|m| Some(&m.number) == outcome.number.as_ref());
+            Violation::unless(right, "accepted_with_the_right_number", "number")?;
+            Violation::unless(*grade == t.ask.grade(*level), "status_follows_from_level", "status")
+        }
+        State::Rejected { outcome, reason } => {
+            who_answered_was_asked(t, outcome)?;
+            // Who accepted with the wrong number is taken to have rejected.
+            let rejected = outcome.decision == Decision::Reject || *reason == Some(Reason::NumberMismatch);
+            Violation::unless(rejected, "rejected_is_what_was_signed", "decision")
+        }
+    }
+}
+
+fn who_answered_was_asked(t: &Trusonafication, outcome: &Outcome) -> Result<(), Violation> {
+    let asked = match &t.ask.target {
+        Target::User(user) => *user == outcome.user,
+        Target::Device(device) => *device == outcome.device,
+        // Whoever paired it.
+        Target::TruCode(_) => t.device.as_ref() == Some(&outcome.device),
+    };
+    Violation::unless(asked, "who_answered_was_asked", "answered_by")?;
+    let known = (t.user.as_ref(), t.device.as_ref()) == (Some(&outcome.user), Some(&outcome.device));
+    Violation::unless(known, "who_answered_is_known", "answered_by")
+}
+
+/// The columns of an outcome are filled exactly when the status is that of an answer.
+pub fn outcome_belongs_to_an_answer(record: &Record<'_>, answered: bool, filled: bool) -> Result<(), DbError> {
+    let holds = Violation::unless(answered == filled, "outcome_belongs_to_an_answer", "result_id");
+    holds.map_err(|violation| record.inconsistent(violation.column, violation.counted(SERVICE)))
+}
+
+/// Checks the proof of an answer.
+pub fn check_proof(record: &Record<'_>, level: Option<Level>, keys: usize) -> Result<(), DbError> {
+    level_is_proven(level, keys).map_err(|violation| record.inconsistent(violation.column, violation.counted(SERVICE)))
+}
+
+/// Without a presence key nothing but possession is proven. The device key is kept first, then the presence key that signed.
+fn level_is_proven(level: Option<Level>, keys: usize) -> Result<(), Violation> {
+    let proven = match level {
+        Some(Level::Possession) => keys == 1,
+        Some(Level::Essential | Level::Executive) => keys == 2,
+        None => keys == 1 || keys == 2,
+    };
+    Violation::unless(proven, "level_is_proven_by_the_keys", "keys")
+}

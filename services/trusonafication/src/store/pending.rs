@@ -1,0 +1,118 @@
+//! What is in progress. It is little among much that is over, and has indexes of its own. `(...) IS TRUE` keeps a condition out of the
+//! choice of an index: one that led there would be taken while a table is empty, and kept when it is not.
+
+use nodkey_db::{Db, DbError, Query, Row, Tx};
+use nodkey_kernel::{
+    id::{DeviceId, RelyingPartyId, TrusonaficationId},
+    time::Timestamp,
+};
+use nodkey_runtime::{
+    page::{Cursor, Listed},
+    rows::{key, readable},
+};
+use uuid::Uuid;
+
+use super::row::{COLUMNS, MAX_BYTES, Reader, TABLE, page};
+use crate::domain::{Target, TargetKind, Trusonafication};
+
+/// Something a phone is to be shown.
+#[derive(Debug)]
+pub struct Pending {
+    /// Names it.
+    pub id: TrusonaficationId,
+    /// Compact JWS.
+    pub challenge: String,
+    /// When it is too late.
+    pub expires_at: Timestamp,
+}
+
+/// Returns what a device is asked, oldest first: at most `limit`, and as many challenges as fit, the first whatever its size.
+pub async fn pending(
+    db: &Db,
+    party: RelyingPartyId,
+    device: &DeviceId,
+    user: &str,
+    now: Timestamp,
+    limit: i64,
+) -> Result<Vec<Pending>, DbError> {
+    let own = db.query("SELECT id, challenge, expires_at FROM (SELECT id, challenge, expires_at, created_at, ");
+    let weighed = own.push("octet_length(challenge) AS own, SUM(octet_length(challenge)) OVER (ORDER BY created_at, id) AS bytes FROM (");
+    let of_device = waiting(weighed.push("SELECT id, challenge, expires_at, created_at "), party, "device_id", device.as_str(), now);
+    let both = of_device.push(" AND target <> 'user' UNION ALL SELECT id, challenge, expires_at, created_at ");
+    let both = waiting(both, party, "user_identifier", user, now).push(" AND target = 'user'");
+    let first = both.push(" ORDER BY created_at, id LIMIT ").push_bind(limit).push(") AS waiting) AS weighed WHERE bytes <= ");
+    let max = i64::try_from(MAX_BYTES).unwrap_or(i64::MAX);
+    let rows = first.push_bind(max).push(" OR bytes = own ORDER BY created_at, id").fetch_all().await?;
+    let read = |row: &Row| -> Result<Pending, DbError> {
+        let record = row.of(TABLE, key(row, "id"));
+        let id = TrusonaficationId::from_uuid(record.get("id")?);
+        Ok(Pending { id, challenge: record.get("challenge")?, expires_at: record.get("expires_at")? })
+    };
+    Ok(rows.iter().filter_map(|row| readable(read(row))).collect())
+}
+
+/// Counts what waits for the same user or device.
+pub async fn count_pending(tx: &mut Tx, party: RelyingPartyId, target: &Target, now: Timestamp) -> Result<i64, DbError> {
+    let (owner, name) = match target {
+        Target::User(user) => ("user_identifier", user.as_str()),
+        Target::Device(device) => ("device_id", device.as_str()),
+        Target::TruCode(_) => return Ok(0),
+    };
+    let of_kind = match target.kind() {
+        TargetKind::User => " AND target = 'user'",
+        TargetKind::Device => " AND target = 'device'",
+        TargetKind::TruCode => " AND target = 'trucode'",
+    };
+    waiting(tx.query("SELECT COUNT(*) AS pending "), party, owner, name, now).push(of_kind).fetch_one().await?.get("pending")
+}
+
+fn waiting<'a>(query: Query<'a>, party: RelyingPartyId, owner: &'static str, name: &str, now: Timestamp) -> Query<'a> {
+    of(query, party, owner, name).push(" AND (expires_at > ").push_bind(now).push(") IS TRUE")
+}
+
+fn of<'a>(query: Query<'a>, party: RelyingPartyId, owner: &'static str, name: &str) -> Query<'a> {
+    let query = query.push("FROM trusonafication WHERE relying_party_id = ").push_bind(party.as_uuid());
+    query.push(" AND ").push(owner).push(" = ").push_bind(name).push(" AND status = 'in_progress'")
+}
+
+/// Whose trusonafications end with something else that ended.
+#[derive(Clone, Copy, Debug)]
+pub enum Of<'a> {
+    /// Every one this user is asked, through whichever device.
+    User(&'a str),
+    /// Every one this device alone is asked.
+    Device(&'a DeviceId),
+}
+
+/// Returns some of what is in progress, oldest first, after a place.
+pub async fn in_progress(
+    tx: &mut Tx,
+    party: RelyingPartyId,
+    owner: Of<'_>,
+    after: Option<&Cursor>,
+    size: i64,
+) -> Result<Listed<Trusonafication>, DbError> {
+    let select = tx.query("SELECT ").push(COLUMNS).push(" ");
+    let query = match owner {
+        Of::User(user) => of(select, party, "user_identifier", user),
+        Of::Device(device) => of(select, party, "device_id", device.as_str()).push(" AND target <> 'user'"),
+    };
+    let (at, id) = begin(after);
+    let query = query.push(" AND (created_at, id) > (").push_bind(at).push(", ").push_bind(id).push(")");
+    let rows = query.push(" ORDER BY created_at, id LIMIT ").push_bind(size + 1).fetch_all().await?;
+    page(Reader::Tx(tx), size, &rows, "created_at").await
+}
+
+/// Returns some of what should have expired by now, whosever it is, longest overdue first, after a place.
+pub async fn overdue(db: &Db, now: Timestamp, after: Option<&Cursor>, size: i64) -> Result<Listed<Trusonafication>, DbError> {
+    let query = db.query("SELECT ").push(COLUMNS).push(" FROM trusonafication WHERE status = 'in_progress' AND expires_at <= ");
+    let (at, id) = begin(after);
+    let query = query.push_bind(now).push(" AND (expires_at, id) > (").push_bind(at).push(", ").push_bind(id).push(")");
+    let rows = query.push(" ORDER BY expires_at, id LIMIT ").push_bind(size + 1).fetch_all().await?;
+    page(Reader::Db(db), size, &rows, "expires_at").await
+}
+
+/// Where to go on; without a place, before everything.
+fn begin(after: Option<&Cursor>) -> (Timestamp, Uuid) {
+    after.map_or((Timestamp::from_seconds(0), Uuid::nil()), |place| (place.at, place.id.parse().unwrap_or_default()))
+}

@@ -1,0 +1,136 @@
+//! The rows, on both engines.
+
+mod installation;
+mod lists;
+mod plans;
+mod rows;
+
+use std::time::Duration;
+
+use nodkey_db::{Db, DbConfig};
+use nodkey_kernel::{
+    challenge::Decision,
+    id::{DeviceId, RelyingPartyId, TruCodeId, TrusonaficationId},
+    jose::{Algorithm, PrivateKey},
+    level::Level,
+    random::Random,
+    time::Timestamp,
+};
+use nodkey_runtime::Service as _;
+use nodkey_testkit::TestDatabase;
+
+use super::*;
+use crate::{
+    Trusonafication as Service,
+    domain::{Answer, Ask, State, Target, TruCode, Trusonafication},
+};
+
+const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
+
+async fn connect(database: &TestDatabase, max_connections: u32) -> Db {
+    let db = Db::connect(&DbConfig { max_connections, ..DbConfig::new(database.url()) }).await.unwrap();
+    db.migrate(&Service::migrations().unwrap()).await.unwrap();
+    db
+}
+
+fn party() -> RelyingPartyId {
+    RelyingPartyId::generate(NOW, &Random::seeded(1))
+}
+
+fn device(n: u8) -> DeviceId {
+    DeviceId::parse(&char::from(b'a' + n).to_string().repeat(43)).unwrap()
+}
+
+fn user() -> Target {
+    Target::User("ada".into())
+}
+
+/// One that was created `n` seconds after [`NOW`], and expires a minute later.
+fn asked(n: u64, target: Target) -> Trusonafication {
+    let at = NOW + Duration::from_secs(n);
+    Trusonafication {
+        id: TrusonaficationId::generate(at, &Random::seeded(n)),
+        relying_party: party(),
+        relying_party_name: "Acme".into(),
+        user: if let Target::User(user) = &target { Some(user.clone()) } else { None },
+        device: if let Target::Device(device) = &target { Some(device.clone()) } else { None },
+        ask: Ask {
+            target,
+            desired_level: Level::Essential,
+            action: "log in".into(),
+            resource: "Acme".into(),
+            prompt: true,
+            user_presence: true,
+            show_identity_document: false,
+            custom_fields: None,
+            callback_url: None,
+            number_match: None,
+            expires_at: at + Duration::from_mins(1),
+        },
+        told: vec![device(0)],
+        created_at: at,
+        updated_at: at,
+        state: State::InProgress,
+        version: 1,
+    }
+}
+
+fn with_fields(mut t: Trusonafication, bytes: usize) -> Trusonafication {
+    t.ask.custom_fields = Some(format!(r#"{{"x":"{}"}}"#, "y".repeat(bytes - 8)));
+    t
+}
+
+fn answer(n: u8, decision: Decision) -> Answer {
+    let [key, presence] = [1, 2].map(|seed| PrivateKey::generate(Algorithm::EdDsa, &Random::seeded(seed)).public());
+    let (device, user, keys) = (device(n), "ada".to_owned(), vec![key, presence]);
+    Answer { device, user, decision, reason: None, number: None, proven: Level::Essential, keys }
+}
+
+fn code() -> TruCode {
+    TruCode {
+        id: TruCodeId::generate(NOW, &Random::seeded(1)),
+        relying_party: party(),
+        reference: "reference".into(),
+        payload: "payload".into(),
+        origin: "https://acme.example".into(),
+        place: String::new(),
+        match_number: Some("42".into()),
+        created_at: NOW,
+        expires_at: NOW + Duration::from_secs(50),
+        identifier: None,
+        version: 1,
+    }
+}
+
+async fn insert_all(db: &Db, rows: &[Trusonafication]) {
+    let mut tx = db.begin().await.unwrap();
+    for t in rows {
+        insert(&mut tx, t, "the.issued.challenge").await.unwrap();
+    }
+    tx.commit().await.unwrap();
+}
+
+/// Changes rows as nobody does.
+async fn spoil(db: &Db, sql: &'static str) {
+    assert!(db.execute(sql).execute().await.unwrap() > 0, "{sql}");
+}
+
+macro_rules! on_both_engines {
+    ($($name:ident,)+) => {
+        mod sqlite {$(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let kept = nodkey_testkit::TestDatabase::sqlite();
+                super::$name(super::connect(&kept, 4).await).await;
+            }
+        )+}
+        mod postgres {$(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let kept = nodkey_testkit::TestDatabase::postgres().await;
+                super::$name(super::connect(&kept, 4).await).await;
+            }
+        )+}
+    };
+}
+use on_both_engines;

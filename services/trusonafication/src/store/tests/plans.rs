@@ -1,0 +1,135 @@
+//! No statement looks through a table that grows: not on a full one, and not with a plan that was made when it was empty.
+
+use std::{collections::BTreeSet, path::Path};
+
+use nodkey_db::retention::Window;
+use nodkey_testkit::plans::{self, Plan};
+use uuid::Uuid;
+
+use super::{super::*, *};
+use crate::domain::Status;
+
+const TABLES: [&str; 2] = ["trusonafication", "trucode"];
+
+/// Runs every statement once; the rows it writes are taken back.
+async fn exercise(db: &Db) {
+    let (t, now) = (asked(0, user()), NOW + Duration::from_hours(1));
+    let mut tx = db.begin().await.unwrap();
+    insert(&mut tx, &t, "challenge").await.unwrap();
+    let canceled = Trusonafication { state: State::Canceled, version: 2, ..t.clone() };
+    update(&mut tx, &canceled).await.unwrap();
+    let answered = match asked(0, user()).respond(Uuid::nil(), &answer(0, Decision::Accept), NOW) {
+        Ok(crate::domain::Change::Changed(answered)) => answered,
+        other => panic!("{other:?}"),
+    };
+    update_answered(&mut tx, &answered, &answer(0, Decision::Accept), "response").await.unwrap();
+    assign(&mut tx, party(), code().id, &device(0)).await.unwrap();
+    for target in [user(), Target::Device(device(0))] {
+        count_pending(&mut tx, party(), &target, NOW).await.unwrap();
+    }
+    for owner in [Of::User("ada"), Of::Device(&device(0))] {
+        in_progress(&mut tx, party(), owner, None, 10).await.unwrap();
+    }
+    insert_trucode(&mut tx, &code()).await.unwrap();
+    pair_trucode(&mut tx, &TruCode { identifier: Some("x".into()), version: 2, ..code() }).await.unwrap();
+    lock_trucode(&mut tx, party(), code().id).await.unwrap();
+    tx.rollback().await.unwrap();
+    get(db, party(), t.id).await.unwrap();
+    get_with_challenge(db, party(), t.id).await.unwrap();
+    proof(db, party(), t.id).await.unwrap();
+    pending(db, party(), &device(0), "ada", NOW, 20).await.unwrap();
+    overdue(db, now, None, 10).await.unwrap();
+    retention::delete(db, party(), "expired", Window { from: NOW, before: NOW }).await.unwrap();
+    retention::delete_trucodes(db, NOW).await.unwrap();
+    trucode_by_id(db, code().id).await.unwrap();
+    trucode_by_reference(db, "reference").await.unwrap();
+}
+
+async fn exercise_lists(db: &Db, from: Option<Timestamp>) {
+    for status in [None, Some(Status::InProgress), Some(Status::Expired), Some(Status::Rejected)] {
+        for (user, device) in [(None, None), (Some("ada"), None), (None, Some("d")), (Some("ada"), Some("d"))] {
+            let listing = Listing { status, user, device, from, ..Listing::newest(10) };
+            list(db, party(), &listing, NOW).await.unwrap();
+            heads(db, party(), &listing, NOW).await.unwrap();
+        }
+    }
+}
+
+/// Two pages of custom fields: each number of placeholders is a text of its own.
+async fn exercise_custom_fields(db: &Db) {
+    insert_all(db, &(0..12).map(|n| with_fields(asked(n, Target::User("eve".into())), 100)).collect::<Vec<_>>()).await;
+    for size in [5, 12] {
+        assert_eq!(list(db, party(), &Listing::newest(size), NOW).await.unwrap().iter().count(), usize::try_from(size).unwrap());
+    }
+}
+
+/// Many that are over, and some in progress.
+async fn fill(db: &Db) {
+    let ended = |t: Trusonafication| Trusonafication { state: State::Canceled, version: 2, ..t };
+    let owner = |n: u64| Target::User(format!("user {}", n % 100));
+    let mut rows: Vec<_> = (0..3_000).map(|n| ended(asked(n, owner(n)))).collect();
+    rows.extend((3_000..3_300).map(|n| asked(n, if n % 2 == 0 { owner(n) } else { Target::Device(device((n % 20) as u8)) })));
+    insert_all(db, &rows).await;
+    let mut tx = db.begin().await.unwrap();
+    for n in 0..2_000 {
+        let id = TruCodeId::generate(NOW, &Random::seeded(n));
+        let expires_at = NOW + Duration::from_secs(n);
+        insert_trucode(&mut tx, &TruCode { id, reference: n.to_string(), expires_at, ..code() }).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+}
+
+/// What goes by an index of its own, whatever the table holds.
+const BY: [(&str, &[&str]); 5] = [
+    ("SELECT COUNT(*) AS pending FROM trusonafication WHERE relying_party_id = $1 AND user", &["waiting_for_user"]),
+    ("SELECT COUNT(*) AS pending FROM trusonafication WHERE relying_party_id = $1 AND device", &["waiting_for_device"]),
+    ("UNION ALL", &["waiting_for_device", "waiting_for_user"]),
+    ("UPDATE trusonafication SET device_id", &["waiting_for_trucode"]),
+    ("(expires_at, id) >", &["trusonafication_expiring"]),
+];
+
+fn check(plans: &[Plan]) {
+    let wrong = plans.iter().filter(|plan| {
+        // What is asked for by its id is found by it.
+        let by_id = !plan.statement.contains("WHERE id = ") || plan.says("_pkey") || plan.says("(id=?)");
+        let by_index = BY.iter().all(|(what, indexes)| !plan.statement.contains(what) || indexes.iter().all(|index| plan.says(index)));
+        plan.looks_through(&TABLES).is_some() || !by_id || !by_index
+    });
+    let wrong: Vec<_> = wrong.map(ToString::to_string).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_statement_finds_what_it_looks_for_by_an_index_also_when_planned_on_empty_tables() {
+    let (postgres, sqlite) = (TestDatabase::postgres().await, TestDatabase::sqlite());
+    let (db, mut statements) = (connect(&postgres, 1).await, BTreeSet::new());
+    exercise(&db).await;
+    plans::collect(&db, &TABLES, &mut statements).await;
+    for from in [None, Some(NOW)] {
+        exercise_lists(&db, from).await;
+        plans::collect(&db, &TABLES, &mut statements).await;
+    }
+    exercise_custom_fields(&db).await;
+    plans::collect(&db, &TABLES, &mut statements).await;
+    db.execute("TRUNCATE trusonafication").execute().await.unwrap();
+    assert!(statements.len() >= 60, "{}", statements.len());
+    check(&plans::of_postgres(&db, &statements).await);
+    fill(&db).await;
+    plans::analyze(&db).await;
+    check(&plans::of_postgres(&db, &statements).await);
+    let db = connect(&sqlite, 1).await;
+    check(&plans::of_sqlite(&db, &statements).await);
+    fill(&db).await;
+    check(&plans::of_sqlite(&db, &statements).await);
+}
+
+#[test]
+fn every_function_of_the_store_is_among_those_whose_plans_are_checked() {
+    let exercised = include_str!("plans.rs");
+    let renamed = include_str!("../mod.rs");
+    for name in plans::functions(Path::new("src/store")) {
+        let called = |name: &str| exercised.contains(&format!("{name}("));
+        let alias = renamed.split(['{', ',', '}']).find_map(|item| item.trim().strip_prefix(&format!("{name} as ")));
+        assert!(called(&name) || alias.is_some_and(called), "{name}");
+    }
+}
