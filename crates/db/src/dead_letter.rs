@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::{
     Db, DbError, Message,
-    retention::{BATCH, Window},
+    retention::{BATCH, Window, delete_between},
 };
 
 /// An event that was given up.
@@ -63,13 +63,10 @@ pub async fn list(db: &Db, limit: i64) -> Result<Vec<DeadLetter>, DbError> {
 
 /// Deletes some of those given up in a window. Returns how many.
 pub async fn prune(db: &Db, window: Window) -> Result<u64, DbError> {
-    db.execute(
-        "DELETE FROM dead_letter WHERE (consumer, event_id) IN \
-         (SELECT consumer, event_id FROM dead_letter WHERE at >= $1 AND at < $2 ORDER BY at LIMIT $3)",
-    )
-    .bind(window.from)
-    .bind(window.before)
-    .bind(BATCH)
-    .execute()
-    .await
+    let oldest = db.query(
+        "SELECT MIN(at) AS first, MAX(at) AS last FROM \
+         (SELECT at FROM dead_letter WHERE at >= $1 AND at < $2 ORDER BY at LIMIT $3) AS oldest",
+    );
+    let delete = "DELETE FROM dead_letter WHERE at >= $1 AND at <= $2";
+    delete_between(db, oldest.bind(window.from).bind(window.before).bind(BATCH), delete).await
 }

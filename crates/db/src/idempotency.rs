@@ -6,7 +6,10 @@ use nodkey_kernel::{
     time::Timestamp,
 };
 
-use crate::{Db, DbError, Tx, retention::BATCH};
+use crate::{
+    Db, DbError, Tx,
+    retention::{BATCH, delete_between},
+};
 
 /// Names a request.
 #[derive(Clone, Debug)]
@@ -104,12 +107,9 @@ pub async fn store(tx: &mut Tx, key: &RequestKey<'_>, response: &[u8], now: Time
 
 /// Forgets some of the answers older than a moment. Returns how many.
 pub async fn prune(db: &Db, before: Timestamp) -> Result<u64, DbError> {
-    db.execute(
-        "DELETE FROM idempotency WHERE (relying_party_id, operation, request_id) IN \
-         (SELECT relying_party_id, operation, request_id FROM idempotency WHERE created_at < $1 ORDER BY created_at LIMIT $2)",
-    )
-    .bind(before)
-    .bind(BATCH)
-    .execute()
-    .await
+    let oldest = db.query(
+        "SELECT MIN(created_at) AS first, MAX(created_at) AS last FROM (SELECT created_at FROM idempotency WHERE created_at < $1 ORDER BY created_at LIMIT $2) AS oldest",
+    );
+    let delete = "DELETE FROM idempotency WHERE created_at >= $1 AND created_at <= $2";
+    delete_between(db, oldest.bind(before).bind(BATCH), delete).await
 }

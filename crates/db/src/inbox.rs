@@ -3,7 +3,10 @@
 use nodkey_kernel::time::Timestamp;
 use uuid::Uuid;
 
-use crate::{Db, DbError, Tx, retention::BATCH};
+use crate::{
+    Db, DbError, Tx,
+    retention::{BATCH, delete_between},
+};
 
 /// Marks an event as seen by a consumer; false when it was already.
 pub async fn first_time(tx: &mut Tx, consumer: &str, event_id: Uuid, now: Timestamp) -> Result<bool, DbError> {
@@ -19,12 +22,9 @@ pub async fn first_time(tx: &mut Tx, consumer: &str, event_id: Uuid, now: Timest
 
 /// Forgets some of the marks older than the bus keeps events. Returns how many.
 pub async fn prune(db: &Db, before: Timestamp) -> Result<u64, DbError> {
-    db.execute(
-        "DELETE FROM inbox WHERE (consumer, event_id) IN \
-         (SELECT consumer, event_id FROM inbox WHERE seen_at < $1 ORDER BY seen_at LIMIT $2)",
-    )
-    .bind(before)
-    .bind(BATCH)
-    .execute()
-    .await
+    let oldest = db.query(
+        "SELECT MIN(seen_at) AS first, MAX(seen_at) AS last FROM (SELECT seen_at FROM inbox WHERE seen_at < $1 ORDER BY seen_at LIMIT $2) AS oldest",
+    );
+    let delete = "DELETE FROM inbox WHERE seen_at >= $1 AND seen_at <= $2";
+    delete_between(db, oldest.bind(before).bind(BATCH), delete).await
 }

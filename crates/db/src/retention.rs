@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use nodkey_kernel::time::Timestamp;
+use uuid::Uuid;
 
 use crate::{Db, DbError, Param, Query};
 
@@ -46,6 +47,24 @@ pub fn in_list<'a, T: Param + Clone>(query: Query<'a>, values: &[T]) -> Query<'a
     let padded = values.iter().chain(std::iter::repeat(last)).take(length).cloned();
     let query = padded.enumerate().fold(query, |query, (at, value)| query.push(if at == 0 { " (" } else { ", " }).push_bind(value));
     query.push(")")
+}
+
+/// Deletes the rows whose `id` a query finds, [`BATCH`] at most. `delete` ends in `WHERE id IN`. Returns how many.
+///
+/// In one statement PostgreSQL would look through the whole table for them.
+pub async fn delete_found(db: &Db, old: Query<'_>, delete: &'static str) -> Result<u64, DbError> {
+    let ids: Vec<Uuid> = old.fetch_all().await?.iter().map(|row| row.get("id")).collect::<Result<_, _>>()?;
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    in_list(db.execute(delete), &ids).execute().await
+}
+
+/// Deletes the rows of the moments that a query finds, as `first` and `last`. `delete` takes both. Returns how many.
+pub(crate) async fn delete_between(db: &Db, moments: Query<'_>, delete: &'static str) -> Result<u64, DbError> {
+    let row = moments.fetch_one().await?;
+    let (Some(first), Some(last)) = (row.get::<Option<Timestamp>>("first")?, row.get::<Option<Timestamp>>("last")?) else { return Ok(0) };
+    db.execute(delete).bind(first).bind(last).execute().await
 }
 
 #[cfg(test)]

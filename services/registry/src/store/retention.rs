@@ -1,8 +1,8 @@
 //! Rows of retention policies, and the deletions they and the defaults ask for.
 
 use nodkey_db::{
-    Db, DbError, Query, Row,
-    retention::{BATCH, Window, in_list},
+    Db, DbError, Row,
+    retention::{BATCH, Window, delete_found, in_list},
 };
 use nodkey_kernel::{
     id::{DeviceId, RelyingPartyId},
@@ -122,25 +122,23 @@ pub async fn delete_unseen(db: &Db, party: RelyingPartyId, before: Timestamp, de
 
 /// Deletes some sessions that were over before a moment. Returns how many.
 pub async fn delete_sessions(db: &Db, before: Timestamp) -> Result<u64, Error> {
-    let sql =
-        "DELETE FROM operator_session WHERE id IN (SELECT id FROM operator_session WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
-    bounded(db.execute(sql).bind(before)).await
+    let old = db.query("SELECT id FROM operator_session WHERE expires_at < $1 ORDER BY expires_at LIMIT $2").bind(before).bind(BATCH);
+    Ok(delete_found(db, old, "DELETE FROM operator_session WHERE id IN").await?)
 }
 
 /// Deletes some entries of the audit log older than a moment. Returns how many.
 pub async fn delete_audit_entries(db: &Db, before: Timestamp) -> Result<u64, Error> {
-    let sql = "DELETE FROM audit_entry WHERE id IN (SELECT id FROM audit_entry WHERE at < $1 ORDER BY at, id LIMIT $2)";
-    bounded(db.execute(sql).bind(before)).await
+    let old = db.query("SELECT id FROM audit_entry WHERE at < $1 ORDER BY at, id LIMIT $2").bind(before).bind(BATCH);
+    Ok(delete_found(db, old, "DELETE FROM audit_entry WHERE id IN").await?)
 }
 
 /// Deletes some operators who never took their invitation, of those invited in a window. Returns how many.
 pub async fn delete_invitations(db: &Db, window: Window) -> Result<u64, Error> {
-    let sql = "DELETE FROM operator WHERE id IN (SELECT id FROM operator WHERE created_at >= $1 AND invitation_expires_at < $2 \
-               AND state = 'invited' AND device_id IS NULL AND signed_in_at IS NULL \
-               AND NOT EXISTS (SELECT 1 FROM operator_session s WHERE s.operator_id = operator.id) ORDER BY created_at, id LIMIT $3)";
-    bounded(db.execute(sql).bind(window.from).bind(window.before)).await
-}
-
-async fn bounded(query: Query<'_>) -> Result<u64, Error> {
-    Ok(query.bind(BATCH).execute().await?)
+    let sql = "SELECT id FROM operator WHERE created_at >= $1 AND invitation_expires_at < $2 AND state = 'invited' AND device_id IS NULL \
+               AND signed_in_at IS NULL ORDER BY created_at, id LIMIT $3";
+    let old = db.query(sql).bind(window.from).bind(window.before).bind(BATCH);
+    // Whoever takes it meanwhile keeps it.
+    let delete = "DELETE FROM operator WHERE state = 'invited' AND device_id IS NULL AND signed_in_at IS NULL \
+                  AND NOT EXISTS (SELECT 1 FROM operator_session s WHERE s.operator_id = operator.id) AND id IN";
+    Ok(delete_found(db, old, delete).await?)
 }

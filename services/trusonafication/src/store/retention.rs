@@ -2,7 +2,7 @@
 
 use nodkey_db::{
     Db,
-    retention::{BATCH, Window},
+    retention::{BATCH, Window, delete_found},
 };
 use nodkey_kernel::{id::RelyingPartyId, time::Timestamp};
 use nodkey_runtime::Failure;
@@ -14,14 +14,15 @@ pub const UNANSWERED: [&str; 2] = ["expired", "canceled"];
 
 /// Deletes some trusonafications of a status that were created in a window, with their evidence. Returns how many.
 pub async fn delete(db: &Db, party: RelyingPartyId, status: &'static str, window: Window) -> Result<u64, Failure> {
-    let sql = "DELETE FROM trusonafication WHERE id IN (SELECT id FROM trusonafication WHERE relying_party_id = $1 AND status = $2 \
-               AND created_at >= $3 AND created_at < $4 ORDER BY created_at, id LIMIT $5)";
-    let query = db.execute(sql).bind(party.as_uuid()).bind(status).bind(window.from).bind(window.before).bind(BATCH);
-    Ok(query.execute().await?)
+    let sql = "SELECT id FROM trusonafication WHERE relying_party_id = $1 AND status = $2 \
+               AND created_at >= $3 AND created_at < $4 ORDER BY created_at, id LIMIT $5";
+    let old = db.query(sql).bind(party.as_uuid()).bind(status).bind(window.from).bind(window.before).bind(BATCH);
+    // What has ended does not change any more.
+    Ok(delete_found(db, old, "DELETE FROM trusonafication WHERE id IN").await?)
 }
 
 /// Deletes some codes that were over before a moment. Returns how many.
 pub async fn delete_trucodes(db: &Db, before: Timestamp) -> Result<u64, Failure> {
-    let sql = "DELETE FROM trucode WHERE id IN (SELECT id FROM trucode WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
-    Ok(db.execute(sql).bind(before).bind(BATCH).execute().await?)
+    let old = db.query("SELECT id FROM trucode WHERE expires_at < $1 ORDER BY expires_at LIMIT $2").bind(before).bind(BATCH);
+    Ok(delete_found(db, old, "DELETE FROM trucode WHERE id IN").await?)
 }
