@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{Db, DbError, Param, Query};
 
-/// How many rows one statement deletes at most: whoever waits for it waits for milliseconds.
+/// How many rows one statement deletes at most, but for those of one microsecond: whoever waits for it waits for milliseconds.
 pub const BATCH: i64 = 200;
 
 /// Since when what is old is deleted by default: the moment this installation learned to. What existed before stays until an operator

@@ -236,7 +236,7 @@ async fn what_is_old_goes_in_batches(db: Db, _: &TestDatabase) {
     let count = u64::try_from(retention::BATCH).unwrap() + 1;
     let mut tx = db.begin().await.unwrap();
     for n in 0..count {
-        assert!(inbox::first_time(&mut tx, "c", uuid(n), NOW).await.unwrap());
+        assert!(inbox::first_time(&mut tx, "c", uuid(n), NOW + Duration::from_micros(n)).await.unwrap());
     }
     tx.commit().await.unwrap();
     let later = NOW + Duration::from_secs(1);
