@@ -91,7 +91,12 @@ impl Backend {
         let mut states = self.call("watch", WATCH, &WatchTrusonaficationRequest { id: id.to_owned() }).await?;
         while let Some(state) = states.next::<Trusonafication>().await? {
             match state.status() {
-                Status::Accepted => return Ok(Instant::now()),
+                Status::Accepted => {
+                    let at = Instant::now();
+                    // To its end: of calls that are given up before a connection bears a thousand.
+                    while states.next::<Trusonafication>().await?.is_some() {}
+                    return Ok(at);
+                }
                 end if is_terminal(end) => return Err(Fault::new("result", end.as_str_name())),
                 _ => {}
             }

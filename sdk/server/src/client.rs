@@ -232,7 +232,11 @@ impl Nodkey {
             let mut states = std::pin::pin!(self.watch(id).await?);
             let broken = loop {
                 match states.next().await {
-                    Some(Ok(state)) if is_terminal(state.status()) => return Ok(state),
+                    Some(Ok(state)) if is_terminal(state.status()) => {
+                        // To its end: a call that is given up before counts as misbehavior of the server, and 1,024 of them end the connection.
+                        while states.next().await.is_some() {}
+                        return Ok(state);
+                    }
                     Some(Ok(_)) => {}
                     Some(Err(e)) => break Some(e),
                     None => break None,
