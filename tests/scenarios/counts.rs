@@ -14,6 +14,8 @@ use std::{
 use serde::Deserialize;
 use tempfile::TempDir;
 
+use crate::world::World;
+
 /// Five services on PostgreSQL and NATS: name, asked, answered.
 const DISTRIBUTED: &[(&str, u64, u64)] =
     &[("grpc", 7, 7), ("statements", 18, 18), ("round_trips", 18, 18), ("commits", 3, 3), ("bus_in", 4, 5), ("bus_out", 12, 17)];
@@ -83,4 +85,16 @@ fn counts_of_one_login_hold_embedded() {
     let mut command = Command::new(nodkey());
     command.args(["bench", "counts", "--json", "--rounds", "30", "--data-dir"]).arg(dir.path());
     holds(&mut command, EMBEDDED);
+}
+
+#[tokio::test]
+async fn what_each_database_is_asked_for_is_counted() {
+    let world = World::embedded().await;
+    world.tenant().await;
+    let metrics = reqwest::get(format!("{}/metrics", world.endpoints.registry)).await.unwrap().text().await.unwrap();
+    for name in ["statements", "round_trips", "commits", "syncs"] {
+        let line = format!("nodkey_db_{name}_total{{database=\"registry\"}} ");
+        let count = metrics.lines().find_map(|found| found.strip_prefix(&line)?.parse::<u64>().ok());
+        assert!(count.is_some_and(|count| count > 0), "{name}: {count:?}");
+    }
 }

@@ -110,6 +110,8 @@ impl Embedded {
 
     /// Builds and starts every service. Returns once all of them serve.
     pub async fn start(self) -> anyhow::Result<Handle> {
+        // Before anything counts: what is made earlier counts for nobody.
+        telemetry::handle();
         let mut config = self.config;
         let http = Listener::bind(config.http).await?;
         let grpc = Listener::bind(config.grpc).await?;

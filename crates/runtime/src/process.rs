@@ -89,6 +89,8 @@ enum Command {
 }
 
 async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
+    // Before anything counts: what is made earlier counts for nobody.
+    telemetry::handle();
     // Taken before anything else is touched: a second instance fails here, not half way through.
     let listener = Listener::bind(config.server.listen).await?;
     let metrics_listener = match config.server.metrics_listen {
