@@ -66,26 +66,8 @@ fn request(id: &str, user: &str) -> Option<Request> {
     Request::read(party, "CreateBinding", &tonic::Request::new(message), |message| &message.request_id).unwrap()
 }
 
-macro_rules! on_both_engines {
-    ($($name:ident,)+) => {
-        mod sqlite {$(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                let database = super::TestDatabase::sqlite();
-                super::$name(super::World::new(&database).await).await;
-            }
-        )+}
-        mod postgres {$(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                let database = super::TestDatabase::postgres().await;
-                super::$name(super::World::new(&database).await).await;
-            }
-        )+}
-    };
-}
-
-on_both_engines! {
+nodkey_testkit::on_both_engines! {
+    World::new =>
     the_same_again_has_one_effect_and_one_answer,
     the_same_many_times_at_once_has_one_effect_and_one_answer,
     without_an_id_it_is_done_each_time,

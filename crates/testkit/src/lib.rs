@@ -3,6 +3,7 @@
 //! The servers are those `scripts/with-servers` starts and names in the environment. Without them a test fails and says so:
 //! a test that silently skips reads as green.
 
+mod engines;
 pub mod plans;
 mod private;
 mod proxy;

@@ -128,9 +128,7 @@ pub fn functions(folder: &Path) -> Vec<String> {
     let mut names = Vec::new();
     let mut visit = |text: &str| {
         let public = text.lines().filter_map(|line| line.strip_prefix("pub async fn "));
-        // Retention deletes in bulk, and has tests of its own.
-        let names_of = public.filter_map(|line| Some(line.split_once(['(', '<'])?.0)).filter(|name| !name.starts_with("prune"));
-        names.extend(names_of.map(ToOwned::to_owned));
+        names.extend(public.filter_map(|line| Some(line.split_once(['(', '<'])?.0.to_owned())));
     };
     if folder.is_file() {
         visit(&fs::read_to_string(folder).expect("a source file"));

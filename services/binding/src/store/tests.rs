@@ -128,26 +128,8 @@ async fn an_identifier_that_cannot_be_read_shows_nobody(db: Db) {
     assert!(!format!("{error:?}").contains("ada"), "{error:?}");
 }
 
-macro_rules! on_both_engines {
-    ($($name:ident,)+) => {
-        mod sqlite {$(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                let kept = super::TestDatabase::sqlite();
-                super::$name(super::connect(&kept, 4).await).await;
-            }
-        )+}
-        mod postgres {$(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                let kept = super::TestDatabase::postgres().await;
-                super::$name(super::connect(&kept, 4).await).await;
-            }
-        )+}
-    };
-}
-
-on_both_engines! {
+nodkey_testkit::on_both_engines! {
+    |database| connect(database, 4) =>
     every_state_is_read_as_it_was_written_one_version_later,
     lists_find_their_own_newest_first_and_go_on_past_what_cannot_be_read,
     an_identifier_that_cannot_be_read_shows_nobody,

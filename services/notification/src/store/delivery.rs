@@ -347,26 +347,8 @@ mod tests {
         assert!(!renew(&db, &first[0], NOW + 4 * LEASE).await.unwrap(), "it ran out, and another took it");
     }
 
-    macro_rules! on_both_engines {
-        ($($name:ident,)+) => {
-            mod sqlite {$(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $name() {
-                    let kept = super::TestDatabase::sqlite();
-                    super::$name(super::database(&kept).await).await;
-                }
-            )+}
-            mod postgres {$(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $name() {
-                    let kept = super::TestDatabase::postgres().await;
-                    super::$name(super::database(&kept).await).await;
-                }
-            )+}
-        };
-    }
-
-    on_both_engines! {
+    nodkey_testkit::on_both_engines! {
+    database =>
         replicas_that_reserve_at_once_get_each_delivery_once,
         lanes_are_those_in_which_something_is_due_from_any_on,
     }

@@ -189,26 +189,8 @@ async fn pushes_that_cannot_be_read_hold_up_no_other(db: Db) {
     assert!(push_configuration::list(&db, party()).await.unwrap().is_empty());
 }
 
-macro_rules! on_both_engines {
-    ($($name:ident,)+) => {
-        mod sqlite {$(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                let kept = super::TestDatabase::sqlite();
-                super::$name(super::connect(&kept, 4).await).await;
-            }
-        )+}
-        mod postgres {$(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                let kept = super::TestDatabase::postgres().await;
-                super::$name(super::connect(&kept, 4).await).await;
-            }
-        )+}
-    };
-}
-
-on_both_engines! {
+nodkey_testkit::on_both_engines! {
+    |database| connect(database, 4) =>
     deliveries_that_cannot_be_read_hold_up_no_other,
     endpoints_are_read_as_they_were_written_and_one_that_cannot_be_is_left_out,
     pushes_that_cannot_be_read_hold_up_no_other,

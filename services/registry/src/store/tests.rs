@@ -241,26 +241,8 @@ async fn a_key_that_only_verifies_and_cannot_be_read_stops_no_signature(db: Db) 
     assert_eq!(named(error), format!("signing_key.public_key of row {} is inconsistent", signing_key(2).id));
 }
 
-macro_rules! on_both_engines {
-    ($($name:ident,)+) => {
-        mod sqlite {$(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                let kept = super::TestDatabase::sqlite();
-                super::$name(super::connect(&kept, 4).await).await;
-            }
-        )+}
-        mod postgres {$(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                let kept = super::TestDatabase::postgres().await;
-                super::$name(super::connect(&kept, 4).await).await;
-            }
-        )+}
-    };
-}
-
-on_both_engines! {
+nodkey_testkit::on_both_engines! {
+    |database| connect(database, 4) =>
     what_is_written_is_what_is_read_one_version_later,
     one_that_cannot_be_read_is_named_and_takes_no_list_with_it,
     a_key_that_only_verifies_and_cannot_be_read_stops_no_signature,

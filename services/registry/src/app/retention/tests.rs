@@ -145,26 +145,8 @@ impl World {
     }
 }
 
-macro_rules! on_both_engines {
-    ($($name:ident,)+) => {
-        mod sqlite {$(
-            #[tokio::test]
-            async fn $name() {
-                let database = super::TestDatabase::sqlite();
-                super::$name(super::World::new(&database).await).await;
-            }
-        )+}
-        mod postgres {$(
-            #[tokio::test]
-            async fn $name() {
-                let database = super::TestDatabase::postgres().await;
-                super::$name(super::World::new(&database).await).await;
-            }
-        )+}
-    };
-}
-
-on_both_engines! {
+nodkey_testkit::on_both_engines! {
+    World::new =>
     a_device_that_is_bound_to_nobody_goes_90_days_after_it_was_seen,
     a_device_that_is_bound_or_retired_stays,
     a_device_of_before_stays_until_a_policy_says_otherwise,

@@ -151,26 +151,8 @@ impl World {
     }
 }
 
-macro_rules! on_both_engines {
-    ($($name:ident,)+) => {
-        mod sqlite {$(
-            #[tokio::test]
-            async fn $name() {
-                let database = super::TestDatabase::sqlite();
-                super::$name(super::World::new(&database).await).await;
-            }
-        )+}
-        mod postgres {$(
-            #[tokio::test]
-            async fn $name() {
-                let database = super::TestDatabase::postgres().await;
-                super::$name(super::World::new(&database).await).await;
-            }
-        )+}
-    };
-}
-
-on_both_engines! {
+nodkey_testkit::on_both_engines! {
+    World::new =>
     what_nobody_answered_goes_after_90_days_and_nothing_else,
     a_policy_goes_first_and_reaches_what_was_there_before,
     what_was_there_before_stays_without_a_policy,

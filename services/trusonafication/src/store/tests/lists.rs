@@ -88,7 +88,8 @@ async fn a_phone_is_given_as_many_challenges_as_fit_the_oldest_first(db: Db) {
     assert_eq!(count_pending(&mut tx, party(), &user(), later).await.unwrap(), 1);
 }
 
-on_both_engines! {
+nodkey_testkit::on_both_engines! {
+    |database| connect(database, 4) =>
     each_filter_finds_its_own_newest_first,
     a_page_of_large_custom_fields_reads_two_mebibytes_of_them_and_the_next_goes_on,
     a_phone_is_given_as_many_challenges_as_fit_the_oldest_first,

@@ -114,23 +114,3 @@ async fn insert_all(db: &Db, rows: &[Trusonafication]) {
 async fn spoil(db: &Db, sql: &'static str) {
     assert!(db.execute(sql).execute().await.unwrap() > 0, "{sql}");
 }
-
-macro_rules! on_both_engines {
-    ($($name:ident,)+) => {
-        mod sqlite {$(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                let kept = nodkey_testkit::TestDatabase::sqlite();
-                super::$name(super::connect(&kept, 4).await).await;
-            }
-        )+}
-        mod postgres {$(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                let kept = nodkey_testkit::TestDatabase::postgres().await;
-                super::$name(super::connect(&kept, 4).await).await;
-            }
-        )+}
-    };
-}
-use on_both_engines;

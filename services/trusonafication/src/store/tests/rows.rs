@@ -177,7 +177,8 @@ async fn codes_are_paired_once_and_read_as_they_were_written(db: Db) {
     assert_eq!(error.to_string(), format!("trucode.version of row {} is inconsistent", code().id));
 }
 
-on_both_engines! {
+nodkey_testkit::on_both_engines! {
+    |database| connect(database, 4) =>
     every_state_is_read_as_it_was_written_one_version_later,
     one_that_cannot_be_read_is_named_with_table_column_and_row,
     an_answer_that_contradicts_what_was_asked_is_neither_read_nor_written,

@@ -1,0 +1,95 @@
+//! No statement on the tables that every service has looks through one that grows.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::{collections::BTreeSet, time::Duration};
+
+use nodkey_db::{
+    Db, DbConfig, Message, Migrations, Tx, dead_letter,
+    idempotency::{self, RequestKey},
+    inbox,
+    outbox::{self, EventContext},
+    retention::Window,
+};
+use nodkey_kernel::{
+    id::{EventId, RelyingPartyId},
+    random::Random,
+    time::Timestamp,
+};
+use nodkey_proto::registry::v1::DeviceRetired;
+use nodkey_testkit::{
+    TestDatabase,
+    plans::{self, Plan},
+};
+use uuid::Uuid;
+
+const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
+const TABLES: [&str; 4] = ["outbox", "inbox", "idempotency", "dead_letter"];
+const SCHEMA: Migrations = Migrations { postgres: &[], sqlite: &[] };
+
+async fn connect(database: &TestDatabase) -> Db {
+    let db = Db::connect(&DbConfig { max_connections: 1, ..DbConfig::new(database.url()) }).await.unwrap();
+    db.migrate(&SCHEMA).await.unwrap();
+    db
+}
+
+fn uuid(n: u64) -> Uuid {
+    EventId::generate(NOW, &Random::seeded(n)).as_uuid()
+}
+
+/// Writes one of each.
+async fn write(tx: &mut Tx, n: u64) {
+    let (random, now) = (Random::seeded(n), NOW + Duration::from_micros(n));
+    let relying_party = RelyingPartyId::generate(now, &random);
+    let context = EventContext { id: EventId::generate(now, &random), now, version: 1, relying_party, traceparent: None };
+    outbox::add(tx, &DeviceRetired { device_id: n.to_string() }, &context).await.unwrap();
+    assert!(inbox::first_time(tx, "consumer", uuid(n), now).await.unwrap());
+    let key = RequestKey { relying_party, operation: "create", request_id: "r", request_hash: [0; 32] };
+    assert!(idempotency::store(tx, &key, b"answer", now).await.unwrap());
+}
+
+async fn exercise(db: &Db) {
+    let mut tx = db.begin().await.unwrap();
+    write(&mut tx, 0).await;
+    tx.commit().await.unwrap();
+    let message: Message = outbox::batch(db, 10).await.unwrap().remove(0).message;
+    outbox::depth(db).await.unwrap();
+    outbox::delete(db, &[1, 2]).await.unwrap();
+    let relying_party = RelyingPartyId::generate(NOW, &Random::seeded(0));
+    let key = RequestKey { relying_party, operation: "create", request_id: "r", request_hash: [0; 32] };
+    idempotency::lookup(db, &key).await.unwrap();
+    dead_letter::add(db, "consumer", &message, "cause", NOW).await.unwrap();
+    dead_letter::list(db, 10).await.unwrap();
+    let later = NOW + Duration::from_secs(1);
+    assert_eq!(inbox::prune(db, later).await.unwrap(), 1);
+    assert_eq!(idempotency::prune(db, later).await.unwrap(), 1);
+    assert_eq!(dead_letter::prune(db, Window { from: NOW, before: later }).await.unwrap(), 1);
+}
+
+fn check(plans: &[Plan]) {
+    // The relay reads at the ends of an index, which a LIMIT stops. There are few dead letters, and an operator who reads them.
+    let from_an_end =
+        |plan: &Plan| plan.statement.contains("FROM outbox ORDER BY seq LIMIT") && !plan.says("Seq Scan") && !plan.says("SORT");
+    let fine = |plan: &Plan, line: &str| line.contains("dead_letter") || from_an_end(plan);
+    let wrong = plans.iter().filter(|plan| plan.looks_through(&TABLES).is_some_and(|line| !fine(plan, line)));
+    let wrong: Vec<_> = wrong.map(ToString::to_string).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+#[tokio::test]
+async fn every_statement_finds_what_it_looks_for_by_an_index_also_when_planned_on_empty_tables() {
+    let (postgres, sqlite) = (TestDatabase::postgres().await, TestDatabase::sqlite());
+    let (db, mut statements) = (connect(&postgres).await, BTreeSet::new());
+    exercise(&db).await;
+    plans::collect(&db, &TABLES, &mut statements).await;
+    assert!(statements.len() > 12, "{}", statements.len());
+    check(&plans::of_postgres(&db, &statements).await);
+    let mut tx = db.begin().await.unwrap();
+    for n in 1..2_000 {
+        write(&mut tx, n).await;
+    }
+    tx.commit().await.unwrap();
+    plans::analyze(&db).await;
+    check(&plans::of_postgres(&db, &statements).await);
+    check(&plans::of_sqlite(&connect(&sqlite).await, &statements).await);
+}
