@@ -37,7 +37,7 @@ const WARMUP: u32 = 12;
 ///
 /// A login is counted in two steps, each until all is quiet: `asked` is the backend's call, the phone that gets the challenge and
 /// the backend that begins to watch; `answered` is the phone's answer, the result, and the phone that waits again. Of many logins
-/// the least count is told that a tenth of them have, so that what the server does by itself now and then does not show.
+/// the least count that a tenth of them share is reported, so that what the server does by itself now and then does not show.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   nodkey bench counts

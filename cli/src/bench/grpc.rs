@@ -67,7 +67,7 @@ impl Backend {
         let mut builder = Builder::new();
         builder.initial_connection_window_size(WINDOW).initial_window_size(WINDOW).enable_push(false);
         let (sender, connection) = builder.handshake(server.open(&[b"h2"]).await?).await.context("HTTP/2")?;
-        // Ends with the connection; who uses it is told of its end.
+        // Ends with the connection; whoever uses it sees the error.
         tokio::spawn(connection);
         let (clock, random) = (Clock::system(), Random::system());
         Ok(Self { sender, base: server.base().to_owned(), credential, token: Mutex::new(None), clock, random })

@@ -69,7 +69,7 @@ impl Server {
     /// Opens a connection.
     pub async fn connect(&self) -> anyhow::Result<Connection> {
         let (sender, connection) = handshake(TokioIo::new(self.open(&[]).await?)).await?;
-        // Ends with the connection; who uses it is told of its end.
+        // Ends with the connection; whoever uses it sees the error.
         tokio::spawn(connection);
         Ok(Connection { sender, authority: self.authority.clone() })
     }

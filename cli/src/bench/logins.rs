@@ -22,7 +22,7 @@ const USERS: usize = 128;
 /// Let users log in, over the interfaces that backends and phones use, and tell what a login costs.
 ///
 /// Each login is complete: the backend creates a trusonafication, the waiting phone is notified, signs and answers, and the backend
-/// that watches gets the result. Times include everything; CPU and bytes are told for each process, those of this one too.
+/// that watches gets the result. Times include everything; CPU and bytes are reported for each process, those of this one too.
 #[derive(Debug, clap::Args)]
 #[command(args_override_self = true)]
 #[command(after_help = "Examples:

@@ -71,7 +71,7 @@ impl ServerArgs {
 /// Connects to PostgreSQL.
 pub async fn connect(url: &str) -> anyhow::Result<Client> {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.context("cannot connect to PostgreSQL")?;
-    // Ends with the client; who uses it is told of its end.
+    // Ends with the client; whoever uses it sees the error.
     tokio::spawn(connection);
     Ok(client)
 }

@@ -51,7 +51,7 @@ enum Command {
     Tap(tap::Args),
 }
 
-/// How what was measured is told.
+/// How measurements are reported.
 #[derive(Debug, clap::Args)]
 struct Output {
     /// Print JSON instead of tables

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::number;
 
-/// The longest time that is told apart, in microseconds.
+/// The longest time the histogram distinguishes, in microseconds.
 const LONGEST: u64 = 600_000_000;
 /// Decimal digits that are told apart.
 const DIGITS: u8 = 3;

@@ -47,7 +47,7 @@ pub enum HandlerError {
 impl<E: Classify> From<E> for HandlerError {
     fn from(error: E) -> Self {
         let text = chain(&error);
-        // A caller is told less of a failed statement than the database says of it.
+        // A caller learns less of a failed statement than the database says of it.
         let kind = statement(&error).map_or_else(|| error.kind(), Classify::kind);
         match kind {
             Kind::Unavailable | Kind::Exhausted | Kind::Internal => Self::Retry(text),
