@@ -1,0 +1,117 @@
+//! A bus, a database, and a consumer that keeps what it has seen.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use nodkey_bus::{Bus, BusConfig, Consumer, EventMeta, HandlerError, consume};
+use nodkey_db::{
+    Db, DbConfig, Message, Migration, Migrations,
+    outbox::{self, EventContext},
+};
+use nodkey_kernel::{
+    id::{EventId, RelyingPartyId},
+    random::Random,
+    time::{Clock, Timestamp},
+};
+use nodkey_proto::{Event as _, registry::v1::DeviceRetired};
+use nodkey_testkit::TestDatabase;
+use prost::Message as _;
+use tokio::{sync::mpsc, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
+
+/// What the consumer of the tests keeps: one row an effect.
+pub(crate) const SCHEMA: Migrations = Migrations {
+    postgres: &[Migration { version: 1000, name: "effect", sql: "CREATE TABLE effect (device TEXT NOT NULL)" }],
+    sqlite: &[Migration { version: 1000, name: "effect", sql: "CREATE TABLE effect (device TEXT NOT NULL) STRICT" }],
+};
+
+pub(crate) struct World {
+    pub(crate) bus: Bus,
+    pub(crate) db: Db,
+    pub(crate) random: Random,
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) prefix: String,
+    pub(crate) _database: TestDatabase,
+}
+
+impl World {
+    pub(crate) async fn new(url: String) -> Self {
+        Self::on(TestDatabase::sqlite(), url).await
+    }
+
+    pub(crate) async fn on(database: TestDatabase, url: String) -> Self {
+        let db = Db::connect(&DbConfig { max_connections: 4, ..DbConfig::new(database.url()) }).await.unwrap();
+        db.migrate(&SCHEMA).await.unwrap();
+        let prefix = nodkey_testkit::unique_prefix();
+        let config = BusConfig { url, prefix: prefix.clone(), ack_wait_seconds: 1, ..BusConfig::default() };
+        let bus = Bus::connect(&config).await.unwrap();
+        bus.ensure_stream("registry").await.unwrap();
+        Self { bus, db, random: Random::system(), shutdown: CancellationToken::new(), prefix, _database: database }
+    }
+
+    pub(crate) fn message(&self, relying_party: RelyingPartyId, device: &str) -> Message {
+        self.about(relying_party, device, device)
+    }
+
+    /// A message about one thing that says another.
+    pub(crate) fn about(&self, relying_party: RelyingPartyId, device: &str, said: &str) -> Message {
+        let event = DeviceRetired { device_id: said.into() };
+        Message {
+            id: EventId::generate(NOW, &self.random).as_uuid(),
+            subject: format!("{}.{relying_party}.{device}", DeviceRetired::SUBJECT),
+            payload: event.encode_to_vec().into(),
+            headers: [("ce-version".to_owned(), "3".to_owned())].into(),
+        }
+    }
+
+    pub(crate) fn relying_party(&self) -> RelyingPartyId {
+        RelyingPartyId::generate(NOW, &self.random)
+    }
+
+    /// Starts a consumer that writes a row per event, unless `fail` says otherwise; reports each try.
+    pub(crate) async fn start(
+        &self,
+        fail: impl Fn(u32, &str) -> Option<HandlerError> + Send + Sync + Clone + 'static,
+    ) -> (mpsc::Receiver<String>, JoinHandle<()>) {
+        let (tries, seen) = mpsc::channel(100);
+        let count = Arc::new(AtomicU32::new(0));
+        let consumer = Consumer::new("test_device_retired", move |tx, event: DeviceRetired, meta: EventMeta| {
+            let (tries, fail, count) = (tries.clone(), fail.clone(), Arc::clone(&count));
+            Box::pin(async move {
+                assert_eq!(meta.version, 3);
+                tx.query("INSERT INTO effect (device) VALUES ($1)").bind(event.device_id.as_str()).execute().await?;
+                let outcome = fail(count.fetch_add(1, Ordering::SeqCst), &event.device_id);
+                tries.send(event.device_id).await.unwrap();
+                outcome.map_or(Ok(()), Err)
+            })
+        })
+        .backoff(Duration::from_millis(1));
+        let run = consume(&self.bus, self.db.clone(), Clock::system(), consumer, self.shutdown.clone()).await.unwrap();
+        (seen, tokio::spawn(run))
+    }
+
+    pub(crate) async fn effects(&self) -> Vec<String> {
+        let rows = self.db.query("SELECT device FROM effect").fetch_all().await.unwrap();
+        rows.iter().map(|row| row.get("device").unwrap()).collect()
+    }
+
+    pub(crate) async fn outbox(&self, relying_party: RelyingPartyId, device: &str) {
+        let mut tx = self.db.begin().await.unwrap();
+        let context = EventContext { id: EventId::generate(NOW, &self.random), now: NOW, version: 3, relying_party, traceparent: None };
+        outbox::add(&mut tx, &DeviceRetired { device_id: device.into() }, &context).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    /// Ends a consumer after what it works on.
+    pub(crate) async fn stop(&self, task: JoinHandle<()>) {
+        self.shutdown.cancel();
+        task.await.unwrap();
+    }
+}
