@@ -72,6 +72,14 @@ struct Outage {
     due: Instant,
 }
 
+/// What became of events that were worked off.
+#[derive(Clone, Copy, Default)]
+struct Outcomes {
+    taken: usize,
+    without_effect: usize,
+    duplicate: usize,
+}
+
 /// Why a transaction did not take place.
 enum Failed {
     /// The database takes nothing, whichever the event.
@@ -137,8 +145,8 @@ impl Worker {
             }
             let together = if singly { 1 } else { batch.len() };
             let (index, error) = match self.handle(&batch.make_contiguous()[..together]).await {
-                Ok(taken) => {
-                    self.settle(batch.drain(..together), taken).await;
+                Ok(outcomes) => {
+                    self.settle(batch.drain(..together), outcomes).await;
                     before = None;
                     continue;
                 }
@@ -170,18 +178,30 @@ impl Worker {
         self.outage = None;
     }
 
-    /// Effects and marks in one transaction; returns how many of the events were not seen before.
-    async fn handle(&self, deliveries: &[Delivery]) -> Result<usize, Failed> {
+    /// Effects and marks in one transaction, if any event has an effect.
+    async fn handle(&self, deliveries: &[Delivery]) -> Result<Outcomes, Failed> {
         let span = info_span!("consume", consumer = self.consumer.name(), events = deliveries.len());
         let outage = |error: DbError| Failed::Outage(chain(&error));
         async {
-            let mut tx = self.db.begin().await.map_err(outage)?;
-            let mut taken = 0;
+            let (mut outcomes, mut open) = (Outcomes::default(), Vec::with_capacity(deliveries.len()));
             for (index, message) in deliveries.iter().map(Delivery::message).enumerate() {
+                if self.consumer.has_effect(&self.db, message).await.map_err(outage)? {
+                    open.push((index, message));
+                } else {
+                    outcomes.without_effect += 1;
+                }
+            }
+            if open.is_empty() {
+                return Ok(outcomes);
+            }
+            let mut tx = self.db.begin().await.map_err(outage)?;
+            for (index, message) in open {
                 let first = inbox::first_time(&mut tx, self.consumer.name(), message.id, self.clock.now()).await;
                 if first.map_err(outage)? {
                     self.consumer.handle(&mut tx, message).await.map_err(|error| Failed::Event(index, error))?;
-                    taken += 1;
+                    outcomes.taken += 1;
+                } else {
+                    outcomes.duplicate += 1;
                 }
             }
             tx.commit().await.map_err(|error| match HandlerError::from(error) {
@@ -189,15 +209,16 @@ impl Worker {
                 // Constraints that are checked at the end.
                 error => Failed::Some(error),
             })?;
-            Ok(taken)
+            Ok(outcomes)
         }
         .instrument(span)
         .await
     }
 
-    async fn settle(&self, done: impl ExactSizeIterator<Item = Delivery>, taken: usize) {
-        self.count("ok", taken);
-        self.count("duplicate", done.len() - taken);
+    async fn settle(&self, done: impl Iterator<Item = Delivery>, outcomes: Outcomes) {
+        self.count("ok", outcomes.taken);
+        self.count("no_effect", outcomes.without_effect);
+        self.count("duplicate", outcomes.duplicate);
         for delivery in done {
             delivery.settle(Verdict::Done).await;
         }

@@ -3,7 +3,7 @@
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
-use nodkey_db::{DbError, Message, Tx};
+use nodkey_db::{Db, DbError, Message, Tx};
 use nodkey_kernel::{
     error::{Classify, Kind, chain},
     id::RelyingPartyId,
@@ -70,12 +70,15 @@ fn statement(error: &dyn Error) -> Option<&DbError> {
 
 type Handler = Arc<dyn for<'a> Fn(&'a mut Tx, &'a Message) -> BoxFuture<'a, Result<(), HandlerError>> + Send + Sync>;
 
+type Look = Arc<dyn for<'a> Fn(&'a Db, &'a Message) -> BoxFuture<'a, Result<bool, DbError>> + Send + Sync>;
+
 /// A durable consumer of one kind of event.
 #[derive(Clone)]
 pub struct Consumer {
     name: &'static str,
     subject: &'static str,
     handler: Handler,
+    look: Option<Look>,
     backoff: Duration,
 }
 
@@ -101,7 +104,26 @@ impl Consumer {
                 handler(tx, event, meta(message)?).await
             })
         });
-        Self { name, subject: E::SUBJECT, handler, backoff: BACKOFF }
+        Self { name, subject: E::SUBJECT, handler, look: None, backoff: BACKOFF }
+    }
+
+    /// Has `look` say beforehand, by what it reads outside a transaction, whether an event has an effect. One that has none is done
+    /// without a transaction, and without a mark that it was seen. `E` is what the consumer was made of.
+    #[must_use]
+    pub fn only_if<E, F>(mut self, look: F) -> Self
+    where
+        E: Event + 'static,
+        F: for<'a> Fn(&'a Db, E, EventMeta) -> BoxFuture<'a, Result<bool, DbError>> + Send + Sync + 'static,
+    {
+        debug_assert_eq!(self.subject, E::SUBJECT, "a consumer looks at what it consumes");
+        self.look = Some(Arc::new(move |db, message| {
+            match (E::decode(message.payload.clone()), meta(message)) {
+                (Ok(event), Ok(meta)) => look(db, event, meta),
+                // The handler says what is wrong with it.
+                _ => Box::pin(std::future::ready(Ok(true))),
+            }
+        }));
+        self
     }
 
     /// Sets how long after a first failure an event is tried again; doubles. Default 50 ms.
@@ -131,6 +153,13 @@ impl Consumer {
 
     pub(crate) const fn first_pause(&self) -> Duration {
         self.backoff
+    }
+
+    pub(crate) async fn has_effect(&self, db: &Db, message: &Message) -> Result<bool, DbError> {
+        match &self.look {
+            Some(look) => look(db, message).await,
+            None => Ok(true),
+        }
     }
 
     pub(crate) fn handle<'a>(&self, tx: &'a mut Tx, message: &'a Message) -> BoxFuture<'a, Result<(), HandlerError>> {

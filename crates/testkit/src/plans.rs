@@ -38,6 +38,13 @@ impl Plan {
         self.lines.iter().any(|line| line.contains(what))
     }
 
+    /// The columns whose value PostgreSQL looks for in indexes.
+    fn looked_for(&self) -> BTreeSet<&str> {
+        let conditions = self.lines.iter().filter_map(|line| Some(line.split_once("Index Cond: ")?.1));
+        let equal = conditions.flat_map(|condition| condition.split(" = ").collect::<Vec<_>>().into_iter().rev().skip(1));
+        equal.filter_map(|before| Some(before.rsplit_once('(')?.1)).filter(|column| words(column).eq([*column])).collect()
+    }
+
     /// Returns the line that looks through all of one of these tables, or of one of their indexes.
     #[must_use]
     pub fn looks_through(&self, tables: &[&str]) -> Option<&str> {
@@ -50,6 +57,32 @@ impl Plan {
         let of_sqlite = |line: &String| line.starts_with("SCAN ") && words(line).nth(1).is_some_and(|word| tables.contains(&word));
         self.lines.iter().enumerate().find(|(index, line)| of_postgres((*index, line)) || of_sqlite(line)).map(|(_, line)| line.as_str())
     }
+}
+
+/// How many rows small tables are filled with.
+const SMALL: [u64; 4] = [0, 10, 30, 100];
+
+/// Plans statements on PostgreSQL while tables are empty, small, and full, and returns all the plans. A plan is kept, so whenever it is made
+/// it has to be good for full tables.
+///
+/// # Panics
+/// When a statement on small tables does not look in an index for all that it looks for on full ones.
+pub async fn at_every_size(db: &Db, tables: &[&str], statements: &BTreeSet<Statement>, many: u64, insert: impl AsyncFn(u64)) -> Vec<Plan> {
+    let truncate: &'static str = format!("TRUNCATE {} CASCADE", tables.join(", ")).leak();
+    let mut small = Vec::new();
+    for count in SMALL {
+        run(db, truncate).await;
+        insert(count).await;
+        small.extend(of_postgres(db, statements).await);
+    }
+    run(db, truncate).await;
+    insert(many).await;
+    analyze(db).await;
+    let full = of_postgres(db, statements).await;
+    let astray = small.iter().zip(full.iter().cycle()).filter(|(small, full)| !small.looked_for().is_superset(&full.looked_for()));
+    let astray: Vec<_> = astray.map(|(small, full)| format!("{small}\nand on full tables\n{}", full.lines.join("\n"))).collect();
+    assert!(astray.is_empty(), "{} plans go astray\n{}", astray.len(), astray.join("\n\n"));
+    small.into_iter().chain(full).collect()
 }
 
 fn words(line: &str) -> impl Iterator<Item = &str> {

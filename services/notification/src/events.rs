@@ -23,6 +23,12 @@ macro_rules! teller {
                 Ok(app.tell(tx, meta.relying_party, $event_type, meta.time, &about).await?)
             })
         })
+        .only_if(move |db, event: $event, meta| {
+            Box::pin(async move {
+                let Some(about) = event.trusonafication else { return Ok(true) };
+                App::tells(db, meta.relying_party, $event_type, &about).await
+            })
+        })
     }};
 }
 
@@ -41,14 +47,19 @@ pub fn consumers(app: &App) -> Vec<Consumer> {
 }
 
 fn created(app: App) -> Consumer {
+    let devices =
+        |event: &TrusonaficationCreated| -> Vec<_> { event.device_identifiers.iter().filter_map(|id| DeviceId::parse(id).ok()).collect() };
     Consumer::new("notification_created", move |tx, event: TrusonaficationCreated, meta: EventMeta| {
         let app = app.clone();
         Box::pin(async move {
-            let devices: Vec<_> = event.device_identifiers.iter().filter_map(|id| DeviceId::parse(id).ok()).collect();
+            let devices = devices(&event);
             let expires_at = event.trusonafication.and_then(|t| from_timestamp(t.expires_at.as_ref()?));
             let expires_at = expires_at.ok_or_else(|| HandlerError::Undecodable("it never ends".into()))?;
             Ok(app.wake(tx, meta.relying_party, &devices, expires_at).await?)
         })
+    })
+    .only_if(move |db, event: TrusonaficationCreated, meta| {
+        Box::pin(async move { App::wakes(db, meta.relying_party, &devices(&event)).await })
     })
 }
 

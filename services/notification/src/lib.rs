@@ -34,11 +34,13 @@ const POSTGRES: &[Migration] = &[
     Migration { version: 1000, name: "init", sql: include_str!("../migrations/postgres/1000_init.sql") },
     Migration { version: 1001, name: "lanes", sql: include_str!("../migrations/postgres/1001_lanes.sql") },
     Migration { version: 1002, name: "push", sql: include_str!("../migrations/postgres/1002_push.sql") },
+    Migration { version: 1005, name: "trusonafication leads", sql: include_str!("../migrations/postgres/1005_trusonafication_leads.sql") },
 ];
 const SQLITE: &[Migration] = &[
     Migration { version: 1000, name: "init", sql: include_str!("../migrations/sqlite/1000_init.sql") },
     Migration { version: 1001, name: "lanes", sql: include_str!("../migrations/sqlite/1001_lanes.sql") },
     Migration { version: 1002, name: "push", sql: include_str!("../migrations/sqlite/1002_push.sql") },
+    Migration { version: 1005, name: "trusonafication leads", sql: include_str!("../migrations/sqlite/1005_trusonafication_leads.sql") },
 ];
 
 impl Service for Notification {

@@ -26,12 +26,14 @@ const POSTGRES: &[Migration] = &[
     Migration { version: 1001, name: "trucode", sql: include_str!("../migrations/postgres/1001_trucode.sql") },
     Migration { version: 1002, name: "status", sql: include_str!("../migrations/postgres/1002_status.sql") },
     Migration { version: 1003, name: "in progress", sql: include_str!("../migrations/postgres/1003_in_progress.sql") },
+    Migration { version: 1005, name: "owner leads", sql: include_str!("../migrations/postgres/1005_owner_leads.sql") },
 ];
 const SQLITE: &[Migration] = &[
     Migration { version: 1000, name: "init", sql: include_str!("../migrations/sqlite/1000_init.sql") },
     Migration { version: 1001, name: "trucode", sql: include_str!("../migrations/sqlite/1001_trucode.sql") },
     Migration { version: 1002, name: "status", sql: include_str!("../migrations/sqlite/1002_status.sql") },
     Migration { version: 1003, name: "in progress", sql: include_str!("../migrations/sqlite/1003_in_progress.sql") },
+    Migration { version: 1005, name: "owner leads", sql: include_str!("../migrations/sqlite/1005_owner_leads.sql") },
 ];
 
 impl Service for Trusonafication {

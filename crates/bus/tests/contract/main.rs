@@ -44,6 +44,7 @@ on_both_buses! {
     events_about_one_thing_arrive_in_order,
     an_unreadable_event_is_a_dead_letter_and_holds_up_nothing,
     a_fatal_failure_is_a_dead_letter_without_effect,
+    what_has_no_effect_is_done_without_a_mark,
     one_bad_event_among_many_that_wait_spoils_none_of_the_others,
     what_may_pass_is_tried_until_it_does,
     what_fails_holds_up_only_what_is_about_the_same_thing,
@@ -127,6 +128,22 @@ async fn a_fatal_failure_is_a_dead_letter_without_effect(world: World) {
     world.stop(task).await;
     assert_eq!(world.effects().await, ["good"]);
     assert_eq!(dead_letter::list(&world.db, 10).await.unwrap()[0].cause, "no");
+}
+
+async fn what_has_no_effect_is_done_without_a_mark(world: World) {
+    let (mut seen, task) = world.start(|_, _| None).await;
+    let rp = world.relying_party();
+    for device in ["nothing", "d", "nothing"] {
+        world.bus.publish(&world.message(rp, device)).await.unwrap();
+    }
+    world.bus.publish(&world.message(rp, "last")).await.unwrap();
+    for expected in ["d", "last"] {
+        assert_eq!(seen.recv().await.unwrap(), expected);
+    }
+    world.stop(task).await;
+    assert_eq!(world.effects().await, ["d", "last"]);
+    let marks = world.db.query("SELECT count(*) AS marks FROM inbox").fetch_one().await.unwrap();
+    assert_eq!(marks.get::<i64>("marks").unwrap(), 2);
 }
 
 /// There is no number of tries after which it is given up.

@@ -92,6 +92,7 @@ impl World {
                 outcome.map_or(Ok(()), Err)
             })
         })
+        .only_if(|_, event: DeviceRetired, _| Box::pin(async move { Ok(event.device_id != "nothing") }))
         .backoff(Duration::from_millis(1));
         let run = consume(&self.bus, self.db.clone(), Clock::system(), consumer, self.shutdown.clone()).await.unwrap();
         (seen, tokio::spawn(run))

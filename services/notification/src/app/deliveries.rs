@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use nodkey_db::Tx;
+use nodkey_db::{Db, DbError, Tx};
 use nodkey_kernel::{
     id::{DeliveryId, EndpointId, RelyingPartyId, TrusonaficationId},
     result::{RESULT_TYP, ResultClaims},
@@ -70,7 +70,17 @@ struct ToldResult {
     accepted_level: i32,
 }
 
+/// Where a backend wants to be called back by itself. One that withdraws what it asked is not.
+fn callback<'a>(event_type: &str, about: &'a Trusonafication) -> Option<&'a str> {
+    Some(about.callback_url.as_str()).filter(|url| !url.is_empty() && event_type != EVENT_TYPES[3])
+}
+
 impl App {
+    /// Whether anybody may have to be told of a fact.
+    pub async fn tells(db: &Db, party: RelyingPartyId, event_type: &'static str, about: &Trusonafication) -> Result<bool, DbError> {
+        Ok(callback(event_type, about).is_some() || endpoint::any(db, party).await?)
+    }
+
     /// Notes whom to tell of a fact, in the transaction that takes it in.
     pub async fn tell(
         &self,
@@ -87,8 +97,7 @@ impl App {
         let occurred_at = occurred_at.unwrap_or(now);
         let endpoints = endpoint::all(tx, party).await?;
         let interested: Vec<_> = endpoints.into_iter().filter(|e| e.wants(event_type)).collect();
-        // A backend that withdraws what it asked is not called back.
-        let callback = (!about.callback_url.is_empty() && event_type != EVENT_TYPES[3]).then(|| about.callback_url.clone());
+        let callback = callback(event_type, about).map(ToOwned::to_owned);
         if interested.is_empty() && callback.is_none() {
             return Ok(());
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nodkey_db::Tx;
+use nodkey_db::{Db, DbError, Tx};
 use nodkey_kernel::{
     id::{DeviceId, RelyingPartyId},
     time::Timestamp,
@@ -67,6 +67,16 @@ impl App {
     /// Forgets a device that is dead, in the transaction that takes that in.
     pub async fn forget_device(&self, tx: &mut Tx, party: RelyingPartyId, device: &DeviceId) -> Result<(), Error> {
         Ok(push_registration::delete(tx, party, device).await?)
+    }
+
+    /// Whether anybody wakes one of these devices.
+    pub async fn wakes(db: &Db, party: RelyingPartyId, devices: &[DeviceId]) -> Result<bool, DbError> {
+        for device in devices {
+            if push_registration::is_there(db, party, device).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Has those of these devices woken that can be, until there is nothing left to look at.

@@ -90,6 +90,13 @@ pub async fn all(tx: &mut Tx, party: RelyingPartyId) -> Result<Vec<Endpoint>, Fa
     Ok(query.fetch_all().await?.iter().filter_map(|row| readable(read(row))).collect())
 }
 
+/// Whether a relying party has any.
+pub async fn any(db: &Db, party: RelyingPartyId) -> Result<bool, DbError> {
+    let query = db.query("SELECT 1 AS found FROM endpoint WHERE relying_party_id = ").push_bind(party.as_uuid());
+    // In an order: else the table is looked through as long as others have many.
+    Ok(query.push(" ORDER BY created_at, id LIMIT 1").fetch_optional().await?.is_some())
+}
+
 /// Lists, newest first, what comes after `at` and `id`.
 pub async fn list(db: &Db, party: RelyingPartyId, at: Timestamp, id: Uuid, size: i64) -> Result<Listed<Endpoint>, Failure> {
     let query = db.query(SELECT).push("relying_party_id = ").push_bind(party.as_uuid()).push(" AND (created_at, id) < (").push_bind(at);

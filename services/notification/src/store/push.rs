@@ -45,7 +45,8 @@ pub async fn lanes(db: &Db, after: &str, now: Timestamp, limit: i64) -> Result<V
                UNION ALL \
                SELECT (SELECT p.lane FROM push p WHERE p.lane > waiting.lane ORDER BY p.lane LIMIT 1) \
                FROM waiting WHERE waiting.lane IS NOT NULL \
-             ) SELECT lane FROM waiting WHERE EXISTS (SELECT 1 FROM push p WHERE p.lane = waiting.lane AND p.next_attempt_at <= $2) LIMIT $3",
+             ) SELECT lane FROM waiting WHERE (SELECT p.lane FROM push p WHERE p.lane = waiting.lane AND p.next_attempt_at <= $2 LIMIT 1) \
+             IS NOT NULL LIMIT $3",
         )
         .bind(after)
         .bind(now)

@@ -1,6 +1,6 @@
 //! Rows of push registrations.
 
-use nodkey_db::{Db, Tx};
+use nodkey_db::{Db, DbError, Tx};
 use nodkey_kernel::{
     id::{DeviceId, RelyingPartyId},
     time::Timestamp,
@@ -51,6 +51,12 @@ pub async fn receiver(tx: &mut Tx, party: RelyingPartyId, device: &DeviceId) -> 
     let sql = "SELECT receiver FROM push_registration WHERE relying_party_id = $1 AND device_id = $2";
     let row = tx.query(sql).bind(party.as_uuid()).bind(device.as_str()).fetch_optional().await?;
     Ok(row.map(|row| row.get("receiver")).transpose()?)
+}
+
+/// Whether anybody wakes a device.
+pub async fn is_there(db: &Db, party: RelyingPartyId, device: &DeviceId) -> Result<bool, DbError> {
+    let sql = "SELECT 1 AS found FROM push_registration WHERE relying_party_id = $1 AND device_id = $2";
+    Ok(db.query(sql).bind(party.as_uuid()).bind(device.as_str()).fetch_optional().await?.is_some())
 }
 
 /// Returns that of a device.

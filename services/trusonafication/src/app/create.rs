@@ -56,10 +56,9 @@ impl App {
                 asked.device = store::lock_trucode(&mut tx, party, code).await?.and_then(|id| DeviceId::parse(&id).ok());
                 asked.told = asked.device.iter().cloned().collect();
             }
-            if store::count_pending(&mut tx, party, &asked.ask.target, self.now()).await? >= i64::from(self.config.max_pending) {
+            if !store::insert(&mut tx, &asked, &challenge, self.config.max_pending).await? {
                 return Err(Error::TooManyPending);
             }
-            store::insert(&mut tx, &asked, &challenge).await?;
             self.announce(&mut tx, &asked, trace::current().map(|t| t.to_string())).await?;
             let answer = Created {
                 trusonafication: Some(convert::message(&asked)),

@@ -8,7 +8,7 @@ mod trucode;
 mod trusonafication;
 
 pub use list::{Listing, heads, list};
-pub use pending::{Of, Pending, count_pending, in_progress, overdue, pending};
+pub use pending::{Of, Pending, in_progress, overdue, pending};
 pub use row::MAX_BYTES;
 pub use trucode::{
     by_id as trucode_by_id, by_reference as trucode_by_reference, insert as insert_trucode, lock as lock_trucode, pair as pair_trucode,

@@ -1,5 +1,5 @@
-//! What is in progress. It is little among much that is over, and has indexes of its own. `(...) IS TRUE` keeps a condition out of the
-//! choice of an index: one that led there would be taken while a table is empty, and kept when it is not.
+//! What is in progress. It is little among much that is over, and has indexes of its own, by whom it is for. `(...) IS TRUE` keeps a
+//! condition out of the choice of an index: one that led there would be taken while a table is small, and kept when it is not.
 
 use nodkey_db::{Db, DbError, Query, Row, Tx};
 use nodkey_kernel::{
@@ -13,7 +13,7 @@ use nodkey_runtime::{
 use uuid::Uuid;
 
 use super::row::{COLUMNS, MAX_BYTES, Reader, TABLE, page};
-use crate::domain::{Target, TargetKind, Trusonafication};
+use crate::domain::{Target, Trusonafication};
 
 /// Something a phone is to be shown.
 #[derive(Debug)]
@@ -51,19 +51,16 @@ pub async fn pending(
     Ok(rows.iter().filter_map(|row| readable(read(row))).collect())
 }
 
-/// Counts what waits for the same user or device.
-pub async fn count_pending(tx: &mut Tx, party: RelyingPartyId, target: &Target, now: Timestamp) -> Result<i64, DbError> {
-    let (owner, name) = match target {
-        Target::User(user) => ("user_identifier", user.as_str()),
-        Target::Device(device) => ("device_id", device.as_str()),
-        Target::TruCode(_) => return Ok(0),
+/// Ends an INSERT with the condition that fewer than `max` wait for the same user or device.
+pub(super) fn unless_full<'a>(insert: Query<'a>, party: RelyingPartyId, target: &Target, max: i64, now: Timestamp) -> Query<'a> {
+    let (owner, name, of_kind) = match target {
+        Target::User(user) => ("user_identifier", user.as_str(), " AND target = 'user'"),
+        Target::Device(device) => ("device_id", device.as_str(), " AND target = 'device'"),
+        // A code is for one.
+        Target::TruCode(_) => return insert,
     };
-    let of_kind = match target.kind() {
-        TargetKind::User => " AND target = 'user'",
-        TargetKind::Device => " AND target = 'device'",
-        TargetKind::TruCode => " AND target = 'trucode'",
-    };
-    waiting(tx.query("SELECT COUNT(*) AS pending "), party, owner, name, now).push(of_kind).fetch_one().await?.get("pending")
+    let waiting = waiting(insert.push(" WHERE (SELECT COUNT(*) "), party, owner, name, now);
+    waiting.push(of_kind).push(") < ").push_bind(max)
 }
 
 fn waiting<'a>(query: Query<'a>, party: RelyingPartyId, owner: &'static str, name: &str, now: Timestamp) -> Query<'a> {
@@ -71,8 +68,8 @@ fn waiting<'a>(query: Query<'a>, party: RelyingPartyId, owner: &'static str, nam
 }
 
 fn of<'a>(query: Query<'a>, party: RelyingPartyId, owner: &'static str, name: &str) -> Query<'a> {
-    let query = query.push("FROM trusonafication WHERE relying_party_id = ").push_bind(party.as_uuid());
-    query.push(" AND ").push(owner).push(" = ").push_bind(name).push(" AND status = 'in_progress'")
+    let query = query.push("FROM trusonafication WHERE ").push(owner).push(" = ").push_bind(name).push(" AND status = 'in_progress'");
+    query.push(" AND (relying_party_id = ").push_bind(party.as_uuid()).push(") IS TRUE")
 }
 
 /// Whose trusonafications end with something else that ended.

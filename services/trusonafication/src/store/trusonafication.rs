@@ -10,53 +10,56 @@ use nodkey_kernel::{
 };
 use nodkey_runtime::{Failure, rows::key};
 
-use super::row::{COLUMNS, TABLE, read_whole};
+use super::{
+    pending::unless_full,
+    row::{COLUMNS, TABLE, read_whole},
+};
 use crate::{
     domain::{Answer, Reason, State, Target, Trusonafication},
     invariants,
 };
 
-/// Inserts.
-pub async fn insert(tx: &mut Tx, t: &Trusonafication, challenge: &str) -> Result<(), Failure> {
+/// Inserts, unless `max` wait for the same user or device already: then false.
+pub async fn insert(tx: &mut Tx, t: &Trusonafication, challenge: &str, max: u32) -> Result<bool, Failure> {
     invariants::check(t)?;
     let trucode = match &t.ask.target {
         Target::TruCode(code) => Some(code.as_uuid()),
         Target::User(_) | Target::Device(_) => None,
     };
     let told = serde_json::to_string(&t.told).map_err(|_| Failure::Internal("identifiers serialize"))?;
-    tx.query(
-        "INSERT INTO trusonafication (id, relying_party_id, relying_party_name, target, user_identifier, device_id, trucode_id, \
-         desired_level, action, resource, prompt, user_presence, show_identity_document, custom_fields, callback_url, number_match, \
-         match_number, challenge, told, created_at, updated_at, expires_at, status, version) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)",
-    )
-    .bind(t.id.as_uuid())
-    .bind(t.relying_party.as_uuid())
-    .bind(t.relying_party_name.as_str())
-    .bind(t.ask.target.kind().as_str())
-    .bind(t.user.as_deref())
-    .bind(t.device.as_ref().map(DeviceId::as_str))
-    .bind(trucode)
-    .bind(t.ask.desired_level.as_i32())
-    .bind(t.ask.action.as_str())
-    .bind(t.ask.resource.as_str())
-    .bind(t.ask.prompt)
-    .bind(t.ask.user_presence)
-    .bind(t.ask.show_identity_document)
-    .bind(t.ask.custom_fields.as_deref())
-    .bind(t.ask.callback_url.as_deref())
-    .bind(t.ask.number_match.as_ref().map(|m| m.mode.as_str()))
-    .bind(t.ask.number_match.as_ref().map(|m| m.number.as_str()))
-    .bind(challenge)
-    .bind(told)
-    .bind(t.created_at)
-    .bind(t.updated_at)
-    .bind(t.ask.expires_at)
-    .bind(t.state.status().as_str())
-    .bind(t.version)
-    .execute()
-    .await?;
-    Ok(())
+    let query = tx
+        .query(
+            "INSERT INTO trusonafication (id, relying_party_id, relying_party_name, target, user_identifier, device_id, trucode_id, \
+             desired_level, action, resource, prompt, user_presence, show_identity_document, custom_fields, callback_url, number_match, \
+             match_number, challenge, told, created_at, updated_at, expires_at, status, version) \
+             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24",
+        )
+        .bind(t.id.as_uuid())
+        .bind(t.relying_party.as_uuid())
+        .bind(t.relying_party_name.as_str())
+        .bind(t.ask.target.kind().as_str())
+        .bind(t.user.as_deref())
+        .bind(t.device.as_ref().map(DeviceId::as_str))
+        .bind(trucode)
+        .bind(t.ask.desired_level.as_i32())
+        .bind(t.ask.action.as_str())
+        .bind(t.ask.resource.as_str())
+        .bind(t.ask.prompt)
+        .bind(t.ask.user_presence)
+        .bind(t.ask.show_identity_document)
+        .bind(t.ask.custom_fields.as_deref())
+        .bind(t.ask.callback_url.as_deref())
+        .bind(t.ask.number_match.as_ref().map(|m| m.mode.as_str()))
+        .bind(t.ask.number_match.as_ref().map(|m| m.number.as_str()))
+        .bind(challenge)
+        .bind(told)
+        .bind(t.created_at)
+        .bind(t.updated_at)
+        .bind(t.ask.expires_at)
+        .bind(t.state.status().as_str())
+        .bind(t.version);
+    let query = unless_full(query, t.relying_party, &t.ask.target, max.into(), t.created_at);
+    Ok(query.execute().await? == 1)
 }
 
 /// Writes what became of the version before; false when another was first.
@@ -158,7 +161,7 @@ pub async fn assign(tx: &mut Tx, party: RelyingPartyId, code: TruCodeId, device:
     let told = serde_json::to_string(&[device]).map_err(|_| Failure::Internal("identifiers serialize"))?;
     tx.query(
         "UPDATE trusonafication SET device_id = $1, told = $2 \
-         WHERE relying_party_id = $3 AND trucode_id = $4 AND status = 'in_progress' AND device_id IS NULL",
+         WHERE (relying_party_id = $3) IS TRUE AND trucode_id = $4 AND status = 'in_progress' AND device_id IS NULL",
     )
     .bind(device.as_str())
     .bind(told)

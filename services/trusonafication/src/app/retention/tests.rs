@@ -136,7 +136,7 @@ impl World {
             version: 1,
         };
         let mut tx = self.db.begin().await.unwrap();
-        store::insert(&mut tx, &t, "challenge").await.unwrap();
+        assert!(store::insert(&mut tx, &t, "challenge", u32::MAX).await.unwrap());
         let end = tx.query("UPDATE trusonafication SET status = $1 WHERE id = $2");
         end.bind(status).bind(t.id.as_uuid()).execute().await.unwrap();
         tx.commit().await.unwrap();

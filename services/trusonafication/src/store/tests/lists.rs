@@ -82,10 +82,20 @@ async fn a_phone_is_given_as_many_challenges_as_fit_the_oldest_first(db: Db) {
     let larger = "c".repeat(MAX_BYTES + 1);
     db.execute("UPDATE trusonafication SET challenge = $1").bind(larger.as_str()).execute().await.unwrap();
     assert_eq!(now(10, device(1)).await, [rows[1].id], "else it would never be answered");
+}
+
+async fn no_more_wait_for_a_user_or_a_device_than_may(db: Db) {
+    let rows = [asked(0, user()), asked(1, user()), asked(2, Target::Device(device(1))), asked(3, Target::Device(device(2)))];
+    insert_all(&db, &rows).await;
     let mut tx = db.begin().await.unwrap();
-    assert_eq!(count_pending(&mut tx, party(), &user(), NOW).await.unwrap(), 2);
-    assert_eq!(count_pending(&mut tx, party(), &Target::Device(device(1)), NOW).await.unwrap(), 1);
-    assert_eq!(count_pending(&mut tx, party(), &user(), later).await.unwrap(), 1);
+    let mut taken = async |n: u64, target, max| insert(&mut tx, &asked(n, target), "challenge", max).await.unwrap();
+    assert!(!taken(4, user(), 2).await);
+    assert!(taken(4, user(), 3).await);
+    assert!(!taken(5, Target::Device(device(1)), 1).await, "what waits for its user does not count, nor does another device's");
+    assert!(taken(5, Target::Device(device(1)), 2).await);
+    assert!(taken(6, Target::User("eve".into()), 1).await);
+    let later = Trusonafication { created_at: NOW + Duration::from_secs(61), ..asked(7, user()) };
+    assert!(insert(&mut tx, &later, "challenge", 2).await.unwrap(), "of three, two are overdue");
 }
 
 nodkey_testkit::on_both_engines! {
@@ -93,4 +103,5 @@ nodkey_testkit::on_both_engines! {
     each_filter_finds_its_own_newest_first,
     a_page_of_large_custom_fields_reads_two_mebibytes_of_them_and_the_next_goes_on,
     a_phone_is_given_as_many_challenges_as_fit_the_oldest_first,
+    no_more_wait_for_a_user_or_a_device_than_may,
 }

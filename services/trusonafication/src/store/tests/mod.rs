@@ -105,7 +105,7 @@ fn code() -> TruCode {
 async fn insert_all(db: &Db, rows: &[Trusonafication]) {
     let mut tx = db.begin().await.unwrap();
     for t in rows {
-        insert(&mut tx, t, "the.issued.challenge").await.unwrap();
+        assert!(insert(&mut tx, t, "the.issued.challenge", u32::MAX).await.unwrap());
     }
     tx.commit().await.unwrap();
 }
