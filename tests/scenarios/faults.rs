@@ -37,6 +37,14 @@ async fn readiness(topology: &Topology, status: u16) {
     }
 }
 
+/// Counts the steps of a kind between the versions of events about one thing, in the order in which they are to be sent.
+fn steps(of: &str) -> String {
+    let version = "(headers::json->>'ce-version')::bigint";
+    let key = r"substring(subject FROM '[^.]+\.[^.]+$')";
+    let steps = format!("SELECT {version} - lag({version}) OVER (PARTITION BY {key} ORDER BY seq) AS step FROM outbox");
+    format!("SELECT count(*) FROM ({steps}) AS steps WHERE {of}")
+}
+
 /// The fault is over: everything works, what was answered counts, and no event was given up.
 async fn as_before(server: &TestPostgres, topology: &Topology, writers: &Writers) {
     writers.each_is_made().await;
@@ -176,7 +184,11 @@ async fn while_nats_is_away_logins_go_on_and_their_events_follow() {
     for service in topology.services() {
         service.readiness(200).await;
     }
+    let waiting = postgres.url(&topology.plan.database("trusonafication"));
+    assert_eq!(nodkey_testkit::number(&waiting, &steps("step = 1")).await, 1, "asked, then answered");
     for service in OWNERS {
+        let url = postgres.url(&topology.plan.database(service));
+        assert_eq!(nodkey_testkit::number(&url, &steps("step < 1")).await, 0, "{service}: events about one thing count up");
         let metrics = topology.service(service).metrics().await;
         assert!(
             metrics.lines().any(|line| line.starts_with("nodkey_bus_connected") && line.ends_with(" 0")),

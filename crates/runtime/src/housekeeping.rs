@@ -204,3 +204,6 @@ impl Keeper {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
