@@ -1,7 +1,7 @@
 //! The rules of ARCHITECTURE.md that the compiler does not know.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -139,5 +139,59 @@ fn every_service_has_the_same_rooms() {
             let migrations = top().join("services").join(service).join("migrations").join(engine);
             assert!(migrations.is_dir(), "{}", migrations.display());
         }
+    }
+}
+
+/// The first words of what the `use` declarations of a text name after `prefix`.
+fn used(text: &str, prefix: &str) -> BTreeSet<String> {
+    let mut words = BTreeSet::new();
+    for declaration in text.split(prefix).skip(1) {
+        let declaration = declaration.split_once(';').unwrap().0;
+        let items = declaration.strip_prefix('{').and_then(|items| items.strip_suffix('}')).unwrap_or(declaration);
+        let mut depth = 0;
+        let outermost = items.chars().filter(|c| {
+            depth += i32::from(*c == '{') - i32::from(*c == '}');
+            depth == 0 && *c != '}'
+        });
+        let outermost: String = outermost.collect();
+        let first = |item: &str| item.trim().split("::").next().map(ToOwned::to_owned);
+        words.extend(outermost.split(',').filter_map(first).filter(|word| !word.is_empty()));
+    }
+    words
+}
+
+/// The modules of a folder that use one another in a circle.
+fn circle(folder: &str, prefix: &str) -> Vec<String> {
+    let folder = top().join(folder);
+    let mut modules: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for file in rust_files(&folder) {
+        let path = file.strip_prefix(&folder).unwrap();
+        if path.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "tests.rs") {
+            continue;
+        }
+        let name = path.components().next().unwrap().as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned();
+        let text = std::fs::read_to_string(&file).unwrap();
+        let text = text.split("#[cfg(test)]").next().unwrap();
+        let mut uses = used(text, prefix);
+        uses.remove(&name);
+        modules.entry(name).or_default().extend(uses);
+    }
+    // What uses nothing that is left is in no circle.
+    loop {
+        let left: BTreeSet<_> = modules.keys().cloned().collect();
+        modules.retain(|_, uses| uses.iter().any(|module| left.contains(module)));
+        if modules.len() == left.len() {
+            return left.into_iter().collect();
+        }
+    }
+}
+
+#[test]
+fn modules_use_one_another_in_no_circle() {
+    for folder in ["crates/db/src", "crates/runtime/src", "services/gateway/src"] {
+        assert_eq!(circle(folder, "use crate::"), Vec::<String>::new(), "{folder}");
+    }
+    for purpose in ["call", "identity", "serving", "use_case"] {
+        assert_eq!(circle(&format!("crates/runtime/src/{purpose}"), "use super::"), Vec::<String>::new(), "{purpose}");
     }
 }

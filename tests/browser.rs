@@ -31,6 +31,11 @@ impl Browser {
         self.cookies[name].clone()
     }
 
+    /// The session it holds, over TLS or not.
+    pub fn session(&self) -> String {
+        self.cookies.iter().find(|(name, _)| name.ends_with("nodkey_session")).unwrap().1.clone()
+    }
+
     /// A request as the page makes it; send it with [`Browser::send`].
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();

@@ -5,6 +5,7 @@ mod architecture;
 mod browser;
 mod contract;
 mod http;
+mod keys;
 mod operators;
 mod processes;
 mod providers;

@@ -13,7 +13,10 @@ use nodkey_server_sdk::Endpoints;
 use nodkey_testkit::{Proxy, TestNats, TestPostgres};
 use serde_json::Value;
 
-use crate::world::{World, environment, eventually};
+use crate::{
+    keys::Keys,
+    world::{World, environment, eventually},
+};
 
 /// The services with a database, then the gateway.
 pub const SERVICES: [&str; 5] = ["registry", "binding", "trusonafication", "notification", "gateway"];
@@ -104,8 +107,11 @@ pub struct Plan {
     pub nats: String,
     /// Of databases, roles and subjects.
     pub prefix: String,
-    /// Settings of every process, over those it would have.
+    /// Settings of every process, over those it would have. An internal key among them makes it a deployment of before there were
+    /// service keys: every process has the same secrets.
     pub settings: Vec<(String, String)>,
+    /// What each process is given otherwise.
+    pub keys: Keys,
 }
 
 impl Plan {
@@ -117,6 +123,7 @@ impl Plan {
             nats: nodkey_testkit::nats_url(),
             prefix: nodkey_testkit::unique_prefix(),
             settings: Vec::new(),
+            keys: Keys::made(),
         }
     }
 
@@ -167,11 +174,7 @@ impl Plan {
             notification: url("notification"),
             ca_certificate: None,
         };
-        let operator_key = "operator key of this test, 32 characters";
         let settings = [
-            ("NODKEY_DEPLOYMENT__MASTER_KEY", "07".repeat(32)),
-            ("NODKEY_DEPLOYMENT__INTERNAL_KEY", "internal key of this test, 32 characters".to_owned()),
-            ("NODKEY_DEPLOYMENT__OPERATOR_KEY", operator_key.to_owned()),
             ("NODKEY_DEPLOYMENT__AUDIENCE", "nodkey".to_owned()),
             ("NODKEY_DEPLOYMENT__DEVELOPMENT", "true".to_owned()),
             ("NODKEY_DEPLOYMENT__PUBLIC_URL", url("gateway")),
@@ -182,8 +185,12 @@ impl Plan {
         ];
         let mut environment: BTreeMap<_, _> = settings.map(|(name, value)| (name.to_owned(), value)).into();
         environment.extend(self.settings.iter().cloned());
-        let operator_key = environment["NODKEY_DEPLOYMENT__OPERATOR_KEY"].clone();
-        for service in services.values() {
+        let before = environment.contains_key("NODKEY_DEPLOYMENT__INTERNAL_KEY");
+        let operator_key = environment.get("NODKEY_DEPLOYMENT__OPERATOR_KEY").cloned().unwrap_or_else(|| self.keys.operator());
+        for (name, service) in &services {
+            if !before {
+                service.environment().extend(self.keys.settings(name));
+            }
             service.environment().extend(environment.clone());
             (0..self.replicas).for_each(|replica| service.start(replica));
         }
@@ -261,12 +268,14 @@ impl Service {
         let role = plan.database(name);
         let environment = [
             ("NODKEY_SERVER__LISTEN", "127.0.0.1:0".to_owned()),
-            ("NODKEY_DB__URL", format!("postgres://{role}@{}/{role}", database.address())),
             ("NODKEY_BUS__URL", format!("nats://{}", bus.address())),
             ("NODKEY_BUS__PREFIX", plan.prefix.clone()),
         ]
         .map(|(name, value)| (name.to_owned(), value));
-        let environment = BTreeMap::from(environment);
+        let mut environment = BTreeMap::from(environment);
+        if name != "gateway" {
+            environment.insert("NODKEY_DB__URL".to_owned(), format!("postgres://{role}@{}/{role}", database.address()));
+        }
         let replicas = (0..plan.replicas).map(|_| None).collect();
         Self { name, entrance: Proxy::start([]), database, bus, environment: Mutex::new(environment), replicas: Mutex::new(replicas) }
     }
@@ -275,11 +284,33 @@ impl Service {
         self.environment.lock().unwrap()
     }
 
-    /// Starts a replica that does not run, and waits until it serves.
-    pub fn start(&self, replica: usize) {
+    /// Changes settings of replicas that start from now on; takes those away that are none.
+    pub fn change(&self, settings: Vec<(String, Option<String>)>) {
+        let mut environment = self.environment();
+        for (name, value) in settings {
+            match value {
+                Some(value) => environment.insert(name, value),
+                None => environment.remove(&name),
+            };
+        }
+    }
+
+    fn command(&self) -> Command {
         let mut command = Command::new(binaries().join(format!("nodkey-{}", self.name)));
         command.env_clear().env("PATH", environment("PATH")).envs(&*self.environment());
-        let started = Running::service(&mut command);
+        command
+    }
+
+    /// Starts a process with one more setting, which ends by itself. Returns what it says.
+    pub fn try_with(&self, name: &str, value: &str) -> String {
+        let ended = self.command().env(name, value).output().unwrap();
+        assert!(!ended.status.success(), "{} started", self.name);
+        String::from_utf8_lossy(&ended.stderr).into_owned()
+    }
+
+    /// Starts a replica that does not run, and waits until it serves.
+    pub fn start(&self, replica: usize) {
+        let started = Running::service(&mut self.command());
         assert!(self.replicas.lock().unwrap()[replica].replace(started).is_none(), "it does not run");
         self.aim();
     }

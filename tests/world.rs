@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 
 use nodkey_binding::Binding;
 use nodkey_gateway::Gateway;
-use nodkey_kernel::{egress::Egress, random::Random, time::Clock};
+use nodkey_kernel::{egress::Egress, random::Random, service_key::ServiceKey, time::Clock};
 use nodkey_mobile_sdk::{
     Config, Pending, Phone,
     software::{AlwaysPresent, SoftwareKeyStore},
@@ -23,6 +23,8 @@ use nodkey_server_sdk::{Credential, Endpoints, Nodkey, ServiceName};
 use nodkey_trusonafication::Trusonafication;
 use tempfile::TempDir;
 
+use crate::keys::Keys;
+
 /// Long enough for anything on a busy machine; nothing waits that long unless it is broken.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -40,6 +42,7 @@ pub struct World {
     /// FCM, and its access tokens.
     pub fcm: SocketAddr,
     operator_key: String,
+    service_keys: Vec<ServiceKey>,
     _process: Option<(Handle, TempDir)>,
 }
 
@@ -81,17 +84,20 @@ impl World {
         nodkey_runtime::install_crypto_provider();
         let dir = tempfile::tempdir().unwrap();
         let (apns, fcm) = free_addresses();
-        let handle = Embedded::new(config(dir.path(), tls))
+        let config = config(dir.path(), tls);
+        let service_keys = config.service_keys.clone();
+        let gateway = nodkey_gateway::Config { cookie_key: Some("cookie".repeat(6).into()), ..gateway };
+        let embedded = Embedded::new(config)
             .with::<Registry>(nodkey_registry::config::Config::default())
             .with::<Binding>(nodkey_binding::Config::default())
             .with::<Trusonafication>(nodkey_trusonafication::Config::default())
             .with::<Notification>(notification(apns, fcm))
-            .with::<Gateway>(gateway)
-            .start()
-            .await
-            .unwrap();
+            .with::<Gateway>(gateway);
+        // On the heap: it is large.
+        let handle = Box::pin(embedded.start()).await.unwrap();
         let endpoints = Endpoints::single(&format!("{scheme}://{}", handle.grpc));
-        Self { http: handle.public_url.clone(), endpoints, apns, fcm, operator_key: "operator".into(), _process: Some((handle, dir)) }
+        let (http, operator_key) = (handle.public_url.clone(), "operator".into());
+        Self { http, endpoints, apns, fcm, operator_key, service_keys, _process: Some((handle, dir)) }
     }
 
     /// Finds the processes that `scripts/up-native` started.
@@ -123,6 +129,7 @@ impl World {
             apns: address("apns"),
             fcm: address("fcm"),
             operator_key: text("operator_key").unwrap(),
+            service_keys: text("keys").map_or_else(Vec::new, |folder| Keys::of(Path::new(&folder)).of_services()),
             _process: None,
         }
     }
@@ -131,12 +138,17 @@ impl World {
     pub fn at(http: String, endpoints: Endpoints, operator_key: String) -> Self {
         nodkey_runtime::install_crypto_provider();
         let (apns, fcm) = free_addresses();
-        Self { http, endpoints, apns, fcm, operator_key, _process: None }
+        Self { http, endpoints, apns, fcm, operator_key, service_keys: Vec::new(), _process: None }
     }
 
     /// Signs what operators say.
     pub fn operator_key(&self) -> &str {
         &self.operator_key
+    }
+
+    /// What its services sign with, where the test may know.
+    pub fn service_keys(&self) -> &[ServiceKey] {
+        &self.service_keys
     }
 
     /// A client with an operator's rights.
@@ -236,13 +248,8 @@ pub fn config(data_dir: &Path, tls: Option<TlsFiles>) -> EmbeddedConfig {
         grpc: any,
         tls,
         public_url: None,
-        deployment: Deployment {
-            public_url: String::new(),
-            audience: "nodkey".into(),
-            internal_key: "internal".into(),
-            operator_key: "operator".into(),
-            egress: Egress::new(true),
-        },
+        deployment: Deployment { operator_keys: vec!["operator".into()], ..Deployment::new("", Egress::new(true)) },
+        service_keys: ServiceKey::all(&Random::system()),
         master_key: [7; 32],
         clock: Clock::system(),
         random: Random::system(),

@@ -11,7 +11,7 @@ use axum::Router;
 use nodkey_binding::Binding;
 use nodkey_demo::{Backend, Site};
 use nodkey_gateway::Gateway;
-use nodkey_kernel::{egress::Egress, id::EventId, random::Random, time::Clock};
+use nodkey_kernel::{egress::Egress, id::EventId, random::Random, service_key::ServiceKey, time::Clock};
 use nodkey_notification::Notification;
 use nodkey_proto::registry::v1::{
     CreateCredentialRequest, CreateRelyingPartyRequest, CredentialKind, GetRelyingPartyRequest, InviteOperatorRequest,
@@ -77,13 +77,11 @@ pub struct Args {
     log: String,
 }
 
-/// The secrets of a deployment that runs in one process, kept beside its databases.
+/// The secrets of a deployment that runs in one process, kept beside its databases. What its services sign with is made at every start.
 #[derive(Debug, Serialize, Deserialize)]
 struct Keys {
     #[serde(rename = "master_key")]
     master: String,
-    #[serde(rename = "internal_key")]
-    internal: String,
     #[serde(rename = "operator_key")]
     operator: String,
 }
@@ -110,22 +108,18 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 async fn start(args: &Args, data_dir: DataDir, keys: &Keys, site: &Site) -> anyhow::Result<Handle> {
+    let random = Random::system();
     let config = EmbeddedConfig {
         data_dir,
         http: args.http,
         grpc: args.grpc,
         tls: if args.tls { Some(authority::certify(&args.data_dir, names(args)?)?) } else { None },
         public_url: args.public_url.clone(),
-        deployment: Deployment {
-            public_url: String::new(),
-            audience: "nodkey".into(),
-            internal_key: keys.internal.clone().into(),
-            operator_key: keys.operator.clone().into(),
-            egress: Egress::new(true),
-        },
+        deployment: Deployment { operator_keys: vec![keys.operator.clone().into()], ..Deployment::new("", Egress::new(true)) },
+        service_keys: ServiceKey::all(&random),
         master_key: master_key(&keys.master)?,
         clock: Clock::system(),
-        random: Random::system(),
+        random: random.clone(),
     };
     Embedded::new(config)
         .with::<Registry>(nodkey_registry::config::Config::default())
@@ -135,7 +129,10 @@ async fn start(args: &Args, data_dir: DataDir, keys: &Keys, site: &Site) -> anyh
             ..nodkey_trusonafication::Config::default()
         })
         .with::<Notification>(nodkey_notification::Config::default())
-        .with::<Gateway>(nodkey_gateway::Config::default())
+        .with::<Gateway>(nodkey_gateway::Config {
+            cookie_key: Some(hex::encode(random.bytes::<32>()).into()),
+            ..nodkey_gateway::Config::default()
+        })
         .routes(if args.demo { site.routes() } else { Router::new() })
         .start()
         .await
@@ -162,7 +159,7 @@ fn keys(data_dir: &Path) -> anyhow::Result<Keys> {
     }
     let random = Random::system();
     let key = || hex::encode(random.bytes::<32>());
-    let keys = Keys { master: key(), internal: key(), operator: key() };
+    let keys = Keys { master: key(), operator: key() };
     write_secret(&path, &keys)?;
     Ok(keys)
 }

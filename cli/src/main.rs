@@ -8,6 +8,7 @@ mod connection;
 mod demo;
 mod dev;
 mod failure;
+mod keys;
 mod output;
 mod phone;
 mod verify;
@@ -24,6 +25,7 @@ use clap::{Parser, Subcommand};
   nodkey demo                      watch a login from enrolment to evidence
   nodkey phone wait                be a phone: show what is asked, accept or reject
   nodkey admin trusonafications list --json
+  nodkey keys init keys            make the keys of a deployment of five services
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by the server or not found.")]
 struct Cli {
@@ -41,6 +43,8 @@ enum Command {
     Phone(phone::Args),
     /// Manage relying parties, credentials, keys, devices, bindings, trusonafications, deliveries
     Admin(admin::Args),
+    /// Make, check and replace the keys of a deployment
+    Keys(keys::Args),
     /// Verify evidence offline
     Verify(verify::Args),
     /// Measure a running deployment: what a login costs, and what it could cost at best
@@ -71,6 +75,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             Command::Demo(args) => Box::pin(demo::run(args)).await,
             Command::Phone(args) => Box::pin(phone::run(args)).await,
             Command::Admin(args) => Box::pin(admin::run(args)).await,
+            Command::Keys(args) => keys::run(args),
             Command::Verify(args) => verify::run(&args),
             Command::Bench(args) => Box::pin(bench::run(args)).await,
             Command::Completions(args) => completions::run(&args),

@@ -52,10 +52,14 @@ fn access(pool: &DescriptorPool) -> Result<String, Box<dyn std::error::Error>> {
                     principals.push(match value.as_enum_number() {
                         Some(1) => "Principal::Public",
                         Some(2) => "Principal::Backend",
-                        Some(3) => "Principal::Service",
                         Some(4) => "Principal::Operator",
                         Some(5) => "Principal::Owner",
                         Some(6) => "Principal::Auditor",
+                        Some(7) => "Principal::Service(ServiceName::Gateway)",
+                        Some(8) => "Principal::Service(ServiceName::Registry)",
+                        Some(9) => "Principal::Service(ServiceName::Binding)",
+                        Some(10) => "Principal::Service(ServiceName::Trusonafication)",
+                        Some(11) => "Principal::Service(ServiceName::Notification)",
                         other => return Err(format!("{}: unknown principal {other:?}", method.full_name()).into()),
                     });
                 }

@@ -26,6 +26,9 @@ mod browser;
 mod http;
 #[path = "../operators.rs"]
 mod operators;
+#[path = "../keys.rs"]
+#[expect(dead_code, reason = "the scenarios use the rest")]
+mod keys;
 #[path = "../world.rs"]
 #[expect(dead_code, reason = "the scenarios use the rest")]
 mod world;

@@ -36,6 +36,9 @@ use tokio::{net::TcpListener, task::JoinSet};
 
 use world::{SoftPhone, Tenant, World};
 
+#[path = "../keys.rs"]
+#[expect(dead_code, reason = "the scenarios use the rest")]
+mod keys;
 #[path = "../world.rs"]
 #[expect(dead_code, reason = "the scenarios use the rest")]
 mod world;

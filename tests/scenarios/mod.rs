@@ -18,6 +18,7 @@ macro_rules! scenarios {
     };
 }
 
+mod access;
 mod answer;
 mod app_links;
 mod bad_input;
@@ -34,6 +35,7 @@ mod enrol;
 mod faults;
 mod import;
 mod installation;
+mod keys;
 mod kill;
 mod old_ways;
 mod operator;

@@ -1,16 +1,18 @@
 //! What a statement takes and a row gives, on both engines.
 
+use std::{error::Error, fmt};
+
 use nodkey_kernel::time::Timestamp;
 use rusqlite::types::Value;
 use sqlx::{
     Arguments as _, Decode, Encode, Postgres, Row as _, Type,
     encode::IsNull,
     error::BoxDynError,
-    postgres::{PgArgumentBuffer, PgArguments, PgTypeInfo, PgValueFormat, PgValueRef},
+    postgres::{PgArgumentBuffer, PgArguments, PgRow, PgTypeInfo, PgValueFormat, PgValueRef},
 };
 use uuid::Uuid;
 
-use crate::query::Row;
+use crate::{error::DbError, sqlite::SqliteRow};
 
 /// The arguments of one statement.
 #[derive(Clone, Debug)]
@@ -33,6 +35,55 @@ pub trait Column: Sized {
     /// Reads itself from a row.
     #[doc(hidden)]
     fn read(row: &Row, name: &str) -> Result<Self, BoxDynError>;
+}
+
+/// A row of either engine.
+#[derive(Debug)]
+pub enum Row {
+    /// Of PostgreSQL.
+    Postgres(PgRow),
+    /// Of SQLite.
+    Sqlite(SqliteRow),
+}
+
+impl Row {
+    /// Reads a column by name.
+    pub fn get<T: Column>(&self, column: &'static str) -> Result<T, DbError> {
+        T::read(self, column).map_err(|source| DbError::Corrupt { column, source })
+    }
+
+    /// The row as one of a table, so that an error says which row cannot be read.
+    pub fn of(&self, table: &'static str, key: impl fmt::Display) -> Record<'_> {
+        Record { row: self, table, key: key.to_string() }
+    }
+}
+
+/// A row whose table and key are known.
+#[derive(Debug)]
+pub struct Record<'a> {
+    row: &'a Row,
+    table: &'static str,
+    key: String,
+}
+
+impl Record<'_> {
+    /// Reads a column by name; [`DbError::Inconsistent`] when it holds another type.
+    pub fn get<T: Column>(&self, column: &'static str) -> Result<T, DbError> {
+        T::read(self.row, column).map_err(|source| self.inconsistent(column, source))
+    }
+
+    /// Reads a column and converts it; [`DbError::Inconsistent`] when it holds what nobody writes.
+    pub fn convert<C: Column, T, E>(&self, column: &'static str, convert: impl FnOnce(C) -> Result<T, E>) -> Result<T, DbError>
+    where
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        convert(self.get(column)?).map_err(|source| self.inconsistent(column, source))
+    }
+
+    /// The error of a column that contradicts another, or holds what nobody writes.
+    pub fn inconsistent(&self, column: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> DbError {
+        DbError::Inconsistent { table: self.table, column, row: self.key.clone(), source: source.into() }
+    }
 }
 
 /// A value of SQLite that a type is read from.

@@ -1,70 +1,14 @@
 //! The database, whichever it is.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
-use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
+use secrecy::ExposeSecret as _;
 use tokio::sync::Notify;
 
-use crate::{
-    condition::Condition,
-    counters::Counters,
-    error::DbError,
-    postgres::Postgres,
-    query::{Query, Target},
-    sqlite::Sqlite,
-    tx::Tx,
-};
-
-/// Where the database is.
-#[derive(Clone, Debug, Deserialize)]
-pub struct DbConfig {
-    /// `postgres://user:password@host/database` or `sqlite:path/to/file`.
-    pub url: SecretString,
-    /// How many connections to PostgreSQL at most. SQLite has one writer, and as many readers as threads.
-    #[serde(default = "max_connections")]
-    pub max_connections: u32,
-    /// How many milliseconds opening a connection to PostgreSQL may take.
-    #[serde(default = "connect_timeout_ms")]
-    pub connect_timeout_ms: u32,
-    /// How many milliseconds a statement on PostgreSQL may take; locks are waited for four fifths of it.
-    #[serde(default = "statement_timeout_ms")]
-    pub statement_timeout_ms: u32,
-}
-
-const fn max_connections() -> u32 {
-    16
-}
-
-const fn connect_timeout_ms() -> u32 {
-    3000
-}
-
-const fn statement_timeout_ms() -> u32 {
-    5000
-}
-
-impl DbConfig {
-    /// The settings of this URL that nobody changed.
-    #[must_use]
-    pub fn new(url: impl Into<SecretString>) -> Self {
-        Self {
-            url: url.into(),
-            max_connections: max_connections(),
-            connect_timeout_ms: connect_timeout_ms(),
-            statement_timeout_ms: statement_timeout_ms(),
-        }
-    }
-}
-
-/// How long a statement waits for a connection, and a SQLite writer for its turn.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+use crate::{condition::Condition, config::DbConfig, counters::Counters, error::DbError, postgres::Postgres, sqlite::Sqlite};
 
 /// A database. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -104,26 +48,6 @@ impl Db {
         Ok(Self { engine, state: Arc::default() })
     }
 
-    /// Begins a transaction that may write.
-    pub async fn begin(&self) -> Result<Tx, DbError> {
-        Tx::begin(self, false).await
-    }
-
-    /// Begins a transaction that may write much. On SQLite it shares its commit with no other: what has no room would take them with it.
-    pub async fn begin_large(&self) -> Result<Tx, DbError> {
-        Tx::begin(self, true).await
-    }
-
-    /// A statement that reads, outside any transaction.
-    pub fn query(&self, sql: &'static str) -> Query<'_> {
-        Query::new(Target::Read(self), sql)
-    }
-
-    /// A statement that writes and commits by itself.
-    pub fn execute(&self, sql: &'static str) -> Query<'_> {
-        Query::new(Target::Write(self), sql)
-    }
-
     /// Notified whenever events were committed.
     #[must_use]
     pub fn outbox_notify(&self) -> Arc<Notify> {
@@ -134,28 +58,6 @@ impl Db {
     #[must_use]
     pub const fn is_postgres(&self) -> bool {
         matches!(self.engine, Engine::Postgres(_))
-    }
-
-    /// Tells whether the database answers.
-    pub async fn ping(&self) -> Result<(), DbError> {
-        self.query("SELECT 1 AS one").fetch_one().await.map(|_| ())
-    }
-
-    /// Tells whether it can be read and written. It is written only after a write failed: to learn whether that has passed.
-    pub async fn probe(&self) -> Result<(), DbError> {
-        if self.is_postgres() {
-            let sql = "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean AS read_only";
-            if self.query(sql).fetch_one().await?.get("read_only")? {
-                return Err(DbError::unavailable(Condition::ReadOnly, "it is a standby, or its transactions are read-only"));
-            }
-        } else {
-            self.ping().await?;
-        }
-        if self.state.doubtful.load(Ordering::Relaxed) {
-            let sql = "INSERT INTO probe (id, writes) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET writes = probe.writes + 1";
-            self.execute(sql).execute().await?;
-        }
-        Ok(())
     }
 
     /// Closes every connection once it is idle.
@@ -175,6 +77,11 @@ impl Db {
             Engine::Postgres(postgres) => &postgres.counters,
             Engine::Sqlite(sqlite) => &sqlite.counters,
         }
+    }
+
+    /// Whether the last write failed for a reason that concerns every write.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.state.doubtful.load(Ordering::Relaxed)
     }
 
     /// Notes how a write ended.

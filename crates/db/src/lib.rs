@@ -6,6 +6,7 @@
 
 mod codec;
 mod condition;
+mod config;
 mod connection;
 mod counters;
 pub mod dead_letter;
@@ -22,12 +23,13 @@ pub mod retention;
 mod sqlite;
 mod tx;
 
-pub use codec::{Column, Param};
+pub use codec::{Column, Param, Record, Row};
 pub use condition::Condition;
-pub use connection::{Db, DbConfig};
+pub use config::DbConfig;
+pub use connection::Db;
 pub use error::DbError;
 pub use lease::Lease;
 pub use message::Message;
 pub use migrate::{Migration, Migrations};
-pub use query::{Query, Record, Row};
+pub use query::Query;
 pub use tx::Tx;

@@ -18,7 +18,7 @@ use sqlx::{
 
 use crate::{
     condition::Condition,
-    connection::{DbConfig, PATIENCE},
+    config::{DbConfig, PATIENCE},
     counters::Counters,
     error::DbError,
 };

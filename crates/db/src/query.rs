@@ -1,20 +1,17 @@
-//! Statements and rows.
+//! Statements.
 
-use std::{borrow::Cow, error::Error, fmt};
+use std::borrow::Cow;
 
 use rusqlite::types::Value;
-use sqlx::{
-    SqlStr,
-    error::BoxDynError,
-    postgres::{PgArguments, PgRow},
-};
+use sqlx::{SqlStr, error::BoxDynError, postgres::PgArguments};
 
 use crate::{
-    codec::{Args, Column, Param},
+    codec::{Args, Param, Row},
+    condition::Condition,
     connection::{Db, Engine},
     error::DbError,
     postgres::{Session, text},
-    sqlite::{Member, Sqlite, SqliteRow},
+    sqlite::{Member, Sqlite},
     tx::{Inner, Tx},
 };
 
@@ -37,52 +34,44 @@ pub struct Query<'a> {
     args: Result<Args, BoxDynError>,
 }
 
-/// A row of either engine.
-#[derive(Debug)]
-pub enum Row {
-    /// Of PostgreSQL.
-    Postgres(PgRow),
-    /// Of SQLite.
-    Sqlite(SqliteRow),
+impl Db {
+    /// A statement that reads, outside any transaction.
+    pub fn query(&self, sql: &'static str) -> Query<'_> {
+        Query::new(Target::Read(self), sql)
+    }
+
+    /// A statement that writes and commits by itself.
+    pub fn execute(&self, sql: &'static str) -> Query<'_> {
+        Query::new(Target::Write(self), sql)
+    }
+
+    /// Tells whether the database answers.
+    pub async fn ping(&self) -> Result<(), DbError> {
+        self.query("SELECT 1 AS one").fetch_one().await.map(|_| ())
+    }
+
+    /// Tells whether it can be read and written. It is written only after a write failed: to learn whether that has passed.
+    pub async fn probe(&self) -> Result<(), DbError> {
+        if self.is_postgres() {
+            let sql = "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean AS read_only";
+            if self.query(sql).fetch_one().await?.get("read_only")? {
+                return Err(DbError::unavailable(Condition::ReadOnly, "it is a standby, or its transactions are read-only"));
+            }
+        } else {
+            self.ping().await?;
+        }
+        if self.is_doubtful() {
+            let sql = "INSERT INTO probe (id, writes) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET writes = probe.writes + 1";
+            self.execute(sql).execute().await?;
+        }
+        Ok(())
+    }
 }
 
-impl Row {
-    /// Reads a column by name.
-    pub fn get<T: Column>(&self, column: &'static str) -> Result<T, DbError> {
-        T::read(self, column).map_err(|source| DbError::Corrupt { column, source })
-    }
-
-    /// The row as one of a table, so that an error says which row cannot be read.
-    pub fn of(&self, table: &'static str, key: impl fmt::Display) -> Record<'_> {
-        Record { row: self, table, key: key.to_string() }
-    }
-}
-
-/// A row whose table and key are known.
-#[derive(Debug)]
-pub struct Record<'a> {
-    row: &'a Row,
-    table: &'static str,
-    key: String,
-}
-
-impl Record<'_> {
-    /// Reads a column by name; [`DbError::Inconsistent`] when it holds another type.
-    pub fn get<T: Column>(&self, column: &'static str) -> Result<T, DbError> {
-        T::read(self.row, column).map_err(|source| self.inconsistent(column, source))
-    }
-
-    /// Reads a column and converts it; [`DbError::Inconsistent`] when it holds what nobody writes.
-    pub fn convert<C: Column, T, E>(&self, column: &'static str, convert: impl FnOnce(C) -> Result<T, E>) -> Result<T, DbError>
-    where
-        E: Into<Box<dyn Error + Send + Sync>>,
-    {
-        convert(self.get(column)?).map_err(|source| self.inconsistent(column, source))
-    }
-
-    /// The error of a column that contradicts another, or holds what nobody writes.
-    pub fn inconsistent(&self, column: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> DbError {
-        DbError::Inconsistent { table: self.table, column, row: self.key.clone(), source: source.into() }
+impl Tx {
+    /// A statement inside the transaction.
+    pub fn query(&mut self, sql: &'static str) -> Query<'_> {
+        Query::new(Target::Tx(self), sql)
     }
 }
 

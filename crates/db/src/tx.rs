@@ -6,7 +6,6 @@ use crate::{
     connection::{Db, Engine},
     error::DbError,
     postgres::Session,
-    query::{Query, Target},
     sqlite::Member,
 };
 
@@ -35,19 +34,26 @@ impl fmt::Debug for Tx {
     }
 }
 
+impl Db {
+    /// Begins a transaction that may write.
+    pub async fn begin(&self) -> Result<Tx, DbError> {
+        Tx::begin(self, false).await
+    }
+
+    /// Begins a transaction that may write much. On SQLite it shares its commit with no other: what has no room would take them with it.
+    pub async fn begin_large(&self) -> Result<Tx, DbError> {
+        Tx::begin(self, true).await
+    }
+}
+
 impl Tx {
-    pub(crate) async fn begin(db: &Db, alone: bool) -> Result<Self, DbError> {
+    async fn begin(db: &Db, alone: bool) -> Result<Self, DbError> {
         let inner = match db.engine() {
             Engine::Postgres(postgres) => postgres.begin().await.map(|session| Inner::Postgres(Box::new(session))),
             Engine::Sqlite(sqlite) => sqlite.begin(alone).await.map(|member| Inner::Sqlite(Box::new(member))),
         };
         let inner = inner.inspect_err(|error| db.failed(error))?;
         Ok(Self { inner: Some(inner), db: db.clone(), then: Vec::new(), failed: false })
-    }
-
-    /// A statement inside the transaction.
-    pub fn query(&mut self, sql: &'static str) -> Query<'_> {
-        Query::new(Target::Tx(self), sql)
     }
 
     /// Has something done once the transaction is committed; never if it is not. A crash right after the commit skips it, so

@@ -12,6 +12,7 @@ pub mod named;
 pub mod random;
 pub mod result;
 pub mod role;
+pub mod service_key;
 pub mod time;
 pub mod trace;
 pub mod trusona_mac;

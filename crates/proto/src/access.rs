@@ -1,5 +1,7 @@
 //! Who may call which method: the `nodkey.options.v1.allow` option of `proto/`, as a table.
 
+use nodkey_kernel::service_key::ServiceName;
+
 /// Who a caller can be. See `proto/nodkey/options/v1/options.proto`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Principal {
@@ -8,7 +10,7 @@ pub enum Principal {
     /// A relying party's backend.
     Backend,
     /// Another service of this deployment.
-    Service,
+    Service(ServiceName),
     /// Of the people who run this deployment those who act.
     Operator,
     /// Of them those who say who the others are.
@@ -23,6 +25,12 @@ include!(concat!(env!("OUT_DIR"), "/access.rs"));
 #[must_use]
 pub fn allowed(path: &str) -> Option<&'static [Principal]> {
     ACCESS.iter().find(|(known, _)| *known == path).map(|(_, allow)| *allow)
+}
+
+/// Returns the service that serves `path`: the second word of its package. `None` for what every process serves.
+#[must_use]
+pub fn owner(path: &str) -> Option<ServiceName> {
+    ServiceName::try_from(path.strip_prefix("/nodkey.")?.split('.').next()?).ok()
 }
 
 #[cfg(test)]
@@ -47,13 +55,23 @@ mod tests {
     }
 
     #[test]
-    fn internal_methods_are_for_services_alone() {
-        for path in [
-            "/nodkey.registry.v1.CredentialService/ResolveCredential",
-            "/nodkey.registry.v1.SigningKeyService/Sign",
-            "/nodkey.trusonafication.v1.TrusonaficationService/Respond",
+    fn internal_methods_are_for_the_services_that_call_them_alone() {
+        use ServiceName::{Gateway, Notification, Trusonafication};
+        for (path, callers) in [
+            ("/nodkey.registry.v1.CredentialService/ResolveCredential", ServiceName::ALL),
+            ("/nodkey.registry.v1.SigningKeyService/Sign", &[Trusonafication, Notification]),
+            ("/nodkey.trusonafication.v1.TrusonaficationService/Respond", &[Gateway]),
         ] {
-            assert_eq!(allowed(path), Some(&[Principal::Service][..]));
+            let callers: Vec<_> = callers.iter().copied().map(Principal::Service).collect();
+            assert_eq!(allowed(path), Some(&callers[..]), "{path}");
+        }
+    }
+
+    #[test]
+    fn who_serves_a_method_is_in_its_path() {
+        assert_eq!(owner("/nodkey.binding.v1.UserService/DeactivateUser"), Some(ServiceName::Binding));
+        for nobody in ["/nodkey.status.v1.StatusService/GetStatus", "/grpc.health.v1.Health/Check", "/other.registry.v1.X/Y", "/", ""] {
+            assert_eq!(owner(nobody), None, "{nobody}");
         }
     }
 }

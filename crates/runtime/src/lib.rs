@@ -1,4 +1,5 @@
-//! What every process of Nodkey does: configuration, telemetry, channels (switch 3), authentication, serving, shutdown.
+//! What every process of Nodkey does, by purpose: how a call travels (`call`, with switch 3), who calls (`identity`), what use cases are
+//! made of (`use_case`), and how a process is put together, served and stopped (`serving`). Each uses those before it, never one after it.
 //!
 //! A service is built, not started: [`Service::build`] turns a configuration and [`Deps`] into [`Parts`]. [`main`] runs one
 //! service as a process of its own; [`embedded`] runs all of them in one. There is no third way to wire anything.
@@ -7,42 +8,35 @@
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-mod audit;
-pub mod auth;
-mod channel;
-pub mod config;
-mod data_dir;
-mod deadline;
-pub mod embedded;
-mod failure;
-mod grpc;
-mod health;
-pub mod housekeeping;
-pub mod idempotent;
-mod lifecycle;
-mod listener;
-pub mod page;
-mod peers;
-mod process;
-mod process_status;
-mod received;
-mod resolver;
-pub mod rows;
-mod server;
-mod service;
-pub mod status;
-pub mod telemetry;
-mod tls;
-pub mod trace;
+mod call;
+mod identity;
+mod serving;
+mod use_case;
 
-pub use auth::{Caller, Operator, caller};
-pub use channel::Channel;
-pub use data_dir::{DataDir, DataDirError};
-pub use failure::{Failure, Validation};
-pub use grpc::mount;
-pub use peers::{OperatorSession, Peer, PeerChannel, Peers};
-pub use process::{install_crypto_provider, main};
-pub use resolver::{CredentialResolver, ResolvedCredential, ResolvedSession};
-pub use service::{Deployment, Deps, Job, Parts, Service};
-pub use tls::TlsFiles;
-pub use trace::uninterrupted;
+pub use call::{
+    channel::Channel,
+    grpc::mount,
+    status,
+    trace::{self, uninterrupted},
+};
+pub use identity::{
+    auth,
+    caller::{Caller, Operator, caller},
+    deployment::Deployment,
+    peers::{OperatorSession, Peer, PeerChannel, Peers},
+    resolver::{CredentialResolver, ResolvedCredential, ResolvedSession},
+    service_token, token,
+};
+pub use serving::{
+    config,
+    data_dir::{DataDir, DataDirError},
+    embedded, housekeeping,
+    process::{install_crypto_provider, main},
+    service::{Deps, Job, Parts, Service},
+    telemetry,
+    tls::TlsFiles,
+};
+pub use use_case::{
+    failure::{Failure, Validation},
+    idempotent, page, rows,
+};

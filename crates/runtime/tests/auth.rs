@@ -11,10 +11,11 @@ use nodkey_kernel::{
     id::{CredentialId, RelyingPartyId},
     jose::hs256,
     random::Random,
+    service_key::{ServiceKey, ServiceName},
     time::{Clock, Timestamp},
 };
 use nodkey_proto::{
-    access::{ACCESS, Principal},
+    access::{ACCESS, Principal, owner},
     notification::v1::{ApnsCredentials, PutPushConfigurationRequest, put_push_configuration_request::Credentials},
     registry::v1::{
         AuditEntry, CompleteAuditEntryRequest, CompleteAuditEntryResponse, CreateAuditEntryRequest, CreateAuditEntryResponse,
@@ -29,8 +30,9 @@ use nodkey_proto::{
 };
 use nodkey_runtime::{
     Channel, Deployment, Peers,
-    auth::{self, Authenticator, Claims},
-    mount,
+    auth::{self, Authenticator},
+    mount, service_token,
+    token::Claims,
 };
 use prost::Message as _;
 use tonic::{Code, Response, Status};
@@ -150,18 +152,23 @@ struct World(Router, Log);
 
 impl World {
     fn new() -> Self {
+        Self::with(None)
+    }
+
+    fn with(internal_key: Option<&str>) -> Self {
         let clock = Clock::manual(Timestamp::from_seconds(NOW));
-        let deployment = Arc::new(Deployment {
-            public_url: "http://gw".into(),
-            audience: "nodkey".into(),
-            internal_key: "internal-key".into(),
-            operator_key: "operator-key".into(),
-            egress: Egress::new(true),
-        });
+        let keys = ServiceKey::all(&Random::seeded(1));
+        let deployment = Deployment {
+            service_keys: keys.iter().collect(),
+            internal_key: internal_key.map(Into::into),
+            operator_keys: vec!["operator-key".into(), "previous-operator-key".into()],
+            ..Deployment::new("http://gw", Egress::new(true))
+        };
+        let deployment = Arc::new(deployment.seen_by(&service_key(ServiceName::Registry)));
         let relying_party = RelyingPartyId::generate(clock.now(), &Random::seeded(1));
         let routes = Arc::new(OnceLock::new());
         let channel = Channel::InProcess(Arc::clone(&routes));
-        let peers = Peers::new("test", &deployment, &clock, |_| Ok(channel.clone())).unwrap();
+        let peers = Peers::new(ServiceName::Registry, &deployment, &clock, |_| Ok(channel.clone())).unwrap();
         let authenticator = Authenticator::new(deployment, peers.registry(), clock);
         let log = Log::default();
         // Whoever reaches it is let through; the registry answers behind the same door.
@@ -202,13 +209,20 @@ fn bearer(kid: &str, secret: &str, aud: &str, exp: i64) -> String {
     format!("Bearer {}", hs256::sign(Some(kid), &claims, secret.as_bytes()))
 }
 
+fn service_key(name: ServiceName) -> ServiceKey {
+    ServiceKey::all(&Random::seeded(1)).into_iter().find(|key| key.name() == name).unwrap()
+}
+
+/// What a service shows another.
+fn service(name: ServiceName, to: ServiceName, exp: i64) -> String {
+    let claims = service_token::Claims { iss: name.to_string(), aud: format!("nodkey/{to}"), exp, rp: None };
+    format!("Bearer {}", service_key(name).sign(service_token::TYP, &claims))
+}
+
 #[tokio::test]
 async fn each_principal_reaches_its_own_methods_and_no_others() {
     let world = World::new();
-    let callers = [
-        (Principal::Backend, bearer(&credential(1), "secret", "nodkey", NOW + 30)),
-        (Principal::Service, bearer("internal", "internal-key", "nodkey", NOW + 30)),
-    ];
+    let backend = bearer(&credential(1), "secret", "nodkey", NOW + 30);
     // Each role may do what those before it may.
     let roles = [Principal::Auditor, Principal::Operator, Principal::Owner];
     let operators = [
@@ -217,14 +231,20 @@ async fn each_principal_reaches_its_own_methods_and_no_others() {
         (3, bearer(&session(3), "secret", "nodkey", NOW + 30)),
         (3, bearer("operator", "operator-key", "nodkey", NOW + 30)),
     ];
-    let callers = callers.iter().map(|(principal, token)| (std::slice::from_ref(principal), token));
-    let callers: Vec<_> = callers.chain(operators.iter().map(|(rank, token)| (&roles[..*rank], token))).collect();
+    let people = operators.iter().map(|(rank, token)| (&roles[..*rank], token));
+    let callers: Vec<_> = [(&[Principal::Backend][..], &backend)].into_iter().chain(people).collect();
     let behind = ["CredentialService", "OperatorSessionService", "AuditService"];
     for (path, allow) in ACCESS.iter().filter(|(path, _)| !behind.iter().any(|service| path.contains(service))) {
         for (principals, token) in &callers {
             let may = allow.iter().any(|allowed| *allowed == Principal::Public || principals.contains(allowed));
             let expected = if may { Code::Ok } else { Code::PermissionDenied };
             assert_eq!(world.call(path, Some(token)).await, expected, "{principals:?} {path}");
+        }
+        for name in ServiceName::ALL.iter().copied() {
+            let Some(owner) = owner(path) else { continue };
+            let may = allow.iter().any(|allowed| [Principal::Public, Principal::Service(name)].contains(allowed));
+            let expected = if may { Code::Ok } else { Code::PermissionDenied };
+            assert_eq!(world.call(path, Some(&service(name, owner, NOW + 30))).await, expected, "{name} {path}");
         }
         let expected = if allow.contains(&Principal::Public) { Code::Ok } else { Code::Unauthenticated };
         assert_eq!(world.call(path, None).await, expected, "nobody {path}");
@@ -249,11 +269,65 @@ async fn a_token_that_is_wrong_in_any_way_is_refused() {
         ("of a session, forged", bearer(&session(3), "wrong", "nodkey", NOW + 30)),
         ("of a session that is none", bearer("operator/nonsense", "secret", "nodkey", NOW + 30)),
         ("of the operator, forged", bearer("operator", "secret", "nodkey", NOW + 30)),
-        ("of a service, forged", bearer("internal", "secret", "nodkey", NOW + 30)),
+        ("of a service by the key of before, which this deployment has not", bearer("internal", "", "nodkey", NOW + 30)),
         ("no token", "Bearer x".into()),
         ("another scheme", "Basic x".into()),
     ] {
         assert_eq!(world.call(BACKEND, Some(&token)).await, Code::Unauthenticated, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_service_is_nobody_else_and_its_token_is_for_one_other() {
+    use ServiceName::{Binding, Gateway, Notification, Registry, Trusonafication};
+    let world = World::new();
+    let good = service(Trusonafication, Registry, NOW + 60);
+    for _ in 0..2 {
+        assert_eq!(world.call(SERVICE, Some(&good)).await, Code::Ok);
+    }
+    let signed = |typ: &str, iss: &str, key: &ServiceKey| {
+        let claims = service_token::Claims { iss: iss.into(), aud: "nodkey/registry".into(), exp: NOW + 30, rp: None };
+        format!("Bearer {}", key.sign(typ, &claims))
+    };
+    let own = service_key(Trusonafication);
+    let stranger = ServiceKey::generate(Trusonafication, &Random::seeded(2));
+    // HS256 with a public key as the secret, by its name: what takes any algorithm takes this.
+    let confused = bearer(own.kid(), &own.public().to_value().to_string(), "nodkey/registry", NOW + 30);
+    for (what, token) in [
+        ("expired", service(Trusonafication, Registry, NOW - 5)),
+        ("lives too long", service(Trusonafication, Registry, NOW + 66)),
+        ("shown to another service than it was made for", service(Trusonafication, Binding, NOW + 30)),
+        ("names another service than the one whose key signed", signed(service_token::TYP, "notification", &own)),
+        ("by a key that nobody knows", signed(service_token::TYP, "trusonafication", &stranger)),
+        ("of another type", signed("nodkey-event+jwt", "trusonafication", &own)),
+        ("of another algorithm", confused),
+    ] {
+        assert_eq!(world.call(SERVICE, Some(&token)).await, Code::Unauthenticated, "{what}");
+    }
+    for (name, expected) in [(Notification, Code::Ok), (Gateway, Code::PermissionDenied), (Binding, Code::PermissionDenied)] {
+        assert_eq!(world.call(SERVICE, Some(&service(name, Registry, NOW + 30))).await, expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_internal_key_of_before_is_taken_where_it_is_configured_and_names_its_caller() {
+    let internal = |iss: &str| {
+        let claims = Claims { aud: "nodkey".into(), exp: NOW + 30, iss: Some(iss.into()), rp: None };
+        format!("Bearer {}", hs256::sign(Some("internal"), &claims, b"internal-key"))
+    };
+    let (before, now) = (World::with(Some("internal-key")), World::new());
+    assert_eq!(before.call(SERVICE, Some(&internal("notification"))).await, Code::Ok);
+    assert_eq!(before.call(SERVICE, Some(&service(ServiceName::Notification, ServiceName::Registry, NOW + 30))).await, Code::Ok);
+    assert_eq!(before.call(SERVICE, Some(&internal("gateway"))).await, Code::PermissionDenied);
+    assert_eq!(before.call(SERVICE, Some(&internal("mallory"))).await, Code::Unauthenticated);
+    assert_eq!(now.call(SERVICE, Some(&internal("notification"))).await, Code::Unauthenticated);
+}
+
+#[tokio::test]
+async fn an_operator_key_and_its_predecessor_are_both_taken() {
+    let world = World::new();
+    for (key, expected) in [("operator-key", Code::Ok), ("previous-operator-key", Code::Ok), ("other", Code::Unauthenticated)] {
+        assert_eq!(world.call(OPERATOR, Some(&bearer("operator", key, "nodkey", NOW + 30))).await, expected, "{key}");
     }
 }
 

@@ -15,7 +15,12 @@ use nodkey_kernel::{
     error::{Classify as _, FieldViolation, Kind},
     id::RelyingPartyId,
     random::Random,
-    time::Clock,
+    service_key::{ServiceKey, ServiceName},
+    time::{Clock, Timestamp},
+};
+use nodkey_proto::registry::v1::{
+    self as pb, CreateOperatorSessionRequest, EndOperatorSessionRequest, EndOperatorSessionResponse, ResolveOperatorSessionRequest,
+    operator_session_service_server::{OperatorSessionService, OperatorSessionServiceServer},
 };
 use nodkey_proto::trusonafication::v1::{
     CancelTrusonaficationRequest, CreateTrusonaficationRequest, CreateTrusonaficationResponse, Evidence, GetEvidenceRequest,
@@ -25,7 +30,7 @@ use nodkey_proto::trusonafication::v1::{
     trusonafication_service_server::{TrusonaficationService, TrusonaficationServiceServer},
 };
 use nodkey_runtime::{
-    Caller, Channel, DataDir, Deployment, Deps, Parts, PeerChannel, Peers, Service, caller,
+    Caller, Channel, DataDir, Deployment, Deps, OperatorSession, Parts, Peer, Peers, Service, caller,
     embedded::{Embedded, EmbeddedConfig, Handle},
     mount,
     status::{self, PeerError},
@@ -41,7 +46,7 @@ struct Probe;
 static PEERS: OnceLock<Peers> = OnceLock::new();
 
 impl Service for Probe {
-    const NAME: &'static str = "trusonafication";
+    const NAME: ServiceName = ServiceName::Gateway;
 
     type Config = ();
 
@@ -51,8 +56,37 @@ impl Service for Probe {
 
     async fn build((): (), deps: Deps) -> anyhow::Result<Parts> {
         let _ = PEERS.set(deps.peers);
-        Ok(Parts { grpc: mount(axum::Router::new(), TrusonaficationServiceServer::new(Self)), ..Parts::default() })
+        let grpc = mount(axum::Router::new(), TrusonaficationServiceServer::new(Self));
+        Ok(Parts { grpc: mount(grpc, OperatorSessionServiceServer::new(Self)), ..Parts::default() })
     }
+}
+
+/// The session of an auditor.
+#[tonic::async_trait]
+impl OperatorSessionService for Probe {
+    async fn resolve_operator_session(
+        &self,
+        request: Request<ResolveOperatorSessionRequest>,
+    ) -> Result<Response<pb::OperatorSession>, Status> {
+        let id = request.into_inner().id;
+        let role = pb::Role::Auditor.into();
+        let operator = Some(pb::Operator { id: id.clone(), name: "Ada".into(), role, ..pb::Operator::default() });
+        let expires_at = Some(nodkey_proto::convert::timestamp(Timestamp::from_seconds(4_000_000_000)));
+        Ok(Response::new(pb::OperatorSession { id, operator, secret: "secret".into(), expires_at }))
+    }
+
+    async fn create_operator_session(&self, _: Request<CreateOperatorSessionRequest>) -> Result<Response<pb::OperatorSession>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn end_operator_session(&self, _: Request<EndOperatorSessionRequest>) -> Result<Response<EndOperatorSessionResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+}
+
+fn session() -> OperatorSession {
+    let id = "018bcfe5-6800-7000-8000-000000000001".parse().unwrap();
+    OperatorSession { id, secret: "secret".into() }
 }
 
 #[tonic::async_trait]
@@ -63,7 +97,7 @@ impl TrusonaficationService for Probe {
                 let Caller::Service { name, relying_party } = caller(&request)? else { panic!("a service calls") };
                 let relying_party_id = relying_party.map(|id| id.to_string()).unwrap_or_default();
                 let resource = trace::current().unwrap().to_string();
-                Ok(Response::new(Trusonafication { action: name, relying_party_id, resource, ..Trusonafication::default() }))
+                Ok(Response::new(Trusonafication { action: name.to_string(), relying_party_id, resource, ..Trusonafication::default() }))
             }
             "large" => Ok(Response::new(Trusonafication { action: "x".repeat(3 << 20), ..Trusonafication::default() })),
             "refused" => Err(status::new(Kind::Gone, "EXPIRED", "too late", &[FieldViolation::new("id", "is over")])),
@@ -124,13 +158,13 @@ impl TrusonaficationService for Probe {
 const PARTY: RelyingPartyId = RelyingPartyId::from_uuid(Uuid::from_u128(7));
 
 fn deployment() -> Deployment {
-    Deployment {
-        public_url: String::new(),
-        audience: "test".into(),
-        internal_key: "internal".into(),
-        operator_key: "operator".into(),
-        egress: Egress::new(false),
-    }
+    let keys = service_keys();
+    let deployment = Deployment { service_keys: keys.iter().collect(), ..Deployment::new("", Egress::new(false)) };
+    deployment.seen_by(keys.iter().find(|key| key.name() == ServiceName::Gateway).unwrap())
+}
+
+fn service_keys() -> Vec<ServiceKey> {
+    ServiceKey::all(&Random::seeded(1))
 }
 
 async fn running() -> (Handle, tempfile::TempDir) {
@@ -143,6 +177,7 @@ async fn running() -> (Handle, tempfile::TempDir) {
         tls: None,
         public_url: None,
         deployment: deployment(),
+        service_keys: service_keys(),
         master_key: [1; 32],
         clock: Clock::system(),
         random: Random::system(),
@@ -157,7 +192,7 @@ macro_rules! on_both_channels {
             $(#[tokio::test]
             async fn $name() {
                 let _running = super::running().await;
-                super::$name(super::PEERS.get().unwrap().trusonafication().acting_for(super::PARTY)).await;
+                super::$name(super::PEERS.get().unwrap().trusonafication().clone()).await;
             })+
         }
         mod http2 {
@@ -167,8 +202,8 @@ macro_rules! on_both_channels {
                 let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{}", handle.grpc)).unwrap();
                 let channel = super::Channel::Http2(endpoint.connect_lazy());
                 let (deployment, clock) = (std::sync::Arc::new(super::deployment()), super::Clock::system());
-                let peers = super::Peers::new("trusonafication", &deployment, &clock, |_| Ok(channel.clone())).unwrap();
-                super::$name(peers.trusonafication().acting_for(super::PARTY)).await;
+                let peers = super::Peers::new(super::ServiceName::Gateway, &deployment, &clock, |_| Ok(channel.clone())).unwrap();
+                super::$name(peers.trusonafication().clone()).await;
             })+
         }
     };
@@ -188,32 +223,37 @@ fn ask(id: &str) -> GetTrusonaficationRequest {
     GetTrusonaficationRequest { id: id.into(), wait_seconds: 0 }
 }
 
-async fn a_call_names_its_caller_and_whom_it_acts_for(channel: PeerChannel) {
+async fn a_call_names_its_caller_and_whom_it_acts_for(peer: Peer) {
+    let channel = peer.acting_for(PARTY);
     let answer = TrusonaficationServiceClient::new(channel).get_trusonafication(ask("who")).await.unwrap().into_inner();
-    assert_eq!((answer.action.as_str(), answer.relying_party_id), ("trusonafication", PARTY.to_string()));
+    assert_eq!((answer.action.as_str(), answer.relying_party_id), ("gateway", PARTY.to_string()));
 }
 
-async fn a_trace_goes_along(channel: PeerChannel) {
+async fn a_trace_goes_along(peer: Peer) {
+    let channel = peer.acting_for(PARTY);
     // In the trace of nothing, a call begins one; its calls belong to it.
     let answer = TrusonaficationServiceClient::new(channel).get_trusonafication(ask("who")).await.unwrap().into_inner();
     assert!(answer.resource.starts_with("00-") && answer.resource.len() == 55, "{}", answer.resource);
 }
 
-async fn a_refusal_keeps_kind_reason_and_fields(channel: PeerChannel) {
+async fn a_refusal_keeps_kind_reason_and_fields(peer: Peer) {
+    let channel = peer.acting_for(PARTY);
     let refused = TrusonaficationServiceClient::new(channel).get_trusonafication(ask("refused")).await.unwrap_err();
     let refused = PeerError::from(refused);
     assert_eq!((refused.kind(), refused.reason(), refused.to_string().as_str()), (Kind::Gone, "EXPIRED", "too late"));
     assert_eq!(refused.field_violations(), [FieldViolation::new("id", "is over")]);
 }
 
-async fn a_deadline_ends_a_call(channel: PeerChannel) {
+async fn a_deadline_ends_a_call(peer: Peer) {
+    let channel = peer.acting_for(PARTY);
     let mut request = Request::new(ask("never"));
     request.set_timeout(Duration::from_millis(50));
     let ended = TrusonaficationServiceClient::new(channel).get_trusonafication(request).await.unwrap_err();
     assert_eq!(ended.code(), tonic::Code::DeadlineExceeded);
 }
 
-async fn a_stream_arrives_item_by_item(channel: PeerChannel) {
+async fn a_stream_arrives_item_by_item(peer: Peer) {
+    let channel = peer.on_behalf_of(session(), None);
     let mut client = TrusonaficationServiceClient::new(channel);
     let mut stream = client.watch_trusonafication(WatchTrusonaficationRequest::default()).await.unwrap().into_inner();
     for version in 1..=3 {
@@ -222,12 +262,14 @@ async fn a_stream_arrives_item_by_item(channel: PeerChannel) {
     }
 }
 
-async fn a_large_answer_arrives(channel: PeerChannel) {
+async fn a_large_answer_arrives(peer: Peer) {
+    let channel = peer.acting_for(PARTY);
     let answer = TrusonaficationServiceClient::new(channel).get_trusonafication(ask("large")).await.unwrap().into_inner();
     assert_eq!(answer.action.len(), 3 << 20);
 }
 
-async fn many_calls_run_at_once(channel: PeerChannel) {
+async fn many_calls_run_at_once(peer: Peer) {
+    let channel = peer.acting_for(PARTY);
     // Held calls do not hold up others.
     let held: Vec<_> = (0..64)
         .map(|_| {

@@ -63,7 +63,7 @@ impl App {
             registry: deps.peers.registry().clone(),
             clock: deps.clock.clone(),
             random: deps.random.clone(),
-            vault: Arc::clone(&deps.vault),
+            vault: deps.vault()?,
         })
     }
 

@@ -17,6 +17,7 @@ mod store;
 pub use config::Config;
 
 use nodkey_db::{Migration, Migrations};
+use nodkey_kernel::service_key::ServiceName;
 use nodkey_runtime::{Deps, Parts, Service};
 
 /// The binding service.
@@ -34,7 +35,7 @@ const SQLITE: &[Migration] = &[
 ];
 
 impl Service for Binding {
-    const NAME: &'static str = "binding";
+    const NAME: ServiceName = ServiceName::Binding;
 
     type Config = Config;
 

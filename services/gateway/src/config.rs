@@ -1,5 +1,6 @@
 //! Settings of the gateway's own.
 
+use secrecy::SecretString;
 use serde::Deserialize;
 
 /// Under `service.` in the configuration. Every limit is one of this instance.
@@ -22,6 +23,10 @@ pub struct Config {
     pub address_header: Option<String>,
     /// Whether the operator console is served.
     pub console: bool,
+    /// Signs what the console's pages keep of a sign-in under way: 32 characters or more, the same at every gateway.
+    pub cookie_key: Option<SecretString>,
+    /// Another that is taken, while one follows the other.
+    pub previous_cookie_key: Option<SecretString>,
     /// The header in which a trusted proxy says roughly where the client is; shown on the phone that scans.
     pub place_header: Option<String>,
 }
@@ -37,6 +42,8 @@ impl Default for Config {
             address_rate: 20,
             address_header: None,
             console: true,
+            cookie_key: None,
+            previous_cookie_key: None,
             place_header: None,
         }
     }

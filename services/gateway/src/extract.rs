@@ -9,7 +9,7 @@ use axum::{
 use serde::de::DeserializeOwned;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::{Edge, problem::Problem, read_body};
+use crate::{body::read_body, edge::Edge, problem::Problem};
 
 /// The longest anybody may wait in one call, in seconds.
 const MAX_WAIT: u64 = 60;

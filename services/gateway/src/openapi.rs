@@ -7,7 +7,7 @@ use utoipa::openapi::{
 };
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::Edge;
+use crate::edge::Edge;
 
 /// Who may call.
 #[derive(Clone, Copy, Debug)]

@@ -12,7 +12,7 @@ use serde::Serialize;
 use tonic::Status;
 use utoipa::ToSchema;
 
-use crate::reply;
+use crate::reply::reply;
 
 /// Why a request was refused.
 #[derive(Clone, Debug, Serialize, ToSchema)]

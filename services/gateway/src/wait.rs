@@ -10,7 +10,7 @@ use nodkey_proto::trusonafication::v1::{
 };
 use tokio::time::Instant;
 
-use crate::{Edge, auth::phone::Phone, extract::Place, problem::Problem};
+use crate::{auth::phone::Phone, edge::Edge, extract::Place, problem::Problem};
 
 /// A wake may get lost; this often it is looked without one.
 const RECHECK: Duration = Duration::from_secs(15);
@@ -26,7 +26,7 @@ pub struct Waiting {
 /// Returns what there is for a phone to answer, now.
 pub async fn pending(gateway: &Edge, phone: &Phone) -> Result<Vec<PendingTrusonafication>, Problem> {
     let mut client = TrusonaficationServiceClient::new(gateway.peers.trusonafication().acting_for(phone.relying_party))
-        .max_decoding_message_size(crate::MAX_MESSAGE);
+        .max_decoding_message_size(crate::body::MAX_MESSAGE);
     let request = ListPendingRequest { device_id: phone.device.to_string() };
     Ok(client.list_pending(request).await?.into_inner().trusonafications)
 }

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 pub use config::{Config, PushConfig};
 use nodkey_db::{Migration, Migrations};
+use nodkey_kernel::service_key::ServiceName;
 use nodkey_runtime::{
     Deps, Job, Parts, Service,
     housekeeping::{self, common_rules},
@@ -44,7 +45,7 @@ const SQLITE: &[Migration] = &[
 ];
 
 impl Service for Notification {
-    const NAME: &'static str = "notification";
+    const NAME: ServiceName = ServiceName::Notification;
 
     type Config = Config;
 

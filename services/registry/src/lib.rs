@@ -13,6 +13,7 @@ mod store;
 
 use anyhow::ensure;
 use nodkey_db::{Migration, Migrations};
+use nodkey_kernel::service_key::ServiceName;
 use nodkey_runtime::{Deps, Parts, Service};
 
 use app::App;
@@ -24,7 +25,7 @@ use domain::credential::readable_by_clients;
 pub struct Registry;
 
 impl Service for Registry {
-    const NAME: &'static str = "registry";
+    const NAME: ServiceName = ServiceName::Registry;
 
     type Config = Config;
 

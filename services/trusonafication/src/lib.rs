@@ -15,6 +15,7 @@ use std::time::Duration;
 
 pub use config::Config;
 use nodkey_db::{Migration, Migrations};
+use nodkey_kernel::service_key::ServiceName;
 use nodkey_runtime::{Deps, Parts, Service};
 
 /// The trusonafication service.
@@ -37,7 +38,7 @@ const SQLITE: &[Migration] = &[
 ];
 
 impl Service for Trusonafication {
-    const NAME: &'static str = "trusonafication";
+    const NAME: ServiceName = ServiceName::Trusonafication;
 
     type Config = Config;
 

@@ -26,7 +26,7 @@ use super::{
     open,
     statement::{self, SqliteRow},
 };
-use crate::{condition::Condition, connection::PATIENCE, counters::Counters, error::DbError};
+use crate::{condition::Condition, config::PATIENCE, counters::Counters, error::DbError};
 
 /// What is done once a transaction is committed.
 pub(crate) type Then = Vec<Box<dyn FnOnce() + Send>>;

@@ -22,7 +22,7 @@ pub(crate) use statement::SqliteRow;
 
 use crate::{
     condition::Condition,
-    connection::{DbConfig, PATIENCE},
+    config::{DbConfig, PATIENCE},
     counters::Counters,
     error::DbError,
 };

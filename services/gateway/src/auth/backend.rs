@@ -23,7 +23,11 @@ use serde::Deserialize;
 use subtle::ConstantTimeEq as _;
 
 use super::{phone, signature::Signed};
-use crate::{Edge, MAX_BODY, problem::Problem, read_body};
+use crate::{
+    body::{MAX_BODY, read_body},
+    edge::Edge,
+    problem::Problem,
+};
 
 /// The date that is signed; `Date` stands in where a client has none.
 const X_DATE: &str = "x-date";

@@ -2,9 +2,4 @@
 
 pub mod backend;
 pub mod phone;
-mod rate;
-mod replay;
 mod signature;
-
-pub use rate::{Rates, forgetting};
-pub use replay::Replays;

@@ -15,7 +15,7 @@ use nodkey_kernel::{
 use nodkey_proto::registry::v1::{ResolveDeviceRequest, device_service_client::DeviceServiceClient};
 use nodkey_runtime::status::PeerError;
 
-use crate::{Edge, problem::Problem, read_body};
+use crate::{body::read_body, edge::Edge, problem::Problem};
 
 /// A device that has proven itself.
 #[derive(Clone, Debug)]

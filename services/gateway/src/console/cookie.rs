@@ -9,7 +9,7 @@ use nodkey_runtime::OperatorSession;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::signed_out;
-use crate::{Edge, problem::Problem};
+use crate::{edge::Edge, problem::Problem};
 
 /// Names of cookies over TLS, where browsers hold them to this host and to https, and without.
 #[derive(Clone, Copy, Debug)]

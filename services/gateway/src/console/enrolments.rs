@@ -14,10 +14,10 @@ use serde_json::json;
 
 use super::NAME;
 use crate::{
-    Edge,
+    edge::Edge,
     extract::{ClientAddress, Json},
     problem::Problem,
-    reply,
+    reply::reply,
 };
 
 /// A phone that has registered.

@@ -19,9 +19,10 @@ use axum::{
 use nodkey_kernel::error::{Classify as _, Kind};
 use nodkey_runtime::status::PeerError;
 use nodkey_web::Page;
+pub use sign_in::cookie_keys;
 use tonic::Status;
 
-use crate::{Edge, problem::Problem};
+use crate::{edge::Edge, problem::Problem};
 
 /// What the console's own relying party is called; its row in the registry says the same.
 const NAME: &str = "Nodkey console";

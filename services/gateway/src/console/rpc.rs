@@ -16,7 +16,7 @@ use futures_util::{StreamExt as _, stream};
 use http::uri::PathAndQuery;
 use nodkey_kernel::id::RelyingPartyId;
 use nodkey_proto::reflect::{self, MessageDescriptor};
-use nodkey_runtime::{Peer, PeerChannel, auth::RELYING_PARTY_HEADER};
+use nodkey_runtime::{Peer, PeerChannel, token::RELYING_PARTY_HEADER};
 use tonic::{
     Status,
     client::Grpc,
@@ -24,7 +24,12 @@ use tonic::{
 };
 
 use super::{cookie::Session, refused};
-use crate::{Edge, MAX_MESSAGE, extract::Place, problem::Problem, read_body};
+use crate::{
+    body::{MAX_MESSAGE, read_body},
+    edge::Edge,
+    extract::Place,
+    problem::Problem,
+};
 
 /// How long a call may take.
 const DEADLINE: Duration = Duration::from_secs(15);

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use subtle::ConstantTimeEq as _;
 
 use super::cookie::{SESSION, Session};
-use crate::{Edge, problem::Problem};
+use crate::{edge::Edge, problem::Problem};
 
 /// Answers with the console, or with its sign-in where the browser has no session: a page of its own fetches the less.
 pub async fn page(State(edge): State<Edge>, jar: CookieJar, headers: HeaderMap) -> Response {

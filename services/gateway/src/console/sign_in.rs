@@ -23,7 +23,7 @@ use nodkey_proto::{
         create_trusonafication_request::Target, tru_code_service_client::TruCodeServiceClient,
     },
 };
-use nodkey_runtime::{OperatorSession, status::PeerError};
+use nodkey_runtime::{Deployment, OperatorSession, status::PeerError};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -32,7 +32,8 @@ use url::Url;
 
 use super::cookie::{SIGN_IN, Session};
 use crate::{
-    Edge,
+    config::Config,
+    edge::Edge,
     extract::{ClientAddress, Place, Wait},
     problem::Problem,
     routes::{place, trusonafications},
@@ -105,7 +106,7 @@ pub async fn begin(
         code: code.id.parse().map_err(|_| Problem::internal())?,
         exp: edge.clock.now().as_seconds() + LIFETIME,
     };
-    let jar = SIGN_IN.write(&edge, jar, hs256::sign(None, &claims, &key(&edge)));
+    let jar = SIGN_IN.write(&edge, jar, hs256::sign(None, &claims, edge.cookie_keys.first().ok_or_else(Problem::internal)?));
     let expires_at = code.expires_at.as_ref().and_then(from_timestamp).map(|at| at.to_string());
     Ok((StatusCode::CREATED, jar, Json(json!({"payload": code.payload, "expires_at": expires_at}))))
 }
@@ -183,11 +184,56 @@ async fn sign_in(edge: &Edge, accepted: TrusonaficationId, address: &str) -> Res
 }
 
 fn verify(edge: &Edge, cookie: &str) -> Option<Claims> {
-    let claims: Claims = hs256::verify(cookie, &key(edge)).ok()?;
+    let claims: Claims = edge.cookie_keys.iter().find_map(|key| hs256::verify(cookie, key).ok())?;
     (edge.clock.now().as_seconds() < claims.exp).then_some(claims)
 }
 
-/// A key for this alone, the same at every gateway.
-fn key(edge: &Edge) -> [u8; 32] {
-    hmac_sha256(edge.deployment.internal_key.expose_secret().as_bytes(), b"nodkey console sign-in")
+/// Keys for this alone, the same at every gateway: the first signs, all verify. An internal key signed in a deployment of before, and
+/// does until there is a cookie key.
+pub fn cookie_keys(config: &Config, deployment: &Deployment) -> anyhow::Result<Vec<[u8; 32]>> {
+    let given: Vec<_> = [&config.cookie_key, &deployment.internal_key, &config.previous_cookie_key].into_iter().flatten().collect();
+    let missing = "the console needs service.cookie_key, which `nodkey keys init` makes; without a console set service.console to false";
+    anyhow::ensure!(!config.console || !given.is_empty(), missing);
+    anyhow::ensure!(given.iter().all(|key| key.expose_secret().len() >= 32), "service.cookie_key must be at least 32 characters");
+    Ok(given.iter().map(|key| hmac_sha256(key.expose_secret().as_bytes(), b"nodkey console sign-in")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use nodkey_kernel::egress::Egress;
+
+    use super::*;
+
+    fn keys(cookie: Option<&str>, internal: Option<&str>, previous: Option<&str>) -> Option<Vec<[u8; 32]>> {
+        let long = |key: Option<&str>| key.map(|key| SecretString::from(key.repeat(32)));
+        let config = Config { cookie_key: long(cookie), previous_cookie_key: long(previous), ..Config::default() };
+        let deployment = Deployment { internal_key: long(internal), ..Deployment::new("https://gw", Egress::new(false)) };
+        cookie_keys(&config, &deployment).ok()
+    }
+
+    #[test]
+    fn every_step_from_one_key_to_the_next_is_understood_by_the_step_before() {
+        let steps = [
+            keys(None, Some("i"), None),
+            keys(None, Some("i"), Some("a")),
+            keys(Some("a"), Some("i"), None),
+            keys(Some("a"), None, None),
+            keys(Some("a"), None, Some("b")),
+            keys(Some("b"), None, Some("a")),
+            keys(Some("b"), None, None),
+        ];
+        for pair in steps.windows(2) {
+            let [Some(old), Some(new)] = pair else { panic!("every step has a key") };
+            assert!(old.contains(&new[0]) && new.contains(&old[0]));
+        }
+    }
+
+    #[test]
+    fn a_console_without_a_key_or_with_a_short_one_does_not_start() {
+        assert_eq!(keys(None, None, None), None);
+        let short = Config { cookie_key: Some("short".into()), ..Config::default() };
+        assert!(cookie_keys(&short, &Deployment::new("https://gw", Egress::new(false))).is_err());
+        let without = Config { console: false, ..Config::default() };
+        assert_eq!(cookie_keys(&without, &Deployment::new("https://gw", Egress::new(false))).unwrap(), Vec::<[u8; 32]>::new());
+    }
 }

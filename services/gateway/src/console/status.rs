@@ -11,7 +11,7 @@ use nodkey_runtime::{status::PeerError, telemetry};
 use serde_json::{Value, json};
 
 use super::{cookie::Session, signed_out};
-use crate::{Edge, MAX_MESSAGE, problem::Problem};
+use crate::{body::MAX_MESSAGE, edge::Edge, problem::Problem};
 
 /// What a service is called that no process tells of.
 const GATEWAY: &str = "gateway";

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::identifiers;
-use crate::{Edge, auth::backend::Backend, extract::Json, problem::Problem, reply};
+use crate::{auth::backend::Backend, edge::Edge, extract::Json, problem::Problem, reply::reply};
 
 /// Whom to look up.
 #[derive(Debug, Deserialize, ToSchema)]

@@ -13,7 +13,7 @@ use axum::{
 use nodkey_proto::registry::v1::{AndroidApp, AppLinks, ResolveAppLinksRequest, app_link_service_client::AppLinkServiceClient};
 use serde_json::json;
 
-use crate::{Edge, extract::ClientAddress, problem::Problem, reply};
+use crate::{edge::Edge, extract::ClientAddress, problem::Problem, reply::reply};
 
 /// Neither script nor anything from elsewhere.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

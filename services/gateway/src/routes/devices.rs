@@ -27,14 +27,14 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::{
-    Edge,
     auth::{
         backend::{Backend, Registering},
         phone::Phone,
     },
+    edge::Edge,
     extract::Json,
     problem::Problem,
-    reply,
+    reply::reply,
 };
 
 /// A key the OS only lets sign after it asked the person.

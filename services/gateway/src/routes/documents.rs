@@ -16,11 +16,11 @@ use utoipa::ToSchema;
 
 use super::devices::rfc3339;
 use crate::{
-    Edge,
     auth::{backend::Backend, phone::Phone},
+    edge::Edge,
     extract::Json,
     problem::Problem,
-    reply,
+    reply::reply,
 };
 
 /// How many documents of a user are listed: the newest.

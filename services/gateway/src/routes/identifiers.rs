@@ -13,7 +13,7 @@ use nodkey_runtime::PeerChannel;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Edge, auth::backend::Backend, extract::Json, problem::Problem, reply};
+use crate::{auth::backend::Backend, edge::Edge, extract::Json, problem::Problem, reply::reply};
 
 /// A user and the number.
 #[derive(Debug, Deserialize, ToSchema)]

@@ -31,9 +31,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 pub use trucodes::place;
 
 use crate::{
-    Edge,
     auth::{backend, phone},
-    console, layers,
+    edge::Edge,
+    layers,
     openapi::{self, Scheme},
     problem::Problem,
 };
@@ -108,10 +108,10 @@ fn doors() -> Doors {
     }
 }
 
-/// Everything the gateway serves.
-pub fn routes(edge: Edge, console: bool) -> Router {
+/// Everything the gateway serves: these, and others that are answered at once or hold their callers.
+pub fn routes(edge: Edge, working: Router<Edge>, waiting: Router<Edge>) -> Router {
     let doors = doors();
-    let console = if console { console::routes() } else { console::Routes::default() };
+    let others = (OpenApiRouter::from(working), OpenApiRouter::from(waiting));
     let state = || edge.clone();
     let backends = || middleware::from_fn_with_state(state(), backend::middleware);
     let phones = || middleware::from_fn_with_state(state(), phone::middleware);
@@ -131,14 +131,14 @@ pub fn routes(edge: Edge, console: bool) -> Router {
         .merge(doors.registration.route_layer(middleware::from_fn_with_state(state(), backend::registration)))
         .merge(doors.phones.route_layer(phones()))
         .merge(doors.backends.route_layer(backends()))
-        .merge(OpenApiRouter::from(console.working))
+        .merge(others.0)
         .route_layer(middleware::from_fn_with_state(Arc::clone(&edge.in_flight), layers::bounded));
     let waiting = doors
         .waiting_phones
         .route_layer(phones())
         .merge(doors.waiting_backends.route_layer(backends()))
         .merge(doors.waiting_browsers.route("/api/v2/trucodes/{id}", preflight()).layer(cors()))
-        .merge(OpenApiRouter::from(console.waiting));
+        .merge(others.1);
     let (router, _) = working.merge(waiting).split_for_parts();
     let document: Arc<str> = document().into();
     router

@@ -25,11 +25,11 @@ use utoipa::ToSchema;
 
 use super::devices::rfc3339;
 use crate::{
-    Edge,
     auth::phone::Phone,
+    edge::Edge,
     extract::{Json, Place, Wait},
     problem::Problem,
-    reply,
+    reply::reply,
     wait::{self, Waiting},
 };
 

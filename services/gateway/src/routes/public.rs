@@ -10,7 +10,7 @@ use axum::{
 };
 use nodkey_proto::registry::v1::{GetJwksRequest, signing_key_service_client::SigningKeyServiceClient};
 
-use crate::{Edge, problem::Problem};
+use crate::{edge::Edge, problem::Problem};
 
 /// The public keys of the deployment (RFC 7517): they verify challenges, device-identifier JWTs and evidence.
 #[utoipa::path(get, path = "/jwks", tag = "public", responses((status = 200, description = "A JWK set", content_type = "application/json")))]

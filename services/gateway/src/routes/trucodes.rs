@@ -20,14 +20,15 @@ use utoipa::ToSchema;
 
 use super::devices::rfc3339;
 use crate::{
-    Edge,
     auth::{
         backend::Backend,
         phone::{self, Phone},
     },
+    body::read_body,
+    edge::Edge,
     extract::{ClientAddress, Json, Place},
     problem::Problem,
-    read_body, reply,
+    reply::reply,
 };
 
 /// A wake may get lost; this often it is looked without one.

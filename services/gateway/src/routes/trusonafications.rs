@@ -25,11 +25,12 @@ use utoipa::ToSchema;
 
 use super::identifiers;
 use crate::{
-    Edge, MAX_MESSAGE,
     auth::backend::Backend,
+    body::MAX_MESSAGE,
+    edge::Edge,
     extract::{IdempotencyKey, Json, Place, Wait},
     problem::Problem,
-    reply,
+    reply::reply,
 };
 
 /// How much longer than the caller the service may take.

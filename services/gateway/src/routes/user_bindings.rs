@@ -10,7 +10,7 @@ use nodkey_runtime::status::PeerError;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::{Edge, auth::backend::Backend, extract::Json, problem::Problem};
+use crate::{auth::backend::Backend, edge::Edge, extract::Json, problem::Problem};
 
 /// Whom to bind to whom.
 #[derive(Debug, Deserialize, ToSchema)]

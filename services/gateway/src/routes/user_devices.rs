@@ -14,11 +14,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    Edge,
     auth::backend::Backend,
+    edge::Edge,
     extract::{IdempotencyKey, Json},
     problem::Problem,
-    reply,
+    reply::reply,
 };
 
 /// Which device is whose.

@@ -16,7 +16,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::devices::{devices as registry, rfc3339};
-use crate::{Edge, auth::backend::Backend, problem::Problem, reply};
+use crate::{auth::backend::Backend, edge::Edge, problem::Problem, reply::reply};
 
 /// How many devices are asked for at once.
 const AT_ONCE: usize = 8;

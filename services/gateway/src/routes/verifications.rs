@@ -15,11 +15,11 @@ use utoipa::ToSchema;
 
 use super::trusonafications::{CreateTrusonafication, ask, client};
 use crate::{
-    Edge,
     auth::backend::Backend,
+    edge::Edge,
     extract::{IdempotencyKey, Json},
     problem::Problem,
-    reply,
+    reply::reply,
 };
 
 /// How often to ask for the result, in seconds.

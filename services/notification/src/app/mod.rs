@@ -59,8 +59,8 @@ pub struct App {
 impl App {
     /// Puts the use cases together.
     pub fn new(config: &Config, deps: Deps) -> anyhow::Result<(Self, Kicked)> {
-        let db = deps.db()?;
-        let Deps { clock, random, vault, deployment, peers, .. } = deps;
+        let (db, vault) = (deps.db()?, deps.vault()?);
+        let Deps { clock, random, deployment, peers, .. } = deps;
         let (kicks, webhooks) = mpsc::channel(KICKS);
         let (push_kicks, pushes) = mpsc::channel(KICKS);
         let patience = Duration::from_hours(24 * u64::from(config.disable_after_days));

@@ -68,13 +68,13 @@ impl fmt::Debug for App {
 impl App {
     /// Puts the use cases together.
     pub fn new(config: &Config, deps: Deps) -> anyhow::Result<Self> {
-        let (db, keys) = (deps.db()?, Keys::new(config)?);
+        let (db, vault, keys) = (deps.db()?, deps.vault()?, Keys::new(config)?);
         anyhow::ensure!((1..=168).contains(&config.session_hours), "service.session_hours must be 1 to 168");
         anyhow::ensure!(config.audit_retention_days >= 1, "service.audit_retention_days must be at least 1");
         let session_lifetime = Duration::from_hours(config.session_hours.into());
         let audit_retention = Duration::from_hours(24) * config.audit_retention_days;
         let unbound_device_days = config.unbound_device_days;
-        let Deps { peers, clock, random, vault, deployment, .. } = deps;
+        let Deps { peers, clock, random, deployment, .. } = deps;
         Ok(Self(Arc::new(Inner {
             db,
             peers,

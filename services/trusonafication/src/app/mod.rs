@@ -84,8 +84,8 @@ impl App {
         anyhow::ensure!((1..=86_400).contains(&config.lifetime_seconds), "service.lifetime_seconds must be 1 to 86400");
         anyhow::ensure!((20..=55).contains(&config.trucode_seconds), "service.trucode_seconds must be 20 to 55");
         anyhow::ensure!(config.max_pending > 0, "service.max_pending must be at least 1");
-        let db = deps.db()?;
-        let Deps { bus, peers, clock, random, vault, deployment, stopping, .. } = deps;
+        let (db, vault) = (deps.db()?, deps.vault()?);
+        let Deps { bus, peers, clock, random, deployment, stopping, .. } = deps;
         Ok(Self { config, db, bus, peers, clock, random, vault, deployment, stopping })
     }
 

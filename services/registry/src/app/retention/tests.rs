@@ -11,6 +11,7 @@ use nodkey_kernel::{
     id::OperatorId,
     jose::{Algorithm, PrivateKey},
     random::Random,
+    service_key::{ServiceKey, ServiceName},
     time::Clock,
     vault::Vault,
 };
@@ -88,22 +89,17 @@ impl World {
         let db = Db::connect(&DbConfig { max_connections: 4, ..DbConfig::new(database.url()) }).await.unwrap();
         db.migrate(&Registry::migrations().unwrap()).await.unwrap();
         let (clock, random, bound) = (Clock::manual(NOW), Random::seeded(1), Bound::default());
-        let deployment = Arc::new(Deployment {
-            public_url: "https://id.example.com".into(),
-            audience: "nodkey".into(),
-            internal_key: "i".repeat(32).into(),
-            operator_key: "o".repeat(32).into(),
-            egress: Egress::new(false),
-        });
+        let deployment = Deployment::new("https://id.example.com", Egress::new(false));
+        let deployment = Arc::new(deployment.seen_by(&ServiceKey::generate(ServiceName::Registry, &random)));
         let routes = Arc::new(OnceLock::from(mount(Router::new(), BindingServiceServer::new(bound.clone()))));
-        let peers = Peers::new("registry", &deployment, &clock, |_| Ok(Channel::InProcess(Arc::clone(&routes)))).unwrap();
+        let peers = Peers::new(ServiceName::Registry, &deployment, &clock, |_| Ok(Channel::InProcess(Arc::clone(&routes)))).unwrap();
         let deps = Deps {
             db: Some(db.clone()),
             bus: Bus::connect(&BusConfig::default()).await.unwrap(),
             peers,
             clock: clock.clone(),
             random,
-            vault: Arc::new(Vault::new(&[7; 32])),
+            vault: Some(Arc::new(Vault::new(&[7; 32]))),
             deployment,
             stopping: tokio_util::sync::CancellationToken::new(),
         };

@@ -3,7 +3,15 @@ use std::sync::{Arc, Mutex, OnceLock};
 use axum::Router;
 use nodkey_bus::{Bus, BusConfig};
 use nodkey_db::{Db, DbConfig, retention::BATCH};
-use nodkey_kernel::{egress::Egress, id::TrusonaficationId, level::Level, random::Random, time::Clock, vault::Vault};
+use nodkey_kernel::{
+    egress::Egress,
+    id::TrusonaficationId,
+    level::Level,
+    random::Random,
+    service_key::{ServiceKey, ServiceName},
+    time::Clock,
+    vault::Vault,
+};
 use nodkey_proto::registry::v1::{
     GetRetentionPolicyRequest, ListRetentionPoliciesResponse, PutRetentionPolicyRequest,
     retention_service_server::{RetentionService, RetentionServiceServer},
@@ -66,22 +74,17 @@ impl World {
         let db = Db::connect(&DbConfig { max_connections: 4, ..DbConfig::new(database.url()) }).await.unwrap();
         db.migrate(&TrusonaficationService::migrations().unwrap()).await.unwrap();
         let (clock, random, policies) = (Clock::manual(NOW), Random::seeded(1), Policies::default());
-        let deployment = Arc::new(Deployment {
-            public_url: "https://id.example.com".into(),
-            audience: "nodkey".into(),
-            internal_key: "i".repeat(32).into(),
-            operator_key: "o".repeat(32).into(),
-            egress: Egress::new(false),
-        });
+        let deployment = Deployment::new("https://id.example.com", Egress::new(false));
+        let deployment = Arc::new(deployment.seen_by(&ServiceKey::generate(ServiceName::Trusonafication, &random)));
         let routes = Arc::new(OnceLock::from(mount(Router::new(), RetentionServiceServer::new(policies.clone()))));
-        let peers = Peers::new("trusonafication", &deployment, &clock, |_| Ok(Channel::InProcess(Arc::clone(&routes)))).unwrap();
+        let peers = Peers::new(ServiceName::Trusonafication, &deployment, &clock, |_| Ok(Channel::InProcess(Arc::clone(&routes)))).unwrap();
         let deps = Deps {
             db: Some(db.clone()),
             bus: Bus::connect(&BusConfig::default()).await.unwrap(),
             peers,
             clock: clock.clone(),
             random: random.clone(),
-            vault: Arc::new(Vault::new(&[7; 32])),
+            vault: Some(Arc::new(Vault::new(&[7; 32]))),
             deployment,
             stopping: CancellationToken::new(),
         };

@@ -4,7 +4,8 @@ use nodkey_db::{DbError, idempotency::IdempotencyError};
 use nodkey_kernel::error::{Classify, FieldViolation, Kind};
 use tonic::Status;
 
-use crate::{idempotent::InvalidRequestId, page::InvalidPage, status::PeerError};
+use super::{idempotent::InvalidRequestId, page::InvalidPage};
+use crate::call::status::PeerError;
 
 /// A use case could not do its work.
 #[derive(Debug, thiserror::Error)]

@@ -10,7 +10,7 @@ use nodkey_proto::{
 };
 use tonic::{Request, Response, Status};
 
-use crate::{health::Health, telemetry};
+use super::{health::Health, telemetry};
 
 /// Tells how this process is.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::service::Job;
+use super::service::Job;
 
 /// How long what is in flight may take at the end.
 const GRACE: Duration = Duration::from_secs(10);

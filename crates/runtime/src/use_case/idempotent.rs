@@ -13,7 +13,7 @@ use nodkey_kernel::{
 };
 use prost::Message;
 
-use crate::received::digest;
+use crate::call::received::digest;
 
 /// How often a request is tried when others are in the way.
 const ATTEMPTS: usize = 8;

@@ -12,7 +12,8 @@ use metrics::counter;
 use nodkey_proto::status::v1::status_service_server::StatusServiceServer;
 use tonic::Status;
 
-use crate::{auth, auth::Authenticator, deadline, grpc::mount, process_status::Reporter, telemetry, trace};
+use super::{process_status::Reporter, telemetry};
+use crate::{call::{deadline, grpc::mount, trace}, identity::auth::{Authenticator, self}};
 
 /// gRPC services behind authentication and deadlines, with health and reflection.
 pub(crate) async fn grpc(services: Router, authenticator: Authenticator, process: Reporter) -> anyhow::Result<Router> {

@@ -17,7 +17,8 @@ use nodkey_proto::{
 };
 use secrecy::SecretString;
 
-use crate::{auth::Operator, peers::Peer, status::PeerError};
+use super::{caller::Operator, peers::Peer};
+use crate::call::status::PeerError;
 
 /// How long a disabled credential may still be taken.
 const TTL: Duration = Duration::from_secs(30);

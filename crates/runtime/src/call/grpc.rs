@@ -7,7 +7,7 @@ use nodkey_proto::reflect;
 use tonic::server::NamedService;
 use tower::Service;
 
-use crate::received;
+use super::received;
 
 /// Adds a generated gRPC server to a router.
 pub fn mount<S>(router: Router, service: S) -> Router

@@ -19,12 +19,8 @@ use serde_json::Value;
 use tonic::{Code, Status};
 use tracing::error;
 
-use crate::{
-    auth::Caller,
-    peers::Peer,
-    status::{self, PeerError},
-    trace,
-};
+use super::{caller::Caller, peers::Peer};
+use crate::call::{status::{PeerError, self}, trace};
 
 /// The largest message that is read; tonic's own limit.
 const MAX_MESSAGE: usize = 4 << 20;

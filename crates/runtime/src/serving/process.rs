@@ -12,25 +12,13 @@ use std::{
 use anyhow::Context as _;
 use nodkey_bus::Bus;
 use nodkey_db::Db;
-use nodkey_kernel::{random::Random, time::Clock, vault::Vault};
+use nodkey_kernel::{random::Random, service_key::ServiceName, time::Clock, vault::Vault};
 use tokio::signal::unix::{SignalKind, signal};
 use tonic::transport::{Certificate, ClientTlsConfig};
-use tracing::info;
+use tracing::{info, warn};
 
-use crate::{
-    auth::Authenticator,
-    channel::Channel,
-    config::{Config, ServerConfig},
-    health::Health,
-    lifecycle::Running,
-    listener::Listener,
-    peers::Peers,
-    process_status::Reporter,
-    server,
-    service::{Deps, Service},
-    telemetry::{self, LogFormat},
-    tls,
-};
+use super::{config::{Config, DeploymentConfig, ServerConfig}, health::Health, lifecycle::Running, listener::Listener, process_status::Reporter, server, service::{Deps, Service}, telemetry::{LogFormat, self}, tls};
+use crate::{call::channel::Channel, identity::{auth::Authenticator, peers::Peers}};
 
 const USAGE: &str = "\
 Settings come from the file named by NODKEY_CONFIG and from the environment: NODKEY_DB__URL, NODKEY_BUS__URL,
@@ -103,8 +91,9 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
         None => None,
     };
     let clock = Clock::system();
-    let vault = Arc::new(Vault::new(&config.deployment.master_key_bytes()?));
-    let deployment = Arc::new(config.deployment.into_deployment()?);
+    check_keys(S::NAME, S::migrations().is_some(), &config.deployment, config.db.is_some())?;
+    let vault = config.deployment.master_key_bytes()?.map(|key| Arc::new(Vault::new(&key)));
+    let deployment = Arc::new(config.deployment.into_deployment(S::NAME)?);
     let bus = Bus::connect(&config.bus).await?;
     let db = match (S::migrations(), config.db) {
         (None, _) => None,
@@ -112,11 +101,13 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
         (Some(migrations), Some(config)) => {
             let db = Db::connect(&config).await.context("cannot reach the database")?;
             db.migrate(&migrations).await?;
-            bus.check(S::NAME).await?;
+            bus.check(S::NAME.as_str()).await?;
             Some(db)
         }
     };
-    let peers = Peers::new(S::NAME, &deployment, &clock, |name| remote(config.peers.url(name), authority.as_deref()))?;
+    let peers = Peers::new(S::NAME, &deployment, &clock, |name| {
+        remote(config.peers.url(name).with_context(|| format!("nobody calls {name}"))?, authority.as_deref())
+    })?;
     let authenticator = Authenticator::new(Arc::clone(&deployment), peers.registry(), clock.clone());
     let mut running = Running::new(bus.clone());
     let deps = Deps {
@@ -131,9 +122,9 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
     };
     let parts = S::build(config.service, deps).await?;
     let stopping = Arc::new(AtomicBool::new(false));
-    let databases = db.iter().map(|db| (S::NAME, db.clone())).collect();
+    let databases = db.iter().map(|db| (S::NAME.as_str(), db.clone())).collect();
     let health = Health { databases, stopping: Arc::clone(&stopping) };
-    let reporter = Reporter::new(vec![S::NAME], health.clone(), &clock);
+    let reporter = Reporter::new(vec![S::NAME.as_str()], health.clone(), &clock);
     // What has HTTP routes of its own faces the public, which has no business with metrics or gRPC.
     let routes = if S::migrations().is_none() {
         parts.http
@@ -142,7 +133,7 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
     };
     if let Some(db) = db {
         running.consumers(&db, &clock, parts.consumers).await?;
-        running.relay(S::NAME, db, &clock);
+        running.relay(S::NAME.as_str(), db, &clock);
     }
     running.jobs(parts.jobs);
     running.jobs(vec![telemetry::upkeep()]);
@@ -153,7 +144,7 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
     }
     let address = listener.local_addr()?;
     running.server(|stop| listener.with_tls(tls).serve(routes.merge(health.routes()), stop));
-    info!(service = S::NAME, %address, "ready");
+    info!(service = S::NAME.as_str(), %address, "ready");
     let failed = wait(&running).await?;
     stopping.store(true, Ordering::Relaxed);
     tokio::select! {
@@ -162,6 +153,24 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
         () = signalled()? => anyhow::bail!("aborted by a second signal"),
     }
     anyhow::ensure!(!failed, "a part of the service failed; see the log");
+    Ok(())
+}
+
+/// Refuses secrets that a process has no use for; where services still share a key, warns of them and of that.
+fn check_keys(name: ServiceName, stateful: bool, config: &DeploymentConfig, database: bool) -> anyhow::Result<()> {
+    let mut needless = config.needless(stateful);
+    needless.extend((!stateful && database).then_some("db.url"));
+    if config.internal_key.is_some() {
+        warn!(
+            "deployment.internal_key makes every process the equal of every other, and goes with the next version: see docs/operations.md"
+        );
+        if !needless.is_empty() {
+            warn!(settings = needless.join(", "), "{name} has no use for these settings: whoever breaks into it has them");
+        }
+        return Ok(());
+    }
+    anyhow::ensure!(needless.is_empty(), "{name} must not have {}: whoever breaks into it would have them", needless.join(", "));
+    anyhow::ensure!(!stateful || config.master_key.is_some(), "this service needs a master key: set NODKEY_DEPLOYMENT__MASTER_KEY");
     Ok(())
 }
 

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::service::Job;
+use super::service::Job;
 
 /// How often to look, unless a rule says otherwise.
 const INTERVAL: Duration = Duration::from_mins(10);

@@ -5,7 +5,7 @@ use std::{io::IsTerminal as _, sync::OnceLock, time::Duration};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{EnvFilter, fmt};
 
-use crate::service::Job;
+use super::service::Job;
 
 /// How often metrics are tidied.
 const UPKEEP: Duration = Duration::from_secs(5);

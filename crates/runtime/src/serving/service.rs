@@ -5,17 +5,16 @@ use std::{fmt, sync::Arc};
 use futures_util::future::BoxFuture;
 use nodkey_bus::{Bus, Consumer};
 use nodkey_db::{Db, Migrations};
-use nodkey_kernel::{egress::Egress, random::Random, time::Clock, vault::Vault};
-use secrecy::SecretString;
+use nodkey_kernel::{random::Random, service_key::ServiceName, time::Clock, vault::Vault};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-use crate::peers::Peers;
+use crate::identity::{deployment::Deployment, peers::Peers};
 
 /// One of the services of Nodkey.
 pub trait Service {
-    /// `registry`, `binding` and so on.
-    const NAME: &'static str;
+    /// Which.
+    const NAME: ServiceName;
 
     /// Settings of its own, under `service.` in the configuration.
     type Config: DeserializeOwned + Default + Send;
@@ -40,8 +39,8 @@ pub struct Deps {
     pub clock: Clock,
     /// Randomness.
     pub random: Random,
-    /// Secrets at rest.
-    pub vault: Arc<Vault>,
+    /// Secrets at rest; `None` for a service without state.
+    pub vault: Option<Arc<Vault>>,
     /// Facts about the whole deployment.
     pub deployment: Arc<Deployment>,
     /// Cancelled when the process begins to stop: whoever holds a caller answers now.
@@ -53,21 +52,11 @@ impl Deps {
     pub fn db(&self) -> anyhow::Result<Db> {
         self.db.clone().ok_or_else(|| anyhow::anyhow!("this service needs a database: set NODKEY_DB__URL"))
     }
-}
 
-/// Facts about the whole deployment, the same for each of its services.
-#[derive(Debug)]
-pub struct Deployment {
-    /// The gateway's public URL without a trailing slash: `iss` of challenges, base of `htu`.
-    pub public_url: String,
-    /// `aud` of bearer tokens.
-    pub audience: String,
-    /// Signs what services say to one another.
-    pub internal_key: SecretString,
-    /// Signs what operators say.
-    pub operator_key: SecretString,
-    /// Where services may connect to on behalf of others.
-    pub egress: Egress,
+    /// The vault of a service that has a database.
+    pub fn vault(&self) -> anyhow::Result<Arc<Vault>> {
+        self.vault.clone().ok_or_else(|| anyhow::anyhow!("this service needs a master key: set NODKEY_DEPLOYMENT__MASTER_KEY"))
+    }
 }
 
 /// What a service hands to the process that runs it.

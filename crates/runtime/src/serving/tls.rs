@@ -17,7 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::service::Job;
+use super::service::Job;
 
 /// How often the files are looked at.
 const CHECK: Duration = Duration::from_secs(1);

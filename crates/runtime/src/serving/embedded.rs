@@ -14,23 +14,15 @@ use axum::Router;
 use futures_util::future::BoxFuture;
 use nodkey_bus::{Bus, BusConfig};
 use nodkey_db::{Db, DbConfig, Migrations};
-use nodkey_kernel::{random::Random, time::Clock, vault::Vault};
-
-use crate::{
-    auth::Authenticator,
-    channel::Channel,
-    data_dir::DataDir,
-    health::Health,
-    lifecycle::Running,
-    listener::Listener,
-    peers::Peers,
-    process::signalled,
-    process_status::Reporter,
-    server,
-    service::{Deployment, Deps, Parts, Service},
-    telemetry,
-    tls::{self, TlsFiles},
+use nodkey_kernel::{
+    random::Random,
+    service_key::{ServiceKey, ServiceName},
+    time::Clock,
+    vault::Vault,
 };
+
+use super::{data_dir::DataDir, health::Health, lifecycle::Running, listener::Listener, process::signalled, process_status::Reporter, server, service::{Deps, Parts, Service}, telemetry, tls::{TlsFiles, self}};
+use crate::{call::channel::Channel, identity::{auth::Authenticator, deployment::Deployment, peers::Peers}};
 
 /// How to run embedded.
 #[derive(Debug)]
@@ -45,8 +37,10 @@ pub struct EmbeddedConfig {
     pub tls: Option<TlsFiles>,
     /// The gateway's public URL; `None`: `http://`, or `https://`, and the address it listens on.
     pub public_url: Option<String>,
-    /// Facts about the deployment; its `public_url` is replaced by the one above.
+    /// Facts about the deployment; its `public_url` is replaced by the one above, its service keys by those below.
     pub deployment: Deployment,
+    /// What the services sign with: a key of each, see [`ServiceKey::all`].
+    pub service_keys: Vec<ServiceKey>,
     /// Secrets at rest.
     pub master_key: [u8; 32],
     /// Time.
@@ -58,7 +52,7 @@ pub struct EmbeddedConfig {
 type Build = Box<dyn FnOnce(Deps) -> BoxFuture<'static, anyhow::Result<Parts>> + Send>;
 
 struct Entry {
-    name: &'static str,
+    name: ServiceName,
     migrations: Option<Migrations>,
     build: Build,
 }
@@ -122,7 +116,13 @@ impl Embedded {
             None => format!("{scheme}://{}", http.local_addr()?),
         };
         config.data_dir.set_url(&public_url)?;
-        let deployment = Arc::new(Deployment { public_url: public_url.clone(), ..config.deployment });
+        let service_keys = config.service_keys.iter().collect();
+        let deployment = Deployment { public_url: public_url.clone(), service_keys, ..config.deployment };
+        // Each service has its own key, as if it had its own process.
+        let deployment = |name: ServiceName| {
+            let key = config.service_keys.iter().find(|key| key.name() == name).with_context(|| format!("{name} has no key"))?;
+            anyhow::Ok(Arc::new(deployment.seen_by(key)))
+        };
         let vault = Arc::new(Vault::new(&config.master_key));
         let bus = Bus::connect(&BusConfig::default()).await?;
         let clock = config.clock;
@@ -133,17 +133,18 @@ impl Embedded {
         let (mut all_grpc, mut all_http) = (Router::new(), self.routes);
         let mut databases = Vec::new();
         let mut jobs = Vec::new();
-        let names = self.services.iter().map(|entry| entry.name).collect();
+        let names = self.services.iter().map(|entry| entry.name.as_str()).collect();
         for entry in self.services {
             let db = match &entry.migrations {
                 None => None,
                 Some(migrations) => {
-                    let url = format!("sqlite:{}", config.data_dir.database(entry.name)?.display());
+                    let url = format!("sqlite:{}", config.data_dir.database(entry.name.as_str())?.display());
                     let db = Db::connect(&DbConfig::new(url)).await?;
                     db.migrate(migrations).await.with_context(|| format!("the data of {} is not usable", entry.name))?;
                     Some(db)
                 }
             };
+            let deployment = deployment(entry.name)?;
             let peers = Peers::new(entry.name, &deployment, &clock, |_| Ok(channel.clone()))?;
             let deps = Deps {
                 db: db.clone(),
@@ -151,8 +152,8 @@ impl Embedded {
                 peers,
                 clock: clock.clone(),
                 random: config.random.clone(),
-                vault: Arc::clone(&vault),
-                deployment: Arc::clone(&deployment),
+                vault: Some(Arc::clone(&vault)),
+                deployment,
                 stopping: running.stopping(),
             };
             let parts = (entry.build)(deps).await.with_context(|| format!("cannot build {}", entry.name))?;
@@ -161,10 +162,12 @@ impl Embedded {
             jobs.extend(parts.jobs);
             if let Some(db) = db {
                 running.consumers(&db, &clock, parts.consumers).await?;
-                databases.push((entry.name, db));
+                databases.push((entry.name.as_str(), db));
             }
         }
-        let peers = Peers::new("runtime", &deployment, &clock, |_| Ok(channel.clone()))?;
+        // The door of all services is one, and asks the registry as the registry's own does.
+        let deployment = deployment(ServiceName::Registry)?;
+        let peers = Peers::new(ServiceName::Registry, &deployment, &clock, |_| Ok(channel.clone()))?;
         let stopping = Arc::new(AtomicBool::new(false));
         let health = Health { databases: databases.clone(), stopping: Arc::clone(&stopping) };
         let reporter = Reporter::new(names, health.clone(), &clock);

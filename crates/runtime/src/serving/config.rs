@@ -14,11 +14,15 @@ use figment::{
 use ipnet::IpNet;
 use nodkey_bus::BusConfig;
 use nodkey_db::DbConfig;
-use nodkey_kernel::egress::Egress;
-use secrecy::{ExposeSecret as _, SecretString};
+use nodkey_kernel::{
+    egress::Egress,
+    service_key::{ServiceKeysError, ServiceName},
+};
+use secrecy::SecretString;
 use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::{service::Deployment, tls::TlsFiles};
+use super::tls::TlsFiles;
+use crate::identity::deployment::Deployment;
 
 /// Settings of one process.
 #[derive(Debug, Deserialize)]
@@ -89,19 +93,20 @@ impl Default for PeersConfig {
 }
 
 impl PeersConfig {
-    /// The URL of a service.
+    /// The URL of a service; nobody calls the gateway.
     #[must_use]
-    pub fn url(&self, name: &str) -> &str {
+    pub fn url(&self, name: ServiceName) -> Option<&str> {
         match name {
-            "registry" => &self.registry,
-            "binding" => &self.binding,
-            "trusonafication" => &self.trusonafication,
-            _ => &self.notification,
+            ServiceName::Registry => Some(&self.registry),
+            ServiceName::Binding => Some(&self.binding),
+            ServiceName::Trusonafication => Some(&self.trusonafication),
+            ServiceName::Notification => Some(&self.notification),
+            ServiceName::Gateway => None,
         }
     }
 }
 
-/// What all processes of a deployment share.
+/// What the processes of a deployment share, and the keys of this one.
 #[derive(Debug, Deserialize)]
 pub struct DeploymentConfig {
     /// The gateway's public URL.
@@ -109,12 +114,18 @@ pub struct DeploymentConfig {
     /// `aud` of bearer tokens.
     #[serde(default = "audience")]
     pub audience: String,
-    /// 64 hex digits; secrets at rest are sealed under it.
-    pub master_key: SecretString,
-    /// Signs what services say to one another.
-    pub internal_key: SecretString,
-    /// Signs what operators say.
-    pub operator_key: SecretString,
+    /// 64 hex digits; secrets at rest are sealed under it. Services with a database need it, the gateway must not have it.
+    pub master_key: Option<SecretString>,
+    /// Signs what this service says to the others: 43 characters as `nodkey keys init` makes them, or a file that holds them.
+    pub service_key: Option<SecretString>,
+    /// Public halves of the keys of all services: a JSON document as `nodkey keys init` makes it, or a file that holds one.
+    pub service_keys: Option<String>,
+    /// Of before there were service keys: signs what services say to one another. Taken beside service keys for this one version.
+    pub internal_key: Option<SecretString>,
+    /// Signs what operators say. The gateway must not have it.
+    pub operator_key: Option<SecretString>,
+    /// Another that is taken, while one follows the other.
+    pub previous_operator_key: Option<SecretString>,
     /// Whether webhooks may go to this machine, over http and to any port.
     #[serde(default)]
     pub development: bool,
@@ -139,6 +150,18 @@ pub enum ConfigError {
     /// Of the right type and still wrong.
     #[error("configuration: {0}")]
     Invalid(&'static str),
+    /// A file that a setting names.
+    #[error("configuration: cannot read {0}: {1}")]
+    Unreadable(String, #[source] std::io::Error),
+    /// The document of public halves.
+    #[error("configuration: deployment.service_keys {0}")]
+    ServiceKeys(#[source] ServiceKeysError),
+    /// The document of public halves is not complete.
+    #[error("configuration: deployment.service_keys has no key of {0}")]
+    NoPublicHalf(ServiceName),
+    /// The private key is another service's, or was replaced.
+    #[error("configuration: deployment.service_key belongs to none of the keys of {0} in deployment.service_keys")]
+    Stranger(ServiceName),
 }
 
 impl<S: DeserializeOwned + Default> Config<S> {
@@ -157,26 +180,15 @@ impl<S: DeserializeOwned + Default> Config<S> {
 }
 
 impl DeploymentConfig {
-    /// The master key.
-    pub fn master_key_bytes(&self) -> Result<[u8; 32], ConfigError> {
-        let mut key = [0; 32];
-        let text = self.master_key.expose_secret();
-        hex::decode_to_slice(text, &mut key)
-            .map_err(|_| ConfigError::Invalid("deployment.master_key must be 64 hex digits; make one with: openssl rand -hex 32"))?;
-        Ok(key)
-    }
-
-    /// The facts services see, checked.
-    pub fn into_deployment(self) -> Result<Deployment, ConfigError> {
+    /// The facts the service of this name sees, checked.
+    pub fn into_deployment(self, name: ServiceName) -> Result<Deployment, ConfigError> {
         let url = url::Url::parse(&self.public_url).map_err(|_| ConfigError::Invalid("deployment.public_url must be a URL"))?;
         if url.query().is_some() || url.path() != "/" {
             return Err(ConfigError::Invalid("deployment.public_url must have no path: existing clients sign paths from the root"));
         }
-        for key in [&self.internal_key, &self.operator_key] {
-            if key.expose_secret().len() < 32 {
-                return Err(ConfigError::Invalid("deployment.internal_key and operator_key must be at least 32 characters"));
-            }
-        }
+        self.check_lengths()?;
+        let (service_key, service_keys) = self.service_keys(name)?;
+        let operator_keys = self.operator_keys();
         let mut egress = Egress { networks: self.allowed_networks, ..Egress::new(self.development) };
         if !self.allowed_ports.is_empty() {
             egress.ports = self.allowed_ports;
@@ -184,8 +196,10 @@ impl DeploymentConfig {
         Ok(Deployment {
             public_url: self.public_url.trim_end_matches('/').to_owned(),
             audience: self.audience,
+            service_key,
+            service_keys,
             internal_key: self.internal_key,
-            operator_key: self.operator_key,
+            operator_keys,
             egress,
         })
     }

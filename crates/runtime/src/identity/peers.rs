@@ -11,17 +11,19 @@ use http::{HeaderValue, Request, Response, header::AUTHORIZATION};
 use nodkey_kernel::{
     id::{OperatorSessionId, RelyingPartyId},
     jose::hs256,
+    service_key::ServiceName,
     time::Clock,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use tonic::body::Body;
 use tower::{BoxError, Service};
 
-use crate::{auth, channel::Channel, deadline, service::Deployment, trace};
+use super::{deployment::Deployment, service_token::Signer, token};
+use crate::call::{channel::Channel, deadline, trace};
 
 /// How long another service may take to begin its answer, unless the call says otherwise.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long an internal token lives, in seconds.
+/// How long what is signed with an operator's session lives, in seconds.
 const TOKEN_LIFETIME: i64 = 30;
 
 /// Ways to the other services.
@@ -36,32 +38,26 @@ pub struct Peers {
 /// One of the other services.
 #[derive(Clone, Debug)]
 pub struct Peer {
+    name: ServiceName,
     channel: Channel,
     signer: Arc<Signer>,
 }
 
-#[derive(Debug)]
-struct Signer {
-    name: &'static str,
-    deployment: Arc<Deployment>,
-    clock: Clock,
-}
-
 impl Peers {
-    /// Makes ways for the service called `name`; `channel` is asked once for each of the others.
+    /// Makes ways for the service called `name`, by the key it has in `deployment`; `channel` is asked once for each of the others.
     pub fn new(
-        name: &'static str,
+        name: ServiceName,
         deployment: &Arc<Deployment>,
         clock: &Clock,
-        channel: impl Fn(&str) -> anyhow::Result<Channel>,
+        channel: impl Fn(ServiceName) -> anyhow::Result<Channel>,
     ) -> anyhow::Result<Self> {
-        let signer = Arc::new(Signer { name, deployment: Arc::clone(deployment), clock: clock.clone() });
-        let peer = |name| anyhow::Ok(Peer { channel: channel(name)?, signer: Arc::clone(&signer) });
+        let signer = Arc::new(Signer::new(name, deployment, clock)?);
+        let peer = |name| anyhow::Ok(Peer { name, channel: channel(name)?, signer: Arc::clone(&signer) });
         Ok(Self {
-            registry: peer("registry")?,
-            binding: peer("binding")?,
-            trusonafication: peer("trusonafication")?,
-            notification: peer("notification")?,
+            registry: peer(ServiceName::Registry)?,
+            binding: peer(ServiceName::Binding)?,
+            trusonafication: peer(ServiceName::Trusonafication)?,
+            notification: peer(ServiceName::Notification)?,
         })
     }
 
@@ -110,13 +106,14 @@ impl Peer {
     }
 
     fn channel(&self, session: Option<OperatorSession>, relying_party: Option<RelyingPartyId>) -> PeerChannel {
-        PeerChannel { channel: self.channel.clone(), signer: Arc::clone(&self.signer), session, relying_party }
+        PeerChannel { to: self.name, channel: self.channel.clone(), signer: Arc::clone(&self.signer), session, relying_party }
     }
 }
 
 /// A channel that proves who calls and carries trace and deadline along.
 #[derive(Clone, Debug)]
 pub struct PeerChannel {
+    to: ServiceName,
     channel: Channel,
     signer: Arc<Signer>,
     /// `None`: the service itself.
@@ -135,19 +132,15 @@ pub struct OperatorSession {
 
 impl PeerChannel {
     fn authorization(&self) -> Option<HeaderValue> {
-        let deployment = &self.signer.deployment;
-        let (aud, exp) = (deployment.audience.clone(), self.signer.clock.now().as_seconds() + TOKEN_LIFETIME);
-        let token = match &self.session {
-            None => {
-                let claims = auth::Claims { aud, exp, iss: Some(self.signer.name.to_owned()), rp: self.relying_party };
-                hs256::sign(Some(auth::INTERNAL), &claims, deployment.internal_key.expose_secret().as_bytes())
-            }
-            Some(OperatorSession { id, secret }) => {
-                let claims = auth::Claims { aud, exp, iss: None, rp: None };
-                hs256::sign(Some(&format!("{}{id}", auth::OPERATOR_SESSION)), &claims, secret.expose_secret().as_bytes())
-            }
+        let Some(OperatorSession { id, secret }) = &self.session else {
+            return self.signer.authorization(self.to, self.relying_party);
         };
-        HeaderValue::try_from(format!("Bearer {token}")).ok()
+        let (aud, exp) = (self.signer.deployment().audience.clone(), self.signer.now() + TOKEN_LIFETIME);
+        let claims = token::Claims { aud, exp, iss: None, rp: None };
+        let token = hs256::sign(Some(&format!("{}{id}", token::OPERATOR_SESSION)), &claims, secret.expose_secret().as_bytes());
+        let mut value = HeaderValue::try_from(format!("Bearer {token}")).ok()?;
+        value.set_sensitive(true);
+        Some(value)
     }
 }
 
@@ -161,14 +154,13 @@ impl Service<Request<Body>> for PeerChannel {
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        if let Some(mut value) = self.authorization() {
-            value.set_sensitive(true);
+        if let Some(value) = self.authorization() {
             request.headers_mut().insert(AUTHORIZATION, value);
         }
         if let (Some(_), Some(party)) = (&self.session, self.relying_party)
             && let Ok(party) = HeaderValue::try_from(party.to_string())
         {
-            request.headers_mut().insert(auth::RELYING_PARTY_HEADER, party);
+            request.headers_mut().insert(token::RELYING_PARTY_HEADER, party);
         }
         trace::inject(request.headers_mut());
         // A deadline of the call's own is the other service's to keep; a little longer here, should it be gone.

@@ -8,7 +8,7 @@ use nodkey_kernel::error::chain;
 use tracing::error;
 use uuid::Uuid;
 
-use crate::page::{Cursor, Listed};
+use super::page::{Cursor, Listed};
 
 /// Returns what was read of a row. One that cannot be read is logged and counted, and the list or the sweep it belongs to goes on without
 /// it.

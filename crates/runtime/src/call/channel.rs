@@ -10,7 +10,7 @@ use http::{Request, Response};
 use tonic::body::Body;
 use tower::{BoxError, Service, ServiceExt as _};
 
-use crate::deadline::deadline_exceeded;
+use super::deadline::deadline_exceeded;
 
 /// A way to a service.
 #[derive(Clone, Debug)]

@@ -1,0 +1,118 @@
+//! The folder of a deployment's keys.
+
+use std::{
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use nodkey_kernel::service_key::ServiceName;
+
+use super::ring::{Key, Keys, Name, current, other};
+use crate::connection::{read_json, write_private, write_secret};
+
+/// All keys.
+pub const KEYS: &str = "keys.json";
+/// Public halves of the services' keys, which are in the files of all services, too.
+pub const PUBLIC: &str = "service_keys.json";
+/// For `nodkey admin`.
+pub const OPERATOR: &str = "operator.env";
+
+/// A folder.
+#[derive(Debug)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// Makes a folder that is not there, readable by its owner alone.
+    pub fn create(path: PathBuf) -> anyhow::Result<Self> {
+        let made = std::fs::DirBuilder::new().mode(0o700).create(&path);
+        if made.as_ref().is_err_and(|e| e.kind() == std::io::ErrorKind::AlreadyExists) {
+            anyhow::bail!("{} is there already: keys are never overwritten; `nodkey keys rotate` replaces one", path.display());
+        }
+        made.with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(Self(path))
+    }
+
+    /// One that is there.
+    pub const fn open(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// A file in it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Reads keys.json.
+    pub fn read(&self) -> anyhow::Result<Keys> {
+        let path = self.file(KEYS);
+        read_json(&path)?.with_context(|| format!("{} is missing: `nodkey keys init DIR` makes a folder of keys", path.display()))
+    }
+
+    /// Writes keys.json and, from it, every other file.
+    pub fn write(&self, keys: &Keys) -> anyhow::Result<()> {
+        write_secret(&self.file(KEYS), keys)?;
+        write_private(&self.file(PUBLIC), (keys.public()?.to_value().to_string() + "\n").as_bytes())?;
+        for (name, settings) in files(keys)? {
+            let lines: Vec<_> = settings.iter().map(|(name, value)| format!("{name}={}", quoted(value))).collect();
+            let text = lines.join("\n") + "\n";
+            write_private(&self.file(&name), text.as_bytes())?;
+        }
+        Ok(())
+    }
+}
+
+/// Names of settings, and what they are.
+pub type Settings = Vec<(&'static str, String)>;
+
+/// The files that processes and people are given, each with what its reader needs and nothing else.
+pub fn files(keys: &Keys) -> anyhow::Result<Vec<(String, Settings)>> {
+    let public = keys.public()?.to_value().to_string();
+    let mut files = Vec::new();
+    for service in super::services() {
+        let own = current(keys.ring(Name::Service(service))).with_context(|| format!("keys.json is damaged: no key of {service}"))?;
+        let mut settings =
+            vec![("NODKEY_DEPLOYMENT__SERVICE_KEY", own.secret.clone()), ("NODKEY_DEPLOYMENT__SERVICE_KEYS", public.clone())];
+        let (ring, names) = if service == ServiceName::Gateway {
+            (&keys.cookie, ["NODKEY_SERVICE__COOKIE_KEY", "NODKEY_SERVICE__PREVIOUS_COOKIE_KEY"])
+        } else {
+            settings.push(("NODKEY_DEPLOYMENT__MASTER_KEY", keys.master.secret.clone()));
+            (&keys.operator, ["NODKEY_DEPLOYMENT__OPERATOR_KEY", "NODKEY_DEPLOYMENT__PREVIOUS_OPERATOR_KEY"])
+        };
+        let pair = [current(ring), other(ring)].into_iter().zip(names);
+        settings.extend(pair.filter_map(|(key, name)| Some((name, key?.secret.clone()))));
+        files.push((format!("{service}.env"), settings));
+    }
+    let operator = current(&keys.operator).context("keys.json is damaged: no operator key")?;
+    files.push((OPERATOR.to_owned(), vec![("NODKEY_OPERATOR_KEY", operator.secret.clone())]));
+    Ok(files)
+}
+
+/// Every secret, and what it is called.
+pub fn secrets(keys: &Keys) -> Vec<(String, &Key)> {
+    let services =
+        super::services().flat_map(|name| keys.ring(Name::Service(name)).iter().map(move |key| (format!("the key of {name}"), key)));
+    let operator = keys.operator.iter().map(|key| ("an operator key".to_owned(), key));
+    let cookie = keys.cookie.iter().map(|key| ("a cookie key".to_owned(), key));
+    services.chain(operator).chain(cookie).chain([("the master key".to_owned(), &keys.master)]).collect()
+}
+
+/// As shells, Docker Compose and systemd read it: JSON between single quotes, what is none as it is.
+fn quoted(value: &str) -> String {
+    if value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')) { value.to_owned() } else { format!("'{value}'") }
+}
+
+/// Reads the lines of such a file; lines that are no setting are left out.
+pub fn parse(text: &str) -> Vec<(String, String)> {
+    let setting = |line: &str| {
+        let (name, value) = line.trim().split_once('=')?;
+        let quoted = value.strip_prefix('\'').and_then(|value| value.strip_suffix('\''));
+        (!name.starts_with('#')).then(|| (name.to_owned(), quoted.unwrap_or(value).to_owned()))
+    };
+    text.lines().filter_map(setting).collect()
+}

@@ -1,0 +1,162 @@
+//! `nodkey keys`: the keys of a deployment, made, checked and replaced in a folder on the operators' own machine. No server is asked.
+
+mod check;
+mod folder;
+mod ring;
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use nodkey_kernel::{random::Random, service_key::ServiceName, time::Clock};
+use serde_json::{Value, json};
+
+use crate::{
+    failure::Refused,
+    output::{self, line, record},
+};
+use folder::Folder;
+use ring::{Keys, State};
+
+/// Make, check and replace the keys of a deployment.
+///
+/// A folder holds all of them in keys.json, and beside it a file a service with what that one needs and nothing else: NAME=VALUE lines for
+/// `env_file` of Docker Compose, `EnvironmentFile` of systemd, or a shell. Keep the folder where you keep such things.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  nodkey keys init keys
+  nodkey keys check keys
+  nodkey keys rotate keys registry")]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make all keys of a deployment in a new folder
+    #[command(after_help = "Examples:
+  nodkey keys init keys
+  NODKEY_DEPLOYMENT__MASTER_KEY=... NODKEY_DEPLOYMENT__OPERATOR_KEY=... nodkey keys init keys")]
+    Init {
+        #[command(flatten)]
+        dir: Dir,
+        /// Master key of a deployment that is there: kept, and not made; better in the environment
+        #[arg(long, env = "NODKEY_DEPLOYMENT__MASTER_KEY", hide_env_values = true, value_name = "KEY")]
+        master_key: Option<String>,
+        /// Operator key of a deployment that is there: kept, and not made; better in the environment
+        #[arg(long, env = "NODKEY_DEPLOYMENT__OPERATOR_KEY", hide_env_values = true, value_name = "KEY")]
+        operator_key: Option<String>,
+    },
+    /// Say what is missing, old, misplaced or readable by others
+    ///
+    /// Exit code 0 when nothing is, 3 otherwise.
+    #[command(after_help = "Examples:
+  nodkey keys check keys
+  nodkey keys check keys --max-age-days 90 --json")]
+    Check {
+        #[command(flatten)]
+        dir: Dir,
+        /// A key that signs for longer is old
+        #[arg(long, default_value_t = 365, value_name = "N")]
+        max_age_days: u32,
+    },
+    /// Take the next of three steps from a key to its successor; says what to restart after each
+    ///
+    /// First the successor is made, and everybody takes it besides; then it signs; then its predecessor is taken no longer. With a rolling
+    /// restart after each step nothing is refused.
+    #[command(after_help = "Examples:
+  nodkey keys rotate keys registry
+  nodkey keys rotate keys cookie")]
+    Rotate {
+        #[command(flatten)]
+        dir: Dir,
+        /// gateway, registry, binding, trusonafication, notification, cookie or operator
+        #[arg(value_name = "KEY", value_parser = ring::Name::parse)]
+        key: ring::Name,
+    },
+    /// Write the files of the services anew, as keys.json says
+    #[command(after_help = "Example:
+  nodkey keys write keys")]
+    Write(Dir),
+}
+
+#[derive(Debug, clap::Args)]
+struct Dir {
+    /// The folder
+    #[arg(value_name = "DIR")]
+    path: PathBuf,
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let now = Clock::system().now();
+    match args.command {
+        Command::Init { dir, master_key, operator_key } => {
+            let mut keys = Keys::new(&Random::system(), now);
+            keys.keep(master_key, operator_key)?;
+            let folder = Folder::create(dir.path)?;
+            folder.write(&keys)?;
+            told(args.json, &folder, &keys, "give each service its file alone, and nobody keys.json; operator.env is for `nodkey admin`")
+        }
+        Command::Check { dir, max_age_days } => check(args.json, &Folder::open(dir.path), max_age_days, now),
+        Command::Rotate { dir, key } => {
+            let folder = Folder::open(dir.path);
+            let mut keys = folder.read()?;
+            let step = keys.rotate(key, &Random::system(), now);
+            folder.write(&keys)?;
+            told(args.json, &folder, &keys, &step)
+        }
+        Command::Write(dir) => {
+            let folder = Folder::open(dir.path);
+            let keys = folder.read()?;
+            folder.write(&keys)?;
+            told(args.json, &folder, &keys, "restart the services whose files have changed")
+        }
+    }
+}
+
+/// Says what keys there are, never the keys themselves.
+fn told(json: bool, folder: &Folder, keys: &Keys, next: &str) -> anyhow::Result<()> {
+    let rows = rows(keys);
+    if json {
+        return output::document(&json!({"folder": folder.path(), "keys": rows, "next": next}));
+    }
+    output::page(false, &COLUMNS, &rows, "")?;
+    line(format_args!("\n{}: {next}", folder.path().display()))
+}
+
+const COLUMNS: [&str; 4] = ["name", "state", "made_at", "kid"];
+
+fn rows(keys: &Keys) -> Vec<output::Record> {
+    let row = |(name, state, made_at, kid): (String, State, String, Option<String>)| {
+        let kid = kid.map_or(Value::Null, Value::from);
+        record([("name", json!(name)), ("state", json!(state)), ("made_at", json!(made_at)), ("kid", kid)])
+    };
+    keys.list().into_iter().map(row).collect()
+}
+
+fn check(json: bool, folder: &Folder, max_age_days: u32, now: nodkey_kernel::time::Timestamp) -> anyhow::Result<()> {
+    let keys = folder.read()?;
+    let problems = check::problems(folder, &keys, max_age_days, now);
+    if json {
+        let problems: Vec<_> = problems.iter().map(|it| json!({"file": it.file, "kind": it.kind, "what": it.what})).collect();
+        output::document(&json!({"folder": folder.path(), "keys": rows(&keys), "problems": problems}))?;
+    } else {
+        output::page(false, &COLUMNS, &rows(&keys), "")?;
+        for problem in &problems {
+            line(format_args!("{}: {}: {}", problem.file, problem.kind, problem.what))?;
+        }
+    }
+    match problems.len() {
+        0 => Ok(()),
+        n => Err(Refused(format!("{n} of the keys' files {} not as they should be", if n == 1 { "is" } else { "are" })).into()),
+    }
+}
+
+/// The services, in the order in which they are shown.
+fn services() -> impl Iterator<Item = ServiceName> {
+    ServiceName::ALL.iter().copied()
+}

@@ -1,0 +1,234 @@
+//! All keys of a deployment, and the steps from a key to its successor.
+
+use std::{collections::BTreeMap, fmt};
+
+use nodkey_kernel::{
+    random::Random,
+    service_key::{ServiceKey, ServiceKeys, ServiceName},
+    time::Timestamp,
+};
+use serde::{Deserialize, Serialize};
+
+/// What keys.json holds.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Keys {
+    /// By service. Each has one that signs, and for a while another.
+    pub services: BTreeMap<String, Vec<Key>>,
+    /// Seals what is secret in the databases.
+    pub master: Key,
+    /// Signs what `nodkey admin` says.
+    pub operator: Vec<Key>,
+    /// Signs cookies.
+    pub cookie: Vec<Key>,
+}
+
+/// One key.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Key {
+    /// What must not be told.
+    #[serde(rename = "key")]
+    pub secret: String,
+    /// RFC 3339.
+    pub made_at: String,
+    /// What it is there for.
+    pub state: State,
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Key").field("made_at", &self.made_at).field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+/// What a key is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Taken from others; will sign.
+    Next,
+    /// Signs.
+    Current,
+    /// Taken from others; signed before.
+    Previous,
+}
+
+/// A key that has successors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// Of a service.
+    Service(ServiceName),
+    /// Of the gateway's cookies.
+    Cookie,
+    /// Of `nodkey admin`.
+    Operator,
+}
+
+impl Name {
+    /// Reads a name as it is typed.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "cookie" => Ok(Self::Cookie),
+            "operator" => Ok(Self::Operator),
+            "master" => Err("what is sealed under the master key has to be sealed anew: see docs/operations.md".to_owned()),
+            other => ServiceName::try_from(other).map(Self::Service).map_err(|_| "is none of the keys".to_owned()),
+        }
+    }
+}
+
+impl Keys {
+    /// Makes all keys.
+    pub fn new(random: &Random, now: Timestamp) -> Self {
+        let text = || Key::text(random, now, State::Current);
+        let services = super::services().map(|name| (name.to_string(), vec![Key::service(name, random, now, State::Current)]));
+        Self { services: services.collect(), master: text(), operator: vec![text()], cookie: vec![text()] }
+    }
+
+    /// Takes over the keys of a deployment that is there.
+    pub fn keep(&mut self, master: Option<String>, operator: Option<String>) -> anyhow::Result<()> {
+        if let Some(key) = master {
+            let hex = key.len() == 64 && key.bytes().all(|b| b.is_ascii_hexdigit());
+            anyhow::ensure!(hex, "the master key must be 64 hex digits");
+            self.master.secret = key;
+        }
+        if let Some(key) = operator {
+            let plain = key.len() >= 32 && !key.contains(['\'', '\n']);
+            anyhow::ensure!(plain, "the operator key must be at least 32 characters in one line, without a single quote");
+            self.operator[0].secret = key;
+        }
+        Ok(())
+    }
+
+    /// The next step from a key to its successor. Returns what to do after it.
+    pub fn rotate(&mut self, name: Name, random: &Random, now: Timestamp) -> String {
+        let (ring, next) = match name {
+            Name::Service(service) => {
+                (self.services.entry(service.to_string()).or_default(), Key::service(service, random, now, State::Next))
+            }
+            Name::Cookie => (&mut self.cookie, Key::text(random, now, State::Next)),
+            Name::Operator => (&mut self.operator, Key::text(random, now, State::Next)),
+        };
+        let (all, one) = match name {
+            Name::Service(service) => ("every service".to_owned(), format!("{service}, all its replicas")),
+            Name::Cookie => ("the gateway, all its replicas".to_owned(), "the gateway, all its replicas".to_owned()),
+            Name::Operator => {
+                ("every service but the gateway".to_owned(), "every service but the gateway, and use the new operator.env".to_owned())
+            }
+        };
+        if ring.iter().any(|key| key.state == State::Previous) {
+            ring.retain(|key| key.state != State::Previous);
+            return format!("step 3 of 3: the predecessor is taken no longer; restart {all}, one after the other");
+        }
+        if ring.iter().any(|key| key.state == State::Next) {
+            for key in ring {
+                key.state = if key.state == State::Next { State::Current } else { State::Previous };
+            }
+            return format!("step 2 of 3: the successor signs; restart {one}, then rotate again");
+        }
+        ring.push(next);
+        format!("step 1 of 3: the successor is taken; restart {all}, one after the other, then rotate again")
+    }
+
+    /// The public halves of all services.
+    pub fn public(&self) -> anyhow::Result<ServiceKeys> {
+        let mut all = ServiceKeys::default();
+        for name in super::services() {
+            for key in self.ring(Name::Service(name)) {
+                all.insert(name, key.open(name)?.public());
+            }
+        }
+        Ok(all)
+    }
+
+    /// Keys of a name.
+    pub fn ring(&self, name: Name) -> &[Key] {
+        match name {
+            Name::Service(service) => self.services.get(service.as_str()).map_or(&[], Vec::as_slice),
+            Name::Cookie => &self.cookie,
+            Name::Operator => &self.operator,
+        }
+    }
+
+    /// Name, state, when made, and for a service's the name of its public half.
+    pub fn list(&self) -> Vec<(String, State, String, Option<String>)> {
+        let services = super::services().flat_map(|name| {
+            let kid = move |key: &Key| key.open(name).ok().map(|key| key.kid().to_owned());
+            self.ring(Name::Service(name)).iter().map(move |key| (name.to_string(), key.state, key.made_at.clone(), kid(key)))
+        });
+        let of = |name: &'static str, ring: &[Key]| -> Vec<_> {
+            ring.iter().map(|key| (name.to_owned(), key.state, key.made_at.clone(), None)).collect()
+        };
+        let others = [("master", std::slice::from_ref(&self.master)), ("operator", &self.operator), ("cookie", &self.cookie)];
+        services.chain(others.into_iter().flat_map(|(name, ring)| of(name, ring))).collect()
+    }
+}
+
+impl Key {
+    fn text(random: &Random, now: Timestamp, state: State) -> Self {
+        Self { secret: hex::encode(random.bytes::<32>()), made_at: now.to_string(), state }
+    }
+
+    fn service(name: ServiceName, random: &Random, now: Timestamp, state: State) -> Self {
+        Self { secret: ServiceKey::generate(name, random).to_secret().to_string(), made_at: now.to_string(), state }
+    }
+
+    fn open(&self, name: ServiceName) -> anyhow::Result<ServiceKey> {
+        ServiceKey::from_secret(name, &self.secret).map_err(|e| anyhow::anyhow!("keys.json is damaged: the key of {name}: {e}"))
+    }
+}
+
+/// The key that signs.
+pub fn current(ring: &[Key]) -> Option<&Key> {
+    ring.iter().find(|key| key.state == State::Current)
+}
+
+/// The other that is taken.
+pub fn other(ring: &[Key]) -> Option<&Key> {
+    ring.iter().find(|key| key.state != State::Current)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_step_is_understood_by_the_step_before() {
+        for name in [Name::Service(ServiceName::Registry), Name::Cookie, Name::Operator] {
+            let (random, now) = (Random::seeded(1), Timestamp::from_seconds(1_700_000_000));
+            let mut keys = Keys::new(&random, now);
+            let first = keys.ring(name)[0].secret.clone();
+            for _ in 0..6 {
+                let signed = current(keys.ring(name)).unwrap().secret.clone();
+                keys.rotate(name, &random, now);
+                let signs = current(keys.ring(name)).unwrap().secret.clone();
+                let taken = |wanted: &str| keys.ring(name).iter().any(|key| key.secret == wanted);
+                assert!(taken(&signs) && (taken(&signed) || signed == signs), "{name:?}");
+                assert!(keys.ring(name).len() <= 2);
+            }
+            assert_eq!(keys.ring(name).len(), 1);
+            assert_ne!(keys.ring(name)[0].secret, first);
+        }
+    }
+
+    #[test]
+    fn keys_of_a_deployment_that_is_there_are_kept() {
+        let mut keys = Keys::new(&Random::seeded(1), Timestamp::from_seconds(1));
+        assert!(keys.keep(Some("short".into()), None).is_err());
+        assert!(keys.keep(None, Some("short".into())).is_err());
+        keys.keep(Some("ab".repeat(32)), Some("o".repeat(32))).unwrap();
+        assert_eq!((keys.master.secret, keys.operator[0].secret.clone()), ("ab".repeat(32), "o".repeat(32)));
+    }
+
+    #[test]
+    fn keys_do_not_show() {
+        let keys = Keys::new(&Random::seeded(1), Timestamp::from_seconds(1));
+        assert!(!format!("{keys:?}").contains(&keys.master.secret));
+        assert!(!format!("{:?}", keys.list()).contains(&keys.cookie[0].secret));
+    }
+
+    #[test]
+    fn the_master_key_has_no_successor_here() {
+        assert!(Name::parse("master").unwrap_err().contains("docs/operations.md"));
+        assert!(Name::parse("x").is_err());
+        assert_eq!(Name::parse("gateway"), Ok(Name::Service(ServiceName::Gateway)));
+    }
+}

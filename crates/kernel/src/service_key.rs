@@ -1,0 +1,299 @@
+//! Who is who inside a deployment: every service signs by a key of its own, and knows the public halves of all.
+
+use std::fmt;
+
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use crate::{
+    jose::{Algorithm, JoseError, PrivateKey, PublicJwk, b64u, b64u_decode, jws},
+    named,
+    random::Random,
+};
+
+/// How many public halves a document may have: five services, each with as many successors as anybody needs.
+const MAX_KEYS: usize = 64;
+
+named! {
+    /// One of the services of Nodkey.
+    #[derive(Hash, PartialOrd, Ord)]
+    pub enum ServiceName {
+        /// Phones and backends over HTTP.
+        Gateway = "gateway",
+        /// Relying parties, credentials, devices.
+        Registry = "registry",
+        /// Users and their devices.
+        Binding = "binding",
+        /// Questions and answers.
+        Trusonafication = "trusonafication",
+        /// Webhooks and pushes.
+        Notification = "notification",
+    }
+}
+
+impl fmt::Display for ServiceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What one service signs with: an Ed25519 key (RFC 8037). Zeroized when dropped, never printed.
+#[derive(Clone)]
+pub struct ServiceKey {
+    name: ServiceName,
+    kid: String,
+    key: PrivateKey,
+}
+
+impl ServiceKey {
+    /// Makes a new key.
+    #[must_use]
+    pub fn generate(name: ServiceName, random: &Random) -> Self {
+        Self::new(name, PrivateKey::generate(Algorithm::EdDsa, random))
+    }
+
+    /// Makes a new key for every service.
+    #[must_use]
+    pub fn all(random: &Random) -> Vec<Self> {
+        ServiceName::ALL.iter().map(|name| Self::generate(*name, random)).collect()
+    }
+
+    /// Reads what [`ServiceKey::to_secret`] wrote.
+    pub fn from_secret(name: ServiceName, secret: &str) -> Result<Self, JoseError> {
+        let bytes = Zeroizing::new(b64u_decode(secret).map_err(|_| JoseError::Key)?);
+        Ok(Self::new(name, PrivateKey::from_secret_bytes(Algorithm::EdDsa, &bytes)?))
+    }
+
+    fn new(name: ServiceName, key: PrivateKey) -> Self {
+        Self { name, kid: key.public().thumbprint(), key }
+    }
+
+    /// The private key as text: `d` of its JWK (RFC 8037 section 2), 43 characters of base64url.
+    #[must_use]
+    pub fn to_secret(&self) -> Zeroizing<String> {
+        Zeroizing::new(b64u(&self.key.to_secret_bytes()))
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub const fn name(&self) -> ServiceName {
+        self.name
+    }
+
+    /// Names it: the thumbprint of its public half (RFC 7638).
+    #[must_use]
+    pub fn kid(&self) -> &str {
+        &self.kid
+    }
+
+    /// The public half.
+    #[must_use]
+    pub fn public(&self) -> PublicJwk {
+        self.key.public()
+    }
+
+    /// Signs claims as a compact JWS whose header has `typ` and `kid`.
+    #[must_use]
+    pub fn sign(&self, typ: &str, claims: &impl Serialize) -> String {
+        jws::sign(typ, Some(&self.kid), None, claims, &self.key)
+    }
+
+    /// Signs bytes; 64 bytes (RFC 8032). What is signed begins with something that no JWS does.
+    #[must_use]
+    pub fn sign_bytes(&self, message: &[u8]) -> Vec<u8> {
+        self.key.sign(message)
+    }
+}
+
+impl fmt::Debug for ServiceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServiceKey").field("name", &self.name).field("kid", &self.kid).finish_non_exhaustive()
+    }
+}
+
+/// The public halves of a deployment's services. A service has more than one while a key and its successor overlap.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServiceKeys(Vec<(ServiceName, String, PublicJwk)>);
+
+/// A document is none of public halves.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ServiceKeysError {
+    /// No JSON, or without a member `keys` that is a list of 64 or fewer.
+    #[error("must be a JSON object with a list `keys` of at most 64")]
+    Document,
+    /// A key is not what it should be. Counted from 0.
+    #[error("keys[{0}] {1}")]
+    Key(usize, &'static str),
+}
+
+impl ServiceKeys {
+    /// Reads a key set (RFC 7517 section 5) each of whose keys names its service in a member `service`. A document is configuration: what
+    /// is not understood is refused and not passed over.
+    pub fn parse(json: &str) -> Result<Self, ServiceKeysError> {
+        let document: Value = serde_json::from_str(json).map_err(|_| ServiceKeysError::Document)?;
+        let keys = document.get("keys").and_then(Value::as_array).filter(|keys| keys.len() <= MAX_KEYS);
+        let mut all = Self::default();
+        for (i, jwk) in keys.ok_or(ServiceKeysError::Document)?.iter().enumerate() {
+            let wrong = |what| ServiceKeysError::Key(i, what);
+            let name = jwk.get("service").and_then(Value::as_str).and_then(|name| ServiceName::try_from(name).ok());
+            let name = name.ok_or_else(|| wrong("names no service in `service`"))?;
+            let key = PublicJwk::from_value(jwk).map_err(|_| wrong("is not a public JWK"))?;
+            if key.algorithm() != Algorithm::EdDsa {
+                return Err(wrong("is not an Ed25519 key"));
+            }
+            let kid = key.thumbprint();
+            if jwk.get("kid").is_some_and(|it| it.as_str() != Some(&kid)) {
+                return Err(wrong("has a `kid` that is not its thumbprint"));
+            }
+            if all.0.iter().any(|(_, known, _)| *known == kid) {
+                return Err(wrong("is in the list twice"));
+            }
+            all.0.push((name, kid, key));
+        }
+        Ok(all)
+    }
+
+    /// Adds a public half, unless it is there.
+    pub fn insert(&mut self, name: ServiceName, key: PublicJwk) {
+        let kid = key.thumbprint();
+        if self.find(name, &kid).is_none() {
+            self.0.push((name, kid, key));
+        }
+    }
+
+    /// Takes one away; tells whether it was there.
+    pub fn remove(&mut self, name: ServiceName, kid: &str) -> bool {
+        let before = self.0.len();
+        self.0.retain(|(service, known, _)| (*service, known.as_str()) != (name, kid));
+        self.0.len() < before
+    }
+
+    /// The key of a service that is called `kid`.
+    #[must_use]
+    pub fn find(&self, name: ServiceName, kid: &str) -> Option<&PublicJwk> {
+        self.0.iter().find(|(service, known, _)| *service == name && known == kid).map(|(.., key)| key)
+    }
+
+    /// The key of that name, and whose it is.
+    #[must_use]
+    pub fn by_kid(&self, kid: &str) -> Option<(ServiceName, &PublicJwk)> {
+        self.0.iter().find(|(_, known, _)| known == kid).map(|(service, _, key)| (*service, key))
+    }
+
+    /// Names of the keys of a service, in the order of the document.
+    pub fn kids(&self, name: ServiceName) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(service, ..)| *service == name).map(|(_, kid, _)| kid.as_str())
+    }
+
+    /// Whether there is none at all.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Verifies a compact JWS of a `typ` that a service signed; tells which. The service is the one whose key it is: what claims say of it
+    /// is for the caller to compare.
+    pub fn verify<T: DeserializeOwned>(&self, jws: &str, typ: &str) -> Result<(ServiceName, T), JoseError> {
+        let compact = jws::Compact::parse(jws)?;
+        let kid = compact.header().kid.as_deref().ok_or(JoseError::Key)?;
+        let (name, key) = self.by_kid(kid).ok_or(JoseError::Key)?;
+        Ok((name, compact.verify(key, typ)?))
+    }
+
+    /// The document.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        let document = |(name, kid, key): &(ServiceName, String, PublicJwk)| {
+            let mut jwk = key.to_value();
+            jwk["service"] = json!(name.as_str());
+            jwk["kid"] = json!(kid);
+            jwk["alg"] = json!(key.algorithm().as_str());
+            jwk["use"] = json!("sig");
+            jwk
+        };
+        json!({"keys": self.0.iter().map(document).collect::<Vec<_>>()})
+    }
+}
+
+impl<'a> FromIterator<&'a ServiceKey> for ServiceKeys {
+    fn from_iter<I: IntoIterator<Item = &'a ServiceKey>>(keys: I) -> Self {
+        let mut all = Self::default();
+        for key in keys {
+            all.insert(key.name, key.public());
+        }
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TYP: &str = "test+jwt";
+
+    fn key(name: ServiceName, seed: u64) -> ServiceKey {
+        ServiceKey::generate(name, &Random::seeded(seed))
+    }
+
+    #[test]
+    fn a_document_comes_back_and_names_the_service_of_each_key() {
+        let (old, new, other) = (key(ServiceName::Registry, 1), key(ServiceName::Registry, 2), key(ServiceName::Gateway, 3));
+        let keys: ServiceKeys = [&old, &new, &other].into_iter().collect();
+        let back = ServiceKeys::parse(&keys.to_value().to_string()).unwrap();
+        assert_eq!(back, keys);
+        assert_eq!(back.kids(ServiceName::Registry).collect::<Vec<_>>(), [old.kid(), new.kid()]);
+        assert_eq!(back.find(ServiceName::Registry, new.kid()), Some(&new.public()));
+        assert_eq!(back.find(ServiceName::Binding, new.kid()), None, "a key is its own service's alone");
+        assert!(!keys.to_value().to_string().contains(old.to_secret().as_str()));
+    }
+
+    #[test]
+    fn a_private_key_comes_back_from_its_text_and_does_not_show() {
+        let key = key(ServiceName::Binding, 1);
+        assert_eq!(key.to_secret().len(), 43);
+        assert_eq!(ServiceKey::from_secret(ServiceName::Binding, &key.to_secret()).unwrap().kid(), key.kid());
+        assert!(!format!("{key:?}").contains(key.to_secret().as_str()));
+        for wrong in ["", "short", "/etc/nodkey/key"] {
+            assert_eq!(ServiceKey::from_secret(ServiceName::Binding, wrong).unwrap_err(), JoseError::Key);
+        }
+    }
+
+    #[test]
+    fn a_jws_is_its_signers_and_of_its_type_alone() {
+        let (known, stranger) = (key(ServiceName::Notification, 1), key(ServiceName::Notification, 2));
+        let keys: ServiceKeys = [&known].into_iter().collect();
+        let jws = known.sign(TYP, &json!({"a": 1}));
+        assert_eq!(keys.verify::<Value>(&jws, TYP).unwrap(), (ServiceName::Notification, json!({"a": 1})));
+        assert_eq!(keys.verify::<Value>(&jws, "other+jwt").unwrap_err(), JoseError::Type);
+        assert_eq!(keys.verify::<Value>(&stranger.sign(TYP, &json!({})), TYP).unwrap_err(), JoseError::Key);
+        let forged = jws::sign(TYP, Some(known.kid()), None, &json!({}), &stranger.key);
+        assert_eq!(keys.verify::<Value>(&forged, TYP).unwrap_err(), JoseError::Signature);
+    }
+
+    #[test]
+    fn a_document_with_anything_wrong_is_refused_as_a_whole() {
+        let good: ServiceKeys = [&key(ServiceName::Gateway, 1)].into_iter().collect();
+        let with = |member: &str, value: Value| {
+            let mut document = good.to_value();
+            document["keys"][0][member] = value;
+            ServiceKeys::parse(&document.to_string()).unwrap_err()
+        };
+        assert_eq!(with("service", json!("mallory")), ServiceKeysError::Key(0, "names no service in `service`"));
+        assert_eq!(with("d", json!("AAAA")), ServiceKeysError::Key(0, "is not a public JWK"));
+        assert_eq!(with("kid", json!("other")), ServiceKeysError::Key(0, "has a `kid` that is not its thumbprint"));
+        let es256 = PrivateKey::generate(Algorithm::Es256, &Random::seeded(1)).public();
+        let mut document = json!({"keys": [es256.to_value()]});
+        document["keys"][0]["service"] = json!("gateway");
+        assert_eq!(ServiceKeys::parse(&document.to_string()).unwrap_err(), ServiceKeysError::Key(0, "is not an Ed25519 key"));
+        let mut document = good.to_value();
+        let twice = document["keys"][0].clone();
+        document["keys"].as_array_mut().unwrap().push(twice);
+        assert_eq!(ServiceKeys::parse(&document.to_string()).unwrap_err(), ServiceKeysError::Key(1, "is in the list twice"));
+        for none in ["", "[]", "{}", r#"{"keys": 1}"#] {
+            assert_eq!(ServiceKeys::parse(none).unwrap_err(), ServiceKeysError::Document, "{none}");
+        }
+        let many = json!({"keys": vec![json!({}); MAX_KEYS + 1]});
+        assert_eq!(ServiceKeys::parse(&many.to_string()).unwrap_err(), ServiceKeysError::Document);
+    }
+}

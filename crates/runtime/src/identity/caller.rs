@@ -1,0 +1,100 @@
+//! Who a caller can be, and what each may call.
+
+use nodkey_kernel::{
+    error::Kind,
+    id::{CredentialId, OperatorId, RelyingPartyId},
+    role::Role,
+    service_key::ServiceName,
+};
+use nodkey_proto::access::Principal;
+use tonic::Status;
+
+use super::token::RELYING_PARTY_HEADER;
+use crate::call::status;
+
+/// A caller that has proven who it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// A relying party's backend.
+    Backend {
+        /// Whose.
+        relying_party: RelyingPartyId,
+        /// Signed with which.
+        credential: CredentialId,
+    },
+    /// Another service of this deployment.
+    Service {
+        /// Which.
+        name: ServiceName,
+        /// Whom it acts for.
+        relying_party: Option<RelyingPartyId>,
+    },
+    /// One of the people who run this deployment.
+    Operator {
+        /// Whom they act for.
+        relying_party: Option<RelyingPartyId>,
+        /// Who.
+        operator: Operator,
+    },
+}
+
+/// One of the people who run the deployment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operator {
+    /// `None` for whoever holds the operator key.
+    pub id: Option<OperatorId>,
+    /// For people.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+}
+
+impl Operator {
+    /// Whoever holds the operator key of the deployment.
+    pub(crate) fn of_the_key() -> Self {
+        Self { id: None, name: "operator key".into(), role: Role::Owner }
+    }
+}
+
+impl Caller {
+    /// Whose things the call is about: the first argument of every query.
+    pub fn relying_party(&self) -> Result<RelyingPartyId, Status> {
+        let named = match self {
+            Self::Backend { relying_party, .. } => Some(*relying_party),
+            Self::Service { relying_party, .. } | Self::Operator { relying_party, .. } => *relying_party,
+        };
+        named.ok_or_else(|| {
+            let text = format!("this call needs a relying party: set the {RELYING_PARTY_HEADER} header");
+            status::new(Kind::Invalid, "RELYING_PARTY_REQUIRED", text, &[])
+        })
+    }
+
+    /// Tells whether a method is one that changes nothing, by the principals it names.
+    pub(crate) fn reads(allow: &[Principal]) -> bool {
+        allow.iter().any(|principal| matches!(principal, Principal::Auditor | Principal::Public))
+    }
+
+    /// Tells whether a method is for this caller, by the principals it names.
+    pub(crate) fn may(&self, allow: &[Principal]) -> bool {
+        allow.iter().any(|principal| match (principal, self) {
+            (Principal::Public, _) => true,
+            (Principal::Backend, caller) => matches!(caller, Self::Backend { .. }),
+            (Principal::Service(named), Self::Service { name, .. }) => named == name,
+            (Principal::Auditor, Self::Operator { operator, .. }) => operator.role >= Role::Auditor,
+            (Principal::Operator, Self::Operator { operator, .. }) => operator.role >= Role::Operator,
+            (Principal::Owner, Self::Operator { operator, .. }) => operator.role >= Role::Owner,
+            (Principal::Service(_) | Principal::Auditor | Principal::Operator | Principal::Owner, _) => false,
+        })
+    }
+}
+
+/// Returns who calls. Public methods alone may have no caller.
+pub fn caller<T>(request: &tonic::Request<T>) -> Result<Caller, Status> {
+    request.extensions().get::<Caller>().cloned().ok_or_else(unauthenticated)
+}
+
+/// One answer for whatever is wrong with a token.
+pub(crate) fn unauthenticated() -> Status {
+    let text = "a bearer token is needed: HS256, kid = credential id, aud = this deployment, exp at most 60 s ahead";
+    status::new(Kind::Unauthenticated, "UNAUTHENTICATED", text, &[])
+}

@@ -1,0 +1,10 @@
+//! Who calls: how a service proves itself to another, and how the door finds out who stands before it.
+
+pub mod audit;
+pub mod auth;
+pub mod caller;
+pub mod deployment;
+pub mod peers;
+pub mod resolver;
+pub mod service_token;
+pub mod token;

@@ -1,0 +1,149 @@
+//! The keys a process is given: read, and checked to be those that its service needs and no others.
+
+use std::path::Path;
+
+use nodkey_kernel::service_key::{ServiceKey, ServiceKeys, ServiceName};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::config::{ConfigError, DeploymentConfig};
+
+/// The fewest characters of a key that is text.
+const MIN_LENGTH: usize = 32;
+/// Characters of a service's private key.
+const SERVICE_KEY_LENGTH: usize = 43;
+
+impl DeploymentConfig {
+    /// Which secrets this process was given that a service of this kind has no use for: whoever breaks into it would have them.
+    #[must_use]
+    pub fn needless(&self, stateful: bool) -> Vec<&'static str> {
+        if stateful {
+            return Vec::new();
+        }
+        let given = [
+            ("deployment.master_key", self.master_key.is_some()),
+            ("deployment.operator_key", self.operator_key.is_some()),
+            ("deployment.previous_operator_key", self.previous_operator_key.is_some()),
+        ];
+        given.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect()
+    }
+
+    /// The master key, where there is one.
+    pub fn master_key_bytes(&self) -> Result<Option<[u8; 32]>, ConfigError> {
+        let Some(text) = &self.master_key else { return Ok(None) };
+        let mut key = [0; 32];
+        hex::decode_to_slice(text.expose_secret(), &mut key)
+            .map_err(|_| ConfigError::Invalid("deployment.master_key must be 64 hex digits; make one with: openssl rand -hex 32"))?;
+        Ok(Some(key))
+    }
+
+    /// What the service signs with, and the public halves of all.
+    pub(crate) fn service_keys(&self, name: ServiceName) -> Result<(Option<ServiceKey>, ServiceKeys), ConfigError> {
+        let keys = match &self.service_keys {
+            None => ServiceKeys::default(),
+            Some(text) => {
+                let json = if text.trim_start().starts_with('{') { text.clone() } else { read(text)? };
+                let keys = ServiceKeys::parse(&json).map_err(ConfigError::ServiceKeys)?;
+                if let Some(missing) = ServiceName::ALL.iter().find(|name| keys.kids(**name).next().is_none()) {
+                    return Err(ConfigError::NoPublicHalf(*missing));
+                }
+                keys
+            }
+        };
+        let Some(text) = &self.service_key else {
+            return if self.internal_key.is_some() { Ok((None, keys)) } else { Err(ConfigError::Invalid(NO_KEY)) };
+        };
+        let text = text.expose_secret();
+        let secret: SecretString = if text.len() == SERVICE_KEY_LENGTH { text.into() } else { read(text)?.trim().into() };
+        let key = ServiceKey::from_secret(name, secret.expose_secret()).map_err(|_| ConfigError::Invalid(NO_SERVICE_KEY))?;
+        if keys.find(name, key.kid()).is_none() {
+            return Err(ConfigError::Stranger(name));
+        }
+        Ok((Some(key), keys))
+    }
+
+    /// What holders of an operator key may sign with.
+    pub(crate) fn operator_keys(&self) -> Vec<SecretString> {
+        [&self.operator_key, &self.previous_operator_key].into_iter().flatten().cloned().collect()
+    }
+
+    /// Refuses keys that could be guessed.
+    pub(crate) fn check_lengths(&self) -> Result<(), ConfigError> {
+        let keys = [&self.internal_key, &self.operator_key, &self.previous_operator_key];
+        if keys.into_iter().flatten().any(|key| key.expose_secret().len() < MIN_LENGTH) {
+            return Err(ConfigError::Invalid("deployment.internal_key and operator_key must be at least 32 characters"));
+        }
+        Ok(())
+    }
+}
+
+const NO_KEY: &str = "deployment.service_key is missing: `nodkey keys init` makes the keys of a deployment";
+const NO_SERVICE_KEY: &str = "deployment.service_key must be a private key as `nodkey keys init` makes it, or a file that holds one";
+
+fn read(path: &str) -> Result<String, ConfigError> {
+    std::fs::read_to_string(Path::new(path)).map_err(|e| ConfigError::Unreadable(path.to_owned(), e))
+}
+
+#[cfg(test)]
+mod tests {
+    use nodkey_kernel::random::Random;
+    use serde_json::json;
+
+    use super::*;
+
+    fn config(values: &serde_json::Value) -> DeploymentConfig {
+        let mut config = json!({"public_url": "https://id.example.com"});
+        config.as_object_mut().unwrap().extend(values.as_object().unwrap().clone());
+        serde_json::from_value(config).unwrap()
+    }
+
+    fn keys() -> (Vec<ServiceKey>, String) {
+        let keys = ServiceKey::all(&Random::seeded(1));
+        let public = keys.iter().collect::<ServiceKeys>().to_value().to_string();
+        (keys, public)
+    }
+
+    #[test]
+    fn keys_are_values_or_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let (keys, public) = keys();
+        let secret = keys[0].to_secret();
+        let (file, document) = (folder.path().join("key"), folder.path().join("service_keys.json"));
+        std::fs::write(&file, format!("{}\n", *secret)).unwrap();
+        std::fs::write(&document, &public).unwrap();
+        for given in [
+            config(&json!({"service_key": *secret, "service_keys": public})),
+            config(&json!({"service_key": file, "service_keys": document})),
+        ] {
+            let (own, all) = given.service_keys(keys[0].name()).unwrap();
+            assert_eq!((own.unwrap().kid(), all), (keys[0].kid(), keys.iter().collect()));
+        }
+    }
+
+    #[test]
+    fn a_process_with_the_key_of_another_service_does_not_start() {
+        let (keys, public) = keys();
+        let given = config(&json!({"service_key": *keys[0].to_secret(), "service_keys": public}));
+        assert!(matches!(given.service_keys(keys[1].name()), Err(ConfigError::Stranger(name)) if name == keys[1].name()));
+    }
+
+    #[test]
+    fn public_halves_are_of_all_services_and_some_key_signs() {
+        let (keys, public) = keys();
+        let four = keys[1..].iter().collect::<ServiceKeys>().to_value().to_string();
+        assert!(matches!(config(&json!({"service_keys": four})).service_keys(keys[1].name()), Err(ConfigError::NoPublicHalf(_))));
+        let only_public = config(&json!({"service_keys": public}));
+        assert!(matches!(only_public.service_keys(keys[1].name()), Err(ConfigError::Invalid(NO_KEY))));
+        let both = config(&json!({"service_keys": public, "internal_key": "i".repeat(32)}));
+        assert!(both.service_keys(keys[1].name()).unwrap().0.is_none(), "the first step from an internal key to service keys");
+        for wrong in ["/nowhere/at/all", "x"] {
+            assert!(matches!(config(&json!({"service_keys": wrong})).service_keys(keys[1].name()), Err(ConfigError::Unreadable(..))));
+        }
+    }
+
+    #[test]
+    fn what_a_stateless_service_does_not_need_is_named() {
+        let given = config(&json!({"master_key": "00", "operator_key": "o", "internal_key": "i"}));
+        assert_eq!(given.needless(false), ["deployment.master_key", "deployment.operator_key"]);
+        assert!(given.needless(true).is_empty());
+    }
+}
