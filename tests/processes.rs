@@ -298,6 +298,8 @@ impl Service {
     fn command(&self) -> Command {
         let mut command = Command::new(binaries().join(format!("nodkey-{}", self.name)));
         command.env_clear().env("PATH", environment("PATH")).envs(&*self.environment());
+        // The nats-server of the test run has users for `scripts/up-native` alone; others may do everything, as without users.
+        command.env_remove("NODKEY_BUS__USER").env_remove("NODKEY_BUS__PASSWORD");
         command
     }
 

@@ -222,7 +222,7 @@ impl Tenant {
 }
 
 /// Two addresses nobody listens on.
-fn free_addresses() -> (SocketAddr, SocketAddr) {
+pub fn free_addresses() -> (SocketAddr, SocketAddr) {
     let listener = || std::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let (one, other) = (listener(), listener());
     (one.local_addr().unwrap(), other.local_addr().unwrap())
@@ -251,6 +251,7 @@ pub fn config(data_dir: &Path, tls: Option<TlsFiles>) -> EmbeddedConfig {
         deployment: Deployment { operator_keys: vec!["operator".into()], ..Deployment::new("", Egress::new(true)) },
         service_keys: ServiceKey::all(&Random::system()),
         master_key: [7; 32],
+        previous_master_keys: Vec::new(),
         clock: Clock::system(),
         random: Random::system(),
     }

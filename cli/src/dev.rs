@@ -118,6 +118,7 @@ async fn start(args: &Args, data_dir: DataDir, keys: &Keys, site: &Site) -> anyh
         deployment: Deployment { operator_keys: vec![keys.operator.clone().into()], ..Deployment::new("", Egress::new(true)) },
         service_keys: ServiceKey::all(&random),
         master_key: master_key(&keys.master)?,
+        previous_master_keys: Vec::new(),
         clock: Clock::system(),
         random: random.clone(),
     };

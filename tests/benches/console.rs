@@ -24,11 +24,11 @@ mod browser;
 #[path = "../http.rs"]
 #[expect(dead_code, reason = "the scenarios use the rest")]
 mod http;
-#[path = "../operators.rs"]
-mod operators;
 #[path = "../keys.rs"]
 #[expect(dead_code, reason = "the scenarios use the rest")]
 mod keys;
+#[path = "../operators.rs"]
+mod operators;
 #[path = "../world.rs"]
 #[expect(dead_code, reason = "the scenarios use the rest")]
 mod world;

@@ -16,21 +16,9 @@ use std::{
 };
 
 use axum::{Router, body::Bytes, extract::State, http::HeaderMap, routing::post};
-use nodkey_bus::{Bus, BusConfig};
-use nodkey_db::Message;
-use nodkey_kernel::{
-    id::{EventId, TrusonaficationId},
-    random::Random,
-    time::Clock,
-};
 use nodkey_mobile_sdk::Decision;
-use nodkey_proto::{
-    Event,
-    notification::v1::{CreateEndpointRequest, endpoint_service_client::EndpointServiceClient},
-    trusonafication::v1::{Status, Trusonafication, TrusonaficationAccepted},
-};
+use nodkey_proto::notification::v1::{CreateEndpointRequest, endpoint_service_client::EndpointServiceClient};
 use nodkey_server_sdk::{NewTrusonafication, ServiceName};
-use prost::Message as _;
 use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinSet};
 
@@ -51,10 +39,6 @@ const ANSWERS: usize = 4_000;
 const RATE: u64 = 150;
 /// Results at that rate.
 const PACED: usize = 4_000;
-/// Results a second that are told to the notification service alone.
-const TOLD_RATE: u64 = 500;
-/// Results at that rate.
-const TOLD: usize = 15_000;
 /// Results while the service is killed.
 const KILLED: usize = 10_000;
 /// How often.
@@ -121,7 +105,6 @@ async fn main() {
     }
     let users = Arc::new(users);
     answers(&tenant, &users, &receiver).await;
-    told(&tenant, &receiver).await;
     paced(&tenant, &receiver).await;
     kills(&tenant, &receiver).await;
     backlog(&tenant, &endpoint, &receiver).await;
@@ -157,44 +140,6 @@ async fn answers(tenant: &Arc<Tenant>, users: &Arc<Vec<(String, SoftPhone)>>, re
     let rate = per_second(sent.len(), began.elapsed());
     receiver.until(sent.len()).await;
     println!("phones answer {rate:.0} a second; answer to webhook {}", latencies(&sent, &receiver.take()));
-    usage.print();
-}
-
-/// Results that are put on the bus as the trusonafication service puts them there: what the notification service takes, alone.
-async fn told(tenant: &Tenant, receiver: &Receiver) {
-    let config = BusConfig { url: std::env::var("NODKEY_TEST_NATS_URL").unwrap(), prefix: "nodkey".into(), ..BusConfig::default() };
-    let (bus, clock, random) = (Bus::connect(&config).await.unwrap(), Clock::system(), Random::system());
-    let usage = Usage::now();
-    let (mut publishing, began) = (JoinSet::new(), Instant::now());
-    for number in 0..TOLD {
-        tokio::time::sleep_until((began + Duration::from_micros(number as u64 * 1_000_000 / TOLD_RATE)).into()).await;
-        let (now, bus) = (clock.now(), bus.clone());
-        let id = TrusonaficationId::generate(now, &random).to_string();
-        let about = Trusonafication {
-            id: id.clone(),
-            status: Status::Accepted.into(),
-            action: "log in".into(),
-            resource: "Acme".into(),
-            user_identifier: "ada".into(),
-            relying_party_id: tenant.id.clone(),
-            ..Trusonafication::default()
-        };
-        let message = Message {
-            id: EventId::generate(now, &random).as_uuid(),
-            subject: format!("{}.{}.{id}", TrusonaficationAccepted::SUBJECT, tenant.id),
-            payload: TrusonaficationAccepted { trusonafication: Some(about) }.encode_to_vec().into(),
-            headers: [("ce-time".to_owned(), now.to_string())].into(),
-        };
-        let at = Instant::now();
-        publishing.spawn(async move {
-            bus.publish(&message).await.unwrap();
-            (id, at)
-        });
-    }
-    let sent = publishing.join_all().await;
-    let rate = per_second(sent.len(), began.elapsed());
-    receiver.until(sent.len()).await;
-    println!("{rate:.0} results a second told to the notification service; publish to webhook {}", latencies(&sent, &receiver.take()));
     usage.print();
 }
 

@@ -52,10 +52,14 @@ fn each_service_is_given_what_it_needs_and_nothing_else_and_no_other_may_read_it
     let keys = Keys::of(&folder.path(""));
     let secrets = |service: &str| keys.settings(service).into_values().filter(|value| !value.starts_with('{')).collect::<Vec<_>>();
     let names = |service: &str| keys.settings(service).into_keys().map(|name| name.replace("NODKEY_", "")).collect::<Vec<_>>();
-    assert_eq!(names("gateway"), ["DEPLOYMENT__SERVICE_KEY", "DEPLOYMENT__SERVICE_KEYS", "SERVICE__COOKIE_KEY"]);
+    assert_eq!(
+        names("gateway"),
+        ["BUS__PASSWORD", "BUS__USER", "DEPLOYMENT__SERVICE_KEY", "DEPLOYMENT__SERVICE_KEYS", "SERVICE__COOKIE_KEY"]
+    );
     for service in &SERVICES[..4] {
         let needed = ["MASTER_KEY", "OPERATOR_KEY", "SERVICE_KEY", "SERVICE_KEYS"].map(|name| format!("DEPLOYMENT__{name}"));
-        assert_eq!(names(service), needed, "{service}");
+        let bus = ["BUS__PASSWORD", "BUS__USER"].map(ToOwned::to_owned);
+        assert_eq!(names(service), [&bus[..], &needed].concat(), "{service}");
         assert!(!secrets(service).iter().any(|secret| secrets("gateway").contains(secret)), "{service}");
     }
     assert_eq!(names("operator"), ["OPERATOR_KEY"]);
@@ -74,8 +78,9 @@ fn keys_are_never_overwritten_and_never_shown() {
     for arguments in [&["check"][..], &["check", "--json"], &["write"], &["write", "--json"]] {
         let shown = nodkey_keys(&[arguments, &[folder.path("").to_str().unwrap()]].concat()).stdout;
         let shown = String::from_utf8_lossy(&shown);
-        for secret in SERVICES.iter().flat_map(|service| keys.settings(service).into_values()).filter(|value| !value.starts_with('{')) {
-            assert!(!shown.contains(&secret), "{arguments:?}");
+        let secrets = SERVICES.iter().flat_map(|service| keys.settings(service));
+        for (name, secret) in secrets.filter(|(name, value)| !name.ends_with("__USER") && !value.starts_with('{')) {
+            assert!(!shown.contains(&secret), "{arguments:?}: {name}");
         }
     }
 }

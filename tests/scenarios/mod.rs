@@ -37,6 +37,7 @@ mod import;
 mod installation;
 mod keys;
 mod kill;
+mod master_key;
 mod old_ways;
 mod operator;
 mod overload;

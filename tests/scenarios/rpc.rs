@@ -178,6 +178,8 @@ const BAD: &[(&str, As, &str, &str)] = &[
     ("notification.v1.PushRegistrationService/GetPushRegistration", Backend, r#"{"deviceId": "x"}"#, "NOT_FOUND"),
     ("notification.v1.PushRegistrationService/PutPushRegistration", Backend, "{}", "NOT_ALLOWED"),
     ("notification.v1.PushRegistrationService/DeletePushRegistration", Operator, "{}", "NOT_ALLOWED"),
+    ("status.v1.VaultService/Reseal", Backend, "{}", "NOT_ALLOWED"),
+    ("status.v1.VaultService/CountSealed", Backend, "{}", "NOT_ALLOWED"),
 ];
 
 /// Cannot be wrong: nothing is asked, or whatever is named is not there afterwards.

@@ -6,6 +6,7 @@ use nodkey_kernel::time::Timestamp;
 
 use super::{
     folder::{self, Folder, KEYS, PUBLIC},
+    nats,
     ring::{Keys, State},
 };
 
@@ -34,7 +35,7 @@ pub fn problems(folder: &Folder, keys: &Keys, max_age_days: u32, now: Timestamp)
             return found;
         }
     };
-    for name in files.iter().map(|(name, _)| name.as_str()).chain([KEYS, PUBLIC]) {
+    for name in files.iter().map(|(name, _)| name.as_str()).chain([KEYS, PUBLIC, nats::USERS]) {
         if others_may_read(folder, name) {
             problem(name, "readable", "others may read it: chmod 600".to_owned());
         }
@@ -43,6 +44,13 @@ pub fn problems(folder: &Folder, keys: &Keys, max_age_days: u32, now: Timestamp)
     match std::fs::read_to_string(folder.file(PUBLIC)) {
         Err(_) => problem(PUBLIC, "missing", "`nodkey keys write` writes it".to_owned()),
         Ok(text) if text.trim() != public => problem(PUBLIC, "different", "is not as keys.json says: `nodkey keys write`".to_owned()),
+        Ok(_) => {}
+    }
+    match std::fs::read_to_string(folder.file(nats::USERS)) {
+        Err(_) => problem(nats::USERS, "missing", "`nodkey keys write` writes it".to_owned()),
+        Ok(text) if text != keys.nats.users() => {
+            problem(nats::USERS, "different", "is not as keys.json says: `nodkey keys write`".to_owned())
+        }
         Ok(_) => {}
     }
     for (file, expected) in &files {

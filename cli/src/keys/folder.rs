@@ -8,7 +8,10 @@ use std::{
 use anyhow::Context as _;
 use nodkey_kernel::service_key::ServiceName;
 
-use super::ring::{Key, Keys, Name, current, other};
+use super::{
+    nats,
+    ring::{Key, Keys, Name, current, other},
+};
 use crate::connection::{read_json, write_private, write_secret};
 
 /// All keys.
@@ -58,6 +61,7 @@ impl Folder {
     pub fn write(&self, keys: &Keys) -> anyhow::Result<()> {
         write_secret(&self.file(KEYS), keys)?;
         write_private(&self.file(PUBLIC), (keys.public()?.to_value().to_string() + "\n").as_bytes())?;
+        write_private(&self.file(nats::USERS), keys.nats.users().as_bytes())?;
         for (name, settings) in files(keys)? {
             let lines: Vec<_> = settings.iter().map(|(name, value)| format!("{name}={}", quoted(value))).collect();
             let text = lines.join("\n") + "\n";
@@ -81,11 +85,14 @@ pub fn files(keys: &Keys) -> anyhow::Result<Vec<(String, Settings)>> {
         let (ring, names) = if service == ServiceName::Gateway {
             (&keys.cookie, ["NODKEY_SERVICE__COOKIE_KEY", "NODKEY_SERVICE__PREVIOUS_COOKIE_KEY"])
         } else {
-            settings.push(("NODKEY_DEPLOYMENT__MASTER_KEY", keys.master.secret.clone()));
+            let names = ["NODKEY_DEPLOYMENT__MASTER_KEY", "NODKEY_DEPLOYMENT__PREVIOUS_MASTER_KEYS"];
+            let pair = [current(&keys.master), other(&keys.master)].into_iter().zip(names);
+            settings.extend(pair.filter_map(|(key, name)| Some((name, key?.secret.clone()))));
             (&keys.operator, ["NODKEY_DEPLOYMENT__OPERATOR_KEY", "NODKEY_DEPLOYMENT__PREVIOUS_OPERATOR_KEY"])
         };
         let pair = [current(ring), other(ring)].into_iter().zip(names);
         settings.extend(pair.filter_map(|(key, name)| Some((name, key?.secret.clone()))));
+        settings.extend(keys.nats.settings(service));
         files.push((format!("{service}.env"), settings));
     }
     let operator = current(&keys.operator).context("keys.json is damaged: no operator key")?;
@@ -99,7 +106,8 @@ pub fn secrets(keys: &Keys) -> Vec<(String, &Key)> {
         super::services().flat_map(|name| keys.ring(Name::Service(name)).iter().map(move |key| (format!("the key of {name}"), key)));
     let operator = keys.operator.iter().map(|key| ("an operator key".to_owned(), key));
     let cookie = keys.cookie.iter().map(|key| ("a cookie key".to_owned(), key));
-    services.chain(operator).chain(cookie).chain([("the master key".to_owned(), &keys.master)]).collect()
+    let master = keys.master.iter().map(|key| ("a master key".to_owned(), key));
+    services.chain(operator).chain(cookie).chain(master).chain(keys.nats.secrets()).collect()
 }
 
 /// As shells, Docker Compose and systemd read it: JSON between single quotes, what is none as it is.

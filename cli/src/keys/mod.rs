@@ -2,6 +2,7 @@
 
 mod check;
 mod folder;
+mod nats;
 mod ring;
 
 use std::path::PathBuf;
@@ -49,6 +50,9 @@ enum Command {
         /// Operator key of a deployment that is there: kept, and not made; better in the environment
         #[arg(long, env = "NODKEY_DEPLOYMENT__OPERATOR_KEY", hide_env_values = true, value_name = "KEY")]
         operator_key: Option<String>,
+        /// What the deployment's subjects, streams and users of NATS begin with, to share a NATS server: letters, digits, _
+        #[arg(long, env = "NODKEY_BUS__PREFIX", default_value = "", hide_default_value = true, value_name = "NAME")]
+        bus_prefix: String,
     },
     /// Say what is missing, old, misplaced or readable by others
     ///
@@ -73,7 +77,7 @@ enum Command {
     Rotate {
         #[command(flatten)]
         dir: Dir,
-        /// gateway, registry, binding, trusonafication, notification, cookie or operator
+        /// gateway, registry, binding, trusonafication, notification, cookie, operator or master
         #[arg(value_name = "KEY", value_parser = ring::Name::parse)]
         key: ring::Name,
     },
@@ -94,12 +98,18 @@ struct Dir {
 pub fn run(args: Args) -> anyhow::Result<()> {
     let now = Clock::system().now();
     match args.command {
-        Command::Init { dir, master_key, operator_key } => {
+        Command::Init { dir, master_key, operator_key, bus_prefix } => {
             let mut keys = Keys::new(&Random::system(), now);
             keys.keep(master_key, operator_key)?;
+            keys.share_nats(&bus_prefix, &Random::system(), now)?;
             let folder = Folder::create(dir.path)?;
             folder.write(&keys)?;
-            told(args.json, &folder, &keys, "give each service its file alone, and nobody keys.json; operator.env is for `nodkey admin`")
+            told(
+                args.json,
+                &folder,
+                &keys,
+                "give each service its file alone, nats-users.conf to the NATS server, and nobody keys.json; operator.env is for `nodkey admin`",
+            )
         }
         Command::Check { dir, max_age_days } => check(args.json, &Folder::open(dir.path), max_age_days, now),
         Command::Rotate { dir, key } => {

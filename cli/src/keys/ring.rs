@@ -9,17 +9,21 @@ use nodkey_kernel::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::nats::Nats;
+
 /// What keys.json holds.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Keys {
     /// By service. Each has one that signs, and for a while another.
     pub services: BTreeMap<String, Vec<Key>>,
     /// Seals what is secret in the databases.
-    pub master: Key,
+    pub master: Vec<Key>,
     /// Signs what `nodkey admin` says.
     pub operator: Vec<Key>,
     /// Signs cookies.
     pub cookie: Vec<Key>,
+    /// Who services are to NATS.
+    pub nats: Nats,
 }
 
 /// One key.
@@ -61,6 +65,8 @@ pub enum Name {
     Cookie,
     /// Of `nodkey admin`.
     Operator,
+    /// Of what is sealed.
+    Master,
 }
 
 impl Name {
@@ -69,7 +75,7 @@ impl Name {
         match text {
             "cookie" => Ok(Self::Cookie),
             "operator" => Ok(Self::Operator),
-            "master" => Err("what is sealed under the master key has to be sealed anew: see docs/operations.md".to_owned()),
+            "master" => Ok(Self::Master),
             other => ServiceName::try_from(other).map(Self::Service).map_err(|_| "is none of the keys".to_owned()),
         }
     }
@@ -80,7 +86,13 @@ impl Keys {
     pub fn new(random: &Random, now: Timestamp) -> Self {
         let text = || Key::text(random, now, State::Current);
         let services = super::services().map(|name| (name.to_string(), vec![Key::service(name, random, now, State::Current)]));
-        Self { services: services.collect(), master: text(), operator: vec![text()], cookie: vec![text()] }
+        Self {
+            services: services.collect(),
+            master: vec![text()],
+            operator: vec![text()],
+            cookie: vec![text()],
+            nats: Nats::new("", random, now),
+        }
     }
 
     /// Takes over the keys of a deployment that is there.
@@ -88,13 +100,21 @@ impl Keys {
         if let Some(key) = master {
             let hex = key.len() == 64 && key.bytes().all(|b| b.is_ascii_hexdigit());
             anyhow::ensure!(hex, "the master key must be 64 hex digits");
-            self.master.secret = key;
+            self.master[0].secret = key;
         }
         if let Some(key) = operator {
             let plain = key.len() >= 32 && !key.contains(['\'', '\n']);
             anyhow::ensure!(plain, "the operator key must be at least 32 characters in one line, without a single quote");
             self.operator[0].secret = key;
         }
+        Ok(())
+    }
+
+    /// Gives subjects, streams and users of NATS a prefix.
+    pub fn share_nats(&mut self, prefix: &str, random: &Random, now: Timestamp) -> anyhow::Result<()> {
+        let plain = prefix.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        anyhow::ensure!(plain, "the prefix of NATS must be of letters, digits and _");
+        self.nats = Nats::new(prefix, random, now);
         Ok(())
     }
 
@@ -106,6 +126,7 @@ impl Keys {
             }
             Name::Cookie => (&mut self.cookie, Key::text(random, now, State::Next)),
             Name::Operator => (&mut self.operator, Key::text(random, now, State::Next)),
+            Name::Master => (&mut self.master, Key::text(random, now, State::Next)),
         };
         let (all, one) = match name {
             Name::Service(service) => ("every service".to_owned(), format!("{service}, all its replicas")),
@@ -113,6 +134,10 @@ impl Keys {
             Name::Operator => {
                 ("every service but the gateway".to_owned(), "every service but the gateway, and use the new operator.env".to_owned())
             }
+            Name::Master => (
+                "every service but the gateway".to_owned(),
+                "every service but the gateway, run `nodkey admin keys reseal` until `nodkey admin keys sealed` shows nothing".to_owned(),
+            ),
         };
         if ring.iter().any(|key| key.state == State::Previous) {
             ring.retain(|key| key.state != State::Previous);
@@ -145,6 +170,7 @@ impl Keys {
             Name::Service(service) => self.services.get(service.as_str()).map_or(&[], Vec::as_slice),
             Name::Cookie => &self.cookie,
             Name::Operator => &self.operator,
+            Name::Master => &self.master,
         }
     }
 
@@ -157,13 +183,13 @@ impl Keys {
         let of = |name: &'static str, ring: &[Key]| -> Vec<_> {
             ring.iter().map(|key| (name.to_owned(), key.state, key.made_at.clone(), None)).collect()
         };
-        let others = [("master", std::slice::from_ref(&self.master)), ("operator", &self.operator), ("cookie", &self.cookie)];
+        let others = [("master", &self.master), ("operator", &self.operator), ("cookie", &self.cookie)];
         services.chain(others.into_iter().flat_map(|(name, ring)| of(name, ring))).collect()
     }
 }
 
 impl Key {
-    fn text(random: &Random, now: Timestamp, state: State) -> Self {
+    pub(super) fn text(random: &Random, now: Timestamp, state: State) -> Self {
         Self { secret: hex::encode(random.bytes::<32>()), made_at: now.to_string(), state }
     }
 
@@ -192,7 +218,7 @@ mod tests {
 
     #[test]
     fn every_step_is_understood_by_the_step_before() {
-        for name in [Name::Service(ServiceName::Registry), Name::Cookie, Name::Operator] {
+        for name in [Name::Service(ServiceName::Registry), Name::Cookie, Name::Operator, Name::Master] {
             let (random, now) = (Random::seeded(1), Timestamp::from_seconds(1_700_000_000));
             let mut keys = Keys::new(&random, now);
             let first = keys.ring(name)[0].secret.clone();
@@ -215,19 +241,19 @@ mod tests {
         assert!(keys.keep(Some("short".into()), None).is_err());
         assert!(keys.keep(None, Some("short".into())).is_err());
         keys.keep(Some("ab".repeat(32)), Some("o".repeat(32))).unwrap();
-        assert_eq!((keys.master.secret, keys.operator[0].secret.clone()), ("ab".repeat(32), "o".repeat(32)));
+        assert_eq!((keys.master[0].secret.clone(), keys.operator[0].secret.clone()), ("ab".repeat(32), "o".repeat(32)));
     }
 
     #[test]
     fn keys_do_not_show() {
         let keys = Keys::new(&Random::seeded(1), Timestamp::from_seconds(1));
-        assert!(!format!("{keys:?}").contains(&keys.master.secret));
+        assert!(!format!("{keys:?}").contains(&keys.master[0].secret));
         assert!(!format!("{:?}", keys.list()).contains(&keys.cookie[0].secret));
     }
 
     #[test]
-    fn the_master_key_has_no_successor_here() {
-        assert!(Name::parse("master").unwrap_err().contains("docs/operations.md"));
+    fn a_name_is_read_as_it_is_typed() {
+        assert_eq!(Name::parse("master"), Ok(Name::Master));
         assert!(Name::parse("x").is_err());
         assert_eq!(Name::parse("gateway"), Ok(Name::Service(ServiceName::Gateway)));
     }

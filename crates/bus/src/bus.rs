@@ -2,8 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use nodkey_db::Message;
-use nodkey_kernel::error::{Classify, Kind, chain};
+use nodkey_db::{Db, Message};
+use nodkey_kernel::{
+    error::{Classify, Kind, chain},
+    service_key::{ServiceKey, ServiceKeys},
+    time::{Clock, Timestamp},
+};
 use secrecy::SecretString;
 use serde::Deserialize;
 use tracing::warn;
@@ -12,7 +16,9 @@ use crate::{
     consumer::Consumer,
     memory::Memory,
     nats::{self, Nats},
+    signature,
     source::Source,
+    trust::Trust,
     wake::{Hub, Listener},
 };
 
@@ -32,6 +38,17 @@ pub struct BusConfig {
     pub ack_wait_seconds: u64,
     /// How many replicas a stream has. 3 on a cluster.
     pub replicas: usize,
+    /// Whether events without a signature are refused where services have keys, but for those of before they had.
+    pub require_signatures: bool,
+}
+
+/// Who publishes, and who the others are.
+#[derive(Debug)]
+pub struct Identity {
+    /// What this service signs with.
+    pub key: ServiceKey,
+    /// The public halves of all.
+    pub keys: Arc<ServiceKeys>,
 }
 
 impl Default for BusConfig {
@@ -43,6 +60,7 @@ impl Default for BusConfig {
             prefix: String::new(),
             ack_wait_seconds: 10,
             replicas: 1,
+            require_signatures: true,
         }
     }
 }
@@ -68,6 +86,9 @@ pub enum BusError {
         /// What it takes.
         limit: usize,
     },
+    /// A consumer takes events of a service that there is not, so nobody could sign them.
+    #[error("there is no service {0:?} whose events could be believed")]
+    Owner(String),
     /// A consumer stopped before it acknowledged.
     #[error("consumer {0} stopped before it acknowledged")]
     Unacknowledged(String),
@@ -82,7 +103,7 @@ impl BusError {
 impl Classify for BusError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Url | Self::Payload { .. } => Kind::Internal,
+            Self::Url | Self::Payload { .. } | Self::Owner(_) => Kind::Internal,
             Self::Unavailable { .. } | Self::Unacknowledged(_) => Kind::Unavailable,
         }
     }
@@ -102,8 +123,13 @@ pub enum Bus {
 }
 
 impl Bus {
-    /// Connects; the scheme of the URL chooses.
+    /// Connects; the scheme of the URL chooses. What is published is not signed, and what is consumed is believed.
     pub async fn connect(config: &BusConfig) -> Result<Self, BusError> {
+        Self::connect_as(config, None).await
+    }
+
+    /// Connects. With an identity, what leaves this process is signed by it, and what comes in must be by the owner of its subject.
+    pub async fn connect_as(config: &BusConfig, identity: Option<Identity>) -> Result<Self, BusError> {
         if config.url == "memory:" {
             nats::report(true);
             return Ok(Self::Memory(Arc::new(Memory::default())));
@@ -111,7 +137,7 @@ impl Bus {
         if !config.url.starts_with("nats://") && !config.url.starts_with("tls://") {
             return Err(BusError::Url);
         }
-        Ok(Self::Nats(Arc::new(Nats::connect(config).await?)))
+        Ok(Self::Nats(Arc::new(Nats::connect(config, identity).await?)))
     }
 
     /// Refuses a server that would not take our events. One that is away is only logged: the relay makes sure of the stream later.
@@ -141,11 +167,28 @@ impl Bus {
         }
     }
 
-    /// Subscribes a durable consumer. In process this must be done before anything is published that it should see.
-    pub(crate) async fn subscribe(&self, consumer: &Consumer) -> Result<Source, BusError> {
+    /// Signs an event that came into our outbox at `time`. In process there is nobody to prove it to.
+    pub(crate) fn sign(&self, message: &mut Message, time: Timestamp) {
+        // One that was given up comes back with the signature it had.
+        message.headers.remove(signature::HEADER);
+        if let Self::Nats(nats) = self
+            && let Some(identity) = nats.identity()
+        {
+            let signed = signature::sign(message, time, &identity.key);
+            message.headers.insert(signature::HEADER.to_owned(), signed);
+        }
+    }
+
+    /// Subscribes a durable consumer, and says what of its events is to be believed; `None`: all. In process this must be done before
+    /// anything is published that it should see.
+    pub(crate) async fn subscribe(&self, consumer: &Consumer, db: &Db, clock: &Clock) -> Result<(Source, Option<Trust>), BusError> {
         match self {
-            Self::Memory(memory) => Ok(Source::Memory(memory.subscribe(consumer))),
-            Self::Nats(nats) => Ok(Source::Nats(nats.subscribe(consumer).await?)),
+            Self::Memory(memory) => Ok((Source::Memory(memory.subscribe(consumer)), None)),
+            Self::Nats(nats) => {
+                // Before the consumer is made: whether it is there already says whether there may be events of before.
+                let trust = Trust::of(nats, consumer, db, clock).await?;
+                Ok((Source::Nats(nats.subscribe(consumer).await?), trust))
+            }
         }
     }
 

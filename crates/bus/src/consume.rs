@@ -1,11 +1,16 @@
 //! Working events off: each has its effect once, in the transaction that marks it as seen.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
+use bytes::Bytes;
 use metrics::{counter, gauge};
-use nodkey_db::{Db, DbError, dead_letter, inbox};
+use nodkey_db::{Db, DbError, Message, dead_letter, inbox};
 use nodkey_kernel::{
     error::{Classify as _, Kind, chain},
+    jose::sha256,
     random::Random,
     time::Clock,
 };
@@ -19,6 +24,7 @@ use crate::{
     consumer::{Consumer, HandlerError},
     held::{Held, Line},
     source::{Delivery, Source, Verdict},
+    trust::Trust,
 };
 
 /// How many events may wait for another try; with as many, nothing more is taken from the bus.
@@ -27,13 +33,16 @@ const MAX_HELD: usize = 64;
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 /// The longest pause while our own database takes nothing.
 const MAX_OUTAGE_PAUSE: Duration = Duration::from_secs(5);
+/// How many refused events become dead letters in a while; the others are counted alone.
+const MAX_REFUSED: usize = 100;
+const REFUSED_PERIOD: Duration = Duration::from_hours(1);
 /// How often a bus that is away is tried.
 const RESUBSCRIBE: Duration = Duration::from_millis(500);
 
 /// Subscribes, and returns the loop that works events off until `shutdown`. Those that wait are taken in together.
 ///
 /// What may pass is tried again for ever, and holds up only events about the same thing, unless very many fail. An event that is
-/// bad in itself becomes a dead letter at once. A bus that is away is waited for.
+/// bad in itself, or is not its publisher's, becomes a dead letter at once. A bus that is away is waited for.
 pub async fn consume(
     bus: &Bus,
     db: Db,
@@ -41,7 +50,7 @@ pub async fn consume(
     consumer: Consumer,
     shutdown: CancellationToken,
 ) -> Result<impl Future<Output = ()> + Send + 'static + use<>, BusError> {
-    let source = match bus.subscribe(&consumer).await {
+    let source = match bus.subscribe(&consumer, &db, &clock).await {
         Ok(source) => Some(source),
         Err(error) if error.kind() == Kind::Unavailable => {
             warn!(consumer = consumer.name(), error = chain(&error), "the bus is away; subscribing when it is back");
@@ -49,7 +58,16 @@ pub async fn consume(
         }
         Err(error) => return Err(error),
     };
-    let worker = Worker { consumer, db, clock, random: Random::system(), shutdown, held: Held::default(), outage: None };
+    let worker = Worker {
+        consumer,
+        db,
+        clock,
+        random: Random::system(),
+        shutdown,
+        held: Held::default(),
+        outage: None,
+        refused: Refusals::default(),
+    };
     Ok(worker.run(bus.clone(), source))
 }
 
@@ -61,6 +79,7 @@ struct Worker {
     shutdown: CancellationToken,
     held: Held,
     outage: Option<Outage>,
+    refused: Refusals,
 }
 
 /// Nothing can be worked off at all: our own database takes nothing.
@@ -91,10 +110,10 @@ enum Failed {
 }
 
 impl Worker {
-    async fn run(mut self, bus: Bus, mut source: Option<Source>) {
+    async fn run(mut self, bus: Bus, mut source: Option<(Source, Option<Trust>)>) {
         loop {
-            let Some(events) = &mut source else {
-                source = resubscribe(&bus, &self.consumer, &self.shutdown).await;
+            let Some((events, trust)) = &mut source else {
+                source = self.resubscribe(&bus).await;
                 if source.is_none() {
                     return;
                 }
@@ -108,7 +127,8 @@ impl Worker {
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.try_again().await,
                 next = events.next_batch(), if takes_more => match next {
                     Ok(batch) => {
-                        let free = self.held.line_up(batch);
+                        let believed = self.refuse(batch, trust.as_ref()).await;
+                        let free = self.held.line_up(believed);
                         self.work_off(free, None).await;
                     }
                     Err(error) => {
@@ -238,6 +258,42 @@ impl Worker {
         }
     }
 
+    /// Takes out what is not to be believed: a dead letter without the payload, so that nobody sends it again in the publisher's name.
+    async fn refuse(&mut self, deliveries: Vec<Delivery>, trust: Option<&Trust>) -> Vec<Delivery> {
+        let Some(trust) = trust else { return deliveries };
+        let now = self.clock.now();
+        let mut believed = Vec::with_capacity(deliveries.len());
+        for delivery in deliveries {
+            let Err(cause) = trust.check(delivery.message(), delivery.stored(), now) else {
+                believed.push(delivery);
+                continue;
+            };
+            self.count("refused", 1);
+            if self.refused.is_kept(Instant::now()) {
+                let (consumer, message) = (self.consumer.name(), delivery.message());
+                warn!(consumer, event = %message.id, %cause, "event refused");
+                let cause = format!("refused: {cause} ({})", message.id);
+                if let Err(e) = dead_letter::add(&self.db, consumer, &unbelieved(message), &cause, now).await {
+                    warn!(consumer, error = chain(&e), "a refused event cannot be kept");
+                }
+            }
+            delivery.settle(Verdict::Dead).await;
+        }
+        believed
+    }
+
+    async fn resubscribe(&self, bus: &Bus) -> Option<(Source, Option<Trust>)> {
+        loop {
+            tokio::select! {
+                () = self.shutdown.cancelled() => return None,
+                () = tokio::time::sleep(RESUBSCRIBE) => {}
+            }
+            if let Ok(source) = bus.subscribe(&self.consumer, &self.db, &self.clock).await {
+                return Some(source);
+            }
+        }
+    }
+
     /// Keeps an event that failed for another try, and those about the same thing behind it.
     fn hold(&mut self, failed: Delivery, behind: Vec<Delivery>, before: Option<(u32, Instant)>, cause: &str) {
         let now = Instant::now();
@@ -277,19 +333,31 @@ impl Worker {
     }
 }
 
+/// How many refused events become dead letters: whoever reaches the bus could fill our database.
+#[derive(Default)]
+struct Refusals {
+    since: Option<Instant>,
+    kept: usize,
+}
+
+impl Refusals {
+    fn is_kept(&mut self, now: Instant) -> bool {
+        if self.since.is_none_or(|since| since + REFUSED_PERIOD <= now) {
+            *self = Self { since: Some(now), kept: 0 };
+        }
+        self.kept += 1;
+        self.kept <= MAX_REFUSED
+    }
+}
+
+/// What is kept of an event that was refused: under an id of its own, as the one it came with may be another's.
+fn unbelieved(message: &Message) -> Message {
+    let id = sha256(&[&message.id.as_bytes()[..], message.subject.as_bytes(), &sha256(&message.payload)[..]].concat());
+    let id = uuid::Builder::from_custom_bytes(*id.first_chunk().unwrap_or(&[0; 16])).into_uuid();
+    Message { id, subject: message.subject.clone(), payload: Bytes::new(), headers: BTreeMap::new() }
+}
+
 /// Whether so many failures in a row are worth a line in the log.
 const fn is_logged(failures: u32) -> bool {
     failures.is_power_of_two() || failures.is_multiple_of(64)
-}
-
-async fn resubscribe(bus: &Bus, consumer: &Consumer, shutdown: &CancellationToken) -> Option<Source> {
-    loop {
-        tokio::select! {
-            () = shutdown.cancelled() => return None,
-            () = tokio::time::sleep(RESUBSCRIBE) => {}
-        }
-        if let Ok(source) = bus.subscribe(consumer).await {
-            return Some(source);
-        }
-    }
 }

@@ -3,6 +3,8 @@
 //! An event leaves its service's outbox through the [`relay`], and has its effect in another service through a
 //! [`Consumer`]: at least once on the way, once in effect. Beside events there are wakes: hints, lost without harm, on which
 //! waiting phones and watchers re-read what they wait for.
+//!
+//! Where services have keys, an event between processes is signed by who publishes it and believed by no other.
 
 mod backoff;
 mod bus;
@@ -12,11 +14,15 @@ mod held;
 mod memory;
 mod nats;
 mod relay;
+mod rights;
+mod signature;
 mod source;
+mod trust;
 mod wake;
 
-pub use bus::{Bus, BusConfig, BusError};
+pub use bus::{Bus, BusConfig, BusError, Identity};
 pub use consume::consume;
 pub use consumer::{Consumer, EventMeta, HandlerError};
 pub use relay::relay;
+pub use rights::{CONSUMERS, User, authorization};
 pub use wake::Listener;

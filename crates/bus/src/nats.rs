@@ -10,15 +10,16 @@ use async_nats::{
     Client, Event, HeaderMap,
     connection::State,
     jetstream::{
-        self, AckKind, Context,
+        self, AckKind, Context, ErrorCode,
         consumer::{AckPolicy, DeliverPolicy, pull},
-        context::{PublishError, PublishErrorKind},
-        stream,
+        context::{CreateStreamError, PublishError, PublishErrorKind},
+        stream::{self, ConsumerErrorKind},
     },
 };
 use futures_util::StreamExt as _;
 use metrics::gauge;
 use nodkey_db::Message;
+use nodkey_kernel::{error::chain, time::Timestamp};
 use secrecy::ExposeSecret as _;
 use tokio::{
     sync::{mpsc, watch},
@@ -28,7 +29,7 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use crate::{
-    bus::{BusConfig, BusError},
+    bus::{BusConfig, BusError, Identity},
     consumer::{Consumer, producer},
     wake::Hub,
 };
@@ -47,7 +48,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a stream remembers ids to recognise a repeated publish.
 const DUPLICATE_WINDOW: Duration = Duration::from_mins(2);
 /// How long a stream keeps events for consumers that are away.
-const MAX_AGE: Duration = Duration::from_hours(7 * 24);
+pub(crate) const MAX_AGE: Duration = Duration::from_hours(7 * 24);
+
+/// Neither a consumer without its stream nor one that nobody has made is there.
+const MISSING: [ErrorCode; 2] = [ErrorCode::CONSUMER_NOT_FOUND, ErrorCode::STREAM_NOT_FOUND];
 
 /// The largest event, an answer with 1 MiB of custom fields, and room for the rest.
 const MIN_PAYLOAD: usize = 2 << 20;
@@ -58,11 +62,12 @@ pub struct Nats {
     client: Client,
     jetstream: Context,
     config: BusConfig,
+    identity: Option<Identity>,
     hub: Arc<Hub>,
 }
 
 impl Nats {
-    pub(crate) async fn connect(config: &BusConfig) -> Result<Self, BusError> {
+    pub(crate) async fn connect(config: &BusConfig, identity: Option<Identity>) -> Result<Self, BusError> {
         let (sender, mut connected) = watch::channel(false);
         report(false);
         let options = async_nats::ConnectOptions::new().name("nodkey").retry_on_initial_connect().ping_interval(PING);
@@ -71,11 +76,13 @@ impl Nats {
             std::future::ready(())
         });
         if !config.user.is_empty() {
+            // What is answered to a user is for no other.
+            options = options.custom_inbox_prefix(inbox(&config.user));
             options = options.user_and_password(config.user.clone(), config.password.expose_secret().to_owned());
         }
         let client = options.connect(&config.url).await.map_err(|e| BusError::unavailable("connect", e))?;
         let hub = Arc::new(Hub::default());
-        let nats = Self { jetstream: jetstream::new(client.clone()), client, config: config.clone(), hub };
+        let nats = Self { jetstream: jetstream::new(client.clone()), client, config: config.clone(), identity, hub };
         nats.listen_to_wakes().await?;
         // One that is away is waited for later.
         let _ = timeout(CONNECT, connected.wait_for(|is| *is)).await;
@@ -84,7 +91,7 @@ impl Nats {
 
     /// One subscription a process; who waits for what is sorted out here.
     async fn listen_to_wakes(&self) -> Result<(), BusError> {
-        let prefix = self.subject("wake.");
+        let prefix = self.names().subject("wake.");
         let mut wakes = self.client.subscribe(format!("{prefix}>")).await.map_err(|e| BusError::unavailable("subscribe", e))?;
         let hub = Arc::downgrade(&self.hub);
         tokio::spawn(async move {
@@ -100,19 +107,39 @@ impl Nats {
 
     pub(crate) async fn ensure_stream(&self, service: &str) -> Result<(), BusError> {
         self.require_connection("create stream")?;
-        let config = stream::Config {
-            name: self.stream(service),
-            subjects: vec![self.subject(&format!("evt.{service}.>"))],
+        let config = self.stream_config(service);
+        let failed = |e: CreateStreamError| BusError::unavailable("create stream", e);
+        match self.jetstream.get_stream(&config.name).await {
+            Ok(stream) if is_as(&stream.cached_info().config, &config) => {}
+            Ok(_) => match self.jetstream.update_stream(&config).await {
+                Ok(_) => {}
+                // It takes events all the same. Services that are users of their own may not change streams.
+                Err(e) if !self.config.user.is_empty() => {
+                    warn!(
+                        stream = config.name,
+                        error = chain(&e),
+                        "the stream is not as it should be, and an administrator has to change it"
+                    );
+                }
+                Err(e) => return Err(failed(e)),
+            },
+            Err(_) => drop(self.jetstream.create_stream(config).await.map_err(failed)?),
+        }
+        // Told now: a server that refuses a large event later would hold up every event behind it.
+        let limit = self.client.server_info().max_payload;
+        if limit < MIN_PAYLOAD { Err(BusError::Payload { limit }) } else { Ok(()) }
+    }
+
+    fn stream_config(&self, service: &str) -> stream::Config {
+        stream::Config {
+            name: self.names().stream(service),
+            subjects: vec![self.names().subject(&format!("evt.{service}.>"))],
             storage: stream::StorageType::File,
             duplicate_window: DUPLICATE_WINDOW,
             max_age: MAX_AGE,
             num_replicas: self.config.replicas,
             ..stream::Config::default()
-        };
-        self.jetstream.create_or_update_stream(config).await.map_err(|e| BusError::unavailable("create stream", e))?;
-        // Told now: a server that refuses a large event later would hold up every event behind it.
-        let limit = self.client.server_info().max_payload;
-        if limit < MIN_PAYLOAD { Err(BusError::Payload { limit }) } else { Ok(()) }
+        }
     }
 
     pub(crate) async fn publish(&self, message: &Message) -> Result<(), BusError> {
@@ -122,7 +149,7 @@ impl Nats {
             headers.insert(name.as_str(), value.as_str());
         }
         self.require_connection("publish")?;
-        let subject = self.subject(&message.subject);
+        let subject = self.names().subject(&message.subject);
         match self.send(&subject, headers.clone(), message).await {
             // Somebody deleted the stream, or the server has lost it.
             Err(e) if e.kind() == PublishErrorKind::StreamNotFound => {
@@ -143,27 +170,47 @@ impl Nats {
     }
 
     pub(crate) async fn subscribe(&self, consumer: &Consumer) -> Result<Subscription, BusError> {
-        // Whoever comes first makes the stream: services start in any order.
-        self.ensure_stream(consumer.producer()).await?;
-        let stream =
-            self.jetstream.get_stream(self.stream(consumer.producer())).await.map_err(|e| BusError::unavailable("get stream", e))?;
+        self.require_connection("create consumer")?;
         let config = pull::Config {
-            durable_name: Some(self.name(consumer.name())),
-            filter_subject: self.subject(&format!("{}.>", consumer.subject())),
+            durable_name: Some(self.names().name(consumer.name())),
+            filter_subject: self.names().subject(&format!("{}.>", consumer.subject())),
             ack_policy: AckPolicy::Explicit,
             ack_wait: Duration::from_secs(self.config.ack_wait_seconds),
             deliver_policy: DeliverPolicy::All,
             max_ack_pending: MAX_ACK_PENDING.into(),
             ..pull::Config::default()
         };
-        let consumer = stream.create_consumer(config).await.map_err(|e| BusError::unavailable("create consumer", e))?;
+        // The stream is its publisher's to make: one that is not there yet is waited for.
+        let stream = self.names().stream(consumer.producer());
+        let consumer = self.jetstream.create_consumer_on_stream(config, stream).await;
+        let consumer = consumer.map_err(|e| BusError::unavailable("create consumer", e))?;
         let messages = consumer.stream().max_messages_per_batch(MAX_ACK_PENDING.into()).expires(PULL).heartbeat(HEARTBEAT).messages();
         let messages = messages.await.map_err(|e| BusError::unavailable("pull", e))?;
         let (sender, events) = mpsc::channel(MAX_ACK_PENDING.into());
-        let keeper = Keeper { client: self.client.clone(), prefix: self.subject(""), alive: Arc::default() };
+        let keeper = Keeper { client: self.client.clone(), prefix: self.names().subject(""), alive: Arc::default() };
         let often = Duration::from_secs(self.config.ack_wait_seconds.max(1)) / 3;
         tokio::spawn(keeper.run(messages, often, sender));
         Ok(Subscription { events })
+    }
+
+    /// Whether a durable consumer is there.
+    pub(crate) async fn has(&self, consumer: &Consumer) -> Result<bool, BusError> {
+        self.require_connection("look for a consumer")?;
+        let (stream, name) = (self.names().stream(consumer.producer()), self.names().name(consumer.name()));
+        match self.jetstream.get_consumer_from_stream::<pull::Config, _, _>(name, stream).await {
+            Ok(_) => Ok(true),
+            Err(e) if matches!(e.kind(), ConsumerErrorKind::JetStream(cause) if MISSING.contains(&cause.error_code())) => Ok(false),
+            Err(e) => Err(BusError::unavailable("look for a consumer", e)),
+        }
+    }
+
+    pub(crate) const fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
+    }
+
+    /// Whether what is not signed is refused.
+    pub(crate) const fn requires_signatures(&self) -> bool {
+        self.config.require_signatures && self.identity.is_some()
     }
 
     pub(crate) async fn wake(&self, topic: &str) {
@@ -171,7 +218,7 @@ impl Nats {
         if !self.is_connected() {
             return;
         }
-        let _ = self.client.publish(self.subject(&format!("wake.{topic}")), bytes::Bytes::new()).await;
+        let _ = self.client.publish(self.names().subject(&format!("wake.{topic}")), bytes::Bytes::new()).await;
     }
 
     /// What is sent without would wait in the memory of the connection.
@@ -191,17 +238,37 @@ impl Nats {
         &self.hub
     }
 
-    fn subject(&self, subject: &str) -> String {
-        if self.config.prefix.is_empty() { subject.to_owned() } else { format!("{}.{subject}", self.config.prefix) }
+    const fn names(&self) -> Names<'_> {
+        Names(self.config.prefix.as_str())
+    }
+}
+
+/// What subjects, streams and consumers are called in a deployment with a prefix, or with none.
+pub(crate) struct Names<'a>(pub(crate) &'a str);
+
+impl Names<'_> {
+    pub(crate) fn subject(&self, subject: &str) -> String {
+        if self.0.is_empty() { subject.to_owned() } else { format!("{}.{subject}", self.0) }
     }
 
-    fn stream(&self, service: &str) -> String {
+    pub(crate) fn stream(&self, service: &str) -> String {
         self.name(&format!("EVT_{}", service.to_uppercase()))
     }
 
-    fn name(&self, name: &str) -> String {
-        if self.config.prefix.is_empty() { name.to_owned() } else { format!("{}_{name}", self.config.prefix) }
+    pub(crate) fn name(&self, name: &str) -> String {
+        if self.0.is_empty() { name.to_owned() } else { format!("{}_{name}", self.0) }
     }
+}
+
+/// What the subjects begin with on which a user is answered.
+pub(crate) fn inbox(user: &str) -> String {
+    format!("_INBOX.{user}")
+}
+
+/// Tells whether a stream is what we would make.
+fn is_as(stream: &stream::Config, ours: &stream::Config) -> bool {
+    let facts = |of: &stream::Config| (of.subjects.clone(), of.storage, of.duplicate_window, of.max_age, of.num_replicas);
+    facts(stream) == facts(ours)
 }
 
 fn observe(event: &Event, connected: &watch::Sender<bool>) {
@@ -294,16 +361,20 @@ impl Keeper {
                 message.headers.insert(name.to_string(), value);
             }
         }
+        let stored = inner.info().ok().and_then(|info| i64::try_from(info.published.unix_timestamp_nanos() / 1000).ok());
+        let stored = stored.map(Timestamp::from_micros);
         if let Some(reply) = &inner.reply {
             self.alive.lock().unwrap_or_else(PoisonError::into_inner).insert(reply.to_string());
         }
-        Delivery { message, inner, alive: Arc::clone(&self.alive) }
+        Delivery { message, stored, inner, alive: Arc::clone(&self.alive) }
     }
 }
 
 /// An event to be acknowledged. Dropped without, it goes to another after the acknowledgement wait.
 pub(crate) struct Delivery {
     pub(crate) message: Message,
+    /// When the server stored it, by its clock.
+    pub(crate) stored: Option<Timestamp>,
     inner: jetstream::Message,
     alive: Alive,
 }

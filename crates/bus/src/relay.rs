@@ -183,8 +183,10 @@ impl Relay {
         full
     }
 
-    fn send(&self, outgoing: Outgoing, pause: Duration) {
+    fn send(&self, mut outgoing: Outgoing, pause: Duration) {
         let bus = self.bus.clone();
+        // The same each time: a repetition is no younger than what it repeats.
+        bus.sign(&mut outgoing.message, outgoing.created_at);
         self.in_flight.push(Box::pin(async move {
             if !pause.is_zero() {
                 sleep(pause).await;

@@ -2,6 +2,7 @@
 
 use futures_util::FutureExt as _;
 use nodkey_db::Message;
+use nodkey_kernel::time::Timestamp;
 use tokio::sync::mpsc;
 
 use crate::{BusError, memory, nats};
@@ -58,6 +59,14 @@ impl Delivery {
         match self {
             Self::Memory((message, _)) => message,
             Self::Nats(delivery) => &delivery.message,
+        }
+    }
+
+    /// When the bus stored it; `None` in process.
+    pub(crate) fn stored(&self) -> Option<Timestamp> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Nats(delivery) => delivery.stored,
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Only DDL, the codec of timestamps and leases differ between the engines, and they differ in here.
 //! Beside the connection stand the tables every service has: [`outbox`], [`inbox`], [`dead_letter`], [`idempotency`],
-//! and [`retention`].
+//! [`retention`] and [`unsigned`]; [`sealed`] finds what is sealed in any table.
 
 mod codec;
 mod condition;
@@ -20,8 +20,10 @@ pub mod outbox;
 mod postgres;
 mod query;
 pub mod retention;
+pub mod sealed;
 mod sqlite;
 mod tx;
+pub mod unsigned;
 
 pub use codec::{Column, Param, Record, Row};
 pub use condition::Condition;

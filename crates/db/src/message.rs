@@ -14,7 +14,7 @@ pub struct Message {
     pub subject: String,
     /// The protobuf message.
     pub payload: Bytes,
-    /// `ce-type`, `ce-time` (RFC 3339), `ce-version`, `traceparent`.
+    /// `ce-type`, `ce-time` (RFC 3339), `ce-version`, `traceparent`; once published, its signature.
     pub headers: BTreeMap<String, String>,
 }
 

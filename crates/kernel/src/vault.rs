@@ -1,30 +1,54 @@
 //! Secrets at rest, under the deployment's master key.
+//!
+//! What is sealed is, in bytes: `"nk\x01\x00"`, the id of the master key (8), the nonce (12), the ciphertext with its tag. Values of before
+//! begin with their nonce; they are opened by whichever key fits.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use zeroize::Zeroizing;
 
-use crate::random::Random;
+use crate::{jose::hmac_sha256, random::Random};
 
 const NONCE: usize = 12;
+const VERSION: [u8; 4] = *b"nk\x01\x00";
+const KEY_ID: usize = 8;
 
-/// Seals and opens with AES-256-GCM: a random nonce, then the ciphertext with its tag.
+/// How long the part of a sealed value is that names format and key.
+pub const PREFIX: usize = VERSION.len() + KEY_ID;
+
+/// Seals and opens with AES-256-GCM. Seals by the current master key, opens by its predecessors, too.
 pub struct Vault {
+    current: Key,
+    previous: Vec<Key>,
+}
+
+struct Key {
+    prefix: [u8; PREFIX],
     key: LessSafeKey,
 }
 
-/// Not sealed by this master key for this context, or damaged.
+/// Not sealed by a known master key for this context, or damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("sealed under another master key, for another purpose, or damaged")]
 pub struct Unopened;
 
 impl Vault {
-    /// Makes a vault.
-    ///
-    /// # Panics
-    /// Never: 32 bytes are an AES-256 key.
+    /// Makes a vault of one master key.
     #[must_use]
     pub fn new(master_key: &[u8; 32]) -> Self {
-        Self { key: LessSafeKey::new(UnboundKey::new(&AES_256_GCM, master_key).expect("32 bytes")) }
+        Self { current: Key::new(master_key), previous: Vec::new() }
+    }
+
+    /// Opens what was sealed by these keys, too.
+    #[must_use]
+    pub fn opening<'a>(mut self, previous: impl IntoIterator<Item = &'a [u8; 32]>) -> Self {
+        self.previous.extend(previous.into_iter().map(Key::new));
+        self
+    }
+
+    /// What everything sealed by the current master key begins with, and nothing else but by chance of 2^-96.
+    #[must_use]
+    pub const fn prefix(&self) -> &[u8; PREFIX] {
+        &self.current.prefix
     }
 
     /// Seals. `context` says what for (`credential/<id>`), so that one sealed value cannot stand in for another.
@@ -35,14 +59,41 @@ impl Vault {
     pub fn seal(&self, random: &Random, context: &str, plaintext: &[u8]) -> Vec<u8> {
         let nonce: [u8; NONCE] = random.bytes();
         let mut sealed = plaintext.to_vec();
-        self.key
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(context.as_bytes()), &mut sealed)
+        let Key { prefix, key } = &self.current;
+        key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(context.as_bytes()), &mut sealed)
             .expect("below 64 GiB");
-        [&nonce[..], &sealed].concat()
+        [prefix, &nonce[..], &sealed].concat()
     }
 
     /// Opens what was sealed for the same context.
     pub fn open(&self, context: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unopened> {
+        let mut keys = std::iter::once(&self.current).chain(&self.previous);
+        if let Some((prefix, rest)) = sealed.split_at_checked(PREFIX)
+            && let Some(key) = keys.clone().find(|key| key.prefix == prefix)
+        {
+            return key.open(context, rest);
+        }
+        keys.find_map(|key| key.open(context, sealed).ok()).ok_or(Unopened)
+    }
+
+    /// Seals anew by the current master key what another sealed; `None` when the current one did.
+    pub fn reseal(&self, random: &Random, context: &str, sealed: &[u8]) -> Result<Option<Vec<u8>>, Unopened> {
+        if sealed.starts_with(&self.current.prefix) {
+            return Ok(None);
+        }
+        Ok(Some(self.seal(random, context, &self.open(context, sealed)?)))
+    }
+}
+
+impl Key {
+    fn new(master_key: &[u8; 32]) -> Self {
+        let mut prefix = [0; PREFIX];
+        prefix[..VERSION.len()].copy_from_slice(&VERSION);
+        prefix[VERSION.len()..].copy_from_slice(&hmac_sha256(master_key, b"nodkey master key id")[..KEY_ID]);
+        Self { prefix, key: LessSafeKey::new(UnboundKey::new(&AES_256_GCM, master_key).expect("32 bytes")) }
+    }
+
+    fn open(&self, context: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unopened> {
         let (nonce, ciphertext) = sealed.split_at_checked(NONCE).ok_or(Unopened)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| Unopened)?;
         let mut plaintext = Zeroizing::new(ciphertext.to_vec());
@@ -62,15 +113,53 @@ impl std::fmt::Debug for Vault {
 mod tests {
     use super::*;
 
+    const CURRENT: [u8; 32] = [1; 32];
+    const PREVIOUS: [u8; 32] = [2; 32];
+
     #[test]
     fn opens_only_under_the_same_key_and_context_and_undamaged() {
-        let vault = Vault::new(&[1; 32]);
+        let vault = Vault::new(&CURRENT);
         let mut sealed = vault.seal(&Random::seeded(1), "a", b"secret");
         assert_eq!(vault.open("a", &sealed).unwrap().as_slice(), b"secret");
         assert_eq!(vault.open("b", &sealed), Err(Unopened));
-        assert_eq!(Vault::new(&[2; 32]).open("a", &sealed), Err(Unopened));
-        sealed[NONCE] ^= 1;
-        assert_eq!(vault.open("a", &sealed), Err(Unopened));
-        assert_eq!(vault.open("a", b"short"), Err(Unopened));
+        assert_eq!(Vault::new(&PREVIOUS).open("a", &sealed), Err(Unopened));
+        assert_eq!(Vault::new(&PREVIOUS).opening([&CURRENT]).open("b", &sealed), Err(Unopened));
+        for at in 0..sealed.len() {
+            sealed[at] ^= 1;
+            assert_eq!(vault.open("a", &sealed), Err(Unopened), "byte {at}");
+            sealed[at] ^= 1;
+        }
+        for short in 0..sealed.len() {
+            assert_eq!(vault.open("a", &sealed[..short]), Err(Unopened));
+        }
+    }
+
+    #[test]
+    fn what_a_predecessor_sealed_opens_and_is_sealed_anew_once() {
+        let random = Random::seeded(1);
+        let (old, vault) = (Vault::new(&PREVIOUS), Vault::new(&CURRENT).opening([&PREVIOUS]));
+        let sealed = old.seal(&random, "a", b"secret");
+        assert!(sealed.starts_with(old.prefix()) && old.prefix() != vault.prefix());
+        assert_eq!(vault.open("a", &sealed).unwrap().as_slice(), b"secret");
+        let anew = vault.reseal(&random, "a", &sealed).unwrap().unwrap();
+        assert!(anew.starts_with(vault.prefix()));
+        assert_eq!(Vault::new(&CURRENT).open("a", &anew).unwrap().as_slice(), b"secret");
+        assert_eq!(vault.reseal(&random, "a", &anew), Ok(None));
+        assert_eq!(Vault::new(&CURRENT).reseal(&random, "a", &sealed), Err(Unopened));
+        // What the successor sealed opens where it is known beside the key that still seals: a rolling change.
+        assert_eq!(Vault::new(&PREVIOUS).opening([&CURRENT]).open("a", &anew).unwrap().as_slice(), b"secret");
+    }
+
+    /// Nonce, ciphertext, tag: what releases before wrote.
+    #[test]
+    fn values_without_a_key_id_open_by_whichever_key_fits() {
+        let random = Random::seeded(1);
+        let vault = Vault::new(&CURRENT).opening([&PREVIOUS]);
+        for sealer in [Vault::new(&CURRENT), Vault::new(&PREVIOUS)] {
+            let sealed = sealer.seal(&random, "a", b"secret");
+            let without = &sealed[PREFIX..];
+            assert_eq!(vault.open("a", without).unwrap().as_slice(), b"secret");
+            assert!(vault.reseal(&random, "a", without).unwrap().unwrap().starts_with(vault.prefix()));
+        }
     }
 }

@@ -178,6 +178,7 @@ async fn running() -> (Handle, tempfile::TempDir) {
         public_url: None,
         deployment: deployment(),
         service_keys: service_keys(),
+        previous_master_keys: Vec::new(),
         master_key: [1; 32],
         clock: Clock::system(),
         random: Random::system(),

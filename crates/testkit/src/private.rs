@@ -143,15 +143,25 @@ pub struct TestNats {
 }
 
 impl TestNats {
-    /// Starts one.
+    /// Starts one without users.
     ///
     /// # Panics
     /// Without a nats-server that is recent enough.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// Starts one with users: what `nodkey keys init` writes.
+    ///
+    /// # Panics
+    /// Without a nats-server that is recent enough.
+    #[must_use]
+    pub fn start_with(users: &str) -> Self {
         let dir = tempfile::tempdir().expect("a folder for temporary files");
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/nats.conf");
         let shipped = std::fs::read_to_string(shipped).expect("the settings that are shipped");
+        std::fs::write(dir.path().join("nats-users.conf"), users).expect("a folder of ours");
         let here = format!("store_dir: \"{}\"", dir.path().join("data").display());
         let settings = shipped.replace("store_dir: /data", &here);
         assert_ne!(settings, shipped, "deploy/nats.conf says where its data is");

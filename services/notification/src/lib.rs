@@ -25,7 +25,7 @@ use nodkey_runtime::{
     housekeeping::{self, common_rules},
 };
 
-use crate::{app::App, guard::Guard, lanes::Lanes, push::Pushes, webhook::Webhooks};
+use crate::{app::App, guard::Guard, lanes::Lanes, push::Pushes, store::sealed::SEALED, webhook::Webhooks};
 
 /// The notification service.
 #[derive(Debug)]
@@ -74,6 +74,6 @@ impl Service for Notification {
             jobs::backlog(app.clone()),
             housekeeping::job("notification", db, clock, rules),
         ];
-        Ok(Parts { grpc: grpc::routes(&app), consumers: events::consumers(&app), jobs, ..Parts::default() })
+        Ok(Parts { grpc: grpc::routes(&app), consumers: events::consumers(&app), jobs, sealed: SEALED, ..Parts::default() })
     }
 }

@@ -59,6 +59,6 @@ impl Service for Registry {
         let (db, clock, dead_letters) = (deps.db()?, deps.clock.clone(), config.dead_letter_retention_days);
         let app = App::new(&config, deps)?;
         let jobs = jobs::jobs(&app, dead_letters, db, clock);
-        Ok(Parts { grpc: grpc::routes(&app), consumers: events::consumers(&app), jobs, ..Parts::default() })
+        Ok(Parts { grpc: grpc::routes(&app), consumers: events::consumers(&app), jobs, sealed: store::sealed::SEALED, ..Parts::default() })
     }
 }

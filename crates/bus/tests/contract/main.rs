@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod only_nats;
+mod rights;
+mod signed;
 mod world;
 
 use std::sync::{

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use nodkey_bus::{Bus, BusConfig, Consumer, EventMeta, HandlerError, consume};
+use nodkey_bus::{Bus, BusConfig, Consumer, EventMeta, HandlerError, Identity, consume};
 use nodkey_db::{
     Db, DbConfig, Message, Migration, Migrations,
     outbox::{self, EventContext},
@@ -16,6 +16,7 @@ use nodkey_db::{
 use nodkey_kernel::{
     id::{EventId, RelyingPartyId},
     random::Random,
+    service_key::ServiceKey,
     time::{Clock, Timestamp},
 };
 use nodkey_proto::{Event as _, registry::v1::DeviceRetired};
@@ -75,9 +76,31 @@ impl World {
         RelyingPartyId::generate(NOW, &self.random)
     }
 
+    /// The same bus for a service that signs, and believes these keys.
+    pub(crate) async fn signing(&self, key: &ServiceKey, keys: &[&ServiceKey], require_signatures: bool) -> Bus {
+        let config = BusConfig {
+            url: nodkey_testkit::nats_url(),
+            prefix: self.prefix.clone(),
+            ack_wait_seconds: 1,
+            require_signatures,
+            ..BusConfig::default()
+        };
+        let identity = Identity { key: key.clone(), keys: Arc::new(keys.iter().copied().collect()) };
+        Bus::connect_as(&config, Some(identity)).await.unwrap()
+    }
+
     /// Starts a consumer that writes a row per event, unless `fail` says otherwise; reports each try.
     pub(crate) async fn start(
         &self,
+        fail: impl Fn(u32, &str) -> Option<HandlerError> + Send + Sync + Clone + 'static,
+    ) -> (mpsc::Receiver<String>, JoinHandle<()>) {
+        self.start_at(Clock::system(), fail).await
+    }
+
+    /// The same by a clock of its own.
+    pub(crate) async fn start_at(
+        &self,
+        clock: Clock,
         fail: impl Fn(u32, &str) -> Option<HandlerError> + Send + Sync + Clone + 'static,
     ) -> (mpsc::Receiver<String>, JoinHandle<()>) {
         let (tries, seen) = mpsc::channel(100);
@@ -94,7 +117,7 @@ impl World {
         })
         .only_if(|_, event: DeviceRetired, _| Box::pin(async move { Ok(event.device_id != "nothing") }))
         .backoff(Duration::from_millis(1));
-        let run = consume(&self.bus, self.db.clone(), Clock::system(), consumer, self.shutdown.clone()).await.unwrap();
+        let run = consume(&self.bus, self.db.clone(), clock, consumer, self.shutdown.clone()).await.unwrap();
         (seen, tokio::spawn(run))
     }
 
@@ -104,8 +127,12 @@ impl World {
     }
 
     pub(crate) async fn outbox(&self, relying_party: RelyingPartyId, device: &str) {
+        self.outbox_at(relying_party, device, NOW).await;
+    }
+
+    pub(crate) async fn outbox_at(&self, relying_party: RelyingPartyId, device: &str, now: Timestamp) {
         let mut tx = self.db.begin().await.unwrap();
-        let context = EventContext { id: EventId::generate(NOW, &self.random), now: NOW, version: 3, relying_party, traceparent: None };
+        let context = EventContext { id: EventId::generate(now, &self.random), now, version: 3, relying_party, traceparent: None };
         outbox::add(&mut tx, &DeviceRetired { device_id: device.into() }, &context).await.unwrap();
         tx.commit().await.unwrap();
     }

@@ -20,7 +20,10 @@ use tonic::{Code, Status};
 use tracing::error;
 
 use super::{caller::Caller, peers::Peer};
-use crate::call::{status::{PeerError, self}, trace};
+use crate::call::{
+    status::{self, PeerError},
+    trace,
+};
 
 /// The largest message that is read; tonic's own limit.
 const MAX_MESSAGE: usize = 4 << 20;

@@ -21,7 +21,15 @@ use nodkey_proto::{
 use secrecy::ExposeSecret as _;
 use tonic::Status;
 
-use super::{audit::Audit, caller::{Caller, Operator, unauthenticated}, deployment::Deployment, peers::Peer, resolver::CredentialResolver, service_token::Verifier, token::{Claims, INTERNAL, OPERATOR, OPERATOR_SESSION, RELYING_PARTY_HEADER, alive}};
+use super::{
+    audit::Audit,
+    caller::{Caller, Operator, unauthenticated},
+    deployment::Deployment,
+    peers::Peer,
+    resolver::CredentialResolver,
+    service_token::Verifier,
+    token::{Claims, INTERNAL, OPERATOR, OPERATOR_SESSION, RELYING_PARTY_HEADER, alive},
+};
 use crate::call::status;
 
 /// What authentication needs to know.

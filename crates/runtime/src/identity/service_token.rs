@@ -17,7 +17,10 @@ use nodkey_kernel::{
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 
-use super::{deployment::Deployment, token::{INTERNAL, self}};
+use super::{
+    deployment::Deployment,
+    token::{self, INTERNAL},
+};
 
 /// `typ` of a token.
 pub const TYP: &str = "nodkey-service+jwt";

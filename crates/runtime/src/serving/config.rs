@@ -116,6 +116,8 @@ pub struct DeploymentConfig {
     pub audience: String,
     /// 64 hex digits; secrets at rest are sealed under it. Services with a database need it, the gateway must not have it.
     pub master_key: Option<SecretString>,
+    /// Other master keys, which open and do not seal, separated by commas: predecessors, or the successor before it seals.
+    pub previous_master_keys: Option<SecretString>,
     /// Signs what this service says to the others: 43 characters as `nodkey keys init` makes them, or a file that holds them.
     pub service_key: Option<SecretString>,
     /// Public halves of the keys of all services: a JSON document as `nodkey keys init` makes it, or a file that holds one.
@@ -174,7 +176,7 @@ impl<S: DeserializeOwned + Default> Config<S> {
         // Values stay text: a key of digits is no number.
         let config: Self =
             figment.merge(Env::prefixed("NODKEY_").ignore(&["config", "log", "log_format"]).split("__")).extract().map_err(Box::new)?;
-        config.deployment.master_key_bytes()?;
+        config.deployment.vault()?;
         Ok(config)
     }
 }

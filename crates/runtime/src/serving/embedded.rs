@@ -21,8 +21,23 @@ use nodkey_kernel::{
     vault::Vault,
 };
 
-use super::{data_dir::DataDir, health::Health, lifecycle::Running, listener::Listener, process::signalled, process_status::Reporter, server, service::{Deps, Parts, Service}, telemetry, tls::{TlsFiles, self}};
-use crate::{call::channel::Channel, identity::{auth::Authenticator, deployment::Deployment, peers::Peers}};
+use super::{
+    data_dir::DataDir,
+    health::Health,
+    lifecycle::Running,
+    listener::Listener,
+    process::signalled,
+    process_status::Reporter,
+    reseal::Resealer,
+    server,
+    service::{Deps, Parts, Service},
+    telemetry,
+    tls::{self, TlsFiles},
+};
+use crate::{
+    call::channel::Channel,
+    identity::{auth::Authenticator, deployment::Deployment, peers::Peers},
+};
 
 /// How to run embedded.
 #[derive(Debug)]
@@ -43,6 +58,8 @@ pub struct EmbeddedConfig {
     pub service_keys: Vec<ServiceKey>,
     /// Secrets at rest.
     pub master_key: [u8; 32],
+    /// Other master keys that open them: predecessors, as a rule.
+    pub previous_master_keys: Vec<[u8; 32]>,
     /// Time.
     pub clock: Clock,
     /// Randomness.
@@ -123,7 +140,8 @@ impl Embedded {
             let key = config.service_keys.iter().find(|key| key.name() == name).with_context(|| format!("{name} has no key"))?;
             anyhow::Ok(Arc::new(deployment.seen_by(key)))
         };
-        let vault = Arc::new(Vault::new(&config.master_key));
+        let vault = Arc::new(Vault::new(&config.master_key).opening(&config.previous_master_keys));
+        let mut resealer = Resealer::new(Arc::clone(&vault), config.random.clone());
         let bus = Bus::connect(&BusConfig::default()).await?;
         let clock = config.clock;
         let routes = Arc::new(OnceLock::new());
@@ -161,6 +179,7 @@ impl Embedded {
             all_http = all_http.merge(parts.http);
             jobs.extend(parts.jobs);
             if let Some(db) = db {
+                resealer.add(entry.name.as_str(), &db, parts.sealed);
                 running.consumers(&db, &clock, parts.consumers).await?;
                 databases.push((entry.name.as_str(), db));
             }
@@ -171,7 +190,7 @@ impl Embedded {
         let stopping = Arc::new(AtomicBool::new(false));
         let health = Health { databases: databases.clone(), stopping: Arc::clone(&stopping) };
         let reporter = Reporter::new(names, health.clone(), &clock);
-        let all_grpc = server::grpc(all_grpc, Authenticator::new(deployment, peers.registry(), clock.clone()), reporter).await?;
+        let all_grpc = server::grpc(all_grpc, Authenticator::new(deployment, peers.registry(), clock.clone()), reporter, resealer).await?;
         // From here on services can reach one another.
         routes.set(all_grpc.clone()).map_err(|_| anyhow::anyhow!("started twice"))?;
         // Only after every consumer is subscribed: in process, an event goes to those that are there.

@@ -2,8 +2,12 @@
 
 use std::path::Path;
 
-use nodkey_kernel::service_key::{ServiceKey, ServiceKeys, ServiceName};
+use nodkey_kernel::{
+    service_key::{ServiceKey, ServiceKeys, ServiceName},
+    vault::Vault,
+};
 use secrecy::{ExposeSecret as _, SecretString};
+use zeroize::Zeroizing;
 
 use super::config::{ConfigError, DeploymentConfig};
 
@@ -21,19 +25,22 @@ impl DeploymentConfig {
         }
         let given = [
             ("deployment.master_key", self.master_key.is_some()),
+            ("deployment.previous_master_keys", self.previous_master_keys.is_some()),
             ("deployment.operator_key", self.operator_key.is_some()),
             ("deployment.previous_operator_key", self.previous_operator_key.is_some()),
         ];
         given.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect()
     }
 
-    /// The master key, where there is one.
-    pub fn master_key_bytes(&self) -> Result<Option<[u8; 32]>, ConfigError> {
-        let Some(text) = &self.master_key else { return Ok(None) };
-        let mut key = [0; 32];
-        hex::decode_to_slice(text.expose_secret(), &mut key)
-            .map_err(|_| ConfigError::Invalid("deployment.master_key must be 64 hex digits; make one with: openssl rand -hex 32"))?;
-        Ok(Some(key))
+    /// What seals and opens secrets at rest, where there is a master key.
+    pub fn vault(&self) -> Result<Option<Vault>, ConfigError> {
+        let Some(current) = &self.master_key else { return Ok(None) };
+        let mut vault = Vault::new(&*master_key(current.expose_secret()).ok_or(ConfigError::Invalid(NO_MASTER_KEY))?);
+        let previous = self.previous_master_keys.iter().flat_map(|keys| keys.expose_secret().split(',')).map(str::trim);
+        for key in previous.filter(|key| !key.is_empty()) {
+            vault = vault.opening([&*master_key(key).ok_or(ConfigError::Invalid(NO_PREVIOUS_MASTER_KEY))?]);
+        }
+        Ok(Some(vault))
     }
 
     /// What the service signs with, and the public halves of all.
@@ -76,6 +83,14 @@ impl DeploymentConfig {
     }
 }
 
+fn master_key(text: &str) -> Option<Zeroizing<[u8; 32]>> {
+    let mut key = Zeroizing::new([0; 32]);
+    hex::decode_to_slice(text, &mut *key).ok()?;
+    Some(key)
+}
+
+const NO_MASTER_KEY: &str = "deployment.master_key must be 64 hex digits; make one with: openssl rand -hex 32";
+const NO_PREVIOUS_MASTER_KEY: &str = "deployment.previous_master_keys must be keys of 64 hex digits, separated by commas";
 const NO_KEY: &str = "deployment.service_key is missing: `nodkey keys init` makes the keys of a deployment";
 const NO_SERVICE_KEY: &str = "deployment.service_key must be a private key as `nodkey keys init` makes it, or a file that holds one";
 
@@ -138,6 +153,22 @@ mod tests {
         for wrong in ["/nowhere/at/all", "x"] {
             assert!(matches!(config(&json!({"service_keys": wrong})).service_keys(keys[1].name()), Err(ConfigError::Unreadable(..))));
         }
+    }
+
+    #[test]
+    fn master_keys_are_hex_and_there_may_be_others_that_open() {
+        let (one, two) = ("01".repeat(32), "02".repeat(32));
+        let vault = |values: &serde_json::Value| config(values).vault();
+        assert!(vault(&json!({})).unwrap().is_none());
+        for wrong in [json!({"master_key": "01"}), json!({"master_key": one, "previous_master_keys": "x"})] {
+            assert!(vault(&wrong).is_err(), "{wrong}");
+        }
+        let sealed = vault(&json!({"master_key": one})).unwrap().unwrap().seal(&Random::seeded(1), "a", b"s");
+        for given in [&one, &format!(" {two}, {one}")] {
+            let given = json!({"master_key": two, "previous_master_keys": given});
+            assert!(vault(&given).unwrap().unwrap().open("a", &sealed).is_ok());
+        }
+        assert!(vault(&json!({"master_key": two, "previous_master_keys": ""})).unwrap().unwrap().open("a", &sealed).is_err());
     }
 
     #[test]

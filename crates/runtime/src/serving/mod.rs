@@ -10,6 +10,7 @@ pub mod lifecycle;
 pub mod listener;
 pub mod process;
 pub mod process_status;
+pub mod reseal;
 pub mod server;
 pub mod service;
 pub mod telemetry;

@@ -10,15 +10,29 @@ use std::{
 };
 
 use anyhow::Context as _;
-use nodkey_bus::Bus;
+use nodkey_bus::{Bus, Identity};
 use nodkey_db::Db;
-use nodkey_kernel::{random::Random, service_key::ServiceName, time::Clock, vault::Vault};
+use nodkey_kernel::{random::Random, service_key::ServiceName, time::Clock};
 use tokio::signal::unix::{SignalKind, signal};
 use tonic::transport::{Certificate, ClientTlsConfig};
 use tracing::{info, warn};
 
-use super::{config::{Config, DeploymentConfig, ServerConfig}, health::Health, lifecycle::Running, listener::Listener, process_status::Reporter, server, service::{Deps, Service}, telemetry::{LogFormat, self}, tls};
-use crate::{call::channel::Channel, identity::{auth::Authenticator, peers::Peers}};
+use super::{
+    config::{Config, DeploymentConfig, ServerConfig},
+    health::Health,
+    lifecycle::Running,
+    listener::Listener,
+    process_status::Reporter,
+    reseal::Resealer,
+    server,
+    service::{Deps, Service},
+    telemetry::{self, LogFormat},
+    tls,
+};
+use crate::{
+    call::channel::Channel,
+    identity::{auth::Authenticator, peers::Peers},
+};
 
 const USAGE: &str = "\
 Settings come from the file named by NODKEY_CONFIG and from the environment: NODKEY_DB__URL, NODKEY_BUS__URL,
@@ -92,9 +106,10 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
     };
     let clock = Clock::system();
     check_keys(S::NAME, S::migrations().is_some(), &config.deployment, config.db.is_some())?;
-    let vault = config.deployment.master_key_bytes()?.map(|key| Arc::new(Vault::new(&key)));
+    let vault = config.deployment.vault()?.map(Arc::new);
     let deployment = Arc::new(config.deployment.into_deployment(S::NAME)?);
-    let bus = Bus::connect(&config.bus).await?;
+    let identity = deployment.service_key.clone().map(|key| Identity { key, keys: Arc::new(deployment.service_keys.clone()) });
+    let bus = Bus::connect_as(&config.bus, identity).await?;
     let db = match (S::migrations(), config.db) {
         (None, _) => None,
         (Some(_), None) => anyhow::bail!("this service needs a database: set NODKEY_DB__URL"),
@@ -116,7 +131,7 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
         peers,
         clock: clock.clone(),
         random: Random::system(),
-        vault,
+        vault: vault.clone(),
         deployment,
         stopping: running.stopping(),
     };
@@ -126,10 +141,13 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
     let health = Health { databases, stopping: Arc::clone(&stopping) };
     let reporter = Reporter::new(vec![S::NAME.as_str()], health.clone(), &clock);
     // What has HTTP routes of its own faces the public, which has no business with metrics or gRPC.
-    let routes = if S::migrations().is_none() {
-        parts.http
-    } else {
-        server::grpc(parts.grpc, authenticator, reporter).await?.merge(server::metrics())
+    let routes = match (&db, vault) {
+        (Some(db), Some(vault)) => {
+            let mut resealer = Resealer::new(vault, Random::system());
+            resealer.add(S::NAME.as_str(), db, parts.sealed);
+            server::grpc(parts.grpc, authenticator, reporter, resealer).await?.merge(server::metrics())
+        }
+        _ => parts.http,
     };
     if let Some(db) = db {
         running.consumers(&db, &clock, parts.consumers).await?;

@@ -9,14 +9,17 @@ use axum::{
     routing::get,
 };
 use metrics::counter;
-use nodkey_proto::status::v1::status_service_server::StatusServiceServer;
+use nodkey_proto::status::v1::{status_service_server::StatusServiceServer, vault_service_server::VaultServiceServer};
 use tonic::Status;
 
-use super::{process_status::Reporter, telemetry};
-use crate::{call::{deadline, grpc::mount, trace}, identity::auth::{Authenticator, self}};
+use super::{process_status::Reporter, reseal::Resealer, telemetry};
+use crate::{
+    call::{deadline, grpc::mount, trace},
+    identity::auth::{self, Authenticator},
+};
 
 /// gRPC services behind authentication and deadlines, with health and reflection.
-pub(crate) async fn grpc(services: Router, authenticator: Authenticator, process: Reporter) -> anyhow::Result<Router> {
+pub(crate) async fn grpc(services: Router, authenticator: Authenticator, process: Reporter, vault: Resealer) -> anyhow::Result<Router> {
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_service_status("", tonic_health::ServingStatus::Serving).await;
     let reflection = tonic_reflection::server::Builder::configure()
@@ -24,7 +27,7 @@ pub(crate) async fn grpc(services: Router, authenticator: Authenticator, process
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
         .context("reflection")?;
-    let services = mount(services, StatusServiceServer::new(process));
+    let services = mount(mount(services, StatusServiceServer::new(process)), VaultServiceServer::new(vault));
     Ok(mount(mount(services, health), reflection)
         .fallback(|| async { Status::unimplemented("no such method").into_http::<axum::body::Body>() })
         .layer(middleware::from_fn_with_state(authenticator, auth::middleware))

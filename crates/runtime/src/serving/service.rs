@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use nodkey_bus::{Bus, Consumer};
-use nodkey_db::{Db, Migrations};
+use nodkey_db::{Db, Migrations, sealed::SealedColumn};
 use nodkey_kernel::{random::Random, service_key::ServiceName, time::Clock, vault::Vault};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
@@ -70,6 +70,8 @@ pub struct Parts {
     pub consumers: Vec<Consumer>,
     /// What it does without being asked.
     pub jobs: Vec<Job>,
+    /// Where its database has sealed values, beside the answers that every service keeps.
+    pub sealed: &'static [SealedColumn],
 }
 
 /// Something a service does without being asked, until told to stop.

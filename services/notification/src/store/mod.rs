@@ -6,6 +6,7 @@ pub mod push;
 pub mod push_configuration;
 pub mod push_registration;
 pub mod retention;
+pub mod sealed;
 
 #[cfg(test)]
 mod tests;

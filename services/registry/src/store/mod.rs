@@ -8,6 +8,7 @@ pub mod document;
 pub mod operator;
 pub mod relying_party;
 pub mod retention;
+pub mod sealed;
 pub mod signing_key;
 
 use nodkey_db::{DbError, Param, Query, Record};

@@ -1,0 +1,117 @@
+//! What each service may do at a NATS server: the part of its configuration that says so.
+
+use std::fmt::Write as _;
+
+use nodkey_kernel::service_key::ServiceName;
+
+use crate::{
+    consumer::producer,
+    nats::{Names, inbox},
+};
+
+/// Who consumes what: durable names, which begin with the service's, and the subjects of the events.
+pub const CONSUMERS: &[(&str, &str)] = &[
+    ("registry_user_deactivated", "evt.binding.v1.user_deactivated"),
+    ("binding_device_retired", "evt.registry.v1.device_retired"),
+    ("trusonafication_device_retired", "evt.registry.v1.device_retired"),
+    ("trusonafication_binding_deactivated", "evt.binding.v1.deactivated"),
+    ("trusonafication_user_deactivated", "evt.binding.v1.user_deactivated"),
+    ("notification_created", "evt.trusonafication.v1.created"),
+    ("notification_accepted", "evt.trusonafication.v1.accepted"),
+    ("notification_rejected", "evt.trusonafication.v1.rejected"),
+    ("notification_expired", "evt.trusonafication.v1.expired"),
+    ("notification_canceled", "evt.trusonafication.v1.canceled"),
+    ("notification_device_retired", "evt.registry.v1.device_retired"),
+];
+
+/// Who hints.
+const WAKES: ServiceName = ServiceName::Trusonafication;
+
+/// A user of a NATS server.
+#[derive(Debug)]
+pub struct User<'a> {
+    /// Which service it is for; `None`: people, who may do everything.
+    pub service: Option<ServiceName>,
+    /// Its name, `bus.user`.
+    pub name: &'a str,
+    /// Its password, `bus.password`.
+    pub password: &'a str,
+}
+
+/// The `authorization` of a server on which the deployment with this prefix has these users, and nobody else may do anything.
+///
+/// A service publishes its own events and hints, makes its own stream, and pulls for its own consumers. What others are told and
+/// answered it cannot read, nor can it change or delete anything.
+#[must_use]
+pub fn authorization(prefix: &str, users: &[User<'_>]) -> String {
+    let mut text = String::from("authorization {\n  users: [\n");
+    for user in users {
+        // A String takes everything.
+        let _ = write!(text, "    {{ user: {:?}, password: {:?}", user.name, user.password);
+        if let Some(service) = user.service {
+            let list = |subjects: Vec<String>| subjects.iter().map(|subject| format!("{subject:?}")).collect::<Vec<_>>().join(", ");
+            let (publish, subscribe) = (list(publishes(prefix, service)), list(subscribes(prefix, user.name)));
+            // An empty list of what is allowed would allow everything.
+            let publish = if publish.is_empty() { "deny: \">\"".to_owned() } else { format!("allow: [{publish}]") };
+            let _ = write!(text, ", permissions: {{ publish: {{ {publish} }}, subscribe: {{ allow: [{subscribe}] }} }}");
+        }
+        text.push_str(" }\n");
+    }
+    text.push_str("  ]\n}\n");
+    text
+}
+
+fn publishes(prefix: &str, service: ServiceName) -> Vec<String> {
+    let (names, service) = (Names(prefix), service.as_str());
+    let mut subjects = Vec::new();
+    if service != ServiceName::Gateway.as_str() {
+        let stream = names.stream(service);
+        subjects.push(names.subject(&format!("evt.{service}.>")));
+        subjects.push(format!("$JS.API.STREAM.INFO.{stream}"));
+        subjects.push(format!("$JS.API.STREAM.CREATE.{stream}"));
+    }
+    if service == WAKES.as_str() {
+        subjects.push(names.subject("wake.>"));
+    }
+    for (consumer, subject) in CONSUMERS.iter().filter(|(consumer, _)| consumer.split('_').next() == Some(service)) {
+        let of = format!("{}.{}", names.stream(producer(subject)), names.name(consumer));
+        subjects.push(format!("$JS.API.CONSUMER.CREATE.{of}.{}", names.subject(&format!("{subject}.>"))));
+        subjects.extend(["INFO", "MSG.NEXT"].map(|call| format!("$JS.API.CONSUMER.{call}.{of}")));
+        subjects.push(format!("$JS.ACK.{of}.>"));
+    }
+    subjects
+}
+
+fn subscribes(prefix: &str, user: &str) -> Vec<String> {
+    vec![format!("{}.>", inbox(user)), Names(prefix).subject("wake.>")]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_publishes_its_own_events_and_works_off_its_own_consumers() {
+        let user = User { service: Some(ServiceName::Binding), name: "binding", password: "pass\"word" };
+        assert_eq!(
+            authorization("acme", &[user]),
+            r#"authorization {
+  users: [
+    { user: "binding", password: "pass\"word", permissions: { publish: { allow: ["acme.evt.binding.>", "$JS.API.STREAM.INFO.acme_EVT_BINDING", "$JS.API.STREAM.CREATE.acme_EVT_BINDING", "$JS.API.CONSUMER.CREATE.acme_EVT_REGISTRY.acme_binding_device_retired.acme.evt.registry.v1.device_retired.>", "$JS.API.CONSUMER.INFO.acme_EVT_REGISTRY.acme_binding_device_retired", "$JS.API.CONSUMER.MSG.NEXT.acme_EVT_REGISTRY.acme_binding_device_retired", "$JS.ACK.acme_EVT_REGISTRY.acme_binding_device_retired.>"] }, subscribe: { allow: ["_INBOX.binding.>", "acme.wake.>"] } } }
+  ]
+}
+"#
+        );
+    }
+
+    #[test]
+    fn who_only_waits_publishes_nothing_and_people_may_do_everything() {
+        let users = [
+            User { service: Some(ServiceName::Gateway), name: "gateway", password: "p" },
+            User { service: None, name: "admin", password: "q" },
+        ];
+        let text = authorization("", &users);
+        assert!(text.contains(r#"publish: { deny: ">" }, subscribe: { allow: ["_INBOX.gateway.>", "wake.>"] }"#), "{text}");
+        assert!(text.contains(r#"{ user: "admin", password: "q" }"#), "{text}");
+    }
+}

@@ -1,0 +1,146 @@
+//! Sealing anew, under the current master key, what a former one sealed: row by row, while everybody works on.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{
+    StreamExt as _,
+    stream::{self, BoxStream},
+};
+use nodkey_db::{
+    Db, DbError,
+    sealed::{ANSWERS, Key, SealedColumn},
+};
+use nodkey_kernel::{random::Random, vault::Vault};
+use nodkey_proto::status::v1::{
+    CountSealedRequest, CountSealedResponse, ResealProgress, ResealRequest, SealedColumn as Former, vault_service_server::VaultService,
+};
+use tonic::{Request, Response, Status};
+use tracing::warn;
+
+use crate::call::status::status;
+
+/// How many values are sealed anew in one transaction.
+const BATCH: i64 = 50;
+/// Between two batches: what serves callers goes first.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Seals anew what the databases of this process hold.
+#[derive(Clone, Debug)]
+pub(crate) struct Resealer {
+    vault: Arc<Vault>,
+    random: Random,
+    places: Vec<Place>,
+}
+
+/// A column of a service's database.
+#[derive(Clone, Debug)]
+struct Place {
+    service: &'static str,
+    db: Db,
+    column: SealedColumn,
+}
+
+/// Where a run is.
+struct Run {
+    resealer: Resealer,
+    left: std::vec::IntoIter<Place>,
+    at: Option<(Place, ResealProgress, Option<Vec<Key>>)>,
+}
+
+impl Resealer {
+    pub(crate) const fn new(vault: Arc<Vault>, random: Random) -> Self {
+        Self { vault, random, places: Vec::new() }
+    }
+
+    /// Adds the columns of a service, and those that every service has.
+    pub(crate) fn add(&mut self, service: &'static str, db: &Db, columns: &[SealedColumn]) {
+        let all = columns.iter().copied().chain([ANSWERS]);
+        self.places.extend(all.map(|column| Place { service, db: db.clone(), column }));
+    }
+
+    /// Does the next batch; tells how far its column is, and behind which row to go on, `None` at its end.
+    async fn batch(
+        &self,
+        Place { db, column, .. }: &Place,
+        progress: &mut ResealProgress,
+        seen: Option<&[Key]>,
+    ) -> Result<Option<Vec<Key>>, DbError> {
+        let batch = column.behind(db, self.vault.prefix(), seen, BATCH).await?;
+        let mut tx = db.begin().await?;
+        for sealed in &batch {
+            match self.vault.reseal(&self.random, &sealed.context(column), &sealed.value) {
+                Ok(Some(anew)) => progress.resealed += u64::from(column.replace(&mut tx, sealed, &anew).await?),
+                Ok(None) => {}
+                Err(e) => {
+                    progress.unopened += 1;
+                    // Not its row: keys of rows may say who somebody is.
+                    warn!(table = column.table, column = column.column, cause = %e, "a value cannot be sealed anew");
+                }
+            }
+        }
+        tx.commit().await?;
+        Ok(batch.last().map(|last| last.key.clone()))
+    }
+}
+
+impl Run {
+    /// The next thing to tell; `None` when all is done.
+    async fn next(&mut self) -> Option<Result<ResealProgress, DbError>> {
+        let Some((place, progress, seen)) = &mut self.at else {
+            let place = self.left.next()?;
+            let found = match place.column.count(&place.db, self.resealer.vault.prefix()).await {
+                Ok(found) => found,
+                Err(e) => return Some(Err(e)),
+            };
+            let (table, column) = (place.column.table.to_owned(), place.column.column.to_owned());
+            let progress = ResealProgress { service: place.service.into(), table, column, found, ..ResealProgress::default() };
+            self.at = Some((place, progress.clone(), None));
+            return Some(Ok(progress));
+        };
+        tokio::time::sleep(PAUSE).await;
+        match self.resealer.batch(place, progress, seen.as_deref()).await {
+            Ok(next) => {
+                let progress = progress.clone();
+                *seen = next;
+                if seen.is_none() {
+                    self.at = None;
+                }
+                Some(Ok(progress))
+            }
+            Err(e) => Some(Err(e)),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl VaultService for Resealer {
+    type ResealStream = BoxStream<'static, Result<ResealProgress, Status>>;
+
+    async fn reseal(&self, _: Request<ResealRequest>) -> Result<Response<Self::ResealStream>, Status> {
+        let run = Run { resealer: self.clone(), left: self.places.clone().into_iter(), at: None };
+        // After a failure the stream is over: whoever wants it done calls again.
+        let progress = stream::unfold(Some(run), |run| async move {
+            let mut run = run?;
+            let next = run.next().await?;
+            let run = next.is_ok().then_some(run);
+            Some((next.map_err(status), run))
+        });
+        Ok(Response::new(progress.boxed()))
+    }
+
+    async fn count_sealed(&self, _: Request<CountSealedRequest>) -> Result<Response<CountSealedResponse>, Status> {
+        let mut columns = Vec::new();
+        for Place { service, db, column } in &self.places {
+            let former = column.count(db, self.vault.prefix()).await.map_err(status)?;
+            if former > 0 {
+                let (table, column) = (column.table.into(), column.column.into());
+                columns.push(Former { service: (*service).into(), table, column, former });
+            }
+        }
+        Ok(Response::new(CountSealedResponse { columns }))
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+mod tests;
