@@ -93,6 +93,7 @@ fn the_openapi_document_is_3_1_and_names_every_field_it_promises() {
         "/api/v2/trusonafications/{id}",
         "/api/v2/trusonafications/{id}/evidence",
         "/jwks",
+        "/jwks/archive",
     ] {
         assert!(document["paths"].get(path).is_some(), "{path}");
     }

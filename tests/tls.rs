@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use nodkey_runtime::{TlsFiles, embedded::Embedded};
-use nodkey_server_sdk::{NewTrusonafication, verify_evidence};
+use nodkey_server_sdk::{Expected, NewTrusonafication};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use reqwest::Client;
 use tempfile::TempDir;
@@ -83,9 +83,7 @@ async fn a_login_works_over_tls_from_registration_to_evidence() {
     let phone = tenant.active("ada").await;
     let created = tenant.backend.create_trusonafication(NewTrusonafication::user("ada", "login", "Acme")).await.unwrap();
     phone.respond(&asked(&phone).await, nodkey_mobile_sdk::Decision::Accept, None).await.unwrap();
-    let evidence = tenant.backend.evidence(&created.trusonafication.id).await.unwrap();
-    let jwks = tenant.backend.jwks().await.unwrap();
-    let verified = verify_evidence(&evidence, &jwks).unwrap();
+    let verified = tenant.prove(&created.trusonafication.id, &Expected::accept()).await.unwrap();
     assert!(verified.challenge.iss.starts_with("https://127.0.0.1:"));
 }
 

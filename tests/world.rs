@@ -19,7 +19,7 @@ use nodkey_runtime::{
     DataDir, Deployment, TlsFiles,
     embedded::{Embedded, EmbeddedConfig, Handle},
 };
-use nodkey_server_sdk::{Credential, Endpoints, Nodkey, ServiceName};
+use nodkey_server_sdk::{Credential, Endpoints, EvidenceError, Expected, Nodkey, ServiceName, VerifiedEvidence, verify_evidence};
 use nodkey_trusonafication::Trusonafication;
 use tempfile::TempDir;
 
@@ -186,6 +186,11 @@ impl Tenant {
     pub fn backend_at(&self, world: &World) -> Nodkey {
         let token = &self.server.credential.as_ref().unwrap().token;
         Nodkey::connect(&world.endpoints, Credential::new(token, self.server.secret.clone()).unwrap()).unwrap()
+    }
+
+    /// What the evidence of a trusonafication proves to whoever has the deployment's keys.
+    pub async fn prove(&self, id: &str, expected: &Expected) -> Result<VerifiedEvidence, EvidenceError> {
+        verify_evidence(&self.backend.evidence(id).await.unwrap(), &self.backend.jwks().await.unwrap(), expected)
     }
 
     /// A phone of this tenant's app with these keys; nothing is sent.

@@ -9,7 +9,7 @@ use nodkey_mobile_sdk::{
     Decision, Phone,
     software::{AlwaysPresent, SoftwareKeyStore},
 };
-use nodkey_server_sdk::{NewTrusonafication, is_success, is_terminal, verify_evidence};
+use nodkey_server_sdk::{Expected, NewTrusonafication, is_success, is_terminal, verify_evidence};
 use serde_json::json;
 
 use crate::{
@@ -122,7 +122,8 @@ async fn round(backend: &nodkey_server_sdk::Nodkey, phone: &Phone<SoftwareKeySto
     answer?;
     let (done, to_watch) = learned?;
     anyhow::ensure!(is_success(&done), "not accepted: {:?}", done.status());
-    verify_evidence(&backend.evidence(&done.id).await?, &backend.jwks().await?)?;
+    let expected = Expected::accept().trusonafication(&done.id).user(user).device(phone.device_identifier());
+    verify_evidence(&backend.evidence(&done.id).await?, &backend.jwks().await?, &expected)?;
     let asked_at = asked_at.get().copied().unwrap_or(seen_at);
     Ok(Times { to_phone: seen_at.saturating_duration_since(asked_at), to_watch, whole: started.elapsed() })
 }

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use nodkey_kernel::challenge::ChallengeError;
 use nodkey_mobile_sdk::Error as PhoneError;
 use nodkey_runtime::DataDirError;
-use nodkey_server_sdk::{Error as CallError, Kind};
+use nodkey_server_sdk::{Error as CallError, Fault, JoseError, Kind};
+
+use crate::verify::NotAccepted;
 
 /// It did not work.
 const FAILED: u8 = 1;
@@ -44,6 +46,9 @@ fn broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 fn code(error: &anyhow::Error) -> u8 {
+    if let Some(verdict) = find::<NotAccepted>(error) {
+        return verdict.code();
+    }
     let refused = match (find::<CallError>(error), find::<PhoneError>(error)) {
         (Some(call), _) => !matches!(call.kind, Kind::Unavailable | Kind::Internal),
         (_, Some(PhoneError::Refused { status, .. })) => *status < 500,
@@ -53,6 +58,9 @@ fn code(error: &anyhow::Error) -> u8 {
 }
 
 fn advice(error: &anyhow::Error) -> Option<&'static str> {
+    if let Some(NotAccepted::NotGenuine(Fault::Receipt(JoseError::Key) | Fault::Challenge(ChallengeError::UnknownKey))) = find(error) {
+        return Some("Are they the keys of that deployment? A copy may be older than the evidence: fetch /jwks/archive anew.");
+    }
     if let Some(call) = find::<CallError>(error) {
         return match (call.reason.as_str(), call.kind) {
             ("RELYING_PARTY_REQUIRED", _) => Some("Name one with --relying-party; `nodkey admin relying-parties list` shows them."),
@@ -104,6 +112,7 @@ mod tests {
         assert_eq!(code(&refused(409).into()), REFUSED);
         assert_eq!(code(&refused(503).into()), FAILED);
         assert_eq!(code(&Refused("line 2".into()).into()), REFUSED);
+        assert_eq!(code(&NotAccepted::NotGenuine(Fault::Device).into()), 6);
     }
 
     #[test]
@@ -114,6 +123,8 @@ mod tests {
         assert!(advice(&call(Kind::Unavailable)).unwrap().contains("--grpc"));
         let in_use = DataDirError::InUse { path: ".nodkey".into(), holder: None };
         assert!(advice(&in_use.into()).unwrap().contains("--data-dir"));
+        assert!(advice(&NotAccepted::NotGenuine(Fault::Receipt(JoseError::Key)).into()).unwrap().contains("/jwks/archive"));
+        assert_eq!(advice(&NotAccepted::NotGenuine(Fault::Device).into()), None);
         assert_eq!(advice(&anyhow::anyhow!("disk full")), None);
     }
 

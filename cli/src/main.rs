@@ -27,7 +27,8 @@ use clap::{Parser, Subcommand};
   nodkey admin trusonafications list --json
   nodkey keys init keys            make the keys of a deployment of five services
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by the server or not found.")]
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by the server or not found; 4 to 6 of verify say what evidence
+is instead of an accept.")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -45,7 +46,7 @@ enum Command {
     Admin(admin::Args),
     /// Make, check and replace the keys of a deployment
     Keys(keys::Args),
-    /// Verify evidence offline
+    /// Verify offline, from its evidence, that something was accepted
     Verify(verify::Args),
     /// Measure a running deployment: what a login costs, and what it could cost at best
     Bench(bench::Args),
@@ -76,7 +77,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             Command::Phone(args) => Box::pin(phone::run(args)).await,
             Command::Admin(args) => Box::pin(admin::run(args)).await,
             Command::Keys(args) => keys::run(args),
-            Command::Verify(args) => verify::run(&args),
+            Command::Verify(args) => Box::pin(verify::run(args)).await,
             Command::Bench(args) => Box::pin(bench::run(args)).await,
             Command::Completions(args) => completions::run(&args),
         }

@@ -6,7 +6,7 @@ use nodkey_kernel::{
 };
 use nodkey_mobile_sdk::{Decision, RejectReason, software::SoftwareKeyStore};
 use nodkey_proto::trusonafication::v1::{NumberMatch, RejectReason as WireReason, Status};
-use nodkey_server_sdk::{NewTrusonafication, is_success, verify_evidence};
+use nodkey_server_sdk::{EvidenceError, Expectation, Expected, Level, NewTrusonafication, ReceiptReason, is_success};
 use serde_json::json;
 
 use crate::world::{World, asked};
@@ -45,9 +45,9 @@ async fn an_accept_at_level_2_is_provable_offline(world: &World) {
     let result = done.result.clone().unwrap();
     assert_eq!((result.accepted, result.accepted_level, result.bound_user_identifier.as_str()), (true, 2, "ada"));
     assert_eq!(result.device_identifier, phone.device_identifier());
-    let evidence = tenant.backend.evidence(&created.id).await.unwrap();
-    let verified = verify_evidence(&evidence, &tenant.backend.jwks().await.unwrap()).unwrap();
-    assert_eq!((verified.challenge.jti.as_str(), verified.response.dec, verified.presence), (created.id.as_str(), Decision::Accept, true));
+    let expected = Expected::accept().trusonafication(&created.id).party(&tenant.id).user("ada").device(phone.device_identifier());
+    let verified = tenant.prove(&created.id, &expected.level(Level::Essential)).await.unwrap();
+    assert_eq!((verified.challenge.act.as_str(), verified.receipt.level), ("log in", Some(Level::Essential)));
     assert!(phone.wait(std::time::Duration::ZERO).await.unwrap().is_empty(), "nothing is left to answer");
 }
 
@@ -104,8 +104,10 @@ async fn a_reject_says_why(world: &World) {
     assert_eq!((answer.status.as_str(), answer.accepted_level), ("REJECTED", Some(0)));
     let done = tenant.backend.wait(&id).await.unwrap();
     assert_eq!((done.status(), done.result.as_ref().unwrap().reject_reason()), (Status::Rejected, WireReason::NotMe));
-    let verified = verify_evidence(&tenant.backend.evidence(&id).await.unwrap(), &tenant.backend.jwks().await.unwrap()).unwrap();
-    assert_eq!(verified.response.dec, Decision::Reject);
+    let verified = tenant.prove(&id, &Expected::rejection()).await.unwrap();
+    assert_eq!((verified.receipt.why, verified.receipt.level), (Some(ReceiptReason::NotMe), None));
+    let Err(EvidenceError::Unexpected(found)) = tenant.prove(&id, &Expected::accept()).await else { panic!("it is no accept") };
+    assert_eq!(found.differs, [Expectation::Decision]);
 }
 
 async fn the_number_shown_has_to_be_matched(world: &World) {
@@ -122,6 +124,7 @@ async fn the_number_shown_has_to_be_matched(world: &World) {
         let done = tenant.backend.wait(&created.trusonafication.id).await.unwrap();
         assert_eq!(is_success(&done), right);
         assert_eq!(done.result.unwrap().reject_reason() == WireReason::NumberMismatch, !right);
+        assert_eq!(tenant.prove(&done.id, &Expected::accept()).await.is_ok(), right, "an accept with a wrong number is none");
     }
 }
 

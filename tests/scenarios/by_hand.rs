@@ -58,7 +58,7 @@ async fn a_phone_and_a_backend_written_by_the_documents_complete_both_flows(worl
     let challenge = pending.body["trusonafications"][0]["challenge"].as_str().unwrap();
     let jwks: Jwks = serde_json::from_value(http::nobody(&world.http, Method::GET, "/jwks", "").await.body).unwrap();
     let compact = jws::Compact::parse(challenge).unwrap();
-    let key = jwks.find(compact.header().kid.as_deref().unwrap()).unwrap();
+    let key = jwks.find_for(compact.header().kid.as_deref().unwrap(), "nodkey-challenge+jwt").unwrap();
     let shown: Value = compact.verify(key, "nodkey-challenge+jwt").unwrap();
     assert_eq!((&shown["act"], &shown["res"], &shown["fields"]), (&json!("transfer"), &json!("90 EUR"), &json!({"to": "Bob"})));
     assert_eq!((&shown["jti"], &shown["iss"], &shown["match"]), (&json!(id), &json!(world.http), &json!({"mode": "enter"})));

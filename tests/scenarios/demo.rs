@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use nodkey_demo::{Backend, Site};
 use nodkey_kernel::{challenge::MatchClaim, random::Random, time::Clock};
 use nodkey_mobile_sdk::{Decision, RejectReason};
-use nodkey_server_sdk::{Evidence, verify_evidence};
+use nodkey_server_sdk::{Evidence, Expected, verify_evidence};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -171,7 +171,8 @@ async fn a_transfer_is_signed_as_it_is_and_moves_money_once(world: &World) {
     assert_eq!(browser.get("/demo/api/session").await.body["session"]["balance"], "2410.00");
     let path = format!("/demo/api/requests/{}/evidence", request.body["id"].as_str().unwrap());
     let evidence: Evidence = serde_json::from_value(browser.get(&path).await.body).unwrap();
-    let verified = verify_evidence(&evidence, &tenant.backend.jwks().await.unwrap()).unwrap();
+    let expected = Expected::accept().user("ada").device(phone.device_identifier());
+    let verified = verify_evidence(&evidence, &tenant.backend.jwks().await.unwrap(), &expected).unwrap();
     assert_eq!(verified.challenge.act, "transfer 90.00 EUR to Grace Hopper");
 }
 

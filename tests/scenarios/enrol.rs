@@ -1,6 +1,7 @@
 //! A phone registers, a backend binds and activates it.
 
 use nodkey_kernel::{
+    device::DEVICE_TYP,
     jose::{Jwks, jws::Compact},
     random::Random,
 };
@@ -69,8 +70,8 @@ async fn the_device_identifier_jwt_verifies_offline(world: &World) {
     let registered = tenant.phone_with(SoftwareKeyStore::generate()).register("phone").await.unwrap();
     let jwks: Jwks = tenant.backend.jwks().await.unwrap();
     let compact = Compact::parse(&registered.device_identifier_jwt).unwrap();
-    let key = jwks.find(compact.header().kid.as_deref().unwrap()).unwrap();
-    let claims: Value = compact.verify(key, compact.header().typ.as_deref().unwrap()).unwrap();
+    let key = jwks.find_for(compact.header().kid.as_deref().unwrap(), DEVICE_TYP).unwrap();
+    let claims: Value = compact.verify(key, DEVICE_TYP).unwrap();
     assert_eq!(claims["sub"], registered.device_identifier.as_str());
     assert_eq!(claims["iss"], world.http.as_str());
 }

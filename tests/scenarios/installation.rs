@@ -11,8 +11,9 @@ use std::{
 
 use nodkey_db::{Db, DbConfig};
 use nodkey_kernel::{
-    challenge::{self, Decision, Evidence, ResponseClaims, verify_evidence},
-    jose::{Algorithm, Jwks, PrivateKey, b64u_decode, jws},
+    challenge::{self, Decision, ResponseClaims},
+    evidence::{Evidence, EvidenceError, Expected, verify_evidence},
+    jose::{Algorithm, Jwks, PrivateKey, PublishedKey, b64u_decode, jws},
     random::Random,
     time::Clock,
 };
@@ -100,6 +101,7 @@ impl Installation {
         self.credentials_work_unless_they_are_disabled().await;
         self.the_console_is_as_it_was().await;
         self.phones_answer_what_they_were_asked().await;
+        self.who_pinned_the_keys_of_before_goes_on_and_what_ends_has_a_receipt().await;
     }
 
     async fn trusonafications_are_as_they_were(&self) {
@@ -119,7 +121,9 @@ impl Installation {
 
     async fn evidence_is_as_it_was(&self) {
         let jwks = http::nobody(&self.world.http, Method::GET, "/jwks", "").await.body;
-        assert_eq!(serde_json::from_value::<Jwks>(jwks.clone()).unwrap(), self.jwks("after"));
+        let published: Jwks = serde_json::from_value(jwks.clone()).unwrap();
+        let is_published = |key: &PublishedKey| published.keys.iter().any(|now| (&now.kid, now.key) == (&key.kid, key.key));
+        assert!(self.jwks("after").keys.iter().all(is_published));
         let index = read("evidence/index.json");
         let here: Vec<_> = index["evidence"].as_array().unwrap().iter().filter(|entry| entry["installation"] == self.name).collect();
         assert_eq!(here.len(), 31);
@@ -135,11 +139,14 @@ impl Installation {
             let evidence: Evidence = serde_json::from_value(answer.body).unwrap();
             for when in ["before", "between", "after"] {
                 let file = json!(format!("{}-{when}.json", self.name));
-                let verified = verify_evidence(&evidence, &self.jwks(when));
+                let found = verify_evidence(&evidence, &self.jwks(when), &Expected::any_outcome()).unwrap_err();
                 if entry["jwks"].as_array().unwrap().contains(&file) {
-                    assert_eq!(serde_json::to_value(verified.unwrap()).unwrap(), entry["verified"], "{name} by {file}");
+                    let EvidenceError::NotProven(found) = found else { panic!("{name} by {file}: {found}") };
+                    for (member, value) in serde_json::to_value(&found).unwrap().as_object().unwrap() {
+                        assert_eq!(value, &entry["verified"][member], "{name} by {file}: {member}");
+                    }
                 } else {
-                    assert!(verified.is_err(), "{name} by {file}");
+                    assert!(matches!(found, EvidenceError::NotGenuine(_)), "{name} by {file}: {found}");
                 }
             }
         }
@@ -224,6 +231,30 @@ impl Installation {
             let path = format!("/api/v2/trusonafications/{}", text(asked, "id"));
             let done = self.get(text(asked, "relying_party"), &path).await.body;
             assert_eq!((&done["status"], &done["result"]["accepted_level"]), (&json!("ACCEPTED"), &asked["desired_level"]), "{name}");
+        }
+    }
+
+    /// The key of before signs challenges until its successor was published long enough for everybody. Receipts are by that at once.
+    async fn who_pinned_the_keys_of_before_goes_on_and_what_ends_has_a_receipt(&self) {
+        let (phone, device) = (&self.clients["phones"]["1 Ada's phone"], "device_identifier");
+        let body = json!({"device_identifier": phone[device], "action": "log in", "resource": "Acme"}).to_string();
+        let path = "/api/v2/trusonafications";
+        let asked = http::backend(&self.world.http, &self.credential("acme server"), Method::POST, path, &body).await;
+        assert_eq!(asked.status, 201, "{}", asked.body);
+        // It verifies the challenge by the pinned keys.
+        let response = self.respond(&asked.body, phone, &private_key(&phone["presence_keys"]["biometric"]), None).await;
+        let body = json!({"response": response}).to_string();
+        assert_eq!(self.phone(phone, Method::POST, "/api/v2/trusonafication_responses", &body).await.status, 200);
+        let jwks = http::nobody(&self.world.http, Method::GET, "/jwks", "").await.body;
+        let (published, pinned): (Jwks, Jwks) = (serde_json::from_value(jwks).unwrap(), self.jwks("after"));
+        let new: Vec<_> = published.keys.iter().filter(|key| pinned.keys.iter().all(|before| before.kid != key.kid)).collect();
+        assert_eq!(new.len(), 1, "each of before is there, and one more");
+        for id in [&asked.body["id"], &self.clients["trusonafications"]["in progress until 2036"]["id"]] {
+            let evidence = self.get("acme", &format!("{path}/{}/evidence", id.as_str().unwrap())).await.body;
+            let evidence: Evidence = serde_json::from_value(evidence).unwrap();
+            let receipt = jws::Compact::parse(evidence.receipt.as_ref().unwrap()).unwrap().header().clone();
+            assert_eq!(receipt.kid.as_ref(), Some(&new[0].kid));
+            verify_evidence(&evidence, &published, &Expected::accept()).unwrap();
         }
     }
 

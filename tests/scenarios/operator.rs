@@ -1,42 +1,15 @@
 //! What operators do, and what everything else makes of it.
 
-use nodkey_mobile_sdk::Decision;
 use nodkey_proto::registry::v1::{
-    GetJwksRequest, RotateSigningKeyRequest, SetVerificationStatusRequest, VerificationStatus,
-    identity_document_service_client::IdentityDocumentServiceClient, signing_key_service_client::SigningKeyServiceClient,
+    SetVerificationStatusRequest, VerificationStatus, identity_document_service_client::IdentityDocumentServiceClient,
 };
-use nodkey_server_sdk::{NewTrusonafication, ServiceName, verify_evidence};
+use nodkey_server_sdk::ServiceName;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::{
-    http,
-    world::{World, asked},
-};
+use crate::{http, world::World};
 
-scenarios!(evidence_outlives_a_rotation_of_signing_keys, a_document_is_verified_by_the_backend);
-
-async fn evidence_outlives_a_rotation_of_signing_keys(world: &World) {
-    let tenant = world.tenant().await;
-    let phone = tenant.active("ada").await;
-    let id = tenant.backend.create_trusonafication(NewTrusonafication::user("ada", "log in", "Acme")).await.unwrap().trusonafication.id;
-    phone.respond(&asked(&phone).await, Decision::Accept, None).await.unwrap();
-    let before = tenant.backend.jwks().await.unwrap();
-    let mut keys = SigningKeyServiceClient::new(world.operator(None).channel(ServiceName::Registry));
-    let rotated = keys.rotate_signing_key(RotateSigningKeyRequest { algorithm: "ES256".into(), ..Default::default() }).await;
-    let rotated = rotated.unwrap().into_inner();
-    assert!(rotated.current);
-    let after = tenant.backend.jwks().await.unwrap();
-    assert!(after.find(&rotated.id).is_some() && before.find(&rotated.id).is_none());
-    let evidence = tenant.backend.evidence(&id).await.unwrap();
-    verify_evidence(&evidence, &before).unwrap();
-    verify_evidence(&evidence, &after).unwrap();
-    // A phone that was given no keys to pin learns the new one, and what it signs is good evidence.
-    let id = tenant.backend.create_trusonafication(NewTrusonafication::user("ada", "log in", "Acme")).await.unwrap().trusonafication.id;
-    phone.respond(&asked(&phone).await, Decision::Accept, None).await.unwrap();
-    verify_evidence(&tenant.backend.evidence(&id).await.unwrap(), &after).unwrap();
-    assert!(!keys.get_jwks(GetJwksRequest {}).await.unwrap().into_inner().jwks.contains("\"d\""), "public halves alone");
-}
+scenarios!(a_document_is_verified_by_the_backend);
 
 async fn a_document_is_verified_by_the_backend(world: &World) {
     let tenant = world.tenant().await;

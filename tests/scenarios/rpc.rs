@@ -73,7 +73,11 @@ const BAD: &[(&str, As, &str, &str)] = &[
     ),
     ("registry.v1.SigningKeyService/RotateSigningKey", Operator, r#"{"algorithm": "RS256"}"#, "VALIDATION_FAILED"),
     ("registry.v1.SigningKeyService/ListSigningKeys", Operator, r#"{"pageSize": -1}"#, "VALIDATION_FAILED"),
+    ("registry.v1.SigningKeyService/PublishSigningKey", Operator, "{}", "NOT_ALLOWED"),
     ("registry.v1.SigningKeyService/Sign", Backend, "{}", "NOT_ALLOWED"),
+    ("trusonafication.v1.SigningKeyService/RotateSigningKey", Operator, r#"{"algorithm": "RS256"}"#, "VALIDATION_FAILED"),
+    ("trusonafication.v1.SigningKeyService/RotateSigningKey", Backend, "{}", "NOT_ALLOWED"),
+    ("trusonafication.v1.TrusonaficationService/SignResult", Operator, "{}", "NOT_ALLOWED"),
     ("registry.v1.OperatorService/InviteOperator", Operator, r#"{"name": "Ada"}"#, "VALIDATION_FAILED"),
     ("registry.v1.OperatorService/InviteOperator", Operator, r#"{"name": " ", "role": 3}"#, "VALIDATION_FAILED"),
     ("registry.v1.OperatorService/RenewInvitation", Operator, r#"{"id": "UNKNOWN"}"#, "NOT_FOUND"),
@@ -183,9 +187,10 @@ const BAD: &[(&str, As, &str, &str)] = &[
 ];
 
 /// Cannot be wrong: nothing is asked, or whatever is named is not there afterwards.
-const HARMLESS: [&str; 4] = [
+const HARMLESS: [&str; 5] = [
     "status.v1.StatusService/GetStatus",
     "registry.v1.SigningKeyService/GetJwks",
+    "registry.v1.SigningKeyService/GetJwksArchive",
     "notification.v1.EndpointService/DeleteEndpoint",
     "notification.v1.PushConfigurationService/ListPushConfigurations",
 ];

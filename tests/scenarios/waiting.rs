@@ -6,7 +6,7 @@ use futures_util::StreamExt as _;
 use nodkey_kernel::time::Timestamp;
 use nodkey_mobile_sdk::Decision;
 use nodkey_proto::trusonafication::v1::{ListTrusonaficationsRequest, Status, Trusonafication};
-use nodkey_server_sdk::NewTrusonafication;
+use nodkey_server_sdk::{Evidence, Expected, Jwks, NewTrusonafication, verify_evidence};
 use reqwest::Method;
 use serde_json::json;
 
@@ -78,10 +78,10 @@ async fn a_backend_may_wait_over_http(world: &World) {
     assert_eq!((end.status, end.body["status"].as_str()), (200, Some("ACCEPTED")));
     assert_eq!(end.body["result"]["bound_user_identifier"], "ada");
     let evidence = http::backend(&world.http, &tenant.server, Method::GET, &format!("/api/v2/trusonafications/{id}/evidence"), "").await;
-    let (jwks, evidence) = (evidence.body["jwks"].clone(), evidence.body);
-    let verified =
-        nodkey_server_sdk::verify_evidence(&serde_json::from_value(evidence).unwrap(), &serde_json::from_value(jwks).unwrap()).unwrap();
-    assert_eq!(verified.challenge.jti, id);
+    let (jwks, evidence): (Jwks, Evidence) =
+        (serde_json::from_value(evidence.body["jwks"].clone()).unwrap(), serde_json::from_value(evidence.body).unwrap());
+    let expected = Expected::accept().trusonafication(&id).party(&tenant.id).user("ada").device(phone.device_identifier());
+    assert_eq!(verify_evidence(&evidence, &jwks, &expected).unwrap().challenge.jti, id);
 }
 
 async fn a_phone_that_was_offline_finds_what_it_is_asked_oldest_first(world: &World) {

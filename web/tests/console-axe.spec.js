@@ -45,7 +45,7 @@ const VIEWS = [
   ['live list', 'trusonafications', () => ({ rp: has.rp, live: '1' }), 'Connected'],
   ['empty list', 'trusonafications', () => ({ rp: has.empty }), 'Nobody was asked yet'],
   ['list that nothing matches', 'trusonafications', () => ({ rp: has.rp, user: 'nobody' }), 'Nothing matches'],
-  ['answered question', 'trusonafication', () => ({ rp: has.rp, id: has.answered }), 'Holds'],
+  ['answered question', 'trusonafication', () => ({ rp: has.rp, id: has.answered }), 'Genuine'],
   ['open question', 'trusonafication', () => ({ rp: has.rp, id: has.open }), 'Waiting for the answer'],
   ['unknown question', 'trusonafication', () => ({ rp: has.empty, id: has.open }), 'There is no such thing here'],
   ['list of devices', 'users', () => ({ rp: has.rp }), 'ada@example.com’s phone'],
@@ -144,15 +144,15 @@ for (const viewport of [{ width: 1440, height: 900 }, HANDHELD]) {
       await expectAccessible(page, 'invitation');
     });
 
-    test('nothing is wrong with evidence, whether it holds or not', async ({ page, server }) => {
+    test('nothing is wrong with evidence, whether it is genuine or not', async ({ page, server }) => {
       await open(page, server, 'trusonafication', { rp: has.rp, id: has.answered });
-      for (const part of ['What was asked', 'What was answered', 'Evidence as a file'])
+      for (const part of ['How it ended', 'What was asked', 'What was answered', 'Evidence as a file'])
         await page.getByText(part).click();
-      await expectAccessible(page, 'evidence that holds');
-      await page.route('**/jwks', (route) => route.fulfill({ json: { keys: [] } }));
+      await expectAccessible(page, 'evidence that is genuine');
+      await page.route('**/jwks/archive', (route) => route.fulfill({ json: { keys: [] } }));
       await page.reload();
-      await expect(page.getByText('Does not hold', { exact: true })).toBeVisible();
-      await expectAccessible(page, 'evidence that does not hold');
+      await expect(page.getByText('Not genuine', { exact: true })).toBeVisible();
+      await expectAccessible(page, 'evidence that is not');
     });
 
     test('nothing is wrong with what fails, and with what is still to come', async ({ page, server }) => {

@@ -83,23 +83,29 @@ test('an address that is no view says so, and leads on', async ({ page, server }
   await expect(heading(page, 'Overview')).toBeFocused();
 });
 
-test('the signing key is rotated, and what the old one signed still holds', async ({ page, server }) => {
+test('a signing key is rotated or revoked, and what the old one signed still holds until then', async ({ page, server }) => {
   const shop = await tenant(server);
   const phone = await shop.enrol('ada');
   const { id } = await shop.ask('ada', 'log in');
   await phone.answer('accept');
   await open(page, server, 'signing-keys');
-  await expect(row(page, 'Signs now')).toHaveCount(1);
+  await expect(row(page, 'Signs now')).toHaveCount(2);
   await page.getByRole('button', { name: 'Rotate' }).click();
   await page.getByLabel('Algorithm of the new key').selectOption('ES256 (P-256)');
   await confirm(page, 'Rotate');
-  await expectToast(page, 'The new key signs from now on');
-  await expect(row(page, 'Signs now')).toHaveCount(1);
-  await expect(row(page, 'Signs now')).toContainText('ES256');
-  await expect(row(page, 'EdDSA')).toContainText('Verifies only');
-  await expect(row(page, 'EdDSA').getByRole('time')).toHaveCount(2);
-  const { keys } = await (await page.request.get(`${server.url}/jwks`)).json();
-  expect(keys).toHaveLength(2);
+  await expectToast(page, 'The new key is published');
+  await expect(row(page, 'Signs now')).toHaveCount(2);
+  await expect(row(page, 'Signs soon')).toContainText('ES256');
+  await expect(row(page, 'Signs soon')).toContainText('trusonafication');
+  const kids = async () => (await (await page.request.get(`${server.url}/jwks`)).json()).keys.length;
+  expect(await kids()).toBe(3);
   await open(page, server, 'trusonafication', { rp: shop.id, id });
-  await expect(page.getByText('Holds', { exact: true })).toBeVisible();
+  await expect(page.getByText('Genuine', { exact: true })).toBeVisible();
+  await open(page, server, 'signing-keys');
+  await page.getByRole('button', { name: 'Rotate' }).click();
+  await page.getByLabel('The old key is compromised').check();
+  await confirm(page, 'Rotate');
+  await expect(row(page, 'Revoked')).toHaveCount(2);
+  await expect(row(page, 'Signs now')).toHaveCount(2);
+  expect(await kids()).toBe(2);
 });

@@ -97,6 +97,7 @@ test('an auditor sees everything, no button to change it, and is refused who cal
     ['registry.v1.CredentialService/CreateCredential', { relyingPartyId: shop.id, kind: 'CREDENTIAL_KIND_SERVER' }],
     ['registry.v1.OperatorService/InviteOperator', { name: 'Mallory', role: 'ROLE_OWNER' }],
     ['registry.v1.SigningKeyService/RotateSigningKey', { algorithm: 'EdDSA' }],
+    ['trusonafication.v1.SigningKeyService/RotateSigningKey', { algorithm: 'EdDSA' }],
   ]);
   for (const [method, message] of calls) {
     expect(await rpc(elsewhere, method, message)).toEqual({ status: 403, error: 'NOT_ALLOWED' });

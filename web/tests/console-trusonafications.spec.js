@@ -11,11 +11,11 @@ import { tenant } from './support/tenant.js';
 /** What is verified of an answer. */
 const CHECKS = [
   'The challenge is signed by the deployment',
-  'The response is signed by a key of the device',
+  'The response is signed by one of the keys',
   'The device identifier is the thumbprint of the device key',
-  'The response is over the hash of this very challenge',
-  'The response is for this trusonafication',
-  'The response is for this deployment',
+  'The response is to this very challenge',
+  'The receipt is signed by the deployment',
+  'The receipt is of this challenge, this response and this key',
 ];
 
 /**
@@ -136,16 +136,20 @@ test.describe('one question', () => {
       /^AcceptedProven: level 2, essentialafter .* s/,
     ]);
     const evidence = part(page, 'Evidence');
-    await expect(evidence.getByText('Holds', { exact: true })).toBeVisible();
-    await expect(evidence.getByRole('listitem')).toContainText(CHECKS.map((check) => `${check}: holds`));
-    await expect(evidence.getByRole('listitem').nth(4)).toContainText(id);
+    await expect(evidence.getByText('Genuine', { exact: true })).toBeVisible();
+    for (const check of CHECKS) await expect(evidence.getByText(`${check}: holds`)).toBeVisible();
     await expect(evidence.getByRole('listitem').nth(2)).toContainText(await deviceOf(server, user));
+    await evidence.getByText('How it ended').click();
+    const receipt = evidence.getByRole('group', { name: 'How it ended' });
+    await expect(receipt).toContainText('"status": "ACCEPTED"');
+    await expect(receipt).toContainText(`"sub": "${id}"`);
+    await expect(receipt).toContainText(`"user": "${user}"`);
     await evidence.getByText('What was asked').click();
     await expect(evidence.getByRole('group', { name: 'What was asked' })).toContainText('"act": "pay 90.00 EUR"');
     await evidence.getByText('What was answered').click();
     await expect(evidence.getByRole('group', { name: 'What was answered' })).toContainText('"dec": "accept"');
     await page.reload();
-    await expect(evidence.getByText('Holds', { exact: true })).toBeVisible();
+    await expect(evidence.getByText('Genuine', { exact: true })).toBeVisible();
   });
 
   test('whose evidence was tampered with says which check does not hold', async ({ page, server }) => {
@@ -163,7 +167,7 @@ test.describe('one question', () => {
     });
     await open(page, server, 'trusonafication', { rp: shop.id, id });
     const evidence = part(page, 'Evidence');
-    await expect(evidence.getByText('Does not hold', { exact: true })).toBeVisible();
+    await expect(evidence.getByText('Not genuine', { exact: true })).toBeVisible();
     await expect(evidence.getByRole('listitem')).toContainText([`${CHECKS[0]}: holds`, `${CHECKS[1]}: does not hold`]);
   });
 
@@ -174,7 +178,7 @@ test.describe('one question', () => {
     await phone.answer('not-me');
     await open(page, server, 'trusonafication', { rp: shop.id, id });
     await expect(part(page, 'What happened').getByRole('listitem').last()).toHaveText(/^RejectedIt was not them/);
-    await expect(part(page, 'Evidence').getByText('Holds', { exact: true })).toBeVisible();
+    await expect(part(page, 'Evidence').getByText('Genuine', { exact: true })).toBeVisible();
   });
 
   test('is canceled, which takes it off the phone and tells the backend', async ({ page, server, receiver }) => {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 
-import { CHALLENGE_TYP, verifyResponse } from '../assets/lib/challenge.js';
+import { CHALLENGE_TYP, RESPONSE_TYP, verifyResponse } from '../assets/lib/challenge.js';
 import { findKey, parseJws, publicJwk, sha256, signJws, thumbprint, verifyJws } from '../assets/lib/jose.js';
 import { signer, vectors } from './vectors.js';
 
@@ -118,9 +118,12 @@ export function problem(status, error, headers) {
 export async function readResponse(response) {
   const compact = parseJws(response);
   const keys = ['device_p256', 'presence_p256'].map((name) => {
-    return { ...vectors.keys[name].jwk, kid: vectors.keys[name].thumbprint };
+    return { ...vectors.keys[name].jwk, kid: vectors.keys[name].thumbprint, typs: [RESPONSE_TYP] };
   });
-  return { kid: compact.header.kid, claims: await verifyResponse(compact, findKey({ keys }, compact.header.kid)) };
+  return {
+    kid: compact.header.kid,
+    claims: await verifyResponse(compact, findKey({ keys }, compact.header.kid, RESPONSE_TYP)),
+  };
 }
 
 /**

@@ -16,6 +16,8 @@ import {
 } from '../assets/lib/jose.js';
 import { jwks, signer, vectors } from './vectors.js';
 
+const CHALLENGE = 'nodkey-challenge+jwt';
+
 const DPOP = 'dpop+jwt';
 const example = vectors.dpop[0];
 
@@ -132,7 +134,29 @@ test('a signature whose point is of small order is refused', async () => {
 test('a JWKS finds by kid and passes over what it does not know', () => {
   const { jwk, thumbprint: kid } = vectors.keys.server_ed25519;
   const mixed = { keys: [null, { kty: 'RSA', kid: 'other' }, ...jwks.keys] };
-  assert.deepEqual(findKey(mixed, kid), jwk);
-  assert.throws(() => findKey(mixed, 'nobody'), code('UNKNOWN_KEY'));
-  assert.throws(() => findKey({ keys: [jwk] }, undefined), code('UNKNOWN_KEY'));
+  assert.deepEqual(findKey(mixed, kid, CHALLENGE), jwk);
+  assert.throws(() => findKey(mixed, 'nobody', CHALLENGE), code('UNKNOWN_KEY'));
+  assert.throws(() => findKey({ keys: [jwk] }, undefined, CHALLENGE), code('UNKNOWN_KEY'));
+});
+
+test('a key signs the types it names, and one that names none signs what was signed before', () => {
+  const { jwk, thumbprint: kid } = vectors.keys.server_ed25519;
+  const receipt = 'nodkey-receipt+jwt';
+  /** @param {object} [members] */
+  const set = (members) => ({ keys: [{ ...jwk, kid, ...members }] });
+  for (const typ of [CHALLENGE, 'nodkey-result+jwt', 'nodkey-device+jwt', 'nodkey-trucode+jwt']) {
+    assert.deepEqual(findKey(set(), kid, typ), jwk);
+  }
+  assert.throws(() => findKey(set(), kid, receipt), code('UNKNOWN_KEY'));
+  assert.deepEqual(findKey(set({ typs: [receipt] }), kid, receipt), jwk);
+  for (const members of [
+    { typs: [receipt] },
+    { typs: [] },
+    { typs: null },
+    { typs: CHALLENGE },
+    { typs: [1] },
+    { revoked: {} },
+  ]) {
+    assert.throws(() => findKey(set(members), kid, CHALLENGE), code('UNKNOWN_KEY'));
+  }
 });

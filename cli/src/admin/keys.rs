@@ -6,8 +6,10 @@ use clap::{Subcommand, builder::PossibleValuesParser};
 use nodkey_proto::{
     registry::v1::{ListSigningKeysRequest, RotateSigningKeyRequest, SigningKey, signing_key_service_client::SigningKeyServiceClient},
     status::v1::{CountSealedRequest, ResealRequest, vault_service_client::VaultServiceClient},
+    trusonafication::v1 as trusonafication,
 };
 use nodkey_server_sdk::ServiceName;
+use prost_types::Timestamp;
 use serde_json::json;
 
 use super::{
@@ -20,14 +22,23 @@ use crate::output::{self, Record, record};
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// List signing keys, newest first
+    /// List the signing keys of all services, newest first
     #[command(after_help = "Example:
   nodkey admin keys list")]
     List(PageArgs),
-    /// Make a new key the signing one; the old one is published until what it signed is dead
-    #[command(after_help = "Example:
-  nodkey admin keys rotate --algorithm ES256")]
+    /// Make a successor of a signing key. It is published at once, and signs when nobody can have a key set without it any more; the old
+    /// one stays in /jwks until what it signed is dead, and in /jwks/archive for ever
+    #[command(after_help = "Examples:
+  nodkey admin keys rotate --owner trusonafication
+  nodkey admin keys rotate --owner registry --algorithm ES256
+  nodkey admin keys rotate --owner trusonafication --now      # it is compromised: the old ones are revoked")]
     Rotate {
+        /// The service whose key it is: the registry signs device identifiers, trusonafication everything else
+        #[arg(long, value_parser = PossibleValuesParser::new(["registry", "trusonafication"]))]
+        owner: String,
+        /// For a compromised key: the new one signs at once, those before are revoked, and what they signed proves nothing any more
+        #[arg(long)]
+        now: bool,
         /// How the new key signs
         #[arg(long, default_value = "EdDSA", value_parser = PossibleValuesParser::new(["EdDSA", "ES256"]))]
         algorithm: String,
@@ -50,16 +61,24 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
     let mut client = SigningKeyServiceClient::new(admin.channel(ServiceName::Registry));
     match verb {
         Verb::List(page) => {
-            let columns = ["id", "algorithm", "current", "created_at", "retires_at"];
+            let columns = ["id", "owner", "algorithm", "current", "created_at", "signs_at", "retires_at", "revoked_at"];
             list(admin, page, &columns, async |page_size, page_token| {
                 let answer = client.list_signing_keys(request(ListSigningKeysRequest { page_size, page_token })).await?.into_inner();
                 Ok((answer.signing_keys.iter().map(to_record).collect(), answer.next_page_token))
             })
             .await
         }
-        Verb::Rotate { algorithm } => {
-            let message = RotateSigningKeyRequest { request_id: request_id(), algorithm };
-            admin.show(&to_record(&answer(client.rotate_signing_key(request(message))).await?))
+        Verb::Rotate { owner, now: at_once, algorithm } if owner == "registry" => {
+            let message = RotateSigningKeyRequest { request_id: request_id(), algorithm, at_once };
+            let key = answer(client.rotate_signing_key(request(message))).await?;
+            admin.show(&rotated(&key.id, &key.algorithm, key.signs_at.as_ref()))
+        }
+        Verb::Rotate { owner: _, now: at_once, algorithm } => {
+            let channel = admin.channel(ServiceName::Trusonafication);
+            let mut client = trusonafication::signing_key_service_client::SigningKeyServiceClient::new(channel);
+            let message = trusonafication::RotateSigningKeyRequest { request_id: request_id(), algorithm, at_once };
+            let key = answer(client.rotate_signing_key(request(message))).await?;
+            admin.show(&rotated(&key.id, &key.algorithm, key.signs_at.as_ref()))
         }
         Verb::Sealed => sealed(admin).await,
         Verb::Reseal => reseal(admin).await,
@@ -110,9 +129,18 @@ async fn reseal(admin: &Admin) -> anyhow::Result<()> {
 fn to_record(key: &SigningKey) -> Record {
     record([
         ("id", json!(key.id)),
+        ("owner", json!(key.owner)),
         ("algorithm", json!(key.algorithm)),
+        ("typs", json!(key.typs)),
         ("current", json!(key.current)),
         ("created_at", time(key.created_at.as_ref())),
+        ("signs_at", time(key.signs_at.as_ref())),
         ("retires_at", time(key.retires_at.as_ref())),
+        ("revoked_at", time(key.revoked_at.as_ref())),
     ])
+}
+
+/// A key that was just made.
+fn rotated(id: &str, algorithm: &str, signs_at: Option<&Timestamp>) -> Record {
+    record([("id", json!(id)), ("algorithm", json!(algorithm)), ("signs_at", time(signs_at))])
 }

@@ -71,7 +71,7 @@ enum Noun {
     #[command(subcommand, after_help = "Example:\n  nodkey admin credentials create server")]
     Credentials(credentials::Verb),
     /// The deployment's signing keys
-    #[command(subcommand, after_help = "Example:\n  nodkey admin keys rotate")]
+    #[command(subcommand, after_help = "Example:\n  nodkey admin keys rotate --owner trusonafication")]
     Keys(keys::Verb),
     /// The people who run the deployment, and sign in to its console
     #[command(subcommand, after_help = "Example:\n  nodkey admin operators invite \"Ada Lovelace\" --role owner")]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    jose::{JoseError, Jwks, PublicJwk, b64u, jws, sha256},
+    jose::{JoseError, Jwks, b64u, jws, sha256},
     level::Level,
     named,
     time::Timestamp,
@@ -128,8 +128,8 @@ pub enum ChallengeError {
     /// Not signed by the deployment.
     #[error("the challenge is not signed by a key of the deployment")]
     Jose(#[source] JoseError),
-    /// Signed by a key the JWKS does not hold.
-    #[error("the challenge is signed by an unknown key")]
+    /// Signed by a key that the JWKS does not hold, or not for challenges.
+    #[error("the challenge is signed by a key that the JWKS does not hold for challenges")]
     UnknownKey,
     /// For another gateway.
     #[error("the challenge is by another gateway")]
@@ -147,7 +147,7 @@ pub fn challenge_hash(challenge: &str) -> String {
 
 /// Verifies a challenge as a phone does before it shows anything.
 pub fn verify_challenge(challenge: &str, jwks: &Jwks, issuer: &str, now: Timestamp) -> Result<ChallengeClaims, ChallengeError> {
-    let claims = verify_signature(challenge, jwks)?;
+    let claims = verify_challenge_signature(challenge, jwks)?;
     if claims.iss != issuer {
         return Err(ChallengeError::Issuer);
     }
@@ -157,9 +157,10 @@ pub fn verify_challenge(challenge: &str, jwks: &Jwks, issuer: &str, now: Timesta
     Ok(claims)
 }
 
-fn verify_signature(challenge: &str, jwks: &Jwks) -> Result<ChallengeClaims, ChallengeError> {
+/// Verifies that the deployment signed it, whenever that was.
+pub(crate) fn verify_challenge_signature(challenge: &str, jwks: &Jwks) -> Result<ChallengeClaims, ChallengeError> {
     let compact = jws::Compact::parse(challenge).map_err(ChallengeError::Jose)?;
-    let key = compact.header().kid.as_deref().and_then(|kid| jwks.find(kid)).ok_or(ChallengeError::UnknownKey)?;
+    let key = compact.header().kid.as_deref().and_then(|kid| jwks.find_for(kid, CHALLENGE_TYP)).ok_or(ChallengeError::UnknownKey)?;
     compact.verify(key, CHALLENGE_TYP).map_err(ChallengeError::Jose)
 }
 
@@ -171,72 +172,4 @@ pub const fn proven_level(presence: bool, document: bool) -> Level {
         (true, false) => Level::Essential,
         (false, _) => Level::Possession,
     }
-}
-
-/// The proof that a deployment asked exactly this and a key answered exactly that.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Evidence {
-    /// Compact JWS by the deployment.
-    pub challenge: String,
-    /// Compact JWS by the phone.
-    pub response: String,
-    /// The device key first, then the presence key that signed, if one did.
-    pub keys: Vec<PublicJwk>,
-}
-
-/// Evidence that holds: the deployment asked `challenge`, and the owner of `signing_key` answered `response`.
-///
-/// Nothing in evidence ties a presence key to its device: that tie is the word of whoever handed over [`Evidence::keys`]. Where
-/// that is not the deployment itself, compare `signing_key` with a thumbprint known from elsewhere, or count on nothing when
-/// `presence` is true.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct VerifiedEvidence {
-    /// What was asked.
-    pub challenge: ChallengeClaims,
-    /// What was answered.
-    pub response: ResponseClaims,
-    /// Thumbprint of the key that answered.
-    pub signing_key: String,
-    /// Whether it was a key other than the device key, hence, by the word of the giver, one of its presence keys.
-    pub presence: bool,
-}
-
-/// Why evidence does not hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EvidenceError {
-    /// The challenge does not hold.
-    #[error("the challenge does not hold")]
-    Challenge(#[source] ChallengeError),
-    /// The response is not signed by any of the keys.
-    #[error("the response is not signed by any of the keys")]
-    Response(#[source] JoseError),
-    /// The response answers something else.
-    #[error("the response does not answer this challenge: {0} differs")]
-    Mismatch(&'static str),
-    /// The first key is not the device's.
-    #[error("the device identifier is not the thumbprint of the device key")]
-    Device,
-}
-
-/// Checks evidence offline: nothing but the deployment's JWKS is needed.
-pub fn verify_evidence(evidence: &Evidence, jwks: &Jwks) -> Result<VerifiedEvidence, EvidenceError> {
-    let challenge = verify_signature(&evidence.challenge, jwks).map_err(EvidenceError::Challenge)?;
-    let compact = jws::Compact::parse(&evidence.response).map_err(EvidenceError::Response)?;
-    let device = evidence.keys.first().ok_or(EvidenceError::Device)?;
-    let kid = compact.header().kid.as_deref();
-    let signer = evidence.keys.iter().find(|key| Some(key.thumbprint().as_str()) == kid).ok_or(EvidenceError::Response(JoseError::Key))?;
-    let response: ResponseClaims = compact.verify(signer, RESPONSE_TYP).map_err(EvidenceError::Response)?;
-    if response.iss != device.thumbprint() {
-        return Err(EvidenceError::Device);
-    }
-    for (name, same) in [
-        ("chal", response.chal == challenge_hash(&evidence.challenge)),
-        ("sub", response.sub == challenge.jti),
-        ("aud", response.aud == challenge.iss),
-    ] {
-        if !same {
-            return Err(EvidenceError::Mismatch(name));
-        }
-    }
-    Ok(VerifiedEvidence { challenge, response, signing_key: signer.thumbprint(), presence: signer != device })
 }

@@ -36,7 +36,7 @@ pub fn verify_device_identifier(
     now: Timestamp,
 ) -> Result<DeviceClaims, JoseError> {
     let compact = jws::Compact::parse(jwt)?;
-    let key = compact.header().kid.as_deref().and_then(|kid| jwks.find(kid)).ok_or(JoseError::Key)?;
+    let key = compact.header().kid.as_deref().and_then(|kid| jwks.find_for(kid, DEVICE_TYP)).ok_or(JoseError::Key)?;
     let claims: DeviceClaims = compact.verify(key, DEVICE_TYP)?;
     let meant = claims.iss == issuer && claims.aud == relying_party && now.as_seconds() < claims.exp;
     if meant { Ok(claims) } else { Err(JoseError::Claims) }
@@ -54,7 +54,7 @@ mod tests {
     fn a_device_identifier_holds_for_its_relying_party_by_its_deployment_and_for_a_time() {
         let key = PrivateKey::generate(Algorithm::EdDsa, &Random::seeded(1));
         let kid = key.public().thumbprint();
-        let jwks = Jwks { keys: vec![PublishedKey { kid: kid.clone(), key: key.public() }] };
+        let jwks = Jwks { keys: vec![PublishedKey { kid: kid.clone(), key: key.public(), typs: None }] };
         let (iss, aud) = ("https://auth.example", "acme");
         let claims = DeviceClaims { iss: iss.into(), aud: aud.into(), sub: "d".into(), iat: 1, exp: 10, jti: "j".into() };
         let jwt = jws::sign(DEVICE_TYP, Some(&kid), None, &claims, &key);

@@ -2,7 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::jose::{JoseError, Jwks, jws};
+use crate::{
+    challenge::Decision,
+    jose::{JoseError, Jwks, jws},
+    level::Level,
+    receipt::{ReceiptClaims, ReceiptKey, ReceiptReason},
+};
 
 /// The `typ` of the header.
 pub const RESULT_TYP: &str = "nodkey-result+jwt";
@@ -34,12 +39,54 @@ pub struct ResultClaims {
     pub user_identifier: Option<String>,
     /// The device that answered, or was asked.
     pub device_identifier: Option<String>,
+    /// The members of the receipt that are not here already; `None` of what ended before receipts were given.
+    #[serde(flatten)]
+    pub receipt: Option<ReceiptMembers>,
+}
+
+/// What a result repeats of the receipt, see [`ReceiptClaims`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiptMembers {
+    /// Id of the relying party.
+    pub rp: String,
+    /// When it ended by the deployment's clock, in microseconds since the epoch.
+    pub at: i64,
+    /// What the accept proved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<Level>,
+    /// What the answer counted as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dec: Option<Decision>,
+    /// Why it was rejected, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<ReceiptReason>,
+    /// The device that answered, or was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dev: Option<String>,
+    /// The key that answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<ReceiptKey>,
+    /// Who answered, or was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Hash of the challenge.
+    pub chal: String,
+    /// Hash of the response.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resp: Option<String>,
+}
+
+impl From<ReceiptClaims> for ReceiptMembers {
+    fn from(receipt: ReceiptClaims) -> Self {
+        let ReceiptClaims { rp, at, level, dec, why, dev, key, user, chal, resp, iss: _, jti: _, sub: _, status: _ } = receipt;
+        Self { rp, at, level, dec, why, dev, key, user, chal, resp }
+    }
 }
 
 /// Verifies a result JWT by the keys of the deployment at `issuer`, for the relying party of that id.
 pub fn verify_result(jwt: &str, jwks: &Jwks, issuer: &str, relying_party: &str) -> Result<ResultClaims, JoseError> {
     let compact = jws::Compact::parse(jwt)?;
-    let key = compact.header().kid.as_deref().and_then(|kid| jwks.find(kid)).ok_or(JoseError::Key)?;
+    let key = compact.header().kid.as_deref().and_then(|kid| jwks.find_for(kid, RESULT_TYP)).ok_or(JoseError::Key)?;
     let claims: ResultClaims = compact.verify(key, RESULT_TYP)?;
     if claims.iss == issuer && claims.aud == relying_party { Ok(claims) } else { Err(JoseError::Claims) }
 }
@@ -56,7 +103,19 @@ mod tests {
     fn a_result_holds_for_its_relying_party_and_by_its_deployment() {
         let key = PrivateKey::generate(Algorithm::EdDsa, &Random::seeded(1));
         let kid = key.public().thumbprint();
-        let jwks = Jwks { keys: vec![PublishedKey { kid: kid.clone(), key: key.public() }] };
+        let jwks = Jwks { keys: vec![PublishedKey { kid: kid.clone(), key: key.public(), typs: None }] };
+        let receipt = ReceiptMembers {
+            rp: "acme".into(),
+            at: 1_000_000,
+            level: Some(Level::Essential),
+            dec: Some(Decision::Accept),
+            why: None,
+            dev: Some("d".into()),
+            key: None,
+            user: Some("ada".into()),
+            chal: "c".into(),
+            resp: Some("r".into()),
+        };
         let claims = ResultClaims {
             iss: "https://auth.example".into(),
             aud: "acme".into(),
@@ -70,9 +129,13 @@ mod tests {
             resource: "Acme".into(),
             user_identifier: Some("ada".into()),
             device_identifier: None,
+            receipt: Some(receipt),
         };
         let jwt = jws::sign(RESULT_TYP, Some(&kid), None, &claims, &key);
         assert_eq!(verify_result(&jwt, &jwks, "https://auth.example", "acme"), Ok(claims.clone()));
+        let before = ResultClaims { receipt: None, ..claims.clone() };
+        let of_before = jws::sign(RESULT_TYP, Some(&kid), None, &before, &key);
+        assert_eq!(verify_result(&of_before, &jwks, "https://auth.example", "acme"), Ok(before));
         assert_eq!(verify_result(&jwt, &jwks, "https://auth.example", "other"), Err(JoseError::Claims));
         assert_eq!(verify_result(&jwt, &jwks, "https://else.example", "acme"), Err(JoseError::Claims));
         assert_eq!(verify_result(&jwt, &Jwks::default(), "https://auth.example", "acme"), Err(JoseError::Key));

@@ -3,8 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use nodkey_kernel::{
-    challenge::{self, ChallengeClaims, Evidence, ResponseClaims},
+    challenge::{self, ChallengeClaims, ResponseClaims},
     dpop::{self, ProofError},
+    evidence::{Evidence, EvidenceError, Expected, verify_evidence},
     jose::{Algorithm, Jwks, PrivateKey, PublicJwk, PublishedKey, b64u_decode, jws},
     time::Timestamp,
 };
@@ -33,7 +34,7 @@ fn private(name: &str) -> PrivateKey {
 
 fn jwks() -> Jwks {
     let key = key("server_ed25519");
-    Jwks { keys: vec![PublishedKey { kid: key.thumbprint(), key }] }
+    Jwks { keys: vec![PublishedKey { kid: key.thumbprint(), key, typs: None }] }
 }
 
 #[test]
@@ -75,20 +76,25 @@ fn the_challenge_verifies_and_signs_to_the_same_bytes() {
 }
 
 #[test]
-fn responses_verify_as_evidence_and_prove_the_level_of_the_vectors() {
+fn responses_hold_and_prove_the_level_of_the_vectors_once_there_is_a_receipt() {
     let challenge = text(&vectors()["challenge"], "jws").to_owned();
     for vector in vectors()["responses"].as_array().unwrap() {
         let signer = key(text(vector, "by"));
         let device = vector["device"].as_str().map_or(signer, key);
         let keys = if device == signer { vec![device] } else { vec![device, signer] };
-        let evidence = Evidence { challenge: challenge.clone(), response: text(vector, "jws").to_owned(), keys };
-        let verified = challenge::verify_evidence(&evidence, &jwks()).unwrap();
+        let response = text(vector, "jws").to_owned();
+        let evidence =
+            Evidence { challenge: challenge.clone(), response, keys, receipt: None, key_statement: None, key_signatures: vec![] };
+        let Err(EvidenceError::NotProven(found)) = verify_evidence(&evidence, &jwks(), &Expected::any_outcome()) else {
+            panic!("no receipt")
+        };
         let expected: ResponseClaims = serde_json::from_value(vector["claims"].clone()).unwrap();
-        assert_eq!(verified.response, expected);
+        assert_eq!((found.response, found.signing_key), (expected, signer.thumbprint()));
         if let Some(level) = vector["accepted_level"].as_i64() {
-            assert_eq!(i64::from(challenge::proven_level(verified.presence, false).as_i32()), level);
+            assert_eq!(i64::from(challenge::proven_level(device != signer, false).as_i32()), level);
         }
         let other = Evidence { challenge: challenge.replacen('A', "B", 1), ..evidence };
-        assert!(challenge::verify_evidence(&other, &jwks()).is_err());
+        let found = verify_evidence(&other, &jwks(), &Expected::any_outcome());
+        assert!(matches!(found, Err(EvidenceError::NotGenuine(_))));
     }
 }

@@ -11,6 +11,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 mod call;
 mod identity;
 mod serving;
+pub mod signing;
 mod use_case;
 
 pub use call::{

@@ -25,7 +25,8 @@ use nodkey_proto::registry::v1::{
 use nodkey_proto::trusonafication::v1::{
     CancelTrusonaficationRequest, CreateTrusonaficationRequest, CreateTrusonaficationResponse, Evidence, GetEvidenceRequest,
     GetTrusonaficationRequest, ListPendingRequest, ListPendingResponse, ListTrusonaficationsRequest, ListTrusonaficationsResponse,
-    RespondRequest, RespondResponse, Trusonafication, WatchTrusonaficationRequest, WatchTrusonaficationsRequest,
+    RespondRequest, RespondResponse, SignResultRequest, SignResultResponse, Trusonafication, WatchTrusonaficationRequest,
+    WatchTrusonaficationsRequest,
     trusonafication_service_client::TrusonaficationServiceClient,
     trusonafication_service_server::{TrusonaficationService, TrusonaficationServiceServer},
 };
@@ -147,6 +148,10 @@ impl TrusonaficationService for Probe {
     }
 
     async fn list_pending(&self, _: Request<ListPendingRequest>) -> Result<Response<ListPendingResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn sign_result(&self, _: Request<SignResultRequest>) -> Result<Response<SignResultResponse>, Status> {
         Err(Status::unimplemented(""))
     }
 

@@ -1,13 +1,13 @@
 //! Secure QR codes: what a phone makes of a scan.
 
-use nodkey_kernel::jose::{Jwks, jws::Compact};
+use nodkey_kernel::{
+    jose::{Jwks, jws::Compact},
+    trucode::TRUCODE_TYP,
+};
 use serde::Deserialize;
 use url::Url;
 
 use crate::Error;
-
-/// The `typ` of a payload.
-const PAYLOAD_TYP: &str = "nodkey-trucode+jwt";
 
 /// What to show before pairing.
 #[derive(Clone, Debug, Deserialize)]
@@ -52,8 +52,8 @@ pub(crate) fn payload(scanned: &str) -> Result<String, Error> {
 /// Verifies a payload by the deployment's keys. `None` when they do not hold the key that signed.
 pub(crate) fn verify(payload: &str, keys: &Jwks, now_ms: i64) -> Result<Option<PayloadClaims>, Error> {
     let compact = Compact::parse(payload)?;
-    let Some(key) = compact.header().kid.as_deref().and_then(|kid| keys.find(kid)) else { return Ok(None) };
-    let claims: PayloadClaims = compact.verify(key, PAYLOAD_TYP)?;
+    let Some(key) = compact.header().kid.as_deref().and_then(|kid| keys.find_for(kid, TRUCODE_TYP)) else { return Ok(None) };
+    let claims: PayloadClaims = compact.verify(key, TRUCODE_TYP)?;
     if claims.exp <= now_ms {
         return Err(Error::Protocol("the code is over; scan the one that is shown now".into()));
     }

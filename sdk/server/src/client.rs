@@ -10,7 +10,7 @@ use nodkey_proto::{
         ListUserDevicesRequest, binding_service_client::BindingServiceClient, user_service_client::UserServiceClient,
     },
     registry::v1::{
-        Device, GetDeviceRequest, GetJwksRequest, device_service_client::DeviceServiceClient,
+        Device, GetDeviceRequest, GetJwksArchiveRequest, GetJwksRequest, device_service_client::DeviceServiceClient,
         signing_key_service_client::SigningKeyServiceClient,
     },
     trusonafication::v1::{
@@ -267,7 +267,7 @@ impl Nodkey {
         .await
     }
 
-    /// Returns the proof of an answered trusonafication.
+    /// Returns the evidence of an answered trusonafication, which proves nothing before it is verified.
     pub async fn evidence(&self, id: &str) -> Result<Evidence, Error> {
         let answer = self
             .call(GetEvidenceRequest { id: id.into() }, |r| {
@@ -281,7 +281,15 @@ impl Nodkey {
             .map(|jwk| serde_json::from_str(jwk))
             .collect::<Result<_, _>>()
             .map_err(|_| Error::unexpected("a key of the evidence is no JWK"))?;
-        Ok(Evidence { challenge: answer.challenge, response: answer.response, keys })
+        let present = |jws: String| (!jws.is_empty()).then_some(jws);
+        Ok(Evidence {
+            challenge: answer.challenge,
+            response: answer.response,
+            receipt: present(answer.receipt),
+            keys,
+            key_statement: present(answer.key_statement),
+            key_signatures: answer.key_signatures,
+        })
     }
 
     /// Returns the deployment's public keys: all that offline verification needs.
@@ -293,6 +301,17 @@ impl Nodkey {
             })
             .await?;
         serde_json::from_str(&answer.jwks).map_err(|_| Error::unexpected("the JWKS is none"))
+    }
+
+    /// Returns every key that ever signed evidence: for evidence of any age. Revoked keys are left out.
+    pub async fn jwks_archive(&self) -> Result<Jwks, Error> {
+        let answer = self
+            .call(GetJwksArchiveRequest {}, |r| {
+                let mut client = SigningKeyServiceClient::new(self.registry.clone());
+                async move { client.get_jwks_archive(r).await }
+            })
+            .await?;
+        serde_json::from_str(&answer.jwks).map_err(|_| Error::unexpected("the archive is no JWKS"))
     }
 
     fn trusonafications(&self) -> TrusonaficationServiceClient<AuthenticatedChannel> {

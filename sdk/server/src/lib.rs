@@ -1,15 +1,15 @@
 //! The typed client of a relying party's backend.
 //!
 //! ```no_run
-//! use nodkey_server_sdk::{Credential, Endpoints, NewTrusonafication, Nodkey};
+//! use nodkey_server_sdk::{Credential, Endpoints, Expected, NewTrusonafication, Nodkey, is_success, verify_evidence};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let nodkey = Nodkey::connect(&Endpoints::single("http://127.0.0.1:7071"), Credential::new("token", "secret")?)?;
 //! let asked = nodkey.create_trusonafication(NewTrusonafication::user("ada", "log in", "Acme Bank")).await?;
 //! let done = nodkey.wait(&asked.trusonafication.id).await?;
-//! if nodkey_server_sdk::is_success(&done) {
-//!     let evidence = nodkey.evidence(&done.id).await?;
-//!     nodkey_server_sdk::verify_evidence(&evidence, &nodkey.jwks().await?)?;
+//! if is_success(&done) {
+//!     let expected = Expected::accept().trusonafication(&done.id).user("ada");
+//!     verify_evidence(&nodkey.evidence(&done.id).await?, &nodkey.jwks().await?, &expected)?;
 //! }
 //! # Ok(())
 //! # }
@@ -28,10 +28,15 @@ pub use auth::{AuthenticatedChannel, Credential, InvalidCredential};
 pub use client::{Endpoints, Nodkey, ServiceName};
 pub use error::Error;
 pub use nodkey_kernel::{
-    challenge::{Evidence, EvidenceError, VerifiedEvidence, verify_evidence},
+    challenge::{ChallengeClaims, Decision, ResponseClaims},
     device::{DeviceClaims, verify_device_identifier},
     error::{FieldViolation, Kind},
+    evidence::{
+        Certification, Evidence, EvidenceError, Expectation, Expected, Fault, Unexpected, Unproven, VerifiedEvidence, verify_evidence,
+    },
     jose::{JoseError, Jwks},
+    level::Level,
+    receipt::{KeyKind, ReceiptClaims, ReceiptKey, ReceiptReason, ReceiptStatus, verify_receipt},
     result::{ResultClaims, verify_result},
     webhook::WebhookError,
 };

@@ -10,17 +10,24 @@ use nodkey_proto::{
     },
 };
 
-use crate::{app::App, domain::EVENT_TYPES};
+use crate::{
+    app::{App, End},
+    domain::EVENT_TYPES,
+    receipts::Receipts,
+};
 
-/// A consumer of a fact about a trusonafication.
+/// A consumer of the end of a trusonafication. `$result` is the field of what a `callback_url` is told of it.
 macro_rules! teller {
-    ($name:literal, $event:ty, $event_type:expr, $app:expr) => {{
-        let app: App = $app.clone();
+    ($name:literal, $event:ident, $event_type:expr, $app:expr, $receipts:expr, { $($result:ident)? }) => {{
+        let (app, receipts): (App, Receipts) = ($app.clone(), $receipts.clone());
         Consumer::new($name, move |tx, event: $event, meta| {
-            let app = app.clone();
+            let (app, receipts) = (app.clone(), receipts.clone());
             Box::pin(async move {
+                let result = None::<&String>$(.or(Some(&event.$result)))?.map_or("", String::as_str);
                 let about = event.trusonafication.ok_or_else(|| HandlerError::Undecodable("it is about nothing".into()))?;
-                Ok(app.tell(tx, meta.relying_party, $event_type, meta.time, &about).await?)
+                receipts.check(&event.receipt, meta.relying_party, &about, meta.time.unwrap_or_else(|| app.now()))?;
+                let end = End { event_type: $event_type, occurred_at: meta.time, about: &about, receipt: &event.receipt, result };
+                Ok(app.tell(tx, meta.relying_party, end).await?)
             })
         })
         .only_if(move |db, event: $event, meta| {
@@ -34,13 +41,14 @@ macro_rules! teller {
 
 /// The consumers.
 #[must_use]
-pub fn consumers(app: &App) -> Vec<Consumer> {
+pub fn consumers(app: &App, receipts: &Receipts) -> Vec<Consumer> {
     let [accepted, rejected, expired, canceled] = EVENT_TYPES;
     vec![
-        teller!("notification_accepted", TrusonaficationAccepted, accepted, app),
-        teller!("notification_rejected", TrusonaficationRejected, rejected, app),
-        teller!("notification_expired", TrusonaficationExpired, expired, app),
-        teller!("notification_canceled", TrusonaficationCanceled, canceled, app),
+        teller!("notification_accepted", TrusonaficationAccepted, accepted, app, receipts, { result }),
+        teller!("notification_rejected", TrusonaficationRejected, rejected, app, receipts, { result }),
+        teller!("notification_expired", TrusonaficationExpired, expired, app, receipts, { result }),
+        // A backend that withdraws what it asked is not called back.
+        teller!("notification_canceled", TrusonaficationCanceled, canceled, app, receipts, {}),
         created(app.clone()),
         device_retired(app.clone()),
     ]

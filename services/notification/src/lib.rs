@@ -12,6 +12,7 @@ mod invariants;
 mod jobs;
 mod lanes;
 mod push;
+mod receipts;
 mod store;
 mod webhook;
 
@@ -25,7 +26,7 @@ use nodkey_runtime::{
     housekeeping::{self, common_rules},
 };
 
-use crate::{app::App, guard::Guard, lanes::Lanes, push::Pushes, store::sealed::SEALED, webhook::Webhooks};
+use crate::{app::App, guard::Guard, lanes::Lanes, push::Pushes, receipts::Receipts, store::sealed::SEALED, webhook::Webhooks};
 
 /// The notification service.
 #[derive(Debug)]
@@ -35,12 +36,14 @@ const POSTGRES: &[Migration] = &[
     Migration { version: 1000, name: "init", sql: include_str!("../migrations/postgres/1000_init.sql") },
     Migration { version: 1001, name: "lanes", sql: include_str!("../migrations/postgres/1001_lanes.sql") },
     Migration { version: 1002, name: "push", sql: include_str!("../migrations/postgres/1002_push.sql") },
+    Migration { version: 1003, name: "receipts", sql: include_str!("../migrations/postgres/1003_receipts.sql") },
     Migration { version: 1005, name: "trusonafication leads", sql: include_str!("../migrations/postgres/1005_trusonafication_leads.sql") },
 ];
 const SQLITE: &[Migration] = &[
     Migration { version: 1000, name: "init", sql: include_str!("../migrations/sqlite/1000_init.sql") },
     Migration { version: 1001, name: "lanes", sql: include_str!("../migrations/sqlite/1001_lanes.sql") },
     Migration { version: 1002, name: "push", sql: include_str!("../migrations/sqlite/1002_push.sql") },
+    Migration { version: 1003, name: "receipts", sql: include_str!("../migrations/sqlite/1003_receipts.sql") },
     Migration { version: 1005, name: "trusonafication leads", sql: include_str!("../migrations/sqlite/1005_trusonafication_leads.sql") },
 ];
 
@@ -60,6 +63,8 @@ impl Service for Notification {
         anyhow::ensure!(config.retention_days >= 4, "service.retention_days must be at least 4: retries take three");
         anyhow::ensure!((1..=1_024).contains(&config.push.concurrency), "service.push.concurrency must be 1 to 1024");
         let (db, clock, random, guard) = (deps.db()?, deps.clock.clone(), deps.random.clone(), Guard(deps.deployment.egress.clone()));
+        let (issuer, peers) = (deps.deployment.public_url.clone(), deps.peers.clone());
+        let receipts = Receipts::new(&issuer, store::receipt::required_since(&db).await?);
         let timeout = Duration::from_secs(config.attempt_timeout_seconds.into());
         let (app, kicked) = App::new(&config, deps)?;
         let (webhooks, recorder) = Webhooks::new(app.clone(), guard.clone(), timeout)?;
@@ -72,8 +77,9 @@ impl Service for Notification {
             Lanes::new(pushes, usize::try_from(config.push.concurrency)?).job("pushes", kicked.pushes),
             Job::new("recorder", |_| recorder),
             jobs::backlog(app.clone()),
+            receipts.job(peers, clock.clone()),
             housekeeping::job("notification", db, clock, rules),
         ];
-        Ok(Parts { grpc: grpc::routes(&app), consumers: events::consumers(&app), jobs, sealed: SEALED, ..Parts::default() })
+        Ok(Parts { grpc: grpc::routes(&app), consumers: events::consumers(&app, &receipts), jobs, sealed: SEALED, ..Parts::default() })
     }
 }

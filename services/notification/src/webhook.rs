@@ -7,7 +7,11 @@ use std::{
 };
 
 use metrics::{counter, histogram};
-use nodkey_kernel::{error::chain, time::Timestamp, webhook};
+use nodkey_kernel::{
+    error::{Classify as _, Kind, chain},
+    time::Timestamp,
+    webhook,
+};
 use nodkey_runtime::Failure;
 use reqwest::{
     Client, RequestBuilder, Response,
@@ -95,7 +99,7 @@ impl Webhooks {
         Ok(Outcome::Attempted { attempt, retry_after: answer.retry_after })
     }
 
-    /// The signed request and where it goes; `None` when its endpoint is off or gone.
+    /// The signed request and where it goes; `None` when its endpoint is off or gone, or what it is about.
     async fn prepare(&self, claimed: &Delivery, now: Timestamp) -> Result<Option<(String, RequestBuilder)>, NotNow> {
         let (id, timestamp) = (claimed.id.to_string(), now.as_seconds());
         let post = |url: &str| {
@@ -106,8 +110,13 @@ impl Webhooks {
                 .header(webhook::TIMESTAMP, timestamp)
         };
         let Some(endpoint) = claimed.endpoint else {
-            let jwt = self.app.sign_result(claimed).await.map_err(|e| NotNow(chain(&e)))?;
-            return Ok(Some((claimed.url.clone(), post(&claimed.url).body(with_jwt(&claimed.body, &jwt)))));
+            let body = match self.app.callback(claimed).await {
+                Ok(body) => body,
+                // Deleted since: nobody can say any more what became of it.
+                Err(e) if e.kind() == Kind::NotFound => return Ok(None),
+                Err(e) => return Err(NotNow(chain(&e))),
+            };
+            return Ok(Some((claimed.url.clone(), post(&claimed.url).body(body))));
         };
         let found = self.app.signing_keys(claimed.relying_party, endpoint).await.map_err(|e| NotNow(chain(&e)))?;
         let Some((url, keys)) = found else { return Ok(None) };
@@ -241,11 +250,6 @@ fn printable(bytes: &[u8]) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
-/// The object with a last member `jwt`. The rest stays to the letter: custom fields keep the spelling of their numbers.
-fn with_jwt(object: &str, jwt: &str) -> String {
-    format!("{},\"jwt\":\"{jwt}\"}}", object.strip_suffix('}').unwrap_or(object))
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::{
@@ -254,12 +258,6 @@ mod tests {
     };
 
     use super::*;
-
-    #[test]
-    fn the_jwt_is_a_member_of_the_object_and_nothing_else_changes() {
-        let body = with_jwt(r#"{"id":"x","custom_fields":{"n":1.50}}"#, "a.b.c");
-        assert_eq!(body, r#"{"id":"x","custom_fields":{"n":1.50},"jwt":"a.b.c"}"#);
-    }
 
     #[test]
     fn what_is_kept_of_an_answer_can_be_stored_and_shown() {

@@ -10,6 +10,9 @@ pub struct Config {
     pub signing_algorithm: String,
     /// How many days a retired signing key stays in the JWKS. At least 1: device-identifier JWTs live that long.
     pub retired_key_days: u32,
+    /// How many seconds a signing key of any service is published before it signs, unless it is the first of its kind: at least 120, as
+    /// long as caches and replicas may keep the JWKS. Longer where phones ship a pinned JWKS: until they were updated.
+    pub signing_key_lead_seconds: u32,
     /// How many hours an operator stays signed in to the console: 1 to 168.
     pub session_hours: u32,
     /// How many days what operators did is kept; at least 1.
@@ -25,6 +28,7 @@ impl Default for Config {
         Self {
             signing_algorithm: "EdDSA".into(),
             retired_key_days: 30,
+            signing_key_lead_seconds: 300,
             session_hours: 12,
             audit_retention_days: 400,
             unbound_device_days: None,

@@ -60,10 +60,14 @@ pub fn check_operator(operator: &Operator) -> Result<(), DbError> {
     check().map_err(|violation: Violation| violation.of(SERVICE, "operator", operator.id))
 }
 
-/// Checks a signing key: its private half is there exactly while it signs.
-pub fn check_signing_key(key: &SigningKey, has_private: bool) -> Result<(), DbError> {
-    let holds = Violation::unless(key.retires_at.is_none() == has_private, "private_half_is_there_while_it_signs", "sealed_private");
-    holds.map_err(|violation| violation.of(SERVICE, "signing_key", key.id))
+/// Checks a published key: nothing signs before it is published, and what is revoked is published no more.
+pub fn check_signing_key(key: &SigningKey) -> Result<(), DbError> {
+    let check = || {
+        Violation::unless(key.created_at <= key.signs_at, "a_key_is_published_before_it_signs", "signs_at")?;
+        let ended = key.revoked_at.is_none() || key.retires_at == key.revoked_at;
+        Violation::unless(ended, "a_revoked_key_has_left_the_jwks", "retires_at")
+    };
+    check().map_err(|violation: Violation| violation.of(SERVICE, "published_key", key.key.thumbprint()))
 }
 
 const fn version_counts_changes(counts: bool) -> Result<(), Violation> {

@@ -7,6 +7,7 @@ use nodkey_kernel::time::Clock;
 use nodkey_runtime::{
     Job,
     housekeeping::{self, Pass, Rule, common_rules},
+    signing,
 };
 
 use crate::{app::App, error::Error};
@@ -22,7 +23,7 @@ pub fn jobs(app: &App, dead_letters: Option<u32>, db: Db, clock: Clock) -> Vec<J
     rules.push(rule(app, "operator", |app, pass| async move { app.delete_invitations(&pass).await }));
     rules.push(rule(app, "audit_entry", |app, pass| async move { app.delete_audit_entries(&pass).await }));
     rules.push(rule(app, "device", |app, pass| async move { app.delete_unbound_devices(&pass).await }).every(DEVICES));
-    vec![housekeeping::job("registry", db, clock, rules)]
+    vec![signing::job(app.own_keys()), housekeeping::job("registry", db, clock, rules)]
 }
 
 fn rule<F>(app: &App, table: &'static str, apply: impl Fn(App, Pass) -> F + Send + Sync + 'static) -> Rule

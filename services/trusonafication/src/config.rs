@@ -3,9 +3,11 @@
 use serde::Deserialize;
 
 /// Under `service.` in the configuration.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// How the first signing key signs: `EdDSA` or `ES256`. Later ones are made by `RotateSigningKey`, which names its own.
+    pub signing_algorithm: String,
     /// How many seconds an answer may take, when the request does not say: 1 to 86400.
     pub lifetime_seconds: u32,
     /// How many may wait for one user or device at once: more would be a flood no person can judge.
@@ -24,6 +26,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            signing_algorithm: "EdDSA".into(),
             lifetime_seconds: 120,
             max_pending: 20,
             trucode_seconds: 50,

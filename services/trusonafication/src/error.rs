@@ -47,6 +47,9 @@ pub enum Error {
     /// This process is to stop; the same request to another may work at once.
     #[error("this server is about to stop")]
     Stopping,
+    /// Nothing can end before its receipt can be verified; soon it will.
+    #[error("no signing key is published yet")]
+    NoSigningKey,
     /// Others changed the same thing again and again; the same request may work soon.
     #[error("others keep changing the same thing")]
     Raced,
@@ -76,7 +79,7 @@ impl Classify for Error {
             Self::TooManyPending => Kind::Exhausted,
             Self::CustomFieldsTooLarge => Kind::TooLarge,
             Self::Failure(e) => e.kind(),
-            Self::Stopping | Self::Raced => Kind::Unavailable,
+            Self::Stopping | Self::NoSigningKey | Self::Raced => Kind::Unavailable,
         }
     }
 
@@ -103,6 +106,7 @@ impl Classify for Error {
             Self::DeviceNotActive => "DEVICE_NOT_ACTIVE",
             Self::Failure(e) => e.reason(),
             Self::Stopping => "STOPPING",
+            Self::NoSigningKey => "NO_SIGNING_KEY",
             Self::Raced => "RACED",
         }
     }

@@ -3,10 +3,19 @@
 //! A violation is an error that names the row, and a metric. It is never a panic: the other rows go on.
 
 use nodkey_db::{DbError, Record};
-use nodkey_kernel::{challenge::Decision, level::Level};
+use nodkey_kernel::{
+    challenge::{Decision, challenge_hash},
+    jose::jws::Compact,
+    level::Level,
+    receipt::ReceiptClaims,
+};
 use nodkey_runtime::rows::Violation;
+use uuid::Uuid;
 
-use crate::domain::{Answer, Outcome, Reason, State, Target, TruCode, Trusonafication};
+use crate::{
+    domain::{Answer, Outcome, Reason, State, Target, TruCode, Trusonafication, receipt_status},
+    store::Proof,
+};
 
 const SERVICE: &str = "trusonafication";
 
@@ -24,6 +33,20 @@ pub fn check_answer(t: &Trusonafication, answer: &Answer) -> Result<(), DbError>
     let proven = level_is_proven(level, answer.keys.len());
     proven.map_err(|violation| violation.of(SERVICE, "trusonafication", t.id))?;
     check(t)
+}
+
+/// Checks one that has ended together with the receipt that is to be written with it.
+pub fn check_end(t: &Trusonafication, receipt: &str) -> Result<(), DbError> {
+    let says = |claims: ReceiptClaims| claims.sub == t.id.to_string() && Some(claims.status) == receipt_status(&t.state);
+    let agrees = t.is_terminal() && unverified(receipt).is_some_and(says);
+    let holds = Violation::unless(agrees, "what_has_ended_has_its_receipt", "receipt");
+    holds.map_err(|violation| violation.of(SERVICE, "trusonafication", t.id))?;
+    check(t)
+}
+
+/// What a receipt of this service's own says.
+fn unverified(receipt: &str) -> Option<ReceiptClaims> {
+    Compact::parse(receipt).ok()?.unverified_claims().ok()
 }
 
 /// Checks a code.
@@ -73,9 +96,19 @@ pub fn outcome_belongs_to_an_answer(record: &Record<'_>, answered: bool, filled:
     holds.map_err(|violation| record.inconsistent(violation.column, violation.counted(SERVICE)))
 }
 
-/// Checks the proof of an answer.
-pub fn check_proof(record: &Record<'_>, level: Option<Level>, keys: usize) -> Result<(), DbError> {
-    level_is_proven(level, keys).map_err(|violation| record.inconsistent(violation.column, violation.counted(SERVICE)))
+/// Checks the proof of an answer. One of before receipts were given has none.
+pub fn check_proof(record: &Record<'_>, level: Option<Level>, proof: &Proof) -> Result<(), DbError> {
+    let (id, status) = (record.get::<Uuid>("id")?.to_string(), record.get::<String>("status")?);
+    let says = |claims: ReceiptClaims| {
+        let same = claims.sub == id && claims.level == level && claims.status.as_str().eq_ignore_ascii_case(&status);
+        same && claims.chal == challenge_hash(&proof.challenge) && claims.resp == Some(challenge_hash(&proof.response))
+    };
+    let agrees = proof.receipt.as_ref().is_none_or(|receipt| unverified(receipt).is_some_and(says));
+    let check = || {
+        level_is_proven(level, proof.keys.len())?;
+        Violation::unless(agrees, "the_receipt_is_of_what_was_proven", "receipt")
+    };
+    check().map_err(|violation: Violation| record.inconsistent(violation.column, violation.counted(SERVICE)))
 }
 
 /// Without a presence key nothing but possession is proven. The device key is kept first, then the presence key that signed.

@@ -7,6 +7,7 @@ use nodkey_kernel::{error::chain, time::Clock};
 use nodkey_runtime::{
     Job,
     housekeeping::{self, Rule, common_rules},
+    signing,
 };
 use tracing::warn;
 
@@ -28,7 +29,7 @@ pub fn jobs(app: App, interval: Duration, dead_letters: Option<u32>, db: Db, clo
         let app = all.clone();
         async move { app.delete_trusonafications(&pass).await }
     }));
-    vec![expiry(app, interval, clock.clone()), housekeeping::job("trusonafication", db, clock, rules)]
+    vec![signing::job(app.signing_keys()), expiry(app, interval, clock.clone()), housekeeping::job("trusonafication", db, clock, rules)]
 }
 
 /// Ends what is overdue. Each look goes on where the one before ended, so that rows that cannot be read are met once in [`ANEW`], not at

@@ -16,7 +16,7 @@ use std::time::Duration;
 pub use config::Config;
 use nodkey_db::{Migration, Migrations};
 use nodkey_kernel::service_key::ServiceName;
-use nodkey_runtime::{Deps, Parts, Service};
+use nodkey_runtime::{Deps, Parts, Service, signing};
 
 /// The trusonafication service.
 #[derive(Debug)]
@@ -27,14 +27,18 @@ const POSTGRES: &[Migration] = &[
     Migration { version: 1001, name: "trucode", sql: include_str!("../migrations/postgres/1001_trucode.sql") },
     Migration { version: 1002, name: "status", sql: include_str!("../migrations/postgres/1002_status.sql") },
     Migration { version: 1003, name: "in progress", sql: include_str!("../migrations/postgres/1003_in_progress.sql") },
+    Migration { version: 1004, name: "receipt", sql: include_str!("../migrations/postgres/1004_receipt.sql") },
     Migration { version: 1005, name: "owner leads", sql: include_str!("../migrations/postgres/1005_owner_leads.sql") },
+    Migration { version: 1006, name: "signing key", sql: signing::POSTGRES },
 ];
 const SQLITE: &[Migration] = &[
     Migration { version: 1000, name: "init", sql: include_str!("../migrations/sqlite/1000_init.sql") },
     Migration { version: 1001, name: "trucode", sql: include_str!("../migrations/sqlite/1001_trucode.sql") },
     Migration { version: 1002, name: "status", sql: include_str!("../migrations/sqlite/1002_status.sql") },
     Migration { version: 1003, name: "in progress", sql: include_str!("../migrations/sqlite/1003_in_progress.sql") },
+    Migration { version: 1004, name: "receipt", sql: include_str!("../migrations/sqlite/1004_receipt.sql") },
     Migration { version: 1005, name: "owner leads", sql: include_str!("../migrations/sqlite/1005_owner_leads.sql") },
+    Migration { version: 1006, name: "signing key", sql: signing::SQLITE },
 ];
 
 impl Service for Trusonafication {
@@ -48,9 +52,9 @@ impl Service for Trusonafication {
 
     async fn build(config: Config, deps: Deps) -> anyhow::Result<Parts> {
         let (db, clock) = (deps.db()?, deps.clock.clone());
-        let app = app::App::new(config, deps)?;
         let (interval, dead_letters) = (Duration::from_millis(config.sweep_milliseconds.into()), config.dead_letter_retention_days);
+        let app = app::App::new(config, deps)?;
         let (grpc, consumers) = (grpc::routes(&app), events::consumers(&app));
-        Ok(Parts { grpc, consumers, jobs: jobs::jobs(app, interval, dead_letters, db, clock), ..Parts::default() })
+        Ok(Parts { grpc, consumers, jobs: jobs::jobs(app, interval, dead_letters, db, clock), sealed: signing::SEALED, ..Parts::default() })
     }
 }

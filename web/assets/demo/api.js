@@ -27,7 +27,7 @@ import { Problem, call } from '../lib/problem.js';
  * @property {'not_me' | 'changed_mind' | 'number_mismatch'} [reject_reason]
  * @property {number} [accepted_level]
  */
-/** @typedef {{challenge: string, response: string, keys: unknown[]}} Evidence */
+/** @typedef {import('../lib/evidence.js').Evidence} Evidence */
 /** @typedef {{id: string, payload: string, expiresAt: number, matchNumber?: string}} Code */
 
 const API = '/demo/api';

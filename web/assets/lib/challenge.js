@@ -51,14 +51,14 @@ export function challengeHash(challenge) {
 }
 
 /**
- * Verifies that the deployment signed a challenge, whenever that was. `UNKNOWN_KEY` when the JWKS does not hold the key.
+ * Verifies that the deployment signed a challenge, whenever that was. `UNKNOWN_KEY` when the JWKS does not hold the key for it.
  * @param {string} challenge
  * @param {import('./jose.js').Jwks} jwks
  * @returns {Promise<Challenge>}
  */
 export async function verifyChallenge(challenge, jwks) {
   const compact = parseJws(challenge);
-  const claims = await verifyJws(compact, findKey(jwks, compact.header.kid), CHALLENGE_TYP);
+  const claims = await verifyJws(compact, findKey(jwks, compact.header.kid, CHALLENGE_TYP), CHALLENGE_TYP);
   if (!isChallenge(claims)) throw new JoseError('CLAIMS');
   return claims;
 }

@@ -1,9 +1,45 @@
-/** Evidence: the proof that a deployment asked exactly this and a key answered exactly that. Checked offline, with the JWKS alone. */
+/**
+ * Evidence: what shows, to whoever has the deployment's public keys, what was asked, what was answered and how it ended. Verified by the
+ * rules of `verify_evidence` in crates/kernel/src/evidence.rs, with the words of tests/vectors/evidence-v1.json.
+ */
 
 import { challengeHash, verifyChallenge, verifyResponse } from './challenge.js';
-import { JoseError, parseJws, publicJwk, thumbprint } from './jose.js';
+import { JoseError, parseJws, publicJwk, sha256, thumbprint, utf8 } from './jose.js';
+import { verifyKeySignature, verifyKeyStatement } from './key_statement.js';
+import { isAccepted, isSuccess, verifyReceipt } from './receipt.js';
 
-/** @typedef {'challenge' | 'device' | 'response' | 'chal' | 'sub' | 'aud'} CheckId */
+/** @typedef {import('./challenge.js').Challenge} Challenge */
+/** @typedef {import('./challenge.js').ResponseClaims} ResponseClaims */
+/** @typedef {import('./receipt.js').Receipt} Receipt */
+/**
+ * What a deployment hands out about an answered trusonafication. Nothing in it counts before `verifyEvidence`.
+ * @typedef {object} Evidence
+ * @property {string} challenge
+ * @property {string} response
+ * @property {string} [receipt] deployments before receipts made none
+ * @property {unknown[]} keys the device key first, then the presence key that answered, if one did
+ * @property {string} [key_statement] if the device made one
+ * @property {string[]} [key_signatures]
+ */
+/**
+ * What a verifier expects: by default an accept with at least what was asked for.
+ * @typedef {object} Expected
+ * @property {'accept' | 'rejection' | 'any'} [outcome]
+ * @property {string} [trusonafication] id
+ * @property {string} [party] id of the relying party
+ * @property {string} [user]
+ * @property {string} [device]
+ * @property {number} [level] the least, whether more or less was asked for
+ * @property {{seconds: number, now: number}} [maxAge] `now` in milliseconds
+ * @property {boolean} [certified] that the device itself named the key that answered
+ */
+/** @typedef {'decision' | 'trusonafication' | 'party' | 'user' | 'device' | 'level' | 'age' | 'certification'} Expectation */
+/**
+ * Who says that the key that answered is the device's: nobody has to of the device key, the device in its key statement, or the
+ * deployment alone.
+ * @typedef {{by: 'device_key'} | {by: 'key_statement', seq: number, iat: number, co_signed: boolean} | {by: 'deployment'}} Certification
+ */
+/** @typedef {'challenge' | 'response' | 'device' | 'answer' | 'receipt' | 'conclusion' | 'key_statement'} CheckId */
 /**
  * @typedef {object} Check
  * @property {CheckId} id stable, to find words for it
@@ -12,81 +48,204 @@ import { JoseError, parseJws, publicJwk, thumbprint } from './jose.js';
  * @property {string} detail what was found, or why it does not hold
  */
 /**
- * What verifying found. Claims are there only when the signature over them holds; whether it is proof is `ok` alone.
- *
- * Nothing in evidence ties a presence key to its device: that tie is the word of whoever handed the keys over.
- * @typedef {object} Verified
- * @property {boolean} ok whether every check holds
- * @property {Check[]} checks in the order they were made; those that need what failed before are not made
- * @property {import('./challenge.js').Challenge} [challenge] what was asked
- * @property {import('./challenge.js').ResponseClaims} [response] what was answered
- * @property {string} [signingKey] thumbprint of the key that answered
- * @property {boolean} [presence] whether it was a key other than the device key
+ * Genuine: how it ended is in `receipt`. `response` has what the person signed, which is an accept where the number was wrong.
+ * @typedef {{challenge: Challenge, response: ResponseClaims, receipt: Receipt, certification: Certification}} Proven
  */
+/**
+ * What verifying found. `verified` is what was expected, `unexpected` is genuine and `differs` says in what, `not_proven` has signatures
+ * that hold and no receipt, so that anybody may have made the answer, and of `not_genuine` the part `fault` does not hold.
+ * @typedef {(
+ *   | ({verdict: 'verified'} & Proven)
+ *   | ({verdict: 'unexpected', differs: Expectation[]} & Proven)
+ *   | {verdict: 'not_proven', challenge: Challenge, response: ResponseClaims, signingKey: string}
+ *   | {verdict: 'not_genuine', fault: string}
+ * ) & {checks: Check[]}} Verified
+ */
+/** @typedef {import('./jose.js').Jwks} Jwks */
+/** @typedef {{challenge: Challenge, response: ResponseClaims, keys: import('./jose.js').PublicJwk[], thumbprints: string[], at: number}} Answer */
 
 /** @type {Record<CheckId, string>} */
 const NAMES = {
   challenge: 'The challenge is signed by the deployment',
+  response: 'The response is signed by one of the keys',
   device: 'The device identifier is the thumbprint of the device key',
-  response: 'The response is signed by a key of the device',
-  chal: 'The response is over the hash of this very challenge',
-  sub: 'The response is for this trusonafication',
-  aud: 'The response is for this deployment',
+  answer: 'The response is to this very challenge',
+  receipt: 'The receipt is signed by the deployment',
+  conclusion: 'The receipt is of this challenge, this response and this key',
+  key_statement: 'The device itself named the key that answered',
 };
 
-/**
- * Verifies evidence by the rules of `verify_evidence` in crates/kernel/src/challenge.rs, noting each check.
- * @param {{challenge: string, response: string, keys: unknown[]}} evidence the device key is the first of `keys`
- * @param {import('./jose.js').Jwks} jwks
- * @returns {Promise<Verified>}
- */
-export async function verifyEvidence(evidence, jwks) {
-  /** @type {Check[]} */
-  const checks = [];
-  /** @type {(id: CheckId, ok: boolean, detail: string) => void} */
-  const note = (id, ok, detail) => void checks.push({ id, name: NAMES[id], ok, detail });
+/** How far the deployment's clock may be ahead, in seconds. */
+const MAX_AHEAD = 60;
 
-  const challenge = await attempt(() => verifyChallenge(evidence.challenge, jwks));
-  if (challenge instanceof JoseError) note('challenge', false, challenge.message);
-  else note('challenge', true, signedBy(evidence.challenge));
-
-  const answer = await attempt(() => readAnswer(evidence));
-  if (answer instanceof JoseError) {
-    note('response', false, answer.message);
-    return { ok: false, checks, challenge: found(challenge) };
+/** A part that does not hold: a member of evidence, or a claim such as `receipt.resp`. */
+class Fault extends Error {
+  /**
+   * @param {string} part
+   * @param {CheckId} check
+   * @param {string} detail
+   */
+  constructor(part, check, detail) {
+    super(detail);
+    this.part = part;
+    this.check = check;
   }
-  const { response, signingKey, device } = answer;
-  note('response', true, signedBy(evidence.response));
-  note(
-    'device',
-    response.iss === device,
-    response.iss === device ? device : `it is ${response.iss}, the key's is ${device}`,
-  );
-  const hash = await challengeHash(evidence.challenge);
-  note(
-    'chal',
-    response.chal === hash,
-    response.chal === hash ? hash : `the hash is ${hash}, the response has ${response.chal}`,
-  );
-  if (!(challenge instanceof JoseError)) {
-    note('sub', response.sub === challenge.jti, response.sub);
-    note('aud', response.aud === challenge.iss, response.aud);
-  }
-  const ok = checks.every((check) => check.ok);
-  return { ok, checks, challenge: found(challenge), response, signingKey, presence: signingKey !== device };
 }
 
 /**
- * The response's claims, verified by the key it names, and the thumbprints of that and of the device key.
- * @param {{response: string, keys: unknown[]}} evidence
+ * Verifies evidence, and notes each check up to the first that does not hold.
+ * @param {Evidence} evidence
+ * @param {Jwks} jwks the deployment's keys as the verifier knows them, never as the evidence brings them
+ * @param {Expected} [expected]
+ * @returns {Promise<Verified>}
  */
-async function readAnswer(evidence) {
-  const compact = parseJws(evidence.response);
-  const keys = evidence.keys.map(publicJwk);
+export async function verifyEvidence(evidence, jwks, expected = {}) {
+  /** @type {Check[]} */
+  const checks = [];
+  /** @type {(id: CheckId, detail: string) => void} */
+  const holds = (id, detail) => void checks.push({ id, name: NAMES[id], ok: true, detail });
+  try {
+    const answer = await verifyAnswer(evidence, jwks, holds);
+    const { challenge, response } = answer;
+    const signingKey = answer.thumbprints[answer.at];
+    if (evidence.receipt === undefined) return { verdict: 'not_proven', checks, challenge, response, signingKey };
+    const receipt = await verifyConclusion(answer, evidence, jwks, holds);
+    const certification = await certify(answer, evidence, receipt, holds);
+    const proven = { challenge, response, receipt, certification };
+    const differs = compare(proven, expected);
+    if (differs.length > 0) return { verdict: 'unexpected', differs, checks, ...proven };
+    return { verdict: 'verified', checks, ...proven };
+  } catch (cause) {
+    if (!(cause instanceof Fault)) throw cause;
+    checks.push({ id: cause.check, name: NAMES[cause.check], ok: false, detail: cause.message });
+    return { verdict: 'not_genuine', fault: cause.part, checks };
+  }
+}
+
+/**
+ * @param {Evidence} evidence
+ * @param {Jwks} jwks
+ * @param {(id: CheckId, detail: string) => void} holds
+ * @returns {Promise<Answer>}
+ */
+async function verifyAnswer(evidence, jwks, holds) {
+  const challenge = await part('challenge', 'challenge', () => verifyChallenge(evidence.challenge, jwks));
+  holds('challenge', signedBy(evidence.challenge));
+  const compact = await part('response', 'response', async () => parseJws(evidence.response));
+  const keys = await part('response', 'response', async () => evidence.keys.map(publicJwk));
+  if (keys.length === 0) throw new Fault('device', 'device', 'there is no key');
   const thumbprints = await Promise.all(keys.map(thumbprint));
   const at = thumbprints.findIndex((name) => name === compact.header.kid);
-  if (at < 0) throw new JoseError('UNKNOWN_KEY');
-  return { response: await verifyResponse(compact, keys[at]), signingKey: thumbprints[at], device: thumbprints[0] };
+  if (at < 0) throw new Fault('response', 'response', `there is no key ${compact.header.kid}`);
+  const response = await part('response', 'response', () => verifyResponse(compact, keys[at]));
+  holds('response', signedBy(evidence.response));
+  same('device', 'device', response.iss, thumbprints[0]);
+  holds('device', response.iss);
+  same('response.chal', 'answer', response.chal, await challengeHash(evidence.challenge));
+  same('response.sub', 'answer', response.sub, challenge.jti);
+  same('response.aud', 'answer', response.aud, challenge.iss);
+  holds('answer', response.chal);
+  return { challenge, response, keys, thumbprints, at };
+}
+
+/**
+ * @param {Answer} answer
+ * @param {Evidence} evidence
+ * @param {Jwks} jwks
+ * @param {(id: CheckId, detail: string) => void} holds
+ * @returns {Promise<Receipt>}
+ */
+async function verifyConclusion({ challenge, response, thumbprints, at }, evidence, jwks, holds) {
+  const signed = /** @type {string} */ (evidence.receipt);
+  const receipt = await part('receipt', 'receipt', () => verifyReceipt(signed, jwks));
+  holds('receipt', signedBy(signed));
+  const isPresence = thumbprints[at] !== thumbprints[0];
+  const hash = await sha256(utf8(evidence.response));
+  if (receipt.key === undefined) throw new Fault('receipt.resp', 'conclusion', 'it is of no answer');
+  same('receipt.iss', 'conclusion', receipt.iss, challenge.iss);
+  same('receipt.sub', 'conclusion', receipt.sub, challenge.jti);
+  same('receipt.rp', 'conclusion', receipt.rp, challenge.rp.id);
+  same('receipt.chal', 'conclusion', receipt.chal, response.chal);
+  same('receipt.resp', 'conclusion', receipt.resp, hash);
+  same('receipt.dev', 'conclusion', receipt.dev, response.iss);
+  same('receipt.key', 'conclusion', receipt.key.jkt, thumbprints[at]);
+  same('receipt.key', 'conclusion', receipt.key.kind !== 'device', isPresence);
+  if (!countsAs(response, receipt))
+    throw new Fault('receipt.dec', 'conclusion', 'it says of the answer what the answer does not say');
+  const provable = !isPresence ? 1 : response.doc === undefined ? 2 : 3;
+  if ((receipt.level ?? 0) > provable)
+    throw new Fault('receipt.level', 'conclusion', `level ${receipt.level} is more than the key proves`);
+  holds('conclusion', hash);
+  return receipt;
+}
+
+/**
+ * Whether the receipt says of the response what it says itself, or that an accept came with a wrong number.
+ * @param {ResponseClaims} response
+ * @param {Receipt} receipt
+ */
+function countsAs(response, receipt) {
+  if (response.dec === 'accept' && receipt.dec === 'reject') return receipt.why === 'number_mismatch';
+  return receipt.dec === response.dec && receipt.why === (response.dec === 'reject' ? response.why : undefined);
+}
+
+/**
+ * @param {Answer} answer
+ * @param {Evidence} evidence
+ * @param {Receipt} receipt
+ * @param {(id: CheckId, detail: string) => void} holds
+ * @returns {Promise<Certification>}
+ */
+async function certify({ challenge, keys, thumbprints, at }, evidence, receipt, holds) {
+  const { key_statement: signed, key_signatures: signatures = [] } = evidence;
+  const statement =
+    signed === undefined
+      ? undefined
+      : await part('key_statement', 'key_statement', () => verifyKeyStatement(signed, keys[0], challenge.iss));
+  if (receipt.key?.kind === 'device') return { by: 'device_key' };
+  const isNamed = statement?.keys.some(({ kind, jkt }) => kind === receipt.key?.kind && jkt === thumbprints[at]);
+  if (!statement || !isNamed) return { by: 'deployment' };
+  let coSigned = false;
+  for (const signature of signatures) {
+    await part('key_signatures', 'key_statement', async () => {
+      const compact = parseJws(signature);
+      if (compact.header.kid !== thumbprints[at]) return;
+      await verifyKeySignature(compact, statement, keys[at]);
+      coSigned = true;
+    });
+  }
+  holds('key_statement', `statement ${statement.seq}`);
+  return { by: 'key_statement', seq: statement.seq, iat: statement.iat, co_signed: coSigned };
+}
+
+/**
+ * What differs from what is expected.
+ * @param {Proven} proven
+ * @param {Expected} expected
+ * @returns {Expectation[]}
+ */
+function compare({ receipt, certification }, expected) {
+  const { outcome = 'accept', level, maxAge } = expected;
+  /** @type {(expected: string | undefined, found: string | undefined) => boolean} */
+  const isSame = (value, found) => value === undefined || value === found;
+  const decided = {
+    accept: level === undefined ? isSuccess(receipt) : isAccepted(receipt),
+    rejection: receipt.status === 'REJECTED',
+    any: true,
+  };
+  const age = maxAge ? maxAge.now / 1000 - receipt.at / 1_000_000 : 0;
+  /** @type {[Expectation, boolean][]} */
+  const comparisons = [
+    ['decision', decided[outcome]],
+    ['trusonafication', isSame(expected.trusonafication, receipt.sub)],
+    ['party', isSame(expected.party, receipt.rp)],
+    ['user', isSame(expected.user, receipt.user)],
+    ['device', isSame(expected.device, receipt.dev)],
+    ['level', level === undefined || (receipt.level ?? 0) >= level],
+    ['age', maxAge === undefined || (age <= maxAge.seconds && age >= -MAX_AHEAD)],
+    ['certification', !expected.certified || certification.by !== 'deployment'],
+  ];
+  return comparisons.filter(([, holds]) => !holds).map(([name]) => name);
 }
 
 /** @param {string} jws */
@@ -96,24 +255,27 @@ function signedBy(jws) {
 }
 
 /**
- * @template T
- * @param {() => Promise<T>} make
- * @returns {Promise<T | JoseError>}
+ * @param {string} name
+ * @param {CheckId} check
+ * @param {unknown} found
+ * @param {unknown} demanded
  */
-async function attempt(make) {
-  try {
-    return await make();
-  } catch (e) {
-    if (e instanceof JoseError) return e;
-    throw e;
-  }
+function same(name, check, found, demanded) {
+  if (found !== demanded) throw new Fault(name, check, `${name} is ${found}, not ${demanded}`);
 }
 
 /**
  * @template T
- * @param {T | JoseError} outcome
- * @returns {T | undefined}
+ * @param {string} name
+ * @param {CheckId} check
+ * @param {() => Promise<T>} make
+ * @returns {Promise<T>}
  */
-function found(outcome) {
-  return outcome instanceof JoseError ? undefined : outcome;
+async function part(name, check, make) {
+  try {
+    return await make();
+  } catch (cause) {
+    if (cause instanceof JoseError) throw new Fault(name, check, cause.message);
+    throw cause;
+  }
 }

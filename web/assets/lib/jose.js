@@ -35,6 +35,9 @@ const SMALL_ORDER = new Set([
   'eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
 ]);
 
+/** What a key signs that names no types: never a receipt. */
+const TYPS_BEFORE = ['nodkey-challenge+jwt', 'nodkey-result+jwt', 'nodkey-device+jwt', 'nodkey-trucode+jwt'];
+
 const MESSAGES = {
   BASE64: 'not base64url',
   KEY: 'not a public P-256 or Ed25519 JWK',
@@ -43,7 +46,7 @@ const MESSAGES = {
   TYPE: 'the type is not the expected one',
   SIGNATURE: 'the signature does not verify',
   CLAIMS: 'the claims are not the expected ones',
-  UNKNOWN_KEY: 'signed by an unknown key',
+  UNKNOWN_KEY: 'signed by a key that the JWKS does not hold for this',
 };
 
 /** Something is not what JOSE says it should be. */
@@ -160,15 +163,29 @@ export function thumbprint(jwk) {
 }
 
 /**
- * The key a `kid` names. Keys of kinds we do not know are passed over.
+ * The key a `kid` names, if it may sign a JWS of that `typ`. A key names in `typs` what it signs; one that names none was published
+ * before keys did, and signs what was signed before. A key that was `revoked` signs nothing.
  * @param {Jwks} jwks
  * @param {string | undefined} kid
+ * @param {string} typ
  * @returns {PublicJwk}
  */
-export function findKey(jwks, kid) {
-  const named = jwks.keys.find((key) => /** @type {{kid?: unknown}} */ (Object(key)).kid === kid);
+export function findKey(jwks, kid, typ) {
+  const named = jwks.keys.find((key) => {
+    const published = /** @type {{kid?: unknown, typs?: unknown, revoked?: unknown}} */ (Object(key));
+    const { typs = TYPS_BEFORE } = published;
+    return published.kid === kid && published.revoked === undefined && isTexts(typs) && typs.includes(typ);
+  });
   if (kid === undefined || named === undefined) throw new JoseError('UNKNOWN_KEY');
   return publicJwk(named);
+}
+
+/**
+ * @param {unknown} value
+ * @returns {value is string[]}
+ */
+function isTexts(value) {
+  return Array.isArray(value) && value.every((text) => typeof text === 'string');
 }
 
 /**

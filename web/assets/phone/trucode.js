@@ -36,7 +36,7 @@ export function payloadOf(text) {
  */
 export async function verifyPayload(payload, jwks) {
   const compact = parseJws(payload);
-  const { jti, exp } = await verifyJws(compact, findKey(jwks, compact.header.kid), TYP);
+  const { jti, exp } = await verifyJws(compact, findKey(jwks, compact.header.kid, TYP), TYP);
   if (typeof jti !== 'string' || typeof exp !== 'number') throw new Untrusted('MALFORMED');
   // Milliseconds, unlike every other `exp`.
   return { reference: encodeURIComponent(jti), expiresAt: exp };

@@ -49,10 +49,10 @@ pub enum Verb {
         /// Which
         id: String,
     },
-    /// Print the proof of an answered one, always as JSON
+    /// Print the evidence of an answered one, always as JSON
     #[command(after_help = "Example:
   nodkey admin trusonafications evidence 01890a5d-ac96-774b-bcce-b302099a8057 > evidence.json
-  nodkey verify --jwks jwks.json evidence.json")]
+  nodkey verify --jwks jwks.json --user ada evidence.json")]
     Evidence {
         /// Which
         id: String,
@@ -88,7 +88,9 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
         Verb::Cancel { id } => admin.show(&to_record(&admin.nodkey.cancel(&id).await?)),
         Verb::Evidence { id } => {
             let (evidence, jwks) = tokio::try_join!(admin.nodkey.evidence(&id), admin.nodkey.jwks())?;
-            document(&json!({"challenge": evidence.challenge, "response": evidence.response, "keys": evidence.keys, "jwks": jwks}))
+            let mut whole = json!(evidence);
+            whole["jwks"] = json!(jwks);
+            document(&whole)
         }
     }
 }

@@ -25,8 +25,8 @@ pub enum JoseError {
     /// Not base64url without padding.
     #[error("not base64url")]
     Base64,
-    /// Not a public P-256 or Ed25519 JWK.
-    #[error("not a public P-256 or Ed25519 JWK")]
+    /// Not a public P-256 or Ed25519 JWK, or none that a JWKS holds for this type.
+    #[error("not a public P-256 or Ed25519 JWK, or not one that the JWKS holds for this")]
     Key,
     /// Not a compact JWS of three parts.
     #[error("not a compact JWS")]

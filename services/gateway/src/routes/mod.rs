@@ -58,6 +58,7 @@ fn doors() -> Doors {
         public: openapi::secured(
             OpenApiRouter::new()
                 .routes(routes!(public::jwks))
+                .routes(routes!(public::jwks_archive))
                 .routes(routes!(app_links::android))
                 .routes(routes!(app_links::apple))
                 .routes(routes!(app_links::page)),

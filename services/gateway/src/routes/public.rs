@@ -8,20 +8,34 @@ use axum::{
     },
     response::{IntoResponse as _, Response},
 };
-use nodkey_proto::registry::v1::{GetJwksRequest, signing_key_service_client::SigningKeyServiceClient};
+use nodkey_proto::registry::v1::{GetJwksArchiveRequest, GetJwksRequest, signing_key_service_client::SigningKeyServiceClient};
 
 use crate::{edge::Edge, problem::Problem};
 
-/// The public keys of the deployment (RFC 7517): they verify challenges, device-identifier JWTs and evidence.
+/// The public keys of the deployment (RFC 7517): they verify challenges, device-identifier JWTs and evidence. `typs` of each names what
+/// it signs; anything else by it is to be refused.
 #[utoipa::path(get, path = "/jwks", tag = "public", responses((status = 200, description = "A JWK set", content_type = "application/json")))]
 pub async fn jwks(State(edge): State<Edge>) -> Result<Response, Problem> {
     let mut keys = SigningKeyServiceClient::new(edge.peers.registry().unscoped());
     let jwks = keys.get_jwks(GetJwksRequest {}).await?.into_inner().jwks;
-    let headers = [
-        (CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8")),
-        (CACHE_CONTROL, HeaderValue::from_static("public, max-age=60")),
-    ];
-    Ok((StatusCode::OK, headers, jwks).into_response())
+    // Keys sign no sooner than this and the registry's own memory after they are published: see `signing_key_lead_seconds`.
+    Ok(key_set(jwks, "public, max-age=60"))
+}
+
+/// Every key that ever signed a challenge or a receipt, for evidence of any age: those of `/jwks`, retired and revoked ones. `iat`, `exp`
+/// and `revoked` are those of OpenID Federation 1.0, section 8.7. What a revoked key signed proves nothing.
+#[utoipa::path(get, path = "/jwks/archive", tag = "public",
+    responses((status = 200, description = "A JWK set", content_type = "application/json")))]
+pub async fn jwks_archive(State(edge): State<Edge>) -> Result<Response, Problem> {
+    let mut keys = SigningKeyServiceClient::new(edge.peers.registry().unscoped());
+    let jwks = keys.get_jwks_archive(GetJwksArchiveRequest {}).await?.into_inner().jwks;
+    Ok(key_set(jwks, "public, max-age=300"))
+}
+
+fn key_set(jwks: String, cache: &'static str) -> Response {
+    let headers =
+        [(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8")), (CACHE_CONTROL, HeaderValue::from_static(cache))];
+    (StatusCode::OK, headers, jwks).into_response()
 }
 
 /// The OpenAPI document.

@@ -96,7 +96,16 @@ pub struct Evidence {
     /// The device key first, then the presence key that signed, if one did.
     #[schema(value_type = Vec<Object>)]
     keys: Vec<Value>,
-    /// The deployment's public keys.
+    /// Compact JWS by the deployment: how it ended. Absent when it was answered before receipts were given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receipt: Option<String>,
+    /// Compact JWS by the device key: which presence keys are the device's. Absent when the phone stated none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_statement: Option<String>,
+    /// Compact JWSs by presence keys over the claims of the key statement.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    key_signatures: Vec<String>,
+    /// The deployment's public keys. Verify by a copy from elsewhere: these prove nothing of the evidence that brings them.
     #[schema(value_type = Object)]
     jwks: Value,
 }
@@ -161,7 +170,17 @@ pub async fn evidence(State(edge): State<Edge>, backend: Backend, Path(id): Path
     let jwks = keys.get_jwks(GetJwksRequest {}).await?.into_inner().jwks;
     let json = |text: &str| serde_json::from_str(text).map_err(|_| Problem::internal());
     let keys = evidence.keys.iter().map(|key| json(key)).collect::<Result<_, _>>()?;
-    Ok(reply(StatusCode::OK, &Evidence { challenge: evidence.challenge, response: evidence.response, keys, jwks: json(&jwks)? }))
+    let present = |jws: String| (!jws.is_empty()).then_some(jws);
+    let evidence = Evidence {
+        challenge: evidence.challenge,
+        response: evidence.response,
+        keys,
+        receipt: present(evidence.receipt),
+        key_statement: present(evidence.key_statement),
+        key_signatures: evidence.key_signatures,
+        jwks: json(&jwks)?,
+    };
+    Ok(reply(StatusCode::OK, &evidence))
 }
 
 /// Asks. Whoever is named by Trusona ID is looked up first.

@@ -5,18 +5,17 @@ use std::{collections::BTreeMap, time::Duration};
 use nodkey_db::{Db, DbError, Tx};
 use nodkey_kernel::{
     id::{DeliveryId, EndpointId, RelyingPartyId, TrusonaficationId},
-    result::{RESULT_TYP, ResultClaims},
+    jose::jws::Compact,
     time::Timestamp,
     webhook::SigningKeys,
 };
 use nodkey_proto::{
     notification::v1::{DeliveryExhausted, DeliveryFailed, EndpointDisabled},
-    registry::v1::{SignRequest, signing_key_service_client::SigningKeyServiceClient},
     rest,
-    trusonafication::v1::Trusonafication,
+    trusonafication::v1::{SignResultRequest, Trusonafication, trusonafication_service_client::TrusonaficationServiceClient},
 };
 use nodkey_runtime::{Failure, housekeeping::Pass, page::Listed, rows::inconsistent};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 use tracing::warn;
 use uuid::Uuid;
@@ -44,30 +43,41 @@ pub struct Settled {
     pub outcome: Outcome,
 }
 
+/// The end of a trusonafication.
+#[derive(Clone, Copy, Debug)]
+pub struct End<'a> {
+    /// One of [`EVENT_TYPES`].
+    pub event_type: &'static str,
+    /// When it ended.
+    pub occurred_at: Option<Timestamp>,
+    /// As it stands.
+    pub about: &'a Trusonafication,
+    /// The receipt; empty of what ended before receipts were given.
+    pub receipt: &'a str,
+    /// What its `callback_url` is told, signed, if it is signed yet. Its `jti` is the id of the delivery.
+    pub result: &'a str,
+}
+
 /// The body of an event to an endpoint, as Standard Webhooks has it.
 #[derive(Serialize)]
 struct Envelope<'a> {
     r#type: &'a str,
     timestamp: String,
     data: &'a RawValue,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    receipt: &'a str,
 }
 
-/// The members of a trusonafication as JSON that its result JWT repeats.
+/// What is read of a signed result: the delivery it is for.
 #[derive(Deserialize)]
-struct Told {
-    id: String,
-    status: String,
-    desired_level: i32,
-    action: String,
-    resource: String,
-    user_identifier: Option<String>,
-    device_identifier: Option<String>,
-    result: Option<ToldResult>,
+struct Signed {
+    jti: DeliveryId,
 }
 
+/// What is read of the body of a callback: whether its result is signed.
 #[derive(Deserialize)]
-struct ToldResult {
-    accepted_level: i32,
+struct Callback {
+    jwt: Option<IgnoredAny>,
 }
 
 /// Where a backend wants to be called back by itself. One that withdraws what it asked is not.
@@ -82,14 +92,8 @@ impl App {
     }
 
     /// Notes whom to tell of a fact, in the transaction that takes it in.
-    pub async fn tell(
-        &self,
-        tx: &mut Tx,
-        party: RelyingPartyId,
-        event_type: &'static str,
-        occurred_at: Option<Timestamp>,
-        about: &Trusonafication,
-    ) -> Result<(), Error> {
+    pub async fn tell(&self, tx: &mut Tx, party: RelyingPartyId, end: End<'_>) -> Result<(), Error> {
+        let End { event_type, occurred_at, about, receipt, result } = end;
         let Ok(trusonafication) = about.id.parse::<TrusonaficationId>() else {
             return Err(Failure::field("trusonafication.id", "must be the id of a trusonafication").into());
         };
@@ -103,40 +107,47 @@ impl App {
         }
         let data =
             serde_json::value::to_raw_value(&rest::Trusonafication::from(about)).map_err(|_| Failure::Internal("JSON serializes"))?;
-        let mut deliver = async |endpoint: Option<EndpointId>, url: String, body: String, state: State| -> Result<(), Error> {
-            let lane = lane_of(party, endpoint, &url);
-            let delivery = Delivery {
-                id: DeliveryId::generate(now, &self.random),
-                relying_party: party,
-                trusonafication,
-                event_type: event_type.to_owned(),
-                endpoint,
-                lane: lane.clone(),
-                url,
-                body,
-                state,
-                attempt_count: 0,
-                attempts_before: 0,
-                next_attempt_at: now,
-                occurred_at,
-                created_at: now,
-                version: 1,
+        let mut deliver =
+            async |id: DeliveryId, endpoint: Option<EndpointId>, url: String, body: String, state: State| -> Result<(), Error> {
+                let lane = lane_of(party, endpoint, &url);
+                let delivery = Delivery {
+                    id,
+                    relying_party: party,
+                    trusonafication,
+                    event_type: event_type.to_owned(),
+                    endpoint,
+                    lane: lane.clone(),
+                    url,
+                    body,
+                    state,
+                    attempt_count: 0,
+                    attempts_before: 0,
+                    next_attempt_at: now,
+                    occurred_at,
+                    created_at: now,
+                    version: 1,
+                };
+                delivery::insert(tx, &delivery).await?;
+                if state == State::Pending {
+                    kick(&self.kicks, tx, lane);
+                }
+                Ok(())
             };
-            delivery::insert(tx, &delivery).await?;
-            if state == State::Pending {
-                kick(&self.kicks, tx, lane);
-            }
-            Ok(())
-        };
         if let Some(url) = callback {
-            deliver(None, url, data.get().to_owned(), State::Pending).await?;
+            // Signed when it is sent, unless it is already.
+            let (id, body) = match signed_for(result) {
+                Some(id) => (id, with_jwt(data.get(), result)),
+                None => (DeliveryId::generate(now, &self.random), data.get().to_owned()),
+            };
+            deliver(id, None, url, body, State::Pending).await?;
         }
-        let envelope = Envelope { r#type: event_type, timestamp: occurred_at.to_string(), data: &data };
+        let envelope = Envelope { r#type: event_type, timestamp: occurred_at.to_string(), data: &data, receipt };
         let body = serde_json::to_string(&envelope).map_err(|_| Failure::Internal("JSON serializes"))?;
         for endpoint in interested {
             // Kept for an endpoint that is off: its owner may want it later.
             let state = if endpoint.disabled.is_none() { State::Pending } else { State::Exhausted };
-            deliver(Some(endpoint.id), endpoint.url, body.clone(), state).await?;
+            let id = DeliveryId::generate(now, &self.random);
+            deliver(id, Some(endpoint.id), endpoint.url, body.clone(), state).await?;
         }
         Ok(())
     }
@@ -164,28 +175,16 @@ impl App {
         Ok(Some((endpoint.url, keys)))
     }
 
-    /// Has the deployment sign what a `callback_url` is told.
-    pub async fn sign_result(&self, delivery: &Delivery) -> Result<String, Error> {
-        let told: Told = serde_json::from_str(&delivery.body).map_err(|e| inconsistent("delivery", "body", delivery.id, e))?;
-        let claims = ResultClaims {
-            iss: self.deployment.public_url.clone(),
-            aud: delivery.relying_party.to_string(),
-            sub: told.id,
-            jti: delivery.id.to_string(),
-            // The same at every attempt, so that the body is.
-            iat: delivery.occurred_at.as_seconds(),
-            status: told.status,
-            desired_level: told.desired_level,
-            accepted_level: told.result.map(|result| result.accepted_level).filter(|level| *level > 0),
-            action: told.action,
-            resource: told.resource,
-            user_identifier: told.user_identifier,
-            device_identifier: told.device_identifier,
-        };
-        let claims = serde_json::to_vec(&claims).map_err(|_| Failure::Internal("claims serialize"))?;
-        let mut keys = SigningKeyServiceClient::new(self.peers.registry().acting_for(delivery.relying_party));
-        let request = SignRequest { typ: RESULT_TYP.into(), claims: claims.into() };
-        Ok(keys.sign(request).await?.into_inner().jws)
+    /// Returns what a `callback_url` is told, with its signed result. One of an event without is signed now, by the service whose it is:
+    /// its trusonafication ended before that service signed by keys of its own.
+    pub async fn callback(&self, delivery: &Delivery) -> Result<String, Error> {
+        let body: Callback = serde_json::from_str(&delivery.body).map_err(|e| inconsistent("delivery", "body", delivery.id, e))?;
+        if body.jwt.is_some() {
+            return Ok(delivery.body.clone());
+        }
+        let mut trusonafications = TrusonaficationServiceClient::new(self.peers.trusonafication().acting_for(delivery.relying_party));
+        let request = SignResultRequest { id: delivery.trusonafication.to_string(), delivery_id: delivery.id.to_string() };
+        Ok(with_jwt(&delivery.body, &trusonafications.sign_result(request).await?.into_inner().jwt))
     }
 
     /// Records what became of deliveries. One that was reserved too long, and by another since, is left to that other.
@@ -304,5 +303,29 @@ impl App {
     /// Deletes finished deliveries that are old, with their attempts.
     pub async fn delete_deliveries(&self, pass: &Pass) -> Result<(), Error> {
         Ok(pass.repeat(|| retention::delete_deliveries(&self.db, pass.now() - self.retention)).await.map(drop)?)
+    }
+}
+
+/// The delivery that a signed result is for. What is none is signed when it is sent.
+fn signed_for(result: &str) -> Option<DeliveryId> {
+    let claims: Signed = Compact::parse(result).ok()?.unverified_claims().ok()?;
+    Some(claims.jti)
+}
+
+/// The object with a last member `jwt`. The rest stays to the letter: custom fields keep the spelling of their numbers.
+fn with_jwt(object: &str, jwt: &str) -> String {
+    format!("{},\"jwt\":\"{jwt}\"}}", object.strip_suffix('}').unwrap_or(object))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_jwt_is_a_member_of_the_object_and_nothing_else_changes() {
+        let body = with_jwt(r#"{"id":"x","custom_fields":{"n":1.50}}"#, "a.b.c");
+        assert_eq!(body, r#"{"id":"x","custom_fields":{"n":1.50},"jwt":"a.b.c"}"#);
+        let is_signed = |body: &str| serde_json::from_str::<Callback>(body).unwrap().jwt.is_some();
+        assert!(is_signed(&body) && !is_signed(r#"{"id":"x","custom_fields":{"jwt":1}}"#));
     }
 }

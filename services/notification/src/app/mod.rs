@@ -22,7 +22,7 @@ use nodkey_runtime::{Deployment, Deps, Peers};
 use tokio::sync::mpsc;
 
 pub use self::{
-    deliveries::{Listing, Range, Settled},
+    deliveries::{End, Listing, Range, Settled},
     endpoints::Change,
 };
 use crate::{config::Config, error::Error};

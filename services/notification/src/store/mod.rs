@@ -5,6 +5,7 @@ pub mod endpoint;
 pub mod push;
 pub mod push_configuration;
 pub mod push_registration;
+pub mod receipt;
 pub mod retention;
 pub mod sealed;
 

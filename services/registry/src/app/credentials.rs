@@ -19,13 +19,11 @@ use crate::{
         Change, Refusal,
         credential::{Credential, CredentialKind, TokenClaims},
         relying_party::SignatureSettings,
+        signing_key::TOKEN_TYP,
     },
     error::Error,
     store::credential as store,
 };
-
-/// The `typ` of tokens.
-const TOKEN_TYP: &str = "JWT";
 
 /// A credential as it is shown once.
 #[derive(Debug)]

@@ -38,7 +38,7 @@ pub use operators::{Invited, Opened};
 
 pub use crate::store::audit::Filter;
 use crate::{config::Config, domain::Refusal, error::Error, store::Start};
-use signing_keys::Keys;
+use signing_keys::{OwnKeys, PublicKeys};
 
 /// How often a change is tried again because another was first.
 const ATTEMPTS: usize = 8;
@@ -53,7 +53,8 @@ struct Inner {
     random: Random,
     vault: Arc<Vault>,
     deployment: Arc<Deployment>,
-    keys: Keys,
+    keys: OwnKeys,
+    public_keys: Arc<PublicKeys>,
     session_lifetime: Duration,
     audit_retention: Duration,
     unbound_device_days: Option<u32>,
@@ -68,7 +69,7 @@ impl fmt::Debug for App {
 impl App {
     /// Puts the use cases together.
     pub fn new(config: &Config, deps: Deps) -> anyhow::Result<Self> {
-        let (db, vault, keys) = (deps.db()?, deps.vault()?, Keys::new(config)?);
+        let (db, vault, (keys, public_keys)) = (deps.db()?, deps.vault()?, signing_keys::keys(config, &deps)?);
         anyhow::ensure!((1..=168).contains(&config.session_hours), "service.session_hours must be 1 to 168");
         anyhow::ensure!(config.audit_retention_days >= 1, "service.audit_retention_days must be at least 1");
         let session_lifetime = Duration::from_hours(config.session_hours.into());
@@ -83,6 +84,7 @@ impl App {
             vault,
             deployment,
             keys,
+            public_keys,
             session_lifetime,
             audit_retention,
             unbound_device_days,

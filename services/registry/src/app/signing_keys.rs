@@ -1,177 +1,184 @@
-//! Use cases of the deployment's own keys.
+//! Use cases of the deployment's own keys: the registry signs by its own, and publishes those of all services.
 
-use std::{
-    convert::Infallible,
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+use nodkey_db::Db;
 use nodkey_kernel::{
-    id::SigningKeyId,
-    jose::{Algorithm, Jwks, PrivateKey, jws},
-    time::Timestamp,
+    jose::{Algorithm, Jwks, PublicJwk},
+    time::{Clock, Timestamp},
 };
 use nodkey_runtime::{
-    Failure,
-    idempotent::{Request, once},
+    Deps, Failure,
+    idempotent::Request,
     page::Page,
-    rows,
+    signing::{self, Fresh, Keys, Publish, SigningKey as OwnKey},
 };
 use prost::Message;
 use serde::Serialize;
-use tokio::sync::Mutex;
+use serde_json::Value;
 
 use super::{ATTEMPTS, App, start};
 use crate::{
     config::Config,
-    domain::signing_key::{SigningKey, algorithm, check_claims, published},
+    domain::{
+        Refusal,
+        signing_key::{self, Offer, Owner, Publication, Published, SigningKey, algorithm, check_claims, lent},
+    },
     error::Error,
     store::signing_key as store,
 };
 
-/// For how long keys are taken from memory: a rotation by another replica is seen within this.
-const FRESH: Duration = Duration::from_secs(30);
+/// The least a lead may be, in seconds: the JWKS is kept for a minute by caches, and for half a minute by replicas.
+const LEAST_LEAD: u32 = 120;
 
-/// The keys in memory, so that signing costs no read.
-pub(super) struct Keys {
-    first: Algorithm,
-    retention: Duration,
-    ring: RwLock<Option<Arc<Ring>>>,
-    // Held while reading, so that one reads and the others wait.
-    turn: Mutex<()>,
+/// The keys the registry signs by.
+pub(crate) type OwnKeys = Arc<Keys<Here>>;
+
+/// The registry publishes its own keys itself.
+#[derive(Debug)]
+pub(crate) struct Here(Arc<PublicKeys>);
+
+/// The published keys of all services.
+#[derive(Debug)]
+pub(crate) struct PublicKeys {
+    db: Db,
+    clock: Clock,
+    publication: Publication,
+    all: Fresh<Vec<SigningKey>>,
 }
 
-struct Ring {
-    kid: String,
-    signer: PrivateKey,
-    algorithm: Algorithm,
-    jwks: Jwks,
-    read_at: Timestamp,
+/// Puts the keys together.
+pub(super) fn keys(config: &Config, deps: &Deps) -> anyhow::Result<(OwnKeys, Arc<PublicKeys>)> {
+    anyhow::ensure!(config.retired_key_days >= 1, "service.retired_key_days must be at least 1");
+    anyhow::ensure!(
+        config.signing_key_lead_seconds >= LEAST_LEAD,
+        "service.signing_key_lead_seconds must be at least {LEAST_LEAD}: as long as caches and replicas may keep the JWKS"
+    );
+    let first = algorithm(&config.signing_algorithm).map_err(|_| anyhow::anyhow!("service.signing_algorithm must be EdDSA or ES256"))?;
+    let publication = Publication {
+        lead: Duration::from_secs(config.signing_key_lead_seconds.into()),
+        retention: Duration::from_hours(24) * config.retired_key_days,
+    };
+    let public = Arc::new(PublicKeys { db: deps.db()?, clock: deps.clock.clone(), publication, all: Fresh::default() });
+    let keys = Keys {
+        db: deps.db()?,
+        vault: deps.vault()?,
+        clock: deps.clock.clone(),
+        random: deps.random.clone(),
+        first,
+        publisher: Here(Arc::clone(&public)),
+        ring: signing::Held::default(),
+    };
+    Ok((Arc::new(keys), public))
 }
 
-impl Keys {
-    pub(super) fn new(config: &Config) -> anyhow::Result<Self> {
-        anyhow::ensure!(config.retired_key_days >= 1, "service.retired_key_days must be at least 1");
-        let first =
-            algorithm(&config.signing_algorithm).map_err(|_| anyhow::anyhow!("service.signing_algorithm must be EdDSA or ES256"))?;
-        let retention = Duration::from_hours(24) * config.retired_key_days;
-        Ok(Self { first, retention, ring: RwLock::default(), turn: Mutex::default() })
+impl PublicKeys {
+    async fn all(&self) -> Result<Arc<Vec<SigningKey>>, Error> {
+        self.all.get(self.clock.now(), || store::all(&self.db)).await
     }
 
-    fn fresh(&self, now: Timestamp) -> Option<Arc<Ring>> {
-        let ring = self.ring.read().unwrap_or_else(PoisonError::into_inner);
-        ring.clone().filter(|ring| ring.read_at.until(now) < FRESH)
+    /// Publishes a key, of whose making `offer` is told what was published before. Again: as it was.
+    async fn admit(&self, offer: impl Fn(&[SigningKey], Timestamp) -> Offer + Send + Sync) -> Result<SigningKey, Error> {
+        for _ in 0..ATTEMPTS {
+            let (all, now) = (store::all(&self.db).await?, self.clock.now());
+            let (new, changed) = match self.publication.publish(&all, offer(&all, now), now)? {
+                Published::Before(key) => return Ok(key),
+                Published::Now(new, changed) => (new, changed),
+            };
+            let mut tx = self.db.begin().await?;
+            if !store::insert(&mut tx, &new).await? {
+                tx.rollback().await?;
+                continue;
+            }
+            for key in &changed {
+                store::retire(&mut tx, key).await?;
+            }
+            tx.commit().await?;
+            self.all.forget().await;
+            return Ok(new);
+        }
+        Err(Error::Raced)
     }
+}
 
-    fn set(&self, ring: Option<Arc<Ring>>) {
-        *self.ring.write().unwrap_or_else(PoisonError::into_inner) = ring;
+impl Publish for Here {
+    async fn publish(&self, key: &PublicJwk, at_once: bool) -> Result<Timestamp, Failure> {
+        let offer = |all: &[SigningKey], now: Timestamp| {
+            let typs = [Owner::Registry.typs(), lent(all, now)].concat().into_iter().map(ToOwned::to_owned).collect();
+            Offer { owner: Owner::Registry, key: *key, typs, at_once }
+        };
+        match self.0.admit(offer).await {
+            Ok(published) => Ok(published.signs_at),
+            Err(Error::Failure(failure)) => Err(failure),
+            Err(_) => Err(Failure::Internal("the registry cannot publish a key of its own")),
+        }
     }
 }
 
 impl App {
-    /// Signs claims of another service as they are. `typ` says what they are.
+    /// Publishes a key of another service.
+    pub async fn publish_signing_key(&self, owner: Owner, key: PublicJwk, typs: Vec<String>, at_once: bool) -> Result<SigningKey, Error> {
+        owner.check(&typs)?;
+        // The registry's own go first: what they sign for others decides when others begin to.
+        self.0.keys.published().await?;
+        self.0.public_keys.admit(|_, _| Offer { owner, key, typs: typs.clone(), at_once }).await
+    }
+
+    /// Signs claims of another service as they are, while the registry's key may still sign that `typ`.
     pub async fn sign(&self, typ: &str, claims: &[u8]) -> Result<String, Error> {
         check_claims(typ, claims)?;
-        self.sign_bytes(typ, claims).await
+        let signer = self.0.keys.published().await?;
+        let all = self.0.public_keys.all().await?;
+        let lent = all.iter().any(|key| key.signs(typ) && key.key.thumbprint() == signer.kid());
+        if lent { Ok(signer.sign_bytes(typ, claims)) } else { Err(Refusal::NotSignedHere.into()) }
     }
 
     /// Signs claims of our own.
     pub(super) async fn sign_claims(&self, typ: &str, claims: &(impl Serialize + Sync)) -> Result<String, Error> {
-        // Strings and numbers always serialize.
-        let claims = serde_json::to_vec(claims).map_err(|_| Failure::Internal("claims serialize"))?;
-        self.sign_bytes(typ, &claims).await
-    }
-
-    async fn sign_bytes(&self, typ: &str, claims: &[u8]) -> Result<String, Error> {
-        let ring = self.ring().await?;
-        let signer = |input: &[u8]| Ok::<_, Infallible>(ring.signer.sign(input));
-        match jws::sign_bytes(typ, ring.algorithm, Some(&ring.kid), None, claims, signer) {
-            Ok(jws) => Ok(jws),
-            Err(never) => match never {},
-        }
+        Ok(self.0.keys.published().await?.sign(typ, claims))
     }
 
     /// Returns the keys whose signatures may still be alive; never none.
     pub async fn jwks(&self) -> Result<Jwks, Error> {
-        Ok(self.ring().await?.jwks.clone())
+        self.0.keys.published().await?;
+        Ok(signing_key::jwks(&self.0.public_keys.all().await?, self.now()))
     }
 
-    /// Makes a new key the one that signs.
+    /// Returns every key that signed what evidence is made of, as a JWKS.
+    pub async fn jwks_archive(&self) -> Result<Value, Error> {
+        Ok(signing_key::archive(&self.0.public_keys.all().await?))
+    }
+
+    /// Makes a successor of the registry's key.
     pub async fn rotate_signing_key<A: Message + Default>(
         &self,
         request: Option<Request>,
         algorithm: Algorithm,
-        answer: impl Fn(&SigningKey) -> A + Send + Sync,
+        at_once: bool,
+        answer: impl Fn(&OwnKey) -> A + Send + Sync,
     ) -> Result<A, Error> {
-        let attempt = async || {
-            let (key, sealed) = self.generate(algorithm);
-            let mut tx = self.0.db.begin().await?;
-            store::retire_current(&mut tx, self.now() + self.0.keys.retention).await?;
-            // Another that rotated in between made a key that is to be retired, too.
-            Ok::<_, Error>(store::insert(&mut tx, &key, &sealed).await?.then(|| (tx, answer(&key))))
+        Ok(self.0.keys.rotate(request.as_ref(), algorithm, at_once, answer).await?)
+    }
+
+    /// Lists the keys of all services, newest first, each with whether it signs now, and the token of the next page.
+    pub async fn signing_keys(&self, page: &Page) -> Result<(Vec<(SigningKey, bool)>, String), Error> {
+        let thumbprint = |id: &str| id.len() == 43 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        let start = start(page, |id| thumbprint(id).then(|| id.to_owned()))?;
+        let (listed, next) = store::list(&self.0.db, &start, page.size).await?.into_parts();
+        let all = self.0.public_keys.all().await?;
+        let signs = |key: &SigningKey| signing_key::current(&all, self.now()).any(|current| current.key == key.key);
+        let with_state = |key: SigningKey| {
+            let current = signs(&key);
+            (key, current)
         };
-        let answer = once(request.as_ref(), &self.answers(), attempt).await?;
-        self.forget_ring().await;
-        Ok(answer)
+        Ok((listed.into_iter().map(with_state).collect(), next))
     }
 
-    /// Lists all of them, newest first, with the token of the next page.
-    pub async fn signing_keys(&self, page: &Page) -> Result<(Vec<SigningKey>, String), Error> {
-        let start = start(page, |id| id.parse().ok())?;
-        Ok(store::list(&self.0.db, &start, page.size).await?.into_parts())
-    }
-
-    async fn ring(&self) -> Result<Arc<Ring>, Error> {
-        let keys = &self.0.keys;
-        if let Some(ring) = keys.fresh(self.now()) {
-            return Ok(ring);
-        }
-        let _turn = keys.turn.lock().await;
-        if let Some(ring) = keys.fresh(self.now()) {
-            return Ok(ring);
-        }
-        let ring = Arc::new(self.read_ring().await?);
-        keys.set(Some(Arc::clone(&ring)));
-        Ok(ring)
-    }
-
-    /// Waits for whoever is reading: what it read may be old.
-    async fn forget_ring(&self) {
-        let _turn = self.0.keys.turn.lock().await;
-        self.0.keys.set(None);
-    }
-
-    /// Reads the keys, making the first one if there is none. Of replicas that do so at once, one wins.
-    async fn read_ring(&self) -> Result<Ring, Error> {
-        for _ in 0..ATTEMPTS {
-            let now = self.now();
-            let (current, keys) = store::alive(&self.0.db, now).await?;
-            if let Some((key, sealed)) = current {
-                let algorithm = key.key.algorithm();
-                let secret = self.0.vault.open(&context(key.id), &sealed).map_err(Error::Sealed)?;
-                let signer = PrivateKey::from_secret_bytes(algorithm, &secret)
-                    .map_err(|_| rows::inconsistent("signing_key", "sealed_private", key.id, "is no private key"))?;
-                return Ok(Ring { kid: key.key.thumbprint(), signer, algorithm, jwks: published(&keys, now), read_at: now });
-            }
-            let (key, sealed) = self.generate(self.0.keys.first);
-            let mut tx = self.0.db.begin().await?;
-            store::insert(&mut tx, &key, &sealed).await?;
-            tx.commit().await?;
-        }
-        Err(Error::Raced)
-    }
-
-    fn generate(&self, algorithm: Algorithm) -> (SigningKey, Vec<u8>) {
-        let now = self.now();
-        let id = SigningKeyId::generate(now, &self.0.random);
-        let private = PrivateKey::generate(algorithm, &self.0.random);
-        let secret = private.to_secret_bytes();
-        let sealed = self.0.vault.seal(&self.0.random, &context(id), &secret);
-        (SigningKey { id, key: private.public(), created_at: now, retires_at: None }, sealed)
+    /// The keys the registry signs by.
+    pub(crate) fn own_keys(&self) -> OwnKeys {
+        Arc::clone(&self.0.keys)
     }
 }
 
-/// What a private key is sealed for.
-fn context(id: SigningKeyId) -> String {
-    format!("signing_key/{id}")
-}
+#[cfg(test)]
+mod tests;

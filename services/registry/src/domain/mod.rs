@@ -58,6 +58,15 @@ pub enum Refusal {
     /// What somebody was asked is not a sign-in that begins a session.
     #[error("this is no sign-in, or it is over, or was used")]
     SignInNotAccepted,
+    /// Another service published it.
+    #[error("this key is another service's")]
+    SigningKeyTaken,
+    /// The registry publishes its own, and others have none.
+    #[error("this service has no signing keys to publish")]
+    NotAnOwner,
+    /// The service whose it is signs it by a key of its own.
+    #[error("what has this typ is signed by a key of another service")]
+    NotSignedHere,
     /// One owner could lock out all of them by a slip.
     #[error("nobody does this to themselves: ask another owner, or use the operator key")]
     Yourself,
@@ -80,15 +89,18 @@ impl Classify for Refusal {
         match self {
             Self::Invalid(_) => Kind::Invalid,
             Self::NotFound(_) => Kind::NotFound,
-            Self::RelyingPartyExists | Self::DeviceKeyInUse | Self::HostTaken | Self::InvitationUsed => Kind::Conflict,
+            Self::RelyingPartyExists | Self::DeviceKeyInUse | Self::HostTaken | Self::InvitationUsed | Self::SigningKeyTaken => {
+                Kind::Conflict
+            }
             Self::InvitationExpired => Kind::Gone,
-            Self::SignInNotAccepted => Kind::Precondition,
+            Self::SignInNotAccepted | Self::NotSignedHere => Kind::Precondition,
             Self::RelyingPartyDisabled
             | Self::DeviceRetired
             | Self::DeviceNotBound
             | Self::DeviceNotActive
             | Self::OperatorDisabled
             | Self::OperatorNotActive
+            | Self::NotAnOwner
             | Self::Yourself => Kind::Forbidden,
         }
     }
@@ -109,6 +121,9 @@ impl Classify for Refusal {
             Self::OperatorDisabled => "OPERATOR_DISABLED",
             Self::OperatorNotActive => "OPERATOR_NOT_ACTIVE",
             Self::SignInNotAccepted => "SIGN_IN_NOT_ACCEPTED",
+            Self::SigningKeyTaken => "SIGNING_KEY_TAKEN",
+            Self::NotAnOwner => "NOT_ALLOWED",
+            Self::NotSignedHere => "NOT_SIGNED_HERE",
             Self::Yourself => "NOT_YOURSELF",
         }
     }

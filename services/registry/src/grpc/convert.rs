@@ -16,7 +16,6 @@ use crate::{
         document::{Document, DocumentType, VerificationStatus},
         operator::{Operator, OperatorState},
         relying_party::{RelyingParty, SignatureSettings, TruCodeSettings},
-        signing_key::SigningKey,
     },
 };
 
@@ -110,18 +109,6 @@ impl From<ResolvedCredential> for pb::ResolveCredentialResponse {
     }
 }
 
-impl From<&SigningKey> for pb::SigningKey {
-    fn from(key: &SigningKey) -> Self {
-        Self {
-            id: key.key.thumbprint(),
-            algorithm: key.key.algorithm().as_str().to_owned(),
-            current: key.retires_at.is_none(),
-            created_at: Some(timestamp(key.created_at)),
-            retires_at: key.retires_at.map(timestamp),
-        }
-    }
-}
-
 /// Reads presence keys: kinds and JWKs.
 pub(super) fn presence_keys(keys: &[pb::PresenceKey]) -> Result<PresenceKeys, String> {
     PresenceKeys::parse(keys.iter().map(|key| (presence_kind(key.kind), key.jwk.as_str())))
@@ -177,6 +164,7 @@ impl From<&Device> for pb::Device {
             created_at: Some(timestamp(device.created_at)),
             updated_at: Some(timestamp(device.updated_at)),
             last_seen_at: device.last_seen_at.map(timestamp),
+            ..Self::default()
         }
     }
 }

@@ -1,84 +1,71 @@
-//! Rows of signing keys. They are the deployment's, not a relying party's.
+//! Rows of published keys. They are the deployment's, not a relying party's.
 
 use nodkey_db::{Db, DbError, Row, Tx};
-use nodkey_kernel::{id::SigningKeyId, time::Timestamp};
 use nodkey_runtime::{
     page::Listed,
-    rows::{self, listed, readable},
+    rows::{listed, readable},
 };
-use uuid::Uuid;
 
-use super::{Start, key, page};
+use super::{Start, json, key, named, page};
 use crate::{domain::signing_key::SigningKey, error::Error, invariants};
 
-const TABLE: &str = "signing_key";
+const TABLE: &str = "published_key";
 
-/// Inserts the key that signs from now on; false when there is one that signs.
-pub async fn insert(tx: &mut Tx, signing_key: &SigningKey, sealed_private: &[u8]) -> Result<bool, Error> {
+/// Inserts a key; false when it is there already.
+pub async fn insert(tx: &mut Tx, key: &SigningKey) -> Result<bool, Error> {
+    invariants::check_signing_key(key)?;
     let inserted = tx
         .query(
-            "INSERT INTO signing_key (id, kid, public_key, sealed_private, created_at) VALUES ($1, $2, $3, $4, $5) \
+            "INSERT INTO published_key (id, owner, public_key, typs, created_at, signs_at) VALUES ($1, $2, $3, $4, $5, $6) \
              ON CONFLICT DO NOTHING",
         )
-        .bind(signing_key.id.as_uuid())
-        .bind(signing_key.key.thumbprint())
-        .bind(signing_key.key.to_value().to_string())
-        .bind(sealed_private)
-        .bind(signing_key.created_at)
+        .bind(key.key.thumbprint())
+        .bind(key.owner.as_str())
+        .bind(key.key.to_value().to_string())
+        .bind(serde_json::json!(key.typs).to_string())
+        .bind(key.created_at)
+        .bind(key.signs_at)
         .execute()
         .await?;
     Ok(inserted == 1)
 }
 
-/// Retires whatever key signs, and forgets its private half.
-pub async fn retire_current(tx: &mut Tx, at: Timestamp) -> Result<(), Error> {
-    tx.query("UPDATE signing_key SET retires_at = $1, sealed_private = NULL WHERE retires_at IS NULL").bind(at).execute().await?;
+/// Writes when a key leaves the JWKS, and whether it was revoked.
+pub async fn retire(tx: &mut Tx, key: &SigningKey) -> Result<(), Error> {
+    invariants::check_signing_key(key)?;
+    let update = tx.query("UPDATE published_key SET retires_at = $1, revoked_at = $2 WHERE id = $3");
+    update.bind(key.retires_at).bind(key.revoked_at).bind(key.key.thumbprint()).execute().await?;
     Ok(())
 }
 
-/// Returns the key that signs with its sealed private half, if there is one, and every key still to be published.
-pub async fn alive(db: &Db, now: Timestamp) -> Result<(Option<(SigningKey, Vec<u8>)>, Vec<SigningKey>), Error> {
-    let rows = db
-        .query(
-            "SELECT id, public_key, sealed_private, sealed_private IS NOT NULL AS has_private, created_at, retires_at FROM signing_key \
-             WHERE retires_at IS NULL OR retires_at > $1 ORDER BY created_at DESC, id DESC",
-        )
-        .bind(now)
-        .fetch_all()
-        .await?;
-    let (mut current, mut keys) = (None, Vec::with_capacity(rows.len()));
-    for row in &rows {
-        let key = match read(row) {
-            Ok(key) => key,
-            // Nothing can be signed without it; one that only verifies is missed by whoever needs it alone.
-            Err(e) if row.get::<Option<Timestamp>>("retires_at")?.is_none() => return Err(e.into()),
-            unreadable => {
-                readable(unreadable);
-                continue;
-            }
-        };
-        if key.retires_at.is_none() {
-            current = Some((key.clone(), row.of(TABLE, key.id).get("sealed_private")?));
-        }
-        keys.push(key);
-    }
-    Ok((current, keys))
+/// Returns every key, newest first. One that cannot be read is missed by whoever needs it alone.
+pub async fn all(db: &Db) -> Result<Vec<SigningKey>, Error> {
+    let select = "SELECT id, owner, public_key, typs, created_at, signs_at, retires_at, revoked_at FROM published_key";
+    let rows = db.query(select).push(" ORDER BY created_at DESC, id DESC").fetch_all().await?;
+    Ok(rows.iter().filter_map(|row| readable(read(row))).collect())
 }
 
-/// Lists all of them.
-pub async fn list(db: &Db, start: &Start<Uuid>, size: i64) -> Result<Listed<SigningKey>, Error> {
-    let select = "SELECT id, public_key, sealed_private IS NOT NULL AS has_private, created_at, retires_at FROM signing_key WHERE ";
+/// Lists them.
+pub async fn list(db: &Db, start: &Start<String>, size: i64) -> Result<Listed<SigningKey>, Error> {
+    let select = "SELECT id, owner, public_key, typs, created_at, signs_at, retires_at, revoked_at FROM published_key WHERE ";
     Ok(listed(size, &page(db.query(select), start, size).fetch_all().await?, "created_at", read))
 }
 
 fn read(row: &Row) -> Result<SigningKey, DbError> {
-    let record = row.of(TABLE, rows::key(row, "id"));
+    let id: String = row.get("id")?;
+    let record = row.of(TABLE, &id);
     let signing_key = SigningKey {
-        id: SigningKeyId::from_uuid(record.get("id")?),
         key: key(&record, "public_key")?,
+        owner: named(&record, "owner")?,
+        typs: json(&record, "typs")?,
         created_at: record.get("created_at")?,
+        signs_at: record.get("signs_at")?,
         retires_at: record.get("retires_at")?,
+        revoked_at: record.get("revoked_at")?,
     };
-    invariants::check_signing_key(&signing_key, record.get("has_private")?)?;
+    if signing_key.key.thumbprint() != id {
+        return Err(record.inconsistent("public_key", "is not the key that the id names"));
+    }
+    invariants::check_signing_key(&signing_key)?;
     Ok(signing_key)
 }

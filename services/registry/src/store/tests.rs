@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use nodkey_db::{Db, DbConfig, retention::Window};
 use nodkey_kernel::{
-    id::{AuditEntryId, CredentialId, DeviceId, IdentityDocumentId, OperatorId, OperatorSessionId, SigningKeyId, TrusonaficationId},
+    id::{AuditEntryId, CredentialId, DeviceId, IdentityDocumentId, OperatorId, OperatorSessionId, TrusonaficationId},
     jose::{Algorithm, PrivateKey},
     random::Random,
     role::Role,
@@ -29,7 +29,7 @@ use crate::{
         operator::{NewOperator, Operator, OperatorSession},
         relying_party::RelyingParty,
         retention::RetentionPolicy,
-        signing_key::SigningKey,
+        signing_key::{Owner, SigningKey},
     },
     error::Error,
 };
@@ -40,7 +40,7 @@ const TABLES: [&str; 9] = [
     "credential",
     "device",
     "identity_document",
-    "signing_key",
+    "published_key",
     "operator",
     "operator_session",
     "audit_entry",
@@ -85,9 +85,14 @@ fn document_of(party: RelyingPartyId, n: u64) -> Document {
 }
 
 fn signing_key(n: u64) -> SigningKey {
-    let random = Random::seeded(n);
-    let key = PrivateKey::generate(Algorithm::EdDsa, &random).public();
-    SigningKey { id: SigningKeyId::generate(at(n), &random), key, created_at: at(n), retires_at: None }
+    let key = PrivateKey::generate(Algorithm::EdDsa, &Random::seeded(n)).public();
+    let typs = Owner::Registry.typs().iter().map(|typ| (*typ).to_owned()).collect();
+    let (owner, created_at) = (Owner::Registry, at(n));
+    SigningKey { key, owner, typs, created_at, signs_at: created_at, retires_at: None, revoked_at: None }
+}
+
+fn retired(n: u64) -> SigningKey {
+    SigningKey { retires_at: Some(at(n)), ..signing_key(n) }
 }
 
 fn invited(n: u64) -> Operator {
@@ -134,9 +139,9 @@ async fn insert_all(db: &Db, count: u64) -> RelyingPartyId {
         assert!(device::insert(&mut tx, &device_of(party.id, n)).await.unwrap());
         assert!(document::insert(&mut tx, &document_of(party.id, n)).await.unwrap());
         operator::insert(&mut tx, &invited(n)).await.unwrap();
-        assert!(signing_key::insert(&mut tx, &signing_key(n), b"sealed").await.unwrap());
+        assert!(signing_key::insert(&mut tx, &signing_key(n)).await.unwrap());
         if n + 1 < count {
-            signing_key::retire_current(&mut tx, at(n)).await.unwrap();
+            signing_key::retire(&mut tx, &retired(n)).await.unwrap();
         }
     }
     tx.commit().await.unwrap();
@@ -229,23 +234,29 @@ async fn one_that_cannot_be_read_is_named_and_takes_no_list_with_it(db: Db) {
     }
 }
 
-async fn a_key_that_only_verifies_and_cannot_be_read_stops_no_signature(db: Db) {
+async fn a_published_key_is_read_as_it_was_written_and_one_that_cannot_be_is_passed_by(db: Db) {
     insert_all(&db, 3).await;
-    let spoil = "UPDATE signing_key SET public_key = '{}' WHERE id = $1";
-    db.execute(spoil).bind(signing_key(0).id.as_uuid()).execute().await.unwrap();
-    let (current, alive) = signing_key::alive(&db, Timestamp::from_seconds(0)).await.unwrap();
-    assert_eq!((current.unwrap().0, alive.len()), (signing_key(2), 2));
-    assert_eq!(signing_key::list(&db, &start(Uuid::max()), 10).await.unwrap().iter().count(), 2);
-    db.execute(spoil).bind(signing_key(2).id.as_uuid()).execute().await.unwrap();
-    let error = signing_key::alive(&db, NOW).await.unwrap_err();
-    assert_eq!(named(error), format!("signing_key.public_key of row {} is inconsistent", signing_key(2).id));
+    assert_eq!(signing_key::all(&db).await.unwrap(), [signing_key(2), retired(1), retired(0)]);
+    let mut tx = db.begin().await.unwrap();
+    assert!(!signing_key::insert(&mut tx, &signing_key(0)).await.unwrap(), "it is there");
+    tx.rollback().await.unwrap();
+    for spoil in ["UPDATE published_key SET typs = '!' WHERE id = $1", "UPDATE published_key SET owner = 'binding' WHERE id = $1"] {
+        db.execute(spoil).bind(signing_key(0).key.thumbprint()).execute().await.unwrap();
+        assert_eq!(signing_key::all(&db).await.unwrap(), [signing_key(2), retired(1)]);
+        assert_eq!(signing_key::list(&db, &start(String::new()), 10).await.unwrap().iter().count(), 2);
+    }
+    // Another's key under the name of the first.
+    let swap = "UPDATE published_key SET typs = '[]', owner = 'registry', public_key = $1 WHERE id = $2";
+    let swap = db.execute(swap).bind(jwk(&signing_key(9).key)).bind(signing_key(0).key.thumbprint());
+    swap.execute().await.unwrap();
+    assert_eq!(signing_key::all(&db).await.unwrap().len(), 2);
 }
 
 nodkey_testkit::on_both_engines! {
     |database| connect(database, 4) =>
     what_is_written_is_what_is_read_one_version_later,
     one_that_cannot_be_read_is_named_and_takes_no_list_with_it,
-    a_key_that_only_verifies_and_cannot_be_read_stops_no_signature,
+    a_published_key_is_read_as_it_was_written_and_one_that_cannot_be_is_passed_by,
 }
 
 /// Runs every statement once; the rows it writes are taken back.
@@ -270,8 +281,8 @@ async fn exercise(db: &Db) {
     operator::insert_session(&mut tx, &session, b"sealed").await.unwrap();
     operator::end_session(&mut tx, session.id, NOW).await.unwrap();
     operator::end_sessions(&mut tx, session.operator, NOW).await.unwrap();
-    signing_key::insert(&mut tx, &signing_key(0), b"sealed").await.unwrap();
-    signing_key::retire_current(&mut tx, NOW).await.unwrap();
+    signing_key::insert(&mut tx, &signing_key(0)).await.unwrap();
+    signing_key::retire(&mut tx, &retired(0)).await.unwrap();
     audit::insert(&mut tx, &entry(0)).await.unwrap();
     app_links::insert(&mut tx, id, &links(0)).await.unwrap();
     app_links::delete(&mut tx, id).await.unwrap();
@@ -291,8 +302,8 @@ async fn exercise(db: &Db) {
     operator::invited(db, &[0; 32]).await.unwrap();
     operator::list(db, &start(Uuid::max()), 10).await.unwrap();
     operator::session(db, session.id, NOW).await.unwrap();
-    signing_key::alive(db, NOW).await.unwrap();
-    signing_key::list(db, &start(Uuid::max()), 10).await.unwrap();
+    signing_key::all(db).await.unwrap();
+    signing_key::list(db, &start(String::new()), 10).await.unwrap();
     audit::complete(db, entry(0).id, "OK").await.unwrap();
     for relying_party in [None, Some(id)] {
         for operator in [None, Some(invited(0).id)] {
@@ -323,6 +334,7 @@ async fn fill(db: &Db, count: u64) {
         let tenant = party(n);
         relying_party::insert(&mut tx, &tenant).await.unwrap();
         app_links::insert(&mut tx, tenant.id, &links(n)).await.unwrap();
+        signing_key::insert(&mut tx, &signing_key(n)).await.unwrap();
         operator::insert(&mut tx, &invited(n)).await.unwrap();
         operator::insert_session(&mut tx, &session_of(invited(n).id, n), b"sealed").await.unwrap();
         for m in [2 * n, 2 * n + 1] {
@@ -341,7 +353,7 @@ fn check(plans: &[Plan]) {
         // A deployment has a handful of signing keys, and of operators to look through for invitations; a method is looked for among the
         // entries of the others.
         let few = |line: &str| {
-            line.contains("signing_key") || ["method LIKE", "invitation_expires_at < "].iter().any(|few| plan.statement.contains(few))
+            line.contains("published_key") || ["method LIKE", "invitation_expires_at < "].iter().any(|few| plan.statement.contains(few))
         };
         plan.looks_through(&TABLES).is_some_and(|line| !few(line)) || !by_id
     });
@@ -386,9 +398,10 @@ async fn every_row_of_an_installation_is_read(db: Db) {
     }
     assert_eq!(credentials, count("SELECT id FROM credential").await.len());
     assert_eq!((parties.len(), devices, documents), (4, 13, 4));
-    let keys = signing_key::list(&db, &start(Uuid::max()), 500).await.unwrap().iter().count();
-    assert_eq!(keys, 3);
-    assert!(signing_key::alive(&db, NOW).await.unwrap().0.is_some());
+    assert_eq!(signing_key::list(&db, &start(String::new()), 500).await.unwrap().iter().count(), 3);
+    let keys = signing_key::all(&db).await.unwrap();
+    assert!(keys.iter().all(|key| key.owner == Owner::Registry && key.signs("nodkey-challenge+jwt")), "they signed everything");
+    assert_eq!(keys.iter().filter(|key| key.retires_at.is_none()).count(), 1);
     let operators = operator::list(&db, &start(Uuid::max()), 500).await.unwrap().iter().count();
     assert_eq!(operators, count("SELECT id FROM operator").await.len());
     let entries = audit::list(&db, &audit::Filter::default(), &start(Uuid::max()), 500).await.unwrap().iter().count();

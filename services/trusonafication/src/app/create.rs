@@ -8,10 +8,7 @@ use nodkey_kernel::{
 };
 use nodkey_proto::{
     binding::v1::{Binding, BindingState, ListUserDevicesRequest, user_service_client::UserServiceClient},
-    registry::v1::{
-        GetRelyingPartyRequest, SignRequest, relying_party_service_client::RelyingPartyServiceClient,
-        signing_key_service_client::SigningKeyServiceClient,
-    },
+    registry::v1::{GetRelyingPartyRequest, relying_party_service_client::RelyingPartyServiceClient},
     trusonafication::v1::CreateTrusonaficationResponse,
 };
 use nodkey_runtime::{
@@ -59,7 +56,7 @@ impl App {
             if !store::insert(&mut tx, &asked, &challenge, self.config.max_pending).await? {
                 return Err(Error::TooManyPending);
             }
-            self.announce(&mut tx, &asked, trace::current().map(|t| t.to_string())).await?;
+            self.announce(&mut tx, &asked, None, trace::current().map(|t| t.to_string())).await?;
             let answer = Created {
                 trusonafication: Some(convert::message(&asked)),
                 match_number: asked.ask.number_match.as_ref().map(|m| m.number.clone()).unwrap_or_default(),
@@ -102,7 +99,7 @@ impl App {
             state: State::InProgress,
             version: 1,
         };
-        let challenge = self.sign(&asked).await?;
+        let challenge = self.challenge(&asked).await?;
         Ok((asked, challenge))
     }
 
@@ -139,7 +136,7 @@ impl App {
         binding.ok_or(Error::DeviceHasNoActiveBinding)
     }
 
-    async fn sign(&self, asked: &Trusonafication) -> Result<String, Error> {
+    async fn challenge(&self, asked: &Trusonafication) -> Result<String, Error> {
         let ask = &asked.ask;
         let claims = ChallengeClaims {
             iss: self.deployment.public_url.clone(),
@@ -157,9 +154,6 @@ impl App {
             number_match: ask.number_match.as_ref().map(|m| m.claim(&self.random)),
             nonce: self.random.token(),
         };
-        let claims = serde_json::to_vec(&claims).map_err(|_| Failure::Internal("claims serialize"))?;
-        let mut keys = SigningKeyServiceClient::new(self.peers.registry().acting_for(asked.relying_party));
-        let request = SignRequest { typ: CHALLENGE_TYP.into(), claims: claims.into() };
-        Ok(keys.sign(request).await?.into_inner().jws)
+        self.sign(asked.relying_party, CHALLENGE_TYP, &claims).await
     }
 }

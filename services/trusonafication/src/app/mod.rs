@@ -3,6 +3,7 @@
 mod create;
 mod respond;
 mod retention;
+mod signing;
 mod trucode;
 mod watch;
 
@@ -17,6 +18,7 @@ use nodkey_db::{
 use nodkey_kernel::{
     error::{Classify as _, Kind},
     id::{DeviceId, EventId, RelyingPartyId, TrusonaficationId},
+    jose::Algorithm,
     random::Random,
     time::{Clock, Timestamp},
     vault::Vault,
@@ -32,11 +34,13 @@ use nodkey_proto::{
 use nodkey_runtime::{
     Deployment, Deps, Failure, Peers,
     page::{Cursor, Listed},
+    signing::{Held, Keys, Signer},
     status::PeerError,
     trace,
 };
 use tokio_util::sync::CancellationToken;
 
+use signing::{Ending, OwnKeys, Registry};
 pub use watch::Watch;
 
 pub use crate::store::{Listing, Of};
@@ -67,6 +71,7 @@ pub struct App {
     vault: Arc<Vault>,
     deployment: Arc<Deployment>,
     stopping: CancellationToken,
+    keys: OwnKeys,
 }
 
 /// How far a look for what is overdue got.
@@ -84,9 +89,20 @@ impl App {
         anyhow::ensure!((1..=86_400).contains(&config.lifetime_seconds), "service.lifetime_seconds must be 1 to 86400");
         anyhow::ensure!((20..=55).contains(&config.trucode_seconds), "service.trucode_seconds must be 20 to 55");
         anyhow::ensure!(config.max_pending > 0, "service.max_pending must be at least 1");
+        let first =
+            Algorithm::parse(&config.signing_algorithm).map_err(|_| anyhow::anyhow!("service.signing_algorithm must be EdDSA or ES256"))?;
         let (db, vault) = (deps.db()?, deps.vault()?);
         let Deps { bus, peers, clock, random, deployment, stopping, .. } = deps;
-        Ok(Self { config, db, bus, peers, clock, random, vault, deployment, stopping })
+        let keys = Arc::new(Keys {
+            db: db.clone(),
+            vault: Arc::clone(&vault),
+            clock: clock.clone(),
+            random: random.clone(),
+            first,
+            publisher: Registry(peers.clone()),
+            ring: Held::default(),
+        });
+        Ok(Self { config, db, bus, peers, clock, random, vault, deployment, stopping, keys })
     }
 
     fn now(&self) -> Timestamp {
@@ -152,13 +168,12 @@ impl App {
         let (last, more) = (page.last().cloned(), page.has_next());
         let overdue = page.into_rows();
         if !overdue.is_empty() {
+            let signer = self.keys.published().await?;
             let mut tx = self.db.begin().await?;
             for found in overdue {
-                if let Change::Changed(expired) = found.expire(now)
+                if let Change::Changed(expired) = found.expire(now) {
                     // Another replica, or a phone, may have been first.
-                    && store::update(&mut tx, &expired).await?
-                {
-                    self.announce(&mut tx, &expired, trace::current().map(|t| t.to_string())).await?;
+                    self.end(&mut tx, &signer, &expired, trace::current().map(|t| t.to_string())).await?;
                 }
             }
             tx.commit().await?;
@@ -172,6 +187,10 @@ impl App {
         loop {
             let page = store::in_progress(tx, party, of, after.as_ref(), BATCH).await?;
             let (last, more) = (page.last().cloned(), page.has_next());
+            if last.is_none() {
+                return Ok(());
+            }
+            let signer = self.keys.published_in(tx).await?.ok_or(Error::NoSigningKey)?;
             for found in page.into_rows() {
                 let ended = match found.expire(now) {
                     Change::Changed(expired) => expired,
@@ -180,9 +199,7 @@ impl App {
                     },
                 };
                 // Lost against a phone: that answer was given while it still counted.
-                if store::update(tx, &ended).await? {
-                    self.announce(tx, &ended, traceparent.cloned()).await?;
-                }
+                self.end(tx, &signer, &ended, traceparent.cloned()).await?;
             }
             if !more {
                 return Ok(());
@@ -193,28 +210,45 @@ impl App {
 
     /// Writes a change without an answer; false when another was first.
     async fn write(&self, changed: &Trusonafication) -> Result<bool, Error> {
+        let signer = self.keys.published().await?;
         let mut tx = self.db.begin().await?;
-        if !store::update(&mut tx, changed).await? {
+        if !self.end(&mut tx, &signer, changed, trace::current().map(|t| t.to_string())).await? {
             tx.rollback().await?;
             return Ok(false);
         }
-        self.announce(&mut tx, changed, trace::current().map(|t| t.to_string())).await?;
         tx.commit().await?;
         Ok(true)
     }
 
+    /// Ends one that nobody answered, with its receipt; false when another was first.
+    async fn end(&self, tx: &mut Tx, signer: &Signer, ended: &Trusonafication, traceparent: Option<String>) -> Result<bool, Error> {
+        let challenge = store::challenge(tx, ended.relying_party, ended.id).await?;
+        let ending = self.ending(signer, ended, &challenge, None)?;
+        if !store::update(tx, ended, &ending.receipt).await? {
+            return Ok(false);
+        }
+        self.announce(tx, ended, Some(ending), traceparent).await?;
+        Ok(true)
+    }
+
     /// Publishes what it has become, and wakes whoever waits for it, once the transaction is committed.
-    async fn announce(&self, tx: &mut Tx, t: &Trusonafication, traceparent: Option<String>) -> Result<(), Error> {
+    async fn announce(&self, tx: &mut Tx, t: &Trusonafication, ending: Option<Ending>, traceparent: Option<String>) -> Result<(), Error> {
         let trusonafication = Some(convert::event(t));
+        let Ending { receipt, result } = ending.unwrap_or_default();
+        let result = result.unwrap_or_default();
         match &t.state {
             State::InProgress => {
                 let device_identifiers = t.told.iter().map(ToString::to_string).collect();
                 self.publish(tx, t, &TrusonaficationCreated { trusonafication, device_identifiers }, traceparent).await?;
             }
-            State::Accepted { .. } => self.publish(tx, t, &TrusonaficationAccepted { trusonafication }, traceparent).await?,
-            State::Rejected { .. } => self.publish(tx, t, &TrusonaficationRejected { trusonafication }, traceparent).await?,
-            State::Expired => self.publish(tx, t, &TrusonaficationExpired { trusonafication }, traceparent).await?,
-            State::Canceled => self.publish(tx, t, &TrusonaficationCanceled { trusonafication }, traceparent).await?,
+            State::Accepted { .. } => {
+                self.publish(tx, t, &TrusonaficationAccepted { trusonafication, receipt, result }, traceparent).await?;
+            }
+            State::Rejected { .. } => {
+                self.publish(tx, t, &TrusonaficationRejected { trusonafication, receipt, result }, traceparent).await?;
+            }
+            State::Expired => self.publish(tx, t, &TrusonaficationExpired { trusonafication, receipt, result }, traceparent).await?,
+            State::Canceled => self.publish(tx, t, &TrusonaficationCanceled { trusonafication, receipt }, traceparent).await?,
         }
         let mut topics: Vec<String> = t.told.iter().map(|device| format!("device.{device}")).collect();
         topics.push(all_topic(t.relying_party));

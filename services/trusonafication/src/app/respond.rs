@@ -4,14 +4,15 @@ use nodkey_kernel::{
     error::{Classify as _, Kind},
     id::{DeviceId, RelyingPartyId, TrusonaficationId},
     jose::{PublicJwk, jws::Compact},
+    receipt::KeyKind,
 };
-use nodkey_proto::registry::v1::{GetDeviceRequest, device_service_client::DeviceServiceClient};
+use nodkey_proto::registry::v1::{GetDeviceRequest, PresenceKey, PresenceKind, device_service_client::DeviceServiceClient};
 use nodkey_runtime::{Failure, status::PeerError, trace};
 use serde::Deserialize;
 
-use super::{ATTEMPTS, App};
+use super::{ATTEMPTS, App, signing::Ending};
 use crate::{
-    domain::{Answer, AnsweringDevice, Change, Refusal, Trusonafication, answer},
+    domain::{Answer, AnsweringDevice, Change, Refusal, Stated, Trusonafication, answer},
     error::Error,
     store,
 };
@@ -34,6 +35,7 @@ impl App {
         let (found, challenge) = found.ok_or(Failure::NotFound("trusonafication"))?;
         let device = self.answering_device(party, device, claims.doc.is_some()).await?;
         let answer = answer(&compact, &challenge, &self.deployment.public_url, &claims.sub, &device)?;
+        let signer = self.keys.published().await?;
         let mut found = Some(found);
         for _ in 0..ATTEMPTS {
             let now = self.now();
@@ -45,7 +47,8 @@ impl App {
             match current.respond(result_id, &answer, now)? {
                 Change::Same(answered) => return Ok(answered),
                 Change::Changed(answered) => {
-                    if self.write_answered(&answered, &answer, response).await? {
+                    let ending = self.ending(&signer, &answered, &challenge, Some((&answer, response)))?;
+                    if self.write_answered(&answered, &answer, response, ending).await? {
                         return Ok(answered);
                     }
                 }
@@ -55,13 +58,13 @@ impl App {
     }
 
     /// False when another was first.
-    async fn write_answered(&self, answered: &Trusonafication, answer: &Answer, response: &str) -> Result<bool, Error> {
+    async fn write_answered(&self, answered: &Trusonafication, answer: &Answer, response: &str, ending: Ending) -> Result<bool, Error> {
         let mut tx = self.db.begin().await?;
-        if !store::update_answered(&mut tx, answered, answer, response).await? {
+        if !store::update_answered(&mut tx, answered, answer, response, &ending.receipt).await? {
             tx.rollback().await?;
             return Ok(false);
         }
-        self.announce(&mut tx, answered, trace::current().map(|t| t.to_string())).await?;
+        self.announce(&mut tx, answered, Some(ending), trace::current().map(|t| t.to_string())).await?;
         tx.commit().await?;
         Ok(true)
     }
@@ -80,12 +83,21 @@ impl App {
         let user = self.active_user(party, id).await?;
         let documents = if with_documents { self.documents(party, &user).await? } else { Vec::new() };
         let key = |jwk: &str| PublicJwk::parse(jwk).map_err(|_| Failure::Internal("the registry holds checked keys"));
+        let presence_key = |presence: &PresenceKey| {
+            let kind = match presence.kind() {
+                PresenceKind::Biometric => KeyKind::Biometric,
+                PresenceKind::Credential => KeyKind::Credential,
+                PresenceKind::Unspecified => return Err(Failure::Internal("the registry knows of what kind a presence key is")),
+            };
+            Ok((kind, key(&presence.jwk)?))
+        };
         Ok(AnsweringDevice {
             id: id.clone(),
             key: key(&device.device_key)?,
-            presence_keys: device.presence_keys.iter().map(|presence| key(&presence.jwk)).collect::<Result<_, _>>()?,
+            presence_keys: device.presence_keys.iter().map(presence_key).collect::<Result<_, _>>()?,
             user,
             documents,
+            stated: Stated { statement: Some(device.key_statement).filter(|jws| !jws.is_empty()), signatures: device.key_signatures },
         })
     }
 }

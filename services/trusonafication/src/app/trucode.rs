@@ -6,12 +6,10 @@ use nodkey_db::outbox::{self, EventContext};
 use nodkey_kernel::{
     id::{DeviceId, EventId, RelyingPartyId, TruCodeId},
     jose::jws::Compact,
+    trucode::TRUCODE_TYP,
 };
 use nodkey_proto::{
-    registry::v1::{
-        GetRelyingPartyRequest, RelyingParty, SignRequest, TruCodeSettings, relying_party_service_client::RelyingPartyServiceClient,
-        signing_key_service_client::SigningKeyServiceClient,
-    },
+    registry::v1::{GetRelyingPartyRequest, RelyingParty, TruCodeSettings, relying_party_service_client::RelyingPartyServiceClient},
     trusonafication::v1::{TruCodeCreated, TruCodePaired},
 };
 use nodkey_runtime::{Failure, trace};
@@ -24,8 +22,6 @@ use crate::{
     store,
 };
 
-/// The `typ` of a payload.
-const PAYLOAD_TYP: &str = "nodkey-trucode+jwt";
 /// The most a reference has, in bytes.
 const MAX_REFERENCE: usize = 255;
 
@@ -48,9 +44,7 @@ impl App {
         }
         let now = self.now();
         let (reference, expires_at) = (self.random.token(), now + Duration::from_secs(self.config.trucode_seconds.into()));
-        let claims = serde_json::to_vec(&PayloadClaims::new(&reference, expires_at)).map_err(|_| Failure::Internal("claims serialize"))?;
-        let mut keys = SigningKeyServiceClient::new(self.peers.registry().acting_for(party));
-        let payload = keys.sign(SignRequest { typ: PAYLOAD_TYP.into(), claims: claims.into() }).await?.into_inner().jws;
+        let payload = self.sign(party, TRUCODE_TYP, &PayloadClaims::new(&reference, expires_at)).await?;
         let code = TruCode {
             id: TruCodeId::generate(now, &self.random),
             relying_party: party,

@@ -5,6 +5,7 @@ use nodkey_kernel::{
     id::DeviceId,
     jose::{PublicJwk, jws::Compact},
     level::Level,
+    receipt::{KeyKind, ReceiptKey},
 };
 
 use super::{Reason, Refusal};
@@ -19,12 +20,23 @@ pub struct AnsweringDevice {
     pub id: DeviceId,
     /// Signs without asking anybody.
     pub key: PublicJwk,
-    /// Sign after the OS asked the person.
-    pub presence_keys: Vec<PublicJwk>,
+    /// Sign after the OS asked the person, in which way.
+    pub presence_keys: Vec<(KeyKind, PublicJwk)>,
     /// Whom it is bound to.
     pub user: String,
     /// Hashes of the documents the user has registered.
     pub documents: Vec<String>,
+    /// Which presence keys are its own, by its own word.
+    pub stated: Stated,
+}
+
+/// What a device says of its presence keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stated {
+    /// The key statement, a compact JWS by the device key, if it made one.
+    pub statement: Option<String>,
+    /// Compact JWSs over the same claims by those who vouched for the keys.
+    pub signatures: Vec<String>,
 }
 
 /// A verified answer.
@@ -44,18 +56,22 @@ pub struct Answer {
     pub proven: Level,
     /// The device key, and the presence key that signed, if one did.
     pub keys: Vec<PublicJwk>,
+    /// The one of them that signed.
+    pub signed_by: ReceiptKey,
+    /// What the device said of its presence keys by then.
+    pub stated: Stated,
 }
 
 /// Verifies a response against the challenge that was issued. `audience` is the gateway's public URL.
 pub fn answer(response: &Compact<'_>, issued: &str, audience: &str, subject: &str, device: &AnsweringDevice) -> Result<Answer, Refusal> {
     let kid = response.header().kid.as_deref().ok_or(Refusal::InvalidResponse("the header has no kid"))?;
     let mut keys = vec![device.key];
-    let presence = device.presence_keys.iter().find(|key| key.thumbprint() == kid);
-    keys.extend(presence);
+    let presence = device.presence_keys.iter().find(|(_, key)| key.thumbprint() == kid);
+    keys.extend(presence.map(|(_, key)| key));
     if presence.is_none() && device.key.thumbprint() != kid {
         return Err(Refusal::InvalidSignature);
     }
-    let signer = presence.unwrap_or(&device.key);
+    let (kind, signer) = presence.map_or((KeyKind::Device, &device.key), |(kind, key)| (*kind, key));
     let claims: ResponseClaims = response.verify(signer, RESPONSE_TYP).map_err(|_| Refusal::InvalidSignature)?;
     for (holds, fault) in [
         (claims.iss == device.id.as_str(), "iss is not the device"),
@@ -78,6 +94,8 @@ pub fn answer(response: &Compact<'_>, issued: &str, audience: &str, subject: &st
         number: claims.num,
         proven: proven_level(presence.is_some(), document),
         keys,
+        signed_by: ReceiptKey { jkt: signer.thumbprint(), kind },
+        stated: device.stated.clone(),
     })
 }
 

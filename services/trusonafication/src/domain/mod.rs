@@ -3,6 +3,7 @@
 mod answer;
 mod ask;
 mod number;
+mod receipt;
 mod target;
 mod trucode;
 
@@ -15,9 +16,10 @@ use nodkey_kernel::{
 };
 use uuid::Uuid;
 
-pub use answer::{Answer, AnsweringDevice, answer};
+pub use answer::{Answer, AnsweringDevice, Stated, answer};
 pub use ask::{Ask, Limits, MAX_CUSTOM_FIELDS, Unchecked};
 pub use number::{MatchMode, NumberMatch, two_digits};
+pub use receipt::{Proven, receipt, receipt_status, result};
 pub use target::{Target, TargetKind};
 pub use trucode::{MAX_TEXT as MAX_IDENTIFIER, Paired, PayloadClaims, TruCode};
 

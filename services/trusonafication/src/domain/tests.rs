@@ -5,12 +5,13 @@ use std::time::Duration;
 use nodkey_kernel::{
     challenge::{Decision, RESPONSE_TYP, RejectReason, ResponseClaims, challenge_hash},
     egress::Egress,
-    id::TruCodeId,
+    id::{DeliveryId, TruCodeId},
     jose::{
-        Algorithm, PrivateKey,
+        Algorithm, Jwks, PrivateKey, PublishedKey,
         jws::{self, Compact},
     },
     random::Random,
+    receipt::{KeyKind, RECEIPT_TYP, ReceiptKey, verify_receipt},
 };
 use proptest::{prelude::*, sample::select};
 
@@ -61,7 +62,26 @@ fn device(n: u8) -> DeviceId {
 fn by(n: u8, decision: Decision, number: Option<&str>, proven: Level) -> Answer {
     let key = PrivateKey::generate(Algorithm::EdDsa, &Random::seeded(u64::from(n))).public();
     let (user, number) = ("ada".to_owned(), number.map(ToOwned::to_owned));
-    Answer { device: device(n), user, decision, reason: None, number, proven, keys: vec![key] }
+    let signed_by = ReceiptKey { jkt: key.thumbprint(), kind: KeyKind::Device };
+    Answer { device: device(n), user, decision, reason: None, number, proven, keys: vec![key], signed_by, stated: Stated::default() }
+}
+
+/// Whether there is a receipt of it that verifiers take, and that says what it is.
+fn receipt_holds(t: &Trusonafication) -> bool {
+    let key = PrivateKey::generate(Algorithm::EdDsa, &Random::seeded(7));
+    let kid = key.public().thumbprint();
+    let jwks = Jwks { keys: vec![PublishedKey { kid: kid.clone(), key: key.public(), typs: Some(vec![RECEIPT_TYP.into()]) }] };
+    let answered = by(0, Decision::Accept, None, Level::Essential);
+    let answer = matches!(t.state, State::Accepted { .. } | State::Rejected { .. }).then_some((&answered, "the.response"));
+    let proven = Proven { issuer: "https://id.example.com", id: Uuid::nil(), challenge: ISSUED, answer };
+    let Some(claims) = receipt(t, proven) else { return false };
+    let said = verify_receipt(&jws::sign(RECEIPT_TYP, Some(&kid), None, &claims, &key), &jwks).unwrap();
+    let result = result(t, "https://id.example.com", DeliveryId::generate(START, &Random::seeded(1)), Some(claims)).unwrap();
+    assert_eq!((said.at, said.sub, said.chal), (t.updated_at.as_micros(), t.id.to_string(), challenge_hash(ISSUED)));
+    assert_eq!((result.status.as_str(), result.accepted_level), (said.status.as_str(), said.level.map(Level::as_i32)));
+    assert_eq!((said.user, said.dev), (t.user.clone(), t.device.as_ref().map(ToString::to_string)));
+    assert!(invariants::check_end(t, &jws::sign(RECEIPT_TYP, None, None, &result.receipt, &key)).is_err(), "a result is no receipt");
+    true
 }
 
 #[derive(Clone, Debug)]
@@ -107,6 +127,7 @@ proptest! {
                 Err(_) => {}
             }
         }
+        prop_assert_eq!(receipt_holds(&t), t.is_terminal());
         let seen = t.clone().seen_at(START + Duration::from_hours(1));
         prop_assert!(seen.is_terminal());
         prop_assert!(!t.is_terminal() || seen == t);
@@ -200,9 +221,10 @@ fn signed() -> Signed {
     let device = AnsweringDevice {
         id: id.clone(),
         key: device_key.public(),
-        presence_keys: vec![presence_key.public()],
+        presence_keys: vec![(KeyKind::Credential, presence_key.public())],
         user: "ada".into(),
         documents: vec!["licence".into()],
+        stated: Stated { statement: Some("a.key.statement".into()), signatures: vec!["a.key.signature".into()] },
     };
     let claims = ResponseClaims {
         iss: id.to_string(),
@@ -237,6 +259,9 @@ fn the_proven_level_is_computed_from_key_and_document() {
     ] {
         let answer = check(&phone, key, &with(doc)).unwrap();
         assert_eq!(answer.proven, level);
+        let kind = if level == Level::Possession { KeyKind::Device } else { KeyKind::Credential };
+        assert_eq!(answer.signed_by, ReceiptKey { jkt: key.public().thumbprint(), kind });
+        assert_eq!(answer.stated, phone.device.stated);
         let t = asked(Ask::parse(fields(Target::User("ada".into())), &LIMITS, START).unwrap());
         let Ok(Change::Changed(answered)) = t.respond(Uuid::nil(), &answer, START) else { panic!("it counts") };
         assert!(invariants::check_answer(&answered, &answer).is_ok(), "its keys prove its level");

@@ -1,11 +1,13 @@
 //! The gRPC side: messages to commands, answers to messages.
 
+mod signing_keys;
 mod trucodes;
 mod trusonafications;
 
 use axum::Router;
 use nodkey_proto::trusonafication::v1::{
-    tru_code_service_server::TruCodeServiceServer, trusonafication_service_server::TrusonaficationServiceServer,
+    signing_key_service_server::SigningKeyServiceServer, tru_code_service_server::TruCodeServiceServer,
+    trusonafication_service_server::TrusonaficationServiceServer,
 };
 use nodkey_runtime::mount;
 
@@ -14,6 +16,7 @@ use crate::app::App;
 /// The services as routes.
 pub fn routes(app: &App) -> Router {
     let router = mount(Router::new(), TrusonaficationServiceServer::new(Api(app.clone())));
+    let router = mount(router, SigningKeyServiceServer::new(Api(app.clone())));
     mount(router, TruCodeServiceServer::new(Api(app.clone())))
 }
 

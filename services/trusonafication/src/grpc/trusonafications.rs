@@ -9,8 +9,8 @@ use nodkey_proto::{
     trusonafication::v1::{
         self as pb, CancelTrusonaficationRequest, CreateTrusonaficationRequest, CreateTrusonaficationResponse, Evidence,
         GetEvidenceRequest, GetTrusonaficationRequest, ListPendingRequest, ListPendingResponse, ListTrusonaficationsRequest,
-        ListTrusonaficationsResponse, PendingTrusonafication, RespondRequest, RespondResponse, WatchTrusonaficationRequest,
-        WatchTrusonaficationsRequest, create_trusonafication_request::Target as AskedTarget,
+        ListTrusonaficationsResponse, PendingTrusonafication, RespondRequest, RespondResponse, SignResultRequest, SignResultResponse,
+        WatchTrusonaficationRequest, WatchTrusonaficationsRequest, create_trusonafication_request::Target as AskedTarget,
         trusonafication_service_server::TrusonaficationService,
     },
 };
@@ -132,9 +132,23 @@ impl TrusonaficationService for Api {
 
     async fn get_evidence(&self, request: Request<GetEvidenceRequest>) -> Result<Response<Evidence>, Status> {
         let party = caller(&request)?.relying_party()?;
-        let (challenge, response, keys) = self.0.evidence(party, id(&request.get_ref().id)?).await.map_err(status)?;
-        let keys: Vec<serde_json::Value> = serde_json::from_str(&keys).map_err(|_| status(Failure::Internal("stored keys are JSON")))?;
-        Ok(Response::new(Evidence { challenge, response, keys: keys.iter().map(ToString::to_string).collect() }))
+        let proof = self.0.evidence(party, id(&request.get_ref().id)?).await.map_err(status)?;
+        Ok(Response::new(Evidence {
+            challenge: proof.challenge,
+            response: proof.response,
+            keys: proof.keys.iter().map(ToString::to_string).collect(),
+            receipt: proof.receipt.unwrap_or_default(),
+            key_statement: proof.stated.statement.unwrap_or_default(),
+            key_signatures: proof.stated.signatures,
+        }))
+    }
+
+    async fn sign_result(&self, request: Request<SignResultRequest>) -> Result<Response<SignResultResponse>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let SignResultRequest { id: named, delivery_id } = request.into_inner();
+        let delivery = delivery_id.parse().map_err(|_| status(Failure::field("delivery_id", "must be a UUID")))?;
+        let jwt = self.0.sign_result(party, id(&named)?, delivery).await.map_err(status)?;
+        Ok(Response::new(SignResultResponse { jwt }))
     }
 
     async fn list_pending(&self, request: Request<ListPendingRequest>) -> Result<Response<ListPendingResponse>, Status> {

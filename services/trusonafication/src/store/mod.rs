@@ -13,7 +13,7 @@ pub use row::MAX_BYTES;
 pub use trucode::{
     by_id as trucode_by_id, by_reference as trucode_by_reference, insert as insert_trucode, lock as lock_trucode, pair as pair_trucode,
 };
-pub use trusonafication::{Proof, assign, get, get_with_challenge, insert, proof, update, update_answered};
+pub use trusonafication::{Proof, assign, challenge, get, get_with_challenge, get_with_receipt, insert, proof, update, update_answered};
 
 #[cfg(test)]
 mod tests;

@@ -9,13 +9,14 @@ use nodkey_kernel::{
     level::Level,
 };
 use nodkey_runtime::{Failure, rows::key};
+use serde_json::Value;
 
 use super::{
     pending::unless_full,
     row::{COLUMNS, TABLE, read_whole},
 };
 use crate::{
-    domain::{Answer, Reason, State, Target, Trusonafication},
+    domain::{Answer, Reason, State, Stated, Target, Trusonafication},
     invariants,
 };
 
@@ -62,23 +63,27 @@ pub async fn insert(tx: &mut Tx, t: &Trusonafication, challenge: &str, max: u32)
     Ok(query.execute().await? == 1)
 }
 
-/// Writes what became of the version before; false when another was first.
-pub async fn update(tx: &mut Tx, t: &Trusonafication) -> Result<bool, Failure> {
-    invariants::check(t)?;
-    let query = changes(tx.query("UPDATE trusonafication SET status = "), t);
+/// Writes the end of one that nobody answered to the version before, with its receipt; false when another was first.
+pub async fn update(tx: &mut Tx, t: &Trusonafication, receipt: &str) -> Result<bool, Failure> {
+    invariants::check_end(t, receipt)?;
+    let query = changes(tx.query("UPDATE trusonafication SET status = "), t, receipt);
     Ok(version_before(query, t).execute().await? == 1)
 }
 
 /// Writes the answer to the version before, with its proof; false when another was first.
-pub async fn update_answered(tx: &mut Tx, t: &Trusonafication, answer: &Answer, response: &str) -> Result<bool, Failure> {
+pub async fn update_answered(tx: &mut Tx, t: &Trusonafication, answer: &Answer, response: &str, receipt: &str) -> Result<bool, Failure> {
     invariants::check_answer(t, answer)?;
+    invariants::check_end(t, receipt)?;
     let (outcome, level, reason) = match &t.state {
         State::Accepted { outcome, level, .. } => (outcome, Some(level.as_i32()), None),
         State::Rejected { outcome, reason } => (outcome, None, reason.map(Reason::as_str)),
         State::InProgress | State::Expired | State::Canceled => return Err(Failure::Internal("an answer accepts or rejects")),
     };
+    let json = |texts: &[String]| serde_json::to_string(texts).map_err(|_| Failure::Internal("texts serialize"));
     let keys = serde_json::to_string(&answer.keys).map_err(|_| Failure::Internal("keys serialize"))?;
-    let query = changes(tx.query("UPDATE trusonafication SET status = "), t)
+    let Stated { statement, signatures } = &answer.stated;
+    let signatures = if signatures.is_empty() { None } else { Some(json(signatures)?) };
+    let query = changes(tx.query("UPDATE trusonafication SET status = "), t, receipt)
         .push(", user_identifier = ")
         .push_bind(t.user.as_deref())
         .push(", device_id = ")
@@ -100,12 +105,17 @@ pub async fn update_answered(tx: &mut Tx, t: &Trusonafication, answer: &Answer, 
         .push(", response = ")
         .push_bind(response)
         .push(", keys = ")
-        .push_bind(keys);
+        .push_bind(keys)
+        .push(", key_statement = ")
+        .push_bind(statement.as_deref())
+        .push(", key_signatures = ")
+        .push_bind(signatures);
     Ok(version_before(query, t).execute().await? == 1)
 }
 
-fn changes<'a>(query: Query<'a>, t: &Trusonafication) -> Query<'a> {
+fn changes<'a>(query: Query<'a>, t: &Trusonafication, receipt: &str) -> Query<'a> {
     let query = query.push_bind(t.state.status().as_str()).push(", updated_at = ").push_bind(t.updated_at);
+    let query = query.push(", receipt = ").push_bind(receipt);
     query.push(", version = ").push_bind(t.version)
 }
 
@@ -135,25 +145,58 @@ pub async fn get_with_challenge(
     row.map(|row| Ok((read_whole(&row)?, row.of(TABLE, id).get("challenge")?))).transpose()
 }
 
-/// The proof of an answer: challenge, response, keys as JSON.
-pub type Proof = (String, String, String);
+/// Returns the challenge of one.
+pub async fn challenge(tx: &mut Tx, party: RelyingPartyId, id: TrusonaficationId) -> Result<String, DbError> {
+    by_id(tx.query("SELECT challenge FROM trusonafication"), party, id).fetch_one().await?.of(TABLE, id).get("challenge")
+}
+
+/// Returns one with its receipt: those that ended before receipts were given have none.
+pub async fn get_with_receipt(
+    db: &Db,
+    party: RelyingPartyId,
+    id: TrusonaficationId,
+) -> Result<Option<(Trusonafication, Option<String>)>, DbError> {
+    let query = db.query("SELECT receipt, custom_fields, ").push(COLUMNS).push(" FROM trusonafication");
+    let row = by_id(query, party, id).fetch_optional().await?;
+    row.map(|row| Ok((read_whole(&row)?, row.of(TABLE, id).get("receipt")?))).transpose()
+}
+
+/// The proof of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// As it was issued.
+    pub challenge: String,
+    /// As it came.
+    pub response: String,
+    /// Public JWKs: the device key first, then the presence key that signed, if one did.
+    pub keys: Vec<Value>,
+    /// What was concluded; none of those that were answered before receipts were given.
+    pub receipt: Option<String>,
+    /// What the device said of its presence keys.
+    pub stated: Stated,
+}
 
 /// Returns the proof of an answered one.
 pub async fn proof(db: &Db, party: RelyingPartyId, id: TrusonaficationId) -> Result<Option<Proof>, DbError> {
-    let query = by_id(db.query("SELECT id, challenge, response, keys, accepted_level FROM trusonafication"), party, id);
-    query.push(" AND response IS NOT NULL").fetch_optional().await?.as_ref().map(read_proof).transpose()
+    let select =
+        "SELECT id, status, challenge, response, keys, accepted_level, receipt, key_statement, key_signatures FROM trusonafication";
+    by_id(db.query(select), party, id).push(" AND response IS NOT NULL").fetch_optional().await?.as_ref().map(read_proof).transpose()
 }
 
 fn read_proof(row: &Row) -> Result<Proof, DbError> {
     let record = row.of(TABLE, key(row, "id"));
     let level = record.convert("accepted_level", |level: Option<i32>| level.map(Level::try_from).transpose())?;
-    let keys = record.convert("keys", |keys: String| {
-        let parsed: Vec<serde_json::Value> = serde_json::from_str(&keys)?;
-        Ok::<_, serde_json::Error>((keys, parsed.len()))
-    });
-    let (keys, count) = keys?;
-    invariants::check_proof(&record, level, count)?;
-    Ok((record.get("challenge")?, record.get("response")?, keys))
+    let keys: Vec<Value> = record.convert("keys", |keys: String| serde_json::from_str(&keys))?;
+    let signatures = record.convert("key_signatures", |texts: Option<String>| texts.as_deref().map(serde_json::from_str).transpose());
+    let proof = Proof {
+        challenge: record.get("challenge")?,
+        response: record.get("response")?,
+        keys,
+        receipt: record.get("receipt")?,
+        stated: Stated { statement: record.get("key_statement")?, signatures: signatures?.unwrap_or_default() },
+    };
+    invariants::check_proof(&record, level, &proof)?;
+    Ok(proof)
 }
 
 /// Addresses what was asked of a code to the device that paired it. No change of state: nobody could have answered before.

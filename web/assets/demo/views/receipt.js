@@ -13,11 +13,20 @@ import { LEVELS, explain } from '../view.js';
 /** @type {Record<CheckId, [holds: string, fails: string]>} */
 const WORDS = {
   challenge: ['The bank’s Nodkey asked exactly this', 'Nobody can say who asked this'],
-  response: ['A key of your phone signed the answer', 'The answer is not signed by a key of your phone'],
+  response: ['The answer is signed', 'The answer is not signed by any of the keys'],
   device: ['The phone is the one that it says it is', 'It is not the phone that it says it is'],
-  chal: ['The answer is to this very question, to the letter', 'The answer is to another question'],
-  sub: ['It is for this request and no other', 'It is for another request'],
-  aud: ['It is for this service and no other', 'It is for another service'],
+  answer: ['The answer is to this very request, to the letter', 'The answer is to another request'],
+  receipt: ['The bank’s Nodkey gave a receipt for it', 'The receipt is not by the bank’s Nodkey'],
+  conclusion: ['The receipt is for this answer, this phone and this key', 'The receipt is for something else'],
+  key_statement: ['Your phone itself named the key that signed', 'Your phone did not name the key that signed'],
+};
+
+/** @type {Record<Verified['verdict'], string>} */
+const VERDICTS = {
+  verified: 'The proof holds',
+  unexpected: 'This is not the accept that it should be',
+  not_proven: 'Nothing is proven: there is no receipt',
+  not_genuine: 'The proof does not hold',
 };
 
 /**
@@ -67,7 +76,7 @@ async function look(place, id) {
       import('../../lib/evidence.js'),
       readProof(id),
     ]);
-    replace(place, verdict(await verifyEvidence(evidence, jwks)), details(evidence));
+    replace(place, verdict(await verifyEvidence(evidence, jwks, { trusonafication: id })), details(evidence));
   } catch (cause) {
     const again = h('button.button', { type: 'button', onclick: () => look(place, id) }, icon('refresh'), 'Try again');
     replace(place, h('div.failure', icon('alert', 24), h('p', explain(cause)), again));
@@ -75,20 +84,29 @@ async function look(place, id) {
 }
 
 /** @param {Verified} verified */
-function verdict({ ok, checks, challenge, response, presence }) {
+function verdict(verified) {
   return h(
     'div.stack',
-    challenge && h('div', h('p.proven', h('bdi', plain(challenge.act))), h('p.muted', h('bdi', plain(challenge.res)))),
-    response &&
-      h(
-        'dl.facts',
-        h('dt', 'Answer'),
-        h('dd', response.dec === 'accept' ? 'Accepted' : 'Rejected'),
-        h('dt', 'Proven'),
-        h('dd', LEVELS[presence ? 2 : 1]),
-      ),
-    h('h2', ok ? 'The proof holds' : 'The proof does not hold'),
-    h('ul.checks', checks.map(check)),
+    'receipt' in verified && proven(verified),
+    h('h2', VERDICTS[verified.verdict]),
+    h('ul.checks', verified.checks.map(check)),
+  );
+}
+
+/** @param {import('../../lib/evidence.js').Proven} proven */
+function proven({ challenge, receipt }) {
+  return h(
+    'div.stack',
+    h('div', h('p.proven', h('bdi', plain(challenge.act))), h('p.muted', h('bdi', plain(challenge.res)))),
+    h(
+      'dl.facts',
+      h('dt', 'Answer'),
+      h('dd', receipt.dec === 'accept' ? 'Accepted' : 'Rejected'),
+      h('dt', 'Proven'),
+      h('dd', LEVELS[receipt.level ?? 0]),
+      h('dt', 'At'),
+      h('dd', new Date(receipt.at / 1000).toLocaleString()),
+    ),
   );
 }
 

@@ -16,6 +16,7 @@ async fn every_row_is_read(db: Db) {
         assert!(get_with_challenge(&db, party, id).await.unwrap().is_some());
         let proof = proof(&db, party, id).await.unwrap();
         assert_eq!(proof.is_some(), matches!(found.state, State::Accepted { .. } | State::Rejected { .. }));
+        assert!(proof.as_ref().is_none_or(|proof| proof.receipt.is_none()), "none was given then");
         answered += usize::from(proof.is_some());
         let listed = list(&db, party, &Listing::newest(500), NOW).await.unwrap();
         assert!(listed.iter().any(|t| *t == found));

@@ -11,18 +11,20 @@ use nodkey_db::{Db, DbConfig};
 use nodkey_kernel::{
     challenge::Decision,
     id::{DeviceId, RelyingPartyId, TruCodeId, TrusonaficationId},
-    jose::{Algorithm, PrivateKey},
+    jose::{Algorithm, PrivateKey, jws},
     level::Level,
     random::Random,
+    receipt::{KeyKind, RECEIPT_TYP, ReceiptKey},
     time::Timestamp,
 };
 use nodkey_runtime::Service as _;
 use nodkey_testkit::TestDatabase;
+use uuid::Uuid;
 
 use super::*;
 use crate::{
     Trusonafication as Service,
-    domain::{Answer, Ask, State, Target, TruCode, Trusonafication},
+    domain::{Answer, Ask, Proven, State, Stated, Target, TruCode, Trusonafication, receipt},
 };
 
 const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
@@ -83,7 +85,9 @@ fn with_fields(mut t: Trusonafication, bytes: usize) -> Trusonafication {
 fn answer(n: u8, decision: Decision) -> Answer {
     let [key, presence] = [1, 2].map(|seed| PrivateKey::generate(Algorithm::EdDsa, &Random::seeded(seed)).public());
     let (device, user, keys) = (device(n), "ada".to_owned(), vec![key, presence]);
-    Answer { device, user, decision, reason: None, number: None, proven: Level::Essential, keys }
+    let signed_by = ReceiptKey { jkt: presence.thumbprint(), kind: KeyKind::Biometric };
+    let stated = Stated { statement: Some("a.key.statement".into()), signatures: vec!["a.key.signature".into()] };
+    Answer { device, user, decision, reason: None, number: None, proven: Level::Essential, keys, signed_by, stated }
 }
 
 fn code() -> TruCode {
@@ -100,6 +104,14 @@ fn code() -> TruCode {
         identifier: None,
         version: 1,
     }
+}
+
+/// What is written with the end of one, and with the answer, if it is one.
+fn receipt_of(t: &Trusonafication, answer: Option<&Answer>) -> String {
+    let answer = answer.map(|answer| (answer, "a.response"));
+    let proven = Proven { issuer: "https://id.example.com", id: Uuid::nil(), challenge: "the.issued.challenge", answer };
+    let key = PrivateKey::generate(Algorithm::EdDsa, &Random::seeded(7));
+    jws::sign(RECEIPT_TYP, None, None, &receipt(t, proven).unwrap(), &key)
 }
 
 async fn insert_all(db: &Db, rows: &[Trusonafication]) {

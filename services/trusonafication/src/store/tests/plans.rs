@@ -20,12 +20,14 @@ async fn exercise(db: &Db) {
     }
     insert(&mut tx, &t, "challenge", 20).await.unwrap();
     let canceled = Trusonafication { state: State::Canceled, version: 2, ..t.clone() };
-    update(&mut tx, &canceled).await.unwrap();
+    update(&mut tx, &canceled, &receipt_of(&canceled, None)).await.unwrap();
+    challenge(&mut tx, party(), t.id).await.unwrap();
     let answered = match asked(0, user()).respond(Uuid::nil(), &answer(0, Decision::Accept), NOW) {
         Ok(crate::domain::Change::Changed(answered)) => answered,
         other => panic!("{other:?}"),
     };
-    update_answered(&mut tx, &answered, &answer(0, Decision::Accept), "response").await.unwrap();
+    let by = answer(0, Decision::Accept);
+    update_answered(&mut tx, &answered, &by, "response", &receipt_of(&answered, Some(&by))).await.unwrap();
     assign(&mut tx, party(), code().id, &device(0)).await.unwrap();
     for owner in [Of::User("ada"), Of::Device(&device(0))] {
         in_progress(&mut tx, party(), owner, None, 10).await.unwrap();
@@ -36,6 +38,7 @@ async fn exercise(db: &Db) {
     tx.rollback().await.unwrap();
     get(db, party(), t.id).await.unwrap();
     get_with_challenge(db, party(), t.id).await.unwrap();
+    get_with_receipt(db, party(), t.id).await.unwrap();
     proof(db, party(), t.id).await.unwrap();
     pending(db, party(), &device(0), "ada", NOW, 20).await.unwrap();
     overdue(db, now, None, 10).await.unwrap();

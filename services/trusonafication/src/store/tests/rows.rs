@@ -55,16 +55,26 @@ async fn every_state_is_read_as_it_was_written_one_version_later(db: Db) {
         }
         let mut tx = db.begin().await.unwrap();
         let written = match &after.state {
-            State::Accepted { .. } | State::Rejected { .. } => update_answered(&mut tx, &after, &keys_of(&after), "a.response").await,
-            _ => update(&mut tx, &after).await,
+            State::Accepted { .. } | State::Rejected { .. } => {
+                let answer = keys_of(&after);
+                update_answered(&mut tx, &after, &answer, "a.response", &receipt_of(&after, Some(&answer))).await
+            }
+            _ => update(&mut tx, &after, &receipt_of(&after, None)).await,
         };
         assert!(written.unwrap());
-        assert!(!update(&mut tx, &after).await.unwrap(), "another was first");
+        assert_eq!(challenge(&mut tx, party(), after.id).await.unwrap(), "the.issued.challenge");
+        assert!(!update(&mut tx, &after, &receipt_of(&after, None)).await.unwrap(), "another was first");
         tx.commit().await.unwrap();
         let now = get(&db, party(), after.id).await.unwrap().unwrap();
         assert_eq!((now.version, &now), (read.version + 1, &after));
         let answered = matches!(after.state, State::Accepted { .. } | State::Rejected { .. });
-        assert_eq!(proof(&db, party(), after.id).await.unwrap().is_some(), answered);
+        let (again, kept) = get_with_receipt(&db, party(), after.id).await.unwrap().unwrap();
+        assert_eq!(again, after);
+        let proof = proof(&db, party(), after.id).await.unwrap();
+        assert_eq!(proof.is_some(), answered);
+        if let Some(proof) = proof {
+            assert_eq!((proof.receipt, proof.stated), (kept, keys_of(&after).stated));
+        }
     }
     assert_eq!(get(&db, RelyingPartyId::CONSOLE, asked(0, user()).id).await.unwrap(), None, "it is another's");
 }
@@ -112,12 +122,26 @@ async fn an_answer_that_contradicts_what_was_asked_is_neither_read_nor_written(d
         let wrong = Trusonafication { state: wrong, ..answered.clone() };
         let mut by = answer(1, Decision::Accept);
         by.keys.truncate(keys);
-        let refused = update_answered(&mut tx, &wrong, &by, "a.response").await.unwrap_err();
+        let refused = update_answered(&mut tx, &wrong, &by, "a.response", &receipt_of(&wrong, Some(&by))).await.unwrap_err();
         let nodkey_runtime::Failure::Db(DbError::Inconsistent { column: named, .. }) = refused else { panic!("{refused:?}") };
         assert_eq!(named, column);
     }
-    assert!(update_answered(&mut tx, &answered, &answer(1, Decision::Accept), "a.response").await.unwrap());
+    let by = answer(1, Decision::Accept);
+    let canceled = receipt_of(&Trusonafication { state: State::Canceled, ..answered.clone() }, None);
+    for no_receipt in ["", "a.receipt", &canceled, &receipt_of(&of_each_state()[3], Some(&by))] {
+        let refused = update_answered(&mut tx, &answered, &by, "a.response", no_receipt).await.unwrap_err();
+        let nodkey_runtime::Failure::Db(DbError::Inconsistent { column, .. }) = refused else { panic!("{refused:?}") };
+        assert_eq!(column, "receipt");
+    }
+    assert!(update_answered(&mut tx, &answered, &by, "a.response", &receipt_of(&answered, Some(&by))).await.unwrap());
     tx.commit().await.unwrap();
+    assert!(proof(&db, party(), answered.id).await.unwrap().unwrap().receipt.is_some());
+    spoil(&db, "UPDATE trusonafication SET response = 'another.response'").await;
+    let error = proof(&db, party(), answered.id).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("trusonafication.receipt of row {} is inconsistent", answered.id));
+    // Answered before receipts were given.
+    spoil(&db, "UPDATE trusonafication SET receipt = NULL").await;
+    assert_eq!(proof(&db, party(), answered.id).await.unwrap().unwrap().receipt, None);
     spoil(&db, "UPDATE trusonafication SET answered_by = 'zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz'").await;
     assert!(get(&db, party(), answered.id).await.is_err());
     spoil(&db, "UPDATE trusonafication SET keys = '[{}]'").await;

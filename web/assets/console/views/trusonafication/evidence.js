@@ -35,35 +35,61 @@ async function verify(page, id) {
   const [{ verifyEvidence }, evidence, jwks] = await Promise.all([
     import('../../../lib/evidence.js'),
     page.read('trusonafication.v1.TrusonaficationService/GetEvidence', { id }),
-    call('GET', '/jwks', { signal: page.signal }),
+    call('GET', '/jwks/archive', { signal: page.signal }),
   ]);
-  const keys = evidence.keys.map((/** @type {string} */ jwk) => JSON.parse(jwk));
-  const proof = { challenge: evidence.challenge, response: evidence.response, keys };
-  return content(await verifyEvidence(proof, jwks), JSON.stringify(proof, null, 2));
+  const proof = {
+    challenge: evidence.challenge,
+    response: evidence.response,
+    receipt: evidence.receipt || undefined,
+    keys: evidence.keys.map((/** @type {string} */ jwk) => JSON.parse(jwk)),
+    key_statement: evidence.key_statement || undefined,
+    key_signatures: evidence.key_signatures,
+  };
+  // The page shows how it ended, whatever that is: only that it is this one is expected.
+  const verified = await verifyEvidence(proof, jwks, { outcome: 'any', trusonafication: id });
+  return content(verified, JSON.stringify(proof, null, 2));
 }
+
+/** @type {Record<Verified['verdict'], Parameters<typeof badge>[0]>} */
+const VERDICTS = {
+  verified: { text: 'Genuine', tone: 'ok', icon: 'check' },
+  unexpected: { text: 'Of another trusonafication', tone: 'bad', icon: 'close' },
+  not_proven: { text: 'Not proven', tone: 'warn', icon: 'alert' },
+  not_genuine: { text: 'Not genuine', tone: 'bad', icon: 'close' },
+};
+
+/** @type {Record<import('../../../lib/evidence.js').Certification['by'], string>} */
+const CERTIFICATIONS = {
+  device_key: 'Answered by the device key itself: nobody proved to be present.',
+  key_statement: 'Answered by a presence key that the device itself named.',
+  deployment:
+    'Answered by a presence key that the device made no statement of: that it is the device’s is the deployment’s word.',
+};
 
 /**
  * @param {Verified} verified
  * @param {string} json the evidence as `nodkey verify` reads it
  */
 function content(verified, json) {
-  const verdict = verified.ok
-    ? badge({ text: 'Holds', tone: 'ok', icon: 'check' })
-    : badge({ text: 'Does not hold', tone: 'bad', icon: 'close' });
+  const { verdict, checks } = verified;
+  const isProven = verdict === 'verified' || verdict === 'unexpected';
   return h(
     'div.stack',
-    h('div.row', verdict, h('span.small.muted', `${verified.checks.length} checks made in this browser, with /jwks`)),
-    h('ul.checks', verified.checks.map(check)),
-    !verified.challenge &&
+    h(
+      'div.row',
+      badge(VERDICTS[verdict]),
+      h('span.small.muted', `${checks.length} checks made in this browser, with /jwks/archive`),
+    ),
+    h('ul.checks', checks.map(check)),
+    verdict === 'not_proven' &&
       h(
         'p.small',
-        'A signing key leaves /jwks some time after it was rotated. Verify with the copy that was saved then: ',
-        h('code', 'nodkey verify'),
-        '.',
+        'There is no receipt: it was answered before receipts were given. Whoever holds the challenge could have made this answer.',
       ),
-    verified.presence === false && h('p.small.muted', 'Signed by the device key itself: nobody proved to be present.'),
-    claims('What was asked', verified.challenge),
-    claims('What was answered', verified.response),
+    isProven && h('p.small.muted', CERTIFICATIONS[verified.certification.by]),
+    isProven && claims('How it ended', verified.receipt),
+    verdict !== 'not_genuine' && claims('What was asked', verified.challenge),
+    verdict !== 'not_genuine' && claims('What was answered', verified.response),
     h(
       'details',
       h('summary', 'Evidence as a file'),
@@ -93,8 +119,8 @@ function check({ name, ok, detail }) {
 
 /**
  * @param {string} title
- * @param {object} [content]
+ * @param {object} content
  */
 function claims(title, content) {
-  return content && h('details', h('summary', title), codeBlock(title, JSON.stringify(content, null, 2)));
+  return h('details', h('summary', title), codeBlock(title, JSON.stringify(content, null, 2)));
 }

@@ -1,0 +1,266 @@
+//! Evidence: what shows, to whoever has the deployment's public keys, what was asked, what was answered and how it ended.
+
+mod expected;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::expected::{Expectation, Expected};
+use crate::{
+    challenge::{
+        ChallengeClaims, ChallengeError, Decision, RESPONSE_TYP, RejectReason, ResponseClaims, challenge_hash, proven_level,
+        verify_challenge_signature,
+    },
+    jose::{JoseError, Jwks, PublicJwk, b64u, jws, sha256},
+    key_statement::{KeyStatementClaims, StatedKey, verify_key_signature, verify_key_statement},
+    receipt::{KeyKind, ReceiptClaims, ReceiptReason, verify_receipt},
+};
+
+/// What a deployment hands out about an answered trusonafication. Nothing in it counts before [`verify_evidence`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Compact JWS by the deployment.
+    pub challenge: String,
+    /// Compact JWS by the phone.
+    pub response: String,
+    /// Compact JWS by the deployment. Deployments before receipts made none, and prove nothing to others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<String>,
+    /// The device key first, then the presence key that answered, if one did.
+    pub keys: Vec<PublicJwk>,
+    /// Compact JWS by the device key, if the device made a statement.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_statement: Option<String>,
+    /// Compact JWS by presence keys over the claims of the key statement.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub key_signatures: Vec<String>,
+}
+
+/// Genuine evidence: how it ended is in `receipt`, signed by the deployment, and everything else here is signed, too.
+///
+/// The decision that counts is the receipt's. `response` has what the person signed, which is an accept where the number was wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct VerifiedEvidence {
+    /// How it ended, by the deployment.
+    pub receipt: ReceiptClaims,
+    /// What was asked, by the deployment.
+    pub challenge: ChallengeClaims,
+    /// What was answered, by the key that `receipt.key` names.
+    pub response: ResponseClaims,
+    /// Who says that this key is the device's.
+    pub certification: Certification,
+}
+
+impl VerifiedEvidence {
+    /// Whether it was accepted with at least what was asked for.
+    #[must_use]
+    pub const fn is_success(&self) -> bool {
+        self.receipt.status.is_success()
+    }
+}
+
+/// Who says that the key that answered is the device's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "by", rename_all = "snake_case")]
+pub enum Certification {
+    /// Nobody has to: it is the device key, whose thumbprint is the device identifier.
+    DeviceKey,
+    /// The device key, by its statement. The deployment cannot have put another key in its place.
+    KeyStatement {
+        /// Of the statement.
+        seq: u64,
+        /// When the statement was made by the phone's clock, in seconds.
+        iat: i64,
+        /// Whether the key that answered signed the statement itself.
+        co_signed: bool,
+    },
+    /// The deployment alone.
+    Deployment,
+}
+
+impl Certification {
+    /// Whether the device itself says so.
+    #[must_use]
+    pub const fn is_by_device(self) -> bool {
+        !matches!(self, Self::Deployment)
+    }
+}
+
+/// What evidence without a receipt has: signatures that hold. They show neither that the answer was taken nor that the key is one of the
+/// device's, since whoever holds a challenge can answer it with a key of their own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unproven {
+    /// What was asked, by the deployment.
+    pub challenge: ChallengeClaims,
+    /// What somebody answered.
+    pub response: ResponseClaims,
+    /// Thumbprint of the key that answered.
+    pub signing_key: String,
+}
+
+/// Genuine evidence of something else than was expected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unexpected {
+    /// What differs, at least one.
+    pub differs: Vec<Expectation>,
+    /// What the evidence proves.
+    pub evidence: VerifiedEvidence,
+}
+
+/// Why evidence does not show what was expected.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EvidenceError {
+    /// A signature does not hold, or the parts do not belong together.
+    #[error("the evidence is not genuine")]
+    NotGenuine(#[source] Fault),
+    /// There is no receipt.
+    #[error("the evidence has no receipt and proves nothing")]
+    NotProven(Box<Unproven>),
+    /// It is genuine.
+    #[error("the evidence is genuine, but not what was expected: {} differs", expected::names(&.0.differs))]
+    Unexpected(Box<Unexpected>),
+}
+
+/// What is not genuine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The challenge does not hold.
+    #[error("the challenge does not hold")]
+    Challenge(#[source] ChallengeError),
+    /// The response is not signed by any of the keys.
+    #[error("the response is not signed by any of the keys")]
+    Response(#[source] JoseError),
+    /// The first key is not the device's.
+    #[error("the device identifier is not the thumbprint of the device key")]
+    Device,
+    /// The receipt does not hold. `JoseError::Key`: the JWKS does not hold its key for receipts; a copy from before may not.
+    #[error("the receipt does not hold")]
+    Receipt(#[source] JoseError),
+    /// The key statement does not hold.
+    #[error("the key statement does not hold")]
+    KeyStatement(#[source] JoseError),
+    /// The signature of the key that answered over the key statement does not hold.
+    #[error("the signature over the key statement does not hold")]
+    KeySignature(#[source] JoseError),
+    /// Two parts contradict one another.
+    #[error("{0} does not belong to the other parts")]
+    Mismatch(&'static str),
+}
+
+impl Fault {
+    /// The name of the part that does not hold: a member of evidence, `device` for its first key, or a claim such as `receipt.resp`.
+    #[must_use]
+    pub const fn part(self) -> &'static str {
+        match self {
+            Self::Challenge(_) => "challenge",
+            Self::Response(_) => "response",
+            Self::Device => "device",
+            Self::Receipt(_) => "receipt",
+            Self::KeyStatement(_) => "key_statement",
+            Self::KeySignature(_) => "key_signatures",
+            Self::Mismatch(claim) => claim,
+        }
+    }
+}
+
+/// Verifies evidence offline.
+///
+/// `jwks` are the deployment's keys as the verifier knows them, never as the evidence brings them. On success the evidence is genuine, has
+/// a receipt and is what was expected; by [`Expected::default`], an accept with at least what was asked for.
+pub fn verify_evidence(evidence: &Evidence, jwks: &Jwks, expected: &Expected) -> Result<VerifiedEvidence, EvidenceError> {
+    let answer = Answer::verify(evidence, jwks).map_err(EvidenceError::NotGenuine)?;
+    let Some(receipt) = &evidence.receipt else {
+        let Answer { challenge, response, signer, .. } = answer;
+        return Err(EvidenceError::NotProven(Box::new(Unproven { challenge, response, signing_key: signer.thumbprint() })));
+    };
+    let genuine = answer.with_receipt(evidence, receipt, jwks).map_err(EvidenceError::NotGenuine)?;
+    let differs = expected.compare(&genuine);
+    if differs.is_empty() { Ok(genuine) } else { Err(EvidenceError::Unexpected(Box::new(Unexpected { differs, evidence: genuine }))) }
+}
+
+/// A challenge and the response to it.
+struct Answer<'a> {
+    challenge: ChallengeClaims,
+    response: ResponseClaims,
+    device: &'a PublicJwk,
+    signer: &'a PublicJwk,
+}
+
+impl<'a> Answer<'a> {
+    fn verify(evidence: &'a Evidence, jwks: &Jwks) -> Result<Self, Fault> {
+        let challenge = verify_challenge_signature(&evidence.challenge, jwks).map_err(Fault::Challenge)?;
+        let compact = jws::Compact::parse(&evidence.response).map_err(Fault::Response)?;
+        let device = evidence.keys.first().ok_or(Fault::Device)?;
+        let kid = compact.header().kid.as_deref();
+        let signer = evidence.keys.iter().find(|key| Some(key.thumbprint().as_str()) == kid).ok_or(Fault::Response(JoseError::Key))?;
+        let response: ResponseClaims = compact.verify(signer, RESPONSE_TYP).map_err(Fault::Response)?;
+        if response.iss != device.thumbprint() {
+            return Err(Fault::Device);
+        }
+        all([
+            ("response.chal", response.chal == challenge_hash(&evidence.challenge)),
+            ("response.sub", response.sub == challenge.jti),
+            ("response.aud", response.aud == challenge.iss),
+        ])?;
+        Ok(Self { challenge, response, device, signer })
+    }
+
+    fn with_receipt(self, evidence: &Evidence, receipt: &str, jwks: &Jwks) -> Result<VerifiedEvidence, Fault> {
+        let receipt = verify_receipt(receipt, jwks).map_err(Fault::Receipt)?;
+        let Self { challenge, response, device, signer } = self;
+        let (presence, document) = (signer != device, response.doc.is_some());
+        // Without a key there was no answer, and `resp` differs.
+        let key = receipt.key.as_ref().ok_or(Fault::Mismatch("receipt.resp"))?;
+        all([
+            ("receipt.iss", receipt.iss == challenge.iss),
+            ("receipt.sub", receipt.sub == challenge.jti),
+            ("receipt.rp", receipt.rp == challenge.rp.id),
+            ("receipt.chal", receipt.chal == response.chal),
+            ("receipt.resp", receipt.resp == Some(b64u(&sha256(evidence.response.as_bytes())))),
+            ("receipt.dev", receipt.dev.as_ref() == Some(&response.iss)),
+            ("receipt.key", key.jkt == signer.thumbprint() && (key.kind != KeyKind::Device) == presence),
+            ("receipt.dec", counts_as(&response, &receipt)),
+            ("receipt.level", receipt.level.is_none_or(|level| level <= proven_level(presence, document))),
+        ])?;
+        let statement = evidence.key_statement.as_ref().map(|statement| verify_key_statement(statement, device, &challenge.iss));
+        let statement = statement.transpose().map_err(Fault::KeyStatement)?;
+        let certification = certification(statement.as_ref(), &evidence.key_signatures, key.kind, signer)?;
+        Ok(VerifiedEvidence { receipt, challenge, response, certification })
+    }
+}
+
+/// Whether the receipt says of the response what it says itself, or that an accept came with a wrong number.
+fn counts_as(response: &ResponseClaims, receipt: &ReceiptClaims) -> bool {
+    let why = response.why.filter(|_| response.dec == Decision::Reject).map(|why| match why {
+        RejectReason::NotMe => ReceiptReason::NotMe,
+        RejectReason::ChangedMind => ReceiptReason::ChangedMind,
+    });
+    let wrong_number = response.dec == Decision::Accept && receipt.dec == Some(Decision::Reject);
+    if wrong_number { receipt.why == Some(ReceiptReason::NumberMismatch) } else { (receipt.dec, receipt.why) == (Some(response.dec), why) }
+}
+
+fn certification(
+    statement: Option<&KeyStatementClaims>,
+    signatures: &[String],
+    kind: KeyKind,
+    signer: &PublicJwk,
+) -> Result<Certification, Fault> {
+    if kind == KeyKind::Device {
+        return Ok(Certification::DeviceKey);
+    }
+    let jkt = signer.thumbprint();
+    let names = |key: &StatedKey| key.jkt == jkt && KeyKind::from(key.kind) == kind;
+    let Some(statement) = statement.filter(|statement| statement.keys.iter().any(names)) else { return Ok(Certification::Deployment) };
+    let mut co_signed = false;
+    for signature in signatures {
+        let by = jws::Compact::parse(signature).map_err(Fault::KeySignature)?;
+        if by.header().kid.as_ref() == Some(&jkt) {
+            verify_key_signature(signature, statement, signer).map_err(Fault::KeySignature)?;
+            co_signed = true;
+        }
+    }
+    Ok(Certification::KeyStatement { seq: statement.seq, iat: statement.iat, co_signed })
+}
+
+fn all<const N: usize>(parts: [(&'static str, bool); N]) -> Result<(), Fault> {
+    parts.into_iter().find(|(_, same)| !same).map_or(Ok(()), |(name, _)| Err(Fault::Mismatch(name)))
+}

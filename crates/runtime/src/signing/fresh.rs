@@ -1,0 +1,60 @@
+//! What is kept in memory for a while.
+
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use nodkey_kernel::time::Timestamp;
+use tokio::sync::Mutex;
+
+/// For how long it is taken from memory: a change by another replica is seen within this.
+const FRESH: Duration = Duration::from_secs(30);
+
+/// A value that is read again when it is half a minute old. One reads, the others wait.
+#[derive(Debug)]
+pub struct Fresh<T> {
+    value: RwLock<Option<(Arc<T>, Timestamp)>>,
+    turn: Mutex<()>,
+}
+
+impl<T> Default for Fresh<T> {
+    fn default() -> Self {
+        Self { value: RwLock::new(None), turn: Mutex::default() }
+    }
+}
+
+impl<T: Send + Sync> Fresh<T> {
+    /// The value, if it is fresh.
+    pub fn held(&self, now: Timestamp) -> Option<Arc<T>> {
+        let value = self.value.read().unwrap_or_else(PoisonError::into_inner);
+        value.as_ref().filter(|(_, read_at)| read_at.until(now) < FRESH).map(|(value, _)| Arc::clone(value))
+    }
+
+    /// The value, read again unless it is fresh.
+    pub async fn get<E, F>(&self, now: Timestamp, read: impl FnOnce() -> F + Send) -> Result<Arc<T>, E>
+    where
+        F: Future<Output = Result<T, E>> + Send,
+    {
+        if let Some(value) = self.held(now) {
+            return Ok(value);
+        }
+        let _turn = self.turn.lock().await;
+        if let Some(value) = self.held(now) {
+            return Ok(value);
+        }
+        let value = Arc::new(read().await?);
+        self.set(Some((Arc::clone(&value), now)));
+        Ok(value)
+    }
+
+    /// Has it read again. Waits for whoever is reading: what they read may be old.
+    pub async fn forget(&self) {
+        let _turn = self.turn.lock().await;
+        self.set(None);
+    }
+
+    fn set(&self, value: Option<(Arc<T>, Timestamp)>) {
+        *self.value.write().unwrap_or_else(PoisonError::into_inner) = value;
+    }
+}

@@ -1,0 +1,342 @@
+//! The keys a service signs by: private halves sealed in its own database, public halves published by the registry.
+//!
+//! A key is made, published, and signs when its time has come. When that is, whoever publishes says: the first key of its kind signs at
+//! once, a successor when nobody may still verify by a key set without it. Each replica goes by the clock, so all begin together.
+
+mod fresh;
+mod store;
+
+use std::{sync::Arc, time::Duration};
+
+pub use fresh::Fresh;
+use nodkey_db::{
+    Db, Query, Tx,
+    sealed::{KeyColumn, SealedColumn},
+};
+use nodkey_kernel::{
+    error::{Classify as _, chain},
+    id::SigningKeyId,
+    jose::{Algorithm, PrivateKey, PublicJwk, jws},
+    random::Random,
+    time::{Clock, Timestamp},
+    vault::Vault,
+};
+use prost::Message;
+use serde::Serialize;
+use tracing::warn;
+
+use crate::{
+    Failure, Job,
+    idempotent::{Answers, Request, once},
+    rows::{inconsistent, readable},
+};
+
+/// The table of keys on PostgreSQL, for a service that gains keys: a migration of its own.
+pub const POSTGRES: &str = include_str!("../../migrations/postgres/signing_key.sql");
+/// The same on SQLite.
+pub const SQLITE: &str = include_str!("../../migrations/sqlite/signing_key.sql");
+
+/// Where such a table has sealed values.
+pub const SEALED: &[SealedColumn] = &[SealedColumn {
+    table: "signing_key",
+    column: "sealed_private",
+    key: &[KeyColumn::Uuid("id")],
+    context: |key| format!("signing_key/{}", key[0]),
+}];
+
+/// How often a key is looked for again because another replica was first.
+const ATTEMPTS: usize = 8;
+/// How often private halves that are not needed any more are deleted.
+const KEEPING: Duration = Duration::from_mins(10);
+/// How soon a failure is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// A key of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SigningKey {
+    /// Names the row.
+    pub id: SigningKeyId,
+    /// The public half; its thumbprint is the `kid`.
+    pub key: PublicJwk,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it begins to sign; `None` until it is published.
+    pub signs_at: Option<Timestamp>,
+}
+
+/// Where public halves are published.
+pub trait Publish: Send + Sync + 'static {
+    /// Publishes one and returns from when on it signs; again: the same answer. `at_once` is for a compromised key: it signs now, and those
+    /// before are revoked.
+    fn publish(&self, key: &PublicJwk, at_once: bool) -> impl Future<Output = Result<Timestamp, Failure>> + Send;
+}
+
+/// A private key that is published.
+#[derive(Debug)]
+pub struct Signer {
+    kid: String,
+    algorithm: Algorithm,
+    key: PrivateKey,
+    signs_at: Timestamp,
+    id: SigningKeyId,
+}
+
+impl Signer {
+    /// What the `kid` of its signatures names.
+    #[must_use]
+    pub fn kid(&self) -> &str {
+        &self.kid
+    }
+
+    /// When it begins to sign what others may verify by a key set of before.
+    #[must_use]
+    pub const fn signs_at(&self) -> Timestamp {
+        self.signs_at
+    }
+
+    /// Signs claims.
+    pub fn sign(&self, typ: &str, claims: &impl Serialize) -> String {
+        let signer = |input: &[u8]| Ok::<_, std::convert::Infallible>(self.key.sign(input));
+        match jws::sign_with(typ, self.algorithm, Some(&self.kid), None, claims, signer) {
+            Ok(jws) => jws,
+            Err(never) => match never {},
+        }
+    }
+
+    /// Signs a payload that is JSON already, as it is.
+    #[must_use]
+    pub fn sign_bytes(&self, typ: &str, payload: &[u8]) -> String {
+        let signer = |input: &[u8]| Ok::<_, std::convert::Infallible>(self.key.sign(input));
+        match jws::sign_bytes(typ, self.algorithm, Some(&self.kid), None, payload, signer) {
+            Ok(jws) => jws,
+            Err(never) => match never {},
+        }
+    }
+}
+
+/// The published keys, in the order in which they sign.
+#[derive(Debug)]
+struct Ring(Vec<Arc<Signer>>);
+
+impl Ring {
+    fn current(&self, now: Timestamp) -> Option<&Arc<Signer>> {
+        self.0.iter().rfind(|signer| signer.signs_at <= now)
+    }
+
+    fn published(&self, now: Timestamp) -> Option<&Arc<Signer>> {
+        self.current(now).or(self.0.first())
+    }
+}
+
+/// The keys of a service, kept in memory: signing costs no read.
+#[derive(Debug)]
+pub struct Keys<P> {
+    /// Its database.
+    pub db: Db,
+    /// Seals private halves.
+    pub vault: Arc<Vault>,
+    /// Says whose time has come.
+    pub clock: Clock,
+    /// Makes keys.
+    pub random: Random,
+    /// How the very first key signs.
+    pub first: Algorithm,
+    /// Where public halves are published.
+    pub publisher: P,
+    /// What was read; begin with the default.
+    pub ring: Held,
+}
+
+/// Keys in memory.
+#[derive(Debug, Default)]
+pub struct Held(Fresh<Ring>);
+
+impl<P: Publish> Keys<P> {
+    /// Returns the key that signs now, making and publishing the very first. `None` while the time of the first has not come: another
+    /// service still signs what it will. Asks the database and the publisher, so call it before a transaction.
+    pub async fn current(&self) -> Result<Option<Arc<Signer>>, Failure> {
+        Ok(self.ring().await?.current(self.clock.now()).cloned())
+    }
+
+    /// Returns the key that signs now, or else the one that will first: for what nobody verified before this key was published. As
+    /// [`Keys::current`], it is called before a transaction.
+    pub async fn published(&self) -> Result<Arc<Signer>, Failure> {
+        self.ring().await?.published(self.clock.now()).cloned().ok_or(Failure::Internal("a ring that was read has a key"))
+    }
+
+    /// The same in a transaction, by its connection if at all. `None` while no key is published.
+    pub async fn published_in(&self, tx: &mut Tx) -> Result<Option<Arc<Signer>>, Failure> {
+        let now = self.clock.now();
+        if let Some(ring) = self.ring.0.held(now) {
+            return Ok(ring.published(now).cloned());
+        }
+        let (ring, _) = self.read(tx.query("")).await?;
+        Ok(ring.published(now).cloned())
+    }
+
+    /// Makes a successor and publishes it. Another that is made at the same moment is a successor, too.
+    pub async fn rotate<A: Message + Default>(
+        &self,
+        request: Option<&Request>,
+        algorithm: Algorithm,
+        at_once: bool,
+        answer: impl Fn(&SigningKey) -> A + Send + Sync,
+    ) -> Result<A, Failure> {
+        let attempt = async || {
+            let key = self.successor(algorithm).await?;
+            let signs_at = self.publisher.publish(&key.key, at_once).await?;
+            let mut tx = self.db.begin().await?;
+            store::publish(&mut tx, key.id, signs_at, self.clock.now()).await?;
+            Ok::<_, Failure>(Some((tx, answer(&SigningKey { signs_at: Some(signs_at), ..key }))))
+        };
+        let answers = Answers { db: &self.db, vault: &self.vault, random: &self.random, clock: &self.clock };
+        let answer = once(request, &answers, attempt).await?;
+        self.ring.0.forget().await;
+        Ok(answer)
+    }
+
+    /// Makes and publishes the first key unless it is there, and publishes again what is published, in case the publisher was restored
+    /// from a backup. Deletes private halves that are not needed any more.
+    pub async fn keep(&self) -> Result<(), Failure> {
+        store::forget_superseded(&self.db, self.clock.now()).await?;
+        self.ring.0.forget().await;
+        for signer in &self.ring().await?.0 {
+            self.publisher.publish(&signer.key.public(), false).await?;
+        }
+        Ok(())
+    }
+
+    async fn ring(&self) -> Result<Arc<Ring>, Failure> {
+        // Boxed, since it is seldom read: every call that signs would carry the room for it.
+        self.ring.0.get(self.clock.now(), || Box::pin(self.read_ring())).await
+    }
+
+    async fn read_ring(&self) -> Result<Ring, Failure> {
+        for _ in 0..ATTEMPTS {
+            let (ring, unpublished) = self.read(self.db.query("")).await?;
+            let made = match unpublished {
+                Some(key) => key,
+                None if !ring.0.is_empty() => return Ok(ring),
+                None => match self.make_first().await? {
+                    Some(key) => key,
+                    None => continue,
+                },
+            };
+            match self.finish(&made).await {
+                Ok(()) => {}
+                Err(e) if ring.0.is_empty() => return Err(e),
+                Err(e) => {
+                    warn!(error = chain(&e), reason = e.reason(), "a signing key could not be published; the one before signs on");
+                    return Ok(ring);
+                }
+            }
+        }
+        Err(Failure::Internal("no signing key has its private half: rotate"))
+    }
+
+    /// Reads the published keys, and the one that is not yet. One that cannot be read is passed by while another can sign.
+    async fn read(&self, query: Query<'_>) -> Result<(Ring, Option<SigningKey>), Failure> {
+        let rows = store::private(query).await?;
+        let (mut signers, mut unpublished, mut fault) = (Vec::with_capacity(rows.len()), None, None);
+        for row in &rows {
+            let opened = store::read(row).and_then(|(key, sealed)| {
+                let Some(signs_at) = key.signs_at else {
+                    unpublished = Some(key);
+                    return Ok(());
+                };
+                let wrong =
+                    |source: Box<dyn std::error::Error + Send + Sync>| inconsistent("signing_key", "sealed_private", key.id, source);
+                let secret = self.vault.open(&context(key.id), &sealed).map_err(|e| wrong(e.into()))?;
+                let algorithm = key.key.algorithm();
+                let private = PrivateKey::from_secret_bytes(algorithm, &secret).map_err(|e| wrong(e.into()))?;
+                signers.push(Arc::new(Signer { kid: key.key.thumbprint(), algorithm, key: private, signs_at, id: key.id }));
+                Ok(())
+            });
+            if let Err(e) = opened {
+                fault = Some(e);
+            }
+        }
+        match fault {
+            Some(e) if signers.is_empty() => return Err(e.into()),
+            Some(e) => drop(readable::<()>(Err(e))),
+            None => {}
+        }
+        signers.sort_by_key(|signer| (signer.signs_at, signer.id.as_uuid()));
+        Ok((Ring(signers), unpublished))
+    }
+
+    /// `None` when another replica was first.
+    async fn make_first(&self) -> Result<Option<SigningKey>, Failure> {
+        let (key, sealed) = self.generate(self.first);
+        let mut tx = self.db.begin().await?;
+        if store::any(&mut tx).await? {
+            // Of another replica, made a moment ago, or all there were are gone.
+            tx.rollback().await?;
+            return Ok(None);
+        }
+        let inserted = store::insert(&mut tx, &key, &sealed).await?;
+        tx.commit().await?;
+        Ok(inserted.then_some(key))
+    }
+
+    /// Returns a key to be published: one that is left over, if it signs alike, or a new one.
+    async fn successor(&self, algorithm: Algorithm) -> Result<SigningKey, Failure> {
+        for _ in 0..ATTEMPTS {
+            let mut tx = self.db.begin().await?;
+            match store::unpublished(&mut tx).await? {
+                Some(left) if left.key.algorithm() == algorithm => {
+                    tx.rollback().await?;
+                    return Ok(left);
+                }
+                Some(other) => store::delete_unpublished(&mut tx, other.id).await?,
+                None => {}
+            }
+            let (key, sealed) = self.generate(algorithm);
+            let inserted = store::insert(&mut tx, &key, &sealed).await?;
+            tx.commit().await?;
+            if inserted {
+                return Ok(key);
+            }
+        }
+        Err(Failure::Internal("others keep making signing keys"))
+    }
+
+    async fn finish(&self, key: &SigningKey) -> Result<(), Failure> {
+        let signs_at = self.publisher.publish(&key.key, false).await?;
+        let mut tx = self.db.begin().await?;
+        store::publish(&mut tx, key.id, signs_at, self.clock.now()).await?;
+        Ok(tx.commit().await?)
+    }
+
+    fn generate(&self, algorithm: Algorithm) -> (SigningKey, Vec<u8>) {
+        let now = self.clock.now();
+        let id = SigningKeyId::generate(now, &self.random);
+        let private = PrivateKey::generate(algorithm, &self.random);
+        let sealed = self.vault.seal(&self.random, &context(id), &private.to_secret_bytes());
+        (SigningKey { id, key: private.public(), created_at: now, signs_at: None }, sealed)
+    }
+}
+
+/// What a private key is sealed for.
+fn context(id: SigningKeyId) -> String {
+    format!("signing_key/{id}")
+}
+
+/// The job that has a service's first key published as soon as it runs, and deletes what is not needed any more.
+pub fn job<P: Publish>(keys: Arc<Keys<P>>) -> Job {
+    Job::new("signing_keys", move |shutdown| async move {
+        loop {
+            let pause = match keys.keep().await {
+                Ok(()) => KEEPING,
+                Err(e) => {
+                    warn!(error = chain(&e), reason = e.reason(), "the signing keys could not be published; trying again");
+                    AGAIN
+                }
+            };
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    })
+}

@@ -1,0 +1,128 @@
+//! What a webhook rests on: the receipt of the trusonafication service, verified with the keys that the registry publishes for receipts.
+//!
+//! A consumer makes no calls, so the keys are kept in memory by a job. A receipt by a key that is not among them is tried again until they
+//! were read after the trusonafication ended: a key is published before it signs.
+
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use nodkey_bus::HandlerError;
+use nodkey_kernel::{
+    error::chain,
+    id::RelyingPartyId,
+    jose::{JoseError, Jwks, jws::Compact},
+    level::Level,
+    receipt::{ReceiptClaims, verify_receipt},
+    time::{Clock, Timestamp},
+};
+use nodkey_proto::{
+    registry::v1::{GetJwksRequest, signing_key_service_client::SigningKeyServiceClient},
+    trusonafication::v1::Trusonafication,
+};
+use nodkey_runtime::{Failure, Job, Peers};
+use tokio::sync::Notify;
+use tracing::warn;
+
+/// How often the keys are read when nobody misses one.
+const INTERVAL: Duration = Duration::from_mins(10);
+/// How soon they are read again at most.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How far our clock may be behind that of the trusonafication service.
+const SKEW: Duration = Duration::from_secs(60);
+
+/// Verifies receipts. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Receipts {
+    keys: Arc<RwLock<Keys>>,
+    missed: Arc<Notify>,
+    issuer: String,
+    required_since: Timestamp,
+}
+
+#[derive(Debug, Default)]
+struct Keys {
+    jwks: Jwks,
+    read_at: Option<Timestamp>,
+}
+
+impl Receipts {
+    /// Makes one for receipts of a deployment. What ended before `required_since` may have none.
+    pub fn new(issuer: &str, required_since: Timestamp) -> Self {
+        Self { keys: Arc::default(), missed: Arc::default(), issuer: issuer.to_owned(), required_since }
+    }
+
+    /// Verifies the receipt of the end of a trusonafication, as an event tells it.
+    pub fn check(&self, receipt: &str, party: RelyingPartyId, about: &Trusonafication, ended_at: Timestamp) -> Result<(), HandlerError> {
+        if receipt.is_empty() {
+            let before = ended_at < self.required_since;
+            return if before { Ok(()) } else { Err(HandlerError::Fatal("the event has no receipt".into())) };
+        }
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        match verify_receipt(receipt, &keys.jwks) {
+            Ok(claims) => agrees(&claims, &self.issuer, party, about).map_err(|what| HandlerError::Fatal(format!("the receipt {what}"))),
+            Err(JoseError::Key) if names_a_key(receipt) && keys.read_at.is_none_or(|read_at| read_at < ended_at + SKEW) => {
+                self.missed.notify_one();
+                Err(HandlerError::Retry("the key of the receipt is not known yet".into()))
+            }
+            Err(e) => Err(HandlerError::Fatal(format!("the receipt does not verify: {e}"))),
+        }
+    }
+
+    /// The job that keeps the keys.
+    pub fn job(&self, peers: Peers, clock: Clock) -> Job {
+        let receipts = self.clone();
+        Job::new("receipt keys", move |shutdown| async move {
+            loop {
+                let now = clock.now();
+                match read(&peers).await {
+                    Ok(jwks) => *receipts.keys.write().unwrap_or_else(PoisonError::into_inner) = Keys { jwks, read_at: Some(now) },
+                    Err(e) => {
+                        warn!(error = chain(&e), "the keys of receipts cannot be read; trying again");
+                        receipts.missed.notify_one();
+                    }
+                }
+                tokio::select! {
+                    () = shutdown.cancelled() => return,
+                    () = tokio::time::sleep(PAUSE) => {}
+                }
+                tokio::select! {
+                    () = shutdown.cancelled() => return,
+                    () = receipts.missed.notified() => {}
+                    () = tokio::time::sleep(INTERVAL) => {}
+                }
+            }
+        })
+    }
+}
+
+fn names_a_key(receipt: &str) -> bool {
+    Compact::parse(receipt).is_ok_and(|receipt| receipt.header().kid.is_some())
+}
+
+async fn read(peers: &Peers) -> Result<Jwks, Failure> {
+    let mut keys = SigningKeyServiceClient::new(peers.registry().clone());
+    let document = keys.get_jwks(GetJwksRequest {}).await?.into_inner().jwks;
+    serde_json::from_str(&document).map_err(|_| Failure::Internal("the registry publishes a key set"))
+}
+
+/// Compares what the receipt says with what the event says.
+fn agrees(claims: &ReceiptClaims, issuer: &str, party: RelyingPartyId, about: &Trusonafication) -> Result<(), &'static str> {
+    let same = |equal: bool, what| if equal { Ok(()) } else { Err(what) };
+    same(claims.iss == issuer, "is another deployment's")?;
+    same(claims.rp == party.to_string(), "is another relying party's")?;
+    same(claims.sub == about.id, "is about another trusonafication")?;
+    same(about.status().as_str_name() == format!("STATUS_{}", claims.status.as_str()), "says another status than the event")?;
+    let (Some(result), true) = (&about.result, claims.dec.is_some()) else {
+        return same(claims.dec.is_none(), "says that somebody answered");
+    };
+    same(claims.jti == result.id, "is about another answer")?;
+    same(claims.level.map_or(0, Level::as_i32) == result.accepted_level, "says another level than the event")?;
+    same(claims.user.as_deref() == Some(result.bound_user_identifier.as_str()), "says another user than the event")?;
+    same(claims.dev.as_deref() == Some(result.device_identifier.as_str()), "says another device than the event")
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+mod tests;
