@@ -1,12 +1,15 @@
 //! A backend asks, the phone answers, the backend gets a provable result.
 
 use nodkey_kernel::{
-    jose::{Algorithm, PrivateKey},
+    challenge::{RESPONSE_TYP, ResponseClaims},
+    jose::{Algorithm, PrivateKey, jws},
     random::Random,
 };
 use nodkey_mobile_sdk::{Decision, RejectReason, software::SoftwareKeyStore};
 use nodkey_proto::trusonafication::v1::{NumberMatch, RejectReason as WireReason, Status};
-use nodkey_server_sdk::{EvidenceError, Expectation, Expected, Level, NewTrusonafication, ReceiptReason, is_success};
+use nodkey_server_sdk::{
+    Evidence, EvidenceError, Expectation, Expected, Fault, Level, NewTrusonafication, ReceiptReason, is_success, verify_evidence,
+};
 use serde_json::json;
 
 use crate::world::{World, asked};
@@ -17,6 +20,7 @@ scenarios!(
     an_accept_at_level_3_needs_the_registered_document,
     less_than_asked_is_no_success_and_more_is,
     a_reject_says_why,
+    who_holds_the_evidence_of_a_rejection_makes_no_accept_of_it,
     the_number_shown_has_to_be_matched,
     one_device_alone_can_be_asked,
     what_is_asked_arrives_to_the_letter,
@@ -108,6 +112,24 @@ async fn a_reject_says_why(world: &World) {
     assert_eq!((verified.receipt.why, verified.receipt.level), (Some(ReceiptReason::NotMe), None));
     let Err(EvidenceError::Unexpected(found)) = tenant.prove(&id, &Expected::accept()).await else { panic!("it is no accept") };
     assert_eq!(found.differs, [Expectation::Decision]);
+}
+
+async fn who_holds_the_evidence_of_a_rejection_makes_no_accept_of_it(world: &World) {
+    let tenant = world.tenant().await;
+    let phone = tenant.active("ada").await;
+    let id = tenant.backend.create_trusonafication(log_in()).await.unwrap().trusonafication.id;
+    phone.reject(&asked(&phone).await, RejectReason::NotMe).await.unwrap();
+    let (held, jwks) = (tenant.backend.evidence(&id).await.unwrap(), tenant.backend.jwks().await.unwrap());
+    let fresh = PrivateKey::generate(Algorithm::Es256, &Random::system());
+    let mut claims: ResponseClaims = jws::Compact::parse(&held.response).unwrap().unverified_claims().unwrap();
+    (claims.dec, claims.why) = (Decision::Accept, None);
+    let response = jws::sign(RESPONSE_TYP, Some(&fresh.public().thumbprint()), None, &claims, &fresh);
+    let keys = vec![held.keys[0], fresh.public()];
+    let forged = Evidence { response, keys, key_statement: None, key_signatures: vec![], ..held };
+    let refused = verify_evidence(&forged, &jwks, &Expected::any_outcome());
+    assert_eq!(refused, Err(EvidenceError::NotGenuine(Fault::Mismatch("receipt.resp"))));
+    let without = verify_evidence(&Evidence { receipt: None, ..forged }, &jwks, &Expected::accept());
+    assert!(matches!(without, Err(EvidenceError::NotProven(_))), "{without:?}");
 }
 
 async fn the_number_shown_has_to_be_matched(world: &World) {

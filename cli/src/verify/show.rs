@@ -15,11 +15,11 @@ pub fn proven(evidence: &VerifiedEvidence) -> Record {
         ("level", json!(receipt.level.map(words))),
         ("decision", json!(receipt.dec)),
         ("reason", json!(receipt.why)),
-        ("ended_at", json!(receipt.ended_at())),
+        ("ended_at", json!(format!("{}, by the deployment's clock", receipt.ended_at()))),
         ("user", json!(receipt.user)),
         ("device", json!(receipt.dev)),
         ("key", json!(key)),
-        ("key_is_by_word_of", json!(by_word_of(evidence))),
+        ("certified_by", json!(certified_by(evidence))),
         ("result", json!(receipt.jti)),
     ]);
     shown.extend(asked(&evidence.challenge));
@@ -60,7 +60,7 @@ fn answered(response: &ResponseClaims) -> Record {
         ("signed_reason", json!(response.why)),
         ("signed_number", json!(response.num)),
         ("signed_document", json!(response.doc)),
-        ("signed_at", json!(Timestamp::from_seconds(response.iat))),
+        ("signed_at", json!(format!("{}, by the phone's clock", Timestamp::from_seconds(response.iat)))),
     ])
 }
 
@@ -72,12 +72,12 @@ const fn words(level: Level) -> &'static str {
     }
 }
 
-fn by_word_of(evidence: &VerifiedEvidence) -> String {
+fn certified_by(evidence: &VerifiedEvidence) -> String {
     match evidence.certification {
         Certification::DeviceKey => "itself: its thumbprint is the device identifier".to_owned(),
         Certification::KeyStatement { seq, iat, co_signed } => {
             let signed = if co_signed { ", which the key signed, too" } else { "" };
-            format!("the device: its statement {seq} of {}{signed}", Timestamp::from_seconds(iat))
+            format!("the device, in its statement {seq} of {}{signed}", Timestamp::from_seconds(iat))
         }
         Certification::Deployment => "the deployment alone: the device made no statement of it".to_owned(),
     }

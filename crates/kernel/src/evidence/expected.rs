@@ -6,7 +6,7 @@ use super::VerifiedEvidence;
 use crate::{level::Level, named, receipt::ReceiptStatus, time::Timestamp};
 
 /// How far the deployment's clock may be ahead of the verifier's.
-const MAX_AHEAD: Duration = Duration::from_secs(60);
+const MAX_AHEAD: Duration = Duration::from_mins(1);
 
 /// What a verifier expects. By default, an accept with at least what was asked for, of anything by anybody at any time; each method
 /// asks for more, except the two that name another outcome.

@@ -60,7 +60,7 @@ fn nothing_but_an_accept_with_what_was_asked_for_verifies_unless_the_caller_says
 fn what_differs_is_named() {
     let alice = WORLD.alice.id();
     let good = Expected::accept().user("alice").device(&alice).party(ACME).trusonafication("trusonafication: accepted");
-    let good = good.level(Level::Essential).max_age(Duration::from_secs(60), ANSWERED).certified();
+    let good = good.level(Level::Essential).max_age(Duration::from_mins(1), ANSWERED).certified();
     assert_eq!(differs("accepted", &good), []);
     for (expected, named) in [
         (Expected::accept().user("bob"), Expectation::User),
@@ -69,7 +69,7 @@ fn what_differs_is_named() {
         (Expected::accept().party("other"), Expectation::Party),
         (Expected::accept().trusonafication("other"), Expectation::Trusonafication),
         (Expected::accept().level(Level::Executive), Expectation::Level),
-        (Expected::accept().max_age(Duration::from_secs(59), ANSWERED + Duration::from_secs(60)), Expectation::Age),
+        (Expected::accept().max_age(Duration::from_secs(59), ANSWERED + Duration::from_mins(1)), Expectation::Age),
         (Expected::accept().max_age(Duration::from_secs(59), ANSWERED - Duration::from_secs(61)), Expectation::Age),
     ] {
         assert_eq!(differs("accepted", &expected), [named]);
