@@ -78,6 +78,7 @@ fn the_openapi_document_is_3_1_and_names_every_field_it_promises() {
     let document: serde_json::Value = serde_json::from_str(&nodkey_gateway::openapi()).unwrap();
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
     for path in [
+        "/api/v2/device_challenges",
         "/api/v2/devices",
         "/api/v2/devices/{id}",
         "/api/v2/devices/{id}/status",

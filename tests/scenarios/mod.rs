@@ -36,6 +36,7 @@ mod faults;
 mod forged;
 mod import;
 mod installation;
+mod key_statements;
 mod keys;
 mod kill;
 mod master_key;

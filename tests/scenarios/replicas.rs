@@ -4,10 +4,12 @@ use std::{collections::BTreeSet, pin::pin};
 
 use axum::http::StatusCode;
 use futures_util::StreamExt as _;
+use nodkey_kernel::key_statement::sign_key_statement;
 use nodkey_mobile_sdk::{Decision, software::SoftwareKeyStore};
 use nodkey_proto::trusonafication::v1::{ListTrusonaficationsRequest, Status};
 use nodkey_server_sdk::is_success;
 
+use super::key_statements::{ByHand, key, refused};
 use crate::{
     processes::{Plan, SERVICES, Topology},
     receiver::receiver,
@@ -44,6 +46,29 @@ async fn a_login_may_touch_another_replica_at_every_step() {
             assert_eq!(backend.trusonafication(&pending.id).await.unwrap().version, 2);
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_statement_counts_once_whichever_replicas_make_its_nonce_and_take_it() {
+    let topology = Plan::replicated().run().await;
+    let tenant = topology.world.tenant().await;
+    let phone = ByHand::new(&topology.world, &tenant);
+    let next = key();
+    let sign = |claims| sign_key_statement(&claims, &phone.device);
+    through_gateway(&topology, 0);
+    let first = phone.registration(Some(&sign(phone.claims(&phone.presence).await)), &[]);
+    through_gateway(&topology, 1);
+    assert_eq!(phone.send(&first).await.status, 201);
+    let second = sign(phone.claims(&next).await);
+    through_gateway(&topology, 0);
+    assert_eq!(phone.replace(&next, Some(&second), &[]).await.status, 200);
+    let stored = phone.stored().await;
+    for replica in 0..2 {
+        through_gateway(&topology, replica);
+        refused(&phone.send(&first).await, 409, "KEY_STATEMENT_OUTDATED");
+        assert_eq!(phone.replace(&next, Some(&second), &[]).await.status, 200, "a repeated request");
+    }
+    assert_eq!(phone.stored().await, stored);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

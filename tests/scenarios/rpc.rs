@@ -93,6 +93,7 @@ const BAD: &[(&str, As, &str, &str)] = &[
     ("registry.v1.AuditService/ListAuditEntries", Operator, r#"{"operatorId": "x"}"#, "VALIDATION_FAILED"),
     ("registry.v1.AuditService/CreateAuditEntry", Operator, "{}", "NOT_ALLOWED"),
     ("registry.v1.AuditService/CompleteAuditEntry", Backend, "{}", "NOT_ALLOWED"),
+    ("registry.v1.DeviceService/CreateDeviceChallenge", Backend, "{}", "NOT_ALLOWED"),
     ("registry.v1.DeviceService/RegisterDevice", Backend, "{}", "NOT_ALLOWED"),
     ("registry.v1.DeviceService/ResolveDevice", Operator, "{}", "NOT_ALLOWED"),
     ("registry.v1.DeviceService/UpdateDevice", Backend, "{}", "NOT_ALLOWED"),

@@ -41,6 +41,7 @@ test('a user is found with their devices: keys, binding, and when they were last
   await expect(main.getByText(device)).toBeVisible();
   await expect(main.getByText('Device key P-256')).toBeVisible();
   await expect(main.getByText('Fingerprint or face P-256')).toBeVisible();
+  await expect(main.getByText('yes: the device key signed which presence keys it has')).toBeVisible();
   await expect(main.getByText('nobody: the app has to be open')).toBeVisible();
   await page.reload();
   await expect(main.getByText(device)).toBeVisible();

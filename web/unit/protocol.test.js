@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { parseJws, verifyJws } from '../assets/lib/jose.js';
+import { KEYS_TYP } from '../assets/lib/key_statement.js';
 import { Phone } from '../assets/phone/protocol.js';
 import { GATEWAY, Gateway, NOW, challenge, collect, keyStore, problem, readResponse, trucode } from './gateway.js';
 import { jwks, vectors } from './vectors.js';
@@ -59,6 +61,7 @@ test('the device identifier is the thumbprint of the device key', async () => {
 
 test('registering carries the mobile credential over the very body', async () => {
   const { gateway, phone } = await world();
+  gateway.routes['POST /api/v2/device_challenges'] = () => problem(404, 'NOT_FOUND');
   gateway.routes['POST /api/v2/devices'] = (body, call) => {
     assert.deepEqual(body.device_key, vectors.keys.device_p256.jwk);
     assert.deepEqual(body.presence_keys, [{ kind: 'biometric', jwk: vectors.keys.presence_p256.jwk }]);
@@ -72,6 +75,60 @@ test('registering carries the mobile credential over the very body', async () =>
   };
   const device = await phone.register({ token: 'a.b.c', secret: 's' }, { name: 'Test' });
   assert.equal(device.device_identifier_jwt, 'jwt');
+});
+
+const CHALLENGES = 'POST /api/v2/device_challenges';
+const DEVICES = 'POST /api/v2/devices';
+const registered = () => Response.json({ device_identifier: DEVICE, device_identifier_jwt: 'jwt', is_active: false });
+
+test('registering vouches for the keys, by the device key and by each presence key', async () => {
+  /** @type {string[]} */
+  const asked = [];
+  const { gateway, phone } = await world({ keys: await keyStore(async (reason) => void asked.push(reason)) });
+  gateway.routes[CHALLENGES] = () => Response.json({ nonce: 'n', seq: 7 }, { status: 201 });
+  gateway.routes[DEVICES] = async ({ key_statement: statement, key_signatures: signatures }) => {
+    assert.equal(signatures.length, 1);
+    for (const [jws, by] of [
+      [statement, 'device_p256'],
+      [signatures[0], 'presence_p256'],
+    ]) {
+      const { jwk, thumbprint: kid } = vectors.keys[by];
+      const compact = parseJws(jws);
+      assert.equal(compact.header.kid, kid);
+      assert.deepEqual(await verifyJws(compact, jwk, KEYS_TYP), {
+        iss: DEVICE,
+        aud: GATEWAY,
+        seq: 7,
+        keys: [{ kind: 'biometric', jkt: vectors.keys.presence_p256.thumbprint }],
+        nonce: 'n',
+        iat: NOW / 1000,
+      });
+    }
+    return registered();
+  };
+  await phone.register({ token: 'a.b.c', secret: 's' }, { name: 'Test' });
+  assert.deepEqual(asked, ['Register this phone']);
+});
+
+test('a gateway that knows no key statements is registered with as before, and asks nobody', async () => {
+  const { gateway, phone } = await world({ keys: await keyStore(async () => assert.fail('nobody is to be asked')) });
+  gateway.routes[CHALLENGES] = () => problem(404, 'NOT_FOUND');
+  gateway.routes[DEVICES] = (body) => {
+    assert.deepEqual(
+      Object.keys(body).filter((name) => name.startsWith('key_')),
+      [],
+    );
+    return registered();
+  };
+  await phone.register({ token: 'a.b.c', secret: 's' }, { name: 'Test' });
+});
+
+test('whoever does not confirm a presence key registers nothing', async () => {
+  const denied = new Error('no');
+  const { gateway, phone } = await world({ keys: await keyStore(() => Promise.reject(denied)) });
+  gateway.routes[CHALLENGES] = () => Response.json({ nonce: 'n', seq: 7 }, { status: 201 });
+  await assert.rejects(phone.register({ token: 'a.b.c', secret: 's' }, { name: 'Test' }), denied);
+  assert(!gateway.calls.includes(DEVICES));
 });
 
 test('what is asked comes verified, and what closes comes too', async () => {

@@ -42,7 +42,7 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
     let mut client = DeviceServiceClient::new(admin.channel(ServiceName::Registry));
     let device = match verb {
         Verb::List(page) => {
-            let columns = ["id", "name", "platform", "retired", "created_at", "last_seen_at"];
+            let columns = ["id", "name", "platform", "certified", "retired", "created_at", "last_seen_at"];
             return list(admin, page, &columns, async |page_size, page_token| {
                 let answer = client.list_devices(request(ListDevicesRequest { page_size, page_token })).await?.into_inner();
                 Ok((answer.devices.iter().map(to_record).collect(), answer.next_page_token))
@@ -62,12 +62,15 @@ fn to_record(device: &Device) -> Record {
         ("name", filled(&device.name)),
         ("platform", word(device.platform().as_str_name(), "PLATFORM_")),
         ("app_version", filled(&device.app_version)),
+        ("certified", json!(!device.key_statement.is_empty())),
         ("retired", json!(device.retired)),
         ("created_at", time(device.created_at.as_ref())),
         ("updated_at", time(device.updated_at.as_ref())),
         ("last_seen_at", time(device.last_seen_at.as_ref())),
         ("device_key", values::json(&device.device_key)),
         ("presence_keys", device.presence_keys.iter().map(presence_key).collect()),
+        ("key_statement", filled(&device.key_statement)),
+        ("key_signatures", json!(device.key_signatures)),
     ])
 }
 

@@ -117,8 +117,12 @@ fn object(text: &str) -> Result<Map<String, Value>, String> {
 }
 
 fn show_device(json: bool, device: &RegisteredDevice, file: &Path) -> anyhow::Result<()> {
-    let mut record =
-        record([("device_identifier", json!(device.device_identifier)), ("is_active", json!(device.is_active)), ("key_file", json!(file))]);
+    let mut record = record([
+        ("device_identifier", json!(device.device_identifier)),
+        ("is_active", json!(device.is_active)),
+        ("certified", json!(device.certified)),
+        ("key_file", json!(file)),
+    ]);
     if json {
         record.insert("device_identifier_jwt".to_owned(), json!(device.device_identifier_jwt));
     }

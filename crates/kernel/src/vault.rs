@@ -3,7 +3,10 @@
 //! What is sealed is, in bytes: `"nk\x01\x00"`, the id of the master key (8), the nonce (12), the ciphertext with its tag. Values of before
 //! begin with their nonce; they are opened by whichever key fits.
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::{
+    aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
+    hmac,
+};
 use zeroize::Zeroizing;
 
 use crate::{jose::hmac_sha256, random::Random};
@@ -15,7 +18,9 @@ const KEY_ID: usize = 8;
 /// How long the part of a sealed value is that names format and key.
 pub const PREFIX: usize = VERSION.len() + KEY_ID;
 
-/// Seals and opens with AES-256-GCM. Seals by the current master key, opens by its predecessors, too.
+/// Seals and opens with AES-256-GCM. Seals by the current master key, opens by its predecessors, too. Authenticates what anybody may see
+/// with HMAC-SHA-256 under a key of its own, derived from the same master key: that may be done for anonymous callers without end, whereas
+/// a random nonce of GCM is safe only so many times.
 pub struct Vault {
     current: Key,
     previous: Vec<Key>,
@@ -24,9 +29,10 @@ pub struct Vault {
 struct Key {
     prefix: [u8; PREFIX],
     key: LessSafeKey,
+    mac_key: hmac::Key,
 }
 
-/// Not sealed by a known master key for this context, or damaged.
+/// Not sealed or authenticated by a known master key for this context, or damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("sealed under another master key, for another purpose, or damaged")]
 pub struct Unopened;
@@ -51,6 +57,20 @@ impl Vault {
         &self.current.prefix
     }
 
+    /// Returns a tag of 32 bytes over a message, which only the current master key makes. `context` says what for (`device-challenge/<id>`);
+    /// it has no NUL.
+    #[must_use]
+    pub fn mac(&self, context: &str, message: &[u8]) -> Vec<u8> {
+        hmac::sign(&self.current.mac_key, &of_context(context, message)).as_ref().to_vec()
+    }
+
+    /// Checks a tag by the current master key or a predecessor, in constant time.
+    pub fn verify_mac(&self, context: &str, message: &[u8], tag: &[u8]) -> Result<(), Unopened> {
+        let message = of_context(context, message);
+        let mut keys = std::iter::once(&self.current).chain(&self.previous);
+        keys.find_map(|key| hmac::verify(&key.mac_key, &message, tag).ok()).ok_or(Unopened)
+    }
+
     /// Seals. `context` says what for (`credential/<id>`), so that one sealed value cannot stand in for another.
     ///
     /// # Panics
@@ -59,7 +79,7 @@ impl Vault {
     pub fn seal(&self, random: &Random, context: &str, plaintext: &[u8]) -> Vec<u8> {
         let nonce: [u8; NONCE] = random.bytes();
         let mut sealed = plaintext.to_vec();
-        let Key { prefix, key } = &self.current;
+        let Key { prefix, key, .. } = &self.current;
         key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(context.as_bytes()), &mut sealed)
             .expect("below 64 GiB");
         [prefix, &nonce[..], &sealed].concat()
@@ -90,7 +110,8 @@ impl Key {
         let mut prefix = [0; PREFIX];
         prefix[..VERSION.len()].copy_from_slice(&VERSION);
         prefix[VERSION.len()..].copy_from_slice(&hmac_sha256(master_key, b"nodkey master key id")[..KEY_ID]);
-        Self { prefix, key: LessSafeKey::new(UnboundKey::new(&AES_256_GCM, master_key).expect("32 bytes")) }
+        let mac_key = hmac::Key::new(hmac::HMAC_SHA256, &hmac_sha256(master_key, b"nodkey/vault/mac"));
+        Self { prefix, key: LessSafeKey::new(UnboundKey::new(&AES_256_GCM, master_key).expect("32 bytes")), mac_key }
     }
 
     fn open(&self, context: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unopened> {
@@ -101,6 +122,10 @@ impl Key {
         plaintext.truncate(length);
         Ok(plaintext)
     }
+}
+
+fn of_context(context: &str, message: &[u8]) -> Vec<u8> {
+    [context.as_bytes(), &[0], message].concat()
 }
 
 impl std::fmt::Debug for Vault {
@@ -161,5 +186,18 @@ mod tests {
             assert_eq!(vault.open("a", without).unwrap().as_slice(), b"secret");
             assert!(vault.reseal(&random, "a", without).unwrap().unwrap().starts_with(vault.prefix()));
         }
+    }
+
+    #[test]
+    fn a_tag_holds_only_under_the_same_key_for_the_same_context_and_message() {
+        let vault = Vault::new(&[1; 32]);
+        let tag = vault.mac("a", b"message");
+        assert_eq!(vault.verify_mac("a", b"message", &tag), Ok(()));
+        assert_eq!(vault.verify_mac("b", b"message", &tag), Err(Unopened));
+        assert_eq!(vault.verify_mac("a", b"messages", &tag), Err(Unopened));
+        assert_eq!(vault.verify_mac("am", b"essage", &tag), Err(Unopened));
+        assert_eq!(vault.verify_mac("a", b"message", &tag[..16]), Err(Unopened));
+        assert_eq!(Vault::new(&[2; 32]).verify_mac("a", b"message", &tag), Err(Unopened));
+        assert_eq!(Vault::new(&[2; 32]).opening([&[1; 32]]).verify_mac("a", b"message", &tag), Ok(()));
     }
 }

@@ -2,18 +2,7 @@
 
 use std::future::Future;
 
-use nodkey_kernel::jose::PublicJwk;
-use serde::{Deserialize, Serialize};
-
-/// How the OS checks the person before a presence key signs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PresenceKind {
-    /// Fingerprint, face.
-    Biometric,
-    /// PIN, pattern, passcode.
-    Credential,
-}
+use nodkey_kernel::{jose::PublicJwk, key_statement::PresenceKind};
 
 /// Keys that never leave the device. Signatures are raw: 64 bytes, `r || s` for ES256.
 pub trait KeyStore: Send + Sync {

@@ -1,8 +1,8 @@
 //! The phone's half of the mobile protocol, as a library.
 //!
 //! An app brings two things the platform owns: a [`KeyStore`] (Secure Enclave, Android Keystore) and a [`UserPresence`] (the
-//! prompt before a presence key signs). Everything else is here: proofs, registration, waiting, checking the challenge
-//! against pinned keys, and the signed response.
+//! prompt before a presence key signs). Everything else is here: proofs, registration with a key statement, waiting, checking the
+//! challenge against pinned keys, and the signed response.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -26,9 +26,13 @@ mod phone;
 pub mod software;
 mod transport;
 mod trucode;
+mod vouching;
 
 pub use error::Error;
-pub use keys::{KeyStore, PresenceDenied, PresenceKind, UserPresence};
-pub use nodkey_kernel::challenge::{ChallengeClaims, Decision, RejectReason};
+pub use keys::{KeyStore, PresenceDenied, UserPresence};
+pub use nodkey_kernel::{
+    challenge::{ChallengeClaims, Decision, RejectReason},
+    key_statement::PresenceKind,
+};
 pub use phone::{Answer, Config, Pending, Phone, RegisteredDevice};
 pub use trucode::{Scanned, TruCodeContext};

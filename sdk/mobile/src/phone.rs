@@ -20,6 +20,7 @@ use crate::{
     Error, KeyStore, PresenceKind, UserPresence,
     transport::{Signable, Transport, json as read_json},
     trucode::{self, Scanned},
+    vouching::Vouching,
 };
 
 /// How long the gateway may take beyond a wait we asked for.
@@ -50,6 +51,9 @@ pub struct RegisteredDevice {
     pub device_identifier_jwt: String,
     /// True while an active binding exists.
     pub is_active: bool,
+    /// True while the device vouches for its presence keys; false at gateways that know no key statements.
+    #[serde(default)]
+    pub certified: bool,
 }
 
 /// Something the person is asked. [`Phone`] hands it out only after checking the signature.
@@ -112,16 +116,20 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
     }
 
     /// Registers the device, or brings the gateway up to date about its keys. Idempotent.
+    ///
+    /// The device key and each presence key sign which keys these are, so the person is asked to confirm once for each presence key. Ask
+    /// [`status`](Self::status) instead when the keys are those that are registered.
     pub async fn register(&self, name: &str) -> Result<RegisteredDevice, Error> {
         let presence_keys: Vec<_> =
             self.keys.presence_keys().iter().map(|(kind, jwk)| json!({"kind": kind, "jwk": jwk.to_value()})).collect();
-        let body = json!({
+        let mut body = json!({
             "device_key": self.keys.device_key().to_value(),
             "presence_keys": presence_keys,
             "name": name,
             "platform": "other",
             "app_version": env!("CARGO_PKG_VERSION"),
         });
+        Vouching::make(&self.transport, &self.keys, &self.presence).await?.add_to(&mut body);
         let authorize = |signable: &Signable<'_>| {
             let text = trusona_mac::string_to_sign(
                 signable.method,

@@ -19,6 +19,8 @@ pub struct Config {
     pub device_rate: u32,
     /// Secure QR codes a second made or paired from one address; more are refused with 429.
     pub address_rate: u32,
+    /// Nonces for key statements a second made for one address; more are refused with 429.
+    pub challenge_rate: u32,
     /// The header in which a trusted proxy names the client's address, such as `x-forwarded-for`; without one, who connects counts.
     pub address_header: Option<String>,
     /// Whether the operator console is served.
@@ -40,6 +42,7 @@ impl Default for Config {
             credential_rate: 2_000,
             device_rate: 20,
             address_rate: 20,
+            challenge_rate: 200,
             address_header: None,
             console: true,
             cookie_key: None,

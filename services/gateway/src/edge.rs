@@ -35,6 +35,8 @@ pub struct Inner {
     pub device_rates: Arc<Rates>,
     /// Of addresses.
     pub address_rates: Arc<Rates>,
+    /// How often an address asks for device challenges.
+    pub challenge_rates: Arc<Rates>,
     /// Names the client's address.
     pub address_header: Option<String>,
     /// Says where the client is.

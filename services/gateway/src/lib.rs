@@ -41,9 +41,10 @@ impl Service for Gateway {
     }
 
     async fn build(config: Config, deps: Deps) -> anyhow::Result<Parts> {
-        let rates = [config.credential_rate, config.device_rate, config.address_rate].map(|rate| Arc::new(Rates::per_second(rate)));
+        let rates = [config.credential_rate, config.device_rate, config.address_rate, config.challenge_rate];
+        let rates = rates.map(|rate| Arc::new(Rates::per_second(rate)));
         let jobs = vec![rate::forgetting(rates.to_vec())];
-        let [credential_rates, device_rates, address_rates] = rates;
+        let [credential_rates, device_rates, address_rates, challenge_rates] = rates;
         let Deps { bus, peers, clock, deployment, stopping, .. } = deps;
         let cookie_keys = console::cookie_keys(&config, &deployment)?;
         let edge = Edge(Arc::new(Inner {
@@ -52,6 +53,7 @@ impl Service for Gateway {
             credential_rates,
             device_rates,
             address_rates,
+            challenge_rates,
             address_header: config.address_header,
             place_header: config.place_header,
             cookie_keys,

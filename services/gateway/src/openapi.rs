@@ -16,6 +16,8 @@ pub enum Scheme {
     Public,
     /// A phone that registers.
     Registration,
+    /// Whoever holds the key of a device, registered or not.
+    Key,
     /// A registered phone.
     Phone,
     /// A backend.
@@ -28,7 +30,7 @@ impl Scheme {
         match self {
             Self::Public => Vec::new(),
             Self::Registration => vec![SecurityRequirement::new("mobile", none).add("dpop", none)],
-            Self::Phone => vec![SecurityRequirement::new("dpop", none)],
+            Self::Key | Self::Phone => vec![SecurityRequirement::new("dpop", none)],
             Self::Backend => vec![SecurityRequirement::new("server", none)],
         }
     }
@@ -43,6 +45,7 @@ pub fn secured(mut routes: OpenApiRouter<Edge>, scheme: Scheme) -> OpenApiRouter
             let refused: &[(&str, &str)] = match scheme {
                 Scheme::Public => &[],
                 Scheme::Registration => &[("401", "the DPoP proof does not hold"), ("403", "the mobile credential does not hold")],
+                Scheme::Key => &[("401", "the DPoP proof does not hold")],
                 Scheme::Phone => &[("401", "the DPoP proof does not hold"), ("403", "the device may not do this")],
                 Scheme::Backend => &[("403", "the server credential does not hold")],
             };

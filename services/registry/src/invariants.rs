@@ -9,6 +9,7 @@ use crate::domain::{
     credential::Credential,
     device::Device,
     document::{Document, VerificationStatus},
+    key_statement::Vouching,
     operator::{Operator, OperatorState},
     relying_party::RelyingParty,
     signing_key::SigningKey,
@@ -28,14 +29,20 @@ pub fn check_credential(credential: &Credential) -> Result<(), DbError> {
     version_counts_changes(counts).map_err(|violation| violation.of(SERVICE, "credential", credential.id))
 }
 
-/// Checks a device: its identifier is that of its key, and what proves its user's presence is another key.
+/// Checks a device: its identifier is that of its key, what proves its user's presence is another key, and what it vouches for are the
+/// keys that it has.
 pub fn check_device(device: &Device) -> Result<(), DbError> {
     let check = || {
         version_counts_changes(device.version > i64::from(device.retired_at.is_some()))?;
         let named = device.key.thumbprint() == device.id.as_str();
         Violation::unless(named, "device_is_named_by_its_key", "device_key")?;
         let apart = device.profile.presence.iter().all(|(_, key)| key != device.key);
-        Violation::unless(apart, "presence_key_is_not_the_device_key", "device_key")
+        Violation::unless(apart, "presence_key_is_not_the_device_key", "device_key")?;
+        let Vouching { statement, seq, challenged_at } = &device.vouching;
+        let covered = statement.as_ref().is_none_or(|statement| statement.covers(&device.profile.presence));
+        Violation::unless(covered, "key_statement_names_the_presence_keys", "key_statement")?;
+        let counted = (*seq > 0) == challenged_at.is_some() && (*seq > 0 || statement.is_none());
+        Violation::unless(counted, "key_statement_has_a_seq_and_a_nonce", "key_statement_seq")
     };
     check().map_err(|violation: Violation| violation.of(SERVICE, "device", &device.id))
 }

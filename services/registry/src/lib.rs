@@ -39,6 +39,7 @@ impl Service for Registry {
                 Migration { version: 1004, name: "operators", sql: include_str!("../migrations/postgres/1004_operators.sql") },
                 Migration { version: 1005, name: "in place", sql: include_str!("../migrations/postgres/1005_in_place.sql") },
                 Migration { version: 1006, name: "retention", sql: include_str!("../migrations/postgres/1006_retention.sql") },
+                Migration { version: 1007, name: "key statements", sql: include_str!("../migrations/postgres/1007_key_statements.sql") },
                 Migration { version: 1010, name: "published keys", sql: include_str!("../migrations/postgres/1010_published_keys.sql") },
             ],
             sqlite: &[
@@ -48,6 +49,7 @@ impl Service for Registry {
                 Migration { version: 1003, name: "app_link", sql: include_str!("../migrations/sqlite/1003_app_link.sql") },
                 Migration { version: 1004, name: "operators", sql: include_str!("../migrations/sqlite/1004_operators.sql") },
                 Migration { version: 1006, name: "retention", sql: include_str!("../migrations/sqlite/1006_retention.sql") },
+                Migration { version: 1007, name: "key statements", sql: include_str!("../migrations/sqlite/1007_key_statements.sql") },
                 Migration { version: 1010, name: "published keys", sql: include_str!("../migrations/sqlite/1010_published_keys.sql") },
             ],
         })

@@ -22,6 +22,7 @@ import { Transport } from './transport.js';
 import { payloadOf, verifyPayload } from './trucode.js';
 import { mac, stringToSign } from './trusona_mac.js';
 import { Untrusted } from './errors.js';
+import { vouch } from './vouching.js';
 
 /** @typedef {import('../lib/challenge.js').Challenge} Challenge */
 /** @typedef {import('../lib/jose.js').Jwks} Jwks */
@@ -41,6 +42,7 @@ import { Untrusted } from './errors.js';
  * @property {string} device_identifier
  * @property {string} device_identifier_jwt the same, signed by the deployment: for the app's backend
  * @property {boolean} is_active true while an active binding exists
+ * @property {boolean} [certified] true while the device vouches for its presence keys; absent at gateways of before
  */
 /**
  * Something the person is asked, made by `Phone` alone and only from what it verified.
@@ -90,7 +92,8 @@ export class Phone {
   }
 
   /**
-   * Section 3: registers the device, or brings the gateway up to date about its keys.
+   * Section 3: registers the device, or brings the gateway up to date about its keys. The device key and each presence key sign
+   * which keys these are, so their stores ask the person once for each presence key.
    * @param {{token: string, secret: string}} credential the app's mobile credential; nothing else needs it
    * @param {{name: string, platform?: 'ios' | 'android' | 'other', appVersion?: string}} about
    * @returns {Promise<Device>}
@@ -103,6 +106,7 @@ export class Phone {
       name,
       platform,
       app_version: appVersion,
+      ...(await vouch({ gateway: this.#gateway, transport: this.#transport, keys: this.#keys })),
     };
     /** @param {import('./transport.js').Signable} signable */
     const authorize = async (signable) => `TRUSONA ${token}:${await mac(secret, stringToSign(signable))}`;

@@ -58,17 +58,22 @@ pub async fn middleware(State(gateway): State<Edge>, path: RawPathParams, reques
 
 /// Verifies the proof of a call; a proof is taken once.
 pub async fn prove(gateway: &Edge, parts: &Parts, body: &[u8]) -> Result<Proof, Problem> {
+    let proof = verify(gateway, parts, body)?;
+    if !gateway.replays.first(proof.device_id.as_str(), &proof.jti).await {
+        return Err(Problem::proof("the DPoP proof was used before"));
+    }
+    Ok(proof)
+}
+
+/// The same of a call without effect: a proof may come again.
+pub fn verify(gateway: &Edge, parts: &Parts, body: &[u8]) -> Result<Proof, Problem> {
     let mut proofs = parts.headers.get_all("dpop").iter();
     let (Some(proof), None) = (proofs.next(), proofs.next()) else {
         return Err(Problem::proof("exactly one DPoP header is needed"));
     };
     let proof = proof.to_str().map_err(|_| Problem::proof("the DPoP header is not ASCII"))?;
     let url = format!("{}{}", gateway.deployment.public_url, parts.uri.path());
-    let proof = dpop::verify(proof, parts.method.as_str(), &url, body, gateway.clock.now()).map_err(|e| Problem::proof(e.to_string()))?;
-    if !gateway.replays.first(proof.device_id.as_str(), &proof.jti).await {
-        return Err(Problem::proof("the DPoP proof was used before"));
-    }
-    Ok(proof)
+    dpop::verify(proof, parts.method.as_str(), &url, body, gateway.clock.now()).map_err(|e| Problem::proof(e.to_string()))
 }
 
 /// Asks whose device it is, now: a retired one is refused at once.

@@ -72,6 +72,11 @@ pub struct RegisterDevice {
     name: Option<String>,
     platform: Option<Platform>,
     app_version: Option<String>,
+    /// JWS by the device key, `typ` `nodkey-keys+jwt`, that names exactly `presence_keys`. Without one the device is uncertified.
+    key_statement: Option<String>,
+    /// The same claims signed by presence keys (JWS), at most 4.
+    #[serde(default)]
+    key_signatures: Vec<String>,
 }
 
 /// What a phone changes about itself; the rest stays.
@@ -82,6 +87,11 @@ pub struct UpdateDevice {
     presence_keys: Vec<PresenceKey>,
     name: Option<String>,
     app_version: Option<String>,
+    /// Names exactly the presence keys that the device has after the change. Without one, other keys make the device uncertified.
+    key_statement: Option<String>,
+    /// As at registration; the key that is replaced may sign, too.
+    #[serde(default)]
+    key_signatures: Vec<String>,
 }
 
 /// A device as its phone sees it.
@@ -92,6 +102,8 @@ pub struct OwnDevice {
     device_identifier_jwt: String,
     /// True while an active binding exists.
     is_active: bool,
+    /// True while a key statement names the presence keys.
+    certified: bool,
     /// RFC 3339.
     activated_at: Option<String>,
     /// RFC 3339.
@@ -115,7 +127,9 @@ pub struct SeenDevice {
 /// Registers a device, or brings a known one up to date. Idempotent.
 #[utoipa::path(post, path = "/api/v2/devices", tag = "phones", request_body = RegisterDevice, responses(
     (status = 201, description = "New", body = OwnDevice), (status = 200, description = "Known", body = OwnDevice),
-    (status = 409, description = "`DEVICE_KEY_IN_USE`", body = Problem), (status = 422, description = "Not valid", body = Problem)))]
+    (status = 409, description = "`DEVICE_KEY_IN_USE`, `KEY_STATEMENT_OUTDATED`, `DEVICE_CHALLENGE_USED`", body = Problem),
+    (status = 410, description = "`DEVICE_CHALLENGE_EXPIRED`", body = Problem),
+    (status = 422, description = "Not valid, or one of the reasons about key statements", body = Problem)))]
 pub async fn register(State(edge): State<Edge>, registering: Registering, Json(body): Json<RegisterDevice>) -> Result<Response, Problem> {
     let party = registering.relying_party;
     let device_key = Value::Object(body.device_key);
@@ -130,6 +144,8 @@ pub async fn register(State(edge): State<Edge>, registering: Registering, Json(b
         name: body.name.unwrap_or_default(),
         platform: body.platform.map_or(registry::Platform::Unspecified, platform).into(),
         app_version: body.app_version.unwrap_or_default(),
+        key_statement: body.key_statement.unwrap_or_default(),
+        key_signatures: body.key_signatures,
     };
     let registered = devices(&edge, party).register_device(request).await?.into_inner();
     let status = if registered.created { StatusCode::CREATED } else { StatusCode::OK };
@@ -149,13 +165,17 @@ pub async fn status(State(edge): State<Edge>, phone: Phone) -> Result<Response, 
 /// Changes presence keys, name or app version.
 #[utoipa::path(patch, path = "/api/v2/devices/{id}", tag = "phones", params(("id" = String, Path, description = "Device identifier")),
     request_body = UpdateDevice, responses((status = 200, description = "As it stands now", body = OwnDevice),
-    (status = 422, description = "Not valid", body = Problem)))]
+    (status = 409, description = "`KEY_STATEMENT_OUTDATED`, `DEVICE_CHALLENGE_USED`", body = Problem),
+    (status = 410, description = "`DEVICE_CHALLENGE_EXPIRED`", body = Problem),
+    (status = 422, description = "Not valid, or one of the reasons about key statements", body = Problem)))]
 pub async fn update(State(edge): State<Edge>, phone: Phone, Json(body): Json<UpdateDevice>) -> Result<Response, Problem> {
     let request = UpdateDeviceRequest {
         device_id: phone.device.to_string(),
         presence_keys: presence_keys(body.presence_keys),
         name: body.name,
         app_version: body.app_version,
+        key_statement: body.key_statement.unwrap_or_default(),
+        key_signatures: body.key_signatures,
     };
     let device = devices(&edge, phone.relying_party).update_device(request).await?.into_inner();
     own_answer(&edge, &phone, &device).await
@@ -233,6 +253,7 @@ fn own(device: &registry::Device, jwt: String, binding: Option<&Binding>) -> Own
         device_identifier: device.id.clone(),
         device_identifier_jwt: jwt,
         is_active: is_active(binding),
+        certified: !device.key_statement.is_empty(),
         activated_at: activated_at(binding),
         created_at: rfc3339(device.created_at.as_ref()),
     }

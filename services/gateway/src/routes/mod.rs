@@ -2,6 +2,7 @@
 
 mod accounts;
 mod app_links;
+mod device_challenges;
 mod devices;
 mod documents;
 mod identifiers;
@@ -47,6 +48,7 @@ struct Doors {
     browsers: OpenApiRouter<Edge>,
     waiting_browsers: OpenApiRouter<Edge>,
     registration: OpenApiRouter<Edge>,
+    keys: OpenApiRouter<Edge>,
     phones: OpenApiRouter<Edge>,
     waiting_phones: OpenApiRouter<Edge>,
     backends: OpenApiRouter<Edge>,
@@ -67,6 +69,7 @@ fn doors() -> Doors {
         browsers: openapi::secured(OpenApiRouter::new().routes(routes!(trucodes::create)).routes(routes!(trucodes::pair)), Scheme::Public),
         waiting_browsers: openapi::secured(OpenApiRouter::new().routes(routes!(trucodes::status)), Scheme::Public),
         registration: openapi::secured(OpenApiRouter::new().routes(routes!(devices::register)), Scheme::Registration),
+        keys: openapi::secured(OpenApiRouter::new().routes(routes!(device_challenges::create)), Scheme::Key),
         phones: openapi::secured(
             OpenApiRouter::new()
                 .routes(routes!(devices::status))
@@ -130,6 +133,8 @@ pub fn routes(edge: Edge, working: Router<Edge>, waiting: Router<Edge>) -> Route
                 .layer(cors()),
         )
         .merge(doors.registration.route_layer(middleware::from_fn_with_state(state(), backend::registration)))
+        // Proves its key by itself: it may be nobody's yet.
+        .merge(doors.keys)
         .merge(doors.phones.route_layer(phones()))
         .merge(doors.backends.route_layer(backends()))
         .merge(others.0)
@@ -169,8 +174,8 @@ fn preflight() -> MethodRouter<Edge> {
 
 /// The OpenAPI document, as JSON.
 pub fn document() -> String {
-    let Doors { public, browsers, waiting_browsers, registration, phones, waiting_phones, backends, waiting_backends } = doors();
-    let all = [browsers, waiting_browsers, registration, phones, waiting_phones, backends, waiting_backends]
+    let Doors { public, browsers, waiting_browsers, registration, keys, phones, waiting_phones, backends, waiting_backends } = doors();
+    let all = [browsers, waiting_browsers, registration, keys, phones, waiting_phones, backends, waiting_backends]
         .into_iter()
         .fold(public, OpenApiRouter::merge);
     openapi::describe(all.into_openapi())

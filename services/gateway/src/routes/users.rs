@@ -31,6 +31,8 @@ pub struct DeviceOfUser {
     is_active: bool,
     /// `biometric`, `credential`.
     presence_keys: Vec<&'static str>,
+    /// True while the device vouches for its presence keys by a key statement: evidence then proves whose they are.
+    certified: bool,
     /// RFC 3339.
     activated_at: Option<String>,
     /// RFC 3339; noted once an hour at most.
@@ -77,6 +79,7 @@ async fn describe(edge: &Edge, party: RelyingPartyId, binding: Binding) -> Resul
         },
         is_active: binding.state() == BindingState::Active,
         presence_keys: device.presence_keys.iter().map(|key| kind(key.kind())).collect(),
+        certified: !device.key_statement.is_empty(),
         activated_at: rfc3339(binding.activated_at.as_ref()),
         last_seen_at: rfc3339(device.last_seen_at.as_ref()),
         device_identifier: binding.device_identifier,

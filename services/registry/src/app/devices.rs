@@ -16,6 +16,8 @@ use crate::{
     domain::{
         Change, Refusal,
         device::{self, Device, Patch, Registration},
+        device_challenge::DeviceChallenge,
+        key_statement::Verifier,
     },
     error::Error,
     store::{device as store, retention},
@@ -38,12 +40,16 @@ impl App {
         self.relying_party(party).await?.ensure_enabled()?;
         let id = registration.device_id();
         for _ in 0..ATTEMPTS {
-            let (now, registration) = (self.now(), registration.clone());
+            let registration = registration.clone();
             let registered = match store::resolve(&self.0.db, &id).await? {
-                None => self.insert_device(Device::register(party, registration, now)?).await?.map(|device| (device, true)),
+                None => {
+                    let device = Device::register(party, registration, self.verifier())?;
+                    self.insert_device(device).await?.map(|device| (device, true))
+                }
                 Some(known) => {
                     let event = DeviceUpdated { device_id: id.to_string() };
-                    self.write_device(known.register_again(party, registration, now)?, &event).await?.map(|device| (device, false))
+                    let change = known.register_again(party, registration, self.verifier())?;
+                    self.write_device(change, &event).await?.map(|device| (device, false))
                 }
             };
             // Deleted in between, it registers anew.
@@ -55,6 +61,17 @@ impl App {
             }
         }
         Err(Error::Raced)
+    }
+
+    /// Makes a nonce for a key statement of a device, registered or not.
+    #[must_use]
+    pub fn create_device_challenge(&self, id: &DeviceId) -> DeviceChallenge {
+        DeviceChallenge::issue(&self.0.vault, id, self.now())
+    }
+
+    /// What key statements are verified against.
+    fn verifier(&self) -> Verifier<'_> {
+        Verifier { audience: &self.0.deployment.public_url, vault: &self.0.vault, now: self.now() }
     }
 
     /// Names the relying party of a device that has proven itself, whosever it is.
@@ -95,7 +112,7 @@ impl App {
     /// Changes what a device says about itself.
     pub async fn update_device(&self, party: RelyingPartyId, id: &DeviceId, patch: Patch) -> Result<Device, Error> {
         for _ in 0..ATTEMPTS {
-            let change = self.device(party, id).await?.update(patch.clone(), self.now())?;
+            let change = self.device(party, id).await?.update(patch.clone(), self.verifier())?;
             if let Some(device) = self.write_device(change, &DeviceUpdated { device_id: id.to_string() }).await? {
                 return Ok(device);
             }

@@ -6,26 +6,21 @@ use nodkey_kernel::{
     device::DeviceClaims,
     id::{DeviceId, RelyingPartyId},
     jose::PublicJwk,
+    key_statement::PresenceKind,
     named,
     time::Timestamp,
 };
 
-use super::{Change, Refusal, Unknown, Violations, text};
+use super::{
+    Change, Refusal, Unknown, Violations,
+    key_statement::{SentStatement, Verifier, Vouching},
+    text,
+};
 
 /// How long a device-identifier JWT lives, in seconds.
 const JWT_LIFETIME: i64 = 24 * 3600;
 /// How often it is noted that a device proved itself.
 const SEEN_EVERY: Duration = Duration::from_hours(1);
-
-named! {
-    /// How the operating system asks the person.
-    pub enum PresenceKind {
-        /// Fingerprint, face.
-        Biometric = "biometric",
-        /// PIN, pattern, passcode.
-        Credential = "credential",
-    }
-}
 
 named! {
     /// What a device runs.
@@ -101,6 +96,7 @@ pub struct Profile {
 pub struct Registration {
     key: PublicJwk,
     profile: Profile,
+    statement: Option<SentStatement>,
 }
 
 /// The raw fields of a registration.
@@ -116,6 +112,8 @@ pub struct RegistrationFields<'a> {
     pub platform: Result<Platform, Unknown>,
     /// What the app says.
     pub app_version: &'a str,
+    /// As read.
+    pub statement: Option<SentStatement>,
 }
 
 impl Registration {
@@ -131,7 +129,7 @@ impl Registration {
         else {
             return Err(violations.refusal());
         };
-        Ok(Self { key, profile: Profile { presence, name, platform, app_version } })
+        Ok(Self { key, profile: Profile { presence, name, platform, app_version }, statement: fields.statement })
     }
 
     /// The identifier the device has: the thumbprint of its key.
@@ -150,17 +148,23 @@ pub struct Patch {
     presence: PresenceKeys,
     name: Option<String>,
     app_version: Option<String>,
+    statement: Option<SentStatement>,
 }
 
 impl Patch {
     /// Reads what a request says.
-    pub fn parse(presence: Result<PresenceKeys, String>, name: Option<&str>, app_version: Option<&str>) -> Result<Self, Refusal> {
+    pub fn parse(
+        presence: Result<PresenceKeys, String>,
+        name: Option<&str>,
+        app_version: Option<&str>,
+        statement: Option<SentStatement>,
+    ) -> Result<Self, Refusal> {
         let mut violations = Violations::default();
         let presence = violations.check("presence_keys", presence);
         let name = violations.check("name", name.map(|n| text::optional(n, 100)).transpose());
         let app_version = violations.check("app_version", app_version.map(|v| text::optional(v, 50)).transpose());
         match (presence, name, app_version) {
-            (Some(presence), Some(name), Some(app_version)) => Ok(Self { presence, name, app_version }),
+            (Some(presence), Some(name), Some(app_version)) => Ok(Self { presence, name, app_version, statement }),
             _ => Err(violations.refusal()),
         }
     }
@@ -177,6 +181,8 @@ pub struct Device {
     pub key: PublicJwk,
     /// What it says about itself.
     pub profile: Profile,
+    /// What it has signed about its presence keys.
+    pub vouching: Vouching,
     /// When it came.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -191,11 +197,24 @@ pub struct Device {
 
 impl Device {
     /// Registers a device nobody knew.
-    pub fn register(relying_party: RelyingPartyId, registration: Registration, now: Timestamp) -> Result<Self, Refusal> {
-        let id = registration.device_id();
-        let Registration { key, profile } = registration;
+    pub fn register(relying_party: RelyingPartyId, registration: Registration, verifier: Verifier<'_>) -> Result<Self, Refusal> {
+        let (id, now) = (registration.device_id(), verifier.now);
+        let Registration { key, profile, statement } = registration;
         separate(&key, profile.presence)?;
-        Ok(Self { id, relying_party, key, profile, created_at: now, updated_at: now, last_seen_at: None, retired_at: None, version: 1 })
+        let none = PresenceKeys::default();
+        let vouching = Vouching::default().renew(statement.as_ref(), &key, &none, &profile.presence, verifier)?;
+        Ok(Self {
+            id,
+            relying_party,
+            key,
+            profile,
+            vouching,
+            created_at: now,
+            updated_at: now,
+            last_seen_at: None,
+            retired_at: None,
+            version: 1,
+        })
     }
 
     /// Brings a known device up to date: what it says about itself now is all there is. `relying_party` is who registers.
@@ -203,16 +222,16 @@ impl Device {
         self,
         relying_party: RelyingPartyId,
         registration: Registration,
-        now: Timestamp,
+        verifier: Verifier<'_>,
     ) -> Result<Change<Self>, Refusal> {
         if self.relying_party != relying_party {
             return Err(Refusal::DeviceKeyInUse);
         }
-        self.with_profile(registration.profile, now)
+        self.with_profile(registration.profile, registration.statement.as_ref(), verifier)
     }
 
     /// Changes some of what it says about itself.
-    pub fn update(self, patch: Patch, now: Timestamp) -> Result<Change<Self>, Refusal> {
+    pub fn update(self, patch: Patch, verifier: Verifier<'_>) -> Result<Change<Self>, Refusal> {
         let old = self.profile.clone();
         let profile = Profile {
             presence: old.presence.overlaid(patch.presence),
@@ -220,7 +239,7 @@ impl Device {
             app_version: patch.app_version.unwrap_or(old.app_version),
             platform: old.platform,
         };
-        self.with_profile(profile, now)
+        self.with_profile(profile, patch.statement.as_ref(), verifier)
     }
 
     /// Ends it, for good.
@@ -246,13 +265,14 @@ impl Device {
         }
     }
 
-    fn with_profile(self, profile: Profile, now: Timestamp) -> Result<Change<Self>, Refusal> {
+    fn with_profile(self, profile: Profile, sent: Option<&SentStatement>, verifier: Verifier<'_>) -> Result<Change<Self>, Refusal> {
         self.ensure_alive()?;
         separate(&self.key, profile.presence)?;
-        if self.profile == profile {
+        let vouching = self.vouching.clone().renew(sent, &self.key, &self.profile.presence, &profile.presence, verifier)?;
+        if self.profile == profile && self.vouching == vouching {
             return Ok(Change::Same(self));
         }
-        Ok(Change::Changed(Self { profile, updated_at: now, version: self.version + 1, ..self }))
+        Ok(Change::Changed(Self { profile, vouching, updated_at: verifier.now, version: self.version + 1, ..self }))
     }
 }
 
@@ -279,97 +299,4 @@ pub fn claims(issuer: &str, device: &Device, jti: String, now: Timestamp) -> Dev
 }
 
 #[cfg(test)]
-mod tests {
-    use nodkey_kernel::{
-        jose::{Algorithm, PrivateKey},
-        random::Random,
-    };
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// The key a seed stands for; 0 is the device key's.
-    fn key(seed: u64) -> PublicJwk {
-        PrivateKey::generate(if seed.is_multiple_of(2) { Algorithm::EdDsa } else { Algorithm::Es256 }, &Random::seeded(seed)).public()
-    }
-
-    fn party(seed: u64) -> RelyingPartyId {
-        RelyingPartyId::generate(Timestamp::from_seconds(1), &Random::seeded(seed))
-    }
-
-    fn presence(biometric: Option<u64>, credential: Option<u64>) -> PresenceKeys {
-        PresenceKeys { biometric: biometric.map(key), credential: credential.map(key) }
-    }
-
-    fn registration(presence: PresenceKeys, name: &str) -> Registration {
-        let profile = Profile { presence, name: name.into(), platform: Platform::Ios, app_version: "1".into() };
-        Registration { key: key(0), profile }
-    }
-
-    #[derive(Debug, Clone)]
-    enum Command {
-        Register(u64, PresenceKeys, String),
-        Update(Patch),
-        Retire,
-    }
-
-    fn commands() -> impl Strategy<Value = Command> {
-        let keys = || (prop::option::of(0_u64..4), prop::option::of(0_u64..4)).prop_map(|(b, c)| presence(b, c));
-        prop_oneof![
-            4 => (1_u64..3, keys(), "[ab]").prop_map(|(party, keys, name)| Command::Register(party, keys, name)),
-            4 => (keys(), prop::option::of("[ab]")).prop_map(|(presence, name)| Command::Update(Patch { presence, name, app_version: None })),
-            1 => Just(Command::Retire),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_happens_the_invariants_hold(commands in prop::collection::vec(commands(), 0..20)) {
-            let mut device = Device::register(party(1), registration(presence(None, None), "a"), Timestamp::from_seconds(0)).unwrap();
-            for (second, command) in (1..).zip(commands) {
-                let (before, now) = (device.clone(), Timestamp::from_seconds(second));
-                let outcome = match command {
-                    Command::Register(by, keys, name) => device.clone().register_again(party(by), registration(keys, &name), now),
-                    Command::Update(patch) => device.clone().update(patch, now),
-                    Command::Retire => Ok(device.clone().retire(now)),
-                };
-                match outcome {
-                    Ok(Change::Changed(changed)) => {
-                        prop_assert_eq!(changed.version, before.version + 1);
-                        prop_assert_eq!(changed.updated_at, now);
-                        prop_assert!(before.retired_at.is_none(), "nothing leaves retirement");
-                        device = changed;
-                    }
-                    Ok(Change::Same(same)) => prop_assert_eq!(&same, &before),
-                    Err(_) => {}
-                }
-                prop_assert_eq!((&device.id, device.relying_party, device.key), (&before.id, party(1), key(0)));
-                prop_assert!(crate::invariants::check_device(&device).is_ok());
-            }
-        }
-    }
-
-    #[test]
-    fn who_may_register_a_known_key_again() {
-        let device = Device::register(party(1), registration(presence(Some(1), None), "a"), Timestamp::from_seconds(0)).unwrap();
-        let now = Timestamp::from_seconds(1);
-        let again = |device: &Device, by| device.clone().register_again(party(by), registration(presence(None, Some(1)), "b"), now);
-        assert_eq!(again(&device, 2), Err(Refusal::DeviceKeyInUse));
-        let Ok(Change::Changed(changed)) = again(&device, 1) else { panic!("refused or unchanged") };
-        assert_eq!(changed.profile.presence, presence(None, Some(1)));
-        let Change::Changed(retired) = device.retire(now) else { panic!("unchanged") };
-        assert_eq!(again(&retired, 1), Err(Refusal::DeviceRetired));
-        assert_eq!(again(&retired, 2), Err(Refusal::DeviceKeyInUse));
-    }
-
-    #[test]
-    fn there_is_one_presence_key_of_a_kind() {
-        let jwk = |seed| key(seed).to_value().to_string();
-        let (one, two) = (jwk(1), jwk(2));
-        let (biometric, credential) = (Ok(PresenceKind::Biometric), Ok(PresenceKind::Credential));
-        assert_eq!(PresenceKeys::parse([(biometric, one.as_str()), (credential, two.as_str())]), Ok(presence(Some(1), Some(2))));
-        assert!(PresenceKeys::parse([(biometric, one.as_str()), (biometric, two.as_str())]).is_err());
-        assert!(PresenceKeys::parse([(Err(Unknown), one.as_str())]).is_err());
-        assert!(PresenceKeys::parse([(biometric, "{}")]).is_err());
-    }
-}
+mod tests;

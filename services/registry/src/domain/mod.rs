@@ -4,7 +4,9 @@ pub mod app_links;
 pub mod audit;
 pub mod credential;
 pub mod device;
+pub mod device_challenge;
 pub mod document;
+pub mod key_statement;
 pub mod operator;
 pub mod relying_party;
 pub mod retention;
@@ -12,6 +14,8 @@ pub mod signing_key;
 pub mod text;
 
 use nodkey_kernel::error::{Classify, FieldViolation, Kind};
+
+use key_statement::StatementRefusal;
 
 /// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,6 +41,9 @@ pub enum Refusal {
     /// The key is registered elsewhere.
     #[error("the device key is in use; register with a new key")]
     DeviceKeyInUse,
+    /// What the device says about its keys does not hold.
+    #[error("the key statement is refused: {0}")]
+    Statement(StatementRefusal),
     /// The device belongs to nobody.
     #[error("the device is not bound to a user")]
     DeviceNotBound,
@@ -79,6 +86,12 @@ impl Refusal {
     }
 }
 
+impl From<StatementRefusal> for Refusal {
+    fn from(refusal: StatementRefusal) -> Self {
+        Self::Statement(refusal)
+    }
+}
+
 fn list(violations: &[FieldViolation]) -> String {
     let each: Vec<_> = violations.iter().map(|v| format!("{} {}", v.field, v.description)).collect();
     each.join("; ")
@@ -94,6 +107,7 @@ impl Classify for Refusal {
             }
             Self::InvitationExpired => Kind::Gone,
             Self::SignInNotAccepted | Self::NotSignedHere => Kind::Precondition,
+            Self::Statement(e) => e.kind(),
             Self::RelyingPartyDisabled
             | Self::DeviceRetired
             | Self::DeviceNotBound
@@ -114,6 +128,7 @@ impl Classify for Refusal {
             Self::RelyingPartyDisabled => "RELYING_PARTY_DISABLED",
             Self::DeviceRetired => "DEVICE_RETIRED",
             Self::DeviceKeyInUse => "DEVICE_KEY_IN_USE",
+            Self::Statement(e) => e.reason(),
             Self::DeviceNotBound => "DEVICE_NOT_BOUND",
             Self::DeviceNotActive => "DEVICE_NOT_ACTIVE",
             Self::InvitationUsed => "INVITATION_USED",
@@ -131,6 +146,7 @@ impl Classify for Refusal {
     fn field_violations(&self) -> Vec<FieldViolation> {
         match self {
             Self::Invalid(violations) => violations.clone(),
+            Self::Statement(e) => e.field_violations(),
             _ => Vec::new(),
         }
     }

@@ -1,5 +1,6 @@
 //! Domain to proto and back.
 
+use nodkey_kernel::key_statement::PresenceKind;
 use nodkey_proto::{
     convert::{timestamp, to_role},
     registry::v1 as pb,
@@ -12,7 +13,8 @@ use crate::{
         Unknown,
         audit::AuditEntry,
         credential::{Credential, CredentialKind},
-        device::{Device, Platform, PresenceKeys, PresenceKind},
+        device::{Device, Platform, PresenceKeys},
+        device_challenge::DeviceChallenge,
         document::{Document, DocumentType, VerificationStatus},
         operator::{Operator, OperatorState},
         relying_party::{RelyingParty, SignatureSettings, TruCodeSettings},
@@ -152,6 +154,7 @@ impl From<&Device> for pb::Device {
             .into(),
             jwk: key.to_value().to_string(),
         };
+        let statement = device.vouching.statement.as_ref();
         Self {
             id: device.id.to_string(),
             relying_party_id: device.relying_party.to_string(),
@@ -164,8 +167,15 @@ impl From<&Device> for pb::Device {
             created_at: Some(timestamp(device.created_at)),
             updated_at: Some(timestamp(device.updated_at)),
             last_seen_at: device.last_seen_at.map(timestamp),
-            ..Self::default()
+            key_statement: statement.map(|statement| statement.jws.clone()).unwrap_or_default(),
+            key_signatures: statement.map(|statement| statement.signatures.clone()).unwrap_or_default(),
         }
+    }
+}
+
+impl From<DeviceChallenge> for pb::DeviceChallenge {
+    fn from(DeviceChallenge { nonce, seq, expires_at }: DeviceChallenge) -> Self {
+        Self { nonce, seq, expires_at: Some(timestamp(expires_at)) }
     }
 }
 

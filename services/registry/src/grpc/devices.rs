@@ -1,9 +1,9 @@
 //! Devices over gRPC.
 
 use nodkey_proto::registry::v1::{
-    Device, GetDeviceRequest, IssueDeviceIdentifierJwtRequest, IssueDeviceIdentifierJwtResponse, ListDevicesRequest, ListDevicesResponse,
-    RegisterDeviceRequest, RegisterDeviceResponse, ResolveDeviceRequest, ResolveDeviceResponse, RetireDeviceRequest, UpdateDeviceRequest,
-    device_service_server::DeviceService,
+    CreateDeviceChallengeRequest, Device, DeviceChallenge, GetDeviceRequest, IssueDeviceIdentifierJwtRequest,
+    IssueDeviceIdentifierJwtResponse, ListDevicesRequest, ListDevicesResponse, RegisterDeviceRequest, RegisterDeviceResponse,
+    ResolveDeviceRequest, ResolveDeviceResponse, RetireDeviceRequest, UpdateDeviceRequest, device_service_server::DeviceService,
 };
 use nodkey_runtime::{Caller, caller, page::Page, status::status, uninterrupted};
 use tonic::{Request, Response, Status};
@@ -13,19 +13,29 @@ use super::{
     convert::{platform, presence_keys},
     id, party,
 };
-use crate::domain::device::{Patch, Registration, RegistrationFields};
+use crate::domain::{
+    device::{Patch, Registration, RegistrationFields},
+    key_statement::SentStatement,
+};
 
 #[tonic::async_trait]
 impl DeviceService for Grpc {
+    async fn create_device_challenge(&self, request: Request<CreateDeviceChallengeRequest>) -> Result<Response<DeviceChallenge>, Status> {
+        let id = id(&request.get_ref().device_id, "device").map_err(status)?;
+        Ok(Response::new(self.0.create_device_challenge(&id).into()))
+    }
+
     async fn register_device(&self, request: Request<RegisterDeviceRequest>) -> Result<Response<RegisterDeviceResponse>, Status> {
         let party = party(&caller(&request)?, &request.get_ref().relying_party_id)?;
         let (app, message) = (self.0.clone(), request.into_inner());
+        let statement = SentStatement::parse(&message.key_statement, &message.key_signatures).map_err(status)?;
         let registration = Registration::parse(RegistrationFields {
             device_key: &message.device_key,
             presence: presence_keys(&message.presence_keys),
             name: &message.name,
             platform: platform(message.platform),
             app_version: &message.app_version,
+            statement,
         })
         .map_err(status)?;
         let registered = uninterrupted(async move { app.register_device(party, registration).await }).await.map_err(status)?;
@@ -43,8 +53,9 @@ impl DeviceService for Grpc {
         let party = caller(&request)?.relying_party()?;
         let (app, message) = (self.0.clone(), request.into_inner());
         let id = id(&message.device_id, "device").map_err(status)?;
-        let patch = Patch::parse(presence_keys(&message.presence_keys), message.name.as_deref(), message.app_version.as_deref());
-        let patch = patch.map_err(status)?;
+        let statement = SentStatement::parse(&message.key_statement, &message.key_signatures).map_err(status)?;
+        let presence = presence_keys(&message.presence_keys);
+        let patch = Patch::parse(presence, message.name.as_deref(), message.app_version.as_deref(), statement).map_err(status)?;
         let device = uninterrupted(async move { app.update_device(party, &id, patch).await }).await.map_err(status)?;
         Ok(Response::new((&device).into()))
     }

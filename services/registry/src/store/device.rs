@@ -1,12 +1,15 @@
 //! Rows of devices.
 
-use nodkey_db::{Db, DbError, Query, Row, Tx};
+use nodkey_db::{Db, DbError, Query, Record, Row, Tx};
 use nodkey_kernel::id::{DeviceId, RelyingPartyId};
-use nodkey_runtime::{page::Listed, rows::listed};
+use nodkey_runtime::{Failure, page::Listed, rows::listed};
 
-use super::{Start, by_id, jwk, key, named, optional_key, page, relying_party};
+use super::{Start, by_id, json, jwk, key, named, optional_key, page, relying_party};
 use crate::{
-    domain::device::{Device, PresenceKeys, Profile},
+    domain::{
+        device::{Device, PresenceKeys, Profile},
+        key_statement::{KeyStatement, Vouching},
+    },
     error::Error,
     invariants,
 };
@@ -17,7 +20,8 @@ pub async fn insert(tx: &mut Tx, device: &Device) -> Result<bool, Error> {
     let inserted = tx
         .query(
             "INSERT INTO device (id, relying_party_id, device_key, biometric_key, credential_key, name, platform, app_version, \
-             created_at, updated_at, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING",
+             key_statement, key_signatures, key_statement_seq, challenged_at, created_at, updated_at, version) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING",
         )
         .bind(device.id.as_str())
         .bind(device.relying_party.as_uuid())
@@ -27,6 +31,10 @@ pub async fn insert(tx: &mut Tx, device: &Device) -> Result<bool, Error> {
         .bind(device.profile.name.as_str())
         .bind(device.profile.platform.as_str())
         .bind(device.profile.app_version.as_str())
+        .bind(statement(device))
+        .bind(signatures(device)?)
+        .bind(seq(device)?)
+        .bind(device.vouching.challenged_at)
         .bind(device.created_at)
         .bind(device.updated_at)
         .bind(device.version)
@@ -35,8 +43,8 @@ pub async fn insert(tx: &mut Tx, device: &Device) -> Result<bool, Error> {
     Ok(inserted == 1)
 }
 
-const SELECT: &str = "SELECT id, relying_party_id, device_key, biometric_key, credential_key, name, platform, app_version, created_at, \
-     updated_at, last_seen_at, retired_at, version FROM device WHERE ";
+const SELECT: &str = "SELECT id, relying_party_id, device_key, biometric_key, credential_key, name, platform, app_version, key_statement, \
+     key_signatures, key_statement_seq, challenged_at, created_at, updated_at, last_seen_at, retired_at, version FROM device WHERE ";
 
 /// Returns one.
 pub async fn get(db: &Db, party: RelyingPartyId, id: &DeviceId) -> Result<Option<Device>, Error> {
@@ -67,6 +75,14 @@ pub async fn update(tx: &mut Tx, device: &Device) -> Result<bool, Error> {
         .push_bind(device.profile.platform.as_str())
         .push(", app_version = ")
         .push_bind(device.profile.app_version.as_str())
+        .push(", key_statement = ")
+        .push_bind(statement(device))
+        .push(", key_signatures = ")
+        .push_bind(signatures(device)?)
+        .push(", key_statement_seq = ")
+        .push_bind(seq(device)?)
+        .push(", challenged_at = ")
+        .push_bind(device.vouching.challenged_at)
         .push(", updated_at = ")
         .push_bind(device.updated_at)
         .push(", retired_at = ")
@@ -82,6 +98,19 @@ pub async fn update(tx: &mut Tx, device: &Device) -> Result<bool, Error> {
 pub async fn list(db: &Db, party: RelyingPartyId, start: &Start<String>, size: i64) -> Result<Listed<Device>, Error> {
     let query = db.query(SELECT).push("relying_party_id = ").push_bind(party.as_uuid()).push(" AND ");
     Ok(listed(size, &page(query, start, size).fetch_all().await?, "created_at", read))
+}
+
+fn statement(device: &Device) -> Option<&str> {
+    device.vouching.statement.as_ref().map(|statement| statement.jws.as_str())
+}
+
+fn signatures(device: &Device) -> Result<Option<String>, Error> {
+    let json = |statement: &KeyStatement| serde_json::to_string(&statement.signatures);
+    device.vouching.statement.as_ref().map(json).transpose().map_err(|_| Failure::Internal("strings serialize").into())
+}
+
+fn seq(device: &Device) -> Result<i64, Error> {
+    i64::try_from(device.vouching.seq).map_err(|_| Failure::Internal("a seq is at most 2^53 - 1").into())
 }
 
 async fn one(query: Query<'_>) -> Result<Option<Device>, Error> {
@@ -103,6 +132,7 @@ fn read(row: &Row) -> Result<Device, DbError> {
             platform: named(&record, "platform")?,
             app_version: record.get("app_version")?,
         },
+        vouching: vouching(&record)?,
         created_at: record.get("created_at")?,
         updated_at: record.get("updated_at")?,
         last_seen_at: record.get("last_seen_at")?,
@@ -111,4 +141,13 @@ fn read(row: &Row) -> Result<Device, DbError> {
     };
     invariants::check_device(&device)?;
     Ok(device)
+}
+
+fn vouching(record: &Record<'_>) -> Result<Vouching, DbError> {
+    let statement = match record.get::<Option<String>>("key_statement")? {
+        Some(jws) => Some(KeyStatement { jws, signatures: json(record, "key_signatures")? }),
+        None => None,
+    };
+    let seq = record.convert("key_statement_seq", |seq: i64| u64::try_from(seq))?;
+    Ok(Vouching { statement, seq, challenged_at: record.get("challenged_at")? })
 }

@@ -6,8 +6,10 @@ use nodkey_db::{Db, DbConfig, retention::Window};
 use nodkey_kernel::{
     id::{AuditEntryId, CredentialId, DeviceId, IdentityDocumentId, OperatorId, OperatorSessionId, TrusonaficationId},
     jose::{Algorithm, PrivateKey},
+    key_statement::{KeyStatementClaims, PresenceKind, StatedKey, sign_key_statement},
     random::Random,
     role::Role,
+    vault::Vault,
 };
 use nodkey_runtime::{Failure, Service as _};
 use nodkey_testkit::{
@@ -25,7 +27,9 @@ use crate::{
         audit::{Action, AuditEntry},
         credential::{Credential, CredentialKind},
         device::{Device, Platform, PresenceKeys, Registration, RegistrationFields},
+        device_challenge::DeviceChallenge,
         document::{Document, DocumentType, Scan, VerificationStatus},
+        key_statement::{SentStatement, Verifier},
         operator::{NewOperator, Operator, OperatorSession},
         relying_party::RelyingParty,
         retention::RetentionPolicy,
@@ -68,15 +72,28 @@ fn credential_of(party: RelyingPartyId, n: u64) -> Credential {
 }
 
 fn device_of(party: RelyingPartyId, n: u64) -> Device {
-    let [key, presence] = [n, n + 1_000_000].map(|seed| PrivateKey::generate(Algorithm::EdDsa, &Random::seeded(seed)).public());
+    let [key, presence] = [n, n + 1_000_000].map(|seed| PrivateKey::generate(Algorithm::EdDsa, &Random::seeded(seed)));
+    let (vault, audience) = (Vault::new(&[0; 32]), "https://auth.example");
+    let id = DeviceId::parse(&key.public().thumbprint()).unwrap();
+    let challenge = DeviceChallenge::issue(&vault, &id, at(n));
+    let claims = KeyStatementClaims {
+        iss: id.to_string(),
+        aud: audience.to_owned(),
+        seq: u64::try_from(challenge.seq).unwrap(),
+        keys: vec![StatedKey { kind: PresenceKind::Biometric, jkt: presence.public().thumbprint() }],
+        nonce: challenge.nonce,
+        iat: at(n).as_seconds(),
+    };
+    let [statement, signature] = [&key, &presence].map(|key| sign_key_statement(&claims, key));
     let registration = Registration::parse(RegistrationFields {
-        device_key: &jwk(&key),
-        presence: Ok(PresenceKeys { biometric: Some(presence), credential: None }),
+        device_key: &jwk(&key.public()),
+        presence: Ok(PresenceKeys { biometric: Some(presence.public()), credential: None }),
         name: "phone",
         platform: Ok(Platform::Ios),
         app_version: "1",
+        statement: SentStatement::parse(&statement, &[signature]).unwrap(),
     });
-    Device::register(party, registration.unwrap(), at(n)).unwrap()
+    Device::register(party, registration.unwrap(), Verifier { audience, vault: &vault, now: at(n) }).unwrap()
 }
 
 fn document_of(party: RelyingPartyId, n: u64) -> Document {
@@ -169,12 +186,16 @@ async fn what_is_written_is_what_is_read_one_version_later(db: Db) {
 }
 
 /// A statement that spoils the newest of three, and the column that the error names.
-const SPOILED: [(&str, &str); 10] = [
+const SPOILED: [(&str, &str); 14] = [
     ("relying_party.trucodes", "UPDATE relying_party SET trucodes = '!' WHERE name = 'Acme'"),
     ("credential.kind", "UPDATE credential SET kind = 'toaster' WHERE id = $1"),
     ("credential.version", "UPDATE credential SET version = 2 WHERE id = $1"),
     ("device.platform", "UPDATE device SET platform = 'toaster' WHERE id = $1"),
     ("device.biometric_key", "UPDATE device SET biometric_key = '{}' WHERE id = $1"),
+    ("device.key_statement", "UPDATE device SET key_statement = 'a.b.c' WHERE id = $1"),
+    ("device.key_statement", "UPDATE device SET biometric_key = NULL WHERE id = $1"),
+    ("device.key_statement_seq", "UPDATE device SET key_statement_seq = 0 WHERE id = $1"),
+    ("device.key_signatures", "UPDATE device SET key_signatures = '!' WHERE id = $1"),
     ("device.device_key", "UPDATE device SET device_key = biometric_key WHERE id = $1"),
     ("identity_document.type", "UPDATE identity_document SET type = 'ticket' WHERE id = $1"),
     ("identity_document.verified_at", "UPDATE identity_document SET verification_status = 'verified' WHERE id = $1"),
@@ -220,18 +241,26 @@ async fn one_that_cannot_be_read_is_named_and_takes_no_list_with_it(db: Db) {
         };
         assert_eq!(named(error.or(found).unwrap()), format!("{column} of row {row} is inconsistent"));
         assert_eq!(listed, left, "{column}");
+        if table == "device" && column != "device.device_key" {
+            write_again(&db, &device).await;
+            continue;
+        }
         let mended = match column {
             "credential.kind" => "UPDATE credential SET kind = 'server'",
-            "device.platform" => "UPDATE device SET platform = 'ios'",
-            "device.biometric_key" => {
-                "UPDATE device SET biometric_key = (SELECT biometric_key FROM device WHERE biometric_key <> '{}' LIMIT 1)"
-            }
             "identity_document.type" => "UPDATE identity_document SET type = 'aamva_drivers_license'",
             "operator.role" => "UPDATE operator SET role = 'owner'",
             _ => continue,
         };
         db.execute(mended).execute().await.unwrap();
     }
+}
+
+/// Writes every column of a device that may change.
+async fn write_again(db: &Db, device: &Device) {
+    db.execute("UPDATE device SET version = 1 WHERE id = $1").bind(device.id.as_str()).execute().await.unwrap();
+    let mut tx = db.begin().await.unwrap();
+    assert!(device::update(&mut tx, &Device { version: 2, ..device.clone() }).await.unwrap());
+    tx.commit().await.unwrap();
 }
 
 async fn a_published_key_is_read_as_it_was_written_and_one_that_cannot_be_is_passed_by(db: Db) {

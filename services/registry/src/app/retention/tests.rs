@@ -124,6 +124,7 @@ impl World {
             name: "",
             platform: Ok(Platform::Other),
             app_version: "",
+            statement: None,
         })
         .unwrap()
     }

@@ -88,6 +88,7 @@ export function deviceCard(page, device, binding, reload) {
       ]),
       facts([
         ['Keys', keys(device)],
+        ['Certified', certified(device)],
         !!binding && [
           'User',
           h('a', { href: page.address('users', { user: binding.userIdentifier }) }, foreign(binding.userIdentifier)),
@@ -117,6 +118,16 @@ function keys({ deviceKey, presenceKeys = [] }) {
     presenceKeys.map(({ kind, jwk }) => h('li', PRESENCE_KINDS[kind] ?? kind, ' ', h('span.muted', curve(jwk)))),
     !presenceKeys.length && h('li.muted', 'No presence key: level 1 only'),
   );
+}
+
+/**
+ * Whether the device itself has signed which presence keys it has.
+ * @param {Device} device
+ */
+function certified({ keyStatement }) {
+  return keyStatement
+    ? 'yes: the device key signed which presence keys it has'
+    : 'no: this deployment alone says which keys it has';
 }
 
 /** @param {string} jwk */

@@ -1,0 +1,40 @@
+//! Nonces for key statements: for phones whose keys need not be registered.
+
+use axum::{
+    extract::{Request, State},
+    http::StatusCode,
+    response::Response,
+};
+use nodkey_proto::registry::v1::{CreateDeviceChallengeRequest, device_service_client::DeviceServiceClient};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::devices::rfc3339;
+use crate::{Edge, auth::phone, extract::ClientAddress, problem::Problem, read_body, reply};
+
+/// What a phone makes a key statement with.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DeviceChallenge {
+    /// For one statement by the device key that asked, within 10 minutes.
+    nonce: String,
+    /// Greater than that of every statement before, for phones that count none of their own.
+    seq: i64,
+    /// RFC 3339.
+    expires_at: Option<String>,
+}
+
+/// Makes a nonce for a key statement by the device key of the proof, registered or not. Nothing is stored, so repeating it is fine.
+#[utoipa::path(post, path = "/api/v2/device_challenges", tag = "phones",
+    responses((status = 201, description = "A nonce", body = DeviceChallenge)))]
+pub async fn create(State(edge): State<Edge>, ClientAddress(address): ClientAddress, request: Request) -> Result<Response, Problem> {
+    edge.challenge_rates.check(&address)?;
+    let (parts, body) = request.into_parts();
+    let body = read_body(body).await?;
+    // Anybody can make keys and proofs without end: that this one was used before is not worth remembering, it has no effect.
+    let proof = phone::verify(&edge, &parts, &body)?;
+    let mut devices = DeviceServiceClient::new(edge.peers.registry().unscoped());
+    let request = CreateDeviceChallengeRequest { device_id: proof.device_id.to_string() };
+    let challenge = devices.create_device_challenge(request).await?.into_inner();
+    let expires_at = rfc3339(challenge.expires_at.as_ref());
+    Ok(reply(StatusCode::CREATED, &DeviceChallenge { nonce: challenge.nonce, seq: challenge.seq, expires_at }))
+}
