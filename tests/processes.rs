@@ -191,7 +191,9 @@ impl Plan {
             if !before {
                 service.environment().extend(self.keys.settings(name));
             }
-            service.environment().extend(environment.clone());
+            // The gateway has no database, and is given no settings of one.
+            let of_database = |setting: &String| *name == "gateway" && setting.starts_with("NODKEY_DB__");
+            service.environment().extend(environment.clone().into_iter().filter(|(setting, _)| !of_database(setting)));
             (0..self.replicas).for_each(|replica| service.start(replica));
         }
         let topology = Topology { world: World::at(url("gateway"), endpoints, operator_key), services, plan: self };

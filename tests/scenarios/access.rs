@@ -84,7 +84,7 @@ async fn knock(channel: &mut Channel, path: &str, token: Option<&str>) -> Code {
     Status::from_header_map(answer.headers()).map_or(Code::Ok, |status| status.code())
 }
 
-fn channels(world: &World) -> BTreeMap<&'static str, Channel> {
+pub(super) fn channels(world: &World) -> BTreeMap<&'static str, Channel> {
     let endpoints = &world.endpoints;
     let urls = [
         ("registry", &endpoints.registry),

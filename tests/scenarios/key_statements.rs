@@ -171,7 +171,7 @@ async fn a_statement_that_does_not_hold_is_refused_by_its_reason_and_changes_not
     let other = key();
     let jkt = other.public().thumbprint();
     let wrong: &[(u16, &str, Change<'_>)] = &[
-        (422, "KEY_STATEMENT_ISSUER", &|claims| claims.iss = jkt.clone()),
+        (422, "KEY_STATEMENT_ISSUER", &|claims| claims.iss.clone_from(&jkt)),
         (422, "KEY_STATEMENT_AUDIENCE", &|claims| claims.aud = "https://elsewhere.example".into()),
         (422, "KEY_STATEMENT_KEYS", &|claims| claims.keys.clear()),
         (422, "KEY_STATEMENT_KEYS", &|claims| claims.keys[0].jkt = by_hand.presence.public().thumbprint()),

@@ -106,7 +106,7 @@ async fn a_rolling_change_of_the_master_key_refuses_nothing() {
     let (tenant, phone, mut told, first) = prepare(world).await;
     let writers = Writers::new(world).await;
     let old = topology.plan.keys.settings("registry")["NODKEY_DEPLOYMENT__MASTER_KEY"].clone();
-    let new: String = NEW.iter().map(|byte| format!("{byte:02x}")).collect();
+    let new: String = NEW.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     // First all open by the new key, then all seal by it, then the old one goes.
     for (round, (master, previous)) in [(&old, new.as_str()), (&new, old.as_str()), (&new, "")].into_iter().enumerate() {
         let settings = [("MASTER_KEY", master.as_str()), ("PREVIOUS_MASTER_KEYS", previous)];

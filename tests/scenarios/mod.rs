@@ -22,6 +22,7 @@ mod access;
 mod answer;
 mod app_links;
 mod bad_input;
+mod broken;
 mod by_hand;
 mod callback;
 mod conformance;

@@ -83,7 +83,10 @@ test('an address that is no view says so, and leads on', async ({ page, server }
   await expect(heading(page, 'Overview')).toBeFocused();
 });
 
-test('a signing key is rotated or revoked, and what the old one signed still holds until then', async ({ page, server }) => {
+test('a signing key is rotated or revoked, and what the old one signed still holds until then', async ({
+  page,
+  server,
+}) => {
   const shop = await tenant(server);
   const phone = await shop.enrol('ada');
   const { id } = await shop.ask('ada', 'log in');

@@ -49,7 +49,7 @@ pub fn problems(folder: &Folder, keys: &Keys, max_age_days: u32, now: Timestamp)
     match std::fs::read_to_string(folder.file(nats::USERS)) {
         Err(_) => problem(nats::USERS, "missing", "`nodkey keys write` writes it".to_owned()),
         Ok(text) if text != keys.nats.users() => {
-            problem(nats::USERS, "different", "is not as keys.json says: `nodkey keys write`".to_owned())
+            problem(nats::USERS, "different", "is not as keys.json says: `nodkey keys write`".to_owned());
         }
         Ok(_) => {}
     }

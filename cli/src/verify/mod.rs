@@ -91,9 +91,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let found = verify_evidence(&evidence, &jwks, &args.expected.build(&Clock::system()));
     let verdict = Verdict::new(found, args.trust_embedded_jwks);
     if args.json {
-        verdict.print_json()?
+        verdict.print_json()?;
     } else {
-        verdict.print()?
+        verdict.print()?;
     }
     verdict.into_result()
 }

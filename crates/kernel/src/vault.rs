@@ -22,14 +22,14 @@ pub const PREFIX: usize = VERSION.len() + KEY_ID;
 /// with HMAC-SHA-256 under a key of its own, derived from the same master key: that may be done for anonymous callers without end, whereas
 /// a random nonce of GCM is safe only so many times.
 pub struct Vault {
-    current: Key,
-    previous: Vec<Key>,
+    current: MasterKey,
+    previous: Vec<MasterKey>,
 }
 
-struct Key {
+struct MasterKey {
     prefix: [u8; PREFIX],
-    key: LessSafeKey,
-    mac_key: hmac::Key,
+    aead: LessSafeKey,
+    mac: hmac::Key,
 }
 
 /// Not sealed or authenticated by a known master key for this context, or damaged.
@@ -41,13 +41,13 @@ impl Vault {
     /// Makes a vault of one master key.
     #[must_use]
     pub fn new(master_key: &[u8; 32]) -> Self {
-        Self { current: Key::new(master_key), previous: Vec::new() }
+        Self { current: MasterKey::new(master_key), previous: Vec::new() }
     }
 
     /// Opens what was sealed by these keys, too.
     #[must_use]
     pub fn opening<'a>(mut self, previous: impl IntoIterator<Item = &'a [u8; 32]>) -> Self {
-        self.previous.extend(previous.into_iter().map(Key::new));
+        self.previous.extend(previous.into_iter().map(MasterKey::new));
         self
     }
 
@@ -61,14 +61,14 @@ impl Vault {
     /// it has no NUL.
     #[must_use]
     pub fn mac(&self, context: &str, message: &[u8]) -> Vec<u8> {
-        hmac::sign(&self.current.mac_key, &of_context(context, message)).as_ref().to_vec()
+        hmac::sign(&self.current.mac, &of_context(context, message)).as_ref().to_vec()
     }
 
     /// Checks a tag by the current master key or a predecessor, in constant time.
     pub fn verify_mac(&self, context: &str, message: &[u8], tag: &[u8]) -> Result<(), Unopened> {
         let message = of_context(context, message);
         let mut keys = std::iter::once(&self.current).chain(&self.previous);
-        keys.find_map(|key| hmac::verify(&key.mac_key, &message, tag).ok()).ok_or(Unopened)
+        keys.find_map(|key| hmac::verify(&key.mac, &message, tag).ok()).ok_or(Unopened)
     }
 
     /// Seals. `context` says what for (`credential/<id>`), so that one sealed value cannot stand in for another.
@@ -79,8 +79,8 @@ impl Vault {
     pub fn seal(&self, random: &Random, context: &str, plaintext: &[u8]) -> Vec<u8> {
         let nonce: [u8; NONCE] = random.bytes();
         let mut sealed = plaintext.to_vec();
-        let Key { prefix, key, .. } = &self.current;
-        key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(context.as_bytes()), &mut sealed)
+        let MasterKey { prefix, aead, .. } = &self.current;
+        aead.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(context.as_bytes()), &mut sealed)
             .expect("below 64 GiB");
         [prefix, &nonce[..], &sealed].concat()
     }
@@ -105,20 +105,20 @@ impl Vault {
     }
 }
 
-impl Key {
+impl MasterKey {
     fn new(master_key: &[u8; 32]) -> Self {
         let mut prefix = [0; PREFIX];
         prefix[..VERSION.len()].copy_from_slice(&VERSION);
         prefix[VERSION.len()..].copy_from_slice(&hmac_sha256(master_key, b"nodkey master key id")[..KEY_ID]);
-        let mac_key = hmac::Key::new(hmac::HMAC_SHA256, &hmac_sha256(master_key, b"nodkey/vault/mac"));
-        Self { prefix, key: LessSafeKey::new(UnboundKey::new(&AES_256_GCM, master_key).expect("32 bytes")), mac_key }
+        let mac = hmac::Key::new(hmac::HMAC_SHA256, &hmac_sha256(master_key, b"nodkey/vault/mac"));
+        Self { prefix, aead: LessSafeKey::new(UnboundKey::new(&AES_256_GCM, master_key).expect("32 bytes")), mac }
     }
 
     fn open(&self, context: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unopened> {
         let (nonce, ciphertext) = sealed.split_at_checked(NONCE).ok_or(Unopened)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| Unopened)?;
         let mut plaintext = Zeroizing::new(ciphertext.to_vec());
-        let length = self.key.open_in_place(nonce, Aad::from(context.as_bytes()), &mut plaintext).map_err(|_| Unopened)?.len();
+        let length = self.aead.open_in_place(nonce, Aad::from(context.as_bytes()), &mut plaintext).map_err(|_| Unopened)?.len();
         plaintext.truncate(length);
         Ok(plaintext)
     }

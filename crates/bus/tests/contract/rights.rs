@@ -125,7 +125,7 @@ async fn start<E: Event + 'static>(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_services_user_can_do_what_the_service_does() {
     let (server, stop) = (Server::start(), CancellationToken::new());
-    for service in &ServiceName::ALL[..] {
+    for service in ServiceName::ALL {
         if *service != ServiceName::Gateway {
             server.bus(*service).await.ensure_stream(service.as_str()).await.unwrap();
         }
@@ -151,10 +151,10 @@ async fn each_services_user_can_do_what_the_service_does() {
     let of = ServiceName::Trusonafication;
     let about = || Some(trusonafication::Trusonafication { id: "t".into(), ..Default::default() });
     publish(&server, of, trusonafication::TrusonaficationCreated { trusonafication: about(), ..Default::default() }).await;
-    publish(&server, of, trusonafication::TrusonaficationAccepted { trusonafication: about() }).await;
-    publish(&server, of, trusonafication::TrusonaficationRejected { trusonafication: about() }).await;
-    publish(&server, of, trusonafication::TrusonaficationExpired { trusonafication: about() }).await;
-    publish(&server, of, trusonafication::TrusonaficationCanceled { trusonafication: about() }).await;
+    publish(&server, of, trusonafication::TrusonaficationAccepted { trusonafication: about(), ..Default::default() }).await;
+    publish(&server, of, trusonafication::TrusonaficationRejected { trusonafication: about(), ..Default::default() }).await;
+    publish(&server, of, trusonafication::TrusonaficationExpired { trusonafication: about(), ..Default::default() }).await;
+    publish(&server, of, trusonafication::TrusonaficationCanceled { trusonafication: about(), ..Default::default() }).await;
     let mut seen: Vec<_> = Vec::new();
     while seen.len() < CONSUMERS.len() {
         seen.push(telling.recv().await.unwrap());
@@ -186,7 +186,12 @@ async fn no_services_user_can_publish_read_or_delete_what_is_anothers() {
     // Read by nobody yet.
     publish(&server, ServiceName::Registry, registry::DeviceRetired { device_id: "d".into() }).await;
     let about = Some(trusonafication::Trusonafication { id: "t".into(), ..Default::default() });
-    publish(&server, ServiceName::Trusonafication, trusonafication::TrusonaficationRejected { trusonafication: about }).await;
+    publish(
+        &server,
+        ServiceName::Trusonafication,
+        trusonafication::TrusonaficationRejected { trusonafication: about, ..Default::default() },
+    )
+    .await;
     let before = server.state().await;
 
     let consumer = |name: &str, filter: &str| {

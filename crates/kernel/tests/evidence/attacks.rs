@@ -112,11 +112,11 @@ enum Attack {
     State(Index),
 }
 
-fn known(which: &Index) -> &'static str {
+fn known(which: Index) -> &'static str {
     &LOOT.parts[which.index(LOOT.parts.len())]
 }
 
-fn kid_of(which: &Index) -> &'static str {
+fn kid_of(which: Index) -> &'static str {
     &LOOT.kids[which.index(LOOT.kids.len())]
 }
 
@@ -133,25 +133,25 @@ fn claims(part: &str, edits: &[Index]) -> Value {
 fn make(part: &Part) -> String {
     let typs = [CHALLENGE_TYP, RESPONSE_TYP, RECEIPT_TYP, KEYS_TYP];
     match part {
-        Part::Known(which) => known(which).to_owned(),
+        Part::Known(which) => known(*which).to_owned(),
         Part::Signed { claims: of, edits, typ, kid, embed, by } => {
             let by = by.get(&LOOT.private);
             let jwk = embed.then(|| by.public());
-            jws::sign(typs[typ.index(typs.len())], Some(kid_of(kid)), jwk.as_ref(), &claims(known(of), edits), by)
+            jws::sign(typs[typ.index(typs.len())], Some(kid_of(*kid)), jwk.as_ref(), &claims(known(*of), edits), by)
         }
         Part::Spliced(of) => {
-            let piece = |at: usize| known(&of[at]).split('.').nth(at).unwrap();
+            let piece = |at: usize| known(of[at]).split('.').nth(at).unwrap();
             format!("{}.{}.{}", piece(0), piece(1), piece(2))
         }
         Part::Tampered(which, at, with) => {
-            let mut characters: Vec<char> = known(which).chars().collect();
+            let mut characters: Vec<char> = known(*which).chars().collect();
             *at.get_mut(&mut characters) = *with;
             characters.into_iter().collect()
         }
         Part::Unsigned { claims: of, edits, typ, kid, alg } => {
-            let (typ, kid, alg) = (typs[typ.index(typs.len())], kid_of(kid), ["none", "HS256"][alg.index(2)]);
+            let (typ, kid, alg) = (typs[typ.index(typs.len())], kid_of(*kid), ["none", "HS256"][alg.index(2)]);
             let header = json!({"alg": alg, "typ": typ, "kid": kid}).to_string();
-            let input = format!("{}.{}", b64u(header.as_bytes()), b64u(claims(known(of), edits).to_string().as_bytes()));
+            let input = format!("{}.{}", b64u(header.as_bytes()), b64u(claims(known(*of), edits).to_string().as_bytes()));
             let public = LOOT.public.iter().find(|key| key.thumbprint() == kid).unwrap().to_raw();
             let tag = if alg == "none" { vec![] } else { nodkey_kernel::jose::hmac_sha256(&public, input.as_bytes()).to_vec() };
             format!("{input}.{}", b64u(&tag))
@@ -179,10 +179,10 @@ fn apply(evidence: &mut Evidence, attack: &Attack) {
         Attack::Keys(keys) => evidence.keys = keys.iter().map(|key| *key.get(&LOOT.public)).collect(),
         Attack::AddKey(key) => evidence.keys.push(key.get(&LOOT.private).public()),
         Attack::Answer { accept, phone, by } => {
-            answer(evidence, *accept, [&WORLD.alice, &WORLD.bob, &WORLD.mallory][phone.index(3)], by.get(&LOOT.private))
+            answer(evidence, *accept, [&WORLD.alice, &WORLD.bob, &WORLD.mallory][phone.index(3)], by.get(&LOOT.private));
         }
         Attack::State(key) => {
-            let jkt = kid_of(key).to_owned();
+            let jkt = kid_of(*key).to_owned();
             let keys = vec![StatedKey { kind: PresenceKind::Biometric, jkt }];
             let statement = nodkey_kernel::key_statement::KeyStatementClaims { seq: 7, keys, ..WORLD.mallory.statement() };
             evidence.key_statement = Some(sign_key_statement(&statement, &WORLD.mallory.device));

@@ -142,5 +142,4 @@ impl VaultService for Resealer {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod tests;

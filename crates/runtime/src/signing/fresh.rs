@@ -26,6 +26,7 @@ impl<T> Default for Fresh<T> {
 
 impl<T: Send + Sync> Fresh<T> {
     /// The value, if it is fresh.
+    #[must_use]
     pub fn held(&self, now: Timestamp) -> Option<Arc<T>> {
         let value = self.value.read().unwrap_or_else(PoisonError::into_inner);
         value.as_ref().filter(|(_, read_at)| read_at.until(now) < FRESH).map(|(value, _)| Arc::clone(value))

@@ -323,6 +323,7 @@ fn context(id: SigningKeyId) -> String {
 }
 
 /// The job that has a service's first key published as soon as it runs, and deletes what is not needed any more.
+#[must_use]
 pub fn job<P: Publish>(keys: Arc<Keys<P>>) -> Job {
     Job::new("signing_keys", move |shutdown| async move {
         loop {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::devices::rfc3339;
-use crate::{Edge, auth::phone, extract::ClientAddress, problem::Problem, read_body, reply};
+use crate::{auth::phone, body::read_body, edge::Edge, extract::ClientAddress, problem::Problem, reply::reply};
 
 /// What a phone makes a key statement with.
 #[derive(Debug, Serialize, ToSchema)]

@@ -235,6 +235,7 @@ async fn exercise(db: &Db) {
     endpoint::any(db, party()).await.unwrap();
     endpoint::list(db, party(), NOW, Uuid::max(), 10).await.unwrap();
     endpoint::delete(db, party(), listening(0).id).await.unwrap();
+    super::receipt::required_since(db).await.unwrap();
     push::lanes(db, "", NOW, 10).await.unwrap();
     push::claim(db, "lane", NOW, NOW, 10).await.unwrap();
     let woken = crate::push::Push { relying_party: party(), device: device(0), attempt_count: 1, expires_at: NOW, version: 1 };

@@ -74,6 +74,12 @@ pub(super) fn keys(config: &Config, deps: &Deps) -> anyhow::Result<(OwnKeys, Arc
 
 impl PublicKeys {
     async fn all(&self) -> Result<Arc<Vec<SigningKey>>, Error> {
+        let all = self.all.get(self.clock.now(), || store::all(&self.db)).await?;
+        if signing_key::is_complete(&all) {
+            return Ok(all);
+        }
+        // The first key of a service signs as soon as it is published, maybe by another replica.
+        self.all.forget().await;
         self.all.get(self.clock.now(), || store::all(&self.db)).await
     }
 

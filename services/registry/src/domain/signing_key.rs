@@ -54,6 +54,12 @@ impl Owner {
     }
 }
 
+/// Whether there is a key for everything that is signed.
+#[must_use]
+pub fn is_complete(all: &[SigningKey]) -> bool {
+    Owner::ALL.iter().flat_map(|owner| owner.typs()).all(|typ| all.iter().any(|key| key.signs(typ)))
+}
+
 /// A published key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SigningKey {

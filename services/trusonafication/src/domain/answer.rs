@@ -71,7 +71,7 @@ pub fn answer(response: &Compact<'_>, issued: &str, audience: &str, subject: &st
     if presence.is_none() && device.key.thumbprint() != kid {
         return Err(Refusal::InvalidSignature);
     }
-    let (kind, signer) = presence.map_or((KeyKind::Device, &device.key), |(kind, key)| (*kind, key));
+    let (signed_as, signer) = presence.map_or((KeyKind::Device, &device.key), |(kind, key)| (*kind, key));
     let claims: ResponseClaims = response.verify(signer, RESPONSE_TYP).map_err(|_| Refusal::InvalidSignature)?;
     for (holds, fault) in [
         (claims.iss == device.id.as_str(), "iss is not the device"),
@@ -94,7 +94,7 @@ pub fn answer(response: &Compact<'_>, issued: &str, audience: &str, subject: &st
         number: claims.num,
         proven: proven_level(presence.is_some(), document),
         keys,
-        signed_by: ReceiptKey { jkt: signer.thumbprint(), kind },
+        signed_by: ReceiptKey { jkt: signer.thumbprint(), kind: signed_as },
         stated: device.stated.clone(),
     })
 }

@@ -37,7 +37,9 @@ const COLUMNS = [
 function state({ current, signsAt, revokedAt }) {
   if (revokedAt) return badge({ text: 'Revoked', tone: 'bad', icon: 'close' });
   if (current) return badge({ text: 'Signs now', tone: 'ok', icon: 'check' });
-  return Date.parse(signsAt) > Date.now() ? badge({ text: 'Signs soon', tone: 'info' }) : badge({ text: 'Verifies only' });
+  return Date.parse(signsAt) > Date.now()
+    ? badge({ text: 'Signs soon', tone: 'info' })
+    : badge({ text: 'Verifies only' });
 }
 
 /**

@@ -25,7 +25,7 @@ use crate::{Registry, domain::signing_key::TOKEN_TYP};
 
 /// After the fixtures were made.
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
-const LEAD: Duration = Duration::from_secs(300);
+const LEAD: Duration = Duration::from_mins(5);
 
 struct World {
     app: App,
@@ -163,6 +163,16 @@ async fn the_registry_signs_for_another_until_that_signs_by_a_key_of_its_own(wor
 
 fn master_key(text: &str) -> [u8; 32] {
     hex::decode(text).unwrap().try_into().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_key_of_a_service_is_at_once_in_the_key_set_of_every_replica() {
+    let database = TestDatabase::postgres().await;
+    let (here, there) = (World::open(&database, [7; 32]).await, World::open(&database, [7; 32]).await);
+    assert_eq!(there.app.jwks().await.unwrap().keys.len(), 1, "the registry's own");
+    let (key, at) = here.publish(1, false).await;
+    assert_eq!(at, NOW, "it signs");
+    assert!(there.app.jwks().await.unwrap().keys.iter().any(|published| published.key == key));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
