@@ -5,15 +5,14 @@ use std::{sync::Arc, time::Duration};
 use nodkey_db::{Db, Message};
 use nodkey_kernel::{
     error::{Classify, Kind, chain},
-    service_key::{ServiceKey, ServiceKeys},
     time::{Clock, Timestamp},
 };
-use secrecy::SecretString;
-use serde::Deserialize;
 use tracing::warn;
 
 use crate::{
+    config::{BusConfig, Identity},
     consumer::Consumer,
+    error::BusError,
     memory::Memory,
     nats::{self, Nats},
     signature,
@@ -21,97 +20,6 @@ use crate::{
     trust::Trust,
     wake::{Hub, Listener},
 };
-
-/// Where the bus is.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default)]
-pub struct BusConfig {
-    /// `nats://host:port` or `memory:`.
-    pub url: String,
-    /// Who to be to the server; empty: nobody in particular.
-    pub user: String,
-    /// What proves it.
-    pub password: SecretString,
-    /// Put before every subject, stream and consumer, so that deployments can share a server. Letters, digits, `_`.
-    pub prefix: String,
-    /// How many seconds after a consumer has gone away its events are given to another.
-    pub ack_wait_seconds: u64,
-    /// How many replicas a stream has. 3 on a cluster.
-    pub replicas: usize,
-    /// Whether events without a signature are refused where services have keys, but for those of before they had.
-    pub require_signatures: bool,
-}
-
-/// Who publishes, and who the others are.
-#[derive(Debug)]
-pub struct Identity {
-    /// What this service signs with.
-    pub key: ServiceKey,
-    /// The public halves of all.
-    pub keys: Arc<ServiceKeys>,
-}
-
-impl Default for BusConfig {
-    fn default() -> Self {
-        Self {
-            url: "memory:".into(),
-            user: String::new(),
-            password: SecretString::default(),
-            prefix: String::new(),
-            ack_wait_seconds: 10,
-            replicas: 1,
-            require_signatures: true,
-        }
-    }
-}
-
-/// The bus did not take what it was given.
-#[derive(Debug, thiserror::Error)]
-pub enum BusError {
-    /// The URL names no bus.
-    #[error("the bus URL must be memory: or start with nats://")]
-    Url,
-    /// The bus is away or refused; the same again may work soon.
-    #[error("the bus is not available: {action}")]
-    Unavailable {
-        /// What was tried.
-        action: &'static str,
-        /// Why it failed.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// Large events would not pass.
-    #[error("the nats-server takes messages of {limit} bytes at most: set `max_payload: 8MB` in its configuration")]
-    Payload {
-        /// What it takes.
-        limit: usize,
-    },
-    /// A consumer takes events of a service that there is not, so nobody could sign them.
-    #[error("there is no service {0:?} whose events could be believed")]
-    Owner(String),
-    /// A consumer stopped before it acknowledged.
-    #[error("consumer {0} stopped before it acknowledged")]
-    Unacknowledged(String),
-}
-
-impl BusError {
-    pub(crate) fn unavailable(action: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::Unavailable { action, source: source.into() }
-    }
-}
-
-impl Classify for BusError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Url | Self::Payload { .. } | Self::Owner(_) => Kind::Internal,
-            Self::Unavailable { .. } | Self::Unacknowledged(_) => Kind::Unavailable,
-        }
-    }
-
-    fn reason(&self) -> &'static str {
-        "BUS_UNAVAILABLE"
-    }
-}
 
 /// The bus. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -19,9 +19,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info_span, warn};
 
 use crate::{
-    Bus, BusError,
     backoff::pause,
+    bus::Bus,
     consumer::{Consumer, HandlerError},
+    error::BusError,
     held::{Held, Line},
     source::{Delivery, Source, Verdict},
     trust::Trust,

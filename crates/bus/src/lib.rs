@@ -8,8 +8,10 @@
 
 mod backoff;
 mod bus;
+mod config;
 mod consume;
 mod consumer;
+mod error;
 mod held;
 mod memory;
 mod nats;
@@ -20,9 +22,11 @@ mod source;
 mod trust;
 mod wake;
 
-pub use bus::{Bus, BusConfig, BusError, Identity};
+pub use bus::Bus;
+pub use config::{BusConfig, Identity};
 pub use consume::consume;
 pub use consumer::{Consumer, EventMeta, HandlerError};
+pub use error::BusError;
 pub use relay::relay;
 pub use rights::{CONSUMERS, User, authorization};
 pub use wake::Listener;

@@ -12,7 +12,7 @@ use futures_util::future::try_join_all;
 use nodkey_db::Message;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{bus::BusError, consumer::Consumer, wake::Hub};
+use crate::{consumer::Consumer, error::BusError, wake::Hub};
 
 /// How many events wait for one consumer.
 const QUEUE: usize = 64;

@@ -29,8 +29,9 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use crate::{
-    bus::{BusConfig, BusError, Identity},
+    config::{BusConfig, Identity},
     consumer::{Consumer, producer},
+    error::BusError,
     wake::Hub,
 };
 

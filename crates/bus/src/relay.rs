@@ -23,7 +23,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::{Bus, BusError};
+use crate::{bus::Bus, error::BusError};
 
 /// How many events are read at once.
 const BATCH: usize = 256;

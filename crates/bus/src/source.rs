@@ -5,7 +5,7 @@ use nodkey_db::Message;
 use nodkey_kernel::time::Timestamp;
 use tokio::sync::mpsc;
 
-use crate::{BusError, memory, nats};
+use crate::{error::BusError, memory, nats};
 
 /// How many events are taken in by one transaction at most: what is slow is the commit.
 const BATCH: usize = 32;

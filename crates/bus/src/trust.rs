@@ -10,8 +10,8 @@ use nodkey_kernel::{
 use tracing::info;
 
 use crate::{
-    BusError,
     consumer::Consumer,
+    error::BusError,
     nats::{self, Nats},
     signature::{Refused, verify},
 };

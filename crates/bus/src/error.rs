@@ -1,0 +1,51 @@
+//! What may go wrong with the bus.
+
+use nodkey_kernel::error::{Classify, Kind};
+
+/// The bus did not take what it was given.
+#[derive(Debug, thiserror::Error)]
+pub enum BusError {
+    /// The URL names no bus.
+    #[error("the bus URL must be memory: or start with nats://")]
+    Url,
+    /// The bus is away or refused; the same again may work soon.
+    #[error("the bus is not available: {action}")]
+    Unavailable {
+        /// What was tried.
+        action: &'static str,
+        /// Why it failed.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Large events would not pass.
+    #[error("the nats-server takes messages of {limit} bytes at most: set `max_payload: 8MB` in its configuration")]
+    Payload {
+        /// What it takes.
+        limit: usize,
+    },
+    /// A consumer takes events of a service that there is not, so nobody could sign them.
+    #[error("there is no service {0:?} whose events could be believed")]
+    Owner(String),
+    /// A consumer stopped before it acknowledged.
+    #[error("consumer {0} stopped before it acknowledged")]
+    Unacknowledged(String),
+}
+
+impl BusError {
+    pub(crate) fn unavailable(action: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Unavailable { action, source: source.into() }
+    }
+}
+
+impl Classify for BusError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Url | Self::Payload { .. } | Self::Owner(_) => Kind::Internal,
+            Self::Unavailable { .. } | Self::Unacknowledged(_) => Kind::Unavailable,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        "BUS_UNAVAILABLE"
+    }
+}
