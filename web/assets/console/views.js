@@ -12,31 +12,49 @@
  * @property {() => Promise<{ show(page: Page): void | Promise<void> }>} load
  */
 
+/**
+ * Fetches the module of a view when it is first looked at. A browser may remember that a module could not be fetched: then it is asked for by
+ * another address.
+ * @param {string} name
+ * @returns {View['load']}
+ */
+function fetched(name) {
+  let failures = 0;
+  return async () => {
+    try {
+      return await import(`./views/${name}.js${failures ? `?again=${failures}` : ''}`);
+    } catch (cause) {
+      failures += 1;
+      throw cause;
+    }
+  };
+}
+
 /** @type {Record<string, View>} */
 export const VIEWS = {
-  overview: { title: 'Overview', icon: 'activity', load: () => import('./views/overview.js') },
+  overview: { title: 'Overview', icon: 'activity', load: fetched('overview') },
 
   trusonafications: {
     title: 'Trusonafications',
     icon: 'shield',
     scoped: true,
-    load: () => import('./views/trusonafications.js'),
+    load: fetched('trusonafications'),
   },
   trusonafication: {
     title: 'Trusonafication',
     within: 'trusonafications',
     scoped: true,
-    load: () => import('./views/trusonafication.js'),
+    load: fetched('trusonafication'),
   },
-  users: { title: 'Users and devices', icon: 'users', scoped: true, load: () => import('./views/users.js') },
-  endpoints: { title: 'Webhook endpoints', icon: 'webhook', scoped: true, load: () => import('./views/endpoints.js') },
-  deliveries: { title: 'Deliveries', icon: 'send', scoped: true, load: () => import('./views/deliveries.js') },
-  delivery: { title: 'Delivery', within: 'deliveries', scoped: true, load: () => import('./views/delivery.js') },
-  credentials: { title: 'Credentials', icon: 'lock', scoped: true, load: () => import('./views/credentials.js') },
-  settings: { title: 'Settings', icon: 'settings', scoped: true, load: () => import('./views/settings.js') },
+  users: { title: 'Users and devices', icon: 'users', scoped: true, load: fetched('users') },
+  endpoints: { title: 'Webhook endpoints', icon: 'webhook', scoped: true, load: fetched('endpoints') },
+  deliveries: { title: 'Deliveries', icon: 'send', scoped: true, load: fetched('deliveries') },
+  delivery: { title: 'Delivery', within: 'deliveries', scoped: true, load: fetched('delivery') },
+  credentials: { title: 'Credentials', icon: 'lock', scoped: true, load: fetched('credentials') },
+  settings: { title: 'Settings', icon: 'settings', scoped: true, load: fetched('settings') },
 
-  'relying-parties': { title: 'Relying parties', icon: 'building', load: () => import('./views/relying_parties.js') },
-  'signing-keys': { title: 'Signing keys', icon: 'key', load: () => import('./views/signing_keys.js') },
-  operators: { title: 'Operators', icon: 'user', load: () => import('./views/operators.js') },
-  audit: { title: 'Audit log', icon: 'scroll', load: () => import('./views/audit.js') },
+  'relying-parties': { title: 'Relying parties', icon: 'building', load: fetched('relying_parties') },
+  'signing-keys': { title: 'Signing keys', icon: 'key', load: fetched('signing_keys') },
+  operators: { title: 'Operators', icon: 'user', load: fetched('operators') },
+  audit: { title: 'Audit log', icon: 'scroll', load: fetched('audit') },
 };
