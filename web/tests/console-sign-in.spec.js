@@ -69,6 +69,29 @@ test('who rejects on the phone stays out, is told so, and can begin again', asyn
   await expect(heading(page, 'Overview')).toBeVisible();
 });
 
+test('a question that comes before the answer to its code is asked all the same', async ({ page, server }) => {
+  const { link } = await invite(server, 'Grace Hopper', 'operator');
+  const phone = await enrol(page.context(), link);
+  // Every question is verified by a signature: once the phone has done that, it has the question.
+  await phone.evaluate(() => {
+    const verify = crypto.subtle.verify.bind(crypto.subtle);
+    crypto.subtle.verify = async (...given) => {
+      const holds = await verify(...given);
+      document.documentElement.dataset.verified = String(Number(document.documentElement.dataset.verified ?? 0) + 1);
+      return holds;
+    };
+  });
+  await page.goto(`${server.url}/console`);
+  await phone.route('**/paired_trucodes', async (route) => {
+    const before = await phone.evaluate(() => Number(document.documentElement.dataset.verified ?? 0));
+    const response = await route.fetch();
+    await phone.waitForFunction((count) => Number(document.documentElement.dataset.verified ?? 0) > count, before);
+    await route.fulfill({ response });
+  });
+  await signIn(page, phone);
+  await expect(heading(page, 'Overview')).toBeVisible();
+});
+
 test('the phone of a bank’s customer opens nothing here', async ({ page, server }) => {
   const phone = await page.context().newPage();
   await openPhone(phone, server);

@@ -42,6 +42,8 @@ function show(screen) {
   // In a frame, the focus is the page's around it until the person comes here.
   if (document.hasFocus()) heading?.focus();
   else news.textContent = heading?.textContent ?? '';
+  // What came while the screen before was busy.
+  if (screen.isIdle && accounts.questions.length) next();
 }
 
 /** The screens that are not the first one: fetched while that is looked at. */
