@@ -116,7 +116,7 @@ async fn no_service_answers_for_a_phone(world: &World) {
                 // The answer there was, again: it is the rejection that it was.
                 (ServiceName::Gateway, Ok(answer)) => assert_eq!(answer.into_inner().status(), Status::Rejected),
                 (ServiceName::Gateway, Err(refused)) => {
-                    assert!(refused.message().contains("not signed by a key of the device"), "{refused}")
+                    assert!(refused.message().contains("not signed by a key of the device"), "{refused}");
                 }
                 (name, refused) => assert_eq!(refused.unwrap_err().code(), Code::PermissionDenied, "{name}"),
             }
