@@ -29,7 +29,7 @@ scenarios!(
     a_successor_is_published_and_does_not_sign_yet_and_evidence_holds_by_key_set_and_archive,
     every_end_has_a_receipt_that_the_webhook_carries,
     the_callback_is_told_what_the_receipt_says,
-    no_service_has_anything_signed_as_another,
+    a_key_set_that_names_no_types_proves_no_receipt,
 );
 
 const OF_REGISTRY: [&str; 2] = ["nodkey-device+jwt", "JWT"];
@@ -178,7 +178,7 @@ async fn the_callback_is_told_what_the_receipt_says(world: &World) {
     assert_eq!(listed(world).await.iter().find(|key| key.id == kid(jwt)).unwrap().owner, "trusonafication");
 }
 
-async fn no_service_has_anything_signed_as_another(world: &World) {
+async fn a_key_set_that_names_no_types_proves_no_receipt(world: &World) {
     let tenant = world.tenant().await;
     let phone = tenant.active("ada").await;
     let evidence = answered(&tenant, &phone, Decision::Reject).await;
