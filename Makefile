@@ -19,9 +19,19 @@ build: tools ## Build every binary
 	cargo build --workspace --bins --locked
 
 .PHONY: check
-check: tools ## Formatting, lints, dependency rules
+check: tools deny ## Formatting, lints, dependency rules
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+.PHONY: deny
+deny: ## Licences, bans and sources of all dependencies, as deny.toml says
+	@scripts/tools deny
+	$$(scripts/cargo-deny) --all-features --locked check --deny warnings bans licenses sources
+
+.PHONY: sbom
+sbom: ## List the components of the binaries in target/sbom.cdx.json (CycloneDX)
+	@mkdir -p target
+	scripts/sbom >target/sbom.cdx.json
 
 .PHONY: test
 test: tools ## Every test, on real PostgreSQL and NATS servers started privately
@@ -50,6 +60,11 @@ test-browser: tools check-web ## The pages in a real browser, against nodkey dev
 bench: tools ## What the gateway costs, measured on the release binary
 	cargo build --package nodkey --release --locked
 	cargo bench --package nodkey-e2e --bench gateway --profile dev
+
+.PHONY: bench-doors
+bench-doors: tools ## What strangers can make a process hold, measured on the release binary
+	cargo build --package nodkey --release --locked
+	cargo bench --package nodkey-e2e --bench doors --profile dev
 
 .PHONY: bench-logins
 bench-logins: tools ## What logins cost, embedded and distributed, on release binaries; ARGS="--in-progress 20000"

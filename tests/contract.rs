@@ -52,7 +52,7 @@ fn every_reason_is_explained() {
 }
 
 /// Written like reasons, but not reasons.
-const NOT_REASONS: [&str; 16] = [
+const NOT_REASONS: [&str; 20] = [
     // Of SQL.
     "BEGIN",
     "COMMIT",
@@ -69,8 +69,14 @@ const NOT_REASONS: [&str; 16] = [
     "VERIFIED",
     "CARGO_PKG_VERSION",
     "SOME_REASON",
+    // Of HTTP.
     "DELETE",
     "PATCH",
+    "OPTIONS",
+    "TRACE",
+    "CONNECT",
+    // Of logs.
+    "ERROR",
 ];
 
 #[test]

@@ -15,6 +15,8 @@ pub struct Answered {
     pub error: String,
     /// The body as JSON; null when there is none.
     pub body: Value,
+    /// After how many seconds the same may work, if it says so.
+    pub retry_after: Option<u64>,
 }
 
 /// Signs and sends as a server SDK does, and verifies the signature of a success.
@@ -31,13 +33,26 @@ pub async fn backend_with(
     body: &str,
     headers: &[(&str, &str)],
 ) -> Answered {
+    backend_by(&Client::new(), http, credential, method, path, body, headers).await
+}
+
+/// The same, over the connections of this client.
+pub async fn backend_by(
+    client: &Client,
+    http: &str,
+    credential: &CreateCredentialResponse,
+    method: Method,
+    path: &str,
+    body: &str,
+    headers: &[(&str, &str)],
+) -> Answered {
     let date = Clock::system().now().to_http_date();
     let content_type = if body.is_empty() { "" } else { JSON };
     let text = trusona_mac::string_to_sign(method.as_str(), &trusona_mac::body_md5(body.as_bytes()), content_type, &date, path);
     let token = &credential.credential.as_ref().unwrap().token;
     let authorization = trusona_mac::authorization(token, &trusona_mac::mac(&credential.secret, &text));
     let mut request =
-        Client::new().request(method.clone(), format!("{http}{path}")).header("X-Date", &date).header("Authorization", authorization);
+        client.request(method.clone(), format!("{http}{path}")).header("X-Date", &date).header("Authorization", authorization);
     if !body.is_empty() {
         request = request.header("Content-Type", JSON).body(body.to_owned());
     }
@@ -48,14 +63,14 @@ pub async fn backend_with(
     let signed = |name: &str| response.headers().get(name).map(|v| v.to_str().unwrap().to_owned()).unwrap_or_default();
     let (signature, date, content_type) = (signed("x-signature"), signed("x-date"), signed("content-type"));
     assert!(response.headers().contains_key("x-request-id"));
-    let status = response.status();
+    let (status, retry_after) = (response.status(), retry_after(&response));
     let bytes = response.bytes().await.unwrap();
     if status.is_success() {
         let text = trusona_mac::string_to_sign(method.as_str(), &trusona_mac::body_md5(&bytes), &content_type, &date, path);
         assert!(trusona_mac::verify(&credential.secret, &text, &signature), "the answer is signed");
         assert!(bytes.is_empty() || content_type == "application/json; charset=utf-8", "{content_type}");
     }
-    answered(status.as_u16(), &bytes)
+    answered(status.as_u16(), &bytes, retry_after)
 }
 
 /// Registers a phone: the app's mobile credential, and a proof by the device key.
@@ -92,11 +107,15 @@ pub async fn nobody(http: &str, method: Method, path: &str, body: &str) -> Answe
 
 /// Reads an answer.
 pub async fn read(response: Response) -> Answered {
-    let status = response.status().as_u16();
-    answered(status, &response.bytes().await.unwrap())
+    let (status, retry_after) = (response.status().as_u16(), retry_after(&response));
+    answered(status, &response.bytes().await.unwrap(), retry_after)
 }
 
-fn answered(status: u16, bytes: &[u8]) -> Answered {
+fn retry_after(response: &Response) -> Option<u64> {
+    response.headers().get("retry-after").map(|seconds| seconds.to_str().unwrap().parse().unwrap())
+}
+
+fn answered(status: u16, bytes: &[u8], retry_after: Option<u64>) -> Answered {
     let body: Value = serde_json::from_slice(bytes).unwrap_or_default();
     let error = body.get("error").and_then(Value::as_str).unwrap_or_default().to_owned();
     if status >= 400 {
@@ -104,5 +123,5 @@ fn answered(status: u16, bytes: &[u8]) -> Answered {
             assert!(body.get(member).is_some(), "a refusal has `{member}`: {status} {body}");
         }
     }
-    Answered { status, error, body }
+    Answered { status, error, body, retry_after }
 }

@@ -31,6 +31,11 @@ impl Keys {
         Self { folder: folder.to_owned(), _made: None }
     }
 
+    /// Where they are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The settings a service is given.
     pub fn settings(&self, service: &str) -> BTreeMap<String, String> {
         let text = std::fs::read_to_string(self.folder.join(format!("{service}.env"))).unwrap();

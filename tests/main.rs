@@ -2,13 +2,18 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod architecture;
+mod attacks;
 mod browser;
+mod components;
 mod contract;
 mod http;
 mod keys;
+mod log;
 mod operators;
 mod processes;
+mod promises;
 mod providers;
+mod proxies;
 mod receiver;
 mod scenarios;
 mod tls;

@@ -55,13 +55,14 @@ pub async fn enrolled(world: &World, name: &str, role: Role) -> (SoftPhone, Stri
     (phone, invitation.operator.unwrap().id)
 }
 
-/// Begins a sign-in and has a phone scan it.
+/// Begins a sign-in and has a phone scan it; the browser, which waits, has it asked.
 pub async fn scan(browser: &mut Browser, phone: &SoftPhone) {
     let begun = browser.post("/console/api/sign_in", &json!({})).await;
     assert_eq!(begun.status, 201, "{}", begun.body);
     let scanned = phone.scan(begun.body["payload"].as_str().unwrap()).await.unwrap();
     assert_eq!(scanned.context.relying_party, "Nodkey console");
     phone.pair(&scanned, None).await.unwrap();
+    assert_ne!(standing(browser, "WAITING").await, "WAITING");
 }
 
 /// How the sign-in of a browser stands, once it is other than `known`.

@@ -339,6 +339,11 @@ impl Service {
         self.replicas.lock().unwrap()[replica].as_ref().expect("it runs").1
     }
 
+    /// The process id of a replica.
+    pub fn pid(&self, replica: usize) -> u32 {
+        self.replicas.lock().unwrap()[replica].as_ref().expect("it runs").0.pid()
+    }
+
     /// Waits until `/readyz` of every replica answers with this status.
     pub async fn readiness(&self, status: u16) {
         for address in self.addresses() {

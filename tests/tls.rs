@@ -2,7 +2,11 @@
 
 use std::{path::Path, sync::Arc};
 
-use nodkey_runtime::{TlsFiles, embedded::Embedded};
+use nodkey_gateway::Gateway;
+use nodkey_runtime::{
+    TlsFiles,
+    embedded::{Embedded, EmbeddedConfig},
+};
 use nodkey_server_sdk::{Expected, NewTrusonafication};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use reqwest::Client;
@@ -163,6 +167,25 @@ async fn files_that_are_no_pair_are_refused_at_the_start() {
     std::fs::remove_file(authority.files().key).unwrap();
     let refused = start(authority.folder.path(), authority.files()).await;
     assert!(refused.contains("cannot read") && refused.contains("key.pem"), "{refused}");
+}
+
+#[tokio::test]
+async fn browsers_are_bound_to_tls_by_whoever_speaks_it() {
+    let authority = Authority::new();
+    authority.certify();
+    nodkey_runtime::install_crypto_provider();
+    let dir = tempfile::tempdir().unwrap();
+    let config = EmbeddedConfig { public_url: Some("https://id.example.com".into()), ..config(dir.path(), Some(authority.files())) };
+    let gateway = nodkey_gateway::Config { console: false, ..nodkey_gateway::Config::default() };
+    let handle = Box::pin(Embedded::new(config).with::<Gateway>(gateway).start()).await.unwrap();
+    for path in ["/openapi.json", "/nowhere", "/assets/design.css"] {
+        let answer = authority.client().get(format!("https://{}{path}", handle.http)).send().await.unwrap();
+        assert_eq!(answer.headers()["strict-transport-security"], "max-age=31536000", "{path}");
+    }
+    handle.stop().await;
+    let plain = World::embedded().await;
+    let answer = Client::new().get(format!("{}/openapi.json", plain.http)).send().await.unwrap();
+    assert!(!answer.headers().contains_key("strict-transport-security"));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 
 use nodkey_binding::Binding;
 use nodkey_gateway::Gateway;
-use nodkey_kernel::{egress::Egress, random::Random, service_key::ServiceKey, time::Clock};
+use nodkey_kernel::{egress::Egress, operator_key::OperatorKey, random::Random, service_key::ServiceKey, time::Clock};
 use nodkey_mobile_sdk::{
     Config, Pending, Phone,
     software::{AlwaysPresent, SoftwareKeyStore},
@@ -43,7 +43,7 @@ pub struct World {
     pub fcm: SocketAddr,
     operator_key: String,
     service_keys: Vec<ServiceKey>,
-    _process: Option<(Handle, TempDir)>,
+    process: Option<(Handle, TempDir)>,
 }
 
 /// A relying party with its credentials.
@@ -72,6 +72,21 @@ impl World {
         Self::start(gateway, None).await
     }
 
+    /// Starts everything in this process as it is when it is not for development.
+    pub async fn embedded_in_production() -> Self {
+        Self::start_with(nodkey_gateway::Config::default(), None, |config| config.deployment.explain_refusals = false).await
+    }
+
+    /// Starts everything in this process behind a proxy that phones and backends know by this URL.
+    pub async fn embedded_behind(gateway: nodkey_gateway::Config, public_url: &str) -> Self {
+        Self::start_with(gateway, None, |config| config.public_url = Some(public_url.to_owned())).await
+    }
+
+    /// Where the gateway itself listens.
+    pub fn gateway(&self) -> SocketAddr {
+        self.process.as_ref().expect("it runs in this process").0.http
+    }
+
     /// Starts everything in this process over TLS, by a certificate of this authority for 127.0.0.1.
     pub async fn embedded_over_tls(files: TlsFiles, ca_certificate: &str) -> Self {
         let mut world = Self::start(nodkey_gateway::Config::default(), Some(files)).await;
@@ -80,13 +95,19 @@ impl World {
     }
 
     async fn start(gateway: nodkey_gateway::Config, tls: Option<TlsFiles>) -> Self {
+        Self::start_with(gateway, tls, |_| {}).await
+    }
+
+    async fn start_with(gateway: nodkey_gateway::Config, tls: Option<TlsFiles>, change: impl FnOnce(&mut EmbeddedConfig)) -> Self {
         let scheme = if tls.is_some() { "https" } else { "http" };
         nodkey_runtime::install_crypto_provider();
         let dir = tempfile::tempdir().unwrap();
         let (apns, fcm) = free_addresses();
-        let config = config(dir.path(), tls);
+        let mut config = config(dir.path(), tls);
+        change(&mut config);
         let service_keys = config.service_keys.clone();
-        let gateway = nodkey_gateway::Config { cookie_key: Some("cookie".repeat(6).into()), ..gateway };
+        let security_contact = Some("mailto:security@example.com".to_owned());
+        let gateway = nodkey_gateway::Config { cookie_key: Some("cookie".repeat(6).into()), security_contact, ..gateway };
         let embedded = Embedded::new(config)
             .with::<Registry>(nodkey_registry::config::Config::default())
             .with::<Binding>(nodkey_binding::Config::default())
@@ -96,8 +117,8 @@ impl World {
         // On the heap: it is large.
         let handle = Box::pin(embedded.start()).await.unwrap();
         let endpoints = Endpoints::single(&format!("{scheme}://{}", handle.grpc));
-        let (http, operator_key) = (handle.public_url.clone(), "operator".into());
-        Self { http, endpoints, apns, fcm, operator_key, service_keys, _process: Some((handle, dir)) }
+        let (http, operator_key) = (handle.public_url.clone(), operator_key().to_secret().to_string());
+        Self { http, endpoints, apns, fcm, operator_key, service_keys, process: Some((handle, dir)) }
     }
 
     /// Finds the processes that `scripts/up-native` started.
@@ -130,7 +151,7 @@ impl World {
             fcm: address("fcm"),
             operator_key: text("operator_key").unwrap(),
             service_keys: text("keys").map_or_else(Vec::new, |folder| Keys::of(Path::new(&folder)).of_services()),
-            _process: None,
+            process: None,
         }
     }
 
@@ -138,12 +159,17 @@ impl World {
     pub fn at(http: String, endpoints: Endpoints, operator_key: String) -> Self {
         nodkey_runtime::install_crypto_provider();
         let (apns, fcm) = free_addresses();
-        Self { http, endpoints, apns, fcm, operator_key, service_keys: Vec::new(), _process: None }
+        Self { http, endpoints, apns, fcm, operator_key, service_keys: Vec::new(), process: None }
     }
 
     /// Signs what operators say.
     pub fn operator_key(&self) -> &str {
         &self.operator_key
+    }
+
+    /// The one address of everything that is public.
+    pub fn one_address(&self) -> Endpoints {
+        Endpoints { ca_certificate: self.endpoints.ca_certificate.clone(), ..Endpoints::single(&self.http) }
     }
 
     /// What its services sign with, where the test may know.
@@ -153,14 +179,24 @@ impl World {
 
     /// A client with an operator's rights.
     pub fn operator(&self, relying_party: Option<&str>) -> Nodkey {
-        let credential = Credential::operator(self.operator_key.clone(), relying_party.map(ToOwned::to_owned));
+        let party = relying_party.map(ToOwned::to_owned);
+        let credential = match OperatorKey::from_secret(&self.operator_key) {
+            Ok(key) => Credential::operator(key, party),
+            // Of a deployment of before.
+            Err(_) => Credential::symmetric_operator(self.operator_key.clone(), party),
+        };
         Nodkey::connect(&self.endpoints, credential).unwrap()
     }
 
     /// Creates a relying party with both credentials.
     pub async fn tenant(&self) -> Tenant {
+        self.tenant_of("Acme", true).await
+    }
+
+    /// The same, whose backend is one of Trusona's SDKs or none.
+    pub async fn tenant_of(&self, name: &str, trusona_clients: bool) -> Tenant {
         let operator = self.operator(None);
-        let request = CreateRelyingPartyRequest { name: "Acme".into(), ..CreateRelyingPartyRequest::default() };
+        let request = CreateRelyingPartyRequest { name: name.into(), trusona_clients, ..CreateRelyingPartyRequest::default() };
         let mut parties = RelyingPartyServiceClient::new(operator.channel(ServiceName::Registry));
         let id = parties.create_relying_party(request).await.unwrap().into_inner().id;
         let (server, mobile) = (self.credential(&id, CredentialKind::Server).await, self.credential(&id, CredentialKind::Mobile).await);
@@ -184,8 +220,13 @@ impl World {
 impl Tenant {
     /// Its backend, where it reaches these services.
     pub fn backend_at(&self, world: &World) -> Nodkey {
+        self.backend_through(&world.endpoints)
+    }
+
+    /// Its backend, by the way it takes.
+    pub fn backend_through(&self, endpoints: &Endpoints) -> Nodkey {
         let token = &self.server.credential.as_ref().unwrap().token;
-        Nodkey::connect(&world.endpoints, Credential::new(token, self.server.secret.clone()).unwrap()).unwrap()
+        Nodkey::connect(endpoints, Credential::new(token, self.server.secret.clone()).unwrap()).unwrap()
     }
 
     /// What the evidence of a trusonafication proves to whoever has the deployment's keys.
@@ -239,9 +280,15 @@ fn notification(apns: SocketAddr, fcm: SocketAddr) -> nodkey_notification::Confi
         apns_url: format!("http://{apns}"),
         fcm_url: format!("http://{fcm}"),
         google_token_url: format!("http://{fcm}/token"),
+        allow_this_machine: true,
         ..nodkey_notification::PushConfig::default()
     };
     nodkey_notification::Config { push, ..nodkey_notification::Config::default() }
+}
+
+/// Signs what operators say of what runs in this process.
+pub fn operator_key() -> OperatorKey {
+    OperatorKey::generate(&Random::seeded(24))
 }
 
 /// Everything in this process, on free ports.
@@ -253,7 +300,7 @@ pub fn config(data_dir: &Path, tls: Option<TlsFiles>) -> EmbeddedConfig {
         grpc: any,
         tls,
         public_url: None,
-        deployment: Deployment { operator_keys: vec!["operator".into()], ..Deployment::new("", Egress::new(true)) },
+        deployment: Deployment { operator_keys: [&operator_key()].into_iter().collect(), ..Deployment::new("", Egress::new(true)) },
         service_keys: ServiceKey::all(&Random::system()),
         master_key: [7; 32],
         previous_master_keys: Vec::new(),

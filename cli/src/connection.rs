@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use nodkey_mobile_sdk::Config as PhoneConfig;
-use nodkey_server_sdk::{Credential, Endpoints, Jwks, Nodkey};
+use nodkey_server_sdk::{Credential, Endpoints, Jwks, Nodkey, OperatorKey};
 use serde::{Deserialize, Serialize};
 
 /// What `nodkey dev` writes to `<data-dir>/dev.json`, readable by its owner alone.
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub struct DevFile {
     /// URL of the gateway.
     pub http: String,
-    /// URL of gRPC.
+    /// URL of gRPC for operators; backends call `http`.
     pub grpc: String,
     /// The demo relying party.
     pub relying_party_id: String,
@@ -52,7 +52,7 @@ pub struct DataDir {
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Connection")]
 pub struct Grpc {
-    /// URL of gRPC, or one a service: registry=URL,binding=URL,trusonafication=URL,notification=URL
+    /// URL of gRPC: the gateway's for backends, for operators where it serves them; or one a service: registry=URL,binding=URL,trusonafication=URL,notification=URL
     #[arg(long, env = "NODKEY_GRPC", value_name = "URL", global = true)]
     grpc: Option<String>,
     /// The deployment's audience
@@ -111,17 +111,18 @@ impl Grpc {
     pub fn backend(&self, data_dir: &DataDir) -> anyhow::Result<Nodkey> {
         let file = data_dir.dev_file()?;
         let credential = Credential::new(&file.server.token, file.server.secret)?;
-        self.connect(data_dir, credential)
+        self.connect(data_dir, credential, |known| &known.http)
     }
 
-    fn connect(&self, data_dir: &DataDir, credential: Credential) -> anyhow::Result<Nodkey> {
+    /// Connects to where it was told to, or where dev.json says.
+    fn connect(&self, data_dir: &DataDir, credential: Credential, known_url: fn(&DevFile) -> &str) -> anyhow::Result<Nodkey> {
         let endpoints = if let Some(grpc) = &self.grpc {
             Endpoints { ca_certificate: data_dir.authority(None)?, ..endpoints(grpc)? }
         } else {
             let known = data_dir.dev_file()?;
-            Endpoints { ca_certificate: data_dir.authority(Some(&known))?, ..Endpoints::single(&known.grpc) }
+            Endpoints { ca_certificate: data_dir.authority(Some(&known))?, ..Endpoints::single(known_url(&known)) }
         };
-        Nodkey::connect(&endpoints, credential.audience(&self.audience)).context("--grpc must be a URL such as http://127.0.0.1:7071")
+        Nodkey::connect(&endpoints, credential.audience(&self.audience)).context("--grpc must be a URL such as http://127.0.0.1:7070")
     }
 }
 
@@ -139,7 +140,7 @@ impl Operator {
             )
         })?;
         let party = self.relying_party.or_else(|| file.map(|f| f.relying_party_id));
-        Ok((grpc.connect(data_dir, Credential::operator(key, party.clone().filter(|_| scoped)))?, party))
+        Ok((grpc.connect(data_dir, operator(&key, party.clone().filter(|_| scoped))?, |known| &known.grpc)?, party))
     }
 }
 
@@ -165,6 +166,15 @@ impl Gateway {
             ca_certificate: data_dir.authority(if named { None } else { Some(data_dir.dev_file()?) }.as_ref())?,
         })
     }
+}
+
+/// The operator by their key, which in a deployment of before is symmetric.
+pub fn operator(key: &str, party: Option<String>) -> anyhow::Result<Credential> {
+    if !OperatorKey::is_secret(key) {
+        return Ok(Credential::symmetric_operator(key, party));
+    }
+    let key = OperatorKey::from_secret(key).context("the operator key is damaged: it is one word of 59 characters, see operator.env")?;
+    Ok(Credential::operator(key, party))
 }
 
 /// Reads the public keys of a deployment.

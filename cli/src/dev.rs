@@ -12,7 +12,7 @@ use nodkey_binding::Binding;
 use nodkey_demo::{Backend, Site};
 use nodkey_gateway::Gateway;
 use nodkey_kernel::{egress::Egress, id::EventId, random::Random, service_key::ServiceKey, time::Clock};
-use nodkey_notification::Notification;
+use nodkey_notification::{Notification, PushConfig};
 use nodkey_proto::registry::v1::{
     CreateCredentialRequest, CreateRelyingPartyRequest, CredentialKind, GetRelyingPartyRequest, InviteOperatorRequest,
     ListOperatorsRequest, OperatorState, RenewInvitationRequest, Role, TruCodeSettings, UpdateRelyingPartyRequest,
@@ -25,7 +25,7 @@ use nodkey_runtime::{
     embedded::{Embedded, EmbeddedConfig, Handle},
     telemetry::{self, LogFormat},
 };
-use nodkey_server_sdk::{Credential, Endpoints, Nodkey, ServiceName};
+use nodkey_server_sdk::{Credential, Endpoints, Nodkey, OperatorKey, ServiceName};
 use nodkey_trusonafication::Trusonafication;
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -40,15 +40,16 @@ use crate::{
 ///
 /// The first start makes keys and a demo relying party with both credentials; later ones go on with them.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 #[command(after_help = "Examples:
   nodkey dev
   nodkey dev --tls
   nodkey dev --http 127.0.0.1:8080 --data-dir /var/lib/nodkey")]
 pub struct Args {
-    /// Where phones and browsers reach the gateway
+    /// Where phones, browsers and backends reach it, over HTTP and gRPC
     #[arg(long, env = "NODKEY_DEV_HTTP", default_value = "127.0.0.1:7070", value_name = "ADDRESS")]
     http: SocketAddr,
-    /// Where backends reach gRPC
+    /// Where operators reach gRPC, and metrics are served: keep it inside
     #[arg(long, env = "NODKEY_DEV_GRPC", default_value = "127.0.0.1:7071", value_name = "ADDRESS")]
     grpc: SocketAddr,
     /// The gateway's URL as phones see it, when it differs from --http
@@ -63,6 +64,9 @@ pub struct Args {
     /// Let clients without a device key pair secure QR codes of the demo relying party, as test suites of old SDKs do
     #[arg(long, env = "NODKEY_DEV_ALLOW_UNPROVEN_PAIRING")]
     allow_unproven_pairing: bool,
+    /// Let phones name push addresses on this machine, to try push without a provider
+    #[arg(long, env = "NODKEY_DEV_PUSH_TO_THIS_MACHINE")]
+    push_to_this_machine: bool,
     /// Serve over TLS, by a certificate of an authority of this folder's own; says how to trust it
     #[arg(long, env = "NODKEY_DEV_TLS")]
     tls: bool,
@@ -84,6 +88,9 @@ struct Keys {
     master: String,
     #[serde(rename = "operator_key")]
     operator: String,
+    /// The operator key of a folder of before, which is symmetric. Accepted for this one version.
+    #[serde(rename = "symmetric_operator_key", default, skip_serializing_if = "Option::is_none")]
+    symmetric_operator: Option<String>,
 }
 
 /// Runs the command.
@@ -113,15 +120,21 @@ async fn start(args: &Args, data_dir: DataDir, keys: &Keys, site: &Site) -> anyh
         data_dir,
         http: args.http,
         grpc: args.grpc,
-        tls: if args.tls { Some(authority::certify(&args.data_dir, names(args)?)?) } else { None },
+        tls: if args.tls { Some(authority::certify(&args.data_dir, names(args)?, Clock::system().now())?) } else { None },
         public_url: args.public_url.clone(),
-        deployment: Deployment { operator_keys: vec![keys.operator.clone().into()], ..Deployment::new("", Egress::new(true)) },
+        deployment: Deployment {
+            operator_keys: [&operator_key(keys)?].into_iter().collect(),
+            symmetric_operator_keys: keys.symmetric_operator.iter().map(|key| key.as_str().into()).collect(),
+            ..Deployment::new("", Egress::new(true))
+        },
         service_keys: ServiceKey::all(&random),
         master_key: master_key(&keys.master)?,
         previous_master_keys: Vec::new(),
         clock: Clock::system(),
         random: random.clone(),
     };
+    let push = PushConfig { allow_this_machine: args.push_to_this_machine, ..PushConfig::default() };
+    let notification = nodkey_notification::Config { push, ..nodkey_notification::Config::default() };
     Embedded::new(config)
         .with::<Registry>(nodkey_registry::config::Config::default())
         .with::<Binding>(nodkey_binding::Config::default())
@@ -129,7 +142,7 @@ async fn start(args: &Args, data_dir: DataDir, keys: &Keys, site: &Site) -> anyh
             lifetime_seconds: args.lifetime_seconds,
             ..nodkey_trusonafication::Config::default()
         })
-        .with::<Notification>(nodkey_notification::Config::default())
+        .with::<Notification>(notification)
         .with::<Gateway>(nodkey_gateway::Config {
             cookie_key: Some(hex::encode(random.bytes::<32>()).into()),
             ..nodkey_gateway::Config::default()
@@ -155,14 +168,20 @@ fn names(args: &Args) -> anyhow::Result<Vec<String>> {
 /// Reads the keys, or makes them on the first start.
 fn keys(data_dir: &Path) -> anyhow::Result<Keys> {
     let path = data_dir.join("keys.json");
-    if let Some(keys) = read_json(&path).context("without the keys of this folder its secrets cannot be opened")? {
-        return Ok(keys);
-    }
     let random = Random::system();
-    let key = || hex::encode(random.bytes::<32>());
-    let keys = Keys { master: key(), operator: key() };
+    let operator = || OperatorKey::generate(&random).to_secret().to_string();
+    let known: Option<Keys> = read_json(&path).context("without the keys of this folder its secrets cannot be opened")?;
+    let keys = match known {
+        Some(keys) if OperatorKey::is_secret(&keys.operator) => return Ok(keys),
+        Some(keys) => Keys { symmetric_operator: Some(keys.operator), operator: operator(), ..keys },
+        None => Keys { master: hex::encode(random.bytes::<32>()), operator: operator(), symmetric_operator: None },
+    };
     write_secret(&path, &keys)?;
     Ok(keys)
+}
+
+fn operator_key(keys: &Keys) -> anyhow::Result<OperatorKey> {
+    OperatorKey::from_secret(&keys.operator).context("keys.json is damaged: the operator key")
 }
 
 fn master_key(text: &str) -> anyhow::Result<[u8; 32]> {
@@ -171,7 +190,7 @@ fn master_key(text: &str) -> anyhow::Result<[u8; 32]> {
     Ok(key)
 }
 
-/// Where backends reach gRPC.
+/// Where operators reach gRPC.
 fn grpc(args: &Args, handle: &Handle) -> String {
     format!("{}://{}", if args.tls { "https" } else { "http" }, handle.grpc)
 }
@@ -189,7 +208,7 @@ fn ca_certificate(args: &Args) -> Option<PathBuf> {
 
 /// A client with the operator key.
 fn operator(args: &Args, handle: &Handle, keys: &Keys) -> anyhow::Result<Nodkey> {
-    connect(&grpc(args, handle), ca_certificate(args).as_ref(), Credential::operator(keys.operator.clone(), None))
+    connect(&grpc(args, handle), ca_certificate(args).as_ref(), Credential::operator(operator_key(keys)?, None))
 }
 
 /// A link for the first owner of the console; none once somebody has a phone.
@@ -220,7 +239,7 @@ async fn demo_relying_party(args: &Args, handle: &Handle, nodkey: &Nodkey, keys:
     };
     let same = wanted.is_none_or(|id| id.eq_ignore_ascii_case(&known.relying_party_id));
     anyhow::ensure!(same, "the demo relying party is {} already; take another --data-dir for another id", known.relying_party_id);
-    let file = DevFile { http, grpc, ca_certificate, ..known };
+    let file = DevFile { http, grpc, ca_certificate, operator_key: keys.operator.clone(), ..known };
     if args.allow_unproven_pairing {
         allow_unproven_pairing(nodkey, &file.relying_party_id).await?;
     }
@@ -259,6 +278,8 @@ async fn create_relying_party(nodkey: &Nodkey, id: Option<&str>, keys: &Keys) ->
             request_id: request_id(),
             name: "Acme Bank".into(),
             id: id.unwrap_or_default().into(),
+            // Test suites of old SDKs are run against it.
+            trusona_clients: true,
         })
         .await?
         .into_inner();
@@ -279,8 +300,8 @@ async fn create_relying_party(nodkey: &Nodkey, id: Option<&str>, keys: &Keys) ->
 fn print_welcome(args: &Args, file: &DevFile, invitation: Option<&str>, started: Instant) -> anyhow::Result<()> {
     let folder = if args.data_dir == Path::new(".nodkey") { String::new() } else { format!(" --data-dir {}", args.data_dir.display()) };
     line(format_args!("{} in {} ms", bold("nodkey is ready"), started.elapsed().as_millis()))?;
-    line(format_args!("  phones and browsers   {}", file.http))?;
-    line(format_args!("  backends, gRPC        {}", file.grpc))?;
+    line(format_args!("  HTTP and gRPC         {}", file.http))?;
+    line(format_args!("  operators, metrics    {}", file.grpc))?;
     line(format_args!("  credentials           {}", dev_path(&args.data_dir).display()))?;
     if let Some(path) = &file.ca_certificate {
         let path = std::path::absolute(path)?;
@@ -323,7 +344,20 @@ mod tests {
         let first = keys(folder.path()).unwrap();
         assert_eq!(keys(folder.path()).unwrap().master, first.master);
         assert_eq!(hex::encode(master_key(&first.master).unwrap()), first.master);
+        assert_eq!(keys(folder.path()).unwrap().operator, first.operator);
         assert!(master_key("00").is_err());
         assert!(master_key(&"g".repeat(64)).is_err());
+    }
+
+    #[test]
+    fn a_folder_of_before_gets_a_pair_for_its_operator_key_and_keeps_that_for_one_version() {
+        let folder = tempfile::tempdir().unwrap();
+        let (master, before) = ("ab".repeat(32), "cd".repeat(32));
+        std::fs::write(folder.path().join("keys.json"), format!(r#"{{"master_key":"{master}","operator_key":"{before}"}}"#)).unwrap();
+        let first = keys(folder.path()).unwrap();
+        assert_eq!((&first.master, first.symmetric_operator.as_ref()), (&master, Some(&before)));
+        operator_key(&first).unwrap();
+        let again = keys(folder.path()).unwrap();
+        assert_eq!((again.operator, again.symmetric_operator), (first.operator, first.symmetric_operator));
     }
 }

@@ -7,7 +7,7 @@ use nodkey_mobile_sdk::Error as PhoneError;
 use nodkey_runtime::DataDirError;
 use nodkey_server_sdk::{Error as CallError, Fault, JoseError, Kind};
 
-use crate::verify::NotAccepted;
+use crate::{audit::NotIntact, verify::NotAccepted};
 
 /// It did not work.
 const FAILED: u8 = 1;
@@ -47,6 +47,9 @@ fn broken_pipe(error: &anyhow::Error) -> bool {
 
 fn code(error: &anyhow::Error) -> u8 {
     if let Some(verdict) = find::<NotAccepted>(error) {
+        return verdict.code();
+    }
+    if let Some(verdict) = find::<NotIntact>(error) {
         return verdict.code();
     }
     let refused = match (find::<CallError>(error), find::<PhoneError>(error)) {
@@ -98,7 +101,7 @@ mod tests {
     use super::*;
 
     fn call(kind: Kind) -> anyhow::Error {
-        let error = CallError { kind, reason: "REASON".into(), message: "no".into(), field_violations: vec![] };
+        let error = CallError { kind, reason: "REASON".into(), message: "no".into(), field_violations: vec![], retry_after: None };
         Err::<(), _>(error).context("around it").unwrap_err()
     }
 

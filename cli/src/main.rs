@@ -1,6 +1,7 @@
 //! The `nodkey` command.
 
 mod admin;
+mod audit;
 mod authority;
 mod bench;
 mod completions;
@@ -27,8 +28,8 @@ use clap::{Parser, Subcommand};
   nodkey admin trusonafications list --json
   nodkey keys init keys            make the keys of a deployment of five services
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by the server or not found; 4 to 6 of verify say what evidence
-is instead of an accept.")]
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by the server or not found; 4 to 6 of verify and of audit verify
+say what evidence is instead of an accept, or what an audit log is instead of whole.")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -48,6 +49,8 @@ enum Command {
     Keys(keys::Args),
     /// Verify offline, from its evidence, that something was accepted
     Verify(verify::Args),
+    /// Check an export of the audit log
+    Audit(audit::Args),
     /// Measure a running deployment: what a login costs, and what it could cost at best
     Bench(bench::Args),
     /// Print a completion script for a shell
@@ -78,6 +81,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             Command::Admin(args) => Box::pin(admin::run(args)).await,
             Command::Keys(args) => keys::run(args),
             Command::Verify(args) => Box::pin(verify::run(args)).await,
+            Command::Audit(args) => Box::pin(audit::run(args)).await,
             Command::Bench(args) => Box::pin(bench::run(args)).await,
             Command::Completions(args) => completions::run(&args),
         }

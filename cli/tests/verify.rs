@@ -62,7 +62,7 @@ fn flags(expected: &Value) -> Option<Vec<String>> {
         match (name.as_str(), value) {
             // Accepts alone are a success here, and the vectors have a time of their own.
             ("outcome" | "max_age", _) => return None,
-            ("certified", _) => flags.push("--certified".to_owned()),
+            ("allow_uncertified", _) => flags.push("--allow-uncertified".to_owned()),
             (name, Value::String(text)) => flags.extend([format!("--{name}"), text.clone()]),
             (name, other) => flags.extend([format!("--{name}"), other.to_string()]),
         }
@@ -91,10 +91,10 @@ fn each_vector_ends_with_the_exit_code_of_its_verdict() {
         };
         assert_eq!(code(&output), expected, "{}: {}", case["name"], String::from_utf8_lossy(&output.stderr));
         let found: Value = serde_json::from_str(&printed(&output)).unwrap();
-        for member in ["verdict", "differs", "fault", "certification"] {
+        for member in ["verdict", "reason", "differs", "fault", "certification"] {
             assert_eq!(found[member], case[member], "{}: {member}", case["name"]);
         }
-        assert_eq!(found["receipt"].is_object(), [0, 4].contains(&expected), "{}", case["name"]);
+        assert_eq!(found["receipt"].is_object(), case["certification"].is_object(), "{}", case["name"]);
         assert_eq!(found["challenge"].is_object(), expected != 6, "{}", case["name"]);
         seen += 1;
     }
@@ -148,6 +148,19 @@ fn a_rejection_is_no_success_and_says_so() {
     assert_eq!(code(&output), 4);
     let shown = printed(&output);
     assert!(shown.contains("NOT what was expected: decision differs") && shown.contains("REJECTED") && shown.contains("not_me"), "{shown}");
+}
+
+#[test]
+fn a_key_that_the_device_does_not_certify_proves_nothing_unless_it_is_allowed() {
+    let (_files, evidence, jwks) = case("accepted by a key that the device did not state");
+    let jwks = jwks.to_str().unwrap();
+    let output = verify(&evidence, &["--jwks", jwks]);
+    assert_eq!(code(&output), 5);
+    let shown = printed(&output);
+    assert!(shown.starts_with("NOT PROVEN: the device does not certify the key that answered\n"), "{shown}");
+    assert!(shown.contains("ACCEPTED") && shown.contains("the deployment alone"), "{shown}");
+    assert_eq!(code(&verify(&evidence, &["--jwks", jwks, "--allow-uncertified"])), 0);
+    assert_eq!(code(&verify(&evidence, &["--jwks", jwks, "--allow-uncertified", "--user", "alice"])), 4);
 }
 
 #[test]

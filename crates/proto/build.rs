@@ -1,4 +1,4 @@
-//! Compiles `proto/` without a `protoc` binary, and turns the `allow` option of every method into a table.
+//! Compiles `proto/` without a `protoc` binary, and turns the `allow` and `idempotency_level` options of every method into tables.
 
 use std::{
     env,
@@ -20,7 +20,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     compiler.include_imports(true).include_source_info(true).open_files(&files)?;
     let descriptors = compiler.file_descriptor_set();
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    fs::write(out.join("access.rs"), access(&compiler.descriptor_pool())?)?;
+    let pool = compiler.descriptor_pool();
+    fs::write(out.join("access.rs"), access(&pool)? + &idempotent(&pool)?)?;
     // Encoded by the compiler: the generated types know neither our options nor `debug_redact`, and would lose them.
     fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
     tonic_prost_build::configure().build_transport(false).bytes(".").include_file("nodkey.rs").compile_fds(descriptors)?;
@@ -60,11 +61,29 @@ fn access(pool: &DescriptorPool) -> Result<String, Box<dyn std::error::Error>> {
                         Some(9) => "Principal::Service(ServiceName::Binding)",
                         Some(10) => "Principal::Service(ServiceName::Trusonafication)",
                         Some(11) => "Principal::Service(ServiceName::Notification)",
+                        Some(12) => "Principal::ForConsole(ServiceName::Gateway)",
+                        Some(13) => "Principal::ForConsole(ServiceName::Registry)",
                         other => return Err(format!("{}: unknown principal {other:?}", method.full_name()).into()),
                     });
                 }
             }
             writeln!(table, "    (\"/{}/{}\", &[{}]),", service.full_name(), method.name(), principals.join(", "))?;
+        }
+    }
+    table.push_str("];\n");
+    Ok(table)
+}
+
+/// The paths of the methods whose `idempotency_level` says that they may be repeated. One that streams its request may not: what was
+/// sent is gone.
+fn idempotent(pool: &DescriptorPool) -> Result<String, Box<dyn std::error::Error>> {
+    let mut table =
+        String::from("/// Methods that may be repeated when nobody knows whether they were done.\npub const IDEMPOTENT: &[&str] = &[\n");
+    for method in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
+        let level = method.options().get_field_by_name("idempotency_level").and_then(|level| level.as_enum_number());
+        // NO_SIDE_EFFECTS, IDEMPOTENT.
+        if matches!(level, Some(1 | 2)) && !method.is_client_streaming() {
+            writeln!(table, "    \"/{}/{}\",", method.parent_service().full_name(), method.name())?;
         }
     }
     table.push_str("];\n");

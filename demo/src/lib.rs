@@ -16,8 +16,9 @@ use std::{
 
 use axum::{
     Json, Router,
-    extract::State,
-    middleware::map_response,
+    extract::{Request, State},
+    middleware::{Next, from_fn_with_state, map_response},
+    response::{IntoResponse as _, Response},
     routing::{get, post},
 };
 use axum_extra::extract::cookie::{Cookie, SameSite};
@@ -117,7 +118,8 @@ impl Site {
             .route("/enrolments/{ticket}", get(enrolments::show).post(enrolments::finish))
             .layer(map_response(problem::private))
             .with_state(self.clone());
-        nodkey_web::page("/demo", Page::Demo).merge(nodkey_web::page("/demo/phone", Page::Phone)).nest("/demo/api", api)
+        let routes = nodkey_web::page("/demo", Page::Demo).merge(nodkey_web::page("/demo/phone", Page::Phone)).nest("/demo/api", api);
+        routes.route_layer(from_fn_with_state(self.clone(), own_name))
     }
 
     fn backend(&self) -> Result<&Backend, Problem> {
@@ -133,6 +135,12 @@ impl Site {
     fn secret(&self) -> String {
         b64u(&self.0.random.bytes::<32>())
     }
+}
+
+/// Refuses to be opened by a name that is another's, which would make this origin another's, too.
+async fn own_name(State(site): State<Site>, request: Request, next: Next) -> Response {
+    let gateway = site.0.backend.get().map_or("", |backend| backend.gateway.as_str());
+    if nodkey_web::is_own_name(&request, gateway) { next.run(request).await } else { Problem::wrong_host(gateway).into_response() }
 }
 
 /// What the page needs to make codes of its own, as any page of a relying party.

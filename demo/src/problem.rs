@@ -7,7 +7,7 @@ use axum::{
     extract::rejection::{JsonRejection, QueryRejection},
     http::{
         HeaderValue, StatusCode,
-        header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS},
+        header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
     },
     response::{IntoResponse, Response},
 };
@@ -30,6 +30,11 @@ impl Problem {
 
     pub fn closed() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "CLOSED", "the bank is about to open; try again in a second")
+    }
+
+    pub fn wrong_host(gateway: &str) -> Self {
+        let text = format!("the demo is at {gateway}/demo and by no other name; a proxy must pass the Host header on");
+        Self::new(StatusCode::MISDIRECTED_REQUEST, "WRONG_HOST", text)
     }
 
     pub fn full() -> Self {
@@ -91,8 +96,13 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Nobody keeps what the bank says, and nobody guesses its type.
+/// Nobody keeps what the bank says, and nobody guesses its type. What a library refuses is JSON, too.
 pub async fn private(mut response: Response) -> Response {
+    let status = response.status();
+    let is_json = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    if (status.is_client_error() || status.is_server_error()) && !is_json {
+        response = Problem::new(status, "REFUSED", "the bank does not understand this").into_response();
+    }
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

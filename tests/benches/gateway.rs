@@ -1,17 +1,13 @@
 //! What the gateway costs: `make bench`. Starts the release binary, prints medians; asserts nothing about speed.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and fails by panicking")]
 
-use std::{
-    io::{BufRead as _, BufReader},
-    path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, Stdio},
-    time::{Duration, Instant},
-};
+mod server;
 
-use nodkey_kernel::{time::Clock, trusona_mac};
+use std::time::{Duration, Instant};
+
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
-use tempfile::TempDir;
+use server::Server;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -26,82 +22,6 @@ const ORIGIN: &str = "https://shop.example.com";
 /// Pairings.
 const ROUNDS: usize = 51;
 
-/// `nodkey dev`, ended with this.
-struct Server {
-    process: Child,
-    dev: Value,
-    /// Held: who prints to nobody fails.
-    _told: BufReader<ChildStdout>,
-    _dir: TempDir,
-}
-
-impl Server {
-    fn start() -> Self {
-        let binary = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release/nodkey");
-        let dir = TempDir::new().unwrap();
-        let process = Command::new(binary)
-            .args(["dev", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--allow-unproven-pairing", "--data-dir"])
-            .arg(dir.path())
-            .stdout(Stdio::piped())
-            .spawn();
-        let mut process = process.expect("target/release/nodkey: run it by `make bench`");
-        let mut line = String::new();
-        let mut told = BufReader::new(process.stdout.take().unwrap());
-        told.read_line(&mut line).unwrap();
-        assert!(line.contains("ready"), "{line}");
-        let dev = serde_json::from_slice(&std::fs::read(dir.path().join("dev.json")).unwrap()).unwrap();
-        Self { process, dev, _told: told, _dir: dir }
-    }
-
-    fn text(&self, pointer: &str) -> &str {
-        self.dev.pointer(pointer).unwrap().as_str().unwrap()
-    }
-
-    fn proc(&self, file: &str) -> String {
-        std::fs::read_to_string(PathBuf::from("/proc").join(self.process.id().to_string()).join(file)).unwrap()
-    }
-
-    /// What it has used of any processor so far.
-    fn cpu(&self) -> Duration {
-        let stat = self.proc("stat");
-        let fields: Vec<_> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-        let ticks: u64 = fields[11..13].iter().map(|field| field.parse::<u64>().unwrap()).sum();
-        Duration::from_millis(ticks * 10)
-    }
-
-    /// Resident memory, in MB.
-    fn resident(&self) -> f64 {
-        let status = self.proc("status");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1000.0
-    }
-
-    /// A signed request that is refused as soon as it has passed the signature check, or an unsigned one that is answered at once.
-    fn request(&self, client: &Client, signed: bool) -> reqwest::RequestBuilder {
-        let http = self.text("/http");
-        if !signed {
-            return client.get(format!("{http}/livez"));
-        }
-        let (path, body) = ("/api/v2/user_bindings", "{}");
-        let date = Clock::system().now().to_http_date();
-        let text = trusona_mac::string_to_sign("POST", &trusona_mac::body_md5(body.as_bytes()), "application/json", &date, path);
-        let signature = trusona_mac::mac(self.text("/server/secret"), &text);
-        client
-            .request(Method::POST, format!("{http}{path}"))
-            .header("X-Date", date)
-            .header("Content-Type", "application/json")
-            .header("Authorization", trusona_mac::authorization(self.text("/server/token"), &signature))
-            .body(body)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 #[tokio::main]
 async fn main() {
     nodkey_runtime::install_crypto_provider();
@@ -112,6 +32,14 @@ async fn main() {
     waiting_browsers(&server).await;
 }
 
+/// A signed request that is refused as soon as it has passed the signature check, or an unsigned one that is answered at once.
+fn request(server: &Server, client: &Client, signed: bool) -> reqwest::RequestBuilder {
+    if signed {
+        return server.signed(client, Method::POST, "/api/v2/user_bindings", "{}");
+    }
+    client.get(format!("{}/livez", server.text("/http")))
+}
+
 /// The processor time of the server, not of this client.
 async fn cpu_of_a_signed_request(server: &Server) {
     let client = Client::new();
@@ -120,7 +48,7 @@ async fn cpu_of_a_signed_request(server: &Server) {
         let before = server.cpu();
         let (mut done, mut limited) = (0, 0);
         while done < REQUESTS {
-            let answer = server.request(&client, signed).send().await.unwrap();
+            let answer = request(server, &client, signed).send().await.unwrap();
             if answer.status() == 429 {
                 // One credential may ask so often: these are no part of it.
                 limited += 1;

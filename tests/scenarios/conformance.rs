@@ -24,6 +24,7 @@ scenarios!(
     a_path_signed_before_it_was_encoded_is_taken_unless_refused,
     a_body_signed_by_its_beginning_is_taken_from_the_c_sdk_unless_refused,
     an_old_date_is_refused,
+    no_fault_is_put_up_with_for_a_relying_party_without_old_clients,
     a_blank_activation_code_is_a_validation_error,
 );
 
@@ -105,7 +106,7 @@ async fn send(world: &World, credential: &CreateCredentialResponse, sdk: &Sdk, s
         // Signed over the path as it was on the wire, whatever the client signed.
         let text = string_to_sign(sent.method.as_str(), &body_md5(&bytes), &content_type, &date, sent.sent_path);
         assert!(verify(&credential.secret, &text, &signature), "{}", sdk.user_agent);
-        return Answered { status, error: String::new(), body: serde_json::from_slice(&bytes).unwrap_or_default() };
+        return Answered { status, error: String::new(), retry_after: None, body: serde_json::from_slice(&bytes).unwrap_or_default() };
     }
     http::read(response).await
 }
@@ -248,6 +249,33 @@ async fn a_body_signed_by_its_beginning_is_taken_from_the_c_sdk_unless_refused(w
     assert_eq!((taken.status, taken.error.as_str()), (422, "USER_HAS_NO_ACTIVE_DEVICE"), "the signature was taken");
     assert_eq!(send(world, &tolerant.server, &SDKS[0], sent()).await.status, 403, "from nobody else");
     assert_eq!(send(world, &strict.server, &SDKS[4], sent()).await.status, 403);
+}
+
+async fn no_fault_is_put_up_with_for_a_relying_party_without_old_clients(world: &World) {
+    let (old, new) = (world.tenant_of("Acme", true).await, world.tenant_of("Acme", false).await);
+    let body = json!({"user_identifier": "nobody", "action": "login", "resource": "x".repeat(250), "desired_level": 2}).to_string();
+    let (users, asking) = ("/api/v2/users/ada/devices", "/api/v2/trusonafications");
+    let get = |sent_path, signed_path| Call { method: Method::GET, sent_path, signed_path, body: "", signed_body: b"" };
+    let post = |signed_body| Call { method: Method::POST, sent_path: asking, signed_path: asking, body: &body, signed_body };
+    let french = Sdk { date: |now| format!("le {}", imf(now)), ..SDKS[2] };
+    let faults = || {
+        [
+            ("a path before it was encoded", &SDKS[0], get("/api/v2/users/a%20b/devices", "/api/v2/users/a b/devices")),
+            ("the beginning of a body", &SDKS[4], post(&body.as_bytes()[..256])),
+            ("a date that cannot be read", &french, get(users, users)),
+        ]
+    };
+    for (what, sdk, call) in faults() {
+        assert_ne!(send(world, &old.server, sdk, call).await.status, 403, "{what}");
+    }
+    for (what, sdk, call) in faults() {
+        assert_eq!(send(world, &new.server, sdk, call).await.status, 403, "{what}");
+    }
+    // The spellings of all of them are no faults.
+    for sdk in &SDKS {
+        assert_eq!(send(world, &new.server, sdk, get(users, users)).await.status, 200, "{}", sdk.user_agent);
+        assert_eq!(send(world, &new.server, sdk, post(body.as_bytes())).await.status, 422, "{}", sdk.user_agent);
+    }
 }
 
 async fn an_old_date_is_refused(world: &World) {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, stream};
 use nodkey_kernel::{
     id::RelyingPartyId,
     jose::{Algorithm, PrivateKey},
@@ -15,12 +16,13 @@ use nodkey_proto::registry::v1::{
     operator_service_client::OperatorServiceClient, relying_party_service_client::RelyingPartyServiceClient,
 };
 use nodkey_server_sdk::{NewTrusonafication, ServiceName};
-use reqwest::Method;
+use reqwest::{Client, Method};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::{
     browser::Browser,
-    http::Answered,
+    http::{self, Answered},
     operators::{enrolled, invite, register, register_with, scan, sign_in, standing, ticket},
     world::{World, asked},
 };
@@ -36,6 +38,7 @@ scenarios!(
     whatever_an_operator_does_is_in_the_audit_log_without_its_secrets,
     who_is_signed_out_gets_the_sign_in_at_any_address,
     pages_of_other_sites_are_refused,
+    a_page_by_another_name_is_refused_and_nothing_else_asks_for_names,
     cookies_are_for_this_host_and_its_own_pages_alone,
     bad_calls_of_the_console_get_a_documented_error,
     the_live_stream_tells_what_comes_and_what_becomes_of_it,
@@ -86,7 +89,7 @@ async fn an_operator_is_enrolled_by_a_link_and_signs_in_with_the_phone(world: &W
         assert_eq!(out.get("/console/api/status").await.status, 401);
     }
     let methods: Vec<_> = audit(world, &id).await.into_iter().map(|e| e.method.rsplit('/').next().unwrap().to_owned()).collect();
-    assert_eq!(methods, ["EndOperatorSession", "CreateOperatorSession", "AcceptInvitation"]);
+    assert_eq!(methods, ["EndOperatorSession", "ListDevices", "CreateOperatorSession", "AcceptInvitation"]);
 }
 
 async fn an_invitation_is_good_for_one_phone(world: &World) {
@@ -98,17 +101,22 @@ async fn an_invitation_is_good_for_one_phone(world: &World) {
     let (first, second) = tokio::join!(browser.post(&path, &one), other.post(&path, &two));
     let mut both = [refused(&first), refused(&second)];
     both.sort_unstable();
-    assert_eq!(both, [(204, ""), (409, "INVITATION_USED")]);
+    assert_eq!(both, [(204, ""), (404, "NOT_FOUND")]);
     let (same, late) = if first.status == 204 { (&one, &two) } else { (&two, &one) };
     assert_eq!(browser.post(&path, same).await.status, 204, "the same phone again");
-    assert_eq!(refused(&browser.post(&path, late).await), (409, "INVITATION_USED"));
+    // Used, it says what one that never was says, whatever one shows to it.
+    let never = browser.get("/console/api/enrolments/x").await;
     let forged = json!({"device_identifier_jwt": "x.y.z"});
-    assert_eq!(refused(&browser.post(&path, &forged).await), (422, "VALIDATION_FAILED"));
+    for answer in [browser.get(&path).await, browser.post(&path, late).await, browser.post(&path, &forged).await] {
+        assert_eq!((answer.status, &answer.body), (404, &never.body));
+    }
     // A phone of a tenant's own app is none of the console's.
     let tenant = world.tenant().await;
     let foreign = json!({"device_identifier_jwt": tenant.registered().await.status().await.unwrap().device_identifier_jwt});
     let fresh = ticket(&invite(world, "Grace", Role::Operator).await.link);
-    assert_eq!(refused(&browser.post(&fresh, &foreign).await), (422, "VALIDATION_FAILED"));
+    for wrong in [&foreign, &forged] {
+        assert_eq!(refused(&browser.post(&fresh, wrong).await), (422, "VALIDATION_FAILED"));
+    }
     for wrong in ["/console/api/enrolments/x", &format!("{fresh}x")] {
         assert_eq!(refused(&browser.get(wrong).await), (404, "NOT_FOUND"));
     }
@@ -172,10 +180,10 @@ async fn who_rejects_or_belongs_to_nobody_is_not_signed_in(world: &World) {
     phone.respond(&asked(&phone).await, Decision::Reject, None).await.unwrap();
     assert_eq!(standing(&mut browser, "SCANNED").await, "REJECTED");
     assert_eq!(browser.get("/console/api/session").await.body, json!({"operator": null}));
-    // A phone that registered and never became anybody's is not even asked.
+    // A phone that registered and never became anybody's is not even asked, and the browser is told.
     let (nobodys, _) = register(world, &invite(world, "Grace", Role::Owner).await.link).await;
     scan(&mut browser, &nobodys).await;
-    assert_eq!(standing(&mut browser, "").await, "SCANNED");
+    assert_eq!(standing(&mut browser, "").await, "REFUSED");
     assert!(matches!(nobodys.wait(Duration::ZERO).await, Err(Error::Refused { status: 403, .. })));
     // Possession alone is not enough.
     let link = invite(world, "Hedy", Role::Owner).await.link;
@@ -239,15 +247,16 @@ async fn whatever_an_operator_does_is_in_the_audit_log_without_its_secrets(world
     let entries = audit(world, &id).await;
     let told: Vec<_> = entries.iter().map(|e| (e.method.rsplit('/').next().unwrap(), e.outcome.as_str())).collect();
     let expected = [
+        ("InviteOperator", "NOT_ALLOWED"),
         ("PutPushConfiguration", "VALIDATION_FAILED"),
         ("CreateCredential", "OK"),
         ("CreateOperatorSession", "OK"),
         ("AcceptInvitation", "OK"),
     ];
-    assert_eq!(told, expected, "what was read, and what the role forbids, is no action");
-    assert!(entries.iter().take(2).all(|e| e.relying_party_id == tenant.id && e.actor == "Ada" && e.role == "operator"));
-    assert!(entries[0].request.contains("TEAMTEAM12") && !entries[0].request.contains("TOP SECRET"));
-    assert_eq!(entries[1].trace_id.len(), 32);
+    assert_eq!(told, expected, "what was read of nobody is no action");
+    assert!(entries.iter().skip(1).take(2).all(|e| e.relying_party_id == tenant.id && e.actor == "Ada" && e.role == "operator"));
+    assert!(entries[1].request.contains("TEAMTEAM12") && !entries[1].request.contains("TOP SECRET"));
+    assert_eq!(entries[2].trace_id.len(), 32);
 
     let mut log = AuditServiceClient::new(world.operator(None).channel(ServiceName::Registry));
     let request = ListAuditEntriesRequest { relying_party_id: tenant.id.clone(), method: "CreateCredential".into(), ..Default::default() };
@@ -283,8 +292,30 @@ async fn pages_of_other_sites_are_refused(world: &World) {
         let response = reqwest::Client::new().execute(request.unwrap()).await.unwrap();
         assert_eq!(response.status(), 403, "{site}");
     }
-    let form = browser.request(Method::POST, path).header("Content-Type", "text/plain").body(body);
-    assert_eq!(refused(&browser.send(form).await), (403, "NOT_SAME_ORIGIN"));
+    for kind in ["text/plain", "text/plain; application/json", "application/json-seq", "application/json; charset=utf-8", ""] {
+        let form = browser.request(Method::POST, path).header("Content-Type", kind).body(body.clone());
+        assert_eq!(refused(&browser.send(form).await), (403, "NOT_SAME_ORIGIN"), "{kind}");
+    }
+    let own = browser.request(Method::POST, path).header("Content-Type", "application/json").body(body);
+    assert_eq!(browser.send(own).await.status, 200);
+}
+
+/// A page whose name was made to lead here is of one origin with what answers, to the browser: its name gives it away.
+async fn a_page_by_another_name_is_refused_and_nothing_else_asks_for_names(world: &World) {
+    let client = reqwest::Client::builder().http1_only().build().unwrap();
+    let status = async |path: &str, host: &str| {
+        let answer = client.get(format!("{}{path}", world.http)).header("Host", host).send().await.unwrap();
+        answer.status().as_u16()
+    };
+    for path in ["/console", "/console/operators", "/console/phone", "/console/api/session"] {
+        assert_eq!(status(path, "localhost:7070").await, 200, "{path}");
+        for host in ["evil.example", "evil.example:443", "127.0.0.1.evil.example"] {
+            assert_eq!(status(path, host).await, 421, "{path} {host}");
+        }
+    }
+    for path in ["/jwks", "/readyz", "/assets/design.css"] {
+        assert_eq!(status(path, "evil.example").await, 200, "{path}");
+    }
 }
 
 async fn cookies_are_for_this_host_and_its_own_pages_alone(world: &World) {
@@ -295,6 +326,25 @@ async fn cookies_are_for_this_host_and_its_own_pages_alone(world: &World) {
     let secure = world.http.starts_with("https:");
     assert_eq!((cookie.contains("Secure"), cookie.starts_with("__Host-")), (secure, secure), "{cookie}");
     assert!(!cookie.contains("Domain"), "{cookie}");
+}
+
+/// In a deployment of its own: the address of all tests is the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_that_are_invented_are_nobodys_and_count_against_their_address() {
+    let world = World::embedded().await;
+    let mut browser = signed_in(&world, Role::Owner).await;
+    let list = "registry.v1.RelyingPartyService/ListRelyingParties";
+    assert_eq!(browser.rpc(list, None, json!({})).await.status, 200);
+    let invented = async |n: u32| {
+        let cookie = format!("nodkey_session={}.{n}; __Host-nodkey_session={0}.{n}", Uuid::from_u128(n.into()));
+        let request = Client::new().post(format!("{}/console/api/rpc/nodkey.{list}", world.http));
+        let request = request.header("Cookie", cookie).header("Content-Type", "application/json").body("{}");
+        http::read(request.send().await.unwrap()).await.status
+    };
+    let answers: Vec<_> = stream::iter(0..200).map(invented).buffered(16).collect().await;
+    assert!(answers.iter().all(|status| matches!(status, 401 | 429)), "{answers:?}");
+    assert_eq!(answers.last(), Some(&429));
+    assert_eq!(browser.rpc(list, None, json!({})).await.status, 200, "who is signed in goes on");
 }
 
 async fn bad_calls_of_the_console_get_a_documented_error(world: &World) {

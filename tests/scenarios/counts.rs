@@ -22,6 +22,10 @@ const DISTRIBUTED: &[(&str, u64, u64)] =
 /// One process on SQLite.
 const EMBEDDED: &[(&str, u64, u64)] =
     &[("http", 1, 1), ("grpc", 6, 7), ("statements", 12, 13), ("round_trips", 12, 13), ("commits", 2, 2), ("syncs", 2, 2)];
+/// The same where the backend calls the gateway: each of its calls, to create and to watch, is a request there, and the end of what it
+/// watches is read by a call of the gateway's.
+const AT_THE_GATEWAY: &[(&str, u64, u64)] =
+    &[("http", 3, 1), ("grpc", 6, 8), ("statements", 12, 13), ("round_trips", 12, 13), ("commits", 2, 2), ("syncs", 2, 2)];
 
 #[derive(Deserialize)]
 struct Counted {
@@ -86,6 +90,15 @@ fn counts_of_one_login_hold_embedded() {
     let mut command = Command::new(nodkey());
     command.args(["bench", "counts", "--json", "--rounds", "30", "--data-dir"]).arg(dir.path());
     holds(&mut command, EMBEDDED);
+}
+
+#[test]
+fn counts_of_one_login_hold_where_the_backend_calls_the_gateway() {
+    let dir = TempDir::new().unwrap();
+    let _dev = Dev::start(dir.path());
+    let mut command = Command::new(nodkey());
+    command.args(["bench", "counts", "--json", "--rounds", "30", "--one-address", "--data-dir"]).arg(dir.path());
+    holds(&mut command, AT_THE_GATEWAY);
 }
 
 #[tokio::test]

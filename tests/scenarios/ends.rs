@@ -18,6 +18,7 @@ scenarios!(
     a_canceled_one_cannot_be_answered,
     a_retired_device_is_dead_at_once,
     a_deactivated_user_is_asked_nothing_any_more,
+    the_device_of_a_deactivated_user_begins_no_other_life,
     nobody_is_asked_who_cannot_answer,
     a_flood_of_prompts_is_refused,
 );
@@ -99,6 +100,18 @@ async fn a_deactivated_user_is_asked_nothing_any_more(world: &World) {
     let new: SoftPhone = tenant.active("ada").await;
     tenant.backend.create_trusonafication(log_in()).await.unwrap();
     asked(&new).await;
+}
+
+async fn the_device_of_a_deactivated_user_begins_no_other_life(world: &World) {
+    let tenant = world.tenant().await;
+    for _ in 0..10 {
+        let phone = tenant.active("ada").await;
+        tenant.backend.deactivate_user("ada").await.unwrap();
+        // Whether the registry has heard of it or not: else its event would end the binding that is made here.
+        for user in ["ada", "grace"] {
+            assert_eq!(tenant.backend.create_binding(user, phone.device_identifier()).await.unwrap_err().reason, "DEVICE_NOT_FOUND");
+        }
+    }
 }
 
 async fn nobody_is_asked_who_cannot_answer(world: &World) {

@@ -37,6 +37,14 @@ async fn readiness(topology: &Topology, status: u16) {
     }
 }
 
+/// Runs a statement for each table, whose name stands for `%I`.
+fn each_table(statement: &str) -> String {
+    format!(
+        "DO $$ DECLARE name text; BEGIN FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public'
+        LOOP EXECUTE format('{statement}', name); END LOOP; END $$"
+    )
+}
+
 /// Counts the steps of a kind between the versions of events about one thing, in the order in which they are to be sent.
 fn steps(of: &str) -> String {
     let version = "(headers::json->>'ce-version')::bigint";
@@ -111,12 +119,6 @@ async fn a_full_database_refuses_writes_for_now_and_is_ready_when_there_is_room(
     let function = "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$";
     in_each(&server, &topology, function).await;
-    let each_table = |statement: &str| {
-        format!(
-            "DO $$ DECLARE name text; BEGIN FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public'
-            LOOP EXECUTE format('{statement}', name); END LOOP; END $$"
-        )
-    };
     let triggers = each_table("CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE ON %I FOR EACH ROW EXECUTE FUNCTION full_disk()");
     in_each(&server, &topology, &triggers).await;
     writers.each_is_unavailable().await;
@@ -124,6 +126,22 @@ async fn a_full_database_refuses_writes_for_now_and_is_ready_when_there_is_room(
     writers.phone.status().await.unwrap();
     in_each(&server, &topology, &each_table("DROP TRIGGER full_disk ON %I")).await;
     as_before(&server, &topology, &writers).await;
+}
+
+/// The real thing: the file system of the tables is full. Pages are filled to a tenth, so that what is left in them is soon used up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_under_postgresql_refuses_writes_for_now_and_everything_works_when_there_is_room() {
+    let server = TestPostgres::start_on("96m").await;
+    let topology = Plan::new().on_postgres(&server).run().await;
+    let writers = Writers::new(&topology.world).await;
+    in_each(&server, &topology, &each_table("ALTER TABLE %I SET (fillfactor = 10)")).await;
+    for _ in 0..2 {
+        server.fill();
+        writers.each_is_unavailable().await;
+        writers.phone.status().await.unwrap();
+        server.make_room();
+        as_before(&server, &topology, &writers).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,8 +1,12 @@
 //! Users and bindings from elsewhere: all of them, or none.
 
 use nodkey_mobile_sdk::Decision;
-use nodkey_proto::binding::v1::{ImportRow, ImportUsersRequest, ImportUsersResponse, import_service_client::ImportServiceClient};
+use nodkey_proto::{
+    binding::v1::{ImportRow, ImportUsersRequest, ImportUsersResponse, import_service_client::ImportServiceClient},
+    registry::v1::{ListAuditEntriesRequest, audit_service_client::AuditServiceClient},
+};
 use nodkey_server_sdk::{Error, NewTrusonafication, ServiceName};
+use serde_json::{Value, json};
 
 use crate::world::{Tenant, World, asked};
 
@@ -11,6 +15,7 @@ scenarios!(
     one_fault_and_nothing_is_imported,
     a_dry_run_tells_and_changes_nothing,
     an_import_has_a_limit,
+    an_import_is_in_the_audit_log_with_its_digest_and_how_much_it_was,
 );
 
 fn row(line: i32, user: &str, device: &str, trusona_id: &str) -> ImportRow {
@@ -70,6 +75,18 @@ async fn a_dry_run_tells_and_changes_nothing(world: &World) {
         assert_eq!(import(world, &tenant, &rows, true).await.unwrap().changed, 1);
     }
     assert!(tenant.backend.user_devices("ada").await.unwrap().is_empty());
+}
+
+async fn an_import_is_in_the_audit_log_with_its_digest_and_how_much_it_was(world: &World) {
+    let tenant = world.tenant().await;
+    let rows: Vec<_> = (0..501).map(|line| row(line, &format!("user {line}"), "", &line.to_string())).collect();
+    import(world, &tenant, &rows, true).await.unwrap();
+    let mut log = AuditServiceClient::new(world.operator(None).channel(ServiceName::Registry));
+    let request = ListAuditEntriesRequest { relying_party_id: tenant.id.clone(), method: "ImportUsers".into(), ..Default::default() };
+    let entries = log.list_audit_entries(request).await.unwrap().into_inner().entries;
+    let [entry] = &entries[..] else { panic!("one import, not {entries:?}") };
+    let noted: Value = serde_json::from_str(&entry.request).unwrap();
+    assert_eq!((entry.outcome.as_str(), &noted["messages"], noted["sha256"].as_str().unwrap().len()), ("OK", &json!(2), 64));
 }
 
 async fn an_import_has_a_limit(world: &World) {

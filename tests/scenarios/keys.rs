@@ -3,13 +3,14 @@
 use std::{os::unix::fs::PermissionsExt as _, path::Path};
 
 use nodkey_mobile_sdk::Decision;
+use nodkey_proto::registry::v1::{ListRelyingPartiesRequest, relying_party_service_client::RelyingPartyServiceClient};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
     keys::{Keys, nodkey_keys},
     processes::{Plan, SERVICES, Topology},
-    world::{SoftPhone, Tenant, asked},
+    world::{SoftPhone, Tenant, World, asked},
     writes::log_in,
 };
 
@@ -57,7 +58,7 @@ fn each_service_is_given_what_it_needs_and_nothing_else_and_no_other_may_read_it
         ["BUS__PASSWORD", "BUS__USER", "DEPLOYMENT__SERVICE_KEY", "DEPLOYMENT__SERVICE_KEYS", "SERVICE__COOKIE_KEY"]
     );
     for service in &SERVICES[..4] {
-        let needed = ["MASTER_KEY", "OPERATOR_KEY", "SERVICE_KEY", "SERVICE_KEYS"].map(|name| format!("DEPLOYMENT__{name}"));
+        let needed = ["MASTER_KEY", "OPERATOR_PUBLIC_KEYS", "SERVICE_KEY", "SERVICE_KEYS"].map(|name| format!("DEPLOYMENT__{name}"));
         let bus = ["BUS__PASSWORD", "BUS__USER"].map(ToOwned::to_owned);
         assert_eq!(names(service), [&bus[..], &needed].concat(), "{service}");
         assert!(!secrets(service).iter().any(|secret| secrets("gateway").contains(secret)), "{service}");
@@ -121,6 +122,69 @@ async fn a_process_that_is_given_what_it_must_not_have_does_not_start() {
         assert!(ended.contains(told), "{ended}");
         assert!(!ended.contains(&value));
     }
+    let symmetric = ("NODKEY_DEPLOYMENT__OPERATOR_KEY", "07".repeat(32));
+    let private = ("NODKEY_DEPLOYMENT__OPERATOR_PUBLIC_KEYS", topology.plan.keys.operator());
+    for ((name, value), told) in [(symmetric, "must not have deployment.operator_key"), (private, "the private half of an operator key")] {
+        let ended = topology.service("notification").try_with(name, &value);
+        assert!(ended.contains(told), "{ended}");
+        assert!(!ended.contains(&value));
+    }
+}
+
+/// A folder as `nodkey keys init` made it when the operator key was symmetric.
+fn with_a_symmetric_operator_key() -> Keys {
+    let keys = Keys::made();
+    let path = keys.folder().join("keys.json");
+    let mut all: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    all["operator"][0]["key"] = json!("07".repeat(32));
+    std::fs::write(&path, all.to_string()).unwrap();
+    assert!(nodkey_keys(&["write", keys.folder().to_str().unwrap()]).status.success());
+    keys
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_symmetric_operator_key_gives_way_to_a_pair_and_nothing_is_refused_meanwhile() {
+    let plan = Plan { keys: with_a_symmetric_operator_key(), ..Plan::replicated() };
+    let topology = plan.run().await;
+    let keys = topology.plan.keys.clone();
+    let checked = nodkey_keys(&["check", keys.folder().to_str().unwrap()]);
+    assert!(String::from_utf8_lossy(&checked.stdout).contains("the operator key is symmetric"), "{checked:?}");
+    let before = keys.operator();
+    let given = |service: &str| {
+        let gone = ["OPERATOR_KEY", "PREVIOUS_OPERATOR_KEY"].map(|name| (format!("NODKEY_DEPLOYMENT__{name}"), None));
+        let settings = keys.settings(service).into_iter().map(|(name, value)| (name, Some(value)));
+        gone.into_iter().chain(settings).collect()
+    };
+    // The successor is accepted; it signs, for which nothing is restarted; its predecessor is no longer accepted.
+    for who in [&SERVICES[..4], &[], &SERVICES[..4]] {
+        keys.rotate("operator");
+        let operator = World::at(topology.world.http.clone(), topology.world.endpoints.clone(), keys.operator());
+        restart(&topology, who, given, async || drop(operator.tenant().await)).await;
+        operator.tenant().await;
+    }
+    assert_ne!(keys.operator(), before);
+    let before = World::at(topology.world.http.clone(), topology.world.endpoints.clone(), before).operator(None);
+    let mut parties = RelyingPartyServiceClient::new(before.channel(nodkey_server_sdk::ServiceName::Registry));
+    let refused = parties.list_relying_parties(ListRelyingPartiesRequest::default()).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::Unauthenticated);
+    assert_eq!(nodkey_keys(&["check", keys.folder().to_str().unwrap()]).status.code(), Some(0));
+}
+
+#[test]
+fn keys_of_a_deployment_of_before_are_kept_and_a_pair_follows_its_operator_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("keys");
+    let before = "operator key of before, 32 characters";
+    let made = nodkey_keys(&["init", path.to_str().unwrap(), "--operator-key", before]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let keys = Keys::of(&path);
+    for service in &SERVICES[..4] {
+        let settings = keys.settings(service);
+        assert_eq!(settings["NODKEY_DEPLOYMENT__PREVIOUS_OPERATOR_KEY"], before);
+        assert!(settings["NODKEY_DEPLOYMENT__OPERATOR_PUBLIC_KEYS"].contains("Ed25519"));
+        assert!(!settings.contains_key("NODKEY_DEPLOYMENT__OPERATOR_KEY"));
+    }
+    assert!(keys.operator().starts_with("nodkey_operator_"));
 }
 
 /// Somebody logs in by every process there is.

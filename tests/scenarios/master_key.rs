@@ -153,7 +153,7 @@ async fn a_change_of_the_master_key_in_one_process_loses_nothing() {
             .await
             .unwrap();
         let endpoints = Endpoints::single(&format!("http://{}", handle.grpc));
-        (World::at(handle.public_url.clone(), endpoints, "operator".into()), handle)
+        (World::at(handle.public_url.clone(), endpoints, world::operator_key().to_secret().to_string()), handle)
     };
     nodkey_runtime::install_crypto_provider();
     let (world, handle) = start(OLD, vec![]).await;

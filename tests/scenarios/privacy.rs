@@ -1,45 +1,22 @@
 //! Secrets, tokens, user identifiers and custom fields are not in logs and metrics, whatever is logged.
 
-use std::{
-    io::Write,
-    sync::{Arc, Mutex},
+use nodkey_kernel::{
+    jose::{Algorithm, PrivateKey},
+    random::Random,
 };
-
 use nodkey_mobile_sdk::Decision;
 use nodkey_proto::registry::v1::Role;
 use nodkey_server_sdk::NewTrusonafication;
 use reqwest::Method;
 use serde_json::json;
-use tracing_subscriber::fmt::MakeWriter;
 
 use crate::{
     browser::Browser,
-    http, operators,
+    http,
+    log::Log,
+    operators,
     world::{World, asked},
 };
-
-/// Keeps what is logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_secret_is_logged_or_measured() {
@@ -67,11 +44,19 @@ async fn nothing_secret_is_logged_or_measured() {
     let message = json!({"userIdentifier": "user-who-is-nobodys-business"});
     assert_eq!(browser.rpc("binding.v1.UserService/DeactivateUser", Some(&tenant.id), message).await.status, 200);
     let session = browser.cookie("nodkey_session");
-    // What is refused is logged, too.
+    // What is refused is logged, too, and why.
+    let mut wrong = tenant.server.clone();
+    wrong.secret = "secret-that-is-wrong".into();
+    assert_eq!(http::backend(&world.http, &wrong, Method::GET, path, "").await.status, 403);
+    let request =
+        reqwest::Client::new().get(format!("{}{path}", world.http)).header("authorization", "TRUSONA token-that-is-nobodys-business:x");
+    assert_eq!(request.send().await.unwrap().status(), 403);
+    let stranger = PrivateKey::generate(Algorithm::EdDsa, &Random::system());
+    assert_eq!(http::phone(&world.http, &stranger, Method::GET, "/api/v2/trusonafications/next", "").await.status, 401);
     assert!(tenant.backend.create_binding("user-who-is-nobodys-business", "x").await.is_err());
     assert!(tenant.backend.create_trusonafication(NewTrusonafication::user("user-who-is-nobodys-business", "", "")).await.is_err());
 
-    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let logged = log.text();
     assert!(logged.contains("request"), "something is logged: {logged}");
     let measured = nodkey_runtime::telemetry::metrics();
     assert!(measured.contains("nodkey_trusonafications_total"), "something is measured: {measured}");
@@ -85,6 +70,8 @@ async fn nothing_secret_is_logged_or_measured() {
         &token(&tenant.mobile),
         &evidence.challenge,
         &evidence.response,
+        "secret-that-is-wrong",
+        "token-that-is-nobodys-business",
         ticket.rsplit('/').next().unwrap(),
         session.split('.').nth(1).unwrap(),
     ] {

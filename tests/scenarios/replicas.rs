@@ -126,6 +126,35 @@ async fn while_replicas_are_replaced_one_after_the_other_logins_go_on() {
     assert_eq!(tenant.backend.list_trusonafications(ListTrusonaficationsRequest::default()).await.unwrap().trusonafications.len(), 10);
 }
 
+/// Its backend calls the gateway, and the gateway finds whoever is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_share_what_the_gateway_passes_on_and_each_may_be_away() {
+    let topology = Plan::replicated().run().await;
+    let mut tenant = topology.world.tenant().await;
+    tenant.backend = tenant.backend_through(&topology.world.one_address());
+    let phone = tenant.active("ada").await;
+    let calls = async || {
+        let metrics = topology.service("binding").metrics().await;
+        let counts = metrics.lines().filter_map(|line| line.strip_prefix("nodkey_grpc_requests_total ")?.parse::<u64>().ok());
+        counts.collect::<Vec<_>>()
+    };
+    let before = calls().await;
+    for _ in 0..40 {
+        tenant.backend.user_devices("ada").await.unwrap();
+    }
+    let after = calls().await;
+    assert!(before.iter().zip(&after).all(|(before, after)| after - before >= 10), "{before:?} {after:?}");
+    for service in &SERVICES[..4] {
+        for replica in 0..2 {
+            let service = topology.service(service);
+            service.stop(replica);
+            log_in_by(&tenant, "ada", &phone).await;
+            service.start(replica);
+            service.readiness(200).await;
+        }
+    }
+}
+
 /// Kills each replica of each service once, right after an answer was accepted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whichever_replica_is_killed_the_other_goes_on_and_every_event_has_one_effect() {

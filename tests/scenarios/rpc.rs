@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use nodkey_kernel::jose::b64u;
+use nodkey_kernel::{jose::b64u, random::Random};
 use nodkey_proto::{
     FILE_DESCRIPTOR_SET,
     access::{ACCESS, Principal},
 };
-use nodkey_server_sdk::{Kind, Nodkey, ServiceName};
+use nodkey_server_sdk::{Credential, Kind, Nodkey, OperatorKey, ServiceName};
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use serde_json::{Value, json};
 use tonic::{Status, client::Grpc, codegen::http::uri::PathAndQuery};
@@ -91,6 +91,8 @@ const BAD: &[(&str, As, &str, &str)] = &[
     ("registry.v1.OperatorSessionService/ResolveOperatorSession", Operator, "{}", "NOT_ALLOWED"),
     ("registry.v1.OperatorSessionService/EndOperatorSession", Backend, "{}", "NOT_ALLOWED"),
     ("registry.v1.AuditService/ListAuditEntries", Operator, r#"{"operatorId": "x"}"#, "VALIDATION_FAILED"),
+    ("registry.v1.AuditService/ListAuditRecords", Operator, r#"{"relyingPartyId": "x"}"#, "VALIDATION_FAILED"),
+    ("registry.v1.AuditService/ListAuditRecords", Backend, r#"{"relyingPartyId": "UNKNOWN"}"#, "NOT_FOUND"),
     ("registry.v1.AuditService/CreateAuditEntry", Operator, "{}", "NOT_ALLOWED"),
     ("registry.v1.AuditService/CompleteAuditEntry", Backend, "{}", "NOT_ALLOWED"),
     ("registry.v1.DeviceService/CreateDeviceChallenge", Backend, "{}", "NOT_ALLOWED"),
@@ -100,6 +102,7 @@ const BAD: &[(&str, As, &str, &str)] = &[
     ("registry.v1.DeviceService/IssueDeviceIdentifierJwt", Backend, "{}", "NOT_ALLOWED"),
     ("registry.v1.DeviceService/GetDevice", Backend, r#"{"deviceId": "x"}"#, "NOT_FOUND"),
     ("registry.v1.DeviceService/ListDevices", Backend, r#"{"pageSize": 501}"#, "VALIDATION_FAILED"),
+    ("registry.v1.DeviceService/ApproveDeviceKeys", Backend, r#"{"deviceId": "x", "thumbprints": ["x"]}"#, "NOT_FOUND"),
     ("registry.v1.DeviceService/RetireDevice", Backend, r#"{"deviceId": "x"}"#, "NOT_FOUND"),
     ("registry.v1.IdentityDocumentService/RegisterIdentityDocument", Backend, "{}", "NOT_ALLOWED"),
     ("registry.v1.IdentityDocumentService/GetIdentityDocument", Backend, r#"{"id": "x"}"#, "NOT_FOUND"),
@@ -145,8 +148,12 @@ const BAD: &[(&str, As, &str, &str)] = &[
     ("trusonafication.v1.TrusonaficationService/ListTrusonafications", Backend, r#"{"status": 99}"#, "VALIDATION_FAILED"),
     ("trusonafication.v1.TrusonaficationService/CancelTrusonafication", Backend, r#"{"id": "x"}"#, "NOT_FOUND"),
     ("trusonafication.v1.TrusonaficationService/GetEvidence", Backend, r#"{"id": "x"}"#, "NOT_FOUND"),
+    ("trusonafication.v1.TrusonaficationService/ListChanges", Backend, "{}", "NOT_ALLOWED"),
     ("trusonafication.v1.TrusonaficationService/ListPending", Backend, "{}", "NOT_ALLOWED"),
     ("trusonafication.v1.TrusonaficationService/Respond", Operator, "{}", "NOT_ALLOWED"),
+    ("trusonafication.v1.PromptService/GetPromptBudget", Backend, "{}", "VALIDATION_FAILED"),
+    ("trusonafication.v1.PromptService/ReleasePromptHold", Backend, "{}", "VALIDATION_FAILED"),
+    ("trusonafication.v1.PromptService/ResetPromptBudget", Backend, r#"{"userIdentifier": "ada"}"#, "NOT_ALLOWED"),
     ("trusonafication.v1.TruCodeService/CreateTruCode", Backend, "{}", "NOT_ALLOWED"),
     ("trusonafication.v1.TruCodeService/GetTruCodeStatus", Backend, "{}", "NOT_ALLOWED"),
     ("trusonafication.v1.TruCodeService/GetTruCodeContext", Operator, "{}", "NOT_ALLOWED"),
@@ -188,10 +195,11 @@ const BAD: &[(&str, As, &str, &str)] = &[
 ];
 
 /// Cannot be wrong: nothing is asked, or whatever is named is not there afterwards.
-const HARMLESS: [&str; 5] = [
+const HARMLESS: [&str; 6] = [
     "status.v1.StatusService/GetStatus",
     "registry.v1.SigningKeyService/GetJwks",
     "registry.v1.SigningKeyService/GetJwksArchive",
+    "trusonafication.v1.TrusonaficationService/WatchResults",
     "notification.v1.EndpointService/DeleteEndpoint",
     "notification.v1.PushConfigurationService/ListPushConfigurations",
 ];
@@ -226,12 +234,14 @@ async fn no_rpc_but_the_golden_ones_answers_without_a_credential(world: &World) 
     assert_eq!(open, golden, "an RPC needs no credential; if that is meant, say so in golden/open.txt");
     let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).unwrap();
     // A key nobody has.
-    let stranger = nodkey_server_sdk::Credential::operator("no such key", None);
-    let nobody = Nodkey::connect(&world.endpoints, stranger).unwrap();
-    for (path, _) in ACCESS {
-        let refused = call(&nobody, &pool, path.strip_prefix("/nodkey.").unwrap(), "{}").await;
-        let code = refused.err().map(|status| status.code());
-        assert_eq!(code, if open.contains(path) { None } else { Some(tonic::Code::Unauthenticated) }, "{path}");
+    let key = OperatorKey::generate(&Random::system());
+    for stranger in [Credential::operator(key, None), Credential::symmetric_operator("no such key", None)] {
+        let nobody = Nodkey::connect(&world.endpoints, stranger).unwrap();
+        for (path, _) in ACCESS {
+            let refused = call(&nobody, &pool, path.strip_prefix("/nodkey.").unwrap(), "{}").await;
+            let code = refused.err().map(|status| status.code());
+            assert_eq!(code, if open.contains(path) { None } else { Some(tonic::Code::Unauthenticated) }, "{path}");
+        }
     }
 }
 

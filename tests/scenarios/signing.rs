@@ -32,7 +32,7 @@ scenarios!(
     a_key_set_that_names_no_types_proves_no_receipt,
 );
 
-const OF_REGISTRY: [&str; 2] = ["nodkey-device+jwt", "JWT"];
+const OF_REGISTRY: [&str; 3] = ["nodkey-device+jwt", "JWT", "nodkey-audit+jwt"];
 const OF_TRUSONAFICATION: [&str; 4] = ["nodkey-challenge+jwt", "nodkey-receipt+jwt", "nodkey-result+jwt", "nodkey-trucode+jwt"];
 
 fn log_in() -> NewTrusonafication {

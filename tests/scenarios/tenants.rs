@@ -20,6 +20,7 @@ scenarios!(
     another_tenants_everything_is_not_there,
     a_device_key_belongs_to_one_tenant,
     a_disabled_credential_is_refused,
+    a_credential_that_was_disabled_since_the_gateway_heard_of_it_is_refused_the_same,
     credentials_do_what_they_are_for_and_nothing_else,
 );
 
@@ -68,6 +69,18 @@ async fn a_disabled_credential_is_refused(world: &World) {
     assert_eq!(tenant.backend.user_devices("ada").await.unwrap_err().kind, Kind::Unauthenticated);
     let path = "/api/v2/users/ada/devices";
     assert_eq!(http::backend(&world.http, &tenant.server, Method::GET, path, "").await.status, 403);
+}
+
+async fn a_credential_that_was_disabled_since_the_gateway_heard_of_it_is_refused_the_same(world: &World) {
+    let tenant = world.tenant().await;
+    // The gateway answers this by itself, so that no service has heard of the credential.
+    let alone = http::backend(&world.http, &tenant.server, Method::POST, "/api/v2/integrations/windows/credentials", "{}").await;
+    assert_eq!((alone.status, alone.error.as_str()), (422, "INTEGRATIONS_NOT_SUPPORTED"));
+    let mut credentials = CredentialServiceClient::new(world.operator(None).channel(ServiceName::Registry));
+    let id = tenant.server.credential.as_ref().unwrap().id.clone();
+    credentials.disable_credential(DisableCredentialRequest { relying_party_id: tenant.id.clone(), id }).await.unwrap();
+    let refused = http::backend(&world.http, &tenant.server, Method::GET, "/api/v2/users/ada/devices", "").await;
+    assert_eq!((refused.status, refused.error.as_str()), (403, "FORBIDDEN"));
 }
 
 async fn credentials_do_what_they_are_for_and_nothing_else(world: &World) {

@@ -16,15 +16,21 @@ use nodkey_proto::{
         UpdateEndpointRequest, delivery_service_client::DeliveryServiceClient, endpoint_service_client::EndpointServiceClient,
     },
 };
-use nodkey_server_sdk::{AuthenticatedChannel, InvalidWebhook, NewTrusonafication, ServiceName, Webhook, WebhookHeaders, verify_webhook};
+use nodkey_server_sdk::{
+    AuthenticatedChannel, InvalidWebhook, NewTrusonafication, ReceiptStatus, ServiceName, Webhook, WebhookHeaders, WebhookTrust,
+    verify_webhook,
+};
+use reqwest::Method;
 
 use crate::{
+    http,
     receiver::{Callback, Reply, receiver, replying},
     world::{PATIENCE, SoftPhone, Tenant, World, asked},
 };
 
 scenarios!(
     an_endpoint_is_told_what_it_asked_for_and_verifies_it_by_either_key,
+    every_end_is_told_with_a_receipt_that_verifies,
     while_keys_are_exchanged_holders_of_either_verify,
     an_endpoint_that_is_gone_is_disabled_and_what_it_missed_can_be_sent_later,
     an_endpoint_that_is_off_is_told_nothing_and_loses_nothing,
@@ -42,7 +48,7 @@ fn deliveries(tenant: &Tenant) -> DeliveryServiceClient<AuthenticatedChannel> {
     DeliveryServiceClient::new(tenant.backend.channel(ServiceName::Notification))
 }
 
-async fn create(tenant: &Tenant, url: &str, event_types: &[&str]) -> CreateEndpointResponse {
+pub(super) async fn create(tenant: &Tenant, url: &str, event_types: &[&str]) -> CreateEndpointResponse {
     let event_types = event_types.iter().map(|&t| t.to_owned()).collect();
     let request = CreateEndpointRequest { url: url.to_owned(), event_types, ..CreateEndpointRequest::default() };
     endpoints(tenant).create_endpoint(request).await.unwrap().into_inner()
@@ -90,12 +96,13 @@ async fn delivery(tenant: &Tenant, trusonafication: &str, ready: impl Fn(&Delive
     .unwrap()
 }
 
-fn verify(key: &str, told: &Callback) -> Result<Webhook, InvalidWebhook> {
+pub(super) async fn verify(tenant: &Tenant, key: &str, told: &Callback) -> Result<Webhook, InvalidWebhook> {
+    let jwks = tenant.backend.jwks().await.unwrap();
     let since = Clock::system().now().as_seconds().unsigned_abs();
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(since);
     let header = |name: &str| told.headers[name].to_str().unwrap();
     let headers = WebhookHeaders { id: &told.id, timestamp: header("webhook-timestamp"), signature: header("webhook-signature") };
-    verify_webhook(key, headers, told.text.as_bytes(), now)
+    verify_webhook(WebhookTrust { key, jwks: &jwks, relying_party: &tenant.id }, headers, told.text.as_bytes(), now)
 }
 
 async fn an_endpoint_is_told_what_it_asked_for_and_verifies_it_by_either_key(world: &World) {
@@ -107,12 +114,41 @@ async fn an_endpoint_is_told_what_it_asked_for_and_verifies_it_by_either_key(wor
     let id = accepted(&tenant, &phone).await;
     let told = receiving.next().await;
     for key in [&created.secret, &created.endpoint.unwrap().public_key] {
-        let webhook = verify(key, &told).unwrap();
+        let webhook = verify(&tenant, key, &told).await.unwrap();
         assert_eq!((webhook.event_type.as_str(), webhook.id.as_str()), ("trusonafication.accepted", told.id.as_str()));
         assert_eq!((webhook.data["id"].as_str(), webhook.data["status"].as_str()), (Some(id.as_str()), Some("ACCEPTED")));
+        let receipt = webhook.receipt;
+        assert_eq!(
+            (receipt.sub.as_str(), receipt.user.as_deref(), receipt.dev.as_deref()),
+            (&*id, Some("ada"), Some(phone.device_identifier()))
+        );
     }
     assert!(receiving.is_quiet(), "nothing else was asked for");
     delivery(&tenant, &id, |d| d.state() == DeliveryState::Succeeded).await;
+}
+
+async fn every_end_is_told_with_a_receipt_that_verifies(world: &World) {
+    let tenant = world.tenant().await;
+    let phone = tenant.active("ada").await;
+    let mut receiving = receiver(Vec::new()).await;
+    let secret = create(&tenant, &receiving.url, &[]).await.secret;
+    // With whatever may be spelled in two ways.
+    let ask = r#"{"user_identifier": "ada", "action": "é \u0026 \/", "resource": "Acme", "custom_fields": {"n": 1.50, "b": {"\u00e9": "\u007f"}, "a": [1e3]}}"#;
+    for decision in [Decision::Accept, Decision::Reject] {
+        let created = http::backend(&world.http, &tenant.server, Method::POST, "/api/v2/trusonafications", ask).await;
+        assert_eq!(created.status, 201, "{}", created.body);
+        phone.respond(&asked(&phone).await, decision, None).await.unwrap();
+        let told = receiving.next().await;
+        let webhook = verify(&tenant, &secret, &told).await.unwrap();
+        assert_eq!(webhook.receipt.dec, Some(decision), "{}", told.text);
+    }
+    canceled(&tenant).await;
+    let webhook = verify(&tenant, &secret, &receiving.next().await).await.unwrap();
+    assert_eq!((webhook.event_type.as_str(), webhook.receipt.status), ("trusonafication.canceled", ReceiptStatus::Canceled));
+    let past = NewTrusonafication::user("ada", "log in", "Acme").expires_at(long_ago());
+    tenant.backend.create_trusonafication(past).await.unwrap();
+    let webhook = verify(&tenant, &secret, &receiving.next().await).await.unwrap();
+    assert_eq!((webhook.event_type.as_str(), webhook.receipt.status), ("trusonafication.expired", ReceiptStatus::Expired));
 }
 
 async fn while_keys_are_exchanged_holders_of_either_verify(world: &World) {
@@ -129,13 +165,13 @@ async fn while_keys_are_exchanged_holders_of_either_verify(world: &World) {
     assert!(second.endpoint.unwrap().previous_keys_until.is_some());
     canceled(&tenant).await;
     let told = receiving.next().await;
-    assert!(verify(&first.secret, &told).is_ok() && verify(&second.secret, &told).is_ok());
+    assert!(verify(&tenant, &first.secret, &told).await.is_ok() && verify(&tenant, &second.secret, &told).await.is_ok());
     // Known to others: the old ones are worth nothing at once.
     let third = rotate(Some(0)).await;
     canceled(&tenant).await;
     let told = receiving.next().await;
-    assert!(verify(&third.secret, &told).is_ok());
-    assert!(verify(&second.secret, &told).is_err() && verify(&first.secret, &told).is_err());
+    assert!(verify(&tenant, &third.secret, &told).await.is_ok());
+    assert!(verify(&tenant, &second.secret, &told).await.is_err() && verify(&tenant, &first.secret, &told).await.is_err());
 }
 
 async fn an_endpoint_that_is_gone_is_disabled_and_what_it_missed_can_be_sent_later(world: &World) {
@@ -199,9 +235,9 @@ async fn what_goes_wrong_at_a_receiver_is_recorded(world: &World) {
     let tls = refusing.url.replace("http://", "https://");
     let endless = replying(VecDeque::new(), Reply::Endless).await;
     for (url, state, status, error, response) in [
-        (closed.as_str(), DeliveryState::Pending, 0, "no connection", ""),
-        ("https://nowhere.invalid/", DeliveryState::Pending, 0, "no connection", ""),
-        (tls.as_str(), DeliveryState::Pending, 0, "no connection", ""),
+        (closed.as_str(), DeliveryState::Pending, 0, "no connection: nobody listens there", ""),
+        ("https://nowhere.invalid/", DeliveryState::Pending, 0, "no connection: dns error", ""),
+        (tls.as_str(), DeliveryState::Pending, 0, "no connection: the other side does not speak TLS", ""),
         (refusing.url.as_str(), DeliveryState::Pending, 400, "", "signature\u{fffd}[31m does not verify"),
         (redirecting.url.as_str(), DeliveryState::Pending, 302, "redirects are not followed", ""),
         (endless.url.as_str(), DeliveryState::Succeeded, 200, "", "xxxx"),

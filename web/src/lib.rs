@@ -3,6 +3,9 @@
 //!
 //! Release builds carry the files in the binary; debug builds read them from the source tree, so that an edit shows at a reload.
 
+mod name;
+mod shared;
+
 use axum::{
     Router,
     body::Body,
@@ -10,14 +13,16 @@ use axum::{
     http::{
         HeaderMap, HeaderName, HeaderValue, StatusCode,
         header::{
-            CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+            ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY,
+            VARY, X_CONTENT_TYPE_OPTIONS,
         },
     },
     response::{IntoResponse as _, Response},
     routing::get,
 };
 use rust_embed::{EmbeddedFile, RustEmbed};
-use tower_http::compression::CompressionLayer;
+
+pub use name::is_own_name;
 
 const HTML: &str = "text/html; charset=utf-8";
 
@@ -91,7 +96,7 @@ impl Page {
 
 /// Serves a page at a path.
 pub fn page<S: Clone + Send + Sync + 'static>(path: &str, page: Page) -> Router<S> {
-    Router::new().route(path, get(move |headers: HeaderMap| async move { page.answer(&headers) })).layer(compression())
+    Router::new().route(path, get(move |headers: HeaderMap| async move { page.answer(&headers) }))
 }
 
 /// Serves what the pages are made of, below `/assets/`.
@@ -100,13 +105,7 @@ pub fn assets<S: Clone + Send + Sync + 'static>() -> Router<S> {
     let asset = |Path(path): Path<String>, headers: HeaderMap| async move {
         if content_type(&path) == HTML { StatusCode::NOT_FOUND.into_response() } else { file(&path, &headers) }
     };
-    Router::new().route("/assets/{*path}", get(asset)).layer(compression())
-}
-
-/// Compresses answers. Nothing here is secret, so its length may tell what it is.
-#[must_use]
-pub fn compression() -> CompressionLayer {
-    CompressionLayer::new()
+    Router::new().route("/assets/{*path}", get(asset))
 }
 
 /// Answers with a file, or that the one the browser has is the same.
@@ -115,13 +114,16 @@ fn file(path: &str, request: &HeaderMap) -> Response {
     let hash: String = parts.iter().map(|part| hex::encode(&part.metadata.sha256_hash()[..12])).collect();
     // Weak, because it is the same file however it is compressed.
     let tag = format!("W/\"{hash}\"");
-    let known = request.get_all(IF_NONE_MATCH).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(','));
-    let is_known = known.map(str::trim).any(|known| known == tag);
+    let listed = |name| request.get_all(name).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(',')).map(str::trim);
     let header = HeaderValue::from_static;
-    let mut response = if is_known {
+    let mut response = if listed(IF_NONE_MATCH).any(|known| known == tag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        Body::from(parts.iter().map(|part| &*part.data).collect::<Vec<_>>().concat()).into_response()
+        let content = shared::content(path, &hash, &parts);
+        match content.compressed.filter(|_| listed(ACCEPT_ENCODING).any(takes_gzip)) {
+            Some(compressed) => ([(CONTENT_ENCODING, header("gzip"))], Body::from(compressed)).into_response(),
+            None => Body::from(content.plain).into_response(),
+        }
     };
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, header(content_type(path)));
@@ -132,6 +134,13 @@ fn file(path: &str, request: &HeaderMap) -> Response {
         headers.insert(ETAG, tag);
     }
     response
+}
+
+/// Whether one of the encodings that a browser accepts is gzip (RFC 9110, section 12.5.3).
+fn takes_gzip(accepted: &str) -> bool {
+    let (coding, weight) = accepted.split_once(';').unwrap_or((accepted, ""));
+    let refused = weight.trim().strip_prefix("q=").is_some_and(|q| q.parse::<f32>().is_ok_and(|q| q <= 0.0));
+    coding.trim().eq_ignore_ascii_case("gzip") && !refused
 }
 
 /// What a path stands for: a file; or, where a folder has a style sheet's name, all of the folder's in the order of their names: a
@@ -166,19 +175,43 @@ fn content_type(path: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::Request;
+    use axum::{body::Bytes, http::Request};
     use http_body_util::BodyExt as _;
     use tower::ServiceExt as _;
 
     use super::*;
 
-    async fn get(path: &str, known: &str) -> (StatusCode, HeaderMap, String) {
+    fn site() -> Router {
         let pages = [("/demo", Page::Demo), ("/demo/phone", Page::Phone), ("/console", Page::Console), ("/sign-in", Page::SignIn)];
-        let router: Router = pages.into_iter().fold(assets(), |router, (path, of)| router.merge(page(path, of)));
+        pages.into_iter().fold(assets(), |router, (path, of)| router.merge(page(path, of)))
+    }
+
+    async fn get(path: &str, known: &str) -> (StatusCode, HeaderMap, String) {
         let request = Request::get(path).header(IF_NONE_MATCH, known).body(Body::empty()).unwrap();
-        let (head, body) = router.oneshot(request).await.unwrap().into_parts();
+        let (head, body) = site().oneshot(request).await.unwrap().into_parts();
         let body = body.collect().await.unwrap().to_bytes().to_vec();
         (head.status, head.headers, String::from_utf8(body).unwrap())
+    }
+
+    /// The bytes of an answer as they are handed over, and how they are encoded.
+    async fn body(path: &str, accepted: &str) -> (Bytes, Option<HeaderValue>) {
+        let request = Request::get(path).header(ACCEPT_ENCODING, accepted).body(Body::empty()).unwrap();
+        let answer = site().oneshot(request).await.unwrap();
+        let encoding = answer.headers().get(CONTENT_ENCODING).cloned();
+        (answer.into_body().frame().await.unwrap().unwrap().into_data().unwrap(), encoding)
+    }
+
+    #[tokio::test]
+    async fn all_answers_with_a_file_share_its_bytes_however_they_are_encoded() {
+        for path in ["/assets/vendor/qr/decode.js", "/assets/design.css", "/console"] {
+            let (plain, encoding) = body(path, "identity").await;
+            assert_eq!((encoding, body(path, "gzip;q=0, br").await.0.as_ptr()), (None, plain.as_ptr()), "{path}");
+            let (compressed, encoding) = body(path, "deflate, GZIP;q=0.5").await;
+            assert_eq!((encoding, body(path, "gzip").await.0.as_ptr()), (Some(HeaderValue::from_static("gzip")), compressed.as_ptr()));
+            let mut read = Vec::new();
+            std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&*compressed), &mut read).unwrap();
+            assert_eq!(read, plain, "{path}");
+        }
     }
 
     #[tokio::test]

@@ -90,13 +90,15 @@ test('what is put up with in signatures is changed', async ({ page, server }) =>
   await save(page, 'Request signatures');
   await expect(skew).toHaveAccessibleDescription(/must be/);
   await skew.fill('60');
-  await page.getByRole('checkbox', { name: /first 256 bytes/ }).check();
+  await page.getByRole('checkbox', { name: /first 256 bytes/ }).uncheck();
+  await page.getByRole('checkbox', { name: /comes again/ }).check();
   await save(page, 'Request signatures');
   await expectToast(page, 'Saved');
   expect(await admin('relying-parties', 'show', id)).toMatchObject({
     max_date_skew_seconds: 60,
-    refuse_truncated_body: true,
-    refuse_unescaped_path: false,
+    refuse_repeated: true,
+    refuse_truncated_body: false,
+    refuse_unescaped_path: true,
   });
 });
 

@@ -16,6 +16,7 @@ const CHECKS = [
   'The response is to this very challenge',
   'The receipt is signed by the deployment',
   'The receipt is of this challenge, this response and this key',
+  'The device itself named the key that answered',
 ];
 
 /**

@@ -37,18 +37,28 @@ test('the challenge of the vectors verifies and has its hash', async () => {
 
 test('evidence is what the vectors say of it', async () => {
   assert.ok(evidence.cases.length > 60);
-  for (const { name, jwks, expected, evidence: found, verdict, differs, fault, certification } of evidence.cases) {
+  for (const {
+    name,
+    jwks,
+    expected,
+    evidence: found,
+    verdict,
+    reason,
+    differs,
+    fault,
+    certification,
+  } of evidence.cases) {
     const { max_age: seconds, ...rest } = expected;
     const maxAge = seconds && { seconds, now: Date.parse(evidence.now) };
     const verified = await verifyEvidence(found, evidence.jwks[jwks], { ...rest, maxAge });
-    const { differs: others, fault: part, certification: by } = /** @type {any} */ (verified);
-    assert.deepEqual([verified.verdict, others, part, by], [verdict, differs, fault, certification], name);
+    const { reason: why, differs: others, fault: part, certification: by } = /** @type {any} */ (verified);
+    assert.deepEqual([verified.verdict, why, others, part, by], [verdict, reason, differs, fault, certification], name);
     assert.equal(
       verified.checks.every((check) => check.ok),
       verdict !== 'not_genuine',
       name,
     );
-    assert.equal('receipt' in verified, ['verified', 'unexpected'].includes(verdict), name);
+    assert.equal('receipt' in verified, reason === 'uncertified' || ['verified', 'unexpected'].includes(verdict), name);
   }
 });
 
@@ -76,7 +86,7 @@ test('answers without a receipt are not proven, whatever they say', async () => 
     const found = { challenge, response: answer.jws, keys: names.map(jwk) };
     for (const outcome of /** @type {const} */ (['accept', 'rejection', 'any'])) {
       const verified = await verifyEvidence(found, jwks, { outcome });
-      assert.ok(verified.verdict === 'not_proven');
+      assert.ok(verified.verdict === 'not_proven' && verified.reason === 'no_receipt');
       assert.deepEqual(verified.response, answer.claims);
       assert.equal(verified.signingKey, vectors.keys[answer.by].thumbprint);
     }

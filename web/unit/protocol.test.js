@@ -3,6 +3,7 @@ import { test } from 'node:test';
 
 import { parseJws, verifyJws } from '../assets/lib/jose.js';
 import { KEYS_TYP } from '../assets/lib/key_statement.js';
+import { pause } from '../assets/lib/pause.js';
 import { Phone } from '../assets/phone/protocol.js';
 import { GATEWAY, Gateway, NOW, challenge, collect, keyStore, problem, readResponse, trucode } from './gateway.js';
 import { jwks, vectors } from './vectors.js';
@@ -300,4 +301,95 @@ test('pairing names this device and the digits', async () => {
     return Response.json({ id: 'x' }, { status: 201 });
   };
   await phone.pair(await phone.scan(await trucode()), '42');
+});
+
+/** An answer whose head comes through and whose body does not. @param {Request} call */
+function heldBack(call) {
+  const start = (/** @type {ReadableStreamDefaultController} */ it) =>
+    call.signal.addEventListener('abort', () => it.error(call.signal.reason));
+  return new Response(new ReadableStream({ start }));
+}
+
+test('a stream that brings nothing is taken for one that is held back, and long polls bring the same', async () => {
+  const { gateway, phone, pauses } = await world({ patience: 20 });
+  const [first, second] = [await challenge(), await challenge({ jti: '00000000-0000-4000-8000-000000000002' })];
+  const lists = [[], [first], [first, second], [second], []];
+  let streams = 0;
+  gateway.routes[EVENTS] = (_, call) => {
+    if (call.headers.get('accept') === 'text/event-stream') {
+      streams += 1;
+      return heldBack(call);
+    }
+    const list = lists.shift();
+    if (!list) return problem(403, 'DEVICE_NOT_ACTIVE');
+    const ids = list.map((jws) => ({ id: JSON.parse(atob(jws.split('.')[1])).jti, challenge: jws }));
+    return Response.json({ trusonafications: ids });
+  };
+  let alive = 0;
+  /** @type {string[]} */
+  const told = [];
+  const listen = async () => {
+    for await (const event of phone.events({ onAlive: () => void (alive += 1) })) {
+      told.push(`${event.type} ${event.type === 'asked' ? event.pending.id : event.id}`);
+    }
+  };
+  await assert.rejects(listen(), { error: 'DEVICE_NOT_ACTIVE' });
+  const other = '00000000-0000-4000-8000-000000000002';
+  assert.deepEqual(told, [`asked ${ID}`, `asked ${other}`, `closed ${ID}`, `closed ${other}`]);
+  assert.equal(alive, 5, 'the head of an answer is no sign of life');
+  const waits = gateway.calls.filter((call) => call.includes('?')).map((call) => call.split('?')[1]);
+  assert.deepEqual(waits, ['wait=25', 'wait=25', 'wait=0', 'wait=0', 'wait=0', 'wait=25']);
+  assert.deepEqual(pauses, [2000, 2000, 2000]);
+  // From then on no stream is tried.
+  lists.push([first]);
+  await assert.rejects(listen(), { error: 'DEVICE_NOT_ACTIVE' });
+  assert.deepEqual([streams, told.length], [1, 5]);
+});
+
+test('a stream that was heard once is not given up because it is silent', async () => {
+  const { gateway, phone } = await world({ patience: 5 });
+  const late = challenge();
+  gateway.routes[EVENTS] = () =>
+    new Response(
+      new ReadableStream({
+        async start(it) {
+          const send = (/** @type {string} */ text) => it.enqueue(new TextEncoder().encode(text));
+          send(': open\n\n');
+          await new Promise((resolve) => setTimeout(resolve, 50));
+          send(sse('trusonafication', { id: ID, challenge: await late }));
+          it.close();
+        },
+      }),
+    );
+  const [event] = await collect(phone.events());
+  assert.equal(event.type, 'asked');
+});
+
+test('a stream that the gateway has no room for is not waited for, and is tried again', async () => {
+  // The pause that the gateway wants is longer than the patience with a stream that is silent.
+  const sleep = (/** @type {number} */ milliseconds, signal = new AbortController().signal) =>
+    pause(milliseconds, signal);
+  const w = await world({ patience: 20, clock: { now: () => NOW, sleep } });
+  w.gateway.routes[EVENTS] = () => problem(503, 'OVERLOADED', { 'retry-after': '1' });
+  await assert.rejects(collect(w.phone.events()), { error: 'OVERLOADED', retryAfter: 1000 });
+  assert.deepEqual(w.gateway.calls, [EVENTS]);
+  const [event] = await told(w, sse('closed', { id: ID }));
+  assert.equal(event.type, 'closed');
+});
+
+test('a stream is tried again where polls were not answered either', async () => {
+  const w = await world({ patience: 20 });
+  w.gateway.routes[EVENTS] = (_, call) =>
+    call.headers.get('accept') === 'text/event-stream' ? heldBack(call) : problem(503, 'UNAVAILABLE');
+  await assert.rejects(collect(w.phone.events()), { error: 'UNAVAILABLE' });
+  const [event] = await told(w, sse('closed', { id: ID }));
+  assert.equal(event.type, 'closed');
+});
+
+test('a stream that is refused because the clock is off is sent again at once', async () => {
+  const w = await world();
+  w.gateway.now = NOW + 3_600_000;
+  const [event] = await told(w, sse('closed', { id: ID }));
+  assert.equal(event.type, 'closed');
+  assert.deepEqual([w.gateway.calls, w.pauses], [[EVENTS, EVENTS], []]);
 });

@@ -1,17 +1,17 @@
 //! `nodkey admin audit`.
 
 use clap::Subcommand;
-use nodkey_proto::registry::v1::{AuditEntry, ListAuditEntriesRequest, audit_service_client::AuditServiceClient};
-use nodkey_server_sdk::ServiceName;
+use nodkey_proto::registry::v1::{AuditEntry, ListAuditEntriesRequest, ListAuditRecordsRequest, audit_service_client::AuditServiceClient};
+use nodkey_server_sdk::{AuthenticatedChannel, ServiceName};
 use serde_json::json;
 
 use super::{
-    Admin,
+    Admin, answer,
     list::{PageArgs, list},
-    request,
+    request, syslog,
     values::{self, time},
 };
-use crate::output::{Record, filled, record};
+use crate::output::{Record, filled, line, record};
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
@@ -31,12 +31,40 @@ pub enum Verb {
         #[command(flatten)]
         page: PageArgs,
     },
+    /// Export the log with its hashes and signed checkpoints, as lines of JSON, for `nodkey audit verify`
+    #[command(after_help = "Examples:
+  nodkey admin audit export > audit.jsonl
+  nodkey admin audit export --for 018f4c1e-... | nodkey audit verify --jwks archive.json -
+  nodkey admin audit export --format syslog | nc -N logs.example.com 601")]
+    Export {
+        /// Only the chain of this relying party
+        #[arg(long = "for", value_name = "UUID", default_value = "", hide_default_value = true)]
+        relying_party_id: String,
+        /// How each line is written: as it is, which can be verified, or as a syslog message (RFC 5424)
+        #[arg(long, value_enum, default_value_t = Format::Jsonl)]
+        format: Format,
+    },
 }
+
+/// How an export is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// Lines of JSON.
+    Jsonl,
+    /// Syslog messages.
+    Syslog,
+}
+
+/// How many lines are asked for at once.
+const LINES: i32 = 500;
 
 /// Runs the verb.
 pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
     let mut client = AuditServiceClient::new(admin.channel(ServiceName::Registry));
-    let Verb::List { relying_party_id, operator_id, method, page } = verb;
+    let (relying_party_id, operator_id, method, page) = match verb {
+        Verb::List { relying_party_id, operator_id, method, page } => (relying_party_id, operator_id, method, page),
+        Verb::Export { relying_party_id, format } => return export(client, relying_party_id, format).await,
+    };
     let columns = ["at", "actor", "method", "relying_party_id", "outcome"];
     list(admin, page, &columns, async |page_size, page_token| {
         let (relying_party_id, operator_id, method) = (relying_party_id.clone(), operator_id.clone(), method.clone());
@@ -45,6 +73,21 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
         Ok((answer.entries.iter().map(to_record).collect(), answer.next_page_token))
     })
     .await
+}
+
+async fn export(mut client: AuditServiceClient<AuthenticatedChannel>, relying_party_id: String, format: Format) -> anyhow::Result<()> {
+    let mut page_token = String::new();
+    loop {
+        let message = ListAuditRecordsRequest { page_size: LINES, page_token, relying_party_id: relying_party_id.clone() };
+        let page = answer(client.list_audit_records(request(message))).await?;
+        for text in page.lines {
+            line(if format == Format::Syslog { syslog::message(&text) } else { text })?;
+        }
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return Ok(());
+        }
+    }
 }
 
 fn to_record(entry: &AuditEntry) -> Record {

@@ -2,7 +2,8 @@
 
 use clap::Subcommand;
 use nodkey_proto::registry::v1::{
-    Device, GetDeviceRequest, ListDevicesRequest, PresenceKey, RetireDeviceRequest, device_service_client::DeviceServiceClient,
+    ApproveDeviceKeysRequest, Device, GetDeviceRequest, ListDevicesRequest, PresenceKey, RetireDeviceRequest,
+    device_service_client::DeviceServiceClient,
 };
 use nodkey_server_sdk::ServiceName;
 use serde_json::{Value, json};
@@ -28,6 +29,19 @@ pub enum Verb {
         /// Device identifier
         id: String,
     },
+    /// Have presence keys count that came later: their accepts prove level 2 from then on
+    #[command(after_help = "Example:
+  nodkey admin devices approve-keys NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs Zr0WSvqNxXVK0Ll5ZbZVo6mJk5n3gT2yQ4kq0b1cD2E
+
+Make sure by other means that the phone is still its user's. `show` tells the thumbprints.")]
+    ApproveKeys {
+        /// Device identifier
+        #[arg(allow_hyphen_values = true)]
+        id: String,
+        /// Thumbprints of the keys
+        #[arg(required = true, num_args = 1..=2, allow_hyphen_values = true)]
+        thumbprints: Vec<String>,
+    },
     /// Retire one for good: its keys are dead at once
     #[command(after_help = "Example:
   nodkey admin devices retire NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs")]
@@ -50,6 +64,9 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
             .await;
         }
         Verb::Show { id } => answer(client.get_device(request(GetDeviceRequest { device_id: id }))).await?,
+        Verb::ApproveKeys { id, thumbprints } => {
+            answer(client.approve_device_keys(request(ApproveDeviceKeysRequest { device_id: id, thumbprints }))).await?
+        }
         Verb::Retire { id } => answer(client.retire_device(request(RetireDeviceRequest { device_id: id }))).await?,
     };
     admin.show(&to_record(&device))
@@ -75,5 +92,11 @@ fn to_record(device: &Device) -> Record {
 }
 
 fn presence_key(key: &PresenceKey) -> Value {
-    json!({"kind": word(key.kind().as_str_name(), "PRESENCE_KIND_"), "jwk": values::json(&key.jwk)})
+    json!({
+        "kind": word(key.kind().as_str_name(), "PRESENCE_KIND_"),
+        "thumbprint": key.thumbprint,
+        "counts": key.counts.unwrap_or(true),
+        "since": time(key.since.as_ref()),
+        "jwk": values::json(&key.jwk),
+    })
 }

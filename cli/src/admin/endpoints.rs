@@ -18,7 +18,13 @@ use super::{
 };
 use crate::output::{Record, record};
 
-const EVENTS: [&str; 4] = ["trusonafication.accepted", "trusonafication.rejected", "trusonafication.expired", "trusonafication.canceled"];
+const EVENTS: [&str; 5] = [
+    "trusonafication.accepted",
+    "trusonafication.rejected",
+    "trusonafication.expired",
+    "trusonafication.canceled",
+    "trusonafication.reported",
+];
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
@@ -122,7 +128,7 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
             let message = CreateEndpointRequest { request_id: request_id(), url, event_types: events };
             return show_secret(admin, answer(client.create_endpoint(request(message))).await?);
         }
-        Verb::Listen { address, events } => return listen::run(client, address, events, admin.json).await,
+        Verb::Listen { address, events } => return listen::run(admin, address, events).await,
         Verb::Show { id } => {
             let found = answer(client.get_endpoint(request(GetEndpointRequest { id }))).await?;
             return admin.show(&to_record(&found));

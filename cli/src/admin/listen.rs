@@ -13,35 +13,35 @@ use axum::{
     http::{HeaderMap, StatusCode},
     routing::post,
 };
-use nodkey_kernel::{time::Clock, webhook};
+use nodkey_kernel::{error::chain, time::Clock, webhook};
 use nodkey_proto::notification::v1::{CreateEndpointRequest, DeleteEndpointRequest, endpoint_service_client::EndpointServiceClient};
-use nodkey_server_sdk::{AuthenticatedChannel, InvalidWebhook, Webhook, WebhookHeaders, verify_webhook};
+use nodkey_server_sdk::{InvalidWebhook, Jwks, Nodkey, ServiceName, Webhook, WebhookHeaders, WebhookTrust, verify_webhook};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use super::{answer, request, request_id};
+use super::{Admin, answer, request, request_id};
 use crate::output::line;
 
 #[derive(Clone)]
 struct Receiver {
+    nodkey: Nodkey,
+    relying_party: String,
     secret: String,
     json: bool,
 }
 
 /// Receives, verifies and prints until Ctrl-C; the endpoint is gone afterwards.
-pub async fn run(
-    mut client: EndpointServiceClient<AuthenticatedChannel>,
-    address: SocketAddr,
-    events: Vec<String>,
-    json: bool,
-) -> anyhow::Result<()> {
+pub async fn run(admin: &Admin, address: SocketAddr, events: Vec<String>) -> anyhow::Result<()> {
+    let (nodkey, relying_party) = (admin.nodkey.clone(), admin.relying_party()?);
+    let mut client = EndpointServiceClient::new(admin.channel(ServiceName::Notification));
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     let url = format!("http://{}/", listener.local_addr()?);
     let message = CreateEndpointRequest { request_id: request_id(), url: url.clone(), event_types: events };
     let created = answer(client.create_endpoint(request(message))).await?;
     let id = created.endpoint.unwrap_or_default().id;
     anstream::eprintln!("listening at {url} as endpoint {id}; Ctrl-C ends it");
-    let routes = Router::new().route("/", post(take)).with_state(Receiver { secret: created.secret, json });
+    let routes =
+        Router::new().route("/", post(take)).with_state(Receiver { nodkey, relying_party, secret: created.secret, json: admin.json });
     let stopped = async { drop(tokio::signal::ctrl_c().await) };
     let served = axum::serve(listener, routes).with_graceful_shutdown(stopped).await;
     answer(client.delete_endpoint(request(DeleteEndpointRequest { id }))).await?;
@@ -49,21 +49,27 @@ pub async fn run(
 }
 
 async fn take(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    match verify(&receiver.secret, &headers, &body) {
+    // Now: a key may have come since.
+    let Ok(jwks) = receiver.nodkey.jwks().await else { return StatusCode::SERVICE_UNAVAILABLE };
+    match receiver.verify(&jwks, &headers, &body) {
         Ok(told) if print(&told, receiver.json).is_ok() => StatusCode::NO_CONTENT,
         Ok(_) => StatusCode::SERVICE_UNAVAILABLE,
         Err(refused) => {
-            anstream::eprintln!("refused: {refused}");
+            anstream::eprintln!("refused: {}", chain(&refused));
             StatusCode::BAD_REQUEST
         }
     }
 }
 
-fn verify(secret: &str, headers: &HeaderMap, body: &[u8]) -> Result<Webhook, InvalidWebhook> {
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let headers = WebhookHeaders { id: header(webhook::ID), timestamp: header(webhook::TIMESTAMP), signature: header(webhook::SIGNATURE) };
-    let now = Duration::from_secs(Clock::system().now().as_seconds().unsigned_abs());
-    verify_webhook(secret, headers, body, SystemTime::UNIX_EPOCH + now)
+impl Receiver {
+    fn verify(&self, jwks: &Jwks, headers: &HeaderMap, body: &[u8]) -> Result<Webhook, InvalidWebhook> {
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let headers =
+            WebhookHeaders { id: header(webhook::ID), timestamp: header(webhook::TIMESTAMP), signature: header(webhook::SIGNATURE) };
+        let trust = WebhookTrust { key: &self.secret, jwks, relying_party: &self.relying_party };
+        let now = Duration::from_secs(Clock::system().now().as_seconds().unsigned_abs());
+        verify_webhook(trust, headers, body, SystemTime::UNIX_EPOCH + now)
+    }
 }
 
 fn print(told: &Webhook, json: bool) -> anyhow::Result<()> {

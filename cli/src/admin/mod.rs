@@ -12,9 +12,11 @@ mod keys;
 mod list;
 mod listen;
 mod operators;
+mod prompts;
 mod push;
 mod relying_parties;
 mod retention;
+mod syslog;
 mod trusonafications;
 mod values;
 
@@ -89,6 +91,9 @@ enum Noun {
     /// Questions to users and their answers
     #[command(subcommand, after_help = "Example:\n  nodkey admin trusonafications list --status in-progress")]
     Trusonafications(trusonafications::Verb),
+    /// How often others may prompt a user
+    #[command(subcommand, after_help = "Example:\n  nodkey admin prompts show ada")]
+    Prompts(prompts::Verb),
     /// Webhook endpoints: where results are posted to
     #[command(subcommand, after_help = "Example:\n  nodkey admin endpoints create https://shop.example.com/nodkey")]
     Endpoints(endpoints::Verb),
@@ -118,6 +123,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         Noun::Bindings(verb) => bindings::run(&admin, verb).await,
         Noun::Import(args) => import::run(&admin, args).await,
         Noun::Trusonafications(verb) => trusonafications::run(&admin, verb).await,
+        Noun::Prompts(verb) => prompts::run(&admin, verb).await,
         Noun::Endpoints(verb) => endpoints::run(&admin, verb).await,
         Noun::Push(verb) => push::run(&admin, verb).await,
         Noun::Deliveries(verb) => deliveries::run(&admin, verb).await,

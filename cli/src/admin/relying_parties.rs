@@ -20,13 +20,17 @@ use crate::output::{Record, record};
 pub enum Verb {
     /// Create a relying party
     #[command(after_help = "Example:
-  nodkey admin relying-parties create \"Acme Bank\"")]
+  nodkey admin relying-parties create \"Acme Bank\"
+  nodkey admin relying-parties create \"Acme Bank\" --trusona-clients")]
     Create {
         /// Shown on phones
         name: String,
         /// Fixes the id; otherwise the server chooses
         #[arg(long, value_name = "UUID", default_value = "", hide_default_value = true)]
         id: String,
+        /// Tolerate the faults of Trusona's own SDKs in request signatures, and prompts without a budget; without it each is refused
+        #[arg(long)]
+        trusona_clients: bool,
     },
     /// List relying parties, newest first
     #[command(after_help = "Example:
@@ -79,6 +83,27 @@ pub struct Change {
     /// How many seconds the date of a signed request may differ; 0 for 300, and unreadable ones taken
     #[arg(long, value_name = "SECONDS")]
     max_date_skew: Option<i32>,
+    /// Whether to refuse a changing request whose signature was seen before; clients then sign each repetition anew
+    #[arg(long, value_name = "BOOL")]
+    refuse_repeated: Option<bool>,
+    /// How many devices an hour register anew from one address; 0: as the deployment has it
+    #[arg(long, value_name = "N")]
+    registrations_per_address: Option<i32>,
+    /// How many devices may be registered that no binding was ever made for; 0: as the deployment has it
+    #[arg(long, value_name = "N")]
+    unbound_devices: Option<i32>,
+    /// How many webhook endpoints there may be; 0: as the deployment has it
+    #[arg(long, value_name = "N")]
+    webhook_endpoints: Option<i32>,
+    /// How many trusonafications may be in progress at once; 0: as the deployment has it
+    #[arg(long, value_name = "N")]
+    open_trusonafications: Option<i32>,
+    /// Whether prompts have no budget: 20 may wait for a user, and nobody has to pause; for old clients
+    #[arg(long, value_name = "BOOL")]
+    tolerant_prompts: Option<bool>,
+    /// Whether a prompt may ask for an answer without a person
+    #[arg(long, value_name = "BOOL")]
+    allow_unprompted: Option<bool>,
 }
 
 impl Change {
@@ -93,7 +118,23 @@ impl Change {
         signatures.refuse_unescaped_path = self.refuse_unescaped_path.unwrap_or(signatures.refuse_unescaped_path);
         signatures.refuse_truncated_body = self.refuse_truncated_body.unwrap_or(signatures.refuse_truncated_body);
         signatures.max_date_skew_seconds = self.max_date_skew.unwrap_or(signatures.max_date_skew_seconds);
-        UpdateRelyingPartyRequest { id: party.id, name: self.name, trucodes: Some(trucodes), signatures: Some(signatures) }
+        signatures.refuse_repeated = self.refuse_repeated.unwrap_or(signatures.refuse_repeated);
+        let mut limits = party.limits.unwrap_or_default();
+        limits.registrations_per_address = self.registrations_per_address.unwrap_or(limits.registrations_per_address);
+        limits.unbound_devices = self.unbound_devices.unwrap_or(limits.unbound_devices);
+        limits.webhook_endpoints = self.webhook_endpoints.unwrap_or(limits.webhook_endpoints);
+        limits.open_trusonafications = self.open_trusonafications.unwrap_or(limits.open_trusonafications);
+        let mut prompts = party.prompts.unwrap_or_default();
+        prompts.tolerant = self.tolerant_prompts.unwrap_or(prompts.tolerant);
+        prompts.allow_unprompted = self.allow_unprompted.unwrap_or(prompts.allow_unprompted);
+        UpdateRelyingPartyRequest {
+            id: party.id,
+            name: self.name,
+            trucodes: Some(trucodes),
+            signatures: Some(signatures),
+            limits: Some(limits),
+            prompts: Some(prompts),
+        }
     }
 }
 
@@ -109,8 +150,8 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
             })
             .await;
         }
-        Verb::Create { name, id } => {
-            let message = CreateRelyingPartyRequest { request_id: request_id(), name, id };
+        Verb::Create { name, id, trusona_clients } => {
+            let message = CreateRelyingPartyRequest { request_id: request_id(), name, id, trusona_clients };
             answer(client.create_relying_party(request(message))).await?
         }
         Verb::Show { id } => {
@@ -129,6 +170,7 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
 
 fn to_record(party: &RelyingParty) -> Record {
     let (trucodes, signatures) = (party.trucodes.clone().unwrap_or_default(), party.signatures.unwrap_or_default());
+    let (limits, prompts) = (party.limits.unwrap_or_default(), party.prompts.unwrap_or_default());
     record([
         ("id", json!(party.id)),
         ("name", json!(party.name)),
@@ -140,5 +182,12 @@ fn to_record(party: &RelyingParty) -> Record {
         ("refuse_unescaped_path", json!(signatures.refuse_unescaped_path)),
         ("refuse_truncated_body", json!(signatures.refuse_truncated_body)),
         ("max_date_skew_seconds", json!(signatures.max_date_skew_seconds)),
+        ("refuse_repeated", json!(signatures.refuse_repeated)),
+        ("registrations_per_address", json!(limits.registrations_per_address)),
+        ("unbound_devices", json!(limits.unbound_devices)),
+        ("webhook_endpoints", json!(limits.webhook_endpoints)),
+        ("open_trusonafications", json!(limits.open_trusonafications)),
+        ("tolerant_prompts", json!(prompts.tolerant)),
+        ("allow_unprompted", json!(prompts.allow_unprompted)),
     ])
 }

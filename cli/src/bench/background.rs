@@ -11,12 +11,13 @@ use nodkey_server_sdk::NewTrusonafication;
 use super::{
     fleet,
     target::{Party, Target},
+    waits::{self, Waits},
 };
 
 /// Prompts in progress of one user: the most a deployment allows by default.
 const OF_ONE_USER: usize = 20;
-/// Streams of one phone: below what a device may open at once.
-const OF_ONE_PHONE: usize = 16;
+/// Streams of one phone: as many as a device may hold at once.
+const OF_ONE_PHONE: usize = 4;
 /// How many are created at once.
 const CREATING: usize = 16;
 /// How long they stay in progress.
@@ -37,20 +38,24 @@ pub struct BackgroundArgs {
     /// Other phones that wait, each on a connection of its own
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub waiting: usize,
+    /// Backends that wait for results over HTTP (`?wait=60`), again and again
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub waiting_backends: usize,
     /// Database of the trusonafication service: a PostgreSQL URL, or the path of the SQLite file
     #[arg(long, value_name = "URL|FILE")]
     pub database: Option<String>,
 }
 
-/// Held for as long as the phones wait.
+/// Held for as long as phones and backends wait.
 pub struct Waiting {
     _streams: Vec<Incoming>,
+    _backends: Waits,
 }
 
 impl BackgroundArgs {
     /// How many there are in all.
     pub fn total(&self) -> u64 {
-        (self.in_progress + self.waiting) as u64 + self.finished
+        (self.in_progress + self.waiting + self.waiting_backends) as u64 + self.finished
     }
 
     /// Lays the background. The relying party has a finished trusonafication already, `example`, to be multiplied.
@@ -58,7 +63,8 @@ impl BackgroundArgs {
         self.lay_finished(example, progress).await.context("cannot write finished trusonafications")?;
         self.lay_in_progress(target, party, progress).await.context("cannot create those in progress")?;
         let streams = self.open_streams(target, party, progress).await.context("not all phones can wait")?;
-        Ok(Waiting { _streams: streams })
+        let backends = waits::open(target, party, self.waiting_backends, progress).await.context("not all backends can wait")?;
+        Ok(Waiting { _streams: streams, _backends: backends })
     }
 
     async fn lay_in_progress(&self, target: &Target, party: &Party, progress: &ProgressBar) -> anyhow::Result<()> {

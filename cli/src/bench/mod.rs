@@ -17,6 +17,7 @@ mod report;
 mod samples;
 mod tap;
 mod target;
+mod waits;
 
 use std::path::PathBuf;
 

@@ -28,6 +28,7 @@ pub struct Report {
     in_progress: usize,
     finished: u64,
     waiting: usize,
+    waiting_backends: usize,
     paces: Vec<Column>,
 }
 
@@ -92,6 +93,7 @@ impl Report {
             in_progress: background.in_progress,
             finished: background.finished,
             waiting: background.waiting,
+            waiting_backends: background.waiting_backends,
             paces: paces.iter().map(column).collect(),
         }
     }
@@ -148,7 +150,12 @@ impl Report {
     fn heading(&self) -> String {
         let runs = self.paces.first().map_or(0, |column| column.runs.len());
         let mut text = format!("**{}", self.mode);
-        let background = [(self.in_progress as u64, "in progress"), (self.finished, "finished"), (self.waiting as u64, "phones waiting")];
+        let background = [
+            (self.in_progress as u64, "in progress"),
+            (self.finished, "finished"),
+            (self.waiting as u64, "phones waiting"),
+            (self.waiting_backends as u64, "backends waiting"),
+        ];
         for (count, what) in background.into_iter().filter(|(count, _)| *count > 0) {
             let _ = write!(text, ", {count} {what}");
         }

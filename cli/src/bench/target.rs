@@ -4,17 +4,20 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use nodkey_proto::registry::v1::{
-    CreateCredentialRequest, CreateRelyingPartyRequest, CredentialKind, credential_service_client::CredentialServiceClient,
-    relying_party_service_client::RelyingPartyServiceClient,
+    CreateCredentialRequest, CreateRelyingPartyRequest, CredentialKind, PromptSettings, RelyingPartyLimits, UpdateRelyingPartyRequest,
+    credential_service_client::CredentialServiceClient, relying_party_service_client::RelyingPartyServiceClient,
 };
 use nodkey_server_sdk::{Credential, Endpoints, Nodkey, ServiceName};
 use serde::Deserialize;
 
 use super::{grpc, http::Server};
-use crate::connection::{DataDir, Pair, dev_path, read_json};
+use crate::connection::{self, DataDir, Pair, dev_path, read_json};
 
 /// The services that have a gRPC address of their own.
 const SERVICES: [&str; 4] = ["registry", "binding", "trusonafication", "notification"];
+
+/// More than any measurement makes.
+const UNLIMITED: i32 = 100_000_000;
 
 /// Which deployment is measured.
 #[derive(Clone, Debug, clap::Args)]
@@ -23,6 +26,9 @@ pub struct TargetArgs {
     /// File that describes the deployment: native.json of scripts/up-native [default: dev.json in the data folder]
     #[arg(long, value_name = "FILE")]
     deployment: Option<PathBuf>,
+    /// Have the backend call the gateway, as backends do, instead of the services
+    #[arg(long)]
+    one_address: bool,
     #[command(flatten)]
     data_dir: DataDir,
 }
@@ -44,6 +50,8 @@ struct File {
 /// A running deployment.
 pub struct Target {
     endpoints: Endpoints,
+    /// Where the backend calls to log users in.
+    logins: String,
     audience: String,
     operator_key: String,
     /// The gateway.
@@ -58,7 +66,9 @@ pub struct Target {
 pub struct Party {
     /// Its backend, for what is not measured.
     pub backend: Nodkey,
-    server: Server,
+    /// Its server credential, for HTTP.
+    pub server: Pair,
+    logins: Server,
     credential: grpc::Credential,
     /// The credential of its app.
     pub mobile: Pair,
@@ -72,19 +82,19 @@ impl TargetArgs {
             format!("no server is known: start one with `nodkey dev`, or name one with --deployment ({} is missing)", path.display())
         })?;
         let authority = self.data_dir.ca_certificate.as_ref().or(file.ca_certificate.as_ref());
-        Target::new(&file, authority.map(PathBuf::as_path))
+        Target::new(&file, authority.map(PathBuf::as_path), self.one_address)
     }
 }
 
 impl Party {
     /// Its backend as it logs users in.
     pub async fn grpc(&self) -> anyhow::Result<grpc::Backend> {
-        grpc::Backend::connect(&self.server, self.credential.clone()).await
+        grpc::Backend::connect(&self.logins, self.credential.clone()).await
     }
 }
 
 impl Target {
-    fn new(file: &File, authority: Option<&Path>) -> anyhow::Result<Self> {
+    fn new(file: &File, authority: Option<&Path>, one_address: bool) -> anyhow::Result<Self> {
         let read = |path: &Path| std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
         let ca_certificate = authority.map(read).transpose()?;
         let urls = [&file.registry, &file.binding, &file.trusonafication, &file.notification];
@@ -102,6 +112,7 @@ impl Target {
             Endpoints { registry: url(0), binding: url(1), trusonafication: url(2), notification: url(3), ca_certificate: None }
         };
         Ok(Self {
+            logins: if one_address { file.http.clone() } else { endpoints.trusonafication.clone() },
             endpoints: Endpoints { ca_certificate: ca_certificate.clone(), ..endpoints },
             audience: file.audience.clone().unwrap_or_else(|| "nodkey".to_owned()),
             operator_key: file.operator_key.clone(),
@@ -123,6 +134,21 @@ impl Target {
         let request = CreateRelyingPartyRequest { name: "nodkey bench".into(), ..CreateRelyingPartyRequest::default() };
         let mut parties = RelyingPartyServiceClient::new(registry.clone());
         let id = parties.create_relying_party(request).await.context("cannot create a relying party")?.into_inner().id;
+        // All of its phones register from here, and a phone that does not keep up is not to be spared.
+        let prompts = PromptSettings { tolerant: true, ..PromptSettings::default() };
+        let limits = RelyingPartyLimits {
+            registrations_per_address: UNLIMITED,
+            unbound_devices: UNLIMITED,
+            open_trusonafications: UNLIMITED,
+            ..RelyingPartyLimits::default()
+        };
+        let request = UpdateRelyingPartyRequest {
+            id: id.clone(),
+            limits: Some(limits),
+            prompts: Some(prompts),
+            ..UpdateRelyingPartyRequest::default()
+        };
+        parties.update_relying_party(request).await.context("cannot lift the limits of the relying party")?;
         let mut credentials = CredentialServiceClient::new(registry);
         let mut create = async |kind: CredentialKind| {
             let request = CreateCredentialRequest { relying_party_id: id.clone(), kind: kind.into(), ..CreateCredentialRequest::default() };
@@ -132,14 +158,14 @@ impl Target {
         };
         let ((id, server), (_, mobile)) = (create(CredentialKind::Server).await?, create(CredentialKind::Mobile).await?);
         let backend = self.connect(Credential::new(&server.token, server.secret.clone())?)?;
-        let credential = grpc::Credential { id, secret: server.secret, audience: self.audience.clone() };
-        let server = Server::new(&self.endpoints.trusonafication, self.ca_certificate.as_deref())?;
-        Ok(Party { backend, server, credential, mobile })
+        let credential = grpc::Credential { id, secret: server.secret.clone(), audience: self.audience.clone() };
+        let logins = Server::new(&self.logins, self.ca_certificate.as_deref())?;
+        Ok(Party { backend, server, logins, credential, mobile })
     }
 
     /// A client with an operator's rights.
     pub fn operator(&self) -> anyhow::Result<Nodkey> {
-        self.connect(Credential::operator(self.operator_key.clone(), None))
+        self.connect(connection::operator(&self.operator_key, None)?)
     }
 
     fn connect(&self, credential: Credential) -> anyhow::Result<Nodkey> {

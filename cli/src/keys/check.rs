@@ -77,6 +77,10 @@ pub fn problems(folder: &Folder, keys: &Keys, max_age_days: u32, now: Timestamp)
             problem(file, "misplaced", what);
         }
     }
+    let symmetric = keys.operator_keys().is_ok_and(|(_, symmetric)| symmetric.iter().any(|key| key.state == State::Current));
+    if symmetric {
+        problem(KEYS, "old", "the operator key is symmetric, so services can say what operators say: `nodkey keys rotate`".to_owned());
+    }
     let limit = Duration::from_secs(u64::from(max_age_days) * 86_400);
     for (name, state, made_at, _) in keys.list() {
         let age = Timestamp::parse_rfc3339(&made_at).map_or(Duration::MAX, |made| made.until(now));

@@ -77,27 +77,41 @@ pub type Settings = Vec<(&'static str, String)>;
 /// The files that processes and people are given, each with what its reader needs and nothing else.
 pub fn files(keys: &Keys) -> anyhow::Result<Vec<(String, Settings)>> {
     let public = keys.public()?.to_value().to_string();
+    let operators = operators(keys)?;
     let mut files = Vec::new();
     for service in super::services() {
         let own = current(keys.ring(Name::Service(service))).with_context(|| format!("keys.json is damaged: no key of {service}"))?;
         let mut settings =
             vec![("NODKEY_DEPLOYMENT__SERVICE_KEY", own.secret.clone()), ("NODKEY_DEPLOYMENT__SERVICE_KEYS", public.clone())];
-        let (ring, names) = if service == ServiceName::Gateway {
-            (&keys.cookie, ["NODKEY_SERVICE__COOKIE_KEY", "NODKEY_SERVICE__PREVIOUS_COOKIE_KEY"])
+        if service == ServiceName::Gateway {
+            settings.extend(pair(&keys.cookie, ["NODKEY_SERVICE__COOKIE_KEY", "NODKEY_SERVICE__PREVIOUS_COOKIE_KEY"]));
         } else {
-            let names = ["NODKEY_DEPLOYMENT__MASTER_KEY", "NODKEY_DEPLOYMENT__PREVIOUS_MASTER_KEYS"];
-            let pair = [current(&keys.master), other(&keys.master)].into_iter().zip(names);
-            settings.extend(pair.filter_map(|(key, name)| Some((name, key?.secret.clone()))));
-            (&keys.operator, ["NODKEY_DEPLOYMENT__OPERATOR_KEY", "NODKEY_DEPLOYMENT__PREVIOUS_OPERATOR_KEY"])
-        };
-        let pair = [current(ring), other(ring)].into_iter().zip(names);
-        settings.extend(pair.filter_map(|(key, name)| Some((name, key?.secret.clone()))));
+            settings.extend(pair(&keys.master, ["NODKEY_DEPLOYMENT__MASTER_KEY", "NODKEY_DEPLOYMENT__PREVIOUS_MASTER_KEYS"]));
+            settings.extend(operators.iter().cloned());
+        }
         settings.extend(keys.nats.settings(service));
         files.push((format!("{service}.env"), settings));
     }
     let operator = current(&keys.operator).context("keys.json is damaged: no operator key")?;
     files.push((OPERATOR.to_owned(), vec![("NODKEY_OPERATOR_KEY", operator.secret.clone())]));
     Ok(files)
+}
+
+/// Settings of the key that signs, and of the other that is taken.
+fn pair(ring: &[Key], names: [&'static str; 2]) -> impl Iterator<Item = (&'static str, String)> {
+    let keys = [current(ring), other(ring)].into_iter().zip(names);
+    keys.filter_map(|(key, name)| Some((name, key?.secret.clone())))
+}
+
+/// By what services verify operators: public halves, and what these follow. In a folder of before there are symmetric keys alone.
+fn operators(keys: &Keys) -> anyhow::Result<Settings> {
+    let (public, symmetric) = keys.operator_keys()?;
+    if public.is_empty() {
+        return Ok(pair(&keys.operator, ["NODKEY_DEPLOYMENT__OPERATOR_KEY", "NODKEY_DEPLOYMENT__PREVIOUS_OPERATOR_KEY"]).collect());
+    }
+    let mut settings = vec![("NODKEY_DEPLOYMENT__OPERATOR_PUBLIC_KEYS", public.to_value().to_string())];
+    settings.extend(symmetric.first().map(|key| ("NODKEY_DEPLOYMENT__PREVIOUS_OPERATOR_KEY", key.secret.clone())));
+    Ok(settings)
 }
 
 /// Every secret, and what it is called.

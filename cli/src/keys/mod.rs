@@ -47,7 +47,7 @@ enum Command {
         /// Master key of a deployment that is there: kept, and not made; better in the environment
         #[arg(long, env = "NODKEY_DEPLOYMENT__MASTER_KEY", hide_env_values = true, value_name = "KEY")]
         master_key: Option<String>,
-        /// Operator key of a deployment that is there: kept, and not made; better in the environment
+        /// Operator key of a deployment that is there: kept, and not made; a symmetric one of before is kept until it is rotated
         #[arg(long, env = "NODKEY_DEPLOYMENT__OPERATOR_KEY", hide_env_values = true, value_name = "KEY")]
         operator_key: Option<String>,
         /// What the deployment's subjects, streams and users of NATS begin with, to share a NATS server: letters, digits, _
@@ -108,7 +108,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
                 args.json,
                 &folder,
                 &keys,
-                "give each service its file alone, nats-users.conf to the NATS server, and nobody keys.json; operator.env is for `nodkey admin`",
+                "give each service its file alone, nats-users.conf to the NATS server, and nobody keys.json; operator.env is for whoever runs `nodkey admin` and for no service",
             )
         }
         Command::Check { dir, max_age_days } => check(args.json, &Folder::open(dir.path), max_age_days, now),

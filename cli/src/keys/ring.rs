@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use anyhow::Context as _;
 use nodkey_kernel::{
+    operator_key::{OperatorKey, OperatorKeys},
     random::Random,
     service_key::{ServiceKey, ServiceKeys, ServiceName},
     time::Timestamp,
@@ -18,7 +20,7 @@ pub struct Keys {
     pub services: BTreeMap<String, Vec<Key>>,
     /// Seals what is secret in the databases.
     pub master: Vec<Key>,
-    /// Signs what `nodkey admin` says.
+    /// Signs what `nodkey admin` says. One of before there were pairs is symmetric.
     pub operator: Vec<Key>,
     /// Signs cookies.
     pub cookie: Vec<Key>,
@@ -89,7 +91,7 @@ impl Keys {
         Self {
             services: services.collect(),
             master: vec![text()],
-            operator: vec![text()],
+            operator: vec![Key::operator(random, now, State::Current)],
             cookie: vec![text()],
             nats: Nats::new("", random, now),
         }
@@ -102,10 +104,18 @@ impl Keys {
             anyhow::ensure!(hex, "the master key must be 64 hex digits");
             self.master[0].secret = key;
         }
-        if let Some(key) = operator {
-            let plain = key.len() >= 32 && !key.contains(['\'', '\n']);
-            anyhow::ensure!(plain, "the operator key must be at least 32 characters in one line, without a single quote");
-            self.operator[0].secret = key;
+        match operator {
+            Some(key) if OperatorKey::is_secret(&key) => {
+                OperatorKey::from_secret(&key).context("the operator key is damaged: it is one word of 59 characters")?;
+                self.operator[0].secret = key;
+            }
+            // The pair follows it, and it is accepted meanwhile.
+            Some(key) => {
+                let plain = key.len() >= 32 && !key.contains(['\'', '\n']);
+                anyhow::ensure!(plain, "the operator key must be at least 32 characters in one line, without a single quote");
+                self.operator.push(Key { secret: key, state: State::Previous, ..self.operator[0].clone() });
+            }
+            None => {}
         }
         Ok(())
     }
@@ -125,18 +135,18 @@ impl Keys {
                 (self.services.entry(service.to_string()).or_default(), Key::service(service, random, now, State::Next))
             }
             Name::Cookie => (&mut self.cookie, Key::text(random, now, State::Next)),
-            Name::Operator => (&mut self.operator, Key::text(random, now, State::Next)),
+            Name::Operator => (&mut self.operator, Key::operator(random, now, State::Next)),
             Name::Master => (&mut self.master, Key::text(random, now, State::Next)),
         };
-        let (all, one) = match name {
-            Name::Service(service) => ("every service".to_owned(), format!("{service}, all its replicas")),
-            Name::Cookie => ("the gateway, all its replicas".to_owned(), "the gateway, all its replicas".to_owned()),
-            Name::Operator => {
-                ("every service but the gateway".to_owned(), "every service but the gateway, and use the new operator.env".to_owned())
-            }
+        let replicas = |of: &dyn std::fmt::Display| format!("{of}, all its replicas");
+        let stateful = || "every service but the gateway".to_owned();
+        let (all, then) = match name {
+            Name::Service(service) => ("every service".to_owned(), format!("restart {}", replicas(&service))),
+            Name::Cookie => (replicas(&"the gateway"), format!("restart {}", replicas(&"the gateway"))),
+            Name::Operator => (stateful(), "use the new operator.env".to_owned()),
             Name::Master => (
-                "every service but the gateway".to_owned(),
-                "every service but the gateway, run `nodkey admin keys reseal` until `nodkey admin keys sealed` shows nothing".to_owned(),
+                stateful(),
+                format!("restart {}, run `nodkey admin keys reseal` until `nodkey admin keys sealed` shows nothing", stateful()),
             ),
         };
         if ring.iter().any(|key| key.state == State::Previous) {
@@ -147,7 +157,7 @@ impl Keys {
             for key in ring {
                 key.state = if key.state == State::Next { State::Current } else { State::Previous };
             }
-            return format!("step 2 of 3: the successor signs; restart {one}, then rotate again");
+            return format!("step 2 of 3: the successor signs; {then}, then rotate again");
         }
         ring.push(next);
         format!("step 1 of 3: the successor is taken; restart {all}, one after the other, then rotate again")
@@ -164,6 +174,14 @@ impl Keys {
         Ok(all)
     }
 
+    /// The public halves of the operator key and of what follows it, and the symmetric keys of before.
+    pub fn operator_keys(&self) -> anyhow::Result<(OperatorKeys, Vec<&Key>)> {
+        let (pairs, symmetric): (Vec<_>, Vec<_>) = self.operator.iter().partition(|key| OperatorKey::is_secret(&key.secret));
+        let open = |key: &Key| OperatorKey::from_secret(&key.secret).context("keys.json is damaged: the operator key");
+        let pairs = pairs.into_iter().map(open).collect::<anyhow::Result<Vec<_>>>()?;
+        Ok((pairs.iter().collect(), symmetric))
+    }
+
     /// Keys of a name.
     pub fn ring(&self, name: Name) -> &[Key] {
         match name {
@@ -174,7 +192,7 @@ impl Keys {
         }
     }
 
-    /// Name, state, when made, and for a service's the name of its public half.
+    /// Name, state, when made, and of a pair the name of its public half.
     pub fn list(&self) -> Vec<(String, State, String, Option<String>)> {
         let services = super::services().flat_map(|name| {
             let kid = move |key: &Key| key.open(name).ok().map(|key| key.kid().to_owned());
@@ -183,8 +201,12 @@ impl Keys {
         let of = |name: &'static str, ring: &[Key]| -> Vec<_> {
             ring.iter().map(|key| (name.to_owned(), key.state, key.made_at.clone(), None)).collect()
         };
-        let others = [("master", &self.master), ("operator", &self.operator), ("cookie", &self.cookie)];
-        services.chain(others.into_iter().flat_map(|(name, ring)| of(name, ring))).collect()
+        let operator = self.operator.iter().map(|key| {
+            let kid = OperatorKey::from_secret(&key.secret).ok().map(|key| key.kid().to_owned());
+            ("operator".to_owned(), key.state, key.made_at.clone(), kid)
+        });
+        let (master, cookie) = (of("master", &self.master), of("cookie", &self.cookie));
+        services.chain(master).chain(operator).chain(cookie).collect()
     }
 }
 
@@ -195,6 +217,10 @@ impl Key {
 
     fn service(name: ServiceName, random: &Random, now: Timestamp, state: State) -> Self {
         Self { secret: ServiceKey::generate(name, random).to_secret().to_string(), made_at: now.to_string(), state }
+    }
+
+    fn operator(random: &Random, now: Timestamp, state: State) -> Self {
+        Self { secret: OperatorKey::generate(random).to_secret().to_string(), made_at: now.to_string(), state }
     }
 
     fn open(&self, name: ServiceName) -> anyhow::Result<ServiceKey> {
@@ -240,8 +266,33 @@ mod tests {
         let mut keys = Keys::new(&Random::seeded(1), Timestamp::from_seconds(1));
         assert!(keys.keep(Some("short".into()), None).is_err());
         assert!(keys.keep(None, Some("short".into())).is_err());
+        assert!(keys.keep(None, Some("nodkey_operator_damaged".into())).is_err());
         keys.keep(Some("ab".repeat(32)), Some("o".repeat(32))).unwrap();
-        assert_eq!((keys.master[0].secret.clone(), keys.operator[0].secret.clone()), ("ab".repeat(32), "o".repeat(32)));
+        assert_eq!(keys.master[0].secret, "ab".repeat(32));
+        let (pairs, symmetric) = keys.operator_keys().unwrap();
+        assert!(!pairs.is_empty() && OperatorKey::is_secret(&current(&keys.operator).unwrap().secret), "a pair follows a symmetric key");
+        assert_eq!(symmetric.iter().map(|key| (key.secret.clone(), key.state)).collect::<Vec<_>>(), [("o".repeat(32), State::Previous)]);
+        let pair = Key::operator(&Random::seeded(2), Timestamp::from_seconds(1), State::Current).secret;
+        let mut keys = Keys::new(&Random::seeded(1), Timestamp::from_seconds(1));
+        keys.keep(None, Some(pair.clone())).unwrap();
+        assert_eq!(keys.operator.iter().map(|key| &key.secret).collect::<Vec<_>>(), [&pair]);
+    }
+
+    #[test]
+    fn what_follows_a_symmetric_operator_key_is_a_pair() {
+        let (random, now) = (Random::seeded(1), Timestamp::from_seconds(1));
+        let mut keys = Keys::new(&random, now);
+        keys.operator = vec![Key::text(&random, now, State::Current)];
+        let symmetric: Vec<_> = (0..4)
+            .map(|_| {
+                let (pairs, symmetric) = keys.operator_keys().unwrap();
+                let step = (pairs.is_empty(), symmetric.first().map(|key| key.state));
+                keys.rotate(Name::Operator, &random, now);
+                step
+            })
+            .collect();
+        let expected = [(true, Some(State::Current)), (false, Some(State::Current)), (false, Some(State::Previous)), (false, None)];
+        assert_eq!(symmetric, expected);
     }
 
     #[test]

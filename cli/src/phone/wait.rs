@@ -6,7 +6,11 @@ use std::{
 };
 
 use clap::ValueEnum;
-use nodkey_kernel::challenge::ChallengeError;
+use nodkey_kernel::{
+    backoff::{doubled, jittered},
+    challenge::ChallengeError,
+    random::Random,
+};
 use nodkey_mobile_sdk::{Answer, Decision, Error, Pending, RejectReason};
 use serde_json::{Value, json};
 
@@ -18,8 +22,10 @@ use crate::output::{bold, line};
 
 /// How long one call waits; the next one follows.
 const POLL: Duration = Duration::from_secs(25);
-/// How long to pause when a call failed, or when all that is pending was answered already.
+/// How long to pause when all that is pending was answered already.
 const PAUSE: Duration = Duration::from_secs(1);
+/// The first pause after calls that failed, about, and the longest.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
 
 /// Wait for what is asked, show it, answer it.
 #[derive(Debug, clap::Args)]
@@ -60,7 +66,7 @@ enum Decide {
 pub async fn run(phone: &TerminalPhone, args: &Args, json: bool) -> anyhow::Result<()> {
     let end = args.timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let mut settled = HashSet::new();
-    let mut answered = 0_u32;
+    let (mut answered, mut failures) = (0_u32, 0_u32);
     anstream::eprintln!("waiting as {}", phone.device_identifier());
     loop {
         let left = end.map_or(POLL, |end| end.saturating_duration_since(Instant::now()));
@@ -68,7 +74,7 @@ pub async fn run(phone: &TerminalPhone, args: &Args, json: bool) -> anyhow::Resu
             break;
         }
         // The gateway counts in whole seconds.
-        let pending = pending(phone, left.clamp(PAUSE, POLL)).await?;
+        let pending = pending(phone, left.clamp(PAUSE, POLL), &mut failures).await?;
         let fresh: Vec<_> = pending.iter().filter(|p| !settled.contains(&p.id)).collect();
         if fresh.is_empty() && !pending.is_empty() {
             tokio::time::sleep(PAUSE.min(left)).await;
@@ -85,17 +91,23 @@ pub async fn run(phone: &TerminalPhone, args: &Args, json: bool) -> anyhow::Resu
     Ok(())
 }
 
-/// What there is to answer. A gateway that is away may come back; a challenge that is over is nothing to answer.
-async fn pending(phone: &TerminalPhone, wait: Duration) -> Result<Vec<Pending>, Error> {
+/// What there is to answer. A gateway that is away may come back, and is not asked by all phones at once then; a challenge that is over is
+/// nothing to answer.
+async fn pending(phone: &TerminalPhone, wait: Duration, failures: &mut u32) -> Result<Vec<Pending>, Error> {
     let passing = match phone.wait(wait).await {
-        Ok(pending) => return Ok(pending),
+        Ok(pending) => {
+            *failures = 0;
+            return Ok(pending);
+        }
         Err(error @ (Error::Unreachable(_) | Error::Challenge(ChallengeError::Expired) | Error::Refused { status: 429 | 503, .. })) => {
             error
         }
         Err(error) => return Err(error),
     };
     anstream::eprintln!("{passing}; trying again");
-    tokio::time::sleep(PAUSE).await;
+    *failures = failures.saturating_add(1);
+    let (first, longest) = BACKOFF;
+    tokio::time::sleep(jittered(&Random::system(), doubled(first, *failures, longest))).await;
     Ok(Vec::new())
 }
 

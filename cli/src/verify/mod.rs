@@ -16,8 +16,8 @@ use nodkey_kernel::time::Clock;
 use nodkey_server_sdk::{Evidence, Expected, Level, verify_evidence};
 use serde_json::Value;
 
-pub use self::verdict::NotAccepted;
-use self::{jwks::Source, verdict::Verdict};
+use self::verdict::Verdict;
+pub use self::{jwks::Source, verdict::NotAccepted};
 
 /// Verify offline that something was accepted: what was asked, what was answered, and how it ended.
 #[derive(Debug, clap::Args)]
@@ -31,7 +31,8 @@ Everything that was signed is shown. Exit codes:
   1  failed: a file or a URL could not be read
   2  wrong usage
   4  genuine, but rejected, or not what was expected
-  5  not proven: there is no receipt, as of releases before, or the keys are the evidence's own
+  5  not proven: the device does not certify the key that answered (see --allow-uncertified), there is
+     no receipt, as of releases before, or the keys are the evidence's own
   6  not genuine: a signature does not hold, or the parts do not belong together
 
 Without --level, an accept with less than what was asked for is not what was expected.")]
@@ -75,9 +76,9 @@ struct Expectations {
     /// Accepted no longer ago than this, such as 90s, 5m, 24h or 7d
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     max_age: Option<Duration>,
-    /// By a key that the device itself named: its own, or one of its key statement
+    /// By a key that is the device's by the deployment's word alone, as well: for phones that make no key statements
     #[arg(long)]
-    certified: bool,
+    allow_uncertified: bool,
 }
 
 /// Runs the command.
@@ -119,7 +120,7 @@ impl Expectations {
         if let Some(age) = self.max_age {
             expected = expected.max_age(age, clock.now());
         }
-        if self.certified { expected.certified() } else { expected }
+        if self.allow_uncertified { expected.allow_uncertified() } else { expected }
     }
 }
 

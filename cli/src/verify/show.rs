@@ -1,7 +1,7 @@
 //! Everything that was signed, as names and values.
 
 use nodkey_kernel::time::Timestamp;
-use nodkey_server_sdk::{Certification, ChallengeClaims, Level, ResponseClaims, Unproven, VerifiedEvidence};
+use nodkey_server_sdk::{Certification, ChallengeClaims, Level, ResponseClaims, Unreceipted, VerifiedEvidence};
 use serde_json::{Value, json};
 
 use crate::output::{Record, record};
@@ -28,7 +28,7 @@ pub fn proven(evidence: &VerifiedEvidence) -> Record {
 }
 
 /// Of evidence without a receipt.
-pub fn unproven(found: &Unproven) -> Record {
+pub fn unproven(found: &Unreceipted) -> Record {
     let mut shown = asked(&found.challenge);
     shown.extend(record([("claimed_device", json!(found.response.iss)), ("key", json!(found.signing_key))]));
     shown.extend(answered(&found.response));

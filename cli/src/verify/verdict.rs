@@ -1,6 +1,6 @@
 //! What is to be said of evidence.
 
-use nodkey_server_sdk::{EvidenceError, Expectation, Fault, Unexpected, Unproven, VerifiedEvidence};
+use nodkey_server_sdk::{EvidenceError, Expectation, Fault, Unexpected, Unproven, Unreceipted, VerifiedEvidence};
 use serde_json::{Value, json};
 
 use super::show;
@@ -13,7 +13,9 @@ pub enum Verdict {
     /// Genuine.
     Unexpected(Unexpected),
     /// There is no receipt.
-    NoReceipt(Unproven),
+    NoReceipt(Unreceipted),
+    /// The device does not certify the key that answered.
+    Uncertified(VerifiedEvidence),
     /// It is whole by keys that it brought itself.
     EmbeddedKeys(VerifiedEvidence),
     /// Something does not hold.
@@ -35,6 +37,7 @@ pub enum NotAccepted {
 }
 
 const NO_RECEIPT: &str = "there is no receipt, so that whoever holds the challenge could have made this answer";
+const UNCERTIFIED: &str = "the device does not certify the key that answered, so that it is the device's by the deployment's word alone";
 const EMBEDDED_KEYS: &str = "the keys are the evidence's own, so that whoever made it could have made them";
 
 impl NotAccepted {
@@ -57,7 +60,9 @@ impl Verdict {
             Ok(evidence) => Self::Verified(evidence),
             Err(EvidenceError::Unexpected(found)) if are_keys_embedded => Self::EmbeddedKeys(found.evidence),
             Err(EvidenceError::Unexpected(found)) => Self::Unexpected(*found),
-            Err(EvidenceError::NotProven(found)) => Self::NoReceipt(*found),
+            Err(EvidenceError::NotProven(Unproven::NoReceipt(found))) => Self::NoReceipt(*found),
+            Err(EvidenceError::NotProven(Unproven::Uncertified(evidence))) if are_keys_embedded => Self::EmbeddedKeys(*evidence),
+            Err(EvidenceError::NotProven(Unproven::Uncertified(evidence))) => Self::Uncertified(*evidence),
             Err(EvidenceError::NotGenuine(fault)) => Self::NotGenuine(fault),
         }
     }
@@ -77,6 +82,10 @@ impl Verdict {
                 line(bold("NOT PROVEN: there is no receipt"))?;
                 print(false, &show::unproven(found))
             }
+            Self::Uncertified(evidence) => {
+                line(bold("NOT PROVEN: the device does not certify the key that answered"))?;
+                print(false, &show::proven(evidence))
+            }
             Self::EmbeddedKeys(evidence) => {
                 line(bold("NOT PROVEN: the keys are the evidence's own"))?;
                 print(false, &show::proven(evidence))
@@ -88,7 +97,7 @@ impl Verdict {
     /// Prints it for programs: `verdict`, why, and the claims of everything that was signed.
     pub fn print_json(&self) -> anyhow::Result<()> {
         let mut shown = match self {
-            Self::Verified(evidence) | Self::EmbeddedKeys(evidence) => json!(evidence),
+            Self::Verified(evidence) | Self::Uncertified(evidence) | Self::EmbeddedKeys(evidence) => json!(evidence),
             Self::Unexpected(found) => json!(found.evidence),
             Self::NoReceipt(found) => json!(found),
             Self::NotGenuine(_) => json!({}),
@@ -97,6 +106,7 @@ impl Verdict {
             Self::Verified(_) => json!({"verdict": "verified"}),
             Self::Unexpected(found) => json!({"verdict": "unexpected", "differs": values(&found.differs)}),
             Self::NoReceipt(_) => json!({"verdict": "not_proven", "reason": "no_receipt"}),
+            Self::Uncertified(_) => json!({"verdict": "not_proven", "reason": "uncertified"}),
             Self::EmbeddedKeys(_) => json!({"verdict": "not_proven", "reason": "embedded_jwks"}),
             Self::NotGenuine(fault) => json!({"verdict": "not_genuine", "fault": fault.part()}),
         };
@@ -112,6 +122,7 @@ impl Verdict {
             Self::Verified(_) => return Ok(()),
             Self::Unexpected(found) => NotAccepted::Unexpected(names(&found.differs)),
             Self::NoReceipt(_) => NotAccepted::NotProven(NO_RECEIPT),
+            Self::Uncertified(_) => NotAccepted::NotProven(UNCERTIFIED),
             Self::EmbeddedKeys(_) => NotAccepted::NotProven(EMBEDDED_KEYS),
             Self::NotGenuine(fault) => NotAccepted::NotGenuine(fault),
         }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use nodkey_kernel::random::Random;
+use nodkey_kernel::{backoff::doubled, random::Random};
 
 /// The pause after so many failures in a row: doubles from `first` up to `most`. Half of it is chance, so that those who failed
 /// together do not come back together.
 pub(crate) fn pause(first: Duration, failures: u32, most: Duration, random: &Random) -> Duration {
-    let doubled = first.saturating_mul(1 << failures.saturating_sub(1).min(20)).min(most);
-    doubled / 2 + doubled.mul_f64(f64::from(random.below(501)) / 1000.0)
+    let whole = doubled(first, failures, most);
+    whole / 2 + whole.mul_f64(f64::from(random.below(501)) / 1000.0)
 }
 
 #[cfg(test)]
@@ -19,7 +19,7 @@ mod tests {
     fn pauses_double_and_stay_within_the_bound() {
         let (first, most, random) = (Duration::from_millis(50), Duration::from_secs(30), Random::seeded(1));
         for failures in 1..100 {
-            let whole = first.saturating_mul(1 << (failures - 1).min(20)).min(most);
+            let whole = doubled(first, failures, most);
             let pause = pause(first, failures, most, &random);
             assert!(pause >= whole / 2 && pause <= whole, "{failures}: {pause:?}");
         }

@@ -103,9 +103,15 @@ impl Bus {
     /// Hints that something about `topic` changed. Best effort.
     pub async fn wake(&self, topic: &str) {
         match self {
-            Self::Memory(memory) => memory.hub().wake(topic),
+            Self::Memory(memory) => drop(memory.hub().wake(topic)),
             Self::Nats(nats) => nats.wake(topic).await,
         }
+    }
+
+    /// Hints in this process alone, as whoever noticed that a hint was lost does. False when nobody listens here.
+    #[expect(clippy::must_use_candidate, reason = "a hint is given for what it does")]
+    pub fn hint(&self, topic: &str) -> bool {
+        self.hub().wake(topic)
     }
 
     /// Listens to the hints about `topic`. Listen first, read then: what changes in between is not missed.

@@ -215,7 +215,7 @@ impl Worker {
             if open.is_empty() {
                 return Ok(outcomes);
             }
-            let mut tx = self.db.begin().await.map_err(outage)?;
+            let mut tx = self.db.begin_patient().await.map_err(outage)?;
             for (index, message) in open {
                 let first = inbox::first_time(&mut tx, self.consumer.name(), message.id, self.clock.now()).await;
                 if first.map_err(outage)? {

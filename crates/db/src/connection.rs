@@ -6,9 +6,12 @@ use std::sync::{
 };
 
 use secrecy::ExposeSecret as _;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::{condition::Condition, config::DbConfig, counters::Counters, error::DbError, postgres::Postgres, sqlite::Sqlite};
+
+/// How many may be between their question and their commit at once on SQLite.
+const SQLITE_PLACES: usize = 64;
 
 /// A database. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -26,26 +29,30 @@ pub(crate) enum Engine {
     Sqlite(Sqlite),
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     /// Notified when events were committed.
     outbox: Arc<Notify>,
     /// Whether the last write failed for a reason that concerns every write.
     doubtful: AtomicBool,
+    /// For those who ask others before they write.
+    places: Arc<Semaphore>,
 }
 
 impl Db {
     /// Connects; the scheme of the URL chooses the engine. A SQLite file is created when missing.
     pub async fn connect(config: &DbConfig) -> Result<Self, DbError> {
         let url = config.url.expose_secret();
-        let engine = if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            Engine::Postgres(Postgres::connect(config).await?)
+        let (engine, places) = if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            let half = usize::try_from(config.max_connections / 2).unwrap_or(Semaphore::MAX_PERMITS);
+            (Engine::Postgres(Postgres::connect(config).await?), half.clamp(1, Semaphore::MAX_PERMITS))
         } else if url.starts_with("sqlite:") {
-            Engine::Sqlite(Sqlite::connect(config)?)
+            (Engine::Sqlite(Sqlite::connect(config)?), SQLITE_PLACES)
         } else {
             return Err(DbError::Url);
         };
-        Ok(Self { engine, state: Arc::default() })
+        let state = State { outbox: Arc::default(), doubtful: AtomicBool::new(false), places: Arc::new(Semaphore::new(places)) };
+        Ok(Self { engine, state: Arc::new(state) })
     }
 
     /// Notified whenever events were committed.
@@ -66,6 +73,11 @@ impl Db {
             Engine::Postgres(postgres) => postgres.close(),
             Engine::Sqlite(sqlite) => sqlite.close().await,
         }
+    }
+
+    /// Waits for a place among those who ask others before they write.
+    pub(crate) async fn places(&self) -> OwnedSemaphorePermit {
+        Arc::clone(&self.state.places).acquire_owned().await.unwrap_or_else(|_| unreachable!("places are never closed"))
     }
 
     pub(crate) const fn engine(&self) -> &Engine {

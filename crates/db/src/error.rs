@@ -36,6 +36,9 @@ pub enum DbError {
         #[source]
         source: Source,
     },
+    /// The transaction rested on what others had said, and that was too long ago when its commit was to begin. It never was.
+    #[error("what others said got too old before it could be acted upon")]
+    Late,
     /// A column holds what it should not.
     #[error("column {column} cannot be read")]
     Corrupt {
@@ -125,7 +128,7 @@ impl From<rusqlite::Error> for DbError {
 impl Classify for DbError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Unavailable { .. } => Kind::Unavailable,
+            Self::Unavailable { .. } | Self::Late => Kind::Unavailable,
             Self::Unique { .. } => Kind::Conflict,
             Self::Data(_) => Kind::Invalid,
             Self::Url
@@ -142,6 +145,7 @@ impl Classify for DbError {
     fn reason(&self) -> &'static str {
         match self {
             Self::Unavailable { .. } => "DATABASE_UNAVAILABLE",
+            Self::Late => "CHECK_OUTDATED",
             Self::Unique { .. } => "ALREADY_EXISTS",
             Self::Data(_) => "VALIDATION_FAILED",
             _ => "INTERNAL",

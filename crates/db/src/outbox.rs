@@ -8,6 +8,7 @@ use nodkey_kernel::{
     time::Timestamp,
 };
 use nodkey_proto::Event;
+use uuid::Uuid;
 
 use crate::{
     Db, DbError, Message, Tx,
@@ -40,23 +41,51 @@ pub struct Outgoing {
     pub message: Message,
 }
 
+/// An event as the outbox has it. Made before a transaction that must not take long.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    id: Uuid,
+    subject: String,
+    payload: Vec<u8>,
+    headers: String,
+    created_at: Timestamp,
+}
+
+impl Entry {
+    /// Makes one.
+    #[must_use]
+    pub fn new<E: Event>(event: &E, context: &EventContext) -> Self {
+        let mut headers = BTreeMap::from([
+            ("ce-type", E::SUBJECT.trim_start_matches("evt.").to_owned()),
+            ("ce-time", context.now.to_string()),
+            ("ce-version", context.version.to_string()),
+        ]);
+        if let Some(traceparent) = &context.traceparent {
+            headers.insert("traceparent", traceparent.clone());
+        }
+        Self {
+            id: context.id.as_uuid(),
+            subject: format!("{}.{}.{}", E::SUBJECT, context.relying_party, event.key()),
+            payload: event.encode_to_vec(),
+            headers: serde_json::to_string(&headers).unwrap_or_default(),
+            created_at: context.now,
+        }
+    }
+}
+
 /// Writes an event, to be sent once the transaction is committed.
 pub async fn add<E: Event>(tx: &mut Tx, event: &E, context: &EventContext) -> Result<(), DbError> {
-    let subject = format!("{}.{}.{}", E::SUBJECT, context.relying_party, event.key());
-    let mut headers = BTreeMap::from([
-        ("ce-type", E::SUBJECT.trim_start_matches("evt.").to_owned()),
-        ("ce-time", context.now.to_string()),
-        ("ce-version", context.version.to_string()),
-    ]);
-    if let Some(traceparent) = &context.traceparent {
-        headers.insert("traceparent", traceparent.clone());
-    }
+    insert(tx, &Entry::new(event, context)).await
+}
+
+/// Writes one that was made before.
+pub async fn insert(tx: &mut Tx, entry: &Entry) -> Result<(), DbError> {
     tx.query("INSERT INTO outbox (id, subject, payload, headers, created_at) VALUES ($1, $2, $3, $4, $5)")
-        .bind(context.id.as_uuid())
-        .bind(subject)
-        .bind(event.encode_to_vec())
-        .bind(serde_json::to_string(&headers).unwrap_or_default())
-        .bind(context.now)
+        .bind(entry.id)
+        .bind(entry.subject.as_str())
+        .bind(entry.payload.clone())
+        .bind(entry.headers.as_str())
+        .bind(entry.created_at)
         .execute()
         .await?;
     tx.mark_published();

@@ -124,10 +124,14 @@ impl Postgres {
 
     /// Takes a connection and begins a transaction on it.
     pub(crate) async fn begin(&self) -> Result<Session, DbError> {
+        self.begin_on(self.session().await?).await
+    }
+
+    /// Begins a transaction on a connection that is held; on another, if it turns out that the server closed it.
+    pub(crate) async fn begin_on(&self, mut session: Session) -> Result<Session, DbError> {
         loop {
-            let mut session = self.session().await?;
             match session.command("BEGIN").await {
-                Err(_) if session.died_idle() => {}
+                Err(_) if session.died_idle() => session = self.session().await?,
                 begun => return begun.map(|()| session),
             }
         }

@@ -61,7 +61,7 @@ pub async fn delete_found(db: &Db, old: Query<'_>, delete: &'static str) -> Resu
 }
 
 /// Deletes the rows of the moments that a query finds, as `first` and `last`. `delete` takes both. Returns how many.
-pub(crate) async fn delete_between(db: &Db, moments: Query<'_>, delete: &'static str) -> Result<u64, DbError> {
+pub async fn delete_between(db: &Db, moments: Query<'_>, delete: &'static str) -> Result<u64, DbError> {
     let row = moments.fetch_one().await?;
     let (Some(first), Some(last)) = (row.get::<Option<Timestamp>>("first")?, row.get::<Option<Timestamp>>("last")?) else { return Ok(0) };
     db.execute(delete).bind(first).bind(last).execute().await

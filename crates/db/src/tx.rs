@@ -2,11 +2,14 @@
 
 use std::{fmt, sync::Arc};
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use crate::{
     connection::{Db, Engine},
+    deadline::Deadline,
     error::DbError,
     postgres::Session,
-    sqlite::Member,
+    sqlite::{Company, Member},
 };
 
 /// A transaction. Dropped without a commit, it never was.
@@ -20,6 +23,10 @@ pub struct Tx {
     then: Vec<Box<dyn FnOnce() + Send>>,
     /// Whether a statement failed. PostgreSQL would answer COMMIT by a rollback, without an error.
     failed: bool,
+    /// Until when its commit may begin, if not at any time.
+    deadline: Option<Deadline>,
+    /// The place it was begun from.
+    place: Option<OwnedSemaphorePermit>,
 }
 
 #[derive(Debug)]
@@ -37,23 +44,33 @@ impl fmt::Debug for Tx {
 impl Db {
     /// Begins a transaction that may write.
     pub async fn begin(&self) -> Result<Tx, DbError> {
-        Tx::begin(self, false).await
+        Tx::begin(self, Company::Anybody).await
+    }
+
+    /// Begins a transaction that may take a while. On SQLite it shares its commit with nobody who is in a hurry.
+    pub async fn begin_patient(&self) -> Result<Tx, DbError> {
+        Tx::begin(self, Company::Patient).await
     }
 
     /// Begins a transaction that may write much. On SQLite it shares its commit with no other: what has no room would take them with it.
     pub async fn begin_large(&self) -> Result<Tx, DbError> {
-        Tx::begin(self, true).await
+        Tx::begin(self, Company::Nobody).await
     }
 }
 
 impl Tx {
-    async fn begin(db: &Db, alone: bool) -> Result<Self, DbError> {
+    async fn begin(db: &Db, company: Company) -> Result<Self, DbError> {
         let inner = match db.engine() {
             Engine::Postgres(postgres) => postgres.begin().await.map(|session| Inner::Postgres(Box::new(session))),
-            Engine::Sqlite(sqlite) => sqlite.begin(alone).await.map(|member| Inner::Sqlite(Box::new(member))),
+            Engine::Sqlite(sqlite) => sqlite.begin(company).await.map(|member| Inner::Sqlite(Box::new(member))),
         };
         let inner = inner.inspect_err(|error| db.failed(error))?;
-        Ok(Self { inner: Some(inner), db: db.clone(), then: Vec::new(), failed: false })
+        Ok(Self { inner: Some(inner), db: db.clone(), then: Vec::new(), failed: false, deadline: None, place: None })
+    }
+
+    /// One that has begun, whose commit has to begin in time.
+    pub(crate) fn within(db: Db, inner: Inner, deadline: Deadline, place: OwnedSemaphorePermit) -> Self {
+        Self { inner: Some(inner), db, then: Vec::new(), failed: false, deadline: Some(deadline), place: Some(place) }
     }
 
     /// Has something done once the transaction is committed; never if it is not. A crash right after the commit skips it, so
@@ -67,10 +84,20 @@ impl Tx {
         if self.failed {
             return Err(DbError::Aborted);
         }
+        if self.is_late() {
+            // Whether or not that could be said: nothing of it was committed.
+            let _ = self.take_back().await;
+            return Err(DbError::Late);
+        }
+        let deadline = self.deadline.take();
         let then = std::mem::take(&mut self.then);
         let outcome = match self.inner.take() {
             None => Ok(()),
-            Some(Inner::Sqlite(member)) => member.commit(then).await,
+            Some(Inner::Sqlite(member)) => {
+                // It has had its turn: another may ask while this one waits for the disk.
+                drop(self.place.take());
+                member.commit(then, deadline).await
+            }
             Some(Inner::Postgres(mut session)) => {
                 let committed = session.command("COMMIT").await;
                 if committed.is_ok() {
@@ -92,6 +119,25 @@ impl Tx {
     /// Takes everything back. Whoever looks again after that finds what this transaction saw, or what became of it.
     pub async fn rollback(mut self) -> Result<(), DbError> {
         match self.inner.take() {
+            Some(Inner::Sqlite(member)) => {
+                member.roll_back().await;
+                Ok(())
+            }
+            other => {
+                self.inner = other;
+                self.take_back().await
+            }
+        }
+    }
+
+    /// Whether its commit would come too late.
+    pub(crate) fn is_late(&self) -> bool {
+        self.deadline.as_ref().is_some_and(Deadline::has_passed)
+    }
+
+    /// Takes everything back. Nobody is told what it saw, so the others of its group are not waited for.
+    async fn take_back(&mut self) -> Result<(), DbError> {
+        match self.inner.take() {
             Some(Inner::Postgres(mut session)) => {
                 let rolled_back = session.command("ROLLBACK").await;
                 if rolled_back.is_err() {
@@ -99,11 +145,7 @@ impl Tx {
                 }
                 rolled_back
             }
-            Some(Inner::Sqlite(member)) => {
-                member.roll_back().await;
-                Ok(())
-            }
-            None => Ok(()),
+            Some(Inner::Sqlite(_)) | None => Ok(()),
         }
     }
 

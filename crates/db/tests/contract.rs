@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use nodkey_db::{
     Condition, Db, DbConfig, DbError, Lease, Migration, Migrations, dead_letter,
     idempotency::{self, IdempotencyError, Lookup, RequestKey},
@@ -14,7 +15,7 @@ use nodkey_db::{
 use nodkey_kernel::{
     id::{EventId, RelyingPartyId},
     random::Random,
-    time::Timestamp,
+    time::{Clock, Timestamp},
 };
 use nodkey_proto::registry::v1::DeviceRetired;
 use nodkey_testkit::TestDatabase;
@@ -101,6 +102,8 @@ on_both_engines! {
     a_transaction_with_a_failed_statement_is_not_committed,
     what_the_engine_cannot_store_is_not_the_engines_fault,
     a_closed_database_is_away,
+    a_commit_that_begins_too_late_never_was,
+    places_to_write_from_are_few_and_leave_the_rest_to_those_who_ask_nobody,
 }
 
 async fn every_type_and_null_survives_the_round_trip(db: Db, _: &TestDatabase) {
@@ -395,4 +398,40 @@ async fn one_replica_holds_a_lease_until_it_runs_out_or_is_released() {
 async fn another_scheme_is_refused() {
     let config = DbConfig::new("mysql://x");
     assert!(matches!(Db::connect(&config).await, Err(DbError::Url)));
+}
+
+async fn a_commit_that_begins_too_late_never_was(db: Db, _: &TestDatabase) {
+    let (clock, fresh) = (Clock::manual(NOW), Duration::from_millis(50));
+    for in_turn in [false, true] {
+        for (waited, counts) in [(fresh, true), (fresh + Duration::from_micros(1), false)] {
+            let place = if in_turn { db.place_in_turn().await } else { db.place().await }.unwrap();
+            let mut tx = place.begin(&clock, clock.now() + fresh).await.unwrap();
+            let id = Uuid::from_u64_pair(u64::from(in_turn), u64::from(counts));
+            tx.query("INSERT INTO thing (id) VALUES ($1)").bind(id).execute().await.unwrap();
+            clock.advance(waited);
+            let outcome = tx.commit().await;
+            assert_eq!(matches!(outcome, Err(DbError::Late)), !counts, "{outcome:?}");
+            let found = db.query("SELECT id FROM thing WHERE id = $1").bind(id).fetch_optional().await.unwrap();
+            assert_eq!(found.is_some(), counts);
+        }
+        let place = if in_turn { db.place_in_turn().await } else { db.place().await }.unwrap();
+        let late = place.begin(&clock, clock.now() - Duration::from_micros(1)).await;
+        assert!(matches!(late, Err(DbError::Late)), "what is too late already does not begin");
+    }
+}
+
+async fn places_to_write_from_are_few_and_leave_the_rest_to_those_who_ask_nobody(db: Db, _: &TestDatabase) {
+    let few = if db.is_postgres() { 4 } else { 64 };
+    let mut taken = Vec::new();
+    for _ in 0..few {
+        taken.push(db.place().await.unwrap());
+    }
+    assert!(db.place().now_or_never().is_none(), "one more has to wait");
+    insert(&db, uuid(1), "by one who asked nobody").await.unwrap();
+    let place = taken.pop().unwrap();
+    let mut tx = place.begin(&Clock::manual(NOW), NOW).await.unwrap();
+    tx.query("INSERT INTO thing (id) VALUES ($1)").bind(uuid(2)).execute().await.unwrap();
+    tx.commit().await.unwrap();
+    taken.push(db.place().await.unwrap());
+    assert!(db.place().now_or_never().is_none());
 }

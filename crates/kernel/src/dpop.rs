@@ -1,6 +1,9 @@
 //! The proof on every call of a phone: DPoP (RFC 9449) with a hash of the body.
 
+use std::fmt::Write as _;
+
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use crate::{
     id::DeviceId,
@@ -13,6 +16,8 @@ use crate::{
 pub const TYP: &str = "dpop+jwt";
 /// How far `iat` may be off, in seconds.
 pub const MAX_SKEW: i64 = 60;
+/// How much further of a proof that was passed on, in seconds: for the way, and for the clock of who verified it first.
+pub const FORWARDING: i64 = 5;
 
 /// What is signed, in this order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +46,15 @@ pub struct Proof {
     pub jti: String,
     /// When it was made.
     pub issued_at: Timestamp,
+    /// Of which body.
+    body_hash: Option<String>,
+}
+
+impl Proof {
+    /// Checks that it was made for this body.
+    pub fn check_body(&self, body: &[u8]) -> Result<(), ProofError> {
+        if self.body_hash == body_hash(body) { Ok(()) } else { Err(ProofError::Mismatch("body")) }
+    }
 }
 
 /// Why a proof does not hold.
@@ -60,8 +74,48 @@ pub enum ProofError {
     Jti,
 }
 
+impl ProofError {
+    /// Its name in logs and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Jose(JoseError::Signature) => "wrong_signature",
+            Self::Jose(_) => "malformed",
+            Self::Mismatch(of) => of,
+            Self::Skew => "date_off",
+            Self::Jti => "jti",
+        }
+    }
+}
+
+/// The device whose key a proof carries, whether it holds or not: only to say whose it is.
+#[must_use]
+pub fn claimed_device(proof: &str) -> Option<DeviceId> {
+    DeviceId::parse(&jws::Compact::parse(proof).ok()?.header().jwk?.thumbprint()).ok()
+}
+
 /// Verifies a proof against the call it came with.
 pub fn verify(proof: &str, htm: &str, htu: &str, body: &[u8], now: Timestamp) -> Result<Proof, ProofError> {
+    verify_within(MAX_SKEW, proof, htm, htu, body, now)
+}
+
+/// The same before the body is here: [`Proof::check_body`] is still to be called.
+pub fn verify_head(proof: &str, htm: &str, htu: &str, now: Timestamp) -> Result<Proof, ProofError> {
+    verify_head_within(MAX_SKEW, proof, htm, htu, now)
+}
+
+/// Verifies a proof again that somebody else verified and passed on with its call.
+pub fn verify_forwarded(proof: &str, htm: &str, htu: &str, body: &[u8], now: Timestamp) -> Result<Proof, ProofError> {
+    verify_within(MAX_SKEW + FORWARDING, proof, htm, htu, body, now)
+}
+
+fn verify_within(skew: i64, proof: &str, htm: &str, htu: &str, body: &[u8], now: Timestamp) -> Result<Proof, ProofError> {
+    let proof = verify_head_within(skew, proof, htm, htu, now)?;
+    proof.check_body(body)?;
+    Ok(proof)
+}
+
+fn verify_head_within(skew: i64, proof: &str, htm: &str, htu: &str, now: Timestamp) -> Result<Proof, ProofError> {
     let compact = jws::Compact::parse(proof).map_err(ProofError::Jose)?;
     let jwk = compact.header().jwk.ok_or(ProofError::Jose(JoseError::Key))?;
     let claims: Claims = compact.verify(&jwk, TYP).map_err(ProofError::Jose)?;
@@ -71,17 +125,57 @@ pub fn verify(proof: &str, htm: &str, htu: &str, body: &[u8], now: Timestamp) ->
     if claims.htm != htm {
         return Err(ProofError::Mismatch("method"));
     }
-    if claims.htu != htu {
+    if claims.htu != htu && !is_same_url(&claims.htu, htu) {
         return Err(ProofError::Mismatch("URL"));
     }
-    if claims.bh != body_hash(body) {
-        return Err(ProofError::Mismatch("body"));
-    }
-    if claims.iat.saturating_sub(now.as_seconds()).unsigned_abs() > MAX_SKEW.unsigned_abs() {
+    if claims.iat.saturating_sub(now.as_seconds()).unsigned_abs() > skew.unsigned_abs() {
         return Err(ProofError::Skew);
     }
     let device_id = DeviceId::parse(&jwk.thumbprint()).map_err(|_| ProofError::Jose(JoseError::Key))?;
-    Ok(Proof { device_id, jwk, jti: claims.jti, issued_at: Timestamp::from_seconds(claims.iat) })
+    Ok(Proof { device_id, jwk, jti: claims.jti, issued_at: Timestamp::from_seconds(claims.iat), body_hash: claims.bh })
+}
+
+/// Whether two URLs are one (RFC 9449 section 4.3): without query and fragment, after syntax- and scheme-based normalization (RFC 3986 sections
+/// 6.2.2 and 6.2.3).
+fn is_same_url(claimed: &str, called: &str) -> bool {
+    normalized(claimed).is_some_and(|claimed| normalized(called) == Some(claimed))
+}
+
+fn normalized(text: &str) -> Option<(String, String)> {
+    // Parsers put up with more than RFC 3986 lets a URL hold.
+    if !text.bytes().all(|b| b.is_ascii_graphic() && b != b'\\') || !text.contains("://") {
+        return None;
+    }
+    // Letters that need no escape first: a dot that is escaped is a dot.
+    let url = Url::parse(&unescaped(text)).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    let plain = url.username().is_empty() && url.password().is_none();
+    plain.then(|| (url.origin().ascii_serialization(), url.path().to_owned()))
+}
+
+/// Unreserved characters stand for themselves, and other escapes are in capitals.
+fn unescaped(text: &str) -> String {
+    let mut rest = text;
+    let mut plain = String::with_capacity(text.len());
+    while let Some((before, escaped)) = rest.split_once('%') {
+        plain.push_str(before);
+        let byte = escaped.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with('+')));
+        rest = match byte {
+            Some(byte) if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => {
+                plain.push(char::from(byte));
+                &escaped[2..]
+            }
+            Some(byte) => {
+                // Writing to a String cannot fail.
+                let _ = write!(plain, "%{byte:02X}");
+                &escaped[2..]
+            }
+            None => {
+                plain.push('%');
+                escaped
+            }
+        };
+    }
+    plain + rest
 }
 
 /// Makes a proof.
@@ -108,6 +202,54 @@ pub fn create_with<E>(
     jws::sign_with(TYP, key.algorithm(), None, Some(key), &claims, signer)
 }
 
-fn body_hash(body: &[u8]) -> Option<String> {
+/// `bh` of a body; `None` without one.
+#[must_use]
+pub fn body_hash(body: &[u8]) -> Option<String> {
     (!body.is_empty()).then(|| b64u(&sha256(body)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_the_same_in_every_spelling_of_rfc_3986_and_no_other_is() {
+        let called = "https://id.example.com/api/v2/devices/a%20b~c";
+        for same in [
+            "https://id.example.com/api/v2/devices/a%20b~c",
+            "HTTPS://ID.Example.com/api/v2/devices/a%20b~c",
+            "https://id.example.com:443/api/v2/devices/a%20b~c",
+            "https://id.example.com:/api/v2/devices/a%20b~c",
+            "https://id.example.com/api/./v2/x/../devices/a%20b~c",
+            "https://id.example.com/api/v2/%2E%2e/v2/%64evices/a%20b%7ec",
+            "https://id.example.com/api/v2/devices/a%20b~c?wait=60&x=%2",
+            "https://id.example.com/api/v2/devices/a%20b~c#top",
+        ] {
+            assert!(is_same_url(same, called), "{same}");
+        }
+        for other in [
+            "http://id.example.com/api/v2/devices/a%20b~c",
+            "https://id.example.com:8443/api/v2/devices/a%20b~c",
+            "https://id.example.com./api/v2/devices/a%20b~c",
+            "https://id.example.com/api/v2/devices/A%20b~c",
+            "https://id.example.com/api/v2/devices/a%20b~c/",
+            "https://id.example.com//api/v2/devices/a%20b~c",
+            "https://id.example.com/api/v2/devices/a%2520b~c",
+            "https://id.example.com/api/v2%2Fdevices/a%20b~c",
+            "https://user@id.example.com/api/v2/devices/a%20b~c",
+            "https:/id.example.com/api/v2/devices/a%20b~c",
+            "https:id.example.com/api/v2/devices/a%20b~c",
+            "https:\\\\id.example.com/api/v2/devices/a%20b~c",
+            "https://id.example.com/api/v2/devices/a b~c",
+            " https://id.example.com/api/v2/devices/a%20b~c",
+            "//id.example.com/api/v2/devices/a%20b~c",
+            "/api/v2/devices/a%20b~c",
+            "",
+        ] {
+            assert!(!is_same_url(other, called), "{other}");
+        }
+        assert!(is_same_url("https://id.example.com", "https://id.example.com/"));
+        assert!(is_same_url("https://id.example.com/%c3%a4", "https://id.example.com/%C3%A4"));
+        assert!(is_same_url("https://[2001:DB8::1]/", "https://[2001:db8:0::1]"));
+    }
 }

@@ -65,7 +65,7 @@ impl Egress {
         let url = Url::parse(text).map_err(|_| Refused::Url)?;
         // Names are the resolver's to check; addresses never get there.
         let (address, here) = match url.host().ok_or(Refused::Host)? {
-            Host::Domain(name) => (None, name == "localhost"),
+            Host::Domain(name) => (None, name.trim_end_matches('.') == "localhost" || name.trim_end_matches('.').ends_with(".localhost")),
             Host::Ipv4(ip) => (Some(IpAddr::V4(ip)), ip.is_loopback()),
             Host::Ipv6(ip) => (Some(IpAddr::V6(ip)), ip.is_loopback()),
         };
@@ -78,7 +78,8 @@ impl Egress {
             "http" if relaxed => {}
             _ => return Err(Refused::Scheme),
         }
-        if address.is_some_and(|ip| !self.permits(ip)) {
+        // RFC 6761: these names lead here, whatever a resolver says.
+        if address.is_some_and(|ip| !self.permits(ip)) || (here && address.is_none() && !self.development) {
             return Err(Refused::Address);
         }
         let port = url.port_or_known_default().ok_or(Refused::Port)?;
@@ -94,7 +95,8 @@ impl Egress {
 }
 
 /// Whether an address is reached over the open network alone (the registries of RFC 6890).
-fn is_public(ip: IpAddr) -> bool {
+#[must_use]
+pub fn is_public(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => is_public_v4(ip),
         IpAddr::V6(ip) => is_public_v6(ip),
@@ -195,6 +197,8 @@ mod tests {
             ("http://127.0.0.1:9/hook", Err(Refused::Scheme), Ok(())),
             ("https://127.0.0.1:9/hook", Err(Refused::Address), Ok(())),
             ("http://localhost:9/hook", Err(Refused::Scheme), Ok(())),
+            ("https://localhost/hook", Err(Refused::Address), Ok(())),
+            ("https://a.localhost./hook", Err(Refused::Address), Ok(())),
             ("http://[::1]/", Err(Refused::Scheme), Ok(())),
             ("https://0x7f000001/hook", Err(Refused::Address), Ok(())),
             ("http://example.com/", Err(Refused::Scheme), Err(Refused::Scheme)),

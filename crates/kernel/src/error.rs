@@ -1,5 +1,7 @@
 //! What kinds of error there are. Each is mapped to gRPC once and to HTTP once.
 
+use std::time::Duration;
+
 /// What a caller can do about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -95,6 +97,11 @@ pub trait Classify: std::error::Error {
     /// The fields that are wrong, if that is what is wrong.
     fn field_violations(&self) -> Vec<FieldViolation> {
         Vec::new()
+    }
+
+    /// After how long the same request may work, where that is known.
+    fn retry_after(&self) -> Option<Duration> {
+        None
     }
 }
 

@@ -85,16 +85,37 @@ impl Certification {
     }
 }
 
-/// What evidence without a receipt has: signatures that hold. They show neither that the answer was taken nor that the key is one of the
-/// device's, since whoever holds a challenge can answer it with a key of their own.
+/// What evidence has that does not prove by whom it was answered: signatures that hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unproven {
+    /// There is no receipt.
+    NoReceipt(Box<Unreceipted>),
+    /// The device does not say that the key which answered is its own: [`Certification::Deployment`]. A verifier who takes the
+    /// deployment's word for it says [`Expected::allow_uncertified`].
+    Uncertified(Box<VerifiedEvidence>),
+}
+
+/// What evidence without a receipt has. It shows neither that the answer was taken nor that the key is one of the device's, since whoever
+/// holds a challenge can answer it with a key of their own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Unproven {
+pub struct Unreceipted {
     /// What was asked, by the deployment.
     pub challenge: ChallengeClaims,
     /// What somebody answered.
     pub response: ResponseClaims,
     /// Thumbprint of the key that answered.
     pub signing_key: String,
+}
+
+impl Unproven {
+    /// Why nothing is proven, as `nodkey verify` and the vectors name it.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::NoReceipt(_) => "no_receipt",
+            Self::Uncertified(_) => "uncertified",
+        }
+    }
 }
 
 /// Genuine evidence of something else than was expected.
@@ -112,9 +133,9 @@ pub enum EvidenceError {
     /// A signature does not hold, or the parts do not belong together.
     #[error("the evidence is not genuine")]
     NotGenuine(#[source] Fault),
-    /// There is no receipt.
-    #[error("the evidence has no receipt and proves nothing")]
-    NotProven(Box<Unproven>),
+    /// The signatures hold, and show not by whom it was answered.
+    #[error("the evidence is not proven: {}", .0.reason())]
+    NotProven(Unproven),
     /// It is genuine.
     #[error("the evidence is genuine, but not what was expected: {} differs", expected::names(&.0.differs))]
     Unexpected(Box<Unexpected>),
@@ -165,14 +186,19 @@ impl Fault {
 /// Verifies evidence offline.
 ///
 /// `jwks` are the deployment's keys as the verifier knows them, never as the evidence brings them. On success the evidence is genuine, has
-/// a receipt and is what was expected; by [`Expected::default`], an accept with at least what was asked for.
+/// a receipt, was answered by a key that the device itself certifies, and is what was expected; by [`Expected::default`], an accept with at
+/// least what was asked for.
 pub fn verify_evidence(evidence: &Evidence, jwks: &Jwks, expected: &Expected) -> Result<VerifiedEvidence, EvidenceError> {
     let answer = Answer::verify(evidence, jwks).map_err(EvidenceError::NotGenuine)?;
     let Some(receipt) = &evidence.receipt else {
         let Answer { challenge, response, signer, .. } = answer;
-        return Err(EvidenceError::NotProven(Box::new(Unproven { challenge, response, signing_key: signer.thumbprint() })));
+        let unproven = Unproven::NoReceipt(Box::new(Unreceipted { challenge, response, signing_key: signer.thumbprint() }));
+        return Err(EvidenceError::NotProven(unproven));
     };
     let genuine = answer.with_receipt(evidence, receipt, jwks).map_err(EvidenceError::NotGenuine)?;
+    if !(genuine.certification.is_by_device() || expected.allows_uncertified()) {
+        return Err(EvidenceError::NotProven(Unproven::Uncertified(Box::new(genuine))));
+    }
     let differs = expected.compare(&genuine);
     if differs.is_empty() { Ok(genuine) } else { Err(EvidenceError::Unexpected(Box::new(Unexpected { differs, evidence: genuine }))) }
 }

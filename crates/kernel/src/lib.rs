@@ -1,5 +1,7 @@
 //! Pure vocabulary: what every part of Nodkey means by an id, a time, a key, a level, an error. No tokio, no I/O.
 
+pub mod audit;
+pub mod backoff;
 pub mod challenge;
 pub mod device;
 pub mod dpop;
@@ -8,9 +10,11 @@ pub mod error;
 pub mod evidence;
 pub mod id;
 pub mod jose;
+pub mod key_set;
 pub mod key_statement;
 pub mod level;
 pub mod named;
+pub mod operator_key;
 pub mod random;
 pub mod receipt;
 pub mod result;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     challenge::Decision,
-    jose::{JoseError, Jwks, jws},
+    jose::{JoseError, Jwks, b64u, jws, sha256},
     key_statement::PresenceKind,
     level::Level,
     named,
@@ -55,6 +55,9 @@ pub struct ReceiptClaims {
     /// base64url of the SHA-256 of the response's own characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resp: Option<String>,
+    /// [`data_hash`] of the webhook that tells of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
 }
 
 named! {
@@ -137,7 +140,19 @@ impl ReceiptStatus {
     }
 }
 
+/// base64url of the SHA-256 of `data` of a webhook, to the letter.
+#[must_use]
+pub fn data_hash(data: &str) -> String {
+    b64u(&sha256(data.as_bytes()))
+}
+
 impl ReceiptClaims {
+    /// Whether a webhook with this `data` tells what it is about.
+    #[must_use]
+    pub fn has_data(&self, data: &str) -> bool {
+        self.data.as_deref() == Some(&*data_hash(data))
+    }
+
     /// When it ended.
     #[must_use]
     pub const fn ended_at(&self) -> Timestamp {

@@ -78,7 +78,7 @@ pub struct ReceiptMembers {
 
 impl From<ReceiptClaims> for ReceiptMembers {
     fn from(receipt: ReceiptClaims) -> Self {
-        let ReceiptClaims { rp, at, level, dec, why, dev, key, user, chal, resp, iss: _, jti: _, sub: _, status: _ } = receipt;
+        let ReceiptClaims { rp, at, level, dec, why, dev, key, user, chal, resp, data: _, iss: _, jti: _, sub: _, status: _ } = receipt;
         Self { rp, at, level, dec, why, dev, key, user, chal, resp }
     }
 }

@@ -7,13 +7,11 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::{
-    jose::{Algorithm, JoseError, PrivateKey, PublicJwk, b64u, b64u_decode, jws},
+    jose::{JoseError, PublicJwk},
+    key_set::{self, KeySetError, NamedKey},
     named,
     random::Random,
 };
-
-/// How many public halves a document may have: five services, each with as many successors as anybody needs.
-const MAX_KEYS: usize = 64;
 
 named! {
     /// One of the services of Nodkey.
@@ -39,18 +37,17 @@ impl fmt::Display for ServiceName {
 }
 
 /// What one service signs with: an Ed25519 key (RFC 8037). Zeroized when dropped, never printed.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct ServiceKey {
     name: ServiceName,
-    kid: String,
-    key: PrivateKey,
+    key: NamedKey,
 }
 
 impl ServiceKey {
     /// Makes a new key.
     #[must_use]
     pub fn generate(name: ServiceName, random: &Random) -> Self {
-        Self::new(name, PrivateKey::generate(Algorithm::EdDsa, random))
+        Self { name, key: NamedKey::generate(random) }
     }
 
     /// Makes a new key for every service.
@@ -61,18 +58,13 @@ impl ServiceKey {
 
     /// Reads what [`ServiceKey::to_secret`] wrote.
     pub fn from_secret(name: ServiceName, secret: &str) -> Result<Self, JoseError> {
-        let bytes = Zeroizing::new(b64u_decode(secret).map_err(|_| JoseError::Key)?);
-        Ok(Self::new(name, PrivateKey::from_secret_bytes(Algorithm::EdDsa, &bytes)?))
-    }
-
-    fn new(name: ServiceName, key: PrivateKey) -> Self {
-        Self { name, kid: key.public().thumbprint(), key }
+        Ok(Self { name, key: NamedKey::from_d(secret)? })
     }
 
     /// The private key as text: `d` of its JWK (RFC 8037 section 2), 43 characters of base64url.
     #[must_use]
     pub fn to_secret(&self) -> Zeroizing<String> {
-        Zeroizing::new(b64u(&self.key.to_secret_bytes()))
+        self.key.to_d()
     }
 
     /// Whose it is.
@@ -84,7 +76,7 @@ impl ServiceKey {
     /// Names it: the thumbprint of its public half (RFC 7638).
     #[must_use]
     pub fn kid(&self) -> &str {
-        &self.kid
+        self.key.kid()
     }
 
     /// The public half.
@@ -96,19 +88,13 @@ impl ServiceKey {
     /// Signs claims as a compact JWS whose header has `typ` and `kid`.
     #[must_use]
     pub fn sign(&self, typ: &str, claims: &impl Serialize) -> String {
-        jws::sign(typ, Some(&self.kid), None, claims, &self.key)
+        self.key.sign(typ, claims)
     }
 
     /// Signs bytes; 64 bytes (RFC 8032). What is signed begins with something that no JWS does.
     #[must_use]
     pub fn sign_bytes(&self, message: &[u8]) -> Vec<u8> {
-        self.key.sign(message)
-    }
-}
-
-impl fmt::Debug for ServiceKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServiceKey").field("name", &self.name).field("kid", &self.kid).finish_non_exhaustive()
+        self.key.sign_bytes(message)
     }
 }
 
@@ -116,42 +102,14 @@ impl fmt::Debug for ServiceKey {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceKeys(Vec<(ServiceName, String, PublicJwk)>);
 
-/// A document is none of public halves.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ServiceKeysError {
-    /// No JSON, or without a member `keys` that is a list of 64 or fewer.
-    #[error("must be a JSON object with a list `keys` of at most 64")]
-    Document,
-    /// A key is not what it should be. Counted from 0.
-    #[error("keys[{0}] {1}")]
-    Key(usize, &'static str),
-}
-
 impl ServiceKeys {
-    /// Reads a key set (RFC 7517 section 5) each of whose keys names its service in a member `service`. A document is configuration: what
-    /// is not understood is refused and not passed over.
-    pub fn parse(json: &str) -> Result<Self, ServiceKeysError> {
-        let document: Value = serde_json::from_str(json).map_err(|_| ServiceKeysError::Document)?;
-        let keys = document.get("keys").and_then(Value::as_array).filter(|keys| keys.len() <= MAX_KEYS);
-        let mut all = Self::default();
-        for (i, jwk) in keys.ok_or(ServiceKeysError::Document)?.iter().enumerate() {
-            let wrong = |what| ServiceKeysError::Key(i, what);
+    /// Reads a key set (RFC 7517 section 5) each of whose keys names its service in a member `service`.
+    pub fn parse(json: &str) -> Result<Self, KeySetError> {
+        let service = |jwk: &Value| {
             let name = jwk.get("service").and_then(Value::as_str).and_then(|name| ServiceName::try_from(name).ok());
-            let name = name.ok_or_else(|| wrong("names no service in `service`"))?;
-            let key = PublicJwk::from_value(jwk).map_err(|_| wrong("is not a public JWK"))?;
-            if key.algorithm() != Algorithm::EdDsa {
-                return Err(wrong("is not an Ed25519 key"));
-            }
-            let kid = key.thumbprint();
-            if jwk.get("kid").is_some_and(|it| it.as_str() != Some(&kid)) {
-                return Err(wrong("has a `kid` that is not its thumbprint"));
-            }
-            if all.0.iter().any(|(_, known, _)| *known == kid) {
-                return Err(wrong("is in the list twice"));
-            }
-            all.0.push((name, kid, key));
-        }
-        Ok(all)
+            name.ok_or("names no service in `service`")
+        };
+        key_set::parse(json, service).map(Self)
     }
 
     /// Adds a public half, unless it is there.
@@ -195,21 +153,15 @@ impl ServiceKeys {
     /// Verifies a compact JWS of a `typ` that a service signed; tells which. The service is the one whose key it is: what claims say of it
     /// is for the caller to compare.
     pub fn verify<T: DeserializeOwned>(&self, jws: &str, typ: &str) -> Result<(ServiceName, T), JoseError> {
-        let compact = jws::Compact::parse(jws)?;
-        let kid = compact.header().kid.as_deref().ok_or(JoseError::Key)?;
-        let (name, key) = self.by_kid(kid).ok_or(JoseError::Key)?;
-        Ok((name, compact.verify(key, typ)?))
+        key_set::verify(jws, typ, |kid| self.by_kid(kid))
     }
 
     /// The document.
     #[must_use]
     pub fn to_value(&self) -> Value {
         let document = |(name, kid, key): &(ServiceName, String, PublicJwk)| {
-            let mut jwk = key.to_value();
+            let mut jwk = key_set::to_value(kid, key);
             jwk["service"] = json!(name.as_str());
-            jwk["kid"] = json!(kid);
-            jwk["alg"] = json!(key.algorithm().as_str());
-            jwk["use"] = json!("sig");
             jwk
         };
         json!({"keys": self.0.iter().map(document).collect::<Vec<_>>()})
@@ -229,6 +181,7 @@ impl<'a> FromIterator<&'a ServiceKey> for ServiceKeys {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jose::{Algorithm, PrivateKey, jws};
 
     const TYP: &str = "test+jwt";
 
@@ -267,7 +220,7 @@ mod tests {
         assert_eq!(keys.verify::<Value>(&jws, TYP).unwrap(), (ServiceName::Notification, json!({"a": 1})));
         assert_eq!(keys.verify::<Value>(&jws, "other+jwt").unwrap_err(), JoseError::Type);
         assert_eq!(keys.verify::<Value>(&stranger.sign(TYP, &json!({})), TYP).unwrap_err(), JoseError::Key);
-        let forged = jws::sign(TYP, Some(known.kid()), None, &json!({}), &stranger.key);
+        let forged = jws::sign(TYP, Some(known.kid()), None, &json!({}), stranger.key.private());
         assert_eq!(keys.verify::<Value>(&forged, TYP).unwrap_err(), JoseError::Signature);
     }
 
@@ -279,21 +232,21 @@ mod tests {
             document["keys"][0][member] = value;
             ServiceKeys::parse(&document.to_string()).unwrap_err()
         };
-        assert_eq!(with("service", json!("mallory")), ServiceKeysError::Key(0, "names no service in `service`"));
-        assert_eq!(with("d", json!("AAAA")), ServiceKeysError::Key(0, "is not a public JWK"));
-        assert_eq!(with("kid", json!("other")), ServiceKeysError::Key(0, "has a `kid` that is not its thumbprint"));
+        assert_eq!(with("service", json!("mallory")), KeySetError::Key(0, "names no service in `service`"));
+        assert_eq!(with("d", json!("AAAA")), KeySetError::Key(0, "is not a public JWK"));
+        assert_eq!(with("kid", json!("other")), KeySetError::Key(0, "has a `kid` that is not its thumbprint"));
         let es256 = PrivateKey::generate(Algorithm::Es256, &Random::seeded(1)).public();
         let mut document = json!({"keys": [es256.to_value()]});
         document["keys"][0]["service"] = json!("gateway");
-        assert_eq!(ServiceKeys::parse(&document.to_string()).unwrap_err(), ServiceKeysError::Key(0, "is not an Ed25519 key"));
+        assert_eq!(ServiceKeys::parse(&document.to_string()).unwrap_err(), KeySetError::Key(0, "is not an Ed25519 key"));
         let mut document = good.to_value();
         let twice = document["keys"][0].clone();
         document["keys"].as_array_mut().unwrap().push(twice);
-        assert_eq!(ServiceKeys::parse(&document.to_string()).unwrap_err(), ServiceKeysError::Key(1, "is in the list twice"));
+        assert_eq!(ServiceKeys::parse(&document.to_string()).unwrap_err(), KeySetError::Key(1, "is in the list twice"));
         for none in ["", "[]", "{}", r#"{"keys": 1}"#] {
-            assert_eq!(ServiceKeys::parse(none).unwrap_err(), ServiceKeysError::Document, "{none}");
+            assert_eq!(ServiceKeys::parse(none).unwrap_err(), KeySetError::Document, "{none}");
         }
-        let many = json!({"keys": vec![json!({}); MAX_KEYS + 1]});
-        assert_eq!(ServiceKeys::parse(&many.to_string()).unwrap_err(), ServiceKeysError::Document);
+        let many = json!({"keys": vec![json!({}); key_set::MAX_KEYS + 1]});
+        assert_eq!(ServiceKeys::parse(&many.to_string()).unwrap_err(), KeySetError::Document);
     }
 }

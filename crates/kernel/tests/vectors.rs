@@ -5,7 +5,7 @@
 use nodkey_kernel::{
     challenge::{self, ChallengeClaims, ResponseClaims},
     dpop::{self, ProofError},
-    evidence::{Evidence, EvidenceError, Expected, verify_evidence},
+    evidence::{Evidence, EvidenceError, Expected, Unproven, verify_evidence},
     jose::{Algorithm, Jwks, PrivateKey, PublicJwk, PublishedKey, b64u_decode, jws},
     time::Timestamp,
 };
@@ -57,6 +57,9 @@ fn proofs_verify_and_every_difference_is_noticed() {
         assert_eq!(dpop::verify(jws, "POST", url, b"{}", NOW).unwrap_err(), ProofError::Mismatch("body"));
         let late = Timestamp::from_seconds(NOW.as_seconds() + 61);
         assert_eq!(dpop::verify(jws, "POST", url, body, late).unwrap_err(), ProofError::Skew);
+        let forwarded = |seconds| dpop::verify_forwarded(jws, "POST", url, body, Timestamp::from_seconds(NOW.as_seconds() + seconds));
+        assert!(forwarded(65).is_ok());
+        assert_eq!(forwarded(66).unwrap_err(), ProofError::Skew);
         let forged = jws.replacen("ImJoIjo", "ImJoIjp", 1);
         assert!(forged == jws || dpop::verify(&forged, "POST", url, body, NOW).is_err());
     }
@@ -88,6 +91,7 @@ fn responses_hold_and_prove_the_level_of_the_vectors_once_there_is_a_receipt() {
         let Err(EvidenceError::NotProven(found)) = verify_evidence(&evidence, &jwks(), &Expected::any_outcome()) else {
             panic!("no receipt")
         };
+        let Unproven::NoReceipt(found) = found else { panic!("{found:?}") };
         let expected: ResponseClaims = serde_json::from_value(vector["claims"].clone()).unwrap();
         assert_eq!((found.response, found.signing_key), (expected, signer.thumbprint()));
         if let Some(level) = vector["accepted_level"].as_i64() {

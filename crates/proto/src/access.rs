@@ -1,4 +1,5 @@
-//! Who may call which method: the `nodkey.options.v1.allow` option of `proto/`, as a table.
+//! Who may call which method, and which may be repeated: the `nodkey.options.v1.allow` and `idempotency_level` options of `proto/`, as
+//! tables.
 
 use nodkey_kernel::service_key::ServiceName;
 
@@ -11,6 +12,8 @@ pub enum Principal {
     Backend,
     /// Another service of this deployment.
     Service(ServiceName),
+    /// The same, where it acts for the console's relying party.
+    ForConsole(ServiceName),
     /// Of the people who run this deployment those who act.
     Operator,
     /// Of them those who say who the others are.
@@ -25,6 +28,41 @@ include!(concat!(env!("OUT_DIR"), "/access.rs"));
 #[must_use]
 pub fn allowed(path: &str) -> Option<&'static [Principal]> {
     ACCESS.iter().find(|(known, _)| *known == path).map(|(_, allow)| *allow)
+}
+
+/// Reads of what is about people: who is whose user, their devices, what they were asked and answered. What operators read by them is in
+/// the audit log.
+pub const PERSONAL: &[&str] = &[
+    "/nodkey.binding.v1.BindingService/GetBinding",
+    "/nodkey.binding.v1.BindingService/GetDeviceBinding",
+    "/nodkey.binding.v1.BindingService/ListBindings",
+    "/nodkey.binding.v1.IdentifierService/ListIdentifiers",
+    "/nodkey.binding.v1.UserService/ListUserDevices",
+    "/nodkey.notification.v1.DeliveryService/GetDelivery",
+    "/nodkey.notification.v1.DeliveryService/ListDeliveries",
+    "/nodkey.notification.v1.PushRegistrationService/GetPushRegistration",
+    "/nodkey.registry.v1.DeviceService/GetDevice",
+    "/nodkey.registry.v1.DeviceService/ListDevices",
+    "/nodkey.registry.v1.IdentityDocumentService/GetIdentityDocument",
+    "/nodkey.registry.v1.IdentityDocumentService/ListIdentityDocuments",
+    "/nodkey.trusonafication.v1.TruCodeService/GetPairing",
+    "/nodkey.trusonafication.v1.TrusonaficationService/GetEvidence",
+    "/nodkey.trusonafication.v1.TrusonaficationService/GetTrusonafication",
+    "/nodkey.trusonafication.v1.TrusonaficationService/ListTrusonafications",
+    "/nodkey.trusonafication.v1.TrusonaficationService/WatchTrusonafication",
+    "/nodkey.trusonafication.v1.TrusonaficationService/WatchTrusonafications",
+];
+
+/// Tells whether the method at `path` reads what is about people.
+#[must_use]
+pub fn is_personal(path: &str) -> bool {
+    PERSONAL.contains(&path)
+}
+
+/// Tells whether the method at `path` may be called again when nobody knows whether it was done.
+#[must_use]
+pub fn is_idempotent(path: &str) -> bool {
+    IDEMPOTENT.contains(&path)
 }
 
 /// Returns the service that serves `path`: the second word of its package. `None` for what every process serves.
@@ -51,6 +89,25 @@ mod tests {
             let reads = ["Get", "List", "Watch", "Count"].iter().any(|verb| method.starts_with(verb));
             assert!(reads || !allow.contains(&Principal::Auditor), "{path} changes something");
             assert!(!reads || !allow.contains(&Principal::Operator), "{path} is for auditors, too");
+        }
+    }
+
+    #[test]
+    fn what_is_about_people_is_read_by_methods_that_there_are() {
+        for path in PERSONAL {
+            assert!(allowed(path).is_some_and(|allow| allow.contains(&Principal::Auditor)), "{path}");
+        }
+    }
+
+    #[test]
+    fn reads_may_be_repeated_and_nothing_else() {
+        for (path, allow) in ACCESS {
+            let method = path.rsplit('/').next().unwrap();
+            let reads = ["Get", "List", "Watch", "Count", "Resolve"].iter().any(|verb| method.starts_with(verb));
+            // What it watches is added while it goes on.
+            let streams = method == "WatchResults";
+            assert_eq!(is_idempotent(path), reads && !streams, "{path}");
+            assert!(reads || !allow.contains(&Principal::Auditor), "{path}");
         }
     }
 

@@ -3,7 +3,7 @@
 //! Field names, nulls and spellings are those existing clients read: statuses are a closed set, absent values are `null`.
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, value::RawValue};
 use utoipa::ToSchema;
 
 use crate::{
@@ -75,6 +75,11 @@ pub struct TrusonaficationResult {
     /// Why it was rejected: `not_me`, `changed_mind` or `number_mismatch`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reject_reason: Option<&'static str>,
+}
+
+/// The JSON text of a trusonafication: to the letter what webhooks have as `data`, and what receipts have the hash of.
+pub fn text(t: &pb::Trusonafication) -> Result<Box<RawValue>, serde_json::Error> {
+    serde_json::value::to_raw_value(&Trusonafication::from(t))
 }
 
 impl From<&pb::Trusonafication> for Trusonafication {

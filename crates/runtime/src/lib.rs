@@ -15,29 +15,37 @@ pub mod signing;
 mod use_case;
 
 pub use call::{
+    admission, backoff,
     channel::Channel,
+    counts, deadline,
     grpc::mount,
-    status,
+    refusals::refused,
+    results, status,
     trace::{self, uninterrupted},
 };
 pub use identity::{
+    actor::{Actor, OperatorSession, ResolvedCredential},
+    admit::class_of,
     auth,
-    caller::{Caller, Operator, caller},
+    caller::{Caller, Operator, caller, unauthenticated, unauthenticated_because},
     deployment::Deployment,
-    peers::{OperatorSession, Peer, PeerChannel, Peers},
-    resolver::{CredentialResolver, ResolvedCredential, ResolvedSession},
-    service_token, token,
+    fault,
+    peers::{Peer, PeerChannel, Peers},
+    resolver::{CredentialResolver, Proof, ResolvedSession},
+    service_token, signature, token,
 };
 pub use serving::{
     config,
     data_dir::{DataDir, DataDirError},
     embedded, housekeeping,
+    places::ConnectionLimits,
     process::{install_crypto_provider, main},
     service::{Deps, Job, Parts, Service},
     telemetry,
     tls::TlsFiles,
 };
 pub use use_case::{
+    checked,
     failure::{Failure, Validation},
     idempotent, page, rows,
 };

@@ -2,14 +2,18 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{
+    Arc, Mutex, OnceLock,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use axum::{Router, body::Body, middleware, routing::post};
 use http::{Request, header::AUTHORIZATION};
 use nodkey_kernel::{
     egress::Egress,
     id::{CredentialId, RelyingPartyId},
-    jose::hs256,
+    jose::{Algorithm, PrivateKey, hs256, jws},
+    operator_key::{OPERATOR_TYP, OperatorKey},
     random::Random,
     service_key::{ServiceKey, ServiceName},
     time::{Clock, Timestamp},
@@ -21,18 +25,18 @@ use nodkey_proto::{
         AuditEntry, CompleteAuditEntryRequest, CompleteAuditEntryResponse, CreateAuditEntryRequest, CreateAuditEntryResponse,
         CreateCredentialRequest, CreateCredentialResponse, CreateOperatorSessionRequest, Credential, CredentialKind,
         DisableCredentialRequest, EndOperatorSessionRequest, EndOperatorSessionResponse, ListAuditEntriesRequest, ListAuditEntriesResponse,
-        ListCredentialsRequest, ListCredentialsResponse, Operator, OperatorSession, ResolveCredentialRequest, ResolveCredentialResponse,
-        ResolveOperatorSessionRequest, Role,
+        ListAuditRecordsRequest, ListAuditRecordsResponse, ListCredentialsRequest, ListCredentialsResponse, Operator, OperatorSession,
+        ResolveCredentialRequest, ResolveCredentialResponse, ResolveOperatorSessionRequest, Role,
         audit_service_server::{AuditService, AuditServiceServer},
         credential_service_server::{CredentialService, CredentialServiceServer},
         operator_session_service_server::{OperatorSessionService, OperatorSessionServiceServer},
     },
 };
 use nodkey_runtime::{
-    Channel, Deployment, Peers,
+    Channel, Deployment, Peers, Proof,
     auth::{self, Authenticator},
     mount, service_token,
-    token::Claims,
+    token::{self, Claims},
 };
 use prost::Message as _;
 use tonic::{Code, Response, Status};
@@ -44,8 +48,14 @@ const SERVICE: &str = "/nodkey.registry.v1.SigningKeyService/Sign";
 const OPERATOR: &str = "/nodkey.registry.v1.RelyingPartyService/CreateRelyingParty";
 const PUBLIC: &str = "/nodkey.registry.v1.SigningKeyService/GetJwks";
 
-/// A registry that knows four credentials by the last digit of their id.
-struct Registry(RelyingPartyId);
+/// A registry that knows three credentials by the last digit of their id, tells of them to whom their holder calls, and counts who asks.
+#[derive(Clone)]
+struct Registry(RelyingPartyId, Arc<AtomicUsize>);
+
+/// Whether a token is by the secret that all have here.
+fn proves(token: &str) -> bool {
+    token::verify(token, "secret", "nodkey", Timestamp::from_seconds(NOW))
+}
 
 #[tonic::async_trait]
 impl CredentialService for Registry {
@@ -53,7 +63,12 @@ impl CredentialService for Registry {
         &self,
         request: tonic::Request<ResolveCredentialRequest>,
     ) -> Result<Response<ResolveCredentialResponse>, Status> {
-        let id = request.into_inner().credential_id;
+        self.1.fetch_add(1, Ordering::Relaxed);
+        tokio::task::yield_now().await;
+        let ResolveCredentialRequest { credential_id: id, proof } = request.into_inner();
+        if !matches!(proof, Some(Proof::BearerToken(token)) if proves(&token)) {
+            return Err(Status::not_found("unproven"));
+        }
         let (kind, disabled) = match id.chars().last() {
             Some('1') => (CredentialKind::Server, false),
             Some('2') => (CredentialKind::Mobile, false),
@@ -67,6 +82,7 @@ impl CredentialService for Registry {
             disabled,
             token_sha256: vec![].into(),
             signatures: None,
+            limits: None,
         }))
     }
 
@@ -83,7 +99,8 @@ impl CredentialService for Registry {
     }
 }
 
-/// Sessions of an auditor, an operator and an owner by the last digit of their id.
+/// Sessions of an auditor, an operator and an owner by the last digit of their id. Of the owner's it answers as a registry of the release
+/// before, which verifies no token.
 struct Sessions;
 
 #[tonic::async_trait]
@@ -92,7 +109,7 @@ impl OperatorSessionService for Sessions {
         &self,
         request: tonic::Request<ResolveOperatorSessionRequest>,
     ) -> Result<Response<OperatorSession>, Status> {
-        let id = request.into_inner().id;
+        let ResolveOperatorSessionRequest { id, bearer_token } = request.into_inner();
         let role = match id.chars().last() {
             Some('1') => Role::Auditor,
             Some('2') => Role::Operator,
@@ -101,7 +118,12 @@ impl OperatorSessionService for Sessions {
         };
         let operator = Operator { id: id.clone(), name: "Ada".into(), role: role.into(), ..Operator::default() };
         let expires_at = Some(nodkey_proto::convert::timestamp(Timestamp::from_seconds(NOW + 60)));
-        Ok(Response::new(OperatorSession { id, operator: Some(operator), secret: "secret".into(), expires_at }))
+        let answer = OperatorSession { id, operator: Some(operator), expires_at, ..OperatorSession::default() };
+        match role {
+            Role::Owner => Ok(Response::new(OperatorSession { secret: "secret".into(), ..answer })),
+            _ if proves(&bearer_token) => Ok(Response::new(OperatorSession { proven: true, ..answer })),
+            _ => Err(Status::not_found("unproven")),
+        }
     }
 
     async fn create_operator_session(&self, _: tonic::Request<CreateOperatorSessionRequest>) -> Result<Response<OperatorSession>, Status> {
@@ -138,30 +160,38 @@ impl AuditService for Log {
         &self,
         request: tonic::Request<CompleteAuditEntryRequest>,
     ) -> Result<Response<CompleteAuditEntryResponse>, Status> {
-        let CompleteAuditEntryRequest { id, outcome } = request.into_inner();
-        self.0.lock().unwrap().1[id.parse::<usize>().unwrap()].outcome = outcome;
+        let CompleteAuditEntryRequest { id, outcome, request } = request.into_inner();
+        let entry = &mut self.0.lock().unwrap().1[id.parse::<usize>().unwrap()];
+        entry.outcome = outcome;
+        entry.request += &request;
         Ok(Response::new(CompleteAuditEntryResponse {}))
     }
 
     async fn list_audit_entries(&self, _: tonic::Request<ListAuditEntriesRequest>) -> Result<Response<ListAuditEntriesResponse>, Status> {
         Err(Status::unimplemented("not needed"))
     }
+
+    async fn list_audit_records(&self, _: tonic::Request<ListAuditRecordsRequest>) -> Result<Response<ListAuditRecordsResponse>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
 }
 
-struct World(Router, Log);
+struct World(Router, Log, Registry);
 
 impl World {
     fn new() -> Self {
         Self::with(None)
     }
 
+    /// A deployment of before, if it has an internal key, has symmetric operator keys, too.
     fn with(internal_key: Option<&str>) -> Self {
         let clock = Clock::manual(Timestamp::from_seconds(NOW));
         let keys = ServiceKey::all(&Random::seeded(1));
         let deployment = Deployment {
             service_keys: keys.iter().collect(),
             internal_key: internal_key.map(Into::into),
-            operator_keys: vec!["operator-key".into(), "previous-operator-key".into()],
+            operator_keys: [&operator_key(1), &operator_key(2)].into_iter().collect(),
+            symmetric_operator_keys: internal_key.map_or_else(Vec::new, |_| vec!["operator-key".into(), "previous-operator-key".into()]),
             ..Deployment::new("http://gw", Egress::new(true))
         };
         let deployment = Arc::new(deployment.seen_by(&service_key(ServiceName::Registry)));
@@ -172,13 +202,14 @@ impl World {
         let authenticator = Authenticator::new(deployment, peers.registry(), clock);
         let log = Log::default();
         // Whoever reaches it is let through; the registry answers behind the same door.
-        let registry = mount(Router::new(), CredentialServiceServer::new(Registry(relying_party)));
+        let known = Registry(relying_party, Arc::default());
+        let registry = mount(Router::new(), CredentialServiceServer::new(known.clone()));
         let registry = mount(mount(registry, OperatorSessionServiceServer::new(Sessions)), AuditServiceServer::new(log.clone()));
         let routes_behind = registry
             .fallback(post(|| async { Status::ok("").into_http::<Body>() }))
             .layer(middleware::from_fn_with_state(authenticator, auth::middleware));
         routes.set(routes_behind.clone()).unwrap();
-        Self(routes_behind, log)
+        Self(routes_behind, log, known)
     }
 
     async fn call(&self, path: &str, authorization: Option<&str>) -> Code {
@@ -213,9 +244,24 @@ fn service_key(name: ServiceName) -> ServiceKey {
     ServiceKey::all(&Random::seeded(1)).into_iter().find(|key| key.name() == name).unwrap()
 }
 
+fn operator_key(seed: u64) -> OperatorKey {
+    // None of the seeds of service keys.
+    OperatorKey::generate(&Random::seeded(100 + seed))
+}
+
+/// What the holder of an operator key signs for a service.
+fn operator(key: &OperatorKey, aud: &str, exp: i64) -> String {
+    format!("Bearer {}", key.sign(&Claims { aud: aud.into(), exp, iss: None, rp: None }))
+}
+
 /// What a service shows another.
 fn service(name: ServiceName, to: ServiceName, exp: i64) -> String {
-    let claims = service_token::Claims { iss: name.to_string(), aud: format!("nodkey/{to}"), exp, rp: None };
+    service_for(name, to, exp, None)
+}
+
+/// The same, acting for a relying party.
+fn service_for(name: ServiceName, to: ServiceName, exp: i64, rp: Option<RelyingPartyId>) -> String {
+    let claims = service_token::Claims { iss: name.to_string(), aud: format!("nodkey/{to}"), exp, rp };
     format!("Bearer {}", service_key(name).sign(service_token::TYP, &claims))
 }
 
@@ -229,7 +275,6 @@ async fn each_principal_reaches_its_own_methods_and_no_others() {
         (1, bearer(&session(1), "secret", "nodkey", NOW + 30)),
         (2, bearer(&session(2), "secret", "nodkey", NOW + 30)),
         (3, bearer(&session(3), "secret", "nodkey", NOW + 30)),
-        (3, bearer("operator", "operator-key", "nodkey", NOW + 30)),
     ];
     let people = operators.iter().map(|(rank, token)| (&roles[..*rank], token));
     let callers: Vec<_> = [(&[Principal::Backend][..], &backend)].into_iter().chain(people).collect();
@@ -243,9 +288,16 @@ async fn each_principal_reaches_its_own_methods_and_no_others() {
         for name in ServiceName::ALL.iter().copied() {
             let Some(owner) = owner(path) else { continue };
             let may = allow.iter().any(|allowed| [Principal::Public, Principal::Service(name)].contains(allowed));
-            let expected = if may { Code::Ok } else { Code::PermissionDenied };
-            assert_eq!(world.call(path, Some(&service(name, owner, NOW + 30))).await, expected, "{name} {path}");
+            let for_console = may || allow.contains(&Principal::ForConsole(name));
+            for (party, may) in [(None, may), (Some(world.2.0), may), (Some(RelyingPartyId::CONSOLE), for_console)] {
+                let expected = if may { Code::Ok } else { Code::PermissionDenied };
+                assert_eq!(world.call(path, Some(&service_for(name, owner, NOW + 30, party))).await, expected, "{name} {party:?} {path}");
+            }
         }
+        let may = allow.iter().any(|allowed| *allowed == Principal::Public || roles.contains(allowed));
+        let expected = if may { Code::Ok } else { Code::PermissionDenied };
+        let aud = format!("nodkey/{}", owner(path).unwrap_or(ServiceName::Binding));
+        assert_eq!(world.call(path, Some(&operator(&operator_key(1), &aud, NOW + 30))).await, expected, "operator key {path}");
         let expected = if allow.contains(&Principal::Public) { Code::Ok } else { Code::Unauthenticated };
         assert_eq!(world.call(path, None).await, expected, "nobody {path}");
     }
@@ -266,7 +318,8 @@ async fn a_token_that_is_wrong_in_any_way_is_refused() {
         ("of an unknown credential", bearer(&credential(4), "secret", "nodkey", NOW + 30)),
         ("of no credential at all", bearer("nonsense", "secret", "nodkey", NOW + 30)),
         ("of no session", bearer(&session(4), "secret", "nodkey", NOW + 30)),
-        ("of a session, forged", bearer(&session(3), "wrong", "nodkey", NOW + 30)),
+        ("of a session, forged", bearer(&session(2), "wrong", "nodkey", NOW + 30)),
+        ("of a session, forged, where the registry does not look", bearer(&session(3), "wrong", "nodkey", NOW + 30)),
         ("of a session that is none", bearer("operator/nonsense", "secret", "nodkey", NOW + 30)),
         ("of the operator, forged", bearer("operator", "secret", "nodkey", NOW + 30)),
         ("of a service by the key of before, which this deployment has not", bearer("internal", "", "nodkey", NOW + 30)),
@@ -324,18 +377,89 @@ async fn the_internal_key_of_before_is_taken_where_it_is_configured_and_names_it
 }
 
 #[tokio::test]
-async fn an_operator_key_and_its_predecessor_are_both_taken() {
+async fn a_wrong_proof_keeps_no_right_one_out_and_what_was_proven_once_lets_no_wrong_one_in() {
+    let (good, forged) = (bearer(&credential(1), "secret", "nodkey", NOW + 30), bearer(&credential(1), "wrong", "nodkey", NOW + 30));
     let world = World::new();
-    for (key, expected) in [("operator-key", Code::Ok), ("previous-operator-key", Code::Ok), ("other", Code::Unauthenticated)] {
-        assert_eq!(world.call(OPERATOR, Some(&bearer("operator", key, "nodkey", NOW + 30))).await, expected, "{key}");
+    let asked = || world.2.1.load(Ordering::Relaxed);
+    assert_eq!(world.call(BACKEND, Some(&forged)).await, Code::Unauthenticated);
+    assert_eq!((world.call(BACKEND, Some(&good)).await, asked()), (Code::Ok, 2));
+    for (token, expected) in [(&forged, Code::Unauthenticated), (&good, Code::Ok)] {
+        assert_eq!((world.call(BACKEND, Some(token)).await, asked()), (expected, 2), "the registry is asked once");
     }
+    // At once: a right one is never answered what a wrong one was, and of many right ones one asks.
+    let world = World::new();
+    let tokens: Vec<_> = (0..64).map(|n| if n % 2 == 0 { &forged } else { &good }).collect();
+    let answers = futures_util::future::join_all(tokens.iter().map(|token| world.call(BACKEND, Some(token)))).await;
+    for (n, answer) in answers.into_iter().enumerate() {
+        assert_eq!(answer, if n % 2 == 0 { Code::Unauthenticated } else { Code::Ok }, "{n}");
+    }
+    let world = World::new();
+    let right = (0..64).map(|_| world.call(BACKEND, Some(&good)));
+    assert!(futures_util::future::join_all(right).await.into_iter().all(|answer| answer == Code::Ok));
+    assert_eq!(world.2.1.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_gateway_of_the_release_before_calls_for_backends_where_the_internal_key_is_configured() {
+    let party = Some(World::new().2.0);
+    let internal = |iss: &str, rp| {
+        let claims = Claims { aud: "nodkey".into(), exp: NOW + 30, iss: Some(iss.into()), rp };
+        format!("Bearer {}", hs256::sign(Some("internal"), &claims, b"internal-key"))
+    };
+    let (before, now) = (World::with(Some("internal-key")), World::new());
+    assert_eq!(before.call(BACKEND, Some(&internal("gateway", party))).await, Code::Ok);
+    assert_eq!(before.call(BACKEND, Some(&internal("gateway", None))).await, Code::PermissionDenied);
+    assert_eq!(before.call(BACKEND, Some(&internal("notification", party))).await, Code::PermissionDenied);
+    let own = service_for(ServiceName::Gateway, ServiceName::Binding, NOW + 30, party);
+    assert_eq!(now.call(BACKEND, Some(&own)).await, Code::PermissionDenied);
+}
+
+#[tokio::test]
+async fn an_operator_key_and_its_successor_are_both_accepted_and_nothing_else_is() {
+    let world = World::new();
+    let (known, successor, stranger) = (operator_key(1), operator_key(2), operator_key(3));
+    for key in [&known, &successor] {
+        assert_eq!(world.call(OPERATOR, Some(&operator(key, "nodkey/registry", NOW + 60))).await, Code::Ok);
+    }
+    let public = known.public().to_value();
+    let claims = Claims { aud: "nodkey/registry".into(), exp: NOW + 30, iss: None, rp: None };
+    // The same by the key of a service, which names the key of operators.
+    let by_service = jws::sign(OPERATOR_TYP, Some(known.kid()), None, &claims, &PrivateKey::generate(Algorithm::EdDsa, &Random::seeded(9)));
+    let own_kid = service_key(ServiceName::Notification).sign(OPERATOR_TYP, &claims);
+    for (what, token) in [
+        ("expired", operator(&known, "nodkey/registry", NOW - 5)),
+        ("lives too long", operator(&known, "nodkey/registry", NOW + 66)),
+        ("for another service", operator(&known, "nodkey/notification", NOW + 30)),
+        ("for no service", operator(&known, "nodkey", NOW + 30)),
+        ("for another deployment", operator(&known, "other/registry", NOW + 30)),
+        ("by a key that nobody knows", operator(&stranger, "nodkey/registry", NOW + 30)),
+        ("by another key than it names", format!("Bearer {by_service}")),
+        ("by the key of a service", format!("Bearer {own_kid}")),
+        ("with the public half as a secret", bearer(known.kid(), &public.to_string(), "nodkey/registry", NOW + 30)),
+        ("with the public half as a symmetric key", bearer("operator", &public.to_string(), "nodkey", NOW + 30)),
+        ("with the x of the public half", bearer(known.kid(), public["x"].as_str().unwrap(), "nodkey/registry", NOW + 30)),
+        ("with no secret", bearer("operator", "", "nodkey", NOW + 30)),
+        ("symmetric, which this deployment has not", bearer("operator", "operator-key", "nodkey", NOW + 30)),
+    ] {
+        assert_eq!(world.call(OPERATOR, Some(&token)).await, Code::Unauthenticated, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn symmetric_operator_keys_of_before_are_accepted_where_they_are_configured_beside_a_pair() {
+    let before = World::with(Some("internal-key"));
+    for (key, expected) in [("operator-key", Code::Ok), ("previous-operator-key", Code::Ok), ("other", Code::Unauthenticated)] {
+        assert_eq!(before.call(OPERATOR, Some(&bearer("operator", key, "nodkey", NOW + 30))).await, expected, "{key}");
+    }
+    assert_eq!(before.call(OPERATOR, Some(&operator(&operator_key(1), "nodkey/registry", NOW + 30))).await, Code::Ok);
 }
 
 #[tokio::test]
 async fn a_method_nobody_is_named_for_does_not_exist() {
     let world = World::new();
     for path in ["/nodkey.registry.v1.SigningKeyService/Steal", "/other.Service/Method", "/"] {
-        assert_eq!(world.call(path, Some(&bearer("operator", "operator-key", "nodkey", NOW + 30))).await, Code::Unimplemented, "{path}");
+        let token = operator(&operator_key(1), "nodkey/registry", NOW + 30);
+        assert_eq!(world.call(path, Some(&token)).await, Code::Unimplemented, "{path}");
     }
     assert_eq!(world.call(PUBLIC, None).await, Code::Ok);
     assert_eq!(world.call(SERVICE, None).await, Code::Unauthenticated);
@@ -367,4 +491,40 @@ async fn what_cannot_be_written_down_is_not_done() {
     let owner = bearer(&session(3), "secret", "nodkey", NOW + 30);
     assert_eq!(world.call(OPERATOR, Some(&owner)).await, Code::Unavailable);
     assert_eq!(world.call("/nodkey.registry.v1.RelyingPartyService/ListRelyingParties", Some(&owner)).await, Code::Ok);
+}
+
+/// Methods and outcomes that are written down.
+fn noted(world: &World) -> Vec<(String, String, String)> {
+    let entries = world.1.0.lock().unwrap().1.clone();
+    entries.into_iter().map(|entry| (entry.method.rsplit('/').next().unwrap().to_owned(), entry.actor, entry.outcome)).collect()
+}
+
+#[tokio::test]
+async fn what_the_role_of_an_operator_forbids_is_written_down_and_stays_forbidden_when_it_cannot_be() {
+    let world = World::new();
+    let auditor = bearer(&session(1), "secret", "nodkey", NOW + 30);
+    assert_eq!(world.call(OPERATOR, Some(&auditor)).await, Code::PermissionDenied);
+    assert_eq!(noted(&world), [("CreateRelyingParty".into(), "Ada".into(), "NOT_ALLOWED".into())]);
+    world.1.0.lock().unwrap().0 = true;
+    assert_eq!(world.call(OPERATOR, Some(&auditor)).await, Code::PermissionDenied);
+    assert_eq!(noted(&world).len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_about_people_is_read_once_that_is_written_down_and_once_a_minute() {
+    let world = World::new();
+    let auditor = bearer(&session(1), "secret", "nodkey", NOW + 30);
+    let (bindings, devices) = ("/nodkey.binding.v1.BindingService/ListBindings", "/nodkey.registry.v1.DeviceService/ListDevices");
+    world.1.0.lock().unwrap().0 = true;
+    assert_eq!(world.call(bindings, Some(&auditor)).await, Code::Unavailable);
+    world.1.0.lock().unwrap().0 = false;
+    for path in [bindings, bindings, devices, bindings] {
+        assert_eq!(world.call(path, Some(&auditor)).await, Code::Ok);
+    }
+    let read = |method: &str| (method.to_owned(), "Ada".to_owned(), "READ".to_owned());
+    assert_eq!(noted(&world), [read("ListBindings"), read("ListDevices")]);
+    // A backend's reads are its own.
+    let backend = bearer(&credential(1), "secret", "nodkey", NOW + 30);
+    assert_eq!(world.call(bindings, Some(&backend)).await, Code::Ok);
+    assert_eq!(noted(&world).len(), 2);
 }

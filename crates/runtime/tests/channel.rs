@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use nodkey_db::Migrations;
 use nodkey_kernel::{
     egress::Egress,
@@ -16,29 +16,28 @@ use nodkey_kernel::{
     id::RelyingPartyId,
     random::Random,
     service_key::{ServiceKey, ServiceName},
-    time::{Clock, Timestamp},
+    time::Clock,
 };
 use nodkey_proto::registry::v1::{
-    self as pb, CreateOperatorSessionRequest, EndOperatorSessionRequest, EndOperatorSessionResponse, ResolveOperatorSessionRequest,
-    operator_session_service_server::{OperatorSessionService, OperatorSessionServiceServer},
+    self as pb,
+    credential_service_server::{CredentialService, CredentialServiceServer},
 };
 use nodkey_proto::trusonafication::v1::{
     CancelTrusonaficationRequest, CreateTrusonaficationRequest, CreateTrusonaficationResponse, Evidence, GetEvidenceRequest,
-    GetTrusonaficationRequest, ListPendingRequest, ListPendingResponse, ListTrusonaficationsRequest, ListTrusonaficationsResponse,
-    RespondRequest, RespondResponse, SignResultRequest, SignResultResponse, Trusonafication, WatchTrusonaficationRequest,
-    WatchTrusonaficationsRequest,
+    GetTrusonaficationRequest, ListChangesRequest, ListChangesResponse, ListPendingRequest, ListPendingResponse,
+    ListTrusonaficationsRequest, ListTrusonaficationsResponse, RespondRequest, RespondResponse, SignResultRequest, SignResultResponse,
+    Trusonafication, WatchResultsRequest, WatchResultsResponse, WatchTrusonaficationRequest, WatchTrusonaficationsRequest,
     trusonafication_service_client::TrusonaficationServiceClient,
     trusonafication_service_server::{TrusonaficationService, TrusonaficationServiceServer},
 };
 use nodkey_runtime::{
-    Caller, Channel, DataDir, Deployment, Deps, OperatorSession, Parts, Peer, Peers, Service, caller,
+    Actor, Caller, Channel, DataDir, Deployment, Deps, Parts, Peer, Peers, ResolvedCredential, Service, caller,
     embedded::{Embedded, EmbeddedConfig, Handle},
     mount,
     status::{self, PeerError},
     trace,
 };
 use tonic::{Request, Response, Status};
-use uuid::Uuid;
 
 /// Answers in ways that tell how the call arrived.
 struct Probe;
@@ -58,36 +57,48 @@ impl Service for Probe {
     async fn build((): (), deps: Deps) -> anyhow::Result<Parts> {
         let _ = PEERS.set(deps.peers);
         let grpc = mount(axum::Router::new(), TrusonaficationServiceServer::new(Self));
-        Ok(Parts { grpc: mount(grpc, OperatorSessionServiceServer::new(Self)), ..Parts::default() })
+        Ok(Parts { grpc: mount(grpc, CredentialServiceServer::new(Self)), ..Parts::default() })
     }
 }
 
-/// The session of an auditor.
+/// The credential of a backend.
 #[tonic::async_trait]
-impl OperatorSessionService for Probe {
-    async fn resolve_operator_session(
+impl CredentialService for Probe {
+    async fn resolve_credential(
         &self,
-        request: Request<ResolveOperatorSessionRequest>,
-    ) -> Result<Response<pb::OperatorSession>, Status> {
-        let id = request.into_inner().id;
-        let role = pb::Role::Auditor.into();
-        let operator = Some(pb::Operator { id: id.clone(), name: "Ada".into(), role, ..pb::Operator::default() });
-        let expires_at = Some(nodkey_proto::convert::timestamp(Timestamp::from_seconds(4_000_000_000)));
-        Ok(Response::new(pb::OperatorSession { id, operator, secret: "secret".into(), expires_at }))
+        _: Request<pb::ResolveCredentialRequest>,
+    ) -> Result<Response<pb::ResolveCredentialResponse>, Status> {
+        let ResolvedCredential { relying_party, .. } = backend();
+        let kind = pb::CredentialKind::Server.into();
+        let relying_party_id = relying_party.to_string();
+        let secret = "secret".into();
+        Ok(Response::new(pb::ResolveCredentialResponse { relying_party_id, kind, secret, ..pb::ResolveCredentialResponse::default() }))
     }
 
-    async fn create_operator_session(&self, _: Request<CreateOperatorSessionRequest>) -> Result<Response<pb::OperatorSession>, Status> {
+    async fn create_credential(&self, _: Request<pb::CreateCredentialRequest>) -> Result<Response<pb::CreateCredentialResponse>, Status> {
         Err(Status::unimplemented(""))
     }
 
-    async fn end_operator_session(&self, _: Request<EndOperatorSessionRequest>) -> Result<Response<EndOperatorSessionResponse>, Status> {
+    async fn list_credentials(&self, _: Request<pb::ListCredentialsRequest>) -> Result<Response<pb::ListCredentialsResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn disable_credential(&self, _: Request<pb::DisableCredentialRequest>) -> Result<Response<pb::Credential>, Status> {
         Err(Status::unimplemented(""))
     }
 }
 
-fn session() -> OperatorSession {
-    let id = "018bcfe5-6800-7000-8000-000000000001".parse().unwrap();
-    OperatorSession { id, secret: "secret".into() }
+fn backend() -> ResolvedCredential {
+    ResolvedCredential {
+        id: "018bcfe5-6800-7000-8000-000000000001".parse().unwrap(),
+        relying_party: PARTY,
+        kind: pb::CredentialKind::Server,
+        secret: "secret".into(),
+        disabled: false,
+        token_sha256: Vec::new(),
+        signatures: pb::SignatureSettings::default(),
+        limits: pb::RelyingPartyLimits::default(),
+    }
 }
 
 #[tonic::async_trait]
@@ -114,6 +125,16 @@ impl TrusonaficationService for Probe {
     ) -> Result<Response<Self::WatchTrusonaficationStream>, Status> {
         let versions = stream::iter(1..=3).map(|version| Ok(Trusonafication { version, ..Trusonafication::default() }));
         Ok(Response::new(versions.chain(stream::pending()).boxed()))
+    }
+
+    type WatchResultsStream = stream::BoxStream<'static, Result<WatchResultsResponse, Status>>;
+
+    async fn watch_results(
+        &self,
+        request: Request<tonic::Streaming<WatchResultsRequest>>,
+    ) -> Result<Response<Self::WatchResultsStream>, Status> {
+        let asked = request.into_inner().map_ok(|asked| WatchResultsResponse { id: asked.id, ..WatchResultsResponse::default() });
+        Ok(Response::new(asked.boxed()))
     }
 
     type WatchTrusonaficationsStream = stream::BoxStream<'static, Result<Trusonafication, Status>>;
@@ -147,6 +168,10 @@ impl TrusonaficationService for Probe {
         Err(Status::unimplemented(""))
     }
 
+    async fn list_changes(&self, _: Request<ListChangesRequest>) -> Result<Response<ListChangesResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
     async fn list_pending(&self, _: Request<ListPendingRequest>) -> Result<Response<ListPendingResponse>, Status> {
         Err(Status::unimplemented(""))
     }
@@ -160,7 +185,8 @@ impl TrusonaficationService for Probe {
     }
 }
 
-const PARTY: RelyingPartyId = RelyingPartyId::from_uuid(Uuid::from_u128(7));
+/// The one that the gateway calls for by its own name.
+const PARTY: RelyingPartyId = RelyingPartyId::CONSOLE;
 
 fn deployment() -> Deployment {
     let keys = service_keys();
@@ -205,8 +231,8 @@ macro_rules! on_both_channels {
             $(#[tokio::test]
             async fn $name() {
                 let (handle, _dir) = super::running().await;
-                let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{}", handle.grpc)).unwrap();
-                let channel = super::Channel::Http2(endpoint.connect_lazy());
+                let url = format!("http://{}", handle.grpc);
+                let channel = super::Channel::remote(super::ServiceName::Trusonafication, &url, None).unwrap();
                 let (deployment, clock) = (std::sync::Arc::new(super::deployment()), super::Clock::system());
                 let peers = super::Peers::new(super::ServiceName::Gateway, &deployment, &clock, |_| Ok(channel.clone())).unwrap();
                 super::$name(peers.trusonafication().clone()).await;
@@ -259,7 +285,7 @@ async fn a_deadline_ends_a_call(peer: Peer) {
 }
 
 async fn a_stream_arrives_item_by_item(peer: Peer) {
-    let channel = peer.on_behalf_of(session(), None);
+    let channel = peer.on_behalf_of(Actor::Backend(Arc::new(backend())));
     let mut client = TrusonaficationServiceClient::new(channel);
     let mut stream = client.watch_trusonafication(WatchTrusonaficationRequest::default()).await.unwrap().into_inner();
     for version in 1..=3 {

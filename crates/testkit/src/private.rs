@@ -1,6 +1,7 @@
 //! Servers of a test's own, for what would disturb others: stopping, filling, starving them.
 
 use std::{
+    ffi::OsStr,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
@@ -25,6 +26,8 @@ pub struct TestPostgres {
     dir: TempDir,
     address: SocketAddr,
     server: Mutex<Option<Child>>,
+    /// The most that its tables may take.
+    room: Option<&'static str>,
 }
 
 impl TestPostgres {
@@ -43,16 +46,36 @@ impl TestPostgres {
     /// Without the programs of PostgreSQL.
     #[must_use]
     pub fn start_with(settings: &[(&str, &str)]) -> Self {
+        Self::begin(settings, None)
+    }
+
+    /// Starts one whose tables and indexes lie on a file system of their own, of this size; all else, the WAL included, does not. A disk
+    /// without room for the WAL stops the server, one without room for tables refuses statements.
+    ///
+    /// # Panics
+    /// Without the programs of PostgreSQL, or where nobody may mount a file system in a namespace of their own.
+    pub async fn start_on(room: &'static str) -> Self {
+        let server = Self::begin(&[("default_tablespace", "small"), ("autovacuum", "off")], Some(room));
+        let location = server.tables().display().to_string();
+        server.execute("postgres", &format!("CREATE TABLESPACE small LOCATION '{location}'")).await;
+        server.execute("postgres", "GRANT CREATE ON TABLESPACE small TO PUBLIC").await;
+        server
+    }
+
+    fn begin(settings: &[(&str, &str)], room: Option<&'static str>) -> Self {
         let bin = PathBuf::from(environment("NODKEY_TEST_POSTGRES_BIN"));
         let dir = tempfile::tempdir().expect("a folder for temporary files");
         if is_root() {
             run(Command::new("chown").arg("postgres").arg(dir.path()));
         }
-        let server = Self { bin, dir, address: free_address(), server: Mutex::new(None) };
+        let server = Self { bin, dir, address: free_address(), server: Mutex::new(None), room };
         run(server
             .program("initdb")
             .args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "-D"])
             .arg(server.data()));
+        if room.is_some() {
+            run(as_postgres("mkdir").arg(server.tables()));
+        }
         server.restart(settings);
         server
     }
@@ -77,6 +100,30 @@ impl TestPostgres {
         execute(&self.url(database), &[statement]).await;
     }
 
+    /// Fills the file system of its tables, of one that [`TestPostgres::start_on`] started.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn fill(&self) {
+        let filled = as_postgres("sh").args(["-c", r#"cat /dev/zero >"$1""#, "sh"]).arg(self.filler()).stderr(Stdio::null()).status();
+        assert!(!filled.expect("a shell").success(), "it ends when there is no room");
+    }
+
+    /// Takes away what [`TestPostgres::fill`] wrote.
+    ///
+    /// # Panics
+    /// When it wrote nothing.
+    pub fn make_room(&self) {
+        run(as_postgres("rm").arg(self.filler()));
+    }
+
+    /// On the file system of the tables, as it is seen from here.
+    fn filler(&self) -> PathBuf {
+        let state = std::fs::read_to_string(self.data().join("postmaster.pid")).expect("it runs");
+        let pid = state.lines().next().expect("its first line is the process");
+        Path::new("/proc").join(pid).join("root").join(self.tables().strip_prefix("/").expect("an absolute path")).join("filler")
+    }
+
     /// Stops it at once, as a power cut would: what was not committed is gone, connections are closed without a word.
     ///
     /// # Panics
@@ -92,7 +139,7 @@ impl TestPostgres {
     /// # Panics
     /// When it does not start.
     pub fn restart(&self, settings: &[(&str, &str)]) {
-        let mut command = self.program("postgres");
+        let mut command = self.server_program();
         command.arg("-D").arg(self.data()).args(["-p", &self.address.port().to_string(), "-h", "127.0.0.1", "-k", ""]);
         // Killing processes is what is tested here, not cutting the power of a machine.
         for (name, value) in [("fsync", "off"), ("shared_buffers", "16MB")].iter().chain(settings) {
@@ -110,19 +157,37 @@ impl TestPostgres {
         self.dir.path().join("data")
     }
 
-    /// PostgreSQL refuses to run as root.
+    fn tables(&self) -> PathBuf {
+        self.dir.path().join("small")
+    }
+
     fn program(&self, name: &str) -> Command {
-        let program = self.bin.join(name);
-        let mut command = if is_root() {
-            let mut command = Command::new("runuser");
-            command.args(["-u", "postgres", "--"]).arg(program);
-            command
-        } else {
-            Command::new(program)
-        };
-        command.current_dir("/").stdin(Stdio::null());
+        as_postgres(self.bin.join(name))
+    }
+
+    /// The server; its tables' file system is mounted for it alone, and goes with it.
+    fn server_program(&self) -> Command {
+        let program = self.bin.join("postgres");
+        let Some(room) = self.room else { return as_postgres(program) };
+        // Whoever mounts is root in the namespace, and PostgreSQL must not be.
+        let script = r#"mount -t tmpfs -o size="$1",mode=0700 tmpfs "$2" && shift 2 && exec unshare --map-user=1 --map-group=1 "$@""#;
+        let mut command = as_postgres("unshare");
+        command.args(["--map-root-user", "--mount", "sh", "-c", script, "sh", room]).arg(self.tables()).arg(program);
         command
     }
+}
+
+/// A command that runs as PostgreSQL does, which refuses to run as root.
+fn as_postgres(program: impl AsRef<OsStr>) -> Command {
+    let mut command = if is_root() {
+        let mut command = Command::new("runuser");
+        command.args(["-u", "postgres", "--"]).arg(program);
+        command
+    } else {
+        Command::new(program)
+    };
+    command.current_dir("/").stdin(Stdio::null());
+    command
 }
 
 impl Drop for TestPostgres {

@@ -25,6 +25,9 @@ use crate::{
 
 /// How long the gateway may take beyond a wait we asked for.
 const GRACE: Duration = Duration::from_secs(10);
+/// How often an answer is sent where the gateway is too busy for it, and the first pause, which doubles and is not the same for all.
+const ATTEMPTS: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Where the gateway is, and the app's credential at it.
 #[derive(Clone, Debug)]
@@ -208,7 +211,7 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
 
     /// Waits up to `wait` (at most 60 s) for something to answer. Empty on time-out.
     ///
-    /// A challenge that cannot be trusted makes the call fail: a phone shows nothing it cannot verify.
+    /// A challenge that cannot be trusted makes the call fail: a phone shows nothing it cannot verify. One that expired on its way is left out.
     pub async fn wait(&self, wait: Duration) -> Result<Vec<Pending>, Error> {
         #[derive(Deserialize)]
         struct Body {
@@ -221,7 +224,11 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
             .map_err(|_| Error::Protocol("the gateway held the call for too long".into()))??;
         let mut pending = Vec::new();
         for wire in read_json::<Body>(answer).await?.trusonafications {
-            pending.push(self.check(wire).await?);
+            match self.check(wire).await {
+                // On its way: it is in the way of no other.
+                Err(Error::Challenge(ChallengeError::Expired)) => {}
+                checked => pending.push(checked?),
+            }
         }
         Ok(pending)
     }
@@ -234,7 +241,10 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
         Ok(events.filter_map(move |event| async move {
             match event {
                 Ok(event) if event.event == "trusonafication" => Some(match serde_json::from_str::<WirePending>(&event.data) {
-                    Ok(wire) => self.check(wire).await,
+                    Ok(wire) => match self.check(wire).await {
+                        Err(Error::Challenge(ChallengeError::Expired)) => return None,
+                        checked => checked,
+                    },
                     Err(e) => Err(Error::Protocol(e.to_string())),
                 }),
                 Ok(_) => None,
@@ -282,8 +292,17 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
         };
         let response = self.sign(&claims, &pending.challenge).await?;
         let body = json!({"response": response});
-        let send = self.transport.send(&self.keys, Method::POST, "/api/v2/trusonafication_responses", Some(&body), &[], None);
-        read_json(send.await?).await
+        let mut attempt = 1;
+        loop {
+            let send = self.transport.send(&self.keys, Method::POST, "/api/v2/trusonafication_responses", Some(&body), &[], None);
+            match send.await {
+                // The same again has the same result.
+                Err(Error::Refused { status: 503, .. }) if attempt < ATTEMPTS => attempt += 1,
+                answer => return read_json(answer?).await,
+            }
+            let pause = PAUSE * 2_u32.pow(attempt - 2);
+            tokio::time::sleep(pause + PAUSE.mul_f64(f64::from(self.transport.random().below(100)) / 100.0)).await;
+        }
     }
 
     /// An accept that needs presence is signed by a presence key, everything else by the device key.

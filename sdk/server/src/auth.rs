@@ -2,6 +2,7 @@
 
 use nodkey_kernel::{
     jose::{self, hs256},
+    operator_key::OperatorKey,
     time::Clock,
 };
 use secrecy::{ExposeSecret as _, SecretString};
@@ -17,10 +18,17 @@ const LIFETIME: i64 = 30;
 /// Who calls, and with what secret.
 #[derive(Clone, Debug)]
 pub struct Credential {
-    key_id: String,
-    secret: SecretString,
+    secret: Secret,
     audience: String,
     relying_party_id: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+enum Secret {
+    /// Shared with who verifies: its name, and itself.
+    Shared(String, SecretString),
+    /// Whose public half verifies.
+    Operator(Box<OperatorKey>),
 }
 
 /// The token is not one of Nodkey's.
@@ -38,13 +46,19 @@ impl Credential {
         let payload = token.split('.').nth(1).ok_or(InvalidCredential)?;
         let bytes = jose::b64u_decode(payload).map_err(|_| InvalidCredential)?;
         let claims: Claims = serde_json::from_slice(&bytes).map_err(|_| InvalidCredential)?;
-        Ok(Self { key_id: claims.jti, secret: secret.into(), audience: "nodkey".into(), relying_party_id: None })
+        Ok(Self { secret: Secret::Shared(claims.jti, secret.into()), audience: "nodkey".into(), relying_party_id: None })
     }
 
     /// The operator of a deployment, acting for `relying_party_id` where a call needs one.
     #[must_use]
-    pub fn operator(key: impl Into<SecretString>, relying_party_id: Option<String>) -> Self {
-        Self { key_id: "operator".into(), secret: key.into(), audience: "nodkey".into(), relying_party_id }
+    pub fn operator(key: OperatorKey, relying_party_id: Option<String>) -> Self {
+        Self { secret: Secret::Operator(Box::new(key)), audience: "nodkey".into(), relying_party_id }
+    }
+
+    /// The operator of a deployment whose operator key is symmetric, as all were before they were pairs. Accepted for one version.
+    #[must_use]
+    pub fn symmetric_operator(key: impl Into<SecretString>, relying_party_id: Option<String>) -> Self {
+        Self { secret: Secret::Shared("operator".into(), key.into()), audience: "nodkey".into(), relying_party_id }
     }
 
     /// For deployments whose `deployment.audience` is not `nodkey`.
@@ -59,12 +73,14 @@ impl Credential {
 #[derive(Clone, Debug)]
 pub struct Signer {
     credential: Credential,
+    service: &'static str,
     clock: Clock,
 }
 
 impl Signer {
-    pub(crate) fn new(credential: Credential) -> Self {
-        Self { credential, clock: Clock::system() }
+    /// Signs for calls of one service.
+    pub(crate) fn new(credential: &Credential, service: &'static str) -> Self {
+        Self { credential: credential.clone(), service, clock: Clock::system() }
     }
 
     fn token(&self) -> String {
@@ -76,7 +92,11 @@ impl Signer {
         }
         let now = self.clock.now().as_seconds();
         let claims = Claims { aud: &self.credential.audience, iat: now, exp: now + LIFETIME };
-        hs256::sign(Some(&self.credential.key_id), &claims, self.credential.secret.expose_secret().as_bytes())
+        match &self.credential.secret {
+            Secret::Shared(name, secret) => hs256::sign(Some(name), &claims, secret.expose_secret().as_bytes()),
+            // For one service alone: it cannot show the token to another.
+            Secret::Operator(key) => key.sign(&Claims { aud: &format!("{}/{}", claims.aud, self.service), ..claims }),
+        }
     }
 }
 
@@ -96,6 +116,8 @@ impl Interceptor for Signer {
 
 #[cfg(test)]
 mod tests {
+    use nodkey_kernel::{operator_key::OperatorKeys, random::Random};
+
     use super::*;
 
     #[test]
@@ -110,5 +132,16 @@ mod tests {
         let payload = jose::b64u(br#"{"jti":"x"}"#);
         let credential = Credential::new(&format!("h.{payload}.s"), "topsecret").unwrap();
         assert!(!format!("{credential:?}").contains("topsecret"));
+        let key = OperatorKey::generate(&Random::seeded(1));
+        let secret = key.to_secret();
+        assert!(!format!("{:?}", Credential::operator(key, None)).contains(&*secret));
+    }
+
+    #[test]
+    fn what_an_operator_signs_is_for_one_service() {
+        let key = OperatorKey::generate(&Random::seeded(1));
+        let keys: OperatorKeys = [&key].into_iter().collect();
+        let token = Signer::new(&Credential::operator(key, None).audience("acme"), "registry").token();
+        assert_eq!(keys.verify::<serde_json::Value>(&token).unwrap()["aud"], "acme/registry");
     }
 }

@@ -1,8 +1,8 @@
 //! The calls.
 
-use std::{future::Future, time::Duration};
+use std::{collections::HashMap, future::Future, time::Duration};
 
-use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
+use futures_util::{Stream, TryStreamExt as _};
 use nodkey_kernel::{id::EventId, jose::Jwks, random::Random, time::Clock};
 use nodkey_proto::{
     binding::v1::{
@@ -19,9 +19,16 @@ use nodkey_proto::{
         trusonafication_service_client::TrusonaficationServiceClient,
     },
 };
+use tokio::time::{Instant, sleep};
 use tonic::{Request, Response, Status, transport};
 
-use crate::{AuthenticatedChannel, Created, Credential, Error, Evidence, NewTrusonafication, auth::Signer, is_terminal};
+use crate::{
+    AuthenticatedChannel, Created, Credential, Error, Evidence, NewTrusonafication,
+    auth::Signer,
+    is_terminal,
+    retry::{LASTED, RECONNECTS, backoff, ended_early, is_broken},
+    waits::Waits,
+};
 
 /// How long one attempt of a call may take.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -30,7 +37,7 @@ const ATTEMPTS: u32 = 3;
 /// Bounds an answer: custom fields of 1 MB, a hundred a page.
 const MAX_MESSAGE: usize = 128 * 1024 * 1024;
 
-/// Where the services listen.
+/// Where Nodkey is called.
 #[derive(Clone, Debug)]
 pub struct Endpoints {
     /// gRPC URL of the registry.
@@ -46,7 +53,7 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
-    /// One address for all: `nodkey dev`, or a proxy that routes by path.
+    /// One address for all: the public URL of a deployment, or of `nodkey dev`. What a backend may call is served there.
     #[must_use]
     pub fn single(url: &str) -> Self {
         Self { registry: url.into(), binding: url.into(), trusonafication: url.into(), notification: url.into(), ca_certificate: None }
@@ -79,15 +86,21 @@ pub struct Nodkey {
     binding: AuthenticatedChannel,
     trusonafication: AuthenticatedChannel,
     notification: AuthenticatedChannel,
+    waits: Waits,
     random: Random,
     clock: Clock,
 }
 
 impl Nodkey {
     /// Makes a client; `Err` for a URL that is none. Must be called within a Tokio runtime.
+    #[expect(clippy::needless_pass_by_value, reason = "callers make it for this")]
     pub fn connect(endpoints: &Endpoints, credential: Credential) -> Result<Self, transport::Error> {
-        let signer = Signer::new(credential);
-        let open = |url: &str| {
+        let mut channels = HashMap::new();
+        // Whatever is at one address shares a connection.
+        let mut connect = |url: &str| {
+            if let Some(known) = channels.get(url) {
+                return Ok(transport::Channel::clone(known));
+            }
             let mut endpoint = transport::Endpoint::from_shared(url.to_owned())?;
             if url.starts_with("https:") {
                 let tls = transport::ClientTlsConfig::new();
@@ -101,13 +114,18 @@ impl Nodkey {
                 .http2_keep_alive_interval(Duration::from_secs(30))
                 .keep_alive_while_idle(true)
                 .tcp_nodelay(true);
-            Ok::<_, transport::Error>(AuthenticatedChannel::new(endpoint.connect_lazy(), signer.clone()))
+            let channel = endpoint.connect_lazy();
+            channels.insert(url.to_owned(), channel.clone());
+            Ok::<_, transport::Error>(channel)
         };
+        // A token may name the service it is for.
+        let mut open = |url: &str, service| Ok(AuthenticatedChannel::new(connect(url)?, Signer::new(&credential, service)));
         Ok(Self {
-            registry: open(&endpoints.registry)?,
-            binding: open(&endpoints.binding)?,
-            trusonafication: open(&endpoints.trusonafication)?,
-            notification: open(&endpoints.notification)?,
+            registry: open(&endpoints.registry, "registry")?,
+            binding: open(&endpoints.binding, "binding")?,
+            trusonafication: open(&endpoints.trusonafication, "trusonafication")?,
+            notification: open(&endpoints.notification, "notification")?,
+            waits: Waits::default(),
             random: Random::system(),
             clock: Clock::system(),
         })
@@ -226,27 +244,45 @@ impl Nodkey {
         Ok(stream.into_inner().map_err(Error::from))
     }
 
-    /// Waits for the terminal state. A lost connection is picked up again.
+    /// Waits for the terminal state. However many wait at once, they share a stream for each thousand. What is refused of one fails that wait
+    /// alone. A lost connection is picked up again, after a growing pause that is not the same for all, as is a stream that the server has no
+    /// room for; a server that does not come back within a minute or so is an error.
     pub async fn wait(&self, id: &str) -> Result<Trusonafication, Error> {
+        match self.waits.wait(|| self.trusonafications(), &self.random, id).await {
+            Err(status) if status.code() == tonic::Code::Unimplemented => self.wait_alone(id).await,
+            end => Ok(end?),
+        }
+    }
+
+    /// Waits on streams of its own: servers of the release before have no other.
+    async fn wait_alone(&self, id: &str) -> Result<Trusonafication, Error> {
+        let mut failures = 0;
         loop {
-            let mut states = std::pin::pin!(self.watch(id).await?);
-            let broken = loop {
-                match states.next().await {
-                    Some(Ok(state)) if is_terminal(state.status()) => {
-                        // To its end: a call that is given up before counts as misbehavior of the server, and 1,024 of them end the connection.
-                        while states.next().await.is_some() {}
-                        return Ok(state);
-                    }
-                    Some(Ok(_)) => {}
-                    Some(Err(e)) => break Some(e),
-                    None => break None,
-                }
+            let began = Instant::now();
+            let status = match self.end(id).await {
+                Ok(end) => return Ok(end),
+                Err(status) => status,
             };
-            match broken {
-                Some(e) if e.kind != nodkey_kernel::error::Kind::Unavailable => return Err(e),
-                _ => tokio::time::sleep(self.backoff(1)).await,
+            failures = if began.elapsed() < LASTED { failures + 1 } else { 1 };
+            if !is_broken(&status) || failures > RECONNECTS {
+                return Err(status.into());
+            }
+            sleep(backoff(&self.random, failures)).await;
+        }
+    }
+
+    /// Returns the terminal state, from one stream.
+    async fn end(&self, id: &str) -> Result<Trusonafication, Status> {
+        let request = WatchTrusonaficationRequest { id: id.into() };
+        let mut states = self.trusonafications().watch_trusonafication(request).await?.into_inner();
+        while let Some(state) = states.message().await? {
+            if is_terminal(state.status()) {
+                // To its end: a call that is given up before counts as misbehavior of the server, and 1,024 of them end the connection.
+                while let Ok(Some(_)) = states.message().await {}
+                return Ok(state);
             }
         }
+        Err(ended_early())
     }
 
     /// Lists trusonafications, newest first.
@@ -322,11 +358,6 @@ impl Nodkey {
         EventId::generate(self.clock.now(), &self.random).to_string()
     }
 
-    /// Full jitter around 100 ms, doubling.
-    fn backoff(&self, attempt: u32) -> Duration {
-        Duration::from_millis(u64::from(50 + self.random.below(100 << attempt.min(5))))
-    }
-
     /// Every call may be repeated: reads by nature, creates by their request id, the rest because it is idempotent.
     async fn call<M, T, F, Fut>(&self, message: M, send: F) -> Result<T, Error>
     where
@@ -341,7 +372,7 @@ impl Nodkey {
             match send(request).await {
                 Ok(answer) => return Ok(answer.into_inner()),
                 Err(status) if status.code() == tonic::Code::Unavailable && attempt < ATTEMPTS => {
-                    tokio::time::sleep(self.backoff(attempt)).await;
+                    sleep(backoff(&self.random, attempt)).await;
                     attempt += 1;
                 }
                 Err(status) => return Err(status.into()),

@@ -1,5 +1,7 @@
 //! What a refused or failed call says.
 
+use std::time::Duration;
+
 use nodkey_kernel::error::{FieldViolation, Kind};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
@@ -16,11 +18,19 @@ pub struct Error {
     pub message: String,
     /// Which fields of the request are wrong, and how.
     pub field_violations: Vec<FieldViolation>,
+    /// After how long the same may work, where the server knows.
+    pub retry_after: Option<Duration>,
 }
 
 impl Error {
     pub(crate) fn unexpected(message: &str) -> Self {
-        Self { kind: Kind::Internal, reason: "UNEXPECTED_ANSWER".into(), message: message.into(), field_violations: vec![] }
+        Self {
+            kind: Kind::Internal,
+            reason: "UNEXPECTED_ANSWER".into(),
+            message: message.into(),
+            field_violations: vec![],
+            retry_after: None,
+        }
     }
 }
 
@@ -41,6 +51,7 @@ impl From<Status> for Error {
             reason: details.error_info().map_or_else(|| format!("{:?}", status.code()).to_uppercase(), |info| info.reason.clone()),
             message: status.message().to_owned(),
             field_violations,
+            retry_after: details.retry_info().and_then(|info| info.retry_delay),
         }
     }
 }

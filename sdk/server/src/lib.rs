@@ -4,7 +4,7 @@
 //! use nodkey_server_sdk::{Credential, Endpoints, Expected, NewTrusonafication, Nodkey, is_success, verify_evidence};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let nodkey = Nodkey::connect(&Endpoints::single("http://127.0.0.1:7071"), Credential::new("token", "secret")?)?;
+//! let nodkey = Nodkey::connect(&Endpoints::single("http://127.0.0.1:7070"), Credential::new("token", "secret")?)?;
 //! let asked = nodkey.create_trusonafication(NewTrusonafication::user("ada", "log in", "Acme Bank")).await?;
 //! let done = nodkey.wait(&asked.trusonafication.id).await?;
 //! if is_success(&done) {
@@ -21,7 +21,9 @@
 mod auth;
 mod client;
 mod error;
+mod retry;
 mod trusonafication;
+mod waits;
 mod webhook;
 
 pub use auth::{AuthenticatedChannel, Credential, InvalidCredential};
@@ -32,10 +34,12 @@ pub use nodkey_kernel::{
     device::{DeviceClaims, verify_device_identifier},
     error::{FieldViolation, Kind},
     evidence::{
-        Certification, Evidence, EvidenceError, Expectation, Expected, Fault, Unexpected, Unproven, VerifiedEvidence, verify_evidence,
+        Certification, Evidence, EvidenceError, Expectation, Expected, Fault, Unexpected, Unproven, Unreceipted, VerifiedEvidence,
+        verify_evidence,
     },
     jose::{JoseError, Jwks},
     level::Level,
+    operator_key::OperatorKey,
     receipt::{KeyKind, ReceiptClaims, ReceiptKey, ReceiptReason, ReceiptStatus, verify_receipt},
     result::{ResultClaims, verify_result},
     webhook::WebhookError,
@@ -43,7 +47,7 @@ pub use nodkey_kernel::{
 /// The messages that calls take and return.
 pub use nodkey_proto as proto;
 pub use trusonafication::{Created, NewTrusonafication, is_success, is_terminal};
-pub use webhook::{InvalidWebhook, Webhook, WebhookHeaders, verify_webhook};
+pub use webhook::{InvalidWebhook, Webhook, WebhookHeaders, WebhookTrust, verify_webhook};
 
 /// Turns a user identifier into one that tells nobody who the user is, yet is the same every time.
 ///

@@ -101,6 +101,13 @@ impl NewTrusonafication {
         self
     }
 
+    /// What of the backend it is about: its login session. A newer prompt of the same replaces an older one.
+    #[must_use]
+    pub fn context(mut self, context: &str) -> Self {
+        self.request.context = context.into();
+        self
+    }
+
     /// The request id, to repeat a create over restarts of the backend; otherwise made afresh.
     #[must_use]
     pub fn request_id(mut self, id: &str) -> Self {

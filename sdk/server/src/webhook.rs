@@ -3,11 +3,13 @@
 use std::time::SystemTime;
 
 use nodkey_kernel::{
+    jose::{JoseError, Jwks},
+    receipt::{ReceiptClaims, ReceiptReason, ReceiptStatus, verify_receipt},
     time::Timestamp,
     webhook::{VerifyingKey, WebhookError},
 };
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 /// The three headers that come with a webhook, as they arrived.
 #[derive(Clone, Copy, Debug)]
@@ -20,75 +22,311 @@ pub struct WebhookHeaders<'a> {
     pub signature: &'a str,
 }
 
-/// What an endpoint is told.
+/// What a receiver believes by, all of it its own.
+#[derive(Clone, Copy, Debug)]
+pub struct WebhookTrust<'a> {
+    /// The secret of the endpoint (`whsec_`), or its public key (`whpk_`). It shows who sends, and not what is true.
+    pub key: &'a str,
+    /// The keys of the deployment, by which it signs receipts.
+    pub jwks: &'a Jwks,
+    /// The id of the relying party whose endpoint it is.
+    pub relying_party: &'a str,
+}
+
+/// What an endpoint is told, and the deployment signed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Webhook {
-    /// The same whenever the same is told again: remember it, and act once.
+    /// The same whenever the same is told again: remember it, and act once. Better still, act once for each `receipt.sub`.
     pub id: String,
-    /// `trusonafication.accepted`, `.rejected`, `.expired` or `.canceled`.
+    /// `trusonafication.accepted`, `.rejected`, `.expired`, `.canceled` or, besides `.rejected`, `.reported`.
     pub event_type: String,
     /// When that happened, RFC 3339.
     pub timestamp: String,
     /// The trusonafication, as `GET /api/v2/trusonafications/{id}` shows it.
     pub data: Value,
+    /// How it ended, by the deployment. It has the hash of `data`.
+    pub receipt: ReceiptClaims,
 }
 
-/// A request that is no webhook of this key's holder.
+/// A request that is not to be acted upon. Answer 400 or 401.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidWebhook {
-    /// The signature does not hold. Answer 400 or 401.
+    /// The signature does not hold.
     #[error(transparent)]
     Signature(#[from] WebhookError),
     /// It is signed, but not what an endpoint is told.
     #[error("the body is not what an endpoint is told")]
     Body,
+    /// There is no receipt: it comes from a deployment that gives none, or from somebody who has the endpoint's secret and nothing else.
+    #[error("the webhook has no receipt and proves nothing")]
+    NoReceipt,
+    /// The receipt is not the deployment's. `JoseError::Key`: not by a key of this JWKS; fetch it again, once.
+    #[error("the receipt does not hold")]
+    Receipt(#[source] JoseError),
+    /// The receipt is genuine, and of something else.
+    #[error("the receipt is of another {0}")]
+    Mismatch(&'static str),
 }
 
 #[derive(Deserialize)]
-struct Envelope {
+struct Envelope<'a> {
     r#type: String,
     timestamp: String,
-    data: Value,
+    #[serde(borrow)]
+    data: &'a RawValue,
+    receipt: Option<String>,
 }
 
-/// Verifies what came to a webhook endpoint. `key` is its secret (`whsec_`) or its public key (`whpk_`); `body` is the body to the
-/// byte, before anything has parsed it.
+/// Verifies what came to a webhook endpoint: that its sender has the key of the endpoint, and that the deployment signed what it says.
+/// `body` is the body to the byte, before anything has parsed it.
 ///
 /// ```
-/// # use nodkey_server_sdk::{WebhookHeaders, verify_webhook};
-/// # let (key, body) = ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", b"{}");
+/// # use nodkey_server_sdk::{Jwks, WebhookHeaders, WebhookTrust, verify_webhook};
+/// # let (key, body, jwks, relying_party) = ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", b"{}", &Jwks::default(), "");
 /// let headers = WebhookHeaders { id: "01890a5d", timestamp: "1614265330", signature: "v1,AAAA" };
-/// assert!(verify_webhook(key, headers, body, std::time::SystemTime::now()).is_err());
+/// let trust = WebhookTrust { key, jwks, relying_party };
+/// assert!(verify_webhook(trust, headers, body, std::time::SystemTime::now()).is_err());
 /// ```
-pub fn verify_webhook(key: &str, headers: WebhookHeaders<'_>, body: &[u8], now: SystemTime) -> Result<Webhook, InvalidWebhook> {
+pub fn verify_webhook(
+    trust: WebhookTrust<'_>,
+    headers: WebhookHeaders<'_>,
+    body: &[u8],
+    now: SystemTime,
+) -> Result<Webhook, InvalidWebhook> {
     let seconds = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let now = Timestamp::from_seconds(i64::try_from(seconds).unwrap_or(i64::MAX));
-    VerifyingKey::parse(key)?.verify(headers.id, headers.timestamp, headers.signature, body, now)?;
-    let envelope: Envelope = serde_json::from_slice(body).map_err(|_| InvalidWebhook::Body)?;
-    Ok(Webhook { id: headers.id.to_owned(), event_type: envelope.r#type, timestamp: envelope.timestamp, data: envelope.data })
+    VerifyingKey::parse(trust.key)?.verify(headers.id, headers.timestamp, headers.signature, body, now)?;
+    let envelope: Envelope<'_> = serde_json::from_slice(body).map_err(|_| InvalidWebhook::Body)?;
+    let receipt = envelope.receipt.as_deref().ok_or(InvalidWebhook::NoReceipt)?;
+    let receipt = verify_receipt(receipt, trust.jwks).map_err(InvalidWebhook::Receipt)?;
+    for (what, same) in [
+        ("relying party", receipt.rp == trust.relying_party),
+        ("data", receipt.has_data(envelope.data.get())),
+        ("type", envelope.r#type == event_type(receipt.status) || envelope.r#type == REPORTED && is_report(&receipt)),
+        ("timestamp", envelope.timestamp == receipt.ended_at().to_string()),
+    ] {
+        if !same {
+            return Err(InvalidWebhook::Mismatch(what));
+        }
+    }
+    let data = serde_json::from_str(envelope.data.get()).map_err(|_| InvalidWebhook::Body)?;
+    Ok(Webhook { id: headers.id.to_owned(), event_type: envelope.r#type, timestamp: envelope.timestamp, data, receipt })
+}
+
+/// What is told besides when the person said that it was not them who asked.
+const REPORTED: &str = "trusonafication.reported";
+
+fn is_report(receipt: &ReceiptClaims) -> bool {
+    receipt.status == ReceiptStatus::Rejected && receipt.why == Some(ReceiptReason::NotMe)
+}
+
+/// What tells of such an end.
+const fn event_type(status: ReceiptStatus) -> &'static str {
+    match status {
+        ReceiptStatus::Accepted | ReceiptStatus::AcceptedAtHigherLevel | ReceiptStatus::AcceptedAtLowerLevel => "trusonafication.accepted",
+        ReceiptStatus::Rejected => "trusonafication.rejected",
+        ReceiptStatus::Expired => "trusonafication.expired",
+        ReceiptStatus::Canceled => "trusonafication.canceled",
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{sync::LazyLock, time::Duration};
 
-    use nodkey_kernel::{random::Random, webhook::SigningKeys};
+    use nodkey_kernel::{
+        jose::{Algorithm, PrivateKey, PublishedKey, jws},
+        random::Random,
+        receipt::{RECEIPT_TYP, data_hash},
+        webhook::SigningKeys,
+    };
+    use proptest::{prelude::*, sample::Index};
+    use serde_json::json;
 
     use super::*;
 
-    #[test]
-    fn what_is_signed_is_told_and_what_is_not_is_refused() {
-        let keys = SigningKeys::generate(&Random::seeded(1));
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000);
-        let body = r#"{"type":"trusonafication.accepted","timestamp":"1970-01-01T00:16:40.000Z","data":{"id":"t"}}"#;
-        let verify = |body: &str, signed: &str| {
-            let signature = keys.sign("id", 1_000, signed);
-            let headers = WebhookHeaders { id: "id", timestamp: "1000", signature: &signature };
-            verify_webhook(&keys.public_key(), headers, body.as_bytes(), now)
+    const ACME: &str = "0192f1c4-0000-7000-8000-00000000ac3e";
+    const NOW: u64 = 1_790_000_000;
+
+    /// A deployment, an endpoint of Acme's, and what was told of four ends.
+    struct World {
+        endpoint: SigningKeys,
+        receipts: PrivateKey,
+        challenges: PrivateKey,
+        told: Vec<Value>,
+    }
+
+    static WORLD: LazyLock<World> = LazyLock::new(|| {
+        let key = |seed| PrivateKey::generate(Algorithm::EdDsa, &Random::seeded(seed));
+        let mut world =
+            World { endpoint: SigningKeys::generate(&Random::seeded(1)), receipts: key(2), challenges: key(3), told: Vec::new() };
+        world.told = [
+            ("t1", "ACCEPTED", "ada", ACME),
+            ("t2", "REJECTED", "ada", ACME),
+            ("t3", "EXPIRED", "ada", ACME),
+            ("t4", "ACCEPTED_AT_LOWER_LEVEL", "bob", ACME),
+            ("t5", "ACCEPTED", "ada", "another relying party"),
+        ]
+        .map(|(id, status, user, party)| world.told(id, status, user, party))
+        .into();
+        world
+    });
+
+    impl World {
+        fn jwks(&self) -> Jwks {
+            let published = |key: &PrivateKey, typ: &str| PublishedKey {
+                kid: key.public().thumbprint(),
+                key: key.public(),
+                typs: Some(vec![typ.to_owned()]),
+            };
+            Jwks { keys: vec![published(&self.receipts, RECEIPT_TYP), published(&self.challenges, "nodkey-challenge+jwt")] }
+        }
+
+        fn receipt(by: &PrivateKey, claims: &Value) -> String {
+            jws::sign(RECEIPT_TYP, Some(&by.public().thumbprint()), None, claims, by)
+        }
+
+        /// The body by which the end of one is told.
+        fn told(&self, id: &str, status: &str, user: &str, party: &str) -> Value {
+            let (accepted, answered) = (status.starts_with("ACCEPTED"), status != "EXPIRED");
+            let level = if status == "ACCEPTED" { 2 } else { 1 };
+            let result = json!({"id": "r", "is_accepted": accepted, "accepted_level": if accepted { level } else { 0 }, "bound_user_identifier": user});
+            let data = json!({
+                "id": id, "status": status, "desired_level": 2, "action": "pay", "resource": "1 EUR", "device_identifier": "d",
+                "user_identifier": user, "custom_fields": {"to": "ACME", "more": [1, {"deep": true}]}, "callback_url": null,
+                "expires_at": "2026-09-21T14:13:30.000Z", "result": if answered { result } else { Value::Null },
+            });
+            let mut claims = json!({
+                "iss": "https://auth.example", "jti": "r", "sub": id, "rp": party, "at": NOW * 1_000_000, "status": status, "chal": "c",
+                "data": data_hash(&data.to_string()),
+            });
+            if answered {
+                let key = json!({"jkt": "k", "kind": "biometric"});
+                let dec = if accepted { "accept" } else { "reject" };
+                for (name, value) in [("dec", json!(dec)), ("dev", json!("d")), ("key", key), ("user", json!(user)), ("resp", json!("r"))] {
+                    claims[name] = value;
+                }
+            }
+            if accepted {
+                claims["level"] = json!(level);
+            }
+            let timestamp = Timestamp::from_seconds(i64::try_from(NOW).unwrap()).to_string();
+            let end = if accepted { "accepted".to_owned() } else { status.to_lowercase() };
+            let receipt = Self::receipt(&self.receipts, &claims);
+            json!({"type": format!("trusonafication.{end}"), "timestamp": timestamp, "data": data, "receipt": receipt})
+        }
+
+        /// What a receiver says of a body that somebody signed who has the endpoint's secret.
+        fn take(&self, body: &str) -> Result<Webhook, InvalidWebhook> {
+            let (timestamp, now) = (NOW.to_string(), SystemTime::UNIX_EPOCH + Duration::from_secs(NOW));
+            let signature = self.endpoint.sign("id", i64::try_from(NOW).unwrap(), body);
+            let headers = WebhookHeaders { id: "id", timestamp: &timestamp, signature: &signature };
+            let (jwks, secret) = (self.jwks(), self.endpoint.secret());
+            let trust = WebhookTrust { key: &secret, jwks: &jwks, relying_party: ACME };
+            verify_webhook(trust, headers, body.as_bytes(), now)
+        }
+    }
+
+    /// Every place in a value where something can be put, the value itself left out.
+    fn places(value: &Value, at: &str, found: &mut Vec<String>) {
+        let members: Vec<(String, &Value)> = match value {
+            Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), value)).collect(),
+            Value::Array(items) => items.iter().enumerate().map(|(index, value)| (index.to_string(), value)).collect(),
+            _ => return,
         };
-        let told = verify(body, body).unwrap();
-        assert_eq!((told.id.as_str(), told.event_type.as_str(), &told.data["id"]), ("id", "trusonafication.accepted", &"t".into()));
-        assert_eq!(verify("{}", body), Err(InvalidWebhook::Signature(WebhookError::Signature)));
-        assert_eq!(verify("{}", "{}"), Err(InvalidWebhook::Body));
+        for (name, value) in members {
+            let place = format!("{at}/{name}");
+            places(value, &place, found);
+            found.push(place);
+        }
+    }
+
+    /// What somebody puts in its place.
+    fn others() -> Vec<Value> {
+        let mut values =
+            vec![Value::Null, json!(3), json!(true), json!("1,000,000 EUR"), json!("bob"), json!("ACCEPTED"), json!({}), json!("")];
+        for told in &WORLD.told {
+            let mut found = Vec::new();
+            places(told, "", &mut found);
+            values.extend(found.iter().map(|place| told.pointer(place).unwrap().clone()));
+        }
+        let kid = WORLD.receipts.public().thumbprint();
+        let claims: Value = jws::Compact::parse(WORLD.told[0]["receipt"].as_str().unwrap()).unwrap().unverified_claims().unwrap();
+        values.push(json!(World::receipt(&WORLD.challenges, &claims)));
+        values.push(json!(jws::sign(RECEIPT_TYP, Some(&kid), None, &claims, &WORLD.challenges)));
+        values.push(json!(jws::sign("nodkey-result+jwt", Some(&kid), None, &claims, &WORLD.receipts)));
+        values
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2048))]
+
+        /// Whoever has the endpoint's secret, and any number of genuine webhooks, tells nothing that did not happen.
+        #[test]
+        fn what_was_altered_and_signed_by_the_endpoints_secret_is_refused(
+            of in any::<Index>(), edits in prop::collection::vec((any::<Index>(), any::<Index>(), any::<bool>()), 0..4),
+        ) {
+            let mut body = of.get(&WORLD.told).clone();
+            for (place, value, removes) in &edits {
+                let mut found = Vec::new();
+                places(&body, "", &mut found);
+                let Some(place) = found.get(place.index(found.len().max(1))) else { continue };
+                let (parent, name) = place.rsplit_once('/').unwrap();
+                match (body.pointer_mut(parent).unwrap(), removes) {
+                    (Value::Object(members), true) => drop(members.shift_remove(name)),
+                    (Value::Array(items), true) => drop(items.remove(name.parse().unwrap())),
+                    (parent, _) => *parent.pointer_mut(&format!("/{name}")).unwrap() = value.get(&others()).clone(),
+                }
+            }
+            let genuine = WORLD.told.contains(&body) && body["receipt"] != WORLD.told[4]["receipt"];
+            let taken = WORLD.take(&body.to_string());
+            prop_assert_eq!(taken.is_ok(), genuine, "{:?} of {}", taken, body);
+            if let Ok(taken) = taken {
+                prop_assert_eq!(&taken.data, &body["data"]);
+                prop_assert_eq!(Some(taken.receipt.status.as_str()), body["data"]["status"].as_str());
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_told_is_proven_and_each_fault_has_its_name() {
+        let [accepted, rejected, ..] = &WORLD.told[..] else { panic!("five") };
+        let told = WORLD.take(&accepted.to_string()).unwrap();
+        assert_eq!((told.id.as_str(), told.event_type.as_str(), &told.data["id"]), ("id", "trusonafication.accepted", &json!("t1")));
+        assert_eq!((told.receipt.sub.as_str(), told.receipt.user.as_deref(), told.receipt.rp.as_str()), ("t1", Some("ada"), ACME));
+        assert_eq!(WORLD.take("{}"), Err(InvalidWebhook::Body));
+        let with = |name: &str, value: &Value| {
+            let mut body = accepted.clone();
+            body[name] = value.clone();
+            WORLD.take(&body.to_string()).unwrap_err()
+        };
+        let mut bare = accepted.clone();
+        bare.as_object_mut().unwrap().shift_remove("receipt");
+        assert_eq!(WORLD.take(&bare.to_string()), Err(InvalidWebhook::NoReceipt));
+        assert_eq!(with("receipt", &Value::Null), InvalidWebhook::NoReceipt);
+        assert_eq!(with("receipt", &json!("")), InvalidWebhook::Receipt(JoseError::Malformed));
+        assert_eq!(with("receipt", &rejected["receipt"]), InvalidWebhook::Mismatch("data"));
+        assert_eq!(with("type", &json!("trusonafication.rejected")), InvalidWebhook::Mismatch("type"));
+        assert_eq!(with("type", &json!("user.frozen")), InvalidWebhook::Mismatch("type"));
+        assert_eq!(with("timestamp", &json!("2026-09-21T14:13:30.000Z")), InvalidWebhook::Mismatch("timestamp"));
+        assert_eq!(WORLD.take(&WORLD.told[4].to_string()), Err(InvalidWebhook::Mismatch("relying party")));
+        // What is signed by nobody is looked into no further.
+        let headers = WebhookHeaders { id: "id", timestamp: "1790000000", signature: "v1,AAAA" };
+        let (jwks, public) = (WORLD.jwks(), WORLD.endpoint.public_key());
+        let trust = WebhookTrust { key: &public, jwks: &jwks, relying_party: ACME };
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW);
+        let refused = verify_webhook(trust, headers, accepted.to_string().as_bytes(), now);
+        assert_eq!(refused, Err(InvalidWebhook::Signature(WebhookError::Signature)));
+    }
+
+    /// Members twice, spaces, other spellings: what the deployment did not sign to the letter is refused, or means the same.
+    #[test]
+    fn a_body_that_is_ambiguous_is_refused() {
+        let told = WORLD.told[1].to_string();
+        let accepted = r#""data":{"id":"t2","status":"ACCEPTED"},"#;
+        let twice = told.replacen("\"data\":", &format!("{accepted}\"data\":"), 1);
+        assert_eq!(WORLD.take(&twice), Err(InvalidWebhook::Body));
+        let spaced = told.replacen("\"status\":", "\"status\": ", 1);
+        assert_eq!(WORLD.take(&spaced), Err(InvalidWebhook::Mismatch("data")));
     }
 }

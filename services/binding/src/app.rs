@@ -34,6 +34,9 @@ use crate::{
     store,
 };
 
+/// How often a change is tried again because another was first.
+const ATTEMPTS: usize = 8;
+
 /// The use cases. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct App {
@@ -76,7 +79,7 @@ impl App {
             self.ensure_device(party, device).await?;
             let mut tx = self.db.begin().await?;
             let (binding, _) = self.bind(&mut tx, party, &user, device, self.clock.now()).await?;
-            Ok::<_, Error>(Some((tx, message(&binding))))
+            Ok(Some((tx, message(&binding))))
         };
         once(request.as_ref(), &answers, attempt).await
     }
@@ -153,29 +156,44 @@ impl App {
         Ok(binding)
     }
 
-    /// Deactivates every binding of a user. Returns them.
+    /// Deactivates every binding of a user. Returns them. The devices are to be retired, so nobody binds one anew from here on: the event
+    /// that says so to the registry may be late, and must not end another life of the device.
     pub async fn deactivate_user(&self, party: RelyingPartyId, user: &UserIdentifier) -> Result<Vec<Binding>, Error> {
-        // Nobody unknown leaves a row behind.
-        if store::of_user(&self.db, party, user).await?.is_empty() {
-            return Err(Refusal::UserNotFound.into());
+        for _ in 0..ATTEMPTS {
+            let known = store::of_user(&self.db, party, user).await?;
+            // Nobody unknown leaves a row behind.
+            if known.is_empty() {
+                return Err(Refusal::UserNotFound.into());
+            }
+            let mut devices: Vec<_> = known.into_iter().map(|binding| binding.device).collect();
+            devices.sort_unstable();
+            let now = self.clock.now();
+            let mut tx = self.db.begin().await?;
+            for device in &devices {
+                store::lock_device(&mut tx, party, device).await?;
+            }
+            let version = store::lock_user(&mut tx, party, user).await?;
+            let living = store::load_of_user(&mut tx, party, user).await?;
+            if living.is_empty() || living.iter().any(|binding| !devices.contains(&binding.device)) {
+                // Deactivated meanwhile, or another device was bound.
+                tx.rollback().await?;
+                continue;
+            }
+            let mut ended = Vec::new();
+            for binding in living {
+                store::retire_device(&mut tx, party, &binding.device).await?;
+                ended.push(self.end(&mut tx, binding, now).await?);
+            }
+            let event = UserDeactivated {
+                user_identifier: user.as_str().to_owned(),
+                device_identifiers: ended.iter().map(|b| b.device.to_string()).collect(),
+                binding_ids: ended.iter().map(|b| b.id.to_string()).collect(),
+            };
+            self.publish(&mut tx, party, version, &event, now).await?;
+            tx.commit().await?;
+            return Ok(ended);
         }
-        let now = self.clock.now();
-        let mut tx = self.db.begin().await?;
-        let version = store::lock_user(&mut tx, party, user).await?;
-        let mut ended = Vec::new();
-        for binding in store::load_of_user(&mut tx, party, user).await? {
-            ended.push(self.end(&mut tx, binding, now).await?);
-        }
-        if ended.is_empty() {
-            return Err(Refusal::UserNotFound.into());
-        }
-        let event = UserDeactivated {
-            user_identifier: user.as_str().to_owned(),
-            device_identifiers: ended.iter().map(|b| b.device.to_string()).collect(),
-        };
-        self.publish(&mut tx, party, version, &event, now).await?;
-        tx.commit().await?;
-        Ok(ended)
+        Err(Error::Raced)
     }
 
     /// A device was retired: it is bound to nobody any more, and never will be.

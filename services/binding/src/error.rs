@@ -12,6 +12,9 @@ pub enum Error {
     /// The domain says no.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// Others changed the same thing again and again; the same request may work soon.
+    #[error("others keep changing the same thing")]
+    Raced,
     /// What any service may run into.
     #[error(transparent)]
     Failed(#[from] Failure),
@@ -24,6 +27,7 @@ impl Classify for Error {
             Self::Refused(Refusal::DeviceAlreadyBound | Refusal::IdentifierTaken) => Kind::Conflict,
             Self::Refused(Refusal::BindingDeactivated | Refusal::TooManyDevices) => Kind::Invalid,
             Self::Refused(Refusal::UserNotFound) => Kind::NotFound,
+            Self::Raced => Kind::Unavailable,
             Self::Failed(failure) => failure.kind(),
         }
     }
@@ -36,13 +40,14 @@ impl Classify for Error {
             Self::Refused(Refusal::IdentifierTaken) => "IDENTIFIER_TAKEN",
             Self::Refused(Refusal::UserNotFound) => "USER_NOT_FOUND",
             Self::Refused(Refusal::TooManyDevices) => "TOO_MANY_DEVICES",
+            Self::Raced => "RACED",
             Self::Failed(failure) => failure.reason(),
         }
     }
 
     fn field_violations(&self) -> Vec<FieldViolation> {
         match self {
-            Self::Refused(_) => Vec::new(),
+            Self::Refused(_) | Self::Raced => Vec::new(),
             Self::Failed(failure) => failure.field_violations(),
         }
     }

@@ -1,24 +1,42 @@
 //! What handlers take out of a request.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    fmt::{self, Display},
+    marker::PhantomData,
+    net::SocketAddr,
+    time::Duration,
+};
 
 use axum::{
     extract::{ConnectInfo, FromRequest, FromRequestParts, Request},
     http::{StatusCode, request::Parts},
 };
-use serde::de::DeserializeOwned;
-use tokio::sync::OwnedSemaphorePermit;
+use nodkey_proto::registry::v1::PhoneCall;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
+};
 
-use crate::{body::read_body, edge::Edge, problem::Problem};
+use crate::{
+    address,
+    auth::phone,
+    body::read_body,
+    class,
+    edge::Edge,
+    limits::network::{Network, Source, is_proxy},
+    problem::Problem,
+};
 
-/// The longest anybody may wait in one call, in seconds.
-const MAX_WAIT: u64 = 60;
 /// The most an idempotency key has, in characters.
 const MAX_KEY: usize = 128;
 
-/// A JSON body. Malformed is 400; well-formed and not what is asked for is 422 and names the field.
+/// A body that is a JSON object. Malformed is 400; well-formed and not what is asked for is 422 and names the field.
 #[derive(Debug)]
 pub struct Json<T>(pub T);
+
+/// The same of a body that may be something else than an object.
+#[derive(Debug)]
+pub struct AnyJson<T>(pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Problem;
@@ -28,19 +46,72 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     }
 }
 
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for AnyJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        parse(&read_body(request.into_body()).await?).map(Self)
+    }
+}
+
 impl<T: DeserializeOwned> Json<T> {
     /// Reads a body that has been read already.
     pub fn parse(body: &[u8]) -> Result<Self, Problem> {
-        let mut json = serde_json::Deserializer::from_slice(body);
-        let value = serde_path_to_error::deserialize(&mut json).map_err(|e| {
-            if e.inner().is_data() {
-                Problem::field(&e.path().to_string(), e.inner().to_string())
-            } else {
-                Problem::new(StatusCode::BAD_REQUEST, "MALFORMED_JSON", format!("the body is not JSON: {}", e.inner()))
-            }
-        })?;
-        json.end().map_err(|e| Problem::new(StatusCode::BAD_REQUEST, "MALFORMED_JSON", format!("the body is not JSON: {e}")))?;
-        Ok(Self(value))
+        parse(body).map(|Object(value)| Self(value))
+    }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    let malformed = |why: &dyn Display| Problem::new(StatusCode::BAD_REQUEST, "MALFORMED_JSON", format!("the body is not JSON: {why}"));
+    // RFC 8259 section 8.1 lets it be ignored. What is signed and what is read should be the same bytes.
+    if body.starts_with("\u{feff}".as_bytes()) {
+        return Err(malformed(&"it begins with a byte order mark"));
+    }
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|e| {
+        if e.inner().is_data() { Problem::field(&e.path().to_string(), e.inner().to_string()) } else { malformed(e.inner()) }
+    })?;
+    json.end().map_err(|e| malformed(&e))?;
+    Ok(value)
+}
+
+/// A JSON object; not an array of its values in their order, which serde takes for a struct, too.
+#[derive(Debug)]
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData)).map(Self)
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map))
+    }
+}
+
+/// A JSON body behind [`phone::middleware`](crate::auth::phone::middleware) or its like, with the call as it came: for services that believe
+/// the phone alone.
+#[derive(Debug)]
+pub struct ProvenJson<T>(pub T, pub PhoneCall);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for ProvenJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let proof = phone::proof(request.headers())?.to_owned();
+        let body = read_body(request.into_body()).await?;
+        let Json(value) = Json::parse(&body)?;
+        Ok(Self(value, PhoneCall { proof, body }))
     }
 }
 
@@ -52,25 +123,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Wait {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let query = parts.uri.query().unwrap_or_default();
-        let Some((_, text)) = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "wait") else {
-            return Ok(Self(Duration::ZERO));
-        };
-        let seconds = text.parse::<u64>().ok().filter(|seconds| *seconds <= MAX_WAIT);
-        seconds.map(|seconds| Self(Duration::from_secs(seconds))).ok_or_else(|| Problem::field("wait", "must be 0 to 60 seconds"))
-    }
-}
-
-/// A place among those who may wait at once, given back when dropped. Taken here and not by a layer: a layer costs every one of them over
-/// a kilobyte.
-#[derive(Debug)]
-pub struct Place(#[expect(dead_code, reason = "what counts is when it is dropped")] OwnedSemaphorePermit);
-
-impl FromRequestParts<Edge> for Place {
-    type Rejection = Problem;
-
-    async fn from_request_parts(_: &mut Parts, edge: &Edge) -> Result<Self, Problem> {
-        Arc::clone(&edge.waiting).try_acquire_owned().map(Self).map_err(|_| Problem::overloaded())
+        class::patience(&parts.uri).map(Self)
     }
 }
 
@@ -82,13 +135,26 @@ impl FromRequestParts<Edge> for ClientAddress {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Problem> {
-        let told = edge.address_header.as_deref().and_then(|name| parts.headers.get(name)?.to_str().ok());
-        // The last one was added by the nearest proxy; those before it are the client's own words.
-        if let Some(last) = told.and_then(|told| told.rsplit(',').next()).map(str::trim).filter(|last| !last.is_empty()) {
-            return Ok(Self(last.to_owned()));
+        let told = edge.address_header.as_deref().and_then(|name| address::client(&parts.headers, name, edge.trusted_hops));
+        if let Some(address) = told {
+            return Ok(Self(address));
         }
-        let ConnectInfo(peer) = parts.extensions.get::<ConnectInfo<SocketAddr>>().ok_or_else(Problem::internal)?;
-        Ok(Self(peer.ip().to_string()))
+        let ConnectInfo(peer) =
+            parts.extensions.get::<ConnectInfo<SocketAddr>>().ok_or_else(|| Problem::because("nobody knows who connected"))?;
+        Ok(Self(peer.ip().to_canonical().to_string()))
+    }
+}
+
+impl FromRequestParts<Edge> for Source {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Problem> {
+        let ClientAddress(address) = ClientAddress::from_request_parts(parts, edge).await?;
+        if edge.address_header.is_none() && is_proxy(&address, &parts.headers) {
+            edge.unnamed_proxy.note(&address);
+            return Ok(Self(None));
+        }
+        Ok(Self(Some(Network::of(&address))))
     }
 }
 
@@ -104,6 +170,39 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
         match value.to_str() {
             Ok(key) if (1..=MAX_KEY).contains(&key.len()) => Ok(Self(key.to_owned())),
             _ => Err(Problem::field("Idempotency-Key", "must be 1 to 128 visible ASCII characters")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct Binding {
+        user: Option<String>,
+        #[serde(default)]
+        keys: Vec<Object<Key>>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Key {
+        kind: String,
+    }
+
+    fn refused(body: &str) -> String {
+        Json::<Binding>::parse(body.as_bytes()).unwrap_err().error
+    }
+
+    #[test]
+    fn an_object_is_an_object_and_begins_with_its_brace() {
+        let Json(Binding { user, keys }) = Json::parse(br#" {"user": "ada", "keys": [{"kind": "biometric"}], "other": 1}"#).unwrap();
+        assert_eq!((user.as_deref(), keys[0].0.kind.as_str()), (Some("ada"), "biometric"));
+        for array in [r#"["ada"]"#, r#"["ada", [{"kind": "biometric"}]]"#, r#"{"keys": [["biometric"]]}"#, "[]"] {
+            assert_eq!(refused(array), "VALIDATION_FAILED", "{array}");
+        }
+        for malformed in ["\u{feff}{}", "{} {}", "{", ""] {
+            assert_eq!(refused(malformed), "MALFORMED_JSON", "{malformed:?}");
         }
     }
 }

@@ -1,35 +1,61 @@
 //! What every request passes.
 
-use std::sync::Arc;
-
 use axum::{
-    extract::{Request, State},
+    body::{Body, Bytes},
+    extract::{FromRequestParts as _, Request, State},
     http::{
         HeaderName, HeaderValue,
-        header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS},
+        header::{CACHE_CONTROL, CONTENT_ENCODING, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS},
     },
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
 use metrics::{counter, histogram};
-use nodkey_runtime::trace;
-use tokio::{sync::Semaphore, time::Instant};
+use nodkey_runtime::{
+    Deployment,
+    admission::{Class, Permit},
+    trace,
+};
+use tokio::time::Instant;
+use url::{Host, Url};
 
-use crate::problem::Problem;
+use crate::{
+    body::{ANONYMOUS_BODY, Sender},
+    edge::Edge,
+    limits::network::Source,
+    problem::{Problem, in_json},
+};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The most header fields of a request. Each costs memory for as long as the body is waited for, however short it is.
+const MAX_FIELDS: usize = 64;
 /// The most a request id of the caller's has, in characters.
 const MAX_REQUEST_ID: usize = 128;
 
+/// Tells browsers to come by TLS alone from now on, for a year (RFC 6797): where this listener is TLS, and its name one that counts. Names
+/// of the reader's own machine are shared by whatever else runs there, and addresses never count.
+pub fn strict_transport(deployment: &Deployment) -> Option<HeaderValue> {
+    let url = Url::parse(&deployment.public_url).ok()?;
+    let named = matches!(url.host(), Some(Host::Domain(name)) if name != "localhost" && !name.ends_with(".localhost"));
+    (deployment.serves_tls && url.scheme() == "https" && named).then_some(HeaderValue::from_static("max-age=31536000"))
+}
+
 /// Traces the request and names it in its answer: as the caller named it, else by its trace. Nobody keeps answers, nobody guesses
-/// their type. One layer, because each costs every held connection over a kilobyte.
-pub async fn common(request: Request, next: Next) -> Response {
+/// their type, and refusals are JSON whoever refuses. One layer, because each costs every held connection over a kilobyte.
+pub async fn common(State(strict_transport): State<Option<HeaderValue>>, request: Request, next: Next) -> Response {
     let own = request.headers().get(&X_REQUEST_ID).filter(|id| id.len() <= MAX_REQUEST_ID && id.to_str().is_ok()).cloned();
-    let (method, start, scope) = (request.method().to_string(), Instant::now(), trace::Scope::of(&request));
+    let (method, start, scope) = (trace::method(request.method()), Instant::now(), trace::Scope::of(&request));
     let id = own.or_else(|| HeaderValue::try_from(scope.context().to_string()).ok());
-    let mut response = scope.run(next.run(request)).await;
-    let status = response.status().as_u16().to_string();
-    histogram!("nodkey_http_request_seconds", "method" => method.clone()).record(start.elapsed().as_secs_f64());
+    let mut response = if request.headers().len() > MAX_FIELDS {
+        Problem::too_many_fields(MAX_FIELDS).into_response()
+    } else if is_compressed(&request) {
+        Problem::compressed().into_response()
+    } else {
+        // Within the trace: what is made readable may be logged.
+        scope.run(async { in_json(next.run(request).await) }).await
+    };
+    let status = response.status().as_str().to_owned();
+    histogram!("nodkey_http_request_seconds", "method" => method).record(start.elapsed().as_secs_f64());
     counter!("nodkey_http_requests_total", "method" => method, "status" => status).increment(1);
     let headers = response.headers_mut();
     if let Some(id) = id {
@@ -37,11 +63,148 @@ pub async fn common(request: Request, next: Next) -> Response {
     }
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Some(strict_transport) = strict_transport {
+        headers.insert(STRICT_TRANSPORT_SECURITY, strict_transport);
+    }
     response
 }
 
-/// Refuses what is more than can be served at once, instead of queueing it.
-pub async fn bounded(State(room): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
-    let Ok(_place) = room.try_acquire() else { return Problem::overloaded().into_response() };
-    next.run(request).await
+fn is_compressed(request: &Request) -> bool {
+    let encodings = request.headers().get_all(CONTENT_ENCODING).iter();
+    encodings.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).any(|encoding| {
+        let encoding = encoding.trim_ascii();
+        !encoding.is_empty() && !encoding.eq_ignore_ascii_case(b"identity")
+    })
+}
+
+/// Lets in who has no credential, while there is room, with a small body. What is more than can be served at once is refused, not queued.
+pub async fn anonymous(State(edge): State<Edge>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let entered = async {
+        let permit = edge.admission.enter(Class::Anonymous)?;
+        let source = Source::from_request_parts(&mut parts, &edge).await?;
+        let body = body_under(&edge, permit, body, ANONYMOUS_BODY, Sender::Stranger(source)).await?;
+        Ok::<_, Problem>(body)
+    };
+    match entered.await {
+        Ok((permit, body)) => permit.hold(next.run(Request::from_parts(parts, Body::from(body))).await),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// Reads a body. The place is given back while it arrives, and taken again.
+pub async fn body_under(edge: &Edge, permit: Permit, body: Body, limit: usize, sender: Sender) -> Result<(Permit, Bytes), Problem> {
+    // On the heap: few are not there at once.
+    let mut read = Box::pin(edge.bodies.read(body, limit, sender));
+    if let std::task::Poll::Ready(body) = futures_util::poll!(read.as_mut()) {
+        return Ok((permit, body?));
+    }
+    let class = permit.class();
+    drop(permit);
+    let body = read.await?;
+    Ok((edge.admission.enter(class)?, body))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Write,
+        sync::{Arc, Mutex},
+    };
+
+    use axum::{Router, body::Body, http::StatusCode, middleware, routing::get};
+    use nodkey_kernel::egress::Egress;
+    use nodkey_runtime::status::PeerError;
+    use tonic::Status;
+    use tower::ServiceExt as _;
+    use tower_http::catch_panic::CatchPanicLayer;
+    use tracing_subscriber::fmt::MakeWriter;
+
+    use super::*;
+    use crate::routes::panicked;
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl<'a> MakeWriter<'a> for Log {
+        type Writer = Self;
+
+        fn make_writer(&'a self) -> Self {
+            self.clone()
+        }
+    }
+
+    #[expect(clippy::panic, reason = "what it is for")]
+    async fn panics() -> StatusCode {
+        panic!("on purpose")
+    }
+
+    #[tokio::test]
+    async fn every_500_leaves_one_line_with_its_cause_route_and_trace() {
+        let log = Log::default();
+        let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_writer(log.clone()).finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+        let routes = Router::new()
+            .route("/because/{of}", get(|| async { Problem::because("there is no cookie key") }))
+            .route("/peer/{of}", get(|| async { Problem::from(PeerError::from(Status::internal("it is logged there"))) }))
+            .route("/panic/{of}", get(panics))
+            .route("/silent/{of}", get(|| async { StatusCode::INTERNAL_SERVER_ERROR }))
+            .route("/refused/{of}", get(|| async { Problem::not_found() }))
+            .layer((middleware::from_fn_with_state(None::<HeaderValue>, common), CatchPanicLayer::custom(panicked)));
+        for (path, cause) in [
+            ("/because", Some("there is no cookie key")),
+            ("/peer", Some("it is logged there")),
+            ("/panic", Some("on purpose")),
+            ("/silent", Some("did not say")),
+            ("/refused", None),
+        ] {
+            log.0.lock().unwrap().clear();
+            let request = Request::get(format!("{path}/nobodys-business"))
+                .header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+            let answer = routes.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+            assert_eq!(answer.status() == StatusCode::INTERNAL_SERVER_ERROR, cause.is_some(), "{path}");
+            let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+            let lines: Vec<_> = logged.lines().collect();
+            assert_eq!(lines.len(), usize::from(cause.is_some()), "{logged}");
+            for part in [cause, Some("0af7651916cd43dd8448eb211c80319c"), Some(path)].into_iter().flatten().filter(|_| cause.is_some()) {
+                assert!(lines[0].contains("ERROR") && lines[0].contains(part), "{part}: {}", lines[0]);
+            }
+            assert!(!logged.contains("nobodys-business"), "what parameters hold is not logged");
+        }
+    }
+
+    #[test]
+    fn browsers_are_bound_to_tls_where_this_listener_is_tls_and_the_name_is_its_own() {
+        let header = |url: &str, serves_tls| strict_transport(&Deployment { serves_tls, ..Deployment::new(url, Egress::new(false)) });
+        assert_eq!(header("https://id.example.com", true).unwrap(), "max-age=31536000");
+        for (url, serves_tls) in [
+            ("https://id.example.com", false),
+            ("http://id.example.com", true),
+            ("https://localhost:7070", true),
+            ("https://nodkey.localhost", true),
+            ("https://127.0.0.1:7070", true),
+            ("https://[::1]:7070", true),
+        ] {
+            assert_eq!(header(url, serves_tls), None, "{url} {serves_tls}");
+        }
+    }
+
+    #[test]
+    fn a_body_is_compressed_unless_it_says_that_it_is_as_it_is() {
+        let is = |encoding: &str| is_compressed(&Request::post("/").header(CONTENT_ENCODING, encoding).body(Body::empty()).unwrap());
+        assert!(["gzip", "br", "identity, gzip", "x"].into_iter().all(is));
+        assert!(!["", "identity", "Identity", " identity , "].into_iter().any(is));
+        assert!(!is_compressed(&Request::new(Body::empty())));
+    }
 }

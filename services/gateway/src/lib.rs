@@ -1,31 +1,53 @@
 //! The edge: phones and backends over HTTP. Stateless; every fact is asked of its owner.
 
+mod address;
 mod auth;
 mod body;
+mod class;
 mod config;
 mod console;
 mod edge;
 mod extract;
+mod given;
+mod grpc;
 mod layers;
+mod limits;
 mod openapi;
 mod problem;
-mod rate;
 mod replay;
 mod reply;
 mod routes;
 mod wait;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use moka::sync::Cache;
 use nodkey_db::Migrations;
 use nodkey_kernel::service_key::ServiceName;
-use nodkey_runtime::{CredentialResolver, Deps, Parts, Service};
+use nodkey_runtime::{CredentialResolver, Deps, Parts, Service, admission::Admission};
 use tokio::sync::Semaphore;
 
+use body::Bodies;
 pub use config::Config;
 use edge::{Edge, Inner};
-use rate::Rates;
+use given::Given;
+use limits::{
+    network::UnnamedProxy,
+    permits::{Limits, Permits},
+    rate::{self, Rates},
+    registrations::Registrations,
+    shares::Shares,
+    strangers::Strangers,
+};
 use replay::Replays;
+use wait::looks;
+
+/// How many streams from services are held for all relying parties together: half of what the connections to one service take.
+const STREAMS: u32 = 12_800;
+/// Of how many credentials it is remembered that they were proven within the hour.
+const PROVEN_TOKENS: u64 = 100_000;
+/// How many of those who wait on a stream for many results are looked at for the first time at once.
+const FIRST_LOOKS: usize = 64;
 
 /// The service.
 #[derive(Debug)]
@@ -43,22 +65,42 @@ impl Service for Gateway {
     async fn build(config: Config, deps: Deps) -> anyhow::Result<Parts> {
         let rates = [config.credential_rate, config.device_rate, config.address_rate, config.challenge_rate];
         let rates = rates.map(|rate| Arc::new(Rates::per_second(rate)));
-        let jobs = vec![rate::forgetting(rates.to_vec())];
+        anyhow::ensure!((1..=60).contains(&config.look_seconds), "service.look_seconds must be 1 to 60");
+        let mut jobs = vec![rate::forgetting(rates.to_vec())];
         let [credential_rates, device_rates, address_rates, challenge_rates] = rates;
-        let Deps { bus, peers, clock, deployment, stopping, .. } = deps;
+        let Deps { bus, peers, clock, random, deployment, stopping, .. } = deps;
+        let proxied = config.address_header.is_some();
         let cookie_keys = console::cookie_keys(&config, &deployment)?;
+        config.check()?;
         let edge = Edge(Arc::new(Inner {
             resolver: CredentialResolver::new(peers.registry().clone()),
             replays: Replays::new(config.remembered_proofs),
+            repeated: Replays::new(config.remembered_proofs),
+            proven_tokens: Cache::builder().max_capacity(PROVEN_TOKENS).time_to_idle(Duration::from_hours(1)).build(),
             credential_rates,
             device_rates,
             address_rates,
             challenge_rates,
+            operator_grpc: config.operator_grpc,
+            streams: Shares::new(config.streams_per_party, STREAMS),
+            first_looks: Arc::new(Semaphore::new(FIRST_LOOKS)),
             address_header: config.address_header,
+            trusted_hops: usize::try_from(config.trusted_hops)?,
             place_header: config.place_header,
+            security_contact: config.security_contact,
             cookie_keys,
-            in_flight: Arc::new(Semaphore::new(usize::try_from(config.max_in_flight)?)),
-            waiting: Arc::new(Semaphore::new(usize::try_from(config.max_waiting)?)),
+            admission: Admission::new(usize::try_from(config.max_in_flight)?),
+            bodies: Bodies::default(),
+            waits: Permits::new(Limits {
+                all: config.max_waiting,
+                per_address: config.max_waiting_per_address,
+                per_party: config.max_waiting_per_party,
+            }),
+            given: Given::new(),
+            strangers: Strangers::new(config.unknown_device_rate),
+            registrations: Registrations::new(config.registration_rate),
+            unnamed_proxy: UnnamedProxy::new(),
+            random,
             started_at: clock.now(),
             peers,
             bus,
@@ -66,8 +108,10 @@ impl Service for Gateway {
             deployment,
             stopping,
         }));
-        let console = if config.console { console::routes() } else { console::Routes::default() };
-        Ok(Parts { http: routes::routes(edge, console.working, console.waiting), jobs, ..Parts::default() })
+        jobs.push(looks::job(edge.clone(), Duration::from_secs(config.look_seconds.into())));
+        let console = if config.console { console::routes(&edge) } else { console::Routes::default() };
+        let grpc = grpc::routes(config.operator_grpc);
+        Ok(Parts { http: routes::routes(edge, console.working, console.waiting, grpc), jobs, proxied, ..Parts::default() })
     }
 }
 

@@ -1,18 +1,33 @@
 //! What can go wrong, as existing clients read it: `error`, `message`, `description`, `field_errors`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Display};
 
 use axum::{
-    http::{HeaderValue, StatusCode, header::RETRY_AFTER},
+    http::{
+        HeaderValue, StatusCode,
+        header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER},
+    },
     response::{IntoResponse, Response},
 };
-use nodkey_kernel::error::{Classify as _, Kind};
-use nodkey_runtime::status::PeerError;
+use nodkey_kernel::{
+    dpop::ProofError,
+    error::{Classify as _, Kind},
+    id::DeviceId,
+};
+use nodkey_runtime::{
+    admission::Overloaded,
+    fault,
+    status::{self, PeerError},
+};
 use serde::Serialize;
 use tonic::Status;
+use tracing::error;
 use utoipa::ToSchema;
 
 use crate::reply::reply;
+
+/// Refusals to prompt somebody now, as backends are told.
+const PROMPTS_REFUSED: [&str; 2] = ["PROMPT_BUDGET_EXHAUSTED", "PROMPTS_HELD"];
 
 /// Why a request was refused.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -21,27 +36,90 @@ pub struct Problem {
     #[schema(example = "VALIDATION_FAILED")]
     pub error: String,
     /// One line, for people.
-    pub message: String,
+    #[schema(value_type = String)]
+    pub message: Box<str>,
     /// What to do.
-    pub description: String,
+    #[schema(value_type = String)]
+    pub description: Box<str>,
     /// What is wrong with which field.
     pub field_errors: BTreeMap<String, Vec<String>>,
+    /// In development, to who signed wrongly: what should have been signed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub string_to_sign: Option<Box<str>>,
     #[serde(skip)]
     status: StatusCode,
     /// Seconds after which the same request may work.
     #[serde(skip)]
     retry_after: Option<u64>,
+    /// A service did not take whoever called it.
+    #[serde(skip)]
+    refused: bool,
 }
+
+/// Marks an answer that is an error because a service did not take whoever called it: us, or the backend for which we did.
+#[derive(Clone, Copy, Debug)]
+pub struct Refused;
 
 impl Problem {
     /// Makes one.
     pub fn new(status: StatusCode, error: &str, message: impl Into<String>) -> Self {
-        let message = message.into();
+        let message = message.into().into_boxed_str();
         let retry_after = match status {
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Some(1),
             _ => None,
         };
-        Self { error: error.into(), description: message.clone(), message, field_errors: BTreeMap::new(), status, retry_after }
+        Self {
+            error: error.into(),
+            description: message.clone(),
+            message,
+            field_errors: BTreeMap::new(),
+            string_to_sign: None,
+            status,
+            retry_after,
+            refused: false,
+        }
+    }
+
+    /// After how many seconds the same request may work.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds.max(1));
+        self
+    }
+
+    /// Whether the same request may work later.
+    /// Whether nobody has proven who calls.
+    pub fn is_unauthenticated(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED
+    }
+
+    /// Whether a body or a message is larger than it may be.
+    pub fn is_too_large(&self) -> bool {
+        self.status == StatusCode::PAYLOAD_TOO_LARGE
+    }
+
+    /// The same over gRPC, of what this gateway itself refuses.
+    pub fn into_status(self) -> Status {
+        let kind = match self.status {
+            StatusCode::TOO_MANY_REQUESTS => Kind::Exhausted,
+            StatusCode::SERVICE_UNAVAILABLE => Kind::Unavailable,
+            StatusCode::PAYLOAD_TOO_LARGE => Kind::TooLarge,
+            status if status.is_client_error() => Kind::Invalid,
+            _ => Kind::Internal,
+        };
+        status::new(kind, &self.error, &*self.message, &[])
+    }
+
+    /// Whether it is too much for this gateway, and not for its caller's share of it.
+    pub fn is_overload(&self) -> bool {
+        self.status == StatusCode::SERVICE_UNAVAILABLE
+    }
+
+    /// Stable, for programs.
+    #[cfg(test)]
+    pub fn code(&self) -> &str {
+        &self.error
     }
 
     /// One field is wrong.
@@ -61,9 +139,37 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", "the token, its signature or its rights are not sufficient")
     }
 
-    /// A phone's proof does not hold.
-    pub fn proof(why: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "INVALID_PROOF", why)
+    /// The same to who may know what is wrong.
+    #[must_use]
+    pub fn explained(self, why: &str, string_to_sign: String) -> Self {
+        Self { description: format!("{}: {why}", self.message).into(), string_to_sign: Some(string_to_sign.into()), ..self }
+    }
+
+    /// A phone's proof does not hold. Notes it.
+    pub fn proof(fault: ProofFault, device: Option<&DeviceId>) -> Self {
+        fault::note("DPoP", fault.as_str(), device.map(DeviceId::as_str));
+        Self::new(StatusCode::UNAUTHORIZED, "INVALID_PROOF", fault.to_string())
+    }
+
+    /// What there is to say of a status alone.
+    fn of(status: StatusCode) -> Self {
+        match status {
+            StatusCode::NOT_FOUND => Self::not_found(),
+            StatusCode::INTERNAL_SERVER_ERROR => Self::because("whoever answered did not say"),
+            StatusCode::BAD_REQUEST => Self::new(status, "BAD_REQUEST", "the path or the query is not well-formed"),
+            status => Self::new(status, "REFUSED", status.canonical_reason().unwrap_or("the request was refused").to_lowercase()),
+        }
+    }
+
+    /// A body was compressed. Nothing here decompresses: what is signed is what arrives, and a small body must not become a large one.
+    pub fn compressed() -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "BODY_COMPRESSED", "the body must be sent as it is, without Content-Encoding")
+    }
+
+    /// The head has more fields than any client needs.
+    pub fn too_many_fields(most: usize) -> Self {
+        let text = format!("a request has at most {most} header fields");
+        Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "TOO_MANY_HEADER_FIELDS", text)
     }
 
     /// No such route, or nothing there.
@@ -76,9 +182,52 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "OVERLOADED", "too much at once; try again soon")
     }
 
-    /// Our fault.
-    pub fn internal() -> Self {
+    /// Another service refused us, or failed.
+    fn unexpected(error: &PeerError) -> Self {
+        Self::because(format_args!("another service answered {}: {error}", error.reason()))
+    }
+
+    /// Our fault. Logs the cause.
+    pub fn because(cause: impl Display) -> Self {
+        error!(%cause, "request failed");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "something went wrong on our side; it is logged")
+    }
+}
+
+/// What is wrong with a phone's proof.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+pub enum ProofFault {
+    /// None, or several.
+    #[error("exactly one DPoP header is needed")]
+    NotOne,
+    /// Not text.
+    #[error("the DPoP header is not ASCII")]
+    NotAscii,
+    /// It came before.
+    #[error("the DPoP proof was used before")]
+    Replayed,
+    /// By the key of another device than the path names.
+    #[error("the proof is by another device than the one in question")]
+    OtherDevice,
+    /// By a key that is no device's.
+    #[error("the device is not registered")]
+    NotRegistered,
+    /// It does not hold.
+    #[error(transparent)]
+    Invalid(#[from] ProofError),
+}
+
+impl ProofFault {
+    /// Its name in logs and metrics.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotOne => "missing",
+            Self::NotAscii => "malformed",
+            Self::Replayed => "replayed",
+            Self::OtherDevice => "other_device",
+            Self::NotRegistered => "not_registered",
+            Self::Invalid(error) => error.as_str(),
+        }
     }
 }
 
@@ -90,7 +239,14 @@ impl From<Status> for Problem {
 
 impl From<PeerError> for Problem {
     fn from(error: PeerError) -> Self {
+        // The registry verifies the proofs of some calls again, by its own clock.
+        if error.reason() == "INVALID_PROOF" {
+            fault::note("DPoP", "registry", None);
+            return Self::new(StatusCode::UNAUTHORIZED, "INVALID_PROOF", error.to_string());
+        }
         let status = match error.kind() {
+            // By 429 one of the old SDKs takes the answer for none.
+            Kind::Exhausted if PROMPTS_REFUSED.contains(&error.reason()) => StatusCode::FAILED_DEPENDENCY,
             Kind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
             Kind::Forbidden => StatusCode::FORBIDDEN,
             Kind::NotFound => StatusCode::NOT_FOUND,
@@ -100,15 +256,43 @@ impl From<PeerError> for Problem {
             Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Kind::Exhausted => StatusCode::TOO_MANY_REQUESTS,
             Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            // The gateway itself was refused: not what the caller asked for.
-            Kind::Unauthenticated | Kind::Internal => return Self::internal(),
+            // Not what the caller asked for, unless it was called as the caller.
+            Kind::Unauthenticated => return Self { refused: true, ..Self::unexpected(&error) },
+            Kind::Internal => return Self::unexpected(&error),
         };
         let reason = match error.reason() {
             "REQUEST_ID_REUSED" => "IDEMPOTENCY_MISMATCH",
             reason => reason,
         };
-        let problem = Self::new(status, reason, error.to_string());
+        let mut problem = Self::new(status, reason, error.to_string());
+        if let Some(after) = error.retry_after() {
+            // Not a moment too early.
+            problem = problem.retry_after(after.as_secs() + u64::from(after.subsec_nanos() > 0));
+        }
         error.field_violations().iter().fold(problem, |problem, v| problem.and_field(&v.field, v.description.clone()))
+    }
+}
+
+/// A refusal in JSON, also where a library refused in its own words or in none.
+pub fn in_json(mut response: Response) -> Response {
+    let status = response.status();
+    let is_error = status.is_client_error() || status.is_server_error();
+    let is_json = |kind: &HeaderValue| kind.as_bytes().starts_with(b"application/json");
+    if !is_error || response.headers().get(CONTENT_TYPE).is_some_and(is_json) {
+        return response;
+    }
+    let (parts, body) = Problem::of(status).into_response().into_parts();
+    for header in [CONTENT_ENCODING, CONTENT_LENGTH] {
+        response.headers_mut().remove(header);
+    }
+    response.headers_mut().extend(parts.headers);
+    *response.body_mut() = body;
+    response
+}
+
+impl From<Overloaded> for Problem {
+    fn from(Overloaded: Overloaded) -> Self {
+        Self::overloaded()
     }
 }
 
@@ -118,6 +302,32 @@ impl IntoResponse for Problem {
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
+        if self.refused {
+            response.extensions_mut().insert(Refused);
+        }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::to_bytes;
+    use serde_json::Value;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn every_refusal_is_json_and_keeps_what_else_it_says() {
+        for (status, reason) in [(400, "BAD_REQUEST"), (404, "NOT_FOUND"), (413, "REFUSED"), (431, "REFUSED"), (500, "INTERNAL")] {
+            let text = (StatusCode::from_u16(status).unwrap(), [("allow", "GET")], "Invalid URL: in words of its own").into_response();
+            let refused = in_json(text);
+            assert_eq!((refused.status().as_u16(), refused.headers()["allow"].as_bytes()), (status, &b"GET"[..]));
+            assert_eq!(refused.headers()[CONTENT_TYPE], "application/json; charset=utf-8");
+            let body: Value = serde_json::from_slice(&to_bytes(refused.into_body(), 1_000).await.unwrap()).unwrap();
+            assert_eq!(body["error"], reason);
+        }
+        let own = in_json(Problem::credentials().into_response());
+        assert_eq!(to_bytes(own.into_body(), 1_000).await.unwrap(), serde_json::to_vec(&Problem::credentials()).unwrap());
+        assert_eq!(in_json((StatusCode::OK, "text").into_response()).headers()[CONTENT_TYPE], "text/plain; charset=utf-8");
     }
 }

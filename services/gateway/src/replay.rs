@@ -1,28 +1,59 @@
-//! Proofs that were seen, as long as they would be taken.
+//! What was seen and must not come again, as long as it would be taken.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use moka::future::Cache;
+use moka::{Expiry, future::Cache};
 use nodkey_kernel::jose::sha256;
 
-/// A proof is taken up to 60 s before and after its `iat`.
-const WINDOW: Duration = Duration::from_secs(125);
+/// How long a DPoP proof is remembered: it is taken up to 60 s before and after its `iat`.
+pub const PROOF: Duration = Duration::from_secs(125);
 
-/// Remembers proofs. One instance's memory: a proof could be used once at each of several gateways, within its minute, by who
-/// already broke TLS, and every call is idempotent.
+/// Remembers. One instance's memory: what was seen could be used once at each of several gateways, within its time, by who already broke
+/// TLS.
 #[derive(Clone, Debug)]
-pub struct Replays(Cache<[u8; 32], ()>);
+pub struct Replays(Cache<[u8; 32], Duration>);
 
 impl Replays {
     /// Remembers at most so many.
     #[must_use]
     pub fn new(capacity: u64) -> Self {
-        Self(Cache::builder().max_capacity(capacity).time_to_live(WINDOW).build())
+        Self(Cache::builder().max_capacity(capacity).expire_after(AsLong).build())
     }
 
-    /// True the first time.
-    pub async fn first(&self, device: &str, jti: &str) -> bool {
-        let key = sha256(format!("{device}.{jti}").as_bytes());
-        self.0.entry(key).or_insert(()).await.is_fresh()
+    /// True the first time that `what` comes from `whom`; remembers it for so long.
+    pub async fn first(&self, whom: &str, what: &str, lifetime: Duration) -> bool {
+        self.0.entry(key(whom, what)).or_insert(lifetime).await.is_fresh()
+    }
+
+    /// Whether it came before, and nothing else.
+    pub fn has(&self, whom: &str, what: &str) -> bool {
+        self.0.contains_key(&key(whom, what))
+    }
+}
+
+fn key(whom: &str, what: &str) -> [u8; 32] {
+    sha256(format!("{whom}.{what}").as_bytes())
+}
+
+/// Each entry says for how long it is kept.
+struct AsLong;
+
+impl Expiry<[u8; 32], Duration> for AsLong {
+    fn expire_after_create(&self, _: &[u8; 32], lifetime: &Duration, _: Instant) -> Option<Duration> {
+        Some(*lifetime)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_comes_again_is_noticed_by_whom_it_is_from() {
+        let replays = Replays::new(100);
+        assert!(replays.first("a", "x", PROOF).await);
+        assert!(!replays.first("a", "x", PROOF).await);
+        assert!(replays.first("b", "x", PROOF).await && replays.first("a", "y", PROOF).await);
+        assert!(replays.first("a", "z", Duration::ZERO).await && replays.first("a", "z", PROOF).await, "its time is over");
     }
 }

@@ -1,10 +1,32 @@
 //! Answers.
 
+use std::{convert::Infallible, time::Duration};
+
 use axum::{
-    http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
-    response::{IntoResponse as _, Response},
+    http::{
+        HeaderName, HeaderValue, StatusCode,
+        header::{CACHE_CONTROL, CONTENT_TYPE},
+    },
+    response::{
+        IntoResponse as _, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
 };
+use futures_util::{Stream, StreamExt as _, stream};
 use serde::Serialize;
+
+/// How often a silent stream says that it is alive.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Server-sent events, as they come: proxies are told to hold none back and to compress none. The first says nothing and comes at once, so
+/// that whoever listens knows that it is heard.
+pub fn event_stream(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Response {
+    let opened = stream::once(async { Ok(Event::default().comment("open")) });
+    let unbuffered = (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    let as_it_is = (CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
+    let events = Sse::new(opened.chain(events)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
+    ([unbuffered, as_it_is], events).into_response()
+}
 
 /// An answer in JSON, its type spelled as existing clients hash it.
 pub fn reply(status: StatusCode, body: &impl Serialize) -> Response {
@@ -13,6 +35,7 @@ pub fn reply(status: StatusCode, body: &impl Serialize) -> Response {
             let json_type = HeaderValue::from_static("application/json; charset=utf-8");
             (status, [(CONTENT_TYPE, json_type)], json).into_response()
         }
+        // Made readable, and logged, on its way out.
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

@@ -1,5 +1,7 @@
 //! Settings of the notification service's own.
 
+use ipnet::IpNet;
+use nodkey_kernel::egress::Egress;
 use serde::Deserialize;
 
 /// Under `service.` in the configuration.
@@ -34,6 +36,19 @@ pub struct PushConfig {
     pub fcm_url: String,
     /// Where access tokens of FCM come from.
     pub google_token_url: String,
+    /// Networks that the addresses phones name may be in besides public ones, such as that of a distributor of our own: `10.1.0.0/16`.
+    pub allowed_networks: Vec<IpNet>,
+    /// Whether the addresses phones name may be on this machine, over http and on any port: for tests alone.
+    pub allow_this_machine: bool,
+}
+
+impl PushConfig {
+    /// Where phones may have us connect to. That webhooks may lead into a network is an operator's word for those who have a credential; anybody
+    /// has a phone.
+    #[must_use]
+    pub fn egress(&self, deployment: &Egress) -> Egress {
+        Egress { networks: self.allowed_networks.clone(), ports: deployment.ports.clone(), development: self.allow_this_machine }
+    }
 }
 
 impl Default for PushConfig {
@@ -44,6 +59,8 @@ impl Default for PushConfig {
             apns_sandbox_url: "https://api.sandbox.push.apple.com".into(),
             fcm_url: "https://fcm.googleapis.com".into(),
             google_token_url: "https://oauth2.googleapis.com/token".into(),
+            allowed_networks: Vec::new(),
+            allow_this_machine: false,
         }
     }
 }

@@ -7,8 +7,8 @@ use nodkey_runtime::Failure;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Enough.
-    #[error("a relying party may have 50 endpoints; delete one first")]
-    TooManyEndpoints,
+    #[error("this relying party may have {0} endpoints (webhook_endpoints); delete one first")]
+    TooManyEndpoints(usize),
     /// Nothing is sent to it.
     #[error("the endpoint is disabled; enable it first")]
     EndpointDisabled,
@@ -29,7 +29,7 @@ impl<T: Into<Failure>> From<T> for Error {
 impl Classify for Error {
     fn kind(&self) -> Kind {
         match self {
-            Self::TooManyEndpoints => Kind::Invalid,
+            Self::TooManyEndpoints(_) => Kind::Invalid,
             Self::EndpointDisabled => Kind::Precondition,
             Self::Failure(e) => e.kind(),
             Self::Raced => Kind::Unavailable,
@@ -38,7 +38,7 @@ impl Classify for Error {
 
     fn reason(&self) -> &'static str {
         match self {
-            Self::TooManyEndpoints => "TOO_MANY_ENDPOINTS",
+            Self::TooManyEndpoints(_) => "TOO_MANY_ENDPOINTS",
             Self::EndpointDisabled => "ENDPOINT_DISABLED",
             Self::Failure(e) => e.reason(),
             Self::Raced => "RACED",
@@ -48,7 +48,7 @@ impl Classify for Error {
     fn field_violations(&self) -> Vec<FieldViolation> {
         match self {
             Self::Failure(e) => e.field_violations(),
-            Self::TooManyEndpoints | Self::EndpointDisabled | Self::Raced => Vec::new(),
+            Self::TooManyEndpoints(_) | Self::EndpointDisabled | Self::Raced => Vec::new(),
         }
     }
 }

@@ -5,6 +5,7 @@ use nodkey_kernel::id::DeviceId;
 use nodkey_proto::{
     convert::from_timestamp,
     registry::v1::DeviceRetired,
+    rest,
     trusonafication::v1::{
         TrusonaficationAccepted, TrusonaficationCanceled, TrusonaficationCreated, TrusonaficationExpired, TrusonaficationRejected,
     },
@@ -13,7 +14,7 @@ use nodkey_proto::{
 use crate::{
     app::{App, End},
     domain::EVENT_TYPES,
-    receipts::Receipts,
+    receipts::{Receipts, Told},
 };
 
 /// A consumer of the end of a trusonafication. `$result` is the field of what a `callback_url` is told of it.
@@ -25,8 +26,11 @@ macro_rules! teller {
             Box::pin(async move {
                 let result = None::<&String>$(.or(Some(&event.$result)))?.map_or("", String::as_str);
                 let about = event.trusonafication.ok_or_else(|| HandlerError::Undecodable("it is about nothing".into()))?;
-                receipts.check(&event.receipt, meta.relying_party, &about, meta.time.unwrap_or_else(|| app.now()))?;
-                let end = End { event_type: $event_type, occurred_at: meta.time, about: &about, receipt: &event.receipt, result };
+                let data = rest::text(&about).map_err(|e| HandlerError::Fatal(e.to_string()))?;
+                let told = Told { about: &about, data: data.get(), at: meta.time.unwrap_or_else(|| app.now()) };
+                let occurred_at = receipts.check(&event.receipt, meta.relying_party, told)?;
+                let (about, data, receipt) = (&about, &*data, event.receipt.as_str());
+                let end = End { event_type: $event_type, occurred_at, about, data, receipt, result };
                 Ok(app.tell(tx, meta.relying_party, end).await?)
             })
         })
@@ -42,7 +46,7 @@ macro_rules! teller {
 /// The consumers.
 #[must_use]
 pub fn consumers(app: &App, receipts: &Receipts) -> Vec<Consumer> {
-    let [accepted, rejected, expired, canceled] = EVENT_TYPES;
+    let [accepted, rejected, expired, canceled, _] = EVENT_TYPES;
     vec![
         teller!("notification_accepted", TrusonaficationAccepted, accepted, app, receipts, { result }),
         teller!("notification_rejected", TrusonaficationRejected, rejected, app, receipts, { result }),

@@ -1,6 +1,7 @@
 //! What backends are told, and where phones are woken: webhook endpoints, deliveries with their attempts, push registrations.
 
 mod app;
+mod cause;
 mod config;
 mod convert;
 mod domain;
@@ -38,6 +39,7 @@ const POSTGRES: &[Migration] = &[
     Migration { version: 1002, name: "push", sql: include_str!("../migrations/postgres/1002_push.sql") },
     Migration { version: 1003, name: "receipts", sql: include_str!("../migrations/postgres/1003_receipts.sql") },
     Migration { version: 1005, name: "trusonafication leads", sql: include_str!("../migrations/postgres/1005_trusonafication_leads.sql") },
+    Migration { version: 1031, name: "pinned", sql: include_str!("../migrations/postgres/1031_pinned.sql") },
 ];
 const SQLITE: &[Migration] = &[
     Migration { version: 1000, name: "init", sql: include_str!("../migrations/sqlite/1000_init.sql") },
@@ -45,6 +47,7 @@ const SQLITE: &[Migration] = &[
     Migration { version: 1002, name: "push", sql: include_str!("../migrations/sqlite/1002_push.sql") },
     Migration { version: 1003, name: "receipts", sql: include_str!("../migrations/sqlite/1003_receipts.sql") },
     Migration { version: 1005, name: "trusonafication leads", sql: include_str!("../migrations/sqlite/1005_trusonafication_leads.sql") },
+    Migration { version: 1031, name: "pinned", sql: include_str!("../migrations/sqlite/1031_pinned.sql") },
 ];
 
 impl Service for Notification {
@@ -63,12 +66,13 @@ impl Service for Notification {
         anyhow::ensure!(config.retention_days >= 4, "service.retention_days must be at least 4: retries take three");
         anyhow::ensure!((1..=1_024).contains(&config.push.concurrency), "service.push.concurrency must be 1 to 1024");
         let (db, clock, random, guard) = (deps.db()?, deps.clock.clone(), deps.random.clone(), Guard(deps.deployment.egress.clone()));
+        let push_guard = Guard(config.push.egress(&deps.deployment.egress));
         let (issuer, peers) = (deps.deployment.public_url.clone(), deps.peers.clone());
         let receipts = Receipts::new(&issuer, store::receipt::required_since(&db).await?);
         let timeout = Duration::from_secs(config.attempt_timeout_seconds.into());
         let (app, kicked) = App::new(&config, deps)?;
-        let (webhooks, recorder) = Webhooks::new(app.clone(), guard.clone(), timeout)?;
-        let pushes = Pushes::new(app.clone(), random, guard, &config.push)?;
+        let (webhooks, recorder) = Webhooks::new(app.clone(), guard, timeout)?;
+        let pushes = Pushes::new(app.clone(), random, push_guard, &config.push)?;
         let lanes = Lanes::new(webhooks, usize::try_from(config.concurrency)?);
         let mut rules = common_rules(&db, config.dead_letter_retention_days);
         rules.push(jobs::deliveries(app.clone()));

@@ -32,6 +32,17 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How far our clock may be behind that of the trusonafication service.
 const SKEW: Duration = Duration::from_mins(1);
 
+/// What an event tells.
+#[derive(Clone, Copy, Debug)]
+pub struct Told<'a> {
+    /// The trusonafication as it ended.
+    pub about: &'a Trusonafication,
+    /// What webhooks say of it.
+    pub data: &'a str,
+    /// When it was published.
+    pub at: Timestamp,
+}
+
 /// Verifies receipts. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Receipts {
@@ -53,16 +64,19 @@ impl Receipts {
         Self { keys: Arc::default(), missed: Arc::default(), issuer: issuer.to_owned(), required_since }
     }
 
-    /// Verifies the receipt of the end of a trusonafication, as an event tells it.
-    pub fn check(&self, receipt: &str, party: RelyingPartyId, about: &Trusonafication, ended_at: Timestamp) -> Result<(), HandlerError> {
+    /// Verifies the receipt of the end of a trusonafication, as an event tells it. Returns when it ended.
+    pub fn check(&self, receipt: &str, party: RelyingPartyId, told: Told<'_>) -> Result<Timestamp, HandlerError> {
         if receipt.is_empty() {
-            let before = ended_at < self.required_since;
-            return if before { Ok(()) } else { Err(HandlerError::Fatal("the event has no receipt".into())) };
+            let before = told.at < self.required_since;
+            return if before { Ok(told.at) } else { Err(HandlerError::Fatal("the event has no receipt".into())) };
         }
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         match verify_receipt(receipt, &keys.jwks) {
-            Ok(claims) => agrees(&claims, &self.issuer, party, about).map_err(|what| HandlerError::Fatal(format!("the receipt {what}"))),
-            Err(JoseError::Key) if names_a_key(receipt) && keys.read_at.is_none_or(|read_at| read_at < ended_at + SKEW) => {
+            Ok(claims) => match agrees(&claims, &self.issuer, party, told) {
+                Ok(()) => Ok(claims.ended_at()),
+                Err(what) => Err(HandlerError::Fatal(format!("the receipt {what}"))),
+            },
+            Err(JoseError::Key) if names_a_key(receipt) && keys.read_at.is_none_or(|read_at| read_at < told.at + SKEW) => {
                 self.missed.notify_one();
                 Err(HandlerError::Retry("the key of the receipt is not known yet".into()))
             }
@@ -108,11 +122,12 @@ async fn read(peers: &Peers) -> Result<Jwks, Failure> {
 }
 
 /// Compares what the receipt says with what the event says.
-fn agrees(claims: &ReceiptClaims, issuer: &str, party: RelyingPartyId, about: &Trusonafication) -> Result<(), &'static str> {
+fn agrees(claims: &ReceiptClaims, issuer: &str, party: RelyingPartyId, Told { about, data, .. }: Told<'_>) -> Result<(), &'static str> {
     let same = |equal: bool, what| if equal { Ok(()) } else { Err(what) };
     same(claims.iss == issuer, "is another deployment's")?;
     same(claims.rp == party.to_string(), "is another relying party's")?;
     same(claims.sub == about.id, "is about another trusonafication")?;
+    same(claims.has_data(data), "is about something else than webhooks would say")?;
     same(about.status().as_str_name() == format!("STATUS_{}", claims.status.as_str()), "says another status than the event")?;
     let (Some(result), true) = (&about.result, claims.dec.is_some()) else {
         return same(claims.dec.is_none(), "says that somebody answered");

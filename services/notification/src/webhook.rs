@@ -23,6 +23,7 @@ use tracing::{info, warn};
 
 use crate::{
     app::{App, Settled},
+    cause,
     domain::{Attempt, Delivery, Outcome},
     guard::Guard,
     lanes::Queue,
@@ -189,7 +190,7 @@ struct Answer {
 
 /// Sends a request and reads the answer, or tells why there is none.
 async fn exchange(request: RequestBuilder, now: Timestamp) -> Result<Answer, String> {
-    let mut response = request.send().await.map_err(cause)?;
+    let mut response = request.send().await.map_err(|e| cause::of(&e.without_url()))?;
     let status = response.status();
     let retry_after = response.headers().get(RETRY_AFTER).and_then(|text| retry_after(text, now));
     let remark = if status.is_redirection() {
@@ -201,17 +202,6 @@ async fn exchange(request: RequestBuilder, now: Timestamp) -> Result<Answer, Str
     };
     let text = first_of(&mut response).await;
     Ok(Answer { status_code: i32::from(status.as_u16()), retry_after, remark, text })
-}
-
-fn cause(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    if error.is_timeout() {
-        "no answer in time".to_owned()
-    } else if error.is_connect() {
-        format!("no connection: {}", chain(&error))
-    } else {
-        chain(&error)
-    }
 }
 
 /// Seconds or a date (RFC 9110 section 10.2.3).

@@ -15,10 +15,14 @@ pub struct Config {
     pub signing_key_lead_seconds: u32,
     /// How many hours an operator stays signed in to the console: 1 to 168.
     pub session_hours: u32,
+    /// How many minutes an operator may do nothing before the session is over: 5 to 10080.
+    pub session_idle_minutes: u32,
     /// How many days what operators did is kept; at least 1.
     pub audit_retention_days: u32,
     /// How many days a device that is bound to nobody is kept after it was last seen; 0: for ever. Unset: 90, sparing those of before.
     pub unbound_device_days: Option<u32>,
+    /// How many devices of one relying party may be registered that no binding was ever made for, where it has no limit of its own.
+    pub max_unbound_devices: u32,
     /// How many days dead letters are kept; 0: for ever. Unset: 180, sparing those of before.
     pub dead_letter_retention_days: Option<u32>,
 }
@@ -30,8 +34,10 @@ impl Default for Config {
             retired_key_days: 30,
             signing_key_lead_seconds: 300,
             session_hours: 12,
+            session_idle_minutes: 480,
             audit_retention_days: 400,
             unbound_device_days: None,
+            max_unbound_devices: 20_000,
             dead_letter_retention_days: None,
         }
     }

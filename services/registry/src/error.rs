@@ -4,7 +4,7 @@ use nodkey_kernel::{
     error::{Classify, FieldViolation, Kind},
     vault::Unopened,
 };
-use nodkey_runtime::Failure;
+use nodkey_runtime::{Failure, fault::Fault};
 
 use crate::domain::Refusal;
 
@@ -20,6 +20,9 @@ pub enum Error {
     /// A secret cannot be read: another master key than the one it was sealed under.
     #[error("a secret cannot be opened")]
     Sealed(#[source] Unopened),
+    /// Whoever asks for a secret was not called by its holder.
+    #[error("there is no such credential")]
+    NotProven(Fault),
     /// Others changed the same thing again and again; the same request may work soon.
     #[error("others keep changing the same thing")]
     Raced,
@@ -37,6 +40,8 @@ impl Classify for Error {
             Self::Refused(e) => e.kind(),
             Self::Failure(e) => e.kind(),
             Self::Sealed(_) => Kind::Internal,
+            // As if there were none.
+            Self::NotProven(_) => Kind::NotFound,
             Self::Raced => Kind::Unavailable,
         }
     }
@@ -46,6 +51,7 @@ impl Classify for Error {
             Self::Refused(e) => e.reason(),
             Self::Failure(e) => e.reason(),
             Self::Sealed(_) => "INTERNAL",
+            Self::NotProven(fault) => fault.as_str(),
             Self::Raced => "RACED",
         }
     }
@@ -54,7 +60,7 @@ impl Classify for Error {
         match self {
             Self::Refused(e) => e.field_violations(),
             Self::Failure(e) => e.field_violations(),
-            Self::Sealed(_) | Self::Raced => Vec::new(),
+            Self::Sealed(_) | Self::NotProven(_) | Self::Raced => Vec::new(),
         }
     }
 }

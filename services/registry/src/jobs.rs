@@ -3,17 +3,25 @@
 use std::time::Duration;
 
 use nodkey_db::Db;
-use nodkey_kernel::time::Clock;
+use nodkey_kernel::{
+    error::{Classify as _, chain},
+    time::Clock,
+};
 use nodkey_runtime::{
     Job,
     housekeeping::{self, Pass, Rule, common_rules},
     signing,
 };
 
+use tracing::warn;
+
 use crate::{app::App, error::Error};
 
 /// How often to look for devices that nobody uses: the binding service is asked about each that was not seen for long.
 const DEVICES: Duration = Duration::from_hours(24);
+
+/// How often to sign what the audit log has got since: who changes its newest entries has as long.
+const CHECKPOINTS: Duration = Duration::from_mins(1);
 
 /// The jobs of the registry. `dead_letters`: how many days they are kept.
 #[must_use]
@@ -22,8 +30,28 @@ pub fn jobs(app: &App, dead_letters: Option<u32>, db: Db, clock: Clock) -> Vec<J
     rules.push(rule(app, "operator_session", |app, pass| async move { app.delete_operator_sessions(&pass).await }));
     rules.push(rule(app, "operator", |app, pass| async move { app.delete_invitations(&pass).await }));
     rules.push(rule(app, "audit_entry", |app, pass| async move { app.delete_audit_entries(&pass).await }));
+    rules.push(rule(app, "used_proof", |app, pass| async move { app.delete_used_proofs(&pass).await }));
     rules.push(rule(app, "device", |app, pass| async move { app.delete_unbound_devices(&pass).await }).every(DEVICES));
-    vec![signing::job(app.own_keys()), housekeeping::job("registry", db, clock, rules)]
+    vec![signing::job(app.own_keys()), checkpoints(app), housekeeping::job("registry", db, clock, rules)]
+}
+
+/// Signs the audit log. Replicas that do so at once do it once.
+fn checkpoints(app: &App) -> Job {
+    let app = app.clone();
+    Job::new("audit_checkpoints", move |shutdown| async move {
+        loop {
+            if let Err(e) = app.write_failures().await {
+                warn!(error = chain(&e), reason = e.reason(), "how many failed to prove who they are is not in the audit log");
+            }
+            if let Err(e) = app.checkpoint_audit_chains().await {
+                warn!(error = chain(&e), reason = e.reason(), "the audit log could not be signed; trying again");
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(CHECKPOINTS) => {}
+            }
+        }
+    })
 }
 
 fn rule<F>(app: &App, table: &'static str, apply: impl Fn(App, Pass) -> F + Send + Sync + 'static) -> Rule

@@ -41,6 +41,12 @@ impl Service for Registry {
                 Migration { version: 1006, name: "retention", sql: include_str!("../migrations/postgres/1006_retention.sql") },
                 Migration { version: 1007, name: "key statements", sql: include_str!("../migrations/postgres/1007_key_statements.sql") },
                 Migration { version: 1010, name: "published keys", sql: include_str!("../migrations/postgres/1010_published_keys.sql") },
+                Migration { version: 1014, name: "used proofs", sql: include_str!("../migrations/postgres/1014_used_proofs.sql") },
+                Migration { version: 1026, name: "limits", sql: include_str!("../migrations/postgres/1026_limits.sql") },
+                Migration { version: 1031, name: "prompts", sql: include_str!("../migrations/postgres/1031_prompts.sql") },
+                Migration { version: 1040, name: "counting keys", sql: include_str!("../migrations/postgres/1040_counting_keys.sql") },
+                Migration { version: 1041, name: "audit chain", sql: include_str!("../migrations/postgres/1041_audit_chain.sql") },
+                Migration { version: 1042, name: "session idle", sql: include_str!("../migrations/postgres/1042_session_idle.sql") },
             ],
             sqlite: &[
                 Migration { version: 1000, name: "init", sql: include_str!("../migrations/sqlite/1000_init.sql") },
@@ -51,6 +57,12 @@ impl Service for Registry {
                 Migration { version: 1006, name: "retention", sql: include_str!("../migrations/sqlite/1006_retention.sql") },
                 Migration { version: 1007, name: "key statements", sql: include_str!("../migrations/sqlite/1007_key_statements.sql") },
                 Migration { version: 1010, name: "published keys", sql: include_str!("../migrations/sqlite/1010_published_keys.sql") },
+                Migration { version: 1014, name: "used proofs", sql: include_str!("../migrations/sqlite/1014_used_proofs.sql") },
+                Migration { version: 1026, name: "limits", sql: include_str!("../migrations/sqlite/1026_limits.sql") },
+                Migration { version: 1031, name: "prompts", sql: include_str!("../migrations/sqlite/1031_prompts.sql") },
+                Migration { version: 1040, name: "counting keys", sql: include_str!("../migrations/sqlite/1040_counting_keys.sql") },
+                Migration { version: 1041, name: "audit chain", sql: include_str!("../migrations/sqlite/1041_audit_chain.sql") },
+                Migration { version: 1042, name: "session idle", sql: include_str!("../migrations/sqlite/1042_session_idle.sql") },
             ],
         })
     }

@@ -12,6 +12,8 @@ pub struct Config {
     pub lifetime_seconds: u32,
     /// How many may wait for one user or device at once: more would be a flood no person can judge.
     pub max_pending: u32,
+    /// How many may be in progress at once of one relying party, where it has no limit of its own.
+    pub max_open: u32,
     /// How many seconds a secure QR code lives: 20 to 55. Browsers hold a request as long.
     pub trucode_seconds: u32,
     /// How often, in milliseconds, to look for what has expired. What is read in between is seen as expired anyway.
@@ -29,6 +31,7 @@ impl Default for Config {
             signing_algorithm: "EdDSA".into(),
             lifetime_seconds: 120,
             max_pending: 20,
+            max_open: 100_000,
             trucode_seconds: 50,
             sweep_milliseconds: 500,
             unanswered_retention_days: None,

@@ -48,6 +48,7 @@ pub fn event(t: &Trusonafication) -> pb::Trusonafication {
         number_match: number_match.into(),
         version: t.version,
         custom_fields_json: t.ask.custom_fields.clone().unwrap_or_default(),
+        context: t.ask.context.clone(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What can go wrong, classified once.
 
+use std::time::Duration;
+
 use nodkey_kernel::error::{Classify, FieldViolation, Kind};
 use nodkey_runtime::Failure;
 
@@ -23,6 +25,24 @@ pub enum Error {
     /// A flood.
     #[error("too many wait for this user or device already")]
     TooManyPending,
+    /// Others prompted a user who did not accept.
+    #[error("others prompted this user too often; again in {} s, or let the user scan a code: that is never refused because of others", seconds(*after))]
+    PromptBudget {
+        /// After how long the same may be asked, if nobody answers what waits.
+        after: Duration,
+    },
+    /// The user said that it was not them.
+    #[error("the user said that it was not them who asked; again in {} s, or let the user scan a code: that is never refused because of others", seconds(*after))]
+    PromptsHeld {
+        /// After how long the same may be asked.
+        after: Duration,
+    },
+    /// Whoever learns of a code prompts by it again.
+    #[error("this code was asked of before; show another one")]
+    TruCodeUsed,
+    /// A flood, of all users together.
+    #[error("{0} are in progress, as many as the relying party may have at once (open_trusonafications)")]
+    TooManyOpen(u32),
     /// Beyond the limit.
     #[error("custom fields may be 1 MB at most")]
     CustomFieldsTooLarge,
@@ -74,9 +94,9 @@ impl Classify for Error {
             | Self::DeviceNotBound
             | Self::DeviceNotActive => Kind::Forbidden,
             Self::Refused(Refusal::Expired) => Kind::Gone,
-            Self::Refused(Refusal::AlreadyCompleted | Refusal::AlreadyPaired) => Kind::Conflict,
+            Self::Refused(Refusal::AlreadyCompleted | Refusal::AlreadyPaired) | Self::TruCodeUsed => Kind::Conflict,
             Self::NoDocuments => Kind::Precondition,
-            Self::TooManyPending => Kind::Exhausted,
+            Self::TooManyPending | Self::TooManyOpen(_) | Self::PromptBudget { .. } | Self::PromptsHeld { .. } => Kind::Exhausted,
             Self::CustomFieldsTooLarge => Kind::TooLarge,
             Self::Failure(e) => e.kind(),
             Self::Stopping | Self::NoSigningKey | Self::Raced => Kind::Unavailable,
@@ -100,6 +120,10 @@ impl Classify for Error {
             Self::DeviceHasNoActiveBinding => "DEVICE_HAS_NO_ACTIVE_BINDING",
             Self::NoDocuments => "NO_DOCUMENTS",
             Self::TooManyPending => "TOO_MANY_PENDING",
+            Self::TooManyOpen(_) => "TOO_MANY_OPEN",
+            Self::PromptBudget { .. } => "PROMPT_BUDGET_EXHAUSTED",
+            Self::PromptsHeld { .. } => "PROMPTS_HELD",
+            Self::TruCodeUsed => "TRUCODE_USED",
             Self::CustomFieldsTooLarge => "CUSTOM_FIELDS_TOO_LARGE",
             Self::DeviceRetired => "DEVICE_RETIRED",
             Self::DeviceNotBound => "DEVICE_NOT_BOUND",
@@ -119,4 +143,17 @@ impl Classify for Error {
             _ => Vec::new(),
         }
     }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::PromptBudget { after } | Self::PromptsHeld { after } => Some(*after),
+            Self::Failure(e) => e.retry_after(),
+            _ => None,
+        }
+    }
+}
+
+/// Whole seconds, not one too few.
+fn seconds(after: Duration) -> u64 {
+    after.as_secs() + u64::from(after.subsec_nanos() > 0)
 }

@@ -1,7 +1,8 @@
-//! What other services' facts mean here: who cannot answer any more is not asked any more.
+//! What other services' facts mean here: who cannot answer any more is not asked any more. A fact that comes late, when user or device have
+//! begun another life, is about the bindings it names alone.
 
 use nodkey_bus::{Consumer, EventMeta, HandlerError};
-use nodkey_kernel::id::DeviceId;
+use nodkey_kernel::id::{BindingId, DeviceId};
 use nodkey_proto::{
     binding::v1::{BindingDeactivated, UserDeactivated},
     registry::v1::DeviceRetired,
@@ -19,7 +20,8 @@ fn user_deactivated(app: App) -> Consumer {
     Consumer::new("trusonafication_user_deactivated", move |tx, event: UserDeactivated, meta: EventMeta| {
         let app = app.clone();
         Box::pin(async move {
-            Ok(app.cancel_pending(tx, meta.relying_party, Of::User(&event.user_identifier), meta.traceparent.as_ref()).await?)
+            let ended = bindings(&event.binding_ids)?;
+            Ok(app.cancel_pending(tx, meta.relying_party, Of::User(&event.user_identifier, &ended), meta.traceparent.as_ref()).await?)
         })
     })
 }
@@ -29,7 +31,8 @@ fn binding_deactivated(app: App) -> Consumer {
         let app = app.clone();
         Box::pin(async move {
             let device = DeviceId::parse(&event.device_identifier).map_err(|e| HandlerError::Undecodable(e.to_string()))?;
-            Ok(app.cancel_pending(tx, meta.relying_party, Of::Device(&device), meta.traceparent.as_ref()).await?)
+            let ended = binding(&event.binding_id)?;
+            Ok(app.cancel_pending(tx, meta.relying_party, Of::Binding(&device, ended), meta.traceparent.as_ref()).await?)
         })
     })
 }
@@ -42,4 +45,13 @@ fn device_retired(app: App) -> Consumer {
             Ok(app.cancel_pending(tx, meta.relying_party, Of::Device(&device), meta.traceparent.as_ref()).await?)
         })
     })
+}
+
+/// Releases before named none: what was asked since has others.
+fn bindings(ids: &[String]) -> Result<Vec<BindingId>, HandlerError> {
+    ids.iter().map(|id| binding(id)).collect()
+}
+
+fn binding(id: &str) -> Result<BindingId, HandlerError> {
+    id.parse().map_err(|_| HandlerError::Undecodable("it names no binding".to_owned()))
 }

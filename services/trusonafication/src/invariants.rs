@@ -114,9 +114,9 @@ pub fn check_proof(record: &Record<'_>, level: Option<Level>, proof: &Proof) -> 
 /// Without a presence key nothing but possession is proven. The device key is kept first, then the presence key that signed.
 fn level_is_proven(level: Option<Level>, keys: usize) -> Result<(), Violation> {
     let proven = match level {
-        Some(Level::Possession) => keys == 1,
         Some(Level::Essential | Level::Executive) => keys == 2,
-        None => keys == 1 || keys == 2,
+        // A presence key that does not count proves no more than the device key.
+        Some(Level::Possession) | None => keys == 1 || keys == 2,
     };
     Violation::unless(proven, "level_is_proven_by_the_keys", "keys")
 }

@@ -11,16 +11,16 @@ use nodkey_runtime::{
 };
 use tracing::warn;
 
-use crate::app::{App, Swept};
+use crate::app::{App, Swept, changes_job};
 
-/// How often what is overdue is looked for from the beginning: what came late is there, and what cannot be read is named again.
+/// How often what cannot be read is named again.
 const ANEW: Duration = Duration::from_mins(1);
 
 /// The jobs. `dead_letters`: how many days they are kept.
 #[must_use]
 pub fn jobs(app: App, interval: Duration, dead_letters: Option<u32>, db: Db, clock: Clock) -> Vec<Job> {
     let mut rules = common_rules(&db, dead_letters);
-    let (codes, all) = (app.clone(), app.clone());
+    let (codes, all, budgets, holds) = (app.clone(), app.clone(), app.clone(), app.clone());
     rules.push(Rule::new("trucode", move |pass| {
         let app = codes.clone();
         async move { app.delete_trucodes(&pass).await }
@@ -29,11 +29,24 @@ pub fn jobs(app: App, interval: Duration, dead_letters: Option<u32>, db: Db, clo
         let app = all.clone();
         async move { app.delete_trusonafications(&pass).await }
     }));
-    vec![signing::job(app.signing_keys()), expiry(app, interval, clock.clone()), housekeeping::job("trusonafication", db, clock, rules)]
+    rules.push(Rule::new("prompt_hold", move |pass| {
+        let app = holds.clone();
+        async move { app.delete_holds(&pass).await }
+    }));
+    rules.push(Rule::new("prompt_budget", move |pass| {
+        let app = budgets.clone();
+        async move { app.delete_budgets(&pass).await }
+    }));
+    vec![
+        signing::job(app.signing_keys()),
+        changes_job(app.clone()),
+        expiry(app, interval, clock.clone()),
+        housekeeping::job("trusonafication", db, clock, rules),
+    ]
 }
 
-/// Ends what is overdue. Each look goes on where the one before ended, so that rows that cannot be read are met once in [`ANEW`], not at
-/// every look.
+/// Ends what is overdue. What was ended is not found again, so each look begins after the last row that cannot be read: these are met once
+/// in [`ANEW`], not at every look. What comes with an expiry that is past is found at once all the same, wherever others got to.
 fn expiry(app: App, interval: Duration, clock: Clock) -> Job {
     Job::new("expiry", move |shutdown| async move {
         let (mut after, mut begun) = (None, clock.now());
@@ -42,8 +55,8 @@ fn expiry(app: App, interval: Duration, clock: Clock) -> Job {
                 (after, begun) = (None, clock.now());
             }
             let more = match app.sweep(after.as_ref()).await {
-                Ok(Swept { last, more }) => {
-                    after = last.or(after);
+                Ok(Swept { unreadable, more }) => {
+                    after = unreadable.or(after);
                     more
                 }
                 Err(e) => {

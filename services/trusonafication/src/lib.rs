@@ -30,6 +30,11 @@ const POSTGRES: &[Migration] = &[
     Migration { version: 1004, name: "receipt", sql: include_str!("../migrations/postgres/1004_receipt.sql") },
     Migration { version: 1005, name: "owner leads", sql: include_str!("../migrations/postgres/1005_owner_leads.sql") },
     Migration { version: 1006, name: "signing key", sql: signing::POSTGRES },
+    Migration { version: 1010, name: "bindings", sql: include_str!("../migrations/postgres/1010_bindings.sql") },
+    Migration { version: 1026, name: "changes", sql: include_str!("../migrations/postgres/1026_changes.sql") },
+    Migration { version: 1027, name: "paired", sql: include_str!("../migrations/postgres/1027_paired.sql") },
+    Migration { version: 1031, name: "budgets", sql: include_str!("../migrations/postgres/1031_budgets.sql") },
+    Migration { version: 1032, name: "holds", sql: include_str!("../migrations/postgres/1032_holds.sql") },
 ];
 const SQLITE: &[Migration] = &[
     Migration { version: 1000, name: "init", sql: include_str!("../migrations/sqlite/1000_init.sql") },
@@ -39,6 +44,11 @@ const SQLITE: &[Migration] = &[
     Migration { version: 1004, name: "receipt", sql: include_str!("../migrations/sqlite/1004_receipt.sql") },
     Migration { version: 1005, name: "owner leads", sql: include_str!("../migrations/sqlite/1005_owner_leads.sql") },
     Migration { version: 1006, name: "signing key", sql: signing::SQLITE },
+    Migration { version: 1010, name: "bindings", sql: include_str!("../migrations/sqlite/1010_bindings.sql") },
+    Migration { version: 1026, name: "changes", sql: include_str!("../migrations/sqlite/1026_changes.sql") },
+    Migration { version: 1027, name: "paired", sql: include_str!("../migrations/sqlite/1027_paired.sql") },
+    Migration { version: 1031, name: "budgets", sql: include_str!("../migrations/sqlite/1031_budgets.sql") },
+    Migration { version: 1032, name: "holds", sql: include_str!("../migrations/sqlite/1032_holds.sql") },
 ];
 
 impl Service for Trusonafication {

@@ -71,7 +71,9 @@ export const DISABLED_REASONS = {
 };
 
 /** What an endpoint can be told. */
-export const EVENT_TYPES = ['accepted', 'rejected', 'expired', 'canceled'].map((status) => `trusonafication.${status}`);
+export const EVENT_TYPES = ['accepted', 'rejected', 'expired', 'canceled', 'reported'].map(
+  (status) => `trusonafication.${status}`,
+);
 
 /** @type {Record<string, string>} */
 export const ROLES = { ROLE_OWNER: 'Owner', ROLE_OPERATOR: 'Operator', ROLE_AUDITOR: 'Auditor' };

@@ -1,9 +1,10 @@
 /** The relying parties that can be chosen. */
 import { rpc } from './api.js';
 
-/** @typedef {{ id: string, name: string, disabled?: boolean, createdAt: string, trucodes?: TruCodeSettings, signatures?: SignatureSettings }} RelyingParty */
+/** @typedef {{ id: string, name: string, disabled?: boolean, createdAt: string, trucodes?: TruCodeSettings, signatures?: SignatureSettings, limits?: Limits }} RelyingParty */
 /** @typedef {{ allowedOrigins?: string[], allowUnprovenPairing?: boolean, matchNumber?: boolean }} TruCodeSettings */
-/** @typedef {{ refuseUnescapedPath?: boolean, refuseTruncatedBody?: boolean, maxDateSkewSeconds?: number }} SignatureSettings */
+/** @typedef {{ registrationsPerAddress?: number, unboundDevices?: number, webhookEndpoints?: number, openTrusonafications?: number }} Limits */
+/** @typedef {{ refuseUnescapedPath?: boolean, refuseTruncatedBody?: boolean, maxDateSkewSeconds?: number, refuseRepeated?: boolean }} SignatureSettings */
 
 /** As many as one answer holds; older ones are found by the view that lists them all. */
 const MOST = 500;

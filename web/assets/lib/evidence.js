@@ -22,7 +22,7 @@ import { isAccepted, isSuccess, verifyReceipt } from './receipt.js';
  * @property {string[]} [key_signatures]
  */
 /**
- * What a verifier expects: by default an accept with at least what was asked for.
+ * What a verifier expects: by default an accept with at least what was asked for, by a key that the device itself certifies.
  * @typedef {object} Expected
  * @property {'accept' | 'rejection' | 'any'} [outcome]
  * @property {string} [trusonafication] id
@@ -31,9 +31,9 @@ import { isAccepted, isSuccess, verifyReceipt } from './receipt.js';
  * @property {string} [device]
  * @property {number} [level] the least, whether more or less was asked for
  * @property {{seconds: number, now: number}} [maxAge] `now` in milliseconds
- * @property {boolean} [certified] that the device itself named the key that answered
+ * @property {boolean} [allow_uncertified] by a key that is the device's by the deployment's word alone, as well
  */
-/** @typedef {'decision' | 'trusonafication' | 'party' | 'user' | 'device' | 'level' | 'age' | 'certification'} Expectation */
+/** @typedef {'decision' | 'trusonafication' | 'party' | 'user' | 'device' | 'level' | 'age'} Expectation */
 /**
  * Who says that the key that answered is the device's: nobody has to of the device key, the device in its key statement, or the
  * deployment alone.
@@ -53,11 +53,13 @@ import { isAccepted, isSuccess, verifyReceipt } from './receipt.js';
  */
 /**
  * What verifying found. `verified` is what was expected, `unexpected` is genuine and `differs` says in what, `not_proven` has signatures
- * that hold and no receipt, so that anybody may have made the answer, and of `not_genuine` the part `fault` does not hold.
+ * that hold and show not by whom it was answered, and of `not_genuine` the part `fault` does not hold. `reason` is `no_receipt`, so that
+ * anybody may have made the answer, or `uncertified`: that the key is the device's is the deployment's word.
  * @typedef {(
  *   | ({verdict: 'verified'} & Proven)
  *   | ({verdict: 'unexpected', differs: Expectation[]} & Proven)
- *   | {verdict: 'not_proven', challenge: Challenge, response: ResponseClaims, signingKey: string}
+ *   | {verdict: 'not_proven', reason: 'no_receipt', challenge: Challenge, response: ResponseClaims, signingKey: string}
+ *   | ({verdict: 'not_proven', reason: 'uncertified'} & Proven)
  *   | {verdict: 'not_genuine', fault: string}
  * ) & {checks: Check[]}} Verified
  */
@@ -108,10 +110,13 @@ export async function verifyEvidence(evidence, jwks, expected = {}) {
     const answer = await verifyAnswer(evidence, jwks, holds);
     const { challenge, response } = answer;
     const signingKey = answer.thumbprints[answer.at];
-    if (evidence.receipt === undefined) return { verdict: 'not_proven', checks, challenge, response, signingKey };
+    if (evidence.receipt === undefined)
+      return { verdict: 'not_proven', reason: 'no_receipt', checks, challenge, response, signingKey };
     const receipt = await verifyConclusion(answer, evidence, jwks, holds);
     const certification = await certify(answer, evidence, receipt, holds);
     const proven = { challenge, response, receipt, certification };
+    if (certification.by === 'deployment' && !expected.allow_uncertified)
+      return { verdict: 'not_proven', reason: 'uncertified', checks, ...proven };
     const differs = compare(proven, expected);
     if (differs.length > 0) return { verdict: 'unexpected', differs, checks, ...proven };
     return { verdict: 'verified', checks, ...proven };
@@ -224,7 +229,7 @@ async function certify({ challenge, keys, thumbprints, at }, evidence, receipt, 
  * @param {Expected} expected
  * @returns {Expectation[]}
  */
-function compare({ receipt, certification }, expected) {
+function compare({ receipt }, expected) {
   const { outcome = 'accept', level, maxAge } = expected;
   /** @type {(expected: string | undefined, found: string | undefined) => boolean} */
   const isSame = (value, found) => value === undefined || value === found;
@@ -243,7 +248,6 @@ function compare({ receipt, certification }, expected) {
     ['device', isSame(expected.device, receipt.dev)],
     ['level', level === undefined || (receipt.level ?? 0) >= level],
     ['age', maxAge === undefined || (age <= maxAge.seconds && age >= -MAX_AHEAD)],
-    ['certification', !expected.certified || certification.by !== 'deployment'],
   ];
   return comparisons.filter(([, holds]) => !holds).map(([name]) => name);
 }

@@ -4,10 +4,11 @@
  * Waits before the next attempt: longer after each failure, about 15 s at most, and never all clients at once.
  * @param {number} failures in a row, from 0
  * @param {AbortSignal} signal ends the wait, which then throws its reason
+ * @param {number} [least] milliseconds that the server wants to be left alone, at least
  * @returns {Promise<void>}
  */
-export function backoff(failures, signal) {
-  return pause(Math.min(15_000, 500 * 2 ** failures) * (0.5 + Math.random()), signal);
+export function backoff(failures, signal, least = 0) {
+  return pause(Math.max(least, Math.min(15_000, 500 * 2 ** failures) * (0.5 + Math.random())), signal);
 }
 
 /**

@@ -26,6 +26,7 @@ export const RECEIPT_TYP = 'nodkey-receipt+jwt';
  * @property {string} [user] as the relying party names them
  * @property {string} chal hash of the challenge
  * @property {string} [resp] hash of the response
+ * @property {string} [data] hash of `data` of the webhook that tells of it
  */
 
 const ACCEPTED = ['ACCEPTED', 'ACCEPTED_AT_HIGHER_LEVEL', 'ACCEPTED_AT_LOWER_LEVEL'];

@@ -3,8 +3,7 @@
  * what never to do. The sections named here are that document's.
  *
  * The platform brings a key store, a clock, `fetch` and randomness; everything else is here and touches neither a page nor a
- * storage. Left out, because a browser has no use for them: pushes, identity documents' registration, waiting by long poll
- * (this waits by server-sent events).
+ * storage. Left out, because a browser has no use for them: pushes, identity documents' registration.
  *
  *     const phone = await Phone.open({ gateway: 'https://auth.example', keys });
  *     const device = await phone.register({ token, secret }, { name: "Ada's phone" });
@@ -36,6 +35,7 @@ import { vouch } from './vouching.js';
  * @property {import('./transport.js').Clock} [clock]
  * @property {typeof globalThis.fetch} [fetch]
  * @property {import('./transport.js').Random} [random]
+ * @property {number} [patience] milliseconds after which a stream that brought nothing is taken to be held back on its way
  */
 /**
  * @typedef {object} Device
@@ -54,6 +54,13 @@ import { vouch } from './vouching.js';
 /** @typedef {{type: 'asked', pending: Pending} | {type: 'closed', id: string} | {type: 'untrusted', id: string, error: Untrusted}} PhoneEvent */
 /** @typedef {{id: string, status: 'ACCEPTED' | 'ACCEPTED_AT_LOWER_LEVEL' | 'ACCEPTED_AT_HIGHER_LEVEL' | 'REJECTED', accepted_level: number}} Answer */
 
+/** The gateway says something at once when a stream begins. */
+const PATIENCE = 10_000;
+/** How long a call waits for something to answer, in seconds. */
+const WAIT = 25;
+/** How long until it is asked again while something waits for the person, in milliseconds: then calls do not wait. */
+const BETWEEN = 2_000;
+
 /** One device key at one gateway. */
 export class Phone {
   #gateway;
@@ -61,6 +68,9 @@ export class Phone {
   #jwks;
   #onJwks;
   #transport;
+  #patience;
+  /** Whether something between here and the gateway holds streams back. */
+  #isHeldBack = false;
 
   /**
    * Makes a phone; nothing is sent yet.
@@ -76,11 +86,12 @@ export class Phone {
    * @param {string} deviceIdentifier
    */
   constructor(config, deviceIdentifier) {
-    const { gateway, origin = gateway, keys, jwks, onJwks, clock, fetch, random } = config;
+    const { gateway, origin = gateway, keys, jwks, onJwks, clock, fetch, random, patience = PATIENCE } = config;
     this.#gateway = gateway;
     this.#keys = keys;
     this.#jwks = jwks;
     this.#onJwks = onJwks;
+    this.#patience = patience;
     this.#transport = new Transport({ gateway, origin, keys, clock, fetch, random });
     /** The thumbprint of the device key. */
     this.deviceIdentifier = deviceIdentifier;
@@ -129,18 +140,70 @@ export class Phone {
 
   /**
    * Section 3: what there is to answer, as it comes, until the connection ends; then call it again, after a pause. What
-   * cannot be trusted comes without its content, so that one bad challenge keeps no good one away.
+   * cannot be trusted comes without its content, so that one bad challenge keeps no good one away. It comes by server-sent
+   * events, or by long polls when a stream brought nothing, as some proxies hold streams back; once a poll is answered where
+   * a stream was silent, always by polls. A refusal is thrown; its `retryAfter` says how long the pause has to be.
    * @param {{signal?: AbortSignal, onAlive?: () => void}} [options] `onAlive` is called whenever the gateway says anything:
-   *   every 15 seconds at least, or the connection is dead
+   *   every 25 seconds at least, or the connection is dead
    * @returns {AsyncGenerator<PhoneEvent, void>}
    */
   async *events({ signal, onAlive } = {}) {
+    if (!this.#isHeldBack) {
+      const silence = new AbortController();
+      const timer = setTimeout(() => silence.abort(), this.#patience);
+      const onBytes = () => {
+        clearTimeout(timer);
+        onAlive?.();
+      };
+      try {
+        yield* this.#streamed(AbortSignal.any([silence.signal, ...(signal ? [signal] : [])]), onBytes);
+        return;
+      } catch (e) {
+        if (!silence.signal.aborted || signal?.aborted) throw e;
+      } finally {
+        clearTimeout(timer);
+      }
+    }
+    yield* this.#polled(signal, onAlive);
+  }
+
+  /**
+   * @param {AbortSignal} signal
+   * @param {() => void} onBytes
+   * @returns {AsyncGenerator<PhoneEvent, void>}
+   */
+  async *#streamed(signal, onBytes) {
     const headers = { accept: 'text/event-stream' };
-    const response = await this.#transport.send('GET', `${this.#path()}/trusonafications`, { headers, signal });
-    onAlive?.();
-    for await (const { event, data } of serverEvents(response, onAlive)) {
+    // Pauses between attempts would count as silence of the stream.
+    const options = { headers, signal, once: true };
+    const response = await this.#transport.send('GET', `${this.#path()}/trusonafications`, options);
+    for await (const { event, data } of serverEvents(response, onBytes)) {
       if (event === 'closed') yield { type: 'closed', id: String(JSON.parse(data).id) };
       if (event === 'trusonafication') yield await this.#asked(JSON.parse(data));
+    }
+  }
+
+  /**
+   * @param {AbortSignal} [signal]
+   * @param {() => void} [onAlive]
+   * @returns {AsyncGenerator<PhoneEvent, void>}
+   */
+  async *#polled(signal, onAlive) {
+    /** @type {Set<string>} */
+    let shown = new Set();
+    for (;;) {
+      signal?.throwIfAborted();
+      if (shown.size) await this.#transport.sleep(BETWEEN, signal);
+      const path = `${this.#path()}/trusonafications?wait=${shown.size ? 0 : WAIT}`;
+      /** @type {{trusonafications: {id: string, challenge: string}[]}} */
+      const { trusonafications } = await json(await this.#transport.send('GET', path, { signal }));
+      // The gateway is there, and only the stream was silent.
+      this.#isHeldBack = true;
+      onAlive?.();
+      const now = new Set(trusonafications.map(({ id }) => id));
+      for (const one of trusonafications) if (!shown.has(one.id)) yield await this.#asked(one);
+      for (const id of shown) if (!now.has(id)) yield { type: 'closed', id };
+      shown = now;
     }
   }
 

@@ -40,6 +40,7 @@ import { Problem, send } from '../lib/problem.js';
  * @property {Record<string, string>} [headers]
  * @property {AbortSignal} [signal]
  * @property {(signable: Signable) => Promise<string>} [authorize] makes the `Authorization`; `X-Date` is then sent, too
+ * @property {boolean} [once] whether a call that fails in passing is thrown at once, for the caller to make again
  */
 
 /** How far our clock may be off before we set it by the gateway's, in milliseconds: half of what is let through. */
@@ -103,6 +104,15 @@ export class Transport {
     return this.#clock.now() + this.#offset;
   }
 
+  /**
+   * Lets time pass.
+   * @param {number} milliseconds
+   * @param {AbortSignal} [signal] ends it, which then throws its reason
+   */
+  sleep(milliseconds, signal) {
+    return this.#clock.sleep(milliseconds, signal);
+  }
+
   /** A random value of 16 bytes. */
   token() {
     return b64u(this.#random(16));
@@ -130,7 +140,7 @@ export class Transport {
       } catch (e) {
         if (!(e instanceof Problem) || attempt === ATTEMPTS) throw e;
         if (!this.#setClock(e)) {
-          if (!e.isPassing) throw e;
+          if (!e.isPassing || options.once) throw e;
           const growing = FIRST_PAUSE * 2 ** (attempt - 1) * (0.5 + Math.random());
           await this.#clock.sleep(Math.max(e.retryAfter, growing), options.signal);
         }

@@ -12,7 +12,7 @@ import { Problem } from '../lib/problem.js';
  * @property {() => void} onGone the gateway does not know this device any more
  */
 
-/** The gateway says something every 15 seconds; a connection that is silent for longer is dead. */
+/** The gateway says something every 15 seconds, every 25 where it is polled; a connection that is silent for longer is dead. */
 const SILENCE = 40_000;
 
 /**
@@ -32,6 +32,7 @@ export async function keepWaiting(phone, lanes, signal, listener) {
     let timer = setTimeout(giveUp, SILENCE);
     let isConnected = false;
     let isRefused = false;
+    let retryAfter = 0;
     const onAlive = () => {
       clearTimeout(timer);
       timer = setTimeout(giveUp, SILENCE);
@@ -47,6 +48,7 @@ export async function keepWaiting(phone, lanes, signal, listener) {
     } catch (e) {
       if (isGone(e)) return listener.onGone();
       isRefused = e instanceof Problem && e.status === 403;
+      if (e instanceof Problem) retryAfter = e.retryAfter;
       // Whatever else ended the connection, it is made again.
     } finally {
       clearTimeout(timer);
@@ -58,7 +60,7 @@ export async function keepWaiting(phone, lanes, signal, listener) {
     if (isRefused) listener.onRefused();
     // The first time it may be but a restart: that is nothing to trouble anybody with.
     else if (failures > 1) listener.onLost();
-    await backoff(failures, signal).catch(() => {});
+    await backoff(failures, signal, retryAfter).catch(() => {});
   }
 }
 

@@ -31,7 +31,7 @@ export async function start(...args) {
   const ended = new Promise((resolve) => child.once('exit', resolve));
   const told = /** @type {{url?: string, invitation?: string}} */ ({});
   for await (const line of readline.createInterface({ input: child.stdout })) {
-    told.url = line.match(/phones and browsers\s+(\S+)/)?.[1] ?? told.url;
+    told.url = line.match(/HTTP and gRPC\s+(\S+)/)?.[1] ?? told.url;
     told.invitation = line.match(/its first owner\s+(\S+)/)?.[1] ?? told.invitation;
     if (line.startsWith('Ctrl-C')) break;
   }

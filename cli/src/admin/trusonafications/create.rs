@@ -65,6 +65,9 @@ pub struct Args {
     /// Ask the person to match a number
     #[arg(long, value_enum)]
     number_match: Option<Match>,
+    /// What of yours it is about, such as a login session; a newer one of the same replaces an older one
+    #[arg(long, default_value = "", hide_default_value = true)]
+    context: String,
     /// Wait for the answer
     #[arg(long)]
     wait: bool,
@@ -146,6 +149,7 @@ impl Args {
             callback_url: self.callback_url,
             number_match: number_match.into(),
             custom_fields_json: self.fields,
+            context: self.context,
             ..CreateTrusonaficationRequest::default()
         }
     }

@@ -54,6 +54,7 @@ on_both_buses! {
     an_event_survives_a_consumer_killed_in_the_middle,
     the_relay_empties_the_outbox_in_order_even_after_a_restart,
     an_event_that_is_not_taken_holds_up_no_other_in_the_outbox,
+    a_hint_reaches_who_listens_in_this_process_and_says_whether_somebody_does,
     a_wake_reaches_who_listens_and_nobody_else,
 }
 
@@ -308,6 +309,14 @@ async fn an_event_that_is_not_taken_holds_up_no_other_in_the_outbox(world: World
     stop.cancel();
     relaying.await.unwrap();
     world.stop(task).await;
+}
+
+async fn a_hint_reaches_who_listens_in_this_process_and_says_whether_somebody_does(world: World) {
+    let mut listener = world.bus.listen("device.c");
+    assert!(world.bus.hint("device.c") && !world.bus.hint("device.d"));
+    listener.notified().await;
+    drop(listener);
+    assert!(!world.bus.hint("device.c"));
 }
 
 async fn a_wake_reaches_who_listens_and_nobody_else(world: World) {

@@ -26,7 +26,18 @@ use super::{
     open,
     statement::{self, SqliteRow},
 };
-use crate::{condition::Condition, config::PATIENCE, counters::Counters, error::DbError};
+use crate::{condition::Condition, config::PATIENCE, counters::Counters, deadline::Deadline, error::DbError};
+
+/// With whom a member shares its commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Company {
+    /// With whoever is there.
+    Anybody,
+    /// With those who are in no hurry: it takes a while.
+    Patient,
+    /// With nobody: what has no room would take them with it.
+    Nobody,
+}
 
 /// What is done once a transaction is committed.
 pub(crate) type Then = Vec<Box<dyn FnOnce() + Send>>;
@@ -41,6 +52,8 @@ pub(crate) struct Committer {
 struct Done {
     then: Then,
     committed: oneshot::Sender<Result<(), DbError>>,
+    /// Whether its commit has to begin in time.
+    hurries: bool,
 }
 
 struct Writer {
@@ -51,13 +64,16 @@ struct Writer {
     /// Whether a transaction is open. While nobody holds the lock it is exactly when there are members.
     open: bool,
     members: Vec<Done>,
+    /// The earliest of theirs.
+    deadline: Option<Deadline>,
     closed: bool,
 }
 
 impl Committer {
     /// Opens the writer and starts the thread.
     pub(crate) fn start(path: &Path, counters: Arc<Counters>) -> Result<Self, DbError> {
-        let mut writer = Writer { path: path.to_owned(), counters, connection: None, open: false, members: Vec::new(), closed: false };
+        let mut writer =
+            Writer { path: path.to_owned(), counters, connection: None, open: false, members: Vec::new(), deadline: None, closed: false };
         writer.connection()?;
         let writer = Arc::new(Mutex::new(writer));
         // One wake is enough for however many.
@@ -71,14 +87,15 @@ impl Committer {
     }
 
     /// Waits for a turn. Those who wait get theirs in the order in which they came, and so does the thread that commits.
-    pub(crate) async fn begin(this: &Arc<Self>, alone: bool) -> Result<Member, DbError> {
+    pub(crate) async fn turn(this: &Arc<Self>) -> Result<Turn, DbError> {
         let turn = tokio::time::timeout(PATIENCE, Arc::clone(&this.writer).lock_owned());
-        let mut writer = turn.await.map_err(|_| DbError::unavailable(Condition::Busy, "others were writing all the time"))?;
-        if alone && writer.open {
-            writer = off_the_runtime(writer, Writer::commit).await?;
-        }
-        let nested = writer.enter()?;
-        Ok(Member { writer: Some(writer), committer: Arc::clone(this), nested, alone })
+        let writer = turn.await.map_err(|_| DbError::unavailable(Condition::Busy, "others were writing all the time"))?;
+        Ok(Turn { writer, committer: Arc::clone(this) })
+    }
+
+    /// Waits for a turn and begins.
+    pub(crate) async fn begin(this: &Arc<Self>, company: Company) -> Result<Member, DbError> {
+        Self::turn(this).await?.begin(company).await
     }
 
     /// Commits what is open, and closes the file.
@@ -91,6 +108,33 @@ impl Committer {
             writer.connection = None;
         })
         .await;
+    }
+}
+
+/// The writer's turn. Nobody else writes, and nothing is committed, while it is held.
+pub(crate) struct Turn {
+    writer: OwnedMutexGuard<Writer>,
+    committer: Arc<Committer>,
+}
+
+impl Turn {
+    /// The same turn with no transaction open.
+    pub(crate) async fn committed(self) -> Result<Self, DbError> {
+        let Self { writer, committer } = self;
+        let writer = if writer.open { off_the_runtime(writer, Writer::commit).await? } else { writer };
+        Ok(Self { writer, committer })
+    }
+
+    /// Begins a member: of the transaction that is open, unless that one is to be committed soon, or this one keeps no such company.
+    pub(crate) async fn begin(self, company: Company) -> Result<Member, DbError> {
+        let closing = match (company, &self.writer.deadline) {
+            (Company::Nobody, _) | (Company::Patient, Some(_)) => true,
+            (Company::Anybody, Some(deadline)) => deadline.is_near(),
+            (Company::Anybody | Company::Patient, None) => false,
+        };
+        let Self { mut writer, committer } = if closing { self.committed().await? } else { self };
+        let nested = writer.enter()?;
+        Ok(Member { writer: Some(writer), committer, nested, alone: company == Company::Nobody })
     }
 }
 
@@ -164,11 +208,15 @@ impl Writer {
     /// Brings what the members changed to the disk, and tells them.
     fn commit(&mut self) {
         let Some(connection) = self.connection.as_ref().filter(|_| self.open) else { return };
+        // Whoever came after them took long: what they heard from others is too old now.
+        if self.deadline.take().is_some_and(|deadline| deadline.has_passed()) {
+            return self.abandon(&DbError::Late);
+        }
         match statement::execute(connection, "COMMIT", &[]) {
             Ok(_) => {
                 self.open = false;
                 self.counters.syncs.increment(1);
-                for Done { then, committed } in self.members.drain(..) {
+                for Done { then, committed, .. } in self.members.drain(..) {
                     for then in then {
                         // A panic is that hint's alone: without this thread nothing would be committed any more.
                         if catch_unwind(AssertUnwindSafe(then)).is_err() {
@@ -189,8 +237,13 @@ impl Writer {
         // Closing rolls back.
         self.connection = None;
         self.open = false;
+        self.deadline = None;
         for member in self.members.drain(..) {
-            let shared = DbError::unavailable(error.condition().unwrap_or(Condition::Away), chain(error));
+            let shared = match error {
+                DbError::Late if member.hurries => DbError::Late,
+                DbError::Late => DbError::unavailable(Condition::Busy, "others could not wait for it"),
+                error => DbError::unavailable(error.condition().unwrap_or(Condition::Away), chain(error)),
+            };
             let _ = member.committed.send(Err(shared));
         }
     }
@@ -231,8 +284,9 @@ impl Member {
         writer.run(call)
     }
 
-    /// Commits; resolves once the disk has it. Whether the caller stays or not, it is committed, and `then` is done after that.
-    pub(crate) async fn commit(mut self, then: Then) -> Result<(), DbError> {
+    /// Commits; resolves once the disk has it. Whether the caller stays or not, it is committed, and `then` is done after that. As the
+    /// deadline comes near, no other joins.
+    pub(crate) async fn commit(mut self, then: Then, deadline: Option<Deadline>) -> Result<(), DbError> {
         let Some(mut writer) = self.writer.take() else { return Ok(()) };
         let released = writer.run(|connection| if self.nested { statement::execute(connection, "RELEASE member", &[]) } else { Ok(0) });
         if let Err(error) = released {
@@ -240,7 +294,10 @@ impl Member {
             return Err(error);
         }
         let (committed, outcome) = oneshot::channel();
-        writer.members.push(Done { then, committed });
+        writer.members.push(Done { then, committed, hurries: deadline.is_some() });
+        if let Some(deadline) = deadline {
+            writer.deadline = Some(deadline.earlier(writer.deadline.take()));
+        }
         if self.alone {
             off_the_runtime(writer, Writer::commit).await?;
         } else {
@@ -261,7 +318,7 @@ impl Member {
             && writer.open
         {
             let (ended, outcome) = oneshot::channel();
-            writer.members.push(Done { then: Vec::new(), committed: ended });
+            writer.members.push(Done { then: Vec::new(), committed: ended, hurries: false });
             drop(writer);
             // The outcome is that of the others.
             let _ = outcome.await;

@@ -17,7 +17,7 @@ use rusqlite::{Connection, OpenFlags, types::Value};
 use secrecy::ExposeSecret as _;
 use sqlx::sqlite::SqliteConnectOptions;
 
-pub(crate) use group::{Committer, Member};
+pub(crate) use group::{Committer, Company, Member, Turn};
 pub(crate) use statement::SqliteRow;
 
 use crate::{
@@ -70,9 +70,14 @@ impl Sqlite {
         &self.file.path
     }
 
-    /// Begins a transaction that shares its way to the disk with those around it, or goes alone.
-    pub(crate) async fn begin(&self, alone: bool) -> Result<Member, DbError> {
-        Committer::begin(&self.committer, alone).await
+    /// Begins a transaction that shares its way to the disk with those it keeps company with.
+    pub(crate) async fn begin(&self, company: Company) -> Result<Member, DbError> {
+        Committer::begin(&self.committer, company).await
+    }
+
+    /// Waits for the writer's turn. Whoever has committed by then is not kept waiting for the disk while it is held.
+    pub(crate) async fn turn(&self) -> Result<Turn, DbError> {
+        Committer::turn(&self.committer).await?.committed().await
     }
 
     /// Reads what is committed.

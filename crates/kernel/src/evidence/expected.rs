@@ -8,8 +8,8 @@ use crate::{level::Level, named, receipt::ReceiptStatus, time::Timestamp};
 /// How far the deployment's clock may be ahead of the verifier's.
 const MAX_AHEAD: Duration = Duration::from_mins(1);
 
-/// What a verifier expects. By default, an accept with at least what was asked for, of anything by anybody at any time; each method
-/// asks for more, except the two that name another outcome.
+/// What a verifier expects. By default, an accept with at least what was asked for, of anything by anybody at any time, by a key that the
+/// device itself certifies; each method asks for more, except the two that name another outcome and [`Expected::allow_uncertified`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expected {
     outcome: Outcome,
@@ -19,7 +19,7 @@ pub struct Expected {
     device: Option<String>,
     level: Option<Level>,
     since: Option<(Timestamp, Timestamp)>,
-    certified: bool,
+    uncertified: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,8 +47,6 @@ named! {
         Level = "level",
         /// The greatest age.
         Age = "age",
-        /// That the device itself named the key that answered.
-        Certification = "certification",
     }
 }
 
@@ -107,10 +105,16 @@ impl Expected {
         Self { since: Some((now - age, now + MAX_AHEAD)), ..self }
     }
 
-    /// By a key that the device itself named: the device key, or one of its key statement. Devices that make no statements fail it.
+    /// Also accepts a key that the device does not certify: that the key belongs to the device is then the deployment's word alone. For phones whose
+    /// apps make no key statements.
     #[must_use]
-    pub fn certified(self) -> Self {
-        Self { certified: true, ..self }
+    pub fn allow_uncertified(self) -> Self {
+        Self { uncertified: true, ..self }
+    }
+
+    /// Whether an uncertified key is accepted.
+    pub(super) const fn allows_uncertified(&self) -> bool {
+        self.uncertified
     }
 
     /// What differs.
@@ -133,7 +137,6 @@ impl Expected {
             (Expectation::Device, same(&self.device, receipt.dev.as_ref())),
             (Expectation::Level, level),
             (Expectation::Age, age),
-            (Expectation::Certification, !self.certified || found.certification.is_by_device()),
         ]
         .into_iter()
         .filter_map(|(expectation, holds)| (!holds).then_some(expectation))

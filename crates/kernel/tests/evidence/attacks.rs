@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use nodkey_kernel::{
     challenge::{CHALLENGE_TYP, Decision, RESPONSE_TYP, ResponseClaims, challenge_hash},
-    evidence::{Certification, Evidence, EvidenceError, Expected, Fault, VerifiedEvidence, verify_evidence},
+    evidence::{Certification, Evidence, EvidenceError, Expected, Fault, Unproven, VerifiedEvidence, verify_evidence},
     jose::{Algorithm, JoseError, PrivateKey, PublicJwk, b64u, b64u_decode, jws, sha256},
     key_statement::{KEYS_TYP, PresenceKind, StatedKey, sign_key_statement},
     random::Random,
@@ -256,6 +256,11 @@ fn happened(found: &VerifiedEvidence) -> bool {
     })
 }
 
+/// Any outcome, by a key that the device certifies or not.
+fn anything() -> Expected {
+    Expected::any_outcome().allow_uncertified()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4096))]
 
@@ -265,18 +270,19 @@ proptest! {
         for attack in &attacks {
             apply(&mut evidence, attack);
         }
-        match verify_evidence(&evidence, &WORLD.jwks(), &Expected::any_outcome()) {
+        match verify_evidence(&evidence, &WORLD.jwks(), &anything()) {
             Ok(found) => prop_assert!(happened(&found), "{found:?}"),
             Err(EvidenceError::NotProven(found)) => {
+                let Unproven::NoReceipt(found) = found else { panic!("{found:?}") };
                 prop_assert!(evidence.receipt.is_none());
                 prop_assert!(WORLD.happened.iter().any(|h| h.challenge == found.challenge) || WORLD.loose.contains(&evidence.challenge));
             }
             Err(_) => {}
         }
         if let Ok(found) = verify_evidence(&evidence, &WORLD.jwks(), &Expected::default()) {
-            prop_assert!(found.is_success() && happened(&found), "{found:?}");
+            prop_assert!(found.is_success() && happened(&found) && found.certification.is_by_device(), "{found:?}");
         }
-        prop_assert!(verify_evidence(&evidence, &WORLD.jwks_before(), &Expected::any_outcome()).is_err(), "by keys from before receipts");
+        prop_assert!(verify_evidence(&evidence, &WORLD.jwks_before(), &anything()).is_err(), "by keys from before receipts");
     }
 
     #[test]
@@ -290,7 +296,7 @@ proptest! {
 }
 
 fn not_genuine(evidence: &Evidence) -> Fault {
-    match verify_evidence(evidence, &WORLD.jwks(), &Expected::any_outcome()) {
+    match verify_evidence(evidence, &WORLD.jwks(), &anything()) {
         Err(EvidenceError::NotGenuine(fault)) => fault,
         other => panic!("{other:?}"),
     }
@@ -343,10 +349,12 @@ fn a_key_that_the_device_stated_cannot_be_swapped_even_by_the_deployment() {
     receipt.key.as_mut().unwrap().jkt = fresh.public().thumbprint();
     let kid = WORLD.receipts.key.public().thumbprint();
     evidence.receipt = Some(jws::sign(RECEIPT_TYP, Some(&kid), None, &receipt, &WORLD.receipts.key));
-    let found = verify_evidence(&evidence, &WORLD.jwks(), &Expected::default()).unwrap();
-    assert_eq!(found.certification, Certification::Deployment, "it is visible");
-    let demanded = verify_evidence(&evidence, &WORLD.jwks(), &Expected::accept().certified());
-    assert!(matches!(demanded, Err(EvidenceError::Unexpected(_))), "and may be refused");
+    let Err(EvidenceError::NotProven(found)) = verify_evidence(&evidence, &WORLD.jwks(), &Expected::default()) else {
+        panic!("no statement")
+    };
+    assert!(matches!(found, Unproven::Uncertified(_)), "{found:?}");
+    let believed = verify_evidence(&evidence, &WORLD.jwks(), &Expected::accept().allow_uncertified()).unwrap();
+    assert_eq!(believed.certification, Certification::Deployment, "whoever believes the deployment sees that they do");
     // Nor can the deployment raise the level over what the key proves.
     let by_device = WORLD.find("accepted at a lower level");
     let mut receipt = by_device.receipt.clone().unwrap();

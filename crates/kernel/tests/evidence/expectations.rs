@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use nodkey_kernel::{
-    evidence::{Certification, EvidenceError, Expectation, Expected, Fault, verify_evidence},
+    evidence::{Certification, EvidenceError, Expectation, Expected, Fault, Unproven, verify_evidence},
     jose::JoseError,
     level::Level,
 };
@@ -21,7 +21,7 @@ fn differs(name: &str, expected: &Expected) -> Vec<Expectation> {
 #[test]
 fn genuine_evidence_shows_everything_that_was_signed() {
     for happened in WORLD.happened.iter().filter(|happened| happened.receipt.is_some()) {
-        let verified = verify_evidence(&happened.evidence, &WORLD.jwks(), &Expected::any_outcome()).unwrap();
+        let verified = verify_evidence(&happened.evidence, &WORLD.jwks(), &Expected::any_outcome().allow_uncertified()).unwrap();
         assert_eq!(verified.challenge, happened.challenge, "{}", happened.name);
         assert_eq!(verified.response, happened.response, "{}", happened.name);
         assert_eq!(Some(&verified.receipt), happened.receipt.as_ref(), "{}", happened.name);
@@ -39,7 +39,7 @@ fn nothing_but_an_accept_with_what_was_asked_for_verifies_unless_the_caller_says
     for happened in WORLD.happened.iter().filter(|happened| happened.receipt.is_some()) {
         let success = happened.receipt.as_ref().unwrap().status.is_success();
         assert_eq!(success, happened.name.starts_with("accepted") && !["number", "lower"].iter().any(|part| happened.name.contains(part)));
-        for expected in [Expected::default(), Expected::accept()] {
+        for expected in [Expected::default(), Expected::accept()].map(Expected::allow_uncertified) {
             let verified = verify_evidence(&happened.evidence, &WORLD.jwks(), &expected);
             assert_eq!(verified.is_ok(), success, "{}", happened.name);
             assert!(verified.is_ok_and(|verified| verified.is_success()) || !success);
@@ -47,9 +47,10 @@ fn nothing_but_an_accept_with_what_was_asked_for_verifies_unless_the_caller_says
     }
     let decision = vec![Expectation::Decision];
     for rejected in ["rejected", "rejected without a reason", "accepted with the wrong number"] {
-        assert_eq!(differs(rejected, &Expected::accept()), decision);
-        assert_eq!(differs(rejected, &Expected::rejection()), []);
-        let any = verify_evidence(&WORLD.find(rejected).evidence, &WORLD.jwks(), &Expected::any_outcome()).unwrap();
+        assert_eq!(differs(rejected, &Expected::accept().allow_uncertified()), decision);
+        assert_eq!(differs(rejected, &Expected::rejection().allow_uncertified()), []);
+        let any = Expected::any_outcome().allow_uncertified();
+        let any = verify_evidence(&WORLD.find(rejected).evidence, &WORLD.jwks(), &any).unwrap();
         assert!(!any.is_success());
     }
     assert_eq!(differs("accepted at a lower level", &Expected::accept()), decision);
@@ -60,7 +61,7 @@ fn nothing_but_an_accept_with_what_was_asked_for_verifies_unless_the_caller_says
 fn what_differs_is_named() {
     let alice = WORLD.alice.id();
     let good = Expected::accept().user("alice").device(&alice).party(ACME).trusonafication("trusonafication: accepted");
-    let good = good.level(Level::Essential).max_age(Duration::from_mins(1), ANSWERED).certified();
+    let good = good.level(Level::Essential).max_age(Duration::from_mins(1), ANSWERED);
     assert_eq!(differs("accepted", &good), []);
     for (expected, named) in [
         (Expected::accept().user("bob"), Expectation::User),
@@ -74,11 +75,32 @@ fn what_differs_is_named() {
     ] {
         assert_eq!(differs("accepted", &expected), [named]);
     }
-    let uncertified = "accepted by a key that the device did not state";
-    assert_eq!(differs(uncertified, &Expected::accept().certified()), [Expectation::Certification]);
-    assert_eq!(differs("accepted by the device key", &Expected::accept().certified()), []);
     let error = verify_evidence(&WORLD.find("rejected").evidence, &WORLD.jwks(), &Expected::accept().user("bob")).unwrap_err();
     assert_eq!(error.to_string(), "the evidence is genuine, but not what was expected: decision, user differs");
+}
+
+#[test]
+fn a_key_that_the_device_does_not_certify_proves_nothing_unless_the_caller_says_so() {
+    for (name, outcomes) in [
+        ("accepted by a key that the device did not state", [Expected::accept(), Expected::any_outcome()]),
+        ("rejected without a reason", [Expected::rejection(), Expected::any_outcome()]),
+    ] {
+        let happened = WORLD.find(name);
+        for expected in outcomes {
+            // Whatever else is expected: it is not known who answered.
+            for expected in [expected.clone(), expected.clone().user("nobody")] {
+                let Err(EvidenceError::NotProven(found)) = verify_evidence(&happened.evidence, &WORLD.jwks(), &expected) else {
+                    panic!("{name}")
+                };
+                let Unproven::Uncertified(found) = found else { panic!("{found:?}") };
+                assert_eq!((Some(&found.receipt), found.certification), (happened.receipt.as_ref(), Certification::Deployment));
+            }
+            let believed = verify_evidence(&happened.evidence, &WORLD.jwks(), &expected.clone().allow_uncertified()).unwrap();
+            assert_eq!(believed.certification, Certification::Deployment);
+            assert_eq!(differs(name, &expected.allow_uncertified().user("nobody")), [Expectation::User]);
+        }
+    }
+    assert_eq!(differs("accepted by the device key", &Expected::accept()), [], "its thumbprint is the device identifier");
 }
 
 #[test]
@@ -99,6 +121,7 @@ fn evidence_from_before_receipts_is_not_proven() {
         for jwks in [WORLD.jwks(), WORLD.jwks_before()] {
             for expected in [Expected::accept(), Expected::rejection(), Expected::any_outcome()] {
                 let Err(EvidenceError::NotProven(found)) = verify_evidence(&happened.evidence, &jwks, &expected) else { panic!("{name}") };
+                let Unproven::NoReceipt(found) = found else { panic!("{found:?}") };
                 assert_eq!((&found.challenge, &found.response), (&happened.challenge, &happened.response));
                 assert_eq!(found.signing_key, WORLD.alice.presence.public().thumbprint());
             }

@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use nodkey_kernel::{
     challenge::CHALLENGE_TYP,
-    evidence::{Evidence, EvidenceError, Expectation, Expected, verify_evidence},
+    evidence::{Evidence, EvidenceError, Expectation, Expected, Unproven, verify_evidence},
     jose::{Algorithm, Jwks, PrivateKey, jws},
     key_statement::{KeyStatementClaims, PresenceKind, StatedKey, sign_key_statement},
     level::Level,
@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 use crate::world::{ACME, ANSWERED, WORLD};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/vectors/evidence-v1.json");
-const ABOUT: &str = "What is to be said of evidence: `verdict` is verified, unexpected (then `differs` names what), not_proven or not_genuine (then \
-                     `fault` names the part). `jwks` and `expected` are the verifier's; without `outcome` an accept is expected.";
+const ABOUT: &str = "What is to be said of evidence: `verdict` is verified, unexpected (then `differs` names what), not_proven (`reason` is \
+                     no_receipt or uncertified) or not_genuine (then `fault` names the part). `jwks` and `expected` are the verifier's; without `outcome` an accept is expected.";
 const NOW: Timestamp = Timestamp::from_micros(ANSWERED.as_micros() + 30_000_000);
 
 struct Case {
@@ -51,7 +51,13 @@ impl Case {
                 case["differs"] = found.differs.iter().copied().map(Expectation::as_str).collect();
                 case["certification"] = json!(found.evidence.certification);
             }
-            Err(EvidenceError::NotProven(_)) => case["verdict"] = json!("not_proven"),
+            Err(EvidenceError::NotProven(found)) => {
+                case["verdict"] = json!("not_proven");
+                case["reason"] = json!(found.reason());
+                if let Unproven::Uncertified(found) = found {
+                    case["certification"] = json!(found.certification);
+                }
+            }
             Err(EvidenceError::NotGenuine(fault)) => {
                 case["verdict"] = json!("not_genuine");
                 case["fault"] = json!(fault.part());
@@ -88,7 +94,7 @@ fn expected(value: &Value) -> Expected {
     if let Some(seconds) = value["max_age"].as_u64() {
         expected = expected.max_age(Duration::from_secs(seconds), NOW);
     }
-    if value["certified"] == true { expected.certified() } else { expected }
+    if value["allow_uncertified"] == true { expected.allow_uncertified() } else { expected }
 }
 
 fn fresh() -> PrivateKey {
@@ -120,7 +126,7 @@ fn genuine() -> Vec<Case> {
     };
     let alice = WORLD.alice.id();
     let all = json!({
-        "trusonafication": "trusonafication: accepted", "party": ACME, "user": "alice", "device": alice, "level": 2, "max_age": 60, "certified": true,
+        "trusonafication": "trusonafication: accepted", "party": ACME, "user": "alice", "device": alice, "level": 2, "max_age": 60,
     });
     cases.push(accepted(all, "everything as expected"));
     cases.push(accepted(json!({"trusonafication": "another"}), "another trusonafication expected"));
@@ -133,8 +139,22 @@ fn genuine() -> Vec<Case> {
     cases.push(accepted(json!({"max_age": 29}), "a second too old"));
     let case = |name: &str, of: &str, expected: Value| Case { expected, ..Case::new(name, WORLD.find(of).evidence.clone()) };
     let unstated = "accepted by a key that the device did not state";
-    cases.push(case("a certified key expected of a device that states none", unstated, json!({"certified": true})));
-    cases.push(case("the device key needs no statement", "accepted by the device key", json!({"certified": true})));
+    let allowed = |mut expected: Value| {
+        expected["allow_uncertified"] = json!(true);
+        expected
+    };
+    cases.push(case("an uncertified key, and the deployment's word is enough", unstated, allowed(json!({}))));
+    cases.push(case("an uncertified key of another user", unstated, json!({"user": "alice"})));
+    cases.push(case(
+        "an uncertified key of another user, and the deployment's word is enough",
+        unstated,
+        allowed(json!({"user": "alice"})),
+    ));
+    let unstated = "rejected without a reason";
+    cases.push(case("rejected by an uncertified key, rejection expected", unstated, json!({"outcome": "rejection"})));
+    let rejection = allowed(json!({"outcome": "rejection"}));
+    cases.push(case("rejected by an uncertified key, and the deployment's word is enough", unstated, rejection));
+    cases.push(case("a certified key where the deployment's word would be enough", "accepted", allowed(json!({}))));
     cases.push(case("a lower level is enough for who says so", "accepted at a lower level", json!({"level": 1})));
     let rejected = json!({"user": "bob", "device": WORLD.bob.id(), "level": 1});
     cases.push(case("rejected by another user and device", "rejected", rejected));

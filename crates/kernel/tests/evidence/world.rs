@@ -271,6 +271,7 @@ impl World {
             user: None,
             chal: challenge_hash(issued),
             resp: None,
+            data: None,
         }
     }
 

@@ -7,23 +7,33 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
+use nodkey_kernel::service_key::ServiceName;
 use tonic::body::Body;
 use tower::{BoxError, Service, ServiceExt as _};
 
-use super::deadline::deadline_exceeded;
+use super::{
+    deadline::{deadline_exceeded, requested},
+    pool::Pool,
+};
 
 /// A way to a service.
 #[derive(Clone, Debug)]
 pub enum Channel {
     /// In this process. Set once all services are built, so that they may call one another in circles.
     InProcess(Arc<OnceLock<axum::Router>>),
-    /// Over the network; connects when first used and again when the connection is lost.
-    Http2(tonic::transport::Channel),
+    /// Over the network.
+    Http2(Remote),
 }
 
-/// Tells whether the client's own clock ended a call; the server's answer to the same may come a moment later.
-fn is_deadline(error: &(dyn std::error::Error + 'static)) -> bool {
-    error.is::<tonic::TimeoutExpired>() || error.source().is_some_and(is_deadline)
+/// Several connections to a service over the network, made when first used and again when they are lost.
+#[derive(Clone, Debug)]
+pub struct Remote(Arc<Pool>);
+
+impl Channel {
+    /// A way over the network; behind `https` it trusts the authority of this PEM, or those of the system. Connects when first used.
+    pub fn remote(name: ServiceName, url: &str, authority: Option<&[u8]>) -> anyhow::Result<Self> {
+        Ok(Self::Http2(Remote(Arc::new(Pool::new(name, url, authority)?))))
+    }
 }
 
 impl Service<Request<Body>> for Channel {
@@ -31,11 +41,8 @@ impl Service<Request<Body>> for Channel {
     type Error = BoxError;
     type Future = BoxFuture<'static, Result<Response<Body>, BoxError>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        match self {
-            Self::InProcess(_) => Poll::Ready(Ok(())),
-            Self::Http2(channel) => channel.poll_ready(cx).map_err(Into::into),
-        }
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
@@ -48,9 +55,17 @@ impl Service<Request<Body>> for Channel {
                     Ok(response.map(Body::new))
                 })
             }
-            Self::Http2(channel) => {
-                let answer = channel.call(request);
-                Box::pin(async move { answer.await.map_err(|e| if is_deadline(&e) { deadline_exceeded().into() } else { e.into() }) })
+            Self::Http2(Remote(pool)) => {
+                // Whose clock is first makes no difference: the other service says the same a moment later.
+                let limit = requested(request.headers());
+                let answer = Arc::clone(pool).call(request);
+                Box::pin(async move {
+                    let answer = match limit {
+                        None => answer.await,
+                        Some(limit) => tokio::time::timeout(limit, answer).await.unwrap_or_else(|_| Err(deadline_exceeded())),
+                    };
+                    Ok(answer?)
+                })
             }
         }
     }

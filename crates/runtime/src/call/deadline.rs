@@ -18,12 +18,14 @@ pub(crate) async fn middleware(request: Request, next: Next) -> Response {
 }
 
 /// The answer when the time is up, whoever notices.
-pub(crate) fn deadline_exceeded() -> Status {
+#[must_use]
+pub fn deadline_exceeded() -> Status {
     Status::deadline_exceeded("the deadline of the call is over")
 }
 
 /// Reads `grpc-timeout`: at most eight digits and a unit.
-pub(crate) fn requested(headers: &HeaderMap) -> Option<Duration> {
+#[must_use]
+pub fn requested(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.len() > 8 {

@@ -1,8 +1,15 @@
-//! How a call travels from one service to another, and what it carries along.
+//! How a call travels from one service to another, what it carries along, and who is let in when there is too much.
 
+pub mod admission;
+pub mod backoff;
 pub mod channel;
+mod connection;
+pub mod counts;
 pub mod deadline;
 pub mod grpc;
+mod pool;
 pub mod received;
+pub mod refusals;
+pub mod results;
 pub mod status;
 pub mod trace;

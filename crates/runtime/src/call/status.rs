@@ -1,6 +1,6 @@
 //! Errors as gRPC statuses, once: the kind becomes a code, reason and fields become `google.rpc` details.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use nodkey_kernel::error::{Classify, FieldViolation, Kind, chain};
 use tonic::{Code, Status};
@@ -29,17 +29,24 @@ pub fn status<E: Classify>(error: E) -> Status {
             error.to_string()
         }
     };
-    new(kind, error.reason(), message, &error.field_violations())
+    detailed(kind, error.reason(), message, &error.field_violations(), error.retry_after())
 }
 
 /// Makes a status.
 #[must_use]
 pub fn new(kind: Kind, reason: &str, message: impl Into<String>, fields: &[FieldViolation]) -> Status {
+    detailed(kind, reason, message, fields, None)
+}
+
+fn detailed(kind: Kind, reason: &str, message: impl Into<String>, fields: &[FieldViolation], retry_after: Option<Duration>) -> Status {
     // The kind goes along: codes are fewer than kinds.
     let metadata = HashMap::from([("kind".to_owned(), kind.as_str().to_owned())]);
     let mut details = ErrorDetails::with_error_info(reason, DOMAIN, metadata);
     for violation in fields {
         details.add_bad_request_violation(&violation.field, &violation.description);
+    }
+    if retry_after.is_some() {
+        details.set_retry_info(retry_after);
     }
     Status::with_error_details(code(kind), message, details)
 }
@@ -60,6 +67,17 @@ pub const fn code(kind: Kind) -> Code {
     }
 }
 
+/// Whether the same call may succeed a little later: who was called is away, or the connection broke. A service of ours that fails
+/// says why.
+#[must_use]
+pub fn is_passing(status: &Status) -> bool {
+    match status.code() {
+        Code::Unavailable | Code::Cancelled | Code::DeadlineExceeded => true,
+        Code::Unknown | Code::Internal => status.get_error_details().error_info().is_none(),
+        _ => false,
+    }
+}
+
 /// What another service says, taken apart again.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
@@ -68,6 +86,7 @@ pub struct PeerError {
     reason: &'static str,
     message: String,
     fields: Vec<FieldViolation>,
+    retry_after: Option<Duration>,
 }
 
 impl PeerError {
@@ -98,7 +117,8 @@ impl From<Status> for PeerError {
             .map(|bad| bad.field_violations.iter().map(|v| FieldViolation::new(&v.field, &v.description)).collect())
             .unwrap_or_default();
         let reason = info.map_or_else(|| kind.as_str(), |i| intern(&i.reason));
-        Self { kind, reason, message: status.message().to_owned(), fields }
+        let retry_after = details.retry_info().and_then(|info| info.retry_delay);
+        Self { kind, reason, message: status.message().to_owned(), fields, retry_after }
     }
 }
 
@@ -113,6 +133,10 @@ impl Classify for PeerError {
 
     fn field_violations(&self) -> Vec<FieldViolation> {
         self.fields.clone()
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 }
 
@@ -140,9 +164,22 @@ mod tests {
     fn every_kind_survives_the_way_over_grpc_with_reason_and_fields() {
         for kind in Kind::ALL {
             let fields = [FieldViolation::new("name", "must not be blank")];
-            let error = PeerError::from(new(kind, "SOME_REASON", "text", &fields));
-            assert_eq!((error.kind(), error.reason()), (kind, "SOME_REASON"));
-            assert_eq!(error.field_violations(), fields);
+            for after in [None, Some(Duration::from_millis(1_500))] {
+                let error = PeerError::from(detailed(kind, "SOME_REASON", "text", &fields, after));
+                assert_eq!((error.kind(), error.reason()), (kind, "SOME_REASON"));
+                assert_eq!((error.field_violations(), error.retry_after()), (fields.to_vec(), after));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_away_or_broke_passes_and_what_a_service_says_does_not() {
+        for passing in [Code::Unavailable, Code::Cancelled, Code::DeadlineExceeded, Code::Unknown, Code::Internal] {
+            assert!(is_passing(&Status::new(passing, "")), "{passing:?}");
+        }
+        assert!(is_passing(&new(Kind::Unavailable, "DATABASE_UNAVAILABLE", "", &[])));
+        for lasting in [Kind::Internal, Kind::Exhausted, Kind::NotFound, Kind::Forbidden] {
+            assert!(!is_passing(&new(lasting, "SOME_REASON", "", &[])), "{lasting:?}");
         }
     }
 

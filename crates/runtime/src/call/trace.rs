@@ -5,7 +5,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use http::HeaderValue;
+use http::{HeaderValue, Method};
 use nodkey_kernel::{random::Random, trace::TraceContext};
 use tracing::{Instrument as _, Span, info_span};
 
@@ -42,7 +42,7 @@ impl Scope {
         let random = Random::system();
         let parent = request.headers().get(HEADER).and_then(|value| value.to_str().ok()?.parse::<TraceContext>().ok());
         let context = parent.map_or_else(|| TraceContext::new_root(&random), |parent| parent.child(&random));
-        let span = info_span!("request", method = %request.method(), path = path(request), trace_id = tracing::field::Empty);
+        let span = info_span!("request", method = method(request.method()), path = path(request), trace_id = tracing::field::Empty);
         span.record("trace_id", id(&context));
         Self { context, span }
     }
@@ -59,6 +59,23 @@ impl Scope {
     }
 }
 
+/// A method as it may be a label and in a log: one of the nine of HTTP, or `other`; a client can invent any.
+#[must_use]
+pub const fn method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        Method::TRACE => "TRACE",
+        Method::CONNECT => "CONNECT",
+        _ => "other",
+    }
+}
+
 fn path(request: &Request) -> &str {
     request.extensions().get::<MatchedPath>().map_or("", |route| logged(route.as_str(), request.uri().path()))
 }
@@ -70,7 +87,7 @@ fn logged<'a>(route: &'a str, path: &'a str) -> &'a str {
 }
 
 /// Puts the current trace on an outgoing request.
-pub(crate) fn inject(headers: &mut http::HeaderMap) {
+pub fn inject(headers: &mut http::HeaderMap) {
     if let Some(value) = current().and_then(|context| HeaderValue::try_from(context.to_string()).ok()) {
         headers.insert(HEADER, value);
     }
@@ -104,6 +121,14 @@ pub fn id(context: &TraceContext) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn invented_methods_are_one() {
+        for name in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"] {
+            assert_eq!(method(&name.parse().unwrap()), name);
+        }
+        assert_eq!(["BREW", "get", "GETX"].map(|name| method(&name.parse().unwrap())), ["other"; 3]);
+    }
 
     #[test]
     fn methods_are_logged_and_what_parameters_hold_is_not() {

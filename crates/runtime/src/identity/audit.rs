@@ -1,4 +1,9 @@
-//! What operators do is written down before it is done.
+//! What operators do is written down before it is done, what they read of people before it is read, and what is refused to them.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use axum::{
     body::{Body, Bytes, to_bytes},
@@ -10,6 +15,8 @@ use metrics::counter;
 use nodkey_kernel::{
     error::{Classify as _, Kind},
     id::RelyingPartyId,
+    jose::sha256,
+    time::{Clock, Timestamp},
 };
 use nodkey_proto::{
     reflect,
@@ -19,7 +26,11 @@ use serde_json::Value;
 use tonic::{Code, Status};
 use tracing::error;
 
-use super::{caller::Caller, peers::Peer};
+use super::{
+    caller::Caller,
+    peers::Peer,
+    tally::{PREFIX, Tally, tallied},
+};
 use crate::call::{
     status::{self, PeerError},
     trace,
@@ -27,41 +38,105 @@ use crate::call::{
 
 /// The largest message that is read; tonic's own limit.
 const MAX_MESSAGE: usize = 4 << 20;
-/// Before a message in a gRPC body: whether it is compressed, and its length.
-const PREFIX: usize = 5;
 
 /// What came of what was done.
 const OK: &str = "OK";
+/// The outcome of what was read.
+const READ: &str = "READ";
+/// How many different reads of a minute are remembered. Beyond it they are written again.
+const MAX_READS: usize = 4096;
 
 /// Writes the audit log, which the registry keeps.
 #[derive(Clone, Debug)]
 pub(crate) struct Audit {
     registry: Peer,
+    clock: Clock,
+    reads: Arc<Mutex<Reads>>,
+}
+
+/// What was read in the current minute: pages that look again and again read it once.
+#[derive(Debug, Default)]
+struct Reads {
+    minute: i64,
+    seen: HashSet<[u8; 32]>,
+}
+
+impl Reads {
+    /// Whether it is the first of its kind in this minute.
+    fn is_new(&self, now: Timestamp, read: &[u8; 32]) -> bool {
+        self.minute != now.as_seconds().div_euclid(60) || !self.seen.contains(read)
+    }
+
+    fn note(&mut self, now: Timestamp, read: [u8; 32]) {
+        let minute = now.as_seconds().div_euclid(60);
+        if self.minute != minute || self.seen.len() >= MAX_READS {
+            (self.minute, self.seen) = (minute, HashSet::new());
+        }
+        self.seen.insert(read);
+    }
 }
 
 impl Audit {
-    pub(crate) const fn new(registry: Peer) -> Self {
-        Self { registry }
+    pub(crate) fn new(registry: Peer, clock: Clock) -> Self {
+        Self { registry, clock, reads: Arc::default() }
+    }
+
+    /// Writes down that an operator was refused. The refusal stands, whether or not that succeeds.
+    pub(crate) async fn refuse(&self, caller: &Caller, request: Request, refused: Status) -> Response {
+        counter!("nodkey_operator_actions_total", "outcome" => "refused").increment(1);
+        let outcome = PeerError::from(refused.clone()).reason().to_owned();
+        match describe(caller, request, None).await {
+            Ok((entry, _)) => {
+                if let Err(failed) = self.create(AuditEntry { outcome, ..entry }).await {
+                    error!(cause = %failed.message(), "a refusal is not in the audit log");
+                }
+            }
+            Err(described) => error!(cause = %described.message(), "a refusal is not in the audit log"),
+        }
+        refused.into_http()
+    }
+
+    /// Runs a read of what is about people, once it is written down: the same read of an operator's once a minute.
+    pub(crate) async fn read(&self, caller: &Caller, request: Request, next: Next) -> Response {
+        let (entry, request) = match describe(caller, request, None).await {
+            Ok(described) => described,
+            Err(refused) => return refused.into_http(),
+        };
+        let (now, read) = (self.clock.now(), digest(&entry));
+        let is_new = self.reads.lock().unwrap_or_else(PoisonError::into_inner).is_new(now, &read);
+        if is_new {
+            if let Err(failed) = self.create(AuditEntry { outcome: READ.to_owned(), ..entry }).await {
+                return status::status(PeerError::from(failed)).into_http();
+            }
+            self.reads.lock().unwrap_or_else(PoisonError::into_inner).note(now, read);
+        }
+        next.run(request).await
+    }
+
+    async fn create(&self, entry: AuditEntry) -> Result<String, Status> {
+        let mut log = AuditServiceClient::new(self.registry.unscoped());
+        Ok(log.create_audit_entry(CreateAuditEntryRequest { entry: Some(entry) }).await?.into_inner().id)
     }
 
     /// Runs an action of an operator's between its two notes. Without the first one nothing is done; the second one may be lost with
     /// the process, and says so by being missing.
     pub(crate) async fn run(&self, caller: &Caller, request: Request, next: Next) -> Response {
-        let (entry, request) = match describe(caller, request).await {
+        let tally = Tally::default();
+        let (entry, request) = match describe(caller, request, Some(&tally)).await {
             Ok(described) => described,
             Err(refused) => return refused.into_http(),
         };
-        let mut log = AuditServiceClient::new(self.registry.unscoped());
-        let id = match log.create_audit_entry(CreateAuditEntryRequest { entry: Some(entry) }).await {
-            Ok(answer) => answer.into_inner().id,
+        let id = match self.create(entry).await {
+            Ok(id) => id,
             Err(failed) => return status::status(PeerError::from(failed)).into_http(),
         };
+        let mut log = AuditServiceClient::new(self.registry.unscoped());
         // Who hangs up cuts nothing in half.
         trace::uninterrupted(async move {
             let response = next.run(request).await;
             let outcome = outcome(&response);
             counter!("nodkey_operator_actions_total", "outcome" => if outcome == OK { "ok" } else { "refused" }).increment(1);
-            if let Err(failed) = log.complete_audit_entry(CompleteAuditEntryRequest { id, outcome }).await {
+            if let Err(failed) = log.complete_audit_entry(CompleteAuditEntryRequest { id, outcome, request: tally.to_json() }).await {
                 error!(cause = %failed.message(), "the outcome of an action is not in the audit log");
             }
             response
@@ -70,8 +145,14 @@ impl Audit {
     }
 }
 
-/// Says who is about to do what. Returns the request as it was.
-async fn describe(caller: &Caller, request: Request) -> Result<(AuditEntry, Request), Status> {
+/// What tells a read from others.
+fn digest(entry: &AuditEntry) -> [u8; 32] {
+    let AuditEntry { operator_id, relying_party_id, method, request, .. } = entry;
+    sha256([operator_id.as_str(), relying_party_id, method, request].join("\0").as_bytes())
+}
+
+/// Says who is about to do what. Returns the request as it was; of a stream, `tally` learns what passes.
+async fn describe(caller: &Caller, request: Request, tally: Option<&Tally>) -> Result<(AuditEntry, Request), Status> {
     let path = request.uri().path().to_owned();
     let (request, message) = match reflect::method(&path) {
         // Only a message that comes alone is taken down: a stream may be long, and is for its handler to bound.
@@ -82,7 +163,10 @@ async fn describe(caller: &Caller, request: Request) -> Result<(AuditEntry, Requ
                 (body.len() >= PREFIX).then(|| body.slice(PREFIX..)).and_then(|bytes| reflect::to_redacted_json(method.input(), bytes));
             (Request::from_parts(parts, Body::from(body)), message)
         }
-        _ => (request, None),
+        _ => match tally {
+            Some(tally) => (request.map(|body| tallied(body, tally)), None),
+            None => (request, None),
+        },
     };
     let Caller::Operator { relying_party, operator } = caller else {
         return Err(status::new(Kind::Internal, "INTERNAL", "operators alone are audited", &[]));
@@ -118,5 +202,23 @@ fn outcome(response: &Response) -> String {
     match Status::from_header_map(response.headers()) {
         Some(refused) if refused.code() != Code::Ok => PeerError::from(refused).reason().to_owned(),
         _ => OK.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_read_is_new_once_a_minute_and_what_is_remembered_is_bounded() {
+        let (mut reads, at) = (Reads::default(), Timestamp::from_seconds);
+        let read = |n: usize| sha256(&n.to_be_bytes());
+        assert!(reads.is_new(at(60), &read(0)));
+        reads.note(at(60), read(0));
+        assert!(!reads.is_new(at(119), &read(0)) && reads.is_new(at(119), &read(1)) && reads.is_new(at(120), &read(0)));
+        for n in 0..3 * MAX_READS {
+            reads.note(at(61), read(n));
+            assert!(reads.seen.len() <= MAX_READS && !reads.is_new(at(61), &read(n)));
+        }
     }
 }

@@ -8,14 +8,16 @@ use axum::{
     response::Response,
 };
 use http::HeaderMap;
+use metrics::counter;
 use nodkey_kernel::{
     error::Kind,
     id::{CredentialId, OperatorSessionId, RelyingPartyId},
-    jose::{JoseError, hs256},
+    jose::hs256,
+    service_key::ServiceName,
     time::Clock,
 };
 use nodkey_proto::{
-    access::{Principal, allowed, owner},
+    access::{Principal, allowed, is_personal, owner},
     registry::v1::CredentialKind,
 };
 use secrecy::ExposeSecret as _;
@@ -23,12 +25,13 @@ use tonic::Status;
 
 use super::{
     audit::Audit,
-    caller::{Caller, Operator, unauthenticated},
+    caller::{Caller, Operator, unauthenticated, unauthenticated_because},
     deployment::Deployment,
+    fault::{self, Fault},
     peers::Peer,
-    resolver::CredentialResolver,
-    service_token::Verifier,
-    token::{Claims, INTERNAL, OPERATOR, OPERATOR_SESSION, RELYING_PARTY_HEADER, alive},
+    resolver::{CredentialResolver, Proof},
+    service_token::{Verifier, audience},
+    token::{self, Claims, INTERNAL, OPERATOR, OPERATOR_SESSION, RELYING_PARTY_HEADER},
 };
 use crate::call::status;
 
@@ -47,42 +50,55 @@ impl Authenticator {
     #[must_use]
     pub fn new(deployment: Arc<Deployment>, registry: &Peer, clock: Clock) -> Self {
         let (services, resolver) = (Verifier::new(&deployment, &clock), CredentialResolver::new(registry.clone()));
-        Self { deployment, services, resolver, audit: Audit::new(registry.clone()), clock }
+        Self { deployment, services, resolver, audit: Audit::new(registry.clone(), clock.clone()), clock }
     }
 
     /// Finds out who sent these headers to call the method at `path`.
-    async fn authenticate(&self, headers: &HeaderMap, path: &str) -> Result<Option<Caller>, Status> {
+    async fn authenticate(&self, headers: &HeaderMap, path: &str) -> Result<Option<Caller>, Refused> {
         let Some(value) = headers.get(http::header::AUTHORIZATION) else { return Ok(None) };
-        let token = value.to_str().ok().and_then(|v| v.strip_prefix("Bearer ")).ok_or_else(unauthenticated)?;
-        let key_id = hs256::key_id(token).ok().flatten().ok_or_else(unauthenticated)?;
+        let token = value.to_str().ok().and_then(|v| v.strip_prefix("Bearer ")).ok_or(Fault::Malformed)?;
+        let key_id = hs256::key_id(token).map_err(|_| Fault::Malformed)?.ok_or(Fault::NamesNoCredential)?;
         let caller = match key_id.as_str() {
             OPERATOR => {
-                let keys = &self.deployment.operator_keys;
-                keys.iter().find_map(|key| self.verify(token, key.expose_secret()).ok()).ok_or_else(unauthenticated)?;
+                let keys = &self.deployment.symmetric_operator_keys;
+                let mut proven = Err(Fault::UnknownCredential);
+                for key in keys {
+                    proven = proven.or_else(|_| self.verify(token, key.expose_secret()));
+                }
+                proven?;
+                counter!("nodkey_symmetric_operator_key_calls_total").increment(1);
+                Caller::Operator { relying_party: tenant_header(headers)?, operator: Operator::of_the_key() }
+            }
+            id if self.deployment.operator_keys.knows(id) => {
+                self.verify_operator(token, path)?;
                 Caller::Operator { relying_party: tenant_header(headers)?, operator: Operator::of_the_key() }
             }
             INTERNAL => {
-                let (name, relying_party) = self.services.verify_internal(token).ok_or_else(unauthenticated)?;
+                let (name, relying_party) = self.services.verify_internal(token).ok_or(Fault::NoService)?;
                 Caller::Service { name, relying_party }
             }
             id if self.services.knows(id) => {
                 let proven = owner(path).and_then(|owner| self.services.verify(token, owner));
-                let (name, relying_party) = proven.ok_or_else(unauthenticated)?;
+                let (name, relying_party) = proven.ok_or(Fault::NoService)?;
                 Caller::Service { name, relying_party }
             }
             id if id.starts_with(OPERATOR_SESSION) => {
-                let session: OperatorSessionId = id[OPERATOR_SESSION.len()..].parse().map_err(|_| unauthenticated())?;
-                let session = self.resolver.resolve_session(session).await.map_err(status::status)?.ok_or_else(unauthenticated)?;
-                self.verify(token, session.secret.expose_secret())?;
+                let session: OperatorSessionId = id[OPERATOR_SESSION.len()..].parse().map_err(|_| Fault::UnknownSession)?;
+                let session = self.resolver.resolve_session(session, token).await.map_err(status::status)?.ok_or(Fault::UnknownSession)?;
                 Caller::Operator { relying_party: tenant_header(headers)?, operator: session.operator }
             }
             id => {
-                let credential: CredentialId = id.parse().map_err(|_| unauthenticated())?;
-                let resolved = self.resolver.resolve(credential).await.map_err(status::status)?.ok_or_else(unauthenticated)?;
+                let credential: CredentialId = id.parse().map_err(|_| Fault::NamesNoCredential)?;
+                let resolved = self.resolver.resolve(credential, || Proof::BearerToken(token.to_owned())).await;
+                let resolved = resolved.map_err(status::status)??;
+                // By each token: what was proven to the registry was another one.
                 self.verify(token, resolved.secret.expose_secret())?;
                 // Checked after the signature: only who holds the secret learns that it is disabled.
-                if resolved.disabled || resolved.kind != CredentialKind::Server {
-                    return Err(unauthenticated());
+                if resolved.disabled {
+                    return Err(Fault::Disabled.into());
+                }
+                if resolved.kind != CredentialKind::Server {
+                    return Err(Fault::WrongKind.into());
                 }
                 Caller::Backend { relying_party: resolved.relying_party, credential }
             }
@@ -90,10 +106,31 @@ impl Authenticator {
         Ok(Some(caller))
     }
 
-    fn verify(&self, token: &str, secret: &str) -> Result<Claims, Status> {
-        let claims: Claims = hs256::verify(token, secret.as_bytes()).map_err(|_: JoseError| unauthenticated())?;
-        let good = claims.aud == self.deployment.audience && alive(claims.exp, self.clock.now());
-        if good { Ok(claims) } else { Err(unauthenticated()) }
+    /// Verifies what a holder of the operator key signed for the service that serves `path`.
+    fn verify_operator(&self, token: &str, path: &str) -> Result<(), Fault> {
+        let claims: Claims = self.deployment.operator_keys.verify(token).map_err(Fault::from)?;
+        let is = |name: ServiceName| claims.aud == audience(&self.deployment, name);
+        // What every process serves is shown by name, too, and the door does not know which of them it is.
+        let good = owner(path).map_or_else(|| ServiceName::ALL.iter().any(|name| is(*name)), is);
+        if good { token::in_time(claims.exp, self.clock.now()) } else { Err(Fault::WrongAudience) }
+    }
+
+    fn verify(&self, token: &str, secret: &str) -> Result<(), Fault> {
+        token::check(token, secret, &self.deployment.audience, self.clock.now())
+    }
+
+    /// The answer to who did not prove who it is: one for all, and in development why. The log has it either way.
+    fn refuse(&self, refused: Refused, headers: &HeaderMap) -> Status {
+        let fault = match refused {
+            Refused::Fault(fault) => fault,
+            Refused::Otherwise(status) => return status,
+        };
+        fault::note("Bearer", fault.as_str(), named(headers).as_deref());
+        if self.deployment.explain_refusals { unauthenticated_because(fault.why()) } else { unauthenticated() }
+    }
+
+    fn may(&self, caller: &Caller, allow: &[Principal]) -> bool {
+        caller.may(allow) || (self.deployment.internal_key.is_some() && is_gateway_of_before(caller, allow))
     }
 }
 
@@ -108,24 +145,64 @@ pub async fn middleware(State(authenticator): State<Authenticator>, mut request:
     };
     match authenticator.authenticate(request.headers(), path).await {
         Err(_) | Ok(None) if allow.contains(&Principal::Public) => {}
-        Err(status) => return status.into_http(),
-        Ok(None) => return unauthenticated().into_http(),
-        Ok(Some(caller)) if caller.may(allow) => {
+        Err(refused) => return authenticator.refuse(refused, request.headers()).into_http(),
+        Ok(None) => return authenticator.refuse(Fault::Missing.into(), request.headers()).into_http(),
+        Ok(Some(caller)) if authenticator.may(&caller, allow) => {
             request.extensions_mut().insert(caller.clone());
             // What an auditor may call changes nothing; whatever else an operator calls is an action of theirs.
             if matches!(caller, Caller::Operator { .. }) && !Caller::reads(allow) {
                 return authenticator.audit.run(&caller, request, next).await;
             }
+            if matches!(caller, Caller::Operator { .. }) && is_personal(request.uri().path()) {
+                return authenticator.audit.read(&caller, request, next).await;
+            }
         }
-        Ok(Some(Caller::Operator { operator, .. })) => {
+        Ok(Some(Caller::Operator { relying_party, operator })) => {
             let text = format!("the role {} may not call this method", operator.role);
-            return status::new(Kind::Forbidden, "NOT_ALLOWED", text, &[]).into_http();
+            let refused = status::new(Kind::Forbidden, "NOT_ALLOWED", text, &[]);
+            let caller = Caller::Operator { relying_party, operator };
+            return authenticator.audit.refuse(&caller, request, refused).await;
         }
         Ok(Some(_)) => {
             return status::new(Kind::Forbidden, "NOT_ALLOWED", "this credential may not call this method", &[]).into_http();
         }
     }
     next.run(request).await
+}
+
+/// Gateways of the release before call by their own name for backends. They may as long as there is the key that makes every process the
+/// equal of every other.
+fn is_gateway_of_before(caller: &Caller, allow: &[Principal]) -> bool {
+    matches!(caller, Caller::Service { name: ServiceName::Gateway, relying_party: Some(_) }) && allow.contains(&Principal::Backend)
+}
+
+/// Why nobody is let through.
+enum Refused {
+    /// Nobody proved who it is.
+    Fault(Fault),
+    /// It cannot be found out now, or something else is wrong.
+    Otherwise(Status),
+}
+
+impl From<Fault> for Refused {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<Status> for Refused {
+    fn from(status: Status) -> Self {
+        Self::Otherwise(status)
+    }
+}
+
+/// Which credential, session or kind of key a caller says it signs with, if that has the shape of one: what has not may be a secret.
+fn named(headers: &HeaderMap) -> Option<String> {
+    let token = headers.get(http::header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")?;
+    let key_id = hs256::key_id(token).ok()??;
+    let id = key_id.strip_prefix(OPERATOR_SESSION).unwrap_or(&key_id);
+    let known = matches!(id, OPERATOR | INTERNAL) || id.parse::<CredentialId>().is_ok();
+    known.then_some(key_id)
 }
 
 /// The tenant an operator acts for. The console's relying party is none: who could bind a phone there could become an owner.

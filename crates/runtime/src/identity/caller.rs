@@ -80,10 +80,13 @@ impl Caller {
             (Principal::Public, _) => true,
             (Principal::Backend, caller) => matches!(caller, Self::Backend { .. }),
             (Principal::Service(named), Self::Service { name, .. }) => named == name,
+            (Principal::ForConsole(named), Self::Service { name, relying_party }) => {
+                named == name && *relying_party == Some(RelyingPartyId::CONSOLE)
+            }
             (Principal::Auditor, Self::Operator { operator, .. }) => operator.role >= Role::Auditor,
             (Principal::Operator, Self::Operator { operator, .. }) => operator.role >= Role::Operator,
             (Principal::Owner, Self::Operator { operator, .. }) => operator.role >= Role::Owner,
-            (Principal::Service(_) | Principal::Auditor | Principal::Operator | Principal::Owner, _) => false,
+            (Principal::Service(_) | Principal::ForConsole(_) | Principal::Auditor | Principal::Operator | Principal::Owner, _) => false,
         })
     }
 }
@@ -93,8 +96,17 @@ pub fn caller<T>(request: &tonic::Request<T>) -> Result<Caller, Status> {
     request.extensions().get::<Caller>().cloned().ok_or_else(unauthenticated)
 }
 
+/// What every caller needs.
+const NEEDED: &str = "a bearer token is needed: HS256, kid = credential id, aud = this deployment, exp at most 60 s ahead";
+
 /// One answer for whatever is wrong with a token.
-pub(crate) fn unauthenticated() -> Status {
-    let text = "a bearer token is needed: HS256, kid = credential id, aud = this deployment, exp at most 60 s ahead";
-    status::new(Kind::Unauthenticated, "UNAUTHENTICATED", text, &[])
+#[must_use]
+pub fn unauthenticated() -> Status {
+    status::new(Kind::Unauthenticated, "UNAUTHENTICATED", NEEDED, &[])
+}
+
+/// The same in development.
+#[must_use]
+pub fn unauthenticated_because(why: &str) -> Status {
+    status::new(Kind::Unauthenticated, "UNAUTHENTICATED", format!("{NEEDED}; {why}"), &[])
 }

@@ -9,22 +9,19 @@ use std::{
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, Request, Response, header::AUTHORIZATION};
 use nodkey_kernel::{
-    id::{OperatorSessionId, RelyingPartyId},
-    jose::hs256,
+    id::RelyingPartyId,
     service_key::ServiceName,
-    time::Clock,
+    time::{Clock, Timestamp},
 };
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 use tonic::body::Body;
 use tower::{BoxError, Service};
 
-use super::{deployment::Deployment, service_token::Signer, token};
+use super::{actor::Actor, deployment::Deployment, service_token::Signer, token};
 use crate::call::{channel::Channel, deadline, trace};
 
 /// How long another service may take to begin its answer, unless the call says otherwise.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long what is signed with an operator's session lives, in seconds.
-const TOKEN_LIFETIME: i64 = 30;
 
 /// Ways to the other services.
 #[derive(Clone, Debug)]
@@ -86,27 +83,51 @@ impl Peers {
     }
 }
 
+impl Peers {
+    /// The one that serves what belongs to this service; nobody calls the gateway.
+    #[must_use]
+    pub const fn named(&self, name: ServiceName) -> Option<&Peer> {
+        match name {
+            ServiceName::Registry => Some(&self.registry),
+            ServiceName::Binding => Some(&self.binding),
+            ServiceName::Trusonafication => Some(&self.trusonafication),
+            ServiceName::Notification => Some(&self.notification),
+            ServiceName::Gateway => None,
+        }
+    }
+}
+
 impl Peer {
+    /// The channel as it is: calls on it say nothing of this service, and have whatever rights their callers prove.
+    #[must_use]
+    pub fn bare(&self) -> Channel {
+        self.channel.clone()
+    }
+
     /// A channel on which every call acts for a relying party.
     #[must_use]
     pub fn acting_for(&self, relying_party: RelyingPartyId) -> PeerChannel {
-        self.channel(None, Some(relying_party))
+        self.on_behalf_of(relying_party)
     }
 
     /// A channel on which calls act for nobody: to find out who somebody is.
     #[must_use]
     pub fn unscoped(&self) -> PeerChannel {
-        self.channel(None, None)
+        self.on_behalf_of(Actor::Service(None))
     }
 
-    /// A channel on which every call is an operator's, for a tenant or for nobody.
+    /// A channel on which every call is this actor's.
     #[must_use]
-    pub fn on_behalf_of(&self, session: OperatorSession, relying_party: Option<RelyingPartyId>) -> PeerChannel {
-        self.channel(Some(session), relying_party)
+    pub fn on_behalf_of(&self, actor: impl Into<Actor>) -> PeerChannel {
+        PeerChannel { to: self.name, channel: self.channel.clone(), signer: Arc::clone(&self.signer), actor: actor.into() }
     }
 
-    fn channel(&self, session: Option<OperatorSession>, relying_party: Option<RelyingPartyId>) -> PeerChannel {
-        PeerChannel { to: self.name, channel: self.channel.clone(), signer: Arc::clone(&self.signer), session, relying_party }
+    pub(super) fn deployment(&self) -> &Deployment {
+        self.signer.deployment()
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.signer.now()
     }
 }
 
@@ -116,28 +137,17 @@ pub struct PeerChannel {
     to: ServiceName,
     channel: Channel,
     signer: Arc<Signer>,
-    /// `None`: the service itself.
-    session: Option<OperatorSession>,
-    relying_party: Option<RelyingPartyId>,
-}
-
-/// What an operator's browser holds: calls made with it are the operator's, not the service's.
-#[derive(Clone, Debug)]
-pub struct OperatorSession {
-    /// Names it.
-    pub id: OperatorSessionId,
-    /// Signs.
-    pub secret: SecretString,
+    actor: Actor,
 }
 
 impl PeerChannel {
     fn authorization(&self) -> Option<HeaderValue> {
-        let Some(OperatorSession { id, secret }) = &self.session else {
-            return self.signer.authorization(self.to, self.relying_party);
+        let (audience, now) = (&self.signer.deployment().audience, self.signer.now());
+        let token = match &self.actor {
+            Actor::Service(relying_party) => return self.signer.authorization(self.to, *relying_party),
+            Actor::Backend(credential) => token::sign(&credential.id.to_string(), credential.secret.expose_secret(), audience, now),
+            Actor::Operator(session, _) => session.token(audience, now),
         };
-        let (aud, exp) = (self.signer.deployment().audience.clone(), self.signer.now() + TOKEN_LIFETIME);
-        let claims = token::Claims { aud, exp, iss: None, rp: None };
-        let token = hs256::sign(Some(&format!("{}{id}", token::OPERATOR_SESSION)), &claims, secret.expose_secret().as_bytes());
         let mut value = HeaderValue::try_from(format!("Bearer {token}")).ok()?;
         value.set_sensitive(true);
         Some(value)
@@ -157,7 +167,7 @@ impl Service<Request<Body>> for PeerChannel {
         if let Some(value) = self.authorization() {
             request.headers_mut().insert(AUTHORIZATION, value);
         }
-        if let (Some(_), Some(party)) = (&self.session, self.relying_party)
+        if let Actor::Operator(_, Some(party)) = &self.actor
             && let Ok(party) = HeaderValue::try_from(party.to_string())
         {
             request.headers_mut().insert(token::RELYING_PARTY_HEADER, party);

@@ -1,54 +1,44 @@
-//! Credentials, as the registry knows them, kept for half a minute.
+//! Credentials, as the registry tells them to whom their holder calls, kept for half a minute.
 
 use std::{sync::Arc, time::Duration};
 
 use moka::future::Cache;
 use nodkey_kernel::{
     error::{Classify as _, Kind},
-    id::{CredentialId, OperatorSessionId, RelyingPartyId},
+    id::{CredentialId, OperatorSessionId},
     time::Timestamp,
 };
+pub use nodkey_proto::registry::v1::resolve_credential_request::Proof;
 use nodkey_proto::{
     convert::{from_timestamp, role},
     registry::v1::{
-        CredentialKind, ResolveCredentialRequest, ResolveOperatorSessionRequest, SignatureSettings,
-        credential_service_client::CredentialServiceClient, operator_session_service_client::OperatorSessionServiceClient,
+        ResolveCredentialRequest, ResolveOperatorSessionRequest, credential_service_client::CredentialServiceClient,
+        operator_session_service_client::OperatorSessionServiceClient,
     },
 };
-use secrecy::SecretString;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
+use tonic::Status;
 
-use super::{caller::Operator, peers::Peer};
-use crate::call::status::PeerError;
+use super::{actor::ResolvedCredential, caller::Operator, fault::Fault, peers::Peer, token};
+use crate::call::{admission::Overloaded, refusals::refused, status::PeerError};
 
 /// How long a disabled credential may still be taken.
 const TTL: Duration = Duration::from_secs(30);
-/// How many are kept, unknown ones included.
+/// How many are asked for at once: anybody can name one that there is not.
+const ASKED: usize = 32;
+/// How long one waits for its turn to be asked for.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How many are kept.
 const CAPACITY: u64 = 10_000;
-
-/// What verifying a signature needs.
-#[derive(Debug)]
-pub struct ResolvedCredential {
-    /// Whose it is.
-    pub relying_party: RelyingPartyId,
-    /// For backends or for apps.
-    pub kind: CredentialKind,
-    /// What signs.
-    pub secret: SecretString,
-    /// No longer to be taken.
-    pub disabled: bool,
-    /// SHA-256 of its token.
-    pub token_sha256: Vec<u8>,
-    /// What its relying party puts up with in signatures.
-    pub signatures: SignatureSettings,
-}
 
 /// A session of an operator's that is alive.
 #[derive(Debug)]
 pub struct ResolvedSession {
     /// Whose it is.
     pub operator: Operator,
-    /// What signs.
-    pub secret: SecretString,
     /// When it ends.
     pub expires_at: Timestamp,
 }
@@ -57,58 +47,100 @@ pub struct ResolvedSession {
 #[derive(Clone, Debug)]
 pub struct CredentialResolver {
     registry: Peer,
-    cache: Cache<CredentialId, Option<Arc<ResolvedCredential>>>,
+    cache: Cache<CredentialId, Arc<ResolvedCredential>>,
+    asked: Arc<Semaphore>,
 }
 
 impl CredentialResolver {
     /// Makes one.
     #[must_use]
     pub fn new(registry: Peer) -> Self {
-        Self { registry, cache: Cache::builder().max_capacity(CAPACITY).time_to_live(TTL).build() }
+        let cache = Cache::builder().max_capacity(CAPACITY).time_to_live(TTL).build();
+        Self { registry, cache, asked: Arc::new(Semaphore::new(ASKED)) }
     }
 
-    /// Returns a credential; `None` when there is none. Failures are not remembered.
-    pub async fn resolve(&self, id: CredentialId) -> Result<Option<Arc<ResolvedCredential>>, PeerError> {
+    /// Returns a credential that somebody has proven a moment ago. Whoever names it now has proven nothing.
+    pub async fn remembered(&self, id: CredentialId) -> Option<Arc<ResolvedCredential>> {
+        self.cache.get(&id).await
+    }
+
+    /// Returns a credential, or why not: there is none, or the proof is wrong. What is returned was proven by this call or by one before:
+    /// each caller's own signature is still to be verified. Faults and failures are not remembered, so a wrong proof keeps nobody out.
+    pub async fn resolve(
+        &self,
+        id: CredentialId,
+        proof: impl FnOnce() -> Proof,
+    ) -> Result<Result<Arc<ResolvedCredential>, Fault>, PeerError> {
+        if let Some(known) = self.cache.get(&id).await {
+            return Ok(Ok(known));
+        }
+        let (proof, mut asked) = (proof(), false);
         let ask = async {
-            let mut client = CredentialServiceClient::new(self.registry.unscoped());
-            match client.resolve_credential(ResolveCredentialRequest { credential_id: id.to_string() }).await {
-                Ok(answer) => {
-                    let answer = answer.into_inner();
-                    let kind = answer.kind();
-                    let Ok(relying_party) = answer.relying_party_id.parse() else { return Ok(None) };
-                    Ok(Some(Arc::new(ResolvedCredential {
-                        relying_party,
-                        kind,
-                        secret: answer.secret.into(),
-                        disabled: answer.disabled,
-                        token_sha256: answer.token_sha256.to_vec(),
-                        signatures: answer.signatures.unwrap_or_default(),
-                    })))
-                }
-                Err(status) => match PeerError::from(status) {
-                    error if error.kind() == Kind::NotFound => Ok(None),
-                    error => Err(error),
-                },
-            }
+            asked = true;
+            self.ask(id, proof.clone()).await
         };
-        self.cache.try_get_with(id, ask).await.map_err(|error| (*error).clone())
+        let found = self.cache.try_get_with(id, ask).await;
+        let found = match found {
+            // Another call was first, and what it proved says nothing about this one.
+            Err(error) if !asked && error.kind() == Kind::NotFound => self.ask(id, proof).await,
+            found => found.map_err(|error| (*error).clone()),
+        };
+        match found {
+            Ok(found) => Ok(Ok(found)),
+            Err(error) if error.kind() == Kind::NotFound => Ok(Err(Fault::try_from(error.reason()).unwrap_or(Fault::UnknownCredential))),
+            Err(error) => Err(error),
+        }
     }
 
-    /// Returns a session of an operator's; `None` when there is none that is alive. Never remembered: operators are few, and one who
-    /// is disabled is out at once.
-    pub async fn resolve_session(&self, id: OperatorSessionId) -> Result<Option<ResolvedSession>, PeerError> {
+    async fn ask(&self, id: CredentialId, proof: Proof) -> Result<Arc<ResolvedCredential>, PeerError> {
+        let _turn = self.turn().await?;
+        let mut client = CredentialServiceClient::new(self.registry.unscoped());
+        let request = ResolveCredentialRequest { credential_id: id.to_string(), proof: Some(proof) };
+        let answer = client.resolve_credential(request).await?.into_inner();
+        let kind = answer.kind();
+        let relying_party = answer.relying_party_id.parse().map_err(|_| tonic::Status::internal("a relying party without an id"))?;
+        Ok(Arc::new(ResolvedCredential {
+            id,
+            relying_party,
+            kind,
+            secret: answer.secret.into(),
+            disabled: answer.disabled,
+            token_sha256: answer.token_sha256.to_vec(),
+            signatures: answer.signatures.unwrap_or_default(),
+            limits: answer.limits.unwrap_or_default(),
+        }))
+    }
+
+    /// Waits until fewer are asked for than may be at once; not for long.
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, PeerError> {
+        // Never closed.
+        if let Ok(Ok(turn)) = timeout(PATIENCE, self.asked.acquire()).await {
+            return Ok(turn);
+        }
+        refused("credential beyond what can be asked for");
+        Err(Status::from(Overloaded).into())
+    }
+
+    /// Returns the session of an operator's that signed a token; `None` when none that is alive did. Never remembered: operators are few,
+    /// and one who is disabled is out at once.
+    pub async fn resolve_session(&self, id: OperatorSessionId, token: &str) -> Result<Option<ResolvedSession>, PeerError> {
+        let _turn = self.turn().await?;
         let mut client = OperatorSessionServiceClient::new(self.registry.unscoped());
-        let answer = client.resolve_operator_session(ResolveOperatorSessionRequest { id: id.to_string() }).await.map_err(PeerError::from);
-        let session = match answer {
+        let request = ResolveOperatorSessionRequest { id: id.to_string(), bearer_token: token.to_owned() };
+        let session = match client.resolve_operator_session(request).await.map_err(PeerError::from) {
             Ok(answer) => answer.into_inner(),
             Err(error) if error.kind() == Kind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
+        let verified = || token::verify(token, &session.secret, &self.registry.deployment().audience, self.registry.now());
+        if !session.proven && !verified() {
+            return Ok(None);
+        }
         let Some(operator) = session.operator else { return Ok(None) };
         let (id, role) = (operator.id.parse().ok(), role(operator.role()));
         let expires_at = session.expires_at.as_ref().and_then(from_timestamp);
         let (Some(id), Some(role), Some(expires_at)) = (id, role, expires_at) else { return Ok(None) };
         let operator = Operator { id: Some(id), name: operator.name, role };
-        Ok(Some(ResolvedSession { operator, secret: session.secret.into(), expires_at }))
+        Ok(Some(ResolvedSession { operator, expires_at }))
     }
 }

@@ -12,7 +12,7 @@ use nodkey_kernel::{
     id::RelyingPartyId,
     jose::{hs256, sha256},
     service_key::ServiceName,
-    time::Clock,
+    time::{Clock, Timestamp},
 };
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
@@ -73,8 +73,8 @@ impl Signer {
     }
 
     /// The time.
-    pub(crate) fn now(&self) -> i64 {
-        self.clock.now().as_seconds()
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     pub(crate) fn deployment(&self) -> &Deployment {
@@ -83,7 +83,7 @@ impl Signer {
 
     /// The `Authorization` of a call to a service.
     pub(crate) fn authorization(&self, to: ServiceName, relying_party: Option<RelyingPartyId>) -> Option<HeaderValue> {
-        let now = self.now();
+        let now = self.now().as_seconds();
         if let Some((at, value)) = self.made.get(&(to, relying_party))
             && (at..at + USE).contains(&now)
         {
@@ -164,7 +164,6 @@ mod tests {
         egress::Egress,
         random::Random,
         service_key::{ServiceKey, ServiceKeys},
-        time::Timestamp,
     };
 
     use super::*;

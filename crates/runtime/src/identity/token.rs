@@ -1,9 +1,11 @@
 //! Bearer tokens that their senders sign themselves, with a secret that they share with who verifies them.
 
-use nodkey_kernel::{id::RelyingPartyId, time::Timestamp};
+use nodkey_kernel::{id::RelyingPartyId, jose::hs256, time::Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// `kid` of what holders of the operator key sign.
+use super::fault::Fault;
+
+/// `kid` of what holders of a symmetric operator key sign, in a deployment of before.
 pub const OPERATOR: &str = "operator";
 /// `kid` of what operators sign, before the id of their session.
 pub const OPERATOR_SESSION: &str = "operator/";
@@ -11,6 +13,8 @@ pub const OPERATOR_SESSION: &str = "operator/";
 pub const INTERNAL: &str = "internal";
 /// The relying party an operator acts for.
 pub const RELYING_PARTY_HEADER: &str = "x-nodkey-relying-party";
+/// How long a token lives that is signed here for somebody else, in seconds.
+const LIFETIME: i64 = 30;
 /// How far ahead a token may expire, in seconds: a stolen one is of little use.
 const MAX_LIFETIME: i64 = 60;
 /// How far clocks may differ, in seconds.
@@ -29,6 +33,33 @@ pub struct Claims {
     /// Whom the calling service acts for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rp: Option<RelyingPartyId>,
+}
+
+/// Signs a token with the secret that `kid` names, for the deployment with this audience.
+#[must_use]
+pub fn sign(kid: &str, secret: &str, audience: &str, now: Timestamp) -> String {
+    let claims = Claims { aud: audience.to_owned(), exp: now.as_seconds() + LIFETIME, iss: None, rp: None };
+    hs256::sign(Some(kid), &claims, secret.as_bytes())
+}
+
+/// Verifies that the owner of `secret` made a token for the deployment with this audience, and that it counts now.
+#[must_use]
+pub fn verify(token: &str, secret: &str, audience: &str, now: Timestamp) -> bool {
+    check(token, secret, audience, now).is_ok()
+}
+
+/// The same, and says what is wrong.
+pub fn check(token: &str, secret: &str, audience: &str, now: Timestamp) -> Result<(), Fault> {
+    let claims = hs256::verify::<Claims>(token, secret.as_bytes()).map_err(Fault::from)?;
+    if claims.aud == audience { in_time(claims.exp, now) } else { Err(Fault::WrongAudience) }
+}
+
+/// Says what is wrong with a token that expires at `exp`, in seconds.
+pub(crate) fn in_time(exp: i64, now: Timestamp) -> Result<(), Fault> {
+    if alive(exp, now) {
+        return Ok(());
+    }
+    Err(if exp <= now.as_seconds() { Fault::Expired } else { Fault::LivesTooLong })
 }
 
 /// Tells whether a token that expires at `exp`, in seconds, counts now.

@@ -14,15 +14,12 @@ use figment::{
 use ipnet::IpNet;
 use nodkey_bus::BusConfig;
 use nodkey_db::DbConfig;
-use nodkey_kernel::{
-    egress::Egress,
-    service_key::{ServiceKeysError, ServiceName},
-};
+use nodkey_kernel::{egress::Egress, key_set::KeySetError, service_key::ServiceName};
 use secrecy::SecretString;
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::tls::TlsFiles;
-use crate::identity::deployment::Deployment;
+use super::{places::ConnectionLimits, tls::TlsFiles};
+use crate::identity::deployment::{self, Deployment, InvalidPublicUrl};
 
 /// Settings of one process.
 #[derive(Debug, Deserialize)]
@@ -55,11 +52,32 @@ pub struct ServerConfig {
     pub metrics_listen: Option<SocketAddr>,
     /// Makes `listen` TLS.
     pub tls: Option<TlsFiles>,
+    /// How many connections each address above takes at once.
+    pub max_connections: usize,
+    /// How many of them from one client's address; see [`ConnectionLimits`].
+    pub max_connections_per_address: Option<usize>,
+    /// How many gRPC calls of backends and operators are served at once; more are refused.
+    pub max_calls: usize,
 }
 
 impl Default for ServerConfig {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 7070)), metrics_listen: None, tls: None }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7070)),
+            metrics_listen: None,
+            tls: None,
+            max_connections: ConnectionLimits::default().all,
+            max_connections_per_address: None,
+            max_calls: 4_096,
+        }
+    }
+}
+
+impl ServerConfig {
+    /// How many connections each listener takes.
+    #[must_use]
+    pub const fn connection_limits(&self) -> ConnectionLimits {
+        ConnectionLimits { all: self.max_connections, of_one_address: self.max_connections_per_address }
     }
 }
 
@@ -124,13 +142,17 @@ pub struct DeploymentConfig {
     pub service_keys: Option<String>,
     /// Of before there were service keys: signs what services say to one another. Taken beside service keys for this one version.
     pub internal_key: Option<SecretString>,
-    /// Signs what operators say. The gateway must not have it.
+    /// Public halves of the operator keys that are accepted: a JSON document as `nodkey keys init` makes it, or a file that holds one.
+    pub operator_public_keys: Option<String>,
+    /// Of before operator keys were pairs: signs what operators say and verifies it. Accepted for this one version, not beside public halves.
     pub operator_key: Option<SecretString>,
-    /// Another that is taken, while one follows the other.
+    /// A symmetric key that is accepted, too: a predecessor or successor, or what public halves follow. For this one version.
     pub previous_operator_key: Option<SecretString>,
     /// Whether webhooks may go to this machine, over http and to any port.
     #[serde(default)]
     pub development: bool,
+    /// Whether callers that did not prove who they are learn why, with what they should have signed; unset: as `development`.
+    pub explain_refusals: Option<bool>,
     /// Networks that may be connected to on behalf of others besides public addresses, such as `10.1.0.0/16`.
     #[serde(default)]
     pub allowed_networks: Vec<IpNet>,
@@ -152,12 +174,15 @@ pub enum ConfigError {
     /// Of the right type and still wrong.
     #[error("configuration: {0}")]
     Invalid(&'static str),
+    /// Not one that phones and backends can reach the gateway by.
+    #[error("configuration: {0}")]
+    PublicUrl(#[from] InvalidPublicUrl),
     /// A file that a setting names.
     #[error("configuration: cannot read {0}: {1}")]
     Unreadable(String, #[source] std::io::Error),
-    /// The document of public halves.
-    #[error("configuration: deployment.service_keys {0}")]
-    ServiceKeys(#[source] ServiceKeysError),
+    /// A document of public halves: the setting, and what is wrong.
+    #[error("configuration: deployment.{0} {1}")]
+    KeySet(&'static str, #[source] KeySetError),
     /// The document of public halves is not complete.
     #[error("configuration: deployment.service_keys has no key of {0}")]
     NoPublicHalf(ServiceName),
@@ -184,24 +209,24 @@ impl<S: DeserializeOwned + Default> Config<S> {
 impl DeploymentConfig {
     /// The facts the service of this name sees, checked.
     pub fn into_deployment(self, name: ServiceName) -> Result<Deployment, ConfigError> {
-        let url = url::Url::parse(&self.public_url).map_err(|_| ConfigError::Invalid("deployment.public_url must be a URL"))?;
-        if url.query().is_some() || url.path() != "/" {
-            return Err(ConfigError::Invalid("deployment.public_url must have no path: existing clients sign paths from the root"));
-        }
+        let public_url = deployment::public_url(&self.public_url)?;
         self.check_lengths()?;
         let (service_key, service_keys) = self.service_keys(name)?;
-        let operator_keys = self.operator_keys();
+        let (operator_keys, symmetric_operator_keys) = self.operator_keys()?;
         let mut egress = Egress { networks: self.allowed_networks, ..Egress::new(self.development) };
         if !self.allowed_ports.is_empty() {
             egress.ports = self.allowed_ports;
         }
         Ok(Deployment {
-            public_url: self.public_url.trim_end_matches('/').to_owned(),
+            public_url,
             audience: self.audience,
             service_key,
             service_keys,
             internal_key: self.internal_key,
             operator_keys,
+            symmetric_operator_keys,
+            serves_tls: false,
+            explain_refusals: self.explain_refusals.unwrap_or(egress.development),
             egress,
         })
     }

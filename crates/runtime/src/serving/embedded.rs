@@ -22,10 +22,13 @@ use nodkey_kernel::{
 };
 
 use super::{
+    config::ServerConfig,
+    connection::Door,
     data_dir::DataDir,
     health::Health,
     lifecycle::Running,
     listener::Listener,
+    places::ConnectionLimits,
     process::signalled,
     process_status::Reporter,
     reseal::Resealer,
@@ -35,8 +38,12 @@ use super::{
     tls::{self, TlsFiles},
 };
 use crate::{
-    call::channel::Channel,
-    identity::{auth::Authenticator, deployment::Deployment, peers::Peers},
+    call::{admission::Admission, channel::Channel},
+    identity::{
+        auth::Authenticator,
+        deployment::{Deployment, public_url},
+        peers::Peers,
+    },
 };
 
 /// How to run embedded.
@@ -79,6 +86,7 @@ pub struct Embedded {
     config: EmbeddedConfig,
     services: Vec<Entry>,
     routes: Router,
+    limits: ConnectionLimits,
 }
 
 /// All services, running.
@@ -99,7 +107,13 @@ impl Embedded {
     /// Makes an empty process.
     #[must_use]
     pub fn new(config: EmbeddedConfig) -> Self {
-        Self { config, services: Vec::new(), routes: Router::new() }
+        Self { config, services: Vec::new(), routes: Router::new(), limits: ConnectionLimits::default() }
+    }
+
+    /// Takes so many connections at each listener, instead of as many as by default.
+    #[must_use]
+    pub fn connections(self, limits: ConnectionLimits) -> Self {
+        Self { limits, ..self }
     }
 
     /// Serves these routes beside those of the gateway.
@@ -129,12 +143,12 @@ impl Embedded {
         let scheme = if config.tls.is_some() { "https" } else { "http" };
         let (tls, certificate) = tls::load(config.tls).await?;
         let public_url = match config.public_url {
-            Some(url) => url.trim_end_matches('/').to_owned(),
+            Some(url) => public_url(&url)?,
             None => format!("{scheme}://{}", http.local_addr()?),
         };
         config.data_dir.set_url(&public_url)?;
         let service_keys = config.service_keys.iter().collect();
-        let deployment = Deployment { public_url: public_url.clone(), service_keys, ..config.deployment };
+        let deployment = Deployment { public_url: public_url.clone(), service_keys, serves_tls: tls.is_some(), ..config.deployment };
         // Each service has its own key, as if it had its own process.
         let deployment = |name: ServiceName| {
             let key = config.service_keys.iter().find(|key| key.name() == name).with_context(|| format!("{name} has no key"))?;
@@ -150,6 +164,7 @@ impl Embedded {
         let mut running = Running::new(bus.clone());
         let (mut all_grpc, mut all_http) = (Router::new(), self.routes);
         let mut databases = Vec::new();
+        let mut limits = self.limits;
         let mut jobs = Vec::new();
         let names = self.services.iter().map(|entry| entry.name.as_str()).collect();
         for entry in self.services {
@@ -178,6 +193,7 @@ impl Embedded {
             all_grpc = all_grpc.merge(parts.grpc);
             all_http = all_http.merge(parts.http);
             jobs.extend(parts.jobs);
+            limits = limits.behind_proxy(parts.proxied);
             if let Some(db) = db {
                 resealer.add(entry.name.as_str(), &db, parts.sealed);
                 running.consumers(&db, &clock, parts.consumers).await?;
@@ -188,9 +204,11 @@ impl Embedded {
         let deployment = deployment(ServiceName::Registry)?;
         let peers = Peers::new(ServiceName::Registry, &deployment, &clock, |_| Ok(channel.clone()))?;
         let stopping = Arc::new(AtomicBool::new(false));
-        let health = Health { databases: databases.clone(), stopping: Arc::clone(&stopping) };
+        let health = Health::new(databases.clone(), &stopping);
         let reporter = Reporter::new(names, health.clone(), &clock);
-        let all_grpc = server::grpc(all_grpc, Authenticator::new(deployment, peers.registry(), clock.clone()), reporter, resealer).await?;
+        let authenticator = Authenticator::new(deployment, peers.registry(), clock.clone());
+        let admission = Admission::new(ServerConfig::default().max_calls);
+        let all_grpc = server::grpc(all_grpc, authenticator, admission, reporter, resealer).await?;
         // From here on services can reach one another.
         routes.set(all_grpc.clone()).map_err(|_| anyhow::anyhow!("started twice"))?;
         // Only after every consumer is subscribed: in process, an event goes to those that are there.
@@ -202,7 +220,8 @@ impl Embedded {
         running.jobs(jobs);
         let health = health.routes();
         let addresses = (http.local_addr()?, grpc.local_addr()?);
-        let (http, grpc) = (http.with_tls(tls.clone()), grpc.with_tls(tls));
+        let http = http.with_tls(tls.clone()).with_limits(limits);
+        let grpc = grpc.with_tls(tls).with_limits(limits).through(Door::Services);
         running.server(|stop| http.serve(all_http.merge(health.clone()), stop));
         running.server(|stop| grpc.serve(all_grpc.merge(health).merge(server::metrics()), stop));
         Ok(Handle { running, stopping, _data_dir: config.data_dir, http: addresses.0, grpc: addresses.1, public_url })

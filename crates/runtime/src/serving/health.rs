@@ -11,18 +11,43 @@ use futures_util::future::join_all;
 use nodkey_db::{Db, DbError};
 use nodkey_kernel::error::chain;
 use serde_json::{Value, json};
+use tokio::{sync::Mutex, time::Instant};
 
 /// How long a database may take to say that it takes writes.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long an answer of `/readyz` is good for others: anybody may ask.
+const GOOD_FOR: Duration = Duration::from_millis(100);
+
 /// What readiness depends on.
 #[derive(Clone, Debug)]
 pub(crate) struct Health {
-    pub(crate) databases: Vec<(&'static str, Db)>,
-    pub(crate) stopping: Arc<AtomicBool>,
+    databases: Vec<(&'static str, Db)>,
+    stopping: Arc<AtomicBool>,
+    recent: Arc<Mutex<Option<Looked>>>,
 }
 
+/// When it was looked, and what was found.
+type Looked = (Instant, Vec<String>);
+
 impl Health {
+    pub(crate) fn new(databases: Vec<(&'static str, Db)>, stopping: &Arc<AtomicBool>) -> Self {
+        Self { databases, stopping: Arc::clone(stopping), recent: Arc::default() }
+    }
+
+    /// The same as [`Self::problems`], looked for once for all who ask at once.
+    async fn recent_problems(&self) -> Vec<String> {
+        let mut recent = self.recent.lock().await;
+        match &*recent {
+            Some((at, problems)) if at.elapsed() < GOOD_FOR => problems.clone(),
+            _ => {
+                let problems = self.problems().await;
+                // From when it was found: whoever waited for the same look is told by it.
+                recent.insert((Instant::now(), problems)).1.clone()
+            }
+        }
+    }
+
     /// `/livez` and `/readyz`.
     pub(crate) fn routes(self) -> Router {
         Router::new().route("/livez", get(|| async { Json(json!({"status": "ok"})) })).route("/readyz", get(ready)).with_state(self)
@@ -52,7 +77,7 @@ async fn probe(db: &Db) -> Result<(), DbError> {
 }
 
 async fn ready(State(health): State<Health>) -> (StatusCode, Json<Value>) {
-    let problems = health.problems().await;
+    let problems = health.recent_problems().await;
     if problems.is_empty() {
         (StatusCode::OK, Json(json!({"status": "ok"})))
     } else {
@@ -70,7 +95,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("test.db").display());
         let db = Db::connect(&DbConfig { max_connections: 1, ..DbConfig::new(url) }).await.unwrap();
-        (Health { databases: vec![("registry", db.clone())], stopping: Arc::default() }, db, folder)
+        (Health::new(vec![("registry", db.clone())], &Arc::default()), db, folder)
     }
 
     #[tokio::test]
@@ -80,7 +105,7 @@ mod tests {
         db.close().await;
         let problems = health.problems().await;
         assert!(problems.len() == 1 && problems[0].starts_with("registry: "), "{problems:?}");
-        assert_eq!(ready(State(health)).await.0, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(ready(State(Health { recent: Arc::default(), ..health })).await.0, StatusCode::SERVICE_UNAVAILABLE);
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use nodkey_kernel::{
+    operator_key::{OperatorKey, OperatorKeys},
     service_key::{ServiceKey, ServiceKeys, ServiceName},
     vault::Vault,
 };
@@ -17,17 +18,15 @@ const MIN_LENGTH: usize = 32;
 const SERVICE_KEY_LENGTH: usize = 43;
 
 impl DeploymentConfig {
-    /// Which secrets this process was given that a service of this kind has no use for: whoever breaks into it would have them.
+    /// Which secrets this process was given that a service of this kind has no use for: whoever breaks into it would have them. Where
+    /// public halves verify what operators say, a symmetric key can only be what they follow.
     #[must_use]
     pub fn needless(&self, stateful: bool) -> Vec<&'static str> {
-        if stateful {
-            return Vec::new();
-        }
         let given = [
-            ("deployment.master_key", self.master_key.is_some()),
-            ("deployment.previous_master_keys", self.previous_master_keys.is_some()),
-            ("deployment.operator_key", self.operator_key.is_some()),
-            ("deployment.previous_operator_key", self.previous_operator_key.is_some()),
+            ("deployment.master_key", !stateful && self.master_key.is_some()),
+            ("deployment.previous_master_keys", !stateful && self.previous_master_keys.is_some()),
+            ("deployment.operator_key", (!stateful || self.operator_public_keys.is_some()) && self.operator_key.is_some()),
+            ("deployment.previous_operator_key", !stateful && self.previous_operator_key.is_some()),
         ];
         given.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect()
     }
@@ -48,8 +47,7 @@ impl DeploymentConfig {
         let keys = match &self.service_keys {
             None => ServiceKeys::default(),
             Some(text) => {
-                let json = if text.trim_start().starts_with('{') { text.clone() } else { read(text)? };
-                let keys = ServiceKeys::parse(&json).map_err(ConfigError::ServiceKeys)?;
+                let keys = ServiceKeys::parse(&document(text)?).map_err(|e| ConfigError::KeySet("service_keys", e))?;
                 if let Some(missing) = ServiceName::ALL.iter().find(|name| keys.kids(**name).next().is_none()) {
                     return Err(ConfigError::NoPublicHalf(*missing));
                 }
@@ -68,9 +66,19 @@ impl DeploymentConfig {
         Ok((Some(key), keys))
     }
 
-    /// What holders of an operator key may sign with.
-    pub(crate) fn operator_keys(&self) -> Vec<SecretString> {
-        [&self.operator_key, &self.previous_operator_key].into_iter().flatten().cloned().collect()
+    /// What verifies what operators say: public halves, and symmetric keys of before.
+    pub(crate) fn operator_keys(&self) -> Result<(OperatorKeys, Vec<SecretString>), ConfigError> {
+        let public = match &self.operator_public_keys {
+            None => OperatorKeys::default(),
+            // Said before the text is taken for the name of a file, which would be in the log.
+            Some(text) if OperatorKey::is_secret(text.trim()) => return Err(ConfigError::Invalid(PRIVATE_OPERATOR_KEY)),
+            Some(text) => OperatorKeys::parse(&document(text)?).map_err(|e| ConfigError::KeySet("operator_public_keys", e))?,
+        };
+        let symmetric: Vec<_> = [&self.operator_key, &self.previous_operator_key].into_iter().flatten().cloned().collect();
+        if symmetric.iter().any(|key| OperatorKey::is_secret(key.expose_secret())) {
+            return Err(ConfigError::Invalid(PRIVATE_OPERATOR_KEY));
+        }
+        Ok((public, symmetric))
     }
 
     /// Refuses keys that could be guessed.
@@ -93,6 +101,14 @@ const NO_MASTER_KEY: &str = "deployment.master_key must be 64 hex digits; make o
 const NO_PREVIOUS_MASTER_KEY: &str = "deployment.previous_master_keys must be keys of 64 hex digits, separated by commas";
 const NO_KEY: &str = "deployment.service_key is missing: `nodkey keys init` makes the keys of a deployment";
 const NO_SERVICE_KEY: &str = "deployment.service_key must be a private key as `nodkey keys init` makes it, or a file that holds one";
+
+const PRIVATE_OPERATOR_KEY: &str =
+    "the private half of an operator key is for whoever runs `nodkey admin`; a service is given deployment.operator_public_keys";
+
+/// A JSON document, or what is in the file that a setting names.
+fn document(text: &str) -> Result<String, ConfigError> {
+    if text.trim_start().starts_with('{') { Ok(text.to_owned()) } else { read(text) }
+}
 
 fn read(path: &str) -> Result<String, ConfigError> {
     std::fs::read_to_string(Path::new(path)).map_err(|e| ConfigError::Unreadable(path.to_owned(), e))
@@ -172,9 +188,30 @@ mod tests {
     }
 
     #[test]
-    fn what_a_stateless_service_does_not_need_is_named() {
+    fn what_a_service_does_not_need_is_named() {
         let given = config(&json!({"master_key": "00", "operator_key": "o", "internal_key": "i"}));
         assert_eq!(given.needless(false), ["deployment.master_key", "deployment.operator_key"]);
         assert!(given.needless(true).is_empty());
+        let given = config(&json!({"operator_public_keys": "{}", "operator_key": "o", "previous_operator_key": "p"}));
+        assert_eq!(given.needless(true), ["deployment.operator_key"], "public halves follow a predecessor at most");
+    }
+
+    #[test]
+    fn operators_are_verified_by_public_halves_and_no_service_takes_a_private_one() {
+        let key = OperatorKey::generate(&Random::seeded(1));
+        let public: OperatorKeys = [&key].into_iter().collect();
+        let given = config(&json!({"operator_public_keys": public.to_value().to_string(), "previous_operator_key": "o".repeat(32)}));
+        let (keys, symmetric) = given.operator_keys().unwrap();
+        assert_eq!((keys, symmetric.len()), (public, 1));
+        let secret = key.to_secret();
+        for setting in ["operator_public_keys", "operator_key", "previous_operator_key"] {
+            let mut given = json!({});
+            given[setting] = json!(*secret);
+            let refused = config(&given).operator_keys().unwrap_err();
+            assert!(matches!(refused, ConfigError::Invalid(PRIVATE_OPERATOR_KEY)), "{setting}");
+            assert!(!refused.to_string().contains(&*secret));
+        }
+        let wrong = config(&json!({"operator_public_keys": r#"{"keys": [{}]}"#}));
+        assert!(matches!(wrong.operator_keys(), Err(ConfigError::KeySet("operator_public_keys", _))));
     }
 }

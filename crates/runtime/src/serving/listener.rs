@@ -1,57 +1,56 @@
-//! Listeners: HTTP/1.1 and HTTP/2 on one port, plain or over TLS.
+//! Listeners: HTTP/1.1 and HTTP/2 on one port, plain or over TLS, and no more connections than there is room for.
 
-use std::{convert::Infallible, io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use axum::{Router, body::Body, extract::ConnectInfo, response::Response, routing::future::RouteFuture};
-use http::Request;
-use hyper::{
-    body::Incoming,
-    server::conn::{http1, http2},
-    service::Service,
-};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::graceful::{GracefulShutdown, Watcher},
-};
+use axum::Router;
+use hyper_util::server::conn::auto;
 use metrics::{counter, gauge};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
-};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
+
+use super::{
+    connection::{self, Door},
+    places::{ConnectionLimits, Place, Places},
+    stream::Streams,
+};
+use crate::call::refusals::refused;
 
 /// How long a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long a connection may take to ask its first thing, and an HTTP/1.1 one to ask the next.
-const IDLE: Duration = Duration::from_mins(1);
-/// How often an HTTP/2 client is asked whether it is still there, and how long it may take to say so.
-const PING: Duration = Duration::from_secs(20);
-/// How many calls of one HTTP/2 connection are served at once: those that wait count, too.
-const MAX_STREAMS: u32 = 10_000;
 /// How long to wait when no connection can be accepted, as when file descriptors run out.
 const RECOVERY: Duration = Duration::from_millis(500);
-/// How long to wait for the rest of the few bytes that tell the protocol.
-const BREATH: Duration = Duration::from_millis(10);
 
 /// Where clients connect.
 pub(crate) struct Listener {
     tcp: TcpListener,
     tls: Option<TlsAcceptor>,
+    limits: ConnectionLimits,
+    door: Door,
 }
 
 impl Listener {
-    /// Binds one.
+    /// Binds one that is open to anybody.
     pub(crate) async fn bind(address: SocketAddr) -> anyhow::Result<Self> {
         let tcp = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}; is another nodkey running?"))?;
-        Ok(Self { tcp, tls: None })
+        Ok(Self { tcp, tls: None, limits: ConnectionLimits::default(), door: Door::Public })
     }
 
     /// The same, over TLS if there is any.
     pub(crate) fn with_tls(self, tls: Option<TlsAcceptor>) -> Self {
         Self { tls, ..self }
+    }
+
+    /// The same for so many connections.
+    pub(crate) fn with_limits(self, limits: ConnectionLimits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// The same for others.
+    pub(crate) fn through(self, door: Door) -> Self {
+        Self { door, ..self }
     }
 
     /// Where it listens.
@@ -61,17 +60,15 @@ impl Listener {
 
     /// Serves until the token is cancelled, then finishes what is in flight.
     pub(crate) async fn serve(self, routes: Router, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let graceful = GracefulShutdown::new();
+        let (tracker, places) = (TaskTracker::new(), Places::new(self.limits.within_files()));
+        let serving = Arc::new(Serving { builder: self.door.builder(), tls: self.tls, routes, shutdown: shutdown.clone() });
         while let Some(accepted) = shutdown.run_until_cancelled(self.tcp.accept()).await {
             match accepted {
-                Ok((tcp, address)) => {
-                    let serving = Serving {
-                        routes: Routes { routes: routes.clone(), address },
-                        watcher: graceful.watcher(),
-                        shutdown: shutdown.clone(),
-                    };
-                    tokio::spawn(connection(tcp, self.tls.clone(), serving));
-                }
+                Ok((tcp, address)) => match places.take(address.ip()) {
+                    Ok(place) => drop(tracker.spawn(Arc::clone(&serving).connection(tcp, address, place))),
+                    // Closed at once: there is nobody to answer in a protocol that is not known yet.
+                    Err(limit) => refused(limit),
+                },
                 Err(e) if is_of_the_connection(&e) => {}
                 Err(e) => {
                     warn!(error = %e, "cannot accept connections");
@@ -80,7 +77,8 @@ impl Listener {
             }
         }
         drop(self.tcp);
-        graceful.shutdown().await;
+        tracker.close();
+        tracker.wait().await;
         Ok(())
     }
 }
@@ -90,104 +88,65 @@ fn is_of_the_connection(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
 }
 
-/// What a connection is served with.
+/// What connections are served with.
 struct Serving {
-    routes: Routes,
-    watcher: Watcher,
+    builder: auto::Builder<Streams>,
+    tls: Option<TlsAcceptor>,
+    routes: Router,
     shutdown: CancellationToken,
 }
 
-async fn connection(tcp: TcpStream, tls: Option<TlsAcceptor>, serving: Serving) {
-    let open = gauge!("nodkey_connections");
-    open.increment(1);
-    // Answers are small: none may wait for the one before to be acknowledged.
-    let _ = tcp.set_nodelay(true);
-    // Boxed, so that a connection takes no more memory than what it is: there are many.
-    let served = match tls {
-        None => Box::pin(plain(tcp, serving)).await,
-        Some(tls) => Box::pin(secure(tcp, tls, serving)).await,
-    };
-    if let Err(e) = served {
-        debug!(error = format!("{e:#}"), "a connection failed");
+impl Serving {
+    async fn connection(self: Arc<Self>, tcp: TcpStream, address: SocketAddr, _place: Place) {
+        let open = gauge!("nodkey_connections");
+        open.increment(1);
+        // Answers are small: none may wait for the one before to be acknowledged.
+        let _ = tcp.set_nodelay(true);
+        let (routes, shutdown) = (self.routes.clone(), self.shutdown.clone());
+        // Boxed, so that a connection takes no more memory than what it is: there are many.
+        let served = match &self.tls {
+            None => Box::pin(connection::serve(tcp, &self.builder, routes, address, shutdown)).await,
+            Some(tls) => Box::pin(secure(tcp, tls, &self.builder, routes, address, shutdown)).await,
+        };
+        if let Err(e) = served {
+            debug!(error = format!("{e:#}"), "a connection failed");
+        }
+        open.decrement(1);
     }
-    open.decrement(1);
 }
 
-async fn plain(tcp: TcpStream, serving: Serving) -> anyhow::Result<()> {
-    // Who has said nothing yet does not hold up the stop; whoever has is ended in order by the watcher.
-    let begins = serving.shutdown.run_until_cancelled(tokio::time::timeout(IDLE, begins_http2(&tcp))).await;
-    let Some(begins) = begins else { return Ok(()) };
-    if begins.context("it asked nothing")?? { http2(tcp, serving).await } else { http1(tcp, serving).await }
-}
-
-async fn secure(tcp: TcpStream, tls: TlsAcceptor, serving: Serving) -> anyhow::Result<()> {
-    let accepted = serving.shutdown.run_until_cancelled(tokio::time::timeout(HANDSHAKE, tls.accept(tcp))).await;
+async fn secure(
+    tcp: TcpStream,
+    tls: &TlsAcceptor,
+    builder: &auto::Builder<Streams>,
+    routes: Router,
+    address: SocketAddr,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let accepted = shutdown.run_until_cancelled(tokio::time::timeout(HANDSHAKE, tls.accept(tcp))).await;
     let Some(accepted) = accepted else { return Ok(()) };
     let accepted = accepted.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
     let stream = accepted.inspect_err(|_| counter!("nodkey_tls_handshakes_failed_total").increment(1)).context("TLS handshake")?;
-    match stream.get_ref().1.alpn_protocol() {
-        Some(b"h2") => http2(stream, serving).await,
-        _ => http1(stream, serving).await,
-    }
-}
-
-/// Whether the first bytes are those of HTTP/2 (RFC 9113, section 3.4). They stay where they are: what reads them reads all at once.
-async fn begins_http2(tcp: &TcpStream) -> io::Result<bool> {
-    const PREFACE: &[u8] = b"PRI ";
-    let mut start = [0; PREFACE.len()];
-    loop {
-        let n = tcp.peek(&mut start).await?;
-        if n == 0 || start[..n] != PREFACE[..n] {
-            return Ok(false);
-        }
-        if n == PREFACE.len() {
-            return Ok(true);
-        }
-        // The rest is on its way; nothing tells when it is here while these bytes are not taken.
-        tokio::time::sleep(BREATH).await;
-    }
-}
-
-async fn http1(stream: impl Stream, Serving { routes, watcher, .. }: Serving) -> anyhow::Result<()> {
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(IDLE);
-    Ok(watcher.watch(builder.serve_connection(TokioIo::new(stream), routes)).await?)
-}
-
-async fn http2(stream: impl Stream, Serving { routes, watcher, .. }: Serving) -> anyhow::Result<()> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
-    builder.timer(TokioTimer::new()).keep_alive_interval(PING).keep_alive_timeout(PING).max_concurrent_streams(MAX_STREAMS);
-    Ok(watcher.watch(builder.serve_connection(TokioIo::new(stream), routes)).await?)
-}
-
-/// What a connection carries.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream for T {}
-
-/// Tells every request where it comes from.
-struct Routes {
-    routes: Router,
-    address: SocketAddr,
-}
-
-impl Service<Request<Incoming>> for Routes {
-    type Response = Response;
-    type Error = Infallible;
-    type Future = RouteFuture<Infallible>;
-
-    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        request.extensions_mut().insert(ConnectInfo(self.address));
-        // A router is always ready.
-        tower::Service::call(&mut self.routes.clone(), request.map(Body::new))
-    }
+    Box::pin(connection::serve(stream, builder, routes, address, shutdown)).await
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncReadExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
+
+    /// What is sent when nothing else is to come.
+    const LAST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+
+    async fn exchange(address: SocketAddr) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        // Refused ones may be gone before they ask.
+        let _ = stream.write_all(LAST).await;
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer).await;
+        answer
+    }
 
     #[tokio::test]
     async fn who_has_asked_nothing_does_not_hold_up_the_stop() {
@@ -196,14 +155,25 @@ mod tests {
         let server = tokio::spawn(listener.serve(Router::new(), stop.clone()));
         let mut silent = TcpStream::connect(address).await.unwrap();
         // Accepted in order: once this one is answered, that one is being served.
-        let mut asking = TcpStream::connect(address).await.unwrap();
-        tokio::io::AsyncWriteExt::write_all(&mut asking, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
-        let mut answer = String::new();
-        asking.read_to_string(&mut answer).await.unwrap();
+        let answer = exchange(address).await;
         assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
         stop.cancel();
-        // Half of what the idle limit would take.
-        tokio::time::timeout(IDLE / 2, server).await.expect("stopped").unwrap().unwrap();
+        // Less than any limit of time that would end it.
+        tokio::time::timeout(Duration::from_secs(20), server).await.expect("stopped").unwrap().unwrap();
         assert_eq!(silent.read(&mut [0; 1]).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn connections_beyond_the_limit_are_closed_and_served_again_when_others_end() {
+        let limits = ConnectionLimits { all: 10, of_one_address: Some(2) };
+        let listener = Listener::bind(([127, 0, 0, 1], 0).into()).await.unwrap().with_limits(limits);
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(listener.serve(Router::new(), CancellationToken::new()));
+        let held = [TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
+        assert_eq!(exchange(address).await, "", "closed without an answer");
+        drop(held);
+        while exchange(address).await.is_empty() {
+            tokio::task::yield_now().await;
+        }
     }
 }

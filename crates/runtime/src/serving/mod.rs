@@ -1,6 +1,7 @@
 //! How a process is put together, listens, tells how it is, and stops.
 
 pub mod config;
+mod connection;
 pub mod data_dir;
 pub mod embedded;
 pub mod health;
@@ -8,10 +9,13 @@ pub mod housekeeping;
 pub mod keys;
 pub mod lifecycle;
 pub mod listener;
+pub mod places;
 pub mod process;
 pub mod process_status;
 pub mod reseal;
 pub mod server;
 pub mod service;
+mod stream;
 pub mod telemetry;
+mod timed;
 pub mod tls;

@@ -14,11 +14,11 @@ use nodkey_bus::{Bus, Identity};
 use nodkey_db::Db;
 use nodkey_kernel::{random::Random, service_key::ServiceName, time::Clock};
 use tokio::signal::unix::{SignalKind, signal};
-use tonic::transport::{Certificate, ClientTlsConfig};
 use tracing::{info, warn};
 
 use super::{
     config::{Config, DeploymentConfig, ServerConfig},
+    connection::Door,
     health::Health,
     lifecycle::Running,
     listener::Listener,
@@ -30,8 +30,8 @@ use super::{
     tls,
 };
 use crate::{
-    call::channel::Channel,
-    identity::{auth::Authenticator, peers::Peers},
+    call::{admission::Admission, channel::Channel},
+    identity::{auth::Authenticator, deployment::Deployment, peers::Peers},
 };
 
 const USAGE: &str = "\
@@ -99,6 +99,8 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
         Some(address) => Some(Listener::bind(address).await?),
         None => None,
     };
+    let limits = config.server.connection_limits();
+    let admission = Admission::new(config.server.max_calls);
     let (tls, certificate) = tls::load(config.server.tls).await?;
     let authority = match &config.peers.ca_certificate {
         Some(path) => Some(tokio::fs::read(path).await.with_context(|| format!("cannot read {}", path.display()))?),
@@ -107,7 +109,7 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
     let clock = Clock::system();
     check_keys(S::NAME, S::migrations().is_some(), &config.deployment, config.db.is_some())?;
     let vault = config.deployment.vault()?.map(Arc::new);
-    let deployment = Arc::new(config.deployment.into_deployment(S::NAME)?);
+    let deployment = Arc::new(Deployment { serves_tls: tls.is_some(), ..config.deployment.into_deployment(S::NAME)? });
     let identity = deployment.service_key.clone().map(|key| Identity { key, keys: Arc::new(deployment.service_keys.clone()) });
     let bus = Bus::connect_as(&config.bus, identity).await?;
     let db = match (S::migrations(), config.db) {
@@ -121,7 +123,7 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
         }
     };
     let peers = Peers::new(S::NAME, &deployment, &clock, |name| {
-        remote(config.peers.url(name).with_context(|| format!("nobody calls {name}"))?, authority.as_deref())
+        Channel::remote(name, config.peers.url(name).with_context(|| format!("nobody calls {name}"))?, authority.as_deref())
     })?;
     let authenticator = Authenticator::new(Arc::clone(&deployment), peers.registry(), clock.clone());
     let mut running = Running::new(bus.clone());
@@ -138,16 +140,18 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
     let parts = S::build(config.service, deps).await?;
     let stopping = Arc::new(AtomicBool::new(false));
     let databases = db.iter().map(|db| (S::NAME.as_str(), db.clone())).collect();
-    let health = Health { databases, stopping: Arc::clone(&stopping) };
+    let health = Health::new(databases, &stopping);
     let reporter = Reporter::new(vec![S::NAME.as_str()], health.clone(), &clock);
+    let limits = limits.behind_proxy(parts.proxied);
     // What has HTTP routes of its own faces the public, which has no business with metrics or gRPC.
-    let routes = match (&db, vault) {
+    let (door, routes) = match (&db, vault) {
         (Some(db), Some(vault)) => {
             let mut resealer = Resealer::new(vault, Random::system());
             resealer.add(S::NAME.as_str(), db, parts.sealed);
-            server::grpc(parts.grpc, authenticator, reporter, resealer).await?.merge(server::metrics())
+            let routes = server::grpc(parts.grpc, authenticator, admission, reporter, resealer).await?;
+            (Door::Services, routes.merge(server::metrics()))
         }
-        _ => parts.http,
+        _ => (Door::Public, parts.http),
     };
     if let Some(db) = db {
         running.consumers(&db, &clock, parts.consumers).await?;
@@ -158,10 +162,10 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
     running.jobs(certificate.into_iter().collect());
     if let Some(listener) = metrics_listener {
         let routes = server::metrics().merge(health.clone().routes());
-        running.server(|stop| listener.serve(routes, stop));
+        running.server(|stop| listener.with_limits(limits).serve(routes, stop));
     }
     let address = listener.local_addr()?;
-    running.server(|stop| listener.with_tls(tls).serve(routes.merge(health.routes()), stop));
+    running.server(|stop| listener.with_tls(tls).with_limits(limits).through(door).serve(routes.merge(health.routes()), stop));
     info!(service = S::NAME.as_str(), %address, "ready");
     let failed = wait(&running).await?;
     stopping.store(true, Ordering::Relaxed);
@@ -178,6 +182,12 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
 fn check_keys(name: ServiceName, stateful: bool, config: &DeploymentConfig, database: bool) -> anyhow::Result<()> {
     let mut needless = config.needless(stateful);
     needless.extend((!stateful && database).then_some("db.url"));
+    if stateful && (config.operator_key.is_some() || config.previous_operator_key.is_some()) {
+        warn!(
+            "deployment.operator_key is symmetric, so this service can say what `nodkey admin` says; it goes with the next version: see \
+             docs/operations.md"
+        );
+    }
     if config.internal_key.is_some() {
         warn!(
             "deployment.internal_key makes every process the equal of every other, and goes with the next version: see docs/operations.md"
@@ -190,22 +200,6 @@ fn check_keys(name: ServiceName, stateful: bool, config: &DeploymentConfig, data
     anyhow::ensure!(needless.is_empty(), "{name} must not have {}: whoever breaks into it would have them", needless.join(", "));
     anyhow::ensure!(!stateful || config.master_key.is_some(), "this service needs a master key: set NODKEY_DEPLOYMENT__MASTER_KEY");
     Ok(())
-}
-
-/// Connects when first used.
-fn remote(url: &str, authority: Option<&[u8]>) -> anyhow::Result<Channel> {
-    let mut endpoint = tonic::transport::Endpoint::from_shared(url.to_owned())
-        .with_context(|| format!("{url:?} is no URL of a service: set NODKEY_PEERS__..."))?;
-    if url.starts_with("https:") {
-        let tls = authority.map(|pem| ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)));
-        endpoint = endpoint.tls_config(tls.unwrap_or_else(|| ClientTlsConfig::new().with_native_roots()))?;
-    }
-    let endpoint = endpoint
-        .connect_timeout(std::time::Duration::from_secs(3))
-        .http2_keep_alive_interval(std::time::Duration::from_secs(20))
-        .keep_alive_while_idle(true)
-        .tcp_nodelay(true);
-    Ok(Channel::Http2(endpoint.connect_lazy()))
 }
 
 /// Resolves when a signal arrives or something failed; true for the latter.

@@ -70,6 +70,8 @@ pub struct Parts {
     pub consumers: Vec<Consumer>,
     /// What it does without being asked.
     pub jobs: Vec<Job>,
+    /// Whether a trusted proxy tells it who its clients are: then they all come from one address.
+    pub proxied: bool,
     /// Where its database has sealed values, beside the answers that every service keeps.
     pub sealed: &'static [SealedColumn],
 }

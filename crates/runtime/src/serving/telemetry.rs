@@ -6,9 +6,13 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{EnvFilter, fmt};
 
 use super::service::Job;
+use crate::call::refusals;
 
 /// How often metrics are tidied.
 const UPKEEP: Duration = Duration::from_secs(5);
+
+/// How often what was refused is told.
+const REPORT: Duration = Duration::from_mins(1);
 
 /// How logs look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,15 +40,18 @@ pub fn metrics() -> String {
     handle().render()
 }
 
-/// Keeps what was measured and never asked for from growing.
+/// Keeps what was measured and never asked for from growing, and tells what was refused.
 pub(crate) fn upkeep() -> Job {
-    Job::new("metrics upkeep", |shutdown| async move {
+    Job::new("telemetry", |shutdown| async move {
+        let (mut upkeep, mut report) = (tokio::time::interval(UPKEEP), tokio::time::interval(REPORT));
         loop {
             tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(UPKEEP) => handle().run_upkeep(),
+                () = shutdown.cancelled() => break,
+                _ = upkeep.tick() => handle().run_upkeep(),
+                _ = report.tick() => refusals::report(),
             }
         }
+        refusals::report();
     })
 }
 

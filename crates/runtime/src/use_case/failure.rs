@@ -54,7 +54,7 @@ impl Classify for Failure {
             Self::Invalid(_) => Kind::Invalid,
             Self::NotFound(_) => Kind::NotFound,
             // A constraint we did not expect is a fault of ours, not the caller's.
-            Self::Db(e @ (DbError::Unavailable { .. } | DbError::Data(_))) => e.kind(),
+            Self::Db(e @ (DbError::Unavailable { .. } | DbError::Late | DbError::Data(_))) => e.kind(),
             Self::Db(_) | Self::Internal(_) => Kind::Internal,
             Self::Peer(e) => e.kind(),
             Self::Page(e) => e.kind(),
@@ -67,7 +67,7 @@ impl Classify for Failure {
         match self {
             Self::Invalid(_) => "VALIDATION_FAILED",
             Self::NotFound(_) => "NOT_FOUND",
-            Self::Db(e @ (DbError::Unavailable { .. } | DbError::Data(_))) => e.reason(),
+            Self::Db(e @ (DbError::Unavailable { .. } | DbError::Late | DbError::Data(_))) => e.reason(),
             Self::Peer(e) => e.reason(),
             Self::Page(e) => e.reason(),
             Self::RequestId(e) => e.reason(),

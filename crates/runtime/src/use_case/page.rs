@@ -75,10 +75,8 @@ impl Page {
 /// The rows of a page as a store read them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed<T> {
-    /// Those that can be read, each with its place.
-    rows: Vec<(Cursor, T)>,
-    /// The place of the last row, whether it can be read or not.
-    last: Option<Cursor>,
+    /// Each with its place; without a value where it cannot be read.
+    rows: Vec<(Option<Cursor>, Option<T>)>,
     /// Whether there is a next page.
     more: bool,
 }
@@ -88,32 +86,24 @@ impl<T> Listed<T> {
     /// read has no value, and no place either when not even that can be read: the page is shorter, and the next is found all the same.
     pub fn new(size: i64, read: impl IntoIterator<Item = (Option<Cursor>, Option<T>)>) -> Self {
         let size = usize::try_from(size).unwrap_or_default();
-        let (mut rows, mut last, mut more) = (Vec::new(), None, false);
-        for (index, (place, row)) in read.into_iter().enumerate() {
-            if index >= size {
-                more = true;
-                break;
-            }
-            if let (Some(place), Some(row)) = (&place, row) {
-                rows.push((place.clone(), row));
-            }
-            last = place.or(last);
-        }
-        Self { rows, last, more }
+        let mut rows: Vec<_> = read.into_iter().take(size + 1).collect();
+        let more = rows.len() > size;
+        rows.truncate(size);
+        Self { rows, more }
     }
 
     /// Ends the page before it weighs more than `limit`; it keeps one row at least, else nobody would get past that row.
     #[must_use]
     pub fn within(mut self, limit: usize, weight: impl Fn(&T) -> usize) -> Self {
-        let mut weighed: usize = 0;
-        let fits = self.rows.iter().take_while(|(_, row)| {
+        let (mut weighed, mut kept): (usize, bool) = (0, false);
+        let fits = self.rows.iter().position(|(_, row)| {
+            let Some(row) = row else { return false };
             weighed = weighed.saturating_add(weight(row));
-            weighed <= limit
+            let first = !std::mem::replace(&mut kept, true);
+            weighed > limit && !first
         });
-        let fits = fits.count().max(1);
-        if fits < self.rows.len() {
+        if let Some(fits) = fits {
             self.rows.truncate(fits);
-            self.last = self.rows.last().map(|(place, _)| place.clone());
             self.more = true;
         }
         self
@@ -121,8 +111,8 @@ impl<T> Listed<T> {
 
     /// The same page of something else; rows of which there is nothing else are left out.
     pub fn filter_map<U>(self, mut convert: impl FnMut(T) -> Option<U>) -> Listed<U> {
-        let rows = self.rows.into_iter().filter_map(|(place, row)| Some((place, convert(row)?))).collect();
-        Listed { rows, last: self.last, more: self.more }
+        let rows = self.rows.into_iter().map(|(place, row)| (place, row.and_then(&mut convert))).collect();
+        Listed { rows, more: self.more }
     }
 
     /// The same page of something else.
@@ -132,26 +122,33 @@ impl<T> Listed<T> {
 
     /// The rows, one by one.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.rows.iter().map(|(_, row)| row)
+        self.rows.iter().filter_map(|(_, row)| row.as_ref())
     }
 
     /// The rows, and the token of the next page; empty when there is none.
     #[must_use]
     pub fn into_parts(self) -> (Vec<T>, String) {
-        let token = self.last.as_ref().filter(|_| self.more).map(ToString::to_string).unwrap_or_default();
+        let token = self.last().filter(|_| self.more).map(ToString::to_string).unwrap_or_default();
         (self.into_rows(), token)
     }
 
     /// The rows.
     #[must_use]
     pub fn into_rows(self) -> Vec<T> {
-        self.rows.into_iter().map(|(_, row)| row).collect()
+        self.rows.into_iter().filter_map(|(_, row)| row).collect()
     }
 
     /// The place of the last row, whether it can be read or not: what comes next comes after it.
     #[must_use]
-    pub const fn last(&self) -> Option<&Cursor> {
-        self.last.as_ref()
+    pub fn last(&self) -> Option<&Cursor> {
+        self.rows.iter().rev().find_map(|(place, _)| place.as_ref())
+    }
+
+    /// The place of the last row that cannot be read; `None` when all can.
+    #[must_use]
+    pub fn last_unreadable(&self) -> Option<&Cursor> {
+        let unreadable = self.rows.iter().rposition(|(_, row)| row.is_none())?;
+        self.rows[..=unreadable].iter().rev().find_map(|(place, _)| place.as_ref())
     }
 
     /// Tells whether there is a next page.
@@ -236,6 +233,17 @@ mod tests {
         let without_a_place = Listed::new(2, [(Some(place(9)), Some(9)), (None, None), (Some(place(7)), Some(7))]);
         assert_eq!(without_a_place.into_parts(), (vec![9], place(9).to_string()));
         let beyond = Listed::new(1, [(Some(place(9)), Some(9)), (None, None)]);
+        assert_eq!(beyond.last_unreadable(), None);
         assert_eq!(beyond.into_parts(), (vec![9], place(9).to_string()), "it is the next page's");
+    }
+
+    #[test]
+    fn the_last_row_that_cannot_be_read_is_known_also_when_its_place_is_not() {
+        let listed = |rows: &[(i64, bool)]| Listed::new(9, rows.iter().map(|(n, reads)| (Some(place(*n)), reads.then_some(*n))));
+        assert_eq!(listed(&[(9, true), (8, true)]).last_unreadable(), None);
+        assert_eq!(listed(&[(9, false), (8, true), (7, false), (6, true)]).last_unreadable(), Some(&place(7)));
+        assert_eq!(listed(&[(9, true), (8, true)]).filter_map(|n| (n != 9).then_some(n)).last_unreadable(), Some(&place(9)));
+        let without_a_place = Listed::new(9, [(Some(place(9)), Some(9)), (None, None), (Some(place(7)), Some(7))]);
+        assert_eq!(without_a_place.last_unreadable(), Some(&place(9)));
     }
 }

@@ -1,32 +1,46 @@
-//! Backends: the TRUSONA scheme, both ways. What a call signs is verified; what is answered is signed.
+//! Backends: the TRUSONA scheme, both ways. What a call signs is verified; what is answered is signed. In between the gateway calls as
+//! the backend, by its secret, and not by a right of its own.
+
+use std::sync::Arc;
 
 use axum::{
-    body::{Body, to_bytes},
+    body::{Body, Bytes, to_bytes},
     extract::{FromRequestParts, Request, State},
     http::{
-        HeaderMap, HeaderValue,
+        HeaderMap, HeaderValue, StatusCode,
         header::{AUTHORIZATION, CONTENT_TYPE, DATE, USER_AGENT},
         request::Parts,
     },
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
+use metrics::counter;
 use nodkey_kernel::{
-    dpop::Proof,
+    dpop,
     id::{CredentialId, RelyingPartyId},
     jose::{b64u_decode, sha256},
     trusona_mac,
 };
-use nodkey_proto::registry::v1::CredentialKind;
-use secrecy::{ExposeSecret as _, SecretString};
+use nodkey_proto::registry::v1::{CredentialKind, SignedRequest};
+use nodkey_runtime::{
+    Actor, Proof, ResolvedCredential,
+    admission::{Class, Permit},
+    fault::{self, Fault},
+    signature::{self, Tolerated},
+};
+use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use subtle::ConstantTimeEq as _;
 
-use super::{phone, signature::Signed};
+use super::phone;
 use crate::{
-    body::{MAX_BODY, read_body},
+    body::{self, MAX_BODY, Sender, discard_unread},
+    class,
     edge::Edge,
-    problem::Problem,
+    layers::body_under,
+    limits::network::Source,
+    problem::{Problem, ProofFault, Refused, in_json},
+    replay::PROOF,
 };
 
 /// The date that is signed; `Date` stands in where a client has none.
@@ -35,10 +49,20 @@ const X_DATE: &str = "x-date";
 const X_SIGNATURE: &str = "x-signature";
 
 /// A relying party's backend that has proven itself.
-#[derive(Clone, Copy, Debug)]
-pub struct Backend {
-    /// Which relying party.
-    pub relying_party: RelyingPartyId,
+#[derive(Clone, Debug)]
+pub struct Backend(Arc<ResolvedCredential>);
+
+impl Backend {
+    /// Which relying party it is of.
+    pub fn relying_party(&self) -> RelyingPartyId {
+        self.0.relying_party
+    }
+}
+
+impl From<&Backend> for Actor {
+    fn from(Backend(credential): &Backend) -> Self {
+        Self::Backend(Arc::clone(credential))
+    }
 }
 
 /// A phone that registers: the app has a mobile credential, the phone proves its key.
@@ -47,14 +71,14 @@ pub struct Registering {
     /// Which relying party.
     pub relying_party: RelyingPartyId,
     /// The key's owner.
-    pub proof: Proof,
+    pub proof: dpop::Proof,
 }
 
 impl<S: Sync> FromRequestParts<S> for Backend {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        parts.extensions.get().copied().ok_or_else(Problem::credentials)
+        parts.extensions.get().cloned().ok_or_else(Problem::credentials)
     }
 }
 
@@ -69,40 +93,157 @@ impl<S: Sync> FromRequestParts<S> for Registering {
 /// Lets backends through.
 pub async fn middleware(State(gateway): State<Edge>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
-    let verified = async {
-        let body = read_body(body).await?;
-        let credential = verify(&gateway, &parts, &body, CredentialKind::Server).await?;
-        Ok::<_, Problem>((credential, body))
-    };
-    match verified.await {
+    let waits = class::waits(&parts);
+    match enter(&gateway, &mut parts, body, CredentialKind::Server).await {
         Err(problem) => problem.into_response(),
-        Ok((credential, body)) => {
+        Ok((permit, credential, body)) => {
             let target = Target::of(&parts);
-            parts.extensions.insert(Backend { relying_party: credential.relying_party });
+            parts.extensions.insert(Backend(Arc::clone(&credential)));
+            // Who waits keeps no place of those who work.
+            let permit = Some(permit).filter(|_| !waits);
             let response = next.run(Request::from_parts(parts, Body::from(body))).await;
-            sign(&gateway, &credential.secret, &target, response).await
+            // Whom a service refused is the backend: its credential was disabled since the gateway heard of it.
+            let refused = response.extensions().get::<Refused>().is_some();
+            let response = if refused { Problem::credentials().into_response() } else { response };
+            let response = sign(&gateway, &credential, &target, response).await;
+            match permit {
+                Some(permit) => permit.hold(response),
+                None => response,
+            }
         }
     }
 }
 
-/// Lets phones through that register.
+/// Lets phones through that register. Each that is new counts against its address.
 pub async fn registration(State(gateway): State<Edge>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let verified = async {
-        let body = read_body(body).await?;
-        let credential = verify(&gateway, &parts, &body, CredentialKind::Mobile).await?;
-        let proof = phone::prove(&gateway, &parts, &body).await?;
-        Ok::<_, Problem>((credential, proof, body))
+        let (permit, credential, body) = enter(&gateway, &mut parts, body, CredentialKind::Mobile).await?;
+        let proof = phone::verify(&gateway, &parts, &body)?;
+        if gateway.replays.has(proof.device_id.as_str(), &proof.jti) {
+            return Err(Problem::proof(ProofFault::Replayed, Some(&proof.device_id)));
+        }
+        let source = Source::from_request_parts(&mut parts, &gateway).await?;
+        let charge = gateway.registrations.charge(credential.relying_party, credential.limits.registrations_per_address, &source)?;
+        Ok::<_, Problem>((permit, credential, proof, charge, body))
     };
     match verified.await {
         Err(problem) => problem.into_response(),
-        Ok((credential, proof, body)) => {
-            let target = Target::of(&parts);
+        Ok((permit, credential, proof, charge, body)) => {
+            let (target, proven) = (Target::of(&parts), proof.clone());
             parts.extensions.insert(Registering { relying_party: credential.relying_party, proof });
             let response = next.run(Request::from_parts(parts, Body::from(body))).await;
-            sign(&gateway, &credential.secret, &target, response).await
+            if response.status().is_success() {
+                // Now it is known, and its proofs are remembered.
+                gateway.strangers.note(&proven.device_id);
+                gateway.replays.first(proven.device_id.as_str(), &proven.jti, PROOF).await;
+            }
+            if response.status() != StatusCode::CREATED {
+                charge.refund();
+            }
+            permit.hold(sign(&gateway, &credential, &target, response).await)
         }
     }
+}
+
+/// Lets in a request that names a credential, reads its body, and verifies it. The signature is over the body, so nothing is proven before:
+/// whoever shows no token of a credential that somebody has proven is anybody until then.
+async fn enter(
+    gateway: &Edge,
+    parts: &mut Parts,
+    body: Body,
+    kind: CredentialKind,
+) -> Result<(Permit, Arc<ResolvedCredential>, Bytes), Problem> {
+    let route = class::route(parts);
+    let (class, limit) = (class::of(&parts.method, route), body::limit(&parts.method, route));
+    let source = Source::from_request_parts(parts, gateway).await?;
+    let named = Named::of(parts);
+    let standing = match &named {
+        Ok(named) => named.standing(gateway, kind).await,
+        Err(fault) => Err(*fault),
+    };
+    let known = matches!(standing, Ok(Standing::Known(_)));
+    let permit = gateway.admission.enter(if known { class } else { Class::Anonymous })?;
+    let sender = match standing {
+        Ok(Standing::Known(relying_party)) => Sender::Known(relying_party),
+        Ok(Standing::Named) => Sender::Named(source.clone()),
+        // In development whoever is refused is told what to sign, its body included.
+        Err(_) if gateway.deployment.explain_refusals => Sender::Stranger(source.clone()),
+        Err((fault, id)) => {
+            note(fault, id);
+            drop(permit);
+            discard_unread(body).await;
+            return Err(Problem::credentials());
+        }
+    };
+    let (permit, body) = body_under(gateway, permit, body, limit, sender).await?;
+    if known {
+        let credential = verify(gateway, parts, named, &body, kind).await?;
+        return Ok((permit, credential, body));
+    }
+    // Its credential may have to be asked for: counted by address, unless it is proven.
+    let charge = gateway.strangers.charge(&source)?;
+    let verified = verify(gateway, parts, named, &body, kind).await;
+    // Of any other refusal nobody said that it is not proven.
+    if !verified.as_ref().is_err_and(Problem::is_unauthenticated) {
+        charge.refund();
+    }
+    let credential = verified?;
+    drop(permit);
+    Ok((gateway.admission.enter(class)?, credential, body))
+}
+
+/// What a head tells of whoever sends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// It shows the token of a credential of this relying party that was proven of late. Of a backend that alone has it; an app's is in every
+    /// copy of the app.
+    Known(RelyingPartyId),
+    /// It names a credential.
+    Named,
+}
+
+/// Why a head cannot be taken, and which credential it names if it does.
+type Refusal = (Fault, Option<CredentialId>);
+
+/// What an `Authorization` header says, of which nothing is proven.
+struct Named<'a> {
+    id: CredentialId,
+    token_sha256: [u8; 32],
+    signature: &'a str,
+}
+
+impl<'a> Named<'a> {
+    fn of(parts: &'a Parts) -> Result<Self, Refusal> {
+        let authorization = parts.headers.get(AUTHORIZATION).ok_or((Fault::Missing, None))?;
+        let parsed = authorization.to_str().ok().and_then(trusona_mac::parse_authorization);
+        let (token, signature) = parsed.ok_or((Fault::Malformed, None))?;
+        let id = credential_id(token).ok_or((Fault::NamesNoCredential, None))?;
+        Ok(Self { id, token_sha256: sha256(token.as_bytes()), signature })
+    }
+
+    /// Looks at a head before the body is read. One that cannot be taken is refused.
+    async fn standing(&self, gateway: &Edge, kind: CredentialKind) -> Result<Standing, Refusal> {
+        let proven = gateway.proven_tokens.get(&self.token_sha256).filter(|_| kind == CredentialKind::Server);
+        let standing = proven.map_or(Standing::Named, Standing::Known);
+        let Some(known) = gateway.resolver.remembered(self.id).await else { return Ok(standing) };
+        let fault = match () {
+            () if !self.is_of(&known) => Fault::OtherToken,
+            () if known.disabled => Fault::Disabled,
+            () if known.kind != kind => Fault::WrongKind,
+            () => return Ok(standing),
+        };
+        Err((fault, Some(self.id)))
+    }
+
+    /// Whether it shows the token that was issued with this credential.
+    fn is_of(&self, credential: &ResolvedCredential) -> bool {
+        self.token_sha256.ct_eq(credential.token_sha256.as_slice()).into()
+    }
+}
+
+fn note(fault: Fault, named: Option<CredentialId>) {
+    fault::note("TRUSONA", fault.as_str(), named.map(|id| id.to_string()).as_deref());
 }
 
 /// What of a request is signed again in its answer.
@@ -119,41 +260,87 @@ impl Target {
     }
 }
 
-struct Verified {
-    relying_party: RelyingPartyId,
-    secret: SecretString,
-}
-
 /// The claims of a token that name its credential.
 #[derive(Deserialize)]
 struct TokenClaims {
     jti: CredentialId,
 }
 
-async fn verify(gateway: &Edge, parts: &Parts, body: &[u8], kind: CredentialKind) -> Result<Verified, Problem> {
-    let authorization = text(&parts.headers, AUTHORIZATION.as_str()).ok_or_else(Problem::credentials)?;
-    let (token, signature) = trusona_mac::parse_authorization(authorization).ok_or_else(Problem::credentials)?;
-    let id = credential_id(token).ok_or_else(Problem::credentials)?;
-    let credential = gateway.resolver.resolve(id).await?.ok_or_else(Problem::credentials)?;
-    let target = Target::of(parts);
-    let signed = Signed {
-        method: &target.method,
-        body,
-        content_type: text(&parts.headers, CONTENT_TYPE.as_str()).unwrap_or_default(),
-        date: text(&parts.headers, X_DATE).or_else(|| text(&parts.headers, DATE.as_str())).unwrap_or_default(),
-        path_and_query: &target.path_and_query,
-        user_agent: text(&parts.headers, USER_AGENT.as_str()).unwrap_or_default(),
+async fn verify(
+    gateway: &Edge,
+    parts: &Parts,
+    named: Result<Named<'_>, Refusal>,
+    body: &[u8],
+    kind: CredentialKind,
+) -> Result<Arc<ResolvedCredential>, Problem> {
+    let refused = |fault: Fault, named: Option<CredentialId>| {
+        note(fault, named);
+        let problem = Problem::credentials();
+        if gateway.deployment.explain_refusals {
+            problem.explained(fault.why(), to_sign(&signed_request(parts, body, "")))
+        } else {
+            problem
+        }
     };
-    let known_token = bool::from(sha256(token.as_bytes()).ct_eq(credential.token_sha256.as_slice()));
-    let holds = signed.holds(credential.secret.expose_secret(), signature, credential.signatures);
-    if !(known_token && holds) || credential.disabled || credential.kind != kind {
-        return Err(Problem::credentials());
+    let named = named.map_err(|(fault, named)| refused(fault, named))?;
+    let Named { id, signature, .. } = named;
+    let request = signed_request(parts, body, signature);
+    let credential = gateway.resolver.resolve(id, || Proof::SignedRequest(request.clone())).await?;
+    let credential = credential.map_err(|fault| refused(fault, Some(id)))?;
+    // By each request: what was proven to the registry was another one.
+    let verified = signature::check(&request, credential.secret.expose_secret(), credential.signatures, gateway.clock.now());
+    let tolerated = verified.map_err(|fault| refused(fault, Some(id)))?;
+    // Whether it is disabled or for apps, only who holds the secret learns.
+    for (right, fault) in [
+        (named.is_of(&credential), Fault::OtherToken),
+        (!credential.disabled, Fault::Disabled),
+        (credential.kind == kind, Fault::WrongKind),
+    ] {
+        if !right {
+            return Err(refused(fault, Some(id)));
+        }
     }
-    if !signed.is_fresh(gateway.clock.now(), credential.signatures) {
-        return Err(Problem::credentials());
+    if kind == CredentialKind::Server {
+        gateway.proven_tokens.insert(named.token_sha256, credential.relying_party);
     }
+    count(tolerated);
     gateway.credential_rates.check(&id.to_string())?;
-    Ok(Verified { relying_party: credential.relying_party, secret: credential.secret.clone() })
+    // What only reads may come again: it tells no more than it did.
+    if credential.signatures.refuse_repeated && !parts.method.is_safe() {
+        let lifetime = signature::lifetime(credential.signatures);
+        if !gateway.repeated.first(&id.to_string(), signature, lifetime).await {
+            return Err(refused(Fault::Repeated, Some(id)));
+        }
+    }
+    Ok(credential)
+}
+
+/// What of a request is signed, as it was on the wire.
+fn signed_request(parts: &Parts, body: &[u8], signature: &str) -> SignedRequest {
+    let header = |name: &str| text(&parts.headers, name).unwrap_or_default();
+    let Target { method, path_and_query } = Target::of(parts);
+    let (body_md5, beginning_md5) = signature::digests(body, header(USER_AGENT.as_str()));
+    SignedRequest {
+        signature: signature.to_owned(),
+        method,
+        body_md5,
+        beginning_md5,
+        content_type: header(CONTENT_TYPE.as_str()).to_owned(),
+        date: text(&parts.headers, X_DATE).unwrap_or_else(|| header(DATE.as_str())).to_owned(),
+        path_and_query,
+    }
+}
+
+/// What a signature is over.
+fn to_sign(request: &SignedRequest) -> String {
+    let SignedRequest { method, body_md5, content_type, date, path_and_query, .. } = request;
+    trusona_mac::string_to_sign(method, body_md5, content_type, date, path_and_query)
+}
+
+fn count(Tolerated { signature, date }: Tolerated) {
+    for fault in [signature, date].into_iter().flatten() {
+        counter!("nodkey_signature_tolerances_total", "fault" => fault).increment(1);
+    }
 }
 
 /// Which credential a token is of: the token is looked up, not trusted.
@@ -167,15 +354,18 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 /// Signs an answer over its bytes as they are sent.
-async fn sign(gateway: &Edge, secret: &SecretString, target: &Target, response: Response) -> Response {
-    let (mut parts, body) = response.into_parts();
-    let Ok(body) = to_bytes(body, 4 * MAX_BODY).await else { return Problem::internal().into_response() };
+async fn sign(gateway: &Edge, credential: &ResolvedCredential, target: &Target, response: Response) -> Response {
+    let (mut parts, body) = in_json(response).into_parts();
+    let body = match to_bytes(body, 4 * MAX_BODY).await {
+        Ok(body) => body,
+        Err(cause) => return Problem::because(cause).into_response(),
+    };
     let date = gateway.clock.now().to_http_date();
     let content_type = text(&parts.headers, CONTENT_TYPE.as_str()).unwrap_or_default();
     let signed = trusona_mac::string_to_sign(&target.method, &trusona_mac::body_md5(&body), content_type, &date, &target.path_and_query);
-    let signature = trusona_mac::mac(secret.expose_secret(), &signed);
+    let signature = trusona_mac::mac(credential.secret.expose_secret(), &signed);
     let (Ok(date), Ok(signature)) = (HeaderValue::try_from(date), HeaderValue::try_from(signature)) else {
-        return Problem::internal().into_response();
+        return Problem::because("a signature or date is no header").into_response();
     };
     parts.headers.insert(X_DATE, date);
     parts.headers.insert(X_SIGNATURE, signature);

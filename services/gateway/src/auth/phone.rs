@@ -3,7 +3,7 @@
 use axum::{
     body::Body,
     extract::{FromRequestParts, RawPathParams, Request, State},
-    http::request::Parts,
+    http::{HeaderMap, request::Parts},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -12,10 +12,18 @@ use nodkey_kernel::{
     error::{Classify as _, Kind},
     id::{DeviceId, RelyingPartyId},
 };
-use nodkey_proto::registry::v1::{ResolveDeviceRequest, device_service_client::DeviceServiceClient};
-use nodkey_runtime::status::PeerError;
+use nodkey_proto::registry::v1::{ResolveDeviceRequest, ResolveDeviceResponse, device_service_client::DeviceServiceClient};
+use nodkey_runtime::{admission::Class, status::PeerError};
 
-use crate::{body::read_body, edge::Edge, problem::Problem};
+use crate::{
+    body::{self, Sender, discard_unread},
+    class,
+    edge::Edge,
+    layers::body_under,
+    limits::network::Source,
+    problem::{Problem, ProofFault},
+    replay::PROOF,
+};
 
 /// A device that has proven itself.
 #[derive(Clone, Debug)]
@@ -30,64 +38,169 @@ impl<S: Sync> FromRequestParts<S> for Phone {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        parts.extensions.get().cloned().ok_or_else(|| Problem::proof("the DPoP header is missing"))
+        parts.extensions.get().cloned().ok_or_else(|| Problem::proof(ProofFault::NotOne, None))
     }
 }
 
 /// Lets through whoever holds the key of a registered device, and of the device the path names as `{id}`.
 pub async fn middleware(State(gateway): State<Edge>, path: RawPathParams, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
-    let phone = async {
-        let body = read_body(body).await?;
-        let proof = prove(&gateway, &parts, &body).await?;
+    let (route, waits) = (class::route(&parts), class::waits(&parts));
+    let (class, limit) = (class::of(&parts.method, route), body::limit(&parts.method, route));
+    // Whoever has not called of late is anybody until the registry has said whose device it is.
+    let claimed = proof(&parts.headers).ok().and_then(dpop::claimed_device);
+    let known_of_late = claimed.is_some_and(|device| gateway.strangers.knows(&device));
+    let permit = match gateway.admission.enter(if known_of_late { class } else { Class::Anonymous }) {
+        Ok(permit) => permit,
+        Err(overloaded) => return Problem::from(overloaded).into_response(),
+    };
+    let proven = async {
+        let proof = verify_head(&gateway, &parts)?;
         let named = path.iter().find(|(name, _)| *name == "id").map(|(_, id)| id);
         if named.is_some_and(|id| id != proof.device_id.as_str()) {
-            return Err(Problem::proof("the proof is by another device than the one in question"));
+            return Err(Problem::proof(ProofFault::OtherDevice, Some(&proof.device_id)));
         }
-        gateway.device_rates.check(proof.device_id.as_str())?;
-        Ok((resolve(&gateway, proof.device_id).await?, body))
+        // One that came before costs its device nothing.
+        if gateway.replays.has(proof.device_id.as_str(), &proof.jti) {
+            return Err(Problem::proof(ProofFault::Replayed, Some(&proof.device_id)));
+        }
+        let phone = known(&gateway, &mut parts, &proof.device_id).await?;
+        Ok((proof, phone))
     };
-    match phone.await {
+    let (proof, phone) = match proven.await {
+        Ok(proven) => proven,
+        Err(problem) => {
+            drop(permit);
+            return unproven(&gateway, &mut parts, problem, body, limit).await.into_response();
+        }
+    };
+    let read = async {
+        let permit = if known_of_late {
+            permit
+        } else {
+            drop(permit);
+            gateway.admission.enter(class)?
+        };
+        let (permit, body) = body_under(&gateway, permit, body, limit, Sender::Known(phone.relying_party)).await?;
+        check_body(&gateway, &parts, &proof, &body)?;
+        first(&gateway, &proof).await?;
+        Ok::<_, Problem>((permit, body))
+    };
+    match read.await {
         Err(problem) => problem.into_response(),
-        Ok((phone, body)) => {
+        Ok((permit, body)) => {
             parts.extensions.insert(phone);
-            next.run(Request::from_parts(parts, Body::from(body))).await
+            let request = Request::from_parts(parts, Body::from(body));
+            if waits {
+                drop(permit);
+                return next.run(request).await;
+            }
+            permit.hold(next.run(request).await)
         }
     }
 }
 
-/// Verifies the proof of a call; a proof is taken once.
-pub async fn prove(gateway: &Edge, parts: &Parts, body: &[u8]) -> Result<Proof, Problem> {
-    let proof = verify(gateway, parts, body)?;
-    if !gateway.replays.first(proof.device_id.as_str(), &proof.jti).await {
-        return Err(Problem::proof("the DPoP proof was used before"));
+/// Reads on for a moment what is of no use; where the caller is told what to prove, its body is part of that.
+async fn unproven(gateway: &Edge, parts: &mut Parts, mut problem: Problem, body: Body, limit: usize) -> Problem {
+    let Some(what) = &problem.string_to_sign else {
+        discard_unread(body).await;
+        return problem;
+    };
+    let Ok(source) = Source::from_request_parts(parts, gateway).await else { return problem };
+    let hash = gateway.bodies.read(body, limit, Sender::Stranger(source)).await.ok().and_then(|body| dpop::body_hash(&body));
+    if let Some(hash) = hash {
+        problem.string_to_sign = Some(format!("{what}\nbh {hash}").into());
     }
-    Ok(proof)
+    problem
 }
 
-/// The same of a call without effect: a proof may come again.
-pub fn verify(gateway: &Edge, parts: &Parts, body: &[u8]) -> Result<Proof, Problem> {
-    let mut proofs = parts.headers.get_all("dpop").iter();
-    let (Some(proof), None) = (proofs.next(), proofs.next()) else {
-        return Err(Problem::proof("exactly one DPoP header is needed"));
-    };
-    let proof = proof.to_str().map_err(|_| Problem::proof("the DPoP header is not ASCII"))?;
-    let url = format!("{}{}", gateway.deployment.public_url, parts.uri.path());
-    dpop::verify(proof, parts.method.as_str(), &url, body, gateway.clock.now()).map_err(|e| Problem::proof(e.to_string()))
+/// Names the phone that a proof is of, once.
+pub async fn authenticate(gateway: &Edge, parts: &mut Parts, proof: &Proof) -> Result<Phone, Problem> {
+    let phone = known(gateway, parts, &proof.device_id).await?;
+    first(gateway, proof).await?;
+    Ok(phone)
 }
 
-/// Asks whose device it is, now: a retired one is refused at once.
-pub async fn resolve(gateway: &Edge, device: DeviceId) -> Result<Phone, Problem> {
-    let mut devices = DeviceServiceClient::new(gateway.peers.registry().unscoped());
-    let answer = devices.resolve_device(ResolveDeviceRequest { device_id: device.to_string() }).await.map_err(PeerError::from);
-    let resolved = match answer {
-        Ok(answer) => answer.into_inner(),
-        Err(e) if e.kind() == Kind::NotFound => return Err(Problem::proof("the device is not registered")),
-        Err(e) => return Err(e.into()),
+/// Names the phone of a device that has proven itself. Devices that nobody knows are counted by address before anybody is asked.
+async fn known(gateway: &Edge, parts: &mut Parts, device: &DeviceId) -> Result<Phone, Problem> {
+    let charge = if gateway.strangers.knows(device) {
+        gateway.device_rates.check(device.as_str())?;
+        None
+    } else {
+        Some(gateway.strangers.charge(&Source::from_request_parts(parts, gateway).await?)?)
     };
+    let resolved = resolve(gateway, device).await;
+    if let Ok(None) = resolved {
+        gateway.strangers.forget(device);
+        return Err(Problem::proof(ProofFault::NotRegistered, Some(device)));
+    }
+    // Of an error nobody said that the device is unknown.
+    if let Some(charge) = charge {
+        charge.refund();
+        gateway.device_rates.check(device.as_str())?;
+    }
+    let resolved = resolved?.ok_or_else(|| Problem::because("nobody was found, and that was not said"))?;
+    gateway.strangers.note(device);
     if resolved.retired {
         return Err(Problem::new(http::StatusCode::FORBIDDEN, "DEVICE_RETIRED", "the device is retired; register with new keys"));
     }
-    let relying_party = resolved.relying_party_id.parse().map_err(|_| Problem::internal())?;
-    Ok(Phone { relying_party, device })
+    let relying_party = resolved.relying_party_id.parse().map_err(Problem::because)?;
+    Ok(Phone { relying_party, device: device.clone() })
+}
+
+/// Refuses a proof that was taken before. Only proofs of devices that are known are remembered: those of others have no effect.
+async fn first(gateway: &Edge, proof: &Proof) -> Result<(), Problem> {
+    if gateway.replays.first(proof.device_id.as_str(), &proof.jti, PROOF).await {
+        return Ok(());
+    }
+    Err(Problem::proof(ProofFault::Replayed, Some(&proof.device_id)))
+}
+
+/// Verifies the proof of a call. It may be one that came before.
+pub fn verify(gateway: &Edge, parts: &Parts, body: &[u8]) -> Result<Proof, Problem> {
+    let proof = verify_head(gateway, parts)?;
+    check_body(gateway, parts, &proof, body)?;
+    Ok(proof)
+}
+
+/// Refuses a proof that was made for another body.
+fn check_body(gateway: &Edge, parts: &Parts, proof: &Proof, body: &[u8]) -> Result<(), Problem> {
+    proof.check_body(body).map_err(|e| explained(gateway, parts, Problem::proof(e.into(), Some(&proof.device_id)), Some(body)))
+}
+
+/// In development, with what the proof had to be made for; its body where that is here.
+fn explained(gateway: &Edge, parts: &Parts, problem: Problem, body: Option<&[u8]>) -> Problem {
+    if !gateway.deployment.explain_refusals {
+        return problem;
+    }
+    let url = format!("{}{}", gateway.deployment.public_url, parts.uri.path());
+    let hash = body.and_then(dpop::body_hash).map(|hash| format!("\nbh {hash}")).unwrap_or_default();
+    problem.explained("it has to be made of string_to_sign", format!("htm {}\nhtu {url}{hash}", parts.method))
+}
+
+/// The same before the body is here, which is still to be checked.
+fn verify_head(gateway: &Edge, parts: &Parts) -> Result<Proof, Problem> {
+    let proof = proof(&parts.headers)?;
+    let url = format!("{}{}", gateway.deployment.public_url, parts.uri.path());
+    dpop::verify_head(proof, parts.method.as_str(), &url, gateway.clock.now())
+        .map_err(|e| explained(gateway, parts, Problem::proof(e.into(), dpop::claimed_device(proof).as_ref()), None))
+}
+
+/// The proof of a call, not yet verified.
+pub fn proof(headers: &HeaderMap) -> Result<&str, Problem> {
+    let mut proofs = headers.get_all("dpop").iter();
+    let (Some(proof), None) = (proofs.next(), proofs.next()) else {
+        return Err(Problem::proof(ProofFault::NotOne, None));
+    };
+    proof.to_str().map_err(|_| Problem::proof(ProofFault::NotAscii, None))
+}
+
+/// Asks whose device it is, now: a retired one is refused at once. `None` when it is nobody's.
+async fn resolve(gateway: &Edge, device: &DeviceId) -> Result<Option<ResolveDeviceResponse>, Problem> {
+    let mut devices = DeviceServiceClient::new(gateway.peers.registry().unscoped());
+    match devices.resolve_device(ResolveDeviceRequest { device_id: device.to_string() }).await.map_err(PeerError::from) {
+        Ok(answer) => Ok(Some(answer.into_inner())),
+        Err(e) if e.kind() == Kind::NotFound => Ok(None),
+        Err(e) => Err(e.into()),
+    }
 }

@@ -13,12 +13,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::NAME;
-use crate::{
-    edge::Edge,
-    extract::{ClientAddress, Json},
-    problem::Problem,
-    reply::reply,
-};
+use crate::{edge::Edge, extract::Json, limits::network::Source, problem::Problem, reply::reply};
 
 /// A phone that has registered.
 #[derive(Deserialize)]
@@ -27,12 +22,12 @@ pub struct Registered {
 }
 
 /// Tells the phone whose it becomes, and what it needs to register.
-pub async fn show(State(edge): State<Edge>, ClientAddress(address): ClientAddress, Path(token): Path<String>) -> Result<Response, Problem> {
-    edge.address_rates.check(&address)?;
+pub async fn show(State(edge): State<Edge>, source: Source, Path(token): Path<String>) -> Result<Response, Problem> {
+    edge.address_rates.check_source(&source)?;
     let mut operators = OperatorServiceClient::new(edge.peers.registry().unscoped());
     let opened = operators.resolve_invitation(ResolveInvitationRequest { token }).await?.into_inner();
-    let operator = opened.operator.ok_or_else(Problem::internal)?;
-    let role = role(operator.role()).ok_or_else(Problem::internal)?;
+    let operator = opened.operator.ok_or_else(|| Problem::because("another service did not say the operator"))?;
+    let role = role(operator.role()).ok_or_else(|| Problem::because("another service did not say the role"))?;
     let body = json!({
         "relying_party": NAME,
         "user": operator.name,
@@ -46,11 +41,11 @@ pub async fn show(State(edge): State<Edge>, ClientAddress(address): ClientAddres
 /// Makes the phone the operator's.
 pub async fn accept(
     State(edge): State<Edge>,
-    ClientAddress(address): ClientAddress,
+    source: Source,
     Path(token): Path<String>,
     Json(body): Json<Registered>,
 ) -> Result<StatusCode, Problem> {
-    edge.address_rates.check(&address)?;
+    edge.address_rates.check_source(&source)?;
     let mut operators = OperatorServiceClient::new(edge.peers.registry().unscoped());
     operators.accept_invitation(AcceptInvitationRequest { token, device_identifier_jwt: body.device_identifier_jwt }).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -1,6 +1,7 @@
 //! The operator console's door. It is stateless, too: a browser holds its session's id and secret, and every call to a service is
 //! signed with them, so it has the operator's rights and not the gateway's.
 
+mod claim;
 mod cookie;
 mod enrolments;
 mod rpc;
@@ -10,17 +11,14 @@ mod status;
 
 use axum::{
     Router,
-    extract::Request,
+    extract::{Request, State},
     http::{Method, StatusCode},
-    middleware::{Next, from_fn},
+    middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
-use nodkey_kernel::error::{Classify as _, Kind};
-use nodkey_runtime::status::PeerError;
 use nodkey_web::Page;
 pub use sign_in::cookie_keys;
-use tonic::Status;
 
 use crate::{edge::Edge, problem::Problem};
 
@@ -38,25 +36,28 @@ pub struct Routes {
 }
 
 /// The pages, and what they ask.
-pub fn routes() -> Routes {
+pub fn routes(edge: &Edge) -> Routes {
     let api = |router: Router<Edge>| router.route_layer(from_fn(same_origin));
+    // Outermost: what comes by another name is refused before anything else is looked at.
+    let named = |router: Router<Edge>| router.route_layer(from_fn_with_state(edge.clone(), own_name));
     Routes {
-        working: api(Router::new()
-            .route("/console/api/session", get(session::show).delete(session::end))
-            .route("/console/api/sign_in", post(sign_in::begin))
-            .route("/console/api/enrolments/{token}", get(enrolments::show).post(enrolments::accept))
-            .route("/console/api/status", get(status::show)))
-        .merge(pages())
-        .merge(nodkey_web::page("/console/phone", Page::Phone)),
-        waiting: api(Router::new()
+        working: named(
+            api(Router::new()
+                .route("/console/api/session", get(session::show).delete(session::end))
+                .route("/console/api/sign_in", post(sign_in::begin))
+                .route("/console/api/enrolments/{token}", get(enrolments::show).post(enrolments::accept))
+                .route("/console/api/status", get(status::show)))
+            .merge(pages())
+            .merge(nodkey_web::page("/console/phone", Page::Phone)),
+        ),
+        waiting: named(api(Router::new()
             .route("/console/api/sign_in", get(sign_in::wait))
-            .route("/console/api/rpc/{service}/{method}", post(rpc::call))),
+            .route("/console/api/rpc/{service}/{method}", post(rpc::call)))),
     }
 }
 
 fn pages() -> Router<Edge> {
-    let pages = Router::new().route("/console", get(session::page)).route("/console/{*view}", get(session::page));
-    pages.layer(nodkey_web::compression())
+    Router::new().route("/console", get(session::page)).route("/console/{*view}", get(session::page))
 }
 
 /// Refuses what a page of another site would send, cookies and all: browsers say where a request comes from, and a page elsewhere can
@@ -69,16 +70,21 @@ async fn same_origin(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-fn is_foreign(request: &Request) -> bool {
-    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let json = header("content-type").is_some_and(|kind| kind.starts_with("application/json"));
-    header("sec-fetch-site").is_some_and(|site| site != "same-origin") || (request.method() == Method::POST && !json)
+/// Refuses to be opened by a name that is another's, which would make this origin another's, too.
+async fn own_name(State(edge): State<Edge>, request: Request, next: Next) -> Response {
+    let url = &edge.deployment.public_url;
+    if nodkey_web::is_own_name(&request, url) {
+        return next.run(request).await;
+    }
+    let text = format!("the console is at {url}/console and by no other name; a proxy must pass the Host header on");
+    Problem::new(StatusCode::MISDIRECTED_REQUEST, "WRONG_HOST", text).into_response()
 }
 
-/// What a service refuses, to an operator: that their session is over is theirs to know.
-fn refused(status: Status) -> Problem {
-    let error = PeerError::from(status);
-    if error.kind() == Kind::Unauthenticated { signed_out() } else { error.into() }
+fn is_foreign(request: &Request) -> bool {
+    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    // Exactly: a page elsewhere could say neither this nor any variant of it without asking first, and our own pages need no variant.
+    let json = header("content-type") == Some("application/json");
+    header("sec-fetch-site").is_some_and(|site| site != "same-origin") || (request.method() == Method::POST && !json)
 }
 
 fn signed_out() -> Problem {

@@ -7,92 +7,98 @@ use axum::{
     body::{Body, Bytes},
     extract::{Path, Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE},
-    response::{
-        IntoResponse as _, Response,
-        sse::{Event, KeepAlive, Sse},
-    },
+    response::{IntoResponse as _, Response, sse::Event},
 };
-use futures_util::{StreamExt as _, stream};
+use futures_util::StreamExt as _;
 use http::uri::PathAndQuery;
 use nodkey_kernel::id::RelyingPartyId;
 use nodkey_proto::reflect::{self, MessageDescriptor};
-use nodkey_runtime::{Peer, PeerChannel, token::RELYING_PARTY_HEADER};
+use nodkey_runtime::{Actor, Peer, PeerChannel, admission::Class, class_of, token::RELYING_PARTY_HEADER};
 use tonic::{
-    Status,
+    Status, Streaming,
     client::Grpc,
     codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
 };
 
-use super::{cookie::Session, refused};
+use super::{claim::Claim, cookie::Session};
 use crate::{
-    body::{MAX_MESSAGE, read_body},
+    body::{MAX_MESSAGE, ORDINARY_BODY, Sender},
     edge::Edge,
-    extract::Place,
+    layers::body_under,
+    limits::{network::Source, permits::Permit},
     problem::Problem,
+    reply::event_stream,
 };
 
 /// How long a call may take.
 const DEADLINE: Duration = Duration::from_secs(15);
-/// How often a silent stream says that it is alive.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Calls a method. One that streams answers as server-sent events, a message each, until the stream or this gateway ends.
 pub async fn call(
     State(edge): State<Edge>,
     Session(session): Session,
-    place: Place,
+    source: Source,
     Path((service, method)): Path<(String, String)>,
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response, Problem> {
-    edge.credential_rates.check(&session.id.to_string())?;
     let path = format!("/{service}/{method}");
     let method = reflect::method(&path).filter(|method| !method.is_client_streaming()).ok_or_else(Problem::not_found)?;
     let peer = peer(&edge, &service).ok_or_else(Problem::not_found)?;
-    let channel = peer.on_behalf_of(session, tenant(&headers)?);
-    let body = read_body(request.into_body()).await?;
+    let channel = peer.on_behalf_of(Actor::Operator(session.clone(), tenant(&headers)?));
+    let claim = Claim::of(&edge, &session, &source)?;
+    let (class, sender) = if claim.is_known() {
+        edge.credential_rates.check(&session.id.to_string())?;
+        (class_of(&path), Sender::Known(RelyingPartyId::CONSOLE))
+    } else {
+        (Class::Anonymous, Sender::Stranger(source))
+    };
+    let working = edge.admission.enter(class)?;
+    let (working, body) = body_under(&edge, working, request.into_body(), ORDINARY_BODY, sender).await?;
     let message = reflect::from_json(method.input(), if body.is_empty() { b"{}" } else { &body }).map_err(|fault| {
         Problem::new(StatusCode::BAD_REQUEST, "MALFORMED_JSON", format!("the body is not this method's message: {fault}"))
     })?;
     let path = PathAndQuery::try_from(path).map_err(|_| Problem::not_found())?;
-    let mut grpc = Grpc::new(channel).max_decoding_message_size(MAX_MESSAGE);
+    let grpc = Grpc::new(channel).max_decoding_message_size(MAX_MESSAGE);
     if method.is_server_streaming() {
-        return stream(&edge, grpc, path, message, method.output(), place).await;
+        let opened = claim.settle(&edge, open(grpc, path, message).await)?;
+        drop(working);
+        let permit = edge.waits.session(session.id)?;
+        return Ok(stream(&edge, opened, method.output(), permit));
     }
+    let answer = claim.settle(&edge, unary(grpc, path, message).await)?;
+    let json = reflect::to_json(method.output(), answer).ok_or_else(|| Problem::because("an answer is not that of its method"))?;
+    let header = (CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+    Ok(working.hold(([header], Body::from(json)).into_response()))
+}
+
+async fn unary(mut grpc: Grpc<PeerChannel>, path: PathAndQuery, message: Bytes) -> Result<Bytes, Status> {
     ready(&mut grpc).await?;
     let mut request = tonic::Request::new(message);
     request.set_timeout(DEADLINE);
-    let answer = grpc.unary(request, path, Raw).await.map_err(refused)?.into_inner();
-    let json = reflect::to_json(method.output(), answer).ok_or_else(Problem::internal)?;
-    Ok(([(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"))], Body::from(json)).into_response())
+    Ok(grpc.unary(request, path, Raw).await?.into_inner())
 }
 
-async fn stream(
-    edge: &Edge,
-    mut grpc: Grpc<PeerChannel>,
-    path: PathAndQuery,
-    message: Bytes,
-    output: MessageDescriptor,
-    place: Place,
-) -> Result<Response, Problem> {
+async fn open(mut grpc: Grpc<PeerChannel>, path: PathAndQuery, message: Bytes) -> Result<Streaming<Bytes>, Status> {
     ready(&mut grpc).await?;
-    let messages = grpc.server_streaming(tonic::Request::new(message), path, Raw).await.map_err(refused)?.into_inner();
+    Ok(grpc.server_streaming(tonic::Request::new(message), path, Raw).await?.into_inner())
+}
+
+fn stream(edge: &Edge, messages: Streaming<Bytes>, output: MessageDescriptor, permit: Permit) -> Response {
     let events = messages
         .take_until(edge.stopping.clone().cancelled_owned())
         // After an error there is nothing: the browser calls again.
         .take_while(|message| std::future::ready(message.is_ok()))
         .filter_map(move |message| std::future::ready(message.ok().and_then(|message| reflect::to_json(output.clone(), message))))
         .map(move |json| {
-            let _held = &place;
+            let _held = &permit;
             Ok::<_, Infallible>(Event::default().data(json))
         });
-    // Something at once, so that the browser knows that it is heard.
-    let opened = stream::once(async { Ok(Event::default().comment("open")) });
-    Ok(Sse::new(opened.chain(events)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response())
+    event_stream(events)
 }
 
-async fn ready(grpc: &mut Grpc<PeerChannel>) -> Result<(), Problem> {
-    grpc.ready().await.map_err(|e| refused(Status::unavailable(e.to_string())))
+async fn ready(grpc: &mut Grpc<PeerChannel>) -> Result<(), Status> {
+    grpc.ready().await.map_err(|e| Status::unavailable(e.to_string()))
 }
 
 /// Who serves a service: the second word of its package.

@@ -8,14 +8,15 @@ use axum::{
 };
 use axum_extra::extract::CookieJar;
 use nodkey_proto::registry::v1::{EndOperatorSessionRequest, operator_session_service_client::OperatorSessionServiceClient};
-use nodkey_runtime::ResolvedSession;
+use nodkey_runtime::{ResolvedSession, status::PeerError, unauthenticated};
 use nodkey_web::Page;
-use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
-use subtle::ConstantTimeEq as _;
 
-use super::cookie::{SESSION, Session};
-use crate::{edge::Edge, problem::Problem};
+use super::{
+    claim::Claim,
+    cookie::{SESSION, Session},
+};
+use crate::{edge::Edge, limits::network::Source, problem::Problem};
 
 /// Answers with the console, or with its sign-in where the browser has no session: a page of its own fetches the less.
 pub async fn page(State(edge): State<Edge>, jar: CookieJar, headers: HeaderMap) -> Response {
@@ -26,8 +27,8 @@ pub async fn page(State(edge): State<Edge>, jar: CookieJar, headers: HeaderMap) 
 }
 
 /// Tells who is signed in, and what the console is of.
-pub async fn show(State(edge): State<Edge>, jar: CookieJar) -> Result<Json<Value>, Problem> {
-    let Some(ResolvedSession { operator, expires_at, .. }) = alive(&edge, &jar).await? else {
+pub async fn show(State(edge): State<Edge>, source: Source, jar: CookieJar) -> Result<Json<Value>, Problem> {
+    let Some(ResolvedSession { operator, expires_at, .. }) = alive(&edge, &source, &jar).await? else {
         return Ok(Json(json!({"operator": null})));
     };
     Ok(Json(json!({
@@ -39,23 +40,23 @@ pub async fn show(State(edge): State<Edge>, jar: CookieJar) -> Result<Json<Value
 }
 
 /// Signs out.
-pub async fn end(State(edge): State<Edge>, jar: CookieJar) -> Result<(CookieJar, StatusCode), Problem> {
-    if let Some(Session(session)) = Session::of(&edge, &jar)
-        && alive(&edge, &jar).await?.is_some()
-    {
+pub async fn end(State(edge): State<Edge>, source: Source, jar: CookieJar) -> Result<(CookieJar, StatusCode), Problem> {
+    if let Some(Session(session)) = Session::of(&edge, &jar) {
+        edge.address_rates.check_source(&source)?;
         let mut sessions = OperatorSessionServiceClient::new(edge.peers.registry().unscoped());
-        sessions.end_operator_session(EndOperatorSessionRequest { id: session.id.to_string() }).await?;
+        let bearer_token = session.token(&edge.deployment.audience, edge.clock.now());
+        sessions.end_operator_session(EndOperatorSessionRequest { id: session.id.to_string(), bearer_token }).await?;
     }
     Ok((SESSION.remove(&edge, jar), StatusCode::NO_CONTENT))
 }
 
 /// Returns the session of a browser that holds its secret.
-async fn alive(edge: &Edge, jar: &CookieJar) -> Result<Option<ResolvedSession>, Problem> {
+async fn alive(edge: &Edge, source: &Source, jar: &CookieJar) -> Result<Option<ResolvedSession>, Problem> {
     let Some(Session(held)) = Session::of(edge, jar) else { return Ok(None) };
-    let known = edge.resolver.resolve_session(held.id).await?;
-    let same = |known: &ResolvedSession| {
-        let (known, held) = (known.secret.expose_secret().as_bytes(), held.secret.expose_secret().as_bytes());
-        bool::from(known.ct_eq(held))
-    };
-    Ok(known.filter(same))
+    let (claim, token) = (Claim::of(edge, &held, source)?, held.token(&edge.deployment.audience, edge.clock.now()));
+    let found = edge.resolver.resolve_session(held.id, &token).await;
+    match claim.settle(edge, found.and_then(|found| found.ok_or_else(|| PeerError::from(unauthenticated())))) {
+        Err(problem) if problem.is_unauthenticated() => Ok(None),
+        alive => alive.map(Some),
+    }
 }

@@ -1,7 +1,7 @@
 //! An operator signs in as any user of any relying party does: the page shows a secure QR code, a phone scans it, shows what is
 //! asked, and signs.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use axum::{
     Json,
@@ -19,11 +19,11 @@ use nodkey_proto::{
     convert::from_timestamp,
     registry::v1::{CreateOperatorSessionRequest, operator_session_service_client::OperatorSessionServiceClient},
     trusonafication::v1::{
-        CreateTruCodeRequest, CreateTrusonaficationRequest, GetTrusonaficationRequest, Status, Trusonafication,
+        CreateTruCodeRequest, CreateTrusonaficationRequest, GetTruCodeStatusRequest, GetTrusonaficationRequest, Status, Trusonafication,
         create_trusonafication_request::Target, tru_code_service_client::TruCodeServiceClient,
     },
 };
-use nodkey_runtime::{Deployment, OperatorSession, status::PeerError};
+use nodkey_runtime::{Deployment, OperatorSession, admission::Class, status::PeerError};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -34,20 +34,19 @@ use super::cookie::{SIGN_IN, Session};
 use crate::{
     config::Config,
     edge::Edge,
-    extract::{ClientAddress, Place, Wait},
+    extract::{ClientAddress, Wait},
+    limits::network::Source,
     problem::Problem,
-    routes::{place, trusonafications},
+    routes::place,
+    wait::woken,
 };
 
 /// How long a browser may hold a sign-in, in seconds: as long as what is asked lives, and a moment.
 const LIFETIME: i64 = 180;
-/// A wake may get lost; this often it is looked without one.
-const RECHECK: Duration = Duration::from_secs(10);
 
-/// What ties a sign-in to the browser that began it: whoever else learns its ids, from a phone or a log, gains nothing.
+/// What ties a sign-in to the browser that began it: whoever else learns its id, from a phone or a log, gains nothing.
 #[derive(Debug, Serialize, Deserialize)]
 struct Claims {
-    trusonafication: TrusonaficationId,
     code: TruCodeId,
     exp: i64,
 }
@@ -77,46 +76,34 @@ impl Standing {
     }
 }
 
-/// Makes a code, and asks whoever scans it.
+/// Makes a code. Nobody is asked before it is scanned: whoever merely opens the page leaves nothing that is kept.
 pub async fn begin(
     State(edge): State<Edge>,
-    ClientAddress(address): ClientAddress,
+    source: Source,
     jar: CookieJar,
     headers: HeaderMap,
 ) -> Result<(StatusCode, CookieJar, Json<Value>), Problem> {
-    edge.address_rates.check(&address)?;
-    let origin = edge.deployment.public_url.clone();
+    edge.address_rates.check_source(&source)?;
     let mut codes = TruCodeServiceClient::new(edge.peers.trusonafication().unscoped());
     let request = CreateTruCodeRequest {
         relying_party_id: RelyingPartyId::CONSOLE.to_string(),
-        origin: origin.clone(),
+        origin: edge.deployment.public_url.clone(),
         place: place(&edge, &headers),
     };
     let code = codes.create_tru_code(request).await?.into_inner();
-    let request = CreateTrusonaficationRequest {
-        target: Some(Target::TrucodeId(code.id.clone())),
-        desired_level: 2,
-        action: "sign in".into(),
-        resource: Url::parse(&origin).ok().and_then(|url| url.host_str().map(ToOwned::to_owned)).unwrap_or(origin),
-        ..CreateTrusonaficationRequest::default()
-    };
-    let asked = trusonafications::client(&edge, RelyingPartyId::CONSOLE).create_trusonafication(request).await?.into_inner();
-    let claims = Claims {
-        trusonafication: asked.trusonafication.and_then(|it| it.id.parse().ok()).ok_or_else(Problem::internal)?,
-        code: code.id.parse().map_err(|_| Problem::internal())?,
-        exp: edge.clock.now().as_seconds() + LIFETIME,
-    };
-    let jar = SIGN_IN.write(&edge, jar, hs256::sign(None, &claims, edge.cookie_keys.first().ok_or_else(Problem::internal)?));
+    let claims = Claims { code: code.id.parse().map_err(Problem::because)?, exp: edge.clock.now().as_seconds() + LIFETIME };
+    let key = edge.cookie_keys.first().ok_or_else(|| Problem::because("there is no cookie key"))?;
+    let jar = SIGN_IN.write(&edge, jar, hs256::sign(None, &claims, key));
     let expires_at = code.expires_at.as_ref().and_then(from_timestamp).map(|at| at.to_string());
     Ok((StatusCode::CREATED, jar, Json(json!({"payload": code.payload, "expires_at": expires_at}))))
 }
 
-/// Tells how this browser's sign-in stands, once it is other than the page knows (`after`), or after a wait. What was accepted is a session
-/// from here on.
+/// Tells how this browser's sign-in stands, once it is other than the page knows (`after`), or after a wait. Whoever scanned the code is asked,
+/// and what was accepted is a session from here on.
 pub async fn wait(
     State(edge): State<Edge>,
     ClientAddress(address): ClientAddress,
-    _place: Place,
+    source: Source,
     jar: CookieJar,
     Wait(patience): Wait,
     Query(query): Query<BTreeMap<String, String>>,
@@ -125,56 +112,98 @@ pub async fn wait(
     let Some(claims) = SIGN_IN.read(&edge, &jar).and_then(|cookie| verify(&edge, &cookie)) else {
         return Ok((jar, answer(Standing::Expired)));
     };
+    let _permit = edge.waits.anonymous(&source)?;
+    let mut working = Some(edge.admission.enter(Class::Anonymous)?);
     let (known, end) = (query.get("after").map(String::as_str), Instant::now() + patience);
-    let mut wakes =
-        [edge.bus.listen(&format!("trucode.{}", claims.code)), edge.bus.listen(&format!("trusonafication.{}", claims.trusonafication))];
+    let mut sign_in = SignIn { wake: edge.bus.listen(&format!("trucode.{}", claims.code)), edge, code: claims.code, asked: None };
     loop {
-        let now = look(&edge, claims.trusonafication).await?;
-        if now == Standing::Accepted {
-            return match sign_in(&edge, claims.trusonafication, &address).await? {
-                Ok(session) => Ok((session.keep(&edge, SIGN_IN.remove(&edge, jar)), answer(now))),
+        let now = sign_in.look().await?;
+        // Who waits keeps no place of those who work.
+        drop(working.take());
+        if let (Standing::Accepted, Some(accepted)) = (now, sign_in.asked) {
+            return match begin_session(&sign_in.edge, accepted, &address).await? {
+                Ok(session) => Ok((session.keep(&sign_in.edge, SIGN_IN.remove(&sign_in.edge, jar)), answer(now))),
                 Err(refused) => Ok((jar, answer(refused))),
             };
         }
         let left = end.saturating_duration_since(Instant::now());
-        if known != Some(now.as_str()) || left.is_zero() || !woken(&edge, &mut wakes, left.min(RECHECK)).await {
+        if known != Some(now.as_str()) || left.is_zero() || !woken(&sign_in.edge, &mut sign_in.wake, left).await {
             return Ok((jar, answer(now)));
         }
     }
 }
 
-/// Resolves when it is worth looking again; false when this gateway is to stop.
-async fn woken(edge: &Edge, [code, trusonafication]: &mut [Listener; 2], limit: Duration) -> bool {
-    tokio::select! {
-        () = code.notified() => true,
-        () = trusonafication.notified() => true,
-        () = tokio::time::sleep(limit) => true,
-        () = edge.stopping.cancelled() => false,
+/// A sign-in that a browser waits for.
+struct SignIn {
+    edge: Edge,
+    code: TruCodeId,
+    /// Of the code until it is scanned, then of what is asked.
+    wake: Listener,
+    /// What whoever scanned the code is asked.
+    asked: Option<TrusonaficationId>,
+}
+
+impl SignIn {
+    async fn look(&mut self) -> Result<Standing, Problem> {
+        if let Some(asked) = self.asked {
+            return look(&self.edge, asked).await;
+        }
+        let mut codes = TruCodeServiceClient::new(self.edge.peers.trusonafication().unscoped());
+        let request = GetTruCodeStatusRequest { id: self.code.to_string(), origin: self.edge.deployment.public_url.clone() };
+        let code = codes.get_tru_code_status(request).await?.into_inner();
+        if !code.paired {
+            let expires_at = code.expires_at.as_ref().and_then(from_timestamp);
+            let is_over = expires_at.is_some_and(|at| self.edge.clock.now() >= at);
+            return Ok(if is_over { Standing::Expired } else { Standing::Waiting });
+        }
+        let asked = match ask(&self.edge, self.code).await {
+            Ok(asked) => asked,
+            Err(e) if e.reason() == "DEVICE_HAS_NO_ACTIVE_BINDING" => return Ok(Standing::Refused),
+            Err(e) => return Err(e.into()),
+        };
+        self.wake = self.edge.bus.listen(&format!("trusonafication.{asked}"));
+        self.asked = Some(asked);
+        look(&self.edge, asked).await
     }
+}
+
+/// Asks whoever scanned the code. Once: the same code again is the same question.
+async fn ask(edge: &Edge, code: TruCodeId) -> Result<TrusonaficationId, PeerError> {
+    let public_url = edge.deployment.public_url.clone();
+    let request = CreateTrusonaficationRequest {
+        request_id: format!("sign-in {code}"),
+        target: Some(Target::TrucodeId(code.to_string())),
+        desired_level: 2,
+        action: "sign in".into(),
+        resource: Url::parse(&public_url).ok().and_then(|url| url.host_str().map(ToOwned::to_owned)).unwrap_or(public_url),
+        ..CreateTrusonaficationRequest::default()
+    };
+    let created = edge.trusonafications(RelyingPartyId::CONSOLE).create_trusonafication(request).await?.into_inner();
+    let id = created.trusonafication.and_then(|asked| asked.id.parse().ok());
+    id.ok_or_else(|| tonic::Status::internal("the answer holds no trusonafication").into())
 }
 
 async fn look(edge: &Edge, id: TrusonaficationId) -> Result<Standing, Problem> {
     let request = GetTrusonaficationRequest { id: id.to_string(), wait_seconds: 0 };
-    let found: Trusonafication = trusonafications::client(edge, RelyingPartyId::CONSOLE).get_trusonafication(request).await?.into_inner();
+    let found: Trusonafication = edge.trusonafications(RelyingPartyId::CONSOLE).get_trusonafication(request).await?.into_inner();
     Ok(match found.status() {
         Status::Accepted | Status::AcceptedAtHigherLevel => Standing::Accepted,
         // Without the person's presence nobody gets in.
         Status::AcceptedAtLowerLevel => Standing::Refused,
         Status::Rejected => Standing::Rejected,
         Status::Expired | Status::Canceled | Status::Unspecified => Standing::Expired,
-        Status::InProgress if found.device_identifier.is_empty() => Standing::Waiting,
         Status::InProgress => Standing::Scanned,
     })
 }
 
 /// Begins the session; the registry looks at what was accepted for itself.
-async fn sign_in(edge: &Edge, accepted: TrusonaficationId, address: &str) -> Result<Result<Session, Standing>, Problem> {
+async fn begin_session(edge: &Edge, accepted: TrusonaficationId, address: &str) -> Result<Result<Session, Standing>, Problem> {
     let mut sessions = OperatorSessionServiceClient::new(edge.peers.registry().unscoped());
     let request = CreateOperatorSessionRequest { trusonafication_id: accepted.to_string(), client_address: address.to_owned() };
     match sessions.create_operator_session(request).await.map_err(PeerError::from) {
         Ok(session) => {
             let session = session.into_inner();
-            let id = session.id.parse().map_err(|_| Problem::internal())?;
+            let id = session.id.parse().map_err(Problem::because)?;
             Ok(Ok(Session(OperatorSession { id, secret: SecretString::from(session.secret) })))
         }
         Err(e) if e.kind() == Kind::Forbidden => Ok(Err(Standing::Refused)),

@@ -7,7 +7,7 @@ use nodkey_proto::{
     convert::from_timestamp,
     status::v1::{GetStatusRequest, ProcessStatus, status_service_client::StatusServiceClient},
 };
-use nodkey_runtime::{status::PeerError, telemetry};
+use nodkey_runtime::{Actor, status::PeerError, telemetry};
 use serde_json::{Value, json};
 
 use super::{cookie::Session, signed_out};
@@ -25,7 +25,7 @@ pub async fn show(State(edge): State<Edge>, Session(session): Session) -> Result
         ("notification", edge.peers.notification()),
     ];
     let ask = peers.map(|(name, peer)| {
-        let channel = peer.on_behalf_of(session.clone(), None);
+        let channel = peer.on_behalf_of(Actor::Operator(session.clone(), None));
         async move {
             let mut client = StatusServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
             (name, client.get_status(GetStatusRequest {}).await.map_err(PeerError::from))

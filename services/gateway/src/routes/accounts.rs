@@ -5,7 +5,6 @@ use axum::{
     http::StatusCode,
     response::Response,
 };
-use nodkey_kernel::id::RelyingPartyId;
 use nodkey_proto::{
     binding::v1::{Binding, BindingState, ListIdentifiersRequest, ListUserDevicesRequest, user_service_client::UserServiceClient},
     registry::v1::{
@@ -66,7 +65,7 @@ pub struct Metadata {
 #[utoipa::path(get, path = "/internal/v1/users/{trusona_id}", tag = "backends", params(("trusona_id" = String, Path)), responses(
     (status = 200, description = "As it stands", body = Account), (status = 404, description = "Unknown", body = Problem)))]
 pub async fn get(State(edge): State<Edge>, backend: Backend, Path(trusona_id): Path<String>) -> Result<Response, Problem> {
-    Ok(reply(StatusCode::OK, &account(&edge, backend.relying_party, trusona_id).await?))
+    Ok(reply(StatusCode::OK, &account(&edge, &backend, trusona_id).await?))
 }
 
 /// Looks a user up by address.
@@ -75,17 +74,16 @@ pub async fn get(State(edge): State<Edge>, backend: Backend, Path(trusona_id): P
     (status = 422, description = "Not valid", body = Problem)))]
 pub async fn look_up(State(edge): State<Edge>, backend: Backend, Json(body): Json<LookUp>) -> Result<Response, Problem> {
     let email = body.email.filter(|email| !email.trim().is_empty()).ok_or_else(|| Problem::field("email", "must not be blank"))?;
-    let party = backend.relying_party;
     let request = ListIdentifiersRequest { identifiers: vec![email], ..ListIdentifiersRequest::default() };
-    let found = identifiers::list(&edge, party, request).await?.into_iter().next().ok_or_else(Problem::not_found)?;
-    Ok(reply(StatusCode::OK, &account(&edge, party, found.trusona_id).await?))
+    let found = identifiers::list(&edge, &backend, request).await?.into_iter().next().ok_or_else(Problem::not_found)?;
+    Ok(reply(StatusCode::OK, &account(&edge, &backend, found.trusona_id).await?))
 }
 
 /// The user who was registered first counts, as for trusonafications.
-async fn account(edge: &Edge, party: RelyingPartyId, trusona_id: String) -> Result<Account, Problem> {
-    let users = identifiers::users_of(edge, party, trusona_id.clone()).await?;
+async fn account(edge: &Edge, backend: &Backend, trusona_id: String) -> Result<Account, Problem> {
+    let users = identifiers::users_of(edge, backend, trusona_id.clone()).await?;
     let user_identifier = users.first().cloned().ok_or_else(Problem::not_found)?;
-    let mut bound = UserServiceClient::new(edge.peers.binding().acting_for(party));
+    let mut bound = UserServiceClient::new(edge.peers.binding().on_behalf_of(backend));
     let bindings =
         bound.list_user_devices(ListUserDevicesRequest { user_identifier: user_identifier.clone() }).await?.into_inner().bindings;
     let active: Vec<_> = bindings.into_iter().filter(|b| b.state() == BindingState::Active).collect();
@@ -100,7 +98,7 @@ async fn account(edge: &Edge, party: RelyingPartyId, trusona_id: String) -> Resu
         email: emails.first().map(|e| e.email.clone()),
         emails,
         metadata: Metadata {
-            max_level: max_level(edge, party, user_identifier, &active).await?,
+            max_level: max_level(edge, backend, user_identifier, &active).await?,
             devices: active.into_iter().map(|b| b.id).collect(),
             tokens: [],
             roles: [],
@@ -108,13 +106,13 @@ async fn account(edge: &Edge, party: RelyingPartyId, trusona_id: String) -> Resu
     })
 }
 
-async fn max_level(edge: &Edge, party: RelyingPartyId, user_identifier: String, active: &[Binding]) -> Result<&'static str, Problem> {
-    let mut documents = IdentityDocumentServiceClient::new(edge.peers.registry().acting_for(party));
+async fn max_level(edge: &Edge, backend: &Backend, user_identifier: String, active: &[Binding]) -> Result<&'static str, Problem> {
+    let mut documents = IdentityDocumentServiceClient::new(edge.peers.registry().on_behalf_of(backend));
     let one = ListIdentityDocumentsRequest { user_identifier, page_size: 1, page_token: String::new() };
     if !documents.list_identity_documents(one).await?.into_inner().identity_documents.is_empty() {
         return Ok("executive");
     }
-    let mut devices = DeviceServiceClient::new(edge.peers.registry().acting_for(party));
+    let mut devices = DeviceServiceClient::new(edge.peers.registry().on_behalf_of(backend));
     for binding in active {
         let device = devices.get_device(GetDeviceRequest { device_id: binding.device_identifier.clone() }).await?.into_inner();
         if !device.presence_keys.is_empty() {

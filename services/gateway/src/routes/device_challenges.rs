@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::devices::rfc3339;
-use crate::{auth::phone, body::read_body, edge::Edge, extract::ClientAddress, problem::Problem, reply::reply};
+use crate::{auth::phone, body::read_body, edge::Edge, limits::network::Source, problem::Problem, reply::reply};
 
 /// What a phone makes a key statement with.
 #[derive(Debug, Serialize, ToSchema)]
@@ -26,8 +26,8 @@ pub struct DeviceChallenge {
 /// Makes a nonce for a key statement by the device key of the proof, registered or not. Nothing is stored, so repeating it is fine.
 #[utoipa::path(post, path = "/api/v2/device_challenges", tag = "phones",
     responses((status = 201, description = "A nonce", body = DeviceChallenge)))]
-pub async fn create(State(edge): State<Edge>, ClientAddress(address): ClientAddress, request: Request) -> Result<Response, Problem> {
-    edge.challenge_rates.check(&address)?;
+pub async fn create(State(edge): State<Edge>, source: Source, request: Request) -> Result<Response, Problem> {
+    edge.challenge_rates.check_source(&source)?;
     let (parts, body) = request.into_parts();
     let body = read_body(body).await?;
     // Anybody can make keys and proofs without end: that this one was used before is not worth remembering, it has no effect.

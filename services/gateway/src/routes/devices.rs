@@ -5,10 +5,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse as _, Response},
 };
-use nodkey_kernel::{
-    error::{Classify as _, Kind},
-    id::RelyingPartyId,
-};
+use nodkey_kernel::error::{Classify as _, Kind};
 use nodkey_proto::{
     binding::v1::{Binding, BindingState, GetDeviceBindingRequest, binding_service_client::BindingServiceClient},
     convert::from_timestamp,
@@ -17,12 +14,12 @@ use nodkey_proto::{
         push_registration_service_client::PushRegistrationServiceClient,
     },
     registry::v1::{
-        self as registry, GetDeviceRequest, IssueDeviceIdentifierJwtRequest, RegisterDeviceRequest, RetireDeviceRequest,
-        UpdateDeviceRequest, device_service_client::DeviceServiceClient,
+        self as registry, ApproveDeviceKeysRequest, GetDeviceRequest, IssueDeviceIdentifierJwtRequest, RegisterDeviceRequest,
+        RetireDeviceRequest, UpdateDeviceRequest, device_service_client::DeviceServiceClient,
     },
 };
-use nodkey_runtime::{PeerChannel, status::PeerError};
-use serde::{Deserialize, Serialize};
+use nodkey_runtime::{Actor, PeerChannel, status::PeerError};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
@@ -32,7 +29,7 @@ use crate::{
         phone::Phone,
     },
     edge::Edge,
-    extract::Json,
+    extract::{Json, Object, ProvenJson},
     problem::Problem,
     reply::reply,
 };
@@ -68,7 +65,8 @@ pub struct RegisterDevice {
     #[schema(value_type = Object)]
     device_key: Map<String, Value>,
     #[serde(default)]
-    presence_keys: Vec<PresenceKey>,
+    #[schema(value_type = Vec<PresenceKey>)]
+    presence_keys: Vec<Object<PresenceKey>>,
     name: Option<String>,
     platform: Option<Platform>,
     app_version: Option<String>,
@@ -84,14 +82,38 @@ pub struct RegisterDevice {
 pub struct UpdateDevice {
     /// Each replaces the key of its kind.
     #[serde(default)]
-    presence_keys: Vec<PresenceKey>,
+    #[schema(value_type = Vec<PresenceKey>)]
+    presence_keys: Vec<Object<PresenceKey>>,
     name: Option<String>,
     app_version: Option<String>,
     /// Names exactly the presence keys that the device has after the change. Without one, other keys make the device uncertified.
     key_statement: Option<String>,
-    /// As at registration; the key that is replaced may sign, too.
+    /// As at registration; the key that is replaced may sign, too. A new key counts once it has signed, and one that counts.
     #[serde(default)]
     key_signatures: Vec<String>,
+    /// Never: the device identifier is its thumbprint. A new key is a new device.
+    #[schema(ignore)]
+    device_key: Option<IgnoredAny>,
+}
+
+/// Which presence keys count from now on.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct ApproveKeys {
+    /// Their thumbprints: 1 or 2.
+    thumbprints: Vec<String>,
+}
+
+/// How a presence key of a device stands.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct HeldKey {
+    /// `biometric` or `credential`.
+    kind: &'static str,
+    /// RFC 7638.
+    thumbprint: String,
+    /// Whether its accepts prove a person's presence. One that does not count proves level 1.
+    counts: bool,
+    /// RFC 3339; since when the device has it. Null: since before this was noted.
+    since: Option<String>,
 }
 
 /// A device as its phone sees it.
@@ -104,6 +126,7 @@ pub struct OwnDevice {
     is_active: bool,
     /// True while a key statement names the presence keys.
     certified: bool,
+    presence_keys: Vec<HeldKey>,
     /// RFC 3339.
     activated_at: Option<String>,
     /// RFC 3339.
@@ -118,6 +141,9 @@ pub struct SeenDevice {
     is_active: bool,
     /// The same, for clients that read it under this name.
     active: bool,
+    /// True while a key statement names the presence keys.
+    certified: bool,
+    presence_keys: Vec<HeldKey>,
     /// RFC 3339.
     activated_at: Option<String>,
     /// RFC 3339.
@@ -130,7 +156,11 @@ pub struct SeenDevice {
     (status = 409, description = "`DEVICE_KEY_IN_USE`, `KEY_STATEMENT_OUTDATED`, `DEVICE_CHALLENGE_USED`", body = Problem),
     (status = 410, description = "`DEVICE_CHALLENGE_EXPIRED`", body = Problem),
     (status = 422, description = "Not valid, or one of the reasons about key statements", body = Problem)))]
-pub async fn register(State(edge): State<Edge>, registering: Registering, Json(body): Json<RegisterDevice>) -> Result<Response, Problem> {
+pub async fn register(
+    State(edge): State<Edge>,
+    registering: Registering,
+    ProvenJson(body, call): ProvenJson<RegisterDevice>,
+) -> Result<Response, Problem> {
     let party = registering.relying_party;
     let device_key = Value::Object(body.device_key);
     let same = nodkey_kernel::jose::PublicJwk::from_value(&device_key).is_ok_and(|key| key == registering.proof.jwk);
@@ -146,10 +176,11 @@ pub async fn register(State(edge): State<Edge>, registering: Registering, Json(b
         app_version: body.app_version.unwrap_or_default(),
         key_statement: body.key_statement.unwrap_or_default(),
         key_signatures: body.key_signatures,
+        call: Some(call),
     };
     let registered = devices(&edge, party).register_device(request).await?.into_inner();
     let status = if registered.created { StatusCode::CREATED } else { StatusCode::OK };
-    let device = registered.device.ok_or_else(Problem::internal)?;
+    let device = registered.device.ok_or_else(|| Problem::because("another service did not say the device"))?;
     let binding = binding(&edge, party, &device.id).await?;
     Ok(reply(status, &own(&device, registered.device_identifier_jwt, binding.as_ref())))
 }
@@ -167,8 +198,14 @@ pub async fn status(State(edge): State<Edge>, phone: Phone) -> Result<Response, 
     request_body = UpdateDevice, responses((status = 200, description = "As it stands now", body = OwnDevice),
     (status = 409, description = "`KEY_STATEMENT_OUTDATED`, `DEVICE_CHALLENGE_USED`", body = Problem),
     (status = 410, description = "`DEVICE_CHALLENGE_EXPIRED`", body = Problem),
-    (status = 422, description = "Not valid, or one of the reasons about key statements", body = Problem)))]
-pub async fn update(State(edge): State<Edge>, phone: Phone, Json(body): Json<UpdateDevice>) -> Result<Response, Problem> {
+    (status = 422, description = "Not valid, `DEVICE_KEY_IMMUTABLE`, or one of the reasons about key statements", body = Problem)))]
+pub async fn update(State(edge): State<Edge>, phone: Phone, ProvenJson(body, call): ProvenJson<UpdateDevice>) -> Result<Response, Problem> {
+    if body.device_key.is_some() {
+        let text = "a device is its key: register with the new one as a new device";
+        return Err(
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "DEVICE_KEY_IMMUTABLE", text).and_field("device_key", "must not be there")
+        );
+    }
     let request = UpdateDeviceRequest {
         device_id: phone.device.to_string(),
         presence_keys: presence_keys(body.presence_keys),
@@ -176,6 +213,7 @@ pub async fn update(State(edge): State<Edge>, phone: Phone, Json(body): Json<Upd
         app_version: body.app_version,
         key_statement: body.key_statement.unwrap_or_default(),
         key_signatures: body.key_signatures,
+        call: Some(call),
     };
     let device = devices(&edge, phone.relying_party).update_device(request).await?.into_inner();
     own_answer(&edge, &phone, &device).await
@@ -227,13 +265,35 @@ pub async fn delete_push_registration(State(edge): State<Edge>, phone: Phone) ->
 #[utoipa::path(get, path = "/api/v2/devices/{id}", tag = "backends", params(("id" = String, Path, description = "Device identifier")),
     responses((status = 200, description = "As it stands", body = SeenDevice), (status = 404, description = "Unknown", body = Problem)))]
 pub async fn get(State(edge): State<Edge>, backend: Backend, Path(id): Path<String>) -> Result<Response, Problem> {
-    let device = get_device(&edge, backend.relying_party, &id).await?;
-    let binding = binding(&edge, backend.relying_party, &id).await?;
+    let device = get_device(&edge, &backend, &id).await?;
+    seen(&edge, &backend, &device).await
+}
+
+/// Has presence keys count that came after the device was registered, once you have made sure that it is still the user's. Idempotent.
+#[utoipa::path(post, path = "/api/v2/devices/{id}/key_approvals", tag = "backends", params(("id" = String, Path, description = "Device identifier")),
+    request_body = ApproveKeys, responses((status = 200, description = "As it stands now", body = SeenDevice),
+    (status = 403, description = "`DEVICE_RETIRED`", body = Problem), (status = 404, description = "Unknown", body = Problem),
+    (status = 422, description = "Not valid, or `NO_SUCH_PRESENCE_KEY`", body = Problem)))]
+pub async fn approve_keys(
+    State(edge): State<Edge>,
+    backend: Backend,
+    Path(id): Path<String>,
+    Json(body): Json<ApproveKeys>,
+) -> Result<Response, Problem> {
+    let request = ApproveDeviceKeysRequest { device_id: id, thumbprints: body.thumbprints };
+    let device = devices(&edge, &backend).approve_device_keys(request).await?.into_inner();
+    seen(&edge, &backend, &device).await
+}
+
+async fn seen(edge: &Edge, backend: &Backend, device: &registry::Device) -> Result<Response, Problem> {
+    let binding = binding(edge, backend, &device.id).await?;
     let is_active = is_active(binding.as_ref());
     let seen = SeenDevice {
-        device_identifier: id,
+        device_identifier: device.id.clone(),
         is_active,
         active: is_active,
+        certified: !device.key_statement.is_empty(),
+        presence_keys: held(device),
         activated_at: activated_at(binding.as_ref()),
         created_at: rfc3339(device.created_at.as_ref()),
     };
@@ -254,25 +314,39 @@ fn own(device: &registry::Device, jwt: String, binding: Option<&Binding>) -> Own
         device_identifier_jwt: jwt,
         is_active: is_active(binding),
         certified: !device.key_statement.is_empty(),
+        presence_keys: held(device),
         activated_at: activated_at(binding),
         created_at: rfc3339(device.created_at.as_ref()),
     }
 }
 
-pub(super) fn devices(edge: &Edge, party: RelyingPartyId) -> DeviceServiceClient<PeerChannel> {
-    DeviceServiceClient::new(edge.peers.registry().acting_for(party))
+fn held(device: &registry::Device) -> Vec<HeldKey> {
+    let held = |key: &registry::PresenceKey| HeldKey {
+        kind: match key.kind() {
+            registry::PresenceKind::Credential => "credential",
+            registry::PresenceKind::Biometric | registry::PresenceKind::Unspecified => "biometric",
+        },
+        thumbprint: key.thumbprint.clone(),
+        counts: key.counts.unwrap_or(true),
+        since: rfc3339(key.since.as_ref()),
+    };
+    device.presence_keys.iter().map(held).collect()
 }
 
-fn push_registrations(edge: &Edge, party: RelyingPartyId) -> PushRegistrationServiceClient<PeerChannel> {
-    PushRegistrationServiceClient::new(edge.peers.notification().acting_for(party))
+pub(super) fn devices(edge: &Edge, by: impl Into<Actor>) -> DeviceServiceClient<PeerChannel> {
+    DeviceServiceClient::new(edge.peers.registry().on_behalf_of(by))
 }
 
-async fn get_device(edge: &Edge, party: RelyingPartyId, id: &str) -> Result<registry::Device, Problem> {
-    Ok(devices(edge, party).get_device(GetDeviceRequest { device_id: id.to_owned() }).await?.into_inner())
+fn push_registrations(edge: &Edge, by: impl Into<Actor>) -> PushRegistrationServiceClient<PeerChannel> {
+    PushRegistrationServiceClient::new(edge.peers.notification().on_behalf_of(by))
 }
 
-async fn binding(edge: &Edge, party: RelyingPartyId, device: &str) -> Result<Option<Binding>, Problem> {
-    let mut bindings = BindingServiceClient::new(edge.peers.binding().acting_for(party));
+async fn get_device(edge: &Edge, by: impl Into<Actor>, id: &str) -> Result<registry::Device, Problem> {
+    Ok(devices(edge, by).get_device(GetDeviceRequest { device_id: id.to_owned() }).await?.into_inner())
+}
+
+async fn binding(edge: &Edge, by: impl Into<Actor>, device: &str) -> Result<Option<Binding>, Problem> {
+    let mut bindings = BindingServiceClient::new(edge.peers.binding().on_behalf_of(by));
     let request = GetDeviceBindingRequest { device_identifier: device.to_owned() };
     match bindings.get_device_binding(request).await.map_err(PeerError::from) {
         Ok(answer) => Ok(Some(answer.into_inner())),
@@ -293,12 +367,17 @@ pub(super) fn rfc3339(at: Option<&prost_types::Timestamp>) -> Option<String> {
     at.and_then(from_timestamp).map(|at| at.to_string())
 }
 
-fn presence_keys(keys: Vec<PresenceKey>) -> Vec<registry::PresenceKey> {
+fn presence_keys(keys: Vec<Object<PresenceKey>>) -> Vec<registry::PresenceKey> {
     let kind = |kind| match kind {
         PresenceKind::Biometric => registry::PresenceKind::Biometric,
         PresenceKind::Credential => registry::PresenceKind::Credential,
     };
-    keys.into_iter().map(|key| registry::PresenceKey { kind: kind(key.kind).into(), jwk: Value::Object(key.jwk).to_string() }).collect()
+    let key = |Object(key): Object<PresenceKey>| registry::PresenceKey {
+        kind: kind(key.kind).into(),
+        jwk: Value::Object(key.jwk).to_string(),
+        ..registry::PresenceKey::default()
+    };
+    keys.into_iter().map(key).collect()
 }
 
 fn platform(platform: Platform) -> registry::Platform {

@@ -5,12 +5,11 @@ use axum::{
     http::StatusCode,
     response::Response,
 };
-use nodkey_kernel::id::RelyingPartyId;
 use nodkey_proto::registry::v1::{
     DocumentType, GetIdentityDocumentRequest, IdentityDocument, ListIdentityDocumentsRequest, RegisterIdentityDocumentRequest,
     VerificationStatus, identity_document_service_client::IdentityDocumentServiceClient,
 };
-use nodkey_runtime::PeerChannel;
+use nodkey_runtime::{Actor, PeerChannel};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -18,7 +17,7 @@ use super::devices::rfc3339;
 use crate::{
     auth::{backend::Backend, phone::Phone},
     edge::Edge,
-    extract::Json,
+    extract::ProvenJson,
     problem::Problem,
     reply::reply,
 };
@@ -76,12 +75,17 @@ impl From<&IdentityDocument> for Document {
 /// Registers a document for the user the device is bound to. The same hash again: the same document.
 #[utoipa::path(post, path = "/api/v2/identity_documents", tag = "phones", request_body = RegisterDocument, responses(
     (status = 201, description = "Registered", body = Document), (status = 422, description = "Not valid", body = Problem)))]
-pub async fn register(State(edge): State<Edge>, phone: Phone, Json(body): Json<RegisterDocument>) -> Result<Response, Problem> {
+pub async fn register(
+    State(edge): State<Edge>,
+    phone: Phone,
+    ProvenJson(body, call): ProvenJson<RegisterDocument>,
+) -> Result<Response, Problem> {
     let Type::AamvaDriversLicense = body.r#type;
     let request = RegisterIdentityDocumentRequest {
         device_id: phone.device.to_string(),
         hash: body.hash,
         r#type: DocumentType::AamvaDriversLicense.into(),
+        call: Some(call),
     };
     let document = documents(&edge, phone.relying_party).register_identity_document(request).await?.into_inner();
     Ok(reply(StatusCode::CREATED, &Document::from(&document)))
@@ -95,7 +99,7 @@ pub async fn list(State(edge): State<Edge>, backend: Backend, RawQuery(query): R
     let named = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "user_identifier");
     let user_identifier = named.map(|(_, value)| value.into_owned()).unwrap_or_default();
     let request = ListIdentityDocumentsRequest { user_identifier, page_size: MAX_LISTED, page_token: String::new() };
-    let found = documents(&edge, backend.relying_party).list_identity_documents(request).await?.into_inner().identity_documents;
+    let found = documents(&edge, &backend).list_identity_documents(request).await?.into_inner().identity_documents;
     Ok(reply(StatusCode::OK, &found.iter().map(Document::from).collect::<Vec<_>>()))
 }
 
@@ -103,10 +107,10 @@ pub async fn list(State(edge): State<Edge>, backend: Backend, RawQuery(query): R
 #[utoipa::path(get, path = "/api/v2/identity_documents/{id}", tag = "backends", params(("id" = String, Path)), responses(
     (status = 200, description = "As it stands", body = Document), (status = 404, description = "Unknown", body = Problem)))]
 pub async fn get(State(edge): State<Edge>, backend: Backend, Path(id): Path<String>) -> Result<Response, Problem> {
-    let found = documents(&edge, backend.relying_party).get_identity_document(GetIdentityDocumentRequest { id }).await?.into_inner();
+    let found = documents(&edge, &backend).get_identity_document(GetIdentityDocumentRequest { id }).await?.into_inner();
     Ok(reply(StatusCode::OK, &Document::from(&found)))
 }
 
-fn documents(edge: &Edge, party: RelyingPartyId) -> IdentityDocumentServiceClient<PeerChannel> {
-    IdentityDocumentServiceClient::new(edge.peers.registry().acting_for(party))
+fn documents(edge: &Edge, by: impl Into<Actor>) -> IdentityDocumentServiceClient<PeerChannel> {
+    IdentityDocumentServiceClient::new(edge.peers.registry().on_behalf_of(by))
 }

@@ -5,11 +5,10 @@ use axum::{
     http::StatusCode,
     response::Response,
 };
-use nodkey_kernel::id::RelyingPartyId;
 use nodkey_proto::binding::v1::{
     Identifier, ListIdentifiersRequest, RegisterIdentifierRequest, identifier_service_client::IdentifierServiceClient,
 };
-use nodkey_runtime::PeerChannel;
+use nodkey_runtime::{Actor, PeerChannel};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -42,7 +41,7 @@ impl From<Identifier> for Registered {
     (status = 201, description = "Registered", body = Registered), (status = 409, description = "`IDENTIFIER_TAKEN`", body = Problem),
     (status = 422, description = "Not valid", body = Problem)))]
 pub async fn register(State(edge): State<Edge>, backend: Backend, Json(body): Json<RegisterIdentifier>) -> Result<Response, Problem> {
-    create(&edge, backend.relying_party, String::new(), body).await
+    create(&edge, &backend, String::new(), body).await
 }
 
 /// Returns the Trusona ID of a user.
@@ -50,7 +49,7 @@ pub async fn register(State(edge): State<Edge>, backend: Backend, Json(body): Js
     (status = 200, description = "Registered", body = Registered), (status = 404, description = "Unknown", body = Problem)))]
 pub async fn get(State(edge): State<Edge>, backend: Backend, Path(identifier): Path<String>) -> Result<Response, Problem> {
     let request = ListIdentifiersRequest { identifiers: vec![identifier], ..ListIdentifiersRequest::default() };
-    let found = list(&edge, backend.relying_party, request).await?.into_iter().next().ok_or_else(Problem::not_found)?;
+    let found = list(&edge, &backend, request).await?.into_iter().next().ok_or_else(Problem::not_found)?;
     Ok(reply(StatusCode::OK, &Registered::from(found)))
 }
 
@@ -65,7 +64,7 @@ pub async fn register_account(
     Path(integration_id): Path<String>,
     Json(body): Json<RegisterIdentifier>,
 ) -> Result<Response, Problem> {
-    create(&edge, backend.relying_party, integration_id, body).await
+    create(&edge, &backend, integration_id, body).await
 }
 
 /// Returns those of the integration's names that are registered.
@@ -88,7 +87,7 @@ pub async fn accounts(
         return Err(Problem::field("identifier[]", "must not be blank"));
     }
     let request = ListIdentifiersRequest { integration_id, identifiers, trusona_id: String::new() };
-    let found = list(&edge, backend.relying_party, request).await?;
+    let found = list(&edge, &backend, request).await?;
     Ok(reply(StatusCode::OK, &found.into_iter().map(Registered::from).collect::<Vec<_>>()))
 }
 
@@ -104,26 +103,26 @@ pub async fn credentials(_: Backend) -> Problem {
 }
 
 /// The users of a Trusona ID, oldest first: the first is whom it stands for.
-pub async fn users_of(edge: &Edge, party: RelyingPartyId, trusona_id: String) -> Result<Vec<String>, Problem> {
+pub async fn users_of(edge: &Edge, backend: &Backend, trusona_id: String) -> Result<Vec<String>, Problem> {
     let request = ListIdentifiersRequest { trusona_id, ..ListIdentifiersRequest::default() };
-    Ok(list(edge, party, request).await?.into_iter().map(|found| found.identifier).collect())
+    Ok(list(edge, backend, request).await?.into_iter().map(|found| found.identifier).collect())
 }
 
 /// What is registered, as asked.
-pub async fn list(edge: &Edge, party: RelyingPartyId, request: ListIdentifiersRequest) -> Result<Vec<Identifier>, Problem> {
-    Ok(client(edge, party).list_identifiers(request).await?.into_inner().identifiers)
+pub async fn list(edge: &Edge, backend: &Backend, request: ListIdentifiersRequest) -> Result<Vec<Identifier>, Problem> {
+    Ok(client(edge, backend).list_identifiers(request).await?.into_inner().identifiers)
 }
 
-async fn create(edge: &Edge, party: RelyingPartyId, integration_id: String, body: RegisterIdentifier) -> Result<Response, Problem> {
+async fn create(edge: &Edge, backend: &Backend, integration_id: String, body: RegisterIdentifier) -> Result<Response, Problem> {
     let request = RegisterIdentifierRequest {
         identifier: body.identifier.unwrap_or_default(),
         trusona_id: body.trusona_id.unwrap_or_default(),
         integration_id,
     };
-    let registered = client(edge, party).register_identifier(request).await?.into_inner();
+    let registered = client(edge, backend).register_identifier(request).await?.into_inner();
     Ok(reply(StatusCode::CREATED, &Registered::from(registered)))
 }
 
-fn client(edge: &Edge, party: RelyingPartyId) -> IdentifierServiceClient<PeerChannel> {
-    IdentifierServiceClient::new(edge.peers.binding().acting_for(party))
+fn client(edge: &Edge, by: impl Into<Actor>) -> IdentifierServiceClient<PeerChannel> {
+    IdentifierServiceClient::new(edge.peers.binding().on_behalf_of(by))
 }

@@ -7,6 +7,7 @@ mod devices;
 mod documents;
 mod identifiers;
 mod pending;
+mod prompts;
 mod public;
 mod trucodes;
 pub mod trusonafications;
@@ -15,12 +16,14 @@ mod user_devices;
 mod users;
 mod verifications;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use axum::{
     Router,
+    body::Bytes,
     http::{Method, StatusCode, header::CONTENT_TYPE},
     middleware,
+    response::{IntoResponse as _, Response},
     routing::{MethodRouter, options, patch, post},
 };
 use tower_http::{
@@ -34,7 +37,7 @@ pub use trucodes::place;
 use crate::{
     auth::{backend, phone},
     edge::Edge,
-    layers,
+    grpc, layers,
     openapi::{self, Scheme},
     problem::Problem,
 };
@@ -61,6 +64,7 @@ fn doors() -> Doors {
             OpenApiRouter::new()
                 .routes(routes!(public::jwks))
                 .routes(routes!(public::jwks_archive))
+                .routes(routes!(public::security))
                 .routes(routes!(app_links::android))
                 .routes(routes!(app_links::apple))
                 .routes(routes!(app_links::page)),
@@ -86,12 +90,15 @@ fn doors() -> Doors {
         backends: openapi::secured(
             OpenApiRouter::new()
                 .routes(routes!(devices::get))
+                .routes(routes!(devices::approve_keys))
                 .routes(routes!(user_devices::create))
                 .routes(routes!(user_devices::activate))
                 .route("/api/v2/user_devices/", patch(user_devices::without_code))
                 .routes(routes!(user_bindings::create))
                 .routes(routes!(users::deactivate))
                 .routes(routes!(users::devices))
+                .routes(routes!(prompts::get))
+                .routes(routes!(prompts::release))
                 .routes(routes!(trucodes::pairing))
                 .routes(routes!(documents::list))
                 .routes(routes!(documents::get))
@@ -112,15 +119,15 @@ fn doors() -> Doors {
     }
 }
 
-/// Everything the gateway serves: these, and others that are answered at once or hold their callers.
-pub fn routes(edge: Edge, working: Router<Edge>, waiting: Router<Edge>) -> Router {
+/// Everything the gateway serves: these, others that are answered at once or hold their callers, and gRPC.
+pub fn routes(edge: Edge, working: Router<Edge>, waiting: Router<Edge>, grpc: Router<Edge>) -> Router {
     let doors = doors();
     let others = (OpenApiRouter::from(working), OpenApiRouter::from(waiting));
     let state = || edge.clone();
     let backends = || middleware::from_fn_with_state(state(), backend::middleware);
     let phones = || middleware::from_fn_with_state(state(), phone::middleware);
     // Those who wait take no place of those who work; their handlers take one of their own.
-    let working = doors
+    let anonymous = doors
         .public
         // Clients that send a slash at the end mean the same.
         .merge(
@@ -132,13 +139,14 @@ pub fn routes(edge: Edge, working: Router<Edge>, waiting: Router<Edge>) -> Route
                 .route("/api/v2/paired_trucodes/", post(trucodes::pair).merge(preflight()))
                 .layer(cors()),
         )
-        .merge(doors.registration.route_layer(middleware::from_fn_with_state(state(), backend::registration)))
         // Proves its key by itself: it may be nobody's yet.
         .merge(doors.keys)
-        .merge(doors.phones.route_layer(phones()))
-        .merge(doors.backends.route_layer(backends()))
         .merge(others.0)
-        .route_layer(middleware::from_fn_with_state(Arc::clone(&edge.in_flight), layers::bounded));
+        .route_layer(middleware::from_fn_with_state(state(), layers::anonymous));
+    let working = anonymous
+        .merge(doors.registration.route_layer(middleware::from_fn_with_state(state(), backend::registration)))
+        .merge(doors.phones.route_layer(phones()))
+        .merge(doors.backends.route_layer(backends()));
     let waiting = doors
         .waiting_phones
         .route_layer(phones())
@@ -146,19 +154,25 @@ pub fn routes(edge: Edge, working: Router<Edge>, waiting: Router<Edge>) -> Route
         .merge(doors.waiting_browsers.route("/api/v2/trucodes/{id}", preflight()).layer(cors()))
         .merge(others.1);
     let (router, _) = working.merge(waiting).split_for_parts();
-    let document: Arc<str> = document().into();
+    let document = Bytes::from(document());
+    let strict_transport = layers::strict_transport(&edge.deployment);
     router
         .merge(nodkey_web::assets())
-        .route("/openapi.json", axum::routing::get(move || async move { public::openapi(&document) }))
-        .fallback(|| async { Problem::not_found() })
+        .merge(grpc)
+        .route("/openapi.json", axum::routing::get(move || async move { public::openapi(document) }))
+        .fallback(grpc::unknown)
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "this path has no such method")
         })
         .with_state(edge)
-        .layer((
-            middleware::from_fn(layers::common),
-            CatchPanicLayer::custom(|_| axum::response::IntoResponse::into_response(Problem::internal())),
-        ))
+        .layer((middleware::from_fn_with_state(strict_transport, layers::common), CatchPanicLayer::custom(panicked)))
+}
+
+/// A handler panicked: what it said goes into the log of its request.
+#[expect(clippy::needless_pass_by_value, reason = "as the layer calls it")]
+pub fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
+    let said = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    Problem::because(format_args!("a handler panicked: {}", said.unwrap_or("without a word"))).into_response()
 }
 
 /// Pages of any site may ask; whose may make codes is the relying party's to say, and a preflight does not name it. Nothing is

@@ -1,17 +1,15 @@
 //! What a phone is asked, and its answers.
 
-use std::{collections::BTreeSet, convert::Infallible, time::Duration};
+use std::{convert::Infallible, time::Duration};
 
 use axum::{
     extract::{Path, State},
-    http::{HeaderMap, StatusCode, header::ACCEPT},
-    response::{
-        IntoResponse as _, Response,
-        sse::{Event, KeepAlive, Sse},
-    },
+    http::{HeaderMap, StatusCode},
+    response::{Response, sse::Event},
 };
 use futures_util::{StreamExt as _, stream};
 use nodkey_kernel::{
+    backoff::jittered,
     challenge::{Decision, ResponseClaims},
     jose::jws::Compact,
 };
@@ -26,15 +24,16 @@ use utoipa::ToSchema;
 use super::devices::rfc3339;
 use crate::{
     auth::phone::Phone,
+    class,
     edge::Edge,
-    extract::{Json, Place, Wait},
+    extract::{Json, Wait},
     problem::Problem,
-    reply::reply,
-    wait::{self, Waiting},
+    reply::{event_stream, reply},
+    wait::phones::{self, Update, Waiting},
 };
 
-/// How often a silent stream says that it is alive.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// After how long a phone whose stream ended comes again, about: not all at once.
+const RECONNECT: Duration = Duration::from_secs(3);
 
 /// Something to answer.
 #[derive(Debug, Serialize, ToSchema)]
@@ -71,25 +70,24 @@ pub struct Answered {
     accepted_level: i32,
 }
 
-/// Waits for something to answer. With `Accept: text/event-stream`, streams it as it comes.
+/// Waits for something to answer. With `Accept: text/event-stream`, streams it as it comes, for about an hour. A device waits 4 times at once: one
+/// more ends its oldest wait.
 #[utoipa::path(get, path = "/api/v2/devices/{id}/trusonafications", tag = "phones",
     params(("id" = String, Path, description = "Device identifier"), ("wait" = Option<u64>, Query, description = "Seconds, at most 60")),
-    responses((status = 200, description = "Oldest first; empty on time-out", body = PendingList)))]
-pub async fn list(
-    State(edge): State<Edge>,
-    phone: Phone,
-    place: Place,
-    Wait(patience): Wait,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let mut waiting = Waiting::new(&edge, phone, place);
-    let accepts = headers.get(ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    if accepts.contains("text/event-stream") {
+    responses((status = 200, description = "Oldest first; empty on time-out", body = PendingList),
+    (status = 429, description = "`TOO_MANY_WAITS`: a newer wait of the device ended this one, or too many of the relying party wait", body = Problem),
+    (status = 503, description = "`OVERLOADED`", body = Problem)))]
+pub async fn list(State(edge): State<Edge>, phone: Phone, Wait(patience): Wait, headers: HeaderMap) -> Result<Response, Problem> {
+    if class::streams(&headers) {
+        let mut waiting = Waiting::new(&edge, phone)?;
         // Whoever may not wait is told at once, not in the stream.
-        let first = waiting.pending().await?;
-        return Ok(stream(waiting, first));
+        let first = waiting.begin().await?;
+        let retry = jittered(&edge.random, RECONNECT);
+        return Ok(stream(waiting, first, retry));
     }
-    let trusonafications = waiting.first(patience).await?.into_iter().map(Pending::from).collect();
+    let pending =
+        if patience.is_zero() { phones::pending(&edge, &phone).await? } else { Waiting::new(&edge, phone)?.first(patience).await? };
+    let trusonafications = pending.into_iter().map(Pending::from).collect();
     Ok(reply(StatusCode::OK, &PendingList { trusonafications }))
 }
 
@@ -110,7 +108,7 @@ pub async fn respond(State(edge): State<Edge>, phone: Phone, Json(body): Json<An
 #[utoipa::path(get, path = "/api/v2/trusonafications/next", tag = "phones", responses(
     (status = 200, description = "The oldest", body = Pending), (status = 404, description = "Nothing is asked", body = Problem)))]
 pub async fn next(State(edge): State<Edge>, phone: Phone) -> Result<Response, Problem> {
-    let pending = wait::pending(&edge, &phone).await?.into_iter().next().ok_or_else(Problem::not_found)?;
+    let pending = phones::pending(&edge, &phone).await?.into_iter().next().ok_or_else(Problem::not_found)?;
     Ok(reply(StatusCode::OK, &Pending::from(pending)))
 }
 
@@ -136,22 +134,18 @@ impl From<PendingTrusonafication> for Pending {
     }
 }
 
-/// Server-sent events: `trusonafication` when there is something new, `closed` when it was completed otherwise.
-fn stream(waiting: Waiting, first: Vec<PendingTrusonafication>) -> Response {
-    let start = (waiting, BTreeSet::new(), Some(first));
-    let events = stream::unfold(start, |(mut waiting, shown, next)| async move {
-        let pending = match next {
-            Some(first) => first,
-            None if waiting.changed(Duration::MAX).await => waiting.pending().await.ok()?,
-            None => return None,
-        };
-        let now: BTreeSet<String> = pending.iter().map(|p| p.id.clone()).collect();
-        let closed: Vec<_> = shown.difference(&now).map(|id| event("closed", &json!({"id": id}))).collect();
-        let new = pending.into_iter().filter(|p| !shown.contains(&p.id)).map(|p| event("trusonafication", &Pending::from(p)));
-        let batch: Vec<_> = new.chain(closed).collect();
-        Some((stream::iter(batch), (waiting, now, None)))
-    });
-    Sse::new(events.flatten().map(Ok::<_, Infallible>)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
+/// Server-sent events: `trusonafication` when there is something new, `closed` when it was completed otherwise. They outlive the service that
+/// they tell of, and say first after how long to come again when they end.
+fn stream(waiting: Waiting, first: Update, retry: Duration) -> Response {
+    let end = waiting.max_age();
+    let told = |update: Update| {
+        let closed = update.closed.into_iter().map(|id| event("closed", &json!({"id": id})));
+        let new = update.new.into_iter().map(|p| event("trusonafication", &Pending::from(p)));
+        stream::iter(new.chain(closed).collect::<Vec<_>>())
+    };
+    let opened = stream::iter([Event::default().retry(retry)]).chain(told(first));
+    let updates = stream::unfold(waiting, move |mut waiting| async move { Some((waiting.next(end).await?, waiting)) });
+    event_stream(opened.chain(updates.map(told).flatten()).map(Ok::<_, Infallible>))
 }
 
 fn event(name: &str, data: &impl Serialize) -> Event {

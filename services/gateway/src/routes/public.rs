@@ -1,6 +1,9 @@
 //! What anybody may read.
 
+use std::time::Duration;
+
 use axum::{
+    body::Bytes,
     extract::State,
     http::{
         HeaderValue, StatusCode,
@@ -8,9 +11,13 @@ use axum::{
     },
     response::{IntoResponse as _, Response},
 };
+use nodkey_kernel::time::Timestamp;
 use nodkey_proto::registry::v1::{GetJwksArchiveRequest, GetJwksRequest, signing_key_service_client::SigningKeyServiceClient};
 
 use crate::{edge::Edge, problem::Problem};
+
+/// How long a contact counts after it was read; RFC 9116 recommends less than a year.
+const SECURITY_LIFETIME: Duration = Duration::from_hours(24 * 30);
 
 /// The public keys of the deployment (RFC 7517): they verify challenges, device-identifier JWTs and evidence. `typs` of each names what
 /// it signs; anything else by it is to be refused.
@@ -38,8 +45,20 @@ fn key_set(jwks: String, cache: &'static str) -> Response {
     (StatusCode::OK, headers, jwks).into_response()
 }
 
-/// The OpenAPI document.
-pub fn openapi(document: &str) -> Response {
+/// Where to report a vulnerability (RFC 9116), where the operator has configured a contact.
+#[utoipa::path(get, path = "/.well-known/security.txt", tag = "public", responses(
+    (status = 200, description = "Contact", body = String, content_type = "text/plain"),
+    (status = 404, description = "No contact is configured", body = Problem)))]
+pub async fn security(State(edge): State<Edge>) -> Result<Response, Problem> {
+    let contact = edge.security_contact.as_ref().ok_or_else(Problem::not_found)?;
+    let (url, expires) = (&edge.deployment.public_url, edge.clock.now() + SECURITY_LIFETIME);
+    let expires = Timestamp::from_seconds(expires.as_seconds());
+    let text = format!("Contact: {contact}\nExpires: {expires}\nCanonical: {url}/.well-known/security.txt\n");
+    Ok(([(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))], text).into_response())
+}
+
+/// The OpenAPI document: one for all answers.
+pub fn openapi(document: Bytes) -> Response {
     let headers = [(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"))];
-    (StatusCode::OK, headers, document.to_owned()).into_response()
+    (StatusCode::OK, headers, document).into_response()
 }

@@ -1,9 +1,7 @@
 //! Secure QR codes: for browsers without a credential, for phones, for backends.
 
-use std::time::Duration;
-
 use axum::{
-    extract::{Path, Request, State},
+    extract::{FromRequestParts as _, Path, Request, State},
     http::{HeaderMap, StatusCode, header::ORIGIN},
     response::Response,
 };
@@ -15,24 +13,25 @@ use nodkey_proto::{
         tru_code_service_client::TruCodeServiceClient,
     },
 };
+use nodkey_runtime::admission::Class;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::devices::rfc3339;
 use crate::{
+    address,
     auth::{
         backend::Backend,
         phone::{self, Phone},
     },
     body::read_body,
     edge::Edge,
-    extract::{ClientAddress, Json, Place},
+    extract::Json,
+    limits::network::Source,
     problem::Problem,
     reply::reply,
+    wait::woken,
 };
-
-/// A wake may get lost; this often it is looked without one.
-const RECHECK: Duration = Duration::from_secs(15);
 
 /// Whose page makes a code.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -102,7 +101,7 @@ pub struct Pairing {
 
 /// Roughly where a browser is, as far as a trusted proxy says.
 pub fn place(edge: &Edge, headers: &HeaderMap) -> String {
-    let place = edge.place_header.as_deref().map(|name| text(headers, name)).unwrap_or_default();
+    let place = edge.place_header.as_deref().map(|name| address::last_line(headers, name)).unwrap_or_default();
     place.chars().filter(|c| !c.is_control()).take(100).collect()
 }
 
@@ -112,11 +111,11 @@ pub fn place(edge: &Edge, headers: &HeaderMap) -> String {
     (status = 403, description = "`ORIGIN_NOT_ALLOWED`", body = Problem), (status = 422, description = "Not valid", body = Problem)))]
 pub async fn create(
     State(edge): State<Edge>,
-    ClientAddress(address): ClientAddress,
+    source: Source,
     headers: HeaderMap,
     Json(body): Json<CreateTruCode>,
 ) -> Result<Response, Problem> {
-    edge.address_rates.check(&address)?;
+    edge.address_rates.check_source(&source)?;
     let request = CreateTruCodeRequest {
         relying_party_id: body.relying_party_id,
         origin: text(&headers, ORIGIN.as_str()).to_owned(),
@@ -130,30 +129,36 @@ pub async fn create(
 
 /// Answers once the code is paired, or when it is over; never before, or pages would make code after code.
 #[utoipa::path(get, path = "/api/v2/trucodes/{id}", tag = "browsers", params(("id" = String, Path)), responses(
-    (status = 200, description = "Paired, or over", body = TruCodeStatus), (status = 404, description = "Unknown", body = Problem)))]
-pub async fn status(State(edge): State<Edge>, _place: Place, Path(id): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
+    (status = 200, description = "Paired, or over", body = TruCodeStatus), (status = 404, description = "Unknown", body = Problem),
+    (status = 429, description = "`TOO_MANY_WAITS`: too many wait from this address", body = Problem),
+    (status = 503, description = "`OVERLOADED`", body = Problem)))]
+pub async fn status(State(edge): State<Edge>, source: Source, Path(id): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
+    let _permit = edge.waits.anonymous(&source)?;
     let origin = text(&headers, ORIGIN.as_str()).to_owned();
     // They keep the whole buffer alive that the request was read into.
     drop(headers);
     let id: TruCodeId = id.parse().map_err(|_| Problem::not_found())?;
     // Listened to before the first look: a pairing in between is not missed.
     let mut listener = edge.bus.listen(&format!("trucode.{id}"));
+    // Of those who work, for the first look.
+    let mut working = Some(edge.admission.enter(Class::Anonymous)?);
     loop {
         let mut codes = TruCodeServiceClient::new(edge.peers.trusonafication().unscoped());
         let request = GetTruCodeStatusRequest { id: id.to_string(), origin: origin.clone() };
         // Boxed, so that who waits holds no memory for a call that is over: there are many of them.
         let status = Box::pin(codes.get_tru_code_status(request)).await?.into_inner();
-        drop(codes);
-        let expires_at = status.expires_at.as_ref().and_then(from_timestamp).ok_or_else(Problem::internal)?;
+        drop((codes, working.take()));
+        let expires_at = status
+            .expires_at
+            .as_ref()
+            .and_then(from_timestamp)
+            .ok_or_else(|| Problem::because("another service did not say when the code is over"))?;
         let left = edge.clock.now().until(expires_at);
         if status.paired || left.is_zero() || edge.stopping.is_cancelled() {
             return Ok(reply(StatusCode::OK, &TruCodeStatus { id: status.id, paired: status.paired }));
         }
-        tokio::select! {
-            () = listener.notified() => {}
-            () = tokio::time::sleep(left.min(RECHECK)) => {}
-            () = edge.stopping.cancelled() => {}
-        }
+        // When this gateway is to stop the next look is the last.
+        woken(&edge, &mut listener, left).await;
     }
 }
 
@@ -181,13 +186,13 @@ pub async fn context(State(edge): State<Edge>, phone: Phone, Path(reference): Pa
     (status = 403, description = "`PROOF_REQUIRED`", body = Problem), (status = 409, description = "`ALREADY_PAIRED`", body = Problem),
     (status = 410, description = "`EXPIRED`", body = Problem),
     (status = 422, description = "`INVALID_PAYLOAD`, `NUMBER_MISMATCH`", body = Problem)))]
-pub async fn pair(State(edge): State<Edge>, ClientAddress(address): ClientAddress, request: Request) -> Result<Response, Problem> {
-    edge.address_rates.check(&address)?;
-    let (parts, body) = request.into_parts();
+pub async fn pair(State(edge): State<Edge>, request: Request) -> Result<Response, Problem> {
+    let (mut parts, body) = request.into_parts();
+    edge.address_rates.check_source(&Source::from_request_parts(&mut parts, &edge).await?)?;
     let body = read_body(body).await?;
     let phone = if parts.headers.contains_key("dpop") {
-        let proof = phone::prove(&edge, &parts, &body).await?;
-        Some(phone::resolve(&edge, proof.device_id).await?)
+        let proof = phone::verify(&edge, &parts, &body)?;
+        Some(phone::authenticate(&edge, &mut parts, &proof).await?)
     } else {
         None
     };
@@ -212,7 +217,7 @@ pub async fn pair(State(edge): State<Edge>, ClientAddress(address): ClientAddres
 #[utoipa::path(get, path = "/api/v2/paired_trucodes/{id}", tag = "backends", params(("id" = String, Path)), responses(
     (status = 200, description = "Paired", body = Pairing), (status = 404, description = "Unknown, or not paired", body = Problem)))]
 pub async fn pairing(State(edge): State<Edge>, backend: Backend, Path(id): Path<String>) -> Result<Response, Problem> {
-    let mut codes = TruCodeServiceClient::new(edge.peers.trusonafication().acting_for(backend.relying_party));
+    let mut codes = TruCodeServiceClient::new(edge.peers.trusonafication().on_behalf_of(&backend));
     let pairing = codes.get_pairing(GetPairingRequest { id }).await?.into_inner();
     Ok(reply(StatusCode::OK, &Pairing { id: pairing.id, identifier: pairing.identifier, paired: true }))
 }

@@ -1,13 +1,11 @@
 //! Asking, as backends do it over HTTP.
 
-use std::time::Duration;
-
 use axum::{
     extract::{Path, State},
     http::StatusCode,
     response::Response,
 };
-use nodkey_kernel::{id::RelyingPartyId, time::Timestamp};
+use nodkey_kernel::time::Timestamp;
 use nodkey_proto::{
     convert::timestamp,
     registry::v1::{GetJwksRequest, signing_key_service_client::SigningKeyServiceClient},
@@ -15,26 +13,21 @@ use nodkey_proto::{
     trusonafication::v1::{
         CancelTrusonaficationRequest, CreateTrusonaficationRequest, CreateTrusonaficationResponse, GetEvidenceRequest,
         GetTrusonaficationRequest, NumberMatch, Status, create_trusonafication_request::Target,
-        trusonafication_service_client::TrusonaficationServiceClient,
     },
 };
-use nodkey_runtime::PeerChannel;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::{Value, value::RawValue};
 use utoipa::ToSchema;
 
 use super::identifiers;
 use crate::{
     auth::backend::Backend,
-    body::MAX_MESSAGE,
     edge::Edge,
-    extract::{IdempotencyKey, Json, Place, Wait},
+    extract::{IdempotencyKey, Json, Wait},
     problem::Problem,
     reply::reply,
+    wait::results::ResultWait,
 };
-
-/// How much longer than the caller the service may take.
-const MARGIN: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -74,6 +67,14 @@ pub struct CreateTrusonafication {
     pub callback_url: Option<String>,
     /// `choose` or `enter`.
     pub number_match: Option<Matching>,
+    /// What of the backend it is about, at most 255 characters: its login session. A newer prompt of the same replaces an older one.
+    pub context: Option<String>,
+    /// Of an answer: null at most.
+    #[schema(ignore)]
+    pub id: Option<IgnoredAny>,
+    /// Of an answer: null at most.
+    #[schema(ignore)]
+    pub result: Option<IgnoredAny>,
 }
 
 /// What is asked, with the number to show to the user.
@@ -114,15 +115,20 @@ pub struct Evidence {
 #[utoipa::path(post, path = "/api/v2/trusonafications", tag = "backends", request_body = CreateTrusonafication, responses(
     (status = 201, description = "In progress", body = Created), (status = 413, description = "`CUSTOM_FIELDS_TOO_LARGE`", body = Problem),
     (status = 422, description = "Not valid, or nobody can answer", body = Problem),
-    (status = 424, description = "`NO_DOCUMENTS`", body = Problem)))]
+    (status = 424, description = "`NO_DOCUMENTS`; `PROMPT_BUDGET_EXHAUSTED` or `PROMPTS_HELD`, with `Retry-After`", body = Problem)))]
 pub async fn create(
     State(edge): State<Edge>,
     backend: Backend,
     key: IdempotencyKey,
     Json(body): Json<CreateTrusonafication>,
 ) -> Result<Response, Problem> {
-    let created = ask(&edge, backend.relying_party, key, body).await?;
-    let trusonafication = created.trusonafication.as_ref().map(Into::into).ok_or_else(Problem::internal)?;
+    not_an_answer(&[("id", body.id.is_some()), ("result", body.result.is_some())])?;
+    let created = ask(&edge, &backend, key, body).await?;
+    let trusonafication = created
+        .trusonafication
+        .as_ref()
+        .map(Into::into)
+        .ok_or_else(|| Problem::because("another service did not say the trusonafication"))?;
     let match_number = Some(created.match_number).filter(|number| !number.is_empty());
     Ok(reply(StatusCode::CREATED, &Created { trusonafication, match_number }))
 }
@@ -130,18 +136,22 @@ pub async fn create(
 /// Returns one; with `wait`, once its status is terminal, or as it stands then.
 #[utoipa::path(get, path = "/api/v2/trusonafications/{id}", tag = "backends",
     params(("id" = String, Path), ("wait" = Option<u64>, Query, description = "Seconds, at most 60")), responses(
-    (status = 200, description = "As it stands", body = rest::Trusonafication), (status = 404, description = "Unknown", body = Problem)))]
-pub async fn get(
-    State(edge): State<Edge>,
-    backend: Backend,
-    _place: Place,
-    Path(id): Path<String>,
-    Wait(patience): Wait,
-) -> Result<Response, Problem> {
-    let wait_seconds = i32::try_from(patience.as_secs()).unwrap_or_default();
-    let mut request = tonic::Request::new(GetTrusonaficationRequest { id, wait_seconds });
-    request.set_timeout(patience + MARGIN);
-    let found = client(&edge, backend.relying_party).get_trusonafication(request).await?.into_inner();
+    (status = 200, description = "As it stands", body = rest::Trusonafication), (status = 404, description = "Unknown", body = Problem),
+    (status = 429, description = "`TOO_MANY_WAITS`: too many of the relying party wait", body = Problem),
+    (status = 503, description = "`OVERLOADED`", body = Problem)))]
+pub async fn get(State(edge): State<Edge>, backend: Backend, Path(id): Path<String>, Wait(patience): Wait) -> Result<Response, Problem> {
+    let _permit = if patience.is_zero() { None } else { Some(edge.waits.party(backend.relying_party())?) };
+    let found = match id.parse() {
+        Ok(id) if !patience.is_zero() => {
+            let mut wait = ResultWait::new(&edge, &backend, id);
+            let found = wait.first(patience).await?;
+            wait.end(found, patience).await?
+        }
+        _ => {
+            let request = GetTrusonaficationRequest { id, wait_seconds: 0 };
+            edge.trusonafications(&backend).get_trusonafication(request).await?.into_inner()
+        }
+    };
     Ok(reply(StatusCode::OK, &rest::Trusonafication::from(&found)))
 }
 
@@ -150,7 +160,7 @@ pub async fn get(
     (status = 204, description = "Canceled"), (status = 404, description = "Unknown", body = Problem),
     (status = 422, description = "`NOT_IN_PROGRESS`", body = Problem)))]
 pub async fn cancel(State(edge): State<Edge>, backend: Backend, Path(id): Path<String>) -> Result<StatusCode, Problem> {
-    let mut client = client(&edge, backend.relying_party);
+    let mut client = edge.trusonafications(&backend);
     // Over gRPC canceling again is fine; clients of this door expect to be told.
     let found = client.get_trusonafication(GetTrusonaficationRequest { id: id.clone(), wait_seconds: 0 }).await?.into_inner();
     if found.status() == Status::Canceled {
@@ -165,10 +175,10 @@ pub async fn cancel(State(edge): State<Edge>, backend: Backend, Path(id): Path<S
     (status = 200, description = "Verifiable offline", body = Evidence),
     (status = 404, description = "Unknown, or not answered", body = Problem)))]
 pub async fn evidence(State(edge): State<Edge>, backend: Backend, Path(id): Path<String>) -> Result<Response, Problem> {
-    let evidence = client(&edge, backend.relying_party).get_evidence(GetEvidenceRequest { id }).await?.into_inner();
+    let evidence = edge.trusonafications(&backend).get_evidence(GetEvidenceRequest { id }).await?.into_inner();
     let mut keys = SigningKeyServiceClient::new(edge.peers.registry().unscoped());
     let jwks = keys.get_jwks(GetJwksRequest {}).await?.into_inner().jwks;
-    let json = |text: &str| serde_json::from_str(text).map_err(|_| Problem::internal());
+    let json = |text: &str| serde_json::from_str(text).map_err(Problem::because);
     let keys = evidence.keys.iter().map(|key| json(key)).collect::<Result<_, _>>()?;
     let present = |jws: String| (!jws.is_empty()).then_some(jws);
     let evidence = Evidence {
@@ -183,10 +193,17 @@ pub async fn evidence(State(edge): State<Edge>, backend: Backend, Path(id): Path
     Ok(reply(StatusCode::OK, &evidence))
 }
 
+/// Refuses what is an answer of ours: that is signed as a request is, over the same method and path, so whoever saw one could send it.
+/// Clients send these members as null at most.
+pub fn not_an_answer(members: &[(&str, bool)]) -> Result<(), Problem> {
+    let present = members.iter().find(|(_, present)| *present);
+    present.map_or(Ok(()), |(name, _)| Err(Problem::field(name, "must be absent or null: an answer is no request")))
+}
+
 /// Asks. Whoever is named by Trusona ID is looked up first.
 pub async fn ask(
     edge: &Edge,
-    party: RelyingPartyId,
+    backend: &Backend,
     IdempotencyKey(request_id): IdempotencyKey,
     mut body: CreateTrusonafication,
 ) -> Result<CreateTrusonaficationResponse, Problem> {
@@ -197,18 +214,13 @@ pub async fn ask(
     if body.device_identifier.is_none() && body.user_identifier.is_none() && body.trucode_id.is_none() {
         body.user_identifier = match body.trusona_id.take() {
             Some(trusona_id) => {
-                let user = identifiers::users_of(edge, party, trusona_id).await?.into_iter().next();
+                let user = identifiers::users_of(edge, backend, trusona_id).await?.into_iter().next();
                 Some(user.ok_or_else(|| Problem::field("trusona_id", "no user is registered with it"))?)
             }
             None => body.email.take(),
         };
     }
-    Ok(client(edge, party).create_trusonafication(command(request_id, body)?).await?.into_inner())
-}
-
-/// A client of the service that may answer as much as it does.
-pub fn client(edge: &Edge, party: RelyingPartyId) -> TrusonaficationServiceClient<PeerChannel> {
-    TrusonaficationServiceClient::new(edge.peers.trusonafication().acting_for(party)).max_decoding_message_size(MAX_MESSAGE)
+    Ok(edge.trusonafications(backend).create_trusonafication(command(request_id, body)?).await?.into_inner())
 }
 
 fn command(request_id: String, body: CreateTrusonafication) -> Result<CreateTrusonaficationRequest, Problem> {
@@ -241,5 +253,6 @@ fn command(request_id: String, body: CreateTrusonafication) -> Result<CreateTrus
         }
         .into(),
         custom_fields_json: body.custom_fields.map(|fields| fields.get().to_owned()).unwrap_or_default(),
+        context: body.context.unwrap_or_default(),
     })
 }

@@ -32,8 +32,7 @@ pub async fn create(State(edge): State<Edge>, backend: Backend, Json(body): Json
             return Err(Problem::field(field, "must not be blank"));
         }
     }
-    let party = backend.relying_party;
-    let mut codes = TruCodeServiceClient::new(edge.peers.trusonafication().acting_for(party));
+    let mut codes = TruCodeServiceClient::new(edge.peers.trusonafication().on_behalf_of(&backend));
     let device_identifier = match codes.get_pairing(GetPairingRequest { id }).await.map_err(PeerError::from) {
         Ok(pairing) => pairing.into_inner().identifier,
         Err(e) if e.kind() == Kind::NotFound => {
@@ -41,7 +40,7 @@ pub async fn create(State(edge): State<Edge>, backend: Backend, Json(body): Json
         }
         Err(e) => return Err(e.into()),
     };
-    let mut bindings = BindingServiceClient::new(edge.peers.binding().acting_for(party));
+    let mut bindings = BindingServiceClient::new(edge.peers.binding().on_behalf_of(&backend));
     let known = GetDeviceBindingRequest { device_identifier: device_identifier.clone() };
     match bindings.get_device_binding(known).await.map_err(PeerError::from) {
         Ok(_) => return Err(Problem::new(StatusCode::CONFLICT, "USER_ALREADY_BOUND", "whoever scanned the code is bound already")),

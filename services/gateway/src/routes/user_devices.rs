@@ -5,14 +5,14 @@ use axum::{
     http::StatusCode,
     response::Response,
 };
-use nodkey_kernel::id::RelyingPartyId;
 use nodkey_proto::binding::v1::{
     ActivateBindingRequest, Binding, BindingState, CreateBindingRequest, binding_service_client::BindingServiceClient,
 };
-use nodkey_runtime::PeerChannel;
-use serde::{Deserialize, Serialize};
+use nodkey_runtime::{Actor, PeerChannel};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use utoipa::ToSchema;
 
+use super::trusonafications::not_an_answer;
 use crate::{
     auth::backend::Backend,
     edge::Edge,
@@ -26,6 +26,9 @@ use crate::{
 pub struct CreateUserDevice {
     user_identifier: Option<String>,
     device_identifier: Option<String>,
+    /// Of an answer: null at most.
+    #[schema(ignore)]
+    id: Option<IgnoredAny>,
 }
 
 /// The activation.
@@ -62,12 +65,13 @@ pub async fn create(
     IdempotencyKey(request_id): IdempotencyKey,
     Json(body): Json<CreateUserDevice>,
 ) -> Result<Response, Problem> {
+    not_an_answer(&[("id", body.id.is_some())])?;
     let request = CreateBindingRequest {
         request_id,
         user_identifier: body.user_identifier.unwrap_or_default(),
         device_identifier: body.device_identifier.unwrap_or_default(),
     };
-    let binding = bindings(&edge, backend.relying_party).create_binding(request).await?.into_inner();
+    let binding = bindings(&edge, &backend).create_binding(request).await?.into_inner();
     Ok(reply(StatusCode::CREATED, &UserDevice::from(binding)))
 }
 
@@ -85,7 +89,7 @@ pub async fn activate(
     if body.active != Some(true) {
         return Err(Problem::field("active", "must be true; a user is deactivated by DELETE /api/v2/users/{user_identifier}"));
     }
-    let binding = bindings(&edge, backend.relying_party).activate_binding(ActivateBindingRequest { id }).await?.into_inner();
+    let binding = bindings(&edge, &backend).activate_binding(ActivateBindingRequest { id }).await?.into_inner();
     Ok(reply(StatusCode::OK, &UserDevice::from(binding)))
 }
 
@@ -94,6 +98,6 @@ pub async fn without_code(_: Backend) -> Problem {
     Problem::field("id", "must not be blank")
 }
 
-fn bindings(edge: &Edge, party: RelyingPartyId) -> BindingServiceClient<PeerChannel> {
-    BindingServiceClient::new(edge.peers.binding().acting_for(party))
+fn bindings(edge: &Edge, by: impl Into<Actor>) -> BindingServiceClient<PeerChannel> {
+    BindingServiceClient::new(edge.peers.binding().on_behalf_of(by))
 }

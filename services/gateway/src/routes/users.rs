@@ -6,12 +6,11 @@ use axum::{
     response::Response,
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use nodkey_kernel::id::RelyingPartyId;
 use nodkey_proto::{
     binding::v1::{Binding, BindingState, DeactivateUserRequest, ListUserDevicesRequest, user_service_client::UserServiceClient},
     registry::v1::{GetDeviceRequest, Platform, PresenceKind},
 };
-use nodkey_runtime::PeerChannel;
+use nodkey_runtime::{Actor, PeerChannel};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -49,7 +48,7 @@ pub struct DevicesOfUser {
 #[utoipa::path(delete, path = "/api/v2/users/{user_identifier}", tag = "backends", params(("user_identifier" = String, Path)),
     responses((status = 204, description = "Deactivated"), (status = 404, description = "Unknown or inactive", body = Problem)))]
 pub async fn deactivate(State(edge): State<Edge>, backend: Backend, Path(user_identifier): Path<String>) -> Result<StatusCode, Problem> {
-    users(&edge, backend.relying_party).deactivate_user(DeactivateUserRequest { user_identifier }).await?;
+    users(&edge, &backend).deactivate_user(DeactivateUserRequest { user_identifier }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -57,15 +56,14 @@ pub async fn deactivate(State(edge): State<Edge>, backend: Backend, Path(user_id
 #[utoipa::path(get, path = "/api/v2/users/{user_identifier}/devices", tag = "backends", params(("user_identifier" = String, Path)),
     responses((status = 200, description = "Oldest binding first", body = DevicesOfUser)))]
 pub async fn devices(State(edge): State<Edge>, backend: Backend, Path(user_identifier): Path<String>) -> Result<Response, Problem> {
-    let party = backend.relying_party;
-    let bindings = users(&edge, party).list_user_devices(ListUserDevicesRequest { user_identifier }).await?.into_inner().bindings;
-    let described = stream::iter(bindings).map(|binding| describe(&edge, party, binding)).buffered(AT_ONCE);
+    let bindings = users(&edge, &backend).list_user_devices(ListUserDevicesRequest { user_identifier }).await?.into_inner().bindings;
+    let described = stream::iter(bindings).map(|binding| describe(&edge, &backend, binding)).buffered(AT_ONCE);
     Ok(reply(StatusCode::OK, &DevicesOfUser { devices: described.try_collect().await? }))
 }
 
-async fn describe(edge: &Edge, party: RelyingPartyId, binding: Binding) -> Result<DeviceOfUser, Problem> {
+async fn describe(edge: &Edge, backend: &Backend, binding: Binding) -> Result<DeviceOfUser, Problem> {
     let request = GetDeviceRequest { device_id: binding.device_identifier.clone() };
-    let device = registry(edge, party).get_device(request).await?.into_inner();
+    let device = registry(edge, backend).get_device(request).await?.into_inner();
     let kind = |kind| match kind {
         PresenceKind::Biometric => "biometric",
         PresenceKind::Credential | PresenceKind::Unspecified => "credential",
@@ -86,6 +84,6 @@ async fn describe(edge: &Edge, party: RelyingPartyId, binding: Binding) -> Resul
     })
 }
 
-fn users(edge: &Edge, party: RelyingPartyId) -> UserServiceClient<PeerChannel> {
-    UserServiceClient::new(edge.peers.binding().acting_for(party))
+fn users(edge: &Edge, by: impl Into<Actor>) -> UserServiceClient<PeerChannel> {
+    UserServiceClient::new(edge.peers.binding().on_behalf_of(by))
 }

@@ -9,15 +9,15 @@ use nodkey_proto::{
     rest,
     trusonafication::v1::{self as pb, GetTrusonaficationRequest, Status},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::{Map, Value, value::to_raw_value};
 use utoipa::ToSchema;
 
-use super::trusonafications::{CreateTrusonafication, ask, client};
+use super::trusonafications::{CreateTrusonafication, ask, not_an_answer};
 use crate::{
     auth::backend::Backend,
     edge::Edge,
-    extract::{IdempotencyKey, Json},
+    extract::{AnyJson, IdempotencyKey, Object},
     problem::Problem,
     reply::reply,
 };
@@ -40,6 +40,12 @@ pub struct CreateVerification {
     agent_id: Option<String>,
     /// Not taken: it would be fetched, which changes things by a GET. Poll, or ask for a trusonafication.
     callback_url: Option<String>,
+    /// Of an answer: null at most.
+    #[schema(ignore)]
+    verification_id: Option<IgnoredAny>,
+    /// Of an answer: null at most.
+    #[schema(ignore)]
+    result_id: Option<IgnoredAny>,
 }
 
 /// One, or an array of one as some clients send it.
@@ -47,9 +53,11 @@ pub struct CreateVerification {
 #[serde(untagged)]
 pub enum OneOrArray {
     /// As an object.
-    One(CreateVerification),
+    #[schema(value_type = CreateVerification)]
+    One(Object<CreateVerification>),
     /// As an array.
-    Array([CreateVerification; 1]),
+    #[schema(value_type = Vec<CreateVerification>)]
+    Array([Object<CreateVerification>; 1]),
 }
 
 /// A verification.
@@ -80,14 +88,15 @@ pub struct Verification {
 #[utoipa::path(post, path = "/api/v1/verifications", tag = "backends", request_body = OneOrArray, responses(
     (status = 201, description = "In progress", body = Verification),
     (status = 422, description = "Not valid, or nobody can answer", body = Problem),
-    (status = 424, description = "`NO_DOCUMENTS`", body = Problem)))]
+    (status = 424, description = "`NO_DOCUMENTS`; `PROMPT_BUDGET_EXHAUSTED`, with `Retry-After`", body = Problem)))]
 pub async fn create(
     State(edge): State<Edge>,
     backend: Backend,
     key: IdempotencyKey,
-    Json(body): Json<OneOrArray>,
+    AnyJson(body): AnyJson<OneOrArray>,
 ) -> Result<Response, Problem> {
-    let (OneOrArray::One(asked) | OneOrArray::Array([asked])) = body;
+    let (OneOrArray::One(Object(asked)) | OneOrArray::Array([Object(asked)])) = body;
+    not_an_answer(&[("verification_id", asked.verification_id.is_some()), ("result_id", asked.result_id.is_some())])?;
     if asked.callback_url.is_some_and(|url| !url.is_empty()) {
         return Err(Problem::field("callback_url", "is not taken here: poll, or ask for a trusonafication"));
     }
@@ -103,11 +112,14 @@ pub async fn create(
         resource: asked.resource,
         email,
         trusona_id,
-        custom_fields: Some(to_raw_value(&own).map_err(|_| Problem::internal())?),
+        custom_fields: Some(to_raw_value(&own).map_err(Problem::because)?),
         ..CreateTrusonafication::default()
     };
-    let created = ask(&edge, backend.relying_party, key, body).await?;
-    Ok(reply(StatusCode::CREATED, &view(&created.trusonafication.ok_or_else(Problem::internal)?)))
+    let created = ask(&edge, &backend, key, body).await?;
+    Ok(reply(
+        StatusCode::CREATED,
+        &view(&created.trusonafication.ok_or_else(|| Problem::because("another service did not say the trusonafication"))?),
+    ))
 }
 
 /// Returns one.
@@ -115,7 +127,7 @@ pub async fn create(
     (status = 200, description = "As it stands", body = Verification), (status = 404, description = "Unknown", body = Problem)))]
 pub async fn get(State(edge): State<Edge>, backend: Backend, Path(id): Path<String>) -> Result<Response, Problem> {
     let request = GetTrusonaficationRequest { id, wait_seconds: 0 };
-    let found = client(&edge, backend.relying_party).get_trusonafication(request).await?.into_inner();
+    let found = edge.trusonafications(&backend).get_trusonafication(request).await?.into_inner();
     Ok(reply(StatusCode::OK, &view(&found)))
 }
 

@@ -11,8 +11,7 @@ use nodkey_kernel::{
 };
 use nodkey_proto::{
     notification::v1::{DeliveryExhausted, DeliveryFailed, EndpointDisabled},
-    rest,
-    trusonafication::v1::{SignResultRequest, Trusonafication, trusonafication_service_client::TrusonaficationServiceClient},
+    trusonafication::v1::{RejectReason, SignResultRequest, Trusonafication, trusonafication_service_client::TrusonaficationServiceClient},
 };
 use nodkey_runtime::{Failure, housekeeping::Pass, page::Listed, rows::inconsistent};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
@@ -24,7 +23,7 @@ use super::{ATTEMPTS, App, kick, rows};
 pub use crate::store::delivery::{Listing, Range};
 use crate::{
     convert::disabled_reason,
-    domain::{Attempt, Delivery, EVENT_TYPES, Outcome, State, lane_of},
+    domain::{Attempt, Delivery, EVENT_TYPES, Outcome, REPORTED, State, lane_of},
     error::Error,
     store::{delivery, endpoint, retention},
 };
@@ -49,9 +48,11 @@ pub struct End<'a> {
     /// One of [`EVENT_TYPES`].
     pub event_type: &'static str,
     /// When it ended.
-    pub occurred_at: Option<Timestamp>,
+    pub occurred_at: Timestamp,
     /// As it stands.
     pub about: &'a Trusonafication,
+    /// The same as JSON, as everybody is told.
+    pub data: &'a RawValue,
     /// The receipt; empty of what ended before receipts were given.
     pub receipt: &'a str,
     /// What its `callback_url` is told, signed, if it is signed yet. Its `jti` is the id of the delivery.
@@ -85,6 +86,11 @@ fn callback<'a>(event_type: &str, about: &'a Trusonafication) -> Option<&'a str>
     Some(about.callback_url.as_str()).filter(|url| !url.is_empty() && event_type != EVENT_TYPES[3])
 }
 
+/// What is told besides when the person said that it was not them who asked.
+fn reported(about: &Trusonafication) -> Option<&'static str> {
+    about.result.as_ref().is_some_and(|result| result.reject_reason() == RejectReason::NotMe).then_some(REPORTED)
+}
+
 impl App {
     /// Whether anybody may have to be told of a fact.
     pub async fn tells(db: &Db, party: RelyingPartyId, event_type: &'static str, about: &Trusonafication) -> Result<bool, DbError> {
@@ -93,61 +99,65 @@ impl App {
 
     /// Notes whom to tell of a fact, in the transaction that takes it in.
     pub async fn tell(&self, tx: &mut Tx, party: RelyingPartyId, end: End<'_>) -> Result<(), Error> {
-        let End { event_type, occurred_at, about, receipt, result } = end;
+        let End { event_type, occurred_at, about, data, receipt, result } = end;
         let Ok(trusonafication) = about.id.parse::<TrusonaficationId>() else {
             return Err(Failure::field("trusonafication.id", "must be the id of a trusonafication").into());
         };
         let now = self.now();
-        let occurred_at = occurred_at.unwrap_or(now);
         let endpoints = endpoint::all(tx, party).await?;
-        let interested: Vec<_> = endpoints.into_iter().filter(|e| e.wants(event_type)).collect();
+        let told = [Some(event_type), reported(about)].into_iter().flatten();
+        let interested: Vec<_> =
+            told.flat_map(|told| endpoints.iter().filter(move |e| e.wants(told)).map(move |e| (told, e.clone()))).collect();
         let callback = callback(event_type, about).map(ToOwned::to_owned);
         if interested.is_empty() && callback.is_none() {
             return Ok(());
         }
-        let data =
-            serde_json::value::to_raw_value(&rest::Trusonafication::from(about)).map_err(|_| Failure::Internal("JSON serializes"))?;
-        let mut deliver =
-            async |id: DeliveryId, endpoint: Option<EndpointId>, url: String, body: String, state: State| -> Result<(), Error> {
-                let lane = lane_of(party, endpoint, &url);
-                let delivery = Delivery {
-                    id,
-                    relying_party: party,
-                    trusonafication,
-                    event_type: event_type.to_owned(),
-                    endpoint,
-                    lane: lane.clone(),
-                    url,
-                    body,
-                    state,
-                    attempt_count: 0,
-                    attempts_before: 0,
-                    next_attempt_at: now,
-                    occurred_at,
-                    created_at: now,
-                    version: 1,
-                };
-                delivery::insert(tx, &delivery).await?;
-                if state == State::Pending {
-                    kick(&self.kicks, tx, lane);
-                }
-                Ok(())
+        let mut deliver = async |id: DeliveryId,
+                                 event_type: &str,
+                                 endpoint: Option<EndpointId>,
+                                 url: String,
+                                 body: String,
+                                 state: State|
+               -> Result<(), Error> {
+            let lane = lane_of(party, endpoint, &url);
+            let delivery = Delivery {
+                id,
+                relying_party: party,
+                trusonafication,
+                event_type: event_type.to_owned(),
+                endpoint,
+                lane: lane.clone(),
+                url,
+                body,
+                state,
+                attempt_count: 0,
+                attempts_before: 0,
+                next_attempt_at: now,
+                occurred_at,
+                created_at: now,
+                version: 1,
             };
+            delivery::insert(tx, &delivery).await?;
+            if state == State::Pending {
+                kick(&self.kicks, tx, lane);
+            }
+            Ok(())
+        };
         if let Some(url) = callback {
             // Signed when it is sent, unless it is already.
             let (id, body) = match signed_for(result) {
                 Some(id) => (id, with_jwt(data.get(), result)),
                 None => (DeliveryId::generate(now, &self.random), data.get().to_owned()),
             };
-            deliver(id, None, url, body, State::Pending).await?;
+            deliver(id, event_type, None, url, body, State::Pending).await?;
         }
-        let envelope = Envelope { r#type: event_type, timestamp: occurred_at.to_string(), data: &data, receipt };
-        let body = serde_json::to_string(&envelope).map_err(|_| Failure::Internal("JSON serializes"))?;
-        for endpoint in interested {
+        for (told, endpoint) in interested {
+            let envelope = Envelope { r#type: told, timestamp: occurred_at.to_string(), data, receipt };
+            let body = serde_json::to_string(&envelope).map_err(|_| Failure::Internal("JSON serializes"))?;
             // Kept for an endpoint that is off: its owner may want it later.
             let state = if endpoint.disabled.is_none() { State::Pending } else { State::Exhausted };
             let id = DeliveryId::generate(now, &self.random);
-            deliver(id, Some(endpoint.id), endpoint.url, body.clone(), state).await?;
+            deliver(id, told, Some(endpoint.id), endpoint.url, body, state).await?;
         }
         Ok(())
     }

@@ -7,7 +7,10 @@ use nodkey_kernel::{
     time::Timestamp,
     webhook::SigningKeys,
 };
-use nodkey_proto::notification::v1 as pb;
+use nodkey_proto::{
+    notification::v1 as pb,
+    registry::v1::{GetRelyingPartyRequest, relying_party_service_client::RelyingPartyServiceClient},
+};
 use nodkey_runtime::{
     Failure, Validation,
     idempotent::{Answers, Request, once},
@@ -24,7 +27,7 @@ use crate::{
     store::endpoint,
 };
 
-/// How many endpoints a relying party may have.
+/// How many endpoints a relying party may have that has no limit of its own.
 const MAX_ENDPOINTS: usize = 50;
 
 /// What is to be changed of an endpoint.
@@ -48,6 +51,7 @@ impl App {
         event_types: Vec<String>,
     ) -> Result<pb::CreateEndpointResponse, Error> {
         self.check(Some(&url), Some(&event_types))?;
+        let max = self.max_endpoints(party).await?;
         let attempt = async || {
             let (now, keys) = (self.now(), SigningKeys::generate(&self.random));
             let id = EndpointId::generate(now, &self.random);
@@ -64,13 +68,20 @@ impl App {
                 version: 1,
             };
             let mut tx = self.db.begin().await?;
-            if endpoint::all(&mut tx, party).await?.len() >= MAX_ENDPOINTS {
-                return Err(Error::TooManyEndpoints);
+            if endpoint::all(&mut tx, party).await?.len() >= max {
+                return Err(Error::TooManyEndpoints(max));
             }
             endpoint::insert(&mut tx, &created).await?;
             Ok(Some((tx, self.with_secret(&created, &keys))))
         };
         once(request.as_ref(), &self.answers(), attempt).await
+    }
+
+    async fn max_endpoints(&self, party: RelyingPartyId) -> Result<usize, Error> {
+        let mut parties = RelyingPartyServiceClient::new(self.peers.registry().acting_for(party));
+        let party = parties.get_relying_party(GetRelyingPartyRequest::default()).await?.into_inner();
+        let own = party.limits.and_then(|limits| usize::try_from(limits.webhook_endpoints).ok()).filter(|own| *own > 0);
+        Ok(own.unwrap_or(MAX_ENDPOINTS))
     }
 
     /// Changes an endpoint.
@@ -178,7 +189,7 @@ impl App {
             validation.read("url", self.deployment.egress.check(url));
         }
         let known = event_types.unwrap_or_default().iter().all(|t| EVENT_TYPES.contains(&t.as_str()));
-        validation.require(known, "event_types", "must be trusonafication.accepted, .rejected, .expired or .canceled");
+        validation.require(known, "event_types", "must be trusonafication.accepted, .rejected, .expired, .canceled or .reported");
         validation.finish()
     }
 }

@@ -12,6 +12,7 @@ use nodkey_db::{
     outbox::{self, EventContext},
 };
 use nodkey_kernel::{
+    egress::Egress,
     id::{EventId, RelyingPartyId},
     random::Random,
     time::{Clock, Timestamp},
@@ -49,6 +50,8 @@ pub struct App {
     random: Random,
     vault: Arc<Vault>,
     deployment: Arc<Deployment>,
+    /// Where phones may have us connect to.
+    push_egress: Egress,
     peers: Peers,
     kicks: mpsc::Sender<String>,
     push_kicks: mpsc::Sender<String>,
@@ -65,7 +68,8 @@ impl App {
         let (push_kicks, pushes) = mpsc::channel(KICKS);
         let patience = Duration::from_hours(24 * u64::from(config.disable_after_days));
         let retention = Duration::from_hours(24 * u64::from(config.retention_days));
-        let app = Self { db, clock, random, vault, deployment, peers, kicks, push_kicks, patience, retention };
+        let push_egress = config.push.egress(&deployment.egress);
+        let app = Self { db, clock, random, vault, deployment, push_egress, peers, kicks, push_kicks, patience, retention };
         Ok((app, Kicked { webhooks, pushes }))
     }
 

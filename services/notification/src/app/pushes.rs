@@ -44,7 +44,7 @@ impl App {
         provider: Provider,
         details: &str,
     ) -> Result<(), Error> {
-        let address = Address::parse(provider, details, &self.deployment.egress);
+        let address = Address::parse(provider, details, &self.push_egress);
         let address = address.map_err(|fault| Failure::field("details", fault))?;
         let sealed = self.vault.seal(&self.random, &context(device), details.as_bytes());
         let receiver = address.receiver(provider);
@@ -130,7 +130,7 @@ impl App {
         let details = self.vault.open(&context(&push.device), &kept.sealed_details);
         let details = details.map_err(|_| Failure::Internal("a push registration cannot be opened"))?;
         // What an earlier version took and this one would not is nobody's address.
-        let address = Address::parse(kept.provider, &String::from_utf8_lossy(&details), &self.deployment.egress).ok();
+        let address = Address::parse(kept.provider, &String::from_utf8_lossy(&details), &self.push_egress).ok();
         Ok(address.map(|address| Registration { provider: kept.provider, address, updated_at: kept.updated_at }))
     }
 

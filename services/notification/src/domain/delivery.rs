@@ -19,9 +19,12 @@ const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
 /// The receiver wants no more.
 pub(super) const GONE: i32 = 410;
 
-/// What an endpoint can be told. Each ends a trusonafication, so an endpoint is told one of them, once: there is no order to keep.
-pub const EVENT_TYPES: [&str; 4] =
-    ["trusonafication.accepted", "trusonafication.rejected", "trusonafication.expired", "trusonafication.canceled"];
+/// What an endpoint can be told. The first four end a trusonafication, and the last comes with a rejection: it is told besides, for whoever
+/// looks after that alone. There is no order to keep.
+pub const EVENT_TYPES: [&str; 5] =
+    ["trusonafication.accepted", "trusonafication.rejected", "trusonafication.expired", "trusonafication.canceled", REPORTED];
+/// The person said that it was not them who asked.
+pub const REPORTED: &str = "trusonafication.reported";
 
 named! {
     /// Where a delivery stands.

@@ -4,6 +4,6 @@ mod delivery;
 mod endpoint;
 
 pub use self::{
-    delivery::{Attempt, Delivery, EVENT_TYPES, Outcome, State, lane_of},
+    delivery::{Attempt, Delivery, EVENT_TYPES, Outcome, REPORTED, State, lane_of},
     endpoint::{DisabledReason, Endpoint},
 };

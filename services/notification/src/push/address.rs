@@ -1,6 +1,10 @@
 //! Where a phone is woken, and by whom.
 
-use nodkey_kernel::{egress::Egress, jose::b64u_decode, named};
+use nodkey_kernel::{
+    egress::{Egress, Refused},
+    jose::b64u_decode,
+    named,
+};
 use serde::Deserialize;
 
 /// How long the longest token of a provider is.
@@ -76,7 +80,10 @@ impl Address {
             (Self::Token { token }, Provider::Apns) => (64..=200).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_hexdigit()),
             (Self::Token { token }, Provider::Fcm) => (1..=MAX_TOKEN).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic()),
             (Self::Subscription { endpoint, keys }, Provider::WebPush | Provider::UnifiedPush) => {
-                egress.check(endpoint).map_err(|refused| format!("endpoint {refused}"))?;
+                egress.check(endpoint).map_err(|refused| match refused {
+                    Refused::Address => "endpoint must lead to a public address".to_owned(),
+                    other => format!("endpoint {other}"),
+                })?;
                 keys.as_ref().map_or(provider == Provider::UnifiedPush, SubscriptionKeys::are_good)
             }
             _ => false,
@@ -106,6 +113,42 @@ impl SubscriptionKeys {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::PushConfig;
+
+    #[test]
+    fn no_phone_leads_us_into_our_own_network_in_development_neither() {
+        let deployment = Egress { networks: vec!["10.1.0.0/16".parse().unwrap()], ..Egress::new(true) };
+        let keys =
+            format!(r#""keys":{{"p256dh":"{}","auth":"{}"}}"#, nodkey_kernel::jose::b64u(&[4; 65]), nodkey_kernel::jose::b64u(&[0; 16]));
+        let taken = |config: &PushConfig, endpoint: &str| {
+            Address::parse(Provider::WebPush, &format!(r#"{{"endpoint":"{endpoint}",{keys}}}"#), &config.egress(&deployment)).is_ok()
+        };
+        let none = PushConfig::default();
+        for endpoint in [
+            "http://127.0.0.1:9/x",
+            "https://127.0.0.1/x",
+            "https://localhost/x",
+            "http://localhost:8080/x",
+            "https://[::1]/x",
+            "https://[::ffff:127.0.0.1]/x",
+            "https://0x7f000001/x",
+            "https://2130706433/x",
+            "https://10.1.2.3/x",
+            "https://192.168.0.1/x",
+            "https://172.16.0.1/x",
+            "https://169.254.169.254/latest/meta-data",
+            "https://[fd00:ec2::254]/x",
+            "https://[64:ff9b::7f00:1]/x",
+            "https://push.example.com:22/x",
+            "https://user@push.example.com/x",
+        ] {
+            assert!(!taken(&none, endpoint), "{endpoint}");
+        }
+        let own = PushConfig { allowed_networks: vec!["10.1.0.0/16".parse().unwrap()], ..PushConfig::default() };
+        assert!(taken(&own, "https://10.1.2.3/x") && !taken(&own, "https://10.2.2.3/x") && !taken(&own, "http://127.0.0.1:9/x"));
+        let tests = PushConfig { allow_this_machine: true, ..PushConfig::default() };
+        assert!(taken(&tests, "http://127.0.0.1:9/x") && !taken(&tests, "https://10.1.2.3/x"));
+    }
 
     #[test]
     fn a_phone_names_what_its_provider_gave_it_and_nothing_else() {

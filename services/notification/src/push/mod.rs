@@ -19,7 +19,7 @@ use reqwest::{Client, StatusCode, header::RETRY_AFTER, redirect::Policy};
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
-use crate::{app::App, config::PushConfig, guard::Guard, lanes::Queue};
+use crate::{app::App, cause, config::PushConfig, guard::Guard, lanes::Queue};
 
 pub use self::{
     address::{Address, Provider, SubscriptionKeys},
@@ -244,7 +244,7 @@ fn retry_after(response: &reqwest::Response, now: Timestamp) -> Option<Duration>
 }
 
 fn unreachable(error: reqwest::Error) -> Verdict {
-    Verdict::Later(None, reason(&chain(&error.without_url())))
+    Verdict::Later(None, reason(&cause::of(&error.without_url())))
 }
 
 /// What a provider says, short enough to keep and fit to be shown.

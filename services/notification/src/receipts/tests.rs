@@ -1,7 +1,7 @@
 use nodkey_kernel::{
     jose::{Algorithm, PrivateKey, PublishedKey, jws},
     random::Random,
-    receipt::RECEIPT_TYP,
+    receipt::{RECEIPT_TYP, data_hash},
 };
 use nodkey_proto::trusonafication::v1::{Result as Answer, Status};
 use serde_json::{Value, json};
@@ -10,6 +10,7 @@ use super::*;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
 const ISSUER: &str = "https://auth.example";
+const DATA: &str = r#"{"id":"t"}"#;
 
 fn party() -> RelyingPartyId {
     RelyingPartyId::generate(NOW, &Random::seeded(1))
@@ -48,7 +49,7 @@ fn accepted() -> Trusonafication {
 fn claims(changes: &Value) -> Value {
     let mut claims = json!({
         "iss": ISSUER, "jti": "r", "sub": "t", "rp": party(), "at": 1, "status": "ACCEPTED", "level": 2, "dec": "accept", "dev": "d",
-        "key": {"jkt": "p", "kind": "biometric"}, "user": "ada", "chal": "c", "resp": "r",
+        "key": {"jkt": "p", "kind": "biometric"}, "user": "ada", "chal": "c", "resp": "r", "data": data_hash(DATA),
     });
     for (name, value) in changes.as_object().unwrap() {
         claims[name] = value.clone();
@@ -60,14 +61,14 @@ fn signed(seed: u64, typ: &str, changes: &Value) -> String {
     jws::sign(typ, Some(&key(seed).public().thumbprint()), None, &claims(changes), &key(seed))
 }
 
-fn check(receipts: &Receipts, receipt: &str) -> Result<(), HandlerError> {
-    receipts.check(receipt, party(), &accepted(), NOW)
+fn check(receipts: &Receipts, receipt: &str) -> Result<Timestamp, HandlerError> {
+    receipts.check(receipt, party(), Told { about: &accepted(), data: DATA, at: NOW })
 }
 
 #[test]
 fn a_receipt_that_says_what_the_event_says_is_taken_and_no_other() {
     let receipts = receipts(Some(NOW + SKEW));
-    check(&receipts, &signed(1, RECEIPT_TYP, &json!({}))).unwrap();
+    assert_eq!(check(&receipts, &signed(1, RECEIPT_TYP, &json!({}))).unwrap(), Timestamp::from_micros(1), "when it ended, by the receipt");
     let other = RelyingPartyId::generate(NOW, &Random::seeded(2));
     for wrong in [
         json!({"iss": "https://other.example"}),
@@ -79,6 +80,8 @@ fn a_receipt_that_says_what_the_event_says_is_taken_and_no_other() {
         json!({"user": "grace"}),
         json!({"dev": "another"}),
         json!({"dec": "reject"}),
+        json!({"data": "another"}),
+        json!({"data": null}),
     ] {
         let refused = check(&receipts, &signed(1, RECEIPT_TYP, &wrong));
         assert!(matches!(refused, Err(HandlerError::Fatal(_))), "{wrong}: {refused:?}");
@@ -103,6 +106,7 @@ fn a_key_that_may_have_been_published_since_is_waited_for() {
 #[test]
 fn only_what_ended_before_receipts_were_given_may_have_none() {
     let receipts = receipts(Some(NOW));
-    receipts.check("", party(), &accepted(), NOW - Duration::from_micros(1)).unwrap();
+    let before = NOW - Duration::from_micros(1);
+    assert_eq!(receipts.check("", party(), Told { about: &accepted(), data: DATA, at: before }).unwrap(), before);
     assert!(matches!(check(&receipts, ""), Err(HandlerError::Fatal(_))));
 }

@@ -10,19 +10,37 @@ use crate::{
     store::audit::{self as store, Filter},
 };
 
+/// What the entries are called that count failures.
+const FAILURES: &str = "anonymous";
+
 impl App {
-    /// Notes what an operator is about to do.
-    pub async fn create_audit_entry(&self, action: Action) -> Result<AuditEntryId, Error> {
-        let entry = self.entry(action, "");
-        let mut tx = self.0.db.begin().await?;
-        store::insert(&mut tx, &entry).await?;
+    /// Writes down what an operator is about to do, or, with an outcome, what was done or refused.
+    pub async fn create_audit_entry(&self, action: Action, outcome: &str) -> Result<AuditEntryId, Error> {
+        let entry = self.entry(action, outcome);
+        let (id, mut tx) = (entry.id, self.0.db.begin().await?);
+        store::append(&mut tx, entry.into()).await?;
         tx.commit().await?;
-        Ok(entry.id)
+        Ok(id)
     }
 
-    /// Notes what came of it.
-    pub async fn complete_audit_entry(&self, id: AuditEntryId, outcome: &str) -> Result<(), Error> {
-        store::complete(&self.0.db, id, outcome).await
+    /// Writes down what came of it, once, and what is known of the request only then.
+    pub async fn complete_audit_entry(&self, id: AuditEntryId, request: String, outcome: &str) -> Result<(), Error> {
+        let entry = self.entry(Action { request, ..Action::default() }, outcome);
+        let mut tx = self.0.db.begin().await?;
+        store::append_outcome(&mut tx, entry, id).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Counts somebody who did not prove who they are.
+    pub(super) fn note_failure(&self, what: &'static str, source: &str, reason: &'static str) {
+        self.0.failures.note(what, source, reason);
+    }
+
+    /// Writes down, in one entry, how many did not prove who they are since the last time.
+    pub async fn write_failures(&self) -> Result<(), Error> {
+        let Some(request) = self.0.failures.take() else { return Ok(()) };
+        let action = Action { actor: "anonymous".into(), method: FAILURES.into(), request, ..Action::default() };
+        self.create_audit_entry(action, "UNAUTHENTICATED").await.map(drop)
     }
 
     /// Lists entries, newest first, with the token of the next page.

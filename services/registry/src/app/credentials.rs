@@ -6,9 +6,11 @@ use nodkey_kernel::{
 };
 use nodkey_proto::registry::v1::{CredentialCreated, CredentialDisabled};
 use nodkey_runtime::{
+    Proof,
+    fault::Fault,
     idempotent::{Request, once},
     page::Page,
-    rows,
+    rows, signature, token,
 };
 use prost::Message;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -18,7 +20,7 @@ use crate::{
     domain::{
         Change, Refusal,
         credential::{Credential, CredentialKind, TokenClaims},
-        relying_party::SignatureSettings,
+        relying_party::{Limits, SignatureSettings},
         signing_key::TOKEN_TYP,
     },
     error::Error,
@@ -45,8 +47,10 @@ pub struct ResolvedCredential {
     pub disabled: bool,
     /// Of the token.
     pub token_sha256: [u8; 32],
-    /// What its relying party puts up with.
+    /// What its relying party tolerates.
     pub signatures: SignatureSettings,
+    /// How much its relying party may hold.
+    pub limits: Limits,
 }
 
 impl App {
@@ -110,8 +114,31 @@ impl App {
         Err(Error::Raced)
     }
 
-    /// Returns what verifies signatures of a credential, whosever it is.
-    pub async fn resolve_credential(&self, id: CredentialId) -> Result<ResolvedCredential, Error> {
+    /// Returns what verifies signatures of a credential, whosever it is, to whom its holder calls at this moment: a secret is told to
+    /// nobody who merely knows the id. What is wrong with the proof the service that was called learns, for its log.
+    pub async fn resolve_credential(&self, id: CredentialId, proof: Option<&Proof>) -> Result<ResolvedCredential, Error> {
+        let credential = self.opened(id).await?;
+        let (secret, now) = (credential.secret.expose_secret(), self.now());
+        let proven = match proof {
+            Some(Proof::BearerToken(token)) => token::check(token, secret, &self.0.deployment.audience, now),
+            Some(Proof::SignedRequest(request)) => signature::check(request, secret, credential.signatures.into(), now).map(|_| ()),
+            None if self.takes_unproven() => Ok(()),
+            None => Err(Fault::Missing),
+        };
+        proven.map(|()| credential).map_err(|fault| {
+            self.note_failure("credential", &id.to_string(), fault.as_str());
+            Error::NotProven(fault)
+        })
+    }
+
+    /// Services of the release before prove nothing. They are answered as long as there is the key that makes every process the equal of
+    /// every other.
+    pub(super) fn takes_unproven(&self) -> bool {
+        self.0.deployment.internal_key.is_some()
+    }
+
+    /// Returns a credential with its secret.
+    pub(super) async fn opened(&self, id: CredentialId) -> Result<ResolvedCredential, Error> {
         let found = store::resolve(&self.0.db, id).await?.ok_or(Refusal::NotFound("credential"))?;
         let secret = self.0.vault.open(&context(id), &found.sealed_secret).map_err(Error::Sealed)?;
         let secret = std::str::from_utf8(&secret).map_err(|_| rows::inconsistent("credential", "sealed_secret", id, "is no text"))?;
@@ -120,6 +147,7 @@ impl App {
             disabled: found.party_disabled || found.credential.disabled_at.is_some(),
             token_sha256: sha256(found.credential.token.as_bytes()),
             signatures: found.signatures,
+            limits: found.limits,
             credential: found.credential,
         })
     }

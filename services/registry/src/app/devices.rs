@@ -18,9 +18,11 @@ use crate::{
         device::{self, Device, Patch, Registration},
         device_challenge::DeviceChallenge,
         key_statement::Verifier,
+        phone_call::ProvenCall,
+        relying_party::RelyingParty,
     },
     error::Error,
-    store::{device as store, retention},
+    store::{device as store, proven_key, retention},
 };
 
 /// A device that has just registered.
@@ -35,21 +37,29 @@ pub struct Registered {
 }
 
 impl App {
-    /// Registers a device, or brings a known one up to date. The caller has proven that the phone holds the key.
-    pub async fn register_device(&self, party: RelyingPartyId, registration: Registration) -> Result<Registered, Error> {
-        self.relying_party(party).await?.ensure_enabled()?;
+    /// Registers a device, or brings a known one up to date, as the phone itself asks.
+    pub async fn register_device(
+        &self,
+        party: RelyingPartyId,
+        registration: Registration,
+        call: Option<&ProvenCall>,
+    ) -> Result<Registered, Error> {
+        let relying_party = self.relying_party(party).await?;
+        relying_party.ensure_enabled()?;
+        call.map_or(Ok(()), |call| registration.ensure_sent_by(call)).map_err(Refusal::from)?;
         let id = registration.device_id();
         for _ in 0..ATTEMPTS {
             let registration = registration.clone();
             let registered = match store::resolve(&self.0.db, &id).await? {
                 None => {
+                    self.ensure_room(&relying_party).await?;
                     let device = Device::register(party, registration, self.verifier())?;
-                    self.insert_device(device).await?.map(|device| (device, true))
+                    Box::pin(self.insert_device(device, call)).await?.map(|device| (device, true))
                 }
                 Some(known) => {
-                    let event = DeviceUpdated { device_id: id.to_string() };
-                    let change = known.register_again(party, registration, self.verifier())?;
-                    self.write_device(change, &event).await?.map(|device| (device, false))
+                    let change = known.clone().register_again(party, registration, self.verifier())?;
+                    // On the heap: both are large.
+                    Box::pin(self.write_changed(&known, change, call)).await?.map(|device| (device, false))
                 }
             };
             // Deleted in between, it registers anew.
@@ -86,10 +96,17 @@ impl App {
     /// Returns one to another service, which is about to count on it: that is as good as being seen, and keeps it from being deleted.
     pub async fn device_in_use(&self, party: RelyingPartyId, id: &DeviceId) -> Result<Device, Error> {
         let device = self.device(party, id).await?;
-        if !self.note_seen(&device).await? {
-            return Err(Refusal::NotFound("device").into());
-        }
-        Ok(device)
+        let noted =
+            if device.in_use { self.note_seen(&device).await? } else { store::note_in_use(&self.0.db, &device, self.now()).await? };
+        if noted { Ok(device) } else { Err(Refusal::NotFound("device").into()) }
+    }
+
+    /// Refuses one more device that nobody bound, where there are as many as may be. Of several at once a few more may come through.
+    async fn ensure_room(&self, party: &RelyingParty) -> Result<(), Error> {
+        let own = u32::try_from(party.limits.unbound_devices).ok().filter(|own| *own > 0);
+        let limit = own.unwrap_or(self.0.max_unbound_devices);
+        let count = store::count_unbound(&self.0.db, party.id, limit).await?;
+        if count < i64::from(limit) { Ok(()) } else { Err(Refusal::TooManyUnboundDevices(limit).into()) }
     }
 
     /// False when it was deleted in between.
@@ -109,11 +126,30 @@ impl App {
         Ok(store::list(&self.0.db, party, &start, page.size).await?.into_parts())
     }
 
-    /// Changes what a device says about itself.
-    pub async fn update_device(&self, party: RelyingPartyId, id: &DeviceId, patch: Patch) -> Result<Device, Error> {
+    /// Changes what a device says about itself, as the phone itself asks.
+    pub async fn update_device(
+        &self,
+        party: RelyingPartyId,
+        id: &DeviceId,
+        patch: Patch,
+        call: Option<&ProvenCall>,
+    ) -> Result<Device, Error> {
+        call.map_or(Ok(()), |call| patch.ensure_sent_by(call)).map_err(Refusal::from)?;
         for _ in 0..ATTEMPTS {
-            let change = self.device(party, id).await?.update(patch.clone(), self.verifier())?;
-            if let Some(device) = self.write_device(change, &DeviceUpdated { device_id: id.to_string() }).await? {
+            let known = self.device(party, id).await?;
+            let change = known.clone().update(patch.clone(), self.verifier())?;
+            if let Some(device) = self.write_changed(&known, change, call).await? {
+                return Ok(device);
+            }
+        }
+        Err(Error::Raced)
+    }
+
+    /// Has presence keys of a device count, by the backend's word.
+    pub async fn approve_device_keys(&self, party: RelyingPartyId, id: &DeviceId, thumbprints: &[String]) -> Result<Device, Error> {
+        for _ in 0..ATTEMPTS {
+            let change = self.device(party, id).await?.approve_keys(thumbprints, self.now())?;
+            if let Some(device) = self.write_device(change, &DeviceUpdated { device_id: id.to_string() }, async |_, _| Ok(())).await? {
                 return Ok(device);
             }
         }
@@ -124,7 +160,7 @@ impl App {
     pub async fn retire_device(&self, party: RelyingPartyId, id: &DeviceId) -> Result<Device, Error> {
         for _ in 0..ATTEMPTS {
             let change = self.device(party, id).await?.retire(self.now());
-            if let Some(device) = self.write_device(change, &DeviceRetired { device_id: id.to_string() }).await? {
+            if let Some(device) = self.write_device(change, &DeviceRetired { device_id: id.to_string() }, async |_, _| Ok(())).await? {
                 return Ok(device);
             }
         }
@@ -164,20 +200,50 @@ impl App {
     }
 
     /// `None` when another registered it first.
-    async fn insert_device(&self, device: Device) -> Result<Option<Device>, Error> {
+    async fn insert_device(&self, device: Device, call: Option<&ProvenCall>) -> Result<Option<Device>, Error> {
         let mut tx = self.0.db.begin().await?;
         if !store::insert(&mut tx, &device).await? {
             tx.rollback().await?;
             return Ok(None);
         }
+        self.use_up(&mut tx, call).await?;
+        self.claim_keys(&mut tx, &device).await?;
         let event = DeviceRegistered { device_id: device.id.to_string() };
         self.emit(&mut tx, &event, device.relying_party, device.version).await?;
         tx.commit().await?;
         Ok(Some(device))
     }
 
-    /// `None` when another changed it first.
-    async fn write_device<E: Event>(&self, change: Change<Device>, event: &E) -> Result<Option<Device>, Error> {
+    /// Writes what a phone changed about itself. `None` when another changed it first.
+    async fn write_changed(&self, before: &Device, change: Change<Device>, call: Option<&ProvenCall>) -> Result<Option<Device>, Error> {
+        let event = DeviceUpdated { device_id: before.id.to_string() };
+        let also = async |tx: &mut Tx, device: &Device| {
+            self.use_up(tx, call).await?;
+            // Keys that stay as they are keep nobody from changing a name.
+            let same = device.profile.presence == before.profile.presence && device.vouching == before.vouching;
+            if same { Ok(()) } else { self.claim_keys(tx, device).await }
+        };
+        self.write_device(change, &event, also).await
+    }
+
+    /// Refuses presence keys that are another device's, and notes those that have proven to be this one's.
+    async fn claim_keys(&self, tx: &mut Tx, device: &Device) -> Result<(), Error> {
+        for thumbprint in device.proven_thumbprints() {
+            proven_key::insert(tx, &device.id, &thumbprint).await?;
+        }
+        if proven_key::is_anothers(tx, &device.id, &device.presence_thumbprints()).await? {
+            return Err(Refusal::PresenceKeyInUse.into());
+        }
+        Ok(())
+    }
+
+    /// Writes a change, and what is `also` to be written with it. `None` when another changed it first.
+    async fn write_device<E: Event>(
+        &self,
+        change: Change<Device>,
+        event: &E,
+        also: impl AsyncFnOnce(&mut Tx, &Device) -> Result<(), Error>,
+    ) -> Result<Option<Device>, Error> {
         let device = match change {
             Change::Same(device) => return Ok(Some(device)),
             Change::Changed(device) => device,
@@ -187,6 +253,7 @@ impl App {
             tx.rollback().await?;
             return Ok(None);
         }
+        also(&mut tx, &device).await?;
         self.emit(&mut tx, event, device.relying_party, device.version).await?;
         tx.commit().await?;
         Ok(Some(device))

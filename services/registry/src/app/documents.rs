@@ -8,30 +8,60 @@ use nodkey_proto::{
     binding::v1::{BindingState, GetDeviceBindingRequest, binding_service_client::BindingServiceClient},
     registry::v1::{IdentityDocumentRegistered, IdentityDocumentVerified},
 };
-use nodkey_runtime::{page::Page, status::PeerError};
+use nodkey_runtime::{
+    checked::{asking, begin, checked},
+    page::Page,
+    status::PeerError,
+};
 
 use super::{ATTEMPTS, App, start};
 use crate::{
     domain::{
         Change, Refusal,
         document::{Document, Scan, VerificationStatus},
+        phone_call::ProvenCall,
     },
     error::Error,
     store::document as store,
 };
 
 impl App {
-    /// Registers a document for the user a device is bound to. The same hash again: the same document.
-    pub async fn register_document(&self, party: RelyingPartyId, device: &DeviceId, scan: Scan) -> Result<Document, Error> {
+    /// Registers a document for the user a device is bound to, as the phone itself asks. The same hash again: the same document.
+    pub async fn register_document(
+        &self,
+        party: RelyingPartyId,
+        device: &DeviceId,
+        scan: Scan,
+        call: Option<&ProvenCall>,
+    ) -> Result<Document, Error> {
+        call.map_or(Ok(()), |call| call.ensure_has_document(&scan.hash)).map_err(Refusal::from)?;
         self.device(party, device).await?.ensure_alive()?;
-        let user = self.user_of(party, device).await?;
+        checked(|| self.try_to_register_document(party, device, scan.clone(), call)).await
+    }
+
+    async fn try_to_register_document(
+        &self,
+        party: RelyingPartyId,
+        device: &DeviceId,
+        scan: Scan,
+        call: Option<&ProvenCall>,
+    ) -> Result<Document, Error> {
+        let place = self.0.db.place().await?;
+        let user = asking(self.user_of(party, device)).await?;
         let now = self.now();
+        self.device(party, device).await?.ensure_alive()?;
         let id = IdentityDocumentId::generate(now, &self.0.random);
         let document = Document::register(id, party, user, scan, now);
-        let mut tx = self.0.db.begin().await?;
+        let mut tx = begin(place, &self.0.clock, now).await?;
         if !store::insert(&mut tx, &document).await? {
-            return store::find(&mut tx, party, &document.user, &document.hash).await?.ok_or(Error::Raced);
+            // What was there may be another's that is not committed yet: then this waits for what becomes of it.
+            tx.rollback().await?;
+            let mut tx = self.0.db.begin().await?;
+            let found = store::find(&mut tx, party, &document.user, &document.hash).await?;
+            tx.commit().await?;
+            return found.ok_or(Error::Raced);
         }
+        self.use_up(&mut tx, call).await?;
         self.emit(&mut tx, &IdentityDocumentRegistered { identity_document_id: id.to_string() }, party, document.version).await?;
         tx.commit().await?;
         Ok(document)

@@ -2,11 +2,14 @@
 
 mod app_links;
 mod audit;
+mod audit_chain;
 mod credentials;
 mod devices;
 mod documents;
+mod failures;
 mod operator_sessions;
 mod operators;
+mod phone_calls;
 mod relying_parties;
 mod retention;
 mod signing_keys;
@@ -31,6 +34,7 @@ use nodkey_runtime::{
     trace,
 };
 
+pub use audit_chain::Exported;
 pub use credentials::{NewCredential, ResolvedCredential};
 pub use devices::Registered;
 pub use operator_sessions::AliveSession;
@@ -38,6 +42,7 @@ pub use operators::{Invited, Opened};
 
 pub use crate::store::audit::Filter;
 use crate::{config::Config, domain::Refusal, error::Error, store::Start};
+use failures::Failures;
 use signing_keys::{OwnKeys, PublicKeys};
 
 /// How often a change is tried again because another was first.
@@ -56,8 +61,11 @@ struct Inner {
     keys: OwnKeys,
     public_keys: Arc<PublicKeys>,
     session_lifetime: Duration,
+    session_idle: Duration,
     audit_retention: Duration,
+    failures: Failures,
     unbound_device_days: Option<u32>,
+    max_unbound_devices: u32,
 }
 
 impl fmt::Debug for App {
@@ -72,6 +80,8 @@ impl App {
         let (db, vault, (keys, public_keys)) = (deps.db()?, deps.vault()?, signing_keys::keys(config, &deps)?);
         anyhow::ensure!((1..=168).contains(&config.session_hours), "service.session_hours must be 1 to 168");
         anyhow::ensure!(config.audit_retention_days >= 1, "service.audit_retention_days must be at least 1");
+        anyhow::ensure!((5..=10_080).contains(&config.session_idle_minutes), "service.session_idle_minutes must be 5 to 10080");
+        let session_idle = Duration::from_mins(config.session_idle_minutes.into());
         let session_lifetime = Duration::from_hours(config.session_hours.into());
         let audit_retention = Duration::from_hours(24) * config.audit_retention_days;
         let unbound_device_days = config.unbound_device_days;
@@ -86,8 +96,11 @@ impl App {
             keys,
             public_keys,
             session_lifetime,
+            session_idle,
             audit_retention,
+            failures: Failures::default(),
             unbound_device_days,
+            max_unbound_devices: config.max_unbound_devices,
         })))
     }
 

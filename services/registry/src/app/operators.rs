@@ -97,9 +97,10 @@ impl App {
         Ok(store::list(&self.0.db, &start, page.size).await?.into_parts())
     }
 
-    /// Opens an invitation.
+    /// Opens an invitation that nobody has used.
     pub async fn open_invitation(&self, token: &str) -> Result<Opened, Error> {
         let operator = self.invited(token).await?;
+        operator.ensure_unused(self.now())?;
         Ok(Opened { operator, mobile: self.console_credential().await? })
     }
 
@@ -108,7 +109,11 @@ impl App {
         let operator = self.invited(token).await?;
         let (jwks, issuer) = (self.jwks().await?, &self.0.deployment.public_url);
         let claims = verify_device_identifier(device_jwt, &jwks, issuer, &RelyingPartyId::CONSOLE.to_string(), self.now());
-        let fault = || Refusal::invalid("device_identifier_jwt", "must be that of a phone which registered with this invitation");
+        // Whoever is not the phone that used it learns no more than of one that never was.
+        let fault = || match operator.ensure_unused(self.now()) {
+            Ok(()) => Refusal::invalid("device_identifier_jwt", "must be that of a phone which registered with this invitation"),
+            Err(refusal) => refusal,
+        };
         let device = DeviceId::parse(&claims.map_err(|_| fault())?.sub).map_err(|_| fault())?;
         let operator = self.change_operator(operator.id, |it, now| it.take(&device, now)).await?;
         if operator.state == OperatorState::Active {
@@ -155,7 +160,7 @@ impl App {
                     store::end_sessions(&mut tx, id, now).await?;
                 }
                 if let Some(action) = note(&operator) {
-                    audit::insert(&mut tx, &self.entry(action, "OK")).await?;
+                    audit::append(&mut tx, self.entry(action, "OK").into()).await?;
                 }
                 tx.commit().await?;
                 return Ok(operator);
@@ -191,7 +196,7 @@ impl App {
         let page = Page { size: 10, after: None };
         let (known, _) = self.credentials(RelyingPartyId::CONSOLE, &page).await?;
         if let Some(credential) = known.into_iter().find(|it| it.kind == CredentialKind::Mobile && it.disabled_at.is_none()) {
-            let secret = self.resolve_credential(credential.id).await?.secret;
+            let secret = self.opened(credential.id).await?.secret;
             return Ok(NewCredential { credential, secret });
         }
         let new = self.issue(RelyingPartyId::CONSOLE, CredentialKind::Mobile).await?;

@@ -29,7 +29,7 @@ impl App {
         let attempt = async || {
             let now = self.now();
             let id = new.id.unwrap_or_else(|| RelyingPartyId::generate(now, &self.0.random));
-            let party = RelyingParty::create(id, new.name.clone(), now);
+            let party = RelyingParty::create(id, new.clone(), now);
             let mut tx = self.0.db.begin().await?;
             if !store::insert(&mut tx, &party).await? {
                 return Err(Refusal::RelyingPartyExists.into());

@@ -155,6 +155,12 @@ impl App {
         Ok(signing_key::archive(&self.0.public_keys.all().await?))
     }
 
+    /// The same as verifiers read it: without those that were revoked.
+    pub(super) async fn archived(&self) -> Result<Jwks, Error> {
+        let all = self.0.public_keys.all().await?;
+        Ok(Jwks { keys: all.iter().filter(|key| key.revoked_at.is_none()).map(SigningKey::public).collect() })
+    }
+
     /// Makes a successor of the registry's key.
     pub async fn rotate_signing_key<A: Message + Default>(
         &self,

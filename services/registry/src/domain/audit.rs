@@ -1,9 +1,12 @@
-//! What operators did.
+//! What operators did, and how that is chained.
 
 use nodkey_kernel::{
+    audit::{CheckpointClaims, DEPLOYMENT, Record, RecordKind},
     id::{AuditEntryId, OperatorId, RelyingPartyId},
     time::Timestamp,
 };
+use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::operator::Operator;
 
@@ -69,6 +72,139 @@ impl Action {
     }
 }
 
+impl AuditEntry {
+    /// As the export shows one that is in no chain.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        let Self { id, at, action, outcome } = self;
+        json!({
+            "id": id,
+            "at": at.as_micros(),
+            "actor": action.actor,
+            "role": action.role,
+            "operator": action.operator,
+            "relying_party": action.relying_party,
+            "method": action.method,
+            "request": action.request,
+            "outcome": outcome,
+            "trace_id": action.trace_id,
+        })
+    }
+}
+
+/// What is written to the log: an entry, of which some are about others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRecord {
+    /// What it is.
+    pub kind: RecordKind,
+    /// Of an outcome: its intent.
+    pub intent: Option<AuditEntryId>,
+    /// The rest.
+    pub entry: AuditEntry,
+}
+
+impl From<AuditEntry> for NewRecord {
+    /// What has no outcome yet is an intent.
+    fn from(entry: AuditEntry) -> Self {
+        let kind = if entry.outcome.is_empty() { RecordKind::Intent } else { RecordKind::Event };
+        Self { kind, intent: None, entry }
+    }
+}
+
+/// Which chain something is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ChainId(pub Uuid);
+
+impl ChainId {
+    /// The chain of what is no relying party's.
+    pub const DEPLOYMENT: Self = Self(Uuid::nil());
+
+    /// Its name in records and checkpoints.
+    #[must_use]
+    pub fn name(self) -> String {
+        if self == Self::DEPLOYMENT { DEPLOYMENT.to_owned() } else { self.0.to_string() }
+    }
+}
+
+/// The newest entry of a chain, and how much of it there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chain {
+    /// Which.
+    pub id: ChainId,
+    /// Position of the newest entry; 0: there is none.
+    pub seq: u64,
+    /// Hash of the newest entry.
+    pub hash: [u8; 32],
+    /// Position of the last entry that retention has deleted; 0: none was.
+    pub cut: u64,
+    /// Hash of that one.
+    pub cut_hash: [u8; 32],
+    /// Position of the newest entry that a checkpoint covers.
+    pub checkpoint: u64,
+}
+
+impl Chain {
+    /// What is signed about it up to an entry.
+    #[must_use]
+    pub fn claims(&self, issuer: &str, upto: (u64, [u8; 32]), chains: Option<u64>, now: Timestamp) -> CheckpointClaims {
+        CheckpointClaims {
+            iss: issuer.to_owned(),
+            chain: self.id.name(),
+            seq: upto.0,
+            hash: hex::encode(upto.1),
+            cut: self.cut,
+            chains,
+            at: now.as_micros(),
+        }
+    }
+}
+
+/// An entry in its chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chained {
+    /// The chain.
+    pub chain: ChainId,
+    /// Its position, from 1.
+    pub seq: u64,
+    /// Hash of the entry before.
+    pub prev: [u8; 32],
+    /// The entry.
+    pub record: NewRecord,
+}
+
+impl Chained {
+    /// What is hashed, exported and verified.
+    #[must_use]
+    pub fn to_record(&self) -> Record {
+        let NewRecord { kind, intent, entry } = &self.record;
+        let action = &entry.action;
+        Record {
+            actor: action.actor.clone(),
+            at: entry.at.as_micros(),
+            chain: self.chain.name(),
+            id: entry.id.to_string(),
+            intent: intent.map(|id| id.to_string()),
+            kind: *kind,
+            method: action.method.clone(),
+            operator: action.operator.map(|id| id.to_string()),
+            // A release before may fill it in; what it is, its outcome says.
+            outcome: if *kind == RecordKind::Intent { String::new() } else { entry.outcome.clone() },
+            prev: hex::encode(self.prev),
+            relying_party: action.relying_party.map(|id| id.to_string()),
+            request: action.request.clone(),
+            role: action.role.clone(),
+            seq: self.seq,
+            trace_id: action.trace_id.clone(),
+        }
+    }
+
+    /// Its hash.
+    #[must_use]
+    pub fn hash(&self) -> [u8; 32] {
+        self.to_record().hash()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -83,6 +219,30 @@ mod tests {
             prop_assert!(action.request.len() <= MAX_REQUEST && request.starts_with(&action.request));
             prop_assert!(action.request.len() + 4 > MAX_REQUEST || action.request == request);
             prop_assert!(text.starts_with(&action.method) && action.method.len() <= MAX_TEXT);
+        }
+
+        #[test]
+        fn whatever_is_changed_in_an_entry_changes_its_hash(text in "[a-z]{1,20}", seq in 1_u64..1_000_000, which in 0..9) {
+            let chained = |action: Action, outcome: &str, seq: u64, prev: [u8; 32], micros: i64| {
+                let id = AuditEntryId::from_uuid(Uuid::nil());
+                let entry = AuditEntry { id, at: Timestamp::from_micros(micros), action, outcome: outcome.to_owned() };
+                let record = NewRecord { kind: RecordKind::Event, intent: None, entry };
+                Chained { chain: ChainId::DEPLOYMENT, seq, prev, record }.hash()
+            };
+            let (action, before) = (Action::default(), chained(Action::default(), "OK", seq, [0; 32], 7));
+            prop_assert_eq!(before, chained(action.clone(), "OK", seq, [0; 32], 7));
+            let after = match which {
+                0 => chained(Action { actor: text, ..action }, "OK", seq, [0; 32], 7),
+                1 => chained(Action { role: text, ..action }, "OK", seq, [0; 32], 7),
+                2 => chained(Action { method: text, ..action }, "OK", seq, [0; 32], 7),
+                3 => chained(Action { request: text, ..action }, "OK", seq, [0; 32], 7),
+                4 => chained(Action { trace_id: text, ..action }, "OK", seq, [0; 32], 7),
+                5 => chained(action, &text, seq, [0; 32], 7),
+                6 => chained(action, "OK", seq + 1, [0; 32], 7),
+                7 => chained(action, "OK", seq, [1; 32], 7),
+                _ => chained(action, "OK", seq, [0; 32], 8),
+            };
+            prop_assert_ne!(before, after);
         }
     }
 }

@@ -14,6 +14,8 @@ use nodkey_kernel::{
 use super::{
     Change, Refusal, Unknown, Violations,
     key_statement::{SentStatement, Verifier, Vouching},
+    phone_call::{ProvenCall, Unproven},
+    standing::Standings,
     text,
 };
 
@@ -140,6 +142,11 @@ impl Registration {
     pub fn device_id(&self) -> DeviceId {
         DeviceId::parse(&self.key.thumbprint()).expect("a thumbprint")
     }
+
+    /// Refuses what the phone did not send.
+    pub fn ensure_sent_by(&self, call: &ProvenCall) -> Result<(), Unproven> {
+        call.ensure_has(&self.profile.presence, self.statement.as_ref())
+    }
 }
 
 /// What a device changes about itself; the rest stays.
@@ -168,6 +175,11 @@ impl Patch {
             _ => Err(violations.refusal()),
         }
     }
+
+    /// Refuses what the phone did not send.
+    pub fn ensure_sent_by(&self, call: &ProvenCall) -> Result<(), Unproven> {
+        call.ensure_has(&self.presence, self.statement.as_ref())
+    }
 }
 
 /// A phone or tablet.
@@ -183,6 +195,8 @@ pub struct Device {
     pub profile: Profile,
     /// What it has signed about its presence keys.
     pub vouching: Vouching,
+    /// Which of them count.
+    pub standings: Standings,
     /// When it came.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -191,6 +205,8 @@ pub struct Device {
     pub last_seen_at: Option<Timestamp>,
     /// When its keys died, if they did.
     pub retired_at: Option<Timestamp>,
+    /// Whether a binding was ever about to be made for it.
+    pub in_use: bool,
     /// Rises with every change.
     pub version: i64,
 }
@@ -207,12 +223,14 @@ impl Device {
             id,
             relying_party,
             key,
-            profile,
             vouching,
+            standings: Standings::of_new(&profile.presence, now),
+            profile,
             created_at: now,
             updated_at: now,
             last_seen_at: None,
             retired_at: None,
+            in_use: false,
             version: 1,
         })
     }
@@ -242,6 +260,30 @@ impl Device {
         self.with_profile(profile, patch.statement.as_ref(), verifier)
     }
 
+    /// Has presence keys count that the backend approved, by their thumbprints.
+    pub fn approve_keys(self, thumbprints: &[String], now: Timestamp) -> Result<Change<Self>, Refusal> {
+        self.ensure_alive()?;
+        let approve = |standings: Standings, jkt: &String| standings.approve(&self.profile.presence, jkt).ok_or(Refusal::NoSuchKey);
+        let standings = thumbprints.iter().try_fold(self.standings, approve)?;
+        if standings == self.standings {
+            return Ok(Change::Same(self));
+        }
+        Ok(Change::Changed(Self { standings, updated_at: now, version: self.version + 1, ..self }))
+    }
+
+    /// The thumbprints of its presence keys.
+    #[must_use]
+    pub fn presence_thumbprints(&self) -> Vec<String> {
+        self.profile.presence.iter().map(|(_, key)| key.thumbprint()).collect()
+    }
+
+    /// Those of its presence keys that have proven that it holds them: they signed its statement.
+    #[must_use]
+    pub fn proven_thumbprints(&self) -> Vec<String> {
+        let signers = self.vouching.signers();
+        self.presence_thumbprints().into_iter().filter(|thumbprint| signers.contains(thumbprint)).collect()
+    }
+
     /// Ends it, for good.
     #[must_use]
     pub fn retire(self, now: Timestamp) -> Change<Self> {
@@ -269,10 +311,12 @@ impl Device {
         self.ensure_alive()?;
         separate(&self.key, profile.presence)?;
         let vouching = self.vouching.clone().renew(sent, &self.key, &self.profile.presence, &profile.presence, verifier)?;
-        if self.profile == profile && self.vouching == vouching {
+        let signers = if vouching.seq > self.vouching.seq { vouching.signers() } else { Vec::new() };
+        let standings = self.standings.renew(&self.profile.presence, &profile.presence, &signers, verifier.now);
+        if self.profile == profile && self.vouching == vouching && self.standings == standings {
             return Ok(Change::Same(self));
         }
-        Ok(Change::Changed(Self { profile, vouching, updated_at: verifier.now, version: self.version + 1, ..self }))
+        Ok(Change::Changed(Self { profile, vouching, standings, updated_at: verifier.now, version: self.version + 1, ..self }))
     }
 }
 

@@ -86,6 +86,13 @@ pub struct Verifier<'a> {
 }
 
 impl Vouching {
+    /// The thumbprints of the presence keys that signed the statement. They were verified when it was taken.
+    #[must_use]
+    pub fn signers(&self) -> Vec<String> {
+        let signatures = self.statement.iter().flat_map(|statement| &statement.signatures);
+        signatures.filter_map(|jws| Compact::parse(jws).ok()?.header().kid.clone()).collect()
+    }
+
     /// What the device vouches for once its presence keys are `after`. They were `before`.
     ///
     /// The statement that it made last changes nothing, so that a request may be repeated. Without a statement the one it has stays if the

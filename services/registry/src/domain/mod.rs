@@ -8,14 +8,17 @@ pub mod device_challenge;
 pub mod document;
 pub mod key_statement;
 pub mod operator;
+pub mod phone_call;
 pub mod relying_party;
 pub mod retention;
 pub mod signing_key;
+pub mod standing;
 pub mod text;
 
 use nodkey_kernel::error::{Classify, FieldViolation, Kind};
 
 use key_statement::StatementRefusal;
+use phone_call::Unproven;
 
 /// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,18 +47,18 @@ pub enum Refusal {
     /// What the device says about its keys does not hold.
     #[error("the key statement is refused: {0}")]
     Statement(StatementRefusal),
+    /// The phone itself did not ask for it.
+    #[error("the phone does not prove that it asks for this: {0}")]
+    Unproven(Unproven),
+    /// Whoever has the app's credential registers devices without end.
+    #[error("{0} devices are registered that nobody bound, as many as there may be (unbound_devices)")]
+    TooManyUnboundDevices(u32),
     /// The device belongs to nobody.
     #[error("the device is not bound to a user")]
     DeviceNotBound,
     /// The binding waits for its activation.
     #[error("the binding of the device is not active")]
     DeviceNotActive,
-    /// Another phone was first.
-    #[error("the invitation has been used by another phone; ask for a new one")]
-    InvitationUsed,
-    /// Its day is over.
-    #[error("the invitation has run out; ask for a new one")]
-    InvitationExpired,
     /// Operators do not come back.
     #[error("the operator is disabled; invite them anew")]
     OperatorDisabled,
@@ -65,6 +68,12 @@ pub enum Refusal {
     /// What somebody was asked is not a sign-in that begins a session.
     #[error("this is no sign-in, or it is over, or was used")]
     SignInNotAccepted,
+    /// It has proven to be another device's.
+    #[error("one of these presence keys is another device's")]
+    PresenceKeyInUse,
+    /// The device has no such presence key.
+    #[error("the device has no presence key of this thumbprint")]
+    NoSuchKey,
     /// Another service published it.
     #[error("this key is another service's")]
     SigningKeyTaken,
@@ -100,16 +109,17 @@ fn list(violations: &[FieldViolation]) -> String {
 impl Classify for Refusal {
     fn kind(&self) -> Kind {
         match self {
-            Self::Invalid(_) => Kind::Invalid,
+            Self::Invalid(_) | Self::NoSuchKey => Kind::Invalid,
             Self::NotFound(_) => Kind::NotFound,
-            Self::RelyingPartyExists | Self::DeviceKeyInUse | Self::HostTaken | Self::InvitationUsed | Self::SigningKeyTaken => {
+            Self::RelyingPartyExists | Self::DeviceKeyInUse | Self::PresenceKeyInUse | Self::HostTaken | Self::SigningKeyTaken => {
                 Kind::Conflict
             }
-            Self::InvitationExpired => Kind::Gone,
+            Self::TooManyUnboundDevices(_) => Kind::Exhausted,
             Self::SignInNotAccepted | Self::NotSignedHere => Kind::Precondition,
             Self::Statement(e) => e.kind(),
             Self::RelyingPartyDisabled
             | Self::DeviceRetired
+            | Self::Unproven(_)
             | Self::DeviceNotBound
             | Self::DeviceNotActive
             | Self::OperatorDisabled
@@ -128,11 +138,13 @@ impl Classify for Refusal {
             Self::RelyingPartyDisabled => "RELYING_PARTY_DISABLED",
             Self::DeviceRetired => "DEVICE_RETIRED",
             Self::DeviceKeyInUse => "DEVICE_KEY_IN_USE",
+            Self::PresenceKeyInUse => "PRESENCE_KEY_IN_USE",
+            Self::NoSuchKey => "NO_SUCH_PRESENCE_KEY",
             Self::Statement(e) => e.reason(),
+            Self::Unproven(_) => "INVALID_PROOF",
+            Self::TooManyUnboundDevices(_) => "TOO_MANY_UNBOUND_DEVICES",
             Self::DeviceNotBound => "DEVICE_NOT_BOUND",
             Self::DeviceNotActive => "DEVICE_NOT_ACTIVE",
-            Self::InvitationUsed => "INVITATION_USED",
-            Self::InvitationExpired => "INVITATION_EXPIRED",
             Self::OperatorDisabled => "OPERATOR_DISABLED",
             Self::OperatorNotActive => "OPERATOR_NOT_ACTIVE",
             Self::SignInNotAccepted => "SIGN_IN_NOT_ACCEPTED",

@@ -15,6 +15,8 @@ use super::{Change, Refusal, Violations, text};
 pub const INVITATION_LIFETIME: Duration = Duration::from_hours(24);
 /// What operators are asked to do when they sign in.
 pub const SIGN_IN_LIFETIME: Duration = Duration::from_mins(2);
+/// Of an invitation that was used, has run out or never was: nobody learns which.
+const NO_INVITATION: Refusal = Refusal::NotFound("invitation");
 /// The most a name has, in characters.
 const MAX_NAME: usize = 100;
 
@@ -124,11 +126,11 @@ impl Operator {
         }))
     }
 
-    /// Gives the invitation to a phone, which has to be bound next. A second phone comes too late.
+    /// Gives the invitation to a phone, which has to be bound next. To a second phone there is no invitation.
     pub fn take(self, device: &DeviceId, now: Timestamp) -> Result<Change<Self>, Refusal> {
         self.ensure_invited(now)?;
         match &self.invitation.taken_by {
-            Some(taken_by) if taken_by != device => Err(Refusal::InvitationUsed),
+            Some(taken_by) if taken_by != device => Err(NO_INVITATION),
             Some(_) => Ok(Change::Same(self)),
             None => Ok(Change::Changed(self.changed(|it| it.invitation.taken_by = Some(device.clone())))),
         }
@@ -139,7 +141,7 @@ impl Operator {
         self.ensure_there()?;
         match self.state {
             // The invitation was renewed in between.
-            _ if self.invitation.taken_by.as_ref() != Some(device) => Err(Refusal::InvitationUsed),
+            _ if self.invitation.taken_by.as_ref() != Some(device) => Err(NO_INVITATION),
             OperatorState::Invited => Ok(Change::Changed(self.changed(|it| it.state = OperatorState::Active))),
             OperatorState::Active | OperatorState::Disabled => Ok(Change::Same(self)),
         }
@@ -168,9 +170,10 @@ impl Operator {
         }
     }
 
-    /// Signs in.
-    pub fn sign_in(self, now: Timestamp) -> Result<Self, Refusal> {
+    /// Signs in, by the phone that took the invitation. That another is bound to the same operator is the binding service's word.
+    pub fn sign_in(self, device: &DeviceId, now: Timestamp) -> Result<Self, Refusal> {
         match self.state {
+            _ if self.invitation.taken_by.as_ref() != Some(device) => Err(Refusal::OperatorNotActive),
             OperatorState::Active => Ok(self.changed(|it| it.signed_in_at = Some(now))),
             OperatorState::Invited | OperatorState::Disabled => Err(Refusal::OperatorNotActive),
         }
@@ -178,8 +181,14 @@ impl Operator {
 
     /// Refuses an invitation that is no more.
     pub fn ensure_invited(&self, now: Timestamp) -> Result<(), Refusal> {
-        self.ensure_there().map_err(|_| Refusal::NotFound("invitation"))?;
-        if now < self.invitation.expires_at { Ok(()) } else { Err(Refusal::InvitationExpired) }
+        let good = self.state != OperatorState::Disabled && now < self.invitation.expires_at;
+        if good { Ok(()) } else { Err(NO_INVITATION) }
+    }
+
+    /// Refuses an invitation that some phone took, or that is no more.
+    pub fn ensure_unused(&self, now: Timestamp) -> Result<(), Refusal> {
+        self.ensure_invited(now)?;
+        if self.invitation.taken_by.is_none() { Ok(()) } else { Err(NO_INVITATION) }
     }
 
     fn ensure_there(&self) -> Result<(), Refusal> {
@@ -206,6 +215,25 @@ pub struct OperatorSession {
     pub created_at: Timestamp,
     /// When it is over at the latest.
     pub expires_at: Timestamp,
+    /// When it was last used, to the minute.
+    pub seen_at: Timestamp,
+}
+
+/// How exactly the use of a session is noted.
+const SEEN: Duration = Duration::from_mins(1);
+
+impl OperatorSession {
+    /// Whether nobody has used it for so long.
+    #[must_use]
+    pub fn is_idle(&self, now: Timestamp, limit: Duration) -> bool {
+        self.seen_at.until(now) > limit
+    }
+
+    /// Whether its use now is to be noted.
+    #[must_use]
+    pub fn is_to_be_noted(&self, now: Timestamp) -> bool {
+        self.seen_at.until(now) >= SEEN
+    }
 }
 
 #[cfg(test)]
@@ -238,7 +266,7 @@ mod tests {
         Activate(u8),
         Rename(bool),
         Disable(bool),
-        SignIn,
+        SignIn(u8),
         Wait,
     }
 
@@ -249,7 +277,7 @@ mod tests {
             4 => (0_u8..3).prop_map(Command::Activate),
             2 => any::<bool>().prop_map(Command::Rename),
             1 => any::<bool>().prop_map(Command::Disable),
-            3 => Just(Command::SignIn),
+            3 => (0_u8..3).prop_map(Command::SignIn),
             1 => Just(Command::Wait),
         ]
     }
@@ -269,7 +297,7 @@ mod tests {
                     Command::Activate(n) => it.clone().activate(&device(*n)),
                     Command::Rename(own) => it.clone().update(OperatorPatch::parse(Some("Grace"), None).unwrap(), by(*own)),
                     Command::Disable(own) => it.clone().disable(by(*own)),
-                    Command::SignIn => it.clone().sign_in(at(now)).map(Change::Changed),
+                    Command::SignIn(n) => it.clone().sign_in(&device(*n), at(now)).map(Change::Changed),
                     Command::Wait => {
                         now += 13 * 3600;
                         continue;
@@ -290,7 +318,10 @@ mod tests {
                         prop_assert!(phone.is_none() && at(now) < it.invitation.expires_at);
                         phone = Some(device(n));
                     }
-                    Command::SignIn if it != before => prop_assert_eq!(before.state, OperatorState::Active),
+                    Command::SignIn(n) if it != before => {
+                        prop_assert_eq!(before.state, OperatorState::Active);
+                        prop_assert_eq!(&phone, &Some(device(n)));
+                    }
                     _ => {}
                 }
                 prop_assert_eq!(&it.invitation.taken_by, &phone);
@@ -311,9 +342,10 @@ mod tests {
     #[test]
     fn an_invitation_is_good_for_a_day_and_one_phone() {
         let Ok(Change::Changed(taken)) = ada().take(&device(0), at(86_399)) else { panic!("not taken") };
-        assert_eq!(taken.clone().take(&device(1), at(1)), Err(Refusal::InvitationUsed));
+        assert_eq!(taken.clone().take(&device(1), at(1)), Err(NO_INVITATION));
+        assert_eq!(taken.ensure_unused(at(1)), Err(NO_INVITATION));
         assert_eq!(taken.clone().take(&device(0), at(1)), Ok(Change::Same(taken)));
-        assert_eq!(ada().take(&device(0), at(86_400)), Err(Refusal::InvitationExpired));
+        assert_eq!(ada().take(&device(0), at(86_400)), Err(NO_INVITATION));
     }
 
     #[test]

@@ -32,7 +32,7 @@ impl TruCodeSettings {
     }
 }
 
-/// Which faults of old clients' request signatures a relying party puts up with. As JSON in the database.
+/// Which faults of old clients' request signatures a relying party tolerates. As JSON in the database.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SignatureSettings {
@@ -42,6 +42,61 @@ pub struct SignatureSettings {
     pub refuse_truncated_body: bool,
     /// In seconds; 0: the usual.
     pub max_date_skew_seconds: i32,
+    /// Not one that was seen before.
+    pub refuse_repeated: bool,
+}
+
+impl SignatureSettings {
+    /// For clients without a fault of old ones.
+    pub const STRICT: Self =
+        Self { refuse_unescaped_path: true, refuse_truncated_body: true, max_date_skew_seconds: 300, refuse_repeated: false };
+}
+
+/// The most that a limit may be set to.
+const MAX_LIMIT: i32 = 100_000_000;
+/// The same of webhook endpoints: each event is delivered to each of them.
+const MAX_ENDPOINTS: i32 = 1_000;
+
+/// How much a relying party may hold, and how fast; 0: as the deployment has it. As JSON in the database.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    /// Devices an hour that register anew from one address.
+    pub registrations_per_address: i32,
+    /// Devices that no binding was ever made for.
+    pub unbound_devices: i32,
+    /// Webhook endpoints.
+    pub webhook_endpoints: i32,
+    /// Trusonafications in progress at once.
+    pub open_trusonafications: i32,
+}
+
+impl Limits {
+    /// The names of those that are none.
+    fn faults(self) -> impl Iterator<Item = &'static str> {
+        let Self { registrations_per_address, unbound_devices, webhook_endpoints, open_trusonafications } = self;
+        let all = [
+            ("limits.registrations_per_address", registrations_per_address, MAX_LIMIT),
+            ("limits.unbound_devices", unbound_devices, MAX_LIMIT),
+            ("limits.webhook_endpoints", webhook_endpoints, MAX_ENDPOINTS),
+            ("limits.open_trusonafications", open_trusonafications, MAX_LIMIT),
+        ];
+        all.into_iter().filter(|(_, limit, most)| !(0..=*most).contains(limit)).map(|(name, ..)| name)
+    }
+}
+
+/// What is tolerated of those who prompt people.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PromptSettings {
+    /// As before there were budgets: 20 prompts may wait for a user, however many of them nobody answers.
+    pub tolerant: bool,
+    /// A prompt may ask for an answer without a person.
+    pub allow_unprompted: bool,
+}
+
+impl PromptSettings {
+    /// For clients that know of no budgets.
+    pub const TOLERANT: Self = Self { tolerant: true, allow_unprompted: false };
 }
 
 /// What is to change; the rest stays.
@@ -50,19 +105,31 @@ pub struct RelyingPartyPatch {
     name: Option<String>,
     trucodes: Option<TruCodeSettings>,
     signatures: Option<SignatureSettings>,
+    limits: Option<Limits>,
+    prompts: Option<PromptSettings>,
 }
 
 impl RelyingPartyPatch {
     /// Reads what a request says.
-    pub fn parse(name: Option<&str>, trucodes: Option<TruCodeSettings>, signatures: Option<SignatureSettings>) -> Result<Self, Refusal> {
+    pub fn parse(
+        name: Option<&str>,
+        trucodes: Option<TruCodeSettings>,
+        signatures: Option<SignatureSettings>,
+        limits: Option<Limits>,
+        prompts: Option<PromptSettings>,
+    ) -> Result<Self, Refusal> {
         let mut violations = Violations::default();
         let name = violations.check("name", name.map(|name| text::required(name, 100)).transpose());
         let fault = trucodes.as_ref().and_then(TruCodeSettings::fault);
         let trucodes = violations.check("trucodes.allowed_origins", fault.map_or(Ok(trucodes), Err));
         let skew = signatures.is_none_or(|s| (0..=86_400).contains(&s.max_date_skew_seconds));
         let signatures = violations.check("signatures.max_date_skew_seconds", skew.then_some(signatures).ok_or("must be 0 to 86400"));
+        let mut good = true;
+        for fault in limits.iter().flat_map(|limits| limits.faults()) {
+            good = violations.check::<(), _>(fault, Err("must be 0 to 100000000; 0 is the default of the deployment")).is_some();
+        }
         match (name, trucodes, signatures) {
-            (Some(name), Some(trucodes), Some(signatures)) => Ok(Self { name, trucodes, signatures }),
+            (Some(name), Some(trucodes), Some(signatures)) if good => Ok(Self { name, trucodes, signatures, limits, prompts }),
             _ => Err(violations.refusal()),
         }
     }
@@ -77,8 +144,12 @@ pub struct RelyingParty {
     pub name: String,
     /// How its secure QR codes behave.
     pub trucodes: TruCodeSettings,
-    /// What it puts up with.
+    /// Which faults in signatures it tolerates.
     pub signatures: SignatureSettings,
+    /// How much it may hold.
+    pub limits: Limits,
+    /// What is tolerated when it prompts people.
+    pub prompts: PromptSettings,
     /// When it came.
     pub created_at: Timestamp,
     /// When its credentials stopped working, if they did.
@@ -94,15 +165,24 @@ pub struct NewRelyingParty {
     pub name: String,
     /// The id it has to have, if it matters.
     pub id: Option<RelyingPartyId>,
+    /// Which faults in signatures it tolerates.
+    pub signatures: SignatureSettings,
+    /// What is tolerated when it prompts people.
+    pub prompts: PromptSettings,
 }
 
 impl NewRelyingParty {
     /// Reads what a request says.
-    pub fn parse(name: &str, id: &str) -> Result<Self, Refusal> {
+    pub fn parse(name: &str, id: &str, trusona_clients: bool) -> Result<Self, Refusal> {
         let mut violations = Violations::default();
         let name = violations.check("name", text::required(name, 100));
         let id = if id.is_empty() { Some(None) } else { violations.check("id", fixed(id)).map(Some) };
-        name.zip(id).map(|(name, id)| Self { name, id }).ok_or_else(|| violations.refusal())
+        let (signatures, prompts) = if trusona_clients {
+            (SignatureSettings::default(), PromptSettings::TOLERANT)
+        } else {
+            (SignatureSettings::STRICT, PromptSettings::default())
+        };
+        name.zip(id).map(|(name, id)| Self { name, id, signatures, prompts }).ok_or_else(|| violations.refusal())
     }
 }
 
@@ -114,12 +194,14 @@ fn fixed(id: &str) -> Result<RelyingPartyId, &'static str> {
 impl RelyingParty {
     /// Founds it.
     #[must_use]
-    pub fn create(id: RelyingPartyId, name: String, now: Timestamp) -> Self {
+    pub fn create(id: RelyingPartyId, new: NewRelyingParty, now: Timestamp) -> Self {
         Self {
             id,
-            name,
+            name: new.name,
             trucodes: TruCodeSettings::default(),
-            signatures: SignatureSettings::default(),
+            signatures: new.signatures,
+            limits: Limits::default(),
+            prompts: new.prompts,
             created_at: now,
             disabled_at: None,
             version: 1,
@@ -132,10 +214,13 @@ impl RelyingParty {
         let name = patch.name.unwrap_or_else(|| self.name.clone());
         let trucodes = patch.trucodes.unwrap_or_else(|| self.trucodes.clone());
         let signatures = patch.signatures.unwrap_or(self.signatures);
-        if name == self.name && trucodes == self.trucodes && signatures == self.signatures {
+        let limits = patch.limits.unwrap_or(self.limits);
+        let prompts = patch.prompts.unwrap_or(self.prompts);
+        let changed = Self { name, trucodes, signatures, limits, prompts, ..self.clone() };
+        if changed == self {
             return Change::Same(self);
         }
-        Change::Changed(Self { name, trucodes, signatures, version: self.version + 1, ..self })
+        Change::Changed(Self { version: self.version + 1, ..changed })
     }
 
     /// Ends it, for good.
@@ -160,31 +245,63 @@ impl RelyingParty {
 mod tests {
     use super::*;
 
+    fn id() -> RelyingPartyId {
+        RelyingPartyId::from_uuid(uuid::Uuid::max())
+    }
+
+    fn acme() -> RelyingParty {
+        RelyingParty::create(id(), NewRelyingParty::parse("ACME", "", false).unwrap(), Timestamp::from_seconds(1))
+    }
+
     #[test]
     fn everything_wrong_is_told_at_once() {
-        let Err(Refusal::Invalid(violations)) = NewRelyingParty::parse(" ", "x") else { panic!("taken") };
+        let Err(Refusal::Invalid(violations)) = NewRelyingParty::parse(" ", "x", false) else { panic!("taken") };
         assert_eq!(violations.iter().map(|v| v.field.as_str()).collect::<Vec<_>>(), ["name", "id"]);
-        assert!(NewRelyingParty::parse("ACME", "00000000-0000-0000-0000-000000000000").is_err());
-        assert_eq!(NewRelyingParty::parse("ACME", ""), Ok(NewRelyingParty { name: "ACME".into(), id: None }));
+        assert!(NewRelyingParty::parse("ACME", "00000000-0000-0000-0000-000000000000", false).is_err());
+    }
+
+    #[test]
+    fn faults_of_old_clients_are_put_up_with_where_there_are_some() {
+        for (trusona_clients, signatures, prompts) in
+            [(false, SignatureSettings::STRICT, PromptSettings::default()), (true, SignatureSettings::default(), PromptSettings::TOLERANT)]
+        {
+            let new = NewRelyingParty::parse("ACME", "", trusona_clients).unwrap();
+            assert_eq!(new, NewRelyingParty { name: "ACME".into(), id: None, signatures, prompts });
+            let party = RelyingParty::create(id(), new, Timestamp::from_seconds(1));
+            assert_eq!((party.signatures, party.prompts), (signatures, prompts));
+        }
+        // As they were stored before there was anything to refuse.
+        assert_eq!(serde_json::from_str::<SignatureSettings>("{}").unwrap(), SignatureSettings::default());
     }
 
     #[test]
     fn settings_change_and_origins_are_origins() {
-        let party = RelyingParty::create(RelyingPartyId::from_uuid(uuid::Uuid::max()), "ACME".into(), Timestamp::from_seconds(1));
+        let party = acme();
         let with = |origin: &str| TruCodeSettings { allowed_origins: vec![origin.into()], ..TruCodeSettings::default() };
-        let good = RelyingPartyPatch::parse(None, Some(with("https://shop.example.com:8443")), None).unwrap();
+        let good = RelyingPartyPatch::parse(None, Some(with("https://shop.example.com:8443")), None, None, None).unwrap();
         let Change::Changed(changed) = party.update(good.clone()) else { panic!("unchanged") };
         assert_eq!((changed.version, changed.name.as_str()), (2, "ACME"));
         assert_eq!(changed.clone().update(good), Change::Same(changed));
         for bad in ["", "shop.example.com", "https://", "https://shop.example.com/", "https://a b", "ftp://x"] {
-            assert!(RelyingPartyPatch::parse(None, Some(with(bad)), None).is_err(), "{bad}");
+            assert!(RelyingPartyPatch::parse(None, Some(with(bad)), None, None, None).is_err(), "{bad}");
+        }
+        for (limit, good) in [(0, true), (7, true), (-1, false), (i32::MAX, false)] {
+            let limits = Limits { unbound_devices: limit, ..Limits::default() };
+            assert_eq!(RelyingPartyPatch::parse(None, None, None, Some(limits), None).is_ok(), good, "{limit}");
         }
     }
 
     #[test]
+    fn what_is_tolerated_of_prompts_changes_alone() {
+        let Ok(patch) = RelyingPartyPatch::parse(None, None, None, None, Some(PromptSettings::TOLERANT)) else { panic!("refused") };
+        let Change::Changed(changed) = acme().update(patch.clone()) else { panic!("unchanged") };
+        assert_eq!(changed, RelyingParty { prompts: PromptSettings::TOLERANT, version: 2, ..acme() });
+        assert_eq!(changed.clone().update(patch), Change::Same(changed));
+    }
+
+    #[test]
     fn it_is_disabled_once() {
-        let id = RelyingPartyId::from_uuid(uuid::Uuid::max());
-        let party = RelyingParty::create(id, "ACME".into(), Timestamp::from_seconds(1));
+        let party = acme();
         let Change::Changed(disabled) = party.disable(Timestamp::from_seconds(2)) else { panic!("unchanged") };
         assert_eq!(disabled.ensure_enabled(), Err(Refusal::RelyingPartyDisabled));
         assert_eq!(disabled.clone().disable(Timestamp::from_seconds(3)), Change::Same(disabled));

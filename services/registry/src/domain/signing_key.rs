@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use nodkey_kernel::{
+    audit::AUDIT_TYP,
     challenge::CHALLENGE_TYP,
     device::DEVICE_TYP,
     jose::{Algorithm, JoseError, Jwks, PublicJwk, PublishedKey},
@@ -26,7 +27,7 @@ const MAX_CLAIMS: usize = 1_150_000;
 named! {
     /// A service that signs by keys of its own.
     pub enum Owner {
-        /// Device identifiers and the tokens of credentials.
+        /// Device identifiers, the tokens of credentials, and checkpoints of the audit log.
         Registry = "registry",
         /// Everything about trusonafications.
         Trusonafication = "trusonafication",
@@ -38,7 +39,7 @@ impl Owner {
     #[must_use]
     pub const fn typs(self) -> &'static [&'static str] {
         match self {
-            Self::Registry => &[DEVICE_TYP, TOKEN_TYP],
+            Self::Registry => &[DEVICE_TYP, TOKEN_TYP, AUDIT_TYP],
             Self::Trusonafication => &[CHALLENGE_TYP, RECEIPT_TYP, RESULT_TYP, TRUCODE_TYP],
         }
     }
@@ -92,12 +93,14 @@ impl SigningKey {
         self.typs.iter().any(|named| named == typ)
     }
 
-    /// Whether what it signed is part of evidence.
-    fn is_of_evidence(&self) -> bool {
-        self.signs(CHALLENGE_TYP) || self.signs(RECEIPT_TYP)
+    /// Whether what it signed is kept and verified later: evidence, and checkpoints of the audit log.
+    fn is_archived(&self) -> bool {
+        self.signs(CHALLENGE_TYP) || self.signs(RECEIPT_TYP) || self.signs(AUDIT_TYP)
     }
 
-    fn public(&self) -> PublishedKey {
+    /// The key as it is published.
+    #[must_use]
+    pub fn public(&self) -> PublishedKey {
         PublishedKey { kid: self.key.thumbprint(), key: self.key, typs: Some(self.typs.clone()) }
     }
 }
@@ -173,7 +176,7 @@ pub fn jwks(all: &[SigningKey], now: Timestamp) -> Jwks {
     Jwks { keys: all.iter().filter(|key| key.is_published(now)).map(SigningKey::public).collect() }
 }
 
-/// Every key that signed, or may sign, what evidence is made of, with what is known of its life: `iat`, `exp` and `revoked` of
+/// Every key that signed, or may sign, what evidence or an audit log is verified by, with what is known of its life: `iat`, `exp` and `revoked` of
 /// OpenID Federation 1.0 section 8.7.
 #[must_use]
 pub fn archive(all: &[SigningKey]) -> Value {
@@ -192,7 +195,7 @@ pub fn archive(all: &[SigningKey]) -> Value {
         }
         jwk
     };
-    json!({"keys": all.iter().filter(|key| key.is_of_evidence()).map(historical).collect::<Vec<_>>()})
+    json!({"keys": all.iter().filter(|key| key.is_archived()).map(historical).collect::<Vec<_>>()})
 }
 
 /// The `kid`s of the keys that sign now, one an owner.

@@ -1,15 +1,17 @@
 //! The audit log over gRPC.
 
+use nodkey_kernel::id::RelyingPartyId;
 use nodkey_proto::registry::v1::{
     AuditEntry, CompleteAuditEntryRequest, CompleteAuditEntryResponse, CreateAuditEntryRequest, CreateAuditEntryResponse,
-    ListAuditEntriesRequest, ListAuditEntriesResponse, audit_service_server::AuditService,
+    ListAuditEntriesRequest, ListAuditEntriesResponse, ListAuditRecordsRequest, ListAuditRecordsResponse,
+    audit_service_server::AuditService,
 };
-use nodkey_runtime::{page::Page, status::status};
+use nodkey_runtime::{Caller, caller, page::Page, status::status};
 use tonic::{Request, Response, Status};
 
 use super::{Grpc, id};
 use crate::{
-    app::Filter,
+    app::{Exported, Filter},
     domain::{Refusal, audit::Action, text},
 };
 
@@ -19,10 +21,11 @@ const MAX_METHOD: usize = 200;
 #[tonic::async_trait]
 impl AuditService for Grpc {
     async fn list_audit_entries(&self, request: Request<ListAuditEntriesRequest>) -> Result<Response<ListAuditEntriesResponse>, Status> {
+        let caller = caller(&request)?;
         let message = request.into_inner();
         let page = Page::parse(message.page_size, &message.page_token).map_err(status)?;
         let filter = Filter {
-            relying_party: optional(&message.relying_party_id, "relying_party_id").map_err(status)?,
+            relying_party: visible(&caller, &message.relying_party_id).map_err(status)?,
             operator: optional(&message.operator_id, "operator_id").map_err(status)?,
             method: text::optional(&message.method, MAX_METHOD).map_err(|e| status(Refusal::invalid("method", e.to_string())))?,
         };
@@ -30,9 +33,18 @@ impl AuditService for Grpc {
         Ok(Response::new(ListAuditEntriesResponse { entries: entries.iter().map(Into::into).collect(), next_page_token }))
     }
 
+    async fn list_audit_records(&self, request: Request<ListAuditRecordsRequest>) -> Result<Response<ListAuditRecordsResponse>, Status> {
+        let caller = caller(&request)?;
+        let message = request.into_inner();
+        let size = Page::parse(message.page_size, "").map_err(status)?.size;
+        let party = visible(&caller, &message.relying_party_id).map_err(status)?;
+        let Exported { lines, next_page_token } = self.0.export_audit_log(party, &message.page_token, size).await.map_err(status)?;
+        Ok(Response::new(ListAuditRecordsResponse { lines, next_page_token }))
+    }
+
     async fn create_audit_entry(&self, request: Request<CreateAuditEntryRequest>) -> Result<Response<CreateAuditEntryResponse>, Status> {
         let entry = request.into_inner().entry.unwrap_or_default();
-        let AuditEntry { operator_id, actor, role, relying_party_id, method, request, trace_id, .. } = entry;
+        let AuditEntry { operator_id, actor, role, relying_party_id, method, request, outcome, trace_id, .. } = entry;
         let action = Action {
             operator: optional(&operator_id, "operator_id").map_err(status)?,
             actor,
@@ -42,7 +54,7 @@ impl AuditService for Grpc {
             request,
             trace_id,
         };
-        let id = self.0.create_audit_entry(action).await.map_err(status)?;
+        let id = self.0.create_audit_entry(action, &outcome).await.map_err(status)?;
         Ok(Response::new(CreateAuditEntryResponse { id: id.to_string() }))
     }
 
@@ -52,8 +64,18 @@ impl AuditService for Grpc {
     ) -> Result<Response<CompleteAuditEntryResponse>, Status> {
         let message = request.into_inner();
         let entry = id(&message.id, "audit entry").map_err(status)?;
-        self.0.complete_audit_entry(entry, &message.outcome).await.map_err(status)?;
+        self.0.complete_audit_entry(entry, message.request, &message.outcome).await.map_err(status)?;
         Ok(Response::new(CompleteAuditEntryResponse {}))
+    }
+}
+
+/// Of which relying party a caller is shown what was done; `None`: of all. A backend is shown its own.
+fn visible(caller: &Caller, named: &str) -> Result<Option<RelyingPartyId>, Refusal> {
+    let named = optional(named, "relying_party_id")?;
+    match caller {
+        Caller::Backend { relying_party, .. } if named.is_none_or(|named| named == *relying_party) => Ok(Some(*relying_party)),
+        Caller::Backend { .. } => Err(Refusal::NotFound("relying party")),
+        _ => Ok(named),
     }
 }
 

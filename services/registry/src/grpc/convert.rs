@@ -17,7 +17,9 @@ use crate::{
         device_challenge::DeviceChallenge,
         document::{Document, DocumentType, VerificationStatus},
         operator::{Operator, OperatorState},
-        relying_party::{RelyingParty, SignatureSettings, TruCodeSettings},
+        phone_call::SentCall,
+        relying_party::{Limits, PromptSettings, RelyingParty, SignatureSettings, TruCodeSettings},
+        standing::Standing,
     },
 };
 
@@ -34,21 +36,51 @@ impl From<&RelyingParty> for pb::RelyingParty {
                 match_number: party.trucodes.match_number,
             }),
             signatures: Some(party.signatures.into()),
+            limits: Some(party.limits.into()),
+            prompts: Some(party.prompts.into()),
         }
+    }
+}
+
+impl From<PromptSettings> for pb::PromptSettings {
+    fn from(settings: PromptSettings) -> Self {
+        let PromptSettings { tolerant, allow_unprompted } = settings;
+        Self { tolerant, allow_unprompted }
+    }
+}
+
+impl From<pb::PromptSettings> for PromptSettings {
+    fn from(settings: pb::PromptSettings) -> Self {
+        let pb::PromptSettings { tolerant, allow_unprompted } = settings;
+        Self { tolerant, allow_unprompted }
+    }
+}
+
+impl From<Limits> for pb::RelyingPartyLimits {
+    fn from(limits: Limits) -> Self {
+        let Limits { registrations_per_address, unbound_devices, webhook_endpoints, open_trusonafications } = limits;
+        Self { registrations_per_address, unbound_devices, webhook_endpoints, open_trusonafications }
+    }
+}
+
+impl From<pb::RelyingPartyLimits> for Limits {
+    fn from(limits: pb::RelyingPartyLimits) -> Self {
+        let pb::RelyingPartyLimits { registrations_per_address, unbound_devices, webhook_endpoints, open_trusonafications } = limits;
+        Self { registrations_per_address, unbound_devices, webhook_endpoints, open_trusonafications }
     }
 }
 
 impl From<SignatureSettings> for pb::SignatureSettings {
     fn from(settings: SignatureSettings) -> Self {
-        let SignatureSettings { refuse_unescaped_path, refuse_truncated_body, max_date_skew_seconds } = settings;
-        Self { refuse_unescaped_path, refuse_truncated_body, max_date_skew_seconds }
+        let SignatureSettings { refuse_unescaped_path, refuse_truncated_body, max_date_skew_seconds, refuse_repeated } = settings;
+        Self { refuse_unescaped_path, refuse_truncated_body, max_date_skew_seconds, refuse_repeated }
     }
 }
 
 impl From<pb::SignatureSettings> for SignatureSettings {
     fn from(settings: pb::SignatureSettings) -> Self {
-        let pb::SignatureSettings { refuse_unescaped_path, refuse_truncated_body, max_date_skew_seconds } = settings;
-        Self { refuse_unescaped_path, refuse_truncated_body, max_date_skew_seconds }
+        let pb::SignatureSettings { refuse_unescaped_path, refuse_truncated_body, max_date_skew_seconds, refuse_repeated } = settings;
+        Self { refuse_unescaped_path, refuse_truncated_body, max_date_skew_seconds, refuse_repeated }
     }
 }
 
@@ -107,6 +139,7 @@ impl From<ResolvedCredential> for pb::ResolveCredentialResponse {
             disabled: resolved.disabled,
             token_sha256: resolved.token_sha256.to_vec().into(),
             signatures: Some(resolved.signatures.into()),
+            limits: Some(resolved.limits.into()),
         }
     }
 }
@@ -114,6 +147,10 @@ impl From<ResolvedCredential> for pb::ResolveCredentialResponse {
 /// Reads presence keys: kinds and JWKs.
 pub(super) fn presence_keys(keys: &[pb::PresenceKey]) -> Result<PresenceKeys, String> {
     PresenceKeys::parse(keys.iter().map(|key| (presence_kind(key.kind), key.jwk.as_str())))
+}
+
+pub(super) fn phone_call(call: Option<&pb::PhoneCall>) -> Option<SentCall<'_>> {
+    call.map(|call| SentCall { proof: &call.proof, body: &call.body })
 }
 
 fn presence_kind(kind: i32) -> Result<PresenceKind, Unknown> {
@@ -146,13 +183,19 @@ impl From<Platform> for pb::Platform {
 
 impl From<&Device> for pb::Device {
     fn from(device: &Device) -> Self {
-        let presence_key = |(kind, key): (PresenceKind, nodkey_kernel::jose::PublicJwk)| pb::PresenceKey {
-            kind: match kind {
+        let presence_key = |(kind, key): (PresenceKind, nodkey_kernel::jose::PublicJwk)| {
+            let Standing { counts, since } = device.standings.of(kind);
+            let kind = match kind {
                 PresenceKind::Biometric => pb::PresenceKind::Biometric,
                 PresenceKind::Credential => pb::PresenceKind::Credential,
+            };
+            pb::PresenceKey {
+                kind: kind.into(),
+                jwk: key.to_value().to_string(),
+                thumbprint: key.thumbprint(),
+                counts: Some(counts),
+                since: since.map(timestamp),
             }
-            .into(),
-            jwk: key.to_value().to_string(),
         };
         let statement = device.vouching.statement.as_ref();
         Self {
@@ -273,6 +316,7 @@ impl From<&AliveSession> for pb::OperatorSession {
             operator: Some(operator.into()),
             secret: secret.expose_secret().to_owned(),
             expires_at: Some(timestamp(session.expires_at)),
+            proven: false,
         }
     }
 }

@@ -38,7 +38,8 @@ impl CredentialService for Grpc {
     }
 
     async fn resolve_credential(&self, request: Request<ResolveCredentialRequest>) -> Result<Response<ResolveCredentialResponse>, Status> {
-        let id = id(&request.get_ref().credential_id, "credential").map_err(status)?;
-        Ok(Response::new(self.0.resolve_credential(id).await.map_err(status)?.into()))
+        let message = request.into_inner();
+        let id = id(&message.credential_id, "credential").map_err(status)?;
+        Ok(Response::new(self.0.resolve_credential(id, message.proof.as_ref()).await.map_err(status)?.into()))
     }
 }

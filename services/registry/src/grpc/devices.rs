@@ -1,7 +1,8 @@
 //! Devices over gRPC.
 
+use nodkey_kernel::service_key::ServiceName;
 use nodkey_proto::registry::v1::{
-    CreateDeviceChallengeRequest, Device, DeviceChallenge, GetDeviceRequest, IssueDeviceIdentifierJwtRequest,
+    ApproveDeviceKeysRequest, CreateDeviceChallengeRequest, Device, DeviceChallenge, GetDeviceRequest, IssueDeviceIdentifierJwtRequest,
     IssueDeviceIdentifierJwtResponse, ListDevicesRequest, ListDevicesResponse, RegisterDeviceRequest, RegisterDeviceResponse,
     ResolveDeviceRequest, ResolveDeviceResponse, RetireDeviceRequest, UpdateDeviceRequest, device_service_server::DeviceService,
 };
@@ -10,13 +11,18 @@ use tonic::{Request, Response, Status};
 
 use super::{
     Grpc,
-    convert::{platform, presence_keys},
+    convert::{phone_call, platform, presence_keys},
     id, party,
 };
 use crate::domain::{
+    Refusal,
     device::{Patch, Registration, RegistrationFields},
     key_statement::SentStatement,
+    phone_call::Door,
 };
+
+/// A device has no more presence keys.
+const MAX_APPROVED: usize = 2;
 
 #[tonic::async_trait]
 impl DeviceService for Grpc {
@@ -38,7 +44,9 @@ impl DeviceService for Grpc {
             statement,
         })
         .map_err(status)?;
-        let registered = uninterrupted(async move { app.register_device(party, registration).await }).await.map_err(status)?;
+        let call = app.prove(phone_call(message.call.as_ref()), Door::Register, &registration.device_id()).map_err(status)?;
+        let registered =
+            uninterrupted(async move { app.register_device(party, registration, call.as_ref()).await }).await.map_err(status)?;
         Ok(Response::new(registered.into()))
     }
 
@@ -56,7 +64,8 @@ impl DeviceService for Grpc {
         let statement = SentStatement::parse(&message.key_statement, &message.key_signatures).map_err(status)?;
         let presence = presence_keys(&message.presence_keys);
         let patch = Patch::parse(presence, message.name.as_deref(), message.app_version.as_deref(), statement).map_err(status)?;
-        let device = uninterrupted(async move { app.update_device(party, &id, patch).await }).await.map_err(status)?;
+        let call = app.prove(phone_call(message.call.as_ref()), Door::Update(&id), &id).map_err(status)?;
+        let device = uninterrupted(async move { app.update_device(party, &id, patch, call.as_ref()).await }).await.map_err(status)?;
         Ok(Response::new((&device).into()))
     }
 
@@ -74,8 +83,9 @@ impl DeviceService for Grpc {
         let caller = caller(&request)?;
         let (party, id) = (caller.relying_party()?, id(&request.get_ref().device_id, "device").map_err(status)?);
         let device = match caller {
-            Caller::Service { .. } => self.0.device_in_use(party, &id).await,
-            Caller::Backend { .. } | Caller::Operator { .. } => self.0.device(party, &id).await,
+            // It asks when it binds the device; whoever else asks, only looks.
+            Caller::Service { name: ServiceName::Binding, .. } => self.0.device_in_use(party, &id).await,
+            Caller::Service { .. } | Caller::Backend { .. } | Caller::Operator { .. } => self.0.device(party, &id).await,
         };
         let device = device.map_err(status)?;
         Ok(Response::new((&device).into()))
@@ -87,6 +97,18 @@ impl DeviceService for Grpc {
         let page = Page::parse(message.page_size, &message.page_token).map_err(status)?;
         let (devices, next_page_token) = self.0.devices(party, &page).await.map_err(status)?;
         Ok(Response::new(ListDevicesResponse { devices: devices.iter().map(Into::into).collect(), next_page_token }))
+    }
+
+    async fn approve_device_keys(&self, request: Request<ApproveDeviceKeysRequest>) -> Result<Response<Device>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let ApproveDeviceKeysRequest { device_id, thumbprints } = request.into_inner();
+        let id = id(&device_id, "device").map_err(status)?;
+        if thumbprints.is_empty() || thumbprints.len() > MAX_APPROVED {
+            return Err(status(Refusal::invalid("thumbprints", "must be 1 or 2")));
+        }
+        let app = self.0.clone();
+        let device = uninterrupted(async move { app.approve_device_keys(party, &id, &thumbprints).await }).await.map_err(status)?;
+        Ok(Response::new((&device).into()))
     }
 
     async fn retire_device(&self, request: Request<RetireDeviceRequest>) -> Result<Response<Device>, Status> {

@@ -9,12 +9,13 @@ use tonic::{Request, Response, Status};
 
 use super::{
     Grpc,
-    convert::{document_type, verification_status},
+    convert::{document_type, phone_call, verification_status},
     id,
 };
 use crate::domain::{
     Refusal,
     document::{MAX_LENGTH, Scan},
+    phone_call::Door,
     text,
 };
 
@@ -28,7 +29,9 @@ impl IdentityDocumentService for Grpc {
         let (app, message) = (self.0.clone(), request.into_inner());
         let scan = Scan::parse(&message.hash, document_type(message.r#type)).map_err(status)?;
         let device = id(&message.device_id, "device").map_err(status)?;
-        let document = uninterrupted(async move { app.register_document(party, &device, scan).await }).await.map_err(status)?;
+        let call = app.prove(phone_call(message.call.as_ref()), Door::RegisterDocument, &device).map_err(status)?;
+        let document =
+            uninterrupted(async move { app.register_document(party, &device, scan, call.as_ref()).await }).await.map_err(status)?;
         Ok(Response::new((&document).into()))
     }
 

@@ -85,17 +85,22 @@ impl OperatorSessionService for Grpc {
     }
 
     async fn resolve_operator_session(&self, request: Request<ResolveOperatorSessionRequest>) -> Result<Response<OperatorSession>, Status> {
-        let session = id(&request.get_ref().id, "session").map_err(status)?;
-        let alive = self.0.resolve_operator_session(session).await.map_err(status)?;
-        Ok(Response::new((&alive).into()))
+        let message = request.into_inner();
+        let session = id(&message.id, "session").map_err(status)?;
+        let alive = self.0.resolve_operator_session(session, &message.bearer_token).await.map_err(status)?;
+        let answer = OperatorSession::from(&alive);
+        // A service of the release before shows no token and verifies by the secret.
+        let legacy = message.bearer_token.is_empty();
+        Ok(Response::new(if legacy { answer } else { OperatorSession { secret: String::new(), proven: true, ..answer } }))
     }
 
     async fn end_operator_session(
         &self,
         request: Request<EndOperatorSessionRequest>,
     ) -> Result<Response<EndOperatorSessionResponse>, Status> {
-        let (app, session) = (self.0.clone(), id(&request.get_ref().id, "session").map_err(status)?);
-        uninterrupted(async move { app.end_operator_session(session).await }).await.map_err(status)?;
+        let (app, message) = (self.0.clone(), request.into_inner());
+        let session = id(&message.id, "session").map_err(status)?;
+        uninterrupted(async move { app.end_operator_session(session, &message.bearer_token).await }).await.map_err(status)?;
         Ok(Response::new(EndOperatorSessionResponse {}))
     }
 }

@@ -15,7 +15,7 @@ impl RelyingPartyService for Grpc {
     async fn create_relying_party(&self, request: Request<CreateRelyingPartyRequest>) -> Result<Response<RelyingParty>, Status> {
         let repeated = repeatable(None, "create_relying_party", &request, |message| &message.request_id).map_err(status)?;
         let (app, message) = (self.0.clone(), request.into_inner());
-        let new = NewRelyingParty::parse(&message.name, &message.id).map_err(status)?;
+        let new = NewRelyingParty::parse(&message.name, &message.id, message.trusona_clients).map_err(status)?;
         let created = uninterrupted(async move { app.create_relying_party(repeated, new, |party| party.into()).await });
         Ok(Response::new(created.await.map_err(status)?))
     }
@@ -39,7 +39,13 @@ impl RelyingPartyService for Grpc {
     async fn update_relying_party(&self, request: Request<UpdateRelyingPartyRequest>) -> Result<Response<RelyingParty>, Status> {
         let party = party(&caller(&request)?, &request.get_ref().id)?;
         let (app, message) = (self.0.clone(), request.into_inner());
-        let patch = RelyingPartyPatch::parse(message.name.as_deref(), message.trucodes.map(Into::into), message.signatures.map(Into::into));
+        let patch = RelyingPartyPatch::parse(
+            message.name.as_deref(),
+            message.trucodes.map(Into::into),
+            message.signatures.map(Into::into),
+            message.limits.map(Into::into),
+            message.prompts.map(Into::into),
+        );
         let patch = patch.map_err(status)?;
         let party = uninterrupted(async move { app.update_relying_party(party, patch).await }).await.map_err(status)?;
         Ok(Response::new((&party).into()))

@@ -13,7 +13,10 @@ use uuid::Uuid;
 
 use super::{Start, by_id, json, named, page, relying_party};
 use crate::{
-    domain::{credential::Credential, relying_party::SignatureSettings},
+    domain::{
+        credential::Credential,
+        relying_party::{Limits, SignatureSettings},
+    },
     error::Error,
     invariants,
 };
@@ -29,8 +32,10 @@ pub struct Resolved {
     pub sealed_secret: Vec<u8>,
     /// Whether its relying party is disabled.
     pub party_disabled: bool,
-    /// What its relying party puts up with.
+    /// What its relying party tolerates.
     pub signatures: SignatureSettings,
+    /// How much its relying party may hold.
+    pub limits: Limits,
 }
 
 /// Inserts.
@@ -64,7 +69,7 @@ pub async fn resolve(db: &Db, id: CredentialId) -> Result<Option<Resolved>, Erro
     let row = db
         .query(
             "SELECT c.id, c.relying_party_id, c.kind, c.token, c.created_at, c.disabled_at, c.version, c.sealed_secret, \
-             p.disabled_at AS party_disabled_at, p.signatures \
+             p.disabled_at AS party_disabled_at, p.signatures, p.limits \
              FROM credential c JOIN relying_party p ON p.id = c.relying_party_id WHERE c.id = $1",
         )
         .bind(id.as_uuid())
@@ -77,6 +82,7 @@ pub async fn resolve(db: &Db, id: CredentialId) -> Result<Option<Resolved>, Erro
             sealed_secret: record.get("sealed_secret")?,
             party_disabled: record.get::<Option<Timestamp>>("party_disabled_at")?.is_some(),
             signatures: json(&record, "signatures")?,
+            limits: json(&record, "limits")?,
         })
     })
     .transpose()

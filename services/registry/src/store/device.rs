@@ -1,7 +1,10 @@
 //! Rows of devices.
 
 use nodkey_db::{Db, DbError, Query, Record, Row, Tx};
-use nodkey_kernel::id::{DeviceId, RelyingPartyId};
+use nodkey_kernel::{
+    id::{DeviceId, RelyingPartyId},
+    time::Timestamp,
+};
 use nodkey_runtime::{Failure, page::Listed, rows::listed};
 
 use super::{Start, by_id, json, jwk, key, named, optional_key, page, relying_party};
@@ -9,6 +12,7 @@ use crate::{
     domain::{
         device::{Device, PresenceKeys, Profile},
         key_statement::{KeyStatement, Vouching},
+        standing::{Standing, Standings},
     },
     error::Error,
     invariants,
@@ -20,8 +24,9 @@ pub async fn insert(tx: &mut Tx, device: &Device) -> Result<bool, Error> {
     let inserted = tx
         .query(
             "INSERT INTO device (id, relying_party_id, device_key, biometric_key, credential_key, name, platform, app_version, \
-             key_statement, key_signatures, key_statement_seq, challenged_at, created_at, updated_at, version) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING",
+             key_statement, key_signatures, key_statement_seq, challenged_at, created_at, updated_at, in_use, version, biometric_counts, \
+             biometric_since, credential_counts, credential_since) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) ON CONFLICT DO NOTHING",
         )
         .bind(device.id.as_str())
         .bind(device.relying_party.as_uuid())
@@ -37,14 +42,20 @@ pub async fn insert(tx: &mut Tx, device: &Device) -> Result<bool, Error> {
         .bind(device.vouching.challenged_at)
         .bind(device.created_at)
         .bind(device.updated_at)
+        .bind(device.in_use)
         .bind(device.version)
+        .bind(device.standings.biometric.counts)
+        .bind(device.standings.biometric.since)
+        .bind(device.standings.credential.counts)
+        .bind(device.standings.credential.since)
         .execute()
         .await?;
     Ok(inserted == 1)
 }
 
 const SELECT: &str = "SELECT id, relying_party_id, device_key, biometric_key, credential_key, name, platform, app_version, key_statement, \
-     key_signatures, key_statement_seq, challenged_at, created_at, updated_at, last_seen_at, retired_at, version FROM device WHERE ";
+     key_signatures, key_statement_seq, challenged_at, created_at, updated_at, last_seen_at, retired_at, in_use, version, biometric_counts, \
+     biometric_since, credential_counts, credential_since FROM device WHERE ";
 
 /// Returns one.
 pub async fn get(db: &Db, party: RelyingPartyId, id: &DeviceId) -> Result<Option<Device>, Error> {
@@ -83,6 +94,14 @@ pub async fn update(tx: &mut Tx, device: &Device) -> Result<bool, Error> {
         .push_bind(seq(device)?)
         .push(", challenged_at = ")
         .push_bind(device.vouching.challenged_at)
+        .push(", biometric_counts = ")
+        .push_bind(device.standings.biometric.counts)
+        .push(", biometric_since = ")
+        .push_bind(device.standings.biometric.since)
+        .push(", credential_counts = ")
+        .push_bind(device.standings.credential.counts)
+        .push(", credential_since = ")
+        .push_bind(device.standings.credential.since)
         .push(", updated_at = ")
         .push_bind(device.updated_at)
         .push(", retired_at = ")
@@ -92,6 +111,19 @@ pub async fn update(tx: &mut Tx, device: &Device) -> Result<bool, Error> {
         .push(" WHERE ");
     let query = by_id(query, device.relying_party, device.id.as_str());
     Ok(query.push(" AND version = ").push_bind(device.version - 1).execute().await? == 1)
+}
+
+/// Notes that a binding is about to be made for one, which is as good as being seen; false when it was deleted in between.
+pub async fn note_in_use(db: &Db, device: &Device, now: Timestamp) -> Result<bool, Error> {
+    let query = db.execute("UPDATE device SET in_use = TRUE, last_seen_at = $1 WHERE relying_party_id = $2 AND id = $3");
+    Ok(query.bind(now).bind(device.relying_party.as_uuid()).bind(device.id.as_str()).execute().await? == 1)
+}
+
+/// Counts those of a relying party that no binding was ever made for, up to `limit`.
+pub async fn count_unbound(db: &Db, party: RelyingPartyId, limit: u32) -> Result<i64, Error> {
+    let query = db.query("SELECT COUNT(*) AS n FROM (SELECT 1 AS one FROM device WHERE relying_party_id = ").push_bind(party.as_uuid());
+    let row = query.push(" AND in_use = FALSE LIMIT ").push_bind(i64::from(limit)).push(") AS unbound").fetch_one().await?;
+    Ok(row.get("n")?)
 }
 
 /// Lists those of a relying party.
@@ -133,10 +165,15 @@ fn read(row: &Row) -> Result<Device, DbError> {
             app_version: record.get("app_version")?,
         },
         vouching: vouching(&record)?,
+        standings: Standings {
+            biometric: Standing { counts: record.get("biometric_counts")?, since: record.get("biometric_since")? },
+            credential: Standing { counts: record.get("credential_counts")?, since: record.get("credential_since")? },
+        },
         created_at: record.get("created_at")?,
         updated_at: record.get("updated_at")?,
         last_seen_at: record.get("last_seen_at")?,
         retired_at: record.get("retired_at")?,
+        in_use: record.get("in_use")?,
         version: record.get("version")?,
     };
     invariants::check_device(&device)?;

@@ -2,14 +2,17 @@
 
 pub mod app_links;
 pub mod audit;
+pub mod audit_chain;
 pub mod credential;
 pub mod device;
 pub mod document;
 pub mod operator;
+pub mod proven_key;
 pub mod relying_party;
 pub mod retention;
 pub mod sealed;
 pub mod signing_key;
+pub mod used_proof;
 
 use nodkey_db::{DbError, Param, Query, Record};
 use nodkey_kernel::{id::RelyingPartyId, jose::PublicJwk, named::UnknownName, time::Timestamp};

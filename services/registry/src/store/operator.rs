@@ -106,7 +106,8 @@ pub async fn insert_session(tx: &mut Tx, session: &OperatorSession, sealed_secre
 pub async fn session(db: &Db, id: OperatorSessionId, now: Timestamp) -> Result<Option<(OperatorSession, Vec<u8>)>, Error> {
     let row = db
         .query(
-            "SELECT id, operator_id, trusonafication_id, sealed_secret, created_at, expires_at FROM operator_session \
+            "SELECT id, operator_id, trusonafication_id, sealed_secret, created_at, expires_at, COALESCE(seen_at, created_at) AS seen_at \
+             FROM operator_session \
              WHERE id = $1 AND ended_at IS NULL AND expires_at > $2",
         )
         .bind(id.as_uuid())
@@ -121,10 +122,17 @@ pub async fn session(db: &Db, id: OperatorSessionId, now: Timestamp) -> Result<O
             trusonafication: TrusonaficationId::from_uuid(record.get("trusonafication_id")?),
             created_at: record.get("created_at")?,
             expires_at: record.get("expires_at")?,
+            seen_at: record.get("seen_at")?,
         };
         Ok((session, record.get("sealed_secret")?))
     })
     .transpose()
+}
+
+/// Notes that a session is used.
+pub async fn note_session_seen(db: &Db, id: OperatorSessionId, now: Timestamp) -> Result<(), Error> {
+    db.execute("UPDATE operator_session SET seen_at = $1 WHERE id = $2").bind(now).bind(id.as_uuid()).execute().await?;
+    Ok(())
 }
 
 /// Ends one session.

@@ -11,17 +11,27 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::{Start, json, page};
-use crate::{domain::relying_party::RelyingParty, error::Error, invariants};
+use crate::{
+    domain::relying_party::{PromptSettings, RelyingParty},
+    error::Error,
+    invariants,
+};
 
 /// Inserts; false when the id is taken.
 pub async fn insert(tx: &mut Tx, party: &RelyingParty) -> Result<bool, Error> {
     invariants::check_relying_party(party)?;
     let inserted = tx
-        .query("INSERT INTO relying_party (id, name, trucodes, signatures, created_at, version) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING")
+        .query(
+            "INSERT INTO relying_party (id, name, trucodes, signatures, limits, tolerant_prompts, allow_unprompted, created_at, version) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
+        )
         .bind(party.id.as_uuid())
         .bind(party.name.as_str())
         .bind(to_json(&party.trucodes)?)
         .bind(to_json(&party.signatures)?)
+        .bind(to_json(&party.limits)?)
+        .bind(party.prompts.tolerant)
+        .bind(party.prompts.allow_unprompted)
         .bind(party.created_at)
         .bind(party.version)
         .execute()
@@ -29,7 +39,8 @@ pub async fn insert(tx: &mut Tx, party: &RelyingParty) -> Result<bool, Error> {
     Ok(inserted == 1)
 }
 
-const SELECT: &str = "SELECT id, name, trucodes, signatures, created_at, disabled_at, version FROM relying_party WHERE ";
+const SELECT: &str = "SELECT id, name, trucodes, signatures, limits, tolerant_prompts, allow_unprompted, created_at, disabled_at, version \
+    FROM relying_party WHERE ";
 
 /// Returns one.
 pub async fn get(db: &Db, id: RelyingPartyId) -> Result<Option<RelyingParty>, Error> {
@@ -42,7 +53,10 @@ pub async fn update(tx: &mut Tx, party: &RelyingParty) -> Result<bool, Error> {
     invariants::check_relying_party(party)?;
     let query = tx.query("UPDATE relying_party SET name = ").push_bind(party.name.as_str());
     let query = query.push(", trucodes = ").push_bind(to_json(&party.trucodes)?).push(", signatures = ");
-    let query = query.push_bind(to_json(&party.signatures)?).push(", disabled_at = ").push_bind(party.disabled_at);
+    let query = query.push_bind(to_json(&party.signatures)?).push(", limits = ").push_bind(to_json(&party.limits)?);
+    let query = query.push(", tolerant_prompts = ").push_bind(party.prompts.tolerant).push(", allow_unprompted = ");
+    let query = query.push_bind(party.prompts.allow_unprompted);
+    let query = query.push(", disabled_at = ").push_bind(party.disabled_at);
     let query = query.push(", version = ").push_bind(party.version).push(" WHERE id = ").push_bind(party.id.as_uuid());
     Ok(query.push(" AND version = ").push_bind(party.version - 1).execute().await? == 1)
 }
@@ -64,6 +78,8 @@ fn read(row: &Row) -> Result<RelyingParty, DbError> {
         name: record.get("name")?,
         trucodes: json(&record, "trucodes")?,
         signatures: json(&record, "signatures")?,
+        limits: json(&record, "limits")?,
+        prompts: PromptSettings { tolerant: record.get("tolerant_prompts")?, allow_unprompted: record.get("allow_unprompted")? },
         created_at: record.get("created_at")?,
         disabled_at: record.get("disabled_at")?,
         version: record.get("version")?,

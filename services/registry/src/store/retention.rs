@@ -2,7 +2,7 @@
 
 use nodkey_db::{
     Db, DbError, Row,
-    retention::{BATCH, Window, delete_found, in_list},
+    retention::{BATCH, Window, delete_between, delete_found, in_list},
 };
 use nodkey_kernel::{
     id::{DeviceId, RelyingPartyId},
@@ -78,13 +78,13 @@ pub struct Place {
     pub id: String,
 }
 
-/// Returns devices that came in a window and were not seen since, with their places. Retired ones are not among them: they stay, so that
-/// their keys are never taken again.
+/// Returns devices that came in a window and were not seen since, with their places. Retired ones that were in use are not among them:
+/// they stay, so that their keys are never taken again.
 pub async fn unseen(db: &Db, party: RelyingPartyId, window: Window, after: &Place) -> Result<Vec<(Place, DeviceId)>, Error> {
     let rows = db
         .query(
             "SELECT id, created_at FROM device WHERE relying_party_id = $1 AND (created_at, id) > ($2, $3) AND created_at >= $4 \
-             AND created_at < $5 AND updated_at < $5 AND (last_seen_at IS NULL OR last_seen_at < $5) AND retired_at IS NULL \
+             AND created_at < $5 AND updated_at < $5 AND (last_seen_at IS NULL OR last_seen_at < $5) AND (retired_at IS NULL OR in_use = FALSE) \
              ORDER BY created_at, id LIMIT $6",
         )
         .bind(party.as_uuid())
@@ -115,7 +115,7 @@ pub async fn delete_unseen(db: &Db, party: RelyingPartyId, before: Timestamp, de
     let ids: Vec<&str> = devices.iter().map(DeviceId::as_str).collect();
     let query = db.execute(
         "DELETE FROM device WHERE relying_party_id = $1 AND updated_at < $2 AND (last_seen_at IS NULL OR last_seen_at < $2) \
-         AND retired_at IS NULL AND id IN",
+         AND (retired_at IS NULL OR in_use = FALSE) AND id IN",
     );
     Ok(in_list(query.bind(party.as_uuid()).bind(before), &ids).execute().await?)
 }
@@ -126,10 +126,19 @@ pub async fn delete_sessions(db: &Db, before: Timestamp) -> Result<u64, Error> {
     Ok(delete_found(db, old, "DELETE FROM operator_session WHERE id IN").await?)
 }
 
-/// Deletes some entries of the audit log older than a moment. Returns how many.
-pub async fn delete_audit_entries(db: &Db, before: Timestamp) -> Result<u64, Error> {
-    let old = db.query("SELECT id FROM audit_entry WHERE at < $1 ORDER BY at, id LIMIT $2").bind(before).bind(BATCH);
-    Ok(delete_found(db, old, "DELETE FROM audit_entry WHERE id IN").await?)
+/// Deletes some proofs that were used before a moment. Returns how many.
+pub async fn delete_used_proofs(db: &Db, before: Timestamp) -> Result<u64, Error> {
+    let oldest = db.query(
+        "SELECT MIN(used_at) AS first, MAX(used_at) AS last FROM (SELECT used_at FROM used_proof WHERE used_at < $1 ORDER BY used_at LIMIT $2) AS oldest",
+    );
+    let delete = "DELETE FROM used_proof WHERE used_at >= $1 AND used_at <= $2";
+    Ok(delete_between(db, oldest.bind(before).bind(BATCH), delete).await?)
+}
+
+/// Deletes some entries of the audit log that are in no chain and older than a moment. Returns how many.
+pub async fn delete_unchained(db: &Db, before: Timestamp) -> Result<u64, Error> {
+    let old = "SELECT id FROM audit_entry WHERE kind = 'unchained' AND at < $1 ORDER BY at, id LIMIT $2";
+    Ok(delete_found(db, db.query(old).bind(before).bind(BATCH), "DELETE FROM audit_entry WHERE id IN").await?)
 }
 
 /// Deletes some operators who never took their invitation, of those invited in a window. Returns how many.

@@ -24,14 +24,14 @@ use crate::{
     domain::{
         Change,
         app_links::{AppLinks, Apps},
-        audit::{Action, AuditEntry},
+        audit::{Action, AuditEntry, Chain, ChainId},
         credential::{Credential, CredentialKind},
-        device::{Device, Platform, PresenceKeys, Registration, RegistrationFields},
+        device::{Device, Platform, PresenceKeys, Profile, Registration, RegistrationFields},
         device_challenge::DeviceChallenge,
         document::{Document, DocumentType, Scan, VerificationStatus},
-        key_statement::{SentStatement, Verifier},
+        key_statement::{SentStatement, Verifier, Vouching},
         operator::{NewOperator, Operator, OperatorSession},
-        relying_party::RelyingParty,
+        relying_party::{NewRelyingParty, RelyingParty},
         retention::RetentionPolicy,
         signing_key::{Owner, SigningKey},
     },
@@ -39,7 +39,7 @@ use crate::{
 };
 
 const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
-const TABLES: [&str; 9] = [
+const TABLES: [&str; 13] = [
     "relying_party",
     "credential",
     "device",
@@ -48,7 +48,11 @@ const TABLES: [&str; 9] = [
     "operator",
     "operator_session",
     "audit_entry",
+    "audit_chain",
+    "audit_checkpoint",
     "app_link",
+    "used_proof",
+    "proven_key",
 ];
 
 async fn connect(database: &TestDatabase, max_connections: u32) -> Db {
@@ -62,7 +66,7 @@ fn at(n: u64) -> Timestamp {
 }
 
 fn party(n: u64) -> RelyingParty {
-    RelyingParty::create(RelyingPartyId::generate(at(n), &Random::seeded(n)), "Acme".into(), at(n))
+    RelyingParty::create(RelyingPartyId::generate(at(n), &Random::seeded(n)), NewRelyingParty::parse("Acme", "", false).unwrap(), at(n))
 }
 
 fn credential_of(party: RelyingPartyId, n: u64) -> Credential {
@@ -122,7 +126,7 @@ fn invited(n: u64) -> Operator {
 fn session_of(operator: OperatorId, n: u64) -> OperatorSession {
     let random = Random::seeded(n);
     let (id, trusonafication) = (OperatorSessionId::generate(at(n), &random), TrusonaficationId::generate(at(n), &random));
-    OperatorSession { id, operator, trusonafication, created_at: at(n), expires_at: at(n + 60) }
+    OperatorSession { id, operator, trusonafication, created_at: at(n), expires_at: at(n + 60), seen_at: at(n) }
 }
 
 fn entry(n: u64) -> AuditEntry {
@@ -131,6 +135,14 @@ fn entry(n: u64) -> AuditEntry {
     let relying_party = Some(RelyingPartyId::generate(NOW, &Random::seeded(n % 50)));
     let action = Action { operator, relying_party, method: "registry.v1.X/List".into(), ..Action::default() };
     AuditEntry { id, at: at(n), action, outcome: String::new() }
+}
+
+fn outcome(n: u64) -> AuditEntry {
+    AuditEntry { action: Action::default(), outcome: "OK".into(), ..entry(n) }
+}
+
+fn chain(checkpoint: u64) -> Chain {
+    Chain { id: ChainId::DEPLOYMENT, seq: 2, hash: [0; 32], cut: 0, cut_hash: [0; 32], checkpoint }
 }
 
 fn links(n: u64) -> AppLinks {
@@ -281,11 +293,56 @@ async fn a_published_key_is_read_as_it_was_written_and_one_that_cannot_be_is_pas
     assert_eq!(signing_key::all(&db).await.unwrap().len(), 2);
 }
 
+async fn a_proof_is_used_once_by_its_device_until_it_is_deleted_for_its_age(db: Db) {
+    let (one, other) = (device_of(party(1).id, 0).id, device_of(party(1).id, 1).id);
+    for (expected, device, jti, used_at) in [(true, &one, "a", 1), (false, &one, "a", 2), (true, &one, "b", 3), (true, &other, "a", 3)] {
+        let mut tx = db.begin().await.unwrap();
+        assert_eq!(used_proof::insert(&mut tx, device, jti, at(used_at)).await.unwrap(), expected);
+        tx.commit().await.unwrap();
+    }
+    assert_eq!(retention::delete_used_proofs(&db, at(3)).await.unwrap(), 1);
+    let mut tx = db.begin().await.unwrap();
+    assert!(used_proof::insert(&mut tx, &one, "a", at(4)).await.unwrap(), "it is old, and would not be taken");
+    assert!(!used_proof::insert(&mut tx, &one, "b", at(4)).await.unwrap());
+    tx.rollback().await.unwrap();
+}
+
 nodkey_testkit::on_both_engines! {
     |database| connect(database, 4) =>
+    a_proof_is_used_once_by_its_device_until_it_is_deleted_for_its_age,
     what_is_written_is_what_is_read_one_version_later,
     one_that_cannot_be_read_is_named_and_takes_no_list_with_it,
     a_published_key_is_read_as_it_was_written_and_one_that_cannot_be_is_passed_by,
+    a_key_that_several_devices_named_counts_for_none_of_them,
+}
+
+/// As the migration does with devices of before.
+async fn a_key_that_several_devices_named_counts_for_none_of_them(db: Db) {
+    let tenant = party(1);
+    let one = device_of(tenant.id, 0);
+    let presence = PresenceKeys { credential: one.profile.presence.biometric, biometric: None };
+    let other = device_of(tenant.id, 1);
+    let other = Device { profile: Profile { presence, ..other.profile }, vouching: Vouching::default(), ..other };
+    let third = device_of(tenant.id, 2);
+    let mut tx = db.begin().await.unwrap();
+    relying_party::insert(&mut tx, &tenant).await.unwrap();
+    for device in [&one, &other, &third] {
+        device::insert(&mut tx, device).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let migration = if db.is_postgres() {
+        include_str!("../../migrations/postgres/1040_counting_keys.sql")
+    } else {
+        include_str!("../../migrations/sqlite/1040_counting_keys.sql")
+    };
+    let (_, marking) = migration.split_once("-- Nobody can tell").unwrap();
+    let (_, marking) = marking.split_once('\n').unwrap();
+    for statement in marking.split(';').map(str::trim).filter(|statement| !statement.is_empty()) {
+        db.execute(statement.to_owned().leak()).execute().await.unwrap();
+    }
+    let standings = async |device: &Device| device::get(&db, tenant.id, &device.id).await.unwrap().unwrap().standings;
+    assert!(!standings(&one).await.biometric.counts && !standings(&other).await.credential.counts);
+    assert_eq!(standings(&third).await, third.standings, "and nobody else is concerned");
 }
 
 /// Runs every statement once; the rows it writes are taken back.
@@ -312,9 +369,16 @@ async fn exercise(db: &Db) {
     operator::end_sessions(&mut tx, session.operator, NOW).await.unwrap();
     signing_key::insert(&mut tx, &signing_key(0)).await.unwrap();
     signing_key::retire(&mut tx, &retired(0)).await.unwrap();
-    audit::insert(&mut tx, &entry(0)).await.unwrap();
+    audit::append(&mut tx, entry(0).into()).await.unwrap();
+    audit::append_outcome(&mut tx, outcome(1), entry(0).id).await.unwrap();
+    audit::append_outcome(&mut tx, outcome(2), entry(0).id).await.unwrap();
+    audit::append(&mut tx, AuditEntry { action: Action { relying_party: Some(id), ..entry(3).action }, ..entry(3) }.into()).await.unwrap();
+    audit_chain::insert_checkpoint(&mut tx, &chain(0), &Chain { cut: 1, ..chain(1) }, NOW, "jws").await.unwrap();
     app_links::insert(&mut tx, id, &links(0)).await.unwrap();
     app_links::delete(&mut tx, id).await.unwrap();
+    used_proof::insert(&mut tx, &device.id, "jti", NOW).await.unwrap();
+    proven_key::insert(&mut tx, &device.id, "jkt").await.unwrap();
+    proven_key::is_anothers(&mut tx, &device.id, &["jkt".to_owned()]).await.unwrap();
     tx.rollback().await.unwrap();
     relying_party::get(db, id).await.unwrap();
     relying_party::list(db, &start(Uuid::max()), 10).await.unwrap();
@@ -324,6 +388,8 @@ async fn exercise(db: &Db) {
     device::get(db, id, &device.id).await.unwrap();
     device::resolve(db, &device.id).await.unwrap();
     retention::note_seen(db, &device, NOW).await.unwrap();
+    device::note_in_use(db, &device, NOW).await.unwrap();
+    device::count_unbound(db, id, 10).await.unwrap();
     device::list(db, id, &start(String::new()), 10).await.unwrap();
     document::get(db, id, document.id).await.unwrap();
     document::list(db, id, "ada", &start(Uuid::max()), 10).await.unwrap();
@@ -331,9 +397,22 @@ async fn exercise(db: &Db) {
     operator::invited(db, &[0; 32]).await.unwrap();
     operator::list(db, &start(Uuid::max()), 10).await.unwrap();
     operator::session(db, session.id, NOW).await.unwrap();
+    operator::note_session_seen(db, session.id, NOW).await.unwrap();
     signing_key::all(db).await.unwrap();
     signing_key::list(db, &start(String::new()), 10).await.unwrap();
-    audit::complete(db, entry(0).id, "OK").await.unwrap();
+    let deployment = ChainId::DEPLOYMENT;
+    audit_chain::get(db, deployment).await.unwrap();
+    audit_chain::count(db).await.unwrap();
+    audit_chain::entries(db, deployment, 0, 10).await.unwrap();
+    audit_chain::hash_at(db, deployment, 1).await.unwrap();
+    audit_chain::checkpoints(db, deployment, (1, 2), 10).await.unwrap();
+    audit_chain::delete_cut(db, deployment, 1).await.unwrap();
+    for after in [None, Some(deployment)] {
+        audit_chain::next(db, after).await.unwrap();
+        audit_chain::uncovered(db, after, 10).await.unwrap();
+        audit_chain::cuttable(db, NOW, after).await.unwrap();
+        audit_chain::unchained(db, after.map(|_| id), (NOW, Uuid::nil()), 10).await.unwrap();
+    }
     for relying_party in [None, Some(id)] {
         for operator in [None, Some(invited(0).id)] {
             for method in ["", "List"] {
@@ -352,7 +431,8 @@ async fn exercise(db: &Db) {
     retention::unseen(db, id, window, &begin).await.unwrap();
     retention::delete_unseen(db, id, NOW, &[device.id]).await.unwrap();
     retention::delete_sessions(db, NOW).await.unwrap();
-    retention::delete_audit_entries(db, NOW).await.unwrap();
+    retention::delete_used_proofs(db, NOW).await.unwrap();
+    retention::delete_unchained(db, NOW).await.unwrap();
     retention::delete_invitations(db, window).await.unwrap();
 }
 
@@ -362,6 +442,10 @@ async fn fill(db: &Db, count: u64) {
     for n in 1..count {
         let tenant = party(n);
         relying_party::insert(&mut tx, &tenant).await.unwrap();
+        let entry_of_tenant = AuditEntry { action: Action { relying_party: Some(tenant.id), ..Action::default() }, ..entry(2_000_000 + n) };
+        audit::append(&mut tx, entry_of_tenant.into()).await.unwrap();
+        let before = Chain { id: ChainId(tenant.id.as_uuid()), ..chain(0) };
+        audit_chain::insert_checkpoint(&mut tx, &before, &Chain { checkpoint: 1, ..before }, at(n), "jws").await.unwrap();
         app_links::insert(&mut tx, tenant.id, &links(n)).await.unwrap();
         signing_key::insert(&mut tx, &signing_key(n)).await.unwrap();
         operator::insert(&mut tx, &invited(n)).await.unwrap();
@@ -369,8 +453,11 @@ async fn fill(db: &Db, count: u64) {
         for m in [2 * n, 2 * n + 1] {
             credential::insert(&mut tx, &credential_of(tenant.id, m), b"sealed").await.unwrap();
             device::insert(&mut tx, &device_of(tenant.id, m)).await.unwrap();
+            used_proof::insert(&mut tx, &device_of(tenant.id, m).id, "jti", at(m)).await.unwrap();
+            proven_key::insert(&mut tx, &device_of(tenant.id, m).id, &format!("{m}")).await.unwrap();
             document::insert(&mut tx, &document_of(tenant.id, m)).await.unwrap();
-            audit::insert(&mut tx, &entry(m)).await.unwrap();
+            audit::append(&mut tx, entry(m).into()).await.unwrap();
+            audit::append_outcome(&mut tx, outcome(1_000_000 + m), entry(m).id).await.unwrap();
         }
     }
     tx.commit().await.unwrap();
@@ -379,10 +466,11 @@ async fn fill(db: &Db, count: u64) {
 fn check(plans: &[Plan]) {
     let wrong = plans.iter().filter(|plan| {
         let by_id = !plan.statement.contains("WHERE id = ") || plan.says("_pkey") || plan.says("(id=?)");
-        // A deployment has a handful of signing keys, and of operators to look through for invitations; a method is looked for among the
+        // Chains are counted once a minute at most. A deployment has a handful of signing keys, and of operators to look through for invitations; a method is looked for among the
         // entries of the others.
         let few = |line: &str| {
-            line.contains("published_key") || ["method LIKE", "invitation_expires_at < "].iter().any(|few| plan.statement.contains(few))
+            line.contains("published_key")
+                || ["method LIKE", "invitation_expires_at < ", "COUNT(*) AS chains"].iter().any(|few| plan.statement.contains(few))
         };
         plan.looks_through(&TABLES).is_some_and(|line| !few(line)) || !by_id
     });
@@ -419,7 +507,12 @@ async fn every_row_of_an_installation_is_read(db: Db) {
         assert!(relying_party::get(&db, party).await.unwrap().is_some());
         app_links::get(&db, party).await.unwrap();
         credentials += credential::list(&db, party, &start(Uuid::max()), 500).await.unwrap().iter().count();
-        devices += device::list(&db, party, &start(String::new()), 500).await.unwrap().iter().count();
+        for device in device::list(&db, party, &start(String::new()), 500).await.unwrap().iter() {
+            devices += 1;
+            let counts = device.presence_thumbprints().len()
+                == device.profile.presence.iter().filter(|(kind, _)| device.standings.of(*kind).counts).count();
+            assert!(counts, "who could prove presence before can");
+        }
     }
     for row in count("SELECT id, relying_party_id FROM identity_document").await {
         let (party, id) = (RelyingPartyId::from_uuid(row.get("relying_party_id").unwrap()), row.get("id").unwrap());

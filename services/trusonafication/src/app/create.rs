@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use nodkey_kernel::{
     challenge::{CHALLENGE_TYP, ChallengeClaims, RelyingPartyClaim},
-    id::{DeviceId, RelyingPartyId, TrusonaficationId},
+    id::{BindingId, DeviceId, RelyingPartyId, TruCodeId, TrusonaficationId},
+    time::Timestamp,
 };
 use nodkey_proto::{
     binding::v1::{Binding, BindingState, ListUserDevicesRequest, user_service_client::UserServiceClient},
-    registry::v1::{GetRelyingPartyRequest, relying_party_service_client::RelyingPartyServiceClient},
     trusonafication::v1::CreateTrusonaficationResponse,
 };
 use nodkey_runtime::{
@@ -17,10 +17,10 @@ use nodkey_runtime::{
     trace,
 };
 
-use super::App;
+use super::{App, budget::Policy};
 use crate::{
     convert,
-    domain::{Ask, Limits, MatchMode, NumberMatch, State, Target, Trusonafication, Unchecked},
+    domain::{Ask, Limits, MatchMode, NumberMatch, PAIRED_WITHIN, State, Target, Trusonafication, Unchecked, Way},
     error::Error,
     store,
 };
@@ -28,11 +28,24 @@ use crate::{
 /// The answer to a request to ask.
 pub type Created = CreateTrusonaficationResponse;
 
+/// What can be asked, before it is written.
+struct Prepared {
+    asked: Trusonafication,
+    challenge: String,
+    policy: Policy,
+    /// Makes it the user's own way, unless another is asked for it first.
+    pairing: Option<TruCodeId>,
+}
+
 /// Who can answer: the user, once known, and the devices to wake.
 struct Addressed {
     user: Option<String>,
     device: Option<DeviceId>,
     devices: Vec<DeviceId>,
+    /// What makes them the user's.
+    bindings: Vec<BindingId>,
+    /// By a code that there is, and that nothing was asked of.
+    unasked_code: bool,
 }
 
 impl App {
@@ -45,13 +58,33 @@ impl App {
         number_match: Option<MatchMode>,
     ) -> Result<Created, Error> {
         let answers = Answers { db: &self.db, vault: &self.vault, random: &self.random, clock: &self.clock };
+        // What is asked here rests on no word that must be fresh: who may answer is asked again when the answer comes.
         let attempt = async || {
-            let (mut asked, challenge) = self.prepare(party, fields.clone(), number_match).await?;
+            let now = self.now();
+            let ask = self.read(fields.clone(), number_match, now)?;
+            let Prepared { mut asked, challenge, policy, pairing } = self.prepare(party, ask, now).await?;
             let mut tx = self.db.begin().await?;
+            if let Some(pairing) = pairing
+                && store::spend_pairing(&mut tx, pairing).await?
+            {
+                asked.way = Way::Own;
+            }
+            let replaced = self.admit(&mut tx, &asked).await?;
+            self.replace(&mut tx, party, replaced).await?;
             if let Target::TruCode(code) = asked.ask.target {
                 // Whoever pairs it from here on finds this one.
-                asked.device = store::lock_trucode(&mut tx, party, code).await?.and_then(|id| DeviceId::parse(&id).ok());
-                asked.told = asked.device.iter().cloned().collect();
+                let code = store::lock_trucode(&mut tx, party, code).await?;
+                // Whoever learns of a code later prompts by it no more.
+                if !policy.tolerant && code.as_ref().is_some_and(|code| code.asked > 1) {
+                    return Err(Error::TruCodeUsed);
+                }
+                let paired_by = code.and_then(|code| code.identifier).and_then(|id| DeviceId::parse(&id).ok());
+                if asked.device != paired_by {
+                    // Nobody was asked about this one's binding.
+                    asked.bindings = Some(Vec::new());
+                }
+                asked.told = paired_by.iter().cloned().collect();
+                asked.device = paired_by;
             }
             if !store::insert(&mut tx, &asked, &challenge, self.config.max_pending).await? {
                 return Err(Error::TooManyPending);
@@ -66,41 +99,60 @@ impl App {
         once(request.as_ref(), &answers, attempt).await
     }
 
-    /// Everything that has to be asked of others: who can answer, how the relying party is called, and the signature.
-    async fn prepare(
-        &self,
-        party: RelyingPartyId,
-        fields: Unchecked,
-        number_match: Option<MatchMode>,
-    ) -> Result<(Trusonafication, String), Error> {
-        let now = self.now();
+    /// What is asked, checked.
+    fn read(&self, fields: Unchecked, number_match: Option<MatchMode>, now: Timestamp) -> Result<Ask, Error> {
         let limits = Limits { lifetime: Duration::from_secs(self.config.lifetime_seconds.into()), egress: &self.deployment.egress };
         let number_match = number_match.map(|mode| NumberMatch::pick(mode, &self.random));
-        let ask = Ask::parse(Unchecked { number_match, ..fields }, &limits, now).map_err(Failure::Invalid)?;
-        let addressed = self.addressed(party, &ask.target).await?;
-        if ask.show_identity_document
-            && let Some(user) = &addressed.user
-            && self.documents(party, user).await?.is_empty()
-        {
-            return Err(Error::NoDocuments);
-        }
-        let mut parties = RelyingPartyServiceClient::new(self.peers.registry().acting_for(party));
-        let relying_party_name = parties.get_relying_party(GetRelyingPartyRequest::default()).await?.into_inner().name;
+        Ok(Ask::parse(Unchecked { number_match, ..fields }, &limits, now).map_err(Failure::Invalid)?)
+    }
+
+    /// Everything that has to be asked of others, in parallel: who can answer, how the relying party is called and how much it may have open.
+    /// Then the signature.
+    async fn prepare(&self, party: RelyingPartyId, mut ask: Ask, now: Timestamp) -> Result<Prepared, Error> {
+        let binding = async {
+            let addressed = self.addressed(party, &ask.target).await?;
+            if ask.show_identity_document
+                && let Some(user) = &addressed.user
+                && self.documents(party, user).await?.is_empty()
+            {
+                return Err(Error::NoDocuments);
+            }
+            Ok(addressed)
+        };
+        let (addressed, relying_party) = tokio::try_join!(binding, self.relying_party(party))?;
+        let policy = Policy::of(&relying_party);
+        ask.prompt |= !policy.unprompted;
+        let pairing = match &ask.target {
+            Target::Device(device) if !policy.tolerant => store::unspent_pairing(&self.db, party, device, now - PAIRED_WITHIN).await?,
+            Target::User(_) | Target::Device(_) | Target::TruCode(_) => None,
+        };
+        let limit = relying_party.limits.and_then(|limits| u32::try_from(limits.open_trusonafications).ok()).filter(|own| *own > 0);
+        let limit = limit.unwrap_or(self.config.max_open);
+        // There may be as many again by what users start: others who fill what they may are not in its way.
+        let own = !policy.tolerant && (addressed.unasked_code || pairing.is_some());
+        self.open.count(&self.db, &self.clock, party, if own { limit.saturating_mul(2) } else { limit }).await?;
+        let way = match ask.target {
+            Target::TruCode(_) => Way::Own,
+            Target::User(_) | Target::Device(_) if policy.tolerant => Way::Tolerated,
+            Target::User(_) | Target::Device(_) => Way::Counted,
+        };
         let asked = Trusonafication {
             id: TrusonaficationId::generate(now, &self.random),
             relying_party: party,
-            relying_party_name,
+            relying_party_name: relying_party.name,
             ask,
             user: addressed.user,
             device: addressed.device,
             told: addressed.devices,
+            bindings: Some(addressed.bindings),
+            way,
             created_at: now,
             updated_at: now,
             state: State::InProgress,
             version: 1,
         };
         let challenge = self.challenge(&asked).await?;
-        Ok((asked, challenge))
+        Ok(Prepared { asked, challenge, policy, pairing })
     }
 
     async fn addressed(&self, party: RelyingPartyId, target: &Target) -> Result<Addressed, Error> {
@@ -108,25 +160,31 @@ impl App {
             Target::TruCode(code) => {
                 // Whoever paired it already is held to what is asked of a device by name.
                 let code = store::trucode_by_id(&self.db, *code).await?.filter(|code| code.relying_party == party);
-                if let Some(device) = code.and_then(|code| code.identifier).and_then(|id| DeviceId::parse(&id).ok()) {
-                    self.active_binding(party, &device).await?;
-                }
-                Ok(Addressed { user: None, device: None, devices: Vec::new() })
+                let unasked_code = code.as_ref().is_some_and(|code| code.asked == 0);
+                let device = code.and_then(|code| code.identifier).and_then(|id| DeviceId::parse(&id).ok());
+                let bindings = match &device {
+                    Some(device) => binding_id(&self.active_binding(party, device).await?).into_iter().collect(),
+                    None => Vec::new(),
+                };
+                Ok(Addressed { user: None, device, devices: Vec::new(), bindings, unasked_code })
             }
             Target::Device(device) => {
                 let binding = self.active_binding(party, device).await?;
-                Ok(Addressed { user: Some(binding.user_identifier), device: Some(device.clone()), devices: vec![device.clone()] })
+                let bindings = binding_id(&binding).into_iter().collect();
+                let user = Some(binding.user_identifier);
+                Ok(Addressed { user, device: Some(device.clone()), devices: vec![device.clone()], bindings, unasked_code: false })
             }
             Target::User(user) => {
                 let mut users = UserServiceClient::new(self.peers.binding().acting_for(party));
                 let request = ListUserDevicesRequest { user_identifier: user.clone() };
                 let bindings = users.list_user_devices(request).await?.into_inner().bindings;
                 let active = bindings.iter().filter(|b| b.state() == BindingState::Active);
-                let devices: Vec<_> = active.filter_map(|b| DeviceId::parse(&b.device_identifier).ok()).collect();
+                let devices: Vec<_> = active.clone().filter_map(|b| DeviceId::parse(&b.device_identifier).ok()).collect();
+                let bindings = active.filter_map(binding_id).collect();
                 if devices.is_empty() {
                     return Err(Error::UserHasNoActiveDevice);
                 }
-                Ok(Addressed { user: Some(user.clone()), device: None, devices })
+                Ok(Addressed { user: Some(user.clone()), device: None, devices, bindings, unasked_code: false })
             }
         }
     }
@@ -156,4 +214,9 @@ impl App {
         };
         self.sign(asked.relying_party, CHALLENGE_TYP, &claims).await
     }
+}
+
+/// The id of a binding.
+fn binding_id(binding: &Binding) -> Option<BindingId> {
+    binding.id.parse().ok()
 }

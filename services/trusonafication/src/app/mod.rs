@@ -1,19 +1,24 @@
 //! Use cases: others are asked first, then one transaction of a pure transition and its event, then those who wait are woken.
 
+mod budget;
+mod changes;
 mod create;
+mod open;
 mod respond;
 mod retention;
 mod signing;
 mod trucode;
 mod watch;
+#[cfg(test)]
+mod world;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use metrics::{counter, histogram};
 use nodkey_bus::Bus;
 use nodkey_db::{
     Db, Tx,
-    outbox::{self, EventContext},
+    outbox::{self, Entry, EventContext},
 };
 use nodkey_kernel::{
     error::{Classify as _, Kind},
@@ -24,7 +29,6 @@ use nodkey_kernel::{
     vault::Vault,
 };
 use nodkey_proto::{
-    Event,
     binding::v1::{Binding, BindingState, GetDeviceBindingRequest, binding_service_client::BindingServiceClient},
     registry::v1::{ListIdentityDocumentsRequest, identity_document_service_client::IdentityDocumentServiceClient},
     trusonafication::v1::{
@@ -40,10 +44,13 @@ use nodkey_runtime::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub use budget::Patience;
+pub use changes::{Changes, job as changes_job};
+use open::Open;
 use signing::{Ending, OwnKeys, Registry};
 pub use watch::Watch;
 
-pub use crate::store::{Listing, Of};
+pub use crate::store::{Hold, Listing, Of};
 use crate::{
     config::Config,
     convert,
@@ -72,14 +79,24 @@ pub struct App {
     deployment: Arc<Deployment>,
     stopping: CancellationToken,
     keys: OwnKeys,
+    open: Open,
+}
+
+/// What others are told of a change: an event, and wakes.
+struct News {
+    entry: Entry,
+    topics: Vec<String>,
+    status: Status,
+    /// How long it was in progress.
+    waited: Duration,
 }
 
 /// How far a look for what is overdue got.
 #[derive(Clone, Debug)]
 pub struct Swept {
-    /// The last that was looked at; `None` when nothing was.
-    pub last: Option<Cursor>,
-    /// Whether there is more after it.
+    /// The last that cannot be read, and so is still there; `None` when there is none.
+    pub unreadable: Option<Cursor>,
+    /// Whether there is more.
     pub more: bool,
 }
 
@@ -102,7 +119,17 @@ impl App {
             publisher: Registry(peers.clone()),
             ring: Held::default(),
         });
-        Ok(Self { config, db, bus, peers, clock, random, vault, deployment, stopping, keys })
+        Ok(Self { config, db, bus, peers, clock, random, vault, deployment, stopping, keys, open: Open::default() })
+    }
+
+    /// Where randomness comes from.
+    pub const fn random(&self) -> &Random {
+        &self.random
+    }
+
+    /// Canceled when this process is to stop.
+    pub const fn stopping(&self) -> &CancellationToken {
+        &self.stopping
     }
 
     fn now(&self) -> Timestamp {
@@ -155,21 +182,23 @@ impl App {
         Ok(store::proof(&self.db, party, id).await?.ok_or(Failure::NotFound("evidence: there is none before the phone answers"))?)
     }
 
-    /// Returns what a device is asked, oldest first.
+    /// Returns what a device is asked: first what its user started by a code, each oldest first.
     pub async fn pending(&self, party: RelyingPartyId, device: &DeviceId) -> Result<Vec<Pending>, Error> {
         let user = self.active_user(party, device).await?;
-        Ok(store::pending(&self.db, party, device, &user, self.now(), MAX_CHALLENGES).await?)
+        // A challenge says its end in whole seconds: one that a phone takes for expired would make some refuse the others, too.
+        let second = Timestamp::from_seconds(self.now().as_seconds()) + Duration::from_micros(999_999);
+        Ok(store::pending(&self.db, party, device, &user, second, MAX_CHALLENGES).await?)
     }
 
-    /// Ends some of what is overdue, in one transaction. Returns after what to go on: what cannot be read is passed by.
+    /// Ends some of what is overdue after a place, in one transaction. What cannot be read is passed by.
     pub async fn sweep(&self, after: Option<&Cursor>) -> Result<Swept, Error> {
         let now = self.now();
         let page = store::overdue(&self.db, now, after, BATCH).await?;
-        let (last, more) = (page.last().cloned(), page.has_next());
+        let (unreadable, more) = (page.last_unreadable().cloned(), page.has_next());
         let overdue = page.into_rows();
         if !overdue.is_empty() {
             let signer = self.keys.published().await?;
-            let mut tx = self.db.begin().await?;
+            let mut tx = self.db.begin_patient().await?;
             for found in overdue {
                 if let Change::Changed(expired) = found.expire(now) {
                     // Another replica, or a phone, may have been first.
@@ -178,7 +207,7 @@ impl App {
             }
             tx.commit().await?;
         }
-        Ok(Swept { last, more })
+        Ok(Swept { unreadable, more })
     }
 
     /// Withdraws whatever ends with something else that ended, in the transaction of the event that says so.
@@ -190,16 +219,19 @@ impl App {
             if last.is_none() {
                 return Ok(());
             }
-            let signer = self.keys.published_in(tx).await?.ok_or(Error::NoSigningKey)?;
-            for found in page.into_rows() {
-                let ended = match found.expire(now) {
-                    Change::Changed(expired) => expired,
-                    Change::Same(found) => match found.cancel(now)? {
-                        Change::Changed(canceled) | Change::Same(canceled) => canceled,
-                    },
-                };
-                // Lost against a phone: that answer was given while it still counted.
-                self.end(tx, &signer, &ended, traceparent.cloned()).await?;
+            let rows = page.into_rows();
+            if !rows.is_empty() {
+                let signer = self.keys.published_in(tx).await?.ok_or(Error::NoSigningKey)?;
+                for found in rows {
+                    let ended = match found.expire(now) {
+                        Change::Changed(expired) => expired,
+                        Change::Same(found) => match found.cancel(now)? {
+                            Change::Changed(canceled) | Change::Same(canceled) => canceled,
+                        },
+                    };
+                    // Lost against a phone: that answer was given while it still counted.
+                    self.end(tx, &signer, &ended, traceparent.cloned()).await?;
+                }
             }
             if !more {
                 return Ok(());
@@ -224,38 +256,49 @@ impl App {
     async fn end(&self, tx: &mut Tx, signer: &Signer, ended: &Trusonafication, traceparent: Option<String>) -> Result<bool, Error> {
         let challenge = store::challenge(tx, ended.relying_party, ended.id).await?;
         let ending = self.ending(signer, ended, &challenge, None)?;
+        let budget = self.account(tx, ended).await?;
         if !store::update(tx, ended, &ending.receipt).await? {
             return Ok(false);
         }
+        self.write_budget(tx, ended, budget).await?;
         self.announce(tx, ended, Some(ending), traceparent).await?;
         Ok(true)
     }
 
-    /// Publishes what it has become, and wakes whoever waits for it, once the transaction is committed.
+    /// Tells others of a change, in its transaction.
     async fn announce(&self, tx: &mut Tx, t: &Trusonafication, ending: Option<Ending>, traceparent: Option<String>) -> Result<(), Error> {
+        self.tell(tx, &self.news(t, ending, traceparent)).await
+    }
+
+    /// What others are told of a change.
+    fn news(&self, t: &Trusonafication, ending: Option<Ending>, traceparent: Option<String>) -> News {
         let trusonafication = Some(convert::event(t));
         let Ending { receipt, result } = ending.unwrap_or_default();
         let result = result.unwrap_or_default();
-        match &t.state {
+        let now = self.now();
+        let id = EventId::generate(now, &self.random);
+        let about = EventContext { id, now, version: t.version, relying_party: t.relying_party, traceparent };
+        let entry = match &t.state {
             State::InProgress => {
                 let device_identifiers = t.told.iter().map(ToString::to_string).collect();
-                self.publish(tx, t, &TrusonaficationCreated { trusonafication, device_identifiers }, traceparent).await?;
+                Entry::new(&TrusonaficationCreated { trusonafication, device_identifiers }, &about)
             }
-            State::Accepted { .. } => {
-                self.publish(tx, t, &TrusonaficationAccepted { trusonafication, receipt, result }, traceparent).await?;
-            }
-            State::Rejected { .. } => {
-                self.publish(tx, t, &TrusonaficationRejected { trusonafication, receipt, result }, traceparent).await?;
-            }
-            State::Expired => self.publish(tx, t, &TrusonaficationExpired { trusonafication, receipt, result }, traceparent).await?,
-            State::Canceled => self.publish(tx, t, &TrusonaficationCanceled { trusonafication, receipt }, traceparent).await?,
-        }
+            State::Accepted { .. } => Entry::new(&TrusonaficationAccepted { trusonafication, receipt, result }, &about),
+            State::Rejected { .. } => Entry::new(&TrusonaficationRejected { trusonafication, receipt, result }, &about),
+            State::Expired => Entry::new(&TrusonaficationExpired { trusonafication, receipt, result }, &about),
+            State::Canceled => Entry::new(&TrusonaficationCanceled { trusonafication, receipt }, &about),
+        };
         let mut topics: Vec<String> = t.told.iter().map(|device| format!("device.{device}")).collect();
         topics.push(all_topic(t.relying_party));
         if t.is_terminal() {
             topics.insert(0, topic(t.id));
         }
-        let (bus, status, waited) = (self.bus.clone(), t.state.status(), t.created_at.until(t.updated_at));
+        News { entry, topics, status: t.state.status(), waited: t.created_at.until(t.updated_at) }
+    }
+
+    async fn tell(&self, tx: &mut Tx, news: &News) -> Result<(), Error> {
+        outbox::insert(tx, &news.entry).await?;
+        let (bus, status, waited, topics) = (self.bus.clone(), news.status, news.waited, news.topics.clone());
         tx.after_commit(move || {
             counter!("nodkey_trusonafications_total", "status" => status.as_str()).increment(1);
             if status != Status::InProgress {
@@ -268,13 +311,6 @@ impl App {
             });
         });
         Ok(())
-    }
-
-    async fn publish<E: Event>(&self, tx: &mut Tx, t: &Trusonafication, event: &E, traceparent: Option<String>) -> Result<(), Error> {
-        let now = self.now();
-        let id = EventId::generate(now, &self.random);
-        let context = EventContext { id, now, version: t.version, relying_party: t.relying_party, traceparent };
-        Ok(outbox::add(tx, event, &context).await?)
     }
 
     /// Asks whom a device is bound to, now. Never remembered: a binding that ended is dead at once.

@@ -1,18 +1,25 @@
 //! Answering.
 
+use nodkey_db::Tx;
 use nodkey_kernel::{
     error::{Classify as _, Kind},
     id::{DeviceId, RelyingPartyId, TrusonaficationId},
     jose::{PublicJwk, jws::Compact},
     receipt::KeyKind,
+    time::Timestamp,
 };
 use nodkey_proto::registry::v1::{GetDeviceRequest, PresenceKey, PresenceKind, device_service_client::DeviceServiceClient};
-use nodkey_runtime::{Failure, status::PeerError, trace};
+use nodkey_runtime::{
+    Failure,
+    checked::{Check, asking, begin, is_late},
+    status::PeerError,
+    trace,
+};
 use serde::Deserialize;
 
-use super::{ATTEMPTS, App, signing::Ending};
+use super::{App, News};
 use crate::{
-    domain::{Answer, AnsweringDevice, Change, Refusal, Stated, Trusonafication, answer},
+    domain::{self, Answer, AnsweringDevice, Change, Refusal, Stated, Trusonafication, answer},
     error::Error,
     store,
 };
@@ -25,6 +32,16 @@ struct Unverified {
     doc: Option<String>,
 }
 
+/// All that is written of an answer.
+struct Answered {
+    /// As its owners described it.
+    device: AnsweringDevice,
+    answer: Answer,
+    changed: Trusonafication,
+    receipt: String,
+    news: News,
+}
+
 impl App {
     /// Takes a phone's signed answer. The same again gets the same result and has no effect.
     pub async fn respond(&self, party: RelyingPartyId, device: &DeviceId, response: &str) -> Result<Trusonafication, Error> {
@@ -33,55 +50,93 @@ impl App {
         let id: TrusonaficationId = claims.sub.parse().map_err(|_| Failure::NotFound("trusonafication"))?;
         let found = store::get_with_challenge(&self.db, party, id).await?;
         let (found, challenge) = found.ok_or(Failure::NotFound("trusonafication"))?;
-        let device = self.answering_device(party, device, claims.doc.is_some()).await?;
-        let answer = answer(&compact, &challenge, &self.deployment.public_url, &claims.sub, &device)?;
+        // Before a place is held: the keys may have to be read.
         let signer = self.keys.published().await?;
-        let mut found = Some(found);
-        for _ in 0..ATTEMPTS {
-            let now = self.now();
-            let result_id = uuid::Builder::from_random_bytes(self.random.bytes()).into_uuid();
-            let current = match found.take() {
-                Some(first) => first,
-                None => self.find(party, id).await?,
+        let (mut found, mut last, mut late) = (Some(found), Error::Raced, None::<Answered>);
+        for check in Check::all() {
+            let place = check.place(&self.db).await?;
+            let (device, said) = asking(self.answering_device(party, device, claims.doc.is_some())).await?;
+            // What was made of the same word is written as it is: to make it of large custom fields takes longer than a word is fresh.
+            let ready = if let Some(made) = late.take().filter(|made| made.device == device) {
+                made
+            } else {
+                let answer = answer(&compact, &challenge, &self.deployment.public_url, &claims.sub, &device)?;
+                let result_id = uuid::Builder::from_random_bytes(self.random.bytes()).into_uuid();
+                let current = match found.take() {
+                    Some(first) => first,
+                    None => self.find(party, id).await?,
+                };
+                let answered = match current.respond(result_id, &answer, self.now())? {
+                    Change::Same(answered) => return Ok(answered),
+                    Change::Changed(answered) => answered,
+                };
+                let ending = self.ending(&signer, &answered, &challenge, Some((&answer, response)))?;
+                let receipt = ending.receipt.clone();
+                let news = self.news(&answered, Some(ending), trace::current().map(|t| t.to_string()));
+                Answered { device, answer, changed: answered, receipt, news }
             };
-            match current.respond(result_id, &answer, now)? {
-                Change::Same(answered) => return Ok(answered),
-                Change::Changed(answered) => {
-                    let ending = self.ending(&signer, &answered, &challenge, Some((&answer, response)))?;
-                    if self.write_answered(&answered, &answer, response, ending).await? {
-                        return Ok(answered);
-                    }
-                }
+            let written = match begin(place, &self.clock, said).await {
+                Ok(tx) => self.write_answered(tx, &ready, response).await,
+                Err(error) => Err(error.into()),
+            };
+            match written {
+                Ok(true) => return Ok(ready.changed),
+                Ok(false) => {}
+                Err(e) if is_late(&e) => (last, late) = (e, Some(ready)),
+                Err(e) => return Err(e),
             }
         }
-        Err(Error::Raced)
+        Err(last)
     }
 
     /// False when another was first.
-    async fn write_answered(&self, answered: &Trusonafication, answer: &Answer, response: &str, ending: Ending) -> Result<bool, Error> {
-        let mut tx = self.db.begin().await?;
-        if !store::update_answered(&mut tx, answered, answer, response, &ending.receipt).await? {
+    async fn write_answered(&self, mut tx: Tx, ready: &Answered, response: &str) -> Result<bool, Error> {
+        let Answered { answer, changed, receipt, news, .. } = ready;
+        let budget = self.account(&mut tx, changed).await?;
+        if !store::update_answered(&mut tx, changed, answer, response, receipt).await? {
             tx.rollback().await?;
             return Ok(false);
         }
-        self.announce(&mut tx, answered, Some(ending), trace::current().map(|t| t.to_string())).await?;
+        self.write_budget(&mut tx, changed, budget).await?;
+        self.hold(&mut tx, changed).await?;
+        self.tell(&mut tx, news).await?;
         tx.commit().await?;
         Ok(true)
     }
 
-    /// Asks the owners of keys, bindings and documents, now: what was revoked a moment ago does not count any more.
-    async fn answering_device(&self, party: RelyingPartyId, id: &DeviceId, with_documents: bool) -> Result<AnsweringDevice, Error> {
-        let mut devices = DeviceServiceClient::new(self.peers.registry().acting_for(party));
-        let device = match devices.get_device(GetDeviceRequest { device_id: id.to_string() }).await.map_err(PeerError::from) {
+    /// Asks the owners of keys, bindings and documents, in parallel: what was revoked a moment ago does not count any more. Tells when the
+    /// first of them answered.
+    async fn answering_device(
+        &self,
+        party: RelyingPartyId,
+        id: &DeviceId,
+        with_documents: bool,
+    ) -> Result<(AnsweringDevice, Timestamp), Error> {
+        let registry = async {
+            let mut devices = DeviceServiceClient::new(self.peers.registry().acting_for(party));
+            let answer = devices.get_device(GetDeviceRequest { device_id: id.to_string() }).await;
+            (answer.map_err(PeerError::from), self.now())
+        };
+        let binding = async {
+            let user = self.active_user(party, id).await;
+            let said = self.now();
+            let documents = match &user {
+                Ok(user) if with_documents => self.documents(party, user).await,
+                _ => Ok(Vec::new()),
+            };
+            (user, documents, said)
+        };
+        let ((device, one), (user, documents, other)) = tokio::join!(registry, binding);
+        let device = match device {
             Ok(answer) => answer.into_inner(),
             Err(e) if e.kind() == Kind::NotFound => return Err(Error::DeviceNotBound),
             Err(e) => return Err(e.into()),
         };
+        // Its end goes before that of its binding, which follows it.
         if device.retired {
             return Err(Error::DeviceRetired);
         }
-        let user = self.active_user(party, id).await?;
-        let documents = if with_documents { self.documents(party, &user).await? } else { Vec::new() };
+        let (user, documents) = (user?, documents?);
         let key = |jwk: &str| PublicJwk::parse(jwk).map_err(|_| Failure::Internal("the registry holds checked keys"));
         let presence_key = |presence: &PresenceKey| {
             let kind = match presence.kind() {
@@ -89,15 +144,20 @@ impl App {
                 PresenceKind::Credential => KeyKind::Credential,
                 PresenceKind::Unspecified => return Err(Failure::Internal("the registry knows of what kind a presence key is")),
             };
-            Ok((kind, key(&presence.jwk)?))
+            // A registry of before does not say.
+            Ok(domain::PresenceKey { kind, key: key(&presence.jwk)?, counts: presence.counts.unwrap_or(true) })
         };
-        Ok(AnsweringDevice {
+        let device = AnsweringDevice {
             id: id.clone(),
             key: key(&device.device_key)?,
             presence_keys: device.presence_keys.iter().map(presence_key).collect::<Result<_, _>>()?,
             user,
             documents,
             stated: Stated { statement: Some(device.key_statement).filter(|jws| !jws.is_empty()), signatures: device.key_signatures },
-        })
+        };
+        Ok((device, one.min(other)))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,7 @@ use nodkey_kernel::{
 use nodkey_proto::{
     convert::from_timestamp,
     registry::v1::{PublishSigningKeyRequest, SignRequest, signing_key_service_client::SigningKeyServiceClient},
+    rest,
 };
 use nodkey_runtime::{
     Failure, Peers,
@@ -25,6 +26,7 @@ use serde::Serialize;
 
 use super::App;
 use crate::{
+    convert,
     domain::{Answer, Proven, State, Trusonafication, receipt, result},
     error::Error,
     store,
@@ -98,7 +100,8 @@ impl App {
     ) -> Result<Ending, Error> {
         let id = uuid::Builder::from_random_bytes(self.random.bytes()).into_uuid();
         let issuer = &self.deployment.public_url;
-        let claims = receipt(t, Proven { issuer, id, challenge, answer }).ok_or(Failure::Internal("it has ended"))?;
+        let data = rest::text(&convert::event(t)).map_err(|_| Failure::Internal("JSON serializes"))?;
+        let claims = receipt(t, Proven { issuer, id, challenge, answer, data: data.get() }).ok_or(Failure::Internal("it has ended"))?;
         let receipt = signer.sign(RECEIPT_TYP, &claims);
         let called_back = t.ask.callback_url.is_some() && t.state != State::Canceled;
         let result = (called_back && signer.signs_at() <= self.now()).then(|| {

@@ -2,20 +2,23 @@
 
 use std::time::Duration;
 
-use nodkey_db::outbox::{self, EventContext};
+use nodkey_db::{
+    Tx,
+    outbox::{self, EventContext},
+};
 use nodkey_kernel::{
     id::{DeviceId, EventId, RelyingPartyId, TruCodeId},
     jose::jws::Compact,
     trucode::TRUCODE_TYP,
 };
 use nodkey_proto::{
-    registry::v1::{GetRelyingPartyRequest, RelyingParty, TruCodeSettings, relying_party_service_client::RelyingPartyServiceClient},
+    registry::v1::{GetRelyingPartyRequest, RelyingParty, relying_party_service_client::RelyingPartyServiceClient},
     trusonafication::v1::{TruCodeCreated, TruCodePaired},
 };
 use nodkey_runtime::{Failure, trace};
 use serde::Deserialize;
 
-use super::{ATTEMPTS, App};
+use super::{ATTEMPTS, App, budget::Policy};
 use crate::{
     domain::{Paired, PayloadClaims, Refusal, TruCode, two_digits},
     error::Error,
@@ -56,6 +59,7 @@ impl App {
             created_at: now,
             expires_at,
             identifier: None,
+            asked: 0,
             version: 1,
         };
         let mut tx = self.db.begin().await?;
@@ -100,13 +104,14 @@ impl App {
             match party {
                 Some(party) if party != code.relying_party => return Err(Refusal::InvalidPayload.into()),
                 Some(_) => {}
-                None if self.settings(code.relying_party).await?.allow_unproven_pairing => {}
+                None if self.allows_unproven_pairing(code.relying_party).await? => {}
                 None => return Err(Error::ProofRequired),
             }
-            match code.pair(identifier, number, self.now())? {
+            let now = self.now();
+            match code.pair(identifier, number, now)? {
                 Paired::Same(code) => return Ok(code),
                 Paired::Now(code) => {
-                    if self.write_pairing(&code).await? {
+                    if self.write_pairing(self.db.begin().await?, &code).await? {
                         return Ok(code);
                     }
                 }
@@ -122,16 +127,15 @@ impl App {
     }
 
     /// Writes a pairing, and asks the device whatever was asked of the code. False when another was first.
-    async fn write_pairing(&self, code: &TruCode) -> Result<bool, Error> {
-        let identifier = code.identifier.clone().unwrap_or_default();
-        let mut tx = self.db.begin().await?;
-        if !store::pair_trucode(&mut tx, code).await? {
+    async fn write_pairing(&self, mut tx: Tx, code: &TruCode) -> Result<bool, Error> {
+        let (identifier, now) = (code.identifier.clone().unwrap_or_default(), self.now());
+        if !store::pair_trucode(&mut tx, code, now).await? {
             tx.rollback().await?;
             return Ok(false);
         }
         let device = DeviceId::parse(&identifier).ok();
         if let Some(device) = &device {
-            store::assign(&mut tx, code.relying_party, code.id, device).await?;
+            store::assign(&mut tx, code.relying_party, code.id, device, now).await?;
         }
         let event = TruCodePaired { trucode_id: code.id.to_string(), identifier };
         outbox::add(&mut tx, &event, &self.about(code)).await?;
@@ -155,11 +159,13 @@ impl App {
         Ok(paired.ok_or(Failure::NotFound("pairing"))?)
     }
 
-    async fn settings(&self, party: RelyingPartyId) -> Result<TruCodeSettings, Error> {
-        Ok(self.relying_party(party).await?.trucodes.unwrap_or_default())
+    /// Where prompts have budgets nobody else makes a way that passes for the user's own.
+    async fn allows_unproven_pairing(&self, party: RelyingPartyId) -> Result<bool, Error> {
+        let relying_party = self.relying_party(party).await?;
+        Ok(Policy::of(&relying_party).tolerant && relying_party.trucodes.unwrap_or_default().allow_unproven_pairing)
     }
 
-    async fn relying_party(&self, party: RelyingPartyId) -> Result<RelyingParty, Error> {
+    pub(super) async fn relying_party(&self, party: RelyingPartyId) -> Result<RelyingParty, Error> {
         let mut parties = RelyingPartyServiceClient::new(self.peers.registry().acting_for(party));
         Ok(parties.get_relying_party(GetRelyingPartyRequest::default()).await?.into_inner())
     }

@@ -1,4 +1,4 @@
-//! Waiting for the end of one, and looking on at all.
+//! Waiting for the end of one, and looking on at all. A wake that is lost is made up for by [`super::changes_job`].
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -12,9 +12,8 @@ use nodkey_runtime::rows;
 use super::{App, Listing, all_topic, topic};
 use crate::{domain::Trusonafication, error::Error, store};
 
-/// A wake is a hint that may get lost; this often it is looked without one.
-const RECHECK: Duration = Duration::from_secs(10);
-
+/// How long after its expiry it is looked at without a wake: it is ended by then, and whoever ends it wakes.
+const OVERDUE: Duration = Duration::from_secs(2);
 /// How many of the newest are looked on at.
 const WATCHED: i64 = 100;
 /// How many of those that changed are read at once.
@@ -61,7 +60,9 @@ impl Watch {
     /// Returns it once it is over, from how it stood since the watch began; [`Error::Stopping`] when this process is to stop before.
     pub async fn end(&mut self, mut found: Trusonafication) -> Result<Trusonafication, Error> {
         while !found.is_terminal() {
-            let due = self.app.now().until(found.ask.expires_at).min(RECHECK);
+            let due = self.app.now().until(found.ask.expires_at) + OVERDUE;
+            // It may be a megabyte, and there are many who wait.
+            drop(found);
             tokio::select! {
                 () = self.listener.notified() => {}
                 () = tokio::time::sleep(due) => {}
@@ -106,7 +107,6 @@ impl Onlooker {
             if self.changed.is_empty() {
                 tokio::select! {
                     () = self.listener.notified() => tokio::time::sleep(PAUSE).await,
-                    () = tokio::time::sleep(RECHECK) => {}
                     () = self.app.stopping.cancelled() => return Err(Error::Stopping),
                 }
                 self.look().await?;

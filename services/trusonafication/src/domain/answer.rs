@@ -14,20 +14,31 @@ use super::{Reason, Refusal};
 const MAX_CLAIM: usize = 255;
 
 /// A device as its owners describe it at the moment of the answer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnsweringDevice {
     /// Its identifier.
     pub id: DeviceId,
     /// Signs without asking anybody.
     pub key: PublicJwk,
     /// Sign after the OS asked the person, in which way.
-    pub presence_keys: Vec<(KeyKind, PublicJwk)>,
+    pub presence_keys: Vec<PresenceKey>,
     /// Whom it is bound to.
     pub user: String,
     /// Hashes of the documents the user has registered.
     pub documents: Vec<String>,
     /// Which presence keys are its own, by its own word.
     pub stated: Stated,
+}
+
+/// A key that signs after the OS asked the person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PresenceKey {
+    /// In which way.
+    pub kind: KeyKind,
+    /// Its public half.
+    pub key: PublicJwk,
+    /// Whether that proves anything: nobody vouched for one that does not count.
+    pub counts: bool,
 }
 
 /// What a device says of its presence keys.
@@ -66,12 +77,12 @@ pub struct Answer {
 pub fn answer(response: &Compact<'_>, issued: &str, audience: &str, subject: &str, device: &AnsweringDevice) -> Result<Answer, Refusal> {
     let kid = response.header().kid.as_deref().ok_or(Refusal::InvalidResponse("the header has no kid"))?;
     let mut keys = vec![device.key];
-    let presence = device.presence_keys.iter().find(|(_, key)| key.thumbprint() == kid);
-    keys.extend(presence.map(|(_, key)| key));
+    let presence = device.presence_keys.iter().find(|presence| presence.key.thumbprint() == kid);
+    keys.extend(presence.map(|presence| presence.key));
     if presence.is_none() && device.key.thumbprint() != kid {
         return Err(Refusal::InvalidSignature);
     }
-    let (signed_as, signer) = presence.map_or((KeyKind::Device, &device.key), |(kind, key)| (*kind, key));
+    let (signed_as, signer) = presence.map_or((KeyKind::Device, &device.key), |presence| (presence.kind, &presence.key));
     let claims: ResponseClaims = response.verify(signer, RESPONSE_TYP).map_err(|_| Refusal::InvalidSignature)?;
     for (holds, fault) in [
         (claims.iss == device.id.as_str(), "iss is not the device"),
@@ -92,7 +103,7 @@ pub fn answer(response: &Compact<'_>, issued: &str, audience: &str, subject: &st
         decision: claims.dec,
         reason: claims.why.map(Reason::from),
         number: claims.num,
-        proven: proven_level(presence.is_some(), document),
+        proven: proven_level(presence.is_some_and(|presence| presence.counts), document),
         keys,
         signed_by: ReceiptKey { jkt: signer.thumbprint(), kind: signed_as },
         stated: device.stated.clone(),

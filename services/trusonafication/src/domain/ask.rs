@@ -37,6 +37,8 @@ pub struct Ask {
     pub callback_url: Option<String>,
     /// The number to match, if asked for.
     pub number_match: Option<NumberMatch>,
+    /// What of the backend it is about; empty: it did not say.
+    pub context: String,
     /// When it is too late.
     pub expires_at: Timestamp,
 }
@@ -64,6 +66,8 @@ pub struct Unchecked {
     pub callback_url: String,
     /// The number to match, if asked for.
     pub number_match: Option<NumberMatch>,
+    /// Empty: none.
+    pub context: String,
     /// Default: see [`Limits`].
     pub expires_at: Option<Timestamp>,
 }
@@ -99,6 +103,9 @@ impl Ask {
             note("user_identifier", text_fault(user));
         }
         note("custom_fields", custom_fields_fault(&fields.custom_fields));
+        if !fields.context.is_empty() {
+            note("context", text_fault(&fields.context));
+        }
         let callback = if fields.callback_url.is_empty() { Ok(()) } else { limits.egress.check(&fields.callback_url) };
         let callback = callback.err().map(|refused| refused.to_string());
         note("callback_url", callback.as_deref());
@@ -116,6 +123,7 @@ impl Ask {
                 custom_fields: (!fields.custom_fields.is_empty()).then_some(fields.custom_fields),
                 callback_url: (!fields.callback_url.is_empty()).then_some(fields.callback_url),
                 number_match: fields.number_match,
+                context: fields.context,
                 expires_at,
             }),
             _ => Err(violations),

@@ -2,6 +2,7 @@
 
 mod answer;
 mod ask;
+mod budget;
 mod number;
 mod receipt;
 mod target;
@@ -9,15 +10,16 @@ mod trucode;
 
 use nodkey_kernel::{
     challenge::Decision,
-    id::{DeviceId, RelyingPartyId, TrusonaficationId},
+    id::{BindingId, DeviceId, RelyingPartyId, TrusonaficationId},
     level::Level,
     named,
     time::Timestamp,
 };
 use uuid::Uuid;
 
-pub use answer::{Answer, AnsweringDevice, Stated, answer};
+pub use answer::{Answer, AnsweringDevice, PresenceKey, Stated, answer};
 pub use ask::{Ask, Limits, MAX_CUSTOM_FIELDS, Unchecked};
+pub use budget::{Budget, PAIRED_WITHIN, Waiting, Way, held_until};
 pub use number::{MatchMode, NumberMatch, two_digits};
 pub use receipt::{Proven, receipt, receipt_status, result};
 pub use target::{Target, TargetKind};
@@ -173,6 +175,10 @@ pub struct Trusonafication {
     pub device: Option<DeviceId>,
     /// The devices told at its creation.
     pub told: Vec<DeviceId>,
+    /// The bindings by which they were the user's then; `None` when it was asked before they were noted.
+    pub bindings: Option<Vec<BindingId>>,
+    /// On whose account it is.
+    pub way: Way,
     /// When it was asked.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -193,6 +199,13 @@ pub enum Change {
 }
 
 impl Trusonafication {
+    /// Tells whether it was sent to one of these bindings: what ended with them can have been of no earlier life of user or device. What
+    /// was asked before that was noted is taken to have been.
+    #[must_use]
+    pub fn was_sent_to(&self, bindings: &[BindingId]) -> bool {
+        self.bindings.as_ref().is_none_or(|own| own.iter().any(|id| bindings.contains(id)))
+    }
+
     /// Tells whether nothing will happen to it any more.
     #[must_use]
     pub const fn is_terminal(&self) -> bool {

@@ -3,7 +3,7 @@
 use nodkey_kernel::{
     challenge::{Decision, challenge_hash},
     id::DeliveryId,
-    receipt::{ReceiptClaims, ReceiptReason, ReceiptStatus},
+    receipt::{ReceiptClaims, ReceiptReason, ReceiptStatus, data_hash},
     result::{ReceiptMembers, ResultClaims},
 };
 use uuid::Uuid;
@@ -21,6 +21,8 @@ pub struct Proven<'a> {
     pub challenge: &'a str,
     /// The verified answer, and the response as it came.
     pub answer: Option<(&'a Answer, &'a str)>,
+    /// What webhooks tell of it.
+    pub data: &'a str,
 }
 
 /// How it ended, as receipts say it; `None` while it has not.
@@ -45,7 +47,7 @@ pub fn receipt(t: &Trusonafication, proven: Proven<'_>) -> Option<ReceiptClaims>
         State::Rejected { outcome, reason } => (Some(outcome), None, Some(Decision::Reject), reason.map(ReceiptReason::from)),
         State::InProgress | State::Expired | State::Canceled => (None, None, None, None),
     };
-    let Proven { issuer, id, challenge, answer } = proven;
+    let Proven { issuer, id, challenge, answer, data } = proven;
     Some(ReceiptClaims {
         iss: issuer.to_owned(),
         jti: outcome.map_or(id, |outcome| outcome.id).to_string(),
@@ -61,6 +63,7 @@ pub fn receipt(t: &Trusonafication, proven: Proven<'_>) -> Option<ReceiptClaims>
         user: outcome.map(|outcome| &outcome.user).or(t.user.as_ref()).cloned(),
         chal: challenge_hash(challenge),
         resp: answer.map(|(_, response)| challenge_hash(response)),
+        data: Some(data_hash(data)),
     })
 }
 

@@ -34,6 +34,7 @@ fn fields(target: Target) -> Unchecked {
         custom_fields: String::new(),
         callback_url: String::new(),
         number_match: None,
+        context: String::new(),
         expires_at: None,
     }
 }
@@ -47,6 +48,8 @@ fn asked(ask: Ask) -> Trusonafication {
         user: None,
         device: None,
         told: Vec::new(),
+        bindings: Some(Vec::new()),
+        way: Way::Tolerated,
         ask,
         created_at: START,
         updated_at: START,
@@ -73,7 +76,7 @@ fn receipt_holds(t: &Trusonafication) -> bool {
     let jwks = Jwks { keys: vec![PublishedKey { kid: kid.clone(), key: key.public(), typs: Some(vec![RECEIPT_TYP.into()]) }] };
     let answered = by(0, Decision::Accept, None, Level::Essential);
     let answer = matches!(t.state, State::Accepted { .. } | State::Rejected { .. }).then_some((&answered, "the.response"));
-    let proven = Proven { issuer: "https://id.example.com", id: Uuid::nil(), challenge: ISSUED, answer };
+    let proven = Proven { issuer: "https://id.example.com", id: Uuid::nil(), challenge: ISSUED, answer, data: "{}" };
     let Some(claims) = receipt(t, proven) else { return false };
     let said = verify_receipt(&jws::sign(RECEIPT_TYP, Some(&kid), None, &claims, &key), &jwks).unwrap();
     let result = result(t, "https://id.example.com", DeliveryId::generate(START, &Random::seeded(1)), Some(claims)).unwrap();
@@ -221,7 +224,7 @@ fn signed() -> Signed {
     let device = AnsweringDevice {
         id: id.clone(),
         key: device_key.public(),
-        presence_keys: vec![(KeyKind::Credential, presence_key.public())],
+        presence_keys: vec![PresenceKey { kind: KeyKind::Credential, key: presence_key.public(), counts: true }],
         user: "ada".into(),
         documents: vec!["licence".into()],
         stated: Stated { statement: Some("a.key.statement".into()), signatures: vec!["a.key.signature".into()] },

@@ -34,6 +34,8 @@ pub struct TruCode {
     pub expires_at: Timestamp,
     /// Who paired it.
     pub identifier: Option<String>,
+    /// How many prompts were asked of it.
+    pub asked: i32,
     /// Rises with every change, from 1.
     pub version: i64,
 }
@@ -107,6 +109,7 @@ mod tests {
             created_at: now,
             expires_at: Timestamp::from_seconds(50),
             identifier: None,
+            asked: 0,
             version: 1,
         }
     }

@@ -1,13 +1,14 @@
 //! The gRPC side: messages to commands, answers to messages.
 
+mod prompts;
 mod signing_keys;
 mod trucodes;
 mod trusonafications;
 
 use axum::Router;
 use nodkey_proto::trusonafication::v1::{
-    signing_key_service_server::SigningKeyServiceServer, tru_code_service_server::TruCodeServiceServer,
-    trusonafication_service_server::TrusonaficationServiceServer,
+    prompt_service_server::PromptServiceServer, signing_key_service_server::SigningKeyServiceServer,
+    tru_code_service_server::TruCodeServiceServer, trusonafication_service_server::TrusonaficationServiceServer,
 };
 use nodkey_runtime::mount;
 
@@ -16,6 +17,7 @@ use crate::app::App;
 /// The services as routes.
 pub fn routes(app: &App) -> Router {
     let router = mount(Router::new(), TrusonaficationServiceServer::new(Api(app.clone())));
+    let router = mount(router, PromptServiceServer::new(Api(app.clone())));
     let router = mount(router, SigningKeyServiceServer::new(Api(app.clone())));
     mount(router, TruCodeServiceServer::new(Api(app.clone())))
 }

@@ -3,25 +3,36 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
-use nodkey_kernel::id::{DeviceId, TrusonaficationId};
+use nodkey_kernel::{
+    error::Kind,
+    id::{DeviceId, RelyingPartyId, TrusonaficationId},
+};
 use nodkey_proto::{
     convert::{from_struct, from_timestamp, timestamp},
     trusonafication::v1::{
         self as pb, CancelTrusonaficationRequest, CreateTrusonaficationRequest, CreateTrusonaficationResponse, Evidence,
-        GetEvidenceRequest, GetTrusonaficationRequest, ListPendingRequest, ListPendingResponse, ListTrusonaficationsRequest,
-        ListTrusonaficationsResponse, PendingTrusonafication, RespondRequest, RespondResponse, SignResultRequest, SignResultResponse,
+        GetEvidenceRequest, GetTrusonaficationRequest, ListChangesRequest, ListChangesResponse, ListPendingRequest, ListPendingResponse,
+        ListTrusonaficationsRequest, ListTrusonaficationsResponse, PendingTrusonafication, RespondRequest, RespondResponse,
+        SignResultRequest, SignResultResponse, TrusonaficationChange, WatchResultsRequest, WatchResultsResponse,
         WatchTrusonaficationRequest, WatchTrusonaficationsRequest, create_trusonafication_request::Target as AskedTarget,
         trusonafication_service_server::TrusonaficationService,
     },
 };
-use nodkey_runtime::{Failure, Validation, caller, idempotent::Request as Repeatable, page::Page, status::status, uninterrupted};
+use nodkey_runtime::{
+    Failure, Validation, caller,
+    idempotent::Request as Repeatable,
+    page::Page,
+    results,
+    status::{new as refusal, status},
+    uninterrupted,
+};
 use prost::Message as _;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
 
 use super::Api;
 use crate::{
-    app::{Listing, Watch},
+    app::{Changes, Listing, Watch},
     convert::{accepted_level, message, status as status_of},
     domain::{MAX_CUSTOM_FIELDS, MatchMode, Status as Wanted, Target, Unchecked},
     error::Error,
@@ -43,6 +54,10 @@ impl TrusonaficationService for Api {
         let party = caller(&request)?.relying_party()?;
         let repeatable = Repeatable::read(party, "CreateTrusonafication", &request, |asked| &asked.request_id).map_err(status)?;
         let asked = request.into_inner();
+        // The console's alone are asked by a service: whoever shows a code and scans it, and nobody by name.
+        if party == RelyingPartyId::CONSOLE && !matches!(asked.target, Some(AskedTarget::TrucodeId(_))) {
+            return Err(refusal(Kind::Forbidden, "NOT_ALLOWED", "the console prompts whoever scans its code, and nobody else", &[]));
+        }
         let number_match = match asked.number_match() {
             pb::NumberMatch::Unspecified => None,
             pb::NumberMatch::Choose => Some(MatchMode::Choose),
@@ -80,6 +95,21 @@ impl TrusonaficationService for Api {
         let last = stream::iter(rest)
             .then(|(mut watch, first): (Watch, _)| async move { watch.end(first).await.map(|t| message(&t)).map_err(status) });
         Ok(Response::new(stream::once(async { Ok(now) }).chain(last).boxed()))
+    }
+
+    type WatchResultsStream = stream::BoxStream<'static, Result<WatchResultsResponse, Status>>;
+
+    async fn watch_results(&self, request: Request<Streaming<WatchResultsRequest>>) -> Result<Response<Self::WatchResultsStream>, Status> {
+        let (party, app) = (caller(&request)?.relying_party()?, self.0.clone());
+        let ended = move |text: String| {
+            let app = app.clone();
+            async move {
+                let mut watch = app.watch(party, id(&text)?);
+                let found = watch.now().await.map_err(status)?;
+                watch.end(found).await.map(|end| message(&end)).map_err(status)
+            }
+        };
+        Ok(Response::new(results::watch(request.into_inner(), ended, self.0.random(), self.0.stopping()).boxed()))
     }
 
     type WatchTrusonaficationsStream = stream::BoxStream<'static, Result<pb::Trusonafication, Status>>;
@@ -161,6 +191,23 @@ impl TrusonaficationService for Api {
         Ok(Response::new(ListPendingResponse { trusonafications }))
     }
 
+    async fn list_changes(&self, request: Request<ListChangesRequest>) -> Result<Response<ListChangesResponse>, Status> {
+        let after =
+            Page::parse(0, &request.get_ref().cursor).map_err(|_| status(Failure::field("cursor", "must be one that was answered")))?;
+        let Changes { changed, cursor, more, paired } = self.0.changes(after.after).await.map_err(status)?;
+        let changes = changed.into_iter().map(|changed| TrusonaficationChange {
+            id: changed.id.to_string(),
+            ended: changed.ended,
+            device_identifiers: if changed.ended { Vec::new() } else { changed.devices.iter().map(ToString::to_string).collect() },
+        });
+        Ok(Response::new(ListChangesResponse {
+            changes: changes.collect(),
+            cursor: cursor.to_string(),
+            more,
+            paired_trucode_ids: paired.iter().map(ToString::to_string).collect(),
+        }))
+    }
+
     async fn respond(&self, request: Request<RespondRequest>) -> Result<Response<RespondResponse>, Status> {
         let party = caller(&request)?.relying_party()?;
         let asked = request.into_inner();
@@ -217,6 +264,7 @@ fn fields(asked: CreateTrusonaficationRequest) -> Result<Unchecked, Error> {
         custom_fields,
         callback_url: asked.callback_url,
         number_match: None,
+        context: asked.context,
         expires_at,
     })
 }

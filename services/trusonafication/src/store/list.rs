@@ -85,6 +85,15 @@ pub async fn heads(db: &Db, party: RelyingPartyId, listing: &Listing<'_>, now: T
     Ok(rows.iter().take(size).filter_map(|row| readable(read(row))).collect())
 }
 
+/// Counts those of a relying party in progress, up to `limit`.
+pub async fn count_open(db: &Db, party: RelyingPartyId, limit: u32) -> Result<i64, DbError> {
+    let query = db.query("SELECT COUNT(*) AS n FROM (SELECT 1 AS one FROM trusonafication WHERE relying_party_id = ");
+    // In an order, so that they are found by the index that has it.
+    let query = query.push_bind(party.as_uuid()).push(" AND status = 'in_progress' ORDER BY created_at DESC, id DESC LIMIT ");
+    let query = query.push_bind(i64::from(limit));
+    query.push(") AS open").fetch_one().await?.get("n")
+}
+
 async fn rows(db: &Db, columns: &'static str, party: RelyingPartyId, listing: &Listing<'_>, now: Timestamp) -> Result<Vec<Row>, DbError> {
     let fetch = async |wanted| statement(db, columns, party, listing, wanted).fetch_all().await;
     let one_owner = listing.user.is_some() || listing.device.is_some();

@@ -1,5 +1,7 @@
-//! Rows. Every finder leads with the relying party, except those that find out whose something is, and the sweep.
+//! Rows. Every finder leads with the relying party, except those that find out whose something is, the sweep, and looks for changes.
 
+mod budget;
+mod changes;
 mod list;
 mod pending;
 pub mod retention;
@@ -7,13 +9,20 @@ mod row;
 mod trucode;
 mod trusonafication;
 
-pub use list::{Listing, heads, list};
+pub use budget::{
+    Hold, Open, budget_of, delete_budgets, delete_holds, forgive, held, hold, holds, lock_budget, release, waiting_for, write_budget,
+};
+pub use changes::{Changed, changes, paired_trucodes};
+pub use list::{Listing, count_open, heads, list};
 pub use pending::{Of, Pending, in_progress, overdue, pending};
 pub use row::MAX_BYTES;
 pub use trucode::{
     by_id as trucode_by_id, by_reference as trucode_by_reference, insert as insert_trucode, lock as lock_trucode, pair as pair_trucode,
+    spend_pairing, unspent_pairing,
 };
-pub use trusonafication::{Proof, assign, challenge, get, get_with_challenge, get_with_receipt, insert, proof, update, update_answered};
+pub use trusonafication::{
+    Proof, assign, challenge, get, get_in, get_with_challenge, get_with_receipt, insert, proof, update, update_answered,
+};
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 
 use nodkey_db::{Db, DbError, Query, Row, Tx};
 use nodkey_kernel::{
-    id::{DeviceId, RelyingPartyId, TrusonaficationId},
+    id::{BindingId, DeviceId, RelyingPartyId, TrusonaficationId},
     time::Timestamp,
 };
 use nodkey_runtime::{
@@ -26,7 +26,7 @@ pub struct Pending {
     pub expires_at: Timestamp,
 }
 
-/// Returns what a device is asked, oldest first: at most `limit`, and as many challenges as fit, the first whatever its size.
+/// Returns what a device is asked, first what its user started by a code, each oldest first: at most `limit`, and as many challenges as fit, the first whatever its size.
 pub async fn pending(
     db: &Db,
     party: RelyingPartyId,
@@ -35,14 +35,17 @@ pub async fn pending(
     now: Timestamp,
     limit: i64,
 ) -> Result<Vec<Pending>, DbError> {
-    let own = db.query("SELECT id, challenge, expires_at FROM (SELECT id, challenge, expires_at, created_at, ");
-    let weighed = own.push("octet_length(challenge) AS own, SUM(octet_length(challenge)) OVER (ORDER BY created_at, id) AS bytes FROM (");
-    let of_device = waiting(weighed.push("SELECT id, challenge, expires_at, created_at "), party, "device_id", device.as_str(), now);
-    let both = of_device.push(" AND target <> 'user' UNION ALL SELECT id, challenge, expires_at, created_at ");
+    let own = db.query("SELECT id, challenge, expires_at FROM (SELECT id, challenge, expires_at, created_at, turn, ");
+    let weighed =
+        own.push("octet_length(challenge) AS own, SUM(octet_length(challenge)) OVER (ORDER BY turn, created_at, id) AS bytes FROM (");
+    // What releases before asked of a code says so by its target alone.
+    let turn = "SELECT id, challenge, expires_at, created_at, CASE WHEN target = 'trucode' OR way = 'own' THEN 0 ELSE 1 END AS turn ";
+    let of_device = waiting(weighed.push(turn), party, "device_id", device.as_str(), now);
+    let both = of_device.push(" AND target <> 'user' UNION ALL SELECT id, challenge, expires_at, created_at, 1 AS turn ");
     let both = waiting(both, party, "user_identifier", user, now).push(" AND target = 'user'");
-    let first = both.push(" ORDER BY created_at, id LIMIT ").push_bind(limit).push(") AS waiting) AS weighed WHERE bytes <= ");
+    let first = both.push(" ORDER BY turn, created_at, id LIMIT ").push_bind(limit).push(") AS waiting) AS weighed WHERE bytes <= ");
     let max = i64::try_from(MAX_BYTES).unwrap_or(i64::MAX);
-    let rows = first.push_bind(max).push(" OR bytes = own ORDER BY created_at, id").fetch_all().await?;
+    let rows = first.push_bind(max).push(" OR bytes = own ORDER BY turn, created_at, id").fetch_all().await?;
     let read = |row: &Row| -> Result<Pending, DbError> {
         let record = row.of(TABLE, key(row, "id"));
         let id = TrusonaficationId::from_uuid(record.get("id")?);
@@ -75,10 +78,23 @@ fn of<'a>(query: Query<'a>, party: RelyingPartyId, owner: &'static str, name: &s
 /// Whose trusonafications end with something else that ended.
 #[derive(Clone, Copy, Debug)]
 pub enum Of<'a> {
-    /// Every one this user is asked, through whichever device.
-    User(&'a str),
-    /// Every one this device alone is asked.
+    /// Every one this user is asked, through whichever device, that was sent to one of these bindings.
+    User(&'a str, &'a [BindingId]),
+    /// Every one this device alone is asked, that was sent to this binding.
+    Binding(&'a DeviceId, BindingId),
+    /// Every one this device alone is asked. It never comes back.
     Device(&'a DeviceId),
+}
+
+impl Of<'_> {
+    /// Whether it is about one that was found by the name of its user or device.
+    fn is_about(&self, t: &Trusonafication) -> bool {
+        match self {
+            Self::User(_, bindings) => t.was_sent_to(bindings),
+            Self::Binding(_, binding) => t.was_sent_to(&[*binding]),
+            Self::Device(_) => true,
+        }
+    }
 }
 
 /// Returns some of what is in progress, oldest first, after a place.
@@ -91,13 +107,14 @@ pub async fn in_progress(
 ) -> Result<Listed<Trusonafication>, DbError> {
     let select = tx.query("SELECT ").push(COLUMNS).push(" ");
     let query = match owner {
-        Of::User(user) => of(select, party, "user_identifier", user),
-        Of::Device(device) => of(select, party, "device_id", device.as_str()).push(" AND target <> 'user'"),
+        Of::User(user, _) => of(select, party, "user_identifier", user),
+        Of::Device(device) | Of::Binding(device, _) => of(select, party, "device_id", device.as_str()).push(" AND target <> 'user'"),
     };
     let (at, id) = begin(after);
     let query = query.push(" AND (created_at, id) > (").push_bind(at).push(", ").push_bind(id).push(")");
     let rows = query.push(" ORDER BY created_at, id LIMIT ").push_bind(size + 1).fetch_all().await?;
-    page(Reader::Tx(tx), size, &rows, "created_at").await
+    let page = page(Reader::Tx(tx), size, &rows, "created_at").await?;
+    Ok(page.filter_map(|t| owner.is_about(&t).then_some(t)))
 }
 
 /// Returns some of what should have expired by now, whosever it is, longest overdue first, after a place.

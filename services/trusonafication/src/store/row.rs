@@ -15,7 +15,7 @@ use nodkey_runtime::{
 use uuid::Uuid;
 
 use crate::{
-    domain::{Ask, Grade, MatchMode, NumberMatch, Outcome, Reason, State, Status, Target, TargetKind, Trusonafication},
+    domain::{Ask, Grade, MatchMode, NumberMatch, Outcome, Reason, State, Status, Target, TargetKind, Trusonafication, Way},
     invariants,
 };
 
@@ -28,7 +28,7 @@ pub const MAX_BYTES: usize = 2 << 20;
 /// The columns of a row but custom fields, challenge, response and keys.
 pub(super) const COLUMNS: &str = "id, relying_party_id, relying_party_name, target, user_identifier, device_id, trucode_id, \
     desired_level, action, resource, prompt, user_presence, show_identity_document, octet_length(custom_fields) AS custom_fields_bytes, \
-    callback_url, number_match, match_number, told, created_at, updated_at, expires_at, status, result_id, answered_by, bound_user, \
+    callback_url, number_match, match_number, told, bindings, way, context, created_at, updated_at, expires_at, status, result_id, answered_by, bound_user, \
     decision, number, accepted_level, reject_reason, version";
 
 /// The most ids that one statement takes.
@@ -117,6 +117,7 @@ fn read(row: &Row) -> Result<Slim, DbError> {
         custom_fields: None,
         callback_url: record.get("callback_url")?,
         number_match: number_match(&record)?,
+        context: record.get::<Option<String>>("context")?.unwrap_or_default(),
         expires_at: record.get("expires_at")?,
     };
     let t = Trusonafication {
@@ -127,6 +128,8 @@ fn read(row: &Row) -> Result<Slim, DbError> {
         user,
         device,
         told: record.convert("told", |told: String| serde_json::from_str(&told))?,
+        bindings: record.convert("bindings", |ids: Option<String>| ids.as_deref().map(serde_json::from_str).transpose())?,
+        way: record.convert("way", |name: Option<String>| name.as_deref().map_or(Ok(Way::Tolerated), Way::try_from))?,
         created_at: record.get("created_at")?,
         updated_at: record.get("updated_at")?,
         state: state(&record)?,

@@ -1,14 +1,16 @@
 //! Rows of secure QR codes. The browser and the phone know a code before anybody knows whose it is: those finders are unscoped.
 
 use nodkey_db::{Db, DbError, Row, Tx};
-use nodkey_kernel::id::{RelyingPartyId, TruCodeId};
+use nodkey_kernel::{
+    id::{DeviceId, RelyingPartyId, TruCodeId},
+    time::Timestamp,
+};
 use nodkey_runtime::{Failure, rows::key};
 
 use crate::{domain::TruCode, invariants};
 
 const TABLE: &str = "trucode";
-const COLUMNS: &str =
-    "id, relying_party_id, reference, payload, origin, place, match_number, created_at, expires_at, identifier, version FROM trucode";
+const COLUMNS: &str = "id, relying_party_id, reference, payload, origin, place, match_number, created_at, expires_at, identifier, asked, version FROM trucode";
 
 /// Inserts.
 pub async fn insert(tx: &mut Tx, code: &TruCode) -> Result<(), Failure> {
@@ -45,13 +47,14 @@ pub async fn by_reference(db: &Db, reference: &str) -> Result<Option<TruCode>, F
 }
 
 /// Pairs it; false when another was first.
-pub async fn pair(tx: &mut Tx, code: &TruCode) -> Result<bool, Failure> {
+pub async fn pair(tx: &mut Tx, code: &TruCode, now: Timestamp) -> Result<bool, Failure> {
     let updated = tx
         .query(
-            "UPDATE trucode SET identifier = $1, version = version + 1 \
-             WHERE id = $2 AND (relying_party_id = $3) IS TRUE AND identifier IS NULL",
+            "UPDATE trucode SET identifier = $1, paired_at = $2, version = version + 1 \
+             WHERE id = $3 AND (relying_party_id = $4) IS TRUE AND identifier IS NULL",
         )
         .bind(code.identifier.as_deref())
+        .bind(now)
         .bind(code.id.as_uuid())
         .bind(code.relying_party.as_uuid())
         .execute()
@@ -59,11 +62,40 @@ pub async fn pair(tx: &mut Tx, code: &TruCode) -> Result<bool, Failure> {
     Ok(updated == 1)
 }
 
-/// Lets nobody pair it until this transaction ends. Returns who has paired it; `None` when there is no such code or nobody has.
-pub async fn lock(tx: &mut Tx, party: RelyingPartyId, id: TruCodeId) -> Result<Option<String>, Failure> {
-    let sql = "UPDATE trucode SET version = version + 1 WHERE id = $1 AND (relying_party_id = $2) IS TRUE RETURNING identifier";
+/// A code of which something is about to be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Locked {
+    /// Who has paired it.
+    pub identifier: Option<String>,
+    /// How many prompts were asked of it, this one included.
+    pub asked: i32,
+}
+
+/// Counts a prompt that is asked of it, and lets nobody pair it until this transaction ends; `None` when there is no such code.
+pub async fn lock(tx: &mut Tx, party: RelyingPartyId, id: TruCodeId) -> Result<Option<Locked>, Failure> {
+    let sql = "UPDATE trucode SET version = version + 1, asked = asked + 1 WHERE id = $1 AND (relying_party_id = $2) IS TRUE \
+               RETURNING identifier, asked";
     let row = tx.query(sql).bind(id.as_uuid()).bind(party.as_uuid()).fetch_optional().await?;
-    Ok(row.map(|row| row.of(TABLE, id).get::<Option<String>>("identifier")).transpose()?.flatten())
+    let read = |row: Row| -> Result<Locked, DbError> {
+        let record = row.of(TABLE, id);
+        Ok(Locked { identifier: record.get("identifier")?, asked: record.get("asked")? })
+    };
+    Ok(row.map(read).transpose()?)
+}
+
+/// Returns a code that a device paired since a moment and of which nothing was asked yet, nor of the device by name because of it.
+pub async fn unspent_pairing(db: &Db, party: RelyingPartyId, device: &DeviceId, since: Timestamp) -> Result<Option<TruCodeId>, Failure> {
+    let sql = "SELECT id FROM trucode WHERE identifier = $1 AND paired_at > $2 AND (relying_party_id = $3 AND device_asked = FALSE AND asked = 0) IS TRUE \
+               ORDER BY paired_at DESC LIMIT 1";
+    let row = db.query(sql).bind(device.as_str()).bind(since).bind(party.as_uuid()).fetch_optional().await?;
+    Ok(row.map(|row| row.get("id").map(TruCodeId::from_uuid)).transpose()?)
+}
+
+/// Takes the one prompt by name that a device gets for a pairing; false when another prompt was first.
+pub async fn spend_pairing(tx: &mut Tx, code: TruCodeId) -> Result<bool, Failure> {
+    let sql =
+        "UPDATE trucode SET version = version + 1, device_asked = TRUE WHERE id = $1 AND (device_asked = FALSE AND asked = 0) IS TRUE";
+    Ok(tx.query(sql).bind(code.as_uuid()).execute().await? == 1)
 }
 
 fn read(row: &Row) -> Result<TruCode, DbError> {
@@ -79,6 +111,7 @@ fn read(row: &Row) -> Result<TruCode, DbError> {
         created_at: record.get("created_at")?,
         expires_at: record.get("expires_at")?,
         identifier: record.get("identifier")?,
+        asked: record.get("asked")?,
         version: record.get("version")?,
     };
     invariants::check_trucode(&code)?;

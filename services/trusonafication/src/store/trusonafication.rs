@@ -7,6 +7,7 @@ use nodkey_db::{Db, DbError, Query, Row, Tx};
 use nodkey_kernel::{
     id::{DeviceId, RelyingPartyId, TruCodeId, TrusonaficationId},
     level::Level,
+    time::Timestamp,
 };
 use nodkey_runtime::{Failure, rows::key};
 use serde_json::Value;
@@ -16,24 +17,28 @@ use super::{
     row::{COLUMNS, TABLE, read_whole},
 };
 use crate::{
-    domain::{Answer, Reason, State, Stated, Target, Trusonafication},
+    domain::{Answer, Reason, State, Stated, Target, Trusonafication, Way},
     invariants,
 };
 
-/// Inserts, unless `max` wait for the same user or device already: then false.
+/// Inserts, unless it is of a relying party without budgets and `max` wait for the same user or device already: then false.
 pub async fn insert(tx: &mut Tx, t: &Trusonafication, challenge: &str, max: u32) -> Result<bool, Failure> {
     invariants::check(t)?;
     let trucode = match &t.ask.target {
         Target::TruCode(code) => Some(code.as_uuid()),
         Target::User(_) | Target::Device(_) => None,
     };
-    let told = serde_json::to_string(&t.told).map_err(|_| Failure::Internal("identifiers serialize"))?;
+    let json = |text: serde_json::Result<String>| text.map_err(|_| Failure::Internal("identifiers serialize"));
+    let told = json(serde_json::to_string(&t.told))?;
+    let bindings = t.bindings.as_ref().map(|ids| json(serde_json::to_string(ids))).transpose()?;
     let query = tx
         .query(
             "INSERT INTO trusonafication (id, relying_party_id, relying_party_name, target, user_identifier, device_id, trucode_id, \
              desired_level, action, resource, prompt, user_presence, show_identity_document, custom_fields, callback_url, number_match, \
-             match_number, challenge, told, created_at, updated_at, expires_at, status, version) \
-             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24",
+             match_number, challenge, told, created_at, updated_at, expires_at, status, version, bindings, way, \
+             context) \
+             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, \
+             $26, $27",
         )
         .bind(t.id.as_uuid())
         .bind(t.relying_party.as_uuid())
@@ -58,8 +63,14 @@ pub async fn insert(tx: &mut Tx, t: &Trusonafication, challenge: &str, max: u32)
         .bind(t.updated_at)
         .bind(t.ask.expires_at)
         .bind(t.state.status().as_str())
-        .bind(t.version);
-    let query = unless_full(query, t.relying_party, &t.ask.target, max.into(), t.created_at);
+        .bind(t.version)
+        .bind(bindings)
+        .bind(t.way.as_str())
+        .bind(Some(t.ask.context.as_str()).filter(|context| !context.is_empty()));
+    let query = match t.way {
+        Way::Tolerated => unless_full(query, t.relying_party, &t.ask.target, max.into(), t.created_at),
+        Way::Own | Way::Counted => query,
+    };
     Ok(query.execute().await? == 1)
 }
 
@@ -134,6 +145,12 @@ pub async fn get(db: &Db, party: RelyingPartyId, id: TrusonaficationId) -> Resul
     by_id(query, party, id).fetch_optional().await?.as_ref().map(read_whole).transpose()
 }
 
+/// Returns one, as this transaction sees it.
+pub async fn get_in(tx: &mut Tx, party: RelyingPartyId, id: TrusonaficationId) -> Result<Option<Trusonafication>, DbError> {
+    let query = tx.query("SELECT custom_fields, ").push(COLUMNS).push(" FROM trusonafication");
+    by_id(query, party, id).fetch_optional().await?.as_ref().map(read_whole).transpose()
+}
+
 /// Returns one with its challenge.
 pub async fn get_with_challenge(
     db: &Db,
@@ -199,15 +216,17 @@ fn read_proof(row: &Row) -> Result<Proof, DbError> {
     Ok(proof)
 }
 
-/// Addresses what was asked of a code to the device that paired it. No change of state: nobody could have answered before.
-pub async fn assign(tx: &mut Tx, party: RelyingPartyId, code: TruCodeId, device: &DeviceId) -> Result<(), Failure> {
+/// Addresses what was asked of a code to the device that paired it. No change of state: nobody could have answered before. But a change:
+/// a device that missed the wake is told by a look.
+pub async fn assign(tx: &mut Tx, party: RelyingPartyId, code: TruCodeId, device: &DeviceId, now: Timestamp) -> Result<(), Failure> {
     let told = serde_json::to_string(&[device]).map_err(|_| Failure::Internal("identifiers serialize"))?;
     tx.query(
-        "UPDATE trusonafication SET device_id = $1, told = $2 \
-         WHERE (relying_party_id = $3) IS TRUE AND trucode_id = $4 AND status = 'in_progress' AND device_id IS NULL",
+        "UPDATE trusonafication SET device_id = $1, told = $2, updated_at = $3 \
+         WHERE (relying_party_id = $4) IS TRUE AND trucode_id = $5 AND status = 'in_progress' AND device_id IS NULL",
     )
     .bind(device.as_str())
     .bind(told)
+    .bind(now)
     .bind(party.as_uuid())
     .bind(code.as_uuid())
     .execute()

@@ -52,6 +52,12 @@ export function alarms(now) {
       text: 'Credentials of a relying party are wrong. Its settings say which. Phones that wait see what they are asked all the same.',
     });
   }
+  if (now.unnamedProxy) {
+    found.push({
+      title: 'Clients cannot be told apart',
+      text: 'A proxy is before the gateway, and service.address_header does not say where it names them: nothing is limited by address.',
+    });
+  }
   if (now.certificateInvalid) {
     found.push({
       title: 'The TLS certificate cannot be used',

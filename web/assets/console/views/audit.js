@@ -38,7 +38,7 @@ export async function show(page) {
   replace(
     page.main,
     heading('Audit log', {
-      lead: 'Every call by which an operator changed something, or was refused. Secrets are left out.',
+      lead: 'What operators changed, what they read about people, and what they were refused. Secrets are left out.',
     }),
     place,
   );
@@ -88,6 +88,7 @@ function shortMethod(method) {
 /** @param {string} [outcome] */
 function outcomeBadge(outcome) {
   if (!outcome) return badge({ text: 'Unknown', tone: 'warn' });
+  if (outcome === 'READ') return badge({ text: 'Read', tone: 'info' });
   return outcome === 'OK' ? badge({ text: 'OK', tone: 'ok' }) : badge({ text: outcome, tone: 'bad' });
 }
 

@@ -1,7 +1,7 @@
 /** Relying parties: all of them, and making one. */
 import { h, replace, toast } from '../../lib/dom.js';
 import { ask } from '../../lib/dialog.js';
-import { field } from '../../lib/form.js';
+import { checkbox, field } from '../../lib/form.js';
 import { time } from '../../lib/format.js';
 import { badge } from '../names.js';
 import { newRequestId } from '../request_id.js';
@@ -72,14 +72,19 @@ async function add(page) {
   const requestId = newRequestId();
   const created = await ask({
     title: 'Create a relying party',
-    body: field(
-      'Name',
-      h('input', { name: 'name', maxlength: 100, autocomplete: 'off' }),
-      'Phones show it above every question.',
-    ),
+    body: [
+      field(
+        'Name',
+        h('input', { name: 'name', maxlength: 100, autocomplete: 'off' }),
+        'Phones show it above every question.',
+      ),
+      checkbox('clients', 'Its backend uses an SDK of Trusona', {
+        hint: 'Puts up with their faults in signatures; the settings can change it later.',
+      }),
+    ],
     submit: 'Create',
     act: async (form) => {
-      const message = { requestId, name: form.get('name') };
+      const message = { requestId, name: form.get('name'), trusonaClients: form.has('clients') };
       const { id } = await page.act('registry.v1.RelyingPartyService/CreateRelyingParty', message);
       await loadRelyingParties();
       return id;

@@ -31,6 +31,7 @@ export async function show(page) {
       generalCard(page, relyingParty),
       trucodesCard(page, relyingParty),
       signaturesCard(page, relyingParty),
+      limitsCard(page, relyingParty),
       pushCard(page),
       retentionCard(page),
       page.mayOwn && !relyingParty.disabled && dangerCard(page, relyingParty),
@@ -104,7 +105,7 @@ function trucodesCard(page, { trucodes = {} }) {
  * @param {RelyingParty} relyingParty
  */
 function signaturesCard(page, { signatures = {} }) {
-  const { refuseUnescapedPath, refuseTruncatedBody, maxDateSkewSeconds = 0 } = signatures;
+  const { refuseUnescapedPath, refuseTruncatedBody, maxDateSkewSeconds = 0, refuseRepeated } = signatures;
   return card(page, {
     title: 'Request signatures',
     lead: [
@@ -132,13 +133,62 @@ function signaturesCard(page, { signatures = {} }) {
         }),
         '0 means 300, and lets dates pass that cannot be read.',
       ),
+      checkbox('repeated', 'Refuse a changing request that comes again', {
+        checked: refuseRepeated,
+        hint: 'Clients must sign each repetition anew.',
+      }),
     ],
     change: (form) => ({
       signatures: {
         refuseUnescapedPath: form.has('path'),
         refuseTruncatedBody: form.has('body'),
         maxDateSkewSeconds: Number(form.get('signatures.max_date_skew_seconds')),
+        refuseRepeated: form.has('repeated'),
       },
+    }),
+  });
+}
+
+/** By the name of the field, and of the field in an error. */
+const LIMITS = /** @type {const} */ ([
+  {
+    name: 'registrationsPerAddress',
+    field: 'limits.registrations_per_address',
+    text: 'Devices an hour that register anew from one address',
+    hint: 'Raise it before many people enroll from one office.',
+  },
+  {
+    name: 'unboundDevices',
+    field: 'limits.unbound_devices',
+    text: 'Registered devices that nobody bound',
+    hint: 'Beyond it no device registers anew.',
+  },
+  { name: 'webhookEndpoints', field: 'limits.webhook_endpoints', text: 'Webhook endpoints', hint: '' },
+  {
+    name: 'openTrusonafications',
+    field: 'limits.open_trusonafications',
+    text: 'Trusonafications in progress at once',
+    hint: 'Beyond it none is created.',
+  },
+]);
+
+/**
+ * @param {Page} page
+ * @param {RelyingParty} relyingParty
+ */
+function limitsCard(page, { limits = {} }) {
+  return card(page, {
+    title: 'Limits',
+    lead: 'How much this relying party may hold. 0 is the default of the deployment.',
+    body: LIMITS.map((limit) =>
+      field(
+        limit.text,
+        h('input', { type: 'number', name: limit.field, min: 0, value: limits[limit.name] ?? 0 }),
+        limit.hint,
+      ),
+    ),
+    change: (form) => ({
+      limits: Object.fromEntries(LIMITS.map((limit) => [limit.name, Number(form.get(limit.field))])),
     }),
   });
 }

@@ -21,11 +21,12 @@ const WORDS = {
   key_statement: ['Your phone itself named the key that signed', 'Your phone did not name the key that signed'],
 };
 
-/** @type {Record<Verified['verdict'], string>} */
+/** @type {Record<'verified' | 'unexpected' | 'no_receipt' | 'uncertified' | 'not_genuine', string>} */
 const VERDICTS = {
   verified: 'The proof holds',
   unexpected: 'This is not the accept that it should be',
-  not_proven: 'Nothing is proven: there is no receipt',
+  no_receipt: 'Nothing is proven: there is no receipt',
+  uncertified: 'Nothing is proven: the phone did not name the key that signed',
   not_genuine: 'The proof does not hold',
 };
 
@@ -88,7 +89,7 @@ function verdict(verified) {
   return h(
     'div.stack',
     'receipt' in verified && proven(verified),
-    h('h2', VERDICTS[verified.verdict]),
+    h('h2', VERDICTS[verified.verdict === 'not_proven' ? verified.reason : verified.verdict]),
     h('ul.checks', verified.checks.map(check)),
   );
 }

@@ -66,7 +66,7 @@ function invitation(app, ticket) {
  * @param {() => void} retry
  */
 function notAdded(app, cause, retry) {
-  const isOver = cause instanceof Problem && ([404, 410].includes(cause.status) || cause.error === 'INVITATION_USED');
+  const isOver = cause instanceof Problem && [404, 410].includes(cause.status);
   const isFinal = isOver || cause instanceof TypeError;
   return message({
     icon: 'alert',

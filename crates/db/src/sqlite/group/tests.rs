@@ -1,8 +1,12 @@
 //! Members that queue, fail, leave and panic.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use metrics::Counter;
+use nodkey_kernel::time::{Clock, Timestamp};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
@@ -28,12 +32,12 @@ impl World {
         let world = Self { committer, syncs, dir };
         let mut member = world.begin().await;
         member.execute("CREATE TABLE thing (id INTEGER PRIMARY KEY, data BLOB) STRICT", &[]).unwrap();
-        member.commit(Vec::new()).await.unwrap();
+        member.commit(Vec::new(), None).await.unwrap();
         world
     }
 
     async fn begin(&self) -> Member {
-        Committer::begin(&self.committer, false).await.unwrap()
+        Committer::begin(&self.committer, Company::Anybody).await.unwrap()
     }
 
     /// What a connection of its own finds in the file.
@@ -63,9 +67,9 @@ async fn together(world: &World, others: &[(i64, usize)]) -> (Result<(), DbError
     for &(id, bytes) in others {
         let committer = Arc::clone(&world.committer);
         queued.spawn(async move {
-            let mut member = Committer::begin(&committer, false).await.unwrap();
+            let mut member = Committer::begin(&committer, Company::Anybody).await.unwrap();
             match insert(&mut member, id, bytes) {
-                Ok(_) => (id, member.commit(Vec::new()).await),
+                Ok(_) => (id, member.commit(Vec::new(), None).await),
                 Err(error) => (id, Err(error)),
             }
         });
@@ -73,7 +77,7 @@ async fn together(world: &World, others: &[(i64, usize)]) -> (Result<(), DbError
     // On this one thread: each of them runs until it waits for its turn.
     tokio::task::yield_now().await;
     insert(&mut first, 0, 1).unwrap();
-    let first = first.commit(Vec::new()).await;
+    let first = first.commit(Vec::new(), None).await;
     let mut outcomes = queued.join_all().await;
     outcomes.sort_by_key(|(id, _)| *id);
     (first, outcomes)
@@ -111,7 +115,7 @@ async fn a_full_disk_fails_every_member_and_once_there_is_room_everything_works(
     assert_eq!(world.ids(), [2]);
     let mut member = world.begin().await;
     insert(&mut member, 3, 100_000).unwrap();
-    member.commit(Vec::new()).await.unwrap();
+    member.commit(Vec::new(), None).await.unwrap();
     assert_eq!(world.ids(), [2, 3]);
 }
 
@@ -123,12 +127,12 @@ async fn who_goes_away_before_the_commit_changes_nothing_and_after_it_everything
     drop(member);
     let mut member = world.begin().await;
     insert(&mut member, 2, 1).unwrap();
-    let commit = member.commit(Vec::new());
+    let commit = member.commit(Vec::new(), None);
     // One poll hands it over, then the caller is gone.
     tokio::select! { biased; _ = commit => {}, () = std::future::ready(()) => {} }
     let mut member = world.begin().await;
     insert(&mut member, 3, 1).unwrap();
-    member.commit(Vec::new()).await.unwrap();
+    member.commit(Vec::new(), None).await.unwrap();
     assert_eq!(world.ids(), [2, 3]);
 }
 
@@ -137,10 +141,10 @@ async fn a_panic_after_a_commit_takes_nothing_with_it() {
     let world = World::new().await;
     let mut member = world.begin().await;
     insert(&mut member, 1, 1).unwrap();
-    member.commit(vec![Box::new(|| panic!("on purpose"))]).await.unwrap();
+    member.commit(vec![Box::new(|| panic!("on purpose"))], None).await.unwrap();
     let mut member = world.begin().await;
     insert(&mut member, 2, 1).unwrap();
-    member.commit(Vec::new()).await.unwrap();
+    member.commit(Vec::new(), None).await.unwrap();
     assert_eq!(world.ids(), [1, 2]);
 }
 
@@ -150,7 +154,7 @@ async fn what_a_member_saw_is_visible_to_all_once_it_is_rolled_back() {
     let mut first = world.begin().await;
     let committer = Arc::clone(&world.committer);
     let second = tokio::spawn(async move {
-        let mut second = Committer::begin(&committer, false).await.unwrap();
+        let mut second = Committer::begin(&committer, Company::Anybody).await.unwrap();
         let seen = second.fetch("SELECT id FROM thing", &[]).unwrap().len();
         insert(&mut second, 2, 1).unwrap();
         second.roll_back().await;
@@ -158,7 +162,7 @@ async fn what_a_member_saw_is_visible_to_all_once_it_is_rolled_back() {
     });
     tokio::task::yield_now().await;
     insert(&mut first, 1, 1).unwrap();
-    let first = tokio::spawn(first.commit(Vec::new()));
+    let first = tokio::spawn(first.commit(Vec::new(), None));
     assert_eq!(second.await.unwrap(), 1, "what is not committed yet");
     assert_eq!(world.ids(), [1]);
     first.await.unwrap().unwrap();
@@ -169,13 +173,87 @@ async fn a_large_transaction_shares_its_commit_with_no_other() {
     let world = World::new().await;
     let mut first = world.begin().await;
     insert(&mut first, 1, 1).unwrap();
-    let first = tokio::spawn(first.commit(Vec::new()));
+    let first = tokio::spawn(first.commit(Vec::new(), None));
     tokio::task::yield_now().await;
-    let mut large = Committer::begin(&world.committer, true).await.unwrap();
+    let mut large = Committer::begin(&world.committer, Company::Nobody).await.unwrap();
     assert!(!large.nested);
     assert!(first.await.unwrap().is_ok());
     insert(&mut large, 2, 1).unwrap();
-    large.commit(Vec::new()).await.unwrap();
+    large.commit(Vec::new(), None).await.unwrap();
+    assert_eq!(world.ids(), [1, 2]);
+}
+
+#[tokio::test]
+async fn a_group_takes_in_no_more_when_its_deadline_is_near() {
+    let (world, start) = (World::new().await, Timestamp::from_seconds(1));
+    let clock = Clock::manual(start);
+    for (left, syncs) in [(Duration::from_millis(50), 1), (Duration::from_millis(9), 2)] {
+        let before = world.syncs.load(Ordering::Relaxed);
+        let mut first = world.begin().await;
+        // It queues before the thread that commits does.
+        let second = tokio::spawn({
+            let committer = Arc::clone(&world.committer);
+            async move { Committer::begin(&committer, Company::Anybody).await.unwrap().commit(Vec::new(), None).await }
+        });
+        tokio::task::yield_now().await;
+        first.execute("DELETE FROM thing", &[]).unwrap();
+        first.commit(Vec::new(), Some(Deadline::new(&clock, start + left))).await.unwrap();
+        second.await.unwrap().unwrap();
+        assert_eq!(world.syncs.load(Ordering::Relaxed) - before, syncs, "{left:?}");
+    }
+}
+
+/// Two members of one group: one that has to be committed by `start`, and one that joins it, during whose turn the clock goes on.
+async fn one_who_takes_long(company: Company) -> (Result<(), DbError>, Result<(), DbError>, Vec<i64>) {
+    let (world, start) = (World::new().await, Timestamp::from_seconds(1));
+    let clock = Clock::manual(start);
+    let mut hurried = world.begin().await;
+    let slow = tokio::spawn({
+        let (committer, clock) = (Arc::clone(&world.committer), clock.clone());
+        async move {
+            let mut slow = Committer::begin(&committer, company).await.unwrap();
+            insert(&mut slow, 2, 1).unwrap();
+            clock.advance(Duration::from_millis(51));
+            slow.commit(Vec::new(), None).await
+        }
+    });
+    tokio::task::yield_now().await;
+    insert(&mut hurried, 1, 1).unwrap();
+    let hurried = hurried.commit(Vec::new(), Some(Deadline::new(&clock, start + Duration::from_millis(50)))).await;
+    let slow = slow.await.unwrap();
+    (hurried, slow, world.ids())
+}
+
+#[tokio::test]
+async fn a_group_whose_deadline_has_passed_when_it_is_committed_never_was() {
+    let (hurried, slow, ids) = one_who_takes_long(Company::Anybody).await;
+    assert!(matches!(hurried, Err(DbError::Late)), "{hurried:?}");
+    assert_eq!(slow.unwrap_err().condition(), Some(Condition::Busy), "it may be tried again");
+    assert_eq!(ids, [0; 0]);
+}
+
+#[tokio::test]
+async fn who_takes_long_shares_no_commit_with_who_is_in_a_hurry() {
+    let (hurried, slow, ids) = one_who_takes_long(Company::Patient).await;
+    assert!(hurried.is_ok() && slow.is_ok(), "{hurried:?} {slow:?}");
+    assert_eq!(ids, [1, 2]);
+}
+
+#[tokio::test]
+async fn who_holds_the_turn_keeps_nobody_waiting_for_the_disk() {
+    let world = World::new().await;
+    let mut first = world.begin().await;
+    let held = tokio::spawn({
+        let committer = Arc::clone(&world.committer);
+        async move { Committer::turn(&committer).await.unwrap().committed().await.unwrap() }
+    });
+    tokio::task::yield_now().await;
+    insert(&mut first, 1, 1).unwrap();
+    // Resolves while the turn is held.
+    first.commit(Vec::new(), None).await.unwrap();
+    let mut member = held.await.unwrap().begin(Company::Anybody).await.unwrap();
+    insert(&mut member, 2, 1).unwrap();
+    member.commit(Vec::new(), None).await.unwrap();
     assert_eq!(world.ids(), [1, 2]);
 }
 
@@ -184,10 +262,10 @@ async fn what_is_closed_is_on_the_disk_and_takes_nothing_more() {
     let world = World::new().await;
     let mut member = world.begin().await;
     insert(&mut member, 1, 1).unwrap();
-    let commit = tokio::spawn(member.commit(Vec::new()));
+    let commit = tokio::spawn(member.commit(Vec::new(), None));
     tokio::task::yield_now().await;
     world.committer.close().await;
     assert!(commit.await.unwrap().is_ok());
     assert_eq!(world.ids(), [1]);
-    assert!(Committer::begin(&world.committer, false).await.is_err());
+    assert!(Committer::begin(&world.committer, Company::Anybody).await.is_err());
 }

@@ -104,7 +104,7 @@ impl World {
             stopping: tokio_util::sync::CancellationToken::new(),
         };
         let app = App::new(&Config::default(), deps).unwrap();
-        let new = NewRelyingParty { name: "ACME".into(), id: None };
+        let new = NewRelyingParty::parse("ACME", "", false).unwrap();
         let party = app.create_relying_party(None, new, |party| pb::RelyingParty::from(party)).await.unwrap();
         let world = Self { app, db, clock, bound, party: party.id.parse().unwrap() };
         world.since(NOW).await;
@@ -130,7 +130,7 @@ impl World {
     }
 
     async fn register(&self, seed: u64) -> DeviceId {
-        self.app.register_device(self.party, Self::registration(seed)).await.unwrap().device.id
+        self.app.register_device(self.party, Self::registration(seed), None).await.unwrap().device.id
     }
 
     async fn exists(&self, id: &DeviceId) -> bool {
@@ -145,10 +145,10 @@ impl World {
 nodkey_testkit::on_both_engines! {
     World::new =>
     a_device_that_is_bound_to_nobody_goes_90_days_after_it_was_seen,
-    a_device_that_is_bound_or_retired_stays,
+    a_device_that_is_bound_stays_and_so_does_one_that_is_retired_after_it_was,
     a_device_of_before_stays_until_a_policy_says_otherwise,
     a_device_that_another_service_has_asked_for_stays,
-    a_device_that_is_gone_comes_back_unless_it_was_retired,
+    a_device_that_is_gone_comes_back_unless_it_was_retired_after_use,
     an_invitation_that_nobody_took_goes_90_days_after_it_ran_out,
     what_operators_did_goes_in_batches,
     policies_are_listed_of_all_relying_parties,
@@ -166,14 +166,21 @@ async fn a_device_that_is_bound_to_nobody_goes_90_days_after_it_was_seen(world: 
     assert!(!world.exists(&device).await);
 }
 
-async fn a_device_that_is_bound_or_retired_stays(world: World) {
+async fn a_device_that_is_bound_stays_and_so_does_one_that_is_retired_after_it_was(world: World) {
     let (bound, retired, neither) = (world.register(1).await, world.register(2).await, world.register(3).await);
+    let retired_unbound = world.register(4).await;
     world.bound.0.lock().unwrap().insert(bound.to_string());
-    world.app.retire_device(world.party, &retired).await.unwrap();
+    world.app.device_in_use(world.party, &retired).await.unwrap();
+    for device in [&retired, &retired_unbound] {
+        world.app.retire_device(world.party, device).await.unwrap();
+    }
     world.clock.advance(1000 * DAY);
     world.delete_devices().await;
     assert!(world.exists(&bound).await && world.exists(&retired).await);
-    assert!(!world.exists(&neither).await);
+    assert!(
+        !world.exists(&neither).await && !world.exists(&retired_unbound).await,
+        "nobody fills a deployment by retiring what was never used"
+    );
 }
 
 async fn a_device_of_before_stays_until_a_policy_says_otherwise(world: World) {
@@ -203,14 +210,15 @@ async fn a_device_that_another_service_has_asked_for_stays(world: World) {
     assert!(matches!(world.app.device_in_use(world.party, &device).await, Err(Error::Refused(Refusal::NotFound(_)))));
 }
 
-async fn a_device_that_is_gone_comes_back_unless_it_was_retired(world: World) {
+async fn a_device_that_is_gone_comes_back_unless_it_was_retired_after_use(world: World) {
     let (device, retired) = (world.register(1).await, world.register(2).await);
+    world.app.device_in_use(world.party, &retired).await.unwrap();
     world.app.retire_device(world.party, &retired).await.unwrap();
     world.clock.advance(1000 * DAY);
     world.delete_devices().await;
-    let back = world.app.register_device(world.party, World::registration(1)).await.unwrap();
+    let back = world.app.register_device(world.party, World::registration(1), None).await.unwrap();
     assert!(back.created && back.device.id == device);
-    let refused = world.app.register_device(world.party, World::registration(2)).await;
+    let refused = world.app.register_device(world.party, World::registration(2), None).await;
     assert!(matches!(refused, Err(Error::Refused(Refusal::DeviceRetired))));
 }
 
@@ -254,13 +262,17 @@ async fn what_operators_did_goes_in_batches(world: World) {
             request: "{}".into(),
             trace_id: "t".into(),
         };
-        world.app.create_audit_entry(action).await.unwrap();
+        world.app.create_audit_entry(action, "OK").await.unwrap();
     }
-    assert_eq!(store::delete_audit_entries(&world.db, NOW).await.unwrap(), 0);
-    assert_eq!(store::delete_audit_entries(&world.db, NOW + DAY).await.unwrap(), count - 1);
+    let left = async || world.db.query("SELECT id FROM audit_entry").fetch_all().await.unwrap().len();
+    world.app.checkpoint_audit_chains().await.unwrap();
+    assert_eq!(store::delete_unchained(&world.db, NOW + DAY).await.unwrap(), 0, "they are in a chain");
     world.clock.advance(400 * DAY);
     world.app.delete_audit_entries(&Pass::at(world.clock.now())).await.unwrap();
-    assert_eq!(store::delete_audit_entries(&world.db, NOW + DAY).await.unwrap(), 1, "kept for 400 days");
+    assert_eq!(u64::try_from(left().await).unwrap(), count, "kept for 400 days");
+    world.clock.advance(DAY);
+    world.app.delete_audit_entries(&Pass::at(world.clock.now())).await.unwrap();
+    assert_eq!(left().await, 0);
 }
 
 async fn policies_are_listed_of_all_relying_parties(world: World) {

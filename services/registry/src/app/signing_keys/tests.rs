@@ -4,6 +4,7 @@ use axum::Router;
 use nodkey_bus::{Bus, BusConfig};
 use nodkey_db::DbConfig;
 use nodkey_kernel::{
+    audit::AUDIT_TYP,
     challenge::CHALLENGE_TYP,
     device::DEVICE_TYP,
     egress::Egress,
@@ -93,8 +94,9 @@ nodkey_testkit::on_both_engines! {
 
 async fn in_a_new_deployment_the_registry_signs_for_nobody_else(world: World) {
     let kid = world.own().await;
-    assert_eq!(world.typs(&kid).await, [DEVICE_TYP, TOKEN_TYP]);
-    assert_eq!(world.app.jwks_archive().await.unwrap(), json!({"keys": []}), "it signs no evidence");
+    assert_eq!(world.typs(&kid).await, [DEVICE_TYP, TOKEN_TYP, AUDIT_TYP]);
+    let archive = world.app.jwks_archive().await.unwrap();
+    assert_eq!(archive["keys"][0]["typs"], json!([DEVICE_TYP, TOKEN_TYP, AUDIT_TYP]), "it signs no evidence, and the audit log");
     for typ in [CHALLENGE_TYP, RESULT_TYP] {
         assert_eq!(world.app.sign(typ, b"{}").await.unwrap_err().reason(), "NOT_SIGNED_HERE");
     }
@@ -115,7 +117,7 @@ async fn a_key_of_another_service_is_published_and_told_when_it_signs(world: Wor
     assert!(published(&first).await && published(&second).await);
     world.clock.advance(LEAD + Duration::from_hours(30 * 24));
     assert!(!published(&first).await && published(&second).await, "its signatures are dead");
-    assert_eq!(world.app.jwks_archive().await.unwrap()["keys"].as_array().unwrap().len(), 2, "evidence is not");
+    assert_eq!(world.app.jwks_archive().await.unwrap()["keys"].as_array().unwrap().len(), 3, "evidence is not, nor the audit log");
     let (third, _) = world.publish(3, true).await;
     assert!(published(&third).await && !published(&second).await);
     let (keys, _) = world.app.signing_keys(&Page::parse(10, "").unwrap()).await.unwrap();
@@ -153,11 +155,11 @@ async fn the_registry_signs_for_another_until_that_signs_by_a_key_of_its_own(wor
     assert_eq!(by().await, second, "for a build of before");
     world.rotate().await;
     world.clock.advance(LEAD);
-    assert_eq!(world.typs(&world.own().await).await, [DEVICE_TYP, TOKEN_TYP]);
+    assert_eq!(world.typs(&world.own().await).await, [DEVICE_TYP, TOKEN_TYP, AUDIT_TYP]);
     assert_eq!(world.app.sign(CHALLENGE_TYP, b"{}").await.unwrap_err().reason(), "NOT_SIGNED_HERE");
-    // The three of the installation, the one that was lent, and that of the other service.
+    // The three of the installation, the one that was lent, its successor, and that of the other service.
     let archive = world.app.jwks_archive().await.unwrap();
-    assert_eq!(archive["keys"].as_array().unwrap().len(), 5);
+    assert_eq!(archive["keys"].as_array().unwrap().len(), 6);
     assert!(archive["keys"].as_array().unwrap().iter().any(|published| published["kid"] == key.thumbprint()));
 }
 

@@ -128,11 +128,14 @@ impl World {
                 custom_fields: None,
                 callback_url: None,
                 number_match: None,
+                context: String::new(),
                 expires_at: now + DAY,
             },
             user: Some("ada".into()),
             device: None,
             told: Vec::new(),
+            bindings: Some(Vec::new()),
+            way: crate::domain::Way::Tolerated,
             created_at: now,
             updated_at: now,
             state: State::InProgress,
@@ -231,6 +234,7 @@ async fn codes_go_an_hour_after_they_are_over(world: World) {
         created_at: NOW,
         expires_at: NOW,
         identifier: Some("paired".into()),
+        asked: 0,
         version: 2,
     };
     let mut tx = world.db.begin().await.unwrap();

@@ -1,5 +1,7 @@
 //! Lists: what belongs on them, and how much of it is read at once.
 
+use nodkey_runtime::page::Cursor;
+
 use super::{super::*, *};
 use crate::domain::Status;
 
@@ -58,7 +60,7 @@ async fn a_page_of_large_custom_fields_reads_two_mebibytes_of_them_and_the_next_
     let late = NOW + Duration::from_hours(1);
     assert_eq!(overdue(&db, late, None, 50).await.unwrap().iter().count(), 2);
     let mut tx = db.begin().await.unwrap();
-    assert_eq!(in_progress(&mut tx, party(), Of::User("ada"), None, 50).await.unwrap().iter().count(), 2);
+    assert_eq!(in_progress(&mut tx, party(), Of::User("ada", &[]), None, 50).await.unwrap().iter().count(), 2);
 }
 
 async fn a_phone_is_given_as_many_challenges_as_fit_the_oldest_first(db: Db) {
@@ -98,10 +100,62 @@ async fn no_more_wait_for_a_user_or_a_device_than_may(db: Db) {
     assert!(insert(&mut tx, &later, "challenge", 2).await.unwrap(), "of three, two are overdue");
 }
 
+async fn what_was_created_assigned_or_ended_since_is_found_whosever_it_is(db: Db) {
+    let code = code();
+    let rows = [asked(0, user()), asked(1, Target::Device(device(1))), asked(2, Target::TruCode(code.id))];
+    insert_all(&db, &rows).await;
+    let since = |seconds| Cursor { at: NOW + Duration::from_secs(seconds), id: Uuid::nil().to_string() };
+    let found = async |after, size| {
+        let page = changes(&db, &after, size).await.unwrap();
+        let more = page.has_next();
+        (page.into_rows().into_iter().map(|c| (c.id, c.ended, c.devices)).collect::<Vec<_>>(), more)
+    };
+    let of = |n: usize, ended| (rows[n].id, ended, vec![device(0)]);
+    assert_eq!(found(since(0), 10).await, (vec![of(0, false), of(1, false), of(2, false)], false));
+    assert_eq!(found(since(1), 1).await, (vec![of(1, false)], true));
+    assert_eq!(found(since(3), 10).await, (vec![], false));
+    let mut tx = db.begin().await.unwrap();
+    let canceled = Trusonafication { state: State::Canceled, version: 2, updated_at: NOW + Duration::from_secs(8), ..rows[0].clone() };
+    assert!(update(&mut tx, &canceled, &receipt_of(&canceled, None)).await.unwrap());
+    insert_trucode(&mut tx, &code).await.unwrap();
+    pair_trucode(&mut tx, &TruCode { identifier: Some("x".into()), version: 2, ..code.clone() }, NOW).await.unwrap();
+    assign(&mut tx, party(), code.id, &device(7), NOW + Duration::from_secs(9)).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(found(since(3), 10).await, (vec![of(0, true), (rows[2].id, false, vec![device(7)])], false));
+}
+
+async fn what_was_paired_since_is_found_in_the_order_it_was_paired_in_however_long_it_lives(db: Db) {
+    let codes: Vec<_> = (0..4)
+        .map(|n| {
+            let id = TruCodeId::generate(NOW, &Random::seeded(n));
+            TruCode { id, reference: n.to_string(), expires_at: NOW + Duration::from_secs(50 + n), ..code() }
+        })
+        .collect();
+    let mut tx = db.begin().await.unwrap();
+    for code in &codes {
+        insert_trucode(&mut tx, code).await.unwrap();
+    }
+    // The last that was made is never paired, the first is paired last.
+    for (n, seconds) in [(2, 10), (1, 20), (0, 30)] {
+        let paired = TruCode { identifier: Some("x".into()), version: 2, ..codes[n].clone() };
+        assert!(pair_trucode(&mut tx, &paired, NOW + Duration::from_secs(seconds)).await.unwrap());
+    }
+    tx.commit().await.unwrap();
+    let mut after = Cursor { at: NOW + Duration::from_secs(10), id: Uuid::nil().to_string() };
+    for (n, more) in [(2, true), (1, true), (0, false)] {
+        let page = paired_trucodes(&db, &after, 1).await.unwrap();
+        assert_eq!((page.iter().collect::<Vec<_>>(), page.has_next()), (vec![&codes[n].id], more));
+        after = page.last().unwrap().clone();
+    }
+    assert_eq!(paired_trucodes(&db, &after, 1).await.unwrap().into_rows(), []);
+}
+
 nodkey_testkit::on_both_engines! {
     |database| connect(database, 4) =>
     each_filter_finds_its_own_newest_first,
     a_page_of_large_custom_fields_reads_two_mebibytes_of_them_and_the_next_goes_on,
     a_phone_is_given_as_many_challenges_as_fit_the_oldest_first,
     no_more_wait_for_a_user_or_a_device_than_may,
+    what_was_created_assigned_or_ended_since_is_found_whosever_it_is,
+    what_was_paired_since_is_found_in_the_order_it_was_paired_in_however_long_it_lives,
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use nodkey_db::{Db, DbConfig};
 use nodkey_kernel::{
     challenge::Decision,
-    id::{DeviceId, RelyingPartyId, TruCodeId, TrusonaficationId},
+    id::{BindingId, DeviceId, RelyingPartyId, TruCodeId, TrusonaficationId},
     jose::{Algorithm, PrivateKey, jws},
     level::Level,
     random::Random,
@@ -24,7 +24,7 @@ use uuid::Uuid;
 use super::*;
 use crate::{
     Trusonafication as Service,
-    domain::{Answer, Ask, Proven, State, Stated, Target, TruCode, Trusonafication, receipt},
+    domain::{Answer, Ask, Proven, State, Stated, Target, TruCode, Trusonafication, Way, receipt},
 };
 
 const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
@@ -67,9 +67,12 @@ fn asked(n: u64, target: Target) -> Trusonafication {
             custom_fields: None,
             callback_url: None,
             number_match: None,
+            context: String::new(),
             expires_at: at + Duration::from_mins(1),
         },
         told: vec![device(0)],
+        bindings: None,
+        way: Way::Tolerated,
         created_at: at,
         updated_at: at,
         state: State::InProgress,
@@ -102,6 +105,7 @@ fn code() -> TruCode {
         created_at: NOW,
         expires_at: NOW + Duration::from_secs(50),
         identifier: None,
+        asked: 0,
         version: 1,
     }
 }
@@ -109,7 +113,7 @@ fn code() -> TruCode {
 /// What is written with the end of one, and with the answer, if it is one.
 fn receipt_of(t: &Trusonafication, answer: Option<&Answer>) -> String {
     let answer = answer.map(|answer| (answer, "a.response"));
-    let proven = Proven { issuer: "https://id.example.com", id: Uuid::nil(), challenge: "the.issued.challenge", answer };
+    let proven = Proven { issuer: "https://id.example.com", id: Uuid::nil(), challenge: "the.issued.challenge", answer, data: "{}" };
     let key = PrivateKey::generate(Algorithm::EdDsa, &Random::seeded(7));
     jws::sign(RECEIPT_TYP, None, None, &receipt(t, proven).unwrap(), &key)
 }

@@ -3,13 +3,14 @@
 use std::{collections::BTreeSet, path::Path};
 
 use nodkey_db::retention::Window;
+use nodkey_runtime::page::Cursor;
 use nodkey_testkit::plans::{self, Plan};
 use uuid::Uuid;
 
 use super::{super::*, *};
-use crate::domain::Status;
+use crate::domain::{Budget, Status};
 
-const TABLES: [&str; 2] = ["trusonafication", "trucode"];
+const TABLES: [&str; 4] = ["trusonafication", "trucode", "prompt_budget", "prompt_hold"];
 
 /// Runs every statement once; the rows it writes are taken back.
 async fn exercise(db: &Db) {
@@ -28,13 +29,26 @@ async fn exercise(db: &Db) {
     };
     let by = answer(0, Decision::Accept);
     update_answered(&mut tx, &answered, &by, "response", &receipt_of(&answered, Some(&by))).await.unwrap();
-    assign(&mut tx, party(), code().id, &device(0)).await.unwrap();
-    for owner in [Of::User("ada"), Of::Device(&device(0))] {
+    assign(&mut tx, party(), code().id, &device(0), NOW).await.unwrap();
+    for owner in [Of::User("ada", &[]), Of::Device(&device(0))] {
         in_progress(&mut tx, party(), owner, None, 10).await.unwrap();
     }
     insert_trucode(&mut tx, &code()).await.unwrap();
-    pair_trucode(&mut tx, &TruCode { identifier: Some("x".into()), version: 2, ..code() }).await.unwrap();
+    pair_trucode(&mut tx, &TruCode { identifier: Some("x".into()), version: 2, ..code() }, NOW).await.unwrap();
     lock_trucode(&mut tx, party(), code().id).await.unwrap();
+    spend_pairing(&mut tx, code().id).await.unwrap();
+    lock_budget(&mut tx, party(), "ada", Uuid::nil(), NOW).await.unwrap();
+    write_budget(&mut tx, party(), "ada", Budget { strikes: 1, struck_at: Some(NOW) }).await.unwrap();
+    forgive(&mut tx, party(), "ada").await.unwrap();
+    waiting_for(&mut tx, party(), "ada").await.unwrap();
+    let one = Hold { context: "session".into(), trusonafication: t.id, held_at: NOW, held_until: NOW };
+    hold(&mut tx, party(), "ada", &one, Uuid::nil()).await.unwrap();
+    held(&mut tx, party(), "ada", "session").await.unwrap();
+    holds(&mut tx, party(), "ada", NOW).await.unwrap();
+    release(&mut tx, party(), "ada", "session").await.unwrap();
+    get_in(&mut tx, party(), t.id).await.unwrap();
+    budget_of(&mut tx, party(), "ada").await.unwrap();
+    insert(&mut tx, &Trusonafication { way: Way::Counted, ..asked(2, user()) }, "challenge", 0).await.unwrap();
     tx.rollback().await.unwrap();
     get(db, party(), t.id).await.unwrap();
     get_with_challenge(db, party(), t.id).await.unwrap();
@@ -42,10 +56,16 @@ async fn exercise(db: &Db) {
     proof(db, party(), t.id).await.unwrap();
     pending(db, party(), &device(0), "ada", NOW, 20).await.unwrap();
     overdue(db, now, None, 10).await.unwrap();
+    changes(db, &Cursor { at: NOW, id: Uuid::nil().to_string() }, 10).await.unwrap();
+    paired_trucodes(db, &Cursor { at: NOW, id: Uuid::nil().to_string() }, 10).await.unwrap();
+    count_open(db, party(), 10).await.unwrap();
     retention::delete(db, party(), "expired", Window { from: NOW, before: NOW }).await.unwrap();
     retention::delete_trucodes(db, NOW).await.unwrap();
     trucode_by_id(db, code().id).await.unwrap();
     trucode_by_reference(db, "reference").await.unwrap();
+    unspent_pairing(db, party(), &device(0), NOW).await.unwrap();
+    delete_budgets(db, NOW, Duration::ZERO).await.unwrap();
+    delete_holds(db, NOW).await.unwrap();
 }
 
 async fn exercise_lists(db: &Db, from: Option<Timestamp>) {
@@ -77,18 +97,35 @@ async fn fill(db: &Db, count: u64) {
     for n in 0..count {
         let id = TruCodeId::generate(NOW, &Random::seeded(n));
         let expires_at = NOW + Duration::from_secs(n);
-        insert_trucode(&mut tx, &TruCode { id, reference: n.to_string(), expires_at, ..code() }).await.unwrap();
+        let code = TruCode { id, reference: n.to_string(), expires_at, ..code() };
+        insert_trucode(&mut tx, &code).await.unwrap();
+        if n % 2 == 0 {
+            let paired = TruCode { identifier: Some("x".into()), version: 2, ..code };
+            assert!(pair_trucode(&mut tx, &paired, NOW + Duration::from_secs(n)).await.unwrap());
+        }
+    }
+    for n in 0..count {
+        let (user, id, at) = (format!("user {n}"), Uuid::from_u128(n.into()), NOW + Duration::from_hours(24 * n));
+        lock_budget(&mut tx, party(), &user, id, at).await.unwrap();
+        let trusonafication = TrusonaficationId::from_uuid(id);
+        let one = Hold { context: "session".into(), trusonafication, held_at: at, held_until: at };
+        hold(&mut tx, party(), &user, &one, id).await.unwrap();
     }
     tx.commit().await.unwrap();
 }
 
 /// What goes by an index of its own, whatever the table holds.
-const BY: [(&str, &[&str]); 5] = [
+const BY: [(&str, &[&str]); 10] = [
     ("SELECT COUNT(*) FROM trusonafication WHERE user_identifier", &["waiting_for_user"]),
     ("SELECT COUNT(*) FROM trusonafication WHERE device_id", &["waiting_for_device"]),
     ("UNION ALL", &["waiting_for_device", "waiting_for_user"]),
     ("UPDATE trusonafication SET device_id", &["waiting_for_trucode"]),
     ("(expires_at, id) >", &["trusonafication_expiring"]),
+    ("(paired_at, id) >", &["trucode_paired"]),
+    ("SELECT id, context, created_at", &["waiting_for_user"]),
+    ("FROM trucode WHERE identifier", &["trucode_of_device"]),
+    ("WHERE used_on <", &["prompt_budget_old"]),
+    ("WHERE held_until <", &["prompt_hold_over"]),
 ];
 
 fn check(plans: &[Plan]) {

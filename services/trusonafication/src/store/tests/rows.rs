@@ -18,6 +18,7 @@ fn of_each_state() -> Vec<Trusonafication> {
     numbered.ask.number_match = Some(NumberMatch { mode: MatchMode::Enter, number: "42".into() });
     let mut paired = asked(8, Target::TruCode(code().id));
     paired.device = Some(device(3));
+    paired.bindings = Some(vec![BindingId::generate(NOW, &Random::seeded(1))]);
     vec![
         asked(0, user()),
         asked(1, Target::TruCode(code().id)),
@@ -80,13 +81,14 @@ async fn every_state_is_read_as_it_was_written_one_version_later(db: Db) {
 }
 
 /// What nobody writes, the column that the error names, and what it would be mistaken for.
-const SPOILED: [(&str, &str); 9] = [
+const SPOILED: [(&str, &str); 10] = [
     ("status", "UPDATE trusonafication SET status = 'finished'"),
     ("target", "UPDATE trusonafication SET target = 'everybody'"),
     ("number_match", "UPDATE trusonafication SET number_match = 'guess', match_number = '42'"),
     ("match_number", "UPDATE trusonafication SET number_match = 'enter', match_number = NULL"),
     ("desired_level", "UPDATE trusonafication SET desired_level = 4"),
     ("told", "UPDATE trusonafication SET told = 'nobody'"),
+    ("bindings", "UPDATE trusonafication SET bindings = 'none'"),
     ("user_identifier", "UPDATE trusonafication SET user_identifier = NULL"),
     ("version", "UPDATE trusonafication SET version = 3"),
     ("result_id", "UPDATE trusonafication SET decision = 'accept'"),
@@ -160,6 +162,7 @@ async fn rows_that_cannot_be_read_take_no_list_and_no_sweep_with_them(db: Db) {
     loop {
         let page = overdue(&db, late, after.as_ref(), 4).await.unwrap();
         (after, swept) = (page.last().cloned(), swept + page.iter().count());
+        assert!(page.last_unreadable().is_none_or(|place| page.last().is_some_and(|last| place.at <= last.at)));
         if !page.has_next() {
             break;
         }
@@ -175,7 +178,7 @@ async fn rows_that_cannot_be_read_take_no_list_and_no_sweep_with_them(db: Db) {
     assert_eq!(listed, good);
     let (mut after, mut ended, mut tx) = (None, 0, db.begin().await.unwrap());
     loop {
-        let page = in_progress(&mut tx, party(), Of::User("ada"), after.as_ref(), 4).await.unwrap();
+        let page = in_progress(&mut tx, party(), Of::User("ada", &[]), after.as_ref(), 4).await.unwrap();
         (after, ended) = (page.last().cloned(), ended + page.iter().count());
         if !page.has_next() {
             break;
@@ -184,17 +187,46 @@ async fn rows_that_cannot_be_read_take_no_list_and_no_sweep_with_them(db: Db) {
     assert_eq!(ended, good);
 }
 
+async fn what_comes_with_an_expiry_before_those_that_were_ended_is_found_by_the_next_look(db: Db) {
+    let late = NOW + Duration::from_hours(1);
+    insert_all(&db, &[asked(5, user()), asked(6, user())]).await;
+    let page = overdue(&db, late, None, 10).await.unwrap();
+    assert_eq!((page.iter().count(), page.last_unreadable()), (2, None));
+    spoil(&db, "UPDATE trusonafication SET status = 'canceled'").await;
+    insert_all(&db, &[asked(1, user())]).await;
+    assert_eq!(overdue(&db, late, page.last_unreadable(), 10).await.unwrap().iter().count(), 1);
+}
+
 async fn codes_are_paired_once_and_read_as_they_were_written(db: Db) {
     let mut tx = db.begin().await.unwrap();
     insert_trucode(&mut tx, &code()).await.unwrap();
-    assert_eq!(lock_trucode(&mut tx, party(), code().id).await.unwrap(), None);
-    let paired = TruCode { identifier: Some(device(1).to_string()), version: 3, ..code() };
-    assert!(pair_trucode(&mut tx, &paired).await.unwrap());
-    assert!(!pair_trucode(&mut tx, &paired).await.unwrap());
+    let unpaired = lock_trucode(&mut tx, party(), code().id).await.unwrap().unwrap();
+    assert_eq!((unpaired.identifier, unpaired.asked), (None, 1));
+    let paired = TruCode { identifier: Some(device(1).to_string()), asked: 1, version: 3, ..code() };
+    assert!(pair_trucode(&mut tx, &paired, NOW).await.unwrap());
+    assert!(!pair_trucode(&mut tx, &paired, NOW).await.unwrap());
     assert_eq!(lock_trucode(&mut tx, RelyingPartyId::CONSOLE, code().id).await.unwrap(), None, "it is another's");
     tx.commit().await.unwrap();
     assert_eq!(trucode_by_id(&db, code().id).await.unwrap().as_ref(), Some(&paired));
     assert_eq!(trucode_by_reference(&db, "reference").await.unwrap(), Some(paired));
+    // One prompt by name a pairing, while it is fresh, and of this relying party alone; none once there was one by the code.
+    assert_eq!(unspent_pairing(&db, party(), &device(1), NOW - Duration::from_secs(1)).await.unwrap(), None);
+    spoil(&db, "UPDATE trucode SET asked = 0").await;
+    let (second, other) = (Duration::from_secs(1), RelyingPartyId::CONSOLE);
+    let before = NOW - second;
+    for (party, device, since, found) in [
+        (party(), device(1), before, true),
+        (party(), device(2), before, false),
+        (party(), device(1), NOW, false),
+        (other, device(1), before, false),
+    ] {
+        assert_eq!(unspent_pairing(&db, party, &device, since).await.unwrap().is_some(), found, "{device} {since}");
+    }
+    let mut tx = db.begin().await.unwrap();
+    assert!(spend_pairing(&mut tx, code().id).await.unwrap());
+    assert!(!spend_pairing(&mut tx, code().id).await.unwrap());
+    tx.commit().await.unwrap();
+    assert_eq!(unspent_pairing(&db, party(), &device(1), before).await.unwrap(), None);
     spoil(&db, "UPDATE trucode SET version = 1").await;
     let error = trucode_by_id(&db, code().id).await.unwrap_err();
     let nodkey_runtime::Failure::Db(error) = error else { panic!("{error:?}") };
@@ -207,5 +239,6 @@ nodkey_testkit::on_both_engines! {
     one_that_cannot_be_read_is_named_with_table_column_and_row,
     an_answer_that_contradicts_what_was_asked_is_neither_read_nor_written,
     rows_that_cannot_be_read_take_no_list_and_no_sweep_with_them,
+    what_comes_with_an_expiry_before_those_that_were_ended_is_found_by_the_next_look,
     codes_are_paired_once_and_read_as_they_were_written,
 }

@@ -42,8 +42,8 @@ async function verify(page, id) {
     response: evidence.response,
     receipt: evidence.receipt || undefined,
     keys: evidence.keys.map((/** @type {string} */ jwk) => JSON.parse(jwk)),
-    key_statement: evidence.key_statement || undefined,
-    key_signatures: evidence.key_signatures,
+    key_statement: evidence.keyStatement || undefined,
+    key_signatures: evidence.keySignatures,
   };
   // The page shows how it ended, whatever that is: only that it is this one is expected.
   const verified = await verifyEvidence(proof, jwks, { outcome: 'any', trusonafication: id });
@@ -59,12 +59,15 @@ const VERDICTS = {
 };
 
 /** @type {Record<import('../../../lib/evidence.js').Certification['by'], string>} */
-const CERTIFICATIONS = {
+const CERTIFIED_BY = {
   device_key: 'Answered by the device key itself: nobody proved to be present.',
   key_statement: 'Answered by a presence key that the device itself named.',
   deployment:
-    'Answered by a presence key that the device made no statement of: that it is the device’s is the deployment’s word.',
+    'Answered by a presence key that the device made no statement of: that it is the device’s is the deployment’s word, and no proof to others.',
 };
+
+const NO_RECEIPT =
+  'There is no receipt: it was answered before receipts were given. Whoever holds the challenge could have made this answer.';
 
 /**
  * @param {Verified} verified
@@ -72,7 +75,6 @@ const CERTIFICATIONS = {
  */
 function content(verified, json) {
   const { verdict, checks } = verified;
-  const isProven = verdict === 'verified' || verdict === 'unexpected';
   return h(
     'div.stack',
     h(
@@ -81,13 +83,9 @@ function content(verified, json) {
       h('span.small.muted', `${checks.length} checks made in this browser, with /jwks/archive`),
     ),
     h('ul.checks', checks.map(check)),
-    verdict === 'not_proven' &&
-      h(
-        'p.small',
-        'There is no receipt: it was answered before receipts were given. Whoever holds the challenge could have made this answer.',
-      ),
-    isProven && h('p.small.muted', CERTIFICATIONS[verified.certification.by]),
-    isProven && claims('How it ended', verified.receipt),
+    verdict === 'not_proven' && verified.reason === 'no_receipt' && h('p.small', NO_RECEIPT),
+    'receipt' in verified && h('p.small.muted', CERTIFIED_BY[verified.certification.by]),
+    'receipt' in verified && claims('How it ended', verified.receipt),
     verdict !== 'not_genuine' && claims('What was asked', verified.challenge),
     verdict !== 'not_genuine' && claims('What was answered', verified.response),
     h(

@@ -115,7 +115,15 @@ function keys({ deviceKey, presenceKeys = [] }) {
   return h(
     'ul.stack.tight',
     h('li', 'Device key ', h('span.muted', curve(deviceKey))),
-    presenceKeys.map(({ kind, jwk }) => h('li', PRESENCE_KINDS[kind] ?? kind, ' ', h('span.muted', curve(jwk)))),
+    presenceKeys.map(({ kind, jwk, counts, since }) =>
+      h(
+        'li',
+        PRESENCE_KINDS[kind] ?? kind,
+        ' ',
+        h('span.muted', curve(jwk), since && [', since ', time(since)]),
+        counts === false && [' ', badge({ text: 'Does not count: level 1', tone: 'warn' })],
+      ),
+    ),
     !presenceKeys.length && h('li.muted', 'No presence key: level 1 only'),
   );
 }
@@ -141,7 +149,7 @@ function curve(jwk) {
  * @param {Binding | null} binding
  * @param {() => Promise<void>} reload
  */
-function actions(page, { id, retired }, binding, reload) {
+function actions(page, { id, retired, presenceKeys = [] }, binding, reload) {
   const asked = h('a.button.small', { href: page.address('trusonafications', { device: id }) }, 'Trusonafications');
   if (!page.mayAct) return asked;
   const waiting = binding?.state === 'BINDING_STATE_INACTIVE';
@@ -149,6 +157,9 @@ function actions(page, { id, retired }, binding, reload) {
   return [
     asked,
     waiting && button('Activate', () => activate(page, binding, reload), { look: 'small' }),
+    !retired &&
+      presenceKeys.some(({ counts }) => counts === false) &&
+      button('Approve keys', () => approve(page, id, presenceKeys, reload), { look: 'small' }),
     bound && button('Deactivate binding', () => unbind(page, binding, reload), { look: 'small quiet danger' }),
     !retired && button('Retire device', () => retire(page, id, reload), { look: 'small quiet danger' }),
   ];
@@ -174,6 +185,35 @@ function activate(page, { id, userIdentifier }, reload) {
       act: () => page.act('binding.v1.BindingService/ActivateBinding', { id }),
     },
     'Activated',
+    reload,
+  );
+}
+
+/**
+ * @param {Page} page
+ * @param {string} deviceId
+ * @param {NonNullable<Device['presenceKeys']>} presenceKeys
+ * @param {() => Promise<void>} reload
+ */
+function approve(page, deviceId, presenceKeys, reload) {
+  const thumbprints = presenceKeys.filter(({ counts }) => counts === false).map(({ thumbprint }) => thumbprint);
+  return change(
+    {
+      title: 'Let these keys count?',
+      body: [
+        h(
+          'ul.stack.tight',
+          thumbprints.map((thumbprint) => h('li', h('code', thumbprint))),
+        ),
+        h(
+          'p',
+          'They came after the device registered, and none that counts vouched for them. Ask the user first, by a way that is not this phone: from now on whoever has these keys proves presence.',
+        ),
+      ],
+      submit: 'Approve',
+      act: () => page.act('registry.v1.DeviceService/ApproveDeviceKeys', { deviceId, thumbprints }),
+    },
+    'Approved',
     reload,
   );
 }

@@ -1,6 +1,10 @@
 //! What somebody can do who has broken into one process and has exactly its secrets: `docs/security.md` has the table. The key of each
 //! service is tried at every door behind which an accept could be made; `access.rs` tries all doors, `forged.rs` the bus.
 
+mod backends;
+mod operators;
+mod webhooks;
+
 use nodkey_db::{Db, DbConfig};
 use nodkey_kernel::{
     challenge::{Decision, RESPONSE_TYP, ResponseClaims, challenge_hash},
@@ -23,20 +27,19 @@ use tonic::{Code, Request, service::interceptor::InterceptedService, transport::
 use super::access::channels;
 use crate::{
     processes::Plan,
-    world::{SoftPhone, Tenant, World, asked},
+    world::{Tenant, World, asked},
 };
 
 scenarios!(
     no_service_answers_for_a_phone,
     no_service_but_the_trusonafication_service_has_a_key_taken_for_receipts_and_none_signs_one,
     a_result_is_signed_as_it_came_whoever_asks,
-    whoever_binds_a_phone_of_their_own_accepts_by_that_phone_and_evidence_says_so,
 );
 
 /// A process that was broken into: its service key, used for a relying party.
-struct Thief<'a> {
+pub(super) struct Thief<'a> {
     world: &'a World,
-    name: ServiceName,
+    pub(super) name: ServiceName,
     party: String,
 }
 
@@ -44,13 +47,13 @@ type Stolen<F> = InterceptedService<Channel, F>;
 
 impl Thief<'_> {
     /// One for each service.
-    fn all<'a>(world: &'a World, tenant: &Tenant) -> impl Iterator<Item = Thief<'a>> {
+    pub(super) fn all<'a>(world: &'a World, tenant: &Tenant) -> impl Iterator<Item = Thief<'a>> {
         let party = tenant.id.clone();
         ServiceName::ALL.iter().map(move |name| Thief { world, name: *name, party: party.clone() })
     }
 
     /// A way to a service with a token by the stolen key.
-    fn to(&self, service: ServiceName) -> Stolen<impl FnMut(Request<()>) -> Result<Request<()>, tonic::Status>> {
+    pub(super) fn to(&self, service: ServiceName) -> Stolen<impl FnMut(Request<()>) -> Result<Request<()>, tonic::Status>> {
         let key = self.world.service_keys().iter().find(|key| key.name() == self.name).unwrap();
         let claims = service_token::Claims {
             iss: self.name.to_string(),
@@ -67,12 +70,12 @@ impl Thief<'_> {
     }
 }
 
-fn log_in() -> NewTrusonafication {
+pub(super) fn log_in() -> NewTrusonafication {
     NewTrusonafication::user("ada", "log in", "Acme")
 }
 
 /// An accept by a key that is not the phone's, for what the phone is asked.
-fn forged(challenge: &str, of: &str, audience: &str, subject: &str, key: &PrivateKey) -> String {
+pub(super) fn forged(challenge: &str, of: &str, audience: &str, subject: &str, key: &PrivateKey) -> String {
     let claims = ResponseClaims {
         iss: of.to_owned(),
         aud: audience.to_owned(),
@@ -172,38 +175,6 @@ async fn a_result_is_signed_as_it_came_whoever_asks(world: &World) {
         }
     }
 }
-
-/// The gateway passes on what backends ask for, so whoever has it can ask for the same: it is a phone of the thief's, and no other.
-async fn whoever_binds_a_phone_of_their_own_accepts_by_that_phone_and_evidence_says_so(world: &World) {
-    use nodkey_proto::binding::v1::{ActivateBindingRequest, Binding, CreateBindingRequest, binding_service_client::BindingServiceClient};
-    let tenant = world.tenant().await;
-    let phone = tenant.active("ada").await;
-    let strange: SoftPhone = tenant.registered().await;
-    for thief in Thief::all(world, &tenant) {
-        let mut owner = BindingServiceClient::new(thief.to(ServiceName::Binding));
-        let request = CreateBindingRequest {
-            user_identifier: "ada".into(),
-            device_identifier: strange.device_identifier().into(),
-            ..CreateBindingRequest::default()
-        };
-        let bound: Result<Binding, _> = owner.create_binding(request).await.map(tonic::Response::into_inner);
-        match (thief.name, bound) {
-            (ServiceName::Gateway | ServiceName::Registry, Ok(bound)) => {
-                let request = ActivateBindingRequest { id: bound.id };
-                owner.activate_binding(request).await.unwrap();
-            }
-            (ServiceName::Gateway | ServiceName::Registry, Err(refused)) => assert_ne!(refused.code(), Code::PermissionDenied, "{refused}"),
-            (name, refused) => assert_eq!(refused.unwrap_err().code(), Code::PermissionDenied, "{name}"),
-        }
-    }
-    let id = tenant.backend.create_trusonafication(log_in()).await.unwrap().trusonafication.id;
-    strange.respond(&asked(&strange).await, Answer::Accept, None).await.unwrap();
-    let (evidence, jwks) = (tenant.backend.evidence(&id).await.unwrap(), tenant.backend.jwks().await.unwrap());
-    let expected = Expected::accept().user("ada");
-    assert!(verify_evidence(&evidence, &jwks, &expected.clone().device(phone.device_identifier())).is_err(), "it is not their phone");
-    verify_evidence(&evidence, &jwks, &expected.device(strange.device_identifier())).unwrap();
-}
-
 /// Backends that read what became of it believe the database; whoever verifies does not.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_writes_the_database_of_trusonafications_makes_no_evidence_of_an_accept() {

@@ -5,6 +5,7 @@ use std::{num::NonZeroU32, time::Duration};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use nodkey_runtime::Job;
 
+use super::network::Source;
 use crate::problem::Problem;
 
 /// How often callers that went away are forgotten.
@@ -22,10 +23,23 @@ impl Rates {
         Self(RateLimiter::keyed(Quota::per_second(rate).allow_burst(rate.saturating_mul(NonZeroU32::MIN.saturating_add(1)))))
     }
 
+    /// Counts a call of whoever proved nothing yet, by address.
+    pub fn check_source(&self, source: &Source) -> Result<(), Problem> {
+        match &source.0 {
+            Some(network) => self.check(&network.to_string()),
+            None => Ok(()),
+        }
+    }
+
     /// Counts a call.
     pub fn check(&self, caller: &str) -> Result<(), Problem> {
         let refused = |_| Problem::new(http::StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED", "too many requests; slow down");
         self.0.check_key(&caller.to_owned()).map_err(refused)
+    }
+
+    /// Counts a call, once there may be another.
+    pub async fn ready(&self, caller: &str) {
+        self.0.until_key_ready(&caller.to_owned()).await;
     }
 
     fn forget(&self) {

@@ -1,0 +1,348 @@
+//! What is let in when there is more than can be served: what people wait for first, and no more at once than is answered soon.
+//!
+//! *How many at once* follows from how long answers take: as long as nine of ten take less than [`TARGET`] the limit rises, when they
+//! do not it falls. What would wait in a queue is refused instead, at once. An answer that is made and not yet taken is no work any more; it
+//! counts against the most there may be of both. *Who* is refused follows from the class: each may fill the places to a share of its own, so
+//! that what matters more finds some free.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::Response;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use metrics::{gauge, histogram};
+use nodkey_kernel::error::Kind;
+use tokio::time::Instant;
+use tonic::Status;
+
+use super::{refusals::refused, status};
+
+/// What nine of ten answers are to take at most.
+const TARGET: Duration = Duration::from_millis(100);
+/// How long answers are looked at before the limit changes.
+const WINDOW: Duration = Duration::from_millis(100);
+/// So few answers say nothing.
+const ENOUGH: u32 = 20;
+/// The limit never falls below: where a machine is slow, so many are served slowly.
+const FLOOR: usize = 64;
+
+/// What a request is. Those that come first are refused first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// Of whoever has no credential, or has proven none yet.
+    Anonymous,
+    /// Lists and searches: somebody looks something up.
+    List,
+    /// Something begins, or is changed.
+    Create,
+    /// Somebody waits for what became of it, or looks what there is to answer.
+    Read,
+    /// A phone answers: everything before was for this.
+    Answer,
+}
+
+impl Class {
+    /// All, those that are refused first at the front.
+    pub const ALL: [Self; 5] = [Self::Anonymous, Self::List, Self::Create, Self::Read, Self::Answer];
+
+    /// Its name in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::List => "list",
+            Self::Anonymous => "anonymous",
+            Self::Create => "create",
+            Self::Read => "read",
+            Self::Answer => "answer",
+        }
+    }
+
+    /// How full it may make the places, in percent.
+    const fn share(self) -> usize {
+        match self {
+            Self::Anonymous => 50,
+            Self::List => 60,
+            Self::Create => 75,
+            Self::Read => 90,
+            Self::Answer => 100,
+        }
+    }
+
+    const fn refusal(self) -> &'static str {
+        match self {
+            Self::List => "list beyond what can be served",
+            Self::Anonymous => "anonymous request beyond what can be served",
+            Self::Create => "create beyond what can be served",
+            Self::Read => "read beyond what can be served",
+            Self::Answer => "answer beyond what can be served",
+        }
+    }
+}
+
+/// There is too much: again in a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overloaded;
+
+/// Who is let in. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Admission(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    /// Requests that are not answered to the end: at the most, and now.
+    most: usize,
+    open: usize,
+    /// Those whose answer is not made yet, in the same way.
+    limit: usize,
+    working: usize,
+    window: Window,
+}
+
+/// What was seen since a moment.
+#[derive(Debug)]
+struct Window {
+    since: Instant,
+    answered: u32,
+    late: u32,
+    /// How many were at work at the most.
+    peak: usize,
+}
+
+/// A place among those who are served, until it is dropped: with [`Permit::hold`], when the answer is written.
+#[derive(Debug)]
+pub struct Permit {
+    admission: Admission,
+    class: Class,
+    since: Instant,
+    working: bool,
+}
+
+impl Admission {
+    /// Lets in at most so many at once; fewer where answers take long.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        let window = Window { since: Instant::now(), answered: 0, late: 0, peak: 0 };
+        let most = most.max(1);
+        Self(Arc::new(Mutex::new(State { most, open: 0, limit: most, working: 0, window })))
+    }
+
+    /// Tells whether one of this class would be let in now, for what is worth knowing before anything is done for it.
+    pub fn check(&self, class: Class) -> Result<(), Overloaded> {
+        let full = self.state().is_full(class);
+        if full { Err(overloaded(class)) } else { Ok(()) }
+    }
+
+    /// Lets one in, or refuses it.
+    pub fn enter(&self, class: Class) -> Result<Permit, Overloaded> {
+        let mut state = self.state();
+        if state.is_full(class) {
+            drop(state);
+            return Err(overloaded(class));
+        }
+        state.open += 1;
+        state.working += 1;
+        state.window.peak = state.window.peak.max(state.working);
+        drop(state);
+        Ok(Permit { admission: self.clone(), class, since: Instant::now(), working: true })
+    }
+
+    fn answered(&self, since: Instant, now: Instant) {
+        let mut state = self.state();
+        state.working -= 1;
+        if let Some(limit) = state.answered(now.duration_since(since), now) {
+            drop(state);
+            gauge!("nodkey_admission_limit").set(u32::try_from(limit).unwrap_or(u32::MAX));
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl From<Overloaded> for Status {
+    fn from(Overloaded: Overloaded) -> Self {
+        status::new(Kind::Unavailable, "OVERLOADED", "too much at once; try again soon", &[])
+    }
+}
+
+fn overloaded(class: Class) -> Overloaded {
+    refused(class.refusal());
+    Overloaded
+}
+
+impl State {
+    fn is_full(&self, class: Class) -> bool {
+        let share = |places: usize| (places * class.share() / 100).max(1);
+        self.working >= share(self.limit) || self.open >= share(self.most)
+    }
+
+    /// Takes note of an answer. Returns the limit when it changes.
+    fn answered(&mut self, took: Duration, now: Instant) -> Option<usize> {
+        let window = &mut self.window;
+        window.answered += 1;
+        window.late += u32::from(took > TARGET);
+        if window.answered < ENOUGH || now.duration_since(window.since) < WINDOW {
+            return None;
+        }
+        let (late, peak) = (window.late * 10 > window.answered, window.peak);
+        *window = Window { since: now, answered: 0, late: 0, peak: self.working };
+        let limit = if late {
+            // From where it was: a limit that was never reached is none.
+            (self.limit.min(peak) * 4 / 5).max(FLOOR.min(self.most))
+        } else if peak * 4 >= self.limit * 3 {
+            (self.limit + (self.limit / 10).max(1)).min(self.most)
+        } else {
+            self.limit
+        };
+        (std::mem::replace(&mut self.limit, limit) != limit).then_some(limit)
+    }
+}
+
+impl Permit {
+    /// What was let in.
+    #[must_use]
+    pub const fn class(&self) -> Class {
+        self.class
+    }
+
+    /// Keeps the place until the answer is written, or nobody takes it. How long it took to make is what the limit follows.
+    #[must_use]
+    pub fn hold(mut self, response: Response<Body>) -> Response<Body> {
+        let now = Instant::now();
+        self.working = false;
+        self.admission.answered(self.since, now);
+        histogram!("nodkey_served_seconds", "class" => self.class.as_str()).record(now.duration_since(self.since).as_secs_f64());
+        until_written(response, self)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let now = Instant::now();
+        // One that was given up took at least as long, and what takes long is what the limit follows.
+        if self.working && now.duration_since(self.since) > TARGET {
+            self.working = false;
+            self.admission.answered(self.since, now);
+        }
+        let mut state = self.admission.state();
+        state.open -= 1;
+        state.working -= usize::from(self.working);
+    }
+}
+
+/// Keeps something until an answer is written, or nobody takes it.
+pub(crate) fn until_written<G: Send + Unpin + 'static>(response: Response<Body>, guard: G) -> Response<Body> {
+    response.map(|body| if body.is_end_stream() { body } else { Body::new(Held { body, _guard: guard }) })
+}
+
+struct Held<G> {
+    body: Body,
+    _guard: G,
+}
+
+impl<G: Unpin> HttpBody for Held<G> {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MILLISECOND: Duration = Duration::from_millis(1);
+
+    fn who_gets_in(admission: &Admission) -> Vec<Class> {
+        Class::ALL.into_iter().filter(|class| admission.check(*class).is_ok()).collect()
+    }
+
+    #[test]
+    fn strangers_are_refused_before_lists_before_creates_before_reads_before_answers() {
+        let admission = Admission::new(100);
+        let mut held = Vec::new();
+        let mut left = Class::ALL.to_vec();
+        let mut refused = Vec::new();
+        while !left.is_empty() {
+            let now = who_gets_in(&admission);
+            refused.extend(left.iter().filter(|class| !now.contains(class)).map(|class| (*class, held.len())));
+            left = now;
+            held.extend(admission.enter(Class::Answer));
+        }
+        let expected = [(Class::Anonymous, 50), (Class::List, 60), (Class::Create, 75), (Class::Read, 90), (Class::Answer, 100)];
+        assert_eq!(refused, expected);
+        assert_eq!(admission.enter(Class::Answer).unwrap_err(), Overloaded);
+        // And let in again in the opposite order.
+        held.truncate(89);
+        assert_eq!(who_gets_in(&admission), [Class::Read, Class::Answer]);
+        held.clear();
+        assert_eq!(who_gets_in(&admission), Class::ALL);
+    }
+
+    #[tokio::test]
+    async fn a_place_is_free_when_the_answer_is_written_and_not_when_it_is_made() {
+        let admission = Admission::new(1);
+        let response = admission.enter(Class::Answer).unwrap().hold(Response::new(Body::from("answer")));
+        assert_eq!(admission.enter(Class::Answer).unwrap_err(), Overloaded);
+        assert_eq!(axum::body::to_bytes(response.into_body(), 100).await.unwrap(), "answer");
+        let given_up = admission.enter(Class::Answer).unwrap().hold(Response::new(Body::from("answer")));
+        drop(given_up);
+        admission.check(Class::Answer).unwrap();
+    }
+
+    #[test]
+    fn answers_that_nobody_takes_keep_no_place_of_those_who_work() {
+        let admission = Admission::new(100);
+        admission.state().limit = 10;
+        let untaken: Vec<_> = (0..49).map(|_| admission.enter(Class::List).unwrap().hold(Response::new(Body::from("answer")))).collect();
+        admission.check(Class::List).unwrap();
+        let working: Vec<_> = (0..10).map(|_| admission.enter(Class::Answer).unwrap()).collect();
+        assert_eq!(admission.enter(Class::Answer).unwrap_err(), Overloaded);
+        drop((untaken, working));
+        let state = admission.state();
+        assert_eq!((state.open, state.working), (0, 0));
+    }
+
+    /// What the limit is after windows in which so many were at work and answers took so long.
+    fn limit_after(state: &mut State, windows: u32, at_once: usize, took: Duration) -> usize {
+        let mut now = state.window.since;
+        for _ in 0..windows {
+            state.window.peak = at_once;
+            now += WINDOW;
+            for _ in 0..ENOUGH {
+                state.answered(took, now);
+            }
+        }
+        state.limit
+    }
+
+    #[test]
+    fn the_limit_falls_where_answers_take_long_and_rises_where_they_do_not() {
+        let (soon, late) = (TARGET.saturating_sub(MILLISECOND), TARGET + MILLISECOND);
+        let window = Window { since: Instant::now(), answered: 0, late: 0, peak: 0 };
+        let mut state = State { most: 4_096, open: 0, limit: 4_096, working: 0, window };
+        assert_eq!(limit_after(&mut state, 1, 500, late), 400, "from what there was");
+        assert_eq!(limit_after(&mut state, 1, 400, late), 320);
+        assert_eq!(limit_after(&mut state, 1, 320, soon), 352);
+        assert_eq!(limit_after(&mut state, 5, 100, soon), 352, "nobody needs more");
+        assert_eq!(limit_after(&mut state, 99, 1_000, late), FLOOR);
+        assert_eq!(limit_after(&mut state, 99, 5_000, soon), 4_096);
+    }
+}

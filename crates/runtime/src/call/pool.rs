@@ -1,0 +1,326 @@
+//! Several connections to each service: spread over its replicas, renewed by age, replaced when they break.
+//!
+//! Nothing runs where nothing is called: whoever calls notices what is due, and a task of its own does it.
+
+use std::{
+    collections::HashMap,
+    fmt, io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use futures_util::future::{BoxFuture, join_all};
+use http::{Request, Response, request::Parts};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use metrics::counter;
+use nodkey_kernel::{error::Kind, random::Random, service_key::ServiceName};
+use nodkey_proto::access::is_idempotent;
+use tokio::time::{Instant, timeout};
+use tonic::{Status, body::Body};
+use tower::BoxError;
+use tracing::debug;
+
+use super::{
+    connection::{Connection, Failed, Lease, Target, broken},
+    refusals::refused,
+    status,
+};
+
+/// The largest request that is kept to be repeated, as large as services take.
+const REPEATABLE: usize = 4 << 20;
+/// How often a call is sent at most. Nothing of it may have left before, unless it may be repeated.
+const ATTEMPTS: usize = 3;
+
+/// How many connections, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    /// Connections to a service that are kept, whatever is called; at least one to each of its addresses.
+    pub(crate) kept: usize,
+    /// Connections at most: calls beyond what these take are refused.
+    pub(crate) most: usize,
+    /// Calls on one connection at most; fewer where the other side takes fewer.
+    pub(crate) calls: usize,
+    /// How old a connection grows, a fifth more or less.
+    pub(crate) age: Duration,
+    /// How long the addresses of a name are taken as they were.
+    pub(crate) resolve: Duration,
+}
+
+impl Settings {
+    pub(crate) const DEFAULT: Self =
+        Self { kept: 2, most: 256, calls: 100, age: Duration::from_mins(10), resolve: Duration::from_secs(10) };
+}
+
+/// How often that which is due is done, however often it fails.
+const UPKEEP: Duration = Duration::from_secs(1);
+/// How long addresses are looked up.
+const RESOLVING: Duration = Duration::from_secs(3);
+/// How many addresses of a name are used.
+const MAX_ADDRESSES: usize = 32;
+
+/// How long an address to which no connection came about is the last that callers wait for.
+const AVOIDED: Duration = Duration::from_secs(30);
+
+type Resolve = Box<dyn Fn() -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
+/// Connects to an address, to be renewed then.
+type Connect = Box<dyn Fn(SocketAddr, Instant) -> BoxFuture<'static, anyhow::Result<Connection>> + Send + Sync>;
+
+/// The connections to one service.
+pub(crate) struct Pool {
+    target: Target,
+    settings: Settings,
+    resolve: Resolve,
+    connect: Connect,
+    random: Random,
+    state: Mutex<State>,
+    /// Held by callers who open connections, and while addresses are looked up: everybody else who needs one waits for what comes of it.
+    opening: tokio::sync::Mutex<Opening>,
+    /// Held by the one task that opens what is missing: no caller waits for it.
+    upkeep: tokio::sync::Mutex<()>,
+}
+
+struct State {
+    connections: Vec<Arc<Connection>>,
+    /// Where to begin to look for one, so that all have their turn.
+    turn: usize,
+    /// When to look next whether something is due.
+    upkeep_at: Instant,
+    /// When it was last tried to connect to an address, until that comes about.
+    tried: HashMap<SocketAddr, Instant>,
+}
+
+#[derive(Default)]
+struct Opening {
+    addresses: Vec<SocketAddr>,
+    resolved_at: Option<Instant>,
+    failed_at: Option<Instant>,
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("name", &self.target.name).field("host", &self.target.host).finish_non_exhaustive()
+    }
+}
+
+impl Pool {
+    /// Connects when first used.
+    pub(crate) fn new(name: ServiceName, url: &str, authority: Option<&[u8]>) -> anyhow::Result<Self> {
+        let target = Target::new(name, url, authority)?;
+        let (host, port) = (target.host.clone(), target.port);
+        let resolve: Resolve = Box::new(move || {
+            let host = host.clone();
+            Box::pin(async move { Ok(tokio::net::lookup_host((host.as_str(), port)).await?.collect()) })
+        });
+        let connect = over_tcp(target.clone());
+        Ok(Self::with(target, Settings::DEFAULT, resolve, connect, Random::system()))
+    }
+
+    pub(crate) fn with(target: Target, settings: Settings, resolve: Resolve, connect: Connect, random: Random) -> Self {
+        let state = State { connections: Vec::new(), turn: 0, upkeep_at: Instant::now(), tried: HashMap::new() };
+        let (state, opening, upkeep) = (Mutex::new(state), tokio::sync::Mutex::default(), tokio::sync::Mutex::default());
+        Self { target, settings, resolve, connect, random, state, opening, upkeep }
+    }
+
+    /// Sends a request. One of which nothing was sent is sent on another connection, and once more one that may be repeated.
+    pub(crate) async fn call(self: Arc<Self>, request: Request<Body>) -> Result<Response<Body>, Status> {
+        let (mut parts, body) = request.into_parts();
+        parts.uri = self.target.uri(&parts.uri).map_err(|_| Status::internal("no path of a method"))?;
+        let (mut request, mut repeat) = if is_idempotent(parts.uri.path()) {
+            let body = Limited::new(body, REPEATABLE).collect().await;
+            let body = body.map_err(unread)?.to_bytes();
+            let again = |parts: Parts| Request::from_parts(parts, Body::new(Full::new(body.clone())));
+            (again(parts.clone()), Some(again(parts)))
+        } else {
+            (Request::from_parts(parts, body), None)
+        };
+        let mut lease = self.lease(None).await?;
+        for _ in 1..ATTEMPTS {
+            let Failed { on, unsent } = match lease.send(request).await {
+                Ok(response) => return Ok(response),
+                Err(failed) => failed,
+            };
+            let Some(next) = unsent.map(|request| *request).or_else(|| repeat.take()) else { return Err(broken()) };
+            counter!("nodkey_peer_calls_repeated_total", "peer" => self.target.name.as_str()).increment(1);
+            request = next;
+            lease = self.lease(Some(&on)).await?;
+        }
+        lease.send(request).await.map_err(|_| broken())
+    }
+
+    /// Takes a place on a connection other than `avoid`.
+    async fn lease(self: &Arc<Self>, avoid: Option<&Arc<Connection>>) -> Result<Lease, Status> {
+        if let Some(lease) = self.pick(avoid) {
+            return Ok(lease);
+        }
+        let asked_at = Instant::now();
+        let mut opening = self.opening.lock().await;
+        // Whoever was first may have opened one, or learnt that there is none to be had.
+        if let Some(lease) = self.pick(avoid) {
+            return Ok(lease);
+        }
+        if opening.failed_at.is_some_and(|at| at >= asked_at) {
+            return Err(away());
+        }
+        if self.state().connections.len() >= self.settings.most {
+            refused("call to another service beyond what can be sent");
+            return Err(status::new(Kind::Unavailable, "OVERLOADED", "too many calls to another service; try again soon", &[]));
+        }
+        let opened = self.open(&mut opening).await;
+        opening.failed_at = opened.is_err().then(Instant::now);
+        let connection = opened.map_err(|error| {
+            debug!(peer = self.target.name.as_str(), error = format!("{error:#}"), "another service cannot be reached");
+            away()
+        })?;
+        Ok(Lease::of(&connection))
+    }
+
+    /// Takes a place on the connection with the fewest calls. Those on which somebody gave up waiting come after the others, and those that are
+    /// due to be renewed are the last resort: none of them is a reason to open another.
+    fn pick(self: &Arc<Self>, avoid: Option<&Arc<Connection>>) -> Option<Lease> {
+        let now = Instant::now();
+        let mut state = self.state();
+        let before = state.connections.len();
+        state.connections.retain(|connection| !connection.is_closed());
+        if state.connections.len() < before {
+            state.upkeep_at = now;
+        }
+        if now >= state.upkeep_at && before > 0 {
+            state.upkeep_at = now + UPKEEP;
+            tokio::spawn(Arc::clone(self).keep_up());
+        }
+        let n = state.connections.len();
+        state.turn = state.turn.wrapping_add(1);
+        let turn = state.turn;
+        let candidates = (0..n).map(|i| &state.connections[(turn + i) % n]);
+        let others = candidates.filter(|connection| avoid.is_none_or(|avoid| !Arc::ptr_eq(avoid, connection)));
+        let rank = |connection: &Connection, calls| (now >= connection.renew_at, connection.is_doubted(now), calls);
+        let free = others.filter_map(|connection| Some((rank(connection, connection.load(self.settings.calls)?), connection)));
+        free.min_by_key(|(rank, _)| *rank).map(|(_, connection)| Lease::of(connection))
+    }
+
+    /// Looks the addresses up again, opens what is missing, and leaves what is old or no longer there to the calls that are on it.
+    async fn keep_up(self: Arc<Self>) {
+        let Ok(_alone) = self.upkeep.try_lock() else { return };
+        let (resolved, addresses) = {
+            let Ok(mut opening) = self.opening.try_lock() else { return };
+            (self.resolve(&mut opening).await.is_ok(), opening.addresses.clone())
+        };
+        // At once: an address that does not answer holds up no other, nor a caller who needs a connection.
+        let missing = self.missing(&addresses);
+        let opened = join_all(missing.into_iter().map(|address| self.connect(address))).await;
+        let complete = resolved && opened.iter().all(Result::is_ok);
+        let now = Instant::now();
+        let mut state = self.state();
+        state.tried.retain(|address, at| addresses.contains(address) && now < *at + AVOIDED);
+        let stays = |connection: &Arc<Connection>| connection.renew_at > now && addresses.contains(&connection.address);
+        if state.connections.iter().any(stays) {
+            state.connections.retain(stays);
+        }
+        let next = state.connections.iter().map(|connection| connection.renew_at).chain([now + self.settings.resolve]).min();
+        state.upkeep_at = if complete { next.unwrap_or(now).max(now + UPKEEP.min(self.settings.age)) } else { now + UPKEEP };
+    }
+
+    /// The addresses to which connections are to be opened, each as often as it has fewer than it should.
+    fn missing(&self, addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+        let (now, of_each) = (Instant::now(), self.settings.kept.div_ceil(addresses.len().max(1)));
+        let state = self.state();
+        let there = |address: SocketAddr| state.connections.iter().filter(|c| c.address == address && c.renew_at > now).count();
+        addresses.iter().flat_map(|address| std::iter::repeat_n(*address, of_each.saturating_sub(there(*address)))).collect()
+    }
+
+    /// Opens one connection, to the address that has the fewest of those that can be reached.
+    async fn open(&self, opening: &mut Opening) -> anyhow::Result<Arc<Connection>> {
+        self.resolve(opening).await?;
+        let mut last = None;
+        for address in self.by_promise(&opening.addresses) {
+            match self.connect(address).await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => last = Some(error.context(address)),
+            }
+        }
+        Err(last.unwrap_or_else(|| anyhow::anyhow!("{} has no address", self.target.host)))
+    }
+
+    /// The addresses, first those that nothing speaks against, and of these the one with the fewest connections.
+    fn by_promise(&self, addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+        let (now, state) = (Instant::now(), self.state());
+        let promise = |address: &SocketAddr| {
+            let to = || state.connections.iter().filter(|connection| connection.address == *address);
+            let tried = state.tried.get(address).is_some_and(|at| now < *at + AVOIDED);
+            (tried, to().any(|connection| connection.is_doubted(now)), to().count())
+        };
+        let mut addresses = addresses.to_vec();
+        addresses.sort_by_cached_key(promise);
+        addresses
+    }
+
+    async fn resolve(&self, opening: &mut Opening) -> anyhow::Result<()> {
+        if opening.resolved_at.is_some_and(|at| at.elapsed() < self.settings.resolve) {
+            return Ok(());
+        }
+        match timeout(RESOLVING, (self.resolve)()).await.unwrap_or_else(|late| Err(late.into())) {
+            Ok(mut addresses) if !addresses.is_empty() => {
+                addresses.sort();
+                addresses.dedup();
+                // Not all callers the same, where there are more than are used.
+                let first = usize::try_from(self.random.below(u32::try_from(addresses.len())?))?;
+                addresses.rotate_left(first);
+                addresses.truncate(MAX_ADDRESSES);
+                opening.addresses = addresses;
+                opening.resolved_at = Some(Instant::now());
+                Ok(())
+            }
+            // What was known may still be true, and is not asked about again by each caller.
+            _ if !opening.addresses.is_empty() => {
+                opening.resolved_at = Some(Instant::now());
+                Ok(())
+            }
+            Ok(_) => anyhow::bail!("{} has no address", self.target.host),
+            Err(error) => Err(error).with_context(|| self.target.host.clone()),
+        }
+    }
+
+    async fn connect(&self, address: SocketAddr) -> anyhow::Result<Arc<Connection>> {
+        // From four to six fifths: connections that were made together are not renewed together.
+        let age = self.settings.age.mul_f64(0.8 + f64::from(self.random.below(400)) / 1000.0);
+        let begun = Instant::now();
+        // Before: whoever waits for it may give up.
+        self.state().tried.insert(address, begun);
+        let opened = (self.connect)(address, begun + age).await;
+        let outcome = if opened.is_ok() { "ok" } else { "failed" };
+        counter!("nodkey_peer_connections_opened_total", "peer" => self.target.name.as_str(), "outcome" => outcome).increment(1);
+        let connection = Arc::new(opened?);
+        let mut state = self.state();
+        state.tried.remove(&address);
+        state.connections.push(Arc::clone(&connection));
+        Ok(connection)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn over_tcp(target: Target) -> Connect {
+    Box::new(move |address, renew_at| {
+        let target = target.clone();
+        Box::pin(async move { Connection::open(&target, address, renew_at).await })
+    })
+}
+
+/// Why a request could not be kept.
+fn unread(error: BoxError) -> Status {
+    if error.is::<LengthLimitError>() {
+        return status::new(Kind::TooLarge, "MESSAGE_TOO_LARGE", "the request is larger than 4 MiB", &[]);
+    }
+    Status::from_error(error)
+}
+
+fn away() -> Status {
+    Status::unavailable("another service cannot be reached; try again soon")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,210 @@
+//! A connection whose client may take only so long to say what it wants, and to take what it is told.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, Sleep, sleep_until},
+};
+
+use super::stream::{Activity, UNTAKEN};
+
+/// How long a connection may take to say its first byte.
+const SILENCE: Duration = Duration::from_mins(1);
+/// How long the 24 bytes may take that begin HTTP/2 (RFC 9113, section 3.4).
+const PREFACE_TIME: Duration = Duration::from_secs(3);
+/// How long the head of an HTTP/1.1 request may take, from its first byte.
+const HEAD_TIME: Duration = Duration::from_secs(10);
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What the first bytes were.
+#[derive(Clone, Copy, Debug)]
+enum Opening {
+    Silent,
+    Preface(usize),
+    Http1,
+    Http2,
+}
+
+/// Bytes both ways, in time.
+#[derive(Debug)]
+pub(super) struct Timed<S> {
+    stream: S,
+    activity: Arc<Activity>,
+    opening: Opening,
+    /// Since when the client has been saying what it wants, and how many requests there had been.
+    since: (Instant, u64),
+    /// Whether it has begun to, and there is no request yet.
+    asking: bool,
+    reading: Limit,
+    writing: Limit,
+}
+
+impl<S> Timed<S> {
+    /// Begins now.
+    pub(super) fn new(stream: S, activity: Arc<Activity>) -> Self {
+        let (reading, writing) = (Limit::default(), Limit::default());
+        Self { stream, activity, opening: Opening::Silent, since: (Instant::now(), 0), asking: false, reading, writing }
+    }
+
+    /// Takes note of what the client said.
+    fn heard(&mut self, bytes: &[u8]) {
+        let (begun, open) = self.activity.requests();
+        if !open && (!self.asking || begun != self.since.1) {
+            self.since = (Instant::now(), begun);
+            self.asking = true;
+        }
+        let seen = match self.opening {
+            Opening::Silent => 0,
+            Opening::Preface(seen) => seen,
+            Opening::Http1 | Opening::Http2 => return,
+        };
+        let expected = &PREFACE[seen..];
+        let length = bytes.len().min(expected.len());
+        self.opening = match seen + length {
+            _ if bytes[..length] != expected[..length] => Opening::Http1,
+            length if length == PREFACE.len() => {
+                self.activity.http2.store(true, Ordering::Relaxed);
+                Opening::Http2
+            }
+            length => Opening::Preface(length),
+        };
+    }
+
+    /// When it is too late for what the client is saying.
+    fn too_late(&mut self) -> Option<Instant> {
+        let (begun, open) = self.activity.requests();
+        if open || begun != self.since.1 {
+            self.asking = false;
+        }
+        match self.opening {
+            Opening::Silent => Some(self.since.0 + SILENCE),
+            Opening::Preface(_) => Some(self.since.0 + PREFACE_TIME),
+            Opening::Http1 if self.asking => Some(self.since.0 + HEAD_TIME),
+            Opening::Http1 | Opening::Http2 => None,
+        }
+    }
+}
+
+/// A timer that is there while something is waited for: connections are many.
+#[derive(Debug, Default)]
+struct Limit(Option<Pin<Box<Sleep>>>);
+
+impl Limit {
+    /// Fails when it is too late.
+    fn check(&mut self, cx: &mut Context<'_>, too_late: Instant) -> io::Result<()> {
+        let timer = self.0.get_or_insert_with(|| Box::pin(sleep_until(too_late)));
+        if timer.deadline() != too_late {
+            timer.as_mut().reset(too_late);
+        }
+        if timer.as_mut().poll(cx).is_ready() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
+    }
+
+    /// The same, for what has just begun to be waited for unless it is waited for already.
+    fn check_from_now(&mut self, cx: &mut Context<'_>, limit: Duration) -> io::Result<()> {
+        let too_late = self.0.as_ref().map_or_else(|| Instant::now() + limit, |timer| timer.deadline());
+        self.check(cx, too_late)
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = into.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, into);
+        let this = &mut *self;
+        if read.is_pending() {
+            match this.too_late() {
+                Some(too_late) => this.reading.check(cx, too_late)?,
+                None => this.reading.0 = None,
+            }
+        } else if into.filled().len() > before {
+            this.heard(&into.filled()[before..]);
+        }
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Timed<S> {
+    fn written<T>(&mut self, cx: &mut Context<'_>, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if done.is_pending() {
+            self.writing.check_from_now(cx, UNTAKEN)?;
+        } else {
+            self.writing.0 = None;
+        }
+        done
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let done = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.written(cx, done)
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let done = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
+        self.written(cx, done)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let done = Pin::new(&mut self.stream).poll_flush(cx);
+        self.written(cx, done)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let done = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.written(cx, done)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    use super::*;
+
+    /// How long a client is listened to that says so much and no more. Time passes by itself where there is nothing else to do.
+    async fn patience(said: &[u8]) -> Duration {
+        let (server, mut client) = duplex(64);
+        let mut timed = Timed::new(server, Arc::default());
+        client.write_all(said).await.unwrap();
+        let begun = Instant::now();
+        let failed = timed.read_to_end(&mut Vec::new()).await.unwrap_err();
+        assert_eq!(failed.kind(), io::ErrorKind::TimedOut);
+        begun.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_begins_to_ask_must_go_on() {
+        let second = Duration::from_secs(1);
+        for (said, limit) in [(&b""[..], SILENCE), (b"PRI", PREFACE_TIME), (b"PRI * HTTP/2.0\r\n", PREFACE_TIME), (b"GET /", HEAD_TIME)] {
+            let waited = patience(said).await;
+            assert!((limit..limit + second).contains(&waited), "{waited:?} after {:?}", String::from_utf8_lossy(said));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_an_answer_may_be_silent_and_who_takes_none_is_left() {
+        let (server, mut client) = duplex(64);
+        let activity = Arc::new(Activity::default());
+        let mut timed = Timed::new(server, Arc::clone(&activity));
+        client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        let _request = (timed.read(&mut [0; 64]).await.unwrap(), activity.begin());
+        let hours = tokio::time::timeout(Duration::from_hours(2), timed.read(&mut [0; 64])).await;
+        assert!(hours.is_err(), "still listened to");
+        let begun = Instant::now();
+        let failed = timed.write_all(&[0; 1 << 10]).await.unwrap_err();
+        assert_eq!((failed.kind(), begun.elapsed().as_secs()), (io::ErrorKind::TimedOut, UNTAKEN.as_secs()));
+    }
+}

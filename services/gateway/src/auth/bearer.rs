@@ -1,0 +1,77 @@
+//! Backends over gRPC: who signed the token of a call.
+
+use std::sync::Arc;
+
+use axum::http::{HeaderMap, header::AUTHORIZATION};
+use nodkey_kernel::{
+    id::CredentialId,
+    jose::{hs256, jws::Compact},
+    operator_key::OPERATOR_TYP,
+};
+use nodkey_proto::registry::v1::CredentialKind;
+use nodkey_runtime::{
+    Proof, ResolvedCredential,
+    fault::{self, Fault},
+    status, token, unauthenticated, unauthenticated_because,
+};
+use secrecy::ExposeSecret as _;
+use tonic::Status;
+
+use crate::edge::Edge;
+
+/// Who may be behind a call. Services hear from one another, never through here: a token of theirs is nobody's.
+#[derive(Clone, Debug)]
+pub enum Bearer {
+    /// A backend that has proven itself, by this credential.
+    Backend(Arc<ResolvedCredential>),
+    /// Somebody who says to be an operator, where these are served. The service finds out.
+    Operator,
+    /// Nobody.
+    Nobody,
+}
+
+impl Bearer {
+    /// Whether the registry has to be asked to find out: a credential is named that nobody has proven a moment ago.
+    pub async fn is_to_be_asked_for(edge: &Edge, headers: &HeaderMap) -> bool {
+        let token = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+        match token.and_then(|token| hs256::key_id(token).ok()??.parse().ok()) {
+            Some(id) => edge.resolver.remembered(id).await.is_none(),
+            None => false,
+        }
+    }
+
+    /// Finds out.
+    pub async fn of(edge: &Edge, headers: &HeaderMap, operators: bool) -> Result<Self, Status> {
+        let Some(value) = headers.get(AUTHORIZATION) else { return Ok(Self::Nobody) };
+        let token = value.to_str().ok().and_then(|value| value.strip_prefix("Bearer "));
+        let token = token.ok_or_else(|| refused(edge, Fault::Malformed, None))?;
+        let kid = hs256::key_id(token).map_err(|_| refused(edge, Fault::Malformed, None))?;
+        let kid = kid.ok_or_else(|| refused(edge, Fault::NamesNoCredential, None))?;
+        if operators && is_operators(&kid, token) {
+            return Ok(Self::Operator);
+        }
+        let Ok(id) = kid.parse::<CredentialId>() else { return Ok(Self::Nobody) };
+        let refused = |fault| refused(edge, fault, Some(id));
+        let credential = edge.resolver.resolve(id, || Proof::BearerToken(token.to_owned())).await.map_err(status::status)?;
+        let credential = credential.map_err(refused)?;
+        // By each token: what was proven to the registry was another one.
+        token::check(token, credential.secret.expose_secret(), &edge.deployment.audience, edge.clock.now()).map_err(refused)?;
+        match credential.kind {
+            _ if credential.disabled => Err(refused(Fault::Disabled)),
+            CredentialKind::Server => Ok(Self::Backend(credential)),
+            _ => Err(refused(Fault::WrongKind)),
+        }
+    }
+}
+
+/// Whether a token says that it is an operator's, by whichever means they have.
+fn is_operators(kid: &str, token: &str) -> bool {
+    let by_key = || Compact::parse(token).is_ok_and(|token| token.header().typ.as_deref() == Some(OPERATOR_TYP));
+    kid == token::OPERATOR || kid.starts_with(token::OPERATOR_SESSION) || by_key()
+}
+
+/// One answer for whatever is wrong; the log has it, and in development the answer, too.
+fn refused(edge: &Edge, fault: Fault, named: Option<CredentialId>) -> Status {
+    fault::note("Bearer", fault.as_str(), named.map(|id| id.to_string()).as_deref());
+    if edge.deployment.explain_refusals { unauthenticated_because(fault.why()) } else { unauthenticated() }
+}

@@ -1,0 +1,207 @@
+//! gRPC at the public address: methods that backends may call, byte by byte to the service that owns them. Which there are follows from
+//! `proto/`. The service checks the token; the gateway does before, to know who is to be refused when there is too much, and adds nothing
+//! of its own. Waits for results it serves itself.
+
+mod answer;
+mod methods;
+mod request;
+mod results;
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::{FromRequestParts as _, Request, State},
+    http::{HeaderMap, StatusCode, Version, header::CONTENT_TYPE},
+    response::{IntoResponse as _, Response},
+    routing::post,
+};
+use http_body_util::Full;
+use metrics::counter;
+use nodkey_kernel::{error::Kind, id::RelyingPartyId};
+use nodkey_runtime::{
+    admission::{Class, Overloaded},
+    class_of, status, unauthenticated,
+};
+use tonic::{Code, Status};
+use tower::ServiceExt as _;
+
+use self::{
+    answer::{Ends, guarded},
+    methods::Method,
+    request::{Deadline, Large, Messages, forwarded_headers},
+    results::Wait,
+};
+use crate::{
+    auth::bearer::Bearer,
+    edge::Edge,
+    limits::{network::Source, permits::Permit, shares::Share},
+    problem::Problem,
+};
+
+/// A route for each method that is served here.
+pub fn routes(operators: bool) -> Router<Edge> {
+    methods::served(operators).fold(Router::new(), |router, method| {
+        router.route(method.path, post(move |State(edge): State<Edge>, request: Request| call(edge, method, request)))
+    })
+}
+
+/// What no route takes: a method that is not served here, or nothing.
+pub async fn unknown(request: Request) -> Response {
+    if is_grpc(request.headers()) { refused("unknown", &no_such_method()) } else { Problem::not_found().into_response() }
+}
+
+async fn call(edge: Edge, method: Method, request: Request) -> Response {
+    if !is_grpc(request.headers()) {
+        let text = "this is a gRPC method: the content type is application/grpc";
+        return Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", text).into_response();
+    }
+    // Trailers do not come through HTTP/1.1: a proxy is in between that does not know gRPC.
+    if request.version() != Version::HTTP_2 {
+        let text = "gRPC needs HTTP/2 all the way; set up the proxy for it";
+        return Problem::new(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "HTTP_2_REQUIRED", text).into_response();
+    }
+    match answer(&edge, method, request).await {
+        Ok(response) => response,
+        Err((why, status)) => refused(why, &status),
+    }
+}
+
+/// Why a call was refused here, for metrics, and what its caller is told.
+type Refusal = (&'static str, Status);
+
+async fn answer(edge: &Edge, method: Method, request: Request) -> Result<Response, Refusal> {
+    let (mut parts, body) = request.into_parts();
+    // Everything about who calls comes before anything of the body.
+    let source = Source::from_request_parts(&mut parts, edge).await.map_err(|problem| ("internal", problem.into_status()))?;
+    let bearer = identify(edge, method, &parts.headers, &source).await?;
+    let class = if matches!(bearer, Bearer::Backend(_)) { class_of(method.path) } else { Class::Anonymous };
+    let working = edge.admission.enter(class).map_err(overloaded)?;
+    let deadline = Deadline::of(&parts.headers, method);
+    let (mut forwarded, large) = (http::Request::new(tonic::body::Body::empty()), Large::default());
+    *forwarded.headers_mut() = forwarded_headers(&parts.headers, &bearer, deadline);
+    *forwarded.method_mut() = parts.method.clone();
+    *forwarded.uri_mut() = parts.uri.clone();
+    // Who streams has a place among those who wait.
+    let (working, message) = if method.client_streams {
+        drop(working);
+        *forwarded.body_mut() = Messages::limited(body, method.max_message, &large);
+        (None, Bytes::new())
+    } else {
+        let (working, message) = request::message(edge, working, body, method, &bearer, source.clone()).await?;
+        *forwarded.body_mut() = tonic::body::Body::new(Full::new(message.clone()));
+        (Some(working), message)
+    };
+    if let (Some(wait), Bearer::Backend(backend)) = (Wait::of(method.path, &message), &bearer) {
+        drop(working);
+        return match wait {
+            Wait::Get(asked) => {
+                let deadline = Deadline::waiting(&parts.headers, &asked);
+                results::long_poll(edge, backend, asked, deadline).await
+            }
+            Wait::One => results::watch_one(edge, backend, deadline, forwarded).await,
+            Wait::Many => results::watch_many(edge, backend, deadline, forwarded).await,
+        };
+    }
+    if let Some(working) = working.filter(|_| !method.server_streams) {
+        let response = forward(edge, method, forwarded, &large).await?;
+        return Ok(working.hold(guarded(response, Ends::by_itself(), ())));
+    }
+    let held = hold(edge, &bearer, &source)?;
+    let response = forward(edge, method, forwarded, &large).await?;
+    Ok(guarded(response, Ends::of(edge, deadline), held))
+}
+
+/// Finds out who calls. Whoever has to be asked for is anybody until then, and counts against its address unless it turns out to be known.
+async fn identify(edge: &Edge, method: Method, headers: &HeaderMap, source: &Source) -> Result<Bearer, Refusal> {
+    let asking = if Bearer::is_to_be_asked_for(edge, headers).await {
+        let working = edge.admission.enter(Class::Anonymous).map_err(overloaded)?;
+        Some((working, edge.strangers.charge(source).map_err(|problem| ("rate", problem.into_status()))?))
+    } else {
+        None
+    };
+    let found = Bearer::of(edge, headers, edge.operator_grpc).await;
+    // Of a failure nobody said that it is not proven.
+    let unproven = found.as_ref().is_err_and(|status| status.code() == Code::Unauthenticated);
+    if let Some((_, charge)) = asking
+        && !unproven
+    {
+        charge.refund();
+    }
+    let bearer = match found {
+        Err(_) if method.public => Bearer::Nobody,
+        found => found.map_err(|status| (if unproven { "credentials" } else { "service" }, status))?,
+    };
+    match &bearer {
+        Bearer::Nobody if !method.public => return Err(("credentials", unauthenticated())),
+        // An operator is whoever says so, until the service has looked.
+        Bearer::Nobody | Bearer::Operator => {}
+        Bearer::Backend(credential) => {
+            edge.credential_rates.check(&credential.id.to_string()).map_err(|problem| ("rate", problem.into_status()))?;
+        }
+    }
+    Ok(bearer)
+}
+
+/// Has the service that owns the method answer.
+async fn forward(
+    edge: &Edge,
+    method: Method,
+    request: http::Request<tonic::body::Body>,
+    large: &Large,
+) -> Result<http::Response<tonic::body::Body>, Refusal> {
+    counter!("nodkey_grpc_forwarded_total", "service" => method.owner.as_str()).increment(1);
+    let service = edge.peers.named(method.owner).ok_or_else(|| ("unknown", no_such_method()))?;
+    let answered = service.bare().oneshot(request).await;
+    if large.was_met() {
+        return Err(method.too_large());
+    }
+    answered.map_err(|error| ("service", Status::from_error(error)))
+}
+
+/// What a stream from or to a service takes of the room there is.
+struct Held {
+    _place: Permit,
+    _share: Share,
+}
+
+/// A place among all who wait, and one of the streams that a relying party may hold.
+fn hold(edge: &Edge, bearer: &Bearer, source: &Source) -> Result<Held, Refusal> {
+    let party = if let Bearer::Backend(credential) = bearer { Some(credential.relying_party) } else { None };
+    let share = edge.streams.take(party).ok_or_else(|| {
+        let text = format!("as many streams are held as may be: {} by one relying party; end some", edge.streams.most());
+        ("share", status::new(Kind::Exhausted, "TOO_MANY_STREAMS", text, &[]))
+    })?;
+    let place = match party {
+        Some(party) => waiting(edge, party)?,
+        None => edge.waits.anonymous(source).map_err(refused_wait)?,
+    };
+    Ok(Held { _place: place, _share: share })
+}
+
+/// A place among all who wait.
+fn waiting(edge: &Edge, party: RelyingPartyId) -> Result<Permit, Refusal> {
+    edge.waits.party(party).map_err(refused_wait)
+}
+
+fn refused_wait(problem: Problem) -> Refusal {
+    (if problem.is_overload() { "overload" } else { "share" }, problem.into_status())
+}
+
+fn overloaded(overloaded: Overloaded) -> Refusal {
+    ("overload", overloaded.into())
+}
+
+fn no_such_method() -> Status {
+    Status::unimplemented("no such method")
+}
+
+fn refused(why: &'static str, status: &Status) -> Response {
+    counter!("nodkey_grpc_refused_total", "why" => why).increment(1);
+    status.clone().into_http::<Body>()
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    // `application/grpc`, and `+proto` and the like; not `application/grpc-web`.
+    let media_type = headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+    media_type.strip_prefix(b"application/grpc").is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+}

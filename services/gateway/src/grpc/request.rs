@@ -1,0 +1,236 @@
+//! What of a call is passed on: a few headers, a bounded time, and messages up to a size.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    body::{Body, Bytes},
+    http::{
+        HeaderMap, HeaderName, HeaderValue,
+        header::{AUTHORIZATION, CONTENT_TYPE, TE, USER_AGENT},
+    },
+};
+use futures_util::StreamExt as _;
+use http_body::Frame;
+use http_body_util::{BodyStream, StreamBody};
+use nodkey_kernel::error::Kind;
+use nodkey_proto::trusonafication::v1::GetTrusonaficationRequest;
+use nodkey_runtime::{admission::Permit, deadline, status, token::RELYING_PARTY_HEADER, trace};
+use tokio::time::Instant;
+use tonic::Status;
+
+use super::{Refusal, methods::Method};
+use crate::{
+    auth::bearer::Bearer,
+    body::{ANONYMOUS_BODY, ORDINARY_BODY, Sender},
+    edge::Edge,
+    layers::body_under,
+    limits::network::Source,
+};
+
+/// How long a call may take that does not say.
+const DEADLINE: Duration = Duration::from_secs(15);
+/// How long a call may take at most.
+const MAX_DEADLINE: Duration = Duration::from_mins(1);
+/// The same for one that streams its request.
+const MAX_UPLOAD: Duration = Duration::from_mins(10);
+
+/// What comes before a message: whether it is compressed, and how long it is.
+pub const PREFIX: usize = 5;
+
+const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+/// Passed on as they are. Whatever else comes from outside stays outside: what services believe of one another is no client's to say.
+const PASSED: [HeaderName; 3] = [CONTENT_TYPE, USER_AGENT, HeaderName::from_static("grpc-accept-encoding")];
+
+/// When a call is over; a stream may have none.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline(Option<Duration>);
+
+impl Deadline {
+    /// As the caller wants, within bounds.
+    pub fn of(headers: &HeaderMap, method: Method) -> Self {
+        let wanted = deadline::requested(headers);
+        Self(match (method.server_streams, method.client_streams) {
+            (true, _) => wanted,
+            (false, true) => Some(wanted.map_or(MAX_UPLOAD, |wanted| wanted.min(MAX_UPLOAD))),
+            (false, false) => Some(wanted.map_or(DEADLINE, |wanted| wanted.min(MAX_DEADLINE))),
+        })
+    }
+
+    /// That of a call that waits by itself: as long as it waits, and a while for the rest.
+    pub fn waiting(headers: &HeaderMap, asked: &GetTrusonaficationRequest) -> Self {
+        let longest = DEADLINE + Duration::from_secs(u64::try_from(asked.wait_seconds).unwrap_or_default());
+        Self(Some(deadline::requested(headers).map_or(longest, |wanted| wanted.min(longest))))
+    }
+
+    /// Resolves when it is over; never without one.
+    pub async fn over(self) {
+        match self.0.and_then(|limit| Instant::now().checked_add(limit)) {
+            Some(end) => tokio::time::sleep_until(end).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// As a header: eight digits at most.
+    fn header(self) -> Option<HeaderValue> {
+        let millis = self.0?.as_millis().min(99_999_999);
+        HeaderValue::try_from(format!("{millis}m")).ok()
+    }
+}
+
+/// The headers a service is given. Its token is the caller's own or none: the gateway vouches for nobody.
+pub fn forwarded_headers(from: &HeaderMap, bearer: &Bearer, deadline: Deadline) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let mut pass = |name: &HeaderName| {
+        if let Some(value) = from.get(name) {
+            headers.insert(name, value.clone());
+        }
+    };
+    PASSED.iter().for_each(&mut pass);
+    if !matches!(bearer, Bearer::Nobody) {
+        pass(&AUTHORIZATION);
+    }
+    if matches!(bearer, Bearer::Operator) {
+        pass(&HeaderName::from_static(RELYING_PARTY_HEADER));
+    }
+    headers.insert(TE, HeaderValue::from_static("trailers"));
+    if let Some(value) = deadline.header() {
+        headers.insert(GRPC_TIMEOUT, value);
+    }
+    trace::inject(&mut headers);
+    headers
+}
+
+/// Reads the one message of a call that does not stream, within the time and the room there are for bodies. The place among those who work is
+/// given back while it arrives.
+pub async fn message(
+    edge: &Edge,
+    working: Permit,
+    body: Body,
+    method: Method,
+    bearer: &Bearer,
+    source: Source,
+) -> Result<(Permit, Bytes), Refusal> {
+    let (sender, most) = match bearer {
+        Bearer::Backend(credential) => (Sender::Known(credential.relying_party), method.max_message),
+        Bearer::Operator => (Sender::Stranger(source), method.max_message.min(ORDINARY_BODY)),
+        Bearer::Nobody => (Sender::Stranger(source), method.max_message.min(ANONYMOUS_BODY)),
+    };
+    let read = body_under(edge, working, body, PREFIX + most, sender).await;
+    let (working, bytes) = read.map_err(|problem| {
+        if problem.is_too_large() { Method { max_message: most, ..method }.too_large() } else { ("body", problem.into_status()) }
+    })?;
+    let [compressed, length @ ..] = *bytes.first_chunk::<PREFIX>().ok_or_else(malformed)?;
+    if compressed != 0 {
+        return Err(("body", Status::unimplemented("messages must not be compressed")));
+    }
+    let whole = usize::try_from(u32::from_be_bytes(length)).is_ok_and(|length| PREFIX + length == bytes.len());
+    if whole { Ok((working, bytes)) } else { Err(malformed()) }
+}
+
+fn malformed() -> Refusal {
+    ("body", status::new(Kind::Invalid, "MALFORMED_MESSAGE", "the body is not one gRPC message", &[]))
+}
+
+/// Whether a message was larger than it may be.
+#[derive(Clone, Debug, Default)]
+pub struct Large(Arc<AtomicBool>);
+
+impl Large {
+    pub fn was_met(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Where in a sequence of messages a body is.
+#[derive(Debug, Default)]
+pub struct Messages {
+    /// Of the five bytes before a message.
+    prefix: [u8; PREFIX],
+    read: usize,
+    /// What is left of the message.
+    left: usize,
+}
+
+impl Messages {
+    /// A body that breaks off at a message above a size, before any of it is passed on.
+    pub fn limited(body: Body, most: usize, large: &Large) -> tonic::body::Body {
+        let (met, mut messages) = (large.clone(), Self::default());
+        let frames = BodyStream::new(body).map(move |frame| {
+            let frame: Frame<Bytes> = frame.map_err(|_| Status::cancelled("the request broke off"))?;
+            match frame.data_ref() {
+                Some(data) if messages.take(data) > most => {
+                    met.0.store(true, Ordering::Relaxed);
+                    Err(Status::out_of_range("a message is too large"))
+                }
+                _ => Ok(frame),
+            }
+        });
+        tonic::body::Body::new(StreamBody::new(frames))
+    }
+
+    /// Goes on by some bytes. Returns the length of the largest message that begins in them.
+    fn take(&mut self, mut data: &[u8]) -> usize {
+        let mut largest = 0;
+        while !data.is_empty() {
+            if self.left > 0 {
+                let n = self.left.min(data.len());
+                (self.left, data) = (self.left - n, &data[n..]);
+                continue;
+            }
+            let n = (self.prefix.len() - self.read).min(data.len());
+            self.prefix[self.read..self.read + n].copy_from_slice(&data[..n]);
+            (self.read, data) = (self.read + n, &data[n..]);
+            if self.read == self.prefix.len() {
+                let [_, length @ ..] = self.prefix;
+                self.left = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+                (self.read, largest) = (0, largest.max(self.left));
+            }
+        }
+        largest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_measured_wherever_they_are_cut() {
+        let messages = [&[0, 0, 0, 0, 3][..], b"abc", &[0, 0, 0, 0, 0], &[0, 0, 0, 1, 0], &[7; 256], &[0, 0, 0, 0, 1], b"x"].concat();
+        for size in 1..=messages.len() {
+            let mut measured = Messages::default();
+            let largest = messages.chunks(size).map(|chunk| measured.take(chunk)).max();
+            assert_eq!(largest, Some(256), "in pieces of {size}");
+            assert_eq!((measured.read, measured.left), (0, 0));
+        }
+    }
+
+    #[test]
+    fn nothing_passes_that_services_say_to_one_another() {
+        let from = HeaderMap::from_iter(
+            [
+                (CONTENT_TYPE, "application/grpc"),
+                (AUTHORIZATION, "Bearer x"),
+                (HeaderName::from_static(RELYING_PARTY_HEADER), "p"),
+                (HeaderName::from_static("x-nodkey-anything"), "p"),
+                (HeaderName::from_static("x-forwarded-for"), "p"),
+                (HeaderName::from_static("connection"), "close"),
+                (HeaderName::from_static("traceparent"), "p"),
+            ]
+            .map(|(name, value)| (name, HeaderValue::from_static(value))),
+        );
+        let names = |bearer| {
+            let headers = forwarded_headers(&from, &bearer, Deadline(Some(Duration::from_secs(2))));
+            headers.keys().map(|name| name.as_str().to_owned()).collect::<std::collections::BTreeSet<_>>()
+        };
+        let of = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<std::collections::BTreeSet<_>>();
+        assert_eq!(names(Bearer::Nobody), of(&["content-type", "grpc-timeout", "te"]));
+        assert_eq!(names(Bearer::Operator), of(&["authorization", "content-type", "grpc-timeout", "te", RELYING_PARTY_HEADER]));
+    }
+}

@@ -1,0 +1,313 @@
+//! How many may wait at once, and whose waits count together. A wait is a long poll or an event stream.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use http::StatusCode;
+use metrics::{counter, gauge};
+use nodkey_kernel::id::{DeviceId, OperatorSessionId, RelyingPartyId};
+use nodkey_runtime::counts::{Counts, Full};
+use tokio::sync::oneshot;
+
+use super::network::{Network, Source};
+use crate::problem::Problem;
+
+/// How many waits of one device there are: one more ends the oldest.
+const PER_DEVICE: usize = 4;
+/// How many streams of one session of an operator there are.
+const PER_SESSION: u64 = 32;
+/// After how many seconds who was refused may come again.
+const RETRY_AFTER: u64 = 5;
+
+/// How many may wait at this gateway.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// All together.
+    pub all: u32,
+    /// Those of one address that proved nothing.
+    pub per_address: u32,
+    /// Phones and backends of one relying party.
+    pub per_party: u32,
+}
+
+/// Who waits. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Permits(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    limits: Limits,
+    held: Mutex<Held>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    all: u32,
+    anonymous: u32,
+    networks: Counts<Network>,
+    parties: Counts<RelyingPartyId>,
+    sessions: Counts<OperatorSessionId>,
+    /// The waits of a device, oldest first, each with what ends it.
+    devices: HashMap<DeviceId, VecDeque<(u64, oneshot::Sender<()>)>>,
+    /// Numbers the waits of devices.
+    next: u64,
+}
+
+/// The right to wait, given back when dropped.
+#[derive(Debug)]
+pub struct Permit {
+    permits: Permits,
+    holder: Holder,
+}
+
+#[derive(Debug)]
+enum Holder {
+    Anonymous(Option<Network>),
+    Device { party: RelyingPartyId, device: DeviceId, number: u64, replaced: oneshot::Receiver<()> },
+    Party(RelyingPartyId),
+    Session(OperatorSessionId),
+}
+
+impl Permits {
+    /// Makes some.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self(Arc::new(Inner { limits, held: Mutex::default() }))
+    }
+
+    /// Lets somebody wait who proved nothing: at most half of all, and as many of one address as it may have.
+    pub fn anonymous(&self, source: &Source) -> Result<Permit, Problem> {
+        let limits = self.0.limits;
+        self.take(|held| {
+            if held.anonymous >= limits.all / 2 {
+                return Err(full("anonymous"));
+            }
+            if let Some(network) = &source.0 {
+                add(&mut held.networks, network, limits.per_address).map_err(|_| too_many("address", "this address"))?;
+            }
+            held.anonymous += 1;
+            Ok(Holder::Anonymous(source.0.clone()))
+        })
+    }
+
+    /// Lets a phone wait; its oldest wait ends when it has as many as it may have.
+    pub fn device(&self, party: RelyingPartyId, device: &DeviceId) -> Result<Permit, Problem> {
+        let limit = self.0.limits.per_party;
+        self.take(|held| {
+            held.parties.add(party, 1, limit.into()).map_err(|_| too_many("party", "this relying party"))?;
+            let number = held.next;
+            held.next += 1;
+            let waits = held.devices.entry(device.clone()).or_default();
+            if waits.len() >= PER_DEVICE
+                && let Some((_, oldest)) = waits.pop_front()
+            {
+                counter!("nodkey_waits_replaced_total").increment(1);
+                // One that is over already needs no end.
+                let _ = oldest.send(());
+            }
+            let (end, replaced) = oneshot::channel();
+            waits.push_back((number, end));
+            Ok(Holder::Device { party, device: device.clone(), number, replaced })
+        })
+    }
+
+    /// Lets a backend wait.
+    pub fn party(&self, party: RelyingPartyId) -> Result<Permit, Problem> {
+        let limit = self.0.limits.per_party;
+        self.take(|held| {
+            held.parties.add(party, 1, limit.into()).map_err(|_| too_many("party", "this relying party"))?;
+            Ok(Holder::Party(party))
+        })
+    }
+
+    /// Lets an operator wait whose session was proven.
+    pub fn session(&self, session: OperatorSessionId) -> Result<Permit, Problem> {
+        self.take(|held| {
+            held.sessions.add(session, 1, PER_SESSION).map_err(|_| too_many("session", "this session"))?;
+            Ok(Holder::Session(session))
+        })
+    }
+
+    fn take(&self, begin: impl FnOnce(&mut Held) -> Result<Holder, Problem>) -> Result<Permit, Problem> {
+        let mut held = self.held();
+        if held.all >= self.0.limits.all {
+            return Err(full("all"));
+        }
+        let holder = begin(&mut held)?;
+        held.all += 1;
+        drop(held);
+        gauge!("nodkey_waits", "of" => holder.kind()).increment(1);
+        Ok(Permit { permits: self.clone(), holder })
+    }
+
+    fn held(&self) -> std::sync::MutexGuard<'_, Held> {
+        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Holder {
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Anonymous(_) => "anonymous",
+            Self::Device { .. } => "phone",
+            Self::Party(_) => "backend",
+            Self::Session(_) => "operator",
+        }
+    }
+}
+
+impl Permit {
+    /// Resolves when a newer wait of the same device ended this one.
+    pub async fn replaced(&mut self) {
+        if let Holder::Device { replaced, .. } = &mut self.holder
+            && replaced.await.is_ok()
+        {
+            return;
+        }
+        std::future::pending::<()>().await;
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut held = self.permits.held();
+        held.all -= 1;
+        match &self.holder {
+            Holder::Anonymous(network) => {
+                held.anonymous -= 1;
+                for (network, _) in network.iter().flat_map(|network| network.counted(0)) {
+                    held.networks.remove(&network, 1);
+                }
+            }
+            Holder::Device { party, device, number, .. } => {
+                held.parties.remove(party, 1);
+                if let Some(waits) = held.devices.get_mut(device) {
+                    waits.retain(|(other, _)| other != number);
+                    if waits.is_empty() {
+                        held.devices.remove(device);
+                    }
+                }
+            }
+            Holder::Party(party) => held.parties.remove(party, 1),
+            Holder::Session(session) => held.sessions.remove(session, 1),
+        }
+        drop(held);
+        gauge!("nodkey_waits", "of" => self.holder.kind()).decrement(1);
+    }
+}
+
+/// Counts one more of a network and of those around it, unless one of them has as many as it may have.
+fn add(counts: &mut Counts<Network>, network: &Network, limit: u32) -> Result<(), Full> {
+    let mut counted = Vec::new();
+    for (network, limit) in network.counted(limit) {
+        if let Err(full) = counts.add(network.clone(), 1, limit.into()) {
+            for network in &counted {
+                counts.remove(network, 1);
+            }
+            return Err(full);
+        }
+        counted.push(network);
+    }
+    Ok(())
+}
+
+/// A newer wait of the same device ended this one.
+pub fn replaced() -> Problem {
+    let text = format!("this device waits more than {PER_DEVICE} times at once; its oldest wait ended");
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_WAITS", text).retry_after(RETRY_AFTER)
+}
+
+/// Nobody of this kind can wait now.
+fn full(limit: &'static str) -> Problem {
+    counter!("nodkey_waits_refused_total", "limit" => limit).increment(1);
+    Problem::overloaded().retry_after(RETRY_AFTER)
+}
+
+/// The caller waits too often.
+fn too_many(limit: &'static str, who: &str) -> Problem {
+    counter!("nodkey_waits_refused_total", "limit" => limit).increment(1);
+    let text = format!("{who} waits too many times at once; end some, or try again later");
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_WAITS", text).retry_after(RETRY_AFTER)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use nodkey_kernel::{random::Random, time::Timestamp};
+
+    use super::*;
+
+    fn permits(all: u32, per_address: u32, per_party: u32) -> Permits {
+        Permits::new(Limits { all, per_address, per_party })
+    }
+
+    fn party(n: u64) -> RelyingPartyId {
+        RelyingPartyId::generate(Timestamp::from_seconds(0), &Random::seeded(n))
+    }
+
+    fn device(n: u8) -> DeviceId {
+        DeviceId::parse(&char::from(b'a' + n).to_string().repeat(43)).unwrap()
+    }
+
+    fn from(address: &str) -> Source {
+        Source(Some(Network::of(address)))
+    }
+
+    #[test]
+    fn whoever_proves_nothing_has_half_at_most_and_the_rest_is_for_phones_and_backends() {
+        let permits = permits(10, 1_000, 1_000);
+        let anonymous: Vec<_> = (0..50).filter_map(|n| permits.anonymous(&from(&format!("198.51.100.{n}"))).ok()).collect();
+        assert_eq!(anonymous.len(), 5);
+        let proven: Vec<_> = (0..50).filter_map(|n| permits.device(party(0), &device(n % 26)).ok()).collect();
+        assert_eq!(proven.len(), 5);
+        assert!(permits.party(party(0)).is_err());
+        drop(proven);
+        assert!(permits.party(party(0)).is_ok() && permits.anonymous(&from("198.51.100.99")).is_err());
+    }
+
+    #[test]
+    fn an_address_and_the_networks_around_it_have_their_share() {
+        let permits = permits(1_000, 3, 1_000);
+        let waits = |address: &str, times: usize| (0..times).filter_map(|_| permits.anonymous(&from(address)).ok()).collect::<Vec<_>>();
+        let first = waits("198.51.100.7", 5);
+        assert_eq!((first.len(), waits("198.51.100.8", 5).len()), (3, 3));
+        drop(first);
+        assert_eq!(waits("198.51.100.7", 5).len(), 3, "what is over is given back");
+        let site: Vec<_> = (0..9).flat_map(|n| waits(&format!("2001:db8:1:{n}::1"), 5)).collect();
+        assert_eq!(site.len(), 12, "a /48 has four times as much as a /64");
+        assert_eq!(waits("2001:db8:2::1", 5).len(), 3);
+        assert!((0..100).all(|_| permits.anonymous(&Source(None)).is_ok()), "behind a proxy that names nobody, nobody is counted");
+        drop(site);
+        assert!(permits.held().networks.is_empty());
+    }
+
+    #[test]
+    fn a_relying_party_has_its_share_whatever_the_address() {
+        let permits = permits(1_000, 1, 3);
+        let held: Vec<_> = (0..5).filter_map(|n| permits.device(party(1), &device(n)).ok()).collect();
+        assert_eq!(held.len(), 3);
+        assert!(permits.party(party(1)).is_err() && permits.party(party(2)).is_ok());
+    }
+
+    #[test]
+    fn the_fifth_wait_of_a_device_ends_its_first() {
+        let permits = permits(1_000, 1, 1_000);
+        let mut waits: Vec<_> = (0..4).map(|_| permits.device(party(1), &device(1)).unwrap()).collect();
+        let mut other = permits.device(party(1), &device(2)).unwrap();
+        let over = |waits: &mut [Permit]| waits.iter_mut().map(|wait| wait.replaced().now_or_never().is_some()).collect::<Vec<_>>();
+        assert_eq!(over(&mut waits), [false; 4]);
+        waits.push(permits.device(party(1), &device(1)).unwrap());
+        assert_eq!(over(&mut waits[..1]), [true]);
+        assert_eq!(over(&mut waits[1..]), [false; 4]);
+        drop(waits.remove(0));
+        drop(waits.remove(0));
+        waits.push(permits.device(party(1), &device(1)).unwrap());
+        assert_eq!(over(&mut waits), [false; 4], "one ended by itself");
+        assert!(other.replaced().now_or_never().is_none());
+        drop((waits, other));
+        let held = permits.held();
+        assert_eq!((held.all, held.devices.len(), held.parties.is_empty()), (0, 0, true));
+    }
+}

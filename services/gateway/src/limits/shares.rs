@@ -1,0 +1,84 @@
+//! How many streams each relying party holds: none takes the room of all.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use metrics::gauge;
+use nodkey_kernel::id::RelyingPartyId;
+use nodkey_runtime::counts::Counts;
+
+/// A number a party, and one of all together. Those of operators count as those of one party.
+#[derive(Clone, Debug)]
+pub struct Shares(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    most: u32,
+    all: u32,
+    held: Mutex<Held>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    all: u32,
+    parties: Counts<Option<RelyingPartyId>>,
+}
+
+impl Shares {
+    /// So many each, and together.
+    pub fn new(most: u32, all: u32) -> Self {
+        Self(Arc::new(Inner { most, all, held: Mutex::default() }))
+    }
+
+    /// How many each may hold.
+    pub fn most(&self) -> u32 {
+        self.0.most
+    }
+
+    /// Takes one; `None` when the party holds as many as it may, or all do.
+    pub fn take(&self, party: Option<RelyingPartyId>) -> Option<Share> {
+        let mut held = self.0.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.all >= self.0.all {
+            return None;
+        }
+        held.parties.add(party, 1, self.0.most.into()).ok()?;
+        held.all += 1;
+        gauge!("nodkey_grpc_streams").increment(1);
+        Some(Share { of: self.clone(), party })
+    }
+}
+
+/// One stream, given back when dropped.
+#[derive(Debug)]
+pub struct Share {
+    of: Shares,
+    party: Option<RelyingPartyId>,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut held = self.of.0.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.all -= 1;
+        held.parties.remove(&self.party, 1);
+        gauge!("nodkey_grpc_streams").decrement(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_party_has_its_share_and_what_is_given_back_is_forgotten() {
+        let shares = Shares::new(2, 3);
+        let [one, other] = [None, Some(RelyingPartyId::CONSOLE)];
+        let held = [shares.take(one).unwrap(), shares.take(one).unwrap()];
+        assert!(shares.take(one).is_none());
+        let last = shares.take(other).unwrap();
+        assert!(shares.take(other).is_none(), "there is an end to all of them");
+        drop((held, last));
+        let held = shares.0.held.lock().unwrap();
+        assert!(held.parties.is_empty() && held.all == 0);
+        drop(held);
+        assert!(shares.take(one).is_some());
+    }
+}

@@ -1,0 +1,80 @@
+//! How often others may prompt a user.
+
+use axum::{
+    extract::{Path, Query, State},
+    http::StatusCode,
+    response::Response,
+};
+use nodkey_proto::trusonafication::v1::{GetPromptBudgetRequest, ReleasePromptHoldRequest, prompt_service_client::PromptServiceClient};
+use nodkey_runtime::PeerChannel;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::devices::rfc3339;
+use crate::{auth::backend::Backend, edge::Edge, problem::Problem, reply::reply};
+
+/// What others have left of a user's patience.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Prompts {
+    /// Prompts by others that nobody accepted since the last that the user did.
+    strikes: i32,
+    /// Prompts by others that wait.
+    waiting: i32,
+    /// RFC 3339: when others may prompt again; null: now.
+    free_at: Option<String>,
+    /// Where the user said that it was not them.
+    holds: Vec<Hold>,
+}
+
+/// A context in which others do not prompt the user.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Hold {
+    /// Null: prompts without a context.
+    context: Option<String>,
+    /// Where the user said so.
+    trusonafication_id: String,
+    /// RFC 3339.
+    held_at: Option<String>,
+    /// RFC 3339.
+    held_until: Option<String>,
+}
+
+/// Which hold.
+#[derive(Debug, Deserialize)]
+pub struct Which {
+    #[serde(default)]
+    context: String,
+}
+
+/// Returns how often others may prompt a user, and where the user said that it was not them.
+#[utoipa::path(get, path = "/api/v2/users/{user_identifier}/prompts", tag = "backends", params(("user_identifier" = String, Path)),
+    responses((status = 200, description = "All of it for an unknown user", body = Prompts)))]
+pub async fn get(State(edge): State<Edge>, backend: Backend, Path(user_identifier): Path<String>) -> Result<Response, Problem> {
+    let found = prompts(&edge, &backend).get_prompt_budget(GetPromptBudgetRequest { user_identifier }).await?.into_inner();
+    let holds = found.holds.into_iter().map(|hold| Hold {
+        context: Some(hold.context).filter(|context| !context.is_empty()),
+        trusonafication_id: hold.trusonafication_id,
+        held_at: rfc3339(hold.held_at.as_ref()),
+        held_until: rfc3339(hold.held_until.as_ref()),
+    });
+    let holds = holds.collect();
+    Ok(reply(StatusCode::OK, &Prompts { strikes: found.strikes, waiting: found.waiting, free_at: rfc3339(found.free_at.as_ref()), holds }))
+}
+
+/// Ends a hold before its time. Idempotent.
+#[utoipa::path(delete, path = "/api/v2/users/{user_identifier}/prompt_holds", tag = "backends",
+    params(("user_identifier" = String, Path), ("context" = Option<String>, Query, description = "Absent: prompts without a context")),
+    responses((status = 204, description = "Nothing is held there"), (status = 422, description = "Not valid", body = Problem)))]
+pub async fn release(
+    State(edge): State<Edge>,
+    backend: Backend,
+    Path(user_identifier): Path<String>,
+    Query(Which { context }): Query<Which>,
+) -> Result<StatusCode, Problem> {
+    prompts(&edge, &backend).release_prompt_hold(ReleasePromptHoldRequest { user_identifier, context }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn prompts(edge: &Edge, backend: &Backend) -> PromptServiceClient<PeerChannel> {
+    PromptServiceClient::new(edge.peers.trusonafication().on_behalf_of(backend))
+}

@@ -1,0 +1,172 @@
+//! Phones that wait for something to answer.
+
+use std::time::Duration;
+
+use futures_util::future::{pending as never, select_all};
+use metrics::gauge;
+use nodkey_bus::Listener;
+use nodkey_kernel::{backoff::jittered, id::DeviceId};
+use nodkey_proto::trusonafication::v1::{ListPendingRequest, PendingTrusonafication};
+use nodkey_runtime::{backoff::backoff, status::is_passing};
+use tokio::time::Instant;
+use tonic::Status;
+
+use crate::{
+    auth::phone::Phone,
+    edge::Edge,
+    limits::permits::{self, Permit},
+    problem::Problem,
+};
+
+/// How long an event stream is held, about: then the phone comes again, proves itself anew, and is spread anew.
+const MAX_AGE: Duration = Duration::from_hours(1);
+
+/// A phone that waits.
+pub struct Waiting {
+    edge: Edge,
+    phone: Phone,
+    permit: Permit,
+    listener: Listener,
+    /// What the phone shows, by its id: a look says when it has ended.
+    shown: Vec<(String, Listener)>,
+}
+
+/// Why a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Woken {
+    /// It is worth looking again.
+    Look,
+    /// It took as long as it may.
+    Late,
+    /// A newer wait of the same device took its turn.
+    Replaced,
+    /// This gateway is to stop.
+    Stopping,
+}
+
+/// What there is for the phone.
+#[derive(Debug)]
+pub struct Update {
+    /// What it has not been shown.
+    pub new: Vec<PendingTrusonafication>,
+    /// Ids of what it has been shown and is over.
+    pub closed: Vec<String>,
+}
+
+/// Returns what there is for a phone to answer, now.
+pub async fn pending(edge: &Edge, phone: &Phone) -> Result<Vec<PendingTrusonafication>, Status> {
+    let mut client = edge.trusonafications(phone.relying_party);
+    let request = ListPendingRequest { device_id: phone.device.to_string() };
+    // Boxed, so that who waits holds no memory for a call that is over: there are many of them.
+    let pending = Box::pin(client.list_pending(request)).await?.into_inner().trusonafications;
+    edge.given.note(&phone.device, &pending);
+    Ok(pending)
+}
+
+impl Waiting {
+    /// Begins to wait. What comes from here on is not missed.
+    pub fn new(edge: &Edge, phone: Phone) -> Result<Self, Problem> {
+        let permit = edge.waits.device(phone.relying_party, &phone.device)?;
+        gauge!("nodkey_waiting_phones").increment(1.0);
+        let listener = edge.bus.listen(&device_topic(&phone.device));
+        Ok(Self { edge: edge.clone(), phone, permit, listener, shown: Vec::new() })
+    }
+
+    /// Returns what there is once there is something; empty after `patience`, or when this gateway is to stop.
+    pub async fn first(&mut self, patience: Duration) -> Result<Vec<PendingTrusonafication>, Problem> {
+        let end = Instant::now() + patience;
+        let mut found = pending(&self.edge, &self.phone).await?;
+        while found.is_empty() {
+            match self.woken(end.saturating_duration_since(Instant::now())).await {
+                Woken::Look => found = self.look(end).await?,
+                Woken::Late | Woken::Stopping => break,
+                Woken::Replaced => return Err(permits::replaced()),
+            }
+        }
+        Ok(found)
+    }
+
+    /// When a stream that begins now has been held for long enough.
+    pub fn max_age(&self) -> Instant {
+        Instant::now() + jittered(&self.edge.random, MAX_AGE)
+    }
+
+    /// Returns what there is at first.
+    pub async fn begin(&mut self) -> Result<Update, Problem> {
+        let pending = pending(&self.edge, &self.phone).await?;
+        Ok(self.show(pending))
+    }
+
+    /// Returns what came or went once something did. `None` when the stream is over: at `end`, when a newer wait of the device took its turn,
+    /// when this gateway is to stop, or when the phone may see nothing any more.
+    pub async fn next(&mut self, end: Instant) -> Option<Update> {
+        if self.woken(end.saturating_duration_since(Instant::now())).await != Woken::Look {
+            return None;
+        }
+        let pending = self.look(end).await.ok()?;
+        Some(self.show(pending))
+    }
+
+    /// Returns what there is. A service that is away is asked again until `end`: whoever waits is not sent away for its restart.
+    async fn look(&mut self, end: Instant) -> Result<Vec<PendingTrusonafication>, Problem> {
+        let mut failures = 0;
+        loop {
+            let status = match pending(&self.edge, &self.phone).await {
+                Err(status) if is_passing(&status) => status,
+                answer => return Ok(answer?),
+            };
+            failures += 1;
+            let pause = backoff(&self.edge.random, failures);
+            if pause >= end.saturating_duration_since(Instant::now()) {
+                return Err(status.into());
+            }
+            match self.woken(pause).await {
+                Woken::Look | Woken::Late => {}
+                Woken::Replaced => return Err(permits::replaced()),
+                Woken::Stopping => return Err(status.into()),
+            }
+        }
+    }
+
+    /// Notes that the phone is shown this and nothing else.
+    fn show(&mut self, pending: Vec<PendingTrusonafication>) -> Update {
+        let is_there = |id: &str| pending.iter().any(|pending| pending.id == id);
+        let closed: Vec<_> = self.shown.extract_if(.., |(id, _)| !is_there(id)).map(|(id, _)| id).collect();
+        let new: Vec<_> = pending.into_iter().filter(|pending| self.shown.iter().all(|(id, _)| *id != pending.id)).collect();
+        self.shown.extend(new.iter().map(|pending| (pending.id.clone(), self.edge.bus.listen(&shown_topic(&pending.id)))));
+        Update { new, closed }
+    }
+
+    async fn woken(&mut self, limit: Duration) -> Woken {
+        let shown = self.shown.iter_mut().map(|(_, listener)| Box::pin(listener.notified()));
+        let gone = async {
+            if shown.len() == 0 {
+                never::<()>().await;
+            }
+            select_all(shown).await;
+        };
+        tokio::select! {
+            () = self.listener.notified() => Woken::Look,
+            () = gone => Woken::Look,
+            () = tokio::time::sleep(limit) => Woken::Late,
+            () = self.permit.replaced() => Woken::Replaced,
+            () = self.edge.stopping.cancelled() => Woken::Stopping,
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        gauge!("nodkey_waiting_phones").decrement(1.0);
+    }
+}
+
+/// Woken when a device is asked something, or something it was asked is over.
+pub fn device_topic(device: &DeviceId) -> String {
+    format!("device.{device}")
+}
+
+/// Hinted within this gateway when a look found that it is over.
+pub fn shown_topic(id: &str) -> String {
+    format!("shown.{id}")
+}

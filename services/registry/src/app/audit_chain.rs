@@ -1,0 +1,281 @@
+//! Use cases of the audit log's chains: they are signed, cut, and exported.
+
+use metrics::counter;
+use nodkey_kernel::{
+    audit::{AUDIT_TYP, Line, START, verify_checkpoint},
+    error::chain as causes,
+    id::RelyingPartyId,
+    jose::JoseError,
+    time::Timestamp,
+};
+use nodkey_runtime::housekeeping::Pass;
+use serde::{Deserialize, Serialize};
+use tracing::{error, info, warn};
+use uuid::Uuid;
+
+use super::App;
+use crate::{
+    domain::{
+        Refusal,
+        audit::{Chain, ChainId},
+    },
+    error::Error,
+    store::{audit_chain as store, retention},
+};
+
+/// How many entries or chains are read at once.
+const BATCH: i64 = 200;
+
+/// The most checkpoints of one page: no more than positions, unless somebody put them there.
+const MAX_CHECKPOINTS: i64 = 10_000;
+
+/// Where an export goes on. Its form is nobody else's business.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+enum Position {
+    /// Among the entries of before, after this one.
+    Unchained { at: i64, id: Uuid },
+    /// Before the next chain after this one.
+    Between { after: Option<Uuid> },
+    /// In a chain, after this entry.
+    Within { chain: Uuid, seq: u64 },
+}
+
+/// Lines of an export.
+#[derive(Debug, Default)]
+pub struct Exported {
+    /// Each a line of JSON.
+    pub lines: Vec<String>,
+    /// Where to go on; empty at the end.
+    pub next_page_token: String,
+}
+
+impl App {
+    /// Signs a checkpoint of every chain that has grown since its last one.
+    pub async fn checkpoint_audit_chains(&self) -> Result<(), Error> {
+        let mut after = None;
+        loop {
+            let due = store::uncovered(&self.0.db, after, BATCH).await?;
+            let Some(last) = due.last() else { return Ok(()) };
+            after = Some(*last);
+            for id in due {
+                self.checkpoint(id, None).await?;
+            }
+        }
+    }
+
+    /// Deletes what operators did long ago: cuts each chain at a checkpoint, signs where, and then deletes what is before.
+    pub async fn delete_audit_entries(&self, pass: &Pass) -> Result<(), Error> {
+        let (before, mut after) = (pass.now() - self.0.audit_retention, None);
+        if !pass.repeat(|| retention::delete_unchained(&self.0.db, before)).await? {
+            return Ok(());
+        }
+        loop {
+            let old = store::cuttable(&self.0.db, before, after).await?;
+            let Some((last, _)) = old.last() else { return Ok(()) };
+            after = Some(*last);
+            for (id, seq) in old {
+                self.checkpoint(id, Some(seq)).await?;
+                let Some(chain) = store::get(&self.0.db, id).await? else { continue };
+                if !pass.repeat(|| store::delete_cut(&self.0.db, id, chain.cut)).await? {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Signs what a chain holds now, and with `cut`, from where on it is kept. What does not hold is not signed, and stays as it is for whoever
+    /// looks into it.
+    async fn checkpoint(&self, id: ChainId, cut: Option<u64>) -> Result<(), Error> {
+        let Some(before) = store::get(&self.0.db, id).await? else { return Ok(()) };
+        if cut.is_some_and(|cut| cut <= before.cut) {
+            return Ok(());
+        }
+        let cut_hash = match cut {
+            Some(cut) => store::hash_at(&self.0.db, id, cut).await?.map(|hash| (cut, hash)),
+            None => Some((before.cut, before.cut_hash)),
+        };
+        let found = match self.verified(&before).await? {
+            Some(found) => cut_hash.map(|cut| (found, cut)),
+            None => None,
+        };
+        let Some(((seq, hash), (cut, cut_hash))) = found else {
+            if store::get(&self.0.db, id).await? != Some(before) {
+                // Another replica has signed or cut it meanwhile.
+                return Ok(());
+            }
+            counter!("nodkey_audit_chain_faults_total").increment(1);
+            error!(chain = id.name(), "the audit log was changed from outside: it is not signed any more; nodkey audit verify says where");
+            return Ok(());
+        };
+        let after = Chain { checkpoint: seq, cut, cut_hash, ..before };
+        if after == before {
+            return Ok(());
+        }
+        let chains = if id == ChainId::DEPLOYMENT { Some(store::count(&self.0.db).await?) } else { None };
+        let now = self.now();
+        let jws = self.sign_claims(AUDIT_TYP, &after.claims(&self.0.deployment.public_url, (seq, hash), chains, now)).await?;
+        let mut tx = self.0.db.begin().await?;
+        if store::insert_checkpoint(&mut tx, &before, &after, now, &jws).await? {
+            tx.commit().await?;
+            counter!("nodkey_audit_checkpoints_total").increment(1);
+            // Whoever keeps logs elsewhere has what nobody can rewrite.
+            info!(chain = id.name(), seq, hash = hex::encode(hash), cut, "signed a checkpoint of the audit log");
+        } else {
+            tx.rollback().await?;
+        }
+        Ok(())
+    }
+
+    /// The newest entry of a chain, if all entries since the last checkpoint follow one another from there.
+    async fn verified(&self, chain: &Chain) -> Result<Option<(u64, [u8; 32])>, Error> {
+        let (mut seq, mut hash) = match chain.checkpoint {
+            0 => (0, START),
+            seq => match self.signed(chain).await? {
+                Some(hash) => (seq, hash),
+                None => return Ok(None),
+            },
+        };
+        if chain.checkpoint == 0 && chain.cut > 0 {
+            return Ok(None);
+        }
+        while seq < chain.seq {
+            let entries = store::entries(&self.0.db, chain.id, seq, BATCH).await?;
+            if entries.is_empty() {
+                return Ok(None);
+            }
+            for (entry, stored) in entries {
+                let follows = entry.seq == seq + 1 && entry.prev == hash;
+                (seq, hash) = (entry.seq, entry.hash());
+                if !follows || stored != hash {
+                    return Ok(None);
+                }
+                if seq == chain.seq {
+                    return Ok((hash == chain.hash).then_some((seq, hash)));
+                }
+            }
+        }
+        Ok((seq == chain.seq && hash == chain.hash).then_some((seq, hash)))
+    }
+
+    /// The hash that the newest checkpoint of a chain signs, if it is of this chain as it was cut. One by a key that was revoked since says
+    /// nothing: then the entry itself does.
+    async fn signed(&self, chain: &Chain) -> Result<Option<[u8; 32]>, Error> {
+        let found = store::checkpoints(&self.0.db, chain.id, (chain.checkpoint, chain.checkpoint), 1).await?;
+        let Some((_, jws)) = found.first() else { return Ok(None) };
+        let claims = match verify_checkpoint(jws, &self.archived().await?) {
+            Ok((claims, _)) => claims,
+            Err(JoseError::Key) => return store::hash_at(&self.0.db, chain.id, chain.checkpoint).await,
+            Err(_) => return Ok(None),
+        };
+        let fits = claims.chain == chain.id.name() && claims.seq == chain.checkpoint && claims.cut == chain.cut;
+        Ok(if fits { hex::decode(claims.hash).ok().and_then(|hash| hash.try_into().ok()) } else { None })
+    }
+
+    /// Returns a page of an export: of one relying party, or of everything. Every chain is signed as far as it is exported.
+    pub async fn export_audit_log(&self, party: Option<RelyingPartyId>, token: &str, size: i64) -> Result<Exported, Error> {
+        let position = match token {
+            "" => Position::Unchained { at: 0, id: Uuid::nil() },
+            token => read_token(token)?,
+        };
+        let mut lines = Vec::new();
+        let next = match position {
+            Position::Unchained { at, id } => {
+                let after = (Timestamp::from_micros(at), id);
+                let entries = store::unchained(&self.0.db, party, after, size).await?;
+                let next = entries.last().filter(|_| i64::try_from(entries.len()) == Ok(size));
+                let next = next.map(|last| Position::Unchained { at: last.at.as_micros(), id: last.id.as_uuid() });
+                lines.extend(entries.iter().map(|entry| Line::Unchained { entry: entry.to_value() }.to_json()));
+                next.or(Some(Position::Between { after: None }))
+            }
+            Position::Between { after } => self.begin_chain(party, after, &mut lines).await?,
+            Position::Within { chain, seq } => self.export_chain((party, ChainId(chain)), seq, size, &mut lines).await?,
+        };
+        let next_page_token = next.map(|next| write_token(&next)).unwrap_or_default();
+        Ok(Exported { lines, next_page_token })
+    }
+
+    async fn begin_chain(
+        &self,
+        party: Option<RelyingPartyId>,
+        after: Option<Uuid>,
+        lines: &mut Vec<String>,
+    ) -> Result<Option<Position>, Error> {
+        let next = match (party, after) {
+            (Some(_), Some(_)) => None,
+            (Some(party), None) => Some(ChainId(party.as_uuid())),
+            (None, after) => store::next(&self.0.db, after.map(ChainId)).await?.map(|chain| chain.id),
+        };
+        if let Some(id) = next
+            && let Err(e) = self.checkpoint(id, None).await
+        {
+            warn!(error = causes(&e), "the audit log is exported without its newest checkpoint");
+        }
+        let chain = match next {
+            Some(id) => store::get(&self.0.db, id).await?,
+            None => None,
+        };
+        let Some(chain) = chain else {
+            let chains = if party.is_none() { Some(store::count(&self.0.db).await?) } else { None };
+            lines.push(Line::End { chains }.to_json());
+            return Ok(None);
+        };
+        let line = Line::Chain { chain: chain.id.name(), cut: chain.cut, cut_hash: hex::encode(chain.cut_hash) };
+        lines.push(line.to_json());
+        for (_, jws) in store::checkpoints(&self.0.db, chain.id, (chain.cut, chain.cut), 1).await? {
+            lines.push(Line::Checkpoint { jws }.to_json());
+        }
+        Ok(Some(Position::Within { chain: chain.id.0, seq: chain.cut }))
+    }
+
+    async fn export_chain(
+        &self,
+        (party, id): (Option<RelyingPartyId>, ChainId),
+        after: u64,
+        size: i64,
+        lines: &mut Vec<String>,
+    ) -> Result<Option<Position>, Error> {
+        let entries = store::entries(&self.0.db, id, after, size).await?;
+        // Read after the entries: one appended meanwhile is on the next page.
+        let head = store::get(&self.0.db, id).await?.ok_or(Refusal::NotFound("chain"))?;
+        let last = entries.last().map_or(after, |(entry, _)| entry.seq);
+        if head.cut > after && entries.first().is_none_or(|(entry, _)| entry.seq > after + 1) {
+            // Retention has deleted what comes next.
+            return Err(Error::Raced);
+        }
+        let is_end = entries.is_empty() || (i64::try_from(entries.len()) != Ok(size) && head.seq <= last);
+        // As many as there are positions, and none left out.
+        let to = if is_end { u64::MAX } else { last };
+        let mut checkpoints = store::checkpoints(&self.0.db, id, (after + 1, to), MAX_CHECKPOINTS).await?.into_iter().peekable();
+        for (entry, hash) in &entries {
+            while let Some((_, jws)) = checkpoints.next_if(|(seq, _)| *seq < entry.seq) {
+                lines.push(Line::Checkpoint { jws }.to_json());
+            }
+            lines.push(Line::record(&entry.to_record(), hash).to_json());
+            while let Some((_, jws)) = checkpoints.next_if(|(seq, _)| *seq == entry.seq) {
+                lines.push(Line::Checkpoint { jws }.to_json());
+            }
+        }
+        lines.extend(checkpoints.map(|(_, jws)| Line::Checkpoint { jws }.to_json()));
+        if !is_end {
+            return Ok(Some(Position::Within { chain: id.0, seq: last }));
+        }
+        lines.push(Line::Head { chain: id.name(), seq: head.seq, hash: hex::encode(head.hash) }.to_json());
+        if party.is_some() {
+            lines.push(Line::End { chains: None }.to_json());
+            return Ok(None);
+        }
+        Ok(Some(Position::Between { after: Some(id.0) }))
+    }
+}
+
+fn write_token(position: &Position) -> String {
+    hex::encode(serde_json::json!(position).to_string())
+}
+
+fn read_token(token: &str) -> Result<Position, Refusal> {
+    let position = hex::decode(token).ok().and_then(|json| serde_json::from_slice(&json).ok());
+    position.ok_or_else(|| Refusal::invalid("page_token", "must be one that a list answered"))
+}
+
+#[cfg(test)]
+pub(super) mod tests;

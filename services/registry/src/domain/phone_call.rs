@@ -1,0 +1,226 @@
+//! Calls of phones as the gateway passes them on. It has verified each; what gives a device its keys, or lets it prove more, is verified
+//! here again: it happens by the word of the device key, and by nobody else's.
+
+use nodkey_kernel::{
+    dpop::{self, Proof, ProofError},
+    id::DeviceId,
+    key_statement::PresenceKind,
+    time::Timestamp,
+};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{Refusal, device::PresenceKeys, key_statement::SentStatement};
+
+/// What a phone calls.
+#[derive(Debug, Clone, Copy)]
+pub enum Door<'a> {
+    /// Registers itself.
+    Register,
+    /// Changes itself.
+    Update(&'a DeviceId),
+    /// Registers a document.
+    RegisterDocument,
+}
+
+impl Door<'_> {
+    const fn method(self) -> &'static str {
+        match self {
+            Self::Register | Self::RegisterDocument => "POST",
+            Self::Update(_) => "PATCH",
+        }
+    }
+
+    fn url(self, gateway: &str) -> String {
+        match self {
+            Self::Register => format!("{gateway}/api/v2/devices"),
+            Self::Update(device) => format!("{gateway}/api/v2/devices/{device}"),
+            Self::RegisterDocument => format!("{gateway}/api/v2/identity_documents"),
+        }
+    }
+}
+
+/// A call as the gateway passes it on, not yet verified.
+#[derive(Debug, Clone, Copy)]
+pub struct SentCall<'a> {
+    /// JWS.
+    pub proof: &'a str,
+    /// To the byte.
+    pub body: &'a [u8],
+}
+
+/// A call that the key of a device made.
+#[derive(Debug, Clone)]
+pub struct ProvenCall {
+    proof: Proof,
+    said: Said,
+}
+
+/// What is read of the body of any of them.
+#[derive(Debug, Clone, Deserialize)]
+struct Said {
+    #[serde(default)]
+    presence_keys: Vec<SaidKey>,
+    key_statement: Option<String>,
+    #[serde(default)]
+    key_signatures: Vec<String>,
+    hash: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct SaidKey {
+    kind: PresenceKind,
+    jwk: Box<RawValue>,
+}
+
+impl SentCall<'_> {
+    /// Verifies that a device made this call about now, at the gateway of this URL. That it has not made it before shows when the change
+    /// is written.
+    pub fn verify(&self, door: Door<'_>, device: &DeviceId, gateway: &str, now: Timestamp) -> Result<ProvenCall, Unproven> {
+        let proof = dpop::verify_forwarded(self.proof, door.method(), &door.url(gateway), self.body, now)?;
+        if proof.device_id != *device {
+            return Err(Unproven::Device);
+        }
+        let said = serde_json::from_slice(self.body).map_err(|_| Unproven::Differs("the body"))?;
+        Ok(ProvenCall { proof, said })
+    }
+}
+
+impl ProvenCall {
+    /// The device that made it.
+    #[must_use]
+    pub const fn device(&self) -> &DeviceId {
+        &self.proof.device_id
+    }
+
+    /// Unique among the calls of the device.
+    #[must_use]
+    pub fn jti(&self) -> &str {
+        &self.proof.jti
+    }
+
+    /// Refuses presence keys, or a statement of them, that the phone did not send.
+    pub fn ensure_has(&self, presence: &PresenceKeys, statement: Option<&SentStatement>) -> Result<(), Unproven> {
+        let said = PresenceKeys::parse(self.said.presence_keys.iter().map(|key| (Ok(key.kind), key.jwk.get())));
+        if said.as_ref() != Ok(presence) {
+            return Err(Unproven::Differs("presence_keys"));
+        }
+        let said = SentStatement::parse(self.said.key_statement.as_deref().unwrap_or_default(), &self.said.key_signatures);
+        if said.as_ref().map(Option::as_ref) == Ok(statement) { Ok(()) } else { Err(Unproven::Differs("key_statement")) }
+    }
+
+    /// Refuses another document than the phone sent.
+    pub fn ensure_has_document(&self, hash: &str) -> Result<(), Unproven> {
+        if self.said.hash.as_deref() == Some(hash) { Ok(()) } else { Err(Unproven::Differs("hash")) }
+    }
+}
+
+/// Why a call is not taken for the phone's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unproven {
+    /// The gateway passed none on.
+    #[error("the phone's own call is missing")]
+    Missing,
+    /// It is another call, of another time, or signed by nobody.
+    #[error(transparent)]
+    Proof(#[from] ProofError),
+    /// Another device made it.
+    #[error("the proof is by another device")]
+    Device,
+    /// The phone said something else.
+    #[error("{0} is not what the phone sent")]
+    Differs(&'static str),
+    /// It had its effect.
+    #[error("the DPoP proof was used before")]
+    Used,
+}
+
+impl From<Unproven> for Refusal {
+    fn from(unproven: Unproven) -> Self {
+        Self::Unproven(unproven)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nodkey_kernel::{
+        jose::{Algorithm, PrivateKey},
+        random::Random,
+    };
+    use serde_json::json;
+
+    use super::*;
+
+    const GATEWAY: &str = "https://auth.example";
+    const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
+
+    fn key(seed: u64) -> PrivateKey {
+        PrivateKey::generate(Algorithm::Es256, &Random::seeded(seed))
+    }
+
+    fn id(key: &PrivateKey) -> DeviceId {
+        DeviceId::parse(&key.public().thumbprint()).unwrap()
+    }
+
+    fn keys(biometric: &PrivateKey) -> PresenceKeys {
+        PresenceKeys { biometric: Some(biometric.public()), credential: None }
+    }
+
+    fn body(biometric: &PrivateKey) -> String {
+        json!({"name": "new", "presence_keys": [{"kind": "biometric", "jwk": biometric.public().to_value()}]}).to_string()
+    }
+
+    fn proof(by: &PrivateKey, method: &str, path: &str, body: &str) -> String {
+        dpop::create(by, method, &format!("{GATEWAY}{path}"), body.as_bytes(), NOW, &Random::seeded(9))
+    }
+
+    #[test]
+    fn a_call_is_that_of_its_device_at_its_door_with_its_body_for_a_minute() {
+        let (device, thief) = (key(1), key(2));
+        let (ada, mallory) = (id(&device), id(&thief));
+        let (body, path) = (body(&key(3)), format!("/api/v2/devices/{ada}"));
+        let good = proof(&device, "PATCH", &path, &body);
+        let verify = |proof: &str, body: &str, door: Door<'_>, device: &DeviceId, now| {
+            SentCall { proof, body: body.as_bytes() }.verify(door, device, GATEWAY, now).map(|call| call.device().clone())
+        };
+        assert_eq!(verify(&good, &body, Door::Update(&ada), &ada, NOW), Ok(ada.clone()));
+        assert_eq!(verify(&good, &body, Door::Update(&ada), &mallory, NOW), Err(Unproven::Device));
+        let mismatch = |what| Err(Unproven::Proof(ProofError::Mismatch(what)));
+        assert_eq!(verify(&good, &body, Door::Update(&mallory), &ada, NOW), mismatch("URL"));
+        assert_eq!(verify(&good, &body, Door::Register, &ada, NOW), mismatch("method"));
+        assert_eq!(verify(&good, &format!("{body} "), Door::Update(&ada), &ada, NOW), mismatch("body"));
+        let late = Timestamp::from_seconds(NOW.as_seconds() + dpop::MAX_SKEW + dpop::FORWARDING + 1);
+        assert_eq!(verify(&good, &body, Door::Update(&ada), &ada, late), Err(Unproven::Proof(ProofError::Skew)));
+        // A thief's own proof is the thief's.
+        let own = proof(&thief, "PATCH", &path, &body);
+        assert_eq!(verify(&own, &body, Door::Update(&ada), &ada, NOW), Err(Unproven::Device));
+        assert!(matches!(verify("", &body, Door::Update(&ada), &ada, NOW), Err(Unproven::Proof(ProofError::Jose(_)))));
+        let none = proof(&device, "PATCH", &path, "[]");
+        assert_eq!(verify(&none, "[]", Door::Update(&ada), &ada, NOW), Err(Unproven::Differs("the body")));
+    }
+
+    #[test]
+    fn what_the_phone_did_not_send_is_refused() {
+        let (device, biometric, other) = (key(1), key(3), key(4));
+        let verify = |body: &str| {
+            let proof = proof(&device, "POST", "/api/v2/devices", body);
+            SentCall { proof: &proof, body: body.as_bytes() }.verify(Door::Register, &id(&device), GATEWAY, NOW).unwrap()
+        };
+        let call = verify(&body(&biometric));
+        assert_eq!(call.ensure_has(&keys(&biometric), None), Ok(()));
+        for more in [keys(&other), PresenceKeys::default(), PresenceKeys { credential: Some(other.public()), ..keys(&biometric) }] {
+            assert_eq!(call.ensure_has(&more, None), Err(Unproven::Differs("presence_keys")));
+        }
+        let sent = SentStatement::parse("a.b.c", &["d.e.f".to_owned()]).unwrap();
+        assert_eq!(call.ensure_has(&keys(&biometric), sent.as_ref()), Err(Unproven::Differs("key_statement")));
+        let call = verify(&json!({"key_statement": "a.b.c", "key_signatures": ["d.e.f"]}).to_string());
+        assert_eq!(call.ensure_has(&PresenceKeys::default(), sent.as_ref()), Ok(()));
+        let stripped = SentStatement::parse("a.b.c", &[]).unwrap();
+        for statement in [None, stripped.as_ref()] {
+            assert_eq!(call.ensure_has(&PresenceKeys::default(), statement), Err(Unproven::Differs("key_statement")));
+        }
+        assert_eq!(call.ensure_has_document("h"), Err(Unproven::Differs("hash")));
+        let call = verify(r#"{"type": "AAMVA_DRIVERS_LICENSE", "hash": "h"}"#);
+        assert_eq!((call.ensure_has_document("h"), call.ensure_has_document("i")), (Ok(()), Err(Unproven::Differs("hash"))));
+    }
+}

@@ -1,0 +1,2 @@
+-- Whoever waits and missed a wake is told by a look for what was created or ended since: one a gateway, for all who wait there.
+CREATE INDEX IF NOT EXISTS trusonafication_changed ON trusonafication (updated_at, id);

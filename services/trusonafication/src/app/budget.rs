@@ -1,0 +1,189 @@
+//! How often others may prompt a user.
+
+use std::time::Duration;
+
+use metrics::counter;
+use nodkey_db::Tx;
+use nodkey_kernel::{
+    id::{RelyingPartyId, TrusonaficationId},
+    time::Timestamp,
+};
+use nodkey_proto::registry::v1::RelyingParty;
+use nodkey_runtime::{housekeeping::Pass, trace};
+
+use super::App;
+use crate::{
+    domain::{Budget, Change, Reason, State, Trusonafication, Way, held_until},
+    error::Error,
+    store::{self, Hold, Open},
+};
+
+/// How long a budget is kept that nobody uses: all of its strikes are forgotten long before.
+const UNUSED: Duration = Duration::from_hours(30 * 24);
+
+/// What a relying party's prompts are held to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// No budgets.
+    pub tolerant: bool,
+    /// Answers without a person may be asked for.
+    pub unprompted: bool,
+}
+
+impl Policy {
+    /// As its operators set it. A registry of before says nothing.
+    pub fn of(party: &RelyingParty) -> Self {
+        let said = party.prompts;
+        let tolerant = said.is_none_or(|prompts| prompts.tolerant);
+        Self { tolerant, unprompted: tolerant || said.is_some_and(|prompts| prompts.allow_unprompted) }
+    }
+}
+
+/// What others have left of a user's patience.
+#[derive(Clone, Debug)]
+pub struct Patience {
+    /// Prompts by others that nobody accepted since the last that the user did.
+    pub strikes: u32,
+    /// Prompts by others that wait.
+    pub waiting: usize,
+    /// When others may prompt again; `None`: now.
+    pub free_at: Option<Timestamp>,
+    /// Where the user said that it was not them.
+    pub holds: Vec<Hold>,
+}
+
+impl App {
+    /// Refuses a prompt of others if their budget for the user allows no more, or the user said that it was not them. Nobody else can use the
+    /// budget until the transaction ends. Returns those of the same context, which it replaces.
+    pub(super) async fn admit(&self, tx: &mut Tx, asked: &Trusonafication) -> Result<Vec<TrusonaficationId>, Error> {
+        let Some(user) = counted_user(asked) else { return Ok(Vec::new()) };
+        let (party, context) = (asked.relying_party, asked.ask.context.as_str());
+        let budget = store::lock_budget(tx, party, user, self.row_id(), self.now()).await?;
+        let open = store::waiting_for(tx, party, user).await?;
+        let held = store::held(tx, party, user, context).await?;
+        // Whoever had it before may have held it for a while.
+        let now = self.now();
+        // What is overdue is not replaced: it has been a strike.
+        let same = |open: &Open| !context.is_empty() && open.context == context && open.waiting.ends_at() > now;
+        let (replaced, open): (Vec<_>, Vec<_>) = open.into_iter().partition(same);
+        let waiting: Vec<_> = open.iter().map(|open| open.waiting).collect();
+        let free = budget.free_at(&waiting, now);
+        let held = held.filter(|until| *until > now);
+        let reason = if held.is_some() { "held" } else { "budget" };
+        let after = now.until(held.map_or(free, |until| until.max(free)));
+        if !after.is_zero() {
+            counter!("nodkey_prompts_refused_total", "reason" => reason).increment(1);
+            return Err(if held.is_some() { Error::PromptsHeld { after } } else { Error::PromptBudget { after } });
+        }
+        Ok(replaced.into_iter().map(|replaced| replaced.id).collect())
+    }
+
+    /// Withdraws what a newer prompt replaces.
+    pub(super) async fn replace(&self, tx: &mut Tx, party: RelyingPartyId, replaced: Vec<TrusonaficationId>) -> Result<(), Error> {
+        if replaced.is_empty() {
+            return Ok(());
+        }
+        let signer = self.keys.published_in(tx).await?.ok_or(Error::NoSigningKey)?;
+        for id in replaced {
+            let Some(found) = store::get_in(tx, party, id).await? else { continue };
+            // Lost against a phone: then there is nothing to replace.
+            if let Ok(Change::Changed(canceled)) = found.cancel(self.now()) {
+                self.end(tx, &signer, &canceled, trace::current().map(|t| t.to_string())).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that a user said that it was not them who asked.
+    pub(super) async fn hold(&self, tx: &mut Tx, ended: &Trusonafication) -> Result<(), Error> {
+        let State::Rejected { outcome, reason: Some(Reason::NotMe) } = &ended.state else { return Ok(()) };
+        if ended.way == Way::Tolerated {
+            return Ok(());
+        }
+        let (context, at) = (ended.ask.context.clone(), ended.updated_at);
+        let hold = Hold { held_until: held_until(&context, at), context, trusonafication: ended.id, held_at: at };
+        Ok(store::hold(tx, ended.relying_party, &outcome.user, &hold, self.row_id()).await?)
+    }
+
+    /// Returns what others have left of a user's patience.
+    pub async fn patience(&self, party: RelyingPartyId, user: &str) -> Result<Patience, Error> {
+        let mut tx = self.db.begin().await?;
+        let patience = self.patience_in(&mut tx, party, user).await?;
+        tx.rollback().await?;
+        Ok(patience)
+    }
+
+    async fn patience_in(&self, tx: &mut Tx, party: RelyingPartyId, user: &str) -> Result<Patience, Error> {
+        let now = self.now();
+        let budget = store::budget_of(tx, party, user).await?;
+        let waiting: Vec<_> = store::waiting_for(tx, party, user).await?.iter().map(|open| open.waiting).collect();
+        let free_at = Some(budget.free_at(&waiting, now)).filter(|free| *free > now);
+        let waiting = waiting.iter().filter(|waiting| waiting.ends_at() > now).count();
+        Ok(Patience { strikes: budget.strikes, waiting, free_at, holds: store::holds(tx, party, user, now).await? })
+    }
+
+    /// Ends a hold.
+    pub async fn release_hold(&self, party: RelyingPartyId, user: &str, context: &str) -> Result<Patience, Error> {
+        let mut tx = self.db.begin().await?;
+        store::release(&mut tx, party, user, context).await?;
+        let patience = self.patience_in(&mut tx, party, user).await?;
+        tx.commit().await?;
+        Ok(patience)
+    }
+
+    /// Forgives what nobody accepted.
+    pub async fn reset_budget(&self, party: RelyingPartyId, user: &str) -> Result<Patience, Error> {
+        let mut tx = self.db.begin().await?;
+        store::forgive(&mut tx, party, user).await?;
+        let patience = self.patience_in(&mut tx, party, user).await?;
+        tx.commit().await?;
+        Ok(patience)
+    }
+
+    /// Notes how a prompt of others ends, before that is written: whoever asks takes budgets and prompts in this order, too. Returns the
+    /// budget that is to be written when nobody else was first.
+    pub(super) async fn account(&self, tx: &mut Tx, ended: &Trusonafication) -> Result<Option<Budget>, Error> {
+        let Some(user) = counted_user(ended) else { return Ok(None) };
+        match &ended.state {
+            State::InProgress => Ok(None),
+            State::Accepted { .. } => {
+                store::forgive(tx, ended.relying_party, user).await?;
+                Ok(None)
+            }
+            State::Rejected { .. } | State::Expired | State::Canceled => {
+                let budget = store::lock_budget(tx, ended.relying_party, user, self.row_id(), ended.updated_at).await?;
+                Ok(Some(budget.strike(ended.updated_at)))
+            }
+        }
+    }
+
+    /// Writes the budget that a prompt's end left.
+    pub(super) async fn write_budget(&self, tx: &mut Tx, ended: &Trusonafication, budget: Option<Budget>) -> Result<(), Error> {
+        match budget.zip(counted_user(ended)) {
+            Some((budget, user)) => Ok(store::write_budget(tx, ended.relying_party, user, budget).await?),
+            None => Ok(()),
+        }
+    }
+
+    /// Deletes holds that are over.
+    pub async fn delete_holds(&self, pass: &Pass) -> Result<(), Error> {
+        Ok(pass.repeat(|| store::delete_holds(&self.db, pass.now())).await.map(drop)?)
+    }
+
+    /// Deletes budgets that nobody used for long.
+    pub async fn delete_budgets(&self, pass: &Pass) -> Result<(), Error> {
+        Ok(pass.repeat(|| store::delete_budgets(&self.db, pass.now(), UNUSED)).await.map(drop)?)
+    }
+
+    fn row_id(&self) -> uuid::Uuid {
+        uuid::Builder::from_random_bytes(self.random.bytes()).into_uuid()
+    }
+}
+
+/// The user whose budget it counts against, if it does.
+fn counted_user(t: &Trusonafication) -> Option<&str> {
+    t.user.as_deref().filter(|_| t.way == Way::Counted)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+//! What others have left of each user's patience, and what users said to it.
+
+use std::time::Duration;
+
+use nodkey_db::{Db, DbError, Row, Tx, retention};
+use nodkey_kernel::{
+    id::{RelyingPartyId, TrusonaficationId},
+    time::Timestamp,
+};
+use nodkey_runtime::Failure;
+use uuid::Uuid;
+
+use crate::domain::{Budget, Waiting};
+
+/// More do not count at once.
+const MAX_LOOKED_AT: i64 = 16;
+/// More are not listed.
+const MAX_HOLDS: i64 = 100;
+const DAY: i64 = 86_400;
+
+/// Returns a user's budget, and lets nobody else use it until this transaction ends. `id` is for the row, if there is none yet.
+pub async fn lock_budget(tx: &mut Tx, party: RelyingPartyId, user: &str, id: Uuid, now: Timestamp) -> Result<Budget, Failure> {
+    let sql = "INSERT INTO prompt_budget (id, relying_party_id, user_identifier, strikes, used_on) VALUES ($1, $2, $3, 0, $4) \
+               ON CONFLICT (relying_party_id, user_identifier) DO UPDATE SET used_on = excluded.used_on RETURNING id, strikes, struck_at";
+    let day = Timestamp::from_seconds(now.as_seconds() / DAY * DAY);
+    let row = tx.query(sql).bind(id).bind(party.as_uuid()).bind(user).bind(day).fetch_one().await?;
+    Ok(read(&row)?)
+}
+
+fn read(row: &Row) -> Result<Budget, DbError> {
+    let record = row.of("prompt_budget", row.get::<Uuid>("id")?);
+    Ok(Budget { strikes: record.convert("strikes", |strikes: i32| u32::try_from(strikes))?, struck_at: record.get("struck_at")? })
+}
+
+/// Returns a user's budget.
+pub async fn budget_of(tx: &mut Tx, party: RelyingPartyId, user: &str) -> Result<Budget, DbError> {
+    let sql = "SELECT id, strikes, struck_at FROM prompt_budget WHERE relying_party_id = $1 AND user_identifier = $2";
+    let row = tx.query(sql).bind(party.as_uuid()).bind(user).fetch_optional().await?;
+    row.as_ref().map_or_else(|| Ok(Budget::default()), read)
+}
+
+/// Writes a user's budget.
+pub async fn write_budget(tx: &mut Tx, party: RelyingPartyId, user: &str, budget: Budget) -> Result<(), Failure> {
+    tx.query("UPDATE prompt_budget SET strikes = $1, struck_at = $2 WHERE relying_party_id = $3 AND user_identifier = $4")
+        .bind(i32::try_from(budget.strikes).unwrap_or(i32::MAX))
+        .bind(budget.struck_at)
+        .bind(party.as_uuid())
+        .bind(user)
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// Forgives a user's strikes. Writes nothing where there are none.
+pub async fn forgive(tx: &mut Tx, party: RelyingPartyId, user: &str) -> Result<(), Failure> {
+    tx.query(
+        "UPDATE prompt_budget SET strikes = 0, struck_at = NULL WHERE relying_party_id = $1 AND user_identifier = $2 AND (strikes > 0) IS TRUE",
+    )
+    .bind(party.as_uuid())
+    .bind(user)
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// A prompt of others that is in progress.
+#[derive(Clone, Debug)]
+pub struct Open {
+    /// Names it.
+    pub id: TrusonaficationId,
+    /// As it was given.
+    pub context: String,
+    /// Since and until when.
+    pub waiting: Waiting,
+}
+
+/// Returns the prompts by name that are in progress for a user and count, overdue ones too.
+pub async fn waiting_for(tx: &mut Tx, party: RelyingPartyId, user: &str) -> Result<Vec<Open>, DbError> {
+    let query = tx.query("SELECT id, context, created_at, expires_at FROM trusonafication WHERE user_identifier = ").push_bind(user);
+    let query = query.push(" AND status = 'in_progress' AND (relying_party_id = ").push_bind(party.as_uuid()).push(") IS TRUE");
+    let rows = query.push(" AND (way = 'counted') IS TRUE ORDER BY created_at, id LIMIT ").push_bind(MAX_LOOKED_AT).fetch_all().await?;
+    rows.iter().map(read_open).collect()
+}
+
+fn read_open(row: &Row) -> Result<Open, DbError> {
+    Ok(Open {
+        id: TrusonaficationId::from_uuid(row.get("id")?),
+        context: row.get::<Option<String>>("context")?.unwrap_or_default(),
+        waiting: Waiting { created_at: row.get("created_at")?, expires_at: row.get("expires_at")? },
+    })
+}
+
+/// A context in which a user said that it was not them who asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Empty: what has none.
+    pub context: String,
+    /// Where they said so.
+    pub trusonafication: TrusonaficationId,
+    /// When.
+    pub held_at: Timestamp,
+    /// Until when others do not prompt them there.
+    pub held_until: Timestamp,
+}
+
+/// Writes a hold over the one before it. `id` is for the row, if there is none yet.
+pub async fn hold(tx: &mut Tx, party: RelyingPartyId, user: &str, hold: &Hold, id: Uuid) -> Result<(), Failure> {
+    tx.query(
+        "INSERT INTO prompt_hold (id, relying_party_id, user_identifier, context, trusonafication_id, held_at, held_until) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (relying_party_id, user_identifier, context) \
+         DO UPDATE SET trusonafication_id = excluded.trusonafication_id, held_at = excluded.held_at, held_until = excluded.held_until",
+    )
+    .bind(id)
+    .bind(party.as_uuid())
+    .bind(user)
+    .bind(hold.context.as_str())
+    .bind(hold.trusonafication.as_uuid())
+    .bind(hold.held_at)
+    .bind(hold.held_until)
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// Returns until when a context is held.
+pub async fn held(tx: &mut Tx, party: RelyingPartyId, user: &str, context: &str) -> Result<Option<Timestamp>, DbError> {
+    let sql = "SELECT held_until FROM prompt_hold WHERE relying_party_id = $1 AND user_identifier = $2 AND context = $3";
+    let row = tx.query(sql).bind(party.as_uuid()).bind(user).bind(context).fetch_optional().await?;
+    row.map(|row| row.get("held_until")).transpose()
+}
+
+/// Returns the holds of a user that are not over, those that last longest first.
+pub async fn holds(tx: &mut Tx, party: RelyingPartyId, user: &str, now: Timestamp) -> Result<Vec<Hold>, DbError> {
+    let sql = "SELECT context, trusonafication_id, held_at, held_until FROM prompt_hold WHERE relying_party_id = $1 AND user_identifier = $2 \
+               AND (held_until > $3) IS TRUE ORDER BY held_until DESC LIMIT $4";
+    let rows = tx.query(sql).bind(party.as_uuid()).bind(user).bind(now).bind(MAX_HOLDS).fetch_all().await?;
+    let read = |row: &Row| -> Result<Hold, DbError> {
+        let trusonafication = TrusonaficationId::from_uuid(row.get("trusonafication_id")?);
+        Ok(Hold { context: row.get("context")?, trusonafication, held_at: row.get("held_at")?, held_until: row.get("held_until")? })
+    };
+    rows.iter().map(read).collect()
+}
+
+/// Ends a hold.
+pub async fn release(tx: &mut Tx, party: RelyingPartyId, user: &str, context: &str) -> Result<(), Failure> {
+    let sql = "DELETE FROM prompt_hold WHERE relying_party_id = $1 AND user_identifier = $2 AND context = $3";
+    tx.query(sql).bind(party.as_uuid()).bind(user).bind(context).execute().await?;
+    Ok(())
+}
+
+/// Deletes some holds that are over. Returns how many.
+pub async fn delete_holds(db: &Db, now: Timestamp) -> Result<u64, Failure> {
+    let old = db.query("SELECT id FROM prompt_hold WHERE held_until < $1 ORDER BY held_until LIMIT $2").bind(now);
+    Ok(retention::delete_found(db, old.bind(retention::BATCH), "DELETE FROM prompt_hold WHERE id IN").await?)
+}
+
+/// Deletes some budgets that nobody used for so long. Returns how many.
+pub async fn delete_budgets(db: &Db, now: Timestamp, unused: Duration) -> Result<u64, Failure> {
+    let old = db.query("SELECT id FROM prompt_budget WHERE used_on < $1 ORDER BY used_on LIMIT $2").bind(now - unused);
+    Ok(retention::delete_found(db, old.bind(retention::BATCH), "DELETE FROM prompt_budget WHERE id IN").await?)
+}

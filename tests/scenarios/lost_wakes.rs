@@ -1,0 +1,68 @@
+//! No wake comes, or the service that is waited for is started again: whoever waits is told all the same, on the connection it has.
+
+use std::pin::pin;
+
+use futures_util::StreamExt as _;
+use nodkey_mobile_sdk::Decision;
+use nodkey_server_sdk::NewTrusonafication;
+use reqwest::Method;
+
+use crate::{
+    http,
+    processes::{Plan, Topology},
+    world::{PATIENCE, Tenant, asked},
+};
+
+async fn ask(tenant: &Tenant) -> String {
+    tenant.backend.create_trusonafication(NewTrusonafication::user("ada", "log in", "Acme")).await.unwrap().trusonafication.id
+}
+
+/// The answer of a backend that waits over HTTP.
+async fn waited(topology: &Topology, tenant: &Tenant, id: &str) -> String {
+    let path = format!("/api/v2/trusonafications/{id}?wait=30");
+    let answer = http::backend(&topology.world.http, &tenant.server, Method::GET, &path, "").await;
+    answer.body["status"].as_str().unwrap_or_else(|| panic!("{} {}", answer.status, answer.body)).to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn phones_and_backends_are_told_while_the_gateway_hears_nothing() {
+    let topology = Plan::new().run().await;
+    let tenant = topology.world.tenant().await;
+    let phone = tenant.active("ada").await;
+    let mut stream = pin!(phone.stream().await.unwrap());
+    let bus = &topology.service("gateway").bus;
+    bus.refuse().await;
+    bus.cut();
+    let (polled, id) = tokio::join!(asked(&phone), ask(&tenant));
+    assert_eq!(polled.id, id);
+    let streamed = tokio::time::timeout(PATIENCE, stream.next()).await.unwrap().unwrap().unwrap();
+    assert_eq!(streamed.id, id);
+    let (end, _) = tokio::join!(waited(&topology, &tenant, &id), async { phone.respond(&streamed, Decision::Accept, None).await.unwrap() });
+    assert_eq!(end, "ACCEPTED");
+    // What was noticed by a look is not told again.
+    let next = ask(&tenant).await;
+    assert_eq!(stream.next().await.unwrap().unwrap().id, next);
+    bus.accept();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_of_the_service_ends_no_stream_and_no_wait() {
+    let topology = Plan::new().run().await;
+    let tenant = topology.world.tenant().await;
+    let phone = tenant.active("ada").await;
+    let mut stream = pin!(phone.stream().await.unwrap());
+    let first = ask(&tenant).await;
+    assert_eq!(stream.next().await.unwrap().unwrap().id, first);
+    let service = topology.service("trusonafication");
+    let (end, ()) = tokio::join!(waited(&topology, &tenant, &first), async {
+        for _ in 0..2 {
+            service.kill(0);
+            service.start(0);
+            service.readiness(200).await;
+            let id = ask(&tenant).await;
+            assert_eq!(tokio::time::timeout(PATIENCE, stream.next()).await.unwrap().unwrap().unwrap().id, id);
+        }
+        tenant.backend.cancel(&first).await.unwrap();
+    });
+    assert_eq!(end, "CANCELED");
+}
