@@ -55,9 +55,17 @@ impl Target {
         metrics.lines().filter(of).map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
     }
 
-    /// Waits until no more connections are open than these.
-    pub async fn connections_fall_to(&self, most: f64) {
-        while self.metric("nodkey_connections").await > most {
+    /// Its sockets, counted from outside: to ask it would cost it something.
+    pub fn sockets(&self) -> usize {
+        let files = std::fs::read_dir(format!("/proc/{}/fd", self.pid)).unwrap();
+        // One may be closed while they are read.
+        let links = files.filter_map(|file| std::fs::read_link(file.unwrap().path()).ok());
+        links.filter(|link| link.to_string_lossy().starts_with("socket:")).count()
+    }
+
+    /// Waits until it has no more sockets than these.
+    pub async fn sockets_fall_to(&self, most: usize) {
+        while self.sockets() > most {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }

@@ -110,15 +110,14 @@ async fn a_connection_that_takes_no_answer_holds_less_than_a_megabyte() {
 async fn bodies_of_nobody_hold_little_and_are_given_up() {
     let attacked = Attacked::start().await;
     let (victim, peak) = (attacked.victim().await, Peak::watch(&attacked.target));
-    let before = attacked.target.metric("nodkey_connections").await;
+    let before = attacked.target.sockets();
     let held = attacks::bodies_without_an_end(&attacked.target, 1_500).await;
     polls(&victim).await;
     let grown = peak.grown();
     // A third of it on the release binary, whose futures are smaller: `make bench-doors` holds that.
     assert!(grown < 96 * MB, "{grown} bytes");
     // Though their clients keep them; those of HTTP/2 go on without what they sent.
-    let rude = f64::from(u32::try_from(held.1.len()).unwrap());
-    attacked.target.connections_fall_to(before + rude + 1.0).await;
+    attacked.target.sockets_fall_to(before + held.1.len() + 1).await;
     drop(held);
 }
 
@@ -184,10 +183,10 @@ async fn a_head_of_many_fields_is_refused() {
 async fn half_of_a_greeting_holds_nothing_and_is_not_waited_for() {
     let attacked = Attacked::start().await;
     let peak = Peak::watch(&attacked.target);
-    let before = attacked.target.metric("nodkey_connections").await;
+    let before = attacked.target.sockets();
     let open = attacks::half_of_a_greeting(&attacked.target, 8_000).await;
     // Though their clients keep them.
-    attacked.target.connections_fall_to(before + 1.0).await;
+    attacked.target.sockets_fall_to(before + 1).await;
     assert!(peak.grown() < 64 * MB, "{} bytes", peak.grown());
     drop(open);
 }

@@ -1,4 +1,5 @@
-//! Every scenario runs embedded and distributed.
+//! What `scenarios!` names runs embedded and distributed. Others have a world of their own, because they set it up or break it in a way of
+//! their own.
 
 /// Makes two tests of each scenario.
 macro_rules! scenarios {

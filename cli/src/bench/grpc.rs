@@ -46,8 +46,9 @@ pub struct Credential {
 
 /// The backend.
 pub struct Backend {
-    sender: SendRequest<Bytes>,
-    base: String,
+    /// A new one once the other side has ended it.
+    connection: tokio::sync::Mutex<SendRequest<Bytes>>,
+    server: Server,
     credential: Credential,
     token: Mutex<Option<(Instant, HeaderValue)>>,
     clock: Clock,
@@ -64,13 +65,24 @@ struct Answers {
 impl Backend {
     /// Opens the connection.
     pub async fn connect(server: &Server, credential: Credential) -> anyhow::Result<Self> {
-        let mut builder = Builder::new();
-        builder.initial_connection_window_size(WINDOW).initial_window_size(WINDOW).enable_push(false);
-        let (sender, connection) = builder.handshake(server.open(&[b"h2"]).await?).await.context("HTTP/2")?;
-        // Ends with the connection; whoever uses it sees the error.
-        tokio::spawn(connection);
         let (clock, random) = (Clock::system(), Random::system());
-        Ok(Self { sender, base: server.base().to_owned(), credential, token: Mutex::new(None), clock, random })
+        let connection = tokio::sync::Mutex::new(open(server).await?);
+        Ok(Self { connection, server: server.clone(), credential, token: Mutex::new(None), clock, random })
+    }
+
+    /// The connection, when it has room for one more call.
+    async fn ready(&self) -> anyhow::Result<SendRequest<Bytes>> {
+        let sender = self.connection.lock().await.clone();
+        if let Ok(sender) = sender.ready().await {
+            return Ok(sender);
+        }
+        let mut connection = self.connection.lock().await;
+        // Whoever came first has opened another.
+        if let Ok(sender) = connection.clone().ready().await {
+            return Ok(sender);
+        }
+        *connection = open(&self.server).await?;
+        Ok(connection.clone().ready().await?)
     }
 
     /// Asks a user to confirm a login. Returns the trusonafication's id.
@@ -106,14 +118,14 @@ impl Backend {
 
     async fn call(&self, step: &'static str, path: &str, message: &impl Message) -> Result<Answers, Fault> {
         let fault = |error: &dyn std::fmt::Display| Fault::new(step, error);
-        let uri: Uri = format!("{}{path}", self.base).parse().map_err(|e: http::uri::InvalidUri| fault(&e))?;
+        let uri: Uri = format!("{}{path}", self.server.base()).parse().map_err(|e: http::uri::InvalidUri| fault(&e))?;
         let request = Request::post(uri)
             .header(header::CONTENT_TYPE, "application/grpc")
             .header(header::TE, "trailers")
             .header(header::AUTHORIZATION, self.authorization().map_err(|e| fault(&e))?)
             .body(())
             .map_err(|e| fault(&e))?;
-        let mut sender = self.sender.clone().ready().await.map_err(|e| fault(&e))?;
+        let mut sender = self.ready().await.map_err(|e| fault(&e))?;
         let (answer, mut body) = sender.send_request(request, false).map_err(|e| fault(&e))?;
         // Before the connection has its turn, so that head and body leave in one write.
         body.send_data(framed(message), true).map_err(|e| fault(&e))?;
@@ -172,10 +184,21 @@ impl Answers {
         }
     }
 
-    /// The one message.
+    /// The one message, and the end of the answer: a call that is left before counts as one that was given up.
     async fn only<M: Message + Default>(mut self) -> Result<M, Fault> {
-        self.next().await?.ok_or_else(|| Fault::new(self.step, "no answer"))
+        let message = self.next().await?.ok_or_else(|| Fault::new(self.step, "no answer"))?;
+        while self.next::<M>().await?.is_some() {}
+        Ok(message)
     }
+}
+
+async fn open(server: &Server) -> anyhow::Result<SendRequest<Bytes>> {
+    let mut builder = Builder::new();
+    builder.initial_connection_window_size(WINDOW).initial_window_size(WINDOW).enable_push(false);
+    let (sender, connection) = builder.handshake(server.open(&[b"h2"]).await?).await.context("HTTP/2")?;
+    // Ends with the connection; whoever uses it sees the error.
+    tokio::spawn(connection);
+    Ok(sender)
 }
 
 fn framed(message: &impl Message) -> Bytes {

@@ -3,7 +3,7 @@
 //! *How many at once* follows from how long answers take: as long as nine of ten take less than [`TARGET`] the limit rises, when they
 //! do not it falls. What would wait in a queue is refused instead, at once. An answer that is made and not yet taken is no work any more; it
 //! counts against the most there may be of both. *Who* is refused follows from the class: each may fill the places to a share of its own, so
-//! that what matters more finds some free.
+//! that what matters more finds some free. Those of a class that were let in before the limit fell take no more than their share from others.
 
 use std::{
     pin::Pin,
@@ -29,8 +29,9 @@ const TARGET: Duration = Duration::from_millis(100);
 const WINDOW: Duration = Duration::from_millis(100);
 /// So few answers say nothing.
 const ENOUGH: u32 = 20;
-/// The limit never falls below: where a machine is slow, so many are served slowly.
-const FLOOR: usize = 64;
+/// The limit never falls below: where a machine is slow, so many are served slowly. One that does 240 logins a second answers these within a
+/// fifth of a second.
+const FLOOR: usize = 40;
 
 /// What a request is. Those that come first are refused first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -95,14 +96,18 @@ pub struct Admission(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
-    /// Requests that are not answered to the end: at the most, and now.
+    /// Requests that are not answered to the end: at the most, and now by class.
     most: usize,
-    open: usize,
+    open: ByClass,
     /// Those whose answer is not made yet, in the same way.
     limit: usize,
-    working: usize,
+    working: ByClass,
     window: Window,
 }
+
+/// How many there are of each class.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct ByClass([usize; Class::ALL.len()]);
 
 /// What was seen since a moment.
 #[derive(Debug)]
@@ -129,7 +134,7 @@ impl Admission {
     pub fn new(most: usize) -> Self {
         let window = Window { since: Instant::now(), answered: 0, late: 0, peak: 0 };
         let most = most.max(1);
-        Self(Arc::new(Mutex::new(State { most, open: 0, limit: most, working: 0, window })))
+        Self(Arc::new(Mutex::new(State { most, open: ByClass::default(), limit: most, working: ByClass::default(), window })))
     }
 
     /// Tells whether one of this class would be let in now, for what is worth knowing before anything is done for it.
@@ -145,16 +150,16 @@ impl Admission {
             drop(state);
             return Err(overloaded(class));
         }
-        state.open += 1;
-        state.working += 1;
-        state.window.peak = state.window.peak.max(state.working);
+        state.open.0[class as usize] += 1;
+        state.working.0[class as usize] += 1;
+        state.window.peak = state.window.peak.max(state.working.all());
         drop(state);
         Ok(Permit { admission: self.clone(), class, since: Instant::now(), working: true })
     }
 
-    fn answered(&self, since: Instant, now: Instant) {
+    fn answered(&self, class: Class, since: Instant, now: Instant) {
         let mut state = self.state();
-        state.working -= 1;
+        state.working.0[class as usize] -= 1;
         if let Some(limit) = state.answered(now.duration_since(since), now) {
             drop(state);
             gauge!("nodkey_admission_limit").set(u32::try_from(limit).unwrap_or(u32::MAX));
@@ -179,8 +184,7 @@ fn overloaded(class: Class) -> Overloaded {
 
 impl State {
     fn is_full(&self, class: Class) -> bool {
-        let share = |places: usize| (places * class.share() / 100).max(1);
-        self.working >= share(self.limit) || self.open >= share(self.most)
+        self.working.fill(self.limit, class) || self.open.fill(self.most, class)
     }
 
     /// Takes note of an answer. Returns the limit when it changes.
@@ -192,7 +196,7 @@ impl State {
             return None;
         }
         let (late, peak) = (window.late * 10 > window.answered, window.peak);
-        *window = Window { since: now, answered: 0, late: 0, peak: self.working };
+        *window = Window { since: now, answered: 0, late: 0, peak: self.working.all() };
         let limit = if late {
             // From where it was: a limit that was never reached is none.
             (self.limit.min(peak) * 4 / 5).max(FLOOR.min(self.most))
@@ -202,6 +206,20 @@ impl State {
             self.limit
         };
         (std::mem::replace(&mut self.limit, limit) != limit).then_some(limit)
+    }
+}
+
+impl ByClass {
+    fn all(self) -> usize {
+        self.0.iter().sum()
+    }
+
+    /// Whether they leave no place to this class. Classes that are refused before it count up to their share, what matters more wholly.
+    fn fill(self, places: usize, class: Class) -> bool {
+        let share = |class: Class| (places * class.share() / 100).max(1);
+        let (before, from) = Class::ALL.split_at(class as usize);
+        let taken = before.iter().fold(0, |taken, class| (taken + self.0[*class as usize]).min(share(*class)));
+        taken + from.iter().map(|class| self.0[*class as usize]).sum::<usize>() >= share(class)
     }
 }
 
@@ -217,7 +235,7 @@ impl Permit {
     pub fn hold(mut self, response: Response<Body>) -> Response<Body> {
         let now = Instant::now();
         self.working = false;
-        self.admission.answered(self.since, now);
+        self.admission.answered(self.class, self.since, now);
         histogram!("nodkey_served_seconds", "class" => self.class.as_str()).record(now.duration_since(self.since).as_secs_f64());
         until_written(response, self)
     }
@@ -229,11 +247,11 @@ impl Drop for Permit {
         // One that was given up took at least as long, and what takes long is what the limit follows.
         if self.working && now.duration_since(self.since) > TARGET {
             self.working = false;
-            self.admission.answered(self.since, now);
+            self.admission.answered(self.class, self.since, now);
         }
         let mut state = self.admission.state();
-        state.open -= 1;
-        state.working -= usize::from(self.working);
+        state.open.0[self.class as usize] -= 1;
+        state.working.0[self.class as usize] -= usize::from(self.working);
     }
 }
 
@@ -296,6 +314,21 @@ mod tests {
         assert_eq!(who_gets_in(&admission), Class::ALL);
     }
 
+    #[test]
+    fn a_limit_that_falls_refuses_those_who_fill_it_and_not_who_comes_before_them() {
+        let admission = Admission::new(1_000);
+        let strangers: Vec<_> = (0..500).map(|_| admission.enter(Class::Anonymous).unwrap()).collect();
+        admission.state().limit = 100;
+        assert_eq!(who_gets_in(&admission), [Class::List, Class::Create, Class::Read, Class::Answer]);
+        let lists: Vec<_> = (0..10).map(|_| admission.enter(Class::List).unwrap()).collect();
+        assert_eq!(who_gets_in(&admission), [Class::Create, Class::Read, Class::Answer], "the strangers have half, the lists a tenth");
+        let answers: Vec<_> = (0..40).map(|_| admission.enter(Class::Answer).unwrap()).collect();
+        assert_eq!(admission.enter(Class::Answer).unwrap_err(), Overloaded);
+        drop((strangers, lists));
+        assert_eq!(who_gets_in(&admission), Class::ALL);
+        drop(answers);
+    }
+
     #[tokio::test]
     async fn a_place_is_free_when_the_answer_is_written_and_not_when_it_is_made() {
         let admission = Admission::new(1);
@@ -317,7 +350,7 @@ mod tests {
         assert_eq!(admission.enter(Class::Answer).unwrap_err(), Overloaded);
         drop((untaken, working));
         let state = admission.state();
-        assert_eq!((state.open, state.working), (0, 0));
+        assert_eq!((state.open, state.working), (ByClass::default(), ByClass::default()));
     }
 
     /// What the limit is after windows in which so many were at work and answers took so long.
@@ -337,7 +370,8 @@ mod tests {
     fn the_limit_falls_where_answers_take_long_and_rises_where_they_do_not() {
         let (soon, late) = (TARGET.saturating_sub(MILLISECOND), TARGET + MILLISECOND);
         let window = Window { since: Instant::now(), answered: 0, late: 0, peak: 0 };
-        let mut state = State { most: 4_096, open: 0, limit: 4_096, working: 0, window };
+        let (open, working) = (ByClass::default(), ByClass::default());
+        let mut state = State { most: 4_096, open, limit: 4_096, working, window };
         assert_eq!(limit_after(&mut state, 1, 500, late), 400, "from what there was");
         assert_eq!(limit_after(&mut state, 1, 400, late), 320);
         assert_eq!(limit_after(&mut state, 1, 320, soon), 352);

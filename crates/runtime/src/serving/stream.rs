@@ -29,6 +29,9 @@ use crate::call::refusals::refused;
 pub(super) const UNTAKEN: Duration = Duration::from_secs(10);
 /// The most of an answer that is handed to a connection at once: one frame of HTTP/2.
 const PIECE: usize = 16 << 10;
+/// An answer that is no longer is handed over whole. A frame that is smaller and not the last costs its receiver more than it carries, and
+/// there are clients (h2) that end connections over a hundred such frames that nobody has read yet.
+const SMALL: usize = 256;
 
 tokio::task_local! {
     /// Since when a piece of the answer that this task writes is there and not taken.
@@ -117,11 +120,12 @@ impl HttpBody for Answer {
                 Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
             }
         }
-        // The last byte goes alone: the transport takes a whole piece where its client has room for a byte of it, and what it has taken is
-        // no longer seen here. So whoever takes nothing but a byte is noticed, too.
+        // The last byte of the last piece goes alone: the transport takes a whole piece where its client has room for a byte of it, and what
+        // it has taken is no longer seen here. So whoever takes nothing but a byte is noticed, too. Where more is to come, or trailers,
+        // that is what is not taken.
         let piece = match self.rest.len() {
             all if all > PIECE => PIECE,
-            all if all > 1 => all - 1,
+            all if all > SMALL && self.body.is_end_stream() => all - 1,
             all => all,
         };
         let piece = self.rest.split_to(piece);
