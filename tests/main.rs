@@ -14,6 +14,7 @@ mod processes;
 mod promises;
 mod providers;
 mod proxies;
+mod readme;
 mod receiver;
 mod scenarios;
 mod tls;

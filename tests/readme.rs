@@ -1,0 +1,50 @@
+//! The commands of the README, as somebody types them who has just started `nodkey dev`.
+
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+use crate::processes::{Running, binaries};
+
+const README: &str = include_str!("../README.md");
+/// Where a deployment is that nobody configured.
+const USUAL: &str = "127.0.0.1:7070";
+
+/// The commands of a section: what its fenced blocks of shell have.
+fn commands(section: &str) -> String {
+    let section = README.split("\n## ").find(|text| text.starts_with(section)).unwrap();
+    let blocks = section.split("```").skip(1).step_by(2);
+    blocks.filter_map(|block| block.strip_prefix("sh\n").or_else(|| block.strip_prefix("bash\n"))).collect()
+}
+
+/// In a folder of its own, in which `nodkey dev` runs.
+fn run(dir: &TempDir, script: &str) -> Output {
+    let path = format!("{}:{}", binaries().display(), std::env::var("PATH").unwrap());
+    Command::new("bash").args(["-euo", "pipefail", "-c", script]).current_dir(dir).env("PATH", path).output().unwrap()
+}
+
+#[test]
+fn what_the_readme_tells_to_type_works_from_the_first_phone_to_the_proof() {
+    let dir = TempDir::new().unwrap();
+    let mut dev = Command::new(binaries().join("nodkey"));
+    dev.args(["dev", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"]).current_dir(&dir);
+    let _running = Running::start(&mut dev, "ready");
+    let described: serde_json::Value = serde_json::from_slice(&std::fs::read(dir.path().join(".nodkey/dev.json")).unwrap()).unwrap();
+    let address = described["http"].as_str().unwrap().strip_prefix("http://").unwrap();
+    let script = commands("A first login from your own code");
+    // Nobody is at this terminal to press a key, and what says where the commands are is no folder of the test's.
+    let waits = script.matches("\nnodkey phone wait ").count();
+    let script = script
+        .replace("\nnodkey phone wait ", "\nnodkey phone wait --decide accept >phone.log & trap 'kill $!' EXIT\n: ")
+        .replace("PATH=$PWD/target/debug:$PATH", "")
+        .replace(USUAL, address);
+    assert_eq!(waits, 1, "the phone is there");
+    let output = run(&dir, &script);
+    let (said, failed) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}\n{failed}");
+    for told in ["accepted", "\"status\": \"ACCEPTED\"", "verified"] {
+        assert!(said.contains(told), "{told}: {said}");
+    }
+    let demo = run(&dir, "nodkey demo");
+    assert!(demo.status.success(), "{}", String::from_utf8_lossy(&demo.stderr));
+}
