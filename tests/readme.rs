@@ -19,8 +19,8 @@ fn commands(section: &str) -> String {
 
 /// In a folder of its own, in which `nodkey dev` runs.
 fn run(dir: &TempDir, script: &str) -> Output {
-    let path = format!("{}:{}", binaries().display(), std::env::var("PATH").unwrap());
-    Command::new("bash").args(["-euo", "pipefail", "-c", script]).current_dir(dir).env("PATH", path).output().unwrap()
+    let script = format!("PATH={}:$PATH\n{script}", binaries().display());
+    Command::new("bash").args(["-euo", "pipefail", "-c", &script]).current_dir(dir).output().unwrap()
 }
 
 #[test]
