@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use nodkey_kernel::time::{Clock, Timestamp};
 
-/// How long before the earliest deadline of those it has a group of SQLite's takes in no more.
-const CLOSING: Duration = Duration::from_millis(10);
+/// How long before the earliest deadline of those it has a group of SQLite's takes in no more, and is committed: half of what owners' word is
+/// good for. Who has waited longer than that for its turn would wait as long for its commit.
+const CLOSING: Duration = Duration::from_millis(25);
 
 /// Until when a commit may begin.
 #[derive(Clone, Debug)]

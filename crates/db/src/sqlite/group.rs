@@ -284,8 +284,8 @@ impl Member {
         writer.run(call)
     }
 
-    /// Commits; resolves once the disk has it. Whether the caller stays or not, it is committed, and `then` is done after that. As the
-    /// deadline comes near, no other joins.
+    /// Commits; resolves once the disk has it. Whether the caller stays or not, it is committed, and `then` is done after that. When the
+    /// deadline is near, of this member or of one before it, nobody who queues is let in before.
     pub(crate) async fn commit(mut self, then: Then, deadline: Option<Deadline>) -> Result<(), DbError> {
         let Some(mut writer) = self.writer.take() else { return Ok(()) };
         let released = writer.run(|connection| if self.nested { statement::execute(connection, "RELEASE member", &[]) } else { Ok(0) });
@@ -298,7 +298,7 @@ impl Member {
         if let Some(deadline) = deadline {
             writer.deadline = Some(deadline.earlier(writer.deadline.take()));
         }
-        if self.alone {
+        if self.alone || writer.deadline.as_ref().is_some_and(Deadline::is_near) {
             off_the_runtime(writer, Writer::commit).await?;
         } else {
             drop(writer);

@@ -187,7 +187,7 @@ async fn a_large_transaction_shares_its_commit_with_no_other() {
 async fn a_group_takes_in_no_more_when_its_deadline_is_near() {
     let (world, start) = (World::new().await, Timestamp::from_seconds(1));
     let clock = Clock::manual(start);
-    for (left, syncs) in [(Duration::from_millis(50), 1), (Duration::from_millis(9), 2)] {
+    for (left, syncs) in [(Duration::from_millis(50), 1), (Duration::from_millis(24), 2)] {
         let before = world.syncs.load(Ordering::Relaxed);
         let mut first = world.begin().await;
         // It queues before the thread that commits does.
@@ -203,8 +203,8 @@ async fn a_group_takes_in_no_more_when_its_deadline_is_near() {
     }
 }
 
-/// Two members of one group: one that has to be committed by `start`, and one that joins it, during whose turn the clock goes on.
-async fn one_who_takes_long(company: Company) -> (Result<(), DbError>, Result<(), DbError>, Vec<i64>) {
+/// Two members of one group: one that has so much time left to be committed, and one that joins it, during whose turn the clock goes on.
+async fn one_who_takes_long(company: Company, left: Duration) -> (Result<(), DbError>, Result<(), DbError>, Vec<i64>) {
     let (world, start) = (World::new().await, Timestamp::from_seconds(1));
     let clock = Clock::manual(start);
     let mut hurried = world.begin().await;
@@ -219,14 +219,14 @@ async fn one_who_takes_long(company: Company) -> (Result<(), DbError>, Result<()
     });
     tokio::task::yield_now().await;
     insert(&mut hurried, 1, 1).unwrap();
-    let hurried = hurried.commit(Vec::new(), Some(Deadline::new(&clock, start + Duration::from_millis(50)))).await;
+    let hurried = hurried.commit(Vec::new(), Some(Deadline::new(&clock, start + left))).await;
     let slow = slow.await.unwrap();
     (hurried, slow, world.ids())
 }
 
 #[tokio::test]
 async fn a_group_whose_deadline_has_passed_when_it_is_committed_never_was() {
-    let (hurried, slow, ids) = one_who_takes_long(Company::Anybody).await;
+    let (hurried, slow, ids) = one_who_takes_long(Company::Anybody, Duration::from_millis(50)).await;
     assert!(matches!(hurried, Err(DbError::Late)), "{hurried:?}");
     assert_eq!(slow.unwrap_err().condition(), Some(Condition::Busy), "it may be tried again");
     assert_eq!(ids, [0; 0]);
@@ -234,7 +234,14 @@ async fn a_group_whose_deadline_has_passed_when_it_is_committed_never_was() {
 
 #[tokio::test]
 async fn who_takes_long_shares_no_commit_with_who_is_in_a_hurry() {
-    let (hurried, slow, ids) = one_who_takes_long(Company::Patient).await;
+    let (hurried, slow, ids) = one_who_takes_long(Company::Patient, Duration::from_millis(50)).await;
+    assert!(hurried.is_ok() && slow.is_ok(), "{hurried:?} {slow:?}");
+    assert_eq!(ids, [1, 2]);
+}
+
+#[tokio::test]
+async fn who_has_little_time_left_waits_for_nobody_who_queues() {
+    let (hurried, slow, ids) = one_who_takes_long(Company::Anybody, Duration::from_millis(24)).await;
     assert!(hurried.is_ok() && slow.is_ok(), "{hurried:?} {slow:?}");
     assert_eq!(ids, [1, 2]);
 }
