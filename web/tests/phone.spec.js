@@ -91,6 +91,8 @@ test('who has lost another phone freezes the account, and this phone is free aga
   await ask(server, user, 'open the door');
   await page.getByRole('button', { name: 'Reject' }).waitFor();
   await server.admin('users', 'freeze', user);
+  await expect(heading(page, 'Not asked any more')).toBeVisible();
+  await page.getByRole('button', { name: 'OK' }).click();
   await expect(account(page, user, 'Frozen')).toBeVisible();
   await server.admin('users', 'release', user);
   await expect(account(page, user, 'Ready')).toBeVisible({ timeout: 30_000 });

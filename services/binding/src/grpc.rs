@@ -21,7 +21,8 @@ use nodkey_runtime::{
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
-    app::{App, Create, identifier_message, message, user_message},
+    app::{App, Create},
+    convert::{identifier_message, message, user_message},
     domain::{
         Scope, StateName, TrusonaId, User, UserIdentifier,
         freeze::{Freezer, Note},

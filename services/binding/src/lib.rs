@@ -5,6 +5,7 @@
 
 mod app;
 mod config;
+mod convert;
 mod domain;
 mod error;
 mod events;

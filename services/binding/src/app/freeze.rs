@@ -10,8 +10,9 @@ use nodkey_proto::{
 };
 use nodkey_runtime::housekeeping::Pass;
 
-use super::{App, frozen_by};
+use super::App;
 use crate::{
+    convert::frozen_by,
     domain::{
         Binding, Refusal, State, User, UserIdentifier,
         freeze::{Freeze, Freezer, Note},

@@ -6,8 +6,8 @@ use nodkey_kernel::{id::RelyingPartyId, time::Timestamp};
 use nodkey_proto::registry::v1::{ListRelyingPartiesRequest, relying_party_service_client::RelyingPartyServiceClient};
 use nodkey_runtime::{Failure, housekeeping::Pass, status::PeerError};
 
-use super::{App, deactivated};
-use crate::{domain::Change, error::Error, store};
+use super::App;
+use crate::{convert::deactivated, domain::Change, error::Error, store};
 
 /// How many end in one transaction.
 const BATCH: i64 = 50;
