@@ -96,6 +96,8 @@ fn the_openapi_document_is_3_1_and_names_every_field_it_promises() {
         "/api/v2/user_devices/{id}",
         "/api/v2/users/{user_identifier}",
         "/api/v2/users/{user_identifier}/devices",
+        "/api/v2/users/{user_identifier}/freeze",
+        "/api/v2/user_freezes",
         "/api/v2/trusonafications",
         "/api/v2/trusonafications/{id}",
         "/api/v2/trusonafications/{id}/evidence",

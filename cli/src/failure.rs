@@ -60,12 +60,16 @@ fn code(error: &anyhow::Error) -> u8 {
     if refused { REFUSED } else { FAILED }
 }
 
+/// No phone can do it.
+const FROZEN: &str = "Once you know that the user has their phones: `nodkey admin users release USER`.";
+
 fn advice(error: &anyhow::Error) -> Option<&'static str> {
     if let Some(NotAccepted::NotGenuine(Fault::Receipt(JoseError::Key) | Fault::Challenge(ChallengeError::UnknownKey))) = find(error) {
         return Some("Are they the keys of that deployment? A copy may be older than the evidence: fetch /jwks/archive anew.");
     }
     if let Some(call) = find::<CallError>(error) {
         return match (call.reason.as_str(), call.kind) {
+            ("USER_FROZEN", _) => Some(FROZEN),
             ("RELYING_PARTY_REQUIRED", _) => Some("Name one with --relying-party; `nodkey admin relying-parties list` shows them."),
             (_, Kind::Unavailable) => Some("Is the server running? Start one with `nodkey dev`, or name one with --grpc."),
             (_, Kind::Unauthenticated) => Some("Check the key or secret, and that the clocks of both machines agree to a few seconds."),
@@ -79,6 +83,7 @@ fn advice(error: &anyhow::Error) -> Option<&'static str> {
     match find::<PhoneError>(error)? {
         PhoneError::Unreachable(_) => Some("Is the server running? Start one with `nodkey dev`, or name one with --http."),
         PhoneError::Refused { code, .. } if code == "DEVICE_RETIRED" => Some("Its keys are dead: delete the key file and enrol again."),
+        PhoneError::Refused { code, .. } if code == "USER_FROZEN" => Some(FROZEN),
         PhoneError::Refused { code, .. } if code == "FORBIDDEN" => {
             Some("Check the mobile credential: token, secret, and that it is enabled.")
         }
@@ -123,6 +128,7 @@ mod tests {
         let refused = |status, code: &str| PhoneError::Refused { status, code: code.into(), description: String::new() }.into();
         assert!(advice(&refused(403, "FORBIDDEN")).unwrap().contains("mobile credential"));
         assert!(advice(&refused(403, "DEVICE_RETIRED")).unwrap().contains("enrol again"));
+        assert!(advice(&refused(424, "USER_FROZEN")).unwrap().contains("users release"));
         assert!(advice(&call(Kind::Unavailable)).unwrap().contains("--grpc"));
         let in_use = DataDirError::InUse { path: ".nodkey".into(), holder: None };
         assert!(advice(&in_use.into()).unwrap().contains("--data-dir"));

@@ -45,7 +45,7 @@ scenarios!(
     the_status_names_every_service_once,
 );
 
-async fn signed_in(world: &World, role: Role) -> Browser {
+pub(super) async fn signed_in(world: &World, role: Role) -> Browser {
     sign_in(world, &enrolled(world, "Ada", role).await.0).await
 }
 

@@ -40,6 +40,7 @@ mod factors;
 mod faults;
 mod flood;
 mod forged;
+mod frozen;
 mod import;
 mod installation;
 mod key_statements;

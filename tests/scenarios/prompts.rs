@@ -30,7 +30,7 @@ fn by_name() -> NewTrusonafication {
 }
 
 /// A code that this phone scans: its id.
-async fn scan(world: &World, tenant: &Tenant, phone: &SoftPhone) -> String {
+pub(super) async fn scan(world: &World, tenant: &Tenant, phone: &SoftPhone) -> String {
     let body = json!({"relying_party_id": tenant.id});
     let made = Client::new().post(format!("{}/api/v2/trucodes", world.http)).json(&body).send().await.unwrap();
     let made: Value = made.json().await.unwrap();

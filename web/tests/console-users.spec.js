@@ -101,6 +101,34 @@ test('a device that waits for it is activated, and its binding ended', async ({ 
   await expect(shop.ask('ada', 'log in')).rejects.toThrow('USER_HAS_NO_ACTIVE_DEVICE');
 });
 
+test('a user who may have lost a phone is frozen, with a note, and released again', async ({ page, server }) => {
+  const shop = await tenant(server);
+  await shop.enrol('ada');
+  await open(page, server, 'users', { rp: shop.id, user: 'ada' });
+  await page.getByRole('button', { name: 'Freeze', exact: true }).click();
+  await dialog(page).getByLabel('Note').fill('lost her phone, ticket 4711');
+  await confirm(page, 'Freeze');
+  await expectToast(page, 'Frozen');
+  const frozen = page.getByRole('region', { name: 'Frozen' });
+  await expect(frozen).toContainText('an operator');
+  await expect(frozen).toContainText('lost her phone, ticket 4711');
+  await expect(shop.ask('ada', 'log in')).rejects.toThrow('USER_FROZEN');
+  expect(await shop.admin('users', 'show', 'ada')).toMatchObject({
+    devices: 1,
+    frozen: true,
+    frozen_by: 'operator',
+    note: 'lost her phone, ticket 4711',
+  });
+  await act(page, 'Release', 'Release');
+  await expectToast(page, 'Released');
+  await expect(frozen).toHaveCount(0);
+  await shop.ask('ada', 'log in');
+  expect(await shop.admin('users', 'freeze', 'ada')).toMatchObject({ frozen: true, note: null });
+  await page.reload();
+  await expect(page.getByRole('button', { name: 'Release', exact: true })).toBeVisible();
+  expect(await shop.admin('users', 'release', 'ada')).toMatchObject({ frozen: false, frozen_at: null });
+});
+
 test('a user who has left is deactivated with every device', async ({ page, server }) => {
   const shop = await tenant(server);
   const { device } = await shop.enrol('ada');

@@ -83,6 +83,29 @@ test.describe('setting up', () => {
   });
 });
 
+test('who has lost another phone freezes the account, and this phone is free again once the site released it', async ({
+  page,
+  server,
+}) => {
+  const user = await openPhone(page, server);
+  await ask(server, user, 'open the door');
+  await page.getByRole('button', { name: 'Reject' }).waitFor();
+  await server.admin('users', 'freeze', user);
+  await expect(heading(page, 'Not asked any more')).toBeVisible();
+  await page.getByRole('button', { name: 'OK' }).click();
+  await expect(account(page, user, 'Frozen')).toBeVisible();
+  await server.admin('users', 'release', user);
+  await expect(account(page, user, 'Ready')).toBeVisible({ timeout: 30_000 });
+  await account(page, user, 'Ready').click();
+  await page.getByRole('button', { name: 'I lost another phone' }).click();
+  const dialog = page.getByRole('dialog');
+  await expect(dialog).toContainText('this one included');
+  await dialog.getByRole('button', { name: 'Freeze' }).click();
+  await expect(page.getByText('Nobody can ask you anything for this account')).toBeVisible();
+  expect(await server.admin('users', 'show', user)).toMatchObject({ frozen: true, frozen_by: 'device' });
+  await expect(ask(server, user, 'open the door')).rejects.toThrow('USER_FROZEN');
+});
+
 test.describe('scanning', () => {
   test('a code that is pasted, or a link with it, is gone on with', async ({ page, elsewhere: bank, server }) => {
     const user = await openPhone(page, server);

@@ -18,6 +18,7 @@ mod relying_parties;
 mod retention;
 mod syslog;
 mod trusonafications;
+mod users;
 mod values;
 
 use std::time::Duration;
@@ -87,6 +88,9 @@ enum Noun {
     /// Which device belongs to which user
     #[command(subcommand, after_help = "Example:\n  nodkey admin bindings list --user ada")]
     Bindings(bindings::Verb),
+    /// The people whose devices those are
+    #[command(subcommand, after_help = "Example:\n  nodkey admin users freeze ada")]
+    Users(users::Verb),
     Import(import::Args),
     /// Questions to users and their answers
     #[command(subcommand, after_help = "Example:\n  nodkey admin trusonafications list --status in-progress")]
@@ -121,6 +125,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         Noun::Audit(verb) => audit::run(&admin, verb).await,
         Noun::Devices(verb) => devices::run(&admin, verb).await,
         Noun::Bindings(verb) => bindings::run(&admin, verb).await,
+        Noun::Users(verb) => users::run(&admin, verb).await,
         Noun::Import(args) => import::run(&admin, args).await,
         Noun::Trusonafications(verb) => trusonafications::run(&admin, verb).await,
         Noun::Prompts(verb) => prompts::run(&admin, verb).await,

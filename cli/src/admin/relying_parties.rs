@@ -104,6 +104,9 @@ pub struct Change {
     /// Whether a prompt may ask for an answer without a person
     #[arg(long, value_name = "BOOL")]
     allow_unprompted: Option<bool>,
+    /// After how many hours an inactive binding ends, and its activation code with it; 0: never
+    #[arg(long, value_name = "N")]
+    inactive_binding_hours: Option<i32>,
 }
 
 impl Change {
@@ -127,6 +130,8 @@ impl Change {
         let mut prompts = party.prompts.unwrap_or_default();
         prompts.tolerant = self.tolerant_prompts.unwrap_or(prompts.tolerant);
         prompts.allow_unprompted = self.allow_unprompted.unwrap_or(prompts.allow_unprompted);
+        let mut bindings = party.bindings.unwrap_or_default();
+        bindings.inactive_hours = self.inactive_binding_hours.unwrap_or(bindings.inactive_hours);
         UpdateRelyingPartyRequest {
             id: party.id,
             name: self.name,
@@ -134,6 +139,7 @@ impl Change {
             signatures: Some(signatures),
             limits: Some(limits),
             prompts: Some(prompts),
+            bindings: Some(bindings),
         }
     }
 }
@@ -189,5 +195,6 @@ fn to_record(party: &RelyingParty) -> Record {
         ("open_trusonafications", json!(limits.open_trusonafications)),
         ("tolerant_prompts", json!(prompts.tolerant)),
         ("allow_unprompted", json!(prompts.allow_unprompted)),
+        ("inactive_binding_hours", json!(party.bindings.unwrap_or_default().inactive_hours)),
     ])
 }

@@ -76,6 +76,13 @@ Then bind the phone to a user:
         #[arg(default_value = "{}", hide_default_value = true, value_parser = object)]
         details: Map<String, Value>,
     },
+    /// Freeze the user of the phone, who has lost another one: nobody can prompt them until their relying party releases them
+    #[command(after_help = "Example:
+  nodkey phone freeze
+
+This phone does not answer any more either, and no phone can release the user:
+  nodkey admin users release USER")]
+    Freeze,
     /// Retire the phone for good and delete its keys
     #[command(after_help = "Example:
   nodkey phone retire --key ada.json")]
@@ -104,6 +111,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             }
             show(args.json, &record([("device_identifier", json!(phone.device_identifier())), ("push", json!(provider))]))
         }
+        Command::Freeze => {
+            phone.freeze_user().await?;
+            show(args.json, &record([("device_identifier", json!(phone.device_identifier())), ("frozen", json!(true))]))
+        }
         Command::Retire => {
             phone.retire().await?;
             keys::delete(&file)?;
@@ -120,6 +131,7 @@ fn show_device(json: bool, device: &RegisteredDevice, file: &Path) -> anyhow::Re
     let mut record = record([
         ("device_identifier", json!(device.device_identifier)),
         ("is_active", json!(device.is_active)),
+        ("frozen", json!(device.frozen)),
         ("certified", json!(device.certified)),
         ("key_file", json!(file)),
     ]);

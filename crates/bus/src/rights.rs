@@ -16,6 +16,7 @@ pub const CONSUMERS: &[(&str, &str)] = &[
     ("trusonafication_device_retired", "evt.registry.v1.device_retired"),
     ("trusonafication_binding_deactivated", "evt.binding.v1.deactivated"),
     ("trusonafication_user_deactivated", "evt.binding.v1.user_deactivated"),
+    ("trusonafication_user_frozen", "evt.binding.v1.user_frozen"),
     ("notification_created", "evt.trusonafication.v1.created"),
     ("notification_accepted", "evt.trusonafication.v1.accepted"),
     ("notification_rejected", "evt.trusonafication.v1.rejected"),

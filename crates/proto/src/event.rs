@@ -44,6 +44,8 @@ events! {
     binding::BindingActivated(binding_id) => "evt.binding.v1.activated",
     binding::BindingDeactivated(binding_id) => "evt.binding.v1.deactivated",
     binding::UserDeactivated(hash user_identifier) => "evt.binding.v1.user_deactivated",
+    binding::UserFrozen(hash user_identifier) => "evt.binding.v1.user_frozen",
+    binding::UserReleased(hash user_identifier) => "evt.binding.v1.user_released",
     trusonafication::TrusonaficationCreated(trusonafication) => "evt.trusonafication.v1.created",
     trusonafication::TrusonaficationAccepted(trusonafication) => "evt.trusonafication.v1.accepted",
     trusonafication::TrusonaficationRejected(trusonafication) => "evt.trusonafication.v1.rejected",

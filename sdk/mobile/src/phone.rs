@@ -57,6 +57,9 @@ pub struct RegisteredDevice {
     /// True while the device vouches for its presence keys; false at gateways that know no key statements.
     #[serde(default)]
     pub certified: bool,
+    /// True while the user is frozen: this device is asked nothing and its answers are refused with `USER_FROZEN`.
+    #[serde(default)]
+    pub frozen: bool,
 }
 
 /// Something the person is asked. [`Phone`] hands it out only after checking the signature.
@@ -171,6 +174,13 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
     pub async fn retire(&self) -> Result<(), Error> {
         let path = format!("/api/v2/devices/{}", self.device_identifier);
         self.transport.send(&self.keys, Method::DELETE, &path, None, &[], None).await?;
+        Ok(())
+    }
+
+    /// Freezes the user: for who has lost another phone. From now on nobody can prompt them, and no device of theirs answers, this one included.
+    /// Only the backend releases them again, once it has made sure who asks.
+    pub async fn freeze_user(&self) -> Result<(), Error> {
+        self.transport.send(&self.keys, Method::POST, "/api/v2/user_freezes", Some(&json!({})), &[], None).await?;
         Ok(())
     }
 

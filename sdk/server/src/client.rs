@@ -6,8 +6,9 @@ use futures_util::{Stream, TryStreamExt as _};
 use nodkey_kernel::{id::EventId, jose::Jwks, random::Random, time::Clock};
 use nodkey_proto::{
     binding::v1::{
-        ActivateBindingRequest, Binding, CreateBindingRequest, DeactivateBindingRequest, DeactivateUserRequest, GetDeviceBindingRequest,
-        ListUserDevicesRequest, binding_service_client::BindingServiceClient, user_service_client::UserServiceClient,
+        ActivateBindingRequest, Binding, CreateBindingRequest, DeactivateBindingRequest, DeactivateUserRequest, FreezeUserRequest,
+        GetDeviceBindingRequest, GetUserRequest, ListUserDevicesRequest, ReleaseUserRequest, User,
+        binding_service_client::BindingServiceClient, user_service_client::UserServiceClient,
     },
     registry::v1::{
         Device, GetDeviceRequest, GetJwksArchiveRequest, GetJwksRequest, device_service_client::DeviceServiceClient,
@@ -192,6 +193,34 @@ impl Nodkey {
             })
             .await?;
         Ok(answer.device_identifiers)
+    }
+
+    /// Freezes a user: open prompts end, and until the release nobody may prompt them and none of their devices answers. `note` says why, to
+    /// people, and may be empty.
+    pub async fn freeze_user(&self, user_identifier: &str, note: &str) -> Result<User, Error> {
+        self.call(FreezeUserRequest { user_identifier: user_identifier.into(), note: note.into() }, |r| {
+            let mut client = UserServiceClient::new(self.binding.clone());
+            async move { client.freeze_user(r).await }
+        })
+        .await
+    }
+
+    /// Releases a frozen user: everything is as before. Make sure first that they, and nobody else, have their phones.
+    pub async fn release_user(&self, user_identifier: &str) -> Result<User, Error> {
+        self.call(ReleaseUserRequest { user_identifier: user_identifier.into() }, |r| {
+            let mut client = UserServiceClient::new(self.binding.clone());
+            async move { client.release_user(r).await }
+        })
+        .await
+    }
+
+    /// Returns a user: how many devices they have, and whether they are frozen.
+    pub async fn user(&self, user_identifier: &str) -> Result<User, Error> {
+        self.call(GetUserRequest { user_identifier: user_identifier.into() }, |r| {
+            let mut client = UserServiceClient::new(self.binding.clone());
+            async move { client.get_user(r).await }
+        })
+        .await
     }
 
     /// Lists the bound devices of a user.

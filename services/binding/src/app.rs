@@ -1,5 +1,8 @@
 //! The use cases: what is asked of others first, then one transaction.
 
+mod freeze;
+mod inactive;
+
 use std::sync::Arc;
 
 use nodkey_db::{
@@ -9,18 +12,18 @@ use nodkey_db::{
 use nodkey_kernel::{
     error::{Classify as _, Kind},
     id::{BindingId, DeviceId, EventId, RelyingPartyId},
+    jose::{b64u, b64u_decode},
     random::Random,
     time::{Clock, Timestamp},
     vault::Vault,
 };
 use nodkey_proto::{
     Event,
-    binding::v1::{self as pb, BindingActivated, BindingCreated, BindingDeactivated, BindingState, UserDeactivated},
-    convert::timestamp,
+    binding::v1::{self as pb, BindingCreated, UserDeactivated},
     registry::v1::{GetDeviceRequest, device_service_client::DeviceServiceClient},
 };
 use nodkey_runtime::{
-    Deps, Failure, Peer,
+    Deployment, Deps, Failure, Peer,
     idempotent::{Answers, Request, once},
     page::{Listed, Page},
     status::PeerError,
@@ -29,7 +32,8 @@ use nodkey_runtime::{
 use uuid::Uuid;
 
 use crate::{
-    domain::{Binding, Change, Identifier, Refusal, Scope, State, StateName, TrusonaId, UserIdentifier},
+    convert::{activated, deactivated, message},
+    domain::{Binding, Change, Identifier, Refusal, Scope, StateName, TrusonaId, UserIdentifier},
     error::Error,
     store,
 };
@@ -45,6 +49,7 @@ pub struct App {
     clock: Clock,
     random: Random,
     vault: Arc<Vault>,
+    deployment: Arc<Deployment>,
 }
 
 /// A wish to bind a device to a user.
@@ -67,6 +72,7 @@ impl App {
             clock: deps.clock.clone(),
             random: deps.random.clone(),
             vault: deps.vault()?,
+            deployment: Arc::clone(&deps.deployment),
         })
     }
 
@@ -114,7 +120,8 @@ impl App {
         store::lock_user(tx, party, user).await?;
         let devices = store::load_of_user(tx, party, user).await?.len();
         let id = BindingId::generate(now, &self.random);
-        let binding = Binding::create(id, party, user.clone(), device.clone(), devices, now)?;
+        let user_frozen = store::freeze::load(tx, party, user).await?.is_some();
+        let binding = Binding { user_frozen, ..Binding::create(id, party, user.clone(), device.clone(), devices, now)? };
         store::insert(tx, &binding).await?;
         let event = BindingCreated {
             binding_id: binding.id.to_string(),
@@ -156,13 +163,13 @@ impl App {
         Ok(binding)
     }
 
-    /// Deactivates every binding of a user. Returns them. The devices are to be retired, so nobody binds one anew from here on: the event
+    /// Deactivates every binding of a user, and ends a freeze with them. Returns them. The devices are to be retired, so nobody binds one anew from here on: the event
     /// that says so to the registry may be late, and must not end another life of the device.
     pub async fn deactivate_user(&self, party: RelyingPartyId, user: &UserIdentifier) -> Result<Vec<Binding>, Error> {
         for _ in 0..ATTEMPTS {
             let known = store::of_user(&self.db, party, user).await?;
             // Nobody unknown leaves a row behind.
-            if known.is_empty() {
+            if known.is_empty() && store::freeze::get(&self.db, party, user).await?.is_none() {
                 return Err(Refusal::UserNotFound.into());
             }
             let mut devices: Vec<_> = known.into_iter().map(|binding| binding.device).collect();
@@ -174,7 +181,8 @@ impl App {
             }
             let version = store::lock_user(&mut tx, party, user).await?;
             let living = store::load_of_user(&mut tx, party, user).await?;
-            if living.is_empty() || living.iter().any(|binding| !devices.contains(&binding.device)) {
+            let was_frozen = store::freeze::delete(&mut tx, party, user).await?;
+            if (living.is_empty() && !was_frozen) || living.iter().any(|binding| !devices.contains(&binding.device)) {
                 // Deactivated meanwhile, or another device was bound.
                 tx.rollback().await?;
                 continue;
@@ -216,12 +224,7 @@ impl App {
                     found = store::load(tx, party, id).await?.ok_or(Failure::Internal("a binding is gone"))?;
                 }
                 Change::Changed(binding) => {
-                    let event = BindingDeactivated {
-                        binding_id: binding.id.to_string(),
-                        user_identifier: binding.user.as_str().to_owned(),
-                        device_identifier: binding.device.to_string(),
-                    };
-                    self.publish(tx, party, binding.version, &event, now).await?;
+                    self.publish(tx, party, binding.version, &deactivated(&binding), now).await?;
                     return Ok(binding);
                 }
             }
@@ -257,6 +260,24 @@ impl App {
         };
         let listing = store::Listing { user, state, at: page.before(), id, size: page.size };
         Ok(store::list(&self.db, party, &listing).await?)
+    }
+
+    /// The token of a next page for whoever must not read the activation code in it.
+    pub fn seal_token(&self, party: RelyingPartyId, token: &str) -> String {
+        if token.is_empty() {
+            return String::new();
+        }
+        b64u(&self.vault.seal(&self.random, &page_context(party), token.as_bytes()))
+    }
+
+    /// The token that was sealed for this relying party.
+    pub fn open_token(&self, party: RelyingPartyId, sealed: &str) -> Result<String, Error> {
+        if sealed.is_empty() {
+            return Ok(String::new());
+        }
+        let opened = b64u_decode(sealed).ok().and_then(|sealed| self.vault.open(&page_context(party), &sealed).ok());
+        let token = opened.and_then(|token| String::from_utf8(token.to_vec()).ok());
+        Ok(token.ok_or_else(|| Failure::field("page_token", "must be one that a list answered"))?)
     }
 
     /// Notes that a user has a Trusona ID.
@@ -352,42 +373,6 @@ impl App {
     }
 }
 
-fn activated(binding: &Binding) -> BindingActivated {
-    BindingActivated {
-        binding_id: binding.id.to_string(),
-        user_identifier: binding.user.as_str().to_owned(),
-        device_identifier: binding.device.to_string(),
-    }
-}
-
-/// An identifier as a message.
-pub fn identifier_message(identifier: &Identifier) -> pb::Identifier {
-    pb::Identifier {
-        identifier: identifier.user.as_str().to_owned(),
-        trusona_id: identifier.trusona_id.as_str().to_owned(),
-        integration_id: match identifier.scope {
-            Scope::RelyingParty => String::new(),
-            Scope::Integration(id) => id.to_string(),
-        },
-        created_at: Some(timestamp(identifier.created_at)),
-    }
-}
-
-/// A binding as a message.
-pub fn message(binding: &Binding) -> pb::Binding {
-    let state = match binding.state {
-        State::Inactive => BindingState::Inactive,
-        State::Active { .. } => BindingState::Active,
-        State::Deactivated { .. } => BindingState::Deactivated,
-    };
-    pb::Binding {
-        id: binding.id.to_string(),
-        relying_party_id: binding.relying_party.to_string(),
-        user_identifier: binding.user.as_str().to_owned(),
-        device_identifier: binding.device.to_string(),
-        state: state.into(),
-        created_at: Some(timestamp(binding.created_at)),
-        activated_at: binding.state.activated_at().map(timestamp),
-        deactivated_at: binding.state.deactivated_at().map(timestamp),
-    }
+fn page_context(party: RelyingPartyId) -> String {
+    format!("binding-page/{party}")
 }

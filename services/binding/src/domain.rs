@@ -1,5 +1,7 @@
 //! A binding and what may become of it.
 
+pub mod freeze;
+
 use std::fmt;
 
 use nodkey_kernel::{
@@ -8,6 +10,8 @@ use nodkey_kernel::{
     time::Timestamp,
 };
 use uuid::Uuid;
+
+use freeze::Freeze;
 
 /// How many living bindings a user may have.
 pub const MAX_DEVICES: usize = 100;
@@ -22,7 +26,7 @@ pub enum Refusal {
     #[error("the device is bound to another user; deactivate that binding first")]
     DeviceAlreadyBound,
     /// The binding is over.
-    #[error("the binding is deactivated; create a new one")]
+    #[error("the binding is deactivated, or it waited too long for its activation; create a new one")]
     BindingDeactivated,
     /// The user has no living binding.
     #[error("there is no such user, or the user is deactivated")]
@@ -33,6 +37,15 @@ pub enum Refusal {
     /// The user has as many devices as a user may have.
     #[error("the user has {MAX_DEVICES} devices; deactivate one first")]
     TooManyDevices,
+    /// The device that would freeze its user belongs to nobody.
+    #[error("the device is not bound to a user")]
+    DeviceNotBound,
+    /// Its binding waits for its activation code.
+    #[error("the binding of the device is not active")]
+    DeviceNotActive,
+    /// Nobody knows that the phone itself asked.
+    #[error("{0}")]
+    Unproven(&'static str),
 }
 
 macro_rules! names {
@@ -184,6 +197,17 @@ pub enum Change {
     Changed(Binding),
 }
 
+/// A user as they stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// Which.
+    pub identifier: UserIdentifier,
+    /// Whether they are frozen.
+    pub freeze: Option<Freeze>,
+    /// How many living bindings they have.
+    pub devices: usize,
+}
+
 /// A device that belongs to a user, or will, or did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
@@ -197,6 +221,8 @@ pub struct Binding {
     pub device: DeviceId,
     /// Where it stands.
     pub state: State,
+    /// Whether the user is frozen, as it was read: that is not the binding's to change.
+    pub user_frozen: bool,
     /// When it was made.
     pub created_at: Timestamp,
     /// Rises with every change, from 1.
@@ -216,7 +242,7 @@ impl Binding {
         if devices >= MAX_DEVICES {
             return Err(Refusal::TooManyDevices);
         }
-        Ok(Self { id, relying_party, user, device, state: State::Inactive, created_at: now, version: 1 })
+        Ok(Self { id, relying_party, user, device, state: State::Inactive, user_frozen: false, created_at: now, version: 1 })
     }
 
     /// Answers the wish to bind its device to `user`, while it lives.
@@ -242,6 +268,11 @@ impl Binding {
             }
             State::Deactivated { .. } => Change::Same(self),
         }
+    }
+
+    /// Ends it if it is older than `oldest` and still waits for its activation code.
+    pub fn expire(self, oldest: Timestamp, now: Timestamp) -> Change {
+        if self.state == State::Inactive && self.created_at < oldest { self.deactivate(now) } else { Change::Same(self) }
     }
 
     fn become_state(self, state: State) -> Self {
@@ -274,6 +305,19 @@ mod tests {
         let b = binding(0).unwrap();
         assert_eq!(b.clone().create_again(&UserIdentifier::parse("jones").unwrap()), Ok(b.clone()));
         assert_eq!(b.create_again(&UserIdentifier::parse("Jones").unwrap()), Err(Refusal::DeviceAlreadyBound));
+    }
+
+    #[test]
+    fn what_waits_for_its_code_expires_and_nothing_else_does() {
+        let (made, later) = (Timestamp::from_seconds(0), Timestamp::from_seconds(9));
+        let inactive = binding(0).unwrap();
+        assert_eq!(inactive.clone().expire(made, later), Change::Same(inactive.clone()), "it is not older");
+        let Change::Changed(expired) = inactive.clone().expire(Timestamp::from_seconds(1), later) else { panic!("it is older") };
+        assert_eq!(expired.state, State::Deactivated { activated_at: None, deactivated_at: later });
+        assert_eq!(expired.clone().activate(later), Err(Refusal::BindingDeactivated));
+        assert_eq!(expired.clone().expire(later, later), Change::Same(expired));
+        let Ok(Change::Changed(active)) = inactive.activate(made) else { panic!("it is inactive") };
+        assert_eq!(active.clone().expire(later, later), Change::Same(active));
     }
 
     #[test]

@@ -26,6 +26,7 @@ impl Classify for Error {
             Self::Refused(Refusal::DeviceNotFound) => Kind::Precondition,
             Self::Refused(Refusal::DeviceAlreadyBound | Refusal::IdentifierTaken) => Kind::Conflict,
             Self::Refused(Refusal::BindingDeactivated | Refusal::TooManyDevices) => Kind::Invalid,
+            Self::Refused(Refusal::DeviceNotBound | Refusal::DeviceNotActive | Refusal::Unproven(_)) => Kind::Forbidden,
             Self::Refused(Refusal::UserNotFound) => Kind::NotFound,
             Self::Raced => Kind::Unavailable,
             Self::Failed(failure) => failure.kind(),
@@ -40,6 +41,9 @@ impl Classify for Error {
             Self::Refused(Refusal::IdentifierTaken) => "IDENTIFIER_TAKEN",
             Self::Refused(Refusal::UserNotFound) => "USER_NOT_FOUND",
             Self::Refused(Refusal::TooManyDevices) => "TOO_MANY_DEVICES",
+            Self::Refused(Refusal::DeviceNotBound) => "DEVICE_NOT_BOUND",
+            Self::Refused(Refusal::DeviceNotActive) => "DEVICE_NOT_ACTIVE",
+            Self::Refused(Refusal::Unproven(_)) => "INVALID_PROOF",
             Self::Raced => "RACED",
             Self::Failed(failure) => failure.reason(),
         }

@@ -1,23 +1,32 @@
 //! The gRPC side: messages to commands, answers to messages.
 
 use axum::Router;
-use nodkey_kernel::id::{BindingId, DeviceId};
+use nodkey_kernel::{
+    id::{BindingId, DeviceId},
+    role::Role,
+};
 use nodkey_proto::binding::v1::{
     self as pb, ActivateBindingRequest, BindingState, CreateBindingRequest, DeactivateBindingRequest, DeactivateUserRequest,
-    DeactivateUserResponse, GetBindingRequest, GetDeviceBindingRequest, ImportUsersRequest, ImportUsersResponse, ListBindingsRequest,
-    ListBindingsResponse, ListIdentifiersRequest, ListIdentifiersResponse, ListUserDevicesRequest, ListUserDevicesResponse,
-    RegisterIdentifierRequest,
+    DeactivateUserResponse, FreezeDeviceUserRequest, FreezeUserRequest, GetBindingRequest, GetDeviceBindingRequest, GetUserRequest,
+    ImportUsersRequest, ImportUsersResponse, ListBindingsRequest, ListBindingsResponse, ListIdentifiersRequest, ListIdentifiersResponse,
+    ListUserDevicesRequest, ListUserDevicesResponse, RegisterIdentifierRequest, ReleaseUserRequest,
     binding_service_server::{BindingService, BindingServiceServer},
     identifier_service_server::{IdentifierService, IdentifierServiceServer},
     import_service_server::{ImportService, ImportServiceServer},
     user_service_server::{UserService, UserServiceServer},
 };
-use nodkey_runtime::{Failure, Validation, caller, idempotent::Request as Repeatable, mount, page::Page, status::status, uninterrupted};
+use nodkey_runtime::{
+    Caller, Failure, Validation, caller, idempotent::Request as Repeatable, mount, page::Page, status::status, uninterrupted,
+};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
-    app::{App, Create, identifier_message, message},
-    domain::{Scope, StateName, TrusonaId, UserIdentifier},
+    app::{App, Create},
+    convert::{identifier_message, message, user_message},
+    domain::{
+        Scope, StateName, TrusonaId, User, UserIdentifier,
+        freeze::{Freezer, Note},
+    },
     error::Error,
     import::MAX_ROWS,
 };
@@ -66,23 +75,32 @@ impl BindingService for Api {
     }
 
     async fn get_binding(&self, request: Request<GetBindingRequest>) -> Result<Response<pb::Binding>, Status> {
-        let party = caller(&request)?.relying_party()?;
+        let caller = caller(&request)?;
+        let party = caller.relying_party()?;
         let id = binding_id(&request.get_ref().id)?;
-        answer(self.0.get(party, id).await.map(|b| message(&b)))
+        answer(self.0.get(party, id).await.map(|b| shown(&caller, message(&b))))
     }
 
     async fn get_device_binding(&self, request: Request<GetDeviceBindingRequest>) -> Result<Response<pb::Binding>, Status> {
-        let party = caller(&request)?.relying_party()?;
+        let caller = caller(&request)?;
+        let party = caller.relying_party()?;
         let text = &request.get_ref().device_identifier;
         not_blank("device_identifier", text)?;
         let device = DeviceId::parse(text).map_err(|_| status(Failure::NotFound("binding")))?;
-        answer(self.0.of_device(party, &device).await.map(|b| message(&b)))
+        answer(self.0.of_device(party, &device).await.map(|b| shown(&caller, message(&b))))
     }
 
     async fn list_bindings(&self, request: Request<ListBindingsRequest>) -> Result<Response<ListBindingsResponse>, Status> {
-        let party = caller(&request)?.relying_party()?;
+        let caller = caller(&request)?;
+        let party = caller.relying_party()?;
         let asked = request.get_ref();
-        let page = Page::parse(asked.page_size, &asked.page_token).map_err(status)?;
+        let page = if is_auditor(&caller) {
+            let token = self.0.open_token(party, &asked.page_token).map_err(status)?;
+            Page::parse(asked.page_size, &token)
+        } else {
+            Page::parse(asked.page_size, &asked.page_token)
+        };
+        let page = page.map_err(status)?;
         let user = match asked.user_identifier.as_str() {
             "" => None,
             text => Some(user_identifier(text)?),
@@ -95,7 +113,10 @@ impl BindingService for Api {
             Err(_) => return Err(status(Failure::field("state", "must be one of the states there are"))),
         };
         let found = self.0.list(party, user.as_ref(), state, &page).await.map_err(status)?;
-        let (bindings, next_page_token) = found.map(|b| message(&b)).into_parts();
+        let (bindings, mut next_page_token) = found.map(|b| shown(&caller, message(&b))).into_parts();
+        if is_auditor(&caller) {
+            next_page_token = self.0.seal_token(party, &next_page_token);
+        }
         Ok(Response::new(ListBindingsResponse { bindings, next_page_token }))
     }
 }
@@ -110,11 +131,51 @@ impl UserService for Api {
         Ok(Response::new(DeactivateUserResponse { device_identifiers: ended.iter().map(|b| b.device.to_string()).collect() }))
     }
 
-    async fn list_user_devices(&self, request: Request<ListUserDevicesRequest>) -> Result<Response<ListUserDevicesResponse>, Status> {
+    async fn freeze_user(&self, request: Request<FreezeUserRequest>) -> Result<Response<pb::User>, Status> {
+        let caller = caller(&request)?;
+        let party = caller.relying_party()?;
+        let by = match caller {
+            Caller::Backend { .. } => Freezer::Backend,
+            Caller::Operator { .. } => Freezer::Operator,
+            Caller::Service { .. } => return Err(status(Failure::Internal("no service freezes a user by name"))),
+        };
+        let asked = request.into_inner();
+        let mut validation = Validation::default();
+        let user = validation.read("user_identifier", UserIdentifier::parse(&asked.user_identifier));
+        let note = validation.read("note", Note::parse(&asked.note));
+        validation.finish().map_err(status)?;
+        let (Some(user), Some(note)) = (user, note) else { return Err(status(Failure::Internal("a checked field"))) };
+        let app = self.0.clone();
+        answer_user(uninterrupted(async move { app.freeze(party, &user, by, note).await }).await)
+    }
+
+    async fn freeze_device_user(&self, request: Request<FreezeDeviceUserRequest>) -> Result<Response<pb::User>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let FreezeDeviceUserRequest { device_identifier, call } = request.into_inner();
+        let device = DeviceId::parse(&device_identifier).map_err(|e| status(Failure::field("device_identifier", e.to_string())))?;
+        let app = self.0.clone();
+        answer_user(uninterrupted(async move { app.freeze_by_device(party, &device, call).await }).await)
+    }
+
+    async fn release_user(&self, request: Request<ReleaseUserRequest>) -> Result<Response<pb::User>, Status> {
         let party = caller(&request)?.relying_party()?;
         let user = user_identifier(&request.get_ref().user_identifier)?;
+        let app = self.0.clone();
+        answer_user(uninterrupted(async move { app.release(party, &user).await }).await)
+    }
+
+    async fn get_user(&self, request: Request<GetUserRequest>) -> Result<Response<pb::User>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let user = user_identifier(&request.get_ref().user_identifier)?;
+        answer_user(self.0.user(party, &user).await)
+    }
+
+    async fn list_user_devices(&self, request: Request<ListUserDevicesRequest>) -> Result<Response<ListUserDevicesResponse>, Status> {
+        let caller = caller(&request)?;
+        let party = caller.relying_party()?;
+        let user = user_identifier(&request.get_ref().user_identifier)?;
         let bindings = self.0.of_user(party, &user).await.map_err(status)?;
-        Ok(Response::new(ListUserDevicesResponse { bindings: bindings.iter().map(message).collect() }))
+        Ok(Response::new(ListUserDevicesResponse { bindings: bindings.iter().map(|b| shown(&caller, message(b))).collect() }))
     }
 }
 
@@ -185,6 +246,20 @@ fn scope(integration_id: &str) -> Result<Scope, Status> {
 
 fn answer(result: Result<pb::Binding, Error>) -> Result<Response<pb::Binding>, Status> {
     result.map(Response::new).map_err(status)
+}
+
+fn answer_user(result: Result<User, Error>) -> Result<Response<pb::User>, Status> {
+    result.map(|user| Response::new(user_message(&user))).map_err(status)
+}
+
+/// Whether somebody calls who only reads.
+fn is_auditor(caller: &Caller) -> bool {
+    matches!(caller, Caller::Operator { operator, .. } if operator.role < Role::Operator)
+}
+
+/// A binding as this caller may see it: whoever only reads learns no activation code while it is one.
+fn shown(caller: &Caller, binding: pb::Binding) -> pb::Binding {
+    if is_auditor(caller) && binding.state() == BindingState::Inactive { pb::Binding { id: String::new(), ..binding } } else { binding }
 }
 
 /// A text that is no UUID names no binding.

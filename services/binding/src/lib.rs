@@ -5,6 +5,7 @@
 
 mod app;
 mod config;
+mod convert;
 mod domain;
 mod error;
 mod events;
@@ -28,10 +29,12 @@ const POSTGRES: &[Migration] = &[
     Migration { version: 1000, name: "init", sql: include_str!("../migrations/postgres/1000_init.sql") },
     Migration { version: 1001, name: "identifier", sql: include_str!("../migrations/postgres/1001_identifier.sql") },
     Migration { version: 1002, name: "in place", sql: include_str!("../migrations/postgres/1002_in_place.sql") },
+    Migration { version: 1050, name: "frozen", sql: include_str!("../migrations/postgres/1050_frozen.sql") },
 ];
 const SQLITE: &[Migration] = &[
     Migration { version: 1000, name: "init", sql: include_str!("../migrations/sqlite/1000_init.sql") },
     Migration { version: 1001, name: "identifier", sql: include_str!("../migrations/sqlite/1001_identifier.sql") },
+    Migration { version: 1050, name: "frozen", sql: include_str!("../migrations/sqlite/1050_frozen.sql") },
 ];
 
 impl Service for Binding {
@@ -45,7 +48,7 @@ impl Service for Binding {
 
     async fn build(config: Config, deps: Deps) -> anyhow::Result<Parts> {
         let app = app::App::new(&deps)?;
-        let jobs = jobs::jobs(config.dead_letter_retention_days, deps.db()?, deps.clock);
+        let jobs = jobs::jobs(app.clone(), config.dead_letter_retention_days, deps.db()?, deps.clock);
         Ok(Parts { grpc: grpc::routes(&app), consumers: events::consumers(&app), jobs, ..Parts::default() })
     }
 }

@@ -1,5 +1,7 @@
 //! The tables. Every statement names the relying party.
 
+pub mod freeze;
+
 use nodkey_db::{Db, DbError, Query, Row, Tx};
 use nodkey_kernel::{
     id::{BindingId, DeviceId, RelyingPartyId},
@@ -18,8 +20,11 @@ use crate::{
 };
 
 const TABLE: &str = "binding";
-const SELECT: &str =
-    "SELECT id, relying_party_id, user_identifier, device_id, created_at, activated_at, deactivated_at, version FROM binding WHERE ";
+/// Whether the user is frozen is read with the binding: it is asked with every answer. A scalar, so that PostgreSQL looks it up for each row
+/// and never reads all who are frozen.
+const SELECT: &str = "SELECT id, relying_party_id, user_identifier, device_id, created_at, activated_at, deactivated_at, version, \
+    (SELECT f.frozen_at FROM frozen_user f WHERE f.relying_party_id = binding.relying_party_id AND f.user_identifier = binding.user_identifier) \
+    AS user_frozen_at FROM binding WHERE ";
 
 /// Inserts a binding.
 pub async fn insert(tx: &mut Tx, binding: &Binding) -> Result<(), Failure> {
@@ -120,6 +125,12 @@ pub async fn list(db: &Db, party: RelyingPartyId, listing: &Listing<'_>) -> Resu
     }
     let query = query.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_bind(listing.size + 1);
     Ok(listed(listing.size, &query.fetch_all().await?, "created_at", read))
+}
+
+/// Returns some of a relying party's bindings that have waited for their activation code since before a moment, oldest first.
+pub async fn inactive_before(db: &Db, party: RelyingPartyId, before: Timestamp, size: i64) -> Result<Vec<Binding>, Failure> {
+    let query = db.query(SELECT).push("relying_party_id = ").push_bind(party.as_uuid()).push(" AND created_at < ").push_bind(before);
+    all(query.push(" AND activated_at IS NULL AND deactivated_at IS NULL ORDER BY created_at, id LIMIT ").push_bind(size)).await
 }
 
 /// Lets this transaction alone change the devices of a user until it ends. Returns the user's version after the change.
@@ -242,6 +253,7 @@ fn read(row: &Row) -> Result<Binding, DbError> {
         user: record.convert("user_identifier", |text: String| UserIdentifier::parse(&text))?,
         device: record.convert("device_id", |id: String| DeviceId::parse(&id))?,
         state: State::of(record.get("activated_at")?, record.get("deactivated_at")?),
+        user_frozen: record.get::<Option<Timestamp>>("user_frozen_at")?.is_some(),
         created_at: record.get("created_at")?,
         version: record.get("version")?,
     };

@@ -16,6 +16,9 @@ pub enum Error {
     /// Nobody can answer for this user.
     #[error("the user has no active device: create and activate a binding first")]
     UserHasNoActiveDevice,
+    /// Nobody may be asked, and nobody answers, until the release.
+    #[error("the user is frozen: release them first, once you know that their phones are in their hands")]
+    UserFrozen,
     /// The device cannot answer.
     #[error("the device has no active binding: create and activate one first")]
     DeviceHasNoActiveBinding,
@@ -95,7 +98,7 @@ impl Classify for Error {
             | Self::DeviceNotActive => Kind::Forbidden,
             Self::Refused(Refusal::Expired) => Kind::Gone,
             Self::Refused(Refusal::AlreadyCompleted | Refusal::AlreadyPaired) | Self::TruCodeUsed => Kind::Conflict,
-            Self::NoDocuments => Kind::Precondition,
+            Self::NoDocuments | Self::UserFrozen => Kind::Precondition,
             Self::TooManyPending | Self::TooManyOpen(_) | Self::PromptBudget { .. } | Self::PromptsHeld { .. } => Kind::Exhausted,
             Self::CustomFieldsTooLarge => Kind::TooLarge,
             Self::Failure(e) => e.kind(),
@@ -118,6 +121,7 @@ impl Classify for Error {
             Self::ProofRequired => "PROOF_REQUIRED",
             Self::UserHasNoActiveDevice => "USER_HAS_NO_ACTIVE_DEVICE",
             Self::DeviceHasNoActiveBinding => "DEVICE_HAS_NO_ACTIVE_BINDING",
+            Self::UserFrozen => "USER_FROZEN",
             Self::NoDocuments => "NO_DOCUMENTS",
             Self::TooManyPending => "TOO_MANY_PENDING",
             Self::TooManyOpen(_) => "TOO_MANY_OPEN",

@@ -4,7 +4,7 @@
 use nodkey_bus::{Consumer, EventMeta, HandlerError};
 use nodkey_kernel::id::{BindingId, DeviceId};
 use nodkey_proto::{
-    binding::v1::{BindingDeactivated, UserDeactivated},
+    binding::v1::{BindingDeactivated, UserDeactivated, UserFrozen},
     registry::v1::DeviceRetired,
 };
 
@@ -13,7 +13,7 @@ use crate::app::{App, Of};
 /// The consumers.
 #[must_use]
 pub fn consumers(app: &App) -> Vec<Consumer> {
-    vec![user_deactivated(app.clone()), binding_deactivated(app.clone()), device_retired(app.clone())]
+    vec![user_deactivated(app.clone()), user_frozen(app.clone()), binding_deactivated(app.clone()), device_retired(app.clone())]
 }
 
 fn user_deactivated(app: App) -> Consumer {
@@ -22,6 +22,26 @@ fn user_deactivated(app: App) -> Consumer {
         Box::pin(async move {
             let ended = bindings(&event.binding_ids)?;
             Ok(app.cancel_pending(tx, meta.relying_party, Of::User(&event.user_identifier, &ended), meta.traceparent.as_ref()).await?)
+        })
+    })
+}
+
+/// The bindings go on, so those who are asked by a code have no event of their own: each device is looked at. One that comes when the user is
+/// released again ends what was asked since, too: more than it has to, and nothing that cannot be asked again.
+fn user_frozen(app: App) -> Consumer {
+    Consumer::new("trusonafication_user_frozen", move |tx, event: UserFrozen, meta: EventMeta| {
+        let app = app.clone();
+        Box::pin(async move {
+            let (party, traceparent) = (meta.relying_party, meta.traceparent.as_ref());
+            let frozen = bindings(&event.binding_ids)?;
+            let devices = event.device_identifiers.iter().map(|id| DeviceId::parse(id));
+            let devices = devices.collect::<Result<Vec<_>, _>>().map_err(|e| HandlerError::Undecodable(e.to_string()))?;
+            app.cancel_pending(tx, party, Of::User(&event.user_identifier, &frozen), traceparent).await?;
+            for (device, binding) in devices.iter().zip(frozen) {
+                app.cancel_pending(tx, party, Of::Binding(device, binding), traceparent).await?;
+            }
+            app.wake(tx, devices);
+            Ok(())
         })
     })
 }

@@ -37,6 +37,13 @@ export const BINDING_STATES = {
 };
 
 /** @type {Record<string, string>} */
+export const FREEZERS = {
+  FROZEN_BY_BACKEND: 'the backend',
+  FROZEN_BY_OPERATOR: 'an operator',
+  FROZEN_BY_DEVICE: 'a device of the user',
+};
+
+/** @type {Record<string, string>} */
 export const PLATFORMS = { PLATFORM_IOS: 'iOS', PLATFORM_ANDROID: 'Android', PLATFORM_OTHER: 'Other' };
 
 /** @type {Record<string, string>} */

@@ -46,6 +46,8 @@
 
 /** @typedef {{ id: string, userIdentifier: string, deviceIdentifier: string, state: string, createdAt: string, activatedAt?: string, deactivatedAt?: string }} Binding */
 
+/** @typedef {{ frozenAt: string, frozenBy: string, frozenByDevice?: string, note?: string }} Freeze */
+
 /** @typedef {{ id: string, deviceKey: string, presenceKeys?: { kind: string, jwk: string, thumbprint: string, counts?: boolean, since?: string }[], keyStatement?: string, name?: string, platform?: string, appVersion?: string, retired?: boolean, createdAt: string, lastSeenAt?: string }} Device */
 
 export {};

@@ -14,7 +14,7 @@ import { keepWaiting } from './waiting.js';
  * @typedef {object} Entry
  * @property {Account} account
  * @property {Phone} phone
- * @property {'connecting' | 'waiting' | 'offline' | 'inactive' | 'gone'} state
+ * @property {'connecting' | 'waiting' | 'offline' | 'inactive' | 'frozen' | 'gone'} state
  * @property {Map<string, Pending>} pending what is asked, the oldest first
  * @property {Pending} [answering] what is being answered
  * @property {number} untrusted how much came that could not be trusted
@@ -106,6 +106,14 @@ export class Accounts extends EventTarget {
     account.passkey = passkey;
     await putAccount(account);
     this.#stored();
+  }
+
+  /**
+   * Freezes the user: this phone, too, is asked nothing any more, which it learns as any other.
+   * @param {Entry} entry
+   */
+  async freeze({ phone }) {
+    await phone.freezeUser();
   }
 
   /**
@@ -221,6 +229,10 @@ export class Accounts extends EventTarget {
       },
       onLost: () => become('offline'),
       onRefused: () => become('inactive'),
+      onFrozen: () => {
+        entry.pending.clear();
+        become('frozen');
+      },
       onGone: () => {
         entry.pending.clear();
         become('gone');

@@ -133,6 +133,11 @@ export class Phone {
     return json(await this.#transport.send('PATCH', this.#path(), { body: { name } }));
   }
 
+  /** Section 3: freezes the user, who has lost another phone: nobody can prompt them, and no phone answers, until the backend releases them. */
+  async freezeUser() {
+    await this.#transport.send('POST', '/api/v2/user_freezes', { body: {} });
+  }
+
   /** Section 3: retires the device, for good. */
   async retire() {
     await this.#transport.send('DELETE', this.#path());

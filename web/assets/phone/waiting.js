@@ -9,6 +9,7 @@ import { Problem } from '../lib/problem.js';
  * @property {(event: import('./protocol.js').PhoneEvent) => void} onEvent
  * @property {() => void} onLost the gateway cannot be reached; it is tried again
  * @property {() => void} onRefused the device may not be asked, for now; it is tried again
+ * @property {() => void} onFrozen the user is frozen; it is tried again
  * @property {() => void} onGone the gateway does not know this device any more
  */
 
@@ -32,6 +33,7 @@ export async function keepWaiting(phone, lanes, signal, listener) {
     let timer = setTimeout(giveUp, SILENCE);
     let isConnected = false;
     let isRefused = false;
+    let isFrozen = false;
     let retryAfter = 0;
     const onAlive = () => {
       clearTimeout(timer);
@@ -48,6 +50,7 @@ export async function keepWaiting(phone, lanes, signal, listener) {
     } catch (e) {
       if (isGone(e)) return listener.onGone();
       isRefused = e instanceof Problem && e.status === 403;
+      isFrozen = e instanceof Problem && e.error === 'USER_FROZEN';
       if (e instanceof Problem) retryAfter = e.retryAfter;
       // Whatever else ended the connection, it is made again.
     } finally {
@@ -57,7 +60,8 @@ export async function keepWaiting(phone, lanes, signal, listener) {
     }
     if (left.aborted) continue;
     failures += 1;
-    if (isRefused) listener.onRefused();
+    if (isFrozen) listener.onFrozen();
+    else if (isRefused) listener.onRefused();
     // The first time it may be but a restart: that is nothing to trouble anybody with.
     else if (failures > 1) listener.onLost();
     await backoff(failures, signal, retryAfter).catch(() => {});

@@ -16,6 +16,7 @@ const PROBLEMS = {
   INVALID_PROOF: 'The site does not know this phone any more. Remove the account and set it up again.',
   NOT_FOUND: 'This code is not known any more. Use the one that is shown now.',
   NUMBER_MISMATCH: 'Those are not the two digits on the page.',
+  USER_FROZEN: 'This account is frozen, and no phone answers for it. Ask the site to release it.',
   RATE_LIMITED: 'Too much at once. Wait a moment, then try again.',
 };
 

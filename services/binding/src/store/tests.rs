@@ -11,10 +11,16 @@ use nodkey_testkit::{
 };
 
 use super::*;
-use crate::{Binding as Service, domain::Change};
+use crate::{
+    Binding as Service,
+    domain::{
+        Change,
+        freeze::{Freeze, Freezer, Note},
+    },
+};
 
 const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
-const TABLES: [&str; 4] = ["binding", "bound_user", "known_device", "identifier"];
+const TABLES: [&str; 6] = ["binding", "bound_user", "known_device", "identifier", "frozen_user", "used_proof"];
 
 async fn connect(database: &TestDatabase, max_connections: u32) -> Db {
     let db = Db::connect(&DbConfig { max_connections, ..DbConfig::new(database.url()) }).await.unwrap();
@@ -128,8 +134,81 @@ async fn an_identifier_that_cannot_be_read_shows_nobody(db: Db) {
     assert!(!format!("{error:?}").contains("ada"), "{error:?}");
 }
 
+fn by_device() -> Freeze {
+    Freeze { at: NOW, by: Freezer::Device(bound(0).device), note: Note::default() }
+}
+
+async fn a_frozen_user_is_seen_with_every_binding_of_theirs_until_the_release(db: Db) {
+    let (ada, bob) = (user("ada"), user("bob"));
+    insert_all(&db, &[bound(0), bound(1)]).await;
+    let by_backend = Freeze { at: NOW, by: Freezer::Backend, note: Note::parse("lost").unwrap() };
+    for freeze in [by_backend, by_device(), Freeze { by: Freezer::Operator, ..by_device() }] {
+        let mut tx = db.begin().await.unwrap();
+        assert_eq!(freeze::load(&mut tx, party(), &ada).await.unwrap(), None);
+        freeze::insert(&mut tx, party(), &ada, &freeze).await.unwrap();
+        assert_eq!(freeze::load(&mut tx, party(), &ada).await.unwrap().as_ref(), Some(&freeze));
+        tx.commit().await.unwrap();
+        assert_eq!(freeze::get(&db, party(), &ada).await.unwrap(), Some(freeze));
+        assert_eq!(freeze::get(&db, party(), &bob).await.unwrap(), None);
+        assert_eq!(freeze::get(&db, RelyingPartyId::CONSOLE, &ada).await.unwrap(), None, "it is another's");
+        let listing = Listing { user: None, state: None, at: NOW + Duration::from_hours(1), id: Uuid::max(), size: 10 };
+        let frozen: Vec<_> = list(&db, party(), &listing).await.unwrap().iter().map(|b| b.user_frozen).collect();
+        assert_eq!(frozen, [false, true]);
+        for n in 0..2 {
+            assert_eq!(living(&db, party(), &bound(n).device).await.unwrap().unwrap().user_frozen, n == 0);
+        }
+        let mut tx = db.begin().await.unwrap();
+        assert!(freeze::delete(&mut tx, party(), &ada).await.unwrap());
+        assert!(!freeze::delete(&mut tx, party(), &ada).await.unwrap(), "once");
+        tx.commit().await.unwrap();
+        assert!(!of_user(&db, party(), &ada).await.unwrap()[0].user_frozen);
+    }
+}
+
+async fn a_freeze_that_cannot_be_read_freezes_and_shows_nobody(db: Db) {
+    let ada = user("ada");
+    insert_all(&db, &[bound(0)]).await;
+    let mut tx = db.begin().await.unwrap();
+    freeze::insert(&mut tx, party(), &ada, &by_device()).await.unwrap();
+    tx.commit().await.unwrap();
+    db.execute("UPDATE frozen_user SET frozen_by = 'backend'").execute().await.unwrap();
+    let error = freeze::get(&db, party(), &ada).await.unwrap_err();
+    assert!(!format!("{error:?}").contains("ada"), "{error:?}");
+    assert!(living(&db, party(), &bound(0).device).await.unwrap().unwrap().user_frozen);
+}
+
+async fn a_proof_is_used_once_and_forgotten_when_it_is_old(db: Db) {
+    let device = bound(0).device;
+    let mut tx = db.begin().await.unwrap();
+    for (jti, expected) in [("one", true), ("one", false), ("other", true)] {
+        assert_eq!(freeze::insert_used_proof(&mut tx, &device, jti, NOW).await.unwrap(), expected, "{jti}");
+    }
+    tx.commit().await.unwrap();
+    assert_eq!(freeze::delete_used_proofs(&db, NOW).await.unwrap(), 0);
+    assert_eq!(freeze::delete_used_proofs(&db, NOW + Duration::from_secs(1)).await.unwrap(), 2);
+}
+
+async fn what_waits_for_its_code_is_found_oldest_first(db: Db) {
+    insert_all(&db, &(0..5).map(bound).collect::<Vec<_>>()).await;
+    let Ok(Change::Changed(active)) = bound(1).activate(NOW) else { panic!("it is inactive") };
+    let Change::Changed(ended) = bound(2).deactivate(NOW) else { panic!("it lives") };
+    let mut tx = db.begin().await.unwrap();
+    for changed in [active, ended] {
+        assert!(update(&mut tx, &changed).await.unwrap());
+    }
+    tx.commit().await.unwrap();
+    let found = inactive_before(&db, party(), bound(4).created_at, 10).await.unwrap();
+    assert_eq!(found.iter().map(|b| b.id).collect::<Vec<_>>(), [bound(0).id, bound(3).id]);
+    assert_eq!(inactive_before(&db, party(), NOW + Duration::from_hours(1), 2).await.unwrap().len(), 2);
+    assert_eq!(inactive_before(&db, RelyingPartyId::CONSOLE, NOW + Duration::from_hours(1), 2).await.unwrap(), []);
+}
+
 nodkey_testkit::on_both_engines! {
     |database| connect(database, 4) =>
+    a_frozen_user_is_seen_with_every_binding_of_theirs_until_the_release,
+    a_freeze_that_cannot_be_read_freezes_and_shows_nobody,
+    a_proof_is_used_once_and_forgotten_when_it_is_old,
+    what_waits_for_its_code_is_found_oldest_first,
     every_state_is_read_as_it_was_written_one_version_later,
     lists_find_their_own_newest_first_and_go_on_past_what_cannot_be_read,
     an_identifier_that_cannot_be_read_shows_nobody,
@@ -150,10 +229,17 @@ async fn exercise(db: &Db) {
     retire_device(&mut tx, party(), &device).await.unwrap();
     insert_identifier(&mut tx, party(), &identifier("ada")).await.unwrap();
     load_identifier(&mut tx, party(), Scope::RelyingParty, &ada).await.unwrap();
+    freeze::insert(&mut tx, party(), &ada, &by_device()).await.unwrap();
+    freeze::load(&mut tx, party(), &ada).await.unwrap();
+    freeze::delete(&mut tx, party(), &ada).await.unwrap();
+    freeze::insert_used_proof(&mut tx, &device, "jti", NOW).await.unwrap();
     tx.rollback().await.unwrap();
     get(db, party(), active.id).await.unwrap();
     living(db, party(), &device).await.unwrap();
     of_user(db, party(), &ada).await.unwrap();
+    inactive_before(db, party(), NOW, 10).await.unwrap();
+    freeze::get(db, party(), &ada).await.unwrap();
+    freeze::delete_used_proofs(db, NOW).await.unwrap();
     super::identifier(db, party(), Scope::RelyingParty, &ada).await.unwrap();
     identifiers_of(db, party(), Scope::RelyingParty, &identifier("ada").trusona_id).await.unwrap();
     for user in [None, Some(&ada)] {
@@ -172,6 +258,8 @@ async fn fill(db: &Db, count: u64) {
         lock_user(&mut tx, party(), &user(&name)).await.unwrap();
         lock_device(&mut tx, party(), &bound(n).device).await.unwrap();
         insert_identifier(&mut tx, party(), &identifier(&name)).await.unwrap();
+        freeze::insert(&mut tx, party(), &user(&name), &by_device()).await.unwrap();
+        freeze::insert_used_proof(&mut tx, &bound(n).device, "jti", NOW + Duration::from_secs(n)).await.unwrap();
     }
     tx.commit().await.unwrap();
 }
@@ -204,6 +292,9 @@ fn every_function_of_the_store_is_among_those_whose_plans_are_checked() {
     for name in plans::functions(Path::new("src/store.rs")) {
         assert!(exercised.contains(&format!("{name}(")), "{name}");
     }
+    for name in plans::functions(Path::new("src/store/freeze.rs")) {
+        assert!(exercised.contains(&format!("freeze::{name}(")), "{name}");
+    }
 }
 
 async fn every_row_of_an_installation_is_read(db: Db) {
@@ -213,6 +304,7 @@ async fn every_row_of_an_installation_is_read(db: Db) {
         let (id, party): (Uuid, Uuid) = (row.get("id").unwrap(), row.get("relying_party_id").unwrap());
         let party = RelyingPartyId::from_uuid(party);
         let found = get(&db, party, BindingId::from_uuid(id)).await.unwrap().unwrap();
+        assert!(!found.user_frozen);
         let listing = Listing { user: Some(&found.user), state: None, at: NOW + Duration::from_hours(100_000), id: Uuid::max(), size: 100 };
         assert!(list(&db, party, &listing).await.unwrap().iter().any(|b| *b == found));
     }

@@ -158,7 +158,7 @@ impl SignIn {
         }
         let asked = match ask(&self.edge, self.code).await {
             Ok(asked) => asked,
-            Err(e) if e.reason() == "DEVICE_HAS_NO_ACTIVE_BINDING" => return Ok(Standing::Refused),
+            Err(e) if ["DEVICE_HAS_NO_ACTIVE_BINDING", "USER_FROZEN"].contains(&e.reason()) => return Ok(Standing::Refused),
             Err(e) => return Err(e.into()),
         };
         self.wake = self.edge.bus.listen(&format!("trusonafication.{asked}"));

@@ -124,6 +124,8 @@ pub struct OwnDevice {
     device_identifier_jwt: String,
     /// True while an active binding exists.
     is_active: bool,
+    /// True while the user is frozen: the device is asked nothing, and its answers are refused.
+    frozen: bool,
     /// True while a key statement names the presence keys.
     certified: bool,
     presence_keys: Vec<HeldKey>,
@@ -141,6 +143,8 @@ pub struct SeenDevice {
     is_active: bool,
     /// The same, for clients that read it under this name.
     active: bool,
+    /// True while the user is frozen: the device is asked nothing, and its answers are refused.
+    frozen: bool,
     /// True while a key statement names the presence keys.
     certified: bool,
     presence_keys: Vec<HeldKey>,
@@ -292,6 +296,7 @@ async fn seen(edge: &Edge, backend: &Backend, device: &registry::Device) -> Resu
         device_identifier: device.id.clone(),
         is_active,
         active: is_active,
+        frozen: is_frozen(binding.as_ref()),
         certified: !device.key_statement.is_empty(),
         presence_keys: held(device),
         activated_at: activated_at(binding.as_ref()),
@@ -313,6 +318,7 @@ fn own(device: &registry::Device, jwt: String, binding: Option<&Binding>) -> Own
         device_identifier: device.id.clone(),
         device_identifier_jwt: jwt,
         is_active: is_active(binding),
+        frozen: is_frozen(binding),
         certified: !device.key_statement.is_empty(),
         presence_keys: held(device),
         activated_at: activated_at(binding),
@@ -357,6 +363,10 @@ async fn binding(edge: &Edge, by: impl Into<Actor>, device: &str) -> Result<Opti
 
 fn is_active(binding: Option<&Binding>) -> bool {
     binding.is_some_and(|b| b.state() == BindingState::Active)
+}
+
+fn is_frozen(binding: Option<&Binding>) -> bool {
+    binding.is_some_and(|b| b.user_frozen)
 }
 
 fn activated_at(binding: Option<&Binding>) -> Option<String> {

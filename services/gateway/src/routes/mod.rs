@@ -5,6 +5,7 @@ mod app_links;
 mod device_challenges;
 mod devices;
 mod documents;
+mod freezes;
 mod identifiers;
 mod pending;
 mod prompts;
@@ -83,7 +84,8 @@ fn doors() -> Doors {
                 .routes(routes!(pending::respond))
                 .routes(routes!(pending::reject))
                 .routes(routes!(trucodes::context))
-                .routes(routes!(documents::register)),
+                .routes(routes!(documents::register))
+                .routes(routes!(freezes::freeze_own)),
             Scheme::Phone,
         ),
         waiting_phones: openapi::secured(OpenApiRouter::new().routes(routes!(pending::list)), Scheme::Phone),
@@ -95,7 +97,8 @@ fn doors() -> Doors {
                 .routes(routes!(user_devices::activate))
                 .route("/api/v2/user_devices/", patch(user_devices::without_code))
                 .routes(routes!(user_bindings::create))
-                .routes(routes!(users::deactivate))
+                .routes(routes!(freezes::get, users::deactivate))
+                .routes(routes!(freezes::freeze, freezes::release))
                 .routes(routes!(users::devices))
                 .routes(routes!(prompts::get))
                 .routes(routes!(prompts::release))

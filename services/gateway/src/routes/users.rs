@@ -84,6 +84,6 @@ async fn describe(edge: &Edge, backend: &Backend, binding: Binding) -> Result<De
     })
 }
 
-fn users(edge: &Edge, by: impl Into<Actor>) -> UserServiceClient<PeerChannel> {
+pub(super) fn users(edge: &Edge, by: impl Into<Actor>) -> UserServiceClient<PeerChannel> {
     UserServiceClient::new(edge.peers.binding().on_behalf_of(by))
 }

@@ -77,6 +77,7 @@ impl App {
             Err(e) => return Err(e.into()),
         };
         match binding.state() {
+            BindingState::Active if binding.user_frozen => Err(Refusal::UserFrozen.into()),
             BindingState::Active => Ok(binding.user_identifier),
             BindingState::Inactive => Err(Refusal::DeviceNotActive.into()),
             BindingState::Deactivated | BindingState::Unspecified => Err(Refusal::DeviceNotBound.into()),

@@ -50,6 +50,9 @@ pub enum Refusal {
     /// The phone itself did not ask for it.
     #[error("the phone does not prove that it asks for this: {0}")]
     Unproven(Unproven),
+    /// Their phones prove nothing until they are released.
+    #[error("the user is frozen: their backend has to release them first")]
+    UserFrozen,
     /// Whoever has the app's credential registers devices without end.
     #[error("{0} devices are registered that nobody bound, as many as there may be (unbound_devices)")]
     TooManyUnboundDevices(u32),
@@ -115,7 +118,7 @@ impl Classify for Refusal {
                 Kind::Conflict
             }
             Self::TooManyUnboundDevices(_) => Kind::Exhausted,
-            Self::SignInNotAccepted | Self::NotSignedHere => Kind::Precondition,
+            Self::SignInNotAccepted | Self::NotSignedHere | Self::UserFrozen => Kind::Precondition,
             Self::Statement(e) => e.kind(),
             Self::RelyingPartyDisabled
             | Self::DeviceRetired
@@ -142,6 +145,7 @@ impl Classify for Refusal {
             Self::NoSuchKey => "NO_SUCH_PRESENCE_KEY",
             Self::Statement(e) => e.reason(),
             Self::Unproven(_) => "INVALID_PROOF",
+            Self::UserFrozen => "USER_FROZEN",
             Self::TooManyUnboundDevices(_) => "TOO_MANY_UNBOUND_DEVICES",
             Self::DeviceNotBound => "DEVICE_NOT_BOUND",
             Self::DeviceNotActive => "DEVICE_NOT_ACTIVE",

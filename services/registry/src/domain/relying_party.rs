@@ -99,6 +99,23 @@ impl PromptSettings {
     pub const TOLERANT: Self = Self { tolerant: true, allow_unprompted: false };
 }
 
+/// The most hours that an inactive binding may wait for its activation code.
+const MAX_INACTIVE_HOURS: i32 = 8_760;
+
+/// How bindings of a relying party behave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BindingSettings {
+    /// An inactive binding ends after so many hours; 0: never.
+    pub inactive_hours: i32,
+}
+
+impl Default for BindingSettings {
+    /// Of a relying party that is founded: those who check a new phone do so within days, and a code that nobody needs any more is none.
+    fn default() -> Self {
+        Self { inactive_hours: 72 }
+    }
+}
+
 /// What is to change; the rest stays.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RelyingPartyPatch {
@@ -107,6 +124,7 @@ pub struct RelyingPartyPatch {
     signatures: Option<SignatureSettings>,
     limits: Option<Limits>,
     prompts: Option<PromptSettings>,
+    bindings: Option<BindingSettings>,
 }
 
 impl RelyingPartyPatch {
@@ -117,6 +135,7 @@ impl RelyingPartyPatch {
         signatures: Option<SignatureSettings>,
         limits: Option<Limits>,
         prompts: Option<PromptSettings>,
+        bindings: Option<BindingSettings>,
     ) -> Result<Self, Refusal> {
         let mut violations = Violations::default();
         let name = violations.check("name", name.map(|name| text::required(name, 100)).transpose());
@@ -128,8 +147,12 @@ impl RelyingPartyPatch {
         for fault in limits.iter().flat_map(|limits| limits.faults()) {
             good = violations.check::<(), _>(fault, Err("must be 0 to 100000000; 0 is the default of the deployment")).is_some();
         }
-        match (name, trucodes, signatures) {
-            (Some(name), Some(trucodes), Some(signatures)) if good => Ok(Self { name, trucodes, signatures, limits, prompts }),
+        let hours = bindings.is_none_or(|b| (0..=MAX_INACTIVE_HOURS).contains(&b.inactive_hours));
+        let bindings = violations.check("bindings.inactive_hours", hours.then_some(bindings).ok_or("must be 0 to 8760; 0 is never"));
+        match (name, trucodes, signatures, bindings) {
+            (Some(name), Some(trucodes), Some(signatures), Some(bindings)) if good => {
+                Ok(Self { name, trucodes, signatures, limits, prompts, bindings })
+            }
             _ => Err(violations.refusal()),
         }
     }
@@ -150,6 +173,8 @@ pub struct RelyingParty {
     pub limits: Limits,
     /// What is tolerated when it prompts people.
     pub prompts: PromptSettings,
+    /// How its bindings behave.
+    pub bindings: BindingSettings,
     /// When it came.
     pub created_at: Timestamp,
     /// When its credentials stopped working, if they did.
@@ -202,6 +227,7 @@ impl RelyingParty {
             signatures: new.signatures,
             limits: Limits::default(),
             prompts: new.prompts,
+            bindings: BindingSettings::default(),
             created_at: now,
             disabled_at: None,
             version: 1,
@@ -216,7 +242,8 @@ impl RelyingParty {
         let signatures = patch.signatures.unwrap_or(self.signatures);
         let limits = patch.limits.unwrap_or(self.limits);
         let prompts = patch.prompts.unwrap_or(self.prompts);
-        let changed = Self { name, trucodes, signatures, limits, prompts, ..self.clone() };
+        let bindings = patch.bindings.unwrap_or(self.bindings);
+        let changed = Self { name, trucodes, signatures, limits, prompts, bindings, ..self.clone() };
         if changed == self {
             return Change::Same(self);
         }
@@ -278,25 +305,34 @@ mod tests {
     fn settings_change_and_origins_are_origins() {
         let party = acme();
         let with = |origin: &str| TruCodeSettings { allowed_origins: vec![origin.into()], ..TruCodeSettings::default() };
-        let good = RelyingPartyPatch::parse(None, Some(with("https://shop.example.com:8443")), None, None, None).unwrap();
+        let good = RelyingPartyPatch::parse(None, Some(with("https://shop.example.com:8443")), None, None, None, None).unwrap();
         let Change::Changed(changed) = party.update(good.clone()) else { panic!("unchanged") };
         assert_eq!((changed.version, changed.name.as_str()), (2, "ACME"));
         assert_eq!(changed.clone().update(good), Change::Same(changed));
         for bad in ["", "shop.example.com", "https://", "https://shop.example.com/", "https://a b", "ftp://x"] {
-            assert!(RelyingPartyPatch::parse(None, Some(with(bad)), None, None, None).is_err(), "{bad}");
+            assert!(RelyingPartyPatch::parse(None, Some(with(bad)), None, None, None, None).is_err(), "{bad}");
         }
         for (limit, good) in [(0, true), (7, true), (-1, false), (i32::MAX, false)] {
             let limits = Limits { unbound_devices: limit, ..Limits::default() };
-            assert_eq!(RelyingPartyPatch::parse(None, None, None, Some(limits), None).is_ok(), good, "{limit}");
+            assert_eq!(RelyingPartyPatch::parse(None, None, None, Some(limits), None, None).is_ok(), good, "{limit}");
         }
     }
 
     #[test]
     fn what_is_tolerated_of_prompts_changes_alone() {
-        let Ok(patch) = RelyingPartyPatch::parse(None, None, None, None, Some(PromptSettings::TOLERANT)) else { panic!("refused") };
+        let Ok(patch) = RelyingPartyPatch::parse(None, None, None, None, Some(PromptSettings::TOLERANT), None) else { panic!("refused") };
         let Change::Changed(changed) = acme().update(patch.clone()) else { panic!("unchanged") };
         assert_eq!(changed, RelyingParty { prompts: PromptSettings::TOLERANT, version: 2, ..acme() });
         assert_eq!(changed.clone().update(patch), Change::Same(changed));
+    }
+
+    #[test]
+    fn how_long_a_binding_waits_has_a_bound() {
+        let patch = |inactive_hours| RelyingPartyPatch::parse(None, None, None, None, None, Some(BindingSettings { inactive_hours }));
+        assert!([-1, 8_761].into_iter().all(|hours| patch(hours).is_err()));
+        assert_eq!(acme().bindings.inactive_hours, 72);
+        let Change::Changed(changed) = acme().update(patch(0).unwrap()) else { panic!("unchanged") };
+        assert_eq!((changed.bindings.inactive_hours, changed.version), (0, 2));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::{
         document::{Document, DocumentType, VerificationStatus},
         operator::{Operator, OperatorState},
         phone_call::SentCall,
-        relying_party::{Limits, PromptSettings, RelyingParty, SignatureSettings, TruCodeSettings},
+        relying_party::{BindingSettings, Limits, PromptSettings, RelyingParty, SignatureSettings, TruCodeSettings},
         standing::Standing,
     },
 };
@@ -38,7 +38,22 @@ impl From<&RelyingParty> for pb::RelyingParty {
             signatures: Some(party.signatures.into()),
             limits: Some(party.limits.into()),
             prompts: Some(party.prompts.into()),
+            bindings: Some(party.bindings.into()),
         }
+    }
+}
+
+impl From<BindingSettings> for pb::BindingSettings {
+    fn from(settings: BindingSettings) -> Self {
+        let BindingSettings { inactive_hours } = settings;
+        Self { inactive_hours }
+    }
+}
+
+impl From<pb::BindingSettings> for BindingSettings {
+    fn from(settings: pb::BindingSettings) -> Self {
+        let pb::BindingSettings { inactive_hours } = settings;
+        Self { inactive_hours }
     }
 }
 

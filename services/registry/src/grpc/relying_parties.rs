@@ -45,6 +45,7 @@ impl RelyingPartyService for Grpc {
             message.signatures.map(Into::into),
             message.limits.map(Into::into),
             message.prompts.map(Into::into),
+            message.bindings.map(Into::into),
         );
         let patch = patch.map_err(status)?;
         let party = uninterrupted(async move { app.update_relying_party(party, patch).await }).await.map_err(status)?;

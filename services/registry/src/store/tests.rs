@@ -504,7 +504,8 @@ async fn every_row_of_an_installation_is_read(db: Db) {
     let (mut credentials, mut devices, mut documents) = (0, 0, 0);
     for row in &parties {
         let party = RelyingPartyId::from_uuid(row.get("id").unwrap());
-        assert!(relying_party::get(&db, party).await.unwrap().is_some());
+        let found = relying_party::get(&db, party).await.unwrap().unwrap();
+        assert_eq!(found.bindings.inactive_hours, 0, "no binding of before ends by itself");
         app_links::get(&db, party).await.unwrap();
         credentials += credential::list(&db, party, &start(Uuid::max()), 500).await.unwrap().iter().count();
         for device in device::list(&db, party, &start(String::new()), 500).await.unwrap().iter() {

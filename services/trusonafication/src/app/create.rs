@@ -178,6 +178,9 @@ impl App {
                 let mut users = UserServiceClient::new(self.peers.binding().acting_for(party));
                 let request = ListUserDevicesRequest { user_identifier: user.clone() };
                 let bindings = users.list_user_devices(request).await?.into_inner().bindings;
+                if bindings.iter().any(|b| b.user_frozen) {
+                    return Err(Error::UserFrozen);
+                }
                 let active = bindings.iter().filter(|b| b.state() == BindingState::Active);
                 let devices: Vec<_> = active.clone().filter_map(|b| DeviceId::parse(&b.device_identifier).ok()).collect();
                 let bindings = active.filter_map(binding_id).collect();
@@ -191,7 +194,8 @@ impl App {
 
     async fn active_binding(&self, party: RelyingPartyId, device: &DeviceId) -> Result<Binding, Error> {
         let binding = self.binding(party, device).await?.filter(|b| b.state() == BindingState::Active);
-        binding.ok_or(Error::DeviceHasNoActiveBinding)
+        let binding = binding.ok_or(Error::DeviceHasNoActiveBinding)?;
+        if binding.user_frozen { Err(Error::UserFrozen) } else { Ok(binding) }
     }
 
     async fn challenge(&self, asked: &Trusonafication) -> Result<String, Error> {

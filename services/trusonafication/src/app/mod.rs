@@ -240,6 +240,18 @@ impl App {
         }
     }
 
+    /// Wakes whoever waits as one of these devices, once this is committed: what they may see has changed.
+    pub fn wake(&self, tx: &mut Tx, devices: Vec<DeviceId>) {
+        let bus = self.bus.clone();
+        tx.after_commit(move || {
+            tokio::spawn(async move {
+                for device in devices {
+                    bus.wake(&format!("device.{device}")).await;
+                }
+            });
+        });
+    }
+
     /// Writes a change without an answer; false when another was first.
     async fn write(&self, changed: &Trusonafication) -> Result<bool, Error> {
         let signer = self.keys.published().await?;
@@ -317,6 +329,7 @@ impl App {
     async fn active_user(&self, party: RelyingPartyId, device: &DeviceId) -> Result<String, Error> {
         let binding = self.binding(party, device).await?.ok_or(Error::DeviceNotBound)?;
         match binding.state() {
+            BindingState::Active if binding.user_frozen => Err(Error::UserFrozen),
             BindingState::Active => Ok(binding.user_identifier),
             BindingState::Inactive => Err(Error::DeviceNotActive),
             BindingState::Deactivated | BindingState::Unspecified => Err(Error::DeviceNotBound),

@@ -32,6 +32,7 @@ export async function show(page) {
       trucodesCard(page, relyingParty),
       signaturesCard(page, relyingParty),
       limitsCard(page, relyingParty),
+      bindingsCard(page, relyingParty),
       pushCard(page),
       retentionCard(page),
       page.mayOwn && !relyingParty.disabled && dangerCard(page, relyingParty),
@@ -190,6 +191,28 @@ function limitsCard(page, { limits = {} }) {
     change: (form) => ({
       limits: Object.fromEntries(LIMITS.map((limit) => [limit.name, Number(form.get(limit.field))])),
     }),
+  });
+}
+
+/**
+ * @param {Page} page
+ * @param {RelyingParty} relyingParty
+ */
+function bindingsCard(page, { bindings = {} }) {
+  return card(page, {
+    title: 'Bindings',
+    body: field(
+      'Hours that a binding waits for its activation',
+      h('input', {
+        type: 'number',
+        name: 'bindings.inactive_hours',
+        min: 0,
+        max: 8760,
+        value: bindings.inactiveHours ?? 0,
+      }),
+      'Then it ends, and its activation code with it. 0: it waits for ever.',
+    ),
+    change: (form) => ({ bindings: { inactiveHours: Number(form.get('bindings.inactive_hours')) } }),
   });
 }
 

@@ -16,6 +16,9 @@ const GONE = 'This phone was removed there, or the site was set up anew. Remove 
 const INACTIVE =
   'The site does not take answers of this phone now. It may again; else remove it here, and set it up again.';
 
+const FROZEN =
+  'Nobody can ask you anything for this account, and no phone answers for it. Ask the site to release it: it makes sure first that it is you.';
+
 /**
  * Shows an account and what can be changed about it.
  * @param {App} app
@@ -26,7 +29,9 @@ export function account(app, entry) {
   const { id, relyingParty, user, gateway } = entry.account;
   const facts = h('dl.facts');
   const guard = h('div.stack.tight');
+  const lost = h('div.stack.tight');
   const update = () => {
+    replace(lost, lostPhone(app, entry));
     replace(facts, [
       ...fact('Account', told(user)),
       ...fact('This phone', told(entry.account.name)),
@@ -48,6 +53,7 @@ export function account(app, entry) {
         entry.state === 'inactive' && trouble('Not active', INACTIVE),
         h('div.card', facts),
         h('div.card.stack', h('h2', 'Before you accept what matters'), guard),
+        entry.state !== 'gone' && h('div.card.stack', h('h2', 'Another phone of yours is lost'), lost),
       ],
       actions: [
         entry.state !== 'gone' && button('block', [icon('edit'), 'Rename this phone'], () => rename(app, entry)),
@@ -96,6 +102,36 @@ async function showGuard(app, entry, place) {
       ? button('', passkey ? 'Use the button instead' : 'Use this device’s fingerprint, face or PIN', change)
       : h('p.small.muted', 'This browser cannot check a fingerprint or PIN on this page.'),
   );
+}
+
+/**
+ * @param {App} app
+ * @param {Entry} entry
+ */
+function lostPhone(app, entry) {
+  if (entry.state === 'frozen') return h('p', FROZEN);
+  return [
+    h('p', 'Freeze the account, and nobody who has the other phone can answer for you.'),
+    button('', [icon('ban'), 'I lost another phone'], () => freeze(app, entry)),
+  ];
+}
+
+/**
+ * @param {App} app
+ * @param {Entry} entry
+ */
+async function freeze(app, entry) {
+  const { relyingParty, user } = entry.account;
+  await ask({
+    title: 'Freeze this account?',
+    body: [
+      h('p', 'No phone answers for ', told(user), ' at ', told(relyingParty), ' any more, this one included.'),
+      h('p', 'No phone can undo it: ', told(relyingParty), ' releases the account when you have shown that it is you.'),
+    ],
+    submit: 'Freeze',
+    danger: true,
+    act: () => app.accounts.freeze(entry),
+  });
 }
 
 /**

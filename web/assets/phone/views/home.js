@@ -15,6 +15,7 @@ const STATES = {
   waiting: ['ok live', 'Ready'],
   offline: ['warn', 'No connection'],
   inactive: ['warn', 'Not active'],
+  frozen: ['warn', 'Frozen'],
   gone: ['bad', 'Removed'],
 };
 

@@ -48,7 +48,7 @@ export async function readDevice(page, deviceId) {
  * @param {Promise<any>} answer
  * @returns {Promise<any>} null when there is no such thing
  */
-function orNull(answer) {
+export function orNull(answer) {
   return answer.catch((cause) => {
     if (cause instanceof Problem && cause.status === 404) return null;
     throw cause;
@@ -93,7 +93,7 @@ export function deviceCard(page, device, binding, reload) {
           'User',
           h('a', { href: page.address('users', { user: binding.userIdentifier }) }, foreign(binding.userIdentifier)),
         ],
-        !!binding && ['Binding', copyable(binding.id, { label: 'binding id' })],
+        !!binding?.id && ['Binding', copyable(binding.id, { label: 'binding id' })],
         !!binding?.activatedAt && ['Activated', time(binding.activatedAt)],
         !!binding?.deactivatedAt && ['Deactivated', time(binding.deactivatedAt)],
         !binding && !retired && ['User', 'bound to nobody'],

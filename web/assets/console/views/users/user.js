@@ -1,12 +1,16 @@
-/** One user: every binding there was, with its device. */
-import { h, replace } from '../../../lib/dom.js';
-import { button, foreign } from '../../ui/elements.js';
+/** One user: whether they are frozen, and every binding there was, with its device. */
+import { copyable, h, replace } from '../../../lib/dom.js';
+import { field } from '../../../lib/form.js';
+import { shortId, time } from '../../../lib/format.js';
+import { badge, FREEZERS } from '../../names.js';
+import { button, facts, foreign } from '../../ui/elements.js';
 import { change } from '../../ui/dialogs.js';
 import { empty, eventually } from '../../ui/states.js';
-import { deviceCard, readDevice } from './device.js';
+import { deviceCard, orNull, readDevice } from './device.js';
 
 /** @typedef {import('../../page.js').Page} Page */
 /** @typedef {import('../../types.js').Binding} Binding */
+/** @typedef {import('../../types.js').Freeze} Freeze */
 
 /** So many bindings are shown, each with its device; the newest are of interest. */
 const MOST = 20;
@@ -20,17 +24,18 @@ const MOST = 20;
  */
 export function showUser(page, place, user) {
   return eventually(place, page.signal, async () => {
-    const { bindings = [], nextPageToken } = await page.read('binding.v1.BindingService/ListBindings', {
-      userIdentifier: user,
-      pageSize: MOST,
-    });
+    const [{ bindings = [], nextPageToken }, known] = await Promise.all([
+      page.read('binding.v1.BindingService/ListBindings', { userIdentifier: user, pageSize: MOST }),
+      orNull(page.read('binding.v1.UserService/GetUser', { userIdentifier: user })),
+    ]);
     if (!bindings.length) return absence(page);
     const devices = await Promise.all(
       bindings.map((/** @type {Binding} */ { deviceIdentifier }) => readDevice(page, deviceIdentifier)),
     );
     const reload = () => showUser(page, replace(place), user);
     return [
-      userBar(page, user, bindings, reload),
+      userBar(page, user, known, reload),
+      known?.freeze && freezeCard(known.freeze),
       devices.map((device, i) => deviceCard(page, device, bindings[i], reload)),
       nextPageToken && h('p.muted.small', `There are older bindings: the newest ${MOST} are shown.`),
     ];
@@ -51,14 +56,92 @@ function absence(page) {
 /**
  * @param {Page} page
  * @param {string} user
- * @param {Binding[]} bindings
+ * @param {{ freeze?: Freeze } | null} known null: nothing is left of them but what was
  * @param {() => Promise<void>} reload
  */
-function userBar(page, user, bindings, reload) {
-  const alive = bindings.some(({ state }) => state !== 'BINDING_STATE_DEACTIVATED');
-  const deactivate = button('Deactivate user', () => end(page, user, reload), { look: 'quiet danger' });
+function userBar(page, user, known, reload) {
   const asked = h('a.button', { href: page.address('trusonafications', { user }) }, 'Trusonafications');
-  return h('div.spread', h('h2', foreign(user)), h('div.row', asked, page.mayAct && alive && deactivate));
+  const actions = known &&
+    page.mayAct && [
+      known.freeze
+        ? button('Release', () => release(page, user, reload))
+        : button('Freeze', () => freeze(page, user, reload)),
+      button('Deactivate user', () => end(page, user, reload), { look: 'quiet danger' }),
+    ];
+  const state = known?.freeze && badge({ text: 'Frozen', tone: 'warn' });
+  return h('div.spread', h('div.row', h('h2', foreign(user)), state), h('div.row', asked, actions));
+}
+
+/** @param {Freeze} freeze */
+function freezeCard({ frozenAt, frozenBy, frozenByDevice, note }) {
+  const device = frozenByDevice && [
+    ': ',
+    copyable(frozenByDevice, { label: 'device identifier', shown: shortId(frozenByDevice) }),
+  ];
+  return h(
+    'section.card',
+    { 'aria-label': 'Frozen' },
+    facts([
+      ['Frozen', time(frozenAt)],
+      ['By', [FREEZERS[frozenBy] ?? frozenBy, device]],
+      !!note && ['Note', foreign(note)],
+    ]),
+    h('p.muted.small', 'Nobody can prompt this user, and none of the devices below answers, until the release.'),
+  );
+}
+
+/**
+ * @param {Page} page
+ * @param {string} user
+ * @param {() => Promise<void>} reload
+ */
+function freeze(page, user, reload) {
+  return change(
+    {
+      title: 'Freeze this user?',
+      body: [
+        h('p', foreign(user)),
+        h(
+          'p',
+          'What waits for an answer is canceled, nobody can prompt this user, and no device of theirs answers, until you or the backend release them. Nothing is lost.',
+        ),
+        field(
+          'Note',
+          h('input', { name: 'note', maxlength: 200, autocomplete: 'off' }),
+          'Why, for your colleagues and the backend. Optional.',
+        ),
+      ],
+      submit: 'Freeze',
+      act: (form) =>
+        page.act('binding.v1.UserService/FreezeUser', { userIdentifier: user, note: String(form.get('note')) }),
+    },
+    'Frozen',
+    reload,
+  );
+}
+
+/**
+ * @param {Page} page
+ * @param {string} user
+ * @param {() => Promise<void>} reload
+ */
+function release(page, user, reload) {
+  return change(
+    {
+      title: 'Release this user?',
+      body: [
+        h('p', foreign(user)),
+        h(
+          'p',
+          'Every device that is active below answers again. Make sure first that the user has them; deactivate the binding of one that was lost.',
+        ),
+      ],
+      submit: 'Release',
+      act: () => page.act('binding.v1.UserService/ReleaseUser', { userIdentifier: user }),
+    },
+    'Released',
+    reload,
+  );
 }
 
 /**

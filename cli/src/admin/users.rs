@@ -1,0 +1,67 @@
+//! `nodkey admin users`.
+
+use clap::Subcommand;
+use nodkey_proto::binding::v1::{FreezeUserRequest, GetUserRequest, ReleaseUserRequest, User, user_service_client::UserServiceClient};
+use nodkey_server_sdk::ServiceName;
+use serde_json::{Value, json};
+
+use super::{
+    Admin, answer, request,
+    values::{time, word},
+};
+use crate::output::{Record, filled, record};
+
+const BY: &str = "FROZEN_BY_";
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Show how many devices a user has, and whether they are frozen
+    #[command(after_help = "Example:
+  nodkey admin users show ada")]
+    Show {
+        /// User identifier
+        user: String,
+    },
+    /// Freeze a user: nobody can prompt them, and none of their devices answers, until the release
+    #[command(after_help = "Examples:
+  nodkey admin users freeze ada
+  nodkey admin users freeze ada --note \"lost her phone, ticket 4711\"")]
+    Freeze {
+        /// User identifier
+        user: String,
+        /// Why, for people; at most 200 characters
+        #[arg(long, default_value = "", hide_default_value = true)]
+        note: String,
+    },
+    /// Release a frozen user, once you know that they have their phones
+    #[command(after_help = "Example:
+  nodkey admin users release ada")]
+    Release {
+        /// User identifier
+        user: String,
+    },
+}
+
+/// Runs the verb.
+pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
+    let mut client = UserServiceClient::new(admin.channel(ServiceName::Binding));
+    let user = match verb {
+        Verb::Show { user } => answer(client.get_user(request(GetUserRequest { user_identifier: user }))).await?,
+        Verb::Freeze { user, note } => answer(client.freeze_user(request(FreezeUserRequest { user_identifier: user, note }))).await?,
+        Verb::Release { user } => answer(client.release_user(request(ReleaseUserRequest { user_identifier: user }))).await?,
+    };
+    admin.show(&to_record(&user))
+}
+
+fn to_record(user: &User) -> Record {
+    let freeze = user.freeze.as_ref();
+    record([
+        ("user_identifier", json!(user.user_identifier)),
+        ("devices", json!(user.devices)),
+        ("frozen", json!(freeze.is_some())),
+        ("frozen_at", time(freeze.and_then(|freeze| freeze.frozen_at.as_ref()))),
+        ("frozen_by", freeze.map_or(Value::Null, |freeze| word(freeze.frozen_by().as_str_name(), BY))),
+        ("frozen_by_device", freeze.map_or(Value::Null, |freeze| filled(&freeze.frozen_by_device))),
+        ("note", freeze.map_or(Value::Null, |freeze| filled(&freeze.note))),
+    ])
+}

@@ -1,0 +1,135 @@
+//! Use cases of users who are frozen, and released.
+
+use nodkey_kernel::{
+    dpop,
+    id::{DeviceId, RelyingPartyId},
+};
+use nodkey_proto::{
+    binding::v1::{UserFrozen, UserReleased},
+    registry::v1::PhoneCall,
+};
+use nodkey_runtime::housekeeping::Pass;
+
+use super::App;
+use crate::{
+    convert::frozen_by,
+    domain::{
+        Binding, Refusal, State, User, UserIdentifier,
+        freeze::{Freeze, Freezer, Note},
+    },
+    error::Error,
+    store,
+};
+
+/// What a phone calls to freeze its user.
+const FREEZES: &str = "/api/v2/user_freezes";
+/// How long proofs that were used are kept: longer than any is taken, whatever the clocks of replicas are.
+const USED_PROOFS: std::time::Duration = std::time::Duration::from_mins(10);
+
+impl App {
+    /// Freezes a user: from the commit on nobody who asks about one of their bindings hears that it may answer. Who was first stays.
+    pub async fn freeze(&self, party: RelyingPartyId, user: &UserIdentifier, by: Freezer, note: Note) -> Result<User, Error> {
+        self.freeze_by(party, user, by, note, None).await
+    }
+
+    /// The same as one of the user's phones asks: by the word of its device key, and by nobody else's.
+    pub async fn freeze_by_device(&self, party: RelyingPartyId, device: &DeviceId, call: Option<PhoneCall>) -> Result<User, Error> {
+        let call = call.ok_or(Refusal::Unproven("the phone's own call is missing"))?;
+        let url = format!("{}{FREEZES}", self.deployment.public_url);
+        let proof = dpop::verify_forwarded(&call.proof, "POST", &url, &call.body, self.clock.now());
+        let proof = proof.ok().filter(|proof| proof.device_id == *device);
+        let proof = proof.ok_or(Refusal::Unproven("the DPoP proof is not the device's, of this call and of now"))?;
+        let binding = store::living(&self.db, party, device).await?.ok_or(Refusal::DeviceNotBound)?;
+        match binding.state {
+            State::Active { .. } => {}
+            State::Inactive => return Err(Refusal::DeviceNotActive.into()),
+            State::Deactivated { .. } => return Err(Refusal::DeviceNotBound.into()),
+        }
+        let by = Freezer::Device(device.clone());
+        self.freeze_by(party, &binding.user, by, Note::default(), Some((device, &proof.jti))).await
+    }
+
+    /// `proof` has its effect once: an answer that was lost may be asked for again, and a release is not undone by a repetition.
+    async fn freeze_by(
+        &self,
+        party: RelyingPartyId,
+        user: &UserIdentifier,
+        by: Freezer,
+        note: Note,
+        proof: Option<(&DeviceId, &str)>,
+    ) -> Result<User, Error> {
+        // Nobody unknown leaves a row behind.
+        self.user(party, user).await?;
+        let now = self.clock.now();
+        let mut tx = self.db.begin().await?;
+        let version = store::lock_user(&mut tx, party, user).await?;
+        let living = store::load_of_user(&mut tx, party, user).await?;
+        if let Some(freeze) = store::freeze::load(&mut tx, party, user).await? {
+            tx.rollback().await?;
+            return Ok(User { identifier: user.clone(), freeze: Some(freeze), devices: living.len() });
+        }
+        if living.is_empty() {
+            tx.rollback().await?;
+            return Err(Refusal::UserNotFound.into());
+        }
+        if let Some((device, jti)) = proof
+            && !store::freeze::insert_used_proof(&mut tx, device, jti, now).await?
+        {
+            return Err(Refusal::Unproven("the DPoP proof was used before").into());
+        }
+        let freeze = Freeze { at: now, by, note };
+        store::freeze::insert(&mut tx, party, user, &freeze).await?;
+        let (device_identifiers, binding_ids) = names(&living);
+        let event = UserFrozen {
+            user_identifier: user.as_str().to_owned(),
+            frozen_by: frozen_by(&freeze.by).into(),
+            frozen_by_device: freeze.by.device().map(ToString::to_string).unwrap_or_default(),
+            note: freeze.note.as_str().to_owned(),
+            device_identifiers,
+            binding_ids,
+        };
+        self.publish(&mut tx, party, version, &event, now).await?;
+        tx.commit().await?;
+        Ok(User { identifier: user.clone(), freeze: Some(freeze), devices: living.len() })
+    }
+
+    /// Releases a user: everything is as before.
+    pub async fn release(&self, party: RelyingPartyId, user: &UserIdentifier) -> Result<User, Error> {
+        // Nobody unknown leaves a row behind.
+        self.user(party, user).await?;
+        let now = self.clock.now();
+        let mut tx = self.db.begin().await?;
+        let version = store::lock_user(&mut tx, party, user).await?;
+        let living = store::load_of_user(&mut tx, party, user).await?;
+        let released = User { identifier: user.clone(), freeze: None, devices: living.len() };
+        if !store::freeze::delete(&mut tx, party, user).await? {
+            tx.rollback().await?;
+            return Ok(released);
+        }
+        let (device_identifiers, binding_ids) = names(&living);
+        let event = UserReleased { user_identifier: user.as_str().to_owned(), device_identifiers, binding_ids };
+        self.publish(&mut tx, party, version, &event, now).await?;
+        tx.commit().await?;
+        Ok(released)
+    }
+
+    /// Returns a user who has a living binding, or is frozen.
+    pub async fn user(&self, party: RelyingPartyId, user: &UserIdentifier) -> Result<User, Error> {
+        let devices = store::of_user(&self.db, party, user).await?.len();
+        let freeze = store::freeze::get(&self.db, party, user).await?;
+        if devices == 0 && freeze.is_none() {
+            return Err(Refusal::UserNotFound.into());
+        }
+        Ok(User { identifier: user.clone(), freeze, devices })
+    }
+
+    /// Deletes proofs that would not be taken again anyway.
+    pub async fn delete_used_proofs(&self, pass: &Pass) -> Result<(), Error> {
+        Ok(pass.repeat(|| store::freeze::delete_used_proofs(&self.db, pass.now() - USED_PROOFS)).await.map(drop)?)
+    }
+}
+
+/// Devices and bindings, in the same order.
+fn names(bindings: &[Binding]) -> (Vec<String>, Vec<String>) {
+    bindings.iter().map(|binding| (binding.device.to_string(), binding.id.to_string())).unzip()
+}

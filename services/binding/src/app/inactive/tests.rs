@@ -1,0 +1,167 @@
+//! Bindings that wait too long, beside a registry as far as it is asked.
+
+use std::sync::{Arc, OnceLock};
+
+use axum::Router;
+use nodkey_bus::{Bus, BusConfig};
+use nodkey_db::{Db, DbConfig};
+use nodkey_kernel::{
+    egress::Egress,
+    id::{BindingId, DeviceId},
+    random::Random,
+    service_key::{ServiceKey, ServiceName},
+    time::Clock,
+    vault::Vault,
+};
+use nodkey_proto::registry::v1::{
+    BindingSettings, CreateRelyingPartyRequest, DisableRelyingPartyRequest, GetRelyingPartyRequest, ListRelyingPartiesResponse,
+    RelyingParty, UpdateRelyingPartyRequest,
+    relying_party_service_server::{RelyingPartyService, RelyingPartyServiceServer},
+};
+use nodkey_runtime::{Channel, Deployment, Deps, Peers, Service as _, mount};
+use nodkey_testkit::TestDatabase;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+
+use super::*;
+use crate::{
+    Binding as Service,
+    domain::{Binding, Refusal, State, UserIdentifier},
+};
+
+const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
+
+/// Lists one relying party a page, with how many hours each lets a binding wait.
+struct Registry(Vec<(RelyingPartyId, Option<i32>)>);
+
+#[tonic::async_trait]
+impl RelyingPartyService for Registry {
+    async fn create_relying_party(&self, _: Request<CreateRelyingPartyRequest>) -> Result<Response<RelyingParty>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn get_relying_party(&self, _: Request<GetRelyingPartyRequest>) -> Result<Response<RelyingParty>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn list_relying_parties(
+        &self,
+        request: Request<ListRelyingPartiesRequest>,
+    ) -> Result<Response<ListRelyingPartiesResponse>, Status> {
+        let at = request.get_ref().page_token.parse().unwrap_or(0_usize);
+        let (id, hours) = self.0[at];
+        // A registry of before knows of no such setting.
+        let bindings = hours.map(|inactive_hours| BindingSettings { inactive_hours });
+        let relying_parties = vec![RelyingParty { id: id.to_string(), bindings, ..RelyingParty::default() }];
+        let next_page_token = if at + 1 < self.0.len() { (at + 1).to_string() } else { String::new() };
+        Ok(Response::new(ListRelyingPartiesResponse { relying_parties, next_page_token }))
+    }
+
+    async fn update_relying_party(&self, _: Request<UpdateRelyingPartyRequest>) -> Result<Response<RelyingParty>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn disable_relying_party(&self, _: Request<DisableRelyingPartyRequest>) -> Result<Response<RelyingParty>, Status> {
+        Err(Status::unimplemented(""))
+    }
+}
+
+async fn app(db: &Db, registry: Registry) -> App {
+    let (random, clock) = (Random::system(), Clock::manual(NOW));
+    let deployment = Deployment::new("https://id.example.com", Egress::new(false));
+    let deployment = Arc::new(deployment.seen_by(&ServiceKey::generate(ServiceName::Binding, &random)));
+    let routes = Arc::new(OnceLock::from(mount(Router::new(), RelyingPartyServiceServer::new(registry))));
+    let peers = Peers::new(ServiceName::Binding, &deployment, &clock, |_| Ok(Channel::InProcess(Arc::clone(&routes)))).unwrap();
+    let deps = Deps {
+        db: Some(db.clone()),
+        bus: Bus::connect(&BusConfig::default()).await.unwrap(),
+        peers,
+        clock,
+        random,
+        vault: Some(Arc::new(Vault::new(&[7; 32]))),
+        deployment,
+        stopping: CancellationToken::new(),
+    };
+    App::new(&deps).unwrap()
+}
+
+async fn what_waits_too_long_ends_as_its_relying_party_says_and_is_told(db: Db) {
+    let parties: Vec<_> = (0..4).map(|n| RelyingPartyId::generate(NOW, &Random::seeded(n))).collect();
+    let [of_three_days, of_a_day, never, before] = parties[..] else { panic!("four") };
+    let registry = Registry(vec![(of_three_days, Some(72)), (never, Some(0)), (of_a_day, Some(24)), (before, None)]);
+    let app = app(&db, registry).await;
+    let mut made = Vec::new();
+    for party in &parties {
+        for (n, hours) in [(0_u64, 100), (1, 100), (2, 48), (3, 1)] {
+            let at = NOW - Duration::from_hours(hours);
+            let id = BindingId::generate(at, &Random::system());
+            let (user, device) = (UserIdentifier::parse("ada").unwrap(), DeviceId::parse(&format!("{n:0>43}")).unwrap());
+            let binding = Binding::create(id, *party, user, device, 0, at).unwrap();
+            let mut tx = db.begin().await.unwrap();
+            store::insert(&mut tx, &binding).await.unwrap();
+            tx.commit().await.unwrap();
+            if n == 0 {
+                app.activate(*party, id).await.unwrap();
+            }
+            made.push((*party, n, id));
+        }
+    }
+    // More than one batch.
+    for n in 0..2 * BATCH {
+        let at = NOW - Duration::from_hours(200);
+        let device = DeviceId::parse(&format!("x{n:0>42}")).unwrap();
+        let user = UserIdentifier::parse(&format!("user {n}")).unwrap();
+        let binding = Binding::create(BindingId::generate(at, &Random::system()), of_a_day, user, device, 0, at).unwrap();
+        let mut tx = db.begin().await.unwrap();
+        store::insert(&mut tx, &binding).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    app.expire_inactive(&Pass::at(NOW)).await.unwrap();
+    for (party, n, id) in made {
+        let binding = app.get(party, id).await.unwrap();
+        let ends = (n == 1 && [of_three_days, of_a_day].contains(&party)) || (n == 2 && party == of_a_day);
+        match binding.state {
+            State::Deactivated { activated_at, deactivated_at } => {
+                assert!(ends && activated_at.is_none() && deactivated_at == NOW, "{party} {n}");
+                let refused = app.activate(party, id).await.unwrap_err();
+                assert!(matches!(refused, Error::Refused(Refusal::BindingDeactivated)), "{refused}");
+            }
+            State::Active { .. } => assert!(n == 0 && !ends),
+            State::Inactive => assert!(n != 0 && !ends, "{party} {n}"),
+        }
+    }
+    assert_eq!(store::inactive_before(&db, of_a_day, NOW - Duration::from_hours(24), 10).await.unwrap(), []);
+    let told = db.query("SELECT COUNT(*) AS told FROM outbox WHERE subject LIKE 'evt.binding.v1.deactivated%'").fetch_one().await.unwrap();
+    assert_eq!(told.get::<i64>("told").unwrap(), 3 + 2 * BATCH);
+}
+
+async fn an_activation_that_was_first_stays(db: Db) {
+    let party = RelyingPartyId::generate(NOW, &Random::seeded(1));
+    let app = app(&db, Registry(vec![(party, Some(1))])).await;
+    let at = NOW - Duration::from_hours(2);
+    let (user, device) = (UserIdentifier::parse("ada").unwrap(), DeviceId::parse(&"d".repeat(43)).unwrap());
+    let waiting = Binding::create(BindingId::generate(at, &Random::system()), party, user, device, 0, at).unwrap();
+    let mut tx = db.begin().await.unwrap();
+    store::insert(&mut tx, &waiting).await.unwrap();
+    tx.commit().await.unwrap();
+    app.activate(party, waiting.id).await.unwrap();
+    // As it was found before.
+    let Change::Changed(expired) = waiting.expire(NOW, NOW) else { panic!("it is older") };
+    let mut tx = db.begin().await.unwrap();
+    assert!(!store::update(&mut tx, &expired).await.unwrap());
+    tx.rollback().await.unwrap();
+    app.expire_inactive(&Pass::at(NOW)).await.unwrap();
+    assert!(matches!(app.get(party, expired.id).await.unwrap().state, State::Active { .. }));
+}
+
+async fn connect(database: &TestDatabase) -> Db {
+    let db = Db::connect(&DbConfig { max_connections: 4, ..DbConfig::new(database.url()) }).await.unwrap();
+    db.migrate(&Service::migrations().unwrap()).await.unwrap();
+    db
+}
+
+nodkey_testkit::on_both_engines! {
+    |database| connect(database) =>
+    what_waits_too_long_ends_as_its_relying_party_says_and_is_told,
+    an_activation_that_was_first_stays,
+}

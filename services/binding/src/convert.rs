@@ -1,0 +1,82 @@
+//! What the domain has as messages.
+
+use nodkey_proto::{
+    binding::v1::{self as pb, BindingActivated, BindingDeactivated, BindingState, FrozenBy},
+    convert::timestamp,
+};
+
+use crate::domain::{Binding, Identifier, Scope, State, User, freeze::Freezer};
+
+/// A user as a message.
+pub fn user_message(user: &User) -> pb::User {
+    pb::User {
+        user_identifier: user.identifier.as_str().to_owned(),
+        freeze: user.freeze.as_ref().map(|freeze| pb::Freeze {
+            frozen_at: Some(timestamp(freeze.at)),
+            frozen_by: frozen_by(&freeze.by).into(),
+            frozen_by_device: freeze.by.device().map(ToString::to_string).unwrap_or_default(),
+            note: freeze.note.as_str().to_owned(),
+        }),
+        devices: i32::try_from(user.devices).unwrap_or(i32::MAX),
+    }
+}
+
+/// Who froze a user, as a message says it.
+pub const fn frozen_by(freezer: &Freezer) -> FrozenBy {
+    match freezer {
+        Freezer::Backend => FrozenBy::Backend,
+        Freezer::Operator => FrozenBy::Operator,
+        Freezer::Device(_) => FrozenBy::Device,
+    }
+}
+
+/// Tells that a binding is active.
+pub fn activated(binding: &Binding) -> BindingActivated {
+    BindingActivated {
+        binding_id: binding.id.to_string(),
+        user_identifier: binding.user.as_str().to_owned(),
+        device_identifier: binding.device.to_string(),
+    }
+}
+
+/// Tells that a binding is over.
+pub fn deactivated(binding: &Binding) -> BindingDeactivated {
+    BindingDeactivated {
+        binding_id: binding.id.to_string(),
+        user_identifier: binding.user.as_str().to_owned(),
+        device_identifier: binding.device.to_string(),
+    }
+}
+
+/// An identifier as a message.
+pub fn identifier_message(identifier: &Identifier) -> pb::Identifier {
+    pb::Identifier {
+        identifier: identifier.user.as_str().to_owned(),
+        trusona_id: identifier.trusona_id.as_str().to_owned(),
+        integration_id: match identifier.scope {
+            Scope::RelyingParty => String::new(),
+            Scope::Integration(id) => id.to_string(),
+        },
+        created_at: Some(timestamp(identifier.created_at)),
+    }
+}
+
+/// A binding as a message.
+pub fn message(binding: &Binding) -> pb::Binding {
+    let state = match binding.state {
+        State::Inactive => BindingState::Inactive,
+        State::Active { .. } => BindingState::Active,
+        State::Deactivated { .. } => BindingState::Deactivated,
+    };
+    pb::Binding {
+        id: binding.id.to_string(),
+        relying_party_id: binding.relying_party.to_string(),
+        user_identifier: binding.user.as_str().to_owned(),
+        device_identifier: binding.device.to_string(),
+        state: state.into(),
+        created_at: Some(timestamp(binding.created_at)),
+        activated_at: binding.state.activated_at().map(timestamp),
+        deactivated_at: binding.state.deactivated_at().map(timestamp),
+        user_frozen: binding.user_frozen,
+    }
+}

@@ -1,0 +1,80 @@
+//! Rows of frozen users, and of the proofs by which phones froze theirs.
+
+use nodkey_db::{
+    Db, DbError, Query, Row, Tx,
+    retention::{BATCH, delete_between},
+};
+use nodkey_kernel::{
+    id::{DeviceId, RelyingPartyId},
+    time::Timestamp,
+};
+use nodkey_runtime::Failure;
+
+use crate::domain::{
+    UserIdentifier,
+    freeze::{Freeze, Freezer, FreezerName, Note},
+};
+
+const SELECT: &str = "SELECT frozen_at, frozen_by, device_id, note FROM frozen_user WHERE relying_party_id = $1 AND user_identifier = $2";
+
+/// Freezes a user who is not frozen.
+pub async fn insert(tx: &mut Tx, party: RelyingPartyId, user: &UserIdentifier, freeze: &Freeze) -> Result<(), Failure> {
+    tx.query(
+        "INSERT INTO frozen_user (relying_party_id, user_identifier, frozen_at, frozen_by, device_id, note) VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(party.as_uuid())
+    .bind(user.as_str())
+    .bind(freeze.at)
+    .bind(freeze.by.name().as_str())
+    .bind(freeze.by.device().map(DeviceId::as_str))
+    .bind(freeze.note.as_str())
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// Releases a user; false when they were not frozen.
+pub async fn delete(tx: &mut Tx, party: RelyingPartyId, user: &UserIdentifier) -> Result<bool, Failure> {
+    let query = tx.query("DELETE FROM frozen_user WHERE relying_party_id = $1 AND user_identifier = $2");
+    Ok(query.bind(party.as_uuid()).bind(user.as_str()).execute().await? == 1)
+}
+
+/// Returns how a user is frozen.
+pub async fn get(db: &Db, party: RelyingPartyId, user: &UserIdentifier) -> Result<Option<Freeze>, Failure> {
+    one(db.query(SELECT), party, user).await
+}
+
+/// The same inside a transaction.
+pub async fn load(tx: &mut Tx, party: RelyingPartyId, user: &UserIdentifier) -> Result<Option<Freeze>, Failure> {
+    one(tx.query(SELECT), party, user).await
+}
+
+async fn one(query: Query<'_>, party: RelyingPartyId, user: &UserIdentifier) -> Result<Option<Freeze>, Failure> {
+    let row = query.bind(party.as_uuid()).bind(user.as_str()).fetch_optional().await?;
+    Ok(row.map(|row| read(&row, party)).transpose()?)
+}
+
+fn read(row: &Row, party: RelyingPartyId) -> Result<Freeze, DbError> {
+    // Its own key would show the user.
+    let record = row.of("frozen_user", format_args!("of {party}"));
+    let name = record.convert("frozen_by", |name: String| FreezerName::try_from(name.as_str()))?;
+    let device = record.convert("device_id", |id: Option<String>| id.map(|id| DeviceId::parse(&id)).transpose())?;
+    let by = Freezer::of(name, device).ok_or_else(|| record.inconsistent("device_id", "it is there if and only if a device froze"))?;
+    Ok(Freeze { at: record.get("frozen_at")?, by, note: record.convert("note", |text: String| Note::parse(&text))? })
+}
+
+/// Notes that a proof has its effect; false when it had it before.
+pub async fn insert_used_proof(tx: &mut Tx, device: &DeviceId, jti: &str, now: Timestamp) -> Result<bool, Failure> {
+    let id = format!("{device}.{jti}");
+    let query = tx.query("INSERT INTO used_proof (id, used_at) VALUES ($1, $2) ON CONFLICT DO NOTHING");
+    Ok(query.bind(id.as_str()).bind(now).execute().await? == 1)
+}
+
+/// Deletes proofs that were used before a moment, some at a time. Returns how many.
+pub async fn delete_used_proofs(db: &Db, before: Timestamp) -> Result<u64, Failure> {
+    let oldest = db.query(
+        "SELECT MIN(used_at) AS first, MAX(used_at) AS last FROM (SELECT used_at FROM used_proof WHERE used_at < $1 ORDER BY used_at LIMIT $2) AS oldest",
+    );
+    let delete = "DELETE FROM used_proof WHERE used_at >= $1 AND used_at <= $2";
+    Ok(delete_between(db, oldest.bind(before).bind(BATCH), delete).await?)
+}

@@ -1,0 +1,131 @@
+//! Users who are frozen: by their backend, or by one of their own phones.
+
+use axum::{
+    extract::{Path, State},
+    http::StatusCode,
+    response::Response,
+};
+use nodkey_proto::binding::v1::{
+    self as binding, FreezeDeviceUserRequest, FreezeUserRequest, FrozenBy, GetUserRequest, ReleaseUserRequest,
+    user_service_client::UserServiceClient,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{devices::rfc3339, users::users};
+use crate::{
+    auth::{backend::Backend, phone::Phone},
+    edge::Edge,
+    extract::{Json, ProvenJson},
+    problem::Problem,
+    reply::reply,
+};
+
+/// Why a user is frozen.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct FreezeUser {
+    /// For people: at most 200 characters.
+    #[serde(default)]
+    note: String,
+}
+
+/// A phone says nothing but that it is so.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct FreezeOwnUser {}
+
+/// A user as they stand.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct User {
+    user_identifier: String,
+    /// Bound devices, active or not.
+    devices: i32,
+    /// Null: not frozen.
+    freeze: Option<Freeze>,
+}
+
+/// That a user is frozen: until the release nobody may prompt them, and none of their devices answers.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Freeze {
+    /// RFC 3339.
+    frozen_at: Option<String>,
+    /// `backend`, `operator` or `device`.
+    frozen_by: &'static str,
+    /// The device that froze its user; null: no device did.
+    device_identifier: Option<String>,
+    note: String,
+}
+
+/// That the phone's user is frozen.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Frozen {
+    /// RFC 3339.
+    frozen_at: Option<String>,
+}
+
+/// Returns a user: how many devices they have, and whether they are frozen.
+#[utoipa::path(get, path = "/api/v2/users/{user_identifier}", tag = "backends", params(("user_identifier" = String, Path)),
+    responses((status = 200, description = "As they stand", body = User), (status = 404, description = "Unknown or inactive", body = Problem)))]
+pub async fn get(State(edge): State<Edge>, backend: Backend, Path(user_identifier): Path<String>) -> Result<Response, Problem> {
+    let user = users(&edge, &backend).get_user(GetUserRequest { user_identifier }).await?.into_inner();
+    Ok(reply(StatusCode::OK, &User::from(user)))
+}
+
+/// Freezes a user: open prompts end, and until the release nobody may prompt them and none of their devices answers. Bindings and devices stay.
+/// Idempotent: the first freeze stays as it is.
+#[utoipa::path(post, path = "/api/v2/users/{user_identifier}/freeze", tag = "backends", params(("user_identifier" = String, Path)),
+    request_body = FreezeUser, responses((status = 200, description = "Frozen", body = User),
+    (status = 404, description = "Unknown or inactive", body = Problem), (status = 422, description = "Not valid", body = Problem)))]
+pub async fn freeze(
+    State(edge): State<Edge>,
+    backend: Backend,
+    Path(user_identifier): Path<String>,
+    Json(FreezeUser { note }): Json<FreezeUser>,
+) -> Result<Response, Problem> {
+    let user = users(&edge, &backend).freeze_user(FreezeUserRequest { user_identifier, note }).await?.into_inner();
+    Ok(reply(StatusCode::OK, &User::from(user)))
+}
+
+/// Releases a user: everything is as it was before the freeze. Idempotent.
+#[utoipa::path(delete, path = "/api/v2/users/{user_identifier}/freeze", tag = "backends", params(("user_identifier" = String, Path)),
+    responses((status = 200, description = "Not frozen", body = User), (status = 404, description = "Unknown or inactive", body = Problem)))]
+pub async fn release(State(edge): State<Edge>, backend: Backend, Path(user_identifier): Path<String>) -> Result<Response, Problem> {
+    let user = users(&edge, &backend).release_user(ReleaseUserRequest { user_identifier }).await?.into_inner();
+    Ok(reply(StatusCode::OK, &User::from(user)))
+}
+
+/// The phone freezes its user: for who has lost another phone. This phone does not answer any more either, until the backend has made sure who
+/// asks and releases the user; no phone can. Idempotent.
+#[utoipa::path(post, path = "/api/v2/user_freezes", tag = "phones", request_body = FreezeOwnUser, responses(
+    (status = 200, description = "Frozen", body = Frozen),
+    (status = 403, description = "`DEVICE_NOT_BOUND`, `DEVICE_NOT_ACTIVE`", body = Problem)))]
+pub async fn freeze_own(
+    State(edge): State<Edge>,
+    phone: Phone,
+    ProvenJson(FreezeOwnUser {}, call): ProvenJson<FreezeOwnUser>,
+) -> Result<Response, Problem> {
+    let mut client = UserServiceClient::new(edge.peers.binding().acting_for(phone.relying_party));
+    let request = FreezeDeviceUserRequest { device_identifier: phone.device.to_string(), call: Some(call) };
+    let user = client.freeze_device_user(request).await?.into_inner();
+    Ok(reply(StatusCode::OK, &Frozen { frozen_at: user.freeze.and_then(|freeze| rfc3339(freeze.frozen_at.as_ref())) }))
+}
+
+impl From<binding::User> for User {
+    fn from(user: binding::User) -> Self {
+        Self { user_identifier: user.user_identifier, devices: user.devices, freeze: user.freeze.map(Freeze::from) }
+    }
+}
+
+impl From<binding::Freeze> for Freeze {
+    fn from(freeze: binding::Freeze) -> Self {
+        Self {
+            frozen_at: rfc3339(freeze.frozen_at.as_ref()),
+            frozen_by: match freeze.frozen_by() {
+                FrozenBy::Device => "device",
+                FrozenBy::Operator => "operator",
+                FrozenBy::Backend | FrozenBy::Unspecified => "backend",
+            },
+            device_identifier: Some(freeze.frozen_by_device).filter(|device| !device.is_empty()),
+            note: freeze.note,
+        }
+    }
+}
