@@ -46,6 +46,7 @@ mod installation;
 mod key_statements;
 mod keys;
 mod kill;
+mod login;
 mod lost_wakes;
 mod master_key;
 mod old_ways;
