@@ -82,6 +82,12 @@ impl Browser {
         self.send(request).await
     }
 
+    /// The same, presenting a confirmation.
+    pub async fn rpc_confirmed(&mut self, method: &str, relying_party: Option<&str>, message: Value, confirmation: &str) -> Answered {
+        let request = self.rpc_request(method, relying_party, &message).header("X-Nodkey-Confirmation", confirmation);
+        self.send(request).await
+    }
+
     /// Begins to read what an RPC streams, once the server has heard.
     pub async fn stream(&self, method: &str, relying_party: &str) -> Events {
         let response = self.rpc_request(method, Some(relying_party), &json!({})).send().await.unwrap();

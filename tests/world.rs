@@ -77,6 +77,11 @@ impl World {
         Self::start_with(nodkey_gateway::Config::default(), None, |config| config.deployment.explain_refusals = false).await
     }
 
+    /// Starts everything in this process by this clock.
+    pub async fn embedded_by(clock: Clock) -> Self {
+        Self::start_with(nodkey_gateway::Config::default(), None, |config| config.clock = clock).await
+    }
+
     /// Starts everything in this process behind a proxy that phones and backends know by this URL.
     pub async fn embedded_behind(gateway: nodkey_gateway::Config, public_url: &str) -> Self {
         Self::start_with(gateway, None, |config| config.public_url = Some(public_url.to_owned())).await

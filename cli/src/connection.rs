@@ -7,6 +7,8 @@ use nodkey_mobile_sdk::Config as PhoneConfig;
 use nodkey_server_sdk::{Credential, Endpoints, Jwks, Nodkey, OperatorKey};
 use serde::{Deserialize, Serialize};
 
+use crate::session::{Session, SessionFile};
+
 /// What `nodkey dev` writes to `<data-dir>/dev.json`, readable by its owner alone.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DevFile {
@@ -36,12 +38,15 @@ pub struct Pair {
     pub secret: String,
 }
 
+/// The folder of `nodkey dev` where none is named.
+const DATA_DIR: &str = ".nodkey";
+
 /// The folder of `nodkey dev`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Connection")]
 pub struct DataDir {
     /// Folder of `nodkey dev`: its dev.json tells what the flags below do not
-    #[arg(long = "data-dir", env = "NODKEY_DATA_DIR", default_value = ".nodkey", value_name = "DIR", global = true)]
+    #[arg(long = "data-dir", env = "NODKEY_DATA_DIR", default_value = DATA_DIR, value_name = "DIR", global = true)]
     pub path: PathBuf,
     /// PEM file of the one authority to trust behind https; without it, those of the system
     #[arg(long, env = "NODKEY_CA_CERTIFICATE", value_name = "FILE", global = true)]
@@ -70,6 +75,24 @@ pub struct Operator {
     /// Relying party to act for
     #[arg(long, env = "NODKEY_RELYING_PARTY", value_name = "UUID", global = true)]
     relying_party: Option<String>,
+    #[command(flatten)]
+    session: SessionFile,
+}
+
+/// A connection as an operator.
+pub struct Connected {
+    /// The client.
+    pub nodkey: Nodkey,
+    /// The relying party that was named, or that dev.json names.
+    pub relying_party: Option<String>,
+    /// Whose session it is by; none by the operator key.
+    pub session: Option<Session>,
+}
+
+/// By what an operator proves who they are.
+enum Proof {
+    Key(String),
+    Session(Session),
 }
 
 /// Where phones call, and with what.
@@ -116,31 +139,66 @@ impl Grpc {
 
     /// Connects to where it was told to, or where dev.json says.
     fn connect(&self, data_dir: &DataDir, credential: Credential, known_url: fn(&DevFile) -> &str) -> anyhow::Result<Nodkey> {
-        let endpoints = if let Some(grpc) = &self.grpc {
-            Endpoints { ca_certificate: data_dir.authority(None)?, ..endpoints(grpc)? }
-        } else {
+        self.connect_or(data_dir, credential.audience(&self.audience), || {
             let known = data_dir.dev_file()?;
-            Endpoints { ca_certificate: data_dir.authority(Some(&known))?, ..Endpoints::single(known_url(&known)) }
+            Ok(Endpoints { ca_certificate: data_dir.authority(Some(&known))?, ..Endpoints::single(known_url(&known)) })
+        })
+    }
+
+    /// Connects to where a session is, unless it was told otherwise.
+    fn connect_as(&self, data_dir: &DataDir, session: &Session, relying_party: Option<String>) -> anyhow::Result<Nodkey> {
+        let credential = Credential::operator_session(&session.id, session.secret.clone(), relying_party);
+        self.connect_or(data_dir, credential.audience(&session.audience), || {
+            let authority = data_dir.ca_certificate.as_ref().or(session.ca_certificate.as_ref());
+            let read = |path: &PathBuf| std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
+            Ok(Endpoints { ca_certificate: authority.map(read).transpose()?, ..Endpoints::single(&session.gateway) })
+        })
+    }
+
+    fn connect_or(
+        &self,
+        data_dir: &DataDir,
+        credential: Credential,
+        otherwise: impl FnOnce() -> anyhow::Result<Endpoints>,
+    ) -> anyhow::Result<Nodkey> {
+        let endpoints = match &self.grpc {
+            Some(grpc) => Endpoints { ca_certificate: data_dir.authority(None)?, ..endpoints(grpc)? },
+            None => otherwise()?,
         };
-        Nodkey::connect(&endpoints, credential.audience(&self.audience)).context("--grpc must be a URL such as http://127.0.0.1:7070")
+        Nodkey::connect(&endpoints, credential).context("--grpc must be a URL such as http://127.0.0.1:7070")
     }
 }
 
 impl Operator {
-    /// Connects as an operator. Returns the relying party it was told or dev.json names, too; its calls are for that one alone
-    /// when `scoped`.
-    pub fn connect(self, data_dir: &DataDir, grpc: &Grpc, scoped: bool) -> anyhow::Result<(Nodkey, Option<String>)> {
+    /// Connects as an operator: by the key that was given, else by the folder of `nodkey dev` that was named, else by the session of
+    /// `nodkey login`, else by the folder there is. Calls are for the relying party alone when `scoped`.
+    pub fn connect(self, data_dir: &DataDir, grpc: &Grpc, scoped: bool) -> anyhow::Result<Connected> {
         let file = read_dev_file(&data_dir.path)?;
-        let key = self.operator_key.or_else(|| file.as_ref().map(|f| f.operator_key.clone()));
-        let key = key.with_context(|| {
-            let missing = dev_path(&data_dir.path);
-            format!(
-                "an operator key is needed: set NODKEY_OPERATOR_KEY, or --data-dir to that of `nodkey dev` ({} is missing)",
-                missing.display()
-            )
-        })?;
-        let party = self.relying_party.or_else(|| file.map(|f| f.relying_party_id));
-        Ok((grpc.connect(data_dir, operator(&key, party.clone().filter(|_| scoped))?, |known| &known.grpc)?, party))
+        let by_file = file.as_ref().map(|file| Proof::Key(file.operator_key.clone()));
+        let proof = match (self.operator_key, by_file) {
+            (Some(key), _) => Proof::Key(key),
+            (None, Some(by_file)) if data_dir.path != Path::new(DATA_DIR) => by_file,
+            (None, by_file) => self.session.read()?.map(Proof::Session).or(by_file).with_context(|| {
+                let missing = dev_path(&data_dir.path);
+                format!(
+                    "sign in with `nodkey login URL`, set NODKEY_OPERATOR_KEY, or --data-dir to that of `nodkey dev` ({} is missing)",
+                    missing.display()
+                )
+            })?,
+        };
+        let here = |session: &Session| file.as_ref().is_none_or(|file| file.http == session.gateway);
+        let known = match &proof {
+            // What is here is nothing to a session elsewhere.
+            Proof::Session(session) if !here(session) => None,
+            _ => file.as_ref().map(|file| file.relying_party_id.clone()),
+        };
+        let relying_party = self.relying_party.or(known);
+        let scope = relying_party.clone().filter(|_| scoped);
+        let (nodkey, session) = match proof {
+            Proof::Key(key) => (grpc.connect(data_dir, operator(&key, scope)?, |known| &known.grpc)?, None),
+            Proof::Session(session) => (grpc.connect_as(data_dir, &session, scope)?, Some(session)),
+        };
+        Ok(Connected { nodkey, relying_party, session })
     }
 }
 

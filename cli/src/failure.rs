@@ -7,7 +7,7 @@ use nodkey_mobile_sdk::Error as PhoneError;
 use nodkey_runtime::DataDirError;
 use nodkey_server_sdk::{Error as CallError, Fault, JoseError, Kind};
 
-use crate::{audit::NotIntact, verify::NotAccepted};
+use crate::{audit::NotIntact, session::SessionEnded, verify::NotAccepted};
 
 /// It did not work.
 const FAILED: u8 = 1;
@@ -55,7 +55,7 @@ fn code(error: &anyhow::Error) -> u8 {
     let refused = match (find::<CallError>(error), find::<PhoneError>(error)) {
         (Some(call), _) => !matches!(call.kind, Kind::Unavailable | Kind::Internal),
         (_, Some(PhoneError::Refused { status, .. })) => *status < 500,
-        _ => find::<Refused>(error).is_some(),
+        _ => find::<Refused>(error).is_some() || find::<SessionEnded>(error).is_some(),
     };
     if refused { REFUSED } else { FAILED }
 }
@@ -67,10 +67,15 @@ fn advice(error: &anyhow::Error) -> Option<&'static str> {
     if let Some(NotAccepted::NotGenuine(Fault::Receipt(JoseError::Key) | Fault::Challenge(ChallengeError::UnknownKey))) = find(error) {
         return Some("Are they the keys of that deployment? A copy may be older than the evidence: fetch /jwks/archive anew.");
     }
+    if find::<SessionEnded>(error).is_some() {
+        return Some("Run `nodkey login` again.");
+    }
     if let Some(call) = find::<CallError>(error) {
         return match (call.reason.as_str(), call.kind) {
             ("USER_FROZEN", _) => Some(FROZEN),
             ("RELYING_PARTY_REQUIRED", _) => Some("Name one with --relying-party; `nodkey admin relying-parties list` shows them."),
+            ("UNIMPLEMENTED", _) => Some("This is not served at the gateway's address: name the services with --grpc, or another release."),
+            ("PROMPT_BUDGET_EXHAUSTED", _) => Some("Your phone was prompted too often of late without an accept: wait a little."),
             (_, Kind::Unavailable) => Some("Is the server running? Start one with `nodkey dev`, or name one with --grpc."),
             (_, Kind::Unauthenticated) => Some("Check the key or secret, and that the clocks of both machines agree to a few seconds."),
             (_, Kind::NotFound) => Some("Check the id; what belongs to another relying party is found with --relying-party alone."),

@@ -5,13 +5,17 @@ mod audit;
 mod authority;
 mod bench;
 mod completions;
+mod confirm;
 mod connection;
 mod demo;
 mod dev;
 mod failure;
 mod keys;
+mod login;
 mod output;
 mod phone;
+mod session;
+mod sessions;
 mod verify;
 
 use std::process::ExitCode;
@@ -25,6 +29,7 @@ use clap::{Parser, Subcommand};
   nodkey dev                       run everything here, on SQLite, with a demo relying party
   nodkey demo                      watch a login from enrolment to evidence
   nodkey phone wait                be a phone: show what is asked, accept or reject
+  nodkey login                     sign in as an operator, by your phone
   nodkey admin trusonafications list --json
   nodkey keys init keys            make the keys of a deployment of five services
 
@@ -43,6 +48,11 @@ enum Command {
     Demo(demo::Args),
     /// Be a phone on the terminal
     Phone(phone::Args),
+    Login(login::Login),
+    Logout(login::Logout),
+    #[command(name = "whoami")]
+    WhoAmI(login::WhoAmI),
+    Sessions(sessions::Args),
     /// Manage relying parties, credentials, keys, devices, bindings, trusonafications, deliveries
     Admin(admin::Args),
     /// Make, check and replace the keys of a deployment
@@ -78,6 +88,10 @@ fn run(command: Command) -> anyhow::Result<()> {
             Command::Dev(args) => Box::pin(dev::run(args)).await,
             Command::Demo(args) => Box::pin(demo::run(args)).await,
             Command::Phone(args) => Box::pin(phone::run(args)).await,
+            Command::Login(args) => Box::pin(login::login(args)).await,
+            Command::Logout(args) => Box::pin(login::logout(args)).await,
+            Command::WhoAmI(args) => Box::pin(login::who_am_i(args)).await,
+            Command::Sessions(args) => Box::pin(sessions::run(args)).await,
             Command::Admin(args) => Box::pin(admin::run(args)).await,
             Command::Keys(args) => keys::run(args),
             Command::Verify(args) => Box::pin(verify::run(args)).await,

@@ -1,4 +1,5 @@
-//! Compiles `proto/` without a `protoc` binary, and turns the `allow` and `idempotency_level` options of every method into tables.
+//! Compiles `proto/` without a `protoc` binary, and turns the `allow`, `idempotency_level` and `reconfirm` options of every method into
+//! tables.
 
 use std::{
     env,
@@ -21,7 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = compiler.file_descriptor_set();
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let pool = compiler.descriptor_pool();
-    fs::write(out.join("access.rs"), access(&pool)? + &idempotent(&pool)?)?;
+    fs::write(out.join("access.rs"), access(&pool)? + &idempotent(&pool)? + &reconfirmed(&pool)?)?;
     // Encoded by the compiler: the generated types know neither our options nor `debug_redact`, and would lose them.
     fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
     tonic_prost_build::configure().build_transport(false).bytes(".").include_file("nodkey.rs").compile_fds(descriptors)?;
@@ -63,6 +64,7 @@ fn access(pool: &DescriptorPool) -> Result<String, Box<dyn std::error::Error>> {
                         Some(11) => "Principal::Service(ServiceName::Notification)",
                         Some(12) => "Principal::ForConsole(ServiceName::Gateway)",
                         Some(13) => "Principal::ForConsole(ServiceName::Registry)",
+                        Some(14) => "Principal::Oneself",
                         other => return Err(format!("{}: unknown principal {other:?}", method.full_name()).into()),
                     });
                 }
@@ -83,6 +85,19 @@ fn idempotent(pool: &DescriptorPool) -> Result<String, Box<dyn std::error::Error
         let level = method.options().get_field_by_name("idempotency_level").and_then(|level| level.as_enum_number());
         // NO_SIDE_EFFECTS, IDEMPOTENT.
         if matches!(level, Some(1 | 2)) && !method.is_client_streaming() {
+            writeln!(table, "    \"/{}/{}\",", method.parent_service().full_name(), method.name())?;
+        }
+    }
+    table.push_str("];\n");
+    Ok(table)
+}
+
+/// The paths of the methods that operators confirm on their phones.
+fn reconfirmed(pool: &DescriptorPool) -> Result<String, Box<dyn std::error::Error>> {
+    let reconfirm = pool.get_extension_by_name("nodkey.options.v1.reconfirm").ok_or("options.proto lost its extension")?;
+    let mut table = String::from("/// Methods that operators confirm on their phones.\npub const RECONFIRMED: &[&str] = &[\n");
+    for method in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
+        if method.options().get_extension(&reconfirm).as_bool() == Some(true) {
             writeln!(table, "    \"/{}/{}\",", method.parent_service().full_name(), method.name())?;
         }
     }

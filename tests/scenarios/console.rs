@@ -23,7 +23,7 @@ use uuid::Uuid;
 use crate::{
     browser::Browser,
     http::{self, Answered},
-    operators::{enrolled, invite, register, register_with, scan, sign_in, standing, ticket},
+    operators::{confirmed, enrolled, invite, register, register_with, scan, sign_in, standing, ticket},
     world::{World, asked},
 };
 
@@ -131,7 +131,7 @@ async fn each_role_may_do_what_it_may_and_no_more(world: &World) {
     for (role, acts, owns) in [(Role::Auditor, false, false), (Role::Operator, true, false), (Role::Owner, true, true)] {
         let mut browser = signed_in(world, role).await;
         let mut may = async |method: &str, message: Value| match browser.rpc(method, None, message).await {
-            answer if answer.status == 200 => true,
+            answer if answer.status == 200 || answer.error == "CONFIRMATION_REQUIRED" => true,
             answer => {
                 assert_eq!(refused(&answer), (403, "NOT_ALLOWED"), "{role:?} {method}");
                 false
@@ -145,20 +145,20 @@ async fn each_role_may_do_what_it_may_and_no_more(world: &World) {
 }
 
 async fn a_disabled_operator_is_out_at_once_and_a_renewed_invitation_ends_the_phone_before(world: &World) {
-    let mut owner = signed_in(world, Role::Owner).await;
-    let own = owner.get("/console/api/session").await.body["operator"]["id"].clone();
+    let (owners, own) = enrolled(world, "Ada", Role::Owner).await;
+    let mut owner = sign_in(world, &owners).await;
     let service = |verb: &str| format!("registry.v1.OperatorService/{verb}");
     for (verb, message) in [("DisableOperator", json!({"id": own})), ("UpdateOperator", json!({"id": own, "role": "ROLE_AUDITOR"}))] {
-        assert_eq!(refused(&owner.rpc(&service(verb), None, message).await), (403, "NOT_YOURSELF"));
+        assert_eq!(refused(&confirmed(&mut owner, &owners, &service(verb), None, message).await), (403, "NOT_YOURSELF"));
     }
     let (phone, id) = enrolled(world, "Grace", Role::Operator).await;
     let mut grace = sign_in(world, &phone).await;
-    let changed = owner.rpc(&service("UpdateOperator"), None, json!({"id": id, "role": "ROLE_AUDITOR"})).await;
+    let changed = confirmed(&mut owner, &owners, &service("UpdateOperator"), None, json!({"id": id, "role": "ROLE_AUDITOR"})).await;
     assert_eq!((changed.status, &changed.body["role"]), (200, &json!("ROLE_AUDITOR")));
     let create = "registry.v1.RelyingPartyService/CreateRelyingParty";
     assert_eq!(refused(&grace.rpc(create, None, json!({"name": "Shop"})).await), (403, "NOT_ALLOWED"), "from the next call on");
 
-    let renewed = owner.rpc(&service("RenewInvitation"), None, json!({"id": id})).await;
+    let renewed = confirmed(&mut owner, &owners, &service("RenewInvitation"), None, json!({"id": id})).await;
     assert_eq!(renewed.status, 200, "{}", renewed.body);
     assert_eq!(grace.get("/console/api/status").await.status, 401, "the session ended");
     assert!(matches!(phone.wait(Duration::ZERO).await, Err(Error::Refused { status: 403, .. })), "the phone is dead");
@@ -167,10 +167,11 @@ async fn a_disabled_operator_is_out_at_once_and_a_renewed_invitation_ends_the_ph
     assert_eq!(Browser::new(&world.http).post(&ticket(link), &jwt).await.status, 204);
     let mut grace = sign_in(world, &phone).await;
 
-    let disabled = owner.rpc(&service("DisableOperator"), None, json!({"id": id})).await;
+    let disabled = confirmed(&mut owner, &owners, &service("DisableOperator"), None, json!({"id": id})).await;
     assert_eq!((disabled.status, &disabled.body["state"]), (200, &json!("OPERATOR_STATE_DISABLED")));
     assert_eq!(grace.get("/console/api/session").await.body, json!({"operator": null}));
-    assert_eq!(refused(&owner.rpc(&service("RenewInvitation"), None, json!({"id": id})).await), (403, "OPERATOR_DISABLED"));
+    let renewed = confirmed(&mut owner, &owners, &service("RenewInvitation"), None, json!({"id": id})).await;
+    assert_eq!(refused(&renewed), (403, "OPERATOR_DISABLED"));
 }
 
 async fn who_rejects_or_belongs_to_nobody_is_not_signed_in(world: &World) {

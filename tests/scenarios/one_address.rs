@@ -7,22 +7,26 @@ use nodkey_gateway::Config;
 use nodkey_mobile_sdk::Decision;
 use nodkey_proto::{
     binding::v1::{ListBindingsRequest, binding_service_client::BindingServiceClient},
+    registry::v1::{ListRelyingPartiesRequest, Role, relying_party_service_client::RelyingPartyServiceClient},
     trusonafication::v1::{
         GetTrusonaficationRequest, ListTrusonaficationsRequest, Status, Trusonafication, WatchResultsRequest, WatchTrusonaficationRequest,
         WatchTrusonaficationsRequest, trusonafication_service_client::TrusonaficationServiceClient,
     },
 };
-use nodkey_server_sdk::{AuthenticatedChannel, Kind, NewTrusonafication, Nodkey, ServiceName, is_success};
+use nodkey_server_sdk::{AuthenticatedChannel, Credential, Kind, NewTrusonafication, Nodkey, ServiceName, is_success};
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request};
 
 use super::access::{Tokens, channel, knock, table};
-use crate::world::{PATIENCE, Tenant, World, asked, eventually};
+use crate::{
+    operators::{enrolled, sign_in},
+    world::{PATIENCE, Tenant, World, asked, eventually},
+};
 
 scenarios!(
-    what_backends_may_call_is_there_for_them_and_nothing_else_for_anybody,
+    what_is_for_backends_or_operators_who_signed_in_is_there_for_them_and_nothing_else_for_anybody,
     a_login_needs_no_other_address,
     both_sides_stream_on_one_call,
     a_refusal_arrives_as_the_service_said_it,
@@ -47,22 +51,34 @@ async fn open(tenant: &Tenant) -> String {
     tenant.backend.create_trusonafication(log_in()).await.unwrap().trusonafication.id
 }
 
-async fn what_backends_may_call_is_there_for_them_and_nothing_else_for_anybody(world: &World) {
+async fn what_is_for_backends_or_operators_who_signed_in_is_there_for_them_and_nothing_else_for_anybody(world: &World) {
     let (principals, rows) = table();
     let tokens = Tokens::of(world).await;
     let mut channel = channel(&world.http, world.endpoints.ca_certificate.as_ref());
     let column = |name: &str| principals.iter().position(|principal| *principal == name).unwrap();
     let mut wrong = Vec::new();
+    let people = ["auditor", "operator", "owner"];
     for (method, cells) in rows {
         let path = format!("/nodkey.{method}");
+        // What every process has for itself is nowhere else.
+        let for_people = people.iter().any(|name| cells[column(name)] == "yes") && !method.starts_with("status.");
         for principal in &principals {
             let code = knock(&mut channel, &path, tokens.token(principal, &path, tokens.party).as_deref()).await;
             let [backend, public] = ["backend", "public"].map(|name| cells[column(name)] == "yes");
+            let through = !matches!(code, Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented | Code::Unavailable);
             let right = match (backend, public, *principal) {
+                // The service looks who it is, and what the role allows.
+                (_, false, person) if people.contains(&person) && (backend || for_people) => {
+                    if cells[column(person)] == "yes" {
+                        through
+                    } else {
+                        code == Code::PermissionDenied
+                    }
+                }
                 (false, ..) => code == Code::Unimplemented,
                 // Whoever is no backend is nobody here.
                 (true, false, other) if other != "backend" => code == Code::Unauthenticated,
-                (true, ..) => !matches!(code, Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented | Code::Unavailable),
+                (true, ..) => through,
             };
             if !right {
                 wrong.push(format!("{method} by {principal}: {code:?}"));
@@ -265,10 +281,8 @@ async fn operators_reach_their_methods_at_the_one_address_where_that_is_switched
         let world = World::embedded_with(Config { operator_grpc, ..Config::default() }).await;
         let tenant = world.tenant().await;
         let through = World::at(world.http.clone(), world.one_address(), world.operator_key().to_owned());
-        let mut parties = nodkey_proto::registry::v1::relying_party_service_client::RelyingPartyServiceClient::new(
-            through.operator(None).channel(ServiceName::Registry),
-        );
-        let listed = parties.list_relying_parties(nodkey_proto::registry::v1::ListRelyingPartiesRequest::default()).await;
+        let mut parties = RelyingPartyServiceClient::new(through.operator(None).channel(ServiceName::Registry));
+        let listed = parties.list_relying_parties(ListRelyingPartiesRequest::default()).await;
         assert_eq!(listed.err().map(|status| status.code()), expected);
         // For a tenant: the header is theirs to set.
         let mut bindings = BindingServiceClient::new(through.operator(Some(&tenant.id)).channel(ServiceName::Binding));
@@ -281,4 +295,29 @@ async fn operators_reach_their_methods_at_the_one_address_where_that_is_switched
         let mut channel = channel(&world.http, None);
         assert_eq!(knock(&mut channel, path, tokens.token("gateway", path, tokens.party).as_deref()).await, Code::Unimplemented);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_signed_in_reaches_the_methods_for_operators_where_there_is_a_console() {
+    let list = async |world: &World, session: &str| {
+        let (id, secret) = session.split_once('.').unwrap();
+        let client = Nodkey::connect(&world.one_address(), Credential::operator_session(id, secret, None)).unwrap();
+        let mut parties = RelyingPartyServiceClient::new(client.channel(ServiceName::Registry));
+        parties.list_relying_parties(ListRelyingPartiesRequest::default()).await.err().map(|status| status.code())
+    };
+    let invented = format!("{UNKNOWN}.secret");
+    let without = World::embedded_with(Config { console: false, ..Config::default() }).await;
+    assert_eq!(list(&without, &invented).await, Some(Code::Unimplemented));
+    let world = World::embedded().await;
+    let (phone, _) = enrolled(&world, "Audrey", Role::Auditor).await;
+    let session = sign_in(&world, &phone).await.session();
+    assert_eq!(list(&world, &session).await, None);
+    // Sessions that are invented are nobody's, and count against their address.
+    let mut answers = Vec::new();
+    while !answers.contains(&Some(Code::ResourceExhausted)) {
+        answers.push(list(&world, &invented).await);
+        assert!(answers.len() < 1_000, "it goes on for ever");
+    }
+    answers.dedup();
+    assert_eq!(answers, [Some(Code::Unauthenticated), Some(Code::ResourceExhausted)]);
 }

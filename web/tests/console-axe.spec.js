@@ -59,9 +59,28 @@ const VIEWS = [
   ['list of relying parties', 'relying-parties', () => ({}), 'Acme Bank'],
   ['list of signing keys', 'signing-keys', () => ({}), 'Signs now'],
   ['list of operators', 'operators', () => ({}), 'First owner'],
+  ['list of sessions', 'sessions', () => ({}), '(this one)'],
   ['audit log', 'audit', () => ({}), 'AcceptInvitation'],
   ['view that is none', 'nothing', () => ({}), 'There is no such view'],
 ];
+
+/**
+ * Opens what waits for the phone. Nobody is asked: that often, a phone would be left alone for a while.
+ * @param {Page} page
+ */
+async function toConfirm(page) {
+  const confirmation = {
+    id: 'x',
+    state: 'CONFIRMATION_STATE_WAITING',
+    action: 'make a new signing key',
+    resource: 'registry',
+  };
+  await page.route('**/CreateConfirmation', (route) => route.fulfill({ json: { confirmation, matchNumber: '42' } }));
+  await page.route('**/GetConfirmation', () => {});
+  await press(page, 'Rotate');
+  await dialog(page).getByRole('button', { name: 'Rotate', exact: true }).click();
+  await expect(dialog(page, 'Confirm on your phone')).toBeVisible();
+}
 
 /**
  * What is opened above a view.
@@ -85,6 +104,7 @@ const ABOVE = [
   ['disabling a relying party', 'settings', (page) => press(page, 'Disable')],
   ['new relying party', 'relying-parties', (page) => press(page, 'Create relying party')],
   ['rotating the signing key', 'signing-keys', (page) => press(page, 'Rotate')],
+  ['what the phone is to confirm', 'signing-keys', toConfirm],
   ['inviting', 'operators', (page) => press(page, 'Invite')],
   ['changing an operator', 'operators', (page) => choose(row(page, 'First owner'), 'Change')],
   ['new invitation', 'operators', (page) => choose(row(page, 'First owner'), 'New invitation')],

@@ -1,7 +1,7 @@
 /** The deployment as a whole: how it is, what signs for it, and what is seen when it is away. */
 
 import { heading, openPhone } from './support/acme.js';
-import { confirm, expectToast, go, open, row } from './support/console.js';
+import { confirmTwice, expectToast, go, open, row } from './support/console.js';
 import { expect, test } from './support/console_test.js';
 import { tenant } from './support/tenant.js';
 
@@ -86,6 +86,7 @@ test('an address that is no view says so, and leads on', async ({ page, server }
 test('a signing key is rotated or revoked, and what the old one signed still holds until then', async ({
   page,
   server,
+  confirmOnPhone,
 }) => {
   const shop = await tenant(server);
   const phone = await shop.enrol('ada');
@@ -95,7 +96,7 @@ test('a signing key is rotated or revoked, and what the old one signed still hol
   await expect(row(page, 'Signs now')).toHaveCount(2);
   await page.getByRole('button', { name: 'Rotate' }).click();
   await page.getByLabel('Algorithm of the new key').selectOption('ES256 (P-256)');
-  await confirm(page, 'Rotate');
+  await confirmTwice(page, 'Rotate', confirmOnPhone);
   await expectToast(page, 'The new key is published');
   await expect(row(page, 'Signs now')).toHaveCount(2);
   await expect(row(page, 'Signs soon')).toContainText('ES256');
@@ -107,7 +108,7 @@ test('a signing key is rotated or revoked, and what the old one signed still hol
   await open(page, server, 'signing-keys');
   await page.getByRole('button', { name: 'Rotate' }).click();
   await page.getByLabel('The old key is compromised').check();
-  await confirm(page, 'Rotate');
+  await confirmTwice(page, 'Rotate', confirmOnPhone);
   await expect(row(page, 'Revoked')).toHaveCount(2);
   await expect(row(page, 'Signs now')).toHaveCount(2);
   expect(await kids()).toBe(2);

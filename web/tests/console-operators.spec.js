@@ -1,9 +1,23 @@
 /** Operators: invited, of a role, and out when an owner says so; what they did is written down. */
 
-import { heading } from './support/acme.js';
-import { choose, code, confirm, dialog, enter, expectToast, go, invite, open, row, rpc } from './support/console.js';
+import { heading, touch } from './support/acme.js';
+import {
+  choose,
+  code,
+  confirm,
+  confirmOn,
+  confirmTwice,
+  dialog,
+  enter,
+  expectToast,
+  go,
+  invite,
+  open,
+  row,
+  rpc,
+} from './support/console.js';
 import { expect, test } from './support/console_test.js';
-import { signInAs } from './support/soft_phone.js';
+import { enrol as softPhone, signIn, signInAs } from './support/soft_phone.js';
 import { tenant } from './support/tenant.js';
 
 /** @typedef {import('@playwright/test').Page} Page */
@@ -38,7 +52,7 @@ async function expectSignedOut(page) {
   await expect(code(page)).toBeVisible();
 }
 
-test('an auditor is invited by a link that is shown once', async ({ page, elsewhere, server }) => {
+test('an auditor is invited by a link that is shown once', async ({ page, elsewhere, server, confirmOnPhone }) => {
   const name = somebody('Audrey');
   await open(page, server, 'operators');
   await page.getByRole('button', { name: 'Invite' }).click();
@@ -47,6 +61,7 @@ test('an auditor is invited by a link that is shown once', async ({ page, elsewh
   await expect(dialog(page).getByLabel('Name')).toHaveAccessibleDescription(/must not be blank/);
   await dialog(page).getByLabel('Name').fill(name);
   await dialog(page).getByRole('button', { name: 'Make the link' }).click();
+  await confirmOnPhone();
   const shown = dialog(page, `Invitation for ${name}`);
   await expect(shown.getByRole('img', { name: 'Invitation link as a QR code' })).toBeVisible();
   const link = await shown.getByRole('code').innerText();
@@ -123,14 +138,14 @@ test('an operator acts for relying parties and leaves operators and signing keys
   expect(refused).toEqual({ status: 403, error: 'NOT_ALLOWED' });
 });
 
-test('another role holds from the next call on', async ({ page, elsewhere, server }) => {
+test('another role holds from the next call on', async ({ page, elsewhere, server, confirmOnPhone }) => {
   const name = somebody('Otto');
   await signInAs(elsewhere, server, name, 'operator');
   await open(elsewhere, server, 'relying-parties');
   await open(page, server, 'operators');
   await choose(row(page, name), 'Change');
   await dialog(page).getByLabel('Role').selectOption('Auditor');
-  await confirm(page, 'Save');
+  await confirmTwice(page, 'Save', confirmOnPhone);
   await expectToast(page, 'Saved');
   await expect(row(page, name)).toContainText('Auditor');
 
@@ -148,12 +163,13 @@ test('who is disabled is signed out at the next call, and the phone signs in no 
   page,
   elsewhere,
   server,
+  confirmOnPhone,
 }) => {
   const name = somebody('Otto');
   const phone = await enter(elsewhere, server, (await invite(server, name, 'operator')).link);
   await open(page, server, 'operators');
   await choose(row(page, name), 'Disable');
-  await confirm(page, 'Disable');
+  await confirmTwice(page, 'Disable', confirmOnPhone);
   await expect(row(page, name)).toContainText('Disabled');
   await expect(row(page, name).getByRole('button')).toHaveCount(0);
   await expectSignedOut(elsewhere);
@@ -163,13 +179,20 @@ test('who is disabled is signed out at the next call, and the phone signs in no 
   await expect(heading(phone, 'This code cannot be used')).toBeVisible();
 });
 
-test('a new invitation ends the phone before it, and the session', async ({ page, elsewhere, browser, server }) => {
+test('a new invitation ends the phone before it, and the session', async ({
+  page,
+  elsewhere,
+  browser,
+  server,
+  confirmOnPhone,
+}) => {
   const name = somebody('Otto');
   await enter(elsewhere, server, (await invite(server, name, 'operator')).link);
   await open(page, server, 'operators');
   await choose(row(page, name), 'New invitation');
   await expect(dialog(page)).toContainText('Their old phone and their sessions end at once');
   await dialog(page).getByRole('button', { name: 'Make the link' }).click();
+  await confirmOnPhone();
   const link = await dialog(page, `Invitation for ${name}`).getByRole('code').innerText();
   await dialog(page).getByRole('button', { name: 'Done' }).click();
   await elsewhere.reload();
@@ -183,13 +206,13 @@ test('owners neither disable themselves nor change their own role', async ({ pag
   await open(page, server, 'operators');
   const own = row(page, '(you)');
   await own.getByRole('button', { name: /^Actions on/ }).click();
-  await expect(own.getByRole('listitem')).toHaveText(['Change', 'New invitation']);
+  await expect(own.getByRole('listitem')).toHaveText(['Change', 'New invitation', 'Sessions']);
   await own.getByRole('button', { name: 'Change' }).click();
   await expect(dialog(page).getByRole('textbox', { name: 'Name' })).toHaveValue('First owner');
   await expect(dialog(page).getByLabel('Role')).toHaveCount(0);
   const { operator } = await page.evaluate(async () => (await fetch('/console/api/session')).json());
   const refused = await rpc(page, 'registry.v1.OperatorService/DisableOperator', { id: operator.id });
-  expect(refused).toEqual({ status: 403, error: 'NOT_YOURSELF' });
+  expect(refused, 'the phone would be asked first').toEqual({ status: 424, error: 'CONFIRMATION_REQUIRED' });
 });
 
 test('the audit log says who did what for whom and how it went, without secrets', async ({
@@ -238,4 +261,71 @@ test('the audit log says who did what for whom and how it went, without secrets'
   await page.getByRole('button', { name: 'Clear' }).click();
   await page.getByLabel('Relying party', { exact: true }).selectOption(shop.name);
   await expect(entries).toHaveText([/^CreateEndpoint/, /^CreateCredential/]);
+});
+
+test('inviting an owner asks the phone what exactly is to be done, and nothing is done when it says no', async ({
+  elsewhere: page,
+  server,
+}) => {
+  const [ada, eve] = [somebody('Ada'), somebody('Eve')];
+  const phone = await softPhone(server.url, (await invite(server, ada, 'owner')).link);
+  await signIn(page, server, phone);
+  await open(page, server, 'operators');
+  await page.getByRole('button', { name: 'Invite' }).click();
+  await dialog(page).getByLabel('Name').fill(eve);
+  await dialog(page).getByLabel('Role').selectOption('Owner');
+  const make = dialog(page).getByRole('button', { name: 'Make the link' });
+  await make.click();
+  const asked = dialog(page, 'Confirm on your phone');
+  await expect(asked).toContainText('invite an owner');
+  await expect(asked).toContainText(eve);
+  await asked.getByRole('button', { name: 'Cancel' }).click();
+  await expect(dialog(page)).toContainText('It was not confirmed. Nothing was done.');
+  await make.click();
+  expect(await confirmOn(page, phone)).toBe(`invite an owner: ${eve}`);
+  await expect(dialog(page, `Invitation for ${eve}`).getByRole('code')).toBeVisible();
+  await dialog(page).getByRole('button', { name: 'Done' }).click();
+  await expect(row(page, eve)).toHaveCount(1);
+});
+
+test('the phone in the browser confirms by the number that the page shows', async ({ elsewhere: page, server }) => {
+  const name = somebody('Ada');
+  const phone = await enter(page, server, (await invite(server, name, 'owner')).link);
+  await open(page, server, 'operators');
+  await choose(row(page, '(you)'), 'Change');
+  await dialog(page).getByRole('textbox', { name: 'Name' }).fill(`${name} Lovelace`);
+  await dialog(page).getByRole('button', { name: 'Save' }).click();
+  const shown = dialog(page, 'Confirm on your phone');
+  const number = await shown.getByRole('status').innerText();
+  await expect(phone.getByText(`rename to ${name} Lovelace`)).toBeVisible();
+  await phone.getByLabel(/digits that the page shows/).fill(number);
+  await phone.getByRole('button', { name: 'Accept' }).click();
+  await touch(phone);
+  await expect(shown).toBeHidden();
+  await expectToast(page, 'Saved');
+});
+
+test('operators see where they are signed in and end it, and owners end the sessions of others', async ({
+  page,
+  elsewhere,
+  server,
+}) => {
+  const name = somebody('Audrey');
+  await signInAs(elsewhere, server, name, 'auditor');
+  await open(elsewhere, server, 'overview');
+  await elsewhere.getByRole('button', { name: `${name}, auditor` }).click();
+  await elsewhere.getByRole('link', { name: 'Your sessions' }).click();
+  await expect(heading(elsewhere, 'Your sessions')).toBeFocused();
+  await expect(row(elsewhere, '(this one)')).toContainText('127.0.0.1');
+  await expect(elsewhere.getByRole('rowheader')).toHaveCount(1);
+
+  await open(page, server, 'operators');
+  await choose(row(page, name), 'Sessions');
+  await expect(heading(page, 'Sessions')).toBeFocused();
+  await page.getByRole('main').getByRole('button', { name: 'End' }).click();
+  await confirm(page, 'End');
+  await expectToast(page, 'Ended');
+  await expect(page.getByText('Nobody is signed in')).toBeVisible();
+  await elsewhere.reload();
+  await expectSignedOut(elsewhere);
 });

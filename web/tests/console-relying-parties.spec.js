@@ -2,7 +2,7 @@
 
 import { heading } from './support/acme.js';
 import { GOOD, REFUSED, probe } from './support/backend.js';
-import { confirm, dialog, expectToast, open, row } from './support/console.js';
+import { confirmTwice, dialog, expectToast, open, row } from './support/console.js';
 import { expect, test } from './support/console_test.js';
 import { tenant } from './support/tenant.js';
 
@@ -105,6 +105,7 @@ test('what is put up with in signatures is changed', async ({ page, server }) =>
 test('a relying party is disabled by who enters its name, and its credentials are refused from then on', async ({
   page,
   server,
+  confirmOnPhone,
 }) => {
   const { id, name, admin } = await tenant(server);
   // What was used may be good for 30 seconds more; the other one shows the end at once.
@@ -121,7 +122,7 @@ test('a relying party is disabled by who enters its name, and its credentials ar
   await asked.getByRole('button', { name: 'Disable' }).click();
   await expect(field).toHaveAccessibleDescription(`must be ${name}`);
   await field.fill(name);
-  await confirm(page, 'Disable');
+  await confirmTwice(page, 'Disable', confirmOnPhone);
   await expect(page.getByRole('form', { name: 'General' }).getByText('Disabled')).toBeVisible();
   await expect(page.getByRole('heading', { name: 'Disable this relying party' })).toHaveCount(0);
   expect(await probe(server, unused)).toBe(REFUSED);

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use nodkey_proto::registry::v1::{AuditEntry, ListAuditEntriesRequest, ListAuditRecordsRequest, audit_service_client::AuditServiceClient};
-use nodkey_server_sdk::{AuthenticatedChannel, ServiceName};
+use nodkey_server_sdk::ServiceName;
 use serde_json::json;
 
 use super::{
@@ -11,7 +11,10 @@ use super::{
     request, syslog,
     values::{self, time},
 };
-use crate::output::{Record, filled, line, record};
+use crate::{
+    confirm::AdminChannel,
+    output::{Record, filled, line, record},
+};
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
@@ -75,7 +78,7 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
     .await
 }
 
-async fn export(mut client: AuditServiceClient<AuthenticatedChannel>, relying_party_id: String, format: Format) -> anyhow::Result<()> {
+async fn export(mut client: AuditServiceClient<AdminChannel>, relying_party_id: String, format: Format) -> anyhow::Result<()> {
     let mut page_token = String::new();
     loop {
         let message = ListAuditRecordsRequest { page_size: LINES, page_token, relying_party_id: relying_party_id.clone() };

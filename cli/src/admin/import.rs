@@ -7,6 +7,7 @@ use futures_util::stream;
 use indicatif::{ProgressBar, ProgressStyle};
 use nodkey_proto::binding::v1::{ImportRow, ImportUsersRequest, ImportUsersResponse, import_service_client::ImportServiceClient};
 use nodkey_server_sdk::ServiceName;
+use prost::Message as _;
 use serde::Deserialize;
 use serde_json::json;
 use tonic::Request;
@@ -17,8 +18,9 @@ use crate::{
     output::{document, line, plain},
 };
 
-/// How many rows one message carries.
+/// How many rows one message carries at most, and how many bytes: the gateway takes 64 KiB.
 const ROWS: usize = 500;
+const BYTES: usize = 48 << 10;
 /// How long the server may take for all of it.
 const DEADLINE: Duration = Duration::from_mins(30);
 
@@ -62,7 +64,7 @@ pub async fn run(admin: &Admin, args: Args) -> anyhow::Result<()> {
     anyhow::ensure!(!rows.is_empty(), "{} has no line after the one that names the columns", args.file.display());
     let bar = progress(rows.len(), admin.json);
     let (sent, dry_run) = (bar.clone(), args.dry_run);
-    let messages: Vec<_> = rows.chunks(ROWS).map(|rows| ImportUsersRequest { rows: rows.to_vec(), dry_run }).collect();
+    let messages: Vec<_> = chunks(rows).into_iter().map(|rows| ImportUsersRequest { rows, dry_run }).collect();
     let messages = stream::iter(messages.into_iter().inspect(move |message| {
         sent.inc(message.rows.len() as u64);
         if sent.length() == Some(sent.position()) {
@@ -74,6 +76,26 @@ pub async fn run(admin: &Admin, args: Args) -> anyhow::Result<()> {
     let answered = answer(ImportServiceClient::new(admin.channel(ServiceName::Binding)).import_users(request)).await;
     bar.finish_and_clear();
     report(admin, &answered?, args.dry_run)
+}
+
+/// Rows as messages carry them.
+fn chunks(rows: Vec<ImportRow>) -> Vec<Vec<ImportRow>> {
+    let (mut chunks, mut bytes) = (Vec::<Vec<ImportRow>>::new(), 0);
+    for row in rows {
+        // Of its field, too.
+        let length = row.encoded_len() + 8;
+        match chunks.last_mut() {
+            Some(last) if last.len() < ROWS && bytes + length <= BYTES => {
+                bytes += length;
+                last.push(row);
+            }
+            _ => {
+                bytes = length;
+                chunks.push(vec![row]);
+            }
+        }
+    }
+    chunks
 }
 
 /// Reads a file. Every line that cannot be read is told at once.
@@ -140,6 +162,19 @@ mod tests {
         let rows = read("active,user_identifier,device_identifier\ntrue,ada,d\n,\"b, ob\",\n".as_bytes()).unwrap();
         assert_eq!((rows[0].line, rows[0].user_identifier.as_str(), rows[0].active), (2, "ada", true));
         assert_eq!((rows[1].line, rows[1].user_identifier.as_str(), rows[1].active), (3, "b, ob", false));
+    }
+
+    #[test]
+    fn messages_are_as_large_as_the_gateway_takes_and_hold_every_row() {
+        let row = |n: i32, name: &str| ImportRow { line: n, user_identifier: name.into(), ..ImportRow::default() };
+        let rows: Vec<_> = (0..1_200).map(|n| row(n, "ada")).chain((1_200..1_400).map(|n| row(n, &"ä".repeat(255)))).collect();
+        let chunks = chunks(rows);
+        for chunk in &chunks {
+            let message = ImportUsersRequest { rows: chunk.clone(), dry_run: true };
+            assert!(chunk.len() <= ROWS && message.encoded_len() < 64 << 10);
+        }
+        assert!(chunks.len() > 3);
+        assert!(chunks.into_iter().flatten().map(|row| row.line).eq(0..1_400));
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod devices;
 mod endpoints;
 mod import;
 mod keys;
-mod list;
+pub(crate) mod list;
 mod listen;
 mod operators;
 mod prompts;
@@ -19,19 +19,21 @@ mod retention;
 mod syslog;
 mod trusonafications;
 mod users;
-mod values;
+pub(crate) mod values;
 
-use std::time::Duration;
+use std::{io::IsTerminal as _, time::Duration};
 
 use anyhow::Context as _;
 use clap::Subcommand;
 use nodkey_kernel::random::Random;
-use nodkey_server_sdk::{AuthenticatedChannel, Error, Nodkey, ServiceName};
+use nodkey_server_sdk::{Error, Kind, Nodkey, ServiceName};
 use tonic::{Request, Response, Status};
 
 use crate::{
-    connection::{DataDir, Grpc, Operator},
-    output::{self, Record},
+    confirm::AdminChannel,
+    connection::{Connected, DataDir, Grpc, Operator},
+    output::{self, Record, plain},
+    session::{Session, SessionEnded},
 };
 
 /// How long a call may take.
@@ -44,6 +46,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
   nodkey admin devices list
   nodkey admin trusonafications list --status in-progress --json
 
+Sign in first with `nodkey login`, so that the audit log names you; or give the operator key, which wins.
 Lists answer with --json as {\"items\": [...], \"next_page_token\": ...}.")]
 pub struct Args {
     /// Print JSON
@@ -113,38 +116,66 @@ enum Noun {
 pub async fn run(args: Args) -> anyhow::Result<()> {
     // What is the deployment's is managed from above: no relying party is acted for.
     let scoped = !matches!(args.noun, Noun::RelyingParties(_) | Noun::Operators(_) | Noun::Audit(_) | Noun::Keys(_));
-    let (nodkey, relying_party) = args.operator.connect(&args.data_dir, &args.grpc, scoped)?;
-    let admin = Admin { nodkey, relying_party, json: args.json };
-    match args.noun {
-        Noun::RelyingParties(verb) => relying_parties::run(&admin, verb).await,
-        Noun::AppLinks(verb) => app_links::run(&admin, verb).await,
-        Noun::Retention(verb) => retention::run(&admin, verb).await,
-        Noun::Credentials(verb) => credentials::run(&admin, verb).await,
-        Noun::Keys(verb) => keys::run(&admin, verb).await,
-        Noun::Operators(verb) => operators::run(&admin, verb).await,
-        Noun::Audit(verb) => audit::run(&admin, verb).await,
-        Noun::Devices(verb) => devices::run(&admin, verb).await,
-        Noun::Bindings(verb) => bindings::run(&admin, verb).await,
-        Noun::Users(verb) => users::run(&admin, verb).await,
-        Noun::Import(args) => import::run(&admin, args).await,
-        Noun::Trusonafications(verb) => trusonafications::run(&admin, verb).await,
-        Noun::Prompts(verb) => prompts::run(&admin, verb).await,
-        Noun::Endpoints(verb) => endpoints::run(&admin, verb).await,
-        Noun::Push(verb) => push::run(&admin, verb).await,
-        Noun::Deliveries(verb) => deliveries::run(&admin, verb).await,
+    let admin = Admin::connect(args.operator, &args.data_dir, &args.grpc, scoped, args.json)?;
+    let done = run_noun(&admin, args.noun).await;
+    admin.explained(done)
+}
+
+async fn run_noun(admin: &Admin, noun: Noun) -> anyhow::Result<()> {
+    match noun {
+        Noun::RelyingParties(verb) => relying_parties::run(admin, verb).await,
+        Noun::AppLinks(verb) => app_links::run(admin, verb).await,
+        Noun::Retention(verb) => retention::run(admin, verb).await,
+        Noun::Credentials(verb) => credentials::run(admin, verb).await,
+        Noun::Keys(verb) => keys::run(admin, verb).await,
+        Noun::Operators(verb) => operators::run(admin, verb).await,
+        Noun::Audit(verb) => audit::run(admin, verb).await,
+        Noun::Devices(verb) => devices::run(admin, verb).await,
+        Noun::Bindings(verb) => bindings::run(admin, verb).await,
+        Noun::Users(verb) => users::run(admin, verb).await,
+        Noun::Import(args) => import::run(admin, args).await,
+        Noun::Trusonafications(verb) => trusonafications::run(admin, verb).await,
+        Noun::Prompts(verb) => prompts::run(admin, verb).await,
+        Noun::Endpoints(verb) => endpoints::run(admin, verb).await,
+        Noun::Push(verb) => push::run(admin, verb).await,
+        Noun::Deliveries(verb) => deliveries::run(admin, verb).await,
     }
 }
 
 /// What every verb works with.
-struct Admin {
+pub(crate) struct Admin {
     nodkey: Nodkey,
     relying_party: Option<String>,
+    session: Option<Session>,
     json: bool,
 }
 
 impl Admin {
-    fn channel(&self, service: ServiceName) -> AuthenticatedChannel {
-        self.nodkey.channel(service)
+    /// Connects, and says as whom where that is somebody.
+    pub(crate) fn connect(operator: Operator, data_dir: &DataDir, grpc: &Grpc, scoped: bool, json: bool) -> anyhow::Result<Self> {
+        let Connected { nodkey, relying_party, session } = operator.connect(data_dir, grpc, scoped)?;
+        if let Some(Session { gateway, operator, .. }) = &session
+            && std::io::stderr().is_terminal()
+        {
+            anstream::eprintln!("as {} ({}) at {gateway}", plain(&operator.name), operator.role);
+        }
+        Ok(Self { nodkey, relying_party, session, json })
+    }
+
+    pub(crate) fn channel(&self, service: ServiceName) -> AdminChannel {
+        let registry = self.session.as_ref().map(|_| self.nodkey.channel(ServiceName::Registry));
+        AdminChannel::new(self.nodkey.channel(service), registry)
+    }
+
+    /// Says of a call that proved nobody that the session is over.
+    pub(crate) fn explained(&self, done: anyhow::Result<()>) -> anyhow::Result<()> {
+        let Some(Session { gateway, .. }) = &self.session else { return done };
+        let over = |error: &anyhow::Error| {
+            let mut causes = error.chain();
+            let is_call = |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref::<Error>().map(|error| error.kind);
+            causes.find_map(is_call) == Some(Kind::Unauthenticated)
+        };
+        done.map_err(|error| if over(&error) { SessionEnded(gateway.clone()).into() } else { error })
     }
 
     /// The relying party to act for, where a call cannot do without.
@@ -152,20 +183,20 @@ impl Admin {
         self.relying_party.clone().context("a relying party is needed: name one with --relying-party UUID, or set NODKEY_RELYING_PARTY")
     }
 
-    fn show(&self, record: &Record) -> anyhow::Result<()> {
+    pub(crate) fn show(&self, record: &Record) -> anyhow::Result<()> {
         output::show(self.json, record)
     }
 }
 
 /// A request that does not wait for ever.
-fn request<M>(message: M) -> Request<M> {
+pub(crate) fn request<M>(message: M) -> Request<M> {
     let mut request = Request::new(message);
     request.set_timeout(DEADLINE);
     request
 }
 
 /// The message of an answer, or the refusal taken apart.
-async fn answer<T>(call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Error> {
+pub(crate) async fn answer<T>(call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Error> {
     Ok(call.await?.into_inner())
 }
 

@@ -88,6 +88,8 @@ ids! {
     OperatorSessionId,
     /// Something an operator did.
     AuditEntryId,
+    /// What an operator confirms on their phone.
+    ConfirmationId,
 }
 
 impl RelyingPartyId {

@@ -1,5 +1,5 @@
-//! Who may call which method, and which may be repeated: the `nodkey.options.v1.allow` and `idempotency_level` options of `proto/`, as
-//! tables.
+//! Who may call which method, which may be repeated, and which operators confirm: the `nodkey.options.v1.allow`, `idempotency_level` and
+//! `nodkey.options.v1.reconfirm` options of `proto/`, as tables.
 
 use nodkey_kernel::service_key::ServiceName;
 
@@ -18,8 +18,10 @@ pub enum Principal {
     Operator,
     /// Of them those who say who the others are.
     Owner,
-    /// All of them.
+    /// All of them, to read.
     Auditor,
+    /// All of them, for what is their own.
+    Oneself,
 }
 
 include!(concat!(env!("OUT_DIR"), "/access.rs"));
@@ -65,6 +67,12 @@ pub fn is_idempotent(path: &str) -> bool {
     IDEMPOTENT.contains(&path)
 }
 
+/// Tells whether an operator confirms on their phone what the method at `path` will do.
+#[must_use]
+pub fn is_reconfirmed(path: &str) -> bool {
+    RECONFIRMED.contains(&path)
+}
+
 /// Returns the service that serves `path`: the second word of its package. `None` for what every process serves.
 #[must_use]
 pub fn owner(path: &str) -> Option<ServiceName> {
@@ -89,6 +97,15 @@ mod tests {
             let reads = ["Get", "List", "Watch", "Count"].iter().any(|verb| method.starts_with(verb));
             assert!(reads || !allow.contains(&Principal::Auditor), "{path} changes something");
             assert!(!reads || !allow.contains(&Principal::Operator), "{path} is for auditors, too");
+        }
+    }
+
+    #[test]
+    fn what_operators_confirm_is_for_them_alone_and_changes_something() {
+        assert_eq!(RECONFIRMED.len(), 8);
+        for path in RECONFIRMED {
+            let allow = allowed(path).unwrap();
+            assert!(allow.iter().all(|principal| matches!(principal, Principal::Operator | Principal::Owner)), "{path}");
         }
     }
 

@@ -36,6 +36,13 @@ pub fn from_json(message: MessageDescriptor, json: &[u8]) -> Result<Bytes, Strin
     Ok(message.encode_to_vec().into())
 }
 
+/// The one encoding of a message that is compared: whoever wrote it, the same message has the same bytes. `None` when the bytes are not that
+/// message.
+#[must_use]
+pub fn canonical(message: MessageDescriptor, bytes: Bytes) -> Option<Bytes> {
+    Some(DynamicMessage::decode(message, bytes).ok()?.encode_to_vec().into())
+}
+
 /// Writes a message in proto3 JSON: camelCase, without what is at its default. `None` when the bytes are not that message.
 #[must_use]
 pub fn to_json(message: MessageDescriptor, bytes: Bytes) -> Option<String> {
@@ -95,6 +102,19 @@ mod tests {
         }
         assert!(super::method("/nodkey.registry.v1.RelyingPartyService/Nothing").is_none());
         assert!(super::method("nonsense").is_none());
+    }
+
+    #[test]
+    fn the_same_message_has_one_encoding_and_what_is_unknown_is_part_of_it() {
+        let input = || method("/nodkey.registry.v1.RelyingPartyService/CreateRelyingParty").unwrap().input();
+        let written = from_json(input(), br#"{"name": "Acme", "requestId": "1"}"#).unwrap();
+        // The other order, and a field at its default.
+        let [request_id, name] = [&b"\x0a\x011"[..], b"\x12\x04Acme"];
+        let otherwise: Bytes = [name, request_id, b"\x1a\x00"].concat().into();
+        assert_eq!(canonical(input(), otherwise).unwrap(), canonical(input(), written.clone()).unwrap());
+        let unknown: Bytes = [&written[..], b"\xf8\x3f\x01"].concat().into();
+        assert_ne!(canonical(input(), unknown), canonical(input(), written));
+        assert_eq!(canonical(input(), Bytes::from_static(b"\xff")), None);
     }
 
     #[test]

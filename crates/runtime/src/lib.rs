@@ -28,6 +28,7 @@ pub use identity::{
     admit::class_of,
     auth,
     caller::{Caller, Operator, caller, unauthenticated, unauthenticated_because},
+    confirmation,
     deployment::Deployment,
     fault,
     peers::{Peer, PeerChannel, Peers},

@@ -4,7 +4,7 @@
 
 use std::sync::{
     Arc, Mutex, OnceLock,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use axum::{Router, body::Body, middleware, routing::post};
@@ -25,8 +25,9 @@ use nodkey_proto::{
         AuditEntry, CompleteAuditEntryRequest, CompleteAuditEntryResponse, CreateAuditEntryRequest, CreateAuditEntryResponse,
         CreateCredentialRequest, CreateCredentialResponse, CreateOperatorSessionRequest, Credential, CredentialKind,
         DisableCredentialRequest, EndOperatorSessionRequest, EndOperatorSessionResponse, ListAuditEntriesRequest, ListAuditEntriesResponse,
-        ListAuditRecordsRequest, ListAuditRecordsResponse, ListCredentialsRequest, ListCredentialsResponse, Operator, OperatorSession,
-        ResolveCredentialRequest, ResolveCredentialResponse, ResolveOperatorSessionRequest, Role,
+        ListAuditRecordsRequest, ListAuditRecordsResponse, ListCredentialsRequest, ListCredentialsResponse, ListOperatorSessionsRequest,
+        ListOperatorSessionsResponse, Operator, OperatorSession, ResolveCredentialRequest, ResolveCredentialResponse,
+        ResolveOperatorSessionRequest, Role,
         audit_service_server::{AuditService, AuditServiceServer},
         credential_service_server::{CredentialService, CredentialServiceServer},
         operator_session_service_server::{OperatorSessionService, OperatorSessionServiceServer},
@@ -136,11 +137,18 @@ impl OperatorSessionService for Sessions {
     ) -> Result<Response<EndOperatorSessionResponse>, Status> {
         Err(Status::unimplemented("not needed"))
     }
+
+    async fn list_operator_sessions(
+        &self,
+        _: tonic::Request<ListOperatorSessionsRequest>,
+    ) -> Result<Response<ListOperatorSessionsResponse>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
 }
 
-/// An audit log that can be full.
+/// An audit log that can be full, and of a release before, which knows of no confirmations. Else everything is confirmed.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<(bool, Vec<AuditEntry>)>>);
+struct Log(Arc<Mutex<(bool, Vec<AuditEntry>)>>, Arc<AtomicBool>);
 
 #[tonic::async_trait]
 impl AuditService for Log {
@@ -153,7 +161,12 @@ impl AuditService for Log {
             return Err(Status::unavailable("full"));
         }
         entries.push(request.into_inner().entry.unwrap());
-        Ok(Response::new(CreateAuditEntryResponse { id: (entries.len() - 1).to_string() }))
+        let confirmed = !self.1.load(Ordering::Relaxed);
+        Ok(Response::new(CreateAuditEntryResponse {
+            id: (entries.len() - 1).to_string(),
+            confirmed,
+            ..CreateAuditEntryResponse::default()
+        }))
     }
 
     async fn complete_audit_entry(
@@ -491,6 +504,19 @@ async fn what_cannot_be_written_down_is_not_done() {
     let owner = bearer(&session(3), "secret", "nodkey", NOW + 30);
     assert_eq!(world.call(OPERATOR, Some(&owner)).await, Code::Unavailable);
     assert_eq!(world.call("/nodkey.registry.v1.RelyingPartyService/ListRelyingParties", Some(&owner)).await, Code::Ok);
+}
+
+#[tokio::test]
+async fn what_a_registry_cannot_say_was_confirmed_is_not_done_and_the_operator_key_confirms_nothing() {
+    let world = World::new();
+    let owner = bearer(&session(3), "secret", "nodkey", NOW + 30);
+    let key = operator(&operator_key(1), "nodkey/binding", NOW + 30);
+    let import = "/nodkey.binding.v1.ImportService/ImportUsers";
+    assert_eq!(world.call(import, Some(&owner)).await, Code::Ok);
+    world.1.1.store(true, Ordering::Relaxed);
+    assert_eq!(world.call(import, Some(&owner)).await, Code::Unavailable);
+    assert_eq!(world.call(import, Some(&key)).await, Code::Ok);
+    assert_eq!(world.call(OPERATOR, Some(&owner)).await, Code::Ok, "what needs none goes on");
 }
 
 /// Methods and outcomes that are written down.

@@ -61,6 +61,12 @@ impl Credential {
         Self { secret: Secret::Shared("operator".into(), key.into()), audience: "nodkey".into(), relying_party_id }
     }
 
+    /// An operator who signed in, by the id and the secret of their session, acting for `relying_party_id` where a call needs one.
+    #[must_use]
+    pub fn operator_session(id: &str, secret: impl Into<SecretString>, relying_party_id: Option<String>) -> Self {
+        Self { secret: Secret::Shared(format!("operator/{id}"), secret.into()), audience: "nodkey".into(), relying_party_id }
+    }
+
     /// For deployments whose `deployment.audience` is not `nodkey`.
     #[must_use]
     pub fn audience(mut self, audience: impl Into<String>) -> Self {

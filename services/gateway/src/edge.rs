@@ -18,6 +18,7 @@ use crate::{
     body::{Bodies, MAX_MESSAGE},
     given::Given,
     limits::{network::UnnamedProxy, permits::Permits, rate::Rates, registrations::Registrations, shares::Shares, strangers::Strangers},
+    operators::Operators,
     replay::Replays,
 };
 
@@ -63,8 +64,8 @@ pub struct Inner {
     pub security_contact: Option<String>,
     /// The first signs, all verify.
     pub cookie_keys: Vec<[u8; 32]>,
-    /// Whether methods for operators are served over gRPC, too.
-    pub operator_grpc: bool,
+    /// Which operators are served over gRPC, too.
+    pub operators: Operators,
     /// Streams from services that relying parties hold over gRPC.
     pub streams: Shares,
     /// First looks of those who wait on a stream for many results.

@@ -13,6 +13,7 @@ mod grpc;
 mod layers;
 mod limits;
 mod openapi;
+mod operators;
 mod problem;
 mod replay;
 mod reply;
@@ -39,6 +40,7 @@ use limits::{
     shares::Shares,
     strangers::Strangers,
 };
+use operators::Operators;
 use replay::Replays;
 use wait::looks;
 
@@ -70,6 +72,7 @@ impl Service for Gateway {
         let [credential_rates, device_rates, address_rates, challenge_rates] = rates;
         let Deps { bus, peers, clock, random, deployment, stopping, .. } = deps;
         let proxied = config.address_header.is_some();
+        let operators = Operators::of(config.console, config.operator_grpc);
         let cookie_keys = console::cookie_keys(&config, &deployment)?;
         config.check()?;
         let edge = Edge(Arc::new(Inner {
@@ -81,7 +84,7 @@ impl Service for Gateway {
             device_rates,
             address_rates,
             challenge_rates,
-            operator_grpc: config.operator_grpc,
+            operators,
             streams: Shares::new(config.streams_per_party, STREAMS),
             first_looks: Arc::new(Semaphore::new(FIRST_LOOKS)),
             address_header: config.address_header,
@@ -110,7 +113,7 @@ impl Service for Gateway {
         }));
         jobs.push(looks::job(edge.clone(), Duration::from_secs(config.look_seconds.into())));
         let console = if config.console { console::routes(&edge) } else { console::Routes::default() };
-        let grpc = grpc::routes(config.operator_grpc);
+        let grpc = grpc::routes(operators != Operators::Nobody);
         Ok(Parts { http: routes::routes(edge, console.working, console.waiting, grpc), jobs, proxied, ..Parts::default() })
     }
 }

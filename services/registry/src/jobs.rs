@@ -28,6 +28,7 @@ const CHECKPOINTS: Duration = Duration::from_mins(1);
 pub fn jobs(app: &App, dead_letters: Option<u32>, db: Db, clock: Clock) -> Vec<Job> {
     let mut rules = common_rules(&db, dead_letters);
     rules.push(rule(app, "operator_session", |app, pass| async move { app.delete_operator_sessions(&pass).await }));
+    rules.push(rule(app, "operator_confirmation", |app, pass| async move { app.delete_confirmations(&pass).await }));
     rules.push(rule(app, "operator", |app, pass| async move { app.delete_invitations(&pass).await }));
     rules.push(rule(app, "audit_entry", |app, pass| async move { app.delete_audit_entries(&pass).await }));
     rules.push(rule(app, "used_proof", |app, pass| async move { app.delete_used_proofs(&pass).await }));

@@ -12,7 +12,9 @@ use nodkey_mobile_sdk::Decision as Answer;
 use nodkey_proto::{
     binding::v1::{ActivateBindingRequest, CreateBindingRequest, binding_service_client::BindingServiceClient},
     registry::v1::{
-        CreateRelyingPartyRequest, EndOperatorSessionRequest, ResolveOperatorSessionRequest, Role,
+        AuditEntry, CreateAuditEntryRequest, CreateConfirmationRequest, CreateOperatorSessionRequest, CreateRelyingPartyRequest,
+        DisableRelyingPartyRequest, EndOperatorSessionRequest, GetConfirmationRequest, ResolveOperatorSessionRequest, Role,
+        audit_service_client::AuditServiceClient, confirmation_service_client::ConfirmationServiceClient,
         operator_session_service_client::OperatorSessionServiceClient, relying_party_service_client::RelyingPartyServiceClient,
     },
     trusonafication::v1::{
@@ -20,12 +22,14 @@ use nodkey_proto::{
     },
 };
 use nodkey_runtime::token;
+use prost::Message as _;
+use serde_json::json;
 use tonic::{Code, Request};
 
 use super::{ServiceName, Thief, channels};
 use crate::{
     browser::Browser,
-    operators::{enrolled, invite, register, scan, sign_in, standing},
+    operators::{confirmation, enrolled, invite, register, scan, sign_in, standing, to_confirm},
     processes::Plan,
     world::{World, asked},
 };
@@ -33,6 +37,8 @@ use crate::{
 scenarios!(
     no_service_gets_or_ends_a_session_of_an_operator_who_is_not_calling,
     a_phone_that_the_key_of_the_registry_binds_to_an_owner_signs_nobody_in,
+    with_the_key_of_another_service_nobody_confirms_what_is_the_operators_to_confirm,
+    what_an_operator_confirms_signs_nobody_in,
 );
 
 async fn no_service_gets_or_ends_a_session_of_an_operator_who_is_not_calling(world: &World) {
@@ -88,10 +94,11 @@ async fn a_phone_that_the_key_of_the_registry_binds_to_an_owner_signs_nobody_in(
             }
             Err(refused) => assert_eq!(refused.code(), Code::PermissionDenied, "{}", thief.name),
         }
-        // Nor does any have an operator asked by name: whoever signs in scans a code.
+        // Nor does any have an operator asked by name, but for the registry, whose prompts confirm what is done and let nobody in.
         let mut owner = TrusonaficationServiceClient::new(thief.to(ServiceName::Trusonafication));
         let refused = owner.create_trusonafication(ask.clone()).await.unwrap_err();
-        assert_eq!(refused.code(), Code::PermissionDenied, "{}", thief.name);
+        let expected = if thief.name == ServiceName::Registry { Code::InvalidArgument } else { Code::PermissionDenied };
+        assert_eq!(refused.code(), expected, "{}", thief.name);
     }
     let mut browser = Browser::new(&world.http);
     scan(&mut browser, &strange).await;
@@ -99,6 +106,68 @@ async fn a_phone_that_the_key_of_the_registry_binds_to_an_owner_signs_nobody_in(
     assert_eq!(standing(&mut browser, "SCANNED").await, "REFUSED");
     assert_eq!(browser.get("/console/api/session").await.body["operator"], serde_json::Value::Null);
     sign_in(world, &owners).await;
+}
+
+/// What the phone signs is what counts: the keys of services neither ask for it in somebody's name nor have anything else taken for it.
+async fn with_the_key_of_another_service_nobody_confirms_what_is_the_operators_to_confirm(world: &World) {
+    let tenant = world.tenant().await;
+    let (phone, id) = enrolled(world, "Ada", Role::Owner).await;
+    let mut browser = sign_in(world, &phone).await;
+    let (method, message) = ("registry.v1.RelyingPartyService/DisableRelyingParty", json!({"id": tenant.id}));
+    let (unanswered, _) = to_confirm(&mut browser, method, None, &message).await;
+    let entry = AuditEntry {
+        operator_id: id,
+        actor: "Ada".into(),
+        role: "owner".into(),
+        relying_party_id: tenant.id.clone(),
+        method: format!("nodkey.{method}"),
+        ..AuditEntry::default()
+    };
+    let sha256 = nodkey_kernel::jose::sha256(&DisableRelyingPartyRequest { id: tenant.id.clone() }.encode_to_vec());
+    let intent =
+        CreateAuditEntryRequest { entry: Some(entry), confirmation_id: unanswered.clone(), request_sha256: sha256.to_vec().into() };
+    for thief in Thief::all(world, &tenant) {
+        let mut confirmations = ConfirmationServiceClient::new(thief.to(ServiceName::Registry));
+        let create = CreateConfirmationRequest { method: format!("nodkey.{method}"), request: message.to_string(), ..Default::default() };
+        assert_eq!(confirmations.create_confirmation(create).await.unwrap_err().code(), Code::PermissionDenied, "{}", thief.name);
+        let get = GetConfirmationRequest { id: unanswered.clone(), wait_seconds: 0 };
+        assert_eq!(confirmations.get_confirmation(get).await.unwrap_err().code(), Code::PermissionDenied, "{}", thief.name);
+        // Those that write the log have nothing taken for confirmed: nobody has accepted it.
+        let mut log = AuditServiceClient::new(thief.to(ServiceName::Registry));
+        let code = log.create_audit_entry(intent.clone()).await.unwrap_err().code();
+        let expected = if thief.name == ServiceName::Gateway { Code::PermissionDenied } else { Code::FailedPrecondition };
+        assert_eq!(code, expected, "{}", thief.name);
+    }
+    // Once the operator has, it is taken from the service alone whose method it is.
+    let intent = CreateAuditEntryRequest { confirmation_id: confirmation(&mut browser, &phone, method, None, &message).await, ..intent };
+    for thief in Thief::all(world, &tenant).filter(|thief| thief.name != ServiceName::Gateway) {
+        let mut log = AuditServiceClient::new(thief.to(ServiceName::Registry));
+        let taken = log.create_audit_entry(intent.clone()).await;
+        assert_eq!(taken.is_ok(), thief.name == ServiceName::Registry, "{}", thief.name);
+    }
+}
+
+/// Whoever holds the gateway's key may begin sessions, by what somebody accepted who scanned a code. What they confirm is something else.
+async fn what_an_operator_confirms_signs_nobody_in(world: &World) {
+    let tenant = world.tenant().await;
+    let (phone, _) = enrolled(world, "Ada", Role::Owner).await;
+    let mut browser = sign_in(world, &phone).await;
+    let invite = json!({"name": "Eve", "role": "ROLE_OWNER"});
+    let (_, number) = to_confirm(&mut browser, "registry.v1.OperatorService/InviteOperator", None, &invite).await;
+    let pending = asked(&phone).await;
+    phone.respond(&pending, Answer::Accept, Some(&number)).await.unwrap();
+    let gateway = Thief::all(world, &tenant).find(|thief| thief.name == ServiceName::Gateway).unwrap();
+    let mut sessions = OperatorSessionServiceClient::new(gateway.to(ServiceName::Registry));
+    let request = CreateOperatorSessionRequest { trusonafication_id: pending.challenge.jti.clone(), ..Default::default() };
+    let refused = sessions.create_operator_session(request).await.unwrap_err();
+    assert_eq!(nodkey_server_sdk::Error::from(refused).reason, "SIGN_IN_NOT_ACCEPTED");
+    // Nor is what signs in taken for what confirms.
+    let mut other = Browser::new(&world.http);
+    scan(&mut other, &phone).await;
+    let pending = asked(&phone).await;
+    phone.respond(&pending, Answer::Accept, None).await.unwrap();
+    let answer = browser.rpc_confirmed("registry.v1.OperatorService/InviteOperator", None, invite, &pending.challenge.jti).await;
+    assert_eq!((answer.status, answer.error.as_str()), (424, "CONFIRMATION_REQUIRED"));
 }
 
 /// Every token for a service that could be made of a secret: as a symmetric key under each name that something has, and as a private key.

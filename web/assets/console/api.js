@@ -1,6 +1,6 @@
 /** What the console's server offers; see `/console/api` in the gateway. */
 import { backoff } from '../lib/pause.js';
-import { call, Problem, send } from '../lib/problem.js';
+import { call, Problem, send as fetchAnswer } from '../lib/problem.js';
 import { serverEvents } from '../lib/sse.js';
 
 const API = '/console/api';
@@ -61,14 +61,36 @@ export async function getStatus(signal) {
 }
 
 /**
- * Calls a method.
+ * Calls a method. One that the operator has to confirm on their phone is called again once they have; until then a dialog says so.
  * @param {string} method `registry.v1.DeviceService/GetDevice`
  * @param {object} message the request as proto3 JSON
  * @param {Scope} scope
  * @returns {Promise<any>} the answer as proto3 JSON
  */
-export function rpc(method, message, { relyingParty, signal }) {
-  return guarded(call('POST', path(method), { body: message, headers: headers(relyingParty), signal }));
+export async function rpc(method, message, scope) {
+  try {
+    return await send(method, message, scope);
+  } catch (cause) {
+    if (!(cause instanceof Problem && cause.error === 'CONFIRMATION_REQUIRED')) throw cause;
+    const { confirm } = await import('./confirm.js');
+    const id = await confirm(
+      (name, body) => send(`registry.v1.ConfirmationService/${name}`, body, scope),
+      method,
+      message,
+    );
+    return send(method, message, scope, { 'x-nodkey-confirmation': id });
+  }
+}
+
+/**
+ * @param {string} method
+ * @param {object} message
+ * @param {Scope} scope
+ * @param {Record<string, string>} [more] headers
+ * @returns {Promise<any>}
+ */
+function send(method, message, { relyingParty, signal }, more = {}) {
+  return guarded(call('POST', path(method), { body: message, headers: { ...headers(relyingParty), ...more }, signal }));
 }
 
 /**
@@ -87,7 +109,7 @@ export async function* follow(method, message, { relyingParty, signal, onConnect
   };
   for (let failures = 0; !signal.aborted; failures += 1) {
     try {
-      const response = await guarded(send(path(method), init));
+      const response = await guarded(fetchAnswer(path(method), init));
       onConnection(true);
       for await (const { data } of serverEvents(response)) {
         failures = 0;

@@ -146,6 +146,7 @@ function operatorMenu({ operator, expires_at }) {
     { id: 'operator', popover: true },
     h('p', h('strong', foreign(operator.name)), h('br'), h('span.muted', roleName(operator.role))),
     h('p.small.muted', 'Your session ends ', time(expires_at)),
+    h('a.button.block', { href: address('sessions') }, icon('lock'), 'Your sessions'),
     leave,
   );
   return h('div.operator', opener, panel);

@@ -56,5 +56,6 @@ export const VIEWS = {
   'relying-parties': { title: 'Relying parties', icon: 'building', load: fetched('relying_parties') },
   'signing-keys': { title: 'Signing keys', icon: 'key', load: fetched('signing_keys') },
   operators: { title: 'Operators', icon: 'user', load: fetched('operators') },
+  sessions: { title: 'Your sessions', within: 'operators', load: fetched('sessions') },
   audit: { title: 'Audit log', icon: 'scroll', load: fetched('audit') },
 };

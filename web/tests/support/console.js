@@ -162,6 +162,34 @@ export async function confirm(page, submit) {
 }
 
 /**
+ * The same, where the operator has to confirm it on their phone, too.
+ * @param {Page} page
+ * @param {string} submit
+ * @param {() => Promise<unknown>} onPhone
+ */
+export async function confirmTwice(page, submit, onPhone) {
+  await dialog(page).getByRole('button', { name: submit, exact: true }).click();
+  await onPhone();
+  await expect(dialog(page)).toBeHidden();
+}
+
+/**
+ * Accepts on a phone what a page asks it to confirm, by the number that the page shows.
+ * @param {Page} page
+ * @param {import('../../assets/phone/protocol.js').Phone} phone
+ * @returns {Promise<string>} what the phone showed
+ */
+export async function confirmOn(page, phone) {
+  const shown = dialog(page, 'Confirm on your phone');
+  const number = await shown.getByRole('status').innerText();
+  const { asked } = await import('./soft_phone.js');
+  const pending = await asked(phone);
+  await phone.respond(pending, 'accept', { number });
+  await expect(shown).toBeHidden();
+  return `${pending.challenge.act}: ${pending.challenge.res}`;
+}
+
+/**
  * Asserts what the console says in passing.
  * @param {Page} page
  * @param {string} text

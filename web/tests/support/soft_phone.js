@@ -33,8 +33,17 @@ export async function enrol(gateway, link, { presence = true } = {}) {
  */
 export async function scanAndAccept(phone, payload) {
   await phone.pair(/** @type {import('../../assets/phone/trucode.js').Scanned} */ ({ payload }));
+  return phone.respond(await asked(phone), 'accept');
+}
+
+/**
+ * What a phone is asked; waits for it.
+ * @param {Phone} phone
+ * @returns {Promise<import('../../assets/phone/protocol.js').Pending>}
+ */
+export async function asked(phone) {
   for await (const event of phone.events()) {
-    if (event.type === 'asked') return phone.respond(event.pending, 'accept');
+    if (event.type === 'asked') return event.pending;
   }
   throw new Error('nothing was asked');
 }
@@ -48,7 +57,16 @@ export async function scanAndAccept(phone, payload) {
  */
 export async function signInAs(page, server, name, role) {
   const { link } = await invite(server, name, role);
-  const phone = await enrol(server.url, link);
+  await signIn(page, server, await enrol(server.url, link));
+}
+
+/**
+ * Signs the operator of a phone in in the browser of a page.
+ * @param {import('@playwright/test').Page} page
+ * @param {{url: string}} server
+ * @param {Phone} phone
+ */
+export async function signIn(page, server, phone) {
   const path = `${server.url}/console/api/sign_in`;
   const begun = await page.request.post(path, { data: {} });
   // Whoever scanned the code is asked when the page that shows it hears of that, so it looks meanwhile.

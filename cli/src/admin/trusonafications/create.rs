@@ -12,14 +12,17 @@ use nodkey_proto::{
         trusonafication_service_client::TrusonaficationServiceClient,
     },
 };
-use nodkey_server_sdk::{AuthenticatedChannel, ServiceName, is_success};
+use nodkey_server_sdk::{ServiceName, is_success};
 use serde_json::{Map, Value};
 
 use super::{
     super::{Admin, answer, request, request_id},
     to_record,
 };
-use crate::output::{filled, plain};
+use crate::{
+    confirm::AdminChannel,
+    output::{filled, plain},
+};
 
 /// Bounds an answer: custom fields of 1 MB, 500 a page at worst.
 const MAX_MESSAGE: usize = 512 * 1024 * 1024;
@@ -123,7 +126,7 @@ async fn wait_for_answer(admin: &Admin, trusonafication: &Trusonafication, match
 }
 
 /// The client of the service. Lists may be long.
-pub fn client(admin: &Admin) -> TrusonaficationServiceClient<AuthenticatedChannel> {
+pub fn client(admin: &Admin) -> TrusonaficationServiceClient<AdminChannel> {
     TrusonaficationServiceClient::new(admin.channel(ServiceName::Trusonafication)).max_decoding_message_size(MAX_MESSAGE)
 }
 

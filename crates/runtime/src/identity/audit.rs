@@ -14,20 +14,22 @@ use axum::{
 use metrics::counter;
 use nodkey_kernel::{
     error::{Classify as _, Kind},
-    id::RelyingPartyId,
     jose::sha256,
     time::{Clock, Timestamp},
 };
 use nodkey_proto::{
+    access::is_reconfirmed,
     reflect,
-    registry::v1::{AuditEntry, CompleteAuditEntryRequest, CreateAuditEntryRequest, audit_service_client::AuditServiceClient},
+    registry::v1::{
+        AuditEntry, CompleteAuditEntryRequest, CreateAuditEntryRequest, CreateAuditEntryResponse, audit_service_client::AuditServiceClient,
+    },
 };
-use serde_json::Value;
 use tonic::{Code, Status};
 use tracing::error;
 
 use super::{
     caller::Caller,
+    confirmation::{presented, request_digest, subject},
     peers::Peer,
     tally::{PREFIX, Tally, tallied},
 };
@@ -86,8 +88,8 @@ impl Audit {
         counter!("nodkey_operator_actions_total", "outcome" => "refused").increment(1);
         let outcome = PeerError::from(refused.clone()).reason().to_owned();
         match describe(caller, request, None).await {
-            Ok((entry, _)) => {
-                if let Err(failed) = self.create(AuditEntry { outcome, ..entry }).await {
+            Ok(Described { entry, .. }) => {
+                if let Err(failed) = self.note(AuditEntry { outcome, ..entry }).await {
                     error!(cause = %failed.message(), "a refusal is not in the audit log");
                 }
             }
@@ -98,14 +100,14 @@ impl Audit {
 
     /// Runs a read of what is about people, once it is written down: the same read of an operator's once a minute.
     pub(crate) async fn read(&self, caller: &Caller, request: Request, next: Next) -> Response {
-        let (entry, request) = match describe(caller, request, None).await {
+        let Described { entry, request, .. } = match describe(caller, request, None).await {
             Ok(described) => described,
             Err(refused) => return refused.into_http(),
         };
         let (now, read) = (self.clock.now(), digest(&entry));
         let is_new = self.reads.lock().unwrap_or_else(PoisonError::into_inner).is_new(now, &read);
         if is_new {
-            if let Err(failed) = self.create(AuditEntry { outcome: READ.to_owned(), ..entry }).await {
+            if let Err(failed) = self.note(AuditEntry { outcome: READ.to_owned(), ..entry }).await {
                 return status::status(PeerError::from(failed)).into_http();
             }
             self.reads.lock().unwrap_or_else(PoisonError::into_inner).note(now, read);
@@ -113,22 +115,48 @@ impl Audit {
         next.run(request).await
     }
 
-    async fn create(&self, entry: AuditEntry) -> Result<String, Status> {
+    async fn note(&self, entry: AuditEntry) -> Result<(), Status> {
+        self.create(CreateAuditEntryRequest { entry: Some(entry), ..CreateAuditEntryRequest::default() }).await.map(drop)
+    }
+
+    async fn create(&self, request: CreateAuditEntryRequest) -> Result<CreateAuditEntryResponse, Status> {
         let mut log = AuditServiceClient::new(self.registry.unscoped());
-        Ok(log.create_audit_entry(CreateAuditEntryRequest { entry: Some(entry) }).await?.into_inner().id)
+        Ok(log.create_audit_entry(request).await?.into_inner())
+    }
+
+    /// Writes down what an operator is about to do. What they have to confirm, the registry refuses unless they have: it knows who they are,
+    /// and by which phone. Returns the entry's id.
+    async fn intend(&self, request: CreateAuditEntryRequest, tally: &Tally) -> Result<String, Status> {
+        let needed = request.entry.as_ref().is_some_and(needs_confirmation);
+        let noted = self.create(request).await.map_err(|failed| status::status(PeerError::from(failed)))?;
+        if !needed {
+            return Ok(noted.id);
+        }
+        // A registry of the release before knows of none.
+        if !noted.confirmed {
+            let text = "the registry cannot tell yet whether this was confirmed on the phone; call again when it is upgraded";
+            return Err(status::new(Kind::Unavailable, "UNAVAILABLE", text, &[]));
+        }
+        if let Ok(expected) = <[u8; 32]>::try_from(&noted.stream_sha256[..]) {
+            tally.expect(expected);
+        }
+        Ok(noted.id)
     }
 
     /// Runs an action of an operator's between its two notes. Without the first one nothing is done; the second one may be lost with
     /// the process, and says so by being missing.
     pub(crate) async fn run(&self, caller: &Caller, request: Request, next: Next) -> Response {
         let tally = Tally::default();
-        let (entry, request) = match describe(caller, request, Some(&tally)).await {
+        let Described { entry, request, digest } = match describe(caller, request, Some(&tally)).await {
             Ok(described) => described,
             Err(refused) => return refused.into_http(),
         };
-        let id = match self.create(entry).await {
+        let confirmation_id = presented(request.headers()).map(|id| id.to_string()).unwrap_or_default();
+        let request_sha256 = digest.map(|digest| digest.to_vec().into()).unwrap_or_default();
+        let intent = CreateAuditEntryRequest { entry: Some(entry), confirmation_id, request_sha256 };
+        let id = match self.intend(intent, &tally).await {
             Ok(id) => id,
-            Err(failed) => return status::status(PeerError::from(failed)).into_http(),
+            Err(refused) => return refused.into_http(),
         };
         let mut log = AuditServiceClient::new(self.registry.unscoped());
         // Who hangs up cuts nothing in half.
@@ -151,16 +179,33 @@ fn digest(entry: &AuditEntry) -> [u8; 32] {
     sha256([operator_id.as_str(), relying_party_id, method, request].join("\0").as_bytes())
 }
 
-/// Says who is about to do what. Returns the request as it was; of a stream, `tally` learns what passes.
-async fn describe(caller: &Caller, request: Request, tally: Option<&Tally>) -> Result<(AuditEntry, Request), Status> {
+/// Whether an operator confirms on their phone what they are about to do. Whoever holds the operator key has none.
+fn needs_confirmation(entry: &AuditEntry) -> bool {
+    !entry.operator_id.is_empty() && is_reconfirmed(&format!("/{}", entry.method))
+}
+
+/// What is about to be done.
+struct Described {
+    /// By whom.
+    entry: AuditEntry,
+    /// As it was.
+    request: Request,
+    /// What a confirmation must be for, where one is needed and the message comes alone.
+    digest: Option<[u8; 32]>,
+}
+
+/// Says who is about to do what; of a stream, `tally` learns what passes.
+async fn describe(caller: &Caller, request: Request, tally: Option<&Tally>) -> Result<Described, Status> {
     let path = request.uri().path().to_owned();
+    let mut digest = None;
     let (request, message) = match reflect::method(&path) {
         // Only a message that comes alone is taken down: a stream may be long, and is for its handler to bound.
         Some(method) if !method.is_client_streaming() => {
             let (parts, body) = request.into_parts();
             let body = read(body).await?;
-            let message =
-                (body.len() >= PREFIX).then(|| body.slice(PREFIX..)).and_then(|bytes| reflect::to_redacted_json(method.input(), bytes));
+            let message = (body.len() >= PREFIX).then(|| body.slice(PREFIX..));
+            digest = message.clone().filter(|_| is_reconfirmed(&path)).and_then(|bytes| request_digest(&path, bytes));
+            let message = message.and_then(|bytes| reflect::to_redacted_json(method.input(), bytes));
             (Request::from_parts(parts, Body::from(body)), message)
         }
         _ => match tally {
@@ -175,20 +220,13 @@ async fn describe(caller: &Caller, request: Request, tally: Option<&Tally>) -> R
         operator_id: operator.id.map(|id| id.to_string()).unwrap_or_default(),
         actor: operator.name.clone(),
         role: operator.role.to_string(),
-        relying_party_id: relying_party.or_else(|| named(&path, message.as_deref()?)).map(|id| id.to_string()).unwrap_or_default(),
+        relying_party_id: subject(*relying_party, &path, message.as_deref()).map(|id| id.to_string()).unwrap_or_default(),
         method: path.trim_start_matches('/').to_owned(),
         request: message.unwrap_or_default(),
         trace_id: trace::current().map(|context| trace::id(&context)).unwrap_or_default(),
         ..AuditEntry::default()
     };
-    Ok((entry, request))
-}
-
-/// The tenant a message names, of those that are about one.
-fn named(path: &str, message: &str) -> Option<RelyingPartyId> {
-    let field = if path.contains(".RelyingPartyService/") { "id" } else { "relyingPartyId" };
-    let message: Value = serde_json::from_str(message).ok()?;
-    message.get(field)?.as_str()?.parse().ok()
+    Ok(Described { entry, request, digest })
 }
 
 async fn read(body: Body) -> Result<Bytes, Status> {

@@ -2,7 +2,7 @@
 
 use nodkey_kernel::{
     error::Kind,
-    id::{CredentialId, OperatorId, RelyingPartyId},
+    id::{CredentialId, OperatorId, OperatorSessionId, RelyingPartyId},
     role::Role,
     service_key::ServiceName,
 };
@@ -47,12 +47,14 @@ pub struct Operator {
     pub name: String,
     /// What they may do.
     pub role: Role,
+    /// The session that signed the call; `None` for whoever holds the operator key.
+    pub session: Option<OperatorSessionId>,
 }
 
 impl Operator {
     /// Whoever holds the operator key of the deployment.
     pub(crate) fn of_the_key() -> Self {
-        Self { id: None, name: "operator key".into(), role: Role::Owner }
+        Self { id: None, name: "operator key".into(), role: Role::Owner, session: None }
     }
 }
 
@@ -75,7 +77,8 @@ impl Caller {
     }
 
     /// Tells whether a method is for this caller, by the principals it names.
-    pub(crate) fn may(&self, allow: &[Principal]) -> bool {
+    #[must_use]
+    pub fn may(&self, allow: &[Principal]) -> bool {
         allow.iter().any(|principal| match (principal, self) {
             (Principal::Public, _) => true,
             (Principal::Backend, caller) => matches!(caller, Self::Backend { .. }),
@@ -83,10 +86,18 @@ impl Caller {
             (Principal::ForConsole(named), Self::Service { name, relying_party }) => {
                 named == name && *relying_party == Some(RelyingPartyId::CONSOLE)
             }
-            (Principal::Auditor, Self::Operator { operator, .. }) => operator.role >= Role::Auditor,
+            (Principal::Auditor | Principal::Oneself, Self::Operator { operator, .. }) => operator.role >= Role::Auditor,
             (Principal::Operator, Self::Operator { operator, .. }) => operator.role >= Role::Operator,
             (Principal::Owner, Self::Operator { operator, .. }) => operator.role >= Role::Owner,
-            (Principal::Service(_) | Principal::ForConsole(_) | Principal::Auditor | Principal::Operator | Principal::Owner, _) => false,
+            (
+                Principal::Service(_)
+                | Principal::ForConsole(_)
+                | Principal::Auditor
+                | Principal::Oneself
+                | Principal::Operator
+                | Principal::Owner,
+                _,
+            ) => false,
         })
     }
 }

@@ -5,6 +5,7 @@ pub mod admit;
 pub mod audit;
 pub mod auth;
 pub mod caller;
+pub mod confirmation;
 pub mod deployment;
 pub mod fault;
 pub mod peers;

@@ -136,11 +136,11 @@ impl CredentialResolver {
         if !session.proven && !verified() {
             return Ok(None);
         }
-        let Some(operator) = session.operator else { return Ok(None) };
-        let (id, role) = (operator.id.parse().ok(), role(operator.role()));
         let expires_at = session.expires_at.as_ref().and_then(from_timestamp);
+        let Some(operator) = session.operator else { return Ok(None) };
+        let (session, id, role) = (session.id.parse().ok(), operator.id.parse().ok(), role(operator.role()));
         let (Some(id), Some(role), Some(expires_at)) = (id, role, expires_at) else { return Ok(None) };
-        let operator = Operator { id: Some(id), name: operator.name, role };
+        let operator = Operator { id: Some(id), name: operator.name, role, session };
         Ok(Some(ResolvedSession { operator, expires_at }))
     }
 }

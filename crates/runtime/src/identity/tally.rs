@@ -1,11 +1,21 @@
 //! What passed in a stream of messages: how many there were, how long, and the digest of them all.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    future::ready,
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use axum::body::{Body, Bytes};
-use futures_util::StreamExt as _;
+use axum::{
+    BoxError,
+    body::{Body, Bytes},
+};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use nodkey_kernel::error::Kind;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use tonic::Status;
+
+use crate::call::status;
 
 /// Before each message in a gRPC body: whether it is compressed, and its length.
 pub(crate) const PREFIX: usize = 5;
@@ -23,6 +33,8 @@ struct Passed {
     prefix: Vec<u8>,
     /// What is still to come of the current message.
     left: usize,
+    /// What all of it has to hash to, where its sender confirmed it.
+    expected: Option<[u8; 32]>,
 }
 
 impl Passed {
@@ -56,24 +68,54 @@ impl Tally {
         json!({"messages": passed.messages, "bytes": passed.bytes, "sha256": sha256}).to_string()
     }
 
+    /// Has the stream refused at its end unless all of it hashes to this.
+    pub(crate) fn expect(&self, sha256: [u8; 32]) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).expected = Some(sha256);
+    }
+
+    /// Says at the end of the stream that it is another one than was confirmed.
+    fn end(&self) -> Option<Status> {
+        let passed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let digest = <[u8; 32]>::from(passed.digest.clone().finalize());
+        let text = "what was sent is not what was confirmed on the phone; nothing was done";
+        let differs = passed.expected.is_some_and(|expected| expected != digest);
+        differs.then(|| status::new(Kind::Precondition, "CONFIRMATION_REQUIRED", text, &[]))
+    }
+
     fn take(&self, bytes: &[u8]) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take(bytes);
     }
 }
 
-/// A body whose bytes a tally learns of as they are read.
+/// A body whose bytes a tally learns of as they are read, and that fails at its end where they are not those that it expects.
 pub(crate) fn tallied(body: Body, tally: &Tally) -> Body {
-    let tally = tally.clone();
-    Body::from_stream(body.into_data_stream().inspect(move |read: &Result<Bytes, _>| {
-        if let Ok(bytes) = read {
-            tally.take(bytes);
-        }
-    }))
+    let (tally, at_end) = (tally.clone(), tally.clone());
+    let read = body.into_data_stream().map_err(BoxError::from).inspect_ok(move |bytes: &Bytes| tally.take(bytes));
+    let end = stream::once(async move { at_end.end() }).filter_map(|refused| ready(refused.map(|status| Err(BoxError::from(status)))));
+    Body::from_stream(read.chain(end))
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::body::to_bytes;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_stream_that_is_not_what_was_confirmed_fails_at_its_end_and_says_so() {
+        let stream = [0, 0, 0, 0, 1, 7];
+        let read = async |expected: Option<[u8; 32]>| {
+            let tally = Tally::default();
+            let body = tallied(Body::from(stream.to_vec()), &tally);
+            expected.into_iter().for_each(|sha256| tally.expect(sha256));
+            to_bytes(body, 100).await
+        };
+        for right in [None, Some(Sha256::digest(stream).into())] {
+            assert_eq!(&read(right).await.unwrap()[..], stream);
+        }
+        let refused = Status::from_error(Box::new(read(Some([0; 32])).await.unwrap_err()));
+        assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
+    }
 
     #[test]
     fn messages_are_counted_however_they_are_cut() {

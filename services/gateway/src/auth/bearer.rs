@@ -3,11 +3,7 @@
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, header::AUTHORIZATION};
-use nodkey_kernel::{
-    id::CredentialId,
-    jose::{hs256, jws::Compact},
-    operator_key::OPERATOR_TYP,
-};
+use nodkey_kernel::{id::CredentialId, jose::hs256};
 use nodkey_proto::registry::v1::CredentialKind;
 use nodkey_runtime::{
     Proof, ResolvedCredential,
@@ -17,7 +13,7 @@ use nodkey_runtime::{
 use secrecy::ExposeSecret as _;
 use tonic::Status;
 
-use crate::edge::Edge;
+use crate::{edge::Edge, operators::bearer_token};
 
 /// Who may be behind a call. Services hear from one another, never through here: a token of theirs is nobody's.
 #[derive(Clone, Debug)]
@@ -33,21 +29,21 @@ pub enum Bearer {
 impl Bearer {
     /// Whether the registry has to be asked to find out: a credential is named that nobody has proven a moment ago.
     pub async fn is_to_be_asked_for(edge: &Edge, headers: &HeaderMap) -> bool {
-        let token = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-        match token.and_then(|token| hs256::key_id(token).ok()??.parse().ok()) {
+        match bearer_token(headers).and_then(|token| hs256::key_id(token).ok()??.parse().ok()) {
             Some(id) => edge.resolver.remembered(id).await.is_none(),
             None => false,
         }
     }
 
     /// Finds out.
-    pub async fn of(edge: &Edge, headers: &HeaderMap, operators: bool) -> Result<Self, Status> {
-        let Some(value) = headers.get(AUTHORIZATION) else { return Ok(Self::Nobody) };
-        let token = value.to_str().ok().and_then(|value| value.strip_prefix("Bearer "));
-        let token = token.ok_or_else(|| refused(edge, Fault::Malformed, None))?;
+    pub async fn of(edge: &Edge, headers: &HeaderMap) -> Result<Self, Status> {
+        if !headers.contains_key(AUTHORIZATION) {
+            return Ok(Self::Nobody);
+        }
+        let token = bearer_token(headers).ok_or_else(|| refused(edge, Fault::Malformed, None))?;
         let kid = hs256::key_id(token).map_err(|_| refused(edge, Fault::Malformed, None))?;
         let kid = kid.ok_or_else(|| refused(edge, Fault::NamesNoCredential, None))?;
-        if operators && is_operators(&kid, token) {
+        if edge.operators.sign(&kid, token) {
             return Ok(Self::Operator);
         }
         let Ok(id) = kid.parse::<CredentialId>() else { return Ok(Self::Nobody) };
@@ -62,12 +58,6 @@ impl Bearer {
             _ => Err(refused(Fault::WrongKind)),
         }
     }
-}
-
-/// Whether a token says that it is an operator's, by whichever means they have.
-fn is_operators(kid: &str, token: &str) -> bool {
-    let by_key = || Compact::parse(token).is_ok_and(|token| token.header().typ.as_deref() == Some(OPERATOR_TYP));
-    kid == token::OPERATOR || kid.starts_with(token::OPERATOR_SESSION) || by_key()
 }
 
 /// One answer for whatever is wrong; the log has it, and in development the answer, too.

@@ -13,7 +13,9 @@ use futures_util::StreamExt as _;
 use http::uri::PathAndQuery;
 use nodkey_kernel::id::RelyingPartyId;
 use nodkey_proto::reflect::{self, MessageDescriptor};
-use nodkey_runtime::{Actor, Peer, PeerChannel, admission::Class, class_of, token::RELYING_PARTY_HEADER};
+use nodkey_runtime::{
+    Actor, Peer, PeerChannel, admission::Class, class_of, confirmation::CONFIRMATION_HEADER, token::RELYING_PARTY_HEADER,
+};
 use tonic::{
     Status, Streaming,
     client::Grpc,
@@ -66,15 +68,19 @@ pub async fn call(
         let permit = edge.waits.session(session.id)?;
         return Ok(stream(&edge, opened, method.output(), permit));
     }
-    let answer = claim.settle(&edge, unary(grpc, path, message).await)?;
+    let mut request = tonic::Request::new(message);
+    // What the operator confirmed on their phone; the service finds out.
+    if let Some(confirmation) = headers.get(CONFIRMATION_HEADER).and_then(|value| value.to_str().ok()?.parse().ok()) {
+        request.metadata_mut().insert(CONFIRMATION_HEADER, confirmation);
+    }
+    let answer = claim.settle(&edge, unary(grpc, path, request).await)?;
     let json = reflect::to_json(method.output(), answer).ok_or_else(|| Problem::because("an answer is not that of its method"))?;
     let header = (CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
     Ok(working.hold(([header], Body::from(json)).into_response()))
 }
 
-async fn unary(mut grpc: Grpc<PeerChannel>, path: PathAndQuery, message: Bytes) -> Result<Bytes, Status> {
+async fn unary(mut grpc: Grpc<PeerChannel>, path: PathAndQuery, mut request: tonic::Request<Bytes>) -> Result<Bytes, Status> {
     ready(&mut grpc).await?;
-    let mut request = tonic::Request::new(message);
     request.set_timeout(DEADLINE);
     Ok(grpc.unary(request, path, Raw).await?.into_inner())
 }

@@ -35,6 +35,7 @@ pub async fn show(State(edge): State<Edge>, source: Source, jar: CookieJar) -> R
         "operator": {"id": operator.id.map(|id| id.to_string()), "name": operator.name, "role": operator.role.as_str()},
         "expires_at": expires_at.to_string(),
         "public_url": edge.deployment.public_url,
+        "audience": edge.deployment.audience,
         "version": env!("CARGO_PKG_VERSION"),
     })))
 }

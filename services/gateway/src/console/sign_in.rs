@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use axum::{
     Json,
     extract::{Query, State},
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, StatusCode, header::USER_AGENT},
 };
 use axum_extra::extract::CookieJar;
 use nodkey_bus::Listener;
@@ -105,6 +105,7 @@ pub async fn wait(
     ClientAddress(address): ClientAddress,
     source: Source,
     jar: CookieJar,
+    headers: HeaderMap,
     Wait(patience): Wait,
     Query(query): Query<BTreeMap<String, String>>,
 ) -> Result<(CookieJar, Json<Value>), Problem> {
@@ -121,7 +122,7 @@ pub async fn wait(
         // Who waits keeps no place of those who work.
         drop(working.take());
         if let (Standing::Accepted, Some(accepted)) = (now, sign_in.asked) {
-            return match begin_session(&sign_in.edge, accepted, &address).await? {
+            return match begin_session(&sign_in.edge, accepted, &address, &headers).await? {
                 Ok(session) => Ok((session.keep(&sign_in.edge, SIGN_IN.remove(&sign_in.edge, jar)), answer(now))),
                 Err(refused) => Ok((jar, answer(refused))),
             };
@@ -197,9 +198,15 @@ async fn look(edge: &Edge, id: TrusonaficationId) -> Result<Standing, Problem> {
 }
 
 /// Begins the session; the registry looks at what was accepted for itself.
-async fn begin_session(edge: &Edge, accepted: TrusonaficationId, address: &str) -> Result<Result<Session, Standing>, Problem> {
+async fn begin_session(
+    edge: &Edge,
+    accepted: TrusonaficationId,
+    address: &str,
+    headers: &HeaderMap,
+) -> Result<Result<Session, Standing>, Problem> {
     let mut sessions = OperatorSessionServiceClient::new(edge.peers.registry().unscoped());
-    let request = CreateOperatorSessionRequest { trusonafication_id: accepted.to_string(), client_address: address.to_owned() };
+    let user_agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let request = CreateOperatorSessionRequest { trusonafication_id: accepted.to_string(), client_address: address.to_owned(), user_agent };
     match sessions.create_operator_session(request).await.map_err(PeerError::from) {
         Ok(session) => {
             let session = session.into_inner();

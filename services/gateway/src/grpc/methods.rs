@@ -14,14 +14,37 @@ const MESSAGE: usize = 64 << 10;
 /// The largest message that holds custom fields: as large as services take. A megabyte of JSON weighs more as a message.
 const MESSAGE_WITH_FIELDS: usize = 4 << 20;
 
+/// Whom a method is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Whoever calls.
+    Anybody,
+    /// Backends, and operators where these are served.
+    Backends,
+    /// Nobody but operators.
+    Operators,
+}
+
+impl Audience {
+    fn of(allow: &[Principal]) -> Self {
+        if allow.contains(&Principal::Public) {
+            Self::Anybody
+        } else if allow.contains(&Principal::Backend) {
+            Self::Backends
+        } else {
+            Self::Operators
+        }
+    }
+}
+
 /// A method that is served.
 #[derive(Clone, Copy, Debug)]
 pub struct Method {
     pub path: &'static str,
     /// Who answers it.
     pub owner: ServiceName,
-    /// For anybody.
-    pub public: bool,
+    /// Whom it is for.
+    pub audience: Audience,
     pub client_streams: bool,
     pub server_streams: bool,
     pub max_message: usize,
@@ -40,7 +63,7 @@ impl Method {
 pub fn served(operators: bool) -> impl Iterator<Item = Method> {
     let wanted = move |principal: &Principal| match principal {
         Principal::Public | Principal::Backend => true,
-        Principal::Auditor | Principal::Operator | Principal::Owner => operators,
+        Principal::Auditor | Principal::Oneself | Principal::Operator | Principal::Owner => operators,
         Principal::Service(_) | Principal::ForConsole(_) => false,
     };
     let wanted = ACCESS.iter().filter(move |(_, allow)| allow.iter().any(wanted));
@@ -51,7 +74,7 @@ pub fn served(operators: bool) -> impl Iterator<Item = Method> {
         Some(Method {
             path,
             owner: owner(path)?,
-            public: allow.contains(&Principal::Public),
+            audience: Audience::of(allow),
             client_streams: method.is_client_streaming(),
             server_streams: method.is_server_streaming(),
             max_message: if with_fields { MESSAGE_WITH_FIELDS } else { MESSAGE },

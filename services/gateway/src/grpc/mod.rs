@@ -27,14 +27,14 @@ use tower::ServiceExt as _;
 
 use self::{
     answer::{Ends, guarded},
-    methods::Method,
+    methods::{Audience, Method},
     request::{Deadline, Large, Messages, forwarded_headers},
     results::Wait,
 };
 use crate::{
     auth::bearer::Bearer,
     edge::Edge,
-    limits::{network::Source, permits::Permit, shares::Share},
+    limits::{budget::Charge, network::Source, permits::Permit, shares::Share},
     problem::Problem,
 };
 
@@ -71,9 +71,18 @@ type Refusal = (&'static str, Status);
 
 async fn answer(edge: &Edge, method: Method, request: Request) -> Result<Response, Refusal> {
     let (mut parts, body) = request.into_parts();
+    // To others it is as if it were not served.
+    if method.audience == Audience::Operators && !edge.operators.include(&parts.headers) {
+        return Err(("unknown", no_such_method()));
+    }
     // Everything about who calls comes before anything of the body.
     let source = Source::from_request_parts(&mut parts, edge).await.map_err(|problem| ("internal", problem.into_status()))?;
     let bearer = identify(edge, method, &parts.headers, &source).await?;
+    // An operator is whoever says so, until the service has looked: counted against the address until it did.
+    let claim = match bearer {
+        Bearer::Operator => Some(edge.strangers.charge(&source).map_err(|problem| ("rate", problem.into_status()))?),
+        Bearer::Backend(_) | Bearer::Nobody => None,
+    };
     let class = if matches!(bearer, Bearer::Backend(_)) { class_of(method.path) } else { Class::Anonymous };
     let working = edge.admission.enter(class).map_err(overloaded)?;
     let deadline = Deadline::of(&parts.headers, method);
@@ -103,11 +112,11 @@ async fn answer(edge: &Edge, method: Method, request: Request) -> Result<Respons
         };
     }
     if let Some(working) = working.filter(|_| !method.server_streams) {
-        let response = forward(edge, method, forwarded, &large).await?;
+        let response = settled(claim, forward(edge, method, forwarded, &large).await)?;
         return Ok(working.hold(guarded(response, Ends::by_itself(), ())));
     }
     let held = hold(edge, &bearer, &source)?;
-    let response = forward(edge, method, forwarded, &large).await?;
+    let response = settled(claim, forward(edge, method, forwarded, &large).await)?;
     Ok(guarded(response, Ends::of(edge, deadline), held))
 }
 
@@ -119,7 +128,7 @@ async fn identify(edge: &Edge, method: Method, headers: &HeaderMap, source: &Sou
     } else {
         None
     };
-    let found = Bearer::of(edge, headers, edge.operator_grpc).await;
+    let found = Bearer::of(edge, headers).await;
     // Of a failure nobody said that it is not proven.
     let unproven = found.as_ref().is_err_and(|status| status.code() == Code::Unauthenticated);
     if let Some((_, charge)) = asking
@@ -128,18 +137,29 @@ async fn identify(edge: &Edge, method: Method, headers: &HeaderMap, source: &Sou
         charge.refund();
     }
     let bearer = match found {
-        Err(_) if method.public => Bearer::Nobody,
+        Err(_) if method.audience == Audience::Anybody => Bearer::Nobody,
         found => found.map_err(|status| (if unproven { "credentials" } else { "service" }, status))?,
     };
     match &bearer {
-        Bearer::Nobody if !method.public => return Err(("credentials", unauthenticated())),
-        // An operator is whoever says so, until the service has looked.
+        Bearer::Nobody if method.audience != Audience::Anybody => return Err(("credentials", unauthenticated())),
         Bearer::Nobody | Bearer::Operator => {}
         Bearer::Backend(credential) => {
             edge.credential_rates.check(&credential.id.to_string()).map_err(|problem| ("rate", problem.into_status()))?;
         }
     }
     Ok(bearer)
+}
+
+/// Gives back what was counted against an address, unless the service said that nobody is proven.
+fn settled<T>(claim: Option<Charge>, answered: Result<http::Response<T>, Refusal>) -> Result<http::Response<T>, Refusal> {
+    let unproven =
+        |answer: &http::Response<T>| Status::from_header_map(answer.headers()).is_some_and(|status| status.code() == Code::Unauthenticated);
+    if let Some(claim) = claim
+        && !answered.as_ref().is_ok_and(unproven)
+    {
+        claim.refund();
+    }
+    answered
 }
 
 /// Has the service that owns the method answer.

@@ -20,7 +20,7 @@ use http_body::Frame;
 use http_body_util::{BodyStream, StreamBody};
 use nodkey_kernel::error::Kind;
 use nodkey_proto::trusonafication::v1::GetTrusonaficationRequest;
-use nodkey_runtime::{admission::Permit, deadline, status, token::RELYING_PARTY_HEADER, trace};
+use nodkey_runtime::{admission::Permit, confirmation::CONFIRMATION_HEADER, deadline, status, token::RELYING_PARTY_HEADER, trace};
 use tokio::time::Instant;
 use tonic::Status;
 
@@ -97,6 +97,7 @@ pub fn forwarded_headers(from: &HeaderMap, bearer: &Bearer, deadline: Deadline) 
     }
     if matches!(bearer, Bearer::Operator) {
         pass(&HeaderName::from_static(RELYING_PARTY_HEADER));
+        pass(&HeaderName::from_static(CONFIRMATION_HEADER));
     }
     headers.insert(TE, HeaderValue::from_static("trailers"));
     if let Some(value) = deadline.header() {

@@ -1,17 +1,36 @@
 //! Use cases of the audit log.
 
-use nodkey_kernel::id::AuditEntryId;
+use nodkey_kernel::{error::Classify as _, id::AuditEntryId};
+use nodkey_proto::access::is_reconfirmed;
 use nodkey_runtime::{page::Page, trace};
+use serde_json::json;
 
-use super::{App, start};
+use super::{App, Presented, start};
 use crate::{
-    domain::audit::{Action, AuditEntry},
+    domain::{
+        audit::{Action, AuditEntry},
+        confirmation::{MISSING, UNFIT},
+    },
     error::Error,
-    store::audit::{self as store, Filter},
+    store::{
+        audit::{self as store, Filter},
+        confirmation as confirmations,
+    },
 };
 
+/// What it is called that a confirmation is used.
+const USE: &str = "nodkey.registry.v1.ConfirmationService/UseConfirmation";
 /// What the entries are called that count failures.
 const FAILURES: &str = "anonymous";
+
+/// What an operator is about to do, written down.
+#[derive(Debug)]
+pub struct Noted {
+    /// Names the entry.
+    pub id: AuditEntryId,
+    /// Of what had to be confirmed and was: what is confirmed, as its SHA-256.
+    pub confirmed: Option<[u8; 32]>,
+}
 
 impl App {
     /// Writes down what an operator is about to do, or, with an outcome, what was done or refused.
@@ -21,6 +40,42 @@ impl App {
         store::append(&mut tx, entry.into()).await?;
         tx.commit().await?;
         Ok(id)
+    }
+
+    /// Writes down what an operator is about to do, and refuses it unless they have confirmed what they have to. That nothing was presented
+    /// is how everybody learns of it, and is not written down; that something was which does not do, is.
+    pub async fn note_intent(&self, action: Action, presented: Presented) -> Result<Noted, Error> {
+        let Some(operator) = action.operator.filter(|_| is_reconfirmed(&format!("/{}", action.method))) else {
+            return Ok(Noted { id: self.create_audit_entry(action, "").await?, confirmed: None });
+        };
+        let confirmation = match self.confirmed(operator, &action, presented).await {
+            Ok(confirmation) => confirmation,
+            Err(Error::Refused(refusal)) => {
+                if refusal != MISSING {
+                    self.create_audit_entry(action, refusal.reason()).await?;
+                }
+                return Err(refusal.into());
+            }
+            Err(e) => return Err(e),
+        };
+        let used = json!({
+            "confirmationId": confirmation.id,
+            "trusonaficationId": confirmation.trusonafication,
+            "method": action.method,
+            "sha256": hex::encode(confirmation.request.sha256),
+        });
+        let used = Action { method: USE.to_owned(), request: used.to_string(), ..action.clone() };
+        let (used, entry) = (self.entry(used, "OK"), self.entry(action.clone(), ""));
+        let (id, mut tx) = (entry.id, self.0.db.begin().await?);
+        if !confirmations::spend(&mut tx, confirmation.id, id, self.now()).await? {
+            tx.rollback().await?;
+            self.create_audit_entry(action, UNFIT.reason()).await?;
+            return Err(UNFIT.into());
+        }
+        store::append(&mut tx, used.into()).await?;
+        store::append(&mut tx, entry.into()).await?;
+        tx.commit().await?;
+        Ok(Noted { id, confirmed: Some(confirmation.request.sha256) })
     }
 
     /// Writes down what came of it, once, and what is known of the request only then.

@@ -3,6 +3,7 @@
 mod app_links;
 mod audit;
 mod audit_chain;
+mod confirmations;
 mod credentials;
 mod devices;
 mod documents;
@@ -34,7 +35,9 @@ use nodkey_runtime::{
     trace,
 };
 
+pub use audit::Noted;
 pub use audit_chain::Exported;
+pub use confirmations::{Asked, Presented, Standing};
 pub use credentials::{NewCredential, ResolvedCredential};
 pub use devices::Registered;
 pub use operator_sessions::AliveSession;

@@ -1,5 +1,7 @@
 //! Use cases of what operators do between signing in and signing out.
 
+use std::time::Duration;
+
 use metrics::counter;
 use nodkey_kernel::{
     error::Classify as _,
@@ -11,15 +13,16 @@ use nodkey_proto::{
         GetTrusonaficationRequest, Status, Trusonafication, trusonafication_service_client::TrusonaficationServiceClient,
     },
 };
-use nodkey_runtime::{rows, token};
+use nodkey_runtime::{page::Page, rows, token};
 use secrecy::{ExposeSecret as _, SecretString};
+use tonic::Request;
 
-use super::App;
+use super::{App, start};
 use crate::{
     domain::{
         Refusal,
         audit::Action,
-        operator::{Operator, OperatorSession, OperatorState, SIGN_IN_LIFETIME},
+        operator::{Client, Operator, OperatorSession, OperatorState, SIGN_IN_LIFETIME},
     },
     error::Error,
     store::{audit, operator as store},
@@ -28,6 +31,9 @@ use crate::{
 /// What signing in and out are called in the audit log.
 const SIGN_IN: &str = "nodkey.registry.v1.OperatorSessionService/CreateOperatorSession";
 const SIGN_OUT: &str = "nodkey.registry.v1.OperatorSessionService/EndOperatorSession";
+
+/// How long the trusonafication service may take for its answer, besides what it is to wait.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// A session with what its tokens are signed and checked by.
 #[derive(Debug)]
@@ -42,20 +48,21 @@ pub struct AliveSession {
 
 impl App {
     /// Begins a session: by what an operator accepted on their phone, with their presence, a moment ago, and once.
-    pub async fn create_operator_session(&self, accepted: TrusonaficationId, client_address: &str) -> Result<AliveSession, Error> {
-        let created = self.begin_operator_session(accepted, client_address).await;
+    pub async fn create_operator_session(&self, accepted: TrusonaficationId, client: Client) -> Result<AliveSession, Error> {
+        let address = client.address.clone();
+        let created = self.begin_operator_session(accepted, client).await;
         counter!("nodkey_operator_sign_ins_total", "outcome" => if created.is_ok() { "ok" } else { "refused" }).increment(1);
         if let Err(e) = &created {
-            self.note_failure("sign_in", client_address, e.reason());
+            self.note_failure("sign_in", &address, e.reason());
         }
         created
     }
 
-    async fn begin_operator_session(&self, accepted: TrusonaficationId, client_address: &str) -> Result<AliveSession, Error> {
-        let mut client = TrusonaficationServiceClient::new(self.0.peers.trusonafication().acting_for(RelyingPartyId::CONSOLE));
-        let request = GetTrusonaficationRequest { id: accepted.to_string(), wait_seconds: 0 };
-        let done = client.get_trusonafication(request).await?.into_inner();
-        let (operator, device) = self.signed_in(&done)?;
+    async fn begin_operator_session(&self, accepted: TrusonaficationId, client: Client) -> Result<AliveSession, Error> {
+        let done = self.trusonafication(accepted, Duration::ZERO).await?;
+        // Signing in begins with a code. What an operator was asked by name is a confirmation, and lets nobody in.
+        let by_code = !done.trucode_id.is_empty();
+        let (operator, device) = self.accepted_by(&done).filter(|_| by_code).ok_or(Refusal::SignInNotAccepted)?;
         let now = self.now();
         let operator = store::get(&self.0.db, operator).await?.ok_or(Refusal::OperatorNotActive)?.sign_in(&device, now)?;
         let session = OperatorSession {
@@ -65,10 +72,11 @@ impl App {
             created_at: now,
             expires_at: now + self.0.session_lifetime,
             seen_at: now,
+            client,
         };
         let secret = hex::encode(self.0.random.bytes::<32>());
         let sealed = self.0.vault.seal(&self.0.random, &context(session.id), secret.as_bytes());
-        let request = serde_json::json!({"trusonaficationId": accepted, "clientAddress": client_address, "sessionId": session.id});
+        let request = serde_json::json!({"trusonaficationId": accepted, "clientAddress": session.client.address, "sessionId": session.id});
         let entry = self.entry(Action::of(&operator, SIGN_IN, request.to_string()), "OK");
         let mut tx = self.0.db.begin().await?;
         if !store::insert_session(&mut tx, &session, &sealed).await? {
@@ -130,14 +138,40 @@ impl App {
         Ok(())
     }
 
-    /// Says who signed in, by which phone, if somebody did.
-    fn signed_in(&self, done: &Trusonafication) -> Result<(OperatorId, DeviceId), Refusal> {
+    /// Lists sessions that are alive, newest first, of an operator or of all, with the token of the next page.
+    pub async fn operator_sessions(&self, operator: Option<OperatorId>, page: &Page) -> Result<(Vec<OperatorSession>, String), Error> {
+        let (start, now) = (start(page, |id| id.parse().ok())?, self.now());
+        let alive = (now, now - self.0.session_idle);
+        Ok(store::list_sessions(&self.0.db, operator, alive, &start, page.size).await?.into_parts())
+    }
+
+    /// Ends a session by its id: one of `operator`'s own, or with `None` anybody's.
+    pub async fn end_operator_session_of(&self, operator: Option<OperatorId>, id: OperatorSessionId) -> Result<(), Error> {
+        let owner = store::session_owner(&self.0.db, id).await?.ok_or(Refusal::NotFound("session"))?;
+        if operator.is_some_and(|operator| operator != owner) {
+            return Err(Refusal::NotFound("session").into());
+        }
+        let mut tx = self.0.db.begin().await?;
+        store::end_session(&mut tx, id, self.now()).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// What an operator was asked, now or once it is answered.
+    pub(super) async fn trusonafication(&self, id: TrusonaficationId, patience: Duration) -> Result<Trusonafication, Error> {
+        let mut client = TrusonaficationServiceClient::new(self.0.peers.trusonafication().acting_for(RelyingPartyId::CONSOLE));
+        let wait_seconds = i32::try_from(patience.as_secs()).unwrap_or_default();
+        let mut request = Request::new(GetTrusonaficationRequest { id: id.to_string(), wait_seconds });
+        request.set_timeout(patience + ANSWER);
+        Ok(client.get_trusonafication(request).await?.into_inner())
+    }
+
+    /// Who accepted, by which phone, with their presence and a moment ago.
+    pub(super) fn accepted_by(&self, done: &Trusonafication) -> Option<(OperatorId, DeviceId)> {
         let accepted = matches!(done.status(), Status::Accepted | Status::AcceptedAtHigherLevel) && done.desired_level >= 2;
         let answered_at = done.updated_at.as_ref().and_then(from_timestamp);
         let fresh = answered_at.is_some_and(|at| at.until(self.now()) < SIGN_IN_LIFETIME);
-        let result = done.result.as_ref().filter(|_| accepted && fresh).ok_or(Refusal::SignInNotAccepted)?;
-        let operator = result.bound_user_identifier.parse().map_err(|_| Refusal::OperatorNotActive)?;
-        Ok((operator, DeviceId::parse(&result.device_identifier).map_err(|_| Refusal::OperatorNotActive)?))
+        let result = done.result.as_ref().filter(|_| accepted && fresh)?;
+        Some((result.bound_user_identifier.parse().ok()?, DeviceId::parse(&result.device_identifier).ok()?))
     }
 }
 

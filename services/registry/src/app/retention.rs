@@ -52,6 +52,11 @@ impl App {
         pass.repeat(|| store::delete_sessions(&self.0.db, pass.now() - SESSIONS)).await.map(drop)
     }
 
+    /// Deletes what operators confirmed as long ago as the audit log goes back.
+    pub async fn delete_confirmations(&self, pass: &Pass) -> Result<(), Error> {
+        pass.repeat(|| store::delete_confirmations(&self.0.db, pass.now() - self.0.audit_retention)).await.map(drop)
+    }
+
     /// Deletes proofs that would not be taken again anyway.
     pub async fn delete_used_proofs(&self, pass: &Pass) -> Result<(), Error> {
         pass.repeat(|| store::delete_used_proofs(&self.0.db, pass.now() - USED_PROOFS)).await.map(drop)

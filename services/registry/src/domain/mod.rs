@@ -2,6 +2,7 @@
 
 pub mod app_links;
 pub mod audit;
+pub mod confirmation;
 pub mod credential;
 pub mod device;
 pub mod device_challenge;
@@ -15,7 +16,10 @@ pub mod signing_key;
 pub mod standing;
 pub mod text;
 
-use nodkey_kernel::error::{Classify, FieldViolation, Kind};
+use nodkey_kernel::{
+    error::{Classify, FieldViolation, Kind},
+    role::Role,
+};
 
 use key_statement::StatementRefusal;
 use phone_call::Unproven;
@@ -86,6 +90,15 @@ pub enum Refusal {
     /// The service whose it is signs it by a key of its own.
     #[error("what has this typ is signed by a key of another service")]
     NotSignedHere,
+    /// A stolen session must not be enough for it.
+    #[error("{0}")]
+    ConfirmationRequired(&'static str),
+    /// The operator key is nobody's phone.
+    #[error("whoever holds the operator key confirms nothing: call the method itself")]
+    NoPhone,
+    /// The role of who asks for it does not suffice for what it is for.
+    #[error("the role {0} may not call this method")]
+    RoleTooLow(Role),
     /// One owner could lock out all of them by a slip.
     #[error("nobody does this to themselves: ask another owner, or use the operator key")]
     Yourself,
@@ -118,7 +131,7 @@ impl Classify for Refusal {
                 Kind::Conflict
             }
             Self::TooManyUnboundDevices(_) => Kind::Exhausted,
-            Self::SignInNotAccepted | Self::NotSignedHere | Self::UserFrozen => Kind::Precondition,
+            Self::SignInNotAccepted | Self::NotSignedHere | Self::UserFrozen | Self::ConfirmationRequired(_) => Kind::Precondition,
             Self::Statement(e) => e.kind(),
             Self::RelyingPartyDisabled
             | Self::DeviceRetired
@@ -128,6 +141,8 @@ impl Classify for Refusal {
             | Self::OperatorDisabled
             | Self::OperatorNotActive
             | Self::NotAnOwner
+            | Self::NoPhone
+            | Self::RoleTooLow(_)
             | Self::Yourself => Kind::Forbidden,
         }
     }
@@ -152,8 +167,9 @@ impl Classify for Refusal {
             Self::OperatorDisabled => "OPERATOR_DISABLED",
             Self::OperatorNotActive => "OPERATOR_NOT_ACTIVE",
             Self::SignInNotAccepted => "SIGN_IN_NOT_ACCEPTED",
+            Self::ConfirmationRequired(_) => "CONFIRMATION_REQUIRED",
             Self::SigningKeyTaken => "SIGNING_KEY_TAKEN",
-            Self::NotAnOwner => "NOT_ALLOWED",
+            Self::NotAnOwner | Self::NoPhone | Self::RoleTooLow(_) => "NOT_ALLOWED",
             Self::NotSignedHere => "NOT_SIGNED_HERE",
             Self::Yourself => "NOT_YOURSELF",
         }

@@ -170,13 +170,19 @@ impl Operator {
         }
     }
 
-    /// Signs in, by the phone that took the invitation. That another is bound to the same operator is the binding service's word.
+    /// Signs in, by the phone that took the invitation.
     pub fn sign_in(self, device: &DeviceId, now: Timestamp) -> Result<Self, Refusal> {
-        match self.state {
-            _ if self.invitation.taken_by.as_ref() != Some(device) => Err(Refusal::OperatorNotActive),
-            OperatorState::Active => Ok(self.changed(|it| it.signed_in_at = Some(now))),
-            OperatorState::Invited | OperatorState::Disabled => Err(Refusal::OperatorNotActive),
+        if !self.answers_by(device) {
+            return Err(Refusal::OperatorNotActive);
         }
+        Ok(self.changed(|it| it.signed_in_at = Some(now)))
+    }
+
+    /// Whether what this phone says is the operator's word: they are active, and it took the invitation. That another is bound to the same
+    /// operator is the binding service's word.
+    #[must_use]
+    pub fn answers_by(&self, device: &DeviceId) -> bool {
+        self.state == OperatorState::Active && self.invitation.taken_by.as_ref() == Some(device)
     }
 
     /// Refuses an invitation that is no more.
@@ -217,6 +223,29 @@ pub struct OperatorSession {
     pub expires_at: Timestamp,
     /// When it was last used, to the minute.
     pub seen_at: Timestamp,
+    /// Where and with what it began.
+    pub client: Client,
+}
+
+/// Where somebody signed in, and with what, for them to recognize it by; nothing rests on it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Client {
+    /// The network address; empty: not known.
+    pub address: String,
+    /// What the browser or command says it is; empty: not known.
+    pub agent: String,
+}
+
+/// The most that is kept of each, in characters.
+const MAX_CLIENT: usize = 200;
+
+impl Client {
+    /// Keeps what can be shown of what a client says.
+    #[must_use]
+    pub fn new(address: &str, agent: &str) -> Self {
+        let kept = |text: &str| text.chars().filter(|c| !c.is_control()).take(MAX_CLIENT).collect();
+        Self { address: kept(address), agent: kept(agent) }
+    }
 }
 
 /// How exactly the use of a session is noted.
@@ -346,6 +375,12 @@ mod tests {
         assert_eq!(taken.ensure_unused(at(1)), Err(NO_INVITATION));
         assert_eq!(taken.clone().take(&device(0), at(1)), Ok(Change::Same(taken)));
         assert_eq!(ada().take(&device(0), at(86_400)), Err(NO_INVITATION));
+    }
+
+    #[test]
+    fn of_a_client_so_much_is_kept_as_can_be_shown() {
+        let client = Client::new("192.0.2.1", &format!("a\u{1b}b{}", "x".repeat(300)));
+        assert!(client.agent.starts_with("abx") && client.agent.len() == MAX_CLIENT);
     }
 
     #[test]

@@ -1,17 +1,20 @@
 //! The audit log over gRPC.
 
-use nodkey_kernel::id::RelyingPartyId;
-use nodkey_proto::registry::v1::{
-    AuditEntry, CompleteAuditEntryRequest, CompleteAuditEntryResponse, CreateAuditEntryRequest, CreateAuditEntryResponse,
-    ListAuditEntriesRequest, ListAuditEntriesResponse, ListAuditRecordsRequest, ListAuditRecordsResponse,
-    audit_service_server::AuditService,
+use nodkey_kernel::{id::RelyingPartyId, service_key::ServiceName};
+use nodkey_proto::{
+    access::owner,
+    registry::v1::{
+        AuditEntry, CompleteAuditEntryRequest, CompleteAuditEntryResponse, CreateAuditEntryRequest, CreateAuditEntryResponse,
+        ListAuditEntriesRequest, ListAuditEntriesResponse, ListAuditRecordsRequest, ListAuditRecordsResponse,
+        audit_service_server::AuditService,
+    },
 };
 use nodkey_runtime::{Caller, caller, page::Page, status::status};
 use tonic::{Request, Response, Status};
 
 use super::{Grpc, id};
 use crate::{
-    app::{Exported, Filter},
+    app::{Exported, Filter, Noted, Presented},
     domain::{Refusal, audit::Action, text},
 };
 
@@ -43,7 +46,9 @@ impl AuditService for Grpc {
     }
 
     async fn create_audit_entry(&self, request: Request<CreateAuditEntryRequest>) -> Result<Response<CreateAuditEntryResponse>, Status> {
-        let entry = request.into_inner().entry.unwrap_or_default();
+        let caller = caller(&request)?;
+        let CreateAuditEntryRequest { entry, confirmation_id, request_sha256 } = request.into_inner();
+        let entry = entry.unwrap_or_default();
         let AuditEntry { operator_id, actor, role, relying_party_id, method, request, outcome, trace_id, .. } = entry;
         let action = Action {
             operator: optional(&operator_id, "operator_id").map_err(status)?,
@@ -54,8 +59,20 @@ impl AuditService for Grpc {
             request,
             trace_id,
         };
-        let id = self.0.create_audit_entry(action, &outcome).await.map_err(status)?;
-        Ok(Response::new(CreateAuditEntryResponse { id: id.to_string() }))
+        if !outcome.is_empty() {
+            let id = self.0.create_audit_entry(action, &outcome).await.map_err(status)?;
+            return Ok(Response::new(CreateAuditEntryResponse { id: id.to_string(), ..CreateAuditEntryResponse::default() }));
+        }
+        // For its own methods alone a service takes a confirmation. In one process all of them write by the name of this one.
+        let is_served = |name| name == ServiceName::Registry || owner(&format!("/{}", action.method)) == Some(name);
+        let own = matches!(caller, Caller::Service { name, .. } if is_served(name));
+        let presented = Presented { id: confirmation_id.parse().ok().filter(|_| own), request_sha256 };
+        let Noted { id, confirmed } = self.0.note_intent(action, presented).await.map_err(status)?;
+        Ok(Response::new(CreateAuditEntryResponse {
+            id: id.to_string(),
+            confirmed: confirmed.is_some(),
+            stream_sha256: confirmed.map(|sha256| sha256.to_vec().into()).unwrap_or_default(),
+        }))
     }
 
     async fn complete_audit_entry(

@@ -16,7 +16,7 @@ use crate::{
         device::{Device, Platform, PresenceKeys},
         device_challenge::DeviceChallenge,
         document::{Document, DocumentType, VerificationStatus},
-        operator::{Operator, OperatorState},
+        operator::{Operator, OperatorSession, OperatorState},
         phone_call::SentCall,
         relying_party::{BindingSettings, Limits, PromptSettings, RelyingParty, SignatureSettings, TruCodeSettings},
         standing::Standing,
@@ -332,6 +332,21 @@ impl From<&AliveSession> for pb::OperatorSession {
             secret: secret.expose_secret().to_owned(),
             expires_at: Some(timestamp(session.expires_at)),
             proven: false,
+        }
+    }
+}
+
+impl From<&OperatorSession> for pb::OperatorSessionInfo {
+    fn from(session: &OperatorSession) -> Self {
+        Self {
+            id: session.id.to_string(),
+            operator_id: session.operator.to_string(),
+            created_at: Some(timestamp(session.created_at)),
+            seen_at: Some(timestamp(session.seen_at)),
+            expires_at: Some(timestamp(session.expires_at)),
+            client_address: session.client.address.clone(),
+            user_agent: session.client.agent.clone(),
+            current: false,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod app_links;
 mod audit;
+mod confirmations;
 mod convert;
 mod credentials;
 mod devices;
@@ -17,10 +18,11 @@ use axum::Router;
 use nodkey_kernel::id::RelyingPartyId;
 use nodkey_proto::registry::v1::{
     app_link_service_server::AppLinkServiceServer, audit_service_server::AuditServiceServer,
-    credential_service_server::CredentialServiceServer, device_service_server::DeviceServiceServer,
-    identity_document_service_server::IdentityDocumentServiceServer, operator_service_server::OperatorServiceServer,
-    operator_session_service_server::OperatorSessionServiceServer, relying_party_service_server::RelyingPartyServiceServer,
-    retention_service_server::RetentionServiceServer, signing_key_service_server::SigningKeyServiceServer,
+    confirmation_service_server::ConfirmationServiceServer, credential_service_server::CredentialServiceServer,
+    device_service_server::DeviceServiceServer, identity_document_service_server::IdentityDocumentServiceServer,
+    operator_service_server::OperatorServiceServer, operator_session_service_server::OperatorSessionServiceServer,
+    relying_party_service_server::RelyingPartyServiceServer, retention_service_server::RetentionServiceServer,
+    signing_key_service_server::SigningKeyServiceServer,
 };
 use nodkey_runtime::{Caller, idempotent, mount, status::status};
 use prost::Message;
@@ -45,6 +47,7 @@ pub fn routes(app: &App) -> Router {
     let grpc = Grpc(app.clone());
     let router = mount(Router::new(), AppLinkServiceServer::new(grpc.clone()));
     let router = mount(router, AuditServiceServer::new(grpc.clone()));
+    let router = mount(router, ConfirmationServiceServer::new(grpc.clone()));
     let router = mount(router, CredentialServiceServer::new(grpc.clone()));
     let router = mount(router, DeviceServiceServer::new(grpc.clone()));
     let router = mount(router, IdentityDocumentServiceServer::new(grpc.clone()));

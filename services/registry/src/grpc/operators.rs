@@ -1,20 +1,24 @@
 //! Operators and their sessions over gRPC.
 
-use nodkey_kernel::id::OperatorId;
+use nodkey_kernel::{id::OperatorId, role::Role};
 use nodkey_proto::{
     convert::role,
     registry::v1::{
         AcceptInvitationRequest, CreateOperatorSessionRequest, DisableOperatorRequest, EndOperatorSessionRequest,
-        EndOperatorSessionResponse, Invitation, InviteOperatorRequest, ListOperatorsRequest, ListOperatorsResponse, Operator,
-        OperatorSession, RenewInvitationRequest, ResolveInvitationRequest, ResolveInvitationResponse, ResolveOperatorSessionRequest,
-        UpdateOperatorRequest, operator_service_server::OperatorService, operator_session_service_server::OperatorSessionService,
+        EndOperatorSessionResponse, Invitation, InviteOperatorRequest, ListOperatorSessionsRequest, ListOperatorSessionsResponse,
+        ListOperatorsRequest, ListOperatorsResponse, Operator, OperatorSession, OperatorSessionInfo, RenewInvitationRequest,
+        ResolveInvitationRequest, ResolveInvitationResponse, ResolveOperatorSessionRequest, UpdateOperatorRequest,
+        operator_service_server::OperatorService, operator_session_service_server::OperatorSessionService,
     },
 };
 use nodkey_runtime::{Caller, caller, page::Page, status::status, uninterrupted};
 use tonic::{Request, Response, Status};
 
 use super::{Grpc, id, repeatable};
-use crate::domain::operator::{NewOperator, OperatorPatch};
+use crate::domain::{
+    Refusal,
+    operator::{Client, NewOperator, OperatorPatch},
+};
 
 /// Which of the operators calls; `None` for whoever holds the operator key.
 fn by<T>(request: &Request<T>) -> Result<Option<OperatorId>, Status> {
@@ -80,7 +84,8 @@ impl OperatorSessionService for Grpc {
     async fn create_operator_session(&self, request: Request<CreateOperatorSessionRequest>) -> Result<Response<OperatorSession>, Status> {
         let (app, message) = (self.0.clone(), request.into_inner());
         let accepted = id(&message.trusonafication_id, "trusonafication").map_err(status)?;
-        let created = uninterrupted(async move { app.create_operator_session(accepted, &message.client_address).await });
+        let client = Client::new(&message.client_address, &message.user_agent);
+        let created = uninterrupted(async move { app.create_operator_session(accepted, client).await });
         Ok(Response::new((&created.await.map_err(status)?).into()))
     }
 
@@ -98,9 +103,35 @@ impl OperatorSessionService for Grpc {
         &self,
         request: Request<EndOperatorSessionRequest>,
     ) -> Result<Response<EndOperatorSessionResponse>, Status> {
+        let caller = caller(&request)?;
         let (app, message) = (self.0.clone(), request.into_inner());
         let session = id(&message.id, "session").map_err(status)?;
-        uninterrupted(async move { app.end_operator_session(session, &message.bearer_token).await }).await.map_err(status)?;
-        Ok(Response::new(EndOperatorSessionResponse {}))
+        let ended = match caller {
+            Caller::Operator { operator, .. } => {
+                let own = operator.id.filter(|_| operator.role < Role::Owner);
+                uninterrupted(async move { app.end_operator_session_of(own, session).await }).await
+            }
+            _ => uninterrupted(async move { app.end_operator_session(session, &message.bearer_token).await }).await,
+        };
+        ended.map(|()| Response::new(EndOperatorSessionResponse {})).map_err(status)
+    }
+
+    async fn list_operator_sessions(
+        &self,
+        request: Request<ListOperatorSessionsRequest>,
+    ) -> Result<Response<ListOperatorSessionsResponse>, Status> {
+        let Caller::Operator { operator, .. } = caller(&request)? else { return Err(status(Refusal::NotFound("session"))) };
+        let message = request.into_inner();
+        let page = Page::parse(message.page_size, &message.page_token).map_err(status)?;
+        let whose = match &*message.operator_id {
+            "" => operator.id,
+            named => Some(named.parse().map_err(|_| status(Refusal::invalid("operator_id", "must be a UUID")))?),
+        };
+        if whose != operator.id && operator.role < Role::Owner {
+            return Err(status(Refusal::NotFound("operator")));
+        }
+        let (sessions, next_page_token) = self.0.operator_sessions(whose, &page).await.map_err(status)?;
+        let sessions = sessions.iter().map(|it| OperatorSessionInfo { current: operator.session == Some(it.id), ..it.into() }).collect();
+        Ok(Response::new(ListOperatorSessionsResponse { sessions, next_page_token }))
     }
 }

@@ -3,6 +3,7 @@
 pub mod app_links;
 pub mod audit;
 pub mod audit_chain;
+pub mod confirmation;
 pub mod credential;
 pub mod device;
 pub mod document;

@@ -14,13 +14,16 @@ use uuid::Uuid;
 
 use super::{Start, named, page};
 use crate::{
-    domain::operator::{Invitation, Operator, OperatorSession},
+    domain::operator::{Client, Invitation, Operator, OperatorSession},
     error::Error,
     invariants,
 };
 
 const SELECT: &str = "SELECT id, name, role, state, invitation_sha256, invitation_expires_at, device_id, created_at, signed_in_at, version \
      FROM operator WHERE ";
+
+const SELECT_SESSION: &str = "SELECT id, operator_id, trusonafication_id, sealed_secret, created_at, expires_at, \
+     COALESCE(seen_at, created_at) AS seen_at, client_address, user_agent FROM operator_session WHERE ";
 
 /// Inserts.
 pub async fn insert(tx: &mut Tx, operator: &Operator) -> Result<(), Error> {
@@ -88,8 +91,8 @@ pub async fn list(db: &Db, start: &Start<Uuid>, size: i64) -> Result<Listed<Oper
 pub async fn insert_session(tx: &mut Tx, session: &OperatorSession, sealed_secret: &[u8]) -> Result<bool, Error> {
     let inserted = tx
         .query(
-            "INSERT INTO operator_session (id, operator_id, trusonafication_id, sealed_secret, created_at, expires_at) \
-             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+            "INSERT INTO operator_session (id, operator_id, trusonafication_id, sealed_secret, created_at, expires_at, client_address, \
+             user_agent) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
         )
         .bind(session.id.as_uuid())
         .bind(session.operator.as_uuid())
@@ -97,6 +100,8 @@ pub async fn insert_session(tx: &mut Tx, session: &OperatorSession, sealed_secre
         .bind(sealed_secret)
         .bind(session.created_at)
         .bind(session.expires_at)
+        .bind(session.client.address.as_str())
+        .bind(session.client.agent.as_str())
         .execute()
         .await?;
     Ok(inserted == 1)
@@ -104,35 +109,51 @@ pub async fn insert_session(tx: &mut Tx, session: &OperatorSession, sealed_secre
 
 /// Returns a session that is alive, and its sealed secret.
 pub async fn session(db: &Db, id: OperatorSessionId, now: Timestamp) -> Result<Option<(OperatorSession, Vec<u8>)>, Error> {
-    let row = db
-        .query(
-            "SELECT id, operator_id, trusonafication_id, sealed_secret, created_at, expires_at, COALESCE(seen_at, created_at) AS seen_at \
-             FROM operator_session \
-             WHERE id = $1 AND ended_at IS NULL AND expires_at > $2",
-        )
-        .bind(id.as_uuid())
-        .bind(now)
-        .fetch_optional()
-        .await?;
-    row.map(|row| {
-        let record = row.of("operator_session", key(&row, "id"));
-        let session = OperatorSession {
-            id: OperatorSessionId::from_uuid(record.get("id")?),
-            operator: OperatorId::from_uuid(record.get("operator_id")?),
-            trusonafication: TrusonaficationId::from_uuid(record.get("trusonafication_id")?),
-            created_at: record.get("created_at")?,
-            expires_at: record.get("expires_at")?,
-            seen_at: record.get("seen_at")?,
-        };
-        Ok((session, record.get("sealed_secret")?))
+    let query = db.query(SELECT_SESSION).push("id = ").push_bind(id.as_uuid()).push(" AND ended_at IS NULL AND expires_at > ");
+    let row = query.push_bind(now).fetch_optional().await?;
+    row.map(|row| Ok((read_session(&row)?, row.of("operator_session", id).get("sealed_secret")?))).transpose()
+}
+
+/// Lists sessions that are alive, of an operator or of all, that were used since a moment.
+pub async fn list_sessions(
+    db: &Db,
+    operator: Option<OperatorId>,
+    (now, used_since): (Timestamp, Timestamp),
+    start: &Start<Uuid>,
+    size: i64,
+) -> Result<Listed<OperatorSession>, Error> {
+    let mut query = db.query(SELECT_SESSION);
+    if let Some(operator) = operator {
+        query = query.push("operator_id = ").push_bind(operator.as_uuid()).push(" AND ");
+    }
+    let query = query.push("ended_at IS NULL AND expires_at > ").push_bind(now).push(" AND COALESCE(seen_at, created_at) >= ");
+    let query = query.push_bind(used_since).push(" AND ");
+    Ok(listed(size, &page(query, start, size).fetch_all().await?, "created_at", read_session))
+}
+
+fn read_session(row: &Row) -> Result<OperatorSession, DbError> {
+    let record = row.of("operator_session", key(row, "id"));
+    Ok(OperatorSession {
+        id: OperatorSessionId::from_uuid(record.get("id")?),
+        operator: OperatorId::from_uuid(record.get("operator_id")?),
+        trusonafication: TrusonaficationId::from_uuid(record.get("trusonafication_id")?),
+        created_at: record.get("created_at")?,
+        expires_at: record.get("expires_at")?,
+        seen_at: record.get("seen_at")?,
+        client: Client { address: record.get("client_address")?, agent: record.get("user_agent")? },
     })
-    .transpose()
 }
 
 /// Notes that a session is used.
 pub async fn note_session_seen(db: &Db, id: OperatorSessionId, now: Timestamp) -> Result<(), Error> {
     db.execute("UPDATE operator_session SET seen_at = $1 WHERE id = $2").bind(now).bind(id.as_uuid()).execute().await?;
     Ok(())
+}
+
+/// Whose session it is, over or not.
+pub async fn session_owner(db: &Db, id: OperatorSessionId) -> Result<Option<OperatorId>, Error> {
+    let row = db.query("SELECT operator_id FROM operator_session WHERE id = $1").bind(id.as_uuid()).fetch_optional().await?;
+    Ok(row.map(|row| row.get("operator_id")).transpose()?.map(OperatorId::from_uuid))
 }
 
 /// Ends one session.

@@ -126,6 +126,13 @@ pub async fn delete_sessions(db: &Db, before: Timestamp) -> Result<u64, Error> {
     Ok(delete_found(db, old, "DELETE FROM operator_session WHERE id IN").await?)
 }
 
+/// Deletes some confirmations that were asked for before a moment. Returns how many.
+pub async fn delete_confirmations(db: &Db, before: Timestamp) -> Result<u64, Error> {
+    let old =
+        db.query("SELECT id FROM operator_confirmation WHERE created_at < $1 ORDER BY created_at, id LIMIT $2").bind(before).bind(BATCH);
+    Ok(delete_found(db, old, "DELETE FROM operator_confirmation WHERE id IN").await?)
+}
+
 /// Deletes some proofs that were used before a moment. Returns how many.
 pub async fn delete_used_proofs(db: &Db, before: Timestamp) -> Result<u64, Error> {
     let oldest = db.query(
@@ -148,6 +155,7 @@ pub async fn delete_invitations(db: &Db, window: Window) -> Result<u64, Error> {
     let old = db.query(sql).bind(window.from).bind(window.before).bind(BATCH);
     // Whoever takes it meanwhile keeps it.
     let delete = "DELETE FROM operator WHERE state = 'invited' AND device_id IS NULL AND signed_in_at IS NULL \
-                  AND NOT EXISTS (SELECT 1 FROM operator_session s WHERE s.operator_id = operator.id) AND id IN";
+                  AND NOT EXISTS (SELECT 1 FROM operator_session s WHERE s.operator_id = operator.id) \
+                  AND NOT EXISTS (SELECT 1 FROM operator_confirmation c WHERE c.operator_id = operator.id) AND id IN";
     Ok(delete_found(db, old, delete).await?)
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use nodkey_db::{Db, DbConfig, retention::Window};
 use nodkey_kernel::{
-    id::{AuditEntryId, CredentialId, DeviceId, IdentityDocumentId, OperatorId, OperatorSessionId, TrusonaficationId},
+    id::{AuditEntryId, ConfirmationId, CredentialId, DeviceId, IdentityDocumentId, OperatorId, OperatorSessionId, TrusonaficationId},
     jose::{Algorithm, PrivateKey},
     key_statement::{KeyStatementClaims, PresenceKind, StatedKey, sign_key_statement},
     random::Random,
@@ -25,12 +25,13 @@ use crate::{
         Change,
         app_links::{AppLinks, Apps},
         audit::{Action, AuditEntry, Chain, ChainId},
+        confirmation::{Confirmation, Request, Shown},
         credential::{Credential, CredentialKind},
         device::{Device, Platform, PresenceKeys, Profile, Registration, RegistrationFields},
         device_challenge::DeviceChallenge,
         document::{Document, DocumentType, Scan, VerificationStatus},
         key_statement::{SentStatement, Verifier, Vouching},
-        operator::{NewOperator, Operator, OperatorSession},
+        operator::{Client, NewOperator, Operator, OperatorSession},
         relying_party::{NewRelyingParty, RelyingParty},
         retention::RetentionPolicy,
         signing_key::{Owner, SigningKey},
@@ -126,7 +127,21 @@ fn invited(n: u64) -> Operator {
 fn session_of(operator: OperatorId, n: u64) -> OperatorSession {
     let random = Random::seeded(n);
     let (id, trusonafication) = (OperatorSessionId::generate(at(n), &random), TrusonaficationId::generate(at(n), &random));
-    OperatorSession { id, operator, trusonafication, created_at: at(n), expires_at: at(n + 60), seen_at: at(n) }
+    OperatorSession { id, operator, trusonafication, created_at: at(n), expires_at: at(n + 60), seen_at: at(n), client: Client::default() }
+}
+
+fn confirmation_of(operator: OperatorId, n: u64) -> Confirmation {
+    let random = Random::seeded(n);
+    Confirmation {
+        id: ConfirmationId::generate(at(n), &random),
+        operator,
+        request: Request { method: "x.Y/Z".into(), relying_party: Some(party(n).id), sha256: [7; 32] },
+        trusonafication: TrusonaficationId::generate(at(n), &random),
+        shown: Shown { action: "a".into(), resource: "r".into() },
+        created_at: at(n),
+        expires_at: at(n + 120),
+        used_at: None,
+    }
 }
 
 fn entry(n: u64) -> AuditEntry {
@@ -365,6 +380,7 @@ async fn exercise(db: &Db) {
     operator::update(&mut tx, &Operator { version: 2, ..invited(0) }).await.unwrap();
     let session = session_of(invited(0).id, 0);
     operator::insert_session(&mut tx, &session, b"sealed").await.unwrap();
+    confirmation::spend(&mut tx, confirmation_of(invited(0).id, 0).id, entry(0).id, NOW).await.unwrap();
     operator::end_session(&mut tx, session.id, NOW).await.unwrap();
     operator::end_sessions(&mut tx, session.operator, NOW).await.unwrap();
     signing_key::insert(&mut tx, &signing_key(0)).await.unwrap();
@@ -398,6 +414,13 @@ async fn exercise(db: &Db) {
     operator::list(db, &start(Uuid::max()), 10).await.unwrap();
     operator::session(db, session.id, NOW).await.unwrap();
     operator::note_session_seen(db, session.id, NOW).await.unwrap();
+    operator::session_owner(db, session.id).await.unwrap();
+    for of in [None, Some(invited(0).id)] {
+        operator::list_sessions(db, of, (NOW, NOW), &start(Uuid::max()), 10).await.unwrap();
+    }
+    // There is no such operator; the statement is prepared all the same.
+    confirmation::insert(db, &confirmation_of(invited(0).id, 0)).await.unwrap_err();
+    confirmation::get(db, confirmation_of(invited(0).id, 0).id).await.unwrap();
     signing_key::all(db).await.unwrap();
     signing_key::list(db, &start(String::new()), 10).await.unwrap();
     let deployment = ChainId::DEPLOYMENT;
@@ -431,6 +454,7 @@ async fn exercise(db: &Db) {
     retention::unseen(db, id, window, &begin).await.unwrap();
     retention::delete_unseen(db, id, NOW, &[device.id]).await.unwrap();
     retention::delete_sessions(db, NOW).await.unwrap();
+    retention::delete_confirmations(db, NOW).await.unwrap();
     retention::delete_used_proofs(db, NOW).await.unwrap();
     retention::delete_unchained(db, NOW).await.unwrap();
     retention::delete_invitations(db, window).await.unwrap();
@@ -461,6 +485,9 @@ async fn fill(db: &Db, count: u64) {
         }
     }
     tx.commit().await.unwrap();
+    for n in 1..count {
+        confirmation::insert(db, &confirmation_of(invited(n).id, n)).await.unwrap();
+    }
 }
 
 fn check(plans: &[Plan]) {

@@ -6,6 +6,7 @@ use futures_util::{StreamExt as _, stream};
 use nodkey_kernel::{
     error::Kind,
     id::{DeviceId, RelyingPartyId, TrusonaficationId},
+    service_key::ServiceName,
 };
 use nodkey_proto::{
     convert::{from_struct, from_timestamp, timestamp},
@@ -19,7 +20,7 @@ use nodkey_proto::{
     },
 };
 use nodkey_runtime::{
-    Failure, Validation, caller,
+    Caller, Failure, Validation, caller,
     idempotent::Request as Repeatable,
     page::Page,
     results,
@@ -51,12 +52,19 @@ impl TrusonaficationService for Api {
         &self,
         request: Request<CreateTrusonaficationRequest>,
     ) -> Result<Response<CreateTrusonaficationResponse>, Status> {
-        let party = caller(&request)?.relying_party()?;
+        let caller = caller(&request)?;
+        let party = caller.relying_party()?;
         let repeatable = Repeatable::read(party, "CreateTrusonafication", &request, |asked| &asked.request_id).map_err(status)?;
         let asked = request.into_inner();
-        // The console's alone are asked by a service: whoever shows a code and scans it, and nobody by name.
-        if party == RelyingPartyId::CONSOLE && !matches!(asked.target, Some(AskedTarget::TrucodeId(_))) {
-            return Err(refusal(Kind::Forbidden, "NOT_ALLOWED", "the console prompts whoever scans its code, and nobody else", &[]));
+        // The console's alone are asked by a service: for the gateway whoever shows a code and scans it, and nobody by name; for the registry
+        // an operator by name, who is to confirm something, and nobody by a code. So neither can pass for the other.
+        if party == RelyingPartyId::CONSOLE {
+            let by_code = matches!(asked.target, Some(AskedTarget::TrucodeId(_)));
+            let is_registry = matches!(caller, Caller::Service { name: ServiceName::Registry, .. });
+            if by_code == is_registry {
+                let text = "the console prompts whoever scans its code, and the registry operators who confirm; nobody else";
+                return Err(refusal(Kind::Forbidden, "NOT_ALLOWED", text, &[]));
+            }
         }
         let number_match = match asked.number_match() {
             pb::NumberMatch::Unspecified => None,

@@ -6,6 +6,7 @@ import { time } from '../../lib/format.js';
 import { icon } from '../../lib/icons.js';
 import { choices, OPERATOR_STATES, ROLE_RIGHTS, ROLES, stateBadge } from '../names.js';
 import { newRequestId } from '../request_id.js';
+import { address, go } from '../router.js';
 import { button, foreign, heading, none } from '../ui/elements.js';
 import { change } from '../ui/dialogs.js';
 import { listing } from '../ui/listing.js';
@@ -75,6 +76,7 @@ function columns(page, reload) {
     rowMenu(operator.name, [
       { text: 'Change', act: () => edit(page, operator, reload) },
       { text: 'New invitation', act: () => renew(page, operator, reload) },
+      { text: 'Sessions', act: () => go(address('sessions', { operator: operator.id })) },
       operator.id !== self && { text: 'Disable', danger: true, act: () => disable(page, operator, reload) },
     ]);
   return [

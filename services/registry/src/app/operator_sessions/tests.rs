@@ -17,7 +17,15 @@ async fn signed_in(world: &World) -> OperatorSessionId {
     let operator = Operator::invite(OperatorId::generate(now, &random), new, sha256(b"token"), now);
     let (id, lifetime) = (OperatorSessionId::generate(now, &random), world.app.0.session_lifetime);
     let trusonafication = TrusonaficationId::generate(now, &random);
-    let session = OperatorSession { id, operator: operator.id, trusonafication, created_at: now, expires_at: now + lifetime, seen_at: now };
+    let session = OperatorSession {
+        id,
+        operator: operator.id,
+        trusonafication,
+        created_at: now,
+        expires_at: now + lifetime,
+        seen_at: now,
+        client: Client::default(),
+    };
     let sealed = world.app.0.vault.seal(&random, &context(id), b"secret");
     let mut tx = world.db.begin().await.unwrap();
     store::insert(&mut tx, &operator).await.unwrap();

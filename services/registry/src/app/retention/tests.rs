@@ -8,9 +8,10 @@ use nodkey_bus::{Bus, BusConfig};
 use nodkey_db::{Db, DbConfig};
 use nodkey_kernel::{
     egress::Egress,
-    id::OperatorId,
+    id::{ConfirmationId, OperatorId, TrusonaficationId},
     jose::{Algorithm, PrivateKey},
     random::Random,
+    role::Role,
     service_key::{ServiceKey, ServiceName},
     time::Clock,
     vault::Vault,
@@ -34,10 +35,12 @@ use crate::{
     domain::{
         Refusal,
         audit::Action,
+        confirmation::{Confirmation, Request as Confirmed, Shown},
         device::{Platform, PresenceKeys, Registration, RegistrationFields},
-        operator::NewOperator,
+        operator::{NewOperator, Operator},
         relying_party::NewRelyingParty,
     },
+    store::{confirmation as confirmations, operator as operators},
 };
 
 const DAY: Duration = Duration::from_hours(24);
@@ -151,6 +154,7 @@ nodkey_testkit::on_both_engines! {
     a_device_that_is_gone_comes_back_unless_it_was_retired_after_use,
     an_invitation_that_nobody_took_goes_90_days_after_it_ran_out,
     what_operators_did_goes_in_batches,
+    what_operators_confirmed_is_kept_as_long_as_what_they_did,
     policies_are_listed_of_all_relying_parties,
 }
 
@@ -284,4 +288,31 @@ async fn policies_are_listed_of_all_relying_parties(world: World) {
     assert_eq!(world.app.retention_policy(world.party).await.unwrap(), policy);
     let unknown = RetentionPolicy { relying_party: RelyingPartyId::from_uuid(uuid::Uuid::max()), ..policy };
     assert!(matches!(world.app.put_retention_policy(unknown).await, Err(Error::Refused(Refusal::NotFound(_)))));
+}
+
+async fn what_operators_confirmed_is_kept_as_long_as_what_they_did(world: World) {
+    let (now, random) = (world.clock.now(), Random::seeded(3));
+    let new = NewOperator::parse("Ada", Some(Role::Owner)).unwrap();
+    let operator = Operator::invite(OperatorId::generate(now, &random), new, [1; 32], now);
+    let mut tx = world.db.begin().await.unwrap();
+    operators::insert(&mut tx, &operator).await.unwrap();
+    tx.commit().await.unwrap();
+    let confirmation = Confirmation {
+        id: ConfirmationId::generate(now, &random),
+        operator: operator.id,
+        request: Confirmed { method: "x.Y/Z".into(), relying_party: None, sha256: [7; 32] },
+        trusonafication: TrusonaficationId::generate(now, &random),
+        shown: Shown::disable_relying_party("Acme"),
+        created_at: now,
+        expires_at: now + Duration::from_mins(2),
+        used_at: None,
+    };
+    confirmations::insert(&world.db, &confirmation).await.unwrap();
+    let is_there = async || confirmations::get(&world.db, confirmation.id).await.unwrap().is_some();
+    world.clock.advance(400 * DAY);
+    world.app.delete_confirmations(&Pass::at(world.clock.now())).await.unwrap();
+    assert!(is_there().await);
+    world.clock.advance(Duration::from_secs(1));
+    world.app.delete_confirmations(&Pass::at(world.clock.now())).await.unwrap();
+    assert!(!is_there().await);
 }
