@@ -7,6 +7,7 @@ use futures_util::{Stream, StreamExt as _};
 use nodkey_kernel::{
     challenge::{self, ChallengeClaims, ChallengeError, Decision, RejectReason, ResponseClaims},
     jose::{Jwks, PublicJwk, jws},
+    transfer::TransferAct,
     trusona_mac,
 };
 use reqwest::Method;
@@ -18,6 +19,7 @@ use url::Url;
 
 use crate::{
     Error, KeyStore, PresenceKind, UserPresence,
+    transfer::{self, Transferred},
     transport::{Signable, Transport, json as read_json},
     trucode::{self, Scanned},
     vouching::Vouching,
@@ -182,6 +184,20 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
     pub async fn freeze_user(&self) -> Result<(), Error> {
         self.transport.send(&self.keys, Method::POST, "/api/v2/user_freezes", Some(&json!({})), &[], None).await?;
         Ok(())
+    }
+
+    /// Makes the code by which a phone of the same app binds this one to its user: to be shown, as text or QR code, within 10 minutes. This
+    /// phone has to be registered, and bound to nobody; [`status`](Self::status) says when it is active.
+    pub async fn transfer_request(&self) -> Result<String, Error> {
+        transfer::request(&self.transport, &self.keys).await
+    }
+
+    /// Hands this phone's place to the phone that shows this code, or lets that phone in beside it, after asking the person. With
+    /// [`TransferAct::Replace`](crate::TransferAct::Replace) this phone is retired, and its keys may be deleted.
+    ///
+    /// Before it is called the app shows what is about to happen, and that it is right only with the other phone at hand.
+    pub async fn transfer(&self, request: &str, act: TransferAct) -> Result<Transferred, Error> {
+        transfer::transfer(&self.transport, &self.keys, &self.presence, request, act).await
     }
 
     /// Registers the hash of an identity document for the user the device is bound to. Returns the document's id.

@@ -14,11 +14,13 @@ pub mod retention;
 pub mod signing_key;
 pub mod standing;
 pub mod text;
+pub mod transfer;
 
 use nodkey_kernel::error::{Classify, FieldViolation, Kind};
 
 use key_statement::StatementRefusal;
 use phone_call::Unproven;
+use transfer::TransferRefusal;
 
 /// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +49,9 @@ pub enum Refusal {
     /// What the device says about its keys does not hold.
     #[error("the key statement is refused: {0}")]
     Statement(StatementRefusal),
+    /// What two phones signed does not hold.
+    #[error("the transfer is refused: {0}")]
+    Transfer(TransferRefusal),
     /// The phone itself did not ask for it.
     #[error("the phone does not prove that it asks for this: {0}")]
     Unproven(Unproven),
@@ -120,6 +125,7 @@ impl Classify for Refusal {
             Self::TooManyUnboundDevices(_) => Kind::Exhausted,
             Self::SignInNotAccepted | Self::NotSignedHere | Self::UserFrozen => Kind::Precondition,
             Self::Statement(e) => e.kind(),
+            Self::Transfer(e) => e.kind(),
             Self::RelyingPartyDisabled
             | Self::DeviceRetired
             | Self::Unproven(_)
@@ -144,6 +150,7 @@ impl Classify for Refusal {
             Self::PresenceKeyInUse => "PRESENCE_KEY_IN_USE",
             Self::NoSuchKey => "NO_SUCH_PRESENCE_KEY",
             Self::Statement(e) => e.reason(),
+            Self::Transfer(e) => e.reason(),
             Self::Unproven(_) => "INVALID_PROOF",
             Self::UserFrozen => "USER_FROZEN",
             Self::TooManyUnboundDevices(_) => "TOO_MANY_UNBOUND_DEVICES",
@@ -163,6 +170,7 @@ impl Classify for Refusal {
         match self {
             Self::Invalid(violations) => violations.clone(),
             Self::Statement(e) => e.field_violations(),
+            Self::Transfer(e) => e.field_violations(),
             _ => Vec::new(),
         }
     }
