@@ -27,9 +27,6 @@ use crate::{
 
 /// How long the gateway may take beyond a wait we asked for.
 const GRACE: Duration = Duration::from_secs(10);
-/// How often an answer is sent where the gateway is too busy for it, and the first pause, which doubles and is not the same for all.
-const ATTEMPTS: u32 = 4;
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// Where the gateway is, and the app's credential at it.
 #[derive(Clone, Debug)]
@@ -318,17 +315,7 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
         };
         let response = self.sign(&claims, &pending.challenge).await?;
         let body = json!({"response": response});
-        let mut attempt = 1;
-        loop {
-            let send = self.transport.send(&self.keys, Method::POST, "/api/v2/trusonafication_responses", Some(&body), &[], None);
-            match send.await {
-                // The same again has the same result.
-                Err(Error::Refused { status: 503, .. }) if attempt < ATTEMPTS => attempt += 1,
-                answer => return read_json(answer?).await,
-            }
-            let pause = PAUSE * 2_u32.pow(attempt - 2);
-            tokio::time::sleep(pause + PAUSE.mul_f64(f64::from(self.transport.random().below(100)) / 100.0)).await;
-        }
+        read_json(self.transport.post_again(&self.keys, "/api/v2/trusonafication_responses", &body).await?).await
     }
 
     /// An accept that needs presence is signed by a presence key, everything else by the device key.

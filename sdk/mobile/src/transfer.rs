@@ -4,7 +4,6 @@ use nodkey_kernel::{
     jose::{PublicJwk, jws},
     transfer::{TRANSFER_REQUEST_TYP, TRANSFER_TYP, TransferAct, TransferClaims, TransferRequestClaims},
 };
-use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -60,7 +59,7 @@ pub(crate) async fn transfer(
     let statement = sign(&claims, &device, |input| keys.sign(input))?;
     let signature = sign(&claims, &key, |input| keys.sign_with_presence(kind, input))?;
     let body = json!({"statement": statement, "signature": signature, "request": request});
-    read_json(transport.send(keys, Method::POST, "/api/v2/device_transfers", Some(&body), &[], None).await?).await
+    read_json(transport.post_again(keys, "/api/v2/device_transfers", &body).await?).await
 }
 
 fn sign(claims: &TransferClaims, key: &PublicJwk, signer: impl FnOnce(&[u8]) -> Result<Vec<u8>, String>) -> Result<String, Error> {
