@@ -7,8 +7,8 @@ use nodkey_kernel::{id::EventId, jose::Jwks, random::Random, time::Clock};
 use nodkey_proto::{
     binding::v1::{
         ActivateBindingRequest, Binding, CreateBindingRequest, DeactivateBindingRequest, DeactivateUserRequest, FreezeUserRequest,
-        GetDeviceBindingRequest, GetUserRequest, ListBindingsRequest, ListBindingsResponse, ListUserDevicesRequest, ReleaseUserRequest, User,
-        binding_service_client::BindingServiceClient, user_service_client::UserServiceClient,
+        GetDeviceBindingRequest, GetUserRequest, ListBindingsRequest, ListBindingsResponse, ListUserDevicesRequest, ReleaseUserRequest,
+        User, binding_service_client::BindingServiceClient, user_service_client::UserServiceClient,
     },
     registry::v1::{
         Device, GetDeviceRequest, GetJwksArchiveRequest, GetJwksRequest, device_service_client::DeviceServiceClient,

@@ -251,7 +251,17 @@ impl Binding {
         if devices >= MAX_DEVICES {
             return Err(Refusal::TooManyDevices);
         }
-        Ok(Self { id, relying_party, user, device, vouched_by: None, state: State::Inactive, user_frozen: false, created_at: now, version: 1 })
+        Ok(Self {
+            id,
+            relying_party,
+            user,
+            device,
+            vouched_by: None,
+            state: State::Inactive,
+            user_frozen: false,
+            created_at: now,
+            version: 1,
+        })
     }
 
     /// Answers the wish to bind its device to `user`, while it lives.

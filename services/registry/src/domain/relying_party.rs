@@ -336,7 +336,9 @@ mod tests {
 
     #[test]
     fn what_is_tolerated_of_prompts_changes_alone() {
-        let Ok(patch) = RelyingPartyPatch::parse(None, None, None, None, Some(PromptSettings::TOLERANT), None, None) else { panic!("refused") };
+        let Ok(patch) = RelyingPartyPatch::parse(None, None, None, None, Some(PromptSettings::TOLERANT), None, None) else {
+            panic!("refused")
+        };
         let Change::Changed(changed) = acme().update(patch.clone()) else { panic!("unchanged") };
         assert_eq!(changed, RelyingParty { prompts: PromptSettings::TOLERANT, version: 2, ..acme() });
         assert_eq!(changed.clone().update(patch), Change::Same(changed));
