@@ -6,7 +6,7 @@ use nodkey_binding::Binding;
 use nodkey_gateway::Gateway;
 use nodkey_kernel::{egress::Egress, operator_key::OperatorKey, random::Random, service_key::ServiceKey, time::Clock};
 use nodkey_mobile_sdk::{
-    Config, Pending, Phone,
+    Config, Pending, Phone, UserPresence,
     software::{AlwaysPresent, SoftwareKeyStore},
 };
 use nodkey_notification::Notification;
@@ -241,6 +241,11 @@ impl Tenant {
 
     /// A phone of this tenant's app with these keys; nothing is sent.
     pub fn phone_with(&self, keys: SoftwareKeyStore) -> SoftPhone {
+        self.phone_of(keys, AlwaysPresent)
+    }
+
+    /// The same, held by this person.
+    pub fn phone_of<P: UserPresence>(&self, keys: SoftwareKeyStore, person: P) -> Phone<SoftwareKeyStore, P> {
         let config = Config {
             gateway: self.http.parse().unwrap(),
             mobile_token: self.mobile.credential.as_ref().unwrap().token.clone(),
@@ -248,7 +253,7 @@ impl Tenant {
             jwks: None,
             ca_certificate: self.ca_certificate.clone(),
         };
-        Phone::new(config, keys, AlwaysPresent).unwrap()
+        Phone::new(config, keys, person).unwrap()
     }
 
     /// A phone that has registered.

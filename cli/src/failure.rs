@@ -89,6 +89,9 @@ fn advice(error: &anyhow::Error) -> Option<&'static str> {
         PhoneError::Unreachable(_) => Some("Is the server running? Start one with `nodkey dev`, or name one with --http."),
         PhoneError::Refused { code, .. } if code == "DEVICE_RETIRED" => Some("Its keys are dead: delete the key file and enrol again."),
         PhoneError::Refused { code, .. } if code == "USER_FROZEN" => Some(FROZEN),
+        PhoneError::Refused { code, .. } if code == "TRANSFER_NOT_ALLOWED" => {
+            Some("The relying party binds phones itself; an operator changes that by `nodkey admin relying-parties update`.")
+        }
         PhoneError::Refused { code, .. } if code == "FORBIDDEN" => {
             Some("Check the mobile credential: token, secret, and that it is enabled.")
         }

@@ -7,12 +7,12 @@ use axum::{
     http::StatusCode,
 };
 use axum_extra::extract::CookieJar;
-use nodkey_server_sdk::verify_device_identifier;
+use nodkey_server_sdk::{proto::binding::v1::ListBindingsRequest, verify_device_identifier};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{Site, bank, problem::Problem, session::Session};
+use crate::{Backend, Site, bank, problem::Problem, session::Session};
 
 /// Who wants a phone.
 #[derive(Deserialize)]
@@ -51,11 +51,20 @@ pub struct Ticket {
     own: bool,
 }
 
+/// What the bank's app would have been shipped with: for a new phone of a user whose old one hands its place on.
+pub async fn app(State(site): State<Site>) -> Result<Json<Value>, Problem> {
+    let backend = site.backend()?;
+    Ok(Json(json!({"relying_party": bank::NAME, "gateway": backend.gateway, "mobile": mobile(backend)})))
+}
+
+fn mobile(backend: &Backend) -> Value {
+    json!({"token": backend.mobile_token, "secret": backend.mobile_secret.expose_secret()})
+}
+
 /// Tells the phone what it becomes part of, and what the bank's app would have been shipped with.
 pub async fn show(State(site): State<Site>, Path(ticket): Path<String>) -> Result<Json<Value>, Problem> {
     let (backend, Ticket { user, .. }) = (site.backend()?, find(&site, &ticket)?);
-    let mobile = json!({"token": backend.mobile_token, "secret": backend.mobile_secret.expose_secret()});
-    Ok(Json(json!({"relying_party": bank::NAME, "user": user, "gateway": backend.gateway, "mobile": mobile})))
+    Ok(Json(json!({"relying_party": bank::NAME, "user": user, "gateway": backend.gateway, "mobile": mobile(backend)})))
 }
 
 /// Binds the phone to the user, by the word of the deployment that it knows the phone. The ticket is good for that phone alone.
@@ -74,7 +83,7 @@ pub async fn finish(
     let _turn = site.0.enrolling.lock().await;
     let bound = backend.nodkey.user_devices(&user).await?;
     if !bound.iter().any(|binding| binding.device_identifier == device) {
-        if !own && !bound.is_empty() {
+        if !own && has_had_a_phone(&site, &user).await? {
             return Err(taken(&user));
         }
         let binding = backend.nodkey.create_binding(&user, &device).await?;
@@ -88,10 +97,16 @@ fn find(site: &Site, ticket: &str) -> Result<Ticket, Problem> {
 }
 
 async fn ensure_free(site: &Site, user: &str) -> Result<(), Problem> {
-    if site.backend()?.nodkey.user_devices(user).await?.is_empty() { Ok(()) } else { Err(taken(user)) }
+    if has_had_a_phone(site, user).await? { Err(taken(user)) } else { Ok(()) }
+}
+
+/// Whose last phone is gone keeps their name: nobody else takes it.
+async fn has_had_a_phone(site: &Site, user: &str) -> Result<bool, Problem> {
+    let any = ListBindingsRequest { user_identifier: user.to_owned(), page_size: 1, ..ListBindingsRequest::default() };
+    Ok(!site.backend()?.nodkey.list_bindings(any).await?.bindings.is_empty())
 }
 
 fn taken(user: &str) -> Problem {
-    let text = format!("{user} has a phone already: choose another name, or sign in as {user} to add a phone");
+    let text = format!("{user} has, or had, a phone: choose another name, or sign in as {user} to add a phone");
     Problem::new(StatusCode::CONFLICT, "USER_EXISTS", text)
 }

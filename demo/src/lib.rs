@@ -114,6 +114,7 @@ impl Site {
             .route("/transfers", post(requests::transfer))
             .route("/requests/{id}", get(requests::show).delete(requests::cancel))
             .route("/requests/{id}/evidence", get(requests::evidence))
+            .route("/app", get(enrolments::app))
             .route("/enrolments", post(enrolments::create))
             .route("/enrolments/{ticket}", get(enrolments::show).post(enrolments::finish))
             .layer(map_response(problem::private))

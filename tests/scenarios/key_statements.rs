@@ -61,6 +61,11 @@ impl<'a> ByHand<'a> {
         answer.body
     }
 
+    /// A fresh one, for this device.
+    pub(super) async fn nonce(&self) -> String {
+        self.challenge().await["nonce"].as_str().unwrap().to_owned()
+    }
+
     /// Claims over a fresh nonce that name one biometric key.
     pub(super) async fn claims(&self, biometric: &PrivateKey) -> KeyStatementClaims {
         let challenge = self.challenge().await;

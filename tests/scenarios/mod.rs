@@ -68,6 +68,7 @@ mod restart;
 mod rpc;
 mod signing;
 mod tenants;
+mod transfer;
 mod trucode;
 mod waiting;
 mod webhook;

@@ -130,6 +130,8 @@ const BAD: &[(&str, As, &str, &str)] = &[
     ("binding.v1.BindingService/GetDeviceBinding", Backend, r#"{"deviceIdentifier": "x"}"#, "NOT_FOUND"),
     ("binding.v1.BindingService/ListBindings", Backend, r#"{"pageSize": 501}"#, "VALIDATION_FAILED"),
     ("binding.v1.UserService/DeactivateUser", Backend, r#"{"userIdentifier": "nobody"}"#, "USER_NOT_FOUND"),
+    ("binding.v1.BindingService/TransferBinding", Backend, "{}", "NOT_ALLOWED"),
+    ("registry.v1.DeviceService/VerifyTransfer", Operator, "{}", "NOT_ALLOWED"),
     ("binding.v1.UserService/DeactivateUser", Backend, "{}", "VALIDATION_FAILED"),
     ("binding.v1.UserService/ListUserDevices", Backend, "{}", "VALIDATION_FAILED"),
     ("binding.v1.UserService/FreezeUser", Backend, r#"{"userIdentifier": "nobody"}"#, "USER_NOT_FOUND"),

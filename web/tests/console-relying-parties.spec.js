@@ -102,6 +102,16 @@ test('what is put up with in signatures is changed', async ({ page, server }) =>
   });
 });
 
+test('what is left to phones is changed', async ({ page, server }) => {
+  const { id, admin } = await tenant(server);
+  await open(page, server, 'settings', { rp: id });
+  await page.getByRole('checkbox', { name: /^Refuse that a phone hands its place/ }).check();
+  await page.getByRole('checkbox', { name: /^A phone may let another in/ }).check();
+  await save(page, 'Phones');
+  await expectToast(page, 'Saved');
+  expect(await admin('relying-parties', 'show', id)).toMatchObject({ refuse_transfers: true, phones_add_phones: true });
+});
+
 test('a relying party is disabled by who enters its name, and its credentials are refused from then on', async ({
   page,
   server,

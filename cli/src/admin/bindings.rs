@@ -14,7 +14,7 @@ use super::{
     request, request_id,
     values::{name, time, word},
 };
-use crate::output::{Record, record};
+use crate::output::{Record, filled, record};
 
 const STATE: &str = "BINDING_STATE_";
 
@@ -102,5 +102,6 @@ fn to_record(binding: &Binding) -> Record {
         ("created_at", time(binding.created_at.as_ref())),
         ("activated_at", time(binding.activated_at.as_ref())),
         ("deactivated_at", time(binding.deactivated_at.as_ref())),
+        ("vouched_by", filled(&binding.vouched_by)),
     ])
 }

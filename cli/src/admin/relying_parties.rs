@@ -107,6 +107,12 @@ pub struct Change {
     /// After how many hours an inactive binding ends, and its activation code with it; 0: never
     #[arg(long, value_name = "N")]
     inactive_binding_hours: Option<i32>,
+    /// Whether phones may not hand their place to a new one, so that the backend binds each
+    #[arg(long, value_name = "BOOL")]
+    refuse_transfers: Option<bool>,
+    /// Whether a phone may let another in beside it, as the same user's
+    #[arg(long, value_name = "BOOL")]
+    phones_add_phones: Option<bool>,
 }
 
 impl Change {
@@ -132,6 +138,9 @@ impl Change {
         prompts.allow_unprompted = self.allow_unprompted.unwrap_or(prompts.allow_unprompted);
         let mut bindings = party.bindings.unwrap_or_default();
         bindings.inactive_hours = self.inactive_binding_hours.unwrap_or(bindings.inactive_hours);
+        let mut phones = party.phones.unwrap_or_default();
+        phones.refuse_transfers = self.refuse_transfers.unwrap_or(phones.refuse_transfers);
+        phones.phones_add_phones = self.phones_add_phones.unwrap_or(phones.phones_add_phones);
         UpdateRelyingPartyRequest {
             id: party.id,
             name: self.name,
@@ -140,6 +149,7 @@ impl Change {
             limits: Some(limits),
             prompts: Some(prompts),
             bindings: Some(bindings),
+            phones: Some(phones),
         }
     }
 }
@@ -177,6 +187,7 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
 fn to_record(party: &RelyingParty) -> Record {
     let (trucodes, signatures) = (party.trucodes.clone().unwrap_or_default(), party.signatures.unwrap_or_default());
     let (limits, prompts) = (party.limits.unwrap_or_default(), party.prompts.unwrap_or_default());
+    let phones = party.phones.unwrap_or_default();
     record([
         ("id", json!(party.id)),
         ("name", json!(party.name)),
@@ -196,5 +207,7 @@ fn to_record(party: &RelyingParty) -> Record {
         ("tolerant_prompts", json!(prompts.tolerant)),
         ("allow_unprompted", json!(prompts.allow_unprompted)),
         ("inactive_binding_hours", json!(party.bindings.unwrap_or_default().inactive_hours)),
+        ("refuse_transfers", json!(phones.refuse_transfers)),
+        ("phones_add_phones", json!(phones.phones_add_phones)),
     ])
 }

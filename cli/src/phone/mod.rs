@@ -2,6 +2,7 @@
 
 mod keys;
 mod question;
+mod transfer;
 mod wait;
 
 use std::path::{Path, PathBuf};
@@ -63,6 +64,9 @@ Then bind the phone to a user:
     #[command(after_help = "Example:
   nodkey phone status --json")]
     Status,
+    /// Have a new phone take this one's place, or add one
+    #[command(subcommand)]
+    Transfer(transfer::Verb),
     /// Register where the phone is woken, with what the provider gave the app
     #[command(after_help = "Examples:
   nodkey phone push unifiedpush '{\"endpoint\": \"https://up.example.com/ada\"}'
@@ -102,6 +106,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         Command::Enrol { name } => show_device(args.json, &phone.register(&name).await?, &file),
         Command::Wait(wait) => wait::run(&phone, &wait, args.json).await,
         Command::Status => show_device(args.json, &phone.status().await?, &file),
+        Command::Transfer(verb) => transfer::run(&phone, verb, args.json, &file).await,
         Command::Push { provider, mut details } => {
             if provider == "off" {
                 phone.forget_push().await?;

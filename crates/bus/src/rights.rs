@@ -12,6 +12,7 @@ use crate::{
 /// Who consumes what: durable names, which begin with the service's, and the subjects of the events.
 pub const CONSUMERS: &[(&str, &str)] = &[
     ("registry_user_deactivated", "evt.binding.v1.user_deactivated"),
+    ("registry_device_replaced", "evt.binding.v1.device_replaced"),
     ("binding_device_retired", "evt.registry.v1.device_retired"),
     ("trusonafication_device_retired", "evt.registry.v1.device_retired"),
     ("trusonafication_binding_deactivated", "evt.binding.v1.deactivated"),

@@ -22,6 +22,7 @@ pub mod role;
 pub mod service_key;
 pub mod time;
 pub mod trace;
+pub mod transfer;
 pub mod trucode;
 pub mod trusona_mac;
 pub mod vault;

@@ -14,6 +14,10 @@ use nodkey_kernel::{
     jose::{Algorithm, Jwks, PrivateKey, PublicJwk, b64u, b64u_decode, jws, sha256},
     key_statement::{KeyStatementClaims, PresenceKind, StatedKey, sign_key_statement, verify_key_signature, verify_key_statement},
     receipt::{RECEIPT_TYP, verify_receipt},
+    transfer::{
+        TransferAct, TransferClaims, TransferRequestClaims, sign_transfer, sign_transfer_request, verify_transfer, verify_transfer_request,
+        verify_transfer_signature,
+    },
 };
 use serde_json::{Map, Value, json};
 
@@ -347,6 +351,61 @@ fn receipt() -> Value {
     json!({"by": "server_ed25519", "claims": claims, "jws": jws})
 }
 
+/// The phone of `device_ed25519` takes the place of that of `device_p256`.
+fn transfer_claims() -> (TransferClaims, TransferRequestClaims) {
+    let (old, new) = (jkt("device_p256"), jkt("device_ed25519"));
+    let nonce = "AAZHXkZ3PAEgHx4dHBsaGRgXFhUUExIREA8ODQwLCgkIBwYFBAMCAQ".to_owned();
+    let act = TransferAct::Replace;
+    let statement = TransferClaims { iss: old, sub: new.clone(), aud: ISSUER.into(), act, nonce, iat: 1_767_322_700 };
+    let nonce = "AAZHXkZ3PAICBAYICgwOEBIUFhgaHB4gIiQmKCosLjAyNDY4Ojw-QA".to_owned();
+    (statement, TransferRequestClaims { iss: new, aud: ISSUER.into(), nonce })
+}
+
+fn transfer() -> Value {
+    let (statement, request) = transfer_claims();
+    let statement_by = |name: &str| sign_transfer(&statement, &private(name));
+    json!({
+        "request": {
+            "by": "device_ed25519", "claims": serde_json::to_value(&request).unwrap(),
+            "jws": sign_transfer_request(&request, &private("device_ed25519")),
+        },
+        "statement": {"by": "device_p256", "claims": serde_json::to_value(&statement).unwrap(), "jws": statement_by("device_p256")},
+        "signature": {"by": "presence_p256", "jws": statement_by("presence_p256")},
+    })
+}
+
+/// Transfers that a registry refuses, whatever nonces it made: each with the reason.
+fn refused_transfers() -> Value {
+    let (good, asks) = transfer_claims();
+    let refused = |name: &str, reason: &str, statement: &TransferClaims, by: [&str; 3]| {
+        let [device, presence, new] = by;
+        json!({
+            "name": name, "reason": reason,
+            "statement": sign_transfer(statement, &private(device)), "signature": sign_transfer(&good, &private(presence)),
+            "request": sign_transfer_request(&asks, &private(new)),
+        })
+    };
+    let all = ["device_p256", "presence_p256", "device_ed25519"];
+    let (add, elsewhere) =
+        (TransferClaims { act: TransferAct::Add, ..good.clone() }, TransferClaims { aud: "https://else.example".into(), ..good.clone() });
+    let another = TransferClaims { sub: jkt("attacker_p256"), ..good.clone() };
+    json!([
+        refused("the device key alone", "TRANSFER_PRESENCE_REQUIRED", &good, ["device_p256", "device_p256", "device_ed25519"]),
+        refused("a presence key of somebody else", "TRANSFER_PRESENCE_REQUIRED", &good, ["device_p256", "attacker_p256", "device_ed25519"]),
+        refused("the person agreed to something else", "TRANSFER_PRESENCE_REQUIRED", &add, all),
+        refused("another device key", "TRANSFER_STATEMENT_INVALID", &good, ["attacker_p256", "presence_p256", "device_ed25519"]),
+        refused(
+            "the presence key in place of the device key",
+            "TRANSFER_STATEMENT_INVALID",
+            &good,
+            ["presence_p256", "presence_p256", "device_ed25519"]
+        ),
+        refused("for another deployment", "TRANSFER_STATEMENT_INVALID", &elsewhere, all),
+        refused("to another phone than the one that asks", "TRANSFER_STATEMENT_INVALID", &another, all),
+        refused("a new phone that did not ask", "TRANSFER_REQUEST_INVALID", &good, ["device_p256", "presence_p256", "attacker_p256"]),
+    ])
+}
+
 fn vectors() -> Value {
     let case = |case: Case| {
         let mut entry = json!({"name": case.name, "verdict": case.verdict});
@@ -365,6 +424,8 @@ fn vectors() -> Value {
         "keys": keys(),
         "key_statement": key_statement(),
         "refused_statements": refused_statements(),
+        "transfer": transfer(),
+        "refused_transfers": refused_transfers(),
         "receipt": receipt(),
         "evidence": cases().into_iter().map(case).collect::<Vec<_>>(),
     })
@@ -399,6 +460,31 @@ fn the_key_statement_and_every_signature_over_it_verify() {
     assert_eq!(serde_json::to_value(&claims).unwrap(), vector["claims"]);
     for signature in vector["signatures"].as_array().unwrap() {
         verify_key_signature(signature["jws"].as_str().unwrap(), &claims, &key(&signature["by"])).unwrap();
+    }
+}
+
+/// What a registry verifies, but the nonces.
+fn verify(transfer: &Value) -> Result<(), String> {
+    let text = |name: &str| transfer[name].get("jws").unwrap_or(&transfer[name]).as_str().unwrap().to_owned();
+    let statement = verify_transfer(&text("statement"), &public("device_p256"), ISSUER).map_err(|e| format!("statement: {e}"))?;
+    let request = verify_transfer_request(&text("request"), &public("device_ed25519"), ISSUER).map_err(|e| format!("request: {e}"))?;
+    if statement.sub != request.iss {
+        return Err("statement: of another phone".into());
+    }
+    verify_transfer_signature(&text("signature"), &statement, &public("presence_p256")).map_err(|e| format!("presence: {e}"))
+}
+
+#[test]
+fn the_transfer_verifies_and_each_refused_one_does_not_for_its_reason() {
+    let vector = &read()["transfer"];
+    assert_eq!(verify(vector), Ok(()));
+    for (part, claims) in [("statement", json!(transfer_claims().0)), ("request", json!(transfer_claims().1))] {
+        assert_eq!(vector[part]["claims"], claims);
+    }
+    for refused in read()["refused_transfers"].as_array().unwrap() {
+        let why = verify(refused).unwrap_err();
+        let reason = refused["reason"].as_str().unwrap().to_lowercase();
+        assert!(reason.contains(why.split(':').next().unwrap()), "{}: {why}", refused["name"]);
     }
 }
 

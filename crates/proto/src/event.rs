@@ -46,6 +46,7 @@ events! {
     binding::UserDeactivated(hash user_identifier) => "evt.binding.v1.user_deactivated",
     binding::UserFrozen(hash user_identifier) => "evt.binding.v1.user_frozen",
     binding::UserReleased(hash user_identifier) => "evt.binding.v1.user_released",
+    binding::DeviceReplaced(old_device_identifier) => "evt.binding.v1.device_replaced",
     trusonafication::TrusonaficationCreated(trusonafication) => "evt.trusonafication.v1.created",
     trusonafication::TrusonaficationAccepted(trusonafication) => "evt.trusonafication.v1.accepted",
     trusonafication::TrusonaficationRejected(trusonafication) => "evt.trusonafication.v1.rejected",

@@ -24,6 +24,7 @@ mod error;
 mod keys;
 mod phone;
 pub mod software;
+mod transfer;
 mod transport;
 mod trucode;
 mod vouching;
@@ -33,6 +34,8 @@ pub use keys::{KeyStore, PresenceDenied, UserPresence};
 pub use nodkey_kernel::{
     challenge::{ChallengeClaims, Decision, RejectReason},
     key_statement::PresenceKind,
+    transfer::TransferAct,
 };
 pub use phone::{Answer, Config, Pending, Phone, RegisteredDevice};
+pub use transfer::Transferred;
 pub use trucode::{Scanned, TruCodeContext};

@@ -7,6 +7,7 @@ use futures_util::{Stream, StreamExt as _};
 use nodkey_kernel::{
     challenge::{self, ChallengeClaims, ChallengeError, Decision, RejectReason, ResponseClaims},
     jose::{Jwks, PublicJwk, jws},
+    transfer::TransferAct,
     trusona_mac,
 };
 use reqwest::Method;
@@ -18,6 +19,7 @@ use url::Url;
 
 use crate::{
     Error, KeyStore, PresenceKind, UserPresence,
+    transfer::{self, Transferred},
     transport::{Signable, Transport, json as read_json},
     trucode::{self, Scanned},
     vouching::Vouching,
@@ -25,9 +27,6 @@ use crate::{
 
 /// How long the gateway may take beyond a wait we asked for.
 const GRACE: Duration = Duration::from_secs(10);
-/// How often an answer is sent where the gateway is too busy for it, and the first pause, which doubles and is not the same for all.
-const ATTEMPTS: u32 = 4;
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// Where the gateway is, and the app's credential at it.
 #[derive(Clone, Debug)]
@@ -184,6 +183,20 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
         Ok(())
     }
 
+    /// Makes the code by which a phone of the same app binds this one to its user: to be shown, as text or QR code, within 10 minutes. This
+    /// phone has to be registered, and bound to nobody; [`status`](Self::status) says when it is active.
+    pub async fn transfer_request(&self) -> Result<String, Error> {
+        transfer::request(&self.transport, &self.keys).await
+    }
+
+    /// Hands this phone's place to the phone that shows this code, or lets that phone in beside it, after asking the person. With
+    /// [`TransferAct::Replace`](crate::TransferAct::Replace) this phone is retired, and its keys may be deleted.
+    ///
+    /// Before it is called the app shows what is about to happen, and that it is right only with the other phone at hand.
+    pub async fn transfer(&self, request: &str, act: TransferAct) -> Result<Transferred, Error> {
+        transfer::transfer(&self.transport, &self.keys, &self.presence, request, act).await
+    }
+
     /// Registers the hash of an identity document for the user the device is bound to. Returns the document's id.
     pub async fn register_identity_document(&self, hash: &str) -> Result<String, Error> {
         #[derive(Deserialize)]
@@ -302,17 +315,7 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
         };
         let response = self.sign(&claims, &pending.challenge).await?;
         let body = json!({"response": response});
-        let mut attempt = 1;
-        loop {
-            let send = self.transport.send(&self.keys, Method::POST, "/api/v2/trusonafication_responses", Some(&body), &[], None);
-            match send.await {
-                // The same again has the same result.
-                Err(Error::Refused { status: 503, .. }) if attempt < ATTEMPTS => attempt += 1,
-                answer => return read_json(answer?).await,
-            }
-            let pause = PAUSE * 2_u32.pow(attempt - 2);
-            tokio::time::sleep(pause + PAUSE.mul_f64(f64::from(self.transport.random().below(100)) / 100.0)).await;
-        }
+        read_json(self.transport.post_again(&self.keys, "/api/v2/trusonafication_responses", &body).await?).await
     }
 
     /// An accept that needs presence is signed by a presence key, everything else by the device key.

@@ -1,5 +1,7 @@
 //! Calls to the gateway, each with its proof (RFC 9449).
 
+use std::time::Duration;
+
 use nodkey_kernel::{
     dpop,
     random::Random,
@@ -10,6 +12,10 @@ use serde::{Deserialize, de::DeserializeOwned};
 use url::Url;
 
 use crate::{Error, KeyStore};
+
+/// How often what may be repeated is sent where the gateway is too busy for it, and the first pause, which doubles and is not the same for all.
+const ATTEMPTS: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Sends proven requests to one gateway.
 #[derive(Clone, Debug)]
@@ -81,6 +87,19 @@ impl Transport {
         }
         let answer = request.body(body).send().await.map_err(Error::Unreachable)?;
         if answer.status().is_success() { Ok(answer) } else { Err(refused(answer).await) }
+    }
+
+    /// Posts what has the same result when it is sent again, and does so while the gateway is too busy for it.
+    pub(crate) async fn post_again(&self, keys: &impl KeyStore, path: &str, body: &serde_json::Value) -> Result<Response, Error> {
+        let mut attempt = 1;
+        loop {
+            match self.send(keys, Method::POST, path, Some(body), &[], None).await {
+                Err(Error::Refused { status: 503, .. }) if attempt < ATTEMPTS => attempt += 1,
+                answer => return answer,
+            }
+            let pause = PAUSE * 2_u32.pow(attempt - 2);
+            tokio::time::sleep(pause + PAUSE.mul_f64(f64::from(self.random.below(100)) / 100.0)).await;
+        }
     }
 
     /// Fetches a public document.

@@ -25,18 +25,24 @@ pub(crate) struct Vouching {
     key_signatures: Vec<String>,
 }
 
+/// What a phone signs a statement with.
 #[derive(Deserialize)]
-struct Challenge {
-    nonce: String,
+pub(crate) struct Challenge {
+    pub(crate) nonce: String,
     seq: u64,
+}
+
+/// Asks the gateway for a nonce for the device key.
+pub(crate) async fn challenge(transport: &Transport, keys: &impl KeyStore) -> Result<Challenge, Error> {
+    read_json(transport.send(keys, Method::POST, "/api/v2/device_challenges", None, &[], None).await?).await
 }
 
 impl Vouching {
     /// Asks the gateway for a nonce and signs which presence keys there are: by the device key, and by each of them, for which the person
     /// is asked.
     pub(crate) async fn make(transport: &Transport, keys: &impl KeyStore, presence: &impl UserPresence) -> Result<Self, Error> {
-        let challenge: Challenge = match transport.send(keys, Method::POST, "/api/v2/device_challenges", None, &[], None).await {
-            Ok(answer) => read_json(answer).await?,
+        let challenge = match challenge(transport, keys).await {
+            Ok(challenge) => challenge,
             // A gateway that knows no key statements.
             Err(Error::Refused { status: 404, .. }) => return Ok(Self::default()),
             Err(e) => return Err(e),

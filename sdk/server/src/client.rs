@@ -7,8 +7,8 @@ use nodkey_kernel::{id::EventId, jose::Jwks, random::Random, time::Clock};
 use nodkey_proto::{
     binding::v1::{
         ActivateBindingRequest, Binding, CreateBindingRequest, DeactivateBindingRequest, DeactivateUserRequest, FreezeUserRequest,
-        GetDeviceBindingRequest, GetUserRequest, ListUserDevicesRequest, ReleaseUserRequest, User,
-        binding_service_client::BindingServiceClient, user_service_client::UserServiceClient,
+        GetDeviceBindingRequest, GetUserRequest, ListBindingsRequest, ListBindingsResponse, ListUserDevicesRequest, ReleaseUserRequest,
+        User, binding_service_client::BindingServiceClient, user_service_client::UserServiceClient,
     },
     registry::v1::{
         Device, GetDeviceRequest, GetJwksArchiveRequest, GetJwksRequest, device_service_client::DeviceServiceClient,
@@ -232,6 +232,15 @@ impl Nodkey {
             })
             .await?;
         Ok(answer.bindings)
+    }
+
+    /// Lists bindings, newest first; those that have ended, too.
+    pub async fn list_bindings(&self, request: ListBindingsRequest) -> Result<ListBindingsResponse, Error> {
+        self.call(request, |r| {
+            let mut client = BindingServiceClient::new(self.binding.clone());
+            async move { client.list_bindings(r).await }
+        })
+        .await
     }
 
     /// Returns a device with its public keys.

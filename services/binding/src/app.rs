@@ -2,6 +2,7 @@
 
 mod freeze;
 mod inactive;
+mod transfer;
 
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use nodkey_kernel::{
 };
 use nodkey_proto::{
     Event,
-    binding::v1::{self as pb, BindingCreated, UserDeactivated},
+    binding::v1::{self as pb, UserDeactivated},
     registry::v1::{GetDeviceRequest, device_service_client::DeviceServiceClient},
 };
 use nodkey_runtime::{
@@ -32,7 +33,7 @@ use nodkey_runtime::{
 use uuid::Uuid;
 
 use crate::{
-    convert::{activated, deactivated, message},
+    convert::{activated, created, deactivated, message},
     domain::{Binding, Change, Identifier, Refusal, Scope, StateName, TrusonaId, UserIdentifier},
     error::Error,
     store,
@@ -123,12 +124,7 @@ impl App {
         let user_frozen = store::freeze::load(tx, party, user).await?.is_some();
         let binding = Binding { user_frozen, ..Binding::create(id, party, user.clone(), device.clone(), devices, now)? };
         store::insert(tx, &binding).await?;
-        let event = BindingCreated {
-            binding_id: binding.id.to_string(),
-            user_identifier: binding.user.as_str().to_owned(),
-            device_identifier: binding.device.to_string(),
-        };
-        self.publish(tx, party, binding.version, &event, now).await?;
+        self.publish(tx, party, binding.version, &created(&binding), now).await?;
         Ok((binding, true))
     }
 

@@ -1,7 +1,7 @@
 //! What the domain has as messages.
 
 use nodkey_proto::{
-    binding::v1::{self as pb, BindingActivated, BindingDeactivated, BindingState, FrozenBy},
+    binding::v1::{self as pb, BindingActivated, BindingCreated, BindingDeactivated, BindingState, FrozenBy},
     convert::timestamp,
 };
 
@@ -30,13 +30,27 @@ pub const fn frozen_by(freezer: &Freezer) -> FrozenBy {
     }
 }
 
+/// Tells that there is a binding.
+pub fn created(binding: &Binding) -> BindingCreated {
+    BindingCreated {
+        binding_id: binding.id.to_string(),
+        user_identifier: binding.user.as_str().to_owned(),
+        device_identifier: binding.device.to_string(),
+    }
+}
+
 /// Tells that a binding is active.
 pub fn activated(binding: &Binding) -> BindingActivated {
     BindingActivated {
         binding_id: binding.id.to_string(),
         user_identifier: binding.user.as_str().to_owned(),
         device_identifier: binding.device.to_string(),
+        vouched_by: vouched_by(binding),
     }
+}
+
+fn vouched_by(binding: &Binding) -> String {
+    binding.vouched_by.as_ref().map(ToString::to_string).unwrap_or_default()
 }
 
 /// Tells that a binding is over.
@@ -78,5 +92,6 @@ pub fn message(binding: &Binding) -> pb::Binding {
         activated_at: binding.state.activated_at().map(timestamp),
         deactivated_at: binding.state.deactivated_at().map(timestamp),
         user_frozen: binding.user_frozen,
+        vouched_by: vouched_by(binding),
     }
 }

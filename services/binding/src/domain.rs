@@ -1,6 +1,7 @@
 //! A binding and what may become of it.
 
 pub mod freeze;
+pub mod transfer;
 
 use std::fmt;
 
@@ -31,13 +32,19 @@ pub enum Refusal {
     /// The user has no living binding.
     #[error("there is no such user, or the user is deactivated")]
     UserNotFound,
+    /// The user's phones hand nothing on until the user is released.
+    #[error("the user is frozen: the relying party has to release them")]
+    UserFrozen,
+    /// It had its effect, or a later one had.
+    #[error("the nonce of the statement, or one that was made after it, has been used")]
+    StatementUsed,
     /// The identifier stands for another Trusona ID.
     #[error("the identifier is registered with another Trusona ID")]
     IdentifierTaken,
     /// The user has as many devices as a user may have.
     #[error("the user has {MAX_DEVICES} devices; deactivate one first")]
     TooManyDevices,
-    /// The device that would freeze its user belongs to nobody.
+    /// The device that would freeze its user, or hand its place on, belongs to nobody.
     #[error("the device is not bound to a user")]
     DeviceNotBound,
     /// Its binding waits for its activation code.
@@ -219,6 +226,8 @@ pub struct Binding {
     pub user: UserIdentifier,
     /// Which device.
     pub device: DeviceId,
+    /// The phone whose statement made it; `None`: the relying party did.
+    pub vouched_by: Option<DeviceId>,
     /// Where it stands.
     pub state: State,
     /// Whether the user is frozen, as it was read: that is not the binding's to change.
@@ -242,7 +251,17 @@ impl Binding {
         if devices >= MAX_DEVICES {
             return Err(Refusal::TooManyDevices);
         }
-        Ok(Self { id, relying_party, user, device, state: State::Inactive, user_frozen: false, created_at: now, version: 1 })
+        Ok(Self {
+            id,
+            relying_party,
+            user,
+            device,
+            vouched_by: None,
+            state: State::Inactive,
+            user_frozen: false,
+            created_at: now,
+            version: 1,
+        })
     }
 
     /// Answers the wish to bind its device to `user`, while it lives.

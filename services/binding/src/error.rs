@@ -23,8 +23,8 @@ pub enum Error {
 impl Classify for Error {
     fn kind(&self) -> Kind {
         match self {
-            Self::Refused(Refusal::DeviceNotFound) => Kind::Precondition,
-            Self::Refused(Refusal::DeviceAlreadyBound | Refusal::IdentifierTaken) => Kind::Conflict,
+            Self::Refused(Refusal::DeviceNotFound | Refusal::UserFrozen) => Kind::Precondition,
+            Self::Refused(Refusal::DeviceAlreadyBound | Refusal::IdentifierTaken | Refusal::StatementUsed) => Kind::Conflict,
             Self::Refused(Refusal::BindingDeactivated | Refusal::TooManyDevices) => Kind::Invalid,
             Self::Refused(Refusal::DeviceNotBound | Refusal::DeviceNotActive | Refusal::Unproven(_)) => Kind::Forbidden,
             Self::Refused(Refusal::UserNotFound) => Kind::NotFound,
@@ -39,6 +39,8 @@ impl Classify for Error {
             Self::Refused(Refusal::DeviceAlreadyBound) => "DEVICE_ALREADY_BOUND",
             Self::Refused(Refusal::BindingDeactivated) => "BINDING_DEACTIVATED",
             Self::Refused(Refusal::IdentifierTaken) => "IDENTIFIER_TAKEN",
+            Self::Refused(Refusal::UserFrozen) => "USER_FROZEN",
+            Self::Refused(Refusal::StatementUsed) => "DEVICE_CHALLENGE_USED",
             Self::Refused(Refusal::UserNotFound) => "USER_NOT_FOUND",
             Self::Refused(Refusal::TooManyDevices) => "TOO_MANY_DEVICES",
             Self::Refused(Refusal::DeviceNotBound) => "DEVICE_NOT_BOUND",

@@ -9,7 +9,7 @@ use nodkey_proto::binding::v1::{
     self as pb, ActivateBindingRequest, BindingState, CreateBindingRequest, DeactivateBindingRequest, DeactivateUserRequest,
     DeactivateUserResponse, FreezeDeviceUserRequest, FreezeUserRequest, GetBindingRequest, GetDeviceBindingRequest, GetUserRequest,
     ImportUsersRequest, ImportUsersResponse, ListBindingsRequest, ListBindingsResponse, ListIdentifiersRequest, ListIdentifiersResponse,
-    ListUserDevicesRequest, ListUserDevicesResponse, RegisterIdentifierRequest, ReleaseUserRequest,
+    ListUserDevicesRequest, ListUserDevicesResponse, RegisterIdentifierRequest, ReleaseUserRequest, TransferBindingRequest,
     binding_service_server::{BindingService, BindingServiceServer},
     identifier_service_server::{IdentifierService, IdentifierServiceServer},
     import_service_server::{ImportService, ImportServiceServer},
@@ -24,7 +24,7 @@ use crate::{
     app::{App, Create},
     convert::{identifier_message, message, user_message},
     domain::{
-        Scope, StateName, TrusonaId, User, UserIdentifier,
+        Refusal, Scope, StateName, TrusonaId, User, UserIdentifier,
         freeze::{Freezer, Note},
     },
     error::Error,
@@ -72,6 +72,15 @@ impl BindingService for Api {
         let id = binding_id(&request.get_ref().id)?;
         let app = self.0.clone();
         answer(uninterrupted(async move { app.deactivate(party, id).await }).await.map(|b| message(&b)))
+    }
+
+    async fn transfer_binding(&self, request: Request<TransferBindingRequest>) -> Result<Response<pb::Binding>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let asked = request.into_inner();
+        not_blank("device_identifier", &asked.device_identifier)?;
+        let old = DeviceId::parse(&asked.device_identifier).map_err(|_| status(Error::from(Refusal::DeviceNotBound)))?;
+        let app = self.0.clone();
+        answer(uninterrupted(async move { app.transfer(party, &old, &asked).await }).await.map(|b| message(&b)))
     }
 
     async fn get_binding(&self, request: Request<GetBindingRequest>) -> Result<Response<pb::Binding>, Status> {

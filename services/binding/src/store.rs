@@ -22,22 +22,20 @@ use crate::{
 const TABLE: &str = "binding";
 /// Whether the user is frozen is read with the binding: it is asked with every answer. A scalar, so that PostgreSQL looks it up for each row
 /// and never reads all who are frozen.
-const SELECT: &str = "SELECT id, relying_party_id, user_identifier, device_id, created_at, activated_at, deactivated_at, version, \
+const SELECT: &str = "SELECT id, relying_party_id, user_identifier, device_id, vouched_by, created_at, activated_at, deactivated_at, version, \
     (SELECT f.frozen_at FROM frozen_user f WHERE f.relying_party_id = binding.relying_party_id AND f.user_identifier = binding.user_identifier) \
     AS user_frozen_at FROM binding WHERE ";
 
 /// Inserts a binding.
 pub async fn insert(tx: &mut Tx, binding: &Binding) -> Result<(), Failure> {
     invariants::check(binding)?;
-    tx.query("INSERT INTO binding (id, relying_party_id, user_identifier, device_id, created_at, version) VALUES ($1, $2, $3, $4, $5, $6)")
-        .bind(binding.id.as_uuid())
-        .bind(binding.relying_party.as_uuid())
-        .bind(binding.user.as_str())
-        .bind(binding.device.as_str())
-        .bind(binding.created_at)
-        .bind(binding.version)
-        .execute()
-        .await?;
+    let query = tx.query(
+        "INSERT INTO binding (id, relying_party_id, user_identifier, device_id, vouched_by, created_at, version) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    );
+    let query = query.bind(binding.id.as_uuid()).bind(binding.relying_party.as_uuid()).bind(binding.user.as_str());
+    let query = query.bind(binding.device.as_str()).bind(binding.vouched_by.as_ref().map(DeviceId::as_str));
+    query.bind(binding.created_at).bind(binding.version).execute().await?;
     Ok(())
 }
 
@@ -48,6 +46,12 @@ pub async fn update(tx: &mut Tx, binding: &Binding) -> Result<bool, Failure> {
     let query = query.push_bind(binding.state.deactivated_at()).push(", version = ").push_bind(binding.version).push(" WHERE ");
     let updated = by_id(query, binding.relying_party, binding.id).push(" AND version = ").push_bind(binding.version - 1).execute().await?;
     Ok(updated == 1)
+}
+
+/// Keeps others from changing a binding until the transaction ends; false when another was first.
+pub async fn hold(tx: &mut Tx, binding: &Binding) -> Result<bool, Failure> {
+    let query = by_id(tx.query("UPDATE binding SET version = version WHERE "), binding.relying_party, binding.id);
+    Ok(query.push(" AND version = ").push_bind(binding.version).execute().await? == 1)
 }
 
 /// By the id, and then it has to be the relying party's: `IS TRUE` keeps PostgreSQL from a plan it would make while the table is empty,
@@ -162,7 +166,27 @@ pub async fn lock_device(tx: &mut Tx, party: RelyingPartyId, device: &DeviceId) 
     Ok(row.get("retired")?)
 }
 
-/// The same, and the device is retired from here on.
+/// Returns when the nonce was made by which a device last vouched for another. The device is locked.
+pub async fn challenged_at(tx: &mut Tx, party: RelyingPartyId, device: &DeviceId) -> Result<Option<Timestamp>, Failure> {
+    let query = tx.query("SELECT challenged_at FROM known_device WHERE relying_party_id = $1 AND device_id = $2");
+    Ok(query.bind(party.as_uuid()).bind(device.as_str()).fetch_one().await?.get("challenged_at")?)
+}
+
+/// Whether a device has ever vouched for another.
+pub async fn has_vouched(db: &Db, party: RelyingPartyId, device: &DeviceId) -> Result<bool, Failure> {
+    let query = db.query("SELECT challenged_at FROM known_device WHERE relying_party_id = $1 AND device_id = $2");
+    let row = query.bind(party.as_uuid()).bind(device.as_str()).fetch_optional().await?;
+    Ok(row.map(|row| row.get::<Option<Timestamp>>("challenged_at")).transpose()?.flatten().is_some())
+}
+
+/// Notes by which nonce a device vouches for another. The device is locked.
+pub async fn note_challenge(tx: &mut Tx, party: RelyingPartyId, device: &DeviceId, at: Timestamp) -> Result<(), Failure> {
+    let query = tx.query("UPDATE known_device SET challenged_at = $1 WHERE relying_party_id = $2 AND device_id = $3");
+    query.bind(at).bind(party.as_uuid()).bind(device.as_str()).execute().await?;
+    Ok(())
+}
+
+/// Has a device be retired from here on, and lets this transaction alone bind it.
 pub async fn retire_device(tx: &mut Tx, party: RelyingPartyId, device: &DeviceId) -> Result<(), Failure> {
     tx.query(
         "INSERT INTO known_device (relying_party_id, device_id, retired) VALUES ($1, $2, $3) \
@@ -252,6 +276,7 @@ fn read(row: &Row) -> Result<Binding, DbError> {
         relying_party: RelyingPartyId::from_uuid(record.get("relying_party_id")?),
         user: record.convert("user_identifier", |text: String| UserIdentifier::parse(&text))?,
         device: record.convert("device_id", |id: String| DeviceId::parse(&id))?,
+        vouched_by: record.convert("vouched_by", |id: Option<String>| id.as_deref().map(DeviceId::parse).transpose())?,
         state: State::of(record.get("activated_at")?, record.get("deactivated_at")?),
         user_frozen: record.get::<Option<Timestamp>>("user_frozen_at")?.is_some(),
         created_at: record.get("created_at")?,

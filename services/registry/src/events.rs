@@ -2,14 +2,25 @@
 
 use nodkey_bus::{Consumer, EventMeta, HandlerError};
 use nodkey_kernel::id::DeviceId;
-use nodkey_proto::binding::v1::UserDeactivated;
+use nodkey_proto::binding::v1::{DeviceReplaced, UserDeactivated};
 
 use crate::app::App;
 
 /// The consumers of the registry.
 #[must_use]
 pub fn consumers(app: &App) -> Vec<Consumer> {
-    vec![user_deactivated(app.clone())]
+    vec![user_deactivated(app.clone()), device_replaced(app.clone())]
+}
+
+/// A phone whose place another has taken is dead for good.
+fn device_replaced(app: App) -> Consumer {
+    Consumer::new("registry_device_replaced", move |tx, event: DeviceReplaced, meta: EventMeta| {
+        let app = app.clone();
+        Box::pin(async move {
+            let id = DeviceId::parse(&event.old_device_identifier).map_err(|e| HandlerError::Undecodable(e.to_string()))?;
+            Ok(app.retire_devices(tx, meta.relying_party, &[id], meta.traceparent.as_ref()).await?)
+        })
+    })
 }
 
 /// A user who is gone leaves no device that can answer.

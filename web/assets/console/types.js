@@ -44,7 +44,7 @@
 
 /** @typedef {{ id: string, url: string, eventTypes?: string[], createdAt: string, enabled?: boolean, disabledReason?: string, disabledAt?: string, failingSince?: string, publicKey: string, previousKeysUntil?: string }} Endpoint */
 
-/** @typedef {{ id: string, userIdentifier: string, deviceIdentifier: string, state: string, createdAt: string, activatedAt?: string, deactivatedAt?: string }} Binding */
+/** @typedef {{ id: string, userIdentifier: string, deviceIdentifier: string, state: string, createdAt: string, activatedAt?: string, deactivatedAt?: string, vouchedBy?: string }} Binding */
 
 /** @typedef {{ frozenAt: string, frozenBy: string, frozenByDevice?: string, note?: string }} Freeze */
 

@@ -1,7 +1,7 @@
 /** The accounts of this phone while the page is open: each waits for what it is asked. */
 
 import { Problem } from '../lib/problem.js';
-import { enrol, finish } from './enrolment.js';
+import { enrol, finish, prepare } from './enrolment.js';
 import { keyStore } from './keys.js';
 import { Lanes } from './lanes.js';
 import { Phone } from './protocol.js';
@@ -40,7 +40,7 @@ export class Accounts extends EventTarget {
   #lanes = new Lanes();
   #confirm;
 
-  /** @param {(entry: Entry) => Promise<void>} confirm asks the person before a presence key signs */
+  /** @param {(entry: Entry, reason: string) => Promise<void>} confirm asks the person before a presence key signs */
   constructor(confirm) {
     super();
     this.#confirm = confirm;
@@ -86,6 +86,32 @@ export class Accounts extends EventTarget {
   }
 
   /**
+   * Makes this phone known to an app, without a user: the phone they have is to hand its place on.
+   * @param {import('./enrolment.js').AppConfig} config
+   * @param {string} user what the account is called here
+   * @param {ArrayBuffer} [passkey]
+   * @returns {Promise<Entry>}
+   */
+  async prepare(config, user, passkey) {
+    const account = await prepare(config, user, passkey);
+    await this.#open(account);
+    this.#stored();
+    return this.#entry(account.id);
+  }
+
+  /**
+   * Waits anew with a device that was found to be active.
+   * @param {Entry} entry
+   * @returns {Promise<Entry>}
+   */
+  async activated(entry) {
+    this.#close(entry);
+    await this.#open(entry.account);
+    this.#changed();
+    return this.#entry(entry.account.id);
+  }
+
+  /**
    * Changes what the relying party calls this phone.
    * @param {Entry} entry
    * @param {string} name
@@ -122,6 +148,14 @@ export class Accounts extends EventTarget {
    */
   async remove(entry) {
     if (entry.state !== 'gone') await entry.phone.retire();
+    await this.forget(entry);
+  }
+
+  /**
+   * Forgets the keys of a device that is retired already.
+   * @param {Entry} entry
+   */
+  async forget(entry) {
     await deleteAccount(entry.account.id);
     this.#close(entry);
     this.#stored();
@@ -155,7 +189,7 @@ export class Accounts extends EventTarget {
     if (known) return void Object.assign(known.account, stored);
     const account = await this.#finished(stored);
     if (!account) return;
-    const keys = await keyStore(account.deviceKey, account.presenceKey, () => this.#confirm(entry));
+    const keys = await keyStore(account.deviceKey, account.presenceKey, (reason) => this.#confirm(entry, reason));
     const onJwks = (/** @type {import('../lib/jose.js').Jwks} */ jwks) =>
       void putAccount(Object.assign(account, { jwks }));
     const { gateway, jwks } = account;
@@ -187,6 +221,16 @@ export class Accounts extends EventTarget {
       if (!e.isPassing) await deleteAccount(account.id);
       return null;
     }
+  }
+
+  /**
+   * @param {string} id
+   * @returns {Entry}
+   */
+  #entry(id) {
+    const entry = this.#entries.get(id);
+    if (!entry) throw new Error('the account was removed meanwhile');
+    return entry;
   }
 
   /** @param {Entry} entry */

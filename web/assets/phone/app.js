@@ -4,6 +4,7 @@ import { h, replace } from '../lib/dom.js';
 import { CHANNEL } from '../lib/handoff.js';
 import { Accounts } from './accounts.js';
 import { button, message } from './screen.js';
+import { readTransferRequest } from './transfer.js';
 import { addAccount } from './views/add.js';
 import { home } from './views/home.js';
 
@@ -25,7 +26,7 @@ let scannedEarly = '';
 /** @type {Promise<Later> | undefined} */
 let fetched;
 
-const accounts = new Accounts(async (entry) => (await screens()).touch(app, entry));
+const accounts = new Accounts(async (entry, reason) => (await screens()).touch(app, entry, reason));
 const channel = new BroadcastChannel(CHANNEL);
 
 /** @type {import('./screen.js').App} */
@@ -85,7 +86,8 @@ function next() {
 function scanned(text) {
   const isReady = accounts.all.length > 0;
   scannedEarly = isReady ? '' : text;
-  if (isReady) void open(({ pairing }) => pairing(app, text));
+  if (isReady && readTransferRequest(text)) void open(({ handOn }) => handOn(app, text));
+  else if (isReady) void open(({ pairing }) => pairing(app, text));
   else show(addAccount(app));
 }
 

@@ -7,13 +7,13 @@ import { listAccounts, putAccount } from './store.js';
 
 /** @typedef {import('./store.js').Account} Account */
 /**
- * @typedef {object} Ticket
- * @property {string} path
+ * What an app is shipped with.
+ * @typedef {object} AppConfig
  * @property {string} relyingParty
- * @property {string} user
  * @property {string} gateway
  * @property {{token: string, secret: string}} mobile
  */
+/** @typedef {AppConfig & {path: string, user: string}} Ticket */
 
 /** Nothing else is asked for a ticket: a link can name any path, and these alone have tickets. */
 const PATH = /^\/(?:demo|console)\/api\/enrolments\/[\w-]{1,200}$/;
@@ -30,6 +30,15 @@ export async function readTicket(path) {
 }
 
 /**
+ * Reads what the demo site's app would be shipped with.
+ * @returns {Promise<AppConfig>}
+ */
+export async function readDemoApp() {
+  const { relying_party: relyingParty, gateway, mobile } = await call('GET', '/demo/api/app');
+  return { relyingParty, gateway, mobile };
+}
+
+/**
  * Makes keys, registers them and has the backend bind them to the user. The account is kept before the backend is told of
  * it: a phone that is closed in between finishes later, and none is bound whose keys are lost.
  * @param {Ticket} ticket
@@ -39,6 +48,31 @@ export async function readTicket(path) {
 export async function enrol({ path, relyingParty, user, gateway, mobile }, passkey) {
   const begun = (await listAccounts()).find((account) => account.enrolment?.path === path);
   if (begun) return finish(begun);
+  const { account, jwt } = await register({ relyingParty, gateway, mobile }, user, passkey);
+  const unfinished = { ...account, enrolment: { path, jwt } };
+  await putAccount(unfinished);
+  return finish(unfinished);
+}
+
+/**
+ * Makes keys and registers them, for the phone that the user has to bind. The account is kept.
+ * @param {AppConfig} config
+ * @param {string} user what the account is called here
+ * @param {ArrayBuffer} [passkey]
+ * @returns {Promise<Account>}
+ */
+export async function prepare(config, user, passkey) {
+  const { account } = await register(config, user, passkey);
+  await putAccount(account);
+  return account;
+}
+
+/**
+ * @param {AppConfig} config
+ * @param {string} user
+ * @param {ArrayBuffer} [passkey]
+ */
+async function register({ relyingParty, gateway, mobile }, user, passkey) {
   const [deviceKey, presenceKey] = await Promise.all([generateKey(), generateKey()]);
   const keys = await keyStore(deviceKey, presenceKey, async () => {});
   const jwks = await call('GET', '/jwks');
@@ -55,10 +89,9 @@ export async function enrol({ path, relyingParty, user, gateway, mobile }, passk
     presenceKey,
     passkey,
     name,
+    addedAt: Date.now(),
   };
-  const unfinished = { ...account, addedAt: Date.now(), enrolment: { path, jwt } };
-  await putAccount(unfinished);
-  return finish(unfinished);
+  return { account, jwt };
 }
 
 /**

@@ -13,10 +13,11 @@ export function generateKey() {
 }
 
 /**
- * A key store of two keys. `confirm` asks the person before the presence key signs, and rejects when they do not confirm.
+ * A key store of two keys. `confirm` asks the person before the presence key signs, saying what for, and rejects when they do not
+ * confirm.
  * @param {CryptoKeyPair} deviceKey
  * @param {CryptoKeyPair} presenceKey
- * @param {() => Promise<void>} confirm
+ * @param {(reason: string) => Promise<void>} confirm
  * @returns {Promise<import('./transport.js').KeyStore>}
  */
 export async function keyStore(deviceKey, presenceKey, confirm) {
@@ -27,8 +28,8 @@ export async function keyStore(deviceKey, presenceKey, confirm) {
       {
         kind: 'biometric',
         jwk: await jwkOf(presenceKey),
-        sign: async (message) => {
-          await confirm();
+        sign: async (message, reason) => {
+          await confirm(reason);
           return signer(presenceKey)(message);
         },
       },

@@ -17,6 +17,7 @@ import { RESPONSE_TYP, challengeHash, verifyChallenge } from '../lib/challenge.j
 import { JoseError, algorithm, signJws, thumbprint } from '../lib/jose.js';
 import { json } from '../lib/problem.js';
 import { serverEvents } from '../lib/sse.js';
+import { transfer, transferRequest } from './transfer.js';
 import { Transport } from './transport.js';
 import { payloadOf, verifyPayload } from './trucode.js';
 import { mac, stringToSign } from './trusona_mac.js';
@@ -136,6 +137,32 @@ export class Phone {
   /** Section 3: freezes the user, who has lost another phone: nobody can prompt them, and no phone answers, until the backend releases them. */
   async freezeUser() {
     await this.#transport.send('POST', '/api/v2/user_freezes', { body: {} });
+  }
+
+  /**
+   * Section 3: whether the device is bound and active.
+   * @returns {Promise<Device>}
+   */
+  async status() {
+    return json(await this.#transport.send('GET', `${this.#path()}/status`));
+  }
+
+  /**
+   * Makes the code by which a phone of the same app binds this one to its user, within ten minutes. `status` tells when it has.
+   * @returns {Promise<string>}
+   */
+  async transferRequest() {
+    return transferRequest({ gateway: this.#gateway, transport: this.#transport, keys: this.#keys });
+  }
+
+  /**
+   * Hands this phone's place to the phone that shows a code, or lets it in beside this one; the presence key's store asks the
+   * person. Say before what is about to happen, and that it is right only with the other phone at hand.
+   * @param {import('./transfer.js').TransferRequest} request
+   * @param {import('./transfer.js').Act} act
+   */
+  async transfer(request, act) {
+    await transfer({ gateway: this.#gateway, transport: this.#transport, keys: this.#keys }, request, act);
   }
 
   /** Section 3: retires the device, for good. */

@@ -8,6 +8,8 @@ const PROBLEMS = {
   UNREACHABLE: 'No connection. Check it, then try again.',
   ALREADY_COMPLETED: 'This was answered already, or taken back.',
   ALREADY_PAIRED: 'Another phone took this code. Use the one that is shown now.',
+  DEVICE_ALREADY_BOUND: 'The new phone is set up for an account there already. Remove that one on it first.',
+  DEVICE_CHALLENGE_EXPIRED: 'This code has run out. Scan the one that is shown now.',
   DEVICE_NOT_ACTIVE: 'This phone is not active for that account. Ask the site to set it up again.',
   DEVICE_NOT_BOUND: 'This phone is not active for that account. Ask the site to set it up again.',
   DEVICE_RETIRED: 'This phone was removed from that account. Remove it here, too, and set it up again.',
@@ -18,6 +20,8 @@ const PROBLEMS = {
   NUMBER_MISMATCH: 'Those are not the two digits on the page.',
   USER_FROZEN: 'This account is frozen, and no phone answers for it. Ask the site to release it.',
   RATE_LIMITED: 'Too much at once. Wait a moment, then try again.',
+  TRANSFER_NOT_ALLOWED: 'This site sets up each phone itself. Ask it to set up the new one.',
+  TRANSFER_PRESENCE_REQUIRED: 'This phone cannot show that it is you any more. Ask the site to set up the new one.',
 };
 
 /** @type {Record<Untrusted['reason'], string>} */

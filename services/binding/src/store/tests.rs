@@ -203,6 +203,29 @@ async fn what_waits_for_its_code_is_found_oldest_first(db: Db) {
     assert_eq!(inactive_before(&db, RelyingPartyId::CONSOLE, NOW + Duration::from_hours(1), 2).await.unwrap(), []);
 }
 
+async fn who_vouches_is_kept_with_the_binding_and_by_which_nonce_with_the_device(db: Db) {
+    let (old, new) = (bound(0), bound(1));
+    let vouched = Binding { vouched_by: Some(old.device.clone()), ..new };
+    insert_all(&db, &[old.clone(), vouched.clone()]).await;
+    assert_eq!(get(&db, party(), vouched.id).await.unwrap().unwrap(), vouched);
+    let mut tx = db.begin().await.unwrap();
+    lock_device(&mut tx, party(), &old.device).await.unwrap();
+    assert_eq!(challenged_at(&mut tx, party(), &old.device).await.unwrap(), None);
+    note_challenge(&mut tx, party(), &old.device, NOW).await.unwrap();
+    assert_eq!(challenged_at(&mut tx, party(), &old.device).await.unwrap(), Some(NOW));
+    // Neither locking nor retiring it forgets that.
+    assert!(!lock_device(&mut tx, party(), &old.device).await.unwrap());
+    retire_device(&mut tx, party(), &old.device).await.unwrap();
+    assert_eq!(challenged_at(&mut tx, party(), &old.device).await.unwrap(), Some(NOW));
+    assert!(hold(&mut tx, &old).await.unwrap());
+    let Ok(Change::Changed(newer)) = old.clone().activate(NOW) else { panic!("it is inactive") };
+    assert!(!hold(&mut tx, &newer).await.unwrap(), "it is another version");
+    tx.commit().await.unwrap();
+    assert!(has_vouched(&db, party(), &old.device).await.unwrap());
+    assert!(!has_vouched(&db, party(), &vouched.device).await.unwrap());
+    assert!(!has_vouched(&db, RelyingPartyId::CONSOLE, &old.device).await.unwrap());
+}
+
 nodkey_testkit::on_both_engines! {
     |database| connect(database, 4) =>
     a_frozen_user_is_seen_with_every_binding_of_theirs_until_the_release,
@@ -212,6 +235,7 @@ nodkey_testkit::on_both_engines! {
     every_state_is_read_as_it_was_written_one_version_later,
     lists_find_their_own_newest_first_and_go_on_past_what_cannot_be_read,
     an_identifier_that_cannot_be_read_shows_nobody,
+    who_vouches_is_kept_with_the_binding_and_by_which_nonce_with_the_device,
 }
 
 /// Runs every statement once; the rows it writes are taken back.
@@ -226,6 +250,9 @@ async fn exercise(db: &Db) {
     load_of_user(&mut tx, party(), &ada).await.unwrap();
     lock_user(&mut tx, party(), &ada).await.unwrap();
     lock_device(&mut tx, party(), &device).await.unwrap();
+    challenged_at(&mut tx, party(), &device).await.unwrap();
+    note_challenge(&mut tx, party(), &device, NOW).await.unwrap();
+    hold(&mut tx, &active).await.unwrap();
     retire_device(&mut tx, party(), &device).await.unwrap();
     insert_identifier(&mut tx, party(), &identifier("ada")).await.unwrap();
     load_identifier(&mut tx, party(), Scope::RelyingParty, &ada).await.unwrap();
@@ -236,6 +263,7 @@ async fn exercise(db: &Db) {
     tx.rollback().await.unwrap();
     get(db, party(), active.id).await.unwrap();
     living(db, party(), &device).await.unwrap();
+    has_vouched(db, party(), &device).await.unwrap();
     of_user(db, party(), &ada).await.unwrap();
     inactive_before(db, party(), NOW, 10).await.unwrap();
     freeze::get(db, party(), &ada).await.unwrap();

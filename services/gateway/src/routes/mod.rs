@@ -3,6 +3,7 @@
 mod accounts;
 mod app_links;
 mod device_challenges;
+mod device_transfers;
 mod devices;
 mod documents;
 mod freezes;
@@ -84,6 +85,7 @@ fn doors() -> Doors {
                 .routes(routes!(pending::respond))
                 .routes(routes!(pending::reject))
                 .routes(routes!(trucodes::context))
+                .routes(routes!(device_transfers::create))
                 .routes(routes!(documents::register))
                 .routes(routes!(freezes::freeze_own)),
             Scheme::Phone,

@@ -79,8 +79,8 @@ impl App {
         DeviceChallenge::issue(&self.0.vault, id, self.now())
     }
 
-    /// What key statements are verified against.
-    fn verifier(&self) -> Verifier<'_> {
+    /// What statements of phones are verified against.
+    pub(super) fn verifier(&self) -> Verifier<'_> {
         Verifier { audience: &self.0.deployment.public_url, vault: &self.0.vault, now: self.now() }
     }
 

@@ -14,6 +14,7 @@ mod phone_calls;
 mod relying_parties;
 mod retention;
 mod signing_keys;
+mod transfers;
 
 use std::{fmt, sync::Arc, time::Duration};
 

@@ -15,6 +15,7 @@ pub mod retention;
 pub mod signing_key;
 pub mod standing;
 pub mod text;
+pub mod transfer;
 
 use nodkey_kernel::{
     error::{Classify, FieldViolation, Kind},
@@ -23,6 +24,7 @@ use nodkey_kernel::{
 
 use key_statement::StatementRefusal;
 use phone_call::Unproven;
+use transfer::TransferRefusal;
 
 /// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +53,9 @@ pub enum Refusal {
     /// What the device says about its keys does not hold.
     #[error("the key statement is refused: {0}")]
     Statement(StatementRefusal),
+    /// What two phones signed does not hold.
+    #[error("the transfer is refused: {0}")]
+    Transfer(TransferRefusal),
     /// The phone itself did not ask for it.
     #[error("the phone does not prove that it asks for this: {0}")]
     Unproven(Unproven),
@@ -133,6 +138,7 @@ impl Classify for Refusal {
             Self::TooManyUnboundDevices(_) => Kind::Exhausted,
             Self::SignInNotAccepted | Self::NotSignedHere | Self::UserFrozen | Self::ConfirmationRequired(_) => Kind::Precondition,
             Self::Statement(e) => e.kind(),
+            Self::Transfer(e) => e.kind(),
             Self::RelyingPartyDisabled
             | Self::DeviceRetired
             | Self::Unproven(_)
@@ -159,6 +165,7 @@ impl Classify for Refusal {
             Self::PresenceKeyInUse => "PRESENCE_KEY_IN_USE",
             Self::NoSuchKey => "NO_SUCH_PRESENCE_KEY",
             Self::Statement(e) => e.reason(),
+            Self::Transfer(e) => e.reason(),
             Self::Unproven(_) => "INVALID_PROOF",
             Self::UserFrozen => "USER_FROZEN",
             Self::TooManyUnboundDevices(_) => "TOO_MANY_UNBOUND_DEVICES",
@@ -179,6 +186,7 @@ impl Classify for Refusal {
         match self {
             Self::Invalid(violations) => violations.clone(),
             Self::Statement(e) => e.field_violations(),
+            Self::Transfer(e) => e.field_violations(),
             _ => Vec::new(),
         }
     }

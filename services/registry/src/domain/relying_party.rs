@@ -116,6 +116,16 @@ impl Default for BindingSettings {
     }
 }
 
+/// What phones may do by their users' word alone. As JSON in the database.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PhoneSettings {
+    /// A phone may not hand its place to a new one.
+    pub refuse_transfers: bool,
+    /// A phone may let another in beside it.
+    pub phones_add_phones: bool,
+}
+
 /// What is to change; the rest stays.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RelyingPartyPatch {
@@ -125,6 +135,7 @@ pub struct RelyingPartyPatch {
     limits: Option<Limits>,
     prompts: Option<PromptSettings>,
     bindings: Option<BindingSettings>,
+    phones: Option<PhoneSettings>,
 }
 
 impl RelyingPartyPatch {
@@ -136,6 +147,7 @@ impl RelyingPartyPatch {
         limits: Option<Limits>,
         prompts: Option<PromptSettings>,
         bindings: Option<BindingSettings>,
+        phones: Option<PhoneSettings>,
     ) -> Result<Self, Refusal> {
         let mut violations = Violations::default();
         let name = violations.check("name", name.map(|name| text::required(name, 100)).transpose());
@@ -151,7 +163,7 @@ impl RelyingPartyPatch {
         let bindings = violations.check("bindings.inactive_hours", hours.then_some(bindings).ok_or("must be 0 to 8760; 0 is never"));
         match (name, trucodes, signatures, bindings) {
             (Some(name), Some(trucodes), Some(signatures), Some(bindings)) if good => {
-                Ok(Self { name, trucodes, signatures, limits, prompts, bindings })
+                Ok(Self { name, trucodes, signatures, limits, prompts, bindings, phones })
             }
             _ => Err(violations.refusal()),
         }
@@ -175,6 +187,8 @@ pub struct RelyingParty {
     pub prompts: PromptSettings,
     /// How its bindings behave.
     pub bindings: BindingSettings,
+    /// What it leaves to phones.
+    pub phones: PhoneSettings,
     /// When it came.
     pub created_at: Timestamp,
     /// When its credentials stopped working, if they did.
@@ -228,6 +242,7 @@ impl RelyingParty {
             limits: Limits::default(),
             prompts: new.prompts,
             bindings: BindingSettings::default(),
+            phones: PhoneSettings::default(),
             created_at: now,
             disabled_at: None,
             version: 1,
@@ -243,7 +258,8 @@ impl RelyingParty {
         let limits = patch.limits.unwrap_or(self.limits);
         let prompts = patch.prompts.unwrap_or(self.prompts);
         let bindings = patch.bindings.unwrap_or(self.bindings);
-        let changed = Self { name, trucodes, signatures, limits, prompts, bindings, ..self.clone() };
+        let phones = patch.phones.unwrap_or(self.phones);
+        let changed = Self { name, trucodes, signatures, limits, prompts, bindings, phones, ..self.clone() };
         if changed == self {
             return Change::Same(self);
         }
@@ -305,22 +321,24 @@ mod tests {
     fn settings_change_and_origins_are_origins() {
         let party = acme();
         let with = |origin: &str| TruCodeSettings { allowed_origins: vec![origin.into()], ..TruCodeSettings::default() };
-        let good = RelyingPartyPatch::parse(None, Some(with("https://shop.example.com:8443")), None, None, None, None).unwrap();
+        let good = RelyingPartyPatch::parse(None, Some(with("https://shop.example.com:8443")), None, None, None, None, None).unwrap();
         let Change::Changed(changed) = party.update(good.clone()) else { panic!("unchanged") };
         assert_eq!((changed.version, changed.name.as_str()), (2, "ACME"));
         assert_eq!(changed.clone().update(good), Change::Same(changed));
         for bad in ["", "shop.example.com", "https://", "https://shop.example.com/", "https://a b", "ftp://x"] {
-            assert!(RelyingPartyPatch::parse(None, Some(with(bad)), None, None, None, None).is_err(), "{bad}");
+            assert!(RelyingPartyPatch::parse(None, Some(with(bad)), None, None, None, None, None).is_err(), "{bad}");
         }
         for (limit, good) in [(0, true), (7, true), (-1, false), (i32::MAX, false)] {
             let limits = Limits { unbound_devices: limit, ..Limits::default() };
-            assert_eq!(RelyingPartyPatch::parse(None, None, None, Some(limits), None, None).is_ok(), good, "{limit}");
+            assert_eq!(RelyingPartyPatch::parse(None, None, None, Some(limits), None, None, None).is_ok(), good, "{limit}");
         }
     }
 
     #[test]
     fn what_is_tolerated_of_prompts_changes_alone() {
-        let Ok(patch) = RelyingPartyPatch::parse(None, None, None, None, Some(PromptSettings::TOLERANT), None) else { panic!("refused") };
+        let Ok(patch) = RelyingPartyPatch::parse(None, None, None, None, Some(PromptSettings::TOLERANT), None, None) else {
+            panic!("refused")
+        };
         let Change::Changed(changed) = acme().update(patch.clone()) else { panic!("unchanged") };
         assert_eq!(changed, RelyingParty { prompts: PromptSettings::TOLERANT, version: 2, ..acme() });
         assert_eq!(changed.clone().update(patch), Change::Same(changed));
@@ -328,11 +346,22 @@ mod tests {
 
     #[test]
     fn how_long_a_binding_waits_has_a_bound() {
-        let patch = |inactive_hours| RelyingPartyPatch::parse(None, None, None, None, None, Some(BindingSettings { inactive_hours }));
+        let patch = |inactive_hours| RelyingPartyPatch::parse(None, None, None, None, None, Some(BindingSettings { inactive_hours }), None);
         assert!([-1, 8_761].into_iter().all(|hours| patch(hours).is_err()));
         assert_eq!(acme().bindings.inactive_hours, 72);
         let Change::Changed(changed) = acme().update(patch(0).unwrap()) else { panic!("unchanged") };
         assert_eq!((changed.bindings.inactive_hours, changed.version), (0, 2));
+    }
+
+    #[test]
+    fn what_is_left_to_phones_changes_alone() {
+        let phones = PhoneSettings { phones_add_phones: true, ..PhoneSettings::default() };
+        let Ok(patch) = RelyingPartyPatch::parse(None, None, None, None, None, None, Some(phones)) else { panic!("refused") };
+        let Change::Changed(changed) = acme().update(patch.clone()) else { panic!("unchanged") };
+        assert_eq!(changed, RelyingParty { phones, version: 2, ..acme() });
+        assert_eq!(changed.clone().update(patch), Change::Same(changed));
+        // As they were stored before there were any.
+        assert_eq!(serde_json::from_str::<PhoneSettings>("{}").unwrap(), PhoneSettings::default());
     }
 
     #[test]

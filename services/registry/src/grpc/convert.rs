@@ -1,6 +1,6 @@
 //! Domain to proto and back.
 
-use nodkey_kernel::key_statement::PresenceKind;
+use nodkey_kernel::{key_statement::PresenceKind, transfer::TransferAct};
 use nodkey_proto::{
     convert::{timestamp, to_role},
     registry::v1 as pb,
@@ -18,8 +18,9 @@ use crate::{
         document::{Document, DocumentType, VerificationStatus},
         operator::{Operator, OperatorSession, OperatorState},
         phone_call::SentCall,
-        relying_party::{BindingSettings, Limits, PromptSettings, RelyingParty, SignatureSettings, TruCodeSettings},
+        relying_party::{BindingSettings, Limits, PhoneSettings, PromptSettings, RelyingParty, SignatureSettings, TruCodeSettings},
         standing::Standing,
+        transfer::Transfer,
     },
 };
 
@@ -39,6 +40,7 @@ impl From<&RelyingParty> for pb::RelyingParty {
             limits: Some(party.limits.into()),
             prompts: Some(party.prompts.into()),
             bindings: Some(party.bindings.into()),
+            phones: Some(party.phones.into()),
         }
     }
 }
@@ -68,6 +70,30 @@ impl From<pb::PromptSettings> for PromptSettings {
     fn from(settings: pb::PromptSettings) -> Self {
         let pb::PromptSettings { tolerant, allow_unprompted } = settings;
         Self { tolerant, allow_unprompted }
+    }
+}
+
+impl From<PhoneSettings> for pb::PhoneSettings {
+    fn from(settings: PhoneSettings) -> Self {
+        let PhoneSettings { refuse_transfers, phones_add_phones } = settings;
+        Self { refuse_transfers, phones_add_phones }
+    }
+}
+
+impl From<pb::PhoneSettings> for PhoneSettings {
+    fn from(settings: pb::PhoneSettings) -> Self {
+        let pb::PhoneSettings { refuse_transfers, phones_add_phones } = settings;
+        Self { refuse_transfers, phones_add_phones }
+    }
+}
+
+impl From<Transfer> for pb::VerifiedTransfer {
+    fn from(transfer: Transfer) -> Self {
+        let act = match transfer.act {
+            TransferAct::Replace => pb::TransferAct::Replace,
+            TransferAct::Add => pb::TransferAct::Add,
+        };
+        Self { new_device_id: transfer.new.to_string(), act: act.into(), challenged_at: Some(timestamp(transfer.challenged_at)) }
     }
 }
 

@@ -4,7 +4,8 @@ use nodkey_kernel::service_key::ServiceName;
 use nodkey_proto::registry::v1::{
     ApproveDeviceKeysRequest, CreateDeviceChallengeRequest, Device, DeviceChallenge, GetDeviceRequest, IssueDeviceIdentifierJwtRequest,
     IssueDeviceIdentifierJwtResponse, ListDevicesRequest, ListDevicesResponse, RegisterDeviceRequest, RegisterDeviceResponse,
-    ResolveDeviceRequest, ResolveDeviceResponse, RetireDeviceRequest, UpdateDeviceRequest, device_service_server::DeviceService,
+    ResolveDeviceRequest, ResolveDeviceResponse, RetireDeviceRequest, UpdateDeviceRequest, VerifiedTransfer, VerifyTransferRequest,
+    device_service_server::DeviceService,
 };
 use nodkey_runtime::{Caller, caller, page::Page, status::status, uninterrupted};
 use tonic::{Request, Response, Status};
@@ -19,6 +20,7 @@ use crate::domain::{
     device::{Patch, Registration, RegistrationFields},
     key_statement::SentStatement,
     phone_call::Door,
+    transfer::SentTransfer,
 };
 
 /// A device has no more presence keys.
@@ -109,6 +111,15 @@ impl DeviceService for Grpc {
         let app = self.0.clone();
         let device = uninterrupted(async move { app.approve_device_keys(party, &id, &thumbprints).await }).await.map_err(status)?;
         Ok(Response::new((&device).into()))
+    }
+
+    async fn verify_transfer(&self, request: Request<VerifyTransferRequest>) -> Result<Response<VerifiedTransfer>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let VerifyTransferRequest { device_id, statement, signature, request } = request.into_inner();
+        let old = id(&device_id, "device").map_err(status)?;
+        let sent = SentTransfer::parse(&statement, &signature, &request).map_err(status)?;
+        let verified = self.0.verify_transfer(party, &old, &sent).await.map_err(status)?;
+        Ok(Response::new(verified.into()))
     }
 
     async fn retire_device(&self, request: Request<RetireDeviceRequest>) -> Result<Response<Device>, Status> {

@@ -46,6 +46,7 @@ impl RelyingPartyService for Grpc {
             message.limits.map(Into::into),
             message.prompts.map(Into::into),
             message.bindings.map(Into::into),
+            message.phones.map(Into::into),
         );
         let patch = patch.map_err(status)?;
         let party = uninterrupted(async move { app.update_relying_party(party, patch).await }).await.map_err(status)?;

@@ -33,6 +33,7 @@ export async function show(page) {
       signaturesCard(page, relyingParty),
       limitsCard(page, relyingParty),
       bindingsCard(page, relyingParty),
+      phonesCard(page, relyingParty),
       pushCard(page),
       retentionCard(page),
       page.mayOwn && !relyingParty.disabled && dangerCard(page, relyingParty),
@@ -147,6 +148,27 @@ function signaturesCard(page, { signatures = {} }) {
         refuseRepeated: form.has('repeated'),
       },
     }),
+  });
+}
+
+/**
+ * @param {Page} page
+ * @param {RelyingParty} relyingParty
+ */
+function phonesCard(page, { phones = {} }) {
+  return card(page, {
+    title: 'Phones',
+    body: [
+      checkbox('transfers', 'Refuse that a phone hands its place to a new one', {
+        checked: phones.refuseTransfers,
+        hint: 'Your backend binds each new phone then.',
+      }),
+      checkbox('add', 'A phone may let another in beside it', {
+        checked: phones.phonesAddPhones,
+        hint: 'For the same user, after the person has confirmed on the first.',
+      }),
+    ],
+    change: (form) => ({ phones: { refuseTransfers: form.has('transfers'), phonesAddPhones: form.has('add') } }),
   });
 }
 

@@ -56,6 +56,10 @@ export function account(app, entry) {
         entry.state !== 'gone' && h('div.card.stack', h('h2', 'Another phone of yours is lost'), lost),
       ],
       actions: [
+        entry.state === 'inactive' &&
+          button('block', [icon('phone'), 'Move from my old phone'], () =>
+            app.open(({ transferCode }) => transferCode(app, entry)),
+          ),
         entry.state !== 'gone' && button('block', [icon('edit'), 'Rename this phone'], () => rename(app, entry)),
         button('quiet danger block', [icon('trash'), 'Remove this account'], () => remove(app, entry)),
       ],

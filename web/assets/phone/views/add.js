@@ -3,7 +3,7 @@ import { h } from '../../lib/dom.js';
 import { clearRefusal, field, showRefusal } from '../../lib/form.js';
 import { mark } from '../../lib/icons.js';
 import { Problem, call } from '../../lib/problem.js';
-import { readTicket } from '../enrolment.js';
+import { readDemoApp, readTicket } from '../enrolment.js';
 import { button, layout, message } from '../screen.js';
 import { told } from '../told.js';
 import { guardChoice } from './guard.js';
@@ -64,6 +64,19 @@ function join(app, back) {
       showRefusal(form, refusal, asRefusal(cause, name));
     }
   };
+  const move = button('large block', 'I have a phone there already', async () => {
+    if (move.ariaBusy) return;
+    move.ariaBusy = 'true';
+    clearRefusal(form, refusal);
+    try {
+      const passkey = await guard.passkey(name.value);
+      const entry = await app.accounts.prepare(await readDemoApp(), name.value.trim() || SUGGESTION, passkey);
+      await app.open(({ transferCode }) => transferCode(app, entry));
+    } catch (cause) {
+      move.ariaBusy = null;
+      showRefusal(form, refusal, asRefusal(cause, name));
+    }
+  });
   const form = h(
     'form.stack',
     { onsubmit, novalidate: true },
@@ -71,6 +84,7 @@ function join(app, back) {
     field('Your name there', name),
     guard.element,
     submit,
+    move,
   );
   return {
     element: layout({

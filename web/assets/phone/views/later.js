@@ -6,4 +6,5 @@ export { pairing } from './pairing.js';
 export { question } from './question.js';
 export { scan } from './scan.js';
 export { touch } from './touch.js';
+export { handOn, transferCode } from './transfer.js';
 export { noKeys, noStorage } from './unfit.js';

@@ -11,12 +11,15 @@ import { told } from '../told.js';
  * Asks the person and resolves when they have proven their presence.
  * @param {import('../screen.js').App} app
  * @param {import('../accounts.js').Entry} entry
+ * @param {string} reason what for, where it is no question
  * @returns {Promise<void>}
  */
-export function touch(app, { account, answering }) {
+export function touch(app, { account, answering }, reason) {
   return new Promise((resolve, reject) => {
     const cancel = button('large', 'Cancel', () => reject(new PresenceDenied()));
-    const what = answering && [h('p.lead.act', told(answering.challenge.act)), h('p', told(answering.challenge.res))];
+    const what = answering
+      ? [h('p.lead.act', told(answering.challenge.act)), h('p', told(answering.challenge.res))]
+      : h('p.lead.act', reason);
     app.show({
       element: account.passkey ? byDevice(account.passkey, what, cancel, resolve) : byButton(what, cancel, resolve),
     });

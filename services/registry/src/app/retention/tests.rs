@@ -19,7 +19,7 @@ use nodkey_kernel::{
 use nodkey_proto::{
     binding::v1::{
         self as binding, ActivateBindingRequest, Binding, CreateBindingRequest, DeactivateBindingRequest, GetBindingRequest,
-        ListBindingsRequest, ListBindingsResponse,
+        ListBindingsRequest, ListBindingsResponse, TransferBindingRequest,
         binding_service_server::{BindingService, BindingServiceServer},
     },
     registry::v1 as pb,
@@ -67,6 +67,10 @@ impl BindingService for Bound {
     }
 
     async fn deactivate_binding(&self, _: Request<DeactivateBindingRequest>) -> Result<Response<binding::Binding>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn transfer_binding(&self, _: Request<TransferBindingRequest>) -> Result<Response<Binding>, Status> {
         Err(Status::unimplemented(""))
     }
 

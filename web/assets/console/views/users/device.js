@@ -1,6 +1,6 @@
 /** One device: what it is, its keys, to whom it is bound, who wakes it. */
 import { copyable, h, replace } from '../../../lib/dom.js';
-import { time } from '../../../lib/format.js';
+import { shortId, time } from '../../../lib/format.js';
 import { icon } from '../../../lib/icons.js';
 import { Problem } from '../../../lib/problem.js';
 import { badge, BINDING_STATES, PLATFORMS, PRESENCE_KINDS, PUSH_PROVIDERS, stateBadge } from '../../names.js';
@@ -95,6 +95,10 @@ export function deviceCard(page, device, binding, reload) {
         ],
         !!binding?.id && ['Binding', copyable(binding.id, { label: 'binding id' })],
         !!binding?.activatedAt && ['Activated', time(binding.activatedAt)],
+        !!binding?.vouchedBy && [
+          'Vouched for by',
+          copyable(binding.vouchedBy, { label: 'device that vouched', shown: shortId(binding.vouchedBy) }),
+        ],
         !!binding?.deactivatedAt && ['Deactivated', time(binding.deactivatedAt)],
         !binding && !retired && ['User', 'bound to nobody'],
       ]),

@@ -1,0 +1,57 @@
+//! `nodkey phone transfer`.
+
+use std::path::Path;
+
+use clap::Subcommand;
+use nodkey_mobile_sdk::TransferAct;
+use serde_json::json;
+
+use super::{TerminalPhone, keys};
+use crate::output::{document, line, record, show};
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// On the new phone: show the code by which the old one binds it. It is valid for 10 minutes
+    #[command(after_help = "Example:
+  nodkey phone enrol --key new.json
+  nodkey phone transfer code --key new.json")]
+    Code,
+    /// On the old phone: hand its place to the phone that shows CODE, and delete this phone's keys
+    #[command(after_help = "Examples:
+  nodkey phone transfer to \"$(nodkey phone transfer code --key new.json)\"
+  nodkey phone transfer to CODE --add
+
+Whoever has the new phone answers as you from then on: take the code from a phone that you hold.")]
+    To {
+        /// What the new phone shows
+        code: String,
+        /// Keep this phone, too; the relying party has to allow it
+        #[arg(long)]
+        add: bool,
+    },
+}
+
+/// Runs the verb. `file` has the phone's keys.
+pub async fn run(phone: &TerminalPhone, verb: Verb, json: bool, file: &Path) -> anyhow::Result<()> {
+    match verb {
+        Verb::Code => {
+            let code = phone.transfer_request().await?;
+            if json { document(&json!({"device_identifier": phone.device_identifier(), "code": code})) } else { line(code) }
+        }
+        Verb::To { code, add } => {
+            let act = if add { TransferAct::Add } else { TransferAct::Replace };
+            let made = phone.transfer(&code, act).await?;
+            if !add {
+                // They are dead.
+                keys::delete(file)?;
+            }
+            let values = [
+                ("device_identifier", json!(made.device_identifier)),
+                ("is_active", json!(made.is_active)),
+                ("vouched_by", json!(phone.device_identifier())),
+                ("act", json!(act.as_str())),
+            ];
+            show(json, &record(values))
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! A new phone takes the place of this one, or comes beside it.
+
+use nodkey_kernel::{
+    jose::{PublicJwk, jws},
+    transfer::{TRANSFER_REQUEST_TYP, TRANSFER_TYP, TransferAct, TransferClaims, TransferRequestClaims},
+};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::{
+    Error, KeyStore, UserPresence,
+    transport::{Transport, json as read_json},
+    vouching::challenge,
+};
+
+/// The phone that was bound.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Transferred {
+    /// Its device identifier.
+    pub device_identifier: String,
+    /// True unless it was deactivated since.
+    pub is_active: bool,
+}
+
+/// The code that the new phone shows.
+pub(crate) async fn request(transport: &Transport, keys: &impl KeyStore) -> Result<String, Error> {
+    let device = keys.device_key();
+    let nonce = challenge(transport, keys).await?.nonce;
+    let claims = TransferRequestClaims { iss: device.thumbprint(), aud: transport.base().to_owned(), nonce };
+    jws::sign_with(TRANSFER_REQUEST_TYP, device.algorithm(), None, None, &claims, |input| keys.sign(input)).map_err(Error::KeyStore)
+}
+
+/// What the phone that is bound says of it, by its device key and by the person who holds it.
+pub(crate) async fn transfer(
+    transport: &Transport,
+    keys: &impl KeyStore,
+    presence: &impl UserPresence,
+    request: &str,
+    act: TransferAct,
+) -> Result<Transferred, Error> {
+    let request = request.trim();
+    let code = jws::Compact::parse(request).ok().filter(|code| code.header().typ.as_deref() == Some(TRANSFER_REQUEST_TYP));
+    let asks = code.and_then(|code| code.unverified_claims::<TransferRequestClaims>().ok());
+    let asks = asks.ok_or_else(|| Error::Protocol("this is not the code of a new phone".into()))?;
+    let device = keys.device_key();
+    if asks.aud != transport.base() || asks.iss == device.thumbprint() {
+        return Err(Error::Protocol("the code is another deployment's, or this phone's own".into()));
+    }
+    let (kind, key) = keys.presence_keys().into_iter().next().ok_or_else(|| Error::KeyStore("there is no presence key".into()))?;
+    let claims = TransferClaims {
+        iss: device.thumbprint(),
+        sub: asks.iss,
+        aud: asks.aud,
+        act,
+        nonce: challenge(transport, keys).await?.nonce,
+        iat: transport.now().as_seconds(),
+    };
+    presence.confirm(kind, reason(act)).await?;
+    let statement = sign(&claims, &device, |input| keys.sign(input))?;
+    let signature = sign(&claims, &key, |input| keys.sign_with_presence(kind, input))?;
+    let body = json!({"statement": statement, "signature": signature, "request": request});
+    read_json(transport.post_again(keys, "/api/v2/device_transfers", &body).await?).await
+}
+
+fn sign(claims: &TransferClaims, key: &PublicJwk, signer: impl FnOnce(&[u8]) -> Result<Vec<u8>, String>) -> Result<String, Error> {
+    jws::sign_with(TRANSFER_TYP, key.algorithm(), Some(&key.thumbprint()), None, claims, signer).map_err(Error::KeyStore)
+}
+
+/// What the person is told before the presence key signs.
+const fn reason(act: TransferAct) -> &'static str {
+    match act {
+        TransferAct::Replace => "Move to the new phone",
+        TransferAct::Add => "Add another phone",
+    }
+}

@@ -1,0 +1,178 @@
+//! Transfers: a phone hands its place to a new one, or lets it in beside itself, by its own word and that of the person who holds it.
+
+use nodkey_kernel::{
+    error::{Classify, FieldViolation, Kind},
+    id::DeviceId,
+    jose::jws::Compact,
+    time::Timestamp,
+    transfer::{TransferAct, TransferClaims, TransferRequestClaims, verify_transfer, verify_transfer_request, verify_transfer_signature},
+};
+
+use super::{
+    Refusal,
+    device::Device,
+    device_challenge::{self, NonceError},
+    key_statement::Verifier,
+    relying_party::PhoneSettings,
+};
+
+/// The longest of the three, in characters.
+const MAX_LENGTH: usize = 4096;
+
+/// What two phones signed, as it came, not yet verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SentTransfer {
+    statement: String,
+    signature: String,
+    request: String,
+    new: DeviceId,
+}
+
+/// What two phones agreed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transfer {
+    /// The one that is bound.
+    pub old: DeviceId,
+    /// The other.
+    pub new: DeviceId,
+    /// What becomes of them.
+    pub act: TransferAct,
+    /// When the nonce of the statement was made.
+    pub challenged_at: Timestamp,
+}
+
+impl SentTransfer {
+    /// Reads what a request says.
+    pub fn parse(statement: &str, signature: &str, request: &str) -> Result<Self, TransferRefusal> {
+        if [statement, signature, request].iter().any(|jws| jws.len() > MAX_LENGTH) {
+            return Err(TransferRefusal::TooLong);
+        }
+        let claims = Compact::parse(request).and_then(|jws| jws.unverified_claims::<TransferRequestClaims>());
+        let new = claims.ok().and_then(|claims| DeviceId::parse(&claims.iss).ok()).ok_or(TransferRefusal::Request)?;
+        Ok(Self { statement: statement.to_owned(), signature: signature.to_owned(), request: request.to_owned(), new })
+    }
+
+    /// The new phone, by its own word, which is still to be verified.
+    #[must_use]
+    pub const fn new_device(&self) -> &DeviceId {
+        &self.new
+    }
+
+    /// Verifies that the old phone, the person who holds it and the new phone have signed this, within the last ten minutes.
+    pub fn verify(&self, old: &Device, new: &Device, verifier: Verifier<'_>) -> Result<Transfer, Refusal> {
+        old.ensure_alive()?;
+        new.ensure_alive()?;
+        let statement = verify_transfer(&self.statement, &old.key, verifier.audience).map_err(|_| TransferRefusal::Statement)?;
+        if statement.sub != new.id.as_str() {
+            return Err(TransferRefusal::Statement.into());
+        }
+        ensure_present(&self.signature, &statement, old)?;
+        let request = verify_transfer_request(&self.request, &new.key, verifier.audience).map_err(|_| TransferRefusal::Request)?;
+        let nonce = |device: &Device, nonce: &str, field| {
+            device_challenge::verify(verifier.vault, &device.id, nonce, verifier.now).map_err(|e| TransferRefusal::Nonce(field, e))
+        };
+        nonce(new, &request.nonce, "request")?;
+        let challenged_at = nonce(old, &statement.nonce, "statement")?;
+        // What it said of its keys used this nonce, or one that was made after it.
+        if old.vouching.challenged_at.is_some_and(|last| challenged_at <= last) {
+            return Err(TransferRefusal::NonceUsed.into());
+        }
+        Ok(Transfer { old: old.id.clone(), new: new.id.clone(), act: statement.act, challenged_at })
+    }
+}
+
+/// The device key signs without asking anybody: a presence key that counts has to have signed the same.
+fn ensure_present(signature: &str, statement: &TransferClaims, device: &Device) -> Result<(), TransferRefusal> {
+    let compact = Compact::parse(signature).map_err(|_| TransferRefusal::Presence)?;
+    let kid = compact.header().kid.as_deref().ok_or(TransferRefusal::Presence)?;
+    let signer = device.profile.presence.iter().find(|(_, key)| key.thumbprint() == kid);
+    let (_, key) = signer.filter(|(kind, _)| device.standings.of(*kind).counts).ok_or(TransferRefusal::Presence)?;
+    verify_transfer_signature(signature, statement, &key).map_err(|_| TransferRefusal::Presence)
+}
+
+impl PhoneSettings {
+    /// Refuses what a relying party does not leave to phones.
+    pub const fn ensure_allow(self, act: TransferAct) -> Result<(), TransferRefusal> {
+        match act {
+            TransferAct::Replace if self.refuse_transfers => Err(TransferRefusal::NotAllowed),
+            TransferAct::Add if !self.phones_add_phones => Err(TransferRefusal::NotAllowed),
+            TransferAct::Replace | TransferAct::Add => Ok(()),
+        }
+    }
+}
+
+/// Why a transfer is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TransferRefusal {
+    /// Nobody signs that much.
+    #[error("statement, signature and request must be at most 4096 characters each")]
+    TooLong,
+    /// Not what the phone that is bound says of this new phone, here.
+    #[error(
+        "must be a compact JWS of typ nodkey-transfer+jwt by the device key, with iss the device identifier, sub that of the new phone, aud the \
+         gateway's public URL, act, nonce and iat"
+    )]
+    Statement,
+    /// Nobody who holds the phone has said it.
+    #[error("must be a JWS over the claims of the statement by a presence key of the device that counts, which kid names")]
+    Presence,
+    /// The new phone did not ask for it, here.
+    #[error(
+        "must be a compact JWS of typ nodkey-transfer-request+jwt by the device key of the new phone, with iss its device identifier, aud the \
+         gateway's public URL and nonce"
+    )]
+    Request,
+    /// Not one of ours for this device, or old.
+    #[error("{1}")]
+    Nonce(&'static str, NonceError),
+    /// It, or a later one, has been used.
+    #[error("the nonce, or one that was made after it, has been used")]
+    NonceUsed,
+    /// The relying party binds phones itself.
+    #[error("the relying party does not let phones do this: have the new phone bound by it")]
+    NotAllowed,
+}
+
+impl Classify for TransferRefusal {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::TooLong | Self::Statement | Self::Request | Self::Nonce(_, NonceError::Unknown) => Kind::Invalid,
+            Self::Presence | Self::NotAllowed => Kind::Forbidden,
+            Self::Nonce(_, NonceError::Expired) => Kind::Gone,
+            Self::NonceUsed => Kind::Conflict,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::TooLong => "VALIDATION_FAILED",
+            Self::Statement => "TRANSFER_STATEMENT_INVALID",
+            Self::Presence => "TRANSFER_PRESENCE_REQUIRED",
+            Self::Request => "TRANSFER_REQUEST_INVALID",
+            Self::Nonce(_, NonceError::Unknown) => "DEVICE_CHALLENGE_UNKNOWN",
+            Self::Nonce(_, NonceError::Expired) => "DEVICE_CHALLENGE_EXPIRED",
+            Self::NonceUsed => "DEVICE_CHALLENGE_USED",
+            Self::NotAllowed => "TRANSFER_NOT_ALLOWED",
+        }
+    }
+
+    fn field_violations(&self) -> Vec<FieldViolation> {
+        let field = match self {
+            Self::TooLong | Self::Statement | Self::NonceUsed => "statement",
+            Self::Presence => "signature",
+            Self::Request => "request",
+            Self::Nonce(field, _) => field,
+            Self::NotAllowed => return Vec::new(),
+        };
+        vec![FieldViolation::new(field, self.to_string())]
+    }
+}
+
+impl From<TransferRefusal> for Refusal {
+    fn from(refusal: TransferRefusal) -> Self {
+        Self::Transfer(refusal)
+    }
+}
+
+#[cfg(test)]
+mod tests;

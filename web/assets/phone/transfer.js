@@ -1,0 +1,95 @@
+/** A new phone takes the place of an old one, or comes beside it: what the two of them sign (mobile protocol, as docs/guides/phones.md has it). */
+
+import { JoseError, algorithm, b64uDecode, parseJws, signJws, thumbprint } from '../lib/jose.js';
+import { json } from '../lib/problem.js';
+import { Untrusted } from './errors.js';
+
+/** The `typ` of the request of the new phone. */
+const REQUEST_TYP = 'nodkey-transfer-request+jwt';
+/** The `typ` of the statement of the phone that is bound, and of the signature of its presence key over it. */
+const TYP = 'nodkey-transfer+jwt';
+
+/** @typedef {'replace' | 'add'} Act whether this phone is retired, or stays beside the new one */
+/**
+ * @typedef {object} Signer
+ * @property {string} gateway the gateway's public URL
+ * @property {import('./transport.js').Transport} transport
+ * @property {import('./transport.js').KeyStore} keys
+ */
+/**
+ * What a new phone's code says, which the gateway will verify.
+ * @typedef {object} TransferRequest
+ * @property {string} code
+ * @property {string} device the new phone
+ * @property {string} gateway
+ */
+
+/**
+ * The code that the new phone shows, for ten minutes.
+ * @param {Signer} phone
+ * @returns {Promise<string>}
+ */
+export async function transferRequest({ gateway, transport, keys }) {
+  const { deviceKey, sign } = keys;
+  const claims = { iss: await thumbprint(deviceKey), aud: gateway, nonce: await nonce(transport) };
+  return signJws({ alg: algorithm(deviceKey), typ: REQUEST_TYP }, claims, sign);
+}
+
+/**
+ * Reads what was scanned or pasted; nothing when it is another kind of code.
+ * @param {string} text
+ * @returns {TransferRequest | null}
+ */
+export function readTransferRequest(text) {
+  const code = text.trim();
+  try {
+    const { header, payload } = parts(code);
+    if (header.typ !== REQUEST_TYP) return null;
+    const { iss, aud } = payload;
+    return typeof iss === 'string' && typeof aud === 'string' ? { code, device: iss, gateway: aud } : null;
+  } catch (e) {
+    if (e instanceof JoseError || e instanceof SyntaxError) return null;
+    throw e;
+  }
+}
+
+/** @param {string} code */
+function parts(code) {
+  const { header } = parseJws(code);
+  return { header, payload: JSON.parse(new TextDecoder().decode(b64uDecode(code.split('.')[1]))) };
+}
+
+/**
+ * Hands this phone's place to the new one, or lets it in beside this one. The presence key's store asks the person.
+ * @param {Signer} phone
+ * @param {TransferRequest} request
+ * @param {Act} act
+ */
+export async function transfer({ gateway, transport, keys }, request, act) {
+  const { deviceKey, presenceKeys } = keys;
+  const iss = await thumbprint(deviceKey);
+  if (request.gateway !== gateway) throw new Untrusted('ISSUER');
+  if (request.device === iss || !presenceKeys.length) throw new Untrusted('MISMATCH');
+  const iat = Math.floor(transport.now() / 1000);
+  const claims = { iss, sub: request.device, aud: gateway, act, nonce: await nonce(transport), iat };
+  /**
+   * @param {import('../lib/jose.js').PublicJwk} jwk
+   * @param {(message: import('../lib/jose.js').Bytes) => Promise<Uint8Array>} signer
+   */
+  const sign = async (jwk, signer) =>
+    signJws({ alg: algorithm(jwk), typ: TYP, kid: await thumbprint(jwk) }, claims, signer);
+  const [presence] = presenceKeys;
+  const reason = act === 'replace' ? 'Move to the new phone' : 'Add another phone';
+  const body = {
+    statement: await sign(deviceKey, keys.sign),
+    signature: await sign(presence.jwk, (message) => presence.sign(message, reason)),
+    request: request.code,
+  };
+  await transport.send('POST', '/api/v2/device_transfers', { body });
+}
+
+/** @param {import('./transport.js').Transport} transport */
+async function nonce(transport) {
+  const challenge = await json(await transport.send('POST', '/api/v2/device_challenges'));
+  return challenge.nonce;
+}

@@ -1,0 +1,178 @@
+/** A new phone takes the place of an old one: the code that the new one shows, and what the old one asks before it hands its place on. */
+
+import { copyable, h, replace } from '../../lib/dom.js';
+import { pause } from '../../lib/pause.js';
+import { qrSvg } from '../../lib/qr.js';
+import { PresenceDenied } from '../errors.js';
+import { readTransferRequest } from '../transfer.js';
+import { avatar, button, layout, message } from '../screen.js';
+import { told } from '../told.js';
+import { explain } from '../words.js';
+import { added } from './add.js';
+
+/** @typedef {import('../screen.js').App} App */
+/** @typedef {import('../screen.js').Screen} Screen */
+/** @typedef {import('../accounts.js').Entry} Entry */
+/** @typedef {import('../transfer.js').Act} Act */
+/** @typedef {import('../transfer.js').TransferRequest} TransferRequest */
+
+/** How long a code is shown before the next one takes its place, in milliseconds: it is valid for ten minutes. */
+const FRESH = 9 * 60_000;
+/** How often this phone looks whether it was bound, in milliseconds. */
+const LOOK = 2_000;
+
+/**
+ * On the new phone: shows a code until the old phone has bound this one.
+ * @param {App} app
+ * @param {Entry} entry
+ * @returns {Screen}
+ */
+export function transferCode(app, entry) {
+  const leaving = new AbortController();
+  const { signal } = leaving;
+  const place = h('div.transfer-code', h('span.skeleton'));
+  const status = h('p.small', { role: 'status' }, 'Waiting for your old phone.');
+  const again = button('small', 'Try again', () => start());
+  const offer = async () => {
+    for (;;) {
+      const code = await entry.phone.transferRequest();
+      replace(place, [qrSvg(code, 'Code for your old phone'), copyable(code, { label: 'code' })]);
+      await pause(FRESH, signal);
+    }
+  };
+  const look = async () => {
+    while (!(await entry.phone.status()).is_active) await pause(LOOK, signal);
+    const { account } = await app.accounts.activated(entry);
+    app.show(added(app, account));
+  };
+  const start = async () => {
+    again.hidden = true;
+    status.textContent = 'Waiting for your old phone.';
+    try {
+      await Promise.race([offer(), look()]);
+    } catch (cause) {
+      if (signal.aborted) return;
+      status.textContent = explain(cause);
+      again.hidden = false;
+    }
+  };
+  void start();
+  return {
+    leave: () => leaving.abort(),
+    element: layout({
+      back: () => app.next(),
+      title: 'Move from your old phone',
+      body: [
+        h(
+          'p',
+          'On your old phone choose “Scan a code”, and scan this. It asks you once more, and then this phone answers.',
+        ),
+        place,
+        h('div.spread', status, again),
+      ],
+    }),
+  };
+}
+
+/**
+ * On the old phone: says what is about to happen, and does it.
+ * @param {App} app
+ * @param {string} text what was scanned
+ * @returns {Screen}
+ */
+export function handOn(app, text) {
+  const request = readTransferRequest(text);
+  const entries = app.accounts.all.filter(
+    ({ account, state }) => state !== 'gone' && state !== 'inactive' && account.gateway === request?.gateway,
+  );
+  if (!request || !entries.length) return refused(app, 'No account of this phone is at the service of that code.');
+  const accounts = entries.map(({ account: { id, user, relyingParty } }, i) =>
+    choice('account', id, i === 0, [told(user), h('span.muted', ', ', told(relyingParty))]),
+  );
+  const element = layout({
+    lead: avatar(entries[0].account.relyingParty),
+    back: () => app.next(),
+    title: 'Move to a new phone?',
+    body: [
+      h('p', 'The phone that shows this code will answer for you.'),
+      h(
+        'div.notice.warn',
+        h('strong', 'Only if you hold that phone'),
+        h('p', 'Whoever has it is you from then on. Nobody who calls or writes to you needs it.'),
+      ),
+      entries.length === 1
+        ? h('p', 'Account: ', told(entries[0].account.user), ', ', told(entries[0].account.relyingParty))
+        : h('fieldset.field', h('legend', 'Which account?'), accounts),
+      h(
+        'fieldset.field',
+        h('legend', 'And this phone?'),
+        choice('act', 'replace', true, 'It is replaced, and answers no more'),
+        choice('act', 'add', false, 'It stays, and both answer'),
+      ),
+    ],
+    actions: [button('primary large', 'Go on', () => goOn()), button('large', 'Cancel', () => app.next())],
+  });
+  /** @param {string} name */
+  const chosen = (name) =>
+    /** @type {HTMLInputElement | null} */ (element.querySelector(`input[name=${name}]:checked`))?.value;
+  const goOn = async () => {
+    const entry = entries.find(({ account }) => account.id === chosen('account')) ?? entries[0];
+    const act = chosen('act') === 'add' ? 'add' : 'replace';
+    element.classList.add('busy');
+    try {
+      await entry.phone.transfer(request, act);
+      if (act === 'replace') await app.accounts.forget(entry);
+      app.show(done(app, act));
+    } catch (cause) {
+      const again = () => app.show(handOn(app, text));
+      if (cause instanceof PresenceDenied) again();
+      else app.show(refused(app, explain(cause), again));
+    }
+  };
+  return { element };
+}
+
+/**
+ * @param {string} name
+ * @param {string} value
+ * @param {boolean} checked
+ * @param {import('../../lib/dom.js').Child} label
+ */
+function choice(name, value, checked, label) {
+  return h('label.check', h('input', { type: 'radio', name, value, checked }), h('span', label));
+}
+
+/**
+ * @param {App} app
+ * @param {Act} act
+ */
+function done(app, act) {
+  const isReplaced = act === 'replace';
+  return message({
+    icon: 'check',
+    tone: 'ok',
+    title: isReplaced ? 'Moved to the new phone' : 'The other phone is set up',
+    body: h(
+      'p',
+      isReplaced
+        ? 'This phone answers no more for that account. Its keys are deleted.'
+        : 'Both phones answer for that account now.',
+    ),
+    actions: button('primary large', 'OK', () => app.next()),
+  });
+}
+
+/**
+ * @param {App} app
+ * @param {string} why
+ * @param {() => void} [retry]
+ */
+function refused(app, why, retry) {
+  return message({
+    icon: 'alert',
+    tone: 'bad',
+    title: 'The other phone was not set up',
+    body: h('p', why),
+    actions: [retry && button('primary large', 'Try again', retry), button('large', 'Close', () => app.next())],
+  });
+}
