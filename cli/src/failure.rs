@@ -120,6 +120,7 @@ mod tests {
         assert_eq!(code(&refused(409).into()), REFUSED);
         assert_eq!(code(&refused(503).into()), FAILED);
         assert_eq!(code(&Refused("line 2".into()).into()), REFUSED);
+        assert_eq!(code(&SessionEnded("https://id.example.com".into()).into()), REFUSED);
         assert_eq!(code(&NotAccepted::NotGenuine(Fault::Device).into()), 6);
     }
 
@@ -129,6 +130,7 @@ mod tests {
         assert!(advice(&refused(403, "FORBIDDEN")).unwrap().contains("mobile credential"));
         assert!(advice(&refused(403, "DEVICE_RETIRED")).unwrap().contains("enrol again"));
         assert!(advice(&call(Kind::Unavailable)).unwrap().contains("--grpc"));
+        assert!(advice(&SessionEnded("https://id.example.com".into()).into()).unwrap().contains("nodkey login"));
         let in_use = DataDirError::InUse { path: ".nodkey".into(), holder: None };
         assert!(advice(&in_use.into()).unwrap().contains("--data-dir"));
         assert!(advice(&NotAccepted::NotGenuine(Fault::Receipt(JoseError::Key)).into()).unwrap().contains("/jwks/archive"));
