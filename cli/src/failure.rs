@@ -128,6 +128,7 @@ mod tests {
         assert_eq!(code(&refused(409).into()), REFUSED);
         assert_eq!(code(&refused(503).into()), FAILED);
         assert_eq!(code(&Refused("line 2".into()).into()), REFUSED);
+        assert_eq!(code(&SessionEnded("https://id.example.com".into()).into()), REFUSED);
         assert_eq!(code(&NotAccepted::NotGenuine(Fault::Device).into()), 6);
     }
 
@@ -138,6 +139,7 @@ mod tests {
         assert!(advice(&refused(403, "DEVICE_RETIRED")).unwrap().contains("enrol again"));
         assert!(advice(&refused(424, "USER_FROZEN")).unwrap().contains("users release"));
         assert!(advice(&call(Kind::Unavailable)).unwrap().contains("--grpc"));
+        assert!(advice(&SessionEnded("https://id.example.com".into()).into()).unwrap().contains("nodkey login"));
         let in_use = DataDirError::InUse { path: ".nodkey".into(), holder: None };
         assert!(advice(&in_use.into()).unwrap().contains("--data-dir"));
         assert!(advice(&NotAccepted::NotGenuine(Fault::Receipt(JoseError::Key)).into()).unwrap().contains("/jwks/archive"));

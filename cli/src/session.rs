@@ -12,8 +12,14 @@ use crate::connection::{read_json, write_secret};
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Connection")]
 pub struct SessionFile {
-    /// File of the session that `nodkey login` began [default: nodkey/session.json in $XDG_STATE_HOME or ~/.local/state]
-    #[arg(id = "session", long = "session", env = "NODKEY_SESSION", value_name = "FILE", global = true)]
+    #[arg(
+        id = "session",
+        long = "session",
+        env = "NODKEY_SESSION",
+        value_name = "FILE",
+        global = true,
+        help = "File of the session that `nodkey login` began [default: nodkey/session.json in $XDG_STATE_HOME or ~/.local/state]"
+    )]
     path: Option<PathBuf>,
 }
 

@@ -66,12 +66,13 @@ impl AuditService for Grpc {
         // For its own methods alone a service takes a confirmation. In one process all of them write by the name of this one.
         let is_served = |name| name == ServiceName::Registry || owner(&format!("/{}", action.method)) == Some(name);
         let own = matches!(caller, Caller::Service { name, .. } if is_served(name));
+        let is_stream = request_sha256.is_empty();
         let presented = Presented { id: confirmation_id.parse().ok().filter(|_| own), request_sha256 };
         let Noted { id, confirmed } = self.0.note_intent(action, presented).await.map_err(status)?;
         Ok(Response::new(CreateAuditEntryResponse {
             id: id.to_string(),
             confirmed: confirmed.is_some(),
-            stream_sha256: confirmed.map(|sha256| sha256.to_vec().into()).unwrap_or_default(),
+            stream_sha256: confirmed.filter(|_| is_stream).map(|sha256| sha256.to_vec().into()).unwrap_or_default(),
         }))
     }
 
