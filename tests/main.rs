@@ -5,6 +5,7 @@ mod architecture;
 mod attacks;
 mod browser;
 mod components;
+mod confirmations;
 mod contract;
 mod http;
 mod keys;

@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 
 use crate::{
     browser::Browser,
-    http::Answered,
     world::{SoftPhone, World, asked},
 };
 
@@ -70,28 +69,6 @@ pub async fn scan(browser: &mut Browser, phone: &SoftPhone) {
 pub async fn standing(browser: &mut Browser, known: &str) -> String {
     let answer = browser.get(&format!("/console/api/sign_in?wait=30&after={known}")).await;
     answer.body["status"].as_str().unwrap_or_else(|| panic!("{}", answer.body)).to_owned()
-}
-
-/// Has the operator of a browser asked to confirm a call. Returns the confirmation's id and the number to type.
-pub async fn to_confirm(browser: &mut Browser, method: &str, party: Option<&str>, message: &Value) -> (String, String) {
-    let request = json!({"method": format!("nodkey.{method}"), "request": message.to_string()});
-    let asked = browser.rpc("registry.v1.ConfirmationService/CreateConfirmation", party, request).await;
-    assert_eq!(asked.status, 200, "{}", asked.body);
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
-    (text(&asked.body["confirmation"]["id"]), text(&asked.body["matchNumber"]))
-}
-
-/// Has a call confirmed on the operator's phone. Returns the confirmation's id.
-pub async fn confirmation(browser: &mut Browser, phone: &SoftPhone, method: &str, party: Option<&str>, message: &Value) -> String {
-    let (id, number) = to_confirm(browser, method, party, message).await;
-    phone.respond(&asked(phone).await, Decision::Accept, Some(&number)).await.unwrap();
-    id
-}
-
-/// Calls a method as the page does that the operator confirms on their phone.
-pub async fn confirmed(browser: &mut Browser, phone: &SoftPhone, method: &str, party: Option<&str>, message: Value) -> Answered {
-    let id = confirmation(browser, phone, method, party, &message).await;
-    browser.rpc_confirmed(method, party, message, &id).await
 }
 
 /// Signs in by that phone.

@@ -68,6 +68,7 @@ pub struct Grpc {
 /// Who the operator is and acts for.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Connection")]
+#[expect(clippy::struct_field_names, reason = "names of options")]
 pub struct Operator {
     /// Operator key of the deployment; better in the environment
     #[arg(long, env = "NODKEY_OPERATOR_KEY", hide_env_values = true, value_name = "KEY", global = true)]

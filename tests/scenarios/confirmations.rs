@@ -22,8 +22,9 @@ use tonic::Request;
 
 use crate::{
     browser::Browser,
+    confirmations::{confirmation, confirmed, to_confirm},
     http::Answered,
-    operators::{confirmation, confirmed, enrolled, sign_in, to_confirm},
+    operators::{enrolled, sign_in},
     world::{SoftPhone, Tenant, World, asked},
 };
 

@@ -22,8 +22,9 @@ use uuid::Uuid;
 
 use crate::{
     browser::Browser,
+    confirmations::confirmed,
     http::{self, Answered},
-    operators::{confirmed, enrolled, invite, register, register_with, scan, sign_in, standing, ticket},
+    operators::{enrolled, invite, register, register_with, scan, sign_in, standing, ticket},
     world::{World, asked},
 };
 

@@ -99,7 +99,7 @@ async fn a_page_of_sessions_leads_to_the_next(world: &World) {
     loop {
         let page = browsers[0].rpc(LIST, None, json!({"pageSize": 2, "pageToken": token})).await.body;
         seen.extend(page["sessions"].as_array().unwrap().iter().map(|session| session["id"].as_str().unwrap().to_owned()));
-        token = page["nextPageToken"].as_str().unwrap_or_default().to_owned();
+        page["nextPageToken"].as_str().unwrap_or_default().clone_into(&mut token);
         if token.is_empty() {
             break;
         }

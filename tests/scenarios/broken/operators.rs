@@ -29,7 +29,8 @@ use tonic::{Code, Request};
 use super::{ServiceName, Thief, channels};
 use crate::{
     browser::Browser,
-    operators::{confirmation, enrolled, invite, register, scan, sign_in, standing, to_confirm},
+    confirmations::{confirmation, to_confirm},
+    operators::{enrolled, invite, register, scan, sign_in, standing},
     processes::Plan,
     world::{World, asked},
 };

@@ -107,7 +107,9 @@ mod tests {
         let read = async |expected: Option<[u8; 32]>| {
             let tally = Tally::default();
             let body = tallied(Body::from(stream.to_vec()), &tally);
-            expected.into_iter().for_each(|sha256| tally.expect(sha256));
+            if let Some(sha256) = expected {
+                tally.expect(sha256);
+            }
             to_bytes(body, 100).await
         };
         for right in [None, Some(Sha256::digest(stream).into())] {

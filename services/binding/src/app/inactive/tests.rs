@@ -154,14 +154,14 @@ async fn an_activation_that_was_first_stays(db: Db) {
     assert!(matches!(app.get(party, expired.id).await.unwrap().state, State::Active { .. }));
 }
 
-async fn connect(database: &TestDatabase) -> Db {
-    let db = Db::connect(&DbConfig { max_connections: 4, ..DbConfig::new(database.url()) }).await.unwrap();
+async fn connect(database: &TestDatabase, max_connections: u32) -> Db {
+    let db = Db::connect(&DbConfig { max_connections, ..DbConfig::new(database.url()) }).await.unwrap();
     db.migrate(&Service::migrations().unwrap()).await.unwrap();
     db
 }
 
 nodkey_testkit::on_both_engines! {
-    |database| connect(database) =>
+    |database| connect(database, 4) =>
     what_waits_too_long_ends_as_its_relying_party_says_and_is_told,
     an_activation_that_was_first_stays,
 }
