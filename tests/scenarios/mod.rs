@@ -48,6 +48,7 @@ mod keys;
 mod kill;
 mod lost_wakes;
 mod master_key;
+mod numbers;
 mod old_ways;
 mod one_address;
 mod operator;

@@ -107,6 +107,9 @@ pub struct Change {
     /// After how many hours an inactive binding ends, and its activation code with it; 0: never
     #[arg(long, value_name = "N")]
     inactive_binding_hours: Option<i32>,
+    /// Whether two digits are too few to match: numbers then have six, and only phones that can take them are asked
+    #[arg(long, value_name = "BOOL")]
+    require_six_digits: Option<bool>,
 }
 
 impl Change {
@@ -130,6 +133,7 @@ impl Change {
         let mut prompts = party.prompts.unwrap_or_default();
         prompts.tolerant = self.tolerant_prompts.unwrap_or(prompts.tolerant);
         prompts.allow_unprompted = self.allow_unprompted.unwrap_or(prompts.allow_unprompted);
+        prompts.require_six_digits = self.require_six_digits.unwrap_or(prompts.require_six_digits);
         let mut bindings = party.bindings.unwrap_or_default();
         bindings.inactive_hours = self.inactive_binding_hours.unwrap_or(bindings.inactive_hours);
         UpdateRelyingPartyRequest {
@@ -196,5 +200,6 @@ fn to_record(party: &RelyingParty) -> Record {
         ("tolerant_prompts", json!(prompts.tolerant)),
         ("allow_unprompted", json!(prompts.allow_unprompted)),
         ("inactive_binding_hours", json!(party.bindings.unwrap_or_default().inactive_hours)),
+        ("require_six_digits", json!(prompts.require_six_digits)),
     ])
 }

@@ -25,4 +25,5 @@ pub mod trace;
 pub mod trucode;
 pub mod trusona_mac;
 pub mod vault;
+pub mod visible;
 pub mod webhook;

@@ -48,6 +48,7 @@ impl Service for Registry {
                 Migration { version: 1041, name: "audit chain", sql: include_str!("../migrations/postgres/1041_audit_chain.sql") },
                 Migration { version: 1042, name: "session idle", sql: include_str!("../migrations/postgres/1042_session_idle.sql") },
                 Migration { version: 1050, name: "bindings", sql: include_str!("../migrations/postgres/1050_bindings.sql") },
+                Migration { version: 1053, name: "capabilities", sql: include_str!("../migrations/postgres/1053_capabilities.sql") },
             ],
             sqlite: &[
                 Migration { version: 1000, name: "init", sql: include_str!("../migrations/sqlite/1000_init.sql") },
@@ -65,6 +66,7 @@ impl Service for Registry {
                 Migration { version: 1041, name: "audit chain", sql: include_str!("../migrations/sqlite/1041_audit_chain.sql") },
                 Migration { version: 1042, name: "session idle", sql: include_str!("../migrations/sqlite/1042_session_idle.sql") },
                 Migration { version: 1050, name: "bindings", sql: include_str!("../migrations/sqlite/1050_bindings.sql") },
+                Migration { version: 1053, name: "capabilities", sql: include_str!("../migrations/sqlite/1053_capabilities.sql") },
             ],
         })
     }
