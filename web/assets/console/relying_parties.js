@@ -1,7 +1,8 @@
 /** The relying parties that can be chosen. */
 import { rpc } from './api.js';
 
-/** @typedef {{ id: string, name: string, disabled?: boolean, createdAt: string, trucodes?: TruCodeSettings, signatures?: SignatureSettings, limits?: Limits, bindings?: { inactiveHours?: number } }} RelyingParty */
+/** @typedef {{ tolerant?: boolean, allowUnprompted?: boolean, requireSixDigits?: boolean }} PromptSettings */
+/** @typedef {{ id: string, name: string, disabled?: boolean, createdAt: string, trucodes?: TruCodeSettings, signatures?: SignatureSettings, limits?: Limits, prompts?: PromptSettings, bindings?: { inactiveHours?: number } }} RelyingParty */
 /** @typedef {{ allowedOrigins?: string[], allowUnprovenPairing?: boolean, matchNumber?: boolean }} TruCodeSettings */
 /** @typedef {{ registrationsPerAddress?: number, unboundDevices?: number, webhookEndpoints?: number, openTrusonafications?: number }} Limits */
 /** @typedef {{ refuseUnescapedPath?: boolean, refuseTruncatedBody?: boolean, maxDateSkewSeconds?: number, refuseRepeated?: boolean }} SignatureSettings */

@@ -44,7 +44,7 @@ export async function enrol({ path, relyingParty, user, gateway, mobile }, passk
   const jwks = await call('GET', '/jwks');
   const phone = await Phone.open({ gateway, origin: location.origin, keys, jwks });
   const name = deviceName();
-  const { device_identifier_jwt: jwt } = await phone.register(mobile, { name });
+  const { device_identifier_jwt: jwt, capabilities } = await phone.register(mobile, { name });
   const account = {
     id: phone.deviceIdentifier,
     relyingParty,
@@ -55,6 +55,7 @@ export async function enrol({ path, relyingParty, user, gateway, mobile }, passk
     presenceKey,
     passkey,
     name,
+    isDeclared: Boolean(capabilities?.length),
   };
   const unfinished = { ...account, addedAt: Date.now(), enrolment: { path, jwt } };
   await putAccount(unfinished);
