@@ -5,6 +5,7 @@ use std::{io::Write as _, time::Duration};
 use anstyle::Style;
 use anyhow::Context as _;
 use comfy_table::{Table, presets::NOTHING};
+use nodkey_kernel::visible;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -84,10 +85,11 @@ fn text(value: &Value) -> String {
     }
 }
 
-/// Replaces what could make a terminal show something else than what is there: control characters and changes of direction.
+/// Shows by its number what could make a terminal show something else than what is there: control characters, changes of direction and
+/// characters that nobody sees.
 pub fn plain(text: &str) -> String {
-    let deceives = |c: char| c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    text.chars().map(|c| if deceives(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    // Marks of direction are no deception on a phone, but a terminal may order a whole line by them.
+    visible::escape(text).replace('\u{200e}', "\\u{200E}").replace('\u{200f}', "\\u{200F}")
 }
 
 /// Empty text is absent.
@@ -121,7 +123,7 @@ mod tests {
 
     #[test]
     fn text_from_elsewhere_cannot_steer_the_terminal() {
-        assert_eq!(plain("pay\u{1b}[2K 9\u{202e}0 EUR\r"), "pay\u{fffd}[2K 9\u{fffd}0 EUR\u{fffd}");
+        assert_eq!(plain("pay\u{1b}[2K 9\u{202e}0 EUR\r\u{200f}"), "pay\\u{001B}[2K 9\\u{202E}0 EUR\\u{000D}\\u{200F}");
         assert_eq!(plain("Zürich, 東京"), "Zürich, 東京");
     }
 }

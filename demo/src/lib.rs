@@ -8,6 +8,7 @@ mod enrolments;
 mod problem;
 mod requests;
 mod session;
+mod visitor;
 
 use std::{
     sync::{Arc, OnceLock},

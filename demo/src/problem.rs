@@ -1,13 +1,13 @@
 //! What the bank's backend refuses, in the shape of Nodkey's own problems.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use axum::{
     Json,
     extract::rejection::{JsonRejection, QueryRejection},
     http::{
-        HeaderValue, StatusCode,
-        header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
+        HeaderMap, HeaderValue, StatusCode,
+        header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS},
     },
     response::{IntoResponse, Response},
 };
@@ -21,11 +21,12 @@ pub struct Problem {
     reason: String,
     message: String,
     fields: BTreeMap<String, Vec<String>>,
+    retry_after: Option<Duration>,
 }
 
 impl Problem {
     pub fn new(status: StatusCode, reason: &str, message: impl Into<String>) -> Self {
-        Self { status, reason: reason.into(), message: message.into(), fields: BTreeMap::new() }
+        Self { status, reason: reason.into(), message: message.into(), fields: BTreeMap::new(), retry_after: None }
     }
 
     pub fn closed() -> Self {
@@ -72,7 +73,7 @@ impl From<Error> for Problem {
             }
         };
         let fields = error.field_violations.into_iter().map(|v| (v.field, vec![v.description])).collect();
-        Self { status, reason: error.reason, message: error.message, fields }
+        Self { status, reason: error.reason, message: error.message, fields, retry_after: error.retry_after }
     }
 }
 
@@ -91,8 +92,12 @@ impl From<QueryRejection> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Self { status, reason, message, fields } = self;
-        (status, Json(json!({"error": reason, "message": message, "description": message, "field_errors": fields}))).into_response()
+        let Self { status, reason, message, fields, retry_after } = self;
+        let body = Json(json!({"error": reason, "message": message, "description": message, "field_errors": fields}));
+        // Whole seconds, not one too few.
+        let seconds = |after: Duration| after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        let headers: HeaderMap = retry_after.map(|after| (RETRY_AFTER, HeaderValue::from(seconds(after)))).into_iter().collect();
+        (status, headers, body).into_response()
     }
 }
 

@@ -21,7 +21,7 @@ use nodkey_server_sdk::{
     Evidence, NewTrusonafication, is_success,
     proto::{
         rest,
-        trusonafication::v1::{NumberMatch, Trusonafication},
+        trusonafication::v1::{NumberMatch, RequestContext, Trusonafication},
     },
 };
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,7 @@ use crate::{
     bank::{self, Cents, NAME, OPENING_BALANCE},
     problem::Problem,
     session::Session,
+    visitor::Visitor,
 };
 
 /// Names a browser, so that what it asked is its own alone.
@@ -51,7 +52,12 @@ pub struct Asked {
 #[derive(Debug)]
 enum Purpose {
     SignIn,
-    Transfer { user: String, amount: Cents },
+    /// Somebody else wants in: whatever the phone says, nobody gets in here.
+    Attack,
+    Transfer {
+        user: String,
+        amount: Cents,
+    },
 }
 
 /// A request, as the page sees it.
@@ -77,6 +83,8 @@ pub struct Request {
 pub enum SignIn {
     TrucodeId(String),
     User(String),
+    /// Somebody by name, as a stranger far away would ask: the page shows what comes of it.
+    StrangerAs(String),
 }
 
 /// Money to move.
@@ -93,28 +101,37 @@ pub struct Wait {
     wait: u64,
 }
 
-/// Asks a phone whether its owner signs in here. By name, the phone asks for the number the page shows: nobody who merely knows a
-/// name gets in by somebody's careless nod.
+/// Asks a phone whether its owner signs in here, and from where. By name, the phone asks for the number the page shows: nobody who merely knows
+/// a name gets in by somebody's careless nod.
 pub async fn sign_in(
     State(site): State<Site>,
     jar: CookieJar,
+    Visitor(visitor): Visitor,
     wanted: Result<Json<SignIn>, JsonRejection>,
 ) -> Result<(StatusCode, CookieJar, Json<Request>), Problem> {
     let Json(wanted) = wanted?;
-    let new = match wanted {
-        SignIn::TrucodeId(id) => NewTrusonafication::trucode(&id, "sign in", NAME),
-        SignIn::User(user) => {
-            let user = bank::user(&user).map_err(|fault| Problem::field("user", fault))?;
-            NewTrusonafication::user(&user, "sign in", NAME).number_match(NumberMatch::Choose)
-        }
+    let by_name = |user: &str| {
+        let user = bank::user(user).map_err(|fault| Problem::field("user", fault))?;
+        Ok::<_, Problem>(NewTrusonafication::user(&user, "sign in", NAME).number_match(NumberMatch::Enter))
     };
-    ask(&site, jar, new, Purpose::SignIn).await
+    let (new, purpose) = match wanted {
+        SignIn::TrucodeId(id) => (NewTrusonafication::trucode(&id, "sign in", NAME).request_context(visitor), Purpose::SignIn),
+        SignIn::User(user) => (by_name(&user)?.request_context(visitor), Purpose::SignIn),
+        SignIn::StrangerAs(user) => (by_name(&user)?.request_context(stranger()), Purpose::Attack),
+    };
+    ask(&site, jar, new, purpose).await
+}
+
+/// Somebody far away, at an address that is nobody's (RFC 5737).
+fn stranger() -> RequestContext {
+    RequestContext { address: "198.51.100.66".into(), browser: "Chrome on Windows".into(), place: "Far away".into() }
 }
 
 /// Asks the person who is signed in whether this very transfer is meant.
 pub async fn transfer(
     State(site): State<Site>,
     jar: CookieJar,
+    Visitor(visitor): Visitor,
     wanted: Result<Json<Transfer>, JsonRejection>,
 ) -> Result<(StatusCode, CookieJar, Json<Request>), Problem> {
     let Json(wanted) = wanted?;
@@ -126,7 +143,8 @@ pub async fn transfer(
     }
     let fields = json!({"payee": payee, "amount": amount.to_string(), "currency": "EUR"});
     let new = NewTrusonafication::user(&user, &format!("transfer {amount} EUR to {payee}"), NAME)
-        .custom_fields(fields.as_object().unwrap_or(&serde_json::Map::new()));
+        .custom_fields(fields.as_object().unwrap_or(&serde_json::Map::new()))
+        .request_context(visitor);
     ask(&site, jar, new, Purpose::Transfer { user, amount }).await
 }
 
@@ -186,6 +204,7 @@ async fn ask(
 fn settle(site: &Site, jar: CookieJar, asked: &Asked, accepted: &Trusonafication) -> CookieJar {
     match &asked.purpose {
         Purpose::SignIn => Session::begin(site, jar, accepted),
+        Purpose::Attack => jar,
         Purpose::Transfer { user, amount } => {
             let before = |entry: Option<moka::Entry<String, Cents>>| entry.map_or(OPENING_BALANCE, moka::Entry::into_value);
             site.0.balances.entry_by_ref(user).and_upsert_with(|entry| before(entry).less(*amount));
@@ -211,6 +230,7 @@ impl Asked {
             id,
             kind: match self.purpose {
                 Purpose::SignIn => "sign_in",
+                Purpose::Attack => "attack",
                 Purpose::Transfer { .. } => "transfer",
             },
             status,

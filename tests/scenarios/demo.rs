@@ -1,6 +1,6 @@
 //! Acme Bank: the demo site's backend, which knows Nodkey by its public APIs alone.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use nodkey_demo::{Backend, Site};
 use nodkey_kernel::{challenge::MatchClaim, random::Random, time::Clock};
@@ -21,6 +21,7 @@ scenarios!(
     who_is_asked_by_name_matches_the_number,
     a_transfer_is_signed_as_it_is_and_moves_money_once,
     what_a_browser_asked_is_its_own_alone,
+    a_stranger_is_shown_as_one_and_gets_in_by_no_answer,
     the_bank_says_what_is_wrong,
 );
 
@@ -142,9 +143,9 @@ async fn who_is_asked_by_name_matches_the_number(world: &World) {
     let request = browser.post("/demo/api/sign_ins", &sign_in).await;
     let pending = asked(&phone).await;
     let number = request.body["match_number"].as_str().unwrap();
-    let Some(MatchClaim::Choose { choices }) = &pending.challenge.number_match else { panic!("choices are offered") };
-    let wrong = choices.iter().find(|choice| *choice != number).unwrap().clone();
-    phone.respond(&pending, Decision::Accept, Some(&wrong)).await.unwrap();
+    assert_eq!(pending.challenge.number_match, Some(MatchClaim::Enter { digits: 6 }));
+    let wrong = if number == "123456" { "123457" } else { "123456" };
+    phone.respond(&pending, Decision::Accept, Some(wrong)).await.unwrap();
     let rejected = over(&mut browser, &request).await;
     assert_eq!((&rejected["status"], &rejected["reject_reason"]), (&json!("REJECTED"), &json!("number_mismatch")));
     let request = browser.post("/demo/api/sign_ins", &sign_in).await;
@@ -174,6 +175,30 @@ async fn a_transfer_is_signed_as_it_is_and_moves_money_once(world: &World) {
     let expected = Expected::accept().user("ada").device(phone.device_identifier());
     let verified = verify_evidence(&evidence, &tenant.backend.jwks().await.unwrap(), &expected).unwrap();
     assert_eq!(verified.challenge.act, "transfer 90.00 EUR to Grace Hopper");
+}
+
+async fn a_stranger_is_shown_as_one_and_gets_in_by_no_answer(world: &World) {
+    let tenant = world.tenant_of("Acme Bank", false).await;
+    let bank = bank(world, &tenant).await;
+    let mut browser = Browser::new(&bank);
+    let phone = enrolled(&mut browser, &tenant, "ada").await;
+    let stranger = json!({"stranger_as": "ada"});
+    let request = browser.post("/demo/api/sign_ins", &stranger).await;
+    let pending = asked(&phone).await;
+    assert_eq!(pending.challenge.request_context.as_ref().unwrap().describe(), "Chrome on Windows, Far away, 198.51.100.66");
+    phone.respond(&pending, Decision::Accept, request.body["match_number"].as_str()).await.unwrap();
+    assert_eq!(over(&mut browser, &request).await["status"], "ACCEPTED");
+    assert_eq!(browser.get("/demo/api/session").await.body, json!({"session": null}));
+    // Three ring; the fourth is told when to come again.
+    for _ in 0..3 {
+        assert_eq!(browser.post("/demo/api/sign_ins", &stranger).await.status, 201);
+    }
+    let paused = browser.post("/demo/api/sign_ins", &stranger).await;
+    assert_eq!(refused(&paused), (429, "PROMPT_BUDGET_EXHAUSTED"));
+    assert!(paused.retry_after.unwrap() > 0);
+    let shown = phone.wait(Duration::ZERO).await.unwrap();
+    phone.reject(&shown[0], RejectReason::NotMe).await.unwrap();
+    assert_eq!(refused(&browser.post("/demo/api/sign_ins", &stranger).await), (429, "PROMPTS_HELD"));
 }
 
 async fn what_a_browser_asked_is_its_own_alone(world: &World) {

@@ -50,6 +50,7 @@ mod kill;
 mod login;
 mod lost_wakes;
 mod master_key;
+mod numbers;
 mod old_ways;
 mod one_address;
 mod operator;

@@ -101,7 +101,7 @@ async fn whether_prompts_have_a_budget_is_for_operators_to_say(world: &World) {
     tenant.active("ada").await;
     let request = UpdateRelyingPartyRequest {
         id: tenant.id.clone(),
-        prompts: Some(PromptSettings { tolerant: true, allow_unprompted: false }),
+        prompts: Some(PromptSettings { tolerant: true, ..PromptSettings::default() }),
         ..UpdateRelyingPartyRequest::default()
     };
     let mut own = RelyingPartyServiceClient::new(tenant.backend.channel(ServiceName::Registry));

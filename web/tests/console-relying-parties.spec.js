@@ -82,6 +82,22 @@ test('what holds for its secure QR codes is changed, and what is wrong with it i
   });
 });
 
+test('how people may be prompted is changed', async ({ page, server }) => {
+  const { id, admin } = await tenant(server);
+  await open(page, server, 'settings', { rp: id });
+  await page.getByRole('checkbox', { name: /^No budgets/ }).uncheck();
+  await page.getByRole('checkbox', { name: /^Numbers to match have six digits/ }).check();
+  await save(page, 'Prompts');
+  await expectToast(page, 'Saved');
+  await page.reload();
+  await expect(page.getByRole('checkbox', { name: /^No budgets/ })).not.toBeChecked();
+  expect(await admin('relying-parties', 'show', id)).toMatchObject({
+    tolerant_prompts: false,
+    allow_unprompted: false,
+    require_six_digits: true,
+  });
+});
+
 test('what is put up with in signatures is changed', async ({ page, server }) => {
   const { id, admin } = await tenant(server);
   await open(page, server, 'settings', { rp: id });

@@ -36,7 +36,11 @@ test('a user is found with their devices: keys, binding, and when they were last
   await open(page, server, 'users', { rp: shop.id });
   await find(page, 'User', 'ada@example.com');
   const main = page.getByRole('main');
-  await expect(main.getByRole('heading', { level: 2 })).toHaveText(['ada@example.com', 'ada@example.com’s phone']);
+  await expect(main.getByRole('heading', { level: 2 })).toHaveText([
+    'ada@example.com',
+    'Prompts',
+    'ada@example.com’s phone',
+  ]);
   await expect(main.getByText('Active', { exact: true })).toBeVisible();
   await expect(main.getByText(device)).toBeVisible();
   await expect(main.getByText('Device key P-256')).toBeVisible();
@@ -138,4 +142,29 @@ test('a user who has left is deactivated with every device', async ({ page, serv
   await expect(page.getByText('Retired')).toBeVisible();
   await expect(page.getByRole('button', { name: 'Deactivate user' })).toHaveCount(0);
   expect(await shop.admin('devices', 'show', '--', device)).toMatchObject({ retired: true });
+});
+
+test('it is seen how often others may prompt a user; a hold is released, and a pause ended', async ({
+  page,
+  server,
+}) => {
+  const shop = await tenant(server);
+  await shop.admin('relying-parties', 'update', '--tolerant-prompts', 'false');
+  const { answer } = await shop.enrol('ada');
+  await shop.ask('ada', 'log in', '--context', 'session/1');
+  await answer('not-me');
+  await open(page, server, 'users', { rp: shop.id, user: 'ada' });
+  const prompts = page.getByRole('region', { name: 'Prompts' });
+  await expect(prompts.getByText('Paused')).toBeVisible();
+  await expect(prompts.getByRole('definition').first()).toHaveText('1');
+  const hold = prompts.getByRole('listitem');
+  await expect(hold).toContainText('session/1');
+  await act(page, 'Release', 'Release');
+  await expectToast(page, 'Released');
+  await expect(hold).toHaveCount(0);
+  await expect(shop.ask('ada', 'log in')).rejects.toThrow(/PROMPT_BUDGET_EXHAUSTED/);
+  await act(page, 'End the pause', 'End the pause');
+  await expectToast(page, 'Ended');
+  await expect(prompts.getByText('Paused')).toHaveCount(0);
+  await shop.ask('ada', 'log in', '--context', 'session/1');
 });

@@ -5,11 +5,13 @@ import {
   HANDHELD,
   accept,
   account,
-  choices,
+  another,
   code,
+  enterNumber,
   greeting,
   heading,
   join,
+  numberField,
   numberShown,
   openAccount,
   openBank,
@@ -132,10 +134,7 @@ test.describe('by name', () => {
   test('who is asked by name matches the number', async ({ page, server }) => {
     const { user, phone } = await openBank(page, server);
     await signInByName(page, user);
-    const number = await numberShown(page);
-    await expect(choices(phone)).toHaveCount(3);
-    await expect(phone.getByRole('button', { name: 'Accept' })).toHaveCount(0);
-    await choices(phone).filter({ hasText: number }).click();
+    await enterNumber(phone, await numberShown(page));
     await touch(phone);
     await expect(greeting(page, user)).toBeVisible();
   });
@@ -143,8 +142,7 @@ test.describe('by name', () => {
   test('another number than the one that is shown signs nobody in', async ({ page, server }) => {
     const { user, phone } = await openBank(page, server);
     await signInByName(page, user);
-    const number = await numberShown(page);
-    await choices(phone).filter({ hasNotText: number }).first().click();
+    await enterNumber(phone, another(await numberShown(page)));
     await phone.getByRole('button', { name: 'Press here' }).click();
     await expect(phone.getByText('That was not the number on the page.')).toBeVisible();
     await expect(heading(page, 'That was another number')).toBeVisible();
@@ -159,9 +157,7 @@ test.describe('by name', () => {
     await expect(heading(phone, 'Rejected')).toBeVisible();
     await expect(heading(page, 'Rejected on the phone')).toBeVisible();
     await page.getByRole('button', { name: 'Start again' }).click();
-    await choices(phone)
-      .filter({ hasText: await numberShown(page) })
-      .click();
+    await enterNumber(phone, await numberShown(page));
     await touch(phone);
     await expect(greeting(page, user)).toBeVisible();
   });
@@ -170,7 +166,7 @@ test.describe('by name', () => {
     const { user, phone } = await openBank(page, server);
     await signInByName(page, user);
     await phone.getByRole('button', { name: 'I did not start this' }).click();
-    await expect(phone.getByText('Acme Bank was told that it was not you who started this.')).toBeVisible();
+    await expect(phone.getByText('Acme Bank was notified that it was not you who started this.')).toBeVisible();
     await expect(heading(page, 'Rejected: it was not you')).toBeVisible();
     await page.getByRole('button', { name: 'Back' }).click();
     await expect(heading(page, 'Sign in')).toBeVisible();
@@ -179,7 +175,7 @@ test.describe('by name', () => {
   test('a question that is sent again takes the place of the one before', async ({ page, server }) => {
     const { user, phone } = await openBank(page, server);
     await signInByName(page, user);
-    await expect(choices(phone)).toHaveCount(3);
+    await expect(numberField(phone)).toBeVisible();
     const [sent] = await Promise.all([
       page.waitForResponse(/\/sign_ins$/),
       page.getByRole('button', { name: 'Send again' }).click(),
@@ -187,8 +183,9 @@ test.describe('by name', () => {
     const { match_number: number } = await sent.json();
     await expect(page.getByRole('paragraph').filter({ hasText: number })).toBeVisible();
     expect(await statuses(server, user)).toEqual(['IN_PROGRESS', 'CANCELED']);
-    await expect(choices(phone).filter({ hasText: number })).toBeVisible();
-    await choices(phone).filter({ hasText: number }).click();
+    // The one before is not asked any more.
+    await expect(numberField(phone)).toBeVisible();
+    await enterNumber(phone, number);
     await touch(phone);
     await expect(greeting(page, user)).toBeVisible();
   });
@@ -196,7 +193,7 @@ test.describe('by name', () => {
   test('what is taken back is not asked any more', async ({ page, server }) => {
     const { user, phone } = await openBank(page, server);
     await signInByName(page, user);
-    await expect(choices(phone)).toHaveCount(3);
+    await expect(numberField(phone)).toBeVisible();
     await page.getByRole('button', { name: 'Cancel' }).click();
     await expect(heading(page, 'Sign in')).toBeVisible();
     await expect(heading(phone, 'Not asked any more')).toBeVisible();
@@ -258,7 +255,8 @@ test.describe('by keyboard alone', () => {
     await page.keyboard.type(user);
     await page.keyboard.press('Enter');
     await expect(heading(page, 'Look at your phone')).toBeFocused();
-    await tabTo(page, choices(phone).filter({ hasText: await numberShown(page) }));
+    await tabTo(page, numberField(phone));
+    await page.keyboard.type(await numberShown(page));
     await page.keyboard.press('Enter');
     await tabTo(page, phone.getByRole('button', { name: 'Press here' }));
     await page.keyboard.press('Enter');
@@ -331,11 +329,58 @@ test('two phones of one person are asked both, and the answer of one is enough',
   await join(elsewhere, user);
   await page.getByRole('button', { name: 'Sign out' }).click();
   await signInByName(page, user);
-  await expect(choices(phone)).toHaveCount(3);
-  await choices(elsewhere)
-    .filter({ hasText: await numberShown(page) })
-    .click();
+  await expect(numberField(phone)).toBeVisible();
+  await enterNumber(elsewhere, await numberShown(page));
   await touch(elsewhere);
   await expect(greeting(page, user)).toBeVisible();
   await expect(heading(phone, 'Not asked any more')).toBeVisible();
+});
+
+test.describe('when somebody else tries', () => {
+  test('the phone says from where, others have to pause, and the owner signs in by a code meanwhile', async ({
+    page,
+  }) => {
+    const server = await start();
+    try {
+      await server.admin('relying-parties', 'update', '--tolerant-prompts', 'false');
+      const { user, phone } = await openBank(page, server);
+      await page.getByLabel('Your name').fill(user);
+      await page.getByRole('button', { name: 'Somebody else tries to sign in as you' }).click();
+      await expect(phone.getByText('From Chrome on Windows, Far away, 198.51.100.66')).toBeVisible();
+      await expect(page.getByRole('listitem')).toHaveCount(3);
+      await expect(page.getByText(/^They may try again in \d+ seconds\.$/)).toBeVisible();
+      await phone.getByRole('button', { name: 'I did not start this' }).click();
+      await expect(phone.getByText('Acme Bank was notified that it was not you who started this.')).toBeVisible();
+      await expect(phone.getByText(/^Until .+, whoever tries this again does not reach your phone\.$/)).toBeVisible();
+      await expect(page.getByText('You said that it was not you.')).toBeVisible();
+      for (let left = 2; left > 0; left -= 1) {
+        await phone.getByRole('button', { name: 'Done' }).click();
+        await phone.getByRole('button', { name: 'I did not start this' }).click();
+        await expect(phone.getByText('Acme Bank was notified')).toBeVisible();
+      }
+      await phone.getByRole('button', { name: 'Done' }).click();
+      await page.getByRole('button', { name: 'Sign in by code meanwhile' }).click();
+      await signInByCode(page, phone);
+      await expect(greeting(page, user)).toBeVisible();
+      await page.getByRole('button', { name: 'Sign out' }).click();
+      await page.getByLabel('Your name').fill(user);
+      await page.getByRole('button', { name: 'Somebody else tries to sign in as you' }).click();
+      await expect(page.getByText('nobody rings your phone by name now')).toBeVisible();
+    } finally {
+      await server.stop();
+    }
+  });
+
+  test('where nothing stops them, the page says how to change that', async ({ page }) => {
+    const server = await start();
+    try {
+      const { user } = await openBank(page, server);
+      await page.getByLabel('Your name').fill(user);
+      await page.getByRole('button', { name: 'Somebody else tries to sign in as you' }).click();
+      await expect(page.getByText('nodkey admin relying-parties update --tolerant-prompts false')).toBeVisible();
+      await expect(page.getByRole('listitem')).toHaveCount(5);
+    } finally {
+      await server.stop();
+    }
+  });
 });

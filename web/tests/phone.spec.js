@@ -4,12 +4,14 @@ import {
   HANDHELD,
   accept,
   account,
+  another,
   ask,
   code,
   deviceOf,
   greeting,
   heading,
   join,
+  numberField,
   openPhone,
   pair,
   somebody,
@@ -167,8 +169,8 @@ test.describe('answering', () => {
   test('a question is shown to the letter, and what hides in it is made visible', async ({ page, server }) => {
     const user = await openPhone(page, server);
     const fields = { note: '<b>one</b>\ntwo', '\u202Eeman': { deep: [1, 'ü'] } };
-    await ask(server, user, '<img src=x> pay\u202E', '--fields', JSON.stringify(fields));
-    await expect(heading(page, '<img src=x> pay[U+202E]')).toBeVisible();
+    await ask(server, user, '<img src=x> pay', '--fields', JSON.stringify(fields));
+    await expect(heading(page, '<img src=x> pay')).toBeVisible();
     await expect(page.getByRole('term')).toHaveText(['note', '[U+202E]eman']);
     await expect(page.getByRole('definition')).toHaveText(['<b>one</b>↵two', '{"deep":[1,"ü"]}']);
   });
@@ -204,15 +206,57 @@ test.describe('answering', () => {
 
   test('digits that are entered are those of the page, or the answer is no', async ({ page, server }) => {
     const user = await openPhone(page, server);
-    const label = 'To accept, enter the two digits that the page shows';
+    const label = 'To accept, enter the 6 digits that the page shows';
     const { match_number: number } = await ask(server, user, 'log in', '--number-match', 'enter');
     await enterDigits(page, label, number, 'Accept');
     await touch(page);
     await expect.poll(() => statuses(server, user)).toEqual(['ACCEPTED']);
     const { match_number: other } = await ask(server, user, 'log in', '--number-match', 'enter');
-    await enterDigits(page, label, other === '10' ? '11' : '10', 'Accept');
+    await enterDigits(page, label, another(other), 'Accept');
     await touch(page);
     await expect.poll(() => statuses(server, user)).toEqual(['REJECTED', 'ACCEPTED']);
+  });
+
+  test('the number can be typed at once, and what fits is as long as the number', async ({ page, server }) => {
+    const user = await openPhone(page, server);
+    const { match_number: number } = await ask(server, user, 'log in', '--number-match', 'enter');
+    expect(number).toMatch(/^\d{6}$/);
+    await expect(numberField(page)).toBeFocused();
+    await page.keyboard.type(`${number}9`);
+    await expect(numberField(page)).toHaveValue(number);
+    await page.keyboard.press('Enter');
+    await touch(page);
+    await expect.poll(() => statuses(server, user)).toEqual(['ACCEPTED']);
+  });
+
+  test('it is said from where the request comes, as the backend says it and nothing hidden', async ({
+    page,
+    server,
+  }) => {
+    const user = await openPhone(page, server);
+    const from = ['--from-address', '203.0.113.7', '--from-browser', 'Firefox on Linux', '--from-place', 'Berlin'];
+    await ask(server, user, 'log in', ...from, '--fields', JSON.stringify({ memo: 'for\u202eyou' }));
+    await expect(page.getByText('From Firefox on Linux, Berlin, 203.0.113.7')).toBeVisible();
+    await expect(page.getByRole('definition')).toHaveText(['for[U+202E]you']);
+    await page.getByRole('button', { name: 'Reject' }).click();
+    await ask(server, user, 'log out');
+    await expect(heading(page, 'log out')).toBeVisible();
+    await expect(page.getByText(/^From /)).toHaveCount(0);
+  });
+
+  test('a phone that registered before it could says what it can do once it is opened', async ({ page, server }) => {
+    // As a gateway of before answers, which does not know.
+    await page.route(/\/api\/v2\/devices$/, async (route) => {
+      const response = await route.fetch();
+      const { capabilities, ...device } = await response.json();
+      expect(capabilities).toEqual(['match6']);
+      await route.fulfill({ response, json: device });
+    });
+    const declared = page.waitForResponse((response) => response.request().method() === 'PATCH');
+    await openPhone(page, server);
+    const response = await declared;
+    expect(response.request().postDataJSON()).toEqual({ capabilities: ['match6'] });
+    expect((await response.json()).capabilities).toEqual(['match6']);
   });
 
   test('a question that ran out says so, too, when the gateway notices before the phone does', async ({

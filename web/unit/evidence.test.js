@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { RESPONSE_TYP, challengeHash, verifyChallenge } from '../assets/lib/challenge.js';
 import { verifyEvidence } from '../assets/lib/evidence.js';
 import { signJws } from '../assets/lib/jose.js';
-import { jwks, signer, vectors } from './vectors.js';
+import { jwks, signer, vectors, vectors2 } from './vectors.js';
 
 const challenge = vectors.challenge.jws;
 const [, byPresence] = vectors.responses;
@@ -33,6 +33,12 @@ async function respond(claims, header) {
 test('the challenge of the vectors verifies and has its hash', async () => {
   assert.deepEqual(await verifyChallenge(challenge, jwks), vectors.challenge.claims);
   assert.equal(await challengeHash(challenge), vectors.challenge.chal);
+});
+
+test('every challenge of the vectors verifies, whatever number it asks for and whoever asks', async () => {
+  for (const { name, jws, claims } of vectors2.challenges) {
+    assert.deepEqual(await verifyChallenge(jws, jwks), claims, name);
+  }
 });
 
 test('evidence is what the vectors say of it', async () => {

@@ -121,4 +121,7 @@ test('characters that hide or turn text are made visible, letters stay', () => {
     plain('a\u200bb\u00adc\ufeff\u2028\u{e0041}\ud800'),
     'a[U+200B]b[U+00AD]c[U+FEFF][U+2028][U+E0041][U+D800]',
   );
+  for (const joined of ['می\u200cخواهم', 'ශ්\u200dරී', '👨\u200d👩\u200d👧', '👩🏽\u200d💻', '🏳️\u200d🌈'])
+    assert.equal(plain(joined), joined);
+  assert.equal(plain('1\u200d2 \u200ca\u200d'), '1[U+200D]2 [U+200C]a[U+200D]');
 });

@@ -80,6 +80,7 @@ fn to_record(device: &Device) -> Record {
         ("platform", word(device.platform().as_str_name(), "PLATFORM_")),
         ("app_version", filled(&device.app_version)),
         ("certified", json!(!device.key_statement.is_empty())),
+        ("capabilities", json!(device.capabilities)),
         ("retired", json!(device.retired)),
         ("created_at", time(device.created_at.as_ref())),
         ("updated_at", time(device.updated_at.as_ref())),

@@ -57,6 +57,7 @@ fn to_record(budget: &PromptBudget) -> Record {
     record([
         ("user_identifier", json!(budget.user_identifier)),
         ("strikes", json!(budget.strikes)),
+        ("wrong_numbers", json!(budget.wrong_numbers)),
         ("waiting", json!(budget.waiting)),
         ("free_at", time(budget.free_at.as_ref())),
         ("holds", budget.holds.iter().map(hold).collect()),

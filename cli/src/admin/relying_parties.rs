@@ -113,6 +113,9 @@ pub struct Change {
     /// Whether a phone may let another in beside it, as the same user's
     #[arg(long, value_name = "BOOL")]
     phones_add_phones: Option<bool>,
+    /// Whether two digits are too few to match: numbers then have six, and only phones that can take them are asked
+    #[arg(long, value_name = "BOOL")]
+    require_six_digits: Option<bool>,
 }
 
 impl Change {
@@ -136,6 +139,7 @@ impl Change {
         let mut prompts = party.prompts.unwrap_or_default();
         prompts.tolerant = self.tolerant_prompts.unwrap_or(prompts.tolerant);
         prompts.allow_unprompted = self.allow_unprompted.unwrap_or(prompts.allow_unprompted);
+        prompts.require_six_digits = self.require_six_digits.unwrap_or(prompts.require_six_digits);
         let mut bindings = party.bindings.unwrap_or_default();
         bindings.inactive_hours = self.inactive_binding_hours.unwrap_or(bindings.inactive_hours);
         let mut phones = party.phones.unwrap_or_default();
@@ -209,5 +213,6 @@ fn to_record(party: &RelyingParty) -> Record {
         ("inactive_binding_hours", json!(party.bindings.unwrap_or_default().inactive_hours)),
         ("refuse_transfers", json!(phones.refuse_transfers)),
         ("phones_add_phones", json!(phones.phones_add_phones)),
+        ("require_six_digits", json!(prompts.require_six_digits)),
     ])
 }

@@ -54,6 +54,9 @@ pub fn describe(challenge: &ChallengeClaims) -> Vec<String> {
         format!("  resource  {}", plain(&challenge.res)),
         format!("  level     {level}"),
     ];
+    if let Some(from) = &challenge.request_context {
+        lines.push(format!("  from      {}", plain(&from.describe())));
+    }
     for (name, value) in challenge.fields.iter().flatten() {
         let value = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
         lines.push(format!("  {}: {}", plain(name), plain(&value)));
@@ -68,7 +71,7 @@ pub fn describe(challenge: &ChallengeClaims) -> Vec<String> {
 pub fn wanted(number_match: &MatchClaim) -> String {
     match number_match {
         MatchClaim::Choose { choices } => format!("one of {}", plain(&choices.join(", "))),
-        MatchClaim::Enter => "the two digits shown where you started this".to_owned(),
+        MatchClaim::Enter { digits } => format!("the {digits} digits shown where you started this"),
     }
 }
 
@@ -91,11 +94,11 @@ pub fn ask_number(input: &mut impl BufRead, number_match: &MatchClaim) -> anyhow
     }
 }
 
-/// Whether a number is one of the choices, or two digits where it is typed.
+/// Whether a number is one of the choices, or as many digits as are wanted where it is typed.
 pub fn fits(number: &str, number_match: &MatchClaim) -> bool {
     match number_match {
         MatchClaim::Choose { choices } => choices.iter().any(|choice| choice == number),
-        MatchClaim::Enter => number.len() == 2 && number.bytes().all(|b| b.is_ascii_digit()),
+        MatchClaim::Enter { digits } => number.len() == usize::from(*digits) && number.bytes().all(|b| b.is_ascii_digit()),
     }
 }
 
@@ -115,7 +118,7 @@ fn ask(input: &mut impl BufRead, prompt: &str) -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use nodkey_kernel::challenge::RelyingPartyClaim;
+    use nodkey_kernel::challenge::{RelyingPartyClaim, RequestContext};
     use serde_json::json;
 
     use super::*;
@@ -136,7 +139,8 @@ mod tests {
         assert!(ask_choice(&mut "perhaps".as_bytes()).is_err());
         let choose = MatchClaim::Choose { choices: vec!["17".into(), "42".into()] };
         assert_eq!(ask_number(&mut "18\n 42 \n".as_bytes(), &choose).unwrap(), "42");
-        assert_eq!(ask_number(&mut "1\n1x\n07\n".as_bytes(), &MatchClaim::Enter).unwrap(), "07");
+        assert_eq!(ask_number(&mut "1\n1x\n07\n".as_bytes(), &MatchClaim::Enter { digits: 2 }).unwrap(), "07");
+        assert_eq!(ask_number(&mut "07\n012345\n".as_bytes(), &MatchClaim::Enter { digits: 6 }).unwrap(), "012345");
     }
 
     #[test]
@@ -155,10 +159,23 @@ mod tests {
             document: false,
             fields: json!({"to": "Bob\r", "sum": 90}).as_object().cloned(),
             number_match: Some(MatchClaim::Choose { choices: vec!["17".into(), "42".into()] }),
+            request_context: Some(RequestContext {
+                address: "203.0.113.7".into(),
+                browser: "Firefox\u{202e}".into(),
+                place: "Berlin".into(),
+            }),
             nonce: String::new(),
         };
         let shown = describe(&challenge).join("\n");
-        for text in ["Acme\u{fffd}[31m asks", "pay", "90 EUR", "to: Bob\u{fffd}", "sum: 90", "one of 17, 42"] {
+        for text in [
+            "Acme\\u{001B}[31m asks",
+            "pay",
+            "90 EUR",
+            "from      Firefox\\u{202E}, Berlin, 203.0.113.7",
+            "to: Bob\\u{000D}",
+            "sum: 90",
+            "one of 17, 42",
+        ] {
             assert!(shown.contains(text), "{text} is not in {shown}");
         }
     }

@@ -8,7 +8,7 @@ use std::{
 use clap::ValueEnum;
 use nodkey_kernel::{
     backoff::{doubled, jittered},
-    challenge::ChallengeError,
+    challenge::{ChallengeError, RequestContext},
     random::Random,
 };
 use nodkey_mobile_sdk::{Answer, Decision, Error, Pending, RejectReason};
@@ -170,6 +170,7 @@ fn tell(json: bool, question: &Pending, choice: Choice, number: Option<String>, 
         "relying_party": challenge.rp.name,
         "action": challenge.act,
         "resource": challenge.res,
+        "requested_from": challenge.request_context.as_ref().map(RequestContext::describe),
         "desired_level": challenge.lvl,
         "custom_fields": fields(challenge),
         "decision": choice.as_str(),

@@ -45,6 +45,7 @@ fn asked(challenge: &ChallengeClaims) -> Record {
         ("action", json!(challenge.act)),
         ("resource", json!(challenge.res)),
         ("fields", challenge.fields.clone().map_or(Value::Null, Value::Object)),
+        ("requested_from", challenge.request_context.as_ref().map_or(Value::Null, |from| json!(from.describe()))),
         ("desired_level", json!(challenge.lvl)),
         ("demanded", json!(demands.join(", "))),
         ("number_match", json!(challenge.number_match)),

@@ -8,6 +8,7 @@ use crate::{
     level::Level,
     named,
     time::Timestamp,
+    visible,
 };
 
 /// The `typ` of a challenge.
@@ -46,6 +47,9 @@ pub struct ChallengeClaims {
     /// Number matching.
     #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
     pub number_match: Option<MatchClaim>,
+    /// Who asks the backend for this, as far as it says.
+    #[serde(default, rename = "from", skip_serializing_if = "Option::is_none")]
+    pub request_context: Option<RequestContext>,
     /// Random.
     pub nonce: String,
 }
@@ -68,8 +72,53 @@ pub enum MatchClaim {
         /// Two digits each.
         choices: Vec<String>,
     },
-    /// The person types two digits.
-    Enter,
+    /// The person types the number.
+    Enter {
+        /// How many digits it has: 2, which is not said, or 6 where every device that is asked can take as many.
+        #[serde(default = "two", skip_serializing_if = "is_two")]
+        digits: u8,
+    },
+}
+
+const fn two() -> u8 {
+    2
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+const fn is_two(digits: &u8) -> bool {
+    *digits == 2
+}
+
+/// Where the request comes from that a person is asked about, as the backend saw it: it is the backend's word. Empty: it did not say.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestContext {
+    /// IP address.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub address: String,
+    /// Name of the browser, or what it calls itself.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub browser: String,
+    /// Roughly where the address is.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub place: String,
+}
+
+impl RequestContext {
+    /// Whether nothing is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.parts().next().is_none()
+    }
+
+    /// For people: `Firefox on Linux, Berlin, 203.0.113.7`.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        self.parts().map(visible::escape).collect::<Vec<_>>().join(", ")
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &str> {
+        [&self.browser, &self.place, &self.address].into_iter().map(String::as_str).filter(|part| !part.is_empty())
+    }
 }
 
 named! {
@@ -171,5 +220,32 @@ pub const fn proven_level(presence: bool, document: bool) -> Level {
         (true, true) => Level::Executive,
         (true, false) => Level::Essential,
         (false, _) => Level::Possession,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn two_digits_are_said_as_they_always_were_and_six_are_said() {
+        for (digits, claim) in [(2, json!({"mode": "enter"})), (6, json!({"mode": "enter", "digits": 6}))] {
+            assert_eq!(serde_json::to_value(MatchClaim::Enter { digits }).unwrap(), claim);
+            assert_eq!(serde_json::from_value::<MatchClaim>(claim).unwrap(), MatchClaim::Enter { digits });
+        }
+    }
+
+    #[test]
+    fn who_asks_is_described_by_what_is_known_and_nothing_is_hidden() {
+        let known = |address: &str, browser: &str, place: &str| {
+            let context = RequestContext { address: address.into(), browser: browser.into(), place: place.into() };
+            (context.describe(), context.is_empty())
+        };
+        assert_eq!(known("203.0.113.7", "Firefox on Linux", "Berlin"), ("Firefox on Linux, Berlin, 203.0.113.7".into(), false));
+        assert_eq!(known("203.0.113.7", "", ""), ("203.0.113.7".into(), false));
+        assert_eq!(known("", "", ""), (String::new(), true));
+        assert_eq!(known("", "\u{202E}xoferiF", ""), ("\\u{202E}xoferiF".into(), false));
     }
 }

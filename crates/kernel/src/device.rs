@@ -10,6 +10,9 @@ use crate::{
 /// The `typ` of the header.
 pub const DEVICE_TYP: &str = "nodkey-device+jwt";
 
+/// What a device registers as a capability whose app takes numbers of six digits.
+pub const MATCH6: &str = "match6";
+
 /// Says that this deployment knows the device. Members of RFC 7519.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceClaims {

@@ -26,4 +26,5 @@ pub mod transfer;
 pub mod trucode;
 pub mod trusona_mac;
 pub mod vault;
+pub mod visible;
 pub mod webhook;

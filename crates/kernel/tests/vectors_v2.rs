@@ -9,11 +9,12 @@
 use std::{collections::BTreeSet, path::Path};
 
 use nodkey_kernel::{
-    challenge::{CHALLENGE_TYP, ChallengeClaims, RESPONSE_TYP, challenge_hash},
+    challenge::{CHALLENGE_TYP, ChallengeClaims, RESPONSE_TYP, challenge_hash, verify_challenge},
     evidence::{Certification, Evidence, EvidenceError, Expected, Unproven, verify_evidence},
     jose::{Algorithm, Jwks, PrivateKey, PublicJwk, b64u, b64u_decode, jws, sha256},
     key_statement::{KeyStatementClaims, PresenceKind, StatedKey, sign_key_statement, verify_key_signature, verify_key_statement},
     receipt::{RECEIPT_TYP, verify_receipt},
+    time::Timestamp,
     transfer::{
         TransferAct, TransferClaims, TransferRequestClaims, sign_transfer, sign_transfer_request, verify_transfer, verify_transfer_request,
         verify_transfer_signature,
@@ -345,6 +346,24 @@ fn cases_of_statements() -> Vec<Case> {
     ]
 }
 
+/// Challenges that ask for a number, and say who asks.
+fn challenges() -> Value {
+    let challenge = |name: &str, changes: Value| {
+        let claims = with(challenge_claims(), changes);
+        json!({"name": name, "by": "server_ed25519", "claims": claims, "jws": by("server_ed25519", CHALLENGE_TYP, &claims)})
+    };
+    json!([
+        challenge("two digits are typed", json!({"match": {"mode": "enter"}})),
+        challenge("six digits are typed", json!({"match": {"mode": "enter", "digits": 6}})),
+        challenge("one of three is chosen", json!({"match": {"mode": "choose", "choices": ["17", "42", "88"]}})),
+        challenge(
+            "the backend says who asks",
+            json!({"from": {"address": "203.0.113.7", "browser": "Firefox on Linux", "place": "Berlin"}}),
+        ),
+        challenge("the backend knows the address alone", json!({"from": {"address": "203.0.113.7"}})),
+    ])
+}
+
 fn receipt() -> Value {
     let jws = Parts::accepted().evidence().receipt.unwrap();
     let claims: Value = jws::Compact::parse(&jws).unwrap().unverified_claims().unwrap();
@@ -427,6 +446,7 @@ fn vectors() -> Value {
         "transfer": transfer(),
         "refused_transfers": refused_transfers(),
         "receipt": receipt(),
+        "challenges": challenges(),
         "evidence": cases().into_iter().map(case).collect::<Vec<_>>(),
     })
 }
@@ -450,6 +470,17 @@ fn write_the_vectors() {
     serde::Serialize::serialize(&vectors(), &mut serializer).unwrap();
     json.push(b'\n');
     std::fs::write(path, json).unwrap();
+}
+
+#[test]
+fn every_challenge_verifies_and_is_read_to_the_letter() {
+    let read = read();
+    let jwks: Jwks = serde_json::from_value(read["jwks"].clone()).unwrap();
+    let now = Timestamp::from_seconds(1_767_322_800);
+    for vector in read["challenges"].as_array().unwrap() {
+        let claims = verify_challenge(vector["jws"].as_str().unwrap(), &jwks, ISSUER, now).unwrap();
+        assert_eq!(serde_json::to_value(&claims).unwrap(), vector["claims"], "{}", vector["name"]);
+    }
 }
 
 #[test]

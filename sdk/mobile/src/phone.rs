@@ -6,6 +6,7 @@ use eventsource_stream::Eventsource as _;
 use futures_util::{Stream, StreamExt as _};
 use nodkey_kernel::{
     challenge::{self, ChallengeClaims, ChallengeError, Decision, RejectReason, ResponseClaims},
+    device::MATCH6,
     jose::{Jwks, PublicJwk, jws},
     transfer::TransferAct,
     trusona_mac,
@@ -27,6 +28,9 @@ use crate::{
 
 /// How long the gateway may take beyond a wait we asked for.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// What this phone can do beyond what all can: it takes numbers of as many digits as the challenge says.
+const CAPABILITIES: [&str; 1] = [MATCH6];
 
 /// Where the gateway is, and the app's credential at it.
 #[derive(Clone, Debug)]
@@ -133,6 +137,7 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
             "name": name,
             "platform": "other",
             "app_version": env!("CARGO_PKG_VERSION"),
+            "capabilities": CAPABILITIES,
         });
         Vouching::make(&self.transport, &self.keys, &self.presence).await?.add_to(&mut body);
         let authorize = |signable: &Signable<'_>| {
@@ -148,6 +153,14 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
         };
         let answer = self.transport.send(&self.keys, Method::POST, "/api/v2/devices", Some(&body), &[], Some(&authorize)).await?;
         read_json(answer).await
+    }
+
+    /// Says what this phone's app can do, in the place of what it said before: [`register`](Self::register) says so already. For apps that are
+    /// updated, and take less or more.
+    pub async fn set_capabilities(&self, names: &[&str]) -> Result<RegisteredDevice, Error> {
+        let path = format!("/api/v2/devices/{}", self.device_identifier);
+        let body = json!({"capabilities": names});
+        read_json(self.transport.send(&self.keys, Method::PATCH, &path, Some(&body), &[], None).await?).await
     }
 
     /// Returns whether the device is active, with a fresh device-identifier JWT.

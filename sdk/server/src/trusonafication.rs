@@ -5,7 +5,9 @@ use std::time::Duration;
 use nodkey_kernel::time::{Clock, Timestamp};
 use nodkey_proto::{
     convert,
-    trusonafication::v1::{CreateTrusonaficationRequest, NumberMatch, Status, Trusonafication, create_trusonafication_request::Target},
+    trusonafication::v1::{
+        CreateTrusonaficationRequest, NumberMatch, RequestContext, Status, Trusonafication, create_trusonafication_request::Target,
+    },
 };
 
 /// What to ask, of whom. Defaults: essential level, prompt and presence asked, two minutes.
@@ -19,7 +21,8 @@ pub struct NewTrusonafication {
 pub struct Created {
     /// As it stands, `IN_PROGRESS`.
     pub trusonafication: Trusonafication,
-    /// Two digits to show to the user, when number matching was asked.
+    /// Two or six digits to show to the user, when a number is to be matched: also where it was not asked for, and another prompt waits for
+    /// the same user.
     pub match_number: Option<String>,
 }
 
@@ -47,6 +50,7 @@ impl NewTrusonafication {
             target: Some(target),
             action: action.into(),
             resource: resource.into(),
+            shows_number: true,
             ..CreateTrusonaficationRequest::default()
         };
         Self { request }
@@ -94,7 +98,8 @@ impl NewTrusonafication {
         self
     }
 
-    /// Asks the person to match a number, against challenges they did not start.
+    /// Asks the person to match a number, against challenges they did not start. Use [`NumberMatch::Enter`]: who picks one of three is right
+    /// too often.
     #[must_use]
     pub fn number_match(mut self, mode: NumberMatch) -> Self {
         self.request.number_match = mode.into();
@@ -105,6 +110,20 @@ impl NewTrusonafication {
     #[must_use]
     pub fn context(mut self, context: &str) -> Self {
         self.request.context = context.into();
+        self
+    }
+
+    /// Who asks this backend for it: IP address, browser and place, each as far as it is known. The phone shows it.
+    #[must_use]
+    pub fn request_context(mut self, request_context: RequestContext) -> Self {
+        self.request.request_context = Some(request_context);
+        self
+    }
+
+    /// Says that this backend cannot show a number to the user: none is to be matched that [`number_match`](Self::number_match) did not ask for.
+    #[must_use]
+    pub fn cannot_show_number(mut self) -> Self {
+        self.request.shows_number = false;
         self
     }
 

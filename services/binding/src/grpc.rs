@@ -4,6 +4,7 @@ use axum::Router;
 use nodkey_kernel::{
     id::{BindingId, DeviceId},
     role::Role,
+    visible,
 };
 use nodkey_proto::binding::v1::{
     self as pb, ActivateBindingRequest, BindingState, CreateBindingRequest, DeactivateBindingRequest, DeactivateUserRequest,
@@ -151,7 +152,9 @@ impl UserService for Api {
         let asked = request.into_inner();
         let mut validation = Validation::default();
         let user = validation.read("user_identifier", UserIdentifier::parse(&asked.user_identifier));
-        let note = validation.read("note", Note::parse(&asked.note));
+        // What is stored of before this was checked stays readable.
+        let shown = visible::check_optional(asked.note.trim(), usize::MAX).map_err(|fault| fault.to_string());
+        let note = validation.read("note", shown.and_then(|()| Note::parse(&asked.note).map_err(ToOwned::to_owned)));
         validation.finish().map_err(status)?;
         let (Some(user), Some(note)) = (user, note) else { return Err(status(Failure::Internal("a checked field"))) };
         let app = self.0.clone();

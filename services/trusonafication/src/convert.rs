@@ -1,5 +1,6 @@
 //! Domain to proto.
 
+use nodkey_kernel::challenge::RequestContext;
 use nodkey_proto::{
     convert::{timestamp, to_struct},
     trusonafication::v1 as pb,
@@ -10,10 +11,12 @@ use crate::domain::{Grade, MatchMode, Outcome, Reason, State, Target, Trusonafic
 /// A trusonafication as it is answered.
 #[must_use]
 pub fn message(t: &Trusonafication) -> pb::Trusonafication {
-    pb::Trusonafication { custom_fields: t.ask.custom_fields_object().as_ref().map(to_struct), ..event(t) }
+    let RequestContext { address, browser, place } = t.ask.request_context.clone();
+    let request_context = (!t.ask.request_context.is_empty()).then_some(pb::RequestContext { address, browser, place });
+    pb::Trusonafication { custom_fields: t.ask.custom_fields_object().as_ref().map(to_struct), request_context, ..event(t) }
 }
 
-/// A trusonafication as events carry it: custom fields once, as text.
+/// A trusonafication as events carry it: custom fields once, as text, and not who asked the backend.
 #[must_use]
 pub fn event(t: &Trusonafication) -> pb::Trusonafication {
     let trucode_id = match &t.ask.target {
@@ -49,6 +52,7 @@ pub fn event(t: &Trusonafication) -> pb::Trusonafication {
         version: t.version,
         custom_fields_json: t.ask.custom_fields.clone().unwrap_or_default(),
         context: t.ask.context.clone(),
+        request_context: None,
     }
 }
 

@@ -46,6 +46,11 @@ pub enum Error {
     /// A flood, of all users together.
     #[error("{0} are in progress, as many as the relying party may have at once (open_trusonafications)")]
     TooManyOpen(u32),
+    /// The relying party takes no fewer digits than its users' phones can.
+    #[error(
+        "none of the devices that would be asked can take six digits, and the relying party allows no fewer; have the user update the app"
+    )]
+    NoSixDigits,
     /// Beyond the limit.
     #[error("custom fields may be 1 MB at most")]
     CustomFieldsTooLarge,
@@ -96,9 +101,9 @@ impl Classify for Error {
             | Self::DeviceRetired
             | Self::DeviceNotBound
             | Self::DeviceNotActive => Kind::Forbidden,
-            Self::Refused(Refusal::Expired) => Kind::Gone,
+            Self::Refused(Refusal::Expired | Refusal::TooManyWrongNumbers) => Kind::Gone,
             Self::Refused(Refusal::AlreadyCompleted | Refusal::AlreadyPaired) | Self::TruCodeUsed => Kind::Conflict,
-            Self::NoDocuments | Self::UserFrozen => Kind::Precondition,
+            Self::NoDocuments | Self::UserFrozen | Self::NoSixDigits => Kind::Precondition,
             Self::TooManyPending | Self::TooManyOpen(_) | Self::PromptBudget { .. } | Self::PromptsHeld { .. } => Kind::Exhausted,
             Self::CustomFieldsTooLarge => Kind::TooLarge,
             Self::Failure(e) => e.kind(),
@@ -117,12 +122,14 @@ impl Classify for Error {
             Self::Refused(Refusal::InvalidPayload) => "INVALID_PAYLOAD",
             Self::Refused(Refusal::AlreadyPaired) => "ALREADY_PAIRED",
             Self::Refused(Refusal::NumberMismatch) => "NUMBER_MISMATCH",
+            Self::Refused(Refusal::TooManyWrongNumbers) => "TOO_MANY_WRONG_NUMBERS",
             Self::OriginNotAllowed => "ORIGIN_NOT_ALLOWED",
             Self::ProofRequired => "PROOF_REQUIRED",
             Self::UserHasNoActiveDevice => "USER_HAS_NO_ACTIVE_DEVICE",
             Self::DeviceHasNoActiveBinding => "DEVICE_HAS_NO_ACTIVE_BINDING",
             Self::UserFrozen => "USER_FROZEN",
             Self::NoDocuments => "NO_DOCUMENTS",
+            Self::NoSixDigits => "NO_SIX_DIGITS",
             Self::TooManyPending => "TOO_MANY_PENDING",
             Self::TooManyOpen(_) => "TOO_MANY_OPEN",
             Self::PromptBudget { .. } => "PROMPT_BUDGET_EXHAUSTED",

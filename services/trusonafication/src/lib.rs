@@ -35,6 +35,7 @@ const POSTGRES: &[Migration] = &[
     Migration { version: 1027, name: "paired", sql: include_str!("../migrations/postgres/1027_paired.sql") },
     Migration { version: 1031, name: "budgets", sql: include_str!("../migrations/postgres/1031_budgets.sql") },
     Migration { version: 1032, name: "holds", sql: include_str!("../migrations/postgres/1032_holds.sql") },
+    Migration { version: 1053, name: "numbers", sql: include_str!("../migrations/postgres/1053_numbers.sql") },
 ];
 const SQLITE: &[Migration] = &[
     Migration { version: 1000, name: "init", sql: include_str!("../migrations/sqlite/1000_init.sql") },
@@ -49,6 +50,7 @@ const SQLITE: &[Migration] = &[
     Migration { version: 1027, name: "paired", sql: include_str!("../migrations/sqlite/1027_paired.sql") },
     Migration { version: 1031, name: "budgets", sql: include_str!("../migrations/sqlite/1031_budgets.sql") },
     Migration { version: 1032, name: "holds", sql: include_str!("../migrations/sqlite/1032_holds.sql") },
+    Migration { version: 1053, name: "numbers", sql: include_str!("../migrations/sqlite/1053_numbers.sql") },
 ];
 
 impl Service for Trusonafication {

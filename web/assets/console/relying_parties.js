@@ -1,8 +1,9 @@
 /** The relying parties that can be chosen. */
 import { rpc } from './api.js';
 
-/** @typedef {{ id: string, name: string, disabled?: boolean, createdAt: string, trucodes?: TruCodeSettings, signatures?: SignatureSettings, limits?: Limits, bindings?: { inactiveHours?: number }, phones?: PhoneSettings }} RelyingParty */
+/** @typedef {{ tolerant?: boolean, allowUnprompted?: boolean, requireSixDigits?: boolean }} PromptSettings */
 /** @typedef {{ refuseTransfers?: boolean, phonesAddPhones?: boolean }} PhoneSettings */
+/** @typedef {{ id: string, name: string, disabled?: boolean, createdAt: string, trucodes?: TruCodeSettings, signatures?: SignatureSettings, limits?: Limits, prompts?: PromptSettings, bindings?: { inactiveHours?: number }, phones?: PhoneSettings }} RelyingParty */
 /** @typedef {{ allowedOrigins?: string[], allowUnprovenPairing?: boolean, matchNumber?: boolean }} TruCodeSettings */
 /** @typedef {{ registrationsPerAddress?: number, unboundDevices?: number, webhookEndpoints?: number, openTrusonafications?: number }} Limits */
 /** @typedef {{ refuseUnescapedPath?: boolean, refuseTruncatedBody?: boolean, maxDateSkewSeconds?: number, refuseRepeated?: boolean }} SignatureSettings */

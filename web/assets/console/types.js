@@ -21,6 +21,8 @@
  * @property {string} expiresAt
  * @property {Result} [result]
  * @property {string} [numberMatch]
+ * @property {string} [context]
+ * @property {import('../lib/challenge.js').RequestContext} [requestContext]
  */
 
 /** @typedef {{ accepted?: boolean, acceptedLevel?: number, boundUserIdentifier?: string, deviceIdentifier: string, rejectReason?: string }} Result */

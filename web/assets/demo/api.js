@@ -18,7 +18,7 @@ import { Problem, call } from '../lib/problem.js';
  * Something the bank asked on a phone.
  * @typedef {object} Request
  * @property {string} id
- * @property {'sign_in' | 'transfer'} kind
+ * @property {'sign_in' | 'transfer' | 'attack'} kind
  * @property {'IN_PROGRESS' | 'ACCEPTED' | 'ACCEPTED_AT_HIGHER_LEVEL' | 'ACCEPTED_AT_LOWER_LEVEL' | 'REJECTED' | 'EXPIRED' | 'CANCELED'} status
  * @property {string} action
  * @property {string} resource
@@ -63,6 +63,15 @@ export async function endSession() {
  */
 export function signIn(who) {
   return call('POST', `${API}/sign_ins`, { body: who });
+}
+
+/**
+ * Asks a user's phone, as a stranger who knows the name would.
+ * @param {string} user
+ * @returns {Promise<Request>}
+ */
+export function attack(user) {
+  return call('POST', `${API}/sign_ins`, { body: { stranger_as: user } });
 }
 
 /**

@@ -25,6 +25,9 @@ const PROBLEMS = {
   UNREACHABLE: 'The bank cannot be reached. Check the connection, then try again.',
   DEVICE_HAS_NO_ACTIVE_BINDING: 'That phone is not set up for Acme Bank yet. Set it up, then try again.',
   ORIGIN_NOT_ALLOWED: 'Codes are not allowed on this address. Open the page at the address the server tells.',
+  PROMPT_BUDGET_EXHAUSTED: 'Your phone was asked too often without your yes. Scan the code instead: that always works.',
+  PROMPTS_HELD:
+    'You said that it was not you, so nobody is asked by name for now. Scan the code instead: that always works.',
   TOO_MANY_PENDING: 'Too many questions wait on that phone already. Answer them, or wait until they run out.',
   USER_FROZEN: 'This account is frozen because a phone was lost. Acme Bank has to release it first.',
   USER_HAS_NO_ACTIVE_DEVICE: 'There is no phone for that name. Set one up first, or scan the code.',

@@ -22,9 +22,12 @@ export const RESPONSE_TYP = 'nodkey-response+jwt';
  * @property {boolean} presence must prove presence
  * @property {boolean} document must prove the identity document
  * @property {Record<string, unknown>} [fields] custom fields, as the backend gave them
- * @property {{mode: 'choose', choices: string[]} | {mode: 'enter'}} [match] number matching
+ * @property {{mode: 'choose', choices: string[]} | {mode: 'enter', digits?: number}} [match] number matching; 2 digits when it does
+ *   not say
+ * @property {RequestContext} [from] who asks the backend for this, as the backend says
  * @property {string} nonce
  */
+/** @typedef {{address?: string, browser?: string, place?: string}} RequestContext */
 /** @typedef {'accept' | 'reject'} Decision */
 /** @typedef {'not_me' | 'changed_mind'} RejectReason */
 /**
@@ -85,16 +88,22 @@ function isChallenge(claims) {
     [claims.iat, claims.exp, claims.lvl].every(Number.isSafeInteger) &&
     [claims.prompt, claims.presence, claims.document].every((flag) => typeof flag === 'boolean') &&
     (claims.fields === undefined || isObject(claims.fields)) &&
-    (claims.match === undefined || isMatch(claims.match))
+    (claims.match === undefined || isMatch(claims.match)) &&
+    (claims.from === undefined || isRequestContext(claims.from))
   );
 }
 
 /** @param {any} match */
 function isMatch(match) {
   return (
-    match?.mode === 'enter' ||
+    (match?.mode === 'enter' && (match.digits === undefined || Number.isSafeInteger(match.digits))) ||
     (match?.mode === 'choose' && match.choices instanceof Array && match.choices.every(isText))
   );
+}
+
+/** @param {any} from */
+function isRequestContext(from) {
+  return isObject(from) && [from.address, from.browser, from.place].every((text) => text === undefined || isText(text));
 }
 
 /**

@@ -206,7 +206,25 @@ export class Accounts extends EventTarget {
     // Another call may have opened it meanwhile.
     if (this.#entries.has(account.id)) return;
     this.#entries.set(account.id, entry);
+    if (!account.isDeclared) void this.#declare(entry);
     void keepWaiting(phone, this.#lanes, entry.closing.signal, this.#listener(entry));
+  }
+
+  /**
+   * Has the gateway know what this phone can do: it registered before it could. What fails is done when the page is opened next.
+   * @param {Entry} entry
+   */
+  async #declare({ account, phone }) {
+    try {
+      const { capabilities } = await phone.declare();
+      // A gateway of before does not say.
+      if (!capabilities?.length) return;
+    } catch (e) {
+      if (e instanceof Problem) return;
+      throw e;
+    }
+    account.isDeclared = true;
+    await putAccount(account);
   }
 
   /**

@@ -78,7 +78,7 @@ async function register({ relyingParty, gateway, mobile }, user, passkey) {
   const jwks = await call('GET', '/jwks');
   const phone = await Phone.open({ gateway, origin: location.origin, keys, jwks });
   const name = deviceName();
-  const { device_identifier_jwt: jwt } = await phone.register(mobile, { name });
+  const { device_identifier_jwt: jwt, capabilities } = await phone.register(mobile, { name });
   const account = {
     id: phone.deviceIdentifier,
     relyingParty,
@@ -90,6 +90,7 @@ async function register({ relyingParty, gateway, mobile }, user, passkey) {
     passkey,
     name,
     addedAt: Date.now(),
+    isDeclared: Boolean(capabilities?.length),
   };
   return { account, jwt };
 }

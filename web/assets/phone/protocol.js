@@ -43,6 +43,7 @@ import { vouch } from './vouching.js';
  * @property {string} device_identifier
  * @property {string} device_identifier_jwt the same, signed by the deployment: for the app's backend
  * @property {boolean} is_active true while an active binding exists
+ * @property {string[]} [capabilities] what the gateway knows that this phone can do; absent at gateways of before
  * @property {boolean} [certified] true while the device vouches for its presence keys; absent at gateways of before
  */
 /**
@@ -53,8 +54,10 @@ import { vouch } from './vouching.js';
  * @property {string} jws
  */
 /** @typedef {{type: 'asked', pending: Pending} | {type: 'closed', id: string} | {type: 'untrusted', id: string, error: Untrusted}} PhoneEvent */
-/** @typedef {{id: string, status: 'ACCEPTED' | 'ACCEPTED_AT_LOWER_LEVEL' | 'ACCEPTED_AT_HIGHER_LEVEL' | 'REJECTED', accepted_level: number}} Answer */
+/** @typedef {{id: string, status: 'ACCEPTED' | 'ACCEPTED_AT_LOWER_LEVEL' | 'ACCEPTED_AT_HIGHER_LEVEL' | 'REJECTED', accepted_level: number, held_until?: string}} Answer */
 
+/** What this phone can do beyond what all can: it takes numbers of as many digits as the challenge says. */
+const CAPABILITIES = ['match6'];
 /** The gateway says something at once when a stream begins. */
 const PATIENCE = 10_000;
 /** How long a call waits for something to answer, in seconds. */
@@ -118,6 +121,7 @@ export class Phone {
       name,
       platform,
       app_version: appVersion,
+      capabilities: CAPABILITIES,
       ...(await vouch({ gateway: this.#gateway, transport: this.#transport, keys: this.#keys })),
     };
     /** @param {import('./transport.js').Signable} signable */
@@ -163,6 +167,14 @@ export class Phone {
    */
   async transfer(request, act) {
     await transfer({ gateway: this.#gateway, transport: this.#transport, keys: this.#keys }, request, act);
+  }
+
+  /**
+   * Section 3: says what this phone can do, for one that registered before it could.
+   * @returns {Promise<Device>}
+   */
+  async declare() {
+    return json(await this.#transport.send('PATCH', this.#path(), { body: { capabilities: CAPABILITIES } }));
   }
 
   /** Section 3: retires the device, for good. */

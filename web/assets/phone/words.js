@@ -19,6 +19,7 @@ const PROBLEMS = {
   NOT_FOUND: 'This code is not known any more. Use the one that is shown now.',
   NUMBER_MISMATCH: 'Those are not the two digits on the page.',
   USER_FROZEN: 'This account is frozen, and no phone answers for it. Ask the site to release it.',
+  TOO_MANY_WRONG_NUMBERS: 'Too many wrong numbers: this code is over. Use the one that is shown now.',
   RATE_LIMITED: 'Too much at once. Wait a moment, then try again.',
   TRANSFER_NOT_ALLOWED: 'This site sets up each phone itself. Ask it to set up the new one.',
   TRANSFER_PRESENCE_REQUIRED: 'This phone cannot show that it is you any more. Ask the site to set up the new one.',

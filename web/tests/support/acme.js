@@ -169,7 +169,7 @@ export async function signInByName(page, user) {
 export async function numberShown(page) {
   return page
     .getByRole('paragraph')
-    .filter({ hasText: /^\d\d$/ })
+    .filter({ hasText: /^\d{6}$/ })
     .innerText();
 }
 
@@ -179,6 +179,32 @@ export async function numberShown(page) {
  */
 export function choices(phone) {
   return phone.getByRole('group', { name: 'choose the number that the page shows' }).getByRole('button');
+}
+
+/**
+ * Where the phone takes the number that the page shows.
+ * @param {Phone} phone
+ */
+export function numberField(phone) {
+  return phone.getByLabel('To accept, enter the 6 digits that the page shows');
+}
+
+/**
+ * Enters a number on the phone, to accept.
+ * @param {Phone} phone
+ * @param {string} number
+ */
+export async function enterNumber(phone, number) {
+  await numberField(phone).fill(number);
+  await phone.getByRole('button', { name: 'Accept' }).click();
+}
+
+/**
+ * A number that is not this one.
+ * @param {string} number
+ */
+export function another(number) {
+  return number === '123456' ? '654321' : '123456';
 }
 
 /**

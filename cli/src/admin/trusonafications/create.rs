@@ -8,7 +8,7 @@ use nodkey_kernel::time::Clock;
 use nodkey_proto::{
     convert,
     trusonafication::v1::{
-        CreateTrusonaficationRequest, NumberMatch, Trusonafication, create_trusonafication_request::Target,
+        CreateTrusonaficationRequest, NumberMatch, RequestContext, Trusonafication, create_trusonafication_request::Target,
         trusonafication_service_client::TrusonaficationServiceClient,
     },
 };
@@ -32,7 +32,9 @@ const MAX_MESSAGE: usize = 512 * 1024 * 1024;
 #[command(after_help = "Examples:
   nodkey admin trusonafications create --user ada --action \"log in\" --resource \"Acme Bank\"
   nodkey admin trusonafications create --user ada --action pay --resource \"90 EUR\" --fields '{\"to\": \"Bob\"}' --wait
-  nodkey admin trusonafications create --user ada --action \"log in\" --resource web --number-match choose --wait
+  nodkey admin trusonafications create --user ada --action \"log in\" --resource web --number-match enter --wait
+  nodkey admin trusonafications create --user ada --action \"log in\" --resource web \\
+    --from-address 203.0.113.7 --from-browser \"Firefox on Linux\" --from-place Berlin
 
 With --wait the exit code is 0 only when the person accepted at the level asked for or above.")]
 pub struct Args {
@@ -71,6 +73,15 @@ pub struct Args {
     /// What of yours it is about, such as a login session; a newer one of the same replaces an older one
     #[arg(long, default_value = "", hide_default_value = true)]
     context: String,
+    /// IP address of who asked you; the phone shows it
+    #[arg(long, value_name = "IP", default_value = "", hide_default_value = true)]
+    from_address: String,
+    /// Browser of who asked you; the phone shows it
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    from_browser: String,
+    /// Where they are, roughly; the phone shows it
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    from_place: String,
     /// Wait for the answer
     #[arg(long)]
     wait: bool,
@@ -92,9 +103,9 @@ struct TargetArgs {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Match {
-    /// The phone offers three numbers
+    /// The phone offers three numbers; for clients of before
     Choose,
-    /// The person types the number
+    /// The person types the number: six digits where their phones can take them
     Enter,
 }
 
@@ -152,7 +163,9 @@ impl Args {
             callback_url: self.callback_url,
             number_match: number_match.into(),
             custom_fields_json: self.fields,
+            shows_number: true,
             context: self.context,
+            request_context: Some(RequestContext { address: self.from_address, browser: self.from_browser, place: self.from_place }),
             ..CreateTrusonaficationRequest::default()
         }
     }

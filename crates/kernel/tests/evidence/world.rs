@@ -203,7 +203,8 @@ impl World {
             presence: login.asked > 1,
             document: login.asked > 2,
             fields: None,
-            number_match: login.number.map(|_| MatchClaim::Enter),
+            number_match: login.number.map(|_| MatchClaim::Enter { digits: 2 }),
+            request_context: None,
             nonce: format!("nonce: {name}"),
         }
     }

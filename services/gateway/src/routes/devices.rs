@@ -58,6 +58,10 @@ enum Platform {
     Other,
 }
 
+/// The most names of what an app can do, and the most bytes of one.
+const MAX_CAPABILITIES: usize = 20;
+const MAX_CAPABILITY: usize = 50;
+
 /// A phone registers.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct RegisterDevice {
@@ -75,6 +79,8 @@ pub struct RegisterDevice {
     /// The same claims signed by presence keys (JWS), at most 4.
     #[serde(default)]
     key_signatures: Vec<String>,
+    /// What the app can do beyond what all can: `match6`, to take numbers of six digits. At most 20 names; those that are not known are ignored.
+    capabilities: Option<Vec<String>>,
 }
 
 /// What a phone changes about itself; the rest stays.
@@ -91,6 +97,8 @@ pub struct UpdateDevice {
     /// As at registration; the key that is replaced may sign, too. A new key counts once it has signed, and one that counts.
     #[serde(default)]
     key_signatures: Vec<String>,
+    /// As at registration.
+    capabilities: Option<Vec<String>>,
     /// Never: the device identifier is its thumbprint. A new key is a new device.
     #[schema(ignore)]
     device_key: Option<IgnoredAny>,
@@ -129,6 +137,8 @@ pub struct OwnDevice {
     /// True while a key statement names the presence keys.
     certified: bool,
     presence_keys: Vec<HeldKey>,
+    /// Those that are known of what the app can do beyond what all can.
+    capabilities: Vec<String>,
     /// RFC 3339.
     activated_at: Option<String>,
     /// RFC 3339.
@@ -149,6 +159,8 @@ pub struct SeenDevice {
     /// True while a key statement names the presence keys.
     certified: bool,
     presence_keys: Vec<HeldKey>,
+    /// Those that are known of what the app can do beyond what all can.
+    capabilities: Vec<String>,
     /// RFC 3339.
     activated_at: Option<String>,
     /// RFC 3339.
@@ -172,6 +184,7 @@ pub async fn register(
     if !same {
         return Err(Problem::field("device_key", "must be the public key whose proof is in the DPoP header"));
     }
+    check_capabilities(body.capabilities.as_deref())?;
     let request = RegisterDeviceRequest {
         relying_party_id: party.to_string(),
         device_key: device_key.to_string(),
@@ -198,7 +211,7 @@ pub async fn status(State(edge): State<Edge>, phone: Phone) -> Result<Response, 
     own_answer(&edge, &phone, &device).await
 }
 
-/// Changes presence keys, name or app version.
+/// Changes presence keys, name, app version or capabilities.
 #[utoipa::path(patch, path = "/api/v2/devices/{id}", tag = "phones", params(("id" = String, Path, description = "Device identifier")),
     request_body = UpdateDevice, responses((status = 200, description = "As it stands now", body = OwnDevice),
     (status = 409, description = "`KEY_STATEMENT_OUTDATED`, `DEVICE_CHALLENGE_USED`", body = Problem),
@@ -211,6 +224,7 @@ pub async fn update(State(edge): State<Edge>, phone: Phone, ProvenJson(body, cal
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "DEVICE_KEY_IMMUTABLE", text).and_field("device_key", "must not be there")
         );
     }
+    check_capabilities(body.capabilities.as_deref())?;
     let request = UpdateDeviceRequest {
         device_id: phone.device.to_string(),
         presence_keys: presence_keys(body.presence_keys),
@@ -300,6 +314,7 @@ async fn seen(edge: &Edge, backend: &Backend, device: &registry::Device) -> Resu
         frozen: is_frozen(binding.as_ref()),
         certified: !device.key_statement.is_empty(),
         presence_keys: held(device),
+        capabilities: device.capabilities.clone(),
         activated_at: activated_at(binding.as_ref()),
         created_at: rfc3339(device.created_at.as_ref()),
     };
@@ -322,9 +337,16 @@ fn own(device: &registry::Device, jwt: String, binding: Option<&Binding>) -> Own
         frozen: is_frozen(binding),
         certified: !device.key_statement.is_empty(),
         presence_keys: held(device),
+        capabilities: device.capabilities.clone(),
         activated_at: activated_at(binding),
         created_at: rfc3339(device.created_at.as_ref()),
     }
+}
+
+/// The registry reads them of the phone's own call.
+fn check_capabilities(names: Option<&[String]>) -> Result<(), Problem> {
+    let good = names.is_none_or(|names| names.len() <= MAX_CAPABILITIES && names.iter().all(|name| name.len() <= MAX_CAPABILITY));
+    if good { Ok(()) } else { Err(Problem::field("capabilities", "must be at most 20 names of at most 50 characters")) }
 }
 
 fn held(device: &registry::Device) -> Vec<HeldKey> {

@@ -68,6 +68,9 @@ pub struct Answered {
     status: &'static str,
     /// What was proven; 0 when rejected.
     accepted_level: i32,
+    /// RFC 3339; until when others do not prompt the user there, after `not_me`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_until: Option<String>,
 }
 
 /// Waits for something to answer. With `Accept: text/event-stream`, streams it as it comes, for about an hour. A device waits 4 times at once: one
@@ -101,7 +104,8 @@ pub async fn respond(State(edge): State<Edge>, phone: Phone, Json(body): Json<An
     let request = RespondRequest { device_id: phone.device.to_string(), response: body.response };
     let answered = client.respond(request).await?.into_inner();
     let status = rest::status(answered.status());
-    Ok(reply(StatusCode::OK, &Answered { id: answered.id, status, accepted_level: answered.accepted_level }))
+    let held_until = rfc3339(answered.held_until.as_ref());
+    Ok(reply(StatusCode::OK, &Answered { id: answered.id, status, accepted_level: answered.accepted_level, held_until }))
 }
 
 /// Returns the oldest thing there is to answer, as apps that poll ask for it.

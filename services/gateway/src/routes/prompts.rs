@@ -16,8 +16,10 @@ use crate::{auth::backend::Backend, edge::Edge, problem::Problem, reply::reply};
 /// What others have left of a user's patience.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Prompts {
-    /// Prompts by others that nobody accepted since the last that the user did.
+    /// Prompts by others that nobody accepted since the last that the user did, and wrong numbers.
     strikes: i32,
+    /// How many of them are wrong numbers, entered for prompts or for codes.
+    wrong_numbers: i32,
     /// Prompts by others that wait.
     waiting: i32,
     /// RFC 3339: when others may prompt again; null: now.
@@ -58,7 +60,8 @@ pub async fn get(State(edge): State<Edge>, backend: Backend, Path(user_identifie
         held_until: rfc3339(hold.held_until.as_ref()),
     });
     let holds = holds.collect();
-    Ok(reply(StatusCode::OK, &Prompts { strikes: found.strikes, waiting: found.waiting, free_at: rfc3339(found.free_at.as_ref()), holds }))
+    let (strikes, wrong_numbers, waiting) = (found.strikes, found.wrong_numbers, found.waiting);
+    Ok(reply(StatusCode::OK, &Prompts { strikes, wrong_numbers, waiting, free_at: rfc3339(found.free_at.as_ref()), holds }))
 }
 
 /// Ends a hold before its time. Idempotent.

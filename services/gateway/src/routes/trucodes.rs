@@ -5,7 +5,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header::ORIGIN},
     response::Response,
 };
-use nodkey_kernel::id::TruCodeId;
+use nodkey_kernel::{id::TruCodeId, visible};
 use nodkey_proto::{
     convert::from_timestamp,
     trusonafication::v1::{
@@ -102,7 +102,7 @@ pub struct Pairing {
 /// Roughly where a browser is, as far as a trusted proxy says.
 pub fn place(edge: &Edge, headers: &HeaderMap) -> String {
     let place = edge.place_header.as_deref().map(|name| address::last_line(headers, name)).unwrap_or_default();
-    place.chars().filter(|c| !c.is_control()).take(100).collect()
+    visible::escape(place.trim()).chars().take(100).collect()
 }
 
 /// Makes a code for a page.
@@ -165,7 +165,7 @@ pub async fn status(State(edge): State<Edge>, source: Source, Path(id): Path<Str
 /// Returns what to show before pairing. `reference` is the `jti` of the payload.
 #[utoipa::path(get, path = "/api/v2/trucodes/{reference}/context", tag = "phones", params(("reference" = String, Path)), responses(
     (status = 200, description = "What to show", body = Context), (status = 404, description = "Unknown", body = Problem),
-    (status = 410, description = "`EXPIRED`", body = Problem)))]
+    (status = 410, description = "`EXPIRED`, `TOO_MANY_WRONG_NUMBERS`", body = Problem)))]
 pub async fn context(State(edge): State<Edge>, phone: Phone, Path(reference): Path<String>) -> Result<Response, Problem> {
     let mut codes = TruCodeServiceClient::new(edge.peers.trusonafication().acting_for(phone.relying_party));
     let context = codes.get_tru_code_context(GetTruCodeContextRequest { reference }).await?.into_inner();
@@ -184,7 +184,7 @@ pub async fn context(State(edge): State<Edge>, phone: Phone, Path(reference): Pa
 #[utoipa::path(post, path = "/api/v2/paired_trucodes", tag = "phones", request_body = PairTruCode, responses(
     (status = 201, description = "Paired", body = PairedTruCode), (status = 401, description = "The DPoP proof does not hold", body = Problem),
     (status = 403, description = "`PROOF_REQUIRED`", body = Problem), (status = 409, description = "`ALREADY_PAIRED`", body = Problem),
-    (status = 410, description = "`EXPIRED`", body = Problem),
+    (status = 410, description = "`EXPIRED`, `TOO_MANY_WRONG_NUMBERS`", body = Problem),
     (status = 422, description = "`INVALID_PAYLOAD`, `NUMBER_MISMATCH`", body = Problem)))]
 pub async fn pair(State(edge): State<Edge>, request: Request) -> Result<Response, Problem> {
     let (mut parts, body) = request.into_parts();

@@ -12,7 +12,7 @@ use nodkey_proto::{
     rest,
     trusonafication::v1::{
         CancelTrusonaficationRequest, CreateTrusonaficationRequest, CreateTrusonaficationResponse, GetEvidenceRequest,
-        GetTrusonaficationRequest, NumberMatch, Status, create_trusonafication_request::Target,
+        GetTrusonaficationRequest, NumberMatch, RequestContext as ProtoContext, Status, create_trusonafication_request::Target,
     },
 };
 use serde::{Deserialize, Serialize, de::IgnoredAny};
@@ -29,6 +29,7 @@ use crate::{
     wait::results::ResultWait,
 };
 
+/// How a number is matched. `choose` is for clients of before: whoever is worn down picks one of three.
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Matching {
@@ -65,10 +66,12 @@ pub struct CreateTrusonafication {
     pub custom_fields: Option<Box<RawValue>>,
     /// https URL the result is posted to.
     pub callback_url: Option<String>,
-    /// `choose` or `enter`.
+    /// `enter`, or `choose`. With `context` or `request_context` it may come unasked: while another prompt waits for the same user.
     pub number_match: Option<Matching>,
     /// What of the backend it is about, at most 255 characters: its login session. A newer prompt of the same replaces an older one.
     pub context: Option<String>,
+    /// Who asks the backend, as the backend sees them. The phone shows it.
+    pub request_context: Option<RequestContext>,
     /// Of an answer: null at most.
     #[schema(ignore)]
     pub id: Option<IgnoredAny>,
@@ -77,12 +80,23 @@ pub struct CreateTrusonafication {
     pub result: Option<IgnoredAny>,
 }
 
+/// Who asks the backend for what a person is asked. It is signed in the challenge, as the backend's word.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+pub struct RequestContext {
+    /// IP address.
+    pub address: Option<String>,
+    /// The browser's name or user agent, at most 255 characters.
+    pub browser: Option<String>,
+    /// Roughly where the address is, at most 100 characters.
+    pub place: Option<String>,
+}
+
 /// What is asked, with the number to show to the user.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Created {
     #[serde(flatten)]
     trusonafication: rest::Trusonafication,
-    /// Two digits, when number matching was asked for. Only here.
+    /// Two or six digits, when a number is to be matched. Only here.
     #[serde(skip_serializing_if = "Option::is_none")]
     match_number: Option<String>,
 }
@@ -115,7 +129,7 @@ pub struct Evidence {
 #[utoipa::path(post, path = "/api/v2/trusonafications", tag = "backends", request_body = CreateTrusonafication, responses(
     (status = 201, description = "In progress", body = Created), (status = 413, description = "`CUSTOM_FIELDS_TOO_LARGE`", body = Problem),
     (status = 422, description = "Not valid, or nobody can answer", body = Problem),
-    (status = 424, description = "`NO_DOCUMENTS`; `PROMPT_BUDGET_EXHAUSTED` or `PROMPTS_HELD`, with `Retry-After`", body = Problem)))]
+    (status = 424, description = "`NO_DOCUMENTS`; `NO_SIX_DIGITS`; `PROMPT_BUDGET_EXHAUSTED` or `PROMPTS_HELD`, with `Retry-After`", body = Problem)))]
 pub async fn create(
     State(edge): State<Edge>,
     backend: Backend,
@@ -253,6 +267,13 @@ fn command(request_id: String, body: CreateTrusonafication) -> Result<CreateTrus
         }
         .into(),
         custom_fields_json: body.custom_fields.map(|fields| fields.get().to_owned()).unwrap_or_default(),
+        // Trusona's own SDKs know neither, and show no number.
+        shows_number: body.context.is_some() || body.request_context.is_some(),
         context: body.context.unwrap_or_default(),
+        request_context: body.request_context.map(|RequestContext { address, browser, place }| ProtoContext {
+            address: address.unwrap_or_default(),
+            browser: browser.unwrap_or_default(),
+            place: place.unwrap_or_default(),
+        }),
     })
 }

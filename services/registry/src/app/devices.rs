@@ -46,7 +46,7 @@ impl App {
     ) -> Result<Registered, Error> {
         let relying_party = self.relying_party(party).await?;
         relying_party.ensure_enabled()?;
-        call.map_or(Ok(()), |call| registration.ensure_sent_by(call)).map_err(Refusal::from)?;
+        let registration = if let Some(call) = call { registration.sent_by(call).map_err(Refusal::from)? } else { registration };
         let id = registration.device_id();
         for _ in 0..ATTEMPTS {
             let registration = registration.clone();
@@ -134,7 +134,7 @@ impl App {
         patch: Patch,
         call: Option<&ProvenCall>,
     ) -> Result<Device, Error> {
-        call.map_or(Ok(()), |call| patch.ensure_sent_by(call)).map_err(Refusal::from)?;
+        let patch = if let Some(call) = call { patch.sent_by(call).map_err(Refusal::from)? } else { patch };
         for _ in 0..ATTEMPTS {
             let known = self.device(party, id).await?;
             let change = known.clone().update(patch.clone(), self.verifier())?;

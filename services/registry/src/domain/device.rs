@@ -13,6 +13,7 @@ use nodkey_kernel::{
 
 use super::{
     Change, Refusal, Unknown, Violations,
+    capability::Capabilities,
     key_statement::{SentStatement, Verifier, Vouching},
     phone_call::{ProvenCall, Unproven},
     standing::Standings,
@@ -91,6 +92,8 @@ pub struct Profile {
     pub platform: Platform,
     /// What the app says.
     pub app_version: String,
+    /// What the app can do beyond what all can.
+    pub capabilities: Capabilities,
 }
 
 /// A registration as a phone sends it.
@@ -124,14 +127,15 @@ impl Registration {
         let mut violations = Violations::default();
         let key = violations.check("device_key", PublicJwk::parse(fields.device_key).map_err(|e| format!("must be a public key: {e}")));
         let presence = violations.check("presence_keys", fields.presence);
-        let name = violations.check("name", text::optional(fields.name, 100));
+        let name = violations.check("name", text::optional_name(fields.name, 100));
         let platform = violations.check("platform", fields.platform);
         let app_version = violations.check("app_version", text::optional(fields.app_version, 50));
         let (Some(key), Some(presence), Some(name), Some(platform), Some(app_version)) = (key, presence, name, platform, app_version)
         else {
             return Err(violations.refusal());
         };
-        Ok(Self { key, profile: Profile { presence, name, platform, app_version }, statement: fields.statement })
+        let capabilities = Capabilities::default();
+        Ok(Self { key, profile: Profile { presence, name, platform, app_version, capabilities }, statement: fields.statement })
     }
 
     /// The identifier the device has: the thumbprint of its key.
@@ -143,9 +147,11 @@ impl Registration {
         DeviceId::parse(&self.key.thumbprint()).expect("a thumbprint")
     }
 
-    /// Refuses what the phone did not send.
-    pub fn ensure_sent_by(&self, call: &ProvenCall) -> Result<(), Unproven> {
-        call.ensure_has(&self.profile.presence, self.statement.as_ref())
+    /// Refuses what the phone did not send, and adds what is read of its own call alone.
+    pub fn sent_by(mut self, call: &ProvenCall) -> Result<Self, Unproven> {
+        call.ensure_has(&self.profile.presence, self.statement.as_ref())?;
+        self.profile.capabilities = call.capabilities().unwrap_or_default();
+        Ok(self)
     }
 }
 
@@ -155,6 +161,7 @@ pub struct Patch {
     presence: PresenceKeys,
     name: Option<String>,
     app_version: Option<String>,
+    capabilities: Option<Capabilities>,
     statement: Option<SentStatement>,
 }
 
@@ -168,17 +175,19 @@ impl Patch {
     ) -> Result<Self, Refusal> {
         let mut violations = Violations::default();
         let presence = violations.check("presence_keys", presence);
-        let name = violations.check("name", name.map(|n| text::optional(n, 100)).transpose());
+        let name = violations.check("name", name.map(|n| text::optional_name(n, 100)).transpose());
         let app_version = violations.check("app_version", app_version.map(|v| text::optional(v, 50)).transpose());
         match (presence, name, app_version) {
-            (Some(presence), Some(name), Some(app_version)) => Ok(Self { presence, name, app_version, statement }),
+            (Some(presence), Some(name), Some(app_version)) => Ok(Self { presence, name, app_version, capabilities: None, statement }),
             _ => Err(violations.refusal()),
         }
     }
 
-    /// Refuses what the phone did not send.
-    pub fn ensure_sent_by(&self, call: &ProvenCall) -> Result<(), Unproven> {
-        call.ensure_has(&self.presence, self.statement.as_ref())
+    /// Refuses what the phone did not send, and adds what is read of its own call alone.
+    pub fn sent_by(mut self, call: &ProvenCall) -> Result<Self, Unproven> {
+        call.ensure_has(&self.presence, self.statement.as_ref())?;
+        self.capabilities = call.capabilities();
+        Ok(self)
     }
 }
 
@@ -255,6 +264,7 @@ impl Device {
             presence: old.presence.overlaid(patch.presence),
             name: patch.name.unwrap_or(old.name),
             app_version: patch.app_version.unwrap_or(old.app_version),
+            capabilities: patch.capabilities.unwrap_or(old.capabilities),
             platform: old.platform,
         };
         self.with_profile(profile, patch.statement.as_ref(), verifier)

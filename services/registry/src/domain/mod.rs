@@ -2,6 +2,7 @@
 
 pub mod app_links;
 pub mod audit;
+pub mod capability;
 pub mod confirmation;
 pub mod credential;
 pub mod device;

@@ -81,7 +81,7 @@ impl OperatorPatch {
     /// Reads what a request says.
     pub fn parse(name: Option<&str>, role: Option<Role>) -> Result<Self, Refusal> {
         let mut violations = Violations::default();
-        match violations.check("name", name.map(|name| text::required(name, MAX_NAME)).transpose()) {
+        match violations.check("name", name.map(|name| text::name(name, MAX_NAME)).transpose()) {
             Some(name) => Ok(Self { name, role }),
             None => Err(violations.refusal()),
         }
@@ -99,7 +99,7 @@ impl NewOperator {
     /// Reads what a request says.
     pub fn parse(name: &str, role: Option<Role>) -> Result<Self, Refusal> {
         let mut violations = Violations::default();
-        let name = violations.check("name", text::required(name, MAX_NAME));
+        let name = violations.check("name", text::name(name, MAX_NAME));
         let role = violations.check("role", role.ok_or("must be owner, operator or auditor"));
         match (name, role) {
             (Some(name), Some(role)) => Ok(Self { name, role }),

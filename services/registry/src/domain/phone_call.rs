@@ -10,7 +10,7 @@ use nodkey_kernel::{
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Refusal, device::PresenceKeys, key_statement::SentStatement};
+use super::{Refusal, capability::Capabilities, device::PresenceKeys, key_statement::SentStatement};
 
 /// What a phone calls.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +65,7 @@ struct Said {
     #[serde(default)]
     key_signatures: Vec<String>,
     hash: Option<String>,
+    capabilities: Option<Capabilities>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -97,6 +98,12 @@ impl ProvenCall {
     #[must_use]
     pub fn jti(&self) -> &str {
         &self.proof.jti
+    }
+
+    /// What it says that its app can do, if it says so.
+    #[must_use]
+    pub const fn capabilities(&self) -> Option<Capabilities> {
+        self.said.capabilities
     }
 
     /// Refuses presence keys, or a statement of them, that the phone did not send.
@@ -220,6 +227,13 @@ mod tests {
             assert_eq!(call.ensure_has(&PresenceKeys::default(), statement), Err(Unproven::Differs("key_statement")));
         }
         assert_eq!(call.ensure_has_document("h"), Err(Unproven::Differs("hash")));
+        let said = |body: &str| verify(body).capabilities();
+        let able = Some(Capabilities { match6: true });
+        for (body, capabilities) in
+            [("{}", None), (r#"{"capabilities":[]}"#, Some(Capabilities::default())), (r#"{"capabilities":["match6"]}"#, able)]
+        {
+            assert_eq!(said(body), capabilities, "{body}");
+        }
         let call = verify(r#"{"type": "AAMVA_DRIVERS_LICENSE", "hash": "h"}"#);
         assert_eq!((call.ensure_has_document("h"), call.ensure_has_document("i")), (Ok(()), Err(Unproven::Differs("hash"))));
     }

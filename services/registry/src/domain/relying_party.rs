@@ -92,11 +92,13 @@ pub struct PromptSettings {
     pub tolerant: bool,
     /// A prompt may ask for an answer without a person.
     pub allow_unprompted: bool,
+    /// Two digits are too few to match.
+    pub require_six_digits: bool,
 }
 
 impl PromptSettings {
     /// For clients that know of no budgets.
-    pub const TOLERANT: Self = Self { tolerant: true, allow_unprompted: false };
+    pub const TOLERANT: Self = Self { tolerant: true, allow_unprompted: false, require_six_digits: false };
 }
 
 /// The most hours that an inactive binding may wait for its activation code.
@@ -150,7 +152,7 @@ impl RelyingPartyPatch {
         phones: Option<PhoneSettings>,
     ) -> Result<Self, Refusal> {
         let mut violations = Violations::default();
-        let name = violations.check("name", name.map(|name| text::required(name, 100)).transpose());
+        let name = violations.check("name", name.map(|name| text::name(name, 100)).transpose());
         let fault = trucodes.as_ref().and_then(TruCodeSettings::fault);
         let trucodes = violations.check("trucodes.allowed_origins", fault.map_or(Ok(trucodes), Err));
         let skew = signatures.is_none_or(|s| (0..=86_400).contains(&s.max_date_skew_seconds));
@@ -214,7 +216,7 @@ impl NewRelyingParty {
     /// Reads what a request says.
     pub fn parse(name: &str, id: &str, trusona_clients: bool) -> Result<Self, Refusal> {
         let mut violations = Violations::default();
-        let name = violations.check("name", text::required(name, 100));
+        let name = violations.check("name", text::name(name, 100));
         let id = if id.is_empty() { Some(None) } else { violations.check("id", fixed(id)).map(Some) };
         let (signatures, prompts) = if trusona_clients {
             (SignatureSettings::default(), PromptSettings::TOLERANT)

@@ -1,36 +1,34 @@
 //! Text that people and programs send.
 
-/// The text does not fit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidText {
-    /// Nothing in it.
-    #[error("must not be blank")]
-    Blank,
-    /// Too much in it.
-    #[error("must be at most {0} characters")]
-    TooLong(usize),
-    /// Something in it that nobody can see, and that not every database takes.
-    #[error("must not contain control characters")]
-    Control,
-}
+use nodkey_kernel::visible::{self, Unshowable};
 
-/// Takes text of at most `max` characters, as it is.
-pub fn optional(text: &str, max: usize) -> Result<String, InvalidText> {
+/// Takes text of at most `max` characters that programs alone read, as it is.
+pub fn optional(text: &str, max: usize) -> Result<String, Unshowable> {
     if text.chars().count() > max {
-        return Err(InvalidText::TooLong(max));
+        return Err(Unshowable::TooLong(max));
     }
     if text.chars().any(char::is_control) {
-        return Err(InvalidText::Control);
+        return Err(Unshowable::Control);
     }
     Ok(text.to_owned())
 }
 
 /// The same, but not blank.
-pub fn required(text: &str, max: usize) -> Result<String, InvalidText> {
+pub fn required(text: &str, max: usize) -> Result<String, Unshowable> {
     if text.trim().is_empty() {
-        return Err(InvalidText::Blank);
+        return Err(Unshowable::Blank);
     }
     optional(text, max)
+}
+
+/// Takes a name of at most `max` characters that people are shown, as it is. What is stored of before this was checked stays.
+pub fn name(text: &str, max: usize) -> Result<String, Unshowable> {
+    visible::check(text, max).map(|()| text.to_owned())
+}
+
+/// The same, but it may be empty.
+pub fn optional_name(text: &str, max: usize) -> Result<String, Unshowable> {
+    visible::check_optional(text, max).map(|()| text.to_owned())
 }
 
 #[cfg(test)]
@@ -47,10 +45,20 @@ mod tests {
                     prop_assert_eq!(&taken, &text);
                     prop_assert!(taken.chars().count() <= max && !taken.trim().is_empty());
                 }
-                Err(InvalidText::Blank) => prop_assert!(text.trim().is_empty()),
-                Err(InvalidText::TooLong(_)) => prop_assert!(text.chars().count() > max),
-                Err(InvalidText::Control) => prop_assert!(text.chars().any(char::is_control)),
+                Err(Unshowable::Blank) => prop_assert!(text.trim().is_empty()),
+                Err(Unshowable::TooLong(_)) => prop_assert!(text.chars().count() > max),
+                Err(Unshowable::Control) => prop_assert!(text.chars().any(char::is_control)),
+                Err(Unshowable::Hidden(c)) => prop_assert!(false, "{c:?} is for names alone"),
             }
         }
+    }
+
+    #[test]
+    fn names_show_what_they_are() {
+        for bad in ["Acme\u{202E}", "\u{200B}", "Ac\u{AD}me\u{2066}", "\u{3164}"] {
+            assert!(name(bad, 100).is_err() && optional_name(bad, 100).is_err(), "{bad:?}");
+        }
+        assert_eq!((name("", 100), optional_name("", 100)), (Err(Unshowable::Blank), Ok(String::new())));
+        assert_eq!(name("Ärzte für alle 👩🏽‍⚕️", 100).as_deref(), Ok("Ärzte für alle 👩🏽‍⚕️"));
     }
 }

@@ -61,15 +61,15 @@ impl From<pb::BindingSettings> for BindingSettings {
 
 impl From<PromptSettings> for pb::PromptSettings {
     fn from(settings: PromptSettings) -> Self {
-        let PromptSettings { tolerant, allow_unprompted } = settings;
-        Self { tolerant, allow_unprompted }
+        let PromptSettings { tolerant, allow_unprompted, require_six_digits } = settings;
+        Self { tolerant, allow_unprompted, require_six_digits }
     }
 }
 
 impl From<pb::PromptSettings> for PromptSettings {
     fn from(settings: pb::PromptSettings) -> Self {
-        let pb::PromptSettings { tolerant, allow_unprompted } = settings;
-        Self { tolerant, allow_unprompted }
+        let pb::PromptSettings { tolerant, allow_unprompted, require_six_digits } = settings;
+        Self { tolerant, allow_unprompted, require_six_digits }
     }
 }
 
@@ -253,6 +253,7 @@ impl From<&Device> for pb::Device {
             last_seen_at: device.last_seen_at.map(timestamp),
             key_statement: statement.map(|statement| statement.jws.clone()).unwrap_or_default(),
             key_signatures: statement.map(|statement| statement.signatures.clone()).unwrap_or_default(),
+            capabilities: device.profile.capabilities.names().map(ToOwned::to_owned).collect(),
         }
     }
 }

@@ -10,6 +10,7 @@ use nodkey_runtime::{Failure, page::Listed, rows::listed};
 use super::{Start, by_id, json, jwk, key, named, optional_key, page, relying_party};
 use crate::{
     domain::{
+        capability::Capabilities,
         device::{Device, PresenceKeys, Profile},
         key_statement::{KeyStatement, Vouching},
         standing::{Standing, Standings},
@@ -25,8 +26,8 @@ pub async fn insert(tx: &mut Tx, device: &Device) -> Result<bool, Error> {
         .query(
             "INSERT INTO device (id, relying_party_id, device_key, biometric_key, credential_key, name, platform, app_version, \
              key_statement, key_signatures, key_statement_seq, challenged_at, created_at, updated_at, in_use, version, biometric_counts, \
-             biometric_since, credential_counts, credential_since) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) ON CONFLICT DO NOTHING",
+             biometric_since, credential_counts, credential_since, capabilities) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) ON CONFLICT DO NOTHING",
         )
         .bind(device.id.as_str())
         .bind(device.relying_party.as_uuid())
@@ -48,6 +49,7 @@ pub async fn insert(tx: &mut Tx, device: &Device) -> Result<bool, Error> {
         .bind(device.standings.biometric.since)
         .bind(device.standings.credential.counts)
         .bind(device.standings.credential.since)
+        .bind(capabilities(device)?)
         .execute()
         .await?;
     Ok(inserted == 1)
@@ -55,7 +57,7 @@ pub async fn insert(tx: &mut Tx, device: &Device) -> Result<bool, Error> {
 
 const SELECT: &str = "SELECT id, relying_party_id, device_key, biometric_key, credential_key, name, platform, app_version, key_statement, \
      key_signatures, key_statement_seq, challenged_at, created_at, updated_at, last_seen_at, retired_at, in_use, version, biometric_counts, \
-     biometric_since, credential_counts, credential_since FROM device WHERE ";
+     biometric_since, credential_counts, credential_since, capabilities FROM device WHERE ";
 
 /// Returns one.
 pub async fn get(db: &Db, party: RelyingPartyId, id: &DeviceId) -> Result<Option<Device>, Error> {
@@ -102,6 +104,8 @@ pub async fn update(tx: &mut Tx, device: &Device) -> Result<bool, Error> {
         .push_bind(device.standings.credential.counts)
         .push(", credential_since = ")
         .push_bind(device.standings.credential.since)
+        .push(", capabilities = ")
+        .push_bind(capabilities(device)?)
         .push(", updated_at = ")
         .push_bind(device.updated_at)
         .push(", retired_at = ")
@@ -130,6 +134,12 @@ pub async fn count_unbound(db: &Db, party: RelyingPartyId, limit: u32) -> Result
 pub async fn list(db: &Db, party: RelyingPartyId, start: &Start<String>, size: i64) -> Result<Listed<Device>, Error> {
     let query = db.query(SELECT).push("relying_party_id = ").push_bind(party.as_uuid()).push(" AND ");
     Ok(listed(size, &page(query, start, size).fetch_all().await?, "created_at", read))
+}
+
+/// NULL where there are none, as in rows of before.
+fn capabilities(device: &Device) -> Result<Option<String>, Error> {
+    let known = Some(device.profile.capabilities).filter(|known| *known != Capabilities::default());
+    known.map(|known| serde_json::to_string(&known)).transpose().map_err(|_| Failure::Internal("names serialize").into())
 }
 
 fn statement(device: &Device) -> Option<&str> {
@@ -163,6 +173,9 @@ fn read(row: &Row) -> Result<Device, DbError> {
             name: record.get("name")?,
             platform: named(&record, "platform")?,
             app_version: record.get("app_version")?,
+            capabilities: record
+                .convert("capabilities", |names: Option<String>| names.as_deref().map(serde_json::from_str).transpose())?
+                .unwrap_or_default(),
         },
         vouching: vouching(&record)?,
         standings: Standings {

@@ -22,8 +22,8 @@ pub async fn insert(tx: &mut Tx, party: &RelyingParty) -> Result<bool, Error> {
     invariants::check_relying_party(party)?;
     let inserted = tx
         .query(
-            "INSERT INTO relying_party (id, name, trucodes, signatures, limits, tolerant_prompts, allow_unprompted, inactive_hours, phones, \
-             created_at, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING",
+            "INSERT INTO relying_party (id, name, trucodes, signatures, limits, tolerant_prompts, allow_unprompted, require_six_digits, \
+             inactive_hours, phones, created_at, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING",
         )
         .bind(party.id.as_uuid())
         .bind(party.name.as_str())
@@ -32,6 +32,7 @@ pub async fn insert(tx: &mut Tx, party: &RelyingParty) -> Result<bool, Error> {
         .bind(to_json(&party.limits)?)
         .bind(party.prompts.tolerant)
         .bind(party.prompts.allow_unprompted)
+        .bind(party.prompts.require_six_digits)
         .bind(i64::from(party.bindings.inactive_hours))
         .bind(to_json(&party.phones)?)
         .bind(party.created_at)
@@ -41,8 +42,8 @@ pub async fn insert(tx: &mut Tx, party: &RelyingParty) -> Result<bool, Error> {
     Ok(inserted == 1)
 }
 
-const SELECT: &str = "SELECT id, name, trucodes, signatures, limits, tolerant_prompts, allow_unprompted, inactive_hours, phones, created_at, disabled_at, version \
-    FROM relying_party WHERE ";
+const SELECT: &str = "SELECT id, name, trucodes, signatures, limits, tolerant_prompts, allow_unprompted, require_six_digits, inactive_hours, \
+    phones, created_at, disabled_at, version FROM relying_party WHERE ";
 
 /// Returns one.
 pub async fn get(db: &Db, id: RelyingPartyId) -> Result<Option<RelyingParty>, Error> {
@@ -57,7 +58,8 @@ pub async fn update(tx: &mut Tx, party: &RelyingParty) -> Result<bool, Error> {
     let query = query.push(", trucodes = ").push_bind(to_json(&party.trucodes)?).push(", signatures = ");
     let query = query.push_bind(to_json(&party.signatures)?).push(", limits = ").push_bind(to_json(&party.limits)?);
     let query = query.push(", tolerant_prompts = ").push_bind(party.prompts.tolerant).push(", allow_unprompted = ");
-    let query = query.push_bind(party.prompts.allow_unprompted).push(", inactive_hours = ");
+    let query = query.push_bind(party.prompts.allow_unprompted).push(", require_six_digits = ");
+    let query = query.push_bind(party.prompts.require_six_digits).push(", inactive_hours = ");
     let query = query.push_bind(i64::from(party.bindings.inactive_hours)).push(", phones = ").push_bind(to_json(&party.phones)?);
     let query = query.push(", disabled_at = ").push_bind(party.disabled_at);
     let query = query.push(", version = ").push_bind(party.version).push(" WHERE id = ").push_bind(party.id.as_uuid());
@@ -82,7 +84,11 @@ fn read(row: &Row) -> Result<RelyingParty, DbError> {
         trucodes: json(&record, "trucodes")?,
         signatures: json(&record, "signatures")?,
         limits: json(&record, "limits")?,
-        prompts: PromptSettings { tolerant: record.get("tolerant_prompts")?, allow_unprompted: record.get("allow_unprompted")? },
+        prompts: PromptSettings {
+            tolerant: record.get("tolerant_prompts")?,
+            allow_unprompted: record.get("allow_unprompted")?,
+            require_six_digits: record.get("require_six_digits")?,
+        },
         bindings: BindingSettings { inactive_hours: record.convert("inactive_hours", |hours: i64| i32::try_from(hours))? },
         phones: json(&record, "phones")?,
         created_at: record.get("created_at")?,

@@ -13,7 +13,7 @@ use nodkey_runtime::{housekeeping::Pass, trace};
 
 use super::App;
 use crate::{
-    domain::{Budget, Change, Reason, State, Trusonafication, Way, held_until},
+    domain::{Budget, Change, State, Trusonafication, Way},
     error::Error,
     store::{self, Hold, Open},
 };
@@ -28,6 +28,8 @@ pub struct Policy {
     pub tolerant: bool,
     /// Answers without a person may be asked for.
     pub unprompted: bool,
+    /// Two digits are too few.
+    pub six_digits: bool,
 }
 
 impl Policy {
@@ -35,15 +37,27 @@ impl Policy {
     pub fn of(party: &RelyingParty) -> Self {
         let said = party.prompts;
         let tolerant = said.is_none_or(|prompts| prompts.tolerant);
-        Self { tolerant, unprompted: tolerant || said.is_some_and(|prompts| prompts.allow_unprompted) }
+        let unprompted = tolerant || said.is_some_and(|prompts| prompts.allow_unprompted);
+        Self { tolerant, unprompted, six_digits: said.is_some_and(|prompts| prompts.require_six_digits) }
     }
+}
+
+/// A prompt that may be asked.
+#[derive(Debug, Default)]
+pub(super) struct Admitted {
+    /// Those of the same context, which it replaces.
+    pub(super) replaced: Vec<TrusonaficationId>,
+    /// Whether another waits for the same user.
+    pub(super) others_wait: bool,
 }
 
 /// What others have left of a user's patience.
 #[derive(Clone, Debug)]
 pub struct Patience {
-    /// Prompts by others that nobody accepted since the last that the user did.
+    /// Prompts by others that nobody accepted since the last that the user did, and wrong numbers.
     pub strikes: u32,
+    /// How many of the strikes are wrong numbers.
+    pub wrong_numbers: u32,
     /// Prompts by others that wait.
     pub waiting: usize,
     /// When others may prompt again; `None`: now.
@@ -54,9 +68,9 @@ pub struct Patience {
 
 impl App {
     /// Refuses a prompt of others if their budget for the user allows no more, or the user said that it was not them. Nobody else can use the
-    /// budget until the transaction ends. Returns those of the same context, which it replaces.
-    pub(super) async fn admit(&self, tx: &mut Tx, asked: &Trusonafication) -> Result<Vec<TrusonaficationId>, Error> {
-        let Some(user) = counted_user(asked) else { return Ok(Vec::new()) };
+    /// budget until the transaction ends.
+    pub(super) async fn admit(&self, tx: &mut Tx, asked: &Trusonafication) -> Result<Admitted, Error> {
+        let Some(user) = counted_user(asked) else { return Ok(Admitted::default()) };
         let (party, context) = (asked.relying_party, asked.ask.context.as_str());
         let budget = store::lock_budget(tx, party, user, self.row_id(), self.now()).await?;
         let open = store::waiting_for(tx, party, user).await?;
@@ -75,7 +89,8 @@ impl App {
             counter!("nodkey_prompts_refused_total", "reason" => reason).increment(1);
             return Err(if held.is_some() { Error::PromptsHeld { after } } else { Error::PromptBudget { after } });
         }
-        Ok(replaced.into_iter().map(|replaced| replaced.id).collect())
+        let others_wait = waiting.iter().any(|waiting| waiting.ends_at() > now);
+        Ok(Admitted { replaced: replaced.into_iter().map(|replaced| replaced.id).collect(), others_wait })
     }
 
     /// Withdraws what a newer prompt replaces.
@@ -96,12 +111,9 @@ impl App {
 
     /// Notes that a user said that it was not them who asked.
     pub(super) async fn hold(&self, tx: &mut Tx, ended: &Trusonafication) -> Result<(), Error> {
-        let State::Rejected { outcome, reason: Some(Reason::NotMe) } = &ended.state else { return Ok(()) };
-        if ended.way == Way::Tolerated {
-            return Ok(());
-        }
-        let (context, at) = (ended.ask.context.clone(), ended.updated_at);
-        let hold = Hold { held_until: held_until(&context, at), context, trusonafication: ended.id, held_at: at };
+        let State::Rejected { outcome, .. } = &ended.state else { return Ok(()) };
+        let Some(held_until) = ended.held_until() else { return Ok(()) };
+        let hold = Hold { held_until, context: ended.ask.context.clone(), trusonafication: ended.id, held_at: ended.updated_at };
         Ok(store::hold(tx, ended.relying_party, &outcome.user, &hold, self.row_id()).await?)
     }
 
@@ -119,7 +131,8 @@ impl App {
         let waiting: Vec<_> = store::waiting_for(tx, party, user).await?.iter().map(|open| open.waiting).collect();
         let free_at = Some(budget.free_at(&waiting, now)).filter(|free| *free > now);
         let waiting = waiting.iter().filter(|waiting| waiting.ends_at() > now).count();
-        Ok(Patience { strikes: budget.strikes, waiting, free_at, holds: store::holds(tx, party, user, now).await? })
+        let Budget { strikes, wrong_numbers, .. } = budget;
+        Ok(Patience { strikes, wrong_numbers, waiting, free_at, holds: store::holds(tx, party, user, now).await? })
     }
 
     /// Ends a hold.
@@ -151,8 +164,9 @@ impl App {
                 Ok(None)
             }
             State::Rejected { .. } | State::Expired | State::Canceled => {
-                let budget = store::lock_budget(tx, ended.relying_party, user, self.row_id(), ended.updated_at).await?;
-                Ok(Some(budget.strike(ended.updated_at)))
+                let (at, wrong) = (ended.updated_at, ended.has_wrong_number());
+                let budget = store::lock_budget(tx, ended.relying_party, user, self.row_id(), at).await?;
+                Ok(Some(if wrong { budget.wrong_number(at) } else { budget.strike(at) }))
             }
         }
     }
@@ -163,6 +177,13 @@ impl App {
             Some((budget, user)) => Ok(store::write_budget(tx, ended.relying_party, user, budget).await?),
             None => Ok(()),
         }
+    }
+
+    /// Counts a wrong number that a user entered for a code.
+    pub(super) async fn strike_wrong_number(&self, tx: &mut Tx, party: RelyingPartyId, user: &str) -> Result<(), Error> {
+        let now = self.now();
+        let budget = store::lock_budget(tx, party, user, self.row_id(), now).await?;
+        Ok(store::write_budget(tx, party, user, budget.wrong_number(now)).await?)
     }
 
     /// Deletes holds that are over.
@@ -180,9 +201,14 @@ impl App {
     }
 }
 
-/// The user whose budget it counts against, if it does.
+/// The user whose budget it counts against, if it does. A wrong number counts on the user's own way, too: they looked at another screen.
 fn counted_user(t: &Trusonafication) -> Option<&str> {
-    t.user.as_deref().filter(|_| t.way == Way::Counted)
+    let counts = match t.way {
+        Way::Counted => true,
+        Way::Own => t.has_wrong_number(),
+        Way::Tolerated => false,
+    };
+    t.user.as_deref().filter(|_| counts)
 }
 
 #[cfg(test)]

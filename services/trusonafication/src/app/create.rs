@@ -1,32 +1,52 @@
 //! Asking.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::Duration,
+};
 
+use futures_util::future::try_join_all;
 use nodkey_kernel::{
     challenge::{CHALLENGE_TYP, ChallengeClaims, RelyingPartyClaim},
+    device::MATCH6,
+    error::{Classify as _, Kind},
     id::{BindingId, DeviceId, RelyingPartyId, TruCodeId, TrusonaficationId},
     time::Timestamp,
 };
 use nodkey_proto::{
     binding::v1::{Binding, BindingState, ListUserDevicesRequest, user_service_client::UserServiceClient},
+    registry::v1::{GetDeviceRequest, device_service_client::DeviceServiceClient},
     trusonafication::v1::CreateTrusonaficationResponse,
 };
 use nodkey_runtime::{
     Failure,
     idempotent::{Answers, Request, once},
+    status::PeerError,
     trace,
 };
 
-use super::{App, budget::Policy};
+use super::{
+    App,
+    budget::{Admitted, Policy},
+};
 use crate::{
     convert,
-    domain::{Ask, Limits, MatchMode, NumberMatch, PAIRED_WITHIN, State, Target, Trusonafication, Unchecked, Way},
+    domain::{Ask, Digits, Limits, MatchMode, NumberMatch, PAIRED_WITHIN, State, Target, Trusonafication, Unchecked, Way},
     error::Error,
     store,
 };
 
 /// The answer to a request to ask.
 pub type Created = CreateTrusonaficationResponse;
+
+/// Whether a number is to be matched.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Matching {
+    /// As the caller wants it.
+    pub mode: Option<MatchMode>,
+    /// The caller shows a number whenever there is one: it may come unasked.
+    pub shown: bool,
+}
 
 /// What can be asked, before it is written.
 struct Prepared {
@@ -55,21 +75,29 @@ impl App {
         party: RelyingPartyId,
         request: Option<Request>,
         fields: Unchecked,
-        number_match: Option<MatchMode>,
+        matching: Matching,
     ) -> Result<Created, Error> {
         let answers = Answers { db: &self.db, vault: &self.vault, random: &self.random, clock: &self.clock };
         // What is asked here rests on no word that must be fresh: who may answer is asked again when the answer comes.
+        let demanded = AtomicBool::new(false);
         let attempt = async || {
             let now = self.now();
-            let ask = self.read(fields.clone(), number_match, now)?;
-            let Prepared { mut asked, challenge, policy, pairing } = self.prepare(party, ask, now).await?;
+            let ask = self.read(fields.clone(), now)?;
+            let mode = matching.mode.or_else(|| demanded.load(Relaxed).then_some(MatchMode::Enter));
+            let Prepared { mut asked, challenge, policy, pairing } = self.prepare(party, ask, mode, now).await?;
             let mut tx = self.db.begin().await?;
             if let Some(pairing) = pairing
                 && store::spend_pairing(&mut tx, pairing).await?
             {
                 asked.way = Way::Own;
             }
-            let replaced = self.admit(&mut tx, &asked).await?;
+            let Admitted { replaced, others_wait } = self.admit(&mut tx, &asked).await?;
+            if others_wait && asked.ask.prompt && mode.is_none() && matching.shown {
+                // Which of the two is the user's own, they can tell by the number alone.
+                demanded.store(true, Relaxed);
+                tx.rollback().await?;
+                return Ok(None);
+            }
             self.replace(&mut tx, party, replaced).await?;
             if let Target::TruCode(code) = asked.ask.target {
                 // Whoever pairs it from here on finds this one.
@@ -100,15 +128,14 @@ impl App {
     }
 
     /// What is asked, checked.
-    fn read(&self, fields: Unchecked, number_match: Option<MatchMode>, now: Timestamp) -> Result<Ask, Error> {
+    fn read(&self, fields: Unchecked, now: Timestamp) -> Result<Ask, Error> {
         let limits = Limits { lifetime: Duration::from_secs(self.config.lifetime_seconds.into()), egress: &self.deployment.egress };
-        let number_match = number_match.map(|mode| NumberMatch::pick(mode, &self.random));
-        Ok(Ask::parse(Unchecked { number_match, ..fields }, &limits, now).map_err(Failure::Invalid)?)
+        Ok(Ask::parse(fields, &limits, now).map_err(Failure::Invalid)?)
     }
 
     /// Everything that has to be asked of others, in parallel: who can answer, how the relying party is called and how much it may have open.
-    /// Then the signature.
-    async fn prepare(&self, party: RelyingPartyId, mut ask: Ask, now: Timestamp) -> Result<Prepared, Error> {
+    /// Where a number is typed, then what their apps can take. Then the signature.
+    async fn prepare(&self, party: RelyingPartyId, mut ask: Ask, mode: Option<MatchMode>, now: Timestamp) -> Result<Prepared, Error> {
         let binding = async {
             let addressed = self.addressed(party, &ask.target).await?;
             if ask.show_identity_document
@@ -119,9 +146,12 @@ impl App {
             }
             Ok(addressed)
         };
-        let (addressed, relying_party) = tokio::try_join!(binding, self.relying_party(party))?;
+        let (mut addressed, relying_party) = tokio::try_join!(binding, self.relying_party(party))?;
         let policy = Policy::of(&relying_party);
         ask.prompt |= !policy.unprompted;
+        if let Some(mode) = mode {
+            ask.number_match = Some(self.number(party, mode, policy, &mut addressed).await?);
+        }
         let pairing = match &ask.target {
             Target::Device(device) if !policy.tolerant => store::unspent_pairing(&self.db, party, device, now - PAIRED_WITHIN).await?,
             Target::User(_) | Target::Device(_) | Target::TruCode(_) => None,
@@ -153,6 +183,37 @@ impl App {
         };
         let challenge = self.challenge(&asked).await?;
         Ok(Prepared { asked, challenge, policy, pairing })
+    }
+
+    /// Picks the number to match, with as many digits as everybody can take who is asked; where two are too few, those are asked who can take six.
+    async fn number(
+        &self,
+        party: RelyingPartyId,
+        mode: MatchMode,
+        policy: Policy,
+        addressed: &mut Addressed,
+    ) -> Result<NumberMatch, Error> {
+        if mode == MatchMode::Choose {
+            let refused = Failure::field("number_match", "must be enter: the relying party requires six digits");
+            return if policy.six_digits { Err(refused.into()) } else { Ok(NumberMatch::pick(mode, Digits::Two, &self.random)) };
+        }
+        let asked: Vec<_> =
+            if addressed.devices.is_empty() { addressed.device.clone().into_iter().collect() } else { addressed.devices.clone() };
+        let able = try_join_all(asked.iter().map(|device| self.takes_six_digits(party, device))).await?;
+        let digits = Digits::of(&able, policy.six_digits).ok_or(Error::NoSixDigits)?;
+        if digits == Digits::Six {
+            addressed.devices = asked.into_iter().zip(able).filter_map(|(device, able)| able.then_some(device)).collect();
+        }
+        Ok(NumberMatch::pick(mode, digits, &self.random))
+    }
+
+    async fn takes_six_digits(&self, party: RelyingPartyId, device: &DeviceId) -> Result<bool, Error> {
+        let mut devices = DeviceServiceClient::new(self.peers.registry().acting_for(party));
+        match devices.get_device(GetDeviceRequest { device_id: device.to_string() }).await.map_err(PeerError::from) {
+            Ok(answer) => Ok(answer.into_inner().capabilities.iter().any(|name| name == MATCH6)),
+            Err(e) if e.kind() == Kind::NotFound => Ok(false),
+            Err(e) => Err(e.into()),
+        }
     }
 
     async fn addressed(&self, party: RelyingPartyId, target: &Target) -> Result<Addressed, Error> {
@@ -214,6 +275,7 @@ impl App {
             document: ask.show_identity_document,
             fields: ask.custom_fields_object(),
             number_match: ask.number_match.as_ref().map(|m| m.claim(&self.random)),
+            request_context: Some(ask.request_context.clone()).filter(|context| !context.is_empty()),
             nonce: self.random.token(),
         };
         self.sign(asked.relying_party, CHALLENGE_TYP, &claims).await
@@ -224,3 +286,6 @@ impl App {
 fn binding_id(binding: &Binding) -> Option<BindingId> {
     binding.id.parse().ok()
 }
+
+#[cfg(test)]
+mod tests;

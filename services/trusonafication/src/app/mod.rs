@@ -46,6 +46,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use budget::Patience;
 pub use changes::{Changes, job as changes_job};
+pub use create::Matching;
 use open::Open;
 use signing::{Ending, OwnKeys, Registry};
 pub use watch::Watch;
@@ -89,6 +90,7 @@ struct News {
     status: Status,
     /// How long it was in progress.
     waited: Duration,
+    wrong_number: bool,
 }
 
 /// How far a look for what is overdue got.
@@ -305,13 +307,18 @@ impl App {
         if t.is_terminal() {
             topics.insert(0, topic(t.id));
         }
-        News { entry, topics, status: t.state.status(), waited: t.created_at.until(t.updated_at) }
+        let (status, waited) = (t.state.status(), t.created_at.until(t.updated_at));
+        News { entry, topics, status, waited, wrong_number: t.has_wrong_number() }
     }
 
     async fn tell(&self, tx: &mut Tx, news: &News) -> Result<(), Error> {
         outbox::insert(tx, &news.entry).await?;
         let (bus, status, waited, topics) = (self.bus.clone(), news.status, news.waited, news.topics.clone());
+        let wrong_number = news.wrong_number;
         tx.after_commit(move || {
+            if wrong_number {
+                counter!("nodkey_wrong_numbers_total", "of" => "prompt").increment(1);
+            }
             counter!("nodkey_trusonafications_total", "status" => status.as_str()).increment(1);
             if status != Status::InProgress {
                 histogram!("nodkey_trusonafication_seconds", "status" => status.as_str()).record(waited.as_secs_f64());

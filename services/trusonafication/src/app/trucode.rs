@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use metrics::counter;
 use nodkey_db::{
     Tx,
     outbox::{self, EventContext},
@@ -12,6 +13,7 @@ use nodkey_kernel::{
     trucode::TRUCODE_TYP,
 };
 use nodkey_proto::{
+    binding::v1::BindingState,
     registry::v1::{GetRelyingPartyRequest, RelyingParty, relying_party_service_client::RelyingPartyServiceClient},
     trusonafication::v1::{TruCodeCreated, TruCodePaired},
 };
@@ -20,7 +22,7 @@ use serde::Deserialize;
 
 use super::{ATTEMPTS, App, budget::Policy};
 use crate::{
-    domain::{Paired, PayloadClaims, Refusal, TruCode, two_digits},
+    domain::{MAX_WRONG_NUMBERS, Paired, PayloadClaims, Refusal, TruCode, two_digits},
     error::Error,
     store,
 };
@@ -58,6 +60,7 @@ impl App {
             match_number: settings.match_number.then(|| two_digits(&self.random)),
             created_at: now,
             expires_at,
+            wrong_numbers: 0,
             identifier: None,
             asked: 0,
             version: 1,
@@ -80,9 +83,7 @@ impl App {
     /// Returns a code a phone has scanned, with the name of whose it is.
     pub async fn trucode_context(&self, reference: &str) -> Result<(TruCode, String), Error> {
         let code = self.trucode(reference).await?.ok_or(Failure::NotFound("code"))?;
-        if code.is_over(self.now()) {
-            return Err(Refusal::Expired.into());
-        }
+        code.ensure_open(self.now())?;
         let name = self.relying_party(code.relying_party).await?.name;
         Ok((code, name))
     }
@@ -115,9 +116,49 @@ impl App {
                         return Ok(code);
                     }
                 }
+                Paired::Wrong(code) => {
+                    if self.write_wrong_number(party, &code, identifier).await? {
+                        let ended = code.wrong_numbers >= MAX_WRONG_NUMBERS;
+                        return Err(if ended { Refusal::TooManyWrongNumbers } else { Refusal::NumberMismatch }.into());
+                    }
+                }
             }
         }
         Err(Error::Raced)
+    }
+
+    /// Counts a wrong number against the code and against the user whose device it is. False when another was first.
+    async fn write_wrong_number(&self, party: Option<RelyingPartyId>, code: &TruCode, identifier: &str) -> Result<bool, Error> {
+        let user = match (party, DeviceId::parse(identifier)) {
+            // Whoever cannot be asked keeps nobody from counting it against the code.
+            (Some(party), Ok(device)) => self.user_with_budget(party, &device).await.ok().flatten(),
+            _ => None,
+        };
+        let mut tx = self.db.begin().await?;
+        if !store::count_wrong_number(&mut tx, code).await? {
+            tx.rollback().await?;
+            return Ok(false);
+        }
+        if let Some(user) = user {
+            self.strike_wrong_number(&mut tx, code.relying_party, &user).await?;
+        }
+        let (bus, browser) = (self.bus.clone(), topic(code.id));
+        let ended = code.is_over(self.now());
+        tx.after_commit(move || {
+            counter!("nodkey_wrong_numbers_total", "of" => "code").increment(1);
+            if ended {
+                tokio::spawn(async move { bus.wake(&browser).await });
+            }
+        });
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Whose budget it is that a device spends, if there are budgets.
+    async fn user_with_budget(&self, party: RelyingPartyId, device: &DeviceId) -> Result<Option<String>, Error> {
+        let (relying_party, binding) = tokio::try_join!(self.relying_party(party), self.binding(party, device))?;
+        let active = binding.filter(|binding| binding.state() == BindingState::Active && !Policy::of(&relying_party).tolerant);
+        Ok(active.map(|binding| binding.user_identifier))
     }
 
     /// Returns the code of a reference. A text that is none names no code: not every database takes any text.
@@ -186,3 +227,6 @@ impl App {
 fn topic(id: TruCodeId) -> String {
     format!("trucode.{id}")
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,8 @@ use axum::{Router, extract::Request as HttpRequest, routing::post};
 use nodkey_bus::{Bus, BusConfig};
 use nodkey_db::{Db, DbConfig, Tx};
 use nodkey_kernel::{
-    challenge::{Decision, RESPONSE_TYP, RejectReason, ResponseClaims, challenge_hash},
+    challenge::{Decision, RESPONSE_TYP, RejectReason, RequestContext, ResponseClaims, challenge_hash},
+    device::MATCH6,
     egress::Egress,
     error::{Classify as _, Kind},
     id::{BindingId, DeviceId, RelyingPartyId, TrusonaficationId},
@@ -34,7 +35,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use super::App;
+use super::{App, Matching, create::Created};
 use crate::{
     Trusonafication as Service,
     config::Config,
@@ -63,6 +64,8 @@ pub struct Inner {
     pub open: Mutex<i32>,
     /// Whether codes are paired without a proof.
     pub unproven: Mutex<bool>,
+    /// Whether codes have a number.
+    pub numbered: Mutex<bool>,
 }
 
 pub struct Known {
@@ -70,6 +73,8 @@ pub struct Known {
     user: String,
     binding: BindingId,
     active: bool,
+    /// Whether its app takes six digits.
+    pub match6: bool,
     /// What was said last.
     pub said_active: bool,
 }
@@ -95,7 +100,8 @@ impl Owners {
     fn device(&self, request: &GetDeviceRequest) -> Result<Device, Status> {
         let known = self.known();
         let found = known.get(&DeviceId::parse(&request.device_id).unwrap()).ok_or_else(|| Status::not_found(""))?;
-        Ok(Device { id: request.device_id.clone(), device_key: found.key.public().to_value().to_string(), ..Device::default() })
+        let (device_key, capabilities) = (found.key.public().to_value().to_string(), found.match6.then(|| MATCH6.to_owned()));
+        Ok(Device { id: request.device_id.clone(), device_key, capabilities: capabilities.into_iter().collect(), ..Device::default() })
     }
 
     fn binding(&self, request: &nodkey_proto::binding::v1::GetDeviceBindingRequest) -> Result<Binding, Status> {
@@ -133,7 +139,8 @@ impl Owners {
             unary(router, "/nodkey.registry.v1.RelyingPartyService/GetRelyingParty", self, |owners, _: &GetRelyingPartyRequest| {
                 let prompts = *owners.0.prompts.lock().unwrap();
                 let limits = RelyingPartyLimits { open_trusonafications: *owners.0.open.lock().unwrap(), ..RelyingPartyLimits::default() };
-                let trucodes = TruCodeSettings { allow_unproven_pairing: *owners.0.unproven.lock().unwrap(), ..TruCodeSettings::default() };
+                let (unproven, numbered) = (*owners.0.unproven.lock().unwrap(), *owners.0.numbered.lock().unwrap());
+                let trucodes = TruCodeSettings { allow_unproven_pairing: unproven, match_number: numbered, ..TruCodeSettings::default() };
                 let (limits, trucodes) = (Some(limits), Some(trucodes));
                 Ok(RelyingParty { name: "Acme".into(), prompts, limits, trucodes, ..RelyingParty::default() })
             });
@@ -202,6 +209,7 @@ impl World {
             prompts: Mutex::default(),
             open: Mutex::default(),
             unproven: Mutex::default(),
+            numbered: Mutex::default(),
         };
         let owners = Owners(Arc::new(inner));
         let deployment = Deployment::new("https://id.example.com", Egress::new(false));
@@ -229,7 +237,7 @@ impl World {
         let key = PrivateKey::generate(Algorithm::EdDsa, &Random::system());
         let device = DeviceId::parse(&key.public().thumbprint()).unwrap();
         let binding = BindingId::generate(self.clock.now(), &Random::system());
-        let known = Known { key, user: user.to_owned(), binding, active: true, said_active: false };
+        let known = Known { key, user: user.to_owned(), binding, active: true, match6: false, said_active: false };
         self.owners.known().insert(device.clone(), known);
         Phone { device, user: user.to_owned(), binding }
     }
@@ -245,8 +253,12 @@ impl World {
     }
 
     pub async fn try_ask(&self, asked: Unchecked) -> Result<TrusonaficationId, Error> {
-        let created = self.app.create(self.party, None, asked, None).await?;
+        let created = self.create(asked, Matching::default()).await?;
         Ok(created.trusonafication.unwrap().id.parse().unwrap())
+    }
+
+    pub async fn create(&self, asked: Unchecked, matching: Matching) -> Result<Created, Error> {
+        self.app.create(self.party, None, asked, matching).await
     }
 
     /// What the phone sends when the person accepts.
@@ -256,6 +268,18 @@ impl World {
 
     /// What the phone sends when the person decides.
     pub async fn signed(&self, phone: &Phone, id: TrusonaficationId, dec: Decision, why: Option<RejectReason>) -> String {
+        self.signed_with(phone, id, dec, why, None).await
+    }
+
+    /// The same, with the number they entered.
+    pub async fn signed_with(
+        &self,
+        phone: &Phone,
+        id: TrusonaficationId,
+        dec: Decision,
+        why: Option<RejectReason>,
+        num: Option<&str>,
+    ) -> String {
         let (_, challenge) = store::get_with_challenge(&self.db, self.party, id).await.unwrap().unwrap();
         let claims = ResponseClaims {
             iss: phone.device.to_string(),
@@ -264,7 +288,7 @@ impl World {
             chal: challenge_hash(&challenge),
             dec,
             why,
-            num: None,
+            num: num.map(ToOwned::to_owned),
             doc: None,
             iat: self.clock.now().as_seconds(),
             jti: Random::system().token(),
@@ -309,8 +333,8 @@ pub fn asking(target: Target) -> Unchecked {
         show_identity_document: None,
         custom_fields: String::new(),
         callback_url: String::new(),
-        number_match: None,
         context: String::new(),
+        request_context: RequestContext::default(),
         expires_at: None,
     }
 }

@@ -1,8 +1,8 @@
 //! What a backend may ask.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
-use nodkey_kernel::{egress::Egress, error::FieldViolation, level::Level, time::Timestamp};
+use nodkey_kernel::{challenge::RequestContext, egress::Egress, error::FieldViolation, level::Level, time::Timestamp, visible};
 use serde_json::{Map, Value};
 
 use super::{Grade, NumberMatch, Target};
@@ -11,6 +11,9 @@ use super::{Grade, NumberMatch, Target};
 const MAX_TEXT: usize = 255;
 /// The most custom fields have as JSON, in bytes.
 pub const MAX_CUSTOM_FIELDS: usize = 1 << 20;
+/// The most a browser says of itself, and a place has, in characters.
+const MAX_BROWSER: usize = 255;
+const MAX_PLACE: usize = 100;
 /// The furthest an expiry may be ahead.
 const MAX_LIFETIME: Duration = Duration::from_hours(24);
 
@@ -39,6 +42,8 @@ pub struct Ask {
     pub number_match: Option<NumberMatch>,
     /// What of the backend it is about; empty: it did not say.
     pub context: String,
+    /// Who asks the backend for it, as far as it says.
+    pub request_context: RequestContext,
     /// When it is too late.
     pub expires_at: Timestamp,
 }
@@ -64,10 +69,10 @@ pub struct Unchecked {
     pub custom_fields: String,
     /// Empty: none.
     pub callback_url: String,
-    /// The number to match, if asked for.
-    pub number_match: Option<NumberMatch>,
     /// Empty: none.
     pub context: String,
+    /// Empty where the backend did not say.
+    pub request_context: RequestContext,
     /// Default: see [`Limits`].
     pub expires_at: Option<Timestamp>,
 }
@@ -82,7 +87,7 @@ pub struct Limits<'a> {
 }
 
 impl Ask {
-    /// Checks what a request says; every fault is told at once.
+    /// Checks what a request says; every fault is told at once. The number to match is picked once it is known who is asked.
     pub fn parse(fields: Unchecked, limits: &Limits<'_>, now: Timestamp) -> Result<Self, Vec<FieldViolation>> {
         let mut violations = Vec::new();
         let mut note = |field: &str, fault: Option<&str>| {
@@ -95,8 +100,10 @@ impl Ask {
             level => Level::try_from(level),
         };
         note("desired_level", level.is_err().then_some("must be 1, 2 or 3"));
-        note("action", text_fault(&fields.action));
-        note("resource", text_fault(&fields.resource));
+        for (field, text) in [("action", &fields.action), ("resource", &fields.resource)] {
+            let fault = visible::check(text, MAX_TEXT).err().map(|fault| fault.to_string());
+            note(field, fault.as_deref());
+        }
         let nobody = fields.target.is_none();
         note("user_identifier", nobody.then_some("must be there, or device_identifier or trucode_id: somebody has to be asked"));
         if let Some(Target::User(user)) = &fields.target {
@@ -105,6 +112,9 @@ impl Ask {
         note("custom_fields", custom_fields_fault(&fields.custom_fields));
         if !fields.context.is_empty() {
             note("context", text_fault(&fields.context));
+        }
+        for (field, fault) in request_context_faults(&fields.request_context) {
+            note(field, Some(&fault));
         }
         let callback = if fields.callback_url.is_empty() { Ok(()) } else { limits.egress.check(&fields.callback_url) };
         let callback = callback.err().map(|refused| refused.to_string());
@@ -122,8 +132,9 @@ impl Ask {
                 show_identity_document: fields.show_identity_document.unwrap_or(level == Level::Executive),
                 custom_fields: (!fields.custom_fields.is_empty()).then_some(fields.custom_fields),
                 callback_url: (!fields.callback_url.is_empty()).then_some(fields.callback_url),
-                number_match: fields.number_match,
+                number_match: None,
                 context: fields.context,
+                request_context: fields.request_context,
                 expires_at,
             }),
             _ => Err(violations),
@@ -168,6 +179,18 @@ fn text_fault(text: &str) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+fn request_context_faults(context: &RequestContext) -> Vec<(&'static str, String)> {
+    let RequestContext { address, browser, place } = context;
+    let mut faults = Vec::new();
+    if !address.is_empty() && address.parse::<IpAddr>().is_err() {
+        faults.push(("request_context.address", "must be an IP address, such as 203.0.113.7".to_owned()));
+    }
+    for (field, text, max) in [("request_context.browser", browser, MAX_BROWSER), ("request_context.place", place, MAX_PLACE)] {
+        faults.extend(visible::check_optional(text, max).err().map(|fault| (field, fault.to_string())));
+    }
+    faults
 }
 
 fn custom_fields_fault(json: &str) -> Option<&'static str> {

@@ -51,9 +51,11 @@ pub fn held_until(context: &str, now: Timestamp) -> Timestamp {
 /// What others have left of a user's patience.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Budget {
-    /// Prompts that nobody accepted since the last that somebody did.
+    /// Prompts that nobody accepted since the last that somebody did, and wrong numbers.
     pub strikes: u32,
-    /// When the last of them ended.
+    /// How many of them are wrong numbers.
+    pub wrong_numbers: u32,
+    /// When the last of them was.
     pub struck_at: Option<Timestamp>,
 }
 
@@ -78,8 +80,15 @@ impl Budget {
     /// One more ended without being accepted.
     #[must_use]
     pub fn strike(self, at: Timestamp) -> Self {
-        let strikes = if self.is_forgotten(at) { 0 } else { self.strikes };
-        Self { strikes: strikes.saturating_add(1), struck_at: self.struck_at.max(Some(at)) }
+        let (strikes, wrong_numbers) = if self.is_forgotten(at) { (0, 0) } else { (self.strikes, self.wrong_numbers) };
+        Self { strikes: strikes.saturating_add(1), wrong_numbers, struck_at: self.struck_at.max(Some(at)) }
+    }
+
+    /// One more, because of a wrong number: somebody guesses, or the user looks at a screen that is not the one that asks.
+    #[must_use]
+    pub fn wrong_number(self, at: Timestamp) -> Self {
+        let struck = self.strike(at);
+        Self { wrong_numbers: struck.wrong_numbers.saturating_add(1), ..struck }
     }
 
     /// Until when others pause.
@@ -215,7 +224,7 @@ mod tests {
             strikes in 0..9_u32, struck in 0..100_000_u64, asked in prop::collection::vec((0..90_u64, -900..4_000_i64), 0..4), early in 1..4_000_000_000_u64,
         ) {
             let now = START + Duration::from_secs(100);
-            let budget = Budget { strikes, struck_at: (strikes > 0).then(|| START - Duration::from_secs(struck)) };
+            let budget = Budget { strikes, wrong_numbers: 0, struck_at: (strikes > 0).then(|| START - Duration::from_secs(struck)) };
             let waiting: Vec<_> = asked.into_iter().map(|(ago, left)| {
                 let (created_at, seconds) = (now - Duration::from_secs(ago), Duration::from_secs(left.unsigned_abs()));
                 Waiting { created_at, expires_at: if left < 0 { now - seconds } else { now + seconds } }
@@ -240,12 +249,16 @@ mod tests {
         let struck = (0..9).fold(Budget::default(), |budget, _| budget.strike(START));
         let (late, almost) = (START + FORGOTTEN, START + FORGOTTEN - Duration::from_secs(1));
         assert_eq!((struck.strike(almost).strikes, struck.strike(late).strikes), (10, 1));
+        let wrong = struck.wrong_number(almost);
+        assert_eq!((wrong.strikes, wrong.wrong_numbers, wrong.paused_until()), (10, 1, Some(almost + Duration::from_hours(1))));
+        let forgotten = wrong.wrong_number(almost + FORGOTTEN);
+        assert_eq!((forgotten.strikes, forgotten.wrong_numbers), (1, 1));
     }
 
     #[test]
     fn three_may_wait_and_after_a_strike_one() {
         let waiting = |n: usize| vec![Waiting { created_at: START, expires_at: START + Duration::from_mins(30) }; n];
-        let struck = Budget { strikes: 1, struck_at: Some(START - Duration::from_mins(1)) };
+        let struck = Budget { strikes: 1, wrong_numbers: 0, struck_at: Some(START - Duration::from_mins(1)) };
         assert_eq!([0, 2].map(|n| Budget::default().free_at(&waiting(n), START)), [START; 2]);
         assert_eq!((struck.free_at(&waiting(0), START)), START);
         for full in [Budget::default().free_at(&waiting(3), START), struck.free_at(&waiting(1), START)] {

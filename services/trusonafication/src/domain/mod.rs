@@ -19,11 +19,12 @@ use uuid::Uuid;
 
 pub use answer::{Answer, AnsweringDevice, PresenceKey, Stated, answer};
 pub use ask::{Ask, Limits, MAX_CUSTOM_FIELDS, Unchecked};
-pub use budget::{Budget, PAIRED_WITHIN, Waiting, Way, held_until};
-pub use number::{MatchMode, NumberMatch, two_digits};
+use budget::held_until;
+pub use budget::{Budget, PAIRED_WITHIN, Waiting, Way};
+pub use number::{Digits, MatchMode, NumberMatch, two_digits};
 pub use receipt::{Proven, receipt, receipt_status, result};
 pub use target::{Target, TargetKind};
-pub use trucode::{MAX_TEXT as MAX_IDENTIFIER, Paired, PayloadClaims, TruCode};
+pub use trucode::{MAX_TEXT as MAX_IDENTIFIER, MAX_WRONG_NUMBERS, Paired, PayloadClaims, TruCode};
 
 /// Why an answer or a withdrawal is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +56,9 @@ pub enum Refusal {
     /// The person looks at another page than the one that made the code.
     #[error("the number is not the one the page shows")]
     NumberMismatch,
+    /// Somebody guesses.
+    #[error("too many wrong numbers ended the code; show another one")]
+    TooManyWrongNumbers,
 }
 
 /// How an acceptance compares to what was asked for.
@@ -204,6 +208,19 @@ impl Trusonafication {
     #[must_use]
     pub fn was_sent_to(&self, bindings: &[BindingId]) -> bool {
         self.bindings.as_ref().is_none_or(|own| own.iter().any(|id| bindings.contains(id)))
+    }
+
+    /// Until when others do not prompt the user in its context, because they said that it was not them; `None`: nothing is held by it.
+    #[must_use]
+    pub fn held_until(&self) -> Option<Timestamp> {
+        let reported = matches!(self.state, State::Rejected { reason: Some(Reason::NotMe), .. });
+        (reported && self.way != Way::Tolerated).then(|| held_until(&self.ask.context, self.updated_at))
+    }
+
+    /// Whether it was rejected because of a wrong number.
+    #[must_use]
+    pub const fn has_wrong_number(&self) -> bool {
+        matches!(self.state, State::Rejected { reason: Some(Reason::NumberMismatch), .. })
     }
 
     /// Tells whether nothing will happen to it any more.

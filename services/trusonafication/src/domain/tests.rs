@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use nodkey_kernel::{
-    challenge::{Decision, RESPONSE_TYP, RejectReason, ResponseClaims, challenge_hash},
+    challenge::{Decision, RESPONSE_TYP, RejectReason, RequestContext, ResponseClaims, challenge_hash},
     egress::Egress,
     id::{DeliveryId, TruCodeId},
     jose::{
@@ -33,8 +33,8 @@ fn fields(target: Target) -> Unchecked {
         show_identity_document: None,
         custom_fields: String::new(),
         callback_url: String::new(),
-        number_match: None,
         context: String::new(),
+        request_context: RequestContext::default(),
         expires_at: None,
     }
 }
@@ -173,7 +173,7 @@ proptest! {
 #[test]
 fn another_number_than_the_one_shown_rejects() {
     let number_match = Some(NumberMatch { mode: MatchMode::Enter, number: "42".into() });
-    let ask = Ask::parse(Unchecked { number_match, ..fields(Target::User("ada".into())) }, &LIMITS, START).unwrap();
+    let ask = Ask { number_match, ..Ask::parse(fields(Target::User("ada".into())), &LIMITS, START).unwrap() };
     for (number, accepted) in [(Some("42"), true), (Some("43"), false), (Some("042"), false), (None, false)] {
         let result = asked(ask.clone()).respond(Uuid::nil(), &by(0, Decision::Accept, number, Level::Essential), START);
         let Ok(Change::Changed(t)) = result else { panic!("it counts") };
@@ -199,12 +199,39 @@ fn every_fault_of_a_request_is_told_at_once() {
         resource: "x".repeat(256),
         custom_fields: "[1]".into(),
         callback_url: "http://example.com/".into(),
+        request_context: RequestContext { address: "localhost".into(), browser: "\u{202E}".into(), place: "x".repeat(101) },
         expires_at: Some(START + Duration::from_hours(25)),
         ..fields(Target::User("ada".into()))
     };
     let faults = Ask::parse(bad, &LIMITS, START).unwrap_err();
     let named: Vec<_> = faults.iter().map(|f| f.field.as_str()).collect();
-    assert_eq!(named, ["desired_level", "action", "resource", "user_identifier", "custom_fields", "callback_url", "expires_at"]);
+    assert_eq!(
+        named,
+        [
+            "desired_level",
+            "action",
+            "resource",
+            "user_identifier",
+            "custom_fields",
+            "request_context.address",
+            "request_context.browser",
+            "request_context.place",
+            "callback_url",
+            "expires_at",
+        ]
+    );
+}
+
+#[test]
+fn what_hides_or_reorders_text_is_refused_where_it_is_shown_and_taken_in_custom_fields() {
+    for bad in ["Acme\u{202E}", "\u{200B}Acme", "Acme\u{2066}", "Ac\u{2028}me", "Acme\u{E0041}", "\u{3164}"] {
+        let bad_text = Unchecked { action: bad.into(), resource: bad.into(), ..fields(Target::User("ada".into())) };
+        let faults = Ask::parse(bad_text, &LIMITS, START).unwrap_err();
+        assert_eq!(faults.iter().map(|fault| fault.field.as_str()).collect::<Vec<_>>(), ["action", "resource"], "{bad:?}");
+        let custom_fields = serde_json::json!({"memo": bad}).to_string();
+        let good = Unchecked { custom_fields: custom_fields.clone(), ..fields(Target::User("ada".into())) };
+        assert_eq!(Ask::parse(good, &LIMITS, START).unwrap().custom_fields, Some(custom_fields));
+    }
 }
 
 /// A phone, its keys and what it signs.

@@ -11,6 +11,9 @@ use super::Refusal;
 /// The most an identifier, an origin or a place has, in characters.
 pub const MAX_TEXT: usize = 255;
 
+/// How many wrong numbers end a code.
+pub const MAX_WRONG_NUMBERS: i32 = 3;
+
 /// A code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TruCode {
@@ -30,8 +33,10 @@ pub struct TruCode {
     pub match_number: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
-    /// When it is over.
+    /// When it is over. The last wrong number ends it at once.
     pub expires_at: Timestamp,
+    /// How many wrong numbers were entered.
+    pub wrong_numbers: i32,
     /// Who paired it.
     pub identifier: Option<String>,
     /// How many prompts were asked of it.
@@ -63,6 +68,8 @@ pub enum Paired {
     Same(TruCode),
     /// Now it is paired.
     Now(TruCode),
+    /// The number was wrong. Nobody learns that before it is counted.
+    Wrong(TruCode),
 }
 
 impl TruCode {
@@ -72,20 +79,37 @@ impl TruCode {
         self.expires_at <= now
     }
 
-    /// Pairs it. `number` is what the person entered.
+    /// Refuses what is over.
+    pub fn ensure_open(&self, now: Timestamp) -> Result<(), Refusal> {
+        if self.wrong_numbers >= MAX_WRONG_NUMBERS {
+            Err(Refusal::TooManyWrongNumbers)
+        } else if self.is_over(now) {
+            Err(Refusal::Expired)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Pairs it. `number` is what the person entered: no number is no guess.
     pub fn pair(self, identifier: &str, number: &str, now: Timestamp) -> Result<Paired, Refusal> {
         match &self.identifier {
             Some(first) if first == identifier => return Ok(Paired::Same(self)),
             Some(_) => return Err(Refusal::AlreadyPaired),
             None => {}
         }
-        if self.is_over(now) {
-            return Err(Refusal::Expired);
+        self.ensure_open(now)?;
+        let version = self.version + 1;
+        match self.match_number.as_deref() {
+            Some(right) if right != number => {
+                if number.is_empty() {
+                    return Err(Refusal::NumberMismatch);
+                }
+                let wrong_numbers = self.wrong_numbers + 1;
+                let expires_at = if wrong_numbers < MAX_WRONG_NUMBERS { self.expires_at } else { now };
+                Ok(Paired::Wrong(Self { expires_at, wrong_numbers, version, ..self }))
+            }
+            _ => Ok(Paired::Now(Self { identifier: Some(identifier.to_owned()), version, ..self })),
         }
-        if self.match_number.as_deref().is_some_and(|right| right != number) {
-            return Err(Refusal::NumberMismatch);
-        }
-        Ok(Paired::Now(Self { identifier: Some(identifier.to_owned()), version: self.version + 1, ..self }))
     }
 }
 
@@ -108,6 +132,7 @@ mod tests {
             match_number: match_number.map(Into::into),
             created_at: now,
             expires_at: Timestamp::from_seconds(50),
+            wrong_numbers: 0,
             identifier: None,
             asked: 0,
             version: 1,
@@ -133,6 +158,7 @@ mod tests {
                         prop_assert!(before.identifier.is_none() && at < 50);
                         c = after;
                     }
+                    Ok(Paired::Wrong(_)) => prop_assert!(false, "it has no number"),
                     Ok(Paired::Same(_)) => prop_assert_eq!(before.identifier.as_deref(), Some(who.as_str())),
                     Err(Refusal::AlreadyPaired) => prop_assert!(before.identifier.is_some_and(|first| first != who)),
                     Err(refusal) => prop_assert!(refusal == Refusal::Expired && at >= 50 && before.identifier.is_none()),
@@ -144,7 +170,32 @@ mod tests {
     #[test]
     fn the_digits_of_the_page_have_to_be_entered() {
         let now = Timestamp::from_seconds(1);
-        assert_eq!(code(Some("42")).pair("d", "43", now), Err(Refusal::NumberMismatch));
+        assert!(matches!(code(Some("42")).pair("d", "43", now), Ok(Paired::Wrong(_))));
+        assert_eq!(code(Some("42")).pair("d", "", now), Err(Refusal::NumberMismatch));
         assert!(matches!(code(Some("42")).pair("d", "42", now), Ok(Paired::Now(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn the_third_wrong_number_ends_a_code_whoever_enters_it(tries in prop::collection::vec((0..3_u8, "[0-9]{0,3}"), 0..20)) {
+            let (now, mut c, mut wrong) = (Timestamp::from_seconds(1), code(Some("42")), 0);
+            for (who, number) in tries {
+                match c.clone().pair(&who.to_string(), &number, now) {
+                    Ok(Paired::Now(after)) => {
+                        prop_assert!(number == "42" && wrong < 3 && after.wrong_numbers == wrong);
+                        break;
+                    }
+                    Ok(Paired::Wrong(after)) => {
+                        wrong += 1;
+                        prop_assert!(number != "42" && wrong <= 3 && after.wrong_numbers == wrong && after.version == c.version + 1);
+                        prop_assert_eq!(after.is_over(now), wrong == 3);
+                        c = after;
+                    }
+                    Ok(Paired::Same(_)) => prop_assert!(false, "nobody paired it"),
+                    Err(Refusal::NumberMismatch) => prop_assert!(number.is_empty() && wrong < 3),
+                    Err(refusal) => prop_assert!(refusal == Refusal::TooManyWrongNumbers && wrong == 3),
+                }
+            }
+        }
     }
 }

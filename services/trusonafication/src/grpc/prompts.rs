@@ -55,7 +55,7 @@ fn check(user: &str, context: &str) -> Result<(), Status> {
 }
 
 fn message(user_identifier: String, patience: Patience) -> PromptBudget {
-    let Patience { strikes, waiting, free_at, holds } = patience;
+    let Patience { strikes, wrong_numbers, waiting, free_at, holds } = patience;
     let hold = |hold: Hold| PromptHold {
         context: hold.context,
         held_at: Some(timestamp(hold.held_at)),
@@ -68,5 +68,6 @@ fn message(user_identifier: String, patience: Patience) -> PromptBudget {
         waiting: i32::try_from(waiting).unwrap_or(i32::MAX),
         free_at: free_at.map(timestamp),
         holds: holds.into_iter().map(hold).collect(),
+        wrong_numbers: i32::try_from(wrong_numbers).unwrap_or(i32::MAX),
     }
 }

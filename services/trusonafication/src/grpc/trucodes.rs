@@ -3,6 +3,7 @@
 use nodkey_kernel::{
     error::FieldViolation,
     id::{RelyingPartyId, TruCodeId},
+    visible,
 };
 use nodkey_proto::{
     convert::timestamp,
@@ -23,12 +24,9 @@ impl TruCodeService for Api {
         let asked = request.into_inner();
         let party: RelyingPartyId = asked.relying_party_id.parse().map_err(|_| unknown_party())?;
         let mut validation = Validation::default();
-        validation.require(
-            fits(&asked.origin, MAX_IDENTIFIER),
-            "origin",
-            "must be at most 255 characters, none of them a control character",
-        );
-        validation.require(fits(&asked.place, 100), "place", "must be at most 100 characters, none of them a control character");
+        // The phone shows both.
+        validation.read("origin", visible::check_optional(&asked.origin, MAX_IDENTIFIER));
+        validation.read("place", visible::check_optional(&asked.place, 100));
         validation.finish().map_err(status)?;
         let app = self.0.clone();
         let created = uninterrupted(async move { app.create_trucode(party, asked.origin, asked.place).await }).await;
@@ -82,11 +80,6 @@ impl TruCodeService for Api {
 
 fn pairing(code: TruCode) -> Pairing {
     Pairing { id: code.id.to_string(), identifier: code.identifier.unwrap_or_default() }
-}
-
-/// Not every database takes any text.
-fn fits(text: &str, max: usize) -> bool {
-    text.chars().count() <= max && !text.chars().any(char::is_control)
 }
 
 /// A text that is no UUID names nothing.

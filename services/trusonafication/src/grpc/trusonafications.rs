@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use nodkey_kernel::{
+    challenge::RequestContext,
     error::Kind,
     id::{DeviceId, RelyingPartyId, TrusonaficationId},
     service_key::ServiceName,
@@ -33,7 +34,7 @@ use uuid::Uuid;
 
 use super::Api;
 use crate::{
-    app::{Changes, Listing, Watch},
+    app::{Changes, Listing, Matching, Watch},
     convert::{accepted_level, message, status as status_of},
     domain::{MAX_CUSTOM_FIELDS, MatchMode, Status as Wanted, Target, Unchecked},
     error::Error,
@@ -66,14 +67,15 @@ impl TrusonaficationService for Api {
                 return Err(refusal(Kind::Forbidden, "NOT_ALLOWED", text, &[]));
             }
         }
-        let number_match = match asked.number_match() {
+        let mode = match asked.number_match() {
             pb::NumberMatch::Unspecified => None,
             pb::NumberMatch::Choose => Some(MatchMode::Choose),
             pb::NumberMatch::Enter => Some(MatchMode::Enter),
         };
+        let matching = Matching { mode, shown: asked.shows_number };
         let fields = fields(asked).map_err(status)?;
         let app = self.0.clone();
-        let created = uninterrupted(async move { app.create(party, repeatable, fields, number_match).await }).await;
+        let created = uninterrupted(async move { app.create(party, repeatable, fields, matching).await }).await;
         created.map(Response::new).map_err(status)
     }
 
@@ -226,6 +228,7 @@ impl TrusonaficationService for Api {
             id: answered.id.to_string(),
             status: status_of(&answered.state).into(),
             accepted_level: accepted_level(&answered.state),
+            held_until: answered.held_until().map(timestamp),
         }))
     }
 }
@@ -271,8 +274,11 @@ fn fields(asked: CreateTrusonaficationRequest) -> Result<Unchecked, Error> {
         show_identity_document: asked.show_identity_document,
         custom_fields,
         callback_url: asked.callback_url,
-        number_match: None,
         context: asked.context,
+        request_context: asked
+            .request_context
+            .map(|pb::RequestContext { address, browser, place }| RequestContext { address, browser, place })
+            .unwrap_or_default(),
         expires_at,
     })
 }

@@ -21,7 +21,7 @@ const DAY: i64 = 86_400;
 /// Returns a user's budget, and lets nobody else use it until this transaction ends. `id` is for the row, if there is none yet.
 pub async fn lock_budget(tx: &mut Tx, party: RelyingPartyId, user: &str, id: Uuid, now: Timestamp) -> Result<Budget, Failure> {
     let sql = "INSERT INTO prompt_budget (id, relying_party_id, user_identifier, strikes, used_on) VALUES ($1, $2, $3, 0, $4) \
-               ON CONFLICT (relying_party_id, user_identifier) DO UPDATE SET used_on = excluded.used_on RETURNING id, strikes, struck_at";
+               ON CONFLICT (relying_party_id, user_identifier) DO UPDATE SET used_on = excluded.used_on RETURNING id, strikes, wrong_numbers, struck_at";
     let day = Timestamp::from_seconds(now.as_seconds() / DAY * DAY);
     let row = tx.query(sql).bind(id).bind(party.as_uuid()).bind(user).bind(day).fetch_one().await?;
     Ok(read(&row)?)
@@ -29,20 +29,27 @@ pub async fn lock_budget(tx: &mut Tx, party: RelyingPartyId, user: &str, id: Uui
 
 fn read(row: &Row) -> Result<Budget, DbError> {
     let record = row.of("prompt_budget", row.get::<Uuid>("id")?);
-    Ok(Budget { strikes: record.convert("strikes", |strikes: i32| u32::try_from(strikes))?, struck_at: record.get("struck_at")? })
+    Ok(Budget {
+        strikes: record.convert("strikes", |strikes: i32| u32::try_from(strikes))?,
+        wrong_numbers: record.convert("wrong_numbers", |wrong: i32| u32::try_from(wrong))?,
+        struck_at: record.get("struck_at")?,
+    })
 }
 
 /// Returns a user's budget.
 pub async fn budget_of(tx: &mut Tx, party: RelyingPartyId, user: &str) -> Result<Budget, DbError> {
-    let sql = "SELECT id, strikes, struck_at FROM prompt_budget WHERE relying_party_id = $1 AND user_identifier = $2";
+    let sql = "SELECT id, strikes, wrong_numbers, struck_at FROM prompt_budget WHERE relying_party_id = $1 AND user_identifier = $2";
     let row = tx.query(sql).bind(party.as_uuid()).bind(user).fetch_optional().await?;
     row.as_ref().map_or_else(|| Ok(Budget::default()), read)
 }
 
 /// Writes a user's budget.
 pub async fn write_budget(tx: &mut Tx, party: RelyingPartyId, user: &str, budget: Budget) -> Result<(), Failure> {
-    tx.query("UPDATE prompt_budget SET strikes = $1, struck_at = $2 WHERE relying_party_id = $3 AND user_identifier = $4")
+    let sql =
+        "UPDATE prompt_budget SET strikes = $1, wrong_numbers = $2, struck_at = $3 WHERE relying_party_id = $4 AND user_identifier = $5";
+    tx.query(sql)
         .bind(i32::try_from(budget.strikes).unwrap_or(i32::MAX))
+        .bind(i32::try_from(budget.wrong_numbers).unwrap_or(i32::MAX))
         .bind(budget.struck_at)
         .bind(party.as_uuid())
         .bind(user)
@@ -54,7 +61,7 @@ pub async fn write_budget(tx: &mut Tx, party: RelyingPartyId, user: &str, budget
 /// Forgives a user's strikes. Writes nothing where there are none.
 pub async fn forgive(tx: &mut Tx, party: RelyingPartyId, user: &str) -> Result<(), Failure> {
     tx.query(
-        "UPDATE prompt_budget SET strikes = 0, struck_at = NULL WHERE relying_party_id = $1 AND user_identifier = $2 AND (strikes > 0) IS TRUE",
+        "UPDATE prompt_budget SET strikes = 0, wrong_numbers = 0, struck_at = NULL WHERE relying_party_id = $1 AND user_identifier = $2 AND (strikes > 0) IS TRUE",
     )
     .bind(party.as_uuid())
     .bind(user)

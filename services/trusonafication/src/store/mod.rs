@@ -17,8 +17,8 @@ pub use list::{Listing, count_open, heads, list};
 pub use pending::{Of, Pending, in_progress, overdue, pending};
 pub use row::MAX_BYTES;
 pub use trucode::{
-    by_id as trucode_by_id, by_reference as trucode_by_reference, insert as insert_trucode, lock as lock_trucode, pair as pair_trucode,
-    spend_pairing, unspent_pairing,
+    by_id as trucode_by_id, by_reference as trucode_by_reference, count_wrong_number, insert as insert_trucode, lock as lock_trucode,
+    pair as pair_trucode, spend_pairing, unspent_pairing,
 };
 pub use trusonafication::{
     Proof, assign, challenge, get, get_in, get_with_challenge, get_with_receipt, insert, proof, update, update_answered,

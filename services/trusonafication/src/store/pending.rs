@@ -43,6 +43,9 @@ pub async fn pending(
     let of_device = waiting(weighed.push(turn), party, "device_id", device.as_str(), now);
     let both = of_device.push(" AND target <> 'user' UNION ALL SELECT id, challenge, expires_at, created_at, 1 AS turn ");
     let both = waiting(both, party, "user_identifier", user, now).push(" AND target = 'user'");
+    // A number of six digits is for those who can take it, and who were told when it was asked.
+    let both = both.push(" AND (match_number IS NULL OR LENGTH(match_number) < 6 OR REPLACE(told, ");
+    let both = both.push_bind(device.as_str()).push(", '') <> told)");
     let first = both.push(" ORDER BY turn, created_at, id LIMIT ").push_bind(limit).push(") AS waiting) AS weighed WHERE bytes <= ");
     let max = i64::try_from(MAX_BYTES).unwrap_or(i64::MAX);
     let rows = first.push_bind(max).push(" OR bytes = own ORDER BY turn, created_at, id").fetch_all().await?;

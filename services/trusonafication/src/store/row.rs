@@ -28,7 +28,7 @@ pub const MAX_BYTES: usize = 2 << 20;
 /// The columns of a row but custom fields, challenge, response and keys.
 pub(super) const COLUMNS: &str = "id, relying_party_id, relying_party_name, target, user_identifier, device_id, trucode_id, \
     desired_level, action, resource, prompt, user_presence, show_identity_document, octet_length(custom_fields) AS custom_fields_bytes, \
-    callback_url, number_match, match_number, told, bindings, way, context, created_at, updated_at, expires_at, status, result_id, answered_by, bound_user, \
+    callback_url, number_match, match_number, told, bindings, way, context, request_context, created_at, updated_at, expires_at, status, result_id, answered_by, bound_user, \
     decision, number, accepted_level, reject_reason, version";
 
 /// The most ids that one statement takes.
@@ -118,6 +118,9 @@ fn read(row: &Row) -> Result<Slim, DbError> {
         callback_url: record.get("callback_url")?,
         number_match: number_match(&record)?,
         context: record.get::<Option<String>>("context")?.unwrap_or_default(),
+        request_context: record
+            .convert("request_context", |json: Option<String>| json.as_deref().map(serde_json::from_str).transpose())?
+            .unwrap_or_default(),
         expires_at: record.get("expires_at")?,
     };
     let t = Trusonafication {

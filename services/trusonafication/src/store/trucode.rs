@@ -10,7 +10,7 @@ use nodkey_runtime::{Failure, rows::key};
 use crate::{domain::TruCode, invariants};
 
 const TABLE: &str = "trucode";
-const COLUMNS: &str = "id, relying_party_id, reference, payload, origin, place, match_number, created_at, expires_at, identifier, asked, version FROM trucode";
+const COLUMNS: &str = "id, relying_party_id, reference, payload, origin, place, match_number, created_at, expires_at, wrong_numbers, identifier, asked, version FROM trucode";
 
 /// Inserts.
 pub async fn insert(tx: &mut Tx, code: &TruCode) -> Result<(), Failure> {
@@ -46,17 +46,35 @@ pub async fn by_reference(db: &Db, reference: &str) -> Result<Option<TruCode>, F
     Ok(query.fetch_optional().await?.as_ref().map(read).transpose()?)
 }
 
-/// Pairs it; false when another was first.
+/// Pairs it; false when another was first, or entered a wrong number in between: whoever guesses at once has no more guesses for it.
 pub async fn pair(tx: &mut Tx, code: &TruCode, now: Timestamp) -> Result<bool, Failure> {
     let updated = tx
         .query(
             "UPDATE trucode SET identifier = $1, paired_at = $2, version = version + 1 \
-             WHERE id = $3 AND (relying_party_id = $4) IS TRUE AND identifier IS NULL",
+             WHERE id = $3 AND (relying_party_id = $4) IS TRUE AND identifier IS NULL AND wrong_numbers = $5",
         )
         .bind(code.identifier.as_deref())
         .bind(now)
         .bind(code.id.as_uuid())
         .bind(code.relying_party.as_uuid())
+        .bind(code.wrong_numbers)
+        .execute()
+        .await?;
+    Ok(updated == 1)
+}
+
+/// Counts a wrong number, and ends the code after the last; false when another was first.
+pub async fn count_wrong_number(tx: &mut Tx, code: &TruCode) -> Result<bool, Failure> {
+    let updated = tx
+        .query(
+            "UPDATE trucode SET wrong_numbers = $1, expires_at = $2, version = version + 1 \
+             WHERE id = $3 AND (relying_party_id = $4) IS TRUE AND identifier IS NULL AND wrong_numbers = $5",
+        )
+        .bind(code.wrong_numbers)
+        .bind(code.expires_at)
+        .bind(code.id.as_uuid())
+        .bind(code.relying_party.as_uuid())
+        .bind(code.wrong_numbers - 1)
         .execute()
         .await?;
     Ok(updated == 1)
@@ -110,6 +128,7 @@ fn read(row: &Row) -> Result<TruCode, DbError> {
         match_number: record.get("match_number")?,
         created_at: record.get("created_at")?,
         expires_at: record.get("expires_at")?,
+        wrong_numbers: record.get("wrong_numbers")?,
         identifier: record.get("identifier")?,
         asked: record.get("asked")?,
         version: record.get("version")?,

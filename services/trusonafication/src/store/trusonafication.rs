@@ -31,14 +31,16 @@ pub async fn insert(tx: &mut Tx, t: &Trusonafication, challenge: &str, max: u32)
     let json = |text: serde_json::Result<String>| text.map_err(|_| Failure::Internal("identifiers serialize"));
     let told = json(serde_json::to_string(&t.told))?;
     let bindings = t.bindings.as_ref().map(|ids| json(serde_json::to_string(ids))).transpose()?;
+    let from = &t.ask.request_context;
+    let request_context = if from.is_empty() { None } else { Some(json(serde_json::to_string(from))?) };
     let query = tx
         .query(
             "INSERT INTO trusonafication (id, relying_party_id, relying_party_name, target, user_identifier, device_id, trucode_id, \
              desired_level, action, resource, prompt, user_presence, show_identity_document, custom_fields, callback_url, number_match, \
              match_number, challenge, told, created_at, updated_at, expires_at, status, version, bindings, way, \
-             context) \
+             context, request_context) \
              SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, \
-             $26, $27",
+             $26, $27, $28",
         )
         .bind(t.id.as_uuid())
         .bind(t.relying_party.as_uuid())
@@ -66,7 +68,8 @@ pub async fn insert(tx: &mut Tx, t: &Trusonafication, challenge: &str, max: u32)
         .bind(t.version)
         .bind(bindings)
         .bind(t.way.as_str())
-        .bind(Some(t.ask.context.as_str()).filter(|context| !context.is_empty()));
+        .bind(Some(t.ask.context.as_str()).filter(|context| !context.is_empty()))
+        .bind(request_context);
     let query = match t.way {
         Way::Tolerated => unless_full(query, t.relying_party, &t.ask.target, max.into(), t.created_at),
         Way::Own | Way::Counted => query,

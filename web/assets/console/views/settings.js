@@ -30,6 +30,7 @@ export async function show(page) {
       'div.stack.wide.settings',
       generalCard(page, relyingParty),
       trucodesCard(page, relyingParty),
+      promptsCard(page, relyingParty),
       signaturesCard(page, relyingParty),
       limitsCard(page, relyingParty),
       bindingsCard(page, relyingParty),
@@ -146,6 +147,39 @@ function signaturesCard(page, { signatures = {} }) {
         refuseTruncatedBody: form.has('body'),
         maxDateSkewSeconds: Number(form.get('signatures.max_date_skew_seconds')),
         refuseRepeated: form.has('repeated'),
+      },
+    }),
+  });
+}
+
+/**
+ * @param {Page} page
+ * @param {RelyingParty} relyingParty
+ */
+function promptsCard(page, { prompts = {} }) {
+  const { tolerant, allowUnprompted, requireSixDigits } = prompts;
+  return card(page, {
+    title: 'Prompts',
+    lead: 'How often people may be prompted who do not accept. What they start by a code is always let through.',
+    body: [
+      checkbox('tolerant', 'No budgets', {
+        checked: tolerant,
+        hint: 'For old clients: 20 prompts may wait for a user, and nobody has to pause.',
+      }),
+      checkbox('unprompted', 'Prompts may be answered without a person', {
+        checked: allowUnprompted,
+        hint: 'Where the backend says prompt: false. Without budgets it may anyway.',
+      }),
+      checkbox('six', 'Numbers to match have six digits', {
+        checked: requireSixDigits,
+        hint: 'Only phones whose app can take them are prompted then. Otherwise two digits go to those that cannot.',
+      }),
+    ],
+    change: (form) => ({
+      prompts: {
+        tolerant: form.has('tolerant'),
+        allowUnprompted: form.has('unprompted'),
+        requireSixDigits: form.has('six'),
       },
     }),
   });

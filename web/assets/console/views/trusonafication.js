@@ -78,7 +78,8 @@ export async function show(page) {
  * @param {Trusonafication} asked
  */
 function questionCard(page, asked) {
-  const { userIdentifier: user, deviceIdentifier: device } = asked;
+  const { userIdentifier: user, deviceIdentifier: device, requestContext: from } = asked;
+  const origin = [from?.browser, from?.place, from?.address].filter(Boolean).join(', ');
   return h(
     'section.card',
     h('header', h('h2', 'Question')),
@@ -89,6 +90,8 @@ function questionCard(page, asked) {
       !!user && ['User', h('a', { href: page.address('users', { user }) }, foreign(user))],
       !!device && ['Device', identifierLink(device, 'device identifier', page.address('users', { device }))],
       !!asked.trucodeId && ['Secure QR code', identifier(asked.trucodeId, 'code id')],
+      !!origin && ['Requested from', foreign(origin)],
+      !!asked.context && ['Context', foreign(asked.context)],
       ['Desired level', LEVELS[asked.desiredLevel] ?? asked.desiredLevel],
       ['The phone', demands(asked)],
       !!asked.numberMatch && ['Number matching', NUMBER_MATCHES[asked.numberMatch] ?? asked.numberMatch],

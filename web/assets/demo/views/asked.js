@@ -42,7 +42,7 @@ export function asked(bank, request, what) {
 
 /** @param {Request} request */
 function instruction({ kind, match_number: number }) {
-  if (number) return 'Choose this number there, then confirm that it is you.';
+  if (number) return 'Enter this number there, then confirm that it is you.';
   if (kind === 'transfer') return 'Check there that the name and the amount are what you meant, then accept.';
   return 'Accept there, and you are in.';
 }

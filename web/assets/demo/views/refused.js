@@ -10,7 +10,7 @@ const WHY = {
     'Rejected: it was not you',
     'Whoever holds the phone says they did not start this. If that was you after all, start again.',
   ],
-  number_mismatch: ['That was another number', 'The number chosen on the phone is not the one shown here.'],
+  number_mismatch: ['That was another number', 'The number entered on the phone is not the one shown here.'],
   REJECTED: ['Rejected on the phone', 'Nothing was done.'],
   EXPIRED: ['Time ran out', 'Nobody answered on the phone.'],
   CANCELED: ['Taken back', 'Nothing was done.'],

@@ -114,7 +114,16 @@ function byName(bank) {
       showRefusal(form, refusal, worded(cause));
     }
   };
-  const form = h('form.stack', { onsubmit, novalidate: true }, refusal, field('Your name', name), submit);
+  const strangers = async () => {
+    if (!name.reportValidity()) return;
+    bank.show((await import('./attack.js')).attackView(bank, name.value));
+  };
+  const stranger = h(
+    'button.button.quiet',
+    { type: 'button', onclick: strangers },
+    'Somebody else tries to sign in as you',
+  );
+  const form = h('form.stack', { onsubmit, novalidate: true }, refusal, field('Your name', name), submit, stranger);
   return h(
     'section.card.way',
     h('h2', 'Or by name'),

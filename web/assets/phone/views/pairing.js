@@ -1,6 +1,7 @@
 /** Between a scan and its question: whose code it is, where it is shown, and whether that is the page before the person. */
 
 import { h } from '../../lib/dom.js';
+import { Problem } from '../../lib/problem.js';
 import { avatar, button, layout, message } from '../screen.js';
 import { told } from '../told.js';
 import { explain } from '../words.js';
@@ -65,7 +66,9 @@ function confirm(app, scanned, entries) {
       await chosen().phone.pair(scanned, number);
       app.show(waitForQuestion(app, relyingParty));
     } catch (cause) {
-      app.show(unusable(app, explain(cause), () => app.show(confirm(app, scanned, entries))));
+      const isOver = cause instanceof Problem && cause.status === 410;
+      const again = () => app.show(confirm(app, scanned, entries));
+      app.show(unusable(app, explain(cause), isOver ? undefined : again));
     }
   };
   const element = layout({
@@ -84,7 +87,7 @@ function confirm(app, scanned, entries) {
         origin ? 'Only if this very page is the one in front of you.' : 'Only if its page is the one in front of you.',
       ),
       entries.length > 1 && accountChoice(entries),
-      matchNumber && digits('Enter the two digits beside the code', 'Continue', goOn),
+      matchNumber && digits({ label: 'Enter the two digits beside the code', submit: 'Continue', enter: goOn }),
     ],
     actions: [
       !matchNumber && button('primary large', 'Continue', () => goOn()),

@@ -38,8 +38,7 @@ export function question(app, asked) {
     element.classList.add('busy');
     element.ariaBusy = 'true';
     try {
-      const { status } = await app.accounts.respond(asked, decision, more);
-      app.show(outcome(app, challenge, status, more));
+      app.show(outcome(app, challenge, await app.accounts.respond(asked, decision, more), more));
     } catch (cause) {
       // The person went elsewhere while they were asked for their presence.
       if (cause instanceof DOMException && cause.name === 'AbortError') return;
@@ -100,7 +99,15 @@ export function question(app, asked) {
 function holdBack(...controls) {
   const set = (/** @type {boolean} */ inert) => controls.forEach((control) => control && (control.inert = inert));
   set(true);
-  setTimeout(set, HASTE, false);
+  setTimeout(() => {
+    set(false);
+    // What is to be typed can be typed at once. In a frame, the focus is the page's around it until the person comes here.
+    if (document.hasFocus())
+      controls
+        .map((control) => control?.querySelector('input'))
+        .find(Boolean)
+        ?.focus();
+  }, HASTE);
 }
 
 /**
@@ -108,13 +115,16 @@ function holdBack(...controls) {
  * @param {string} user
  */
 function details(challenge, user) {
-  const { res, fields, lvl, document } = challenge;
+  const { res, fields, lvl, document, from } = challenge;
+  const { browser, place, address } = from ?? {};
+  const origin = [browser, place, address].filter(Boolean).join(', ');
   return [
     h('p.resource', told(res)),
     fields && h('div.card', toldFields(fields)),
     h(
       'ul.notes',
       note('user', 'For your account ', told(user)),
+      origin && note('globe', 'From ', told(origin)),
       needsPresence(challenge) && note('finger', 'You will be asked to confirm that it is you.'),
       (document || lvl === 3) && note('info', 'An identity document is wanted as well. This phone has none to show.'),
     ),
@@ -144,24 +154,30 @@ function number({ match }, choose) {
       ),
     );
   }
-  if (match?.mode === 'enter') return digits('To accept, enter the two digits that the page shows', 'Accept', choose);
+  if (match?.mode === 'enter') {
+    const { digits: count = 2 } = match;
+    const label = `To accept, enter the ${count === 2 ? 'two' : count} digits that the page shows`;
+    return digits({ label, submit: 'Accept', enter: choose, count });
+  }
   return null;
 }
 
 /**
- * A form for two digits.
- * @param {string} label
- * @param {string} submit
- * @param {(number: string) => void} enter
+ * A form for digits.
+ * @param {object} form
+ * @param {string} form.label
+ * @param {string} form.submit
+ * @param {(number: string) => void} form.enter
+ * @param {number} [form.count] how many
  */
-export function digits(label, submit, enter) {
+export function digits({ label, submit, enter, count = 2 }) {
   const input = h('input.digits', {
     id: 'digits',
     name: 'number',
     inputmode: 'numeric',
     autocomplete: 'off',
-    pattern: '\\d{2}',
-    maxlength: 2,
+    pattern: `\\d{${count}}`,
+    maxlength: count,
     required: true,
   });
   const onsubmit = (/** @type {SubmitEvent} */ event) => {

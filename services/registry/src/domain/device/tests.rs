@@ -26,7 +26,8 @@ fn presence(biometric: Option<u64>, credential: Option<u64>) -> PresenceKeys {
 }
 
 fn registration(presence: PresenceKeys, name: &str, statement: Option<SentStatement>) -> Registration {
-    let profile = Profile { presence, name: name.into(), platform: Platform::Ios, app_version: "1".into() };
+    let profile =
+        Profile { presence, name: name.into(), platform: Platform::Ios, app_version: "1".into(), capabilities: Capabilities::default() };
     Registration { key: key(0), profile, statement }
 }
 

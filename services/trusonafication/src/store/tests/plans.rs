@@ -37,8 +37,9 @@ async fn exercise(db: &Db) {
     pair_trucode(&mut tx, &TruCode { identifier: Some("x".into()), version: 2, ..code() }, NOW).await.unwrap();
     lock_trucode(&mut tx, party(), code().id).await.unwrap();
     spend_pairing(&mut tx, code().id).await.unwrap();
+    count_wrong_number(&mut tx, &TruCode { wrong_numbers: 1, ..code() }).await.unwrap();
     lock_budget(&mut tx, party(), "ada", Uuid::nil(), NOW).await.unwrap();
-    write_budget(&mut tx, party(), "ada", Budget { strikes: 1, struck_at: Some(NOW) }).await.unwrap();
+    write_budget(&mut tx, party(), "ada", Budget { strikes: 1, wrong_numbers: 0, struck_at: Some(NOW) }).await.unwrap();
     forgive(&mut tx, party(), "ada").await.unwrap();
     waiting_for(&mut tx, party(), "ada").await.unwrap();
     let one = Hold { context: "session".into(), trusonafication: t.id, held_at: NOW, held_until: NOW };

@@ -7,6 +7,7 @@ import { button, facts, foreign } from '../../ui/elements.js';
 import { change } from '../../ui/dialogs.js';
 import { empty, eventually } from '../../ui/states.js';
 import { deviceCard, orNull, readDevice } from './device.js';
+import { promptsCard, readBudget } from './prompts.js';
 
 /** @typedef {import('../../page.js').Page} Page */
 /** @typedef {import('../../types.js').Binding} Binding */
@@ -29,13 +30,15 @@ export function showUser(page, place, user) {
       orNull(page.read('binding.v1.UserService/GetUser', { userIdentifier: user })),
     ]);
     if (!bindings.length) return absence(page);
-    const devices = await Promise.all(
-      bindings.map((/** @type {Binding} */ { deviceIdentifier }) => readDevice(page, deviceIdentifier)),
-    );
+    const [budget, ...devices] = await Promise.all([
+      readBudget(page, user),
+      ...bindings.map((/** @type {Binding} */ { deviceIdentifier }) => readDevice(page, deviceIdentifier)),
+    ]);
     const reload = () => showUser(page, replace(place), user);
     return [
       userBar(page, user, known, reload),
       known?.freeze && freezeCard(known.freeze),
+      promptsCard(page, user, budget, reload),
       devices.map((device, i) => deviceCard(page, device, bindings[i], reload)),
       nextPageToken && h('p.muted.small', `There are older bindings: the newest ${MOST} are shown.`),
     ];
