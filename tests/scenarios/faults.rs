@@ -55,7 +55,8 @@ fn steps(of: &str) -> String {
 
 /// The fault is over: everything works, what was answered counts, and no event was given up.
 async fn as_before(server: &TestPostgres, topology: &Topology, writers: &Writers) {
-    writers.each_is_made().await;
+    // As large as all that is made together.
+    Box::pin(writers.each_is_made()).await;
     writers.log_in().await;
     writers.answers_count().await;
     readiness(topology, 200).await;

@@ -10,7 +10,9 @@ use nodkey_kernel::{
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Refusal, capability::Capabilities, device::PresenceKeys, document_statement::SentDocumentStatement, key_statement::SentStatement};
+use super::{
+    Refusal, capability::Capabilities, device::PresenceKeys, document_statement::SentDocumentStatement, key_statement::SentStatement,
+};
 
 /// What a phone calls.
 #[derive(Debug, Clone, Copy)]

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::{
     Change,
+    capability::Capabilities,
     device::{Platform, PresenceKeys, Profile},
     device_challenge::DeviceChallenge,
     key_statement::Vouching,
@@ -47,7 +48,13 @@ fn device(own: u64, presence: PresenceKeys) -> Device {
         id: id(own),
         relying_party: RelyingPartyId::generate(now, &Random::seeded(1)),
         key: key(own).public(),
-        profile: Profile { presence, name: String::new(), platform: Platform::Other, app_version: String::new() },
+        profile: Profile {
+            presence,
+            name: String::new(),
+            platform: Platform::Other,
+            app_version: String::new(),
+            capabilities: Capabilities::default(),
+        },
         vouching: Vouching::default(),
         standings: Standings::of_new(&presence, now),
         created_at: now,
