@@ -148,7 +148,7 @@ export class Accounts extends EventTarget {
    * @param {Entry} entry
    */
   async renewKey(entry) {
-    await renew(entry.account, entry.phone, () => this.#confirm(entry));
+    await renew(entry.account, entry.phone, (reason) => this.#confirm(entry, reason));
     this.#stored();
   }
 
@@ -218,7 +218,7 @@ export class Accounts extends EventTarget {
     this.#entries.set(account.id, entry);
     if (!account.isDeclared) void this.#declare(entry);
     // Where the gateway cannot be asked, the next page that is opened asks it.
-    void settle(account, phone, () => this.#confirm(entry)).catch(() => {});
+    void settle(account, phone, (reason) => this.#confirm(entry, reason)).catch(() => {});
     void keepWaiting(phone, this.#lanes, entry.closing.signal, this.#listener(entry));
   }
 
@@ -246,7 +246,7 @@ export class Accounts extends EventTarget {
    */
   async #update(entry, stored) {
     Object.assign(entry.account, { nextKey: undefined, ...stored });
-    entry.phone.useKeys(await keyStore(stored.deviceKey, stored.presenceKey, () => this.#confirm(entry)));
+    entry.phone.useKeys(await keyStore(stored.deviceKey, stored.presenceKey, (reason) => this.#confirm(entry, reason)));
   }
 
   /**

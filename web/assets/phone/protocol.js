@@ -135,7 +135,7 @@ export class Phone {
   }
 
   /**
-   * Section 3: how the device stands, with its presence keys and whether they count.
+   * Section 3: whether the device is bound and active, with its presence keys and whether they count.
    * @returns {Promise<Device>}
    */
   async status() {
@@ -180,14 +180,6 @@ export class Phone {
   /** Section 3: freezes the user, who has lost another phone: nobody can prompt them, and no phone answers, until the backend releases them. */
   async freezeUser() {
     await this.#transport.send('POST', '/api/v2/user_freezes', { body: {} });
-  }
-
-  /**
-   * Section 3: whether the device is bound and active.
-   * @returns {Promise<Device>}
-   */
-  async status() {
-    return json(await this.#transport.send('GET', `${this.#path()}/status`));
   }
 
   /**
