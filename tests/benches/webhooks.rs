@@ -112,7 +112,8 @@ async fn main() {
 
 async fn endpoint(tenant: &Tenant, url: &str) -> String {
     let mut endpoints = EndpointServiceClient::new(tenant.backend.channel(ServiceName::Notification));
-    let request = CreateEndpointRequest { url: url.to_owned(), ..CreateEndpointRequest::default() };
+    let results = ["accepted", "rejected", "expired", "canceled"].map(|end| format!("trusonafication.{end}"));
+    let request = CreateEndpointRequest { url: url.to_owned(), event_types: results.into(), ..CreateEndpointRequest::default() };
     endpoints.create_endpoint(request).await.unwrap().into_inner().endpoint.unwrap().id
 }
 

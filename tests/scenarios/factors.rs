@@ -1,7 +1,7 @@
 //! The weaker factor never replaces the stronger: a key that nobody vouched for proves what the device key does, whoever put it there.
 
 use nodkey_kernel::{jose::PrivateKey, key_statement::sign_key_statement};
-use nodkey_mobile_sdk::Decision;
+use nodkey_mobile_sdk::{Decision, PresenceKind, software::SoftwareKeyStore};
 use nodkey_proto::{
     registry::v1::{ApproveDeviceKeysRequest, Device, device_service_client::DeviceServiceClient},
     trusonafication::v1::Status,
@@ -23,6 +23,7 @@ scenarios!(
     a_key_that_proved_itself_is_one_devices,
     a_device_key_is_never_changed,
     keys_of_a_first_registration_count_and_are_told_with_their_thumbprints,
+    our_own_phones_have_the_old_key_vouch_for_the_new_one_and_say_which_do_not_count,
 );
 
 /// What an accept by this phone comes to, of something asked at level 2.
@@ -162,4 +163,41 @@ async fn keys_of_a_first_registration_count_and_are_told_with_their_thumbprints(
     let seen = backend(&world.http, &tenant.server, Method::GET, &format!("/api/v2/devices/{}", by_hand.id()), "").await;
     assert_eq!((held(&seen.body), &seen.body["certified"]), (expected, &json!(false)));
     assert!(seen.body["presence_keys"][0]["since"].is_string());
+}
+
+async fn our_own_phones_have_the_old_key_vouch_for_the_new_one_and_say_which_do_not_count(world: &World) {
+    let tenant = world.tenant().await;
+    let (first, second, third) = (key(), key(), key());
+    let keys = SoftwareKeyStore::new(key(), vec![(PresenceKind::Biometric, first)]);
+    let phone = tenant.phone_with(keys.clone());
+    assert_eq!(phone.register("phone").await.unwrap().not_counting().count(), 0);
+    tenant.activate("ada", &phone).await;
+
+    let renewed = keys.with_new_presence_key(PresenceKind::Biometric, second.clone());
+    let phone = tenant.phone_with(renewed.clone());
+    // The same again has the same result: the gateway knows the old key no more.
+    for _ in 0..2 {
+        let device = phone.update_keys().await.unwrap();
+        let [held] = device.presence_keys.as_slice() else { panic!("it has one") };
+        assert_eq!((held.kind, held.thumbprint.as_str()), (PresenceKind::Biometric, &*second.public().thumbprint()));
+        assert!(device.certified && held.counts && held.since.is_some());
+    }
+    assert_eq!(accepts_as(&tenant, &phone).await, Status::Accepted);
+    // A key that the gateway never knew is in nobody's way, also where the whole phone is registered again.
+    let again = tenant.phone_with(renewed.clone().with_former(vec![(PresenceKind::Biometric, key())]));
+    assert_eq!(again.register("phone").await.unwrap().not_counting().count(), 0);
+
+    // The operating system deleted the key: the next one has nobody to vouch for it.
+    let lost = renewed.with_new_presence_key(PresenceKind::Biometric, third.clone()).with_former(Vec::new());
+    let phone = tenant.phone_with(lost);
+    phone.update_keys().await.unwrap();
+    let told = phone.status().await.unwrap();
+    let not_counting: Vec<_> = told.not_counting().map(|held| held.thumbprint.clone()).collect();
+    assert_eq!(not_counting, [third.public().thumbprint()]);
+    assert_eq!(accepts_as(&tenant, &phone).await, Status::AcceptedAtLowerLevel);
+    let mut devices = DeviceServiceClient::new(tenant.backend.channel(ServiceName::Registry));
+    let device_id = phone.device_identifier().to_owned();
+    devices.approve_device_keys(ApproveDeviceKeysRequest { device_id, thumbprints: not_counting }).await.unwrap();
+    assert_eq!(phone.status().await.unwrap().not_counting().count(), 0);
+    assert_eq!(accepts_as(&tenant, &phone).await, Status::Accepted);
 }

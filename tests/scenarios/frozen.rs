@@ -332,7 +332,7 @@ async fn no_auditor_is_shown_an_activation_code(world: &World) {
         let Some(next) = page.body["nextPageToken"].as_str().filter(|next| !next.is_empty()) else { break };
         let decoded = String::from_utf8_lossy(&b64u_decode(next).unwrap()).into_owned();
         assert!(!codes.iter().any(|(code, _)| decoded.contains(code)), "{decoded}");
-        token = next.to_owned();
+        next.clone_into(&mut token);
     }
     assert_eq!(rows.len(), 4, "each once: {rows:?}");
     let ids: Vec<_> = rows.iter().map(|row| row["id"].as_str().unwrap_or_default()).collect();

@@ -132,7 +132,7 @@ async fn it_was_not_me_is_told_and_holds_the_login_session_until_the_backend_rel
     assert_eq!(shown.iter().map(|pending| pending.id.as_str()).collect::<Vec<_>>(), [newer.id.as_str()]);
     assert_eq!(tenant.backend.trusonafication(&older).await.unwrap().status(), Status::Canceled);
     phone.reject(&shown[0], RejectReason::NotMe).await.unwrap();
-    let told = verify(&tenant, &endpoint.secret, &receiving.next().await).await.unwrap();
+    let told = verify(&tenant, &endpoint.secret, &receiving.next().await).await.unwrap().result().unwrap();
     assert_eq!((told.event_type.as_str(), told.data["id"].as_str()), ("trusonafication.reported", Some(newer.id.as_str())));
     assert_eq!((&told.data["result"]["reject_reason"], told.receipt.why), (&json!("not_me"), Some(ReceiptReason::NotMe)));
 

@@ -114,7 +114,7 @@ async fn an_endpoint_is_told_what_it_asked_for_and_verifies_it_by_either_key(wor
     let id = accepted(&tenant, &phone).await;
     let told = receiving.next().await;
     for key in [&created.secret, &created.endpoint.unwrap().public_key] {
-        let webhook = verify(&tenant, key, &told).await.unwrap();
+        let webhook = verify(&tenant, key, &told).await.unwrap().result().unwrap();
         assert_eq!((webhook.event_type.as_str(), webhook.id.as_str()), ("trusonafication.accepted", told.id.as_str()));
         assert_eq!((webhook.data["id"].as_str(), webhook.data["status"].as_str()), (Some(id.as_str()), Some("ACCEPTED")));
         let receipt = webhook.receipt;
@@ -139,15 +139,15 @@ async fn every_end_is_told_with_a_receipt_that_verifies(world: &World) {
         assert_eq!(created.status, 201, "{}", created.body);
         phone.respond(&asked(&phone).await, decision, None).await.unwrap();
         let told = receiving.next().await;
-        let webhook = verify(&tenant, &secret, &told).await.unwrap();
+        let webhook = verify(&tenant, &secret, &told).await.unwrap().result().unwrap();
         assert_eq!(webhook.receipt.dec, Some(decision), "{}", told.text);
     }
     canceled(&tenant).await;
-    let webhook = verify(&tenant, &secret, &receiving.next().await).await.unwrap();
+    let webhook = verify(&tenant, &secret, &receiving.next().await).await.unwrap().result().unwrap();
     assert_eq!((webhook.event_type.as_str(), webhook.receipt.status), ("trusonafication.canceled", ReceiptStatus::Canceled));
     let past = NewTrusonafication::user("ada", "log in", "Acme").expires_at(long_ago());
     tenant.backend.create_trusonafication(past).await.unwrap();
-    let webhook = verify(&tenant, &secret, &receiving.next().await).await.unwrap();
+    let webhook = verify(&tenant, &secret, &receiving.next().await).await.unwrap().result().unwrap();
     assert_eq!((webhook.event_type.as_str(), webhook.receipt.status), ("trusonafication.expired", ReceiptStatus::Expired));
 }
 

@@ -41,12 +41,21 @@ function isSigned({ headers, body }, secret) {
 }
 
 /**
+ * A relying party with somebody to ask, whose phone is there before any endpoint is.
+ * @param {import('./support/server.js').Server} server
+ */
+async function shopOf(server) {
+  const shop = await tenant(server);
+  await shop.enrol('ada');
+  return shop;
+}
+
+/**
  * Has something end that endpoints are told of.
  * @param {Tenant} tenant
  * @returns {Promise<string>} the id of the question
  */
-async function end({ enrol, ask, admin }) {
-  await enrol('ada');
+async function end({ ask, admin }) {
   const { id } = await ask('ada', 'log in');
   await admin('trusonafications', 'cancel', id);
   return id;
@@ -69,7 +78,7 @@ test('an endpoint is created, its secret is shown once, and what it is told is s
   server,
   receiver,
 }) => {
-  const shop = await tenant(server);
+  const shop = await shopOf(server);
   await open(page, server, 'endpoints', { rp: shop.id });
   await page.getByRole('button', { name: 'Create endpoint' }).first().click();
   const url = dialog(page).getByLabel('URL');
@@ -97,7 +106,7 @@ test('a delivery that failed is shown with what the receiver said, and is sent a
   server,
   receiver,
 }) => {
-  const shop = await tenant(server);
+  const shop = await shopOf(server);
   await shop.admin('endpoints', 'create', receiver.url);
   receiver.answer = { status: 500, headers: NOT_NOW, body: 'the <b>database</b> is away' };
   await end(shop);
@@ -120,7 +129,7 @@ test('a delivery that failed is shown with what the receiver said, and is sent a
 });
 
 test('what an endpoint missed while it was off is sent again, all of it', async ({ page, server, receiver }) => {
-  const shop = await tenant(server);
+  const shop = await shopOf(server);
   await shop.admin('endpoints', 'create', receiver.url);
   await open(page, server, 'endpoints', { rp: shop.id });
   await choose(row(page, receiver.url), 'Switch off');
@@ -146,7 +155,7 @@ test('what an endpoint missed while it was off is sent again, all of it', async 
 });
 
 test('a receiver that says it is gone is switched off, and why is said', async ({ page, server, receiver }) => {
-  const shop = await tenant(server);
+  const shop = await shopOf(server);
   await shop.admin('endpoints', 'create', receiver.url);
   receiver.answer = { status: 410 };
   await end(shop);
@@ -159,7 +168,7 @@ test('deliveries are filtered by state and endpoint, and by an address that can 
   server,
   receiver,
 }) => {
-  const shop = await tenant(server);
+  const shop = await shopOf(server);
   await shop.admin('endpoints', 'create', receiver.url);
   await shop.admin('endpoints', 'create', `${receiver.url}/other`);
   await end(shop);
@@ -184,7 +193,7 @@ test('an endpoint gets new keys, and the old ones sign, too, for as long as is c
   server,
   receiver,
 }) => {
-  const shop = await tenant(server);
+  const shop = await shopOf(server);
   const { secret: old } = await shop.admin('endpoints', 'create', receiver.url);
   await open(page, server, 'endpoints', { rp: shop.id });
   await choose(row(page, receiver.url), 'Rotate keys');
@@ -198,7 +207,7 @@ test('an endpoint gets new keys, and the old ones sign, too, for as long as is c
 });
 
 test('an endpoint is changed, and deleted, and then told nothing', async ({ page, server, receiver }) => {
-  const shop = await tenant(server);
+  const shop = await shopOf(server);
   await shop.admin('endpoints', 'create', `${receiver.url}/stays`);
   await shop.admin('endpoints', 'create', `${receiver.url}/new`);
   await open(page, server, 'endpoints', { rp: shop.id });
@@ -213,4 +222,23 @@ test('an endpoint is changed, and deleted, and then told nothing', async ({ page
   await expect(row(page, receiver.url)).toHaveCount(1);
   await end(shop);
   await expect.poll(() => receiver.calls.map(({ path }) => path)).toEqual(['/nodkey/stays']);
+});
+
+test('a delivery about a device leads to the device, and is found by it', async ({ page, server, receiver }) => {
+  const shop = await tenant(server);
+  await shop.admin('endpoints', 'create', receiver.url, '--event', 'device.registered');
+  const [{ device }] = [await shop.register('ada'), await shop.register('grace')];
+  await expect.poll(() => receiver.calls.length).toBe(2);
+  await open(page, server, 'deliveries', { rp: shop.id });
+  await expect(page.getByRole('link', { name: 'device.registered' })).toHaveCount(2);
+  await page.getByLabel('About').fill(`device/${device}`);
+  await page.getByLabel('About').press('Enter');
+  await expect(page.getByRole('link', { name: 'device.registered' })).toHaveCount(1);
+  await page.getByRole('link', { name: 'device.registered' }).click();
+  await expect(heading(page, 'device.registered')).toBeFocused();
+  await page
+    .getByRole('main')
+    .getByRole('link', { name: device.slice(0, 6) })
+    .click();
+  await expect(page.getByText('ada’s phone')).toBeVisible();
 });

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { parseJws, verifyJws } from '../assets/lib/jose.js';
+import { parseJws, thumbprint, verifyJws } from '../assets/lib/jose.js';
 import { KEYS_TYP } from '../assets/lib/key_statement.js';
 import { pause } from '../assets/lib/pause.js';
+import { generateKey, keyStore as softKeyStore } from '../assets/phone/keys.js';
 import { Phone } from '../assets/phone/protocol.js';
 import { GATEWAY, Gateway, NOW, challenge, collect, keyStore, problem, readResponse, trucode } from './gateway.js';
 import { jwks, vectors } from './vectors.js';
@@ -108,6 +109,38 @@ test('registering vouches for the keys, by the device key and by each presence k
     return registered();
   };
   await phone.register({ token: 'a.b.c', secret: 's' }, { name: 'Test' });
+  assert.deepEqual(asked, ['Register this phone']);
+});
+
+test('a key that is replaced vouches for its successor if the gateway knows it, and no other does', async () => {
+  /** @type {string[]} */
+  const asked = [];
+  const before = await keyStore(async (reason) => void asked.push(reason));
+  const { gateway, phone } = await world({ keys: before });
+  const made = await softKeyStore(await generateKey(), await generateKey(), async () => {});
+  const after = { ...before, presenceKeys: made.presenceKeys };
+  const stranger = await softKeyStore(await generateKey(), await generateKey(), async () =>
+    assert.fail('it is unknown'),
+  );
+  const known = vectors.keys.presence_p256.thumbprint;
+  gateway.routes[`GET /api/v2/devices/${DEVICE}/status`] = () =>
+    Response.json({ presence_keys: [{ kind: 'biometric', thumbprint: known, counts: true, since: null }] });
+  gateway.routes[CHALLENGES] = () => Response.json({ nonce: 'n', seq: 8 }, { status: 201 });
+  const jkt = await thumbprint(after.presenceKeys[0].jwk);
+  gateway.routes[`PATCH /api/v2/devices/${DEVICE}`] = async (body) => {
+    assert.deepEqual(body.presence_keys, [{ kind: 'biometric', jwk: after.presenceKeys[0].jwk }]);
+    const [statement, ...signatures] = [body.key_statement, ...body.key_signatures].map(parseJws);
+    assert.deepEqual(
+      signatures.map(({ header }) => header.kid),
+      [jkt, known],
+    );
+    const said = await verifyJws(statement, before.deviceKey, KEYS_TYP);
+    assert.deepEqual(said.keys, [{ kind: 'biometric', jkt }]);
+    assert.deepEqual(await verifyJws(signatures[0], after.presenceKeys[0].jwk, KEYS_TYP), said);
+    assert.deepEqual(await verifyJws(signatures[1], before.presenceKeys[0].jwk, KEYS_TYP), said);
+    return registered();
+  };
+  await phone.replaceKeys(after, [...before.presenceKeys, ...stranger.presenceKeys]);
   assert.deepEqual(asked, ['Register this phone']);
 });
 

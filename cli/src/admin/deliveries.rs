@@ -29,7 +29,8 @@ const STATE: &str = "DELIVERY_STATE_";
 pub enum Verb {
     /// List deliveries, newest first
     #[command(after_help = "Example:
-  nodkey admin deliveries list --state exhausted --all")]
+  nodkey admin deliveries list --state exhausted --all
+  nodkey admin deliveries list --about device/NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs")]
     List {
         #[command(flatten)]
         page: PageArgs,
@@ -39,6 +40,9 @@ pub enum Verb {
         /// Only those about this trusonafication
         #[arg(long, value_name = "UUID", default_value = "", hide_default_value = true)]
         trusonafication: String,
+        /// Only those about this: `device/ID`, `binding/ID`, `identity_document/ID`, `user/IDENTIFIER`
+        #[arg(long, value_name = "SUBJECT", default_value = "", hide_default_value = true, conflicts_with = "trusonafication")]
+        about: String,
         /// Only those to this endpoint
         #[arg(long, value_name = "UUID", default_value = "", hide_default_value = true)]
         endpoint: String,
@@ -81,12 +85,13 @@ pub struct Redeliver {
 pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
     let mut client = DeliveryServiceClient::new(admin.channel(ServiceName::Notification));
     match verb {
-        Verb::List { page, state, trusonafication, endpoint } => {
+        Verb::List { page, state, trusonafication, about, endpoint } => {
             let state = state.and_then(|word| DeliveryState::from_str_name(&name(STATE, &word))).unwrap_or_default();
-            let columns = ["id", "event_type", "state", "attempt_count", "next_attempt_at", "url"];
+            let columns = ["id", "event_type", "subject", "state", "attempt_count", "next_attempt_at", "url"];
             list(admin, page, &columns, async |page_size, page_token| {
-                let (trusonafication_id, endpoint_id) = (trusonafication.clone(), endpoint.clone());
-                let message = ListDeliveriesRequest { page_size, page_token, state: state.into(), trusonafication_id, endpoint_id };
+                let (trusonafication_id, endpoint_id, subject) = (trusonafication.clone(), endpoint.clone(), about.clone());
+                let message =
+                    ListDeliveriesRequest { page_size, page_token, state: state.into(), trusonafication_id, endpoint_id, subject };
                 let answer = client.list_deliveries(request(message)).await?.into_inner();
                 Ok((answer.deliveries.iter().map(to_record).collect(), answer.next_page_token))
             })
@@ -119,6 +124,7 @@ fn to_record(delivery: &Delivery) -> Record {
     record([
         ("id", json!(delivery.id)),
         ("trusonafication_id", filled(&delivery.trusonafication_id)),
+        ("subject", json!(delivery.subject)),
         ("event_type", json!(delivery.event_type)),
         ("endpoint_id", filled(&delivery.endpoint_id)),
         ("url", json!(delivery.url)),

@@ -18,19 +18,26 @@ use super::{
 };
 use crate::output::{Record, record};
 
-const EVENTS: [&str; 5] = [
+const EVENTS: [&str; 12] = [
     "trusonafication.accepted",
     "trusonafication.rejected",
     "trusonafication.expired",
     "trusonafication.canceled",
     "trusonafication.reported",
+    "device.registered",
+    "device.keys_changed",
+    "device.replaced",
+    "device.retired",
+    "binding.activated",
+    "identity_document.registered",
+    "user.frozen",
 ];
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Create an endpoint. Its secret is shown once
     #[command(after_help = "Example:
-  nodkey admin endpoints create https://shop.example.com/nodkey --event trusonafication.accepted")]
+  nodkey admin endpoints create https://shop.example.com/nodkey --event trusonafication.accepted --event device.keys_changed")]
     Create {
         /// Where results are posted to
         url: String,

@@ -73,9 +73,18 @@ impl Receiver {
 }
 
 fn print(told: &Webhook, json: bool) -> anyhow::Result<()> {
+    let (timestamp, data) = match told {
+        Webhook::Result(result) => (&result.timestamp, &result.data),
+        Webhook::Notice(notice) => (&notice.timestamp, &notice.data),
+    };
     if json {
-        return line(json!({"id": told.id, "type": told.event_type, "timestamp": told.timestamp, "data": told.data}));
+        let proven = matches!(told, Webhook::Result(_));
+        return line(json!({"id": told.id(), "type": told.event_type(), "timestamp": timestamp, "proven": proven, "data": data}));
     }
-    let text = |name: &str| told.data[name].as_str().unwrap_or("-").to_owned();
-    line(format_args!("{} {} {} by {}: {}", told.timestamp, told.event_type, text("action"), text("user_identifier"), text("id")))
+    let text = |name: &str| data[name].as_str().unwrap_or("-").to_owned();
+    let head = format!("{timestamp} {}", told.event_type());
+    match told {
+        Webhook::Result(_) => line(format_args!("{head} {} by {}: {}", text("action"), text("user_identifier"), text("id"))),
+        Webhook::Notice(_) => line(format_args!("{head}: {data}")),
+    }
 }

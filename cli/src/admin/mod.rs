@@ -6,6 +6,7 @@ mod bindings;
 mod credentials;
 mod deliveries;
 mod devices;
+mod documents;
 mod endpoints;
 mod import;
 mod keys;
@@ -88,6 +89,9 @@ enum Noun {
     /// Phones and tablets
     #[command(subcommand, after_help = "Example:\n  nodkey admin devices list")]
     Devices(devices::Verb),
+    /// Identity documents of users, which accepts at level 3 present
+    #[command(subcommand, after_help = "Example:\n  nodkey admin documents list ada")]
+    Documents(documents::Verb),
     /// Which device belongs to which user
     #[command(subcommand, after_help = "Example:\n  nodkey admin bindings list --user ada")]
     Bindings(bindings::Verb),
@@ -131,6 +135,7 @@ async fn run_noun(admin: &Admin, noun: Noun) -> anyhow::Result<()> {
         Noun::Operators(verb) => operators::run(admin, verb).await,
         Noun::Audit(verb) => audit::run(admin, verb).await,
         Noun::Devices(verb) => devices::run(admin, verb).await,
+        Noun::Documents(verb) => documents::run(admin, verb).await,
         Noun::Bindings(verb) => bindings::run(admin, verb).await,
         Noun::Users(verb) => users::run(admin, verb).await,
         Noun::Import(args) => import::run(admin, args).await,

@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use nodkey_kernel::jose::{PrivateKey, PublicJwk, b64u, b64u_decode};
+use nodkey_kernel::{
+    jose::{Algorithm, PrivateKey, PublicJwk, b64u, b64u_decode},
+    random::Random,
+};
 use nodkey_mobile_sdk::{PresenceKind, software::SoftwareKeyStore};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -14,6 +17,9 @@ use crate::connection::{read_json, write_secret};
 struct File {
     device_key: Value,
     presence_keys: Vec<PresenceKey>,
+    /// Those that were replaced, until their successors are registered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    former_presence_keys: Vec<PresenceKey>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -33,10 +39,25 @@ pub fn load_or_generate(path: &Path) -> anyhow::Result<SoftwareKeyStore> {
         return Ok(keys);
     }
     let keys = SoftwareKeyStore::generate();
-    let (device, presence) = keys.private_keys();
-    let presence_keys = presence.iter().map(|(kind, key)| PresenceKey { kind: *kind, jwk: to_jwk(key) }).collect();
-    write_secret(path, &File { device_key: to_jwk(device), presence_keys })?;
+    write(path, &keys)?;
     Ok(keys)
+}
+
+/// Writes the keys in place of those that are there.
+pub fn write(path: &Path, keys: &SoftwareKeyStore) -> anyhow::Result<()> {
+    let file = |keys: &[(PresenceKind, PrivateKey)]| keys.iter().map(|(kind, key)| PresenceKey { kind: *kind, jwk: to_jwk(key) }).collect();
+    let (device, presence) = keys.private_keys();
+    let (presence_keys, former_presence_keys) = (file(presence), file(keys.private_former_keys()));
+    write_secret(path, &File { device_key: to_jwk(device), presence_keys, former_presence_keys })
+}
+
+/// Makes another presence key and writes it; the old one stays beside it until the new one is registered, unless it is `lost`.
+pub fn renew(path: &Path, keys: SoftwareKeyStore, lost: bool) -> anyhow::Result<SoftwareKeyStore> {
+    let made = PrivateKey::generate(Algorithm::Es256, &Random::system());
+    let renewed = keys.with_new_presence_key(PresenceKind::Biometric, made);
+    let renewed = if lost { renewed.with_former(Vec::new()) } else { renewed };
+    write(path, &renewed)?;
+    Ok(renewed)
 }
 
 /// Deletes the keys.
@@ -48,8 +69,9 @@ fn read(path: &Path) -> anyhow::Result<Option<SoftwareKeyStore>> {
     let Some(file) = read_json::<File>(path)? else { return Ok(None) };
     let damaged = || format!("{} is damaged: not private P-256 or Ed25519 JWKs", path.display());
     let device = from_jwk(file.device_key).with_context(damaged)?;
-    let presence = file.presence_keys.into_iter().map(|key| Ok((key.kind, from_jwk(key.jwk)?)));
-    Ok(Some(SoftwareKeyStore::new(device, presence.collect::<anyhow::Result<_>>().with_context(damaged)?)))
+    let keys = |keys: Vec<PresenceKey>| keys.into_iter().map(|key| Ok((key.kind, from_jwk(key.jwk)?))).collect::<anyhow::Result<Vec<_>>>();
+    let (presence, former) = (keys(file.presence_keys).with_context(damaged)?, keys(file.former_presence_keys).with_context(damaged)?);
+    Ok(Some(SoftwareKeyStore::new(device, presence).with_former(former)))
 }
 
 fn to_jwk(key: &PrivateKey) -> Value {
@@ -85,6 +107,11 @@ mod tests {
         assert_eq!(read.device_key(), made.device_key());
         assert_eq!(read.presence_keys(), made.presence_keys());
         assert_eq!(load_or_generate(&path).unwrap().device_key(), made.device_key());
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let renewed = read.with_new_presence_key(PresenceKind::Biometric, PrivateKey::generate(Algorithm::Es256, &Random::seeded(1)));
+        write(&path, &renewed).unwrap();
+        let read = load(&path).unwrap();
+        assert_eq!((read.presence_keys(), read.former_presence_keys()), (renewed.presence_keys(), made.presence_keys()));
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         delete(&path).unwrap();
         assert!(load(&path).is_err());

@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 
 use clap::{Subcommand, builder::PossibleValuesParser};
 use nodkey_mobile_sdk::{
-    Phone, RegisteredDevice,
+    HeldKey, Phone, RegisteredDevice,
     software::{AlwaysPresent, SoftwareKeyStore},
 };
 use serde_json::{Map, Value, json};
 
 use crate::{
     connection::{DataDir, Gateway},
-    output::{record, show},
+    output::{page, record, show},
 };
 
 /// A phone whose keys are in a file and whose person sits at the terminal.
@@ -67,6 +67,19 @@ Then bind the phone to a user:
     /// Have a new phone take this one's place, or add one
     #[command(subcommand)]
     Transfer(transfer::Verb),
+    /// Show the phone's presence keys: whether they count, and what to do about those that do not
+    #[command(after_help = "Example:
+  nodkey phone keys")]
+    Keys,
+    /// Replace the presence key, as a phone does whose fingerprints changed. The old key vouches for the new one, which counts then
+    #[command(after_help = "Examples:
+  nodkey phone renew-key
+  nodkey phone renew-key --lost")]
+    RenewKey {
+        /// The old key is gone, as it is where the operating system deleted it: the new one does not count until it is approved
+        #[arg(long)]
+        lost: bool,
+    },
     /// Register where the phone is woken, with what the provider gave the app
     #[command(after_help = "Examples:
   nodkey phone push unifiedpush '{\"endpoint\": \"https://up.example.com/ada\"}'
@@ -101,8 +114,19 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         Command::Enrol { .. } => keys::load_or_generate(&file)?,
         _ => keys::load(&file)?,
     };
-    let phone = Phone::new(config, keys, AlwaysPresent)?;
+    let keys = match args.command {
+        // Written before it is registered: what is registered must not be lost.
+        Command::RenewKey { lost } => keys::renew(&file, keys, lost)?,
+        _ => keys,
+    };
+    let phone = Phone::new(config, keys.clone(), AlwaysPresent)?;
     match args.command {
+        Command::Keys => show_keys(args.json, &phone.status().await?),
+        Command::RenewKey { .. } => {
+            let device = phone.update_keys().await?;
+            keys::write(&file, &keys.with_former(Vec::new()))?;
+            show_keys(args.json, &device)
+        }
         Command::Enrol { name } => show_device(args.json, &phone.register(&name).await?, &file),
         Command::Wait(wait) => wait::run(&phone, &wait, args.json).await,
         Command::Status => show_device(args.json, &phone.status().await?, &file),
@@ -132,12 +156,33 @@ fn object(text: &str) -> Result<Map<String, Value>, String> {
     serde_json::from_str(text).map_err(|e| format!("must be a JSON object: {e}"))
 }
 
+/// What to do about keys that do not count goes to standard error: programs read the rest.
+fn show_keys(json: bool, device: &RegisteredDevice) -> anyhow::Result<()> {
+    let columns = ["kind", "thumbprint", "counts", "since"];
+    let key = |key: &HeldKey| {
+        let (kind, since) = (json!(key.kind), json!(key.since));
+        record([("kind", kind), ("thumbprint", json!(key.thumbprint)), ("counts", json!(key.counts)), ("since", since)])
+    };
+    page(json, &columns, &device.presence_keys.iter().map(key).collect::<Vec<_>>(), "")?;
+    let not_counting: Vec<_> = device.not_counting().map(|key| key.thumbprint.as_str()).collect();
+    if !not_counting.is_empty() {
+        anstream::eprintln!(
+            "\nwhat a key that does not count accepts is level 1. Ask the organisation to approve it, or do so as its operator:\n  \
+             nodkey admin devices approve-keys {} {}",
+            device.device_identifier,
+            not_counting.join(" ")
+        );
+    }
+    Ok(())
+}
+
 fn show_device(json: bool, device: &RegisteredDevice, file: &Path) -> anyhow::Result<()> {
     let mut record = record([
         ("device_identifier", json!(device.device_identifier)),
         ("is_active", json!(device.is_active)),
         ("frozen", json!(device.frozen)),
         ("certified", json!(device.certified)),
+        ("counting_keys", json!(device.presence_keys.len() - device.not_counting().count())),
         ("key_file", json!(file)),
     ]);
     if json {

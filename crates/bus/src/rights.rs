@@ -23,7 +23,13 @@ pub const CONSUMERS: &[(&str, &str)] = &[
     ("notification_rejected", "evt.trusonafication.v1.rejected"),
     ("notification_expired", "evt.trusonafication.v1.expired"),
     ("notification_canceled", "evt.trusonafication.v1.canceled"),
+    ("notification_device_registered", "evt.registry.v1.device_registered"),
+    ("notification_device_updated", "evt.registry.v1.device_updated"),
     ("notification_device_retired", "evt.registry.v1.device_retired"),
+    ("notification_binding_activated", "evt.binding.v1.activated"),
+    ("notification_device_replaced", "evt.binding.v1.device_replaced"),
+    ("notification_user_frozen", "evt.binding.v1.user_frozen"),
+    ("notification_document_registered", "evt.registry.v1.identity_document_registered"),
 ];
 
 /// Who hints.

@@ -4,6 +4,7 @@ pub mod audit;
 pub mod backoff;
 pub mod challenge;
 pub mod device;
+pub mod document_statement;
 pub mod dpop;
 pub mod egress;
 pub mod error;

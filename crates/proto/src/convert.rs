@@ -1,6 +1,6 @@
 //! Well-known protobuf types to the kernel's and back.
 
-use nodkey_kernel::{role::Role, time::Timestamp};
+use nodkey_kernel::{key_statement::PresenceKind, role::Role, time::Timestamp};
 use serde_json::{Map, Number, Value};
 
 use crate::registry::v1 as registry;
@@ -43,6 +43,15 @@ pub const fn to_role(role: Role) -> registry::Role {
         Role::Auditor => registry::Role::Auditor,
         Role::Operator => registry::Role::Operator,
         Role::Owner => registry::Role::Owner,
+    }
+}
+
+/// Converts to a kind of presence key.
+#[must_use]
+pub const fn to_presence_kind(kind: PresenceKind) -> registry::PresenceKind {
+    match kind {
+        PresenceKind::Biometric => registry::PresenceKind::Biometric,
+        PresenceKind::Credential => registry::PresenceKind::Credential,
     }
 }
 

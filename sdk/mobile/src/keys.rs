@@ -17,6 +17,18 @@ pub trait KeyStore: Send + Sync {
 
     /// Signs with the presence key of that kind. The OS asks the person first, or has just done so.
     fn sign_with_presence(&self, kind: PresenceKind, message: &[u8]) -> Result<Vec<u8>, String>;
+
+    /// Presence keys that newer ones of their kind replaced and that still sign. At the next registration they vouch for their successors,
+    /// which count then; afterwards delete them. None by default: an operating system deletes a key when it makes another.
+    fn former_presence_keys(&self) -> Vec<(PresenceKind, PublicJwk)> {
+        Vec::new()
+    }
+
+    /// Signs with that former presence key. The OS asks the person first, or has just done so.
+    fn sign_with_former_presence(&self, key: &PublicJwk, message: &[u8]) -> Result<Vec<u8>, String> {
+        let _ = (key, message);
+        Err("there is no former presence key".to_owned())
+    }
 }
 
 /// The person did not prove their presence.

@@ -22,7 +22,7 @@ use crate::{
     transfer::{self, Transferred},
     transport::{Signable, Transport, json as read_json},
     trucode::{self, Scanned},
-    vouching::Vouching,
+    vouching::{Vouching, document_statement},
 };
 
 /// How long the gateway may take beyond a wait we asked for.
@@ -59,6 +59,48 @@ pub struct RegisteredDevice {
     /// True while the user is frozen: this device is asked nothing and its answers are refused with `USER_FROZEN`.
     #[serde(default)]
     pub frozen: bool,
+    /// The presence keys that the gateway knows of the phone; none at gateways that do not say which count.
+    #[serde(default)]
+    pub presence_keys: Vec<HeldKey>,
+}
+
+impl RegisteredDevice {
+    /// The presence keys that do not count: what they accept is level 1, the phone alone.
+    ///
+    /// Where another counts, or the one that was replaced still signs, [`update_keys`](Phone::update_keys) has it vouch for them. Where none is
+    /// left, tell the person to have the organisation approve the phone: its backend does so by the thumbprint.
+    pub fn not_counting(&self) -> impl Iterator<Item = &HeldKey> {
+        self.presence_keys.iter().filter(|key| !key.counts)
+    }
+}
+
+/// How a presence key of the phone stands.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct HeldKey {
+    /// How the person is asked before it signs.
+    pub kind: PresenceKind,
+    /// Names it (RFC 7638).
+    pub thumbprint: String,
+    /// Whether what it signs proves a person's presence.
+    pub counts: bool,
+    /// RFC 3339; since when the gateway knows it. Absent: since before this was noted.
+    pub since: Option<String>,
+}
+
+/// A document that is registered for the user of the phone.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct RegisteredDocument {
+    /// Names it.
+    pub id: String,
+    /// Whether accepts that present it are level 3. One that a phone registers without a presence key that counts does not, until the backend
+    /// registers it, too.
+    #[serde(default = "of_before")]
+    pub counts: bool,
+}
+
+/// At gateways that do not say it, every document counts.
+const fn of_before() -> bool {
+    true
 }
 
 /// Something the person is asked. [`Phone`] hands it out only after checking the signature.
@@ -122,19 +164,19 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
 
     /// Registers the device, or brings the gateway up to date about its keys. Idempotent.
     ///
-    /// The device key and each presence key sign which keys these are, so the person is asked to confirm once for each presence key. Ask
-    /// [`status`](Self::status) instead when the keys are those that are registered.
+    /// The device key and each presence key sign which keys these are, and each [former](KeyStore::former_presence_keys) one that the gateway
+    /// still knows, so the person is asked to confirm once for each of these. Ask [`status`](Self::status) instead when the keys are those that
+    /// are registered. See [`RegisteredDevice::not_counting`].
     pub async fn register(&self, name: &str) -> Result<RegisteredDevice, Error> {
-        let presence_keys: Vec<_> =
-            self.keys.presence_keys().iter().map(|(kind, jwk)| json!({"kind": kind, "jwk": jwk.to_value()})).collect();
         let mut body = json!({
             "device_key": self.keys.device_key().to_value(),
-            "presence_keys": presence_keys,
+            "presence_keys": self.presence_keys(),
             "name": name,
             "platform": "other",
             "app_version": env!("CARGO_PKG_VERSION"),
         });
-        Vouching::make(&self.transport, &self.keys, &self.presence).await?.add_to(&mut body);
+        let former = self.vouching_former().await?;
+        Vouching::make(&self.transport, &self.keys, &self.presence, former).await?.add_to(&mut body);
         let authorize = |signable: &Signable<'_>| {
             let text = trusona_mac::string_to_sign(
                 signable.method,
@@ -148,6 +190,36 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
         };
         let answer = self.transport.send(&self.keys, Method::POST, "/api/v2/devices", Some(&body), &[], Some(&authorize)).await?;
         read_json(answer).await
+    }
+
+    /// Brings the gateway up to date about the presence keys of a phone that is registered, as [`register`](Self::register) does, and about
+    /// nothing else.
+    pub async fn update_keys(&self) -> Result<RegisteredDevice, Error> {
+        let mut body = json!({"presence_keys": self.presence_keys()});
+        let former = self.vouching_former().await?;
+        Vouching::make(&self.transport, &self.keys, &self.presence, former).await?.add_to(&mut body);
+        let path = format!("/api/v2/devices/{}", self.device_identifier);
+        read_json(self.transport.send(&self.keys, Method::PATCH, &path, Some(&body), &[], None).await?).await
+    }
+
+    fn presence_keys(&self) -> Vec<Value> {
+        self.keys.presence_keys().iter().map(|(kind, jwk)| json!({"kind": kind, "jwk": jwk.to_value()})).collect()
+    }
+
+    /// The former presence keys that the gateway still knows: others cannot vouch.
+    async fn vouching_former(&self) -> Result<Vec<(PresenceKind, PublicJwk)>, Error> {
+        let mut former = self.keys.former_presence_keys();
+        if former.is_empty() {
+            return Ok(former);
+        }
+        let known = match self.status().await {
+            Ok(device) => device.presence_keys,
+            // Nobody knows the phone yet.
+            Err(Error::Refused { status: 401 | 403 | 404, .. }) => Vec::new(),
+            Err(e) => return Err(e),
+        };
+        former.retain(|(_, key)| known.iter().any(|held| held.thumbprint == key.thumbprint()));
+        Ok(former)
     }
 
     /// Returns whether the device is active, with a fresh device-identifier JWT.
@@ -197,15 +269,24 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
         transfer::transfer(&self.transport, &self.keys, &self.presence, request, act).await
     }
 
-    /// Registers the hash of an identity document for the user the device is bound to. Returns the document's id.
-    pub async fn register_identity_document(&self, hash: &str) -> Result<String, Error> {
-        #[derive(Deserialize)]
-        struct Document {
-            id: String,
+    /// Registers the hash of an identity document for the user the device is bound to. A presence key that counts signs it, for which the
+    /// person is asked; where there is none, the document does not count. The same again has the same result.
+    pub async fn register_identity_document(&self, hash: &str) -> Result<RegisteredDocument, Error> {
+        let mut body = json!({"type": "AAMVA_DRIVERS_LICENSE", "hash": hash});
+        if let Some(statement) = self.document_statement(hash).await? {
+            body["statement"] = json!(statement);
         }
-        let body = json!({"type": "AAMVA_DRIVERS_LICENSE", "hash": hash});
         let answer = self.transport.send(&self.keys, Method::POST, "/api/v2/identity_documents", Some(&body), &[], None).await?;
-        Ok(read_json::<Document>(answer).await?.id)
+        read_json(answer).await
+    }
+
+    async fn document_statement(&self, hash: &str) -> Result<Option<String>, Error> {
+        let held = self.status().await?.presence_keys;
+        let counts = |key: &PublicJwk| held.iter().any(|held| held.counts && held.thumbprint == key.thumbprint());
+        match self.keys.presence_keys().into_iter().find(|(_, key)| counts(key)) {
+            Some(key) => document_statement(&self.transport, &self.keys, &self.presence, key, hash).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Reads a secure QR code, or the deep link that stands for it: verifies its signature and asks what to show.

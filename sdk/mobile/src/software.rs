@@ -12,6 +12,7 @@ use crate::{KeyStore, PresenceDenied, PresenceKind, UserPresence};
 pub struct SoftwareKeyStore {
     device: PrivateKey,
     presence: Vec<(PresenceKind, PrivateKey)>,
+    former: Vec<(PresenceKind, PrivateKey)>,
 }
 
 impl SoftwareKeyStore {
@@ -20,13 +21,33 @@ impl SoftwareKeyStore {
     pub fn generate() -> Self {
         let random = Random::system();
         let presence = PrivateKey::generate(Algorithm::Es256, &random);
-        Self { device: PrivateKey::generate(Algorithm::Es256, &random), presence: vec![(PresenceKind::Biometric, presence)] }
+        Self::new(PrivateKey::generate(Algorithm::Es256, &random), vec![(PresenceKind::Biometric, presence)])
     }
 
     /// Makes a store of given keys.
     #[must_use]
     pub fn new(device: PrivateKey, presence: Vec<(PresenceKind, PrivateKey)>) -> Self {
-        Self { device, presence }
+        Self { device, presence, former: Vec::new() }
+    }
+
+    /// The same keys, and former presence keys beside them.
+    #[must_use]
+    pub fn with_former(self, former: Vec<(PresenceKind, PrivateKey)>) -> Self {
+        Self { former, ..self }
+    }
+
+    /// Puts a new presence key in the place of that of its kind, which is kept as a former one, to vouch for it.
+    #[must_use]
+    pub fn with_new_presence_key(self, kind: PresenceKind, key: PrivateKey) -> Self {
+        let (replaced, mut presence): (Vec<_>, Vec<_>) = self.presence.into_iter().partition(|(k, _)| *k == kind);
+        presence.push((kind, key));
+        Self { device: self.device, presence, former: [self.former, replaced].concat() }
+    }
+
+    /// The former presence keys, to be kept by whoever made the store.
+    #[must_use]
+    pub fn private_former_keys(&self) -> &[(PresenceKind, PrivateKey)] {
+        &self.former
     }
 
     /// The private keys, to be kept by whoever made the store.
@@ -52,6 +73,15 @@ impl KeyStore for SoftwareKeyStore {
     fn sign_with_presence(&self, kind: PresenceKind, message: &[u8]) -> Result<Vec<u8>, String> {
         let (_, key) = self.presence.iter().find(|(k, _)| *k == kind).ok_or("no presence key of this kind")?;
         Ok(key.sign(message))
+    }
+
+    fn former_presence_keys(&self) -> Vec<(PresenceKind, PublicJwk)> {
+        self.former.iter().map(|(kind, key)| (*kind, key.public())).collect()
+    }
+
+    fn sign_with_former_presence(&self, key: &PublicJwk, message: &[u8]) -> Result<Vec<u8>, String> {
+        let (_, former) = self.former.iter().find(|(_, former)| former.public() == *key).ok_or("no such former presence key")?;
+        Ok(former.sign(message))
     }
 }
 

@@ -1,8 +1,9 @@
-//! What a phone signs about its own keys, so that nobody else can say which are its presence keys.
+//! What a phone signs about its own keys and documents, so that nobody else can say which are its presence keys or its user's documents.
 
 use nodkey_kernel::{
+    document_statement::{DOCUMENT_TYP, DocumentStatementClaims},
     jose::{PublicJwk, jws},
-    key_statement::{KEYS_TYP, KeyStatementClaims, StatedKey},
+    key_statement::{KEYS_TYP, KeyStatementClaims, PresenceKind, StatedKey},
 };
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,8 @@ use crate::{
 
 /// What the person is told before a presence key signs that it is one.
 const REASON: &str = "Register this phone";
+/// And before one signs which document was scanned.
+const DOCUMENT_REASON: &str = "Register this document";
 
 /// A key statement and the signatures of presence keys over it, as members of a registration. Empty at a gateway of before.
 #[derive(Debug, Default, Serialize)]
@@ -38,9 +41,14 @@ pub(crate) async fn challenge(transport: &Transport, keys: &impl KeyStore) -> Re
 }
 
 impl Vouching {
-    /// Asks the gateway for a nonce and signs which presence keys there are: by the device key, and by each of them, for which the person
-    /// is asked.
-    pub(crate) async fn make(transport: &Transport, keys: &impl KeyStore, presence: &impl UserPresence) -> Result<Self, Error> {
+    /// Asks the gateway for a nonce and signs which presence keys there are: by the device key, by each of them, and by those of `former` that
+    /// they replace. The person is asked for each but the device key.
+    pub(crate) async fn make(
+        transport: &Transport,
+        keys: &impl KeyStore,
+        presence: &impl UserPresence,
+        former: Vec<(PresenceKind, PublicJwk)>,
+    ) -> Result<Self, Error> {
         let challenge = match challenge(transport, keys).await {
             Ok(challenge) => challenge,
             // A gateway that knows no key statements.
@@ -56,11 +64,15 @@ impl Vouching {
             nonce: challenge.nonce,
             iat: transport.now().as_seconds(),
         };
-        let key_statement = sign(&claims, &device, |input| keys.sign(input))?;
+        let key_statement = sign(KEYS_TYP, &claims, &device, |input| keys.sign(input))?;
         let mut key_signatures = Vec::new();
         for (kind, key) in presence_keys {
             presence.confirm(kind, REASON).await?;
-            key_signatures.push(sign(&claims, &key, |input| keys.sign_with_presence(kind, input))?);
+            key_signatures.push(sign(KEYS_TYP, &claims, &key, |input| keys.sign_with_presence(kind, input))?);
+        }
+        for (kind, key) in former {
+            presence.confirm(kind, REASON).await?;
+            key_signatures.push(sign(KEYS_TYP, &claims, &key, |input| keys.sign_with_former_presence(&key, input))?);
         }
         Ok(Self { key_statement: Some(key_statement), key_signatures })
     }
@@ -73,6 +85,32 @@ impl Vouching {
     }
 }
 
-fn sign(claims: &KeyStatementClaims, key: &PublicJwk, signer: impl FnOnce(&[u8]) -> Result<Vec<u8>, String>) -> Result<String, Error> {
-    jws::sign_with(KEYS_TYP, key.algorithm(), Some(&key.thumbprint()), None, claims, signer).map_err(Error::KeyStore)
+/// Has a presence key say which document its user scanned, for which the person is asked.
+pub(crate) async fn document_statement(
+    transport: &Transport,
+    keys: &impl KeyStore,
+    presence: &impl UserPresence,
+    (kind, key): (PresenceKind, PublicJwk),
+    hash: &str,
+) -> Result<String, Error> {
+    // A gateway that says which keys count knows nonces.
+    let challenge = challenge(transport, keys).await?;
+    let claims = DocumentStatementClaims {
+        iss: keys.device_key().thumbprint(),
+        aud: transport.base().to_owned(),
+        hash: hash.to_owned(),
+        nonce: challenge.nonce,
+        iat: transport.now().as_seconds(),
+    };
+    presence.confirm(kind, DOCUMENT_REASON).await?;
+    sign(DOCUMENT_TYP, &claims, &key, |input| keys.sign_with_presence(kind, input))
+}
+
+fn sign(
+    typ: &str,
+    claims: &impl Serialize,
+    key: &PublicJwk,
+    signer: impl FnOnce(&[u8]) -> Result<Vec<u8>, String>,
+) -> Result<String, Error> {
+    jws::sign_with(typ, key.algorithm(), Some(&key.thumbprint()), None, claims, signer).map_err(Error::KeyStore)
 }

@@ -11,7 +11,8 @@ use nodkey_proto::{
         User, binding_service_client::BindingServiceClient, user_service_client::UserServiceClient,
     },
     registry::v1::{
-        Device, GetDeviceRequest, GetJwksArchiveRequest, GetJwksRequest, device_service_client::DeviceServiceClient,
+        Device, DocumentType, GetDeviceRequest, GetJwksArchiveRequest, GetJwksRequest, IdentityDocument, RegisterIdentityDocumentRequest,
+        device_service_client::DeviceServiceClient, identity_document_service_client::IdentityDocumentServiceClient,
         signing_key_service_client::SigningKeyServiceClient,
     },
     trusonafication::v1::{
@@ -248,6 +249,22 @@ impl Nodkey {
         self.call(GetDeviceRequest { device_id: device_identifier.into() }, |r| {
             let mut client = DeviceServiceClient::new(self.registry.clone());
             async move { client.get_device(r).await }
+        })
+        .await
+    }
+
+    /// Has a document of the user a device is bound to count: accepts that present its hash are level 3 from then on. Make sure by other means
+    /// that it is the user's. The same hash again answers the same document.
+    pub async fn register_identity_document(&self, device_identifier: &str, hash: &str) -> Result<IdentityDocument, Error> {
+        let request = RegisterIdentityDocumentRequest {
+            device_id: device_identifier.into(),
+            hash: hash.into(),
+            r#type: DocumentType::AamvaDriversLicense.into(),
+            ..RegisterIdentityDocumentRequest::default()
+        };
+        self.call(request, |r| {
+            let mut client = IdentityDocumentServiceClient::new(self.registry.clone());
+            async move { client.register_identity_document(r).await }
         })
         .await
     }

@@ -47,7 +47,7 @@ pub use nodkey_kernel::{
 /// The messages that calls take and return.
 pub use nodkey_proto as proto;
 pub use trusonafication::{Created, NewTrusonafication, is_success, is_terminal};
-pub use webhook::{InvalidWebhook, Webhook, WebhookHeaders, WebhookTrust, verify_webhook};
+pub use webhook::{InvalidWebhook, Webhook, WebhookHeaders, WebhookNotice, WebhookResult, WebhookTrust, verify_webhook};
 
 /// Turns a user identifier into one that tells nobody who the user is, yet is the same every time.
 ///

@@ -33,9 +33,18 @@ pub struct WebhookTrust<'a> {
     pub relying_party: &'a str,
 }
 
-/// What an endpoint is told, and the deployment signed.
+/// What an endpoint is told. What it proves is in its type: a notice is never taken for a result.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Webhook {
+pub enum Webhook {
+    /// How a trusonafication ended: the deployment signed it.
+    Result(Box<WebhookResult>),
+    /// Anything else: whoever has the key of the endpoint says so, and nobody signed it.
+    Notice(WebhookNotice),
+}
+
+/// How a trusonafication ended, and the deployment signed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WebhookResult {
     /// The same whenever the same is told again: remember it, and act once. Better still, act once for each `receipt.sub`.
     pub id: String,
     /// `trusonafication.accepted`, `.rejected`, `.expired`, `.canceled` or, besides `.rejected`, `.reported`.
@@ -48,6 +57,49 @@ pub struct Webhook {
     pub receipt: ReceiptClaims,
 }
 
+/// Something that happened to a device, a binding, a document or a user. It has no receipt: it is a reason to look, by a call of your own,
+/// and none to let anybody in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WebhookNotice {
+    /// The same whenever the same is told again.
+    pub id: String,
+    /// `device.registered`, `binding.activated` and so on; later releases add to them, so pass over what you do not know.
+    pub event_type: String,
+    /// When that happened, RFC 3339.
+    pub timestamp: String,
+    /// What it says, by its type. Of two about the same thing the one with the greater `version` is the later.
+    pub data: Value,
+}
+
+impl Webhook {
+    /// The `webhook-id`.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Result(result) => &result.id,
+            Self::Notice(notice) => &notice.id,
+        }
+    }
+
+    /// What happened.
+    #[must_use]
+    pub fn event_type(&self) -> &str {
+        match self {
+            Self::Result(result) => &result.event_type,
+            Self::Notice(notice) => &notice.event_type,
+        }
+    }
+
+    /// How a trusonafication ended; `None` when this tells of anything else.
+    #[must_use]
+    pub fn result(self) -> Option<WebhookResult> {
+        match self {
+            Self::Result(result) => Some(*result),
+            Self::Notice(_) => None,
+        }
+    }
+}
+
 /// A request that is not to be acted upon. Answer 400 or 401.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidWebhook {
@@ -57,7 +109,8 @@ pub enum InvalidWebhook {
     /// It is signed, but not what an endpoint is told.
     #[error("the body is not what an endpoint is told")]
     Body,
-    /// There is no receipt: it comes from a deployment that gives none, or from somebody who has the endpoint's secret and nothing else.
+    /// It says how a trusonafication ended, without a receipt: it comes from a deployment that gives none, or from somebody who has the
+    /// endpoint's secret and nothing else.
     #[error("the webhook has no receipt and proves nothing")]
     NoReceipt,
     /// The receipt is not the deployment's. `JoseError::Key`: not by a key of this JWKS; fetch it again, once.
@@ -77,7 +130,9 @@ struct Envelope<'a> {
     receipt: Option<String>,
 }
 
-/// Verifies what came to a webhook endpoint: that its sender has the key of the endpoint, and that the deployment signed what it says.
+/// Verifies what came to a webhook endpoint: that its sender has the key of the endpoint and, of how a trusonafication ended, that the
+/// deployment signed what it says. An end without its receipt is an error.
+///
 /// `body` is the body to the byte, before anything has parsed it.
 ///
 /// ```
@@ -97,20 +152,38 @@ pub fn verify_webhook(
     let now = Timestamp::from_seconds(i64::try_from(seconds).unwrap_or(i64::MAX));
     VerifyingKey::parse(trust.key)?.verify(headers.id, headers.timestamp, headers.signature, body, now)?;
     let envelope: Envelope<'_> = serde_json::from_slice(body).map_err(|_| InvalidWebhook::Body)?;
-    let receipt = envelope.receipt.as_deref().ok_or(InvalidWebhook::NoReceipt)?;
-    let receipt = verify_receipt(receipt, trust.jwks).map_err(InvalidWebhook::Receipt)?;
+    let data = serde_json::from_str(envelope.data.get()).map_err(|_| InvalidWebhook::Body)?;
+    let id = headers.id.to_owned();
+    let Envelope { r#type: event_type, timestamp, data: signed, receipt } = envelope;
+    if !event_type.starts_with(END) {
+        return match receipt {
+            // A receipt is of an end.
+            Some(_) => Err(InvalidWebhook::Mismatch("type")),
+            None if is_notice(&event_type) => Ok(Webhook::Notice(WebhookNotice { id, event_type, timestamp, data })),
+            None => Err(InvalidWebhook::Body),
+        };
+    }
+    let receipt = verify_receipt(receipt.as_deref().ok_or(InvalidWebhook::NoReceipt)?, trust.jwks).map_err(InvalidWebhook::Receipt)?;
     for (what, same) in [
         ("relying party", receipt.rp == trust.relying_party),
-        ("data", receipt.has_data(envelope.data.get())),
-        ("type", envelope.r#type == event_type(receipt.status) || envelope.r#type == REPORTED && is_report(&receipt)),
-        ("timestamp", envelope.timestamp == receipt.ended_at().to_string()),
+        ("data", receipt.has_data(signed.get())),
+        ("type", event_type == end_of(receipt.status) || event_type == REPORTED && is_report(&receipt)),
+        ("timestamp", timestamp == receipt.ended_at().to_string()),
     ] {
         if !same {
             return Err(InvalidWebhook::Mismatch(what));
         }
     }
-    let data = serde_json::from_str(envelope.data.get()).map_err(|_| InvalidWebhook::Body)?;
-    Ok(Webhook { id: headers.id.to_owned(), event_type: envelope.r#type, timestamp: envelope.timestamp, data, receipt })
+    Ok(Webhook::Result(Box::new(WebhookResult { id, event_type, timestamp, data, receipt })))
+}
+
+/// Begins the types of those that only a receipt proves.
+const END: &str = "trusonafication.";
+
+/// Whether a type is written as those of notices are, those of later releases, too: two words of small letters.
+fn is_notice(event_type: &str) -> bool {
+    let is_word = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    event_type.split_once('.').is_some_and(|(thing, happened)| is_word(thing) && is_word(happened))
 }
 
 /// What is told besides when the person said that it was not them who asked.
@@ -121,7 +194,7 @@ fn is_report(receipt: &ReceiptClaims) -> bool {
 }
 
 /// What tells of such an end.
-const fn event_type(status: ReceiptStatus) -> &'static str {
+const fn end_of(status: ReceiptStatus) -> &'static str {
     match status {
         ReceiptStatus::Accepted | ReceiptStatus::AcceptedAtHigherLevel | ReceiptStatus::AcceptedAtLowerLevel => "trusonafication.accepted",
         ReceiptStatus::Rejected => "trusonafication.rejected",
@@ -280,8 +353,9 @@ mod tests {
             }
             let genuine = WORLD.told.contains(&body) && body["receipt"] != WORLD.told[4]["receipt"];
             let taken = WORLD.take(&body.to_string());
-            prop_assert_eq!(taken.is_ok(), genuine, "{:?} of {}", taken, body);
-            if let Ok(taken) = taken {
+            let taken = taken.ok().and_then(Webhook::result);
+            prop_assert_eq!(taken.is_some(), genuine, "{:?} of {}", taken, body);
+            if let Some(taken) = taken {
                 prop_assert_eq!(&taken.data, &body["data"]);
                 prop_assert_eq!(Some(taken.receipt.status.as_str()), body["data"]["status"].as_str());
             }
@@ -291,7 +365,7 @@ mod tests {
     #[test]
     fn what_was_told_is_proven_and_each_fault_has_its_name() {
         let [accepted, rejected, ..] = &WORLD.told[..] else { panic!("five") };
-        let told = WORLD.take(&accepted.to_string()).unwrap();
+        let told = WORLD.take(&accepted.to_string()).unwrap().result().unwrap();
         assert_eq!((told.id.as_str(), told.event_type.as_str(), &told.data["id"]), ("id", "trusonafication.accepted", &json!("t1")));
         assert_eq!((told.receipt.sub.as_str(), told.receipt.user.as_deref(), told.receipt.rp.as_str()), ("t1", Some("ada"), ACME));
         assert_eq!(WORLD.take("{}"), Err(InvalidWebhook::Body));
@@ -317,6 +391,29 @@ mod tests {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW);
         let refused = verify_webhook(trust, headers, accepted.to_string().as_bytes(), now);
         assert_eq!(refused, Err(InvalidWebhook::Signature(WebhookError::Signature)));
+    }
+
+    /// What has no receipt is a notice, and whoever has the endpoint's secret makes any; it is none that says how something ended.
+    #[test]
+    fn a_notice_is_never_a_result_and_no_result_comes_without_its_receipt() {
+        let data = json!({"device_identifier": "d", "version": 2});
+        let body = |event_type: &str| json!({"type": event_type, "timestamp": "2026-09-21T14:13:20.000Z", "data": data}).to_string();
+        let taken = WORLD.take(&body("device.retired")).unwrap();
+        let Webhook::Notice(notice) = &taken else { panic!("{taken:?}") };
+        assert_eq!((notice.id.as_str(), notice.event_type.as_str(), &notice.data), ("id", "device.retired", &data));
+        assert_eq!((taken.id(), taken.event_type()), ("id", "device.retired"));
+        assert_eq!(taken.result(), None);
+        for end in ["trusonafication.accepted", "trusonafication.reported", "trusonafication.other", "trusonafication."] {
+            assert_eq!(WORLD.take(&body(end)), Err(InvalidWebhook::NoReceipt), "{end}");
+        }
+        for other in
+            ["", "device", "device.", ".retired", "Trusonafication.accepted", " trusonafication.accepted", "a.b.c", "device.retired "]
+        {
+            assert_eq!(WORLD.take(&body(other)), Err(InvalidWebhook::Body), "{other}");
+        }
+        let mut with_receipt: Value = serde_json::from_str(&body("device.retired")).unwrap();
+        with_receipt["receipt"] = WORLD.told[0]["receipt"].clone();
+        assert_eq!(WORLD.take(&with_receipt.to_string()), Err(InvalidWebhook::Mismatch("type")));
     }
 
     /// Members twice, spaces, other spellings: what the deployment did not sign to the letter is refused, or means the same.

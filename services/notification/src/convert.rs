@@ -28,8 +28,8 @@ pub fn delivery(delivery: &Delivery, attempts: &[Attempt]) -> pb::Delivery {
     };
     pb::Delivery {
         id: delivery.id.to_string(),
-        trusonafication_id: delivery.trusonafication.to_string(),
-        event_type: delivery.event_type.clone(),
+        trusonafication_id: delivery.trusonafication().map(|id| id.to_string()).unwrap_or_default(),
+        event_type: delivery.event_type.as_str().to_owned(),
         url: delivery.url.clone(),
         state: state.into(),
         attempt_count: delivery.attempt_count,
@@ -38,6 +38,7 @@ pub fn delivery(delivery: &Delivery, attempts: &[Attempt]) -> pb::Delivery {
         attempts: attempts.iter().map(attempt).collect(),
         endpoint_id: delivery.endpoint.map(|id| id.to_string()).unwrap_or_default(),
         occurred_at: Some(timestamp(delivery.occurred_at)),
+        subject: delivery.subject.to_string(),
     }
 }
 
@@ -48,7 +49,7 @@ pub fn endpoint(endpoint: &Endpoint, keys: &SigningKeys, now: Timestamp) -> pb::
     pb::Endpoint {
         id: endpoint.id.to_string(),
         url: endpoint.url.clone(),
-        event_types: endpoint.event_types.clone(),
+        event_types: endpoint.event_types.iter().map(|event_type| event_type.as_str().to_owned()).collect(),
         created_at: Some(timestamp(endpoint.created_at)),
         enabled: endpoint.disabled.is_none(),
         disabled_reason: endpoint.disabled.map_or(pb::DisabledReason::Unspecified, |(reason, _)| disabled_reason(reason)).into(),

@@ -29,7 +29,7 @@ use uuid::Uuid;
 use crate::{
     app::{App, Change, Listing, Range},
     convert,
-    domain::State,
+    domain::{State, Subject},
 };
 
 /// The most the details of a push registration have, in bytes.
@@ -223,6 +223,10 @@ fn listing(asked: &ListDeliveriesRequest, page: &Page) -> Result<Listing, Failur
     let state = validation.read("state", DeliveryState::try_from(asked.state).map_err(|_| "is none that there is"));
     let about = Some(asked.trusonafication_id.as_str()).filter(|id| !id.is_empty());
     let trusonafication = about.and_then(|id| validation.read("trusonafication_id", id.parse().map_err(|_| "must be a UUID")));
+    let named = Some(asked.subject.as_str()).filter(|subject| !subject.is_empty());
+    let subject = named.and_then(|subject| validation.read("subject", subject.parse::<Subject>()));
+    validation.require(about.is_none() || named.is_none(), "subject", "must not be there beside trusonafication_id");
+    let subject = subject.or_else(|| trusonafication.map(Subject::Trusonafication));
     let to = Some(asked.endpoint_id.as_str()).filter(|id| !id.is_empty());
     let endpoint = to.and_then(|id| validation.read("endpoint_id", id.parse().map_err(|_| "must be a UUID")));
     validation.finish()?;
@@ -232,7 +236,7 @@ fn listing(asked: &ListDeliveriesRequest, page: &Page) -> Result<Listing, Failur
         DeliveryState::Succeeded => Some(State::Succeeded),
         DeliveryState::Exhausted => Some(State::Exhausted),
     };
-    Ok(Listing { state, trusonafication, endpoint, at: page.before(), id: after(page)?, size: page.size })
+    Ok(Listing { state, subject, endpoint, at: page.before(), id: after(page)?, size: page.size })
 }
 
 fn after(page: &Page) -> Result<Uuid, Failure> {

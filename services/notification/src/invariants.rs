@@ -5,7 +5,7 @@
 use nodkey_db::DbError;
 use nodkey_runtime::rows::Violation;
 
-use crate::domain::{Delivery, EVENT_TYPES, Endpoint, State};
+use crate::domain::{Delivery, Endpoint, State, Subject};
 
 const SERVICE: &str = "notification";
 
@@ -17,17 +17,15 @@ pub fn check_delivery(delivery: &Delivery) -> Result<(), DbError> {
         Violation::unless(counted, "attempts_count_up", "attempts_before")?;
         let sent = delivery.state != State::Succeeded || delivery.attempt_count > 0;
         Violation::unless(sent, "succeeded_by_an_attempt", "attempt_count")?;
-        Violation::unless(EVENT_TYPES.contains(&delivery.event_type.as_str()), "event_type_is_known", "event_type")
+        // A callback gets a result, which a trusonafication alone has.
+        let addressed = delivery.endpoint.is_some() || matches!(delivery.subject, Subject::Trusonafication(_));
+        Violation::unless(addressed, "callbacks_are_about_trusonafications", "subject")
     };
     check().map_err(|violation: Violation| violation.of(SERVICE, "delivery", delivery.id))
 }
 
 /// Checks an endpoint.
 pub fn check_endpoint(endpoint: &Endpoint) -> Result<(), DbError> {
-    let check = || {
-        Violation::unless(endpoint.version >= 1, "version_counts_changes", "version")?;
-        let known = endpoint.event_types.iter().all(|wanted| EVENT_TYPES.contains(&wanted.as_str()));
-        Violation::unless(known, "event_type_is_known", "event_types")
-    };
-    check().map_err(|violation: Violation| violation.of(SERVICE, "endpoint", endpoint.id))
+    let counts = Violation::unless(endpoint.version >= 1, "version_counts_changes", "version");
+    counts.map_err(|violation| violation.of(SERVICE, "endpoint", endpoint.id))
 }

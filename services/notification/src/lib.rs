@@ -40,6 +40,7 @@ const POSTGRES: &[Migration] = &[
     Migration { version: 1003, name: "receipts", sql: include_str!("../migrations/postgres/1003_receipts.sql") },
     Migration { version: 1005, name: "trusonafication leads", sql: include_str!("../migrations/postgres/1005_trusonafication_leads.sql") },
     Migration { version: 1031, name: "pinned", sql: include_str!("../migrations/postgres/1031_pinned.sql") },
+    Migration { version: 1051, name: "subjects", sql: include_str!("../migrations/postgres/1051_subjects.sql") },
 ];
 const SQLITE: &[Migration] = &[
     Migration { version: 1000, name: "init", sql: include_str!("../migrations/sqlite/1000_init.sql") },
@@ -48,6 +49,7 @@ const SQLITE: &[Migration] = &[
     Migration { version: 1003, name: "receipts", sql: include_str!("../migrations/sqlite/1003_receipts.sql") },
     Migration { version: 1005, name: "trusonafication leads", sql: include_str!("../migrations/sqlite/1005_trusonafication_leads.sql") },
     Migration { version: 1031, name: "pinned", sql: include_str!("../migrations/sqlite/1031_pinned.sql") },
+    Migration { version: 1051, name: "subjects", sql: include_str!("../migrations/sqlite/1051_subjects.sql") },
 ];
 
 impl Service for Notification {

@@ -41,7 +41,8 @@ pub fn check_device(device: &Device) -> Result<(), DbError> {
         let Vouching { statement, seq, challenged_at } = &device.vouching;
         let covered = statement.as_ref().is_none_or(|statement| statement.covers(&device.profile.presence));
         Violation::unless(covered, "key_statement_names_the_presence_keys", "key_statement")?;
-        let counted = (*seq > 0) == challenged_at.is_some() && (*seq > 0 || statement.is_none());
+        // A nonce may have been used for a document before the first statement.
+        let counted = (*seq == 0 || challenged_at.is_some()) && (*seq > 0 || statement.is_none());
         Violation::unless(counted, "key_statement_has_a_seq_and_a_nonce", "key_statement_seq")
     };
     check().map_err(|violation: Violation| violation.of(SERVICE, "device", &device.id))

@@ -48,6 +48,11 @@ impl Service for Registry {
                 Migration { version: 1041, name: "audit chain", sql: include_str!("../migrations/postgres/1041_audit_chain.sql") },
                 Migration { version: 1042, name: "session idle", sql: include_str!("../migrations/postgres/1042_session_idle.sql") },
                 Migration { version: 1050, name: "bindings", sql: include_str!("../migrations/postgres/1050_bindings.sql") },
+                Migration {
+                    version: 1051,
+                    name: "counting documents",
+                    sql: include_str!("../migrations/postgres/1051_counting_documents.sql"),
+                },
                 Migration { version: 1052, name: "transfers", sql: include_str!("../migrations/postgres/1052_transfers.sql") },
                 Migration { version: 1054, name: "confirmations", sql: include_str!("../migrations/postgres/1054_confirmations.sql") },
             ],
@@ -67,6 +72,11 @@ impl Service for Registry {
                 Migration { version: 1041, name: "audit chain", sql: include_str!("../migrations/sqlite/1041_audit_chain.sql") },
                 Migration { version: 1042, name: "session idle", sql: include_str!("../migrations/sqlite/1042_session_idle.sql") },
                 Migration { version: 1050, name: "bindings", sql: include_str!("../migrations/sqlite/1050_bindings.sql") },
+                Migration {
+                    version: 1051,
+                    name: "counting documents",
+                    sql: include_str!("../migrations/sqlite/1051_counting_documents.sql"),
+                },
                 Migration { version: 1052, name: "transfers", sql: include_str!("../migrations/sqlite/1052_transfers.sql") },
                 Migration { version: 1054, name: "confirmations", sql: include_str!("../migrations/sqlite/1054_confirmations.sql") },
             ],

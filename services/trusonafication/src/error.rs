@@ -23,7 +23,7 @@ pub enum Error {
     #[error("the device has no active binding: create and activate one first")]
     DeviceHasNoActiveBinding,
     /// The executive level needs a document, and the user has none.
-    #[error("the user must show a document, but does not have any")]
+    #[error("the user must show a document, but has none that counts")]
     NoDocuments,
     /// A flood.
     #[error("too many wait for this user or device already")]

@@ -70,8 +70,11 @@ async fn whoever_has_the_secret_of_an_endpoint_tells_it_of_no_accept_that_was_no
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(timestamp.parse().unwrap());
         verify_webhook(trust, headers, body.as_bytes(), now)
     };
+    // What has no receipt it can make up, and a receiver is given no result.
+    let notice = json!({"type": "device.retired", "timestamp": "2026-11-25T03:04:05.678Z", "data": {"device_identifier": "d"}});
+    assert_eq!(take(&notice).unwrap().result(), None);
     // It signs whatever it likes, and what is true is true.
-    assert_eq!(take(&accepted).unwrap().receipt.sub, accepted["data"]["id"].as_str().unwrap());
+    assert_eq!(take(&accepted).unwrap().result().unwrap().receipt.sub, accepted["data"]["id"].as_str().unwrap());
     let mut forgeries = Vec::new();
     for (place, value) in
         [("resource", json!("1,000,000 EUR")), ("user_identifier", json!("bob")), ("custom_fields", json!({"to": "thief"}))]

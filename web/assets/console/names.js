@@ -78,9 +78,16 @@ export const DISABLED_REASONS = {
 };
 
 /** What an endpoint can be told. */
-export const EVENT_TYPES = ['accepted', 'rejected', 'expired', 'canceled', 'reported'].map(
-  (status) => `trusonafication.${status}`,
-);
+export const EVENT_TYPES = [
+  ...['accepted', 'rejected', 'expired', 'canceled', 'reported'].map((status) => `trusonafication.${status}`),
+  'device.registered',
+  'device.keys_changed',
+  'device.replaced',
+  'device.retired',
+  'binding.activated',
+  'identity_document.registered',
+  'user.frozen',
+];
 
 /** @type {Record<string, string>} */
 export const ROLES = { ROLE_OWNER: 'Owner', ROLE_OPERATOR: 'Operator', ROLE_AUDITOR: 'Auditor' };

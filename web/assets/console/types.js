@@ -28,7 +28,8 @@
 /**
  * @typedef {object} Delivery
  * @property {string} id
- * @property {string} trusonaficationId
+ * @property {string} [trusonaficationId]
+ * @property {string} [subject]
  * @property {string} eventType
  * @property {string} url
  * @property {string} state

@@ -5,6 +5,7 @@ import { enrol, finish, prepare } from './enrolment.js';
 import { keyStore } from './keys.js';
 import { Lanes } from './lanes.js';
 import { Phone } from './protocol.js';
+import { renew, settle } from './renewal.js';
 import { deleteAccount, listAccounts, putAccount } from './store.js';
 import { keepWaiting } from './waiting.js';
 
@@ -143,6 +144,15 @@ export class Accounts extends EventTarget {
   }
 
   /**
+   * Replaces the presence key. The old one vouches for the new one, for which the person is asked.
+   * @param {Entry} entry
+   */
+  async renewKey(entry) {
+    await renew(entry.account, entry.phone, (reason) => this.#confirm(entry, reason));
+    this.#stored();
+  }
+
+  /**
    * Retires the device and forgets its keys.
    * @param {Entry} entry
    */
@@ -186,7 +196,7 @@ export class Accounts extends EventTarget {
   /** @param {Account} stored */
   async #open(stored) {
     const known = this.#entries.get(stored.id);
-    if (known) return void Object.assign(known.account, stored);
+    if (known) return this.#update(known, stored);
     const account = await this.#finished(stored);
     if (!account) return;
     const keys = await keyStore(account.deviceKey, account.presenceKey, (reason) => this.#confirm(entry, reason));
@@ -206,7 +216,19 @@ export class Accounts extends EventTarget {
     // Another call may have opened it meanwhile.
     if (this.#entries.has(account.id)) return;
     this.#entries.set(account.id, entry);
+    // Where the gateway cannot be asked, the next page that is opened asks it.
+    void settle(account, phone, (reason) => this.#confirm(entry, reason)).catch(() => {});
     void keepWaiting(phone, this.#lanes, entry.closing.signal, this.#listener(entry));
+  }
+
+  /**
+   * Takes in what another page of this phone changed.
+   * @param {Entry} entry
+   * @param {Account} stored
+   */
+  async #update(entry, stored) {
+    Object.assign(entry.account, { nextKey: undefined, ...stored });
+    entry.phone.useKeys(await keyStore(stored.deviceKey, stored.presenceKey, (reason) => this.#confirm(entry, reason)));
   }
 
   /**

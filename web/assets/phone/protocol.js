@@ -44,6 +44,11 @@ import { vouch } from './vouching.js';
  * @property {string} device_identifier_jwt the same, signed by the deployment: for the app's backend
  * @property {boolean} is_active true while an active binding exists
  * @property {boolean} [certified] true while the device vouches for its presence keys; absent at gateways of before
+ * @property {HeldKey[]} [presence_keys] those that the gateway knows of the device; absent at gateways of before
+ */
+/**
+ * A presence key as the gateway knows it. One that does not count proves the phone alone: level 1.
+ * @typedef {{kind: 'biometric' | 'credential', thumbprint: string, counts: boolean, since: string | null}} HeldKey
  */
 /**
  * Something the person is asked, made by `Phone` alone and only from what it verified.
@@ -126,6 +131,32 @@ export class Phone {
   }
 
   /**
+   * Section 3: tells the gateway of other presence keys. Those that it knows and that still sign vouch for the new ones, which count then;
+   * where none is left, the relying party has to approve the new ones. Repeating it is fine. Then `useKeys`.
+   * @param {import('./transport.js').KeyStore} keys with the same device key
+   * @param {import('./transport.js').PresenceKey[]} former what they replace
+   * @returns {Promise<Device>}
+   */
+  async replaceKeys(keys, former) {
+    const known = (await this.status()).presence_keys ?? [];
+    const thumbprints = await Promise.all(former.map(({ jwk }) => thumbprint(jwk)));
+    const vouching = former.filter((_, i) => known.some((held) => held.thumbprint === thumbprints[i]));
+    const body = {
+      presence_keys: keys.presenceKeys.map(({ kind, jwk }) => ({ kind, jwk })),
+      ...(await vouch({ gateway: this.#gateway, transport: this.#transport, keys, former: vouching })),
+    };
+    return json(await this.#transport.send('PATCH', this.#path(), { body }));
+  }
+
+  /**
+   * Signs by these keys from now on.
+   * @param {import('./transport.js').KeyStore} keys with the same device key
+   */
+  useKeys(keys) {
+    this.#keys = keys;
+  }
+
+  /**
    * Section 3: changes the device's name.
    * @param {string} name
    * @returns {Promise<Device>}
@@ -140,7 +171,7 @@ export class Phone {
   }
 
   /**
-   * Section 3: whether the device is bound and active.
+   * Section 3: whether the device is bound and active, and which of its presence keys count.
    * @returns {Promise<Device>}
    */
   async status() {

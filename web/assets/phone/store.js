@@ -10,6 +10,7 @@
  * @property {import('../lib/jose.js').Jwks} jwks pinned
  * @property {CryptoKeyPair} deviceKey
  * @property {CryptoKeyPair} presenceKey
+ * @property {CryptoKeyPair} [nextKey] is to replace the presence key, and the gateway may know it already
  * @property {ArrayBuffer} [passkey] names the platform's user verification that guards the presence key; without it a button does
  * @property {string} name of this phone, at the relying party
  * @property {number} addedAt milliseconds

@@ -10,15 +10,16 @@ const REASON = 'Register this phone';
 /** @typedef {{key_statement?: string, key_signatures?: string[]}} Vouching members of a registration */
 
 /**
- * Asks the gateway for a nonce and signs which presence keys there are: by the device key, and by each of them, whose store asks
- * the person first. Nothing at a gateway that knows no key statements.
+ * Asks the gateway for a nonce and signs which presence keys there are: by the device key, by each of them, and by those that they
+ * replace, whose store asks the person first. Nothing at a gateway that knows no key statements.
  * @param {object} phone
  * @param {string} phone.gateway the gateway's public URL
  * @param {import('./transport.js').Transport} phone.transport
  * @param {import('./transport.js').KeyStore} phone.keys
+ * @param {import('./transport.js').PresenceKey[]} [phone.former] presence keys that the gateway still knows and those of now replace
  * @returns {Promise<Vouching>}
  */
-export async function vouch({ gateway, transport, keys }) {
+export async function vouch({ gateway, transport, keys, former = [] }) {
   const challenge = await transport.send('POST', '/api/v2/device_challenges').then(json, (e) => {
     if (e instanceof Problem && e.status === 404) return null;
     throw e;
@@ -43,6 +44,7 @@ export async function vouch({ gateway, transport, keys }) {
   const statement = await sign(deviceKey, keys.sign);
   const signatures = [];
   // One after the other: the person is asked for each.
-  for (const key of presenceKeys) signatures.push(await sign(key.jwk, (message) => key.sign(message, REASON)));
+  for (const key of [...presenceKeys, ...former])
+    signatures.push(await sign(key.jwk, (message) => key.sign(message, REASON)));
   return { key_statement: statement, key_signatures: signatures };
 }

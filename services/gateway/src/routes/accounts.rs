@@ -108,14 +108,14 @@ async fn account(edge: &Edge, backend: &Backend, trusona_id: String) -> Result<A
 
 async fn max_level(edge: &Edge, backend: &Backend, user_identifier: String, active: &[Binding]) -> Result<&'static str, Problem> {
     let mut documents = IdentityDocumentServiceClient::new(edge.peers.registry().on_behalf_of(backend));
-    let one = ListIdentityDocumentsRequest { user_identifier, page_size: 1, page_token: String::new() };
+    let one = ListIdentityDocumentsRequest { user_identifier, page_size: 1, counting: true, ..ListIdentityDocumentsRequest::default() };
     if !documents.list_identity_documents(one).await?.into_inner().identity_documents.is_empty() {
         return Ok("executive");
     }
     let mut devices = DeviceServiceClient::new(edge.peers.registry().on_behalf_of(backend));
     for binding in active {
         let device = devices.get_device(GetDeviceRequest { device_id: binding.device_identifier.clone() }).await?.into_inner();
-        if !device.presence_keys.is_empty() {
+        if device.presence_keys.iter().any(|key| key.counts.unwrap_or(true)) {
             return Ok("essential");
         }
     }

@@ -137,6 +137,7 @@ pub struct OwnDevice {
 
 /// A device as a backend sees it.
 #[derive(Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "what clients read")]
 pub struct SeenDevice {
     device_identifier: String,
     /// True while an active binding exists.

@@ -17,7 +17,7 @@ use super::devices::rfc3339;
 use crate::{
     auth::{backend::Backend, phone::Phone},
     edge::Edge,
-    extract::ProvenJson,
+    extract::{Json, ProvenJson},
     problem::Problem,
     reply::reply,
 };
@@ -37,6 +37,17 @@ pub struct RegisterDocument {
     r#type: Type,
     /// At most 255 characters, opaque.
     hash: String,
+    /// JWS by a presence key that counts, `typ` `nodkey-document+jwt`. Without one the document does not count.
+    #[expect(dead_code, reason = "the registry takes it from the call itself")]
+    statement: Option<String>,
+}
+
+/// The hash of a document that the backend has made sure of.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct RegisterForDevice {
+    r#type: Type,
+    /// At most 255 characters, opaque: as the phone will present it.
+    hash: String,
 }
 
 /// A registered document.
@@ -51,6 +62,8 @@ pub struct Document {
     verification_status: &'static str,
     /// RFC 3339.
     verified_at: Option<String>,
+    /// Whether it makes an accept level 3: a presence key that counts vouched for it, or the backend.
+    counts: bool,
 }
 
 impl From<&IdentityDocument> for Document {
@@ -68,13 +81,18 @@ impl From<&IdentityDocument> for Document {
             r#type: "AAMVA_DRIVERS_LICENSE",
             verification_status,
             verified_at: rfc3339(document.verified_at.as_ref()),
+            // A registry of before says nothing: to it all do.
+            counts: document.counts.unwrap_or(true),
         }
     }
 }
 
 /// Registers a document for the user the device is bound to. The same hash again: the same document.
 #[utoipa::path(post, path = "/api/v2/identity_documents", tag = "phones", request_body = RegisterDocument, responses(
-    (status = 201, description = "Registered", body = Document), (status = 422, description = "Not valid", body = Problem)))]
+    (status = 201, description = "Registered; see `counts`", body = Document),
+    (status = 403, description = "`PRESENCE_REQUIRED`: the statement is by no presence key that counts", body = Problem),
+    (status = 409, description = "`DEVICE_CHALLENGE_USED`", body = Problem), (status = 410, description = "`DEVICE_CHALLENGE_EXPIRED`", body = Problem),
+    (status = 422, description = "Not valid", body = Problem)))]
 pub async fn register(
     State(edge): State<Edge>,
     phone: Phone,
@@ -91,6 +109,26 @@ pub async fn register(
     Ok(reply(StatusCode::CREATED, &Document::from(&document)))
 }
 
+/// Registers a document for the user a device is bound to, or has one that its phone registered count: accepts that present it are level 3
+/// from then on. The backend has made sure by other means that it is the user's. The same hash again: the same document.
+#[utoipa::path(post, path = "/api/v2/devices/{id}/identity_documents", tag = "backends", request_body = RegisterForDevice,
+    params(("id" = String, Path, description = "Of the device")), responses(
+    (status = 201, description = "Registered, and counts", body = Document),
+    (status = 403, description = "`DEVICE_NOT_BOUND`, `DEVICE_NOT_ACTIVE` or `DEVICE_RETIRED`", body = Problem),
+    (status = 404, description = "Unknown", body = Problem), (status = 422, description = "Not valid", body = Problem)))]
+pub async fn register_for_device(
+    State(edge): State<Edge>,
+    backend: Backend,
+    Path(device_id): Path<String>,
+    Json(body): Json<RegisterForDevice>,
+) -> Result<Response, Problem> {
+    let Type::AamvaDriversLicense = body.r#type;
+    let document_type = DocumentType::AamvaDriversLicense.into();
+    let request = RegisterIdentityDocumentRequest { device_id, hash: body.hash, r#type: document_type, ..Default::default() };
+    let document = documents(&edge, &backend).register_identity_document(request).await?.into_inner();
+    Ok(reply(StatusCode::CREATED, &Document::from(&document)))
+}
+
 /// Lists a user's documents, newest first. Empty for an unknown user.
 #[utoipa::path(get, path = "/api/v2/identity_documents", tag = "backends", params(("user_identifier" = String, Query)), responses(
     (status = 200, description = "Newest first", body = Vec<Document>), (status = 422, description = "Not valid", body = Problem)))]
@@ -98,7 +136,7 @@ pub async fn list(State(edge): State<Edge>, backend: Backend, RawQuery(query): R
     let query = query.unwrap_or_default();
     let named = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "user_identifier");
     let user_identifier = named.map(|(_, value)| value.into_owned()).unwrap_or_default();
-    let request = ListIdentityDocumentsRequest { user_identifier, page_size: MAX_LISTED, page_token: String::new() };
+    let request = ListIdentityDocumentsRequest { user_identifier, page_size: MAX_LISTED, ..Default::default() };
     let found = documents(&edge, &backend).list_identity_documents(request).await?.into_inner().identity_documents;
     Ok(reply(StatusCode::OK, &found.iter().map(Document::from).collect::<Vec<_>>()))
 }

@@ -35,6 +35,7 @@ pub struct FreezeOwnUser {}
 
 /// A user as they stand.
 #[derive(Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "what clients read")]
 pub struct User {
     user_identifier: String,
     /// Bound devices, active or not.

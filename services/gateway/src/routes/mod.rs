@@ -107,6 +107,7 @@ fn doors() -> Doors {
                 .routes(routes!(trucodes::pairing))
                 .routes(routes!(documents::list))
                 .routes(routes!(documents::get))
+                .routes(routes!(documents::register_for_device))
                 .routes(routes!(identifiers::register))
                 .routes(routes!(identifiers::get))
                 .routes(routes!(identifiers::register_account, identifiers::accounts))

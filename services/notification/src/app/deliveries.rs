@@ -4,14 +4,14 @@ use std::{collections::BTreeMap, time::Duration};
 
 use nodkey_db::{Db, DbError, Tx};
 use nodkey_kernel::{
-    id::{DeliveryId, EndpointId, RelyingPartyId, TrusonaficationId},
+    id::{DeliveryId, EndpointId, RelyingPartyId},
     jose::jws::Compact,
     time::Timestamp,
     webhook::SigningKeys,
 };
 use nodkey_proto::{
     notification::v1::{DeliveryExhausted, DeliveryFailed, EndpointDisabled},
-    trusonafication::v1::{RejectReason, SignResultRequest, Trusonafication, trusonafication_service_client::TrusonaficationServiceClient},
+    trusonafication::v1::{SignResultRequest, trusonafication_service_client::TrusonaficationServiceClient},
 };
 use nodkey_runtime::{Failure, housekeeping::Pass, page::Listed, rows::inconsistent};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
@@ -23,7 +23,7 @@ use super::{ATTEMPTS, App, kick, rows};
 pub use crate::store::delivery::{Listing, Range};
 use crate::{
     convert::disabled_reason,
-    domain::{Attempt, Delivery, EVENT_TYPES, Outcome, REPORTED, State, lane_of},
+    domain::{Attempt, Delivery, Endpoint, EventType, Outcome, State, Subject, lane_of},
     error::Error,
     store::{delivery, endpoint, retention},
 };
@@ -42,20 +42,31 @@ pub struct Settled {
     pub outcome: Outcome,
 }
 
-/// The end of a trusonafication.
-#[derive(Clone, Copy, Debug)]
-pub struct End<'a> {
-    /// One of [`EVENT_TYPES`].
-    pub event_type: &'static str,
-    /// When it ended.
+/// Something that happened, for those who want to be notified of it.
+#[derive(Debug)]
+pub struct Fact<'a> {
+    /// What happened, to those who name one of these types.
+    pub event_types: &'a [EventType],
+    /// What it is about.
+    pub subject: Subject,
+    /// When.
     pub occurred_at: Timestamp,
-    /// As it stands.
-    pub about: &'a Trusonafication,
-    /// The same as JSON, as everybody is told.
+    /// Endpoints that were created later are not notified of it; `None`: every one is.
+    pub published_at: Option<Timestamp>,
+    /// What endpoints get of it, as JSON.
     pub data: &'a RawValue,
-    /// The receipt; empty of what ended before receipts were given.
+    /// The receipt; empty of what has none.
     pub receipt: &'a str,
-    /// What its `callback_url` is told, signed, if it is signed yet. Its `jti` is the id of the delivery.
+    /// Who gets it besides, at an address of their own.
+    pub callback: Option<CallbackTo<'a>>,
+}
+
+/// A `callback_url` and what it gets.
+#[derive(Clone, Copy, Debug)]
+pub struct CallbackTo<'a> {
+    /// Where.
+    pub url: &'a str,
+    /// The signed result, if it is signed yet. Its `jti` is the id of the delivery.
     pub result: &'a str,
 }
 
@@ -67,6 +78,14 @@ struct Envelope<'a> {
     data: &'a RawValue,
     #[serde(skip_serializing_if = "str::is_empty")]
     receipt: &'a str,
+}
+
+/// Where one delivery goes.
+struct Receiver {
+    id: DeliveryId,
+    endpoint: Option<EndpointId>,
+    url: String,
+    state: State,
 }
 
 /// What is read of a signed result: the delivery it is for.
@@ -81,83 +100,76 @@ struct Callback {
     jwt: Option<IgnoredAny>,
 }
 
-/// Where a backend wants to be called back by itself. One that withdraws what it asked is not.
-fn callback<'a>(event_type: &str, about: &'a Trusonafication) -> Option<&'a str> {
-    Some(about.callback_url.as_str()).filter(|url| !url.is_empty() && event_type != EVENT_TYPES[3])
-}
-
-/// What is told besides when the person said that it was not them who asked.
-fn reported(about: &Trusonafication) -> Option<&'static str> {
-    about.result.as_ref().is_some_and(|result| result.reject_reason() == RejectReason::NotMe).then_some(REPORTED)
-}
-
 impl App {
-    /// Whether anybody may have to be told of a fact.
-    pub async fn tells(db: &Db, party: RelyingPartyId, event_type: &'static str, about: &Trusonafication) -> Result<bool, DbError> {
-        Ok(callback(event_type, about).is_some() || endpoint::any(db, party).await?)
+    /// Whether a relying party has an endpoint that may want to be notified of anything.
+    pub async fn has_endpoints(db: &Db, party: RelyingPartyId) -> Result<bool, DbError> {
+        endpoint::any(db, party).await
     }
 
-    /// Notes whom to tell of a fact, in the transaction that takes it in.
-    pub async fn tell(&self, tx: &mut Tx, party: RelyingPartyId, end: End<'_>) -> Result<(), Error> {
-        let End { event_type, occurred_at, about, data, receipt, result } = end;
-        let Ok(trusonafication) = about.id.parse::<TrusonaficationId>() else {
-            return Err(Failure::field("trusonafication.id", "must be the id of a trusonafication").into());
-        };
-        let now = self.now();
+    /// Notes who is to be notified of a fact, in the transaction that takes it in.
+    pub async fn notify(&self, tx: &mut Tx, party: RelyingPartyId, fact: &Fact<'_>) -> Result<(), Error> {
         let endpoints = endpoint::all(tx, party).await?;
-        let told = [Some(event_type), reported(about)].into_iter().flatten();
-        let interested: Vec<_> =
-            told.flat_map(|told| endpoints.iter().filter(move |e| e.wants(told)).map(move |e| (told, e.clone()))).collect();
-        let callback = callback(event_type, about).map(ToOwned::to_owned);
-        if interested.is_empty() && callback.is_none() {
-            return Ok(());
-        }
-        let mut deliver = async |id: DeliveryId,
-                                 event_type: &str,
-                                 endpoint: Option<EndpointId>,
-                                 url: String,
-                                 body: String,
-                                 state: State|
-               -> Result<(), Error> {
-            let lane = lane_of(party, endpoint, &url);
-            let delivery = Delivery {
-                id,
-                relying_party: party,
-                trusonafication,
-                event_type: event_type.to_owned(),
-                endpoint,
-                lane: lane.clone(),
-                url,
-                body,
-                state,
-                attempt_count: 0,
-                attempts_before: 0,
-                next_attempt_at: now,
-                occurred_at,
-                created_at: now,
-                version: 1,
-            };
-            delivery::insert(tx, &delivery).await?;
-            if state == State::Pending {
-                kick(&self.kicks, tx, lane);
-            }
-            Ok(())
-        };
-        if let Some(url) = callback {
+        if let (Some(CallbackTo { url, result }), Some(event_type)) = (fact.callback, fact.event_types.first()) {
             // Signed when it is sent, unless it is already.
             let (id, body) = match signed_for(result) {
-                Some(id) => (id, with_jwt(data.get(), result)),
-                None => (DeliveryId::generate(now, &self.random), data.get().to_owned()),
+                Some(id) => (id, with_jwt(fact.data.get(), result)),
+                None => (self.delivery_id(), fact.data.get().to_owned()),
             };
-            deliver(id, event_type, None, url, body, State::Pending).await?;
+            let to = Receiver { id, endpoint: None, url: url.to_owned(), state: State::Pending };
+            self.deliver(tx, party, fact, *event_type, to, body).await?;
         }
-        for (told, endpoint) in interested {
-            let envelope = Envelope { r#type: told, timestamp: occurred_at.to_string(), data, receipt };
+        for event_type in fact.event_types {
+            let (name, timestamp) = (event_type.as_str(), fact.occurred_at.to_string());
+            let envelope = Envelope { r#type: name, timestamp, data: fact.data, receipt: fact.receipt };
             let body = serde_json::to_string(&envelope).map_err(|_| Failure::Internal("JSON serializes"))?;
-            // Kept for an endpoint that is off: its owner may want it later.
-            let state = if endpoint.disabled.is_none() { State::Pending } else { State::Exhausted };
-            let id = DeliveryId::generate(now, &self.random);
-            deliver(id, told, Some(endpoint.id), endpoint.url, body, state).await?;
+            let wants = |endpoint: &&Endpoint| {
+                endpoint.wants(*event_type) && fact.published_at.is_none_or(|published_at| endpoint.created_at <= published_at)
+            };
+            for endpoint in endpoints.iter().filter(wants) {
+                // Kept for an endpoint that is off: its owner may want it later.
+                let state = if endpoint.disabled.is_none() { State::Pending } else { State::Exhausted };
+                let to = Receiver { id: self.delivery_id(), endpoint: Some(endpoint.id), url: endpoint.url.clone(), state };
+                self.deliver(tx, party, fact, *event_type, to, body.clone()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn delivery_id(&self) -> DeliveryId {
+        DeliveryId::generate(self.now(), &self.random)
+    }
+
+    async fn deliver(
+        &self,
+        tx: &mut Tx,
+        party: RelyingPartyId,
+        fact: &Fact<'_>,
+        event_type: EventType,
+        to: Receiver,
+        body: String,
+    ) -> Result<(), Error> {
+        let (now, Receiver { id, endpoint, url, state }) = (self.now(), to);
+        let lane = lane_of(party, endpoint, &url);
+        let delivery = Delivery {
+            id,
+            relying_party: party,
+            subject: fact.subject.clone(),
+            event_type,
+            endpoint,
+            lane: lane.clone(),
+            url,
+            body,
+            state,
+            attempt_count: 0,
+            attempts_before: 0,
+            next_attempt_at: now,
+            occurred_at: fact.occurred_at,
+            created_at: now,
+            version: 1,
+        };
+        delivery::insert(tx, &delivery).await?;
+        if state == State::Pending {
+            kick(&self.kicks, tx, lane);
         }
         Ok(())
     }
@@ -192,8 +204,9 @@ impl App {
         if body.jwt.is_some() {
             return Ok(delivery.body.clone());
         }
+        let Subject::Trusonafication(id) = delivery.subject else { return Err(Failure::Internal("a callback gets a result").into()) };
         let mut trusonafications = TrusonaficationServiceClient::new(self.peers.trusonafication().acting_for(delivery.relying_party));
-        let request = SignResultRequest { id: delivery.trusonafication.to_string(), delivery_id: delivery.id.to_string() };
+        let request = SignResultRequest { id: id.to_string(), delivery_id: delivery.id.to_string() };
         Ok(with_jwt(&delivery.body, &trusonafications.sign_result(request).await?.into_inner().jwt))
     }
 
@@ -215,12 +228,17 @@ impl App {
                 }
             }
             let (party, version) = (settled.relying_party, settled.version);
-            let (delivery_id, trusonafication_id) = (settled.id.to_string(), settled.trusonafication.to_string());
+            let (delivery_id, subject) = (settled.id.to_string(), settled.subject.to_string());
+            let trusonafication_id = settled.trusonafication().map(|id| id.to_string()).unwrap_or_default();
             match settled.state {
                 // The rule, and nobody's news.
                 State::Succeeded => {}
-                State::Pending => self.publish(&mut tx, party, version, &DeliveryFailed { delivery_id, trusonafication_id }).await?,
-                State::Exhausted => self.publish(&mut tx, party, version, &DeliveryExhausted { delivery_id, trusonafication_id }).await?,
+                State::Pending => {
+                    self.publish(&mut tx, party, version, &DeliveryFailed { delivery_id, trusonafication_id, subject }).await?;
+                }
+                State::Exhausted => {
+                    self.publish(&mut tx, party, version, &DeliveryExhausted { delivery_id, trusonafication_id, subject }).await?;
+                }
             }
         }
         for (party, id, attempt) in heard.into_values() {

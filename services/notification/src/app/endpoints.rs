@@ -22,7 +22,7 @@ use uuid::Uuid;
 use super::{ATTEMPTS, App};
 use crate::{
     convert,
-    domain::{EVENT_TYPES, Endpoint},
+    domain::{Endpoint, EventType},
     error::Error,
     store::endpoint,
 };
@@ -50,7 +50,7 @@ impl App {
         url: String,
         event_types: Vec<String>,
     ) -> Result<pb::CreateEndpointResponse, Error> {
-        self.check(Some(&url), Some(&event_types))?;
+        let event_types = self.check(Some(&url), Some(&event_types))?.unwrap_or_default();
         let max = self.max_endpoints(party).await?;
         let attempt = async || {
             let (now, keys) = (self.now(), SigningKeys::generate(&self.random));
@@ -86,13 +86,13 @@ impl App {
 
     /// Changes an endpoint.
     pub async fn update_endpoint(&self, party: RelyingPartyId, id: EndpointId, change: Change) -> Result<pb::Endpoint, Error> {
-        self.check(change.url.as_deref(), change.event_types.as_deref())?;
+        let event_types = self.check(change.url.as_deref(), change.event_types.as_deref())?;
         for _ in 0..ATTEMPTS {
             let before = self.endpoint(party, id).await?;
             let now = self.now();
             let mut changed = Endpoint {
                 url: change.url.clone().unwrap_or_else(|| before.url.clone()),
-                event_types: change.event_types.clone().unwrap_or_else(|| before.event_types.clone()),
+                event_types: event_types.clone().unwrap_or_else(|| before.event_types.clone()),
                 version: before.version + 1,
                 ..before
             };
@@ -183,14 +183,17 @@ impl App {
         pb::CreateEndpointResponse { endpoint: Some(convert::endpoint(endpoint, keys, self.now())), secret: keys.secret() }
     }
 
-    fn check(&self, url: Option<&str>, event_types: Option<&[String]>) -> Result<(), Failure> {
+    /// Reads what is given of an endpoint: its event types.
+    fn check(&self, url: Option<&str>, event_types: Option<&[String]>) -> Result<Option<Vec<EventType>>, Failure> {
         let mut validation = Validation::default();
         if let Some(url) = url {
             validation.read("url", self.deployment.egress.check(url));
         }
-        let known = event_types.unwrap_or_default().iter().all(|t| EVENT_TYPES.contains(&t.as_str()));
-        validation.require(known, "event_types", "must be trusonafication.accepted, .rejected, .expired, .canceled or .reported");
-        validation.finish()
+        let known: Result<Vec<_>, _> = event_types.unwrap_or_default().iter().map(|name| EventType::try_from(name.as_str())).collect();
+        let all = || EventType::ALL.iter().map(|known| known.as_str()).collect::<Vec<_>>().join(", ");
+        let known = validation.read("event_types", known.map_err(|_| format!("must be among {}", all())));
+        validation.finish()?;
+        Ok(known.filter(|_| event_types.is_some()))
     }
 }
 

@@ -23,7 +23,7 @@ use nodkey_runtime::{Deployment, Deps, Peers};
 use tokio::sync::mpsc;
 
 pub use self::{
-    deliveries::{End, Listing, Range, Settled},
+    deliveries::{CallbackTo, Fact, Listing, Range, Settled},
     endpoints::Change,
 };
 use crate::{config::Config, error::Error};

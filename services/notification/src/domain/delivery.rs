@@ -10,6 +10,7 @@ use nodkey_kernel::{
 };
 use url::Url;
 
+use super::{EventType, Subject};
 use crate::lanes::lane;
 
 /// How long to wait after each failed attempt, in seconds; nothing is tried after the last. About three days in all.
@@ -18,13 +19,6 @@ const SCHEDULE: [u32; 11] = [5, 30, 120, 600, 1_800, 3_600, 10_800, 21_600, 43_2
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
 /// The receiver wants no more.
 pub(super) const GONE: i32 = 410;
-
-/// What an endpoint can be told. The first four end a trusonafication, and the last comes with a rejection: it is told besides, for whoever
-/// looks after that alone. There is no order to keep.
-pub const EVENT_TYPES: [&str; 5] =
-    ["trusonafication.accepted", "trusonafication.rejected", "trusonafication.expired", "trusonafication.canceled", REPORTED];
-/// The person said that it was not them who asked.
-pub const REPORTED: &str = "trusonafication.reported";
 
 named! {
     /// Where a delivery stands.
@@ -45,10 +39,10 @@ pub struct Delivery {
     pub id: DeliveryId,
     /// Whose.
     pub relying_party: RelyingPartyId,
-    /// About which.
-    pub trusonafication: TrusonaficationId,
-    /// One of [`EVENT_TYPES`].
-    pub event_type: String,
+    /// About what.
+    pub subject: Subject,
+    /// What happened.
+    pub event_type: EventType,
     /// Whose keys sign it; `None` for a `callback_url`.
     pub endpoint: Option<EndpointId>,
     /// What is sent to the same receiver goes by the same lane.
@@ -130,6 +124,15 @@ impl Delivery {
         Self { state, next_attempt_at, attempt_count, version: self.version + 1, ..self }
     }
 
+    /// The trusonafication that it is about, if it is about one.
+    #[must_use]
+    pub const fn trusonafication(&self) -> Option<TrusonaficationId> {
+        match self.subject {
+            Subject::Trusonafication(id) => Some(id),
+            _ => None,
+        }
+    }
+
     /// Sends it again, whatever its state; the schedule begins anew.
     #[must_use]
     pub fn again(self, now: Timestamp) -> Self {
@@ -163,8 +166,8 @@ mod tests {
         Delivery {
             id: DeliveryId::generate(now, &random),
             relying_party: RelyingPartyId::generate(now, &random),
-            trusonafication: TrusonaficationId::generate(now, &random),
-            event_type: EVENT_TYPES[0].into(),
+            subject: Subject::Trusonafication(TrusonaficationId::generate(now, &random)),
+            event_type: EventType::Accepted,
             endpoint: None,
             lane: String::new(),
             url: "https://example.com".into(),

@@ -8,7 +8,10 @@ use nodkey_kernel::{
     time::Timestamp,
 };
 
-use super::delivery::{Attempt, GONE};
+use super::{
+    EventType,
+    delivery::{Attempt, GONE},
+};
 
 /// Where a relying party wants to be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +23,7 @@ pub struct Endpoint {
     /// Where.
     pub url: String,
     /// What; empty: everything.
-    pub event_types: Vec<String>,
+    pub event_types: Vec<EventType>,
     /// What signs, sealed.
     pub sealed_keys: Vec<u8>,
     /// What signed before, sealed, and signs besides until then.
@@ -50,8 +53,8 @@ named! {
 impl Endpoint {
     /// Tells whether it wants to hear of this.
     #[must_use]
-    pub fn wants(&self, event_type: &str) -> bool {
-        self.event_types.is_empty() || self.event_types.iter().any(|t| t == event_type)
+    pub fn wants(&self, event_type: EventType) -> bool {
+        self.event_types.is_empty() || self.event_types.contains(&event_type)
     }
 
     /// Switches it on or off. What was told of its health is forgotten when it is switched on.
@@ -136,8 +139,8 @@ mod tests {
 
     #[test]
     fn an_endpoint_is_told_what_it_asked_for() {
-        let some = Endpoint { event_types: vec!["trusonafication.accepted".into()], ..endpoint() };
-        assert!(endpoint().wants("trusonafication.expired") && some.wants("trusonafication.accepted"));
-        assert!(!some.wants("trusonafication.expired"));
+        let some = Endpoint { event_types: vec![EventType::Accepted], ..endpoint() };
+        assert!(endpoint().wants(EventType::Expired) && some.wants(EventType::Accepted));
+        assert!(!some.wants(EventType::Expired));
     }
 }

@@ -1,9 +1,13 @@
-//! What is told to whom: a delivery and what becomes of it, an endpoint and whether it still listens.
+//! What is told to whom: a delivery and what becomes of it, what it is about, an endpoint and whether it still listens.
 
 mod delivery;
 mod endpoint;
+mod event_type;
+mod subject;
 
 pub use self::{
-    delivery::{Attempt, Delivery, EVENT_TYPES, Outcome, REPORTED, State, lane_of},
+    delivery::{Attempt, Delivery, Outcome, State, lane_of},
     endpoint::{DisabledReason, Endpoint},
+    event_type::EventType,
+    subject::Subject,
 };

@@ -1,6 +1,6 @@
 //! Rows of deliveries and their attempts.
 
-use nodkey_db::{Db, DbError, Row, Tx};
+use nodkey_db::{Db, DbError, Query, Record, Row, Tx};
 use nodkey_kernel::{
     id::{DeliveryId, EndpointId, RelyingPartyId, TrusonaficationId},
     time::Timestamp,
@@ -13,24 +13,26 @@ use nodkey_runtime::{
 use uuid::Uuid;
 
 use crate::{
-    domain::{Attempt, Delivery, State},
+    domain::{Attempt, Delivery, EventType, State, Subject},
     invariants,
 };
 
 const TABLE: &str = "delivery";
 /// The columns of a row but its body, which may be large: only who sends it reads it.
-const COLUMNS: &str = "id, relying_party_id, trusonafication_id, event_type, endpoint_id, lane, url, state, attempt_count, \
+const COLUMNS: &str = "id, relying_party_id, trusonafication_id, subject, event_type, endpoint_id, lane, url, state, attempt_count, \
     attempts_before, next_attempt_at, occurred_at, created_at, version";
 
 /// Inserts.
 pub async fn insert(tx: &mut Tx, delivery: &Delivery) -> Result<(), Failure> {
     invariants::check_delivery(delivery)?;
+    let (trusonafication, subject) = columns(&delivery.subject);
     let insert = tx.query("INSERT INTO delivery (").push(COLUMNS).push(", body)");
     insert
-        .push(" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)")
+        .push(" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)")
         .bind(delivery.id.as_uuid())
         .bind(delivery.relying_party.as_uuid())
-        .bind(delivery.trusonafication.as_uuid())
+        .bind(trusonafication.map(|id| id.as_uuid()))
+        .bind(subject.as_deref())
         .bind(delivery.event_type.as_str())
         .bind(delivery.endpoint.map(|id| id.as_uuid()))
         .bind(delivery.lane.as_str())
@@ -159,8 +161,8 @@ pub async fn waiting(db: &Db) -> Result<(i64, Option<Timestamp>), Failure> {
 pub struct Listing {
     /// In this state; `None`: any.
     pub state: Option<State>,
-    /// About this one; `None`: any.
-    pub trusonafication: Option<TrusonaficationId>,
+    /// About this; `None`: anything.
+    pub subject: Option<Subject>,
     /// To this one; `None`: any.
     pub endpoint: Option<EndpointId>,
     /// Before this moment.
@@ -174,12 +176,10 @@ pub struct Listing {
 /// Lists, without bodies.
 pub async fn list(db: &Db, party: RelyingPartyId, listing: &Listing) -> Result<Listed<Delivery>, Failure> {
     let query = db.query("SELECT ").push(COLUMNS).push(" FROM delivery WHERE ");
-    let query = match listing.trusonafication {
+    let query = match listing.subject.as_ref().map(columns) {
+        Some((Some(trusonafication), _)) => of(query.push("trusonafication_id = ").push_bind(trusonafication.as_uuid()), party),
+        Some((None, subject)) => of(query.push("subject = ").push_bind(subject.as_deref()), party),
         None => query.push("relying_party_id = ").push_bind(party.as_uuid()),
-        Some(trusonafication) => {
-            let of_one = query.push("trusonafication_id = ").push_bind(trusonafication.as_uuid());
-            of_one.push(" AND (relying_party_id = ").push_bind(party.as_uuid()).push(") IS TRUE")
-        }
     };
     let mut query = query.push(" AND (created_at, id) < (").push_bind(listing.at).push(", ").push_bind(listing.id).push(")");
     if let Some(state) = listing.state {
@@ -239,8 +239,8 @@ fn read(row: &Row) -> Result<Delivery, DbError> {
     let delivery = Delivery {
         id: DeliveryId::from_uuid(record.get("id")?),
         relying_party: RelyingPartyId::from_uuid(record.get("relying_party_id")?),
-        trusonafication: TrusonaficationId::from_uuid(record.get("trusonafication_id")?),
-        event_type: record.get("event_type")?,
+        subject: subject(&record)?,
+        event_type: record.convert("event_type", |name: String| EventType::try_from(name.as_str()))?,
         endpoint: record.get::<Option<Uuid>>("endpoint_id")?.map(EndpointId::from_uuid),
         lane: record.get("lane")?,
         url: record.get("url")?,
@@ -257,6 +257,26 @@ fn read(row: &Row) -> Result<Delivery, DbError> {
     Ok(delivery)
 }
 
+/// Then it has to be the relying party's.
+fn of(query: Query<'_>, party: RelyingPartyId) -> Query<'_> {
+    query.push(" AND (relying_party_id = ").push_bind(party.as_uuid()).push(") IS TRUE")
+}
+
+/// What it is about, as columns: a trusonafication is found by its id, as it always was, anything else by its kind and id.
+fn columns(subject: &Subject) -> (Option<TrusonaficationId>, Option<String>) {
+    match subject {
+        Subject::Trusonafication(id) => (Some(*id), None),
+        other => (None, Some(other.to_string())),
+    }
+}
+
+fn subject(record: &Record<'_>) -> Result<Subject, DbError> {
+    match record.get::<Option<Uuid>>("trusonafication_id")? {
+        Some(id) => Ok(Subject::Trusonafication(TrusonaficationId::from_uuid(id))),
+        None => record.convert("subject", |text: String| text.parse()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::{collections::HashSet, time::Duration};
@@ -267,7 +287,7 @@ mod tests {
     use nodkey_testkit::TestDatabase;
 
     use super::*;
-    use crate::{Notification, domain::EVENT_TYPES, lanes::lane};
+    use crate::{Notification, lanes::lane};
 
     const NOW: Timestamp = Timestamp::from_seconds(1_000_000);
     const LEASE: Duration = Duration::from_secs(10);
@@ -288,8 +308,8 @@ mod tests {
                 let delivery = Delivery {
                     id: DeliveryId::generate(NOW, &random),
                     relying_party: party,
-                    trusonafication: TrusonaficationId::generate(NOW, &random),
-                    event_type: EVENT_TYPES[0].into(),
+                    subject: Subject::Trusonafication(TrusonaficationId::generate(NOW, &random)),
+                    event_type: EventType::Accepted,
                     endpoint: None,
                     lane: lane(party, receiver),
                     url: "https://example.com".into(),

@@ -13,7 +13,7 @@ use nodkey_runtime::{
 use uuid::Uuid;
 
 use crate::{
-    domain::{DisabledReason, Endpoint},
+    domain::{DisabledReason, Endpoint, EventType},
     invariants,
 };
 
@@ -115,7 +115,8 @@ async fn one(query: Query<'_>) -> Result<Option<Endpoint>, Failure> {
 }
 
 fn event_types(endpoint: &Endpoint) -> Result<String, Failure> {
-    serde_json::to_string(&endpoint.event_types).map_err(|_| Failure::Internal("names serialize"))
+    let names: Vec<_> = endpoint.event_types.iter().map(|t| t.as_str()).collect();
+    serde_json::to_string(&names).map_err(|_| Failure::Internal("names serialize"))
 }
 
 fn read(row: &Row) -> Result<Endpoint, DbError> {
@@ -124,7 +125,7 @@ fn read(row: &Row) -> Result<Endpoint, DbError> {
         id: EndpointId::from_uuid(record.get("id")?),
         relying_party: RelyingPartyId::from_uuid(record.get("relying_party_id")?),
         url: record.get("url")?,
-        event_types: record.convert("event_types", |names: String| serde_json::from_str(&names))?,
+        event_types: named(&record)?,
         sealed_keys: record.get("sealed_keys")?,
         previous_keys: both(&record, "previous_keys_until", record.get("sealed_previous_keys")?, record.get("previous_keys_until")?)?,
         disabled: disabled(&record)?,
@@ -134,6 +135,11 @@ fn read(row: &Row) -> Result<Endpoint, DbError> {
     };
     invariants::check_endpoint(&endpoint)?;
     Ok(endpoint)
+}
+
+fn named(record: &Record<'_>) -> Result<Vec<EventType>, DbError> {
+    let names: Vec<String> = record.convert("event_types", |names: String| serde_json::from_str(&names))?;
+    names.iter().map(|name| record.convert("event_types", |_: String| EventType::try_from(name.as_str()))).collect()
 }
 
 /// Why it is off, if it is. One that is on has no reason.

@@ -36,7 +36,7 @@ mod tests {
     use super::*;
     use crate::{
         Notification,
-        domain::{Attempt, Delivery, EVENT_TYPES, State},
+        domain::{Attempt, Delivery, EventType, State, Subject},
         store::delivery,
     };
 
@@ -49,8 +49,8 @@ mod tests {
             let delivery = Delivery {
                 id: DeliveryId::generate(NOW, random),
                 relying_party: RelyingPartyId::generate(NOW, random),
-                trusonafication: TrusonaficationId::generate(NOW, random),
-                event_type: EVENT_TYPES[0].into(),
+                subject: Subject::Trusonafication(TrusonaficationId::generate(NOW, random)),
+                event_type: EventType::Accepted,
                 endpoint: None,
                 lane: "lane".into(),
                 url: "https://example.com".into(),

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::*;
 use crate::{
     Notification,
-    domain::{Attempt, Delivery, DisabledReason, EVENT_TYPES, Endpoint, State},
+    domain::{Attempt, Delivery, DisabledReason, Endpoint, EventType, State, Subject},
     push::{KeptConfiguration, Provider},
 };
 
@@ -39,13 +39,18 @@ fn device(n: u64) -> DeviceId {
     DeviceId::parse(&format!("{n:0>43}")).unwrap()
 }
 
+/// Every second one is about a trusonafication.
+fn subject(n: u64, at: Timestamp, random: &Random) -> Subject {
+    if n.is_multiple_of(2) { Subject::Trusonafication(TrusonaficationId::generate(at, random)) } else { Subject::Device(device(n)) }
+}
+
 fn due(n: u64) -> Delivery {
     let (at, random) = (NOW + Duration::from_secs(n), Random::seeded(n));
     Delivery {
         id: DeliveryId::generate(at, &random),
         relying_party: party(),
-        trusonafication: TrusonaficationId::generate(at, &random),
-        event_type: EVENT_TYPES[0].into(),
+        subject: subject(n, at, &random),
+        event_type: EventType::Accepted,
         endpoint: Some(EndpointId::generate(at, &Random::seeded(n % 10))),
         lane: format!("lane {}", n % 10),
         url: "https://example.com".into(),
@@ -66,7 +71,7 @@ fn listening(n: u64) -> Endpoint {
         id: EndpointId::generate(at, &Random::seeded(n)),
         relying_party: party(),
         url: "https://example.com".into(),
-        event_types: vec![EVENT_TYPES[1].into()],
+        event_types: vec![EventType::Rejected],
         sealed_keys: vec![1],
         previous_keys: None,
         disabled: None,
@@ -96,7 +101,7 @@ async fn insert_all(db: &Db, deliveries: &[Delivery]) {
 
 fn listing(size: i64) -> delivery::Listing {
     let at = NOW + Duration::from_hours(1_000);
-    delivery::Listing { state: None, trusonafication: None, endpoint: None, at, id: Uuid::max(), size }
+    delivery::Listing { state: None, subject: None, endpoint: None, at, id: Uuid::max(), size }
 }
 
 fn named(error: Failure) -> (&'static str, &'static str, String) {
@@ -105,12 +110,14 @@ fn named(error: Failure) -> (&'static str, &'static str, String) {
 }
 
 async fn deliveries_that_cannot_be_read_hold_up_no_other(db: Db) {
-    let all: Vec<_> = (0..10).map(|n| Delivery { lane: "lane".into(), ..due(n) }).collect();
+    let all: Vec<_> = (0..12).map(|n| Delivery { lane: "lane".into(), ..due(n) }).collect();
     insert_all(&db, &all).await;
     for (n, spoiling) in [
         (0, "UPDATE delivery SET event_type = 'party' WHERE id = $1"),
         (1, "UPDATE delivery SET attempts_before = 1 WHERE id = $1"),
         (2, "UPDATE delivery SET version = -1 WHERE id = $1"),
+        (3, "UPDATE delivery SET subject = 'moon/1' WHERE id = $1"),
+        (5, "UPDATE delivery SET subject = NULL WHERE id = $1"),
         (9, "UPDATE delivery SET state = 'lost' WHERE id = $1"),
     ] {
         db.execute(spoiling).bind(all[n].id.as_uuid()).execute().await.unwrap();
@@ -196,6 +203,52 @@ nodkey_testkit::on_both_engines! {
     pushes_that_cannot_be_read_hold_up_no_other,
 }
 
+mod upgrade {
+    use nodkey_db::{Migration, Migrations};
+
+    use super::*;
+
+    /// With the schema of before a migration.
+    async fn before(database: &TestDatabase, version: i64) -> Db {
+        let db = Db::connect(&DbConfig { max_connections: 4, ..DbConfig::new(database.url()) }).await.unwrap();
+        let Migrations { postgres, sqlite } = Notification::migrations().unwrap();
+        let earlier = |all: &'static [Migration]| &all[..all.iter().position(|migration| migration.version == version).unwrap()];
+        db.migrate(&Migrations { postgres: earlier(postgres), sqlite: earlier(sqlite) }).await.unwrap();
+        db
+    }
+
+    async fn endpoints_and_deliveries_of_before_go_on_as_they_were(db: Db) {
+        let all = [(0, "[]"), (1, r#"["trusonafication.rejected"]"#)];
+        for (n, event_types) in all {
+            let (endpoint, at) = (listening(n), NOW + Duration::from_secs(n));
+            let sql = "INSERT INTO endpoint (id, relying_party_id, url, event_types, sealed_keys, created_at, version) VALUES ($1, $2, $3, $4, $5, $6, 1)";
+            let query = db.execute(sql).bind(endpoint.id.as_uuid()).bind(party().as_uuid()).bind("https://example.com");
+            query.bind(event_types).bind([1_u8].as_slice()).bind(at).execute().await.unwrap();
+        }
+        let Subject::Trusonafication(about) = due(0).subject else { panic!("of a trusonafication") };
+        let sql = "INSERT INTO delivery (id, relying_party_id, trusonafication_id, event_type, lane, url, body, state, attempt_count, \
+                   attempts_before, next_attempt_at, occurred_at, created_at, version) \
+                   VALUES ($1, $2, $3, 'trusonafication.accepted', 'lane', 'https://example.com', '{}', 'pending', 0, 0, $4, $4, $4, 1)";
+        let query = db.execute(sql).bind(due(0).id.as_uuid()).bind(party().as_uuid()).bind(about.as_uuid());
+        query.bind(NOW).execute().await.unwrap();
+
+        db.migrate(&Notification::migrations().unwrap()).await.unwrap();
+        let named = async |n| endpoint::get(&db, party(), listening(n).id).await.unwrap().unwrap();
+        let results = [EventType::Accepted, EventType::Rejected, EventType::Expired, EventType::Canceled, EventType::Reported];
+        assert_eq!(named(0).await.event_types, results, "no more than there was when it named none");
+        assert_eq!(named(1).await.event_types, [EventType::Rejected]);
+        let found = delivery::get(&db, party(), due(0).id).await.unwrap().unwrap();
+        assert_eq!(found.subject, due(0).subject);
+        let listing = delivery::Listing { subject: Some(found.subject), ..listing(10) };
+        assert_eq!(delivery::list(&db, party(), &listing).await.unwrap().iter().count(), 1);
+    }
+
+    nodkey_testkit::on_both_engines! {
+        |database| before(database, 1051) =>
+        endpoints_and_deliveries_of_before_go_on_as_they_were,
+    }
+}
+
 /// Runs every statement once; the rows it writes are taken back.
 async fn exercise(db: &Db) {
     let mut tx = db.begin().await.unwrap();
@@ -225,8 +278,8 @@ async fn exercise(db: &Db) {
             delivery::finished(db, party(), &range, (NOW, Uuid::nil()), 10).await.unwrap();
         }
         for state in [None, Some(State::Exhausted)] {
-            for trusonafication in [None, Some(due(0).trusonafication)] {
-                let listing = delivery::Listing { state, trusonafication, endpoint, ..listing(10) };
+            for subject in [None, Some(due(0).subject), Some(due(1).subject)] {
+                let listing = delivery::Listing { state, subject, endpoint, ..listing(10) };
                 delivery::list(db, party(), &listing).await.unwrap();
             }
         }

@@ -4,10 +4,13 @@ use nodkey_db::Tx;
 use nodkey_kernel::{
     device::DEVICE_TYP,
     id::{DeviceId, RelyingPartyId},
+    jose::PublicJwk,
+    key_statement::PresenceKind,
 };
 use nodkey_proto::{
     Event,
-    registry::v1::{DeviceRegistered, DeviceRetired, DeviceUpdated},
+    convert::{timestamp, to_presence_kind},
+    registry::v1::{DeviceRegistered, DeviceRetired, DeviceUpdated, PresenceKey},
 };
 use nodkey_runtime::page::Page;
 
@@ -20,6 +23,7 @@ use crate::{
         key_statement::Verifier,
         phone_call::ProvenCall,
         relying_party::RelyingParty,
+        standing::Standing,
     },
     error::Error,
     store::{device as store, proven_key, retention},
@@ -148,8 +152,9 @@ impl App {
     /// Has presence keys of a device count, by the backend's word.
     pub async fn approve_device_keys(&self, party: RelyingPartyId, id: &DeviceId, thumbprints: &[String]) -> Result<Device, Error> {
         for _ in 0..ATTEMPTS {
-            let change = self.device(party, id).await?.approve_keys(thumbprints, self.now())?;
-            if let Some(device) = self.write_device(change, &DeviceUpdated { device_id: id.to_string() }, async |_, _| Ok(())).await? {
+            let known = self.device(party, id).await?;
+            let change = known.clone().approve_keys(thumbprints, self.now())?;
+            if let Some(device) = self.write_device(change, |device| updated(device, &known), async |_, _| Ok(())).await? {
                 return Ok(device);
             }
         }
@@ -160,7 +165,8 @@ impl App {
     pub async fn retire_device(&self, party: RelyingPartyId, id: &DeviceId) -> Result<Device, Error> {
         for _ in 0..ATTEMPTS {
             let change = self.device(party, id).await?.retire(self.now());
-            if let Some(device) = self.write_device(change, &DeviceRetired { device_id: id.to_string() }, async |_, _| Ok(())).await? {
+            let event = |_: &Device| DeviceRetired { device_id: id.to_string() };
+            if let Some(device) = self.write_device(change, event, async |_, _| Ok(())).await? {
                 return Ok(device);
             }
         }
@@ -208,7 +214,8 @@ impl App {
         }
         self.use_up(&mut tx, call).await?;
         self.claim_keys(&mut tx, &device).await?;
-        let event = DeviceRegistered { device_id: device.id.to_string() };
+        let certified = Some(device.vouching.statement.is_some());
+        let event = DeviceRegistered { device_id: device.id.to_string(), presence_keys: held_keys(&device), certified };
         self.emit(&mut tx, &event, device.relying_party, device.version).await?;
         tx.commit().await?;
         Ok(Some(device))
@@ -216,14 +223,13 @@ impl App {
 
     /// Writes what a phone changed about itself. `None` when another changed it first.
     async fn write_changed(&self, before: &Device, change: Change<Device>, call: Option<&ProvenCall>) -> Result<Option<Device>, Error> {
-        let event = DeviceUpdated { device_id: before.id.to_string() };
         let also = async |tx: &mut Tx, device: &Device| {
             self.use_up(tx, call).await?;
             // Keys that stay as they are keep nobody from changing a name.
             let same = device.profile.presence == before.profile.presence && device.vouching == before.vouching;
             if same { Ok(()) } else { self.claim_keys(tx, device).await }
         };
-        self.write_device(change, &event, also).await
+        self.write_device(change, |device| updated(device, before), also).await
     }
 
     /// Refuses presence keys that are another device's, and notes those that have proven to be this one's.
@@ -241,7 +247,7 @@ impl App {
     async fn write_device<E: Event>(
         &self,
         change: Change<Device>,
-        event: &E,
+        event: impl FnOnce(&Device) -> E,
         also: impl AsyncFnOnce(&mut Tx, &Device) -> Result<(), Error>,
     ) -> Result<Option<Device>, Error> {
         let device = match change {
@@ -254,8 +260,27 @@ impl App {
             return Ok(None);
         }
         also(&mut tx, &device).await?;
-        self.emit(&mut tx, event, device.relying_party, device.version).await?;
+        self.emit(&mut tx, &event(&device), device.relying_party, device.version).await?;
         tx.commit().await?;
         Ok(Some(device))
     }
+}
+
+/// The fact that a device is not what it was `before`.
+fn updated(device: &Device, before: &Device) -> DeviceUpdated {
+    DeviceUpdated {
+        device_id: device.id.to_string(),
+        keys_changed: device.has_other_keys(before),
+        presence_keys: held_keys(device),
+        certified: device.vouching.statement.is_some(),
+    }
+}
+
+fn held_keys(device: &Device) -> Vec<PresenceKey> {
+    let held = |(kind, key): (PresenceKind, PublicJwk)| {
+        let Standing { counts, since } = device.standings.of(kind);
+        let kind = to_presence_kind(kind).into();
+        PresenceKey { kind, thumbprint: key.thumbprint(), counts: Some(counts), since: since.map(timestamp), ..PresenceKey::default() }
+    };
+    device.profile.presence.iter().map(held).collect()
 }

@@ -6,7 +6,7 @@ use nodkey_kernel::{
 };
 use nodkey_proto::{
     binding::v1::{BindingState, GetDeviceBindingRequest, binding_service_client::BindingServiceClient},
-    registry::v1::{IdentityDocumentRegistered, IdentityDocumentVerified},
+    registry::v1::{self as pb, IdentityDocumentRegistered, IdentityDocumentVerified},
 };
 use nodkey_runtime::{
     checked::{asking, begin, checked},
@@ -19,52 +19,107 @@ use crate::{
     domain::{
         Change, Refusal,
         document::{Document, Scan, VerificationStatus},
+        document_statement::SentDocumentStatement,
         phone_call::ProvenCall,
     },
     error::Error,
-    store::document as store,
+    store::{device as devices, document as store},
 };
 
-impl App {
-    /// Registers a document for the user a device is bound to, as the phone itself asks. The same hash again: the same document.
-    pub async fn register_document(
-        &self,
-        party: RelyingPartyId,
-        device: &DeviceId,
-        scan: Scan,
-        call: Option<&ProvenCall>,
-    ) -> Result<Document, Error> {
-        call.map_or(Ok(()), |call| call.ensure_has_document(&scan.hash)).map_err(Refusal::from)?;
-        self.device(party, device).await?.ensure_alive()?;
-        checked(|| self.try_to_register_document(party, device, scan.clone(), call)).await
+/// By whose word a document is registered.
+#[derive(Debug)]
+pub enum Word {
+    /// The phone's.
+    Phone {
+        /// Of a presence key. The device key alone registers what does not count.
+        statement: Option<SentDocumentStatement>,
+        /// Of the device key; `None` where gateways of a release before may still run.
+        call: Option<Box<ProvenCall>>,
+    },
+    /// The backend's, or an operator's.
+    Backend,
+}
+
+impl Word {
+    /// That of a phone: what its call says.
+    pub fn of_phone(call: Option<ProvenCall>) -> Result<Self, Refusal> {
+        let statement = call.as_ref().map_or(Ok(None), ProvenCall::document_statement)?;
+        Ok(Self::Phone { statement, call: call.map(Box::new) })
     }
 
+    /// Whether a document counts by it.
+    #[must_use]
+    pub const fn vouches(&self) -> bool {
+        match self {
+            Self::Phone { statement, .. } => statement.is_some(),
+            Self::Backend => true,
+        }
+    }
+}
+
+impl App {
+    /// Registers a document for the user a device is bound to, by somebody's word. The same hash again: the same document, which counts from
+    /// then on when that word vouches for it.
+    pub async fn register_document(&self, party: RelyingPartyId, device: &DeviceId, scan: Scan, by: Word) -> Result<Document, Error> {
+        if let Word::Phone { call: Some(call), .. } = &by {
+            call.ensure_has_document(&scan.hash).map_err(Refusal::from)?;
+        }
+        self.device(party, device).await?.ensure_alive()?;
+        for _ in 0..ATTEMPTS {
+            if let Some(document) = checked(|| self.try_to_register_document(party, device, scan.clone(), &by)).await? {
+                return Ok(document);
+            }
+        }
+        Err(Error::Raced)
+    }
+
+    /// `None` when another was first.
     async fn try_to_register_document(
         &self,
         party: RelyingPartyId,
         device: &DeviceId,
         scan: Scan,
-        call: Option<&ProvenCall>,
-    ) -> Result<Document, Error> {
+        by: &Word,
+    ) -> Result<Option<Document>, Error> {
         let place = self.0.db.place().await?;
         let user = asking(self.user_of(party, device)).await?;
         let now = self.now();
-        self.device(party, device).await?.ensure_alive()?;
-        let id = IdentityDocumentId::generate(now, &self.0.random);
-        let document = Document::register(id, party, user, scan, now);
+        let device = self.device(party, device).await?;
+        device.ensure_alive()?;
+        let device_id = device.id.to_string();
         let mut tx = begin(place, &self.0.clock, now).await?;
-        if !store::insert(&mut tx, &document).await? {
-            // What was there may be another's that is not committed yet: then this waits for what becomes of it.
+        let found = store::find(&mut tx, party, &user, &scan.hash).await?;
+        if let Some(found) = found.as_ref().filter(|found| found.counts || !by.vouches()) {
             tx.rollback().await?;
-            let mut tx = self.0.db.begin().await?;
-            let found = store::find(&mut tx, party, &document.user, &document.hash).await?;
-            tx.commit().await?;
-            return found.ok_or(Error::Raced);
+            return Ok(Some(found.clone()));
         }
-        self.use_up(&mut tx, call).await?;
-        self.emit(&mut tx, &IdentityDocumentRegistered { identity_document_id: id.to_string() }, party, document.version).await?;
+        if let Word::Phone { statement: Some(statement), .. } = by {
+            let challenged = statement.verify(device, &scan, self.verifier()).map_err(Refusal::from)?;
+            if !devices::update(&mut tx, &challenged).await? {
+                tx.rollback().await?;
+                return Ok(None);
+            }
+        }
+        let (document, written) = if let Some(found) = found {
+            let document = found.vouched_for();
+            let written = store::update(&mut tx, &document).await?;
+            (document, written)
+        } else {
+            let id = IdentityDocumentId::generate(now, &self.0.random);
+            let document = Document::register(id, party, user, scan, by.vouches(), now);
+            let written = store::insert(&mut tx, &document).await?;
+            (document, written)
+        };
+        if !written {
+            tx.rollback().await?;
+            return Ok(None);
+        }
+        if let Word::Phone { call, .. } = by {
+            self.use_up(&mut tx, call.as_deref()).await?;
+        }
+        self.emit(&mut tx, &registered(&document, device_id), party, document.version).await?;
         tx.commit().await?;
-        Ok(document)
+        Ok(Some(document))
     }
 
     /// Asks whom a device is bound to, now.
@@ -89,10 +144,16 @@ impl App {
         Ok(store::get(&self.0.db, party, id).await?.ok_or(Refusal::NotFound("identity document"))?)
     }
 
-    /// Lists those of a user, newest first, with the token of the next page.
-    pub async fn documents(&self, party: RelyingPartyId, user: &str, page: &Page) -> Result<(Vec<Document>, String), Error> {
+    /// Lists those of a user, `counting` those that count alone, newest first, with the token of the next page.
+    pub async fn documents(
+        &self,
+        party: RelyingPartyId,
+        user: &str,
+        counting: bool,
+        page: &Page,
+    ) -> Result<(Vec<Document>, String), Error> {
         let start = start(page, |id| id.parse().ok())?;
-        Ok(store::list(&self.0.db, party, user, &start, page.size).await?.into_parts())
+        Ok(store::list(&self.0.db, party, user, counting, &start, page.size).await?.into_parts())
     }
 
     /// Records what a verification by a third party found.
@@ -117,5 +178,17 @@ impl App {
             tx.rollback().await?;
         }
         Err(Error::Raced)
+    }
+}
+
+/// The fact that a document is there, or counts from now on.
+fn registered(document: &Document, device_id: String) -> IdentityDocumentRegistered {
+    IdentityDocumentRegistered {
+        identity_document_id: document.id.to_string(),
+        user_identifier: document.user.clone(),
+        device_id,
+        hash: document.hash.clone(),
+        r#type: pb::DocumentType::from(document.document_type).into(),
+        counts: document.counts,
     }
 }

@@ -41,6 +41,7 @@ pub use audit_chain::Exported;
 pub use confirmations::{Asked, Presented, Standing};
 pub use credentials::{NewCredential, ResolvedCredential};
 pub use devices::Registered;
+pub use documents::Word;
 pub use operator_sessions::AliveSession;
 pub use operators::{Invited, Opened};
 

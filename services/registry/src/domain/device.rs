@@ -284,6 +284,19 @@ impl Device {
         self.presence_thumbprints().into_iter().filter(|thumbprint| signers.contains(thumbprint)).collect()
     }
 
+    /// Notes that it has used a nonce that was made then: no earlier one is any good.
+    #[must_use]
+    pub fn challenged(self, at: Timestamp) -> Self {
+        Self { vouching: Vouching { challenged_at: Some(at), ..self.vouching }, version: self.version + 1, ..self }
+    }
+
+    /// Whether the keys of this one differ from those that it had `before`, or count otherwise.
+    #[must_use]
+    pub fn has_other_keys(&self, before: &Self) -> bool {
+        let standing = |device: &Self| device.profile.presence.iter().map(|(kind, _)| device.standings.of(kind).counts).collect::<Vec<_>>();
+        self.profile.presence != before.profile.presence || standing(self) != standing(before)
+    }
+
     /// Ends it, for good.
     #[must_use]
     pub fn retire(self, now: Timestamp) -> Change<Self> {

@@ -50,6 +50,8 @@ pub struct Document {
     pub status: VerificationStatus,
     /// When it was verified; absent while it is not.
     pub verified_at: Option<Timestamp>,
+    /// Whether it makes an accept level 3: a presence key that counts vouched for it, or the backend.
+    pub counts: bool,
     /// When it came.
     pub created_at: Timestamp,
     /// Rises with every change.
@@ -76,12 +78,18 @@ impl Scan {
 }
 
 impl Document {
-    /// Records a scan.
+    /// Records a scan, which counts when somebody vouches for it.
     #[must_use]
-    pub fn register(id: IdentityDocumentId, relying_party: RelyingPartyId, user: String, scan: Scan, now: Timestamp) -> Self {
+    pub fn register(id: IdentityDocumentId, relying_party: RelyingPartyId, user: String, scan: Scan, counts: bool, now: Timestamp) -> Self {
         let Scan { hash, document_type } = scan;
         let status = VerificationStatus::Unverified;
-        Self { id, relying_party, user, hash, document_type, status, verified_at: None, created_at: now, version: 1 }
+        Self { id, relying_party, user, hash, document_type, status, verified_at: None, counts, created_at: now, version: 1 }
+    }
+
+    /// Has it count, whoever registered it.
+    #[must_use]
+    pub fn vouched_for(self) -> Self {
+        Self { counts: true, version: self.version + 1, ..self }
     }
 
     /// Records what a verification found.
@@ -111,7 +119,7 @@ mod tests {
             let (start, random) = (Timestamp::from_seconds(1), Random::seeded(1));
             let scan = Scan { hash: "h".into(), document_type: DocumentType::AamvaDriversLicense };
             let id = IdentityDocumentId::generate(start, &random);
-            let mut document = Document::register(id, RelyingPartyId::generate(start, &random), "ada".into(), scan, start);
+            let mut document = Document::register(id, RelyingPartyId::generate(start, &random), "ada".into(), scan, false, start);
             for status in findings {
                 let before = document.version;
                 document = match document.verified(status, start) {

@@ -7,6 +7,7 @@ pub mod credential;
 pub mod device;
 pub mod device_challenge;
 pub mod document;
+pub mod document_statement;
 pub mod key_statement;
 pub mod operator;
 pub mod phone_call;
@@ -22,6 +23,7 @@ use nodkey_kernel::{
     role::Role,
 };
 
+use document_statement::DocumentRefusal;
 use key_statement::StatementRefusal;
 use phone_call::Unproven;
 use transfer::TransferRefusal;
@@ -56,6 +58,9 @@ pub enum Refusal {
     /// What two phones signed does not hold.
     #[error("the transfer is refused: {0}")]
     Transfer(TransferRefusal),
+    /// What the device says about a document does not hold.
+    #[error("the document statement is refused: {0}")]
+    Document(DocumentRefusal),
     /// The phone itself did not ask for it.
     #[error("the phone does not prove that it asks for this: {0}")]
     Unproven(Unproven),
@@ -122,6 +127,12 @@ impl From<StatementRefusal> for Refusal {
     }
 }
 
+impl From<DocumentRefusal> for Refusal {
+    fn from(refusal: DocumentRefusal) -> Self {
+        Self::Document(refusal)
+    }
+}
+
 fn list(violations: &[FieldViolation]) -> String {
     let each: Vec<_> = violations.iter().map(|v| format!("{} {}", v.field, v.description)).collect();
     each.join("; ")
@@ -139,6 +150,7 @@ impl Classify for Refusal {
             Self::SignInNotAccepted | Self::NotSignedHere | Self::UserFrozen | Self::ConfirmationRequired(_) => Kind::Precondition,
             Self::Statement(e) => e.kind(),
             Self::Transfer(e) => e.kind(),
+            Self::Document(e) => e.kind(),
             Self::RelyingPartyDisabled
             | Self::DeviceRetired
             | Self::Unproven(_)
@@ -166,6 +178,7 @@ impl Classify for Refusal {
             Self::NoSuchKey => "NO_SUCH_PRESENCE_KEY",
             Self::Statement(e) => e.reason(),
             Self::Transfer(e) => e.reason(),
+            Self::Document(e) => e.reason(),
             Self::Unproven(_) => "INVALID_PROOF",
             Self::UserFrozen => "USER_FROZEN",
             Self::TooManyUnboundDevices(_) => "TOO_MANY_UNBOUND_DEVICES",
@@ -187,6 +200,7 @@ impl Classify for Refusal {
             Self::Invalid(violations) => violations.clone(),
             Self::Statement(e) => e.field_violations(),
             Self::Transfer(e) => e.field_violations(),
+            Self::Document(e) => e.field_violations(),
             _ => Vec::new(),
         }
     }

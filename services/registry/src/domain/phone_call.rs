@@ -10,7 +10,7 @@ use nodkey_kernel::{
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Refusal, device::PresenceKeys, key_statement::SentStatement};
+use super::{Refusal, device::PresenceKeys, document_statement::SentDocumentStatement, key_statement::SentStatement};
 
 /// What a phone calls.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +65,7 @@ struct Said {
     #[serde(default)]
     key_signatures: Vec<String>,
     hash: Option<String>,
+    statement: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -112,6 +113,11 @@ impl ProvenCall {
     /// Refuses another document than the phone sent.
     pub fn ensure_has_document(&self, hash: &str) -> Result<(), Unproven> {
         if self.said.hash.as_deref() == Some(hash) { Ok(()) } else { Err(Unproven::Differs("hash")) }
+    }
+
+    /// What a presence key says of that document, if the phone sent it.
+    pub fn document_statement(&self) -> Result<Option<SentDocumentStatement>, Refusal> {
+        self.said.statement.as_deref().map(SentDocumentStatement::parse).transpose()
     }
 }
 
@@ -222,5 +228,8 @@ mod tests {
         assert_eq!(call.ensure_has_document("h"), Err(Unproven::Differs("hash")));
         let call = verify(r#"{"type": "AAMVA_DRIVERS_LICENSE", "hash": "h"}"#);
         assert_eq!((call.ensure_has_document("h"), call.ensure_has_document("i")), (Ok(()), Err(Unproven::Differs("hash"))));
+        assert_eq!(call.document_statement(), Ok(None));
+        let call = verify(r#"{"hash": "h", "statement": "a.b.c"}"#);
+        assert_eq!(call.document_statement(), SentDocumentStatement::parse("a.b.c").map(Some));
     }
 }

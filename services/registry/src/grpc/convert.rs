@@ -2,7 +2,7 @@
 
 use nodkey_kernel::{key_statement::PresenceKind, transfer::TransferAct};
 use nodkey_proto::{
-    convert::{timestamp, to_role},
+    convert::{timestamp, to_presence_kind, to_role},
     registry::v1 as pb,
 };
 use secrecy::ExposeSecret as _;
@@ -226,12 +226,8 @@ impl From<&Device> for pb::Device {
     fn from(device: &Device) -> Self {
         let presence_key = |(kind, key): (PresenceKind, nodkey_kernel::jose::PublicJwk)| {
             let Standing { counts, since } = device.standings.of(kind);
-            let kind = match kind {
-                PresenceKind::Biometric => pb::PresenceKind::Biometric,
-                PresenceKind::Credential => pb::PresenceKind::Credential,
-            };
             pb::PresenceKey {
-                kind: kind.into(),
+                kind: to_presence_kind(kind).into(),
                 jwk: key.to_value().to_string(),
                 thumbprint: key.thumbprint(),
                 counts: Some(counts),
@@ -297,20 +293,26 @@ impl From<VerificationStatus> for pb::VerificationStatus {
     }
 }
 
+impl From<DocumentType> for pb::DocumentType {
+    fn from(document_type: DocumentType) -> Self {
+        match document_type {
+            DocumentType::AamvaDriversLicense => Self::AamvaDriversLicense,
+        }
+    }
+}
+
 impl From<&Document> for pb::IdentityDocument {
     fn from(document: &Document) -> Self {
-        let document_type = match document.document_type {
-            DocumentType::AamvaDriversLicense => pb::DocumentType::AamvaDriversLicense,
-        };
         Self {
             id: document.id.to_string(),
             relying_party_id: document.relying_party.to_string(),
             user_identifier: document.user.clone(),
             hash: document.hash.clone(),
-            r#type: document_type.into(),
+            r#type: pb::DocumentType::from(document.document_type).into(),
             verification_status: pb::VerificationStatus::from(document.status).into(),
             verified_at: document.verified_at.map(timestamp),
             created_at: Some(timestamp(document.created_at)),
+            counts: Some(document.counts),
         }
     }
 }

@@ -4,7 +4,7 @@ use nodkey_proto::registry::v1::{
     GetIdentityDocumentRequest, IdentityDocument, ListIdentityDocumentsRequest, ListIdentityDocumentsResponse,
     RegisterIdentityDocumentRequest, SetVerificationStatusRequest, identity_document_service_server::IdentityDocumentService,
 };
-use nodkey_runtime::{caller, page::Page, status::status, uninterrupted};
+use nodkey_runtime::{Caller, caller, page::Page, status::status, uninterrupted};
 use tonic::{Request, Response, Status};
 
 use super::{
@@ -12,11 +12,14 @@ use super::{
     convert::{document_type, phone_call, verification_status},
     id,
 };
-use crate::domain::{
-    Refusal,
-    document::{MAX_LENGTH, Scan},
-    phone_call::Door,
-    text,
+use crate::{
+    app::Word,
+    domain::{
+        Refusal,
+        document::{MAX_LENGTH, Scan},
+        phone_call::Door,
+        text,
+    },
 };
 
 #[tonic::async_trait]
@@ -25,13 +28,18 @@ impl IdentityDocumentService for Grpc {
         &self,
         request: Request<RegisterIdentityDocumentRequest>,
     ) -> Result<Response<IdentityDocument>, Status> {
-        let party = caller(&request)?.relying_party()?;
-        let (app, message) = (self.0.clone(), request.into_inner());
+        let caller = caller(&request)?;
+        let (party, app, message) = (caller.relying_party()?, self.0.clone(), request.into_inner());
         let scan = Scan::parse(&message.hash, document_type(message.r#type)).map_err(status)?;
         let device = id(&message.device_id, "device").map_err(status)?;
-        let call = app.prove(phone_call(message.call.as_ref()), Door::RegisterDocument, &device).map_err(status)?;
-        let document =
-            uninterrupted(async move { app.register_document(party, &device, scan, call.as_ref()).await }).await.map_err(status)?;
+        let by = match caller {
+            Caller::Service { .. } => {
+                let call = app.prove(phone_call(message.call.as_ref()), Door::RegisterDocument, &device).map_err(status)?;
+                Word::of_phone(call).map_err(status)?
+            }
+            Caller::Backend { .. } | Caller::Operator { .. } => Word::Backend,
+        };
+        let document = uninterrupted(async move { app.register_document(party, &device, scan, by).await }).await.map_err(status)?;
         Ok(Response::new((&document).into()))
     }
 
@@ -51,7 +59,7 @@ impl IdentityDocumentService for Grpc {
         let user =
             text::required(&message.user_identifier, MAX_LENGTH).map_err(|e| status(Refusal::invalid("user_identifier", e.to_string())))?;
         let page = Page::parse(message.page_size, &message.page_token).map_err(status)?;
-        let (documents, next_page_token) = self.0.documents(party, &user, &page).await.map_err(status)?;
+        let (documents, next_page_token) = self.0.documents(party, &user, message.counting, &page).await.map_err(status)?;
         let identity_documents = documents.iter().map(Into::into).collect();
         Ok(Response::new(ListIdentityDocumentsResponse { identity_documents, next_page_token }))
     }

@@ -16,8 +16,8 @@ pub async fn insert(tx: &mut Tx, document: &Document) -> Result<bool, Error> {
     invariants::check_document(document)?;
     let inserted = tx
         .query(
-            "INSERT INTO identity_document (id, relying_party_id, user_identifier, hash, type, verification_status, created_at, version) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
+            "INSERT INTO identity_document (id, relying_party_id, user_identifier, hash, type, verification_status, counts, created_at, \
+             version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
         )
         .bind(document.id.as_uuid())
         .bind(document.relying_party.as_uuid())
@@ -25,6 +25,7 @@ pub async fn insert(tx: &mut Tx, document: &Document) -> Result<bool, Error> {
         .bind(document.hash.as_str())
         .bind(document.document_type.as_str())
         .bind(document.status.as_str())
+        .bind(document.counts)
         .bind(document.created_at)
         .bind(document.version)
         .execute()
@@ -32,7 +33,7 @@ pub async fn insert(tx: &mut Tx, document: &Document) -> Result<bool, Error> {
     Ok(inserted == 1)
 }
 
-const SELECT: &str = "SELECT id, relying_party_id, user_identifier, hash, type, verification_status, verified_at, created_at, version \
+const SELECT: &str = "SELECT id, relying_party_id, user_identifier, hash, type, verification_status, verified_at, counts, created_at, version \
      FROM identity_document WHERE ";
 
 /// Returns one.
@@ -50,14 +51,28 @@ pub async fn find(tx: &mut Tx, party: RelyingPartyId, user: &str, hash: &str) ->
 pub async fn update(tx: &mut Tx, document: &Document) -> Result<bool, Error> {
     invariants::check_document(document)?;
     let query = tx.query("UPDATE identity_document SET verification_status = ").push_bind(document.status.as_str());
-    let query = query.push(", verified_at = ").push_bind(document.verified_at).push(", version = ").push_bind(document.version);
+    let query = query
+        .push(", verified_at = ")
+        .push_bind(document.verified_at)
+        .push(", counts = ")
+        .push_bind(document.counts)
+        .push(", version = ")
+        .push_bind(document.version);
     let query = by_id(query.push(" WHERE "), document.relying_party, document.id.as_uuid());
     Ok(query.push(" AND version = ").push_bind(document.version - 1).execute().await? == 1)
 }
 
-/// Lists those of a user.
-pub async fn list(db: &Db, party: RelyingPartyId, user: &str, start: &Start<Uuid>, size: i64) -> Result<Listed<Document>, Error> {
+/// Lists those of a user, `counting` those that count alone.
+pub async fn list(
+    db: &Db,
+    party: RelyingPartyId,
+    user: &str,
+    counting: bool,
+    start: &Start<Uuid>,
+    size: i64,
+) -> Result<Listed<Document>, Error> {
     let query = of_user(db.query(SELECT), party, user);
+    let query = if counting { query.push("counts = TRUE AND ") } else { query };
     Ok(listed(size, &page(query, start, size).fetch_all().await?, "created_at", read))
 }
 
@@ -76,6 +91,7 @@ fn read(row: &Row) -> Result<Document, DbError> {
         document_type: named(&record, "type")?,
         status: named(&record, "verification_status")?,
         verified_at: record.get("verified_at")?,
+        counts: record.get("counts")?,
         created_at: record.get("created_at")?,
         version: record.get("version")?,
     };

@@ -103,7 +103,14 @@ fn device_of(party: RelyingPartyId, n: u64) -> Device {
 
 fn document_of(party: RelyingPartyId, n: u64) -> Document {
     let scan = Scan { hash: n.to_string(), document_type: DocumentType::AamvaDriversLicense };
-    Document::register(IdentityDocumentId::generate(at(n), &Random::seeded(n)), party, format!("user {}", n / 5), scan, at(n))
+    Document::register(
+        IdentityDocumentId::generate(at(n), &Random::seeded(n)),
+        party,
+        format!("user {}", n / 5),
+        scan,
+        n.is_multiple_of(2),
+        at(n),
+    )
 }
 
 fn signing_key(n: u64) -> SigningKey {
@@ -254,7 +261,7 @@ async fn one_that_cannot_be_read_is_named_and_takes_no_list_with_it(db: Db) {
                 (device::get(&db, party, &device.id).await.err(), listed)
             }
             "identity_document" => {
-                let listed = document::list(&db, party, &document.user, &start(Uuid::max()), 3).await.unwrap().iter().count();
+                let listed = document::list(&db, party, &document.user, false, &start(Uuid::max()), 3).await.unwrap().iter().count();
                 (document::get(&db, party, document.id).await.err(), listed)
             }
             "operator" => {
@@ -408,7 +415,8 @@ async fn exercise(db: &Db) {
     device::count_unbound(db, id, 10).await.unwrap();
     device::list(db, id, &start(String::new()), 10).await.unwrap();
     document::get(db, id, document.id).await.unwrap();
-    document::list(db, id, "ada", &start(Uuid::max()), 10).await.unwrap();
+    document::list(db, id, "ada", false, &start(Uuid::max()), 10).await.unwrap();
+    document::list(db, id, "ada", true, &start(Uuid::max()), 10).await.unwrap();
     operator::get(db, invited(0).id).await.unwrap();
     operator::invited(db, &[0; 32]).await.unwrap();
     operator::list(db, &start(Uuid::max()), 10).await.unwrap();

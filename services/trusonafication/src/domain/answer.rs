@@ -24,7 +24,7 @@ pub struct AnsweringDevice {
     pub presence_keys: Vec<PresenceKey>,
     /// Whom it is bound to.
     pub user: String,
-    /// Hashes of the documents the user has registered.
+    /// Hashes of the documents of the user that count.
     pub documents: Vec<String>,
     /// Which presence keys are its own, by its own word.
     pub stated: Stated,

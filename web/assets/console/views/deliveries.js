@@ -66,6 +66,7 @@ function deliveryList(page, endpoints) {
       { name: 'state', label: 'State', kind: choices(DELIVERY_STATES) },
       { name: 'endpoint', label: 'Endpoint', kind: byUrl(endpoints) },
       { name: 'trusonafication', label: 'Trusonafication', kind: 'text', placeholder: 'Id' },
+      { name: 'about', label: 'About', kind: 'text', placeholder: 'device/…' },
     ],
     method: `${SERVICE}/ListDeliveries`,
     rows: 'deliveries',
@@ -73,11 +74,12 @@ function deliveryList(page, endpoints) {
       state: page.value('state'),
       endpointId: page.value('endpoint'),
       trusonaficationId: page.value('trusonafication'),
+      subject: page.value('about'),
     }),
     empty: empty({
       icon: 'send',
       title: 'Nothing was sent yet',
-      text: 'When a question ends, each endpoint and its callback are told.',
+      text: 'When a question ends, each endpoint and its callback are told, and endpoints of what else they name.',
     }),
   });
 }

@@ -4,7 +4,7 @@ import { exactly, time } from '../../lib/format.js';
 import { Problem } from '../../lib/problem.js';
 import { DELIVERY_STATES, stateBadge } from '../names.js';
 import { attemptText } from '../ui/attempt.js';
-import { button, codeBlock, facts, heading, identifierLink, showHeading } from '../ui/elements.js';
+import { button, codeBlock, facts, foreign, heading, identifierLink, showHeading } from '../ui/elements.js';
 import { eventually } from '../ui/states.js';
 
 /** @typedef {import('../page.js').Page} Page */
@@ -87,7 +87,7 @@ function attemptItem(attempt) {
  * @param {Page} page
  * @param {Delivery} delivery
  */
-function factsCard(page, { id, url, trusonaficationId, endpointId, occurredAt, createdAt }) {
+function factsCard(page, { id, url, trusonaficationId, subject, endpointId, occurredAt, createdAt }) {
   return h(
     'section.card',
     h('header', h('h2', 'Delivery')),
@@ -103,16 +103,32 @@ function factsCard(page, { id, url, trusonaficationId, endpointId, occurredAt, c
             ]
           : 'Callback of the question',
       ],
-      [
-        'Trusonafication',
-        identifierLink(
-          trusonaficationId,
-          'trusonafication id',
-          page.address('trusonafication', { id: trusonaficationId }),
-        ),
-      ],
+      trusonaficationId
+        ? [
+            'Trusonafication',
+            identifierLink(
+              trusonaficationId,
+              'trusonafication id',
+              page.address('trusonafication', { id: trusonaficationId }),
+            ),
+          ]
+        : !!subject && ['About', aboutLink(page, subject)],
       !!occurredAt && ['Happened', exactly(new Date(occurredAt))],
       ['Taken in', exactly(new Date(createdAt))],
     ]),
   );
+}
+
+/**
+ * What a delivery is about, if that is no trusonafication: a device and a user have a page of their own.
+ * @param {Page} page
+ * @param {string} subject
+ */
+function aboutLink(page, subject) {
+  const slash = subject.indexOf('/');
+  const [kind, id] = [subject.slice(0, slash), subject.slice(slash + 1)];
+  if (kind === 'device')
+    return ['Device ', identifierLink(id, 'device identifier', page.address('users', { device: id }))];
+  if (kind === 'user') return ['User ', h('a', { href: page.address('users', { user: id }) }, foreign(id))];
+  return copyable(subject, { label: 'subject' });
 }

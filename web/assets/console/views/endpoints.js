@@ -29,7 +29,7 @@ export function show(page) {
     empty: empty({
       icon: 'webhook',
       title: 'There is no endpoint yet',
-      text: 'An endpoint is told how each question ended. A backend can also wait or poll instead.',
+      text: 'An endpoint is told how each question ended, and what happens to devices. A backend can also wait or poll for answers.',
       action: create(),
     }),
   });
@@ -41,7 +41,10 @@ export function show(page) {
 
   replace(
     page.main,
-    heading('Webhook endpoints', { lead: 'Where the backend is told how questions ended.', actions: create() }),
+    heading('Webhook endpoints', {
+      lead: 'Where the backend is told how questions ended and what happens to devices.',
+      actions: create(),
+    }),
     list.element,
   );
   void reload();

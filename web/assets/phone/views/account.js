@@ -8,6 +8,7 @@ import { icon } from '../../lib/icons.js';
 import { canVerifyUser, createPasskey } from '../presence.js';
 import { avatar, button, layout } from '../screen.js';
 import { told } from '../told.js';
+import { showPresenceKey } from './presence_key.js';
 
 /** @typedef {import('../screen.js').App} App */
 /** @typedef {import('../accounts.js').Entry} Entry */
@@ -30,6 +31,7 @@ export function account(app, entry) {
   const facts = h('dl.facts');
   const guard = h('div.stack.tight');
   const lost = h('div.stack.tight');
+  const presenceKey = h('div.stack.tight', { 'aria-live': 'polite' });
   const update = () => {
     replace(lost, lostPhone(app, entry));
     replace(facts, [
@@ -41,6 +43,7 @@ export function account(app, entry) {
     void showGuard(app, entry, guard);
   };
   update();
+  if (entry.state !== 'gone') void showPresenceKey(app, entry, presenceKey);
   return {
     isIdle: true,
     update,
@@ -54,6 +57,7 @@ export function account(app, entry) {
         h('div.card', facts),
         h('div.card.stack', h('h2', 'Before you accept what matters'), guard),
         entry.state !== 'gone' && h('div.card.stack', h('h2', 'Another phone of yours is lost'), lost),
+        entry.state !== 'gone' && h('div.card.stack', h('h2', 'What your accepts prove'), presenceKey),
       ],
       actions: [
         entry.state === 'inactive' &&

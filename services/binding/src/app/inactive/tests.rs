@@ -161,7 +161,7 @@ async fn connect(database: &TestDatabase) -> Db {
 }
 
 nodkey_testkit::on_both_engines! {
-    |database| connect(database) =>
+    connect =>
     what_waits_too_long_ends_as_its_relying_party_says_and_is_told,
     an_activation_that_was_first_stays,
 }

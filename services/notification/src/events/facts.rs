@@ -1,0 +1,221 @@
+//! What happens to devices, bindings and documents: endpoints get it by the word of the service whose it is. There is no receipt.
+//!
+//! Another fact is a line of [`consumers`] and a function that says what endpoints get of it.
+
+use nodkey_bus::{Consumer, EventMeta, HandlerError};
+use nodkey_db::Tx;
+use nodkey_kernel::id::DeviceId;
+use nodkey_proto::{
+    Event,
+    binding::v1::{BindingActivated, DeviceReplaced, FrozenBy, UserFrozen},
+    registry::v1::{DeviceRegistered, DeviceRetired, DeviceUpdated, DocumentType, IdentityDocumentRegistered, PresenceKey, PresenceKind},
+};
+use serde_json::{Value, json, value::to_raw_value};
+
+use crate::{
+    app::{App, Fact},
+    domain::{EventType, Subject},
+};
+
+/// The consumers.
+pub fn consumers(app: &App) -> Vec<Consumer> {
+    vec![
+        fact("notification_device_registered", EventType::DeviceRegistered, app, device_registered),
+        fact("notification_device_updated", EventType::DeviceKeysChanged, app, device_keys_changed),
+        device_retired(app),
+        fact("notification_device_replaced", EventType::DeviceReplaced, app, device_replaced),
+        fact("notification_binding_activated", EventType::BindingActivated, app, binding_activated),
+        fact("notification_document_registered", EventType::DocumentRegistered, app, document_registered),
+        fact("notification_user_frozen", EventType::UserFrozen, app, user_frozen),
+    ]
+}
+
+/// What an event is about, and what endpoints get of it besides its version.
+type About = (Subject, Value);
+
+/// A consumer that notifies endpoints. `about` answers `None` for an event that is none of theirs, or of a release that said too little.
+fn fact<E: Event + 'static>(
+    name: &'static str,
+    event_type: EventType,
+    app: &App,
+    about: fn(&E) -> Result<Option<About>, HandlerError>,
+) -> Consumer {
+    let app = app.clone();
+    Consumer::new(name, move |tx, event: E, meta: EventMeta| {
+        let app = app.clone();
+        Box::pin(async move {
+            let Some((subject, data)) = about(&event)? else { return Ok(()) };
+            notify(&app, tx, &meta, event_type, subject, data).await
+        })
+    })
+    .only_if(move |db, event: E, meta| {
+        Box::pin(async move {
+            // What cannot be read is for the handler to say.
+            if matches!(about(&event), Ok(None)) { Ok(false) } else { App::has_endpoints(db, meta.relying_party).await }
+        })
+    })
+}
+
+async fn notify(
+    app: &App,
+    tx: &mut Tx,
+    meta: &EventMeta,
+    event_type: EventType,
+    subject: Subject,
+    mut data: Value,
+) -> Result<(), HandlerError> {
+    // Of two about the same thing the greater is the later: they may arrive in any order.
+    data["version"] = json!(meta.version);
+    let data = to_raw_value(&data).map_err(|e| HandlerError::Fatal(e.to_string()))?;
+    let fact = Fact {
+        event_types: &[event_type],
+        subject,
+        occurred_at: meta.time.unwrap_or_else(|| app.now()),
+        // What happened to devices before would come as if it were new.
+        published_at: meta.time,
+        data: &data,
+        receipt: "",
+        callback: None,
+    };
+    Ok(app.notify(tx, meta.relying_party, &fact).await?)
+}
+
+/// It is not woken any more, either.
+fn device_retired(app: &App) -> Consumer {
+    let app = app.clone();
+    Consumer::new("notification_device_retired", move |tx, event: DeviceRetired, meta: EventMeta| {
+        let app = app.clone();
+        Box::pin(async move {
+            let device = device(&event.device_id)?;
+            app.forget_device(tx, meta.relying_party, &device).await?;
+            let data = json!({"device_identifier": device});
+            notify(&app, tx, &meta, EventType::DeviceRetired, Subject::Device(device), data).await
+        })
+    })
+}
+
+fn device_registered(event: &DeviceRegistered) -> Result<Option<About>, HandlerError> {
+    // Absent in events of a release before.
+    event.certified.map(|certified| device_with_keys(&event.device_id, certified, &event.presence_keys)).transpose()
+}
+
+fn device_keys_changed(event: &DeviceUpdated) -> Result<Option<About>, HandlerError> {
+    event.keys_changed.then(|| device_with_keys(&event.device_id, event.certified, &event.presence_keys)).transpose()
+}
+
+fn device_with_keys(id: &str, certified: bool, keys: &[PresenceKey]) -> Result<About, HandlerError> {
+    let device = device(id)?;
+    let key = |key: &PresenceKey| {
+        let kind = match key.kind() {
+            PresenceKind::Biometric => "biometric",
+            PresenceKind::Credential => "credential",
+            PresenceKind::Unspecified => return Err(HandlerError::Undecodable("a presence key is of no kind".into())),
+        };
+        Ok(json!({"kind": kind, "thumbprint": key.thumbprint, "counts": key.counts.unwrap_or(true)}))
+    };
+    let keys = keys.iter().map(key).collect::<Result<Vec<_>, _>>()?;
+    let data = json!({"device_identifier": device, "certified": certified, "presence_keys": keys});
+    Ok((Subject::Device(device), data))
+}
+
+/// About the new one, which those who knew the old one have to know from now on.
+fn device_replaced(event: &DeviceReplaced) -> Result<Option<About>, HandlerError> {
+    let (new, old) = (device(&event.new_device_identifier)?, device(&event.old_device_identifier)?);
+    let data = json!({"user_identifier": event.user_identifier, "device_identifier": new, "replaced_device_identifier": old});
+    Ok(Some((Subject::Device(new), data)))
+}
+
+fn binding_activated(event: &BindingActivated) -> Result<Option<About>, HandlerError> {
+    let vouched_by = Some(&event.vouched_by).filter(|id| !id.is_empty());
+    let data = json!({
+        "id": event.binding_id, "user_identifier": event.user_identifier, "device_identifier": event.device_identifier,
+        "vouched_by": vouched_by,
+    });
+    let id = event.binding_id.parse().map_err(|_| HandlerError::Undecodable("it is about no binding".into()))?;
+    Ok(Some((Subject::Binding(id), data)))
+}
+
+fn document_registered(event: &IdentityDocumentRegistered) -> Result<Option<About>, HandlerError> {
+    // Events of a release before name the document alone.
+    if event.hash.is_empty() {
+        return Ok(None);
+    }
+    let document_type = match event.r#type() {
+        DocumentType::AamvaDriversLicense => "AAMVA_DRIVERS_LICENSE",
+        DocumentType::Unspecified => return Err(HandlerError::Undecodable("the document is of no type".into())),
+    };
+    let data = json!({
+        "id": event.identity_document_id, "user_identifier": event.user_identifier, "device_identifier": event.device_id,
+        "type": document_type, "hash": event.hash, "counts": event.counts,
+    });
+    let id = event.identity_document_id.parse().map_err(|_| HandlerError::Undecodable("it is about no document".into()))?;
+    Ok(Some((Subject::IdentityDocument(id), data)))
+}
+
+fn user_frozen(event: &UserFrozen) -> Result<Option<About>, HandlerError> {
+    let by = match event.frozen_by() {
+        FrozenBy::Backend => "backend",
+        FrozenBy::Operator => "operator",
+        FrozenBy::Device => "device",
+        FrozenBy::Unspecified => return Err(HandlerError::Undecodable("it was frozen by nobody".into())),
+    };
+    let by_device = Some(&event.frozen_by_device).filter(|id| !id.is_empty());
+    let data = json!({
+        "user_identifier": event.user_identifier, "frozen_by": by, "frozen_by_device": by_device, "note": event.note,
+        "device_identifiers": event.device_identifiers,
+    });
+    Ok(Some((Subject::User(event.user_identifier.clone()), data)))
+}
+
+fn device(id: &str) -> Result<DeviceId, HandlerError> {
+    DeviceId::parse(id).map_err(|e| HandlerError::Undecodable(e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_release_before_published_is_told_to_nobody_and_what_cannot_be_read_is_refused() {
+        let device_id = "d".repeat(43);
+        let none = |about: Result<Option<About>, HandlerError>| matches!(about, Ok(None));
+        assert!(none(device_registered(&DeviceRegistered { device_id: device_id.clone(), ..DeviceRegistered::default() })));
+        assert!(none(device_keys_changed(&DeviceUpdated { device_id: device_id.clone(), ..DeviceUpdated::default() })));
+        let identity_document_id = "019ab2f4-0000-7000-8000-000000000000".to_owned();
+        assert!(none(document_registered(&IdentityDocumentRegistered { identity_document_id, ..IdentityDocumentRegistered::default() })));
+        let refused = |about: Result<Option<About>, HandlerError>| matches!(about, Err(HandlerError::Undecodable(_)));
+        assert!(refused(device_registered(&DeviceRegistered { certified: Some(true), ..DeviceRegistered::default() })));
+        let presence_keys = vec![PresenceKey::default()];
+        assert!(refused(device_registered(&DeviceRegistered { device_id, certified: Some(true), presence_keys })));
+        assert!(refused(binding_activated(&BindingActivated::default())));
+        assert!(refused(device_replaced(&DeviceReplaced::default())));
+        assert!(refused(user_frozen(&UserFrozen::default())));
+    }
+
+    #[test]
+    fn a_replaced_device_and_a_frozen_user_are_told_with_both_devices_and_who_did_it() {
+        let (old, new) = ("o".repeat(43), "n".repeat(43));
+        let event = DeviceReplaced {
+            user_identifier: "ada".into(),
+            old_device_identifier: old.clone(),
+            new_device_identifier: new.clone(),
+            ..DeviceReplaced::default()
+        };
+        let (subject, data) = device_replaced(&event).unwrap().unwrap();
+        assert_eq!(subject.to_string(), format!("device/{new}"));
+        assert_eq!(data, json!({"user_identifier": "ada", "device_identifier": new, "replaced_device_identifier": old}));
+        let event = UserFrozen {
+            user_identifier: "ada".into(),
+            frozen_by: FrozenBy::Backend.into(),
+            note: "a stolen phone".into(),
+            device_identifiers: vec![new.clone()],
+            ..UserFrozen::default()
+        };
+        let (subject, data) = user_frozen(&event).unwrap().unwrap();
+        assert_eq!(subject, Subject::User("ada".into()));
+        let expected = json!({
+            "user_identifier": "ada", "frozen_by": "backend", "frozen_by_device": null, "note": "a stolen phone", "device_identifiers": [new],
+        });
+        assert_eq!(data, expected);
+    }
+}
