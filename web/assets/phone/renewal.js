@@ -6,7 +6,7 @@ import { putAccount } from './store.js';
 
 /** @typedef {import('./store.js').Account} Account */
 /** @typedef {import('./protocol.js').Phone} Phone */
-/** @typedef {() => Promise<void>} Confirm asks the person before a presence key signs */
+/** @typedef {(reason: string) => Promise<void>} Confirm asks the person before a presence key signs */
 
 /**
  * Makes a presence key and has the gateway know it. It is kept before the gateway is told: a phone that is closed in between finds out
