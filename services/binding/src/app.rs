@@ -160,8 +160,8 @@ impl App {
         Ok(binding)
     }
 
-    /// Deactivates every binding of a user, and ends a freeze with them. Returns them. The devices are to be retired, so nobody binds one anew from here on: the event
-    /// that says so to the registry may be late, and must not end another life of the device.
+    /// Deactivates every binding of a user, and ends a freeze with them. Returns them. The devices are to be retired, so nobody binds one
+    /// anew from here on: the event that says so to the registry may be late, and must not end another life of the device.
     pub async fn deactivate_user(&self, party: RelyingPartyId, user: &UserIdentifier) -> Result<Vec<Binding>, Error> {
         for _ in 0..ATTEMPTS {
             let known = store::of_user(&self.db, party, user).await?;
