@@ -17,6 +17,7 @@ scenarios!(
     one_that_is_over_already_is_expired_when_read,
     a_canceled_one_cannot_be_answered,
     a_retired_device_is_dead_at_once,
+    what_a_user_is_asked_ends_with_the_last_phone_and_not_before,
     a_deactivated_user_is_asked_nothing_any_more,
     the_device_of_a_deactivated_user_begins_no_other_life,
     nobody_is_asked_who_cannot_answer,
@@ -83,6 +84,25 @@ async fn a_retired_device_is_dead_at_once(world: &World) {
     assert_eq!(refused(phone.status().await.unwrap_err()).0, 403);
     assert_eq!(tenant.backend.wait(&id).await.unwrap().status(), Status::Canceled, "what it alone was asked is withdrawn");
     assert_eq!(refused(phone.register("again").await.unwrap_err()).1, "DEVICE_RETIRED");
+}
+
+async fn what_a_user_is_asked_ends_with_the_last_phone_and_not_before(world: &World) {
+    let tenant = world.tenant().await;
+    let (first, second) = (tenant.active("ada").await, tenant.active("ada").await);
+    let id = tenant.backend.create_trusonafication(log_in()).await.unwrap().trusonafication.id;
+    first.retire().await.unwrap();
+    // Bound, and nobody has activated it: it could not answer.
+    tenant.backend.create_binding("ada", tenant.registered().await.device_identifier()).await.unwrap();
+    let pending = asked(&second).await;
+    assert_eq!(tenant.backend.trusonafication(&id).await.unwrap().status(), Status::InProgress, "there is another phone");
+    let binding = tenant.backend.device_binding(second.device_identifier()).await.unwrap();
+    tenant.backend.deactivate_binding(&binding.id).await.unwrap();
+    assert_eq!(tenant.backend.wait(&id).await.unwrap().status(), Status::Canceled);
+    assert_eq!(refused(second.respond(&pending, Decision::Accept, None).await.unwrap_err()).0, 403);
+    // What the next phone is asked is another story.
+    let third = tenant.active("ada").await;
+    tenant.backend.create_trusonafication(log_in()).await.unwrap();
+    asked(&third).await;
 }
 
 async fn a_deactivated_user_is_asked_nothing_any_more(world: &World) {

@@ -136,6 +136,7 @@ async fn who_names_other_types_is_told_nothing_of_devices(world: &World) {
     let told = some(&tenant, &mut all, &secret, 1).await;
     assert_eq!(told["device.retired"]["device_identifier"], json!(device));
     assert!(results.is_quiet());
+    tenant.active("bob").await;
     let id = tenant.backend.create_trusonafication(NewTrusonafication::user("bob", "log in", "Acme")).await.unwrap().trusonafication.id;
     tenant.backend.cancel(&id).await.unwrap();
     assert_eq!(results.next().await.body["type"], "trusonafication.canceled");

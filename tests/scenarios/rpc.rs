@@ -119,7 +119,7 @@ const BAD: &[(&str, As, &str, &str)] = &[
     ("registry.v1.IdentityDocumentService/RegisterIdentityDocument", Backend, "{}", "VALIDATION_FAILED"),
     (
         "registry.v1.IdentityDocumentService/RegisterIdentityDocument",
-        Operator,
+        Backend,
         r#"{"deviceId": "UNKNOWN", "hash": "h", "type": 1}"#,
         "NOT_FOUND",
     ),

@@ -131,7 +131,9 @@ async fn every_end_has_a_receipt_that_the_webhook_carries(world: &World) {
     let phone = tenant.active("ada").await;
     let mut receiving = receiver(Vec::new()).await;
     let mut endpoints = EndpointServiceClient::new(tenant.backend.channel(ServiceName::Notification));
-    endpoints.create_endpoint(CreateEndpointRequest { url: receiving.url.clone(), ..Default::default() }).await.unwrap();
+    let event_types = ["accepted", "rejected", "expired", "canceled"].map(|end| format!("trusonafication.{end}")).to_vec();
+    let request = CreateEndpointRequest { url: receiving.url.clone(), event_types, ..Default::default() };
+    endpoints.create_endpoint(request).await.unwrap();
     let create = async |new: NewTrusonafication| tenant.backend.create_trusonafication(new).await.unwrap().trusonafication.id;
     let jwks = tenant.backend.jwks().await.unwrap();
     let mut receipt = async |id: &str, status: ReceiptStatus| {

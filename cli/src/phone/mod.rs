@@ -65,7 +65,12 @@ Then bind the phone to a user:
   nodkey phone status --json")]
     Status,
     /// Have a new phone take this one's place, or add one
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:
+  nodkey phone transfer code --key new.json
+  nodkey phone transfer to CODE"
+    )]
     Transfer(transfer::Verb),
     /// Show the phone's presence keys: whether they count, and what to do about those that do not
     #[command(after_help = "Example:

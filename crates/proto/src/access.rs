@@ -120,7 +120,7 @@ mod tests {
     fn reads_may_be_repeated_and_nothing_else() {
         for (path, allow) in ACCESS {
             let method = path.rsplit('/').next().unwrap();
-            let reads = ["Get", "List", "Watch", "Count", "Resolve"].iter().any(|verb| method.starts_with(verb));
+            let reads = ["Get", "List", "Watch", "Count", "Resolve", "Verify"].iter().any(|verb| method.starts_with(verb));
             // What it watches is added while it goes on.
             let streams = method == "WatchResults";
             assert_eq!(is_idempotent(path), reads && !streams, "{path}");

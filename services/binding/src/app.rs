@@ -154,13 +154,14 @@ impl App {
     pub async fn deactivate(&self, party: RelyingPartyId, id: BindingId) -> Result<Binding, Error> {
         let mut tx = self.db.begin().await?;
         let found = store::load(&mut tx, party, id).await?.ok_or(Failure::NotFound("binding"))?;
+        store::lock_user(&mut tx, party, &found.user).await?;
         let binding = self.end(&mut tx, found, self.clock.now()).await?;
         tx.commit().await?;
         Ok(binding)
     }
 
-    /// Deactivates every binding of a user, and ends a freeze with them. Returns them. The devices are to be retired, so nobody binds one anew from here on: the event
-    /// that says so to the registry may be late, and must not end another life of the device.
+    /// Deactivates every binding of a user, and ends a freeze with them. Returns them. The devices are to be retired, so nobody binds one
+    /// anew from here on: the event that says so to the registry may be late, and must not end another life of the device.
     pub async fn deactivate_user(&self, party: RelyingPartyId, user: &UserIdentifier) -> Result<Vec<Binding>, Error> {
         for _ in 0..ATTEMPTS {
             let known = store::of_user(&self.db, party, user).await?;
@@ -204,12 +205,13 @@ impl App {
     pub async fn device_retired(&self, tx: &mut Tx, party: RelyingPartyId, device: &DeviceId) -> Result<(), Error> {
         store::retire_device(tx, party, device).await?;
         if let Some(binding) = store::load_living(tx, party, device).await? {
+            store::lock_user(tx, party, &binding.user).await?;
             self.end(tx, binding, self.clock.now()).await?;
         }
         Ok(())
     }
 
-    /// Ends a binding inside a transaction, whatever others do to it meanwhile.
+    /// Ends a binding inside a transaction that has locked the user, whatever others do to it meanwhile.
     async fn end(&self, tx: &mut Tx, mut found: Binding, now: Timestamp) -> Result<Binding, Error> {
         loop {
             let (party, id) = (found.relying_party, found.id);
@@ -220,7 +222,9 @@ impl App {
                     found = store::load(tx, party, id).await?.ok_or(Failure::Internal("a binding is gone"))?;
                 }
                 Change::Changed(binding) => {
-                    self.publish(tx, party, binding.version, &deactivated(&binding), now).await?;
+                    let others = store::load_of_user(tx, party, &binding.user).await?;
+                    let last = !others.iter().any(|other| matches!(other.state, State::Active { .. }));
+                    self.publish(tx, party, binding.version, &deactivated(&binding, last), now).await?;
                     return Ok(binding);
                 }
             }

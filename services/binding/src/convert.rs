@@ -54,11 +54,12 @@ fn vouched_by(binding: &Binding) -> String {
 }
 
 /// Tells that a binding is over.
-pub fn deactivated(binding: &Binding) -> BindingDeactivated {
+pub fn deactivated(binding: &Binding, last: bool) -> BindingDeactivated {
     BindingDeactivated {
         binding_id: binding.id.to_string(),
         user_identifier: binding.user.as_str().to_owned(),
         device_identifier: binding.device.to_string(),
+        last,
     }
 }
 

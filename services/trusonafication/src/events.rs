@@ -52,7 +52,12 @@ fn binding_deactivated(app: App) -> Consumer {
         Box::pin(async move {
             let device = DeviceId::parse(&event.device_identifier).map_err(|e| HandlerError::Undecodable(e.to_string()))?;
             let ended = binding(&event.binding_id)?;
-            Ok(app.cancel_pending(tx, meta.relying_party, Of::Binding(&device, ended), meta.traceparent.as_ref()).await?)
+            let (party, traceparent) = (meta.relying_party, meta.traceparent.as_ref());
+            app.cancel_pending(tx, party, Of::Binding(&device, ended), traceparent).await?;
+            if event.last {
+                app.cancel_pending(tx, party, Of::User(&event.user_identifier, &[ended]), traceparent).await?;
+            }
+            Ok(())
         })
     })
 }

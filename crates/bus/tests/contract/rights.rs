@@ -133,19 +133,35 @@ async fn each_services_user_can_do_what_the_service_does() {
     let (told, mut telling) = mpsc::channel(100);
     let databases = [
         start::<binding::UserDeactivated>(&server, "registry_user_deactivated", &told, &stop).await,
+        start::<binding::DeviceReplaced>(&server, "registry_device_replaced", &told, &stop).await,
         start::<registry::DeviceRetired>(&server, "binding_device_retired", &told, &stop).await,
         start::<registry::DeviceRetired>(&server, "trusonafication_device_retired", &told, &stop).await,
         start::<binding::BindingDeactivated>(&server, "trusonafication_binding_deactivated", &told, &stop).await,
         start::<binding::UserDeactivated>(&server, "trusonafication_user_deactivated", &told, &stop).await,
+        start::<binding::UserFrozen>(&server, "trusonafication_user_frozen", &told, &stop).await,
         start::<trusonafication::TrusonaficationCreated>(&server, "notification_created", &told, &stop).await,
         start::<trusonafication::TrusonaficationAccepted>(&server, "notification_accepted", &told, &stop).await,
         start::<trusonafication::TrusonaficationRejected>(&server, "notification_rejected", &told, &stop).await,
         start::<trusonafication::TrusonaficationExpired>(&server, "notification_expired", &told, &stop).await,
         start::<trusonafication::TrusonaficationCanceled>(&server, "notification_canceled", &told, &stop).await,
+        start::<registry::DeviceRegistered>(&server, "notification_device_registered", &told, &stop).await,
+        start::<registry::DeviceUpdated>(&server, "notification_device_updated", &told, &stop).await,
         start::<registry::DeviceRetired>(&server, "notification_device_retired", &told, &stop).await,
+        start::<binding::BindingActivated>(&server, "notification_binding_activated", &told, &stop).await,
+        start::<binding::DeviceReplaced>(&server, "notification_device_replaced", &told, &stop).await,
+        start::<binding::UserFrozen>(&server, "notification_user_frozen", &told, &stop).await,
+        start::<registry::IdentityDocumentRegistered>(&server, "notification_document_registered", &told, &stop).await,
     ];
     assert_eq!(databases.len(), CONSUMERS.len());
-    publish(&server, ServiceName::Registry, registry::DeviceRetired { device_id: "d".into() }).await;
+    let device_id = || "d".to_owned();
+    let of = ServiceName::Registry;
+    publish(&server, of, registry::DeviceRegistered { device_id: device_id(), ..Default::default() }).await;
+    publish(&server, of, registry::DeviceUpdated { device_id: device_id(), ..Default::default() }).await;
+    publish(&server, of, registry::DeviceRetired { device_id: device_id() }).await;
+    publish(&server, of, registry::IdentityDocumentRegistered { identity_document_id: "i".into(), ..Default::default() }).await;
+    publish(&server, ServiceName::Binding, binding::BindingActivated { binding_id: "b".into(), ..Default::default() }).await;
+    publish(&server, ServiceName::Binding, binding::DeviceReplaced { old_device_identifier: device_id(), ..Default::default() }).await;
+    publish(&server, ServiceName::Binding, binding::UserFrozen::default()).await;
     publish(&server, ServiceName::Binding, binding::BindingDeactivated { binding_id: "b".into(), ..Default::default() }).await;
     publish(&server, ServiceName::Binding, binding::UserDeactivated::default()).await;
     let of = ServiceName::Trusonafication;

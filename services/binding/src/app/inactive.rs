@@ -53,7 +53,7 @@ impl App {
                 // Who lost against an activation, or an end, leaves it as it is.
                 && store::update(&mut tx, &expired).await?
             {
-                self.publish(&mut tx, party, expired.version, &deactivated(&expired), now).await?;
+                self.publish(&mut tx, party, expired.version, &deactivated(&expired, false), now).await?;
                 ended += 1;
             }
         }

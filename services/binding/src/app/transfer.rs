@@ -113,7 +113,7 @@ impl App {
                 return Err(Error::Raced);
             }
             store::retire_device(tx, party, &ended.device).await?;
-            self.publish(tx, party, ended.version, &deactivated(ended), now).await?;
+            self.publish(tx, party, ended.version, &deactivated(ended, false), now).await?;
         }
         let inactive = Binding { state: State::Inactive, version: 1, ..begun.clone() };
         store::insert(tx, &inactive).await?;
