@@ -30,8 +30,8 @@ const WINDOW: Duration = Duration::from_millis(100);
 /// So few answers say nothing.
 const ENOUGH: u32 = 20;
 /// The limit never falls below: where a machine is slow, so many are served slowly. One that does 240 logins a second answers these within a
-/// fifth of a second.
-const FLOOR: usize = 40;
+/// seventh of a second.
+const FLOOR: usize = 32;
 
 /// What a request is. Those that come first are refused first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
