@@ -5,7 +5,7 @@ use nodkey_kernel::{
     jose::{Algorithm, PrivateKey, PublicJwk, jws::Compact},
     random::Random,
 };
-use nodkey_mobile_sdk::Decision;
+use nodkey_mobile_sdk::{Decision, TransferAct};
 use nodkey_proto::notification::v1::{
     ApnsCredentials, DeletePushConfigurationRequest, FcmCredentials, GetPushRegistrationRequest, ListPushConfigurationsRequest,
     PushConfiguration, PushProvider, PutPushConfigurationRequest, WebPushCredentials,
@@ -17,7 +17,7 @@ use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256};
 use serde_json::{Value, json};
 
 use crate::{
-    providers::{Arrived, Subscriber, apns, fcm, webpush},
+    providers::{Arrived, Provider, Subscriber, apns, fcm, webpush},
     world::{PATIENCE, SoftPhone, Tenant, World, asked},
 };
 
@@ -26,6 +26,7 @@ scenarios!(
     fcm_wakes_a_phone_and_a_token_that_ran_out_is_renewed,
     a_browser_is_woken_by_what_only_it_can_read,
     a_phone_without_google_is_woken_by_its_own_distributor,
+    every_other_phone_of_a_user_is_woken_when_one_joins_or_is_replaced,
 );
 
 fn configurations(tenant: &Tenant) -> PushConfigurationServiceClient<AuthenticatedChannel> {
@@ -42,7 +43,11 @@ async fn configured(tenant: &Tenant) -> Vec<PushConfiguration> {
 }
 
 async fn ask(tenant: &Tenant) -> String {
-    let ask = NewTrusonafication::user("ada", "transfer 90 EUR", "Acme");
+    ask_user(tenant, "ada").await
+}
+
+async fn ask_user(tenant: &Tenant, user: &str) -> String {
+    let ask = NewTrusonafication::user(user, "transfer 90 EUR", "Acme");
     tenant.backend.create_trusonafication(ask).await.unwrap().trusonafication.id
 }
 
@@ -214,4 +219,43 @@ async fn a_phone_without_google_is_woken_by_its_own_distributor(world: &World) {
     // A device that is dead is not woken.
     phone.retire().await.unwrap();
     forgotten(&tenant, &phone).await;
+}
+
+async fn every_other_phone_of_a_user_is_woken_when_one_joins_or_is_replaced(world: &World) {
+    let tenant = world.tenant().await;
+    let (first, stranger) = (tenant.active("ada").await, tenant.active("grace").await);
+    let (second, third, waiting) = (tenant.registered().await, tenant.registered().await, tenant.registered().await);
+    tenant.backend.create_binding("ada", waiting.device_identifier()).await.unwrap();
+    let mut distributor = webpush(None).await;
+    let phones = [("first", &first), ("second", &second), ("third", &third), ("waiting", &waiting), ("stranger", &stranger)];
+    for (name, phone) in phones {
+        let endpoint = format!("{}/push/{name}", distributor.url);
+        phone.register_push(&json!({"provider": "unifiedpush", "endpoint": endpoint})).await.unwrap();
+    }
+    tenant.activate("ada", &second).await;
+    let woken = distributor.next().await;
+    assert!(is_content_free(&woken), "{woken:?}");
+    assert_eq!((woken.to.as_str(), &woken.body), ("first", &json!({"nodkey": "look"})));
+    // Activated again it is no news.
+    tenant.activate("ada", &second).await;
+    // Had the new one been woken, or somebody else, that push would come before those of a prompt.
+    let wakes = async |distributor: &mut Provider, names: &[&str]| {
+        let mut woken = Vec::new();
+        for _ in names {
+            woken.push(distributor.next().await.to);
+        }
+        woken.sort_unstable();
+        assert_eq!(woken, names);
+    };
+    ask(&tenant).await;
+    wakes(&mut distributor, &["first", "second"]).await;
+    ask_user(&tenant, "grace").await;
+    wakes(&mut distributor, &["stranger"]).await;
+
+    // The one that hands its place on has been asked by its person, and is gone.
+    second.transfer(&third.transfer_request().await.unwrap(), TransferAct::Replace).await.unwrap();
+    wakes(&mut distributor, &["first"]).await;
+    let prompt = NewTrusonafication::device(third.device_identifier(), "transfer 90 EUR", "Acme");
+    tenant.backend.create_trusonafication(prompt).await.unwrap();
+    wakes(&mut distributor, &["third"]).await;
 }

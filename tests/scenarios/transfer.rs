@@ -6,10 +6,11 @@ use nodkey_kernel::{
     jose::PrivateKey,
     key_statement::PresenceKind,
     service_key,
+    time::Timestamp,
     transfer::{TransferAct, TransferClaims, TransferRequestClaims, sign_transfer, sign_transfer_request},
 };
 use nodkey_mobile_sdk::{
-    Decision, Error, Transferred,
+    Decision, Error, Transferred, UserDevice,
     software::{NeverPresent, SoftwareKeyStore},
 };
 use nodkey_proto::{
@@ -41,6 +42,7 @@ scenarios!(
     what_the_old_phone_was_asked_ends_and_what_the_user_was_asked_stays,
     a_phone_lets_another_in_where_the_relying_party_allows_it,
     a_relying_party_may_bind_each_phone_itself,
+    each_phone_sees_in_its_status_when_the_users_phones_were_activated,
     the_keys_of_a_stolen_phone_without_the_person_move_nothing,
     who_is_not_bound_or_bound_already_is_refused_and_nothing_changes,
     nobody_reaches_another_tenants_phone,
@@ -181,6 +183,38 @@ async fn a_relying_party_may_bind_each_phone_itself(world: &World) {
         assert_eq!(code(old.transfer(&new.transfer_request().await.unwrap(), act).await), "TRANSFER_NOT_ALLOWED");
     }
     assert_eq!(devices_of(&tenant, "ada").await, [old.device_identifier()]);
+}
+
+async fn each_phone_sees_in_its_status_when_the_users_phones_were_activated(world: &World) {
+    let tenant = world.tenant().await;
+    let (first, second, third) = (tenant.active("ada").await, tenant.registered().await, tenant.registered().await);
+    tenant.active("grace").await;
+    let seen = async |phone: &SoftPhone| phone.status().await.unwrap().user_devices;
+    let which = |devices: &[UserDevice]| devices.iter().map(|device| device.is_this).collect::<Vec<_>>();
+    assert_eq!(which(&seen(&first).await), [true]);
+    // One that is not active yet sees nothing of its user, and is not seen.
+    let binding = tenant.backend.create_binding("ada", second.device_identifier()).await.unwrap();
+    assert_eq!((seen(&second).await, which(&seen(&first).await)), (Vec::new(), vec![true]));
+    tenant.backend.activate_binding(&binding.id).await.unwrap();
+    let both = seen(&first).await;
+    assert_eq!((which(&both), which(&seen(&second).await)), (vec![true, false], vec![false, true]));
+    // In the order they were activated, as it says.
+    let times: Vec<Timestamp> = both.iter().map(|device| Timestamp::parse_rfc3339(&device.activated_at).unwrap()).collect();
+    assert!(times[0] <= times[1], "{both:?}");
+
+    // Whoever takes a place takes it now; and it is not said with other answers, or of whom.
+    first.transfer(&third.transfer_request().await.unwrap(), TransferAct::Replace).await.unwrap();
+    let now = seen(&second).await;
+    assert_eq!((which(&now), &now[0]), (vec![true, false], &UserDevice { is_this: true, ..both[1].clone() }));
+    assert!(third.update_keys().await.unwrap().user_devices.is_empty());
+    let by_hand = active(world, &tenant, "ada").await;
+    let path = format!("/api/v2/devices/{}/status", by_hand.id());
+    let status = phone(&world.http, &by_hand.device, Method::GET, &path, "").await.body;
+    for device in status["user_devices"].as_array().unwrap() {
+        assert_eq!(device.as_object().unwrap().keys().collect::<Vec<_>>(), ["activated_at", "is_this"]);
+    }
+    let changed = phone(&world.http, &by_hand.device, Method::PATCH, path.trim_end_matches("/status"), r#"{"name": "new"}"#).await;
+    assert_eq!((changed.status, changed.body.get("user_devices")), (200, None));
 }
 
 async fn the_keys_of_a_stolen_phone_without_the_person_move_nothing(world: &World) {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Subcommand, builder::PossibleValuesParser};
 use nodkey_mobile_sdk::{
-    HeldKey, Phone, RegisteredDevice,
+    HeldKey, Phone, RegisteredDevice, UserDevice,
     software::{AlwaysPresent, SoftwareKeyStore},
 };
 use serde_json::{Map, Value, json};
@@ -60,7 +60,7 @@ Then bind the phone to a user:
     },
     /// Wait for what is asked, show it, answer it
     Wait(wait::Args),
-    /// Show whether the phone is bound to a user and active
+    /// Show whether the phone is bound to a user and active, and which phones the user has
     #[command(after_help = "Example:
   nodkey phone status --json")]
     Status,
@@ -192,6 +192,11 @@ fn show_device(json: bool, device: &RegisteredDevice, file: &Path) -> anyhow::Re
     ]);
     if json {
         record.insert("device_identifier_jwt".to_owned(), json!(device.device_identifier_jwt));
+        record.insert("user_devices".to_owned(), json!(device.user_devices));
+    } else if !device.user_devices.is_empty() {
+        let phone =
+            |phone: &UserDevice| if phone.is_this { format!("{} (this one)", phone.activated_at) } else { phone.activated_at.clone() };
+        record.insert("phones_of_this_user_since".to_owned(), device.user_devices.iter().map(phone).collect());
     }
     show(json, &record)
 }

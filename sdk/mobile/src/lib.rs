@@ -36,6 +36,6 @@ pub use nodkey_kernel::{
     key_statement::PresenceKind,
     transfer::TransferAct,
 };
-pub use phone::{Answer, Config, HeldKey, Pending, Phone, RegisteredDevice, RegisteredDocument};
+pub use phone::{Answer, Config, HeldKey, Pending, Phone, RegisteredDevice, RegisteredDocument, UserDevice};
 pub use transfer::Transferred;
 pub use trucode::{Scanned, TruCodeContext};

@@ -13,7 +13,7 @@ use nodkey_kernel::{
 };
 use reqwest::Method;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use url::Url;
@@ -66,6 +66,10 @@ pub struct RegisteredDevice {
     /// The presence keys that the gateway knows of the phone; none at gateways that do not say which count.
     #[serde(default)]
     pub presence_keys: Vec<HeldKey>,
+    /// The user's active phones, this one included, in the order they were activated. From [`status`](Phone::status) alone, and empty at gateways
+    /// that do not say it, or while this device is not active. Show the person one that they may not know of.
+    #[serde(default)]
+    pub user_devices: Vec<UserDevice>,
 }
 
 impl RegisteredDevice {
@@ -76,6 +80,15 @@ impl RegisteredDevice {
     pub fn not_counting(&self) -> impl Iterator<Item = &HeldKey> {
         self.presence_keys.iter().filter(|key| !key.counts)
     }
+}
+
+/// One of the user's phones.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserDevice {
+    /// RFC 3339; since when it answers for the user.
+    pub activated_at: String,
+    /// Whether it is this one.
+    pub is_this: bool,
 }
 
 /// How a presence key of the phone stands.

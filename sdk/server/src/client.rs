@@ -178,7 +178,7 @@ impl Nodkey {
 
     /// Returns the binding of a device.
     pub async fn device_binding(&self, device_identifier: &str) -> Result<Binding, Error> {
-        self.call(GetDeviceBindingRequest { device_identifier: device_identifier.into() }, |r| {
+        self.call(GetDeviceBindingRequest { device_identifier: device_identifier.into(), with_user_devices: false }, |r| {
             let mut client = BindingServiceClient::new(self.binding.clone());
             async move { client.get_device_binding(r).await }
         })

@@ -130,24 +130,42 @@ impl App {
 
     /// Activates a binding.
     pub async fn activate(&self, party: RelyingPartyId, id: BindingId) -> Result<Binding, Error> {
-        loop {
-            let now = self.clock.now();
-            let mut tx = self.db.begin().await?;
-            let found = store::load(&mut tx, party, id).await?.ok_or(Failure::NotFound("binding"))?;
-            match found.activate(now)? {
-                Change::Same(binding) => {
-                    tx.rollback().await?;
-                    return Ok(binding);
-                }
-                // Who lost a race looks again: nothing comes back to inactive, so this ends.
-                Change::Changed(binding) if !store::update(&mut tx, &binding).await? => tx.rollback().await?,
-                Change::Changed(binding) => {
-                    self.publish(&mut tx, party, binding.version, &activated(&binding), now).await?;
-                    tx.commit().await?;
-                    return Ok(binding);
-                }
-            }
+        let mut tx = self.db.begin().await?;
+        let found = store::load(&mut tx, party, id).await?.ok_or(Failure::NotFound("binding"))?;
+        let (binding, changed) = self.activate_found(&mut tx, found, self.clock.now()).await?;
+        if changed {
+            tx.commit().await?
+        } else {
+            tx.rollback().await?
         }
+        Ok(binding)
+    }
+
+    /// Activates a binding inside a transaction. Tells whether that changed anything.
+    async fn activate_found(&self, tx: &mut Tx, mut found: Binding, now: Timestamp) -> Result<(Binding, bool), Error> {
+        loop {
+            let (party, id) = (found.relying_party, found.id);
+            let binding = match found.activate(now)? {
+                Change::Same(binding) => return Ok((binding, false)),
+                Change::Changed(binding) => binding,
+            };
+            // Of two that become active at once, the later knows of the other.
+            store::lock_user(tx, party, &binding.user).await?;
+            if store::update(tx, &binding).await? {
+                self.publish_activated(tx, &binding, now).await?;
+                return Ok((binding, true));
+            }
+            // Who lost a race looks again: nothing comes back to inactive, so this ends.
+            found = store::load(tx, party, id).await?.ok_or(Failure::Internal("a binding is gone"))?;
+        }
+    }
+
+    /// Publishes that a binding is active, with the user's other devices that are. The user is locked.
+    async fn publish_activated(&self, tx: &mut Tx, binding: &Binding, now: Timestamp) -> Result<(), Error> {
+        let party = binding.relying_party;
+        let mut others = store::load_of_user(tx, party, &binding.user).await?;
+        others.retain(|other| other.state.is_active() && other.id != binding.id);
+        self.publish(tx, party, binding.version, &activated(binding, &others), now).await
     }
 
     /// Deactivates a binding, for good.
@@ -223,7 +241,7 @@ impl App {
                 }
                 Change::Changed(binding) => {
                     let others = store::load_of_user(tx, party, &binding.user).await?;
-                    let last = !others.iter().any(|other| matches!(other.state, State::Active { .. }));
+                    let last = !others.iter().any(|other| other.state.is_active());
                     self.publish(tx, party, binding.version, &deactivated(&binding, last), now).await?;
                     return Ok(binding);
                 }
@@ -239,6 +257,18 @@ impl App {
     /// Returns the living binding of a device.
     pub async fn of_device(&self, party: RelyingPartyId, device: &DeviceId) -> Result<Binding, Error> {
         Ok(store::living(&self.db, party, device).await?.ok_or(Failure::NotFound("binding"))?)
+    }
+
+    /// Returns the active bindings of the user of an active one, itself included, in the order they were activated; none of the user of
+    /// another, which is not theirs yet.
+    pub async fn active_beside(&self, binding: &Binding) -> Result<Vec<Binding>, Error> {
+        if !binding.state.is_active() {
+            return Ok(Vec::new());
+        }
+        let mut active = store::of_user(&self.db, binding.relying_party, &binding.user).await?;
+        active.retain(|other| other.state.is_active());
+        active.sort_by_key(|other| (other.state.activated_at(), other.id.as_uuid()));
+        Ok(active)
     }
 
     /// Returns the living bindings of a user, oldest first.
@@ -327,24 +357,12 @@ impl App {
         active: bool,
     ) -> Result<bool, Error> {
         let now = self.clock.now();
-        let (mut binding, is_new) = self.bind(tx, party, user, device, now).await?;
+        let (binding, is_new) = self.bind(tx, party, user, device, now).await?;
         if !active {
             return Ok(is_new);
         }
-        loop {
-            let id = binding.id;
-            match binding.activate(now)? {
-                Change::Same(_) => return Ok(is_new),
-                // Who lost a race looks again: nothing comes back to inactive, so this ends.
-                Change::Changed(after) if !store::update(tx, &after).await? => {
-                    binding = store::load(tx, party, id).await?.ok_or(Failure::Internal("a binding is gone"))?;
-                }
-                Change::Changed(after) => {
-                    self.publish(tx, party, after.version, &activated(&after), now).await?;
-                    return Ok(true);
-                }
-            }
-        }
+        let (_, changed) = self.activate_found(tx, binding, now).await?;
+        Ok(is_new || changed)
     }
 
     /// Returns those of these users that are registered, in the order asked.

@@ -39,13 +39,14 @@ pub fn created(binding: &Binding) -> BindingCreated {
     }
 }
 
-/// Tells that a binding is active.
-pub fn activated(binding: &Binding) -> BindingActivated {
+/// Tells that a binding is active, and which other devices of the user are.
+pub fn activated(binding: &Binding, others: &[Binding]) -> BindingActivated {
     BindingActivated {
         binding_id: binding.id.to_string(),
         user_identifier: binding.user.as_str().to_owned(),
         device_identifier: binding.device.to_string(),
         vouched_by: vouched_by(binding),
+        other_device_identifiers: others.iter().map(|other| other.device.to_string()).collect(),
     }
 }
 
@@ -94,5 +95,11 @@ pub fn message(binding: &Binding) -> pb::Binding {
         deactivated_at: binding.state.deactivated_at().map(timestamp),
         user_frozen: binding.user_frozen,
         vouched_by: vouched_by(binding),
+        user_devices: Vec::new(),
     }
+}
+
+/// A device of a user as a message, for whoever asks about `this`.
+pub fn user_device(binding: &Binding, this: &Binding) -> pb::UserDevice {
+    pb::UserDevice { activated_at: binding.state.activated_at().map(timestamp), is_this: binding.id == this.id }
 }

@@ -165,6 +165,11 @@ impl State {
         }
     }
 
+    /// Whether it counts.
+    pub const fn is_active(self) -> bool {
+        matches!(self, Self::Active { .. })
+    }
+
     /// When it was activated, if it was.
     pub const fn activated_at(self) -> Option<Timestamp> {
         match self {

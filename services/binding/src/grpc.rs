@@ -23,7 +23,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
     app::{App, Create},
-    convert::{identifier_message, message, user_message},
+    convert::{identifier_message, message, user_device, user_message},
     domain::{
         Refusal, Scope, StateName, TrusonaId, User, UserIdentifier,
         freeze::{Freezer, Note},
@@ -94,10 +94,13 @@ impl BindingService for Api {
     async fn get_device_binding(&self, request: Request<GetDeviceBindingRequest>) -> Result<Response<pb::Binding>, Status> {
         let caller = caller(&request)?;
         let party = caller.relying_party()?;
-        let text = &request.get_ref().device_identifier;
-        not_blank("device_identifier", text)?;
-        let device = DeviceId::parse(text).map_err(|_| status(Failure::NotFound("binding")))?;
-        answer(self.0.of_device(party, &device).await.map(|b| shown(&caller, message(&b))))
+        let asked = request.get_ref();
+        not_blank("device_identifier", &asked.device_identifier)?;
+        let device = DeviceId::parse(&asked.device_identifier).map_err(|_| status(Failure::NotFound("binding")))?;
+        let binding = self.0.of_device(party, &device).await.map_err(status)?;
+        let beside = if asked.with_user_devices { self.0.active_beside(&binding).await.map_err(status)? } else { Vec::new() };
+        let user_devices = beside.iter().map(|other| user_device(other, &binding)).collect();
+        Ok(Response::new(pb::Binding { user_devices, ..shown(&caller, message(&binding)) }))
     }
 
     async fn list_bindings(&self, request: Request<ListBindingsRequest>) -> Result<Response<ListBindingsResponse>, Status> {

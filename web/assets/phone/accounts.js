@@ -2,6 +2,7 @@
 
 import { Problem } from '../lib/problem.js';
 import { enrol, finish, prepare } from './enrolment.js';
+import { latestUnknown } from './joined.js';
 import { keyStore } from './keys.js';
 import { Lanes } from './lanes.js';
 import { Phone } from './protocol.js';
@@ -19,6 +20,8 @@ import { keepWaiting } from './waiting.js';
  * @property {Map<string, Pending>} pending what is asked, the oldest first
  * @property {Pending} [answering] what is being answered
  * @property {number} untrusted how much came that could not be trusted
+ * @property {number} [joined] when a phone of the user was activated that the person does not know of, in milliseconds
+ * @property {number} lookedAt when the user's phones were last looked at, in milliseconds
  * @property {AbortController} closing
  */
 /** @typedef {{entry: Entry, pending: Pending}} Question */
@@ -33,6 +36,9 @@ import { keepWaiting } from './waiting.js';
 
 /** How long after a connection what was not announced again counts as closed, in milliseconds. */
 const SETTLED = 2_000;
+
+/** How long the user's phones are not looked at again, in milliseconds: accounts that take turns connect every few seconds. */
+const LOOKED = 60_000;
 
 /** Changes are told by `change` events, those of what is stored by `stored` events besides; read again what there is. */
 export class Accounts extends EventTarget {
@@ -144,6 +150,17 @@ export class Accounts extends EventTarget {
   }
 
   /**
+   * Remembers that the person knows of the phone that joined.
+   * @param {Entry} entry
+   */
+  async know(entry) {
+    entry.account.phonesKnownUntil = entry.joined;
+    entry.joined = undefined;
+    await putAccount(entry.account);
+    this.#stored();
+  }
+
+  /**
    * Replaces the presence key. The old one vouches for the new one, for which the person is asked.
    * @param {Entry} entry
    */
@@ -211,6 +228,7 @@ export class Accounts extends EventTarget {
       state: 'connecting',
       pending: new Map(),
       untrusted: 0,
+      lookedAt: -Infinity,
       closing: new AbortController(),
     };
     // Another call may have opened it meanwhile.
@@ -240,12 +258,31 @@ export class Accounts extends EventTarget {
   }
 
   /**
+   * Looks whether another phone joined the user's. What fails is done with the next connection.
+   * @param {Entry} entry
+   */
+  async #look(entry) {
+    if (performance.now() - entry.lookedAt < LOOKED) return;
+    entry.lookedAt = performance.now();
+    try {
+      const { user_devices: devices } = await entry.phone.status();
+      entry.joined = latestUnknown(devices ?? [], entry.account.phonesKnownUntil);
+    } catch (e) {
+      if (!(e instanceof Problem)) throw e;
+      entry.lookedAt = -Infinity;
+      return;
+    }
+    this.#changed();
+  }
+
+  /**
    * Takes in what another page of this phone changed.
    * @param {Entry} entry
    * @param {Account} stored
    */
   async #update(entry, stored) {
     Object.assign(entry.account, { nextKey: undefined, ...stored });
+    if (entry.joined && entry.joined <= (stored.phonesKnownUntil ?? 0)) entry.joined = undefined;
     entry.phone.useKeys(await keyStore(stored.deviceKey, stored.presenceKey, (reason) => this.#confirm(entry, reason)));
   }
 
@@ -301,6 +338,7 @@ export class Accounts extends EventTarget {
           this.#changed();
         }, SETTLED);
         become('waiting');
+        void this.#look(entry);
       },
       onEvent: (event) => {
         if (event.type === 'asked') {

@@ -46,11 +46,14 @@ import { vouch } from './vouching.js';
  * @property {string[]} [capabilities] what the gateway knows that this phone can do; absent at gateways of before
  * @property {boolean} [certified] true while the device vouches for its presence keys; absent at gateways of before
  * @property {HeldKey[]} [presence_keys] those that the gateway knows of the device; absent at gateways of before
+ * @property {UserDevice[]} [user_devices] the user's active devices, this one included, in the order they were activated; of
+ *   `status` alone, and absent at gateways of before
  */
 /**
  * A presence key as the gateway knows it. One that does not count proves the phone alone: level 1.
  * @typedef {{kind: 'biometric' | 'credential', thumbprint: string, counts: boolean, since: string | null}} HeldKey
  */
+/** @typedef {{activated_at: string, is_this: boolean}} UserDevice */
 /**
  * Something the person is asked, made by `Phone` alone and only from what it verified.
  * @typedef {object} Pending
@@ -135,7 +138,7 @@ export class Phone {
   }
 
   /**
-   * Section 3: whether the device is bound and active, with its presence keys and whether they count.
+   * Section 3: whether the device is bound and active, with its presence keys and whether they count, and the user's devices.
    * @returns {Promise<Device>}
    */
   async status() {

@@ -14,6 +14,7 @@
  * @property {ArrayBuffer} [passkey] names the platform's user verification that guards the presence key; without it a button does
  * @property {string} name of this phone, at the relying party
  * @property {number} addedAt milliseconds
+ * @property {number} [phonesKnownUntil] until when the person knows of all of the user's phones, in milliseconds
  * @property {boolean} [isDeclared] whether the gateway knows what this phone can do
  * @property {{path: string, jwt: string}} [enrolment] the ticket whose backend has yet to be told of this phone, and with what
  */

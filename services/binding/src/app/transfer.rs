@@ -19,7 +19,7 @@ use nodkey_runtime::{
 
 use super::App;
 use crate::{
-    convert::{activated, created, deactivated},
+    convert::{created, deactivated},
     domain::{
         Binding, Refusal, State,
         transfer::{Found, Transfer, Transferred},
@@ -121,7 +121,7 @@ impl App {
             return Err(Failure::Internal("a binding is gone").into());
         }
         self.publish(tx, party, inactive.version, &created(&inactive), now).await?;
-        self.publish(tx, party, begun.version, &activated(&begun), now).await?;
+        self.publish_activated(tx, &begun, now).await?;
         if let Some(ended) = ended {
             let event = DeviceReplaced {
                 user_identifier: begun.user.as_str().to_owned(),

@@ -3,7 +3,7 @@
 use axum::{
     extract::{Path, State},
     http::StatusCode,
-    response::{IntoResponse as _, Response},
+    response::Response,
 };
 use nodkey_kernel::error::{Classify as _, Kind};
 use nodkey_proto::{
@@ -143,6 +143,19 @@ pub struct OwnDevice {
     activated_at: Option<String>,
     /// RFC 3339.
     created_at: Option<String>,
+    /// The user's active devices, this one included, in the order they were activated: at most 100. Empty unless this one is active. In the
+    /// answer of `status` alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_devices: Option<Vec<UserDevice>>,
+}
+
+/// One of the user's devices, as another of them may know it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UserDevice {
+    /// RFC 3339.
+    activated_at: Option<String>,
+    /// Whether it is the phone that calls.
+    is_this: bool,
 }
 
 /// A device as a backend sees it.
@@ -199,16 +212,16 @@ pub async fn register(
     let registered = devices(&edge, party).register_device(request).await?.into_inner();
     let status = if registered.created { StatusCode::CREATED } else { StatusCode::OK };
     let device = registered.device.ok_or_else(|| Problem::because("another service did not say the device"))?;
-    let binding = binding(&edge, party, &device.id).await?;
+    let binding = binding(&edge, party, &device.id, false).await?;
     Ok(reply(status, &own(&device, registered.device_identifier_jwt, binding.as_ref())))
 }
 
-/// Returns whether the device is active, with a fresh device-identifier JWT.
+/// Returns whether the device is active, with a fresh device-identifier JWT and the user's active devices.
 #[utoipa::path(get, path = "/api/v2/devices/{id}/status", tag = "phones", params(("id" = String, Path, description = "Device identifier")),
     responses((status = 200, description = "As it stands", body = OwnDevice)))]
 pub async fn status(State(edge): State<Edge>, phone: Phone) -> Result<Response, Problem> {
     let device = get_device(&edge, phone.relying_party, phone.device.as_str()).await?;
-    own_answer(&edge, &phone, &device).await
+    own_answer(&edge, &phone, &device, true).await
 }
 
 /// Changes presence keys, name, app version or capabilities.
@@ -235,7 +248,7 @@ pub async fn update(State(edge): State<Edge>, phone: Phone, ProvenJson(body, cal
         call: Some(call),
     };
     let device = devices(&edge, phone.relying_party).update_device(request).await?.into_inner();
-    own_answer(&edge, &phone, &device).await
+    own_answer(&edge, &phone, &device, false).await
 }
 
 /// The phone retires itself, for good.
@@ -305,7 +318,7 @@ pub async fn approve_keys(
 }
 
 async fn seen(edge: &Edge, backend: &Backend, device: &registry::Device) -> Result<Response, Problem> {
-    let binding = binding(edge, backend, &device.id).await?;
+    let binding = binding(edge, backend, &device.id, false).await?;
     let is_active = is_active(binding.as_ref());
     let seen = SeenDevice {
         device_identifier: device.id.clone(),
@@ -321,12 +334,16 @@ async fn seen(edge: &Edge, backend: &Backend, device: &registry::Device) -> Resu
     Ok(reply(StatusCode::OK, &seen))
 }
 
-async fn own_answer(edge: &Edge, phone: &Phone, device: &registry::Device) -> Result<Response, Problem> {
+async fn own_answer(edge: &Edge, phone: &Phone, device: &registry::Device, with_user_devices: bool) -> Result<Response, Problem> {
     let request = IssueDeviceIdentifierJwtRequest { device_id: phone.device.to_string() };
     let mut client = devices(edge, phone.relying_party);
-    let (jwt, binding) =
-        tokio::join!(client.issue_device_identifier_jwt(request), binding(edge, phone.relying_party, phone.device.as_str()));
-    Ok(reply(StatusCode::OK, &own(device, jwt?.into_inner().device_identifier_jwt, binding?.as_ref())).into_response())
+    let (jwt, binding) = tokio::join!(
+        client.issue_device_identifier_jwt(request),
+        binding(edge, phone.relying_party, phone.device.as_str(), with_user_devices)
+    );
+    let (jwt, binding) = (jwt?.into_inner().device_identifier_jwt, binding?);
+    let user_devices = with_user_devices.then(|| user_devices(binding.as_ref()));
+    Ok(reply(StatusCode::OK, &OwnDevice { user_devices, ..own(device, jwt, binding.as_ref()) }))
 }
 
 fn own(device: &registry::Device, jwt: String, binding: Option<&Binding>) -> OwnDevice {
@@ -340,7 +357,13 @@ fn own(device: &registry::Device, jwt: String, binding: Option<&Binding>) -> Own
         capabilities: device.capabilities.clone(),
         activated_at: activated_at(binding),
         created_at: rfc3339(device.created_at.as_ref()),
+        user_devices: None,
     }
+}
+
+fn user_devices(binding: Option<&Binding>) -> Vec<UserDevice> {
+    let devices = binding.into_iter().flat_map(|binding| &binding.user_devices);
+    devices.map(|device| UserDevice { activated_at: rfc3339(device.activated_at.as_ref()), is_this: device.is_this }).collect()
 }
 
 /// The registry reads them of the phone's own call.
@@ -374,9 +397,9 @@ async fn get_device(edge: &Edge, by: impl Into<Actor>, id: &str) -> Result<regis
     Ok(devices(edge, by).get_device(GetDeviceRequest { device_id: id.to_owned() }).await?.into_inner())
 }
 
-async fn binding(edge: &Edge, by: impl Into<Actor>, device: &str) -> Result<Option<Binding>, Problem> {
+async fn binding(edge: &Edge, by: impl Into<Actor>, device: &str, with_user_devices: bool) -> Result<Option<Binding>, Problem> {
     let mut bindings = BindingServiceClient::new(edge.peers.binding().on_behalf_of(by));
-    let request = GetDeviceBindingRequest { device_identifier: device.to_owned() };
+    let request = GetDeviceBindingRequest { device_identifier: device.to_owned(), with_user_devices };
     match bindings.get_device_binding(request).await.map_err(PeerError::from) {
         Ok(answer) => Ok(Some(answer.into_inner())),
         Err(e) if e.kind() == Kind::NotFound => Ok(None),

@@ -41,7 +41,7 @@ pub async fn create(State(edge): State<Edge>, backend: Backend, Json(body): Json
         Err(e) => return Err(e.into()),
     };
     let mut bindings = BindingServiceClient::new(edge.peers.binding().on_behalf_of(&backend));
-    let known = GetDeviceBindingRequest { device_identifier: device_identifier.clone() };
+    let known = GetDeviceBindingRequest { device_identifier: device_identifier.clone(), with_user_devices: false };
     match bindings.get_device_binding(known).await.map_err(PeerError::from) {
         Ok(_) => return Err(Problem::new(StatusCode::CONFLICT, "USER_ALREADY_BOUND", "whoever scanned the code is bound already")),
         Err(e) if e.kind() == Kind::NotFound => {}

@@ -2,6 +2,8 @@
 //!
 //! Another fact is a line of [`consumers`] and a function that says what endpoints get of it.
 
+use std::time::Duration;
+
 use nodkey_bus::{Consumer, EventMeta, HandlerError};
 use nodkey_db::Tx;
 use nodkey_kernel::id::DeviceId;
@@ -17,6 +19,9 @@ use crate::{
     domain::{EventType, Subject},
 };
 
+/// For how long phones are woken because another has joined them.
+const NOTICE: Duration = Duration::from_hours(24);
+
 /// The consumers.
 pub fn consumers(app: &App) -> Vec<Consumer> {
     vec![
@@ -24,7 +29,7 @@ pub fn consumers(app: &App) -> Vec<Consumer> {
         fact("notification_device_updated", EventType::DeviceKeysChanged, app, device_keys_changed),
         device_retired(app),
         fact("notification_device_replaced", EventType::DeviceReplaced, app, device_replaced),
-        fact("notification_binding_activated", EventType::BindingActivated, app, binding_activated),
+        binding_activated(app),
         fact("notification_document_registered", EventType::DocumentRegistered, app, document_registered),
         fact("notification_user_frozen", EventType::UserFrozen, app, user_frozen),
     ]
@@ -94,6 +99,27 @@ fn device_retired(app: &App) -> Consumer {
     })
 }
 
+/// The user's other phones are woken, too: each is to see in its own status that there is another.
+fn binding_activated(app: &App) -> Consumer {
+    let app = app.clone();
+    let others =
+        |event: &BindingActivated| -> Vec<_> { event.other_device_identifiers.iter().filter_map(|id| DeviceId::parse(id).ok()).collect() };
+    Consumer::new("notification_binding_activated", move |tx, event: BindingActivated, meta: EventMeta| {
+        let app = app.clone();
+        Box::pin(async move {
+            let (subject, data) = activated_binding(&event)?;
+            let expires_at = meta.time.unwrap_or_else(|| app.now()) + NOTICE;
+            app.wake(tx, meta.relying_party, &others(&event), expires_at).await?;
+            notify(&app, tx, &meta, EventType::BindingActivated, subject, data).await
+        })
+    })
+    .only_if(move |db, event: BindingActivated, meta| {
+        Box::pin(async move {
+            Ok(App::wakes(db, meta.relying_party, &others(&event)).await? || App::has_endpoints(db, meta.relying_party).await?)
+        })
+    })
+}
+
 fn device_registered(event: &DeviceRegistered) -> Result<Option<About>, HandlerError> {
     // Absent in events of a release before.
     event.certified.map(|certified| device_with_keys(&event.device_id, certified, &event.presence_keys)).transpose()
@@ -125,14 +151,14 @@ fn device_replaced(event: &DeviceReplaced) -> Result<Option<About>, HandlerError
     Ok(Some((Subject::Device(new), data)))
 }
 
-fn binding_activated(event: &BindingActivated) -> Result<Option<About>, HandlerError> {
+fn activated_binding(event: &BindingActivated) -> Result<About, HandlerError> {
     let vouched_by = Some(&event.vouched_by).filter(|id| !id.is_empty());
     let data = json!({
         "id": event.binding_id, "user_identifier": event.user_identifier, "device_identifier": event.device_identifier,
         "vouched_by": vouched_by,
     });
     let id = event.binding_id.parse().map_err(|_| HandlerError::Undecodable("it is about no binding".into()))?;
-    Ok(Some((Subject::Binding(id), data)))
+    Ok((Subject::Binding(id), data))
 }
 
 fn document_registered(event: &IdentityDocumentRegistered) -> Result<Option<About>, HandlerError> {
@@ -187,7 +213,7 @@ mod tests {
         assert!(refused(device_registered(&DeviceRegistered { certified: Some(true), ..DeviceRegistered::default() })));
         let presence_keys = vec![PresenceKey::default()];
         assert!(refused(device_registered(&DeviceRegistered { device_id, certified: Some(true), presence_keys })));
-        assert!(refused(binding_activated(&BindingActivated::default())));
+        assert!(matches!(activated_binding(&BindingActivated::default()), Err(HandlerError::Undecodable(_))));
         assert!(refused(device_replaced(&DeviceReplaced::default())));
         assert!(refused(user_frozen(&UserFrozen::default())));
     }

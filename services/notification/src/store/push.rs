@@ -12,7 +12,7 @@ use nodkey_runtime::{
 
 use crate::push::Push;
 
-/// Has a phone woken until `expires_at`. One that is to be woken already is woken once.
+/// Has a phone woken until `expires_at`. One that is to be woken already is woken once, until the later of both.
 pub async fn put(
     tx: &mut Tx,
     party: RelyingPartyId,
@@ -24,7 +24,8 @@ pub async fn put(
     tx.query(
         "INSERT INTO push (relying_party_id, device_id, lane, attempt_count, next_attempt_at, expires_at, version) \
          VALUES ($1, $2, $3, 0, $4, $5, 1) ON CONFLICT (relying_party_id, device_id) DO UPDATE SET lane = excluded.lane, \
-         attempt_count = 0, next_attempt_at = excluded.next_attempt_at, expires_at = excluded.expires_at, version = push.version + 1",
+         attempt_count = 0, next_attempt_at = excluded.next_attempt_at, version = push.version + 1, \
+         expires_at = CASE WHEN push.expires_at > excluded.expires_at THEN push.expires_at ELSE excluded.expires_at END",
     )
     .bind(party.as_uuid())
     .bind(device.as_str())

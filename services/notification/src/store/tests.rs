@@ -196,8 +196,19 @@ async fn pushes_that_cannot_be_read_hold_up_no_other(db: Db) {
     assert!(push_configuration::list(&db, party()).await.unwrap().is_empty());
 }
 
+async fn a_phone_is_woken_until_the_last_that_it_is_woken_for_ends(db: Db) {
+    let mut tx = db.begin().await.unwrap();
+    for minutes in [5, 24 * 60, 1] {
+        push::put(&mut tx, party(), &device(0), "lane", NOW, NOW + Duration::from_mins(minutes)).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let claimed = push::claim(&db, "lane", NOW, NOW + Duration::from_secs(30), 10).await.unwrap();
+    assert_eq!(claimed.iter().map(|push| push.expires_at).collect::<Vec<_>>(), [NOW + Duration::from_hours(24)]);
+}
+
 nodkey_testkit::on_both_engines! {
     |database| connect(database, 4) =>
+    a_phone_is_woken_until_the_last_that_it_is_woken_for_ends,
     deliveries_that_cannot_be_read_hold_up_no_other,
     endpoints_are_read_as_they_were_written_and_one_that_cannot_be_is_left_out,
     pushes_that_cannot_be_read_hold_up_no_other,

@@ -125,7 +125,7 @@ impl App {
     /// Asks whom a device is bound to, now.
     async fn user_of(&self, party: RelyingPartyId, device: &DeviceId) -> Result<String, Error> {
         let mut bindings = BindingServiceClient::new(self.0.peers.binding().acting_for(party));
-        let request = GetDeviceBindingRequest { device_identifier: device.to_string() };
+        let request = GetDeviceBindingRequest { device_identifier: device.to_string(), with_user_devices: false };
         let binding = match bindings.get_device_binding(request).await.map_err(PeerError::from) {
             Ok(answer) => answer.into_inner(),
             Err(e) if e.kind() == Kind::NotFound => return Err(Refusal::DeviceNotBound.into()),

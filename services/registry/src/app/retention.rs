@@ -113,8 +113,8 @@ impl App {
 
     async fn is_bound(&self, party: RelyingPartyId, device: &DeviceId) -> Result<bool, Error> {
         let mut bindings = BindingServiceClient::new(self.0.peers.binding().acting_for(party));
-        match bindings.get_device_binding(GetDeviceBindingRequest { device_identifier: device.to_string() }).await.map_err(PeerError::from)
-        {
+        let request = GetDeviceBindingRequest { device_identifier: device.to_string(), with_user_devices: false };
+        match bindings.get_device_binding(request).await.map_err(PeerError::from) {
             Ok(_) => Ok(true),
             Err(e) if e.kind() == Kind::NotFound => Ok(false),
             Err(e) => Err(e.into()),

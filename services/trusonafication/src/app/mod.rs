@@ -345,7 +345,7 @@ impl App {
 
     async fn binding(&self, party: RelyingPartyId, device: &DeviceId) -> Result<Option<Binding>, Error> {
         let mut bindings = BindingServiceClient::new(self.peers.binding().acting_for(party));
-        let request = GetDeviceBindingRequest { device_identifier: device.to_string() };
+        let request = GetDeviceBindingRequest { device_identifier: device.to_string(), with_user_devices: false };
         match bindings.get_device_binding(request).await.map_err(PeerError::from) {
             Ok(answer) => Ok(Some(answer.into_inner())),
             Err(e) if e.kind() == Kind::NotFound => Ok(None),

@@ -8,6 +8,7 @@ import { icon } from '../../lib/icons.js';
 import { canVerifyUser, createPasskey } from '../presence.js';
 import { avatar, button, layout } from '../screen.js';
 import { told } from '../told.js';
+import { freeze } from './freeze.js';
 import { showPresenceKey } from './presence_key.js';
 
 /** @typedef {import('../screen.js').App} App */
@@ -122,24 +123,6 @@ function lostPhone(app, entry) {
     h('p', 'Freeze the account, and nobody who has the other phone can answer for you.'),
     button('', [icon('ban'), 'I lost another phone'], () => freeze(app, entry)),
   ];
-}
-
-/**
- * @param {App} app
- * @param {Entry} entry
- */
-async function freeze(app, entry) {
-  const { relyingParty, user } = entry.account;
-  await ask({
-    title: 'Freeze this account?',
-    body: [
-      h('p', 'No phone answers for ', told(user), ' at ', told(relyingParty), ' any more, this one included.'),
-      h('p', 'No phone can undo it: ', told(relyingParty), ' releases the account when you have shown that it is you.'),
-    ],
-    submit: 'Freeze',
-    danger: true,
-    act: () => app.accounts.freeze(entry),
-  });
 }
 
 /**

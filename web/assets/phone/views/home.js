@@ -1,11 +1,12 @@
 /** The accounts of this phone, and what it answered. */
 
 import { h, replace } from '../../lib/dom.js';
-import { time } from '../../lib/format.js';
+import { exactly, time } from '../../lib/format.js';
 import { icon, mark } from '../../lib/icons.js';
 import { avatar, button, layout } from '../screen.js';
 import { told } from '../told.js';
 import { addAccount } from './add.js';
+import { freeze } from './freeze.js';
 
 /** @typedef {import('../accounts.js').Entry} Entry */
 
@@ -27,10 +28,12 @@ const STATES = {
 export function home(app) {
   const list = h('div.card.flush.list');
   const untrusted = h('div', { 'aria-live': 'polite' });
+  const joined = h('div.stack', { 'aria-live': 'polite' });
   const recent = h('div.stack');
   const update = () => {
     updateAccounts(app, list);
     replace(untrusted, untrustedNotice(app.accounts.all));
+    updateJoined(app, joined);
     replace(recent, answered(app));
   };
   update();
@@ -40,7 +43,13 @@ export function home(app) {
     element: layout({
       title: 'Your accounts',
       lead: h('p.logo', mark(22), 'Nodkey'),
-      body: [h('p.muted', 'When one of these sites asks you something, it appears here.'), untrusted, list, recent],
+      body: [
+        h('p.muted', 'When one of these sites asks you something, it appears here.'),
+        untrusted,
+        joined,
+        list,
+        recent,
+      ],
       actions: [
         button('primary large block', [icon('qr', 18), 'Scan a code'], () => app.open(({ scan }) => scan(app))),
         button('quiet block', [icon('plus'), 'Add an account'], () => app.show(addAccount(app))),
@@ -97,6 +106,46 @@ function untrustedNotice(entries) {
     icon('shield'),
     h('strong', 'Something is not shown'),
     h('p', 'It came as a question of ', told(names.join(', ')), ', but its signature did not hold.'),
+  );
+}
+
+/**
+ * Notices of phones that the person may not know of. They stay the same elements as long as they say the same: a button that has the focus keeps it.
+ * @param {import('../screen.js').App} app
+ * @param {HTMLElement} place
+ */
+function updateJoined(app, place) {
+  const entries = app.accounts.all.filter(({ joined, state }) => joined && state !== 'frozen' && state !== 'gone');
+  const shown = entries.map(({ account, joined }) => `${account.id} ${joined}`).join(' ');
+  if (place.dataset.shown === shown) return;
+  place.dataset.shown = shown;
+  replace(
+    place,
+    entries.map((entry) => joinedNotice(app, entry)),
+  );
+}
+
+/**
+ * @param {import('../screen.js').App} app
+ * @param {Entry} entry
+ */
+function joinedNotice(app, entry) {
+  const { user, relyingParty } = entry.account;
+  const at = new Date(entry.joined ?? 0);
+  return h(
+    'section.notice.warn',
+    icon('phone'),
+    h('strong', 'Another phone was added'),
+    h(
+      'div.stack.tight',
+      h('p', 'It was added to your account ', told(user), ' on ', exactly(at), '.'),
+      h('p', 'If it was not you, freeze your account and tell ', told(relyingParty), '.'),
+      h(
+        'div.row',
+        button('small', 'It was me', () => app.accounts.know(entry)),
+        button('small danger', [icon('ban'), 'Freeze my account'], () => freeze(app, entry)),
+      ),
+    ),
   );
 }
 

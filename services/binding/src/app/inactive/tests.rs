@@ -1,10 +1,13 @@
-//! Bindings that wait too long, beside a registry as far as it is asked.
+//! Bindings that wait too long, or become active at once, beside a registry as far as it is asked.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+};
 
 use axum::Router;
 use nodkey_bus::{Bus, BusConfig};
-use nodkey_db::{Db, DbConfig};
+use nodkey_db::{Db, DbConfig, outbox};
 use nodkey_kernel::{
     egress::Egress,
     id::{BindingId, DeviceId},
@@ -13,13 +16,18 @@ use nodkey_kernel::{
     time::Clock,
     vault::Vault,
 };
-use nodkey_proto::registry::v1::{
-    BindingSettings, CreateRelyingPartyRequest, DisableRelyingPartyRequest, GetRelyingPartyRequest, ListRelyingPartiesResponse,
-    RelyingParty, UpdateRelyingPartyRequest,
-    relying_party_service_server::{RelyingPartyService, RelyingPartyServiceServer},
+use nodkey_proto::{
+    Event,
+    binding::v1::BindingActivated,
+    registry::v1::{
+        BindingSettings, CreateRelyingPartyRequest, DisableRelyingPartyRequest, GetRelyingPartyRequest, ListRelyingPartiesResponse,
+        RelyingParty, UpdateRelyingPartyRequest,
+        relying_party_service_server::{RelyingPartyService, RelyingPartyServiceServer},
+    },
 };
 use nodkey_runtime::{Channel, Deployment, Deps, Peers, Service as _, mount};
 use nodkey_testkit::TestDatabase;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
@@ -154,6 +162,41 @@ async fn an_activation_that_was_first_stays(db: Db) {
     assert!(matches!(app.get(party, expired.id).await.unwrap().state, State::Active { .. }));
 }
 
+async fn of_phones_that_become_active_at_once_each_names_those_before_it(db: Db) {
+    const PHONES: usize = 6;
+    let party = RelyingPartyId::generate(NOW, &Random::seeded(1));
+    let app = app(&db, Registry(Vec::new())).await;
+    let mut activations = JoinSet::new();
+    for n in 0..PHONES {
+        let (user, device) = (UserIdentifier::parse("ada").unwrap(), DeviceId::parse(&format!("{n:0>43}")).unwrap());
+        let binding = Binding::create(BindingId::generate(NOW, &Random::system()), party, user, device, n, NOW).unwrap();
+        let mut tx = db.begin().await.unwrap();
+        store::insert(&mut tx, &binding).await.unwrap();
+        tx.commit().await.unwrap();
+        let app = app.clone();
+        // Twice: the second changes nothing and publishes nothing.
+        activations.spawn(async move {
+            app.activate(party, binding.id).await.unwrap();
+            app.activate(party, binding.id).await.unwrap();
+        });
+    }
+    while activations.join_next().await.transpose().unwrap().is_some() {}
+    let published = outbox::batch(&db, 100).await.unwrap().into_iter().map(|outgoing| outgoing.message);
+    let activated = published.filter(|message| message.subject.starts_with(BindingActivated::SUBJECT));
+    let mut before = BTreeSet::new();
+    for message in activated {
+        let event: BindingActivated = decoded(&message.payload);
+        let named: BTreeSet<_> = event.other_device_identifiers.into_iter().collect();
+        assert_eq!(named, before);
+        before.insert(event.device_identifier);
+    }
+    assert_eq!(before.len(), PHONES);
+}
+
+fn decoded<E: Event>(payload: &[u8]) -> E {
+    E::decode(payload).unwrap()
+}
+
 async fn connect(database: &TestDatabase, max_connections: u32) -> Db {
     let db = Db::connect(&DbConfig { max_connections, ..DbConfig::new(database.url()) }).await.unwrap();
     db.migrate(&Service::migrations().unwrap()).await.unwrap();
@@ -164,4 +207,5 @@ nodkey_testkit::on_both_engines! {
     |database| connect(database, 4) =>
     what_waits_too_long_ends_as_its_relying_party_says_and_is_told,
     an_activation_that_was_first_stays,
+    of_phones_that_become_active_at_once_each_names_those_before_it,
 }
