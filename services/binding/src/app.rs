@@ -134,9 +134,9 @@ impl App {
         let found = store::load(&mut tx, party, id).await?.ok_or(Failure::NotFound("binding"))?;
         let (binding, changed) = self.activate_found(&mut tx, found, self.clock.now()).await?;
         if changed {
-            tx.commit().await?
+            tx.commit().await?;
         } else {
-            tx.rollback().await?
+            tx.rollback().await?;
         }
         Ok(binding)
     }
