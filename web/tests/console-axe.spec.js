@@ -140,7 +140,11 @@ for (const viewport of [{ width: 1440, height: 900 }, HANDHELD]) {
       }
     });
 
-    test('nothing is wrong with what is refused, and with what is shown once', async ({ page, server }) => {
+    test('nothing is wrong with what is refused, and with what is shown once', async ({
+      page,
+      server,
+      confirmOnPhone,
+    }) => {
       await open(page, server, 'endpoints', { rp: has.empty });
       await press(page, 'Create endpoint');
       await dialog(page).getByRole('button', { name: 'Create', exact: true }).click();
@@ -160,6 +164,7 @@ for (const viewport of [{ width: 1440, height: 900 }, HANDHELD]) {
       await press(page, 'Invite');
       await dialog(page).getByLabel('Name').fill('Audrey');
       await dialog(page).getByRole('button', { name: 'Make the link' }).click();
+      await confirmOnPhone();
       await expect(dialog(page, 'Invitation for Audrey')).toBeVisible();
       await expectAccessible(page, 'invitation');
     });

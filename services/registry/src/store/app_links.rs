@@ -39,13 +39,17 @@ pub async fn get(db: &Db, party: RelyingPartyId) -> Result<Option<AppLinks>, Err
 pub async fn resolve(db: &Db, host: &str) -> Result<Option<(RelyingPartyId, String, AppLinks)>, Error> {
     let row = db
         .query(
-            "SELECT l.relying_party_id, l.host, l.settings, p.name FROM app_link l JOIN relying_party p ON p.id = l.relying_party_id \
-             WHERE l.host = $1 AND p.disabled_at IS NULL",
+            // As a join, PostgreSQL would look through the relying parties while they are few, and go on with that plan.
+            "SELECT l.relying_party_id, l.host, l.settings, \
+             (SELECT p.name FROM relying_party p WHERE p.id = l.relying_party_id AND p.disabled_at IS NULL) AS name \
+             FROM app_link l WHERE l.host = $1",
         )
         .bind(host)
         .fetch_optional()
         .await?;
-    row.map(|row| Ok((relying_party(&record(&row))?, record(&row).get("name")?, read(&row)?))).transpose()
+    let Some(row) = row else { return Ok(None) };
+    let name: Option<String> = record(&row).get("name")?;
+    name.map(|name| Ok((relying_party(&record(&row))?, name, read(&row)?))).transpose()
 }
 
 fn record(row: &Row) -> Record<'_> {
