@@ -39,7 +39,7 @@ scenarios!(
 );
 
 const RACES: usize = 100;
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 4;
 
 fn log_in() -> NewTrusonafication {
     NewTrusonafication::user("ada", "log in", "Acme")

@@ -56,7 +56,7 @@ scenarios!(
 
 /// How many race, and how many of them at once.
 const RACES: usize = 100;
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 4;
 
 /// What a phone by hand signs, to be changed before it does.
 struct Papers {
