@@ -30,6 +30,7 @@ use crate::{
 
 scenarios!(
     what_outlives_a_session_is_refused_without_a_confirmation_and_done_with_one,
+    what_cannot_be_done_is_refused_before_the_phone_is_asked,
     a_confirmation_is_for_its_operator_its_request_and_once,
     what_the_phone_rejects_or_does_not_answer_is_not_done,
     a_phone_shows_what_exactly_will_be_done_and_wants_the_number,
@@ -54,6 +55,21 @@ async fn owner(world: &World) -> (SoftPhone, Browser) {
     let (phone, _) = enrolled(world, "Ada", Role::Owner).await;
     let browser = sign_in(world, &phone).await;
     (phone, browser)
+}
+
+async fn what_cannot_be_done_is_refused_before_the_phone_is_asked(world: &World) {
+    let (phone, mut browser) = owner(world).await;
+    let (_, other) = enrolled(world, "Grace", Role::Operator).await;
+    for (method, message) in [
+        (INVITE, json!({"name": " ", "role": "ROLE_AUDITOR"})),
+        ("registry.v1.OperatorService/UpdateOperator", json!({"id": other, "name": " "})),
+    ] {
+        let request = json!({"method": format!("nodkey.{method}"), "request": message.to_string()});
+        let answer = browser.rpc(CREATE, None, request).await;
+        assert_eq!((answer.status, answer.error.as_str()), (422, "VALIDATION_FAILED"), "{}", answer.body);
+        assert!(answer.body["field_errors"].get("name").is_some(), "{}", answer.body);
+    }
+    assert!(phone.wait(Duration::ZERO).await.unwrap().is_empty());
 }
 
 async fn what_outlives_a_session_is_refused_without_a_confirmation_and_done_with_one(world: &World) {

@@ -23,7 +23,7 @@ use crate::{
         Refusal,
         audit::Action,
         confirmation::{Confirmation, MISSING, Request, Shown, UNFIT},
-        operator::{Operator, OperatorState},
+        operator::{NewOperator, Operator, OperatorPatch, OperatorState},
     },
     error::Error,
     store::{confirmation as store, operator as operators},
@@ -183,6 +183,8 @@ impl App {
         Ok(match path {
             "/nodkey.registry.v1.OperatorService/InviteOperator" => {
                 let request = decode::<pb::InviteOperatorRequest>(message)?;
+                // What would be refused is refused before anybody is asked.
+                NewOperator::parse(&request.name, role(request.role()))?;
                 Shown::invite(&request.name, role(request.role()))
             }
             "/nodkey.registry.v1.OperatorService/RenewInvitation" => {
@@ -193,6 +195,7 @@ impl App {
                 let request = decode::<pb::UpdateOperatorRequest>(message)?;
                 let operator = self.named(&request.id).await?;
                 let (renamed, role) = (request.name.as_deref(), role(request.role()));
+                OperatorPatch::parse(renamed, role)?;
                 Shown::update(&operator.name, renamed.filter(|name| *name != operator.name), role.filter(|role| *role != operator.role))
             }
             "/nodkey.registry.v1.OperatorService/DisableOperator" => {
