@@ -205,6 +205,8 @@ for (const viewport of [{ width: 1440, height: 900 }, HANDHELD]) {
       await page.reload();
       await expect(page.getByText('binding is not ready')).toBeVisible();
       await expectAccessible(page, 'a process that is away');
+      // The page goes on looking how the deployment is.
+      await page.unrouteAll({ behavior: 'ignoreErrors' });
     });
 
     test('nothing is wrong with the sign-in', async ({ elsewhere: page, server }) => {
