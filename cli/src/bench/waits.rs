@@ -58,7 +58,12 @@ pub async fn open(target: &Target, party: &Party, count: usize, progress: &Progr
         let begin = stream::iter((0..calls).map(|_| {
             let (mut sender, call) = (sender.clone(), call.clone());
             async move {
-                let status = call.once(&mut sender, 0).await?;
+                let mut status = call.once(&mut sender, 0).await?;
+                // A credential has a rate, and all of them begin at once.
+                while status == StatusCode::TOO_MANY_REQUESTS {
+                    tokio::time::sleep(PAUSE).await;
+                    status = call.once(&mut sender, 0).await?;
+                }
                 anyhow::ensure!(status.is_success(), "a backend cannot read: {status}");
                 progress.inc(1);
                 anyhow::Ok((sender, call))
