@@ -2,8 +2,3 @@
 ALTER TABLE delivery ALTER COLUMN trusonafication_id DROP NOT NULL;
 ALTER TABLE delivery ADD COLUMN subject TEXT;
 CREATE INDEX delivery_of_subject ON delivery (subject, created_at, id) WHERE subject IS NOT NULL;
-
--- Endpoints that named no types go on being told what there was when they did: of trusonafications.
-UPDATE endpoint
-SET event_types = '["trusonafication.accepted","trusonafication.rejected","trusonafication.expired","trusonafication.canceled","trusonafication.reported"]'
-WHERE event_types = '[]';

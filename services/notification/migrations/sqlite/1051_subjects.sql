@@ -8,8 +8,3 @@ ALTER TABLE delivery DROP COLUMN required_trusonafication_id;
 CREATE INDEX delivery_of_trusonafication ON delivery (trusonafication_id, created_at, id);
 ALTER TABLE delivery ADD COLUMN subject TEXT;
 CREATE INDEX delivery_of_subject ON delivery (subject, created_at, id) WHERE subject IS NOT NULL;
-
--- Endpoints that named no types go on being told what there was when they did: of trusonafications.
-UPDATE endpoint
-SET event_types = '["trusonafication.accepted","trusonafication.rejected","trusonafication.expired","trusonafication.canceled","trusonafication.reported"]'
-WHERE event_types = '[]';

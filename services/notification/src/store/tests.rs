@@ -245,7 +245,7 @@ mod upgrade {
 
         db.migrate(&Notification::migrations().unwrap()).await.unwrap();
         let named = async |n| endpoint::get(&db, party(), listening(n).id).await.unwrap().unwrap();
-        let results = [EventType::Accepted, EventType::Rejected, EventType::Expired, EventType::Canceled, EventType::Reported];
+        let results = [EventType::Accepted, EventType::Rejected, EventType::Expired, EventType::Canceled];
         assert_eq!(named(0).await.event_types, results, "no more than there was when it named none");
         assert_eq!(named(1).await.event_types, [EventType::Rejected]);
         let found = delivery::get(&db, party(), due(0).id).await.unwrap().unwrap();
@@ -255,7 +255,7 @@ mod upgrade {
     }
 
     nodkey_testkit::on_both_engines! {
-        |database| before(database, 1051) =>
+        |database| before(database, 1031) =>
         endpoints_and_deliveries_of_before_go_on_as_they_were,
     }
 }
