@@ -52,35 +52,46 @@ pub struct Exported {
 impl App {
     /// Signs a checkpoint of every chain that has grown since its last one.
     pub async fn checkpoint_audit_chains(&self) -> Result<(), Error> {
-        let mut after = None;
+        let (mut after, mut failed) = (None, None);
         loop {
             let due = store::uncovered(&self.0.db, after, BATCH).await?;
-            let Some(last) = due.last() else { return Ok(()) };
+            let Some(last) = due.last() else { return failed.map_or(Ok(()), Err) };
             after = Some(*last);
             for id in due {
-                self.checkpoint(id, None).await?;
+                // One that cannot be read keeps no other from being signed.
+                if let Err(e) = self.checkpoint(id, None).await {
+                    failed.get_or_insert(e);
+                }
             }
         }
     }
 
     /// Deletes what operators did long ago: cuts each chain at a checkpoint, signs where, and then deletes what is before.
     pub async fn delete_audit_entries(&self, pass: &Pass) -> Result<(), Error> {
-        let (before, mut after) = (pass.now() - self.0.audit_retention, None);
+        let (before, mut after, mut failed) = (pass.now() - self.0.audit_retention, None, None);
         if !pass.repeat(|| retention::delete_unchained(&self.0.db, before)).await? {
             return Ok(());
         }
         loop {
             let old = store::cuttable(&self.0.db, before, after).await?;
-            let Some((last, _)) = old.last() else { return Ok(()) };
+            let Some((last, _)) = old.last() else { return failed.map_or(Ok(()), Err) };
             after = Some(*last);
             for (id, seq) in old {
-                self.checkpoint(id, Some(seq)).await?;
-                let Some(chain) = store::get(&self.0.db, id).await? else { continue };
-                if !pass.repeat(|| store::delete_cut(&self.0.db, id, chain.cut)).await? {
-                    return Ok(());
+                match self.cut(pass, id, seq).await {
+                    Ok(true) => {}
+                    Ok(false) => return Ok(()),
+                    // One that cannot be read keeps no other from being cut.
+                    Err(e) => drop(failed.get_or_insert(e)),
                 }
             }
         }
+    }
+
+    /// Cuts one chain, and deletes what is before; false when the time of the pass is over.
+    async fn cut(&self, pass: &Pass, id: ChainId, seq: u64) -> Result<bool, Error> {
+        self.checkpoint(id, Some(seq)).await?;
+        let Some(chain) = store::get(&self.0.db, id).await? else { return Ok(true) };
+        pass.repeat(|| store::delete_cut(&self.0.db, id, chain.cut)).await
     }
 
     /// Signs what a chain holds now, and with `cut`, from where on it is kept. What does not hold is not signed, and stays as it is for whoever
@@ -188,6 +199,10 @@ impl App {
                 next.or(Some(Position::Between { after: None }))
             }
             Position::Between { after } => self.begin_chain(party, after, &mut lines).await?,
+            // Anybody can write a token: whose chain it names is looked at each time.
+            Position::Within { chain, .. } if party.is_some_and(|party| party.as_uuid() != chain) => {
+                return Err(Refusal::invalid("page_token", "must be one that a list answered").into());
+            }
             Position::Within { chain, seq } => self.export_chain((party, ChainId(chain)), seq, size, &mut lines).await?,
         };
         let next_page_token = next.map(|next| write_token(&next)).unwrap_or_default();

@@ -385,6 +385,10 @@ async fn a_relying_partys_export_is_its_chain_alone(world: World) {
     world.act(Some(nobody), "x").await;
     assert_eq!(world.lines(Some(nobody)).await.len(), 1);
     assert!(world.app.export_audit_log(None, "00", 10).await.is_err(), "no token of ours");
+    // Nor of another's, though it names a chain that there is.
+    let token = write_token(&Position::Within { chain: ChainId::DEPLOYMENT.0, seq: 0 });
+    assert!(world.app.export_audit_log(None, &token, 10).await.is_ok());
+    assert!(world.app.export_audit_log(Some(world.party), &token, 10).await.is_err());
     let kinds = store::entries(&world.db, ChainId::DEPLOYMENT, 4, 10).await.unwrap();
     assert_eq!(kinds.iter().map(|(entry, _)| entry.record.kind).collect::<Vec<_>>(), [RecordKind::Intent, RecordKind::Outcome]);
 }
