@@ -292,7 +292,7 @@ impl App {
         Ok(store::list(&self.db, party, &listing).await?)
     }
 
-    /// The token of a next page for whoever must not read the activation code in it.
+    /// The token of a next page for an operator: the activation code that is in it is not for auditors, who see operators' requests.
     pub fn seal_token(&self, party: RelyingPartyId, token: &str) -> String {
         if token.is_empty() {
             return String::new();

@@ -50,7 +50,7 @@ impl App {
     }
 
     /// `proof` has its effect once: an answer that was lost may be asked for again, and a release is not undone by a repetition.
-    async fn freeze_by(
+    pub(super) async fn freeze_by(
         &self,
         party: RelyingPartyId,
         user: &UserIdentifier,
@@ -71,6 +71,13 @@ impl App {
         if living.is_empty() {
             tx.rollback().await?;
             return Err(Refusal::UserNotFound.into());
+        }
+        // It may have handed its place on since it was looked at.
+        if let Some((device, _)) = proof
+            && !living.iter().any(|binding| binding.device == *device && binding.state.is_active())
+        {
+            tx.rollback().await?;
+            return Err(Refusal::DeviceNotBound.into());
         }
         if let Some((device, jti)) = proof
             && !store::freeze::insert_used_proof(&mut tx, device, jti, now).await?

@@ -72,8 +72,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The names of those that are none.
-    fn faults(self) -> impl Iterator<Item = &'static str> {
+    /// The names of those that are none, and the most that each may be.
+    fn faults(self) -> impl Iterator<Item = (&'static str, i32)> {
         let Self { registrations_per_address, unbound_devices, webhook_endpoints, open_trusonafications } = self;
         let all = [
             ("limits.registrations_per_address", registrations_per_address, MAX_LIMIT),
@@ -81,7 +81,7 @@ impl Limits {
             ("limits.webhook_endpoints", webhook_endpoints, MAX_ENDPOINTS),
             ("limits.open_trusonafications", open_trusonafications, MAX_LIMIT),
         ];
-        all.into_iter().filter(|(_, limit, most)| !(0..=*most).contains(limit)).map(|(name, ..)| name)
+        all.into_iter().filter(|(_, limit, most)| !(0..=*most).contains(limit)).map(|(name, _, most)| (name, most))
     }
 }
 
@@ -158,8 +158,8 @@ impl RelyingPartyPatch {
         let skew = signatures.is_none_or(|s| (0..=86_400).contains(&s.max_date_skew_seconds));
         let signatures = violations.check("signatures.max_date_skew_seconds", skew.then_some(signatures).ok_or("must be 0 to 86400"));
         let mut good = true;
-        for fault in limits.iter().flat_map(|limits| limits.faults()) {
-            good = violations.check::<(), _>(fault, Err("must be 0 to 100000000; 0 is the default of the deployment")).is_some();
+        for (field, most) in limits.iter().flat_map(|limits| limits.faults()) {
+            good = violations.check::<(), _>(field, Err(format!("must be 0 to {most}; 0 is the default of the deployment"))).is_some();
         }
         let hours = bindings.is_none_or(|b| (0..=MAX_INACTIVE_HOURS).contains(&b.inactive_hours));
         let bindings = violations.check("bindings.inactive_hours", hours.then_some(bindings).ok_or("must be 0 to 8760; 0 is never"));
@@ -288,6 +288,8 @@ impl RelyingParty {
 
 #[cfg(test)]
 mod tests {
+    use nodkey_kernel::error::Classify as _;
+
     use super::*;
 
     fn id() -> RelyingPartyId {
@@ -334,6 +336,10 @@ mod tests {
             let limits = Limits { unbound_devices: limit, ..Limits::default() };
             assert_eq!(RelyingPartyPatch::parse(None, None, None, Some(limits), None, None, None).is_ok(), good, "{limit}");
         }
+        let endpoints = Limits { webhook_endpoints: MAX_ENDPOINTS + 1, ..Limits::default() };
+        let refused = RelyingPartyPatch::parse(None, None, None, Some(endpoints), None, None, None).unwrap_err();
+        let violations = refused.field_violations();
+        assert!(violations[0].description.contains(&format!("0 to {MAX_ENDPOINTS}")), "{violations:?}");
     }
 
     #[test]

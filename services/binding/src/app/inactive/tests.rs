@@ -34,7 +34,10 @@ use tonic::{Request, Response, Status};
 use super::*;
 use crate::{
     Binding as Service,
-    domain::{Binding, Refusal, State, UserIdentifier},
+    domain::{
+        Binding, Refusal, State, UserIdentifier,
+        freeze::{Freezer, Note},
+    },
 };
 
 const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
@@ -193,6 +196,28 @@ async fn of_phones_that_become_active_at_once_each_names_those_before_it(db: Db)
     assert_eq!(before.len(), PHONES);
 }
 
+async fn a_phone_that_has_lost_its_place_meanwhile_freezes_nobody(db: Db) {
+    let party = RelyingPartyId::generate(NOW, &Random::seeded(1));
+    let (app, user) = (app(&db, Registry(Vec::new())).await, UserIdentifier::parse("ada").unwrap());
+    let devices = [0, 1].map(|n| DeviceId::parse(&format!("{n:0>43}")).unwrap());
+    let mut bindings = Vec::new();
+    for device in &devices {
+        let id = BindingId::generate(NOW, &Random::system());
+        let binding = Binding::create(id, party, user.clone(), device.clone(), 0, NOW).unwrap();
+        let mut tx = db.begin().await.unwrap();
+        store::insert(&mut tx, &binding).await.unwrap();
+        tx.commit().await.unwrap();
+        bindings.push(app.activate(party, id).await.unwrap());
+    }
+    app.deactivate(party, bindings[0].id).await.unwrap();
+    let freeze = async |device: &DeviceId| {
+        app.freeze_by(party, &user, Freezer::Device(device.clone()), Note::default(), Some((device, "a proof"))).await
+    };
+    assert!(matches!(freeze(&devices[0]).await, Err(Error::Refused(Refusal::DeviceNotBound))));
+    assert!(app.user(party, &user).await.unwrap().freeze.is_none());
+    assert!(freeze(&devices[1]).await.unwrap().freeze.is_some());
+}
+
 fn decoded<E: Event>(payload: &[u8]) -> E {
     E::decode(payload).unwrap()
 }
@@ -208,4 +233,5 @@ nodkey_testkit::on_both_engines! {
     what_waits_too_long_ends_as_its_relying_party_says_and_is_told,
     an_activation_that_was_first_stays,
     of_phones_that_become_active_at_once_each_names_those_before_it,
+    a_phone_that_has_lost_its_place_meanwhile_freezes_nobody,
 }
