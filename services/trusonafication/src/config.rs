@@ -10,7 +10,7 @@ pub struct Config {
     pub signing_algorithm: String,
     /// How many seconds an answer may take, when the request does not say: 1 to 86400.
     pub lifetime_seconds: u32,
-    /// How many may wait for one user or device at once: more would be a flood no person can judge.
+    /// How many may wait for one user or device at once, of a relying party without budgets: more would be a flood no person can judge.
     pub max_pending: u32,
     /// How many may be in progress at once of one relying party, where it has no limit of its own.
     pub max_open: u32,

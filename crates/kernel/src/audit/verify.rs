@@ -1,4 +1,4 @@
-//! Verification of an export, line by line, in memory that does not grow with it.
+//! Verification of an export, line by line, in memory that grows with its chains and not with its records.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -321,7 +321,8 @@ impl<'a> Verifier<'a> {
             }
         }
         earlier.retain(|kept| kept.seq > cut);
-        let report = ChainReport { chain, records: 0, first: cut + 1, last: cut, checkpoints: 0, unknown_keys: 0, checkpoint: None };
+        let report =
+            ChainReport { chain, records: 0, first: cut.saturating_add(1), last: cut, checkpoints: 0, unknown_keys: 0, checkpoint: None };
         self.current = Some(Current { report, hash: cut_hash, cut, earlier });
     }
 

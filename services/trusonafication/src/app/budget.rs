@@ -13,7 +13,7 @@ use nodkey_runtime::{housekeeping::Pass, trace};
 
 use super::App;
 use crate::{
-    domain::{Budget, Change, State, Trusonafication, Way},
+    domain::{Budget, Change, State, Trusonafication, Waiting, Way},
     error::Error,
     store::{self, Hold, Open},
 };
@@ -164,9 +164,11 @@ impl App {
                 Ok(None)
             }
             State::Rejected { .. } | State::Expired | State::Canceled => {
-                let (at, wrong) = (ended.updated_at, ended.has_wrong_number());
-                let budget = store::lock_budget(tx, ended.relying_party, user, self.row_id(), at).await?;
-                Ok(Some(if wrong { budget.wrong_number(at) } else { budget.strike(at) }))
+                // When it was over, not when that is written: so whoever waits was told.
+                let waited = Waiting { created_at: ended.created_at, expires_at: ended.ask.expires_at };
+                let at = waited.ends_at().min(ended.updated_at);
+                let budget = store::lock_budget(tx, ended.relying_party, user, self.row_id(), ended.updated_at).await?;
+                Ok(Some(if ended.has_wrong_number() { budget.wrong_number(at) } else { budget.strike(at) }))
             }
         }
     }

@@ -57,14 +57,6 @@ impl App {
         Ok(Changes { changed: changed.into_rows(), paired: paired.into_rows(), cursor, more })
     }
 
-    /// The same for those who watch this process: nobody waits for codes here.
-    async fn changes_alone(&self, cursor: Option<Cursor>) -> Result<Changes, Error> {
-        let Some(pass) = cursor.map(|cursor| Pass::resume(cursor, self.now())) else { return Ok(self.nothing_yet()) };
-        let changed = store::changes(&self.db, &pass.after, PAGE).await?;
-        let (cursor, more) = pass.next(stop(&changed));
-        Ok(Changes { changed: changed.into_rows(), paired: Vec::new(), cursor, more })
-    }
-
     fn nothing_yet(&self) -> Changes {
         Changes { changed: Vec::new(), paired: Vec::new(), cursor: before(self.now()), more: false }
     }
@@ -104,7 +96,7 @@ pub fn job(app: App) -> Job {
     Job::new("changes", move |shutdown| async move {
         let bus = app.bus.clone();
         let look = |cursor| async {
-            let Changes { changed, cursor, more, .. } = app.changes_alone(cursor).await?;
+            let Changes { changed, cursor, more, .. } = app.changes(cursor).await?;
             for change in changed {
                 bus.hint(&all_topic(change.relying_party));
                 if change.ended {

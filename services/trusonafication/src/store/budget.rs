@@ -110,12 +110,12 @@ pub struct Hold {
     pub held_until: Timestamp,
 }
 
-/// Writes a hold over the one before it. `id` is for the row, if there is none yet.
+/// Writes a hold over the one before it. `id` is new, so that what deletes the one before by its id leaves this one.
 pub async fn hold(tx: &mut Tx, party: RelyingPartyId, user: &str, hold: &Hold, id: Uuid) -> Result<(), Failure> {
     tx.query(
         "INSERT INTO prompt_hold (id, relying_party_id, user_identifier, context, trusonafication_id, held_at, held_until) \
          VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (relying_party_id, user_identifier, context) \
-         DO UPDATE SET trusonafication_id = excluded.trusonafication_id, held_at = excluded.held_at, held_until = excluded.held_until",
+         DO UPDATE SET id = excluded.id, trusonafication_id = excluded.trusonafication_id, held_at = excluded.held_at, held_until = excluded.held_until",
     )
     .bind(id)
     .bind(party.as_uuid())

@@ -129,7 +129,10 @@ pub async fn overdue(db: &Db, now: Timestamp, after: Option<&Cursor>, size: i64)
     page(Reader::Db(db), size, &rows, "expires_at").await
 }
 
+/// The year 1, before which no request can name an expiry.
+const BEGINNING: Timestamp = Timestamp::from_seconds(-62_135_596_800);
+
 /// Where to go on; without a place, before everything.
 fn begin(after: Option<&Cursor>) -> (Timestamp, Uuid) {
-    after.map_or((Timestamp::from_seconds(0), Uuid::nil()), |place| (place.at, place.id.parse().unwrap_or_default()))
+    after.map_or((BEGINNING, Uuid::nil()), |place| (place.at, place.id.parse().unwrap_or_default()))
 }

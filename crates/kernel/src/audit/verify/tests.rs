@@ -295,6 +295,7 @@ proptest! {
         for line in &lines {
             verifier.line(line);
         }
+        verifier.line(r#"{"type":"chain","chain":"x","cut":18446744073709551615,"cut_hash":""}"#);
         let report = verifier.finish();
         prop_assert!(report.faults.len() <= MAX_FAULTS && !report.is_proven());
     }

@@ -120,7 +120,11 @@ async fn three_wait_and_the_moment_that_is_told_is_true(world: World) {
     // The third strike, and its pause.
     let after = world.refused(ada()).await;
     assert_eq!(after, Duration::from_secs(80 + 120));
-    world.clock.advance(after.saturating_sub(Duration::from_micros(1)));
+    // Whenever it is written that they are over.
+    world.clock.advance(Duration::from_secs(95));
+    world.sweep().await;
+    assert_eq!(world.refused(ada()).await, Duration::from_secs(80 + 120 - 95));
+    world.clock.advance(Duration::from_secs(80 + 120 - 95).saturating_sub(Duration::from_micros(1)));
     assert_eq!(world.refused(ada()).await, Duration::from_micros(1));
     world.clock.advance(Duration::from_micros(1));
     world.asks(ada(), 60).await.unwrap();
@@ -231,6 +235,13 @@ async fn others_who_fill_what_a_relying_party_may_have_open_are_not_in_the_way_o
     // Nor is a code that is not paired yet.
     let code = world.code().await;
     world.asks(Target::TruCode(code.id), 60).await.unwrap();
+    // As many again and no more, also while others come again and again.
+    for _ in 0..3 {
+        world.clock.advance(Duration::from_secs(2));
+        assert_eq!(world.asks(ada(), 60).await.unwrap_err().reason(), "TOO_MANY_OPEN");
+        let code = world.code().await;
+        assert_eq!(world.asks(Target::TruCode(code.id), 60).await.unwrap_err().reason(), "TOO_MANY_OPEN");
+    }
 }
 
 async fn where_there_are_budgets_nobody_pairs_without_a_proof(world: World) {

@@ -195,6 +195,11 @@ async fn what_comes_with_an_expiry_before_those_that_were_ended_is_found_by_the_
     spoil(&db, "UPDATE trusonafication SET status = 'canceled'").await;
     insert_all(&db, &[asked(1, user())]).await;
     assert_eq!(overdue(&db, late, page.last_unreadable(), 10).await.unwrap().iter().count(), 1);
+    // However long ago: the zero time of some languages is in the year 1.
+    let mut of_long_ago = asked(2, user());
+    of_long_ago.ask.expires_at = Timestamp::from_seconds(-62_135_596_800);
+    insert_all(&db, &[of_long_ago]).await;
+    assert_eq!(overdue(&db, late, None, 10).await.unwrap().iter().count(), 2);
 }
 
 async fn codes_are_paired_once_and_read_as_they_were_written(db: Db) {
