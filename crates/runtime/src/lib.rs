@@ -17,7 +17,7 @@ mod use_case;
 pub use call::{
     admission, backoff,
     channel::Channel,
-    counts, deadline,
+    counts, deadline, frames,
     grpc::mount,
     refusals::refused,
     results, status,
@@ -25,7 +25,7 @@ pub use call::{
 };
 pub use identity::{
     actor::{Actor, OperatorSession, ResolvedCredential},
-    admit::class_of,
+    admit::{class_of, waits},
     auth,
     caller::{Caller, Operator, caller, unauthenticated, unauthenticated_because},
     confirmation,

@@ -45,7 +45,8 @@ pub fn route(parts: &Parts) -> &str {
 pub fn waits(parts: &Parts) -> bool {
     let route = route(parts);
     let is_ready_to = || patience(&parts.uri).is_ok_and(|patience| !patience.is_zero());
-    parts.method == Method::GET && ((route == PHONES && streams(&parts.headers)) || ([PHONES, RESULTS].contains(&route) && is_ready_to()))
+    matches!(parts.method, Method::GET | Method::HEAD)
+        && ((route == PHONES && streams(&parts.headers)) || ([PHONES, RESULTS].contains(&route) && is_ready_to()))
 }
 
 /// How long the caller of a target is ready to wait.
@@ -117,6 +118,7 @@ mod tests {
             heard.recv().unwrap()
         };
         assert!(held(Method::GET, "/api/v2/trusonafications/x?b=c&wait=30", "*/*").await);
+        assert!(held(Method::HEAD, "/api/v2/trusonafications/x?wait=30", "*/*").await, "which is answered as GET is");
         assert!(held(Method::GET, "/api/v2/devices/x/trusonafications", "text/event-stream").await);
         for (method, path) in [
             (Method::GET, "/api/v2/trusonafications/x"),

@@ -88,7 +88,6 @@ impl Problem {
         self
     }
 
-    /// Whether the same request may work later.
     /// Whether nobody has proven who calls.
     pub fn is_unauthenticated(&self) -> bool {
         self.status == StatusCode::UNAUTHORIZED

@@ -6,6 +6,7 @@ pub mod channel;
 mod connection;
 pub mod counts;
 pub mod deadline;
+pub mod frames;
 pub mod grpc;
 mod pool;
 pub mod received;

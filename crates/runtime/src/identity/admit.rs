@@ -24,15 +24,17 @@ const ANONYMOUS_MESSAGE: usize = 64 << 10;
 /// How long a call may take that holds a place: of whoever has no credential, and of others.
 const OF_NOBODY: Duration = Duration::from_secs(10);
 const OF_CALLERS: Duration = Duration::from_mins(1);
-/// May wait for minutes: takes no place, and is let in while there is one.
-const WAITS: &str = "GetTrusonafication";
+/// May wait for something to happen.
+const WAITS: [&str; 2] =
+    ["/nodkey.registry.v1.ConfirmationService/GetConfirmation", "/nodkey.trusonafication.v1.TrusonaficationService/GetTrusonafication"];
 
 /// Lets a call in; behind authentication.
 pub(crate) async fn middleware(State(admission): State<Admission>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let caller = request.extensions().get::<Caller>();
     let Some(class) = class(caller, path) else { return next.run(request).await };
-    if holds(path) {
+    // What may last takes no place, and is let in while there is one.
+    if waits(path) {
         return match admission.check(class) {
             Ok(()) => next.run(request).await,
             Err(overloaded) => Status::from(overloaded).into_http(),
@@ -78,8 +80,9 @@ pub fn class_of(path: &str) -> Class {
 }
 
 /// Whether a call may last: a stream, or a wait.
-fn holds(path: &str) -> bool {
-    path.ends_with(WAITS) || reflect::method(path).is_some_and(|method| method.is_server_streaming() || method.is_client_streaming())
+#[must_use]
+pub fn waits(path: &str) -> bool {
+    WAITS.contains(&path) || reflect::method(path).is_some_and(|method| method.is_server_streaming() || method.is_client_streaming())
 }
 
 #[cfg(test)]
@@ -104,8 +107,9 @@ mod tests {
 
     #[test]
     fn who_waits_takes_no_place_of_those_who_work() {
-        let of = |method: &str| holds(&format!("/nodkey.trusonafication.v1.TrusonaficationService/{method}"));
+        let of = |method: &str| waits(&format!("/nodkey.trusonafication.v1.TrusonaficationService/{method}"));
         assert_eq!(["GetTrusonafication", "WatchTrusonafications"].map(of), [true, true]);
         assert_eq!(["CreateTrusonafication", "ListTrusonafications", "NoSuchMethod"].map(of), [false; 3]);
+        assert!(WAITS.iter().all(|path| reflect::method(path).is_some()), "all are there");
     }
 }

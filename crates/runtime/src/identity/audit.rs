@@ -31,9 +31,10 @@ use super::{
     caller::Caller,
     confirmation::{presented, request_digest, subject},
     peers::Peer,
-    tally::{PREFIX, Tally, tallied},
+    tally::{Tally, tallied},
 };
 use crate::call::{
+    frames::PREFIX,
     status::{self, PeerError},
     trace,
 };

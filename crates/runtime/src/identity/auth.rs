@@ -16,10 +16,7 @@ use nodkey_kernel::{
     service_key::ServiceName,
     time::Clock,
 };
-use nodkey_proto::{
-    access::{Principal, allowed, is_personal, owner},
-    registry::v1::CredentialKind,
-};
+use nodkey_proto::access::{Principal, allowed, is_personal, owner};
 use secrecy::ExposeSecret as _;
 use tonic::Status;
 
@@ -29,7 +26,7 @@ use super::{
     deployment::Deployment,
     fault::{self, Fault},
     peers::Peer,
-    resolver::{CredentialResolver, Proof},
+    resolver::CredentialResolver,
     service_token::{Verifier, audience},
     token::{self, Claims, INTERNAL, OPERATOR, OPERATOR_SESSION, RELYING_PARTY_HEADER},
 };
@@ -89,17 +86,8 @@ impl Authenticator {
             }
             id => {
                 let credential: CredentialId = id.parse().map_err(|_| Fault::NamesNoCredential)?;
-                let resolved = self.resolver.resolve(credential, || Proof::BearerToken(token.to_owned())).await;
-                let resolved = resolved.map_err(status::status)??;
-                // By each token: what was proven to the registry was another one.
-                self.verify(token, resolved.secret.expose_secret())?;
-                // Checked after the signature: only who holds the secret learns that it is disabled.
-                if resolved.disabled {
-                    return Err(Fault::Disabled.into());
-                }
-                if resolved.kind != CredentialKind::Server {
-                    return Err(Fault::WrongKind.into());
-                }
+                let found = self.resolver.backend(credential, token, &self.deployment.audience, self.clock.now()).await;
+                let resolved = found.map_err(status::status)??;
                 Caller::Backend { relying_party: resolved.relying_party, credential }
             }
         };

@@ -12,10 +12,11 @@ pub use nodkey_proto::registry::v1::resolve_credential_request::Proof;
 use nodkey_proto::{
     convert::{from_timestamp, role},
     registry::v1::{
-        ResolveCredentialRequest, ResolveOperatorSessionRequest, credential_service_client::CredentialServiceClient,
+        CredentialKind, ResolveCredentialRequest, ResolveOperatorSessionRequest, credential_service_client::CredentialServiceClient,
         operator_session_service_client::OperatorSessionServiceClient,
     },
 };
+use secrecy::ExposeSecret as _;
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
     time::timeout,
@@ -62,6 +63,27 @@ impl CredentialResolver {
     /// Returns a credential that somebody has proven a moment ago. Whoever names it now has proven nothing.
     pub async fn remembered(&self, id: CredentialId) -> Option<Arc<ResolvedCredential>> {
         self.cache.get(&id).await
+    }
+
+    /// Returns the credential of the backend that signed a token for `audience`, or what is wrong with the token.
+    pub async fn backend(
+        &self,
+        id: CredentialId,
+        token: &str,
+        audience: &str,
+        now: Timestamp,
+    ) -> Result<Result<Arc<ResolvedCredential>, Fault>, PeerError> {
+        let found = match self.resolve(id, || Proof::BearerToken(token.to_owned())).await? {
+            Ok(found) => found,
+            Err(fault) => return Ok(Err(fault)),
+        };
+        // By each token: what was proven to the registry was another one. Only who holds the secret learns the rest.
+        let checked = token::check(token, found.secret.expose_secret(), audience, now).and_then(|()| match found.kind {
+            _ if found.disabled => Err(Fault::Disabled),
+            CredentialKind::Server => Ok(()),
+            _ => Err(Fault::WrongKind),
+        });
+        Ok(checked.map(|()| found))
     }
 
     /// Returns a credential, or why not: there is none, or the proof is wrong. What is returned was proven by this call or by one before:

@@ -33,13 +33,7 @@ pub fn digests(body: &[u8], user_agent: &str) -> (String, String) {
     (trusona_mac::body_md5(body), if truncated { trusona_mac::body_md5(&body[..C_SDK_BODY]) } else { String::new() })
 }
 
-/// Verifies that the owner of `secret` signed a request a moment ago: `None` where not.
-#[must_use]
-pub fn verify(request: &SignedRequest, secret: &str, settings: SignatureSettings, now: Timestamp) -> Option<Tolerated> {
-    check(request, secret, settings, now).ok()
-}
-
-/// The same, and says what is wrong.
+/// Verifies that the owner of `secret` signed a request a moment ago, or says what is wrong.
 pub fn check(request: &SignedRequest, secret: &str, settings: SignatureSettings, now: Timestamp) -> Result<Tolerated, Fault> {
     let signature = holds(request, secret, settings)?;
     Ok(Tolerated { signature, date: is_fresh(&request.date, settings, now)? })
@@ -146,7 +140,7 @@ mod tests {
         let now = at("2026-11-24T10:00:00Z");
         let tolerant = SignatureSettings::default();
         let strict = SignatureSettings { refuse_unescaped_path: true, refuse_truncated_body: true, ..tolerant };
-        let fault = |request: &SignedRequest, settings| verify(request, SECRET, settings, now).map(|tolerated| tolerated.signature);
+        let fault = |request: &SignedRequest, settings| check(request, SECRET, settings, now).ok().map(|tolerated| tolerated.signature);
 
         let escaped = request(b"{}", "/api/v2/users/a%20b?x=%20", "TrusonaServerSdk/1.0");
         let escaped = signed(&escaped, b"{}", "/api/v2/users/a b?x=%20");
@@ -161,7 +155,7 @@ mod tests {
         let proper = signed(&long, &body, "/api/v2/trusonafications");
         for settings in [tolerant, strict] {
             assert_eq!(fault(&proper, settings), Some(None), "the proper one always holds");
-            assert_eq!(verify(&proper, "other", settings, now), None);
+            assert!(check(&proper, "other", settings, now).is_err());
         }
     }
 
@@ -182,7 +176,7 @@ mod tests {
         ] {
             let dated = SignedRequest { date: date.into(), ..request(b"", "/", "") };
             let dated = signed(&dated, b"", "/");
-            let taken = |settings| verify(&dated, SECRET, settings, now).is_some();
+            let taken = |settings| check(&dated, SECRET, settings, now).is_ok();
             assert_eq!((taken(tolerant), taken(strict)), (fresh, strictly), "{date}");
         }
         // The year of the week, around New Year.

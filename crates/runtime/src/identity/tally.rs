@@ -15,10 +15,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tonic::Status;
 
-use crate::call::status;
-
-/// Before each message in a gRPC body: whether it is compressed, and its length.
-pub(crate) const PREFIX: usize = 5;
+use crate::call::{frames::Frames, status};
 
 /// Learns what passes. Clones learn the same.
 #[derive(Clone, Debug, Default)]
@@ -29,31 +26,16 @@ struct Passed {
     messages: u64,
     bytes: u64,
     digest: Sha256,
-    /// Of the current prefix, as far as it came.
-    prefix: Vec<u8>,
-    /// What is still to come of the current message.
-    left: usize,
+    frames: Frames,
     /// What all of it has to hash to, where its sender confirmed it.
     expected: Option<[u8; 32]>,
 }
 
 impl Passed {
-    fn take(&mut self, mut bytes: &[u8]) {
+    fn take(&mut self, bytes: &[u8]) {
         self.digest.update(bytes);
         self.bytes += bytes.len() as u64;
-        while !bytes.is_empty() {
-            let skipped = self.left.min(bytes.len());
-            self.left -= skipped;
-            bytes = &bytes[skipped..];
-            let taken = (PREFIX - self.prefix.len()).min(bytes.len());
-            self.prefix.extend_from_slice(&bytes[..taken]);
-            bytes = &bytes[taken..];
-            if let [_, a, b, c, d] = self.prefix[..] {
-                self.left = u32::from_be_bytes([a, b, c, d]) as usize;
-                self.messages += 1;
-                self.prefix.clear();
-            }
-        }
+        self.frames.take(bytes, |_| self.messages += 1);
     }
 }
 

@@ -4,13 +4,11 @@ use std::sync::Arc;
 
 use axum::http::{HeaderMap, header::AUTHORIZATION};
 use nodkey_kernel::{id::CredentialId, jose::hs256};
-use nodkey_proto::registry::v1::CredentialKind;
 use nodkey_runtime::{
-    Proof, ResolvedCredential,
+    ResolvedCredential,
     fault::{self, Fault},
-    status, token, unauthenticated, unauthenticated_because,
+    status, unauthenticated, unauthenticated_because,
 };
-use secrecy::ExposeSecret as _;
 use tonic::Status;
 
 use crate::{edge::Edge, operators::bearer_token};
@@ -48,15 +46,8 @@ impl Bearer {
         }
         let Ok(id) = kid.parse::<CredentialId>() else { return Ok(Self::Nobody) };
         let refused = |fault| refused(edge, fault, Some(id));
-        let credential = edge.resolver.resolve(id, || Proof::BearerToken(token.to_owned())).await.map_err(status::status)?;
-        let credential = credential.map_err(refused)?;
-        // By each token: what was proven to the registry was another one.
-        token::check(token, credential.secret.expose_secret(), &edge.deployment.audience, edge.clock.now()).map_err(refused)?;
-        match credential.kind {
-            _ if credential.disabled => Err(refused(Fault::Disabled)),
-            CredentialKind::Server => Ok(Self::Backend(credential)),
-            _ => Err(refused(Fault::WrongKind)),
-        }
+        let found = edge.resolver.backend(id, token, &edge.deployment.audience, edge.clock.now()).await.map_err(status::status)?;
+        found.map(Self::Backend).map_err(refused)
     }
 }
 

@@ -12,9 +12,12 @@ use axum::{
 use futures_util::StreamExt as _;
 use http::uri::PathAndQuery;
 use nodkey_kernel::id::RelyingPartyId;
-use nodkey_proto::reflect::{self, MessageDescriptor};
+use nodkey_proto::{
+    access::owner,
+    reflect::{self, MessageDescriptor},
+};
 use nodkey_runtime::{
-    Actor, Peer, PeerChannel, admission::Class, class_of, confirmation::CONFIRMATION_HEADER, token::RELYING_PARTY_HEADER,
+    Actor, PeerChannel, admission::Class, class_of, confirmation::CONFIRMATION_HEADER, token::RELYING_PARTY_HEADER, waits,
 };
 use tonic::{
     Status, Streaming,
@@ -46,7 +49,7 @@ pub async fn call(
 ) -> Result<Response, Problem> {
     let path = format!("/{service}/{method}");
     let method = reflect::method(&path).filter(|method| !method.is_client_streaming()).ok_or_else(Problem::not_found)?;
-    let peer = peer(&edge, &service).ok_or_else(Problem::not_found)?;
+    let peer = owner(&path).and_then(|owner| edge.peers.named(owner)).ok_or_else(Problem::not_found)?;
     let channel = peer.on_behalf_of(Actor::Operator(session.clone(), tenant(&headers)?));
     let claim = Claim::of(&edge, &session, &source)?;
     let (class, sender) = if claim.is_known() {
@@ -60,6 +63,7 @@ pub async fn call(
     let message = reflect::from_json(method.input(), if body.is_empty() { b"{}" } else { &body }).map_err(|fault| {
         Problem::new(StatusCode::BAD_REQUEST, "MALFORMED_JSON", format!("the body is not this method's message: {fault}"))
     })?;
+    let lasts = waits(&path);
     let path = PathAndQuery::try_from(path).map_err(|_| Problem::not_found())?;
     let grpc = Grpc::new(channel).max_decoding_message_size(MAX_MESSAGE);
     if method.is_server_streaming() {
@@ -73,10 +77,21 @@ pub async fn call(
     if let Some(confirmation) = headers.get(CONFIRMATION_HEADER).and_then(|value| value.to_str().ok()?.parse().ok()) {
         request.metadata_mut().insert(CONFIRMATION_HEADER, confirmation);
     }
+    // Who waits keeps no place of those who work, but one of those who wait.
+    let (working, _waiting) = if lasts && claim.is_known() {
+        drop(working);
+        (None, Some(edge.waits.session(session.id)?))
+    } else {
+        (Some(working), None)
+    };
     let answer = claim.settle(&edge, unary(grpc, path, request).await)?;
     let json = reflect::to_json(method.output(), answer).ok_or_else(|| Problem::because("an answer is not that of its method"))?;
     let header = (CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
-    Ok(working.hold(([header], Body::from(json)).into_response()))
+    let response = ([header], Body::from(json)).into_response();
+    Ok(match working {
+        Some(working) => working.hold(response),
+        None => response,
+    })
 }
 
 async fn unary(mut grpc: Grpc<PeerChannel>, path: PathAndQuery, mut request: tonic::Request<Bytes>) -> Result<Bytes, Status> {
@@ -105,17 +120,6 @@ fn stream(edge: &Edge, messages: Streaming<Bytes>, output: MessageDescriptor, pe
 
 async fn ready(grpc: &mut Grpc<PeerChannel>) -> Result<(), Status> {
     grpc.ready().await.map_err(|e| Status::unavailable(e.to_string()))
-}
-
-/// Who serves a service: the second word of its package.
-fn peer<'a>(edge: &'a Edge, service: &str) -> Option<&'a Peer> {
-    match service.strip_prefix("nodkey.")?.split('.').next()? {
-        "registry" => Some(edge.peers.registry()),
-        "binding" => Some(edge.peers.binding()),
-        "trusonafication" => Some(edge.peers.trusonafication()),
-        "notification" => Some(edge.peers.notification()),
-        _ => None,
-    }
 }
 
 /// Whom the operator acts for.

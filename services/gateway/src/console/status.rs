@@ -10,14 +10,15 @@ use nodkey_proto::{
 use nodkey_runtime::{Actor, status::PeerError, telemetry};
 use serde_json::{Value, json};
 
-use super::{cookie::Session, signed_out};
-use crate::{body::MAX_MESSAGE, edge::Edge, problem::Problem};
+use super::{claim::Claim, cookie::Session};
+use crate::{body::MAX_MESSAGE, edge::Edge, limits::network::Source, problem::Problem};
 
 /// What a service is called that no process tells of.
 const GATEWAY: &str = "gateway";
 
 /// Asks every service for its process; the same process is told once.
-pub async fn show(State(edge): State<Edge>, Session(session): Session) -> Result<Json<Value>, Problem> {
+pub async fn show(State(edge): State<Edge>, Session(session): Session, source: Source) -> Result<Json<Value>, Problem> {
+    let claim = Claim::of(&edge, &session, &source)?;
     let peers = [
         ("registry", edge.peers.registry()),
         ("binding", edge.peers.binding()),
@@ -34,7 +35,15 @@ pub async fn show(State(edge): State<Edge>, Session(session): Session) -> Result
     let mut processes: Vec<Value> = Vec::new();
     let mut known: Vec<String> = Vec::new();
     let mut own = true;
-    for (name, answer) in join_all(ask).await {
+    let answers = join_all(ask).await;
+    let refused = answers.iter().find_map(|(_, answer)| answer.as_ref().err().filter(|e| e.kind() == Kind::Unauthenticated));
+    match refused {
+        Some(refused) => claim.settle(&edge, Err(refused.clone()))?,
+        None if answers.iter().any(|(_, answer)| answer.is_ok()) => claim.settle(&edge, Ok::<_, PeerError>(()))?,
+        // All are away: nobody said what the session is.
+        None => {}
+    }
+    for (name, answer) in answers {
         match answer {
             Ok(answer) => {
                 let process = answer.into_inner();
@@ -44,7 +53,6 @@ pub async fn show(State(edge): State<Edge>, Session(session): Session) -> Result
                     processes.push(told(&process));
                 }
             }
-            Err(e) if matches!(e.kind(), Kind::Unauthenticated) => return Err(signed_out()),
             Err(e) => processes.push(json!({"id": name, "services": [name], "ready": false, "problems": [silent(&e)], "metrics": ""})),
         }
     }

@@ -20,7 +20,7 @@ use metrics::counter;
 use nodkey_kernel::{error::Kind, id::RelyingPartyId};
 use nodkey_runtime::{
     admission::{Class, Overloaded},
-    class_of, status, unauthenticated,
+    class_of, status, unauthenticated, waits,
 };
 use tonic::{Code, Status};
 use tower::ServiceExt as _;
@@ -28,7 +28,7 @@ use tower::ServiceExt as _;
 use self::{
     answer::{Ends, guarded},
     methods::{Audience, Method},
-    request::{Deadline, Large, Messages, forwarded_headers},
+    request::{Deadline, Large, forwarded_headers},
     results::Wait,
 };
 use crate::{
@@ -93,7 +93,7 @@ async fn answer(edge: &Edge, method: Method, request: Request) -> Result<Respons
     // Who streams has a place among those who wait.
     let (working, message) = if method.client_streams {
         drop(working);
-        *forwarded.body_mut() = Messages::limited(body, method.max_message, &large);
+        *forwarded.body_mut() = request::limited(body, method.max_message, &large);
         (None, Bytes::new())
     } else {
         let (working, message) = request::message(edge, working, body, method, &bearer, source.clone()).await?;
@@ -111,7 +111,9 @@ async fn answer(edge: &Edge, method: Method, request: Request) -> Result<Respons
             Wait::Many => results::watch_many(edge, backend, deadline, forwarded).await,
         };
     }
-    if let Some(working) = working.filter(|_| !method.server_streams) {
+    // What operators wait for, their services wait for.
+    let lasts = method.server_streams || (matches!(bearer, Bearer::Operator) && waits(method.path));
+    if let Some(working) = working.filter(|_| !lasts) {
         let response = settled(claim, forward(edge, method, forwarded, &large).await)?;
         return Ok(working.hold(guarded(response, Ends::by_itself(), ())));
     }

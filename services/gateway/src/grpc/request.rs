@@ -20,7 +20,15 @@ use http_body::Frame;
 use http_body_util::{BodyStream, StreamBody};
 use nodkey_kernel::error::Kind;
 use nodkey_proto::trusonafication::v1::GetTrusonaficationRequest;
-use nodkey_runtime::{admission::Permit, confirmation::CONFIRMATION_HEADER, deadline, status, token::RELYING_PARTY_HEADER, trace};
+use nodkey_runtime::{
+    admission::Permit,
+    confirmation::CONFIRMATION_HEADER,
+    deadline,
+    frames::{Frames, PREFIX},
+    status,
+    token::RELYING_PARTY_HEADER,
+    trace,
+};
 use tokio::time::Instant;
 use tonic::Status;
 
@@ -39,9 +47,6 @@ const DEADLINE: Duration = Duration::from_secs(15);
 const MAX_DEADLINE: Duration = Duration::from_mins(1);
 /// The same for one that streams its request.
 const MAX_UPLOAD: Duration = Duration::from_mins(10);
-
-/// What comes before a message: whether it is compressed, and how long it is.
-pub const PREFIX: usize = 5;
 
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 /// Passed on as they are. Whatever else comes from outside stays outside: what services believe of one another is no client's to say.
@@ -148,69 +153,27 @@ impl Large {
     }
 }
 
-/// Where in a sequence of messages a body is.
-#[derive(Debug, Default)]
-pub struct Messages {
-    /// Of the five bytes before a message.
-    prefix: [u8; PREFIX],
-    read: usize,
-    /// What is left of the message.
-    left: usize,
-}
-
-impl Messages {
-    /// A body that breaks off at a message above a size, before any of it is passed on.
-    pub fn limited(body: Body, most: usize, large: &Large) -> tonic::body::Body {
-        let (met, mut messages) = (large.clone(), Self::default());
-        let frames = BodyStream::new(body).map(move |frame| {
-            let frame: Frame<Bytes> = frame.map_err(|_| Status::cancelled("the request broke off"))?;
-            match frame.data_ref() {
-                Some(data) if messages.take(data) > most => {
-                    met.0.store(true, Ordering::Relaxed);
-                    Err(Status::out_of_range("a message is too large"))
-                }
-                _ => Ok(frame),
-            }
-        });
-        tonic::body::Body::new(StreamBody::new(frames))
-    }
-
-    /// Goes on by some bytes. Returns the length of the largest message that begins in them.
-    fn take(&mut self, mut data: &[u8]) -> usize {
+/// A body that breaks off at a message above a size, before any of it is passed on.
+pub fn limited(body: Body, most: usize, large: &Large) -> tonic::body::Body {
+    let (met, mut messages) = (large.clone(), Frames::default());
+    let frames = BodyStream::new(body).map(move |frame| {
+        let frame: Frame<Bytes> = frame.map_err(|_| Status::cancelled("the request broke off"))?;
         let mut largest = 0;
-        while !data.is_empty() {
-            if self.left > 0 {
-                let n = self.left.min(data.len());
-                (self.left, data) = (self.left - n, &data[n..]);
-                continue;
-            }
-            let n = (self.prefix.len() - self.read).min(data.len());
-            self.prefix[self.read..self.read + n].copy_from_slice(&data[..n]);
-            (self.read, data) = (self.read + n, &data[n..]);
-            if self.read == self.prefix.len() {
-                let [_, length @ ..] = self.prefix;
-                self.left = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
-                (self.read, largest) = (0, largest.max(self.left));
-            }
+        if let Some(data) = frame.data_ref() {
+            messages.take(data, |length| largest = largest.max(length));
         }
-        largest
-    }
+        if largest > most {
+            met.0.store(true, Ordering::Relaxed);
+            return Err(Status::out_of_range("a message is too large"));
+        }
+        Ok(frame)
+    });
+    tonic::body::Body::new(StreamBody::new(frames))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn messages_are_measured_wherever_they_are_cut() {
-        let messages = [&[0, 0, 0, 0, 3][..], b"abc", &[0, 0, 0, 0, 0], &[0, 0, 0, 1, 0], &[7; 256], &[0, 0, 0, 0, 1], b"x"].concat();
-        for size in 1..=messages.len() {
-            let mut measured = Messages::default();
-            let largest = messages.chunks(size).map(|chunk| measured.take(chunk)).max();
-            assert_eq!(largest, Some(256), "in pieces of {size}");
-            assert_eq!((measured.read, measured.left), (0, 0));
-        }
-    }
 
     #[test]
     fn nothing_passes_that_services_say_to_one_another() {

@@ -12,7 +12,7 @@ use nodkey_kernel::error::Kind;
 use nodkey_proto::trusonafication::v1::{
     GetTrusonaficationRequest, Trusonafication, WatchResultsRequest, WatchResultsResponse, WatchTrusonaficationRequest,
 };
-use nodkey_runtime::{Actor, ResolvedCredential, results, status};
+use nodkey_runtime::{Actor, ResolvedCredential, frames::PREFIX, results, status};
 use prost::Message as _;
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::{Status, Streaming, server};
@@ -22,7 +22,7 @@ use tower::service_fn;
 use super::{
     Refusal,
     answer::{Ends, guarded},
-    request::{Deadline, PREFIX},
+    request::Deadline,
     waiting,
 };
 use crate::{
