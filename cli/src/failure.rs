@@ -75,7 +75,9 @@ fn advice(error: &anyhow::Error) -> Option<&'static str> {
             ("USER_FROZEN", _) => Some(FROZEN),
             ("RELYING_PARTY_REQUIRED", _) => Some("Name one with --relying-party; `nodkey admin relying-parties list` shows them."),
             ("UNIMPLEMENTED", _) => Some("This is not served at the gateway's address: name the services with --grpc, or another release."),
-            ("PROMPT_BUDGET_EXHAUSTED", _) => Some("Your phone was prompted too often of late without an accept: wait a little."),
+            ("PROMPT_BUDGET_EXHAUSTED", _) => Some(
+                "Nobody accepted the last prompts to that user (to you, where you have to confirm): wait a little; `nodkey admin prompts show USER` says until when.",
+            ),
             (_, Kind::Unavailable) => Some("Is the server running? Start one with `nodkey dev`, or name one with --grpc."),
             (_, Kind::Unauthenticated) => Some("Check the key or secret, and that the clocks of both machines agree to a few seconds."),
             (_, Kind::NotFound) => Some("Check the id; what belongs to another relying party is found with --relying-party alone."),

@@ -57,6 +57,29 @@ test('a new phone takes the place of the old one, which answers no more', async 
   expect([now.state, before.state, now.vouched_by]).toEqual(['active', 'deactivated', before.device_identifier]);
 });
 
+test('an attempt to show a code that fails ends as a whole, and the next is the only one', async ({ page, server }) => {
+  let [isDown, looks] = [true, 0];
+  await page.clock.install();
+  await page.route('**/api/v2/device_challenges', (route) =>
+    isDown ? route.fulfill({ status: 400, json: { error: 'NO', description: 'no' } }) : route.continue(),
+  );
+  await page.route('**/status', (route) => {
+    looks += 1;
+    return route.continue();
+  });
+  await page.goto(`${server.url}/demo/phone`);
+  await page.getByLabel('Your name there').fill(`again-${Date.now()}`);
+  await page.getByRole('button', { name: 'I have a phone there already' }).click();
+  await expect(page.getByRole('button', { name: 'Try again' })).toBeVisible();
+  const before = looks;
+  await page.clock.fastForward(10_000);
+  await page.evaluate(() => fetch('/readyz'));
+  expect(looks).toBe(before);
+  isDown = false;
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await expect(page.getByRole('img', { name: 'Code for your old phone' })).toBeVisible();
+});
+
 test('who does not prove their presence has moved nothing', async ({ page, elsewhere, server }) => {
   const user = await openPhone(page, server);
   await scan(page, await newPhone(elsewhere, server, user));

@@ -2,7 +2,7 @@
 //!
 //! Only DDL, the codec of timestamps and leases differ between the engines, and they differ in here.
 //! Beside the connection stand the tables every service has: [`outbox`], [`inbox`], [`dead_letter`], [`idempotency`],
-//! [`retention`] and [`unsigned`]; [`sealed`] finds what is sealed in any table.
+//! [`retention`] and [`unsigned`]; [`used_proof`] is in two of them; [`sealed`] finds what is sealed in any table.
 
 mod codec;
 mod condition;
@@ -26,6 +26,7 @@ pub mod sealed;
 mod sqlite;
 mod tx;
 pub mod unsigned;
+pub mod used_proof;
 
 pub use codec::{Column, Param, Record, Row};
 pub use condition::Condition;

@@ -292,7 +292,12 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
     ///
     /// Before it is called the app shows what is about to happen, and that it is right only with the other phone at hand.
     pub async fn transfer(&self, request: &str, act: TransferAct) -> Result<Transferred, Error> {
-        transfer::transfer(&self.transport, &self.keys, &self.presence, request, act).await
+        // Where none counts, the gateway says so.
+        let key = match self.counting_key().await? {
+            Some(key) => key,
+            None => self.keys.presence_keys().into_iter().next().ok_or_else(|| Error::KeyStore("there is no presence key".into()))?,
+        };
+        transfer::transfer((&self.transport, &self.keys, &self.presence), key, request, act).await
     }
 
     /// Registers the hash of an identity document for the user the device is bound to. A presence key that counts signs it, for which the
@@ -307,12 +312,17 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
     }
 
     async fn document_statement(&self, hash: &str) -> Result<Option<String>, Error> {
-        let held = self.status().await?.presence_keys;
-        let counts = |key: &PublicJwk| held.iter().any(|held| held.counts && held.thumbprint == key.thumbprint());
-        match self.keys.presence_keys().into_iter().find(|(_, key)| counts(key)) {
+        match self.counting_key().await? {
             Some(key) => document_statement(&self.transport, &self.keys, &self.presence, key, hash).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    /// The first of the presence keys that count, as the gateway knows them.
+    async fn counting_key(&self) -> Result<Option<(PresenceKind, PublicJwk)>, Error> {
+        let held = self.status().await?.presence_keys;
+        let counts = |key: &PublicJwk| held.iter().any(|held| held.counts && held.thumbprint == key.thumbprint());
+        Ok(self.keys.presence_keys().into_iter().find(|(_, key)| counts(key)))
     }
 
     /// Reads a secure QR code, or the deep link that stands for it: verifies its signature and asks what to show.

@@ -2,6 +2,7 @@
 
 use nodkey_kernel::{
     jose::{PublicJwk, jws},
+    key_statement::PresenceKind,
     transfer::{TRANSFER_REQUEST_TYP, TRANSFER_TYP, TransferAct, TransferClaims, TransferRequestClaims},
 };
 use serde::Deserialize;
@@ -32,9 +33,8 @@ pub(crate) async fn request(transport: &Transport, keys: &impl KeyStore) -> Resu
 
 /// What the phone that is bound says of it, by its device key and by the person who holds it.
 pub(crate) async fn transfer(
-    transport: &Transport,
-    keys: &impl KeyStore,
-    presence: &impl UserPresence,
+    (transport, keys, presence): (&Transport, &impl KeyStore, &impl UserPresence),
+    (kind, key): (PresenceKind, PublicJwk),
     request: &str,
     act: TransferAct,
 ) -> Result<Transferred, Error> {
@@ -46,7 +46,6 @@ pub(crate) async fn transfer(
     if asks.aud != transport.base() || asks.iss == device.thumbprint() {
         return Err(Error::Protocol("the code is another deployment's, or this phone's own".into()));
     }
-    let (kind, key) = keys.presence_keys().into_iter().next().ok_or_else(|| Error::KeyStore("there is no presence key".into()))?;
     let claims = TransferClaims {
         iss: device.thumbprint(),
         sub: asks.iss,

@@ -1,5 +1,6 @@
 //! Use cases of users who are frozen, and released.
 
+use nodkey_db::used_proof;
 use nodkey_kernel::{
     dpop,
     id::{DeviceId, RelyingPartyId},
@@ -23,8 +24,6 @@ use crate::{
 
 /// What a phone calls to freeze its user.
 const FREEZES: &str = "/api/v2/user_freezes";
-/// How long proofs that were used are kept: longer than any is taken, whatever the clocks of replicas are.
-const USED_PROOFS: std::time::Duration = std::time::Duration::from_mins(10);
 
 impl App {
     /// Freezes a user: from the commit on nobody who asks about one of their bindings hears that it may answer. Who was first stays.
@@ -80,7 +79,7 @@ impl App {
             return Err(Refusal::DeviceNotBound.into());
         }
         if let Some((device, jti)) = proof
-            && !store::freeze::insert_used_proof(&mut tx, device, jti, now).await?
+            && !used_proof::insert(&mut tx, device, jti, now).await?
         {
             return Err(Refusal::Unproven("the DPoP proof was used before").into());
         }
@@ -132,7 +131,7 @@ impl App {
 
     /// Deletes proofs that would not be taken again anyway.
     pub async fn delete_used_proofs(&self, pass: &Pass) -> Result<(), Error> {
-        Ok(pass.repeat(|| store::freeze::delete_used_proofs(&self.db, pass.now() - USED_PROOFS)).await.map(drop)?)
+        Ok(pass.repeat(|| used_proof::prune(&self.db, pass.now() - used_proof::KEPT)).await.map(drop)?)
     }
 }
 

@@ -1,13 +1,7 @@
-//! Rows of frozen users, and of the proofs by which phones froze theirs.
+//! Rows of frozen users.
 
-use nodkey_db::{
-    Db, DbError, Query, Row, Tx,
-    retention::{BATCH, delete_between},
-};
-use nodkey_kernel::{
-    id::{DeviceId, RelyingPartyId},
-    time::Timestamp,
-};
+use nodkey_db::{Db, DbError, Query, Row, Tx};
+use nodkey_kernel::id::{DeviceId, RelyingPartyId};
 use nodkey_runtime::Failure;
 
 use crate::domain::{
@@ -61,20 +55,4 @@ fn read(row: &Row, party: RelyingPartyId) -> Result<Freeze, DbError> {
     let device = record.convert("device_id", |id: Option<String>| id.map(|id| DeviceId::parse(&id)).transpose())?;
     let by = Freezer::of(name, device).ok_or_else(|| record.inconsistent("device_id", "it is there if and only if a device froze"))?;
     Ok(Freeze { at: record.get("frozen_at")?, by, note: record.convert("note", |text: String| Note::parse(&text))? })
-}
-
-/// Notes that a proof has its effect; false when it had it before.
-pub async fn insert_used_proof(tx: &mut Tx, device: &DeviceId, jti: &str, now: Timestamp) -> Result<bool, Failure> {
-    let id = format!("{device}.{jti}");
-    let query = tx.query("INSERT INTO used_proof (id, used_at) VALUES ($1, $2) ON CONFLICT DO NOTHING");
-    Ok(query.bind(id.as_str()).bind(now).execute().await? == 1)
-}
-
-/// Deletes proofs that were used before a moment, some at a time. Returns how many.
-pub async fn delete_used_proofs(db: &Db, before: Timestamp) -> Result<u64, Failure> {
-    let oldest = db.query(
-        "SELECT MIN(used_at) AS first, MAX(used_at) AS last FROM (SELECT used_at FROM used_proof WHERE used_at < $1 ORDER BY used_at LIMIT $2) AS oldest",
-    );
-    let delete = "DELETE FROM used_proof WHERE used_at >= $1 AND used_at <= $2";
-    Ok(delete_between(db, oldest.bind(before).bind(BATCH), delete).await?)
 }

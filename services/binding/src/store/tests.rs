@@ -181,11 +181,11 @@ async fn a_proof_is_used_once_and_forgotten_when_it_is_old(db: Db) {
     let device = bound(0).device;
     let mut tx = db.begin().await.unwrap();
     for (jti, expected) in [("one", true), ("one", false), ("other", true)] {
-        assert_eq!(freeze::insert_used_proof(&mut tx, &device, jti, NOW).await.unwrap(), expected, "{jti}");
+        assert_eq!(used_proof::insert(&mut tx, &device, jti, NOW).await.unwrap(), expected, "{jti}");
     }
     tx.commit().await.unwrap();
-    assert_eq!(freeze::delete_used_proofs(&db, NOW).await.unwrap(), 0);
-    assert_eq!(freeze::delete_used_proofs(&db, NOW + Duration::from_secs(1)).await.unwrap(), 2);
+    assert_eq!(used_proof::prune(&db, NOW).await.unwrap(), 0);
+    assert_eq!(used_proof::prune(&db, NOW + Duration::from_secs(1)).await.unwrap(), 2);
 }
 
 async fn what_waits_for_its_code_is_found_oldest_first(db: Db) {
@@ -259,7 +259,7 @@ async fn exercise(db: &Db) {
     freeze::insert(&mut tx, party(), &ada, &by_device()).await.unwrap();
     freeze::load(&mut tx, party(), &ada).await.unwrap();
     freeze::delete(&mut tx, party(), &ada).await.unwrap();
-    freeze::insert_used_proof(&mut tx, &device, "jti", NOW).await.unwrap();
+    used_proof::insert(&mut tx, &device, "jti", NOW).await.unwrap();
     tx.rollback().await.unwrap();
     get(db, party(), active.id).await.unwrap();
     living(db, party(), &device).await.unwrap();
@@ -267,7 +267,7 @@ async fn exercise(db: &Db) {
     of_user(db, party(), &ada).await.unwrap();
     inactive_before(db, party(), NOW, 10).await.unwrap();
     freeze::get(db, party(), &ada).await.unwrap();
-    freeze::delete_used_proofs(db, NOW).await.unwrap();
+    used_proof::prune(db, NOW).await.unwrap();
     super::identifier(db, party(), Scope::RelyingParty, &ada).await.unwrap();
     identifiers_of(db, party(), Scope::RelyingParty, &identifier("ada").trusona_id).await.unwrap();
     for user in [None, Some(&ada)] {
@@ -287,7 +287,7 @@ async fn fill(db: &Db, count: u64) {
         lock_device(&mut tx, party(), &bound(n).device).await.unwrap();
         insert_identifier(&mut tx, party(), &identifier(&name)).await.unwrap();
         freeze::insert(&mut tx, party(), &user(&name), &by_device()).await.unwrap();
-        freeze::insert_used_proof(&mut tx, &bound(n).device, "jti", NOW + Duration::from_secs(n)).await.unwrap();
+        used_proof::insert(&mut tx, &bound(n).device, "jti", NOW + Duration::from_secs(n)).await.unwrap();
     }
     tx.commit().await.unwrap();
 }

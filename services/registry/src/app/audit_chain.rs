@@ -193,8 +193,11 @@ impl App {
             Position::Unchained { at, id } => {
                 let after = (Timestamp::from_micros(at), id);
                 let entries = store::unchained(&self.0.db, party, after, size).await?;
-                let next = entries.last().filter(|_| i64::try_from(entries.len()) == Ok(size));
-                let next = next.map(|last| Position::Unchained { at: last.at.as_micros(), id: last.id.as_uuid() });
+                // After the last one, also where that cannot be read.
+                let next = entries
+                    .last()
+                    .filter(|_| entries.has_next())
+                    .and_then(|last| Some(Position::Unchained { at: last.at.as_micros(), id: last.id.parse().ok()? }));
                 lines.extend(entries.iter().map(|entry| Line::Unchained { entry: entry.to_value() }.to_json()));
                 next.or(Some(Position::Between { after: None }))
             }

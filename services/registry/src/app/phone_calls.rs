@@ -1,6 +1,6 @@
 //! Calls of phones that the gateway passes on.
 
-use nodkey_db::Tx;
+use nodkey_db::{Tx, used_proof};
 use nodkey_kernel::id::DeviceId;
 
 use super::App;
@@ -10,7 +10,6 @@ use crate::{
         phone_call::{Door, ProvenCall, SentCall, Unproven},
     },
     error::Error,
-    store::used_proof,
 };
 
 impl App {

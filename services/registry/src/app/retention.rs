@@ -24,8 +24,6 @@ const UNBOUND_DEVICE_DAYS: u32 = 90;
 const INVITATION_DAYS: u32 = 90;
 /// How long a session is kept after it is over.
 const SESSIONS: Duration = Duration::from_hours(24);
-/// How long proofs that were used are kept: longer than any is taken, whatever the clocks of replicas are.
-const USED_PROOFS: Duration = Duration::from_mins(10);
 
 impl App {
     /// Returns the policy of a relying party.
@@ -59,7 +57,7 @@ impl App {
 
     /// Deletes proofs that would not be taken again anyway.
     pub async fn delete_used_proofs(&self, pass: &Pass) -> Result<(), Error> {
-        pass.repeat(|| store::delete_used_proofs(&self.0.db, pass.now() - USED_PROOFS)).await.map(drop)
+        Ok(pass.repeat(|| used_proof::prune(&self.0.db, pass.now() - used_proof::KEPT)).await.map(drop)?)
     }
 
     /// Deletes operators who never took their invitation.

@@ -1,7 +1,5 @@
 //! What operators confirm on their phones before it is done.
 
-use std::time::Duration;
-
 use nodkey_kernel::{
     id::{ConfirmationId, OperatorId, RelyingPartyId, TrusonaficationId},
     role::Role,
@@ -9,9 +7,6 @@ use nodkey_kernel::{
 };
 
 use super::Refusal;
-
-/// How long after the answer it may be used.
-pub const LIFETIME: Duration = Duration::from_mins(2);
 
 /// Nothing was presented.
 pub const MISSING: Refusal = Refusal::ConfirmationRequired(

@@ -13,7 +13,7 @@ use super::{Change, Refusal, Violations, text};
 
 /// How long an invitation is good.
 pub const INVITATION_LIFETIME: Duration = Duration::from_hours(24);
-/// What operators are asked to do when they sign in.
+/// How long after the phone's answer it begins a session, or confirms an act.
 pub const SIGN_IN_LIFETIME: Duration = Duration::from_mins(2);
 /// Of an invitation that was used, has run out or never was: nobody learns which.
 const NO_INVITATION: Refusal = Refusal::NotFound("invitation");

@@ -4,13 +4,20 @@ use nodkey_db::{
     Db, DbError, Record, Row, Tx,
     retention::{BATCH, delete_found},
 };
-use nodkey_kernel::{audit, id::AuditEntryId, time::Timestamp};
-use nodkey_runtime::rows::readable;
+use nodkey_kernel::{
+    audit,
+    id::{AuditEntryId, RelyingPartyId},
+    time::Timestamp,
+};
+use nodkey_runtime::{
+    page::Listed,
+    rows::{key, listed, readable},
+};
 use uuid::Uuid;
 
 use super::{audit::read, named};
 use crate::{
-    domain::audit::{Chain, ChainId, Chained, NewRecord},
+    domain::audit::{AuditEntry, Chain, ChainId, Chained, NewRecord},
     error::Error,
 };
 
@@ -111,13 +118,8 @@ pub async fn insert_checkpoint(tx: &mut Tx, before: &Chain, after: &Chain, at: T
     Ok(true)
 }
 
-/// Returns entries of before there were chains, oldest first, as they are listed.
-pub async fn unchained(
-    db: &Db,
-    party: Option<nodkey_kernel::id::RelyingPartyId>,
-    after: (Timestamp, Uuid),
-    limit: i64,
-) -> Result<Vec<crate::domain::audit::AuditEntry>, Error> {
+/// Lists entries of before there were chains, oldest first.
+pub async fn unchained(db: &Db, party: Option<RelyingPartyId>, after: (Timestamp, Uuid), size: i64) -> Result<Listed<AuditEntry>, Error> {
     let query =
         db.query("SELECT id, at, operator_id, actor, role, relying_party_id, method, request, outcome, trace_id FROM audit_entry WHERE ");
     let query = match party {
@@ -125,8 +127,8 @@ pub async fn unchained(
         None => query,
     };
     let query = query.push("(at, id) > (").push_bind(after.0).push(", ").push_bind(after.1);
-    let rows = query.push(") AND kind = 'unchained' ORDER BY at, id LIMIT ").push_bind(limit).fetch_all().await?;
-    Ok(rows.iter().filter_map(|row| readable(read(&row.of("audit_entry", nodkey_runtime::rows::key(row, "id"))))).collect())
+    let rows = query.push(") AND kind = 'unchained' ORDER BY at, id LIMIT ").push_bind(size + 1).fetch_all().await?;
+    Ok(listed(size, &rows, "at", |row| read(&row.of("audit_entry", key(row, "id")))))
 }
 
 fn read_chain(row: &Row) -> Result<Chain, DbError> {
@@ -143,7 +145,7 @@ fn read_chain(row: &Row) -> Result<Chain, DbError> {
 }
 
 fn read_chained(row: &Row) -> Result<(Chained, Vec<u8>), DbError> {
-    let record = row.of("audit_entry", nodkey_runtime::rows::key(row, "id"));
+    let record = row.of("audit_entry", key(row, "id"));
     let intent: Option<Uuid> = record.get("intent_id")?;
     let new = NewRecord {
         kind: named::<audit::RecordKind>(&record, "kind")?,

@@ -13,7 +13,6 @@ pub mod relying_party;
 pub mod retention;
 pub mod sealed;
 pub mod signing_key;
-pub mod used_proof;
 
 use nodkey_db::{DbError, Param, Query, Record};
 use nodkey_kernel::{id::RelyingPartyId, jose::PublicJwk, named::UnknownName, time::Timestamp};

@@ -2,7 +2,7 @@
 
 use nodkey_db::{
     Db, DbError, Row,
-    retention::{BATCH, Window, delete_between, delete_found, in_list},
+    retention::{BATCH, Window, delete_found, in_list},
 };
 use nodkey_kernel::{
     id::{DeviceId, RelyingPartyId},
@@ -131,15 +131,6 @@ pub async fn delete_confirmations(db: &Db, before: Timestamp) -> Result<u64, Err
     let old =
         db.query("SELECT id FROM operator_confirmation WHERE created_at < $1 ORDER BY created_at, id LIMIT $2").bind(before).bind(BATCH);
     Ok(delete_found(db, old, "DELETE FROM operator_confirmation WHERE id IN").await?)
-}
-
-/// Deletes some proofs that were used before a moment. Returns how many.
-pub async fn delete_used_proofs(db: &Db, before: Timestamp) -> Result<u64, Error> {
-    let oldest = db.query(
-        "SELECT MIN(used_at) AS first, MAX(used_at) AS last FROM (SELECT used_at FROM used_proof WHERE used_at < $1 ORDER BY used_at LIMIT $2) AS oldest",
-    );
-    let delete = "DELETE FROM used_proof WHERE used_at >= $1 AND used_at <= $2";
-    Ok(delete_between(db, oldest.bind(before).bind(BATCH), delete).await?)
 }
 
 /// Deletes some entries of the audit log that are in no chain and older than a moment. Returns how many.

@@ -322,7 +322,7 @@ async fn a_proof_is_used_once_by_its_device_until_it_is_deleted_for_its_age(db: 
         assert_eq!(used_proof::insert(&mut tx, device, jti, at(used_at)).await.unwrap(), expected);
         tx.commit().await.unwrap();
     }
-    assert_eq!(retention::delete_used_proofs(&db, at(3)).await.unwrap(), 1);
+    assert_eq!(used_proof::prune(&db, at(3)).await.unwrap(), 1);
     let mut tx = db.begin().await.unwrap();
     assert!(used_proof::insert(&mut tx, &one, "a", at(4)).await.unwrap(), "it is old, and would not be taken");
     assert!(!used_proof::insert(&mut tx, &one, "b", at(4)).await.unwrap());
@@ -463,7 +463,7 @@ async fn exercise(db: &Db) {
     retention::delete_unseen(db, id, NOW, &[device.id]).await.unwrap();
     retention::delete_sessions(db, NOW).await.unwrap();
     retention::delete_confirmations(db, NOW).await.unwrap();
-    retention::delete_used_proofs(db, NOW).await.unwrap();
+    used_proof::prune(db, NOW).await.unwrap();
     retention::delete_unchained(db, NOW).await.unwrap();
     retention::delete_invitations(db, window).await.unwrap();
 }

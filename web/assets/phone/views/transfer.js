@@ -33,27 +33,36 @@ export function transferCode(app, entry) {
   const place = h('div.transfer-code', h('span.skeleton'));
   const status = h('p.small', { role: 'status' }, 'Waiting for your old phone.');
   const again = button('small', 'Try again', () => start());
-  const offer = async () => {
+  /** @param {AbortSignal} until */
+  const offer = async (until) => {
     for (;;) {
       const code = await entry.phone.transferRequest();
+      until.throwIfAborted();
       replace(place, [qrSvg(code, 'Code for your old phone'), copyable(code, { label: 'code' })]);
-      await pause(FRESH, signal);
+      await pause(FRESH, until);
     }
   };
-  const look = async () => {
-    while (!(await entry.phone.status()).is_active) await pause(LOOK, signal);
+  /** @param {AbortSignal} until */
+  const look = async (until) => {
+    while (!(await entry.phone.status()).is_active) await pause(LOOK, until);
     const { account } = await app.accounts.activated(entry);
+    until.throwIfAborted();
     app.show(added(app, account));
   };
   const start = async () => {
+    // Whichever ends first ends the other, so that the next attempt is the only one.
+    const attempt = new AbortController();
+    const until = AbortSignal.any([signal, attempt.signal]);
     again.hidden = true;
     status.textContent = 'Waiting for your old phone.';
     try {
-      await Promise.race([offer(), look()]);
+      await Promise.race([offer(until), look(until)]);
     } catch (cause) {
       if (signal.aborted) return;
       status.textContent = explain(cause);
       again.hidden = false;
+    } finally {
+      attempt.abort();
     }
   };
   void start();
