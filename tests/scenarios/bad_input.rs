@@ -99,7 +99,7 @@ async fn bodies_that_are_not_what_is_asked_for_are_refused_by_every_route(world:
         ] {
             let answer = match scheme.as_str() {
                 "" => nobody(&world.http, method.clone(), &path, body).await,
-                "server" => backend(&world.http, &tenant.server, method.clone(), &filled(&path, "x"), body).await,
+                "bearer" => backend(&world.http, &tenant.server, method.clone(), &filled(&path, "x"), body).await,
                 _ => phone(&world.http, &key, method.clone(), &filled(&path, &device), body).await,
             };
             assert_eq!((answer.status, answer.error.as_str()), (expected, reason), "{method} {path} {body}");

@@ -24,6 +24,7 @@ mod answer;
 mod app_links;
 mod audit;
 mod bad_input;
+mod bearer;
 mod broken;
 mod by_hand;
 mod callback;

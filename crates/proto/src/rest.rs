@@ -4,35 +4,49 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value, value::RawValue};
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::{Object, ObjectBuilder, OneOfBuilder, Schema, schema::Type},
+};
 
 use crate::{
     convert,
     trusonafication::v1::{self as pb, Status},
 };
 
+/// What answers.
+const MOBILE_APP: &str = "MOBILE_APP";
+
 /// A trusonafication.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Trusonafication {
     /// UUID.
+    #[schema(format = Uuid)]
     pub id: String,
     /// `IN_PROGRESS`, `ACCEPTED`, `ACCEPTED_AT_HIGHER_LEVEL`, `ACCEPTED_AT_LOWER_LEVEL`, `REJECTED`, `EXPIRED` or `CANCELED`.
+    #[schema(schema_with = statuses)]
     pub status: &'static str,
     /// 1, 2 or 3.
+    #[schema(minimum = 1, maximum = 3)]
     pub desired_level: i32,
     /// Shown on the phone.
     pub action: String,
     /// Shown on the phone.
     pub resource: String,
     /// The device addressed, or the one that answered.
+    #[schema(required)]
     pub device_identifier: Option<String>,
     /// The user addressed, or the one bound to the device that answered.
+    #[schema(required)]
     pub user_identifier: Option<String>,
     /// The secure QR code addressed.
+    #[schema(required)]
     pub trucode_id: Option<String>,
     /// Always null: `user_identifier` says who was addressed by it.
+    #[schema(required)]
     pub email: Option<String>,
     /// Always null, likewise.
+    #[schema(required)]
     pub trusona_id: Option<String>,
     /// Whether the phone shows and asks.
     pub prompt: bool,
@@ -44,20 +58,27 @@ pub struct Trusonafication {
     #[schema(value_type = Object)]
     pub custom_fields: Map<String, Value>,
     /// Where the result is posted.
+    #[schema(required)]
     pub callback_url: Option<String>,
     /// Display name of the relying party.
     pub relying_party: String,
     /// RFC 3339.
+    #[schema(format = DateTime, required)]
     pub created_at: Option<String>,
     /// RFC 3339.
+    #[schema(format = DateTime, required)]
     pub updated_at: Option<String>,
     /// RFC 3339.
+    #[schema(format = DateTime, required)]
     pub expires_at: Option<String>,
     /// `MOBILE_APP` once answered.
+    #[schema(required, schema_with = authenticators)]
     pub authenticator_type: Option<&'static str>,
     /// Always null.
+    #[schema(required)]
     pub magic_link_email: Option<String>,
     /// Null until accepted or rejected.
+    #[schema(required)]
     pub result: Option<TrusonaficationResult>,
 }
 
@@ -65,16 +86,42 @@ pub struct Trusonafication {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct TrusonaficationResult {
     /// UUID.
+    #[schema(format = Uuid)]
     pub id: String,
     /// True for each of the three accepted statuses.
     pub is_accepted: bool,
     /// What was proven: 1, 2 or 3; 0 when rejected.
+    #[schema(minimum = 0, maximum = 3)]
     pub accepted_level: i32,
     /// The user bound to the device that answered.
+    #[schema(required)]
     pub bound_user_identifier: Option<String>,
     /// Why it was rejected: `not_me`, `changed_mind` or `number_mismatch`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = reject_reasons)]
     pub reject_reason: Option<&'static str>,
+}
+
+/// Every status, for the description of the API.
+#[must_use]
+pub fn statuses() -> Object {
+    let all = (0..).map_while(|value| Status::try_from(value).ok()).filter(|it| *it != Status::Unspecified);
+    names(all.map(status))
+}
+
+fn reject_reasons() -> Object {
+    let all = (0..).map_while(|value| pb::RejectReason::try_from(value).ok());
+    names(all.filter_map(reject_reason))
+}
+
+fn authenticators() -> Schema {
+    OneOfBuilder::new().item(Object::with_type(Type::Null)).item(names([MOBILE_APP])).into()
+}
+
+/// A string that is one of a few.
+#[must_use]
+pub fn names(names: impl IntoIterator<Item = &'static str>) -> Object {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).build()
 }
 
 /// The JSON text of a trusonafication: to the letter what webhooks have as `data`, and what receipts have the hash of.
@@ -104,7 +151,7 @@ impl From<&pb::Trusonafication> for Trusonafication {
             created_at: rfc3339(t.created_at.as_ref()),
             updated_at: rfc3339(t.updated_at.as_ref()),
             expires_at: rfc3339(t.expires_at.as_ref()),
-            authenticator_type: t.result.is_some().then_some("MOBILE_APP"),
+            authenticator_type: t.result.is_some().then_some(MOBILE_APP),
             magic_link_email: None,
             result: t.result.as_ref().map(Into::into),
         }

@@ -138,6 +138,11 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", "the token, its signature or its rights are not sufficient")
     }
 
+    /// A bearer token that is missing or wrong.
+    pub fn token(why: &str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", why)
+    }
+
     /// The same to who may know what is wrong.
     #[must_use]
     pub fn explained(self, why: &str, string_to_sign: String) -> Self {

@@ -1,4 +1,4 @@
-//! Backends: the TRUSONA scheme, both ways. What a call signs is verified; what is answered is signed. In between the gateway calls as
+//! Backends: by a bearer token, or by the TRUSONA scheme, both ways. What a call signs is verified; what is answered is signed. In between the gateway calls as
 //! the backend, by its secret, and not by a right of its own.
 
 use std::sync::Arc;
@@ -32,13 +32,14 @@ use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use subtle::ConstantTimeEq as _;
 
-use super::phone;
+use super::{bearer, phone};
 use crate::{
     body::{self, MAX_BODY, Sender, discard_unread},
     class,
     edge::Edge,
     layers::body_under,
     limits::network::Source,
+    operators::bearer_token,
     problem::{Problem, ProofFault, Refused, in_json},
     replay::PROOF,
 };
@@ -90,8 +91,17 @@ impl<S: Sync> FromRequestParts<S> for Registering {
     }
 }
 
+impl From<Arc<ResolvedCredential>> for Backend {
+    fn from(credential: Arc<ResolvedCredential>) -> Self {
+        Self(credential)
+    }
+}
+
 /// Lets backends through.
 pub async fn middleware(State(gateway): State<Edge>, request: Request, next: Next) -> Response {
+    if bearer_token(request.headers()).is_some() {
+        return bearer::pass(&gateway, request, next).await;
+    }
     let (mut parts, body) = request.into_parts();
     let waits = class::waits(&parts);
     match enter(&gateway, &mut parts, body, CredentialKind::Server).await {

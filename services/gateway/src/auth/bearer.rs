@@ -1,17 +1,33 @@
-//! Backends over gRPC: who signed the token of a call.
+//! Backends by bearer token (RFC 6750), over gRPC and HTTP: who signed the token of a call.
 
 use std::sync::Arc;
 
-use axum::http::{HeaderMap, header::AUTHORIZATION};
+use axum::{
+    body::Body,
+    extract::{FromRequestParts as _, Request},
+    http::{HeaderMap, header::AUTHORIZATION},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
 use nodkey_kernel::{id::CredentialId, jose::hs256};
 use nodkey_runtime::{
     ResolvedCredential,
+    admission::{Class, Overloaded},
     fault::{self, Fault},
     status, unauthenticated, unauthenticated_because,
 };
-use tonic::Status;
+use tonic::{Code, Status};
 
-use crate::{edge::Edge, operators::bearer_token};
+use super::backend::Backend;
+use crate::{
+    body::{self, Sender, discard_unread},
+    class,
+    edge::Edge,
+    layers::body_under,
+    limits::network::Source,
+    operators::bearer_token,
+    problem::{Problem, Refused},
+};
 
 /// Who may be behind a call. Services hear from one another, never through here: a token of theirs is nobody's.
 #[derive(Clone, Debug)]
@@ -24,17 +40,105 @@ pub enum Bearer {
     Nobody,
 }
 
+/// Why nobody is behind a call.
+#[derive(Debug)]
+pub enum Unidentified {
+    /// There is no place to find out in.
+    Overloaded(Overloaded),
+    /// The address, or the credential, has called too often.
+    Rate(Problem),
+    /// The token is wrong.
+    Credentials(Status),
+    /// Who knows does not answer.
+    Service(Status),
+}
+
+impl From<Unidentified> for Problem {
+    fn from(why: Unidentified) -> Self {
+        match why {
+            Unidentified::Overloaded(overloaded) => overloaded.into(),
+            Unidentified::Rate(problem) => problem,
+            Unidentified::Credentials(status) => Self::token(status.message()),
+            Unidentified::Service(status) => status.into(),
+        }
+    }
+}
+
+/// Lets a backend through that signed a token. Unlike one of the TRUSONA scheme it is known before its body is read, and its answer is not
+/// signed.
+pub async fn pass(edge: &Edge, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let identified = async {
+        let source = Source::from_request_parts(&mut parts, edge).await?;
+        match Bearer::identify(edge, &parts.headers, &source).await? {
+            Bearer::Backend(credential) => Ok(credential),
+            Bearer::Operator | Bearer::Nobody => Err(Problem::token("the bearer token is no backend's")),
+        }
+    };
+    let credential = match identified.await {
+        Ok(credential) => credential,
+        Err(problem) => {
+            discard_unread(body).await;
+            return problem.into_response();
+        }
+    };
+    let route = class::route(&parts);
+    let (class, limit) = (class::of(&parts.method, route), body::limit(&parts.method, route));
+    let entered = async {
+        let permit = edge.admission.enter(class)?;
+        body_under(edge, permit, body, limit, Sender::Known(credential.relying_party)).await
+    };
+    let (permit, body) = match entered.await {
+        Ok(entered) => entered,
+        Err(problem) => return problem.into_response(),
+    };
+    parts.extensions.insert(Backend::from(credential));
+    // Who waits keeps no place of those who work.
+    let permit = Some(permit).filter(|_| !class::waits(&parts));
+    let response = next.run(Request::from_parts(parts, Body::from(body))).await;
+    // Whom a service refused is the backend: its credential was disabled since the gateway heard of it.
+    if response.extensions().get::<Refused>().is_some() {
+        return Problem::token("the credential is not accepted any more").into_response();
+    }
+    match permit {
+        Some(permit) => permit.hold(response),
+        None => response,
+    }
+}
+
 impl Bearer {
+    /// Finds out. Whoever has to be asked for is anybody until then, and counts against its address unless it turns out to be known.
+    pub async fn identify(edge: &Edge, headers: &HeaderMap, source: &Source) -> Result<Self, Unidentified> {
+        let asking = if Self::is_to_be_asked_for(edge, headers).await {
+            let working = edge.admission.enter(Class::Anonymous).map_err(Unidentified::Overloaded)?;
+            Some((working, edge.strangers.charge(source).map_err(Unidentified::Rate)?))
+        } else {
+            None
+        };
+        let found = Self::of(edge, headers).await;
+        // Of a failure nobody said that it is not proven.
+        let unproven = found.as_ref().is_err_and(|status| status.code() == Code::Unauthenticated);
+        if let Some((_, charge)) = asking
+            && !unproven
+        {
+            charge.refund();
+        }
+        let bearer = found.map_err(if unproven { Unidentified::Credentials } else { Unidentified::Service })?;
+        if let Self::Backend(credential) = &bearer {
+            edge.credential_rates.check(&credential.id.to_string()).map_err(Unidentified::Rate)?;
+        }
+        Ok(bearer)
+    }
+
     /// Whether the registry has to be asked to find out: a credential is named that nobody has proven a moment ago.
-    pub async fn is_to_be_asked_for(edge: &Edge, headers: &HeaderMap) -> bool {
+    async fn is_to_be_asked_for(edge: &Edge, headers: &HeaderMap) -> bool {
         match bearer_token(headers).and_then(|token| hs256::key_id(token).ok()??.parse().ok()) {
             Some(id) => edge.resolver.remembered(id).await.is_none(),
             None => false,
         }
     }
 
-    /// Finds out.
-    pub async fn of(edge: &Edge, headers: &HeaderMap) -> Result<Self, Status> {
+    async fn of(edge: &Edge, headers: &HeaderMap) -> Result<Self, Status> {
         if !headers.contains_key(AUTHORIZATION) {
             return Ok(Self::Nobody);
         }

@@ -32,7 +32,7 @@ use self::{
     results::Wait,
 };
 use crate::{
-    auth::bearer::Bearer,
+    auth::bearer::{Bearer, Unidentified},
     edge::Edge,
     limits::{budget::Charge, network::Source, permits::Permit, shares::Share},
     problem::Problem,
@@ -122,34 +122,20 @@ async fn answer(edge: &Edge, method: Method, request: Request) -> Result<Respons
     Ok(guarded(response, Ends::of(edge, deadline), held))
 }
 
-/// Finds out who calls. Whoever has to be asked for is anybody until then, and counts against its address unless it turns out to be known.
+/// Finds out who calls.
 async fn identify(edge: &Edge, method: Method, headers: &HeaderMap, source: &Source) -> Result<Bearer, Refusal> {
-    let asking = if Bearer::is_to_be_asked_for(edge, headers).await {
-        let working = edge.admission.enter(Class::Anonymous).map_err(overloaded)?;
-        Some((working, edge.strangers.charge(source).map_err(|problem| ("rate", problem.into_status()))?))
-    } else {
-        None
+    let bearer = match Bearer::identify(edge, headers, source).await {
+        Ok(bearer) => bearer,
+        Err(Unidentified::Overloaded(why)) => return Err(overloaded(why)),
+        Err(Unidentified::Rate(problem)) => return Err(("rate", problem.into_status())),
+        Err(Unidentified::Credentials(_) | Unidentified::Service(_)) if method.audience == Audience::Anybody => Bearer::Nobody,
+        Err(Unidentified::Credentials(status)) => return Err(("credentials", status)),
+        Err(Unidentified::Service(status)) => return Err(("service", status)),
     };
-    let found = Bearer::of(edge, headers).await;
-    // Of a failure nobody said that it is not proven.
-    let unproven = found.as_ref().is_err_and(|status| status.code() == Code::Unauthenticated);
-    if let Some((_, charge)) = asking
-        && !unproven
-    {
-        charge.refund();
+    match bearer {
+        Bearer::Nobody if method.audience != Audience::Anybody => Err(("credentials", unauthenticated())),
+        bearer => Ok(bearer),
     }
-    let bearer = match found {
-        Err(_) if method.audience == Audience::Anybody => Bearer::Nobody,
-        found => found.map_err(|status| (if unproven { "credentials" } else { "service" }, status))?,
-    };
-    match &bearer {
-        Bearer::Nobody if method.audience != Audience::Anybody => return Err(("credentials", unauthenticated())),
-        Bearer::Nobody | Bearer::Operator => {}
-        Bearer::Backend(credential) => {
-            edge.credential_rates.check(&credential.id.to_string()).map_err(|problem| ("rate", problem.into_status()))?;
-        }
-    }
-    Ok(bearer)
 }
 
 /// Gives back what was counted against an address, unless the service said that nobody is proven.

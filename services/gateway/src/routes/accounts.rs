@@ -11,6 +11,7 @@ use nodkey_proto::{
         GetDeviceRequest, ListIdentityDocumentsRequest, device_service_client::DeviceServiceClient,
         identity_document_service_client::IdentityDocumentServiceClient,
     },
+    rest,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -22,6 +23,7 @@ use crate::{auth::backend::Backend, edge::Edge, extract::Json, problem::Problem,
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct LookUp {
     /// A user identifier that was registered with a Trusona ID.
+    #[schema(required, value_type = String, min_length = 1, max_length = 255)]
     email: Option<String>,
 }
 
@@ -30,12 +32,18 @@ pub struct LookUp {
 pub struct Account {
     trusona_id: String,
     /// `active` while the user has an active device, else `inactive`.
+    #[schema(schema_with = statuses)]
     status: &'static str,
+    #[schema(required)]
     first_name: Option<String>,
+    #[schema(required)]
     last_name: Option<String>,
+    #[schema(required)]
     nickname: Option<String>,
+    #[schema(required)]
     handle: Option<String>,
     /// The first of `emails`.
+    #[schema(required)]
     email: Option<String>,
     emails: Vec<Address>,
     metadata: Metadata,
@@ -44,6 +52,7 @@ pub struct Account {
 /// A user identifier that looks like an address.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Address {
+    #[schema(required)]
     id: Option<String>,
     email: String,
     /// Always false: the relying party may know, Nodkey does not.
@@ -54,22 +63,32 @@ pub struct Address {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Metadata {
     /// `entry`, `essential` or `executive`.
+    #[schema(schema_with = levels)]
     max_level: &'static str,
     /// UUIDs of the active bindings.
+    #[schema(format = Uuid)]
     devices: Vec<String>,
     tokens: [String; 0],
     roles: [String; 0],
 }
 
+fn statuses() -> utoipa::openapi::Object {
+    rest::names(["active", "inactive"])
+}
+
+fn levels() -> utoipa::openapi::Object {
+    rest::names(["entry", "essential", "executive"])
+}
+
 /// Looks a user up by Trusona ID.
-#[utoipa::path(get, path = "/internal/v1/users/{trusona_id}", tag = "backends", params(("trusona_id" = String, Path)), responses(
+#[utoipa::path(get, path = "/internal/v1/users/{trusona_id}", operation_id = "getAccount", tag = "compatibility", params(("trusona_id" = String, Path)), responses(
     (status = 200, description = "As it stands", body = Account), (status = 404, description = "Unknown", body = Problem)))]
 pub async fn get(State(edge): State<Edge>, backend: Backend, Path(trusona_id): Path<String>) -> Result<Response, Problem> {
     Ok(reply(StatusCode::OK, &account(&edge, &backend, trusona_id).await?))
 }
 
 /// Looks a user up by address.
-#[utoipa::path(post, path = "/internal/v1/account_lookups", tag = "backends", request_body = LookUp, responses(
+#[utoipa::path(post, path = "/internal/v1/account_lookups", operation_id = "lookUpAccount", tag = "compatibility", request_body = LookUp, responses(
     (status = 200, description = "As it stands", body = Account), (status = 404, description = "Unknown", body = Problem),
     (status = 422, description = "Not valid", body = Problem)))]
 pub async fn look_up(State(edge): State<Edge>, backend: Backend, Json(body): Json<LookUp>) -> Result<Response, Problem> {

@@ -19,7 +19,7 @@ use crate::{edge::Edge, limits::network::Source, problem::Problem, reply::reply}
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Which Android apps open links of this host (Digital Asset Links).
-#[utoipa::path(get, path = "/.well-known/assetlinks.json", tag = "browsers", responses(
+#[utoipa::path(get, path = "/.well-known/assetlinks.json", operation_id = "getAndroidAppLinks", tag = "public", responses(
     (status = 200, description = "Statements", body = Vec<Object>), (status = 404, description = "No app opens links of this host", body = Problem)))]
 pub async fn android(State(edge): State<Edge>, source: Source, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
     let links = resolve(&edge, &source, &uri, &headers).await?;
@@ -37,7 +37,7 @@ pub async fn android(State(edge): State<Edge>, source: Source, uri: Uri, headers
 }
 
 /// Which Apple apps open links of this host (Associated Domains).
-#[utoipa::path(get, path = "/.well-known/apple-app-site-association", tag = "browsers", responses(
+#[utoipa::path(get, path = "/.well-known/apple-app-site-association", operation_id = "getAppleAppLinks", tag = "public", responses(
     (status = 200, description = "Associations", body = Object), (status = 404, description = "No app opens links of this host", body = Problem)))]
 pub async fn apple(State(edge): State<Edge>, source: Source, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
     let links = resolve(&edge, &source, &uri, &headers).await?;
@@ -47,7 +47,7 @@ pub async fn apple(State(edge): State<Edge>, source: Source, uri: Uri, headers: 
 }
 
 /// Where a link leads that no app opened: says how to get the app. The payload is for the app alone and not looked at.
-#[utoipa::path(get, path = "/trucode", tag = "browsers", params(("payload" = Option<String>, Query, description = "Of the secure QR code")),
+#[utoipa::path(get, path = "/trucode", operation_id = "getAppLinkPage", tag = "public", params(("payload" = Option<String>, Query, description = "Of the secure QR code")),
     responses((status = 200, description = "A page", body = String, content_type = "text/html"),
         (status = 404, description = "No app opens links of this host", body = Problem)))]
 pub async fn page(State(edge): State<Edge>, source: Source, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {

@@ -20,11 +20,12 @@ pub struct DeviceChallenge {
     /// Greater than that of every statement before, for phones that count none of their own.
     seq: i64,
     /// RFC 3339.
+    #[schema(format = DateTime, required)]
     expires_at: Option<String>,
 }
 
 /// Makes a nonce for a key statement by the device key of the proof, registered or not. Nothing is stored, so repeating it is fine.
-#[utoipa::path(post, path = "/api/v2/device_challenges", tag = "phones",
+#[utoipa::path(post, path = "/api/v2/device_challenges", operation_id = "createDeviceChallenge", tag = "phones",
     responses((status = 201, description = "A nonce", body = DeviceChallenge)))]
 pub async fn create(State(edge): State<Edge>, source: Source, request: Request) -> Result<Response, Problem> {
     edge.challenge_rates.check_source(&source)?;

@@ -28,12 +28,13 @@ pub struct TransferredDevice {
     /// True unless it was deactivated since.
     is_active: bool,
     /// RFC 3339.
+    #[schema(format = DateTime, required)]
     activated_at: Option<String>,
 }
 
 /// The phone hands its place to a new one and is retired (`act` `replace`), or lets it in beside itself (`add`, where the relying party
 /// allows it). The new phone is active at once, for the same user. Idempotent.
-#[utoipa::path(post, path = "/api/v2/device_transfers", tag = "phones", request_body = TransferDevice, responses(
+#[utoipa::path(post, path = "/api/v2/device_transfers", operation_id = "transferDevice", tag = "phones", request_body = TransferDevice, responses(
     (status = 201, description = "The new phone is bound and active", body = TransferredDevice),
     (status = 403, description = "`TRANSFER_PRESENCE_REQUIRED`, `TRANSFER_NOT_ALLOWED`, `DEVICE_NOT_BOUND`, `DEVICE_NOT_ACTIVE`, `DEVICE_RETIRED`", body = Problem),
     (status = 404, description = "The new phone is not registered", body = Problem),

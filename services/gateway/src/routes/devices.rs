@@ -45,14 +45,14 @@ pub struct PresenceKey {
 
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum PresenceKind {
+pub enum PresenceKind {
     Biometric,
     Credential,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Platform {
+pub enum Platform {
     Ios,
     Android,
     Other,
@@ -69,17 +69,22 @@ pub struct RegisterDevice {
     #[schema(value_type = Object)]
     device_key: Map<String, Value>,
     #[serde(default)]
-    #[schema(value_type = Vec<PresenceKey>)]
+    #[schema(value_type = Vec<PresenceKey>, max_items = 2)]
     presence_keys: Vec<Object<PresenceKey>>,
+    #[schema(max_length = 100)]
     name: Option<String>,
     platform: Option<Platform>,
+    #[schema(max_length = 50)]
     app_version: Option<String>,
     /// JWS by the device key, `typ` `nodkey-keys+jwt`, that names exactly `presence_keys`. Without one the device is uncertified.
+    #[schema(max_length = 4096)]
     key_statement: Option<String>,
     /// The same claims signed by presence keys (JWS), at most 4.
     #[serde(default)]
+    #[schema(max_items = 4)]
     key_signatures: Vec<String>,
     /// What the app can do beyond what all can: `match6`, to take numbers of six digits. At most 20 names; those that are not known are ignored.
+    #[schema(max_items = 20)]
     capabilities: Option<Vec<String>>,
 }
 
@@ -88,16 +93,21 @@ pub struct RegisterDevice {
 pub struct UpdateDevice {
     /// Each replaces the key of its kind.
     #[serde(default)]
-    #[schema(value_type = Vec<PresenceKey>)]
+    #[schema(value_type = Vec<PresenceKey>, max_items = 2)]
     presence_keys: Vec<Object<PresenceKey>>,
+    #[schema(max_length = 100)]
     name: Option<String>,
+    #[schema(max_length = 50)]
     app_version: Option<String>,
     /// Names exactly the presence keys that the device has after the change. Without one, other keys make the device uncertified.
+    #[schema(max_length = 4096)]
     key_statement: Option<String>,
     /// As at registration; the key that is replaced may sign, too. A new key counts once it has signed, and one that counts.
     #[serde(default)]
+    #[schema(max_items = 4)]
     key_signatures: Vec<String>,
     /// As at registration.
+    #[schema(max_items = 20)]
     capabilities: Option<Vec<String>>,
     /// Never: the device identifier is its thumbprint. A new key is a new device.
     #[schema(ignore)]
@@ -108,6 +118,7 @@ pub struct UpdateDevice {
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct ApproveKeys {
     /// Their thumbprints: 1 or 2.
+    #[schema(min_items = 1, max_items = 2)]
     thumbprints: Vec<String>,
 }
 
@@ -115,18 +126,21 @@ pub struct ApproveKeys {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct HeldKey {
     /// `biometric` or `credential`.
+    #[schema(value_type = PresenceKind)]
     kind: &'static str,
     /// RFC 7638.
     thumbprint: String,
     /// Whether its accepts prove a person's presence. One that does not count proves level 1.
     counts: bool,
     /// RFC 3339; since when the device has it. Null: since before this was noted.
+    #[schema(format = DateTime, required)]
     since: Option<String>,
 }
 
 /// A device as its phone sees it.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct OwnDevice {
+    #[schema(pattern = "^[A-Za-z0-9_-]{43}$")]
     device_identifier: String,
     /// `sub` is the device identifier; verify it with the JWKS.
     device_identifier_jwt: String,
@@ -140,8 +154,10 @@ pub struct OwnDevice {
     /// Those that are known of what the app can do beyond what all can.
     capabilities: Vec<String>,
     /// RFC 3339.
+    #[schema(format = DateTime, required)]
     activated_at: Option<String>,
     /// RFC 3339.
+    #[schema(format = DateTime, required)]
     created_at: Option<String>,
     /// The user's active devices, this one included, in the order they were activated: at most 100. Empty unless this one is active. In the
     /// answer of `status` alone.
@@ -151,8 +167,10 @@ pub struct OwnDevice {
 
 /// One of the user's devices, as another of them may know it.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = FellowDevice)]
 pub struct UserDevice {
     /// RFC 3339.
+    #[schema(format = DateTime, required)]
     activated_at: Option<String>,
     /// Whether it is the phone that calls.
     is_this: bool,
@@ -162,6 +180,7 @@ pub struct UserDevice {
 #[derive(Debug, Serialize, ToSchema)]
 #[expect(clippy::struct_excessive_bools, reason = "what clients read")]
 pub struct SeenDevice {
+    #[schema(pattern = "^[A-Za-z0-9_-]{43}$")]
     device_identifier: String,
     /// True while an active binding exists.
     is_active: bool,
@@ -175,13 +194,15 @@ pub struct SeenDevice {
     /// Those that are known of what the app can do beyond what all can.
     capabilities: Vec<String>,
     /// RFC 3339.
+    #[schema(format = DateTime, required)]
     activated_at: Option<String>,
     /// RFC 3339.
+    #[schema(format = DateTime, required)]
     created_at: Option<String>,
 }
 
 /// Registers a device, or brings a known one up to date. Idempotent.
-#[utoipa::path(post, path = "/api/v2/devices", tag = "phones", request_body = RegisterDevice, responses(
+#[utoipa::path(post, path = "/api/v2/devices", operation_id = "registerDevice", tag = "phones", request_body = RegisterDevice, responses(
     (status = 201, description = "New", body = OwnDevice), (status = 200, description = "Known", body = OwnDevice),
     (status = 409, description = "`DEVICE_KEY_IN_USE`, `KEY_STATEMENT_OUTDATED`, `DEVICE_CHALLENGE_USED`", body = Problem),
     (status = 410, description = "`DEVICE_CHALLENGE_EXPIRED`", body = Problem),
@@ -217,7 +238,7 @@ pub async fn register(
 }
 
 /// Returns whether the device is active, with a fresh device-identifier JWT and the user's active devices.
-#[utoipa::path(get, path = "/api/v2/devices/{id}/status", tag = "phones", params(("id" = String, Path, description = "Device identifier")),
+#[utoipa::path(get, path = "/api/v2/devices/{id}/status", operation_id = "getDeviceStatus", tag = "phones", params(("id" = String, Path, description = "Device identifier")),
     responses((status = 200, description = "As it stands", body = OwnDevice)))]
 pub async fn status(State(edge): State<Edge>, phone: Phone) -> Result<Response, Problem> {
     let device = get_device(&edge, phone.relying_party, phone.device.as_str()).await?;
@@ -225,7 +246,7 @@ pub async fn status(State(edge): State<Edge>, phone: Phone) -> Result<Response, 
 }
 
 /// Changes presence keys, name, app version or capabilities.
-#[utoipa::path(patch, path = "/api/v2/devices/{id}", tag = "phones", params(("id" = String, Path, description = "Device identifier")),
+#[utoipa::path(patch, path = "/api/v2/devices/{id}", operation_id = "updateDevice", tag = "phones", params(("id" = String, Path, description = "Device identifier")),
     request_body = UpdateDevice, responses((status = 200, description = "As it stands now", body = OwnDevice),
     (status = 409, description = "`KEY_STATEMENT_OUTDATED`, `DEVICE_CHALLENGE_USED`", body = Problem),
     (status = 410, description = "`DEVICE_CHALLENGE_EXPIRED`", body = Problem),
@@ -252,7 +273,7 @@ pub async fn update(State(edge): State<Edge>, phone: Phone, ProvenJson(body, cal
 }
 
 /// The phone retires itself, for good.
-#[utoipa::path(delete, path = "/api/v2/devices/{id}", tag = "phones", params(("id" = String, Path, description = "Device identifier")),
+#[utoipa::path(delete, path = "/api/v2/devices/{id}", operation_id = "retireDevice", tag = "phones", params(("id" = String, Path, description = "Device identifier")),
     responses((status = 204, description = "Retired")))]
 pub async fn retire(State(edge): State<Edge>, phone: Phone) -> Result<StatusCode, Problem> {
     devices(&edge, phone.relying_party).retire_device(RetireDeviceRequest { device_id: phone.device.to_string() }).await?;
@@ -260,7 +281,7 @@ pub async fn retire(State(edge): State<Edge>, phone: Phone) -> Result<StatusCode
 }
 
 /// Where the phone is woken: `provider` and whatever the provider gave the app.
-#[utoipa::path(put, path = "/api/v2/devices/{id}/push_registration", tag = "phones", request_body = Object,
+#[utoipa::path(put, path = "/api/v2/devices/{id}/push_registration", operation_id = "putPushRegistration", tag = "phones", request_body = Object,
     params(("id" = String, Path, description = "Device identifier")),
     responses((status = 204, description = "Set"), (status = 422, description = "Not valid", body = Problem)))]
 pub async fn put_push_registration(
@@ -285,7 +306,7 @@ pub async fn put_push_registration(
 }
 
 /// The phone is not woken any more.
-#[utoipa::path(delete, path = "/api/v2/devices/{id}/push_registration", tag = "phones",
+#[utoipa::path(delete, path = "/api/v2/devices/{id}/push_registration", operation_id = "deletePushRegistration", tag = "phones",
     params(("id" = String, Path, description = "Device identifier")), responses((status = 204, description = "Forgotten")))]
 pub async fn delete_push_registration(State(edge): State<Edge>, phone: Phone) -> Result<StatusCode, Problem> {
     let request = DeletePushRegistrationRequest { device_id: phone.device.to_string() };
@@ -294,7 +315,7 @@ pub async fn delete_push_registration(State(edge): State<Edge>, phone: Phone) ->
 }
 
 /// Returns a device, bound or not.
-#[utoipa::path(get, path = "/api/v2/devices/{id}", tag = "backends", params(("id" = String, Path, description = "Device identifier")),
+#[utoipa::path(get, path = "/api/v2/devices/{id}", operation_id = "getDevice", tag = "devices", params(("id" = String, Path, description = "Device identifier")),
     responses((status = 200, description = "As it stands", body = SeenDevice), (status = 404, description = "Unknown", body = Problem)))]
 pub async fn get(State(edge): State<Edge>, backend: Backend, Path(id): Path<String>) -> Result<Response, Problem> {
     let device = get_device(&edge, &backend, &id).await?;
@@ -302,7 +323,7 @@ pub async fn get(State(edge): State<Edge>, backend: Backend, Path(id): Path<Stri
 }
 
 /// Has presence keys count that came after the device was registered, once you have made sure that it is still the user's. Idempotent.
-#[utoipa::path(post, path = "/api/v2/devices/{id}/key_approvals", tag = "backends", params(("id" = String, Path, description = "Device identifier")),
+#[utoipa::path(post, path = "/api/v2/devices/{id}/key_approvals", operation_id = "approveDeviceKeys", tag = "devices", params(("id" = String, Path, description = "Device identifier")),
     request_body = ApproveKeys, responses((status = 200, description = "As it stands now", body = SeenDevice),
     (status = 403, description = "`DEVICE_RETIRED`", body = Problem), (status = 404, description = "Unknown", body = Problem),
     (status = 422, description = "Not valid, or `NO_SUCH_PRESENCE_KEY`", body = Problem)))]

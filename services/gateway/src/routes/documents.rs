@@ -5,9 +5,12 @@ use axum::{
     http::StatusCode,
     response::Response,
 };
-use nodkey_proto::registry::v1::{
-    DocumentType, GetIdentityDocumentRequest, IdentityDocument, ListIdentityDocumentsRequest, RegisterIdentityDocumentRequest,
-    VerificationStatus, identity_document_service_client::IdentityDocumentServiceClient,
+use nodkey_proto::{
+    registry::v1::{
+        DocumentType, GetIdentityDocumentRequest, IdentityDocument, ListIdentityDocumentsRequest, RegisterIdentityDocumentRequest,
+        VerificationStatus, identity_document_service_client::IdentityDocumentServiceClient,
+    },
+    rest,
 };
 use nodkey_runtime::{Actor, PeerChannel};
 use serde::{Deserialize, Serialize};
@@ -36,9 +39,11 @@ enum Type {
 pub struct RegisterDocument {
     r#type: Type,
     /// At most 255 characters, opaque.
+    #[schema(min_length = 1, max_length = 255)]
     hash: String,
     /// JWS by a presence key that counts, `typ` `nodkey-document+jwt`. Without one the document does not count.
     #[expect(dead_code, reason = "the registry takes it from the call itself")]
+    #[schema(max_length = 4096)]
     statement: Option<String>,
 }
 
@@ -47,6 +52,7 @@ pub struct RegisterDocument {
 pub struct RegisterForDevice {
     r#type: Type,
     /// At most 255 characters, opaque: as the phone will present it.
+    #[schema(min_length = 1, max_length = 255)]
     hash: String,
 }
 
@@ -54,16 +60,24 @@ pub struct RegisterForDevice {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Document {
     /// UUID.
+    #[schema(format = Uuid)]
     id: String,
     user_identifier: String,
     hash: String,
+    #[schema(value_type = Type)]
     r#type: &'static str,
     /// `UNVERIFIED`, `UNVERIFIABLE`, `VERIFIED` or `FAILED`.
+    #[schema(schema_with = verification_statuses)]
     verification_status: &'static str,
     /// RFC 3339.
+    #[schema(format = DateTime, required)]
     verified_at: Option<String>,
     /// Whether it makes an accept level 3: a presence key that counts vouched for it, or the backend.
     counts: bool,
+}
+
+fn verification_statuses() -> utoipa::openapi::Object {
+    rest::names(["UNVERIFIED", "UNVERIFIABLE", "VERIFIED", "FAILED"])
 }
 
 impl From<&IdentityDocument> for Document {
@@ -88,7 +102,7 @@ impl From<&IdentityDocument> for Document {
 }
 
 /// Registers a document for the user the device is bound to. The same hash again: the same document.
-#[utoipa::path(post, path = "/api/v2/identity_documents", tag = "phones", request_body = RegisterDocument, responses(
+#[utoipa::path(post, path = "/api/v2/identity_documents", operation_id = "registerIdentityDocument", tag = "phones", request_body = RegisterDocument, responses(
     (status = 201, description = "Registered; see `counts`", body = Document),
     (status = 403, description = "`PRESENCE_REQUIRED`: the statement is by no presence key that counts", body = Problem),
     (status = 409, description = "`DEVICE_CHALLENGE_USED`", body = Problem), (status = 410, description = "`DEVICE_CHALLENGE_EXPIRED`", body = Problem),
@@ -111,7 +125,7 @@ pub async fn register(
 
 /// Registers a document for the user a device is bound to, or has one that its phone registered count: accepts that present it are level 3
 /// from then on. The backend has made sure by other means that it is the user's. The same hash again: the same document.
-#[utoipa::path(post, path = "/api/v2/devices/{id}/identity_documents", tag = "backends", request_body = RegisterForDevice,
+#[utoipa::path(post, path = "/api/v2/devices/{id}/identity_documents", operation_id = "registerIdentityDocumentForDevice", tag = "documents", request_body = RegisterForDevice,
     params(("id" = String, Path, description = "Of the device")), responses(
     (status = 201, description = "Registered, and counts", body = Document),
     (status = 403, description = "`DEVICE_NOT_BOUND`, `DEVICE_NOT_ACTIVE` or `DEVICE_RETIRED`", body = Problem),
@@ -130,7 +144,7 @@ pub async fn register_for_device(
 }
 
 /// Lists a user's documents, newest first. Empty for an unknown user.
-#[utoipa::path(get, path = "/api/v2/identity_documents", tag = "backends", params(("user_identifier" = String, Query)), responses(
+#[utoipa::path(get, path = "/api/v2/identity_documents", operation_id = "listIdentityDocuments", tag = "documents", params(("user_identifier" = String, Query)), responses(
     (status = 200, description = "Newest first", body = Vec<Document>), (status = 422, description = "Not valid", body = Problem)))]
 pub async fn list(State(edge): State<Edge>, backend: Backend, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let query = query.unwrap_or_default();
@@ -142,7 +156,7 @@ pub async fn list(State(edge): State<Edge>, backend: Backend, RawQuery(query): R
 }
 
 /// Returns one document.
-#[utoipa::path(get, path = "/api/v2/identity_documents/{id}", tag = "backends", params(("id" = String, Path)), responses(
+#[utoipa::path(get, path = "/api/v2/identity_documents/{id}", operation_id = "getIdentityDocument", tag = "documents", params(("id" = String, Path)), responses(
     (status = 200, description = "As it stands", body = Document), (status = 404, description = "Unknown", body = Problem)))]
 pub async fn get(State(edge): State<Edge>, backend: Backend, Path(id): Path<String>) -> Result<Response, Problem> {
     let found = documents(&edge, &backend).get_identity_document(GetIdentityDocumentRequest { id }).await?.into_inner();

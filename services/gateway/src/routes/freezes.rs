@@ -5,9 +5,12 @@ use axum::{
     http::StatusCode,
     response::Response,
 };
-use nodkey_proto::binding::v1::{
-    self as binding, FreezeDeviceUserRequest, FreezeUserRequest, FrozenBy, GetUserRequest, ReleaseUserRequest,
-    user_service_client::UserServiceClient,
+use nodkey_proto::{
+    binding::v1::{
+        self as binding, FreezeDeviceUserRequest, FreezeUserRequest, FrozenBy, GetUserRequest, ReleaseUserRequest,
+        user_service_client::UserServiceClient,
+    },
+    rest,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -26,6 +29,7 @@ use crate::{
 pub struct FreezeUser {
     /// For people: at most 200 characters.
     #[serde(default)]
+    #[schema(max_length = 200)]
     note: String,
 }
 
@@ -41,6 +45,7 @@ pub struct User {
     /// Bound devices, active or not.
     devices: i32,
     /// Null: not frozen.
+    #[schema(required)]
     freeze: Option<Freeze>,
 }
 
@@ -48,23 +53,31 @@ pub struct User {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Freeze {
     /// RFC 3339.
+    #[schema(format = DateTime, required)]
     frozen_at: Option<String>,
     /// `backend`, `operator` or `device`.
+    #[schema(schema_with = freezers)]
     frozen_by: &'static str,
     /// The device that froze its user; null: no device did.
+    #[schema(required)]
     device_identifier: Option<String>,
     note: String,
+}
+
+fn freezers() -> utoipa::openapi::Object {
+    rest::names(["backend", "operator", "device"])
 }
 
 /// That the phone's user is frozen.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Frozen {
     /// RFC 3339.
+    #[schema(format = DateTime, required)]
     frozen_at: Option<String>,
 }
 
 /// Returns a user: how many devices they have, and whether they are frozen.
-#[utoipa::path(get, path = "/api/v2/users/{user_identifier}", tag = "backends", params(("user_identifier" = String, Path)),
+#[utoipa::path(get, path = "/api/v2/users/{user_identifier}", operation_id = "getUser", tag = "users", params(("user_identifier" = String, Path)),
     responses((status = 200, description = "As they stand", body = User), (status = 404, description = "Unknown or inactive", body = Problem)))]
 pub async fn get(State(edge): State<Edge>, backend: Backend, Path(user_identifier): Path<String>) -> Result<Response, Problem> {
     let user = users(&edge, &backend).get_user(GetUserRequest { user_identifier }).await?.into_inner();
@@ -73,7 +86,7 @@ pub async fn get(State(edge): State<Edge>, backend: Backend, Path(user_identifie
 
 /// Freezes a user: open prompts end, and until the release nobody may prompt them and none of their devices answers. Bindings and devices stay.
 /// Idempotent: the first freeze stays as it is.
-#[utoipa::path(post, path = "/api/v2/users/{user_identifier}/freeze", tag = "backends", params(("user_identifier" = String, Path)),
+#[utoipa::path(post, path = "/api/v2/users/{user_identifier}/freeze", operation_id = "freezeUser", tag = "users", params(("user_identifier" = String, Path)),
     request_body = FreezeUser, responses((status = 200, description = "Frozen", body = User),
     (status = 404, description = "Unknown or inactive", body = Problem), (status = 422, description = "Not valid", body = Problem)))]
 pub async fn freeze(
@@ -87,7 +100,7 @@ pub async fn freeze(
 }
 
 /// Releases a user: everything is as it was before the freeze. Idempotent.
-#[utoipa::path(delete, path = "/api/v2/users/{user_identifier}/freeze", tag = "backends", params(("user_identifier" = String, Path)),
+#[utoipa::path(delete, path = "/api/v2/users/{user_identifier}/freeze", operation_id = "releaseUser", tag = "users", params(("user_identifier" = String, Path)),
     responses((status = 200, description = "Not frozen", body = User), (status = 404, description = "Unknown or inactive", body = Problem)))]
 pub async fn release(State(edge): State<Edge>, backend: Backend, Path(user_identifier): Path<String>) -> Result<Response, Problem> {
     let user = users(&edge, &backend).release_user(ReleaseUserRequest { user_identifier }).await?.into_inner();
@@ -96,7 +109,7 @@ pub async fn release(State(edge): State<Edge>, backend: Backend, Path(user_ident
 
 /// The phone freezes its user: for who has lost another phone. This phone does not answer any more either, until the backend has made sure who
 /// asks and releases the user; no phone can. Idempotent.
-#[utoipa::path(post, path = "/api/v2/user_freezes", tag = "phones", request_body = FreezeOwnUser, responses(
+#[utoipa::path(post, path = "/api/v2/user_freezes", operation_id = "freezeOwnUser", tag = "phones", request_body = FreezeOwnUser, responses(
     (status = 200, description = "Frozen", body = Frozen),
     (status = 403, description = "`DEVICE_NOT_BOUND`, `DEVICE_NOT_ACTIVE`", body = Problem)))]
 pub async fn freeze_own(

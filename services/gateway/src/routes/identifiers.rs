@@ -18,8 +18,10 @@ use crate::{auth::backend::Backend, edge::Edge, extract::Json, problem::Problem,
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct RegisterIdentifier {
     /// 1 to 255 characters.
+    #[schema(required, value_type = String, min_length = 1, max_length = 255)]
     identifier: Option<String>,
     /// 1 to 255 characters, opaque.
+    #[schema(required, value_type = String, min_length = 1, max_length = 255)]
     trusona_id: Option<String>,
 }
 
@@ -37,7 +39,7 @@ impl From<Identifier> for Registered {
 }
 
 /// Notes that a user has a Trusona ID, by which trusonafications may address them from then on. The same pair again: the same answer.
-#[utoipa::path(post, path = "/api/v2/user_identifiers", tag = "backends", request_body = RegisterIdentifier, responses(
+#[utoipa::path(post, path = "/api/v2/user_identifiers", operation_id = "registerIdentifier", tag = "compatibility", request_body = RegisterIdentifier, responses(
     (status = 201, description = "Registered", body = Registered), (status = 409, description = "`IDENTIFIER_TAKEN`", body = Problem),
     (status = 422, description = "Not valid", body = Problem)))]
 pub async fn register(State(edge): State<Edge>, backend: Backend, Json(body): Json<RegisterIdentifier>) -> Result<Response, Problem> {
@@ -45,7 +47,7 @@ pub async fn register(State(edge): State<Edge>, backend: Backend, Json(body): Js
 }
 
 /// Returns the Trusona ID of a user.
-#[utoipa::path(get, path = "/api/v2/user_identifiers/{identifier}", tag = "backends", params(("identifier" = String, Path)), responses(
+#[utoipa::path(get, path = "/api/v2/user_identifiers/{identifier}", operation_id = "getIdentifier", tag = "compatibility", params(("identifier" = String, Path)), responses(
     (status = 200, description = "Registered", body = Registered), (status = 404, description = "Unknown", body = Problem)))]
 pub async fn get(State(edge): State<Edge>, backend: Backend, Path(identifier): Path<String>) -> Result<Response, Problem> {
     let request = ListIdentifiersRequest { identifiers: vec![identifier], ..ListIdentifiersRequest::default() };
@@ -54,7 +56,7 @@ pub async fn get(State(edge): State<Edge>, backend: Backend, Path(identifier): P
 }
 
 /// The same for the names of an integration, such as Windows accounts.
-#[utoipa::path(post, path = "/api/v2/integrations/{integration_id}/accounts", tag = "backends", request_body = RegisterIdentifier,
+#[utoipa::path(post, path = "/api/v2/integrations/{integration_id}/accounts", operation_id = "registerAccount", tag = "compatibility", request_body = RegisterIdentifier,
     params(("integration_id" = String, Path)), responses(
     (status = 201, description = "Registered", body = Registered), (status = 409, description = "`IDENTIFIER_TAKEN`", body = Problem),
     (status = 422, description = "Not valid", body = Problem)))]
@@ -68,7 +70,7 @@ pub async fn register_account(
 }
 
 /// Returns those of the integration's names that are registered.
-#[utoipa::path(get, path = "/api/v2/integrations/{integration_id}/accounts", tag = "backends",
+#[utoipa::path(get, path = "/api/v2/integrations/{integration_id}/accounts", operation_id = "listAccounts", tag = "compatibility",
     params(("integration_id" = String, Path), ("identifier[]" = Vec<String>, Query, description = "At most 100; also as `identifier`")),
     responses((status = 200, description = "In the order asked", body = Vec<Registered>),
         (status = 422, description = "Not valid", body = Problem)))]
@@ -92,7 +94,7 @@ pub async fn accounts(
 }
 
 /// Credentials for an integration's own machines: never handed out, because each could act for every user.
-#[utoipa::path(post, path = "/api/v2/integrations/{integration_id}/credentials", tag = "backends",
+#[utoipa::path(post, path = "/api/v2/integrations/{integration_id}/credentials", operation_id = "createCredentials", tag = "compatibility",
     params(("integration_id" = String, Path)), responses((status = 422, description = "`INTEGRATIONS_NOT_SUPPORTED`", body = Problem)))]
 pub async fn credentials(_: Backend) -> Problem {
     Problem::new(

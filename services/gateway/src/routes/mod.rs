@@ -28,6 +28,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{MethodRouter, options, patch, post},
 };
+use serde_json::Value;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     cors::{Any, CorsLayer},
@@ -160,7 +161,7 @@ pub fn routes(edge: Edge, working: Router<Edge>, waiting: Router<Edge>, grpc: Ro
         .merge(doors.waiting_browsers.route("/api/v2/trucodes/{id}", preflight()).layer(cors()))
         .merge(others.1);
     let (router, _) = working.merge(waiting).split_for_parts();
-    let document = Bytes::from(document());
+    let document = Bytes::from(document(&edge.deployment.public_url).to_string());
     let strict_transport = layers::strict_transport(&edge.deployment);
     router
         .merge(nodkey_web::assets())
@@ -192,11 +193,11 @@ fn preflight() -> MethodRouter<Edge> {
     options(|| async { StatusCode::NO_CONTENT })
 }
 
-/// The OpenAPI document, as JSON.
-pub fn document() -> String {
+/// The OpenAPI document of a deployment at `server`, a URL.
+pub fn document(server: &str) -> Value {
     let Doors { public, browsers, waiting_browsers, registration, keys, phones, waiting_phones, backends, waiting_backends } = doors();
     let all = [browsers, waiting_browsers, registration, keys, phones, waiting_phones, backends, waiting_backends]
         .into_iter()
         .fold(public, OpenApiRouter::merge);
-    openapi::describe(all.into_openapi())
+    openapi::describe(&all.into_openapi(), server)
 }

@@ -39,10 +39,12 @@ const RECONNECT: Duration = Duration::from_secs(3);
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Pending {
     /// UUID.
+    #[schema(format = Uuid)]
     id: String,
     /// Compact JWS: what to show, from these bytes alone.
     challenge: String,
     /// RFC 3339.
+    #[schema(format = DateTime, required)]
     expires_at: Option<String>,
 }
 
@@ -63,19 +65,26 @@ pub struct Answer {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Answered {
     /// UUID.
+    #[schema(format = Uuid)]
     id: String,
     /// `ACCEPTED`, `ACCEPTED_AT_LOWER_LEVEL`, `ACCEPTED_AT_HIGHER_LEVEL` or `REJECTED`.
+    #[schema(schema_with = statuses)]
     status: &'static str,
     /// What was proven; 0 when rejected.
     accepted_level: i32,
     /// RFC 3339; until when others do not prompt the user there, after `not_me`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     held_until: Option<String>,
+}
+
+fn statuses() -> utoipa::openapi::Object {
+    rest::names(["ACCEPTED", "ACCEPTED_AT_LOWER_LEVEL", "ACCEPTED_AT_HIGHER_LEVEL", "REJECTED"])
 }
 
 /// Waits for something to answer. With `Accept: text/event-stream`, streams it as it comes, for about an hour. A device waits 4 times at once: one
 /// more ends its oldest wait.
-#[utoipa::path(get, path = "/api/v2/devices/{id}/trusonafications", tag = "phones",
+#[utoipa::path(get, path = "/api/v2/devices/{id}/trusonafications", operation_id = "listPendingTrusonafications", tag = "phones",
     params(("id" = String, Path, description = "Device identifier"), ("wait" = Option<u64>, Query, description = "Seconds, at most 60")),
     responses((status = 200, description = "Oldest first; empty on time-out", body = PendingList),
     (status = 429, description = "`TOO_MANY_WAITS`: a newer wait of the device ended this one, or too many of the relying party wait", body = Problem),
@@ -95,7 +104,7 @@ pub async fn list(State(edge): State<Edge>, phone: Phone, Wait(patience): Wait, 
 }
 
 /// Takes the phone's signed answer. The same again gets the same result.
-#[utoipa::path(post, path = "/api/v2/trusonafication_responses", tag = "phones", request_body = Answer, responses(
+#[utoipa::path(post, path = "/api/v2/trusonafication_responses", operation_id = "respondToTrusonafication", tag = "phones", request_body = Answer, responses(
     (status = 200, description = "Answered", body = Answered), (status = 404, description = "Unknown", body = Problem),
     (status = 409, description = "`ALREADY_COMPLETED`", body = Problem), (status = 410, description = "`EXPIRED`", body = Problem),
     (status = 422, description = "`INVALID_RESPONSE`", body = Problem)))]
@@ -109,7 +118,7 @@ pub async fn respond(State(edge): State<Edge>, phone: Phone, Json(body): Json<An
 }
 
 /// Returns the oldest thing there is to answer, as apps that poll ask for it.
-#[utoipa::path(get, path = "/api/v2/trusonafications/next", tag = "phones", responses(
+#[utoipa::path(get, path = "/api/v2/trusonafications/next", operation_id = "getNextTrusonafication", tag = "phones", responses(
     (status = 200, description = "The oldest", body = Pending), (status = 404, description = "Nothing is asked", body = Problem)))]
 pub async fn next(State(edge): State<Edge>, phone: Phone) -> Result<Response, Problem> {
     let pending = phones::pending(&edge, &phone).await?.into_iter().next().ok_or_else(Problem::not_found)?;
@@ -117,7 +126,7 @@ pub async fn next(State(edge): State<Edge>, phone: Phone) -> Result<Response, Pr
 }
 
 /// Takes the phone's signed rejection. Nothing but a rejection of this very trusonafication is taken.
-#[utoipa::path(delete, path = "/api/v2/trusonafication_responses/{trusonafication_id}", tag = "phones",
+#[utoipa::path(delete, path = "/api/v2/trusonafication_responses/{trusonafication_id}", operation_id = "rejectTrusonafication", tag = "phones",
     params(("trusonafication_id" = String, Path)),
     request_body = Answer, responses(
     (status = 200, description = "Rejected", body = Answered), (status = 404, description = "Unknown", body = Problem),

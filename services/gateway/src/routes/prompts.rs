@@ -23,6 +23,7 @@ pub struct Prompts {
     /// Prompts by others that wait.
     waiting: i32,
     /// RFC 3339: when others may prompt again; null: now.
+    #[schema(format = DateTime, required)]
     free_at: Option<String>,
     /// Where the user said that it was not them.
     holds: Vec<Hold>,
@@ -32,12 +33,16 @@ pub struct Prompts {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Hold {
     /// Null: prompts without a context.
+    #[schema(required)]
     context: Option<String>,
     /// Where the user said so.
+    #[schema(format = Uuid)]
     trusonafication_id: String,
     /// RFC 3339.
+    #[schema(format = DateTime, required)]
     held_at: Option<String>,
     /// RFC 3339.
+    #[schema(format = DateTime, required)]
     held_until: Option<String>,
 }
 
@@ -49,7 +54,7 @@ pub struct Which {
 }
 
 /// Returns how often others may prompt a user, and where the user said that it was not them.
-#[utoipa::path(get, path = "/api/v2/users/{user_identifier}/prompts", tag = "backends", params(("user_identifier" = String, Path)),
+#[utoipa::path(get, path = "/api/v2/users/{user_identifier}/prompts", operation_id = "getUserPrompts", tag = "users", params(("user_identifier" = String, Path)),
     responses((status = 200, description = "All of it for an unknown user", body = Prompts)))]
 pub async fn get(State(edge): State<Edge>, backend: Backend, Path(user_identifier): Path<String>) -> Result<Response, Problem> {
     let found = prompts(&edge, &backend).get_prompt_budget(GetPromptBudgetRequest { user_identifier }).await?.into_inner();
@@ -65,7 +70,7 @@ pub async fn get(State(edge): State<Edge>, backend: Backend, Path(user_identifie
 }
 
 /// Ends a hold before its time. Idempotent.
-#[utoipa::path(delete, path = "/api/v2/users/{user_identifier}/prompt_holds", tag = "backends",
+#[utoipa::path(delete, path = "/api/v2/users/{user_identifier}/prompt_holds", operation_id = "releasePromptHold", tag = "users",
     params(("user_identifier" = String, Path), ("context" = Option<String>, Query, description = "Absent: prompts without a context")),
     responses((status = 204, description = "Nothing is held there"), (status = 422, description = "Not valid", body = Problem)))]
 pub async fn release(

@@ -21,7 +21,7 @@ const SECURITY_LIFETIME: Duration = Duration::from_hours(24 * 30);
 
 /// The public keys of the deployment (RFC 7517): they verify challenges, device-identifier JWTs and evidence. `typs` of each names what
 /// it signs; anything else by it is to be refused.
-#[utoipa::path(get, path = "/jwks", tag = "public", responses((status = 200, description = "A JWK set", content_type = "application/json")))]
+#[utoipa::path(get, path = "/jwks", operation_id = "getJwks", tag = "public", responses((status = 200, description = "A JWK set", content_type = "application/json")))]
 pub async fn jwks(State(edge): State<Edge>) -> Result<Response, Problem> {
     let mut keys = SigningKeyServiceClient::new(edge.peers.registry().unscoped());
     let jwks = keys.get_jwks(GetJwksRequest {}).await?.into_inner().jwks;
@@ -31,7 +31,7 @@ pub async fn jwks(State(edge): State<Edge>) -> Result<Response, Problem> {
 
 /// Every key that ever signed a challenge or a receipt, for evidence of any age: those of `/jwks`, retired and revoked ones. `iat`, `exp`
 /// and `revoked` are those of OpenID Federation 1.0, section 8.7. What a revoked key signed proves nothing.
-#[utoipa::path(get, path = "/jwks/archive", tag = "public",
+#[utoipa::path(get, path = "/jwks/archive", operation_id = "getJwksArchive", tag = "public",
     responses((status = 200, description = "A JWK set", content_type = "application/json")))]
 pub async fn jwks_archive(State(edge): State<Edge>) -> Result<Response, Problem> {
     let mut keys = SigningKeyServiceClient::new(edge.peers.registry().unscoped());
@@ -46,7 +46,7 @@ fn key_set(jwks: String, cache: &'static str) -> Response {
 }
 
 /// Where to report a vulnerability (RFC 9116), where the operator has configured a contact.
-#[utoipa::path(get, path = "/.well-known/security.txt", tag = "public", responses(
+#[utoipa::path(get, path = "/.well-known/security.txt", operation_id = "getSecurityContact", tag = "public", responses(
     (status = 200, description = "Contact", body = String, content_type = "text/plain"),
     (status = 404, description = "No contact is configured", body = Problem)))]
 pub async fn security(State(edge): State<Edge>) -> Result<Response, Problem> {

@@ -37,6 +37,7 @@ use crate::{
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct CreateTruCode {
     /// UUID.
+    #[schema(format = Uuid)]
     relying_party_id: String,
 }
 
@@ -44,9 +45,11 @@ pub struct CreateTruCode {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TruCode {
     /// UUID, for this browser and its backend alone.
+    #[schema(format = Uuid)]
     id: String,
     /// What the QR code shows. Its `exp` is in milliseconds.
     payload: String,
+    #[schema(format = Uuid)]
     relying_party_id: String,
     /// Two digits to show beside the code, when the relying party wants them confirmed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,6 +59,7 @@ pub struct TruCode {
 /// Whether a code is paired.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TruCodeStatus {
+    #[schema(format = Uuid)]
     id: String,
     paired: bool,
 }
@@ -66,34 +70,42 @@ pub struct Context {
     /// Display name of the relying party.
     relying_party: String,
     /// Of the page that shows the code; compare it with what the person sees.
+    #[schema(required)]
     origin: Option<String>,
     /// Roughly where that browser is.
+    #[schema(required)]
     place: Option<String>,
     /// Whether the person has to enter the two digits the page shows.
     match_number: bool,
     /// RFC 3339.
+    #[schema(format = DateTime, required)]
     expires_at: Option<String>,
 }
 
 /// A scan.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct PairTruCode {
+    #[schema(required, value_type = String)]
     payload: Option<String>,
     /// The proving device; without a proof, where the relying party allows it, anything.
+    #[schema(required, value_type = String)]
     identifier: Option<String>,
     /// The two digits the page shows, when the context asks for them.
+    #[schema(pattern = "^[0-9]{2}$")]
     match_number: Option<String>,
 }
 
 /// The pairing, as phones see it.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PairedTruCode {
+    #[schema(format = Uuid)]
     id: String,
 }
 
 /// The pairing, as backends see it.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Pairing {
+    #[schema(format = Uuid)]
     id: String,
     identifier: String,
     paired: bool,
@@ -106,7 +118,7 @@ pub fn place(edge: &Edge, headers: &HeaderMap) -> String {
 }
 
 /// Makes a code for a page.
-#[utoipa::path(post, path = "/api/v2/trucodes", tag = "browsers", request_body = CreateTruCode, responses(
+#[utoipa::path(post, path = "/api/v2/trucodes", operation_id = "createTruCode", tag = "codes", request_body = CreateTruCode, responses(
     (status = 201, description = "Lives for less than a minute", body = TruCode),
     (status = 403, description = "`ORIGIN_NOT_ALLOWED`", body = Problem), (status = 422, description = "Not valid", body = Problem)))]
 pub async fn create(
@@ -128,7 +140,7 @@ pub async fn create(
 }
 
 /// Answers once the code is paired, or when it is over; never before, or pages would make code after code.
-#[utoipa::path(get, path = "/api/v2/trucodes/{id}", tag = "browsers", params(("id" = String, Path)), responses(
+#[utoipa::path(get, path = "/api/v2/trucodes/{id}", operation_id = "getTruCodeStatus", tag = "codes", params(("id" = String, Path)), responses(
     (status = 200, description = "Paired, or over", body = TruCodeStatus), (status = 404, description = "Unknown", body = Problem),
     (status = 429, description = "`TOO_MANY_WAITS`: too many wait from this address", body = Problem),
     (status = 503, description = "`OVERLOADED`", body = Problem)))]
@@ -163,7 +175,7 @@ pub async fn status(State(edge): State<Edge>, source: Source, Path(id): Path<Str
 }
 
 /// Returns what to show before pairing. `reference` is the `jti` of the payload.
-#[utoipa::path(get, path = "/api/v2/trucodes/{reference}/context", tag = "phones", params(("reference" = String, Path)), responses(
+#[utoipa::path(get, path = "/api/v2/trucodes/{reference}/context", operation_id = "getTruCodeContext", tag = "phones", params(("reference" = String, Path)), responses(
     (status = 200, description = "What to show", body = Context), (status = 404, description = "Unknown", body = Problem),
     (status = 410, description = "`EXPIRED`, `TOO_MANY_WRONG_NUMBERS`", body = Problem)))]
 pub async fn context(State(edge): State<Edge>, phone: Phone, Path(reference): Path<String>) -> Result<Response, Problem> {
@@ -181,7 +193,7 @@ pub async fn context(State(edge): State<Edge>, phone: Phone, Path(reference): Pa
 }
 
 /// Pairs a code with the device that proves itself by its DPoP header. Where the relying party allows it, without a proof.
-#[utoipa::path(post, path = "/api/v2/paired_trucodes", tag = "phones", request_body = PairTruCode, responses(
+#[utoipa::path(post, path = "/api/v2/paired_trucodes", operation_id = "pairTruCode", tag = "phones", request_body = PairTruCode, responses(
     (status = 201, description = "Paired", body = PairedTruCode), (status = 401, description = "The DPoP proof does not hold", body = Problem),
     (status = 403, description = "`PROOF_REQUIRED`", body = Problem), (status = 409, description = "`ALREADY_PAIRED`", body = Problem),
     (status = 410, description = "`EXPIRED`, `TOO_MANY_WRONG_NUMBERS`", body = Problem),
@@ -214,7 +226,7 @@ pub async fn pair(State(edge): State<Edge>, request: Request) -> Result<Response
 }
 
 /// Returns who paired a code.
-#[utoipa::path(get, path = "/api/v2/paired_trucodes/{id}", tag = "backends", params(("id" = String, Path)), responses(
+#[utoipa::path(get, path = "/api/v2/paired_trucodes/{id}", operation_id = "getTruCodePairing", tag = "codes", params(("id" = String, Path)), responses(
     (status = 200, description = "Paired", body = Pairing), (status = 404, description = "Unknown, or not paired", body = Problem)))]
 pub async fn pairing(State(edge): State<Edge>, backend: Backend, Path(id): Path<String>) -> Result<Response, Problem> {
     let mut codes = TruCodeServiceClient::new(edge.peers.trusonafication().on_behalf_of(&backend));

@@ -41,17 +41,25 @@ pub enum Matching {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 pub struct CreateTrusonafication {
     /// 1, 2 or 3; default 2.
+    #[schema(minimum = 1, maximum = 3, default = 2)]
     pub desired_level: Option<i32>,
+    #[schema(pattern = "^[A-Za-z0-9_-]{43}$")]
     pub device_identifier: Option<String>,
+    #[schema(max_length = 255)]
     pub user_identifier: Option<String>,
+    #[schema(format = Uuid)]
     pub trucode_id: Option<String>,
     /// A user who was registered with it.
+    #[schema(max_length = 255)]
     pub trusona_id: Option<String>,
     /// A user who was bound under this address.
+    #[schema(max_length = 255)]
     pub email: Option<String>,
     /// Shown to the person.
+    #[schema(required, value_type = String, min_length = 1, max_length = 255)]
     pub action: Option<String>,
     /// Shown to the person.
+    #[schema(required, value_type = String, min_length = 1, max_length = 255)]
     pub resource: Option<String>,
     /// Default true.
     pub prompt: Option<bool>,
@@ -60,15 +68,18 @@ pub struct CreateTrusonafication {
     /// Default true at level 3 only.
     pub show_identity_document: Option<bool>,
     /// RFC 3339; default in two minutes.
+    #[schema(format = DateTime)]
     pub expires_at: Option<String>,
     /// At most 1 MB.
     #[schema(value_type = Option<Object>)]
     pub custom_fields: Option<Box<RawValue>>,
     /// https URL the result is posted to.
+    #[schema(format = "uri", max_length = 2000)]
     pub callback_url: Option<String>,
     /// `enter`, or `choose`. With `context` or `request_context` it may come unasked: while another prompt waits for the same user.
     pub number_match: Option<Matching>,
     /// What of the backend it is about, at most 255 characters: its login session. A newer prompt of the same replaces an older one.
+    #[schema(max_length = 255)]
     pub context: Option<String>,
     /// Who asks the backend, as the backend sees them. The phone shows it.
     pub request_context: Option<RequestContext>,
@@ -84,10 +95,13 @@ pub struct CreateTrusonafication {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 pub struct RequestContext {
     /// IP address.
+    #[schema(max_length = 45)]
     pub address: Option<String>,
     /// The browser's name or user agent, at most 255 characters.
+    #[schema(max_length = 255)]
     pub browser: Option<String>,
     /// Roughly where the address is, at most 100 characters.
+    #[schema(max_length = 100)]
     pub place: Option<String>,
 }
 
@@ -126,7 +140,7 @@ pub struct Evidence {
 }
 
 /// Asks a user or a device.
-#[utoipa::path(post, path = "/api/v2/trusonafications", tag = "backends", request_body = CreateTrusonafication, responses(
+#[utoipa::path(post, path = "/api/v2/trusonafications", operation_id = "createTrusonafication", tag = "trusonafications", request_body = CreateTrusonafication, params(("Idempotency-Key" = Option<String>, Header)), responses(
     (status = 201, description = "In progress", body = Created), (status = 413, description = "`CUSTOM_FIELDS_TOO_LARGE`", body = Problem),
     (status = 422, description = "Not valid, or nobody can answer", body = Problem),
     (status = 424, description = "`NO_DOCUMENTS`; `NO_SIX_DIGITS`; `PROMPT_BUDGET_EXHAUSTED` or `PROMPTS_HELD`, with `Retry-After`", body = Problem)))]
@@ -148,7 +162,7 @@ pub async fn create(
 }
 
 /// Returns one; with `wait`, once its status is terminal, or as it stands then.
-#[utoipa::path(get, path = "/api/v2/trusonafications/{id}", tag = "backends",
+#[utoipa::path(get, path = "/api/v2/trusonafications/{id}", operation_id = "getTrusonafication", tag = "trusonafications",
     params(("id" = String, Path), ("wait" = Option<u64>, Query, description = "Seconds, at most 60")), responses(
     (status = 200, description = "As it stands", body = rest::Trusonafication), (status = 404, description = "Unknown", body = Problem),
     (status = 429, description = "`TOO_MANY_WAITS`: too many of the relying party wait", body = Problem),
@@ -170,7 +184,7 @@ pub async fn get(State(edge): State<Edge>, backend: Backend, Path(id): Path<Stri
 }
 
 /// Withdraws one that is in progress.
-#[utoipa::path(delete, path = "/api/v2/trusonafications/{id}", tag = "backends", params(("id" = String, Path)), responses(
+#[utoipa::path(delete, path = "/api/v2/trusonafications/{id}", operation_id = "cancelTrusonafication", tag = "trusonafications", params(("id" = String, Path)), responses(
     (status = 204, description = "Canceled"), (status = 404, description = "Unknown", body = Problem),
     (status = 422, description = "`NOT_IN_PROGRESS`", body = Problem)))]
 pub async fn cancel(State(edge): State<Edge>, backend: Backend, Path(id): Path<String>) -> Result<StatusCode, Problem> {
@@ -185,7 +199,7 @@ pub async fn cancel(State(edge): State<Edge>, backend: Backend, Path(id): Path<S
 }
 
 /// Returns the proof of an answered one.
-#[utoipa::path(get, path = "/api/v2/trusonafications/{id}/evidence", tag = "backends", params(("id" = String, Path)), responses(
+#[utoipa::path(get, path = "/api/v2/trusonafications/{id}/evidence", operation_id = "getEvidence", tag = "trusonafications", params(("id" = String, Path)), responses(
     (status = 200, description = "Verifiable offline", body = Evidence),
     (status = 404, description = "Unknown, or not answered", body = Problem)))]
 pub async fn evidence(State(edge): State<Edge>, backend: Backend, Path(id): Path<String>) -> Result<Response, Problem> {

@@ -15,13 +15,15 @@ use crate::{auth::backend::Backend, edge::Edge, extract::Json, problem::Problem}
 /// Whom to bind to whom.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct CreateUserBinding {
+    #[schema(required, value_type = String, min_length = 1, max_length = 255)]
     user_identifier: Option<String>,
     /// UUID of a code that was paired.
+    #[schema(format = Uuid, required, value_type = String)]
     trucode_id: Option<String>,
 }
 
 /// Binds the device that paired a code to a user, active at once: the backend vouches for the visitor it sees.
-#[utoipa::path(post, path = "/api/v2/user_bindings", tag = "backends", request_body = CreateUserBinding, responses(
+#[utoipa::path(post, path = "/api/v2/user_bindings", operation_id = "createUserBinding", tag = "devices", request_body = CreateUserBinding, responses(
     (status = 204, description = "Bound"), (status = 409, description = "`USER_ALREADY_BOUND`", body = Problem),
     (status = 422, description = "Not valid", body = Problem),
     (status = 424, description = "`TRUCODE_NOT_PAIRED`, or paired by nobody who is known", body = Problem)))]

@@ -10,7 +10,10 @@ use nodkey_proto::binding::v1::{
 };
 use nodkey_runtime::{Actor, PeerChannel};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::{Object, ObjectBuilder, schema::Type},
+};
 
 use super::trusonafications::not_an_answer;
 use crate::{
@@ -24,7 +27,9 @@ use crate::{
 /// Which device is whose.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct CreateUserDevice {
+    #[schema(required, value_type = String, min_length = 1, max_length = 255)]
     user_identifier: Option<String>,
+    #[schema(required, value_type = String, pattern = "^[A-Za-z0-9_-]{43}$")]
     device_identifier: Option<String>,
     /// Of an answer: null at most.
     #[schema(ignore)]
@@ -34,13 +39,20 @@ pub struct CreateUserDevice {
 /// The activation.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct ActivateUserDevice {
+    #[schema(required, schema_with = only_true)]
     active: Option<bool>,
+}
+
+/// Nothing else is taken: there is no way back.
+fn only_true() -> Object {
+    ObjectBuilder::new().schema_type(Type::Boolean).enum_values(Some([true])).build()
 }
 
 /// A device and its user.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct UserDevice {
     /// UUID; the activation code.
+    #[schema(format = Uuid)]
     id: String,
     user_identifier: String,
     device_identifier: String,
@@ -55,7 +67,7 @@ impl From<Binding> for UserDevice {
 }
 
 /// Binds a device to a user, inactive. The same pair again answers the same binding.
-#[utoipa::path(post, path = "/api/v2/user_devices", tag = "backends", request_body = CreateUserDevice, responses(
+#[utoipa::path(post, path = "/api/v2/user_devices", operation_id = "createUserDevice", tag = "devices", request_body = CreateUserDevice, params(("Idempotency-Key" = Option<String>, Header)), responses(
     (status = 201, description = "`id` is the activation code", body = UserDevice),
     (status = 409, description = "`DEVICE_ALREADY_BOUND` to another user", body = Problem),
     (status = 422, description = "Not valid", body = Problem), (status = 424, description = "`DEVICE_NOT_FOUND`", body = Problem)))]
@@ -76,7 +88,7 @@ pub async fn create(
 }
 
 /// Activates a binding. Idempotent.
-#[utoipa::path(patch, path = "/api/v2/user_devices/{id}", tag = "backends", request_body = ActivateUserDevice,
+#[utoipa::path(patch, path = "/api/v2/user_devices/{id}", operation_id = "activateUserDevice", tag = "devices", request_body = ActivateUserDevice,
     params(("id" = String, Path, description = "The activation code")), responses(
     (status = 200, description = "Active", body = UserDevice), (status = 404, description = "Unknown code", body = Problem),
     (status = 422, description = "Not valid", body = Problem)))]

@@ -23,18 +23,23 @@ const AT_ONCE: usize = 8;
 /// One of a user's devices.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DeviceOfUser {
+    #[schema(pattern = "^[A-Za-z0-9_-]{43}$")]
     device_identifier: String,
     name: String,
     /// `ios`, `android` or `other`.
+    #[schema(value_type = super::devices::Platform)]
     platform: &'static str,
     is_active: bool,
     /// `biometric`, `credential`.
+    #[schema(value_type = Vec<super::devices::PresenceKind>)]
     presence_keys: Vec<&'static str>,
     /// True while the device vouches for its presence keys by a key statement: evidence then proves whose they are.
     certified: bool,
     /// RFC 3339.
+    #[schema(format = DateTime, required)]
     activated_at: Option<String>,
     /// RFC 3339; noted once an hour at most.
+    #[schema(format = DateTime, required)]
     last_seen_at: Option<String>,
 }
 
@@ -45,7 +50,7 @@ pub struct DevicesOfUser {
 }
 
 /// Deactivates a user: every binding ends, every device is retired.
-#[utoipa::path(delete, path = "/api/v2/users/{user_identifier}", tag = "backends", params(("user_identifier" = String, Path)),
+#[utoipa::path(delete, path = "/api/v2/users/{user_identifier}", operation_id = "deactivateUser", tag = "users", params(("user_identifier" = String, Path)),
     responses((status = 204, description = "Deactivated"), (status = 404, description = "Unknown or inactive", body = Problem)))]
 pub async fn deactivate(State(edge): State<Edge>, backend: Backend, Path(user_identifier): Path<String>) -> Result<StatusCode, Problem> {
     users(&edge, &backend).deactivate_user(DeactivateUserRequest { user_identifier }).await?;
@@ -53,7 +58,7 @@ pub async fn deactivate(State(edge): State<Edge>, backend: Backend, Path(user_id
 }
 
 /// Lists a user's devices. Empty for an unknown user.
-#[utoipa::path(get, path = "/api/v2/users/{user_identifier}/devices", tag = "backends", params(("user_identifier" = String, Path)),
+#[utoipa::path(get, path = "/api/v2/users/{user_identifier}/devices", operation_id = "listUserDevices", tag = "users", params(("user_identifier" = String, Path)),
     responses((status = 200, description = "Oldest binding first", body = DevicesOfUser)))]
 pub async fn devices(State(edge): State<Edge>, backend: Backend, Path(user_identifier): Path<String>) -> Result<Response, Problem> {
     let bindings = users(&edge, &backend).list_user_devices(ListUserDevicesRequest { user_identifier }).await?.into_inner().bindings;

@@ -30,11 +30,16 @@ const FIELD: &str = "verification";
 /// What to ask, of exactly one of `email` and `trusona_id`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct CreateVerification {
+    #[schema(required, value_type = String, min_length = 1, max_length = 255)]
     action: Option<String>,
+    #[schema(required, value_type = String, min_length = 1, max_length = 255)]
     resource: Option<String>,
     /// 1, 2 or 3.
+    #[schema(minimum = 1, maximum = 3)]
     desired_level: Option<i32>,
+    #[schema(max_length = 255)]
     email: Option<String>,
+    #[schema(max_length = 255)]
     trusona_id: Option<String>,
     /// Echoed.
     agent_id: Option<String>,
@@ -65,27 +70,40 @@ pub enum OneOrArray {
 pub struct Verification {
     /// UUID, the trusonafication's.
     #[serde(rename = "verification_id")]
+    #[schema(format = Uuid)]
     id: String,
+    #[schema(required)]
     trusona_id: Option<String>,
+    #[schema(required)]
     email: Option<String>,
     action: String,
     resource: String,
+    #[schema(required)]
     agent_id: Option<String>,
+    #[schema(required)]
     accepted_level: Option<i32>,
     /// `IN_PROGRESS`, `ACCEPTED`, `ACCEPTED_AT_HIGHER_LEVEL`, `ACCEPTED_AT_LOWER_LEVEL`, or `REJECTED`, for expired and canceled ones, too.
+    #[schema(schema_with = statuses)]
     status: &'static str,
     /// Seconds between looks.
     interval: u32,
     /// UUID, once accepted or rejected.
+    #[schema(format = Uuid, required)]
     result_id: Option<String>,
     /// RFC 3339.
+    #[schema(format = DateTime, required)]
     created_date: Option<String>,
     /// RFC 3339.
+    #[schema(format = DateTime, required)]
     updated_date: Option<String>,
 }
 
+fn statuses() -> utoipa::openapi::Object {
+    rest::names(["IN_PROGRESS", "ACCEPTED", "ACCEPTED_AT_HIGHER_LEVEL", "ACCEPTED_AT_LOWER_LEVEL", "REJECTED"])
+}
+
 /// Asks a user by address or Trusona ID.
-#[utoipa::path(post, path = "/api/v1/verifications", tag = "backends", request_body = OneOrArray, responses(
+#[utoipa::path(post, path = "/api/v1/verifications", operation_id = "createVerification", tag = "compatibility", request_body = OneOrArray, params(("Idempotency-Key" = Option<String>, Header)), responses(
     (status = 201, description = "In progress", body = Verification),
     (status = 422, description = "Not valid, or nobody can answer", body = Problem),
     (status = 424, description = "`NO_DOCUMENTS`; `PROMPT_BUDGET_EXHAUSTED`, with `Retry-After`", body = Problem)))]
@@ -123,7 +141,7 @@ pub async fn create(
 }
 
 /// Returns one.
-#[utoipa::path(get, path = "/api/v1/verifications/{id}", tag = "backends", params(("id" = String, Path)), responses(
+#[utoipa::path(get, path = "/api/v1/verifications/{id}", operation_id = "getVerification", tag = "compatibility", params(("id" = String, Path)), responses(
     (status = 200, description = "As it stands", body = Verification), (status = 404, description = "Unknown", body = Problem)))]
 pub async fn get(State(edge): State<Edge>, backend: Backend, Path(id): Path<String>) -> Result<Response, Problem> {
     let request = GetTrusonaficationRequest { id, wait_seconds: 0 };

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use nodkey_db::retention::{Window, since};
+use nodkey_db::{
+    retention::{Window, since},
+    used_proof,
+};
 use nodkey_kernel::{
     error::{Classify as _, Kind},
     id::{DeviceId, RelyingPartyId},

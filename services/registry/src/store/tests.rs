@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
-use nodkey_db::{Db, DbConfig, retention::Window};
+use nodkey_db::{Db, DbConfig, retention::Window, used_proof};
 use nodkey_kernel::{
     id::{AuditEntryId, ConfirmationId, CredentialId, DeviceId, IdentityDocumentId, OperatorId, OperatorSessionId, TrusonaficationId},
     jose::{Algorithm, PrivateKey},
