@@ -38,6 +38,13 @@ test: tools ## Every test, on real PostgreSQL and NATS servers started privately
 	@scripts/tools test
 	cargo build --workspace --bins --locked
 	scripts/with-servers scripts/up-native -- scripts/nextest
+	@$(MAKE) --no-print-directory test-api
+
+.PHONY: test-api
+test-api: tools ## Whether validators, generators and schemathesis accept /openapi.json: about three minutes
+	@scripts/tools api
+	cargo build --package nodkey --bin nodkey --locked
+	scripts/test-api
 
 # What installs the tools of web/ leaves a mark, so that it is done once for each lock file.
 target/web-tools: web/package-lock.json
