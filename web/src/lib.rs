@@ -52,6 +52,10 @@ pub enum Page {
     Console,
     /// The operator console to who is signed out: the same address.
     SignIn,
+    /// The reference of the HTTP API.
+    Docs,
+    /// What the address of a deployment answers.
+    Home,
 }
 
 impl Page {
@@ -61,6 +65,8 @@ impl Page {
             Self::Phone => "phone/index.html",
             Self::Console => "console/index.html",
             Self::SignIn => "console/sign_in.html",
+            Self::Docs => "docs/index.html",
+            Self::Home => "home/index.html",
         }
     }
 
@@ -68,7 +74,7 @@ impl Page {
         match self {
             Self::Demo => policy!("frame-src 'self'; frame-ancestors 'none'"),
             Self::Phone => policy!("frame-ancestors 'self'"),
-            Self::Console | Self::SignIn => policy!("frame-ancestors 'none'"),
+            Self::Console | Self::SignIn | Self::Docs | Self::Home => policy!("frame-ancestors 'none'"),
         }
     }
 
@@ -76,7 +82,7 @@ impl Page {
     const fn permissions(self) -> &'static str {
         match self {
             Self::Demo | Self::Phone => "camera=(self), publickey-credentials-create=(self), publickey-credentials-get=(self)",
-            Self::Console | Self::SignIn => "camera=()",
+            Self::Console | Self::SignIn | Self::Docs | Self::Home => "camera=()",
         }
     }
 
@@ -182,7 +188,14 @@ mod tests {
     use super::*;
 
     fn site() -> Router {
-        let pages = [("/demo", Page::Demo), ("/demo/phone", Page::Phone), ("/console", Page::Console), ("/sign-in", Page::SignIn)];
+        let pages = [
+            ("/demo", Page::Demo),
+            ("/demo/phone", Page::Phone),
+            ("/console", Page::Console),
+            ("/sign-in", Page::SignIn),
+            ("/docs", Page::Docs),
+            ("/", Page::Home),
+        ];
         pages.into_iter().fold(assets(), |router, (path, of)| router.merge(page(path, of)))
     }
 
@@ -216,7 +229,7 @@ mod tests {
 
     #[tokio::test]
     async fn no_page_runs_what_is_inline_or_from_elsewhere() {
-        for path in ["/demo", "/demo/phone", "/console", "/sign-in"] {
+        for path in ["/demo", "/demo/phone", "/console", "/sign-in", "/docs", "/"] {
             let (status, headers, body) = get(path, "").await;
             assert_eq!((status, &headers[CONTENT_TYPE]), (StatusCode::OK, &HeaderValue::from_static(HTML)), "{path}");
             let policy = headers[CONTENT_SECURITY_POLICY].to_str().unwrap();

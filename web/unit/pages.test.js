@@ -25,6 +25,7 @@ const PAGES = {
   'phone/index.html': 'phone/app.js',
   'console/index.html': 'console/app.js',
   'console/sign_in.html': 'console/signed_out.js',
+  'docs/index.html': 'docs/app.js',
 };
 
 for (const [page, start] of Object.entries(PAGES)) {

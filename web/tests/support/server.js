@@ -12,6 +12,7 @@ const binary = path.join(process.env.NODKEY_BIN_DIR ?? path.join(top, 'target/de
  *
  * @typedef {object} Server
  * @property {string} url The gateway.
+ * @property {string} folder Where its data is, and `dev.json`.
  * @property {string} invitation The link of the console's first owner.
  * @property {(...args: string[]) => Promise<any>} admin Runs `nodkey admin … --json`, and reads what it prints.
  * @property {(...args: string[]) => Promise<any>} phone Runs `nodkey phone … --json`, and reads what it prints.
@@ -41,6 +42,7 @@ export async function start(...args) {
   const options = ['--json', '--data-dir', folder];
   return {
     url: told.url,
+    folder,
     invitation: told.invitation,
     admin: (...command) => run(['admin', ...options, ...command]),
     phone: (...command) => run(['phone', ...options, ...command]),

@@ -28,6 +28,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{MethodRouter, options, patch, post},
 };
+use nodkey_web::Page;
 use serde_json::Value;
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -165,6 +166,8 @@ pub fn routes(edge: Edge, working: Router<Edge>, waiting: Router<Edge>, grpc: Ro
     let strict_transport = layers::strict_transport(&edge.deployment);
     router
         .merge(nodkey_web::assets())
+        .merge(nodkey_web::page("/", Page::Home))
+        .merge(nodkey_web::page("/docs", Page::Docs))
         .merge(grpc)
         .route("/openapi.json", axum::routing::get(move || async move { public::openapi(document) }))
         .fallback(grpc::unknown)

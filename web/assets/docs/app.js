@@ -1,0 +1,90 @@
+/** The reference of the HTTP API: /openapi.json of this deployment, to read. */
+
+import { copyable, h, replace } from '../lib/dom.js';
+import { TOKEN } from './curl.js';
+import { section } from './operation.js';
+import { paragraphs } from './prose.js';
+
+const METHODS = ['get', 'put', 'post', 'delete', 'patch'];
+
+const main = /** @type {HTMLElement} */ (document.querySelector('main'));
+const nav = /** @type {HTMLElement} */ (document.querySelector('nav'));
+
+try {
+  const answer = await fetch('/openapi.json');
+  if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
+  show(await answer.json());
+} catch {
+  replace(
+    main,
+    h(
+      'div.failure',
+      h('h2', 'The reference could not be loaded'),
+      h('p', 'Check the connection, and load the page again.'),
+    ),
+  );
+}
+
+/** @param {any} document_ as OpenAPI 3.1 has it */
+function show(document_) {
+  /** @type {(value: any) => any} */
+  const resolve = (value) => {
+    const path = value?.$ref?.slice(2).split('/');
+    return path
+      ? resolve(path.reduce((/** @type {any} */ at, /** @type {string} */ name) => at[name], document_))
+      : value;
+  };
+  const server = document_.servers[0].url;
+  const calls = operations(document_.paths, server);
+  const hooks = operations(document_.webhooks, '');
+  /** @type {{ name: string, description: string }[]} */
+  const tags = document_.tags;
+  const groups = tags.map((tag) => ({
+    ...tag,
+    items: [...calls, ...hooks].filter(({ operation }) => operation.tags.includes(tag.name)),
+  }));
+  replace(
+    nav,
+    h('a', { href: '#start' }, 'Start here'),
+    groups.map(({ name, items }) => [
+      h('strong', title(name)),
+      items.map(({ operation }) => h('a', { href: `#${operation.operationId}` }, operation.operationId)),
+    ]),
+  );
+  replace(
+    main,
+    h('h1', `${document_.info.title} HTTP API`),
+    h('section', { id: 'start' }, paragraphs(document_.info.description), [
+      h(
+        'p',
+        'For curl: a token with the credential that ',
+        h('code', 'nodkey dev'),
+        ' wrote. Every command below calls it.',
+      ),
+      copyable(TOKEN, { label: 'token', block: true }),
+      h('p', 'For tools: ', h('a', { href: '/openapi.json' }, '/openapi.json'), ', OpenAPI 3.1.'),
+    ]),
+    groups.map(({ name, description, items }) => [
+      h('h2', title(name)),
+      h('p', description),
+      items.map((it) => section(it.server, it.method, it.path, it.operation, resolve)),
+    ]),
+  );
+  // The address may name what was not there yet.
+  if (location.hash) document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();
+}
+
+/**
+ * @param {Record<string, Record<string, any>>} paths
+ * @param {string} server
+ */
+function operations(paths, server) {
+  return Object.entries(paths).flatMap(([path, item]) =>
+    METHODS.filter((method) => method in item).map((method) => ({ path, method, server, operation: item[method] })),
+  );
+}
+
+/** @param {string} name */
+function title(name) {
+  return name[0].toUpperCase() + name.slice(1);
+}

@@ -1,0 +1,68 @@
+/** What to type for an operation: curl with the example of its request. */
+
+/**
+ * @typedef {object} Operation
+ * @property {string} operationId
+ * @property {string} [summary]
+ * @property {string} [description]
+ * @property {string[]} tags
+ * @property {Record<string, string[]>[]} [security]
+ * @property {Parameter[]} [parameters]
+ * @property {{ content: Record<string, Media> }} [requestBody]
+ * @property {Record<string, Answer>} responses
+ */
+/** @typedef {{ $ref?: string, name: string, in: string, required?: boolean, description?: string, schema?: any, example?: any }} Parameter */
+/** @typedef {{ schema?: any, example?: any }} Media */
+/** @typedef {{ description: string, headers?: Record<string, any>, content?: Record<string, Media> }} Answer */
+
+/** Makes a bearer token with the credential that `nodkey dev` wrote, as every backend makes its own. */
+export const TOKEN = `dev=.nodkey/dev.json
+secret=$(jq -r .server.secret $dev)
+id=$(jq -r '.server.token | split(".")[1] | gsub("-"; "+") | gsub("_"; "/") | @base64d | fromjson.jti' $dev)
+b64u() { openssl base64 -A | tr '+/' '-_' | tr -d '='; }
+token() {
+  local signed
+  signed=$(printf '{"alg":"HS256","kid":"%s"}' "$id" | b64u).$(printf '{"aud":"nodkey","exp":%d}' $(($(date +%s) + 60)) | b64u)
+  printf %s "$signed.$(printf %s "$signed" | openssl dgst -sha256 -hmac "$secret" -binary | b64u)"
+}`;
+
+/**
+ * The command that makes a call.
+ * @param {string} server URL of the deployment
+ * @param {string} method
+ * @param {string} path
+ * @param {Operation} operation
+ * @param {(parameter: Parameter) => Parameter} resolve follows a reference
+ * @returns {string}
+ */
+export function curl(server, method, path, operation, resolve) {
+  const parameters = (operation.parameters ?? []).map(resolve);
+  const named = path.replace(/\{(\w+)\}/g, (_, name) => {
+    const parameter = parameters.find((it) => it.in === 'path' && it.name === name);
+    return encodeURIComponent(String(parameter?.example ?? `<${name}>`)).replaceAll(/%3C|%3E/g, (x) =>
+      x === '%3C' ? '<' : '>',
+    );
+  });
+  const query = parameters
+    .filter((it) => it.in === 'query' && it.required)
+    .map((it) => `${encodeURIComponent(it.name)}=${encodeURIComponent(String(it.example ?? ''))}`);
+  const target = `${server.replace(/\/$/, '')}${named}${query.length ? `?${query.join('&')}` : ''}`;
+  const lines = [`curl -sS${method === 'get' ? '' : ` -X ${method.toUpperCase()}`} ${quoted(target)}`];
+  const schemes = Object.keys(operation.security?.[0] ?? {});
+  if (schemes.includes('bearer')) lines.push('-H "Authorization: Bearer $(token)"');
+  if (schemes.includes('mobile')) lines.push('-H "Authorization: TRUSONA $mobile_token:$signature" -H "X-Date: $date"');
+  if (schemes.includes('dpop')) lines.push('-H "DPoP: $proof"');
+  const example = operation.requestBody?.content['application/json']?.example;
+  if (example !== undefined) {
+    lines.push("-H 'Content-Type: application/json'", `--data-binary ${quoted(JSON.stringify(example))}`);
+  }
+  return lines.join(' \\\n  ');
+}
+
+/**
+ * A word of the shell.
+ * @param {string} text
+ */
+function quoted(text) {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}
