@@ -37,7 +37,7 @@ async fn call(world: &World, token: &str, method: Method, path: &str, body: &str
 
 async fn a_backend_does_all_it_may_by_a_token_and_answers_are_not_signed(world: &World) {
     let tenant = world.tenant().await;
-    let phone = tenant.phone("ada").await;
+    let phone = tenant.active("ada").await;
     let send = async |method, path: &str, body: &str| call(world, &token(&tenant.server, "nodkey", 60), method, path, body).await;
     let create = json!({"user_identifier": "ada", "action": "log in", "resource": "Acme"}).to_string();
     let created = send(Method::POST, "/api/v2/trusonafications", &create).await;

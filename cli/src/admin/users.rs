@@ -1,12 +1,16 @@
 //! `nodkey admin users`.
 
 use clap::Subcommand;
-use nodkey_proto::binding::v1::{FreezeUserRequest, GetUserRequest, ReleaseUserRequest, User, user_service_client::UserServiceClient};
+use nodkey_proto::binding::v1::{
+    FreezeUserRequest, GetUserRequest, ListUsersRequest, ReleaseUserRequest, User, user_service_client::UserServiceClient,
+};
 use nodkey_server_sdk::ServiceName;
 use serde_json::{Value, json};
 
 use super::{
-    Admin, answer, request,
+    Admin, answer,
+    list::{PageArgs, list},
+    request,
     values::{time, word},
 };
 use crate::output::{Record, filled, record};
@@ -15,6 +19,18 @@ const BY: &str = "FROZEN_BY_";
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// List users by how their identifiers begin
+    #[command(after_help = "Examples:
+  nodkey admin users list
+  nodkey admin users list ada
+  nodkey admin users list --all --json")]
+    List {
+        /// How their identifiers begin, letter case included
+        #[arg(default_value = "", hide_default_value = true)]
+        prefix: String,
+        #[command(flatten)]
+        page: PageArgs,
+    },
     /// Show how many devices a user has, and whether they are frozen
     #[command(after_help = "Example:
   nodkey admin users show ada")]
@@ -46,6 +62,14 @@ pub enum Verb {
 pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
     let mut client = UserServiceClient::new(admin.channel(ServiceName::Binding));
     let user = match verb {
+        Verb::List { prefix, page } => {
+            return list(admin, page, &["user_identifier", "devices", "frozen"], async |page_size, page_token| {
+                let asked = ListUsersRequest { page_size, page_token, prefix: prefix.clone() };
+                let found = client.list_users(request(asked)).await?.into_inner();
+                Ok((found.users.iter().map(to_record).collect(), found.next_page_token))
+            })
+            .await;
+        }
         Verb::Show { user } => answer(client.get_user(request(GetUserRequest { user_identifier: user }))).await?,
         Verb::Freeze { user, note } => answer(client.freeze_user(request(FreezeUserRequest { user_identifier: user, note }))).await?,
         Verb::Release { user } => answer(client.release_user(request(ReleaseUserRequest { user_identifier: user }))).await?,

@@ -3,6 +3,7 @@
 use axum::Router;
 use nodkey_kernel::{
     id::{BindingId, DeviceId},
+    jose::{b64u, b64u_decode},
     role::Role,
     visible,
 };
@@ -10,7 +11,8 @@ use nodkey_proto::binding::v1::{
     self as pb, ActivateBindingRequest, BindingState, CreateBindingRequest, DeactivateBindingRequest, DeactivateUserRequest,
     DeactivateUserResponse, FreezeDeviceUserRequest, FreezeUserRequest, GetBindingRequest, GetDeviceBindingRequest, GetUserRequest,
     ImportUsersRequest, ImportUsersResponse, ListBindingsRequest, ListBindingsResponse, ListIdentifiersRequest, ListIdentifiersResponse,
-    ListUserDevicesRequest, ListUserDevicesResponse, RegisterIdentifierRequest, ReleaseUserRequest, TransferBindingRequest,
+    ListUserDevicesRequest, ListUserDevicesResponse, ListUsersRequest, ListUsersResponse, RegisterIdentifierRequest, ReleaseUserRequest,
+    TransferBindingRequest,
     binding_service_server::{BindingService, BindingServiceServer},
     identifier_service_server::{IdentifierService, IdentifierServiceServer},
     import_service_server::{ImportService, ImportServiceServer},
@@ -187,6 +189,22 @@ impl UserService for Api {
         answer_user(self.0.user(party, &user).await)
     }
 
+    async fn list_users(&self, request: Request<ListUsersRequest>) -> Result<Response<ListUsersResponse>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let ListUsersRequest { page_size, page_token, prefix } = request.into_inner();
+        let page = Page::parse(page_size, "").map_err(status)?;
+        let after = match page_token.as_str() {
+            "" => None,
+            token => Some(user_after(token).ok_or_else(|| status(Failure::field("page_token", "must be one that a list answered")))?),
+        };
+        if !prefix.is_empty() {
+            UserIdentifier::parse(&prefix).map_err(|e| status(Failure::field("prefix", e.to_string())))?;
+        }
+        let found = self.0.users(party, &prefix, after.as_ref(), page.size).await.map_err(status)?;
+        let users = found.users.iter().map(user_message).collect();
+        Ok(Response::new(ListUsersResponse { users, next_page_token: found.last.map(|last| b64u(last.as_bytes())).unwrap_or_default() }))
+    }
+
     async fn list_user_devices(&self, request: Request<ListUserDevicesRequest>) -> Result<Response<ListUserDevicesResponse>, Status> {
         let caller = caller(&request)?;
         let party = caller.relying_party()?;
@@ -263,6 +281,11 @@ fn scope(integration_id: &str) -> Result<Scope, Status> {
 
 fn answer(result: Result<pb::Binding, Error>) -> Result<Response<pb::Binding>, Status> {
     result.map(Response::new).map_err(status)
+}
+
+/// The user after whom a page begins.
+fn user_after(token: &str) -> Option<UserIdentifier> {
+    UserIdentifier::parse(&String::from_utf8(b64u_decode(token).ok()?).ok()?).ok()
 }
 
 fn answer_user(result: Result<User, Error>) -> Result<Response<pb::User>, Status> {

@@ -31,6 +31,7 @@ const POSTGRES: &[Migration] = &[
     Migration { version: 1002, name: "in place", sql: include_str!("../migrations/postgres/1002_in_place.sql") },
     Migration { version: 1050, name: "frozen", sql: include_str!("../migrations/postgres/1050_frozen.sql") },
     Migration { version: 1052, name: "transfers", sql: include_str!("../migrations/postgres/1052_transfers.sql") },
+    Migration { version: 1055, name: "users", sql: include_str!("../migrations/postgres/1055_users.sql") },
 ];
 const SQLITE: &[Migration] = &[
     Migration { version: 1000, name: "init", sql: include_str!("../migrations/sqlite/1000_init.sql") },

@@ -1,6 +1,7 @@
 //! The tables. Every statement names the relying party.
 
 pub mod freeze;
+pub mod users;
 
 use nodkey_db::{Db, DbError, Query, Row, Tx};
 use nodkey_kernel::{

@@ -129,6 +129,17 @@ impl App {
         Ok(User { identifier: user.clone(), freeze, devices })
     }
 
+    /// Lists users whose identifiers begin with a prefix, after one of them.
+    pub async fn users(
+        &self,
+        party: RelyingPartyId,
+        prefix: &str,
+        after: Option<&UserIdentifier>,
+        size: i64,
+    ) -> Result<store::users::Found, Error> {
+        Ok(store::users::list(&self.db, party, prefix, after.map_or("", UserIdentifier::as_str), size).await?)
+    }
+
     /// Deletes proofs that would not be taken again anyway.
     pub async fn delete_used_proofs(&self, pass: &Pass) -> Result<(), Error> {
         Ok(pass.repeat(|| used_proof::prune(&self.db, pass.now() - used_proof::KEPT)).await.map(drop)?)

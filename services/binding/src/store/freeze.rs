@@ -48,7 +48,7 @@ async fn one(query: Query<'_>, party: RelyingPartyId, user: &UserIdentifier) -> 
     Ok(row.map(|row| read(&row, party)).transpose()?)
 }
 
-fn read(row: &Row, party: RelyingPartyId) -> Result<Freeze, DbError> {
+pub(super) fn read(row: &Row, party: RelyingPartyId) -> Result<Freeze, DbError> {
     // Its own key would show the user.
     let record = row.of("frozen_user", format_args!("of {party}"));
     let name = record.convert("frozen_by", |name: String| FreezerName::try_from(name.as_str()))?;

@@ -226,6 +226,45 @@ async fn who_vouches_is_kept_with_the_binding_and_by_which_nonce_with_the_device
     assert!(!has_vouched(&db, RelyingPartyId::CONSOLE, &old.device).await.unwrap());
 }
 
+async fn users_are_found_by_how_they_begin_in_the_order_of_their_bytes_page_by_page(db: Db) {
+    let names = ["Zoe", "ada", "ada@example.com", "adb", "zo\u{e9}", "\u{e9}mile", "100%", "1000"];
+    let mut tx = db.begin().await.unwrap();
+    for (n, name) in (0..).zip(names) {
+        lock_user(&mut tx, party(), &user(name)).await.unwrap();
+        insert(&mut tx, &Binding { user: user(name), ..bound(n) }).await.unwrap();
+    }
+    lock_user(&mut tx, RelyingPartyId::CONSOLE, &user("adam")).await.unwrap();
+    lock_user(&mut tx, party(), &user("ada without a device")).await.unwrap();
+    freeze::insert(&mut tx, party(), &user("adb"), &by_device()).await.unwrap();
+    tx.commit().await.unwrap();
+    let find = async |prefix: &str, size| {
+        let (mut found, mut after) = (Vec::new(), String::new());
+        loop {
+            let page = users::list(&db, party(), prefix, &after, size).await.unwrap();
+            assert!(i64::try_from(page.users.len()).unwrap() <= size);
+            found.extend(page.users.iter().map(|user| (user.identifier.as_str().to_owned(), user.devices, user.freeze.is_some())));
+            match page.last {
+                Some(last) => after = last,
+                None => return found,
+            }
+        }
+    };
+    let expected =
+        |all: &[(&str, usize, bool)]| all.iter().map(|(name, devices, frozen)| ((*name).to_owned(), *devices, *frozen)).collect::<Vec<_>>();
+    let ad = expected(&[("ada", 1, false), ("ada without a device", 0, false), ("ada@example.com", 1, false), ("adb", 1, true)]);
+    for size in [1, 2, 4, 100] {
+        assert_eq!(find("ad", size).await, ad, "{size}");
+    }
+    assert_eq!(
+        find("", 3).await.iter().map(|(name, ..)| name.as_str()).collect::<Vec<_>>(),
+        ["100%", "1000", "Zoe", "ada", "ada without a device", "ada@example.com", "adb", "zo\u{e9}", "\u{e9}mile"]
+    );
+    assert_eq!(find("100%", 3).await, expected(&[("100%", 1, false)]), "it is no pattern");
+    assert!(find("nobody", 3).await.is_empty() && find("A", 3).await.is_empty());
+    db.execute("UPDATE frozen_user SET frozen_by = 'nonsense'").execute().await.unwrap();
+    assert_eq!(find("adb", 3).await, [], "how they are frozen cannot be read");
+}
+
 nodkey_testkit::on_both_engines! {
     |database| connect(database, 4) =>
     a_frozen_user_is_seen_with_every_binding_of_theirs_until_the_release,
@@ -236,6 +275,7 @@ nodkey_testkit::on_both_engines! {
     lists_find_their_own_newest_first_and_go_on_past_what_cannot_be_read,
     an_identifier_that_cannot_be_read_shows_nobody,
     who_vouches_is_kept_with_the_binding_and_by_which_nonce_with_the_device,
+    users_are_found_by_how_they_begin_in_the_order_of_their_bytes_page_by_page,
 }
 
 /// Runs every statement once; the rows it writes are taken back.
@@ -267,6 +307,7 @@ async fn exercise(db: &Db) {
     of_user(db, party(), &ada).await.unwrap();
     inactive_before(db, party(), NOW, 10).await.unwrap();
     freeze::get(db, party(), &ada).await.unwrap();
+    users::list(db, party(), "user 1", "", 10).await.unwrap();
     used_proof::prune(db, NOW).await.unwrap();
     super::identifier(db, party(), Scope::RelyingParty, &ada).await.unwrap();
     identifiers_of(db, party(), Scope::RelyingParty, &identifier("ada").trusona_id).await.unwrap();
@@ -319,6 +360,9 @@ fn every_function_of_the_store_is_among_those_whose_plans_are_checked() {
     let exercised = include_str!("tests.rs");
     for name in plans::functions(Path::new("src/store.rs")) {
         assert!(exercised.contains(&format!("{name}(")), "{name}");
+    }
+    for name in plans::functions(Path::new("src/store/users.rs")) {
+        assert!(exercised.contains(&format!("users::{name}(")), "{name}");
     }
     for name in plans::functions(Path::new("src/store/freeze.rs")) {
         assert!(exercised.contains(&format!("freeze::{name}(")), "{name}");
