@@ -41,7 +41,7 @@ test: tools ## Every test, on real PostgreSQL and NATS servers started privately
 	@$(MAKE) --no-print-directory test-api
 
 .PHONY: test-api
-test-api: tools ## Whether buf accepts proto/, and validators, generators and schemathesis /openapi.json: about three minutes
+test-api: tools ## Whether tools accept proto/ and /openapi.json, and the examples of documents work: about three minutes
 	@scripts/tools api
 	cargo build --package nodkey --bin nodkey --locked
 	scripts/test-api

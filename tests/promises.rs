@@ -1,4 +1,4 @@
-//! What the documents of security promise, tests attack.
+//! What the documents of security and of the protocols promise, tests attack.
 //!
 //! A promise is a row of a table whose last column is `test`, or a sentence before `**Promised** (...)`. It names its tests by the end of
 //! their file's path and their names: `` `scenarios/ends.rs`: `it_expires_by_itself`, `another`; `phone.spec.js`: `a title` ``. In a table
@@ -42,6 +42,7 @@ fn sources() -> Vec<Source> {
 fn documents() -> Vec<Source> {
     let folder = top().join("docs");
     let mut paths = files(&folder.join("security"), ".md");
+    paths.extend(files(&folder.join("protocol"), ".md"));
     paths.push(folder.join("security.md"));
     paths.iter().map(|path| (path.display().to_string(), std::fs::read_to_string(path).unwrap())).collect()
 }
@@ -194,7 +195,7 @@ fn faults(text: &str, sources: &[Source]) -> Vec<String> {
 }
 
 #[test]
-fn every_promise_of_the_security_document_names_a_test_that_there_is() {
+fn every_promise_of_the_documents_names_a_test_that_there_is() {
     let (documents, sources) = (documents(), sources());
     let count: usize = documents.iter().map(|(_, text)| promises(text).len()).sum();
     assert!(count > 150, "{count} promises are read");

@@ -36,7 +36,7 @@ fn what_the_readme_tells_to_type_works_from_the_first_phone_to_the_proof() {
     let waits = script.matches("\nnodkey phone wait ").count();
     let script = script
         .replace("\nnodkey phone wait ", "\nnodkey phone wait --decide accept >phone.log & trap 'kill $!' EXIT\n: ")
-        .replace("PATH=$PWD/target/debug:$PATH", "")
+        .replace("export PATH=$PWD/target/debug:$PATH", "")
         .replace(USUAL, address);
     assert_eq!(waits, 1, "the phone is there");
     let output = run(&dir, &script);

@@ -1,4 +1,4 @@
-/** The worked examples of mobile-protocol.md, and keys made of them. */
+/** The worked examples of docs/protocol/mobile.md, and keys made of them. */
 
 import { readFileSync } from 'node:fs';
 

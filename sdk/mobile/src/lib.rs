@@ -1,4 +1,4 @@
-//! The phone's half of the mobile protocol, as a library.
+//! The phone's half of the mobile protocol (`docs/protocol/mobile.md`), as a library.
 //!
 //! An app brings two things the platform owns: a [`KeyStore`] (Secure Enclave, Android Keystore) and a [`UserPresence`] (the
 //! prompt before a presence key signs). Everything else is here: proofs, registration with a key statement, waiting, checking the

@@ -1,4 +1,4 @@
-/** What the server asks and what the phone answers: their types, shapes and signatures (mobile-protocol.md, sections 4 and 5). */
+/** What the server asks and what the phone answers: their types, shapes and signatures (docs/protocol/mobile.md, sections 5 and 6). */
 
 import { JoseError, findKey, parseJws, sha256, utf8, verifyJws } from './jose.js';
 

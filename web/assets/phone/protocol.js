@@ -1,5 +1,5 @@
 /**
- * The phone's half of the mobile protocol (mobile-protocol.md), for whoever writes an app: what to send, what to check, and
+ * The phone's half of the mobile protocol (docs/protocol/mobile.md), for whoever writes an app: what to send, what to check, and
  * what never to do. The sections named here are that document's.
  *
  * The platform brings a key store, a clock, `fetch` and randomness; everything else is here and touches neither a page nor a
@@ -115,7 +115,7 @@ export class Phone {
   }
 
   /**
-   * Section 3: registers the device, or brings the gateway up to date about its keys. The device key and each presence key sign
+   * Section 4: registers the device, or brings the gateway up to date about its keys. The device key and each presence key sign
    * which keys these are, so their stores ask the person once for each presence key.
    * @param {{token: string, secret: string}} credential the app's mobile credential; nothing else needs it
    * @param {{name: string, platform?: 'ios' | 'android' | 'other', appVersion?: string}} about
@@ -146,7 +146,7 @@ export class Phone {
   }
 
   /**
-   * Section 3: tells the gateway of other presence keys. Those that it knows and that still sign vouch for the new ones, which count then;
+   * Section 4: tells the gateway of other presence keys. Those that it knows and that still sign vouch for the new ones, which count then;
    * where none is left, the relying party has to approve the new ones. Repeating it is fine. Then `useKeys`.
    * @param {import('./transport.js').KeyStore} keys with the same device key
    * @param {import('./transport.js').PresenceKey[]} former what they replace
@@ -217,7 +217,7 @@ export class Phone {
   }
 
   /**
-   * Section 3: what there is to answer, as it comes, until the connection ends; then call it again, after a pause. What
+   * Section 5: what there is to answer, as it comes, until the connection ends; then call it again, after a pause. What
    * cannot be trusted comes without its content, so that one bad challenge keeps no good one away. It comes by server-sent
    * events, or by long polls when a stream brought nothing, as some proxies hold streams back; once a poll is answered where
    * a stream was silent, always by polls. A refusal is thrown; its `retryAfter` says how long the pause has to be.
@@ -286,7 +286,7 @@ export class Phone {
   }
 
   /**
-   * Section 5: answers. What is signed is the hash of the challenge's own characters: what was seen. An accept that needs
+   * Section 6: answers. What is signed is the hash of the challenge's own characters: what was seen. An accept that needs
    * presence is signed by a presence key, whose store asks the person first; everything else by the device key.
    * @param {Pending} pending
    * @param {import('../lib/challenge.js').Decision} decision
@@ -319,7 +319,7 @@ export class Phone {
   }
 
   /**
-   * Section 6: reads a secure QR code, or the link that stands for it: verifies its signature and asks what to show.
+   * Section 8: reads a secure QR code, or the link that stands for it: verifies its signature and asks what to show.
    * @param {string} text
    * @returns {Promise<import('./trucode.js').Scanned>}
    */
@@ -339,7 +339,7 @@ export class Phone {
   }
 
   /**
-   * Section 6: pairs a code with this device.
+   * Section 8: pairs a code with this device.
    * @param {import('./trucode.js').Scanned} scanned
    * @param {string} [number] what the person read off the page, when the code wants it
    */
@@ -366,7 +366,7 @@ export class Phone {
   }
 
   /**
-   * Section 4: nothing of a challenge is shown before all of this holds.
+   * Section 5: nothing of a challenge is shown before all of this holds.
    * @param {string} id
    * @param {string} jws
    */

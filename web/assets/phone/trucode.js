@@ -1,4 +1,4 @@
-/** Secure QR codes (mobile-protocol.md, section 6): what a phone makes of a scan. */
+/** Secure QR codes (docs/protocol/mobile.md, section 8): what a phone makes of a scan. */
 
 import { findKey, parseJws, verifyJws } from '../lib/jose.js';
 import { Untrusted } from './errors.js';

@@ -1,4 +1,4 @@
-/** The TRUSONA signature (wire.md, section 4): registration carries one by the app's mobile credential. */
+/** The TRUSONA signature (docs/protocol/trusona.md): registration carries one by the app's mobile credential. */
 
 import { base64, hex, utf8 } from '../lib/jose.js';
 import { md5 } from './md5.js';

@@ -1,4 +1,4 @@
-/** What a phone signs about its own keys, so that nobody else can say which are its presence keys (mobile-protocol.md, section 3). */
+/** What a phone signs about its own keys, so that nobody else can say which are its presence keys (docs/protocol/mobile.md, section 4). */
 
 import { algorithm, signJws, thumbprint } from '../lib/jose.js';
 import { KEYS_TYP } from '../lib/key_statement.js';

@@ -1,0 +1,37 @@
+"""Runs the examples of documents against the `nodkey dev` of this folder, where somebody accepts what `ada` is asked.
+
+Each block of a language below runs by itself. What a block of `text` right after it says is what it prints.
+"""
+
+import os
+import re
+import subprocess
+import sys
+
+ROOT = sys.argv[1]
+COMMANDS = {
+    "sh": ["bash", "-euo", "pipefail", "-c"],
+    "bash": ["bash", "-euo", "pipefail", "-c"],
+    "python": [sys.executable, "-c"],
+    "js": ["node", "--input-type=module", "-e"],
+}
+DOCUMENTS = {
+    "docs/protocol/bearer.md": ["bash", "python", "js"],
+    "docs/protocol/trusona.md": ["sh", "bash"],
+    "docs/guides/mobile-app.md": ["sh"],
+    "docs/guides/secure-qr.md": ["sh", "bash"],
+}
+# What is other each time.
+VARYING = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f-]{27}|\.\.\.)")
+
+for name, languages in DOCUMENTS.items():
+    with open(os.path.join(ROOT, name)) as file:
+        blocks = re.findall(r"^```(\w+)\n(.*?)^```\n(?:\n^```text\n(.*?)^```\n)?", file.read(), re.M | re.S)
+    blocks = [(language, code, text) for language, code, text in blocks if language in languages]
+    assert blocks, name
+    for language, code, text in blocks:
+        ran = subprocess.run([*COMMANDS[language], code], capture_output=True, text=True, timeout=120)
+        about = f"{name}, {code.splitlines()[0]}:\n{ran.stdout}{ran.stderr}"
+        assert ran.returncode == 0, about
+        assert not text or VARYING.sub("ID", ran.stdout).strip() == VARYING.sub("ID", text).strip(), about
+    print(f"{name}: {len(blocks)} examples work")
