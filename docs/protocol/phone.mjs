@@ -1,7 +1,7 @@
 // A phone in one file: the mobile protocol (mobile.md) with Node.js 20 and nothing else. For reading and for trying things out: a real
-// phone keeps its keys in hardware, asks the person before it accepts, and pins the JWKS.
+// phone keeps its keys in hardware, lets the person decide, and pins the JWKS.
 //
-//     node docs/protocol/phone.mjs             registers with `nodkey dev`, prints its device identifier, and accepts whatever it is asked
+//     node docs/protocol/phone.mjs             registers with `nodkey dev`, prints its device identifier, and accepts every request
 //     node docs/protocol/phone.mjs PAYLOAD     pairs a secure QR code first
 
 import { createHash, createHmac, createPublicKey, generateKeyPairSync, randomBytes, sign, verify } from 'node:crypto';

@@ -1,4 +1,4 @@
-"""Runs the examples of documents against the `nodkey dev` of this folder, where somebody accepts what `ada` is asked.
+"""Runs the examples of documents against the `nodkey dev` of this folder, where a phone accepts every request to `ada`.
 
 Each block of a language below runs by itself. What a block of `text` right after it says is what it prints.
 """
