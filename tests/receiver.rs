@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::post,
 };
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use serde_json::Value;
 use tokio::{
     net::TcpListener,
@@ -41,6 +41,8 @@ pub enum Reply {
     Redirect,
     /// With 200 and a body that never ends.
     Endless,
+    /// With 200 and the beginning of a body that does not go on.
+    Open,
     /// Not at all.
     Never,
 }
@@ -87,6 +89,10 @@ async fn take(State(backend): State<Backend>, headers: HeaderMap, body: Bytes) -
         Reply::Redirect => (StatusCode::FOUND, [(LOCATION, "/hook")]).into_response(),
         Reply::Endless => {
             Body::from_stream(stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(&[b'x'; 4096])))).into_response()
+        }
+        Reply::Open => {
+            let begun = stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"taken"))]);
+            Body::from_stream(begun.chain(stream::pending())).into_response()
         }
         Reply::Never => std::future::pending().await,
     }

@@ -7,7 +7,7 @@ use axum::{
     extract::rejection::{JsonRejection, QueryRejection},
     http::{
         HeaderMap, HeaderValue, StatusCode,
-        header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS},
+        header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS},
     },
     response::{IntoResponse, Response},
 };
@@ -96,7 +96,10 @@ impl IntoResponse for Problem {
         let body = Json(json!({"error": reason, "message": message, "description": message, "field_errors": fields}));
         // Whole seconds, not one too few.
         let seconds = |after: Duration| after.as_secs() + u64::from(after.subsec_nanos() > 0);
-        let headers: HeaderMap = retry_after.map(|after| (RETRY_AFTER, HeaderValue::from(seconds(after)))).into_iter().collect();
+        let retry_after = retry_after.map(|after| (RETRY_AFTER, HeaderValue::from(seconds(after))));
+        let challenge = (WWW_AUTHENTICATE, HeaderValue::from_static(r#"Cookie realm="Acme Bank""#));
+        let challenge = (status == StatusCode::UNAUTHORIZED).then_some(challenge);
+        let headers: HeaderMap = retry_after.into_iter().chain(challenge).collect();
         (status, headers, body).into_response()
     }
 }

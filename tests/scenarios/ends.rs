@@ -18,6 +18,7 @@ scenarios!(
     a_canceled_one_cannot_be_answered,
     a_retired_device_is_dead_at_once,
     what_a_user_is_asked_ends_with_the_last_phone_and_not_before,
+    however_the_last_phone_goes_whatever_it_was_asked_ends,
     a_deactivated_user_is_asked_nothing_any_more,
     the_device_of_a_deactivated_user_begins_no_other_life,
     nobody_is_asked_who_cannot_answer,
@@ -103,6 +104,36 @@ async fn what_a_user_is_asked_ends_with_the_last_phone_and_not_before(world: &Wo
     let third = tenant.active("ada").await;
     tenant.backend.create_trusonafication(log_in()).await.unwrap();
     asked(&third).await;
+}
+
+async fn however_the_last_phone_goes_whatever_it_was_asked_ends(world: &World) {
+    for way in ["the phone retires itself", "the backend retires it", "its binding is deactivated", "its user is deactivated"] {
+        let tenant = world.tenant().await;
+        let phone = tenant.active("ada").await;
+        let device = phone.device_identifier();
+        let (code, payload, _) = super::trucode::code(world, &tenant).await;
+        phone.pair(&phone.scan(&payload).await.unwrap(), None).await.unwrap();
+        let mut open = Vec::new();
+        for prompt in [log_in(), NewTrusonafication::device(device, "log in", "Acme"), NewTrusonafication::trucode(&code, "log in", "Acme")]
+        {
+            open.push(tenant.backend.create_trusonafication(prompt).await.unwrap().trusonafication.id);
+        }
+        match way {
+            "the phone retires itself" => phone.retire().await.unwrap(),
+            "the backend retires it" => {
+                let mut devices = DeviceServiceClient::new(tenant.backend.channel(ServiceName::Registry));
+                devices.retire_device(RetireDeviceRequest { device_id: device.into() }).await.unwrap();
+            }
+            "its binding is deactivated" => {
+                let binding = tenant.backend.device_binding(device).await.unwrap();
+                tenant.backend.deactivate_binding(&binding.id).await.unwrap();
+            }
+            _ => drop(tenant.backend.deactivate_user("ada").await.unwrap()),
+        }
+        for id in open {
+            assert_eq!(tenant.backend.wait(&id).await.unwrap().status(), Status::Canceled, "{way}");
+        }
+    }
 }
 
 async fn a_deactivated_user_is_asked_nothing_any_more(world: &World) {

@@ -271,7 +271,7 @@ impl Installation {
         let challenge = challenge::verify_challenge(signed, &self.jwks("after"), issuer, now).unwrap();
         let claims = ResponseClaims {
             iss: device.to_owned(),
-            aud: challenge.iss,
+            aud: challenge.iss.into(),
             sub: challenge.jti,
             chal: challenge::challenge_hash(signed),
             dec: Decision::Accept,

@@ -71,7 +71,7 @@ impl<'a> ByHand<'a> {
         let challenge = self.challenge().await;
         KeyStatementClaims {
             iss: self.id(),
-            aud: self.world.http.clone(),
+            aud: self.world.http.as_str().into(),
             seq: challenge["seq"].as_u64().unwrap(),
             keys: vec![StatedKey { kind: PresenceKind::Biometric, jkt: biometric.public().thumbprint() }],
             nonce: challenge["nonce"].as_str().unwrap().to_owned(),

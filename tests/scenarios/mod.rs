@@ -62,6 +62,7 @@ mod overload;
 mod phones_word;
 mod privacy;
 mod prompts;
+mod proofs;
 mod push;
 mod races;
 mod refused;

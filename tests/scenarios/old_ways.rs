@@ -198,7 +198,7 @@ async fn an_app_that_polls_gets_the_oldest_question_and_may_delete_it(world: &Wo
     let answer = |dec| {
         let claims = ResponseClaims {
             iss: key.public().thumbprint(),
-            aud: tenant.http.clone(),
+            aud: tenant.http.as_str().into(),
             sub: id.to_owned(),
             chal: challenge_hash(challenge),
             dec,

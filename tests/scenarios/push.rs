@@ -16,8 +16,10 @@ use nodkey_server_sdk::{AuthenticatedChannel, NewTrusonafication, ServiceName};
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256};
 use serde_json::{Value, json};
 
+use super::webhook::create;
 use crate::{
     providers::{Arrived, Provider, Subscriber, apns, fcm, webpush},
+    receiver::receiver,
     world::{PATIENCE, SoftPhone, Tenant, World, asked},
 };
 
@@ -27,6 +29,7 @@ scenarios!(
     a_browser_is_woken_by_what_only_it_can_read,
     a_phone_without_google_is_woken_by_its_own_distributor,
     every_other_phone_of_a_user_is_woken_when_one_joins_or_is_replaced,
+    a_phone_is_woken_no_more_for_what_is_over,
 );
 
 fn configurations(tenant: &Tenant) -> PushConfigurationServiceClient<AuthenticatedChannel> {
@@ -258,4 +261,35 @@ async fn every_other_phone_of_a_user_is_woken_when_one_joins_or_is_replaced(worl
     let prompt = NewTrusonafication::device(third.device_identifier(), "transfer 90 EUR", "Acme");
     tenant.backend.create_trusonafication(prompt).await.unwrap();
     wakes(&mut distributor, &["third"]).await;
+}
+
+async fn a_phone_is_woken_no_more_for_what_is_over(world: &World) {
+    let tenant = world.tenant().await;
+    let (ada, bob, eve, grace) =
+        (tenant.active("ada").await, tenant.active("bob").await, tenant.active("eve").await, tenant.active("grace").await);
+    let mut distributor = webpush(None).await;
+    for (name, phone) in [("ada", &ada), ("bob", &bob), ("eve", &eve), ("grace", &grace)] {
+        let endpoint = format!("{}/push/{name}", distributor.url);
+        phone.register_push(&json!({"provider": "unifiedpush", "endpoint": endpoint})).await.unwrap();
+    }
+    let mut ends = receiver(Vec::new()).await;
+    create(&tenant, &ends.url, &["trusonafication.accepted", "trusonafication.rejected", "trusonafication.canceled"]).await;
+    // The push service is busy, and has each come again.
+    distributor.answer(&[(503, "", Some(5)); 4]).await;
+    let canceled = ask(&tenant).await;
+    ask_user(&tenant, "bob").await;
+    ask_user(&tenant, "eve").await;
+    let mut woken = [distributor.next().await.to, distributor.next().await.to, distributor.next().await.to];
+    woken.sort_unstable();
+    assert_eq!(woken, ["ada", "bob", "eve"]);
+    tenant.backend.cancel(&canceled).await.unwrap();
+    bob.respond(&asked(&bob).await, Decision::Accept, None).await.unwrap();
+    eve.respond(&asked(&eve).await, Decision::Reject, None).await.unwrap();
+    // What a webhook tells of has been taken in.
+    for _ in 0..3 {
+        ends.next().await;
+    }
+    ask_user(&tenant, "grace").await;
+    // Theirs were due before her second.
+    assert_eq!([distributor.next().await.to, distributor.next().await.to], ["grace", "grace"]);
 }

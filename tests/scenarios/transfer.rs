@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use nodkey_kernel::{
-    jose::PrivateKey,
+    jose::{Audience, PrivateKey},
     key_statement::PresenceKind,
     service_key,
     time::Timestamp,
@@ -65,7 +65,7 @@ struct Papers {
 }
 
 async fn papers(world: &World, old: &ByHand<'_>, new: &ByHand<'_>, act: TransferAct) -> Papers {
-    let aud = world.http.clone();
+    let aud = Audience::from(world.http.as_str());
     let claims = TransferClaims { iss: old.id(), sub: new.id(), aud: aud.clone(), act, nonce: old.nonce().await, iat: 1 };
     Papers { claims, asks: TransferRequestClaims { iss: new.id(), aud, nonce: new.nonce().await } }
 }

@@ -41,7 +41,7 @@ async fn page(world: &World, method: Method, path: &str, origin: &str, body: Opt
 }
 
 /// A code as a page makes it: id, payload, the whole answer.
-async fn code(world: &World, tenant: &Tenant) -> (String, String, Value) {
+pub(super) async fn code(world: &World, tenant: &Tenant) -> (String, String, Value) {
     let made = page(world, Method::POST, "/api/v2/trucodes", ORIGIN, Some(json!({"relying_party_id": tenant.id}))).await;
     assert_eq!(made.status, 201, "{}", made.body);
     let text = |name: &str| made.body[name].as_str().unwrap().to_owned();

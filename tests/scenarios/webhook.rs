@@ -15,6 +15,7 @@ use nodkey_proto::{
         GetEndpointRequest, ListDeliveriesRequest, RedeliverManyRequest, RedeliverRequest, RotateEndpointKeysRequest,
         UpdateEndpointRequest, delivery_service_client::DeliveryServiceClient, endpoint_service_client::EndpointServiceClient,
     },
+    registry::v1::{DisableRelyingPartyRequest, relying_party_service_client::RelyingPartyServiceClient},
 };
 use nodkey_server_sdk::{
     AuthenticatedChannel, InvalidWebhook, NewTrusonafication, ReceiptStatus, ServiceName, Webhook, WebhookHeaders, WebhookTrust,
@@ -25,13 +26,16 @@ use reqwest::Method;
 use crate::{
     http,
     receiver::{Callback, Reply, receiver, replying},
-    world::{PATIENCE, SoftPhone, Tenant, World, asked},
+    world::{PATIENCE, SoftPhone, Tenant, World, asked, eventually},
 };
 
 scenarios!(
     an_endpoint_is_told_what_it_asked_for_and_verifies_it_by_either_key,
     every_end_is_told_with_a_receipt_that_verifies,
     while_keys_are_exchanged_holders_of_either_verify,
+    a_second_exchange_leaves_the_secret_of_a_receiver_good_and_one_too_many_is_refused,
+    a_receiver_that_leaves_its_answers_open_holds_up_nothing,
+    a_relying_party_that_was_disabled_is_told_nothing_any_more,
     an_endpoint_that_is_gone_is_disabled_and_what_it_missed_can_be_sent_later,
     an_endpoint_that_is_off_is_told_nothing_and_loses_nothing,
     what_goes_wrong_at_a_receiver_is_recorded,
@@ -172,6 +176,80 @@ async fn while_keys_are_exchanged_holders_of_either_verify(world: &World) {
     let told = receiving.next().await;
     assert!(verify(&tenant, &third.secret, &told).await.is_ok());
     assert!(verify(&tenant, &second.secret, &told).await.is_err() && verify(&tenant, &first.secret, &told).await.is_err());
+}
+
+async fn a_second_exchange_leaves_the_secret_of_a_receiver_good_and_one_too_many_is_refused(world: &World) {
+    let tenant = world.tenant().await;
+    tenant.active("ada").await;
+    let mut receiving = receiver(Vec::new()).await;
+    let created = create(&tenant, &receiving.url, &[]).await;
+    let id = created.endpoint.unwrap().id;
+    let rotate = async |overlap_seconds| {
+        let request = RotateEndpointKeysRequest { id: id.clone(), overlap_seconds, ..RotateEndpointKeysRequest::default() };
+        endpoints(&tenant).rotate_endpoint_keys(request).await.map(tonic::Response::into_inner)
+    };
+    let mut secrets = vec![created.secret];
+    for _ in 0..4 {
+        secrets.push(rotate(Some(3_600)).await.unwrap().secret);
+    }
+    let refused = nodkey_server_sdk::Error::from(rotate(Some(3_600)).await.unwrap_err());
+    assert_eq!(refused.reason, "TOO_MANY_KEYS", "{refused}");
+    canceled(&tenant).await;
+    let told = receiving.next().await;
+    for secret in &secrets {
+        assert!(verify(&tenant, secret, &told).await.is_ok());
+    }
+    // Without an overlap all of them end, and there is room again.
+    let alone = rotate(Some(0)).await.unwrap();
+    assert!(alone.endpoint.unwrap().previous_keys_until.is_none());
+    canceled(&tenant).await;
+    let told = receiving.next().await;
+    for secret in &secrets {
+        assert!(verify(&tenant, secret, &told).await.is_err());
+    }
+    assert!(verify(&tenant, &alone.secret, &told).await.is_ok());
+    assert!(rotate(Some(3_600)).await.is_ok());
+}
+
+async fn a_receiver_that_leaves_its_answers_open_holds_up_nothing(world: &World) {
+    let tenant = world.tenant().await;
+    tenant.active("ada").await;
+    let mut receiving = replying(VecDeque::new(), Reply::Open).await;
+    create(&tenant, &receiving.url, &["trusonafication.canceled"]).await;
+    // An attempt may take as long as this.
+    tokio::time::timeout(PATIENCE, async {
+        for _ in 0..4 {
+            let id = canceled(&tenant).await;
+            receiving.next().await;
+            let taken = delivery(&tenant, &id, |d| d.state() == DeliveryState::Succeeded).await;
+            assert_eq!((taken.attempts[0].status_code, taken.attempts[0].response.as_str()), (200, "taken"));
+        }
+    })
+    .await
+    .unwrap();
+}
+
+async fn a_relying_party_that_was_disabled_is_told_nothing_any_more(world: &World) {
+    let tenant = world.tenant().await;
+    tenant.active("ada").await;
+    let mut failing = replying(VecDeque::new(), Reply::Status(StatusCode::SERVICE_UNAVAILABLE, "")).await;
+    let id = create(&tenant, &failing.url, &[]).await.endpoint.unwrap().id;
+    let waiting = canceled(&tenant).await;
+    failing.next().await;
+    delivery(&tenant, &waiting, |d| d.attempt_count == 1).await;
+    let operator = world.operator(Some(&tenant.id));
+    let mut parties = RelyingPartyServiceClient::new(world.operator(None).channel(ServiceName::Registry));
+    parties.disable_relying_party(DisableRelyingPartyRequest { id: tenant.id.clone() }).await.unwrap();
+    let of_operator = EndpointServiceClient::new(operator.channel(ServiceName::Notification));
+    eventually("its endpoint is off", async || {
+        let found = of_operator.clone().get_endpoint(GetEndpointRequest { id: id.clone() }).await.unwrap().into_inner();
+        (!found.enabled).then_some(())
+    })
+    .await;
+    let request = ListDeliveriesRequest { trusonafication_id: waiting, ..ListDeliveriesRequest::default() };
+    let listed =
+        DeliveryServiceClient::new(operator.channel(ServiceName::Notification)).list_deliveries(request).await.unwrap().into_inner();
+    assert!(listed.deliveries.iter().all(|d| d.state() == DeliveryState::Exhausted), "{listed:?}");
 }
 
 async fn an_endpoint_that_is_gone_is_disabled_and_what_it_missed_can_be_sent_later(world: &World) {

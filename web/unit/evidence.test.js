@@ -41,6 +41,17 @@ test('every challenge of the vectors verifies, whatever number it asks for and w
   }
 });
 
+test('a response holds in every spelling of the standards', async () => {
+  const { iat, aud } = byPresence.claims;
+  for (const claims of [{ iat: iat + 0.75 }, { aud: ['https://else.example', aud] }, { why: null, num: null }]) {
+    const response = await respond(claims);
+    const verified = await verifyEvidence({ ...good, keys: [jwk('device_p256')], response }, jwks);
+    assert.equal(verified.verdict, 'not_proven', JSON.stringify(claims));
+  }
+  const response = await respond({ aud: ['https://else.example'] });
+  assert.equal(fault(await verifyEvidence({ ...good, keys: [jwk('device_p256')], response }, jwks)), 'response.aud');
+});
+
 test('evidence is what the vectors say of it', async () => {
   assert.ok(evidence.cases.length > 60);
   for (const {

@@ -7,6 +7,9 @@ import {
   b64u,
   b64uDecode,
   findKey,
+  includes,
+  isAudience,
+  isDate,
   parseJws,
   publicJwk,
   signJws,
@@ -50,7 +53,6 @@ test('a key that is none is refused', () => {
     'text',
     {},
     { ...jwk, d: 'AA' },
-    { ...jwk, d: null },
     { ...jwk, crv: 'P-384' },
     { ...jwk, x: 'AA' },
     { ...jwk, y: undefined },
@@ -62,6 +64,10 @@ test('a key that is none is refused', () => {
   ];
   for (const value of bad) assert.throws(() => publicJwk(value), code('KEY'), JSON.stringify(value));
   assert.deepEqual(publicJwk({ ...jwk, alg: 'ES256', use: 'sig', kid: 'x', ext: true }), jwk);
+  assert.deepEqual(publicJwk({ ...jwk, alg: null, use: null, d: null }), jwk);
+  const okp = vectors.keys.device_ed25519.jwk;
+  assert.deepEqual(publicJwk({ ...okp, alg: 'Ed25519' }), okp);
+  assert.throws(() => publicJwk({ ...jwk, alg: 'Ed25519' }), code('KEY'));
 });
 
 test('a P-256 point off the curve verifies nothing', async () => {
@@ -99,6 +105,24 @@ test('what is signed verifies', async () => {
   const { jwk } = vectors.keys.device_p256;
   const jws = await signJws({ alg: 'ES256', typ: DPOP, jwk }, { a: 'ä' }, await signer('device_p256'));
   assert.deepEqual(await verifyJws(parseJws(jws), jwk, DPOP), { a: 'ä' });
+});
+
+test('Ed25519 is EdDSA by another name, of Ed25519 keys alone, and null members are absent', async () => {
+  const { jwk } = vectors.keys.device_ed25519;
+  const renamed = { alg: 'Ed25519', typ: DPOP, kid: null, jwk: null };
+  const header = /** @type {import('../assets/lib/jose.js').Header} */ (/** @type {unknown} */ (renamed));
+  const jws = await signJws(header, { a: 1, b: null }, await signer('device_ed25519'));
+  assert.deepEqual(await verifyJws(parseJws(jws), jwk, DPOP), { a: 1 });
+  const p256 = await signJws({ alg: 'Ed25519', typ: DPOP }, {}, await signer('device_p256'));
+  await assert.rejects(verifyJws(parseJws(p256), vectors.keys.device_p256.jwk, DPOP), code('ALGORITHM'));
+});
+
+test('a date is a number and an audience is one or a list', () => {
+  for (const date of [1, 1.5, 0, -1]) assert.ok(isDate(date), `${date}`);
+  for (const none of ['1', null, undefined, NaN, Infinity, 2 ** 54]) assert.ok(!isDate(none), `${none}`);
+  for (const audience of ['a', ['a'], ['b', 'a']]) assert.ok(isAudience(audience) && includes(audience, 'a'));
+  for (const audience of ['b', 'a b', [], ['b']]) assert.ok(isAudience(audience) && !includes(audience, 'a'));
+  for (const none of [null, 1, ['a', 1], {}]) assert.ok(!isAudience(none));
 });
 
 test('what is no compact JWS is refused', () => {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    jose::{JoseError, Jwks, b64u, jws, sha256},
+    jose::{Audience, JoseError, Jwks, b64u, jws, numeric_date, sha256},
     level::Level,
     named,
     time::Timestamp,
@@ -24,8 +24,10 @@ pub struct ChallengeClaims {
     /// Trusonafication id.
     pub jti: String,
     /// Seconds.
+    #[serde(deserialize_with = "numeric_date")]
     pub iat: i64,
     /// Seconds.
+    #[serde(deserialize_with = "numeric_date")]
     pub exp: i64,
     /// Who asks.
     pub rp: RelyingPartyClaim,
@@ -149,7 +151,7 @@ pub struct ResponseClaims {
     /// Device identifier.
     pub iss: String,
     /// `iss` of the challenge.
-    pub aud: String,
+    pub aud: Audience,
     /// Trusonafication id.
     pub sub: String,
     /// [`challenge_hash`].
@@ -166,6 +168,7 @@ pub struct ResponseClaims {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doc: Option<String>,
     /// Seconds.
+    #[serde(deserialize_with = "numeric_date")]
     pub iat: i64,
     /// Random.
     pub jti: String,

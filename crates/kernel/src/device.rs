@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    jose::{JoseError, Jwks, jws},
+    jose::{Audience, JoseError, Jwks, jws, numeric_date},
     time::Timestamp,
 };
 
@@ -19,12 +19,14 @@ pub struct DeviceClaims {
     /// The deployment: the gateway's public URL.
     pub iss: String,
     /// Id of the relying party whose app registered it.
-    pub aud: String,
+    pub aud: Audience,
     /// The device identifier.
     pub sub: String,
     /// Seconds.
+    #[serde(deserialize_with = "numeric_date")]
     pub iat: i64,
     /// Seconds.
+    #[serde(deserialize_with = "numeric_date")]
     pub exp: i64,
     /// Random.
     pub jti: String,
@@ -41,7 +43,7 @@ pub fn verify_device_identifier(
     let compact = jws::Compact::parse(jwt)?;
     let key = compact.header().kid.as_deref().and_then(|kid| jwks.find_for(kid, DEVICE_TYP)).ok_or(JoseError::Key)?;
     let claims: DeviceClaims = compact.verify(key, DEVICE_TYP)?;
-    let meant = claims.iss == issuer && claims.aud == relying_party && now.as_seconds() < claims.exp;
+    let meant = claims.iss == issuer && claims.aud.includes(relying_party) && now.as_seconds() < claims.exp;
     if meant { Ok(claims) } else { Err(JoseError::Claims) }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::jose::{JoseError, PrivateKey, PublicJwk, jws};
+use crate::jose::{Audience, JoseError, PrivateKey, PublicJwk, jws, numeric_date};
 
 /// The `typ` of the header.
 pub const DOCUMENT_TYP: &str = "nodkey-document+jwt";
@@ -13,12 +13,13 @@ pub struct DocumentStatementClaims {
     /// Device identifier, thumbprint of the device key.
     pub iss: String,
     /// The deployment: the gateway's public URL.
-    pub aud: String,
+    pub aud: Audience,
     /// Of the document.
     pub hash: String,
     /// From the deployment, for one use.
     pub nonce: String,
     /// Seconds.
+    #[serde(deserialize_with = "numeric_date")]
     pub iat: i64,
 }
 
@@ -39,7 +40,7 @@ pub fn verify_document_statement(
     audience: &str,
 ) -> Result<DocumentStatementClaims, JoseError> {
     let claims: DocumentStatementClaims = jws::Compact::parse(statement)?.verify(key, DOCUMENT_TYP)?;
-    let meant = claims.iss == device && claims.aud == audience && claims.hash == hash;
+    let meant = claims.iss == device && claims.aud.includes(audience) && claims.hash == hash;
     if meant { Ok(claims) } else { Err(JoseError::Claims) }
 }
 

@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::{
     id::DeviceId,
-    jose::{JoseError, PrivateKey, PublicJwk, b64u, jws, sha256},
+    jose::{Algorithm, JoseError, PrivateKey, PublicJwk, b64u, jws, numeric_date, sha256},
     random::Random,
     time::Timestamp,
 };
@@ -29,6 +29,7 @@ pub struct Claims {
     /// URL without query and fragment.
     pub htu: String,
     /// Seconds.
+    #[serde(deserialize_with = "numeric_date")]
     pub iat: i64,
     /// base64url of the SHA-256 of the body; absent without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -53,25 +54,55 @@ pub struct Proof {
 impl Proof {
     /// Checks that it was made for this body.
     pub fn check_body(&self, body: &[u8]) -> Result<(), ProofError> {
-        if self.body_hash == body_hash(body) { Ok(()) } else { Err(ProofError::Mismatch("body")) }
+        if self.body_hash == body_hash(body) { Ok(()) } else { Err(ProofError::Body) }
     }
 }
 
 /// Why a proof does not hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProofError {
-    /// Not a JWS by the key it carries.
-    #[error("the DPoP proof is not a JWS by the key in its header")]
+    /// Not a JWS with the claims of a proof, by the key it carries.
+    #[error("the DPoP proof {}", of_jws(*.0))]
     Jose(#[source] JoseError),
-    /// Made for another call.
-    #[error("the DPoP proof is for another {0}")]
-    Mismatch(&'static str),
-    /// Too old, or from the future.
-    #[error("the DPoP proof's iat is more than 60 seconds off; set the clock by the Date header")]
-    Skew,
     /// `jti` too short or too long.
     #[error("the DPoP proof's jti must be 22 to 128 characters")]
     Jti,
+    /// Made for another method.
+    #[error("the DPoP proof's htm is not the method of this call")]
+    Method,
+    /// Made for another URL.
+    #[error("the DPoP proof's htu is not the URL of this call, which is the gateway's public URL and the path")]
+    Url,
+    /// Too old, or from the future.
+    #[error(
+        "the DPoP proof's iat is {} and the time here {now}: {} apart, and may be {MAX_SKEW} s; set the clock by the Date header",
+        .iat.as_seconds(), apart(*.iat, *.now)
+    )]
+    Skew {
+        /// When it was made by the clock of who made it.
+        iat: Timestamp,
+        /// When it came.
+        now: Timestamp,
+    },
+    /// Made for another body, or for one where there is none, or the other way round.
+    #[error("the DPoP proof's bh is not base64url of the SHA-256 of this body; it is absent where there is no body")]
+    Body,
+}
+
+/// What is wrong with a proof as a JWS.
+const fn of_jws(error: JoseError) -> &'static str {
+    match error {
+        JoseError::Malformed | JoseError::Base64 => "is not a compact JWS with a JSON header, each member once and none of them crit",
+        JoseError::Type => "is of another typ than dpop+jwt",
+        JoseError::Algorithm => "has an alg that is not its key's: ES256 of P-256, EdDSA or Ed25519 of Ed25519, and no other",
+        JoseError::Key => "has no jwk in its header that is a public P-256 or Ed25519 key",
+        JoseError::Signature => "is not signed by the key in its header, over what it says",
+        JoseError::Claims => "does not have the claims jti, htm, htu, iat and, with a body, bh, each once",
+    }
+}
+
+fn apart(one: Timestamp, other: Timestamp) -> String {
+    format!("{} s", one.as_seconds().abs_diff(other.as_seconds()))
 }
 
 impl ProofError {
@@ -80,10 +111,65 @@ impl ProofError {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Jose(JoseError::Signature) => "wrong_signature",
+            Self::Jose(JoseError::Algorithm) => "wrong_algorithm",
             Self::Jose(_) => "malformed",
-            Self::Mismatch(of) => of,
-            Self::Skew => "date_off",
+            Self::Method => "method",
+            Self::Url => "URL",
+            Self::Body => "body",
+            Self::Skew { .. } => "date_off",
             Self::Jti => "jti",
+        }
+    }
+
+    /// Its name for programs, one for each cause.
+    #[must_use]
+    pub const fn cause_code(self) -> &'static str {
+        match self {
+            Self::Jose(JoseError::Malformed | JoseError::Base64) => "malformed",
+            Self::Jose(JoseError::Type) => "wrong_typ",
+            Self::Jose(JoseError::Algorithm) => "wrong_alg",
+            Self::Jose(JoseError::Key) => "wrong_jwk",
+            Self::Jose(JoseError::Signature) => "wrong_signature",
+            Self::Jose(JoseError::Claims) => "wrong_claims",
+            Self::Jti => "wrong_jti",
+            Self::Method => "wrong_htm",
+            Self::Url => "wrong_htu",
+            Self::Skew { .. } => "wrong_iat",
+            Self::Body => "wrong_bh",
+        }
+    }
+}
+
+/// Why a call that was passed on with its proof is not taken for the phone's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unproven {
+    /// None was passed on.
+    #[error("the phone's own call is missing")]
+    Missing,
+    /// It is another call, of another time, or signed by nobody.
+    #[error(transparent)]
+    Proof(#[from] ProofError),
+    /// Another device made it.
+    #[error("the DPoP proof is by another device")]
+    Device,
+    /// The phone said something else.
+    #[error("{0} is not what the phone sent")]
+    Differs(&'static str),
+    /// It had its effect.
+    #[error("the DPoP proof's jti was used before")]
+    Used,
+}
+
+impl Unproven {
+    /// Its name for programs, one for each cause.
+    #[must_use]
+    pub const fn cause_code(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Proof(error) => error.cause_code(),
+            Self::Device => "other_device",
+            Self::Differs(_) => "other_call",
+            Self::Used => "used_jti",
         }
     }
 }
@@ -117,19 +203,20 @@ fn verify_within(skew: i64, proof: &str, htm: &str, htu: &str, body: &[u8], now:
 
 fn verify_head_within(skew: i64, proof: &str, htm: &str, htu: &str, now: Timestamp) -> Result<Proof, ProofError> {
     let compact = jws::Compact::parse(proof).map_err(ProofError::Jose)?;
+    Algorithm::parse(&compact.header().alg).map_err(ProofError::Jose)?;
     let jwk = compact.header().jwk.ok_or(ProofError::Jose(JoseError::Key))?;
     let claims: Claims = compact.verify(&jwk, TYP).map_err(ProofError::Jose)?;
     if !(22..=128).contains(&claims.jti.len()) {
         return Err(ProofError::Jti);
     }
     if claims.htm != htm {
-        return Err(ProofError::Mismatch("method"));
+        return Err(ProofError::Method);
     }
     if claims.htu != htu && !is_same_url(&claims.htu, htu) {
-        return Err(ProofError::Mismatch("URL"));
+        return Err(ProofError::Url);
     }
     if claims.iat.saturating_sub(now.as_seconds()).unsigned_abs() > skew.unsigned_abs() {
-        return Err(ProofError::Skew);
+        return Err(ProofError::Skew { iat: Timestamp::from_seconds(claims.iat), now });
     }
     let device_id = DeviceId::parse(&jwk.thumbprint()).map_err(|_| ProofError::Jose(JoseError::Key))?;
     Ok(Proof { device_id, jwk, jti: claims.jti, issued_at: Timestamp::from_seconds(claims.iat), body_hash: claims.bh })

@@ -94,6 +94,11 @@ pub trait Classify: std::error::Error {
     /// Stable, upper case, part of the interface: `DEVICE_ALREADY_BOUND`.
     fn reason(&self) -> &'static str;
 
+    /// Which of the causes that the reason covers it was, where callers may know: stable, lower case, part of the interface.
+    fn cause_code(&self) -> Option<&'static str> {
+        None
+    }
+
     /// The fields that are wrong, if that is what is wrong.
     fn field_violations(&self) -> Vec<FieldViolation> {
         Vec::new()

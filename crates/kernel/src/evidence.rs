@@ -225,7 +225,7 @@ impl<'a> Answer<'a> {
         all([
             ("response.chal", response.chal == challenge_hash(&evidence.challenge)),
             ("response.sub", response.sub == challenge.jti),
-            ("response.aud", response.aud == challenge.iss),
+            ("response.aud", response.aud.includes(&challenge.iss)),
         ])?;
         Ok(Self { challenge, response, device, signer })
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    jose::{JoseError, PrivateKey, PublicJwk, jws},
+    jose::{Audience, JoseError, PrivateKey, PublicJwk, jws, numeric_date},
     named,
 };
 
@@ -18,7 +18,7 @@ pub struct KeyStatementClaims {
     /// Device identifier, thumbprint of the device key.
     pub iss: String,
     /// The deployment: the gateway's public URL.
-    pub aud: String,
+    pub aud: Audience,
     /// Greater than that of every statement of the device before.
     pub seq: u64,
     /// All presence keys of the device.
@@ -26,6 +26,7 @@ pub struct KeyStatementClaims {
     /// From the deployment, for one use.
     pub nonce: String,
     /// Seconds.
+    #[serde(deserialize_with = "numeric_date")]
     pub iat: i64,
 }
 
@@ -63,7 +64,7 @@ pub fn verify_key_statement(statement: &str, device: &PublicJwk, audience: &str)
     let claims: KeyStatementClaims = jws::Compact::parse(statement)?.verify(device, KEYS_TYP)?;
     let each_once = claims.keys.iter().enumerate().all(|(at, key)| claims.keys[..at].iter().all(|before| before.jkt != key.jkt));
     let presence_keys = claims.keys.len() <= MAX_KEYS && each_once && claims.keys.iter().all(|key| key.jkt != claims.iss);
-    let meant = claims.iss == device.thumbprint() && claims.aud == audience;
+    let meant = claims.iss == device.thumbprint() && claims.aud.includes(audience);
     if presence_keys && meant { Ok(claims) } else { Err(JoseError::Claims) }
 }
 

@@ -1,6 +1,7 @@
 //! Pure vocabulary: what every part of Nodkey means by an id, a time, a key, a level, an error. No tokio, no I/O.
 
 pub mod audit;
+pub mod auth_scheme;
 pub mod backoff;
 pub mod challenge;
 pub mod device;
@@ -11,6 +12,7 @@ pub mod error;
 pub mod evidence;
 pub mod id;
 pub mod jose;
+pub mod json;
 pub mod key_set;
 pub mod key_statement;
 pub mod level;

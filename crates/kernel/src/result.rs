@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     challenge::Decision,
-    jose::{JoseError, Jwks, jws},
+    jose::{Audience, JoseError, Jwks, jws, numeric_date},
     level::Level,
     receipt::{ReceiptClaims, ReceiptKey, ReceiptReason},
 };
@@ -18,12 +18,13 @@ pub struct ResultClaims {
     /// The deployment: the gateway's public URL.
     pub iss: String,
     /// Id of the relying party.
-    pub aud: String,
+    pub aud: Audience,
     /// Id of the trusonafication.
     pub sub: String,
     /// The `webhook-id`.
     pub jti: String,
     /// When it ended, in seconds.
+    #[serde(deserialize_with = "numeric_date")]
     pub iat: i64,
     /// `ACCEPTED` and so on.
     pub status: String,
@@ -88,7 +89,7 @@ pub fn verify_result(jwt: &str, jwks: &Jwks, issuer: &str, relying_party: &str) 
     let compact = jws::Compact::parse(jwt)?;
     let key = compact.header().kid.as_deref().and_then(|kid| jwks.find_for(kid, RESULT_TYP)).ok_or(JoseError::Key)?;
     let claims: ResultClaims = compact.verify(key, RESULT_TYP)?;
-    if claims.iss == issuer && claims.aud == relying_party { Ok(claims) } else { Err(JoseError::Claims) }
+    if claims.iss == issuer && claims.aud.includes(relying_party) { Ok(claims) } else { Err(JoseError::Claims) }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    jose::{JoseError, PrivateKey, PublicJwk, jws},
+    jose::{Audience, JoseError, PrivateKey, PublicJwk, jws, numeric_date},
     named,
 };
 
@@ -18,7 +18,7 @@ pub struct TransferRequestClaims {
     /// Device identifier of the new phone.
     pub iss: String,
     /// The deployment: the gateway's public URL.
-    pub aud: String,
+    pub aud: Audience,
     /// From the deployment, for the new phone.
     pub nonce: String,
 }
@@ -31,12 +31,13 @@ pub struct TransferClaims {
     /// Device identifier of the new phone.
     pub sub: String,
     /// The deployment: the gateway's public URL.
-    pub aud: String,
+    pub aud: Audience,
     /// What becomes of the two.
     pub act: TransferAct,
     /// From the deployment, for the phone that is bound, for one use.
     pub nonce: String,
     /// Seconds.
+    #[serde(deserialize_with = "numeric_date")]
     pub iat: i64,
 }
 
@@ -69,7 +70,7 @@ pub fn sign_transfer(claims: &TransferClaims, key: &PrivateKey) -> String {
 /// Whether its nonce is good only the registry knows.
 pub fn verify_transfer_request(request: &str, device: &PublicJwk, audience: &str) -> Result<TransferRequestClaims, JoseError> {
     let claims: TransferRequestClaims = jws::Compact::parse(request)?.verify(device, TRANSFER_REQUEST_TYP)?;
-    let meant = claims.iss == device.thumbprint() && claims.aud == audience;
+    let meant = claims.iss == device.thumbprint() && claims.aud.includes(audience);
     if meant { Ok(claims) } else { Err(JoseError::Claims) }
 }
 
@@ -78,7 +79,7 @@ pub fn verify_transfer_request(request: &str, device: &PublicJwk, audience: &str
 /// Whether its nonce is good only the registry knows.
 pub fn verify_transfer(statement: &str, device: &PublicJwk, audience: &str) -> Result<TransferClaims, JoseError> {
     let claims: TransferClaims = jws::Compact::parse(statement)?.verify(device, TRANSFER_TYP)?;
-    let meant = claims.iss == device.thumbprint() && claims.aud == audience && claims.sub != claims.iss;
+    let meant = claims.iss == device.thumbprint() && claims.aud.includes(audience) && claims.sub != claims.iss;
     if meant { Ok(claims) } else { Err(JoseError::Claims) }
 }
 

@@ -5,6 +5,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use md5::{Digest as _, Md5};
 use subtle::ConstantTimeEq as _;
 
+use crate::auth_scheme::credentials;
+
 /// Lower-case hexadecimal MD5 of a body. The scheme's choice; the MAC around it is what protects.
 #[must_use]
 pub fn body_md5(body: &[u8]) -> String {
@@ -39,7 +41,7 @@ pub fn authorization(token: &str, signature: &str) -> String {
 /// Takes an `Authorization` header apart into token and signature.
 #[must_use]
 pub fn parse_authorization(header: &str) -> Option<(&str, &str)> {
-    let (token, signature) = header.strip_prefix("TRUSONA ")?.split_once(':')?;
+    let (token, signature) = credentials(header, "TRUSONA")?.split_once(':')?;
     (!token.is_empty() && !signature.is_empty()).then_some((token, signature))
 }
 
@@ -116,7 +118,9 @@ mod tests {
 
     #[test]
     fn authorization_headers_come_apart_only_when_whole() {
-        assert_eq!(parse_authorization("TRUSONA a.b.c:sig"), Some(("a.b.c", "sig")));
+        for whole in ["TRUSONA a.b.c:sig", "trusona a.b.c:sig", "Trusona  a.b.c:sig"] {
+            assert_eq!(parse_authorization(whole), Some(("a.b.c", "sig")), "{whole}");
+        }
         for bad in ["", "TRUSONA", "TRUSONA a", "Bearer a:b", "TRUSONA :b", "TRUSONA a:"] {
             assert_eq!(parse_authorization(bad), None, "{bad}");
         }

@@ -27,7 +27,7 @@ pub use identity::{
     actor::{Actor, OperatorSession, ResolvedCredential},
     admit::{class_of, waits},
     auth,
-    caller::{Caller, Operator, caller, unauthenticated, unauthenticated_because},
+    caller::{Caller, Operator, bearer_token, caller, not_authenticated, unauthenticated},
     confirmation,
     deployment::Deployment,
     fault,

@@ -420,7 +420,7 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
     ) -> Result<Answer, Error> {
         let claims = ResponseClaims {
             iss: self.device_identifier.clone(),
-            aud: pending.challenge.iss.clone(),
+            aud: pending.challenge.iss.as_str().into(),
             sub: pending.id.clone(),
             chal: challenge::challenge_hash(&pending.jws),
             dec: decision,

@@ -27,7 +27,7 @@ pub struct Transferred {
 pub(crate) async fn request(transport: &Transport, keys: &impl KeyStore) -> Result<String, Error> {
     let device = keys.device_key();
     let nonce = challenge(transport, keys).await?.nonce;
-    let claims = TransferRequestClaims { iss: device.thumbprint(), aud: transport.base().to_owned(), nonce };
+    let claims = TransferRequestClaims { iss: device.thumbprint(), aud: transport.base().into(), nonce };
     jws::sign_with(TRANSFER_REQUEST_TYP, device.algorithm(), None, None, &claims, |input| keys.sign(input)).map_err(Error::KeyStore)
 }
 
@@ -43,13 +43,13 @@ pub(crate) async fn transfer(
     let asks = code.and_then(|code| code.unverified_claims::<TransferRequestClaims>().ok());
     let asks = asks.ok_or_else(|| Error::Protocol("this is not the code of a new phone".into()))?;
     let device = keys.device_key();
-    if asks.aud != transport.base() || asks.iss == device.thumbprint() {
+    if !asks.aud.includes(transport.base()) || asks.iss == device.thumbprint() {
         return Err(Error::Protocol("the code is another deployment's, or this phone's own".into()));
     }
     let claims = TransferClaims {
         iss: device.thumbprint(),
         sub: asks.iss,
-        aud: asks.aud,
+        aud: transport.base().into(),
         act,
         nonce: challenge(transport, keys).await?.nonce,
         iat: transport.now().as_seconds(),

@@ -1,7 +1,7 @@
 //! Secure QR codes: what a phone makes of a scan.
 
 use nodkey_kernel::{
-    jose::{Jwks, jws::Compact},
+    jose::{Jwks, jws::Compact, numeric_date},
     trucode::TRUCODE_TYP,
 };
 use serde::Deserialize;
@@ -34,6 +34,7 @@ pub struct Scanned {
 pub(crate) struct PayloadClaims {
     pub(crate) jti: String,
     /// Milliseconds.
+    #[serde(deserialize_with = "numeric_date")]
     exp: i64,
 }
 

@@ -58,7 +58,7 @@ impl Vouching {
         let (device, presence_keys) = (keys.device_key(), keys.presence_keys());
         let claims = KeyStatementClaims {
             iss: device.thumbprint(),
-            aud: transport.base().to_owned(),
+            aud: transport.base().into(),
             seq: challenge.seq,
             keys: presence_keys.iter().map(|(kind, key)| StatedKey { kind: *kind, jkt: key.thumbprint() }).collect(),
             nonce: challenge.nonce,
@@ -97,7 +97,7 @@ pub(crate) async fn document_statement(
     let challenge = challenge(transport, keys).await?;
     let claims = DocumentStatementClaims {
         iss: keys.device_key().thumbprint(),
-        aud: transport.base().to_owned(),
+        aud: transport.base().into(),
         hash: hash.to_owned(),
         nonce: challenge.nonce,
         iat: transport.now().as_seconds(),

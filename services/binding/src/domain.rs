@@ -6,6 +6,7 @@ pub mod transfer;
 use std::fmt;
 
 use nodkey_kernel::{
+    dpop::Unproven,
     id::{BindingId, DeviceId, RelyingPartyId},
     named,
     time::Timestamp,
@@ -52,7 +53,7 @@ pub enum Refusal {
     DeviceNotActive,
     /// Nobody knows that the phone itself asked.
     #[error("{0}")]
-    Unproven(&'static str),
+    Unproven(Unproven),
 }
 
 macro_rules! names {

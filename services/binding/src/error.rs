@@ -51,6 +51,13 @@ impl Classify for Error {
         }
     }
 
+    fn cause_code(&self) -> Option<&'static str> {
+        match self {
+            Self::Refused(Refusal::Unproven(unproven)) => Some(unproven.cause_code()),
+            Self::Refused(_) | Self::Raced | Self::Failed(_) => None,
+        }
+    }
+
     fn field_violations(&self) -> Vec<FieldViolation> {
         match self {
             Self::Refused(_) | Self::Raced => Vec::new(),

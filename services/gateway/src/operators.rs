@@ -1,11 +1,11 @@
 //! Which operators are served over gRPC, by what they sign with.
 
-use axum::http::{HeaderMap, header::AUTHORIZATION};
+use axum::http::HeaderMap;
 use nodkey_kernel::{
     jose::{hs256, jws::Compact},
     operator_key::OPERATOR_TYP,
 };
-use nodkey_runtime::token;
+use nodkey_runtime::{bearer_token, token};
 
 /// Which operators are served here over gRPC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,9 +44,4 @@ impl Operators {
             Self::Everybody => kid.starts_with(token::OPERATOR_SESSION) || by_key(),
         }
     }
-}
-
-/// The bearer token of a call.
-pub fn bearer_token(headers: &HeaderMap) -> Option<&str> {
-    headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
 }

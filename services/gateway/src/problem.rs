@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Display};
 use axum::{
     http::{
         HeaderValue, StatusCode,
-        header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER},
+        header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
     },
     response::{IntoResponse, Response},
 };
@@ -26,6 +26,8 @@ use utoipa::ToSchema;
 
 use crate::reply::reply;
 
+/// A phone's proof does not hold.
+const INVALID_PROOF: &str = "INVALID_PROOF";
 /// Refusals to prompt somebody now, as backends are told.
 const PROMPTS_REFUSED: [&str; 2] = ["PROMPT_BUDGET_EXHAUSTED", "PROMPTS_HELD"];
 
@@ -35,6 +37,10 @@ pub struct Problem {
     /// Stable, for programs.
     #[schema(example = "VALIDATION_FAILED")]
     pub error: String,
+    /// Which of the causes that `error` covers it was, where there are several. Stable, for programs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "wrong_htu")]
+    pub cause: Option<&'static str>,
     /// One line, for people.
     #[schema(value_type = String)]
     pub message: Box<str>,
@@ -49,6 +55,9 @@ pub struct Problem {
     pub string_to_sign: Option<Box<str>>,
     #[serde(skip)]
     status: StatusCode,
+    /// The `WWW-Authenticate` of a 401.
+    #[serde(skip)]
+    challenge: Option<&'static str>,
     /// Seconds after which the same request may work.
     #[serde(skip)]
     retry_after: Option<u64>,
@@ -71,11 +80,13 @@ impl Problem {
         };
         Self {
             error: error.into(),
+            cause: None,
             description: message.clone(),
             message,
             field_errors: BTreeMap::new(),
             string_to_sign: None,
             status,
+            challenge: None,
             retry_after,
             refused: false,
         }
@@ -140,7 +151,8 @@ impl Problem {
 
     /// A bearer token that is missing or wrong.
     pub fn token(why: &str) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", why)
+        // RFC 6750 section 3: who has no token comes by another scheme.
+        Self::unauthorized(r#"Bearer error="invalid_token""#, "UNAUTHENTICATED", why)
     }
 
     /// The same to who may know what is wrong.
@@ -152,7 +164,21 @@ impl Problem {
     /// A phone's proof does not hold. Notes it.
     pub fn proof(fault: ProofFault, device: Option<&DeviceId>) -> Self {
         fault::note("DPoP", fault.as_str(), device.map(DeviceId::as_str));
-        Self::new(StatusCode::UNAUTHORIZED, "INVALID_PROOF", fault.to_string())
+        Self::unproven(Some(fault.cause_code()), fault.to_string())
+    }
+
+    fn unproven(cause: Option<&'static str>, message: String) -> Self {
+        // RFC 9449 section 7.1; without an error where there is no proof that could be wrong (RFC 6750 section 3.1).
+        let challenge = match cause {
+            Some(ProofFault::MISSING) => r#"DPoP algs="ES256 EdDSA Ed25519""#,
+            _ => r#"DPoP error="invalid_dpop_proof", algs="ES256 EdDSA Ed25519""#,
+        };
+        Self { cause, ..Self::unauthorized(challenge, INVALID_PROOF, message) }
+    }
+
+    /// Nobody has proven who calls. `challenge` says by which scheme they may (RFC 9110 section 11.6.1).
+    pub fn unauthorized(challenge: &'static str, error: &str, message: impl Into<String>) -> Self {
+        Self { challenge: Some(challenge), ..Self::new(StatusCode::UNAUTHORIZED, error, message) }
     }
 
     /// What there is to say of a status alone.
@@ -201,20 +227,23 @@ impl Problem {
 /// What is wrong with a phone's proof.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 pub enum ProofFault {
-    /// None, or several.
-    #[error("exactly one DPoP header is needed")]
-    NotOne,
+    /// None.
+    #[error("there is no DPoP header: every call of a phone needs one")]
+    Missing,
+    /// More than one.
+    #[error("there are several DPoP headers: a call has one")]
+    Several,
     /// Not text.
     #[error("the DPoP header is not ASCII")]
     NotAscii,
     /// It came before.
-    #[error("the DPoP proof was used before")]
+    #[error("the DPoP proof's jti was used before: make one for each call")]
     Replayed,
     /// By the key of another device than the path names.
-    #[error("the proof is by another device than the one in question")]
+    #[error("the DPoP proof is by the key of another device than the one in the path")]
     OtherDevice,
     /// By a key that is no device's.
-    #[error("the device is not registered")]
+    #[error("the DPoP proof is by a key that is no registered device's: register first")]
     NotRegistered,
     /// It does not hold.
     #[error(transparent)]
@@ -222,11 +251,27 @@ pub enum ProofFault {
 }
 
 impl ProofFault {
+    /// The cause of a call without any proof.
+    const MISSING: &'static str = "missing";
+
+    /// Its name for programs, one for each cause.
+    const fn cause_code(self) -> &'static str {
+        match self {
+            Self::Missing => Self::MISSING,
+            Self::Several => "several",
+            Self::NotAscii => "malformed",
+            Self::Replayed => "used_jti",
+            Self::OtherDevice => "other_device",
+            Self::NotRegistered => "unknown_device",
+            Self::Invalid(error) => error.cause_code(),
+        }
+    }
+
     /// Its name in logs and metrics.
     const fn as_str(self) -> &'static str {
         match self {
-            Self::NotOne => "missing",
-            Self::NotAscii => "malformed",
+            Self::Missing => "missing",
+            Self::Several | Self::NotAscii => "malformed",
             Self::Replayed => "replayed",
             Self::OtherDevice => "other_device",
             Self::NotRegistered => "not_registered",
@@ -244,9 +289,9 @@ impl From<Status> for Problem {
 impl From<PeerError> for Problem {
     fn from(error: PeerError) -> Self {
         // The registry verifies the proofs of some calls again, by its own clock.
-        if error.reason() == "INVALID_PROOF" {
+        if error.reason() == INVALID_PROOF {
             fault::note("DPoP", "registry", None);
-            return Self::new(StatusCode::UNAUTHORIZED, "INVALID_PROOF", error.to_string());
+            return Self::unproven(error.cause_code(), error.to_string());
         }
         let status = match error.kind() {
             // By 429 one of the old SDKs takes the answer for none.
@@ -305,6 +350,9 @@ impl IntoResponse for Problem {
         let mut response = reply(self.status, &self);
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(challenge) = self.challenge {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         if self.refused {
             response.extensions_mut().insert(Refused);

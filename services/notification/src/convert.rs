@@ -42,10 +42,9 @@ pub fn delivery(delivery: &Delivery, attempts: &[Attempt]) -> pb::Delivery {
     }
 }
 
-/// An endpoint that signs by these keys.
+/// An endpoint that signs by these keys, and by those before them until then.
 #[must_use]
-pub fn endpoint(endpoint: &Endpoint, keys: &SigningKeys, now: Timestamp) -> pb::Endpoint {
-    let previous_until = endpoint.previous_keys.as_ref().map(|(_, until)| *until).filter(|until| *until > now);
+pub fn endpoint(endpoint: &Endpoint, keys: &SigningKeys, previous_until: Option<Timestamp>) -> pb::Endpoint {
     pb::Endpoint {
         id: endpoint.id.to_string(),
         url: endpoint.url.clone(),

@@ -7,7 +7,7 @@ use nodkey_bus::{Consumer, EventMeta, HandlerError};
 use nodkey_kernel::id::DeviceId;
 use nodkey_proto::{convert::from_timestamp, trusonafication::v1::TrusonaficationCreated};
 
-use crate::{app::App, receipts::Receipts};
+use crate::{app::App, receipts::Receipts, store::push::Cause};
 
 /// The consumers.
 #[must_use]
@@ -25,9 +25,11 @@ fn created(app: App) -> Consumer {
         let app = app.clone();
         Box::pin(async move {
             let devices = devices(&event);
-            let expires_at = event.trusonafication.and_then(|t| from_timestamp(t.expires_at.as_ref()?));
+            let about = event.trusonafication.ok_or_else(|| HandlerError::Undecodable("it is about nothing".into()))?;
+            let id = about.id.parse().map_err(|_| HandlerError::Undecodable("it is about no trusonafication".into()))?;
+            let expires_at = about.expires_at.as_ref().and_then(from_timestamp);
             let expires_at = expires_at.ok_or_else(|| HandlerError::Undecodable("it never ends".into()))?;
-            Ok(app.wake(tx, meta.relying_party, &devices, expires_at).await?)
+            Ok(app.wake(tx, meta.relying_party, &devices, Cause::Asked(id), expires_at).await?)
         })
     })
     .only_if(move |db, event: TrusonaficationCreated, meta| {

@@ -1,5 +1,6 @@
 //! What backends are told, and where phones are woken: webhook endpoints, deliveries with their attempts, push registrations.
 
+mod answer;
 mod app;
 mod cause;
 mod config;
@@ -41,6 +42,8 @@ const POSTGRES: &[Migration] = &[
     Migration { version: 1005, name: "trusonafication leads", sql: include_str!("../migrations/postgres/1005_trusonafication_leads.sql") },
     Migration { version: 1031, name: "pinned", sql: include_str!("../migrations/postgres/1031_pinned.sql") },
     Migration { version: 1051, name: "subjects", sql: include_str!("../migrations/postgres/1051_subjects.sql") },
+    Migration { version: 1061, name: "older keys", sql: include_str!("../migrations/postgres/1061_older_keys.sql") },
+    Migration { version: 1062, name: "push causes", sql: include_str!("../migrations/postgres/1062_push_causes.sql") },
 ];
 const SQLITE: &[Migration] = &[
     Migration { version: 1000, name: "init", sql: include_str!("../migrations/sqlite/1000_init.sql") },
@@ -50,6 +53,8 @@ const SQLITE: &[Migration] = &[
     Migration { version: 1005, name: "trusonafication leads", sql: include_str!("../migrations/sqlite/1005_trusonafication_leads.sql") },
     Migration { version: 1031, name: "pinned", sql: include_str!("../migrations/sqlite/1031_pinned.sql") },
     Migration { version: 1051, name: "subjects", sql: include_str!("../migrations/sqlite/1051_subjects.sql") },
+    Migration { version: 1061, name: "older keys", sql: include_str!("../migrations/sqlite/1061_older_keys.sql") },
+    Migration { version: 1062, name: "push causes", sql: include_str!("../migrations/sqlite/1062_push_causes.sql") },
 ];
 
 impl Service for Notification {

@@ -14,7 +14,7 @@ use nodkey_kernel::{
 };
 use nodkey_runtime::Failure;
 use reqwest::{
-    Client, RequestBuilder, Response,
+    Client, RequestBuilder,
     header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER},
     redirect::Policy,
 };
@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
 use crate::{
+    answer::first_of,
     app::{App, Settled},
     cause,
     domain::{Attempt, Delivery, Outcome},
@@ -31,9 +32,7 @@ use crate::{
 
 /// The most of a cause that is kept, in characters.
 const MAX_CAUSE: usize = 300;
-/// The most of an answer that is read, in bytes.
-const MAX_ANSWER: usize = 64 << 10;
-/// The most of it that is kept, in bytes.
+/// The most of an answer that is kept, in bytes.
 const KEPT_ANSWER: usize = 1 << 10;
 /// How often a reservation is renewed while its delivery is on the wire.
 const RENEWAL: Duration = Duration::from_secs(3);
@@ -200,7 +199,7 @@ async fn exchange(request: RequestBuilder, now: Timestamp) -> Result<Answer, Str
     } else {
         String::new()
     };
-    let text = first_of(&mut response).await;
+    let text = printable(&first_of(&mut response, KEPT_ANSWER).await);
     Ok(Answer { status_code: i32::from(status.as_u16()), retry_after, remark, text })
 }
 
@@ -220,18 +219,6 @@ fn clock_remark(headers: &HeaderMap, now: Timestamp) -> String {
     } else {
         String::new()
     }
-}
-
-/// Reads what there is of an answer, at most 64 KiB, and returns the first of it. Its status counts, however the rest ends.
-async fn first_of(response: &mut Response) -> String {
-    let (mut kept, mut read) = (Vec::new(), 0);
-    while read < MAX_ANSWER
-        && let Ok(Some(chunk)) = response.chunk().await
-    {
-        kept.extend_from_slice(&chunk[..chunk.len().min(KEPT_ANSWER - kept.len())]);
-        read += chunk.len();
-    }
-    printable(&kept)
 }
 
 /// Text that neither a database nor a terminal stumbles over.
@@ -298,5 +285,31 @@ mod tests {
         let answer = exchange(client.post(url), now).await.unwrap();
         assert_eq!(answer.status_code, 200);
         assert!(answer.text.starts_with('x'), "{}", answer.text);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_left_open_is_not_waited_for_longer_than_its_status() {
+        nodkey_runtime::install_crypto_provider();
+        let client = Client::builder().build().unwrap();
+        for head in
+            ["HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\nwell", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nwell\r\n"]
+        {
+            let url = open(head.as_bytes()).await;
+            let answer = exchange(client.post(url), Timestamp::from_seconds(0)).await.unwrap();
+            assert_eq!((answer.status_code, answer.text.as_str()), (200, "well"));
+        }
+    }
+
+    /// Serves one connection: once asked, says `head`, and then nothing, for ever.
+    async fn open(head: &'static [u8]) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
+            stream.write_all(head).await.unwrap();
+            std::future::pending::<()>().await;
+        });
+        url
     }
 }

@@ -56,6 +56,13 @@ impl Classify for Error {
         }
     }
 
+    fn cause_code(&self) -> Option<&'static str> {
+        match self {
+            Self::Refused(e) => e.cause_code(),
+            Self::Failure(_) | Self::Sealed(_) | Self::NotProven(_) | Self::Raced => None,
+        }
+    }
+
     fn field_violations(&self) -> Vec<FieldViolation> {
         match self {
             Self::Refused(e) => e.field_violations(),

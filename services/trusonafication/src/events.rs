@@ -57,6 +57,8 @@ fn binding_deactivated(app: App) -> Consumer {
             if event.last {
                 app.cancel_pending(tx, party, Of::User(&event.user_identifier, &[ended]), traceparent).await?;
             }
+            // Whoever waits by it learns that there is nothing to wait for.
+            app.wake(tx, vec![device]);
             Ok(())
         })
     })
@@ -67,7 +69,9 @@ fn device_retired(app: App) -> Consumer {
         let app = app.clone();
         Box::pin(async move {
             let device = DeviceId::parse(&event.device_id).map_err(|e| HandlerError::Undecodable(e.to_string()))?;
-            Ok(app.cancel_pending(tx, meta.relying_party, Of::Device(&device), meta.traceparent.as_ref()).await?)
+            app.cancel_pending(tx, meta.relying_party, Of::Device(&device), meta.traceparent.as_ref()).await?;
+            app.wake(tx, vec![device]);
+            Ok(())
         })
     })
 }

@@ -78,7 +78,7 @@ pub(super) fn log_in() -> NewTrusonafication {
 pub(super) fn forged(challenge: &str, of: &str, audience: &str, subject: &str, key: &PrivateKey) -> String {
     let claims = ResponseClaims {
         iss: of.to_owned(),
-        aud: audience.to_owned(),
+        aud: audience.into(),
         sub: subject.to_owned(),
         chal: challenge_hash(challenge),
         dec: Decision::Accept,

@@ -1,6 +1,6 @@
 /** What the server asks and what the phone answers: their types, shapes and signatures (docs/protocol/mobile.md, sections 5 and 6). */
 
-import { JoseError, findKey, parseJws, sha256, utf8, verifyJws } from './jose.js';
+import { JoseError, findKey, isAudience, isDate, parseJws, sha256, utf8, verifyJws } from './jose.js';
 
 /** The `typ` of a challenge. */
 export const CHALLENGE_TYP = 'nodkey-challenge+jwt';
@@ -34,7 +34,7 @@ export const RESPONSE_TYP = 'nodkey-response+jwt';
  * What was seen is what is signed.
  * @typedef {object} ResponseClaims
  * @property {string} iss device identifier
- * @property {string} aud `iss` of the challenge
+ * @property {import('./jose.js').Audience} aud `iss` of the challenge
  * @property {string} sub trusonafication id
  * @property {string} chal `challengeHash`
  * @property {Decision} dec
@@ -85,7 +85,8 @@ export async function verifyResponse(response, key) {
 function isChallenge(claims) {
   return (
     [claims.iss, claims.jti, claims.act, claims.res, claims.nonce, claims.rp?.id, claims.rp?.name].every(isText) &&
-    [claims.iat, claims.exp, claims.lvl].every(Number.isSafeInteger) &&
+    [claims.iat, claims.exp].every(isDate) &&
+    Number.isSafeInteger(claims.lvl) &&
     [claims.prompt, claims.presence, claims.document].every((flag) => typeof flag === 'boolean') &&
     (claims.fields === undefined || isObject(claims.fields)) &&
     (claims.match === undefined || isMatch(claims.match)) &&
@@ -112,9 +113,10 @@ function isRequestContext(from) {
  */
 function isResponse(claims) {
   return (
-    [claims.iss, claims.aud, claims.sub, claims.chal, claims.jti].every(isText) &&
+    [claims.iss, claims.sub, claims.chal, claims.jti].every(isText) &&
+    isAudience(claims.aud) &&
     [claims.num, claims.doc].every((text) => text === undefined || isText(text)) &&
-    Number.isSafeInteger(claims.iat) &&
+    isDate(claims.iat) &&
     ['accept', 'reject'].includes(claims.dec) &&
     [undefined, 'not_me', 'changed_mind'].includes(claims.why)
   );

@@ -4,7 +4,7 @@
  */
 
 import { challengeHash, verifyChallenge, verifyResponse } from './challenge.js';
-import { JoseError, parseJws, publicJwk, sha256, thumbprint, utf8 } from './jose.js';
+import { JoseError, includes, parseJws, publicJwk, sha256, thumbprint, utf8 } from './jose.js';
 import { verifyKeySignature, verifyKeyStatement } from './key_statement.js';
 import { isAccepted, isSuccess, verifyReceipt } from './receipt.js';
 
@@ -148,7 +148,7 @@ async function verifyAnswer(evidence, jwks, holds) {
   holds('device', response.iss);
   same('response.chal', 'answer', response.chal, await challengeHash(evidence.challenge));
   same('response.sub', 'answer', response.sub, challenge.jti);
-  same('response.aud', 'answer', response.aud, challenge.iss);
+  same('response.aud', 'answer', includes(response.aud, challenge.iss), true);
   holds('answer', response.chal);
   return { challenge, response, keys, thumbprints, at };
 }

@@ -1,6 +1,6 @@
 /**
  * JOSE over WebCrypto, as much of it as the protocol uses: JWK (RFC 7517), thumbprints (RFC 7638), compact JWS (RFC 7515)
- * with ES256 and EdDSA (Ed25519, RFC 8037). Nothing else is accepted.
+ * with ES256 and EdDSA (Ed25519, RFC 8037; under its name of RFC 9864, too). Nothing else is accepted.
  */
 
 /** @typedef {{kty: 'EC', crv: 'P-256', x: string, y: string} | {kty: 'OKP', crv: 'Ed25519', x: string}} PublicJwk */
@@ -8,6 +8,7 @@
 /** @typedef {'ES256' | 'EdDSA'} Algorithm */
 /** @typedef {{alg: string, typ?: string, kid?: string, jwk?: PublicJwk}} Header */
 /** @typedef {Uint8Array<ArrayBuffer>} Bytes */
+/** @typedef {string | string[]} Audience */
 /**
  * A JWS taken apart. Nothing in it is proven before `verifyJws`.
  * @typedef {object} Compact
@@ -132,7 +133,7 @@ export function algorithm(jwk) {
  */
 export function publicJwk(value) {
   const jwk = /** @type {Record<string, unknown>} */ (value ?? {});
-  if (PRIVATE_MEMBERS.some((name) => name in Object(jwk))) throw new JoseError('KEY');
+  if (PRIVATE_MEMBERS.some((name) => (jwk[name] ?? null) !== null)) throw new JoseError('KEY');
   /** @param {string} name */
   const coordinate = (name) => {
     const text = jwk[name];
@@ -149,7 +150,7 @@ export function publicJwk(value) {
   } else {
     throw new JoseError('KEY');
   }
-  if ((jwk.alg ?? algorithm(key)) !== algorithm(key) || (jwk.use ?? 'sig') !== 'sig') throw new JoseError('KEY');
+  if (!isAlgorithm(jwk.alg ?? algorithm(key), key) || (jwk.use ?? 'sig') !== 'sig') throw new JoseError('KEY');
   return key;
 }
 
@@ -209,9 +210,52 @@ export function parseJws(jws) {
  */
 export async function verifyJws(compact, key, typ) {
   if (compact.header.typ !== typ) throw new JoseError('TYPE');
-  if (compact.header.alg !== algorithm(key)) throw new JoseError('ALGORITHM');
+  if (!isAlgorithm(compact.header.alg, key)) throw new JoseError('ALGORITHM');
   if (!(await verify(key, utf8(compact.input), compact.signature))) throw new JoseError('SIGNATURE');
-  return readObject(compact.payload, 'CLAIMS');
+  return withoutNulls(readObject(compact.payload, 'CLAIMS'));
+}
+
+/**
+ * Whether a name is that of the algorithm of a key. `Ed25519` (RFC 9864) says of `EdDSA` by which curve: the only one there is here.
+ * @param {unknown} name
+ * @param {PublicJwk} key
+ */
+function isAlgorithm(name, key) {
+  return name === algorithm(key) || (name === 'Ed25519' && algorithm(key) === 'EdDSA');
+}
+
+/**
+ * Whether a claim is a NumericDate (RFC 7519 section 2), which may have a fraction.
+ * @param {unknown} value
+ */
+export function isDate(value) {
+  return typeof value === 'number' && Math.abs(value) <= 2 ** 53;
+}
+
+/**
+ * For whom a JWT is (RFC 7519 section 4.1.3): one recipient, or a list of them.
+ * @param {unknown} value
+ * @returns {value is Audience}
+ */
+export function isAudience(value) {
+  return typeof value === 'string' || isTexts(value);
+}
+
+/**
+ * Whether a recipient is one of those.
+ * @param {Audience} audience
+ * @param {string} name
+ */
+export function includes(audience, name) {
+  return typeof audience === 'string' ? audience === name : audience.includes(name);
+}
+
+/**
+ * Members that are null are as good as absent.
+ * @param {Record<string, unknown>} object
+ */
+function withoutNulls(object) {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== null));
 }
 
 /**
@@ -252,10 +296,12 @@ function isSmallOrder(point) {
  * @returns {Header}
  */
 function readHeader(bytes) {
-  const { alg, typ, kid, jwk, crit } = readObject(bytes, 'MALFORMED');
+  const header = readObject(bytes, 'MALFORMED');
+  const { alg, typ, kid, jwk } = withoutNulls(header);
   const isText = (/** @type {unknown} */ value) => value === undefined || typeof value === 'string';
   // `crit` names extensions that must be understood, and none is.
-  if (typeof alg !== 'string' || !isText(typ) || !isText(kid) || crit !== undefined) throw new JoseError('MALFORMED');
+  if (typeof alg !== 'string' || !isText(typ) || !isText(kid) || header.crit !== undefined)
+    throw new JoseError('MALFORMED');
   return /** @type {Header} */ ({ alg, typ, kid, jwk: jwk === undefined ? undefined : publicJwk(jwk) });
 }
 

@@ -1,6 +1,6 @@
 /** The key statement: the device key says which presence keys are the device's. */
 
-import { JoseError, parseJws, thumbprint, verifyJws } from './jose.js';
+import { JoseError, includes, isAudience, isDate, parseJws, thumbprint, verifyJws } from './jose.js';
 
 /** The `typ` of a statement, and of the signatures of presence keys over it. */
 export const KEYS_TYP = 'nodkey-keys+jwt';
@@ -10,7 +10,7 @@ const MAX_KEYS = 8;
 /**
  * @typedef {object} KeyStatement
  * @property {string} iss device identifier
- * @property {string} aud the gateway's public URL
+ * @property {import('./jose.js').Audience} aud the gateway's public URL
  * @property {number} seq greater than that of every statement of the device before
  * @property {{kind: 'biometric' | 'credential', jkt: string}[]} keys all presence keys of the device
  * @property {string} nonce
@@ -29,8 +29,9 @@ export async function verifyKeyStatement(statement, device, audience) {
   if (!isKeyStatement(claims)) throw new JoseError('CLAIMS');
   const names = new Set(claims.keys.map((key) => key.jkt));
   const areGood = claims.keys.length <= MAX_KEYS && names.size === claims.keys.length && !names.has(claims.iss);
-  if (!areGood || claims.iss !== (await thumbprint(device)) || claims.aud !== audience) throw new JoseError('CLAIMS');
-  return claims;
+  const isMeant = claims.iss === (await thumbprint(device)) && includes(claims.aud, audience);
+  if (!areGood || !isMeant) throw new JoseError('CLAIMS');
+  return { ...claims, iat: Math.floor(claims.iat) };
 }
 
 /**
@@ -49,9 +50,11 @@ export async function verifyKeySignature(signature, statement, presence) {
  * @param {KeyStatement} other
  */
 function areSame(one, other) {
-  const names = /** @type {const} */ (['iss', 'aud', 'seq', 'nonce', 'iat']);
+  const names = /** @type {const} */ (['iss', 'seq', 'nonce']);
   return (
     names.every((name) => one[name] === other[name]) &&
+    Math.floor(one.iat) === Math.floor(other.iat) &&
+    JSON.stringify(one.aud) === JSON.stringify(other.aud) &&
     one.keys.length === other.keys.length &&
     one.keys.every(({ kind, jkt }, at) => kind === other.keys[at].kind && jkt === other.keys[at].jkt)
   );
@@ -63,8 +66,9 @@ function areSame(one, other) {
  */
 function isKeyStatement(claims) {
   return (
-    [claims.iss, claims.aud, claims.nonce].every((text) => typeof text === 'string') &&
-    Number.isSafeInteger(claims.iat) &&
+    [claims.iss, claims.nonce].every((text) => typeof text === 'string') &&
+    isAudience(claims.aud) &&
+    isDate(claims.iat) &&
     Number.isSafeInteger(claims.seq) &&
     claims.seq >= 0 &&
     Array.isArray(claims.keys) &&

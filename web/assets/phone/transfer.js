@@ -1,6 +1,6 @@
 /** A new phone takes the place of an old one, or comes beside it: what the two of them sign (mobile protocol, as docs/guides/phones.md has it). */
 
-import { JoseError, algorithm, b64uDecode, parseJws, signJws, thumbprint } from '../lib/jose.js';
+import { JoseError, algorithm, b64uDecode, includes, isAudience, parseJws, signJws, thumbprint } from '../lib/jose.js';
 import { json } from '../lib/problem.js';
 import { Untrusted } from './errors.js';
 
@@ -21,7 +21,7 @@ const TYP = 'nodkey-transfer+jwt';
  * @typedef {object} TransferRequest
  * @property {string} code
  * @property {string} device the new phone
- * @property {string} gateway
+ * @property {import('../lib/jose.js').Audience} audience the gateway's public URL
  */
 
 /**
@@ -46,7 +46,7 @@ export function readTransferRequest(text) {
     const { header, payload } = parts(code);
     if (header.typ !== REQUEST_TYP) return null;
     const { iss, aud } = payload;
-    return typeof iss === 'string' && typeof aud === 'string' ? { code, device: iss, gateway: aud } : null;
+    return typeof iss === 'string' && isAudience(aud) ? { code, device: iss, audience: aud } : null;
   } catch (e) {
     if (e instanceof JoseError || e instanceof SyntaxError) return null;
     throw e;
@@ -68,7 +68,7 @@ function parts(code) {
 export async function transfer({ gateway, transport, keys }, request, act) {
   const { deviceKey, presenceKeys } = keys;
   const iss = await thumbprint(deviceKey);
-  if (request.gateway !== gateway) throw new Untrusted('ISSUER');
+  if (!includes(request.audience, gateway)) throw new Untrusted('ISSUER');
   if (request.device === iss || !presenceKeys.length) throw new Untrusted('MISMATCH');
   const iat = Math.floor(transport.now() / 1000);
   const claims = { iss, sub: request.device, aud: gateway, act, nonce: await nonce(transport), iat };

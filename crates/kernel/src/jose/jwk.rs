@@ -31,11 +31,11 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm of that name.
+    /// The algorithm of that name. `Ed25519` (RFC 9864) says of `EdDSA` by which curve: the only one there is here.
     pub fn parse(name: &str) -> Result<Self, JoseError> {
         match name {
             "ES256" => Ok(Self::Es256),
-            "EdDSA" => Ok(Self::EdDsa),
+            "EdDSA" | "Ed25519" => Ok(Self::EdDsa),
             _ => Err(JoseError::Algorithm),
         }
     }
@@ -59,14 +59,16 @@ impl PublicJwk {
         Self(point)
     }
 
-    /// Reads a JWK. Refuses private members, other key types, an `alg` that is not the key's and a `use` that is not `sig`.
+    /// Reads a JWK. Refuses private members, other key types, an `alg` that is not the key's and a `use` that is not `sig`. A member that is
+    /// `null` is as good as absent.
     pub fn from_value(value: &Value) -> Result<Self, JoseError> {
-        let text = |name: &str| value.get(name).and_then(Value::as_str);
+        let member = |name: &str| value.get(name).filter(|value| !value.is_null());
+        let text = |name: &str| member(name).and_then(Value::as_str);
         let number = |name: &str| -> Result<[u8; 32], JoseError> {
             let bytes = b64u_decode(text(name).ok_or(JoseError::Key)?).map_err(|_| JoseError::Key)?;
             bytes.try_into().map_err(|_| JoseError::Key)
         };
-        if PRIVATE.iter().any(|name| value.get(name).is_some()) {
+        if PRIVATE.iter().any(|name| member(name).is_some()) {
             return Err(JoseError::Key);
         }
         let key = match (text("kty"), text("crv")) {
@@ -78,8 +80,9 @@ impl PublicJwk {
             (Some("OKP"), Some("Ed25519")) => Self::from_raw_ed25519(&number("x")?)?,
             _ => return Err(JoseError::Key),
         };
-        let absent_or = |name: &str, expected: &str| value.get(name).is_none_or(|v| v.as_str() == Some(expected));
-        (absent_or("alg", key.algorithm().as_str()) && absent_or("use", "sig")).then_some(key).ok_or(JoseError::Key)
+        let is_its_own = |alg: &Value| alg.as_str().is_some_and(|alg| Algorithm::parse(alg) == Ok(key.algorithm()));
+        let signs = member("alg").is_none_or(is_its_own) && member("use").is_none_or(|it| it == "sig");
+        signs.then_some(key).ok_or(JoseError::Key)
     }
 
     /// An Ed25519 key from its 32 bytes (RFC 8032).

@@ -9,22 +9,43 @@ use super::{Algorithm, JoseError, PrivateKey, PublicJwk, b64u, b64u_decode};
 pub const MAX_LENGTH: usize = 3 << 19;
 
 /// The protected header.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Header {
     /// Algorithm.
     pub alg: String,
     /// What the JWS is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub typ: Option<String>,
     /// Name of the key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub kid: Option<String>,
     /// The key itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub jwk: Option<PublicJwk>,
+}
+
+/// A header as it came.
+#[derive(Deserialize)]
+struct ReadHeader {
+    alg: String,
+    typ: Option<String>,
+    kid: Option<String>,
+    jwk: Option<Value>,
     /// Extensions that must be understood: none is, so it must be absent.
-    #[serde(default, deserialize_with = "super::present", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "super::present")]
     crit: Option<Value>,
+}
+
+impl ReadHeader {
+    /// What is wrong with the key of another algorithm is that algorithm.
+    fn check(self) -> Result<Header, JoseError> {
+        let Self { alg, typ, kid, jwk, crit } = self;
+        if crit.is_some() {
+            return Err(JoseError::Malformed);
+        }
+        let jwk = jwk.map(|jwk| PublicJwk::from_value(&jwk)).transpose().map_err(|e| Algorithm::parse(&alg).err().unwrap_or(e))?;
+        Ok(Header { alg, typ, kid, jwk })
+    }
 }
 
 /// Signs claims.
@@ -67,7 +88,7 @@ pub fn sign_bytes<E>(
     payload: &[u8],
     signer: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>,
 ) -> Result<String, E> {
-    let header = Header { alg: algorithm.as_str().into(), typ: Some(typ.into()), kid: kid.map(Into::into), jwk: jwk.copied(), crit: None };
+    let header = Header { alg: algorithm.as_str().into(), typ: Some(typ.into()), kid: kid.map(Into::into), jwk: jwk.copied() };
     let header = serde_json::to_vec(&header).expect("a header serializes");
     let input = format!("{}.{}", b64u(&header), b64u(payload));
     let signature = signer(input.as_bytes())?;
@@ -91,11 +112,8 @@ impl<'a> Compact<'a> {
         }
         let (input, signature) = jws.rsplit_once('.').ok_or(JoseError::Malformed)?;
         let (header, payload) = input.split_once('.').ok_or(JoseError::Malformed)?;
-        let header: Header = serde_json::from_slice(&b64u_decode(header)?).map_err(|_| JoseError::Malformed)?;
-        if header.crit.is_some() {
-            return Err(JoseError::Malformed);
-        }
-        Ok(Self { header, payload: b64u_decode(payload)?, signature: b64u_decode(signature)?, input })
+        let header: ReadHeader = serde_json::from_slice(&b64u_decode(header)?).map_err(|_| JoseError::Malformed)?;
+        Ok(Self { header: header.check()?, payload: b64u_decode(payload)?, signature: b64u_decode(signature)?, input })
     }
 
     /// The header. Nothing in it is proven before [`Compact::verify`].
@@ -114,10 +132,62 @@ impl<'a> Compact<'a> {
         if self.header.typ.as_deref() != Some(typ) {
             return Err(JoseError::Type);
         }
-        if self.header.alg != key.algorithm().as_str() {
+        if Algorithm::parse(&self.header.alg)? != key.algorithm() {
             return Err(JoseError::Algorithm);
         }
         key.verify(self.input.as_bytes(), &self.signature)?;
         self.unverified_claims()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::random::Random;
+
+    fn signed(header: &Value, key: &PrivateKey) -> String {
+        let input = format!("{}.{}", b64u(header.to_string().as_bytes()), b64u(br#"{"a":1}"#));
+        format!("{input}.{}", b64u(&key.sign(input.as_bytes())))
+    }
+
+    #[test]
+    fn ed25519_is_eddsa_by_another_name_and_of_such_keys_alone() {
+        let [ed25519, p256] = [Algorithm::EdDsa, Algorithm::Es256].map(|algorithm| PrivateKey::generate(algorithm, &Random::seeded(1)));
+        let verify = |alg: &str, key: &PrivateKey| {
+            let jws = signed(&json!({"alg": alg, "typ": "t"}), key);
+            Compact::parse(&jws).and_then(|jws| jws.verify::<Value>(&key.public(), "t"))
+        };
+        for (alg, key) in [("EdDSA", &ed25519), ("Ed25519", &ed25519), ("ES256", &p256)] {
+            assert_eq!(verify(alg, key), Ok(json!({"a": 1})), "{alg}");
+        }
+        for (alg, key) in [("Ed25519", &p256), ("ES256", &ed25519), ("Ed448", &ed25519), ("ed25519", &ed25519), ("none", &ed25519)] {
+            assert_eq!(verify(alg, key), Err(JoseError::Algorithm), "{alg}");
+        }
+        let made = sign("t", None, None, &json!({}), &ed25519);
+        assert_eq!(Compact::parse(&made).unwrap().header().alg, "EdDSA", "what is made here is read by everybody");
+    }
+
+    #[test]
+    fn null_is_as_good_as_absent_but_for_crit_and_what_is_wrong_with_a_key_is_said() {
+        let key = PrivateKey::generate(Algorithm::EdDsa, &Random::seeded(1));
+        let parse = |header: Value| Compact::parse(&signed(&header, &key)).map(|jws| jws.header().clone());
+        let mut jwk = key.public().to_value();
+        for name in ["alg", "use", "kid", "d"] {
+            jwk[name] = Value::Null;
+        }
+        let header = parse(json!({"alg": "EdDSA", "typ": null, "kid": null, "jwk": jwk})).unwrap();
+        assert_eq!((header.typ, header.kid, header.jwk), (None, None, Some(key.public())));
+        assert_eq!(parse(json!({"alg": "EdDSA", "jwk": null})).unwrap().jwk, None);
+        let rsa = json!({"kty": "RSA", "n": "AQAB", "e": "AQAB"});
+        for (header, error) in [
+            (json!({"alg": "EdDSA", "crit": null}), JoseError::Malformed),
+            (json!({"alg": null}), JoseError::Malformed),
+            (json!({"alg": "EdDSA", "jwk": rsa}), JoseError::Key),
+            (json!({"alg": "RS256", "jwk": rsa}), JoseError::Algorithm),
+        ] {
+            assert_eq!(parse(header.clone()).unwrap_err(), error, "{header}");
+        }
     }
 }

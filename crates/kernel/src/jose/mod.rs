@@ -1,9 +1,10 @@
 //! JOSE, as much of it as the protocol uses: JWK (RFC 7517), thumbprints (RFC 7638), compact JWS (RFC 7515) with ES256, EdDSA
-//! and, between parties that share a secret, HS256. Nothing else is accepted, ever.
+//! (under its name of RFC 9864, Ed25519, too) and, between parties that share a secret, HS256. Nothing else is accepted, ever.
 //!
 //! Written here rather than taken from a library because the protocol wants what they do not offer together: strict Ed25519,
 //! keys carried in headers, and the exact bytes of challenges kept as evidence.
 
+mod claims;
 pub mod hs256;
 mod jwk;
 mod jwks;
@@ -13,6 +14,7 @@ mod private;
 use aws_lc_rs::{digest, hmac};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
+pub use claims::{Audience, numeric_date};
 pub use jwk::{Algorithm, PublicJwk};
 pub use jwks::{Jwks, PublishedKey};
 pub use private::PrivateKey;

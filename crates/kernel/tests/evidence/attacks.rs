@@ -197,7 +197,7 @@ pub fn answer(evidence: &mut Evidence, accept: bool, phone: &Phone, by: &Private
     let text = |name: &str| asked[name].as_str().unwrap_or_default().to_owned();
     let claims = ResponseClaims {
         iss: phone.id(),
-        aud: text("iss"),
+        aud: text("iss").into(),
         sub: text("jti"),
         chal: challenge_hash(&evidence.challenge),
         dec: if accept { Decision::Accept } else { Decision::Reject },

@@ -9,6 +9,9 @@ use tracing::{debug, error};
 
 /// The domain of our reasons.
 const DOMAIN: &str = "nodkey";
+/// Names of what there is in the metadata of an `ErrorInfo`.
+const KIND: &str = "kind";
+const CAUSE: &str = "cause";
 
 /// Turns an error into a status. What is our own fault is logged here with its causes, and only its reason is told.
 #[must_use]
@@ -29,18 +32,26 @@ pub fn status<E: Classify>(error: E) -> Status {
             error.to_string()
         }
     };
-    detailed(kind, error.reason(), message, &error.field_violations(), error.retry_after())
+    let cause = error.cause_code();
+    detailed(kind, (error.reason(), cause), message, &error.field_violations(), error.retry_after())
 }
 
 /// Makes a status.
 #[must_use]
 pub fn new(kind: Kind, reason: &str, message: impl Into<String>, fields: &[FieldViolation]) -> Status {
-    detailed(kind, reason, message, fields, None)
+    detailed(kind, (reason, None), message, fields, None)
 }
 
-fn detailed(kind: Kind, reason: &str, message: impl Into<String>, fields: &[FieldViolation], retry_after: Option<Duration>) -> Status {
+fn detailed(
+    kind: Kind,
+    (reason, cause): (&str, Option<&str>),
+    message: impl Into<String>,
+    fields: &[FieldViolation],
+    retry_after: Option<Duration>,
+) -> Status {
     // The kind goes along: codes are fewer than kinds.
-    let metadata = HashMap::from([("kind".to_owned(), kind.as_str().to_owned())]);
+    let metadata = [(KIND, Some(kind.as_str())), (CAUSE, cause)];
+    let metadata: HashMap<_, _> = metadata.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect();
     let mut details = ErrorDetails::with_error_info(reason, DOMAIN, metadata);
     for violation in fields {
         details.add_bad_request_violation(&violation.field, &violation.description);
@@ -84,6 +95,7 @@ pub fn is_passing(status: &Status) -> bool {
 pub struct PeerError {
     kind: Kind,
     reason: &'static str,
+    cause: Option<&'static str>,
     message: String,
     fields: Vec<FieldViolation>,
     retry_after: Option<Duration>,
@@ -101,7 +113,7 @@ impl From<Status> for PeerError {
     fn from(status: Status) -> Self {
         let details = status.get_error_details();
         let info = details.error_info();
-        let kind = info.and_then(|i| Kind::parse(i.metadata.get("kind")?)).unwrap_or(match status.code() {
+        let kind = info.and_then(|i| Kind::parse(i.metadata.get(KIND)?)).unwrap_or(match status.code() {
             Code::InvalidArgument | Code::OutOfRange => Kind::Invalid,
             Code::Unauthenticated => Kind::Unauthenticated,
             Code::PermissionDenied => Kind::Forbidden,
@@ -118,7 +130,8 @@ impl From<Status> for PeerError {
             .unwrap_or_default();
         let reason = info.map_or_else(|| kind.as_str(), |i| intern(&i.reason));
         let retry_after = details.retry_info().and_then(|info| info.retry_delay);
-        Self { kind, reason, message: status.message().to_owned(), fields, retry_after }
+        let cause = info.and_then(|info| info.metadata.get(CAUSE)).map(|cause| intern(cause));
+        Self { kind, reason, cause, message: status.message().to_owned(), fields, retry_after }
     }
 }
 
@@ -129,6 +142,10 @@ impl Classify for PeerError {
 
     fn reason(&self) -> &'static str {
         self.reason
+    }
+
+    fn cause_code(&self) -> Option<&'static str> {
+        self.cause
     }
 
     fn field_violations(&self) -> Vec<FieldViolation> {
@@ -161,12 +178,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_survives_the_way_over_grpc_with_reason_and_fields() {
+    fn every_kind_survives_the_way_over_grpc_with_reason_cause_and_fields() {
         for kind in Kind::ALL {
             let fields = [FieldViolation::new("name", "must not be blank")];
-            for after in [None, Some(Duration::from_millis(1_500))] {
-                let error = PeerError::from(detailed(kind, "SOME_REASON", "text", &fields, after));
-                assert_eq!((error.kind(), error.reason()), (kind, "SOME_REASON"));
+            for (after, cause) in [(None, Some("some_cause")), (Some(Duration::from_millis(1_500)), None)] {
+                let error = PeerError::from(detailed(kind, ("SOME_REASON", cause), "text", &fields, after));
+                assert_eq!((error.kind(), error.reason(), error.cause_code()), (kind, "SOME_REASON", cause));
                 assert_eq!((error.field_violations(), error.retry_after()), (fields.to_vec(), after));
             }
         }

@@ -22,7 +22,7 @@ use tonic::Status;
 
 use super::{
     audit::Audit,
-    caller::{Caller, Operator, unauthenticated, unauthenticated_because},
+    caller::{Caller, Operator, bearer_token, not_authenticated},
     deployment::Deployment,
     fault::{self, Fault},
     peers::Peer,
@@ -52,8 +52,10 @@ impl Authenticator {
 
     /// Finds out who sent these headers to call the method at `path`.
     async fn authenticate(&self, headers: &HeaderMap, path: &str) -> Result<Option<Caller>, Refused> {
-        let Some(value) = headers.get(http::header::AUTHORIZATION) else { return Ok(None) };
-        let token = value.to_str().ok().and_then(|v| v.strip_prefix("Bearer ")).ok_or(Fault::Malformed)?;
+        if !headers.contains_key(http::header::AUTHORIZATION) {
+            return Ok(None);
+        }
+        let token = bearer_token(headers).ok_or(Fault::Malformed)?;
         let key_id = hs256::key_id(token).map_err(|_| Fault::Malformed)?.ok_or(Fault::NamesNoCredential)?;
         let caller = match key_id.as_str() {
             OPERATOR => {
@@ -97,7 +99,7 @@ impl Authenticator {
     /// Verifies what a holder of the operator key signed for the service that serves `path`.
     fn verify_operator(&self, token: &str, path: &str) -> Result<(), Fault> {
         let claims: Claims = self.deployment.operator_keys.verify(token).map_err(Fault::from)?;
-        let is = |name: ServiceName| claims.aud == audience(&self.deployment, name);
+        let is = |name: ServiceName| claims.aud.includes(&audience(&self.deployment, name));
         // What every process serves is shown by name, too, and the door does not know which of them it is.
         let good = owner(path).map_or_else(|| ServiceName::ALL.iter().any(|name| is(*name)), is);
         if good { token::in_time(claims.exp, self.clock.now()) } else { Err(Fault::WrongAudience) }
@@ -114,7 +116,7 @@ impl Authenticator {
             Refused::Otherwise(status) => return status,
         };
         fault::note("Bearer", fault.as_str(), named(headers).as_deref());
-        if self.deployment.explain_refusals { unauthenticated_because(fault.why()) } else { unauthenticated() }
+        not_authenticated(fault, self.deployment.explain_refusals)
     }
 
     fn may(&self, caller: &Caller, allow: &[Principal]) -> bool {
@@ -186,8 +188,7 @@ impl From<Status> for Refused {
 
 /// Which credential, session or kind of key a caller says it signs with, if that has the shape of one: what has not may be a secret.
 fn named(headers: &HeaderMap) -> Option<String> {
-    let token = headers.get(http::header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")?;
-    let key_id = hs256::key_id(token).ok()??;
+    let key_id = hs256::key_id(bearer_token(headers)?).ok()??;
     let id = key_id.strip_prefix(OPERATOR_SESSION).unwrap_or(&key_id);
     let known = matches!(id, OPERATOR | INTERNAL) || id.parse::<CredentialId>().is_ok();
     known.then_some(key_id)

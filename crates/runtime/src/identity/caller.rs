@@ -1,15 +1,20 @@
 //! Who a caller can be, and what each may call.
 
+use http::{
+    HeaderMap,
+    header::{AUTHORIZATION, WWW_AUTHENTICATE},
+};
 use nodkey_kernel::{
+    auth_scheme::credentials,
     error::Kind,
     id::{CredentialId, OperatorId, OperatorSessionId, RelyingPartyId},
     role::Role,
     service_key::ServiceName,
 };
 use nodkey_proto::access::Principal;
-use tonic::Status;
+use tonic::{Status, metadata::MetadataValue};
 
-use super::token::RELYING_PARTY_HEADER;
+use super::{fault::Fault, token::RELYING_PARTY_HEADER};
 use crate::call::status;
 
 /// A caller that has proven who it is.
@@ -107,17 +112,28 @@ pub fn caller<T>(request: &tonic::Request<T>) -> Result<Caller, Status> {
     request.extensions().get::<Caller>().cloned().ok_or_else(unauthenticated)
 }
 
+/// The bearer token of a call (RFC 6750 section 2.1).
+#[must_use]
+pub fn bearer_token(headers: &HeaderMap) -> Option<&str> {
+    credentials(headers.get(AUTHORIZATION)?.to_str().ok()?, "Bearer")
+}
+
 /// What every caller needs.
 const NEEDED: &str = "a bearer token is needed: HS256, kid = credential id, aud = this deployment, exp at most 60 s ahead";
 
-/// One answer for whatever is wrong with a token.
+/// The answer to who showed no token.
 #[must_use]
 pub fn unauthenticated() -> Status {
-    status::new(Kind::Unauthenticated, "UNAUTHENTICATED", NEEDED, &[])
+    not_authenticated(Fault::Missing, false)
 }
 
-/// The same in development.
+/// One answer for whatever is wrong with a token; in development with why. It has what a 401 of HTTP has to say (RFC 6750 section 3), for
+/// libraries and proxies that read it.
 #[must_use]
-pub fn unauthenticated_because(why: &str) -> Status {
-    status::new(Kind::Unauthenticated, "UNAUTHENTICATED", format!("{NEEDED}; {why}"), &[])
+pub fn not_authenticated(fault: Fault, explain: bool) -> Status {
+    let text = if explain { format!("{NEEDED}; {}", fault.why()) } else { NEEDED.to_owned() };
+    let challenge = if fault == Fault::Missing { "Bearer" } else { r#"Bearer error="invalid_token""# };
+    let mut status = status::new(Kind::Unauthenticated, "UNAUTHENTICATED", text, &[]);
+    status.metadata_mut().insert(WWW_AUTHENTICATE.as_str(), MetadataValue::from_static(challenge));
+    status
 }

@@ -10,7 +10,7 @@ use metrics::counter;
 use moka::sync::Cache;
 use nodkey_kernel::{
     id::RelyingPartyId,
-    jose::{hs256, sha256},
+    jose::{hs256, numeric_date, sha256},
     service_key::ServiceName,
     time::{Clock, Timestamp},
 };
@@ -39,6 +39,7 @@ pub struct Claims {
     /// The deployment's audience, a slash, and the service that is called: it cannot show the token to a third one.
     pub aud: String,
     /// Seconds.
+    #[serde(deserialize_with = "numeric_date")]
     pub exp: i64,
     /// Whom it acts for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -100,7 +101,7 @@ impl Signer {
         match (&self.deployment.service_key, &self.deployment.internal_key) {
             (Some(key), _) => key.sign(TYP, &Claims { iss, aud: audience(&self.deployment, to), exp, rp }),
             (None, internal) => {
-                let claims = token::Claims { aud: self.deployment.audience.clone(), exp, iss: Some(iss), rp };
+                let claims = token::Claims { aud: self.deployment.audience.as_str().into(), exp, iss: Some(iss), rp };
                 let secret = internal.as_ref().map_or("", |key| key.expose_secret());
                 hs256::sign(Some(INTERNAL), &claims, secret.as_bytes())
             }
@@ -150,7 +151,7 @@ impl Verifier {
         let key = self.deployment.internal_key.as_ref()?;
         let claims: token::Claims = hs256::verify(token, key.expose_secret().as_bytes()).ok()?;
         let name = ServiceName::try_from(claims.iss.as_deref()?).ok()?;
-        if !token::alive(claims.exp, self.clock.now()) || claims.aud != self.deployment.audience {
+        if !token::alive(claims.exp, self.clock.now()) || !claims.aud.includes(&self.deployment.audience) {
             return None;
         }
         counter!("nodkey_internal_key_calls_total", "caller" => name.as_str()).increment(1);

@@ -1,6 +1,10 @@
 //! Bearer tokens that their senders sign themselves, with a secret that they share with who verifies them.
 
-use nodkey_kernel::{id::RelyingPartyId, jose::hs256, time::Timestamp};
+use nodkey_kernel::{
+    id::RelyingPartyId,
+    jose::{Audience, hs256, numeric_date},
+    time::Timestamp,
+};
 use serde::{Deserialize, Serialize};
 
 use super::fault::Fault;
@@ -24,8 +28,9 @@ const SKEW: i64 = 5;
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Claims {
     /// The deployment.
-    pub aud: String,
+    pub aud: Audience,
     /// Seconds.
+    #[serde(deserialize_with = "numeric_date")]
     pub exp: i64,
     /// The calling service, of tokens by an internal key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -38,7 +43,7 @@ pub struct Claims {
 /// Signs a token with the secret that `kid` names, for the deployment with this audience.
 #[must_use]
 pub fn sign(kid: &str, secret: &str, audience: &str, now: Timestamp) -> String {
-    let claims = Claims { aud: audience.to_owned(), exp: now.as_seconds() + LIFETIME, iss: None, rp: None };
+    let claims = Claims { aud: audience.into(), exp: now.as_seconds() + LIFETIME, iss: None, rp: None };
     hs256::sign(Some(kid), &claims, secret.as_bytes())
 }
 
@@ -51,7 +56,7 @@ pub fn verify(token: &str, secret: &str, audience: &str, now: Timestamp) -> bool
 /// The same, and says what is wrong.
 pub fn check(token: &str, secret: &str, audience: &str, now: Timestamp) -> Result<(), Fault> {
     let claims = hs256::verify::<Claims>(token, secret.as_bytes()).map_err(Fault::from)?;
-    if claims.aud == audience { in_time(claims.exp, now) } else { Err(Fault::WrongAudience) }
+    if claims.aud.includes(audience) { in_time(claims.exp, now) } else { Err(Fault::WrongAudience) }
 }
 
 /// Says what is wrong with a token that expires at `exp`, in seconds.

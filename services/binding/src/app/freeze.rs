@@ -2,7 +2,7 @@
 
 use nodkey_db::used_proof;
 use nodkey_kernel::{
-    dpop,
+    dpop::{self, Unproven},
     id::{DeviceId, RelyingPartyId},
 };
 use nodkey_proto::{
@@ -33,11 +33,13 @@ impl App {
 
     /// The same as one of the user's phones asks: by the word of its device key, and by nobody else's.
     pub async fn freeze_by_device(&self, party: RelyingPartyId, device: &DeviceId, call: Option<PhoneCall>) -> Result<User, Error> {
-        let call = call.ok_or(Refusal::Unproven("the phone's own call is missing"))?;
+        let call = call.ok_or(Refusal::Unproven(Unproven::Missing))?;
         let url = format!("{}{FREEZES}", self.deployment.public_url);
         let proof = dpop::verify_forwarded(&call.proof, "POST", &url, &call.body, self.clock.now());
-        let proof = proof.ok().filter(|proof| proof.device_id == *device);
-        let proof = proof.ok_or(Refusal::Unproven("the DPoP proof is not the device's, of this call and of now"))?;
+        let proof = proof.map_err(|e| Refusal::Unproven(e.into()))?;
+        if proof.device_id != *device {
+            return Err(Refusal::Unproven(Unproven::Device).into());
+        }
         let binding = store::living(&self.db, party, device).await?.ok_or(Refusal::DeviceNotBound)?;
         match binding.state {
             State::Active { .. } => {}
@@ -81,7 +83,7 @@ impl App {
         if let Some((device, jti)) = proof
             && !used_proof::insert(&mut tx, device, jti, now).await?
         {
-            return Err(Refusal::Unproven("the DPoP proof was used before").into());
+            return Err(Refusal::Unproven(Unproven::Used).into());
         }
         let freeze = Freeze { at: now, by, note };
         store::freeze::insert(&mut tx, party, user, &freeze).await?;

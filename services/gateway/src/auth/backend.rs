@@ -25,6 +25,7 @@ use nodkey_proto::registry::v1::{CredentialKind, SignedRequest};
 use nodkey_runtime::{
     Actor, Proof, ResolvedCredential,
     admission::{Class, Permit},
+    bearer_token,
     fault::{self, Fault},
     signature::{self, Tolerated},
 };
@@ -39,7 +40,6 @@ use crate::{
     edge::Edge,
     layers::body_under,
     limits::network::Source,
-    operators::bearer_token,
     problem::{Problem, ProofFault, Refused, in_json},
     replay::PROOF,
 };

@@ -13,8 +13,9 @@ use nodkey_kernel::{id::CredentialId, jose::hs256};
 use nodkey_runtime::{
     ResolvedCredential,
     admission::{Class, Overloaded},
+    bearer_token,
     fault::{self, Fault},
-    status, unauthenticated, unauthenticated_because,
+    not_authenticated, status,
 };
 use tonic::{Code, Status};
 
@@ -25,7 +26,6 @@ use crate::{
     edge::Edge,
     layers::body_under,
     limits::network::Source,
-    operators::bearer_token,
     problem::{Problem, Refused},
 };
 
@@ -158,5 +158,5 @@ impl Bearer {
 /// One answer for whatever is wrong; the log has it, and in development the answer, too.
 fn refused(edge: &Edge, fault: Fault, named: Option<CredentialId>) -> Status {
     fault::note("Bearer", fault.as_str(), named.map(|id| id.to_string()).as_deref());
-    if edge.deployment.explain_refusals { unauthenticated_because(fault.why()) } else { unauthenticated() }
+    not_authenticated(fault, edge.deployment.explain_refusals)
 }

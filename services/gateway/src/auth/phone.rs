@@ -38,7 +38,7 @@ impl<S: Sync> FromRequestParts<S> for Phone {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        parts.extensions.get().cloned().ok_or_else(|| Problem::proof(ProofFault::NotOne, None))
+        parts.extensions.get().cloned().ok_or_else(|| Problem::proof(ProofFault::Missing, None))
     }
 }
 
@@ -189,9 +189,10 @@ fn verify_head(gateway: &Edge, parts: &Parts) -> Result<Proof, Problem> {
 /// The proof of a call, not yet verified.
 pub fn proof(headers: &HeaderMap) -> Result<&str, Problem> {
     let mut proofs = headers.get_all("dpop").iter();
-    let (Some(proof), None) = (proofs.next(), proofs.next()) else {
-        return Err(Problem::proof(ProofFault::NotOne, None));
-    };
+    let proof = proofs.next().ok_or_else(|| Problem::proof(ProofFault::Missing, None))?;
+    if proofs.next().is_some() {
+        return Err(Problem::proof(ProofFault::Several, None));
+    }
     proof.to_str().map_err(|_| Problem::proof(ProofFault::NotAscii, None))
 }
 

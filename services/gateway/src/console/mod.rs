@@ -88,5 +88,6 @@ fn is_foreign(request: &Request) -> bool {
 }
 
 fn signed_out() -> Problem {
-    Problem::new(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", "you are signed out: sign in again")
+    // No scheme is registered for cookies, and browsers ask nobody for a password by one that they do not know.
+    Problem::unauthorized(r#"Cookie realm="Nodkey console""#, "UNAUTHENTICATED", "you are signed out: sign in again")
 }

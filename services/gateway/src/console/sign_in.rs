@@ -14,6 +14,7 @@ use nodkey_kernel::{
     error::{Classify as _, Kind},
     id::{RelyingPartyId, TruCodeId, TrusonaficationId},
     jose::{hmac_sha256, hs256},
+    time::Timestamp,
 };
 use nodkey_proto::{
     convert::from_timestamp,
@@ -116,7 +117,8 @@ pub async fn wait(
     let _permit = edge.waits.anonymous(&source)?;
     let mut working = Some(edge.admission.enter(Class::Anonymous)?);
     let (known, end) = (query.get("after").map(String::as_str), Instant::now() + patience);
-    let mut sign_in = SignIn { wake: edge.bus.listen(&format!("trucode.{}", claims.code)), edge, code: claims.code, asked: None };
+    let wake = edge.bus.listen(&format!("trucode.{}", claims.code));
+    let mut sign_in = SignIn { wake, edge, code: claims.code, over_at: None, asked: None };
     loop {
         let now = sign_in.look().await?;
         // Who waits keeps no place of those who work.
@@ -128,7 +130,9 @@ pub async fn wait(
             };
         }
         let left = end.saturating_duration_since(Instant::now());
-        if known != Some(now.as_str()) || left.is_zero() || !woken(&sign_in.edge, &mut sign_in.wake, left).await {
+        // Nobody wakes when a code is over.
+        let limit = sign_in.over_at.map_or(left, |at| left.min(sign_in.edge.clock.now().until(at)));
+        if known != Some(now.as_str()) || left.is_zero() || !woken(&sign_in.edge, &mut sign_in.wake, limit).await {
             return Ok((jar, answer(now)));
         }
     }
@@ -140,6 +144,8 @@ struct SignIn {
     code: TruCodeId,
     /// Of the code until it is scanned, then of what is asked.
     wake: Listener,
+    /// When the code is over, until it is scanned.
+    over_at: Option<Timestamp>,
     /// What whoever scanned the code is asked.
     asked: Option<TrusonaficationId>,
 }
@@ -155,6 +161,7 @@ impl SignIn {
         if !code.paired {
             let expires_at = code.expires_at.as_ref().and_then(from_timestamp);
             let is_over = expires_at.is_some_and(|at| self.edge.clock.now() >= at);
+            self.over_at = expires_at;
             return Ok(if is_over { Standing::Expired } else { Standing::Waiting });
         }
         let asked = match ask(&self.edge, self.code).await {
@@ -163,7 +170,7 @@ impl SignIn {
             Err(e) => return Err(e.into()),
         };
         self.wake = self.edge.bus.listen(&format!("trusonafication.{asked}"));
-        self.asked = Some(asked);
+        (self.asked, self.over_at) = (Some(asked), None);
         look(&self.edge, asked).await
     }
 }

@@ -5,7 +5,10 @@ use axum::{
     http::StatusCode,
     response::Response,
 };
-use nodkey_kernel::error::{Classify as _, Kind};
+use nodkey_kernel::{
+    error::{Classify as _, Kind},
+    json::null_as_default,
+};
 use nodkey_proto::{
     binding::v1::{Binding, BindingState, GetDeviceBindingRequest, binding_service_client::BindingServiceClient},
     convert::from_timestamp,
@@ -68,8 +71,8 @@ pub struct RegisterDevice {
     /// Public JWK; the one of the proof.
     #[schema(value_type = Object)]
     device_key: Map<String, Value>,
-    #[serde(default)]
-    #[schema(value_type = Vec<PresenceKey>, max_items = 2)]
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schema(value_type = Option<Vec<PresenceKey>>, max_items = 2)]
     presence_keys: Vec<Object<PresenceKey>>,
     #[schema(max_length = 100)]
     name: Option<String>,
@@ -80,8 +83,8 @@ pub struct RegisterDevice {
     #[schema(max_length = 4096)]
     key_statement: Option<String>,
     /// The same claims signed by presence keys (JWS), at most 4.
-    #[serde(default)]
-    #[schema(max_items = 4)]
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schema(value_type = Option<Vec<String>>, max_items = 4)]
     key_signatures: Vec<String>,
     /// What the app can do beyond what all can: `match6`, to take numbers of six digits. At most 20 names; those that are not known are ignored.
     #[schema(max_items = 20)]
@@ -92,8 +95,8 @@ pub struct RegisterDevice {
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct UpdateDevice {
     /// Each replaces the key of its kind.
-    #[serde(default)]
-    #[schema(value_type = Vec<PresenceKey>, max_items = 2)]
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schema(value_type = Option<Vec<PresenceKey>>, max_items = 2)]
     presence_keys: Vec<Object<PresenceKey>>,
     #[schema(max_length = 100)]
     name: Option<String>,
@@ -103,8 +106,8 @@ pub struct UpdateDevice {
     #[schema(max_length = 4096)]
     key_statement: Option<String>,
     /// As at registration; the key that is replaced may sign, too. A new key counts once it has signed, and one that counts.
-    #[serde(default)]
-    #[schema(max_items = 4)]
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schema(value_type = Option<Vec<String>>, max_items = 4)]
     key_signatures: Vec<String>,
     /// As at registration.
     #[schema(max_items = 20)]

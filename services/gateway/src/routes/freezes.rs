@@ -5,6 +5,7 @@ use axum::{
     http::StatusCode,
     response::Response,
 };
+use nodkey_kernel::json::null_as_default;
 use nodkey_proto::{
     binding::v1::{
         self as binding, FreezeDeviceUserRequest, FreezeUserRequest, FrozenBy, GetUserRequest, ReleaseUserRequest,
@@ -28,8 +29,8 @@ use crate::{
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct FreezeUser {
     /// For people: at most 200 characters.
-    #[serde(default)]
-    #[schema(max_length = 200)]
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schema(value_type = Option<String>, max_length = 200)]
     note: String,
 }
 

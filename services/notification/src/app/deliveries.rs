@@ -19,13 +19,13 @@ use serde_json::value::RawValue;
 use tracing::warn;
 use uuid::Uuid;
 
-use super::{ATTEMPTS, App, kick, rows};
+use super::{ATTEMPTS, App, endpoint_keys::EndpointKeys, kick, rows};
 pub use crate::store::delivery::{Listing, Range};
 use crate::{
     convert::disabled_reason,
     domain::{Attempt, Delivery, Endpoint, EventType, Outcome, State, Subject, lane_of},
     error::Error,
-    store::{delivery, endpoint, retention},
+    store::{delivery, endpoint, push, retention},
 };
 
 /// How long a delivery is reserved for whoever attempts it; if they die, this long nobody else does.
@@ -193,7 +193,7 @@ impl App {
     /// Returns the keys that sign what goes to an endpoint now, newest first; `None` when it is off or gone.
     pub async fn signing_keys(&self, party: RelyingPartyId, id: EndpointId) -> Result<Option<(String, Vec<SigningKeys>)>, Error> {
         let Some(endpoint) = endpoint::get(&self.db, party, id).await?.filter(|e| e.disabled.is_none()) else { return Ok(None) };
-        let keys = self.keys(&endpoint)?;
+        let keys = EndpointKeys::open(&self.vault, &endpoint, self.now())?.into_all();
         Ok(Some((endpoint.url, keys)))
     }
 
@@ -208,6 +208,19 @@ impl App {
         let mut trusonafications = TrusonaficationServiceClient::new(self.peers.trusonafication().acting_for(delivery.relying_party));
         let request = SignResultRequest { id: id.to_string(), delivery_id: delivery.id.to_string() };
         Ok(with_jwt(&delivery.body, &trusonafications.sign_result(request).await?.into_inner().jwt))
+    }
+
+    /// Gives up all that is still to be sent for a relying party, to its backends and its phones, and switches its endpoints off.
+    pub async fn withdraw(&self, tx: &mut Tx, party: RelyingPartyId) -> Result<(), Error> {
+        let now = self.now();
+        for endpoint in endpoint::all(tx, party).await?.into_iter().filter(|endpoint| endpoint.disabled.is_none()) {
+            let off = Endpoint { version: endpoint.version + 1, ..endpoint.switch(false, now) };
+            if !endpoint::update(tx, &off).await? {
+                return Err(Error::Raced);
+            }
+        }
+        delivery::withdraw(tx, party, now).await?;
+        Ok(push::delete_all(tx, party).await?)
     }
 
     /// Records what became of deliveries. One that was reserved too long, and by another since, is left to that other.

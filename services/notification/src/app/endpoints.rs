@@ -19,7 +19,10 @@ use nodkey_runtime::{
 };
 use uuid::Uuid;
 
-use super::{ATTEMPTS, App};
+use super::{
+    ATTEMPTS, App,
+    endpoint_keys::{self, EndpointKeys},
+};
 use crate::{
     convert,
     domain::{Endpoint, EventType},
@@ -60,8 +63,9 @@ impl App {
                 relying_party: party,
                 url: url.clone(),
                 event_types: event_types.clone(),
-                sealed_keys: self.seal(id, &keys),
+                sealed_keys: endpoint_keys::seal(&self.vault, &self.random, id, &keys),
                 previous_keys: None,
+                older_keys: None,
                 disabled: None,
                 failing_since: None,
                 created_at: now,
@@ -72,7 +76,7 @@ impl App {
                 return Err(Error::TooManyEndpoints(max));
             }
             endpoint::insert(&mut tx, &created).await?;
-            Ok(Some((tx, self.with_secret(&created, &keys))))
+            Ok(Some((tx, self.with_secret(&created, &keys)?)))
         };
         once(request.as_ref(), &self.answers(), attempt).await
     }
@@ -109,7 +113,8 @@ impl App {
         Err(Error::Raced)
     }
 
-    /// Gives an endpoint new keys; those of now sign besides for the `overlap`.
+    /// Gives an endpoint new keys; those of now sign besides for the `overlap`, and those before them as long as they would have. Without an
+    /// overlap the new ones sign alone.
     pub async fn rotate_endpoint_keys(
         &self,
         party: RelyingPartyId,
@@ -120,15 +125,12 @@ impl App {
         let attempt = async || {
             let before = self.endpoint(party, id).await?;
             let (now, keys) = (self.now(), SigningKeys::generate(&self.random));
-            let rotated = Endpoint {
-                previous_keys: (!overlap.is_zero()).then(|| (before.sealed_keys.clone(), now + overlap)),
-                sealed_keys: self.seal(id, &keys),
-                version: before.version + 1,
-                ..before
-            };
+            let held = EndpointKeys::open(&self.vault, &before, now)?;
+            let rotated = held.rotate((&self.vault, &self.random), before, &keys, overlap, now)?;
             let mut tx = self.db.begin().await?;
             let updated = endpoint::update(&mut tx, &rotated).await?;
-            Ok::<_, Error>(updated.then(|| (tx, self.with_secret(&rotated, &keys))))
+            let answer = self.with_secret(&rotated, &keys)?;
+            Ok::<_, Error>(updated.then_some((tx, answer)))
         };
         once(request.as_ref(), &self.answers(), attempt).await
     }
@@ -158,29 +160,12 @@ impl App {
 
     /// An endpoint as a message.
     pub fn message(&self, endpoint: &Endpoint) -> Result<pb::Endpoint, Error> {
-        let keys = self.keys(endpoint)?;
-        let current = keys.first().ok_or(Failure::Internal("an endpoint has keys"))?;
-        Ok(convert::endpoint(endpoint, current, self.now()))
+        let keys = EndpointKeys::open(&self.vault, endpoint, self.now())?;
+        Ok(convert::endpoint(endpoint, keys.current(), keys.previous_until()))
     }
 
-    /// The keys that sign what goes to an endpoint now, newest first.
-    pub(super) fn keys(&self, endpoint: &Endpoint) -> Result<Vec<SigningKeys>, Error> {
-        let now = self.now();
-        let previous = endpoint.previous_keys.as_ref().filter(|(_, until)| *until > now).map(|(sealed, _)| sealed);
-        let mut keys = Vec::with_capacity(2);
-        for sealed in std::iter::once(&endpoint.sealed_keys).chain(previous) {
-            let opened = self.vault.open(&context(endpoint.id), sealed).map_err(|_| Failure::Internal("webhook keys cannot be opened"))?;
-            keys.push(SigningKeys::from_bytes(&opened).map_err(|_| Failure::Internal("stored webhook keys are none"))?);
-        }
-        Ok(keys)
-    }
-
-    fn seal(&self, id: EndpointId, keys: &SigningKeys) -> Vec<u8> {
-        self.vault.seal(&self.random, &context(id), &keys.to_bytes())
-    }
-
-    fn with_secret(&self, endpoint: &Endpoint, keys: &SigningKeys) -> pb::CreateEndpointResponse {
-        pb::CreateEndpointResponse { endpoint: Some(convert::endpoint(endpoint, keys, self.now())), secret: keys.secret() }
+    fn with_secret(&self, endpoint: &Endpoint, keys: &SigningKeys) -> Result<pb::CreateEndpointResponse, Error> {
+        Ok(pb::CreateEndpointResponse { endpoint: Some(self.message(endpoint)?), secret: keys.secret() })
     }
 
     /// Reads what is given of an endpoint: its event types.
@@ -195,9 +180,4 @@ impl App {
         validation.finish()?;
         Ok(known.filter(|_| event_types.is_some()))
     }
-}
-
-/// What keys are sealed for.
-fn context(id: EndpointId) -> String {
-    format!("endpoint/{id}")
 }

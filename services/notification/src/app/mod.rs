@@ -1,6 +1,7 @@
 //! Use cases.
 
 mod deliveries;
+mod endpoint_keys;
 mod endpoints;
 mod push_configurations;
 mod pushes;

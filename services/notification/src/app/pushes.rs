@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nodkey_db::{Db, DbError, Tx};
 use nodkey_kernel::{
-    id::{DeviceId, RelyingPartyId},
+    id::{DeviceId, RelyingPartyId, TrusonaficationId},
     time::Timestamp,
 };
 use nodkey_proto::{convert::timestamp, notification::v1 as pb};
@@ -16,7 +16,10 @@ use crate::{
     error::Error,
     lanes::lane,
     push::{Address, Configuration, Provider, Push, Verdict},
-    store::{push, push_configuration, push_registration},
+    store::{
+        push::{self, Cause},
+        push_configuration, push_registration,
+    },
 };
 
 /// How long a push is reserved for whoever sends it: longer than a provider and its token may take.
@@ -80,7 +83,14 @@ impl App {
     }
 
     /// Has those of these devices woken that can be, until there is nothing left to look at.
-    pub async fn wake(&self, tx: &mut Tx, party: RelyingPartyId, devices: &[DeviceId], expires_at: Timestamp) -> Result<(), Error> {
+    pub async fn wake(
+        &self,
+        tx: &mut Tx,
+        party: RelyingPartyId,
+        devices: &[DeviceId],
+        cause: Cause,
+        expires_at: Timestamp,
+    ) -> Result<(), Error> {
         let now = self.now();
         if expires_at <= now {
             return Ok(());
@@ -88,11 +98,21 @@ impl App {
         for device in devices {
             if let Some(receiver) = push_registration::receiver(tx, party, device).await? {
                 let lane = lane(party, receiver);
-                push::put(tx, party, device, &lane, now, expires_at).await?;
+                push::put(tx, (party, device), &lane, cause, now, expires_at).await?;
                 kick(&self.push_kicks, tx, lane);
             }
         }
         Ok(())
+    }
+
+    /// Whether a phone is to be woken for a trusonafication.
+    pub async fn wakes_for(db: &Db, id: TrusonaficationId) -> Result<bool, DbError> {
+        push::is_wanted_for(db, Cause::Asked(id)).await
+    }
+
+    /// Wakes nobody any more for a trusonafication that is over, in the transaction that takes that in.
+    pub async fn wake_no_more(&self, tx: &mut Tx, id: TrusonaficationId) -> Result<(), Error> {
+        Ok(push::end(tx, Cause::Asked(id)).await?)
     }
 
     /// Returns at most `limit` lanes after `after` in which a push is due.
@@ -106,9 +126,9 @@ impl App {
         push::claim(&self.db, lane, now, now + LEASE, rows(limit)).await
     }
 
-    /// Returns where a phone is woken, and as whom; `None` when it is too late or nobody is there: then the push is over.
+    /// Returns where a phone is woken, and as whom; `None` when there is nothing to look at any more or nobody is there: then the push is over.
     pub async fn push_target(&self, push: &Push) -> Result<Option<(Registration, Option<Configuration>)>, Error> {
-        let registration = if push.expires_at > self.now() { self.registration(push).await? } else { None };
+        let registration = if push.expires_at > self.now() && !push.over { self.registration(push).await? } else { None };
         let Some(registration) = registration else {
             push::delete(&self.db, push).await?;
             return Ok(None);

@@ -26,8 +26,10 @@ pub struct Endpoint {
     pub event_types: Vec<EventType>,
     /// What signs, sealed.
     pub sealed_keys: Vec<u8>,
-    /// What signed before, sealed, and signs besides until then.
+    /// What signed just before, sealed, and signs besides until then.
     pub previous_keys: Option<(Vec<u8>, Timestamp)>,
+    /// All that signed before and signs besides, each until its own time, sealed together.
+    pub older_keys: Option<Vec<u8>>,
     /// Why nothing is sent to it, and since when.
     pub disabled: Option<(DisabledReason, Timestamp)>,
     /// Since when every attempt has failed.
@@ -100,6 +102,7 @@ mod tests {
             event_types: Vec::new(),
             sealed_keys: Vec::new(),
             previous_keys: None,
+            older_keys: None,
             disabled: None,
             failing_since: None,
             created_at: now,

@@ -10,13 +10,17 @@ use nodkey_kernel::id::DeviceId;
 use nodkey_proto::{
     Event,
     binding::v1::{BindingActivated, DeviceReplaced, FrozenBy, UserFrozen},
-    registry::v1::{DeviceRegistered, DeviceRetired, DeviceUpdated, DocumentType, IdentityDocumentRegistered, PresenceKey, PresenceKind},
+    registry::v1::{
+        DeviceRegistered, DeviceRetired, DeviceUpdated, DocumentType, IdentityDocumentRegistered, PresenceKey, PresenceKind,
+        RelyingPartyDisabled,
+    },
 };
 use serde_json::{Value, json, value::to_raw_value};
 
 use crate::{
     app::{App, Fact},
     domain::{EventType, Subject},
+    store::push::Cause,
 };
 
 /// For how long phones are woken because another has joined them.
@@ -32,6 +36,7 @@ pub fn consumers(app: &App) -> Vec<Consumer> {
         binding_activated(app),
         fact("notification_document_registered", EventType::DocumentRegistered, app, document_registered),
         fact("notification_user_frozen", EventType::UserFrozen, app, user_frozen),
+        relying_party_disabled(app),
     ]
 }
 
@@ -85,6 +90,15 @@ async fn notify(
     Ok(app.notify(tx, meta.relying_party, &fact).await?)
 }
 
+/// Nobody is there any more who wants to know.
+fn relying_party_disabled(app: &App) -> Consumer {
+    let app = app.clone();
+    Consumer::new("notification_relying_party_disabled", move |tx, _: RelyingPartyDisabled, meta: EventMeta| {
+        let app = app.clone();
+        Box::pin(async move { Ok(app.withdraw(tx, meta.relying_party).await?) })
+    })
+}
+
 /// It is not woken any more, either.
 fn device_retired(app: &App) -> Consumer {
     let app = app.clone();
@@ -109,7 +123,7 @@ fn binding_activated(app: &App) -> Consumer {
         Box::pin(async move {
             let (subject, data) = activated_binding(&event)?;
             let expires_at = meta.time.unwrap_or_else(|| app.now()) + NOTICE;
-            app.wake(tx, meta.relying_party, &others(&event), expires_at).await?;
+            app.wake(tx, meta.relying_party, &others(&event), Cause::Notice, expires_at).await?;
             notify(&app, tx, &meta, EventType::BindingActivated, subject, data).await
         })
     })

@@ -37,6 +37,8 @@ macro_rules! end {
                     receipt: &event.receipt,
                     callback: result.filter(|_| !about.callback_url.is_empty()).map(|result| CallbackTo { url: &about.callback_url, result }),
                 };
+                // By the word of the receipt, as all of it.
+                app.wake_no_more(tx, id).await?;
                 Ok(app.notify(tx, meta.relying_party, &fact).await?)
             })
         })
@@ -44,7 +46,13 @@ macro_rules! end {
             Box::pin(async move {
                 let calls_back = None::<&String>$(.or(Some(&event.$result)))?.is_some();
                 let Some(about) = event.trusonafication else { return Ok(true) };
-                Ok(calls_back && !about.callback_url.is_empty() || App::has_endpoints(db, meta.relying_party).await?)
+                if calls_back && !about.callback_url.is_empty() || App::has_endpoints(db, meta.relying_party).await? {
+                    return Ok(true);
+                }
+                match about.id.parse() {
+                    Ok(id) => Ok(App::wakes_for(db, id).await?),
+                    Err(_) => Ok(true),
+                }
             })
         })
     }};

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Configuration, Credentials, Push, Verdict, is_passing, reason, retry_after, unreachable};
-use crate::config::PushConfig;
+use crate::{answer, config::PushConfig};
 
 /// How long a token is used: Apple takes one for an hour, and wants no new one within twenty minutes.
 const TOKEN_LIFETIME: Duration = Duration::from_mins(50);
@@ -76,7 +76,7 @@ impl Apns {
         if status.is_success() {
             return Verdict::Sent;
         }
-        let why = response.json::<Answer>().await.unwrap_or_default().reason;
+        let why = answer::json::<Answer>(response).await.unwrap_or_default().reason;
         if status == StatusCode::GONE || DEAD.contains(&why.as_str()) {
             return Verdict::Dead;
         }

@@ -13,8 +13,8 @@ use rustls::pki_types::{PrivatePkcs8KeyDer, pem::PemObject as _};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Configuration, Credentials, Push, Verdict, is_passing, reason, retry_after, unreachable};
-use crate::config::PushConfig;
+use super::{Configuration, Credentials, Push, TIMEOUT, Verdict, is_passing, reason, retry_after, unreachable};
+use crate::{answer, config::PushConfig};
 
 /// How long an access token is used: Google's live an hour.
 const TOKEN_LIFETIME: Duration = Duration::from_mins(50);
@@ -77,7 +77,7 @@ impl Fcm {
         if status.is_success() {
             return Verdict::Sent;
         }
-        let answer: Value = response.json().await.unwrap_or_default();
+        let answer: Value = answer::json(response).await.unwrap_or_default();
         let code = error_code(&answer);
         match (status, code) {
             (StatusCode::NOT_FOUND, _) | (_, "UNREGISTERED" | "SENDER_ID_MISMATCH") => Verdict::Dead,
@@ -100,10 +100,10 @@ impl Fcm {
         let response = request.send().await.map_err(unreachable)?;
         let (status, after) = (response.status(), retry_after(&response, now));
         if status.is_success() {
-            let token: Token = response.json().await.map_err(unreachable)?;
-            return Ok(token.access_token);
+            let token: Option<Token> = answer::json_within(response, TIMEOUT).await;
+            return token.map(|token| token.access_token).ok_or_else(|| Verdict::Later(None, "access token: none was given".to_owned()));
         }
-        let answer: Value = response.json().await.unwrap_or_default();
+        let answer: Value = answer::json(response).await.unwrap_or_default();
         let why = reason(&format!("access token: {} {}", status.as_u16(), answer["error"].as_str().unwrap_or_default()));
         Err(if is_passing(status) { Verdict::Later(after, why) } else { Verdict::Refused(why) })
     }

@@ -126,6 +126,8 @@ pub struct Push {
     pub attempt_count: i32,
     /// When there is nothing left to look at.
     pub expires_at: Timestamp,
+    /// There is nothing left already: all that it was to be woken for has ended.
+    pub over: bool,
     /// Counts the changes, from 1.
     pub version: i64,
 }

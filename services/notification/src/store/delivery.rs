@@ -150,6 +150,14 @@ pub async fn again(tx: &mut Tx, id: DeliveryId, now: Timestamp) -> Result<bool, 
     Ok(tx.query(sql).bind(now).bind(id.as_uuid()).execute().await? == 1)
 }
 
+/// Gives up what waits of a relying party, in whichever lane: `0` comes right after `/`.
+pub async fn withdraw(tx: &mut Tx, party: RelyingPartyId, now: Timestamp) -> Result<(), Failure> {
+    let query = tx.query("UPDATE delivery SET state = 'exhausted', next_attempt_at = ").push_bind(now);
+    let query = query.push(", version = version + 1 WHERE state = 'pending' AND lane > ").push_bind(format!("{party}/"));
+    query.push(" AND lane < ").push_bind(format!("{party}0")).execute().await?;
+    Ok(())
+}
+
 /// Returns how many wait, whosever they are, and since when the oldest has.
 pub async fn waiting(db: &Db) -> Result<(i64, Option<Timestamp>), Failure> {
     let row = db.query("SELECT count(*) AS waiting, min(created_at) AS oldest FROM delivery WHERE state = 'pending'").fetch_one().await?;

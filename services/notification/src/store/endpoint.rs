@@ -17,8 +17,8 @@ use crate::{
     invariants,
 };
 
-const SELECT: &str = "SELECT id, relying_party_id, url, event_types, sealed_keys, sealed_previous_keys, previous_keys_until, enabled, \
-    disabled_reason, disabled_at, failing_since, created_at, version FROM endpoint WHERE ";
+const SELECT: &str = "SELECT id, relying_party_id, url, event_types, sealed_keys, sealed_previous_keys, previous_keys_until, sealed_older_keys, \
+    enabled, disabled_reason, disabled_at, failing_since, created_at, version FROM endpoint WHERE ";
 
 /// Inserts.
 pub async fn insert(tx: &mut Tx, endpoint: &Endpoint) -> Result<(), Failure> {
@@ -53,6 +53,8 @@ pub async fn update(tx: &mut Tx, endpoint: &Endpoint) -> Result<bool, Failure> {
         .push_bind(endpoint.previous_keys.as_ref().map(|(sealed, _)| sealed.as_slice()))
         .push(", previous_keys_until = ")
         .push_bind(endpoint.previous_keys.as_ref().map(|(_, until)| *until))
+        .push(", sealed_older_keys = ")
+        .push_bind(endpoint.older_keys.as_deref())
         .push(", enabled = ")
         .push_bind(endpoint.disabled.is_none())
         .push(", disabled_reason = ")
@@ -128,6 +130,7 @@ fn read(row: &Row) -> Result<Endpoint, DbError> {
         event_types: named(&record)?,
         sealed_keys: record.get("sealed_keys")?,
         previous_keys: both(&record, "previous_keys_until", record.get("sealed_previous_keys")?, record.get("previous_keys_until")?)?,
+        older_keys: record.get("sealed_older_keys")?,
         disabled: disabled(&record)?,
         failing_since: record.get("failing_since")?,
         created_at: record.get("created_at")?,

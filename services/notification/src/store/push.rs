@@ -2,7 +2,7 @@
 
 use nodkey_db::{Db, DbError, Row, Tx};
 use nodkey_kernel::{
-    id::{DeviceId, RelyingPartyId},
+    id::{DeviceId, RelyingPartyId, TrusonaficationId},
     time::Timestamp,
 };
 use nodkey_runtime::{
@@ -12,19 +12,39 @@ use nodkey_runtime::{
 
 use crate::push::Push;
 
-/// Has a phone woken until `expires_at`. One that is to be woken already is woken once, until the later of both.
+/// Why a phone is woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// It may answer this.
+    Asked(TrusonaficationId),
+    /// Its user is to know of something.
+    Notice,
+}
+
+impl Cause {
+    fn as_text(self) -> String {
+        match self {
+            Self::Asked(id) => id.to_string(),
+            Self::Notice => "notice".to_owned(),
+        }
+    }
+}
+
+/// Has a phone woken until `expires_at`. One that is to be woken already is woken once, until the later of both, for all causes.
 pub async fn put(
     tx: &mut Tx,
-    party: RelyingPartyId,
-    device: &DeviceId,
+    (party, device): (RelyingPartyId, &DeviceId),
     lane: &str,
+    cause: Cause,
     now: Timestamp,
     expires_at: Timestamp,
 ) -> Result<(), Failure> {
     tx.query(
-        "INSERT INTO push (relying_party_id, device_id, lane, attempt_count, next_attempt_at, expires_at, version) \
-         VALUES ($1, $2, $3, 0, $4, $5, 1) ON CONFLICT (relying_party_id, device_id) DO UPDATE SET lane = excluded.lane, \
-         attempt_count = 0, next_attempt_at = excluded.next_attempt_at, version = push.version + 1, \
+        "INSERT INTO push (relying_party_id, device_id, lane, attempt_count, next_attempt_at, expires_at, version, causes_version) \
+         VALUES ($1, $2, $3, 0, $4, $5, 1, 1) ON CONFLICT (relying_party_id, device_id) DO UPDATE SET lane = excluded.lane, \
+         attempt_count = 0, next_attempt_at = excluded.next_attempt_at, \
+         causes_version = CASE WHEN push.causes_version = push.version THEN push.version + 1 ELSE push.causes_version END, \
+         version = push.version + 1, \
          expires_at = CASE WHEN push.expires_at > excluded.expires_at THEN push.expires_at ELSE excluded.expires_at END",
     )
     .bind(party.as_uuid())
@@ -34,6 +54,20 @@ pub async fn put(
     .bind(expires_at)
     .execute()
     .await?;
+    let insert = tx.query("INSERT INTO push_cause (relying_party_id, device_id, cause) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING");
+    insert.bind(party.as_uuid()).bind(device.as_str()).bind(cause.as_text()).execute().await?;
+    Ok(())
+}
+
+/// Whether a phone is to be woken for this.
+pub async fn is_wanted_for(db: &Db, cause: Cause) -> Result<bool, DbError> {
+    let query = db.query("SELECT 1 AS found FROM push_cause WHERE cause = ").push_bind(cause.as_text());
+    Ok(query.push(" LIMIT 1").fetch_optional().await?.is_some())
+}
+
+/// Nobody is to be woken for this any more. A phone that is to be woken for nothing else is found [over](Push::over) when its turn comes.
+pub async fn end(tx: &mut Tx, cause: Cause) -> Result<(), Failure> {
+    tx.query("DELETE FROM push_cause WHERE cause = ").push_bind(cause.as_text()).execute().await?;
     Ok(())
 }
 
@@ -61,10 +95,13 @@ pub async fn lanes(db: &Db, after: &str, now: Timestamp, limit: i64) -> Result<V
 pub async fn claim(db: &Db, lane: &str, now: Timestamp, until: Timestamp, limit: i64) -> Result<Vec<Push>, Failure> {
     let rows = db
         .execute(
-            "UPDATE push SET next_attempt_at = $1, attempt_count = attempt_count + 1, version = version + 1 \
+            "UPDATE push SET next_attempt_at = $1, attempt_count = attempt_count + 1, \
+             causes_version = CASE WHEN causes_version = version THEN version + 1 ELSE causes_version END, version = version + 1 \
              WHERE (relying_party_id, device_id, version) IN (SELECT relying_party_id, device_id, version FROM push \
              WHERE lane = $2 AND next_attempt_at <= $3 ORDER BY next_attempt_at LIMIT $4) \
-             RETURNING relying_party_id, device_id, attempt_count, expires_at, version",
+             RETURNING relying_party_id, device_id, attempt_count, expires_at, version, \
+             COALESCE(causes_version = version AND NOT EXISTS (SELECT 1 FROM push_cause c \
+             WHERE c.relying_party_id = push.relying_party_id AND c.device_id = push.device_id), FALSE) AS is_over",
         )
         .bind(until)
         .bind(lane)
@@ -91,6 +128,12 @@ pub async fn delete(db: &Db, push: &Push) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Is done with those of all phones of a relying party.
+pub async fn delete_all(tx: &mut Tx, party: RelyingPartyId) -> Result<(), Failure> {
+    tx.query("DELETE FROM push WHERE relying_party_id = ").push_bind(party.as_uuid()).execute().await?;
+    Ok(())
+}
+
 /// Returns how many wait.
 pub async fn waiting(db: &Db) -> Result<i64, Failure> {
     Ok(db.query("SELECT count(*) AS waiting FROM push").fetch_one().await?.get("waiting")?)
@@ -105,6 +148,7 @@ fn read(row: &Row) -> Result<Push, DbError> {
         device: record.convert("device_id", |id: String| DeviceId::parse(&id))?,
         attempt_count: record.get("attempt_count")?,
         expires_at: record.get("expires_at")?,
+        over: record.get("is_over")?,
         version: record.get("version")?,
     })
 }

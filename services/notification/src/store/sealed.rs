@@ -10,6 +10,7 @@ const CONFIGURATION: &[KeyColumn] = &[KeyColumn::Uuid("relying_party_id"), KeyCo
 pub const SEALED: &[SealedColumn] = &[
     SealedColumn { table: "endpoint", column: "sealed_keys", key: ENDPOINT, context: |key| format!("endpoint/{}", key[0]) },
     SealedColumn { table: "endpoint", column: "sealed_previous_keys", key: ENDPOINT, context: |key| format!("endpoint/{}", key[0]) },
+    SealedColumn { table: "endpoint", column: "sealed_older_keys", key: ENDPOINT, context: |key| format!("endpoint/{}/older", key[0]) },
     SealedColumn {
         table: "push_registration",
         column: "sealed_details",

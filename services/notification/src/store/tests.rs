@@ -15,15 +15,15 @@ use nodkey_testkit::{
 };
 use uuid::Uuid;
 
-use super::*;
+use super::{push::Cause, *};
 use crate::{
     Notification,
     domain::{Attempt, Delivery, DisabledReason, Endpoint, EventType, State, Subject},
-    push::{KeptConfiguration, Provider},
+    push::{KeptConfiguration, Provider, Push},
 };
 
 const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
-const TABLES: [&str; 6] = ["delivery", "attempt", "endpoint", "push", "push_registration", "push_configuration"];
+const TABLES: [&str; 7] = ["delivery", "attempt", "endpoint", "push", "push_cause", "push_registration", "push_configuration"];
 
 async fn connect(database: &TestDatabase, max_connections: u32) -> Db {
     let db = Db::connect(&DbConfig { max_connections, ..DbConfig::new(database.url()) }).await.unwrap();
@@ -74,11 +74,16 @@ fn listening(n: u64) -> Endpoint {
         event_types: vec![EventType::Rejected],
         sealed_keys: vec![1],
         previous_keys: None,
+        older_keys: None,
         disabled: None,
         failing_since: None,
         created_at: at,
         version: 1,
     }
+}
+
+fn asked(n: u64) -> Cause {
+    Cause::Asked(TrusonaficationId::generate(NOW, &Random::seeded(n)))
 }
 
 fn attempt() -> Attempt {
@@ -153,6 +158,7 @@ async fn endpoints_are_read_as_they_were_written_and_one_that_cannot_be_is_left_
     let off = Endpoint {
         disabled: Some((DisabledReason::Failing, NOW)),
         previous_keys: Some((vec![2], NOW)),
+        older_keys: Some(vec![3]),
         failing_since: Some(NOW),
         version: 2,
         ..listening(0)
@@ -180,13 +186,14 @@ async fn endpoints_are_read_as_they_were_written_and_one_that_cannot_be_is_left_
 async fn pushes_that_cannot_be_read_hold_up_no_other(db: Db) {
     let mut tx = db.begin().await.unwrap();
     for n in 0..4 {
-        push::put(&mut tx, party(), &device(n), "lane", NOW, NOW + Duration::from_mins(1)).await.unwrap();
+        push::put(&mut tx, (party(), &device(n)), "lane", Cause::Notice, NOW, NOW + Duration::from_mins(1)).await.unwrap();
     }
     push_configuration::put(&mut tx, party(), &configured()).await.unwrap();
     tx.commit().await.unwrap();
     push_registration::put(&db, party(), &device(0), "apns", "receiver", b"sealed", NOW).await.unwrap();
     let kept = push_registration::get(&db, party(), &device(0)).await.unwrap().unwrap();
     assert_eq!(kept.provider, Provider::Apns);
+    db.execute("DELETE FROM push_cause").execute().await.unwrap();
     db.execute("UPDATE push SET device_id = 'x' WHERE device_id = $1").bind(device(1).as_str()).execute().await.unwrap();
     assert_eq!(push::claim(&db, "lane", NOW, NOW + Duration::from_secs(30), 10).await.unwrap().len(), 3);
     assert_eq!(push_configuration::list(&db, party()).await.unwrap().len(), 1);
@@ -199,15 +206,71 @@ async fn pushes_that_cannot_be_read_hold_up_no_other(db: Db) {
 async fn a_phone_is_woken_until_the_last_that_it_is_woken_for_ends(db: Db) {
     let mut tx = db.begin().await.unwrap();
     for minutes in [5, 24 * 60, 1] {
-        push::put(&mut tx, party(), &device(0), "lane", NOW, NOW + Duration::from_mins(minutes)).await.unwrap();
+        push::put(&mut tx, (party(), &device(0)), "lane", Cause::Notice, NOW, NOW + Duration::from_mins(minutes)).await.unwrap();
     }
     tx.commit().await.unwrap();
     let claimed = push::claim(&db, "lane", NOW, NOW + Duration::from_secs(30), 10).await.unwrap();
     assert_eq!(claimed.iter().map(|push| push.expires_at).collect::<Vec<_>>(), [NOW + Duration::from_hours(24)]);
 }
 
+async fn a_phone_is_woken_for_nothing_that_is_over_and_goes_on_for_what_is_not(db: Db) {
+    let later = |minutes| NOW + Duration::from_mins(minutes);
+    let put = async |cause| {
+        let mut tx = db.begin().await.unwrap();
+        push::put(&mut tx, (party(), &device(0)), "lane", cause, NOW, later(60)).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    let end = async |cause| {
+        let mut tx = db.begin().await.unwrap();
+        push::end(&mut tx, cause).await.unwrap();
+        tx.commit().await.unwrap();
+        assert!(!push::is_wanted_for(&db, cause).await.unwrap());
+    };
+    // At its turn, the n-th.
+    let claim = async |n| {
+        let mut claimed = push::claim(&db, "lane", later(n), later(n + 1), 10).await.unwrap();
+        assert_eq!(claimed.len(), 1, "it is due");
+        claimed.remove(0)
+    };
+    put(asked(1)).await;
+    put(asked(2)).await;
+    assert!(!claim(0).await.over);
+    end(asked(1)).await;
+    assert!(!claim(1).await.over && push::is_wanted_for(&db, asked(2)).await.unwrap(), "the other is still there");
+    end(asked(2)).await;
+    let over = claim(2).await;
+    assert!(over.over);
+    // Asked anew before it was given up.
+    put(asked(3)).await;
+    push::delete(&db, &over).await.unwrap();
+    let again = claim(0).await;
+    assert!(!again.over);
+    put(Cause::Notice).await;
+    end(asked(3)).await;
+    let noticed = claim(0).await;
+    assert!(!noticed.over, "another phone has joined, which no answer ends");
+    push::delete(&db, &noticed).await.unwrap();
+    assert!(!push::is_wanted_for(&db, Cause::Notice).await.unwrap(), "causes go with what they are for");
+
+    // A release before, which runs beside this one, says of no cause.
+    put(asked(4)).await;
+    db.execute("UPDATE push SET version = version + 1").execute().await.unwrap();
+    end(asked(4)).await;
+    let unknown = claim(0).await;
+    assert!(!unknown.over, "it may have been asked something else since");
+    db.execute("DELETE FROM push").execute().await.unwrap();
+    let sql = "INSERT INTO push (relying_party_id, device_id, lane, attempt_count, next_attempt_at, expires_at, version) \
+               VALUES ($1, $2, 'lane', 0, $3, $4, 1)";
+    let insert = db.execute(sql).bind(party().as_uuid()).bind(device(0).as_str()).bind(NOW).bind(later(60));
+    insert.execute().await.unwrap();
+    put(asked(5)).await;
+    end(asked(5)).await;
+    assert!(!claim(0).await.over);
+}
+
 nodkey_testkit::on_both_engines! {
     |database| connect(database, 4) =>
+    a_phone_is_woken_for_nothing_that_is_over_and_goes_on_for_what_is_not,
     a_phone_is_woken_until_the_last_that_it_is_woken_for_ends,
     deliveries_that_cannot_be_read_hold_up_no_other,
     endpoints_are_read_as_they_were_written_and_one_that_cannot_be_is_left_out,
@@ -271,7 +334,10 @@ async fn exercise(db: &Db) {
     endpoint::update(&mut tx, &Endpoint { version: 2, ..listening(0) }).await.unwrap();
     endpoint::get_in(&mut tx, party(), listening(0).id).await.unwrap();
     endpoint::all(&mut tx, party()).await.unwrap();
-    push::put(&mut tx, party(), &device(0), "lane", NOW, NOW).await.unwrap();
+    push::put(&mut tx, (party(), &device(0)), "lane", Cause::Notice, NOW, NOW).await.unwrap();
+    push::end(&mut tx, asked(0)).await.unwrap();
+    push::delete_all(&mut tx, party()).await.unwrap();
+    delivery::withdraw(&mut tx, party(), NOW).await.unwrap();
     push_configuration::put(&mut tx, party(), &configured()).await.unwrap();
     push_configuration::get_in(&mut tx, party(), "fcm").await.unwrap();
     push_registration::receiver(&mut tx, party(), &device(0)).await.unwrap();
@@ -302,7 +368,8 @@ async fn exercise(db: &Db) {
     super::receipt::required_since(db).await.unwrap();
     push::lanes(db, "", NOW, 10).await.unwrap();
     push::claim(db, "lane", NOW, NOW, 10).await.unwrap();
-    let woken = crate::push::Push { relying_party: party(), device: device(0), attempt_count: 1, expires_at: NOW, version: 1 };
+    push::is_wanted_for(db, asked(0)).await.unwrap();
+    let woken = Push { relying_party: party(), device: device(0), attempt_count: 1, expires_at: NOW, over: false, version: 1 };
     push::postpone(db, &woken, NOW).await.unwrap();
     push::delete(db, &woken).await.unwrap();
     push::waiting(db).await.unwrap();
@@ -327,7 +394,7 @@ async fn fill(db: &Db, count: u64) {
     for n in 0..count / 2 {
         delivery::insert_attempt(&mut tx, due(n).id, &attempt()).await.unwrap();
         endpoint::insert(&mut tx, &Endpoint { relying_party: of(n), ..listening(n) }).await.unwrap();
-        push::put(&mut tx, of(n), &device(n), &format!("lane {n}"), NOW, NOW).await.unwrap();
+        push::put(&mut tx, (of(n), &device(n)), &format!("lane {n}"), asked(n), NOW, NOW).await.unwrap();
         let own = RelyingPartyId::generate(NOW, &Random::seeded(n));
         push_configuration::put(&mut tx, own, &configured()).await.unwrap();
     }

@@ -1,13 +1,13 @@
 //! Calls of phones that the gateway passes on.
 
 use nodkey_db::{Tx, used_proof};
-use nodkey_kernel::id::DeviceId;
+use nodkey_kernel::{dpop::Unproven, id::DeviceId};
 
 use super::App;
 use crate::{
     domain::{
         Refusal,
-        phone_call::{Door, ProvenCall, SentCall, Unproven},
+        phone_call::{Door, ProvenCall, SentCall},
     },
     error::Error,
 };

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use nodkey_kernel::{
     device::DeviceClaims,
+    dpop::Unproven,
     id::{DeviceId, RelyingPartyId},
     jose::PublicJwk,
     key_statement::PresenceKind,
@@ -15,7 +16,7 @@ use super::{
     Change, Refusal, Unknown, Violations,
     capability::Capabilities,
     key_statement::{SentStatement, Verifier, Vouching},
-    phone_call::{ProvenCall, Unproven},
+    phone_call::ProvenCall,
     standing::Standings,
     text,
 };
@@ -357,7 +358,7 @@ pub fn claims(issuer: &str, device: &Device, jti: String, now: Timestamp) -> Dev
     let iat = now.as_seconds();
     DeviceClaims {
         iss: issuer.to_owned(),
-        aud: device.relying_party.to_string(),
+        aud: device.relying_party.to_string().into(),
         sub: device.id.to_string(),
         iat,
         exp: iat + JWT_LIFETIME,

@@ -5,7 +5,7 @@
 use nodkey_kernel::{
     document_statement::{DOCUMENT_TYP, verify_document_statement},
     error::{Classify, FieldViolation, Kind},
-    jose::jws::Compact,
+    jose::{JoseError, jws::Compact},
 };
 
 use super::{
@@ -32,16 +32,16 @@ impl SentDocumentStatement {
 
     /// Verifies it as what a device says of a scan. Returns the device, which has used the nonce then.
     pub fn verify(&self, device: Device, scan: &Scan, verifier: Verifier<'_>) -> Result<Device, DocumentRefusal> {
-        let compact = Compact::parse(&self.0).map_err(|_| DocumentRefusal::Invalid)?;
+        let compact = Compact::parse(&self.0).map_err(DocumentRefusal::Invalid)?;
         if compact.header().typ.as_deref() != Some(DOCUMENT_TYP) {
-            return Err(DocumentRefusal::Invalid);
+            return Err(DocumentRefusal::Invalid(JoseError::Type));
         }
         let kid = compact.header().kid.as_deref();
         let presence = device.profile.presence;
         let signer = presence.iter().find(|(_, key)| Some(&*key.thumbprint()) == kid);
         let (_, key) = signer.filter(|(kind, _)| device.standings.of(*kind).counts).ok_or(DocumentRefusal::PresenceRequired)?;
         let claims = verify_document_statement(&self.0, &key, device.id.as_str(), &scan.hash, verifier.audience);
-        let claims = claims.map_err(|_| DocumentRefusal::Invalid)?;
+        let claims = claims.map_err(DocumentRefusal::Invalid)?;
         let challenged_at = device_challenge::verify(verifier.vault, &device.id, &claims.nonce, verifier.now)?;
         if device.vouching.challenged_at.is_some_and(|last| challenged_at <= last) {
             return Err(DocumentRefusal::NonceUsed);
@@ -58,9 +58,9 @@ pub enum DocumentRefusal {
     PresenceRequired,
     /// No JWS, of another type, about something else, or with a signature that does not verify.
     #[error(
-        "must be a compact JWS of typ nodkey-document+jwt over iss (the device identifier), aud (the gateway's public URL), hash, nonce and iat"
+        "must be a compact JWS of typ nodkey-document+jwt over iss (the device identifier), aud (the gateway's public URL), hash, nonce and iat; {0}"
     )]
-    Invalid,
+    Invalid(JoseError),
     /// Not one of ours for this device, or old.
     #[error(transparent)]
     Nonce(#[from] NonceError),
@@ -73,7 +73,7 @@ impl Classify for DocumentRefusal {
     fn kind(&self) -> Kind {
         match self {
             Self::PresenceRequired => Kind::Forbidden,
-            Self::Invalid | Self::Nonce(NonceError::Unknown) => Kind::Invalid,
+            Self::Invalid(_) | Self::Nonce(NonceError::Unknown) => Kind::Invalid,
             Self::Nonce(NonceError::Expired) => Kind::Gone,
             Self::NonceUsed => Kind::Conflict,
         }
@@ -82,7 +82,7 @@ impl Classify for DocumentRefusal {
     fn reason(&self) -> &'static str {
         match self {
             Self::PresenceRequired => "PRESENCE_REQUIRED",
-            Self::Invalid => "DOCUMENT_STATEMENT_INVALID",
+            Self::Invalid(_) => "DOCUMENT_STATEMENT_INVALID",
             Self::Nonce(NonceError::Unknown) => "DEVICE_CHALLENGE_UNKNOWN",
             Self::Nonce(NonceError::Expired) => "DEVICE_CHALLENGE_EXPIRED",
             Self::NonceUsed => "DEVICE_CHALLENGE_USED",
@@ -171,7 +171,7 @@ mod tests {
             DocumentStatementClaims { aud: "https://else.example".into(), ..claims.clone() },
             DocumentStatementClaims { hash: "passport".into(), ..claims.clone() },
         ] {
-            assert_eq!(verify(&registered, &other, &biometric), Err(DocumentRefusal::Invalid), "{other:?}");
+            assert_eq!(verify(&registered, &other, &biometric), Err(DocumentRefusal::Invalid(JoseError::Claims)), "{other:?}");
         }
         let unknown = DocumentStatementClaims { nonce: "n".into(), ..claims.clone() };
         assert_eq!(verify(&registered, &unknown, &biometric), Err(DocumentRefusal::Nonce(NonceError::Unknown)));

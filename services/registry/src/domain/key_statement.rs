@@ -121,7 +121,7 @@ impl Vouching {
         if claims.iss != device.thumbprint() {
             return Err(StatementRefusal::Issuer);
         }
-        if claims.aud != verifier.audience {
+        if !claims.aud.includes(verifier.audience) {
             return Err(StatementRefusal::Audience);
         }
         // Whoever verifies evidence has nothing but this.

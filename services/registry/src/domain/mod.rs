@@ -20,13 +20,13 @@ pub mod text;
 pub mod transfer;
 
 use nodkey_kernel::{
+    dpop::Unproven,
     error::{Classify, FieldViolation, Kind},
     role::Role,
 };
 
 use document_statement::DocumentRefusal;
 use key_statement::StatementRefusal;
-use phone_call::Unproven;
 use transfer::TransferRefusal;
 
 /// Why a request is refused.
@@ -193,6 +193,13 @@ impl Classify for Refusal {
             Self::NotAnOwner | Self::NoPhone | Self::RoleTooLow(_) => "NOT_ALLOWED",
             Self::NotSignedHere => "NOT_SIGNED_HERE",
             Self::Yourself => "NOT_YOURSELF",
+        }
+    }
+
+    fn cause_code(&self) -> Option<&'static str> {
+        match self {
+            Self::Unproven(unproven) => Some(unproven.cause_code()),
+            _ => None,
         }
     }
 

@@ -2,8 +2,9 @@
 //! here again: it happens by the word of the device key, and by nobody else's.
 
 use nodkey_kernel::{
-    dpop::{self, Proof, ProofError},
+    dpop::{self, Proof, Unproven},
     id::DeviceId,
+    json::null_as_default,
     key_statement::PresenceKind,
     time::Timestamp,
 };
@@ -61,10 +62,10 @@ pub struct ProvenCall {
 /// What is read of the body of any of them.
 #[derive(Debug, Clone, Deserialize)]
 struct Said {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     presence_keys: Vec<SaidKey>,
     key_statement: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     key_signatures: Vec<String>,
     hash: Option<String>,
     capabilities: Option<Capabilities>,
@@ -130,26 +131,6 @@ impl ProvenCall {
     }
 }
 
-/// Why a call is not taken for the phone's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Unproven {
-    /// The gateway passed none on.
-    #[error("the phone's own call is missing")]
-    Missing,
-    /// It is another call, of another time, or signed by nobody.
-    #[error(transparent)]
-    Proof(#[from] ProofError),
-    /// Another device made it.
-    #[error("the proof is by another device")]
-    Device,
-    /// The phone said something else.
-    #[error("{0} is not what the phone sent")]
-    Differs(&'static str),
-    /// It had its effect.
-    #[error("the DPoP proof was used before")]
-    Used,
-}
-
 impl From<Unproven> for Refusal {
     fn from(unproven: Unproven) -> Self {
         Self::Unproven(unproven)
@@ -159,6 +140,7 @@ impl From<Unproven> for Refusal {
 #[cfg(test)]
 mod tests {
     use nodkey_kernel::{
+        dpop::ProofError,
         jose::{Algorithm, PrivateKey},
         random::Random,
     };
@@ -200,12 +182,12 @@ mod tests {
         };
         assert_eq!(verify(&good, &body, Door::Update(&ada), &ada, NOW), Ok(ada.clone()));
         assert_eq!(verify(&good, &body, Door::Update(&ada), &mallory, NOW), Err(Unproven::Device));
-        let mismatch = |what| Err(Unproven::Proof(ProofError::Mismatch(what)));
-        assert_eq!(verify(&good, &body, Door::Update(&mallory), &ada, NOW), mismatch("URL"));
-        assert_eq!(verify(&good, &body, Door::Register, &ada, NOW), mismatch("method"));
-        assert_eq!(verify(&good, &format!("{body} "), Door::Update(&ada), &ada, NOW), mismatch("body"));
+        let proof_of = |error| Err(Unproven::Proof(error));
+        assert_eq!(verify(&good, &body, Door::Update(&mallory), &ada, NOW), proof_of(ProofError::Url));
+        assert_eq!(verify(&good, &body, Door::Register, &ada, NOW), proof_of(ProofError::Method));
+        assert_eq!(verify(&good, &format!("{body} "), Door::Update(&ada), &ada, NOW), proof_of(ProofError::Body));
         let late = Timestamp::from_seconds(NOW.as_seconds() + dpop::MAX_SKEW + dpop::FORWARDING + 1);
-        assert_eq!(verify(&good, &body, Door::Update(&ada), &ada, late), Err(Unproven::Proof(ProofError::Skew)));
+        assert_eq!(verify(&good, &body, Door::Update(&ada), &ada, late), proof_of(ProofError::Skew { iat: NOW, now: late }));
         // A thief's own proof is the thief's.
         let own = proof(&thief, "PATCH", &path, &body);
         assert_eq!(verify(&own, &body, Door::Update(&ada), &ada, NOW), Err(Unproven::Device));

@@ -3,7 +3,7 @@
 use nodkey_kernel::{
     error::{Classify, FieldViolation, Kind},
     id::DeviceId,
-    jose::jws::Compact,
+    jose::{JoseError, jws::Compact},
     time::Timestamp,
     transfer::{TransferAct, TransferClaims, TransferRequestClaims, verify_transfer, verify_transfer_request, verify_transfer_signature},
 };
@@ -48,7 +48,7 @@ impl SentTransfer {
             return Err(TransferRefusal::TooLong);
         }
         let claims = Compact::parse(request).and_then(|jws| jws.unverified_claims::<TransferRequestClaims>());
-        let new = claims.ok().and_then(|claims| DeviceId::parse(&claims.iss).ok()).ok_or(TransferRefusal::Request)?;
+        let new = claims.ok().and_then(|claims| DeviceId::parse(&claims.iss).ok()).ok_or(TransferRefusal::Request(JoseError::Malformed))?;
         Ok(Self { statement: statement.to_owned(), signature: signature.to_owned(), request: request.to_owned(), new })
     }
 
@@ -62,12 +62,12 @@ impl SentTransfer {
     pub fn verify(&self, old: &Device, new: &Device, verifier: Verifier<'_>) -> Result<Transfer, Refusal> {
         old.ensure_alive()?;
         new.ensure_alive()?;
-        let statement = verify_transfer(&self.statement, &old.key, verifier.audience).map_err(|_| TransferRefusal::Statement)?;
+        let statement = verify_transfer(&self.statement, &old.key, verifier.audience).map_err(TransferRefusal::Statement)?;
         if statement.sub != new.id.as_str() {
-            return Err(TransferRefusal::Statement.into());
+            return Err(TransferRefusal::Statement(JoseError::Claims).into());
         }
         ensure_present(&self.signature, &statement, old)?;
-        let request = verify_transfer_request(&self.request, &new.key, verifier.audience).map_err(|_| TransferRefusal::Request)?;
+        let request = verify_transfer_request(&self.request, &new.key, verifier.audience).map_err(TransferRefusal::Request)?;
         let nonce = |device: &Device, nonce: &str, field| {
             device_challenge::verify(verifier.vault, &device.id, nonce, verifier.now).map_err(|e| TransferRefusal::Nonce(field, e))
         };
@@ -110,18 +110,18 @@ pub enum TransferRefusal {
     /// Not what the phone that is bound says of this new phone, here.
     #[error(
         "must be a compact JWS of typ nodkey-transfer+jwt by the device key, with iss the device identifier, sub that of the new phone, aud the \
-         gateway's public URL, act, nonce and iat"
+         gateway's public URL, act, nonce and iat; {0}"
     )]
-    Statement,
+    Statement(JoseError),
     /// Nobody who holds the phone has said it.
     #[error("must be a JWS over the claims of the statement by a presence key of the device that counts, which kid names")]
     Presence,
     /// The new phone did not ask for it, here.
     #[error(
         "must be a compact JWS of typ nodkey-transfer-request+jwt by the device key of the new phone, with iss its device identifier, aud the \
-         gateway's public URL and nonce"
+         gateway's public URL and nonce; {0}"
     )]
-    Request,
+    Request(JoseError),
     /// Not one of ours for this device, or old.
     #[error("{1}")]
     Nonce(&'static str, NonceError),
@@ -136,7 +136,7 @@ pub enum TransferRefusal {
 impl Classify for TransferRefusal {
     fn kind(&self) -> Kind {
         match self {
-            Self::TooLong | Self::Statement | Self::Request | Self::Nonce(_, NonceError::Unknown) => Kind::Invalid,
+            Self::TooLong | Self::Statement(_) | Self::Request(_) | Self::Nonce(_, NonceError::Unknown) => Kind::Invalid,
             Self::Presence | Self::NotAllowed => Kind::Forbidden,
             Self::Nonce(_, NonceError::Expired) => Kind::Gone,
             Self::NonceUsed => Kind::Conflict,
@@ -146,9 +146,9 @@ impl Classify for TransferRefusal {
     fn reason(&self) -> &'static str {
         match self {
             Self::TooLong => "VALIDATION_FAILED",
-            Self::Statement => "TRANSFER_STATEMENT_INVALID",
+            Self::Statement(_) => "TRANSFER_STATEMENT_INVALID",
             Self::Presence => "TRANSFER_PRESENCE_REQUIRED",
-            Self::Request => "TRANSFER_REQUEST_INVALID",
+            Self::Request(_) => "TRANSFER_REQUEST_INVALID",
             Self::Nonce(_, NonceError::Unknown) => "DEVICE_CHALLENGE_UNKNOWN",
             Self::Nonce(_, NonceError::Expired) => "DEVICE_CHALLENGE_EXPIRED",
             Self::NonceUsed => "DEVICE_CHALLENGE_USED",
@@ -158,9 +158,9 @@ impl Classify for TransferRefusal {
 
     fn field_violations(&self) -> Vec<FieldViolation> {
         let field = match self {
-            Self::TooLong | Self::Statement | Self::NonceUsed => "statement",
+            Self::TooLong | Self::Statement(_) | Self::NonceUsed => "statement",
             Self::Presence => "signature",
-            Self::Request => "request",
+            Self::Request(_) => "request",
             Self::Nonce(field, _) => field,
             Self::NotAllowed => return Vec::new(),
         };

@@ -83,7 +83,7 @@ fn device_of(party: RelyingPartyId, n: u64) -> Device {
     let challenge = DeviceChallenge::issue(&vault, &id, at(n));
     let claims = KeyStatementClaims {
         iss: id.to_string(),
-        aud: audience.to_owned(),
+        aud: audience.into(),
         seq: u64::try_from(challenge.seq).unwrap(),
         keys: vec![StatedKey { kind: PresenceKind::Biometric, jkt: presence.public().thumbprint() }],
         nonce: challenge.nonce,

@@ -28,7 +28,6 @@ use crate::{
 #[derive(Deserialize)]
 struct Unverified {
     sub: String,
-    #[serde(default)]
     doc: Option<String>,
 }
 

@@ -3,7 +3,7 @@
 use nodkey_kernel::{
     challenge::{self, Decision, RESPONSE_TYP, ResponseClaims, challenge_hash, proven_level},
     id::DeviceId,
-    jose::{PublicJwk, jws::Compact},
+    jose::{JoseError, PublicJwk, jws::Compact},
     level::Level,
     receipt::{KeyKind, ReceiptKey},
 };
@@ -83,10 +83,19 @@ pub fn answer(response: &Compact<'_>, issued: &str, audience: &str, subject: &st
         return Err(Refusal::InvalidSignature);
     }
     let (signed_as, signer) = presence.map_or((KeyKind::Device, &device.key), |presence| (presence.kind, &presence.key));
-    let claims: ResponseClaims = response.verify(signer, RESPONSE_TYP).map_err(|_| Refusal::InvalidSignature)?;
+    let claims: ResponseClaims = response.verify(signer, RESPONSE_TYP).map_err(|e| match e {
+        JoseError::Type => Refusal::InvalidResponse("typ is not nodkey-response+jwt"),
+        JoseError::Algorithm => {
+            Refusal::InvalidResponse("alg is not that of the key kid names: ES256 of P-256, EdDSA or Ed25519 of Ed25519")
+        }
+        JoseError::Claims => {
+            Refusal::InvalidResponse("the claims are not iss, aud, sub, chal, dec, iat and jti, and why, num and doc as may be")
+        }
+        _ => Refusal::InvalidSignature,
+    })?;
     for (holds, fault) in [
         (claims.iss == device.id.as_str(), "iss is not the device"),
-        (claims.aud == audience, "aud is not the iss of the challenge"),
+        (claims.aud.includes(audience), "aud is not the iss of the challenge"),
         (claims.sub == subject, "sub is another trusonafication"),
         (claims.chal == challenge_hash(issued), "chal is not the hash of the challenge"),
         (claims.num.as_ref().is_none_or(|n| n.len() <= MAX_CLAIM && !n.contains('\0')), "num is too long"),

@@ -73,7 +73,7 @@ pub fn result(t: &Trusonafication, issuer: &str, delivery: DeliveryId, receipt: 
     let accepted_level = if let State::Accepted { level, .. } = &t.state { Some(level.as_i32()) } else { None };
     Some(ResultClaims {
         iss: issuer.to_owned(),
-        aud: t.relying_party.to_string(),
+        aud: t.relying_party.to_string().into(),
         sub: t.id.to_string(),
         jti: delivery.to_string(),
         iat: t.updated_at.as_seconds(),

@@ -317,6 +317,6 @@ fn an_answer_to_anything_else_or_by_anybody_else_is_refused() {
     }
     // Signed by a stranger in the name of the device key.
     let forged = jws::sign(RESPONSE_TYP, Some(&phone.device_key.public().thumbprint()), None, claims, &stranger);
-    let forged = answer(&Compact::parse(&forged).unwrap(), ISSUED, &claims.aud, &claims.sub, &phone.device);
+    let forged = answer(&Compact::parse(&forged).unwrap(), ISSUED, "https://id.example.com", &claims.sub, &phone.device);
     assert_eq!(forged, Err(Refusal::InvalidSignature));
 }

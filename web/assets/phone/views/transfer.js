@@ -1,6 +1,7 @@
 /** A new phone takes the place of an old one: the code that the new one shows, and what the old one asks before it hands its place on. */
 
 import { copyable, h, replace } from '../../lib/dom.js';
+import { includes } from '../../lib/jose.js';
 import { pause } from '../../lib/pause.js';
 import { qrSvg } from '../../lib/qr.js';
 import { PresenceDenied } from '../errors.js';
@@ -92,7 +93,8 @@ export function transferCode(app, entry) {
 export function handOn(app, text) {
   const request = readTransferRequest(text);
   const entries = app.accounts.all.filter(
-    ({ account, state }) => state !== 'gone' && state !== 'inactive' && account.gateway === request?.gateway,
+    ({ account, state }) =>
+      state !== 'gone' && state !== 'inactive' && request && includes(request.audience, account.gateway),
   );
   if (!request || !entries.length) return refused(app, 'No account of this phone is at the service of that code.');
   const accounts = entries.map(({ account: { id, user, relyingParty } }, i) =>

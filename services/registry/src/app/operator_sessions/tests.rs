@@ -37,7 +37,8 @@ async fn signed_in(world: &World) -> OperatorSessionId {
 }
 
 async fn is_alive(world: &World, id: OperatorSessionId, secret: &str) -> bool {
-    let claims = Claims { aud: world.app.0.deployment.audience.clone(), exp: world.clock.now().as_seconds() + 30, iss: None, rp: None };
+    let claims =
+        Claims { aud: world.app.0.deployment.audience.as_str().into(), exp: world.clock.now().as_seconds() + 30, iss: None, rp: None };
     let token = hs256::sign(None, &claims, secret.as_bytes());
     world.app.resolve_operator_session(id, &token).await.is_ok()
 }

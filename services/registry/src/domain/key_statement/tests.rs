@@ -105,7 +105,7 @@ fn a_statement_that_differs_in_one_thing_is_refused_for_that_thing() {
     let world = World::new();
     let jkt = |seed| key(seed).public().thumbprint();
     assert_eq!(world.refusal(|c| c.iss = jkt(9)), R::Issuer);
-    assert_eq!(world.refusal(|c| c.aud = format!("{GATEWAY}/")), R::Audience);
+    assert_eq!(world.refusal(|c| c.aud = format!("{GATEWAY}/").into()), R::Audience);
     assert_eq!(world.refusal(|c| c.keys.truncate(1)), R::Keys);
     assert_eq!(world.refusal(|c| c.keys.push(StatedKey { kind: PresenceKind::Biometric, jkt: jkt(4) })), R::Keys);
     assert_eq!(world.refusal(|c| c.keys[1] = c.keys[0].clone()), R::Keys);

@@ -119,10 +119,10 @@ fn whoever_has_less_than_the_keys_it_takes_transfers_nothing() {
         refused(&sent(&claims(), OLD, presence, &asks(), NEW), TransferRefusal::Presence);
     }
     for by in [FINGER, NEW, 9] {
-        refused(&sent(&claims(), by, FINGER, &asks(), NEW), TransferRefusal::Statement);
+        refused(&sent(&claims(), by, FINGER, &asks(), NEW), TransferRefusal::Statement(JoseError::Signature));
     }
     for asked_by in [OLD, FINGER, ITS_FINGER, 9] {
-        refused(&sent(&claims(), OLD, FINGER, &asks(), asked_by), TransferRefusal::Request);
+        refused(&sent(&claims(), OLD, FINGER, &asks(), asked_by), TransferRefusal::Request(JoseError::Signature));
     }
     let nobody = SentTransfer { signature: String::new(), ..good() };
     refused(&nobody, TransferRefusal::Presence);
@@ -140,17 +140,17 @@ fn a_presence_key_that_does_not_count_vouches_for_nothing() {
 #[test]
 fn what_was_signed_is_about_these_phones_here() {
     let with = |claims: TransferClaims| sent(&claims, OLD, FINGER, &asks(), NEW);
-    refused(&with(TransferClaims { sub: id(9).to_string(), ..claims() }), TransferRefusal::Statement);
-    refused(&with(TransferClaims { iss: id(9).to_string(), ..claims() }), TransferRefusal::Statement);
-    refused(&with(TransferClaims { aud: "https://else.example".into(), ..claims() }), TransferRefusal::Statement);
+    refused(&with(TransferClaims { sub: id(9).to_string(), ..claims() }), TransferRefusal::Statement(JoseError::Claims));
+    refused(&with(TransferClaims { iss: id(9).to_string(), ..claims() }), TransferRefusal::Statement(JoseError::Claims));
+    refused(&with(TransferClaims { aud: "https://else.example".into(), ..claims() }), TransferRefusal::Statement(JoseError::Claims));
     let asks_elsewhere = TransferRequestClaims { aud: "https://else.example".into(), ..asks() };
-    refused(&sent(&claims(), OLD, FINGER, &asks_elsewhere, NEW), TransferRefusal::Request);
+    refused(&sent(&claims(), OLD, FINGER, &asks_elsewhere, NEW), TransferRefusal::Request(JoseError::Claims));
     // The person has signed something else.
     let other = TransferClaims { act: TransferAct::Add, ..claims() };
     let swapped = SentTransfer { signature: sign_transfer(&other, &key(FINGER)), ..good() };
     refused(&swapped, TransferRefusal::Presence);
     for request in ["", "a.b.c", &sign_transfer(&claims(), &key(NEW)).replace('.', "")] {
-        assert_eq!(SentTransfer::parse("", "", request), Err(TransferRefusal::Request), "{request}");
+        assert_eq!(SentTransfer::parse("", "", request), Err(TransferRefusal::Request(JoseError::Malformed)), "{request}");
     }
     let long = "x".repeat(MAX_LENGTH + 1);
     for (statement, signature) in [(long.as_str(), ""), ("", long.as_str())] {
