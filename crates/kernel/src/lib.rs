@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod backoff;
+pub mod cause;
 pub mod challenge;
 pub mod device;
 pub mod document_statement;
