@@ -12,6 +12,7 @@ use std::{
 use nodkey_server_sdk::Endpoints;
 use nodkey_testkit::{Proxy, TestNats, TestPostgres};
 use serde_json::Value;
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
 use crate::{
     keys::Keys,
@@ -39,7 +40,7 @@ impl Running {
         let log = child.stderr.take().unwrap();
         let address = wait_for_line(log, |line| {
             let entry: Value = serde_json::from_str(line).ok()?;
-            (entry["message"] == "ready").then(|| entry["address"].as_str().unwrap().parse().unwrap())
+            (entry["message"] == "listening").then(|| entry["address"].as_str().unwrap().parse().unwrap())
         });
         (Self(child), address)
     }
@@ -307,7 +308,12 @@ impl Service {
 
     /// Starts a process with one more setting, which ends by itself. Returns what it says.
     pub fn try_with(&self, name: &str, value: &str) -> String {
-        let ended = self.command().env(name, value).output().unwrap();
+        self.try_with_all(&[(name, value)])
+    }
+
+    /// The same with some more settings.
+    pub fn try_with_all(&self, settings: &[(&str, &str)]) -> String {
+        let ended = self.command().envs(settings.iter().copied()).output().unwrap();
         assert!(!ended.status.success(), "{} started", self.name);
         String::from_utf8_lossy(&ended.stderr).into_owned()
     }
@@ -378,6 +384,14 @@ impl Drop for Service {
             running.kill();
         }
     }
+}
+
+/// What `grpc.health.v1` says of a service there, or the code with which it refuses to say anything.
+pub async fn health(url: &str, service: &str) -> Result<ServingStatus, tonic::Code> {
+    let channel = tonic::transport::Endpoint::from_shared(url.to_owned()).unwrap().connect_lazy();
+    let request = HealthCheckRequest { service: service.to_owned() };
+    let answer = HealthClient::new(channel).check(request).await;
+    answer.map(|answer| answer.into_inner().status()).map_err(|status| status.code())
 }
 
 /// Status of `/readyz`; none when nobody answers.

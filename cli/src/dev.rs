@@ -106,7 +106,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let file = demo_relying_party(&args, &handle, &operator, &keys).await?;
     site.open(backend(&file)?);
     let invitation = first_owner(&operator).await.context("cannot invite the first owner of the console")?;
-    print_welcome(&args, &file, invitation.as_deref(), started)?;
+    // Whoever waits for it finds the demo relying party and dev.json.
+    handle.ready();
+    let problems = handle.problems().await;
+    print_welcome(&args, &file, invitation.as_deref(), started, &problems)?;
     let told = handle.until_told().await?;
     site.close();
     handle.stop().await;
@@ -148,6 +151,7 @@ async fn start(args: &Args, data_dir: DataDir, keys: &Keys, site: &Site) -> anyh
             ..nodkey_gateway::Config::default()
         })
         .routes(if args.demo { site.routes() } else { Router::new() })
+        .ready_when_told()
         .start()
         .await
 }
@@ -297,9 +301,13 @@ async fn create_relying_party(nodkey: &Nodkey, id: Option<&str>, keys: &Keys) ->
     Ok(DevFile { http, grpc, relying_party_id: party.id, server, mobile, operator_key, ca_certificate: None })
 }
 
-fn print_welcome(args: &Args, file: &DevFile, invitation: Option<&str>, started: Instant) -> anyhow::Result<()> {
+fn print_welcome(args: &Args, file: &DevFile, invitation: Option<&str>, started: Instant, problems: &[String]) -> anyhow::Result<()> {
     let folder = if args.data_dir == Path::new(".nodkey") { String::new() } else { format!(" --data-dir {}", args.data_dir.display()) };
-    line(format_args!("{} in {} ms", bold("nodkey is ready"), started.elapsed().as_millis()))?;
+    if problems.is_empty() {
+        line(format_args!("{} in {} ms", bold("nodkey is ready"), started.elapsed().as_millis()))?;
+    } else {
+        line(format_args!("{}: {}", bold("nodkey runs and is not ready"), problems.join("; ")))?;
+    }
     line(format_args!("  HTTP and gRPC         {}", file.http))?;
     line(format_args!("  operators, metrics    {}", file.grpc))?;
     line(format_args!("  credentials           {}", dev_path(&args.data_dir).display()))?;

@@ -1,16 +1,23 @@
 //! What went wrong, what to do about it, and the exit code for it.
 
-use std::process::ExitCode;
+use std::{error::Error, io, process::ExitCode};
 
-use nodkey_kernel::challenge::ChallengeError;
+use nodkey_kernel::{
+    cause::of_connection,
+    challenge::ChallengeError,
+    error::{chain, plain},
+};
 use nodkey_mobile_sdk::Error as PhoneError;
 use nodkey_runtime::DataDirError;
 use nodkey_server_sdk::{Error as CallError, Fault, JoseError, Kind};
+use serde_json::error::Category;
 
 use crate::{audit::NotIntact, session::SessionEnded, verify::NotAccepted};
 
 /// It did not work.
 const FAILED: u8 = 1;
+/// It was called in a way that cannot work.
+const USAGE: u8 = 2;
 /// The server said no: not found, not allowed, not valid, too late.
 const REFUSED: u8 = 3;
 
@@ -19,13 +26,19 @@ const REFUSED: u8 = 3;
 #[error("{0}")]
 pub struct Refused(pub String);
 
+/// Called in a way that cannot work, which only shows when it runs.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
 /// Says what happened and what to do, on standard error.
 pub fn report(error: &anyhow::Error) -> ExitCode {
     if broken_pipe(error) {
         // Whoever read our output has seen enough.
         return ExitCode::SUCCESS;
     }
-    anstream::eprintln!("nodkey: {error:#}");
+    let said = Said::of(error);
+    anstream::eprintln!("nodkey: {}", said.what);
     if let Some(call) = find::<CallError>(error) {
         for violation in &call.field_violations {
             anstream::eprintln!("  {}: {}", violation.field, violation.description);
@@ -34,7 +47,89 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     if let Some(advice) = advice(error) {
         anstream::eprintln!("{advice}");
     }
+    if let Some(details) = said.details {
+        anstream::eprintln!("details: {details}");
+    }
     ExitCode::from(code(error))
+}
+
+/// What is told of an error: first what happened, in words of ours, then what a library has to say of it, for whoever looks further.
+#[derive(Debug, PartialEq, Eq)]
+struct Said {
+    what: String,
+    details: Option<String>,
+}
+
+impl Said {
+    fn of(error: &anyhow::Error) -> Self {
+        let mut what = Vec::<String>::new();
+        for cause in error.chain() {
+            let Some(in_words) = of_library(cause) else {
+                // Some repeat what caused them.
+                let text = plain(&cause.to_string());
+                if !what.last().is_some_and(|last| last.ends_with(&text)) {
+                    what.push(text);
+                }
+                continue;
+            };
+            what.extend(in_words.clone());
+            let details = Some(chain(cause)).filter(|text| in_words.as_ref() != Some(text));
+            return Self { what: what.join(": "), details };
+        }
+        Self { what: what.join(": "), details: None }
+    }
+}
+
+/// What happened, of an error that a library made: `Some(None)` where what is around it says all there is to say in words. `None` for our own.
+fn of_library(cause: &(dyn Error + 'static)) -> Option<Option<String>> {
+    if let Some(io) = cause.downcast_ref::<io::Error>() {
+        let text = plain(&io.to_string());
+        // What is wrapped in one of these is a library's.
+        return Some(Some(if io.get_ref().is_some() { of_connection(cause) } else { text }));
+    }
+    if let Some(http) = cause.downcast_ref::<reqwest::Error>() {
+        return Some(Some(of_http(http)));
+    }
+    if let Some(json) = cause.downcast_ref::<serde_json::Error>() {
+        return Some(Some(of_json(json)));
+    }
+    if let Some(status) = cause.downcast_ref::<tonic::Status>() {
+        return Some(Some(CallError::from(status.clone()).to_string()));
+    }
+    if let Some(PhoneError::Protocol(_)) = cause.downcast_ref() {
+        return Some(Some("the gateway answered what this phone does not understand: is it of another release?".to_owned()));
+    }
+    let silent = cause.is::<url::ParseError>()
+        || cause.is::<tonic::transport::Error>()
+        || cause.is::<hex::FromHexError>()
+        || cause.is::<std::string::FromUtf8Error>()
+        || cause.is::<std::str::Utf8Error>();
+    silent.then_some(None)
+}
+
+fn of_http(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        "no answer in time".to_owned()
+    } else if error.is_connect() {
+        format!("no connection: {}", of_connection(error))
+    } else if error.is_decode() {
+        "the answer is not what it should be".to_owned()
+    } else if error.is_builder() {
+        "the address cannot be called".to_owned()
+    } else {
+        "the connection broke before there was an answer".to_owned()
+    }
+}
+
+fn of_json(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        Category::Io => "it cannot be read",
+        Category::Syntax => "it is not JSON",
+        Category::Eof => "it ends too early",
+        Category::Data => "a value is missing, or is not what it must be",
+    };
+    // What was read as a value has no lines any more.
+    if error.line() == 0 { what.to_owned() } else { format!("{what} (line {}, column {})", error.line(), error.column()) }
 }
 
 fn find<E: std::error::Error + 'static>(error: &anyhow::Error) -> Option<&E> {
@@ -51,6 +146,9 @@ fn code(error: &anyhow::Error) -> u8 {
     }
     if let Some(verdict) = find::<NotIntact>(error) {
         return verdict.code();
+    }
+    if find::<Usage>(error).is_some() {
+        return USAGE;
     }
     let refused = match (find::<CallError>(error), find::<PhoneError>(error)) {
         (Some(call), _) => !matches!(call.kind, Kind::Unavailable | Kind::Internal),
@@ -130,6 +228,7 @@ mod tests {
         assert_eq!(code(&refused(409).into()), REFUSED);
         assert_eq!(code(&refused(503).into()), FAILED);
         assert_eq!(code(&Refused("line 2".into()).into()), REFUSED);
+        assert_eq!(code(&Usage("add --yes".into()).into()), USAGE);
         assert_eq!(code(&SessionEnded("https://id.example.com".into()).into()), REFUSED);
         assert_eq!(code(&NotAccepted::NotGenuine(Fault::Device).into()), 6);
     }
@@ -147,6 +246,87 @@ mod tests {
         assert!(advice(&NotAccepted::NotGenuine(Fault::Receipt(JoseError::Key)).into()).unwrap().contains("/jwks/archive"));
         assert_eq!(advice(&NotAccepted::NotGenuine(Fault::Device).into()), None);
         assert_eq!(advice(&anyhow::anyhow!("disk full")), None);
+    }
+
+    fn said(error: impl Into<anyhow::Error>) -> Said {
+        Said::of(&error.into())
+    }
+
+    /// What libraries call things, and nobody else.
+    fn is_plain(text: &str) -> bool {
+        let foreign = [
+            "os error",
+            "untagged",
+            "expected struct",
+            "expected a ",
+            "transport error",
+            "tcp connect",
+            "hyper",
+            "h2",
+            "serde",
+            "missing field",
+            "unknown field",
+            "invalid type",
+            "ErrorKind",
+            "error sending request",
+            "at line",
+        ];
+        foreign.iter().all(|word| !text.contains(word))
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(untagged)]
+    #[expect(dead_code, reason = "it is never made")]
+    enum Either {
+        One { one: u8 },
+        Two { two: String },
+    }
+
+    #[tokio::test]
+    async fn what_happened_is_said_in_words_and_what_a_library_said_comes_after() {
+        nodkey_runtime::install_crypto_provider();
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let nobody = format!("http://127.0.0.1:{port}");
+        let http = reqwest::get(&nobody).await.unwrap_err();
+        let call = nodkey_server_sdk::Nodkey::connect(
+            &nodkey_server_sdk::Endpoints::single(&nobody),
+            nodkey_server_sdk::Credential::symmetric_operator("k".repeat(32), None),
+        );
+        let call = call.unwrap().jwks().await.unwrap_err();
+        let json = |text: &str| serde_json::from_str::<Either>(text).unwrap_err();
+        let file = || std::fs::read("/nowhere/at/all").unwrap_err();
+        for (error, what) in [
+            (anyhow::Error::from(call), format!("cannot reach {nobody}: nobody listens there (UNAVAILABLE)")),
+            (PhoneError::Unreachable(http).into(), "the gateway cannot be reached: no connection: nobody listens there".to_owned()),
+            (anyhow::Error::from(file()).context("cannot read x"), "cannot read x: No such file or directory".to_owned()),
+            (
+                anyhow::Error::from(json("{}")).context("x is damaged"),
+                "x is damaged: a value is missing, or is not what it must be".to_owned(),
+            ),
+            (json("{").into(), "it ends too early (line 1, column 1)".to_owned()),
+            (json("]").into(), "it is not JSON (line 1, column 1)".to_owned()),
+            (
+                PhoneError::Protocol("missing field `id`".into()).into(),
+                "the gateway answered what this phone does not understand: is it of another release?".to_owned(),
+            ),
+            (anyhow::Error::from(url::Url::parse("x").unwrap_err()).context("--http must be a URL"), "--http must be a URL".to_owned()),
+            (tonic::Status::unavailable("away").into(), "away (UNAVAILABLE)".to_owned()),
+        ] {
+            let said = said(error);
+            assert_eq!(said.what, what, "{said:?}");
+            assert!(is_plain(&said.what), "{said:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_library_said_is_in_the_details_and_what_is_ours_has_none() {
+        let damaged = serde_json::from_str::<Either>("{}").unwrap_err();
+        assert!(said(damaged).details.unwrap().contains("untagged"));
+        for own in [Refused("line 2".into()).into(), call(Kind::NotFound), anyhow::anyhow!("disk full").context("cannot write")] {
+            assert_eq!(said(own).details, None);
+        }
+        let missing = said(std::fs::read("/nowhere/at/all").unwrap_err());
+        assert_eq!(missing.details, None, "it would be the same again");
     }
 
     #[test]

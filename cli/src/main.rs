@@ -1,6 +1,7 @@
 //! The `nodkey` command.
 
 mod admin;
+mod arguments;
 mod audit;
 mod authority;
 mod bench;
@@ -16,11 +17,12 @@ mod output;
 mod phone;
 mod session;
 mod sessions;
+mod sure;
 mod verify;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 /// Self-hosted passwordless authentication: a backend asks, a phone shows and signs, anyone can verify.
 #[derive(Debug, Parser)]
@@ -69,7 +71,8 @@ enum Command {
 
 fn main() -> ExitCode {
     nodkey_runtime::install_crypto_provider();
-    let cli = Cli::parse();
+    let matches = arguments::lenient(Cli::command()).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
     match run(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure::report(&error),
@@ -104,13 +107,11 @@ fn run(command: Command) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
     fn every_command_is_well_formed_and_shows_an_example() {
-        let mut cli = Cli::command();
+        let mut cli = arguments::lenient(Cli::command());
         cli.build();
         cli.clone().debug_assert();
         let mut left = vec![cli];

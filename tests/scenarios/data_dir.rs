@@ -1,12 +1,18 @@
 //! The data folder of `nodkey dev`: one process's, and its owner's alone.
 
-use std::{fs::Permissions, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
+use std::{
+    fs::Permissions,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use tempfile::TempDir;
+use tonic_health::pb::health_check_response::ServingStatus;
 
 use crate::{
-    processes::{Running, binaries},
-    world::World,
+    processes::{Running, binaries, health, readiness},
+    world::{World, eventually, free_addresses},
 };
 
 fn dev(data_dir: &Path) -> Command {
@@ -30,6 +36,38 @@ async fn a_second_process_is_refused_and_is_told_of_the_first_which_goes_on() {
     // A process that was killed leaves no lock behind.
     first.kill();
     drop(Running::start(&mut dev(dir.path()), "ready"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_start_is_ready_no_sooner_than_everything_that_a_user_needs_is_there() {
+    let dir = TempDir::new().unwrap();
+    let (http, grpc) = free_addresses();
+    let (data_dir, url) = (dir.path().join("data"), format!("http://{http}"));
+    let mut command = Command::new(binaries().join("nodkey"));
+    command.args(["dev", "--http", &http.to_string(), "--grpc", &grpc.to_string(), "--data-dir"]).arg(&data_dir);
+    let mut starting = command.stdout(Stdio::null()).spawn().unwrap();
+    eventually("it is ready", async || (readiness(&url).await == Some(200)).then_some(())).await;
+    let file = std::fs::read_to_string(data_dir.join("dev.json"));
+    let checked = health(&url, "").await;
+    starting.kill().unwrap();
+    starting.wait().unwrap();
+    World::of_file(&file.unwrap());
+    assert_eq!(checked, Ok(ServingStatus::Serving));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_whose_master_key_was_replaced_is_not_ready_and_what_cannot_be_opened_is_named() {
+    let dir = TempDir::new().unwrap();
+    Running::start(&mut dev(dir.path()), "ready").kill();
+    let keys = dir.path().join("keys.json");
+    let mut replaced: serde_json::Value = serde_json::from_slice(&std::fs::read(&keys).unwrap()).unwrap();
+    replaced["master_key"] = "ab".repeat(32).into();
+    std::fs::write(&keys, replaced.to_string()).unwrap();
+    let _running =
+        Running::start(&mut dev(dir.path()), "runs and is not ready: registry: the master keys do not open credential.sealed_secret");
+    let world = World::of_file(&std::fs::read_to_string(dir.path().join("dev.json")).unwrap());
+    assert_eq!(readiness(&world.http).await, Some(503));
+    assert_eq!(health(&world.http, "nodkey.registry.v1.DeviceService").await, Ok(ServingStatus::NotServing));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

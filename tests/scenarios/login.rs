@@ -245,7 +245,7 @@ async fn what_has_to_be_is_confirmed_on_the_phone_first(world: &World) {
     assert_eq!(read(&imported)["changed"], json!(2));
     assert!(audit(world, &id).await.iter().any(|entry| entry.method.ends_with("/ImportUsers") && entry.outcome == "OK"));
     // What the phone rejects is not done.
-    let mut begun = shell.begin(&["admin", "relying-parties", "disable", &tenant.id]);
+    let mut begun = shell.begin(&["admin", "relying-parties", "disable", "--yes", &tenant.id]);
     begun.line("Type this number").await;
     phone.respond(&asked(&phone).await, Decision::Reject, None).await.unwrap();
     let (code, said) = refused(&begun.output().await);

@@ -44,6 +44,7 @@ mod faults;
 mod flood;
 mod forged;
 mod frozen;
+mod health;
 mod import;
 mod installation;
 mod key_statements;

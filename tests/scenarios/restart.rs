@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::{
     processes::{Running, binaries, signal},
     receiver::receiver,
-    world::{World, asked},
+    world::{PATIENCE, World, asked, eventually},
 };
 
 /// Accepts, kills, and expects watcher and callback to be told by what comes after.
@@ -22,21 +22,31 @@ async fn told_in_spite_of(world: &World, kill: impl FnOnce()) {
     let new = NewTrusonafication::user("ada", "log in", "Acme").callback_url(&receiving.url);
     let id = tenant.backend.create_trusonafication(new).await.unwrap().trusonafication.id;
     let pending = asked(&phone).await;
+    // Two wait on one stream from before, whose connection dies with the server, and one comes when it is away.
+    let waiting = [tenant.backend.clone(), tenant.backend.clone()].map(|backend| {
+        let id = id.clone();
+        tokio::spawn(async move { backend.wait(&id).await })
+    });
     let answer = phone.respond(&pending, Decision::Accept, None).await.unwrap();
+    // And one waits for what is answered only afterwards.
+    let later = tenant.backend.create_trusonafication(NewTrusonafication::user("ada", "log in", "Acme")).await.unwrap().trusonafication.id;
+    let (backend, waited_for) = (tenant.backend.clone(), later.clone());
+    let waiting_on = tokio::spawn(async move { backend.wait(&waited_for).await });
     kill();
     assert_eq!(answer.status, "ACCEPTED");
-    let done = loop {
-        // The watcher's connection died with the server: it picks up again.
-        if let Ok(done) = tenant.backend.wait(&id).await {
-            break done;
-        }
-    };
-    assert!(is_success(&done));
+    assert!(is_success(&tenant.backend.wait(&id).await.unwrap()));
+    for waiting in waiting {
+        assert!(is_success(&waiting.await.unwrap().unwrap()));
+    }
     let told = receiving.next().await;
     assert_eq!((told.body["id"].as_str(), told.body["status"].as_str()), (Some(id.as_str()), Some("ACCEPTED")));
     let again = receiving.next().await;
     assert_eq!(told.id, again.id, "one delivery, whatever happened in between");
     assert_eq!(tenant.backend.trusonafication(&id).await.unwrap().version, 2);
+    let pending =
+        eventually("the phone is asked", async || phone.wait(PATIENCE).await.ok()?.into_iter().find(|pending| pending.id == later));
+    phone.respond(&pending.await, Decision::Accept, None).await.unwrap();
+    assert!(is_success(&waiting_on.await.unwrap().unwrap()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

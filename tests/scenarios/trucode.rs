@@ -25,6 +25,7 @@ scenarios!(
     unproven_pairing_is_refused_unless_allowed,
     payloads_are_what_existing_pages_read,
     who_scanned_is_bound_to_a_user_once,
+    a_binding_by_code_that_was_left_half_is_made_whole_when_the_call_is_repeated,
 );
 
 const ORIGIN: &str = "https://shop.example.com";
@@ -208,6 +209,25 @@ async fn payloads_are_what_existing_pages_read(world: &World) {
     assert!((15_000..60_000).contains(&(claims["exp"].as_i64().unwrap() - now)), "milliseconds, and neither too long nor too short");
     assert!(!payload.contains(&id) && claims["jti"] != id.as_str(), "who photographs the code does not learn the id");
     assert!(made.as_object().unwrap().values().all(Value::is_string), "a flat object of strings");
+}
+
+async fn a_binding_by_code_that_was_left_half_is_made_whole_when_the_call_is_repeated(world: &World) {
+    let tenant = world.tenant().await;
+    let phone = tenant.registered().await;
+    let (id, payload, _) = code(world, &tenant).await;
+    phone.pair(&phone.scan(&payload).await.unwrap(), None).await.unwrap();
+    // As the first of the two steps leaves it when the second fails.
+    tenant.backend.create_binding("ada", phone.device_identifier()).await.unwrap();
+    assert!(!phone.status().await.unwrap().is_active);
+    let bind = async |user: &str| {
+        let body = json!({"user_identifier": user, "trucode_id": id}).to_string();
+        let answer = backend(&world.http, &tenant.server, Method::POST, "/api/v2/user_bindings", &body).await;
+        (answer.status, answer.error)
+    };
+    assert_eq!(bind("bob").await, (409, "USER_ALREADY_BOUND".into()), "it is ada's, however far it came");
+    assert_eq!(bind("ada").await.0, 204);
+    assert!(phone.status().await.unwrap().is_active);
+    assert_eq!(bind("ada").await, (409, "USER_ALREADY_BOUND".into()), "what is whole is there already");
 }
 
 async fn who_scanned_is_bound_to_a_user_once(world: &World) {

@@ -14,7 +14,10 @@ use super::{
     request, request_id,
     values::{name, time, word},
 };
-use crate::output::{Record, filled, record};
+use crate::{
+    output::{Record, filled, plain, record},
+    sure::Sure,
+};
 
 const STATE: &str = "BINDING_STATE_";
 
@@ -64,6 +67,8 @@ pub enum Verb {
     Deactivate {
         /// Which
         id: String,
+        #[command(flatten)]
+        sure: Sure,
     },
 }
 
@@ -87,7 +92,10 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
         }
         Verb::Activate { id } => answer(client.activate_binding(request(ActivateBindingRequest { id }))).await?,
         Verb::Show { id } => answer(client.get_binding(request(GetBindingRequest { id }))).await?,
-        Verb::Deactivate { id } => answer(client.deactivate_binding(request(DeactivateBindingRequest { id }))).await?,
+        Verb::Deactivate { id, sure } => {
+            sure.ask(&format!("Deactivate binding {} for good", plain(&id)))?;
+            answer(client.deactivate_binding(request(DeactivateBindingRequest { id }))).await?
+        }
     };
     admin.show(&to_record(&binding))
 }

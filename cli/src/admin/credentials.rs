@@ -14,7 +14,10 @@ use super::{
     request, request_id,
     values::{time, word},
 };
-use crate::output::{Record, record};
+use crate::{
+    output::{Record, plain, record},
+    sure::Sure,
+};
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Kind {
@@ -44,6 +47,8 @@ pub enum Verb {
     Disable {
         /// Which
         id: String,
+        #[command(flatten)]
+        sure: Sure,
     },
 }
 
@@ -74,7 +79,8 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
             anstream::eprintln!("keep the secret now: it is not shown again");
             Ok(())
         }
-        Verb::Disable { id } => {
+        Verb::Disable { id, sure } => {
+            sure.ask(&format!("Disable credential {} for good", plain(&id)))?;
             let message = DisableCredentialRequest { relying_party_id, id };
             admin.show(&to_record(&answer(client.disable_credential(request(message))).await?))
         }

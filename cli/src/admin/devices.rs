@@ -14,7 +14,10 @@ use super::{
     request,
     values::{self, time, word},
 };
-use crate::output::{Record, filled, record};
+use crate::{
+    output::{Record, filled, plain, record},
+    sure::Sure,
+};
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
@@ -36,11 +39,11 @@ pub enum Verb {
 Make sure by other means that the phone is still its user's. `show` tells the thumbprints.")]
     ApproveKeys {
         /// Device identifier
-        #[arg(allow_hyphen_values = true)]
         id: String,
-        /// Thumbprints of the keys
-        #[arg(required = true, num_args = 1..=2, allow_hyphen_values = true)]
-        thumbprints: Vec<String>,
+        /// Thumbprint of a key
+        thumbprint: String,
+        /// Thumbprint of another
+        other: Option<String>,
     },
     /// Retire one for good: its keys are dead at once
     #[command(after_help = "Example:
@@ -48,6 +51,8 @@ Make sure by other means that the phone is still its user's. `show` tells the th
     Retire {
         /// Device identifier
         id: String,
+        #[command(flatten)]
+        sure: Sure,
     },
 }
 
@@ -64,10 +69,14 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
             .await;
         }
         Verb::Show { id } => answer(client.get_device(request(GetDeviceRequest { device_id: id }))).await?,
-        Verb::ApproveKeys { id, thumbprints } => {
+        Verb::ApproveKeys { id, thumbprint, other } => {
+            let thumbprints = [thumbprint].into_iter().chain(other).collect();
             answer(client.approve_device_keys(request(ApproveDeviceKeysRequest { device_id: id, thumbprints }))).await?
         }
-        Verb::Retire { id } => answer(client.retire_device(request(RetireDeviceRequest { device_id: id }))).await?,
+        Verb::Retire { id, sure } => {
+            sure.ask(&format!("Retire device {} for good", plain(&id)))?;
+            answer(client.retire_device(request(RetireDeviceRequest { device_id: id }))).await?
+        }
     };
     admin.show(&to_record(&device))
 }

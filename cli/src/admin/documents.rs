@@ -34,7 +34,6 @@ pub enum Verb {
 Make sure by other means that it is that user's. A phone that registered it without a presence key that counts cannot do so itself.")]
     Register {
         /// Device identifier
-        #[arg(allow_hyphen_values = true)]
         device: String,
         /// Hash of the document, as the phone presents it
         hash: String,

@@ -16,7 +16,10 @@ use super::{
     listen, request, request_id,
     values::{time, word},
 };
-use crate::output::{Record, record};
+use crate::{
+    output::{Record, plain, record},
+    sure::Sure,
+};
 
 const EVENTS: [&str; 12] = [
     "trusonafication.accepted",
@@ -115,6 +118,8 @@ pub enum Verb {
     Delete {
         /// Which
         id: String,
+        #[command(flatten)]
+        sure: Sure,
     },
 }
 
@@ -144,7 +149,8 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
             let message = RotateEndpointKeysRequest { request_id: request_id(), id, overlap_seconds: Some(overlap_seconds) };
             return show_secret(admin, answer(client.rotate_endpoint_keys(request(message))).await?);
         }
-        Verb::Delete { id } => {
+        Verb::Delete { id, sure } => {
+            sure.ask(&format!("Delete webhook endpoint {}, and give up what is still to be sent to it", plain(&id)))?;
             answer(client.delete_endpoint(request(DeleteEndpointRequest { id: id.clone() }))).await?;
             return admin.show(&record([("id", json!(id)), ("deleted", json!(true))]));
         }

@@ -45,8 +45,10 @@ pub struct Args {
     dry_run: bool,
 }
 
+/// The columns; the first must be there.
+const COLUMNS: [&str; 4] = ["user_identifier", "device_identifier", "active", "trusona_id"];
+
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Line {
     user_identifier: String,
     #[serde(default)]
@@ -102,7 +104,8 @@ fn chunks(rows: Vec<ImportRow>) -> Vec<Vec<ImportRow>> {
 fn read(file: impl std::io::Read) -> anyhow::Result<Vec<ImportRow>> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
     let (mut rows, mut faults) = (Vec::new(), Vec::new());
-    let headers = reader.headers().context("the first line must name the columns")?.clone();
+    let headers = reader.headers().map_err(|e| Refused(format!("the first line must name the columns; {}", fault_of(&e))))?.clone();
+    check_columns(&headers)?;
     for record in reader.records() {
         let parsed = record.and_then(|record| {
             let number = record.position().map_or(0, csv::Position::line);
@@ -119,13 +122,43 @@ fn read(file: impl std::io::Read) -> anyhow::Result<Vec<ImportRow>> {
                 }),
                 other => faults.push(format!("line {number}: active must be true, false or empty, not {:?}", plain(other))),
             },
-            Err(e) => faults.push(e.to_string()),
+            Err(e) => faults.push(fault_of(&e)),
         }
     }
     if faults.is_empty() {
         return Ok(rows);
     }
     Err(Refused(format!("nothing was imported; the file cannot be read:\n  {}", faults.join("\n  "))).into())
+}
+
+/// What is wrong with a line, as whoever wrote it knows it.
+fn fault_of(error: &csv::Error) -> String {
+    let at = |line: Option<&csv::Position>| line.map_or_else(|| "a line".to_owned(), |position| format!("line {}", position.line()));
+    match error.kind() {
+        csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
+            format!("{}: it has {len} values, and the first line names {expected_len} columns", at(pos.as_ref()))
+        }
+        csv::ErrorKind::Utf8 { pos, .. } => format!("{}: it is not UTF-8", at(pos.as_ref())),
+        csv::ErrorKind::Io(e) => nodkey_kernel::error::plain(&e.to_string()),
+        csv::ErrorKind::Deserialize { pos, .. } => format!("{}: it cannot be read", at(pos.as_ref())),
+        _ => "a line cannot be read".to_owned(),
+    }
+}
+
+/// Refuses a first line that names other columns than there are.
+fn check_columns(headers: &csv::StringRecord) -> anyhow::Result<()> {
+    if let Some(unknown) = headers.iter().find(|name| !COLUMNS.contains(name)) {
+        let text = format!("nothing was imported; there is no column {:?}: there are {}", plain(unknown), COLUMNS.join(", "));
+        return Err(Refused(text).into());
+    }
+    let named = |column| headers.iter().filter(|name| *name == column).count();
+    if let Some(twice) = COLUMNS.iter().find(|column| named(**column) > 1) {
+        return Err(Refused(format!("nothing was imported; the first line names {twice} more than once")).into());
+    }
+    if named(COLUMNS[0]) == 0 {
+        return Err(Refused(format!("nothing was imported; the first line must name the column {}", COLUMNS[0])).into());
+    }
+    Ok(())
 }
 
 fn progress(rows: usize, quiet: bool) -> ProgressBar {
@@ -181,7 +214,7 @@ mod tests {
     fn every_line_that_cannot_be_read_is_told() {
         let text = "user_identifier,device_identifier,active\nada,d,yes\nbob\ncarol,d,true\n\"x,d,\n";
         let told = read(text.as_bytes()).unwrap_err().to_string();
-        assert!(told.contains("line 2: active") && told.contains("line: 3"), "{told}");
+        assert!(told.contains("line 2: active") && told.contains("line 3: it has"), "{told}");
         assert!(read("user,device\nada,d\n".as_bytes()).unwrap_err().to_string().contains("user"));
     }
 }

@@ -18,7 +18,10 @@ use super::{
     request, request_id,
     values::time,
 };
-use crate::output::{self, Record, record};
+use crate::{
+    output::{self, Record, record},
+    sure::Sure,
+};
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
@@ -42,6 +45,8 @@ pub enum Verb {
         /// How the new key signs
         #[arg(long, default_value = "EdDSA", value_parser = PossibleValuesParser::new(["EdDSA", "ES256"]))]
         algorithm: String,
+        #[command(flatten)]
+        sure: Sure,
     },
     /// Count the secrets at rest that are not sealed under the current master key
     #[command(after_help = "Example:
@@ -59,6 +64,9 @@ const SERVICES: [ServiceName; 4] = [ServiceName::Registry, ServiceName::Binding,
 /// Runs the verb.
 pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
     let mut client = SigningKeyServiceClient::new(admin.channel(ServiceName::Registry));
+    if let Verb::Rotate { owner, now: true, sure, .. } = &verb {
+        sure.ask(&format!("Revoke the signing keys of {owner} now: what they signed proves nothing any more"))?;
+    }
     match verb {
         Verb::List(page) => {
             let columns = ["id", "owner", "algorithm", "current", "created_at", "signs_at", "retires_at", "revoked_at"];
@@ -68,12 +76,12 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
             })
             .await
         }
-        Verb::Rotate { owner, now: at_once, algorithm } if owner == "registry" => {
+        Verb::Rotate { owner, now: at_once, algorithm, .. } if owner == "registry" => {
             let message = RotateSigningKeyRequest { request_id: request_id(), algorithm, at_once };
             let key = answer(client.rotate_signing_key(request(message))).await?;
             admin.show(&rotated(&key.id, &key.algorithm, key.signs_at.as_ref()))
         }
-        Verb::Rotate { owner: _, now: at_once, algorithm } => {
+        Verb::Rotate { now: at_once, algorithm, .. } => {
             let channel = admin.channel(ServiceName::Trusonafication);
             let mut client = trusonafication::signing_key_service_client::SigningKeyServiceClient::new(channel);
             let message = trusonafication::RotateSigningKeyRequest { request_id: request_id(), algorithm, at_once };

@@ -14,7 +14,10 @@ use super::{
     request, request_id,
     values::{time, word},
 };
-use crate::output::{Record, record};
+use crate::{
+    output::{Record, plain, record},
+    sure::Sure,
+};
 
 /// What an operator may do.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -79,6 +82,8 @@ pub enum Verb {
     Disable {
         /// Which
         id: String,
+        #[command(flatten)]
+        sure: Sure,
     },
 }
 
@@ -105,7 +110,10 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
             let role = role.map_or(Role::Unspecified, Role::from).into();
             answer(client.update_operator(request(UpdateOperatorRequest { id, name, role }))).await?
         }
-        Verb::Disable { id } => answer(client.disable_operator(request(DisableOperatorRequest { id }))).await?,
+        Verb::Disable { id, sure } => {
+            sure.ask(&format!("End operator {} for good", plain(&id)))?;
+            answer(client.disable_operator(request(DisableOperatorRequest { id }))).await?
+        }
     };
     admin.show(&to_record(&operator))
 }

@@ -17,7 +17,10 @@ use super::{
     Admin, answer, request,
     values::{time, word},
 };
-use crate::output::{self, Record, filled, record};
+use crate::{
+    output::{self, Record, filled, record},
+    sure::Sure,
+};
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Provider {
@@ -85,6 +88,8 @@ pub enum Verb {
         /// Which
         #[arg(value_enum)]
         provider: Provider,
+        #[command(flatten)]
+        sure: Sure,
     },
 }
 
@@ -103,12 +108,13 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
             let provider = word(found.provider().as_str_name(), PREFIX);
             return admin.show(&record([("provider", provider), ("updated_at", time(found.updated_at.as_ref()))]));
         }
-        Verb::Delete { provider } => {
+        Verb::Delete { provider, sure } => {
             let provider = match provider {
                 Provider::Apns => PushProvider::Apns,
                 Provider::Fcm => PushProvider::Fcm,
                 Provider::Webpush => PushProvider::Webpush,
             };
+            sure.ask(&format!("Forget the credentials for {}", word(provider.as_str_name(), PREFIX).as_str().unwrap_or_default()))?;
             answer(client.delete_push_configuration(request(DeletePushConfigurationRequest { provider: provider.into() }))).await?;
             return admin.show(&record([("provider", word(provider.as_str_name(), PREFIX)), ("deleted", json!(true))]));
         }

@@ -14,7 +14,10 @@ use super::{
     request, request_id,
     values::time,
 };
-use crate::output::{Record, record};
+use crate::{
+    output::{Record, plain, record},
+    sure::Sure,
+};
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
@@ -54,6 +57,8 @@ pub enum Verb {
     Disable {
         /// Which
         id: String,
+        #[command(flatten)]
+        sure: Sure,
     },
 }
 
@@ -81,22 +86,22 @@ pub struct Change {
     #[arg(long, value_name = "BOOL")]
     refuse_truncated_body: Option<bool>,
     /// How many seconds the date of a signed request may differ; 0 for 300, and unreadable ones taken
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(i32).range(0..=86_400))]
     max_date_skew: Option<i32>,
     /// Whether to refuse a changing request whose signature was seen before; clients then sign each repetition anew
     #[arg(long, value_name = "BOOL")]
     refuse_repeated: Option<bool>,
     /// How many devices an hour register anew from one address; 0: as the deployment has it
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=100_000_000))]
     registrations_per_address: Option<i32>,
     /// How many devices may be registered that no binding was ever made for; 0: as the deployment has it
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=100_000_000))]
     unbound_devices: Option<i32>,
     /// How many webhook endpoints there may be; 0: as the deployment has it
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=1000))]
     webhook_endpoints: Option<i32>,
     /// How many trusonafications may be in progress at once; 0: as the deployment has it
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=100_000_000))]
     open_trusonafications: Option<i32>,
     /// Whether prompts have no budget: 20 may wait for a user, and nobody has to pause; for old clients
     #[arg(long, value_name = "BOOL")]
@@ -105,7 +110,7 @@ pub struct Change {
     #[arg(long, value_name = "BOOL")]
     allow_unprompted: Option<bool>,
     /// After how many hours an inactive binding ends, and its activation code with it; 0: never
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=8760))]
     inactive_binding_hours: Option<i32>,
     /// Whether phones may not hand their place to a new one, so that the backend binds each
     #[arg(long, value_name = "BOOL")]
@@ -183,7 +188,10 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
             let party = answer(client.get_relying_party(request(GetRelyingPartyRequest { id }))).await?;
             answer(client.update_relying_party(request(change.applied_to(party)))).await?
         }
-        Verb::Disable { id } => answer(client.disable_relying_party(request(DisableRelyingPartyRequest { id }))).await?,
+        Verb::Disable { id, sure } => {
+            sure.ask(&format!("Disable relying party {} for good, and refuse its credentials", plain(&id)))?;
+            answer(client.disable_relying_party(request(DisableRelyingPartyRequest { id }))).await?
+        }
     };
     admin.show(&to_record(&party))
 }

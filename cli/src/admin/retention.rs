@@ -42,7 +42,8 @@ fn days(text: &str) -> anyhow::Result<Days> {
         "default" => Ok(Days(None)),
         "forever" => Ok(Days(Some(0))),
         text => {
-            let days: i32 = text.parse().ok().filter(|days| *days > 0).context("must be a number of days, `forever` or `default`")?;
+            let days: i32 =
+                text.parse().ok().filter(|days| (1..=36_500).contains(days)).context("must be 1 to 36500 days, `forever` or `default`")?;
             Ok(Days(Some(days)))
         }
     }
@@ -87,7 +88,7 @@ mod tests {
         assert_eq!(days("30").unwrap(), Days(Some(30)));
         assert_eq!(days("forever").unwrap(), Days(Some(0)));
         assert_eq!(days("default").unwrap(), Days(None));
-        for bad in ["", "0", "-1", "soon"] {
+        for bad in ["", "0", "-1", "36501", "soon"] {
             assert!(days(bad).is_err(), "{bad}");
         }
     }

@@ -13,7 +13,10 @@ use super::{
     request,
     values::{time, word},
 };
-use crate::output::{Record, filled, record};
+use crate::{
+    output::{Record, filled, plain, record},
+    sure::Sure,
+};
 
 const BY: &str = "FROZEN_BY_";
 
@@ -48,6 +51,8 @@ pub enum Verb {
         /// Why, for people; at most 200 characters
         #[arg(long, default_value = "", hide_default_value = true)]
         note: String,
+        #[command(flatten)]
+        sure: Sure,
     },
     /// Release a frozen user, once you know that they have their phones
     #[command(after_help = "Example:
@@ -71,7 +76,10 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
             .await;
         }
         Verb::Show { user } => answer(client.get_user(request(GetUserRequest { user_identifier: user }))).await?,
-        Verb::Freeze { user, note } => answer(client.freeze_user(request(FreezeUserRequest { user_identifier: user, note }))).await?,
+        Verb::Freeze { user, note, sure } => {
+            sure.ask(&format!("Freeze user {}: end what waits for them, and let nobody prompt them until the release", plain(&user)))?;
+            answer(client.freeze_user(request(FreezeUserRequest { user_identifier: user, note }))).await?
+        }
         Verb::Release { user } => answer(client.release_user(request(ReleaseUserRequest { user_identifier: user }))).await?,
     };
     admin.show(&to_record(&user))

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use clap::builder::RangedU64ValueParser;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use hyper::body::Incoming;
 use indicatif::ProgressBar;
@@ -30,16 +31,16 @@ const BATCH: u64 = 50_000;
 #[command(next_help_heading = "Background")]
 pub struct BackgroundArgs {
     /// Trusonafications in progress, of other users
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(0..=1_000_000))]
     pub in_progress: usize,
     /// Finished trusonafications, written to the database of the trusonafication service: --database
-    #[arg(long, default_value_t = 0, value_name = "N", requires = "database")]
+    #[arg(long, default_value_t = 0, value_name = "N", requires = "database", value_parser = clap::value_parser!(u64).range(0..=1_000_000_000))]
     pub finished: u64,
     /// Other phones that wait, each on a connection of its own
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(0..=1_000_000))]
     pub waiting: usize,
     /// Backends that wait for results over HTTP (`?wait=60`), again and again
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(0..=1_000_000))]
     pub waiting_backends: usize,
     /// Database of the trusonafication service: a PostgreSQL URL, or the path of the SQLite file
     #[arg(long, value_name = "URL|FILE")]

@@ -50,7 +50,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Wait::Poll)]
     phone: Wait,
     /// Seconds without any login that are counted, too
-    #[arg(long, default_value_t = 0, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 0, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=86_400))]
     idle: u64,
     /// Where `nodkey bench tap` tells its counts; it sets this for the command it runs
     #[arg(long, env = "NODKEY_BENCH_TAP", value_name = "ADDRESS")]

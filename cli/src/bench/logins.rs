@@ -43,13 +43,13 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Wait::Poll)]
     phone: Wait,
     /// Seconds that are measured
-    #[arg(long, default_value_t = 10, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     duration: u64,
     /// Logins that are measured; instead of --duration
-    #[arg(long, value_name = "N", conflicts_with = "duration")]
+    #[arg(long, value_name = "N", conflicts_with = "duration", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     count: Option<u64>,
     /// Seconds of logins before each run, not measured
-    #[arg(long, default_value_t = 3, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 3, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=3600))]
     warmup: u64,
     /// How often to measure each, in turns
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
@@ -65,7 +65,10 @@ pub struct Args {
 }
 
 fn rate(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|rate: &f64| *rate > 0.0 && rate.is_finite()).ok_or_else(|| "must be a number above 0".to_owned())
+    text.parse()
+        .ok()
+        .filter(|rate: &f64| *rate > 0.0 && *rate <= 1e6)
+        .ok_or_else(|| "must be a number above 0, and 1000000 at most".to_owned())
 }
 
 /// Runs the command.

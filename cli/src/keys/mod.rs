@@ -64,7 +64,7 @@ enum Command {
         #[command(flatten)]
         dir: Dir,
         /// A key that signs for longer is old
-        #[arg(long, default_value_t = 365, value_name = "N")]
+        #[arg(long, default_value_t = 365, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=36_500))]
         max_age_days: u32,
     },
     /// Take the next of three steps from a key to its successor; says what to restart after each

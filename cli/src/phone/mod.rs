@@ -17,6 +17,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     connection::{DataDir, Gateway},
     output::{page, record, show},
+    sure::Sure,
 };
 
 /// A phone whose keys are in a file and whose person sits at the terminal.
@@ -104,11 +105,11 @@ Then bind the phone to a user:
 
 This phone does not answer any more either, and no phone can release the user:
   nodkey admin users release USER")]
-    Freeze,
+    Freeze(Sure),
     /// Retire the phone for good and delete its keys
     #[command(after_help = "Example:
   nodkey phone retire --key ada.json")]
-    Retire,
+    Retire(Sure),
 }
 
 /// Runs the command.
@@ -145,11 +146,13 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             }
             show(args.json, &record([("device_identifier", json!(phone.device_identifier())), ("push", json!(provider))]))
         }
-        Command::Freeze => {
+        Command::Freeze(sure) => {
+            sure.ask("Freeze the user of this phone: nobody can prompt them until their relying party releases them")?;
             phone.freeze_user().await?;
             show(args.json, &record([("device_identifier", json!(phone.device_identifier())), ("frozen", json!(true))]))
         }
-        Command::Retire => {
+        Command::Retire(sure) => {
+            sure.ask(&format!("Retire phone {} for good, and delete its keys", phone.device_identifier()))?;
             phone.retire().await?;
             keys::delete(&file)?;
             show(args.json, &record([("device_identifier", json!(phone.device_identifier())), ("retired", json!(true))]))
@@ -158,7 +161,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 fn object(text: &str) -> Result<Map<String, Value>, String> {
-    serde_json::from_str(text).map_err(|e| format!("must be a JSON object: {e}"))
+    serde_json::from_str(text).map_err(|_| "must be a JSON object, such as {\"token\": \"d:APA91\"}".to_owned())
 }
 
 /// What to do about keys that do not count goes to standard error: programs read the rest.

@@ -46,7 +46,7 @@ pub struct Args {
     #[arg(long, value_name = "NN")]
     number: Option<String>,
     /// How many seconds to wait; without it, until Ctrl-C
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=604_800))]
     timeout: Option<u64>,
 }
 

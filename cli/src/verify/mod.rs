@@ -59,16 +59,16 @@ pub struct Args {
 #[command(next_help_heading = "What is expected")]
 struct Expectations {
     /// Of this trusonafication
-    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+    #[arg(long, value_name = "ID")]
     trusonafication: Option<String>,
     /// Asked by this relying party
-    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+    #[arg(long, value_name = "ID")]
     party: Option<String>,
     /// Accepted by this user
-    #[arg(long, value_name = "IDENTIFIER", allow_hyphen_values = true)]
+    #[arg(long, value_name = "IDENTIFIER")]
     user: Option<String>,
     /// Accepted by this device
-    #[arg(long, value_name = "IDENTIFIER", allow_hyphen_values = true)]
+    #[arg(long, value_name = "IDENTIFIER")]
     device: Option<String>,
     /// With at least this level proven: 1 the phone, 2 and the person's presence, 3 and an identity document
     #[arg(long, value_name = "1|2|3", value_parser = level)]
@@ -133,7 +133,8 @@ fn duration(text: &str) -> Result<Duration, String> {
     let wrong = |_| "must be a duration such as 90s, 5m, 24h or 7d".to_owned();
     let span: Span = text.parse().map_err(wrong)?;
     let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(wrong)?;
-    Duration::try_from(duration).map_err(wrong)
+    let duration = Duration::try_from(duration).map_err(wrong)?;
+    if duration.is_zero() { Err("must be longer than nothing: nothing is as young as that".to_owned()) } else { Ok(duration) }
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
@@ -155,7 +156,7 @@ mod tests {
         for (text, seconds) in [("90s", 90), ("5m", 300), ("24h", 86_400), ("7d", 604_800), ("1h 30m", 5400)] {
             assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
-        for text in ["", "5", "-5m", "soon"] {
+        for text in ["", "5", "-5m", "0s", "soon"] {
             assert!(duration(text).is_err(), "{text}");
         }
     }

@@ -52,7 +52,10 @@ impl Bus {
     pub async fn check(&self, service: &str) -> Result<(), BusError> {
         match self.ensure_stream(service).await {
             Err(error) if error.kind() == Kind::Unavailable => {
-                warn!(error = chain(&error), "the bus is away; events wait in the outbox");
+                // One that is away was named when it was to be connected to.
+                if self.is_connected() {
+                    warn!(error = chain(&error), "the bus takes no events yet; they wait in the outbox");
+                }
                 Ok(())
             }
             outcome => outcome,

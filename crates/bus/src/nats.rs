@@ -7,7 +7,7 @@ use std::{
 };
 
 use async_nats::{
-    Client, Event, HeaderMap,
+    Client, Event, HeaderMap, ServerAddr,
     connection::State,
     jetstream::{
         self, AckKind, Context, ErrorCode,
@@ -19,7 +19,10 @@ use async_nats::{
 use futures_util::StreamExt as _;
 use metrics::gauge;
 use nodkey_db::Message;
-use nodkey_kernel::{error::chain, time::Timestamp};
+use nodkey_kernel::{
+    error::{chain, plain},
+    time::Timestamp,
+};
 use secrecy::ExposeSecret as _;
 use tokio::{
     sync::{mpsc, watch},
@@ -44,6 +47,8 @@ const PULL: Duration = Duration::from_secs(30);
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How long a start waits for the server.
 const CONNECT: Duration = Duration::from_secs(2);
+/// How long is looked why it does not answer.
+const PROBE: Duration = Duration::from_secs(1);
 /// How long a publish may take, whatever happens to the connection.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a stream remembers ids to recognise a repeated publish.
@@ -71,9 +76,10 @@ impl Nats {
     pub(crate) async fn connect(config: &BusConfig, identity: Option<Identity>) -> Result<Self, BusError> {
         let (sender, mut connected) = watch::channel(false);
         report(false);
+        let (said, refusal) = watch::channel(None);
         let options = async_nats::ConnectOptions::new().name("nodkey").retry_on_initial_connect().ping_interval(PING);
         let mut options = options.event_callback(move |event| {
-            observe(&event, &sender);
+            observe(&event, &sender, &said);
             std::future::ready(())
         });
         if !config.user.is_empty() {
@@ -86,7 +92,11 @@ impl Nats {
         let nats = Self { jetstream: jetstream::new(client.clone()), client, config: config.clone(), identity, hub };
         nats.listen_to_wakes().await?;
         // One that is away is waited for later.
-        let _ = timeout(CONNECT, connected.wait_for(|is| *is)).await;
+        if timeout(CONNECT, connected.wait_for(|is| *is)).await.is_err() {
+            let said = refusal.borrow().clone();
+            let (address, cause) = unreachable(&config.url, said).await;
+            warn!(address, cause, "NATS cannot be reached; events wait in the outbox until it can");
+        }
         Ok(nats)
     }
 
@@ -272,12 +282,34 @@ fn is_as(stream: &stream::Config, ours: &stream::Config) -> bool {
     facts(stream) == facts(ours)
 }
 
-fn observe(event: &Event, connected: &watch::Sender<bool>) {
+/// Where a server should be, and why it is not there: what the operating system says, or else what the server `said`.
+async fn unreachable(url: &str, said: Option<String>) -> (String, String) {
+    let Ok(server) = url.parse::<ServerAddr>() else { return (String::new(), "the address cannot be read".to_owned()) };
+    let address = format!("{}:{}", server.host(), server.port());
+    let cause = match timeout(PROBE, tokio::net::TcpStream::connect(&address)).await {
+        Ok(Err(e)) => plain(&e.to_string()),
+        Err(_) => "no answer in time".to_owned(),
+        Ok(Ok(_)) => said.unwrap_or_else(|| "it takes connections, and does not answer as NATS does".to_owned()),
+    };
+    (address, cause)
+}
+
+fn observe(event: &Event, connected: &watch::Sender<bool>, said: &watch::Sender<Option<String>>) {
     match event {
         Event::Connected => info!("connected to the bus"),
         Event::Disconnected => warn!("the bus is away; events wait in the outbox"),
+        Event::ClientError(error) => {
+            let text = plain(&error.to_string());
+            // It is tried again and again: once is enough.
+            if said.borrow().as_ref() != Some(&text) {
+                info!(cause = text, "no connection to the bus");
+                said.send_replace(Some(text));
+            }
+            return;
+        }
         other => return info!(event = %other, "the bus"),
     }
+    said.send_replace(None);
     let is = matches!(event, Event::Connected);
     report(is);
     connected.send_replace(is);

@@ -36,7 +36,14 @@ impl Condition {
 
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        f.write_str(match self {
+            Self::Away => "it cannot be reached",
+            Self::Busy => "it is busy",
+            Self::Full => "its disk is full",
+            Self::ReadOnly => "it takes no writes",
+            Self::Canceled => "an administrator canceled the statement",
+            Self::TimedOut => "it took too long",
+        })
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
+use sqlx::postgres::PgConnectOptions;
 
 /// Where the database is.
 #[derive(Clone, Debug, Deserialize)]
@@ -48,3 +49,35 @@ impl DbConfig {
 
 /// How long a statement waits for a connection, and a SQLite writer for its turn.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+impl DbConfig {
+    /// Which server it is, as an operator knows it: without user and password.
+    #[must_use]
+    pub fn server(&self) -> String {
+        let url = self.url.expose_secret();
+        if !url.starts_with("postgres") {
+            return "the database".to_owned();
+        }
+        let Ok(options) = url.parse::<PgConnectOptions>() else { return "PostgreSQL".to_owned() };
+        let at = match options.get_socket() {
+            Some(socket) => socket.display().to_string(),
+            None => format!("{}:{}", options.get_host(), options.get_port()),
+        };
+        let database = options.get_database().map(|name| format!(", database {name}")).unwrap_or_default();
+        format!("PostgreSQL at {at}{database}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_named_without_what_is_secret() {
+        let server = |url: &str| DbConfig::new(url).server();
+        assert_eq!(server("postgres://me:secret@db.example.com/nodkey"), "PostgreSQL at db.example.com:5432, database nodkey");
+        assert_eq!(server("postgres://me:secret@127.0.0.1:1"), "PostgreSQL at 127.0.0.1:1");
+        assert_eq!(server("postgres://secret@[nonsense"), "PostgreSQL");
+        assert_eq!(server("sqlite:secret.db"), "the database");
+    }
+}

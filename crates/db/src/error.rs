@@ -64,6 +64,9 @@ pub enum DbError {
     /// The schema could not be brought up to date.
     #[error("the schema could not be brought up to date")]
     Migrate(#[source] sqlx::migrate::MigrateError),
+    /// The database does not let this process in: a wrong user, password or database.
+    #[error("the database does not let us in")]
+    Refused(#[source] Source),
     /// A query that must find a row found none.
     #[error("there is no row")]
     NoRow,
@@ -103,9 +106,8 @@ impl DbError {
 impl From<sqlx::Error> for DbError {
     fn from(error: sqlx::Error) -> Self {
         match error {
-            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => {
-                Self::unavailable(Condition::Away, error)
-            }
+            sqlx::Error::Io(cause) => Self::unavailable(Condition::Away, cause),
+            sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => Self::unavailable(Condition::Away, error),
             sqlx::Error::Database(db) => {
                 let meaning = of_sqlstate(db.code().as_deref().unwrap_or_default());
                 let constraint = db.constraint().map(ToOwned::to_owned);
@@ -136,6 +138,7 @@ impl Classify for DbError {
             | Self::Corrupt { .. }
             | Self::Inconsistent { .. }
             | Self::Migrate(_)
+            | Self::Refused(_)
             | Self::NoRow
             | Self::Aborted
             | Self::Statement(_) => Kind::Internal,

@@ -2,7 +2,7 @@
 //!
 //! A connection that is broken is noticed by the error of whoever uses it, and thrown away, and those that wait idle with it.
 
-use std::{fmt, str::FromStr as _, sync::Arc, time::Duration};
+use std::{fmt, io, str::FromStr as _, sync::Arc, time::Duration};
 
 use deadpool::{
     Runtime,
@@ -71,7 +71,8 @@ impl Manage for Manager {
             inner.execute(AssertSqlSafe(self.settings.clone())).await?;
             Ok(Connection { inner, reused: false, unsettled: false })
         };
-        tokio::time::timeout(self.connect_timeout, connect).await.unwrap_or_else(|elapsed| Err(sqlx::Error::Io(elapsed.into())))
+        let late = |_| Err(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "no answer in time")));
+        tokio::time::timeout(self.connect_timeout, connect).await.unwrap_or_else(late)
     }
 
     async fn recycle(&self, connection: &mut Connection, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
@@ -103,7 +104,10 @@ impl Postgres {
         };
         let pool = Pool::builder(manager).config(pool).runtime(Runtime::Tokio1).build().map_err(|e| DbError::Statement(e.into()))?;
         let postgres = Self { pool, deadline: statement_timeout + GRACE, counters };
-        postgres.session().await?;
+        postgres.session().await.map_err(|e| match e {
+            DbError::Statement(cause) => DbError::Refused(cause),
+            other => other,
+        })?;
         Ok(postgres)
     }
 

@@ -85,14 +85,15 @@ impl SealedColumn {
         Ok(n.unsigned_abs())
     }
 
+    /// The first values, in the order of the key.
+    pub async fn first(&self, db: &Db, limit: i64) -> Result<Vec<Sealed>, DbError> {
+        let query = self.select(db).push(" WHERE ").push(self.column).push(" IS NOT NULL");
+        self.fetch(query, limit).await
+    }
+
     /// The first values that do not begin with the 12 bytes of `prefix`, in the order of the key, behind one that was seen.
     pub async fn behind(&self, db: &Db, prefix: &[u8], seen: Option<&[Key]>, limit: i64) -> Result<Vec<Sealed>, DbError> {
-        let mut query = db.query("SELECT ");
-        for column in self.key {
-            query = query.push(column.name()).push(", ");
-        }
-        query = query.push(self.column).push(" FROM ").push(self.table).push(" WHERE substr(").push(self.column).push(", 1, 12) <> ");
-        query = query.push_bind(prefix);
+        let mut query = self.select(db).push(" WHERE substr(").push(self.column).push(", 1, 12) <> ").push_bind(prefix);
         if let Some(seen) = seen {
             query = self.names(query.push(" AND (")).push(") > (");
             for (at, key) in seen.iter().enumerate() {
@@ -104,7 +105,20 @@ impl SealedColumn {
             }
             query = query.push(")");
         }
-        query = self.names(query.push(" ORDER BY ")).push(" LIMIT ").push_bind(limit);
+        self.fetch(query, limit).await
+    }
+
+    fn select<'a>(&self, db: &'a Db) -> crate::Query<'a> {
+        let mut query = db.query("SELECT ");
+        for column in self.key {
+            query = query.push(column.name()).push(", ");
+        }
+        query.push(self.column).push(" FROM ").push(self.table)
+    }
+
+    /// Fetches what a statement of [`Self::select`] finds, in the order of the key.
+    async fn fetch(&self, query: crate::Query<'_>, limit: i64) -> Result<Vec<Sealed>, DbError> {
+        let query = self.names(query.push(" ORDER BY ")).push(" LIMIT ").push_bind(limit);
         let read = |row: &Row| {
             let key = self.key.iter().map(|column| column.read(row)).collect::<Result<_, _>>()?;
             Ok(Sealed { key, value: row.get(self.column)? })

@@ -104,21 +104,85 @@ pub trait Classify: std::error::Error {
         Vec::new()
     }
 
-    /// After how long the same request may work, where that is known.
+    /// After how long the same request may work, where that is known. Whoever is told it is told [`retry_seconds`] of it.
     fn retry_after(&self) -> Option<Duration> {
         None
     }
 }
 
-/// An error with its causes, in one line.
+/// The whole seconds after which to try again: not one too few, and never none, which would mean at once.
+#[must_use]
+pub const fn retry_seconds(after: Duration) -> u64 {
+    let seconds = after.as_secs().saturating_add((after.subsec_nanos() > 0) as u64);
+    if seconds == 0 { 1 } else { seconds }
+}
+
+/// An error with its causes, in one line, and each of them once: some repeat what caused them.
 #[must_use]
 pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
+    let mut text = plain(&error.to_string());
     let mut source = error.source();
     while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
+        let cause_text = plain(&cause.to_string());
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
         source = cause.source();
     }
     text
+}
+
+/// A text without the numbers that the operating system has for its errors: `Connection refused (os error 111)` says enough without.
+#[must_use]
+pub fn plain(text: &str) -> String {
+    const MARK: &str = " (os error ";
+    let mut parts = text.split(MARK);
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(')') {
+            Some((number, rest)) if number.bytes().all(|b| b.is_ascii_digit() || b == b'-') => plain.push_str(rest),
+            _ => plain.extend([MARK, part]),
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{error::Error, io};
+
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot connect: {0}")]
+    struct Repeating(#[source] io::Error);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the call failed")]
+    struct Outer(#[source] Box<dyn Error + Send + Sync>);
+
+    #[test]
+    fn each_cause_is_told_once_and_in_words() {
+        let refused = io::Error::from_raw_os_error(111);
+        assert!(refused.to_string().ends_with("(os error 111)"));
+        let said = chain(&Outer(Repeating(refused).into()));
+        assert_eq!(said, "the call failed: cannot connect: Connection refused");
+    }
+
+    #[test]
+    fn who_comes_again_after_what_they_were_told_is_never_too_early() {
+        for (after, told) in [(0, 1), (1, 1), (999, 1), (1_000, 1), (1_001, 2), (59_999, 60)] {
+            assert_eq!(retry_seconds(Duration::from_millis(after)), told, "{after}");
+        }
+        assert_eq!(retry_seconds(Duration::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn numbers_of_the_operating_system_are_left_out_and_nothing_else_is() {
+        assert_eq!(plain("a (os error 2): b (os error -1), c"), "a: b, c");
+        for text in ["", "nothing", "(os error)", "a (os error x)", "a (os error 1"] {
+            assert_eq!(plain(text), text);
+        }
+    }
 }

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod auth_scheme;
 pub mod backoff;
+pub mod cause;
 pub mod challenge;
 pub mod device;
 pub mod document_statement;

@@ -57,6 +57,11 @@ impl Vault {
         &self.current.prefix
     }
 
+    /// What its master keys are called, the current one first. Not secret: everything that a key seals names it.
+    pub fn key_ids(&self) -> impl Iterator<Item = String> {
+        std::iter::once(&self.current).chain(&self.previous).map(|key| hex::encode(&key.prefix[VERSION.len()..]))
+    }
+
     /// Returns a tag of 32 bytes over a message, which only the current master key makes. `context` says what for (`device-challenge/<id>`);
     /// it has no NUL.
     #[must_use]
@@ -122,6 +127,12 @@ impl MasterKey {
         plaintext.truncate(length);
         Ok(plaintext)
     }
+}
+
+/// What the master key is called that sealed a value; none for values of before, which do not say.
+#[must_use]
+pub fn key_id(sealed: &[u8]) -> Option<String> {
+    Some(hex::encode(sealed.strip_prefix(&VERSION)?.get(..KEY_ID)?))
 }
 
 fn of_context(context: &str, message: &[u8]) -> Vec<u8> {

@@ -38,7 +38,9 @@ pub use identity::{
 pub use serving::{
     config,
     data_dir::{DataDir, DataDirError},
-    embedded, housekeeping,
+    embedded,
+    given::OF_THE_COMMAND,
+    housekeeping,
     places::ConnectionLimits,
     process::{install_crypto_provider, main},
     service::{Deps, Job, Parts, Service},

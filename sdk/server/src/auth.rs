@@ -1,5 +1,7 @@
 //! How a caller names and proves itself: a bearer token it signs itself, so that the secret never travels.
 
+use std::sync::Arc;
+
 use nodkey_kernel::{
     jose::{self, hs256},
     operator_key::OperatorKey,
@@ -7,10 +9,50 @@ use nodkey_kernel::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
-use tonic::{Request, Status, metadata::MetadataValue, service::Interceptor, service::interceptor::InterceptedService, transport};
+use tonic::{
+    Request, Status,
+    body::Body,
+    codegen::{BoxFuture, Context, Poll, Service, http},
+    metadata::MetadataValue,
+    service::{Interceptor, interceptor::InterceptedService},
+    transport,
+};
 
-/// A channel whose calls are authenticated; any generated client takes it.
-pub type AuthenticatedChannel = InterceptedService<transport::Channel, Signer>;
+use crate::error::unreachable;
+
+/// A channel whose calls are authenticated; any generated client takes it. That its server cannot be reached is [`Status::unavailable`], with
+/// the address and the cause in words.
+#[derive(Clone, Debug)]
+pub struct AuthenticatedChannel {
+    inner: InterceptedService<transport::Channel, Signer>,
+    url: Arc<str>,
+}
+
+impl AuthenticatedChannel {
+    pub(crate) fn new(url: &str, channel: transport::Channel, signer: Signer) -> Self {
+        Self { inner: InterceptedService::new(channel, signer), url: url.into() }
+    }
+}
+
+impl Service<http::Request<Body>> for AuthenticatedChannel {
+    type Response = http::Response<Body>;
+    type Error = Status;
+    type Future = BoxFuture<Self::Response, Status>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        self.inner.poll_ready(cx).map_err(|error| unreachable(&self.url, error))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let (answer, url) = (self.inner.call(request), Arc::clone(&self.url));
+        Box::pin(async move {
+            match answer.await {
+                Ok(response) => Ok(response.map(Body::new)),
+                Err(error) => Err(unreachable(&url, error)),
+            }
+        })
+    }
+}
 
 /// How long a self-signed token lives, in seconds. The server accepts at most 60.
 const LIFETIME: i64 = 30;

@@ -121,7 +121,7 @@ impl Nodkey {
             Ok::<_, transport::Error>(channel)
         };
         // A token may name the service it is for.
-        let mut open = |url: &str, service| Ok(AuthenticatedChannel::new(connect(url)?, Signer::new(&credential, service)));
+        let mut open = |url: &str, service| Ok(AuthenticatedChannel::new(url, connect(url)?, Signer::new(&credential, service)));
         Ok(Self {
             registry: open(&endpoints.registry, "registry")?,
             binding: open(&endpoints.binding, "binding")?,

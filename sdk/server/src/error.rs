@@ -1,9 +1,12 @@
 //! What a refused or failed call says.
 
-use std::time::Duration;
+use std::{error::Error as _, time::Duration};
 
-use nodkey_kernel::error::{FieldViolation, Kind};
-use tonic::{Code, Status};
+use nodkey_kernel::{
+    cause::of_connection,
+    error::{FieldViolation, Kind},
+};
+use tonic::{Code, Status, transport};
 use tonic_types::StatusExt as _;
 
 /// A call that was refused or failed.
@@ -49,11 +52,35 @@ impl From<Status> for Error {
         Self {
             kind: named.unwrap_or_else(|| kind(status.code())),
             reason: details.error_info().map_or_else(|| format!("{:?}", status.code()).to_uppercase(), |info| info.reason.clone()),
-            message: status.message().to_owned(),
+            message: message(&status),
             field_violations,
             retry_after: details.retry_info().and_then(|info| info.retry_delay),
         }
     }
+}
+
+/// What a status says. Of one that no server made, but a library where the connection broke, what happened.
+fn message(status: &Status) -> String {
+    match status.source() {
+        Some(source) if status.get_error_details().error_info().is_none() => {
+            format!("the connection to the server failed: {}", of_connection(source))
+        }
+        _ => status.message().to_owned(),
+    }
+}
+
+/// A call that failed before its server answered, with the code that the library has for it.
+pub(crate) fn unreachable(url: &str, error: transport::Error) -> Status {
+    let cause = of_connection(&error);
+    let code = Status::from_error(Box::new(error)).code();
+    // Without the error itself: it would be told again, in the library's words.
+    Status::new(
+        code,
+        match code {
+            Code::Cancelled | Code::DeadlineExceeded => format!("no answer from {url} in time"),
+            _ => format!("cannot reach {url}: {cause}"),
+        },
+    )
 }
 
 fn kind(code: Code) -> Kind {

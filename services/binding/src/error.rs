@@ -1,5 +1,7 @@
 //! Why a use case did not do its work.
 
+use std::time::Duration;
+
 use nodkey_db::{DbError, idempotency::IdempotencyError};
 use nodkey_kernel::error::{Classify, FieldViolation, Kind};
 use nodkey_runtime::{Failure, idempotent::InvalidRequestId, page::InvalidPage, status::PeerError};
@@ -63,6 +65,10 @@ impl Classify for Error {
             Self::Refused(_) | Self::Raced => Vec::new(),
             Self::Failed(failure) => failure.field_violations(),
         }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        if let Self::Failed(failure) = self { failure.retry_after() } else { None }
     }
 }
 

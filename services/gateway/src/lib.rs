@@ -64,6 +64,10 @@ impl Service for Gateway {
         None
     }
 
+    fn required(config: &Config) -> &'static [&'static str] {
+        if config.console && config.previous_cookie_key.is_none() { &["service.cookie_key"] } else { &[] }
+    }
+
     async fn build(config: Config, deps: Deps) -> anyhow::Result<Parts> {
         let rates = [config.credential_rate, config.device_rate, config.address_rate, config.challenge_rate];
         let rates = rates.map(|rate| Arc::new(Rates::per_second(rate)));
@@ -114,7 +118,8 @@ impl Service for Gateway {
         jobs.push(looks::job(edge.clone(), Duration::from_secs(config.look_seconds.into())));
         let console = if config.console { console::routes(&edge) } else { console::Routes::default() };
         let grpc = grpc::routes(operators != Operators::Nobody);
-        Ok(Parts { http: routes::routes(edge, console.working, console.waiting, grpc), jobs, proxied, ..Parts::default() })
+        let passes_on = grpc::services(operators != Operators::Nobody);
+        Ok(Parts { http: routes::routes(edge, console.working, console.waiting, grpc), passes_on, jobs, proxied, ..Parts::default() })
     }
 }
 

@@ -1,6 +1,6 @@
 //! What can go wrong, as existing clients read it: `error`, `message`, `description`, `field_errors`.
 
-use std::{collections::BTreeMap, fmt::Display};
+use std::{collections::BTreeMap, fmt::Display, time::Duration};
 
 use axum::{
     http::{
@@ -11,7 +11,7 @@ use axum::{
 };
 use nodkey_kernel::{
     dpop::ProofError,
-    error::{Classify as _, Kind},
+    error::{Classify as _, Kind, retry_seconds},
     id::DeviceId,
 };
 use nodkey_runtime::{
@@ -28,6 +28,9 @@ use crate::reply::reply;
 
 /// A phone's proof does not hold.
 const INVALID_PROOF: &str = "INVALID_PROOF";
+/// After how long to try again what may soon work, where nobody knows better.
+const SOON: Duration = Duration::from_secs(1);
+
 /// Refusals to prompt somebody now, as backends are told.
 const PROMPTS_REFUSED: [&str; 2] = ["PROMPT_BUDGET_EXHAUSTED", "PROMPTS_HELD"];
 
@@ -58,9 +61,9 @@ pub struct Problem {
     /// The `WWW-Authenticate` of a 401.
     #[serde(skip)]
     challenge: Option<&'static str>,
-    /// Seconds after which the same request may work.
+    /// After how long the same request may work.
     #[serde(skip)]
-    retry_after: Option<u64>,
+    retry_after: Option<Duration>,
     /// A service did not take whoever called it.
     #[serde(skip)]
     refused: bool,
@@ -75,7 +78,7 @@ impl Problem {
     pub fn new(status: StatusCode, error: &str, message: impl Into<String>) -> Self {
         let message = message.into().into_boxed_str();
         let retry_after = match status {
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Some(1),
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Some(SOON),
             _ => None,
         };
         Self {
@@ -92,11 +95,10 @@ impl Problem {
         }
     }
 
-    /// After how many seconds the same request may work.
+    /// After how long the same request may work. It is told in whole seconds, see [`retry_seconds`].
     #[must_use]
-    pub fn retry_after(mut self, seconds: u64) -> Self {
-        self.retry_after = Some(seconds.max(1));
-        self
+    pub fn retry_after(self, after: Duration) -> Self {
+        Self { retry_after: Some(after), ..self }
     }
 
     /// Whether nobody has proven who calls.
@@ -118,7 +120,10 @@ impl Problem {
             status if status.is_client_error() => Kind::Invalid,
             _ => Kind::Internal,
         };
-        status::new(kind, &self.error, &*self.message, &[])
+        match self.retry_after {
+            Some(after) => status::later(kind, &self.error, &*self.message, after),
+            None => status::new(kind, &self.error, &*self.message, &[]),
+        }
     }
 
     /// Whether it is too much for this gateway, and not for its caller's share of it.
@@ -315,8 +320,7 @@ impl From<PeerError> for Problem {
         };
         let mut problem = Self::new(status, reason, error.to_string());
         if let Some(after) = error.retry_after() {
-            // Not a moment too early.
-            problem = problem.retry_after(after.as_secs() + u64::from(after.subsec_nanos() > 0));
+            problem = problem.retry_after(after);
         }
         error.field_violations().iter().fold(problem, |problem, v| problem.and_field(&v.field, v.description.clone()))
     }
@@ -348,8 +352,8 @@ impl From<Overloaded> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = reply(self.status, &self);
-        if let Some(seconds) = self.retry_after {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        if let Some(after) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_seconds(after)));
         }
         if let Some(challenge) = self.challenge {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
@@ -367,6 +371,30 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+
+    #[test]
+    fn what_may_work_later_says_after_how_many_whole_seconds_over_http_and_grpc() {
+        let refused = |status| Problem::new(status, "SOME_REASON", "text");
+        for (problem, seconds) in [
+            (refused(StatusCode::TOO_MANY_REQUESTS), Some(1)),
+            (refused(StatusCode::SERVICE_UNAVAILABLE), Some(1)),
+            (refused(StatusCode::TOO_MANY_REQUESTS).retry_after(Duration::ZERO), Some(1)),
+            (refused(StatusCode::TOO_MANY_REQUESTS).retry_after(Duration::from_millis(59_001)), Some(60)),
+            (refused(StatusCode::CONFLICT), None),
+        ] {
+            let over_grpc = PeerError::from(problem.clone().into_status()).retry_after();
+            assert_eq!(over_grpc, seconds.map(Duration::from_secs));
+            let header = problem.into_response().headers().get(RETRY_AFTER).map(|value| value.to_str().unwrap().parse::<u64>().unwrap());
+            assert_eq!(header, seconds);
+        }
+    }
+
+    #[test]
+    fn what_a_service_says_of_later_is_passed_on() {
+        let status = status::later(Kind::Exhausted, "PROMPT_BUDGET_EXHAUSTED", "text", Duration::from_millis(29_500));
+        let answered = Problem::from(status).into_response();
+        assert_eq!((answered.status(), &answered.headers()[RETRY_AFTER]), (StatusCode::FAILED_DEPENDENCY, &HeaderValue::from(30)));
+    }
 
     #[tokio::test]
     async fn every_refusal_is_json_and_keeps_what_else_it_says() {

@@ -1,5 +1,7 @@
 //! What can go wrong, classified once.
 
+use std::time::Duration;
+
 use nodkey_kernel::{
     error::{Classify, FieldViolation, Kind},
     time::Timestamp,
@@ -65,5 +67,9 @@ impl Classify for Error {
             Self::Failure(e) => e.field_violations(),
             Self::TooManyEndpoints(_) | Self::TooManyKeys { .. } | Self::EndpointDisabled | Self::Raced => Vec::new(),
         }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        if let Self::Failure(e) = self { e.retry_after() } else { None }
     }
 }

@@ -1,5 +1,7 @@
 //! What can go wrong, classified once.
 
+use std::time::Duration;
+
 use nodkey_kernel::{
     error::{Classify, FieldViolation, Kind},
     vault::Unopened,
@@ -68,6 +70,14 @@ impl Classify for Error {
             Self::Refused(e) => e.field_violations(),
             Self::Failure(e) => e.field_violations(),
             Self::Sealed(_) | Self::NotProven(_) | Self::Raced => Vec::new(),
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused(e) => e.retry_after(),
+            Self::Failure(e) => e.retry_after(),
+            Self::Sealed(_) | Self::NotProven(_) | Self::Raced => None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nodkey_kernel::error::{Classify, FieldViolation, Kind};
+use nodkey_kernel::error::{Classify, FieldViolation, Kind, retry_seconds};
 use nodkey_runtime::Failure;
 
 use crate::domain::Refusal;
@@ -27,15 +27,18 @@ pub enum Error {
     NoDocuments,
     /// A flood.
     #[error("too many wait for this user or device already")]
-    TooManyPending,
+    TooManyPending {
+        /// After how long the first of them ends, if nobody answers.
+        after: Duration,
+    },
     /// Others prompted a user who did not accept.
-    #[error("others prompted this user too often; again in {} s, or let the user scan a code: that is never refused because of others", seconds(*after))]
+    #[error("others prompted this user too often; again in {} s, or let the user scan a code: that is never refused because of others", retry_seconds(*after))]
     PromptBudget {
         /// After how long the same may be asked, if nobody answers what waits.
         after: Duration,
     },
     /// The user said that it was not them.
-    #[error("the user said that it was not them who asked; again in {} s, or let the user scan a code: that is never refused because of others", seconds(*after))]
+    #[error("the user said that it was not them who asked; again in {} s, or let the user scan a code: that is never refused because of others", retry_seconds(*after))]
     PromptsHeld {
         /// After how long the same may be asked.
         after: Duration,
@@ -44,8 +47,13 @@ pub enum Error {
     #[error("this code was asked of before; show another one")]
     TruCodeUsed,
     /// A flood, of all users together.
-    #[error("{0} are in progress, as many as the relying party may have at once (open_trusonafications)")]
-    TooManyOpen(u32),
+    #[error("{limit} are in progress, as many as the relying party may have at once (open_trusonafications)")]
+    TooManyOpen {
+        /// As many as there may be.
+        limit: u32,
+        /// After how long they are counted again.
+        after: Duration,
+    },
     /// The relying party takes no fewer digits than its users' phones can.
     #[error(
         "none of the devices that would be asked can take six digits, and the relying party allows no fewer; have the user update the app"
@@ -104,7 +112,9 @@ impl Classify for Error {
             Self::Refused(Refusal::Expired | Refusal::TooManyWrongNumbers) => Kind::Gone,
             Self::Refused(Refusal::AlreadyCompleted | Refusal::AlreadyPaired) | Self::TruCodeUsed => Kind::Conflict,
             Self::NoDocuments | Self::UserFrozen | Self::NoSixDigits => Kind::Precondition,
-            Self::TooManyPending | Self::TooManyOpen(_) | Self::PromptBudget { .. } | Self::PromptsHeld { .. } => Kind::Exhausted,
+            Self::TooManyPending { .. } | Self::TooManyOpen { .. } | Self::PromptBudget { .. } | Self::PromptsHeld { .. } => {
+                Kind::Exhausted
+            }
             Self::CustomFieldsTooLarge => Kind::TooLarge,
             Self::Failure(e) => e.kind(),
             Self::Stopping | Self::NoSigningKey | Self::Raced => Kind::Unavailable,
@@ -130,8 +140,8 @@ impl Classify for Error {
             Self::UserFrozen => "USER_FROZEN",
             Self::NoDocuments => "NO_DOCUMENTS",
             Self::NoSixDigits => "NO_SIX_DIGITS",
-            Self::TooManyPending => "TOO_MANY_PENDING",
-            Self::TooManyOpen(_) => "TOO_MANY_OPEN",
+            Self::TooManyPending { .. } => "TOO_MANY_PENDING",
+            Self::TooManyOpen { .. } => "TOO_MANY_OPEN",
             Self::PromptBudget { .. } => "PROMPT_BUDGET_EXHAUSTED",
             Self::PromptsHeld { .. } => "PROMPTS_HELD",
             Self::TruCodeUsed => "TRUCODE_USED",
@@ -157,14 +167,12 @@ impl Classify for Error {
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::PromptBudget { after } | Self::PromptsHeld { after } => Some(*after),
+            Self::PromptBudget { after }
+            | Self::PromptsHeld { after }
+            | Self::TooManyPending { after }
+            | Self::TooManyOpen { after, .. } => Some(*after),
             Self::Failure(e) => e.retry_after(),
             _ => None,
         }
     }
-}
-
-/// Whole seconds, not one too few.
-fn seconds(after: Duration) -> u64 {
-    after.as_secs() + u64::from(after.subsec_nanos() > 0)
 }

@@ -59,7 +59,7 @@ pub struct Args {
     #[arg(long, value_name = "BOOL")]
     show_identity_document: Option<bool>,
     /// How long the phone has to answer
-    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     expires_in: u64,
     /// Fields of your own, shown and signed by the phone: a JSON object
     #[arg(long, value_name = "JSON", value_parser = json_object, default_value = "", hide_default_value = true)]
@@ -174,7 +174,8 @@ impl Args {
 /// Checks that the text is an object; it goes to the server to the letter.
 fn json_object(text: &str) -> Result<String, String> {
     if !text.is_empty() {
-        serde_json::from_str::<Map<String, Value>>(text).map_err(|e| format!("not a JSON object: {e}"))?;
+        let wrong = |_| "must be a JSON object, such as {\"to\": \"Bob\"}".to_owned();
+        serde_json::from_str::<Map<String, Value>>(text).map_err(wrong)?;
     }
     Ok(text.to_owned())
 }
@@ -201,6 +202,17 @@ mod tests {
         assert_eq!(parse(&["--user", "ada"]).unwrap().target, Some(Target::UserIdentifier("ada".into())));
         assert!(parse(&[]).is_err());
         assert!(parse(&["--user", "ada", "--device", "d"]).is_err());
+    }
+
+    #[test]
+    fn a_lifetime_is_a_second_to_a_day() {
+        for good in ["1", "86400"] {
+            assert!(parse(&["--user", "ada", "--expires-in", good]).is_ok(), "{good}");
+        }
+        for wrong in ["0", "86401", "18446744073709551615"] {
+            let said = parse(&["--user", "ada", "--expires-in", wrong]).unwrap_err().to_string();
+            assert!(said.contains("1..=86400"), "{said}");
+        }
     }
 
     #[test]

@@ -2,10 +2,13 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use nodkey_kernel::error::{Classify, FieldViolation, Kind, chain};
+use nodkey_kernel::error::{Classify, FieldViolation, Kind, chain, retry_seconds};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 use tracing::{debug, error};
+
+/// After how long to try again what may soon work, where nobody knows better.
+const SOON: Duration = Duration::from_secs(1);
 
 /// The domain of our reasons.
 const DOMAIN: &str = "nodkey";
@@ -42,6 +45,12 @@ pub fn new(kind: Kind, reason: &str, message: impl Into<String>, fields: &[Field
     detailed(kind, (reason, None), message, fields, None)
 }
 
+/// Makes a status of what a limit refuses, or what is not there now, with the time after which the same may work.
+#[must_use]
+pub fn later(kind: Kind, reason: &str, message: impl Into<String>, retry_after: Duration) -> Status {
+    detailed(kind, (reason, None), message, &[], Some(retry_after))
+}
+
 fn detailed(
     kind: Kind,
     (reason, cause): (&str, Option<&str>),
@@ -56,8 +65,9 @@ fn detailed(
     for violation in fields {
         details.add_bad_request_violation(&violation.field, &violation.description);
     }
-    if retry_after.is_some() {
-        details.set_retry_info(retry_after);
+    let passes = matches!(kind, Kind::Exhausted | Kind::Unavailable);
+    if let Some(after) = retry_after.or(passes.then_some(SOON)) {
+        details.set_retry_info(Some(Duration::from_secs(retry_seconds(after))));
     }
     Status::with_error_details(code(kind), message, details)
 }
@@ -184,8 +194,20 @@ mod tests {
             for (after, cause) in [(None, Some("some_cause")), (Some(Duration::from_millis(1_500)), None)] {
                 let error = PeerError::from(detailed(kind, ("SOME_REASON", cause), "text", &fields, after));
                 assert_eq!((error.kind(), error.reason(), error.cause_code()), (kind, "SOME_REASON", cause));
-                assert_eq!((error.field_violations(), error.retry_after()), (fields.to_vec(), after));
+                assert_eq!(error.field_violations(), fields.to_vec());
             }
+        }
+    }
+
+    #[test]
+    fn whatever_passes_says_after_how_many_whole_seconds() {
+        let told = |kind, after| PeerError::from(detailed(kind, ("SOME_REASON", None), "text", &[], after)).retry_after();
+        let seconds = |n| Some(Duration::from_secs(n));
+        for kind in Kind::ALL {
+            let soon = matches!(kind, Kind::Exhausted | Kind::Unavailable).then_some(Duration::from_secs(1));
+            assert_eq!(told(kind, None), soon, "{kind:?}");
+            assert_eq!(told(kind, Some(Duration::ZERO)), seconds(1), "{kind:?}");
+            assert_eq!(told(kind, Some(Duration::from_millis(1_500))), seconds(2), "{kind:?}");
         }
     }
 

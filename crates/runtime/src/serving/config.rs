@@ -2,15 +2,8 @@
 //!
 //! `NODKEY_CONFIG` names a TOML file. `NODKEY_<SECTION>__<KEY>` sets one value: `NODKEY_DB__URL`, `NODKEY_BUS__URL`.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use std::{net::SocketAddr, path::PathBuf};
 
-use figment::{
-    Figment,
-    providers::{Env, Format as _, Toml},
-};
 use ipnet::IpNet;
 use nodkey_bus::BusConfig;
 use nodkey_db::DbConfig;
@@ -18,7 +11,11 @@ use nodkey_kernel::{egress::Egress, key_set::KeySetError, service_key::ServiceNa
 use secrecy::SecretString;
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{places::ConnectionLimits, tls::TlsFiles};
+use super::{
+    given::{Faults, Given},
+    places::ConnectionLimits,
+    tls::TlsFiles,
+};
 use crate::identity::deployment::{self, Deployment, InvalidPublicUrl};
 
 /// Settings of one process.
@@ -168,9 +165,9 @@ fn audience() -> String {
 /// A setting is missing or wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// Missing, or of another type. Says where it came from.
-    #[error("configuration: {0}")]
-    Figment(#[from] Box<figment::Error>),
+    /// Missing, unknown, or of another type.
+    #[error("configuration:\n  {0}")]
+    Faults(#[from] Faults),
     /// Of the right type and still wrong.
     #[error("configuration: {0}")]
     Invalid(&'static str),
@@ -192,18 +189,38 @@ pub enum ConfigError {
 }
 
 impl<S: DeserializeOwned + Default> Config<S> {
-    /// Loads settings.
-    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
-        let mut figment = Figment::new();
-        if let Some(file) = file {
-            figment = figment.merge(Toml::file_exact(file));
+    /// Puts the settings of a service together; what is missing of those it needs, unknown or wrong is told at once. `own` says which settings
+    /// of its own it needs.
+    pub(crate) fn of(given: &Given, stateful: bool, own: impl Fn(&S) -> &'static [&'static str]) -> Result<Self, ConfigError> {
+        let mut missing = given.missing(&required(given, stateful));
+        if !given.has(INTERNAL_KEY) {
+            missing.extend(given.missing(own(&given.section("service"))));
         }
-        // Values stay text: a key of digits is no number.
-        let config: Self =
-            figment.merge(Env::prefixed("NODKEY_").ignore(&["config", "log", "log_format"]).split("__")).extract().map_err(Box::new)?;
+        if !stateful && given.has_section("db") && !given.has("db.url") {
+            missing.push("db.* is given to a service that has no database: take it away".to_owned());
+        }
+        let config: Self = given.into_settings(missing)?;
         config.deployment.vault()?;
         Ok(config)
     }
+}
+
+/// Stands in for the keys that each service has of its own, for this one version.
+const INTERNAL_KEY: &str = "deployment.internal_key";
+
+/// What a service needs, whatever its own settings are.
+fn required(given: &Given, stateful: bool) -> Vec<&'static str> {
+    let mut required = vec!["deployment.public_url"];
+    if !given.has(INTERNAL_KEY) {
+        required.extend(["deployment.service_key", "deployment.service_keys"]);
+    }
+    if stateful {
+        required.extend(["deployment.master_key", "db.url"]);
+    }
+    if given.has_section("server.tls") {
+        required.extend(["server.tls.certificate", "server.tls.key"]);
+    }
+    required
 }
 
 impl DeploymentConfig {

@@ -2,11 +2,9 @@
 //! and the world of the scenarios.
 
 use std::{
+    collections::BTreeSet,
     net::SocketAddr,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock},
 };
 
 use anyhow::Context as _;
@@ -25,9 +23,10 @@ use super::{
     config::ServerConfig,
     connection::Door,
     data_dir::DataDir,
-    health::Health,
+    health::{self, Health, HealthApi},
     lifecycle::Running,
     listener::Listener,
+    opening::Opening,
     places::ConnectionLimits,
     process::signalled,
     process_status::Reporter,
@@ -87,12 +86,13 @@ pub struct Embedded {
     services: Vec<Entry>,
     routes: Router,
     limits: ConnectionLimits,
+    ready_when_told: bool,
 }
 
 /// All services, running.
 pub struct Handle {
     running: Running,
-    stopping: Arc<AtomicBool>,
+    health: Health,
     /// Last, so that the folder is free only when nothing here uses it any more.
     _data_dir: DataDir,
     /// Where the gateway listens.
@@ -107,7 +107,13 @@ impl Embedded {
     /// Makes an empty process.
     #[must_use]
     pub fn new(config: EmbeddedConfig) -> Self {
-        Self { config, services: Vec::new(), routes: Router::new(), limits: ConnectionLimits::default() }
+        Self { config, services: Vec::new(), routes: Router::new(), limits: ConnectionLimits::default(), ready_when_told: false }
+    }
+
+    /// Is not ready once it serves, but when [`Handle::ready`] says so: there is more to do first.
+    #[must_use]
+    pub fn ready_when_told(self) -> Self {
+        Self { ready_when_told: true, ..self }
     }
 
     /// Takes so many connections at each listener, instead of as many as by default.
@@ -156,6 +162,7 @@ impl Embedded {
         };
         let vault = Arc::new(Vault::new(&config.master_key).opening(&config.previous_master_keys));
         let mut resealer = Resealer::new(Arc::clone(&vault), config.random.clone());
+        let mut opening = Opening::new(&vault);
         let bus = Bus::connect(&BusConfig::default()).await?;
         let clock = config.clock;
         let routes = Arc::new(OnceLock::new());
@@ -166,6 +173,7 @@ impl Embedded {
         let mut databases = Vec::new();
         let mut limits = self.limits;
         let mut jobs = Vec::new();
+        let (mut served, mut passed_on, mut proxied) = (BTreeSet::new(), Vec::new(), false);
         let names = self.services.iter().map(|entry| entry.name.as_str()).collect();
         for entry in self.services {
             let db = match &entry.migrations {
@@ -194,8 +202,12 @@ impl Embedded {
             all_http = all_http.merge(parts.http);
             jobs.extend(parts.jobs);
             limits = limits.behind_proxy(parts.proxied);
+            proxied |= parts.proxied;
+            served.extend(server::names_of(entry.name));
+            passed_on.extend(parts.passes_on);
             if let Some(db) = db {
                 resealer.add(entry.name.as_str(), &db, parts.sealed);
+                opening.add(entry.name.as_str(), &db, parts.sealed);
                 running.consumers(&db, &clock, parts.consumers).await?;
                 databases.push((entry.name.as_str(), db));
             }
@@ -203,28 +215,31 @@ impl Embedded {
         // The door of all services is one, and asks the registry as the registry's own does.
         let deployment = deployment(ServiceName::Registry)?;
         let peers = Peers::new(ServiceName::Registry, &deployment, &clock, |_| Ok(channel.clone()))?;
-        let stopping = Arc::new(AtomicBool::new(false));
-        let health = Health::new(databases.clone(), &stopping);
+        let health = Health::new(databases.clone(), opening);
         let reporter = Reporter::new(names, health.clone(), &clock);
         let authenticator = Authenticator::new(deployment, peers.registry(), clock.clone());
         let admission = Admission::new(ServerConfig::default().max_calls);
-        let all_grpc = server::grpc(all_grpc, authenticator, admission, reporter, resealer).await?;
+        let api = HealthApi::new(health.clone(), served.into_iter().collect(), health::Door::Services);
+        let all_grpc = server::grpc(all_grpc, authenticator, admission, reporter, resealer, api)?;
         // From here on services can reach one another.
         routes.set(all_grpc.clone()).map_err(|_| anyhow::anyhow!("started twice"))?;
         // Only after every consumer is subscribed: in process, an event goes to those that are there.
         for (name, db) in &databases {
             running.relay(name, db.clone(), &clock);
         }
-        jobs.push(telemetry::upkeep());
+        jobs.extend([telemetry::upkeep(), health.watch()]);
         jobs.extend(certificate);
         running.jobs(jobs);
-        let health = health.routes();
+        let (http_health, checks) = (server::public_health(&health, passed_on, proxied), health.clone().routes());
         let addresses = (http.local_addr()?, grpc.local_addr()?);
         let http = http.with_tls(tls.clone()).with_limits(limits);
         let grpc = grpc.with_tls(tls).with_limits(limits).through(Door::Services);
-        running.server(|stop| http.serve(all_http.merge(health.clone()), stop));
-        running.server(|stop| grpc.serve(all_grpc.merge(health).merge(server::metrics()), stop));
-        Ok(Handle { running, stopping, _data_dir: config.data_dir, http: addresses.0, grpc: addresses.1, public_url })
+        running.server(|stop| http.serve(all_http.merge(http_health).merge(checks.clone()), stop));
+        running.server(|stop| grpc.serve(all_grpc.merge(checks).merge(server::metrics()), stop));
+        if !self.ready_when_told {
+            health.started();
+        }
+        Ok(Handle { running, health, _data_dir: config.data_dir, http: addresses.0, grpc: addresses.1, public_url })
     }
 }
 
@@ -237,9 +252,19 @@ impl Handle {
         }
     }
 
+    /// Says that everything is there that users need: from now on it is ready.
+    pub fn ready(&self) {
+        self.health.started();
+    }
+
+    /// Why it is not ready, as `/readyz` says; empty when it is.
+    pub async fn problems(&self) -> Vec<String> {
+        self.health.problems().await
+    }
+
     /// Stops in order. What is in flight is finished, what is in an outbox is sent.
     pub async fn stop(self) {
-        self.stopping.store(true, Ordering::Relaxed);
+        self.health.stopping();
         self.running.stop().await;
     }
 }

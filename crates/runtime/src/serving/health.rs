@@ -1,17 +1,23 @@
-//! Whether a process is alive, and whether it can do its work.
+//! Whether a process is alive, and whether it can do its work: one finding for `/readyz`, for `grpc.health.v1` and for the log.
+
+mod grpc;
 
 use std::{
-    sync::Arc,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{Arc, Mutex as StdMutex, PoisonError},
     time::Duration,
 };
 
 use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
 use futures_util::future::join_all;
-use nodkey_db::{Db, DbError};
+use nodkey_db::Db;
 use nodkey_kernel::error::chain;
 use serde_json::{Value, json};
 use tokio::{sync::Mutex, time::Instant};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+pub(crate) use self::grpc::{Door, HealthApi};
+use super::{opening::Opening, service::Job};
 
 /// How long a database may take to say that it takes writes.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -19,27 +25,59 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How long an answer of `/readyz` is good for others: anybody may ask.
 const GOOD_FOR: Duration = Duration::from_millis(100);
 
-/// What readiness depends on.
+/// How often is looked again for those who wait for a change.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// A process is not ready before somebody said so.
+const STARTING: &str = "starting";
+
+/// What readiness depends on. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Health {
+pub(crate) struct Health(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     databases: Vec<(&'static str, Db)>,
-    stopping: Arc<AtomicBool>,
-    recent: Arc<Mutex<Option<Looked>>>,
+    opening: Opening,
+    /// Cancelled once everything is there that users need.
+    started: CancellationToken,
+    stopping: CancellationToken,
+    recent: Mutex<Option<Looked>>,
+    logged: StdMutex<Option<Vec<String>>>,
 }
 
 /// When it was looked, and what was found.
 type Looked = (Instant, Vec<String>);
 
 impl Health {
-    pub(crate) fn new(databases: Vec<(&'static str, Db)>, stopping: &Arc<AtomicBool>) -> Self {
-        Self { databases, stopping: Arc::clone(stopping), recent: Arc::default() }
+    /// Of a process that starts.
+    pub(crate) fn new(databases: Vec<(&'static str, Db)>, opening: Opening) -> Self {
+        Self(Arc::new(Inner {
+            databases,
+            opening,
+            started: CancellationToken::new(),
+            stopping: CancellationToken::new(),
+            recent: Mutex::default(),
+            logged: StdMutex::default(),
+        }))
     }
 
-    /// The same as [`Self::problems`], looked for once for all who ask at once.
-    async fn recent_problems(&self) -> Vec<String> {
-        let mut recent = self.recent.lock().await;
+    /// Everything is there that users need.
+    pub(crate) fn started(&self) {
+        self.0.started.cancel();
+    }
+
+    /// The process stops: it is not ready any more.
+    pub(crate) fn stopping(&self) {
+        self.0.stopping.cancel();
+    }
+
+    /// The same as [`Self::problems`], looked for once for all who ask at once. From `good_for` ago it is good enough.
+    async fn recent_problems(&self, good_for: Duration) -> Vec<String> {
+        let mut recent = self.0.recent.lock().await;
         match &*recent {
-            Some((at, problems)) if at.elapsed() < GOOD_FOR => problems.clone(),
+            // That it starts or stops is known without a look.
+            Some((at, problems)) if at.elapsed() < good_for && self.state().is_none() && !is_state(problems) => problems.clone(),
             _ => {
                 let problems = self.problems().await;
                 // From when it was found: whoever waited for the same look is told by it.
@@ -55,29 +93,73 @@ impl Health {
 
     /// Why this process cannot serve its requests; empty when ready. The bus is none of the reasons: events wait in the outbox.
     pub(crate) async fn problems(&self) -> Vec<String> {
-        let stopping = self.stopping.load(Ordering::Relaxed).then(|| "stopping".to_owned());
-        let databases = self.databases.iter().map(async |(name, db)| fault(db).await.map(|fault| format!("{name}: {fault}")));
+        let databases = self.0.databases.iter().map(async |(name, db)| fault(db).await.map(|fault| format!("{name}: {fault}")));
         let mut problems: Vec<_> = join_all(databases).await.into_iter().flatten().collect();
-        problems.extend(stopping);
+        if problems.is_empty() {
+            problems = self.0.opening.problems().await;
+        }
+        problems.extend(self.state().map(ToOwned::to_owned));
+        self.log(&problems);
         problems
     }
+
+    /// Where the process is on its way, if that keeps it from being ready.
+    fn state(&self) -> Option<&'static str> {
+        if self.0.stopping.is_cancelled() {
+            Some("stopping")
+        } else if self.0.started.is_cancelled() {
+            None
+        } else {
+            Some(STARTING)
+        }
+    }
+
+    /// Says in the log what changed.
+    fn log(&self, problems: &[String]) {
+        let mut logged = self.0.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_state(problems) || logged.as_deref() == Some(problems) {
+            return;
+        }
+        if problems.is_empty() {
+            info!("ready");
+        } else {
+            error!(problems = problems.join("; "), "not ready");
+        }
+        *logged = Some(problems.to_vec());
+    }
+
+    /// Looks until the process is ready for the first time, so that the log says when, and what keeps it, whether anybody asks or not.
+    pub(crate) fn watch(&self) -> Job {
+        let health = self.clone();
+        Job::new("readiness", |shutdown| async move {
+            let first = async {
+                health.0.started.cancelled().await;
+                while !health.recent_problems(GOOD_FOR).await.is_empty() {
+                    tokio::time::sleep(AGAIN).await;
+                }
+            };
+            shutdown.run_until_cancelled(first).await;
+            shutdown.cancelled().await;
+        })
+    }
+}
+
+/// Whether nothing is wrong but that the process starts or stops.
+fn is_state(problems: &[String]) -> bool {
+    matches!(problems, [only] if only == STARTING || only == "stopping")
 }
 
 /// Why a database cannot be written to.
 async fn fault(db: &Db) -> Option<String> {
-    match tokio::time::timeout(PATIENCE, probe(db)).await {
+    match tokio::time::timeout(PATIENCE, db.probe()).await {
         Ok(Ok(())) => None,
         Ok(Err(e)) => Some(chain(&e)),
         Err(_) => Some("the database does not answer".to_owned()),
     }
 }
 
-async fn probe(db: &Db) -> Result<(), DbError> {
-    db.probe().await
-}
-
 async fn ready(State(health): State<Health>) -> (StatusCode, Json<Value>) {
-    let problems = health.recent_problems().await;
+    let problems = health.recent_problems(GOOD_FOR).await;
     if problems.is_empty() {
         (StatusCode::OK, Json(json!({"status": "ok"})))
     } else {
@@ -86,32 +168,4 @@ async fn ready(State(health): State<Health>) -> (StatusCode, Json<Value>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use nodkey_db::DbConfig;
-
-    use super::*;
-
-    async fn health() -> (Health, Db, tempfile::TempDir) {
-        let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", folder.path().join("test.db").display());
-        let db = Db::connect(&DbConfig { max_connections: 1, ..DbConfig::new(url) }).await.unwrap();
-        (Health::new(vec![("registry", db.clone())], &Arc::default()), db, folder)
-    }
-
-    #[tokio::test]
-    async fn a_database_that_takes_nothing_is_named() {
-        let (health, db, _folder) = health().await;
-        assert_eq!(ready(State(health.clone())).await.0, StatusCode::OK);
-        db.close().await;
-        let problems = health.problems().await;
-        assert!(problems.len() == 1 && problems[0].starts_with("registry: "), "{problems:?}");
-        assert_eq!(ready(State(Health { recent: Arc::default(), ..health })).await.0, StatusCode::SERVICE_UNAVAILABLE);
-    }
-
-    #[tokio::test]
-    async fn a_process_that_stops_is_not_ready() {
-        let (health, _db, _folder) = health().await;
-        health.stopping.store(true, Ordering::Relaxed);
-        assert_eq!(health.problems().await, ["stopping"]);
-    }
-}
+mod tests;

@@ -1,20 +1,24 @@
 //! How a process is put together, listens, tells how it is, and stops.
 
+mod arguments;
 pub mod config;
 mod connection;
 pub mod data_dir;
 pub mod embedded;
+pub mod given;
 pub mod health;
 pub mod housekeeping;
 pub mod keys;
 pub mod lifecycle;
 pub mod listener;
+mod opening;
 pub mod places;
 pub mod process;
 pub mod process_status;
 pub mod reseal;
 pub mod server;
 pub mod service;
+mod shape;
 mod stream;
 pub mod telemetry;
 mod timed;

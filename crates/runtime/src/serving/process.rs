@@ -1,27 +1,23 @@
 //! One service as a process of its own.
 
-use std::{
-    path::PathBuf,
-    process::ExitCode,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::Context as _;
 use nodkey_bus::{Bus, Identity};
 use nodkey_db::Db;
-use nodkey_kernel::{random::Random, service_key::ServiceName, time::Clock};
+use nodkey_kernel::{error::plain, random::Random, service_key::ServiceName, time::Clock};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
 use super::{
+    arguments::{Command, help},
     config::{Config, DeploymentConfig, ServerConfig},
     connection::Door,
-    health::Health,
+    given::Given,
+    health::{self, Health, HealthApi},
     lifecycle::Running,
     listener::Listener,
+    opening::Opening,
     process_status::Reporter,
     reseal::Resealer,
     server,
@@ -34,48 +30,69 @@ use crate::{
     identity::{auth::Authenticator, deployment::Deployment, peers::Peers},
 };
 
-const USAGE: &str = "\
-Settings come from the file named by NODKEY_CONFIG and from the environment: NODKEY_DB__URL, NODKEY_BUS__URL,
-NODKEY_SERVER__LISTEN, NODKEY_PEERS__REGISTRY, NODKEY_DEPLOYMENT__PUBLIC_URL and so on; docs/operations.md lists them.
-
-Commands:
-  (none)        run the service
-  healthcheck   ask the running service whether it is ready; exit code 0 if so
-  --help        this text
-";
-
 /// Runs a service until it is told to stop. The `main` of its binary.
 #[must_use]
 pub fn main<S: Service + 'static>() -> ExitCode {
     install_crypto_provider();
-    let environment = |name| std::env::vars_os().find(|(n, _)| n == name).map(|(_, value)| value);
-    let text = |name| environment(name).and_then(|v| v.into_string().ok());
-    let format = if text("NODKEY_LOG_FORMAT").as_deref() == Some("pretty") { LogFormat::Pretty } else { LogFormat::Json };
-    telemetry::init(format, text("NODKEY_LOG").as_deref().unwrap_or("info"));
-    let file = environment("NODKEY_CONFIG").map(PathBuf::from);
-    let run = match std::env::args().nth(1).as_deref() {
-        None => Command::Run,
-        Some("healthcheck") => Command::HealthCheck,
-        Some(_) => {
-            println!("nodkey-{}: the {} service of Nodkey.\n\n{USAGE}", S::NAME, S::NAME);
+    let run = match Command::parse(std::env::args_os().skip(1)) {
+        Ok(Command::Help) => {
+            println!("{}", help::<S>());
             return ExitCode::SUCCESS;
         }
+        Ok(Command::Version) => {
+            println!("nodkey-{} {}", S::NAME, env!("CARGO_PKG_VERSION"));
+            return ExitCode::SUCCESS;
+        }
+        Ok(command) => command,
+        Err(wrong) => {
+            eprintln!("nodkey-{}: {wrong}", S::NAME);
+            return ExitCode::from(2);
+        }
     };
+    let environment = |name| std::env::vars_os().find(|(n, _)| n == name).map(|(_, value)| value);
+    let text = |name| environment(name).and_then(|v| v.into_string().ok());
+    let named = text("NODKEY_LOG_FORMAT");
+    let format = if named.as_deref() == Some("pretty") { LogFormat::Pretty } else { LogFormat::Json };
+    telemetry::init(format, text("NODKEY_LOG").as_deref().unwrap_or("info"));
+    if named.is_some_and(|named| !["json", "pretty", ""].contains(&named.as_str())) {
+        warn!("NODKEY_LOG_FORMAT is neither json nor pretty: json is used");
+    }
+    let file = environment("NODKEY_CONFIG").map(PathBuf::from);
     let outcome = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("runtime").and_then(|runtime| {
         runtime.block_on(async {
-            let config = Config::<S::Config>::load(file.as_deref())?;
-            match run {
-                Command::Run => serve::<S>(config).await,
-                Command::HealthCheck => health_check(&config.server).await,
+            let given = Given::read(file.as_deref(), std::env::vars_os()).context("configuration")?;
+            if run == Command::HealthCheck {
+                return health_check(&given.section("server")).await;
             }
+            let config = Config::<S::Config>::of(&given, S::migrations().is_some(), S::required)?;
+            warn_of_what_has_no_effect::<S>(&given);
+            serve::<S>(config).await
         })
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("nodkey-{}: {e:#}", S::NAME);
+            eprintln!("nodkey-{}: {}", S::NAME, plain(&format!("{e:#}")));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Names what was given and changes nothing here.
+fn warn_of_what_has_no_effect<S: Service>(given: &Given) {
+    for stray in given.strays::<Config<S::Config>>() {
+        warn!("{stray}");
+    }
+    // Of `deployment.*` and `bus.*`, which are the same for all, nothing is said.
+    let stateless: &[&str] = if S::migrations().is_none() { &["server.max_calls"] } else { &[] };
+    for name in stateless.iter().filter(|name| given.has(name)) {
+        warn!(setting = name, "this setting has no effect on {}", S::NAME);
+    }
+    if given.has("bus.password") && !given.has("bus.user") {
+        warn!(setting = "bus.password", "this setting has no effect without bus.user");
+    }
+    if !given.has("bus.url") {
+        warn!("bus.url is not set, so no event leaves this process, and none reaches it: set NODKEY_BUS__URL");
     }
 }
 
@@ -83,11 +100,6 @@ pub fn main<S: Service + 'static>() -> ExitCode {
 pub fn install_crypto_provider() {
     // Fails only when it was told before.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-}
-
-enum Command {
-    Run,
-    HealthCheck,
 }
 
 async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
@@ -116,7 +128,7 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
         (None, _) => None,
         (Some(_), None) => anyhow::bail!("this service needs a database: set NODKEY_DB__URL"),
         (Some(migrations), Some(config)) => {
-            let db = Db::connect(&config).await.context("cannot reach the database")?;
+            let db = Db::connect(&config).await.with_context(|| format!("cannot use {}", config.server()))?;
             db.migrate(&migrations).await?;
             bus.check(S::NAME.as_str()).await?;
             Some(db)
@@ -138,9 +150,10 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
         stopping: running.stopping(),
     };
     let parts = S::build(config.service, deps).await?;
-    let stopping = Arc::new(AtomicBool::new(false));
     let databases = db.iter().map(|db| (S::NAME.as_str(), db.clone())).collect();
-    let health = Health::new(databases, &stopping);
+    let mut opening = vault.as_ref().map(Opening::new).unwrap_or_default();
+    db.iter().for_each(|db| opening.add(S::NAME.as_str(), db, parts.sealed));
+    let health = Health::new(databases, opening);
     let reporter = Reporter::new(vec![S::NAME.as_str()], health.clone(), &clock);
     let limits = limits.behind_proxy(parts.proxied);
     // What has HTTP routes of its own faces the public, which has no business with metrics or gRPC.
@@ -148,27 +161,30 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
         (Some(db), Some(vault)) => {
             let mut resealer = Resealer::new(vault, Random::system());
             resealer.add(S::NAME.as_str(), db, parts.sealed);
-            let routes = server::grpc(parts.grpc, authenticator, admission, reporter, resealer).await?;
+            let api = HealthApi::new(health.clone(), server::names_of(S::NAME).collect(), health::Door::Services);
+            let routes = server::grpc(parts.grpc, authenticator, admission, reporter, resealer, api)?;
             (Door::Services, routes.merge(server::metrics()))
         }
-        _ => (Door::Public, parts.http),
+        _ => (Door::Public, parts.http.merge(server::public_health(&health, parts.passes_on, parts.proxied))),
     };
     if let Some(db) = db {
         running.consumers(&db, &clock, parts.consumers).await?;
         running.relay(S::NAME.as_str(), db, &clock);
     }
     running.jobs(parts.jobs);
-    running.jobs(vec![telemetry::upkeep()]);
+    running.jobs(vec![telemetry::upkeep(), health.watch()]);
     running.jobs(certificate.into_iter().collect());
     if let Some(listener) = metrics_listener {
         let routes = server::metrics().merge(health.clone().routes());
         running.server(|stop| listener.with_limits(limits).serve(routes, stop));
     }
     let address = listener.local_addr()?;
-    running.server(|stop| listener.with_tls(tls).with_limits(limits).through(door).serve(routes.merge(health.routes()), stop));
-    info!(service = S::NAME.as_str(), %address, "ready");
+    let served = routes.merge(health.clone().routes());
+    running.server(|stop| listener.with_tls(tls).with_limits(limits).through(door).serve(served, stop));
+    info!(service = S::NAME.as_str(), %address, "listening");
+    health.started();
     let failed = wait(&running).await?;
-    stopping.store(true, Ordering::Relaxed);
+    health.stopping();
     tokio::select! {
         () = running.stop() => {}
         // A second signal does not wait.
@@ -230,7 +246,7 @@ async fn health_check(server: &ServerConfig) -> anyhow::Result<()> {
     );
     let address = server.metrics_listen.unwrap_or(server.listen);
     let address = if address.ip().is_unspecified() { ([127, 0, 0, 1], address.port()).into() } else { address };
-    let mut stream = tokio::net::TcpStream::connect(address).await.context("not running")?;
+    let mut stream = tokio::net::TcpStream::connect(address).await.with_context(|| format!("nothing runs at {address}"))?;
     stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
     let mut answer = String::new();
     stream.take(4096).read_to_string(&mut answer).await?;

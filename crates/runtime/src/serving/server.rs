@@ -1,6 +1,6 @@
 //! What listeners serve: gRPC and plain HTTP on one router.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use anyhow::Context as _;
 use axum::{
@@ -11,18 +11,27 @@ use axum::{
     routing::get,
 };
 use metrics::counter;
-use nodkey_proto::status::v1::{status_service_server::StatusServiceServer, vault_service_server::VaultServiceServer};
+use nodkey_kernel::{error::Kind, service_key::ServiceName};
+use nodkey_proto::{
+    access::{ACCESS, owner},
+    status::v1::{status_service_server::StatusServiceServer, vault_service_server::VaultServiceServer},
+};
 use tokio::sync::Semaphore;
-use tonic::Status;
+use tonic::{Status, server::NamedService as _};
 
-use super::{process_status::Reporter, reseal::Resealer, telemetry};
+use super::{
+    health::{Door, Health, HealthApi},
+    process_status::Reporter,
+    reseal::Resealer,
+    telemetry,
+};
 use crate::{
     call::{
         admission::{Admission, until_written},
         deadline,
         grpc::mount,
         refusals::refused,
-        trace,
+        status, trace,
     },
     identity::{
         admit,
@@ -30,19 +39,18 @@ use crate::{
     },
 };
 
-/// How many calls and streams of health and reflection are served at once: they are open to whoever reaches the port.
+/// How many calls and streams of reflection are served at once: they are open to whoever reaches the port.
 const OPEN_CALLS: usize = 64;
 
 /// gRPC services behind authentication, admission and deadlines, with health and reflection.
-pub(crate) async fn grpc(
+pub(crate) fn grpc(
     services: Router,
     authenticator: Authenticator,
     admission: Admission,
     process: Reporter,
     vault: Resealer,
+    health: HealthApi,
 ) -> anyhow::Result<Router> {
-    let (reporter, health) = tonic_health::server::health_reporter();
-    reporter.set_service_status("", tonic_health::ServingStatus::Serving).await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(nodkey_proto::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -50,8 +58,8 @@ pub(crate) async fn grpc(
         .context("reflection")?;
     let services = mount(mount(services, StatusServiceServer::new(process)), VaultServiceServer::new(vault));
     let open = middleware::from_fn_with_state(Arc::new(Semaphore::new(OPEN_CALLS)), few);
-    let open = mount(mount(Router::new(), health), reflection).layer(open);
-    Ok(services
+    let open = mount(Router::new(), reflection).layer(open);
+    Ok(mount(services, health.server())
         .merge(open)
         .fallback(|| async { Status::unimplemented("no such method").into_http::<axum::body::Body>() })
         .layer(middleware::from_fn_with_state(admission, admit::middleware))
@@ -61,11 +69,23 @@ pub(crate) async fn grpc(
         .layer(middleware::from_fn(count)))
 }
 
+/// Health of the gRPC services that a public listener passes on, for whoever comes: a look costs nothing, and of watches there are only so many.
+pub(crate) fn public_health(health: &Health, names: Vec<String>, proxied: bool) -> Router {
+    mount(Router::new(), HealthApi::new(health.clone(), names, Door::Public { proxied }).server())
+}
+
+/// The full names of the gRPC services of one of ours, and of what every process has for itself.
+pub(crate) fn names_of(service: ServiceName) -> impl Iterator<Item = String> {
+    let everywhere = [StatusServiceServer::<Reporter>::NAME, VaultServiceServer::<Resealer>::NAME];
+    let own = ACCESS.iter().filter(move |(path, _)| owner(path) == Some(service)).filter_map(|(path, _)| path.split('/').nth(1));
+    own.chain(everywhere).map(ToOwned::to_owned).collect::<BTreeSet<_>>().into_iter()
+}
+
 /// Refuses what is more than a few at once.
 async fn few(State(room): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
     let Ok(place) = room.try_acquire_owned() else {
-        refused("health or reflection call beyond the limit");
-        return Status::resource_exhausted("too many calls of this kind at once").into_http();
+        refused("reflection call beyond the limit");
+        return status::new(Kind::Exhausted, "OVERLOADED", "too many calls of this kind at once", &[]).into_http();
     };
     until_written(next.run(request).await, place)
 }

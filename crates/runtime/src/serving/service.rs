@@ -19,6 +19,11 @@ pub trait Service {
     /// Settings of its own, under `service.` in the configuration.
     type Config: DeserializeOwned + Default + Send;
 
+    /// Which settings of its own it cannot do without, by their names: `service.cookie_key`.
+    fn required(_config: &Self::Config) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Its schema; `None` for a service without state.
     fn migrations() -> Option<Migrations>;
 
@@ -66,6 +71,8 @@ pub struct Parts {
     pub grpc: axum::Router,
     /// Its HTTP routes. Only the gateway has any.
     pub http: axum::Router,
+    /// Full names of the gRPC services of others that those routes pass on: health checks ask for them by name.
+    pub passes_on: Vec<String>,
     /// What it consumes.
     pub consumers: Vec<Consumer>,
     /// What it does without being asked.

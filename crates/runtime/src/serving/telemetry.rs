@@ -3,6 +3,7 @@
 use std::{io::IsTerminal as _, sync::OnceLock, time::Duration};
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tracing::warn;
 use tracing_subscriber::{EnvFilter, fmt};
 
 use super::service::Job;
@@ -23,15 +24,21 @@ pub enum LogFormat {
     Pretty,
 }
 
-/// Starts logging to standard error. `filter` as in `NODKEY_LOG`: `info`, `nodkey_gateway=debug,warn`.
+/// Starts logging to standard error. `filter` as in `NODKEY_LOG`: `info`, `nodkey_gateway=debug,warn`; for one that is none `info` is taken, and
+/// that is the first thing that is logged.
 pub fn init(format: LogFormat, filter: &str) {
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let read = EnvFilter::try_new(filter);
+    let refused = read.as_ref().err().map(ToString::to_string);
+    let filter = read.unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     // A second call in one process changes nothing: tests start many worlds.
     let _ = match format {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
         LogFormat::Pretty => builder.with_target(false).compact().try_init(),
     };
+    if let Some(cause) = refused {
+        warn!(cause, "what to log cannot be read (NODKEY_LOG): info is logged");
+    }
 }
 
 /// The metrics of this process, in Prometheus text form.

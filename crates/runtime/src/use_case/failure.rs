@@ -1,5 +1,7 @@
 //! What any use case of any service may run into. Services add what only they refuse.
 
+use std::time::Duration;
+
 use nodkey_db::{DbError, idempotency::IdempotencyError};
 use nodkey_kernel::error::{Classify, FieldViolation, Kind};
 use tonic::Status;
@@ -84,6 +86,10 @@ impl Classify for Failure {
             Self::Peer(e) => e.field_violations(),
             _ => Vec::new(),
         }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        if let Self::Peer(e) = self { e.retry_after() } else { None }
     }
 }
 

@@ -7,6 +7,8 @@ mod methods;
 mod request;
 mod results;
 
+use std::{collections::BTreeSet, time::Duration};
+
 use axum::{
     Router,
     body::{Body, Bytes},
@@ -45,6 +47,12 @@ pub fn routes(operators: bool) -> Router<Edge> {
     })
 }
 
+/// The full names of the services of which methods are served here.
+pub fn services(operators: bool) -> Vec<String> {
+    let names: BTreeSet<_> = methods::served(operators).filter_map(|method| method.path.split('/').nth(1)).collect();
+    names.into_iter().map(ToOwned::to_owned).collect()
+}
+
 /// What no route takes: a method that is not served here, or nothing.
 pub async fn unknown(request: Request) -> Response {
     if is_grpc(request.headers()) { refused("unknown", &no_such_method()) } else { Problem::not_found().into_response() }
@@ -65,6 +73,9 @@ async fn call(edge: Edge, method: Method, request: Request) -> Response {
         Err((why, status)) => refused(why, &status),
     }
 }
+
+/// After how long who holds as many streams as they may comes again: nobody knows when one ends.
+const FULL_FOR: Duration = Duration::from_secs(5);
 
 /// Why a call was refused here, for metrics, and what its caller is told.
 type Refusal = (&'static str, Status);
@@ -177,7 +188,7 @@ fn hold(edge: &Edge, bearer: &Bearer, source: &Source) -> Result<Held, Refusal> 
     let party = if let Bearer::Backend(credential) = bearer { Some(credential.relying_party) } else { None };
     let share = edge.streams.take(party).ok_or_else(|| {
         let text = format!("as many streams are held as may be: {} by one relying party; end some", edge.streams.most());
-        ("share", status::new(Kind::Exhausted, "TOO_MANY_STREAMS", text, &[]))
+        ("share", status::later(Kind::Exhausted, "TOO_MANY_STREAMS", text, FULL_FOR))
     })?;
     let place = match party {
         Some(party) => waiting(edge, party)?,

@@ -2,10 +2,7 @@
 
 use std::{
     hash::Hash,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -22,18 +19,40 @@ pub struct Budget<K: Hash + Eq + Send + Sync + 'static> {
     counts: Cache<K, Arc<Count>>,
 }
 
+/// How many are counted in a window, and when it began.
 #[derive(Debug)]
-struct Count {
-    begun: Instant,
-    spent: AtomicU32,
+struct Count(Mutex<(Instant, u32)>);
+
+impl Count {
+    /// One more at this moment, unless there are as many as may be: then how long the window still lasts. Returns when the window began.
+    fn add(&self, now: Instant, window: Duration, limit: u32) -> Result<Instant, Spent> {
+        let mut count = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (begun, spent) = &mut *count;
+        if now.saturating_duration_since(*begun) >= window {
+            (*begun, *spent) = (now, 0);
+        }
+        if *spent >= limit {
+            return Err(Spent(window.saturating_sub(now.saturating_duration_since(*begun))));
+        }
+        *spent += 1;
+        Ok(*begun)
+    }
+
+    /// One less of the window that began then; of one that is over nothing is left to give back.
+    fn give_back(&self, began: Instant) {
+        let mut count = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if count.0 == began {
+            count.1 = count.1.saturating_sub(1);
+        }
+    }
 }
 
 /// What was counted. Stays counted unless it is given back.
 #[derive(Debug)]
 #[must_use]
-pub struct Charge(Vec<Arc<Count>>);
+pub struct Charge(Vec<(Arc<Count>, Instant)>);
 
-/// There is none left, for this long.
+/// There is none left, for exactly this long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spent(pub Duration);
 
@@ -46,16 +65,16 @@ impl<K: Hash + Eq + Send + Sync + 'static> Budget<K> {
 
     /// Counts once for each of these callers, unless one of them has as many as it may have.
     pub fn charge(&self, callers: impl IntoIterator<Item = (K, u32)>) -> Result<Charge, Spent> {
-        let mut charge = Charge(Vec::new());
+        let (now, mut charge) = (Instant::now(), Charge(Vec::new()));
         for (caller, limit) in callers {
-            let count = self.counts.get_with(caller, || Arc::new(Count { begun: Instant::now(), spent: AtomicU32::new(0) }));
-            if count.spent.fetch_add(1, Ordering::Relaxed) >= limit {
-                let left = self.window.saturating_sub(count.begun.elapsed());
-                charge.0.push(count);
-                charge.refund();
-                return Err(Spent(left));
+            let count = self.counts.get_with(caller, || Arc::new(Count(Mutex::new((now, 0)))));
+            match count.add(now, self.window, limit) {
+                Ok(began) => charge.0.push((count, began)),
+                Err(spent) => {
+                    charge.refund();
+                    return Err(spent);
+                }
             }
-            charge.0.push(count);
         }
         Ok(charge)
     }
@@ -64,9 +83,7 @@ impl<K: Hash + Eq + Send + Sync + 'static> Budget<K> {
 impl Charge {
     /// Counts nothing after all.
     pub fn refund(self) {
-        for count in self.0 {
-            count.spent.fetch_sub(1, Ordering::Relaxed);
-        }
+        self.0.iter().for_each(|(count, began)| count.give_back(*began));
     }
 }
 
@@ -85,5 +102,32 @@ mod tests {
         assert!(budget.charge([("c", 2), ("all", 3)]).is_err());
         first.refund();
         assert!(budget.charge([("a", 2), ("all", 3)]).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_was_refused_is_let_in_after_exactly_what_they_were_told() {
+        let budget = Budget::new(Duration::from_mins(1));
+        for _ in 0..3 {
+            let _charge = budget.charge([("a", 1)]).unwrap();
+            for waits in [Duration::ZERO, Duration::from_millis(20_500)] {
+                tokio::time::advance(waits).await;
+                let Spent(left) = budget.charge([("a", 1)]).unwrap_err();
+                assert!(!left.is_zero() && left <= Duration::from_mins(1));
+            }
+            let Spent(left) = budget.charge([("a", 1)]).unwrap_err();
+            tokio::time::advance(left.saturating_sub(Duration::from_millis(1))).await;
+            assert_eq!(budget.charge([("a", 1)]).unwrap_err(), Spent(Duration::from_millis(1)));
+            tokio::time::advance(Duration::from_millis(1)).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_given_back_of_a_window_that_is_over_is_nothing() {
+        let budget = Budget::new(Duration::from_mins(1));
+        let charge = budget.charge([("a", 2)]).unwrap();
+        tokio::time::advance(Duration::from_mins(1)).await;
+        let _held = budget.charge([("a", 2)]).unwrap();
+        charge.refund();
+        assert!(budget.charge([("a", 1)]).is_err(), "the one of this window is counted");
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use http::StatusCode;
@@ -18,8 +19,8 @@ use crate::problem::Problem;
 const PER_DEVICE: usize = 4;
 /// How many streams of one session of an operator there are.
 const PER_SESSION: u64 = 32;
-/// After how many seconds who was refused may come again.
-const RETRY_AFTER: u64 = 5;
+/// After how long who was refused may come again: nobody knows when a wait ends, and there are many.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// How many may wait at this gateway.
 #[derive(Clone, Copy, Debug)]

@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock as _};
 use nodkey_runtime::Job;
 
 use super::network::Source;
@@ -33,8 +33,11 @@ impl Rates {
 
     /// Counts a call.
     pub fn check(&self, caller: &str) -> Result<(), Problem> {
-        let refused = |_| Problem::new(http::StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED", "too many requests; slow down");
-        self.0.check_key(&caller.to_owned()).map_err(refused)
+        self.0.check_key(&caller.to_owned()).map_err(|full| {
+            let text = "too many requests; slow down";
+            let left = full.wait_time_from(self.0.clock().now());
+            Problem::new(http::StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED", text).retry_after(left)
+        })
     }
 
     /// Counts a call, once there may be another.

@@ -36,7 +36,7 @@ impl Registrations {
         self.budget.charge(networks).map_err(|Spent(left)| {
             counter!("nodkey_registrations_refused_total").increment(1);
             let text = format!("{limit} devices an hour may register from one address (registrations_per_address); try again later");
-            Problem::new(http::StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_REGISTRATIONS", text).retry_after(left.as_secs())
+            Problem::new(http::StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_REGISTRATIONS", text).retry_after(left)
         })
     }
 }

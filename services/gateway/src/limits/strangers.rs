@@ -48,7 +48,7 @@ impl Strangers {
         self.budget.charge(networks).map_err(|Spent(left)| {
             counter!("nodkey_strangers_refused_total").increment(1);
             let text = "too many callers that nobody knows call from this address; try again later";
-            Problem::new(http::StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED", text).retry_after(left.as_secs())
+            Problem::new(http::StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED", text).retry_after(left)
         })
     }
 

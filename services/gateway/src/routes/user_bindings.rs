@@ -3,7 +3,9 @@
 use axum::{extract::State, http::StatusCode};
 use nodkey_kernel::error::{Classify as _, Kind};
 use nodkey_proto::{
-    binding::v1::{ActivateBindingRequest, CreateBindingRequest, GetDeviceBindingRequest, binding_service_client::BindingServiceClient},
+    binding::v1::{
+        ActivateBindingRequest, BindingState, CreateBindingRequest, GetDeviceBindingRequest, binding_service_client::BindingServiceClient,
+    },
     trusonafication::v1::{GetPairingRequest, tru_code_service_client::TruCodeServiceClient},
 };
 use nodkey_runtime::status::PeerError;
@@ -22,7 +24,8 @@ pub struct CreateUserBinding {
     trucode_id: Option<String>,
 }
 
-/// Binds the device that paired a code to a user, active at once: the backend vouches for the visitor it sees.
+/// Binds the device that paired a code to a user, active at once: the backend vouches for the visitor it sees. A call that failed may be
+/// repeated: what it left inactive is made active.
 #[utoipa::path(post, path = "/api/v2/user_bindings", operation_id = "createUserBinding", tag = "devices", request_body = CreateUserBinding, responses(
     (status = 204, description = "Bound"), (status = 409, description = "`USER_ALREADY_BOUND`", body = Problem),
     (status = 422, description = "Not valid", body = Problem),
@@ -45,10 +48,13 @@ pub async fn create(State(edge): State<Edge>, backend: Backend, Json(body): Json
     let mut bindings = BindingServiceClient::new(edge.peers.binding().on_behalf_of(&backend));
     let known = GetDeviceBindingRequest { device_identifier: device_identifier.clone(), with_user_devices: false };
     match bindings.get_device_binding(known).await.map_err(PeerError::from) {
+        // Left over by a call whose second step failed, or waiting for its code: here the backend vouches, as the code would.
+        Ok(found) if found.get_ref().state() == BindingState::Inactive && found.get_ref().user_identifier == user_identifier => {}
         Ok(_) => return Err(Problem::new(StatusCode::CONFLICT, "USER_ALREADY_BOUND", "whoever scanned the code is bound already")),
         Err(e) if e.kind() == Kind::NotFound => {}
         Err(e) => return Err(e.into()),
     }
+    // An inactive binding of the same two is the answer as it stands.
     let request = CreateBindingRequest { request_id: String::new(), user_identifier, device_identifier };
     let binding = bindings.create_binding(request).await?.into_inner();
     bindings.activate_binding(ActivateBindingRequest { id: binding.id }).await?;

@@ -19,6 +19,8 @@ pub mod standing;
 pub mod text;
 pub mod transfer;
 
+use std::time::Duration;
+
 use nodkey_kernel::{
     dpop::Unproven,
     error::{Classify, FieldViolation, Kind},
@@ -28,6 +30,10 @@ use nodkey_kernel::{
 use document_statement::DocumentRefusal;
 use key_statement::StatementRefusal;
 use transfer::TransferRefusal;
+
+/// After how long one more device may be registered where there are as many as may be: nobody knows when one of them is bound, and it is the
+/// backend's next step with each.
+const UNBOUND: Duration = Duration::from_mins(1);
 
 /// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -211,6 +217,10 @@ impl Classify for Refusal {
             Self::Document(e) => e.field_violations(),
             _ => Vec::new(),
         }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        matches!(self, Self::TooManyUnboundDevices(_)).then_some(UNBOUND)
     }
 }
 

@@ -115,7 +115,8 @@ impl App {
                 asked.device = paired_by;
             }
             if !store::insert(&mut tx, &asked, &challenge, self.config.max_pending).await? {
-                return Err(Error::TooManyPending);
+                let first = store::first_end(&mut tx, party, &asked.ask.target, now).await?;
+                return Err(Error::TooManyPending { after: first.map(|end| now.until(end)).unwrap_or_default() });
             }
             self.announce(&mut tx, &asked, None, trace::current().map(|t| t.to_string())).await?;
             let answer = Created {

@@ -67,7 +67,7 @@ impl Open {
         known.at_most = counted.saturating_add(meanwhile);
         if known.at_most >= limit {
             known.full_until = Some(clock.now() + FULL);
-            return Err(Error::TooManyOpen(limit));
+            return Err(Error::TooManyOpen { limit, after: FULL });
         }
         known.at_most += 1;
         Ok(())
@@ -81,8 +81,8 @@ impl Open {
             known.at_most += 1;
             return Ok(None);
         }
-        if known.full_until.is_some_and(|until| now < until) {
-            return Err(Error::TooManyOpen(limit));
+        if let Some(until) = known.full_until.filter(|until| now < *until) {
+            return Err(Error::TooManyOpen { limit, after: now.until(until) });
         }
         Ok(Some(Arc::clone(&known.counting)))
     }

@@ -14,7 +14,7 @@ pub use budget::{
 };
 pub use changes::{Changed, changes, paired_trucodes};
 pub use list::{Listing, count_open, heads, list};
-pub use pending::{Of, Pending, in_progress, overdue, pending};
+pub use pending::{Of, Pending, first_end, in_progress, overdue, pending};
 pub use row::MAX_BYTES;
 pub use trucode::{
     by_id as trucode_by_id, by_reference as trucode_by_reference, count_wrong_number, insert as insert_trucode, lock as lock_trucode,

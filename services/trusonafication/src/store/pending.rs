@@ -57,14 +57,25 @@ pub async fn pending(
     Ok(rows.iter().filter_map(|row| readable(read(row))).collect())
 }
 
+/// When the first of those that wait for the same user or device ends, if nobody answers it.
+pub async fn first_end(tx: &mut Tx, party: RelyingPartyId, target: &Target, now: Timestamp) -> Result<Option<Timestamp>, DbError> {
+    let Some((owner, name, of_kind)) = owner(target) else { return Ok(None) };
+    let query = waiting(tx.query("SELECT MIN(expires_at) AS ends_at "), party, owner, name, now);
+    query.push(of_kind).fetch_one().await?.get("ends_at")
+}
+
+/// By which column they are found that wait for the same as a target, and of which kind they are; a code is for one.
+fn owner(target: &Target) -> Option<(&'static str, &str, &'static str)> {
+    match target {
+        Target::User(user) => Some(("user_identifier", user.as_str(), " AND target = 'user'")),
+        Target::Device(device) => Some(("device_id", device.as_str(), " AND target = 'device'")),
+        Target::TruCode(_) => None,
+    }
+}
+
 /// Ends an INSERT with the condition that fewer than `max` wait for the same user or device.
 pub(super) fn unless_full<'a>(insert: Query<'a>, party: RelyingPartyId, target: &Target, max: i64, now: Timestamp) -> Query<'a> {
-    let (owner, name, of_kind) = match target {
-        Target::User(user) => ("user_identifier", user.as_str(), " AND target = 'user'"),
-        Target::Device(device) => ("device_id", device.as_str(), " AND target = 'device'"),
-        // A code is for one.
-        Target::TruCode(_) => return insert,
-    };
+    let Some((owner, name, of_kind)) = owner(target) else { return insert };
     let waiting = waiting(insert.push(" WHERE (SELECT COUNT(*) "), party, owner, name, now);
     waiting.push(of_kind).push(") < ").push_bind(max)
 }

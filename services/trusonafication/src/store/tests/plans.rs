@@ -17,7 +17,8 @@ async fn exercise(db: &Db) {
     let (t, now) = (asked(0, user()), NOW + Duration::from_hours(1));
     let mut tx = db.begin().await.unwrap();
     for target in [user(), Target::Device(device(0)), Target::TruCode(code().id)] {
-        insert(&mut tx, &asked(1, target), "challenge", 0).await.unwrap();
+        insert(&mut tx, &asked(1, target.clone()), "challenge", 0).await.unwrap();
+        first_end(&mut tx, party(), &target, NOW).await.unwrap();
     }
     insert(&mut tx, &t, "challenge", 20).await.unwrap();
     let canceled = Trusonafication { state: State::Canceled, version: 2, ..t.clone() };
@@ -116,9 +117,11 @@ async fn fill(db: &Db, count: u64) {
 }
 
 /// What goes by an index of its own, whatever the table holds.
-const BY: [(&str, &[&str]); 10] = [
+const BY: [(&str, &[&str]); 12] = [
     ("SELECT COUNT(*) FROM trusonafication WHERE user_identifier", &["waiting_for_user"]),
     ("SELECT COUNT(*) FROM trusonafication WHERE device_id", &["waiting_for_device"]),
+    ("SELECT MIN(expires_at) AS ends_at FROM trusonafication WHERE user_identifier", &["waiting_for_user"]),
+    ("SELECT MIN(expires_at) AS ends_at FROM trusonafication WHERE device_id", &["waiting_for_device"]),
     ("UNION ALL", &["waiting_for_device", "waiting_for_user"]),
     ("UPDATE trusonafication SET device_id", &["waiting_for_trucode"]),
     ("(expires_at, id) >", &["trusonafication_expiring"]),
