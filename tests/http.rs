@@ -13,7 +13,9 @@ pub struct Answered {
     pub status: u16,
     /// `error` of a problem, or empty.
     pub error: String,
-    /// The body as JSON; null when there is none.
+    /// The body, as sent.
+    pub text: String,
+    /// The same as JSON; null when there is none.
     pub body: Value,
     /// After how many seconds the same may work, if it says so.
     pub retry_after: Option<u64>,
@@ -123,5 +125,5 @@ fn answered(status: u16, bytes: &[u8], retry_after: Option<u64>) -> Answered {
             assert!(body.get(member).is_some(), "a refusal has `{member}`: {status} {body}");
         }
     }
-    Answered { status, error, body, retry_after }
+    Answered { status, error, text: String::from_utf8_lossy(bytes).into_owned(), body, retry_after }
 }

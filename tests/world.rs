@@ -92,6 +92,11 @@ impl World {
         self.process.as_ref().expect("it runs in this process").0.http
     }
 
+    /// Where its databases are.
+    pub fn data_dir(&self) -> &Path {
+        self.process.as_ref().expect("it runs in this process").1.path()
+    }
+
     /// Starts everything in this process over TLS, by a certificate of this authority for 127.0.0.1.
     pub async fn embedded_over_tls(files: TlsFiles, ca_certificate: &str) -> Self {
         let mut world = Self::start(nodkey_gateway::Config::default(), Some(files)).await;

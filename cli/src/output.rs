@@ -5,12 +5,78 @@ use std::{io::Write as _, time::Duration};
 use anstyle::Style;
 use anyhow::Context as _;
 use comfy_table::{Table, presets::NOTHING};
-use nodkey_kernel::visible;
-use serde::Serialize;
-use serde_json::{Map, Value, json};
+use nodkey_kernel::{custom_fields::CustomFields, visible};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 /// One thing, as named values in a fixed order. The names are part of the interface: `snake_case`, never changed.
-pub type Record = Map<String, Value>;
+#[derive(Clone, Debug, Default)]
+pub struct Record(Vec<(String, Shown)>);
+
+/// A value of a record.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Shown {
+    /// Of our own.
+    Value(Value),
+    /// By a backend: shown to the letter.
+    Fields(CustomFields),
+}
+
+impl From<Value> for Shown {
+    fn from(value: Value) -> Self {
+        Self::Value(value)
+    }
+}
+
+impl From<CustomFields> for Shown {
+    fn from(fields: CustomFields) -> Self {
+        Self::Fields(fields)
+    }
+}
+
+impl Record {
+    /// What has this name.
+    pub fn get(&self, name: &str) -> Option<&Shown> {
+        self.0.iter().find_map(|(own, value)| (own == name).then_some(value))
+    }
+
+    /// Gives a name its value, in the place of the one it had or at the end.
+    pub fn insert(&mut self, name: &str, value: impl Into<Shown>) {
+        match self.0.iter_mut().find(|(own, _)| own == name) {
+            Some((_, own)) => *own = value.into(),
+            None => self.0.push((name.to_owned(), value.into())),
+        }
+    }
+}
+
+impl Extend<(String, Shown)> for Record {
+    fn extend<I: IntoIterator<Item = (String, Shown)>>(&mut self, values: I) {
+        values.into_iter().for_each(|(name, value)| self.insert(&name, value));
+    }
+}
+
+impl IntoIterator for Record {
+    type Item = (String, Shown);
+    type IntoIter = std::vec::IntoIter<(String, Shown)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl Serialize for Record {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+/// A page, for programs.
+#[derive(Serialize)]
+struct Page<'a> {
+    items: &'a [Record],
+    next_page_token: Value,
+}
 
 const BOLD: Style = Style::new().bold();
 
@@ -26,13 +92,13 @@ pub fn document(value: &impl Serialize) -> anyhow::Result<()> {
 
 /// Makes a record.
 pub fn record<const N: usize>(values: [(&str, Value); N]) -> Record {
-    values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    Record(values.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect())
 }
 
 /// Prints a page: a JSON object of `items` and `next_page_token`, or a table of `columns`.
 pub fn page(json: bool, columns: &[&str], records: &[Record], next_page_token: &str) -> anyhow::Result<()> {
     if json {
-        return document(&json!({"items": records, "next_page_token": filled(next_page_token)}));
+        return document(&Page { items: records, next_page_token: filled(next_page_token) });
     }
     if records.is_empty() {
         anstream::eprintln!("nothing found");
@@ -50,17 +116,18 @@ pub fn show(json: bool, record: &Record) -> anyhow::Result<()> {
     if json {
         return document(record);
     }
-    let width = record.keys().map(String::len).max().unwrap_or(0);
-    for (name, value) in record {
+    let width = record.0.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    for (name, value) in &record.0 {
         let name = name.replace('_', " ");
         match value {
-            Value::Array(items) if !items.is_empty() => {
+            Shown::Value(Value::Array(items)) if !items.is_empty() => {
                 line(name)?;
                 for item in items {
                     line(format_args!("  {}", text(item)))?;
                 }
             }
-            value => line(format_args!("{name:width$}  {}", text(value)))?,
+            Shown::Value(value) => line(format_args!("{name:width$}  {}", text(value)))?,
+            Shown::Fields(fields) => line(format_args!("{name:width$}  {}", plain(&fields.to_line())))?,
         }
     }
     Ok(())
@@ -70,7 +137,11 @@ fn table(columns: &[&str], records: &[Record]) -> String {
     let mut table = Table::new();
     table.load_style(NOTHING).set_header(columns.iter().map(|name| name.replace('_', " ").to_uppercase()));
     for record in records {
-        table.add_row(columns.iter().map(|name| record.get(*name).map_or_else(String::new, text)));
+        table.add_row(columns.iter().map(|name| match record.get(name) {
+            None => String::new(),
+            Some(Shown::Value(value)) => text(value),
+            Some(Shown::Fields(fields)) => plain(&fields.to_line()),
+        }));
     }
     table.trim_fmt()
 }
@@ -109,7 +180,22 @@ pub fn millis(took: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn programs_get_what_a_backend_wrote_to_the_letter_and_in_its_place() {
+        let written = r#"{"b": 1.0, "a":89370400440532013000}"#;
+        let mut record = record([("id", json!("1")), ("custom_fields", Value::Null), ("status", json!("s"))]);
+        record.insert("custom_fields", CustomFields::parse(written).unwrap());
+        let expected = format!(r#"{{"id":"1","custom_fields":{written},"status":"s"}}"#);
+        assert_eq!(serde_json::to_string(&record).unwrap(), expected);
+        assert_eq!(
+            serde_json::to_string(&Page { items: &[record], next_page_token: Value::Null }).unwrap(),
+            format!(r#"{{"items":[{expected}],"next_page_token":null}}"#)
+        );
+    }
 
     #[test]
     fn a_table_shows_the_columns_asked_for_and_dashes_for_nothing() {

@@ -106,7 +106,8 @@ async fn send(world: &World, credential: &CreateCredentialResponse, sdk: &Sdk, s
         // Signed over the path as it was on the wire, whatever the client signed.
         let text = string_to_sign(sent.method.as_str(), &body_md5(&bytes), &content_type, &date, sent.sent_path);
         assert!(verify(&credential.secret, &text, &signature), "{}", sdk.user_agent);
-        return Answered { status, error: String::new(), retry_after: None, body: serde_json::from_slice(&bytes).unwrap_or_default() };
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        return Answered { status, error: String::new(), retry_after: None, body: serde_json::from_str(&text).unwrap_or_default(), text };
     }
     http::read(response).await
 }

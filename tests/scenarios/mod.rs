@@ -32,6 +32,7 @@ mod confirmations;
 mod conformance;
 mod console;
 mod counts;
+mod custom_fields;
 mod data_dir;
 mod demo;
 mod disk_full;

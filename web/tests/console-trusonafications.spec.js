@@ -128,7 +128,7 @@ test.describe('one question', () => {
     await page.getByRole('link', { name: 'pay 90.00 EUR' }).click();
     await expect(heading(page, 'pay 90.00 EUR')).toBeFocused();
     await expect(part(page, 'What happened').getByRole('listitem')).toHaveText([/^Asked/, /^Waiting for the answer/]);
-    await expect(part(page, 'Custom fields')).toContainText('"payee"');
+    await expect(part(page, 'Custom fields')).toContainText('{"payee":"Alan","amount":90.10}');
     await expect(part(page, 'Evidence')).toHaveCount(0);
 
     await accept(phone);
@@ -146,7 +146,9 @@ test.describe('one question', () => {
     await expect(receipt).toContainText(`"sub": "${id}"`);
     await expect(receipt).toContainText(`"user": "${user}"`);
     await evidence.getByText('What was asked').click();
-    await expect(evidence.getByRole('group', { name: 'What was asked' })).toContainText('"act": "pay 90.00 EUR"');
+    const asked = evidence.getByRole('group', { name: 'What was asked' });
+    await expect(asked).toContainText('"act": "pay 90.00 EUR"');
+    await expect(asked).toContainText('"amount": 90.10');
     await evidence.getByText('What was answered').click();
     await expect(evidence.getByRole('group', { name: 'What was answered' })).toContainText('"dec": "accept"');
     await page.reload();

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { parseJws, thumbprint, verifyJws } from '../assets/lib/jose.js';
+import { CHALLENGE_TYP } from '../assets/lib/challenge.js';
+import { b64u, parseJws, thumbprint, utf8, verifyJws } from '../assets/lib/jose.js';
 import { KEYS_TYP } from '../assets/lib/key_statement.js';
 import { pause } from '../assets/lib/pause.js';
 import { generateKey, keyStore as softKeyStore } from '../assets/phone/keys.js';
 import { Phone } from '../assets/phone/protocol.js';
 import { GATEWAY, Gateway, NOW, challenge, collect, keyStore, problem, readResponse, trucode } from './gateway.js';
-import { jwks, vectors } from './vectors.js';
+import { jwks, signer, vectors } from './vectors.js';
 
 const DEVICE = vectors.keys.device_p256.thumbprint;
 const ID = vectors.challenge.claims.jti;
@@ -173,6 +174,26 @@ test('what is asked comes verified, and what closes comes too', async () => {
   assert.deepEqual(asked.pending.challenge, vectors.challenge.claims);
   assert.deepEqual(closed, { type: 'closed', id: ID });
   assert.deepEqual(rest, []);
+});
+
+test('custom fields are shown as the backend wrote them, and in its order', async () => {
+  const w = await world();
+  const { thumbprint: kid } = vectors.keys.server_ed25519;
+  const fields = '{"z": 1.0, "iban":89370400440532013000,"2":{"a" : [1e2]}, "10":"12\\u00a0EUR"}';
+  const claims = JSON.stringify({ ...vectors.challenge.claims, fields: 'FIELDS' }).replace('"FIELDS"', fields);
+  const header = JSON.stringify({ alg: 'EdDSA', typ: CHALLENGE_TYP, kid });
+  const input = [header, claims].map((part) => b64u(utf8(part))).join('.');
+  const signature = await (await signer('server_ed25519'))(utf8(input));
+  const [asked] = await told(w, sse('trusonafication', { id: ID, challenge: `${input}.${b64u(signature)}` }));
+  assert(asked.type === 'asked');
+  const expected = [
+    ['z', '1.0'],
+    ['iban', '89370400440532013000'],
+    ['2', '{"a":[1e2]}'],
+    ['10', '12\u00a0EUR'],
+  ];
+  assert.deepEqual(asked.pending.fields, expected);
+  assert.deepEqual((await ask(w, { fields: undefined })).fields, []);
 });
 
 test('what cannot be trusted comes without content, and keeps nothing else away', async () => {

@@ -74,7 +74,7 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
             let message = CreateCredentialRequest { request_id: request_id(), relying_party_id, kind: kind.into() };
             let created = answer(client.create_credential(request(message))).await?;
             let mut record = to_record(&created.credential.unwrap_or_default());
-            record.insert("secret".to_owned(), json!(created.secret));
+            record.insert("secret", json!(created.secret));
             admin.show(&record)?;
             anstream::eprintln!("keep the secret now: it is not shown again");
             Ok(())

@@ -100,7 +100,7 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
         Verb::Show { id } => {
             let delivery = answer(client.get_delivery(request(GetDeliveryRequest { id }))).await?;
             let mut record = to_record(&delivery);
-            record.insert("attempts".to_owned(), delivery.attempts.iter().map(attempt).collect());
+            record.insert("attempts", Value::Array(delivery.attempts.iter().map(attempt).collect()));
             admin.show(&record)
         }
         Verb::Redeliver(Redeliver { ids, since: None, .. }) => {

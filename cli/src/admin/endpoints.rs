@@ -166,7 +166,7 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
 
 fn show_secret(admin: &Admin, created: CreateEndpointResponse) -> anyhow::Result<()> {
     let mut record = to_record(&created.endpoint.unwrap_or_default());
-    record.insert("secret".to_owned(), json!(created.secret));
+    record.insert("secret", json!(created.secret));
     admin.show(&record)?;
     anstream::eprintln!("keep the secret now: it is not shown again");
     Ok(())

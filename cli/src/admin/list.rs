@@ -47,6 +47,8 @@ where
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     /// Three pages of one record each, named by their token.
@@ -56,14 +58,14 @@ mod tests {
             "b" => "c",
             _ => "",
         };
-        let record = [("token".to_owned(), token.into())].into_iter().collect();
+        let record = output::record([("token", token.into())]);
         Ok((vec![record], next.to_owned()))
     }
 
     async fn tokens(token: &str, all: bool) -> (Vec<String>, String) {
         let page = PageArgs { page_size: 1, page_token: token.to_owned(), all };
         let (records, next) = collect(page, fetch).await.unwrap();
-        (records.iter().map(|r| r["token"].as_str().unwrap().to_owned()).collect(), next)
+        (records.iter().map(|r| json!(r)["token"].as_str().unwrap().to_owned()).collect(), next)
     }
 
     #[tokio::test]

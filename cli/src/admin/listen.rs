@@ -16,7 +16,8 @@ use axum::{
 use nodkey_kernel::{error::chain, time::Clock, webhook};
 use nodkey_proto::notification::v1::{CreateEndpointRequest, DeleteEndpointRequest, endpoint_service_client::EndpointServiceClient};
 use nodkey_server_sdk::{InvalidWebhook, Jwks, Nodkey, ServiceName, Webhook, WebhookHeaders, WebhookTrust, verify_webhook};
-use serde_json::json;
+use serde::Serialize;
+use serde_json::value::RawValue;
 use tokio::net::TcpListener;
 
 use super::{Admin, answer, request, request_id};
@@ -28,6 +29,17 @@ struct Receiver {
     relying_party: String,
     secret: String,
     json: bool,
+}
+
+/// A webhook, for programs.
+#[derive(Serialize)]
+struct Told<'a> {
+    id: &'a str,
+    r#type: &'a str,
+    timestamp: &'a str,
+    proven: bool,
+    /// To the letter.
+    data: &'a RawValue,
 }
 
 /// Receives, verifies and prints until Ctrl-C; the endpoint is gone afterwards.
@@ -73,13 +85,19 @@ impl Receiver {
 }
 
 fn print(told: &Webhook, json: bool) -> anyhow::Result<()> {
-    let (timestamp, data) = match told {
-        Webhook::Result(result) => (&result.timestamp, &result.data),
-        Webhook::Notice(notice) => (&notice.timestamp, &notice.data),
+    let (timestamp, data, data_json) = match told {
+        Webhook::Result(result) => (&result.timestamp, &result.data, &result.data_json),
+        Webhook::Notice(notice) => (&notice.timestamp, &notice.data, &notice.data_json),
     };
     if json {
-        let proven = matches!(told, Webhook::Result(_));
-        return line(json!({"id": told.id(), "type": told.event_type(), "timestamp": timestamp, "proven": proven, "data": data}));
+        let told = Told {
+            id: told.id(),
+            r#type: told.event_type(),
+            timestamp,
+            proven: matches!(told, Webhook::Result(_)),
+            data: serde_json::from_str(data_json)?,
+        };
+        return line(serde_json::to_string(&told)?);
     }
     let text = |name: &str| data[name].as_str().unwrap_or("-").to_owned();
     let head = format!("{timestamp} {}", told.event_type());

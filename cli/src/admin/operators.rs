@@ -120,7 +120,7 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
 
 fn show_invitation(admin: &Admin, invitation: Invitation) -> anyhow::Result<()> {
     let mut record = to_record(&invitation.operator.unwrap_or_default());
-    record.insert("link".to_owned(), json!(invitation.link));
+    record.insert("link", json!(invitation.link));
     admin.show(&record)?;
     anstream::eprintln!("give them the link now: it is not shown again, and good for a day and one phone");
     Ok(())

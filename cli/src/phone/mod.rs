@@ -194,12 +194,12 @@ fn show_device(json: bool, device: &RegisteredDevice, file: &Path) -> anyhow::Re
         ("key_file", json!(file)),
     ]);
     if json {
-        record.insert("device_identifier_jwt".to_owned(), json!(device.device_identifier_jwt));
-        record.insert("user_devices".to_owned(), json!(device.user_devices));
+        record.insert("device_identifier_jwt", json!(device.device_identifier_jwt));
+        record.insert("user_devices", json!(device.user_devices));
     } else if !device.user_devices.is_empty() {
         let phone =
             |phone: &UserDevice| if phone.is_this { format!("{} (this one)", phone.activated_at) } else { phone.activated_at.clone() };
-        record.insert("phones_of_this_user_since".to_owned(), device.user_devices.iter().map(phone).collect());
+        record.insert("phones_of_this_user_since", json!(device.user_devices.iter().map(phone).collect::<Vec<_>>()));
     }
     show(json, &record)
 }

@@ -4,8 +4,7 @@ use std::io::BufRead;
 
 use anyhow::Context as _;
 use nodkey_kernel::challenge::MatchClaim;
-use nodkey_mobile_sdk::ChallengeClaims;
-use serde_json::Value;
+use nodkey_mobile_sdk::{ChallengeClaims, CustomFields};
 
 use crate::output::{bold, plain};
 
@@ -57,9 +56,8 @@ pub fn describe(challenge: &ChallengeClaims) -> Vec<String> {
     if let Some(from) = &challenge.request_context {
         lines.push(format!("  from      {}", plain(&from.describe())));
     }
-    for (name, value) in challenge.fields.iter().flatten() {
-        let value = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
-        lines.push(format!("  {}: {}", plain(name), plain(&value)));
+    for (name, value) in challenge.fields.iter().flat_map(CustomFields::members) {
+        lines.push(format!("  {}: {}", plain(&name), plain(&value)));
     }
     if let Some(number_match) = &challenge.number_match {
         lines.push(format!("  number    {}", wanted(number_match)));
@@ -102,11 +100,6 @@ pub fn fits(number: &str, number_match: &MatchClaim) -> bool {
     }
 }
 
-/// Custom fields as the backend gave them.
-pub fn fields(challenge: &ChallengeClaims) -> Value {
-    challenge.fields.clone().map_or(Value::Null, Value::Object)
-}
-
 /// Prompts on standard error, so that standard output stays clean for programs.
 fn ask(input: &mut impl BufRead, prompt: &str) -> anyhow::Result<String> {
     anstream::eprint!("{prompt}");
@@ -119,7 +112,6 @@ fn ask(input: &mut impl BufRead, prompt: &str) -> anyhow::Result<String> {
 #[cfg(test)]
 mod tests {
     use nodkey_kernel::challenge::{RelyingPartyClaim, RequestContext};
-    use serde_json::json;
 
     use super::*;
 
@@ -157,7 +149,7 @@ mod tests {
             prompt: true,
             presence: true,
             document: false,
-            fields: json!({"to": "Bob\r", "sum": 90}).as_object().cloned(),
+            fields: CustomFields::stored(r#"{"to": "Bob\r", "sum": 90.0, "iban": 89370400440532013000, "more": [1e2, {"é": 1.0}]}"#),
             number_match: Some(MatchClaim::Choose { choices: vec!["17".into(), "42".into()] }),
             request_context: Some(RequestContext {
                 address: "203.0.113.7".into(),
@@ -173,7 +165,9 @@ mod tests {
             "90 EUR",
             "from      Firefox\\u{202E}, Berlin, 203.0.113.7",
             "to: Bob\\u{000D}",
-            "sum: 90",
+            "sum: 90.0\n",
+            "iban: 89370400440532013000\n",
+            "more: [1e2,{\"é\":1.0}]\n",
             "one of 17, 42",
         ] {
             assert!(shown.contains(text), "{text} is not in {shown}");

@@ -16,9 +16,9 @@ use serde_json::{Value, json};
 
 use super::{
     TerminalPhone,
-    question::{Choice, ask_choice, ask_number, describe, fields, fits, wanted},
+    question::{Choice, ask_choice, ask_number, describe, fits, wanted},
 };
-use crate::output::{bold, line};
+use crate::output::{bold, line, record};
 
 /// How long one call waits; the next one follows.
 const POLL: Duration = Duration::from_secs(25);
@@ -165,17 +165,21 @@ fn tell(json: bool, question: &Pending, choice: Choice, number: Option<String>, 
         return line(bold(&answer.status));
     }
     let challenge = &question.challenge;
-    line(json!({
-        "id": answer.id,
-        "relying_party": challenge.rp.name,
-        "action": challenge.act,
-        "resource": challenge.res,
-        "requested_from": challenge.request_context.as_ref().map(RequestContext::describe),
-        "desired_level": challenge.lvl,
-        "custom_fields": fields(challenge),
-        "decision": choice.as_str(),
-        "number": number.map_or(Value::Null, Value::String),
-        "status": answer.status,
-        "accepted_level": answer.accepted_level.unwrap_or_default(),
-    }))
+    let mut told = record([
+        ("id", json!(answer.id)),
+        ("relying_party", json!(challenge.rp.name)),
+        ("action", json!(challenge.act)),
+        ("resource", json!(challenge.res)),
+        ("requested_from", json!(challenge.request_context.as_ref().map(RequestContext::describe))),
+        ("desired_level", json!(challenge.lvl)),
+        ("custom_fields", Value::Null),
+        ("decision", json!(choice.as_str())),
+        ("number", json!(number)),
+        ("status", json!(answer.status)),
+        ("accepted_level", json!(answer.accepted_level.unwrap_or_default())),
+    ]);
+    if let Some(fields) = challenge.fields.clone() {
+        told.insert("custom_fields", fields);
+    }
+    line(serde_json::to_string(&told)?)
 }

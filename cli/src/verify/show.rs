@@ -38,20 +38,24 @@ pub fn unproven(found: &Unreceipted) -> Record {
 fn asked(challenge: &ChallengeClaims) -> Record {
     let demands = [(challenge.prompt, "prompt"), (challenge.presence, "presence"), (challenge.document, "document")];
     let demands: Vec<_> = demands.into_iter().filter_map(|(demanded, name)| demanded.then_some(name)).collect();
-    record([
+    let mut shown = record([
         ("trusonafication", json!(challenge.jti)),
         ("relying_party", json!(format!("{} ({})", challenge.rp.name, challenge.rp.id))),
         ("deployment", json!(challenge.iss)),
         ("action", json!(challenge.act)),
         ("resource", json!(challenge.res)),
-        ("fields", challenge.fields.clone().map_or(Value::Null, Value::Object)),
+        ("fields", Value::Null),
         ("requested_from", challenge.request_context.as_ref().map_or(Value::Null, |from| json!(from.describe()))),
         ("desired_level", json!(challenge.lvl)),
         ("demanded", json!(demands.join(", "))),
         ("number_match", json!(challenge.number_match)),
         ("asked_at", json!(Timestamp::from_seconds(challenge.iat))),
         ("expires_at", json!(Timestamp::from_seconds(challenge.exp))),
-    ])
+    ]);
+    if let Some(fields) = challenge.fields.clone() {
+        shown.insert("fields", fields);
+    }
+    shown
 }
 
 /// What the person signed, which is not always what it counted as.

@@ -1,7 +1,7 @@
 //! What is to be said of evidence.
 
 use nodkey_server_sdk::{EvidenceError, Expectation, Fault, Unexpected, Unproven, Unreceipted, VerifiedEvidence};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::show;
 use crate::output::{bold, document, line, show as print};
@@ -39,6 +39,22 @@ pub enum NotAccepted {
 const NO_RECEIPT: &str = "there is no receipt, so that whoever holds the challenge could have made this answer";
 const UNCERTIFIED: &str = "the device does not certify the key that answered, so that it is the device's by the deployment's word alone";
 const EMBEDDED_KEYS: &str = "the keys are the evidence's own, so that whoever made it could have made them";
+
+/// What programs get.
+#[derive(Default, Serialize)]
+struct Told<'a> {
+    verdict: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    differs: Option<Vec<&'static str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<&'static str>,
+    #[serde(flatten)]
+    evidence: Option<&'a VerifiedEvidence>,
+    #[serde(flatten)]
+    unreceipted: Option<&'a Unreceipted>,
+}
 
 impl NotAccepted {
     /// The exit code for it.
@@ -96,24 +112,22 @@ impl Verdict {
 
     /// Prints it for programs: `verdict`, why, and the claims of everything that was signed.
     pub fn print_json(&self) -> anyhow::Result<()> {
-        let mut shown = match self {
-            Self::Verified(evidence) | Self::Uncertified(evidence) | Self::EmbeddedKeys(evidence) => json!(evidence),
-            Self::Unexpected(found) => json!(found.evidence),
-            Self::NoReceipt(found) => json!(found),
-            Self::NotGenuine(_) => json!({}),
-        };
-        let mut whole = match self {
-            Self::Verified(_) => json!({"verdict": "verified"}),
-            Self::Unexpected(found) => json!({"verdict": "unexpected", "differs": values(&found.differs)}),
-            Self::NoReceipt(_) => json!({"verdict": "not_proven", "reason": "no_receipt"}),
-            Self::Uncertified(_) => json!({"verdict": "not_proven", "reason": "uncertified"}),
-            Self::EmbeddedKeys(_) => json!({"verdict": "not_proven", "reason": "embedded_jwks"}),
-            Self::NotGenuine(fault) => json!({"verdict": "not_genuine", "fault": fault.part()}),
-        };
-        if let (Value::Object(whole), Value::Object(shown)) = (&mut whole, &mut shown) {
-            whole.append(shown);
+        document(&self.to_told())
+    }
+
+    fn to_told(&self) -> Told<'_> {
+        let told = |verdict| Told { verdict, ..Told::default() };
+        match self {
+            Self::Verified(evidence) => Told { evidence: Some(evidence), ..told("verified") },
+            Self::Unexpected(found) => {
+                let differs = Some(found.differs.iter().map(|expectation| expectation.as_str()).collect());
+                Told { differs, evidence: Some(&found.evidence), ..told("unexpected") }
+            }
+            Self::NoReceipt(found) => Told { reason: Some("no_receipt"), unreceipted: Some(found), ..told("not_proven") },
+            Self::Uncertified(evidence) => Told { reason: Some("uncertified"), evidence: Some(evidence), ..told("not_proven") },
+            Self::EmbeddedKeys(evidence) => Told { reason: Some("embedded_jwks"), evidence: Some(evidence), ..told("not_proven") },
+            Self::NotGenuine(fault) => Told { fault: Some(fault.part()), ..told("not_genuine") },
         }
-        document(&whole)
     }
 
     /// Only an accept as expected is a success.
@@ -134,6 +148,29 @@ fn names(differs: &[Expectation]) -> String {
     differs.iter().map(|expectation| expectation.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-fn values(differs: &[Expectation]) -> Value {
-    differs.iter().map(|expectation| expectation.as_str()).collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_get_the_verdict_first_and_custom_fields_to_the_letter() {
+        let fields = r#"{"b": 1.0,"iban":89370400440532013000}"#;
+        let challenge = format!(
+            r#"{{"iss":"g","jti":"t","iat":1,"exp":2,"rp":{{"id":"r","name":"Acme"}},"act":"pay","res":"90 EUR","lvl":2,"prompt":true,"presence":true,"document":false,"fields":{fields},"nonce":"n"}}"#
+        );
+        let response = r#"{"iss":"d","aud":"g","sub":"t","chal":"c","dec":"accept","iat":1,"jti":"j"}"#;
+        let found = Unreceipted {
+            challenge: serde_json::from_str(&challenge).unwrap(),
+            response: serde_json::from_str(response).unwrap(),
+            signing_key: "k".into(),
+        };
+        let shown = show::unproven(&found);
+        assert!(serde_json::to_string(&shown).unwrap().contains(&format!("\"fields\":{fields},")));
+        let told = serde_json::to_string(&Verdict::NoReceipt(found).to_told()).unwrap();
+        let expected =
+            format!(r#"{{"verdict":"not_proven","reason":"no_receipt","challenge":{challenge},"response":{response},"signing_key":"k"}}"#);
+        assert_eq!(told, expected);
+        let fault = serde_json::to_string(&Verdict::NotGenuine(Fault::Device).to_told()).unwrap();
+        assert_eq!(fault, r#"{"verdict":"not_genuine","fault":"device"}"#);
+    }
 }

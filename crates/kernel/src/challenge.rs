@@ -1,9 +1,9 @@
 //! What the server asks, what the phone answers, and how both are checked.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use crate::{
+    custom_fields::CustomFields,
     jose::{Audience, JoseError, Jwks, b64u, jws, numeric_date, sha256},
     level::Level,
     named,
@@ -43,9 +43,9 @@ pub struct ChallengeClaims {
     pub presence: bool,
     /// Must prove the identity document.
     pub document: bool,
-    /// Custom fields, as the backend gave them.
+    /// Custom fields, to the letter as the backend gave them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fields: Option<Map<String, Value>>,
+    pub fields: Option<CustomFields>,
     /// Number matching.
     #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
     pub number_match: Option<MatchClaim>,

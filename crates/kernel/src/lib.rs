@@ -5,6 +5,7 @@ pub mod auth_scheme;
 pub mod backoff;
 pub mod cause;
 pub mod challenge;
+pub mod custom_fields;
 pub mod device;
 pub mod document_statement;
 pub mod dpop;

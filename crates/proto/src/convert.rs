@@ -1,6 +1,6 @@
 //! Well-known protobuf types to the kernel's and back.
 
-use nodkey_kernel::{key_statement::PresenceKind, role::Role, time::Timestamp};
+use nodkey_kernel::{custom_fields::CustomFields, key_statement::PresenceKind, role::Role, time::Timestamp};
 use serde_json::{Map, Number, Value};
 
 use crate::registry::v1 as registry;
@@ -55,16 +55,25 @@ pub const fn to_presence_kind(kind: PresenceKind) -> registry::PresenceKind {
     }
 }
 
-/// Converts a JSON object to a protobuf `Struct`. Numbers become doubles.
+/// Converts custom fields to a protobuf `Struct`, for clients that read no text. `None` where a `Struct` would hold something else, or could
+/// not be read: numbers that are no double, a member twice, more levels than [`MAX_DEPTH`](nodkey_kernel::custom_fields::MAX_DEPTH).
 #[must_use]
-pub fn to_struct(object: &Map<String, Value>) -> prost_types::Struct {
-    prost_types::Struct { fields: object.iter().map(|(k, v)| (k.clone(), to_value(v))).collect() }
+pub fn to_struct(fields: &CustomFields) -> Option<prost_types::Struct> {
+    if !fields.are_numbers_doubles() || CustomFields::parse(fields.as_str()).is_err() {
+        return None;
+    }
+    serde_json::from_str(fields.as_str()).ok().as_ref().map(to_object)
 }
 
-/// Converts a protobuf `Struct` to a JSON object. Doubles that are whole numbers print as such.
+/// Converts a protobuf `Struct` to a JSON object. Doubles that are whole numbers print as such; `None` where one is infinite or no number,
+/// for which JSON has no spelling.
 #[must_use]
-pub fn from_struct(object: &prost_types::Struct) -> Map<String, Value> {
-    object.fields.iter().map(|(k, v)| (k.clone(), from_value(v))).collect()
+pub fn from_struct(object: &prost_types::Struct) -> Option<Map<String, Value>> {
+    object.fields.iter().map(|(k, v)| Some((k.clone(), from_value(v)?))).collect()
+}
+
+fn to_object(object: &Map<String, Value>) -> prost_types::Struct {
+    prost_types::Struct { fields: object.iter().map(|(k, v)| (k.clone(), to_value(v))).collect() }
 }
 
 fn to_value(value: &Value) -> prost_types::Value {
@@ -76,41 +85,81 @@ fn to_value(value: &Value) -> prost_types::Value {
             Value::Number(n) => Kind::NumberValue(n.as_f64().unwrap_or_default()),
             Value::String(s) => Kind::StringValue(s.clone()),
             Value::Array(items) => Kind::ListValue(prost_types::ListValue { values: items.iter().map(to_value).collect() }),
-            Value::Object(map) => Kind::StructValue(to_struct(map)),
+            Value::Object(map) => Kind::StructValue(to_object(map)),
         }),
     }
 }
 
-fn from_value(value: &prost_types::Value) -> Value {
+fn from_value(value: &prost_types::Value) -> Option<Value> {
     use prost_types::value::Kind;
-    match &value.kind {
+    Some(match &value.kind {
         None | Some(Kind::NullValue(_)) => Value::Null,
         Some(Kind::BoolValue(b)) => Value::Bool(*b),
-        Some(Kind::NumberValue(n)) => number(*n),
+        Some(Kind::NumberValue(n)) => number(*n)?,
         Some(Kind::StringValue(s)) => Value::String(s.clone()),
-        Some(Kind::ListValue(list)) => Value::Array(list.values.iter().map(from_value).collect()),
-        Some(Kind::StructValue(object)) => Value::Object(from_struct(object)),
-    }
+        Some(Kind::ListValue(list)) => Value::Array(list.values.iter().map(from_value).collect::<Option<_>>()?),
+        Some(Kind::StructValue(object)) => Value::Object(from_struct(object)?),
+    })
 }
 
 /// Up to 2^53 a double holds every whole number exactly.
 #[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
-fn number(n: f64) -> Value {
+fn number(n: f64) -> Option<Value> {
     if n.fract() == 0.0 && n.abs() <= 9_007_199_254_740_992.0 {
-        return Value::Number(Number::from(n as i64));
+        return Some(Value::Number(Number::from(n as i64)));
     }
-    Number::from_f64(n).map_or(Value::Null, Value::Number)
+    Number::from_f64(n).map(Value::Number)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn fields(json: &str) -> CustomFields {
+        CustomFields::stored(json).unwrap()
+    }
+
     #[test]
     fn json_survives_the_round_trip_through_struct() {
         let json = serde_json::json!({"a": 1, "b": [true, null, 1.5, "x"], "c": {"d": -3}});
-        let object = json.as_object().unwrap();
-        assert_eq!(Value::Object(from_struct(&to_struct(object))), json);
+        let converted = to_struct(&fields(&json.to_string())).unwrap();
+        assert_eq!(Value::Object(from_struct(&converted).unwrap()), json);
+    }
+
+    #[test]
+    fn there_is_no_struct_of_what_it_would_hold_otherwise() {
+        let deep = |levels: usize| format!("{}1{}", "{\"a\":".repeat(1 + levels), "}".repeat(1 + levels));
+        assert!(to_struct(&fields(r#"{"a": 1.0, "b": [1e2]}"#)).is_some() && to_struct(&fields(&deep(32))).is_some());
+        for other in [r#"{"iban": 89370400440532013000}"#, r#"{"a": [9007199254740993.0]}"#, r#"{"a":1,"a":1}"#, &deep(33), &deep(60)] {
+            assert_eq!(to_struct(&fields(other)), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_struct_of_32_levels_can_be_read_wherever_answers_have_it() {
+        use prost::Message as _;
+
+        use crate::trusonafication::v1 as pb;
+        let json = format!("{}1{}", "{\"a\":".repeat(33), "}".repeat(33));
+        let t = pb::Trusonafication { custom_fields: to_struct(&fields(&json)), ..pb::Trusonafication::default() };
+        let created = pb::CreateTrusonaficationResponse { trusonafication: Some(t.clone()), ..Default::default() };
+        assert!(t.custom_fields.is_some());
+        assert_eq!(pb::CreateTrusonaficationResponse::decode(created.encode_to_vec().as_slice()).unwrap(), created);
+        let list = pb::ListTrusonaficationsResponse { trusonafications: vec![t], ..Default::default() };
+        assert_eq!(pb::ListTrusonaficationsResponse::decode(list.encode_to_vec().as_slice()).unwrap(), list);
+        let method = crate::reflect::method("/nodkey.trusonafication.v1.TrusonaficationService/ListTrusonafications").unwrap();
+        assert!(crate::reflect::to_json(method.output(), list.encode_to_vec().into()).is_some());
+    }
+
+    #[test]
+    fn numbers_that_json_cannot_spell_are_refused() {
+        use prost_types::value::Kind;
+        for n in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let value = |kind| prost_types::Value { kind: Some(kind) };
+            let list = prost_types::ListValue { values: vec![value(Kind::NumberValue(n))] };
+            let object = prost_types::Struct { fields: [("a".to_owned(), value(Kind::ListValue(list)))].into() };
+            assert_eq!(from_struct(&object), None);
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! Field names, nulls and spellings are those existing clients read: statuses are a closed set, absent values are `null`.
 
+use nodkey_kernel::custom_fields::CustomFields;
 use serde::Serialize;
 use serde_json::{Map, Value, value::RawValue};
 use utoipa::{
@@ -54,9 +55,9 @@ pub struct Trusonafication {
     pub user_presence: bool,
     /// Whether the person has to present their registered document.
     pub show_identity_document: bool,
-    /// As the backend gave them.
+    /// To the letter as the backend gave them.
     #[schema(value_type = Object)]
-    pub custom_fields: Map<String, Value>,
+    pub custom_fields: CustomFields,
     /// Where the result is posted.
     #[schema(required)]
     pub callback_url: Option<String>,
@@ -129,6 +130,14 @@ pub fn text(t: &pb::Trusonafication) -> Result<Box<RawValue>, serde_json::Error>
     serde_json::value::to_raw_value(&Trusonafication::from(t))
 }
 
+/// The same text as releases made it that spelled custom fields anew: with numbers as doubles, and without white space. What they signed and
+/// this release tells has the hash of it.
+pub fn text_of_before(t: &pb::Trusonafication) -> Result<Box<RawValue>, serde_json::Error> {
+    let respelled = |fields: &str| serde_json::from_str::<Map<String, Value>>(fields).and_then(|fields| serde_json::to_string(&fields));
+    let custom_fields = respelled(&t.custom_fields_json).ok().and_then(|json| CustomFields::stored(&json)).unwrap_or_default();
+    serde_json::value::to_raw_value(&Trusonafication { custom_fields, ..t.into() })
+}
+
 impl From<&pb::Trusonafication> for Trusonafication {
     fn from(t: &pb::Trusonafication) -> Self {
         Self {
@@ -145,7 +154,7 @@ impl From<&pb::Trusonafication> for Trusonafication {
             prompt: t.prompt,
             user_presence: t.user_presence,
             show_identity_document: t.show_identity_document,
-            custom_fields: custom_fields(t),
+            custom_fields: CustomFields::stored(&t.custom_fields_json).unwrap_or_default(),
             callback_url: filled(&t.callback_url),
             relying_party: t.relying_party_name.clone(),
             created_at: rfc3339(t.created_at.as_ref()),
@@ -193,15 +202,29 @@ fn reject_reason(reason: pb::RejectReason) -> Option<&'static str> {
     }
 }
 
-/// The text wins: it keeps member order and the spelling of numbers.
-fn custom_fields(t: &pb::Trusonafication) -> Map<String, Value> {
-    serde_json::from_str(&t.custom_fields_json).unwrap_or_else(|_| t.custom_fields.as_ref().map(convert::from_struct).unwrap_or_default())
-}
-
 fn filled(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
 fn rfc3339(at: Option<&prost_types::Timestamp>) -> Option<String> {
     at.and_then(convert::from_timestamp).map(|at| at.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn custom_fields_are_a_part_of_the_text_to_the_letter_and_were_not_before() {
+        let written = r#"{"b": 1.0, "iban":89370400440532013000, "\u00e9": [1e2]}"#;
+        let t = pb::Trusonafication { custom_fields_json: written.into(), ..pb::Trusonafication::default() };
+        assert!(text(&t).unwrap().get().contains(&format!("\"custom_fields\":{written},")));
+        let respelled = serde_json::json!({"b": 1.0, "iban": 89_370_400_440_532_013_000_f64, "é": [100.0]});
+        assert!(text_of_before(&t).unwrap().get().contains(&format!("\"custom_fields\":{respelled},")));
+        for none in ["", "[1]", "{"] {
+            let t = pb::Trusonafication { custom_fields_json: none.into(), ..pb::Trusonafication::default() };
+            assert!(text(&t).unwrap().get().contains(r#""custom_fields":{},"#), "{none}");
+            assert_eq!(text(&t).unwrap().get(), text_of_before(&t).unwrap().get());
+        }
+    }
 }

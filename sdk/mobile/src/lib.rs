@@ -33,6 +33,7 @@ pub use error::Error;
 pub use keys::{KeyStore, PresenceDenied, UserPresence};
 pub use nodkey_kernel::{
     challenge::{ChallengeClaims, Decision, RejectReason},
+    custom_fields::CustomFields,
     key_statement::PresenceKind,
     transfer::TransferAct,
 };

@@ -31,6 +31,7 @@ pub use client::{Endpoints, Nodkey, ServiceName};
 pub use error::Error;
 pub use nodkey_kernel::{
     challenge::{ChallengeClaims, Decision, ResponseClaims},
+    custom_fields::CustomFields,
     device::{DeviceClaims, verify_device_identifier},
     error::{FieldViolation, Kind},
     evidence::{

@@ -84,10 +84,19 @@ impl NewTrusonafication {
         self
     }
 
-    /// Fields of the relying party's own, shown and signed by the phone. A JSON object of at most 1 MB.
+    /// Fields of the relying party's own, shown and signed by the phone. A JSON object of at most 1 MB, with at most 32 levels inside. Numbers beyond what a
+    /// double or 64 bits hold are rounded before they come here: see [`custom_fields_json`](Self::custom_fields_json).
     #[must_use]
     pub fn custom_fields(mut self, fields: &serde_json::Map<String, serde_json::Value>) -> Self {
         self.request.custom_fields_json = serde_json::to_string(fields).unwrap_or_default();
+        self
+    }
+
+    /// The same as JSON text, which is shown and signed to the letter: member order and spelling of numbers included. Refused where a member
+    /// is there twice in one object.
+    #[must_use]
+    pub fn custom_fields_json(mut self, json: &str) -> Self {
+        json.clone_into(&mut self.request.custom_fields_json);
         self
     }
 

@@ -51,8 +51,10 @@ pub struct WebhookResult {
     pub event_type: String,
     /// When that happened, RFC 3339.
     pub timestamp: String,
-    /// The trusonafication, as `GET /api/v2/trusonafications/{id}` shows it.
+    /// The trusonafication, as `GET /api/v2/trusonafications/{id}` shows it. A number in custom fields is a double here.
     pub data: Value,
+    /// The same to the letter, with the numbers of custom fields as you wrote them.
+    pub data_json: String,
     /// How it ended, by the deployment. It has the hash of `data`.
     pub receipt: ReceiptClaims,
 }
@@ -69,6 +71,8 @@ pub struct WebhookNotice {
     pub timestamp: String,
     /// What it says, by its type. Of two about the same thing the one with the greater `version` is the later.
     pub data: Value,
+    /// The same to the letter.
+    pub data_json: String,
 }
 
 impl Webhook {
@@ -153,13 +157,13 @@ pub fn verify_webhook(
     VerifyingKey::parse(trust.key)?.verify(headers.id, headers.timestamp, headers.signature, body, now)?;
     let envelope: Envelope<'_> = serde_json::from_slice(body).map_err(|_| InvalidWebhook::Body)?;
     let data = serde_json::from_str(envelope.data.get()).map_err(|_| InvalidWebhook::Body)?;
-    let id = headers.id.to_owned();
+    let (id, data_json) = (headers.id.to_owned(), envelope.data.get().to_owned());
     let Envelope { r#type: event_type, timestamp, data: signed, receipt } = envelope;
     if !event_type.starts_with(END) {
         return match receipt {
             // A receipt is of an end.
             Some(_) => Err(InvalidWebhook::Mismatch("type")),
-            None if is_notice(&event_type) => Ok(Webhook::Notice(WebhookNotice { id, event_type, timestamp, data })),
+            None if is_notice(&event_type) => Ok(Webhook::Notice(WebhookNotice { id, event_type, timestamp, data, data_json })),
             None => Err(InvalidWebhook::Body),
         };
     }
@@ -174,7 +178,7 @@ pub fn verify_webhook(
             return Err(InvalidWebhook::Mismatch(what));
         }
     }
-    Ok(Webhook::Result(Box::new(WebhookResult { id, event_type, timestamp, data, receipt })))
+    Ok(Webhook::Result(Box::new(WebhookResult { id, event_type, timestamp, data, data_json, receipt })))
 }
 
 /// Begins the types of those that only a receipt proves.
@@ -368,6 +372,7 @@ mod tests {
         let told = WORLD.take(&accepted.to_string()).unwrap().result().unwrap();
         assert_eq!((told.id.as_str(), told.event_type.as_str(), &told.data["id"]), ("id", "trusonafication.accepted", &json!("t1")));
         assert_eq!((told.receipt.sub.as_str(), told.receipt.user.as_deref(), told.receipt.rp.as_str()), ("t1", Some("ada"), ACME));
+        assert_eq!(told.data_json, accepted["data"].to_string());
         assert_eq!(WORLD.take("{}"), Err(InvalidWebhook::Body));
         let with = |name: &str, value: &Value| {
             let mut body = accepted.clone();

@@ -13,7 +13,9 @@ use crate::domain::{Grade, MatchMode, Outcome, Reason, State, Target, Trusonafic
 pub fn message(t: &Trusonafication) -> pb::Trusonafication {
     let RequestContext { address, browser, place } = t.ask.request_context.clone();
     let request_context = (!t.ask.request_context.is_empty()).then_some(pb::RequestContext { address, browser, place });
-    pb::Trusonafication { custom_fields: t.ask.custom_fields_object().as_ref().map(to_struct), request_context, ..event(t) }
+    // For clients of before, and only where it says the same.
+    let custom_fields = t.ask.custom_fields().as_ref().and_then(to_struct);
+    pb::Trusonafication { custom_fields, request_context, ..event(t) }
 }
 
 /// A trusonafication as events carry it: custom fields once, as text, and not who asked the backend.

@@ -13,7 +13,6 @@
  * @property {boolean} [prompt]
  * @property {boolean} [userPresence]
  * @property {boolean} [showIdentityDocument]
- * @property {unknown} [customFields]
  * @property {string} [customFieldsJson]
  * @property {string} [callbackUrl]
  * @property {string} createdAt

@@ -1,6 +1,7 @@
 /** What the server asks and what the phone answers: their types, shapes and signatures (docs/protocol/mobile.md, sections 5 and 6). */
 
 import { JoseError, findKey, isAudience, isDate, parseJws, sha256, utf8, verifyJws } from './jose.js';
+import { members, shown } from './json_text.js';
 
 /** The `typ` of a challenge. */
 export const CHALLENGE_TYP = 'nodkey-challenge+jwt';
@@ -21,7 +22,7 @@ export const RESPONSE_TYP = 'nodkey-response+jwt';
  * @property {boolean} prompt must show and ask
  * @property {boolean} presence must prove presence
  * @property {boolean} document must prove the identity document
- * @property {Record<string, unknown>} [fields] custom fields, as the backend gave them
+ * @property {Record<string, unknown>} [fields] custom fields with their numbers as doubles: `shownFields` has what people are shown
  * @property {{mode: 'choose', choices: string[]} | {mode: 'enter', digits?: number}} [match] number matching; 2 digits when it does
  *   not say
  * @property {RequestContext} [from] who asks the backend for this, as the backend says
@@ -64,6 +65,25 @@ export async function verifyChallenge(challenge, jwks) {
   const claims = await verifyJws(compact, findKey(jwks, compact.header.kid, CHALLENGE_TYP), CHALLENGE_TYP);
   if (!isChallenge(claims)) throw new JoseError('CLAIMS');
   return claims;
+}
+
+/**
+ * The claims of a challenge as they were written. Nothing of it is proven before `verifyChallenge`.
+ * @param {string} challenge
+ */
+export function challengeText(challenge) {
+  return new TextDecoder().decode(parseJws(challenge).payload);
+}
+
+/**
+ * The custom fields of a challenge as people are shown them: names and values in their order, numbers as the backend wrote them. The same
+ * goes for it.
+ * @param {string} challenge
+ * @returns {[name: string, value: string][]}
+ */
+export function shownFields(challenge) {
+  const fields = members(challengeText(challenge)).findLast(([name]) => name === 'fields');
+  return fields === undefined ? [] : members(fields[1]).map(([name, value]) => [name, shown(value)]);
 }
 
 /**

@@ -13,7 +13,7 @@
  *     }
  */
 
-import { RESPONSE_TYP, challengeHash, verifyChallenge } from '../lib/challenge.js';
+import { RESPONSE_TYP, challengeHash, shownFields, verifyChallenge } from '../lib/challenge.js';
 import { JoseError, algorithm, signJws, thumbprint } from '../lib/jose.js';
 import { json } from '../lib/problem.js';
 import { serverEvents } from '../lib/sse.js';
@@ -58,7 +58,8 @@ import { vouch } from './vouching.js';
  * Something the person is asked, made by `Phone` alone and only from what it verified.
  * @typedef {object} Pending
  * @property {string} id
- * @property {Challenge} challenge what to show: these fields and no others
+ * @property {Challenge} challenge what to show: this and nothing else, custom fields as `fields` has them
+ * @property {[name: string, value: string][]} fields custom fields, numbers as the backend wrote them
  * @property {string} jws
  */
 /** @typedef {{type: 'asked', pending: Pending} | {type: 'closed', id: string} | {type: 'untrusted', id: string, error: Untrusted}} PhoneEvent */
@@ -358,7 +359,8 @@ export class Phone {
    */
   async #asked({ id, challenge: jws }) {
     try {
-      return { type: 'asked', pending: { id, challenge: await this.#check(id, jws), jws } };
+      const challenge = await this.#check(id, jws);
+      return { type: 'asked', pending: { id, challenge, fields: shownFields(jws), jws } };
     } catch (error) {
       if (error instanceof Untrusted) return { type: 'untrusted', id, error };
       throw error;

@@ -31,22 +31,21 @@ export function told(text) {
 
 /**
  * Custom fields as a list of names and values.
- * @param {Record<string, unknown>} fields
+ * @param {[name: string, value: string][]} fields
  */
 export function toldFields(fields) {
-  const rows = Object.entries(fields);
-  const list = h('dl.facts', rows.slice(0, MANY).map(fieldRow));
-  if (rows.length <= MANY) return list;
+  const list = h('dl.facts', fields.slice(0, MANY).map(fieldRow));
+  if (fields.length <= MANY) return list;
   const showAll = () => {
     more.remove();
-    for (const row of rows.slice(MANY)) list.append(...fieldRow(row));
+    for (const field of fields.slice(MANY)) list.append(...fieldRow(field));
   };
-  const label = `Show ${(rows.length - MANY).toLocaleString('en')} more`;
+  const label = `Show ${(fields.length - MANY).toLocaleString('en')} more`;
   const more = h('button.button.small', { type: 'button', onclick: showAll }, label);
   return h('div.stack', list, more);
 }
 
-/** @param {[string, unknown]} field */
+/** @param {[name: string, value: string]} field */
 function fieldRow([name, value]) {
-  return [h('dt', told(name)), h('dd', told(typeof value === 'string' ? value : JSON.stringify(value)))];
+  return [h('dt', told(name)), h('dd', told(value))];
 }

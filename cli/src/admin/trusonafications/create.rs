@@ -4,16 +4,15 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
-use nodkey_kernel::time::Clock;
+use nodkey_kernel::{custom_fields::CustomFields, time::Clock};
 use nodkey_proto::{
-    convert,
+    convert, rest,
     trusonafication::v1::{
         CreateTrusonaficationRequest, NumberMatch, RequestContext, Trusonafication, create_trusonafication_request::Target,
         trusonafication_service_client::TrusonaficationServiceClient,
     },
 };
 use nodkey_server_sdk::{ServiceName, is_success};
-use serde_json::{Map, Value};
 
 use super::{
     super::{Admin, answer, request, request_id},
@@ -118,7 +117,7 @@ pub async fn run(admin: &Admin, args: Args) -> anyhow::Result<()> {
         return wait_for_answer(admin, &trusonafication, &created.match_number).await;
     }
     let mut record = to_record(&trusonafication);
-    record.insert("match_number".to_owned(), filled(&created.match_number));
+    record.insert("match_number", filled(&created.match_number));
     admin.show(&record)
 }
 
@@ -129,10 +128,8 @@ async fn wait_for_answer(admin: &Admin, trusonafication: &Trusonafication, match
         anstream::eprintln!("number to match: {}", plain(match_number));
     }
     let done = admin.nodkey.wait(&trusonafication.id).await?;
-    let record = to_record(&done);
-    admin.show(&record)?;
-    let status = record.get("status").and_then(Value::as_str).unwrap_or_default();
-    anyhow::ensure!(is_success(&done), "not accepted: {status}");
+    admin.show(&to_record(&done))?;
+    anyhow::ensure!(is_success(&done), "not accepted: {}", rest::status(done.status()));
     Ok(())
 }
 
@@ -171,11 +168,10 @@ impl Args {
     }
 }
 
-/// Checks that the text is an object; it goes to the server to the letter.
+/// Checks the text as the server does, to which it goes to the letter.
 fn json_object(text: &str) -> Result<String, String> {
     if !text.is_empty() {
-        let wrong = |_| "must be a JSON object, such as {\"to\": \"Bob\"}".to_owned();
-        serde_json::from_str::<Map<String, Value>>(text).map_err(wrong)?;
+        CustomFields::parse(text).map_err(|fault| fault.to_string())?;
     }
     Ok(text.to_owned())
 }
@@ -217,9 +213,12 @@ mod tests {
 
     #[test]
     fn fields_are_an_object_and_stay_to_the_letter() {
-        let fields = r#"{"b": 1.50, "a": 1}"#;
+        let fields = r#"{"b": 1.50, "a": 12345678901234567890123}"#;
         assert_eq!(parse(&["--user", "ada", "--fields", fields]).unwrap().custom_fields_json, fields);
-        assert!(parse(&["--user", "ada", "--fields", "[1]"]).is_err());
+        let deep = format!("{}1{}", "{\"a\":".repeat(34), "}".repeat(34));
+        for refused in ["[1]", r#"{"a":1,"a":2}"#, &deep] {
+            assert!(parse(&["--user", "ada", "--fields", refused]).is_err(), "{refused}");
+        }
     }
 
     #[test]

@@ -70,7 +70,7 @@ pub struct CreateTrusonafication {
     /// RFC 3339; default in two minutes.
     #[schema(format = DateTime)]
     pub expires_at: Option<String>,
-    /// At most 1 MB.
+    /// At most 1 MB, with at most 32 levels inside, and no member twice. Answered, shown and signed to the letter.
     #[schema(value_type = Option<Object>)]
     pub custom_fields: Option<Box<RawValue>>,
     /// https URL the result is posted to.

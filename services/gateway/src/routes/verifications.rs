@@ -151,7 +151,8 @@ pub async fn get(State(edge): State<Edge>, backend: Backend, Path(id): Path<Stri
 
 fn view(found: &pb::Trusonafication) -> Verification {
     let seen = rest::Trusonafication::from(found);
-    let own = seen.custom_fields.get(FIELD).and_then(Value::as_object);
+    let fields: Map<String, Value> = serde_json::from_str(seen.custom_fields.as_str()).unwrap_or_default();
+    let own = fields.get(FIELD).and_then(Value::as_object);
     let text = |own: Option<&Map<String, Value>>, name: &str| own.and_then(|own| own.get(name)?.as_str().map(ToOwned::to_owned));
     Verification {
         trusona_id: text(own, "trusona_id"),

@@ -1,12 +1,14 @@
 //! How trusonafications end: what endpoints and a `callback_url` get of it rests on the receipt.
 
 use nodkey_bus::{Consumer, HandlerError};
+use nodkey_kernel::{jose::jws::Compact, receipt::ReceiptClaims};
 use nodkey_proto::{
     rest,
     trusonafication::v1::{
         RejectReason, Trusonafication, TrusonaficationAccepted, TrusonaficationCanceled, TrusonaficationExpired, TrusonaficationRejected,
     },
 };
+use serde_json::value::RawValue;
 
 use crate::{
     app::{App, CallbackTo, Fact},
@@ -25,7 +27,7 @@ macro_rules! end {
                 let result = None::<&String>$(.or(Some(&event.$result)))?.map(String::as_str);
                 let about = event.trusonafication.ok_or_else(|| HandlerError::Undecodable("it is about nothing".into()))?;
                 let id = about.id.parse().map_err(|_| HandlerError::Undecodable("it is about no trusonafication".into()))?;
-                let data = rest::text(&about).map_err(|e| HandlerError::Fatal(e.to_string()))?;
+                let data = data(&about, &event.receipt)?;
                 let told = Told { about: &about, data: data.get(), at: meta.time.unwrap_or_else(|| app.now()) };
                 let fact = Fact {
                     event_types: &event_types($event_type, &about),
@@ -68,8 +70,57 @@ pub fn consumers(app: &App, receipts: &Receipts) -> Vec<Consumer> {
     ]
 }
 
+/// What webhooks say of it, to the letter: the text that the receipt has the hash of.
+fn data(about: &Trusonafication, receipt: &str) -> Result<Box<RawValue>, HandlerError> {
+    let fatal = |e: serde_json::Error| HandlerError::Fatal(e.to_string());
+    let data = rest::text(about).map_err(fatal)?;
+    let claims: Option<ReceiptClaims> = Compact::parse(receipt).ok().and_then(|receipt| receipt.unverified_claims().ok());
+    // Whether the receipt is genuine, and covers either, is for whoever checks it.
+    match claims {
+        Some(claims) if !claims.has_data(data.get()) => {
+            let before = rest::text_of_before(about).map_err(fatal)?;
+            Ok(if claims.has_data(before.get()) { before } else { data })
+        }
+        _ => Ok(data),
+    }
+}
+
 /// What endpoints are notified of: the end, and besides that the person said that it was not them who asked.
 fn event_types(end: EventType, about: &Trusonafication) -> Vec<EventType> {
     let not_me = about.result.as_ref().is_some_and(|result| result.reject_reason() == RejectReason::NotMe);
     if not_me { vec![end, EventType::Reported] } else { vec![end] }
+}
+
+#[cfg(test)]
+mod tests {
+    use nodkey_kernel::{
+        jose::{Algorithm, PrivateKey, jws},
+        random::Random,
+        receipt::{RECEIPT_TYP, data_hash},
+    };
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_told_is_the_text_that_the_receipt_covers_whichever_release_signed_it() {
+        let written = r#"{"iban": 89370400440532013000}"#;
+        let about = Trusonafication { custom_fields_json: written.into(), ..Trusonafication::default() };
+        let receipt = |data: &str| {
+            let key = PrivateKey::generate(Algorithm::EdDsa, &Random::seeded(1));
+            let claims = json!({
+                "iss": "https://auth.example", "jti": "r", "sub": "t", "rp": "acme", "at": 1, "status": "CANCELED", "chal": "c",
+                "data": data_hash(data),
+            });
+            jws::sign(RECEIPT_TYP, None, None, &claims, &key)
+        };
+        let (now, before) = (rest::text(&about).unwrap(), rest::text_of_before(&about).unwrap());
+        assert!(now.get().contains(written) && !before.get().contains(written));
+        for (covered, expected) in [(now.get(), &now), (before.get(), &before), ("{}", &now)] {
+            assert_eq!(data(&about, &receipt(covered)).unwrap().get(), expected.get());
+        }
+        for none in ["", "nonsense"] {
+            assert_eq!(data(&about, none).unwrap().get(), now.get());
+        }
+    }
 }

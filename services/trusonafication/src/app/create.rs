@@ -274,7 +274,7 @@ impl App {
             prompt: ask.prompt,
             presence: ask.user_presence,
             document: ask.show_identity_document,
-            fields: ask.custom_fields_object(),
+            fields: ask.custom_fields(),
             number_match: ask.number_match.as_ref().map(|m| m.claim(&self.random)),
             request_context: Some(ask.request_context.clone()).filter(|context| !context.is_empty()),
             nonce: self.random.token(),

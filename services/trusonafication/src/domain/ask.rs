@@ -2,8 +2,9 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use nodkey_kernel::{challenge::RequestContext, egress::Egress, error::FieldViolation, level::Level, time::Timestamp, visible};
-use serde_json::{Map, Value};
+use nodkey_kernel::{
+    challenge::RequestContext, custom_fields::CustomFields, egress::Egress, error::FieldViolation, level::Level, time::Timestamp, visible,
+};
 
 use super::{Grade, NumberMatch, Target};
 
@@ -109,7 +110,10 @@ impl Ask {
         if let Some(Target::User(user)) = &fields.target {
             note("user_identifier", text_fault(user));
         }
-        note("custom_fields", custom_fields_fault(&fields.custom_fields));
+        if !fields.custom_fields.is_empty() {
+            let fault = CustomFields::parse(&fields.custom_fields).err().map(|fault| fault.to_string());
+            note("custom_fields", fault.as_deref());
+        }
         if !fields.context.is_empty() {
             note("context", text_fault(&fields.context));
         }
@@ -161,11 +165,10 @@ impl Ask {
         }
     }
 
-    /// The custom fields as an object, absent when there are none.
+    /// The custom fields, absent when there are none.
     #[must_use]
-    pub fn custom_fields_object(&self) -> Option<Map<String, Value>> {
-        let object: Map<String, Value> = serde_json::from_str(self.custom_fields.as_deref()?).ok()?;
-        (!object.is_empty()).then_some(object)
+    pub fn custom_fields(&self) -> Option<CustomFields> {
+        CustomFields::stored(self.custom_fields.as_deref()?).filter(|fields| !fields.is_empty())
     }
 }
 
@@ -191,11 +194,4 @@ fn request_context_faults(context: &RequestContext) -> Vec<(&'static str, String
         faults.extend(visible::check_optional(text, max).err().map(|fault| (field, fault.to_string())));
     }
     faults
-}
-
-fn custom_fields_fault(json: &str) -> Option<&'static str> {
-    if json.is_empty() {
-        return None;
-    }
-    serde_json::from_str::<Map<String, Value>>(json).is_err().then_some("must be a JSON object")
 }

@@ -289,7 +289,10 @@ fn custom_fields(asked: &CreateTrusonaficationRequest) -> Result<String, Error> 
         Some(_) if !asked.custom_fields_json.is_empty() => {
             return Err(Failure::field("custom_fields_json", "must not be there together with custom_fields").into());
         }
-        Some(fields) => serde_json::to_string(&from_struct(fields)).map_err(|_| Failure::Internal("JSON serializes"))?,
+        Some(fields) => {
+            let fields = from_struct(fields).ok_or_else(|| Failure::field("custom_fields", "must hold finite numbers alone"))?;
+            serde_json::to_string(&fields).map_err(|_| Failure::Internal("JSON serializes"))?
+        }
         None => asked.custom_fields_json.clone(),
     };
     if json.len() > MAX_CUSTOM_FIELDS { Err(Error::CustomFieldsTooLarge) } else { Ok(json) }

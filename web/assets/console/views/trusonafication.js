@@ -113,9 +113,7 @@ function demands({ prompt, userPresence, showIdentityDocument }) {
 }
 
 /** @param {Trusonafication} asked */
-function customFieldsCard({ customFields, customFieldsJson }) {
-  if (customFields === undefined && !customFieldsJson) return null;
-  // The text is what the backend gave, to the letter: taking it apart would change how numbers are spelt.
-  const text = customFieldsJson || JSON.stringify(customFields, null, 2);
-  return h('section.card', h('header', h('h2', 'Custom fields')), codeBlock('Custom fields', text));
+function customFieldsCard({ customFieldsJson: json }) {
+  // The text is what the backend gave, to the letter: taking it apart would change how numbers are spelled.
+  return json ? h('section.card', h('header', h('h2', 'Custom fields')), codeBlock('Custom fields', json)) : null;
 }

@@ -76,7 +76,7 @@ export function question(app, asked) {
       clock.element,
     ),
     title: told(challenge.act),
-    body: [details(challenge, entry.account.user), chooser],
+    body: [details(pending, entry.account.user), chooser],
     actions: buttons,
   });
   holdBack(chooser, buttons);
@@ -111,16 +111,16 @@ function holdBack(...controls) {
 }
 
 /**
- * @param {Challenge} challenge
+ * @param {import('../protocol.js').Pending} pending
  * @param {string} user
  */
-function details(challenge, user) {
-  const { res, fields, lvl, document, from } = challenge;
+function details({ challenge, fields }, user) {
+  const { res, lvl, document, from } = challenge;
   const { browser, place, address } = from ?? {};
   const origin = [browser, place, address].filter(Boolean).join(', ');
   return [
     h('p.resource', told(res)),
-    fields && h('div.card', toldFields(fields)),
+    fields.length > 0 && h('div.card', toldFields(fields)),
     h(
       'ul.notes',
       note('user', 'For your account ', told(user)),

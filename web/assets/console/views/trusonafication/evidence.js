@@ -32,8 +32,10 @@ function insecure(id) {
  * @param {string} id
  */
 async function verify(page, id) {
-  const [{ verifyEvidence }, evidence, jwks] = await Promise.all([
+  const [{ verifyEvidence }, { challengeText }, { indented }, evidence, jwks] = await Promise.all([
     import('../../../lib/evidence.js'),
+    import('../../../lib/challenge.js'),
+    import('../../../lib/json_text.js'),
     page.read('trusonafication.v1.TrusonaficationService/GetEvidence', { id }),
     call('GET', '/jwks/archive', { signal: page.signal }),
   ]);
@@ -47,7 +49,8 @@ async function verify(page, id) {
   };
   // The page shows how it ended, whatever that is: only that it is this one is expected.
   const verified = await verifyEvidence(proof, jwks, { outcome: 'any', trusonafication: id });
-  return content(verified, JSON.stringify(proof, null, 2));
+  const asked = verified.verdict !== 'not_genuine' && indented(challengeText(proof.challenge));
+  return content(verified, asked, JSON.stringify(proof, null, 2));
 }
 
 /** @type {Record<Verified['verdict'], Parameters<typeof badge>[0]>} */
@@ -71,9 +74,10 @@ const NO_RECEIPT =
 
 /**
  * @param {Verified} verified
+ * @param {string | false} asked the claims of the challenge, with numbers as they were written
  * @param {string} json the evidence as `nodkey verify` reads it
  */
-function content(verified, json) {
+function content(verified, asked, json) {
   const { verdict, checks } = verified;
   return h(
     'div.stack',
@@ -85,9 +89,9 @@ function content(verified, json) {
     h('ul.checks', checks.map(check)),
     verdict === 'not_proven' && verified.reason === 'no_receipt' && h('p.small', NO_RECEIPT),
     'receipt' in verified && h('p.small.muted', CERTIFIED_BY[verified.certification.by]),
-    'receipt' in verified && claims('How it ended', verified.receipt),
-    verdict !== 'not_genuine' && claims('What was asked', verified.challenge),
-    verdict !== 'not_genuine' && claims('What was answered', verified.response),
+    'receipt' in verified && claims('How it ended', JSON.stringify(verified.receipt, null, 2)),
+    asked && claims('What was asked', asked),
+    verdict !== 'not_genuine' && claims('What was answered', JSON.stringify(verified.response, null, 2)),
     h(
       'details',
       h('summary', 'Evidence as a file'),
@@ -117,8 +121,8 @@ function check({ name, ok, detail }) {
 
 /**
  * @param {string} title
- * @param {object} content
+ * @param {string} json
  */
-function claims(title, content) {
-  return h('details', h('summary', title), codeBlock(title, JSON.stringify(content, null, 2)));
+function claims(title, json) {
+  return h('details', h('summary', title), codeBlock(title, json));
 }
