@@ -69,8 +69,8 @@ pub enum ProofError {
     /// Too old, or from the future.
     #[error("the DPoP proof's iat is more than 60 seconds off; set the clock by the Date header")]
     Skew,
-    /// `jti` too short or too long.
-    #[error("the DPoP proof's jti must be 22 to 128 characters")]
+    /// `jti` too short or too long, or no text that is kept.
+    #[error("the DPoP proof's jti must be 22 to 128 characters, none of them a control character")]
     Jti,
 }
 
@@ -119,7 +119,8 @@ fn verify_head_within(skew: i64, proof: &str, htm: &str, htu: &str, now: Timesta
     let compact = jws::Compact::parse(proof).map_err(ProofError::Jose)?;
     let jwk = compact.header().jwk.ok_or(ProofError::Jose(JoseError::Key))?;
     let claims: Claims = compact.verify(&jwk, TYP).map_err(ProofError::Jose)?;
-    if !(22..=128).contains(&claims.jti.len()) {
+    // It is remembered, and not every database takes every character.
+    if !(22..=128).contains(&claims.jti.len()) || claims.jti.chars().any(char::is_control) {
         return Err(ProofError::Jti);
     }
     if claims.htm != htm {

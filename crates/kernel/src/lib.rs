@@ -11,6 +11,7 @@ pub mod error;
 pub mod evidence;
 pub mod id;
 pub mod jose;
+pub mod json;
 pub mod key_set;
 pub mod key_statement;
 pub mod level;

@@ -1,14 +1,13 @@
-//! Errors as gRPC statuses, once: the kind becomes a code, reason and fields become `google.rpc` details.
+//! Errors as gRPC statuses, once, and back.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use nodkey_kernel::error::{Classify, FieldViolation, Kind, chain};
+pub use nodkey_proto::refusal::code;
+use nodkey_proto::refusal::refusal;
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, StatusExt as _};
+use tonic_types::StatusExt as _;
 use tracing::{debug, error};
-
-/// The domain of our reasons.
-const DOMAIN: &str = "nodkey";
 
 /// Turns an error into a status. What is our own fault is logged here with its causes, and only its reason is told.
 #[must_use]
@@ -29,42 +28,19 @@ pub fn status<E: Classify>(error: E) -> Status {
             error.to_string()
         }
     };
-    detailed(kind, error.reason(), message, &error.field_violations(), error.retry_after())
+    refusal(kind, error.reason(), message, &error.field_violations(), error.retry_after())
 }
 
 /// Makes a status.
 #[must_use]
 pub fn new(kind: Kind, reason: &str, message: impl Into<String>, fields: &[FieldViolation]) -> Status {
-    detailed(kind, reason, message, fields, None)
+    refusal(kind, reason, message, fields, None)
 }
 
-fn detailed(kind: Kind, reason: &str, message: impl Into<String>, fields: &[FieldViolation], retry_after: Option<Duration>) -> Status {
-    // The kind goes along: codes are fewer than kinds.
-    let metadata = HashMap::from([("kind".to_owned(), kind.as_str().to_owned())]);
-    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, metadata);
-    for violation in fields {
-        details.add_bad_request_violation(&violation.field, &violation.description);
-    }
-    if retry_after.is_some() {
-        details.set_retry_info(retry_after);
-    }
-    Status::with_error_details(code(kind), message, details)
-}
-
-/// The code of a kind.
-#[must_use]
-pub const fn code(kind: Kind) -> Code {
-    match kind {
-        Kind::Invalid | Kind::TooLarge => Code::InvalidArgument,
-        Kind::Unauthenticated => Code::Unauthenticated,
-        Kind::Forbidden => Code::PermissionDenied,
-        Kind::NotFound => Code::NotFound,
-        Kind::Conflict => Code::AlreadyExists,
-        Kind::Gone | Kind::Precondition => Code::FailedPrecondition,
-        Kind::Exhausted => Code::ResourceExhausted,
-        Kind::Unavailable => Code::Unavailable,
-        Kind::Internal => Code::Internal,
-    }
+/// What is told of a service that did not answer. Libraries say it by addresses and numbers of the operating system: these are for the log.
+pub fn away(status: &Status) -> String {
+    debug!(code = ?status.code(), cause = status.message(), "a service did not answer");
+    "a service could not be reached or took too long; try again soon".to_owned()
 }
 
 /// Whether the same call may succeed a little later: who was called is away, or the connection broke. A service of ours that fails
@@ -118,7 +94,8 @@ impl From<Status> for PeerError {
             .unwrap_or_default();
         let reason = info.map_or_else(|| kind.as_str(), |i| intern(&i.reason));
         let retry_after = details.retry_info().and_then(|info| info.retry_delay);
-        Self { kind, reason, message: status.message().to_owned(), fields, retry_after }
+        let message = if info.is_none() && kind == Kind::Unavailable { away(&status) } else { status.message().to_owned() };
+        Self { kind, reason, message, fields, retry_after }
     }
 }
 
@@ -165,7 +142,7 @@ mod tests {
         for kind in Kind::ALL {
             let fields = [FieldViolation::new("name", "must not be blank")];
             for after in [None, Some(Duration::from_millis(1_500))] {
-                let error = PeerError::from(detailed(kind, "SOME_REASON", "text", &fields, after));
+                let error = PeerError::from(refusal(kind, "SOME_REASON", "text", &fields, after));
                 assert_eq!((error.kind(), error.reason()), (kind, "SOME_REASON"));
                 assert_eq!((error.field_violations(), error.retry_after()), (fields.to_vec(), after));
             }
@@ -187,5 +164,9 @@ mod tests {
     fn a_status_of_a_stranger_has_the_kind_of_its_code() {
         assert_eq!(PeerError::from(Status::deadline_exceeded("")).kind(), Kind::Unavailable);
         assert_eq!(PeerError::from(Status::not_found("")).kind(), Kind::NotFound);
+        let refused = PeerError::from(Status::unavailable("tcp connect error: Connection refused (os error 111)"));
+        assert_eq!(refused.to_string(), "a service could not be reached or took too long; try again soon");
+        let own = PeerError::from(new(Kind::Unavailable, "RACED", "others kept changing it", &[]));
+        assert_eq!(own.to_string(), "others kept changing it");
     }
 }
