@@ -190,7 +190,7 @@ async fn registrations_that_are_not_what_is_asked_for_are_refused(world: &World)
 async fn what_does_not_exist_is_not_found_by_every_route(world: &World) {
     let tenant = world.tenant().await;
     let unknown = "00000000-0000-7000-8000-000000000000";
-    for id in [unknown, "x", "%20", "..%2f"] {
+    for id in [unknown, "x", "..%2f"] {
         for (method, path, body) in [
             (Method::GET, format!("/api/v2/devices/{id}"), ""),
             (Method::PATCH, format!("/api/v2/user_devices/{id}"), r#"{"active":true}"#),

@@ -2,8 +2,10 @@
 //! changed, times that are none, keys that nothing can be encrypted to.
 
 use nodkey_kernel::{
+    id::RelyingPartyId,
     jose::{Algorithm, PrivateKey, b64u},
     random::Random,
+    time::Clock,
 };
 use nodkey_proto::{
     FILE_DESCRIPTOR_SET,
@@ -80,7 +82,10 @@ async fn no_refusal_speaks_the_words_of_a_library(world: &World) {
         }
         for body in bodies {
             let answer = doors.call(&scheme, &method, &path, "x", &body).await;
-            assert!((400..500).contains(&answer.status), "{method} {path} {body}: {} {}", answer.status, answer.body);
+            assert!(answer.status < 500, "{method} {path} {body}: {} {}", answer.status, answer.body);
+            if answer.status < 400 {
+                continue;
+            }
             let said = answer.body.to_string().to_lowercase();
             let words: Vec<_> = WORDS.iter().filter(|word| said.contains(**word)).collect();
             assert!(words.is_empty(), "{method} {path} {body}: {words:?} in {said}");
@@ -144,9 +149,14 @@ async fn what_cannot_be_changed_is_refused_by_its_name(world: &World) {
     }
 }
 
+/// The id of a relying party, an operator or an endpoint that there is not, and that nobody was ever asked about.
+fn unknown() -> String {
+    RelyingPartyId::generate(Clock::system().now(), &Random::system()).to_string()
+}
+
 async fn names_in_filters_that_nothing_has_are_refused(world: &World) {
     let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).unwrap();
-    let (tenant, operator) = (world.tenant().await, world.operator(None));
+    let (tenant, operator, unknown) = (world.tenant().await, world.operator(None), unknown());
     let refused = async |method: &str, json: Value| {
         let refused = call(&operator, &pool, method, &json.to_string()).await.err().map(Error::from);
         refused.map(|refused| (refused.kind, refused.field_violations.into_iter().map(|v| v.field).collect::<Vec<_>>()))
@@ -161,19 +171,19 @@ async fn names_in_filters_that_nothing_has_are_refused(world: &World) {
     }
     let not_found = Some((Kind::NotFound, Vec::new()));
     for (method, filter) in [
-        (entries, json!({"relyingPartyId": UNKNOWN})),
-        (entries, json!({"operatorId": UNKNOWN})),
-        ("registry.v1.AuditService/ListAuditRecords", json!({"relyingPartyId": UNKNOWN})),
-        ("registry.v1.OperatorSessionService/ListOperatorSessions", json!({"operatorId": UNKNOWN})),
-        ("registry.v1.CredentialService/ListCredentials", json!({"relyingPartyId": UNKNOWN})),
+        (entries, json!({"relyingPartyId": unknown})),
+        (entries, json!({"operatorId": unknown})),
+        ("registry.v1.AuditService/ListAuditRecords", json!({"relyingPartyId": unknown})),
+        ("registry.v1.OperatorSessionService/ListOperatorSessions", json!({"operatorId": unknown})),
+        ("registry.v1.CredentialService/ListCredentials", json!({"relyingPartyId": unknown})),
     ] {
         assert_eq!(refused(method, filter).await, not_found, "{method}");
     }
-    let to_nobody = json!({"endpointId": UNKNOWN}).to_string();
+    let to_nobody = json!({"endpointId": unknown}).to_string();
     let deliveries = call(&tenant.backend, &pool, "notification.v1.DeliveryService/ListDeliveries", &to_nobody).await;
     assert_eq!(Error::from(deliveries.unwrap_err()).kind, Kind::NotFound);
     // Whoever acts for a relying party that there is not is told, whatever they call.
-    let stranger = world.operator(Some(UNKNOWN));
+    let stranger = world.operator(Some(&unknown));
     let mut tried = 0;
     for (path, _) in ACCESS.iter().filter(|(_, allow)| allow.contains(&Principal::Auditor)) {
         let method = path.strip_prefix("/nodkey.").unwrap();

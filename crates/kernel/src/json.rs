@@ -6,7 +6,8 @@ use crate::error::FieldViolation;
 /// What the whole is called where no member of it is wrong.
 const WHOLE: &str = "body";
 
-/// Says what is wrong with JSON that is well-formed, and where: `path` is as `serde_path_to_error` writes it.
+/// Says what is wrong with JSON that is well-formed, and where: `path` is as `serde_path_to_error` writes it. Of an enum that is no string
+/// `serde_json` says that it is not well-formed.
 #[must_use]
 pub fn fault(path: &str, error: &serde_json::Error) -> FieldViolation {
     let text = error.to_string();
@@ -51,7 +52,7 @@ fn described(text: &str) -> (Option<&str>, String) {
     let wanted = text.rsplit_once(", expected ").map_or("", |(_, wanted)| wanted);
     let description = if text.starts_with("unknown variant `") {
         format!("must be {}", alternatives(wanted))
-    } else if text.starts_with("unrecognized enum value") {
+    } else if text == "expected value" || text.starts_with("unrecognized enum value") {
         "must be one of the values that there are".to_owned()
     } else if text.starts_with("invalid type: ") {
         format!("must be {}", kind(wanted))
@@ -149,7 +150,7 @@ mod tests {
     fn what_is_wrong_is_said_without_a_word_of_the_libraries() {
         for (json, field, description) in [
             (r#"{"kind": "nose"}"#, "keys[0]", "must be biometric or credential"),
-            (r#"{"kind": 7}"#, "keys[0]", "must be a string"),
+            (r#"{"kind": 7}"#, "keys[0]", "must be one of the values that there are"),
             (r#"{"kind": "biometric", "level": "2"}"#, "keys[0]", "must be a whole number"),
             (r#"{"kind": "biometric", "level": 256}"#, "keys[0]", "is out of range: must be a whole number"),
             (r#"{"level": 2}"#, "keys[0].kind", "must be there"),

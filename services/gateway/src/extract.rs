@@ -101,7 +101,8 @@ fn parse<T: DeserializeOwned>(body: &[u8], strict: Option<Strict>) -> Result<T, 
         return Err(Problem::field(&path.join("."), UNKNOWN));
     }
     let value = read.map_err(|e| {
-        if !e.is_data() {
+        // Whether it is JSON the parser alone says: see `fault`.
+        if let Err(e) = serde_json::from_slice::<IgnoredAny>(body) {
             return not_json(&malformed(&e));
         }
         let FieldViolation { field, description } = fault(&track.path().to_string(), &e);
