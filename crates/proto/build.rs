@@ -1,14 +1,18 @@
-//! Compiles `proto/` without a `protoc` binary, and turns the `allow`, `idempotency_level` and `reconfirm` options of every method into
-//! tables.
+//! Compiles `proto/` without a `protoc` binary, and turns the `allow`, `idempotency_level` and `reconfirm` options of every method and the
+//! `text` and `max_bytes` options of every field into tables.
 
 use std::{
+    collections::BTreeSet,
     env,
     fmt::Write as _,
     fs,
     path::{Path, PathBuf},
 };
 
-use prost_reflect::{DescriptorPool, Value};
+use prost_reflect::{DescriptorPool, ExtensionDescriptor, FieldDescriptor, Kind, MessageDescriptor, Value};
+
+/// The most a string of a request has that does not say, in bytes.
+const MAX_TEXT: u32 = 16 << 10;
 
 #[expect(clippy::disallowed_methods, reason = "cargo speaks to build scripts through the environment")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -25,7 +29,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     fs::write(out.join("access.rs"), access(&pool)? + &idempotent(&pool)? + &reconfirmed(&pool)?)?;
     // Encoded by the compiler: the generated types know neither our options nor `debug_redact`, and would lose them.
     fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
-    tonic_prost_build::configure().build_transport(false).bytes(".").include_file("nodkey.rs").compile_fds(descriptors)?;
+    fs::write(out.join("texts.rs"), Texts::of(&pool)?.table(&pool)?)?;
+    let config = tonic_prost_build::configure().build_transport(false).bytes(".").codec_path("crate::codec::Checked");
+    config.include_file("nodkey.rs").compile_fds(descriptors)?;
     Ok(())
 }
 
@@ -103,4 +109,80 @@ fn reconfirmed(pool: &DescriptorPool) -> Result<String, Box<dyn std::error::Erro
     }
     table.push_str("];\n");
     Ok(table)
+}
+
+/// What the texts of requests may be, by the messages they are in.
+struct Texts {
+    text: ExtensionDescriptor,
+    max_bytes: ExtensionDescriptor,
+    /// Every message that holds text, however deep.
+    messages: Vec<MessageDescriptor>,
+}
+
+impl Texts {
+    fn of(pool: &DescriptorPool) -> Result<Self, Box<dyn std::error::Error>> {
+        let option = |name: &str| pool.get_extension_by_name(name).ok_or("options.proto lost its extension");
+        let messages = pool.all_messages().filter(|message| holds_text(message, &mut BTreeSet::new())).collect();
+        Ok(Self { text: option("nodkey.options.v1.text")?, max_bytes: option("nodkey.options.v1.max_bytes")?, messages })
+    }
+
+    /// The table, and of each message that is sent which of its rows is about it, if it is a request.
+    fn table(&self, pool: &DescriptorPool) -> Result<String, Box<dyn std::error::Error>> {
+        let mut table = String::from("/// Messages that hold text.\npub(crate) static MESSAGES: &[&[Field]] = &[\n");
+        for message in &self.messages {
+            let fields: Vec<_> = message.fields().filter_map(|field| self.field(&field)).collect();
+            writeln!(table, "    // {}\n    &[{}],", message.full_name(), fields.join(", "))?;
+        }
+        table.push_str("];\n");
+        let methods: Vec<_> = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()).collect();
+        let requests: BTreeSet<_> = methods.iter().map(|method| method.input().full_name().to_owned()).collect();
+        let answers = methods.iter().map(|method| method.output().full_name().to_owned());
+        for name in requests.iter().cloned().chain(answers).collect::<BTreeSet<_>>() {
+            let path = name.replace('.', "::");
+            let request = match self.row(&name) {
+                _ if !requests.contains(&name) => "None".to_owned(),
+                None => "Some(&[])".to_owned(),
+                Some(row) => format!("Some(MESSAGES[{row}])"),
+            };
+            writeln!(table, "impl Sent for crate::generated::{path} {{\n    const REQUEST: Option<&'static [Field]> = {request};\n}}")?;
+        }
+        Ok(table)
+    }
+
+    fn row(&self, name: &str) -> Option<usize> {
+        self.messages.iter().position(|message| message.full_name() == name)
+    }
+
+    /// `None` for what holds no text.
+    fn field(&self, field: &FieldDescriptor) -> Option<String> {
+        let holds = match field.kind() {
+            Kind::String => {
+                let options = field.options();
+                // JSON by another name: as it came.
+                let foreign = field.parent_message().package_name() == "google.protobuf";
+                let text = match options.get_extension(&self.text).as_enum_number() {
+                    _ if foreign => "Any",
+                    Some(1) => "Lines",
+                    Some(2) => "Any",
+                    _ => "Line",
+                };
+                let max = options.get_extension(&self.max_bytes).as_u32().filter(|max| *max > 0).unwrap_or(MAX_TEXT);
+                let max = if foreign { u32::MAX } else { max };
+                format!("Holds::Text {{ text: Text::{text}, max: {max} }}")
+            }
+            Kind::Message(message) => format!("Holds::Message({})", self.row(message.full_name())?),
+            _ => return None,
+        };
+        let (number, name, repeated) = (field.number(), field.name(), field.is_list() || field.is_map());
+        Some(format!("Field {{ number: {number}, name: \"{name}\", repeated: {repeated}, holds: {holds} }}"))
+    }
+}
+
+fn holds_text(message: &MessageDescriptor, seen: &mut BTreeSet<String>) -> bool {
+    seen.insert(message.full_name().to_owned())
+        && message.fields().any(|field| match field.kind() {
+            Kind::String => true,
+            Kind::Message(inner) => holds_text(&inner, seen),
+            _ => false,
+        })
 }

@@ -30,7 +30,7 @@ scenarios!(
 );
 
 /// Every operation of the OpenAPI document: method, path, whom it is for, whether it has a body.
-fn operations() -> Vec<(Method, String, String, bool)> {
+pub(super) fn operations() -> Vec<(Method, String, String, bool)> {
     let document: Value = serde_json::from_str(&nodkey_gateway::openapi()).unwrap();
     let mut operations = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
@@ -47,13 +47,13 @@ fn operations() -> Vec<(Method, String, String, bool)> {
 }
 
 /// A path with something in the place of its parameters.
-fn filled(path: &str, value: &str) -> String {
+pub(super) fn filled(path: &str, value: &str) -> String {
     let parameter = |part: &str| if part.starts_with('{') { value.to_owned() } else { part.to_owned() };
     path.split('/').map(parameter).collect::<Vec<_>>().join("/")
 }
 
 /// A registered phone by its key alone.
-async fn key(tenant: &Tenant) -> PrivateKey {
+pub(super) async fn key(tenant: &Tenant) -> PrivateKey {
     let key = PrivateKey::generate(Algorithm::Es256, &Random::system());
     tenant.phone_with(SoftwareKeyStore::new(key.clone(), Vec::new())).register("phone").await.unwrap();
     key
@@ -190,7 +190,7 @@ async fn registrations_that_are_not_what_is_asked_for_are_refused(world: &World)
 async fn what_does_not_exist_is_not_found_by_every_route(world: &World) {
     let tenant = world.tenant().await;
     let unknown = "00000000-0000-7000-8000-000000000000";
-    for id in [unknown, "x", "%00", "..%2f"] {
+    for id in [unknown, "x", "..%2f"] {
         for (method, path, body) in [
             (Method::GET, format!("/api/v2/devices/{id}"), ""),
             (Method::PATCH, format!("/api/v2/user_devices/{id}"), r#"{"active":true}"#),

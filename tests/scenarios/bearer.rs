@@ -22,13 +22,13 @@ scenarios!(
 );
 
 /// A token as anybody makes it: `exp` seconds ahead.
-fn token(credential: &CreateCredentialResponse, audience: &str, ahead: i64) -> String {
+pub(super) fn token(credential: &CreateCredentialResponse, audience: &str, ahead: i64) -> String {
     let id = &credential.credential.as_ref().unwrap().id;
     let claims = json!({"aud": audience, "exp": Clock::system().now().as_seconds() + ahead});
     hs256::sign(Some(id), &claims, credential.secret.as_bytes())
 }
 
-async fn call(world: &World, token: &str, method: Method, path: &str, body: &str) -> Answered {
+pub(super) async fn call(world: &World, token: &str, method: Method, path: &str, body: &str) -> Answered {
     let request = Client::new().request(method, format!("{}{path}", world.http)).header("Authorization", format!("Bearer {token}"));
     let answer = request.header("Content-Type", "application/json").body(body.to_owned()).send().await.unwrap();
     assert!(!answer.headers().contains_key("x-signature"), "it would be by a scheme that the caller does not speak");

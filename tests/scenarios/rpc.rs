@@ -30,7 +30,7 @@ enum As {
 
 use As::{Backend, Operator};
 
-const UNKNOWN: &str = "00000000-0000-7000-8000-000000000000";
+pub(super) const UNKNOWN: &str = "00000000-0000-7000-8000-000000000000";
 
 /// Method, whose rights, message, reason.
 const BAD: &[(&str, As, &str, &str)] = &[
@@ -234,7 +234,7 @@ const HARMLESS: [&str; 6] = [
     "notification.v1.PushConfigurationService/ListPushConfigurations",
 ];
 
-fn service(path: &str) -> ServiceName {
+pub(super) fn service(path: &str) -> ServiceName {
     match path.split('.').next().unwrap() {
         // Every process serves the status of its own.
         "registry" | "status" => ServiceName::Registry,
@@ -246,7 +246,7 @@ fn service(path: &str) -> ServiceName {
 }
 
 /// Calls a method by its name; the answer itself is not looked at.
-async fn call(client: &Nodkey, pool: &DescriptorPool, method: &str, json: &str) -> Result<(), Status> {
+pub(super) async fn call(client: &Nodkey, pool: &DescriptorPool, method: &str, json: &str) -> Result<(), Status> {
     let path = format!("nodkey.{method}");
     let (service_name, name) = path.split_once('/').unwrap();
     let descriptor = pool.get_service_by_name(service_name).unwrap().methods().find(|m| m.name() == name).unwrap();

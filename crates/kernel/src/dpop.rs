@@ -64,8 +64,8 @@ pub enum ProofError {
     /// Not a JWS with the claims of a proof, by the key it carries.
     #[error("the DPoP proof {}", of_jws(*.0))]
     Jose(#[source] JoseError),
-    /// `jti` too short or too long.
-    #[error("the DPoP proof's jti must be 22 to 128 characters")]
+    /// `jti` too short or too long, or no text that is kept.
+    #[error("the DPoP proof's jti must be 22 to 128 characters, none of them a control character")]
     Jti,
     /// Made for another method.
     #[error("the DPoP proof's htm is not the method of this call")]
@@ -206,7 +206,8 @@ fn verify_head_within(skew: i64, proof: &str, htm: &str, htu: &str, now: Timesta
     Algorithm::parse(&compact.header().alg).map_err(ProofError::Jose)?;
     let jwk = compact.header().jwk.ok_or(ProofError::Jose(JoseError::Key))?;
     let claims: Claims = compact.verify(&jwk, TYP).map_err(ProofError::Jose)?;
-    if !(22..=128).contains(&claims.jti.len()) {
+    // It is remembered, and not every database takes every character.
+    if !(22..=128).contains(&claims.jti.len()) || claims.jti.chars().any(char::is_control) {
         return Err(ProofError::Jti);
     }
     if claims.htm != htm {

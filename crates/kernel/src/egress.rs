@@ -53,12 +53,12 @@ impl Egress {
         Self { networks: Vec::new(), ports: vec![443, 8443], development }
     }
 
-    /// Checks what can be told before a name is resolved.
-    pub fn check(&self, text: &str) -> Result<(), Refused> {
+    /// Checks what can be told before a name is resolved. What is returned is kept: the URL as everybody reads it.
+    pub fn check(&self, text: &str) -> Result<Url, Refused> {
         if text.len() > MAX_LENGTH {
             return Err(Refused::Length);
         }
-        // The parser leaves them out or escapes them; kept they would be as they came, and not every database takes them.
+        // The parser leaves them out or escapes them: nobody means that.
         if text.chars().any(char::is_control) {
             return Err(Refused::Url);
         }
@@ -83,7 +83,11 @@ impl Egress {
             return Err(Refused::Address);
         }
         let port = url.port_or_known_default().ok_or(Refused::Port)?;
-        if relaxed || self.ports.contains(&port) { Ok(()) } else { Err(Refused::Port) }
+        if !relaxed && !self.ports.contains(&port) {
+            return Err(Refused::Port);
+        }
+        // Escaped, it may be longer than it came.
+        if url.as_str().len() > MAX_LENGTH { Err(Refused::Length) } else { Ok(url) }
     }
 
     /// Tells whether an address may be connected to.
@@ -208,7 +212,24 @@ mod tests {
             ("hook", Err(Refused::Url), Err(Refused::Url)),
             (&long, Err(Refused::Length), Err(Refused::Length)),
         ] {
-            assert_eq!((egress(false).check(url), egress(true).check(url)), (production, development), "{url}");
+            let checked = |development| egress(development).check(url).map(drop);
+            assert_eq!((checked(false), checked(true)), (production, development), "{url}");
         }
+    }
+
+    #[test]
+    fn a_url_is_kept_as_everybody_reads_it() {
+        for (given, kept) in [
+            ("HTTPS://Example.com", "https://example.com/"),
+            ("https://example.com:443/a/../b c?d=\u{e9}", "https://example.com/b%20c?d=%C3%A9"),
+            ("https://b\u{fc}cher.example/x", "https://xn--bcher-kva.example/x"),
+        ] {
+            assert_eq!(egress(false).check(given).map(String::from).as_deref(), Ok(kept));
+        }
+        for control in ["https://example.com/\0", "https://example.com/a\nb", "\thttps://example.com/"] {
+            assert_eq!(egress(true).check(control), Err(Refused::Url), "{control:?}");
+        }
+        let longer = format!("https://example.com/{}", "\u{e9}".repeat(900));
+        assert_eq!(egress(false).check(&longer), Err(Refused::Length));
     }
 }

@@ -3,6 +3,10 @@
 use std::sync::LazyLock;
 
 use bytes::Bytes;
+use nodkey_kernel::{
+    error::FieldViolation,
+    json::{fault, malformed},
+};
 use prost::Message as _;
 pub use prost_reflect::MessageDescriptor;
 use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, ReflectMessage as _, SerializeOptions, Value};
@@ -30,9 +34,16 @@ pub fn repeatable(service: &str) -> impl Iterator<Item = String> {
 
 /// Reads a message in proto3 JSON. The error says where and what is wrong, for people.
 pub fn from_json(message: MessageDescriptor, json: &[u8]) -> Result<Bytes, String> {
-    let mut json = Deserializer::from_slice(json);
-    let message = DynamicMessage::deserialize(message, &mut json).map_err(|e| e.to_string())?;
-    json.end().map_err(|e| e.to_string())?;
+    let (mut json, mut track) = (Deserializer::from_slice(json), serde_path_to_error::Track::new());
+    let read = DynamicMessage::deserialize(message, serde_path_to_error::Deserializer::new(&mut json, &mut track));
+    let message = read.map_err(|e| {
+        if !e.is_data() {
+            return malformed(&e);
+        }
+        let FieldViolation { field, description } = fault(&track.path().to_string(), &e);
+        format!("{field} {description}")
+    })?;
+    json.end().map_err(|e| malformed(&e))?;
     Ok(message.encode_to_vec().into())
 }
 
@@ -99,6 +110,14 @@ mod tests {
         assert_eq!(to_json(method.input(), bytes).unwrap(), r#"{"requestId":"1","name":"Acme"}"#);
         for wrong in [&b"{"[..], br#"{"nonsense": 1}"#, br#"{"name": 1}"#, b"{} {}"] {
             assert!(from_json(method.input(), wrong).is_err());
+        }
+        for (wrong, says) in [
+            (r#"{"nonsense": 1}"#, "nonsense is not known here: leave it out, or look at its spelling"),
+            (r#"{"name": 1}"#, "name must be a string"),
+            ("7", "body must be an object"),
+            (r#"{"name": "#, "it ends too early, at line 1, column 9"),
+        ] {
+            assert_eq!(from_json(method.input(), wrong.as_bytes()).unwrap_err(), says);
         }
         assert!(super::method("/nodkey.registry.v1.RelyingPartyService/Nothing").is_none());
         assert!(super::method("nonsense").is_none());

@@ -43,12 +43,14 @@ pub struct Trusonafication {
     /// The secure QR code addressed.
     #[schema(required)]
     pub trucode_id: Option<String>,
-    /// Always null: `user_identifier` says who was addressed by it.
-    #[schema(required)]
-    pub email: Option<String>,
-    /// Always null, likewise.
-    #[schema(required)]
-    pub trusona_id: Option<String>,
+    /// In an answer: the address that was asked by, absent otherwise. `user_identifier` says whom it is of.
+    #[serde(skip_serializing_if = "Member::is_absent")]
+    #[schema(value_type = Option<String>)]
+    pub email: Member,
+    /// In an answer absent, likewise: what a client merges it into keeps its own.
+    #[serde(skip_serializing_if = "Member::is_absent")]
+    #[schema(value_type = Option<String>)]
+    pub trusona_id: Member,
     /// Whether the phone shows and asks.
     pub prompt: bool,
     /// Whether the person has to prove their presence.
@@ -81,6 +83,32 @@ pub struct Trusonafication {
     /// Null until accepted or rejected.
     #[schema(required)]
     pub result: Option<TrusonaficationResult>,
+}
+
+/// A member that may be left out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Member {
+    /// Is not there.
+    Absent,
+    /// Null.
+    Null,
+    /// What it is.
+    Text(String),
+}
+
+impl Member {
+    const fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+}
+
+impl Trusonafication {
+    /// The same as the answer to a call, which says no member that the caller did not: some clients write it over what they asked.
+    #[must_use]
+    pub fn answering(self, email: Option<String>) -> Self {
+        Self { email: email.map_or(Member::Absent, Member::Text), trusona_id: Member::Absent, ..self }
+    }
 }
 
 /// The answer of the phone.
@@ -149,8 +177,8 @@ impl From<&pb::Trusonafication> for Trusonafication {
             device_identifier: filled(&t.device_identifier),
             user_identifier: filled(&t.user_identifier),
             trucode_id: filled(&t.trucode_id),
-            email: None,
-            trusona_id: None,
+            email: Member::Null,
+            trusona_id: Member::Null,
             prompt: t.prompt,
             user_presence: t.user_presence,
             show_identity_document: t.show_identity_document,

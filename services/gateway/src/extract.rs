@@ -1,20 +1,19 @@
 //! What handlers take out of a request.
 
-use std::{
-    fmt::{self, Display},
-    marker::PhantomData,
-    net::SocketAddr,
-    time::Duration,
-};
+use std::{fmt, marker::PhantomData, net::SocketAddr, time::Duration};
 
 use axum::{
     extract::{ConnectInfo, FromRequest, FromRequestParts, Request},
     http::{StatusCode, request::Parts},
 };
+use nodkey_kernel::{
+    error::FieldViolation,
+    json::{fault, malformed},
+};
 use nodkey_proto::registry::v1::PhoneCall;
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
+    de::{self, DeserializeOwned, IgnoredAny, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
 };
 
 use crate::{
@@ -42,7 +41,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        Self::parse(&read_body(request.into_body()).await?)
+        let strict = Strict::of(&request);
+        Self::parse(&read_body(request.into_body()).await?, strict)
     }
 }
 
@@ -50,29 +50,131 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for AnyJson<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        parse(&read_body(request.into_body()).await?).map(Self)
+        let strict = Strict::of(&request);
+        parse(&read_body(request.into_body()).await?, strict).map(Self)
     }
 }
 
 impl<T: DeserializeOwned> Json<T> {
     /// Reads a body that has been read already.
-    pub fn parse(body: &[u8]) -> Result<Self, Problem> {
-        parse(body).map(|Object(value)| Self(value))
+    pub fn parse(body: &[u8], strict: Option<Strict>) -> Result<Self, Problem> {
+        parse(body, strict).map(|Object(value)| Self(value))
     }
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    let malformed = |why: &dyn Display| Problem::new(StatusCode::BAD_REQUEST, "MALFORMED_JSON", format!("the body is not JSON: {why}"));
+/// Marks, among the extensions of a request, that its caller is told of members and parameters that nobody knows. Those who sign with the TRUSONA
+/// scheme are not: their SDKs send what they were never asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Strict;
+
+impl Strict {
+    fn of(request: &Request) -> Option<Self> {
+        request.extensions().get().copied()
+    }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8], strict: Option<Strict>) -> Result<T, Problem> {
+    let not_json = |why: &str| Problem::new(StatusCode::BAD_REQUEST, "MALFORMED_JSON", format!("the body is not JSON: {why}"));
     // RFC 8259 section 8.1 lets it be ignored. What is signed and what is read should be the same bytes.
     if body.starts_with("\u{feff}".as_bytes()) {
-        return Err(malformed(&"it begins with a byte order mark"));
+        return Err(not_json("it begins with a byte order mark"));
+    }
+    // As it is, it is in no JSON at all.
+    if body.windows(ESCAPED_NUL.len()).any(|part| part == ESCAPED_NUL)
+        && let Err(found) = serde_path_to_error::deserialize::<_, WithoutNul>(&mut serde_json::Deserializer::from_slice(body))
+        && found.inner().to_string().starts_with(NUL)
+    {
+        return Err(Problem::field(&fault(&found.path().to_string(), found.inner()).field, NUL));
     }
     let mut json = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|e| {
-        if e.inner().is_data() { Problem::field(&e.path().to_string(), e.inner().to_string()) } else { malformed(e.inner()) }
+    let (mut track, mut unknown) = (serde_path_to_error::Track::new(), None);
+    let tracked = serde_path_to_error::Deserializer::new(&mut json, &mut track);
+    let mut note = |path: serde_ignored::Path<'_>| {
+        unknown.get_or_insert_with(|| path.to_string());
+    };
+    let read = T::deserialize(serde_ignored::Deserializer::new(tracked, &mut note));
+    if let (Some(Strict), Some(path)) = (strict, unknown)
+        && read.as_ref().err().is_none_or(serde_json::Error::is_data)
+    {
+        // Where something may be left out it has a step of its own.
+        let path: Vec<_> = path.split('.').filter(|step| *step != "?").collect();
+        return Err(Problem::field(&path.join("."), UNKNOWN));
+    }
+    let value = read.map_err(|e| {
+        // Whether it is JSON the parser alone says: see `fault`.
+        if let Err(e) = serde_json::from_slice::<IgnoredAny>(body) {
+            return not_json(&malformed(&e));
+        }
+        let FieldViolation { field, description } = fault(&track.path().to_string(), &e);
+        Problem::field(&field, description)
     })?;
-    json.end().map_err(|e| malformed(&e))?;
+    json.end().map_err(|e| not_json(&malformed(&e)))?;
     Ok(value)
+}
+
+/// NUL as JSON may have it.
+const ESCAPED_NUL: &[u8] = br"\u0000";
+const NUL: &str = "must not hold NUL";
+/// Of what nobody knows: it would be without effect, and nobody would be told.
+pub const UNKNOWN: &str = "is not known here: leave it out, or look at its spelling";
+/// What is kept to the letter, and read by nobody on its way.
+const TO_THE_LETTER: &str = "custom_fields";
+
+/// Any JSON without NUL: services refuse it in each of their texts, and in what nobody here reads it has no place either.
+struct WithoutNul;
+
+impl<'de> Deserialize<'de> for WithoutNul {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for WithoutNul {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self, E> {
+        if text.contains('\0') { Err(E::custom(NUL)) } else { Ok(self) }
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
+        while items.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self, A::Error> {
+        while let Some(name) = members.next_key::<String>()? {
+            if name == TO_THE_LETTER {
+                members.next_value::<IgnoredAny>()?;
+            } else {
+                let Self = members.next_value()?;
+            }
+        }
+        Ok(self)
+    }
 }
 
 /// A JSON object; not an array of its values in their order, which serde takes for a struct, too.
@@ -110,7 +212,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for ProvenJson<T> {
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let proof = phone::proof(request.headers())?.to_owned();
         let body = read_body(request.into_body()).await?;
-        let Json(value) = Json::parse(&body)?;
+        let Json(value) = Json::parse(&body, Some(Strict))?;
         Ok(Self(value, PhoneCall { proof, body }))
     }
 }
@@ -191,16 +293,35 @@ mod tests {
     }
 
     fn refused(body: &str) -> String {
-        Json::<Binding>::parse(body.as_bytes()).unwrap_err().error
+        Json::<Binding>::parse(body.as_bytes(), None).unwrap_err().error
+    }
+
+    #[test]
+    fn who_is_strict_is_told_what_nobody_knows_wherever_it_is() {
+        for (body, field) in [
+            (r#"{"user": "ada", "usr": 1}"#, "usr"),
+            (r#"{"keys": [{"kind": "a"}, {"kind": "b", "knd": {"a": 1}}]}"#, "keys.1.knd"),
+            (r#"{"keys": [{"knd": "a"}]}"#, "keys.0.knd"),
+        ] {
+            let told = Json::<Binding>::parse(body.as_bytes(), Some(Strict)).unwrap_err();
+            assert_eq!(told.field_errors.keys().collect::<Vec<_>>(), [field], "{body}");
+            assert!(Json::<Binding>::parse(body.as_bytes(), None).is_ok() || body.contains("[{\"knd"), "{body}");
+        }
+        assert!(Json::<Binding>::parse(br#"{"user": null, "keys": []}"#, Some(Strict)).is_ok());
+        assert_eq!(Json::<Binding>::parse(br#"{"usr": "#, Some(Strict)).unwrap_err().error, "MALFORMED_JSON");
     }
 
     #[test]
     fn an_object_is_an_object_and_begins_with_its_brace() {
-        let Json(Binding { user, keys }) = Json::parse(br#" {"user": "ada", "keys": [{"kind": "biometric"}], "other": 1}"#).unwrap();
+        let Json(Binding { user, keys }) = Json::parse(br#" {"user": "ada", "keys": [{"kind": "biometric"}], "other": 1}"#, None).unwrap();
         assert_eq!((user.as_deref(), keys[0].0.kind.as_str()), (Some("ada"), "biometric"));
         for array in [r#"["ada"]"#, r#"["ada", [{"kind": "biometric"}]]"#, r#"{"keys": [["biometric"]]}"#, "[]"] {
             assert_eq!(refused(array), "VALIDATION_FAILED", "{array}");
         }
+        for nul in [r#"{"user": "a\u0000"}"#, r#"{"keys": [{"kind": "\u0000"}]}"#, r#"{"other": ["\u0000"]}"#] {
+            assert_eq!(refused(nul), "VALIDATION_FAILED", "{nul}");
+        }
+        let Json(_): Json<Binding> = Json::parse(br#"{"user": "\\u0000", "custom_fields": {"a": "\u0000"}}"#, None).unwrap();
         for malformed in ["\u{feff}{}", "{} {}", "{", ""] {
             assert_eq!(refused(malformed), "MALFORMED_JSON", "{malformed:?}");
         }

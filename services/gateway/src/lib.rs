@@ -14,6 +14,7 @@ mod layers;
 mod limits;
 mod openapi;
 mod operators;
+mod plain;
 mod problem;
 mod replay;
 mod reply;

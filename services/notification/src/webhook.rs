@@ -73,7 +73,7 @@ impl Webhooks {
         let (started_at, clock) = (self.app.now(), Instant::now());
         let Some((url, request)) = self.prepare(claimed, started_at).await? else { return Ok(Outcome::Withdrawn) };
         let answer = match self.guard.0.check(&url) {
-            Ok(()) => exchange(request, started_at).await,
+            Ok(_) => exchange(request, started_at).await,
             Err(refused) => Err(format!("the URL {refused}")),
         };
         let duration = clock.elapsed();

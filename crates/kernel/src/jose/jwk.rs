@@ -85,6 +85,16 @@ impl PublicJwk {
         signs.then_some(key).ok_or(JoseError::Key)
     }
 
+    /// A P-256 key from its uncompressed point (SEC 1 section 2.3.3).
+    pub fn from_raw_p256(bytes: &[u8]) -> Result<Self, JoseError> {
+        let ([4], point) = bytes.split_at_checked(1).ok_or(JoseError::Key)? else { return Err(JoseError::Key) };
+        let (x, y) = point.split_at_checked(32).ok_or(JoseError::Key)?;
+        let number = |bytes: &[u8]| <[u8; 32]>::try_from(bytes).map_err(|_| JoseError::Key);
+        let key = Self(Point::P256(number(x)?, number(y)?));
+        p256::PublicKey::from_sec1_bytes(bytes).map_err(|_| JoseError::Key)?;
+        Ok(key)
+    }
+
     /// An Ed25519 key from its 32 bytes (RFC 8032).
     pub fn from_raw_ed25519(bytes: &[u8]) -> Result<Self, JoseError> {
         let x: [u8; 32] = bytes.try_into().map_err(|_| JoseError::Key)?;

@@ -1,20 +1,13 @@
-//! Errors as gRPC statuses, once: the kind becomes a code, reason and fields become `google.rpc` details.
+//! Errors as gRPC statuses, once, and back.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
-use nodkey_kernel::error::{Classify, FieldViolation, Kind, chain, retry_seconds};
+use nodkey_kernel::error::{Classify, FieldViolation, Kind, chain};
+pub use nodkey_proto::refusal::code;
+use nodkey_proto::refusal::{CAUSE, refusal};
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, StatusExt as _};
+use tonic_types::StatusExt as _;
 use tracing::{debug, error};
-
-/// After how long to try again what may soon work, where nobody knows better.
-const SOON: Duration = Duration::from_secs(1);
-
-/// The domain of our reasons.
-const DOMAIN: &str = "nodkey";
-/// Names of what there is in the metadata of an `ErrorInfo`.
-const KIND: &str = "kind";
-const CAUSE: &str = "cause";
 
 /// Turns an error into a status. What is our own fault is logged here with its causes, and only its reason is told.
 #[must_use]
@@ -35,57 +28,26 @@ pub fn status<E: Classify>(error: E) -> Status {
             error.to_string()
         }
     };
-    let cause = error.cause_code();
-    detailed(kind, (error.reason(), cause), message, &error.field_violations(), error.retry_after())
+    let reason = (error.reason(), error.cause_code());
+    refusal(kind, reason, message, &error.field_violations(), error.retry_after())
 }
 
 /// Makes a status.
 #[must_use]
 pub fn new(kind: Kind, reason: &str, message: impl Into<String>, fields: &[FieldViolation]) -> Status {
-    detailed(kind, (reason, None), message, fields, None)
+    refusal(kind, (reason, None), message, fields, None)
 }
 
 /// Makes a status of what a limit refuses, or what is not there now, with the time after which the same may work.
 #[must_use]
 pub fn later(kind: Kind, reason: &str, message: impl Into<String>, retry_after: Duration) -> Status {
-    detailed(kind, (reason, None), message, &[], Some(retry_after))
+    refusal(kind, (reason, None), message, &[], Some(retry_after))
 }
 
-fn detailed(
-    kind: Kind,
-    (reason, cause): (&str, Option<&str>),
-    message: impl Into<String>,
-    fields: &[FieldViolation],
-    retry_after: Option<Duration>,
-) -> Status {
-    // The kind goes along: codes are fewer than kinds.
-    let metadata = [(KIND, Some(kind.as_str())), (CAUSE, cause)];
-    let metadata: HashMap<_, _> = metadata.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect();
-    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, metadata);
-    for violation in fields {
-        details.add_bad_request_violation(&violation.field, &violation.description);
-    }
-    let passes = matches!(kind, Kind::Exhausted | Kind::Unavailable);
-    if let Some(after) = retry_after.or(passes.then_some(SOON)) {
-        details.set_retry_info(Some(Duration::from_secs(retry_seconds(after))));
-    }
-    Status::with_error_details(code(kind), message, details)
-}
-
-/// The code of a kind.
-#[must_use]
-pub const fn code(kind: Kind) -> Code {
-    match kind {
-        Kind::Invalid | Kind::TooLarge => Code::InvalidArgument,
-        Kind::Unauthenticated => Code::Unauthenticated,
-        Kind::Forbidden => Code::PermissionDenied,
-        Kind::NotFound => Code::NotFound,
-        Kind::Conflict => Code::AlreadyExists,
-        Kind::Gone | Kind::Precondition => Code::FailedPrecondition,
-        Kind::Exhausted => Code::ResourceExhausted,
-        Kind::Unavailable => Code::Unavailable,
-        Kind::Internal => Code::Internal,
-    }
+/// What is told of a service that did not answer. Libraries say it by addresses and numbers of the operating system: these are for the log.
+pub fn away(status: &Status) -> String {
+    debug!(code = ?status.code(), cause = status.message(), "a service did not answer");
+    "a service could not be reached or took too long; try again soon".to_owned()
 }
 
 /// Whether the same call may succeed a little later: who was called is away, or the connection broke. A service of ours that fails
@@ -141,7 +103,8 @@ impl From<Status> for PeerError {
         let reason = info.map_or_else(|| kind.as_str(), |i| intern(&i.reason));
         let retry_after = details.retry_info().and_then(|info| info.retry_delay);
         let cause = info.and_then(|info| info.metadata.get(CAUSE)).map(|cause| intern(cause));
-        Self { kind, reason, cause, message: status.message().to_owned(), fields, retry_after }
+        let message = if info.is_none() && kind == Kind::Unavailable { away(&status) } else { status.message().to_owned() };
+        Self { kind, reason, cause, message, fields, retry_after }
     }
 }
 
@@ -192,7 +155,7 @@ mod tests {
         for kind in Kind::ALL {
             let fields = [FieldViolation::new("name", "must not be blank")];
             for (after, cause) in [(None, Some("some_cause")), (Some(Duration::from_millis(1_500)), None)] {
-                let error = PeerError::from(detailed(kind, ("SOME_REASON", cause), "text", &fields, after));
+                let error = PeerError::from(refusal(kind, ("SOME_REASON", cause), "text", &fields, after));
                 assert_eq!((error.kind(), error.reason(), error.cause_code()), (kind, "SOME_REASON", cause));
                 assert_eq!(error.field_violations(), fields.to_vec());
             }
@@ -201,7 +164,7 @@ mod tests {
 
     #[test]
     fn whatever_passes_says_after_how_many_whole_seconds() {
-        let told = |kind, after| PeerError::from(detailed(kind, ("SOME_REASON", None), "text", &[], after)).retry_after();
+        let told = |kind, after| PeerError::from(refusal(kind, ("SOME_REASON", None), "text", &[], after)).retry_after();
         let seconds = |n| Some(Duration::from_secs(n));
         for kind in Kind::ALL {
             let soon = matches!(kind, Kind::Exhausted | Kind::Unavailable).then_some(Duration::from_secs(1));
@@ -226,5 +189,9 @@ mod tests {
     fn a_status_of_a_stranger_has_the_kind_of_its_code() {
         assert_eq!(PeerError::from(Status::deadline_exceeded("")).kind(), Kind::Unavailable);
         assert_eq!(PeerError::from(Status::not_found("")).kind(), Kind::NotFound);
+        let refused = PeerError::from(Status::unavailable("tcp connect error: Connection refused (os error 111)"));
+        assert_eq!(refused.to_string(), "a service could not be reached or took too long; try again soon");
+        let own = PeerError::from(new(Kind::Unavailable, "RACED", "others kept changing it", &[]));
+        assert_eq!(own.to_string(), "others kept changing it");
     }
 }

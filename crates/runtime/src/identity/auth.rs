@@ -25,6 +25,7 @@ use super::{
     caller::{Caller, Operator, bearer_token, not_authenticated},
     deployment::Deployment,
     fault::{self, Fault},
+    parties::Parties,
     peers::Peer,
     resolver::CredentialResolver,
     service_token::{Verifier, audience},
@@ -38,6 +39,7 @@ pub struct Authenticator {
     deployment: Arc<Deployment>,
     services: Verifier,
     resolver: CredentialResolver,
+    parties: Parties,
     audit: Audit,
     clock: Clock,
 }
@@ -47,7 +49,8 @@ impl Authenticator {
     #[must_use]
     pub fn new(deployment: Arc<Deployment>, registry: &Peer, clock: Clock) -> Self {
         let (services, resolver) = (Verifier::new(&deployment, &clock), CredentialResolver::new(registry.clone()));
-        Self { deployment, services, resolver, audit: Audit::new(registry.clone(), clock.clone()), clock }
+        let (parties, audit) = (Parties::new(registry.clone()), Audit::new(registry.clone(), clock.clone()));
+        Self { deployment, services, resolver, parties, audit, clock }
     }
 
     /// Finds out who sent these headers to call the method at `path`.
@@ -133,11 +136,19 @@ pub async fn middleware(State(authenticator): State<Authenticator>, mut request:
         None if open => &[Principal::Public],
         None => return Status::unimplemented("no such method").into_http(),
     };
+    // The registry sees for itself.
+    let is_elsewhere = owner(path).is_some_and(|owner| owner != ServiceName::Registry);
     match authenticator.authenticate(request.headers(), path).await {
         Err(_) | Ok(None) if allow.contains(&Principal::Public) => {}
         Err(refused) => return authenticator.refuse(refused, request.headers()).into_http(),
         Ok(None) => return authenticator.refuse(Fault::Missing.into(), request.headers()).into_http(),
         Ok(Some(caller)) if authenticator.may(&caller, allow) => {
+            if let Caller::Operator { relying_party: Some(party), .. } = caller
+                && is_elsewhere
+                && let Err(unknown) = authenticator.parties.ensure_known(party).await
+            {
+                return unknown.into_http();
+            }
             request.extensions_mut().insert(caller.clone());
             // What an auditor may call changes nothing; whatever else an operator calls is an action of theirs.
             if matches!(caller, Caller::Operator { .. }) && !Caller::reads(allow) {

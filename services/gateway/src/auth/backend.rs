@@ -38,6 +38,7 @@ use crate::{
     body::{self, MAX_BODY, Sender, discard_unread},
     class,
     edge::Edge,
+    extract::Strict,
     layers::body_under,
     limits::network::Source,
     problem::{Problem, ProofFault, Refused, in_json},
@@ -142,6 +143,7 @@ pub async fn registration(State(gateway): State<Edge>, request: Request, next: N
         Ok((permit, credential, proof, charge, body)) => {
             let (target, proven) = (Target::of(&parts), proof.clone());
             parts.extensions.insert(Registering { relying_party: credential.relying_party, proof });
+            parts.extensions.insert(Strict);
             let response = next.run(Request::from_parts(parts, Body::from(body))).await;
             if response.status().is_success() {
                 // Now it is known, and its proofs are remembered.

@@ -24,6 +24,7 @@ use crate::{
     body::{self, Sender, discard_unread},
     class,
     edge::Edge,
+    extract::Strict,
     layers::body_under,
     limits::network::Source,
     problem::{Problem, Refused},
@@ -93,6 +94,7 @@ pub async fn pass(edge: &Edge, request: Request, next: Next) -> Response {
         Err(problem) => return problem.into_response(),
     };
     parts.extensions.insert(Backend::from(credential));
+    parts.extensions.insert(Strict);
     // Who waits keeps no place of those who work.
     let permit = Some(permit).filter(|_| !class::waits(&parts));
     let response = next.run(Request::from_parts(parts, Body::from(body))).await;

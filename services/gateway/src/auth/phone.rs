@@ -19,6 +19,7 @@ use crate::{
     body::{self, Sender, discard_unread},
     class,
     edge::Edge,
+    extract::Strict,
     layers::body_under,
     limits::network::Source,
     problem::{Problem, ProofFault},
@@ -90,6 +91,7 @@ pub async fn middleware(State(gateway): State<Edge>, path: RawPathParams, reques
         Err(problem) => problem.into_response(),
         Ok((permit, body)) => {
             parts.extensions.insert(phone);
+            parts.extensions.insert(Strict);
             let request = Request::from_parts(parts, Body::from(body));
             if waits {
                 drop(permit);

@@ -119,7 +119,7 @@ fn stream(edge: &Edge, messages: Streaming<Bytes>, output: MessageDescriptor, pe
 }
 
 async fn ready(grpc: &mut Grpc<PeerChannel>) -> Result<(), Status> {
-    grpc.ready().await.map_err(|e| Status::unavailable(e.to_string()))
+    grpc.ready().await.map_err(Status::from_error)
 }
 
 /// Whom the operator acts for.

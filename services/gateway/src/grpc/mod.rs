@@ -174,7 +174,12 @@ async fn forward(
     if large.was_met() {
         return Err(method.too_large());
     }
-    answered.map_err(|error| ("service", Status::from_error(error)))
+    answered.map_err(|error| {
+        let status = Status::from_error(error);
+        // That its time is over its caller knows.
+        let is_late = status.code() == Code::DeadlineExceeded;
+        ("service", if is_late { status } else { Status::new(status.code(), status::away(&status)) })
+    })
 }
 
 /// What a stream from or to a service takes of the room there is.

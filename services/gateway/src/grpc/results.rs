@@ -9,11 +9,13 @@ use futures_util::{
 };
 use http_body_util::Full;
 use nodkey_kernel::error::Kind;
-use nodkey_proto::trusonafication::v1::{
-    GetTrusonaficationRequest, Trusonafication, WatchResultsRequest, WatchResultsResponse, WatchTrusonaficationRequest,
+use nodkey_proto::{
+    codec::{self, Checked},
+    trusonafication::v1::{
+        GetTrusonaficationRequest, Trusonafication, WatchResultsRequest, WatchResultsResponse, WatchTrusonaficationRequest,
+    },
 };
 use nodkey_runtime::{Actor, ResolvedCredential, frames::PREFIX, results, status};
-use prost::Message as _;
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::{Status, Streaming, server};
 use tonic_prost::ProstCodec;
@@ -46,11 +48,12 @@ pub enum Wait {
 
 impl Wait {
     /// Which way a call is, by its path and, where that says it, its message; `None` for all others.
-    pub fn of(path: &str, message: &[u8]) -> Option<Self> {
+    pub fn of(path: &str, message: &Bytes) -> Option<Self> {
         match path.strip_prefix("/nodkey.trusonafication.v1.TrusonaficationService/")? {
             "GetTrusonafication" => {
                 // What is none, and what asks for too long, is for the service to refuse.
-                let asked = GetTrusonaficationRequest::decode(message.get(PREFIX..)?).ok();
+                let asked = message.len() >= PREFIX;
+                let asked = asked.then(|| codec::read::<GetTrusonaficationRequest>(message.slice(PREFIX..)))?.ok();
                 asked.filter(|asked| asked.wait_seconds > 0 && asked.wait_seconds.unsigned_abs() <= MAX_WAIT).map(Self::Get)
             }
             "WatchTrusonafication" => Some(Self::One),
@@ -103,7 +106,7 @@ pub async fn watch_one(edge: &Edge, backend: &Arc<ResolvedCredential>, deadline:
             Ok::<_, Status>(tonic::Response::new(states))
         }
     };
-    let mut codec = server::Grpc::new(ProstCodec::<Trusonafication, WatchTrusonaficationRequest>::default());
+    let mut codec = server::Grpc::new(Checked::<Trusonafication, WatchTrusonaficationRequest>::default());
     let answered = codec.server_streaming(service_fn(watch), request).await;
     Ok(guarded(answered, Ends::of(edge, deadline), held))
 }
@@ -129,7 +132,7 @@ pub async fn watch_many(edge: &Edge, backend: &Arc<ResolvedCredential>, deadline
         let results = results::watch(request.into_inner(), ended, &edge.random, &edge.stopping);
         std::future::ready(Ok::<_, Status>(tonic::Response::new(results.boxed())))
     };
-    let mut codec = server::Grpc::new(ProstCodec::<WatchResultsResponse, WatchResultsRequest>::default());
+    let mut codec = server::Grpc::new(Checked::<WatchResultsResponse, WatchResultsRequest>::default());
     let answered = codec.streaming(service_fn(watch), request).await;
     Ok(guarded(answered, Ends::of(edge, deadline), held))
 }

@@ -1,6 +1,8 @@
 //! The OpenAPI document. Paths, shapes and refusals of their own are described where the routes are; what holds for all is in `base.json`, an
 //! example of each request and answer in `examples.json`.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 use utoipa::openapi::{OpenApi, security::SecurityRequirement};
 use utoipa_axum::router::OpenApiRouter;
@@ -76,6 +78,7 @@ pub fn describe(document: &OpenApi, server: &str) -> Value {
         let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
         properties.into_iter().flat_map(Map::values_mut).for_each(|property| describe_text(property, &base["patterns"]));
     }
+    close(&mut document);
     for member in ["info", "tags", "webhooks"] {
         document[member] = base[member].clone();
     }
@@ -89,6 +92,32 @@ pub fn describe(document: &OpenApi, server: &str) -> Value {
         }
     }
     document
+}
+
+/// Says of what is sent that it has no other members: most callers are refused by them.
+fn close(document: &mut Value) {
+    let operations = object(&document["paths"]).flat_map(|(_, item)| object(item));
+    let mut sent: Vec<String> = operations.flat_map(|(_, operation)| references(&operation["requestBody"])).collect();
+    let mut closed = BTreeSet::new();
+    while let Some(name) = sent.pop() {
+        let schema = &mut document["components"]["schemas"][&name];
+        if closed.insert(name) && schema["type"] == "object" {
+            schema["additionalProperties"] = json!(false);
+        }
+        sent.extend(references(schema).into_iter().filter(|name| !closed.contains(name)));
+    }
+}
+
+/// The schemas that are referred to, by name.
+fn references(value: &Value) -> Vec<String> {
+    match value {
+        Value::Object(members) => {
+            let own = members.get("$ref").and_then(Value::as_str).and_then(|name| name.strip_prefix("#/components/schemas/"));
+            own.map(ToOwned::to_owned).into_iter().chain(members.values().flat_map(references)).collect()
+        }
+        Value::Array(items) => items.iter().flat_map(references).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// Adds what holds for all operations, and the examples of this one.

@@ -22,7 +22,7 @@ use nodkey_proto::{
     },
 };
 use nodkey_runtime::{Actor, PeerChannel, status::PeerError};
-use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
@@ -114,7 +114,49 @@ pub struct UpdateDevice {
     capabilities: Option<Vec<String>>,
     /// Never: the device identifier is its thumbprint. A new key is a new device.
     #[schema(ignore)]
-    device_key: Option<IgnoredAny>,
+    device_key: Option<Value>,
+    /// Never.
+    #[schema(ignore)]
+    platform: Option<Value>,
+}
+
+/// Where a phone is woken: what its provider gave the app.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+pub struct PushRegistration {
+    #[serde(skip_serializing)]
+    provider: Provider,
+    /// Of `apns` and `fcm`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
+    /// Of `webpush` and `unifiedpush`: https, public.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    endpoint: Option<String>,
+    /// Of `webpush`; of `unifiedpush`, where the distributor gave them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keys: Option<SubscriptionKeys>,
+    /// Of a `PushSubscription`; not looked at.
+    #[serde(rename = "expirationTime", skip_serializing)]
+    #[schema(value_type = Option<i64>)]
+    #[expect(dead_code, reason = "a subscription is sent as it is")]
+    expiration_time: Option<Value>,
+}
+
+/// What a push is encrypted to (RFC 8291 section 2).
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+pub struct SubscriptionKeys {
+    /// A point of P-256, uncompressed, base64url.
+    p256dh: String,
+    /// 16 bytes, base64url.
+    auth: String,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Provider {
+    Apns,
+    Fcm,
+    Webpush,
+    Unifiedpush,
 }
 
 /// Which presence keys count from now on.
@@ -261,6 +303,9 @@ pub async fn update(State(edge): State<Edge>, phone: Phone, ProvenJson(body, cal
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "DEVICE_KEY_IMMUTABLE", text).and_field("device_key", "must not be there")
         );
     }
+    if body.platform.is_some() {
+        return Err(Problem::field("platform", "cannot be changed"));
+    }
     check_capabilities(body.capabilities.as_deref())?;
     let request = UpdateDeviceRequest {
         device_id: phone.device.to_string(),
@@ -284,26 +329,22 @@ pub async fn retire(State(edge): State<Edge>, phone: Phone) -> Result<StatusCode
 }
 
 /// Where the phone is woken: `provider` and whatever the provider gave the app.
-#[utoipa::path(put, path = "/api/v2/devices/{id}/push_registration", operation_id = "putPushRegistration", tag = "phones", request_body = Object,
+#[utoipa::path(put, path = "/api/v2/devices/{id}/push_registration", operation_id = "putPushRegistration", tag = "phones", request_body = PushRegistration,
     params(("id" = String, Path, description = "Device identifier")),
     responses((status = 204, description = "Set"), (status = 422, description = "Not valid", body = Problem)))]
 pub async fn put_push_registration(
     State(edge): State<Edge>,
     phone: Phone,
-    Json(mut details): Json<Map<String, Value>>,
+    Json(registration): Json<PushRegistration>,
 ) -> Result<StatusCode, Problem> {
-    let provider = match details.remove("provider").as_ref().and_then(Value::as_str) {
-        Some("apns") => PushProvider::Apns,
-        Some("fcm") => PushProvider::Fcm,
-        Some("webpush") => PushProvider::Webpush,
-        Some("unifiedpush") => PushProvider::Unifiedpush,
-        _ => return Err(Problem::field("provider", "must be apns, fcm, webpush or unifiedpush")),
+    let provider = match registration.provider {
+        Provider::Apns => PushProvider::Apns,
+        Provider::Fcm => PushProvider::Fcm,
+        Provider::Webpush => PushProvider::Webpush,
+        Provider::Unifiedpush => PushProvider::Unifiedpush,
     };
-    let request = PutPushRegistrationRequest {
-        device_id: phone.device.to_string(),
-        provider: provider.into(),
-        details: Value::Object(details).to_string(),
-    };
+    let details = serde_json::to_string(&registration).map_err(Problem::because)?;
+    let request = PutPushRegistrationRequest { device_id: phone.device.to_string(), provider: provider.into(), details };
     push_registrations(&edge, phone.relying_party).put_push_registration(request).await?;
     Ok(StatusCode::NO_CONTENT)
 }

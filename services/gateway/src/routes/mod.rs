@@ -21,7 +21,7 @@ mod verifications;
 use std::time::Duration;
 
 use axum::{
-    Router,
+    Extension, Router,
     body::Bytes,
     http::{Method, StatusCode, header::CONTENT_TYPE},
     middleware,
@@ -41,8 +41,10 @@ pub use trucodes::place;
 use crate::{
     auth::{backend, phone},
     edge::Edge,
+    extract::Strict,
     grpc, layers,
     openapi::{self, Scheme},
+    plain::{self, Known},
     problem::Problem,
 };
 
@@ -134,13 +136,16 @@ pub fn routes(edge: Edge, working: Router<Edge>, waiting: Router<Edge>, grpc: Ro
     let state = || edge.clone();
     let backends = || middleware::from_fn_with_state(state(), backend::middleware);
     let phones = || middleware::from_fn_with_state(state(), phone::middleware);
+    // Inside: whoever proves nothing is told nothing else.
+    let plain = |routes: OpenApiRouter<Edge>| {
+        let known = Known::of(&routes);
+        routes.route_layer(middleware::from_fn_with_state(known, plain::middleware))
+    };
     // Those who wait take no place of those who work; their handlers take one of their own.
-    let anonymous = doors
-        .public
+    let anonymous = plain(doors.public)
         // Clients that send a slash at the end mean the same.
         .merge(
-            doors
-                .browsers
+            plain(doors.browsers)
                 .route("/api/v2/trucodes", preflight())
                 .route("/api/v2/trucodes/", post(trucodes::create).merge(preflight()))
                 .route("/api/v2/paired_trucodes", preflight())
@@ -148,18 +153,17 @@ pub fn routes(edge: Edge, working: Router<Edge>, waiting: Router<Edge>, grpc: Ro
                 .layer(cors()),
         )
         // Proves its key by itself: it may be nobody's yet.
-        .merge(doors.keys)
+        .merge(plain(doors.keys).route_layer(Extension(Strict)))
         .merge(others.0)
         .route_layer(middleware::from_fn_with_state(state(), layers::anonymous));
     let working = anonymous
-        .merge(doors.registration.route_layer(middleware::from_fn_with_state(state(), backend::registration)))
-        .merge(doors.phones.route_layer(phones()))
-        .merge(doors.backends.route_layer(backends()));
-    let waiting = doors
-        .waiting_phones
+        .merge(plain(doors.registration).route_layer(middleware::from_fn_with_state(state(), backend::registration)))
+        .merge(plain(doors.phones).route_layer(phones()))
+        .merge(plain(doors.backends).route_layer(backends()));
+    let waiting = plain(doors.waiting_phones)
         .route_layer(phones())
-        .merge(doors.waiting_backends.route_layer(backends()))
-        .merge(doors.waiting_browsers.route("/api/v2/trucodes/{id}", preflight()).layer(cors()))
+        .merge(plain(doors.waiting_backends).route_layer(backends()))
+        .merge(plain(doors.waiting_browsers).route("/api/v2/trucodes/{id}", preflight()).layer(cors()))
         .merge(others.1);
     let (router, _) = working.merge(waiting).split_for_parts();
     let document = Bytes::from(document(&edge.deployment.public_url).to_string());

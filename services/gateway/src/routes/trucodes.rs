@@ -26,7 +26,7 @@ use crate::{
     },
     body::read_body,
     edge::Edge,
-    extract::Json,
+    extract::{Json, Strict},
     limits::network::Source,
     problem::Problem,
     reply::reply,
@@ -208,7 +208,8 @@ pub async fn pair(State(edge): State<Edge>, request: Request) -> Result<Response
     } else {
         None
     };
-    let Json(scan): Json<PairTruCode> = Json::parse(&body)?;
+    // Old clients prove nothing, and send what they like.
+    let Json(scan): Json<PairTruCode> = Json::parse(&body, phone.as_ref().map(|_| Strict))?;
     let identifier = scan.identifier.unwrap_or_default();
     if phone.as_ref().is_some_and(|phone| phone.device.as_str() != identifier) {
         return Err(Problem::field("identifier", "must be the device whose proof is in the DPoP header"));

@@ -151,11 +151,12 @@ pub async fn create(
     Json(body): Json<CreateTrusonafication>,
 ) -> Result<Response, Problem> {
     not_an_answer(&[("id", body.id.is_some()), ("result", body.result.is_some())])?;
+    let email = body.email.clone().filter(|email| !email.is_empty());
     let created = ask(&edge, &backend, key, body).await?;
     let trusonafication = created
         .trusonafication
         .as_ref()
-        .map(Into::into)
+        .map(|asked| rest::Trusonafication::from(asked).answering(email))
         .ok_or_else(|| Problem::because("another service did not say the trusonafication"))?;
     let match_number = Some(created.match_number).filter(|number| !number.is_empty());
     Ok(reply(StatusCode::CREATED, &Created { trusonafication, match_number }))
@@ -180,7 +181,7 @@ pub async fn get(State(edge): State<Edge>, backend: Backend, Path(id): Path<Stri
             edge.trusonafications(&backend).get_trusonafication(request).await?.into_inner()
         }
     };
-    Ok(reply(StatusCode::OK, &rest::Trusonafication::from(&found)))
+    Ok(reply(StatusCode::OK, &rest::Trusonafication::from(&found).answering(None)))
 }
 
 /// Withdraws one that is in progress.
@@ -256,7 +257,12 @@ fn command(request_id: String, body: CreateTrusonafication) -> Result<CreateTrus
         .or_else(|| body.user_identifier.map(Target::UserIdentifier))
         .or_else(|| body.trucode_id.map(Target::TrucodeId));
     let expires_at = body.expires_at.map(|text| Timestamp::parse_rfc3339(&text)).transpose();
-    let expires_at = expires_at.map_err(|_| Problem::field("expires_at", "must be an RFC 3339 time, such as 2026-01-02T03:04:05Z"))?;
+    let expires_at = expires_at.map_err(|_| {
+        Problem::field(
+            "expires_at",
+            "must be an RFC 3339 time, such as 2026-01-02T03:04:05Z, of the years 0001 to 9999 and at most 24 hours ahead",
+        )
+    })?;
     // 0 would be the default where it was asked for by mistake.
     let desired_level = match body.desired_level {
         Some(0) => return Err(Problem::field("desired_level", "must be 1, 2 or 3")),

@@ -10,6 +10,7 @@ use nodkey_proto::binding::v1::{
 };
 use nodkey_runtime::{Actor, PeerChannel};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde_json::Value;
 use utoipa::{
     ToSchema,
     openapi::{Object, ObjectBuilder, schema::Type},
@@ -41,6 +42,15 @@ pub struct CreateUserDevice {
 pub struct ActivateUserDevice {
     #[schema(required, schema_with = only_true)]
     active: Option<bool>,
+    /// As in the path, at most.
+    #[schema(ignore)]
+    id: Option<String>,
+    /// Never: a binding is of one user and one device.
+    #[schema(ignore)]
+    user_identifier: Option<Value>,
+    /// Likewise.
+    #[schema(ignore)]
+    device_identifier: Option<Value>,
 }
 
 /// Nothing else is taken: there is no way back.
@@ -98,6 +108,12 @@ pub async fn activate(
     Path(id): Path<String>,
     Json(body): Json<ActivateUserDevice>,
 ) -> Result<Response, Problem> {
+    let other_id = body.id.is_some_and(|named| !named.eq_ignore_ascii_case(&id));
+    let changes =
+        [("id", other_id), ("user_identifier", body.user_identifier.is_some()), ("device_identifier", body.device_identifier.is_some())];
+    if let Some((field, _)) = changes.iter().find(|(_, changes)| *changes) {
+        return Err(Problem::field(field, "cannot be changed: bind anew by POST /api/v2/user_devices"));
+    }
     if body.active != Some(true) {
         return Err(Problem::field("active", "must be true; a user is deactivated by DELETE /api/v2/users/{user_identifier}"));
     }

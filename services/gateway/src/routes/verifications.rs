@@ -1,5 +1,7 @@
 //! The first version of the API: trusonafications as verifications.
 
+use std::fmt;
+
 use axum::{
     extract::{Path, State},
     http::StatusCode,
@@ -9,7 +11,10 @@ use nodkey_proto::{
     rest,
     trusonafication::v1::{self as pb, GetTrusonaficationRequest, Status},
 };
-use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
+};
 use serde_json::{Map, Value, value::to_raw_value};
 use utoipa::ToSchema;
 
@@ -54,15 +59,35 @@ pub struct CreateVerification {
 }
 
 /// One, or an array of one as some clients send it.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(untagged)]
-pub enum OneOrArray {
-    /// As an object.
-    #[schema(value_type = CreateVerification)]
-    One(Object<CreateVerification>),
-    /// As an array.
-    #[schema(value_type = Vec<CreateVerification>)]
-    Array([Object<CreateVerification>; 1]),
+#[derive(Debug)]
+pub struct OneOrArray(CreateVerification);
+
+impl<'de> Deserialize<'de> for OneOrArray {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OneOrArrayVisitor).map(Self)
+    }
+}
+
+struct OneOrArrayVisitor;
+
+impl<'de> Visitor<'de> for OneOrArrayVisitor {
+    type Value = CreateVerification;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object, or an array of one")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<CreateVerification, A::Error> {
+        CreateVerification::deserialize(MapAccessDeserializer::new(map))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<CreateVerification, A::Error> {
+        let Some(Object(one)) = items.next_element()? else { return Err(A::Error::invalid_length(0, &self)) };
+        match items.next_element::<IgnoredAny>()? {
+            None => Ok(one),
+            Some(_) => Err(A::Error::invalid_length(2, &self)),
+        }
+    }
 }
 
 /// A verification.
@@ -103,7 +128,8 @@ fn statuses() -> utoipa::openapi::Object {
 }
 
 /// Asks a user by address or Trusona ID.
-#[utoipa::path(post, path = "/api/v1/verifications", operation_id = "createVerification", tag = "compatibility", request_body = OneOrArray, params(("Idempotency-Key" = Option<String>, Header)), responses(
+#[utoipa::path(post, path = "/api/v1/verifications", operation_id = "createVerification", tag = "compatibility", 
+    request_body(content = CreateVerification, description = "Or an array of one"), params(("Idempotency-Key" = Option<String>, Header)), responses(
     (status = 201, description = "In progress", body = Verification),
     (status = 422, description = "Not valid, or nobody can answer", body = Problem),
     (status = 424, description = "`NO_DOCUMENTS`; `PROMPT_BUDGET_EXHAUSTED`, with `Retry-After`", body = Problem)))]
@@ -111,9 +137,8 @@ pub async fn create(
     State(edge): State<Edge>,
     backend: Backend,
     key: IdempotencyKey,
-    AnyJson(body): AnyJson<OneOrArray>,
+    AnyJson(OneOrArray(asked)): AnyJson<OneOrArray>,
 ) -> Result<Response, Problem> {
-    let (OneOrArray::One(Object(asked)) | OneOrArray::Array([Object(asked)])) = body;
     not_an_answer(&[("verification_id", asked.verification_id.is_some()), ("result_id", asked.result_id.is_some())])?;
     if asked.callback_url.is_some_and(|url| !url.is_empty()) {
         return Err(Problem::field("callback_url", "is not taken here: poll, or ask for a trusonafication"));

@@ -53,7 +53,8 @@ impl App {
         url: String,
         event_types: Vec<String>,
     ) -> Result<pb::CreateEndpointResponse, Error> {
-        let event_types = self.check(Some(&url), Some(&event_types))?.unwrap_or_default();
+        let (url, event_types) = self.check(Some(&url), Some(&event_types))?;
+        let (url, event_types) = (url.unwrap_or_default(), event_types.unwrap_or_default());
         let max = self.max_endpoints(party).await?;
         let attempt = async || {
             let (now, keys) = (self.now(), SigningKeys::generate(&self.random));
@@ -90,12 +91,12 @@ impl App {
 
     /// Changes an endpoint.
     pub async fn update_endpoint(&self, party: RelyingPartyId, id: EndpointId, change: Change) -> Result<pb::Endpoint, Error> {
-        let event_types = self.check(change.url.as_deref(), change.event_types.as_deref())?;
+        let (url, event_types) = self.check(change.url.as_deref(), change.event_types.as_deref())?;
         for _ in 0..ATTEMPTS {
             let before = self.endpoint(party, id).await?;
             let now = self.now();
             let mut changed = Endpoint {
-                url: change.url.clone().unwrap_or_else(|| before.url.clone()),
+                url: url.clone().unwrap_or_else(|| before.url.clone()),
                 event_types: event_types.clone().unwrap_or_else(|| before.event_types.clone()),
                 version: before.version + 1,
                 ..before
@@ -168,16 +169,14 @@ impl App {
         Ok(pb::CreateEndpointResponse { endpoint: Some(self.message(endpoint)?), secret: keys.secret() })
     }
 
-    /// Reads what is given of an endpoint: its event types.
-    fn check(&self, url: Option<&str>, event_types: Option<&[String]>) -> Result<Option<Vec<EventType>>, Failure> {
+    /// Reads what is given of an endpoint.
+    fn check(&self, url: Option<&str>, event_types: Option<&[String]>) -> Result<(Option<String>, Option<Vec<EventType>>), Failure> {
         let mut validation = Validation::default();
-        if let Some(url) = url {
-            validation.read("url", self.deployment.egress.check(url));
-        }
+        let url = url.and_then(|url| validation.read("url", self.deployment.egress.check(url))).map(String::from);
         let known: Result<Vec<_>, _> = event_types.unwrap_or_default().iter().map(|name| EventType::try_from(name.as_str())).collect();
         let all = || EventType::ALL.iter().map(|known| known.as_str()).collect::<Vec<_>>().join(", ");
         let known = validation.read("event_types", known.map_err(|_| format!("must be among {}", all())));
         validation.finish()?;
-        Ok(known.filter(|_| event_types.is_some()))
+        Ok((url, known.filter(|_| event_types.is_some())))
     }
 }

@@ -127,7 +127,9 @@ fn fcm(given: &FcmCredentials) -> Result<(Credentials, String), Failure> {
     };
     // It becomes part of a URL.
     let project = short(&project_id) && project_id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    validation.require(project && short(&client_email), "fcm.service_account", "must hold a project_id and a client_email");
+    // It is shown, and kept as it is.
+    let email = short(&client_email) && !client_email.chars().any(char::is_control);
+    validation.require(project && email, "fcm.service_account", "must hold a project_id and a client_email");
     let description = format!("project {project_id}, {client_email}");
     let credentials = Credentials::Fcm { project_id, client_email, private_key };
     validation.read("fcm.service_account", credentials.check());

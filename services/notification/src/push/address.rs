@@ -2,7 +2,7 @@
 
 use nodkey_kernel::{
     egress::{Egress, Refused},
-    jose::b64u_decode,
+    jose::{PublicJwk, b64u_decode},
     named,
 };
 use serde::Deserialize;
@@ -74,17 +74,21 @@ impl Address {
             };
             format!("must hold {shape}")
         };
-        let address: Self = serde_json::from_str(details).map_err(|_| shape())?;
-        let fits = match (&address, provider) {
+        let mut address: Self = serde_json::from_str(details).map_err(|_| shape())?;
+        let fits = match (&mut address, provider) {
             // Both become part of a URL or a header.
             (Self::Token { token }, Provider::Apns) => (64..=200).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_hexdigit()),
             (Self::Token { token }, Provider::Fcm) => (1..=MAX_TOKEN).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic()),
             (Self::Subscription { endpoint, keys }, Provider::WebPush | Provider::UnifiedPush) => {
-                egress.check(endpoint).map_err(|refused| match refused {
+                let url = egress.check(endpoint).map_err(|refused| match refused {
                     Refused::Address => "endpoint must lead to a public address".to_owned(),
                     other => format!("endpoint {other}"),
                 })?;
-                keys.as_ref().map_or(provider == Provider::UnifiedPush, SubscriptionKeys::are_good)
+                *endpoint = url.into();
+                match keys {
+                    None => provider == Provider::UnifiedPush,
+                    Some(keys) => keys.check().map(|()| true)?,
+                }
             }
             _ => false,
         };
@@ -104,22 +108,55 @@ impl Address {
 }
 
 impl SubscriptionKeys {
-    fn are_good(&self) -> bool {
-        let length = |text: &str| b64u_decode(text.trim_end_matches('=')).map_or(0, |bytes| bytes.len());
-        length(&self.p256dh) == 65 && length(&self.auth) == 16
+    /// A push could not be encrypted to anything else, and nobody would be told.
+    fn check(&self) -> Result<(), String> {
+        let bytes = |text: &str| b64u_decode(text.trim_end_matches('=')).unwrap_or_default();
+        if PublicJwk::from_raw_p256(&bytes(&self.p256dh)).is_err() {
+            return Err("keys.p256dh must be a point of P-256, uncompressed, in base64url".to_owned());
+        }
+        if bytes(&self.auth).len() != 16 {
+            return Err("keys.auth must be 16 bytes in base64url".to_owned());
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use nodkey_kernel::{
+        jose::{Algorithm, PrivateKey, b64u},
+        random::Random,
+    };
+
     use super::*;
     use crate::config::PushConfig;
+
+    /// A phone's public key.
+    fn point() -> Vec<u8> {
+        PrivateKey::generate(Algorithm::Es256, &Random::seeded(1)).public().to_raw()
+    }
+
+    #[test]
+    fn what_nothing_can_be_encrypted_to_is_refused_and_said() {
+        let parse = |p256dh: &[u8], auth: &[u8]| {
+            let keys = format!(r#"{{"p256dh":"{}","auth":"{}"}}"#, b64u(p256dh), b64u(auth));
+            let details = format!(r#"{{"endpoint":"https://push.example.com/x","keys":{keys}}}"#);
+            Address::parse(Provider::WebPush, &details, &Egress::new(false))
+        };
+        assert!(parse(&point(), &[0; 16]).is_ok());
+        let mut off = point();
+        off[64] ^= 1;
+        for other in [&[4; 65][..], &off, &point()[1..], &[0], &[]] {
+            assert!(parse(other, &[0; 16]).unwrap_err().starts_with("keys.p256dh must be a point of P-256"), "{other:?}");
+        }
+        assert!(parse(&point(), &[0; 15]).unwrap_err().starts_with("keys.auth"));
+    }
 
     #[test]
     fn no_phone_leads_us_into_our_own_network_in_development_neither() {
         let deployment = Egress { networks: vec!["10.1.0.0/16".parse().unwrap()], ..Egress::new(true) };
         let keys =
-            format!(r#""keys":{{"p256dh":"{}","auth":"{}"}}"#, nodkey_kernel::jose::b64u(&[4; 65]), nodkey_kernel::jose::b64u(&[0; 16]));
+            format!(r#""keys":{{"p256dh":"{}","auth":"{}"}}"#, nodkey_kernel::jose::b64u(&point()), nodkey_kernel::jose::b64u(&[0; 16]));
         let taken = |config: &PushConfig, endpoint: &str| {
             Address::parse(Provider::WebPush, &format!(r#"{{"endpoint":"{endpoint}",{keys}}}"#), &config.egress(&deployment)).is_ok()
         };
@@ -154,7 +191,7 @@ mod tests {
     fn a_phone_names_what_its_provider_gave_it_and_nothing_else() {
         let egress = Egress::new(false);
         let hex = "ab".repeat(32);
-        let p256dh = nodkey_kernel::jose::b64u(&[4; 65]);
+        let p256dh = nodkey_kernel::jose::b64u(&point());
         let keys = format!(r#""keys":{{"p256dh":"{p256dh}","auth":"{}"}}"#, nodkey_kernel::jose::b64u(&[0; 16]));
         let good = [
             (Provider::Apns, format!(r#"{{"token":"{hex}"}}"#)),

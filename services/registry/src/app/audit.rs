@@ -1,13 +1,14 @@
 //! Use cases of the audit log.
 
 use nodkey_kernel::{error::Classify as _, id::AuditEntryId};
-use nodkey_proto::access::is_reconfirmed;
+use nodkey_proto::access::{ACCESS, is_reconfirmed};
 use nodkey_runtime::{page::Page, trace};
 use serde_json::json;
 
 use super::{App, Presented, start};
 use crate::{
     domain::{
+        Refusal,
         audit::{Action, AuditEntry},
         confirmation::{MISSING, UNFIT},
     },
@@ -101,7 +102,27 @@ impl App {
     /// Lists entries, newest first, with the token of the next page.
     pub async fn audit_entries(&self, filter: &Filter, page: &Page) -> Result<(Vec<AuditEntry>, String), Error> {
         let start = start(page, |id| id.parse().ok())?;
-        Ok(store::list(&self.0.db, filter, &start, page.size).await?.into_parts())
+        let found = store::list(&self.0.db, filter, &start, page.size).await?.into_parts();
+        if found.0.is_empty() && page.after.is_none() {
+            self.ensure_there(filter).await?;
+        }
+        Ok(found)
+    }
+
+    /// Of a filter that finds nothing: whether what it names is there at all. Entries of methods that are gone are found all the same.
+    async fn ensure_there(&self, filter: &Filter) -> Result<(), Error> {
+        if let Some(party) = filter.relying_party {
+            self.relying_party(party).await?;
+        }
+        if let Some(operator) = filter.operator {
+            self.ensure_operator(operator).await?;
+        }
+        let is_named = |path: &str| path == filter.method || path.rsplit('/').next() == Some(&filter.method);
+        let mut methods = ACCESS.iter().map(|(path, _)| path.trim_start_matches('/')).chain([USE, FAILURES]);
+        if filter.method.is_empty() || methods.any(is_named) {
+            return Ok(());
+        }
+        Err(Refusal::invalid("method", "must be a method that there is, such as CreateCredential, or its whole path").into())
     }
 
     /// Makes an entry; what is done in the registry itself is written with it.

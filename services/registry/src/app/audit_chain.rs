@@ -185,7 +185,12 @@ impl App {
     /// Returns a page of an export: of one relying party, or of everything. Every chain is signed as far as it is exported.
     pub async fn export_audit_log(&self, party: Option<RelyingPartyId>, token: &str, size: i64) -> Result<Exported, Error> {
         let position = match token {
-            "" => Position::Unchained { at: 0, id: Uuid::nil() },
+            "" => {
+                if let Some(party) = party {
+                    self.relying_party(party).await?;
+                }
+                Position::Unchained { at: 0, id: Uuid::nil() }
+            }
             token => read_token(token)?,
         };
         let mut lines = Vec::new();

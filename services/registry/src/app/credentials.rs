@@ -92,7 +92,8 @@ impl App {
     /// Lists those of a relying party, newest first, with the token of the next page.
     pub async fn credentials(&self, party: RelyingPartyId, page: &Page) -> Result<(Vec<Credential>, String), Error> {
         let start = start(page, |id| id.parse().ok())?;
-        Ok(store::list(&self.0.db, party, &start, page.size).await?.into_parts())
+        let found = store::list(&self.0.db, party, &start, page.size).await?.into_parts();
+        self.unless_empty(party, found).await
     }
 
     /// Disables one.

@@ -127,7 +127,8 @@ impl App {
     /// Lists those of a relying party, newest first, with the token of the next page.
     pub async fn devices(&self, party: RelyingPartyId, page: &Page) -> Result<(Vec<Device>, String), Error> {
         let start = start(page, |id| DeviceId::parse(id).ok().map(String::from))?;
-        Ok(store::list(&self.0.db, party, &start, page.size).await?.into_parts())
+        let found = store::list(&self.0.db, party, &start, page.size).await?.into_parts();
+        self.unless_empty(party, found).await
     }
 
     /// Changes what a device says about itself, as the phone itself asks.

@@ -153,7 +153,8 @@ impl App {
         page: &Page,
     ) -> Result<(Vec<Document>, String), Error> {
         let start = start(page, |id| id.parse().ok())?;
-        Ok(store::list(&self.0.db, party, user, counting, &start, page.size).await?.into_parts())
+        let found = store::list(&self.0.db, party, user, counting, &start, page.size).await?.into_parts();
+        self.unless_empty(party, found).await
     }
 
     /// Records what a verification by a third party found.

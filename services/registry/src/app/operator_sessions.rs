@@ -142,7 +142,18 @@ impl App {
     pub async fn operator_sessions(&self, operator: Option<OperatorId>, page: &Page) -> Result<(Vec<OperatorSession>, String), Error> {
         let (start, now) = (start(page, |id| id.parse().ok())?, self.now());
         let alive = (now, now - self.0.session_idle);
-        Ok(store::list_sessions(&self.0.db, operator, alive, &start, page.size).await?.into_parts())
+        let found = store::list_sessions(&self.0.db, operator, alive, &start, page.size).await?.into_parts();
+        if let Some(operator) = operator
+            && found.0.is_empty()
+        {
+            self.ensure_operator(operator).await?;
+        }
+        Ok(found)
+    }
+
+    /// Refuses an operator that there is not.
+    pub(super) async fn ensure_operator(&self, id: OperatorId) -> Result<(), Error> {
+        store::get(&self.0.db, id).await?.map(drop).ok_or(Refusal::NotFound("operator").into())
     }
 
     /// Ends a session by its id: one of `operator`'s own, or with `None` anybody's.

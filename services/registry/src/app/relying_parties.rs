@@ -46,6 +46,14 @@ impl App {
         Ok(store::get(&self.0.db, id).await?.ok_or(Refusal::NotFound("relying party"))?)
     }
 
+    /// Returns what was found of one's, unless that is nothing because there is no such relying party.
+    pub(super) async fn unless_empty<T: Send>(&self, party: RelyingPartyId, found: (Vec<T>, String)) -> Result<(Vec<T>, String), Error> {
+        if found.0.is_empty() {
+            self.relying_party(party).await?;
+        }
+        Ok(found)
+    }
+
     /// Lists all of them, newest first, with the token of the next page.
     pub async fn relying_parties(&self, page: &Page) -> Result<(Vec<RelyingParty>, String), Error> {
         let start = start(page, |id| id.parse().ok())?;

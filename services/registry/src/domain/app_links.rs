@@ -53,10 +53,14 @@ impl AppLinks {
         );
         let good = apps.apple.len() <= MAX_APPS && apps.apple.iter().all(|id| is_apple_app_id(id));
         violations.check("apple_app_ids", good.then_some(()).ok_or("must be at most 10 such as TEAMID1234.com.example.app"));
-        let url = apps.download_url.as_str();
-        let good = url.is_empty() || url.len() <= MAX_URL && url::Url::parse(url).is_ok_and(|url| url.scheme() == "https");
-        violations.check("download_url", good.then_some(()).ok_or("must be an https URL of at most 500 characters"));
+        // As everybody reads it.
+        let url = match apps.download_url.as_str() {
+            "" => Some(String::new()),
+            url => url::Url::parse(url).ok().filter(|url| url.scheme() == "https" && url.as_str().len() <= MAX_URL).map(Into::into),
+        };
+        let url = violations.check("download_url", url.ok_or("must be an https URL of at most 500 characters"));
         violations.finish()?;
+        apps.download_url = url.unwrap_or_default();
         Ok(Self { host: host.to_owned(), apps })
     }
 }

@@ -120,13 +120,13 @@ impl Ask {
         for (field, fault) in request_context_faults(&fields.request_context) {
             note(field, Some(&fault));
         }
-        let callback = if fields.callback_url.is_empty() { Ok(()) } else { limits.egress.check(&fields.callback_url) };
-        let callback = callback.err().map(|refused| refused.to_string());
-        note("callback_url", callback.as_deref());
+        let callback = if fields.callback_url.is_empty() { Ok(None) } else { limits.egress.check(&fields.callback_url).map(Some) };
+        let fault = callback.as_ref().err().map(ToString::to_string);
+        note("callback_url", fault.as_deref());
         let expires_at = fields.expires_at.unwrap_or(now + limits.lifetime);
         note("expires_at", (expires_at > now + MAX_LIFETIME).then_some("must be at most 24 hours ahead"));
-        match (fields.target, level) {
-            (Some(target), Ok(level)) if violations.is_empty() => Ok(Self {
+        match (fields.target, level, callback) {
+            (Some(target), Ok(level), Ok(callback)) if violations.is_empty() => Ok(Self {
                 target,
                 desired_level: level,
                 action: fields.action,
@@ -135,7 +135,7 @@ impl Ask {
                 user_presence: fields.user_presence.unwrap_or(level != Level::Possession),
                 show_identity_document: fields.show_identity_document.unwrap_or(level == Level::Executive),
                 custom_fields: (!fields.custom_fields.is_empty()).then_some(fields.custom_fields),
-                callback_url: (!fields.callback_url.is_empty()).then_some(fields.callback_url),
+                callback_url: callback.map(Into::into),
                 number_match: None,
                 context: fields.context,
                 request_context: fields.request_context,

@@ -1,0 +1,48 @@
+//! Which relying parties there are: what an operator does for one that there is not must not look as if it had been done, or as if nothing were
+//! there.
+
+use std::time::Duration;
+
+use moka::future::Cache;
+use nodkey_kernel::{
+    error::{Classify as _, Kind},
+    id::RelyingPartyId,
+};
+use nodkey_proto::registry::v1::{GetRelyingPartyRequest, relying_party_service_client::RelyingPartyServiceClient};
+use tonic::Status;
+
+use super::peers::Peer;
+use crate::call::status::{self, PeerError};
+
+/// How many are remembered that there are, and for how long: none ever goes.
+const CAPACITY: u64 = 10_000;
+const TTL: Duration = Duration::from_hours(1);
+
+/// Asks the registry, and remembers.
+#[derive(Clone, Debug)]
+pub(super) struct Parties {
+    registry: Peer,
+    known: Cache<RelyingPartyId, ()>,
+}
+
+impl Parties {
+    pub(super) fn new(registry: Peer) -> Self {
+        Self { registry, known: Cache::builder().max_capacity(CAPACITY).time_to_live(TTL).build() }
+    }
+
+    /// Refuses one that there is not. Whether there is one that cannot be asked for now is the method's to find out, if it matters to it.
+    pub(super) async fn ensure_known(&self, party: RelyingPartyId) -> Result<(), Status> {
+        if self.known.contains_key(&party) {
+            return Ok(());
+        }
+        let mut parties = RelyingPartyServiceClient::new(self.registry.acting_for(party));
+        match parties.get_relying_party(GetRelyingPartyRequest::default()).await.map_err(PeerError::from) {
+            Err(error) if error.kind() == Kind::NotFound => {
+                return Err(status::new(Kind::NotFound, "NOT_FOUND", "there is no such relying party", &[]));
+            }
+            Err(_) => {}
+            Ok(_) => self.known.insert(party, ()).await,
+        }
+        Ok(())
+    }
+}
