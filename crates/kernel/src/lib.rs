@@ -15,6 +15,7 @@ pub mod key_set;
 pub mod key_statement;
 pub mod level;
 pub mod named;
+pub mod null;
 pub mod operator_key;
 pub mod random;
 pub mod receipt;
