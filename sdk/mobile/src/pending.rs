@@ -12,7 +12,7 @@ use nodkey_kernel::challenge::{self, ChallengeClaims, ChallengeError};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{Error, Untrusted, transport::Transport, trust::KeySet};
+use crate::{Error, Untrusted, time::Sleep, transport::Transport, trust::KeySet};
 
 /// The gateway says something every 15 seconds; a stream that is silent for longer than this is dead.
 const SILENCE: Duration = Duration::from_secs(40);
@@ -178,15 +178,16 @@ impl Reader<'_> {
 }
 
 /// The same, until nothing came for too long: then it fails, and its connection is dead.
-pub(crate) fn while_alive<T, E>(items: impl Stream<Item = Result<T, E>>) -> impl Stream<Item = Result<T, io::Error>>
+pub(crate) fn while_alive<T, E>(items: impl Stream<Item = Result<T, E>>, sleep: Sleep) -> impl Stream<Item = Result<T, io::Error>>
 where
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    stream::unfold(Some(Box::pin(items)), async |items| {
-        let mut items = items?;
-        match tokio::time::timeout(SILENCE, items.next()).await {
-            Ok(item) => Some((item?.map_err(io::Error::other), Some(items))),
-            Err(_) => Some((Err(io::Error::new(io::ErrorKind::TimedOut, "the stream is silent")), None)),
+    stream::unfold(Some((Box::pin(items), sleep)), async |state| {
+        let (mut items, sleep) = state?;
+        tokio::select! {
+            biased;
+            item = items.next() => Some((item?.map_err(io::Error::other), Some((items, sleep)))),
+            () = sleep.pass(SILENCE) => Some((Err(io::Error::new(io::ErrorKind::TimedOut, "the stream is silent")), None)),
         }
     })
 }
@@ -195,10 +196,11 @@ where
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_stream_that_is_silent_for_too_long_ends() {
-        let quick = stream::iter([Ok::<_, io::Error>(1)]).chain(stream::pending());
-        let items: Vec<_> = while_alive(quick).map(Result::ok).collect().await;
+        let items = stream::iter([Ok::<_, io::Error>(1)]).chain(stream::pending());
+        let at_once = Sleep::new(|_| std::future::ready(()));
+        let items: Vec<_> = while_alive(items, at_once).map(Result::ok).collect().await;
         assert_eq!(items, [Some(1), None]);
     }
 }

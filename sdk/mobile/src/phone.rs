@@ -329,7 +329,7 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
         let path = format!("/api/v2/devices/{}/trusonafications", self.device_identifier);
         let call = Call::get(&path).accept("text/event-stream").once();
         let answer = self.transport.send(&self.keys, &call).await?;
-        let events = while_alive(answer.bytes_stream()).eventsource();
+        let events = while_alive(answer.bytes_stream(), self.transport.sleep()).eventsource();
         let heard = Arc::new(std::sync::Mutex::default());
         Ok(events
             .then(move |event| {

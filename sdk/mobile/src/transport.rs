@@ -22,7 +22,10 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use url::Url;
 
-use crate::{Error, KeyStore, time::Time};
+use crate::{
+    Error, KeyStore,
+    time::{Sleep, Time},
+};
 
 /// How often a call is made that fails in passing, and the first pause, about; it doubles.
 const ATTEMPTS: u32 = 4;
@@ -126,6 +129,10 @@ impl Transport {
 
     pub(crate) const fn random(&self) -> &Random {
         &self.time.random
+    }
+
+    pub(crate) fn sleep(&self) -> Sleep {
+        self.time.sleep.clone()
     }
 
     /// Sends and returns a 2xx answer; any other is [`Error::Refused`]. What fails in passing is sent again, with a proof of its own, after a

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 
 use crate::{Error, transport::Transport};
 
-/// How soon keys are fetched again, at the soonest: somebody who names a key that there is not has the gateway asked no oftener.
+/// How soon the gateway is asked again, at the soonest, once it did not know a key either.
 const AGAIN: Duration = Duration::from_secs(5);
 
 /// Why something that came is not to be shown. Tell the person that there was something, and nothing of what it says.
@@ -39,12 +39,13 @@ pub(crate) struct KeySet {
 #[derive(Debug, Default)]
 struct Known {
     keys: Option<Jwks>,
-    fetched_at: Option<Timestamp>,
+    /// When the gateway was asked for a key that it did not know.
+    missed_at: Option<Timestamp>,
 }
 
 impl KeySet {
     pub(crate) fn new(pinned: Option<Jwks>) -> Self {
-        Self { pinned: pinned.is_some(), known: Mutex::new(Known { keys: pinned, fetched_at: None }) }
+        Self { pinned: pinned.is_some(), known: Mutex::new(Known { keys: pinned, missed_at: None }) }
     }
 
     /// Verifies by the keys. Where none of them is the one that signed, the deployment may have another one by now: they are fetched from the
@@ -57,12 +58,16 @@ impl KeySet {
         let mut known = self.known.lock().await;
         let verified = known.keys.as_ref().map_or(Err(ChallengeError::UnknownKey), &verify);
         let now = transport.now();
-        let is_early = known.fetched_at.is_some_and(|at| at <= now && at.until(now) < AGAIN);
-        if verified.as_ref().err() != Some(&ChallengeError::UnknownKey) || self.pinned || is_early {
+        let is_early = known.missed_at.is_some_and(|at| at <= now && at.until(now) < AGAIN);
+        if !is_unknown(&verified) || self.pinned || is_early {
             return Ok(verified);
         }
-        let keys = transport.get("/jwks").await?;
-        known.fetched_at = Some(now);
-        Ok(verify(known.keys.insert(keys)))
+        let verified = verify(known.keys.insert(transport.get("/jwks").await?));
+        known.missed_at = is_unknown(&verified).then_some(now);
+        Ok(verified)
     }
+}
+
+fn is_unknown<T>(verified: &Result<T, ChallengeError>) -> bool {
+    matches!(verified, Err(ChallengeError::UnknownKey))
 }
