@@ -140,6 +140,7 @@ impl Reader<'_> {
                 read.transpose().into_iter().collect()
             }
             ("closed", Some(id)) => {
+                heard.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
                 self.shown.change(|shown| shown.remove(&id));
                 vec![Ok(PhoneEvent::Closed { id })]
             }

@@ -35,7 +35,7 @@ async function verify(page, id) {
   const [{ verifyEvidence }, evidence, jwks] = await Promise.all([
     import('../../../lib/evidence.js'),
     page.read('trusonafication.v1.TrusonaficationService/GetEvidence', { id }),
-    call('GET', '/jwks/archive', { signal: page.signal }),
+    call('GET', '/jwks/archive', { signal: page.signal, cache: 'reload' }),
   ]);
   const proof = {
     challenge: evidence.challenge,
