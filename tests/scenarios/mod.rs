@@ -71,6 +71,7 @@ mod requests;
 mod restart;
 mod rpc;
 mod signing;
+mod streams;
 mod tenants;
 mod transfer;
 mod trucode;

@@ -22,7 +22,8 @@ export const SECRET = 'secret';
  */
 export async function readKeys(jwks) {
   const read = Object.entries(jwks).map(async ([name, { d, ...jwk }]) => {
-    const parameters = jwk.kty === 'OKP' ? { name: 'Ed25519' } : { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+    const parameters =
+      jwk.kty === 'OKP' ? { name: 'Ed25519' } : { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
     const key = await crypto.subtle.importKey('jwk', { ...jwk, d }, parameters, false, ['sign']);
     const sign = async (/** @type {Uint8Array<ArrayBuffer>} */ message) =>
       new Uint8Array(await crypto.subtle.sign(parameters, key, message));
@@ -125,8 +126,9 @@ export class ScriptedGateway {
   /** @param {string} response */
   async #readResponse(response) {
     const compact = parseJws(response);
-    const [by, { jwk }] = Object.entries(this.#keys).find(([, { kid }]) => kid === compact.header.kid) ?? [];
-    assert(by && jwk);
+    const by = Object.keys(this.#keys).find((name) => this.#keys[name].kid === compact.header.kid);
+    assert(by);
+    const { jwk } = this.#keys[by];
     assert.equal(compact.header.typ, RESPONSE_TYP);
     const claims = await verifyResponse(compact, jwk);
     assert.deepEqual([claims.iss, claims.aud], [this.#keys.device.kid, URL_OF_GATEWAY]);
@@ -144,8 +146,7 @@ export class ScriptedGateway {
       return new Response(text, { headers: { 'content-type': 'text/event-stream' } });
     }
     const { status, error, headers = {}, date } = answer;
-    const body =
-      error === undefined ? answer.body : { error, message: error, description: error, field_errors: {} };
+    const body = error === undefined ? answer.body : { error, message: error, description: error, field_errors: {} };
     const dated = date === undefined ? {} : { date: new Date((this.#started + date) * 1000).toUTCString() };
     const text = JSON.stringify(body).replaceAll('{device}', this.#keys.device.kid);
     return new Response(text, { status, headers: { 'content-type': 'application/json', ...headers, ...dated } });

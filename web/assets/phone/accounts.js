@@ -214,7 +214,8 @@ export class Accounts extends EventTarget {
    * @param {Pending} pending
    */
   #asked(entry, pending) {
-    if (isShown(pending.challenge) || needsPresence(pending.challenge)) return void entry.pending.set(pending.id, pending);
+    if (isShown(pending.challenge) || needsPresence(pending.challenge))
+      return void entry.pending.set(pending.id, pending);
     // One that does not arrive comes again with the next connection.
     void this.#accept(entry, pending).catch(() => {});
   }

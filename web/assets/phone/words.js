@@ -41,7 +41,8 @@ const UNTRUSTED = {
 export function explain(cause) {
   if (cause instanceof Untrusted) return UNTRUSTED[cause.reason];
   if (cause instanceof Problem) return PROBLEMS[cause.error] ?? cause.sentence;
-  if (cause instanceof PresenceUnavailable) return 'This device cannot check now that it is you. Unlock it, then try again.';
+  if (cause instanceof PresenceUnavailable)
+    return 'This device cannot check now that it is you. Unlock it, then try again.';
   reportError(cause);
   return 'Something went wrong on this phone. Try again.';
 }

@@ -55,6 +55,8 @@ pub enum PresenceKind {
 pub enum Platform {
     Ios,
     Android,
+    Web,
+    Cli,
     Other,
 }
 
@@ -461,6 +463,8 @@ fn platform(platform: Platform) -> registry::Platform {
     match platform {
         Platform::Ios => registry::Platform::Ios,
         Platform::Android => registry::Platform::Android,
+        Platform::Web => registry::Platform::Web,
+        Platform::Cli => registry::Platform::Cli,
         Platform::Other => registry::Platform::Other,
     }
 }

@@ -78,6 +78,8 @@ async fn describe(edge: &Edge, backend: &Backend, binding: Binding) -> Result<De
         platform: match device.platform() {
             Platform::Ios => "ios",
             Platform::Android => "android",
+            Platform::Web => "web",
+            Platform::Cli => "cli",
             Platform::Other | Platform::Unspecified => "other",
         },
         is_active: binding.state() == BindingState::Active,

@@ -32,6 +32,10 @@ named! {
         Ios = "ios",
         /// Android.
         Android = "android",
+        /// A browser.
+        Web = "web",
+        /// A terminal.
+        Cli = "cli",
         /// Something else.
         Other = "other",
     }

@@ -24,5 +24,12 @@ export function unprompted(app, asked) {
     }
   };
   void accept();
-  return { element: layout({ kind: 'message', lead: sign('finger'), title: 'One moment', body: h('p', 'You are asked to confirm.') }) };
+  return {
+    element: layout({
+      kind: 'message',
+      lead: sign('finger'),
+      title: 'One moment',
+      body: h('p', 'You are asked to confirm.'),
+    }),
+  };
 }
