@@ -9,6 +9,7 @@
  *     const device = await phone.register({ token, secret }, { name: "Ada's phone" });
  *     // The app's backend is given device.device_identifier_jwt, and binds the device to its user. Then:
  *     for await (const event of phone.events()) {
+ *       // Show what `isShown` says is to be shown, and let the person decide.
  *       if (event.type === 'asked') await phone.respond(event.pending, 'accept');
  *     }
  */
