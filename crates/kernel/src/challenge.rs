@@ -5,8 +5,9 @@ use serde_json::{Map, Value};
 
 use crate::{
     jose::{JoseError, Jwks, b64u, jws, sha256},
+    json::null_as_default,
     level::Level,
-    named, null,
+    named,
     time::Timestamp,
     visible,
 };
@@ -97,13 +98,13 @@ const fn is_two(digits: &u8) -> bool {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestContext {
     /// IP address.
-    #[serde(default, deserialize_with = "null::or_default", skip_serializing_if = "String::is_empty")]
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "String::is_empty")]
     pub address: String,
     /// Name of the browser, or what it calls itself.
-    #[serde(default, deserialize_with = "null::or_default", skip_serializing_if = "String::is_empty")]
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "String::is_empty")]
     pub browser: String,
     /// Roughly where the address is.
-    #[serde(default, deserialize_with = "null::or_default", skip_serializing_if = "String::is_empty")]
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "String::is_empty")]
     pub place: String,
 }
 

@@ -1,6 +1,6 @@
 //! What the gateway knows of a phone.
 
-use nodkey_kernel::null;
+use nodkey_kernel::json::null_as_default;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::PresenceKind;
@@ -15,17 +15,17 @@ pub struct RegisteredDevice {
     /// True while an active binding exists.
     pub is_active: bool,
     /// True while the device vouches for its presence keys; false at gateways that know no key statements.
-    #[serde(default, deserialize_with = "null::or_default")]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub certified: bool,
     /// True while the user is frozen: this device is asked nothing and its answers are refused with `USER_FROZEN`.
-    #[serde(default, deserialize_with = "null::or_default")]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub frozen: bool,
     /// The presence keys that the gateway knows of the phone; none at gateways that do not say which count.
-    #[serde(default, deserialize_with = "null::or_default")]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub presence_keys: Vec<HeldKey>,
     /// The user's active phones, this one included, in the order they were activated. From [`status`](crate::Phone::status) alone, and empty at gateways
     /// that do not say it, or while this device is not active. Show the person one that they may not know of.
-    #[serde(default, deserialize_with = "null::or_default")]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub user_devices: Vec<UserDevice>,
 }
 
