@@ -26,7 +26,7 @@ pub struct DeviceOfUser {
     #[schema(pattern = "^[A-Za-z0-9_-]{43}$")]
     device_identifier: String,
     name: String,
-    /// `ios`, `android` or `other`.
+    /// `ios`, `android`, `web`, `cli` or `other`.
     #[schema(value_type = super::devices::Platform)]
     platform: &'static str,
     is_active: bool,
