@@ -30,8 +30,9 @@ use crate::{
 
 /// The least a lead may be, in seconds: the JWKS is kept for a minute by caches.
 const LEAST_LEAD: u32 = 120;
-/// For how long keys are taken from memory. What replaces a compromised key signs at once, by another replica: whoever asks for it is given it.
-const FRESH: Duration = Duration::from_secs(1);
+/// For how long keys are taken from memory: of many that ask at once, one reads. What replaces a compromised key signs at once, and was published by
+/// another replica maybe: whoever then asks for it is given it, or would distrust what it signed.
+const FRESH: Duration = Duration::from_millis(100);
 
 /// The keys the registry signs by.
 pub(crate) type OwnKeys = Arc<Keys<Here>>;
