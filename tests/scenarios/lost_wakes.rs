@@ -63,14 +63,16 @@ async fn a_restart_of_the_service_ends_no_stream_and_no_wait() {
             assert_eq!(next_asked(&mut stream).await.id, id);
         }
         tenant.backend.cancel(&first).await.unwrap();
-        let closed = async || loop {
-            match stream.next().await {
-                Some(Ok(PhoneEvent::Closed { id })) => return id,
-                Some(Ok(PhoneEvent::Synced)) => {}
-                other => panic!("{other:?}"),
+        let closed = async {
+            loop {
+                match stream.next().await {
+                    Some(Ok(PhoneEvent::Closed { id })) => return id,
+                    Some(Ok(PhoneEvent::Synced)) => {}
+                    other => panic!("{other:?}"),
+                }
             }
         };
-        assert_eq!(tokio::time::timeout(PATIENCE, closed()).await.unwrap(), first);
+        assert_eq!(tokio::time::timeout(PATIENCE, closed).await.unwrap(), first);
     });
     assert_eq!(end, "CANCELED");
 }

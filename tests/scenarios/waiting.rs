@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::{
     http,
-    world::{PATIENCE, World, asked},
+    world::{World, asked, next_asked},
 };
 
 scenarios!(
