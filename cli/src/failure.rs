@@ -128,8 +128,7 @@ mod tests {
         assert_eq!(code(&call(Kind::Invalid)), REFUSED);
         assert_eq!(code(&call(Kind::Unavailable)), FAILED);
         assert_eq!(code(&anyhow::anyhow!("disk full")), FAILED);
-        let refused =
-            |status| PhoneError::Refused { status, code: "X".into(), description: String::new(), retry_after: Duration::ZERO };
+        let refused = |status| PhoneError::Refused { status, code: "X".into(), description: String::new(), retry_after: Duration::ZERO };
         assert_eq!(code(&refused(409).into()), REFUSED);
         assert_eq!(code(&refused(503).into()), FAILED);
         assert_eq!(code(&Refused("line 2".into()).into()), REFUSED);

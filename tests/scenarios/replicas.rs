@@ -200,9 +200,8 @@ async fn whichever_replica_is_killed_the_other_goes_on_and_every_event_has_one_e
             let new = log_in("ada").callback_url(&receiving.url).request_id(&format!("{service} {replica}"));
             let id = tenant.backend.create_trusonafication(new).await.unwrap().trusonafication.id;
             // The gateway it waits at may just have died.
-            let pending = eventually("the phone is prompted", async || {
-                phone.wait(PATIENCE).await.ok()?.into_iter().find(|pending| pending.id == id)
-            });
+            let pending =
+                eventually("the phone is prompted", async || phone.wait(PATIENCE).await.ok()?.into_iter().find(|pending| pending.id == id));
             phone.respond(&pending.await, Decision::Accept, None).await.unwrap();
             topology.service(service).kill(replica);
             let done = eventually("the backend learns of it", async || tenant.backend.wait(&id).await.ok()).await;

@@ -68,8 +68,7 @@ pub(crate) async fn sign_with_presence(
     for (kind, key) in candidates {
         let confirmed = presence.confirm(kind, reason).await;
         let signer = |input: &[u8]| keys.sign_with_presence(kind, input);
-        let signed =
-            confirmed.and_then(|()| jws::sign_with(typ, key.algorithm(), Some(&key.thumbprint()), None, claims, signer));
+        let signed = confirmed.and_then(|()| jws::sign_with(typ, key.algorithm(), Some(&key.thumbprint()), None, claims, signer));
         match signed {
             Err(PresenceError::Unavailable) => {}
             signed => return Ok(signed?),

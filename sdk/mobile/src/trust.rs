@@ -2,11 +2,7 @@
 
 use std::time::Duration;
 
-use nodkey_kernel::{
-    challenge::ChallengeError,
-    jose::Jwks,
-    time::Timestamp,
-};
+use nodkey_kernel::{challenge::ChallengeError, jose::Jwks, time::Timestamp};
 use tokio::sync::Mutex;
 
 use crate::{Error, transport::Transport};

@@ -282,7 +282,8 @@ async fn the_phone_does_what_the_list_of_behaviours_says() {
         let happened = pin!(run(&spec, case)).await;
         let device = keys(&spec)["device"].public().thumbprint();
         let expected: Vec<Value> = serde_json::from_str(&case["log"].to_string().replace("{device}", &device)).unwrap();
-        let is_same = expected.len() == happened.len() && expected.iter().zip(&happened).all(|(expected, happened)| holds(expected, happened));
+        let is_same =
+            expected.len() == happened.len() && expected.iter().zip(&happened).all(|(expected, happened)| holds(expected, happened));
         if !is_same {
             let lines = |log: &[Value]| log.iter().map(|entry| format!("    {entry}\n")).collect::<String>();
             failures.push(format!("{}\n  expected\n{}  happened\n{}", case["name"], lines(&expected), lines(&happened)));
