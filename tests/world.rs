@@ -334,7 +334,7 @@ pub async fn next_asked(events: &mut (impl Stream<Item = Result<PhoneEvent, Erro
     let asked = async {
         loop {
             match events.next().await {
-                Some(Ok(PhoneEvent::Asked(pending))) => return pending,
+                Some(Ok(PhoneEvent::Asked(pending))) => return *pending,
                 Some(Ok(_)) => {}
                 ended => panic!("nothing was asked: {ended:?}"),
             }

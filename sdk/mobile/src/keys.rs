@@ -67,11 +67,11 @@ pub(crate) async fn sign_with_presence(
 ) -> Result<String, Error> {
     for (kind, key) in candidates {
         let confirmed = presence.confirm(kind, reason).await;
-        let signer = |input: &[u8]| keys.sign_with_presence(kind, input);
-        let signed = confirmed.and_then(|()| jws::sign_with(typ, key.algorithm(), Some(&key.thumbprint()), None, claims, signer));
-        match signed {
+        let sign = |input: &[u8]| keys.sign_with_presence(kind, input);
+        let result = confirmed.and_then(|()| jws::sign_with(typ, key.algorithm(), Some(&key.thumbprint()), None, claims, sign));
+        match result {
             Err(PresenceError::Unavailable) => {}
-            signed => return Ok(signed?),
+            result => return Ok(result?),
         }
     }
     Err(PresenceError::Unavailable.into())

@@ -63,7 +63,7 @@ pub struct Open {
 #[derive(Clone, Debug)]
 pub enum PhoneEvent {
     /// There is something to answer. It comes again, the same, with each stream while it is open.
-    Asked(Pending),
+    Asked(Box<Pending>),
     /// What was asked is over: do not show it any more.
     Closed {
         /// Trusonafication id.
@@ -118,7 +118,7 @@ impl Reader<'_> {
         let mut open = Open::default();
         for one in listed {
             match self.one(one).await? {
-                Some(PhoneEvent::Asked(pending)) => open.pending.push(pending),
+                Some(PhoneEvent::Asked(pending)) => open.pending.push(*pending),
                 Some(PhoneEvent::Untrusted { id, reason }) => open.untrusted.push((id, reason)),
                 _ => {}
             }
@@ -171,7 +171,8 @@ impl Reader<'_> {
             Ok(challenge) if challenge.jti != id => Untrusted::Mismatch,
             Ok(challenge) => {
                 let self_started = self_started.unwrap_or_default();
-                return Ok(Some(PhoneEvent::Asked(Pending { id, challenge, self_started, jws: jws.to_owned() })));
+                let pending = Pending { id, challenge, self_started, jws: jws.to_owned() };
+                return Ok(Some(PhoneEvent::Asked(Box::new(pending))));
             }
         };
         Ok(Some(PhoneEvent::Untrusted { id, reason }))

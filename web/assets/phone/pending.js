@@ -1,4 +1,4 @@
-/** What there is to answer: what the gateway lists, as far as it can be trusted (mobile-protocol.md, sections 3 and 4). */
+/** What there is to answer: what the gateway lists, as far as it can be trusted (docs/protocol/mobile.md, section 5). */
 
 import { verifyChallenge } from '../lib/challenge.js';
 import { Untrusted } from './errors.js';
@@ -130,7 +130,7 @@ export class Reader {
   }
 
   /**
-   * Section 4: nothing of a challenge is shown before all of this holds.
+   * Section 5: nothing of a challenge is shown before all of this holds.
    * @param {string} id
    * @param {string} jws
    */

@@ -1,4 +1,4 @@
-/** Calls to the gateway, each with its proof (mobile-protocol.md, section 2): DPoP (RFC 9449) with a hash of the body. */
+/** Calls to the gateway, each with its proof (docs/protocol/mobile.md, section 2): DPoP (RFC 9449) with a hash of the body. */
 
 import { pause } from '../lib/pause.js';
 import { algorithm, b64u, sha256, signJws, utf8 } from '../lib/jose.js';

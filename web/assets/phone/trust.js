@@ -1,4 +1,4 @@
-/** Whose word a phone takes: the deployment's keys (mobile-protocol.md, section 4). */
+/** Whose word a phone takes: the deployment's keys (docs/protocol/mobile.md, sections 5 and 12). */
 
 import { JoseError } from '../lib/jose.js';
 import { json } from '../lib/problem.js';

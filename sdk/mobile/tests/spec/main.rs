@@ -106,7 +106,7 @@ impl App<'_> {
             match event {
                 Ok(PhoneEvent::Asked(pending)) => {
                     self.open.retain(|open| open.id != pending.id);
-                    self.open.push(pending.clone());
+                    self.open.push((*pending).clone());
                     if answer(self.case, &self.log, phone, &pending).await {
                         self.open.retain(|open| open.id != pending.id);
                     }
