@@ -1,7 +1,7 @@
 //! Operators with their phones and browsers.
 
 use nodkey_mobile_sdk::{
-    Config, Decision, Phone,
+    Config, Decision, Phone, Platform,
     software::{AlwaysPresent, SoftwareKeyStore},
 };
 use nodkey_proto::registry::v1::{Invitation, InviteOperatorRequest, Role, operator_service_client::OperatorServiceClient};
@@ -40,6 +40,8 @@ pub async fn register_with(world: &World, link: &str, keys: SoftwareKeyStore) ->
         mobile_token: text(&opened.body["mobile"]["token"]),
         mobile_secret: text(&opened.body["mobile"]["secret"]).into(),
         jwks: None,
+        platform: Platform::Other,
+        app_version: None,
         ca_certificate: world.endpoints.ca_certificate.clone(),
     };
     let phone = Phone::new(config, keys, AlwaysPresent).unwrap();

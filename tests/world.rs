@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 
+use futures_util::{Stream, StreamExt as _};
 use nodkey_binding::Binding;
 use nodkey_gateway::Gateway;
 use nodkey_kernel::{egress::Egress, operator_key::OperatorKey, random::Random, service_key::ServiceKey, time::Clock};
 use nodkey_mobile_sdk::{
-    Config, Pending, Phone, UserPresence,
+    Config, Error, Pending, Phone, PhoneEvent, Platform, UserPresence,
     software::{AlwaysPresent, SoftwareKeyStore},
 };
 use nodkey_notification::Notification;
@@ -256,6 +257,8 @@ impl Tenant {
             mobile_token: self.mobile.credential.as_ref().unwrap().token.clone(),
             mobile_secret: self.mobile.secret.clone().into(),
             jwks: None,
+            platform: Platform::Other,
+            app_version: None,
             ca_certificate: self.ca_certificate.clone(),
         };
         Phone::new(config, keys, person).unwrap()
@@ -329,6 +332,20 @@ pub async fn asked(phone: &SoftPhone) -> Pending {
     let pending = phone.wait(PATIENCE).await.unwrap();
     assert_eq!(pending.len(), 1, "one thing is asked");
     pending.into_iter().next().unwrap()
+}
+
+/// What comes next that a phone is asked, on the stream it has.
+pub async fn next_asked(events: &mut (impl Stream<Item = Result<PhoneEvent, Error>> + Unpin)) -> Pending {
+    let asked = async {
+        loop {
+            match events.next().await {
+                Some(Ok(PhoneEvent::Asked(pending))) => return *pending,
+                Some(Ok(_)) => {}
+                ended => panic!("nothing was asked: {ended:?}"),
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, asked).await.expect("it takes too long until something is asked")
 }
 
 /// Looks until what is looked for is there.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use nodkey_mobile_sdk::Config as PhoneConfig;
+use nodkey_mobile_sdk::{Config as PhoneConfig, Platform};
 use nodkey_server_sdk::{Credential, Endpoints, Jwks, Nodkey, OperatorKey};
 use serde::{Deserialize, Serialize};
 
@@ -222,6 +222,8 @@ impl Gateway {
             mobile_token: mobile.token,
             mobile_secret: mobile.secret.into(),
             jwks,
+            platform: Platform::Cli,
+            app_version: Some(concat!("nodkey ", env!("CARGO_PKG_VERSION")).to_owned()),
             ca_certificate: data_dir.authority(if named { None } else { Some(data_dir.dev_file()?) }.as_ref())?,
         })
     }

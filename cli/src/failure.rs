@@ -7,7 +7,7 @@ use nodkey_kernel::{
     challenge::ChallengeError,
     error::{chain, plain},
 };
-use nodkey_mobile_sdk::Error as PhoneError;
+use nodkey_mobile_sdk::{Error as PhoneError, Untrusted};
 use nodkey_runtime::DataDirError;
 use nodkey_server_sdk::{Error as CallError, Fault, JoseError, Kind};
 use serde_json::error::Category;
@@ -199,16 +199,18 @@ fn advice(error: &anyhow::Error) -> Option<&'static str> {
             Some("Is the phone enrolled here? Is --http the gateway's public URL? Do the clocks agree to a minute?")
         }
         PhoneError::Refused { status: 404, .. } => Some("Enrol the phone first: `nodkey phone enrol`."),
-        PhoneError::Challenge(ChallengeError::UnknownKey) => {
+        PhoneError::Untrusted(Untrusted::Challenge(ChallengeError::UnknownKey)) => {
             Some("Nothing was shown or answered. If the deployment's keys were rotated, run it again; with --jwks, fetch that file anew.")
         }
-        PhoneError::Challenge(_) => Some("Nothing was shown or answered. Check --jwks, and that --http is the gateway's public URL."),
+        PhoneError::Untrusted(_) => Some("Nothing was shown or answered. Check --jwks, and that --http is the gateway's public URL."),
         _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use anyhow::Context as _;
 
     use super::*;
@@ -224,7 +226,7 @@ mod tests {
         assert_eq!(code(&call(Kind::Invalid)), REFUSED);
         assert_eq!(code(&call(Kind::Unavailable)), FAILED);
         assert_eq!(code(&anyhow::anyhow!("disk full")), FAILED);
-        let refused = |status| PhoneError::Refused { status, code: "X".into(), description: String::new() };
+        let refused = |status| PhoneError::Refused { status, code: "X".into(), description: String::new(), retry_after: Duration::ZERO };
         assert_eq!(code(&refused(409).into()), REFUSED);
         assert_eq!(code(&refused(503).into()), FAILED);
         assert_eq!(code(&Refused("line 2".into()).into()), REFUSED);
@@ -235,7 +237,10 @@ mod tests {
 
     #[test]
     fn advice_fits_the_cause() {
-        let refused = |status, code: &str| PhoneError::Refused { status, code: code.into(), description: String::new() }.into();
+        let refused = |status, code: &str| {
+            let (code, description) = (code.into(), String::new());
+            PhoneError::Refused { status, code, description, retry_after: Duration::ZERO }.into()
+        };
         assert!(advice(&refused(403, "FORBIDDEN")).unwrap().contains("mobile credential"));
         assert!(advice(&refused(403, "DEVICE_RETIRED")).unwrap().contains("enrol again"));
         assert!(advice(&refused(424, "USER_FROZEN")).unwrap().contains("users release"));

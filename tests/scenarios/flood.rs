@@ -2,7 +2,7 @@
 
 use std::{pin::pin, time::Duration};
 
-use futures_util::{StreamExt as _, future::join_all, stream};
+use futures_util::{Stream, StreamExt as _, future::join_all, stream};
 use nodkey_gateway::Config;
 use nodkey_kernel::{
     dpop,
@@ -10,7 +10,7 @@ use nodkey_kernel::{
     random::Random,
     time::Clock,
 };
-use nodkey_mobile_sdk::Decision;
+use nodkey_mobile_sdk::{Decision, Error, PhoneEvent};
 use nodkey_proto::{
     notification::v1::{CreateEndpointRequest, endpoint_service_client::EndpointServiceClient},
     registry::v1::{
@@ -29,7 +29,7 @@ use crate::{
     http,
     operators::{enrolled, scan, standing},
     processes::Plan,
-    world::{PATIENCE, Tenant, World, asked, eventually},
+    world::{PATIENCE, Tenant, World, asked, eventually, next_asked},
 };
 
 /// Names a client to the gateway, which was told to believe it.
@@ -101,9 +101,9 @@ async fn browsers_that_wait_leave_phones_and_backends_their_half() {
         assert_eq!(refused.recv().await.unwrap(), (503, "OVERLOADED".into(), 5));
     }
     // All the while whoever proves who they are waits and is woken.
-    let mut stream = pin!(phone.stream().await.unwrap());
+    let mut stream = pin!(phone.events().await.unwrap());
     let id = tenant.backend.create_trusonafication(log_in()).await.unwrap().trusonafication.id;
-    let pending = stream.next().await.unwrap().unwrap();
+    let pending = next_asked(&mut stream).await;
     let path = format!("/api/v2/trusonafications/{id}?wait=30");
     let (end, _) = tokio::join!(http::backend(&world.http, &tenant.server, Method::GET, &path, ""), async {
         phone.respond(&pending, Decision::Accept, None).await.unwrap()
@@ -146,23 +146,33 @@ async fn clients_of_a_proxy_that_names_nobody_are_not_limited_as_if_they_were_on
     assert!(metrics.lines().any(|line| line == "nodkey_unnamed_proxy 1"));
 }
 
+/// Whether a stream ends before anything is asked on it.
+async fn ends(mut events: impl Stream<Item = Result<PhoneEvent, Error>> + Unpin) -> bool {
+    loop {
+        match events.next().await {
+            Some(Ok(PhoneEvent::Synced)) => {}
+            other => return other.is_none(),
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_fifth_wait_of_a_device_ends_its_oldest_and_no_other() {
     let world = World::embedded().await;
     let tenant = world.tenant().await;
     let (phone, other) = (tenant.active("ada").await, tenant.active("bob").await);
-    let mut others = pin!(other.stream().await.unwrap());
+    let mut others = pin!(other.events().await.unwrap());
     let mut streams = Vec::new();
     for _ in 0..5 {
-        streams.push(Box::pin(phone.stream().await.unwrap()));
+        streams.push(Box::pin(phone.events().await.unwrap()));
     }
     let mut streams = streams.into_iter();
-    assert!(streams.next().unwrap().next().await.is_none(), "the oldest is over");
+    assert!(ends(streams.next().unwrap()).await, "the oldest is over");
     // A long poll counts, too, and the stream that is the oldest by now makes way for it.
     let poll = phone.wait(Duration::from_mins(1));
     let (second, polled) = tokio::join!(
         async {
-            let ended = streams.next().unwrap().next().await.is_none();
+            let ended = ends(streams.next().unwrap()).await;
             tenant.backend.create_trusonafication(log_in()).await.unwrap();
             ended
         },
@@ -170,10 +180,10 @@ async fn the_fifth_wait_of_a_device_ends_its_oldest_and_no_other() {
     );
     assert!(second && polled.unwrap().len() == 1);
     for mut stream in streams {
-        assert!(stream.next().await.unwrap().is_ok(), "the others go on");
+        next_asked(&mut stream).await;
     }
     tenant.backend.create_trusonafication(NewTrusonafication::user("bob", "log in", "Acme")).await.unwrap();
-    assert!(others.next().await.unwrap().is_ok());
+    next_asked(&mut others).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,7 +10,7 @@ use nodkey_kernel::{
     random::Random,
 };
 use nodkey_mobile_sdk::{
-    Config, Decision, Phone,
+    Config, Decision, Phone, Platform, PresenceError,
     software::{AlwaysPresent, NeverPresent, SoftwareKeyStore},
 };
 use nodkey_proto::registry::v1::{ApproveDeviceKeysRequest, Device, device_service_client::DeviceServiceClient};
@@ -335,6 +335,8 @@ fn config(gateway: &str) -> Config {
         mobile_token: "token".into(),
         mobile_secret: "secret".to_owned().into(),
         jwks: None,
+        platform: Platform::Cli,
+        app_version: Some("test 1".into()),
         ca_certificate: None,
     }
 }
@@ -347,7 +349,7 @@ async fn a_new_phone_registers_at_an_old_gateway_as_before_and_asks_nobody() {
     let registrations = registrations.lock().unwrap();
     let members: Vec<_> = registrations[0].as_object().unwrap().keys().map(String::as_str).collect();
     // The last is one that it does not know, and ignores.
-    assert_eq!(members, ["device_key", "presence_keys", "name", "platform", "app_version", "capabilities"]);
+    assert_eq!(members, ["device_key", "presence_keys", "name", "platform", "capabilities", "app_version"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -358,7 +360,7 @@ async fn whoever_does_not_confirm_a_presence_key_registers_nothing() {
     let token = &tenant.mobile.credential.as_ref().unwrap().token;
     let config = Config { mobile_token: token.clone(), mobile_secret: tenant.mobile.secret.clone().into(), ..config(&world.http) };
     let denied = Phone::new(config.clone(), keys.clone(), NeverPresent).unwrap();
-    assert!(matches!(denied.register("phone").await.unwrap_err(), nodkey_mobile_sdk::Error::PresenceDenied(_)));
+    assert!(matches!(denied.register("phone").await.unwrap_err(), nodkey_mobile_sdk::Error::Presence(PresenceError::Denied)));
     assert!(tenant.backend.device(denied.device_identifier()).await.is_err());
     assert!(Phone::new(config, keys, AlwaysPresent).unwrap().register("phone").await.unwrap().certified);
 }

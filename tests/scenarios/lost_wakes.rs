@@ -3,14 +3,14 @@
 use std::pin::pin;
 
 use futures_util::StreamExt as _;
-use nodkey_mobile_sdk::Decision;
+use nodkey_mobile_sdk::{Decision, PhoneEvent};
 use nodkey_server_sdk::NewTrusonafication;
 use reqwest::Method;
 
 use crate::{
     http,
     processes::{Plan, Topology},
-    world::{PATIENCE, Tenant, asked},
+    world::{PATIENCE, Tenant, asked, next_asked},
 };
 
 async fn ask(tenant: &Tenant) -> String {
@@ -29,19 +29,19 @@ async fn phones_and_backends_are_told_while_the_gateway_hears_nothing() {
     let topology = Plan::new().run().await;
     let tenant = topology.world.tenant().await;
     let phone = tenant.active("ada").await;
-    let mut stream = pin!(phone.stream().await.unwrap());
+    let mut stream = pin!(phone.events().await.unwrap());
     let bus = &topology.service("gateway").bus;
     bus.refuse().await;
     bus.cut();
     let (polled, id) = tokio::join!(asked(&phone), ask(&tenant));
     assert_eq!(polled.id, id);
-    let streamed = tokio::time::timeout(PATIENCE, stream.next()).await.unwrap().unwrap().unwrap();
+    let streamed = next_asked(&mut stream).await;
     assert_eq!(streamed.id, id);
     let (end, _) = tokio::join!(waited(&topology, &tenant, &id), async { phone.respond(&streamed, Decision::Accept, None).await.unwrap() });
     assert_eq!(end, "ACCEPTED");
     // What was noticed by a look is not told again.
     let next = ask(&tenant).await;
-    assert_eq!(stream.next().await.unwrap().unwrap().id, next);
+    assert_eq!(next_asked(&mut stream).await.id, next);
     bus.accept();
 }
 
@@ -50,9 +50,9 @@ async fn a_restart_of_the_service_ends_no_stream_and_no_wait() {
     let topology = Plan::new().run().await;
     let tenant = topology.world.tenant().await;
     let phone = tenant.active("ada").await;
-    let mut stream = pin!(phone.stream().await.unwrap());
+    let mut stream = pin!(phone.events().await.unwrap());
     let first = ask(&tenant).await;
-    assert_eq!(stream.next().await.unwrap().unwrap().id, first);
+    assert_eq!(next_asked(&mut stream).await.id, first);
     let service = topology.service("trusonafication");
     let (end, ()) = tokio::join!(waited(&topology, &tenant, &first), async {
         for _ in 0..2 {
@@ -60,9 +60,19 @@ async fn a_restart_of_the_service_ends_no_stream_and_no_wait() {
             service.start(0);
             service.readiness(200).await;
             let id = ask(&tenant).await;
-            assert_eq!(tokio::time::timeout(PATIENCE, stream.next()).await.unwrap().unwrap().unwrap().id, id);
+            assert_eq!(next_asked(&mut stream).await.id, id);
         }
         tenant.backend.cancel(&first).await.unwrap();
+        let closed = async {
+            loop {
+                match stream.next().await {
+                    Some(Ok(PhoneEvent::Closed { id })) => return id,
+                    Some(Ok(PhoneEvent::Synced)) => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+        };
+        assert_eq!(tokio::time::timeout(PATIENCE, closed).await.unwrap(), first);
     });
     assert_eq!(end, "CANCELED");
 }

@@ -74,6 +74,7 @@ mod requests;
 mod restart;
 mod rpc;
 mod signing;
+mod streams;
 mod strict;
 mod tenants;
 mod texts;

@@ -10,14 +10,14 @@ async fn who_waits_beyond_the_limit_is_refused() {
     let world = World::embedded_with(Config { max_waiting: 1, ..Config::default() }).await;
     let tenant = world.tenant().await;
     let (one, two) = (tenant.active("ada").await, tenant.active("bob").await);
-    let stream = one.stream().await.unwrap();
-    let refused = two.stream().await.map(|_| ()).unwrap_err();
+    let stream = one.events().await.unwrap();
+    let refused = two.events().await.map(|_| ()).unwrap_err();
     assert!(matches!(&refused, nodkey_mobile_sdk::Error::Refused { status: 503, code, .. } if code == "OVERLOADED"), "{refused}");
     // Those who work are served all the same.
     assert!(two.status().await.unwrap().is_active);
     drop(stream);
     // The place is free once the gateway has noticed.
-    while two.stream().await.is_err() {
+    while two.events().await.is_err() {
         tokio::task::yield_now().await;
     }
 }

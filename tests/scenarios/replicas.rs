@@ -4,16 +4,18 @@ use std::{collections::BTreeSet, pin::pin};
 
 use axum::http::StatusCode;
 use futures_util::StreamExt as _;
-use nodkey_kernel::key_statement::sign_key_statement;
+use nodkey_kernel::{jose::jws::Compact, key_statement::sign_key_statement};
 use nodkey_mobile_sdk::{Decision, software::SoftwareKeyStore};
-use nodkey_proto::trusonafication::v1::{ListTrusonaficationsRequest, Status};
-use nodkey_server_sdk::is_success;
+use nodkey_proto::trusonafication::v1::{
+    ListTrusonaficationsRequest, RotateSigningKeyRequest, Status, signing_key_service_client::SigningKeyServiceClient,
+};
+use nodkey_server_sdk::{ServiceName, is_success};
 
 use super::key_statements::{ByHand, key, refused};
 use crate::{
     processes::{Plan, SERVICES, Topology},
     receiver::receiver,
-    world::{asked, eventually},
+    world::{PATIENCE, asked, eventually},
     writes::{log_in, log_in_by},
 };
 
@@ -108,6 +110,36 @@ async fn of_two_answers_at_two_gateways_one_counts() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_signs_at_once_does_so_at_every_replica_and_phones_take_it() {
+    let topology = Plan::replicated().run().await;
+    let tenant = topology.world.tenant().await;
+    let phone = tenant.active("ada").await;
+    let backends = [0, 1].map(|replica| tenant.backend_at(&topology.replica(replica)));
+    let log_in = async |replica: usize| {
+        let id = backends[replica].create_trusonafication(log_in("ada")).await.unwrap().trusonafication.id;
+        let answered = eventually("the phone trusts it", async || phone.wait(PATIENCE).await.unwrap().into_iter().find(|one| one.id == id));
+        phone.respond(&answered.await, Decision::Accept, None).await.unwrap();
+        let evidence = backends[replica].evidence(&id).await.unwrap();
+        Compact::parse(&evidence.challenge).unwrap().header().kid.clone().unwrap()
+    };
+    // Both have the key in memory by then.
+    assert_eq!(log_in(0).await, log_in(1).await);
+    let operator = topology.replica(0).operator(None);
+    let mut keys = SigningKeyServiceClient::new(operator.channel(ServiceName::Trusonafication));
+    let request = RotateSigningKeyRequest { at_once: true, ..RotateSigningKeyRequest::default() };
+    let rotated = keys.rotate_signing_key(request).await.unwrap().into_inner().id;
+    assert_eq!(log_in(0).await, rotated);
+    eventually("the other replica has heard of it", async || {
+        let created = backends[1].create_trusonafication(crate::writes::log_in("ada")).await.unwrap().trusonafication.id;
+        let open = phone.open(PATIENCE).await.unwrap();
+        backends[1].cancel(&created).await.unwrap();
+        open.pending.iter().any(|pending| pending.id == created).then_some(())
+    })
+    .await;
+    assert_eq!(log_in(1).await, rotated);
+}
+
 /// As an upgrade does it: one after the other, each stopped in order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_replicas_are_replaced_one_after_the_other_logins_go_on() {
@@ -168,9 +200,8 @@ async fn whichever_replica_is_killed_the_other_goes_on_and_every_event_has_one_e
             let new = log_in("ada").callback_url(&receiving.url).request_id(&format!("{service} {replica}"));
             let id = tenant.backend.create_trusonafication(new).await.unwrap().trusonafication.id;
             // The gateway it waits at may just have died.
-            let pending = eventually("the phone is prompted", async || {
-                phone.wait(crate::world::PATIENCE).await.ok()?.into_iter().find(|pending| pending.id == id)
-            });
+            let pending =
+                eventually("the phone is prompted", async || phone.wait(PATIENCE).await.ok()?.into_iter().find(|pending| pending.id == id));
             phone.respond(&pending.await, Decision::Accept, None).await.unwrap();
             topology.service(service).kill(replica);
             let done = eventually("the backend learns of it", async || tenant.backend.wait(&id).await.ok()).await;

@@ -10,7 +10,7 @@ use nodkey_kernel::{
     transfer::{TransferAct, TransferClaims, TransferRequestClaims, sign_transfer, sign_transfer_request},
 };
 use nodkey_mobile_sdk::{
-    Decision, Error, Transferred, UserDevice,
+    Decision, Error, PresenceError, Transferred, UserDevice,
     software::{NeverPresent, SoftwareKeyStore},
 };
 use nodkey_proto::{
@@ -240,7 +240,7 @@ async fn the_keys_of_a_stolen_phone_without_the_person_move_nothing(world: &Worl
     let keys = SoftwareKeyStore::new(old.device.clone(), vec![(PresenceKind::Biometric, theirs)]);
     let absent = tenant.phone_of(keys, NeverPresent);
     let request = new.phone(&new.presence).transfer_request().await.unwrap();
-    assert!(matches!(absent.transfer(&request, TransferAct::Replace).await, Err(Error::PresenceDenied(_))));
+    assert!(matches!(absent.transfer(&request, TransferAct::Replace).await, Err(Error::Presence(PresenceError::Denied))));
     assert_eq!(devices_of(&tenant, "ada").await, [old.id()]);
 }
 

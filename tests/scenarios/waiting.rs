@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::{
     http,
-    world::{PATIENCE, World, asked},
+    world::{World, asked, next_asked},
 };
 
 scenarios!(
@@ -41,10 +41,10 @@ async fn a_phone_that_waits_is_woken(world: &World) {
 async fn a_phone_that_streams_is_told_one_after_the_other(world: &World) {
     let tenant = world.tenant().await;
     let phone = tenant.active("ada").await;
-    let mut stream = pin!(phone.stream().await.unwrap());
+    let mut stream = pin!(phone.events().await.unwrap());
     for _ in 0..3 {
         let id = tenant.backend.create_trusonafication(log_in()).await.unwrap().trusonafication.id;
-        let pending = tokio::time::timeout(PATIENCE, stream.next()).await.unwrap().unwrap().unwrap();
+        let pending = next_asked(&mut stream).await;
         assert_eq!(pending.id, id);
         phone.respond(&pending, Decision::Accept, None).await.unwrap();
     }

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 
 import {
   HANDHELD,
+  accept,
   account,
   ask,
   choices,
@@ -13,6 +14,7 @@ import {
   openPhone,
   somebody,
   statuses,
+  touch,
 } from './support/acme.js';
 import { authenticator, named } from './support/authenticator.js';
 import { expect, test } from './support/test.js';
@@ -86,10 +88,7 @@ for (const [which, tamper] of Object.entries(TAMPERED)) {
     await page.goto('about:blank');
     await ask(server, user, 'pay Grace');
     await page.route('**/devices/*/trusonafications', async (route) => {
-      // The same by long poll, which comes to an end.
-      const headers = { ...route.request().headers(), accept: 'application/json' };
-      const { trusonafications } = await (await route.fetch({ headers })).json();
-      const data = JSON.stringify(tamper(trusonafications[0]));
+      const data = JSON.stringify(tamper(await firstOf(route)));
       await route.fulfill({ contentType: 'text/event-stream', body: `event: trusonafication\ndata: ${data}\n\n` });
     });
     await page.goto(`${server.url}/demo/phone`);
@@ -150,6 +149,61 @@ test('what guards the presence key can be changed, and the phone says which it i
   await expect.poll(() => statuses(server, user)).toEqual(['ACCEPTED']);
 });
 
+test('a prompt by a key that took another’s place a moment ago is shown, not distrusted', async ({ page, server }) => {
+  const user = await openPhone(page, server);
+  for (const action of ['open the door', 'open the window']) {
+    // The phone, and the browser’s cache, know the key before.
+    await server.admin('keys', 'rotate', '--owner', 'trusonafication', '--now');
+    await ask(server, user, action);
+    await expect(heading(page, action)).toBeVisible();
+    await accept(page);
+    await expect.poll(async () => (await statuses(server, user))[0]).toBe('ACCEPTED');
+    await page.getByRole('button', { name: 'Done' }).click();
+  }
+  await expect(page.getByText('Something is not shown')).toHaveCount(0);
+});
+
+test('what is not to be shown is accepted without a question, after the person confirmed where that is wanted', async ({
+  page,
+  server,
+}) => {
+  const user = await openPhone(page, server);
+  await ask(server, user, 'print', '--prompt', 'false', '--level', '1', '--user-presence', 'false');
+  await expect.poll(() => statuses(server, user)).toEqual(['ACCEPTED']);
+  await expect(heading(page, 'Your accounts')).toBeVisible();
+  await expect(page.getByRole('button', { name: 'Accept' })).toHaveCount(0);
+
+  await ask(server, user, 'print in colour', '--prompt', 'false');
+  await expect(heading(page, 'Is it you?')).toBeVisible();
+  await touch(page);
+  await expect.poll(() => statuses(server, user)).toEqual(['ACCEPTED', 'ACCEPTED']);
+  await expect(heading(page, 'Your accounts')).toBeVisible();
+
+  // Whoever does not confirm can say why.
+  await ask(server, user, 'print it all', '--prompt', 'false');
+  await page.getByRole('button', { name: 'Cancel' }).click();
+  await expect(heading(page, 'print it all')).toBeVisible();
+  await page.getByRole('button', { name: 'I did not start this' }).click();
+  await expect.poll(async () => (await statuses(server, user))[0]).toBe('REJECTED');
+});
+
+test('what ended while the phone was away is gone when it is back', async ({ page, server }) => {
+  const user = await openPhone(page, server);
+  await page.goto('about:blank');
+  const { id } = await ask(server, user, 'open the door');
+  let body = '';
+  // Each stream has this and ends.
+  await page.route('**/devices/*/trusonafications', async (route) => {
+    body ||= `event: trusonafication\ndata: ${JSON.stringify(await firstOf(route))}\n\nevent: synced\ndata: {}\n\n`;
+    await route.fulfill({ contentType: 'text/event-stream', body });
+  });
+  await page.goto(`${server.url}/demo/phone`);
+  await expect(heading(page, 'open the door')).toBeVisible();
+  await server.admin('trusonafications', 'cancel', id);
+  await page.unrouteAll({ behavior: 'ignoreErrors' });
+  await expect(heading(page, 'Not asked any more')).toBeVisible();
+});
+
 test('an answer is signed by the device it says', async ({ page, server }) => {
   const user = await openPhone(page, server);
   const { id } = await ask(server, user, 'open the door');
@@ -159,6 +213,17 @@ test('an answer is signed by the device it says', async ({ page, server }) => {
   const claims = JSON.parse(Buffer.from(response.split('.')[1], 'base64url').toString());
   expect(claims).toMatchObject({ iss: await deviceOf(server, user), sub: id, dec: 'reject', why: 'not_me' });
 });
+
+/**
+ * What a stream would bring first: by long poll, which comes to an end.
+ * @param {import('@playwright/test').Route} route
+ * @returns {Promise<Asked>}
+ */
+async function firstOf(route) {
+  const headers = { ...route.request().headers(), accept: 'application/json' };
+  const { trusonafications } = await (await route.fetch({ headers })).json();
+  return trusonafications[0];
+}
 
 /**
  * @param {string} jws

@@ -202,7 +202,6 @@ test('what cannot be trusted comes without content, and keeps nothing else away'
   const broken = vectors.challenge.jws.slice(0, -4) + 'AAAA';
   for (const [jws, reason] of [
     [await challenge({ iss: 'https://elsewhere.example' }), 'ISSUER'],
-    [await challenge({ exp: NOW / 1000 }), 'EXPIRED'],
     [await challenge({ rp: { id: 'x' } }), 'SIGNATURE'],
     [await challenge({}, 'nobody'), 'SIGNATURE'],
     [other, 'MISMATCH'],
@@ -384,6 +383,7 @@ test('a stream that brings nothing is taken for one that is held back, and long 
   const told = [];
   const listen = async () => {
     for await (const event of phone.events({ onAlive: () => void (alive += 1) })) {
+      if (event.type === 'synced') continue;
       told.push(`${event.type} ${event.type === 'asked' ? event.pending.id : event.id}`);
     }
   };

@@ -8,17 +8,17 @@ use std::{
 use clap::ValueEnum;
 use nodkey_kernel::{
     backoff::{doubled, jittered},
-    challenge::{ChallengeError, RequestContext},
+    challenge::RequestContext,
     random::Random,
 };
-use nodkey_mobile_sdk::{Answer, Decision, Error, Pending, RejectReason};
+use nodkey_mobile_sdk::{Answer, ChallengeError, Decision, Error, Open, Pending, RejectReason, Untrusted};
 use serde_json::{Value, json};
 
 use super::{
     TerminalPhone,
     question::{Choice, ask_choice, ask_number, describe, fits, wanted},
 };
-use crate::output::{bold, line, record};
+use crate::output::{bold, line, plain, record};
 
 /// How long one call waits; the next one follows.
 const POLL: Duration = Duration::from_secs(25);
@@ -74,9 +74,14 @@ pub async fn run(phone: &TerminalPhone, args: &Args, json: bool) -> anyhow::Resu
             break;
         }
         // The gateway counts in whole seconds.
-        let pending = pending(phone, left.clamp(PAUSE, POLL), &mut failures).await?;
+        let Open { pending, untrusted } = open(phone, left.clamp(PAUSE, POLL), &mut failures).await?;
+        let is_empty = pending.is_empty() && untrusted.is_empty();
+        for (id, reason) in untrusted.into_iter().filter(|(id, _)| settled.insert(id.clone())) {
+            let advice = advice(reason);
+            anstream::eprintln!("something was asked that is not shown: {reason} ({}){advice}", plain(&id));
+        }
         let fresh: Vec<_> = pending.iter().filter(|p| !settled.contains(&p.id)).collect();
-        if fresh.is_empty() && !pending.is_empty() {
+        if fresh.is_empty() && !is_empty {
             tokio::time::sleep(PAUSE.min(left)).await;
         }
         for question in fresh {
@@ -91,36 +96,43 @@ pub async fn run(phone: &TerminalPhone, args: &Args, json: bool) -> anyhow::Resu
     Ok(())
 }
 
-/// What there is to answer. A gateway that is away may come back, and is not asked by all phones at once then; a challenge that is over is
-/// nothing to answer.
-async fn pending(phone: &TerminalPhone, wait: Duration, failures: &mut u32) -> Result<Vec<Pending>, Error> {
-    let passing = match phone.wait(wait).await {
-        Ok(pending) => {
+/// What there is to answer. A gateway that is away may come back, and is not asked by all phones at once then.
+async fn open(phone: &TerminalPhone, wait: Duration, failures: &mut u32) -> Result<Open, Error> {
+    let error = match phone.open(wait).await {
+        Ok(open) => {
             *failures = 0;
-            return Ok(pending);
+            return Ok(open);
         }
-        Err(error @ (Error::Unreachable(_) | Error::Challenge(ChallengeError::Expired) | Error::Refused { status: 429 | 503, .. })) => {
-            error
-        }
-        Err(error) => return Err(error),
+        Err(error) => error,
     };
-    anstream::eprintln!("{passing}; trying again");
+    let Some(least) = error.passes_after() else { return Err(error) };
+    anstream::eprintln!("{error}; trying again");
     *failures = failures.saturating_add(1);
     let (first, longest) = BACKOFF;
-    tokio::time::sleep(jittered(&Random::system(), doubled(first, *failures, longest))).await;
-    Ok(Vec::new())
+    tokio::time::sleep(least.max(jittered(&Random::system(), doubled(first, *failures, longest)))).await;
+    Ok(Open::default())
 }
 
-/// Shows one question, decides and answers. False when it was over before.
+/// What to do about something that cannot be trusted.
+const fn advice(reason: Untrusted) -> &'static str {
+    match reason {
+        Untrusted::Challenge(ChallengeError::UnknownKey) => "; check --jwks",
+        Untrusted::Challenge(ChallengeError::Issuer) => "; check that --http is the gateway's public URL",
+        _ => "",
+    }
+}
+
+/// Shows one question, decides and answers; what is not to be shown is accepted. False when it was over before.
 async fn settle(phone: &TerminalPhone, args: &Args, json: bool, question: &Pending) -> anyhow::Result<bool> {
-    for text in describe(&question.challenge) {
+    let shown = if question.is_shown() { describe(&question.challenge) } else { Vec::new() };
+    for text in shown {
         if json {
             anstream::eprintln!("{text}");
         } else {
             line(text)?;
         }
     }
-    let choice = decide(args.decide)?;
+    let choice = if question.is_shown() || args.decide != Decide::Ask { decide(args.decide)? } else { Choice::Accept };
     let number = number(args, choice, question)?;
     let answer = match choice {
         Choice::Accept => phone.respond(question, Decision::Accept, number.as_deref()).await,
@@ -132,7 +144,7 @@ async fn settle(phone: &TerminalPhone, args: &Args, json: bool, question: &Pendi
             tell(json, question, choice, number, &answer)?;
             Ok(true)
         }
-        Err(Error::Refused { status: 409 | 410, code, description }) => {
+        Err(Error::Refused { status: 409 | 410, code, description, .. }) => {
             anstream::eprintln!("over: {description} ({code})");
             Ok(false)
         }

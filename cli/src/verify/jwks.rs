@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::Context as _;
 use nodkey_server_sdk::Jwks;
+use reqwest::header::CACHE_CONTROL;
 use url::{Host, Url};
 
 use crate::connection::read_jwks;
@@ -56,7 +57,9 @@ async fn fetch(url: &Url, ca_certificate: Option<&Path>) -> anyhow::Result<Jwks>
         client = client.tls_certs_only(authority);
     }
     let cannot = || format!("cannot read {url}");
-    let mut answer = client.build()?.get(url.clone()).send().await.with_context(cannot)?;
+    // A cache on the way may not have a key yet that signed a moment ago.
+    let request = client.build()?.get(url.clone()).header(CACHE_CONTROL, "no-cache");
+    let mut answer = request.send().await.with_context(cannot)?;
     anyhow::ensure!(answer.status().is_success(), "{url} answers {}", answer.status());
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.with_context(cannot)? {

@@ -1,10 +1,11 @@
 //! What the server asks, what the phone answers, and how both are checked.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
     custom_fields::CustomFields,
     jose::{Audience, JoseError, Jwks, b64u, jws, numeric_date, sha256},
+    json::null_as_default,
     level::Level,
     named,
     time::Timestamp,
@@ -77,13 +78,17 @@ pub enum MatchClaim {
     /// The person types the number.
     Enter {
         /// How many digits it has: 2, which is not said, or 6 where every device that is asked can take as many.
-        #[serde(default = "two", skip_serializing_if = "is_two")]
+        #[serde(default = "two", deserialize_with = "or_two", skip_serializing_if = "is_two")]
         digits: u8,
     },
 }
 
 const fn two() -> u8 {
     2
+}
+
+fn or_two<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+    Option::deserialize(deserializer).map(|digits| digits.unwrap_or(two()))
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
@@ -95,13 +100,13 @@ const fn is_two(digits: &u8) -> bool {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestContext {
     /// IP address.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "String::is_empty")]
     pub address: String,
     /// Name of the browser, or what it calls itself.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "String::is_empty")]
     pub browser: String,
     /// Roughly where the address is.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "String::is_empty")]
     pub place: String,
 }
 
@@ -238,6 +243,14 @@ mod tests {
             assert_eq!(serde_json::to_value(MatchClaim::Enter { digits }).unwrap(), claim);
             assert_eq!(serde_json::from_value::<MatchClaim>(claim).unwrap(), MatchClaim::Enter { digits });
         }
+    }
+
+    #[test]
+    fn a_member_that_is_null_is_as_good_as_none() {
+        let null = json!({"mode": "enter", "digits": null});
+        assert_eq!(serde_json::from_value::<MatchClaim>(null).unwrap(), MatchClaim::Enter { digits: 2 });
+        let null = json!({"address": null, "browser": null, "place": "Berlin"});
+        assert_eq!(serde_json::from_value::<RequestContext>(null).unwrap().describe(), "Berlin");
     }
 
     #[test]

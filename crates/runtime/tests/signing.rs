@@ -78,7 +78,7 @@ impl World {
             random: Random::seeded(seed),
             first: Algorithm::EdDsa,
             publisher: self.registry.clone(),
-            ring: Held::default(),
+            ring: Held::lasting(Duration::from_secs(30)),
         }
     }
 
@@ -115,6 +115,7 @@ nodkey_testkit::on_both_engines! {
     a_compromised_key_and_those_that_wait_are_gone_at_once,
     while_the_publisher_is_away_the_key_before_signs_on,
     without_a_published_key_nothing_is_signed,
+    a_replica_that_hears_of_a_key_signs_by_it_at_once,
     what_the_publisher_has_lost_is_published_again,
     a_key_that_was_sealed_under_another_master_key_is_named,
     in_a_transaction_keys_are_read_by_its_connection,
@@ -200,6 +201,16 @@ async fn without_a_published_key_nothing_is_signed(world: World) {
     world.away(false);
     keys.keep().await.unwrap();
     assert_eq!((world.rows().await, world.registry.published.lock().unwrap().len()), (1, 1), "the key that was made is the one");
+}
+
+async fn a_replica_that_hears_of_a_key_signs_by_it_at_once(world: World) {
+    let (one, other) = (world.replica(1), world.replica(2));
+    let before = kid(&one).await;
+    assert_eq!(kid(&other).await, before);
+    let after = rotate(&one, Algorithm::Es256, true).await.unwrap();
+    assert_eq!((kid(&one).await, kid(&other).await), (after.clone(), before), "it does not know yet");
+    other.forget().await;
+    assert_eq!(kid(&other).await, after);
 }
 
 async fn what_the_publisher_has_lost_is_published_again(world: World) {

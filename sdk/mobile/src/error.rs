@@ -1,8 +1,10 @@
 //! What can go wrong, and whether trying again helps.
 
-use nodkey_kernel::{challenge::ChallengeError, jose::JoseError};
+use std::time::Duration;
 
-use crate::PresenceDenied;
+use nodkey_kernel::jose::JoseError;
+
+use crate::{PresenceError, Untrusted};
 
 /// A call of the phone failed.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +18,8 @@ pub enum Error {
         code: String,
         /// The `description` of the answer.
         description: String,
+        /// For how long the gateway wants to be left alone; zero where it does not say.
+        retry_after: Duration,
     },
     /// The gateway could not be reached; every call may be repeated.
     #[error("the gateway cannot be reached")]
@@ -23,19 +27,31 @@ pub enum Error {
     /// The answer was not what the protocol says.
     #[error("unexpected answer: {0}")]
     Protocol(String),
-    /// The challenge is not by the pinned keys, not for this gateway, or over.
-    #[error("the challenge cannot be trusted")]
-    Challenge(#[source] ChallengeError),
+    /// A code is not by this deployment.
+    #[error("the code cannot be trusted")]
+    Untrusted(#[source] Untrusted),
     /// A key or a signature is malformed.
     #[error("malformed key or signature")]
     Jose(#[from] JoseError),
-    /// The person did not prove their presence.
+    /// No presence key signed.
     #[error(transparent)]
-    PresenceDenied(#[from] PresenceDenied),
+    Presence(#[from] PresenceError),
     /// The platform's key store failed.
     #[error("the key store failed: {0}")]
     KeyStore(String),
     /// The gateway URL is none.
     #[error("the gateway URL is not valid")]
     Url(#[from] url::ParseError),
+}
+
+impl Error {
+    /// After how long, at least, the same again may work; `None` where it will not.
+    #[must_use]
+    pub fn passes_after(&self) -> Option<Duration> {
+        match self {
+            Self::Unreachable(_) => Some(Duration::ZERO),
+            Self::Refused { status: 429 | 502..=504, retry_after, .. } => Some(*retry_after),
+            _ => None,
+        }
+    }
 }

@@ -2,7 +2,13 @@
 
 use std::future::Future;
 
-use nodkey_kernel::{jose::PublicJwk, key_statement::PresenceKind};
+use nodkey_kernel::{
+    jose::{PublicJwk, jws},
+    key_statement::PresenceKind,
+};
+use serde::Serialize;
+
+use crate::Error;
 
 /// Keys that never leave the device. Signatures are raw: 64 bytes, `r || s` for ES256.
 pub trait KeyStore: Send + Sync {
@@ -16,7 +22,7 @@ pub trait KeyStore: Send + Sync {
     fn presence_keys(&self) -> Vec<(PresenceKind, PublicJwk)>;
 
     /// Signs with the presence key of that kind. The OS asks the person first, or has just done so.
-    fn sign_with_presence(&self, kind: PresenceKind, message: &[u8]) -> Result<Vec<u8>, String>;
+    fn sign_with_presence(&self, kind: PresenceKind, message: &[u8]) -> Result<Vec<u8>, PresenceError>;
 
     /// Presence keys that newer ones of their kind replaced and that still sign. At the next registration they vouch for their successors,
     /// which count then; afterwards delete them. None by default: an operating system deletes a key when it makes another.
@@ -25,19 +31,48 @@ pub trait KeyStore: Send + Sync {
     }
 
     /// Signs with that former presence key. The OS asks the person first, or has just done so.
-    fn sign_with_former_presence(&self, key: &PublicJwk, message: &[u8]) -> Result<Vec<u8>, String> {
+    fn sign_with_former_presence(&self, key: &PublicJwk, message: &[u8]) -> Result<Vec<u8>, PresenceError> {
         let _ = (key, message);
-        Err("there is no former presence key".to_owned())
+        Err(PresenceError::KeyStore("there is no former presence key".to_owned()))
     }
 }
 
-/// The person did not prove their presence.
-#[derive(Debug, thiserror::Error)]
-#[error("the person did not confirm")]
-pub struct PresenceDenied;
+/// Why a presence key did not sign.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PresenceError {
+    /// The person did not prove their presence.
+    #[error("the person did not confirm")]
+    Denied,
+    /// The OS cannot check the person in this way now: no fingerprint is enrolled, the sensor is locked or covered. A presence key of another kind
+    /// signs then, if there is one.
+    #[error("the device cannot check the person now")]
+    Unavailable,
+    /// The platform's key store failed.
+    #[error("the key store failed: {0}")]
+    KeyStore(String),
+}
 
 /// Asks the person: biometrics or passcode.
 pub trait UserPresence: Send + Sync {
     /// Resolves once the person has proven their presence. `reason` says what for.
-    fn confirm(&self, kind: PresenceKind, reason: &str) -> impl Future<Output = Result<(), PresenceDenied>> + Send;
+    fn confirm(&self, kind: PresenceKind, reason: &str) -> impl Future<Output = Result<(), PresenceError>> + Send;
+}
+
+/// Has the first of these presence keys sign whose way to check the person is available; the person is asked before it does.
+pub(crate) async fn sign_with_presence(
+    (keys, presence): (&impl KeyStore, &impl UserPresence),
+    candidates: impl IntoIterator<Item = (PresenceKind, PublicJwk)>,
+    (typ, claims): (&str, &(impl Serialize + Sync)),
+    reason: &str,
+) -> Result<String, Error> {
+    for (kind, key) in candidates {
+        let confirmed = presence.confirm(kind, reason).await;
+        let sign = |input: &[u8]| keys.sign_with_presence(kind, input);
+        let result = confirmed.and_then(|()| jws::sign_with(typ, key.algorithm(), Some(&key.thumbprint()), None, claims, sign));
+        match result {
+            Err(PresenceError::Unavailable) => {}
+            result => return Ok(result?),
+        }
+    }
+    Err(PresenceError::Unavailable.into())
 }

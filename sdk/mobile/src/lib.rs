@@ -13,30 +13,39 @@
 //! let device = phone.register("Ada's phone").await?;
 //! println!("{}", device.device_identifier);
 //! for pending in phone.wait(Duration::from_secs(25)).await? {
-//!     // Show pending.challenge: these bytes were signed by the server and no others may be shown.
+//!     if pending.is_shown() {
+//!         // Show pending.challenge, and let the person decide: these bytes were signed by the server and no others may be shown.
+//!     }
 //!     phone.respond(&pending, Decision::Accept, None).await?;
 //! }
 //! # Ok(())
 //! # }
 //! ```
 
+mod device;
 mod error;
 mod keys;
+mod pending;
 mod phone;
 pub mod software;
+pub mod time;
 mod transfer;
 mod transport;
 mod trucode;
+mod trust;
 mod vouching;
 
+pub use device::{HeldKey, RegisteredDevice, RegisteredDocument, UserDevice};
 pub use error::Error;
-pub use keys::{KeyStore, PresenceDenied, UserPresence};
+pub use keys::{KeyStore, PresenceError, UserPresence};
 pub use nodkey_kernel::{
-    challenge::{ChallengeClaims, Decision, RejectReason},
+    challenge::{ChallengeClaims, ChallengeError, Decision, RejectReason},
     custom_fields::CustomFields,
     key_statement::PresenceKind,
     transfer::TransferAct,
 };
-pub use phone::{Answer, Config, HeldKey, Pending, Phone, RegisteredDevice, RegisteredDocument, UserDevice};
+pub use pending::{Open, Pending, PhoneEvent};
+pub use phone::{Answer, Config, Phone, Platform};
 pub use transfer::Transferred;
 pub use trucode::{Scanned, TruCodeContext};
+pub use trust::Untrusted;

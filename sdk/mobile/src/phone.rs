@@ -1,11 +1,11 @@
 //! One phone at one gateway.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use eventsource_stream::Eventsource as _;
-use futures_util::{Stream, StreamExt as _};
+use futures_util::{Stream, StreamExt as _, stream};
 use nodkey_kernel::{
-    challenge::{self, ChallengeClaims, ChallengeError, Decision, RejectReason, ResponseClaims},
+    challenge::{self, Decision, RejectReason, ResponseClaims},
     device::MATCH6,
     jose::{Jwks, PublicJwk, jws},
     transfer::TransferAct,
@@ -15,14 +15,17 @@ use reqwest::Method;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::sync::Mutex;
 use url::Url;
 
 use crate::{
-    Error, KeyStore, PresenceKind, UserPresence,
+    Error, KeyStore, Open, Pending, PhoneEvent, PresenceKind, RegisteredDevice, RegisteredDocument, UserPresence,
+    keys::sign_with_presence,
+    pending::{Heard, Reader, Shown, while_alive},
+    time::Time,
     transfer::{self, Transferred},
-    transport::{Signable, Transport, json as read_json},
+    transport::{Call, Signable, Transport, json as read_json},
     trucode::{self, Scanned},
+    trust::KeySet,
     vouching::{Vouching, document_statement},
 };
 
@@ -31,6 +34,23 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// What this phone can do beyond what all can: it takes numbers of as many digits as the challenge says.
 const CAPABILITIES: [&str; 1] = [MATCH6];
+
+/// What the app runs on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Platform {
+    /// iOS.
+    Ios,
+    /// Android.
+    Android,
+    /// A browser.
+    Web,
+    /// A terminal.
+    Cli,
+    /// Something else.
+    #[default]
+    Other,
+}
 
 /// Where the gateway is, and the app's credential at it.
 #[derive(Clone, Debug)]
@@ -44,90 +64,12 @@ pub struct Config {
     /// The deployment's public keys, as apps ship them. `None` fetches them, and again when a challenge names one that is new: then
     /// TLS alone says whose they are.
     pub jwks: Option<Jwks>,
+    /// What the app runs on, as the relying party's operators see it.
+    pub platform: Platform,
+    /// The app's version, its name before it where there are several: `Acme Bank 3.2`. `None` says nothing.
+    pub app_version: Option<String>,
     /// PEM of the one authority to trust behind `https`; `None`: those of the system.
     pub ca_certificate: Option<String>,
-}
-
-/// A device that is known to the gateway.
-#[derive(Clone, Debug, Deserialize)]
-pub struct RegisteredDevice {
-    /// What the app hands to its backend.
-    pub device_identifier: String,
-    /// The same, signed by the deployment.
-    pub device_identifier_jwt: String,
-    /// True while an active binding exists.
-    pub is_active: bool,
-    /// True while the device vouches for its presence keys; false at gateways that know no key statements.
-    #[serde(default)]
-    pub certified: bool,
-    /// True while the user is frozen: this device is asked nothing and its answers are refused with `USER_FROZEN`.
-    #[serde(default)]
-    pub frozen: bool,
-    /// The presence keys that the gateway knows of the phone; none at gateways that do not say which count.
-    #[serde(default)]
-    pub presence_keys: Vec<HeldKey>,
-    /// The user's active phones, this one included, in the order they were activated. From [`status`](Phone::status) alone, and empty at gateways
-    /// that do not say it, or while this device is not active. Show the person one that they may not know of.
-    #[serde(default)]
-    pub user_devices: Vec<UserDevice>,
-}
-
-impl RegisteredDevice {
-    /// The presence keys that do not count: what they accept is level 1, the phone alone.
-    ///
-    /// Where another counts, or the one that was replaced still signs, [`update_keys`](Phone::update_keys) has it vouch for them. Where none is
-    /// left, tell the person to have the organisation approve the phone: its backend does so by the thumbprint.
-    pub fn not_counting(&self) -> impl Iterator<Item = &HeldKey> {
-        self.presence_keys.iter().filter(|key| !key.counts)
-    }
-}
-
-/// One of the user's phones.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UserDevice {
-    /// RFC 3339; since when it answers for the user.
-    pub activated_at: String,
-    /// Whether it is this one.
-    pub is_this: bool,
-}
-
-/// How a presence key of the phone stands.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct HeldKey {
-    /// How the person is asked before it signs.
-    pub kind: PresenceKind,
-    /// Names it (RFC 7638).
-    pub thumbprint: String,
-    /// Whether what it signs proves a person's presence.
-    pub counts: bool,
-    /// RFC 3339; since when the gateway knows it. Absent: since before this was noted.
-    pub since: Option<String>,
-}
-
-/// A document that is registered for the user of the phone.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct RegisteredDocument {
-    /// Names it.
-    pub id: String,
-    /// Whether accepts that present it are level 3. One that a phone registers without a presence key that counts does not, until the backend
-    /// registers it, too.
-    #[serde(default = "of_before")]
-    pub counts: bool,
-}
-
-/// At gateways that do not say it, every document counts.
-const fn of_before() -> bool {
-    true
-}
-
-/// Something the person is asked. [`Phone`] hands it out only after checking the signature.
-#[derive(Clone, Debug)]
-pub struct Pending {
-    /// Trusonafication id.
-    pub id: String,
-    /// What to show: these fields and no others.
-    pub challenge: ChallengeClaims,
-    jws: String,
 }
 
 /// What the gateway made of the answer.
@@ -140,12 +82,9 @@ pub struct Answer {
     /// What was proven; absent or 0 when rejected.
     #[serde(default)]
     pub accepted_level: Option<i32>,
-}
-
-#[derive(Deserialize)]
-struct WirePending {
-    id: String,
-    challenge: String,
+    /// RFC 3339; until when others do not prompt the user there, after [`RejectReason::NotMe`].
+    #[serde(default)]
+    pub held_until: Option<String>,
 }
 
 /// The phone.
@@ -156,21 +95,27 @@ pub struct Phone<K, P> {
     presence: P,
     transport: Transport,
     device_identifier: String,
-    jwks: Mutex<Option<Jwks>>,
+    trusted: KeySet,
+    shown: Shown,
 }
 
 impl<K: KeyStore, P: UserPresence> Phone<K, P> {
     /// Makes a phone; nothing is sent yet.
     pub fn new(config: Config, keys: K, presence: P) -> Result<Self, Error> {
+        Self::with_time(config, keys, presence, Time::system())
+    }
+
+    /// Makes one that takes time and randomness from elsewhere than the system.
+    pub fn with_time(config: Config, keys: K, presence: P, time: Time) -> Result<Self, Error> {
         let mut http = reqwest::Client::builder().connect_timeout(Duration::from_secs(5));
         if let Some(pem) = &config.ca_certificate {
             http = http.tls_certs_only(reqwest::Certificate::from_pem_bundle(pem.as_bytes()).map_err(Error::Unreachable)?);
         }
         let http = http.build().map_err(Error::Unreachable)?;
         let device_identifier = keys.device_key().thumbprint();
-        let transport = Transport::new(&config.gateway, http);
-        let jwks = Mutex::new(config.jwks.clone());
-        Ok(Self { config, keys, presence, transport, device_identifier, jwks })
+        let transport = Transport::new(&config.gateway, http, time);
+        let trusted = KeySet::new(config.jwks.clone());
+        Ok(Self { config, keys, presence, transport, device_identifier, trusted, shown: Shown::default() })
     }
 
     /// The device identifier: the thumbprint of the device key.
@@ -189,10 +134,12 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
             "device_key": self.keys.device_key().to_value(),
             "presence_keys": self.presence_keys(),
             "name": name,
-            "platform": "other",
-            "app_version": env!("CARGO_PKG_VERSION"),
+            "platform": self.config.platform,
             "capabilities": CAPABILITIES,
         });
+        if let Some(version) = &self.config.app_version {
+            body["app_version"] = json!(version);
+        }
         let former = self.vouching_former().await?;
         Vouching::make(&self.transport, &self.keys, &self.presence, former).await?.add_to(&mut body);
         let authorize = |signable: &Signable<'_>| {
@@ -206,8 +153,15 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
             let signature = trusona_mac::mac(self.config.mobile_secret.expose_secret(), &text);
             trusona_mac::authorization(&self.config.mobile_token, &signature)
         };
-        let answer = self.transport.send(&self.keys, Method::POST, "/api/v2/devices", Some(&body), &[], Some(&authorize)).await?;
-        read_json(answer).await
+        let path = "/api/v2/devices";
+        match self.transport.send(&self.keys, &Call::post(path).body(&body).authorize(&authorize)).await {
+            // A gateway of before knows neither browsers nor terminals.
+            Err(Error::Refused { status: 422, .. }) if matches!(self.config.platform, Platform::Web | Platform::Cli) => {
+                body["platform"] = json!(Platform::Other);
+                read_json(self.transport.send(&self.keys, &Call::post(path).body(&body).authorize(&authorize)).await?).await
+            }
+            answer => read_json(answer?).await,
+        }
     }
 
     /// Says what this phone's app can do, in the place of what it said before: [`register`](Self::register) says so already. For apps that are
@@ -215,7 +169,7 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
     pub async fn set_capabilities(&self, names: &[&str]) -> Result<RegisteredDevice, Error> {
         let path = format!("/api/v2/devices/{}", self.device_identifier);
         let body = json!({"capabilities": names});
-        read_json(self.transport.send(&self.keys, Method::PATCH, &path, Some(&body), &[], None).await?).await
+        read_json(self.transport.send(&self.keys, &Call::new(Method::PATCH, &path).body(&body)).await?).await
     }
 
     /// Brings the gateway up to date about the presence keys of a phone that is registered, as [`register`](Self::register) does, and about
@@ -225,7 +179,7 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
         let former = self.vouching_former().await?;
         Vouching::make(&self.transport, &self.keys, &self.presence, former).await?.add_to(&mut body);
         let path = format!("/api/v2/devices/{}", self.device_identifier);
-        read_json(self.transport.send(&self.keys, Method::PATCH, &path, Some(&body), &[], None).await?).await
+        read_json(self.transport.send(&self.keys, &Call::new(Method::PATCH, &path).body(&body)).await?).await
     }
 
     fn presence_keys(&self) -> Vec<Value> {
@@ -251,33 +205,33 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
     /// Returns whether the device is active, with a fresh device-identifier JWT.
     pub async fn status(&self) -> Result<RegisteredDevice, Error> {
         let path = format!("/api/v2/devices/{}/status", self.device_identifier);
-        read_json(self.transport.send(&self.keys, Method::GET, &path, None, &[], None).await?).await
+        read_json(self.transport.send(&self.keys, &Call::get(&path)).await?).await
     }
 
     /// Sets where the device is woken: `provider` (`apns`, `fcm`, `webpush` or `unifiedpush`), and what that gave the app.
     /// A push is never required: who waits is told without.
     pub async fn register_push(&self, registration: &Value) -> Result<(), Error> {
         let path = format!("/api/v2/devices/{}/push_registration", self.device_identifier);
-        self.transport.send(&self.keys, Method::PUT, &path, Some(registration), &[], None).await.map(drop)
+        self.transport.send(&self.keys, &Call::new(Method::PUT, &path).body(registration)).await.map(drop)
     }
 
     /// Is not woken any more.
     pub async fn forget_push(&self) -> Result<(), Error> {
         let path = format!("/api/v2/devices/{}/push_registration", self.device_identifier);
-        self.transport.send(&self.keys, Method::DELETE, &path, None, &[], None).await.map(drop)
+        self.transport.send(&self.keys, &Call::new(Method::DELETE, &path)).await.map(drop)
     }
 
     /// Retires the device for good.
     pub async fn retire(&self) -> Result<(), Error> {
         let path = format!("/api/v2/devices/{}", self.device_identifier);
-        self.transport.send(&self.keys, Method::DELETE, &path, None, &[], None).await?;
+        self.transport.send(&self.keys, &Call::new(Method::DELETE, &path)).await?;
         Ok(())
     }
 
     /// Freezes the user: for who has lost another phone. From now on nobody can prompt them, and no device of theirs answers, this one included.
     /// Only the backend releases them again, once it has made sure who asks.
     pub async fn freeze_user(&self) -> Result<(), Error> {
-        self.transport.send(&self.keys, Method::POST, "/api/v2/user_freezes", Some(&json!({})), &[], None).await?;
+        self.transport.send(&self.keys, &Call::post("/api/v2/user_freezes").body(&json!({}))).await?;
         Ok(())
     }
 
@@ -292,12 +246,15 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
     ///
     /// Before it is called the app shows what is about to happen, and that it is right only with the other phone at hand.
     pub async fn transfer(&self, request: &str, act: TransferAct) -> Result<Transferred, Error> {
-        // Where none counts, the gateway says so.
-        let key = match self.counting_key().await? {
-            Some(key) => key,
-            None => self.keys.presence_keys().into_iter().next().ok_or_else(|| Error::KeyStore("there is no presence key".into()))?,
-        };
-        transfer::transfer((&self.transport, &self.keys, &self.presence), key, request, act).await
+        let mut candidates = self.counting_keys().await?;
+        if candidates.is_empty() {
+            // Where none counts, the gateway says so.
+            candidates = self.keys.presence_keys();
+        }
+        if candidates.is_empty() {
+            return Err(Error::KeyStore("there is no presence key".into()));
+        }
+        transfer::transfer((&self.transport, &self.keys, &self.presence), candidates, request, act).await
     }
 
     /// Registers the hash of an identity document for the user the device is bound to. A presence key that counts signs it, for which the
@@ -307,90 +264,88 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
         if let Some(statement) = self.document_statement(hash).await? {
             body["statement"] = json!(statement);
         }
-        let answer = self.transport.send(&self.keys, Method::POST, "/api/v2/identity_documents", Some(&body), &[], None).await?;
+        let answer = self.transport.send(&self.keys, &Call::post("/api/v2/identity_documents").body(&body)).await?;
         read_json(answer).await
     }
 
     async fn document_statement(&self, hash: &str) -> Result<Option<String>, Error> {
-        match self.counting_key().await? {
-            Some(key) => document_statement(&self.transport, &self.keys, &self.presence, key, hash).await.map(Some),
-            None => Ok(None),
+        let candidates = self.counting_keys().await?;
+        if candidates.is_empty() {
+            return Ok(None);
         }
+        document_statement(&self.transport, &self.keys, &self.presence, candidates, hash).await.map(Some)
     }
 
-    /// The first of the presence keys that count, as the gateway knows them.
-    async fn counting_key(&self) -> Result<Option<(PresenceKind, PublicJwk)>, Error> {
+    /// The presence keys that count, as the gateway knows them, the preferred one first.
+    async fn counting_keys(&self) -> Result<Vec<(PresenceKind, PublicJwk)>, Error> {
         let held = self.status().await?.presence_keys;
         let counts = |key: &PublicJwk| held.iter().any(|held| held.counts && held.thumbprint == key.thumbprint());
-        Ok(self.keys.presence_keys().into_iter().find(|(_, key)| counts(key)))
+        Ok(self.keys.presence_keys().into_iter().filter(|(_, key)| counts(key)).collect())
     }
 
     /// Reads a secure QR code, or the deep link that stands for it: verifies its signature and asks what to show.
     pub async fn scan(&self, scanned: &str) -> Result<Scanned, Error> {
         let payload = trucode::payload(scanned)?;
-        let now_ms = self.transport.now().as_micros() / 1_000;
-        let mut keys = self.jwks.lock().await;
-        let known = keys.as_ref().map_or(Ok(None), |keys| trucode::verify(&payload, keys, now_ms))?;
-        let claims = match known {
-            None if self.config.jwks.is_none() => trucode::verify(&payload, keys.insert(self.transport.get("/jwks").await?), now_ms)?,
-            known => known,
-        };
-        drop(keys);
-        let claims = claims.ok_or(Error::Challenge(ChallengeError::UnknownKey))?;
+        let claims = self.trusted.verify(&self.transport, |keys| trucode::verify(&payload, keys)).await?;
+        let claims = claims.map_err(|reason| Error::Untrusted(reason.into()))?;
+        if claims.exp <= self.transport.now().as_micros() / 1_000 {
+            return Err(Error::Protocol("the code is over; scan the one that is shown now".into()));
+        }
         let path = format!("/api/v2/trucodes/{}/context", claims.jti);
-        let context = read_json(self.transport.send(&self.keys, Method::GET, &path, None, &[], None).await?).await?;
+        let context = read_json(self.transport.send(&self.keys, &Call::get(&path)).await?).await?;
         Ok(Scanned { context, payload })
     }
 
     /// Pairs a code with this device. `number` is what the person read off the page, when the context asks for it.
     pub async fn pair(&self, scanned: &Scanned, number: Option<&str>) -> Result<(), Error> {
         let body = json!({"payload": scanned.payload, "identifier": self.device_identifier, "match_number": number});
-        self.transport.send(&self.keys, Method::POST, "/api/v2/paired_trucodes", Some(&body), &[], None).await?;
+        self.transport.send(&self.keys, &Call::post("/api/v2/paired_trucodes").body(&body)).await?;
         Ok(())
     }
 
-    /// Waits up to `wait` (at most 60 s) for something to answer. Empty on time-out.
-    ///
-    /// A challenge that cannot be trusted makes the call fail: a phone shows nothing it cannot verify. One that expired on its way is left out.
-    pub async fn wait(&self, wait: Duration) -> Result<Vec<Pending>, Error> {
+    /// Waits up to `wait` (at most 60 s) for something to answer, and returns all there is; nothing on time-out. What was there before and is
+    /// not any more is over. A refusal is not tried again: [`passes_after`](Error::passes_after) says how long the app pauses before it waits anew.
+    pub async fn open(&self, wait: Duration) -> Result<Open, Error> {
         #[derive(Deserialize)]
         struct Body {
-            trusonafications: Vec<WirePending>,
+            trusonafications: Vec<Value>,
         }
         let path = format!("/api/v2/devices/{}/trusonafications?wait={}", self.device_identifier, wait.as_secs().min(60));
-        let send = self.transport.send(&self.keys, Method::GET, &path, None, &[], None);
-        let answer = tokio::time::timeout(wait + GRACE, send)
+        let call = Call::get(&path).once();
+        let answer = tokio::time::timeout(wait + GRACE, self.transport.send(&self.keys, &call))
             .await
             .map_err(|_| Error::Protocol("the gateway held the call for too long".into()))??;
-        let mut pending = Vec::new();
-        for wire in read_json::<Body>(answer).await?.trusonafications {
-            match self.check(wire).await {
-                // On its way: it is in the way of no other.
-                Err(Error::Challenge(ChallengeError::Expired)) => {}
-                checked => pending.push(checked?),
-            }
-        }
-        Ok(pending)
+        self.reader().list(read_json::<Body>(answer).await?.trusonafications).await
     }
 
-    /// Streams what there is to answer as it comes, over server-sent events. Ends when the connection does.
-    pub async fn stream(&self) -> Result<impl Stream<Item = Result<Pending, Error>> + '_, Error> {
+    /// The same for an app that has nobody to tell of what [cannot be trusted](Open::untrusted): that is left out.
+    pub async fn wait(&self, wait: Duration) -> Result<Vec<Pending>, Error> {
+        Ok(self.open(wait).await?.pending)
+    }
+
+    /// Streams what there is to answer as it comes, over server-sent events, first all that is open. Ends when the connection does; then call it
+    /// again, after a pause. One stream at a time: each says what is over of what the one before brought.
+    pub async fn events(&self) -> Result<impl Stream<Item = Result<PhoneEvent, Error>> + '_, Error> {
         let path = format!("/api/v2/devices/{}/trusonafications", self.device_identifier);
-        let answer = self.transport.send(&self.keys, Method::GET, &path, None, &[("Accept", "text/event-stream")], None).await?;
-        let events = answer.bytes_stream().eventsource();
-        Ok(events.filter_map(move |event| async move {
-            match event {
-                Ok(event) if event.event == "trusonafication" => Some(match serde_json::from_str::<WirePending>(&event.data) {
-                    Ok(wire) => match self.check(wire).await {
-                        Err(Error::Challenge(ChallengeError::Expired)) => return None,
-                        checked => checked,
-                    },
-                    Err(e) => Err(Error::Protocol(e.to_string())),
-                }),
-                Ok(_) => None,
-                Err(e) => Some(Err(Error::Protocol(e.to_string()))),
-            }
-        }))
+        let call = Call::get(&path).accept("text/event-stream").once();
+        let answer = self.transport.send(&self.keys, &call).await?;
+        let events = while_alive(answer.bytes_stream(), self.transport.sleep()).eventsource();
+        let heard = Arc::new(std::sync::Mutex::default());
+        Ok(events
+            .then(move |event| {
+                let heard = Arc::clone(&heard);
+                async move {
+                    match event {
+                        Ok(event) => self.reader().event(Heard { name: &event.event, data: &event.data }, &heard).await,
+                        Err(e) => vec![Err(Error::Protocol(e.to_string()))],
+                    }
+                }
+            })
+            .flat_map(stream::iter))
+    }
+
+    const fn reader(&self) -> Reader<'_> {
+        Reader { transport: &self.transport, keys: &self.trusted, shown: &self.shown }
     }
 
     /// Answers, asking the person for their presence first where the challenge wants it.
@@ -430,45 +385,20 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
             iat: self.transport.now().as_seconds(),
             jti: self.transport.random().token(),
         };
-        let response = self.sign(&claims, &pending.challenge).await?;
+        let response = self.sign(&claims, pending).await?;
         let body = json!({"response": response});
-        read_json(self.transport.post_again(&self.keys, "/api/v2/trusonafication_responses", &body).await?).await
+        read_json(self.transport.send(&self.keys, &Call::post("/api/v2/trusonafication_responses").body(&body)).await?).await
     }
 
     /// An accept that needs presence is signed by a presence key, everything else by the device key.
-    async fn sign(&self, claims: &ResponseClaims, challenge: &ChallengeClaims) -> Result<String, Error> {
-        let needs_presence = claims.dec == Decision::Accept && (challenge.presence || challenge.lvl >= 2);
-        let presence = self.keys.presence_keys().into_iter().next().filter(|_| needs_presence);
-        if let Some((kind, jwk)) = presence {
-            self.presence.confirm(kind, &format!("{}: {}", challenge.act, challenge.res)).await?;
-            return self.compose(claims, &jwk, Some(kind));
+    async fn sign(&self, claims: &ResponseClaims, pending: &Pending) -> Result<String, Error> {
+        let keys = self.keys.presence_keys();
+        if claims.dec == Decision::Accept && pending.needs_presence() && !keys.is_empty() {
+            let reason = format!("{}: {}", pending.challenge.act, pending.challenge.res);
+            return sign_with_presence((&self.keys, &self.presence), keys, (challenge::RESPONSE_TYP, claims), &reason).await;
         }
-        self.compose(claims, &self.keys.device_key(), None)
-    }
-
-    fn compose(&self, claims: &ResponseClaims, key: &PublicJwk, presence: Option<PresenceKind>) -> Result<String, Error> {
-        let thumbprint = key.thumbprint();
-        jws::sign_with(challenge::RESPONSE_TYP, key.algorithm(), Some(&thumbprint), None, claims, |input| match presence {
-            Some(kind) => self.keys.sign_with_presence(kind, input),
-            None => self.keys.sign(input),
-        })
-        .map_err(Error::KeyStore)
-    }
-
-    async fn check(&self, wire: WirePending) -> Result<Pending, Error> {
-        let verify = |keys: &Jwks| challenge::verify_challenge(&wire.challenge, keys, self.transport.base(), self.transport.now());
-        let mut keys = self.jwks.lock().await;
-        let claims = match keys.as_ref().map(verify) {
-            Some(Err(ChallengeError::UnknownKey)) | None if self.config.jwks.is_none() => {
-                verify(keys.insert(self.transport.get::<Jwks>("/jwks").await?))
-            }
-            Some(verified) => verified,
-            None => Err(ChallengeError::UnknownKey),
-        };
-        let claims = claims.map_err(Error::Challenge)?;
-        if claims.jti != wire.id {
-            return Err(Error::Protocol("the challenge is for another trusonafication".into()));
-        }
-        Ok(Pending { id: wire.id, challenge: claims, jws: wire.challenge })
+        let key = self.keys.device_key();
+        let signer = |input: &[u8]| self.keys.sign(input);
+        jws::sign_with(challenge::RESPONSE_TYP, key.algorithm(), Some(&key.thumbprint()), None, claims, signer).map_err(Error::KeyStore)
     }
 }

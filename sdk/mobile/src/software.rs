@@ -5,7 +5,7 @@ use nodkey_kernel::{
     random::Random,
 };
 
-use crate::{KeyStore, PresenceDenied, PresenceKind, UserPresence};
+use crate::{KeyStore, PresenceError, PresenceKind, UserPresence};
 
 /// Keys in memory.
 #[derive(Clone, Debug)]
@@ -70,8 +70,9 @@ impl KeyStore for SoftwareKeyStore {
         self.presence.iter().map(|(kind, key)| (*kind, key.public())).collect()
     }
 
-    fn sign_with_presence(&self, kind: PresenceKind, message: &[u8]) -> Result<Vec<u8>, String> {
-        let (_, key) = self.presence.iter().find(|(k, _)| *k == kind).ok_or("no presence key of this kind")?;
+    fn sign_with_presence(&self, kind: PresenceKind, message: &[u8]) -> Result<Vec<u8>, PresenceError> {
+        let key = self.presence.iter().find(|(k, _)| *k == kind);
+        let (_, key) = key.ok_or_else(|| PresenceError::KeyStore("no presence key of this kind".to_owned()))?;
         Ok(key.sign(message))
     }
 
@@ -79,8 +80,9 @@ impl KeyStore for SoftwareKeyStore {
         self.former.iter().map(|(kind, key)| (*kind, key.public())).collect()
     }
 
-    fn sign_with_former_presence(&self, key: &PublicJwk, message: &[u8]) -> Result<Vec<u8>, String> {
-        let (_, former) = self.former.iter().find(|(_, former)| former.public() == *key).ok_or("no such former presence key")?;
+    fn sign_with_former_presence(&self, key: &PublicJwk, message: &[u8]) -> Result<Vec<u8>, PresenceError> {
+        let former = self.former.iter().find(|(_, former)| former.public() == *key);
+        let (_, former) = former.ok_or_else(|| PresenceError::KeyStore("no such former presence key".to_owned()))?;
         Ok(former.sign(message))
     }
 }
@@ -90,7 +92,7 @@ impl KeyStore for SoftwareKeyStore {
 pub struct AlwaysPresent;
 
 impl UserPresence for AlwaysPresent {
-    async fn confirm(&self, _: PresenceKind, _: &str) -> Result<(), PresenceDenied> {
+    async fn confirm(&self, _: PresenceKind, _: &str) -> Result<(), PresenceError> {
         Ok(())
     }
 }
@@ -100,7 +102,7 @@ impl UserPresence for AlwaysPresent {
 pub struct NeverPresent;
 
 impl UserPresence for NeverPresent {
-    async fn confirm(&self, _: PresenceKind, _: &str) -> Result<(), PresenceDenied> {
-        Err(PresenceDenied)
+    async fn confirm(&self, _: PresenceKind, _: &str) -> Result<(), PresenceError> {
+        Err(PresenceError::Denied)
     }
 }

@@ -10,7 +10,8 @@ use serde_json::json;
 
 use crate::{
     Error, KeyStore, UserPresence,
-    transport::{Transport, json as read_json},
+    keys::sign_with_presence,
+    transport::{Call, Transport, json as read_json},
     vouching::challenge,
 };
 
@@ -34,7 +35,7 @@ pub(crate) async fn request(transport: &Transport, keys: &impl KeyStore) -> Resu
 /// What the phone that is bound says of it, by its device key and by the person who holds it.
 pub(crate) async fn transfer(
     (transport, keys, presence): (&Transport, &impl KeyStore, &impl UserPresence),
-    (kind, key): (PresenceKind, PublicJwk),
+    candidates: impl IntoIterator<Item = (PresenceKind, PublicJwk)>,
     request: &str,
     act: TransferAct,
 ) -> Result<Transferred, Error> {
@@ -54,15 +55,12 @@ pub(crate) async fn transfer(
         nonce: challenge(transport, keys).await?.nonce,
         iat: transport.now().as_seconds(),
     };
-    presence.confirm(kind, reason(act)).await?;
-    let statement = sign(&claims, &device, |input| keys.sign(input))?;
-    let signature = sign(&claims, &key, |input| keys.sign_with_presence(kind, input))?;
+    let kid = device.thumbprint();
+    let statement = jws::sign_with(TRANSFER_TYP, device.algorithm(), Some(&kid), None, &claims, |input| keys.sign(input));
+    let statement = statement.map_err(Error::KeyStore)?;
+    let signature = sign_with_presence((keys, presence), candidates, (TRANSFER_TYP, &claims), reason(act)).await?;
     let body = json!({"statement": statement, "signature": signature, "request": request});
-    read_json(transport.post_again(keys, "/api/v2/device_transfers", &body).await?).await
-}
-
-fn sign(claims: &TransferClaims, key: &PublicJwk, signer: impl FnOnce(&[u8]) -> Result<Vec<u8>, String>) -> Result<String, Error> {
-    jws::sign_with(TRANSFER_TYP, key.algorithm(), Some(&key.thumbprint()), None, claims, signer).map_err(Error::KeyStore)
+    read_json(transport.send(keys, &Call::post("/api/v2/device_transfers").body(&body)).await?).await
 }
 
 /// What the person is told before the presence key signs.

@@ -1,29 +1,49 @@
 //! Calls to the gateway, each with its proof (RFC 9449).
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use nodkey_kernel::{
+    backoff::{doubled, jittered},
     dpop,
     random::Random,
-    time::{Clock, Timestamp},
+    time::Timestamp,
 };
-use reqwest::{Method, Response, StatusCode};
+use reqwest::{
+    Method, Response, StatusCode,
+    header::{self, HeaderMap},
+};
 use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
 use url::Url;
 
-use crate::{Error, KeyStore};
+use crate::{
+    Error, KeyStore,
+    time::{Sleep, Time},
+};
 
-/// How often what may be repeated is sent where the gateway is too busy for it, and the first pause, which doubles and is not the same for all.
+/// How often a call is made that fails in passing, and the first pause, about; it doubles.
 const ATTEMPTS: u32 = 4;
-const PAUSE: Duration = Duration::from_millis(200);
+const FIRST_PAUSE: Duration = Duration::from_millis(400);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// What the gateway may want to be left alone for before it is the app's to wait, and to tell the person.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How far our clock may be off before it is set by the gateway's: half of what is let through. In microseconds.
+const MAX_SKEW: u64 = 30_000_000;
 
 /// Sends proven requests to one gateway.
 #[derive(Clone, Debug)]
 pub(crate) struct Transport {
     http: reqwest::Client,
     base: String,
-    clock: Clock,
-    random: Random,
+    time: Time,
+    /// What to add to our clock, in microseconds.
+    offset: Arc<AtomicI64>,
 }
 
 /// The `Authorization` of the mobile credential, made over the body and the date of the request.
@@ -38,73 +58,151 @@ pub(crate) struct Signable<'a> {
     pub path: &'a str,
 }
 
+/// A call.
+pub(crate) struct Call<'a> {
+    method: Method,
+    path: &'a str,
+    body: Option<&'a Value>,
+    accept: Option<&'static str>,
+    authorize: Option<Authorize<'a>>,
+    once: bool,
+}
+
+impl<'a> Call<'a> {
+    /// `path` may carry a query, which the proof leaves out.
+    pub(crate) const fn new(method: Method, path: &'a str) -> Self {
+        Self { method, path, body: None, accept: None, authorize: None, once: false }
+    }
+
+    pub(crate) const fn get(path: &'a str) -> Self {
+        Self::new(Method::GET, path)
+    }
+
+    pub(crate) const fn post(path: &'a str) -> Self {
+        Self::new(Method::POST, path)
+    }
+
+    pub(crate) fn body(self, body: &'a Value) -> Self {
+        Self { body: Some(body), ..self }
+    }
+
+    pub(crate) fn accept(self, accept: &'static str) -> Self {
+        Self { accept: Some(accept), ..self }
+    }
+
+    pub(crate) fn authorize(self, authorize: Authorize<'a>) -> Self {
+        Self { authorize: Some(authorize), ..self }
+    }
+
+    /// What fails in passing is the caller's to send again.
+    pub(crate) fn once(self) -> Self {
+        Self { once: true, ..self }
+    }
+}
+
+/// A call failed. `date`: what the gateway's clock says.
+struct Failure {
+    error: Error,
+    date: Option<Timestamp>,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { error, date: None }
+    }
+}
+
 impl Transport {
-    pub(crate) fn new(base: &Url, http: reqwest::Client) -> Self {
+    pub(crate) fn new(base: &Url, http: reqwest::Client, time: Time) -> Self {
         let base = base.as_str().trim_end_matches('/').to_owned();
-        Self { http, base, clock: Clock::system(), random: Random::system() }
+        Self { http, base, time, offset: Arc::default() }
     }
 
     pub(crate) fn base(&self) -> &str {
         &self.base
     }
 
+    /// By the gateway's clock where ours was found to be off.
     pub(crate) fn now(&self) -> Timestamp {
-        self.clock.now()
+        Timestamp::from_micros(self.time.clock.now().as_micros().saturating_add(self.offset.load(Ordering::Relaxed)))
     }
 
-    pub(crate) fn random(&self) -> &Random {
-        &self.random
+    pub(crate) const fn random(&self) -> &Random {
+        &self.time.random
     }
 
-    /// Sends and returns a 2xx answer; any other is [`Error::Refused`]. `path` may carry a query, which the proof leaves out.
-    pub(crate) async fn send(
-        &self,
-        keys: &impl KeyStore,
-        method: Method,
-        path: &str,
-        body: Option<&serde_json::Value>,
-        headers: &[(&str, &str)],
-        authorize: Option<Authorize<'_>>,
-    ) -> Result<Response, Error> {
-        let body = body.map(|b| b.to_string().into_bytes()).unwrap_or_default();
-        let url = format!("{}{path}", self.base);
-        let htu = url.split('?').next().unwrap_or(&url);
-        let proof =
-            dpop::create_with(&keys.device_key(), method.as_str(), htu, &body, self.clock.now(), &self.random, |input| keys.sign(input))
-                .map_err(Error::KeyStore)?;
-        let mut request = self.http.request(method.clone(), &url).header("DPoP", proof);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        if !body.is_empty() {
-            request = request.header("Content-Type", "application/json");
-        }
-        if let Some(authorize) = authorize {
-            let date = self.clock.now().to_http_date();
-            let content_type = if body.is_empty() { "" } else { "application/json" };
-            let authorization = authorize(&Signable { method: method.as_str(), body: &body, content_type, date: &date, path });
-            request = request.header("X-Date", date).header("Authorization", authorization);
-        }
-        let answer = request.body(body).send().await.map_err(Error::Unreachable)?;
-        if answer.status().is_success() { Ok(answer) } else { Err(refused(answer).await) }
+    pub(crate) fn sleep(&self) -> Sleep {
+        self.time.sleep.clone()
     }
 
-    /// Posts what has the same result when it is sent again, and does so while the gateway is too busy for it.
-    pub(crate) async fn post_again(&self, keys: &impl KeyStore, path: &str, body: &serde_json::Value) -> Result<Response, Error> {
+    /// Sends and returns a 2xx answer; any other is [`Error::Refused`]. What fails in passing is sent again, with a proof of its own, after a
+    /// pause: every call of the protocol may be repeated.
+    pub(crate) async fn send(&self, keys: &impl KeyStore, call: &Call<'_>) -> Result<Response, Error> {
         let mut attempt = 1;
         loop {
-            match self.send(keys, Method::POST, path, Some(body), &[], None).await {
-                Err(Error::Refused { status: 503, .. }) if attempt < ATTEMPTS => attempt += 1,
-                answer => return answer,
+            let failure = match self.send_once(keys, call).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
+            };
+            if attempt == ATTEMPTS {
+                return Err(failure.error);
             }
-            let pause = PAUSE * 2_u32.pow(attempt - 2);
-            tokio::time::sleep(pause + PAUSE.mul_f64(f64::from(self.random.below(100)) / 100.0)).await;
+            if !self.set_clock(&failure) {
+                match failure.error.passes_after() {
+                    Some(least) if !call.once && least <= PATIENCE => {
+                        let growing = jittered(&self.time.random, doubled(FIRST_PAUSE, attempt, LONGEST_PAUSE));
+                        self.time.sleep.pass(least.max(growing)).await;
+                    }
+                    _ => return Err(failure.error),
+                }
+            }
+            attempt += 1;
         }
     }
 
-    /// Fetches a public document.
+    async fn send_once(&self, keys: &impl KeyStore, call: &Call<'_>) -> Result<Response, Failure> {
+        let Call { method, path, .. } = call;
+        let body = call.body.map(|b| b.to_string().into_bytes()).unwrap_or_default();
+        let url = format!("{}{path}", self.base);
+        let htu = url.split('?').next().unwrap_or(&url);
+        let now = self.now();
+        let proof = dpop::create_with(&keys.device_key(), method.as_str(), htu, &body, now, &self.time.random, |input| keys.sign(input))
+            .map_err(Error::KeyStore)?;
+        let mut request = self.http.request(method.clone(), &url).header("DPoP", proof);
+        if let Some(accept) = call.accept {
+            request = request.header(header::ACCEPT, accept);
+        }
+        let content_type = if body.is_empty() { "" } else { "application/json" };
+        if !body.is_empty() {
+            request = request.header(header::CONTENT_TYPE, content_type);
+        }
+        if let Some(authorize) = call.authorize {
+            let date = now.to_http_date();
+            let authorization = authorize(&Signable { method: method.as_str(), body: &body, content_type, date: &date, path });
+            request = request.header("X-Date", date).header(header::AUTHORIZATION, authorization);
+        }
+        let answer = request.body(body).send().await.map_err(Error::Unreachable)?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let date = text(answer.headers(), &header::DATE).and_then(|date| Timestamp::parse_http_date(date).ok());
+        Err(Failure { error: refused(answer).await, date })
+    }
+
+    /// Sets the clock by the answer to a refused proof, when that is why it was refused. Tells whether it was.
+    fn set_clock(&self, failure: &Failure) -> bool {
+        let (Error::Refused { code, .. }, Some(date)) = (&failure.error, failure.date) else { return false };
+        if code != "INVALID_PROOF" || date.as_micros().abs_diff(self.now().as_micros()) <= MAX_SKEW {
+            return false;
+        }
+        self.offset.store(date.as_micros().saturating_sub(self.time.clock.now().as_micros()), Ordering::Relaxed);
+        true
+    }
+
+    /// Fetches a public document from the gateway itself, whatever caches on the way hold.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
-        let answer = self.http.get(format!("{}{path}", self.base)).send().await.map_err(Error::Unreachable)?;
+        let request = self.http.get(format!("{}{path}", self.base)).header(header::CACHE_CONTROL, "no-cache");
+        let answer = request.send().await.map_err(Error::Unreachable)?;
         if answer.status() != StatusCode::OK {
             return Err(refused(answer).await);
         }
@@ -122,10 +220,16 @@ async fn refused(answer: Response) -> Error {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Body {
-        error: String,
-        description: String,
+        error: Option<String>,
+        description: Option<String>,
     }
     let status = answer.status().as_u16();
+    let seconds = text(answer.headers(), &header::RETRY_AFTER).and_then(|seconds| seconds.parse().ok()).unwrap_or(0);
     let body: Body = answer.json().await.unwrap_or_default();
-    Error::Refused { status, code: body.error, description: body.description }
+    let retry_after = Duration::from_secs(seconds);
+    Error::Refused { status, code: body.error.unwrap_or_default(), description: body.description.unwrap_or_default(), retry_after }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
 }

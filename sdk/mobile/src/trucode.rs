@@ -1,6 +1,7 @@
 //! Secure QR codes: what a phone makes of a scan.
 
 use nodkey_kernel::{
+    challenge::ChallengeError,
     jose::{Jwks, jws::Compact, numeric_date},
     trucode::TRUCODE_TYP,
 };
@@ -35,7 +36,7 @@ pub(crate) struct PayloadClaims {
     pub(crate) jti: String,
     /// Milliseconds.
     #[serde(deserialize_with = "numeric_date")]
-    exp: i64,
+    pub(crate) exp: i64,
 }
 
 /// The payload of what was scanned or opened: itself, or the `payload` of a deep link.
@@ -50,15 +51,11 @@ pub(crate) fn payload(scanned: &str) -> Result<String, Error> {
     }
 }
 
-/// Verifies a payload by the deployment's keys. `None` when they do not hold the key that signed.
-pub(crate) fn verify(payload: &str, keys: &Jwks, now_ms: i64) -> Result<Option<PayloadClaims>, Error> {
-    let compact = Compact::parse(payload)?;
-    let Some(key) = compact.header().kid.as_deref().and_then(|kid| keys.find_for(kid, TRUCODE_TYP)) else { return Ok(None) };
-    let claims: PayloadClaims = compact.verify(key, TRUCODE_TYP)?;
-    if claims.exp <= now_ms {
-        return Err(Error::Protocol("the code is over; scan the one that is shown now".into()));
-    }
-    Ok(Some(claims))
+/// Verifies a payload by the deployment's keys.
+pub(crate) fn verify(payload: &str, keys: &Jwks) -> Result<PayloadClaims, ChallengeError> {
+    let compact = Compact::parse(payload).map_err(ChallengeError::Jose)?;
+    let key = compact.header().kid.as_deref().and_then(|kid| keys.find_for(kid, TRUCODE_TYP)).ok_or(ChallengeError::UnknownKey)?;
+    compact.verify(key, TRUCODE_TYP).map_err(ChallengeError::Jose)
 }
 
 #[cfg(test)]

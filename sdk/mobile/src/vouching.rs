@@ -5,13 +5,13 @@ use nodkey_kernel::{
     jose::{PublicJwk, jws},
     key_statement::{KEYS_TYP, KeyStatementClaims, PresenceKind, StatedKey},
 };
-use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
     Error, KeyStore, UserPresence,
-    transport::{Transport, json as read_json},
+    keys::sign_with_presence,
+    transport::{Call, Transport, json as read_json},
 };
 
 /// What the person is told before a presence key signs that it is one.
@@ -37,7 +37,7 @@ pub(crate) struct Challenge {
 
 /// Asks the gateway for a nonce for the device key.
 pub(crate) async fn challenge(transport: &Transport, keys: &impl KeyStore) -> Result<Challenge, Error> {
-    read_json(transport.send(keys, Method::POST, "/api/v2/device_challenges", None, &[], None).await?).await
+    read_json(transport.send(keys, &Call::post("/api/v2/device_challenges")).await?).await
 }
 
 impl Vouching {
@@ -64,15 +64,15 @@ impl Vouching {
             nonce: challenge.nonce,
             iat: transport.now().as_seconds(),
         };
-        let key_statement = sign(KEYS_TYP, &claims, &device, |input| keys.sign(input))?;
+        let key_statement = sign(&claims, &device, |input| keys.sign(input)).map_err(Error::KeyStore)?;
         let mut key_signatures = Vec::new();
         for (kind, key) in presence_keys {
             presence.confirm(kind, REASON).await?;
-            key_signatures.push(sign(KEYS_TYP, &claims, &key, |input| keys.sign_with_presence(kind, input))?);
+            key_signatures.push(sign(&claims, &key, |input| keys.sign_with_presence(kind, input))?);
         }
         for (kind, key) in former {
             presence.confirm(kind, REASON).await?;
-            key_signatures.push(sign(KEYS_TYP, &claims, &key, |input| keys.sign_with_former_presence(&key, input))?);
+            key_signatures.push(sign(&claims, &key, |input| keys.sign_with_former_presence(&key, input))?);
         }
         Ok(Self { key_statement: Some(key_statement), key_signatures })
     }
@@ -90,7 +90,7 @@ pub(crate) async fn document_statement(
     transport: &Transport,
     keys: &impl KeyStore,
     presence: &impl UserPresence,
-    (kind, key): (PresenceKind, PublicJwk),
+    candidates: Vec<(PresenceKind, PublicJwk)>,
     hash: &str,
 ) -> Result<String, Error> {
     // A gateway that says which keys count knows nonces.
@@ -102,15 +102,9 @@ pub(crate) async fn document_statement(
         nonce: challenge.nonce,
         iat: transport.now().as_seconds(),
     };
-    presence.confirm(kind, DOCUMENT_REASON).await?;
-    sign(DOCUMENT_TYP, &claims, &key, |input| keys.sign_with_presence(kind, input))
+    sign_with_presence((keys, presence), candidates, (DOCUMENT_TYP, &claims), DOCUMENT_REASON).await
 }
 
-fn sign(
-    typ: &str,
-    claims: &impl Serialize,
-    key: &PublicJwk,
-    signer: impl FnOnce(&[u8]) -> Result<Vec<u8>, String>,
-) -> Result<String, Error> {
-    jws::sign_with(typ, key.algorithm(), Some(&key.thumbprint()), None, claims, signer).map_err(Error::KeyStore)
+fn sign<E>(claims: &KeyStatementClaims, key: &PublicJwk, signer: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>) -> Result<String, E> {
+    jws::sign_with(KEYS_TYP, key.algorithm(), Some(&key.thumbprint()), None, claims, signer)
 }

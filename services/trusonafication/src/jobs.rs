@@ -39,6 +39,7 @@ pub fn jobs(app: App, interval: Duration, dead_letters: Option<u32>, db: Db, clo
     }));
     vec![
         signing::job(app.signing_keys()),
+        signing::follow(app.signing_keys(), app.bus()),
         changes_job(app.clone()),
         expiry(app, interval, clock.clone()),
         housekeeping::job("trusonafication", db, clock, rules),

@@ -44,7 +44,13 @@ export const FREEZERS = {
 };
 
 /** @type {Record<string, string>} */
-export const PLATFORMS = { PLATFORM_IOS: 'iOS', PLATFORM_ANDROID: 'Android', PLATFORM_OTHER: 'Other' };
+export const PLATFORMS = {
+  PLATFORM_IOS: 'iOS',
+  PLATFORM_ANDROID: 'Android',
+  PLATFORM_WEB: 'Browser',
+  PLATFORM_CLI: 'Terminal',
+  PLATFORM_OTHER: 'Other',
+};
 
 /** @type {Record<string, string>} */
 export const PRESENCE_KINDS = {

@@ -114,7 +114,10 @@ export async function cancel(id) {
  * @returns {Promise<{evidence: Evidence, jwks: import('../lib/jose.js').Jwks}>}
  */
 export async function readProof(id) {
-  const [evidence, jwks] = await Promise.all([call('GET', `${API}/requests/${id}/evidence`), call('GET', '/jwks')]);
+  const [evidence, jwks] = await Promise.all([
+    call('GET', `${API}/requests/${id}/evidence`),
+    call('GET', '/jwks', { cache: 'reload' }),
+  ]);
   return { evidence, jwks };
 }
 

@@ -22,13 +22,13 @@ export const RESPONSE_TYP = 'nodkey-response+jwt';
  * @property {boolean} prompt must show and ask
  * @property {boolean} presence must prove presence
  * @property {boolean} document must prove the identity document
- * @property {Record<string, unknown>} [fields] custom fields with their numbers as doubles: `shownFields` has what people are shown
- * @property {{mode: 'choose', choices: string[]} | {mode: 'enter', digits?: number}} [match] number matching; 2 digits when it does
+ * @property {Record<string, unknown> | null} [fields] custom fields with their numbers as doubles: `shownFields` has what people are shown
+ * @property {{mode: 'choose', choices: string[]} | {mode: 'enter', digits?: number | null} | null} [match] number matching; 2 digits when it does
  *   not say
- * @property {RequestContext} [from] who asks the backend for this, as the backend says
+ * @property {RequestContext | null} [from] who asks the backend for this, as the backend says
  * @property {string} nonce
  */
-/** @typedef {{address?: string, browser?: string, place?: string}} RequestContext */
+/** @typedef {{address?: string | null, browser?: string | null, place?: string | null}} RequestContext */
 /** @typedef {'accept' | 'reject'} Decision */
 /** @typedef {'not_me' | 'changed_mind'} RejectReason */
 /**
@@ -108,23 +108,23 @@ function isChallenge(claims) {
     [claims.iat, claims.exp].every(isDate) &&
     Number.isSafeInteger(claims.lvl) &&
     [claims.prompt, claims.presence, claims.document].every((flag) => typeof flag === 'boolean') &&
-    (claims.fields === undefined || isObject(claims.fields)) &&
-    (claims.match === undefined || isMatch(claims.match)) &&
-    (claims.from === undefined || isRequestContext(claims.from))
+    isAbsentOr(isObject, claims.fields) &&
+    isAbsentOr(isMatch, claims.match) &&
+    isAbsentOr(isRequestContext, claims.from)
   );
 }
 
 /** @param {any} match */
 function isMatch(match) {
   return (
-    (match?.mode === 'enter' && (match.digits === undefined || Number.isSafeInteger(match.digits))) ||
+    (match?.mode === 'enter' && isAbsentOr(Number.isSafeInteger, match.digits)) ||
     (match?.mode === 'choose' && match.choices instanceof Array && match.choices.every(isText))
   );
 }
 
 /** @param {any} from */
 function isRequestContext(from) {
-  return isObject(from) && [from.address, from.browser, from.place].every((text) => text === undefined || isText(text));
+  return isObject(from) && [from.address, from.browser, from.place].every((text) => isAbsentOr(isText, text));
 }
 
 /**
@@ -135,11 +135,20 @@ function isResponse(claims) {
   return (
     [claims.iss, claims.sub, claims.chal, claims.jti].every(isText) &&
     isAudience(claims.aud) &&
-    [claims.num, claims.doc].every((text) => text === undefined || isText(text)) &&
+    [claims.num, claims.doc].every((text) => isAbsentOr(isText, text)) &&
     isDate(claims.iat) &&
     ['accept', 'reject'].includes(claims.dec) &&
-    [undefined, 'not_me', 'changed_mind'].includes(claims.why)
+    isAbsentOr((why) => ['not_me', 'changed_mind'].includes(why), claims.why)
   );
+}
+
+/**
+ * A member that is null is as good as none.
+ * @param {(value: any) => boolean} is
+ * @param {unknown} value
+ */
+function isAbsentOr(is, value) {
+  return value === undefined || value === null || is(value);
 }
 
 /** @param {unknown} value */

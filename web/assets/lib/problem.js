@@ -31,7 +31,7 @@ export class Problem extends Error {
 
   /** Whether the same again may work soon. */
   get isPassing() {
-    return this.status === 0 || this.status === 429 || this.status >= 502;
+    return [0, 429, 502, 503, 504].includes(this.status);
   }
 }
 
@@ -69,11 +69,11 @@ export async function json(response) {
  * Calls a JSON API: sends `body` as JSON where there is one and returns what is answered, null for nothing.
  * @param {string} method
  * @param {string} path
- * @param {{body?: unknown, headers?: Record<string, string>, signal?: AbortSignal}} [options]
+ * @param {{body?: unknown, headers?: Record<string, string>, signal?: AbortSignal, cache?: RequestCache}} [options]
  * @returns {Promise<any>}
  */
-export async function call(method, path, { body, headers, signal } = {}) {
-  const init = { method, headers: new Headers({ accept: 'application/json', ...headers }), signal };
+export async function call(method, path, { body, headers, signal, cache } = {}) {
+  const init = { method, headers: new Headers({ accept: 'application/json', ...headers }), signal, cache };
   if (body === undefined) return json(await send(path, init));
   init.headers.set('content-type', 'application/json');
   return json(await send(path, { ...init, body: JSON.stringify(body) }));

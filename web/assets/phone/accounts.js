@@ -5,6 +5,7 @@ import { enrol, finish, prepare } from './enrolment.js';
 import { latestUnknown } from './joined.js';
 import { keyStore } from './keys.js';
 import { Lanes } from './lanes.js';
+import { byTurn, isShown, needsPresence } from './pending.js';
 import { Phone } from './protocol.js';
 import { renew, settle } from './renewal.js';
 import { deleteAccount, listAccounts, putAccount } from './store.js';
@@ -17,7 +18,7 @@ import { keepWaiting } from './waiting.js';
  * @property {Account} account
  * @property {Phone} phone
  * @property {'connecting' | 'waiting' | 'offline' | 'inactive' | 'frozen' | 'gone'} state
- * @property {Map<string, Pending>} pending what is asked, the oldest first
+ * @property {Map<string, Pending>} pending what is asked, as it came
  * @property {Pending} [answering] what is being answered
  * @property {number} untrusted how much came that could not be trusted
  * @property {number} [joined] when a phone of the user was activated that the person does not know of, in milliseconds
@@ -33,9 +34,6 @@ import { keepWaiting } from './waiting.js';
  * @property {import('./protocol.js').Answer} answer
  * @property {Date} at
  */
-
-/** How long after a connection what was not announced again counts as closed, in milliseconds. */
-const SETTLED = 2_000;
 
 /** How long the user's phones are not looked at again, in milliseconds: accounts that take turns connect every few seconds. */
 const LOOKED = 60_000;
@@ -63,11 +61,11 @@ export class Accounts extends EventTarget {
     return [...this.#entries.values()];
   }
 
-  /** What is asked, the oldest first. */
+  /** What is asked: first what the person began themselves, then the oldest. */
   get questions() {
     const all = this.all.flatMap((entry) => [...entry.pending.values()].map((pending) => ({ entry, pending })));
     const open = all.filter(({ entry, pending }) => pending.challenge.exp * 1000 > entry.phone.now());
-    return open.toSorted((a, b) => a.pending.challenge.iat - b.pending.challenge.iat);
+    return open.toSorted((a, b) => byTurn(a.pending, b.pending));
   }
 
   /** Opens what is stored, and closes what is no more: other pages of this phone change it, too. */
@@ -210,6 +208,28 @@ export class Accounts extends EventTarget {
     }
   }
 
+  /**
+   * What is not to be shown, and needs no presence, is accepted, and comes up nowhere but among what was answered.
+   * @param {Entry} entry
+   * @param {Pending} pending
+   */
+  #asked(entry, pending) {
+    if (isShown(pending.challenge) || needsPresence(pending.challenge))
+      return void entry.pending.set(pending.id, pending);
+    // One that does not arrive comes again with the next connection.
+    void this.#accept(entry, pending).catch(() => {});
+  }
+
+  /**
+   * @param {Entry} entry
+   * @param {Pending} pending
+   */
+  async #accept(entry, pending) {
+    const answer = await entry.phone.respond(pending, 'accept');
+    this.answered.unshift({ account: entry.account, pending, decision: 'accept', answer, at: new Date() });
+    this.#changed();
+  }
+
   /** @param {Account} stored */
   async #open(stored) {
     const known = this.#entries.get(stored.id);
@@ -321,8 +341,6 @@ export class Accounts extends EventTarget {
    * @returns {import('./waiting.js').Listener}
    */
   #listener(entry) {
-    /** @type {Set<string>} */
-    let unheard = new Set();
     /** @param {Entry['state']} state */
     const become = (state) => {
       entry.state = state;
@@ -330,23 +348,13 @@ export class Accounts extends EventTarget {
     };
     return {
       onConnected: () => {
-        const known = new Set(entry.pending.keys());
-        unheard = known;
-        setTimeout(() => {
-          if (unheard !== known) return;
-          for (const id of known) entry.pending.delete(id);
-          this.#changed();
-        }, SETTLED);
         become('waiting');
         void this.#look(entry);
       },
       onEvent: (event) => {
-        if (event.type === 'asked') {
-          unheard.delete(event.pending.id);
-          entry.pending.set(event.pending.id, event.pending);
-        }
+        if (event.type === 'asked') this.#asked(entry, event.pending);
         if (event.type === 'closed') entry.pending.delete(event.id);
-        if (event.type === 'untrusted' && event.error.reason !== 'EXPIRED') entry.untrusted += 1;
+        if (event.type === 'untrusted') entry.untrusted += 1;
         this.#changed();
       },
       onLost: () => become('offline'),

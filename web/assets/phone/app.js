@@ -3,6 +3,7 @@
 import { h, replace } from '../lib/dom.js';
 import { CHANNEL } from '../lib/handoff.js';
 import { Accounts } from './accounts.js';
+import { isShown } from './pending.js';
 import { button, message } from './screen.js';
 import { readTransferRequest } from './transfer.js';
 import { addAccount } from './views/add.js';
@@ -76,6 +77,7 @@ function incomplete() {
 
 function next() {
   const [first] = accounts.questions;
+  if (first && !isShown(first.pending.challenge)) return void open(({ unprompted }) => unprompted(app, first));
   if (first) return void open(({ question }) => question(app, first));
   if (!accounts.all.length) return show(addAccount(app));
   if (scannedEarly) return scanned(scannedEarly);

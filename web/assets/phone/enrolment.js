@@ -75,10 +75,10 @@ export async function prepare(config, user, passkey) {
 async function register({ relyingParty, gateway, mobile }, user, passkey) {
   const [deviceKey, presenceKey] = await Promise.all([generateKey(), generateKey()]);
   const keys = await keyStore(deviceKey, presenceKey, async () => {});
-  const jwks = await call('GET', '/jwks');
+  const jwks = await call('GET', '/jwks', { cache: 'reload' });
   const phone = await Phone.open({ gateway, origin: location.origin, keys, jwks });
   const name = deviceName();
-  const { device_identifier_jwt: jwt, capabilities } = await phone.register(mobile, { name });
+  const { device_identifier_jwt: jwt, capabilities } = await phone.register(mobile, { name, platform: 'web' });
   const account = {
     id: phone.deviceIdentifier,
     relyingParty,

@@ -13,6 +13,14 @@ export class Untrusted extends Error {
   }
 }
 
+/** The device cannot check the person in this way now: a presence key of another kind signs then, if there is one. */
+export class PresenceUnavailable extends Error {
+  constructor() {
+    super('the device cannot check the person now');
+    this.name = 'PresenceUnavailable';
+  }
+}
+
 /** The person did not prove their presence. */
 export class PresenceDenied extends Error {
   constructor() {

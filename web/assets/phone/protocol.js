@@ -9,29 +9,33 @@
  *     const device = await phone.register({ token, secret }, { name: "Ada's phone" });
  *     // The app's backend is given device.device_identifier_jwt, and binds the device to its user. Then:
  *     for await (const event of phone.events()) {
+ *       // Show what `isShown` says is to be shown, and let the person decide.
  *       if (event.type === 'asked') await phone.respond(event.pending, 'accept');
  *     }
  */
 
-import { RESPONSE_TYP, challengeHash, shownFields, verifyChallenge } from '../lib/challenge.js';
-import { JoseError, algorithm, signJws, thumbprint } from '../lib/jose.js';
-import { json } from '../lib/problem.js';
+import { RESPONSE_TYP, challengeHash } from '../lib/challenge.js';
+import { algorithm, signJws, thumbprint } from '../lib/jose.js';
+import { Problem, json } from '../lib/problem.js';
 import { serverEvents } from '../lib/sse.js';
+import { signByPresence } from './by_presence.js';
+import { Reader, needsPresence } from './pending.js';
 import { transfer, transferRequest } from './transfer.js';
 import { Transport } from './transport.js';
 import { payloadOf, verifyPayload } from './trucode.js';
 import { mac, stringToSign } from './trusona_mac.js';
 import { Untrusted } from './errors.js';
+import { KeySet } from './trust.js';
 import { vouch } from './vouching.js';
 
-/** @typedef {import('../lib/challenge.js').Challenge} Challenge */
 /** @typedef {import('../lib/jose.js').Jwks} Jwks */
 /**
  * @typedef {object} Config
  * @property {string} gateway the gateway's public URL, without a slash at the end: proofs are for it, challenges are by it
  * @property {string} [origin] where it is reached, when that is elsewhere
  * @property {import('./transport.js').KeyStore} keys
- * @property {Jwks} [jwks] the deployment's pinned keys; fetched when absent
+ * @property {Jwks} [jwks] the deployment's keys, as far as they are known; fetched when absent, or when a challenge names one that is new
+ * @property {boolean} [isPinned] whether no keys are taken but `jwks`, which come with the app
  * @property {(jwks: Jwks) => void} [onJwks] told what was fetched, to pin it
  * @property {import('./transport.js').Clock} [clock]
  * @property {typeof globalThis.fetch} [fetch]
@@ -54,15 +58,8 @@ import { vouch } from './vouching.js';
  * @typedef {{kind: 'biometric' | 'credential', thumbprint: string, counts: boolean, since: string | null}} HeldKey
  */
 /** @typedef {{activated_at: string, is_this: boolean}} UserDevice */
-/**
- * Something the person is asked, made by `Phone` alone and only from what it verified.
- * @typedef {object} Pending
- * @property {string} id
- * @property {Challenge} challenge what to show: this and nothing else, custom fields as `fields` has them
- * @property {[name: string, value: string][]} fields custom fields, numbers as the backend wrote them
- * @property {string} jws
- */
-/** @typedef {{type: 'asked', pending: Pending} | {type: 'closed', id: string} | {type: 'untrusted', id: string, error: Untrusted}} PhoneEvent */
+/** @typedef {import('./pending.js').Pending} Pending */
+/** @typedef {import('./pending.js').PhoneEvent} PhoneEvent */
 /** @typedef {{id: string, status: 'ACCEPTED' | 'ACCEPTED_AT_LOWER_LEVEL' | 'ACCEPTED_AT_HIGHER_LEVEL' | 'REJECTED', accepted_level: number, held_until?: string}} Answer */
 
 /** What this phone can do beyond what all can: it takes numbers of as many digits as the challenge says. */
@@ -78,8 +75,8 @@ const BETWEEN = 2_000;
 export class Phone {
   #gateway;
   #keys;
-  #jwks;
-  #onJwks;
+  #trusted;
+  #reader;
   #transport;
   #patience;
   /** Whether something between here and the gateway holds streams back. */
@@ -99,13 +96,15 @@ export class Phone {
    * @param {string} deviceIdentifier
    */
   constructor(config, deviceIdentifier) {
-    const { gateway, origin = gateway, keys, jwks, onJwks, clock, fetch, random, patience = PATIENCE } = config;
+    const { gateway, origin = gateway, keys, jwks, isPinned, onJwks } = config;
+    const { clock, fetch, random, patience = PATIENCE } = config;
     this.#gateway = gateway;
     this.#keys = keys;
-    this.#jwks = jwks;
-    this.#onJwks = onJwks;
     this.#patience = patience;
-    this.#transport = new Transport({ gateway, origin, keys, clock, fetch, random });
+    const transport = new Transport({ gateway, origin, keys, clock, fetch, random });
+    this.#transport = transport;
+    this.#trusted = new KeySet({ transport, jwks, isPinned, onJwks });
+    this.#reader = new Reader(gateway, this.#trusted, () => transport.now());
     /** The thumbprint of the device key. */
     this.deviceIdentifier = deviceIdentifier;
   }
@@ -119,7 +118,8 @@ export class Phone {
    * Section 4: registers the device, or brings the gateway up to date about its keys. The device key and each presence key sign
    * which keys these are, so their stores ask the person once for each presence key.
    * @param {{token: string, secret: string}} credential the app's mobile credential; nothing else needs it
-   * @param {{name: string, platform?: 'ios' | 'android' | 'other', appVersion?: string}} about
+   * @param {{name: string, platform?: 'ios' | 'android' | 'web' | 'cli' | 'other', appVersion?: string}} about what the phone is called, what
+   *   it runs on, and the app's version, its name before it where there are several
    * @returns {Promise<Device>}
    */
   async register({ token, secret }, { name, platform = 'other', appVersion }) {
@@ -135,7 +135,14 @@ export class Phone {
     };
     /** @param {import('./transport.js').Signable} signable */
     const authorize = async (signable) => `TRUSONA ${token}:${await mac(secret, stringToSign(signable))}`;
-    return json(await this.#transport.send('POST', '/api/v2/devices', { body, authorize }));
+    const send = (/** @type {object} */ body) => this.#transport.send('POST', '/api/v2/devices', { body, authorize });
+    const registered = send(body).catch((e) => {
+      // A gateway of before knows neither browsers nor terminals.
+      const isNew = ['web', 'cli'].includes(platform);
+      if (isNew && e instanceof Problem && e.status === 422) return send({ ...body, platform: 'other' });
+      throw e;
+    });
+    return json(await registered);
   }
 
   /**
@@ -256,10 +263,7 @@ export class Phone {
     // Pauses between attempts would count as silence of the stream.
     const options = { headers, signal, once: true };
     const response = await this.#transport.send('GET', `${this.#path()}/trusonafications`, options);
-    for await (const { event, data } of serverEvents(response, onBytes)) {
-      if (event === 'closed') yield { type: 'closed', id: String(JSON.parse(data).id) };
-      if (event === 'trusonafication') yield await this.#asked(JSON.parse(data));
-    }
+    yield* this.#reader.streamed(serverEvents(response, onBytes));
   }
 
   /**
@@ -268,21 +272,28 @@ export class Phone {
    * @returns {AsyncGenerator<PhoneEvent, void>}
    */
   async *#polled(signal, onAlive) {
-    /** @type {Set<string>} */
-    let shown = new Set();
-    for (;;) {
+    // What came by an earlier connection comes again, as it does on a stream.
+    let known = new Set();
+    for (let isFirst = true; ; isFirst = false) {
       signal?.throwIfAborted();
-      if (shown.size) await this.#transport.sleep(BETWEEN, signal);
-      const path = `${this.#path()}/trusonafications?wait=${shown.size ? 0 : WAIT}`;
+      if (known.size) await this.#transport.sleep(BETWEEN, signal);
+      // What ended meanwhile is known at once.
+      const isWaiting = known.size > 0 || (isFirst && this.#reader.shown.size > 0);
+      const path = `${this.#path()}/trusonafications?wait=${isWaiting ? 0 : WAIT}`;
       /** @type {{trusonafications: {id: string, challenge: string}[]}} */
-      const { trusonafications } = await json(await this.#transport.send('GET', path, { signal }));
+      const { trusonafications } = await json(await this.#transport.send('GET', path, { signal, once: true }));
       // The gateway is there, and only the stream was silent.
       this.#isHeldBack = true;
       onAlive?.();
-      const now = new Set(trusonafications.map(({ id }) => id));
-      for (const one of trusonafications) if (!shown.has(one.id)) yield await this.#asked(one);
-      for (const id of shown) if (!now.has(id)) yield { type: 'closed', id };
-      shown = now;
+      const listed = new Set();
+      for (const one of trusonafications.filter(({ id }) => typeof id === 'string')) {
+        const read = known.has(one.id) ? null : await this.#reader.one(one);
+        if (read) yield read;
+        if (read || known.has(one.id)) listed.add(one.id);
+      }
+      yield* this.#reader.whole(listed);
+      if (isFirst) yield { type: 'synced' };
+      known = listed;
     }
   }
 
@@ -311,11 +322,11 @@ export class Phone {
       iat: Math.floor(this.now() / 1000),
       jti: this.#transport.token(),
     };
-    const presence = decision === 'accept' && needsPresence(challenge) ? this.#keys.presenceKeys[0] : undefined;
-    const key = presence?.jwk ?? this.#keys.deviceKey;
-    const header = { alg: algorithm(key), typ: RESPONSE_TYP, kid: await thumbprint(key) };
-    const reason = `${challenge.act}: ${challenge.res}`;
-    const response = await signJws(header, claims, (m) => presence?.sign(m, reason) ?? this.#keys.sign(m));
+    const { deviceKey, sign, presenceKeys } = this.#keys;
+    const byPresence = decision === 'accept' && needsPresence(challenge) && presenceKeys.length > 0;
+    const response = byPresence
+      ? await signByPresence(presenceKeys, RESPONSE_TYP, claims, `${challenge.act}: ${challenge.res}`)
+      : await signJws({ alg: algorithm(deviceKey), typ: RESPONSE_TYP, kid: this.deviceIdentifier }, claims, sign);
     return json(await this.#transport.send('POST', '/api/v2/trusonafication_responses', { body: { response } }));
   }
 
@@ -326,7 +337,7 @@ export class Phone {
    */
   async scan(text) {
     const payload = payloadOf(text);
-    const { reference, expiresAt } = await this.#trusted((jwks) => verifyPayload(payload, jwks));
+    const { reference, expiresAt } = await this.#trusted.verify((jwks) => verifyPayload(payload, jwks));
     if (expiresAt <= this.now()) throw new Untrusted('EXPIRED');
     const context = await json(await this.#transport.send('GET', `/api/v2/trucodes/${reference}/context`));
     return {
@@ -352,68 +363,4 @@ export class Phone {
   #path() {
     return `/api/v2/devices/${this.deviceIdentifier}`;
   }
-
-  /**
-   * @param {{id: string, challenge: string}} wire
-   * @returns {Promise<PhoneEvent>}
-   */
-  async #asked({ id, challenge: jws }) {
-    try {
-      const challenge = await this.#check(id, jws);
-      return { type: 'asked', pending: { id, challenge, fields: shownFields(jws), jws } };
-    } catch (error) {
-      if (error instanceof Untrusted) return { type: 'untrusted', id, error };
-      throw error;
-    }
-  }
-
-  /**
-   * Section 5: nothing of a challenge is shown before all of this holds.
-   * @param {string} id
-   * @param {string} jws
-   */
-  async #check(id, jws) {
-    const challenge = await this.#trusted((jwks) => verifyChallenge(jws, jwks));
-    if (challenge.iss !== this.#gateway) throw new Untrusted('ISSUER');
-    if (challenge.jti !== id) throw new Untrusted('MISMATCH');
-    if (challenge.exp * 1000 <= this.now()) throw new Untrusted('EXPIRED');
-    return challenge;
-  }
-
-  /**
-   * Verifies by the pinned keys. When they do not hold the one that signed, the deployment may have new ones: they are
-   * fetched, once, and TLS alone says whose they are.
-   * @template T
-   * @param {(jwks: Jwks) => Promise<T>} verify
-   * @returns {Promise<T>}
-   */
-  async #trusted(verify) {
-    const pinned = this.#jwks;
-    try {
-      return await verify(pinned ?? (await this.#fetchJwks())).catch((e) => {
-        if (pinned && e instanceof JoseError && e.code === 'UNKNOWN_KEY') return this.#fetchJwks().then(verify);
-        throw e;
-      });
-    } catch (e) {
-      throw e instanceof JoseError ? new Untrusted('SIGNATURE', e) : e;
-    }
-  }
-
-  /** @returns {Promise<Jwks>} */
-  async #fetchJwks() {
-    /** @type {Jwks} */
-    const jwks = await json(await this.#transport.get('/jwks'));
-    if (!Array.isArray(jwks?.keys)) throw new Untrusted('MALFORMED');
-    this.#jwks = jwks;
-    this.#onJwks?.(jwks);
-    return jwks;
-  }
-}
-
-/**
- * Whether accepting takes proof that the person is there.
- * @param {Challenge} challenge
- */
-export function needsPresence({ presence, lvl }) {
-  return presence || lvl >= 2;
 }

@@ -2,6 +2,7 @@
 
 import { JoseError, algorithm, b64uDecode, includes, isAudience, parseJws, signJws, thumbprint } from '../lib/jose.js';
 import { json } from '../lib/problem.js';
+import { signByPresence } from './by_presence.js';
 import { Untrusted } from './errors.js';
 
 /** The `typ` of the request of the new phone. */
@@ -72,17 +73,10 @@ export async function transfer({ gateway, transport, keys }, request, act) {
   if (request.device === iss || !presenceKeys.length) throw new Untrusted('MISMATCH');
   const iat = Math.floor(transport.now() / 1000);
   const claims = { iss, sub: request.device, aud: gateway, act, nonce: await nonce(transport), iat };
-  /**
-   * @param {import('../lib/jose.js').PublicJwk} jwk
-   * @param {(message: import('../lib/jose.js').Bytes) => Promise<Uint8Array>} signer
-   */
-  const sign = async (jwk, signer) =>
-    signJws({ alg: algorithm(jwk), typ: TYP, kid: await thumbprint(jwk) }, claims, signer);
-  const [presence] = presenceKeys;
   const reason = act === 'replace' ? 'Move to the new phone' : 'Add another phone';
   const body = {
-    statement: await sign(deviceKey, keys.sign),
-    signature: await sign(presence.jwk, (message) => presence.sign(message, reason)),
+    statement: await signJws({ alg: algorithm(deviceKey), typ: TYP, kid: iss }, claims, keys.sign),
+    signature: await signByPresence(presenceKeys, TYP, claims, reason),
     request: request.code,
   };
   await transport.send('POST', '/api/v2/device_transfers', { body });

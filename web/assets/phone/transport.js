@@ -1,4 +1,4 @@
-/** Calls to the gateway, each with its proof (mobile-protocol.md, section 2): DPoP (RFC 9449) with a hash of the body. */
+/** Calls to the gateway, each with its proof (docs/protocol/mobile.md, section 2): DPoP (RFC 9449) with a hash of the body. */
 
 import { pause } from '../lib/pause.js';
 import { algorithm, b64u, sha256, signJws, utf8 } from '../lib/jose.js';
@@ -45,9 +45,11 @@ import { Problem, send } from '../lib/problem.js';
 
 /** How far our clock may be off before we set it by the gateway's, in milliseconds: half of what is let through. */
 const MAX_SKEW = 30_000;
-/** How often a call is made that fails in passing. */
+/** How often a call is made that fails in passing, and the first pause, about; it doubles. In milliseconds, as all of these. */
 const ATTEMPTS = 4;
 const FIRST_PAUSE = 400;
+/** What the gateway may want to be left alone for before it is the app's to wait, and to tell the person. */
+const PATIENCE = 10_000;
 
 /**
  * Makes a proof of a call.
@@ -119,11 +121,11 @@ export class Transport {
   }
 
   /**
-   * Fetches a public document.
+   * Fetches a public document from the gateway itself, whatever caches on the way hold.
    * @param {string} path
    */
   get(path) {
-    return send(`${this.#origin}${path}`, {}, this.#fetch);
+    return send(`${this.#origin}${path}`, { cache: 'reload' }, this.#fetch);
   }
 
   /**
@@ -140,7 +142,7 @@ export class Transport {
       } catch (e) {
         if (!(e instanceof Problem) || attempt === ATTEMPTS) throw e;
         if (!this.#setClock(e)) {
-          if (!e.isPassing || options.once) throw e;
+          if (!e.isPassing || options.once || e.retryAfter > PATIENCE) throw e;
           const growing = FIRST_PAUSE * 2 ** (attempt - 1) * (0.5 + Math.random());
           await this.#clock.sleep(Math.max(e.retryAfter, growing), options.signal);
         }

@@ -1,7 +1,7 @@
 /** What went wrong, in words for whoever holds the phone: what happened, what to do. */
 
 import { Problem } from '../lib/problem.js';
-import { Untrusted } from './errors.js';
+import { PresenceUnavailable, Untrusted } from './errors.js';
 
 /** @type {Record<string, string>} */
 const PROBLEMS = {
@@ -41,6 +41,8 @@ const UNTRUSTED = {
 export function explain(cause) {
   if (cause instanceof Untrusted) return UNTRUSTED[cause.reason];
   if (cause instanceof Problem) return PROBLEMS[cause.error] ?? cause.sentence;
+  if (cause instanceof PresenceUnavailable)
+    return 'This device cannot check now that it is you. Unlock it, then try again.';
   reportError(cause);
   return 'Something went wrong on this phone. Try again.';
 }

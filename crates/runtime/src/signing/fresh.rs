@@ -8,19 +8,19 @@ use std::{
 use nodkey_kernel::time::Timestamp;
 use tokio::sync::Mutex;
 
-/// For how long it is taken from memory: a change by another replica is seen within this.
-const FRESH: Duration = Duration::from_secs(30);
-
-/// A value that is read again when it is half a minute old. One reads, the others wait.
+/// A value that is read again when it is old. One reads, the others wait.
 #[derive(Debug)]
 pub struct Fresh<T> {
+    lifetime: Duration,
     value: RwLock<Option<(Arc<T>, Timestamp)>>,
     turn: Mutex<()>,
 }
 
-impl<T> Default for Fresh<T> {
-    fn default() -> Self {
-        Self { value: RwLock::new(None), turn: Mutex::default() }
+impl<T> Fresh<T> {
+    /// Nothing yet. What is read is taken from memory for `lifetime`: a change by another replica is seen within this.
+    #[must_use]
+    pub fn lasting(lifetime: Duration) -> Self {
+        Self { lifetime, value: RwLock::new(None), turn: Mutex::default() }
     }
 }
 
@@ -29,7 +29,7 @@ impl<T: Send + Sync> Fresh<T> {
     #[must_use]
     pub fn held(&self, now: Timestamp) -> Option<Arc<T>> {
         let value = self.value.read().unwrap_or_else(PoisonError::into_inner);
-        value.as_ref().filter(|(_, read_at)| read_at.until(now) < FRESH).map(|(value, _)| Arc::clone(value))
+        value.as_ref().filter(|(_, read_at)| read_at.until(now) < self.lifetime).map(|(value, _)| Arc::clone(value))
     }
 
     /// The value, read again unless it is fresh.

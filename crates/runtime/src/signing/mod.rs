@@ -9,6 +9,7 @@ mod store;
 use std::{sync::Arc, time::Duration};
 
 pub use fresh::Fresh;
+use nodkey_bus::Bus;
 use nodkey_db::{
     Db, Query, Tx,
     sealed::{KeyColumn, SealedColumn},
@@ -143,13 +144,21 @@ pub struct Keys<P> {
     pub first: Algorithm,
     /// Where public halves are published.
     pub publisher: P,
-    /// What was read; begin with the default.
+    /// What was read.
     pub ring: Held,
 }
 
 /// Keys in memory.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Held(Fresh<Ring>);
+
+impl Held {
+    /// None yet. A replica signs by what it read for as long as this; where a change is heard of sooner, [`Keys::forget`] it.
+    #[must_use]
+    pub fn lasting(lifetime: Duration) -> Self {
+        Self(Fresh::lasting(lifetime))
+    }
+}
 
 impl<P: Publish> Keys<P> {
     /// Returns the key that signs now, making and publishing the very first. `None` while the time of the first has not come: another
@@ -191,15 +200,20 @@ impl<P: Publish> Keys<P> {
         };
         let answers = Answers { db: &self.db, vault: &self.vault, random: &self.random, clock: &self.clock };
         let answer = once(request, &answers, attempt).await?;
-        self.ring.0.forget().await;
+        self.forget().await;
         Ok(answer)
+    }
+
+    /// Has the keys read again before the next signature: another replica changed them.
+    pub async fn forget(&self) {
+        self.ring.0.forget().await;
     }
 
     /// Makes and publishes the first key unless it is there, and publishes again what is published, in case the publisher was restored
     /// from a backup. Deletes private halves that are not needed any more.
     pub async fn keep(&self) -> Result<(), Failure> {
         store::forget_superseded(&self.db, self.clock.now()).await?;
-        self.ring.0.forget().await;
+        self.forget().await;
         for signer in &self.ring().await?.0 {
             self.publisher.publish(&signer.key.public(), false).await?;
         }
@@ -337,6 +351,23 @@ pub fn job<P: Publish>(keys: Arc<Keys<P>>) -> Job {
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
+            }
+        }
+    })
+}
+
+/// What a service hints that changed its keys, so that its other replicas need not be asked for them by each signature.
+pub const CHANGED: &str = "signing_keys";
+
+/// The job that has a replica sign by a key that another one made as soon as it hears of it. A hint that is lost costs what [`Held::lasting`] says.
+#[must_use]
+pub fn follow<P: Publish>(keys: Arc<Keys<P>>, bus: Bus) -> Job {
+    Job::new("signing_keys_changed", move |shutdown| async move {
+        let mut changed = bus.listen(CHANGED);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = changed.notified() => keys.forget().await,
             }
         }
     })

@@ -58,6 +58,8 @@ pub enum PresenceKind {
 pub enum Platform {
     Ios,
     Android,
+    Web,
+    Cli,
     Other,
 }
 
@@ -505,6 +507,8 @@ fn platform(platform: Platform) -> registry::Platform {
     match platform {
         Platform::Ios => registry::Platform::Ios,
         Platform::Android => registry::Platform::Android,
+        Platform::Web => registry::Platform::Web,
+        Platform::Cli => registry::Platform::Cli,
         Platform::Other => registry::Platform::Other,
     }
 }

@@ -46,9 +46,11 @@ pub struct Pending {
     /// RFC 3339.
     #[schema(format = DateTime, required)]
     expires_at: Option<String>,
+    /// Whether the user began it themselves, by a code: it comes before all others, on an event stream, too, where it may come after them.
+    self_started: bool,
 }
 
-/// What there is to answer, oldest first.
+/// What there is to answer: first what the user began themselves, then the oldest.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PendingList {
     trusonafications: Vec<Pending>,
@@ -82,11 +84,12 @@ fn statuses() -> utoipa::openapi::Object {
     rest::names(["ACCEPTED", "ACCEPTED_AT_LOWER_LEVEL", "ACCEPTED_AT_HIGHER_LEVEL", "REJECTED"])
 }
 
-/// Waits for something to answer. With `Accept: text/event-stream`, streams it as it comes, for about an hour. A device waits 4 times at once: one
-/// more ends its oldest wait.
+/// Waits for something to answer. With `Accept: text/event-stream`, streams it as it comes, for about an hour: `trusonafication` for each that is
+/// open, then `synced`, once, and from then on `trusonafication` for what is new and `closed` for what is over. What came by an earlier stream and
+/// has not come when `synced` does is over. A device waits 4 times at once: one more ends its oldest wait.
 #[utoipa::path(get, path = "/api/v2/devices/{id}/trusonafications", operation_id = "listPendingTrusonafications", tag = "phones",
     params(("id" = String, Path, description = "Device identifier"), ("wait" = Option<u64>, Query, description = "Seconds, at most 60")),
-    responses((status = 200, description = "Oldest first; empty on time-out", body = PendingList),
+    responses((status = 200, description = "First what the user began themselves, then the oldest; empty on time-out", body = PendingList),
     (status = 429, description = "`TOO_MANY_WAITS`: a newer wait of the device ended this one, or too many of the relying party wait", body = Problem),
     (status = 503, description = "`OVERLOADED`", body = Problem)))]
 pub async fn list(State(edge): State<Edge>, phone: Phone, Wait(patience): Wait, headers: HeaderMap) -> Result<Response, Problem> {
@@ -117,9 +120,9 @@ pub async fn respond(State(edge): State<Edge>, phone: Phone, Json(body): Json<An
     Ok(reply(StatusCode::OK, &Answered { id: answered.id, status, accepted_level: answered.accepted_level, held_until }))
 }
 
-/// Returns the oldest thing there is to answer, as apps that poll ask for it.
+/// Returns the first thing there is to answer, as apps that poll ask for it.
 #[utoipa::path(get, path = "/api/v2/trusonafications/next", operation_id = "getNextTrusonafication", tag = "phones", responses(
-    (status = 200, description = "The oldest", body = Pending), (status = 404, description = "Nothing is asked", body = Problem)))]
+    (status = 200, description = "What the user began themselves, or the oldest", body = Pending), (status = 404, description = "Nothing is asked", body = Problem)))]
 pub async fn next(State(edge): State<Edge>, phone: Phone) -> Result<Response, Problem> {
     let pending = phones::pending(&edge, &phone).await?.into_iter().next().ok_or_else(Problem::not_found)?;
     Ok(reply(StatusCode::OK, &Pending::from(pending)))
@@ -143,12 +146,13 @@ pub async fn reject(state: State<Edge>, phone: Phone, Path(id): Path<String>, Js
 
 impl From<PendingTrusonafication> for Pending {
     fn from(pending: PendingTrusonafication) -> Self {
-        Self { expires_at: rfc3339(pending.expires_at.as_ref()), id: pending.id, challenge: pending.challenge }
+        let expires_at = rfc3339(pending.expires_at.as_ref());
+        Self { id: pending.id, challenge: pending.challenge, expires_at, self_started: pending.self_started }
     }
 }
 
-/// Server-sent events: `trusonafication` when there is something new, `closed` when it was completed otherwise. They outlive the service that
-/// they tell of, and say first after how long to come again when they end.
+/// Server-sent events: what is open, then `synced`; from then on `trusonafication` when there is something new, `closed` when it was completed
+/// otherwise. They outlive the service that they tell of, and say first after how long to come again when they end.
 fn stream(waiting: Waiting, first: Update, retry: Duration) -> Response {
     let end = waiting.max_age();
     let told = |update: Update| {
@@ -156,7 +160,8 @@ fn stream(waiting: Waiting, first: Update, retry: Duration) -> Response {
         let new = update.new.into_iter().map(|p| event("trusonafication", &Pending::from(p)));
         stream::iter(new.chain(closed).collect::<Vec<_>>())
     };
-    let opened = stream::iter([Event::default().retry(retry)]).chain(told(first));
+    let synced = stream::iter([event("synced", &json!({}))]);
+    let opened = stream::iter([Event::default().retry(retry)]).chain(told(first)).chain(synced);
     let updates = stream::unfold(waiting, move |mut waiting| async move { Some((waiting.next(end).await?, waiting)) });
     event_stream(opened.chain(updates.map(told).flatten()).map(Ok::<_, Infallible>))
 }

@@ -26,7 +26,7 @@ pub struct DeviceOfUser {
     #[schema(pattern = "^[A-Za-z0-9_-]{43}$")]
     device_identifier: String,
     name: String,
-    /// `ios`, `android` or `other`.
+    /// `ios`, `android`, `web`, `cli` or `other`.
     #[schema(value_type = super::devices::Platform)]
     platform: &'static str,
     is_active: bool,
@@ -78,6 +78,8 @@ async fn describe(edge: &Edge, backend: &Backend, binding: Binding) -> Result<De
         platform: match device.platform() {
             Platform::Ios => "ios",
             Platform::Android => "android",
+            Platform::Web => "web",
+            Platform::Cli => "cli",
             Platform::Other | Platform::Unspecified => "other",
         },
         is_active: binding.state() == BindingState::Active,

@@ -28,8 +28,11 @@ use crate::{
     store::signing_key as store,
 };
 
-/// The least a lead may be, in seconds: the JWKS is kept for a minute by caches, and for half a minute by replicas.
+/// The least a lead may be, in seconds: the JWKS is kept for a minute by caches.
 const LEAST_LEAD: u32 = 120;
+/// For how long keys are taken from memory: of many that ask at once, one reads. What replaces a compromised key signs at once, and was published by
+/// another replica maybe: whoever then asks for it is given it, or would distrust what it signed.
+const FRESH: Duration = Duration::from_millis(100);
 
 /// The keys the registry signs by.
 pub(crate) type OwnKeys = Arc<Keys<Here>>;
@@ -59,7 +62,7 @@ pub(super) fn keys(config: &Config, deps: &Deps) -> anyhow::Result<(OwnKeys, Arc
         lead: Duration::from_secs(config.signing_key_lead_seconds.into()),
         retention: Duration::from_hours(24) * config.retired_key_days,
     };
-    let public = Arc::new(PublicKeys { db: deps.db()?, clock: deps.clock.clone(), publication, all: Fresh::default() });
+    let public = Arc::new(PublicKeys { db: deps.db()?, clock: deps.clock.clone(), publication, all: Fresh::lasting(FRESH) });
     let keys = Keys {
         db: deps.db()?,
         vault: deps.vault()?,
@@ -67,7 +70,7 @@ pub(super) fn keys(config: &Config, deps: &Deps) -> anyhow::Result<(OwnKeys, Arc
         random: deps.random.clone(),
         first,
         publisher: Here(Arc::clone(&public)),
-        ring: signing::Held::default(),
+        ring: signing::Held::lasting(FRESH),
     };
     Ok((Arc::new(keys), public))
 }

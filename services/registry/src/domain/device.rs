@@ -33,6 +33,10 @@ named! {
         Ios = "ios",
         /// Android.
         Android = "android",
+        /// A browser.
+        Web = "web",
+        /// A terminal.
+        Cli = "cli",
         /// Something else.
         Other = "other",
     }

@@ -207,6 +207,8 @@ pub(super) fn platform(platform: i32) -> Result<Platform, Unknown> {
     match pb::Platform::try_from(platform) {
         Ok(pb::Platform::Ios) => Ok(Platform::Ios),
         Ok(pb::Platform::Android) => Ok(Platform::Android),
+        Ok(pb::Platform::Web) => Ok(Platform::Web),
+        Ok(pb::Platform::Cli) => Ok(Platform::Cli),
         Ok(pb::Platform::Other | pb::Platform::Unspecified) => Ok(Platform::Other),
         Err(_) => Err(Unknown),
     }
@@ -217,6 +219,8 @@ impl From<Platform> for pb::Platform {
         match platform {
             Platform::Ios => Self::Ios,
             Platform::Android => Self::Android,
+            Platform::Web => Self::Web,
+            Platform::Cli => Self::Cli,
             Platform::Other => Self::Other,
         }
     }

@@ -60,6 +60,8 @@ use crate::{
     store::{self, Pending},
 };
 
+/// For how long the keys it signs by are taken from memory, so that signing costs no read: who changes them says so besides.
+const FRESH: Duration = Duration::from_secs(30);
 /// How often a change is tried again because another was first.
 const ATTEMPTS: usize = 8;
 /// How many challenges a phone is given at once.
@@ -119,7 +121,7 @@ impl App {
             random: random.clone(),
             first,
             publisher: Registry(peers.clone()),
-            ring: Held::default(),
+            ring: Held::lasting(FRESH),
         });
         Ok(Self { config, db, bus, peers, clock, random, vault, deployment, stopping, keys, open: Open::default() })
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use nodkey_bus::Bus;
 use nodkey_kernel::{
     challenge::CHALLENGE_TYP,
     id::{DeliveryId, RelyingPartyId, TrusonaficationId},
@@ -19,7 +20,7 @@ use nodkey_proto::{
 use nodkey_runtime::{
     Failure, Peers,
     idempotent::Request,
-    signing::{Keys, Publish, Signer, SigningKey},
+    signing::{self, Keys, Publish, Signer, SigningKey},
 };
 use prost::Message;
 use serde::Serialize;
@@ -62,6 +63,11 @@ pub(super) struct Ending {
 }
 
 impl App {
+    /// Where replicas hear of each other.
+    pub(crate) fn bus(&self) -> Bus {
+        self.bus.clone()
+    }
+
     /// The keys the service signs by.
     pub(crate) fn signing_keys(&self) -> OwnKeys {
         Arc::clone(&self.keys)
@@ -75,7 +81,10 @@ impl App {
         at_once: bool,
         answer: impl Fn(&SigningKey) -> A + Send + Sync,
     ) -> Result<A, Error> {
-        Ok(self.keys.rotate(request.as_ref(), algorithm, at_once, answer).await?)
+        let answer = self.keys.rotate(request.as_ref(), algorithm, at_once, answer).await?;
+        // The others sign by it, and the registry publishes it, as soon as this is answered.
+        self.bus.wake(signing::CHANGED).await;
+        Ok(answer)
     }
 
     /// Signs what others may verify by a key set from before the own key was published: until nobody does, the registry signs it, as

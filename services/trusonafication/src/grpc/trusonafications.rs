@@ -196,7 +196,12 @@ impl TrusonaficationService for Api {
         let pending = self.0.pending(party, &device(&request.get_ref().device_id)?).await.map_err(status)?;
         let trusonafications = pending
             .into_iter()
-            .map(|p| PendingTrusonafication { id: p.id.to_string(), challenge: p.challenge, expires_at: Some(timestamp(p.expires_at)) })
+            .map(|p| PendingTrusonafication {
+                id: p.id.to_string(),
+                challenge: p.challenge,
+                expires_at: Some(timestamp(p.expires_at)),
+                self_started: p.self_started,
+            })
             .collect();
         Ok(Response::new(ListPendingResponse { trusonafications }))
     }

@@ -24,6 +24,8 @@ pub struct Pending {
     pub challenge: String,
     /// When it is too late.
     pub expires_at: Timestamp,
+    /// Whether its user began it, by a code.
+    pub self_started: bool,
 }
 
 /// Returns what a device is asked, first what its user started by a code, each oldest first: at most `limit`, and as many challenges as fit, the first whatever its size.
@@ -35,7 +37,7 @@ pub async fn pending(
     now: Timestamp,
     limit: i64,
 ) -> Result<Vec<Pending>, DbError> {
-    let own = db.query("SELECT id, challenge, expires_at FROM (SELECT id, challenge, expires_at, created_at, turn, ");
+    let own = db.query("SELECT id, challenge, expires_at, turn FROM (SELECT id, challenge, expires_at, created_at, turn, ");
     let weighed =
         own.push("octet_length(challenge) AS own, SUM(octet_length(challenge)) OVER (ORDER BY turn, created_at, id) AS bytes FROM (");
     // What releases before asked of a code says so by its target alone.
@@ -52,7 +54,8 @@ pub async fn pending(
     let read = |row: &Row| -> Result<Pending, DbError> {
         let record = row.of(TABLE, key(row, "id"));
         let id = TrusonaficationId::from_uuid(record.get("id")?);
-        Ok(Pending { id, challenge: record.get("challenge")?, expires_at: record.get("expires_at")? })
+        let turn: i32 = record.get("turn")?;
+        Ok(Pending { id, challenge: record.get("challenge")?, expires_at: record.get("expires_at")?, self_started: turn == 0 })
     };
     Ok(rows.iter().filter_map(|row| readable(read(row))).collect())
 }

@@ -8,3 +8,4 @@ export { scan } from './scan.js';
 export { touch } from './touch.js';
 export { handOn, transferCode } from './transfer.js';
 export { noKeys, noStorage } from './unfit.js';
+export { unprompted } from './unprompted.js';

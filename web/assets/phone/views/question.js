@@ -4,7 +4,7 @@ import { countdown } from '../../lib/countdown.js';
 import { h } from '../../lib/dom.js';
 import { icon } from '../../lib/icons.js';
 import { PresenceDenied } from '../errors.js';
-import { needsPresence } from '../protocol.js';
+import { needsPresence } from '../pending.js';
 import { avatar, button, layout, message } from '../screen.js';
 import { told, toldFields } from '../told.js';
 import { explain } from '../words.js';
@@ -155,7 +155,7 @@ function number({ match }, choose) {
     );
   }
   if (match?.mode === 'enter') {
-    const { digits: count = 2 } = match;
+    const count = match.digits ?? 2;
     const label = `To accept, enter the ${count === 2 ? 'two' : count} digits that the page shows`;
     return digits({ label, submit: 'Accept', enter: choose, count });
   }

@@ -37,7 +37,7 @@ async function verify(page, id) {
     import('../../../lib/challenge.js'),
     import('../../../lib/json_text.js'),
     page.read('trusonafication.v1.TrusonaficationService/GetEvidence', { id }),
-    call('GET', '/jwks/archive', { signal: page.signal }),
+    call('GET', '/jwks/archive', { signal: page.signal, cache: 'reload' }),
   ]);
   const proof = {
     challenge: evidence.challenge,

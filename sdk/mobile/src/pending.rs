@@ -1,0 +1,208 @@
+//! What there is to answer, as it comes.
+
+use std::{
+    collections::BTreeSet,
+    io,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures_util::{Stream, StreamExt as _, stream};
+use nodkey_kernel::challenge::{self, ChallengeClaims, ChallengeError};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{Error, Untrusted, time::Sleep, transport::Transport, trust::KeySet};
+
+/// The gateway says something every 15 seconds; a stream that is silent for longer than this is dead.
+const SILENCE: Duration = Duration::from_secs(40);
+
+/// Something the person is asked. [`Phone`](crate::Phone) hands it out only after checking the signature.
+#[derive(Clone, Debug)]
+pub struct Pending {
+    /// Trusonafication id.
+    pub id: String,
+    /// What to show: these fields and no others.
+    pub challenge: ChallengeClaims,
+    /// Whether the person began it themselves, by a code: show it before all others.
+    pub self_started: bool,
+    pub(crate) jws: String,
+}
+
+impl Pending {
+    /// Whether the person is to be shown this, and decides. Where not, accept it without a word: where presence is to be proven, the OS asks for
+    /// that alone.
+    #[must_use]
+    pub const fn is_shown(&self) -> bool {
+        self.challenge.prompt || self.challenge.number_match.is_some()
+    }
+
+    /// Whether accepting takes proof that the person is there.
+    #[must_use]
+    pub const fn needs_presence(&self) -> bool {
+        self.challenge.presence || self.challenge.lvl >= 2
+    }
+
+    /// What to sort by where several wait: first what the person began themselves, then the oldest.
+    #[must_use]
+    pub fn turn(&self) -> impl Ord + '_ {
+        (!self.self_started, self.challenge.iat, &self.id)
+    }
+}
+
+/// All that waits for an answer.
+#[derive(Clone, Debug, Default)]
+pub struct Open {
+    /// What to answer, what the person began themselves first, then the oldest.
+    pub pending: Vec<Pending>,
+    /// What came and cannot be trusted, by the id it came with. It is in the way of nothing else.
+    pub untrusted: Vec<(String, Untrusted)>,
+}
+
+/// What a stream tells.
+#[derive(Clone, Debug)]
+pub enum PhoneEvent {
+    /// There is something to answer. It comes again, the same, with each stream while it is open.
+    Asked(Box<Pending>),
+    /// What was asked is over: do not show it any more.
+    Closed {
+        /// Trusonafication id.
+        id: String,
+    },
+    /// Something came that cannot be trusted.
+    Untrusted {
+        /// The id it came with.
+        id: String,
+        /// Why.
+        reason: Untrusted,
+    },
+    /// All that was open when the stream began has come, and what is over since the stream before was [closed](Self::Closed).
+    Synced,
+}
+
+/// What the phone was given and was not told to be over.
+#[derive(Debug, Default)]
+pub(crate) struct Shown(Mutex<BTreeSet<String>>);
+
+impl Shown {
+    fn change<T>(&self, change: impl FnOnce(&mut BTreeSet<String>) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// One event of a stream, as it is sent.
+pub(crate) struct Heard<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) data: &'a str,
+}
+
+/// Reads what the gateway lists.
+pub(crate) struct Reader<'a> {
+    pub(crate) transport: &'a Transport,
+    pub(crate) keys: &'a KeySet,
+    pub(crate) shown: &'a Shown,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    id: String,
+    #[serde(default)]
+    challenge: Value,
+    #[serde(default)]
+    self_started: Option<bool>,
+}
+
+impl Reader<'_> {
+    /// Reads a whole list.
+    pub(crate) async fn list(&self, listed: Vec<Value>) -> Result<Open, Error> {
+        let mut open = Open::default();
+        for one in listed {
+            match self.one(one).await? {
+                Some(PhoneEvent::Asked(pending)) => open.pending.push(*pending),
+                Some(PhoneEvent::Untrusted { id, reason }) => open.untrusted.push((id, reason)),
+                _ => {}
+            }
+        }
+        Ok(open)
+    }
+
+    /// Reads an event. `heard` is what came with this stream.
+    pub(crate) async fn event(&self, event: Heard<'_>, heard: &Mutex<BTreeSet<String>>) -> Vec<Result<PhoneEvent, Error>> {
+        let Ok(data) = serde_json::from_str::<Value>(event.data) else { return Vec::new() };
+        let id = data["id"].as_str().map(ToOwned::to_owned);
+        match (event.name, id) {
+            ("trusonafication", Some(id)) => {
+                let read = self.one(data).await;
+                if let Ok(Some(_)) = read {
+                    heard.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
+                    self.shown.change(|shown| shown.insert(id));
+                }
+                read.transpose().into_iter().collect()
+            }
+            ("closed", Some(id)) => {
+                heard.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+                self.shown.change(|shown| shown.remove(&id));
+                vec![Ok(PhoneEvent::Closed { id })]
+            }
+            ("synced", _) => {
+                let heard = heard.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let gone = self.shown.change(|shown| {
+                    let gone: Vec<_> = shown.difference(&heard).cloned().collect();
+                    *shown = heard;
+                    gone
+                });
+                gone.into_iter().map(|id| PhoneEvent::Closed { id }).chain([PhoneEvent::Synced]).map(Ok).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Nothing when it is none, or is over.
+    async fn one(&self, listed: Value) -> Result<Option<PhoneEvent>, Error> {
+        let Ok(Listed { id, challenge, self_started }) = serde_json::from_value(listed) else { return Ok(None) };
+        let Some(jws) = challenge.as_str() else {
+            return Ok(Some(PhoneEvent::Untrusted { id, reason: Untrusted::Malformed }));
+        };
+        let verify = |keys: &_| challenge::verify_challenge(jws, keys, self.transport.base(), self.transport.now());
+        let reason = match self.keys.verify(self.transport, verify).await? {
+            // On its way: it is in the way of no other.
+            Err(ChallengeError::Expired) => return Ok(None),
+            Err(reason) => reason.into(),
+            Ok(challenge) if challenge.jti != id => Untrusted::Mismatch,
+            Ok(challenge) => {
+                let self_started = self_started.unwrap_or_default();
+                let pending = Pending { id, challenge, self_started, jws: jws.to_owned() };
+                return Ok(Some(PhoneEvent::Asked(Box::new(pending))));
+            }
+        };
+        Ok(Some(PhoneEvent::Untrusted { id, reason }))
+    }
+}
+
+/// The same, until nothing came for too long: then it fails, and its connection is dead.
+pub(crate) fn while_alive<T, E>(items: impl Stream<Item = Result<T, E>>, sleep: Sleep) -> impl Stream<Item = Result<T, io::Error>>
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    stream::unfold(Some((Box::pin(items), sleep)), async |state| {
+        let (mut items, sleep) = state?;
+        tokio::select! {
+            biased;
+            item = items.next() => Some((item?.map_err(io::Error::other), Some((items, sleep)))),
+            () = sleep.pass(SILENCE) => Some((Err(io::Error::new(io::ErrorKind::TimedOut, "the stream is silent")), None)),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stream_that_is_silent_for_too_long_ends() {
+        let items = stream::iter([Ok::<_, io::Error>(1)]).chain(stream::pending());
+        let at_once = Sleep::new(|_| std::future::ready(()));
+        let items: Vec<_> = while_alive(items, at_once).map(Result::ok).collect().await;
+        assert_eq!(items, [Some(1), None]);
+    }
+}

@@ -1,0 +1,69 @@
+//! Whose word a phone takes: the deployment's keys, and why something is not by them.
+
+use std::time::Duration;
+
+use nodkey_kernel::{challenge::ChallengeError, jose::Jwks, time::Timestamp};
+use tokio::sync::Mutex;
+
+use crate::{Error, transport::Transport};
+
+/// How soon the gateway is asked again, at the soonest, once it did not know a key either.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Why something that came is not to be shown. Tell the person that there was something, and nothing of what it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Untrusted {
+    /// Not signed by the deployment, or by another one.
+    #[error(transparent)]
+    Challenge(#[from] ChallengeError),
+    /// The challenge is for another trusonafication than it came for.
+    #[error("the challenge is for another trusonafication")]
+    Mismatch,
+    /// There is no challenge.
+    #[error("there is no challenge")]
+    Malformed,
+}
+
+/// The deployment's public keys, as far as the phone knows them.
+#[derive(Debug)]
+pub(crate) struct KeySet {
+    /// Shipped with the app: no others are taken.
+    pinned: bool,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    keys: Option<Jwks>,
+    /// When the gateway was asked for a key that it did not know.
+    missed_at: Option<Timestamp>,
+}
+
+impl KeySet {
+    pub(crate) fn new(pinned: Option<Jwks>) -> Self {
+        Self { pinned: pinned.is_some(), known: Mutex::new(Known { keys: pinned, missed_at: None }) }
+    }
+
+    /// Verifies by the keys. Where none of them is the one that signed, the deployment may have another one by now: they are fetched from the
+    /// gateway itself, once, and TLS alone says whose they are.
+    pub(crate) async fn verify<T>(
+        &self,
+        transport: &Transport,
+        verify: impl Fn(&Jwks) -> Result<T, ChallengeError>,
+    ) -> Result<Result<T, ChallengeError>, Error> {
+        let mut known = self.known.lock().await;
+        let verified = known.keys.as_ref().map_or(Err(ChallengeError::UnknownKey), &verify);
+        let now = transport.now();
+        let is_early = known.missed_at.is_some_and(|at| at <= now && at.until(now) < AGAIN);
+        if !is_unknown(&verified) || self.pinned || is_early {
+            return Ok(verified);
+        }
+        let verified = verify(known.keys.insert(transport.get("/jwks").await?));
+        known.missed_at = is_unknown(&verified).then_some(now);
+        Ok(verified)
+    }
+}
+
+fn is_unknown<T>(verified: &Result<T, ChallengeError>) -> bool {
+    matches!(verified, Err(ChallengeError::UnknownKey))
+}
