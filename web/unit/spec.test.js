@@ -135,15 +135,15 @@ class App {
 }
 
 /** @param {Pending} pending */
-function shown({ id, challenge }) {
-  const { rp, act, res, lvl, fields, match, from } = challenge;
+function shown({ id, challenge, fields }) {
+  const { rp, act, res, lvl, match, from } = challenge;
   return {
     id,
     relying_party: rp.name,
     action: act,
     resource: res,
     level: lvl,
-    fields: fields && Object.entries(fields),
+    fields: challenge.fields && fields,
     number: match && (match.mode === 'enter' ? { enter: match.digits ?? 2 } : { choose: match.choices }),
     from,
   };

@@ -16,6 +16,9 @@ use crate::{
     text::{self, Fault, Sent},
 };
 
+/// What is wrong with what has more levels than are read.
+const TOO_DEEP: &str = "is nested too deeply";
+
 /// Writes `T` and reads `U`. Generated clients and servers use it, so that it stands at every door.
 #[derive(Clone, Debug)]
 pub struct Checked<T, U>(PhantomData<(T, U)>);
@@ -64,14 +67,35 @@ impl<U: Sent> Decoder for CheckedDecoder<U> {
 
 /// Reads a request from its bytes.
 pub fn read<M: Sent>(message: Bytes) -> Result<M, Status> {
-    let checked = text::check(M::REQUEST.unwrap_or_default(), &message).and_then(|()| M::decode(message).map_err(|_| Fault::Malformed));
-    checked.map_err(|fault| match fault {
-        Fault::Malformed => refusal(Kind::Invalid, ("MALFORMED_MESSAGE", None), "the message is not the one of this method", &[], None),
-        Fault::Field(violation) => {
+    match text::check(M::REQUEST.unwrap_or_default(), &message) {
+        Ok(()) => M::decode(message).map_err(|e| malformed(unreadable(&e.to_string()))),
+        Err(Fault::Malformed) => Err(malformed(None)),
+        Err(Fault::TooDeep(field)) => Err(malformed(Some(FieldViolation::new(field, TOO_DEEP)))),
+        Err(Fault::Field(violation)) => {
             let FieldViolation { field, description } = &violation;
-            refusal(Kind::Invalid, ("VALIDATION_FAILED", None), format!("{field} {description}"), std::slice::from_ref(&violation), None)
+            Err(refusal(
+                Kind::Invalid,
+                ("VALIDATION_FAILED", None),
+                format!("{field} {description}"),
+                std::slice::from_ref(&violation),
+                None,
+            ))
         }
-    })
+    }
+}
+
+/// The fault is whose who sent it. tonic would say that it is ours, and clients would try again.
+fn malformed(field: Option<FieldViolation>) -> Status {
+    let text = "the message is not one of this method's, or is nested too deeply";
+    refusal(Kind::Invalid, ("MALFORMED_MESSAGE", None), text, field.as_slice(), None)
+}
+
+/// Names the field that is at fault: prost says where, as `Message.field: ` from the innermost on, and at last why.
+fn unreadable(said: &str) -> Option<FieldViolation> {
+    let said = said.strip_prefix("failed to decode Protobuf message: ")?;
+    let fault = if said.ends_with("recursion limit reached") { TOO_DEEP } else { "cannot be read" };
+    let outermost = said.split(": ").filter(|part| !part.contains(' ')).last();
+    outermost.and_then(|path| path.split_once('.')).map(|(_, field)| FieldViolation::new(field, fault))
 }
 
 #[cfg(test)]
@@ -79,8 +103,33 @@ mod tests {
     use tonic::Code;
     use tonic_types::StatusExt as _;
 
+    use prost::encoding::encode_varint;
+
     use super::*;
-    use crate::registry::v1::GetDeviceRequest;
+    use crate::{registry::v1::GetDeviceRequest, trusonafication::v1::CreateTrusonaficationRequest};
+
+    #[test]
+    fn what_cannot_be_read_is_invalid_and_its_field_is_named() {
+        let field = |tag: u8, value: &[u8]| {
+            let mut bytes = vec![tag];
+            encode_varint(u64::try_from(value.len()).unwrap(), &mut bytes);
+            [&bytes, value].concat()
+        };
+        // Objects in a `Struct`: `fields` has an entry, whose value is the next.
+        let deep =
+            |levels| (0..levels).fold(Vec::new(), |inner, _| field(0x0a, &[field(0x0a, b"a"), field(0x12, &field(0x2a, &inner))].concat()));
+        for (bytes, expected) in [
+            (field(0x62, &deep(34)), Some(("custom_fields", TOO_DEEP))),
+            (field(0x62, &deep(10_000)), Some(("custom_fields", TOO_DEEP))),
+            (b"\x10\xff".to_vec(), None),
+        ] {
+            let refused = read::<CreateTrusonaficationRequest>(bytes.into()).unwrap_err();
+            assert_eq!(refused.get_details_error_info().unwrap().reason, "MALFORMED_MESSAGE");
+            let violations = refused.get_details_bad_request().map(|details| details.field_violations).unwrap_or_default();
+            let found = violations.first().map(|violation| (violation.field.as_str(), violation.description.as_str()));
+            assert_eq!(found, expected);
+        }
+    }
 
     #[test]
     fn a_request_that_is_refused_says_which_field_is_wrong_and_none_is_a_fault_of_ours() {

@@ -9,7 +9,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 /// The domain of our reasons.
 const DOMAIN: &str = "nodkey";
 /// Names the kind in the metadata of an `ErrorInfo`: codes are fewer than kinds.
-const KIND: &str = "kind";
+pub const KIND: &str = "kind";
 /// Names the cause there.
 pub const CAUSE: &str = "cause";
 

@@ -54,6 +54,8 @@ include!(concat!(env!("OUT_DIR"), "/texts.rs"));
 pub enum Fault {
     /// It is none.
     Malformed,
+    /// A field has more levels of messages than are read.
+    TooDeep(&'static str),
     /// A text in it is not what it may be.
     Field(FieldViolation),
 }
@@ -65,7 +67,7 @@ pub fn check(fields: &[Field], message: &[u8]) -> Result<(), Fault> {
 
 fn walk(fields: &[Field], mut bytes: &[u8], depth: u8) -> Result<(), Fault> {
     if depth > MAX_DEPTH {
-        return Err(Fault::Malformed);
+        return Err(Fault::TooDeep(""));
     }
     // Elements of a list follow one another.
     let (mut last, mut index) = (0, 0);
@@ -84,6 +86,7 @@ fn walk(fields: &[Field], mut bytes: &[u8], depth: u8) -> Result<(), Fault> {
                 let inner = MESSAGES.get(row).copied().unwrap_or_default();
                 walk(inner, value, depth + 1).map_err(|fault| match fault {
                     Fault::Malformed => Fault::Malformed,
+                    Fault::TooDeep(_) => Fault::TooDeep(field.name),
                     Fault::Field(FieldViolation { field: inner, description }) => {
                         Fault::Field(FieldViolation::new(&field.path(index, &inner), description))
                     }
@@ -169,6 +172,8 @@ impl Text {
 
 #[cfg(test)]
 mod tests {
+    use nodkey_kernel::custom_fields::CustomFields;
+
     use super::*;
     use crate::{
         binding::v1::{ImportRow, ImportUsersRequest},
@@ -208,8 +213,8 @@ mod tests {
         assert_eq!(checked(&json("{\r\n\t\"a\": \"\u{7f}\\u0000\"}")), Ok(()));
         assert_eq!(checked(&json("{\0}")), fault("custom_fields_json", "must not hold NUL"));
         let fields = |text: &str| {
-            let value = serde_json::json!({"a": [{"b": text}]});
-            let custom_fields = Some(crate::convert::to_struct(value.as_object().unwrap()));
+            let json = serde_json::json!({"a": [{"b": text}]}).to_string();
+            let custom_fields = crate::convert::to_struct(&CustomFields::parse(&json).unwrap());
             CreateTrusonaficationRequest { custom_fields, ..Default::default() }
         };
         assert_eq!(checked(&fields(&"long\n".repeat(10_000))), Ok(()));

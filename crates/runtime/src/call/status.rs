@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nodkey_kernel::error::{Classify, FieldViolation, Kind, chain};
 pub use nodkey_proto::refusal::code;
-use nodkey_proto::refusal::{CAUSE, refusal};
+use nodkey_proto::refusal::{CAUSE, KIND, refusal};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 use tracing::{debug, error};

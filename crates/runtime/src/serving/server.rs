@@ -29,7 +29,7 @@ use crate::{
     call::{
         admission::{Admission, until_written},
         deadline,
-        grpc::{mount, readable},
+        grpc::mount,
         refusals::refused,
         status, trace,
     },
@@ -62,7 +62,6 @@ pub(crate) fn grpc(
     Ok(mount(services, health.server())
         .merge(open)
         .fallback(|| async { Status::unimplemented("no such method").into_http::<axum::body::Body>() })
-        .layer(middleware::from_fn(readable))
         .layer(middleware::from_fn_with_state(admission, admit::middleware))
         .layer(middleware::from_fn_with_state(authenticator, auth::middleware))
         .layer(middleware::from_fn(deadline::middleware))

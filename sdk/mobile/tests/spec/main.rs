@@ -173,7 +173,7 @@ fn shown(pending: &Pending) -> Value {
         "level": challenge.lvl,
     });
     if let Some(fields) = &challenge.fields {
-        shown["fields"] = fields.iter().map(|(name, value)| json!([name, value])).collect();
+        shown["fields"] = fields.members().into_iter().map(|(name, value)| json!([name, value])).collect();
     }
     if let Some(number) = &challenge.number_match {
         let number = serde_json::to_value(number).unwrap();

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
-use nodkey_db::DbConfig;
+use nodkey_db::{DbConfig, used_proof};
 use nodkey_kernel::random::Random;
 use nodkey_runtime::Service as _;
 use nodkey_testkit::{
