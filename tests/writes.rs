@@ -58,7 +58,14 @@ impl Writers {
     /// Makes a write of each service, all at once: a registration, a binding, a trusonafication, an answer, an endpoint.
     pub async fn each(&self) -> Vec<Write> {
         let register = async || of_phone(self.tenant.phone_with(SoftwareKeyStore::generate()).register("new phone").await);
-        let ended = tokio::join!(register(), self.bind(), self.create(), self.answer(), self.create_endpoint());
+        // On the heap: five at once are large.
+        let ended = tokio::join!(
+            Box::pin(register()),
+            Box::pin(self.bind()),
+            Box::pin(self.create()),
+            Box::pin(self.answer()),
+            Box::pin(self.create_endpoint())
+        );
         vec![("registration", ended.0), ("binding", ended.1), ("trusonafication", ended.2), ("answer", ended.3), ("endpoint", ended.4)]
     }
 

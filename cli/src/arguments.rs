@@ -2,10 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{
-    Arg, ArgAction, Command,
-    builder::{NonEmptyStringValueParser, ValueParser},
-};
+use clap::{Arg, ArgAction, Command, builder::ValueParser};
 
 /// The same commands, whose arguments take any value that somebody may have: identifiers, tokens and hashes in base64url begin with a hyphen
 /// once in 64. Numbers below zero are taken too, so that whoever gives one is told the limits, and not that there is no such option.
@@ -152,7 +149,7 @@ mod tests {
             }
             assert!(arg.is_allow_hyphen_values_set(), "{path:?} {}", arg.get_id());
             // Values that have a form of their own are refused by it, and not because of the hyphen.
-            let free = [ValueParser::string().type_id(), ValueParser::from(NonEmptyStringValueParser::new()).type_id()];
+            let free = [ValueParser::string().type_id(), ValueParser::from(clap::builder::NonEmptyStringValueParser::new()).type_id()];
             for value in ["-Zr0WSvqNxXVK0Ll5ZbZVo6mJk5n3gT2yQ4kq0b1cD2", "--r0WSvqNxXVK0Ll5ZbZVo6mJk5n3gT2yQ4kq0b1cD2", "-", "-hV_"] {
                 match with(path, command, arg, value) {
                     Ok(()) => {}

@@ -64,13 +64,17 @@ impl Said {
     fn of(error: &anyhow::Error) -> Self {
         let mut what = Vec::<String>::new();
         for cause in error.chain() {
-            let Some(in_words) = of_library(cause) else {
-                // Some repeat what caused them.
-                let text = plain(&cause.to_string());
-                if !what.last().is_some_and(|last| last.ends_with(&text)) {
-                    what.push(text);
+            let in_words = match of_library(cause) {
+                Source::Own => {
+                    // Some repeat what caused them.
+                    let text = plain(&cause.to_string());
+                    if !what.last().is_some_and(|last| last.ends_with(&text)) {
+                        what.push(text);
+                    }
+                    continue;
                 }
-                continue;
+                Source::Library(in_words) => Some(in_words),
+                Source::Silent => None,
             };
             what.extend(in_words.clone());
             let details = Some(chain(cause)).filter(|text| in_words.as_ref() != Some(text));
@@ -80,31 +84,41 @@ impl Said {
     }
 }
 
-/// What happened, of an error that a library made: `Some(None)` where what is around it says all there is to say in words. `None` for our own.
-fn of_library(cause: &(dyn Error + 'static)) -> Option<Option<String>> {
+/// Who made an error.
+enum Source {
+    /// We did: it says in words what happened.
+    Own,
+    /// A library did: this is what happened, in words.
+    Library(String),
+    /// A library did, and what is around it says all there is to say in words.
+    Silent,
+}
+
+/// What happened, of an error that a library made.
+fn of_library(cause: &(dyn Error + 'static)) -> Source {
     if let Some(io) = cause.downcast_ref::<io::Error>() {
         let text = plain(&io.to_string());
         // What is wrapped in one of these is a library's.
-        return Some(Some(if io.get_ref().is_some() { of_connection(cause) } else { text }));
+        return Source::Library(if io.get_ref().is_some() { of_connection(cause) } else { text });
     }
     if let Some(http) = cause.downcast_ref::<reqwest::Error>() {
-        return Some(Some(of_http(http)));
+        return Source::Library(of_http(http));
     }
     if let Some(json) = cause.downcast_ref::<serde_json::Error>() {
-        return Some(Some(of_json(json)));
+        return Source::Library(of_json(json));
     }
     if let Some(status) = cause.downcast_ref::<tonic::Status>() {
-        return Some(Some(CallError::from(status.clone()).to_string()));
+        return Source::Library(CallError::from(status.clone()).to_string());
     }
     if let Some(PhoneError::Protocol(_)) = cause.downcast_ref() {
-        return Some(Some("the gateway answered what this phone does not understand: is it of another release?".to_owned()));
+        return Source::Library("the gateway answered what this phone does not understand: is it of another release?".to_owned());
     }
     let silent = cause.is::<url::ParseError>()
         || cause.is::<tonic::transport::Error>()
         || cause.is::<hex::FromHexError>()
         || cause.is::<std::string::FromUtf8Error>()
         || cause.is::<std::str::Utf8Error>();
-    silent.then_some(None)
+    if silent { Source::Silent } else { Source::Own }
 }
 
 fn of_http(error: &reqwest::Error) -> String {

@@ -168,6 +168,7 @@ impl Texts {
                 };
                 let max = options.get_extension(&self.max_bytes).as_u32().filter(|max| *max > 0).unwrap_or(MAX_TEXT);
                 let max = if foreign { u32::MAX } else { max };
+                let max = if max == u32::MAX { "u32::MAX".to_owned() } else { grouped(max) };
                 format!("Holds::Text {{ text: Text::{text}, max: {max} }}")
             }
             Kind::Message(message) => format!("Holds::Message({})", self.row(message.full_name())?),
@@ -185,4 +186,11 @@ fn holds_text(message: &MessageDescriptor, seen: &mut BTreeSet<String>) -> bool 
             Kind::Message(inner) => holds_text(&inner, seen),
             _ => false,
         })
+}
+
+/// A number as literals are written: `16_384`.
+fn grouped(number: u32) -> String {
+    let digits = number.to_string();
+    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
+    groups.join("_")
 }

@@ -65,7 +65,7 @@ async fn a_token_that_is_wrong_in_any_way_or_no_backends_is_refused_with_401(wor
     let claims = json!({"aud": "nodkey", "exp": Clock::system().now().as_seconds() + 30});
     let operator = hs256::sign(Some(&format!("operator/{session}")), &claims, secret.as_bytes());
     let mut unknown = tenant.server.clone();
-    unknown.credential.as_mut().unwrap().id = "00000000-0000-7000-8000-000000000000".to_owned();
+    "00000000-0000-7000-8000-000000000000".clone_into(&mut unknown.credential.as_mut().unwrap().id);
     let mut guessed = tenant.server.clone();
     guessed.secret.push('x');
     let wrong = [

@@ -171,10 +171,13 @@ fn is(schema: &Value, kind: &str) -> bool {
     schema["type"] == kind || schema["type"].as_array().is_some_and(|kinds| kinds.iter().any(|one| one == kind))
 }
 
+/// Makes a body with nothing but one member, of its value.
+type Body = Box<dyn Fn(Value) -> Value>;
+
 /// Every member of a body that has none within it: its name, and a body with nothing but this.
-pub(super) fn members(document: &Value, schema: &Value) -> Vec<(String, Box<dyn Fn(Value) -> Value>)> {
+pub(super) fn members(document: &Value, schema: &Value) -> Vec<(String, Body)> {
     let schema = resolved(document, schema);
-    let mut found: Vec<(String, Box<dyn Fn(Value) -> Value>)> = Vec::new();
+    let mut found: Vec<(String, Body)> = Vec::new();
     if let Some(properties) = schema["properties"].as_object() {
         for (name, property) in properties {
             let inner = members(document, property);

@@ -141,7 +141,7 @@ async fn settle(phone: &TerminalPhone, args: &Args, json: bool, question: &Pendi
     };
     match answer {
         Ok(answer) => {
-            tell(json, question, choice, number, &answer)?;
+            tell(json, question, choice, number.as_deref(), &answer)?;
             Ok(true)
         }
         Err(Error::Refused { status: 409 | 410, code, description, .. }) => {
@@ -172,7 +172,7 @@ fn number(args: &Args, choice: Choice, question: &Pending) -> anyhow::Result<Opt
     }
 }
 
-fn tell(json: bool, question: &Pending, choice: Choice, number: Option<String>, answer: &Answer) -> anyhow::Result<()> {
+fn tell(json: bool, question: &Pending, choice: Choice, number: Option<&str>, answer: &Answer) -> anyhow::Result<()> {
     if !json {
         return line(bold(&answer.status));
     }

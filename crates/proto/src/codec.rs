@@ -68,9 +68,9 @@ impl<U: Sent> Decoder for CheckedDecoder<U> {
 /// Reads a request from its bytes.
 pub fn read<M: Sent>(message: Bytes) -> Result<M, Status> {
     match text::check(M::REQUEST.unwrap_or_default(), &message) {
-        Ok(()) => M::decode(message).map_err(|e| malformed(unreadable(&e.to_string()))),
-        Err(Fault::Malformed) => Err(malformed(None)),
-        Err(Fault::TooDeep(field)) => Err(malformed(Some(FieldViolation::new(field, TOO_DEEP)))),
+        Ok(()) => M::decode(message).map_err(|e| malformed(unreadable(&e.to_string()).as_slice())),
+        Err(Fault::Malformed) => Err(malformed(&[])),
+        Err(Fault::TooDeep(field)) => Err(malformed(&[FieldViolation::new(field, TOO_DEEP)])),
         Err(Fault::Field(violation)) => {
             let FieldViolation { field, description } = &violation;
             Err(refusal(
@@ -85,9 +85,9 @@ pub fn read<M: Sent>(message: Bytes) -> Result<M, Status> {
 }
 
 /// The fault is whose who sent it. tonic would say that it is ours, and clients would try again.
-fn malformed(field: Option<FieldViolation>) -> Status {
+fn malformed(field: &[FieldViolation]) -> Status {
     let text = "the message is not one of this method's, or is nested too deeply";
-    refusal(Kind::Invalid, ("MALFORMED_MESSAGE", None), text, field.as_slice(), None)
+    refusal(Kind::Invalid, ("MALFORMED_MESSAGE", None), text, field, None)
 }
 
 /// Names the field that is at fault: prost says where, as `Message.field: ` from the innermost on, and at last why.

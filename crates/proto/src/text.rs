@@ -80,7 +80,7 @@ fn walk(fields: &[Field], mut bytes: &[u8], depth: u8) -> Result<(), Fault> {
         let Some(value) = value else { continue };
         match field.holds {
             Holds::Text { text, max } => {
-                text.check(value, max).map_err(|fault| Fault::Field(FieldViolation::new(&field.path(index, ""), fault)))?;
+                text.check(value, max).map_err(|fault| Fault::Field(FieldViolation::new(field.path(index, ""), fault)))?;
             }
             Holds::Message(row) => {
                 let inner = MESSAGES.get(row).copied().unwrap_or_default();
@@ -88,7 +88,7 @@ fn walk(fields: &[Field], mut bytes: &[u8], depth: u8) -> Result<(), Fault> {
                     Fault::Malformed => Fault::Malformed,
                     Fault::TooDeep(_) => Fault::TooDeep(field.name),
                     Fault::Field(FieldViolation { field: inner, description }) => {
-                        Fault::Field(FieldViolation::new(&field.path(index, &inner), description))
+                        Fault::Field(FieldViolation::new(field.path(index, &inner), description))
                     }
                 })?;
             }

@@ -293,7 +293,7 @@ mod tests {
     }
 
     fn refused(body: &str) -> String {
-        Json::<Binding>::parse(body.as_bytes(), None).unwrap_err().error
+        Json::<Binding>::parse(body.as_bytes(), None).unwrap_err().error.into_string()
     }
 
     #[test]
@@ -308,7 +308,7 @@ mod tests {
             assert!(Json::<Binding>::parse(body.as_bytes(), None).is_ok() || body.contains("[{\"knd"), "{body}");
         }
         assert!(Json::<Binding>::parse(br#"{"user": null, "keys": []}"#, Some(Strict)).is_ok());
-        assert_eq!(Json::<Binding>::parse(br#"{"usr": "#, Some(Strict)).unwrap_err().error, "MALFORMED_JSON");
+        assert_eq!(Json::<Binding>::parse(br#"{"usr": "#, Some(Strict)).unwrap_err().code(), "MALFORMED_JSON");
     }
 
     #[test]

@@ -28,8 +28,8 @@ use crate::reply::reply;
 
 /// A phone's proof does not hold.
 const INVALID_PROOF: &str = "INVALID_PROOF";
-/// After how long to try again what may soon work, where nobody knows better.
-const SOON: Duration = Duration::from_secs(1);
+/// After how many seconds to try again what may soon work, where nobody knows better.
+const SOON: u32 = 1;
 
 /// Refusals to prompt somebody now, as backends are told.
 const PROMPTS_REFUSED: [&str; 2] = ["PROMPT_BUDGET_EXHAUSTED", "PROMPTS_HELD"];
@@ -38,8 +38,8 @@ const PROMPTS_REFUSED: [&str; 2] = ["PROMPT_BUDGET_EXHAUSTED", "PROMPTS_HELD"];
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Problem {
     /// Stable, for programs.
-    #[schema(example = "VALIDATION_FAILED")]
-    pub error: String,
+    #[schema(value_type = String, example = "VALIDATION_FAILED")]
+    pub error: Box<str>,
     /// Which of the causes that `error` covers it was, where there are several. Stable, for programs.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "wrong_htu")]
@@ -60,13 +60,38 @@ pub struct Problem {
     status: StatusCode,
     /// The `WWW-Authenticate` of a 401.
     #[serde(skip)]
-    challenge: Option<&'static str>,
-    /// After how long the same request may work.
+    challenge: Option<Challenge>,
+    /// After how many seconds the same request may work.
     #[serde(skip)]
-    retry_after: Option<Duration>,
+    retry_after: Option<u32>,
     /// A service did not take whoever called it.
     #[serde(skip)]
     refused: bool,
+}
+
+/// By which scheme whoever is not known may say who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Challenge {
+    /// A proof by the device key.
+    Proof,
+    /// The same, where one came that does not hold.
+    OtherProof,
+    /// A bearer token, where one came that does not hold.
+    OtherToken,
+    /// Signing in to the console.
+    SignIn,
+}
+
+impl Challenge {
+    /// As `WWW-Authenticate` has it.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Proof => r#"DPoP algs="ES256 EdDSA Ed25519""#,
+            Self::OtherProof => r#"DPoP error="invalid_dpop_proof", algs="ES256 EdDSA Ed25519""#,
+            Self::OtherToken => r#"Bearer error="invalid_token""#,
+            Self::SignIn => r#"Cookie realm="Nodkey console""#,
+        }
+    }
 }
 
 /// Marks an answer that is an error because a service did not take whoever called it: us, or the backend for which we did.
@@ -98,7 +123,7 @@ impl Problem {
     /// After how long the same request may work. It is told in whole seconds, see [`retry_seconds`].
     #[must_use]
     pub fn retry_after(self, after: Duration) -> Self {
-        Self { retry_after: Some(after), ..self }
+        Self { retry_after: Some(u32::try_from(retry_seconds(after)).unwrap_or(u32::MAX)), ..self }
     }
 
     /// Whether nobody has proven who calls.
@@ -121,7 +146,7 @@ impl Problem {
             _ => Kind::Internal,
         };
         match self.retry_after {
-            Some(after) => status::later(kind, &self.error, &*self.message, after),
+            Some(after) => status::later(kind, &self.error, &*self.message, Duration::from_secs(after.into())),
             None => status::new(kind, &self.error, &*self.message, &[]),
         }
     }
@@ -157,7 +182,7 @@ impl Problem {
     /// A bearer token that is missing or wrong.
     pub fn token(why: &str) -> Self {
         // RFC 6750 section 3: who has no token comes by another scheme.
-        Self::unauthorized(r#"Bearer error="invalid_token""#, "UNAUTHENTICATED", why)
+        Self::unauthorized(Challenge::OtherToken, "UNAUTHENTICATED", why)
     }
 
     /// The same to who may know what is wrong.
@@ -175,14 +200,14 @@ impl Problem {
     fn unproven(cause: Option<&'static str>, message: String) -> Self {
         // RFC 9449 section 7.1; without an error where there is no proof that could be wrong (RFC 6750 section 3.1).
         let challenge = match cause {
-            Some(ProofFault::MISSING) => r#"DPoP algs="ES256 EdDSA Ed25519""#,
-            _ => r#"DPoP error="invalid_dpop_proof", algs="ES256 EdDSA Ed25519""#,
+            Some(ProofFault::MISSING) => Challenge::Proof,
+            _ => Challenge::OtherProof,
         };
         Self { cause, ..Self::unauthorized(challenge, INVALID_PROOF, message) }
     }
 
     /// Nobody has proven who calls. `challenge` says by which scheme they may (RFC 9110 section 11.6.1).
-    pub fn unauthorized(challenge: &'static str, error: &str, message: impl Into<String>) -> Self {
+    pub fn unauthorized(challenge: Challenge, error: &str, message: impl Into<String>) -> Self {
         Self { challenge: Some(challenge), ..Self::new(StatusCode::UNAUTHORIZED, error, message) }
     }
 
@@ -352,11 +377,11 @@ impl From<Overloaded> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = reply(self.status, &self);
-        if let Some(after) = self.retry_after {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_seconds(after)));
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         if let Some(challenge) = self.challenge {
-            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge.as_str()));
         }
         if self.refused {
             response.extensions_mut().insert(Refused);

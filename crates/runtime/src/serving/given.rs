@@ -139,7 +139,7 @@ impl Given {
     }
 
     /// Puts a type of settings together. `missing` are faults that were found before; everything that is wrong is told at once.
-    pub(crate) fn into_settings<T: DeserializeOwned>(&self, missing: Vec<String>) -> Result<T, Faults> {
+    pub(crate) fn to_settings<T: DeserializeOwned>(&self, missing: Vec<String>) -> Result<T, Faults> {
         let known = settings::<T>();
         let mut faults = self.faults.clone();
         faults.extend(missing);

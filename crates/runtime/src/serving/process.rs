@@ -152,7 +152,9 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
     let parts = S::build(config.service, deps).await?;
     let databases = db.iter().map(|db| (S::NAME.as_str(), db.clone())).collect();
     let mut opening = vault.as_ref().map(Opening::new).unwrap_or_default();
-    db.iter().for_each(|db| opening.add(S::NAME.as_str(), db, parts.sealed));
+    if let Some(db) = &db {
+        opening.add(S::NAME.as_str(), db, parts.sealed);
+    }
     let health = Health::new(databases, opening);
     let reporter = Reporter::new(vec![S::NAME.as_str()], health.clone(), &clock);
     let limits = limits.behind_proxy(parts.proxied);

@@ -227,7 +227,7 @@ impl Gateway {
 }
 
 fn whole(status: u64, headers: &[(String, String)], content_type: &str, body: &str) -> String {
-    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let headers = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect::<Vec<_>>().concat();
     let length = body.len();
     format!("HTTP/1.1 {status} X\r\n{headers}content-type: {content_type}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
 }

@@ -33,6 +33,9 @@ pub struct Log(Arc<Mutex<Vec<Value>>>);
 
 impl Log {
     /// Adds an entry.
+    ///
+    /// # Panics
+    /// When a test that wrote to it panicked.
     pub fn add(&self, entry: Value) {
         self.0.lock().unwrap().push(entry);
     }
@@ -217,9 +220,10 @@ async fn run(spec: &Value, case: &Value) -> Vec<Value> {
     let gateway = Gateway::start(&keys, case, clock.clone(), log.clone()).await;
     let key = |name: &str| keys[name].clone();
     let has_none = case["presence"].as_object().is_some_and(Map::is_empty);
-    let presence = match has_none {
-        true => Vec::new(),
-        false => vec![(PresenceKind::Biometric, key("biometric")), (PresenceKind::Credential, key("credential"))],
+    let presence = if has_none {
+        Vec::new()
+    } else {
+        vec![(PresenceKind::Biometric, key("biometric")), (PresenceKind::Credential, key("credential"))]
     };
     let config = Config {
         gateway: gateway.url.parse().unwrap(),
@@ -285,8 +289,8 @@ async fn the_phone_does_what_the_list_of_behaviours_says() {
         let is_same =
             expected.len() == happened.len() && expected.iter().zip(&happened).all(|(expected, happened)| holds(expected, happened));
         if !is_same {
-            let lines = |log: &[Value]| log.iter().map(|entry| format!("    {entry}\n")).collect::<String>();
-            failures.push(format!("{}\n  expected\n{}  happened\n{}", case["name"], lines(&expected), lines(&happened)));
+            let lines = |log: &[Value]| log.iter().map(|entry| format!("    {entry}")).collect::<Vec<_>>().join("\n");
+            failures.push(format!("{}\n  expected\n{}\n  happened\n{}", case["name"], lines(&expected), lines(&happened)));
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));

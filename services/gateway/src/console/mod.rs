@@ -20,7 +20,10 @@ use axum::{
 use nodkey_web::Page;
 pub use sign_in::cookie_keys;
 
-use crate::{edge::Edge, problem::Problem};
+use crate::{
+    edge::Edge,
+    problem::{Challenge, Problem},
+};
 
 /// What the console's own relying party is called; its row in the registry says the same.
 const NAME: &str = "Nodkey console";
@@ -89,5 +92,5 @@ fn is_foreign(request: &Request) -> bool {
 
 fn signed_out() -> Problem {
     // No scheme is registered for cookies, and browsers ask nobody for a password by one that they do not know.
-    Problem::unauthorized(r#"Cookie realm="Nodkey console""#, "UNAUTHENTICATED", "you are signed out: sign in again")
+    Problem::unauthorized(Challenge::SignIn, "UNAUTHENTICATED", "you are signed out: sign in again")
 }

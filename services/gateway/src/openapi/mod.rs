@@ -175,7 +175,7 @@ fn describe_answer(status: &str, answer: &mut Value, signs: bool, problems: &Val
 /// An example of a refusal: with the first reason that its description names.
 fn problem(usual: &Value, description: &str) -> Value {
     let is_reason = |word: &&str| word.len() > 3 && word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
-    let reason = description.split('`').find(is_reason).map(Value::from).unwrap_or_else(|| usual["error"].clone());
+    let reason = description.split('`').find(is_reason).map_or_else(|| usual["error"].clone(), Value::from);
     let is_usual = reason == usual["error"];
     let message = if is_usual { usual["message"].clone() } else { json!("what is wrong, in a sentence") };
     let fields = usual.get("field_errors").filter(|_| is_usual).cloned().unwrap_or_else(|| json!({}));

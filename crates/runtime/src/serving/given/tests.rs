@@ -26,7 +26,7 @@ fn file(text: &str) -> (tempfile::NamedTempFile, Given) {
 }
 
 fn faults(given: &Given) -> String {
-    given.into_settings::<Config<Own>>(vec![]).unwrap_err().to_string()
+    given.to_settings::<Config<Own>>(vec![]).unwrap_err().to_string()
 }
 
 const URL: (&str, &str) = ("NODKEY_DEPLOYMENT__PUBLIC_URL", "https://id.example.com");
@@ -58,7 +58,7 @@ fn a_secret_of_digits_alone_is_that_secret() {
             ("NODKEY_DB__URL", text),
             ("NODKEY_PEERS__REGISTRY", text),
         ];
-        let config: Config<Own> = given(&variables).into_settings(vec![]).unwrap();
+        let config: Config<Own> = given(&variables).to_settings(vec![]).unwrap();
         assert_eq!(config.bus.password.expose_secret(), *text);
         assert_eq!(config.service.words.unwrap().expose_secret(), *text);
         assert_eq!(config.db.unwrap().url.expose_secret(), *text);
@@ -76,7 +76,7 @@ fn numbers_switches_and_lists_are_read_from_text() {
         ("NODKEY_DEPLOYMENT__ALLOWED_NETWORKS", "10.1.0.0/16"),
         ("NODKEY_DEPLOYMENT__ALLOWED_PORTS", ""),
     ];
-    let config: Config<Own> = given(&variables).into_settings(vec![]).unwrap();
+    let config: Config<Own> = given(&variables).to_settings(vec![]).unwrap();
     assert_eq!((config.service.count, config.service.on, config.service.ports), (7, true, vec![443, 8443]));
     assert_eq!(config.deployment.allowed_networks, ["10.1.0.0/16".parse().unwrap()]);
     assert!(config.deployment.allowed_ports.is_empty());
@@ -136,14 +136,14 @@ fn variables_that_name_no_setting_are_named_and_those_of_others_are_left_alone()
     assert!(told[1].starts_with("NODKEY_OPERATOR_KEY is read by the `nodkey` command alone"), "{told:?}");
     assert_eq!(told[2], "NODKEY_WHATEVER has no effect: there is no such setting");
     assert_eq!(told.len(), 3, "{told:?}");
-    given.into_settings::<Config<Own>>(vec![]).unwrap();
+    given.to_settings::<Config<Own>>(vec![]).unwrap();
 }
 
 #[test]
 fn all_that_is_missing_is_named_at_once_with_its_variable() {
     let given = given(&[("NODKEY_DB__URL", " "), ("NODKEY_DB__MAX_CONNECTIONS", "3")]);
     let missing = given.missing(&["db.url", "deployment.public_url"]);
-    let said = given.into_settings::<Config<Own>>(missing).unwrap_err().to_string();
+    let said = given.to_settings::<Config<Own>>(missing).unwrap_err().to_string();
     assert_eq!(said, "db.url is missing: set NODKEY_DB__URL\n  deployment.public_url is missing: set NODKEY_DEPLOYMENT__PUBLIC_URL");
     assert!(given.has_section("db") && !given.has_section("bus"));
 }
@@ -153,7 +153,7 @@ fn the_environment_goes_before_the_file() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "[deployment]\npublic_url = \"https://a.example.com\"\n[service]\ncount = 1\non = true").unwrap();
     let given = Given::read(Some(file.path()), [("NODKEY_SERVICE__COUNT".into(), "2".into())]).unwrap();
-    let config: Config<Own> = given.into_settings(vec![]).unwrap();
+    let config: Config<Own> = given.to_settings(vec![]).unwrap();
     assert_eq!((config.service.count, config.service.on), (2, true));
     let nowhere = Given::read(Some(Path::new("/nowhere/nodkey.toml")), []).unwrap_err().to_string();
     assert_eq!(nowhere, "NODKEY_CONFIG: cannot read /nowhere/nodkey.toml: No such file or directory");
