@@ -52,7 +52,15 @@ fn every_reason_is_explained() {
 }
 
 /// Written like reasons, but not reasons.
-const NOT_REASONS: [&str; 20] = [
+const NOT_REASONS: [&str; 26] = [
+    // Of trusonafications.
+    "ACCEPTED_AT_HIGHER_LEVEL",
+    "ACCEPTED_AT_LOWER_LEVEL",
+    "CANCELED",
+    // Of Kubernetes.
+    "_PORT_",
+    "_SERVICE_HOST",
+    "_SERVICE_PORT",
     // Of SQL.
     "BEGIN",
     "COMMIT",

@@ -278,13 +278,13 @@ async fn a_signature_is_for_one_call(world: &World) {
         sign("GET", "body", &date, path),
         sign("GET", "", "Tue, 27 Jun 2017 18:03:47 GMT", path),
         sign("GET", "", &date, "/api/v2/users/bob/devices"),
-        sign("GET", "", &date, path).replace("TRUSONA ", "Bearer "),
         format!("TRUSONA {token}:"),
         format!("TRUSONA {}x:{}", token, "x".repeat(88)),
         "TRUSONA".into(),
     ] {
         assert_eq!(send(forged).await, 403);
     }
+    assert_eq!(send(sign("GET", "", &date, path).replace("TRUSONA ", "Bearer ")).await, 401, "it is no token of that scheme");
 }
 
 async fn an_answer_that_is_none_is_refused(world: &World) {

@@ -93,7 +93,7 @@ async fn a_token_that_is_wrong_in_any_way_or_no_backends_is_refused_with_401(wor
 async fn a_token_that_held_is_worth_nothing_once_its_credential_is_disabled(world: &World) {
     let tenant = world.tenant().await;
     let get = async || call(world, &token(&tenant.server, "nodkey", 60), Method::GET, "/api/v2/users/nobody", "").await;
-    assert_eq!(get().await.error, "NOT_FOUND");
+    assert_eq!(get().await.error, "USER_NOT_FOUND");
     let mut credentials = CredentialServiceClient::new(world.operator(None).channel(ServiceName::Registry));
     let id = tenant.server.credential.as_ref().unwrap().id.clone();
     credentials.disable_credential(DisableCredentialRequest { relying_party_id: tenant.id.clone(), id }).await.unwrap();

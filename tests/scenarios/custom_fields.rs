@@ -225,7 +225,7 @@ async fn what_was_taken_before_is_as_it_was(world: &World, db: &Db) {
     let mut planted = Vec::new();
     for old in [nested(33), nested(60), nested(119), r#"{"a":1,"b":{"c":1,"c":2.0},"a":89370400440532013000}"#.to_owned()] {
         let id = tenant.backend.create_trusonafication(asking("{\"a\":1}")).await.unwrap().trusonafication.id;
-        let plant = db.query("UPDATE trusonafication SET custom_fields = $1 WHERE id = $2");
+        let plant = db.execute("UPDATE trusonafication SET custom_fields = $1 WHERE id = $2");
         plant.bind(old.as_str()).bind(id.parse::<uuid::Uuid>().unwrap()).execute().await.unwrap();
         planted.insert(0, old.clone());
         assert_eq!(listed(&tenant.backend).await, planted);
@@ -240,7 +240,7 @@ async fn what_was_taken_before_is_as_it_was(world: &World, db: &Db) {
         accepted(world, &tenant, &phone, &mut told, &secret, &id, &old).await;
     }
     let id = tenant.backend.create_trusonafication(asking("{\"a\":1}")).await.unwrap().trusonafication.id;
-    let plant = db.query("UPDATE trusonafication SET custom_fields = $1 WHERE id = $2");
+    let plant = db.execute("UPDATE trusonafication SET custom_fields = $1 WHERE id = $2");
     plant.bind(nested(60).as_str()).bind(id.parse::<uuid::Uuid>().unwrap()).execute().await.unwrap();
     assert_eq!(backend(&world.http, &tenant.server, Method::DELETE, &format!("{PATH}/{id}"), "").await.status, 204);
     let canceled = verify(&tenant, &secret, &told.next().await).await.unwrap().result().unwrap();

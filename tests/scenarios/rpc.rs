@@ -13,13 +13,37 @@ use serde_json::{Value, json};
 use tonic::{Status, client::Grpc, codegen::http::uri::PathAndQuery};
 use tonic_prost::ProstCodec;
 
+use super::access::channel;
 use crate::world::World;
 
 scenarios!(
     no_rpc_but_the_golden_ones_answers_without_a_credential,
     bad_input_gets_its_reason_from_every_rpc,
     tokens_that_no_list_answered_and_names_nobody_has_are_refused_by_every_list,
+    both_versions_of_reflection_name_the_services,
 );
+
+async fn both_versions_of_reflection_name_the_services(world: &World) {
+    /// Asks the registry for its services by one version.
+    macro_rules! services {
+        ($version:ident) => {{
+            use tonic_reflection::pb::$version::{
+                ServerReflectionRequest, server_reflection_client::ServerReflectionClient, server_reflection_request::MessageRequest,
+                server_reflection_response::MessageResponse,
+            };
+            let request = MessageRequest::ListServices(String::new());
+            let request = ServerReflectionRequest { host: String::new(), message_request: Some(request) };
+            let mut client = ServerReflectionClient::new(channel(&world.endpoints.registry, world.endpoints.ca_certificate.as_ref()));
+            let mut answers = client.server_reflection_info(tokio_stream::once(request)).await.unwrap().into_inner();
+            let answer = answers.message().await.unwrap().unwrap().message_response;
+            let Some(MessageResponse::ListServicesResponse(listed)) = answer else { panic!("{answer:?}") };
+            listed.service.into_iter().map(|service| service.name).collect::<Vec<_>>()
+        }};
+    }
+    for named in [services!(v1), services!(v1alpha)] {
+        assert!(named.iter().any(|name| name == "nodkey.registry.v1.DeviceService"), "{named:?}");
+    }
+}
 
 /// Whose rights a call has.
 #[derive(Clone, Copy)]

@@ -24,6 +24,7 @@ use crate::{
     edge::Edge,
     limits::network::{Network, Source, is_proxy},
     problem::Problem,
+    strict::{Strict, UNKNOWN},
 };
 
 /// The most an idempotency key has, in characters.
@@ -59,17 +60,6 @@ impl<T: DeserializeOwned> Json<T> {
     /// Reads a body that has been read already.
     pub fn parse(body: &[u8], strict: Option<Strict>) -> Result<Self, Problem> {
         parse(body, strict).map(|Object(value)| Self(value))
-    }
-}
-
-/// Marks, among the extensions of a request, that its caller is told of members and parameters that nobody knows. Those who sign with the TRUSONA
-/// scheme are not: their SDKs send what they were never asked for.
-#[derive(Clone, Copy, Debug)]
-pub struct Strict;
-
-impl Strict {
-    fn of(request: &Request) -> Option<Self> {
-        request.extensions().get().copied()
     }
 }
 
@@ -115,8 +105,6 @@ fn parse<T: DeserializeOwned>(body: &[u8], strict: Option<Strict>) -> Result<T, 
 /// NUL as JSON may have it.
 const ESCAPED_NUL: &[u8] = br"\u0000";
 const NUL: &str = "must not hold NUL";
-/// Of what nobody knows: it would be without effect, and nobody would be told.
-pub const UNKNOWN: &str = "is not known here: leave it out, or look at its spelling";
 /// What is kept to the letter, and read by nobody on its way.
 const TO_THE_LETTER: &str = "custom_fields";
 

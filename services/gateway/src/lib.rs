@@ -19,6 +19,7 @@ mod problem;
 mod replay;
 mod reply;
 mod routes;
+mod strict;
 mod wait;
 
 use std::{sync::Arc, time::Duration};

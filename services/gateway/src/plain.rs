@@ -17,8 +17,8 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::{
     class,
     edge::Edge,
-    extract::{Strict, UNKNOWN},
     problem::Problem,
+    strict::{Strict, UNKNOWN},
 };
 
 /// The query parameters of each route that has any, as the OpenAPI document has them.

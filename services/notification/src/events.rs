@@ -7,7 +7,7 @@ use nodkey_bus::{Consumer, EventMeta, HandlerError};
 use nodkey_kernel::id::DeviceId;
 use nodkey_proto::{convert::from_timestamp, trusonafication::v1::TrusonaficationCreated};
 
-use crate::{app::App, receipts::Receipts, store::push::Cause};
+use crate::{app::App, domain::push_cause::Cause, receipts::Receipts};
 
 /// The consumers.
 #[must_use]

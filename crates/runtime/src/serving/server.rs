@@ -51,14 +51,17 @@ pub(crate) fn grpc(
     vault: Resealer,
     health: HealthApi,
 ) -> anyhow::Result<Router> {
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(nodkey_proto::FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()
-        .context("reflection")?;
+    let described = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(nodkey_proto::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let reflection = mount(Router::new(), described().build_v1().context("reflection")?);
+    // What tools of before 2023 ask, and some since.
+    let reflection = mount(reflection, described().build_v1alpha().context("reflection")?);
     let services = mount(mount(services, StatusServiceServer::new(process)), VaultServiceServer::new(vault));
     let open = middleware::from_fn_with_state(Arc::new(Semaphore::new(OPEN_CALLS)), few);
-    let open = mount(Router::new(), reflection).layer(open);
+    let open = reflection.layer(open);
     Ok(mount(services, health.server())
         .merge(open)
         .fallback(|| async { Status::unimplemented("no such method").into_http::<axum::body::Body>() })

@@ -38,11 +38,11 @@ use crate::{
     body::{self, MAX_BODY, Sender, discard_unread},
     class,
     edge::Edge,
-    extract::Strict,
     layers::body_under,
     limits::network::Source,
     problem::{Problem, ProofFault, Refused, in_json},
     replay::PROOF,
+    strict::Strict,
 };
 
 /// The date that is signed; `Date` stands in where a client has none.

@@ -24,10 +24,10 @@ use crate::{
     body::{self, Sender, discard_unread},
     class,
     edge::Edge,
-    extract::Strict,
     layers::body_under,
     limits::network::Source,
     problem::{Problem, Refused},
+    strict::Strict,
 };
 
 /// Who may be behind a call. Services hear from one another, never through here: a token of theirs is nobody's.

@@ -19,11 +19,11 @@ use crate::{
     body::{self, Sender, discard_unread},
     class,
     edge::Edge,
-    extract::Strict,
     layers::body_under,
     limits::network::Source,
     problem::{Problem, ProofFault},
     replay::PROOF,
+    strict::Strict,
 };
 
 /// A device that has proven itself.

@@ -41,11 +41,11 @@ pub use trucodes::place;
 use crate::{
     auth::{backend, phone},
     edge::Edge,
-    extract::Strict,
     grpc, layers,
     openapi::{self, Scheme},
     plain::{self, Known},
     problem::Problem,
+    strict::Strict,
 };
 
 /// How long browsers remember what a preflight told them.

@@ -26,10 +26,11 @@ use crate::{
     },
     body::read_body,
     edge::Edge,
-    extract::{Json, Strict},
+    extract::Json,
     limits::network::Source,
     problem::Problem,
     reply::reply,
+    strict::Strict,
     wait::woken,
 };
 

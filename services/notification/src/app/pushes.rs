@@ -13,13 +13,11 @@ use nodkey_runtime::Failure;
 use super::{App, kick, rows};
 use crate::{
     convert,
+    domain::push_cause::Cause,
     error::Error,
     lanes::lane,
     push::{Address, Configuration, Provider, Push, Verdict},
-    store::{
-        push::{self, Cause},
-        push_configuration, push_registration,
-    },
+    store::{push, push_configuration, push_registration},
 };
 
 /// How long a push is reserved for whoever sends it: longer than a provider and its token may take.
@@ -105,9 +103,9 @@ impl App {
         Ok(())
     }
 
-    /// Whether a phone is to be woken for a trusonafication.
-    pub async fn wakes_for(db: &Db, id: TrusonaficationId) -> Result<bool, DbError> {
-        push::is_wanted_for(db, Cause::Asked(id)).await
+    /// Whether the end of a trusonafication concerns anybody: an endpoint of the relying party, or a phone that is to be woken for it.
+    pub async fn is_anybody_concerned(db: &Db, party: RelyingPartyId, id: TrusonaficationId) -> Result<bool, DbError> {
+        push::is_anybody_concerned(db, party, Cause::Asked(id)).await
     }
 
     /// Wakes nobody any more for a trusonafication that is over, in the transaction that takes that in.

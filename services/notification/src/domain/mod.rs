@@ -3,6 +3,7 @@
 mod delivery;
 mod endpoint;
 mod event_type;
+pub mod push_cause;
 mod subject;
 
 pub use self::{

@@ -19,8 +19,8 @@ use serde_json::{Value, json, value::to_raw_value};
 
 use crate::{
     app::{App, Fact},
+    domain::push_cause::Cause,
     domain::{EventType, Subject},
-    store::push::Cause,
 };
 
 /// For how long phones are woken because another has joined them.

@@ -48,11 +48,11 @@ macro_rules! end {
             Box::pin(async move {
                 let calls_back = None::<&String>$(.or(Some(&event.$result)))?.is_some();
                 let Some(about) = event.trusonafication else { return Ok(true) };
-                if calls_back && !about.callback_url.is_empty() || App::has_endpoints(db, meta.relying_party).await? {
+                if calls_back && !about.callback_url.is_empty() {
                     return Ok(true);
                 }
                 match about.id.parse() {
-                    Ok(id) => Ok(App::wakes_for(db, id).await?),
+                    Ok(id) => Ok(App::is_anybody_concerned(db, meta.relying_party, id).await?),
                     Err(_) => Ok(true),
                 }
             })

@@ -2,7 +2,7 @@
 
 use nodkey_db::{Db, DbError, Row, Tx};
 use nodkey_kernel::{
-    id::{DeviceId, RelyingPartyId, TrusonaficationId},
+    id::{DeviceId, RelyingPartyId},
     time::Timestamp,
 };
 use nodkey_runtime::{
@@ -10,25 +10,7 @@ use nodkey_runtime::{
     rows::{key, readable},
 };
 
-use crate::push::Push;
-
-/// Why a phone is woken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// It may answer this.
-    Asked(TrusonaficationId),
-    /// Its user is to know of something.
-    Notice,
-}
-
-impl Cause {
-    fn as_text(self) -> String {
-        match self {
-            Self::Asked(id) => id.to_string(),
-            Self::Notice => "notice".to_owned(),
-        }
-    }
-}
+use crate::{domain::push_cause::Cause, push::Push};
 
 /// Has a phone woken until `expires_at`. One that is to be woken already is woken once, until the later of both, for all causes.
 pub async fn put(
@@ -59,10 +41,14 @@ pub async fn put(
     Ok(())
 }
 
-/// Whether a phone is to be woken for this.
-pub async fn is_wanted_for(db: &Db, cause: Cause) -> Result<bool, DbError> {
-    let query = db.query("SELECT 1 AS found FROM push_cause WHERE cause = ").push_bind(cause.as_text());
-    Ok(query.push(" LIMIT 1").fetch_optional().await?.is_some())
+/// Whether a relying party has an endpoint, or a phone is to be woken for this: in one statement, since every end is looked at so.
+pub async fn is_anybody_concerned(db: &Db, party: RelyingPartyId, cause: Cause) -> Result<bool, DbError> {
+    // In an order: else the table is looked through as long as others have many.
+    let query = db.query("SELECT found FROM (SELECT 1 AS found FROM endpoint WHERE relying_party_id = ").push_bind(party.as_uuid());
+    let query = query.push(
+        " ORDER BY created_at, id LIMIT 1) AS endpoints UNION ALL SELECT found FROM (SELECT 1 AS found FROM push_cause WHERE cause = ",
+    );
+    Ok(query.push_bind(cause.as_text()).push(" LIMIT 1) AS pushes").fetch_optional().await?.is_some())
 }
 
 /// Nobody is to be woken for this any more. A phone that is to be woken for nothing else is found [over](Push::over) when its turn comes.

@@ -15,7 +15,8 @@ use nodkey_testkit::{
 };
 use uuid::Uuid;
 
-use super::{push::Cause, *};
+use super::*;
+use crate::domain::push_cause::Cause;
 use crate::{
     Notification,
     domain::{Attempt, Delivery, DisabledReason, Endpoint, EventType, State, Subject},
@@ -224,7 +225,7 @@ async fn a_phone_is_woken_for_nothing_that_is_over_and_goes_on_for_what_is_not(d
         let mut tx = db.begin().await.unwrap();
         push::end(&mut tx, cause).await.unwrap();
         tx.commit().await.unwrap();
-        assert!(!push::is_wanted_for(&db, cause).await.unwrap());
+        assert!(!push::is_anybody_concerned(&db, party(), cause).await.unwrap());
     };
     // At its turn, the n-th.
     let claim = async |n| {
@@ -236,7 +237,7 @@ async fn a_phone_is_woken_for_nothing_that_is_over_and_goes_on_for_what_is_not(d
     put(asked(2)).await;
     assert!(!claim(0).await.over);
     end(asked(1)).await;
-    assert!(!claim(1).await.over && push::is_wanted_for(&db, asked(2)).await.unwrap(), "the other is still there");
+    assert!(!claim(1).await.over && push::is_anybody_concerned(&db, party(), asked(2)).await.unwrap(), "the other is still there");
     end(asked(2)).await;
     let over = claim(2).await;
     assert!(over.over);
@@ -250,7 +251,7 @@ async fn a_phone_is_woken_for_nothing_that_is_over_and_goes_on_for_what_is_not(d
     let noticed = claim(0).await;
     assert!(!noticed.over, "another phone has joined, which no answer ends");
     push::delete(&db, &noticed).await.unwrap();
-    assert!(!push::is_wanted_for(&db, Cause::Notice).await.unwrap(), "causes go with what they are for");
+    assert!(!push::is_anybody_concerned(&db, party(), Cause::Notice).await.unwrap(), "causes go with what they are for");
 
     // A release before, which runs beside this one, says of no cause.
     put(asked(4)).await;
@@ -368,7 +369,7 @@ async fn exercise(db: &Db) {
     super::receipt::required_since(db).await.unwrap();
     push::lanes(db, "", NOW, 10).await.unwrap();
     push::claim(db, "lane", NOW, NOW, 10).await.unwrap();
-    push::is_wanted_for(db, asked(0)).await.unwrap();
+    push::is_anybody_concerned(db, party(), asked(0)).await.unwrap();
     let woken = Push { relying_party: party(), device: device(0), attempt_count: 1, expires_at: NOW, over: false, version: 1 };
     push::postpone(db, &woken, NOW).await.unwrap();
     push::delete(db, &woken).await.unwrap();
