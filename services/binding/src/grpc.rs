@@ -42,6 +42,8 @@ pub fn routes(app: &App) -> Router {
     mount(router, ImportServiceServer::new(Api(app.clone())))
 }
 
+/// How the token of a page of users begins, so that it is told from those of other lists.
+const AFTER_USER: &str = "user:";
 /// How many identifiers one call asks for.
 const MAX_IDENTIFIERS: usize = 100;
 
@@ -202,7 +204,10 @@ impl UserService for Api {
         }
         let found = self.0.users(party, &prefix, after.as_ref(), page.size).await.map_err(status)?;
         let users = found.users.iter().map(user_message).collect();
-        Ok(Response::new(ListUsersResponse { users, next_page_token: found.last.map(|last| b64u(last.as_bytes())).unwrap_or_default() }))
+        Ok(Response::new(ListUsersResponse {
+            users,
+            next_page_token: found.last.map(|last| b64u(format!("{AFTER_USER}{last}").as_bytes())).unwrap_or_default(),
+        }))
     }
 
     async fn list_user_devices(&self, request: Request<ListUserDevicesRequest>) -> Result<Response<ListUserDevicesResponse>, Status> {
@@ -285,7 +290,8 @@ fn answer(result: Result<pb::Binding, Error>) -> Result<Response<pb::Binding>, S
 
 /// The user after whom a page begins.
 fn user_after(token: &str) -> Option<UserIdentifier> {
-    UserIdentifier::parse(&String::from_utf8(b64u_decode(token).ok()?).ok()?).ok()
+    let text = String::from_utf8(b64u_decode(token).ok()?).ok()?;
+    UserIdentifier::parse(text.strip_prefix(AFTER_USER)?).ok()
 }
 
 fn answer_user(result: Result<User, Error>) -> Result<Response<pb::User>, Status> {
