@@ -1,11 +1,21 @@
 //! The HTTP door by hand, as a client written against the protocol documents alone would use it.
 
+use std::sync::LazyLock;
+
 use nodkey_kernel::{dpop, jose::PrivateKey, random::Random, time::Clock, trusona_mac};
 use nodkey_proto::registry::v1::CreateCredentialResponse;
 use reqwest::{Client, Method, Response};
 use serde_json::Value;
 
 const JSON: &str = "application/json";
+
+/// Made once: that takes longer than a call. Each call has a connection of its own.
+static CLIENT: LazyLock<Client> = LazyLock::new(|| Client::builder().pool_max_idle_per_host(0).build().unwrap());
+
+/// A client that keeps no connection.
+pub fn client() -> &'static Client {
+    &CLIENT
+}
 
 /// What came back.
 pub struct Answered {
@@ -35,7 +45,7 @@ pub async fn backend_with(
     body: &str,
     headers: &[(&str, &str)],
 ) -> Answered {
-    backend_by(&Client::new(), http, credential, method, path, body, headers).await
+    backend_by(client(), http, credential, method, path, body, headers).await
 }
 
 /// The same, over the connections of this client.
@@ -95,7 +105,7 @@ pub async fn phone(http: &str, key: &PrivateKey, method: Method, path: &str, bod
 pub async fn phone_at(http: &str, known: &str, key: &PrivateKey, method: Method, path: &str, body: &str) -> Answered {
     let url = format!("{known}{}", path.split('?').next().unwrap());
     let proof = dpop::create(key, method.as_str(), &url, body.as_bytes(), Clock::system().now(), &Random::system());
-    let mut request = Client::new().request(method, format!("{http}{path}")).header("DPoP", proof);
+    let mut request = client().request(method, format!("{http}{path}")).header("DPoP", proof);
     if !body.is_empty() {
         request = request.header("Content-Type", JSON).body(body.to_owned());
     }
@@ -104,7 +114,7 @@ pub async fn phone_at(http: &str, known: &str, key: &PrivateKey, method: Method,
 
 /// Sends without any credential.
 pub async fn nobody(http: &str, method: Method, path: &str, body: &str) -> Answered {
-    read(Client::new().request(method, format!("{http}{path}")).body(body.to_owned()).send().await.unwrap()).await
+    read(client().request(method, format!("{http}{path}")).body(body.to_owned()).send().await.unwrap()).await
 }
 
 /// Reads an answer.

@@ -41,6 +41,7 @@ pub const PERSONAL: &[&str] = &[
     "/nodkey.binding.v1.IdentifierService/ListIdentifiers",
     "/nodkey.binding.v1.UserService/GetUser",
     "/nodkey.binding.v1.UserService/ListUserDevices",
+    "/nodkey.binding.v1.UserService/ListUsers",
     "/nodkey.notification.v1.DeliveryService/GetDelivery",
     "/nodkey.notification.v1.DeliveryService/ListDeliveries",
     "/nodkey.notification.v1.PushRegistrationService/GetPushRegistration",

@@ -10,4 +10,4 @@ CREATE TABLE push_cause (
   PRIMARY KEY (relying_party_id, device_id, cause),
   FOREIGN KEY (relying_party_id, device_id) REFERENCES push (relying_party_id, device_id) ON DELETE CASCADE
 );
-CREATE INDEX push_cause_of ON push_cause (cause);
+CREATE INDEX push_cause_of ON push_cause (cause, relying_party_id, device_id);

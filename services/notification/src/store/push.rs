@@ -43,12 +43,12 @@ pub async fn put(
 
 /// Whether a relying party has an endpoint, or a phone is to be woken for this: in one statement, since every end is looked at so.
 pub async fn is_anybody_concerned(db: &Db, party: RelyingPartyId, cause: Cause) -> Result<bool, DbError> {
-    // In an order: else the table is looked through as long as others have many.
+    // In an order: else the tables are looked through as long as others have many.
     let query = db.query("SELECT found FROM (SELECT 1 AS found FROM endpoint WHERE relying_party_id = ").push_bind(party.as_uuid());
     let query = query.push(
         " ORDER BY created_at, id LIMIT 1) AS endpoints UNION ALL SELECT found FROM (SELECT 1 AS found FROM push_cause WHERE cause = ",
     );
-    Ok(query.push_bind(cause.as_text()).push(" LIMIT 1) AS pushes").fetch_optional().await?.is_some())
+    Ok(query.push_bind(cause.as_text()).push(" ORDER BY relying_party_id, device_id LIMIT 1) AS pushes").fetch_optional().await?.is_some())
 }
 
 /// Nobody is to be woken for this any more. A phone that is to be woken for nothing else is found [over](Push::over) when its turn comes.
