@@ -10,11 +10,12 @@ const METHODS = ['get', 'put', 'post', 'delete', 'patch'];
 const main = /** @type {HTMLElement} */ (document.querySelector('main'));
 const nav = /** @type {HTMLElement} */ (document.querySelector('nav'));
 
-try {
-  const answer = await fetch('/openapi.json');
-  if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
-  show(await answer.json());
-} catch {
+const document_ = await fetch('/openapi.json').then(
+  (answer) => (answer.ok ? answer.json() : null),
+  () => null,
+);
+if (document_) show(document_);
+else {
   replace(
     main,
     h(

@@ -12,7 +12,7 @@ import { prose } from './prose.js';
  * @returns {HTMLElement | null}
  */
 export function members(schema, resolve) {
-  const { properties = {}, required = [], allOf = [] } = resolve(schema);
+  const { properties = {}, required = [], allOf = [] } = resolve(schema ?? {});
   const all = [{ properties, required }, ...allOf.map(resolve)];
   const rows = all.flatMap((part) =>
     Object.entries(part.properties ?? {}).map(([name, member]) => {
