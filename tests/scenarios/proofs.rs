@@ -138,7 +138,7 @@ async fn each_cause_by_which_a_proof_is_refused_has_its_own_name_and_text(world:
         ("wrong_htm", draft().claim("htm", "POST").signed()),
         ("wrong_htm", draft().claim("htm", "get").signed()),
         ("wrong_htu", draft().claim("htu", format!("{url}2")).signed()),
-        ("wrong_htu", draft().claim("htu", url.replace("http://", "https://")).signed()),
+        ("wrong_htu", draft().claim("htu", url.replacen("127.0.0.1", "127.0.0.2", 1)).signed()),
         ("wrong_iat", draft().claim("iat", now() - 90).signed()),
         ("wrong_iat", draft().claim("iat", now() + 90).signed()),
         ("wrong_bh", draft().claim("bh", dpop::body_hash(b"body")).signed()),
