@@ -224,7 +224,7 @@ for (const viewport of [{ width: 1440, height: 900 }, HANDHELD]) {
       await page.getByRole('button', { name: 'Close' }).click();
 
       const device = await deviceOf(server, user);
-      await server.admin('devices', 'retire', '--', device);
+      await server.admin('devices', 'retire', '--yes', '--', device);
       await page.reload();
       await expect(account(page, user, 'Removed')).toBeVisible();
       await expectAccessible(page, 'accounts, one of them removed');

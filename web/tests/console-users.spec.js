@@ -127,7 +127,7 @@ test('a user who may have lost a phone is frozen, with a note, and released agai
   await expectToast(page, 'Released');
   await expect(frozen).toHaveCount(0);
   await shop.ask('ada', 'log in');
-  expect(await shop.admin('users', 'freeze', 'ada')).toMatchObject({ frozen: true, note: null });
+  expect(await shop.admin('users', 'freeze', '--yes', 'ada')).toMatchObject({ frozen: true, note: null });
   await page.reload();
   await expect(page.getByRole('button', { name: 'Release', exact: true })).toBeVisible();
   expect(await shop.admin('users', 'release', 'ada')).toMatchObject({ frozen: false, frozen_at: null });

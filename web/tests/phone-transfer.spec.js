@@ -58,11 +58,14 @@ test('a new phone takes the place of the old one, which answers no more', async 
 });
 
 test('an attempt to show a code that fails ends as a whole, and the next is the only one', async ({ page, server }) => {
-  let [isDown, looks] = [true, 0];
+  let [isDown, challenges, looks] = [true, 0, 0];
   await page.clock.install();
-  await page.route('**/api/v2/device_challenges', (route) =>
-    isDown ? route.fulfill({ status: 400, json: { error: 'NO', description: 'no' } }) : route.continue(),
-  );
+  // The first is for the registration.
+  await page.route('**/api/v2/device_challenges', (route) => {
+    challenges += 1;
+    const isRefused = isDown && challenges > 1;
+    return isRefused ? route.fulfill({ status: 400, json: { error: 'NO', description: 'no' } }) : route.continue();
+  });
   await page.route('**/status', (route) => {
     looks += 1;
     return route.continue();

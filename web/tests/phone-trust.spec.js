@@ -153,7 +153,7 @@ test('a prompt by a key that took another’s place a moment ago is shown, not d
   const user = await openPhone(page, server);
   for (const action of ['open the door', 'open the window']) {
     // The phone, and the browser’s cache, know the key before.
-    await server.admin('keys', 'rotate', '--owner', 'trusonafication', '--now');
+    await server.admin('keys', 'rotate', '--owner', 'trusonafication', '--now', '--yes');
     await ask(server, user, action);
     await expect(heading(page, action)).toBeVisible();
     await accept(page);

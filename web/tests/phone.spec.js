@@ -92,7 +92,7 @@ test('who has lost another phone freezes the account, and this phone is free aga
   const user = await openPhone(page, server);
   await ask(server, user, 'open the door');
   await page.getByRole('button', { name: 'Reject' }).waitFor();
-  await server.admin('users', 'freeze', user);
+  await server.admin('users', 'freeze', '--yes', user);
   await expect(heading(page, 'Not asked any more')).toBeVisible();
   await page.getByRole('button', { name: 'OK' }).click();
   await expect(account(page, user, 'Frozen')).toBeVisible();
@@ -354,7 +354,7 @@ test.describe('an account', () => {
     const user = await openPhone(page, server);
     await ask(server, user, 'open the door');
     await expect(heading(page, 'open the door')).toBeVisible();
-    await server.admin('devices', 'retire', '--', await deviceOf(server, user));
+    await server.admin('devices', 'retire', '--yes', '--', await deviceOf(server, user));
     await putAwayAndBack(page);
     await expect(heading(page, 'Not asked any more')).toBeVisible();
     await page.getByRole('button', { name: 'OK' }).click();
