@@ -101,7 +101,9 @@ fn close(document: &mut Value) {
     let mut closed = BTreeSet::new();
     while let Some(name) = sent.pop() {
         let schema = &mut document["components"]["schemas"][&name];
-        if closed.insert(name) && schema["type"] == "object" {
+        // What a push registration holds is its provider's to say.
+        let is_free = name == "Object";
+        if closed.insert(name) && !is_free && schema["type"] == "object" {
             schema["additionalProperties"] = json!(false);
         }
         sent.extend(references(schema).into_iter().filter(|name| !closed.contains(name)));
