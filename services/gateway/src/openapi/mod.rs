@@ -101,9 +101,8 @@ fn close(document: &mut Value) {
     let mut closed = BTreeSet::new();
     while let Some(name) = sent.pop() {
         let schema = &mut document["components"]["schemas"][&name];
-        // What a push registration holds is its provider's to say.
-        let is_free = name == "Object";
-        if closed.insert(name) && !is_free && schema["type"] == "object" {
+        // What names none, as a push registration, is another's to say.
+        if closed.insert(name) && schema.get("properties").is_some() {
             schema["additionalProperties"] = json!(false);
         }
         sent.extend(references(schema).into_iter().filter(|name| !closed.contains(name)));
