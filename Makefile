@@ -36,6 +36,7 @@ sbom: ## List the components of the binaries in target/sbom.cdx.json (CycloneDX)
 .PHONY: test
 test: tools ## Every test, on real PostgreSQL and NATS servers started privately
 	@scripts/tools test
+	@scripts/tools api
 	cargo build --workspace --bins --locked
 	scripts/with-servers scripts/up-native -- scripts/nextest
 	@$(MAKE) --no-print-directory test-api

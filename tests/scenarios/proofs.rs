@@ -13,11 +13,11 @@ use nodkey_kernel::{
 use nodkey_mobile_sdk::software::SoftwareKeyStore;
 use nodkey_proto::binding::v1::{ListUserDevicesRequest, user_service_client::UserServiceClient};
 use nodkey_server_sdk::NewTrusonafication;
-use reqwest::{Client, Method, RequestBuilder, StatusCode};
+use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
 use crate::{
-    http,
+    http::{self, client},
     world::{Tenant, World, asked, eventually},
 };
 
@@ -112,7 +112,7 @@ async fn each_cause_by_which_a_proof_is_refused_has_its_own_name_and_text(world:
     let twice_in_claims = twice.claims.to_string().replacen('{', r#"{"htm":"GET","#, 1);
     let twice_in_header = twice.header.to_string().replacen('{', r#"{"alg":"EdDSA","#, 1);
     let used = draft().signed();
-    assert_eq!(Client::new().get(&url).header("DPoP", &used).send().await.unwrap().status(), 200);
+    assert_eq!(client().get(&url).header("DPoP", &used).send().await.unwrap().status(), 200);
     let mut texts: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (cause, proof) in [
         ("malformed", "nonsense".to_owned()),
@@ -145,7 +145,7 @@ async fn each_cause_by_which_a_proof_is_refused_has_its_own_name_and_text(world:
         ("other_device", Draft::new(&other, "GET", &url).signed()),
         ("used_jti", used),
     ] {
-        let (named, text, challenge) = refused(Client::new().get(&url).header("DPoP", &proof)).await;
+        let (named, text, challenge) = refused(client().get(&url).header("DPoP", &proof)).await;
         assert_eq!((named.as_str(), challenge.as_str()), (cause, INVALID), "{text}");
         texts.entry(named).or_default().insert(text);
     }
@@ -154,10 +154,10 @@ async fn each_cause_by_which_a_proof_is_refused_has_its_own_name_and_text(world:
         cause
     };
     let strange = Draft::new(&stranger, "GET", &status(&stranger)).signed();
-    assert_eq!(note(refused(Client::new().get(status(&stranger)).header("DPoP", strange)).await), "unknown_device");
+    assert_eq!(note(refused(client().get(status(&stranger)).header("DPoP", strange)).await), "unknown_device");
     let (one, two) = (draft().signed(), draft().signed());
-    assert_eq!(note(refused(Client::new().get(&url).header("DPoP", one).header("DPoP", two)).await), "several");
-    let missing = refused(Client::new().get(&url)).await;
+    assert_eq!(note(refused(client().get(&url).header("DPoP", one).header("DPoP", two)).await), "several");
+    let missing = refused(client().get(&url)).await;
     assert_eq!(missing.2, r#"DPoP algs="ES256 EdDSA Ed25519""#, "there is nothing that could be wrong");
     assert_eq!(note(missing), "missing");
     // A text is of one cause, and says when it is about the clock what it is here.
@@ -189,7 +189,7 @@ async fn what_the_standards_let_a_phone_write_is_taken(world: &World) {
         draft().claim("htu", format!("{status}?wait=1#top")),
         draft().claim("htu", status.replace("http://", "HTTP://").replace("/api/", "/api/./x/../").replace("devices", "%64evices")),
     ] {
-        let answer = http::read(Client::new().get(&status).header("DPoP", proof.signed()).send().await.unwrap()).await;
+        let answer = http::read(client().get(&status).header("DPoP", proof.signed()).send().await.unwrap()).await;
         assert_eq!(answer.status, 200, "{} of {} and {}", answer.body, proof.header, proof.claims);
     }
     // Nothing is said by null.
@@ -230,7 +230,7 @@ async fn what_the_standards_let_a_backend_write_is_taken(world: &World) {
     for scheme in ["TRUSONA", "trusona", "Trusona"] {
         let date = Clock::system().now().to_http_date();
         let signature = mac(&tenant.server.secret, &string_to_sign("GET", &body_md5(b""), "", &date, path));
-        let request = Client::new().get(format!("{}{path}", world.http)).header("X-Date", date);
+        let request = client().get(format!("{}{path}", world.http)).header("X-Date", date);
         let answer = request.header("Authorization", format!("{scheme} {}:{signature}", credential.token)).send().await.unwrap();
         assert_eq!(answer.status(), 200, "{scheme}");
     }
@@ -245,11 +245,11 @@ async fn every_401_says_by_which_scheme_one_may_come(world: &World) {
         answer.headers()["www-authenticate"].to_str().unwrap().to_owned()
     };
     let rpc = url("/console/api/rpc/nodkey.registry.v1.OperatorService/ListOperators");
-    let signed_out = Client::new().post(rpc).header("content-type", "application/json").body("{}");
+    let signed_out = client().post(rpc).header("content-type", "application/json").body("{}");
     assert_eq!(challenge(signed_out).await, r#"Cookie realm="Nodkey console""#);
-    let answers = Client::new().post(url("/api/v2/trusonafication_responses"));
+    let answers = client().post(url("/api/v2/trusonafication_responses"));
     assert_eq!(challenge(answers).await, r#"DPoP algs="ES256 EdDSA Ed25519""#);
-    let by_token = Client::new().get(url("/api/v2/users/ada/devices")).header("Authorization", "bearer x");
+    let by_token = client().get(url("/api/v2/users/ada/devices")).header("Authorization", "bearer x");
     assert_eq!(challenge(by_token).await, r#"Bearer error="invalid_token""#);
     // Over gRPC there is no 401, and the same is said.
     let credential = tenant.server.credential.as_ref().unwrap();
@@ -263,7 +263,7 @@ async fn every_401_says_by_which_scheme_one_may_come(world: &World) {
         assert_eq!(status.metadata().get("www-authenticate").unwrap(), expected);
     }
     // Old clients of the TRUSONA scheme do not understand a 401.
-    let wrong = Client::new().get(url("/api/v2/users/ada/devices")).header("Authorization", format!("TRUSONA {}:x", credential.token));
+    let wrong = client().get(url("/api/v2/users/ada/devices")).header("Authorization", format!("TRUSONA {}:x", credential.token));
     let answer = wrong.send().await.unwrap();
     assert_eq!((answer.status().as_u16(), answer.headers().get("www-authenticate")), (403, None));
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, pin::pin, time::Duration};
 
 use futures_util::StreamExt as _;
-use nodkey_kernel::time::Timestamp;
+use nodkey_kernel::time::{Clock, Timestamp};
 use nodkey_mobile_sdk::Decision;
 use nodkey_proto::trusonafication::v1::{ListTrusonaficationsRequest, Status, Trusonafication};
 use nodkey_server_sdk::{Evidence, Expected, Jwks, NewTrusonafication, verify_evidence};
@@ -11,6 +11,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::{
+    browser::Browser,
     http,
     world::{World, asked, next_asked},
 };
@@ -194,4 +195,24 @@ async fn filters_hold_in_every_combination(world: &World) {
             assert_eq!(ids(&found.await), ids(&expected), "{status:?} {user} {device} {after:?} {before:?}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_that_knows_that_its_code_is_over_has_nobody_asked_while_it_waits() {
+    let clock = Clock::manual(Clock::system().now());
+    let world = World::embedded_by(clock.clone()).await;
+    let mut browser = Browser::new(&world.http);
+    browser.post("/console/api/sign_in", &json!({})).await;
+    // The code is over, what the browser keeps of it is not.
+    clock.advance(Duration::from_secs(150));
+    let statements = async || {
+        let metrics = reqwest::get(format!("{}/metrics", world.endpoints.registry)).await.unwrap().text().await.unwrap();
+        let line = "nodkey_db_statements_total{database=\"trusonafication\"} ";
+        metrics.lines().find_map(|found| found.strip_prefix(line)?.parse::<u64>().ok()).unwrap()
+    };
+    let before = statements().await;
+    let waited = browser.get("/console/api/sign_in?wait=1&after=EXPIRED").await;
+    assert_eq!(waited.body["status"], json!("EXPIRED"));
+    let asked = statements().await - before;
+    assert!(asked < 20, "{asked}");
 }

@@ -19,21 +19,6 @@ pub enum Condition {
     TimedOut,
 }
 
-impl Condition {
-    /// The name in logs and metrics.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Away => "away",
-            Self::Busy => "busy",
-            Self::Full => "full",
-            Self::ReadOnly => "read_only",
-            Self::Canceled => "canceled",
-            Self::TimedOut => "timed_out",
-        }
-    }
-}
-
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -1,5 +1,5 @@
-//! What JSON that others write may look like, and what is wrong with it, in our words. Libraries name types of ours and how they read them: of no use to whoever sent it,
-//! and other words with the next release.
+//! What JSON that others write may look like, and what is wrong with it, in our words. Libraries name types of ours and how they read them,
+//! which is of no use to whoever sent it, and other words with the next release.
 
 use serde::{Deserialize, Deserializer};
 
@@ -94,6 +94,9 @@ fn kind(wanted: &str) -> &'static str {
         "true or false"
     } else if is(&["floating", "f64", "f32"]) {
         "a number"
+    } else if is(&["a string or integer"]) {
+        // An enum of the contract.
+        "one of the values that there are"
     } else if is(&["integer", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64"]) {
         "a whole number"
     } else if is(&["base64"]) {
@@ -171,6 +174,7 @@ mod tests {
         ] {
             assert_eq!(read::<Key>(json), FieldViolation::new(field, description), "{json}");
         }
+        assert_eq!(kind("a string or integer"), "one of the values that there are");
         assert_eq!(read::<Body>(r#"{"keys": [], "either": "x"}"#).description, "is not what belongs here");
         assert_eq!(read::<Body>(r#"{"keys": {}}"#).description, "must be an array");
         assert_eq!(fault(".", &serde_json::from_str::<Body>("7").unwrap_err()).field, "body");

@@ -1,6 +1,6 @@
 //! One phone at one gateway.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::ready, sync::Arc, time::Duration};
 
 use eventsource_stream::Eventsource as _;
 use futures_util::{Stream, StreamExt as _, stream};
@@ -323,7 +323,7 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
         Ok(self.open(wait).await?.pending)
     }
 
-    /// Streams what there is to answer as it comes, over server-sent events, first all that is open. Ends when the connection does; then call it
+    /// Streams what there is to answer as it comes, over server-sent events, first all that is open. Ends when the connection does, or with an error; then call it
     /// again, after a pause. One stream at a time: each says what is over of what the one before brought.
     pub async fn events(&self) -> Result<impl Stream<Item = Result<PhoneEvent, Error>> + '_, Error> {
         let path = format!("/api/v2/devices/{}/trusonafications", self.device_identifier);
@@ -341,7 +341,13 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
                     }
                 }
             })
-            .flat_map(stream::iter))
+            .flat_map(stream::iter)
+            // What comes after an error may be less than all.
+            .scan(false, |is_over, item| {
+                let item = (!*is_over).then_some(item);
+                *is_over = !matches!(item, Some(Ok(_)));
+                ready(item)
+            }))
     }
 
     const fn reader(&self) -> Reader<'_> {

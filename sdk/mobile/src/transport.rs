@@ -33,6 +33,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(400);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// What the gateway may want to be left alone for before it is the app's to wait, and to tell the person.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a public document may take.
+const DOCUMENT_WITHIN: Duration = Duration::from_secs(10);
 /// How far our clock may be off before it is set by the gateway's: half of what is let through. In microseconds.
 const MAX_SKEW: u64 = 30_000_000;
 
@@ -201,7 +203,7 @@ impl Transport {
 
     /// Fetches a public document from the gateway itself, whatever caches on the way hold.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
-        let request = self.http.get(format!("{}{path}", self.base)).header(header::CACHE_CONTROL, "no-cache");
+        let request = self.http.get(format!("{}{path}", self.base)).header(header::CACHE_CONTROL, "no-cache").timeout(DOCUMENT_WITHIN);
         let answer = request.send().await.map_err(Error::Unreachable)?;
         if answer.status() != StatusCode::OK {
             return Err(refused(answer).await);

@@ -196,13 +196,13 @@ impl UserService for Api {
         let ListUsersRequest { page_size, page_token, prefix } = request.into_inner();
         let page = Page::parse(page_size, "").map_err(status)?;
         let after = match page_token.as_str() {
-            "" => None,
-            token => Some(user_after(token).ok_or_else(|| status(Failure::field("page_token", "must be one that a list answered")))?),
+            "" => String::new(),
+            token => user_after(token).ok_or_else(|| status(Failure::field("page_token", "must be one that a list answered")))?,
         };
         if !prefix.is_empty() {
             UserIdentifier::parse(&prefix).map_err(|e| status(Failure::field("prefix", e.to_string())))?;
         }
-        let found = self.0.users(party, &prefix, after.as_ref(), page.size).await.map_err(status)?;
+        let found = self.0.users(party, &prefix, &after, page.size).await.map_err(status)?;
         let users = found.users.iter().map(user_message).collect();
         Ok(Response::new(ListUsersResponse {
             users,
@@ -288,10 +288,10 @@ fn answer(result: Result<pb::Binding, Error>) -> Result<Response<pb::Binding>, S
     result.map(Response::new).map_err(status)
 }
 
-/// The user after whom a page begins.
-fn user_after(token: &str) -> Option<UserIdentifier> {
+/// The identifier after which a page begins, which may be one that cannot be read.
+fn user_after(token: &str) -> Option<String> {
     let text = String::from_utf8(b64u_decode(token).ok()?).ok()?;
-    UserIdentifier::parse(text.strip_prefix(AFTER_USER)?).ok()
+    text.strip_prefix(AFTER_USER).filter(|after| !after.contains('\0')).map(ToOwned::to_owned)
 }
 
 fn answer_user(result: Result<User, Error>) -> Result<Response<pb::User>, Status> {

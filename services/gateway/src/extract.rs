@@ -259,7 +259,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
         let Some(value) = parts.headers.get("idempotency-key") else { return Ok(Self(String::new())) };
         match value.to_str() {
             Ok(key) if (1..=MAX_KEY).contains(&key.len()) => Ok(Self(key.to_owned())),
-            _ => Err(Problem::field("Idempotency-Key", "must be 1 to 128 visible ASCII characters")),
+            _ => Err(Problem::field("Idempotency-Key", "must be 1 to 128 printable ASCII characters")),
         }
     }
 }

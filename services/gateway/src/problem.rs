@@ -179,7 +179,7 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", "the token, its signature or its rights are not sufficient")
     }
 
-    /// A bearer token that is missing or wrong.
+    /// A bearer token that does not hold.
     pub fn token(why: &str) -> Self {
         // RFC 6750 section 3: who has no token comes by another scheme.
         Self::unauthorized(Challenge::OtherToken, "UNAUTHENTICATED", why)

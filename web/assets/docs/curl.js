@@ -18,11 +18,11 @@
 /** Makes a bearer token with the credential that `nodkey dev` wrote, as every backend makes its own. */
 export const TOKEN = `dev=.nodkey/dev.json
 secret=$(jq -r .server.secret $dev)
-id=$(jq -r '.server.token | split(".")[1] | gsub("-"; "+") | gsub("_"; "/") | @base64d | fromjson.jti' $dev)
+kid=$(jq -r '.server.token | split(".")[1] | gsub("-"; "+") | gsub("_"; "/") | @base64d | fromjson.jti' $dev)
 b64u() { openssl base64 -A | tr '+/' '-_' | tr -d '='; }
 token() {
   local signed
-  signed=$(printf '{"alg":"HS256","kid":"%s"}' "$id" | b64u).$(printf '{"aud":"nodkey","exp":%d}' $(($(date +%s) + 60)) | b64u)
+  signed=$(printf '{"alg":"HS256","kid":"%s"}' "$kid" | b64u).$(printf '{"aud":"nodkey","exp":%d}' $(($(date +%s) + 30)) | b64u)
   printf %s "$signed.$(printf %s "$signed" | openssl dgst -sha256 -hmac "$secret" -binary | b64u)"
 }`;
 

@@ -26,6 +26,8 @@ let scannedEarly = '';
 
 /** @type {Promise<Later> | undefined} */
 let fetched;
+/** Counts what was to be shown: the last counts, whatever had to be fetched for one before. */
+let turn = 0;
 
 const accounts = new Accounts(async (entry, reason) => (await screens()).touch(app, entry, reason));
 const channel = new BroadcastChannel(CHANNEL);
@@ -35,6 +37,7 @@ const app = { accounts, isDemo: location.pathname.startsWith('/demo/'), show, op
 
 /** @param {import('./screen.js').Screen} screen */
 function show(screen) {
+  turn += 1;
   current?.leave?.();
   current = screen;
   replace(main, screen.element);
@@ -56,13 +59,10 @@ function screens() {
 
 /** @param {(later: Later) => import('./screen.js').Screen} choose */
 async function open(choose) {
-  let later;
-  try {
-    later = await screens();
-  } catch {
-    return show(incomplete());
-  }
-  show(choose(later));
+  turn += 1;
+  const mine = turn;
+  const later = await screens().catch(() => null);
+  if (mine === turn) show(later ? choose(later) : incomplete());
 }
 
 function incomplete() {

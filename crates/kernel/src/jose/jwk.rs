@@ -73,9 +73,8 @@ impl PublicJwk {
         }
         let key = match (text("kty"), text("crv")) {
             (Some("EC"), Some("P-256")) => {
-                let key = Self(Point::P256(number("x")?, number("y")?));
-                p256::PublicKey::from_sec1_bytes(&key.to_raw()).map_err(|_| JoseError::Key)?;
-                key
+                let (x, y) = (number("x")?, number("y")?);
+                Self::from_raw_p256(&[&[4], &x[..], &y[..]].concat())?
             }
             (Some("OKP"), Some("Ed25519")) => Self::from_raw_ed25519(&number("x")?)?,
             _ => return Err(JoseError::Key),

@@ -7,7 +7,7 @@ pub use nodkey_proto::refusal::code;
 use nodkey_proto::refusal::{CAUSE, KIND, refusal};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
-use tracing::{debug, error};
+use tracing::{debug, error, warn};
 
 /// Turns an error into a status. What is our own fault is logged here with its causes, and only its reason is told.
 #[must_use]
@@ -46,7 +46,7 @@ pub fn later(kind: Kind, reason: &str, message: impl Into<String>, retry_after: 
 
 /// What is told of a service that did not answer. Libraries say it by addresses and numbers of the operating system: these are for the log.
 pub fn away(status: &Status) -> String {
-    debug!(code = ?status.code(), cause = status.message(), "a service did not answer");
+    warn!(code = ?status.code(), cause = status.message(), "a service did not answer");
     "a service could not be reached or took too long; try again soon".to_owned()
 }
 
@@ -130,18 +130,18 @@ impl Classify for PeerError {
     }
 }
 
-/// Reasons are a small closed set of ours, so keeping each once is bounded; a stranger's is cut off at 256 of them.
-fn intern(reason: &str) -> &'static str {
+/// Reasons and causes are a small closed set of ours, so keeping each once is bounded; a stranger's is cut off at 256 of them.
+fn intern(name: &str) -> &'static str {
     use std::sync::{Mutex, PoisonError};
     static KNOWN: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(same) = known.iter().find(|k| **k == reason) {
+    if let Some(same) = known.iter().find(|k| **k == name) {
         return same;
     }
     if known.len() >= 256 {
         return "UNKNOWN";
     }
-    let kept: &'static str = Box::leak(reason.to_owned().into_boxed_str());
+    let kept: &'static str = Box::leak(name.to_owned().into_boxed_str());
     known.push(kept);
     kept
 }

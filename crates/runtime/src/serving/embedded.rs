@@ -23,7 +23,7 @@ use super::{
     config::ServerConfig,
     connection::Door,
     data_dir::DataDir,
-    health::{self, Health, HealthApi},
+    health::{Health, HealthApi},
     lifecycle::Running,
     listener::Listener,
     opening::Opening,
@@ -219,7 +219,7 @@ impl Embedded {
         let reporter = Reporter::new(names, health.clone(), &clock);
         let authenticator = Authenticator::new(deployment, peers.registry(), clock.clone());
         let admission = Admission::new(ServerConfig::default().max_calls);
-        let api = HealthApi::new(health.clone(), served.into_iter().collect(), health::Door::Services);
+        let api = HealthApi::new(health.clone(), served.into_iter().collect(), proxied);
         let all_grpc = server::grpc(all_grpc, authenticator, admission, reporter, resealer, api)?;
         // From here on services can reach one another.
         routes.set(all_grpc.clone()).map_err(|_| anyhow::anyhow!("started twice"))?;

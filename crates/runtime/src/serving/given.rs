@@ -75,6 +75,12 @@ impl fmt::Display for Faults {
 
 impl std::error::Error for Faults {}
 
+/// Where a file stops being TOML. Not the line itself, which may hold a secret and is in what the library says.
+fn malformed(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    format!("line {}: {}", before.matches('\n').count() + 1, error.message())
+}
+
 /// The variable that sets a setting.
 pub(crate) fn variable(name: &str) -> String {
     format!("{PREFIX}{}", name.replace('.', "__").to_uppercase())
@@ -87,7 +93,7 @@ impl Given {
         if let Some(path) = file {
             let failed = |why: &str| Faults(vec![format!("NODKEY_CONFIG: cannot read {}: {why}", path.display())]);
             let text = std::fs::read_to_string(path).map_err(|e| failed(&nodkey_kernel::error::plain(&e.to_string())))?;
-            let table: toml::Table = toml::from_str(&text).map_err(|e| failed(e.to_string().trim_end()))?;
+            let table: toml::Table = toml::from_str(&text).map_err(|e| failed(&malformed(&text, &e)))?;
             given.add_table("", table, &Source::File(path.to_owned()));
         }
         for (name, value) in variables {

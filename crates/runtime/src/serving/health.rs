@@ -16,7 +16,7 @@ use tokio::{sync::Mutex, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-pub(crate) use self::grpc::{Door, HealthApi};
+pub(crate) use self::grpc::HealthApi;
 use super::{opening::Opening, service::Job};
 
 /// How long a database may take to say that it takes writes.
@@ -74,10 +74,13 @@ impl Health {
 
     /// The same as [`Self::problems`], looked for once for all who ask at once. From `good_for` ago it is good enough.
     async fn recent_problems(&self, good_for: Duration) -> Vec<String> {
+        // That it starts or stops is known without a look.
+        if let Some(state) = self.state() {
+            return vec![state.to_owned()];
+        }
         let mut recent = self.0.recent.lock().await;
         match &*recent {
-            // That it starts or stops is known without a look.
-            Some((at, problems)) if at.elapsed() < good_for && self.state().is_none() && !is_state(problems) => problems.clone(),
+            Some((at, problems)) if at.elapsed() < good_for && !is_state(problems) => problems.clone(),
             _ => {
                 let problems = self.problems().await;
                 // From when it was found: whoever waited for the same look is told by it.

@@ -14,7 +14,7 @@ use super::{
     config::{Config, DeploymentConfig, ServerConfig},
     connection::Door,
     given::Given,
-    health::{self, Health, HealthApi},
+    health::{Health, HealthApi},
     lifecycle::Running,
     listener::Listener,
     opening::Opening,
@@ -163,7 +163,7 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
         (Some(db), Some(vault)) => {
             let mut resealer = Resealer::new(vault, Random::system());
             resealer.add(S::NAME.as_str(), db, parts.sealed);
-            let api = HealthApi::new(health.clone(), server::names_of(S::NAME).collect(), health::Door::Services);
+            let api = HealthApi::new(health.clone(), server::names_of(S::NAME).collect(), true);
             let routes = server::grpc(parts.grpc, authenticator, admission, reporter, resealer, api)?;
             (Door::Services, routes.merge(server::metrics()))
         }
@@ -216,7 +216,6 @@ fn check_keys(name: ServiceName, stateful: bool, config: &DeploymentConfig, data
         return Ok(());
     }
     anyhow::ensure!(needless.is_empty(), "{name} must not have {}: whoever breaks into it would have them", needless.join(", "));
-    anyhow::ensure!(!stateful || config.master_key.is_some(), "this service needs a master key: set NODKEY_DEPLOYMENT__MASTER_KEY");
     Ok(())
 }
 

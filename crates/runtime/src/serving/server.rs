@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 use tonic::{Status, server::NamedService as _};
 
 use super::{
-    health::{Door, Health, HealthApi},
+    health::{Health, HealthApi},
     process_status::Reporter,
     reseal::Resealer,
     telemetry,
@@ -74,7 +74,7 @@ pub(crate) fn grpc(
 
 /// Health of the gRPC services that a public listener passes on, for whoever comes: a look costs nothing, and of watches there are only so many.
 pub(crate) fn public_health(health: &Health, names: Vec<String>, proxied: bool) -> Router {
-    mount(Router::new(), HealthApi::new(health.clone(), names, Door::Public { proxied }).server())
+    mount(Router::new(), HealthApi::new(health.clone(), names, proxied).server())
 }
 
 /// The full names of the gRPC services of one of ours, and of what every process has for itself.

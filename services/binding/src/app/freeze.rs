@@ -132,14 +132,8 @@ impl App {
     }
 
     /// Lists users whose identifiers begin with a prefix, after one of them.
-    pub async fn users(
-        &self,
-        party: RelyingPartyId,
-        prefix: &str,
-        after: Option<&UserIdentifier>,
-        size: i64,
-    ) -> Result<store::users::Found, Error> {
-        Ok(store::users::list(&self.db, party, prefix, after.map_or("", UserIdentifier::as_str), size).await?)
+    pub async fn users(&self, party: RelyingPartyId, prefix: &str, after: &str, size: i64) -> Result<store::users::Found, Error> {
+        Ok(store::users::list(&self.db, party, prefix, after, size).await?)
     }
 
     /// Deletes proofs that would not be taken again anyway.

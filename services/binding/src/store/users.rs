@@ -7,7 +7,10 @@ use nodkey_db::{
     retention::{MAX_LIST, in_list},
 };
 use nodkey_kernel::id::RelyingPartyId;
-use nodkey_runtime::{Failure, rows::readable};
+use nodkey_runtime::{
+    Failure,
+    rows::{inconsistent, readable},
+};
 
 use super::freeze;
 use crate::domain::{User, UserIdentifier, freeze::Freeze};
@@ -48,7 +51,9 @@ pub async fn list(db: &Db, party: RelyingPartyId, prefix: &str, after: &str, siz
             freeze => freeze.flatten(),
         };
         let devices = devices.get(name).copied().unwrap_or_default();
-        Some(User { identifier: UserIdentifier::parse(name).ok()?, freeze, devices })
+        // Its own key would show the user.
+        let unreadable = |fault: &'static str| inconsistent("bound_user", "user_identifier", format_args!("of {party}"), fault);
+        Some(User { identifier: readable(UserIdentifier::parse(name).map_err(unreadable))?, freeze, devices })
     });
     Ok(Found { users: users.collect(), last })
 }

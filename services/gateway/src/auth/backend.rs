@@ -1,5 +1,5 @@
-//! Backends: by a bearer token, or by the TRUSONA scheme, both ways. What a call signs is verified; what is answered is signed. In between the gateway calls as
-//! the backend, by its secret, and not by a right of its own.
+//! Backends: by a bearer token ([`bearer`]), or by the TRUSONA scheme, both ways: what a call signs is verified, what is answered is signed. In
+//! between the gateway calls as the backend, by its secret, and not by a right of its own.
 
 use std::sync::Arc;
 

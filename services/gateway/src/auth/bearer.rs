@@ -73,7 +73,8 @@ pub async fn pass(edge: &Edge, request: Request, next: Next) -> Response {
         let source = Source::from_request_parts(&mut parts, edge).await?;
         match Bearer::identify(edge, &parts.headers, &source).await? {
             Bearer::Backend(credential) => Ok(credential),
-            Bearer::Operator | Bearer::Nobody => Err(Problem::token("the bearer token is no backend's")),
+            Bearer::Operator => Err(Problem::token(refused(edge, Fault::WrongKind, None).message())),
+            Bearer::Nobody => Err(Problem::token(refused(edge, Fault::NamesNoCredential, None).message())),
         }
     };
     let credential = match identified.await {

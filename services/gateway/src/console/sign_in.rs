@@ -144,7 +144,7 @@ struct SignIn {
     code: TruCodeId,
     /// Of the code until it is scanned, then of what is asked.
     wake: Listener,
-    /// When the code is over, until it is scanned.
+    /// When the code is over, until it is scanned or over.
     over_at: Option<Timestamp>,
     /// What whoever scanned the code is asked.
     asked: Option<TrusonaficationId>,
@@ -161,16 +161,18 @@ impl SignIn {
         if !code.paired {
             let expires_at = code.expires_at.as_ref().and_then(from_timestamp);
             let is_over = expires_at.is_some_and(|at| self.edge.clock.now() >= at);
-            self.over_at = expires_at;
+            // Who has heard that it is over waits for nothing sooner than the end of the wait.
+            self.over_at = expires_at.filter(|_| !is_over);
             return Ok(if is_over { Standing::Expired } else { Standing::Waiting });
         }
+        self.over_at = None;
         let asked = match ask(&self.edge, self.code).await {
             Ok(asked) => asked,
             Err(e) if ["DEVICE_HAS_NO_ACTIVE_BINDING", "USER_FROZEN"].contains(&e.reason()) => return Ok(Standing::Refused),
             Err(e) => return Err(e.into()),
         };
         self.wake = self.edge.bus.listen(&format!("trusonafication.{asked}"));
-        (self.asked, self.over_at) = (Some(asked), None);
+        self.asked = Some(asked);
         look(&self.edge, asked).await
     }
 }

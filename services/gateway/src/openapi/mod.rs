@@ -101,8 +101,7 @@ fn close(document: &mut Value) {
     let mut closed = BTreeSet::new();
     while let Some(name) = sent.pop() {
         let schema = &mut document["components"]["schemas"][&name];
-        // What names none, as a push registration, is another's to say.
-        if closed.insert(name) && schema.get("properties").is_some() {
+        if closed.insert(name) && schema["type"] == "object" {
             schema["additionalProperties"] = json!(false);
         }
         sent.extend(references(schema).into_iter().filter(|name| !closed.contains(name)));

@@ -125,7 +125,6 @@ pub struct UpdateDevice {
 /// Where a phone is woken: what its provider gave the app.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub struct PushRegistration {
-    #[serde(skip_serializing)]
     provider: Provider,
     /// Of `apns` and `fcm`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -137,9 +136,8 @@ pub struct PushRegistration {
     #[serde(skip_serializing_if = "Option::is_none")]
     keys: Option<SubscriptionKeys>,
     /// Of a `PushSubscription`; not looked at.
-    #[serde(rename = "expirationTime", skip_serializing)]
+    #[serde(rename = "expirationTime", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i64>)]
-    #[expect(dead_code, reason = "a subscription is sent as it is")]
     expiration_time: Option<Value>,
 }
 
@@ -152,7 +150,7 @@ pub struct SubscriptionKeys {
     auth: String,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum Provider {
     Apns,
@@ -345,8 +343,12 @@ pub async fn put_push_registration(
         Provider::Webpush => PushProvider::Webpush,
         Provider::Unifiedpush => PushProvider::Unifiedpush,
     };
-    let details = serde_json::to_string(&registration).map_err(Problem::because)?;
-    let request = PutPushRegistrationRequest { device_id: phone.device.to_string(), provider: provider.into(), details };
+    let mut details = serde_json::to_value(&registration).map_err(Problem::because)?;
+    for told_otherwise in ["provider", "expirationTime"] {
+        details.as_object_mut().and_then(|details| details.remove(told_otherwise));
+    }
+    let request =
+        PutPushRegistrationRequest { device_id: phone.device.to_string(), provider: provider.into(), details: details.to_string() };
     push_registrations(&edge, phone.relying_party).put_push_registration(request).await?;
     Ok(StatusCode::NO_CONTENT)
 }

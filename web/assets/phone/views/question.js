@@ -197,7 +197,7 @@ export function digits({ label, submit, enter, count = 2 }) {
  * @param {Question} asked
  * @param {unknown} cause
  */
-function failed(app, asked, cause) {
+export function failed(app, asked, cause) {
   const isOpen = asked.entry.pending.has(asked.pending.id);
   return message({
     icon: 'alert',

@@ -1,8 +1,9 @@
 /** What is not to be shown and needs presence: the person is asked for that, and for nothing else. */
 
 import { h } from '../../lib/dom.js';
+import { PresenceDenied } from '../errors.js';
 import { layout, sign } from '../screen.js';
-import { question } from './question.js';
+import { failed, question } from './question.js';
 
 /**
  * Accepts, which has the presence key's store ask the person.
@@ -19,8 +20,8 @@ export function unprompted(app, asked) {
       // The person went elsewhere while they were asked for their presence.
       if (cause instanceof DOMException && cause.name === 'AbortError') return;
       // Whoever does not confirm may have something to say.
-      if (asked.entry.pending.has(asked.pending.id)) app.show(question(app, asked));
-      else app.next();
+      if (!asked.entry.pending.has(asked.pending.id)) app.next();
+      else app.show(cause instanceof PresenceDenied ? question(app, asked) : failed(app, asked, cause));
     }
   };
   void accept();

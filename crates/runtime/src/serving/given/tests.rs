@@ -158,3 +158,13 @@ fn the_environment_goes_before_the_file() {
     let nowhere = Given::read(Some(Path::new("/nowhere/nodkey.toml")), []).unwrap_err().to_string();
     assert_eq!(nowhere, "NODKEY_CONFIG: cannot read /nowhere/nodkey.toml: No such file or directory");
 }
+
+#[test]
+fn a_file_that_is_no_toml_is_told_by_its_line_and_never_by_what_is_in_it() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    for (text, line) in [("[deployment]\nmaster_key = 0123secret\n", 2), ("master_key = \"secret", 1), ("= secret", 1)] {
+        std::fs::write(file.path(), text).unwrap();
+        let told = Given::read(Some(file.path()), []).unwrap_err().to_string();
+        assert!(told.contains(&format!("line {line}: ")) && !told.contains("secret"), "{told}");
+    }
+}

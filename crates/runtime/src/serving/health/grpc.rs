@@ -30,18 +30,6 @@ const WATCHES_OF_ONE_ADDRESS: usize = 32;
 /// After how long who was refused may come again: nobody knows when a watch ends.
 const FULL_FOR: Duration = Duration::from_secs(5);
 
-/// Who asks.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Door {
-    /// Anybody; behind a proxy that names its clients all have its address.
-    Public {
-        /// Whether there is such a proxy.
-        proxied: bool,
-    },
-    /// Other services, and what watches over them.
-    Services,
-}
-
 /// Answers health checks.
 #[derive(Clone, Debug)]
 pub(crate) struct HealthApi {
@@ -52,11 +40,9 @@ pub(crate) struct HealthApi {
 
 impl HealthApi {
     /// For services of these names: `nodkey.registry.v1.DeviceService`.
-    pub(crate) fn new(health: Health, names: Vec<String>, door: Door) -> Self {
-        let of_one_address = match door {
-            Door::Public { proxied: false } => WATCHES_OF_ONE_ADDRESS,
-            Door::Public { proxied: true } | Door::Services => 0,
-        };
+    /// Behind a proxy that names its clients all have its address, and many watch from one where services do: there `is_shared`.
+    pub(crate) fn new(health: Health, names: Vec<String>, is_shared: bool) -> Self {
+        let of_one_address = if is_shared { 0 } else { WATCHES_OF_ONE_ADDRESS };
         let watches = Places::new(ConnectionLimits { all: WATCHES, of_one_address: Some(of_one_address) });
         Self { health, names, watches }
     }

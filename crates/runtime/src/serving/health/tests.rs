@@ -28,7 +28,7 @@ fn asked(service: &str) -> Request<HealthCheckRequest> {
 const DEVICES: &str = "nodkey.registry.v1.DeviceService";
 
 fn api(health: &Health) -> HealthApi {
-    HealthApi::new(health.clone(), vec![DEVICES.to_owned()], Door::Services)
+    HealthApi::new(health.clone(), vec![DEVICES.to_owned()], true)
 }
 
 #[tokio::test]
@@ -118,7 +118,7 @@ async fn a_watch_of_what_is_not_here_says_so_and_stays() {
 #[tokio::test]
 async fn one_address_holds_a_few_watches_at_a_public_door() {
     let (health, _db, _folder) = health().await;
-    let api = HealthApi::new(health, vec![], Door::Public { proxied: false });
+    let api = HealthApi::new(health, vec![], false);
     let from = |address: [u8; 4]| {
         let mut request = asked("");
         request.extensions_mut().insert(axum::extract::ConnectInfo(std::net::SocketAddr::from((address, 1))));
