@@ -192,8 +192,8 @@ async fn a_deadline_ends_a_call_and_a_stream(world: &World) {
     assert_eq!(states.message().await.unwrap_err().code(), Code::DeadlineExceeded);
     let mut watch = Request::new(WatchTrusonaficationsRequest::default());
     watch.set_timeout(within);
-    let mut news = trusonafications(&backend).watch_trusonafications(watch).await.unwrap().into_inner();
-    assert_eq!(news.message().await.unwrap_err().code(), Code::DeadlineExceeded);
+    let mut updates = trusonafications(&backend).watch_trusonafications(watch).await.unwrap().into_inner();
+    assert_eq!(updates.message().await.unwrap_err().code(), Code::DeadlineExceeded);
 }
 
 async fn nobody_acts_for_another_by_a_header(world: &World) {

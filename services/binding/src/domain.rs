@@ -278,7 +278,7 @@ impl Binding {
     /// Activates it.
     pub fn activate(self, now: Timestamp) -> Result<Change, Refusal> {
         match self.state {
-            State::Inactive => Ok(Change::Changed(self.become_state(State::Active { activated_at: now }))),
+            State::Inactive => Ok(Change::Changed(self.transition(State::Active { activated_at: now }))),
             State::Active { .. } => Ok(Change::Same(self)),
             State::Deactivated { .. } => Err(Refusal::BindingDeactivated),
         }
@@ -289,7 +289,7 @@ impl Binding {
         let activated_at = self.state.activated_at();
         match self.state {
             State::Inactive | State::Active { .. } => {
-                Change::Changed(self.become_state(State::Deactivated { activated_at, deactivated_at: now }))
+                Change::Changed(self.transition(State::Deactivated { activated_at, deactivated_at: now }))
             }
             State::Deactivated { .. } => Change::Same(self),
         }
@@ -300,7 +300,7 @@ impl Binding {
         if self.state == State::Inactive && self.created_at < oldest { self.deactivate(now) } else { Change::Same(self) }
     }
 
-    fn become_state(self, state: State) -> Self {
+    fn transition(self, state: State) -> Self {
         Self { state, version: self.version + 1, ..self }
     }
 }

@@ -69,15 +69,15 @@ pub enum Sender {
 /// Room for bodies while they arrive.
 #[derive(Debug)]
 pub struct Bodies {
-    known: Room<RelyingPartyId>,
-    named: Room<Network>,
-    strangers: Room<Network>,
+    known: Buffer<RelyingPartyId>,
+    named: Buffer<Network>,
+    strangers: Buffer<Network>,
 }
 
 impl Default for Bodies {
     fn default() -> Self {
-        let of_strangers = |bytes| Room::new(bytes, bytes / OF_ONE_ADDRESS);
-        Self { known: Room::new(OF_KNOWN, OF_KNOWN / OF_ONE_PARTY), named: of_strangers(OF_NAMED), strangers: of_strangers(OF_STRANGERS) }
+        let of_strangers = |bytes| Buffer::new(bytes, bytes / OF_ONE_ADDRESS);
+        Self { known: Buffer::new(OF_KNOWN, OF_KNOWN / OF_ONE_PARTY), named: of_strangers(OF_NAMED), strangers: of_strangers(OF_STRANGERS) }
     }
 }
 
@@ -221,7 +221,7 @@ mod tests {
             }
         }
         assert_eq!(bodies.strangers.taken(), OF_STRANGERS);
-        // A relying party fills its part, and another has room.
+        // A relying party fills its part, and another has buffer.
         let mut of_party = Vec::new();
         for _ in 0..2 * OF_KNOWN / u64::try_from(ORDINARY_BODY).unwrap() {
             let (sender, body) = begun(&vec![0; ORDINARY_BODY]);

@@ -21,9 +21,9 @@ use crate::{
     auth::phone,
     body::read_body,
     class,
-    edge::Edge,
     limits::network::{Network, Source, is_proxy},
     problem::Problem,
+    state::AppState,
     strict::{Strict, UNKNOWN},
 };
 
@@ -221,11 +221,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Wait {
 #[derive(Debug)]
 pub struct ClientAddress(pub String);
 
-impl FromRequestParts<Edge> for ClientAddress {
+impl FromRequestParts<AppState> for ClientAddress {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Problem> {
-        let told = edge.address_header.as_deref().and_then(|name| address::client(&parts.headers, name, edge.trusted_hops));
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        let told = state.address_header.as_deref().and_then(|name| address::client(&parts.headers, name, state.trusted_hops));
         if let Some(address) = told {
             return Ok(Self(address));
         }
@@ -235,13 +235,13 @@ impl FromRequestParts<Edge> for ClientAddress {
     }
 }
 
-impl FromRequestParts<Edge> for Source {
+impl FromRequestParts<AppState> for Source {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Problem> {
-        let ClientAddress(address) = ClientAddress::from_request_parts(parts, edge).await?;
-        if edge.address_header.is_none() && is_proxy(&address, &parts.headers) {
-            edge.unnamed_proxy.note(&address);
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        let ClientAddress(address) = ClientAddress::from_request_parts(parts, state).await?;
+        if state.address_header.is_none() && is_proxy(&address, &parts.headers) {
+            state.unnamed_proxy.note(&address);
             return Ok(Self(None));
         }
         Ok(Self(Some(Network::of(&address))))

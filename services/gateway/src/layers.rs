@@ -21,9 +21,9 @@ use url::{Host, Url};
 
 use crate::{
     body::{ANONYMOUS_BODY, Sender},
-    edge::Edge,
     limits::network::Source,
     problem::{Problem, in_json},
+    state::AppState,
 };
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -78,12 +78,12 @@ fn is_compressed(request: &Request) -> bool {
 }
 
 /// Lets in who has no credential, while there is room, with a small body. What is more than can be served at once is refused, not queued.
-pub async fn anonymous(State(edge): State<Edge>, request: Request, next: Next) -> Response {
+pub async fn anonymous(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let entered = async {
-        let permit = edge.admission.enter(Class::Anonymous)?;
-        let source = Source::from_request_parts(&mut parts, &edge).await?;
-        let body = body_under(&edge, permit, body, ANONYMOUS_BODY, Sender::Stranger(source)).await?;
+        let permit = state.admission.enter(Class::Anonymous)?;
+        let source = Source::from_request_parts(&mut parts, &state).await?;
+        let body = body_under(&state, permit, body, ANONYMOUS_BODY, Sender::Stranger(source)).await?;
         Ok::<_, Problem>(body)
     };
     match entered.await {
@@ -93,16 +93,16 @@ pub async fn anonymous(State(edge): State<Edge>, request: Request, next: Next) -
 }
 
 /// Reads a body. The place is given back while it arrives, and taken again.
-pub async fn body_under(edge: &Edge, permit: Permit, body: Body, limit: usize, sender: Sender) -> Result<(Permit, Bytes), Problem> {
+pub async fn body_under(state: &AppState, permit: Permit, body: Body, limit: usize, sender: Sender) -> Result<(Permit, Bytes), Problem> {
     // On the heap: few are not there at once.
-    let mut read = Box::pin(edge.bodies.read(body, limit, sender));
+    let mut read = Box::pin(state.bodies.read(body, limit, sender));
     if let std::task::Poll::Ready(body) = futures_util::poll!(read.as_mut()) {
         return Ok((permit, body?));
     }
     let class = permit.class();
     drop(permit);
     let body = read.await?;
-    Ok((edge.admission.enter(class)?, body))
+    Ok((state.admission.enter(class)?, body))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The edge: phones and backends over HTTP. Stateless; every fact is asked of its owner.
+//! The state: phones and backends over HTTP. Stateless; every fact is asked of its owner.
 
 mod address;
 mod auth;
@@ -6,7 +6,6 @@ mod body;
 mod class;
 mod config;
 mod console;
-mod edge;
 mod extract;
 mod given;
 mod grpc;
@@ -19,6 +18,7 @@ mod problem;
 mod replay;
 mod reply;
 mod routes;
+mod state;
 mod strict;
 mod wait;
 
@@ -32,7 +32,6 @@ use tokio::sync::Semaphore;
 
 use body::Bodies;
 pub use config::Config;
-use edge::{Edge, Inner};
 use given::Given;
 use limits::{
     network::UnnamedProxy,
@@ -44,6 +43,7 @@ use limits::{
 };
 use operators::Operators;
 use replay::Replays;
+use state::{AppState, Inner};
 use wait::looks;
 
 /// How many streams from services are held for all relying parties together: half of what the connections to one service take.
@@ -81,7 +81,7 @@ impl Service for Gateway {
         let operators = Operators::of(config.console, config.operator_grpc);
         let cookie_keys = console::cookie_keys(&config, &deployment)?;
         config.check()?;
-        let edge = Edge(Arc::new(Inner {
+        let state = AppState(Arc::new(Inner {
             resolver: CredentialResolver::new(peers.registry().clone()),
             replays: Replays::new(config.remembered_proofs),
             repeated: Replays::new(config.remembered_proofs),
@@ -117,11 +117,11 @@ impl Service for Gateway {
             deployment,
             stopping,
         }));
-        jobs.push(looks::job(edge.clone(), Duration::from_secs(config.look_seconds.into())));
-        let console = if config.console { console::routes(&edge) } else { console::Routes::default() };
+        jobs.push(looks::job(state.clone(), Duration::from_secs(config.look_seconds.into())));
+        let console = if config.console { console::routes(&state) } else { console::Routes::default() };
         let grpc = grpc::routes(operators != Operators::Nobody);
         let passes_on = grpc::services(operators != Operators::Nobody);
-        Ok(Parts { http: routes::routes(edge, console.working, console.waiting, grpc), passes_on, jobs, proxied, ..Parts::default() })
+        Ok(Parts { http: routes::routes(state, console.working, console.waiting, grpc), passes_on, jobs, proxied, ..Parts::default() })
     }
 }
 

@@ -16,8 +16,8 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
     class,
-    edge::Edge,
     problem::Problem,
+    state::AppState,
     strict::{Strict, UNKNOWN},
 };
 
@@ -27,7 +27,7 @@ pub struct Known(Arc<HashMap<(Method, String), Vec<String>>>);
 
 impl Known {
     /// Those of these routes.
-    pub fn of(routes: &OpenApiRouter<Edge>) -> Self {
+    pub fn of(routes: &OpenApiRouter<AppState>) -> Self {
         let documented = &routes.get_openapi().paths.paths;
         Self(Arc::new(documented.iter().flat_map(|(path, item)| parameters(path, item)).collect()))
     }

@@ -12,8 +12,8 @@ mod grpc;
 mod guard;
 mod invariants;
 mod jobs;
-mod lanes;
 mod push;
+mod queues;
 mod receipts;
 mod store;
 mod webhook;
@@ -28,7 +28,7 @@ use nodkey_runtime::{
     housekeeping::{self, common_rules},
 };
 
-use crate::{app::App, guard::Guard, lanes::Lanes, push::Pushes, receipts::Receipts, store::sealed::SEALED, webhook::Webhooks};
+use crate::{app::App, guard::Guard, push::Pushes, queues::DeliveryQueues, receipts::Receipts, store::sealed::SEALED, webhook::Webhooks};
 
 /// The notification service.
 #[derive(Debug)]
@@ -77,15 +77,15 @@ impl Service for Notification {
         let (issuer, peers) = (deps.deployment.public_url.clone(), deps.peers.clone());
         let receipts = Receipts::new(&issuer, store::receipt::required_since(&db).await?);
         let timeout = Duration::from_secs(config.attempt_timeout_seconds.into());
-        let (app, kicked) = App::new(&config, deps)?;
+        let (app, woken) = App::new(&config, deps)?;
         let (webhooks, recorder) = Webhooks::new(app.clone(), guard, timeout)?;
         let pushes = Pushes::new(app.clone(), random, push_guard, &config.push)?;
-        let lanes = Lanes::new(webhooks, usize::try_from(config.concurrency)?);
+        let lanes = DeliveryQueues::new(webhooks, usize::try_from(config.concurrency)?);
         let mut rules = common_rules(&db, config.dead_letter_retention_days);
         rules.push(jobs::deliveries(app.clone()));
         let jobs = vec![
-            lanes.job("webhooks", kicked.webhooks),
-            Lanes::new(pushes, usize::try_from(config.push.concurrency)?).job("pushes", kicked.pushes),
+            lanes.job("webhooks", woken.webhooks),
+            DeliveryQueues::new(pushes, usize::try_from(config.push.concurrency)?).job("pushes", woken.pushes),
             Job::new("recorder", |_| recorder),
             jobs::backlog(app.clone()),
             receipts.job(peers, clock.clone()),

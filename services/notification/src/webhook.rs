@@ -27,7 +27,7 @@ use crate::{
     cause,
     domain::{Attempt, Delivery, Outcome},
     guard::Guard,
-    lanes::Queue,
+    queues::Outgoing,
 };
 
 /// The most of a cause that is kept, in characters.
@@ -126,7 +126,7 @@ impl Webhooks {
     }
 }
 
-impl Queue for Webhooks {
+impl Outgoing for Webhooks {
     type Item = Delivery;
 
     async fn lanes(&self, after: &str, limit: usize) -> Result<Vec<String>, Failure> {

@@ -41,14 +41,14 @@ const FAULTS: usize = 256;
 
 /// Who comes to a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Door {
+pub(crate) enum Audience {
     /// Anybody, over the open network.
     Public,
     /// The other services, each with everything it has to ask on one connection, and backends.
     Services,
 }
 
-impl Door {
+impl Audience {
     /// How many requests of one HTTP/2 connection are served at once.
     const fn streams(self) -> u32 {
         match self {
@@ -160,16 +160,16 @@ mod tests {
 
     use super::{super::stream::UNTAKEN, *};
 
-    /// A connection to the public door, which serves one long answer.
+    /// A connection to the public audience, which serves one long answer.
     fn connect() -> DuplexStream {
         let (server, client) = duplex(256 << 10);
         let routes = Router::new()
             .route("/", get(|| async { vec![0_u8; 100 << 10] }))
             .route("/page", get(|| async { vec![0_u8; 1 << 10] }))
             .route("/small", get(|| async { "a small answer" }));
-        tokio::spawn(
-            async move { serve(server, &Door::Public.builder(), routes, ([127, 0, 0, 1], 1).into(), CancellationToken::new()).await },
-        );
+        tokio::spawn(async move {
+            serve(server, &Audience::Public.builder(), routes, ([127, 0, 0, 1], 1).into(), CancellationToken::new()).await
+        });
         client
     }
 

@@ -21,7 +21,7 @@ use nodkey_kernel::{
 
 use super::{
     config::ServerConfig,
-    connection::Door,
+    connection::Audience,
     data_dir::DataDir,
     health::{Health, HealthApi},
     lifecycle::Running,
@@ -233,7 +233,7 @@ impl Embedded {
         let (http_health, checks) = (server::public_health(&health, passed_on, proxied), health.clone().routes());
         let addresses = (http.local_addr()?, grpc.local_addr()?);
         let http = http.with_tls(tls.clone()).with_limits(limits);
-        let grpc = grpc.with_tls(tls).with_limits(limits).through(Door::Services);
+        let grpc = grpc.with_tls(tls).with_limits(limits).for_audience(Audience::Services);
         running.server(|stop| http.serve(all_http.merge(http_health).merge(checks.clone()), stop));
         running.server(|stop| grpc.serve(all_grpc.merge(checks).merge(server::metrics()), stop));
         if !self.ready_when_told {

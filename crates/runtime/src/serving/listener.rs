@@ -12,7 +12,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 
 use super::{
-    connection::{self, Door},
+    connection::{self, Audience},
     places::{ConnectionLimits, Place, Places},
     stream::Streams,
 };
@@ -28,14 +28,14 @@ pub(crate) struct Listener {
     tcp: TcpListener,
     tls: Option<TlsAcceptor>,
     limits: ConnectionLimits,
-    door: Door,
+    audience: Audience,
 }
 
 impl Listener {
     /// Binds one that is open to anybody.
     pub(crate) async fn bind(address: SocketAddr) -> anyhow::Result<Self> {
         let tcp = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}; is another nodkey running?"))?;
-        Ok(Self { tcp, tls: None, limits: ConnectionLimits::default(), door: Door::Public })
+        Ok(Self { tcp, tls: None, limits: ConnectionLimits::default(), audience: Audience::Public })
     }
 
     /// The same, over TLS if there is any.
@@ -49,8 +49,8 @@ impl Listener {
     }
 
     /// The same for others.
-    pub(crate) fn through(self, door: Door) -> Self {
-        Self { door, ..self }
+    pub(crate) fn for_audience(self, audience: Audience) -> Self {
+        Self { audience, ..self }
     }
 
     /// Where it listens.
@@ -61,7 +61,7 @@ impl Listener {
     /// Serves until the token is cancelled, then finishes what is in flight.
     pub(crate) async fn serve(self, routes: Router, shutdown: CancellationToken) -> anyhow::Result<()> {
         let (tracker, places) = (TaskTracker::new(), Places::new(self.limits.within_files()));
-        let serving = Arc::new(Serving { builder: self.door.builder(), tls: self.tls, routes, shutdown: shutdown.clone() });
+        let serving = Arc::new(Serving { builder: self.audience.builder(), tls: self.tls, routes, shutdown: shutdown.clone() });
         while let Some(accepted) = shutdown.run_until_cancelled(self.tcp.accept()).await {
             match accepted {
                 Ok((tcp, address)) => match places.take(address.ip()) {

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use super::{
     arguments::{Command, help},
     config::{Config, DeploymentConfig, ServerConfig},
-    connection::Door,
+    connection::Audience,
     given::Given,
     health::{Health, HealthApi},
     lifecycle::Running,
@@ -159,15 +159,15 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
     let reporter = Reporter::new(vec![S::NAME.as_str()], health.clone(), &clock);
     let limits = limits.behind_proxy(parts.proxied);
     // What has HTTP routes of its own faces the public, which has no business with metrics or gRPC.
-    let (door, routes) = match (&db, vault) {
+    let (audience, routes) = match (&db, vault) {
         (Some(db), Some(vault)) => {
             let mut resealer = Resealer::new(vault, Random::system());
             resealer.add(S::NAME.as_str(), db, parts.sealed);
             let api = HealthApi::new(health.clone(), server::names_of(S::NAME).collect(), true);
             let routes = server::grpc(parts.grpc, authenticator, admission, reporter, resealer, api)?;
-            (Door::Services, routes.merge(server::metrics()))
+            (Audience::Services, routes.merge(server::metrics()))
         }
-        _ => (Door::Public, parts.http.merge(server::public_health(&health, parts.passes_on, parts.proxied))),
+        _ => (Audience::Public, parts.http.merge(server::public_health(&health, parts.passes_on, parts.proxied))),
     };
     if let Some(db) = db {
         running.consumers(&db, &clock, parts.consumers).await?;
@@ -182,7 +182,7 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
     }
     let address = listener.local_addr()?;
     let served = routes.merge(health.clone().routes());
-    running.server(|stop| listener.with_tls(tls).with_limits(limits).through(door).serve(served, stop));
+    running.server(|stop| listener.with_tls(tls).with_limits(limits).for_audience(audience).serve(served, stop));
     info!(service = S::NAME.as_str(), %address, "listening");
     health.started();
     let failed = wait(&running).await?;

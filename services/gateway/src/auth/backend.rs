@@ -37,11 +37,11 @@ use super::{bearer, phone};
 use crate::{
     body::{self, MAX_BODY, Sender, discard_unread},
     class,
-    edge::Edge,
     layers::body_under,
     limits::network::Source,
     problem::{Problem, ProofFault, Refused, in_json},
     replay::PROOF,
+    state::AppState,
     strict::Strict,
 };
 
@@ -99,7 +99,7 @@ impl From<Arc<ResolvedCredential>> for Backend {
 }
 
 /// Lets backends through.
-pub async fn middleware(State(gateway): State<Edge>, request: Request, next: Next) -> Response {
+pub async fn middleware(State(gateway): State<AppState>, request: Request, next: Next) -> Response {
     if bearer_token(request.headers()).is_some() {
         return bearer::pass(&gateway, request, next).await;
     }
@@ -126,7 +126,7 @@ pub async fn middleware(State(gateway): State<Edge>, request: Request, next: Nex
 }
 
 /// Lets phones through that register. Each that is new counts against its address.
-pub async fn registration(State(gateway): State<Edge>, request: Request, next: Next) -> Response {
+pub async fn registration(State(gateway): State<AppState>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let verified = async {
         let (permit, credential, body) = enter(&gateway, &mut parts, body, CredentialKind::Mobile).await?;
@@ -161,7 +161,7 @@ pub async fn registration(State(gateway): State<Edge>, request: Request, next: N
 /// Lets in a request that names a credential, reads its body, and verifies it. The signature is over the body, so nothing is proven before:
 /// whoever shows no token of a credential that somebody has proven is anybody until then.
 async fn enter(
-    gateway: &Edge,
+    gateway: &AppState,
     parts: &mut Parts,
     body: Body,
     kind: CredentialKind,
@@ -235,7 +235,7 @@ impl<'a> Named<'a> {
     }
 
     /// Looks at a head before the body is read. One that cannot be taken is refused.
-    async fn standing(&self, gateway: &Edge, kind: CredentialKind) -> Result<Standing, Refusal> {
+    async fn standing(&self, gateway: &AppState, kind: CredentialKind) -> Result<Standing, Refusal> {
         let proven = gateway.proven_tokens.get(&self.token_sha256).filter(|_| kind == CredentialKind::Server);
         let standing = proven.map_or(Standing::Named, Standing::Known);
         let Some(known) = gateway.resolver.remembered(self.id).await else { return Ok(standing) };
@@ -279,7 +279,7 @@ struct TokenClaims {
 }
 
 async fn verify(
-    gateway: &Edge,
+    gateway: &AppState,
     parts: &Parts,
     named: Result<Named<'_>, Refusal>,
     body: &[u8],
@@ -366,7 +366,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 /// Signs an answer over its bytes as they are sent.
-async fn sign(gateway: &Edge, credential: &ResolvedCredential, target: &Target, response: Response) -> Response {
+async fn sign(gateway: &AppState, credential: &ResolvedCredential, target: &Target, response: Response) -> Response {
     let (mut parts, body) = in_json(response).into_parts();
     let body = match to_bytes(body, 4 * MAX_BODY).await {
         Ok(body) => body,

@@ -23,10 +23,10 @@ use super::backend::Backend;
 use crate::{
     body::{self, Sender, discard_unread},
     class,
-    edge::Edge,
     layers::body_under,
     limits::network::Source,
     problem::{Problem, Refused},
+    state::AppState,
     strict::Strict,
 };
 
@@ -67,14 +67,14 @@ impl From<Unidentified> for Problem {
 
 /// Lets a backend through that signed a token. Unlike one of the TRUSONA scheme it is known before its body is read, and its answer is not
 /// signed.
-pub async fn pass(edge: &Edge, request: Request, next: Next) -> Response {
+pub async fn pass(state: &AppState, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let identified = async {
-        let source = Source::from_request_parts(&mut parts, edge).await?;
-        match Bearer::identify(edge, &parts.headers, &source).await? {
+        let source = Source::from_request_parts(&mut parts, state).await?;
+        match Bearer::identify(state, &parts.headers, &source).await? {
             Bearer::Backend(credential) => Ok(credential),
-            Bearer::Operator => Err(Problem::token(refused(edge, Fault::WrongKind, None).message())),
-            Bearer::Nobody => Err(Problem::token(refused(edge, Fault::NamesNoCredential, None).message())),
+            Bearer::Operator => Err(Problem::token(refused(state, Fault::WrongKind, None).message())),
+            Bearer::Nobody => Err(Problem::token(refused(state, Fault::NamesNoCredential, None).message())),
         }
     };
     let credential = match identified.await {
@@ -87,8 +87,8 @@ pub async fn pass(edge: &Edge, request: Request, next: Next) -> Response {
     let route = class::route(&parts);
     let (class, limit) = (class::of(&parts.method, route), body::limit(&parts.method, route));
     let entered = async {
-        let permit = edge.admission.enter(class)?;
-        body_under(edge, permit, body, limit, Sender::Known(credential.relying_party)).await
+        let permit = state.admission.enter(class)?;
+        body_under(state, permit, body, limit, Sender::Known(credential.relying_party)).await
     };
     let (permit, body) = match entered.await {
         Ok(entered) => entered,
@@ -111,14 +111,14 @@ pub async fn pass(edge: &Edge, request: Request, next: Next) -> Response {
 
 impl Bearer {
     /// Finds out. Whoever has to be asked for is anybody until then, and counts against its address unless it turns out to be known.
-    pub async fn identify(edge: &Edge, headers: &HeaderMap, source: &Source) -> Result<Self, Unidentified> {
-        let asking = if Self::is_to_be_asked_for(edge, headers).await {
-            let working = edge.admission.enter(Class::Anonymous).map_err(Unidentified::Overloaded)?;
-            Some((working, edge.strangers.charge(source).map_err(Unidentified::Rate)?))
+    pub async fn identify(state: &AppState, headers: &HeaderMap, source: &Source) -> Result<Self, Unidentified> {
+        let asking = if Self::is_to_be_asked_for(state, headers).await {
+            let working = state.admission.enter(Class::Anonymous).map_err(Unidentified::Overloaded)?;
+            Some((working, state.strangers.charge(source).map_err(Unidentified::Rate)?))
         } else {
             None
         };
-        let found = Self::of(edge, headers).await;
+        let found = Self::of(state, headers).await;
         // Of a failure nobody said that it is not proven.
         let unproven = found.as_ref().is_err_and(|status| status.code() == Code::Unauthenticated);
         if let Some((_, charge)) = asking
@@ -128,38 +128,38 @@ impl Bearer {
         }
         let bearer = found.map_err(if unproven { Unidentified::Credentials } else { Unidentified::Service })?;
         if let Self::Backend(credential) = &bearer {
-            edge.credential_rates.check(&credential.id.to_string()).map_err(Unidentified::Rate)?;
+            state.credential_rates.check(&credential.id.to_string()).map_err(Unidentified::Rate)?;
         }
         Ok(bearer)
     }
 
     /// Whether the registry has to be asked to find out: a credential is named that nobody has proven a moment ago.
-    async fn is_to_be_asked_for(edge: &Edge, headers: &HeaderMap) -> bool {
+    async fn is_to_be_asked_for(state: &AppState, headers: &HeaderMap) -> bool {
         match bearer_token(headers).and_then(|token| hs256::key_id(token).ok()??.parse().ok()) {
-            Some(id) => edge.resolver.remembered(id).await.is_none(),
+            Some(id) => state.resolver.remembered(id).await.is_none(),
             None => false,
         }
     }
 
-    async fn of(edge: &Edge, headers: &HeaderMap) -> Result<Self, Status> {
+    async fn of(state: &AppState, headers: &HeaderMap) -> Result<Self, Status> {
         if !headers.contains_key(AUTHORIZATION) {
             return Ok(Self::Nobody);
         }
-        let token = bearer_token(headers).ok_or_else(|| refused(edge, Fault::Malformed, None))?;
-        let kid = hs256::key_id(token).map_err(|_| refused(edge, Fault::Malformed, None))?;
-        let kid = kid.ok_or_else(|| refused(edge, Fault::NamesNoCredential, None))?;
-        if edge.operators.sign(&kid, token) {
+        let token = bearer_token(headers).ok_or_else(|| refused(state, Fault::Malformed, None))?;
+        let kid = hs256::key_id(token).map_err(|_| refused(state, Fault::Malformed, None))?;
+        let kid = kid.ok_or_else(|| refused(state, Fault::NamesNoCredential, None))?;
+        if state.operators.sign(&kid, token) {
             return Ok(Self::Operator);
         }
         let Ok(id) = kid.parse::<CredentialId>() else { return Ok(Self::Nobody) };
-        let refused = |fault| refused(edge, fault, Some(id));
-        let found = edge.resolver.backend(id, token, &edge.deployment.audience, edge.clock.now()).await.map_err(status::status)?;
+        let refused = |fault| refused(state, fault, Some(id));
+        let found = state.resolver.backend(id, token, &state.deployment.audience, state.clock.now()).await.map_err(status::status)?;
         found.map(Self::Backend).map_err(refused)
     }
 }
 
 /// One answer for whatever is wrong; the log has it, and in development the answer, too.
-fn refused(edge: &Edge, fault: Fault, named: Option<CredentialId>) -> Status {
+fn refused(state: &AppState, fault: Fault, named: Option<CredentialId>) -> Status {
     fault::note("Bearer", fault.as_str(), named.map(|id| id.to_string()).as_deref());
-    not_authenticated(fault, edge.deployment.explain_refusals)
+    not_authenticated(fault, state.deployment.explain_refusals)
 }

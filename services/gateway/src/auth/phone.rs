@@ -18,11 +18,11 @@ use nodkey_runtime::{admission::Class, status::PeerError};
 use crate::{
     body::{self, Sender, discard_unread},
     class,
-    edge::Edge,
     layers::body_under,
     limits::network::Source,
     problem::{Problem, ProofFault},
     replay::PROOF,
+    state::AppState,
     strict::Strict,
 };
 
@@ -44,7 +44,7 @@ impl<S: Sync> FromRequestParts<S> for Phone {
 }
 
 /// Lets through whoever holds the key of a registered device, and of the device the path names as `{id}`.
-pub async fn middleware(State(gateway): State<Edge>, path: RawPathParams, request: Request, next: Next) -> Response {
+pub async fn middleware(State(gateway): State<AppState>, path: RawPathParams, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let (route, waits) = (class::route(&parts), class::waits(&parts));
     let (class, limit) = (class::of(&parts.method, route), body::limit(&parts.method, route));
@@ -103,7 +103,7 @@ pub async fn middleware(State(gateway): State<Edge>, path: RawPathParams, reques
 }
 
 /// Reads on for a moment what is of no use; where the caller is told what to prove, its body is part of that.
-async fn unproven(gateway: &Edge, parts: &mut Parts, mut problem: Problem, body: Body, limit: usize) -> Problem {
+async fn unproven(gateway: &AppState, parts: &mut Parts, mut problem: Problem, body: Body, limit: usize) -> Problem {
     let Some(what) = &problem.string_to_sign else {
         discard_unread(body).await;
         return problem;
@@ -117,14 +117,14 @@ async fn unproven(gateway: &Edge, parts: &mut Parts, mut problem: Problem, body:
 }
 
 /// Names the phone that a proof is of, once.
-pub async fn authenticate(gateway: &Edge, parts: &mut Parts, proof: &Proof) -> Result<Phone, Problem> {
+pub async fn authenticate(gateway: &AppState, parts: &mut Parts, proof: &Proof) -> Result<Phone, Problem> {
     let phone = known(gateway, parts, &proof.device_id).await?;
     first(gateway, proof).await?;
     Ok(phone)
 }
 
 /// Names the phone of a device that has proven itself. Devices that nobody knows are counted by address before anybody is asked.
-async fn known(gateway: &Edge, parts: &mut Parts, device: &DeviceId) -> Result<Phone, Problem> {
+async fn known(gateway: &AppState, parts: &mut Parts, device: &DeviceId) -> Result<Phone, Problem> {
     let charge = if gateway.strangers.knows(device) {
         gateway.device_rates.check(device.as_str())?;
         None
@@ -151,7 +151,7 @@ async fn known(gateway: &Edge, parts: &mut Parts, device: &DeviceId) -> Result<P
 }
 
 /// Refuses a proof that was taken before. Only proofs of devices that are known are remembered: those of others have no effect.
-async fn first(gateway: &Edge, proof: &Proof) -> Result<(), Problem> {
+async fn first(gateway: &AppState, proof: &Proof) -> Result<(), Problem> {
     if gateway.replays.first(proof.device_id.as_str(), &proof.jti, PROOF).await {
         return Ok(());
     }
@@ -159,19 +159,19 @@ async fn first(gateway: &Edge, proof: &Proof) -> Result<(), Problem> {
 }
 
 /// Verifies the proof of a call. It may be one that came before.
-pub fn verify(gateway: &Edge, parts: &Parts, body: &[u8]) -> Result<Proof, Problem> {
+pub fn verify(gateway: &AppState, parts: &Parts, body: &[u8]) -> Result<Proof, Problem> {
     let proof = verify_head(gateway, parts)?;
     check_body(gateway, parts, &proof, body)?;
     Ok(proof)
 }
 
 /// Refuses a proof that was made for another body.
-fn check_body(gateway: &Edge, parts: &Parts, proof: &Proof, body: &[u8]) -> Result<(), Problem> {
+fn check_body(gateway: &AppState, parts: &Parts, proof: &Proof, body: &[u8]) -> Result<(), Problem> {
     proof.check_body(body).map_err(|e| explained(gateway, parts, Problem::proof(e.into(), Some(&proof.device_id)), Some(body)))
 }
 
 /// In development, with what the proof had to be made for; its body where that is here.
-fn explained(gateway: &Edge, parts: &Parts, problem: Problem, body: Option<&[u8]>) -> Problem {
+fn explained(gateway: &AppState, parts: &Parts, problem: Problem, body: Option<&[u8]>) -> Problem {
     if !gateway.deployment.explain_refusals {
         return problem;
     }
@@ -181,7 +181,7 @@ fn explained(gateway: &Edge, parts: &Parts, problem: Problem, body: Option<&[u8]
 }
 
 /// The same before the body is here, which is still to be checked.
-fn verify_head(gateway: &Edge, parts: &Parts) -> Result<Proof, Problem> {
+fn verify_head(gateway: &AppState, parts: &Parts) -> Result<Proof, Problem> {
     let proof = proof(&parts.headers)?;
     let url = format!("{}{}", gateway.deployment.public_url, parts.uri.path());
     dpop::verify_head(proof, parts.method.as_str(), &url, gateway.clock.now())
@@ -199,7 +199,7 @@ pub fn proof(headers: &HeaderMap) -> Result<&str, Problem> {
 }
 
 /// Asks whose device it is, now: a retired one is refused at once. `None` when it is nobody's.
-async fn resolve(gateway: &Edge, device: &DeviceId) -> Result<Option<ResolveDeviceResponse>, Problem> {
+async fn resolve(gateway: &AppState, device: &DeviceId) -> Result<Option<ResolveDeviceResponse>, Problem> {
     let mut devices = DeviceServiceClient::new(gateway.peers.registry().unscoped());
     match devices.resolve_device(ResolveDeviceRequest { device_id: device.to_string() }).await.map_err(PeerError::from) {
         Ok(answer) => Ok(Some(answer.into_inner())),

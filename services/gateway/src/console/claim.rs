@@ -10,9 +10,9 @@ use secrecy::ExposeSecret as _;
 
 use super::signed_out;
 use crate::{
-    edge::Edge,
     limits::{budget::Charge, network::Source},
     problem::Problem,
+    state::AppState,
 };
 
 /// A session that a service is asked by. One that no service took of late may be invented: it counts against its address until one does.
@@ -24,10 +24,10 @@ pub struct Claim {
 
 impl Claim {
     /// Before anybody is asked.
-    pub fn of(edge: &Edge, session: &OperatorSession, source: &Source) -> Result<Self, Problem> {
+    pub fn of(state: &AppState, session: &OperatorSession, source: &Source) -> Result<Self, Problem> {
         let secret_sha256 = sha256(session.secret.expose_secret().as_bytes());
-        let known = edge.proven_tokens.get(&secret_sha256).is_some();
-        let charge = if known { None } else { Some(edge.strangers.charge(source)?) };
+        let known = state.proven_tokens.get(&secret_sha256).is_some();
+        let charge = if known { None } else { Some(state.strangers.charge(source)?) };
         Ok(Self { secret_sha256, charge })
     }
 
@@ -37,16 +37,16 @@ impl Claim {
     }
 
     /// Takes note of what a service answered. That their session is over is the operator's to know.
-    pub fn settle<T>(self, edge: &Edge, answer: Result<T, impl Into<PeerError>>) -> Result<T, Problem> {
+    pub fn settle<T>(self, state: &AppState, answer: Result<T, impl Into<PeerError>>) -> Result<T, Problem> {
         let answer = answer.map_err(Into::into);
         match &answer {
             Err(error) if error.kind() == Kind::Unauthenticated => {
-                edge.proven_tokens.invalidate(&self.secret_sha256);
+                state.proven_tokens.invalidate(&self.secret_sha256);
                 return Err(signed_out());
             }
             // Nobody said that it is none.
             Err(_) => {}
-            Ok(_) => edge.proven_tokens.insert(self.secret_sha256, RelyingPartyId::CONSOLE),
+            Ok(_) => state.proven_tokens.insert(self.secret_sha256, RelyingPartyId::CONSOLE),
         }
         if let Some(charge) = self.charge {
             charge.refund();

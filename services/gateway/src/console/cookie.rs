@@ -9,7 +9,7 @@ use nodkey_runtime::OperatorSession;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::signed_out;
-use crate::{edge::Edge, problem::Problem};
+use crate::{problem::Problem, state::AppState};
 
 /// Names of cookies over TLS, where browsers hold them to this host and to https, and without.
 #[derive(Clone, Copy, Debug)]
@@ -21,28 +21,28 @@ pub const SESSION: Name = Name("__Host-nodkey_session", "nodkey_session");
 pub const SIGN_IN: Name = Name("__Host-nodkey_sign_in", "nodkey_sign_in");
 
 impl Name {
-    fn of(self, edge: &Edge) -> &'static str {
-        if edge.deployment.public_url.starts_with("https:") { self.0 } else { self.1 }
+    fn of(self, state: &AppState) -> &'static str {
+        if state.deployment.public_url.starts_with("https:") { self.0 } else { self.1 }
     }
 
     /// Reads the value, if the browser sent it.
-    pub fn read(self, edge: &Edge, jar: &CookieJar) -> Option<String> {
-        jar.get(self.of(edge)).map(|cookie| cookie.value().to_owned())
+    pub fn read(self, state: &AppState, jar: &CookieJar) -> Option<String> {
+        jar.get(self.of(state)).map(|cookie| cookie.value().to_owned())
     }
 
     /// Gives the browser a value that its scripts cannot read and that no other site's page can make it send.
-    pub fn write(self, edge: &Edge, jar: CookieJar, value: String) -> CookieJar {
-        jar.add(self.cookie(edge, value))
+    pub fn write(self, state: &AppState, jar: CookieJar, value: String) -> CookieJar {
+        jar.add(self.cookie(state, value))
     }
 
     /// Takes it away.
-    pub fn remove(self, edge: &Edge, jar: CookieJar) -> CookieJar {
-        jar.remove(self.cookie(edge, String::new()))
+    pub fn remove(self, state: &AppState, jar: CookieJar) -> CookieJar {
+        jar.remove(self.cookie(state, String::new()))
     }
 
-    fn cookie(self, edge: &Edge, value: String) -> Cookie<'static> {
-        let secure = edge.deployment.public_url.starts_with("https:");
-        Cookie::build((self.of(edge), value)).path("/").http_only(true).same_site(SameSite::Strict).secure(secure).build()
+    fn cookie(self, state: &AppState, value: String) -> Cookie<'static> {
+        let secure = state.deployment.public_url.starts_with("https:");
+        Cookie::build((self.of(state), value)).path("/").http_only(true).same_site(SameSite::Strict).secure(secure).build()
     }
 }
 
@@ -52,23 +52,23 @@ pub struct Session(pub OperatorSession);
 
 impl Session {
     /// Reads it from its cookie.
-    pub fn of(edge: &Edge, jar: &CookieJar) -> Option<Self> {
-        let value = SESSION.read(edge, jar)?;
+    pub fn of(state: &AppState, jar: &CookieJar) -> Option<Self> {
+        let value = SESSION.read(state, jar)?;
         let (id, secret) = value.split_once('.')?;
         Some(Self(OperatorSession { id: id.parse().ok()?, secret: SecretString::from(secret) }))
     }
 
     /// Writes it as its cookie.
-    pub fn keep(self, edge: &Edge, jar: CookieJar) -> CookieJar {
+    pub fn keep(self, state: &AppState, jar: CookieJar) -> CookieJar {
         let Self(OperatorSession { id, secret }) = self;
-        SESSION.write(edge, jar, format!("{id}.{}", secret.expose_secret()))
+        SESSION.write(state, jar, format!("{id}.{}", secret.expose_secret()))
     }
 }
 
-impl FromRequestParts<Edge> for Session {
+impl FromRequestParts<AppState> for Session {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Problem> {
-        Self::of(edge, &CookieJar::from_headers(&parts.headers)).ok_or_else(signed_out)
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        Self::of(state, &CookieJar::from_headers(&parts.headers)).ok_or_else(signed_out)
     }
 }

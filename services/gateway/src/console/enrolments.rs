@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::NAME;
-use crate::{edge::Edge, extract::Json, limits::network::Source, problem::Problem, reply::reply};
+use crate::{extract::Json, limits::network::Source, problem::Problem, reply::reply, state::AppState};
 
 /// A phone that has registered.
 #[derive(Deserialize)]
@@ -22,9 +22,9 @@ pub struct Registered {
 }
 
 /// Tells the phone whose it becomes, and what it needs to register.
-pub async fn show(State(edge): State<Edge>, source: Source, Path(token): Path<String>) -> Result<Response, Problem> {
-    edge.address_rates.check_source(&source)?;
-    let mut operators = OperatorServiceClient::new(edge.peers.registry().unscoped());
+pub async fn show(State(state): State<AppState>, source: Source, Path(token): Path<String>) -> Result<Response, Problem> {
+    state.address_rates.check_source(&source)?;
+    let mut operators = OperatorServiceClient::new(state.peers.registry().unscoped());
     let opened = operators.resolve_invitation(ResolveInvitationRequest { token }).await?.into_inner();
     let operator = opened.operator.ok_or_else(|| Problem::because("another service did not say the operator"))?;
     let role = role(operator.role()).ok_or_else(|| Problem::because("another service did not say the role"))?;
@@ -32,7 +32,7 @@ pub async fn show(State(edge): State<Edge>, source: Source, Path(token): Path<St
         "relying_party": NAME,
         "user": operator.name,
         "role": role.as_str(),
-        "gateway": edge.deployment.public_url,
+        "gateway": state.deployment.public_url,
         "mobile": {"token": opened.mobile_token, "secret": opened.mobile_secret},
     });
     Ok(reply(StatusCode::OK, &body))
@@ -40,13 +40,13 @@ pub async fn show(State(edge): State<Edge>, source: Source, Path(token): Path<St
 
 /// Makes the phone the operator's.
 pub async fn accept(
-    State(edge): State<Edge>,
+    State(state): State<AppState>,
     source: Source,
     Path(token): Path<String>,
     Json(body): Json<Registered>,
 ) -> Result<StatusCode, Problem> {
-    edge.address_rates.check_source(&source)?;
-    let mut operators = OperatorServiceClient::new(edge.peers.registry().unscoped());
+    state.address_rates.check_source(&source)?;
+    let mut operators = OperatorServiceClient::new(state.peers.registry().unscoped());
     operators.accept_invitation(AcceptInvitationRequest { token, device_identifier_jwt: body.device_identifier_jwt }).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -21,8 +21,8 @@ use nodkey_web::Page;
 pub use sign_in::cookie_keys;
 
 use crate::{
-    edge::Edge,
     problem::{Challenge, Problem},
+    state::AppState,
 };
 
 /// What the console's own relying party is called; its row in the registry says the same.
@@ -33,16 +33,16 @@ const NAME: &str = "Nodkey console";
 #[derive(Default)]
 pub struct Routes {
     /// Answered at once.
-    pub working: Router<Edge>,
+    pub working: Router<AppState>,
     /// Held until something happens.
-    pub waiting: Router<Edge>,
+    pub waiting: Router<AppState>,
 }
 
 /// The pages, and what they ask.
-pub fn routes(edge: &Edge) -> Routes {
-    let api = |router: Router<Edge>| router.route_layer(from_fn(same_origin));
+pub fn routes(state: &AppState) -> Routes {
+    let api = |router: Router<AppState>| router.route_layer(from_fn(same_origin));
     // Outermost: what comes by another name is refused before anything else is looked at.
-    let named = |router: Router<Edge>| router.route_layer(from_fn_with_state(edge.clone(), own_name));
+    let named = |router: Router<AppState>| router.route_layer(from_fn_with_state(state.clone(), own_name));
     Routes {
         working: named(
             api(Router::new()
@@ -59,7 +59,7 @@ pub fn routes(edge: &Edge) -> Routes {
     }
 }
 
-fn pages() -> Router<Edge> {
+fn pages() -> Router<AppState> {
     Router::new().route("/console", get(session::page)).route("/console/{*view}", get(session::page))
 }
 
@@ -74,8 +74,8 @@ async fn same_origin(request: Request, next: Next) -> Response {
 }
 
 /// Refuses to be opened by a name that is another's, which would make this origin another's, too.
-async fn own_name(State(edge): State<Edge>, request: Request, next: Next) -> Response {
-    let url = &edge.deployment.public_url;
+async fn own_name(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let url = &state.deployment.public_url;
     if nodkey_web::is_own_name(&request, url) {
         return next.run(request).await;
     }

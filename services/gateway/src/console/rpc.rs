@@ -28,11 +28,11 @@ use tonic::{
 use super::{claim::Claim, cookie::Session};
 use crate::{
     body::{MAX_MESSAGE, ORDINARY_BODY, Sender},
-    edge::Edge,
     layers::body_under,
     limits::{network::Source, permits::Permit},
     problem::Problem,
     reply::event_stream,
+    state::AppState,
 };
 
 /// How long a call may take.
@@ -40,7 +40,7 @@ const DEADLINE: Duration = Duration::from_secs(15);
 
 /// Calls a method. One that streams answers as server-sent events, a message each, until the stream or this gateway ends.
 pub async fn call(
-    State(edge): State<Edge>,
+    State(state): State<AppState>,
     Session(session): Session,
     source: Source,
     Path((service, method)): Path<(String, String)>,
@@ -49,17 +49,17 @@ pub async fn call(
 ) -> Result<Response, Problem> {
     let path = format!("/{service}/{method}");
     let method = reflect::method(&path).filter(|method| !method.is_client_streaming()).ok_or_else(Problem::not_found)?;
-    let peer = owner(&path).and_then(|owner| edge.peers.named(owner)).ok_or_else(Problem::not_found)?;
+    let peer = owner(&path).and_then(|owner| state.peers.named(owner)).ok_or_else(Problem::not_found)?;
     let channel = peer.on_behalf_of(Actor::Operator(session.clone(), tenant(&headers)?));
-    let claim = Claim::of(&edge, &session, &source)?;
+    let claim = Claim::of(&state, &session, &source)?;
     let (class, sender) = if claim.is_known() {
-        edge.credential_rates.check(&session.id.to_string())?;
+        state.credential_rates.check(&session.id.to_string())?;
         (class_of(&path), Sender::Known(RelyingPartyId::CONSOLE))
     } else {
         (Class::Anonymous, Sender::Stranger(source))
     };
-    let working = edge.admission.enter(class)?;
-    let (working, body) = body_under(&edge, working, request.into_body(), ORDINARY_BODY, sender).await?;
+    let working = state.admission.enter(class)?;
+    let (working, body) = body_under(&state, working, request.into_body(), ORDINARY_BODY, sender).await?;
     let message = reflect::from_json(method.input(), if body.is_empty() { b"{}" } else { &body }).map_err(|fault| {
         Problem::new(StatusCode::BAD_REQUEST, "MALFORMED_JSON", format!("the body is not this method's message: {fault}"))
     })?;
@@ -67,10 +67,10 @@ pub async fn call(
     let path = PathAndQuery::try_from(path).map_err(|_| Problem::not_found())?;
     let grpc = Grpc::new(channel).max_decoding_message_size(MAX_MESSAGE);
     if method.is_server_streaming() {
-        let opened = claim.settle(&edge, open(grpc, path, message).await)?;
+        let opened = claim.settle(&state, open(grpc, path, message).await)?;
         drop(working);
-        let permit = edge.waits.session(session.id)?;
-        return Ok(stream(&edge, opened, method.output(), permit));
+        let permit = state.waits.session(session.id)?;
+        return Ok(stream(&state, opened, method.output(), permit));
     }
     let mut request = tonic::Request::new(message);
     // What the operator confirmed on their phone; the service finds out.
@@ -80,11 +80,11 @@ pub async fn call(
     // Who waits keeps no place of those who work, but one of those who wait.
     let (working, _waiting) = if lasts && claim.is_known() {
         drop(working);
-        (None, Some(edge.waits.session(session.id)?))
+        (None, Some(state.waits.session(session.id)?))
     } else {
         (Some(working), None)
     };
-    let answer = claim.settle(&edge, unary(grpc, path, request).await)?;
+    let answer = claim.settle(&state, unary(grpc, path, request).await)?;
     let json = reflect::to_json(method.output(), answer).ok_or_else(|| Problem::because("an answer is not that of its method"))?;
     let header = (CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
     let response = ([header], Body::from(json)).into_response();
@@ -105,9 +105,9 @@ async fn open(mut grpc: Grpc<PeerChannel>, path: PathAndQuery, message: Bytes) -
     Ok(grpc.server_streaming(tonic::Request::new(message), path, Raw).await?.into_inner())
 }
 
-fn stream(edge: &Edge, messages: Streaming<Bytes>, output: MessageDescriptor, permit: Permit) -> Response {
+fn stream(state: &AppState, messages: Streaming<Bytes>, output: MessageDescriptor, permit: Permit) -> Response {
     let events = messages
-        .take_until(edge.stopping.clone().cancelled_owned())
+        .take_until(state.stopping.clone().cancelled_owned())
         // After an error there is nothing: the browser calls again.
         .take_while(|message| std::future::ready(message.is_ok()))
         .filter_map(move |message| std::future::ready(message.ok().and_then(|message| reflect::to_json(output.clone(), message))))

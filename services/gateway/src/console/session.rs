@@ -16,47 +16,47 @@ use super::{
     claim::Claim,
     cookie::{SESSION, Session},
 };
-use crate::{edge::Edge, limits::network::Source, problem::Problem};
+use crate::{limits::network::Source, problem::Problem, state::AppState};
 
 /// Answers with the console, or with its sign-in where the browser has no session: a page of its own fetches the less.
-pub async fn page(State(edge): State<Edge>, jar: CookieJar, headers: HeaderMap) -> Response {
-    let page = if Session::of(&edge, &jar).is_some() { Page::Console } else { Page::SignIn };
+pub async fn page(State(state): State<AppState>, jar: CookieJar, headers: HeaderMap) -> Response {
+    let page = if Session::of(&state, &jar).is_some() { Page::Console } else { Page::SignIn };
     let mut response = page.answer(&headers);
     response.headers_mut().append(VARY, HeaderValue::from_static("cookie"));
     response
 }
 
 /// Tells who is signed in, and what the console is of.
-pub async fn show(State(edge): State<Edge>, source: Source, jar: CookieJar) -> Result<Json<Value>, Problem> {
-    let Some(ResolvedSession { operator, expires_at, .. }) = alive(&edge, &source, &jar).await? else {
+pub async fn show(State(state): State<AppState>, source: Source, jar: CookieJar) -> Result<Json<Value>, Problem> {
+    let Some(ResolvedSession { operator, expires_at, .. }) = alive(&state, &source, &jar).await? else {
         return Ok(Json(json!({"operator": null})));
     };
     Ok(Json(json!({
         "operator": {"id": operator.id.map(|id| id.to_string()), "name": operator.name, "role": operator.role.as_str()},
         "expires_at": expires_at.to_string(),
-        "public_url": edge.deployment.public_url,
-        "audience": edge.deployment.audience,
+        "public_url": state.deployment.public_url,
+        "audience": state.deployment.audience,
         "version": env!("CARGO_PKG_VERSION"),
     })))
 }
 
 /// Signs out.
-pub async fn end(State(edge): State<Edge>, source: Source, jar: CookieJar) -> Result<(CookieJar, StatusCode), Problem> {
-    if let Some(Session(session)) = Session::of(&edge, &jar) {
-        edge.address_rates.check_source(&source)?;
-        let mut sessions = OperatorSessionServiceClient::new(edge.peers.registry().unscoped());
-        let bearer_token = session.token(&edge.deployment.audience, edge.clock.now());
+pub async fn end(State(state): State<AppState>, source: Source, jar: CookieJar) -> Result<(CookieJar, StatusCode), Problem> {
+    if let Some(Session(session)) = Session::of(&state, &jar) {
+        state.address_rates.check_source(&source)?;
+        let mut sessions = OperatorSessionServiceClient::new(state.peers.registry().unscoped());
+        let bearer_token = session.token(&state.deployment.audience, state.clock.now());
         sessions.end_operator_session(EndOperatorSessionRequest { id: session.id.to_string(), bearer_token }).await?;
     }
-    Ok((SESSION.remove(&edge, jar), StatusCode::NO_CONTENT))
+    Ok((SESSION.remove(&state, jar), StatusCode::NO_CONTENT))
 }
 
 /// Returns the session of a browser that holds its secret.
-async fn alive(edge: &Edge, source: &Source, jar: &CookieJar) -> Result<Option<ResolvedSession>, Problem> {
-    let Some(Session(held)) = Session::of(edge, jar) else { return Ok(None) };
-    let (claim, token) = (Claim::of(edge, &held, source)?, held.token(&edge.deployment.audience, edge.clock.now()));
-    let found = edge.resolver.resolve_session(held.id, &token).await;
-    match claim.settle(edge, found.and_then(|found| found.ok_or_else(|| PeerError::from(unauthenticated())))) {
+async fn alive(state: &AppState, source: &Source, jar: &CookieJar) -> Result<Option<ResolvedSession>, Problem> {
+    let Some(Session(held)) = Session::of(state, jar) else { return Ok(None) };
+    let (claim, token) = (Claim::of(state, &held, source)?, held.token(&state.deployment.audience, state.clock.now()));
+    let found = state.resolver.resolve_session(held.id, &token).await;
+    match claim.settle(state, found.and_then(|found| found.ok_or_else(|| PeerError::from(unauthenticated())))) {
         Err(problem) if problem.is_unauthenticated() => Ok(None),
         alive => alive.map(Some),
     }

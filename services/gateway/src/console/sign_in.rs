@@ -34,11 +34,11 @@ use url::Url;
 use super::cookie::{SIGN_IN, Session};
 use crate::{
     config::Config,
-    edge::Edge,
     extract::{ClientAddress, Wait},
     limits::network::Source,
     problem::Problem,
     routes::place,
+    state::AppState,
     wait::woken,
 };
 
@@ -79,22 +79,22 @@ impl Standing {
 
 /// Makes a code. Nobody is asked before it is scanned: whoever merely opens the page leaves nothing that is kept.
 pub async fn begin(
-    State(edge): State<Edge>,
+    State(state): State<AppState>,
     source: Source,
     jar: CookieJar,
     headers: HeaderMap,
 ) -> Result<(StatusCode, CookieJar, Json<Value>), Problem> {
-    edge.address_rates.check_source(&source)?;
-    let mut codes = TruCodeServiceClient::new(edge.peers.trusonafication().unscoped());
+    state.address_rates.check_source(&source)?;
+    let mut codes = TruCodeServiceClient::new(state.peers.trusonafication().unscoped());
     let request = CreateTruCodeRequest {
         relying_party_id: RelyingPartyId::CONSOLE.to_string(),
-        origin: edge.deployment.public_url.clone(),
-        place: place(&edge, &headers),
+        origin: state.deployment.public_url.clone(),
+        place: place(&state, &headers),
     };
     let code = codes.create_tru_code(request).await?.into_inner();
-    let claims = Claims { code: code.id.parse().map_err(Problem::because)?, exp: edge.clock.now().as_seconds() + LIFETIME };
-    let key = edge.cookie_keys.first().ok_or_else(|| Problem::because("there is no cookie key"))?;
-    let jar = SIGN_IN.write(&edge, jar, hs256::sign(None, &claims, key));
+    let claims = Claims { code: code.id.parse().map_err(Problem::because)?, exp: state.clock.now().as_seconds() + LIFETIME };
+    let key = state.cookie_keys.first().ok_or_else(|| Problem::because("there is no cookie key"))?;
+    let jar = SIGN_IN.write(&state, jar, hs256::sign(None, &claims, key));
     let expires_at = code.expires_at.as_ref().and_then(from_timestamp).map(|at| at.to_string());
     Ok((StatusCode::CREATED, jar, Json(json!({"payload": code.payload, "expires_at": expires_at}))))
 }
@@ -102,7 +102,7 @@ pub async fn begin(
 /// Tells how this browser's sign-in stands, once it is other than the page knows (`after`), or after a wait. Whoever scanned the code is asked,
 /// and what was accepted is a session from here on.
 pub async fn wait(
-    State(edge): State<Edge>,
+    State(state): State<AppState>,
     ClientAddress(address): ClientAddress,
     source: Source,
     jar: CookieJar,
@@ -111,28 +111,28 @@ pub async fn wait(
     Query(query): Query<BTreeMap<String, String>>,
 ) -> Result<(CookieJar, Json<Value>), Problem> {
     let answer = |standing: Standing| Json(json!({"status": standing.as_str()}));
-    let Some(claims) = SIGN_IN.read(&edge, &jar).and_then(|cookie| verify(&edge, &cookie)) else {
+    let Some(claims) = SIGN_IN.read(&state, &jar).and_then(|cookie| verify(&state, &cookie)) else {
         return Ok((jar, answer(Standing::Expired)));
     };
-    let _permit = edge.waits.anonymous(&source)?;
-    let mut working = Some(edge.admission.enter(Class::Anonymous)?);
+    let _permit = state.waits.anonymous(&source)?;
+    let mut working = Some(state.admission.enter(Class::Anonymous)?);
     let (known, end) = (query.get("after").map(String::as_str), Instant::now() + patience);
-    let wake = edge.bus.listen(&format!("trucode.{}", claims.code));
-    let mut sign_in = SignIn { wake, edge, code: claims.code, over_at: None, asked: None };
+    let wake = state.bus.listen(&format!("trucode.{}", claims.code));
+    let mut sign_in = SignIn { wake, state, code: claims.code, over_at: None, asked: None };
     loop {
         let now = sign_in.look().await?;
         // Who waits keeps no place of those who work.
         drop(working.take());
         if let (Standing::Accepted, Some(accepted)) = (now, sign_in.asked) {
-            return match begin_session(&sign_in.edge, accepted, &address, &headers).await? {
-                Ok(session) => Ok((session.keep(&sign_in.edge, SIGN_IN.remove(&sign_in.edge, jar)), answer(now))),
+            return match begin_session(&sign_in.state, accepted, &address, &headers).await? {
+                Ok(session) => Ok((session.keep(&sign_in.state, SIGN_IN.remove(&sign_in.state, jar)), answer(now))),
                 Err(refused) => Ok((jar, answer(refused))),
             };
         }
         let left = end.saturating_duration_since(Instant::now());
         // Nobody wakes when a code is over.
-        let limit = sign_in.over_at.map_or(left, |at| left.min(sign_in.edge.clock.now().until(at)));
-        if known != Some(now.as_str()) || left.is_zero() || !woken(&sign_in.edge, &mut sign_in.wake, limit).await {
+        let limit = sign_in.over_at.map_or(left, |at| left.min(sign_in.state.clock.now().until(at)));
+        if known != Some(now.as_str()) || left.is_zero() || !woken(&sign_in.state, &mut sign_in.wake, limit).await {
             return Ok((jar, answer(now)));
         }
     }
@@ -140,7 +140,7 @@ pub async fn wait(
 
 /// A sign-in that a browser waits for.
 struct SignIn {
-    edge: Edge,
+    state: AppState,
     code: TruCodeId,
     /// Of the code until it is scanned, then of what is asked.
     wake: Listener,
@@ -153,33 +153,33 @@ struct SignIn {
 impl SignIn {
     async fn look(&mut self) -> Result<Standing, Problem> {
         if let Some(asked) = self.asked {
-            return look(&self.edge, asked).await;
+            return look(&self.state, asked).await;
         }
-        let mut codes = TruCodeServiceClient::new(self.edge.peers.trusonafication().unscoped());
-        let request = GetTruCodeStatusRequest { id: self.code.to_string(), origin: self.edge.deployment.public_url.clone() };
+        let mut codes = TruCodeServiceClient::new(self.state.peers.trusonafication().unscoped());
+        let request = GetTruCodeStatusRequest { id: self.code.to_string(), origin: self.state.deployment.public_url.clone() };
         let code = codes.get_tru_code_status(request).await?.into_inner();
         if !code.paired {
             let expires_at = code.expires_at.as_ref().and_then(from_timestamp);
-            let is_over = expires_at.is_some_and(|at| self.edge.clock.now() >= at);
+            let is_over = expires_at.is_some_and(|at| self.state.clock.now() >= at);
             // Who has heard that it is over waits for nothing sooner than the end of the wait.
             self.over_at = expires_at.filter(|_| !is_over);
             return Ok(if is_over { Standing::Expired } else { Standing::Waiting });
         }
         self.over_at = None;
-        let asked = match ask(&self.edge, self.code).await {
+        let asked = match ask(&self.state, self.code).await {
             Ok(asked) => asked,
             Err(e) if ["DEVICE_HAS_NO_ACTIVE_BINDING", "USER_FROZEN"].contains(&e.reason()) => return Ok(Standing::Refused),
             Err(e) => return Err(e.into()),
         };
-        self.wake = self.edge.bus.listen(&format!("trusonafication.{asked}"));
+        self.wake = self.state.bus.listen(&format!("trusonafication.{asked}"));
         self.asked = Some(asked);
-        look(&self.edge, asked).await
+        look(&self.state, asked).await
     }
 }
 
 /// Asks whoever scanned the code. Once: the same code again is the same question.
-async fn ask(edge: &Edge, code: TruCodeId) -> Result<TrusonaficationId, PeerError> {
-    let public_url = edge.deployment.public_url.clone();
+async fn ask(state: &AppState, code: TruCodeId) -> Result<TrusonaficationId, PeerError> {
+    let public_url = state.deployment.public_url.clone();
     let request = CreateTrusonaficationRequest {
         request_id: format!("sign-in {code}"),
         target: Some(Target::TrucodeId(code.to_string())),
@@ -188,14 +188,14 @@ async fn ask(edge: &Edge, code: TruCodeId) -> Result<TrusonaficationId, PeerErro
         resource: Url::parse(&public_url).ok().and_then(|url| url.host_str().map(ToOwned::to_owned)).unwrap_or(public_url),
         ..CreateTrusonaficationRequest::default()
     };
-    let created = edge.trusonafications(RelyingPartyId::CONSOLE).create_trusonafication(request).await?.into_inner();
+    let created = state.trusonafications(RelyingPartyId::CONSOLE).create_trusonafication(request).await?.into_inner();
     let id = created.trusonafication.and_then(|asked| asked.id.parse().ok());
     id.ok_or_else(|| tonic::Status::internal("the answer holds no trusonafication").into())
 }
 
-async fn look(edge: &Edge, id: TrusonaficationId) -> Result<Standing, Problem> {
+async fn look(state: &AppState, id: TrusonaficationId) -> Result<Standing, Problem> {
     let request = GetTrusonaficationRequest { id: id.to_string(), wait_seconds: 0 };
-    let found: Trusonafication = edge.trusonafications(RelyingPartyId::CONSOLE).get_trusonafication(request).await?.into_inner();
+    let found: Trusonafication = state.trusonafications(RelyingPartyId::CONSOLE).get_trusonafication(request).await?.into_inner();
     Ok(match found.status() {
         Status::Accepted | Status::AcceptedAtHigherLevel => Standing::Accepted,
         // Without the person's presence nobody gets in.
@@ -208,12 +208,12 @@ async fn look(edge: &Edge, id: TrusonaficationId) -> Result<Standing, Problem> {
 
 /// Begins the session; the registry looks at what was accepted for itself.
 async fn begin_session(
-    edge: &Edge,
+    state: &AppState,
     accepted: TrusonaficationId,
     address: &str,
     headers: &HeaderMap,
 ) -> Result<Result<Session, Standing>, Problem> {
-    let mut sessions = OperatorSessionServiceClient::new(edge.peers.registry().unscoped());
+    let mut sessions = OperatorSessionServiceClient::new(state.peers.registry().unscoped());
     let user_agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     let request = CreateOperatorSessionRequest { trusonafication_id: accepted.to_string(), client_address: address.to_owned(), user_agent };
     match sessions.create_operator_session(request).await.map_err(PeerError::from) {
@@ -228,9 +228,9 @@ async fn begin_session(
     }
 }
 
-fn verify(edge: &Edge, cookie: &str) -> Option<Claims> {
-    let claims: Claims = edge.cookie_keys.iter().find_map(|key| hs256::verify(cookie, key).ok())?;
-    (edge.clock.now().as_seconds() < claims.exp).then_some(claims)
+fn verify(state: &AppState, cookie: &str) -> Option<Claims> {
+    let claims: Claims = state.cookie_keys.iter().find_map(|key| hs256::verify(cookie, key).ok())?;
+    (state.clock.now().as_seconds() < claims.exp).then_some(claims)
 }
 
 /// Keys for this alone, the same at every gateway: the first signs, all verify. An internal key signed in a deployment of before, and

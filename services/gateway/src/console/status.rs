@@ -11,19 +11,19 @@ use nodkey_runtime::{Actor, status::PeerError, telemetry};
 use serde_json::{Value, json};
 
 use super::{claim::Claim, cookie::Session};
-use crate::{body::MAX_MESSAGE, edge::Edge, limits::network::Source, problem::Problem};
+use crate::{body::MAX_MESSAGE, limits::network::Source, problem::Problem, state::AppState};
 
 /// What a service is called that no process tells of.
 const GATEWAY: &str = "gateway";
 
 /// Asks every service for its process; the same process is told once.
-pub async fn show(State(edge): State<Edge>, Session(session): Session, source: Source) -> Result<Json<Value>, Problem> {
-    let claim = Claim::of(&edge, &session, &source)?;
+pub async fn show(State(state): State<AppState>, Session(session): Session, source: Source) -> Result<Json<Value>, Problem> {
+    let claim = Claim::of(&state, &session, &source)?;
     let peers = [
-        ("registry", edge.peers.registry()),
-        ("binding", edge.peers.binding()),
-        ("trusonafication", edge.peers.trusonafication()),
-        ("notification", edge.peers.notification()),
+        ("registry", state.peers.registry()),
+        ("binding", state.peers.binding()),
+        ("trusonafication", state.peers.trusonafication()),
+        ("notification", state.peers.notification()),
     ];
     let ask = peers.map(|(name, peer)| {
         let channel = peer.on_behalf_of(Actor::Operator(session.clone(), None));
@@ -38,8 +38,8 @@ pub async fn show(State(edge): State<Edge>, Session(session): Session, source: S
     let answers = join_all(ask).await;
     let refused = answers.iter().find_map(|(_, answer)| answer.as_ref().err().filter(|e| e.kind() == Kind::Unauthenticated));
     match refused {
-        Some(refused) => claim.settle(&edge, Err(refused.clone()))?,
-        None if answers.iter().any(|(_, answer)| answer.is_ok()) => claim.settle(&edge, Ok::<_, PeerError>(()))?,
+        Some(refused) => claim.settle(&state, Err(refused.clone()))?,
+        None if answers.iter().any(|(_, answer)| answer.is_ok()) => claim.settle(&state, Ok::<_, PeerError>(()))?,
         // All are away: nobody said what the session is.
         None => {}
     }
@@ -57,18 +57,18 @@ pub async fn show(State(edge): State<Edge>, Session(session): Session, source: S
         }
     }
     if own {
-        processes.push(told(&this_process(&edge)));
+        processes.push(told(&this_process(&state)));
     }
     Ok(Json(json!({"processes": processes})))
 }
 
 /// A gateway of its own process serves no gRPC, and tells for itself.
-fn this_process(edge: &Edge) -> ProcessStatus {
+fn this_process(state: &AppState) -> ProcessStatus {
     ProcessStatus {
         id: GATEWAY.into(),
         services: vec![GATEWAY.into()],
         version: env!("CARGO_PKG_VERSION").into(),
-        started_at: Some(nodkey_proto::convert::timestamp(edge.started_at)),
+        started_at: Some(nodkey_proto::convert::timestamp(state.started_at)),
         problems: Vec::new(),
         metrics: telemetry::metrics(),
     }

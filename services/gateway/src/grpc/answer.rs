@@ -16,7 +16,7 @@ use nodkey_runtime::deadline::deadline_exceeded;
 use tonic::Status;
 
 use super::request::Deadline;
-use crate::edge::Edge;
+use crate::state::AppState;
 
 /// What ends an answer before it ends itself.
 pub struct Ends(Option<BoxFuture<'static, Status>>);
@@ -28,8 +28,8 @@ impl Ends {
     }
 
     /// Its deadline, or the stop of this process.
-    pub fn of(edge: &Edge, deadline: Deadline) -> Self {
-        let stopping = edge.stopping.clone().cancelled_owned();
+    pub fn of(state: &AppState, deadline: Deadline) -> Self {
+        let stopping = state.stopping.clone().cancelled_owned();
         let ends = async move {
             tokio::select! {
                 () = stopping => Status::unavailable("this process stops; call again"),

@@ -35,15 +35,15 @@ use self::{
 };
 use crate::{
     auth::bearer::{Bearer, Unidentified},
-    edge::Edge,
     limits::{budget::Charge, network::Source, permits::Permit, shares::Share},
     problem::Problem,
+    state::AppState,
 };
 
 /// A route for each method that is served here.
-pub fn routes(operators: bool) -> Router<Edge> {
+pub fn routes(operators: bool) -> Router<AppState> {
     methods::served(operators).fold(Router::new(), |router, method| {
-        router.route(method.path, post(move |State(edge): State<Edge>, request: Request| call(edge, method, request)))
+        router.route(method.path, post(move |State(state): State<AppState>, request: Request| call(state, method, request)))
     })
 }
 
@@ -58,7 +58,7 @@ pub async fn unknown(request: Request) -> Response {
     if is_grpc(request.headers()) { refused("unknown", &no_such_method()) } else { Problem::not_found().into_response() }
 }
 
-async fn call(edge: Edge, method: Method, request: Request) -> Response {
+async fn call(state: AppState, method: Method, request: Request) -> Response {
     if !is_grpc(request.headers()) {
         let text = "this is a gRPC method: the content type is application/grpc";
         return Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", text).into_response();
@@ -68,7 +68,7 @@ async fn call(edge: Edge, method: Method, request: Request) -> Response {
         let text = "gRPC needs HTTP/2 all the way; set up the proxy for it";
         return Problem::new(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "HTTP_2_REQUIRED", text).into_response();
     }
-    match answer(&edge, method, request).await {
+    match answer(&state, method, request).await {
         Ok(response) => response,
         Err((why, status)) => refused(why, &status),
     }
@@ -80,22 +80,22 @@ const FULL_FOR: Duration = Duration::from_secs(5);
 /// Why a call was refused here, for metrics, and what its caller is told.
 type Refusal = (&'static str, Status);
 
-async fn answer(edge: &Edge, method: Method, request: Request) -> Result<Response, Refusal> {
+async fn answer(state: &AppState, method: Method, request: Request) -> Result<Response, Refusal> {
     let (mut parts, body) = request.into_parts();
     // To others it is as if it were not served.
-    if method.audience == Audience::Operators && !edge.operators.include(&parts.headers) {
+    if method.audience == Audience::Operators && !state.operators.include(&parts.headers) {
         return Err(("unknown", no_such_method()));
     }
     // Everything about who calls comes before anything of the body.
-    let source = Source::from_request_parts(&mut parts, edge).await.map_err(|problem| ("internal", problem.into_status()))?;
-    let bearer = identify(edge, method, &parts.headers, &source).await?;
+    let source = Source::from_request_parts(&mut parts, state).await.map_err(|problem| ("internal", problem.into_status()))?;
+    let bearer = identify(state, method, &parts.headers, &source).await?;
     // An operator is whoever says so, until the service has looked: counted against the address until it did.
     let claim = match bearer {
-        Bearer::Operator => Some(edge.strangers.charge(&source).map_err(|problem| ("rate", problem.into_status()))?),
+        Bearer::Operator => Some(state.strangers.charge(&source).map_err(|problem| ("rate", problem.into_status()))?),
         Bearer::Backend(_) | Bearer::Nobody => None,
     };
     let class = if matches!(bearer, Bearer::Backend(_)) { class_of(method.path) } else { Class::Anonymous };
-    let working = edge.admission.enter(class).map_err(overloaded)?;
+    let working = state.admission.enter(class).map_err(overloaded)?;
     let deadline = Deadline::of(&parts.headers, method);
     let (mut forwarded, large) = (http::Request::new(tonic::body::Body::empty()), Large::default());
     *forwarded.headers_mut() = forwarded_headers(&parts.headers, &bearer, deadline);
@@ -107,7 +107,7 @@ async fn answer(edge: &Edge, method: Method, request: Request) -> Result<Respons
         *forwarded.body_mut() = request::limited(body, method.max_message, &large);
         (None, Bytes::new())
     } else {
-        let (working, message) = request::message(edge, working, body, method, &bearer, source.clone()).await?;
+        let (working, message) = request::message(state, working, body, method, &bearer, source.clone()).await?;
         *forwarded.body_mut() = tonic::body::Body::new(Full::new(message.clone()));
         (Some(working), message)
     };
@@ -116,26 +116,26 @@ async fn answer(edge: &Edge, method: Method, request: Request) -> Result<Respons
         return match wait {
             Wait::Get(asked) => {
                 let deadline = Deadline::waiting(&parts.headers, &asked);
-                results::long_poll(edge, backend, asked, deadline).await
+                results::long_poll(state, backend, asked, deadline).await
             }
-            Wait::One => results::watch_one(edge, backend, deadline, forwarded).await,
-            Wait::Many => results::watch_many(edge, backend, deadline, forwarded).await,
+            Wait::One => results::watch_one(state, backend, deadline, forwarded).await,
+            Wait::Many => results::watch_many(state, backend, deadline, forwarded).await,
         };
     }
     // What operators wait for, their services wait for.
     let lasts = method.server_streams || (matches!(bearer, Bearer::Operator) && waits(method.path));
     if let Some(working) = working.filter(|_| !lasts) {
-        let response = settled(claim, forward(edge, method, forwarded, &large).await)?;
+        let response = settled(claim, forward(state, method, forwarded, &large).await)?;
         return Ok(working.hold(guarded(response, Ends::by_itself(), ())));
     }
-    let held = hold(edge, &bearer, &source)?;
-    let response = settled(claim, forward(edge, method, forwarded, &large).await)?;
-    Ok(guarded(response, Ends::of(edge, deadline), held))
+    let held = hold(state, &bearer, &source)?;
+    let response = settled(claim, forward(state, method, forwarded, &large).await)?;
+    Ok(guarded(response, Ends::of(state, deadline), held))
 }
 
 /// Finds out who calls.
-async fn identify(edge: &Edge, method: Method, headers: &HeaderMap, source: &Source) -> Result<Bearer, Refusal> {
-    let bearer = match Bearer::identify(edge, headers, source).await {
+async fn identify(state: &AppState, method: Method, headers: &HeaderMap, source: &Source) -> Result<Bearer, Refusal> {
+    let bearer = match Bearer::identify(state, headers, source).await {
         Ok(bearer) => bearer,
         Err(Unidentified::Overloaded(why)) => return Err(overloaded(why)),
         Err(Unidentified::Rate(problem)) => return Err(("rate", problem.into_status())),
@@ -163,13 +163,13 @@ fn settled<T>(claim: Option<Charge>, answered: Result<http::Response<T>, Refusal
 
 /// Has the service that owns the method answer.
 async fn forward(
-    edge: &Edge,
+    state: &AppState,
     method: Method,
     request: http::Request<tonic::body::Body>,
     large: &Large,
 ) -> Result<http::Response<tonic::body::Body>, Refusal> {
     counter!("nodkey_grpc_forwarded_total", "service" => method.owner.as_str()).increment(1);
-    let service = edge.peers.named(method.owner).ok_or_else(|| ("unknown", no_such_method()))?;
+    let service = state.peers.named(method.owner).ok_or_else(|| ("unknown", no_such_method()))?;
     let answered = service.bare().oneshot(request).await;
     if large.was_met() {
         return Err(method.too_large());
@@ -189,22 +189,22 @@ struct Held {
 }
 
 /// A place among all who wait, and one of the streams that a relying party may hold.
-fn hold(edge: &Edge, bearer: &Bearer, source: &Source) -> Result<Held, Refusal> {
+fn hold(state: &AppState, bearer: &Bearer, source: &Source) -> Result<Held, Refusal> {
     let party = if let Bearer::Backend(credential) = bearer { Some(credential.relying_party) } else { None };
-    let share = edge.streams.take(party).ok_or_else(|| {
-        let text = format!("as many streams are held as may be: {} by one relying party; end some", edge.streams.most());
+    let share = state.streams.take(party).ok_or_else(|| {
+        let text = format!("as many streams are held as may be: {} by one relying party; end some", state.streams.most());
         ("share", status::later(Kind::Exhausted, "TOO_MANY_STREAMS", text, FULL_FOR))
     })?;
     let place = match party {
-        Some(party) => waiting(edge, party)?,
-        None => edge.waits.anonymous(source).map_err(refused_wait)?,
+        Some(party) => waiting(state, party)?,
+        None => state.waits.anonymous(source).map_err(refused_wait)?,
     };
     Ok(Held { _place: place, _share: share })
 }
 
 /// A place among all who wait.
-fn waiting(edge: &Edge, party: RelyingPartyId) -> Result<Permit, Refusal> {
-    edge.waits.party(party).map_err(refused_wait)
+fn waiting(state: &AppState, party: RelyingPartyId) -> Result<Permit, Refusal> {
+    state.waits.party(party).map_err(refused_wait)
 }
 
 fn refused_wait(problem: Problem) -> Refusal {

@@ -36,9 +36,9 @@ use super::{Refusal, methods::Method};
 use crate::{
     auth::bearer::Bearer,
     body::{ANONYMOUS_BODY, ORDINARY_BODY, Sender},
-    edge::Edge,
     layers::body_under,
     limits::network::Source,
+    state::AppState,
 };
 
 /// How long a call may take that does not say.
@@ -115,7 +115,7 @@ pub fn forwarded_headers(from: &HeaderMap, bearer: &Bearer, deadline: Deadline) 
 /// Reads the one message of a call that does not stream, within the time and the room there are for bodies. The place among those who work is
 /// given back while it arrives.
 pub async fn message(
-    edge: &Edge,
+    state: &AppState,
     working: Permit,
     body: Body,
     method: Method,
@@ -127,7 +127,7 @@ pub async fn message(
         Bearer::Operator => (Sender::Stranger(source), method.max_message.min(ORDINARY_BODY)),
         Bearer::Nobody => (Sender::Stranger(source), method.max_message.min(ANONYMOUS_BODY)),
     };
-    let read = body_under(edge, working, body, PREFIX + most, sender).await;
+    let read = body_under(state, working, body, PREFIX + most, sender).await;
     let (working, bytes) = read.map_err(|problem| {
         if problem.is_too_large() { Method { max_message: most, ..method }.too_large() } else { ("body", problem.into_status()) }
     })?;

@@ -30,8 +30,8 @@ use super::{
 use crate::{
     body::MAX_MESSAGE,
     class::MAX_WAIT,
-    edge::Edge,
     limits::permits::Permit,
+    state::AppState,
     wait::results::{ResultWait, is_over},
 };
 
@@ -67,12 +67,12 @@ type Request = http::Request<tonic::body::Body>;
 
 /// Answers `GetTrusonafication` once it is over, or as it stands when the time is up.
 pub async fn long_poll(
-    edge: &Edge,
+    state: &AppState,
     backend: &Arc<ResolvedCredential>,
     asked: GetTrusonaficationRequest,
     deadline: Deadline,
 ) -> Result<Response, Refusal> {
-    let waiter = Waiter::new(edge, backend);
+    let waiter = Waiter::new(state, backend);
     let held = waiter.hold()?;
     let patience = Duration::from_secs(u64::try_from(asked.wait_seconds).unwrap_or_default());
     let answer = async {
@@ -92,8 +92,13 @@ pub async fn long_poll(
 }
 
 /// Streams the state at once, then the terminal one.
-pub async fn watch_one(edge: &Edge, backend: &Arc<ResolvedCredential>, deadline: Deadline, request: Request) -> Result<Response, Refusal> {
-    let waiter = Waiter::new(edge, backend);
+pub async fn watch_one(
+    state: &AppState,
+    backend: &Arc<ResolvedCredential>,
+    deadline: Deadline,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let waiter = Waiter::new(state, backend);
     let held = waiter.hold()?;
     let watch = |request: tonic::Request<WatchTrusonaficationRequest>| {
         let waiter = waiter.clone();
@@ -108,12 +113,17 @@ pub async fn watch_one(edge: &Edge, backend: &Arc<ResolvedCredential>, deadline:
     };
     let mut codec = server::Grpc::new(Checked::<Trusonafication, WatchTrusonaficationRequest>::default());
     let answered = codec.server_streaming(service_fn(watch), request).await;
-    Ok(guarded(answered, Ends::of(edge, deadline), held))
+    Ok(guarded(answered, Ends::of(state, deadline), held))
 }
 
 /// Streams the end of each that is named.
-pub async fn watch_many(edge: &Edge, backend: &Arc<ResolvedCredential>, deadline: Deadline, request: Request) -> Result<Response, Refusal> {
-    let waiter = Waiter::new(edge, backend);
+pub async fn watch_many(
+    state: &AppState,
+    backend: &Arc<ResolvedCredential>,
+    deadline: Deadline,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let waiter = Waiter::new(state, backend);
     let held = waiter.hold()?;
     let watch = |request: tonic::Request<Streaming<WatchResultsRequest>>| {
         let waiter = waiter.clone();
@@ -129,41 +139,41 @@ pub async fn watch_many(edge: &Edge, backend: &Arc<ResolvedCredential>, deadline
                 end(wait, found).await
             }
         };
-        let results = results::watch(request.into_inner(), ended, &edge.random, &edge.stopping);
+        let results = results::watch(request.into_inner(), ended, &state.random, &state.stopping);
         std::future::ready(Ok::<_, Status>(tonic::Response::new(results.boxed())))
     };
     let mut codec = server::Grpc::new(Checked::<WatchResultsResponse, WatchResultsRequest>::default());
     let answered = codec.streaming(service_fn(watch), request).await;
-    Ok(guarded(answered, Ends::of(edge, deadline), held))
+    Ok(guarded(answered, Ends::of(state, deadline), held))
 }
 
 /// A backend that waits.
 #[derive(Clone)]
 struct Waiter {
-    edge: Edge,
+    state: AppState,
     backend: Arc<ResolvedCredential>,
 }
 
 impl Waiter {
-    fn new(edge: &Edge, backend: &Arc<ResolvedCredential>) -> Self {
-        Self { edge: edge.clone(), backend: Arc::clone(backend) }
+    fn new(state: &AppState, backend: &Arc<ResolvedCredential>) -> Self {
+        Self { state: state.clone(), backend: Arc::clone(backend) }
     }
 
     fn hold(&self) -> Result<Permit, Refusal> {
-        waiting(&self.edge, self.backend.relying_party)
+        waiting(&self.state, self.backend.relying_party)
     }
 
     /// Waits until one more may be looked at: so many at once for all, and by each credential as many a second as of calls.
     async fn turn(&self) -> Option<OwnedSemaphorePermit> {
-        self.edge.credential_rates.ready(&self.backend.id.to_string()).await;
-        Arc::clone(&self.edge.first_looks).acquire_owned().await.ok()
+        self.state.credential_rates.ready(&self.backend.id.to_string()).await;
+        Arc::clone(&self.state.first_looks).acquire_owned().await.ok()
     }
 
     /// Begins to wait: what changes from here on is not missed. Returns how it stands.
     async fn begin(&self, id: &str) -> Result<(ResultWait, Trusonafication), Status> {
         // A text that is no UUID names nothing.
         let id = id.parse().map_err(|_| status::new(Kind::NotFound, "NOT_FOUND", "there is no such trusonafication", &[]))?;
-        let mut wait = ResultWait::new(&self.edge, Actor::Backend(Arc::clone(&self.backend)), id);
+        let mut wait = ResultWait::new(&self.state, Actor::Backend(Arc::clone(&self.backend)), id);
         let found = wait.first(Duration::MAX).await?;
         Ok((wait, found))
     }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::{OpenApi, security::SecurityRequirement};
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::edge::Edge;
+use crate::state::AppState;
 
 /// What holds for all operations: texts, schemes, headers, refusals, webhooks.
 const BASE: &str = include_str!("base.json");
@@ -55,7 +55,7 @@ impl Scheme {
 }
 
 /// Notes who may call these routes.
-pub fn secured(mut routes: OpenApiRouter<Edge>, scheme: Scheme) -> OpenApiRouter<Edge> {
+pub fn secured(mut routes: OpenApiRouter<AppState>, scheme: Scheme) -> OpenApiRouter<AppState> {
     for item in routes.get_openapi_mut().paths.paths.values_mut() {
         let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
         for operation in operations.into_iter().flatten() {
@@ -76,7 +76,12 @@ pub fn describe(document: &OpenApi, server: &str) -> Value {
     }
     for schema in document["components"]["schemas"].as_object_mut().into_iter().flat_map(Map::values_mut) {
         let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
-        properties.into_iter().flat_map(Map::values_mut).for_each(|property| describe_text(property, &base["patterns"]));
+        for property in properties.into_iter().flat_map(Map::values_mut) {
+            describe_text(property, &base["patterns"]);
+            if let Some(items) = property.get_mut("items") {
+                describe_line(items, &base["patterns"]);
+            }
+        }
     }
     close(&mut document);
     for member in ["info", "tags", "webhooks"] {
@@ -133,6 +138,8 @@ fn complete(operation: &mut Value, base: &Value, examples: &Value) {
     for parameter in &mut parameters {
         if let Some(shared) = SHARED.iter().find(|shared| parameter["name"] == shared.0 && parameter["in"] == shared.1) {
             *parameter = json!({"$ref": format!("#/components/parameters/{}", shared.2)});
+        } else {
+            describe_line(&mut parameter["schema"], &base["patterns"]);
         }
     }
     let shared = ["Traceparent"].into_iter().chain(signs.then_some("XDate"));
@@ -188,6 +195,14 @@ fn describe_text(property: &mut Value, patterns: &Value) {
     if is_short && property.get("pattern").is_none() && property.get("format").is_none() {
         let pattern = if property.get("minLength").is_some() { "name" } else { "text" };
         property["pattern"] = patterns[pattern].clone();
+    }
+}
+
+/// What parameters and the texts in lists hold: no control characters.
+fn describe_line(schema: &mut Value, patterns: &Value) {
+    let is_text = schema["type"] == "string" || schema["type"].as_array().is_some_and(|types| types.contains(&json!("string")));
+    if is_text && ["pattern", "format", "enum"].iter().all(|key| schema.get(key).is_none()) {
+        schema["pattern"] = patterns["line"].clone();
     }
 }
 

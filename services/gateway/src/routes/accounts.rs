@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::identifiers;
-use crate::{auth::backend::Backend, edge::Edge, extract::Json, problem::Problem, reply::reply};
+use crate::{auth::backend::Backend, extract::Json, problem::Problem, reply::reply, state::AppState};
 
 /// Whom to look up.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -83,26 +83,26 @@ fn levels() -> utoipa::openapi::Object {
 /// Looks a user up by Trusona ID.
 #[utoipa::path(get, path = "/internal/v1/users/{trusona_id}", operation_id = "getAccount", tag = "compatibility", params(("trusona_id" = String, Path)), responses(
     (status = 200, description = "As it stands", body = Account), (status = 404, description = "Unknown", body = Problem)))]
-pub async fn get(State(edge): State<Edge>, backend: Backend, Path(trusona_id): Path<String>) -> Result<Response, Problem> {
-    Ok(reply(StatusCode::OK, &account(&edge, &backend, trusona_id).await?))
+pub async fn get(State(state): State<AppState>, backend: Backend, Path(trusona_id): Path<String>) -> Result<Response, Problem> {
+    Ok(reply(StatusCode::OK, &account(&state, &backend, trusona_id).await?))
 }
 
 /// Looks a user up by address.
 #[utoipa::path(post, path = "/internal/v1/account_lookups", operation_id = "lookUpAccount", tag = "compatibility", request_body = LookUp, responses(
     (status = 200, description = "As it stands", body = Account), (status = 404, description = "Unknown", body = Problem),
     (status = 422, description = "Not valid", body = Problem)))]
-pub async fn look_up(State(edge): State<Edge>, backend: Backend, Json(body): Json<LookUp>) -> Result<Response, Problem> {
+pub async fn look_up(State(state): State<AppState>, backend: Backend, Json(body): Json<LookUp>) -> Result<Response, Problem> {
     let email = body.email.filter(|email| !email.trim().is_empty()).ok_or_else(|| Problem::field("email", "must not be blank"))?;
     let request = ListIdentifiersRequest { identifiers: vec![email], ..ListIdentifiersRequest::default() };
-    let found = identifiers::list(&edge, &backend, request).await?.into_iter().next().ok_or_else(Problem::not_found)?;
-    Ok(reply(StatusCode::OK, &account(&edge, &backend, found.trusona_id).await?))
+    let found = identifiers::list(&state, &backend, request).await?.into_iter().next().ok_or_else(Problem::not_found)?;
+    Ok(reply(StatusCode::OK, &account(&state, &backend, found.trusona_id).await?))
 }
 
 /// The user who was registered first counts, as for trusonafications.
-async fn account(edge: &Edge, backend: &Backend, trusona_id: String) -> Result<Account, Problem> {
-    let users = identifiers::users_of(edge, backend, trusona_id.clone()).await?;
+async fn account(state: &AppState, backend: &Backend, trusona_id: String) -> Result<Account, Problem> {
+    let users = identifiers::users_of(state, backend, trusona_id.clone()).await?;
     let user_identifier = users.first().cloned().ok_or_else(Problem::not_found)?;
-    let mut bound = UserServiceClient::new(edge.peers.binding().on_behalf_of(backend));
+    let mut bound = UserServiceClient::new(state.peers.binding().on_behalf_of(backend));
     let bindings =
         bound.list_user_devices(ListUserDevicesRequest { user_identifier: user_identifier.clone() }).await?.into_inner().bindings;
     let active: Vec<_> = bindings.into_iter().filter(|b| b.state() == BindingState::Active).collect();
@@ -117,7 +117,7 @@ async fn account(edge: &Edge, backend: &Backend, trusona_id: String) -> Result<A
         email: emails.first().map(|e| e.email.clone()),
         emails,
         metadata: Metadata {
-            max_level: max_level(edge, backend, user_identifier, &active).await?,
+            max_level: max_level(state, backend, user_identifier, &active).await?,
             devices: active.into_iter().map(|b| b.id).collect(),
             tokens: [],
             roles: [],
@@ -125,13 +125,13 @@ async fn account(edge: &Edge, backend: &Backend, trusona_id: String) -> Result<A
     })
 }
 
-async fn max_level(edge: &Edge, backend: &Backend, user_identifier: String, active: &[Binding]) -> Result<&'static str, Problem> {
-    let mut documents = IdentityDocumentServiceClient::new(edge.peers.registry().on_behalf_of(backend));
+async fn max_level(state: &AppState, backend: &Backend, user_identifier: String, active: &[Binding]) -> Result<&'static str, Problem> {
+    let mut documents = IdentityDocumentServiceClient::new(state.peers.registry().on_behalf_of(backend));
     let one = ListIdentityDocumentsRequest { user_identifier, page_size: 1, counting: true, ..ListIdentityDocumentsRequest::default() };
     if !documents.list_identity_documents(one).await?.into_inner().identity_documents.is_empty() {
         return Ok("executive");
     }
-    let mut devices = DeviceServiceClient::new(edge.peers.registry().on_behalf_of(backend));
+    let mut devices = DeviceServiceClient::new(state.peers.registry().on_behalf_of(backend));
     for binding in active {
         let device = devices.get_device(GetDeviceRequest { device_id: binding.device_identifier.clone() }).await?.into_inner();
         if device.presence_keys.iter().any(|key| key.counts.unwrap_or(true)) {

@@ -13,7 +13,7 @@ use axum::{
 use nodkey_proto::registry::v1::{AndroidApp, AppLinks, ResolveAppLinksRequest, app_link_service_client::AppLinkServiceClient};
 use serde_json::json;
 
-use crate::{edge::Edge, limits::network::Source, problem::Problem, reply::reply};
+use crate::{limits::network::Source, problem::Problem, reply::reply, state::AppState};
 
 /// Neither script nor anything from elsewhere.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -21,8 +21,8 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'n
 /// Which Android apps open links of this host (Digital Asset Links).
 #[utoipa::path(get, path = "/.well-known/assetlinks.json", operation_id = "getAndroidAppLinks", tag = "public", responses(
     (status = 200, description = "Statements", body = Vec<Object>), (status = 404, description = "No app opens links of this host", body = Problem)))]
-pub async fn android(State(edge): State<Edge>, source: Source, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
-    let links = resolve(&edge, &source, &uri, &headers).await?;
+pub async fn android(State(state): State<AppState>, source: Source, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+    let links = resolve(&state, &source, &uri, &headers).await?;
     let statement = |app: &AndroidApp| {
         json!({
             "relation": ["delegate_permission/common.handle_all_urls"],
@@ -39,8 +39,8 @@ pub async fn android(State(edge): State<Edge>, source: Source, uri: Uri, headers
 /// Which Apple apps open links of this host (Associated Domains).
 #[utoipa::path(get, path = "/.well-known/apple-app-site-association", operation_id = "getAppleAppLinks", tag = "public", responses(
     (status = 200, description = "Associations", body = Object), (status = 404, description = "No app opens links of this host", body = Problem)))]
-pub async fn apple(State(edge): State<Edge>, source: Source, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
-    let links = resolve(&edge, &source, &uri, &headers).await?;
+pub async fn apple(State(state): State<AppState>, source: Source, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+    let links = resolve(&state, &source, &uri, &headers).await?;
     let components = json!([{"/": "/trucode", "?": {"payload": "?*"}, "comment": "pairs a secure QR code"}]);
     let details = json!([{"appIDs": links.apple_app_ids, "components": components}]);
     Ok(reply(StatusCode::OK, &json!({"applinks": {"details": details}})))
@@ -50,8 +50,8 @@ pub async fn apple(State(edge): State<Edge>, source: Source, uri: Uri, headers: 
 #[utoipa::path(get, path = "/trucode", operation_id = "getAppLinkPage", tag = "public", params(("payload" = Option<String>, Query, description = "Of the secure QR code")),
     responses((status = 200, description = "A page", body = String, content_type = "text/html"),
         (status = 404, description = "No app opens links of this host", body = Problem)))]
-pub async fn page(State(edge): State<Edge>, source: Source, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
-    let links = resolve(&edge, &source, &uri, &headers).await?;
+pub async fn page(State(state): State<AppState>, source: Source, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+    let links = resolve(&state, &source, &uri, &headers).await?;
     let name = html_escape::encode_text(&links.relying_party_name);
     let get = match html_escape::encode_double_quoted_attribute(&links.download_url) {
         url if url.is_empty() => "Install it, then scan the code again.".to_owned(),
@@ -72,11 +72,11 @@ pub async fn page(State(edge): State<Edge>, source: Source, uri: Uri, headers: H
     Ok((headers, html).into_response())
 }
 
-async fn resolve(edge: &Edge, source: &Source, uri: &Uri, headers: &HeaderMap) -> Result<AppLinks, Problem> {
-    edge.address_rates.check_source(source)?;
+async fn resolve(state: &AppState, source: &Source, uri: &Uri, headers: &HeaderMap) -> Result<AppLinks, Problem> {
+    state.address_rates.check_source(source)?;
     // HTTP/2 has it in the target.
     let named = || headers.get(HOST)?.to_str().ok()?.parse::<Authority>().ok();
     let host = uri.authority().cloned().or_else(named).map(|authority| authority.host().to_ascii_lowercase());
     let request = ResolveAppLinksRequest { host: host.unwrap_or_default() };
-    Ok(AppLinkServiceClient::new(edge.peers.registry().unscoped()).resolve_app_links(request).await?.into_inner())
+    Ok(AppLinkServiceClient::new(state.peers.registry().unscoped()).resolve_app_links(request).await?.into_inner())
 }

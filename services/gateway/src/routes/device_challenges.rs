@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::devices::rfc3339;
-use crate::{auth::phone, body::read_body, edge::Edge, limits::network::Source, problem::Problem, reply::reply};
+use crate::{auth::phone, body::read_body, limits::network::Source, problem::Problem, reply::reply, state::AppState};
 
 /// What a phone makes a key statement with.
 #[derive(Debug, Serialize, ToSchema)]
@@ -27,13 +27,13 @@ pub struct DeviceChallenge {
 /// Makes a nonce for a key statement by the device key of the proof, registered or not. Nothing is stored, so repeating it is fine.
 #[utoipa::path(post, path = "/api/v2/device_challenges", operation_id = "createDeviceChallenge", tag = "phones",
     responses((status = 201, description = "A nonce", body = DeviceChallenge)))]
-pub async fn create(State(edge): State<Edge>, source: Source, request: Request) -> Result<Response, Problem> {
-    edge.challenge_rates.check_source(&source)?;
+pub async fn create(State(state): State<AppState>, source: Source, request: Request) -> Result<Response, Problem> {
+    state.challenge_rates.check_source(&source)?;
     let (parts, body) = request.into_parts();
     let body = read_body(body).await?;
     // Anybody can make keys and proofs without end: that this one was used before is not worth remembering, it has no effect.
-    let proof = phone::verify(&edge, &parts, &body)?;
-    let mut devices = DeviceServiceClient::new(edge.peers.registry().unscoped());
+    let proof = phone::verify(&state, &parts, &body)?;
+    let mut devices = DeviceServiceClient::new(state.peers.registry().unscoped());
     let request = CreateDeviceChallengeRequest { device_id: proof.device_id.to_string() };
     let challenge = devices.create_device_challenge(request).await?.into_inner();
     let expires_at = rfc3339(challenge.expires_at.as_ref());

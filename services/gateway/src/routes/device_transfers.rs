@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::devices::rfc3339;
-use crate::{auth::phone::Phone, edge::Edge, extract::Json, problem::Problem, reply::reply};
+use crate::{auth::phone::Phone, extract::Json, problem::Problem, reply::reply, state::AppState};
 
 /// What two phones signed, each at most 4096 characters.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -41,9 +41,9 @@ pub struct TransferredDevice {
     (status = 409, description = "`DEVICE_ALREADY_BOUND`, `DEVICE_CHALLENGE_USED`", body = Problem),
     (status = 410, description = "`DEVICE_CHALLENGE_EXPIRED`", body = Problem),
     (status = 422, description = "Not valid, `TRANSFER_STATEMENT_INVALID`, `TRANSFER_REQUEST_INVALID`, `DEVICE_CHALLENGE_UNKNOWN`, `TOO_MANY_DEVICES`", body = Problem)))]
-pub async fn create(State(edge): State<Edge>, phone: Phone, Json(body): Json<TransferDevice>) -> Result<Response, Problem> {
+pub async fn create(State(state): State<AppState>, phone: Phone, Json(body): Json<TransferDevice>) -> Result<Response, Problem> {
     let TransferDevice { statement, signature, request } = body;
-    let mut bindings = BindingServiceClient::new(edge.peers.binding().on_behalf_of(phone.relying_party));
+    let mut bindings = BindingServiceClient::new(state.peers.binding().on_behalf_of(phone.relying_party));
     let request = TransferBindingRequest { device_identifier: phone.device.to_string(), statement, signature, request };
     let binding = bindings.transfer_binding(request).await?.into_inner();
     let is_active = binding.state() == BindingState::Active;

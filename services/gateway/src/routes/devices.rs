@@ -31,10 +31,10 @@ use crate::{
         backend::{Backend, Registering},
         phone::Phone,
     },
-    edge::Edge,
     extract::{Json, Object, ProvenJson},
     problem::Problem,
     reply::reply,
+    state::AppState,
 };
 
 /// A key the OS only lets sign after it asked the person.
@@ -253,7 +253,7 @@ pub struct SeenDevice {
     (status = 410, description = "`DEVICE_CHALLENGE_EXPIRED`", body = Problem),
     (status = 422, description = "Not valid, or one of the reasons about key statements", body = Problem)))]
 pub async fn register(
-    State(edge): State<Edge>,
+    State(state): State<AppState>,
     registering: Registering,
     ProvenJson(body, call): ProvenJson<RegisterDevice>,
 ) -> Result<Response, Problem> {
@@ -275,19 +275,19 @@ pub async fn register(
         key_signatures: body.key_signatures,
         call: Some(call),
     };
-    let registered = devices(&edge, party).register_device(request).await?.into_inner();
+    let registered = devices(&state, party).register_device(request).await?.into_inner();
     let status = if registered.created { StatusCode::CREATED } else { StatusCode::OK };
     let device = registered.device.ok_or_else(|| Problem::because("another service did not say the device"))?;
-    let binding = binding(&edge, party, &device.id, false).await?;
+    let binding = binding(&state, party, &device.id, false).await?;
     Ok(reply(status, &own(&device, registered.device_identifier_jwt, binding.as_ref())))
 }
 
 /// Returns whether the device is active, with a fresh device-identifier JWT and the user's active devices.
 #[utoipa::path(get, path = "/api/v2/devices/{id}/status", operation_id = "getDeviceStatus", tag = "phones", params(("id" = String, Path, description = "Device identifier")),
     responses((status = 200, description = "As it stands", body = OwnDevice)))]
-pub async fn status(State(edge): State<Edge>, phone: Phone) -> Result<Response, Problem> {
-    let device = get_device(&edge, phone.relying_party, phone.device.as_str()).await?;
-    own_answer(&edge, &phone, &device, true).await
+pub async fn status(State(state): State<AppState>, phone: Phone) -> Result<Response, Problem> {
+    let device = get_device(&state, phone.relying_party, phone.device.as_str()).await?;
+    own_answer(&state, &phone, &device, true).await
 }
 
 /// Changes presence keys, name, app version or capabilities.
@@ -296,7 +296,11 @@ pub async fn status(State(edge): State<Edge>, phone: Phone) -> Result<Response, 
     (status = 409, description = "`KEY_STATEMENT_OUTDATED`, `DEVICE_CHALLENGE_USED`", body = Problem),
     (status = 410, description = "`DEVICE_CHALLENGE_EXPIRED`", body = Problem),
     (status = 422, description = "Not valid, `DEVICE_KEY_IMMUTABLE`, or one of the reasons about key statements", body = Problem)))]
-pub async fn update(State(edge): State<Edge>, phone: Phone, ProvenJson(body, call): ProvenJson<UpdateDevice>) -> Result<Response, Problem> {
+pub async fn update(
+    State(state): State<AppState>,
+    phone: Phone,
+    ProvenJson(body, call): ProvenJson<UpdateDevice>,
+) -> Result<Response, Problem> {
     if body.device_key.is_some() {
         let text = "a device is its key: register with the new one as a new device";
         return Err(
@@ -316,15 +320,15 @@ pub async fn update(State(edge): State<Edge>, phone: Phone, ProvenJson(body, cal
         key_signatures: body.key_signatures,
         call: Some(call),
     };
-    let device = devices(&edge, phone.relying_party).update_device(request).await?.into_inner();
-    own_answer(&edge, &phone, &device, false).await
+    let device = devices(&state, phone.relying_party).update_device(request).await?.into_inner();
+    own_answer(&state, &phone, &device, false).await
 }
 
 /// The phone retires itself, for good.
 #[utoipa::path(delete, path = "/api/v2/devices/{id}", operation_id = "retireDevice", tag = "phones", params(("id" = String, Path, description = "Device identifier")),
     responses((status = 204, description = "Retired")))]
-pub async fn retire(State(edge): State<Edge>, phone: Phone) -> Result<StatusCode, Problem> {
-    devices(&edge, phone.relying_party).retire_device(RetireDeviceRequest { device_id: phone.device.to_string() }).await?;
+pub async fn retire(State(state): State<AppState>, phone: Phone) -> Result<StatusCode, Problem> {
+    devices(&state, phone.relying_party).retire_device(RetireDeviceRequest { device_id: phone.device.to_string() }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -333,7 +337,7 @@ pub async fn retire(State(edge): State<Edge>, phone: Phone) -> Result<StatusCode
     params(("id" = String, Path, description = "Device identifier")),
     responses((status = 204, description = "Set"), (status = 422, description = "Not valid", body = Problem)))]
 pub async fn put_push_registration(
-    State(edge): State<Edge>,
+    State(state): State<AppState>,
     phone: Phone,
     Json(registration): Json<PushRegistration>,
 ) -> Result<StatusCode, Problem> {
@@ -349,25 +353,25 @@ pub async fn put_push_registration(
     }
     let request =
         PutPushRegistrationRequest { device_id: phone.device.to_string(), provider: provider.into(), details: details.to_string() };
-    push_registrations(&edge, phone.relying_party).put_push_registration(request).await?;
+    push_registrations(&state, phone.relying_party).put_push_registration(request).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// The phone is not woken any more.
 #[utoipa::path(delete, path = "/api/v2/devices/{id}/push_registration", operation_id = "deletePushRegistration", tag = "phones",
     params(("id" = String, Path, description = "Device identifier")), responses((status = 204, description = "Forgotten")))]
-pub async fn delete_push_registration(State(edge): State<Edge>, phone: Phone) -> Result<StatusCode, Problem> {
+pub async fn delete_push_registration(State(state): State<AppState>, phone: Phone) -> Result<StatusCode, Problem> {
     let request = DeletePushRegistrationRequest { device_id: phone.device.to_string() };
-    push_registrations(&edge, phone.relying_party).delete_push_registration(request).await?;
+    push_registrations(&state, phone.relying_party).delete_push_registration(request).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Returns a device, bound or not.
 #[utoipa::path(get, path = "/api/v2/devices/{id}", operation_id = "getDevice", tag = "devices", params(("id" = String, Path, description = "Device identifier")),
     responses((status = 200, description = "As it stands", body = SeenDevice), (status = 404, description = "Unknown", body = Problem)))]
-pub async fn get(State(edge): State<Edge>, backend: Backend, Path(id): Path<String>) -> Result<Response, Problem> {
-    let device = get_device(&edge, &backend, &id).await?;
-    seen(&edge, &backend, &device).await
+pub async fn get(State(state): State<AppState>, backend: Backend, Path(id): Path<String>) -> Result<Response, Problem> {
+    let device = get_device(&state, &backend, &id).await?;
+    seen(&state, &backend, &device).await
 }
 
 /// Has presence keys count that came after the device was registered, once you have made sure that it is still the user's. Idempotent.
@@ -376,18 +380,18 @@ pub async fn get(State(edge): State<Edge>, backend: Backend, Path(id): Path<Stri
     (status = 403, description = "`DEVICE_RETIRED`", body = Problem), (status = 404, description = "Unknown", body = Problem),
     (status = 422, description = "Not valid, or `NO_SUCH_PRESENCE_KEY`", body = Problem)))]
 pub async fn approve_keys(
-    State(edge): State<Edge>,
+    State(state): State<AppState>,
     backend: Backend,
     Path(id): Path<String>,
     Json(body): Json<ApproveKeys>,
 ) -> Result<Response, Problem> {
     let request = ApproveDeviceKeysRequest { device_id: id, thumbprints: body.thumbprints };
-    let device = devices(&edge, &backend).approve_device_keys(request).await?.into_inner();
-    seen(&edge, &backend, &device).await
+    let device = devices(&state, &backend).approve_device_keys(request).await?.into_inner();
+    seen(&state, &backend, &device).await
 }
 
-async fn seen(edge: &Edge, backend: &Backend, device: &registry::Device) -> Result<Response, Problem> {
-    let binding = binding(edge, backend, &device.id, false).await?;
+async fn seen(state: &AppState, backend: &Backend, device: &registry::Device) -> Result<Response, Problem> {
+    let binding = binding(state, backend, &device.id, false).await?;
     let is_active = is_active(binding.as_ref());
     let seen = SeenDevice {
         device_identifier: device.id.clone(),
@@ -403,12 +407,12 @@ async fn seen(edge: &Edge, backend: &Backend, device: &registry::Device) -> Resu
     Ok(reply(StatusCode::OK, &seen))
 }
 
-async fn own_answer(edge: &Edge, phone: &Phone, device: &registry::Device, with_user_devices: bool) -> Result<Response, Problem> {
+async fn own_answer(state: &AppState, phone: &Phone, device: &registry::Device, with_user_devices: bool) -> Result<Response, Problem> {
     let request = IssueDeviceIdentifierJwtRequest { device_id: phone.device.to_string() };
-    let mut client = devices(edge, phone.relying_party);
+    let mut client = devices(state, phone.relying_party);
     let (jwt, binding) = tokio::join!(
         client.issue_device_identifier_jwt(request),
-        binding(edge, phone.relying_party, phone.device.as_str(), with_user_devices)
+        binding(state, phone.relying_party, phone.device.as_str(), with_user_devices)
     );
     let (jwt, binding) = (jwt?.into_inner().device_identifier_jwt, binding?);
     let user_devices = with_user_devices.then(|| user_devices(binding.as_ref()));
@@ -454,20 +458,20 @@ fn held(device: &registry::Device) -> Vec<HeldKey> {
     device.presence_keys.iter().map(held).collect()
 }
 
-pub(super) fn devices(edge: &Edge, by: impl Into<Actor>) -> DeviceServiceClient<PeerChannel> {
-    DeviceServiceClient::new(edge.peers.registry().on_behalf_of(by))
+pub(super) fn devices(state: &AppState, by: impl Into<Actor>) -> DeviceServiceClient<PeerChannel> {
+    DeviceServiceClient::new(state.peers.registry().on_behalf_of(by))
 }
 
-fn push_registrations(edge: &Edge, by: impl Into<Actor>) -> PushRegistrationServiceClient<PeerChannel> {
-    PushRegistrationServiceClient::new(edge.peers.notification().on_behalf_of(by))
+fn push_registrations(state: &AppState, by: impl Into<Actor>) -> PushRegistrationServiceClient<PeerChannel> {
+    PushRegistrationServiceClient::new(state.peers.notification().on_behalf_of(by))
 }
 
-async fn get_device(edge: &Edge, by: impl Into<Actor>, id: &str) -> Result<registry::Device, Problem> {
-    Ok(devices(edge, by).get_device(GetDeviceRequest { device_id: id.to_owned() }).await?.into_inner())
+async fn get_device(state: &AppState, by: impl Into<Actor>, id: &str) -> Result<registry::Device, Problem> {
+    Ok(devices(state, by).get_device(GetDeviceRequest { device_id: id.to_owned() }).await?.into_inner())
 }
 
-async fn binding(edge: &Edge, by: impl Into<Actor>, device: &str, with_user_devices: bool) -> Result<Option<Binding>, Problem> {
-    let mut bindings = BindingServiceClient::new(edge.peers.binding().on_behalf_of(by));
+async fn binding(state: &AppState, by: impl Into<Actor>, device: &str, with_user_devices: bool) -> Result<Option<Binding>, Problem> {
+    let mut bindings = BindingServiceClient::new(state.peers.binding().on_behalf_of(by));
     let request = GetDeviceBindingRequest { device_identifier: device.to_owned(), with_user_devices };
     match bindings.get_device_binding(request).await.map_err(PeerError::from) {
         Ok(answer) => Ok(Some(answer.into_inner())),

@@ -19,10 +19,10 @@ use utoipa::ToSchema;
 use super::devices::rfc3339;
 use crate::{
     auth::{backend::Backend, phone::Phone},
-    edge::Edge,
     extract::{Json, ProvenJson},
     problem::Problem,
     reply::reply,
+    state::AppState,
 };
 
 /// How many documents of a user are listed: the newest.
@@ -108,7 +108,7 @@ impl From<&IdentityDocument> for Document {
     (status = 409, description = "`DEVICE_CHALLENGE_USED`", body = Problem), (status = 410, description = "`DEVICE_CHALLENGE_EXPIRED`", body = Problem),
     (status = 422, description = "Not valid", body = Problem)))]
 pub async fn register(
-    State(edge): State<Edge>,
+    State(state): State<AppState>,
     phone: Phone,
     ProvenJson(body, call): ProvenJson<RegisterDocument>,
 ) -> Result<Response, Problem> {
@@ -119,7 +119,7 @@ pub async fn register(
         r#type: DocumentType::AamvaDriversLicense.into(),
         call: Some(call),
     };
-    let document = documents(&edge, phone.relying_party).register_identity_document(request).await?.into_inner();
+    let document = documents(&state, phone.relying_party).register_identity_document(request).await?.into_inner();
     Ok(reply(StatusCode::CREATED, &Document::from(&document)))
 }
 
@@ -131,7 +131,7 @@ pub async fn register(
     (status = 403, description = "`DEVICE_NOT_BOUND`, `DEVICE_NOT_ACTIVE` or `DEVICE_RETIRED`", body = Problem),
     (status = 404, description = "Unknown", body = Problem), (status = 422, description = "Not valid", body = Problem)))]
 pub async fn register_for_device(
-    State(edge): State<Edge>,
+    State(state): State<AppState>,
     backend: Backend,
     Path(device_id): Path<String>,
     Json(body): Json<RegisterForDevice>,
@@ -139,30 +139,30 @@ pub async fn register_for_device(
     let Type::AamvaDriversLicense = body.r#type;
     let document_type = DocumentType::AamvaDriversLicense.into();
     let request = RegisterIdentityDocumentRequest { device_id, hash: body.hash, r#type: document_type, ..Default::default() };
-    let document = documents(&edge, &backend).register_identity_document(request).await?.into_inner();
+    let document = documents(&state, &backend).register_identity_document(request).await?.into_inner();
     Ok(reply(StatusCode::CREATED, &Document::from(&document)))
 }
 
 /// Lists a user's documents, newest first. Empty for an unknown user.
 #[utoipa::path(get, path = "/api/v2/identity_documents", operation_id = "listIdentityDocuments", tag = "documents", params(("user_identifier" = String, Query)), responses(
     (status = 200, description = "Newest first", body = Vec<Document>), (status = 422, description = "Not valid", body = Problem)))]
-pub async fn list(State(edge): State<Edge>, backend: Backend, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+pub async fn list(State(state): State<AppState>, backend: Backend, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let query = query.unwrap_or_default();
     let named = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "user_identifier");
     let user_identifier = named.map(|(_, value)| value.into_owned()).unwrap_or_default();
     let request = ListIdentityDocumentsRequest { user_identifier, page_size: MAX_LISTED, ..Default::default() };
-    let found = documents(&edge, &backend).list_identity_documents(request).await?.into_inner().identity_documents;
+    let found = documents(&state, &backend).list_identity_documents(request).await?.into_inner().identity_documents;
     Ok(reply(StatusCode::OK, &found.iter().map(Document::from).collect::<Vec<_>>()))
 }
 
 /// Returns one document.
 #[utoipa::path(get, path = "/api/v2/identity_documents/{id}", operation_id = "getIdentityDocument", tag = "documents", params(("id" = String, Path)), responses(
     (status = 200, description = "As it stands", body = Document), (status = 404, description = "Unknown", body = Problem)))]
-pub async fn get(State(edge): State<Edge>, backend: Backend, Path(id): Path<String>) -> Result<Response, Problem> {
-    let found = documents(&edge, &backend).get_identity_document(GetIdentityDocumentRequest { id }).await?.into_inner();
+pub async fn get(State(state): State<AppState>, backend: Backend, Path(id): Path<String>) -> Result<Response, Problem> {
+    let found = documents(&state, &backend).get_identity_document(GetIdentityDocumentRequest { id }).await?.into_inner();
     Ok(reply(StatusCode::OK, &Document::from(&found)))
 }
 
-fn documents(edge: &Edge, by: impl Into<Actor>) -> IdentityDocumentServiceClient<PeerChannel> {
-    IdentityDocumentServiceClient::new(edge.peers.registry().on_behalf_of(by))
+fn documents(state: &AppState, by: impl Into<Actor>) -> IdentityDocumentServiceClient<PeerChannel> {
+    IdentityDocumentServiceClient::new(state.peers.registry().on_behalf_of(by))
 }

@@ -19,10 +19,10 @@ use utoipa::ToSchema;
 use super::{devices::rfc3339, users::users};
 use crate::{
     auth::{backend::Backend, phone::Phone},
-    edge::Edge,
     extract::{Json, ProvenJson},
     problem::Problem,
     reply::reply,
+    state::AppState,
 };
 
 /// Why a user is frozen.
@@ -80,8 +80,8 @@ pub struct Frozen {
 /// Returns a user: how many devices they have, and whether they are frozen.
 #[utoipa::path(get, path = "/api/v2/users/{user_identifier}", operation_id = "getUser", tag = "users", params(("user_identifier" = String, Path)),
     responses((status = 200, description = "As they stand", body = User), (status = 404, description = "Unknown or inactive", body = Problem)))]
-pub async fn get(State(edge): State<Edge>, backend: Backend, Path(user_identifier): Path<String>) -> Result<Response, Problem> {
-    let user = users(&edge, &backend).get_user(GetUserRequest { user_identifier }).await?.into_inner();
+pub async fn get(State(state): State<AppState>, backend: Backend, Path(user_identifier): Path<String>) -> Result<Response, Problem> {
+    let user = users(&state, &backend).get_user(GetUserRequest { user_identifier }).await?.into_inner();
     Ok(reply(StatusCode::OK, &User::from(user)))
 }
 
@@ -91,20 +91,20 @@ pub async fn get(State(edge): State<Edge>, backend: Backend, Path(user_identifie
     request_body = FreezeUser, responses((status = 200, description = "Frozen", body = User),
     (status = 404, description = "Unknown or inactive", body = Problem), (status = 422, description = "Not valid", body = Problem)))]
 pub async fn freeze(
-    State(edge): State<Edge>,
+    State(state): State<AppState>,
     backend: Backend,
     Path(user_identifier): Path<String>,
     Json(FreezeUser { note }): Json<FreezeUser>,
 ) -> Result<Response, Problem> {
-    let user = users(&edge, &backend).freeze_user(FreezeUserRequest { user_identifier, note }).await?.into_inner();
+    let user = users(&state, &backend).freeze_user(FreezeUserRequest { user_identifier, note }).await?.into_inner();
     Ok(reply(StatusCode::OK, &User::from(user)))
 }
 
 /// Releases a user: everything is as it was before the freeze. Idempotent.
 #[utoipa::path(delete, path = "/api/v2/users/{user_identifier}/freeze", operation_id = "releaseUser", tag = "users", params(("user_identifier" = String, Path)),
     responses((status = 200, description = "Not frozen", body = User), (status = 404, description = "Unknown or inactive", body = Problem)))]
-pub async fn release(State(edge): State<Edge>, backend: Backend, Path(user_identifier): Path<String>) -> Result<Response, Problem> {
-    let user = users(&edge, &backend).release_user(ReleaseUserRequest { user_identifier }).await?.into_inner();
+pub async fn release(State(state): State<AppState>, backend: Backend, Path(user_identifier): Path<String>) -> Result<Response, Problem> {
+    let user = users(&state, &backend).release_user(ReleaseUserRequest { user_identifier }).await?.into_inner();
     Ok(reply(StatusCode::OK, &User::from(user)))
 }
 
@@ -114,11 +114,11 @@ pub async fn release(State(edge): State<Edge>, backend: Backend, Path(user_ident
     (status = 200, description = "Frozen", body = Frozen),
     (status = 403, description = "`DEVICE_NOT_BOUND`, `DEVICE_NOT_ACTIVE`", body = Problem)))]
 pub async fn freeze_own(
-    State(edge): State<Edge>,
+    State(state): State<AppState>,
     phone: Phone,
     ProvenJson(FreezeOwnUser {}, call): ProvenJson<FreezeOwnUser>,
 ) -> Result<Response, Problem> {
-    let mut client = UserServiceClient::new(edge.peers.binding().acting_for(phone.relying_party));
+    let mut client = UserServiceClient::new(state.peers.binding().acting_for(phone.relying_party));
     let request = FreezeDeviceUserRequest { device_identifier: phone.device.to_string(), call: Some(call) };
     let user = client.freeze_device_user(request).await?.into_inner();
     Ok(reply(StatusCode::OK, &Frozen { frozen_at: user.freeze.and_then(|freeze| rfc3339(freeze.frozen_at.as_ref())) }))

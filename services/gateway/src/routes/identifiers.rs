@@ -12,7 +12,7 @@ use nodkey_runtime::{Actor, PeerChannel};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{auth::backend::Backend, edge::Edge, extract::Json, problem::Problem, reply::reply};
+use crate::{auth::backend::Backend, extract::Json, problem::Problem, reply::reply, state::AppState};
 
 /// A user and the number.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -42,16 +42,16 @@ impl From<Identifier> for Registered {
 #[utoipa::path(post, path = "/api/v2/user_identifiers", operation_id = "registerIdentifier", tag = "compatibility", request_body = RegisterIdentifier, responses(
     (status = 201, description = "Registered", body = Registered), (status = 409, description = "`IDENTIFIER_TAKEN`", body = Problem),
     (status = 422, description = "Not valid", body = Problem)))]
-pub async fn register(State(edge): State<Edge>, backend: Backend, Json(body): Json<RegisterIdentifier>) -> Result<Response, Problem> {
-    create(&edge, &backend, String::new(), body).await
+pub async fn register(State(state): State<AppState>, backend: Backend, Json(body): Json<RegisterIdentifier>) -> Result<Response, Problem> {
+    create(&state, &backend, String::new(), body).await
 }
 
 /// Returns the Trusona ID of a user.
 #[utoipa::path(get, path = "/api/v2/user_identifiers/{identifier}", operation_id = "getIdentifier", tag = "compatibility", params(("identifier" = String, Path)), responses(
     (status = 200, description = "Registered", body = Registered), (status = 404, description = "Unknown", body = Problem)))]
-pub async fn get(State(edge): State<Edge>, backend: Backend, Path(identifier): Path<String>) -> Result<Response, Problem> {
+pub async fn get(State(state): State<AppState>, backend: Backend, Path(identifier): Path<String>) -> Result<Response, Problem> {
     let request = ListIdentifiersRequest { identifiers: vec![identifier], ..ListIdentifiersRequest::default() };
-    let found = list(&edge, &backend, request).await?.into_iter().next().ok_or_else(Problem::not_found)?;
+    let found = list(&state, &backend, request).await?.into_iter().next().ok_or_else(Problem::not_found)?;
     Ok(reply(StatusCode::OK, &Registered::from(found)))
 }
 
@@ -61,12 +61,12 @@ pub async fn get(State(edge): State<Edge>, backend: Backend, Path(identifier): P
     (status = 201, description = "Registered", body = Registered), (status = 409, description = "`IDENTIFIER_TAKEN`", body = Problem),
     (status = 422, description = "Not valid", body = Problem)))]
 pub async fn register_account(
-    State(edge): State<Edge>,
+    State(state): State<AppState>,
     backend: Backend,
     Path(integration_id): Path<String>,
     Json(body): Json<RegisterIdentifier>,
 ) -> Result<Response, Problem> {
-    create(&edge, &backend, integration_id, body).await
+    create(&state, &backend, integration_id, body).await
 }
 
 /// Returns those of the integration's names that are registered.
@@ -75,7 +75,7 @@ pub async fn register_account(
     responses((status = 200, description = "In the order asked", body = Vec<Registered>),
         (status = 422, description = "Not valid", body = Problem)))]
 pub async fn accounts(
-    State(edge): State<Edge>,
+    State(state): State<AppState>,
     backend: Backend,
     Path(integration_id): Path<String>,
     RawQuery(query): RawQuery,
@@ -89,7 +89,7 @@ pub async fn accounts(
         return Err(Problem::field("identifier[]", "must not be blank"));
     }
     let request = ListIdentifiersRequest { integration_id, identifiers, trusona_id: String::new() };
-    let found = list(&edge, &backend, request).await?;
+    let found = list(&state, &backend, request).await?;
     Ok(reply(StatusCode::OK, &found.into_iter().map(Registered::from).collect::<Vec<_>>()))
 }
 
@@ -105,26 +105,26 @@ pub async fn credentials(_: Backend) -> Problem {
 }
 
 /// The users of a Trusona ID, oldest first: the first is whom it stands for.
-pub async fn users_of(edge: &Edge, backend: &Backend, trusona_id: String) -> Result<Vec<String>, Problem> {
+pub async fn users_of(state: &AppState, backend: &Backend, trusona_id: String) -> Result<Vec<String>, Problem> {
     let request = ListIdentifiersRequest { trusona_id, ..ListIdentifiersRequest::default() };
-    Ok(list(edge, backend, request).await?.into_iter().map(|found| found.identifier).collect())
+    Ok(list(state, backend, request).await?.into_iter().map(|found| found.identifier).collect())
 }
 
 /// What is registered, as asked.
-pub async fn list(edge: &Edge, backend: &Backend, request: ListIdentifiersRequest) -> Result<Vec<Identifier>, Problem> {
-    Ok(client(edge, backend).list_identifiers(request).await?.into_inner().identifiers)
+pub async fn list(state: &AppState, backend: &Backend, request: ListIdentifiersRequest) -> Result<Vec<Identifier>, Problem> {
+    Ok(client(state, backend).list_identifiers(request).await?.into_inner().identifiers)
 }
 
-async fn create(edge: &Edge, backend: &Backend, integration_id: String, body: RegisterIdentifier) -> Result<Response, Problem> {
+async fn create(state: &AppState, backend: &Backend, integration_id: String, body: RegisterIdentifier) -> Result<Response, Problem> {
     let request = RegisterIdentifierRequest {
         identifier: body.identifier.unwrap_or_default(),
         trusona_id: body.trusona_id.unwrap_or_default(),
         integration_id,
     };
-    let registered = client(edge, backend).register_identifier(request).await?.into_inner();
+    let registered = client(state, backend).register_identifier(request).await?.into_inner();
     Ok(reply(StatusCode::CREATED, &Registered::from(registered)))
 }
 
-fn client(edge: &Edge, by: impl Into<Actor>) -> IdentifierServiceClient<PeerChannel> {
-    IdentifierServiceClient::new(edge.peers.binding().on_behalf_of(by))
+fn client(state: &AppState, by: impl Into<Actor>) -> IdentifierServiceClient<PeerChannel> {
+    IdentifierServiceClient::new(state.peers.binding().on_behalf_of(by))
 }

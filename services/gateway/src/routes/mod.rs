@@ -40,11 +40,11 @@ pub use trucodes::place;
 
 use crate::{
     auth::{backend, phone},
-    edge::Edge,
     grpc, layers,
     openapi::{self, Scheme},
     plain::{self, Known},
     problem::Problem,
+    state::AppState,
     strict::Strict,
 };
 
@@ -52,20 +52,20 @@ use crate::{
 const CORS_MAX_AGE: Duration = Duration::from_hours(1);
 
 /// The routes by who may call them.
-struct Doors {
-    public: OpenApiRouter<Edge>,
-    browsers: OpenApiRouter<Edge>,
-    waiting_browsers: OpenApiRouter<Edge>,
-    registration: OpenApiRouter<Edge>,
-    keys: OpenApiRouter<Edge>,
-    phones: OpenApiRouter<Edge>,
-    waiting_phones: OpenApiRouter<Edge>,
-    backends: OpenApiRouter<Edge>,
-    waiting_backends: OpenApiRouter<Edge>,
+struct Routers {
+    public: OpenApiRouter<AppState>,
+    browsers: OpenApiRouter<AppState>,
+    waiting_browsers: OpenApiRouter<AppState>,
+    registration: OpenApiRouter<AppState>,
+    keys: OpenApiRouter<AppState>,
+    phones: OpenApiRouter<AppState>,
+    waiting_phones: OpenApiRouter<AppState>,
+    backends: OpenApiRouter<AppState>,
+    waiting_backends: OpenApiRouter<AppState>,
 }
 
-fn doors() -> Doors {
-    Doors {
+fn routers() -> Routers {
+    Routers {
         public: openapi::secured(
             OpenApiRouter::new()
                 .routes(routes!(public::jwks))
@@ -130,22 +130,22 @@ fn doors() -> Doors {
 }
 
 /// Everything the gateway serves: these, others that are answered at once or hold their callers, and gRPC.
-pub fn routes(edge: Edge, working: Router<Edge>, waiting: Router<Edge>, grpc: Router<Edge>) -> Router {
-    let doors = doors();
+pub fn routes(state: AppState, working: Router<AppState>, waiting: Router<AppState>, grpc: Router<AppState>) -> Router {
+    let routers = routers();
     let others = (OpenApiRouter::from(working), OpenApiRouter::from(waiting));
-    let state = || edge.clone();
-    let backends = || middleware::from_fn_with_state(state(), backend::middleware);
-    let phones = || middleware::from_fn_with_state(state(), phone::middleware);
+    let shared = || state.clone();
+    let backends = || middleware::from_fn_with_state(shared(), backend::middleware);
+    let phones = || middleware::from_fn_with_state(shared(), phone::middleware);
     // Inside: whoever proves nothing is told nothing else.
-    let plain = |routes: OpenApiRouter<Edge>| {
+    let plain = |routes: OpenApiRouter<AppState>| {
         let known = Known::of(&routes);
         routes.route_layer(middleware::from_fn_with_state(known, plain::middleware))
     };
     // Those who wait take no place of those who work; their handlers take one of their own.
-    let anonymous = plain(doors.public)
+    let anonymous = plain(routers.public)
         // Clients that send a slash at the end mean the same.
         .merge(
-            plain(doors.browsers)
+            plain(routers.browsers)
                 .route("/api/v2/trucodes", preflight())
                 .route("/api/v2/trucodes/", post(trucodes::create).merge(preflight()))
                 .route("/api/v2/paired_trucodes", preflight())
@@ -153,21 +153,21 @@ pub fn routes(edge: Edge, working: Router<Edge>, waiting: Router<Edge>, grpc: Ro
                 .layer(cors()),
         )
         // Proves its key by itself: it may be nobody's yet.
-        .merge(plain(doors.keys).route_layer(Extension(Strict)))
+        .merge(plain(routers.keys).route_layer(Extension(Strict)))
         .merge(others.0)
-        .route_layer(middleware::from_fn_with_state(state(), layers::anonymous));
+        .route_layer(middleware::from_fn_with_state(shared(), layers::anonymous));
     let working = anonymous
-        .merge(plain(doors.registration).route_layer(middleware::from_fn_with_state(state(), backend::registration)))
-        .merge(plain(doors.phones).route_layer(phones()))
-        .merge(plain(doors.backends).route_layer(backends()));
-    let waiting = plain(doors.waiting_phones)
+        .merge(plain(routers.registration).route_layer(middleware::from_fn_with_state(shared(), backend::registration)))
+        .merge(plain(routers.phones).route_layer(phones()))
+        .merge(plain(routers.backends).route_layer(backends()));
+    let waiting = plain(routers.waiting_phones)
         .route_layer(phones())
-        .merge(plain(doors.waiting_backends).route_layer(backends()))
-        .merge(plain(doors.waiting_browsers).route("/api/v2/trucodes/{id}", preflight()).layer(cors()))
+        .merge(plain(routers.waiting_backends).route_layer(backends()))
+        .merge(plain(routers.waiting_browsers).route("/api/v2/trucodes/{id}", preflight()).layer(cors()))
         .merge(others.1);
     let (router, _) = working.merge(waiting).split_for_parts();
-    let document = Bytes::from(document(&edge.deployment.public_url).to_string());
-    let strict_transport = layers::strict_transport(&edge.deployment);
+    let document = Bytes::from(document(&state.deployment.public_url).to_string());
+    let strict_transport = layers::strict_transport(&state.deployment);
     router
         .merge(nodkey_web::assets())
         .merge(nodkey_web::page("/", Page::Home))
@@ -178,7 +178,7 @@ pub fn routes(edge: Edge, working: Router<Edge>, waiting: Router<Edge>, grpc: Ro
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "this path has no such method")
         })
-        .with_state(edge)
+        .with_state(state)
         .layer((middleware::from_fn_with_state(strict_transport, layers::common), CatchPanicLayer::custom(panicked)))
 }
 
@@ -196,13 +196,13 @@ fn cors() -> CorsLayer {
 }
 
 /// Answered by the layer around it.
-fn preflight() -> MethodRouter<Edge> {
+fn preflight() -> MethodRouter<AppState> {
     options(|| async { StatusCode::NO_CONTENT })
 }
 
 /// The OpenAPI document of a deployment at `server`, a URL.
 pub fn document(server: &str) -> Value {
-    let Doors { public, browsers, waiting_browsers, registration, keys, phones, waiting_phones, backends, waiting_backends } = doors();
+    let Routers { public, browsers, waiting_browsers, registration, keys, phones, waiting_phones, backends, waiting_backends } = routers();
     let all = [browsers, waiting_browsers, registration, keys, phones, waiting_phones, backends, waiting_backends]
         .into_iter()
         .fold(public, OpenApiRouter::merge);

@@ -25,10 +25,10 @@ use super::devices::rfc3339;
 use crate::{
     auth::phone::Phone,
     class,
-    edge::Edge,
     extract::{Json, Wait},
     problem::Problem,
     reply::{event_stream, reply},
+    state::AppState,
     wait::phones::{self, Update, Waiting},
 };
 
@@ -92,16 +92,16 @@ fn statuses() -> utoipa::openapi::Object {
     responses((status = 200, description = "First what the user began themselves, then the oldest; empty on time-out", body = PendingList),
     (status = 429, description = "`TOO_MANY_WAITS`: a newer wait of the device ended this one, or too many of the relying party wait", body = Problem),
     (status = 503, description = "`OVERLOADED`", body = Problem)))]
-pub async fn list(State(edge): State<Edge>, phone: Phone, Wait(patience): Wait, headers: HeaderMap) -> Result<Response, Problem> {
+pub async fn list(State(state): State<AppState>, phone: Phone, Wait(patience): Wait, headers: HeaderMap) -> Result<Response, Problem> {
     if class::streams(&headers) {
-        let mut waiting = Waiting::new(&edge, phone)?;
+        let mut waiting = Waiting::new(&state, phone)?;
         // Whoever may not wait is told at once, not in the stream.
         let first = waiting.begin().await?;
-        let retry = jittered(&edge.random, RECONNECT);
+        let retry = jittered(&state.random, RECONNECT);
         return Ok(stream(waiting, first, retry));
     }
     let pending =
-        if patience.is_zero() { phones::pending(&edge, &phone).await? } else { Waiting::new(&edge, phone)?.first(patience).await? };
+        if patience.is_zero() { phones::pending(&state, &phone).await? } else { Waiting::new(&state, phone)?.first(patience).await? };
     let trusonafications = pending.into_iter().map(Pending::from).collect();
     Ok(reply(StatusCode::OK, &PendingList { trusonafications }))
 }
@@ -111,8 +111,8 @@ pub async fn list(State(edge): State<Edge>, phone: Phone, Wait(patience): Wait, 
     (status = 200, description = "Answered", body = Answered), (status = 404, description = "Unknown", body = Problem),
     (status = 409, description = "`ALREADY_COMPLETED`", body = Problem), (status = 410, description = "`EXPIRED`", body = Problem),
     (status = 422, description = "`INVALID_RESPONSE`", body = Problem)))]
-pub async fn respond(State(edge): State<Edge>, phone: Phone, Json(body): Json<Answer>) -> Result<Response, Problem> {
-    let mut client = TrusonaficationServiceClient::new(edge.peers.trusonafication().acting_for(phone.relying_party));
+pub async fn respond(State(state): State<AppState>, phone: Phone, Json(body): Json<Answer>) -> Result<Response, Problem> {
+    let mut client = TrusonaficationServiceClient::new(state.peers.trusonafication().acting_for(phone.relying_party));
     let request = RespondRequest { device_id: phone.device.to_string(), response: body.response };
     let answered = client.respond(request).await?.into_inner();
     let status = rest::status(answered.status());
@@ -123,8 +123,8 @@ pub async fn respond(State(edge): State<Edge>, phone: Phone, Json(body): Json<An
 /// Returns the first thing there is to answer, as apps that poll ask for it.
 #[utoipa::path(get, path = "/api/v2/trusonafications/next", operation_id = "getNextTrusonafication", tag = "phones", responses(
     (status = 200, description = "What the user began themselves, or the oldest", body = Pending), (status = 404, description = "Nothing is asked", body = Problem)))]
-pub async fn next(State(edge): State<Edge>, phone: Phone) -> Result<Response, Problem> {
-    let pending = phones::pending(&edge, &phone).await?.into_iter().next().ok_or_else(Problem::not_found)?;
+pub async fn next(State(state): State<AppState>, phone: Phone) -> Result<Response, Problem> {
+    let pending = phones::pending(&state, &phone).await?.into_iter().next().ok_or_else(Problem::not_found)?;
     Ok(reply(StatusCode::OK, &Pending::from(pending)))
 }
 
@@ -135,13 +135,13 @@ pub async fn next(State(edge): State<Edge>, phone: Phone) -> Result<Response, Pr
     (status = 200, description = "Rejected", body = Answered), (status = 404, description = "Unknown", body = Problem),
     (status = 409, description = "`ALREADY_COMPLETED`", body = Problem), (status = 410, description = "`EXPIRED`", body = Problem),
     (status = 422, description = "`INVALID_RESPONSE`", body = Problem)))]
-pub async fn reject(state: State<Edge>, phone: Phone, Path(id): Path<String>, Json(body): Json<Answer>) -> Result<Response, Problem> {
+pub async fn reject(shared: State<AppState>, phone: Phone, Path(id): Path<String>, Json(body): Json<Answer>) -> Result<Response, Problem> {
     // Only whether it fits the path is looked at here; the service verifies it.
     let claims = Compact::parse(&body.response).and_then(|response| response.unverified_claims::<ResponseClaims>());
     if !claims.is_ok_and(|claims| claims.dec == Decision::Reject && claims.sub == id) {
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "INVALID_RESPONSE", "it is no rejection of this trusonafication"));
     }
-    respond(state, phone, Json(body)).await
+    respond(shared, phone, Json(body)).await
 }
 
 impl From<PendingTrusonafication> for Pending {

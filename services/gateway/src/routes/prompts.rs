@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::devices::rfc3339;
-use crate::{auth::backend::Backend, edge::Edge, problem::Problem, reply::reply};
+use crate::{auth::backend::Backend, problem::Problem, reply::reply, state::AppState};
 
 /// What others have left of a user's patience.
 #[derive(Debug, Serialize, ToSchema)]
@@ -56,8 +56,8 @@ pub struct Which {
 /// Returns how often others may prompt a user, and where the user said that it was not them.
 #[utoipa::path(get, path = "/api/v2/users/{user_identifier}/prompts", operation_id = "getUserPrompts", tag = "users", params(("user_identifier" = String, Path)),
     responses((status = 200, description = "All of it for an unknown user", body = Prompts)))]
-pub async fn get(State(edge): State<Edge>, backend: Backend, Path(user_identifier): Path<String>) -> Result<Response, Problem> {
-    let found = prompts(&edge, &backend).get_prompt_budget(GetPromptBudgetRequest { user_identifier }).await?.into_inner();
+pub async fn get(State(state): State<AppState>, backend: Backend, Path(user_identifier): Path<String>) -> Result<Response, Problem> {
+    let found = prompts(&state, &backend).get_prompt_budget(GetPromptBudgetRequest { user_identifier }).await?.into_inner();
     let holds = found.holds.into_iter().map(|hold| Hold {
         context: Some(hold.context).filter(|context| !context.is_empty()),
         trusonafication_id: hold.trusonafication_id,
@@ -74,15 +74,15 @@ pub async fn get(State(edge): State<Edge>, backend: Backend, Path(user_identifie
     params(("user_identifier" = String, Path), ("context" = Option<String>, Query, description = "Absent: prompts without a context")),
     responses((status = 204, description = "Nothing is held there"), (status = 422, description = "Not valid", body = Problem)))]
 pub async fn release(
-    State(edge): State<Edge>,
+    State(state): State<AppState>,
     backend: Backend,
     Path(user_identifier): Path<String>,
     Query(Which { context }): Query<Which>,
 ) -> Result<StatusCode, Problem> {
-    prompts(&edge, &backend).release_prompt_hold(ReleasePromptHoldRequest { user_identifier, context }).await?;
+    prompts(&state, &backend).release_prompt_hold(ReleasePromptHoldRequest { user_identifier, context }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn prompts(edge: &Edge, backend: &Backend) -> PromptServiceClient<PeerChannel> {
-    PromptServiceClient::new(edge.peers.trusonafication().on_behalf_of(backend))
+fn prompts(state: &AppState, backend: &Backend) -> PromptServiceClient<PeerChannel> {
+    PromptServiceClient::new(state.peers.trusonafication().on_behalf_of(backend))
 }

@@ -14,7 +14,7 @@ use axum::{
 use nodkey_kernel::time::Timestamp;
 use nodkey_proto::registry::v1::{GetJwksArchiveRequest, GetJwksRequest, signing_key_service_client::SigningKeyServiceClient};
 
-use crate::{edge::Edge, problem::Problem};
+use crate::{problem::Problem, state::AppState};
 
 /// How long a contact counts after it was read; RFC 9116 recommends less than a year.
 const SECURITY_LIFETIME: Duration = Duration::from_hours(24 * 30);
@@ -22,8 +22,8 @@ const SECURITY_LIFETIME: Duration = Duration::from_hours(24 * 30);
 /// The public keys of the deployment (RFC 7517): they verify challenges, device-identifier JWTs and evidence. `typs` of each names what
 /// it signs; anything else by it is to be refused.
 #[utoipa::path(get, path = "/jwks", operation_id = "getJwks", tag = "public", responses((status = 200, description = "A JWK set", content_type = "application/json")))]
-pub async fn jwks(State(edge): State<Edge>) -> Result<Response, Problem> {
-    let mut keys = SigningKeyServiceClient::new(edge.peers.registry().unscoped());
+pub async fn jwks(State(state): State<AppState>) -> Result<Response, Problem> {
+    let mut keys = SigningKeyServiceClient::new(state.peers.registry().unscoped());
     let jwks = keys.get_jwks(GetJwksRequest {}).await?.into_inner().jwks;
     // Keys sign no sooner than this and the registry's own memory after they are published: see `signing_key_lead_seconds`.
     Ok(key_set(jwks, "public, max-age=60"))
@@ -33,8 +33,8 @@ pub async fn jwks(State(edge): State<Edge>) -> Result<Response, Problem> {
 /// and `revoked` are those of OpenID Federation 1.0, section 8.7. What a revoked key signed proves nothing.
 #[utoipa::path(get, path = "/jwks/archive", operation_id = "getJwksArchive", tag = "public",
     responses((status = 200, description = "A JWK set", content_type = "application/json")))]
-pub async fn jwks_archive(State(edge): State<Edge>) -> Result<Response, Problem> {
-    let mut keys = SigningKeyServiceClient::new(edge.peers.registry().unscoped());
+pub async fn jwks_archive(State(state): State<AppState>) -> Result<Response, Problem> {
+    let mut keys = SigningKeyServiceClient::new(state.peers.registry().unscoped());
     let jwks = keys.get_jwks_archive(GetJwksArchiveRequest {}).await?.into_inner().jwks;
     Ok(key_set(jwks, "public, max-age=300"))
 }
@@ -49,9 +49,9 @@ fn key_set(jwks: String, cache: &'static str) -> Response {
 #[utoipa::path(get, path = "/.well-known/security.txt", operation_id = "getSecurityContact", tag = "public", responses(
     (status = 200, description = "Contact", body = String, content_type = "text/plain"),
     (status = 404, description = "No contact is configured", body = Problem)))]
-pub async fn security(State(edge): State<Edge>) -> Result<Response, Problem> {
-    let contact = edge.security_contact.as_ref().ok_or_else(Problem::not_found)?;
-    let (url, expires) = (&edge.deployment.public_url, edge.clock.now() + SECURITY_LIFETIME);
+pub async fn security(State(state): State<AppState>) -> Result<Response, Problem> {
+    let contact = state.security_contact.as_ref().ok_or_else(Problem::not_found)?;
+    let (url, expires) = (&state.deployment.public_url, state.clock.now() + SECURITY_LIFETIME);
     let expires = Timestamp::from_seconds(expires.as_seconds());
     let text = format!("Contact: {contact}\nExpires: {expires}\nCanonical: {url}/.well-known/security.txt\n");
     Ok(([(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))], text).into_response())

@@ -25,11 +25,11 @@ use crate::{
         phone::{self, Phone},
     },
     body::read_body,
-    edge::Edge,
     extract::Json,
     limits::network::Source,
     problem::Problem,
     reply::reply,
+    state::AppState,
     strict::Strict,
     wait::woken,
 };
@@ -113,8 +113,8 @@ pub struct Pairing {
 }
 
 /// Roughly where a browser is, as far as a trusted proxy says.
-pub fn place(edge: &Edge, headers: &HeaderMap) -> String {
-    let place = edge.place_header.as_deref().map(|name| address::last_line(headers, name)).unwrap_or_default();
+pub fn place(state: &AppState, headers: &HeaderMap) -> String {
+    let place = state.place_header.as_deref().map(|name| address::last_line(headers, name)).unwrap_or_default();
     visible::escape(place.trim()).chars().take(100).collect()
 }
 
@@ -123,18 +123,18 @@ pub fn place(edge: &Edge, headers: &HeaderMap) -> String {
     (status = 201, description = "Lives for less than a minute", body = TruCode),
     (status = 403, description = "`ORIGIN_NOT_ALLOWED`", body = Problem), (status = 422, description = "Not valid", body = Problem)))]
 pub async fn create(
-    State(edge): State<Edge>,
+    State(state): State<AppState>,
     source: Source,
     headers: HeaderMap,
     Json(body): Json<CreateTruCode>,
 ) -> Result<Response, Problem> {
-    edge.address_rates.check_source(&source)?;
+    state.address_rates.check_source(&source)?;
     let request = CreateTruCodeRequest {
         relying_party_id: body.relying_party_id,
         origin: text(&headers, ORIGIN.as_str()).to_owned(),
-        place: place(&edge, &headers),
+        place: place(&state, &headers),
     };
-    let mut codes = TruCodeServiceClient::new(edge.peers.trusonafication().unscoped());
+    let mut codes = TruCodeServiceClient::new(state.peers.trusonafication().unscoped());
     let code = codes.create_tru_code(request).await?.into_inner();
     let match_number = Some(code.match_number).filter(|number| !number.is_empty());
     Ok(reply(StatusCode::CREATED, &TruCode { id: code.id, payload: code.payload, relying_party_id: code.relying_party_id, match_number }))
@@ -145,18 +145,23 @@ pub async fn create(
     (status = 200, description = "Paired, or over", body = TruCodeStatus), (status = 404, description = "Unknown", body = Problem),
     (status = 429, description = "`TOO_MANY_WAITS`: too many wait from this address", body = Problem),
     (status = 503, description = "`OVERLOADED`", body = Problem)))]
-pub async fn status(State(edge): State<Edge>, source: Source, Path(id): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
-    let _permit = edge.waits.anonymous(&source)?;
+pub async fn status(
+    State(state): State<AppState>,
+    source: Source,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let _permit = state.waits.anonymous(&source)?;
     let origin = text(&headers, ORIGIN.as_str()).to_owned();
     // They keep the whole buffer alive that the request was read into.
     drop(headers);
     let id: TruCodeId = id.parse().map_err(|_| Problem::not_found())?;
     // Listened to before the first look: a pairing in between is not missed.
-    let mut listener = edge.bus.listen(&format!("trucode.{id}"));
+    let mut listener = state.bus.listen(&format!("trucode.{id}"));
     // Of those who work, for the first look.
-    let mut working = Some(edge.admission.enter(Class::Anonymous)?);
+    let mut working = Some(state.admission.enter(Class::Anonymous)?);
     loop {
-        let mut codes = TruCodeServiceClient::new(edge.peers.trusonafication().unscoped());
+        let mut codes = TruCodeServiceClient::new(state.peers.trusonafication().unscoped());
         let request = GetTruCodeStatusRequest { id: id.to_string(), origin: origin.clone() };
         // Boxed, so that who waits holds no memory for a call that is over: there are many of them.
         let status = Box::pin(codes.get_tru_code_status(request)).await?.into_inner();
@@ -166,12 +171,12 @@ pub async fn status(State(edge): State<Edge>, source: Source, Path(id): Path<Str
             .as_ref()
             .and_then(from_timestamp)
             .ok_or_else(|| Problem::because("another service did not say when the code is over"))?;
-        let left = edge.clock.now().until(expires_at);
-        if status.paired || left.is_zero() || edge.stopping.is_cancelled() {
+        let left = state.clock.now().until(expires_at);
+        if status.paired || left.is_zero() || state.stopping.is_cancelled() {
             return Ok(reply(StatusCode::OK, &TruCodeStatus { id: status.id, paired: status.paired }));
         }
         // When this gateway is to stop the next look is the last.
-        woken(&edge, &mut listener, left).await;
+        woken(&state, &mut listener, left).await;
     }
 }
 
@@ -179,8 +184,8 @@ pub async fn status(State(edge): State<Edge>, source: Source, Path(id): Path<Str
 #[utoipa::path(get, path = "/api/v2/trucodes/{reference}/context", operation_id = "getTruCodeContext", tag = "phones", params(("reference" = String, Path)), responses(
     (status = 200, description = "What to show", body = Context), (status = 404, description = "Unknown", body = Problem),
     (status = 410, description = "`EXPIRED`, `TOO_MANY_WRONG_NUMBERS`", body = Problem)))]
-pub async fn context(State(edge): State<Edge>, phone: Phone, Path(reference): Path<String>) -> Result<Response, Problem> {
-    let mut codes = TruCodeServiceClient::new(edge.peers.trusonafication().acting_for(phone.relying_party));
+pub async fn context(State(state): State<AppState>, phone: Phone, Path(reference): Path<String>) -> Result<Response, Problem> {
+    let mut codes = TruCodeServiceClient::new(state.peers.trusonafication().acting_for(phone.relying_party));
     let context = codes.get_tru_code_context(GetTruCodeContextRequest { reference }).await?.into_inner();
     let filled = |text: String| Some(text).filter(|text| !text.is_empty());
     let context = Context {
@@ -199,13 +204,13 @@ pub async fn context(State(edge): State<Edge>, phone: Phone, Path(reference): Pa
     (status = 403, description = "`PROOF_REQUIRED`", body = Problem), (status = 409, description = "`ALREADY_PAIRED`", body = Problem),
     (status = 410, description = "`EXPIRED`, `TOO_MANY_WRONG_NUMBERS`", body = Problem),
     (status = 422, description = "`INVALID_PAYLOAD`, `NUMBER_MISMATCH`", body = Problem)))]
-pub async fn pair(State(edge): State<Edge>, request: Request) -> Result<Response, Problem> {
+pub async fn pair(State(state): State<AppState>, request: Request) -> Result<Response, Problem> {
     let (mut parts, body) = request.into_parts();
-    edge.address_rates.check_source(&Source::from_request_parts(&mut parts, &edge).await?)?;
+    state.address_rates.check_source(&Source::from_request_parts(&mut parts, &state).await?)?;
     let body = read_body(body).await?;
     let phone = if parts.headers.contains_key("dpop") {
-        let proof = phone::verify(&edge, &parts, &body)?;
-        Some(phone::authenticate(&edge, &mut parts, &proof).await?)
+        let proof = phone::verify(&state, &parts, &body)?;
+        Some(phone::authenticate(&state, &mut parts, &proof).await?)
     } else {
         None
     };
@@ -215,7 +220,7 @@ pub async fn pair(State(edge): State<Edge>, request: Request) -> Result<Response
     if phone.as_ref().is_some_and(|phone| phone.device.as_str() != identifier) {
         return Err(Problem::field("identifier", "must be the device whose proof is in the DPoP header"));
     }
-    let peer = edge.peers.trusonafication();
+    let peer = state.peers.trusonafication();
     let channel = phone.as_ref().map_or_else(|| peer.unscoped(), |phone| peer.acting_for(phone.relying_party));
     let request = PairTruCodeRequest {
         payload: scan.payload.unwrap_or_default(),
@@ -230,8 +235,8 @@ pub async fn pair(State(edge): State<Edge>, request: Request) -> Result<Response
 /// Returns who paired a code.
 #[utoipa::path(get, path = "/api/v2/paired_trucodes/{id}", operation_id = "getTruCodePairing", tag = "codes", params(("id" = String, Path)), responses(
     (status = 200, description = "Paired", body = Pairing), (status = 404, description = "Unknown, or not paired", body = Problem)))]
-pub async fn pairing(State(edge): State<Edge>, backend: Backend, Path(id): Path<String>) -> Result<Response, Problem> {
-    let mut codes = TruCodeServiceClient::new(edge.peers.trusonafication().on_behalf_of(&backend));
+pub async fn pairing(State(state): State<AppState>, backend: Backend, Path(id): Path<String>) -> Result<Response, Problem> {
+    let mut codes = TruCodeServiceClient::new(state.peers.trusonafication().on_behalf_of(&backend));
     let pairing = codes.get_pairing(GetPairingRequest { id }).await?.into_inner();
     Ok(reply(StatusCode::OK, &Pairing { id: pairing.id, identifier: pairing.identifier, paired: true }))
 }

@@ -22,10 +22,10 @@ use utoipa::ToSchema;
 use super::identifiers;
 use crate::{
     auth::backend::Backend,
-    edge::Edge,
     extract::{IdempotencyKey, Json, Wait},
     problem::Problem,
     reply::reply,
+    state::AppState,
     wait::results::ResultWait,
 };
 
@@ -145,14 +145,14 @@ pub struct Evidence {
     (status = 422, description = "Not valid, or nobody can answer", body = Problem),
     (status = 424, description = "`NO_DOCUMENTS`; `NO_SIX_DIGITS`; `PROMPT_BUDGET_EXHAUSTED` or `PROMPTS_HELD`, with `Retry-After`", body = Problem)))]
 pub async fn create(
-    State(edge): State<Edge>,
+    State(state): State<AppState>,
     backend: Backend,
     key: IdempotencyKey,
     Json(body): Json<CreateTrusonafication>,
 ) -> Result<Response, Problem> {
     not_an_answer(&[("id", body.id.is_some()), ("result", body.result.is_some())])?;
     let email = body.email.clone().filter(|email| !email.is_empty());
-    let created = ask(&edge, &backend, key, body).await?;
+    let created = ask(&state, &backend, key, body).await?;
     let trusonafication = created
         .trusonafication
         .as_ref()
@@ -168,17 +168,22 @@ pub async fn create(
     (status = 200, description = "As it stands", body = rest::Trusonafication), (status = 404, description = "Unknown", body = Problem),
     (status = 429, description = "`TOO_MANY_WAITS`: too many of the relying party wait", body = Problem),
     (status = 503, description = "`OVERLOADED`", body = Problem)))]
-pub async fn get(State(edge): State<Edge>, backend: Backend, Path(id): Path<String>, Wait(patience): Wait) -> Result<Response, Problem> {
-    let _permit = if patience.is_zero() { None } else { Some(edge.waits.party(backend.relying_party())?) };
+pub async fn get(
+    State(state): State<AppState>,
+    backend: Backend,
+    Path(id): Path<String>,
+    Wait(patience): Wait,
+) -> Result<Response, Problem> {
+    let _permit = if patience.is_zero() { None } else { Some(state.waits.party(backend.relying_party())?) };
     let found = match id.parse() {
         Ok(id) if !patience.is_zero() => {
-            let mut wait = ResultWait::new(&edge, &backend, id);
+            let mut wait = ResultWait::new(&state, &backend, id);
             let found = wait.first(patience).await?;
             wait.end(found, patience).await?
         }
         _ => {
             let request = GetTrusonaficationRequest { id, wait_seconds: 0 };
-            edge.trusonafications(&backend).get_trusonafication(request).await?.into_inner()
+            state.trusonafications(&backend).get_trusonafication(request).await?.into_inner()
         }
     };
     Ok(reply(StatusCode::OK, &rest::Trusonafication::from(&found).answering(None)))
@@ -188,8 +193,8 @@ pub async fn get(State(edge): State<Edge>, backend: Backend, Path(id): Path<Stri
 #[utoipa::path(delete, path = "/api/v2/trusonafications/{id}", operation_id = "cancelTrusonafication", tag = "trusonafications", params(("id" = String, Path)), responses(
     (status = 204, description = "Canceled"), (status = 404, description = "Unknown", body = Problem),
     (status = 422, description = "`NOT_IN_PROGRESS`", body = Problem)))]
-pub async fn cancel(State(edge): State<Edge>, backend: Backend, Path(id): Path<String>) -> Result<StatusCode, Problem> {
-    let mut client = edge.trusonafications(&backend);
+pub async fn cancel(State(state): State<AppState>, backend: Backend, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+    let mut client = state.trusonafications(&backend);
     // Over gRPC canceling again is fine; clients of this door expect to be told.
     let found = client.get_trusonafication(GetTrusonaficationRequest { id: id.clone(), wait_seconds: 0 }).await?.into_inner();
     if found.status() == Status::Canceled {
@@ -203,9 +208,9 @@ pub async fn cancel(State(edge): State<Edge>, backend: Backend, Path(id): Path<S
 #[utoipa::path(get, path = "/api/v2/trusonafications/{id}/evidence", operation_id = "getEvidence", tag = "trusonafications", params(("id" = String, Path)), responses(
     (status = 200, description = "Verifiable offline", body = Evidence),
     (status = 404, description = "Unknown, or not answered", body = Problem)))]
-pub async fn evidence(State(edge): State<Edge>, backend: Backend, Path(id): Path<String>) -> Result<Response, Problem> {
-    let evidence = edge.trusonafications(&backend).get_evidence(GetEvidenceRequest { id }).await?.into_inner();
-    let mut keys = SigningKeyServiceClient::new(edge.peers.registry().unscoped());
+pub async fn evidence(State(state): State<AppState>, backend: Backend, Path(id): Path<String>) -> Result<Response, Problem> {
+    let evidence = state.trusonafications(&backend).get_evidence(GetEvidenceRequest { id }).await?.into_inner();
+    let mut keys = SigningKeyServiceClient::new(state.peers.registry().unscoped());
     let jwks = keys.get_jwks(GetJwksRequest {}).await?.into_inner().jwks;
     let json = |text: &str| serde_json::from_str(text).map_err(Problem::because);
     let keys = evidence.keys.iter().map(|key| json(key)).collect::<Result<_, _>>()?;
@@ -231,7 +236,7 @@ pub fn not_an_answer(members: &[(&str, bool)]) -> Result<(), Problem> {
 
 /// Asks. Whoever is named by Trusona ID is looked up first.
 pub async fn ask(
-    edge: &Edge,
+    state: &AppState,
     backend: &Backend,
     IdempotencyKey(request_id): IdempotencyKey,
     mut body: CreateTrusonafication,
@@ -243,13 +248,13 @@ pub async fn ask(
     if body.device_identifier.is_none() && body.user_identifier.is_none() && body.trucode_id.is_none() {
         body.user_identifier = match body.trusona_id.take() {
             Some(trusona_id) => {
-                let user = identifiers::users_of(edge, backend, trusona_id).await?.into_iter().next();
+                let user = identifiers::users_of(state, backend, trusona_id).await?.into_iter().next();
                 Some(user.ok_or_else(|| Problem::field("trusona_id", "no user is registered with it"))?)
             }
             None => body.email.take(),
         };
     }
-    Ok(edge.trusonafications(backend).create_trusonafication(command(request_id, body)?).await?.into_inner())
+    Ok(state.trusonafications(backend).create_trusonafication(command(request_id, body)?).await?.into_inner())
 }
 
 fn command(request_id: String, body: CreateTrusonafication) -> Result<CreateTrusonaficationRequest, Problem> {

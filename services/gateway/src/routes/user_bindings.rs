@@ -12,7 +12,7 @@ use nodkey_runtime::status::PeerError;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::{auth::backend::Backend, edge::Edge, extract::Json, problem::Problem};
+use crate::{auth::backend::Backend, extract::Json, problem::Problem, state::AppState};
 
 /// Whom to bind to whom.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -30,14 +30,14 @@ pub struct CreateUserBinding {
     (status = 204, description = "Bound"), (status = 409, description = "`USER_ALREADY_BOUND`", body = Problem),
     (status = 422, description = "Not valid", body = Problem),
     (status = 424, description = "`TRUCODE_NOT_PAIRED`, or paired by nobody who is known", body = Problem)))]
-pub async fn create(State(edge): State<Edge>, backend: Backend, Json(body): Json<CreateUserBinding>) -> Result<StatusCode, Problem> {
+pub async fn create(State(state): State<AppState>, backend: Backend, Json(body): Json<CreateUserBinding>) -> Result<StatusCode, Problem> {
     let (user_identifier, id) = (body.user_identifier.unwrap_or_default(), body.trucode_id.unwrap_or_default());
     for (field, value) in [("user_identifier", &user_identifier), ("trucode_id", &id)] {
         if value.trim().is_empty() {
             return Err(Problem::field(field, "must not be blank"));
         }
     }
-    let mut codes = TruCodeServiceClient::new(edge.peers.trusonafication().on_behalf_of(&backend));
+    let mut codes = TruCodeServiceClient::new(state.peers.trusonafication().on_behalf_of(&backend));
     let device_identifier = match codes.get_pairing(GetPairingRequest { id }).await.map_err(PeerError::from) {
         Ok(pairing) => pairing.into_inner().identifier,
         Err(e) if e.kind() == Kind::NotFound => {
@@ -45,7 +45,7 @@ pub async fn create(State(edge): State<Edge>, backend: Backend, Json(body): Json
         }
         Err(e) => return Err(e.into()),
     };
-    let mut bindings = BindingServiceClient::new(edge.peers.binding().on_behalf_of(&backend));
+    let mut bindings = BindingServiceClient::new(state.peers.binding().on_behalf_of(&backend));
     let known = GetDeviceBindingRequest { device_identifier: device_identifier.clone(), with_user_devices: false };
     match bindings.get_device_binding(known).await.map_err(PeerError::from) {
         // Left over by a call whose second step failed, or waiting for its code: here the backend vouches, as the code would.

@@ -19,10 +19,10 @@ use utoipa::{
 use super::trusonafications::not_an_answer;
 use crate::{
     auth::backend::Backend,
-    edge::Edge,
     extract::{IdempotencyKey, Json},
     problem::Problem,
     reply::reply,
+    state::AppState,
 };
 
 /// Which device is whose.
@@ -82,7 +82,7 @@ impl From<Binding> for UserDevice {
     (status = 409, description = "`DEVICE_ALREADY_BOUND` to another user", body = Problem),
     (status = 422, description = "Not valid", body = Problem), (status = 424, description = "`DEVICE_NOT_FOUND`", body = Problem)))]
 pub async fn create(
-    State(edge): State<Edge>,
+    State(state): State<AppState>,
     backend: Backend,
     IdempotencyKey(request_id): IdempotencyKey,
     Json(body): Json<CreateUserDevice>,
@@ -93,7 +93,7 @@ pub async fn create(
         user_identifier: body.user_identifier.unwrap_or_default(),
         device_identifier: body.device_identifier.unwrap_or_default(),
     };
-    let binding = bindings(&edge, &backend).create_binding(request).await?.into_inner();
+    let binding = bindings(&state, &backend).create_binding(request).await?.into_inner();
     Ok(reply(StatusCode::CREATED, &UserDevice::from(binding)))
 }
 
@@ -103,7 +103,7 @@ pub async fn create(
     (status = 200, description = "Active", body = UserDevice), (status = 404, description = "Unknown code", body = Problem),
     (status = 422, description = "Not valid", body = Problem)))]
 pub async fn activate(
-    State(edge): State<Edge>,
+    State(state): State<AppState>,
     backend: Backend,
     Path(id): Path<String>,
     Json(body): Json<ActivateUserDevice>,
@@ -117,7 +117,7 @@ pub async fn activate(
     if body.active != Some(true) {
         return Err(Problem::field("active", "must be true; a user is deactivated by DELETE /api/v2/users/{user_identifier}"));
     }
-    let binding = bindings(&edge, &backend).activate_binding(ActivateBindingRequest { id }).await?.into_inner();
+    let binding = bindings(&state, &backend).activate_binding(ActivateBindingRequest { id }).await?.into_inner();
     Ok(reply(StatusCode::OK, &UserDevice::from(binding)))
 }
 
@@ -126,6 +126,6 @@ pub async fn without_code(_: Backend) -> Problem {
     Problem::field("id", "must not be blank")
 }
 
-fn bindings(edge: &Edge, by: impl Into<Actor>) -> BindingServiceClient<PeerChannel> {
-    BindingServiceClient::new(edge.peers.binding().on_behalf_of(by))
+fn bindings(state: &AppState, by: impl Into<Actor>) -> BindingServiceClient<PeerChannel> {
+    BindingServiceClient::new(state.peers.binding().on_behalf_of(by))
 }

@@ -15,7 +15,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::devices::{devices as registry, rfc3339};
-use crate::{auth::backend::Backend, edge::Edge, problem::Problem, reply::reply};
+use crate::{auth::backend::Backend, problem::Problem, reply::reply, state::AppState};
 
 /// How many devices are asked for at once.
 const AT_ONCE: usize = 8;
@@ -52,23 +52,27 @@ pub struct DevicesOfUser {
 /// Deactivates a user: every binding ends, every device is retired.
 #[utoipa::path(delete, path = "/api/v2/users/{user_identifier}", operation_id = "deactivateUser", tag = "users", params(("user_identifier" = String, Path)),
     responses((status = 204, description = "Deactivated"), (status = 404, description = "Unknown or inactive", body = Problem)))]
-pub async fn deactivate(State(edge): State<Edge>, backend: Backend, Path(user_identifier): Path<String>) -> Result<StatusCode, Problem> {
-    users(&edge, &backend).deactivate_user(DeactivateUserRequest { user_identifier }).await?;
+pub async fn deactivate(
+    State(state): State<AppState>,
+    backend: Backend,
+    Path(user_identifier): Path<String>,
+) -> Result<StatusCode, Problem> {
+    users(&state, &backend).deactivate_user(DeactivateUserRequest { user_identifier }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Lists a user's devices. Empty for an unknown user.
 #[utoipa::path(get, path = "/api/v2/users/{user_identifier}/devices", operation_id = "listUserDevices", tag = "users", params(("user_identifier" = String, Path)),
     responses((status = 200, description = "Oldest binding first", body = DevicesOfUser)))]
-pub async fn devices(State(edge): State<Edge>, backend: Backend, Path(user_identifier): Path<String>) -> Result<Response, Problem> {
-    let bindings = users(&edge, &backend).list_user_devices(ListUserDevicesRequest { user_identifier }).await?.into_inner().bindings;
-    let described = stream::iter(bindings).map(|binding| describe(&edge, &backend, binding)).buffered(AT_ONCE);
+pub async fn devices(State(state): State<AppState>, backend: Backend, Path(user_identifier): Path<String>) -> Result<Response, Problem> {
+    let bindings = users(&state, &backend).list_user_devices(ListUserDevicesRequest { user_identifier }).await?.into_inner().bindings;
+    let described = stream::iter(bindings).map(|binding| describe(&state, &backend, binding)).buffered(AT_ONCE);
     Ok(reply(StatusCode::OK, &DevicesOfUser { devices: described.try_collect().await? }))
 }
 
-async fn describe(edge: &Edge, backend: &Backend, binding: Binding) -> Result<DeviceOfUser, Problem> {
+async fn describe(state: &AppState, backend: &Backend, binding: Binding) -> Result<DeviceOfUser, Problem> {
     let request = GetDeviceRequest { device_id: binding.device_identifier.clone() };
-    let device = registry(edge, backend).get_device(request).await?.into_inner();
+    let device = registry(state, backend).get_device(request).await?.into_inner();
     let kind = |kind| match kind {
         PresenceKind::Biometric => "biometric",
         PresenceKind::Credential | PresenceKind::Unspecified => "credential",
@@ -91,6 +95,6 @@ async fn describe(edge: &Edge, backend: &Backend, binding: Binding) -> Result<De
     })
 }
 
-pub(super) fn users(edge: &Edge, by: impl Into<Actor>) -> UserServiceClient<PeerChannel> {
-    UserServiceClient::new(edge.peers.binding().on_behalf_of(by))
+pub(super) fn users(state: &AppState, by: impl Into<Actor>) -> UserServiceClient<PeerChannel> {
+    UserServiceClient::new(state.peers.binding().on_behalf_of(by))
 }

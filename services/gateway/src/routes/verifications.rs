@@ -21,10 +21,10 @@ use utoipa::ToSchema;
 use super::trusonafications::{CreateTrusonafication, ask, not_an_answer};
 use crate::{
     auth::backend::Backend,
-    edge::Edge,
     extract::{AnyJson, IdempotencyKey, Object},
     problem::Problem,
     reply::reply,
+    state::AppState,
 };
 
 /// How often to ask for the result, in seconds.
@@ -134,7 +134,7 @@ fn statuses() -> utoipa::openapi::Object {
     (status = 422, description = "Not valid, or nobody can answer", body = Problem),
     (status = 424, description = "`NO_DOCUMENTS`; `PROMPT_BUDGET_EXHAUSTED`, with `Retry-After`", body = Problem)))]
 pub async fn create(
-    State(edge): State<Edge>,
+    State(state): State<AppState>,
     backend: Backend,
     key: IdempotencyKey,
     AnyJson(OneOrArray(asked)): AnyJson<OneOrArray>,
@@ -158,7 +158,7 @@ pub async fn create(
         custom_fields: Some(to_raw_value(&own).map_err(Problem::because)?),
         ..CreateTrusonafication::default()
     };
-    let created = ask(&edge, &backend, key, body).await?;
+    let created = ask(&state, &backend, key, body).await?;
     Ok(reply(
         StatusCode::CREATED,
         &view(&created.trusonafication.ok_or_else(|| Problem::because("another service did not say the trusonafication"))?),
@@ -168,9 +168,9 @@ pub async fn create(
 /// Returns one.
 #[utoipa::path(get, path = "/api/v1/verifications/{id}", operation_id = "getVerification", tag = "compatibility", params(("id" = String, Path)), responses(
     (status = 200, description = "As it stands", body = Verification), (status = 404, description = "Unknown", body = Problem)))]
-pub async fn get(State(edge): State<Edge>, backend: Backend, Path(id): Path<String>) -> Result<Response, Problem> {
+pub async fn get(State(state): State<AppState>, backend: Backend, Path(id): Path<String>) -> Result<Response, Problem> {
     let request = GetTrusonaficationRequest { id, wait_seconds: 0 };
-    let found = edge.trusonafications(&backend).get_trusonafication(request).await?.into_inner();
+    let found = state.trusonafications(&backend).get_trusonafication(request).await?.into_inner();
     Ok(reply(StatusCode::OK, &view(&found)))
 }
 

@@ -10,19 +10,19 @@ use nodkey_proto::trusonafication::v1::{ListChangesRequest, ListChangesResponse}
 use nodkey_runtime::{Actor, Job, status::PeerError};
 
 use super::phones::{device_topic, shown_topic};
-use crate::{edge::Edge, given::Given};
+use crate::{given::Given, state::AppState};
 
 /// Looks until this gateway stops.
-pub fn job(edge: Edge, every: Duration) -> Job {
+pub fn job(state: AppState, every: Duration) -> Job {
     Job::new("looks", move |shutdown| async move {
         let look = |cursor: Option<String>| async {
-            let mut client = edge.trusonafications(Actor::Service(None));
+            let mut client = state.trusonafications(Actor::Service(None));
             let request = ListChangesRequest { cursor: cursor.unwrap_or_default() };
             let found = client.list_changes(request).await.map_err(PeerError::from)?.into_inner();
-            counter!("nodkey_wakes_made_up_total").increment(hint(&edge.bus, &edge.given, &found));
+            counter!("nodkey_wakes_made_up_total").increment(hint(&state.bus, &state.given, &found));
             Ok::<_, PeerError>(Looked { cursor: found.cursor, more: found.more })
         };
-        look_out(&edge.bus, every, shutdown, look).await;
+        look_out(&state.bus, every, shutdown, look).await;
     })
 }
 

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use nodkey_bus::Listener;
 
-use crate::edge::Edge;
+use crate::state::AppState;
 
 /// Resolves at a hint, at the latest after `limit`; false when this gateway is to stop.
-pub async fn woken(edge: &Edge, listener: &mut Listener, limit: Duration) -> bool {
+pub async fn woken(state: &AppState, listener: &mut Listener, limit: Duration) -> bool {
     tokio::select! {
         () = listener.notified() => true,
         () = tokio::time::sleep(limit) => true,
-        () = edge.stopping.cancelled() => false,
+        () = state.stopping.cancelled() => false,
     }
 }

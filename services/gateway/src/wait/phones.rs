@@ -13,9 +13,9 @@ use tonic::Status;
 
 use crate::{
     auth::phone::Phone,
-    edge::Edge,
     limits::permits::{self, Permit},
     problem::Problem,
+    state::AppState,
 };
 
 /// How long an event stream is held, about: then the phone comes again, proves itself anew, and is spread anew.
@@ -23,7 +23,7 @@ const MAX_AGE: Duration = Duration::from_hours(1);
 
 /// A phone that waits.
 pub struct Waiting {
-    edge: Edge,
+    state: AppState,
     phone: Phone,
     permit: Permit,
     listener: Listener,
@@ -54,28 +54,28 @@ pub struct Update {
 }
 
 /// Returns what there is for a phone to answer, now.
-pub async fn pending(edge: &Edge, phone: &Phone) -> Result<Vec<PendingTrusonafication>, Status> {
-    let mut client = edge.trusonafications(phone.relying_party);
+pub async fn pending(state: &AppState, phone: &Phone) -> Result<Vec<PendingTrusonafication>, Status> {
+    let mut client = state.trusonafications(phone.relying_party);
     let request = ListPendingRequest { device_id: phone.device.to_string() };
     // Boxed, so that who waits holds no memory for a call that is over: there are many of them.
     let pending = Box::pin(client.list_pending(request)).await?.into_inner().trusonafications;
-    edge.given.note(&phone.device, &pending);
+    state.given.note(&phone.device, &pending);
     Ok(pending)
 }
 
 impl Waiting {
     /// Begins to wait. What comes from here on is not missed.
-    pub fn new(edge: &Edge, phone: Phone) -> Result<Self, Problem> {
-        let permit = edge.waits.device(phone.relying_party, &phone.device)?;
+    pub fn new(state: &AppState, phone: Phone) -> Result<Self, Problem> {
+        let permit = state.waits.device(phone.relying_party, &phone.device)?;
         gauge!("nodkey_waiting_phones").increment(1.0);
-        let listener = edge.bus.listen(&device_topic(&phone.device));
-        Ok(Self { edge: edge.clone(), phone, permit, listener, shown: Vec::new() })
+        let listener = state.bus.listen(&device_topic(&phone.device));
+        Ok(Self { state: state.clone(), phone, permit, listener, shown: Vec::new() })
     }
 
     /// Returns what there is once there is something; empty after `patience`, or when this gateway is to stop.
     pub async fn first(&mut self, patience: Duration) -> Result<Vec<PendingTrusonafication>, Problem> {
         let end = Instant::now() + patience;
-        let mut found = pending(&self.edge, &self.phone).await?;
+        let mut found = pending(&self.state, &self.phone).await?;
         while found.is_empty() {
             match self.woken(end.saturating_duration_since(Instant::now())).await {
                 Woken::Look => found = self.look(end).await?,
@@ -88,12 +88,12 @@ impl Waiting {
 
     /// When a stream that begins now has been held for long enough.
     pub fn max_age(&self) -> Instant {
-        Instant::now() + jittered(&self.edge.random, MAX_AGE)
+        Instant::now() + jittered(&self.state.random, MAX_AGE)
     }
 
     /// Returns what there is at first.
     pub async fn begin(&mut self) -> Result<Update, Problem> {
-        let pending = pending(&self.edge, &self.phone).await?;
+        let pending = pending(&self.state, &self.phone).await?;
         Ok(self.show(pending))
     }
 
@@ -111,12 +111,12 @@ impl Waiting {
     async fn look(&mut self, end: Instant) -> Result<Vec<PendingTrusonafication>, Problem> {
         let mut failures = 0;
         loop {
-            let status = match pending(&self.edge, &self.phone).await {
+            let status = match pending(&self.state, &self.phone).await {
                 Err(status) if is_passing(&status) => status,
                 answer => return Ok(answer?),
             };
             failures += 1;
-            let pause = backoff(&self.edge.random, failures);
+            let pause = backoff(&self.state.random, failures);
             if pause >= end.saturating_duration_since(Instant::now()) {
                 return Err(status.into());
             }
@@ -133,7 +133,7 @@ impl Waiting {
         let is_there = |id: &str| pending.iter().any(|pending| pending.id == id);
         let closed: Vec<_> = self.shown.extract_if(.., |(id, _)| !is_there(id)).map(|(id, _)| id).collect();
         let new: Vec<_> = pending.into_iter().filter(|pending| self.shown.iter().all(|(id, _)| *id != pending.id)).collect();
-        self.shown.extend(new.iter().map(|pending| (pending.id.clone(), self.edge.bus.listen(&shown_topic(&pending.id)))));
+        self.shown.extend(new.iter().map(|pending| (pending.id.clone(), self.state.bus.listen(&shown_topic(&pending.id)))));
         Update { new, closed }
     }
 
@@ -150,7 +150,7 @@ impl Waiting {
             () = gone => Woken::Look,
             () = tokio::time::sleep(limit) => Woken::Late,
             () = self.permit.replaced() => Woken::Replaced,
-            () = self.edge.stopping.cancelled() => Woken::Stopping,
+            () = self.state.stopping.cancelled() => Woken::Stopping,
         }
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use super::woken;
-use crate::edge::Edge;
+use crate::state::AppState;
 
 /// How long after its expiry one is looked at without a wake: it is ended by then, and whoever ends it wakes.
 const OVERDUE: Duration = Duration::from_secs(2);
@@ -25,7 +25,7 @@ const FOR_EVER: Duration = Duration::from_hours(24 * 365);
 /// Somebody who waits for the end of one.
 #[derive(Debug)]
 pub struct ResultWait {
-    edge: Edge,
+    state: AppState,
     by: Actor,
     id: TrusonaficationId,
     listener: Listener,
@@ -34,15 +34,15 @@ pub struct ResultWait {
 impl ResultWait {
     /// Begins to wait. What changes from here on is not missed.
     #[must_use]
-    pub fn new(edge: &Edge, by: impl Into<Actor>, id: TrusonaficationId) -> Self {
-        Self { edge: edge.clone(), by: by.into(), id, listener: edge.bus.listen(&format!("trusonafication.{id}")) }
+    pub fn new(state: &AppState, by: impl Into<Actor>, id: TrusonaficationId) -> Self {
+        Self { state: state.clone(), by: by.into(), id, listener: state.bus.listen(&format!("trusonafication.{id}")) }
     }
 
     /// Returns it as it stands.
     pub async fn now(&self) -> Result<Trusonafication, Status> {
         let request = GetTrusonaficationRequest { id: self.id.to_string(), wait_seconds: 0 };
         // Boxed, so that who waits holds no memory for a call that is over: there are many of them.
-        Ok(Box::pin(self.edge.trusonafications(self.by.clone()).get_trusonafication(request)).await?.into_inner())
+        Ok(Box::pin(self.state.trusonafications(self.by.clone()).get_trusonafication(request)).await?.into_inner())
     }
 
     /// Returns it as it stands to whoever is going to wait. A service that is away, for its restart, is asked again for a moment.
@@ -55,8 +55,8 @@ impl ResultWait {
                 found => return found,
             };
             failures += 1;
-            let pause = backoff(&self.edge.random, failures);
-            if pause >= end.saturating_duration_since(Instant::now()) || !woken(&self.edge, &mut self.listener, pause).await {
+            let pause = backoff(&self.state.random, failures);
+            if pause >= end.saturating_duration_since(Instant::now()) || !woken(&self.state, &mut self.listener, pause).await {
                 return Err(status);
             }
         }
@@ -72,7 +72,7 @@ impl ResultWait {
         let mut failures = 0;
         loop {
             let left = end.saturating_duration_since(Instant::now());
-            let stopping = !woken(&self.edge, &mut self.listener, pause.min(left)).await;
+            let stopping = !woken(&self.state, &mut self.listener, pause.min(left)).await;
             let over = stopping || Instant::now() >= end;
             match self.now().await {
                 Ok(found) => match self.due(&found) {
@@ -82,7 +82,7 @@ impl ResultWait {
                 Err(e) if over || !is_passing(&e) => return Err(e),
                 Err(_) => {
                     failures += 1;
-                    pause = backoff(&self.edge.random, failures);
+                    pause = backoff(&self.state.random, failures);
                 }
             }
         }
@@ -94,7 +94,7 @@ impl ResultWait {
             return None;
         }
         let expires_at = found.expires_at.as_ref().and_then(from_timestamp);
-        Some(expires_at.map_or(Duration::ZERO, |at| self.edge.clock.now().until(at)) + OVERDUE)
+        Some(expires_at.map_or(Duration::ZERO, |at| self.state.clock.now().until(at)) + OVERDUE)
     }
 }
 

@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 use tracing::warn;
 use uuid::Uuid;
 
-use super::{ATTEMPTS, App, endpoint_keys::EndpointKeys, kick, rows};
+use super::{ATTEMPTS, App, endpoint_keys::EndpointKeys, rows, wake};
 pub use crate::store::delivery::{Listing, Range};
 use crate::{
     convert::disabled_reason,
@@ -169,7 +169,7 @@ impl App {
         };
         delivery::insert(tx, &delivery).await?;
         if state == State::Pending {
-            kick(&self.kicks, tx, lane);
+            wake(&self.wakes, tx, lane);
         }
         Ok(())
     }
@@ -286,7 +286,7 @@ impl App {
             let again = found.again(self.now());
             let mut tx = self.db.begin().await?;
             if delivery::update(&mut tx, &again).await? {
-                kick(&self.kicks, &mut tx, again.lane.clone());
+                wake(&self.wakes, &mut tx, again.lane.clone());
                 tx.commit().await?;
                 return Ok(again);
             }
@@ -310,7 +310,7 @@ impl App {
                 count += i64::from(delivery::again(&mut tx, *id, now).await?);
             }
             // Whichever lanes they are in.
-            kick(&self.kicks, &mut tx, String::new());
+            wake(&self.wakes, &mut tx, String::new());
             tx.commit().await?;
         }
     }

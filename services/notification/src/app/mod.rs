@@ -36,7 +36,7 @@ const KICKS: usize = 1_024;
 
 /// Names of lanes in which something has become due.
 #[derive(Debug)]
-pub struct Kicked {
+pub struct Woken {
     /// Of deliveries.
     pub webhooks: mpsc::Receiver<String>,
     /// Of pushes.
@@ -54,24 +54,24 @@ pub struct App {
     /// Where phones may have us connect to.
     push_egress: Egress,
     peers: Peers,
-    kicks: mpsc::Sender<String>,
-    push_kicks: mpsc::Sender<String>,
+    wakes: mpsc::Sender<String>,
+    push_wakes: mpsc::Sender<String>,
     patience: Duration,
     retention: Duration,
 }
 
 impl App {
     /// Puts the use cases together.
-    pub fn new(config: &Config, deps: Deps) -> anyhow::Result<(Self, Kicked)> {
+    pub fn new(config: &Config, deps: Deps) -> anyhow::Result<(Self, Woken)> {
         let (db, vault) = (deps.db()?, deps.vault()?);
         let Deps { clock, random, deployment, peers, .. } = deps;
-        let (kicks, webhooks) = mpsc::channel(KICKS);
-        let (push_kicks, pushes) = mpsc::channel(KICKS);
+        let (wakes, webhooks) = mpsc::channel(KICKS);
+        let (push_wakes, pushes) = mpsc::channel(KICKS);
         let patience = Duration::from_hours(24 * u64::from(config.disable_after_days));
         let retention = Duration::from_hours(24 * u64::from(config.retention_days));
         let push_egress = config.push.egress(&deployment.egress);
-        let app = Self { db, clock, random, vault, deployment, push_egress, peers, kicks, push_kicks, patience, retention };
-        Ok((app, Kicked { webhooks, pushes }))
+        let app = Self { db, clock, random, vault, deployment, push_egress, peers, wakes, push_wakes, patience, retention };
+        Ok((app, Woken { webhooks, pushes }))
     }
 
     /// Now.
@@ -88,10 +88,10 @@ impl App {
 }
 
 /// Has a lane worked off once the transaction is committed.
-fn kick(kicks: &mpsc::Sender<String>, tx: &mut Tx, lane: String) {
-    let kicks = kicks.clone();
+fn wake(wakes: &mpsc::Sender<String>, tx: &mut Tx, lane: String) {
+    let wakes = wakes.clone();
     // Without room it is found by looking.
-    tx.after_commit(move || drop(kicks.try_send(lane)));
+    tx.after_commit(move || drop(wakes.try_send(lane)));
 }
 
 fn rows(limit: usize) -> i64 {

@@ -10,13 +10,13 @@ use nodkey_kernel::{
 use nodkey_proto::{convert::timestamp, notification::v1 as pb};
 use nodkey_runtime::Failure;
 
-use super::{App, kick, rows};
+use super::{App, rows, wake};
 use crate::{
     convert,
     domain::push_cause::Cause,
     error::Error,
-    lanes::lane,
     push::{Address, Configuration, Provider, Push, Verdict},
+    queues::lane,
     store::{push, push_configuration, push_registration},
 };
 
@@ -97,7 +97,7 @@ impl App {
             if let Some(receiver) = push_registration::receiver(tx, party, device).await? {
                 let lane = lane(party, receiver);
                 push::put(tx, (party, device), &lane, cause, now, expires_at).await?;
-                kick(&self.push_kicks, tx, lane);
+                wake(&self.push_wakes, tx, lane);
             }
         }
         Ok(())
@@ -114,7 +114,7 @@ impl App {
     }
 
     /// Returns at most `limit` lanes after `after` in which a push is due.
-    pub async fn push_lanes(&self, after: &str, limit: usize) -> Result<Vec<String>, Failure> {
+    pub async fn push_queues(&self, after: &str, limit: usize) -> Result<Vec<String>, Failure> {
         push::lanes(&self.db, after, self.now(), rows(limit)).await
     }
 

@@ -11,7 +11,7 @@ use nodkey_kernel::{
 use url::Url;
 
 use super::{EventType, Subject};
-use crate::lanes::lane;
+use crate::queues::lane;
 
 /// How long to wait after each failed attempt, in seconds; nothing is tried after the last. About three days in all.
 const SCHEDULE: [u32; 11] = [5, 30, 120, 600, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400, 86_400];

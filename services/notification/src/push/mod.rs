@@ -19,7 +19,7 @@ use reqwest::{Client, StatusCode, header::RETRY_AFTER, redirect::Policy};
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
-use crate::{app::App, cause, config::PushConfig, guard::Guard, lanes::Queue};
+use crate::{app::App, cause, config::PushConfig, guard::Guard, queues::Outgoing};
 
 pub use self::{
     address::{Address, Provider, SubscriptionKeys},
@@ -203,11 +203,11 @@ impl Pushes {
     }
 }
 
-impl Queue for Pushes {
+impl Outgoing for Pushes {
     type Item = Push;
 
     async fn lanes(&self, after: &str, limit: usize) -> Result<Vec<String>, Failure> {
-        self.app.push_lanes(after, limit).await
+        self.app.push_queues(after, limit).await
     }
 
     async fn claim(&self, lane: &str, limit: usize) -> Result<Vec<Push>, Failure> {

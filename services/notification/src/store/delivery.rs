@@ -295,7 +295,7 @@ mod tests {
     use nodkey_testkit::TestDatabase;
 
     use super::*;
-    use crate::{Notification, lanes::lane};
+    use crate::{Notification, queues::lane};
 
     const NOW: Timestamp = Timestamp::from_seconds(1_000_000);
     const LEASE: Duration = Duration::from_secs(10);

@@ -7,7 +7,7 @@ use super::App;
 use crate::{
     domain::{
         Refusal,
-        phone_call::{Door, ProvenCall, SentCall},
+        phone_call::{Operation, ProvenCall, SentCall},
     },
     error::Error,
 };
@@ -15,10 +15,10 @@ use crate::{
 impl App {
     /// Verifies a call of a device. `None` where gateways of a release before may still run: they pass none on, and are believed as they were,
     /// for as long as the key of that release is configured.
-    pub fn prove(&self, call: Option<SentCall<'_>>, door: Door<'_>, device: &DeviceId) -> Result<Option<ProvenCall>, Refusal> {
+    pub fn prove(&self, call: Option<SentCall<'_>>, operation: Operation<'_>, device: &DeviceId) -> Result<Option<ProvenCall>, Refusal> {
         let deployment = &self.0.deployment;
         match call {
-            Some(call) => Ok(Some(call.verify(door, device, &deployment.public_url, self.now())?)),
+            Some(call) => Ok(Some(call.verify(operation, device, &deployment.public_url, self.now())?)),
             None if deployment.internal_key.is_some() => Ok(None),
             None => Err(Unproven::Missing.into()),
         }

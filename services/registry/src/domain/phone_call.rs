@@ -17,7 +17,7 @@ use super::{
 
 /// What a phone calls.
 #[derive(Debug, Clone, Copy)]
-pub enum Door<'a> {
+pub enum Operation<'a> {
     /// Registers itself.
     Register,
     /// Changes itself.
@@ -26,7 +26,7 @@ pub enum Door<'a> {
     RegisterDocument,
 }
 
-impl Door<'_> {
+impl Operation<'_> {
     const fn method(self) -> &'static str {
         match self {
             Self::Register | Self::RegisterDocument => "POST",
@@ -81,8 +81,8 @@ struct SaidKey {
 impl SentCall<'_> {
     /// Verifies that a device made this call about now, at the gateway of this URL. That it has not made it before shows when the change
     /// is written.
-    pub fn verify(&self, door: Door<'_>, device: &DeviceId, gateway: &str, now: Timestamp) -> Result<ProvenCall, Unproven> {
-        let proof = dpop::verify_forwarded(self.proof, door.method(), &door.url(gateway), self.body, now)?;
+    pub fn verify(&self, operation: Operation<'_>, device: &DeviceId, gateway: &str, now: Timestamp) -> Result<ProvenCall, Unproven> {
+        let proof = dpop::verify_forwarded(self.proof, operation.method(), &operation.url(gateway), self.body, now)?;
         if proof.device_id != *device {
             return Err(Unproven::Device);
         }
@@ -177,23 +177,23 @@ mod tests {
         let (ada, mallory) = (id(&device), id(&thief));
         let (body, path) = (body(&key(3)), format!("/api/v2/devices/{ada}"));
         let good = proof(&device, "PATCH", &path, &body);
-        let verify = |proof: &str, body: &str, door: Door<'_>, device: &DeviceId, now| {
-            SentCall { proof, body: body.as_bytes() }.verify(door, device, GATEWAY, now).map(|call| call.device().clone())
+        let verify = |proof: &str, body: &str, operation: Operation<'_>, device: &DeviceId, now| {
+            SentCall { proof, body: body.as_bytes() }.verify(operation, device, GATEWAY, now).map(|call| call.device().clone())
         };
-        assert_eq!(verify(&good, &body, Door::Update(&ada), &ada, NOW), Ok(ada.clone()));
-        assert_eq!(verify(&good, &body, Door::Update(&ada), &mallory, NOW), Err(Unproven::Device));
+        assert_eq!(verify(&good, &body, Operation::Update(&ada), &ada, NOW), Ok(ada.clone()));
+        assert_eq!(verify(&good, &body, Operation::Update(&ada), &mallory, NOW), Err(Unproven::Device));
         let proof_of = |error| Err(Unproven::Proof(error));
-        assert_eq!(verify(&good, &body, Door::Update(&mallory), &ada, NOW), proof_of(ProofError::Url));
-        assert_eq!(verify(&good, &body, Door::Register, &ada, NOW), proof_of(ProofError::Method));
-        assert_eq!(verify(&good, &format!("{body} "), Door::Update(&ada), &ada, NOW), proof_of(ProofError::Body));
+        assert_eq!(verify(&good, &body, Operation::Update(&mallory), &ada, NOW), proof_of(ProofError::Url));
+        assert_eq!(verify(&good, &body, Operation::Register, &ada, NOW), proof_of(ProofError::Method));
+        assert_eq!(verify(&good, &format!("{body} "), Operation::Update(&ada), &ada, NOW), proof_of(ProofError::Body));
         let late = Timestamp::from_seconds(NOW.as_seconds() + dpop::MAX_SKEW + dpop::FORWARDING + 1);
-        assert_eq!(verify(&good, &body, Door::Update(&ada), &ada, late), proof_of(ProofError::Skew { iat: NOW, now: late }));
+        assert_eq!(verify(&good, &body, Operation::Update(&ada), &ada, late), proof_of(ProofError::Skew { iat: NOW, now: late }));
         // A thief's own proof is the thief's.
         let own = proof(&thief, "PATCH", &path, &body);
-        assert_eq!(verify(&own, &body, Door::Update(&ada), &ada, NOW), Err(Unproven::Device));
-        assert!(matches!(verify("", &body, Door::Update(&ada), &ada, NOW), Err(Unproven::Proof(ProofError::Jose(_)))));
+        assert_eq!(verify(&own, &body, Operation::Update(&ada), &ada, NOW), Err(Unproven::Device));
+        assert!(matches!(verify("", &body, Operation::Update(&ada), &ada, NOW), Err(Unproven::Proof(ProofError::Jose(_)))));
         let none = proof(&device, "PATCH", &path, "[]");
-        assert_eq!(verify(&none, "[]", Door::Update(&ada), &ada, NOW), Err(Unproven::Differs("the body")));
+        assert_eq!(verify(&none, "[]", Operation::Update(&ada), &ada, NOW), Err(Unproven::Differs("the body")));
     }
 
     #[test]
@@ -201,7 +201,7 @@ mod tests {
         let (device, biometric, other) = (key(1), key(3), key(4));
         let verify = |body: &str| {
             let proof = proof(&device, "POST", "/api/v2/devices", body);
-            SentCall { proof: &proof, body: body.as_bytes() }.verify(Door::Register, &id(&device), GATEWAY, NOW).unwrap()
+            SentCall { proof: &proof, body: body.as_bytes() }.verify(Operation::Register, &id(&device), GATEWAY, NOW).unwrap()
         };
         let call = verify(&body(&biometric));
         assert_eq!(call.ensure_has(&keys(&biometric), None), Ok(()));

@@ -19,7 +19,7 @@ use crate::domain::{
     Refusal,
     device::{Patch, Registration, RegistrationFields},
     key_statement::SentStatement,
-    phone_call::Door,
+    phone_call::Operation,
     transfer::SentTransfer,
 };
 
@@ -46,7 +46,7 @@ impl DeviceService for Grpc {
             statement,
         })
         .map_err(status)?;
-        let call = app.prove(phone_call(message.call.as_ref()), Door::Register, &registration.device_id()).map_err(status)?;
+        let call = app.prove(phone_call(message.call.as_ref()), Operation::Register, &registration.device_id()).map_err(status)?;
         let registered =
             uninterrupted(async move { app.register_device(party, registration, call.as_ref()).await }).await.map_err(status)?;
         Ok(Response::new(registered.into()))
@@ -66,7 +66,7 @@ impl DeviceService for Grpc {
         let statement = SentStatement::parse(&message.key_statement, &message.key_signatures).map_err(status)?;
         let presence = presence_keys(&message.presence_keys);
         let patch = Patch::parse(presence, message.name.as_deref(), message.app_version.as_deref(), statement).map_err(status)?;
-        let call = app.prove(phone_call(message.call.as_ref()), Door::Update(&id), &id).map_err(status)?;
+        let call = app.prove(phone_call(message.call.as_ref()), Operation::Update(&id), &id).map_err(status)?;
         let device = uninterrupted(async move { app.update_device(party, &id, patch, call.as_ref()).await }).await.map_err(status)?;
         Ok(Response::new((&device).into()))
     }

@@ -17,7 +17,7 @@ use crate::{
     domain::{
         Refusal,
         document::{MAX_LENGTH, Scan},
-        phone_call::Door,
+        phone_call::Operation,
         text,
     },
 };
@@ -34,7 +34,7 @@ impl IdentityDocumentService for Grpc {
         let device = id(&message.device_id, "device").map_err(status)?;
         let by = match caller {
             Caller::Service { .. } => {
-                let call = app.prove(phone_call(message.call.as_ref()), Door::RegisterDocument, &device).map_err(status)?;
+                let call = app.prove(phone_call(message.call.as_ref()), Operation::RegisterDocument, &device).map_err(status)?;
                 Word::of_phone(call).map_err(status)?
             }
             Caller::Backend { .. } | Caller::Operator { .. } => Word::Backend,

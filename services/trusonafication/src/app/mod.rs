@@ -86,7 +86,7 @@ pub struct App {
 }
 
 /// What others are told of a change: an event, and wakes.
-struct News {
+struct Update {
     entry: Entry,
     topics: Vec<String>,
     status: Status,
@@ -163,7 +163,7 @@ impl App {
     /// Lists, newest first.
     pub async fn list(&self, party: RelyingPartyId, listing: &Listing<'_>) -> Result<Listed<Trusonafication>, Error> {
         let now = self.now();
-        Ok(store::list(&self.db, party, listing, now).await?.map(|t| t.seen_at(now)))
+        Ok(store::list(&self.db, party, listing, now).await?.map(|t| t.effective_at(now)))
     }
 
     /// Withdraws one.
@@ -283,11 +283,11 @@ impl App {
 
     /// Tells others of a change, in its transaction.
     async fn announce(&self, tx: &mut Tx, t: &Trusonafication, ending: Option<Ending>, traceparent: Option<String>) -> Result<(), Error> {
-        self.tell(tx, &self.news(t, ending, traceparent)).await
+        self.publish(tx, &self.update(t, ending, traceparent)).await
     }
 
     /// What others are told of a change.
-    fn news(&self, t: &Trusonafication, ending: Option<Ending>, traceparent: Option<String>) -> News {
+    fn update(&self, t: &Trusonafication, ending: Option<Ending>, traceparent: Option<String>) -> Update {
         let trusonafication = Some(convert::event(t));
         let Ending { receipt, result } = ending.unwrap_or_default();
         let result = result.unwrap_or_default();
@@ -310,13 +310,13 @@ impl App {
             topics.insert(0, topic(t.id));
         }
         let (status, waited) = (t.state.status(), t.created_at.until(t.updated_at));
-        News { entry, topics, status, waited, wrong_number: t.has_wrong_number() }
+        Update { entry, topics, status, waited, wrong_number: t.has_wrong_number() }
     }
 
-    async fn tell(&self, tx: &mut Tx, news: &News) -> Result<(), Error> {
-        outbox::insert(tx, &news.entry).await?;
-        let (bus, status, waited, topics) = (self.bus.clone(), news.status, news.waited, news.topics.clone());
-        let wrong_number = news.wrong_number;
+    async fn publish(&self, tx: &mut Tx, update: &Update) -> Result<(), Error> {
+        outbox::insert(tx, &update.entry).await?;
+        let (bus, status, waited, topics) = (self.bus.clone(), update.status, update.waited, update.topics.clone());
+        let wrong_number = update.wrong_number;
         tx.after_commit(move || {
             if wrong_number {
                 counter!("nodkey_wrong_numbers_total", "of" => "prompt").increment(1);

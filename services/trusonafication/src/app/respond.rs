@@ -17,7 +17,7 @@ use nodkey_runtime::{
 };
 use serde::Deserialize;
 
-use super::{App, News};
+use super::{App, Update};
 use crate::{
     domain::{self, Answer, AnsweringDevice, Change, Refusal, Stated, Trusonafication, answer},
     error::Error,
@@ -38,7 +38,7 @@ struct Answered {
     answer: Answer,
     changed: Trusonafication,
     receipt: String,
-    news: News,
+    update: Update,
 }
 
 impl App {
@@ -71,8 +71,8 @@ impl App {
                 };
                 let ending = self.ending(&signer, &answered, &challenge, Some((&answer, response)))?;
                 let receipt = ending.receipt.clone();
-                let news = self.news(&answered, Some(ending), trace::current().map(|t| t.to_string()));
-                Answered { device, answer, changed: answered, receipt, news }
+                let update = self.update(&answered, Some(ending), trace::current().map(|t| t.to_string()));
+                Answered { device, answer, changed: answered, receipt, update }
             };
             let written = match begin(place, &self.clock, said).await {
                 Ok(tx) => self.write_answered(tx, &ready, response).await,
@@ -90,7 +90,7 @@ impl App {
 
     /// False when another was first.
     async fn write_answered(&self, mut tx: Tx, ready: &Answered, response: &str) -> Result<bool, Error> {
-        let Answered { answer, changed, receipt, news, .. } = ready;
+        let Answered { answer, changed, receipt, update, .. } = ready;
         let budget = self.account(&mut tx, changed).await?;
         if !store::update_answered(&mut tx, changed, answer, response, receipt).await? {
             tx.rollback().await?;
@@ -98,7 +98,7 @@ impl App {
         }
         self.write_budget(&mut tx, changed, budget).await?;
         self.hold(&mut tx, changed).await?;
-        self.tell(&mut tx, news).await?;
+        self.publish(&mut tx, update).await?;
         tx.commit().await?;
         Ok(true)
     }

@@ -74,33 +74,33 @@ impl Watch {
     }
 }
 
-/// Somebody who looks on at the newest of a relying party. Ids and versions tell what changed; that alone is read.
+/// A subscription to the newest trusonafications of a relying party. Ids and versions show what changed; only that is read.
 #[derive(Debug)]
-pub struct Onlooker {
+pub struct Subscriber {
     app: App,
     party: RelyingPartyId,
     user: String,
     device: String,
     listener: Listener,
-    /// What was told, by its version.
-    told: HashMap<TrusonaficationId, i64>,
+    /// What was delivered, by its version.
+    delivered: HashMap<TrusonaficationId, i64>,
     /// What changed and is still to be read, oldest first.
     changed: VecDeque<TrusonaficationId>,
 }
 
 impl App {
-    /// Begins to look on at those of a user, of a device, or of all where these are empty. What is there now is not told.
-    pub async fn look_on(&self, party: RelyingPartyId, user: String, device: String) -> Result<Onlooker, Error> {
+    /// Begins to look on at those of a user, of a device, or of all where these are empty. What is there now is not delivered.
+    pub async fn subscribe(&self, party: RelyingPartyId, user: String, device: String) -> Result<Subscriber, Error> {
         let listener = self.bus.listen(&all_topic(party));
-        let (told, changed) = (HashMap::new(), VecDeque::new());
-        let mut onlooker = Onlooker { app: self.clone(), party, user, device, listener, told, changed };
-        onlooker.look().await?;
-        onlooker.changed.clear();
-        Ok(onlooker)
+        let (delivered, changed) = (HashMap::new(), VecDeque::new());
+        let mut subscriber = Subscriber { app: self.clone(), party, user, device, listener, delivered, changed };
+        subscriber.look().await?;
+        subscriber.changed.clear();
+        Ok(subscriber)
     }
 }
 
-impl Onlooker {
+impl Subscriber {
     /// Returns what came or changed, oldest first; [`Error::Stopping`] when this process is to stop.
     pub async fn next(&mut self) -> Result<Vec<Trusonafication>, Error> {
         loop {
@@ -111,37 +111,37 @@ impl Onlooker {
                 }
                 self.look().await?;
             }
-            let news = self.read().await?;
-            if !news.is_empty() {
-                return Ok(news);
+            let updates = self.read().await?;
+            if !updates.is_empty() {
+                return Ok(updates);
             }
         }
     }
 
-    /// Notes what changed since it was told.
+    /// Notes what changed since it was delivered.
     async fn look(&mut self) -> Result<(), Error> {
         let listing = Listing { user: named(&self.user), device: named(&self.device), ..Listing::newest(WATCHED) };
         let heads = store::heads(&self.app.db, self.party, &listing, self.app.now()).await?;
-        let changed = heads.iter().filter(|head| self.told.get(&head.id) != Some(&head.version));
+        let changed = heads.iter().filter(|head| self.delivered.get(&head.id) != Some(&head.version));
         self.changed = changed.rev().map(|head| head.id).collect();
-        self.told = heads.into_iter().map(|head| (head.id, head.version)).collect();
+        self.delivered = heads.into_iter().map(|head| (head.id, head.version)).collect();
         Ok(())
     }
 
     /// Reads some of what changed, until it weighs enough.
     async fn read(&mut self) -> Result<Vec<Trusonafication>, Error> {
-        let (now, mut news, mut bytes) = (self.app.now(), Vec::new(), 0);
-        while news.len() < CHUNK
+        let (now, mut updates, mut bytes) = (self.app.now(), Vec::new(), 0);
+        while updates.len() < CHUNK
             && bytes < store::MAX_BYTES
             && let Some(id) = self.changed.pop_front()
         {
             // One that cannot be read hides no other; one that was deleted is gone.
             if let Some(found) = rows::found(store::get(&self.app.db, self.party, id).await)? {
                 bytes += found.ask.custom_fields.as_ref().map_or(0, String::len);
-                news.push(found.seen_at(now));
+                updates.push(found.effective_at(now));
             }
         }
-        Ok(news)
+        Ok(updates)
     }
 }
 

@@ -237,8 +237,8 @@ impl Trusonafication {
 
     /// As it is to be seen at `now`: overdue is expired, written down already or not.
     #[must_use]
-    pub fn seen_at(self, now: Timestamp) -> Self {
-        if self.is_overdue(now) { self.become_state(State::Expired, now) } else { self }
+    pub fn effective_at(self, now: Timestamp) -> Self {
+        if self.is_overdue(now) { self.transition(State::Expired, now) } else { self }
     }
 
     /// Takes a verified answer. The time of arrival counts, not the one the phone claims.
@@ -256,7 +256,7 @@ impl Trusonafication {
             State::InProgress if self.is_overdue(now) => Err(Refusal::Expired),
             State::InProgress => {
                 let state = self.decide(result_id, answer);
-                let mut changed = self.become_state(state, now);
+                let mut changed = self.transition(state, now);
                 changed.user = Some(answer.user.clone());
                 changed.device = Some(answer.device.clone());
                 Ok(Change::Changed(changed))
@@ -291,7 +291,7 @@ impl Trusonafication {
     pub fn cancel(self, now: Timestamp) -> Result<Change, Refusal> {
         match self.state {
             State::Canceled => Ok(Change::Same(self)),
-            State::InProgress if !self.is_overdue(now) => Ok(Change::Changed(self.become_state(State::Canceled, now))),
+            State::InProgress if !self.is_overdue(now) => Ok(Change::Changed(self.transition(State::Canceled, now))),
             _ => Err(Refusal::NotInProgress),
         }
     }
@@ -299,10 +299,10 @@ impl Trusonafication {
     /// Ends it when its time is up.
     #[must_use]
     pub fn expire(self, now: Timestamp) -> Change {
-        if self.is_overdue(now) { Change::Changed(self.become_state(State::Expired, now)) } else { Change::Same(self) }
+        if self.is_overdue(now) { Change::Changed(self.transition(State::Expired, now)) } else { Change::Same(self) }
     }
 
-    fn become_state(self, state: State, now: Timestamp) -> Self {
+    fn transition(self, state: State, now: Timestamp) -> Self {
         Self { state, updated_at: now, version: self.version + 1, ..self }
     }
 }

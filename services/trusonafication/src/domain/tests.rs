@@ -131,7 +131,7 @@ proptest! {
             }
         }
         prop_assert_eq!(receipt_holds(&t), t.is_terminal());
-        let seen = t.clone().seen_at(START + Duration::from_hours(1));
+        let seen = t.clone().effective_at(START + Duration::from_hours(1));
         prop_assert!(seen.is_terminal());
         prop_assert!(!t.is_terminal() || seen == t);
     }

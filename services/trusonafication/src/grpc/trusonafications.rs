@@ -133,16 +133,16 @@ impl TrusonaficationService for Api {
         let mut validation = Validation::default();
         check_names(&mut validation, &user_identifier, &device_identifier);
         validation.finish().map_err(status)?;
-        let onlooker = self.0.look_on(party, user_identifier, device_identifier).await.map_err(status)?;
-        // After a failure the stream is over: whoever looks on calls again.
-        let news = stream::unfold(Some(onlooker), |onlooker| async move {
-            let mut onlooker = onlooker?;
-            match onlooker.next().await {
-                Ok(news) => Some((news.iter().map(|t| Ok(message(t))).collect(), Some(onlooker))),
+        let subscriber = self.0.subscribe(party, user_identifier, device_identifier).await.map_err(status)?;
+        // After a failure the stream is over: the subscriber calls again.
+        let updates = stream::unfold(Some(subscriber), |subscriber| async move {
+            let mut subscriber = subscriber?;
+            match subscriber.next().await {
+                Ok(update) => Some((update.iter().map(|t| Ok(message(t))).collect(), Some(subscriber))),
                 Err(e) => Some((vec![Err(status(e))], None)),
             }
         });
-        Ok(Response::new(news.flat_map(stream::iter).boxed()))
+        Ok(Response::new(updates.flat_map(stream::iter).boxed()))
     }
 
     async fn list_trusonafications(

@@ -24,9 +24,9 @@ use crate::{
 
 /// What handlers share. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Edge(pub Arc<Inner>);
+pub struct AppState(pub Arc<Inner>);
 
-/// See [`Edge`].
+/// See [`AppState`].
 #[derive(Debug)]
 pub struct Inner {
     /// The other services.
@@ -92,7 +92,7 @@ pub struct Inner {
     pub stopping: CancellationToken,
 }
 
-impl Edge {
+impl AppState {
     /// A client of the service that may answer as much as it does.
     #[must_use]
     pub fn trusonafications(&self, by: impl Into<Actor>) -> TrusonaficationServiceClient<PeerChannel> {
@@ -100,7 +100,7 @@ impl Edge {
     }
 }
 
-impl std::ops::Deref for Edge {
+impl std::ops::Deref for AppState {
     type Target = Inner;
 
     fn deref(&self) -> &Inner {

@@ -19,7 +19,7 @@ struct Send {
     answer: tokio::sync::oneshot::Sender<bool>,
 }
 
-impl Queue for Fake {
+impl Outgoing for Fake {
     type Item = String;
 
     async fn lanes(&self, after: &str, limit: usize) -> Result<Vec<String>, Failure> {
@@ -50,7 +50,7 @@ fn answer(wire: Vec<Send>, well: bool) {
 }
 
 struct Bench {
-    lanes: Lanes<Fake>,
+    lanes: DeliveryQueues<Fake>,
     due: Arc<Mutex<BTreeMap<String, usize>>>,
     sends: mpsc::Receiver<Send>,
 }
@@ -58,7 +58,7 @@ struct Bench {
 impl Bench {
     fn new(concurrency: usize) -> Self {
         let (due, (sender, sends)) = (Arc::<Mutex<_>>::default(), mpsc::channel(100));
-        Self { lanes: Lanes::new(Fake { due: Arc::clone(&due), sends: sender }, concurrency), due, sends }
+        Self { lanes: DeliveryQueues::new(Fake { due: Arc::clone(&due), sends: sender }, concurrency), due, sends }
     }
 
     fn add(&self, lane: &str, count: usize) {

@@ -29,7 +29,7 @@ const MAX_WIDTH: usize = 16;
 const PAGE: usize = 100;
 
 /// A queue in the database.
-pub trait Queue: Clone + Send + Sync + 'static {
+pub trait Outgoing: Clone + Send + Sync + 'static {
     /// Something to be sent.
     type Item: Send + 'static;
 
@@ -54,7 +54,7 @@ fn tenant(lane: &str) -> &str {
 }
 
 /// The lanes that are being worked off. Cheap to clone.
-pub struct Lanes<Q>(Arc<Inner<Q>>);
+pub struct DeliveryQueues<Q>(Arc<Inner<Q>>);
 
 struct Inner<Q> {
     queue: Q,
@@ -89,13 +89,13 @@ enum Started {
 /// Places of one sending: its tenant's and the process's.
 type Slot = (OwnedSemaphorePermit, OwnedSemaphorePermit);
 
-impl<Q> Clone for Lanes<Q> {
+impl<Q> Clone for DeliveryQueues<Q> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<Q: Queue> Lanes<Q> {
+impl<Q: Outgoing> DeliveryQueues<Q> {
     /// Makes one that sends at most `concurrency` at once.
     pub fn new(queue: Q, concurrency: usize) -> Self {
         let share = concurrency.div_ceil(4);
@@ -111,9 +111,9 @@ impl<Q: Queue> Lanes<Q> {
         }))
     }
 
-    /// The job that works lanes off: those that `kicked` names at once, whichever else have something due when it looks. An
+    /// The job that works lanes off: those that `woken` names at once, whichever else have something due when it looks. An
     /// empty name has it look now.
-    pub fn job(self, name: &'static str, mut kicked: mpsc::Receiver<String>) -> Job {
+    pub fn job(self, name: &'static str, mut woken: mpsc::Receiver<String>) -> Job {
         Job::new(name, move |shutdown| async move {
             let (lanes, mut after) = (self, String::new());
             let mut interval = tokio::time::interval(INTERVAL);
@@ -121,8 +121,8 @@ impl<Q: Queue> Lanes<Q> {
             loop {
                 let look = tokio::select! {
                     () = shutdown.cancelled() => break,
-                    kick = kicked.recv() => {
-                        let lane = kick.unwrap_or_default();
+                    wake = woken.recv() => {
+                        let lane = wake.unwrap_or_default();
                         if !lane.is_empty() {
                             lanes.start(&lane);
                         }
@@ -190,7 +190,7 @@ impl<Q: Queue> Lanes<Q> {
         Started::Runs
     }
 
-    /// Ends a lane, unless it was kicked meanwhile.
+    /// Ends a lane, unless it was woken meanwhile.
     fn end(&self, lane: &str, more: &Notify) -> bool {
         let mut active = self.0.active.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.0.stopping.is_cancelled() && more.notified().now_or_never().is_some() {

@@ -9,7 +9,7 @@ use nodkey_runtime::counts::{Counts, Full};
 
 /// So many bytes, of which each of those who share it fills a part at most.
 #[derive(Debug)]
-pub struct Room<K> {
+pub struct Buffer<K> {
     bytes: u64,
     of_each: u64,
     held: Mutex<Held<K>>,
@@ -24,12 +24,12 @@ struct Held<K> {
 /// Some of a room, given back when dropped.
 #[derive(Debug)]
 pub struct Taken<'a, K: Hash + Eq> {
-    room: &'a Room<K>,
+    buffer: &'a Buffer<K>,
     by: Option<K>,
     bytes: u64,
 }
 
-impl<K: Hash + Eq + Clone> Room<K> {
+impl<K: Hash + Eq + Clone> Buffer<K> {
     /// So many bytes in all, and so many of one.
     #[must_use]
     pub fn new(bytes: u64, of_each: u64) -> Self {
@@ -39,7 +39,7 @@ impl<K: Hash + Eq + Clone> Room<K> {
     /// Begins to take some. It counts against whoever it is `by`, where that is known.
     #[must_use]
     pub fn begin(&self, by: Option<K>) -> Taken<'_, K> {
-        Taken { room: self, by, bytes: 0 }
+        Taken { buffer: self, by, bytes: 0 }
     }
 
     /// How much is taken.
@@ -60,12 +60,12 @@ impl<K: Hash + Eq + Clone> Taken<'_, K> {
         if more == 0 {
             return Ok(());
         }
-        let mut held = self.room.held();
-        if held.all + more > self.room.bytes {
+        let mut held = self.buffer.held();
+        if held.all + more > self.buffer.bytes {
             return Err(Full);
         }
         if let Some(by) = &self.by {
-            held.each.add(by.clone(), more, self.room.of_each)?;
+            held.each.add(by.clone(), more, self.buffer.of_each)?;
         }
         held.all += more;
         drop(held);
@@ -76,7 +76,7 @@ impl<K: Hash + Eq + Clone> Taken<'_, K> {
 
 impl<K: Hash + Eq> Drop for Taken<'_, K> {
     fn drop(&mut self) {
-        let mut held = self.room.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.buffer.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.all -= self.bytes;
         if let Some(by) = &self.by {
             held.each.remove(by, self.bytes);
@@ -90,20 +90,20 @@ mod tests {
 
     #[test]
     fn one_of_many_fills_a_part_of_a_room_and_what_is_given_back_is_forgotten() {
-        let room = Room::new(1_600, 100);
-        let mut first = room.begin(Some("one"));
+        let room = Buffer::new(1_600, 100);
+        let mut first = buffer.begin(Some("one"));
         first.grow(60).unwrap();
         first.grow(90).unwrap();
         first.grow(80).unwrap();
-        let mut second = room.begin(Some("one"));
+        let mut second = buffer.begin(Some("one"));
         assert_eq!(second.grow(11), Err(Full));
         second.grow(10).unwrap();
-        room.begin(Some("other")).grow(100).unwrap();
-        let mut nobody = room.begin(None);
+        buffer.begin(Some("other")).grow(100).unwrap();
+        let mut nobody = buffer.begin(None);
         nobody.grow(1_500).unwrap();
-        assert_eq!(room.begin(Some("other")).grow(1), Err(Full), "there is an end to all of it");
+        assert_eq!(buffer.begin(Some("other")).grow(1), Err(Full), "there is an end to all of it");
         drop((first, second, nobody));
-        assert_eq!(room.taken(), 0);
-        assert!(room.held().each.is_empty());
+        assert_eq!(buffer.taken(), 0);
+        assert!(buffer.held().each.is_empty());
     }
 }
