@@ -14,8 +14,8 @@ use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
     limits::{
+        buffer::{Buffer, Taken},
         network::{Network, Source},
-        room::{Room, Taken},
     },
     problem::Problem,
 };

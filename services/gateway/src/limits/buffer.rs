@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn one_of_many_fills_a_part_of_a_room_and_what_is_given_back_is_forgotten() {
-        let room = Buffer::new(1_600, 100);
+        let buffer = Buffer::new(1_600, 100);
         let mut first = buffer.begin(Some("one"));
         first.grow(60).unwrap();
         first.grow(90).unwrap();
