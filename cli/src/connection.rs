@@ -114,6 +114,18 @@ pub struct Gateway {
     jwks: Option<PathBuf>,
 }
 
+/// As whose backend to call.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Connection")]
+pub struct Backend {
+    /// Token of the server credential
+    #[arg(long, env = "NODKEY_SERVER_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    server_token: Option<String>,
+    /// Secret of the server credential; better in the environment
+    #[arg(long, env = "NODKEY_SERVER_SECRET", hide_env_values = true, value_name = "SECRET")]
+    server_secret: Option<String>,
+}
+
 impl DataDir {
     /// Reads dev.json.
     pub fn dev_file(&self) -> anyhow::Result<DevFile> {
@@ -130,14 +142,24 @@ impl DataDir {
     }
 }
 
-impl Grpc {
-    /// Connects as the relying party's backend of dev.json.
-    pub fn backend(&self, data_dir: &DataDir) -> anyhow::Result<Nodkey> {
-        let file = data_dir.dev_file()?;
-        let credential = Credential::new(&file.server.token, file.server.secret)?;
-        self.connect(data_dir, credential, |known| &known.http)
+impl Backend {
+    /// Connects as the backend of a relying party: by the credential that was given, else by that of dev.json. Without `--grpc`, to the
+    /// gateway: the one that was named, else that of dev.json.
+    pub fn connect(self, data_dir: &DataDir, grpc: &Grpc, gateway: &Gateway) -> anyhow::Result<Nodkey> {
+        let server = match (self.server_token, self.server_secret) {
+            (Some(token), Some(secret)) => Pair { token, secret },
+            (None, None) if gateway.http.is_none() => data_dir.dev_file()?.server,
+            _ => anyhow::bail!("a backend needs its server credential: set NODKEY_SERVER_TOKEN and NODKEY_SERVER_SECRET"),
+        };
+        let credential = Credential::new(&server.token, server.secret).context("the token of the server credential is damaged")?;
+        let Some(http) = &gateway.http else { return grpc.connect(data_dir, credential, |known| &known.http) };
+        grpc.connect_or(data_dir, credential.audience(&grpc.audience), || {
+            Ok(Endpoints { ca_certificate: data_dir.authority(None)?, ..Endpoints::single(http) })
+        })
     }
+}
 
+impl Grpc {
     /// Connects to where it was told to, or where dev.json says.
     fn connect(&self, data_dir: &DataDir, credential: Credential, known_url: fn(&DevFile) -> &str) -> anyhow::Result<Nodkey> {
         self.connect_or(data_dir, credential.audience(&self.audience), || {
@@ -324,6 +346,20 @@ mod tests {
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(read_json::<Pair>(&path).unwrap().unwrap().secret, "s");
         assert!(read_json::<Pair>(&folder.path().join("none")).unwrap().is_none());
+    }
+
+    #[test]
+    fn another_deployment_is_called_by_its_own_server_credential_and_never_by_that_of_this_folder() {
+        let data_dir = DataDir { path: "/nowhere".into(), ca_certificate: None };
+        let grpc = Grpc { grpc: None, audience: "nodkey".into() };
+        let gateway = Gateway { http: Some("http://127.0.0.1:1".into()), mobile_token: None, mobile_secret: None, jwks: None };
+        let connect = |server_token: Option<&str>, server_secret: Option<&str>| {
+            let backend = Backend { server_token: server_token.map(Into::into), server_secret: server_secret.map(Into::into) };
+            backend.connect(&data_dir, &grpc, &gateway).map(drop).unwrap_err().to_string()
+        };
+        assert!(connect(None, None).contains("NODKEY_SERVER_TOKEN"));
+        assert!(connect(Some("token"), None).contains("NODKEY_SERVER_SECRET"));
+        assert!(connect(Some("token"), Some("secret")).contains("the token of the server credential"));
     }
 
     #[test]

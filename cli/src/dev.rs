@@ -1,7 +1,7 @@
 //! `nodkey dev`.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -33,7 +33,9 @@ use url::Url;
 use crate::{
     authority,
     connection::{DevFile, Pair, dev_path, read_dev_file, read_json, write_secret},
+    lan,
     output::{bold, line},
+    qr,
 };
 
 /// Run all of Nodkey in this process, on SQLite.
@@ -44,6 +46,7 @@ use crate::{
 #[command(after_help = "Examples:
   nodkey dev
   nodkey dev --tls
+  nodkey dev --lan                 try it with the phones and computers of this network
   nodkey dev --http 127.0.0.1:8080 --data-dir /var/lib/nodkey")]
 pub struct Args {
     /// Where phones, browsers and backends reach it, over HTTP and gRPC
@@ -61,6 +64,10 @@ pub struct Args {
     /// Fixes the id of the demo relying party on the first start
     #[arg(long, env = "NODKEY_DEV_RELYING_PARTY_ID", value_name = "UUID")]
     relying_party_id: Option<String>,
+    /// Serve this machine's network over TLS, at the address it has there or at ADDRESS, and show a code that opens it on a phone
+    #[arg(long, env = "NODKEY_DEV_LAN", num_args = 0..=1, require_equals = true, value_name = "ADDRESS", conflicts_with = "public_url")]
+    #[expect(clippy::option_option, reason = "as clap has options with an optional value")]
+    lan: Option<Option<IpAddr>>,
     /// Let clients without a device key pair secure QR codes of the demo relying party, as test suites of old SDKs do
     #[arg(long, env = "NODKEY_DEV_ALLOW_UNPROVEN_PAIRING")]
     allow_unproven_pairing: bool,
@@ -96,6 +103,7 @@ struct Keys {
 /// Runs the command.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let started = Instant::now();
+    let args = reachable(args)?;
     telemetry::init(LogFormat::Pretty, &args.log);
     // First: the keys below are made once, by whoever has the folder.
     let data_dir = DataDir::open(&args.data_dir, &Clock::system())?;
@@ -115,6 +123,21 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     handle.stop().await;
     anyhow::ensure!(told, "a part of the server failed; run again with --log info to see which");
     Ok(())
+}
+
+/// The arguments, with the address and TLS that `--lan` stands for. An error where phones could not be told an address to call.
+fn reachable(args: Args) -> anyhow::Result<Args> {
+    let Some(address) = args.lan else {
+        let is_named = args.public_url.is_some() || !args.http.ip().is_unspecified();
+        let (http, port) = (args.http, args.http.port());
+        anyhow::ensure!(
+            is_named,
+            "--http {http} listens on every address, and phones need one to call. Use --lan, or name it: --public-url http://192.168.1.20:{port}"
+        );
+        return Ok(args);
+    };
+    let address = address.map_or_else(lan::address, Ok)?;
+    Ok(Args { http: SocketAddr::new(address, args.http.port()), tls: true, ..args })
 }
 
 async fn start(args: &Args, data_dir: DataDir, keys: &Keys, site: &Site) -> anyhow::Result<Handle> {
@@ -328,6 +351,14 @@ fn print_welcome(args: &Args, file: &DevFile, invitation: Option<&str>, started:
         ))?;
         line("Its key is in the same folder: trust it on your own machines only.")?;
     }
+    if args.lan.is_some() {
+        let page = format!("{}{}", file.http, if args.demo { "/demo" } else { "" });
+        line(format_args!("\nOn a phone in this network, scan this or open {page}:"))?;
+        for row in qr::lines(&page)? {
+            line(row)?;
+        }
+        line("It warns of the certificate until it trusts the authority above: continue, for this trial only.")?;
+    }
     line("\nLook at it:")?;
     if args.demo {
         line(format_args!("  sign in to Acme Bank  {}", bold(&format!("{}/demo", file.http))))?;
@@ -345,6 +376,30 @@ fn print_welcome(args: &Args, file: &DevFile, invitation: Option<&str>, started:
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn args(arguments: &[&str]) -> Args {
+        #[derive(clap::Parser)]
+        struct Command {
+            #[command(flatten)]
+            args: Args,
+        }
+        <Command as clap::Parser>::parse_from([&["dev"], arguments].concat()).args
+    }
+
+    #[test]
+    fn a_local_network_is_served_at_one_address_over_tls() {
+        let args = reachable(args(&["--lan=192.168.1.20", "--http", "127.0.0.1:8080"])).unwrap();
+        assert_eq!((args.http.to_string().as_str(), args.tls), ("192.168.1.20:8080", true));
+        assert!(names(&args).unwrap().contains(&"192.168.1.20".to_owned()));
+    }
+
+    #[test]
+    fn every_address_is_none_to_call_and_the_error_says_what_to_do() {
+        let refused = reachable(args(&["--http", "0.0.0.0:8080"])).unwrap_err().to_string();
+        assert!(refused.contains("--lan") && refused.contains("--public-url http://192.168.1.20:8080"), "{refused}");
+        assert!(reachable(args(&["--http", "[::]:8080"])).is_err());
+        reachable(args(&["--http", "0.0.0.0:8080", "--public-url", "http://192.168.1.20:8080"])).unwrap();
+    }
 
     #[test]
     fn keys_are_made_once_and_a_master_key_is_64_hex_digits() {

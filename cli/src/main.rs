@@ -12,9 +12,11 @@ mod demo;
 mod dev;
 mod failure;
 mod keys;
+mod lan;
 mod login;
 mod output;
 mod phone;
+mod qr;
 mod session;
 mod sessions;
 mod sure;
@@ -24,13 +26,13 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-/// Self-hosted passwordless authentication: a backend asks, a phone shows and signs, anyone can verify.
+/// Self-hosted passwordless authentication: a backend sends a request, a phone shows and signs it, anyone can verify.
 #[derive(Debug, Parser)]
 #[command(name = "nodkey", version, propagate_version = true, max_term_width = 110)]
 #[command(after_help = "Examples:
   nodkey dev                       run everything here, on SQLite, with a demo relying party
   nodkey demo                      watch a login from enrolment to evidence
-  nodkey phone wait                be a phone: show what is asked, accept or reject
+  nodkey phone wait                be a phone: show each request, accept or reject it
   nodkey login                     sign in as an operator, by your phone
   nodkey admin trusonafications list --json
   nodkey keys init keys            make the keys of a deployment of five services
@@ -46,7 +48,7 @@ struct Cli {
 enum Command {
     /// Run all of Nodkey in this process, on SQLite
     Dev(dev::Args),
-    /// Show a login against a running server, step by step with times
+    /// Show logins against a running server, step by step with times
     Demo(demo::Args),
     /// Be a phone on the terminal
     Phone(phone::Args),

@@ -59,16 +59,21 @@ pub struct SignedIn {
 #[error("your session at {0} ended")]
 pub struct SessionEnded(pub String);
 
+/// Where the user's files are that outlive a command: `nodkey` in `$XDG_STATE_HOME` (XDG Base Directory Specification).
+pub fn state_dir() -> anyhow::Result<PathBuf> {
+    // The specification has a relative path ignored.
+    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = state.or_else(|| Some(std::env::home_dir()?.join(".local/state")));
+    Ok(state.context("neither XDG_STATE_HOME nor HOME says where your files are")?.join("nodkey"))
+}
+
 impl SessionFile {
     /// The file; `Err` where nothing says where the user's files are.
     pub fn path(&self) -> anyhow::Result<PathBuf> {
         if let Some(path) = &self.path {
             return Ok(path.clone());
         }
-        // As the XDG base directory specification has it; a relative path counts as none there.
-        let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-        let state = state.or_else(|| Some(std::env::home_dir()?.join(".local/state")));
-        Ok(state.context("nobody knows where your files are: name one with --session FILE")?.join("nodkey/session.json"))
+        Ok(state_dir().context("name a file with --session FILE")?.join("session.json"))
     }
 
     /// Reads the session, if there is one. One that is over by its own word is an error.

@@ -13,6 +13,7 @@ mod keys;
 pub(crate) mod list;
 mod listen;
 mod operators;
+mod pairings;
 mod prompts;
 mod push;
 mod relying_parties;
@@ -95,6 +96,9 @@ enum Noun {
     /// Which device belongs to which user
     #[command(subcommand, after_help = "Example:\n  nodkey admin bindings list --user ada")]
     Bindings(bindings::Verb),
+    /// Which device scanned a secure QR code
+    #[command(subcommand, after_help = "Example:\n  nodkey admin pairings show 019ab2f4-9000-7a52-9d27-0d2b8a7f4c99")]
+    Pairings(pairings::Verb),
     /// The people whose devices those are
     #[command(subcommand, after_help = "Example:\n  nodkey admin users freeze ada")]
     Users(users::Verb),
@@ -137,6 +141,7 @@ async fn run_noun(admin: &Admin, noun: Noun) -> anyhow::Result<()> {
         Noun::Devices(verb) => devices::run(admin, verb).await,
         Noun::Documents(verb) => documents::run(admin, verb).await,
         Noun::Bindings(verb) => bindings::run(admin, verb).await,
+        Noun::Pairings(verb) => pairings::run(admin, verb).await,
         Noun::Users(verb) => users::run(admin, verb).await,
         Noun::Import(args) => import::run(admin, args).await,
         Noun::Trusonafications(verb) => trusonafications::run(admin, verb).await,

@@ -1,6 +1,10 @@
 //! The file of a phone's keys: private JWKs (RFC 7517), readable by its owner alone.
 
-use std::path::Path;
+use std::{
+    fs::DirBuilder,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 use nodkey_kernel::{
@@ -10,8 +14,12 @@ use nodkey_kernel::{
 use nodkey_mobile_sdk::{PresenceKind, software::SoftwareKeyStore};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use url::Url;
 
-use crate::connection::{read_json, write_secret};
+use crate::{
+    connection::{read_json, write_secret},
+    session::state_dir,
+};
 
 #[derive(Serialize, Deserialize)]
 struct File {
@@ -28,6 +36,19 @@ struct PresenceKey {
     jwk: Value,
 }
 
+/// The file of the phone at a gateway, among the user's own files: a private key in a working folder ends up in a repository. One that
+/// an earlier release left in the folder of `nodkey dev` is used on.
+pub fn default_file(data_dir: &Path, gateway: &Url) -> anyhow::Result<PathBuf> {
+    let former = data_dir.join("phone.json");
+    if former.exists() { Ok(former) } else { Ok(file_in(&state_dir().context("name a file with --key FILE")?, gateway)) }
+}
+
+fn file_in(state_dir: &Path, gateway: &Url) -> PathBuf {
+    let host = gateway.host_str().unwrap_or_default().trim_matches(['[', ']']).replace(':', "-");
+    let port = gateway.port_or_known_default().unwrap_or_default();
+    state_dir.join("phones").join(format!("{host}_{port}.json"))
+}
+
 /// Reads the keys.
 pub fn load(path: &Path) -> anyhow::Result<SoftwareKeyStore> {
     read(path)?.with_context(|| format!("there is no phone yet: run `nodkey phone enrol` first ({} is missing)", path.display()))
@@ -37,6 +58,10 @@ pub fn load(path: &Path) -> anyhow::Result<SoftwareKeyStore> {
 pub fn load_or_generate(path: &Path) -> anyhow::Result<SoftwareKeyStore> {
     if let Some(keys) = read(path)? {
         return Ok(keys);
+    }
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        let make = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        make.with_context(|| format!("cannot create {}", folder.display()))?;
     }
     let keys = SoftwareKeyStore::generate();
     write(path, &keys)?;
@@ -115,6 +140,19 @@ mod tests {
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         delete(&path).unwrap();
         assert!(load(&path).is_err());
+    }
+
+    #[test]
+    fn each_gateway_has_a_phone_of_its_own_and_one_of_an_earlier_release_is_used_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |url: &str| file_in(folder.path(), &url.parse().unwrap());
+        assert!(file("http://127.0.0.1:7070").ends_with("phones/127.0.0.1_7070.json"));
+        assert!(file("https://[2001:db8::1]").ends_with("phones/2001-db8--1_443.json"));
+        load_or_generate(&file("https://id.example.com")).unwrap();
+        assert_eq!(std::fs::metadata(folder.path().join("phones")).unwrap().permissions().mode() & 0o777, 0o700);
+        let former = folder.path().join("phone.json");
+        load_or_generate(&former).unwrap();
+        assert_eq!(default_file(folder.path(), &"https://id.example.com".parse().unwrap()).unwrap(), former);
     }
 
     #[test]

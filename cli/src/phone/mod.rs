@@ -30,7 +30,7 @@ type TerminalPhone = Phone<SoftwareKeyStore, AlwaysPresent>;
   nodkey phone wait
   nodkey phone wait --decide accept --once --timeout 30 --json")]
 pub struct Args {
-    /// File of the phone's keys [default: phone.json in the data folder]
+    /// File of the phone's keys [default: one for each gateway in nodkey/phones of $XDG_STATE_HOME or ~/.local/state]
     #[arg(long, env = "NODKEY_PHONE_KEY", value_name = "FILE", global = true)]
     key: Option<PathBuf>,
     /// Print JSON
@@ -69,7 +69,7 @@ Then bind the phone to a user:
     #[command(
         subcommand,
         after_help = "Examples:
-  nodkey phone transfer code --key new.json
+  nodkey phone transfer code --key ~/new.json
   nodkey phone transfer to CODE"
     )]
     Transfer(transfer::Verb),
@@ -108,14 +108,17 @@ This phone does not answer any more either, and no phone can release the user:
     Freeze(Sure),
     /// Retire the phone for good and delete its keys
     #[command(after_help = "Example:
-  nodkey phone retire --key ada.json")]
+  nodkey phone retire --key ~/ada.json")]
     Retire(Sure),
 }
 
 /// Runs the command.
 pub async fn run(args: Args) -> anyhow::Result<()> {
-    let file = args.key.unwrap_or_else(|| args.data_dir.path.join("phone.json"));
     let config = args.gateway.phone(&args.data_dir)?;
+    let file = match args.key {
+        Some(file) => file,
+        None => keys::default_file(&args.data_dir.path, &config.gateway)?,
+    };
     let keys = match &args.command {
         Command::Enrol { .. } => keys::load_or_generate(&file)?,
         _ => keys::load(&file)?,

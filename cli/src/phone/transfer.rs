@@ -13,7 +13,7 @@ use crate::output::{document, line, record, show};
 pub enum Verb {
     /// On the new phone: show the code by which the old one binds it. It is valid for 10 minutes
     #[command(after_help = "Example:
-  nodkey phone enrol --key new.json
+  nodkey phone enrol --key ~/new.json
   nodkey phone transfer code --key new.json")]
     Code,
     /// On the old phone: hand its place to the phone that shows CODE, and delete this phone's keys

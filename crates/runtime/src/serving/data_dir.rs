@@ -80,6 +80,7 @@ impl DataDir {
         let holder = Holder { pid: std::process::id(), since: clock.now().to_string(), url: None };
         let mut data_dir = Self { path, lock, holder };
         data_dir.write_holder()?;
+        data_dir.ignore()?;
         Ok(data_dir)
     }
 
@@ -107,6 +108,16 @@ impl DataDir {
             }
         }
         Ok(database)
+    }
+
+    /// Keeps its keys out of the repository that it may lie in, unless somebody has decided otherwise.
+    fn ignore(&self) -> Result<(), DataDirError> {
+        let path = self.path.join(".gitignore");
+        let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).and_then(|mut file| file.write_all(b"*\n"));
+        match written {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(failed("write", &path)(e)),
+            _ => Ok(()),
+        }
     }
 
     fn write_holder(&mut self) -> Result<(), DataDirError> {
@@ -210,6 +221,17 @@ mod tests {
         let data_dir = DataDir::open(&path, &clock()).unwrap();
         assert_eq!((mode(&path), mode(&data_dir.database("registry").unwrap())), (0o700, 0o600));
         assert!(!path.join("registry.db-wal").exists());
+    }
+
+    #[test]
+    fn no_repository_takes_it_in() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(DataDir::open(folder.path(), &clock()).unwrap());
+        let ignored = folder.path().join(".gitignore");
+        assert_eq!(std::fs::read_to_string(&ignored).unwrap(), "*\n");
+        std::fs::write(&ignored, "").unwrap();
+        drop(DataDir::open(folder.path(), &clock()).unwrap());
+        assert_eq!(std::fs::read_to_string(&ignored).unwrap(), "", "it was changed on purpose");
     }
 
     #[test]

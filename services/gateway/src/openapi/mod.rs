@@ -74,6 +74,11 @@ pub fn describe(document: &OpenApi, server: &str) -> Value {
             document["components"][kind][name] = component.clone();
         }
     }
+    for parameter in document["components"]["parameters"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+        if parameter["in"] != "header" {
+            describe_line(&mut parameter["schema"], &base["patterns"]);
+        }
+    }
     for schema in document["components"]["schemas"].as_object_mut().into_iter().flat_map(Map::values_mut) {
         let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
         for property in properties.into_iter().flat_map(Map::values_mut) {
@@ -198,11 +203,14 @@ fn describe_text(property: &mut Value, patterns: &Value) {
     }
 }
 
-/// What parameters and the texts in lists hold: no control characters.
+/// Says of parameters, and of the texts in lists, that they hold no control characters.
 fn describe_line(schema: &mut Value, patterns: &Value) {
     let is_text = schema["type"] == "string" || schema["type"].as_array().is_some_and(|types| types.contains(&json!("string")));
     if is_text && ["pattern", "format", "enum"].iter().all(|key| schema.get(key).is_none()) {
         schema["pattern"] = patterns["line"].clone();
+    }
+    if let Some(items) = schema.get_mut("items") {
+        describe_line(items, patterns);
     }
 }
 
