@@ -36,7 +36,7 @@ pub struct PushConfig {
     pub fcm_url: String,
     /// URL that issues access tokens for FCM.
     pub google_token_url: String,
-    /// Networks besides public ones that push endpoints named by phones may be in, such as that of your own UnifiedPush distributor:
+    /// Networks besides public ones that push endpoints named by phones may be in, such as that of your own `UnifiedPush` distributor:
     /// `10.1.0.0/16`.
     pub allowed_networks: Vec<IpNet>,
     /// Allows push endpoints named by phones on this machine, over http and on any port. For tests only.

@@ -32,13 +32,13 @@ pub enum Error {
         after: Duration,
     },
     /// The prompt budget of the user is used up.
-    #[error("this user was prompted too often; try again in {} s, or let the user scan a code, which is always allowed", retry_seconds(*after))]
+    #[error("others prompted this user too often; try again in {} s, or let the user scan a code, which is exempt from this limit", retry_seconds(*after))]
     PromptBudget {
         /// When the next prompt is allowed if nobody answers the pending ones.
         after: Duration,
     },
     /// The user reported "not me".
-    #[error("the user reported that a prompt was not their own; try again in {} s, or let the user scan a code, which is always allowed", retry_seconds(*after))]
+    #[error("the user reported that a prompt was not their own; try again in {} s, or let the user scan a code, which is exempt from this limit", retry_seconds(*after))]
     PromptsHeld {
         /// When the next prompt is allowed.
         after: Duration,

@@ -117,7 +117,7 @@ impl App {
             counter!("nodkey_audit_chain_faults_total").increment(1);
             error!(
                 chain = id.name(),
-                "the audit log was tampered with and is no longer signed; run nodkey audit verify to locate the change"
+                "the audit log was changed from outside and is no longer signed; run nodkey audit verify to locate the change"
             );
             return Ok(());
         };

@@ -26,7 +26,7 @@ pub use receipt::{Proven, receipt, receipt_status, result};
 pub use target::{Target, TargetKind};
 pub use trucode::{MAX_TEXT as MAX_IDENTIFIER, MAX_WRONG_NUMBERS, Paired, PayloadClaims, TruCode};
 
-/// Why an answer or a cancelation is refused.
+/// Why an answer, a cancellation or a pairing is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The response does not fit this challenge.
@@ -38,8 +38,8 @@ pub enum Refusal {
     /// The trusonafication targets another device.
     #[error("this trusonafication is for another device")]
     NotAddressed,
-    /// The answer arrived after the expiry.
-    #[error("the trusonafication has expired")]
+    /// The answer arrived after the expiry, or the code has expired.
+    #[error("the trusonafication or the code has expired")]
     Expired,
     /// A different answer was first, or it was canceled.
     #[error("the trusonafication has already ended with another result")]
@@ -50,8 +50,8 @@ pub enum Refusal {
     /// The payload was not issued here, or not for this device.
     #[error("the payload does not belong to a code for this device")]
     InvalidPayload,
-    /// Another device paired it first.
-    #[error("the code is paired with another device")]
+    /// Another identifier was paired first.
+    #[error("the code is already paired with another identifier")]
     AlreadyPaired,
     /// The person looks at a page other than the one that created the code.
     #[error("the number is not the one that the page shows")]
