@@ -1,4 +1,4 @@
-//! A phone becomes an operator's, by an invitation.
+//! Enrols a phone as an operator's, by an invitation.
 
 use axum::{
     extract::{Path, State},
@@ -21,7 +21,7 @@ pub struct Registered {
     device_identifier_jwt: String,
 }
 
-/// Tells the phone whose it becomes, and what it needs to register.
+/// Returns the operator that an invitation is for, and what the phone needs to register.
 pub async fn show(State(state): State<AppState>, source: Source, Path(token): Path<String>) -> Result<Response, Problem> {
     state.address_rates.check_source(&source)?;
     let mut operators = OperatorServiceClient::new(state.peers.registry().unscoped());
