@@ -216,7 +216,7 @@ impl Problem {
     fn of(status: StatusCode) -> Self {
         match status {
             StatusCode::NOT_FOUND => Self::not_found(),
-            StatusCode::INTERNAL_SERVER_ERROR => Self::because("whoever answered did not say"),
+            StatusCode::INTERNAL_SERVER_ERROR => Self::because("the response states no cause"),
             StatusCode::BAD_REQUEST => Self::new(status, "BAD_REQUEST", "the path or the query is not well-formed"),
             status => Self::new(status, "REFUSED", status.canonical_reason().unwrap_or("the request was refused").to_lowercase()),
         }
@@ -241,7 +241,7 @@ impl Problem {
 
     /// The gateway is overloaded.
     pub fn overloaded() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "OVERLOADED", "too much at once; try again soon")
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "OVERLOADED", "the gateway is overloaded; try again soon")
     }
 
     /// Another service refused the gateway, or failed.
@@ -275,7 +275,7 @@ pub enum ProofFault {
     #[error("the DPoP proof is by the key of another device than the one in the path")]
     OtherDevice,
     /// It is by the key of no registered device.
-    #[error("the DPoP proof is by a key that is no registered device's: register first")]
+    #[error("the DPoP proof is by the key of no registered device: register first")]
     NotRegistered,
     /// It is invalid.
     #[error(transparent)]

@@ -3,7 +3,7 @@
 use axum::extract::Request;
 
 /// The error of an unknown member or parameter.
-pub const UNKNOWN: &str = "is not known here: leave it out, or look at its spelling";
+pub const UNKNOWN: &str = "is unknown: leave it out, or check its spelling";
 
 /// Marks, among the extensions of a request, a caller that gets an error for unknown members and parameters. Backends that sign with the
 /// TRUSONA scheme are not strict, because their SDKs send extra members, nor are phones that pair a code without a proof.

@@ -141,7 +141,7 @@ async fn known(gateway: &AppState, parts: &mut Parts, device: &DeviceId) -> Resu
         charge.refund();
         gateway.device_rates.check(device.as_str())?;
     }
-    let resolved = resolved?.ok_or_else(|| Problem::because("nobody was found, and that was not said"))?;
+    let resolved = resolved?.ok_or_else(|| Problem::because("another service returned no device"))?;
     gateway.strangers.note(device);
     if resolved.retired {
         return Err(Problem::new(http::StatusCode::FORBIDDEN, "DEVICE_RETIRED", "the device is retired; register with new keys"));

@@ -26,8 +26,8 @@ pub async fn show(State(state): State<AppState>, source: Source, Path(token): Pa
     state.address_rates.check_source(&source)?;
     let mut operators = OperatorServiceClient::new(state.peers.registry().unscoped());
     let opened = operators.resolve_invitation(ResolveInvitationRequest { token }).await?.into_inner();
-    let operator = opened.operator.ok_or_else(|| Problem::because("another service did not say the operator"))?;
-    let role = role(operator.role()).ok_or_else(|| Problem::because("another service did not say the role"))?;
+    let operator = opened.operator.ok_or_else(|| Problem::because("another service returned no operator"))?;
+    let role = role(operator.role()).ok_or_else(|| Problem::because("another service returned no role"))?;
     let body = json!({
         "relying_party": NAME,
         "user": operator.name,

@@ -216,7 +216,7 @@ fn add(counts: &mut Counts<Network>, network: &Network, limit: u32) -> Result<()
 
 /// The error of a wait that was ended by a newer wait of the same device.
 pub fn replaced() -> Problem {
-    let text = format!("this device waits more than {PER_DEVICE} times at once; its oldest wait ended");
+    let text = format!("this device has more than {PER_DEVICE} waits at a time; its oldest wait ended");
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_WAITS", text).retry_after(RETRY_AFTER)
 }
 
@@ -229,7 +229,7 @@ fn full(limit: &'static str) -> Problem {
 /// The error when the caller has too many waits.
 fn too_many(limit: &'static str, who: &str) -> Problem {
     counter!("nodkey_waits_refused_total", "limit" => limit).increment(1);
-    let text = format!("{who} waits too many times at once; end some, or try again later");
+    let text = format!("{who} has too many waits; end some, or try again later");
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_WAITS", text).retry_after(RETRY_AFTER)
 }
 

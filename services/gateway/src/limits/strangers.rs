@@ -47,7 +47,7 @@ impl Strangers {
         let networks = source.0.iter().flat_map(|network| network.counted(self.limit));
         self.budget.charge(networks).map_err(|Spent(left)| {
             counter!("nodkey_strangers_refused_total").increment(1);
-            let text = "too many callers that nobody knows call from this address; try again later";
+            let text = "too many unauthenticated requests from this address; try again later";
             Problem::new(http::StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED", text).retry_after(left)
         })
     }

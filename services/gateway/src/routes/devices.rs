@@ -261,7 +261,7 @@ pub async fn register(
     let device_key = Value::Object(body.device_key);
     let same = nodkey_kernel::jose::PublicJwk::from_value(&device_key).is_ok_and(|key| key == registering.proof.jwk);
     if !same {
-        return Err(Problem::field("device_key", "must be the public key whose proof is in the DPoP header"));
+        return Err(Problem::field("device_key", "must be the public key of the DPoP proof"));
     }
     check_capabilities(body.capabilities.as_deref())?;
     let request = RegisterDeviceRequest {
@@ -277,7 +277,7 @@ pub async fn register(
     };
     let registered = devices(&state, party).register_device(request).await?.into_inner();
     let status = if registered.created { StatusCode::CREATED } else { StatusCode::OK };
-    let device = registered.device.ok_or_else(|| Problem::because("another service did not say the device"))?;
+    let device = registered.device.ok_or_else(|| Problem::because("another service returned no device"))?;
     let binding = binding(&state, party, &device.id, false).await?;
     Ok(reply(status, &own(&device, registered.device_identifier_jwt, binding.as_ref())))
 }

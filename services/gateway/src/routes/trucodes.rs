@@ -170,7 +170,7 @@ pub async fn status(
             .expires_at
             .as_ref()
             .and_then(from_timestamp)
-            .ok_or_else(|| Problem::because("another service did not say when the code is over"))?;
+            .ok_or_else(|| Problem::because("another service did not return the code's expiry"))?;
         let left = state.clock.now().until(expires_at);
         if status.paired || left.is_zero() || state.stopping.is_cancelled() {
             return Ok(reply(StatusCode::OK, &TruCodeStatus { id: status.id, paired: status.paired }));
@@ -218,7 +218,7 @@ pub async fn pair(State(state): State<AppState>, request: Request) -> Result<Res
     let Json(scan): Json<PairTruCode> = Json::parse(&body, phone.as_ref().map(|_| Strict))?;
     let identifier = scan.identifier.unwrap_or_default();
     if phone.as_ref().is_some_and(|phone| phone.device.as_str() != identifier) {
-        return Err(Problem::field("identifier", "must be the device whose proof is in the DPoP header"));
+        return Err(Problem::field("identifier", "must be the device identifier of the DPoP proof"));
     }
     let peer = state.peers.trusonafication();
     let channel = phone.as_ref().map_or_else(|| peer.unscoped(), |phone| peer.acting_for(phone.relying_party));

@@ -161,7 +161,7 @@ pub async fn create(
         .trusonafication
         .as_ref()
         .map(|asked| rest::Trusonafication::from(asked).answering(email))
-        .ok_or_else(|| Problem::because("another service did not say the trusonafication"))?;
+        .ok_or_else(|| Problem::because("another service returned no trusonafication"))?;
     let match_number = Some(created.match_number).filter(|number| !number.is_empty());
     Ok(reply(StatusCode::CREATED, &Created { trusonafication, match_number }))
 }

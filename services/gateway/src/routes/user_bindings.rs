@@ -42,7 +42,7 @@ pub async fn create(State(state): State<AppState>, backend: Backend, Json(body):
     let device_identifier = match codes.get_pairing(GetPairingRequest { id }).await.map_err(PeerError::from) {
         Ok(pairing) => pairing.into_inner().identifier,
         Err(e) if e.kind() == Kind::NotFound => {
-            return Err(Problem::new(StatusCode::FAILED_DEPENDENCY, "TRUCODE_NOT_PAIRED", "nobody has paired this code"));
+            return Err(Problem::new(StatusCode::FAILED_DEPENDENCY, "TRUCODE_NOT_PAIRED", "no phone has paired this code"));
         }
         Err(e) => return Err(e.into()),
     };
@@ -52,7 +52,7 @@ pub async fn create(State(state): State<AppState>, backend: Backend, Json(body):
         // Left over by a call that failed at its second step, or waiting for its activation code. Here the backend vouches, as the code
         // would.
         Ok(found) if found.get_ref().state() == BindingState::Inactive && found.get_ref().user_identifier == user_identifier => {}
-        Ok(_) => return Err(Problem::new(StatusCode::CONFLICT, "USER_ALREADY_BOUND", "whoever scanned the code is bound already")),
+        Ok(_) => return Err(Problem::new(StatusCode::CONFLICT, "USER_ALREADY_BOUND", "the phone that scanned the code is already bound")),
         Err(e) if e.kind() == Kind::NotFound => {}
         Err(e) => return Err(e.into()),
     }

@@ -162,7 +162,7 @@ pub async fn create(
     let created = ask(&state, &backend, key, body).await?;
     Ok(reply(
         StatusCode::CREATED,
-        &view(&created.trusonafication.ok_or_else(|| Problem::because("another service did not say the trusonafication"))?),
+        &view(&created.trusonafication.ok_or_else(|| Problem::because("another service returned no trusonafication"))?),
     ))
 }
 
