@@ -1,14 +1,14 @@
-//! A QR code on the terminal.
+//! Shows a QR code on the terminal.
 
 use anstyle::{AnsiColor, Style};
 use anyhow::Context as _;
 use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
 
-/// Black on white, whatever the terminal's own colours are: so every phone reads it.
+/// Black on white, whatever the terminal's own colours, so that every phone can read it.
 const PAPER: Style =
     Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Black))).bg_color(Some(anstyle::Color::Ansi(AnsiColor::BrightWhite)));
 
-/// Shows a code to be scanned, on standard error.
+/// Shows a code for scanning, on standard error.
 pub fn show(gateway: &str, payload: &str, is_first: bool) -> anyhow::Result<()> {
     if is_first {
         anstream::eprintln!("Scan this code with the phone that took your invitation:");
