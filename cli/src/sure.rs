@@ -15,8 +15,7 @@ pub struct Sure {
 }
 
 impl Sure {
-    /// Prompts on the terminal, unless `--yes` was given. `what` is the text of the prompt without its question mark: `Retire device x for
-    /// good`.
+    /// Prompts on the terminal, unless `--yes` was given. `what` is the prompt without its question mark: `Retire device x for good`.
     pub fn ask(self, what: &str) -> anyhow::Result<()> {
         let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
         self.answered(what, terminal.then(|| std::io::stdin().lock()))

@@ -1,5 +1,5 @@
-//! Limits what unauthenticated clients can make a process hold: the attacks of `attacks.rs` on `nodkey dev`, smaller than those of `make
-//! bench-doors` on the release binary, with the same bounds.
+//! Limits what unauthenticated clients can make a process hold: the attacks of `attacks.rs` on `nodkey dev`, smaller than those of
+//! `make bench-doors` on the release binary, with the same bounds.
 
 use std::{process::Command, time::Duration};
 

@@ -11,9 +11,9 @@ use crate::{auth::phone::Phone, extract::Json, problem::Problem, reply::reply, s
 /// The statements signed by the two phones, at most 4096 characters each.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct TransferDevice {
-    /// JWS by the device key of the calling phone, with `typ` `nodkey-transfer+jwt` and these claims: `iss`, its device identifier; `sub`,
-    /// the new phone's device identifier; `aud`, the gateway's public URL; `act`, `replace` or `add`; `nonce`, from `POST
-    /// /api/v2/device_challenges`; and `iat`.
+    /// JWS by the device key of the calling phone, with `typ` `nodkey-transfer+jwt` and these claims: `iss`, its device identifier; `sub`, the
+    /// new phone's device identifier; `aud`, the gateway's public URL; `act`, `replace` or `add`; `nonce`, created with
+    /// `POST /api/v2/device_challenges`; and `iat`.
     statement: String,
     /// JWS over the same claims by a presence key of the calling phone that counts.
     signature: String,
