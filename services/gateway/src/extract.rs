@@ -231,7 +231,7 @@ impl FromRequestParts<AppState> for ClientAddress {
             return Ok(Self(address));
         }
         let ConnectInfo(peer) =
-            parts.extensions.get::<ConnectInfo<SocketAddr>>().ok_or_else(|| Problem::because("the address of the connection is unknown"))?;
+            parts.extensions.get::<ConnectInfo<SocketAddr>>().ok_or_else(|| Problem::because("the client's address is unknown"))?;
         Ok(Self(peer.ip().to_canonical().to_string()))
     }
 }

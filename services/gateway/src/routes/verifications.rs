@@ -142,7 +142,7 @@ pub async fn create(
 ) -> Result<Response, Problem> {
     not_an_answer(&[("verification_id", asked.verification_id.is_some()), ("result_id", asked.result_id.is_some())])?;
     if asked.callback_url.is_some_and(|url| !url.is_empty()) {
-        return Err(Problem::field("callback_url", "is not taken here: poll, or ask for a trusonafication"));
+        return Err(Problem::field("callback_url", "is not accepted: poll, or create a trusonafication"));
     }
     let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
     let (email, trusona_id) = (filled(asked.email), filled(asked.trusona_id));
