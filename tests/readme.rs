@@ -1,4 +1,4 @@
-//! The commands of the README, as somebody types them who has just started `nodkey dev`.
+//! Runs the commands of the README, as somebody would who has just started `nodkey dev`.
 
 use std::process::{Command, Output};
 
@@ -7,17 +7,17 @@ use tempfile::TempDir;
 use crate::processes::{Running, binaries};
 
 const README: &str = include_str!("../README.md");
-/// Where a deployment is that nobody configured.
+/// The default address of a deployment.
 const USUAL: &str = "127.0.0.1:7070";
 
-/// The commands of a section: what its fenced blocks of shell have.
+/// The commands of a section, from its fenced shell blocks.
 fn commands(section: &str) -> String {
     let section = README.split("\n## ").find(|text| text.starts_with(section)).unwrap();
     let blocks = section.split("```").skip(1).step_by(2);
     blocks.filter_map(|block| block.strip_prefix("sh\n").or_else(|| block.strip_prefix("bash\n"))).collect()
 }
 
-/// In a folder of its own, in which `nodkey dev` runs.
+/// Runs in a folder of its own, with `nodkey dev` running in it.
 fn run(dir: &TempDir, script: &str) -> Output {
     let script = format!("PATH={}:$PATH\n{script}", binaries().display());
     Command::new("bash").args(["-euo", "pipefail", "-c", &script]).current_dir(dir).output().unwrap()
@@ -32,7 +32,7 @@ fn what_the_readme_tells_to_type_works_from_the_first_phone_to_the_proof() {
     let described: serde_json::Value = serde_json::from_slice(&std::fs::read(dir.path().join(".nodkey/dev.json")).unwrap()).unwrap();
     let address = described["http"].as_str().unwrap().strip_prefix("http://").unwrap();
     let script = commands("A first login from your own code");
-    // Nobody is at this terminal to press a key, and what says where the commands are is no folder of the test's.
+    // Nobody presses keys at this terminal, and the test's folder does not contain the binaries.
     let waits = script.matches("\nnodkey phone wait ").count();
     let script = script
         .replace("\nnodkey phone wait ", "\nnodkey phone wait --decide accept >phone.log & trap 'kill $!' EXIT\n: ")

@@ -1,4 +1,4 @@
-//! What went wrong, what to do about it, and the exit code for it.
+//! Error reports: what went wrong, what to do about it, and the exit code.
 
 use std::{error::Error, io, process::ExitCode};
 
@@ -14,27 +14,27 @@ use serde_json::error::Category;
 
 use crate::{audit::NotIntact, session::SessionEnded, verify::NotAccepted};
 
-/// It did not work.
+/// The command failed.
 const FAILED: u8 = 1;
-/// It was called in a way that cannot work.
+/// The command line is invalid.
 const USAGE: u8 = 2;
-/// The server said no: not found, not allowed, not valid, too late.
+/// The server refused: not found, not allowed, not valid, too late.
 const REFUSED: u8 = 3;
 
-/// A refusal found on this side, told in full.
+/// A refusal by the command itself, with its full text.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Refused(pub String);
 
-/// Called in a way that cannot work, which only shows when it runs.
+/// Invalid usage that only shows when the command runs.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Usage(pub String);
 
-/// Says what happened and what to do, on standard error.
+/// Prints what happened and what to do to standard error.
 pub fn report(error: &anyhow::Error) -> ExitCode {
     if broken_pipe(error) {
-        // Whoever read our output has seen enough.
+        // The reader of our output has closed it.
         return ExitCode::SUCCESS;
     }
     let said = Said::of(error);
@@ -53,7 +53,7 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(code(error))
 }
 
-/// What is told of an error: first what happened, in words of ours, then what a library has to say of it, for whoever looks further.
+/// The parts of a report: what happened, in our own words, then the details from libraries.
 #[derive(Debug, PartialEq, Eq)]
 struct Said {
     what: String,
@@ -66,7 +66,7 @@ impl Said {
         for cause in error.chain() {
             let in_words = match of_library(cause) {
                 Source::Own => {
-                    // Some repeat what caused them.
+                    // Some errors repeat their cause.
                     let text = plain(&cause.to_string());
                     if !what.last().is_some_and(|last| last.ends_with(&text)) {
                         what.push(text);
@@ -84,21 +84,21 @@ impl Said {
     }
 }
 
-/// Who made an error.
+/// The source of an error.
 enum Source {
-    /// We did: it says in words what happened.
+    /// Our own error, which says what happened.
     Own,
-    /// A library did: this is what happened, in words.
+    /// A library's error, with what happened in our words.
     Library(String),
-    /// A library did, and what is around it says all there is to say in words.
+    /// A library's error, with an error around it that says everything.
     Silent,
 }
 
-/// What happened, of an error that a library made.
+/// Translates an error of a library.
 fn of_library(cause: &(dyn Error + 'static)) -> Source {
     if let Some(io) = cause.downcast_ref::<io::Error>() {
         let text = plain(&io.to_string());
-        // What is wrapped in one of these is a library's.
+        // An error inside an I/O error comes from a library.
         return Source::Library(if io.get_ref().is_some() { of_connection(cause) } else { text });
     }
     if let Some(http) = cause.downcast_ref::<reqwest::Error>() {
@@ -142,7 +142,7 @@ fn of_json(error: &serde_json::Error) -> String {
         Category::Eof => "it ends too early",
         Category::Data => "a value is missing, or is not what it must be",
     };
-    // What was read as a value has no lines any more.
+    // A parsed value no longer has line numbers.
     if error.line() == 0 { what.to_owned() } else { format!("{what} (line {}, column {})", error.line(), error.column()) }
 }
 
@@ -172,7 +172,7 @@ fn code(error: &anyhow::Error) -> u8 {
     if refused { REFUSED } else { FAILED }
 }
 
-/// No phone can do it.
+/// No phone can release a user.
 const FROZEN: &str = "Once you know that the user has their phones: `nodkey admin users release USER`.";
 
 fn advice(error: &anyhow::Error) -> Option<&'static str> {
@@ -271,7 +271,7 @@ mod tests {
         Said::of(&error.into())
     }
 
-    /// What libraries call things, and nobody else.
+    /// Whether a text is free of library jargon.
     fn is_plain(text: &str) -> bool {
         let foreign = [
             "os error",

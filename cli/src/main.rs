@@ -50,7 +50,7 @@ enum Command {
     Dev(dev::Args),
     /// Show logins against a running server, step by step with times
     Demo(demo::Args),
-    /// Be a phone on the terminal
+    /// Act as a phone on the terminal
     Phone(phone::Args),
     Login(login::Login),
     Logout(login::Logout),
@@ -59,13 +59,13 @@ enum Command {
     Sessions(sessions::Args),
     /// Manage relying parties, credentials, keys, devices, bindings, trusonafications, deliveries
     Admin(admin::Args),
-    /// Make, check and replace the keys of a deployment
+    /// Create, check and rotate the keys of a deployment
     Keys(keys::Args),
-    /// Verify offline, from its evidence, that something was accepted
+    /// Verify offline, from its evidence, that a trusonafication was accepted
     Verify(verify::Args),
     /// Check an export of the audit log
     Audit(audit::Args),
-    /// Measure a running deployment: what a login costs, and what it could cost at best
+    /// Measure a running deployment: what a login costs, and the least it could cost
     Bench(bench::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
@@ -82,7 +82,7 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> anyhow::Result<()> {
-    // A load generator that stays on one thread costs the least, and leaves the other processors to what it measures.
+    // A load generator on a single thread costs the least, and leaves the other processors to what it measures.
     let mut runtime = match command {
         Command::Bench(_) => tokio::runtime::Builder::new_current_thread(),
         _ => tokio::runtime::Builder::new_multi_thread(),

@@ -1,5 +1,5 @@
-//! A phone becomes a user's. The ticket is the bank's own check of who that is: a real one sends it by letter, or gives it to whom
-//! it has identified.
+//! Enrols a phone for a user, by a ticket. The ticket stands for the bank's own identity check: a real bank sends it by letter, or hands it
+//! to somebody whom it has identified.
 
 use axum::{
     Json,
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{Backend, Site, bank, problem::Problem, session::Session};
 
-/// Who wants a phone.
+/// A request for a ticket.
 #[derive(Deserialize)]
 pub struct Wanted {
     user: String,
@@ -26,7 +26,7 @@ pub struct Registered {
     device_identifier_jwt: String,
 }
 
-/// Gives out a ticket: for a name nobody has, or for the person who is signed in by it.
+/// Issues a ticket: for a name that nobody has, or for the user who is signed in.
 pub async fn create(
     State(site): State<Site>,
     jar: CookieJar,
@@ -43,15 +43,15 @@ pub async fn create(
     Ok((StatusCode::CREATED, Json(json!({"path": format!("/demo/api/enrolments/{ticket}")}))))
 }
 
-/// What a ticket is for.
+/// What a ticket was issued for.
 #[derive(Clone, Debug)]
 pub struct Ticket {
     user: String,
-    /// The person has proven to be that user.
+    /// Whether the person has proven to be that user.
     own: bool,
 }
 
-/// What the bank's app would have been shipped with: for a new phone of a user whose old one hands its place on.
+/// Returns what the bank's app would be shipped with. For a new phone of a user whose old phone transfers its place.
 pub async fn app(State(site): State<Site>) -> Result<Json<Value>, Problem> {
     let backend = site.backend()?;
     Ok(Json(json!({"relying_party": bank::NAME, "gateway": backend.gateway, "mobile": mobile(backend)})))
@@ -61,13 +61,13 @@ fn mobile(backend: &Backend) -> Value {
     json!({"token": backend.mobile_token, "secret": backend.mobile_secret.expose_secret()})
 }
 
-/// Tells the phone what it becomes part of, and what the bank's app would have been shipped with.
+/// Returns what the phone is enrolled for, and what the bank's app would be shipped with.
 pub async fn show(State(site): State<Site>, Path(ticket): Path<String>) -> Result<Json<Value>, Problem> {
     let (backend, Ticket { user, .. }) = (site.backend()?, find(&site, &ticket)?);
     Ok(Json(json!({"relying_party": bank::NAME, "user": user, "gateway": backend.gateway, "mobile": mobile(backend)})))
 }
 
-/// Binds the phone to the user, by the word of the deployment that it knows the phone. The ticket is good for that phone alone.
+/// Binds the phone to the user, after the deployment's JWT has proven its device identifier. The ticket is valid for that phone only.
 pub async fn finish(
     State(site): State<Site>,
     Path(ticket): Path<String>,
@@ -100,7 +100,7 @@ async fn ensure_free(site: &Site, user: &str) -> Result<(), Problem> {
     if has_had_a_phone(site, user).await? { Err(taken(user)) } else { Ok(()) }
 }
 
-/// Whose last phone is gone keeps their name: nobody else takes it.
+/// Whether the user has ever had a phone. A user who has lost the last one keeps the name: nobody else can take it.
 async fn has_had_a_phone(site: &Site, user: &str) -> Result<bool, Problem> {
     let any = ListBindingsRequest { user_identifier: user.to_owned(), page_size: 1, ..ListBindingsRequest::default() };
     Ok(!site.backend()?.nodkey.list_bindings(any).await?.bindings.is_empty())

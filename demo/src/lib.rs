@@ -1,7 +1,7 @@
-//! Acme Bank: a relying party's site, as its backend would make it. It knows Nodkey by the server SDK and by what any browser may
-//! ask, and is nothing to Nodkey but one more relying party.
+//! Acme Bank: the site of a relying party, built the way its backend team would build it. It uses the server SDK and Nodkey's public
+//! browser API, and Nodkey treats it like any other relying party.
 //!
-//! A demonstration: who is signed in, and what they own, is in memory and gone with the process.
+//! This is a demonstration: sessions and balances are kept in memory and are lost when the process ends.
 
 mod bank;
 mod enrolments;
@@ -38,23 +38,23 @@ use problem::Problem;
 use requests::Asked;
 use session::Session;
 
-/// How many sessions, requests and tickets are remembered, each.
+/// The maximum number of sessions, of requests and of tickets that are remembered.
 const CAPACITY: u64 = 10_000;
-/// How many browsers may wait at once.
+/// The maximum number of browsers that wait at the same time.
 const MAX_WAITING: usize = 1_000;
 
-/// What the bank knows of Nodkey.
+/// The bank's access to Nodkey.
 #[derive(Debug)]
 pub struct Backend {
     /// A client with the relying party's server credential.
     pub nodkey: Nodkey,
     /// The gateway's public URL.
     pub gateway: String,
-    /// The bank, to Nodkey.
+    /// The bank's relying party id.
     pub relying_party_id: String,
-    /// Token of the mobile credential: what the bank's app is shipped with.
+    /// The token of the mobile credential, which the bank's app is shipped with.
     pub mobile_token: String,
-    /// Secret of the mobile credential.
+    /// The secret of the mobile credential.
     pub mobile_secret: SecretString,
 }
 
@@ -71,14 +71,14 @@ struct Inner {
     requests: Cache<String, Arc<Asked>>,
     tickets: Cache<String, Ticket>,
     balances: Cache<String, Cents>,
-    /// Held while a phone becomes a user's, so that of two phones one gets the name.
+    /// Held while a phone is enrolled, so that only one of two phones gets the name.
     enrolling: Mutex<()>,
     waiting: Semaphore,
     closing: CancellationToken,
 }
 
 impl Site {
-    /// Makes the site; it is closed until [`Site::open`].
+    /// Makes the site. It is closed until [`Site::open`].
     #[must_use]
     pub fn new(clock: Clock, random: Random) -> Self {
         let hours = |hours| Duration::from_hours(hours);
@@ -101,12 +101,12 @@ impl Site {
         let _ = self.0.backend.set(backend);
     }
 
-    /// Lets go whoever waits, so that the process can stop.
+    /// Ends all waits, so that the process can stop.
     pub fn close(&self) {
         self.0.closing.cancel();
     }
 
-    /// The pages and what they ask.
+    /// The pages and the API that they call.
     pub fn routes(&self) -> Router {
         let api = Router::new()
             .route("/site", get(about))
@@ -133,19 +133,19 @@ impl Site {
         Cookie::build((name, value)).path("/demo").http_only(true).same_site(SameSite::Lax).secure(secure).build()
     }
 
-    /// 256 random bits: nobody guesses them.
+    /// Makes a secret of 256 random bits.
     fn secret(&self) -> String {
         b64u(&self.0.random.bytes::<32>())
     }
 }
 
-/// Refuses to be opened by a name that is another's, which would make this origin another's, too.
+/// Refuses requests by another host name, which would make this origin that host's, too.
 async fn own_name(State(site): State<Site>, request: Request, next: Next) -> Response {
     let gateway = site.0.backend.get().map_or("", |backend| backend.gateway.as_str());
     if nodkey_web::is_own_name(&request, gateway) { next.run(request).await } else { Problem::wrong_host(gateway).into_response() }
 }
 
-/// What the page needs to make codes of its own, as any page of a relying party.
+/// Returns what the page needs to create codes itself, as the pages of any relying party do.
 async fn about(State(site): State<Site>) -> Result<Json<Value>, Problem> {
     let backend = site.backend()?;
     Ok(Json(json!({"relying_party_id": backend.relying_party_id, "name": bank::NAME, "gateway": backend.gateway})))

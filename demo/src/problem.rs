@@ -1,4 +1,4 @@
-//! What the bank's backend refuses, in the shape of Nodkey's own problems.
+//! The errors of the bank's backend, in the format of Nodkey's own problems.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -14,7 +14,7 @@ use axum::{
 use nodkey_server_sdk::{Error, Kind};
 use serde_json::json;
 
-/// Why a request was refused.
+/// An error.
 #[derive(Debug)]
 pub struct Problem {
     status: StatusCode,
@@ -57,7 +57,7 @@ impl Problem {
     }
 }
 
-/// Nodkey refuses: passed on where the person can do something about it.
+/// An error of Nodkey, passed on where the person can do something about it.
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let status = match error.kind {
@@ -77,7 +77,7 @@ impl From<Error> for Problem {
     }
 }
 
-/// The body is not JSON, or not what is asked for.
+/// The body is not JSON, or JSON of another shape.
 impl From<JsonRejection> for Problem {
     fn from(rejection: JsonRejection) -> Self {
         Self::new(rejection.status(), "MALFORMED_JSON", rejection.body_text())
@@ -94,7 +94,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let Self { status, reason, message, fields, retry_after } = self;
         let body = Json(json!({"error": reason, "message": message, "description": message, "field_errors": fields}));
-        // Whole seconds, not one too few.
+        // Whole seconds, rounded up.
         let seconds = |after: Duration| after.as_secs() + u64::from(after.subsec_nanos() > 0);
         let retry_after = retry_after.map(|after| (RETRY_AFTER, HeaderValue::from(seconds(after))));
         let challenge = (WWW_AUTHENTICATE, HeaderValue::from_static(r#"Cookie realm="Acme Bank""#));
@@ -104,7 +104,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Nobody keeps what the bank says, and nobody guesses its type. What a library refuses is JSON, too.
+/// Forbids caching and content sniffing, and turns the errors of libraries into JSON.
 pub async fn private(mut response: Response) -> Response {
     let status = response.status();
     let is_json = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));

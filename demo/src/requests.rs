@@ -1,4 +1,4 @@
-//! What the bank asks a person's phone: to sign in, to move money.
+//! The bank's requests to a person's phone: to sign in, and to transfer money.
 
 use std::{
     sync::{
@@ -35,24 +35,24 @@ use crate::{
     visitor::Visitor,
 };
 
-/// Names a browser, so that what it asked is its own alone.
+/// The cookie that identifies a browser, so that its requests are visible to it alone.
 const COOKIE: &str = "acme_browser";
-/// The longest wait in one call.
+/// The longest wait in one call, in seconds.
 const MAX_WAIT: u64 = 25;
 
-/// Something a browser asked for.
+/// A request made by a browser.
 #[derive(Debug)]
 pub struct Asked {
     browser: String,
     purpose: Purpose,
-    /// Set by whoever acts on the answer: once.
+    /// Set once, by the call that acts on the answer.
     done: AtomicBool,
 }
 
 #[derive(Debug)]
 enum Purpose {
     SignIn,
-    /// Somebody else wants in: whatever the phone says, nobody gets in here.
+    /// A simulated attack: whatever the phone answers, nobody is signed in.
     Attack,
     Transfer {
         user: String,
@@ -77,17 +77,17 @@ pub struct Request {
     accepted_level: Option<i32>,
 }
 
-/// Who wants in: whoever scanned a code, or somebody by name.
+/// Who wants to sign in: whoever scanned a code, or a user by name.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SignIn {
     TrucodeId(String),
     User(String),
-    /// Somebody by name, as a stranger far away would ask: the page shows what comes of it.
+    /// A user by name, requested as a distant stranger would. The page shows what happens.
     StrangerAs(String),
 }
 
-/// Money to move.
+/// A transfer of money.
 #[derive(Deserialize)]
 pub struct Transfer {
     payee: String,
@@ -101,8 +101,8 @@ pub struct Wait {
     wait: u64,
 }
 
-/// Asks a phone whether its owner signs in here, and from where. By name, the phone asks for the number the page shows: nobody who merely knows
-/// a name gets in by somebody's careless nod.
+/// Prompts a phone to sign its user in here, and shows where the request comes from. A sign-in by name has a number to match, so that
+/// somebody who merely knows a name cannot get in by a careless tap.
 pub async fn sign_in(
     State(site): State<Site>,
     jar: CookieJar,
@@ -122,12 +122,12 @@ pub async fn sign_in(
     ask(&site, jar, new, purpose).await
 }
 
-/// Somebody far away, at an address that is nobody's (RFC 5737).
+/// Somebody far away, at a documentation address (RFC 5737).
 fn stranger() -> RequestContext {
     RequestContext { address: "198.51.100.66".into(), browser: "Chrome on Windows".into(), place: "Far away".into() }
 }
 
-/// Asks the person who is signed in whether this very transfer is meant.
+/// Prompts the signed-in person to confirm this very transfer.
 pub async fn transfer(
     State(site): State<Site>,
     jar: CookieJar,
@@ -148,7 +148,7 @@ pub async fn transfer(
     ask(&site, jar, new, Purpose::Transfer { user, amount }).await
 }
 
-/// Returns a request once it is over, or as it stands after `wait` seconds; what was accepted takes effect with it.
+/// Returns a request once it is over, or its current state after `wait` seconds. An accepted request takes effect with it.
 pub async fn show(
     State(site): State<Site>,
     jar: CookieJar,
@@ -171,14 +171,14 @@ pub async fn show(
     Ok((jar, Json(asked.seen(&now, None))))
 }
 
-/// Withdraws a request.
+/// Cancels a request.
 pub async fn cancel(State(site): State<Site>, jar: CookieJar, Path(id): Path<String>) -> Result<StatusCode, Problem> {
     find(&site, &jar, &id)?;
     site.backend()?.nodkey.cancel(&id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Hands out the proof, which the page verifies by itself.
+/// Returns the evidence, which the page verifies itself.
 pub async fn evidence(State(site): State<Site>, jar: CookieJar, Path(id): Path<String>) -> Result<Json<Evidence>, Problem> {
     find(&site, &jar, &id)?;
     Ok(Json(site.backend()?.nodkey.evidence(&id).await?))
@@ -200,7 +200,7 @@ async fn ask(
     Ok((StatusCode::CREATED, jar, Json(request)))
 }
 
-/// What an accept brings about, once.
+/// Applies an accepted request, once.
 fn settle(site: &Site, jar: CookieJar, asked: &Asked, accepted: &Trusonafication) -> CookieJar {
     match &asked.purpose {
         Purpose::SignIn => Session::begin(site, jar, accepted),

@@ -1,4 +1,4 @@
-//! The data folder of `nodkey dev`: one process's, and its owner's alone.
+//! The data folder of `nodkey dev`: used by one process at a time, and readable only by its owner.
 
 use std::{
     fs::Permissions,

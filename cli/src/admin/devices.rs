@@ -25,14 +25,14 @@ pub enum Verb {
     #[command(after_help = "Example:
   nodkey admin devices list --page-size 20")]
     List(PageArgs),
-    /// Show one with its public keys
+    /// Show a device with its public keys
     #[command(after_help = "Example:
   nodkey admin devices show NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs")]
     Show {
         /// Device identifier
         id: String,
     },
-    /// Have presence keys count that came later: their accepts prove level 2 from then on
+    /// Approve presence keys that were added after registration: accepts by them prove level 2 from then on
     #[command(after_help = "Example:
   nodkey admin devices approve-keys NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs Zr0WSvqNxXVK0Ll5ZbZVo6mJk5n3gT2yQ4kq0b1cD2E
 
@@ -42,10 +42,10 @@ Make sure by other means that the phone is still its user's. `show` tells the th
         id: String,
         /// Thumbprint of a key
         thumbprint: String,
-        /// Thumbprint of another
+        /// Thumbprint of a second key
         other: Option<String>,
     },
-    /// Retire one for good: its keys are dead at once
+    /// Retire a device permanently: its keys are revoked immediately
     #[command(after_help = "Example:
   nodkey admin devices retire NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs")]
     Retire {

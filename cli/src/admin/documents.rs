@@ -44,7 +44,7 @@ pub enum Verb {
         #[arg(value_parser = PossibleValuesParser::new(STATUSES))]
         status: String,
     },
-    /// Have a document of a device's user count: accepts that present it are level 3
+    /// Vouch for a document of a device's user, so that it counts: accepts that present it are level 3
     #[command(after_help = "Example:
   nodkey admin documents register NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 

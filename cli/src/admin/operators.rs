@@ -19,14 +19,14 @@ use crate::{
     sure::Sure,
 };
 
-/// What an operator may do.
+/// The role of an operator.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum RoleArg {
-    /// Everything: also operators, signing keys and the end of relying parties
+    /// Everything, including operators, signing keys and disabling relying parties
     Owner,
-    /// Read and act
+    /// Read and change
     Operator,
-    /// Read
+    /// Read only
     Auditor,
 }
 
@@ -42,21 +42,21 @@ impl From<RoleArg> for Role {
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Add an operator; prints the link that makes a phone theirs, once
+    /// Invite an operator; prints once the link that enrols their phone
     #[command(after_help = "Example:
   nodkey admin operators invite \"Ada Lovelace\" --role owner")]
     Invite {
-        /// What they are called
+        /// Their name
         name: String,
-        /// What they may do
+        /// Their role
         #[arg(long, value_enum)]
         role: RoleArg,
     },
-    /// Make a new link, for a lost phone or one that has run out: the phone before is dead at once
+    /// Renew an invitation that has expired, or replace a lost phone: the previous phone is revoked immediately
     #[command(after_help = "Example:
   nodkey admin operators renew 01890a5d-ac96-774b-bcce-b302099a8057")]
     Renew {
-        /// Whose
+        /// Operator id
         id: String,
     },
     /// List operators, newest first
@@ -67,20 +67,20 @@ pub enum Verb {
     #[command(after_help = "Example:
   nodkey admin operators update 01890a5d-ac96-774b-bcce-b302099a8057 --role auditor")]
     Update {
-        /// Which
+        /// Operator id
         id: String,
-        /// What they are called
+        /// Their name
         #[arg(long)]
         name: Option<String>,
-        /// What they may do
+        /// Their role
         #[arg(long, value_enum)]
         role: Option<RoleArg>,
     },
-    /// End one for good: out at once
+    /// Disable an operator permanently: their sessions end immediately
     #[command(after_help = "Example:
   nodkey admin operators disable 01890a5d-ac96-774b-bcce-b302099a8057")]
     Disable {
-        /// Which
+        /// Operator id
         id: String,
         #[command(flatten)]
         sure: Sure,

@@ -22,33 +22,33 @@ const BY: &str = "FROZEN_BY_";
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// List users by how their identifiers begin
+    /// List users by a prefix of their identifiers
     #[command(after_help = "Examples:
   nodkey admin users list
   nodkey admin users list ada
   nodkey admin users list --all --json")]
     List {
-        /// How their identifiers begin, letter case included
+        /// Prefix of their identifiers, case-sensitive
         #[arg(default_value = "", hide_default_value = true)]
         prefix: String,
         #[command(flatten)]
         page: PageArgs,
     },
-    /// Show how many devices a user has, and whether they are frozen
+    /// Show the number of a user's devices, and whether the user is frozen
     #[command(after_help = "Example:
   nodkey admin users show ada")]
     Show {
         /// User identifier
         user: String,
     },
-    /// Freeze a user: nobody can prompt them, and none of their devices answers, until the release
+    /// Freeze a user: until they are released, nobody can prompt them and answers of their devices are refused
     #[command(after_help = "Examples:
   nodkey admin users freeze ada
   nodkey admin users freeze ada --note \"lost her phone, ticket 4711\"")]
     Freeze {
         /// User identifier
         user: String,
-        /// Why, for people; at most 200 characters
+        /// The reason, for people; at most 200 characters
         #[arg(long, default_value = "", hide_default_value = true)]
         note: String,
         #[command(flatten)]

@@ -1,4 +1,4 @@
-//! What is wrong with a folder of keys.
+//! Checks a folder of keys.
 
 use std::{collections::BTreeMap, os::unix::fs::PermissionsExt as _, time::Duration};
 
@@ -10,18 +10,18 @@ use super::{
     ring::{Keys, State},
 };
 
-/// Something that is not as it should be.
+/// A finding.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Where.
+    /// The file.
     pub file: String,
     /// missing, old, misplaced, different or readable: part of the interface.
     pub kind: &'static str,
-    /// For people; never a secret.
+    /// A description for people, never with a secret.
     pub what: String,
 }
 
-/// Looks at everything.
+/// Checks everything in the folder.
 pub fn problems(folder: &Folder, keys: &Keys, max_age_days: u32, now: Timestamp) -> Vec<Problem> {
     let mut found = Vec::new();
     let mut problem = |file: &str, kind, what: String| found.push(Problem { file: file.to_owned(), kind, what });
@@ -91,7 +91,7 @@ pub fn problems(folder: &Folder, keys: &Keys, max_age_days: u32, now: Timestamp)
     found
 }
 
-/// A file that is not there is another problem.
+/// A missing file is reported separately.
 fn others_may_read(folder: &Folder, name: &str) -> bool {
     std::fs::metadata(folder.file(name)).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
 }

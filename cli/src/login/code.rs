@@ -2,7 +2,7 @@
 
 use crate::qr;
 
-/// Shows a code to be scanned, on standard error.
+/// Shows a code for scanning, on standard error.
 pub fn show(gateway: &str, payload: &str, is_first: bool) -> anyhow::Result<()> {
     if is_first {
         anstream::eprintln!("Scan this code with the phone that accepted your invitation:");

@@ -30,7 +30,7 @@ type TerminalPhone = Phone<SoftwareKeyStore, AlwaysPresent>;
   nodkey phone wait
   nodkey phone wait --decide accept --once --timeout 30 --json")]
 pub struct Args {
-    /// File of the phone's keys [default: one for each gateway in nodkey/phones of $XDG_STATE_HOME or ~/.local/state]
+    /// File of the phone's keys [default: one for each gateway in nodkey/phones of `$XDG_STATE_HOME` or ~/.local/state]
     #[arg(long, env = "NODKEY_PHONE_KEY", value_name = "FILE", global = true)]
     key: Option<PathBuf>,
     /// Print JSON

@@ -1,4 +1,4 @@
-//! Where the verifier has the deployment's keys from.
+//! Where the verifier gets the deployment's keys from.
 
 use std::{
     convert::Infallible,
@@ -15,17 +15,17 @@ use url::{Host, Url};
 
 use crate::connection::read_jwks;
 
-/// The most that is read of an answer, in bytes: some thousand keys.
+/// The maximum length of a response, in bytes: some thousand keys.
 const MAX_LENGTH: usize = 1 << 20;
-/// How long a server may take, in all.
+/// The time limit for the whole request.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A file or an address.
+/// A file or a URL.
 #[derive(Clone, Debug)]
 pub enum Source {
     /// A copy.
     File(PathBuf),
-    /// The deployment itself.
+    /// The deployment's own URL.
     Url(Url),
 }
 
@@ -69,7 +69,7 @@ async fn fetch(url: &Url, ca_certificate: Option<&Path>) -> anyhow::Result<Jwks>
     serde_json::from_slice(&body).with_context(|| format!("{url} does not answer a JWKS"))
 }
 
-/// Whether it is this machine.
+/// Whether the URL is on this machine.
 fn is_here(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",

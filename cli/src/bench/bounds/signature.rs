@@ -11,7 +11,7 @@ use hdrhistogram::Histogram;
 use super::{Bound, Measured};
 use crate::bench::process::{Process, Usage};
 
-/// As long as a proof.
+/// As long as a DPoP proof.
 const MESSAGE: [u8; 400] = [7; 400];
 
 /// Measures signing and verifying.
