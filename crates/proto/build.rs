@@ -86,7 +86,7 @@ fn access(pool: &DescriptorPool) -> Result<String, Box<dyn std::error::Error>> {
 /// was sent is gone.
 fn idempotent(pool: &DescriptorPool) -> Result<String, Box<dyn std::error::Error>> {
     let mut table =
-        String::from("/// Methods that may be repeated when nobody knows whether they were done.\npub const IDEMPOTENT: &[&str] = &[\n");
+        String::from("/// Methods that may be repeated when it is unknown whether they took effect.\npub const IDEMPOTENT: &[&str] = &[\n");
     for method in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
         let level = method.options().get_field_by_name("idempotency_level").and_then(|level| level.as_enum_number());
         // NO_SIDE_EFFECTS, IDEMPOTENT.
@@ -128,7 +128,7 @@ impl Texts {
 
     /// The table, and for each message that is sent the row that describes it, if it is a request.
     fn table(&self, pool: &DescriptorPool) -> Result<String, Box<dyn std::error::Error>> {
-        let mut table = String::from("/// Messages that hold text.\npub(crate) static MESSAGES: &[&[Field]] = &[\n");
+        let mut table = String::from("/// Messages that contain text.\npub(crate) static MESSAGES: &[&[Field]] = &[\n");
         for message in &self.messages {
             let fields: Vec<_> = message.fields().filter_map(|field| self.field(&field)).collect();
             writeln!(table, "    // {}\n    &[{}],", message.full_name(), fields.join(", "))?;

@@ -55,7 +55,7 @@ impl Bus {
             Err(error) if error.kind() == Kind::Unavailable => {
                 // An unreachable server was already logged when the connection was attempted.
                 if self.is_connected() {
-                    warn!(error = chain(&error), "the bus takes no events yet; they wait in the outbox");
+                    warn!(error = chain(&error), "the bus does not accept events yet; they wait in the outbox");
                 }
                 Ok(())
             }

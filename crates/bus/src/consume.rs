@@ -276,7 +276,7 @@ impl Worker {
                 warn!(consumer, event = %message.id, %cause, "event refused");
                 let cause = format!("refused: {cause} ({})", message.id);
                 if let Err(e) = dead_letter::add(&self.db, consumer, &unbelieved(message), &cause, now).await {
-                    warn!(consumer, error = chain(&e), "a refused event cannot be kept");
+                    warn!(consumer, error = chain(&e), "a refused event could not be stored");
                 }
             }
             delivery.settle(Verdict::Dead).await;

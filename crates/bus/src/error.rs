@@ -9,7 +9,7 @@ pub enum BusError {
     #[error("the bus URL must be memory: or start with nats://")]
     Url,
     /// The bus is unreachable or refused; a retry may succeed soon.
-    #[error("the bus is not available: {action}")]
+    #[error("the bus is unavailable: cannot {action}")]
     Unavailable {
         /// The action that was attempted.
         action: &'static str,
@@ -24,7 +24,7 @@ pub enum BusError {
         limit: usize,
     },
     /// A consumer subscribes to events of an unknown service, which nobody could sign.
-    #[error("there is no service {0:?} whose events could be believed")]
+    #[error("no service {0:?} exists that could sign these events")]
     Owner(String),
     /// A consumer stopped before it acknowledged.
     #[error("consumer {0} stopped before it acknowledged")]

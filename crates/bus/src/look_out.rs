@@ -43,13 +43,13 @@ pub async fn look_out<C: Clone, E: Classify, F: Future<Output = Result<Looked<C>
             }
             Err(e) => {
                 if last != Outcome::Failed {
-                    warn!(error = chain(&e), "changes cannot be looked for; who waits relies on wakes alone");
+                    warn!(error = chain(&e), "cannot poll for changes; waiters rely on wakes alone");
                 }
                 Outcome::Failed
             }
         };
         if last == Outcome::Failed && outcome != Outcome::Failed {
-            info!("changes are looked for again");
+            info!("polling for changes again");
         }
         last = outcome;
         while !is_due(outcome, deaf || !bus.is_connected(), begun.elapsed(), every) {

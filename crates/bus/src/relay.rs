@@ -112,7 +112,7 @@ impl Relay {
     /// Makes sure that the stream exists, however long the bus is unreachable.
     async fn prepare(&mut self, shutdown: &CancellationToken) {
         while let Err(e) = self.bus.ensure_stream(self.service).await {
-            warn!(service = self.service, error = chain(&e), "the stream cannot be made sure of; trying again");
+            warn!(service = self.service, error = chain(&e), "the stream could not be created or checked; trying again");
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = sleep(PREPARE) => {}
@@ -250,7 +250,7 @@ impl Relay {
                 let now = Instant::now();
                 if self.complain <= now {
                     self.complain = now + COMPLAIN;
-                    warn!(service = self.service, event = %outgoing.message.id, error = chain(&e), "events cannot be published; trying again");
+                    warn!(service = self.service, event = %outgoing.message.id, error = chain(&e), "events could not be published; trying again");
                 }
                 let pause = Duration::from_millis((AGAIN / 2 + self.random.below(AGAIN / 2)).into());
                 self.send(outgoing, pause);
@@ -264,7 +264,7 @@ impl Relay {
             return true;
         }
         if let Err(e) = outbox::delete(&self.db, &self.published).await {
-            warn!(service = self.service, error = chain(&e), "events were published and could not be deleted; trying again");
+            warn!(service = self.service, error = chain(&e), "published events could not be deleted; trying again");
             return false;
         }
         for seq in self.published.drain(..) {
@@ -284,7 +284,7 @@ impl Relay {
         if self.holds
             && let Err(e) = self.lease.release(&self.db).await
         {
-            warn!(service = self.service, error = chain(&e), "the lease of the relay is left to run out");
+            warn!(service = self.service, error = chain(&e), "the relay's lease could not be released and will expire");
         }
     }
 

@@ -42,13 +42,13 @@ pub(crate) enum Refused {
     Unsigned,
     #[error("its signature cannot be read")]
     Malformed,
-    #[error("it is signed by a key that is not known as that of {0}, whose subject it is on")]
+    #[error("it is signed with a key that is not known as that of {0}, the owner of its subject")]
     Key(ServiceName),
     #[error("its signature does not verify")]
     Signature,
-    #[error("it is on a subject that this consumer does not take")]
+    #[error("it is on a subject that this consumer does not accept")]
     Subject,
-    #[error("it was published longer ago than consumers remember what they have seen")]
+    #[error("it was published longer ago than consumers remember processed events")]
     Old,
     #[error("it is from the future")]
     Future,

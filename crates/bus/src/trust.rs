@@ -42,12 +42,12 @@ impl Trust {
     /// hour after the consumer first had keys, for as long as a stream keeps them; that limit is remembered for good. A new consumer
     /// accepts none.
     pub(crate) async fn of(nats: &Nats, consumer: &Consumer, db: &Db, clock: &Clock) -> Result<Option<Self>, BusError> {
-        let unavailable = |e: DbError| BusError::unavailable("look up what is taken unsigned", e);
+        let unavailable = |e: DbError| BusError::unavailable("look up which unsigned events to accept", e);
         let unsigned = if nats.requires_signatures() {
             let until = if nats.has(consumer).await? { clock.now() + UPGRADE } else { Timestamp::default() };
             let until = unsigned::stored_before(db, consumer.name(), until).await.map_err(unavailable)?;
             if until > clock.now() {
-                info!(consumer = consumer.name(), %until, "events without a signature are still taken");
+                info!(consumer = consumer.name(), %until, "unsigned events are still accepted");
             }
             Unsigned::StoredBefore(until)
         } else {

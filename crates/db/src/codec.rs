@@ -198,7 +198,7 @@ borrowed! {
 }
 
 fn unexpected(value: &Value) -> BoxDynError {
-    format!("it holds what its type does not: {}", value.data_type()).into()
+    format!("its value has a type that is not allowed: {}", value.data_type()).into()
 }
 
 impl Param for Timestamp {

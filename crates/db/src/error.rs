@@ -16,19 +16,19 @@ pub enum DbError {
     #[error("the database URL must start with postgres:// or sqlite:")]
     Url,
     /// A unique constraint rejected the row.
-    #[error("a unique constraint refused the row: {constraint}")]
+    #[error("a unique constraint rejected the row: {constraint}")]
     Unique {
         /// Name of the constraint on PostgreSQL; table and columns on SQLite.
         constraint: String,
     },
     /// Another constraint rejected the row.
-    #[error("a constraint refused the row")]
+    #[error("a constraint rejected the row")]
     Constraint(#[source] Source),
     /// The engine cannot store or compare such a value.
     #[error("the database cannot store this value")]
     Data(#[source] Source),
     /// The database cannot do this now; a retry may succeed soon.
-    #[error("the database is not available: {condition}")]
+    #[error("the database is unavailable: {condition}")]
     Unavailable {
         /// Why.
         condition: Condition,
@@ -37,7 +37,7 @@ pub enum DbError {
         source: Source,
     },
     /// The transaction relied on other services' answers, which were too old when its commit was to begin. Nothing was committed.
-    #[error("what others said got too old before it could be acted upon")]
+    #[error("answers of other services became too old before the commit")]
     Late,
     /// A column holds an invalid value.
     #[error("column {column} cannot be read")]
@@ -65,7 +65,7 @@ pub enum DbError {
     #[error("the schema could not be brought up to date")]
     Migrate(#[source] sqlx::migrate::MigrateError),
     /// The database refuses this process: a wrong user, password or database.
-    #[error("the database does not let us in")]
+    #[error("the database refused the login")]
     Refused(#[source] Source),
     /// A query that must find a row found none.
     #[error("there is no row")]

@@ -37,13 +37,13 @@ pub enum Lookup {
 #[derive(Debug, thiserror::Error)]
 pub enum IdempotencyError {
     /// It was used with different content.
-    #[error("this request id was used for another content; use a new one")]
+    #[error("this request id was used with different content; use a new one")]
     Mismatch,
     /// It was answered, but the response is sealed under a master key that is gone.
-    #[error("this request was answered before, and the answer cannot be read any more; see what it has done, and use a new request id")]
+    #[error("this request was already completed, but its response can no longer be read; check its effect, and use a new request id")]
     Lost,
     /// Concurrent requests for the same operation kept winning; a retry may succeed soon.
-    #[error("others keep making the same request")]
+    #[error("the same request is being made repeatedly; try again soon")]
     Raced,
     /// The database failed.
     #[error(transparent)]

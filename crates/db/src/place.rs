@@ -54,7 +54,7 @@ impl Db {
 
     async fn take_place(&self, in_turn: bool) -> Result<Place, DbError> {
         let permit = tokio::time::timeout(PATIENCE, self.places()).await;
-        let permit = permit.map_err(|_| DbError::unavailable(Condition::Busy, "every place to write from is taken"))?;
+        let permit = permit.map_err(|_| DbError::unavailable(Condition::Busy, "no permit to write became free"))?;
         let held = match self.engine() {
             Engine::Postgres(postgres) => Held::Postgres(Box::new(postgres.session().await?)),
             Engine::Sqlite(sqlite) if in_turn => Held::Sqlite(Some(sqlite.turn().await?)),

@@ -187,13 +187,13 @@ pub enum ChallengeError {
     #[error("the challenge is not signed by a key of the deployment")]
     Jose(#[source] JoseError),
     /// Signed with a key that the JWKS does not contain, or that is not for challenges.
-    #[error("the challenge is signed by a key that the JWKS does not hold for challenges")]
+    #[error("the challenge is signed with a key that is not in the JWKS for challenges")]
     UnknownKey,
     /// For another gateway.
-    #[error("the challenge is by another gateway")]
+    #[error("the challenge is from another gateway")]
     Issuer,
     /// Expired.
-    #[error("the challenge is over")]
+    #[error("the challenge has expired")]
     Expired,
 }
 

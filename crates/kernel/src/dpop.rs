@@ -150,7 +150,7 @@ pub enum Unproven {
     #[error(transparent)]
     Proof(#[from] ProofError),
     /// Another device signed it.
-    #[error("the DPoP proof is by another device")]
+    #[error("the DPoP proof was signed by another device")]
     Device,
     /// The phone signed something else.
     #[error("{0} is not what the phone sent")]

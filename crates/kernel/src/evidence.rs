@@ -145,7 +145,7 @@ pub enum EvidenceError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// The challenge is invalid.
-    #[error("the challenge does not hold")]
+    #[error("the challenge is not valid")]
     Challenge(#[source] ChallengeError),
     /// The response is not signed by any of the keys.
     #[error("the response is not signed by any of the keys")]
@@ -154,13 +154,13 @@ pub enum Fault {
     #[error("the device identifier is not the thumbprint of the device key")]
     Device,
     /// The receipt is invalid. `JoseError::Key`: the JWKS has no such key for receipts, which may happen with an outdated copy.
-    #[error("the receipt does not hold")]
+    #[error("the receipt is not valid")]
     Receipt(#[source] JoseError),
     /// The key statement is invalid.
-    #[error("the key statement does not hold")]
+    #[error("the key statement is not valid")]
     KeyStatement(#[source] JoseError),
     /// The signature over the key statement by the key that answered is invalid.
-    #[error("the signature over the key statement does not hold")]
+    #[error("the signature over the key statement is not valid")]
     KeySignature(#[source] JoseError),
     /// Two parts contradict one another.
     #[error("{0} does not belong to the other parts")]

@@ -34,7 +34,7 @@ pub enum WebhookError {
     #[error("the key is neither a secret (whsec_) nor a public key (whpk_)")]
     Key,
     /// The timestamp is not a number.
-    #[error("the webhook-timestamp is no number")]
+    #[error("the webhook-timestamp is not a number")]
     Timestamp,
     /// The timestamp is too far from the current time.
     #[error("the webhook-timestamp is more than five minutes off: an old message sent again, or a clock that is wrong")]

@@ -288,7 +288,7 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
         let claims = self.trusted.verify(&self.transport, |keys| trucode::verify(&payload, keys)).await?;
         let claims = claims.map_err(|reason| Error::Untrusted(reason.into()))?;
         if claims.exp <= self.transport.now().as_micros() / 1_000 {
-            return Err(Error::Protocol("the code is over; scan the one that is shown now".into()));
+            return Err(Error::Protocol("the code has expired; scan the current one".into()));
         }
         let path = format!("/api/v2/trucodes/{}/context", claims.jti);
         let context = read_json(self.transport.send(&self.keys, &Call::get(&path)).await?).await?;
@@ -314,7 +314,7 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
         let call = Call::get(&path).once();
         let answer = tokio::time::timeout(wait + GRACE, self.transport.send(&self.keys, &call))
             .await
-            .map_err(|_| Error::Protocol("the gateway held the call for too long".into()))??;
+            .map_err(|_| Error::Protocol("the gateway did not answer in time".into()))??;
         self.reader().list(read_json::<Body>(answer).await?.trusonafications).await
     }
 

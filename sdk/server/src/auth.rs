@@ -151,7 +151,7 @@ impl Signer {
 impl Interceptor for Signer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         let mut value = MetadataValue::try_from(format!("Bearer {}", self.token()))
-            .map_err(|_| Status::unauthenticated("the token holds characters a header may not"))?;
+            .map_err(|_| Status::unauthenticated("the token contains characters that a header must not contain"))?;
         value.set_sensitive(true);
         request.metadata_mut().insert("authorization", value);
         if let Some(id) = &self.credential.relying_party_id {

@@ -391,7 +391,7 @@ impl Nodkey {
                 async move { client.get_jwks(r).await }
             })
             .await?;
-        serde_json::from_str(&answer.jwks).map_err(|_| Error::unexpected("the JWKS is none"))
+        serde_json::from_str(&answer.jwks).map_err(|_| Error::unexpected("the JWKS is not valid"))
     }
 
     /// Returns every key that ever signed evidence, for verifying evidence of any age. Revoked keys are omitted.

@@ -111,17 +111,17 @@ pub enum InvalidWebhook {
     #[error(transparent)]
     Signature(#[from] WebhookError),
     /// It is signed, but its body is not that of a webhook.
-    #[error("the body is not what an endpoint is told")]
+    #[error("the body is not that of a webhook")]
     Body,
     /// It says how a trusonafication ended, but has no receipt: it comes from a deployment that makes none, or from someone who has only
     /// the endpoint's secret.
     #[error("the webhook has no receipt and proves nothing")]
     NoReceipt,
     /// The receipt is not the deployment's. `JoseError::Key`: not signed with a key in this JWKS; fetch the JWKS again, once.
-    #[error("the receipt does not hold")]
+    #[error("the receipt is not valid")]
     Receipt(#[source] JoseError),
     /// The receipt is genuine, but for something else.
-    #[error("the receipt is of another {0}")]
+    #[error("the receipt is for another {0}")]
     Mismatch(&'static str),
 }
 

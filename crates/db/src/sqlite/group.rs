@@ -89,7 +89,7 @@ impl Committer {
     /// Waits for a turn. Turns are given in order of arrival; the committing thread queues like everyone else.
     pub(crate) async fn turn(this: &Arc<Self>) -> Result<Turn, DbError> {
         let turn = tokio::time::timeout(PATIENCE, Arc::clone(&this.writer).lock_owned());
-        let writer = turn.await.map_err(|_| DbError::unavailable(Condition::Busy, "others were writing all the time"))?;
+        let writer = turn.await.map_err(|_| DbError::unavailable(Condition::Busy, "other transactions were writing the whole time"))?;
         Ok(Turn { writer, committer: Arc::clone(this) })
     }
 
@@ -220,7 +220,7 @@ impl Writer {
                     for then in then {
                         // A panic must not stop this thread: without it nothing would be committed any more.
                         if catch_unwind(AssertUnwindSafe(then)).is_err() {
-                            error!(file = %self.path.display(), "what was to be done after a commit panicked");
+                            error!(file = %self.path.display(), "an action after a commit panicked");
                         }
                     }
                     // The caller may be gone.
@@ -233,7 +233,7 @@ impl Writer {
 
     /// Gives up the transaction and the connection, whose state is unknown after such an error.
     fn abandon(&mut self, error: &DbError) {
-        warn!(file = %self.path.display(), members = self.members.len(), error = chain(error), "a transaction was given up");
+        warn!(file = %self.path.display(), members = self.members.len(), error = chain(error), "a transaction was rolled back");
         // Closing rolls back.
         self.connection = None;
         self.open = false;
@@ -241,7 +241,7 @@ impl Writer {
         for member in self.members.drain(..) {
             let shared = match error {
                 DbError::Late if member.hurries => DbError::Late,
-                DbError::Late => DbError::unavailable(Condition::Busy, "others could not wait for it"),
+                DbError::Late => DbError::unavailable(Condition::Busy, "it exceeded the deadline of other transactions"),
                 error => DbError::unavailable(error.condition().unwrap_or(Condition::Away), chain(error)),
             };
             let _ = member.committed.send(Err(shared));

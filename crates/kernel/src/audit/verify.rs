@@ -112,7 +112,7 @@ impl fmt::Display for Fault {
             Self::Missing { chain, from, to } if from == to => write!(f, "{chain}: entry {from} is missing"),
             Self::Missing { chain, from, to } => write!(f, "{chain}: entries {from} to {to} are missing"),
             Self::Misplaced { chain, seq } => write!(f, "{chain}: entry {seq} is repeated, out of order or of another chain"),
-            Self::BeyondHead { chain, from } => write!(f, "{chain}: entries from {from} on were appended by somebody else"),
+            Self::BeyondHead { chain, from } => write!(f, "{chain}: entries from {from} on were appended by someone else"),
             Self::Head { chain, seq } => write!(f, "{chain}: the end of the chain is not entry {seq}"),
             Self::Contradicted { chain, seq } => {
                 write!(f, "{chain}: a signed checkpoint at entry {seq} contradicts the chain: entries up to it were rewritten")

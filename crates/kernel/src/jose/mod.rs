@@ -28,7 +28,7 @@ pub enum JoseError {
     #[error("not base64url")]
     Base64,
     /// Not a public P-256 or Ed25519 JWK, or no such key in the JWKS for this type.
-    #[error("not a public P-256 or Ed25519 JWK, or not one that the JWKS holds for this")]
+    #[error("not a public P-256 or Ed25519 JWK, or not in the JWKS for this type")]
     Key,
     /// Not a compact JWS of three parts.
     #[error("not a compact JWS")]

@@ -80,12 +80,12 @@ fn connector(authority: Option<&[u8]>) -> anyhow::Result<TlsConnector> {
     let mut roots = RootCertStore::empty();
     if let Some(pem) = authority {
         for certificate in CertificateDer::pem_slice_iter(pem) {
-            roots.add(certificate.context("peers.ca_certificate is no PEM")?).context("peers.ca_certificate")?;
+            roots.add(certificate.context("peers.ca_certificate is not PEM")?).context("peers.ca_certificate")?;
         }
     } else {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     }
-    anyhow::ensure!(!roots.is_empty(), "no authority is known behind https: set NODKEY_PEERS__CA_CERTIFICATE");
+    anyhow::ensure!(!roots.is_empty(), "no certificate authority is trusted for https: set NODKEY_PEERS__CA_CERTIFICATE");
     let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(TlsConnector::from(Arc::new(config)))
@@ -241,7 +241,7 @@ impl hyper::body::Body for Leased {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         Pin::new(&mut self.incoming).poll_frame(cx).map_err(|error| {
-            debug!(%error, "an answer broke off");
+            debug!(%error, "a response was interrupted");
             broken()
         })
     }

@@ -20,7 +20,7 @@ pub(crate) async fn middleware(request: Request, next: Next) -> Response {
 /// The response when the deadline has passed, whichever side notices.
 #[must_use]
 pub fn deadline_exceeded() -> Status {
-    Status::deadline_exceeded("the deadline of the call is over")
+    Status::deadline_exceeded("the deadline of the call has passed")
 }
 
 /// Reads `grpc-timeout`: at most eight digits and a unit.

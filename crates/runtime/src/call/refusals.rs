@@ -19,7 +19,7 @@ pub fn refused(kind: &'static str) {
     *count += 1;
     if *count == 1 {
         drop(kinds);
-        warn!(kind, "refused; more of the kind are counted and told every minute");
+        warn!(kind, "refused; further ones of this kind are counted and reported every minute");
     }
 }
 

@@ -97,7 +97,7 @@ where
                     Ok(None) => self.requests = None,
                     Err(status) => return Some(Err(status)),
                 },
-                () = &mut self.over => return Some(Err(Status::unavailable("this stream is old; call again"))),
+                () = &mut self.over => return Some(Err(Status::unavailable("the stream reached its maximum lifetime; call again"))),
             }
         }
     }

@@ -21,7 +21,7 @@ pub fn status<E: Classify>(error: E) -> Status {
         }
         Kind::Unavailable => {
             error!(reason = error.reason(), cause = chain(&error), "dependency unavailable");
-            "a service we depend on is away; try again soon".to_owned()
+            "a required service is unavailable; try again soon".to_owned()
         }
         _ => {
             debug!(reason = error.reason(), cause = chain(&error), "request refused");

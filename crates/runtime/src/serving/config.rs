@@ -199,7 +199,7 @@ impl<S: DeserializeOwned + Default> Config<S> {
             missing.extend(given.missing(own(&given.section("service"))));
         }
         if !stateful && given.has_section("db") && !given.has("db.url") {
-            missing.push("db.* is given to a service that has no database: take it away".to_owned());
+            missing.push("db.* is set, but this service has no database: remove it".to_owned());
         }
         let config: Self = given.to_settings(missing)?;
         config.deployment.vault()?;

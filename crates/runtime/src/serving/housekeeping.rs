@@ -185,7 +185,7 @@ impl Keeper {
         let pass = Pass { now: self.clock.now(), pace: Some((Arc::clone(self), rule.table)) };
         let applied = (rule.apply)(pass).await;
         if let Err(cause) = &applied {
-            warn!(service = self.service, table = rule.table, cause, "what is old could not be deleted; trying again later");
+            warn!(service = self.service, table = rule.table, cause, "old rows could not be deleted; trying again later");
         }
         applied.is_ok()
     }
@@ -201,7 +201,7 @@ impl Keeper {
 
     async fn leave(&self) {
         if let Err(e) = self.lease.release(&self.db).await {
-            warn!(service = self.service, error = chain(&e), "the lease of retention is left to run out");
+            warn!(service = self.service, error = chain(&e), "retention's lease could not be released and will expire");
         }
     }
 }

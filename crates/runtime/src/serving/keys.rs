@@ -103,7 +103,7 @@ const NO_KEY: &str = "deployment.service_key is missing: `nodkey keys init` make
 const NO_SERVICE_KEY: &str = "deployment.service_key must be a private key as `nodkey keys init` makes it, or a file that holds one";
 
 const PRIVATE_OPERATOR_KEY: &str =
-    "the private half of an operator key is for whoever runs `nodkey admin`; a service is given deployment.operator_public_keys";
+    "the private operator key is only for people who run `nodkey admin`; services need deployment.operator_public_keys";
 
 /// A JSON document, or the contents of the file that a setting names.
 fn document(text: &str) -> Result<String, ConfigError> {

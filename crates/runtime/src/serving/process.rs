@@ -135,7 +135,7 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
         }
     };
     let peers = Peers::new(S::NAME, &deployment, &clock, |name| {
-        Channel::remote(name, config.peers.url(name).with_context(|| format!("nobody calls {name}"))?, authority.as_deref())
+        Channel::remote(name, config.peers.url(name).with_context(|| format!("no service calls {name}"))?, authority.as_deref())
     })?;
     let authenticator = Authenticator::new(Arc::clone(&deployment), peers.registry(), clock.clone());
     let mut running = Running::new(bus.clone());
@@ -208,14 +208,14 @@ fn check_keys(name: ServiceName, stateful: bool, config: &DeploymentConfig, data
     }
     if config.internal_key.is_some() {
         warn!(
-            "deployment.internal_key makes every process the equal of every other, and goes with the next version: see docs/operations.md"
+            "deployment.internal_key lets every process act as any other, and will be removed in the next version: see docs/operations.md"
         );
         if !needless.is_empty() {
-            warn!(settings = needless.join(", "), "{name} has no use for these settings: whoever breaks into it has them");
+            warn!(settings = needless.join(", "), "{name} does not need these secrets, and an attacker who compromises it gets them");
         }
         return Ok(());
     }
-    anyhow::ensure!(needless.is_empty(), "{name} must not have {}: whoever breaks into it would have them", needless.join(", "));
+    anyhow::ensure!(needless.is_empty(), "{name} must not have {}: an attacker who compromises it would get them", needless.join(", "));
     Ok(())
 }
 

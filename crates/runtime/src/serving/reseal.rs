@@ -74,7 +74,7 @@ impl Resealer {
                 Err(e) => {
                     progress.unopened += 1;
                     // Does not log the row: keys of rows may identify a person.
-                    warn!(table = column.table, column = column.column, cause = %e, "a value cannot be sealed anew");
+                    warn!(table = column.table, column = column.column, cause = %e, "a value cannot be resealed");
                 }
             }
         }

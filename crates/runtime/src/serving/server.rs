@@ -88,7 +88,7 @@ pub(crate) fn names_of(service: ServiceName) -> impl Iterator<Item = String> {
 async fn few(State(room): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
     let Ok(place) = room.try_acquire_owned() else {
         refused("reflection call beyond the limit");
-        return status::new(Kind::Exhausted, "OVERLOADED", "too many calls of this kind at once", &[]).into_http();
+        return status::new(Kind::Exhausted, "OVERLOADED", "too many concurrent calls of this kind", &[]).into_http();
     };
     until_written(next.run(request).await, place)
 }

@@ -37,7 +37,7 @@ pub fn init(format: LogFormat, filter: &str) {
         LogFormat::Pretty => builder.with_target(false).compact().try_init(),
     };
     if let Some(cause) = refused {
-        warn!(cause, "what to log cannot be read (NODKEY_LOG): info is logged");
+        warn!(cause, "NODKEY_LOG is invalid: logging at level info");
     }
 }
 

@@ -78,7 +78,7 @@ async fn watch(files: TlsFiles, mut seen: Pem, current: Arc<Current>, stop: Canc
             }
             Err(e) => {
                 valid.set(0);
-                warn!(error = format!("{e:#}"), "the new certificate is not usable; the one before stays in use");
+                warn!(error = format!("{e:#}"), "the new certificate is not usable; the previous one stays in use");
             }
         }
         seen = found;
@@ -92,8 +92,8 @@ async fn read(files: &TlsFiles) -> anyhow::Result<Pem> {
 
 fn parse(pem: &Pem) -> anyhow::Result<CertifiedKey> {
     let chain: Vec<_> = CertificateDer::pem_slice_iter(&pem.certificate).collect::<Result<_, _>>().context("no PEM certificate")?;
-    anyhow::ensure!(!chain.is_empty(), "the certificate file holds none");
-    let key = PrivateKeyDer::from_pem_slice(&pem.key).context("the key file holds no private key")?;
-    let provider = CryptoProvider::get_default().context("no cryptography was chosen")?;
-    CertifiedKey::from_der(chain, key, provider).context("certificate and key do not fit")
+    anyhow::ensure!(!chain.is_empty(), "the certificate file contains no certificate");
+    let key = PrivateKeyDer::from_pem_slice(&pem.key).context("the key file contains no private key")?;
+    let provider = CryptoProvider::get_default().context("no cryptography provider is installed")?;
+    CertifiedKey::from_der(chain, key, provider).context("certificate and key do not match")
 }

@@ -241,12 +241,12 @@ impl<P: Publish> Keys<P> {
                 Ok(()) => {}
                 Err(e) if ring.0.is_empty() => return Err(e),
                 Err(e) => {
-                    warn!(error = chain(&e), reason = e.reason(), "a signing key could not be published; the one before signs on");
+                    warn!(error = chain(&e), reason = e.reason(), "a signing key could not be published; the previous one still signs");
                     return Ok(ring);
                 }
             }
         }
-        Err(Failure::Internal("no signing key has its private half: rotate"))
+        Err(Failure::Internal("no signing key has its private key: rotate the keys"))
     }
 
     /// Reads the published keys, and the unpublished one. A key that cannot be read is skipped while another can sign.
@@ -313,7 +313,7 @@ impl<P: Publish> Keys<P> {
                 return Ok(key);
             }
         }
-        Err(Failure::Internal("others keep making signing keys"))
+        Err(Failure::Internal("other replicas keep creating signing keys"))
     }
 
     async fn finish(&self, key: &SigningKey) -> Result<(), Failure> {

@@ -64,7 +64,7 @@ impl Api for HealthApi {
 
     async fn check(&self, request: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
         if !self.serves(&request.get_ref().service) {
-            return Err(Status::not_found("no service of this name is served here"));
+            return Err(Status::not_found("no service with this name is served here"));
         }
         Ok(Response::new(answer(serving(&self.health.recent_problems(GOOD_FOR).await))))
     }
@@ -73,7 +73,7 @@ impl Api for HealthApi {
         let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map_or(IpAddr::from([0, 0, 0, 0]), |info| info.0.ip());
         let place = self.watches.take(address).map_err(|_| {
             refused("health watch beyond the limit");
-            status::later(Kind::Exhausted, "TOO_MANY_WAITS", "too many health checks are watched at once; end some", FULL_FOR)
+            status::later(Kind::Exhausted, "TOO_MANY_WAITS", "too many concurrent health watches; end some", FULL_FOR)
         })?;
         let known = self.serves(&request.get_ref().service);
         let watch = Watch { health: self.health.clone(), known, told: None, over: false, _place: place };
