@@ -81,7 +81,7 @@ pub enum PhoneEvent {
     Synced,
 }
 
-/// What the phone was given and was not told to be over.
+/// The challenges that the phone received and that are not reported as over.
 #[derive(Debug, Default)]
 pub(crate) struct Shown(Mutex<BTreeSet<String>>);
 
