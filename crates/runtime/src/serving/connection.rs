@@ -36,7 +36,7 @@ const PARTING: Duration = Duration::from_secs(30);
 const HEAD: usize = 16 << 10;
 /// Maximum unsent data of one response, beyond what the client's window allows.
 const UNSENT: usize = 32 << 10;
-/// Maximum number of streams that are refused, or ended because of the client. A client that exceeds it is sent ENHANCE_YOUR_CALM and
+/// Maximum number of streams that are refused, or ended because of the client. A client that exceeds it is sent `ENHANCE_YOUR_CALM` and
 /// disconnected.
 const FAULTS: usize = 256;
 
