@@ -163,7 +163,7 @@ async fn files_that_are_no_pair_are_refused_at_the_start() {
     authority.certify();
     std::fs::write(authority.files().key, KeyPair::generate().unwrap().serialize_pem()).unwrap();
     let refused = start(authority.folder.path(), authority.files()).await;
-    assert!(refused.contains("do not fit"), "{refused}");
+    assert!(refused.contains("do not match"), "{refused}");
     std::fs::remove_file(authority.files().key).unwrap();
     let refused = start(authority.folder.path(), authority.files()).await;
     assert!(refused.contains("cannot read") && refused.contains("key.pem"), "{refused}");

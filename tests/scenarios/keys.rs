@@ -124,7 +124,7 @@ async fn a_process_that_is_given_what_it_must_not_have_does_not_start() {
     }
     let symmetric = ("NODKEY_DEPLOYMENT__OPERATOR_KEY", "07".repeat(32));
     let private = ("NODKEY_DEPLOYMENT__OPERATOR_PUBLIC_KEYS", topology.plan.keys.operator());
-    for ((name, value), told) in [(symmetric, "must not have deployment.operator_key"), (private, "the private half of an operator key")] {
+    for ((name, value), told) in [(symmetric, "must not have deployment.operator_key"), (private, "the private operator key")] {
         let ended = topology.service("notification").try_with(name, &value);
         assert!(ended.contains(told), "{ended}");
         assert!(!ended.contains(&value));

@@ -120,10 +120,10 @@ async fn wrong_tokens(world: &World, tenant: &Tenant) -> Vec<(&'static str, &'st
         ("malformed", "is not as its scheme", "nonsense".to_owned()),
         ("names_no_credential", "names no credential", sign(None, &good, "x")),
         ("unknown_credential", "no such credential", sign(Some("00000000-0000-4000-8000-000000000000"), &good, "x")),
-        ("wrong_signature", "by the credential's secret", sign(Some(&server), &good, "secret-that-is-wrong")),
+        ("wrong_signature", "with the credential's secret", sign(Some(&server), &good, "secret-that-is-wrong")),
         ("wrong_claims", "aud or exp", sign(Some(&server), &serde_json::json!({}), &tenant.server.secret)),
         ("wrong_audience", "aud is not", sign(Some(&server), &claims("other", now + 30), &tenant.server.secret)),
-        ("expired", "exp is over", sign(Some(&server), &claims("nodkey", now - 60), &tenant.server.secret)),
+        ("expired", "exp has passed", sign(Some(&server), &claims("nodkey", now - 60), &tenant.server.secret)),
         ("lives_too_long", "60 s ahead", sign(Some(&server), &claims("nodkey", now + 3600), &tenant.server.secret)),
         ("wrong_kind", "for apps", sign(Some(&mobile), &good, &tenant.mobile.secret)),
     ];

@@ -14,16 +14,16 @@ use super::{
 pub(crate) enum Command {
     /// Serve.
     Run,
-    /// Ask the one that runs whether it is ready.
+    /// Ask the running process whether it is ready.
     HealthCheck,
-    /// Say how it is used.
+    /// Print the usage.
     Help,
-    /// Say which version it is.
+    /// Print the version.
     Version,
 }
 
 impl Command {
-    /// Reads the arguments behind the program's name; `Err` says what is wrong with them.
+    /// Parses the arguments after the program's name; `Err` says what is wrong with them.
     pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, String> {
         let mut arguments = arguments.into_iter();
         let Some(first) = arguments.next() else { return Ok(Self::Run) };
@@ -44,7 +44,7 @@ fn unknown(argument: &OsString) -> String {
     )
 }
 
-/// How a service is used, with all its settings.
+/// The usage of a service, with all its settings.
 pub(crate) fn help<S: Service>() -> String {
     let lines: Vec<_> = settings::<Config<S::Config>>().iter().map(line).collect();
     format!(

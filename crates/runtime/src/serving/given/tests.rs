@@ -31,7 +31,7 @@ fn faults(given: &Given) -> String {
 
 const URL: (&str, &str) = ("NODKEY_DEPLOYMENT__PUBLIC_URL", "https://id.example.com");
 
-/// What other readers of the environment take for a number, a truth, a list, a table or a quoted text.
+/// Texts that other parsers of the environment read as a number, a Boolean, a list, a table or a quoted text.
 const TEXTS: &[&str] = &["12345", "007", "1e5", "-1", "true", "[1, 2]", "{a=1}", r#"{"keys": []}"#, r#""quoted""#, " spaces ", "null", ""];
 
 #[test]
