@@ -7,6 +7,7 @@ mod browser;
 mod components;
 mod confirmations;
 mod contract;
+mod dev;
 mod http;
 mod keys;
 mod log;
