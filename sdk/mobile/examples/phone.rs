@@ -28,6 +28,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let phone = Phone::new(config, SoftwareKeyStore::generate(), AlwaysPresent)?;
     let device = phone.register("Example").await?;
     println!("{}", device.device_identifier);
+    while !phone.status().await?.is_active {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
     let request = loop {
         if let Some(request) = phone.wait(Duration::from_secs(20)).await?.into_iter().next() {
             break request;
