@@ -120,7 +120,7 @@ fn domains_are_pure() {
 #[test]
 fn the_use_cases_alone_touch_the_tables() {
     for service in SERVICES.iter().filter(|s| **s != "gateway") {
-        for outside in ["grpc", "events", "jobs", "domain", "convert", "lanes", "webhook", "push"] {
+        for outside in ["grpc", "events", "jobs", "domain", "convert", "queues", "webhook", "push"] {
             for file in part(service, outside) {
                 let text = std::fs::read_to_string(&file).unwrap();
                 assert!(!text.contains("store::"), "{} uses the store", file.display());

@@ -17,7 +17,7 @@ fn dev(folder: &TempDir, arguments: &[&str]) -> Command {
 fn a_local_network_is_shown_a_code_and_served_over_tls_at_one_address() {
     let folder = TempDir::new().unwrap();
     // This machine has all of 127.0.0.0/8: another one than the usual address.
-    let _dev = Running::start(&mut dev(&folder, &["--lan=127.0.0.2", "--http", "127.0.0.1:0"]), "▀");
+    let _dev = Running::start(&mut dev(&folder, &["--lan", "--http", "127.0.0.2:0"]), "▀");
     let described: Value = serde_json::from_slice(&std::fs::read(folder.path().join(".nodkey/dev.json")).unwrap()).unwrap();
     let http = described["http"].as_str().unwrap();
     assert!(http.starts_with("https://127.0.0.2:"), "{http}");

@@ -1,40 +1,35 @@
 //! `nodkey dev`.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Instant,
 };
 
 use anyhow::Context as _;
 use axum::Router;
-use nodkey_binding::Binding;
 use nodkey_demo::{Backend, Site};
-use nodkey_gateway::Gateway;
-use nodkey_kernel::{egress::Egress, id::EventId, random::Random, service_key::ServiceKey, time::Clock};
-use nodkey_notification::{Notification, PushConfig};
+use nodkey_kernel::{egress::Egress, id::EventId, random::Random, time::Clock};
+use nodkey_notification::PushConfig;
 use nodkey_proto::registry::v1::{
-    CreateCredentialRequest, CreateRelyingPartyRequest, CredentialKind, GetRelyingPartyRequest, InviteOperatorRequest,
-    ListOperatorsRequest, OperatorState, RenewInvitationRequest, Role, TruCodeSettings, UpdateRelyingPartyRequest,
-    credential_service_client::CredentialServiceClient, operator_service_client::OperatorServiceClient,
-    relying_party_service_client::RelyingPartyServiceClient,
+    CreateCredentialRequest, CreateRelyingPartyRequest, CredentialKind, GetRelyingPartyRequest, TruCodeSettings, UpdateRelyingPartyRequest,
+    credential_service_client::CredentialServiceClient, relying_party_service_client::RelyingPartyServiceClient,
 };
-use nodkey_registry::Registry;
 use nodkey_runtime::{
     DataDir, Deployment,
-    embedded::{Embedded, EmbeddedConfig, Handle},
+    config::ServerConfig,
+    embedded::Handle,
     telemetry::{self, LogFormat},
 };
-use nodkey_server_sdk::{Credential, Endpoints, Nodkey, OperatorKey, ServiceName};
-use nodkey_trusonafication::Trusonafication;
-use serde::{Deserialize, Serialize};
+use nodkey_server_sdk::{Credential, Endpoints, Nodkey, ServiceName};
 use url::Url;
 
 use crate::{
     authority,
-    connection::{DevFile, Pair, dev_path, read_dev_file, read_json, write_secret},
+    connection::{DevFile, Pair, dev_path, read_dev_file, write_secret},
     lan,
     output::{bold, line},
+    platform::{Keys, Platform, Services, first_owner},
     qr,
 };
 
@@ -64,10 +59,9 @@ pub struct Args {
     /// Fixes the id of the demo relying party on the first start
     #[arg(long, env = "NODKEY_DEV_RELYING_PARTY_ID", value_name = "UUID")]
     relying_party_id: Option<String>,
-    /// Serve this machine's network over TLS, at the address it has there or at ADDRESS, and show a code that opens it on a phone
-    #[arg(long, env = "NODKEY_DEV_LAN", num_args = 0..=1, require_equals = true, value_name = "ADDRESS", conflicts_with = "public_url")]
-    #[expect(clippy::option_option, reason = "as clap has options with an optional value")]
-    lan: Option<Option<IpAddr>>,
+    /// Serve this machine's network over TLS, at the address it has there or the one of --http, and show a code that opens it on a phone
+    #[arg(long, env = "NODKEY_DEV_LAN", conflicts_with = "public_url")]
+    lan: bool,
     /// Let clients without a device key pair secure QR codes of the demo relying party, as test suites of old SDKs do
     #[arg(long, env = "NODKEY_DEV_ALLOW_UNPROVEN_PAIRING")]
     allow_unproven_pairing: bool,
@@ -88,18 +82,6 @@ pub struct Args {
     log: String,
 }
 
-/// The secrets of a deployment that runs in one process, kept beside its databases. What its services sign with is made at every start.
-#[derive(Debug, Serialize, Deserialize)]
-struct Keys {
-    #[serde(rename = "master_key")]
-    master: String,
-    #[serde(rename = "operator_key")]
-    operator: String,
-    /// The operator key of a folder of before, which is symmetric. Accepted for this one version.
-    #[serde(rename = "symmetric_operator_key", default, skip_serializing_if = "Option::is_none")]
-    symmetric_operator: Option<String>,
-}
-
 /// Runs the command.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let started = Instant::now();
@@ -107,7 +89,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     telemetry::init(LogFormat::Pretty, &args.log);
     // First: the keys below are made once, by whoever has the folder.
     let data_dir = DataDir::open(&args.data_dir, &Clock::system())?;
-    let keys = keys(&args.data_dir)?;
+    let keys = Keys::of(&args.data_dir)?;
     let site = Site::new(Clock::system(), Random::system());
     let handle = start(&args, data_dir, &keys, &site).await?;
     let operator = operator(&args, &handle, &keys)?;
@@ -127,56 +109,40 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
 /// The arguments, with the address and TLS that `--lan` stands for. An error where phones could not be told an address to call.
 fn reachable(args: Args) -> anyhow::Result<Args> {
-    let Some(address) = args.lan else {
-        let is_named = args.public_url.is_some() || !args.http.ip().is_unspecified();
-        let (http, port) = (args.http, args.http.port());
+    let (http, port) = (args.http, args.http.port());
+    if !args.lan {
+        let is_named = args.public_url.is_some() || !http.ip().is_unspecified();
         anyhow::ensure!(
             is_named,
             "--http {http} listens on every address, and phones need one to call. Use --lan, or name it: --public-url http://192.168.1.20:{port}"
         );
         return Ok(args);
-    };
-    let address = address.map_or_else(lan::address, Ok)?;
-    Ok(Args { http: SocketAddr::new(address, args.http.port()), tls: true, ..args })
+    }
+    let is_named = !http.ip().is_unspecified() && http.ip() != Ipv4Addr::LOCALHOST;
+    let address = if is_named { http.ip() } else { lan::address()? };
+    Ok(Args { http: SocketAddr::new(address, port), tls: true, ..args })
 }
 
 async fn start(args: &Args, data_dir: DataDir, keys: &Keys, site: &Site) -> anyhow::Result<Handle> {
-    let random = Random::system();
-    let config = EmbeddedConfig {
-        data_dir,
-        http: args.http,
-        grpc: args.grpc,
-        tls: if args.tls { Some(authority::certify(&args.data_dir, names(args)?, Clock::system().now())?) } else { None },
-        public_url: args.public_url.clone(),
-        deployment: Deployment {
-            operator_keys: [&operator_key(keys)?].into_iter().collect(),
-            symmetric_operator_keys: keys.symmetric_operator.iter().map(|key| key.as_str().into()).collect(),
-            ..Deployment::new("", Egress::new(true))
-        },
-        service_keys: ServiceKey::all(&random),
-        master_key: master_key(&keys.master)?,
-        previous_master_keys: Vec::new(),
-        clock: Clock::system(),
-        random: random.clone(),
-    };
+    let tls = if args.tls { Some(authority::certify(&args.data_dir, names(args)?, Clock::system().now())?) } else { None };
     let push = PushConfig { allow_this_machine: args.push_to_this_machine, ..PushConfig::default() };
-    let notification = nodkey_notification::Config { push, ..nodkey_notification::Config::default() };
-    Embedded::new(config)
-        .with::<Registry>(nodkey_registry::config::Config::default())
-        .with::<Binding>(nodkey_binding::Config::default())
-        .with::<Trusonafication>(nodkey_trusonafication::Config {
-            lifetime_seconds: args.lifetime_seconds,
-            ..nodkey_trusonafication::Config::default()
-        })
-        .with::<Notification>(notification)
-        .with::<Gateway>(nodkey_gateway::Config {
-            cookie_key: Some(hex::encode(random.bytes::<32>()).into()),
-            ..nodkey_gateway::Config::default()
-        })
-        .routes(if args.demo { site.routes() } else { Router::new() })
-        .ready_when_told()
-        .start()
-        .await
+    let services = Services {
+        trusonafication: nodkey_trusonafication::Config { lifetime_seconds: args.lifetime_seconds, ..Default::default() },
+        notification: nodkey_notification::Config { push, ..Default::default() },
+        ..Services::default()
+    };
+    let platform = Platform {
+        data_dir,
+        server: ServerConfig { listen: args.http, tls, ..ServerConfig::default() },
+        operators: args.grpc,
+        operators_tls: true,
+        public_url: args.public_url.clone(),
+        deployment: keys.accepted_by(Deployment::new("", Egress::new(true)))?,
+        master_keys: vec![keys.master()?],
+        services,
+        routes: if args.demo { site.routes() } else { Router::new() },
+    };
+    platform.start().await
 }
 
 /// What this server is called: in URLs, and by those on this machine.
@@ -190,31 +156,6 @@ fn names(args: &Args) -> anyhow::Result<Vec<String>> {
     names.sort();
     names.dedup();
     Ok(names)
-}
-
-/// Reads the keys, or makes them on the first start.
-fn keys(data_dir: &Path) -> anyhow::Result<Keys> {
-    let path = data_dir.join("keys.json");
-    let random = Random::system();
-    let operator = || OperatorKey::generate(&random).to_secret().to_string();
-    let known: Option<Keys> = read_json(&path).context("without the keys of this folder its secrets cannot be opened")?;
-    let keys = match known {
-        Some(keys) if OperatorKey::is_secret(&keys.operator) => return Ok(keys),
-        Some(keys) => Keys { symmetric_operator: Some(keys.operator), operator: operator(), ..keys },
-        None => Keys { master: hex::encode(random.bytes::<32>()), operator: operator(), symmetric_operator: None },
-    };
-    write_secret(&path, &keys)?;
-    Ok(keys)
-}
-
-fn operator_key(keys: &Keys) -> anyhow::Result<OperatorKey> {
-    OperatorKey::from_secret(&keys.operator).context("keys.json is damaged: the operator key")
-}
-
-fn master_key(text: &str) -> anyhow::Result<[u8; 32]> {
-    let mut key = [0; 32];
-    hex::decode_to_slice(text, &mut key).context("the master key must be 64 hex digits")?;
-    Ok(key)
 }
 
 /// Where operators reach gRPC.
@@ -235,24 +176,7 @@ fn ca_certificate(args: &Args) -> Option<PathBuf> {
 
 /// A client with the operator key.
 fn operator(args: &Args, handle: &Handle, keys: &Keys) -> anyhow::Result<Nodkey> {
-    connect(&grpc(args, handle), ca_certificate(args).as_ref(), Credential::operator(operator_key(keys)?, None))
-}
-
-/// A link for the first owner of the console; none once somebody has a phone.
-async fn first_owner(nodkey: &Nodkey) -> anyhow::Result<Option<String>> {
-    let mut operators = OperatorServiceClient::new(nodkey.channel(ServiceName::Registry));
-    let known = operators.list_operators(ListOperatorsRequest { page_size: 500, ..Default::default() }).await?.into_inner().operators;
-    if known.iter().any(|operator| operator.state() == OperatorState::Active) {
-        return Ok(None);
-    }
-    let invited = known.into_iter().find(|operator| operator.state() == OperatorState::Invited && operator.role() == Role::Owner);
-    let invitation = if let Some(operator) = invited {
-        operators.renew_invitation(RenewInvitationRequest { id: operator.id }).await?
-    } else {
-        let request = InviteOperatorRequest { name: "First owner".into(), role: Role::Owner.into(), ..Default::default() };
-        operators.invite_operator(request).await?
-    };
-    Ok(Some(invitation.into_inner().link))
+    connect(&grpc(args, handle), ca_certificate(args).as_ref(), Credential::operator(keys.operator()?, None))
 }
 
 /// The demo relying party of this folder; made on the first start.
@@ -351,7 +275,7 @@ fn print_welcome(args: &Args, file: &DevFile, invitation: Option<&str>, started:
         ))?;
         line("Its key is in the same folder: trust it on your own machines only.")?;
     }
-    if args.lan.is_some() {
+    if args.lan {
         let page = format!("{}{}", file.http, if args.demo { "/demo" } else { "" });
         line(format_args!("\nOn a phone in this network, scan this or open {page}:"))?;
         for row in qr::lines(&page)? {
@@ -388,7 +312,7 @@ mod tests {
 
     #[test]
     fn a_local_network_is_served_at_one_address_over_tls() {
-        let args = reachable(args(&["--lan=192.168.1.20", "--http", "127.0.0.1:8080"])).unwrap();
+        let args = reachable(args(&["--lan", "--http", "192.168.1.20:8080"])).unwrap();
         assert_eq!((args.http.to_string().as_str(), args.tls), ("192.168.1.20:8080", true));
         assert!(names(&args).unwrap().contains(&"192.168.1.20".to_owned()));
     }
@@ -399,28 +323,5 @@ mod tests {
         assert!(refused.contains("--lan") && refused.contains("--public-url http://192.168.1.20:8080"), "{refused}");
         assert!(reachable(args(&["--http", "[::]:8080"])).is_err());
         reachable(args(&["--http", "0.0.0.0:8080", "--public-url", "http://192.168.1.20:8080"])).unwrap();
-    }
-
-    #[test]
-    fn keys_are_made_once_and_a_master_key_is_64_hex_digits() {
-        let folder = tempfile::tempdir().unwrap();
-        let first = keys(folder.path()).unwrap();
-        assert_eq!(keys(folder.path()).unwrap().master, first.master);
-        assert_eq!(hex::encode(master_key(&first.master).unwrap()), first.master);
-        assert_eq!(keys(folder.path()).unwrap().operator, first.operator);
-        assert!(master_key("00").is_err());
-        assert!(master_key(&"g".repeat(64)).is_err());
-    }
-
-    #[test]
-    fn a_folder_of_before_gets_a_pair_for_its_operator_key_and_keeps_that_for_one_version() {
-        let folder = tempfile::tempdir().unwrap();
-        let (master, before) = ("ab".repeat(32), "cd".repeat(32));
-        std::fs::write(folder.path().join("keys.json"), format!(r#"{{"master_key":"{master}","operator_key":"{before}"}}"#)).unwrap();
-        let first = keys(folder.path()).unwrap();
-        assert_eq!((&first.master, first.symmetric_operator.as_ref()), (&master, Some(&before)));
-        operator_key(&first).unwrap();
-        let again = keys(folder.path()).unwrap();
-        assert_eq!((again.operator, again.symmetric_operator), (first.operator, first.symmetric_operator));
     }
 }

@@ -16,5 +16,5 @@ pub fn address() -> anyhow::Result<IpAddr> {
         let address = socket.local_addr().ok()?.ip();
         (!address.is_loopback() && !address.is_unspecified()).then_some(address)
     });
-    found.context("this machine is on no network: connect it, or name its address with --lan=ADDRESS")
+    found.context("this machine is on no network: connect it, or name its address with --http ADDRESS:7070")
 }

@@ -16,7 +16,9 @@ mod lan;
 mod login;
 mod output;
 mod phone;
+mod platform;
 mod qr;
+mod serve;
 mod session;
 mod sessions;
 mod sure;
@@ -31,6 +33,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 #[command(name = "nodkey", version, propagate_version = true, max_term_width = 110)]
 #[command(after_help = "Examples:
   nodkey dev                       run everything here, on SQLite, with a demo relying party
+  nodkey serve                     run everything here, in production
   nodkey demo                      watch a login from enrolment to evidence
   nodkey phone wait                be a phone: show each request, accept or reject it
   nodkey login                     sign in as an operator, by your phone
@@ -48,6 +51,8 @@ struct Cli {
 enum Command {
     /// Run all of Nodkey in this process, on SQLite
     Dev(dev::Args),
+    /// Run all of Nodkey in this process, on SQLite, in production
+    Serve(serve::Args),
     /// Show logins against a running server, step by step with times
     Demo(demo::Args),
     /// Act as a phone on the terminal
@@ -91,6 +96,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     runtime.block_on(async {
         match command {
             Command::Dev(args) => Box::pin(dev::run(args)).await,
+            Command::Serve(args) => Box::pin(serve::run(args)).await,
             Command::Demo(args) => Box::pin(demo::run(args)).await,
             Command::Phone(args) => Box::pin(phone::run(args)).await,
             Command::Login(args) => Box::pin(login::login(args)).await,

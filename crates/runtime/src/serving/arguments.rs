@@ -16,6 +16,10 @@ pub(crate) enum Command {
     Run,
     /// Ask the running process whether it is ready.
     HealthCheck,
+    /// Say whether the settings are valid, and do nothing else.
+    CheckConfig,
+    /// Print the settings, without secrets.
+    PrintConfig,
     /// Print the usage.
     Help,
     /// Print the version.
@@ -29,6 +33,8 @@ impl Command {
         let Some(first) = arguments.next() else { return Ok(Self::Run) };
         let command = match first.to_str() {
             Some("healthcheck") => Self::HealthCheck,
+            Some("check-config") => Self::CheckConfig,
+            Some("print-config") => Self::PrintConfig,
             Some("--help" | "-h" | "help") => Self::Help,
             Some("--version" | "-V" | "version") => Self::Version,
             _ => return Err(unknown(&first)),
@@ -53,6 +59,8 @@ pub(crate) fn help<S: Service>() -> String {
 Commands:
   (none)         run the service
   healthcheck    ask the running service whether it is ready; exit code 0 if so
+  check-config   say whether the settings are valid; exit code 0 if so
+  print-config   print the settings as TOML, with where each came from; secrets are left out
   -h, --help     this text
   -V, --version  the version
 
@@ -86,6 +94,8 @@ mod tests {
         assert_eq!(parse(&[]), Ok(Command::Run));
         for (argument, command) in [
             ("healthcheck", Command::HealthCheck),
+            ("check-config", Command::CheckConfig),
+            ("print-config", Command::PrintConfig),
             ("--help", Command::Help),
             ("-h", Command::Help),
             ("--version", Command::Version),

@@ -2,12 +2,19 @@
 //!
 //! `NODKEY_CONFIG` names a TOML file. `NODKEY_<SECTION>__<KEY>` sets one value: `NODKEY_DB__URL`, `NODKEY_BUS__URL`.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use ipnet::IpNet;
 use nodkey_bus::BusConfig;
 use nodkey_db::DbConfig;
-use nodkey_kernel::{egress::Egress, key_set::KeySetError, service_key::ServiceName};
+use nodkey_kernel::{
+    egress::Egress,
+    key_set::KeySetError,
+    service_key::{ServiceKey, ServiceKeys, ServiceName},
+};
 use secrecy::SecretString;
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -207,6 +214,9 @@ impl<S: DeserializeOwned + Default> Config<S> {
     }
 }
 
+const NO_SERVICE_KEYS: &str =
+    "deployment.service_key, service_keys and internal_key are for services in processes of their own: remove them";
+
 /// Replaces the individual service keys, for this one version.
 const INTERNAL_KEY: &str = "deployment.internal_key";
 
@@ -225,12 +235,52 @@ fn required(given: &Given, stateful: bool) -> Vec<&'static str> {
     required
 }
 
+/// Settings of a process that runs all services, as given.
+#[derive(Debug)]
+pub struct Settings(Given);
+
+impl Settings {
+    /// Reads the file, if there is one, and the environment.
+    pub fn read(file: Option<&Path>) -> Result<Self, ConfigError> {
+        Ok(Self(Given::read(file, std::env::vars_os())?))
+    }
+
+    /// All of them, checked; everything wrong is reported together. `required` are settings that must be there.
+    pub fn check<T: DeserializeOwned>(&self, required: &[&str]) -> Result<T, ConfigError> {
+        Ok(self.0.to_settings(self.0.missing(required))?)
+    }
+
+    /// Variables that name no setting of `T`, each with what may have been meant.
+    #[must_use]
+    pub fn strays<T: DeserializeOwned>(&self) -> Vec<String> {
+        self.0.strays::<T>()
+    }
+
+    /// As TOML, without secrets, with where each came from.
+    #[must_use]
+    pub fn to_toml<T: DeserializeOwned>(&self) -> String {
+        self.0.to_toml::<T>()
+    }
+}
+
 impl DeploymentConfig {
+    /// The validated deployment facts for a process that runs all services, which makes their keys itself.
+    pub fn into_embedded(self) -> Result<Deployment, ConfigError> {
+        if self.service_key.is_some() || self.service_keys.is_some() || self.internal_key.is_some() {
+            return Err(ConfigError::Invalid(NO_SERVICE_KEYS));
+        }
+        self.into_facts(None, ServiceKeys::default())
+    }
+
     /// The validated deployment facts for the service with this name.
     pub fn into_deployment(self, name: ServiceName) -> Result<Deployment, ConfigError> {
+        let (service_key, service_keys) = self.service_keys(name)?;
+        self.into_facts(service_key, service_keys)
+    }
+
+    fn into_facts(self, service_key: Option<ServiceKey>, service_keys: ServiceKeys) -> Result<Deployment, ConfigError> {
         let public_url = deployment::public_url(&self.public_url)?;
         self.check_lengths()?;
-        let (service_key, service_keys) = self.service_keys(name)?;
         let (operator_keys, symmetric_operator_keys) = self.operator_keys()?;
         let mut egress = Egress { networks: self.allowed_networks, ..Egress::new(self.development) };
         if !self.allowed_ports.is_empty() {

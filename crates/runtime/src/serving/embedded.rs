@@ -87,6 +87,8 @@ pub struct Embedded {
     routes: Router,
     limits: ConnectionLimits,
     ready_when_told: bool,
+    max_calls: usize,
+    operators_tls: bool,
 }
 
 /// All services, running.
@@ -107,7 +109,15 @@ impl Embedded {
     /// Creates a process without services.
     #[must_use]
     pub fn new(config: EmbeddedConfig) -> Self {
-        Self { config, services: Vec::new(), routes: Router::new(), limits: ConnectionLimits::default(), ready_when_told: false }
+        Self {
+            config,
+            services: Vec::new(),
+            routes: Router::new(),
+            limits: ConnectionLimits::default(),
+            ready_when_told: false,
+            max_calls: ServerConfig::default().max_calls,
+            operators_tls: true,
+        }
     }
 
     /// Makes the process ready only when [`Handle::ready`] is called, and not as soon as it serves: there is more to do first.
@@ -120,6 +130,18 @@ impl Embedded {
     #[must_use]
     pub fn connections(self, limits: ConnectionLimits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// Serves operators without TLS, on an address that only this machine reaches.
+    #[must_use]
+    pub fn plain_operators(self) -> Self {
+        Self { operators_tls: false, ..self }
+    }
+
+    /// Sets the maximum number of concurrent gRPC calls of backends and operators, in place of the default.
+    #[must_use]
+    pub fn max_calls(self, max_calls: usize) -> Self {
+        Self { max_calls, ..self }
     }
 
     /// Serves these routes in addition to the gateway's.
@@ -218,7 +240,7 @@ impl Embedded {
         let health = Health::new(databases.clone(), opening);
         let reporter = Reporter::new(names, health.clone(), &clock);
         let authenticator = Authenticator::new(deployment, peers.registry(), clock.clone());
-        let admission = Admission::new(ServerConfig::default().max_calls);
+        let admission = Admission::new(self.max_calls);
         let api = HealthApi::new(health.clone(), served.into_iter().collect(), proxied);
         let all_grpc = server::grpc(all_grpc, authenticator, admission, reporter, resealer, api)?;
         // From here on services can call each other.
@@ -233,7 +255,7 @@ impl Embedded {
         let (http_health, checks) = (server::public_health(&health, passed_on, proxied), health.clone().routes());
         let addresses = (http.local_addr()?, grpc.local_addr()?);
         let http = http.with_tls(tls.clone()).with_limits(limits);
-        let grpc = grpc.with_tls(tls).with_limits(limits).for_audience(Audience::Services);
+        let grpc = grpc.with_tls(tls.filter(|_| self.operators_tls)).with_limits(limits).for_audience(Audience::Services);
         running.server(|stop| http.serve(all_http.merge(http_health).merge(checks.clone()), stop));
         running.server(|stop| grpc.serve(all_grpc.merge(checks).merge(server::metrics()), stop));
         if !self.ready_when_told {

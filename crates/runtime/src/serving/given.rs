@@ -92,7 +92,7 @@ pub(crate) fn variable(name: &str) -> String {
 impl Given {
     /// Reads the file, if there is one, and our variables from the environment.
     pub(crate) fn read(file: Option<&Path>, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Self, Faults> {
-        let mut given = Self::default();
+        let (mut given, mut files) = (Self::default(), Vec::new());
         if let Some(path) = file {
             let failed = |why: &str| Faults(vec![format!("NODKEY_CONFIG: cannot read {}: {why}", path.display())]);
             let text = std::fs::read_to_string(path).map_err(|e| failed(&nodkey_kernel::error::plain(&e.to_string())))?;
@@ -109,13 +109,32 @@ impl Given {
                 continue;
             }
             let setting = own.to_lowercase().replace("__", ".");
-            match value.into_string() {
-                Ok(text) => drop(given.values.insert(setting, (Value::String(text), Source::Variable(name)))),
-                Err(_) => given.faults.push(format!("{name} is not UTF-8")),
+            let Ok(text) = value.into_string() else {
+                given.faults.push(format!("{name} is not UTF-8"));
+                continue;
+            };
+            match setting.strip_suffix("_file").filter(|setting| is_secret(setting)) {
+                Some(secret) => files.push((secret.to_owned(), name, text)),
+                None => drop(given.values.insert(setting, (Value::String(text), Source::Variable(name)))),
             }
+        }
+        for (setting, variable, path) in files {
+            given.add_file(setting, variable, &path);
         }
         given.strays.sort();
         Ok(given)
+    }
+
+    /// Adds a secret from the file that a variable names, as orchestrators mount them.
+    fn add_file(&mut self, setting: String, variable: String, path: &str) {
+        if matches!(self.values.get(&setting), Some((_, Source::Variable(_)))) {
+            self.faults.push(format!("{variable} and {} are both set: set one of them", self::variable(&setting)));
+            return;
+        }
+        match std::fs::read_to_string(path) {
+            Ok(text) => drop(self.values.insert(setting, (Value::String(text.trim_end().to_owned()), Source::Variable(variable)))),
+            Err(e) => self.faults.push(format!("{variable}: cannot read {path}: {}", nodkey_kernel::error::plain(&e.to_string()))),
+        }
     }
 
     fn add_table(&mut self, above: &str, table: toml::Table, source: &Source) {
@@ -176,6 +195,19 @@ impl Given {
         Err(Faults(faults))
     }
 
+    /// The settings of `T` as a TOML file that has the same effect, one a line, with where each came from. Secrets are left out.
+    pub(crate) fn to_toml<T: DeserializeOwned>(&self) -> String {
+        let line = |setting: &Known| match self.values.get(&setting.name) {
+            None => format!("# {} has its default", setting.name),
+            Some((_, source)) if is_secret(&setting.name) => format!("# {} is secret, and set by {source}", setting.name),
+            Some((value, source)) => match fitting(value, source, setting) {
+                Ok(value) => format!("{} = {value} # {source}", setting.name),
+                Err(must) => format!("# {} {must}", named(&setting.name, source)),
+            },
+        };
+        settings::<T>().iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+
     /// Reads one section, from the valid settings in it. For callers that can do nothing about the rest.
     pub(crate) fn section<T: DeserializeOwned + Default>(&self, section: &str) -> T {
         let known = settings::<T>();
@@ -204,6 +236,32 @@ impl Given {
             }
         };
         self.strays.iter().map(told).collect()
+    }
+}
+
+/// Whether the value of a setting is secret: it is never shown, and may be in a file that the variable with `_FILE` names.
+fn is_secret(name: &str) -> bool {
+    const SECRETS: [&str; 9] = [
+        "password",
+        "master_key",
+        "previous_master_keys",
+        "service_key",
+        "internal_key",
+        "operator_key",
+        "previous_operator_key",
+        "cookie_key",
+        "previous_cookie_key",
+    ];
+    // The URL of a database has a password in it.
+    name == "db.url" || name.rsplit('.').next().is_some_and(|last| SECRETS.contains(&last))
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Variable(name) => f.write_str(name),
+        }
     }
 }
 

@@ -33,13 +33,19 @@ impl DeploymentConfig {
 
     /// The vault that seals and opens secrets at rest, where there is a master key.
     pub fn vault(&self) -> Result<Option<Vault>, ConfigError> {
-        let Some(current) = &self.master_key else { return Ok(None) };
-        let mut vault = Vault::new(&*master_key(current.expose_secret()).ok_or(ConfigError::Invalid(NO_MASTER_KEY))?);
+        let keys = self.master_keys()?;
+        Ok(keys.split_first().map(|(current, previous)| Vault::new(current).opening(previous.iter().map(|key| &**key))))
+    }
+
+    /// The master key, followed by the others that open; none without a master key.
+    pub fn master_keys(&self) -> Result<Vec<Zeroizing<[u8; 32]>>, ConfigError> {
+        let Some(current) = &self.master_key else { return Ok(Vec::new()) };
+        let mut keys = vec![master_key(current.expose_secret()).ok_or(ConfigError::Invalid(NO_MASTER_KEY))?];
         let previous = self.previous_master_keys.iter().flat_map(|keys| keys.expose_secret().split(',')).map(str::trim);
         for key in previous.filter(|key| !key.is_empty()) {
-            vault = vault.opening([&*master_key(key).ok_or(ConfigError::Invalid(NO_PREVIOUS_MASTER_KEY))?]);
+            keys.push(master_key(key).ok_or(ConfigError::Invalid(NO_PREVIOUS_MASTER_KEY))?);
         }
-        Ok(Some(vault))
+        Ok(keys)
     }
 
     /// The key that the service signs with, and the public keys of all.

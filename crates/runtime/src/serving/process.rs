@@ -64,7 +64,17 @@ pub fn main<S: Service + 'static>() -> ExitCode {
             if run == Command::HealthCheck {
                 return health_check(&given.section("server")).await;
             }
+            if run == Command::PrintConfig {
+                println!("{}", given.to_toml::<Config<S::Config>>());
+                return Ok(());
+            }
             let config = Config::<S::Config>::of(&given, S::migrations().is_some(), S::required)?;
+            if run == Command::CheckConfig {
+                check_keys(S::NAME, S::migrations().is_some(), &config.deployment, config.db.is_some())?;
+                config.deployment.into_deployment(S::NAME)?;
+                println!("the settings are valid");
+                return Ok(());
+            }
             warn_of_what_has_no_effect::<S>(&given);
             serve::<S>(config).await
         })
