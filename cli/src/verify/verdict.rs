@@ -38,7 +38,7 @@ pub enum NotAccepted {
 
 const NO_RECEIPT: &str = "there is no receipt, so anyone who has the challenge could have made this response";
 const UNCERTIFIED: &str = "the device does not certify the key that answered, so only the deployment says that it is the device's";
-const EMBEDDED_KEYS: &str = "the keys are from the evidence itself, so whoever made the evidence could have made them, too";
+const EMBEDDED_KEYS: &str = "the keys are from the evidence itself, so anyone who made it could also have made them";
 
 /// The output for programs.
 #[derive(Default, Serialize)]
