@@ -38,15 +38,15 @@ enum Verb {
   nodkey audit verify --jwks https://auth.example.com/jwks/archive --earlier audit-june.jsonl audit-july.jsonl
 
 Exit codes:
-  0  every entry is as it was written, and signed checkpoints cover all of them
+  0  no entry was changed, and signed checkpoints cover all of them
   1  failed: a file or a URL could not be read
   2  wrong usage
-  5  not proven: the hashes hold, but there are no keys, or a chain has no checkpoint by one of them that covers its end
+  5  not proven: the hashes are right, but there are no keys, or a chain has no checkpoint by one of them that covers its end
   6  not genuine: entries were changed, removed, inserted or reordered; each is named
 
-Whoever writes the database and drops the newest entries together with their checkpoints leaves a log that is whole,
-only shorter: keep exports elsewhere, and compare with --earlier. Entries of releases before are in no chain; they are
-counted, and nothing proves them.")]
+Anyone who can write the database could delete the newest entries together with their checkpoints, which leaves a log
+that is intact, only shorter: keep exports elsewhere, and compare with --earlier. Entries from earlier releases are in no
+chain: they are counted, and nothing proves them.")]
     Verify {
         /// The export; - reads standard input
         file: PathBuf,
@@ -69,7 +69,7 @@ counted, and nothing proves them.")]
 #[derive(Debug, thiserror::Error)]
 pub enum NotIntact {
     /// A hash or a signature is invalid.
-    #[error("the audit log is not as it was written")]
+    #[error("the audit log was changed after it was written")]
     NotGenuine,
     /// The hashes are valid, but no signature covers them.
     #[error("not proven: {0}")]
@@ -161,7 +161,7 @@ fn print(report: &Report) -> anyhow::Result<()> {
         line(plain(&describe(chain)))?;
     }
     if report.unchained > 0 {
-        line(format_args!("{} entries of before there were chains: nothing proves them", report.unchained))?;
+        line(format_args!("{} entries are older than the chains: nothing proves them", report.unchained))?;
     }
     Ok(())
 }

@@ -55,7 +55,7 @@ pub fn certify(data_dir: &Path, names: Vec<String>, now: Timestamp) -> anyhow::R
         _ => establish(&folder, &names, now)?,
     };
     let read = |path: &Path| std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
-    let damaged = || format!("{} is damaged; delete that folder to begin anew", folder.display());
+    let damaged = || format!("{} is damaged; delete that folder to start over", folder.display());
     let authority = read(&certificate)?;
     let issuer = Issuer::from_ca_cert_pem(&authority, KeyPair::from_pem(&read(&key)?).with_context(damaged)?).with_context(damaged)?;
     let mut params = CertificateParams::new(names)?;
@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(std::fs::read(path(folder.path())).unwrap(), authority);
         assert_ne!(std::fs::read(&files.certificate).unwrap(), certificate);
         std::fs::write(path(folder.path()), "x").unwrap();
-        assert!(certify(folder.path(), names(), now()).unwrap_err().to_string().contains("begin anew"));
+        assert!(certify(folder.path(), names(), now()).unwrap_err().to_string().contains("start over"));
     }
 
     #[test]

@@ -107,7 +107,7 @@ fn question(path: &str, body: &Bytes) -> Result<CreateConfirmationRequest, Statu
         });
     }
     let message = body.slice(PREFIX.min(body.len())..);
-    let request = reflect::to_json(descriptor.input(), message).ok_or_else(|| Status::internal("a request is not its method's"))?;
+    let request = reflect::to_json(descriptor.input(), message).ok_or_else(|| Status::internal("a request does not match its method"))?;
     Ok(CreateConfirmationRequest { method, request, ..CreateConfirmationRequest::default() })
 }
 
@@ -116,7 +116,7 @@ fn accepted(confirmation: &Confirmation) -> Result<http::HeaderValue, Status> {
         ConfirmationState::Accepted => {
             return http::HeaderValue::try_from(confirmation.id.as_str()).map_err(|_| Status::internal("a confirmation without an id"));
         }
-        ConfirmationState::Rejected => ("CONFIRMATION_REJECTED", "the phone said no; nothing was done"),
+        ConfirmationState::Rejected => ("CONFIRMATION_REJECTED", "you rejected it on your phone; nothing was done"),
         _ => ("CONFIRMATION_EXPIRED", "the phone did not confirm in time; nothing was done"),
     };
     Err(status::new(Kind::Precondition, reason, text, &[]))

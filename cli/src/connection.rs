@@ -115,14 +115,14 @@ pub struct Gateway {
     jwks: Option<PathBuf>,
 }
 
-/// As whose backend to call.
+/// The backend to act as.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Connection")]
 pub struct Backend {
     /// Token of the server credential
     #[arg(long, env = "NODKEY_SERVER_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     server_token: Option<String>,
-    /// Secret of the server credential; better in the environment
+    /// Secret of the server credential; preferably set in the environment
     #[arg(long, env = "NODKEY_SERVER_SECRET", hide_env_values = true, value_name = "SECRET")]
     server_secret: Option<String>,
 }
@@ -205,7 +205,7 @@ impl Operator {
             (None, by_file) => self.session.read()?.map(Proof::Session).or(by_file).with_context(|| {
                 let missing = dev_path(&data_dir.path);
                 format!(
-                    "sign in with `nodkey login URL`, set NODKEY_OPERATOR_KEY, or --data-dir to that of `nodkey dev` ({} is missing)",
+                    "sign in with `nodkey login URL`, set NODKEY_OPERATOR_KEY, or set --data-dir to that of `nodkey dev` ({} is missing)",
                     missing.display()
                 )
             })?,
@@ -264,7 +264,7 @@ pub fn operator(key: &str, party: Option<String>) -> anyhow::Result<Credential> 
 /// Reads the public keys of a deployment.
 pub fn read_jwks(path: &Path) -> anyhow::Result<Jwks> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{} is not a JWKS, as the gateway answers it at /jwks", path.display()))
+    serde_json::from_str(&text).with_context(|| format!("{} is not a JWKS, as the gateway serves it at /jwks", path.display()))
 }
 
 fn endpoints(grpc: &str) -> anyhow::Result<Endpoints> {

@@ -24,10 +24,10 @@ use crate::{
   nodkey demo --rounds 20 --json
   nodkey demo --http https://auth.example.com
 
-Without the folder of `nodkey dev` it needs both credentials of a relying party: NODKEY_SERVER_TOKEN and NODKEY_SERVER_SECRET,
-NODKEY_MOBILE_TOKEN and NODKEY_MOBILE_SECRET. Its user is new, and deactivated at the end.")]
+Without the folder of `nodkey dev`, set both credentials of a relying party: NODKEY_SERVER_TOKEN and NODKEY_SERVER_SECRET,
+NODKEY_MOBILE_TOKEN and NODKEY_MOBILE_SECRET. The demo creates a user, and deactivates it at the end.")]
 pub struct Args {
-    /// How many logins
+    /// Number of logins
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
     /// Print the times as JSON
@@ -59,7 +59,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
     tell(bold("Flow 1: register"))?;
     let at = Instant::now();
-    let device = phone.register("nodkey demo").await.context("the phone cannot register")?;
+    let device = phone.register("nodkey demo").await.context("the phone could not register")?;
     say("phone registers its keys", at.elapsed())?;
     let at = Instant::now();
     let binding = backend.create_binding(&user, &device.device_identifier).await?;
@@ -97,7 +97,7 @@ async fn round(backend: &nodkey_server_sdk::Nodkey, phone: &Phone<SoftwareKeySto
     let started = Instant::now();
     let asked_at = std::sync::OnceLock::new();
     let ask = async {
-        // The phone's long poll is under way first, as it is in life.
+        // The phone's long poll begins first, as it usually does.
         tokio::task::yield_now().await;
         let created = backend.create_trusonafication(NewTrusonafication::user(user, "log in", "Acme Bank")).await?;
         let _ = asked_at.set(Instant::now());
@@ -122,7 +122,7 @@ async fn round(backend: &nodkey_server_sdk::Nodkey, phone: &Phone<SoftwareKeySto
                 return anyhow::Ok((state, answered.elapsed()));
             }
         }
-        anyhow::bail!("the watch ended without an answer")
+        anyhow::bail!("the watch ended without a result")
     };
     let (answer, learned) = tokio::join!(answer, learn);
     answer?;

@@ -35,28 +35,28 @@ use crate::{
 
 /// Run all of Nodkey in this process, on SQLite.
 ///
-/// The first start makes keys and a demo relying party with both credentials; later ones go on with them.
+/// The first start creates keys and a demo relying party with both credentials. Later starts use them again.
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 #[command(after_help = "Examples:
   nodkey dev
   nodkey dev --tls
-  nodkey dev --lan                 try it with the phones and computers of this network
+  nodkey dev --lan                 for the phones and computers of this network
   nodkey dev --http 127.0.0.1:8080 --data-dir /var/lib/nodkey")]
 pub struct Args {
-    /// Where phones, browsers and backends reach it, over HTTP and gRPC
+    /// Address for phones, browsers and backends, over HTTP and gRPC
     #[arg(long, env = "NODKEY_DEV_HTTP", default_value = "127.0.0.1:7070", value_name = "ADDRESS")]
     http: SocketAddr,
-    /// Where operators reach gRPC, and metrics are served: keep it inside
+    /// Address for operators' gRPC and for metrics: keep it internal
     #[arg(long, env = "NODKEY_DEV_GRPC", default_value = "127.0.0.1:7071", value_name = "ADDRESS")]
     grpc: SocketAddr,
-    /// The gateway's URL as phones see it, when it differs from --http
+    /// The gateway's URL as phones see it, if it differs from --http
     #[arg(long, env = "NODKEY_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
-    /// Where keys and databases are kept
+    /// Folder of the keys and databases
     #[arg(long, env = "NODKEY_DATA_DIR", default_value = ".nodkey", value_name = "DIR")]
     data_dir: PathBuf,
-    /// Fixes the id of the demo relying party on the first start
+    /// Id of the demo relying party, for the first start
     #[arg(long, env = "NODKEY_DEV_RELYING_PARTY_ID", value_name = "UUID")]
     relying_party_id: Option<String>,
     /// Serve this machine's network over TLS, at the address it has there or the one of --http, and show a code that opens it on a phone
@@ -65,19 +65,19 @@ pub struct Args {
     /// Let clients without a device key pair secure QR codes of the demo relying party, as test suites of old SDKs do
     #[arg(long, env = "NODKEY_DEV_ALLOW_UNPROVEN_PAIRING")]
     allow_unproven_pairing: bool,
-    /// Let phones name push addresses on this machine, to try push without a provider
+    /// Let phones register push addresses on this machine, to try push without a provider
     #[arg(long, env = "NODKEY_DEV_PUSH_TO_THIS_MACHINE")]
     push_to_this_machine: bool,
-    /// Serve over TLS, by a certificate of an authority of this folder's own; says how to trust it
+    /// Serve over TLS, with a certificate by an authority in the data folder; prints how to trust it
     #[arg(long, env = "NODKEY_DEV_TLS")]
     tls: bool,
-    /// How long a phone has to answer, in seconds, where the request does not say
+    /// Seconds until a trusonafication expires, unless its request says otherwise
     #[arg(long, env = "NODKEY_DEV_LIFETIME_SECONDS", default_value_t = 120, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=86_400))]
     lifetime_seconds: u32,
     /// Serve the demo site and its phone at /demo
     #[arg(long, env = "NODKEY_DEV_DEMO", default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
     demo: bool,
-    /// What to log: error, warn, info, debug, or per module
+    /// Log level: error, warn, info or debug; or a filter per module
     #[arg(long, env = "NODKEY_LOG", default_value = "warn", value_name = "FILTER")]
     log: String,
 }
@@ -87,7 +87,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let started = Instant::now();
     let args = reachable(args)?;
     telemetry::init(LogFormat::Pretty, &args.log);
-    // First: the keys below are made once, by whoever has the folder.
+    // First: only the process that has locked the folder may create the keys below.
     let data_dir = DataDir::open(&args.data_dir, &Clock::system())?;
     let keys = Keys::of(&args.data_dir)?;
     let site = Site::new(Clock::system(), Random::system());
@@ -96,7 +96,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let file = demo_relying_party(&args, &handle, &operator, &keys).await?;
     site.open(backend(&file)?);
     let invitation = first_owner(&operator).await.context("cannot invite the first owner of the console")?;
-    // Whoever waits for it finds the demo relying party and dev.json.
+    // Once it is ready, the demo relying party and dev.json exist.
     handle.ready();
     let problems = handle.problems().await;
     print_welcome(&args, &file, invitation.as_deref(), started, &problems)?;
@@ -107,14 +107,14 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The arguments, with the address and TLS that `--lan` stands for. An error where phones could not be told an address to call.
+/// Applies the address and TLS of `--lan`. Returns an error if there is no address that phones could call.
 fn reachable(args: Args) -> anyhow::Result<Args> {
     let (http, port) = (args.http, args.http.port());
     if !args.lan {
         let is_named = args.public_url.is_some() || !http.ip().is_unspecified();
         anyhow::ensure!(
             is_named,
-            "--http {http} listens on every address, and phones need one to call. Use --lan, or name it: --public-url http://192.168.1.20:{port}"
+            "--http {http} listens on every address, but phones need one to call: use --lan, or name one with --public-url http://192.168.1.20:{port}"
         );
         return Ok(args);
     }
@@ -145,7 +145,7 @@ async fn start(args: &Args, data_dir: DataDir, keys: &Keys, site: &Site) -> anyh
     platform.start().await
 }
 
-/// What this server is called: in URLs, and by those on this machine.
+/// The host names of this server: in its URLs, and on this machine.
 fn names(args: &Args) -> anyhow::Result<Vec<String>> {
     let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
     names.extend([args.http.ip(), args.grpc.ip()].iter().filter(|ip| !ip.is_unspecified()).map(ToString::to_string));
@@ -179,7 +179,7 @@ fn operator(args: &Args, handle: &Handle, keys: &Keys) -> anyhow::Result<Nodkey>
     connect(&grpc(args, handle), ca_certificate(args).as_ref(), Credential::operator(keys.operator()?, None))
 }
 
-/// The demo relying party of this folder; made on the first start.
+/// Returns the demo relying party of this folder. Creates it on the first start.
 async fn demo_relying_party(args: &Args, handle: &Handle, nodkey: &Nodkey, keys: &Keys) -> anyhow::Result<DevFile> {
     let ca_certificate = ca_certificate(args);
     let (http, grpc) = (handle.public_url.clone(), grpc(args, handle));
@@ -189,7 +189,7 @@ async fn demo_relying_party(args: &Args, handle: &Handle, nodkey: &Nodkey, keys:
         None => create_relying_party(nodkey, wanted, keys).await.context("cannot create the demo relying party")?,
     };
     let same = wanted.is_none_or(|id| id.eq_ignore_ascii_case(&known.relying_party_id));
-    anyhow::ensure!(same, "the demo relying party is {} already; take another --data-dir for another id", known.relying_party_id);
+    anyhow::ensure!(same, "the demo relying party already has the id {}; for another id, use another --data-dir", known.relying_party_id);
     let file = DevFile { http, grpc, ca_certificate, operator_key: keys.operator.clone(), ..known };
     if args.allow_unproven_pairing {
         allow_unproven_pairing(nodkey, &file.relying_party_id).await?;
@@ -198,7 +198,7 @@ async fn demo_relying_party(args: &Args, handle: &Handle, nodkey: &Nodkey, keys:
     Ok(file)
 }
 
-/// What the demo site knows of Nodkey: no more than any relying party.
+/// What the demo site knows about Nodkey: no more than any relying party does.
 fn backend(file: &DevFile) -> anyhow::Result<Backend> {
     let credential = Credential::new(&file.server.token, file.server.secret.clone())?;
     Ok(Backend {
@@ -219,7 +219,7 @@ async fn allow_unproven_pairing(nodkey: &Nodkey, id: &str) -> anyhow::Result<()>
     Ok(())
 }
 
-/// The addresses are filled in by whoever knows them.
+/// The caller fills in the addresses.
 async fn create_relying_party(nodkey: &Nodkey, id: Option<&str>, keys: &Keys) -> anyhow::Result<DevFile> {
     let registry = nodkey.channel(ServiceName::Registry);
     let (clock, random) = (Clock::system(), Random::system());
@@ -253,27 +253,27 @@ fn print_welcome(args: &Args, file: &DevFile, invitation: Option<&str>, started:
     if problems.is_empty() {
         line(format_args!("{} in {} ms", bold("nodkey is ready"), started.elapsed().as_millis()))?;
     } else {
-        line(format_args!("{}: {}", bold("nodkey runs and is not ready"), problems.join("; ")))?;
+        line(format_args!("{}: {}", bold("nodkey is running, but not ready"), problems.join("; ")))?;
     }
     line(format_args!("  HTTP and gRPC         {}", file.http))?;
     line(format_args!("  operators, metrics    {}", file.grpc))?;
     line(format_args!("  credentials           {}", dev_path(&args.data_dir).display()))?;
     if let Some(path) = &file.ca_certificate {
         let path = std::path::absolute(path)?;
-        line(format_args!("\nTo trust its certificate, trust {}:", path.display()))?;
+        line(format_args!("\nTo trust the server's certificate, trust the authority {}:", path.display()))?;
         line(format_args!("  one command           curl --cacert {} {}/readyz", path.display(), file.http))?;
         line(format_args!("  Ruby, C, most others  export SSL_CERT_FILE={}", path.display()))?;
         line(format_args!("  Node.js               export NODE_EXTRA_CA_CERTS={}", path.display()))?;
         line(format_args!("  Java                  keytool -importcert -noprompt -alias nodkey -cacerts -file {}", path.display()))?;
         line(format_args!(
-            "  Debian, .NET on it    sudo cp {} /usr/local/share/ca-certificates/nodkey.crt && sudo update-ca-certificates",
+            "  Debian (also .NET)    sudo cp {} /usr/local/share/ca-certificates/nodkey.crt && sudo update-ca-certificates",
             path.display()
         ))?;
         line(format_args!(
             "  macOS                 sudo security add-trusted-cert -d -k /Library/Keychains/System.keychain {}",
             path.display()
         ))?;
-        line("Its key is in the same folder: trust it on your own machines only.")?;
+        line("The authority's key is in the same folder: trust it only on your own machines.")?;
     }
     if args.lan {
         let page = format!("{}{}", file.http, if args.demo { "/demo" } else { "" });
@@ -281,16 +281,16 @@ fn print_welcome(args: &Args, file: &DevFile, invitation: Option<&str>, started:
         for row in qr::lines(&page)? {
             line(row)?;
         }
-        line("It warns of the certificate until it trusts the authority above: continue, for this trial only.")?;
+        line("The phone warns about the certificate until it trusts the authority above. For this trial, continue anyway.")?;
     }
-    line("\nLook at it:")?;
+    line("\nOpen in a browser:")?;
     if args.demo {
         line(format_args!("  sign in to Acme Bank  {}", bold(&format!("{}/demo", file.http))))?;
     }
     line(format_args!("  operator console      {}/console", file.http))?;
     if let Some(link) = invitation {
         line(format_args!("  its first owner       {link}"))?;
-        line("                        (once: makes the browser that opens it the owner's phone)")?;
+        line("                        (once: the browser that opens it becomes the owner's phone)")?;
     }
     line("\nOr on the command line, in another terminal:")?;
     line(format_args!("  nodkey demo{folder}"))?;

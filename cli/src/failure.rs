@@ -111,7 +111,7 @@ fn of_library(cause: &(dyn Error + 'static)) -> Source {
         return Source::Library(CallError::from(status.clone()).to_string());
     }
     if let Some(PhoneError::Protocol(_)) = cause.downcast_ref() {
-        return Source::Library("the gateway answered what this phone does not understand: is it of another release?".to_owned());
+        return Source::Library("the gateway's response cannot be understood: is it of a different release?".to_owned());
     }
     let silent = cause.is::<url::ParseError>()
         || cause.is::<tonic::transport::Error>()
@@ -123,15 +123,15 @@ fn of_library(cause: &(dyn Error + 'static)) -> Source {
 
 fn of_http(error: &reqwest::Error) -> String {
     if error.is_timeout() {
-        "no answer in time".to_owned()
+        "no response in time".to_owned()
     } else if error.is_connect() {
         format!("no connection: {}", of_connection(error))
     } else if error.is_decode() {
-        "the answer is not what it should be".to_owned()
+        "the response is malformed".to_owned()
     } else if error.is_builder() {
-        "the address cannot be called".to_owned()
+        "the address is not valid".to_owned()
     } else {
-        "the connection broke before there was an answer".to_owned()
+        "the connection was lost before a response arrived".to_owned()
     }
 }
 
@@ -140,7 +140,7 @@ fn of_json(error: &serde_json::Error) -> String {
         Category::Io => "it cannot be read",
         Category::Syntax => "it is not JSON",
         Category::Eof => "it ends too early",
-        Category::Data => "a value is missing, or is not what it must be",
+        Category::Data => "a value is missing or invalid",
     };
     // A parsed value no longer has line numbers.
     if error.line() == 0 { what.to_owned() } else { format!("{what} (line {}, column {})", error.line(), error.column()) }
@@ -177,7 +177,7 @@ const FROZEN: &str = "Once you know that the user has their phones: `nodkey admi
 
 fn advice(error: &anyhow::Error) -> Option<&'static str> {
     if let Some(NotAccepted::NotGenuine(Fault::Receipt(JoseError::Key) | Fault::Challenge(ChallengeError::UnknownKey))) = find(error) {
-        return Some("Are they the keys of that deployment? A copy may be older than the evidence: fetch /jwks/archive anew.");
+        return Some("Are they the keys of that deployment? A copy may be older than the evidence: fetch /jwks/archive again.");
     }
     if find::<SessionEnded>(error).is_some() {
         return Some("Run `nodkey login` again.");
@@ -185,37 +185,39 @@ fn advice(error: &anyhow::Error) -> Option<&'static str> {
     if let Some(call) = find::<CallError>(error) {
         return match (call.reason.as_str(), call.kind) {
             ("USER_FROZEN", _) => Some(FROZEN),
-            ("RELYING_PARTY_REQUIRED", _) => Some("Name one with --relying-party; `nodkey admin relying-parties list` shows them."),
-            ("UNIMPLEMENTED", _) => Some("This is not served at the gateway's address: name the services with --grpc, or another release."),
+            ("RELYING_PARTY_REQUIRED", _) => Some("Name one with --relying-party; `nodkey admin relying-parties list` lists them."),
+            ("UNIMPLEMENTED", _) => {
+                Some("The gateway does not serve this method: name the services with --grpc, or use a server of the same release.")
+            }
             ("PROMPT_BUDGET_EXHAUSTED", _) => Some(
-                "Nobody accepted the last prompts to that user (to you, where you have to confirm): wait a little; `nodkey admin prompts show USER` says until when.",
+                "The last prompts to that user (to you, if you have to confirm) were not accepted: wait a little. `nodkey admin prompts show USER` says until when.",
             ),
             (_, Kind::Unavailable) => Some("Is the server running? Start one with `nodkey dev`, or name one with --grpc."),
-            (_, Kind::Unauthenticated) => Some("Check the key or secret, and that the clocks of both machines agree to a few seconds."),
-            (_, Kind::NotFound) => Some("Check the id; what belongs to another relying party is found with --relying-party alone."),
+            (_, Kind::Unauthenticated) => Some("Check the key or secret, and that the clocks of both machines agree within a few seconds."),
+            (_, Kind::NotFound) => Some("Check the id. If the object belongs to another relying party, name that with --relying-party."),
             _ => None,
         };
     }
     if let Some(DataDirError::InUse { .. }) = find(error) {
-        return Some("Use that server, or stop it first; or start a second one with --data-dir, --http and --grpc of its own.");
+        return Some("Use that server, stop it, or start a second one with its own --data-dir, --http and --grpc.");
     }
     match find::<PhoneError>(error)? {
         PhoneError::Unreachable(_) => Some("Is the server running? Start one with `nodkey dev`, or name one with --http."),
-        PhoneError::Refused { code, .. } if code == "DEVICE_RETIRED" => Some("Its keys are dead: delete the key file and enrol again."),
+        PhoneError::Refused { code, .. } if code == "DEVICE_RETIRED" => Some("Its keys are revoked: delete the key file and enrol again."),
         PhoneError::Refused { code, .. } if code == "USER_FROZEN" => Some(FROZEN),
         PhoneError::Refused { code, .. } if code == "TRANSFER_NOT_ALLOWED" => {
-            Some("The relying party binds phones itself; an operator changes that by `nodkey admin relying-parties update`.")
+            Some("The relying party binds phones itself. An operator can change that with `nodkey admin relying-parties update`.")
         }
         PhoneError::Refused { code, .. } if code == "FORBIDDEN" => {
             Some("Check the mobile credential: token, secret, and that it is enabled.")
         }
         PhoneError::Refused { status: 401, .. } => {
-            Some("Is the phone enrolled here? Is --http the gateway's public URL? Do the clocks agree to a minute?")
+            Some("Is the phone enrolled here? Is --http the gateway's public URL? Do the clocks agree within a minute?")
         }
         PhoneError::Refused { status: 404, .. } => Some("Enrol the phone first: `nodkey phone enrol`."),
-        PhoneError::Untrusted(Untrusted::Challenge(ChallengeError::UnknownKey)) => {
-            Some("Nothing was shown or answered. If the deployment's keys were rotated, run it again; with --jwks, fetch that file anew.")
-        }
+        PhoneError::Untrusted(Untrusted::Challenge(ChallengeError::UnknownKey)) => Some(
+            "Nothing was shown or answered. If the deployment's keys were rotated, run the command again. With --jwks, fetch that file again.",
+        ),
         PhoneError::Untrusted(_) => Some("Nothing was shown or answered. Check --jwks, and that --http is the gateway's public URL."),
         _ => None,
     }
@@ -318,15 +320,12 @@ mod tests {
             (anyhow::Error::from(call), format!("cannot reach {nobody}: nobody listens there (UNAVAILABLE)")),
             (PhoneError::Unreachable(http).into(), "the gateway cannot be reached: no connection: nobody listens there".to_owned()),
             (anyhow::Error::from(file()).context("cannot read x"), "cannot read x: No such file or directory".to_owned()),
-            (
-                anyhow::Error::from(json("{}")).context("x is damaged"),
-                "x is damaged: a value is missing, or is not what it must be".to_owned(),
-            ),
+            (anyhow::Error::from(json("{}")).context("x is damaged"), "x is damaged: a value is missing or invalid".to_owned()),
             (json("{").into(), "it ends too early (line 1, column 1)".to_owned()),
             (json("]").into(), "it is not JSON (line 1, column 1)".to_owned()),
             (
                 PhoneError::Protocol("missing field `id`".into()).into(),
-                "the gateway answered what this phone does not understand: is it of another release?".to_owned(),
+                "the gateway's response cannot be understood: is it of a different release?".to_owned(),
             ),
             (anyhow::Error::from(url::Url::parse("x").unwrap_err()).context("--http must be a URL"), "--http must be a URL".to_owned()),
             (tonic::Status::unavailable("away").into(), "away (UNAVAILABLE)".to_owned()),

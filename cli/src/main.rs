@@ -35,13 +35,13 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
   nodkey dev                       run everything here, on SQLite, with a demo relying party
   nodkey serve                     run everything here, in production
   nodkey demo                      watch a login from enrolment to evidence
-  nodkey phone wait                be a phone: show each request, accept or reject it
-  nodkey login                     sign in as an operator, by your phone
+  nodkey phone wait                act as a phone: show each request, accept or reject it
+  nodkey login                     sign in as an operator, with your phone
   nodkey admin trusonafications list --json
-  nodkey keys init keys            make the keys of a deployment of five services
+  nodkey keys init keys            create the keys of a deployment with five services
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by the server or not found; 4 to 6 of verify and of audit verify
-say what evidence is instead of an accept, or what an audit log is instead of whole.")]
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by the server or not found. From verify and audit verify, 4 to 6
+say why the evidence does not show an accept, or why the audit log is not proven to be intact.")]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -18,7 +18,7 @@ pub struct SessionFile {
         env = "NODKEY_SESSION",
         value_name = "FILE",
         global = true,
-        help = "File of the session that `nodkey login` began [default: nodkey/session.json in $XDG_STATE_HOME or ~/.local/state]"
+        help = "Session file of `nodkey login` [default: nodkey/session.json in $XDG_STATE_HOME or ~/.local/state]"
     )]
     path: Option<PathBuf>,
 }
@@ -56,7 +56,7 @@ pub struct SignedIn {
 
 /// The session has ended, or never existed.
 #[derive(Debug, thiserror::Error)]
-#[error("your session at {0} ended")]
+#[error("your session at {0} has ended")]
 pub struct SessionEnded(pub String);
 
 /// Where the user's files are that outlive a command: `nodkey` in `$XDG_STATE_HOME` (XDG Base Directory Specification).

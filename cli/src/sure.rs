@@ -15,7 +15,7 @@ pub struct Sure {
 }
 
 impl Sure {
-    /// Prompts on the terminal, unless `--yes` was given. `what` is the prompt without its question mark: `Retire device x for good`.
+    /// Prompts on the terminal, unless `--yes` was given. `what` is the prompt without its question mark: `Retire device x permanently`.
     pub fn ask(self, what: &str) -> anyhow::Result<()> {
         let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
         self.answered(what, terminal.then(|| std::io::stdin().lock()))
@@ -26,7 +26,7 @@ impl Sure {
             return Ok(());
         }
         let Some(mut terminal) = terminal else {
-            return Err(Usage(format!("{what}? There is no terminal to ask at: add --yes if you are sure. Nothing was done")).into());
+            return Err(Usage(format!("{what}? There is no terminal to confirm at: add --yes if you are sure. Nothing was done")).into());
         };
         anstream::eprint!("{what}? [y/N] ");
         let mut answer = String::new();

@@ -34,7 +34,7 @@ impl Problem {
     }
 
     pub fn wrong_host(gateway: &str) -> Self {
-        let text = format!("the demo is at {gateway}/demo and by no other name; a proxy must pass the Host header on");
+        let text = format!("the demo is only available at {gateway}/demo; a proxy must pass on the Host header");
         Self::new(StatusCode::MISDIRECTED_REQUEST, "WRONG_HOST", text)
     }
 

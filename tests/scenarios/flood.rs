@@ -220,7 +220,10 @@ async fn proofs_of_three_thousand_strangers_wash_nothing_out() {
     assert_eq!(of(401, "INVALID_PROOF"), u64::from(ASKED), "so many were looked up");
     assert_eq!(of(429, "RATE_LIMITED"), STRANGERS - u64::from(ASKED), "and nobody was asked about the others");
     let again = call(&known, &used).await;
-    assert_eq!((again.status, again.body["message"].as_str()), (401, Some("the DPoP proof's jti was used before: make one for each call")));
+    assert_eq!(
+        (again.status, again.body["message"].as_str()),
+        (401, Some("the DPoP proof's jti was used before: create a new one for each call"))
+    );
     assert_eq!(call(&known, &proof(&known)).await.status, 200, "a phone at the same address goes on");
 }
 

@@ -249,7 +249,7 @@ async fn what_has_to_be_is_confirmed_on_the_phone_first(world: &World) {
     begun.line("Type this number").await;
     phone.respond(&asked(&phone).await, Decision::Reject, None).await.unwrap();
     let (code, said) = refused(&begun.output().await);
-    assert!(code == 3 && said.contains("the phone said no"), "{said}");
+    assert!(code == 3 && said.contains("you rejected it on your phone"), "{said}");
     assert_eq!(shell.json(&["admin", "relying-parties", "show", &tenant.id]).await["disabled"], json!(false));
 }
 
@@ -280,7 +280,7 @@ async fn who_rejects_or_is_no_operator_is_not_signed_in_and_keeps_the_session_be
     let login = shell.login_scanned(&phone).await;
     phone.respond(&asked(&phone).await, Decision::Reject, None).await.unwrap();
     let (code, said) = refused(&login.output().await);
-    assert!(code == 3 && said.contains("the phone said no"), "{said}");
+    assert!(code == 3 && said.contains("the phone rejected the sign-in"), "{said}");
     assert_eq!(shell.json(&["whoami"]).await["name"], json!("Ada"));
     let invitation = invite(world, "Eve", Role::Owner).await;
     let (nobodys, _) = register(world, &invitation.link).await;

@@ -93,7 +93,7 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
         Verb::Activate { id } => answer(client.activate_binding(request(ActivateBindingRequest { id }))).await?,
         Verb::Show { id } => answer(client.get_binding(request(GetBindingRequest { id }))).await?,
         Verb::Deactivate { id, sure } => {
-            sure.ask(&format!("Deactivate binding {} for good", plain(&id)))?;
+            sure.ask(&format!("Deactivate binding {} permanently", plain(&id)))?;
             answer(client.deactivate_binding(request(DeactivateBindingRequest { id }))).await?
         }
     };

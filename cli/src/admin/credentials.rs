@@ -76,11 +76,11 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
             let mut record = to_record(&created.credential.unwrap_or_default());
             record.insert("secret", json!(created.secret));
             admin.show(&record)?;
-            anstream::eprintln!("keep the secret now: it is not shown again");
+            anstream::eprintln!("save the secret now: it is not shown again");
             Ok(())
         }
         Verb::Disable { id, sure } => {
-            sure.ask(&format!("Disable credential {} for good", plain(&id)))?;
+            sure.ask(&format!("Disable credential {} permanently", plain(&id)))?;
             let message = DisableCredentialRequest { relying_party_id, id };
             admin.show(&to_record(&answer(client.disable_credential(request(message))).await?))
         }

@@ -36,7 +36,7 @@ pub enum Verb {
     #[command(after_help = "Example:
   nodkey admin devices approve-keys NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs Zr0WSvqNxXVK0Ll5ZbZVo6mJk5n3gT2yQ4kq0b1cD2E
 
-Make sure by other means that the phone is still its user's. `show` tells the thumbprints.")]
+Make sure by other means that the phone is still its user's. `show` prints the thumbprints.")]
     ApproveKeys {
         /// Device identifier
         id: String,
@@ -74,7 +74,7 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
             answer(client.approve_device_keys(request(ApproveDeviceKeysRequest { device_id: id, thumbprints }))).await?
         }
         Verb::Retire { id, sure } => {
-            sure.ask(&format!("Retire device {} for good", plain(&id)))?;
+            sure.ask(&format!("Retire device {} permanently", plain(&id)))?;
             answer(client.retire_device(request(RetireDeviceRequest { device_id: id }))).await?
         }
     };

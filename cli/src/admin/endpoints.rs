@@ -150,7 +150,7 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
             return show_secret(admin, answer(client.rotate_endpoint_keys(request(message))).await?);
         }
         Verb::Delete { id, sure } => {
-            sure.ask(&format!("Delete webhook endpoint {}, and give up what is still to be sent to it", plain(&id)))?;
+            sure.ask(&format!("Delete webhook endpoint {}, and drop its pending deliveries", plain(&id)))?;
             answer(client.delete_endpoint(request(DeleteEndpointRequest { id: id.clone() }))).await?;
             return admin.show(&record([("id", json!(id)), ("deleted", json!(true))]));
         }
@@ -168,7 +168,7 @@ fn show_secret(admin: &Admin, created: CreateEndpointResponse) -> anyhow::Result
     let mut record = to_record(&created.endpoint.unwrap_or_default());
     record.insert("secret", json!(created.secret));
     admin.show(&record)?;
-    anstream::eprintln!("keep the secret now: it is not shown again");
+    anstream::eprintln!("save the secret now: it is not shown again");
     Ok(())
 }
 

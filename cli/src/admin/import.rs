@@ -35,9 +35,9 @@ const DEADLINE: Duration = Duration::from_mins(30);
 
 The first line names the columns; order does not matter:
   user_identifier    the relying party's own name for the user
-  device_identifier  of a device that has registered; empty: no binding
-  active             true: active at once; false or empty: waits for its activation code
-  trusona_id         a number the user has elsewhere; empty: none")]
+  device_identifier  identifier of a registered device; empty: no binding
+  active             true: active immediately; false or empty: waits for its activation code
+  trusona_id         the user's Trusona ID, if any")]
 pub struct Args {
     /// The file: UTF-8, at most 50,000 lines
     file: PathBuf,
@@ -64,7 +64,7 @@ struct Line {
 pub async fn run(admin: &Admin, args: Args) -> anyhow::Result<()> {
     let file = std::fs::File::open(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
     let rows = read(file)?;
-    anyhow::ensure!(!rows.is_empty(), "{} has no line after the one that names the columns", args.file.display());
+    anyhow::ensure!(!rows.is_empty(), "{} has no lines after the column names", args.file.display());
     let bar = progress(rows.len(), admin.json);
     let (sent, dry_run) = (bar.clone(), args.dry_run);
     let messages: Vec<_> = chunks(rows).into_iter().map(|rows| ImportUsersRequest { rows, dry_run }).collect();

@@ -65,7 +65,7 @@ const SERVICES: [ServiceName; 4] = [ServiceName::Registry, ServiceName::Binding,
 pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
     let mut client = SigningKeyServiceClient::new(admin.channel(ServiceName::Registry));
     if let Verb::Rotate { owner, now: true, sure, .. } = &verb {
-        sure.ask(&format!("Revoke the signing keys of {owner} now: what they signed proves nothing any more"))?;
+        sure.ask(&format!("Revoke the signing keys of {owner} now: their signatures will prove nothing any more"))?;
     }
     match verb {
         Verb::List(page) => {
@@ -108,7 +108,7 @@ async fn sealed(admin: &Admin) -> anyhow::Result<()> {
     });
     let records: Vec<_> = records.collect();
     if records.is_empty() && !admin.json {
-        anstream::eprintln!("everything is sealed under the current master key");
+        anstream::eprintln!("everything is sealed with the current master key");
         return Ok(());
     }
     output::page(admin.json, &["service", "table", "column", "former"], &records, "")
@@ -130,7 +130,10 @@ async fn reseal(admin: &Admin) -> anyhow::Result<()> {
     }
     let (resealed, unopened) = columns.values().fold((0, 0), |(r, u), (resealed, unopened)| (r + resealed, u + unopened));
     admin.show(&record([("resealed", json!(resealed)), ("unopened", json!(unopened))]))?;
-    anyhow::ensure!(unopened == 0, "{unopened} secrets open under no master key that is configured: name it in previous_master_keys");
+    anyhow::ensure!(
+        unopened == 0,
+        "{unopened} secrets cannot be opened with any configured master key: add theirs to previous_master_keys"
+    );
     Ok(())
 }
 

@@ -48,8 +48,8 @@ const DEADLINE: Duration = Duration::from_secs(10);
   nodkey admin devices list
   nodkey admin trusonafications list --status in-progress --json
 
-Sign in first with `nodkey login`, so that the audit log names you; or give the operator key, which wins.
-Lists answer with --json as {\"items\": [...], \"next_page_token\": ...}.")]
+Sign in first with `nodkey login`, so that the audit log names you; or give the operator key, which takes precedence.
+With --json, lists are printed as {\"items\": [...], \"next_page_token\": ...}.")]
 pub struct Args {
     /// Print JSON
     #[arg(long, global = true)]
@@ -190,7 +190,7 @@ impl Admin {
 
     /// The relying party to act for, where a call requires one.
     fn relying_party(&self) -> anyhow::Result<String> {
-        self.relying_party.clone().context("a relying party is needed: name one with --relying-party UUID, or set NODKEY_RELYING_PARTY")
+        self.relying_party.clone().context("a relying party is required: name one with --relying-party UUID, or set NODKEY_RELYING_PARTY")
     }
 
     pub(crate) fn show(&self, record: &Record) -> anyhow::Result<()> {

@@ -111,7 +111,7 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
             answer(client.update_operator(request(UpdateOperatorRequest { id, name, role }))).await?
         }
         Verb::Disable { id, sure } => {
-            sure.ask(&format!("End operator {} for good", plain(&id)))?;
+            sure.ask(&format!("Disable operator {} permanently", plain(&id)))?;
             answer(client.disable_operator(request(DisableOperatorRequest { id }))).await?
         }
     };
@@ -122,7 +122,7 @@ fn show_invitation(admin: &Admin, invitation: Invitation) -> anyhow::Result<()> 
     let mut record = to_record(&invitation.operator.unwrap_or_default());
     record.insert("link", json!(invitation.link));
     admin.show(&record)?;
-    anstream::eprintln!("give them the link now: it is not shown again, and good for a day and one phone");
+    anstream::eprintln!("give them the link now: it is not shown again, and is valid for one day and one phone");
     Ok(())
 }
 

@@ -14,7 +14,7 @@ pub enum Verb {
     #[command(after_help = "Example:
   nodkey admin pairings show 019ab2f4-9000-7a52-9d27-0d2b8a7f4c99
 
-The id is the one that the page got with its code; until a phone has scanned it, there is no pairing.")]
+The id is the one that the page got with its code. Until a phone has scanned the code, there is no pairing.")]
     Show {
         /// Id of the code
         code: String,

@@ -114,7 +114,7 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
                 Provider::Fcm => PushProvider::Fcm,
                 Provider::Webpush => PushProvider::Webpush,
             };
-            sure.ask(&format!("Forget the credentials for {}", word(provider.as_str_name(), PREFIX).as_str().unwrap_or_default()))?;
+            sure.ask(&format!("Delete the credentials for {}", word(provider.as_str_name(), PREFIX).as_str().unwrap_or_default()))?;
             answer(client.delete_push_configuration(request(DeletePushConfigurationRequest { provider: provider.into() }))).await?;
             return admin.show(&record([("provider", word(provider.as_str_name(), PREFIX)), ("deleted", json!(true))]));
         }

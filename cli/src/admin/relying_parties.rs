@@ -112,7 +112,7 @@ pub struct Change {
     /// Hours after which an inactive binding and its activation code expire; 0: never
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=8760))]
     inactive_binding_hours: Option<i32>,
-    /// Whether phones may not transfer their place to a new phone, so that the backend binds each
+    /// Whether phones may not transfer their user to a new phone, so that the backend has to bind each
     #[arg(long, value_name = "BOOL")]
     refuse_transfers: Option<bool>,
     /// Whether a phone may add another phone of the same user
@@ -189,7 +189,7 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
             answer(client.update_relying_party(request(change.applied_to(party)))).await?
         }
         Verb::Disable { id, sure } => {
-            sure.ask(&format!("Disable relying party {} for good, and refuse its credentials", plain(&id)))?;
+            sure.ask(&format!("Disable relying party {} permanently, and refuse its credentials", plain(&id)))?;
             answer(client.disable_relying_party(request(DisableRelyingPartyRequest { id }))).await?
         }
     };

@@ -77,7 +77,10 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
         }
         Verb::Show { user } => answer(client.get_user(request(GetUserRequest { user_identifier: user }))).await?,
         Verb::Freeze { user, note, sure } => {
-            sure.ask(&format!("Freeze user {}: end what waits for them, and let nobody prompt them until the release", plain(&user)))?;
+            sure.ask(&format!(
+                "Freeze user {}: cancel their pending prompts, and let nobody prompt them until they are released",
+                plain(&user)
+            ))?;
             answer(client.freeze_user(request(FreezeUserRequest { user_identifier: user, note }))).await?
         }
         Verb::Release { user } => answer(client.release_user(request(ReleaseUserRequest { user_identifier: user }))).await?,

@@ -125,7 +125,7 @@ impl Metrics {
             return Ok(text);
         }
         self.connection = self.server.connect().await?;
-        self.scrape().await?.context("/metrics is gone")
+        self.scrape().await?.context("/metrics is no longer there")
     }
 
     async fn scrape(&mut self) -> anyhow::Result<Option<String>> {

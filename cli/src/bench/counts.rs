@@ -137,7 +137,7 @@ async fn quiet(sources: &mut Sources) -> anyhow::Result<Counts> {
     let begun = Instant::now();
     let (mut counts, mut moved) = (sources.read().await?, Instant::now());
     while moved.elapsed() < QUIET {
-        anyhow::ensure!(begun.elapsed() < PATIENCE, "the server is never quiet: something else uses it");
+        anyhow::ensure!(begun.elapsed() < PATIENCE, "the server is never idle: something else is using it");
         tokio::time::sleep(LOOK).await;
         let now = sources.read().await?;
         if now != counts {

@@ -72,7 +72,7 @@ impl Fleet {
         for Enrolled { name, phone } in enrolled {
             let (answers, receiver) = mpsc::channel(REPORTS);
             tokio::spawn(phone.run(wait, Reports { answers, permits: permits.cloned() }));
-            give_back.try_send(User { name, answers: receiver }).context("there is a place for every user")?;
+            give_back.try_send(User { name, answers: receiver }).context("the queue has capacity for every user")?;
         }
         Ok(Self { backend, free: Mutex::new(free), give_back })
     }

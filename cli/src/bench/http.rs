@@ -53,7 +53,7 @@ impl Server {
         let host = parsed.host_str().with_context(|| format!("{url:?} names no host"))?.to_owned();
         let port = parsed.port_or_known_default().with_context(|| format!("{url:?} names no port"))?;
         let tls = if parsed.scheme() == "https" {
-            Some(trusting(ca_certificate.context("behind https, the certificate of the authority is needed: --ca-certificate")?)?)
+            Some(trusting(ca_certificate.context("https needs the certificate of the authority: name it with --ca-certificate")?)?)
         } else {
             None
         };

@@ -86,7 +86,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let fleet = Fleet::start(party.grpc().await?, enrolled, args.phone, None)?;
 
     let example = first(&fleet).await?;
-    let progress = bar("laying the background", args.background.total());
+    let progress = bar("creating the background", args.background.total());
     let waiting = args.background.lay(&target, &party, &example, &progress).await?;
     progress.finish_and_clear();
 

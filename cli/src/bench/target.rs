@@ -148,7 +148,7 @@ impl Target {
             prompts: Some(prompts),
             ..UpdateRelyingPartyRequest::default()
         };
-        parties.update_relying_party(request).await.context("cannot lift the limits of the relying party")?;
+        parties.update_relying_party(request).await.context("cannot raise the limits of the relying party")?;
         let mut credentials = CredentialServiceClient::new(registry);
         let mut create = async |kind: CredentialKind| {
             let request = CreateCredentialRequest { relying_party_id: id.clone(), kind: kind.into(), ..CreateCredentialRequest::default() };

@@ -91,7 +91,7 @@ impl Call {
                 Ok(status) if status.is_success() => {}
                 Ok(_) => tokio::time::sleep(PAUSE).await,
                 Err(e) => {
-                    anstream::eprintln!("a backend waits no more: {e:#}");
+                    anstream::eprintln!("a backend stopped waiting: {e:#}");
                     return;
                 }
             }

@@ -30,9 +30,9 @@ impl Folder {
     pub fn create(path: PathBuf) -> anyhow::Result<Self> {
         let made = std::fs::DirBuilder::new().mode(0o700).create(&path);
         if made.as_ref().is_err_and(|e| e.kind() == std::io::ErrorKind::AlreadyExists) {
-            anyhow::bail!("{} is there already: keys are never overwritten; `nodkey keys rotate` replaces one", path.display());
+            anyhow::bail!("{} already exists: keys are never overwritten; use `nodkey keys rotate` to replace one", path.display());
         }
-        made.with_context(|| format!("cannot make {}", path.display()))?;
+        made.with_context(|| format!("cannot create {}", path.display()))?;
         Ok(Self(path))
     }
 
@@ -54,7 +54,7 @@ impl Folder {
     /// Reads keys.json.
     pub fn read(&self) -> anyhow::Result<Keys> {
         let path = self.file(KEYS);
-        read_json(&path)?.with_context(|| format!("{} is missing: `nodkey keys init DIR` makes a folder of keys", path.display()))
+        read_json(&path)?.with_context(|| format!("{} is missing: `nodkey keys init DIR` creates a folder of keys", path.display()))
     }
 
     /// Writes keys.json and, from it, every other file.

@@ -108,7 +108,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
                 args.json,
                 &folder,
                 &keys,
-                "give each service its file alone, nats-users.conf to the NATS server, and nobody keys.json; operator.env is for whoever runs `nodkey admin` and for no service",
+                "give each service only its own file, the NATS server nats-users.conf, and nobody keys.json; operator.env is for people who run `nodkey admin`, not for services",
             )
         }
         Command::Check { dir, max_age_days } => check(args.json, &Folder::open(dir.path), max_age_days, now),

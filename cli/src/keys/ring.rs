@@ -78,7 +78,7 @@ impl Name {
             "cookie" => Ok(Self::Cookie),
             "operator" => Ok(Self::Operator),
             "master" => Ok(Self::Master),
-            other => ServiceName::try_from(other).map(Self::Service).map_err(|_| "is none of the keys".to_owned()),
+            other => ServiceName::try_from(other).map(Self::Service).map_err(|_| "is not the name of a key".to_owned()),
         }
     }
 }
@@ -123,7 +123,7 @@ impl Keys {
     /// Sets the prefix of subjects, streams and users in NATS.
     pub fn share_nats(&mut self, prefix: &str, random: &Random, now: Timestamp) -> anyhow::Result<()> {
         let plain = prefix.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        anyhow::ensure!(plain, "the prefix of NATS must be of letters, digits and _");
+        anyhow::ensure!(plain, "the prefix of NATS must consist of letters, digits and _");
         self.nats = Nats::new(prefix, random, now);
         Ok(())
     }
@@ -151,16 +151,16 @@ impl Keys {
         };
         if ring.iter().any(|key| key.state == State::Previous) {
             ring.retain(|key| key.state != State::Previous);
-            return format!("step 3 of 3: the predecessor is taken no longer; restart {all}, one after the other");
+            return format!("step 3 of 3: the old key is no longer accepted; restart {all}, one after the other");
         }
         if ring.iter().any(|key| key.state == State::Next) {
             for key in ring {
                 key.state = if key.state == State::Next { State::Current } else { State::Previous };
             }
-            return format!("step 2 of 3: the successor signs; {then}, then rotate again");
+            return format!("step 2 of 3: the new key signs; {then}, then rotate again");
         }
         ring.push(next);
-        format!("step 1 of 3: the successor is taken; restart {all}, one after the other, then rotate again")
+        format!("step 1 of 3: the new key is accepted; restart {all}, one after the other, then rotate again")
     }
 
     /// The public halves of all services.

@@ -126,7 +126,8 @@ impl Console {
 
     async fn call<T: serde::de::DeserializeOwned>(&mut self, request: RequestBuilder) -> anyhow::Result<T> {
         let text = self.send(request).await?.text().await?;
-        serde_json::from_str(&text).with_context(|| format!("{} does not answer as a gateway does: is it its public URL?", self.url))
+        serde_json::from_str(&text)
+            .with_context(|| format!("{} does not respond as a gateway does: is it the gateway's public URL?", self.url))
     }
 
     /// Sends a request, keeps the cookies of the response, and parses an error.

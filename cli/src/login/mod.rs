@@ -29,8 +29,9 @@ const MARGIN: Duration = Duration::from_secs(5);
   nodkey login                             the server of `nodkey dev` here
   nodkey login --session /run/user/1000/nodkey.json
 
-Scan the code with the phone that took your invitation, and accept there. The session lasts as one
-of the console does, and ends with `nodkey logout`. Until then, whoever reads its file can act as you.")]
+Scan the code with the phone that accepted your invitation, and accept there. The session lasts as
+long as one of the console, and ends with `nodkey logout`. Until then, anyone who can read its file can
+act as you.")]
 pub struct Login {
     /// The gateway's public URL [default: that of `nodkey dev`]
     #[arg(env = "NODKEY_HTTP", value_name = "URL")]
@@ -100,7 +101,7 @@ pub async fn logout(args: Logout) -> anyhow::Result<()> {
     };
     let ended = end(&session).await;
     args.file.delete()?;
-    ended.context("the session was forgotten here and may go on at the server until it is over: end it in the console")?;
+    ended.context("the session was deleted here, but may continue on the server until it expires: end it in the console")?;
     anstream::eprintln!("signed out at {}", session.gateway);
     Ok(())
 }
@@ -151,15 +152,17 @@ async fn answered(console: &mut Console, mut standing: Standing) -> anyhow::Resu
     }
     let refused = match standing {
         Standing::Accepted => return Ok(()),
-        Standing::Rejected => "the phone said no",
-        Standing::Refused => "that phone belongs to no operator: use the one that took your invitation, or ask an owner for an invitation",
+        Standing::Rejected => "the phone rejected the sign-in",
+        Standing::Refused => {
+            "that phone does not belong to an operator: use the one that accepted your invitation, or ask an owner for an invitation"
+        }
         Standing::Waiting | Standing::Scanned | Standing::Expired => "the phone did not answer in time",
     };
     Err(Refused(format!("{refused}; nobody was signed in")).into())
 }
 
 async fn established(console: &Console, gateway: String, ca_certificate: Option<PathBuf>) -> anyhow::Result<Session> {
-    let (id, secret) = console.held().context("the gateway gave no session: is it one of another release?")?;
+    let (id, secret) = console.held().context("the gateway returned no session: is it of a different release?")?;
     let mut again = console.clone();
     let now = again.session().await?.ok_or_else(|| SessionEnded(gateway.clone()))?;
     Ok(Session { gateway, audience: now.audience, id, secret, operator: now.operator, expires_at: now.expires_at, ca_certificate })

@@ -1,4 +1,4 @@
-//! The file of a phone's keys: private JWKs (RFC 7517), readable by its owner alone.
+//! The file of a phone's keys: private JWKs (RFC 7517), readable only by its owner.
 
 use std::{
     fs::DirBuilder,
@@ -25,7 +25,7 @@ use crate::{
 struct File {
     device_key: Value,
     presence_keys: Vec<PresenceKey>,
-    /// Those that were replaced, until their successors are registered.
+    /// The replaced keys, until their successors are registered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     former_presence_keys: Vec<PresenceKey>,
 }
@@ -36,8 +36,8 @@ struct PresenceKey {
     jwk: Value,
 }
 
-/// The file of the phone at a gateway, among the user's own files: a private key in a working folder ends up in a repository. One that
-/// an earlier release left in the folder of `nodkey dev` is used on.
+/// The key file for a gateway, in the user's own state folder: a private key in a working folder ends up in a repository. A file that an
+/// earlier release left in the folder of `nodkey dev` is still used.
 pub fn default_file(data_dir: &Path, gateway: &Url) -> anyhow::Result<PathBuf> {
     let former = data_dir.join("phone.json");
     if former.exists() { Ok(former) } else { Ok(file_in(&state_dir().context("name a file with --key FILE")?, gateway)) }
@@ -54,7 +54,7 @@ pub fn load(path: &Path) -> anyhow::Result<SoftwareKeyStore> {
     read(path)?.with_context(|| format!("there is no phone yet: run `nodkey phone enrol` first ({} is missing)", path.display()))
 }
 
-/// Reads the keys, or makes some and writes them.
+/// Reads the keys, or creates and writes them.
 pub fn load_or_generate(path: &Path) -> anyhow::Result<SoftwareKeyStore> {
     if let Some(keys) = read(path)? {
         return Ok(keys);
@@ -68,7 +68,7 @@ pub fn load_or_generate(path: &Path) -> anyhow::Result<SoftwareKeyStore> {
     Ok(keys)
 }
 
-/// Writes the keys in place of those that are there.
+/// Writes the keys, replacing those in the file.
 pub fn write(path: &Path, keys: &SoftwareKeyStore) -> anyhow::Result<()> {
     let file = |keys: &[(PresenceKind, PrivateKey)]| keys.iter().map(|(kind, key)| PresenceKey { kind: *kind, jwk: to_jwk(key) }).collect();
     let (device, presence) = keys.private_keys();
@@ -76,7 +76,7 @@ pub fn write(path: &Path, keys: &SoftwareKeyStore) -> anyhow::Result<()> {
     write_secret(path, &File { device_key: to_jwk(device), presence_keys, former_presence_keys })
 }
 
-/// Makes another presence key and writes it; the old one stays beside it until the new one is registered, unless it is `lost`.
+/// Creates a new presence key and writes it. Keeps the old one until the new one is registered, unless it is `lost`.
 pub fn renew(path: &Path, keys: SoftwareKeyStore, lost: bool) -> anyhow::Result<SoftwareKeyStore> {
     let made = PrivateKey::generate(Algorithm::Es256, &Random::system());
     let renewed = keys.with_new_presence_key(PresenceKind::Biometric, made);

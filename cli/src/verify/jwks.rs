@@ -49,7 +49,10 @@ impl Source {
 }
 
 async fn fetch(url: &Url, ca_certificate: Option<&Path>) -> anyhow::Result<Jwks> {
-    anyhow::ensure!(url.scheme() == "https" || is_here(url), "keys that come over http can be replaced on the way: use https, or a copy");
+    anyhow::ensure!(
+        url.scheme() == "https" || is_here(url),
+        "keys that are fetched over http can be replaced in transit: use https, or a trusted copy"
+    );
     let mut client = reqwest::Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none());
     if let Some(path) = ca_certificate {
         let pem = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -60,13 +63,13 @@ async fn fetch(url: &Url, ca_certificate: Option<&Path>) -> anyhow::Result<Jwks>
     // A cache on the way may not have a key yet that signed a moment ago.
     let request = client.build()?.get(url.clone()).header(CACHE_CONTROL, "no-cache");
     let mut answer = request.send().await.with_context(cannot)?;
-    anyhow::ensure!(answer.status().is_success(), "{url} answers {}", answer.status());
+    anyhow::ensure!(answer.status().is_success(), "{url} returned {}", answer.status());
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.with_context(cannot)? {
-        anyhow::ensure!(body.len() + chunk.len() <= MAX_LENGTH, "{url} answers more than {MAX_LENGTH} bytes");
+        anyhow::ensure!(body.len() + chunk.len() <= MAX_LENGTH, "{url} returned more than {MAX_LENGTH} bytes");
         body.extend_from_slice(&chunk);
     }
-    serde_json::from_slice(&body).with_context(|| format!("{url} does not answer a JWKS"))
+    serde_json::from_slice(&body).with_context(|| format!("{url} did not return a JWKS"))
 }
 
 /// Whether the URL is on this machine.

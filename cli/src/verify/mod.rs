@@ -32,10 +32,10 @@ Everything that was signed is shown. Exit codes:
   2  wrong usage
   4  genuine, but rejected, or not what was expected
   5  not proven: the device does not certify the key that answered (see --allow-uncertified), there is
-     no receipt, as of releases before, or the keys are the evidence's own
-  6  not genuine: a signature does not hold, or the parts do not belong together
+     no receipt (earlier releases issued none), or the keys are from the evidence itself
+  6  not genuine: a signature is not valid, or the parts do not belong together
 
-Without --level, an accept with less than what was asked for is not what was expected.")]
+Without --level, an accept below the requested level is not what was expected.")]
 pub struct Args {
     /// The evidence as JSON; - reads standard input
     file: PathBuf,
@@ -56,7 +56,7 @@ pub struct Args {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "What is expected")]
+#[command(next_help_heading = "Expectations")]
 struct Expectations {
     /// It is this trusonafication
     #[arg(long, value_name = "ID")]
@@ -87,7 +87,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let evidence: Evidence = serde_json::from_value(whole.clone()).context("the evidence needs challenge, response and keys")?;
     let jwks = match &args.jwks {
         Some(source) => source.read(args.ca_certificate.as_deref()).await?,
-        None => serde_json::from_value(whole["jwks"].clone()).context("the evidence holds no jwks")?,
+        None => serde_json::from_value(whole["jwks"].clone()).context("the evidence contains no jwks")?,
     };
     let found = verify_evidence(&evidence, &jwks, &args.expected.build(&Clock::system()));
     let verdict = Verdict::new(found, args.trust_embedded_jwks);
@@ -134,7 +134,7 @@ fn duration(text: &str) -> Result<Duration, String> {
     let span: Span = text.parse().map_err(wrong)?;
     let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(wrong)?;
     let duration = Duration::try_from(duration).map_err(wrong)?;
-    if duration.is_zero() { Err("must be longer than nothing: nothing is as young as that".to_owned()) } else { Ok(duration) }
+    if duration.is_zero() { Err("must be longer than 0".to_owned()) } else { Ok(duration) }
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {

@@ -81,9 +81,9 @@ fn certified_by(evidence: &VerifiedEvidence) -> String {
     match evidence.certification {
         Certification::DeviceKey => "itself: its thumbprint is the device identifier".to_owned(),
         Certification::KeyStatement { seq, iat, co_signed } => {
-            let signed = if co_signed { ", which the key signed, too" } else { "" };
+            let signed = if co_signed { ", which the key also signed" } else { "" };
             format!("the device, in its statement {seq} of {}{signed}", Timestamp::from_seconds(iat))
         }
-        Certification::Deployment => "the deployment alone: the device made no statement of it".to_owned(),
+        Certification::Deployment => "only the deployment: the device made no statement about it".to_owned(),
     }
 }

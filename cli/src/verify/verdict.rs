@@ -36,9 +36,9 @@ pub enum NotAccepted {
     NotGenuine(#[source] Fault),
 }
 
-const NO_RECEIPT: &str = "there is no receipt, so that whoever holds the challenge could have made this answer";
-const UNCERTIFIED: &str = "the device does not certify the key that answered, so that it is the device's by the deployment's word alone";
-const EMBEDDED_KEYS: &str = "the keys are the evidence's own, so that whoever made it could have made them";
+const NO_RECEIPT: &str = "there is no receipt, so anyone who has the challenge could have made this response";
+const UNCERTIFIED: &str = "the device does not certify the key that answered, so only the deployment says that it is the device's";
+const EMBEDDED_KEYS: &str = "the keys are from the evidence itself, so anyone who made it could also have made them";
 
 /// The output for programs.
 #[derive(Default, Serialize)]
@@ -103,10 +103,10 @@ impl Verdict {
                 print(false, &show::proven(evidence))
             }
             Self::EmbeddedKeys(evidence) => {
-                line(bold("NOT PROVEN: the keys are the evidence's own"))?;
+                line(bold("NOT PROVEN: the keys are from the evidence itself"))?;
                 print(false, &show::proven(evidence))
             }
-            Self::NotGenuine(fault) => line(bold(&format!("NOT GENUINE: {} does not hold", fault.part()))),
+            Self::NotGenuine(fault) => line(bold(&format!("NOT GENUINE: {} is not valid", fault.part()))),
         }
     }
 

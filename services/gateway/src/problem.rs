@@ -217,7 +217,7 @@ impl Problem {
         match status {
             StatusCode::NOT_FOUND => Self::not_found(),
             StatusCode::INTERNAL_SERVER_ERROR => Self::because("the response states no cause"),
-            StatusCode::BAD_REQUEST => Self::new(status, "BAD_REQUEST", "the path or the query is not well-formed"),
+            StatusCode::BAD_REQUEST => Self::new(status, "BAD_REQUEST", "the path or the query is malformed"),
             status => Self::new(status, "REFUSED", status.canonical_reason().unwrap_or("the request was refused").to_lowercase()),
         }
     }
@@ -236,7 +236,7 @@ impl Problem {
 
     /// There is no such route or resource.
     pub fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "there is nothing here")
+        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "there is no such resource")
     }
 
     /// The gateway is overloaded.
@@ -260,22 +260,22 @@ impl Problem {
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 pub enum ProofFault {
     /// There is none.
-    #[error("there is no DPoP header: every call of a phone needs one")]
+    #[error("there is no DPoP header: every call by a phone needs one")]
     Missing,
     /// There is more than one.
-    #[error("there are several DPoP headers: a call has one")]
+    #[error("there are several DPoP headers: a call has exactly one")]
     Several,
     /// It is not text.
     #[error("the DPoP header is not ASCII")]
     NotAscii,
     /// It was used before.
-    #[error("the DPoP proof's jti was used before: make one for each call")]
+    #[error("the DPoP proof's jti was used before: create a new one for each call")]
     Replayed,
-    /// It is by the key of another device than the one in the path.
-    #[error("the DPoP proof is by the key of another device than the one in the path")]
+    /// It is signed by another device than the path names.
+    #[error("the DPoP proof is signed by another device than the path names")]
     OtherDevice,
-    /// It is by the key of no registered device.
-    #[error("the DPoP proof is by the key of no registered device: register first")]
+    /// It is not signed by a registered device.
+    #[error("the DPoP proof is not signed by a registered device: register first")]
     NotRegistered,
     /// It is invalid.
     #[error(transparent)]

@@ -35,7 +35,7 @@ const MAX_MESSAGE: usize = 512 * 1024 * 1024;
   nodkey admin trusonafications create --user ada --action \"log in\" --resource web \\
     --from-address 203.0.113.7 --from-browser \"Firefox on Linux\" --from-place Berlin
 
-With --wait the exit code is 0 only when the person accepted at the level asked for or above.")]
+With --wait, the exit code is 0 only if the person accepted at the requested level or above.")]
 pub struct Args {
     #[command(flatten)]
     target: TargetArgs,
@@ -112,7 +112,7 @@ enum Match {
 pub async fn run(admin: &Admin, args: Args) -> anyhow::Result<()> {
     let wait = args.wait;
     let created = answer(client(admin).create_trusonafication(request(args.into_request()))).await?;
-    let trusonafication = created.trusonafication.context("the server answered without a trusonafication")?;
+    let trusonafication = created.trusonafication.context("the server returned no trusonafication")?;
     if wait {
         return wait_for_answer(admin, &trusonafication, &created.match_number).await;
     }

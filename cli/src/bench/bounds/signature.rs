@@ -30,7 +30,7 @@ fn repeat(length: Duration, mut work: impl FnMut() -> bool) -> anyhow::Result<Me
     let mut times = Histogram::new(3)?;
     while begun.elapsed() < length {
         let start = Instant::now();
-        anyhow::ensure!(work(), "a signature does not hold");
+        anyhow::ensure!(work(), "a signature is not valid");
         times.record(u64::try_from(start.elapsed().as_micros())?)?;
     }
     Ok(Measured { times, took: begun.elapsed(), server: Usage::default(), client: Process::own().usage().since(used) })

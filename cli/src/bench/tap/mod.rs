@@ -52,7 +52,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
     let address = listener.local_addr()?;
     tokio::spawn(serve(listener, counts));
-    let (program, arguments) = args.command.split_first().context("a command is needed")?;
+    let (program, arguments) = args.command.split_first().context("a command is required")?;
     let status = Command::new(program)
         .args(arguments)
         .env(POSTGRES, through(args.postgres_url, postgres)?.as_str())
@@ -69,10 +69,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
 /// Reads the counts of a tap.
 pub async fn counts(address: SocketAddr) -> anyhow::Result<BTreeMap<String, u64>> {
-    let mut stream = TcpStream::connect(address).await.context("the tap is not there")?;
+    let mut stream = TcpStream::connect(address).await.context("cannot connect to the tap")?;
     let mut json = Vec::new();
     stream.read_to_end(&mut json).await?;
-    serde_json::from_slice(&json).context("the tap says something else than counts")
+    serde_json::from_slice(&json).context("the tap did not return counts")
 }
 
 /// Sends the counts to every client that connects.
@@ -92,6 +92,6 @@ fn upstream(url: &Url, port: u16) -> anyhow::Result<(String, u16)> {
 /// The same URL with the address of a proxy.
 fn through(mut url: Url, proxy: SocketAddr) -> anyhow::Result<Url> {
     let changed = url.set_ip_host(proxy.ip()).and_then(|()| url.set_port(Some(proxy.port())));
-    changed.map_err(|()| anyhow::anyhow!("{url} takes no other host"))?;
+    changed.map_err(|()| anyhow::anyhow!("cannot replace the host of {url}"))?;
     Ok(url)
 }

@@ -67,7 +67,7 @@ fn pages() -> Router<AppState> {
 /// cannot send JSON without a preflight. A client that is not a browser has no cookies to abuse.
 async fn same_origin(request: Request, next: Next) -> Response {
     if is_foreign(&request) {
-        let text = "the console's own pages alone may ask this, in JSON";
+        let text = "only the console's own pages may call this, with a JSON body";
         return Problem::new(StatusCode::FORBIDDEN, "NOT_SAME_ORIGIN", text).into_response();
     }
     next.run(request).await
@@ -79,7 +79,7 @@ async fn own_name(State(state): State<AppState>, request: Request, next: Next) -
     if nodkey_web::is_own_name(&request, url) {
         return next.run(request).await;
     }
-    let text = format!("the console is at {url}/console and by no other name; a proxy must pass the Host header on");
+    let text = format!("the console is only available at {url}/console; a proxy must pass on the Host header");
     Problem::new(StatusCode::MISDIRECTED_REQUEST, "WRONG_HOST", text).into_response()
 }
 

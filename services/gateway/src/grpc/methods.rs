@@ -53,7 +53,7 @@ pub struct Method {
 impl Method {
     /// The refusal of a message that is too large.
     pub fn too_large(&self) -> Refusal {
-        let text = format!("a message of this method has at most {} KiB", self.max_message >> 10);
+        let text = format!("a message to this method may have at most {} KiB", self.max_message >> 10);
         ("large", status::new(Kind::TooLarge, "MESSAGE_TOO_LARGE", text, &[]))
     }
 }

@@ -60,12 +60,12 @@ pub async fn unknown(request: Request) -> Response {
 
 async fn call(state: AppState, method: Method, request: Request) -> Response {
     if !is_grpc(request.headers()) {
-        let text = "this is a gRPC method: the content type is application/grpc";
+        let text = "this is a gRPC method: use the content type application/grpc";
         return Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", text).into_response();
     }
     // HTTP/1.1 loses the trailers, so a proxy in between does not support gRPC.
     if request.version() != Version::HTTP_2 {
-        let text = "gRPC needs HTTP/2 all the way; set up the proxy for it";
+        let text = "gRPC needs HTTP/2 end to end; configure the proxy for it";
         return Problem::new(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "HTTP_2_REQUIRED", text).into_response();
     }
     match answer(&state, method, request).await {
@@ -192,7 +192,7 @@ struct Held {
 fn hold(state: &AppState, bearer: &Bearer, source: &Source) -> Result<Held, Refusal> {
     let party = if let Bearer::Backend(credential) = bearer { Some(credential.relying_party) } else { None };
     let share = state.streams.take(party).ok_or_else(|| {
-        let text = format!("as many streams are held as may be: {} by one relying party; end some", state.streams.most());
+        let text = format!("too many open streams: a relying party may have {}; end some", state.streams.most());
         ("share", status::later(Kind::Exhausted, "TOO_MANY_STREAMS", text, FULL_FOR))
     })?;
     let place = match party {

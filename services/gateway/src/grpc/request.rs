@@ -140,7 +140,7 @@ pub async fn message(
 }
 
 fn malformed() -> Refusal {
-    ("body", status::new(Kind::Invalid, "MALFORMED_MESSAGE", "the body is not one gRPC message", &[]))
+    ("body", status::new(Kind::Invalid, "MALFORMED_MESSAGE", "the body is not exactly one gRPC message", &[]))
 }
 
 /// Whether a message exceeded the maximum size.
@@ -157,7 +157,7 @@ impl Large {
 pub fn limited(body: Body, most: usize, large: &Large) -> tonic::body::Body {
     let (met, mut messages) = (large.clone(), Frames::default());
     let frames = BodyStream::new(body).map(move |frame| {
-        let frame: Frame<Bytes> = frame.map_err(|_| Status::cancelled("the request broke off"))?;
+        let frame: Frame<Bytes> = frame.map_err(|_| Status::cancelled("the request was aborted"))?;
         let mut largest = 0;
         if let Some(data) = frame.data_ref() {
             messages.take(data, |length| largest = largest.max(length));

@@ -88,7 +88,7 @@ impl UnnamedProxy {
     /// Notes such a proxy. Only the first is logged.
     pub fn note(&self, address: &str) {
         self.0.call_once(|| {
-            warn!(address, "a proxy is before us and service.address_header is not set: nothing is limited by address");
+            warn!(address, "requests come through a proxy, but service.address_header is not set: nothing is limited by address");
             gauge!("nodkey_unnamed_proxy").set(1.0);
         });
     }

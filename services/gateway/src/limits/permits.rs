@@ -216,7 +216,7 @@ fn add(counts: &mut Counts<Network>, network: &Network, limit: u32) -> Result<()
 
 /// The error of a wait that was ended by a newer wait of the same device.
 pub fn replaced() -> Problem {
-    let text = format!("this device has more than {PER_DEVICE} waits at a time; its oldest wait ended");
+    let text = format!("a device may have {PER_DEVICE} waits at a time; a newer wait ended this one");
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_WAITS", text).retry_after(RETRY_AFTER)
 }
 

@@ -35,7 +35,8 @@ impl Registrations {
         let networks = source.0.iter().flat_map(|network| network.counted(limit)).map(|(network, limit)| ((party, network), limit));
         self.budget.charge(networks).map_err(|Spent(left)| {
             counter!("nodkey_registrations_refused_total").increment(1);
-            let text = format!("{limit} devices an hour may register from one address (registrations_per_address); try again later");
+            let text =
+                format!("at most {limit} devices an hour may register from one address (registrations_per_address); try again later");
             Problem::new(http::StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_REGISTRATIONS", text).retry_after(left)
         })
     }

@@ -189,7 +189,7 @@ fn problem(usual: &Value, description: &str) -> Value {
     let is_reason = |word: &&str| word.len() > 3 && word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
     let reason = description.split('`').find(is_reason).map_or_else(|| usual["error"].clone(), Value::from);
     let is_usual = reason == usual["error"];
-    let message = if is_usual { usual["message"].clone() } else { json!("what is wrong, in a sentence") };
+    let message = if is_usual { usual["message"].clone() } else { json!("a sentence that says what is wrong") };
     let fields = usual.get("field_errors").filter(|_| is_usual).cloned().unwrap_or_else(|| json!({}));
     json!({"error": reason, "message": message, "description": message, "field_errors": fields})
 }

@@ -82,15 +82,15 @@ fn levels() -> utoipa::openapi::Object {
 
 /// Looks a user up by Trusona ID.
 #[utoipa::path(get, path = "/internal/v1/users/{trusona_id}", operation_id = "getAccount", tag = "compatibility", params(("trusona_id" = String, Path)), responses(
-    (status = 200, description = "As it stands", body = Account), (status = 404, description = "Unknown", body = Problem)))]
+    (status = 200, description = "The user", body = Account), (status = 404, description = "No such user", body = Problem)))]
 pub async fn get(State(state): State<AppState>, backend: Backend, Path(trusona_id): Path<String>) -> Result<Response, Problem> {
     Ok(reply(StatusCode::OK, &account(&state, &backend, trusona_id).await?))
 }
 
 /// Looks a user up by address.
 #[utoipa::path(post, path = "/internal/v1/account_lookups", operation_id = "lookUpAccount", tag = "compatibility", request_body = LookUp, responses(
-    (status = 200, description = "As it stands", body = Account), (status = 404, description = "Unknown", body = Problem),
-    (status = 422, description = "Not valid", body = Problem)))]
+    (status = 200, description = "The user", body = Account), (status = 404, description = "No such user", body = Problem),
+    (status = 422, description = "Invalid request", body = Problem)))]
 pub async fn look_up(State(state): State<AppState>, backend: Backend, Json(body): Json<LookUp>) -> Result<Response, Problem> {
     let email = body.email.filter(|email| !email.trim().is_empty()).ok_or_else(|| Problem::field("email", "must not be blank"))?;
     let request = ListIdentifiersRequest { identifiers: vec![email], ..ListIdentifiersRequest::default() };

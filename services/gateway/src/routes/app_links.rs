@@ -20,7 +20,8 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'n
 
 /// Returns the Android apps that open links of this host (Digital Asset Links).
 #[utoipa::path(get, path = "/.well-known/assetlinks.json", operation_id = "getAndroidAppLinks", tag = "public", responses(
-    (status = 200, description = "Statements", body = Vec<Object>), (status = 404, description = "No app opens links of this host", body = Problem)))]
+    (status = 200, description = "The statements", body = Vec<Object>),
+    (status = 404, description = "No app opens this host's links", body = Problem)))]
 pub async fn android(State(state): State<AppState>, source: Source, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
     let links = resolve(&state, &source, &uri, &headers).await?;
     let statement = |app: &AndroidApp| {
@@ -38,7 +39,7 @@ pub async fn android(State(state): State<AppState>, source: Source, uri: Uri, he
 
 /// Returns the Apple apps that open links of this host (Associated Domains).
 #[utoipa::path(get, path = "/.well-known/apple-app-site-association", operation_id = "getAppleAppLinks", tag = "public", responses(
-    (status = 200, description = "Associations", body = Object), (status = 404, description = "No app opens links of this host", body = Problem)))]
+    (status = 200, description = "The associations", body = Object), (status = 404, description = "No app opens this host's links", body = Problem)))]
 pub async fn apple(State(state): State<AppState>, source: Source, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
     let links = resolve(&state, &source, &uri, &headers).await?;
     let components = json!([{"/": "/trucode", "?": {"payload": "?*"}, "comment": "pairs a secure QR code"}]);
@@ -47,9 +48,9 @@ pub async fn apple(State(state): State<AppState>, source: Source, uri: Uri, head
 }
 
 /// Returns the page of a link that no app opened, which says how to get the app. Only the app reads the payload.
-#[utoipa::path(get, path = "/trucode", operation_id = "getAppLinkPage", tag = "public", params(("payload" = Option<String>, Query, description = "Of the secure QR code")),
-    responses((status = 200, description = "A page", body = String, content_type = "text/html"),
-        (status = 404, description = "No app opens links of this host", body = Problem)))]
+#[utoipa::path(get, path = "/trucode", operation_id = "getAppLinkPage", tag = "public", params(("payload" = Option<String>, Query, description = "Payload of the secure QR code")),
+    responses((status = 200, description = "The page", body = String, content_type = "text/html"),
+        (status = 404, description = "No app opens this host's links", body = Problem)))]
 pub async fn page(State(state): State<AppState>, source: Source, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
     let links = resolve(&state, &source, &uri, &headers).await?;
     let name = html_escape::encode_text(&links.relying_party_name);

@@ -27,7 +27,7 @@ pub struct DeviceChallenge {
 /// Creates a nonce for a key statement by the device key of the proof, registered or not.
 /// Nothing is stored, so repeating the call is harmless.
 #[utoipa::path(post, path = "/api/v2/device_challenges", operation_id = "createDeviceChallenge", tag = "phones",
-    responses((status = 201, description = "A nonce", body = DeviceChallenge)))]
+    responses((status = 201, description = "The nonce", body = DeviceChallenge)))]
 pub async fn create(State(state): State<AppState>, source: Source, request: Request) -> Result<Response, Problem> {
     state.challenge_rates.check_source(&source)?;
     let (parts, body) = request.into_parts();

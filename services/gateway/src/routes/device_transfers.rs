@@ -39,11 +39,11 @@ pub struct TransferredDevice {
 /// active immediately, for the same user. Idempotent.
 #[utoipa::path(post, path = "/api/v2/device_transfers", operation_id = "transferDevice", tag = "phones", request_body = TransferDevice, responses(
     (status = 201, description = "The new phone is bound and active", body = TransferredDevice),
-    (status = 403, description = "`TRANSFER_PRESENCE_REQUIRED`, `TRANSFER_NOT_ALLOWED`, `DEVICE_NOT_BOUND`, `DEVICE_NOT_ACTIVE`, `DEVICE_RETIRED`", body = Problem),
+    (status = 403, description = "`TRANSFER_PRESENCE_REQUIRED`, `TRANSFER_NOT_ALLOWED`, `DEVICE_NOT_BOUND`, `DEVICE_NOT_ACTIVE` or `DEVICE_RETIRED`", body = Problem),
     (status = 404, description = "The new phone is not registered", body = Problem),
-    (status = 409, description = "`DEVICE_ALREADY_BOUND`, `DEVICE_CHALLENGE_USED`", body = Problem),
-    (status = 410, description = "`DEVICE_CHALLENGE_EXPIRED`", body = Problem),
-    (status = 422, description = "Not valid, `TRANSFER_STATEMENT_INVALID`, `TRANSFER_REQUEST_INVALID`, `DEVICE_CHALLENGE_UNKNOWN`, `TOO_MANY_DEVICES`", body = Problem)))]
+    (status = 409, description = "`DEVICE_ALREADY_BOUND`: the new phone is bound already; or `DEVICE_CHALLENGE_USED`", body = Problem),
+    (status = 410, description = "`DEVICE_CHALLENGE_EXPIRED`: create a new challenge", body = Problem),
+    (status = 422, description = "Invalid request, `TRANSFER_STATEMENT_INVALID`, `TRANSFER_REQUEST_INVALID`, `DEVICE_CHALLENGE_UNKNOWN` or `TOO_MANY_DEVICES`", body = Problem)))]
 pub async fn create(State(state): State<AppState>, phone: Phone, Json(body): Json<TransferDevice>) -> Result<Response, Problem> {
     let TransferDevice { statement, signature, request } = body;
     let mut bindings = BindingServiceClient::new(state.peers.binding().on_behalf_of(phone.relying_party));

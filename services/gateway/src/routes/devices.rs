@@ -248,10 +248,11 @@ pub struct SeenDevice {
 
 /// Registers a device, or updates a registered one. Idempotent.
 #[utoipa::path(post, path = "/api/v2/devices", operation_id = "registerDevice", tag = "phones", request_body = RegisterDevice, responses(
-    (status = 201, description = "New", body = OwnDevice), (status = 200, description = "Known", body = OwnDevice),
-    (status = 409, description = "`DEVICE_KEY_IN_USE`, `KEY_STATEMENT_OUTDATED`, `DEVICE_CHALLENGE_USED`", body = Problem),
-    (status = 410, description = "`DEVICE_CHALLENGE_EXPIRED`", body = Problem),
-    (status = 422, description = "Not valid, or one of the reasons about key statements", body = Problem)))]
+    (status = 201, description = "The device, now registered", body = OwnDevice),
+    (status = 200, description = "The device, registered before", body = OwnDevice),
+    (status = 409, description = "`DEVICE_KEY_IN_USE`, `KEY_STATEMENT_OUTDATED` or `DEVICE_CHALLENGE_USED`", body = Problem),
+    (status = 410, description = "`DEVICE_CHALLENGE_EXPIRED`: create a new challenge", body = Problem),
+    (status = 422, description = "Invalid request or key statement", body = Problem)))]
 pub async fn register(
     State(state): State<AppState>,
     registering: Registering,
@@ -284,7 +285,7 @@ pub async fn register(
 
 /// Returns whether the device is active, with a fresh device-identifier JWT and the user's active devices.
 #[utoipa::path(get, path = "/api/v2/devices/{id}/status", operation_id = "getDeviceStatus", tag = "phones", params(("id" = String, Path, description = "Device identifier")),
-    responses((status = 200, description = "As it stands", body = OwnDevice)))]
+    responses((status = 200, description = "The device", body = OwnDevice)))]
 pub async fn status(State(state): State<AppState>, phone: Phone) -> Result<Response, Problem> {
     let device = get_device(&state, phone.relying_party, phone.device.as_str()).await?;
     own_answer(&state, &phone, &device, true).await
@@ -292,20 +293,18 @@ pub async fn status(State(state): State<AppState>, phone: Phone) -> Result<Respo
 
 /// Changes presence keys, name, app version or capabilities.
 #[utoipa::path(patch, path = "/api/v2/devices/{id}", operation_id = "updateDevice", tag = "phones", params(("id" = String, Path, description = "Device identifier")),
-    request_body = UpdateDevice, responses((status = 200, description = "As it stands now", body = OwnDevice),
-    (status = 409, description = "`KEY_STATEMENT_OUTDATED`, `DEVICE_CHALLENGE_USED`", body = Problem),
-    (status = 410, description = "`DEVICE_CHALLENGE_EXPIRED`", body = Problem),
-    (status = 422, description = "Not valid, `DEVICE_KEY_IMMUTABLE`, or one of the reasons about key statements", body = Problem)))]
+    request_body = UpdateDevice, responses((status = 200, description = "The changed device", body = OwnDevice),
+    (status = 409, description = "`KEY_STATEMENT_OUTDATED` or `DEVICE_CHALLENGE_USED`", body = Problem),
+    (status = 410, description = "`DEVICE_CHALLENGE_EXPIRED`: create a new challenge", body = Problem),
+    (status = 422, description = "Invalid request or key statement, or `DEVICE_KEY_IMMUTABLE`", body = Problem)))]
 pub async fn update(
     State(state): State<AppState>,
     phone: Phone,
     ProvenJson(body, call): ProvenJson<UpdateDevice>,
 ) -> Result<Response, Problem> {
     if body.device_key.is_some() {
-        let text = "a device is its key: register with the new one as a new device";
-        return Err(
-            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "DEVICE_KEY_IMMUTABLE", text).and_field("device_key", "must not be there")
-        );
+        let text = "the device key cannot be changed: register a new device with the new key";
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "DEVICE_KEY_IMMUTABLE", text).and_field("device_key", "must be absent"));
     }
     if body.platform.is_some() {
         return Err(Problem::field("platform", "cannot be changed"));
@@ -326,7 +325,7 @@ pub async fn update(
 
 /// Retires the calling phone permanently.
 #[utoipa::path(delete, path = "/api/v2/devices/{id}", operation_id = "retireDevice", tag = "phones", params(("id" = String, Path, description = "Device identifier")),
-    responses((status = 204, description = "Retired")))]
+    responses((status = 204, description = "The device is retired")))]
 pub async fn retire(State(state): State<AppState>, phone: Phone) -> Result<StatusCode, Problem> {
     devices(&state, phone.relying_party).retire_device(RetireDeviceRequest { device_id: phone.device.to_string() }).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -335,7 +334,7 @@ pub async fn retire(State(state): State<AppState>, phone: Phone) -> Result<Statu
 /// Sets where to push to the phone: `provider`, and what the provider gave the app.
 #[utoipa::path(put, path = "/api/v2/devices/{id}/push_registration", operation_id = "putPushRegistration", tag = "phones", request_body = PushRegistration,
     params(("id" = String, Path, description = "Device identifier")),
-    responses((status = 204, description = "Set"), (status = 422, description = "Not valid", body = Problem)))]
+    responses((status = 204, description = "The push registration is stored"), (status = 422, description = "Invalid request", body = Problem)))]
 pub async fn put_push_registration(
     State(state): State<AppState>,
     phone: Phone,
@@ -359,7 +358,7 @@ pub async fn put_push_registration(
 
 /// Removes the phone's push registration.
 #[utoipa::path(delete, path = "/api/v2/devices/{id}/push_registration", operation_id = "deletePushRegistration", tag = "phones",
-    params(("id" = String, Path, description = "Device identifier")), responses((status = 204, description = "Forgotten")))]
+    params(("id" = String, Path, description = "Device identifier")), responses((status = 204, description = "The push registration is deleted")))]
 pub async fn delete_push_registration(State(state): State<AppState>, phone: Phone) -> Result<StatusCode, Problem> {
     let request = DeletePushRegistrationRequest { device_id: phone.device.to_string() };
     push_registrations(&state, phone.relying_party).delete_push_registration(request).await?;
@@ -368,7 +367,7 @@ pub async fn delete_push_registration(State(state): State<AppState>, phone: Phon
 
 /// Returns a device, bound or not.
 #[utoipa::path(get, path = "/api/v2/devices/{id}", operation_id = "getDevice", tag = "devices", params(("id" = String, Path, description = "Device identifier")),
-    responses((status = 200, description = "As it stands", body = SeenDevice), (status = 404, description = "Unknown", body = Problem)))]
+    responses((status = 200, description = "The device", body = SeenDevice), (status = 404, description = "No such device", body = Problem)))]
 pub async fn get(State(state): State<AppState>, backend: Backend, Path(id): Path<String>) -> Result<Response, Problem> {
     let device = get_device(&state, &backend, &id).await?;
     seen(&state, &backend, &device).await
@@ -377,9 +376,10 @@ pub async fn get(State(state): State<AppState>, backend: Backend, Path(id): Path
 /// Approves presence keys that were added after registration, so that they count.
 /// Call it once you have verified that the device is still the user's. Idempotent.
 #[utoipa::path(post, path = "/api/v2/devices/{id}/key_approvals", operation_id = "approveDeviceKeys", tag = "devices", params(("id" = String, Path, description = "Device identifier")),
-    request_body = ApproveKeys, responses((status = 200, description = "As it stands now", body = SeenDevice),
-    (status = 403, description = "`DEVICE_RETIRED`", body = Problem), (status = 404, description = "Unknown", body = Problem),
-    (status = 422, description = "Not valid, or `NO_SUCH_PRESENCE_KEY`", body = Problem)))]
+    request_body = ApproveKeys, responses((status = 200, description = "The changed device", body = SeenDevice),
+    (status = 403, description = "`DEVICE_RETIRED`: the device is retired", body = Problem),
+    (status = 404, description = "No such device", body = Problem),
+    (status = 422, description = "Invalid request, or `NO_SUCH_PRESENCE_KEY`", body = Problem)))]
 pub async fn approve_keys(
     State(state): State<AppState>,
     backend: Backend,

@@ -103,10 +103,11 @@ impl From<&IdentityDocument> for Document {
 
 /// Registers a document for the user of the device. The same hash again returns the same document.
 #[utoipa::path(post, path = "/api/v2/identity_documents", operation_id = "registerIdentityDocument", tag = "phones", request_body = RegisterDocument, responses(
-    (status = 201, description = "Registered; see `counts`", body = Document),
-    (status = 403, description = "`PRESENCE_REQUIRED`: the statement is by no presence key that counts", body = Problem),
-    (status = 409, description = "`DEVICE_CHALLENGE_USED`", body = Problem), (status = 410, description = "`DEVICE_CHALLENGE_EXPIRED`", body = Problem),
-    (status = 422, description = "Not valid", body = Problem)))]
+    (status = 201, description = "The document. `counts` says whether it counts", body = Document),
+    (status = 403, description = "`PRESENCE_REQUIRED`: the statement is not signed by a presence key that counts", body = Problem),
+    (status = 409, description = "`DEVICE_CHALLENGE_USED`: create a new challenge", body = Problem),
+    (status = 410, description = "`DEVICE_CHALLENGE_EXPIRED`: create a new challenge", body = Problem),
+    (status = 422, description = "Invalid request", body = Problem)))]
 pub async fn register(
     State(state): State<AppState>,
     phone: Phone,
@@ -127,10 +128,10 @@ pub async fn register(
 /// Registers the document, or makes one count that the phone has registered: accepts that present it are level 3 from then on. The backend
 /// has verified by other means that the document is the user's. The same hash again returns the same document.
 #[utoipa::path(post, path = "/api/v2/devices/{id}/identity_documents", operation_id = "registerIdentityDocumentForDevice", tag = "documents", request_body = RegisterForDevice,
-    params(("id" = String, Path, description = "Of the device")), responses(
-    (status = 201, description = "Registered, and counts", body = Document),
+    params(("id" = String, Path, description = "Device identifier")), responses(
+    (status = 201, description = "The document, which counts", body = Document),
     (status = 403, description = "`DEVICE_NOT_BOUND`, `DEVICE_NOT_ACTIVE` or `DEVICE_RETIRED`", body = Problem),
-    (status = 404, description = "Unknown", body = Problem), (status = 422, description = "Not valid", body = Problem)))]
+    (status = 404, description = "No such device", body = Problem), (status = 422, description = "Invalid request", body = Problem)))]
 pub async fn register_for_device(
     State(state): State<AppState>,
     backend: Backend,
@@ -146,7 +147,8 @@ pub async fn register_for_device(
 
 /// Lists a user's documents, newest first. Empty for an unknown user.
 #[utoipa::path(get, path = "/api/v2/identity_documents", operation_id = "listIdentityDocuments", tag = "documents", params(("user_identifier" = String, Query)), responses(
-    (status = 200, description = "Newest first", body = Vec<Document>), (status = 422, description = "Not valid", body = Problem)))]
+    (status = 200, description = "The documents, newest first", body = Vec<Document>),
+    (status = 422, description = "Invalid request", body = Problem)))]
 pub async fn list(State(state): State<AppState>, backend: Backend, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let query = query.unwrap_or_default();
     let named = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "user_identifier");
@@ -158,7 +160,7 @@ pub async fn list(State(state): State<AppState>, backend: Backend, RawQuery(quer
 
 /// Returns one document.
 #[utoipa::path(get, path = "/api/v2/identity_documents/{id}", operation_id = "getIdentityDocument", tag = "documents", params(("id" = String, Path)), responses(
-    (status = 200, description = "As it stands", body = Document), (status = 404, description = "Unknown", body = Problem)))]
+    (status = 200, description = "The document", body = Document), (status = 404, description = "No such document", body = Problem)))]
 pub async fn get(State(state): State<AppState>, backend: Backend, Path(id): Path<String>) -> Result<Response, Problem> {
     let found = documents(&state, &backend).get_identity_document(GetIdentityDocumentRequest { id }).await?.into_inner();
     Ok(reply(StatusCode::OK, &Document::from(&found)))

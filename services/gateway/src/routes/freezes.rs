@@ -79,7 +79,7 @@ pub struct Frozen {
 
 /// Returns a user: the number of their devices, and whether they are frozen.
 #[utoipa::path(get, path = "/api/v2/users/{user_identifier}", operation_id = "getUser", tag = "users", params(("user_identifier" = String, Path)),
-    responses((status = 200, description = "As they stand", body = User), (status = 404, description = "Unknown or inactive", body = Problem)))]
+    responses((status = 200, description = "The user", body = User), (status = 404, description = "No such user, or deactivated", body = Problem)))]
 pub async fn get(State(state): State<AppState>, backend: Backend, Path(user_identifier): Path<String>) -> Result<Response, Problem> {
     let user = users(&state, &backend).get_user(GetUserRequest { user_identifier }).await?.into_inner();
     Ok(reply(StatusCode::OK, &User::from(user)))
@@ -89,8 +89,8 @@ pub async fn get(State(state): State<AppState>, backend: Backend, Path(user_iden
 /// Until the user is released, nobody may prompt them, and answers of their devices are refused. Bindings and devices stay. Idempotent: an
 /// existing freeze stays as it is.
 #[utoipa::path(post, path = "/api/v2/users/{user_identifier}/freeze", operation_id = "freezeUser", tag = "users", params(("user_identifier" = String, Path)),
-    request_body = FreezeUser, responses((status = 200, description = "Frozen", body = User),
-    (status = 404, description = "Unknown or inactive", body = Problem), (status = 422, description = "Not valid", body = Problem)))]
+    request_body = FreezeUser, responses((status = 200, description = "The frozen user", body = User),
+    (status = 404, description = "No such user, or deactivated", body = Problem), (status = 422, description = "Invalid request", body = Problem)))]
 pub async fn freeze(
     State(state): State<AppState>,
     backend: Backend,
@@ -103,7 +103,8 @@ pub async fn freeze(
 
 /// Releases a user. Everything is as it was before the freeze. Idempotent.
 #[utoipa::path(delete, path = "/api/v2/users/{user_identifier}/freeze", operation_id = "releaseUser", tag = "users", params(("user_identifier" = String, Path)),
-    responses((status = 200, description = "Not frozen", body = User), (status = 404, description = "Unknown or inactive", body = Problem)))]
+    responses((status = 200, description = "The released user", body = User),
+    (status = 404, description = "No such user, or deactivated", body = Problem)))]
 pub async fn release(State(state): State<AppState>, backend: Backend, Path(user_identifier): Path<String>) -> Result<Response, Problem> {
     let user = users(&state, &backend).release_user(ReleaseUserRequest { user_identifier }).await?.into_inner();
     Ok(reply(StatusCode::OK, &User::from(user)))
@@ -113,8 +114,8 @@ pub async fn release(State(state): State<AppState>, backend: Backend, Path(user_
 /// The calling phone cannot answer any more either, until the backend has verified who made the call and releases the user. No phone can
 /// release its user. Idempotent.
 #[utoipa::path(post, path = "/api/v2/user_freezes", operation_id = "freezeOwnUser", tag = "phones", request_body = FreezeOwnUser, responses(
-    (status = 200, description = "Frozen", body = Frozen),
-    (status = 403, description = "`DEVICE_NOT_BOUND`, `DEVICE_NOT_ACTIVE`", body = Problem)))]
+    (status = 200, description = "The freeze", body = Frozen),
+    (status = 403, description = "`DEVICE_NOT_BOUND` or `DEVICE_NOT_ACTIVE`", body = Problem)))]
 pub async fn freeze_own(
     State(state): State<AppState>,
     phone: Phone,

@@ -40,15 +40,17 @@ impl From<Identifier> for Registered {
 
 /// Registers the Trusona ID of a user. Trusonafications can name the user by it from then on. The same pair again returns the same result.
 #[utoipa::path(post, path = "/api/v2/user_identifiers", operation_id = "registerIdentifier", tag = "compatibility", request_body = RegisterIdentifier, responses(
-    (status = 201, description = "Registered", body = Registered), (status = 409, description = "`IDENTIFIER_TAKEN`", body = Problem),
-    (status = 422, description = "Not valid", body = Problem)))]
+    (status = 201, description = "The user and their Trusona ID", body = Registered),
+    (status = 409, description = "`IDENTIFIER_TAKEN`: registered with another Trusona ID", body = Problem),
+    (status = 422, description = "Invalid request", body = Problem)))]
 pub async fn register(State(state): State<AppState>, backend: Backend, Json(body): Json<RegisterIdentifier>) -> Result<Response, Problem> {
     create(&state, &backend, String::new(), body).await
 }
 
 /// Returns the Trusona ID of a user.
 #[utoipa::path(get, path = "/api/v2/user_identifiers/{identifier}", operation_id = "getIdentifier", tag = "compatibility", params(("identifier" = String, Path)), responses(
-    (status = 200, description = "Registered", body = Registered), (status = 404, description = "Unknown", body = Problem)))]
+    (status = 200, description = "The user and their Trusona ID", body = Registered),
+    (status = 404, description = "No Trusona ID is registered for the user", body = Problem)))]
 pub async fn get(State(state): State<AppState>, backend: Backend, Path(identifier): Path<String>) -> Result<Response, Problem> {
     let request = ListIdentifiersRequest { identifiers: vec![identifier], ..ListIdentifiersRequest::default() };
     let found = list(&state, &backend, request).await?.into_iter().next().ok_or_else(Problem::not_found)?;
@@ -58,8 +60,9 @@ pub async fn get(State(state): State<AppState>, backend: Backend, Path(identifie
 /// Registers the Trusona ID of a user by their name in an integration, such as a Windows account.
 #[utoipa::path(post, path = "/api/v2/integrations/{integration_id}/accounts", operation_id = "registerAccount", tag = "compatibility", request_body = RegisterIdentifier,
     params(("integration_id" = String, Path)), responses(
-    (status = 201, description = "Registered", body = Registered), (status = 409, description = "`IDENTIFIER_TAKEN`", body = Problem),
-    (status = 422, description = "Not valid", body = Problem)))]
+    (status = 201, description = "The user and their Trusona ID", body = Registered),
+    (status = 409, description = "`IDENTIFIER_TAKEN`: registered with another Trusona ID", body = Problem),
+    (status = 422, description = "Invalid request", body = Problem)))]
 pub async fn register_account(
     State(state): State<AppState>,
     backend: Backend,
@@ -71,9 +74,9 @@ pub async fn register_account(
 
 /// Returns which of these names are registered with the integration.
 #[utoipa::path(get, path = "/api/v2/integrations/{integration_id}/accounts", operation_id = "listAccounts", tag = "compatibility",
-    params(("integration_id" = String, Path), ("identifier[]" = Vec<String>, Query, description = "At most 100; also as `identifier`")),
-    responses((status = 200, description = "In the order asked", body = Vec<Registered>),
-        (status = 422, description = "Not valid", body = Problem)))]
+    params(("integration_id" = String, Path), ("identifier[]" = Vec<String>, Query, description = "The names to look up, at most 100. May also be called `identifier`")),
+    responses((status = 200, description = "The registered ones, in the order of the request", body = Vec<Registered>),
+        (status = 422, description = "Invalid request", body = Problem)))]
 pub async fn accounts(
     State(state): State<AppState>,
     backend: Backend,
@@ -95,12 +98,13 @@ pub async fn accounts(
 
 /// Always refused: credentials for an integration's own machines are not issued, because each could act for every user.
 #[utoipa::path(post, path = "/api/v2/integrations/{integration_id}/credentials", operation_id = "createCredentials", tag = "compatibility",
-    params(("integration_id" = String, Path)), responses((status = 422, description = "`INTEGRATIONS_NOT_SUPPORTED`", body = Problem)))]
+    params(("integration_id" = String, Path)),
+    responses((status = 422, description = "`INTEGRATIONS_NOT_SUPPORTED`: let the backend make the request", body = Problem)))]
 pub async fn credentials(_: Backend) -> Problem {
     Problem::new(
         StatusCode::UNPROCESSABLE_ENTITY,
         "INTEGRATIONS_NOT_SUPPORTED",
-        "no credentials are made for machines of an integration; let your backend ask for them",
+        "no credentials are issued for the machines of an integration; let your backend make the request",
     )
 }
 

@@ -91,10 +91,10 @@ fn statuses() -> utoipa::openapi::Object {
 /// earlier stream that has not been repeated by the time `synced` arrives is over. A device can have 4 waits at a time. Another wait ends
 /// the oldest.
 #[utoipa::path(get, path = "/api/v2/devices/{id}/trusonafications", operation_id = "listPendingTrusonafications", tag = "phones",
-    params(("id" = String, Path, description = "Device identifier"), ("wait" = Option<u64>, Query, description = "Seconds, at most 60")),
-    responses((status = 200, description = "First what the user began themselves, then the oldest; empty on time-out", body = PendingList),
-    (status = 429, description = "`TOO_MANY_WAITS`: a newer wait of the device ended this one, or too many of the relying party wait", body = Problem),
-    (status = 503, description = "`OVERLOADED`", body = Problem)))]
+    params(("id" = String, Path, description = "Device identifier"), ("wait" = Option<u64>, Query, description = "Seconds to wait, at most 60")),
+    responses((status = 200, description = "The pending trusonafications. Empty after a timeout", body = PendingList),
+    (status = 429, description = "`TOO_MANY_WAITS`: a newer wait of the device ended this one, or the relying party has too many waits", body = Problem),
+    (status = 503, description = "`OVERLOADED`: the gateway is at capacity", body = Problem)))]
 pub async fn list(State(state): State<AppState>, phone: Phone, Wait(patience): Wait, headers: HeaderMap) -> Result<Response, Problem> {
     if class::streams(&headers) {
         let mut waiting = Waiting::new(&state, phone)?;
@@ -111,9 +111,10 @@ pub async fn list(State(state): State<AppState>, phone: Phone, Wait(patience): W
 
 /// Submits the phone's signed answer. The same answer again returns the same result.
 #[utoipa::path(post, path = "/api/v2/trusonafication_responses", operation_id = "respondToTrusonafication", tag = "phones", request_body = Answer, responses(
-    (status = 200, description = "Answered", body = Answered), (status = 404, description = "Unknown", body = Problem),
-    (status = 409, description = "`ALREADY_COMPLETED`", body = Problem), (status = 410, description = "`EXPIRED`", body = Problem),
-    (status = 422, description = "`INVALID_RESPONSE`", body = Problem)))]
+    (status = 200, description = "The answer was recorded", body = Answered), (status = 404, description = "No such trusonafication", body = Problem),
+    (status = 409, description = "`ALREADY_COMPLETED`: it was answered differently or canceled", body = Problem),
+    (status = 410, description = "`EXPIRED`: the answer came too late", body = Problem),
+    (status = 422, description = "`INVALID_RESPONSE`: not a response to this challenge", body = Problem)))]
 pub async fn respond(State(state): State<AppState>, phone: Phone, Json(body): Json<Answer>) -> Result<Response, Problem> {
     let mut client = TrusonaficationServiceClient::new(state.peers.trusonafication().acting_for(phone.relying_party));
     let request = RespondRequest { device_id: phone.device.to_string(), response: body.response };
@@ -125,7 +126,8 @@ pub async fn respond(State(state): State<AppState>, phone: Phone, Json(body): Js
 
 /// Returns the first pending trusonafication, for apps that poll.
 #[utoipa::path(get, path = "/api/v2/trusonafications/next", operation_id = "getNextTrusonafication", tag = "phones", responses(
-    (status = 200, description = "What the user began themselves, or the oldest", body = Pending), (status = 404, description = "Nothing is asked", body = Problem)))]
+    (status = 200, description = "The first pending trusonafication", body = Pending),
+    (status = 404, description = "Nothing is pending", body = Problem)))]
 pub async fn next(State(state): State<AppState>, phone: Phone) -> Result<Response, Problem> {
     let pending = phones::pending(&state, &phone).await?.into_iter().next().ok_or_else(Problem::not_found)?;
     Ok(reply(StatusCode::OK, &Pending::from(pending)))
@@ -135,14 +137,20 @@ pub async fn next(State(state): State<AppState>, phone: Phone) -> Result<Respons
 #[utoipa::path(delete, path = "/api/v2/trusonafication_responses/{trusonafication_id}", operation_id = "rejectTrusonafication", tag = "phones",
     params(("trusonafication_id" = String, Path)),
     request_body = Answer, responses(
-    (status = 200, description = "Rejected", body = Answered), (status = 404, description = "Unknown", body = Problem),
-    (status = 409, description = "`ALREADY_COMPLETED`", body = Problem), (status = 410, description = "`EXPIRED`", body = Problem),
-    (status = 422, description = "`INVALID_RESPONSE`", body = Problem)))]
+    (status = 200, description = "The rejection was recorded", body = Answered),
+    (status = 404, description = "No such trusonafication", body = Problem),
+    (status = 409, description = "`ALREADY_COMPLETED`: it was answered differently or canceled", body = Problem),
+    (status = 410, description = "`EXPIRED`: the answer came too late", body = Problem),
+    (status = 422, description = "`INVALID_RESPONSE`: not a response to this challenge", body = Problem)))]
 pub async fn reject(shared: State<AppState>, phone: Phone, Path(id): Path<String>, Json(body): Json<Answer>) -> Result<Response, Problem> {
     // Only checks that it matches the path. The service verifies it.
     let claims = Compact::parse(&body.response).and_then(|response| response.unverified_claims::<ResponseClaims>());
     if !claims.is_ok_and(|claims| claims.dec == Decision::Reject && claims.sub == id) {
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "INVALID_RESPONSE", "it is no rejection of this trusonafication"));
+        return Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "INVALID_RESPONSE",
+            "the response is not a rejection of this trusonafication",
+        ));
     }
     respond(shared, phone, Json(body)).await
 }

@@ -55,7 +55,7 @@ pub struct Which {
 
 /// Returns how often others may prompt a user, and in which contexts the user answered that it was not them.
 #[utoipa::path(get, path = "/api/v2/users/{user_identifier}/prompts", operation_id = "getUserPrompts", tag = "users", params(("user_identifier" = String, Path)),
-    responses((status = 200, description = "All of it for an unknown user", body = Prompts)))]
+    responses((status = 200, description = "The prompt budget. An unknown user has all of it", body = Prompts)))]
 pub async fn get(State(state): State<AppState>, backend: Backend, Path(user_identifier): Path<String>) -> Result<Response, Problem> {
     let found = prompts(&state, &backend).get_prompt_budget(GetPromptBudgetRequest { user_identifier }).await?.into_inner();
     let holds = found.holds.into_iter().map(|hold| Hold {
@@ -71,8 +71,8 @@ pub async fn get(State(state): State<AppState>, backend: Backend, Path(user_iden
 
 /// Ends a hold early. Idempotent.
 #[utoipa::path(delete, path = "/api/v2/users/{user_identifier}/prompt_holds", operation_id = "releasePromptHold", tag = "users",
-    params(("user_identifier" = String, Path), ("context" = Option<String>, Query, description = "Absent: prompts without a context")),
-    responses((status = 204, description = "Nothing is held there"), (status = 422, description = "Not valid", body = Problem)))]
+    params(("user_identifier" = String, Path), ("context" = Option<String>, Query, description = "The context of the hold. If absent, the hold on prompts without a context")),
+    responses((status = 204, description = "The hold is ended"), (status = 422, description = "Invalid request", body = Problem)))]
 pub async fn release(
     State(state): State<AppState>,
     backend: Backend,

@@ -22,7 +22,7 @@ const SECURITY_LIFETIME: Duration = Duration::from_hours(24 * 30);
 /// Returns the public keys of the deployment (RFC 7517).
 /// They verify challenges, device-identifier JWTs and evidence. The `typs` of each key lists what it signs. Refuse anything else that it
 /// signed.
-#[utoipa::path(get, path = "/jwks", operation_id = "getJwks", tag = "public", responses((status = 200, description = "A JWK set", content_type = "application/json")))]
+#[utoipa::path(get, path = "/jwks", operation_id = "getJwks", tag = "public", responses((status = 200, description = "A JWK Set", content_type = "application/json")))]
 pub async fn jwks(State(state): State<AppState>) -> Result<Response, Problem> {
     let mut keys = SigningKeyServiceClient::new(state.peers.registry().unscoped());
     let jwks = keys.get_jwks(GetJwksRequest {}).await?.into_inner().jwks;
@@ -34,7 +34,7 @@ pub async fn jwks(State(state): State<AppState>) -> Result<Response, Problem> {
 /// For evidence of any age: the keys of `/jwks`, and retired and revoked ones. `iat`, `exp` and `revoked` are those of OpenID Federation
 /// 1.0, section 8.7. A signature by a revoked key proves nothing.
 #[utoipa::path(get, path = "/jwks/archive", operation_id = "getJwksArchive", tag = "public",
-    responses((status = 200, description = "A JWK set", content_type = "application/json")))]
+    responses((status = 200, description = "A JWK Set", content_type = "application/json")))]
 pub async fn jwks_archive(State(state): State<AppState>) -> Result<Response, Problem> {
     let mut keys = SigningKeyServiceClient::new(state.peers.registry().unscoped());
     let jwks = keys.get_jwks_archive(GetJwksArchiveRequest {}).await?.into_inner().jwks;
@@ -49,7 +49,7 @@ fn key_set(jwks: String, cache: &'static str) -> Response {
 
 /// Returns where to report a vulnerability (RFC 9116), if the operator has configured a contact.
 #[utoipa::path(get, path = "/.well-known/security.txt", operation_id = "getSecurityContact", tag = "public", responses(
-    (status = 200, description = "Contact", body = String, content_type = "text/plain"),
+    (status = 200, description = "A `security.txt`", body = String, content_type = "text/plain"),
     (status = 404, description = "No contact is configured", body = Problem)))]
 pub async fn security(State(state): State<AppState>) -> Result<Response, Problem> {
     let contact = state.security_contact.as_ref().ok_or_else(Problem::not_found)?;

@@ -120,8 +120,9 @@ pub fn place(state: &AppState, headers: &HeaderMap) -> String {
 
 /// Creates a code for a page.
 #[utoipa::path(post, path = "/api/v2/trucodes", operation_id = "createTruCode", tag = "codes", request_body = CreateTruCode, responses(
-    (status = 201, description = "Lives for less than a minute", body = TruCode),
-    (status = 403, description = "`ORIGIN_NOT_ALLOWED`", body = Problem), (status = 422, description = "Not valid", body = Problem)))]
+    (status = 201, description = "The code, valid for less than a minute", body = TruCode),
+    (status = 403, description = "`ORIGIN_NOT_ALLOWED`: the relying party does not allow the page's origin", body = Problem),
+    (status = 422, description = "Invalid request", body = Problem)))]
 pub async fn create(
     State(state): State<AppState>,
     source: Source,
@@ -142,9 +143,9 @@ pub async fn create(
 
 /// Waits until the code is paired or over. It never responds earlier, or pages would create one code after another.
 #[utoipa::path(get, path = "/api/v2/trucodes/{id}", operation_id = "getTruCodeStatus", tag = "codes", params(("id" = String, Path)), responses(
-    (status = 200, description = "Paired, or over", body = TruCodeStatus), (status = 404, description = "Unknown", body = Problem),
-    (status = 429, description = "`TOO_MANY_WAITS`: too many wait from this address", body = Problem),
-    (status = 503, description = "`OVERLOADED`", body = Problem)))]
+    (status = 200, description = "The code, paired or over", body = TruCodeStatus), (status = 404, description = "No such code", body = Problem),
+    (status = 429, description = "`TOO_MANY_WAITS`: this address has too many waits", body = Problem),
+    (status = 503, description = "`OVERLOADED`: the gateway is at capacity", body = Problem)))]
 pub async fn status(
     State(state): State<AppState>,
     source: Source,
@@ -182,8 +183,8 @@ pub async fn status(
 
 /// Returns what to show before pairing. `reference` is the `jti` of the payload.
 #[utoipa::path(get, path = "/api/v2/trucodes/{reference}/context", operation_id = "getTruCodeContext", tag = "phones", params(("reference" = String, Path)), responses(
-    (status = 200, description = "What to show", body = Context), (status = 404, description = "Unknown", body = Problem),
-    (status = 410, description = "`EXPIRED`, `TOO_MANY_WRONG_NUMBERS`", body = Problem)))]
+    (status = 200, description = "What to show", body = Context), (status = 404, description = "No such code", body = Problem),
+    (status = 410, description = "`EXPIRED` or `TOO_MANY_WRONG_NUMBERS`", body = Problem)))]
 pub async fn context(State(state): State<AppState>, phone: Phone, Path(reference): Path<String>) -> Result<Response, Problem> {
     let mut codes = TruCodeServiceClient::new(state.peers.trusonafication().acting_for(phone.relying_party));
     let context = codes.get_tru_code_context(GetTruCodeContextRequest { reference }).await?.into_inner();
@@ -200,10 +201,11 @@ pub async fn context(State(state): State<AppState>, phone: Phone, Path(reference
 
 /// Pairs a code with the device of the DPoP proof. Where the relying party allows it, works without a proof.
 #[utoipa::path(post, path = "/api/v2/paired_trucodes", operation_id = "pairTruCode", tag = "phones", request_body = PairTruCode, responses(
-    (status = 201, description = "Paired", body = PairedTruCode), (status = 401, description = "The DPoP proof does not hold", body = Problem),
-    (status = 403, description = "`PROOF_REQUIRED`", body = Problem), (status = 409, description = "`ALREADY_PAIRED`", body = Problem),
-    (status = 410, description = "`EXPIRED`, `TOO_MANY_WRONG_NUMBERS`", body = Problem),
-    (status = 422, description = "`INVALID_PAYLOAD`, `NUMBER_MISMATCH`", body = Problem)))]
+    (status = 201, description = "The pairing", body = PairedTruCode), (status = 401, description = "The DPoP proof is not valid", body = Problem),
+    (status = 403, description = "`PROOF_REQUIRED`: send a DPoP proof", body = Problem),
+    (status = 409, description = "`ALREADY_PAIRED`: scan the code that is shown now", body = Problem),
+    (status = 410, description = "`EXPIRED` or `TOO_MANY_WRONG_NUMBERS`", body = Problem),
+    (status = 422, description = "`INVALID_PAYLOAD` or `NUMBER_MISMATCH`", body = Problem)))]
 pub async fn pair(State(state): State<AppState>, request: Request) -> Result<Response, Problem> {
     let (mut parts, body) = request.into_parts();
     state.address_rates.check_source(&Source::from_request_parts(&mut parts, &state).await?)?;
@@ -234,7 +236,7 @@ pub async fn pair(State(state): State<AppState>, request: Request) -> Result<Res
 
 /// Returns the device that paired a code.
 #[utoipa::path(get, path = "/api/v2/paired_trucodes/{id}", operation_id = "getTruCodePairing", tag = "codes", params(("id" = String, Path)), responses(
-    (status = 200, description = "Paired", body = Pairing), (status = 404, description = "Unknown, or not paired", body = Problem)))]
+    (status = 200, description = "The pairing", body = Pairing), (status = 404, description = "No such code, or not paired yet", body = Problem)))]
 pub async fn pairing(State(state): State<AppState>, backend: Backend, Path(id): Path<String>) -> Result<Response, Problem> {
     let mut codes = TruCodeServiceClient::new(state.peers.trusonafication().on_behalf_of(&backend));
     let pairing = codes.get_pairing(GetPairingRequest { id }).await?.into_inner();

@@ -145,9 +145,10 @@ pub struct Evidence {
 
 /// Prompts a user or a device.
 #[utoipa::path(post, path = "/api/v2/trusonafications", operation_id = "createTrusonafication", tag = "trusonafications", request_body = CreateTrusonafication, params(("Idempotency-Key" = Option<String>, Header)), responses(
-    (status = 201, description = "In progress", body = Created), (status = 413, description = "`CUSTOM_FIELDS_TOO_LARGE`", body = Problem),
-    (status = 422, description = "Not valid, or nobody can answer", body = Problem),
-    (status = 424, description = "`NO_DOCUMENTS`; `NO_SIX_DIGITS`; `PROMPT_BUDGET_EXHAUSTED` or `PROMPTS_HELD`, with `Retry-After`", body = Problem)))]
+    (status = 201, description = "The trusonafication, in progress", body = Created),
+    (status = 413, description = "`CUSTOM_FIELDS_TOO_LARGE`: at most 1 MB of JSON", body = Problem),
+    (status = 422, description = "Invalid request, or no device can respond", body = Problem),
+    (status = 424, description = "`NO_DOCUMENTS`; `NO_SIX_DIGITS`; or, with `Retry-After`, `PROMPT_BUDGET_EXHAUSTED` or `PROMPTS_HELD`", body = Problem)))]
 pub async fn create(
     State(state): State<AppState>,
     backend: Backend,
@@ -168,10 +169,11 @@ pub async fn create(
 
 /// Returns a trusonafication. With `wait`, returns it once its status is terminal, or with its current status when the time is up.
 #[utoipa::path(get, path = "/api/v2/trusonafications/{id}", operation_id = "getTrusonafication", tag = "trusonafications",
-    params(("id" = String, Path), ("wait" = Option<u64>, Query, description = "Seconds, at most 60")), responses(
-    (status = 200, description = "As it stands", body = rest::Trusonafication), (status = 404, description = "Unknown", body = Problem),
-    (status = 429, description = "`TOO_MANY_WAITS`: too many of the relying party wait", body = Problem),
-    (status = 503, description = "`OVERLOADED`", body = Problem)))]
+    params(("id" = String, Path), ("wait" = Option<u64>, Query, description = "Seconds to wait, at most 60")), responses(
+    (status = 200, description = "The trusonafication", body = rest::Trusonafication),
+    (status = 404, description = "No such trusonafication", body = Problem),
+    (status = 429, description = "`TOO_MANY_WAITS`: the relying party has too many waits", body = Problem),
+    (status = 503, description = "`OVERLOADED`: the gateway is at capacity", body = Problem)))]
 pub async fn get(
     State(state): State<AppState>,
     backend: Backend,
@@ -195,14 +197,14 @@ pub async fn get(
 
 /// Cancels a trusonafication that is in progress.
 #[utoipa::path(delete, path = "/api/v2/trusonafications/{id}", operation_id = "cancelTrusonafication", tag = "trusonafications", params(("id" = String, Path)), responses(
-    (status = 204, description = "Canceled"), (status = 404, description = "Unknown", body = Problem),
-    (status = 422, description = "`NOT_IN_PROGRESS`", body = Problem)))]
+    (status = 204, description = "Canceled"), (status = 404, description = "No such trusonafication", body = Problem),
+    (status = 422, description = "`NOT_IN_PROGRESS`: its status is terminal", body = Problem)))]
 pub async fn cancel(State(state): State<AppState>, backend: Backend, Path(id): Path<String>) -> Result<StatusCode, Problem> {
     let mut client = state.trusonafications(&backend);
     // Over gRPC, canceling again succeeds. Clients of the HTTP API expect an error.
     let found = client.get_trusonafication(GetTrusonaficationRequest { id: id.clone(), wait_seconds: 0 }).await?.into_inner();
     if found.status() == Status::Canceled {
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "NOT_IN_PROGRESS", "the trusonafication is canceled already"));
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "NOT_IN_PROGRESS", "the trusonafication is already canceled"));
     }
     client.cancel_trusonafication(CancelTrusonaficationRequest { id }).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -210,8 +212,8 @@ pub async fn cancel(State(state): State<AppState>, backend: Backend, Path(id): P
 
 /// Returns the evidence of an answered trusonafication.
 #[utoipa::path(get, path = "/api/v2/trusonafications/{id}/evidence", operation_id = "getEvidence", tag = "trusonafications", params(("id" = String, Path)), responses(
-    (status = 200, description = "Verifiable offline", body = Evidence),
-    (status = 404, description = "Unknown, or not answered", body = Problem)))]
+    (status = 200, description = "The evidence", body = Evidence),
+    (status = 404, description = "No such trusonafication, or not answered yet", body = Problem)))]
 pub async fn evidence(State(state): State<AppState>, backend: Backend, Path(id): Path<String>) -> Result<Response, Problem> {
     let evidence = state.trusonafications(&backend).get_evidence(GetEvidenceRequest { id }).await?.into_inner();
     let mut keys = SigningKeyServiceClient::new(state.peers.registry().unscoped());
@@ -235,7 +237,7 @@ pub async fn evidence(State(state): State<AppState>, backend: Backend, Path(id):
 /// who saw one could send it as a request. Clients send these members as null, if at all.
 pub fn not_an_answer(members: &[(&str, bool)]) -> Result<(), Problem> {
     let present = members.iter().find(|(_, present)| *present);
-    present.map_or(Ok(()), |(name, _)| Err(Problem::field(name, "must be absent or null: an answer is no request")))
+    present.map_or(Ok(()), |(name, _)| Err(Problem::field(name, "must be absent or null: a response is not a request")))
 }
 
 /// Creates a trusonafication. A user named by Trusona ID is looked up first.
@@ -253,7 +255,7 @@ pub async fn ask(
         body.user_identifier = match body.trusona_id.take() {
             Some(trusona_id) => {
                 let user = identifiers::users_of(state, backend, trusona_id).await?.into_iter().next();
-                Some(user.ok_or_else(|| Problem::field("trusona_id", "no user is registered with it"))?)
+                Some(user.ok_or_else(|| Problem::field("trusona_id", "no user is registered with this Trusona ID"))?)
             }
             None => body.email.take(),
         };

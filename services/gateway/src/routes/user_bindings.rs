@@ -28,9 +28,10 @@ pub struct CreateUserBinding {
 /// The binding is active immediately: the backend vouches for the visitor. A failed call may be repeated, and activates a binding that it
 /// left inactive.
 #[utoipa::path(post, path = "/api/v2/user_bindings", operation_id = "createUserBinding", tag = "devices", request_body = CreateUserBinding, responses(
-    (status = 204, description = "Bound"), (status = 409, description = "`USER_ALREADY_BOUND`", body = Problem),
-    (status = 422, description = "Not valid", body = Problem),
-    (status = 424, description = "`TRUCODE_NOT_PAIRED`, or paired by nobody who is known", body = Problem)))]
+    (status = 204, description = "The device is bound and active"),
+    (status = 409, description = "`USER_ALREADY_BOUND`: the device is bound already", body = Problem),
+    (status = 422, description = "Invalid request", body = Problem),
+    (status = 424, description = "`TRUCODE_NOT_PAIRED`: no registered device has paired the code", body = Problem)))]
 pub async fn create(State(state): State<AppState>, backend: Backend, Json(body): Json<CreateUserBinding>) -> Result<StatusCode, Problem> {
     let (user_identifier, id) = (body.user_identifier.unwrap_or_default(), body.trucode_id.unwrap_or_default());
     for (field, value) in [("user_identifier", &user_identifier), ("trucode_id", &id)] {

@@ -78,9 +78,10 @@ impl From<Binding> for UserDevice {
 
 /// Binds a device to a user. The binding is inactive until it is activated. The same pair again returns the same binding.
 #[utoipa::path(post, path = "/api/v2/user_devices", operation_id = "createUserDevice", tag = "devices", request_body = CreateUserDevice, params(("Idempotency-Key" = Option<String>, Header)), responses(
-    (status = 201, description = "`id` is the activation code", body = UserDevice),
-    (status = 409, description = "`DEVICE_ALREADY_BOUND` to another user", body = Problem),
-    (status = 422, description = "Not valid", body = Problem), (status = 424, description = "`DEVICE_NOT_FOUND`", body = Problem)))]
+    (status = 201, description = "The inactive binding. Its `id` is the activation code", body = UserDevice),
+    (status = 409, description = "`DEVICE_ALREADY_BOUND`: to another user", body = Problem),
+    (status = 422, description = "Invalid request", body = Problem),
+    (status = 424, description = "`DEVICE_NOT_FOUND`: no such device, or retired", body = Problem)))]
 pub async fn create(
     State(state): State<AppState>,
     backend: Backend,
@@ -100,8 +101,8 @@ pub async fn create(
 /// Activates a binding. Idempotent.
 #[utoipa::path(patch, path = "/api/v2/user_devices/{id}", operation_id = "activateUserDevice", tag = "devices", request_body = ActivateUserDevice,
     params(("id" = String, Path, description = "The activation code")), responses(
-    (status = 200, description = "Active", body = UserDevice), (status = 404, description = "Unknown code", body = Problem),
-    (status = 422, description = "Not valid", body = Problem)))]
+    (status = 200, description = "The active binding", body = UserDevice), (status = 404, description = "No such activation code", body = Problem),
+    (status = 422, description = "Invalid request", body = Problem)))]
 pub async fn activate(
     State(state): State<AppState>,
     backend: Backend,
@@ -112,10 +113,10 @@ pub async fn activate(
     let changes =
         [("id", other_id), ("user_identifier", body.user_identifier.is_some()), ("device_identifier", body.device_identifier.is_some())];
     if let Some((field, _)) = changes.iter().find(|(_, changes)| *changes) {
-        return Err(Problem::field(field, "cannot be changed: bind anew by POST /api/v2/user_devices"));
+        return Err(Problem::field(field, "cannot be changed: create a new binding with POST /api/v2/user_devices"));
     }
     if body.active != Some(true) {
-        return Err(Problem::field("active", "must be true; a user is deactivated by DELETE /api/v2/users/{user_identifier}"));
+        return Err(Problem::field("active", "must be true; to deactivate a user, call DELETE /api/v2/users/{user_identifier}"));
     }
     let binding = bindings(&state, &backend).activate_binding(ActivateBindingRequest { id }).await?.into_inner();
     Ok(reply(StatusCode::OK, &UserDevice::from(binding)))

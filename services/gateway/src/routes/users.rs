@@ -51,7 +51,8 @@ pub struct DevicesOfUser {
 
 /// Deactivates a user. Ends all of their bindings and retires all of their devices.
 #[utoipa::path(delete, path = "/api/v2/users/{user_identifier}", operation_id = "deactivateUser", tag = "users", params(("user_identifier" = String, Path)),
-    responses((status = 204, description = "Deactivated"), (status = 404, description = "Unknown or inactive", body = Problem)))]
+    responses((status = 204, description = "The user is deactivated"),
+    (status = 404, description = "No such user, or deactivated already", body = Problem)))]
 pub async fn deactivate(
     State(state): State<AppState>,
     backend: Backend,
@@ -63,7 +64,7 @@ pub async fn deactivate(
 
 /// Lists a user's devices. Empty for an unknown user.
 #[utoipa::path(get, path = "/api/v2/users/{user_identifier}/devices", operation_id = "listUserDevices", tag = "users", params(("user_identifier" = String, Path)),
-    responses((status = 200, description = "Oldest binding first", body = DevicesOfUser)))]
+    responses((status = 200, description = "The devices, oldest binding first", body = DevicesOfUser)))]
 pub async fn devices(State(state): State<AppState>, backend: Backend, Path(user_identifier): Path<String>) -> Result<Response, Problem> {
     let bindings = users(&state, &backend).list_user_devices(ListUserDevicesRequest { user_identifier }).await?.into_inner().bindings;
     let described = stream::iter(bindings).map(|binding| describe(&state, &backend, binding)).buffered(AT_ONCE);

@@ -130,10 +130,12 @@ fn statuses() -> utoipa::openapi::Object {
 
 /// Prompts a user by email address or Trusona ID.
 #[utoipa::path(post, path = "/api/v1/verifications", operation_id = "createVerification", tag = "compatibility", 
-    request_body(content = CreateVerification, description = "Or an array of one"), params(("Idempotency-Key" = Option<String>, Header)), responses(
-    (status = 201, description = "In progress", body = Verification),
-    (status = 422, description = "Not valid, or nobody can answer", body = Problem),
-    (status = 424, description = "`NO_DOCUMENTS`; `PROMPT_BUDGET_EXHAUSTED`, with `Retry-After`", body = Problem)))]
+    request_body(content = CreateVerification, description = "A verification, or an array of one"),
+    params(("Idempotency-Key" = Option<String>, Header)),
+    responses(
+    (status = 201, description = "The verification, in progress", body = Verification),
+    (status = 422, description = "Invalid request, or no device can respond", body = Problem),
+    (status = 424, description = "`NO_DOCUMENTS`; or `PROMPT_BUDGET_EXHAUSTED`, with `Retry-After`", body = Problem)))]
 pub async fn create(
     State(state): State<AppState>,
     backend: Backend,
@@ -147,7 +149,7 @@ pub async fn create(
     let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
     let (email, trusona_id) = (filled(asked.email), filled(asked.trusona_id));
     if email.is_some() == trusona_id.is_some() {
-        return Err(Problem::field("email", "exactly one of email and trusona_id is needed"));
+        return Err(Problem::field("email", "exactly one of email and trusona_id is required"));
     }
     let own = serde_json::json!({FIELD: {"email": email, "trusona_id": trusona_id, "agent_id": asked.agent_id}});
     let body = CreateTrusonafication {
@@ -168,7 +170,7 @@ pub async fn create(
 
 /// Returns a verification.
 #[utoipa::path(get, path = "/api/v1/verifications/{id}", operation_id = "getVerification", tag = "compatibility", params(("id" = String, Path)), responses(
-    (status = 200, description = "As it stands", body = Verification), (status = 404, description = "Unknown", body = Problem)))]
+    (status = 200, description = "The verification", body = Verification), (status = 404, description = "No such verification", body = Problem)))]
 pub async fn get(State(state): State<AppState>, backend: Backend, Path(id): Path<String>) -> Result<Response, Problem> {
     let request = GetTrusonaficationRequest { id, wait_seconds: 0 };
     let found = state.trusonafications(&backend).get_trusonafication(request).await?.into_inner();
