@@ -19,6 +19,7 @@ mod proxies;
 mod readme;
 mod receiver;
 mod scenarios;
+mod serve;
 mod tls;
 mod world;
 mod writes;
