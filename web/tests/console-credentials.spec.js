@@ -29,7 +29,7 @@ test('the secret of a new credential is shown once, works, and is nowhere to be 
 }) => {
   const { id } = await tenant(server);
   await open(page, server, 'credentials', { rp: id });
-  await expect(page.getByText('There is no credential yet')).toBeVisible();
+  await expect(page.getByText('No credentials yet')).toBeVisible();
   await page.getByRole('button', { name: 'Create credential' }).first().click();
   await dialog(page).getByLabel('Kind').selectOption('Server');
   await dialog(page).getByRole('button', { name: 'Create', exact: true }).click();
@@ -53,7 +53,7 @@ test('a credential is rotated without a break: both work until the old one is di
   const old = await admin('credentials', 'create', 'server');
   await open(page, server, 'credentials', { rp: id });
   await choose(row(page, 'Server'), 'Rotate');
-  await dialog(page).getByRole('button', { name: 'Create the new one' }).click();
+  await dialog(page).getByRole('button', { name: 'Create new credential' }).click();
   const successor = await keepCredential(page);
   await expect(row(page, 'Server')).toHaveCount(2);
   expect(await probe(server, successor)).toBe(GOOD);
@@ -95,5 +95,5 @@ test('who changes their mind makes no credential', async ({ page, server }) => {
   await create.click();
   await page.keyboard.press('Escape');
   await expect(dialog(page)).toBeHidden();
-  await expect(page.getByText('There is no credential yet')).toBeVisible();
+  await expect(page.getByText('No credentials yet')).toBeVisible();
 });

@@ -69,6 +69,12 @@ pub async fn get(db: &Db, party: RelyingPartyId, id: DeliveryId) -> Result<Optio
     Ok(query.fetch_optional().await?.as_ref().map(read).transpose()?)
 }
 
+/// Returns what is sent by one that [`get`] found.
+pub async fn body(db: &Db, id: DeliveryId) -> Result<String, Failure> {
+    let found = db.query("SELECT body FROM delivery WHERE id = $1").bind(id.as_uuid()).fetch_optional().await?;
+    Ok(found.map(|row| row.of(TABLE, id).get("body")).transpose()?.unwrap_or_default())
+}
+
 /// Returns the lanes after `after` in which something is due, in order. It jumps from lane to lane: its cost is the number of
 /// lanes in which anything waits, however much: with EXISTS, PostgreSQL would rather read all that is due, once, while that is little.
 pub async fn lanes(db: &Db, after: &str, now: Timestamp, limit: i64) -> Result<Vec<String>, Failure> {
@@ -164,7 +170,7 @@ pub async fn waiting(db: &Db) -> Result<(i64, Option<Timestamp>), Failure> {
     Ok((row.get("waiting")?, row.get("oldest")?))
 }
 
-/// Which to list: newest first, what comes after `at` and `id`.
+/// Which to list: what comes after `at` and `id` in the order.
 #[derive(Debug)]
 pub struct Listing {
     /// In this state; `None`: any.
@@ -173,10 +179,16 @@ pub struct Listing {
     pub subject: Option<Subject>,
     /// To this one; `None`: any.
     pub endpoint: Option<EndpointId>,
-    /// Before this moment.
+    /// Created at this moment or later.
+    pub from: Option<Timestamp>,
+    /// Created before this moment.
+    pub until: Option<Timestamp>,
+    /// Before this moment; with the oldest first, after it.
     pub at: Timestamp,
-    /// Or at it and below this id.
+    /// Or at it and below this id; with the oldest first, above it.
     pub id: Uuid,
+    /// The oldest first instead of the newest.
+    pub oldest_first: bool,
     /// At most so many.
     pub size: i64,
 }
@@ -189,14 +201,22 @@ pub async fn list(db: &Db, party: RelyingPartyId, listing: &Listing) -> Result<L
         Some((None, subject)) => of(query.push("subject = ").push_bind(subject.as_deref()), party),
         None => query.push("relying_party_id = ").push_bind(party.as_uuid()),
     };
-    let mut query = query.push(" AND (created_at, id) < (").push_bind(listing.at).push(", ").push_bind(listing.id).push(")");
+    let query = query.push(if listing.oldest_first { " AND (created_at, id) > (" } else { " AND (created_at, id) < (" });
+    let mut query = query.push_bind(listing.at).push(", ").push_bind(listing.id).push(")");
     if let Some(state) = listing.state {
         query = query.push(" AND state = ").push_bind(state.as_str());
     }
     if let Some(endpoint) = listing.endpoint {
         query = query.push(" AND endpoint_id = ").push_bind(endpoint.as_uuid());
     }
-    let query = query.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_bind(listing.size + 1);
+    if let Some(from) = listing.from {
+        query = query.push(" AND created_at >= ").push_bind(from);
+    }
+    if let Some(until) = listing.until {
+        query = query.push(" AND created_at < ").push_bind(until);
+    }
+    let order = if listing.oldest_first { " ORDER BY created_at, id LIMIT " } else { " ORDER BY created_at DESC, id DESC LIMIT " };
+    let query = query.push(order).push_bind(listing.size + 1);
     Ok(listed(listing.size, &query.fetch_all().await?, "created_at", read))
 }
 

@@ -106,6 +106,12 @@ pub async fn list(db: &Db, party: RelyingPartyId, at: Timestamp, id: Uuid, size:
     Ok(listed(size, &query.fetch_all().await?, "created_at", read))
 }
 
+/// Returns how many are on and fail every attempt, whosever they are.
+pub async fn failing(db: &Db) -> Result<i64, DbError> {
+    let query = db.query("SELECT count(*) AS failing FROM endpoint WHERE failing_since IS NOT NULL AND enabled = ").push_bind(true);
+    query.fetch_one().await?.get("failing")
+}
+
 /// Deletes.
 pub async fn delete(db: &Db, party: RelyingPartyId, id: EndpointId) -> Result<(), Failure> {
     by_id(db.execute("DELETE FROM endpoint WHERE "), party, id).execute().await?;

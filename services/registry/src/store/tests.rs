@@ -447,7 +447,7 @@ async fn exercise(db: &Db) {
     for relying_party in [None, Some(id)] {
         for operator in [None, Some(invited(0).id)] {
             for method in ["", "List"] {
-                let filter = audit::Filter { relying_party, operator, method: method.into() };
+                let filter = audit::Filter { relying_party, operator, method: method.into(), ..audit::Filter::default() };
                 audit::list(db, &filter, &start(Uuid::max()), 10).await.unwrap();
             }
         }

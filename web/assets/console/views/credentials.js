@@ -31,8 +31,8 @@ export function show(page) {
     message: () => ({ relyingPartyId: page.relyingParty }),
     empty: empty({
       icon: 'lock',
-      title: 'There is no credential yet',
-      text: 'A backend needs a server credential; an app needs a mobile one, to register phones.',
+      title: 'No credentials yet',
+      text: 'A backend needs a server credential. An app needs a mobile credential to register phones.',
       action: create(),
     }),
   });
@@ -43,7 +43,7 @@ export function show(page) {
   }
 
   const lead =
-    'A token names the relying party, a secret signs. To rotate one, create its successor, deploy that, then disable it.';
+    'A token identifies the relying party, a secret signs requests. To rotate a credential, create a new one, deploy it, then disable the old one.';
   replace(page.main, heading('Credentials', { lead, actions: create() }), list.element);
   void reload();
 }
@@ -84,7 +84,7 @@ function add(page, reload) {
     body: field(
       'Kind',
       select('kind', choices(CREDENTIAL_KINDS)),
-      'Server: for a backend, it asks users. Mobile: shipped in an app, it registers phones and nothing else.',
+      'Server: for a backend, to send requests to users. Mobile: for an app, only to register phones.',
     ),
     submit: 'Create',
   });
@@ -101,12 +101,12 @@ function rotate(page, { id, kind }, reload) {
     body: [
       h(
         'p',
-        'This makes a new credential of the same kind. The old one stays in use until you disable it: do so when the new one is deployed everywhere.',
+        'Creates a new credential of the same kind. The old one stays valid until you disable it. Disable it when the new one is deployed everywhere.',
       ),
-      h('p', 'Old one: ', identifier(id, 'id')),
+      h('p', 'Old credential: ', identifier(id, 'id')),
       h('input', { type: 'hidden', name: 'kind', value: kind }),
     ],
-    submit: 'Create the new one',
+    submit: 'Create new credential',
   });
 }
 
@@ -145,12 +145,12 @@ async function create(page, reload, question) {
 function disable(page, { id, kind }, reload) {
   const consequence =
     kind === 'CREDENTIAL_KIND_MOBILE'
-      ? 'Apps that carry it can register no phone any more; phones that are registered go on.'
-      : 'Backends that use it are refused everywhere within 30 seconds.';
+      ? 'Apps with this credential can no longer register phones. Registered phones keep working.'
+      : 'Requests by backends with this credential are refused within 30 seconds.';
   return change(
     {
       title: 'Disable this credential?',
-      body: [h('p', consequence, ' It cannot be enabled again.'), h('p', identifier(id, 'id'))],
+      body: [h('p', consequence, ' This cannot be undone.'), h('p', identifier(id, 'id'))],
       submit: 'Disable',
       danger: true,
       act: () => page.act(`${SERVICE}/DisableCredential`, { relyingPartyId: page.relyingParty, id }),
