@@ -79,6 +79,7 @@ const BAD: &[(&str, As, &str, &str)] = &[
     ("registry.v1.CredentialService/CreateCredential", Operator, r#"{"relyingPartyId": "UNKNOWN", "kind": 1}"#, "NOT_FOUND"),
     ("registry.v1.CredentialService/CreateCredential", Operator, r#"{"relyingPartyId": "UNKNOWN"}"#, "VALIDATION_FAILED"),
     ("registry.v1.CredentialService/ListCredentials", Backend, r#"{"pageToken": "!"}"#, "VALIDATION_FAILED"),
+    ("registry.v1.CredentialService/UpdateCredential", Operator, r#"{"relyingPartyId": "UNKNOWN", "id": "UNKNOWN"}"#, "NOT_FOUND"),
     ("registry.v1.CredentialService/DisableCredential", Operator, r#"{"relyingPartyId": "UNKNOWN", "id": "UNKNOWN"}"#, "NOT_FOUND"),
     ("registry.v1.CredentialService/ResolveCredential", Backend, "{}", "NOT_ALLOWED"),
     ("registry.v1.AppLinkService/SetAppLinks", Operator, r#"{"relyingPartyId": "UNKNOWN", "host": "x"}"#, "NOT_FOUND"),

@@ -71,6 +71,28 @@ test('a credential is rotated without a break: both work until the old one is di
   expect(await probe(server, successor)).toBe(GOOD);
 });
 
+test('a credential has a name, which can be changed, and says when it was last used', async ({ page, server }) => {
+  const { id } = await tenant(server);
+  await open(page, server, 'credentials', { rp: id });
+  await page.getByRole('button', { name: 'Create credential' }).first().click();
+  await dialog(page).getByLabel('Name').fill('Shop backend');
+  await dialog(page).getByRole('button', { name: 'Create', exact: true }).click();
+  const credential = await keepCredential(page);
+  await expect(row(page, 'Shop backend')).toContainText('Not yet');
+  expect(await probe(server, credential)).toBe(GOOD);
+  await expect(async () => {
+    await page.reload();
+    await expect(row(page, 'Shop backend')).toContainText('In the last hour', { timeout: 1000 });
+  }).toPass();
+  await choose(row(page, 'Shop backend'), 'Rename');
+  await dialog(page).getByLabel('Name').fill('Old backend');
+  await confirm(page, 'Save');
+  await expect(row(page, 'Old backend')).toContainText('Server');
+  await page.getByRole('button', { name: 'Search' }).click();
+  await dialog(page).getByRole('searchbox').fill('old back');
+  await expect(dialog(page).getByRole('link', { name: /^Credential ?Old backend/ })).toBeVisible();
+});
+
 test('a mobile credential registers phones and asks nobody', async ({ page, server }, info) => {
   const { id } = await tenant(server);
   await open(page, server, 'credentials', { rp: id });

@@ -26,6 +26,18 @@ async function save(page, name) {
   await page.getByRole('form', { name }).getByRole('button', { name: 'Save' }).click();
 }
 
+test('the settings show which apps open the links of the relying party', async ({ page, server }) => {
+  const shop = await tenant(server);
+  await open(page, server, 'settings', { rp: shop.id });
+  const card = page.locator('section').filter({ has: page.getByRole('heading', { name: 'App links' }) });
+  await expect(card).toContainText('None configured. Links open in the browser.');
+  const app = `com.example.app=${'AB:'.repeat(31)}CD`;
+  const host = `${shop.id}.example.com`;
+  await shop.admin('app-links', 'set', host, '--android', app, '--apple', 'TEAMID1234.com.example.app');
+  await page.reload();
+  for (const shown of [host, 'com.example.app', 'TEAMID1234.com.example.app']) await expect(card).toContainText(shown);
+});
+
 test('a relying party is created, and its credentials come next', async ({ page, server }) => {
   await open(page, server, 'relying-parties');
   await page.getByRole('button', { name: 'Create relying party' }).click();

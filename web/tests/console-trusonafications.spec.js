@@ -183,7 +183,9 @@ test.describe('one question', () => {
     const { id } = await shop.ask('ada', 'pay 1');
     await phone.answer('not-me');
     await open(page, server, 'trusonafication', { rp: shop.id, id });
-    await expect(part(page, 'What happened').getByRole('listitem').last()).toHaveText(/^RejectedReported by the user: not me/);
+    await expect(part(page, 'What happened').getByRole('listitem').last()).toHaveText(
+      /^RejectedReported by the user: not me/,
+    );
     await expect(part(page, 'Evidence').getByText('Genuine', { exact: true })).toBeVisible();
   });
 

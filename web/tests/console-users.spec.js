@@ -121,6 +121,24 @@ test('a test prompt is sent to a user after a confirmation, and noted in the aud
   await expect(row(page, 'CreateTrusonafication').filter({ hasText: 'First owner' })).toContainText('OK');
 });
 
+test('the identity documents of a user are shown, and what a verification found is recorded', async ({
+  page,
+  server,
+}) => {
+  const shop = await tenant(server);
+  const { device } = await shop.enrol('ada');
+  await shop.admin('documents', 'register', '--', device, '9f86d081884c7d65');
+  await open(page, server, 'users', { rp: shop.id, user: 'ada' });
+  const documents = page.getByRole('region', { name: 'Identity documents' });
+  await expect(documents.getByRole('listitem')).toContainText('Driver’s license (US, Canada)');
+  await expect(documents.getByRole('listitem')).toContainText('Not verified');
+  await documents.getByRole('button', { name: 'Set verification' }).click();
+  await dialog(page).getByLabel('Result').selectOption('Verified');
+  await confirm(page, 'Save');
+  await expectToast(page, 'Saved');
+  await expect(documents.getByText('Verified', { exact: true })).toBeVisible();
+});
+
 test('a user who may have lost a phone is frozen, with a note, and released again', async ({ page, server }) => {
   const shop = await tenant(server);
   await shop.enrol('ada');

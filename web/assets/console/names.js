@@ -79,6 +79,17 @@ export const PUSH_PROVIDERS = {
 };
 
 /** @type {Record<string, string>} */
+export const DOCUMENT_TYPES = { DOCUMENT_TYPE_AAMVA_DRIVERS_LICENSE: 'Driver’s license (US, Canada)' };
+
+/** @type {Record<string, Name>} */
+export const VERIFICATION_STATUSES = {
+  VERIFICATION_STATUS_UNVERIFIED: { text: 'Not verified' },
+  VERIFICATION_STATUS_UNVERIFIABLE: { text: 'Cannot be verified', tone: 'warn' },
+  VERIFICATION_STATUS_VERIFIED: { text: 'Verified', tone: 'ok', icon: 'check' },
+  VERIFICATION_STATUS_FAILED: { text: 'Not genuine', tone: 'bad', icon: 'close' },
+};
+
+/** @type {Record<string, string>} */
 export const CREDENTIAL_KINDS = { CREDENTIAL_KIND_SERVER: 'Server', CREDENTIAL_KIND_MOBILE: 'Mobile' };
 
 /** @type {Record<string, Name>} */

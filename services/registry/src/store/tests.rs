@@ -73,7 +73,17 @@ fn party(n: u64) -> RelyingParty {
 fn credential_of(party: RelyingPartyId, n: u64) -> Credential {
     let id = CredentialId::generate(at(n), &Random::seeded(n));
     let (kind, token) = (CredentialKind::Server, "token".to_owned());
-    Credential { id, relying_party: party, kind, token, created_at: at(n), disabled_at: None, version: 1 }
+    Credential {
+        id,
+        relying_party: party,
+        kind,
+        token,
+        name: String::new(),
+        last_used_at: None,
+        created_at: at(n),
+        disabled_at: None,
+        version: 1,
+    }
 }
 
 fn device_of(party: RelyingPartyId, n: u64) -> Device {
@@ -408,6 +418,8 @@ async fn exercise(db: &Db) {
     credential::get(db, id, off.id).await.unwrap();
     credential::resolve(db, off.id).await.unwrap();
     credential::list(db, id, &start(Uuid::max()), 10).await.unwrap();
+    credential::rename(db, id, off.id, "name").await.unwrap();
+    credential::note_use(db, off.id, NOW, NOW).await.unwrap();
     device::get(db, id, &device.id).await.unwrap();
     device::resolve(db, &device.id).await.unwrap();
     retention::note_seen(db, &device, NOW).await.unwrap();
@@ -449,6 +461,11 @@ async fn exercise(db: &Db) {
             for method in ["", "List"] {
                 let filter = audit::Filter { relying_party, operator, method: method.into(), ..audit::Filter::default() };
                 audit::list(db, &filter, &start(Uuid::max()), 10).await.unwrap();
+                let narrow = audit::Filter { from: Some(NOW), until: Some(NOW), outcome: Some(audit::OutcomeFilter::Refused), ..filter };
+                for oldest_first in [false, true] {
+                    let filter = audit::Filter { oldest_first, ..narrow.clone() };
+                    audit::list(db, &filter, &start(Uuid::max()), 10).await.unwrap();
+                }
             }
         }
     }

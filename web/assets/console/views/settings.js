@@ -8,6 +8,7 @@ import { loadRelyingParties } from '../relying_parties.js';
 import { button, facts, heading } from '../ui/elements.js';
 import { change } from '../ui/dialogs.js';
 import { eventually } from '../ui/states.js';
+import { appLinksCard } from './settings/app_links.js';
 import { pushCard } from './settings/push.js';
 import { retentionCard } from './settings/retention.js';
 
@@ -36,6 +37,7 @@ export async function show(page) {
       bindingsCard(page, relyingParty),
       phonesCard(page, relyingParty),
       pushCard(page),
+      appLinksCard(page),
       retentionCard(page),
       page.mayOwn && !relyingParty.disabled && dangerCard(page, relyingParty),
     );

@@ -7,6 +7,7 @@ import { button, facts, foreign } from '../../ui/elements.js';
 import { change } from '../../ui/dialogs.js';
 import { empty, eventually } from '../../ui/states.js';
 import { deviceCard, orNull, readDevice } from './device.js';
+import { documentsCard, readDocuments } from './documents.js';
 import { promptsCard, readBudget } from './prompts.js';
 import { sendTestPrompt } from './test_prompt.js';
 
@@ -31,8 +32,9 @@ export function showUser(page, place, user) {
       orNull(page.read('binding.v1.UserService/GetUser', { userIdentifier: user })),
     ]);
     if (!bindings.length) return absence(page);
-    const [budget, ...devices] = await Promise.all([
+    const [budget, documents, ...devices] = await Promise.all([
       readBudget(page, user),
+      readDocuments(page, user),
       ...bindings.map((/** @type {Binding} */ { deviceIdentifier }) => readDevice(page, deviceIdentifier)),
     ]);
     const reload = () => showUser(page, replace(place), user);
@@ -40,6 +42,7 @@ export function showUser(page, place, user) {
       userBar(page, user, known, reload),
       known?.freeze && freezeCard(known.freeze),
       promptsCard(page, user, budget, reload),
+      documentsCard(page, documents, reload),
       devices.map((device, i) => deviceCard(page, device, bindings[i], reload)),
       nextPageToken && h('p.muted.small', `Only the newest ${MOST} bindings are shown.`),
     ];
