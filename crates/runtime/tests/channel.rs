@@ -84,6 +84,10 @@ impl CredentialService for Probe {
         Err(Status::unimplemented(""))
     }
 
+    async fn update_credential(&self, _: Request<pb::UpdateCredentialRequest>) -> Result<Response<pb::Credential>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
     async fn disable_credential(&self, _: Request<pb::DisableCredentialRequest>) -> Result<Response<pb::Credential>, Status> {
         Err(Status::unimplemented(""))
     }

@@ -30,6 +30,8 @@ use crate::{
 
 /// How long a delivery is reserved for whoever attempts it; if they die, this long nobody else does.
 const LEASE: Duration = Duration::from_secs(10);
+/// How many failing endpoints are counted at most.
+const MOST_FAILING: i64 = 1_000;
 /// How many are sent again in one transaction.
 const CHUNK: i64 = 500;
 
@@ -375,7 +377,7 @@ impl App {
 
     /// Returns how many endpoints, whosever they are, are on and fail every attempt.
     pub async fn failing(&self) -> Result<i64, Error> {
-        Ok(endpoint::failing(&self.db).await?)
+        Ok(endpoint::failing(&self.db, MOST_FAILING).await?)
     }
 
     /// Deletes finished deliveries that are old, with their attempts.

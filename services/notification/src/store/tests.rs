@@ -360,7 +360,7 @@ async fn exercise(db: &Db) {
     delivery::renew(db, &due(0), NOW).await.unwrap();
     delivery::waiting(db).await.unwrap();
     delivery::body(db, due(0).id).await.unwrap();
-    endpoint::failing(db).await.unwrap();
+    endpoint::failing(db, 10).await.unwrap();
     delivery::attempts(db, due(0).id).await.unwrap();
     for endpoint in [None, due(0).endpoint] {
         for include_succeeded in [false, true] {
@@ -420,8 +420,12 @@ async fn fill(db: &Db, count: u64) {
     }
 }
 
-/// What counts everything that waits looks at everything that waits.
-const COUNTS: [&str; 2] = ["SELECT count(*) AS waiting, min(created_at)", "SELECT count(*) AS waiting FROM push"];
+/// What counts everything that waits looks at everything that waits; of endpoints that fail, at as many as it is told, by an index of them.
+const COUNTS: [&str; 3] = [
+    "SELECT count(*) AS waiting, min(created_at)",
+    "SELECT count(*) AS waiting FROM push",
+    "SELECT count(*) AS n FROM (SELECT 1 AS one FROM endpoint WHERE failing_since IS NOT NULL",
+];
 
 fn check(plans: &[Plan]) {
     let wrong = plans.iter().filter(|plan| {

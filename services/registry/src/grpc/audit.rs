@@ -34,8 +34,8 @@ impl AuditService for Grpc {
             relying_party: visible(&caller, &message.relying_party_id).map_err(status)?,
             operator: optional(&message.operator_id, "operator_id").map_err(status)?,
             method: text::optional(&message.method, MAX_METHOD).map_err(|e| status(Refusal::invalid("method", e.to_string())))?,
-            from: moment(message.after.as_ref().map(from_timestamp), "after").map_err(status)?,
-            until: moment(message.before.as_ref().map(from_timestamp), "before").map_err(status)?,
+            from: message.after.as_ref().map(|at| moment(from_timestamp(at), "after")).transpose().map_err(status)?,
+            until: message.before.as_ref().map(|at| moment(from_timestamp(at), "before")).transpose().map_err(status)?,
             outcome: match outcome {
                 pb::OutcomeFilter::Unspecified => None,
                 pb::OutcomeFilter::Ok => Some(OutcomeFilter::Ok),
@@ -110,9 +110,9 @@ fn visible(caller: &Caller, named: &str) -> Result<Option<RelyingPartyId>, Refus
     }
 }
 
-/// What was read of a time that may be left out.
-fn moment(read: Option<Option<Timestamp>>, field: &str) -> Result<Option<Timestamp>, Refusal> {
-    read.map(|at| at.ok_or_else(|| Refusal::invalid(field, "must be a time"))).transpose()
+/// What was read of a time.
+fn moment(read: Option<Timestamp>, field: &str) -> Result<Timestamp, Refusal> {
+    read.ok_or_else(|| Refusal::invalid(field, "must be a time"))
 }
 
 /// Reads an id that may be left out.

@@ -340,7 +340,7 @@ fn listing<'a>(asked: &'a ListTrusonaficationsRequest, page: &Page) -> Result<Li
     };
     let (user, device, size, oldest_first) =
         (named(&asked.user_identifier), named(&asked.device_identifier), page.size, asked.oldest_first);
-    let any = Listing { status, user, device, size, oldest_first, ..Listing::newest(size) };
+    let any = Listing { status, user, device, oldest_first, ..Listing::newest(size) };
     let cursor = id.unwrap_or_default();
     // One bound of the filter is where the list begins, unless the page begins later.
     if oldest_first {
