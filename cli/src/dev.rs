@@ -237,7 +237,12 @@ async fn create_relying_party(nodkey: &Nodkey, id: Option<&str>, keys: &Keys) ->
     let mut credentials = CredentialServiceClient::new(registry);
     let mut pairs = Vec::new();
     for kind in [CredentialKind::Server, CredentialKind::Mobile] {
-        let request = CreateCredentialRequest { request_id: request_id(), relying_party_id: party.id.clone(), kind: kind.into() };
+        let request = CreateCredentialRequest {
+            request_id: request_id(),
+            relying_party_id: party.id.clone(),
+            kind: kind.into(),
+            ..Default::default()
+        };
         let answer = credentials.create_credential(request).await?.into_inner();
         pairs.push(Pair { token: answer.credential.unwrap_or_default().token, secret: answer.secret });
     }

@@ -43,25 +43,26 @@ const VIEWS = [
   ['overview', 'overview', () => ({}), 'registry'],
   ['list of trusonafications', 'trusonafications', () => ({ rp: has.rp }), 'pay 90.10 EUR'],
   ['live list', 'trusonafications', () => ({ rp: has.rp, live: '1' }), 'Connected'],
-  ['empty list', 'trusonafications', () => ({ rp: has.empty }), 'Nobody was asked yet'],
+  ['empty list', 'trusonafications', () => ({ rp: has.empty }), 'No trusonafications yet'],
   ['list that nothing matches', 'trusonafications', () => ({ rp: has.rp, user: 'nobody' }), 'Nothing matches'],
   ['answered question', 'trusonafication', () => ({ rp: has.rp, id: has.answered }), 'Genuine'],
   ['open question', 'trusonafication', () => ({ rp: has.rp, id: has.open }), 'Waiting for the answer'],
-  ['unknown question', 'trusonafication', () => ({ rp: has.empty, id: has.open }), 'There is no such thing here'],
-  ['list of devices', 'users', () => ({ rp: has.rp }), 'ada@example.com’s phone'],
+  ['unknown question', 'trusonafication', () => ({ rp: has.empty, id: has.open }), 'Not found'],
+  ['list of users', 'users', () => ({ rp: has.rp }), 'ada@example.com'],
+  ['list of devices', 'users', () => ({ rp: has.rp, list: 'devices' }), 'ada@example.com’s phone'],
   ['user', 'users', () => ({ rp: has.rp, user: 'ada@example.com' }), 'Fingerprint or face'],
   ['device', 'users', () => ({ rp: has.rp, device: has.device }), 'Fingerprint or face'],
-  ['list of endpoints', 'endpoints', () => ({ rp: has.rp }), 'every event'],
+  ['list of endpoints', 'endpoints', () => ({ rp: has.rp }), 'all events'],
   ['list of deliveries', 'deliveries', () => ({ rp: has.rp }), 'trusonafication.accepted'],
   ['delivery', 'delivery', () => ({ rp: has.rp, id: has.delivery }), /no connection/],
   ['list of credentials', 'credentials', () => ({ rp: has.rp }), 'Server'],
-  ['settings', 'settings', () => ({ rp: has.rp }), 'None is set.'],
+  ['settings', 'settings', () => ({ rp: has.rp }), 'None configured.'],
   ['list of relying parties', 'relying-parties', () => ({}), 'Acme Bank'],
-  ['list of signing keys', 'signing-keys', () => ({}), 'Signs now'],
+  ['list of signing keys', 'signing-keys', () => ({}), 'Current'],
   ['list of operators', 'operators', () => ({}), 'First owner'],
   ['list of sessions', 'sessions', () => ({}), '(this one)'],
   ['audit log', 'audit', () => ({}), 'AcceptInvitation'],
-  ['view that is none', 'nothing', () => ({}), 'There is no such view'],
+  ['view that is none', 'nothing', () => ({}), 'Page not found'],
 ];
 
 /**
@@ -83,23 +84,35 @@ async function toConfirm(page) {
 }
 
 /**
+ * Opens the search, and finds something.
+ * @param {Page} page
+ */
+async function search(page) {
+  await press(page, 'Search');
+  await dialog(page).getByRole('searchbox').fill('ada');
+  await expect(dialog(page).getByRole('link', { name: /^User/ })).toBeVisible();
+}
+
+/**
  * What is opened above a view.
  * @type {[name: string, view: string, open: (page: Page) => Promise<unknown>][]}
  */
 const ABOVE = [
   ['chooser', 'credentials', (page) => page.getByRole('banner').getByRole('button', { name: /^Shop/ }).click()],
+  ['search', 'credentials', search],
+  ['shortcuts', 'credentials', (page) => page.keyboard.press('?')],
   ['menu of the operator', 'credentials', (page) => press(page, 'First owner, owner')],
   ['menu of a row', 'credentials', (page) => press(page, /^Actions on Server/)],
   ['new credential', 'credentials', (page) => press(page, 'Create credential')],
   ['rotating a credential', 'credentials', (page) => choose(row(page, 'Server'), 'Rotate')],
   ['disabling a credential', 'credentials', (page) => choose(row(page, 'Server'), 'Disable')],
   ['new endpoint', 'endpoints', (page) => press(page, 'Create endpoint')],
-  ['changing an endpoint', 'endpoints', (page) => choose(row(page, 'every event'), 'Change')],
-  ['rotating keys', 'endpoints', (page) => choose(row(page, 'every event'), 'Rotate keys')],
-  ['switching off', 'endpoints', (page) => choose(row(page, 'every event'), 'Switch off')],
-  ['deleting an endpoint', 'endpoints', (page) => choose(row(page, 'every event'), 'Delete')],
+  ['changing an endpoint', 'endpoints', (page) => choose(row(page, 'all events'), 'Change')],
+  ['rotating keys', 'endpoints', (page) => choose(row(page, 'all events'), 'Rotate keys')],
+  ['switching off', 'endpoints', (page) => choose(row(page, 'all events'), 'Switch off')],
+  ['deleting an endpoint', 'endpoints', (page) => choose(row(page, 'all events'), 'Delete')],
   ['sending again', 'deliveries', (page) => press(page, 'Send again')],
-  ['canceling', 'trusonafication', (page) => press(page, 'Cancel it')],
+  ['canceling', 'trusonafication', (page) => press(page, 'Cancel')],
   ['retiring a device', 'users', (page) => press(page, 'Retire device')],
   ['disabling a relying party', 'settings', (page) => press(page, 'Disable')],
   ['new relying party', 'relying-parties', (page) => press(page, 'Create relying party')],
@@ -155,15 +168,15 @@ for (const viewport of [{ width: 1440, height: 900 }, HANDHELD]) {
       await expect(dialog(page, 'The keys of the endpoint')).toBeVisible();
       await expectAccessible(page, 'secret');
       await press(page, 'I have saved it');
-      await expect(row(page, 'every event')).toBeVisible();
-      await choose(row(page, 'every event'), 'Delete');
+      await expect(row(page, 'all events')).toBeVisible();
+      await choose(row(page, 'all events'), 'Delete');
       await dialog(page).getByRole('button', { name: 'Delete', exact: true }).click();
       await expect(page.getByText('Deleted')).toBeVisible();
       await expectAccessible(page, 'said in passing');
       await open(page, server, 'operators');
       await press(page, 'Invite');
       await dialog(page).getByLabel('Name').fill('Audrey');
-      await dialog(page).getByRole('button', { name: 'Make the link' }).click();
+      await dialog(page).getByRole('button', { name: 'Create link' }).click();
       await confirmOnPhone();
       await expect(dialog(page, 'Invitation for Audrey')).toBeVisible();
       await expectAccessible(page, 'invitation');
@@ -171,8 +184,8 @@ for (const viewport of [{ width: 1440, height: 900 }, HANDHELD]) {
 
     test('nothing is wrong with evidence, whether it is genuine or not', async ({ page, server }) => {
       await open(page, server, 'trusonafication', { rp: has.rp, id: has.answered });
-      for (const part of ['How it ended', 'What was asked', 'What was answered', 'Evidence as a file'])
-        await page.getByText(part).click();
+      for (const part of ['Receipt', 'Challenge', 'Response', 'Evidence as a file'])
+        await page.getByText(part, { exact: true }).click();
       await expectAccessible(page, 'evidence that is genuine');
       await page.route('**/jwks/archive', (route) => route.fulfill({ json: { keys: [] } }));
       await page.reload();
@@ -193,7 +206,7 @@ for (const viewport of [{ width: 1440, height: 900 }, HANDHELD]) {
       await expectAccessible(page, 'view still to come');
       await page.route('**/console/api/status', (route) => route.abort());
       await open(page, server, 'overview');
-      await expect(page.getByText('The state of the deployment is not known')).toBeVisible();
+      await expect(page.getByText('The state of the deployment is unknown')).toBeVisible();
       await expectAccessible(page, 'state not known');
       await page.unroute('**/console/api/status');
       await page.route('**/console/api/status', async (route) => {
@@ -220,7 +233,7 @@ for (const viewport of [{ width: 1440, height: 900 }, HANDHELD]) {
       await expect(page.getByText('Scanned. Accept on your phone.')).toBeVisible();
       await expectAccessible(page, 'scanned');
       await press(phone, 'Reject');
-      await expect(page.getByText('The phone said no')).toBeVisible();
+      await expect(page.getByText('Rejected on the phone')).toBeVisible();
       await expectAccessible(page, 'rejected');
     });
   });

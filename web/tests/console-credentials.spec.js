@@ -29,7 +29,7 @@ test('the secret of a new credential is shown once, works, and is nowhere to be 
 }) => {
   const { id } = await tenant(server);
   await open(page, server, 'credentials', { rp: id });
-  await expect(page.getByText('There is no credential yet')).toBeVisible();
+  await expect(page.getByText('No credentials yet')).toBeVisible();
   await page.getByRole('button', { name: 'Create credential' }).first().click();
   await dialog(page).getByLabel('Kind').selectOption('Server');
   await dialog(page).getByRole('button', { name: 'Create', exact: true }).click();
@@ -53,7 +53,7 @@ test('a credential is rotated without a break: both work until the old one is di
   const old = await admin('credentials', 'create', 'server');
   await open(page, server, 'credentials', { rp: id });
   await choose(row(page, 'Server'), 'Rotate');
-  await dialog(page).getByRole('button', { name: 'Create the new one' }).click();
+  await dialog(page).getByRole('button', { name: 'Create new credential' }).click();
   const successor = await keepCredential(page);
   await expect(row(page, 'Server')).toHaveCount(2);
   expect(await probe(server, successor)).toBe(GOOD);
@@ -69,6 +69,28 @@ test('a credential is rotated without a break: both work until the old one is di
   await expect(row(page, 'Disabled').getByRole('button', { name: /^Actions/ })).toHaveCount(0);
   await expect.poll(() => probe(server, old), { timeout: 31_000 }).toBe(REFUSED);
   expect(await probe(server, successor)).toBe(GOOD);
+});
+
+test('a credential has a name, which can be changed, and says when it was last used', async ({ page, server }) => {
+  const { id } = await tenant(server);
+  await open(page, server, 'credentials', { rp: id });
+  await page.getByRole('button', { name: 'Create credential' }).first().click();
+  await dialog(page).getByLabel('Name').fill('Shop backend');
+  await dialog(page).getByRole('button', { name: 'Create', exact: true }).click();
+  const credential = await keepCredential(page);
+  await expect(row(page, 'Shop backend')).toContainText('Not yet');
+  expect(await probe(server, credential)).toBe(GOOD);
+  await expect(async () => {
+    await page.reload();
+    await expect(row(page, 'Shop backend')).toContainText('In the last hour', { timeout: 1000 });
+  }).toPass();
+  await choose(row(page, 'Shop backend'), 'Rename');
+  await dialog(page).getByLabel('Name').fill('Old backend');
+  await confirm(page, 'Save');
+  await expect(row(page, 'Old backend')).toContainText('Server');
+  await page.getByRole('button', { name: 'Search' }).click();
+  await dialog(page).getByRole('searchbox').fill('old back');
+  await expect(dialog(page).getByRole('link', { name: /^Credential ?Old backend/ })).toBeVisible();
 });
 
 test('a mobile credential registers phones and asks nobody', async ({ page, server }, info) => {
@@ -95,5 +117,5 @@ test('who changes their mind makes no credential', async ({ page, server }) => {
   await create.click();
   await page.keyboard.press('Escape');
   await expect(dialog(page)).toBeHidden();
-  await expect(page.getByText('There is no credential yet')).toBeVisible();
+  await expect(page.getByText('No credentials yet')).toBeVisible();
 });

@@ -121,11 +121,32 @@ test('a delivery that failed is shown with what the receiver said, and is sent a
 
   receiver.answer = { status: 204 };
   await page.getByRole('button', { name: 'Send again' }).click();
-  await expectToast(page, 'It is sent again');
+  await expectToast(page, 'Sending again');
   await expect.poll(() => receiver.calls.length).toBe(2);
   expect(receiver.calls[1].headers['webhook-id']).toBe(receiver.calls[0].headers['webhook-id']);
   await expectSoon(page, page.getByText('Succeeded'));
   await expect(attempts).toHaveText([/^HTTP 500 after/, /^HTTP 204 after/]);
+});
+
+test('a test webhook is sent after a confirmation, and its delivery shows payload and response', async ({
+  page,
+  server,
+  receiver,
+}) => {
+  receiver.answer = { status: 418, body: 'I am a teapot' };
+  const shop = await tenant(server);
+  await shop.admin('endpoints', 'create', receiver.url, '--event', 'trusonafication.accepted');
+  await open(page, server, 'endpoints', { rp: shop.id });
+  await choose(row(page, receiver.url), 'Send test');
+  await expect(dialog(page)).toContainText(receiver.url);
+  await confirm(page, 'Send test');
+  await expect(heading(page, 'endpoint.test')).toBeVisible();
+  await expectSoon(page, page.getByText('HTTP 418'));
+  await expect(page.getByRole('group', { name: 'Response' })).toHaveText('I am a teapot');
+  await expect(page.getByRole('group', { name: 'Payload' })).toContainText('"type": "endpoint.test"');
+  expect(JSON.parse(receiver.calls[0].body)).toMatchObject({ type: 'endpoint.test', data: {} });
+  await open(page, server, 'audit', { method: 'TestEndpoint', 'relying-party': shop.id });
+  await expect(row(page, 'TestEndpoint')).toContainText('OK');
 });
 
 test('what an endpoint missed while it was off is sent again, all of it', async ({ page, server, receiver }) => {
@@ -147,9 +168,9 @@ test('what an endpoint missed while it was off is sent again, all of it', async 
   await expect(row(page, receiver.url)).toContainText('On');
   await open(page, server, 'deliveries', { rp: shop.id });
   await page.getByRole('button', { name: 'Send again' }).click();
-  await dialog(page).getByLabel('Of').selectOption('The last hour');
+  await dialog(page).getByLabel('Created in').selectOption('The last hour');
   await confirm(page, 'Send again');
-  await expectToast(page, '1 delivery is sent again');
+  await expectToast(page, 'Sending 1 delivery again');
   await expect.poll(() => receiver.calls.length).toBe(1);
   await expectSoon(page, row(page, 'trusonafication.canceled').getByText('Succeeded'));
 });
@@ -197,10 +218,10 @@ test('an endpoint gets new keys, and the old ones sign, too, for as long as is c
   const { secret: old } = await shop.admin('endpoints', 'create', receiver.url);
   await open(page, server, 'endpoints', { rp: shop.id });
   await choose(row(page, receiver.url), 'Rotate keys');
-  await dialog(page).getByLabel('How long the old keys sign, too').selectOption('An hour');
+  await dialog(page).getByLabel('How long the old keys also sign').selectOption('An hour');
   await dialog(page).getByRole('button', { name: 'Rotate', exact: true }).click();
   const secret = await keepSecret(page);
-  await expect(row(page, receiver.url)).toContainText(/the old keys sign, too, until in (59 min|1 hr)/);
+  await expect(row(page, receiver.url)).toContainText(/the previous keys also sign until in (59 min|1 hr)/);
   await end(shop);
   await expect.poll(() => receiver.calls.length).toBe(1);
   expect([secret, old].map((key) => isSigned(receiver.calls[0], key))).toEqual([true, true]);
@@ -214,7 +235,7 @@ test('an endpoint is changed, and deleted, and then told nothing', async ({ page
   await choose(row(page, '/new'), 'Change');
   await dialog(page).getByLabel('URL').fill(`${receiver.url}/moved`);
   await confirm(page, 'Save');
-  await expect(row(page, '/moved')).toContainText('every event');
+  await expect(row(page, '/moved')).toContainText('all events');
   await choose(row(page, '/moved'), 'Delete');
   await expect(dialog(page)).toContainText(`${receiver.url}/moved`);
   await confirm(page, 'Delete');

@@ -20,14 +20,91 @@ function chart(page, title, reading = '') {
   return page.getByRole('img', { name: new RegExp(`^${title}\\. .*${reading}`) });
 }
 
+/**
+ * Has the metrics say how many endpoints fail, whatever other tests have left behind.
+ * @param {Page} page
+ * @param {number} failing
+ */
+async function withFailing(page, failing) {
+  await page.route('**/console/api/status', async (route) => {
+    const response = await route.fetch();
+    const { processes } = await response.json();
+    const others = /^nodkey_(endpoints_failing|deliveries_oldest_pending_seconds|consumer_retrying)\b.*$/gm;
+    for (const process of processes)
+      process.metrics = `${process.metrics.replace(others, '')}\nnodkey_endpoints_failing ${failing}\n`;
+    await route.fulfill({ response, json: { processes } });
+  });
+}
+
+test('ready is not said while an endpoint fails every attempt', async ({ page, server }) => {
+  await withFailing(page, 2);
+  await open(page, server, 'overview');
+  await expect(page.getByText('2 webhook endpoints fail every attempt')).toBeVisible();
+  await expect(page.getByRole('status').getByText('All processes run, but 1 problem needs attention')).toBeVisible();
+  await expect(page.getByRole('status').getByText('Ready', { exact: true })).toHaveCount(0);
+  await expect(page.getByRole('link', { name: /^Overview.*needs attention/ })).toBeVisible();
+  await page.unrouteAll({ behavior: 'ignoreErrors' });
+});
+
+test('the overview names the endpoint of the relying party that fails, and leads to its deliveries', async ({
+  page,
+  server,
+  receiver,
+}) => {
+  receiver.answer = { status: 500 };
+  const shop = await tenant(server);
+  await shop.enrol('ada');
+  const { id } = await shop.admin('endpoints', 'create', receiver.url);
+  const asked = await shop.ask('ada', 'log in');
+  await shop.admin('trusonafications', 'cancel', asked.id);
+  await open(page, server, 'endpoints', { rp: shop.id });
+  await expect(async () => {
+    await page.reload();
+    await expect(row(page, receiver.url)).toContainText('Failing', { timeout: 1000 });
+  }).toPass();
+  await open(page, server, 'overview');
+  await page.getByRole('main').getByRole('link', { name: receiver.url }).click();
+  await expect(heading(page, 'Deliveries')).toBeFocused();
+  expect(new URL(page.url()).searchParams.get('endpoint')).toBe(id);
+});
+
+test('the overview counts the trusonafications of the relying party, by hour and by day, with their success rate', async ({
+  page,
+  server,
+}) => {
+  const shop = await tenant(server);
+  const phone = await shop.enrol('ada');
+  for (const decision of /** @type {const} */ (['accept', 'accept', 'reject'])) {
+    await shop.ask('ada', 'log in');
+    await phone.answer(decision);
+  }
+  const { id } = await shop.ask('ada', 'log in');
+  await shop.admin('trusonafications', 'cancel', id);
+  await open(page, server, 'trusonafications', { rp: shop.id });
+  await open(page, server, 'overview');
+  const totals = page.getByRole('region', { name: 'Totals' });
+  // In all, accepted, rejected, expired, canceled, in progress.
+  const expected = ['4', '2', '1', '0', '1', '0', '66.7%'];
+  await expect(totals).toContainText(shop.name);
+  await expect(totals.getByRole('definition')).toHaveText(expected);
+  await totals.getByText('By hour', { exact: true }).click();
+  await expect(totals.getByRole('row')).toHaveCount(25);
+  await totals.getByLabel('Period').selectOption('Last 30 days');
+  await totals.getByText('By day', { exact: true }).click();
+  await expect(totals.getByRole('definition')).toHaveText(expected);
+  await expect(totals.getByRole('row')).toHaveCount(31);
+});
+
 test('the overview names every service as ready', async ({ page, server }) => {
+  await withFailing(page, 0);
   await open(page, server, 'overview');
   await expect(heading(page, 'Overview')).toBeVisible();
   const processes = page.getByRole('table', { name: 'Processes' });
   await expect(processes.getByText('Ready')).toBeVisible();
   for (const service of SERVICES) await expect(processes.getByRole('rowheader')).toContainText(service);
   await expect(page.getByRole('status').getByText('Ready', { exact: true })).toBeVisible();
-  await expect(page.getByText('not all is well')).toBeHidden();
+  await expect(page.getByText('needs attention')).toBeHidden();
+  await page.unrouteAll({ behavior: 'ignoreErrors' });
 });
 
 test('the overview charts how logins go', async ({ page, elsewhere, server }) => {
@@ -56,14 +133,16 @@ test('a server that is away is said to be, and is looked for again', async ({ pa
   await page.getByRole('link', { name: 'Credentials' }).click();
   await expect(page.getByRole('alert')).toContainText('UNREACHABLE');
   await page.getByRole('link', { name: 'Overview' }).click();
-  await expect(page.getByText('The state of the deployment is not known')).toBeVisible();
-  await expect(page.getByRole('link', { name: /^Overview.*not all is well/ })).toBeVisible();
+  await expect(page.getByText('The state of the deployment is unknown')).toBeVisible();
+  await expect(page.getByRole('link', { name: /^Overview.*needs attention/ })).toBeVisible();
+  await withFailing(page, 0);
   await page.context().setOffline(false);
-  await page.getByRole('button', { name: 'Try again' }).click();
+  for (const button of (await page.getByRole('button', { name: 'Try again' }).all()).toReversed()) await button.click();
   await expect(page.getByRole('status').getByText('Ready', { exact: true })).toBeVisible();
   await expect(page.getByRole('alert')).toHaveCount(0);
   await go(page, 'Deliveries');
-  await expect(page.getByText('Nothing was sent yet')).toBeVisible();
+  await expect(page.getByText('No deliveries yet')).toBeVisible();
+  await page.unrouteAll({ behavior: 'ignoreErrors' });
 });
 
 test('a view that could not be loaded is tried again', async ({ page, server }) => {
@@ -73,7 +152,7 @@ test('a view that could not be loaded is tried again', async ({ page, server }) 
   await expect(page.getByRole('alert')).toContainText('The server cannot be reached');
   await page.unrouteAll();
   await page.getByRole('button', { name: 'Try again' }).click();
-  await expect(page.getByText('There is no credential yet')).toBeVisible();
+  await expect(page.getByText('No credentials yet')).toBeVisible();
 });
 
 test('an address that is no view says so, and leads on', async ({ page, server }) => {
@@ -93,14 +172,14 @@ test('a signing key is rotated or revoked, and what the old one signed still hol
   const { id } = await shop.ask('ada', 'log in');
   await phone.answer('accept');
   await open(page, server, 'signing-keys');
-  await expect(row(page, 'Signs now')).toHaveCount(2);
+  await expect(row(page, 'Current')).toHaveCount(2);
   await page.getByRole('button', { name: 'Rotate' }).click();
   await page.getByLabel('Algorithm of the new key').selectOption('ES256 (P-256)');
   await confirmTwice(page, 'Rotate', confirmOnPhone);
-  await expectToast(page, 'The new key is published');
-  await expect(row(page, 'Signs now')).toHaveCount(2);
-  await expect(row(page, 'Signs soon')).toContainText('ES256');
-  await expect(row(page, 'Signs soon')).toContainText('trusonafication');
+  await expectToast(page, 'New key published');
+  await expect(row(page, 'Current')).toHaveCount(2);
+  await expect(row(page, 'Published')).toContainText('ES256');
+  await expect(row(page, 'Published')).toContainText('trusonafication');
   const kids = async () => (await (await page.request.get(`${server.url}/jwks`)).json()).keys.length;
   expect(await kids()).toBe(3);
   await open(page, server, 'trusonafication', { rp: shop.id, id });
@@ -110,6 +189,6 @@ test('a signing key is rotated or revoked, and what the old one signed still hol
   await page.getByLabel('The old key is compromised').check();
   await confirmTwice(page, 'Rotate', confirmOnPhone);
   await expect(row(page, 'Revoked')).toHaveCount(2);
-  await expect(row(page, 'Signs now')).toHaveCount(2);
+  await expect(row(page, 'Current')).toHaveCount(2);
   expect(await kids()).toBe(2);
 });

@@ -25,13 +25,13 @@ import { tenant } from './support/tenant.js';
 /** What each view shows an auditor, too, and the buttons that are there for others. */
 const VIEWS = /** @type {[view: string, shown: string, buttons: (string | RegExp)[]][]} */ ([
   ['credentials', 'Server', ['Create credential', /^Actions on Server/]],
-  ['endpoints', 'every event', ['Create endpoint', /^Actions on http/]],
-  ['deliveries', 'Nothing was sent yet', ['Send again']],
+  ['endpoints', 'all events', ['Create endpoint', /^Actions on http/]],
+  ['deliveries', 'No deliveries yet', ['Send again']],
   ['users', 'ada’s phone', ['Retire device', 'Deactivate binding', 'Deactivate user']],
-  ['trusonafication', 'Waiting for the answer', ['Cancel it']],
+  ['trusonafication', 'Waiting for the answer', ['Cancel']],
   ['settings', 'Secure QR codes', ['Save', 'Disable']],
   ['relying-parties', 'Acme Bank', ['Create relying party']],
-  ['signing-keys', 'Signs now', ['Rotate']],
+  ['signing-keys', 'Current', ['Rotate']],
   ['operators', 'First owner', ['Invite', /^Actions on/]],
 ]);
 
@@ -57,10 +57,10 @@ test('an auditor is invited by a link that is shown once', async ({ page, elsewh
   await open(page, server, 'operators');
   await page.getByRole('button', { name: 'Invite' }).click();
   await dialog(page).getByLabel('Role').selectOption('Auditor');
-  await dialog(page).getByRole('button', { name: 'Make the link' }).click();
+  await dialog(page).getByRole('button', { name: 'Create link' }).click();
   await expect(dialog(page).getByLabel('Name')).toHaveAccessibleDescription(/must not be blank/);
   await dialog(page).getByLabel('Name').fill(name);
-  await dialog(page).getByRole('button', { name: 'Make the link' }).click();
+  await dialog(page).getByRole('button', { name: 'Create link' }).click();
   await confirmOnPhone();
   const shown = dialog(page, `Invitation for ${name}`);
   await expect(shown.getByRole('img', { name: 'Invitation link as a QR code' })).toBeVisible();
@@ -131,7 +131,7 @@ test('an operator acts for relying parties and leaves operators and signing keys
   await expect(row(page, 'First owner')).toContainText('Owner');
   await expect(page.getByRole('main').getByRole('button')).toHaveCount(0);
   await go(page, 'Signing keys');
-  await expect(row(page, 'Signs now')).toHaveCount(2);
+  await expect(row(page, 'Current')).toHaveCount(2);
   await expect(page.getByRole('button', { name: 'Rotate' })).toHaveCount(0);
   const invitation = { name: 'Mallory', role: 'ROLE_OWNER' };
   const refused = await rpc(page, 'registry.v1.OperatorService/InviteOperator', invitation);
@@ -173,7 +173,7 @@ test('who is disabled is signed out at the next call, and the phone signs in no 
   await expect(row(page, name)).toContainText('Disabled');
   await expect(row(page, name).getByRole('button')).toHaveCount(0);
   await expectSignedOut(elsewhere);
-  await expect(elsewhere.getByText('Your session is over. Sign in again.')).toBeVisible();
+  await expect(elsewhere.getByText('Your session has ended. Sign in again.')).toBeVisible();
   await phone.reload();
   await code(elsewhere).click();
   await expect(heading(phone, 'This code cannot be used')).toBeVisible();
@@ -190,8 +190,8 @@ test('a new invitation ends the phone before it, and the session', async ({
   await enter(elsewhere, server, (await invite(server, name, 'operator')).link);
   await open(page, server, 'operators');
   await choose(row(page, name), 'New invitation');
-  await expect(dialog(page)).toContainText('Their old phone and their sessions end at once');
-  await dialog(page).getByRole('button', { name: 'Make the link' }).click();
+  await expect(dialog(page)).toContainText('Their current phone and sessions are revoked immediately');
+  await dialog(page).getByRole('button', { name: 'Create link' }).click();
   await confirmOnPhone();
   const link = await dialog(page, `Invitation for ${name}`).getByRole('code').innerText();
   await dialog(page).getByRole('button', { name: 'Done' }).click();
@@ -275,13 +275,13 @@ test('inviting an owner asks the phone what exactly is to be done, and nothing i
   await page.getByRole('button', { name: 'Invite' }).click();
   await dialog(page).getByLabel('Name').fill(eve);
   await dialog(page).getByLabel('Role').selectOption('Owner');
-  const make = dialog(page).getByRole('button', { name: 'Make the link' });
+  const make = dialog(page).getByRole('button', { name: 'Create link' });
   await make.click();
   const asked = dialog(page, 'Confirm on your phone');
   await expect(asked).toContainText('invite an owner');
   await expect(asked).toContainText(eve);
   await asked.getByRole('button', { name: 'Cancel' }).click();
-  await expect(dialog(page)).toContainText('It was not confirmed. Nothing was done.');
+  await expect(dialog(page)).toContainText('Not confirmed. Nothing was changed.');
   await make.click();
   expect(await confirmOn(page, phone)).toBe(`invite an owner: ${eve}`);
   await expect(dialog(page, `Invitation for ${eve}`).getByRole('code')).toBeVisible();
@@ -326,7 +326,7 @@ test('operators see where they are signed in and end it, and owners end the sess
   await page.getByRole('main').getByRole('button', { name: 'End' }).click();
   await confirm(page, 'End');
   await expectToast(page, 'Ended');
-  await expect(page.getByText('Nobody is signed in')).toBeVisible();
+  await expect(page.getByText('No sessions')).toBeVisible();
   await elsewhere.reload();
   await expectSignedOut(elsewhere);
 });

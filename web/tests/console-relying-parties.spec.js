@@ -26,6 +26,18 @@ async function save(page, name) {
   await page.getByRole('form', { name }).getByRole('button', { name: 'Save' }).click();
 }
 
+test('the settings show which apps open the links of the relying party', async ({ page, server }) => {
+  const shop = await tenant(server);
+  await open(page, server, 'settings', { rp: shop.id });
+  const card = page.locator('section').filter({ has: page.getByRole('heading', { name: 'App links' }) });
+  await expect(card).toContainText('None configured. Links open in the browser.');
+  const app = `com.example.app=${'AB:'.repeat(31)}CD`;
+  const host = `${shop.id}.example.com`;
+  await shop.admin('app-links', 'set', host, '--android', app, '--apple', 'TEAMID1234.com.example.app');
+  await page.reload();
+  for (const shown of [host, 'com.example.app', 'TEAMID1234.com.example.app']) await expect(card).toContainText(shown);
+});
+
 test('a relying party is created, and its credentials come next', async ({ page, server }) => {
   await open(page, server, 'relying-parties');
   await page.getByRole('button', { name: 'Create relying party' }).click();
@@ -35,7 +47,7 @@ test('a relying party is created, and its credentials come next', async ({ page,
   await expect(asked.getByLabel('Name')).toHaveAccessibleDescription(/must not be blank/);
   await asked.getByLabel('Name').fill('Bäckerei Köhler');
   await page.keyboard.press('Enter');
-  await expectToast(page, 'Created. It needs credentials next.');
+  await expectToast(page, 'Created. Next, create its credentials.');
   await expect(heading(page, 'Credentials')).toBeFocused();
   await expect(chooser(page, 'Bäckerei Köhler')).toBeVisible();
   await expect(page).toHaveTitle('Credentials · Bäckerei Köhler · Nodkey');
@@ -64,7 +76,7 @@ test('what holds for its secure QR codes is changed, and what is wrong with it i
   const { id, admin } = await tenant(server);
   await open(page, server, 'settings', { rp: id });
   const origins = page.getByLabel('Allowed origins');
-  const digits = page.getByRole('checkbox', { name: /^The person confirms two digits/ });
+  const digits = page.getByRole('checkbox', { name: /^The user confirms two digits/ });
   await origins.fill('https://shop.example.com/path');
   await save(page, 'Secure QR codes');
   await expect(origins).toHaveAccessibleDescription(/must be/);
@@ -85,12 +97,12 @@ test('what holds for its secure QR codes is changed, and what is wrong with it i
 test('how people may be prompted is changed', async ({ page, server }) => {
   const { id, admin } = await tenant(server);
   await open(page, server, 'settings', { rp: id });
-  await page.getByRole('checkbox', { name: /^No budgets/ }).uncheck();
-  await page.getByRole('checkbox', { name: /^Numbers to match have six digits/ }).check();
+  await page.getByRole('checkbox', { name: /^No prompt limits/ }).uncheck();
+  await page.getByRole('checkbox', { name: /^Require six digits for number matching/ }).check();
   await save(page, 'Prompts');
   await expectToast(page, 'Saved');
   await page.reload();
-  await expect(page.getByRole('checkbox', { name: /^No budgets/ })).not.toBeChecked();
+  await expect(page.getByRole('checkbox', { name: /^No prompt limits/ })).not.toBeChecked();
   expect(await admin('relying-parties', 'show', id)).toMatchObject({
     tolerant_prompts: false,
     allow_unprompted: false,
@@ -101,13 +113,13 @@ test('how people may be prompted is changed', async ({ page, server }) => {
 test('what is put up with in signatures is changed', async ({ page, server }) => {
   const { id, admin } = await tenant(server);
   await open(page, server, 'settings', { rp: id });
-  const skew = page.getByLabel('Most seconds the date of a request may differ');
+  const skew = page.getByLabel('Maximum clock difference of a request, in seconds');
   await skew.fill('100000');
   await save(page, 'Request signatures');
   await expect(skew).toHaveAccessibleDescription(/must be/);
   await skew.fill('60');
   await page.getByRole('checkbox', { name: /first 256 bytes/ }).uncheck();
-  await page.getByRole('checkbox', { name: /comes again/ }).check();
+  await page.getByRole('checkbox', { name: /requests that change something/ }).check();
   await save(page, 'Request signatures');
   await expectToast(page, 'Saved');
   expect(await admin('relying-parties', 'show', id)).toMatchObject({
@@ -121,8 +133,8 @@ test('what is put up with in signatures is changed', async ({ page, server }) =>
 test('what is left to phones is changed', async ({ page, server }) => {
   const { id, admin } = await tenant(server);
   await open(page, server, 'settings', { rp: id });
-  await page.getByRole('checkbox', { name: /^Refuse that a phone hands its place/ }).check();
-  await page.getByRole('checkbox', { name: /^A phone may let another in/ }).check();
+  await page.getByRole('checkbox', { name: /^Refuse transfers from a phone/ }).check();
+  await page.getByRole('checkbox', { name: /^A phone may add another phone/ }).check();
   await save(page, 'Phones');
   await expectToast(page, 'Saved');
   expect(await admin('relying-parties', 'show', id)).toMatchObject({ refuse_transfers: true, phones_add_phones: true });
@@ -143,7 +155,7 @@ test('a relying party is disabled by who enters its name, and its credentials ar
   await open(page, server, 'settings', { rp: id });
   await page.getByRole('button', { name: 'Disable' }).click();
   const asked = dialog(page, `Disable ${name}?`);
-  const field = asked.getByLabel('To go on, enter its name');
+  const field = asked.getByLabel('To confirm, enter its name');
   await field.fill('Shop');
   await asked.getByRole('button', { name: 'Disable' }).click();
   await expect(field).toHaveAccessibleDescription(`must be ${name}`);
@@ -162,7 +174,7 @@ test('another relying party is chosen in the header: the same list, none of the 
   await expect(page.getByText('Nothing matches')).toBeVisible();
   await chooser(page, one.name).click();
   await page.getByRole('link', { name: other.name, exact: true }).click();
-  await expect(page.getByText('Nothing was sent yet')).toBeVisible();
+  await expect(page.getByText('No deliveries yet')).toBeVisible();
   await expect(page).toHaveURL(`${server.url}/console/deliveries?rp=${other.id}`);
   await page.goBack();
   await expect(chooser(page, one.name)).toBeVisible();

@@ -61,8 +61,8 @@ test('who rejects on the phone stays out, is told so, and can begin again', asyn
   await scan(page, phone);
   await phone.getByRole('button', { name: 'Reject' }).click();
   await expect(heading(phone, 'Rejected')).toBeVisible();
-  await expect(page.getByText('The phone said no')).toBeVisible();
-  await expect(page.getByText('Nobody was signed in.')).toBeVisible();
+  await expect(page.getByText('Rejected on the phone')).toBeVisible();
+  await expect(page.getByText('You are not signed in.')).toBeVisible();
   await page.getByRole('button', { name: 'Show a new code' }).click();
   await signIn(page, phone);
   await expect(heading(page, 'Overview')).toBeVisible();
@@ -109,7 +109,7 @@ test('a phone that does not prove that its owner is there is refused', async ({ 
   const [begun] = await Promise.all([page.waitForResponse(/\/sign_in$/), page.goto(`${server.url}/console`)]);
   const { payload } = await begun.json();
   await scanAndAccept(phone, payload);
-  await expect(page.getByText('That phone belongs to no operator')).toBeVisible();
+  await expect(page.getByText('This phone does not belong to an operator')).toBeVisible();
   await page.getByRole('button', { name: 'Show a new code' }).click();
   await expectSignedOut(page);
 });
@@ -138,7 +138,7 @@ test('a session that is over leads to the sign-in, which says why, and from ther
   await page.context().clearCookies();
   await page.getByRole('link', { name: 'Operators' }).click();
   await expectSignedOut(page);
-  await expect(page.getByText('Your session is over. Sign in again.')).toBeVisible();
+  await expect(page.getByText('Your session has ended. Sign in again.')).toBeVisible();
   await signIn(page, phone);
   await expect(heading(page, 'Operators')).toBeVisible();
 });
@@ -161,7 +161,7 @@ test('who has no invitation is told how to get one', async ({ page, server }) =>
 test('a console that cannot be reached says so, and goes on when it can', async ({ page, server }) => {
   await page.route('**/console/api/sign_in', (route) => route.abort());
   await page.goto(`${server.url}/console`);
-  await expect(page.getByText('There is no code')).toBeVisible();
+  await expect(page.getByText('No code available')).toBeVisible();
   await page.unrouteAll();
   await page.getByRole('button', { name: 'Show a new code' }).click();
   await expectSignedOut(page);

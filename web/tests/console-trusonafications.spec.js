@@ -88,7 +88,7 @@ test.describe('the list', () => {
     const shop = await tenant(server);
     const phone = await shop.enrol('ada');
     await open(page, server, 'trusonafications', { rp: shop.id });
-    await expect(page.getByText('Nobody was asked yet')).toBeVisible();
+    await expect(page.getByText('No trusonafications yet')).toBeVisible();
     await page.getByRole('switch', { name: 'Live' }).check();
     await expect(page.getByText('Connected')).toBeVisible();
     await shop.ask('ada', 'pay 1');
@@ -108,7 +108,7 @@ test.describe('the list', () => {
     await open(page, server, 'trusonafications', { rp: shop.id, live: '1' });
     await expect(page.getByRole('switch', { name: 'Live' })).toBeChecked();
     await expect(page.getByText('Connecting')).toBeVisible();
-    await expect(page.getByText('Nobody was asked yet')).toBeVisible();
+    await expect(page.getByText('No trusonafications yet')).toBeVisible();
     await shop.ask('ada', 'pay 1');
     await page.unrouteAll();
     await expect(page.getByText('Connected')).toBeVisible();
@@ -127,30 +127,33 @@ test.describe('one question', () => {
     await open(page, server, 'trusonafications', { rp: await acme(server), user });
     await page.getByRole('link', { name: 'pay 90.00 EUR' }).click();
     await expect(heading(page, 'pay 90.00 EUR')).toBeFocused();
-    await expect(part(page, 'What happened').getByRole('listitem')).toHaveText([/^Asked/, /^Waiting for the answer/]);
+    await expect(part(page, 'What happened').getByRole('listitem')).toHaveText([
+      /^Requested/,
+      /^Waiting for the answer/,
+    ]);
     await expect(part(page, 'Custom fields')).toContainText('{"payee":"Alan","amount":90.10}');
     await expect(part(page, 'Evidence')).toHaveCount(0);
 
     await accept(phone);
     await expect(part(page, 'What happened').getByRole('listitem')).toHaveText([
-      /^Asked/,
-      /^AcceptedProven: level 2, essentialafter .* s/,
+      /^Requested/,
+      /^AcceptedPhone and presence \(level 2\)after .* s/,
     ]);
     const evidence = part(page, 'Evidence');
     await expect(evidence.getByText('Genuine', { exact: true })).toBeVisible();
     for (const check of CHECKS) await expect(evidence.getByText(`${check}: holds`)).toBeVisible();
     await expect(evidence.getByRole('listitem').nth(2)).toContainText(await deviceOf(server, user));
-    await evidence.getByText('How it ended').click();
-    const receipt = evidence.getByRole('group', { name: 'How it ended' });
+    await evidence.getByText('Receipt', { exact: true }).click();
+    const receipt = evidence.getByRole('group', { name: 'Receipt' });
     await expect(receipt).toContainText('"status": "ACCEPTED"');
     await expect(receipt).toContainText(`"sub": "${id}"`);
     await expect(receipt).toContainText(`"user": "${user}"`);
-    await evidence.getByText('What was asked').click();
-    const asked = evidence.getByRole('group', { name: 'What was asked' });
+    await evidence.getByText('Challenge', { exact: true }).click();
+    const asked = evidence.getByRole('group', { name: 'Challenge' });
     await expect(asked).toContainText('"act": "pay 90.00 EUR"');
     await expect(asked).toContainText('"amount": 90.10');
-    await evidence.getByText('What was answered').click();
-    await expect(evidence.getByRole('group', { name: 'What was answered' })).toContainText('"dec": "accept"');
+    await evidence.getByText('Response', { exact: true }).click();
+    await expect(evidence.getByRole('group', { name: 'Response' })).toContainText('"dec": "accept"');
     await page.reload();
     await expect(evidence.getByText('Genuine', { exact: true })).toBeVisible();
   });
@@ -180,7 +183,9 @@ test.describe('one question', () => {
     const { id } = await shop.ask('ada', 'pay 1');
     await phone.answer('not-me');
     await open(page, server, 'trusonafication', { rp: shop.id, id });
-    await expect(part(page, 'What happened').getByRole('listitem').last()).toHaveText(/^RejectedIt was not them/);
+    await expect(part(page, 'What happened').getByRole('listitem').last()).toHaveText(
+      /^RejectedReported by the user: not me/,
+    );
     await expect(part(page, 'Evidence').getByText('Genuine', { exact: true })).toBeVisible();
   });
 
@@ -190,11 +195,11 @@ test.describe('one question', () => {
     await shop.admin('endpoints', 'create', receiver.url);
     const { id } = await shop.ask('ada', 'pay 1');
     await open(page, server, 'trusonafication', { rp: shop.id, id });
-    await page.getByRole('button', { name: 'Cancel it' }).click();
-    await confirm(page, 'Cancel the question');
+    await page.getByRole('button', { name: 'Cancel' }).click();
+    await confirm(page, 'Cancel trusonafication');
     await expectToast(page, 'Canceled');
     await expect(part(page, 'What happened').getByRole('listitem').nth(1)).toHaveText(/^Canceled/);
-    await expect(page.getByRole('button', { name: 'Cancel it' })).toHaveCount(0);
+    await expect(page.getByRole('button', { name: 'Cancel' })).toHaveCount(0);
     await expect.poll(() => receiver.calls.length).toBe(1);
     await expect(async () => {
       await page.reload();
@@ -211,8 +216,8 @@ test.describe('one question', () => {
     await shop.enrol('ada');
     const { id } = await shop.ask('ada', 'pay 1');
     await open(page, server, 'trusonafication', { rp: other.id, id });
-    await expect(page.getByRole('alert')).toContainText('There is no such thing here');
+    await expect(page.getByRole('alert')).toContainText('Not found');
     await go(page, 'Trusonafications');
-    await expect(page.getByText('Nobody was asked yet')).toBeVisible();
+    await expect(page.getByText('No trusonafications yet')).toBeVisible();
   });
 });

@@ -8,18 +8,6 @@ import { tenant } from './support/tenant.js';
 /** @typedef {import('@playwright/test').Page} Page */
 
 /**
- * Looks for a user or a device.
- * @param {Page} page
- * @param {'User' | 'Device'} kind
- * @param {string} text
- */
-async function find(page, kind, text) {
-  await page.getByRole('radio', { name: kind }).check();
-  await page.getByRole('searchbox', { name: `Exact ${kind.toLowerCase()} identifier` }).fill(text);
-  await page.getByRole('button', { name: 'Find' }).click();
-}
-
-/**
  * Does what a button asks about first.
  * @param {Page} page
  * @param {string} button
@@ -34,7 +22,7 @@ test('a user is found with their devices: keys, binding, and when they were last
   const shop = await tenant(server);
   const { device } = await shop.enrol('ada@example.com');
   await open(page, server, 'users', { rp: shop.id });
-  await find(page, 'User', 'ada@example.com');
+  await page.getByRole('link', { name: 'ada@example.com' }).click();
   const main = page.getByRole('main');
   await expect(main.getByRole('heading', { level: 2 })).toHaveText([
     'ada@example.com',
@@ -45,19 +33,35 @@ test('a user is found with their devices: keys, binding, and when they were last
   await expect(main.getByText(device)).toBeVisible();
   await expect(main.getByText('Device key P-256')).toBeVisible();
   await expect(main.getByText('Fingerprint or face P-256')).toBeVisible();
-  await expect(main.getByText('yes: the device key signed which presence keys it has')).toBeVisible();
-  await expect(main.getByText('nobody: the app has to be open')).toBeVisible();
+  await expect(main.getByText('signed by the device key: it certifies the presence keys')).toBeVisible();
+  await expect(main.getByText('none: the app has to be open')).toBeVisible();
   await page.reload();
   await expect(main.getByText(device)).toBeVisible();
 });
 
-test('a device is found by its identifier, and says whose it is', async ({ page, server }) => {
+test('users are listed by their identifiers and filtered by how these begin', async ({ page, server }) => {
+  const shop = await tenant(server);
+  for (const user of ['ada', 'adele', 'grace']) await shop.enrol(user);
+  await open(page, server, 'users', { rp: shop.id });
+  const names = page.getByRole('table', { name: 'Users' }).getByRole('rowheader');
+  await expect(names).toHaveText(['ada', 'adele', 'grace']);
+  await expect(row(page, 'grace')).toContainText('Active');
+  await page.getByLabel('Identifier begins with').fill('ad');
+  await page.keyboard.press('Enter');
+  await expect(names).toHaveText(['ada', 'adele']);
+  await page.reload();
+  await expect(names).toHaveText(['ada', 'adele']);
+});
+
+test('a device links to its user', async ({ page, server }) => {
   const shop = await tenant(server);
   const { device } = await shop.enrol('ada');
   await open(page, server, 'users', { rp: shop.id });
-  await expect(row(page, 'ada’s phone')).toContainText('Alive');
-  await find(page, 'Device', device);
+  await page.getByRole('link', { name: 'Devices', exact: true }).click();
+  await expect(row(page, 'ada’s phone')).toContainText('Registered');
+  await page.getByRole('link', { name: 'ada’s phone' }).click();
   await expect(heading(page, 'Users and devices')).toBeFocused();
+  await expect(page.getByText(device)).toBeVisible();
   await page.getByRole('link', { name: 'ada', exact: true }).click();
   await expect(page.getByRole('heading', { level: 2, name: 'ada', exact: true })).toBeVisible();
 });
@@ -65,11 +69,10 @@ test('a device is found by its identifier, and says whose it is', async ({ page,
 test('a user nobody has heard of has no device, which is said', async ({ page, server }) => {
   const shop = await tenant(server);
   await shop.enrol('ada');
-  await open(page, server, 'users', { rp: shop.id });
-  await find(page, 'User', 'Ada');
-  await expect(page.getByText('No device was ever bound to this user')).toBeVisible();
-  await page.getByRole('link', { name: 'Newest devices' }).click();
-  await expect(row(page, 'ada’s phone')).toBeVisible();
+  await open(page, server, 'users', { rp: shop.id, user: 'Ada' });
+  await expect(page.getByText('Unknown user')).toBeVisible();
+  await page.getByRole('main').getByRole('link', { name: 'All users' }).first().click();
+  await expect(row(page, 'ada')).toBeVisible();
 });
 
 test('a device that was lost is retired: its phone is told so, and nobody is asked there', async ({
@@ -80,7 +83,7 @@ test('a device that was lost is retired: its phone is told so, and nobody is ask
   const user = await openPhone(phone, server);
   await open(page, server, 'users', { rp: await acme(server), user });
   await page.getByRole('button', { name: 'Retire device' }).click();
-  await expect(dialog(page)).toContainText('Its keys are dead at once, for good');
+  await expect(dialog(page)).toContainText('Its keys are revoked immediately and permanently');
   await confirm(page, 'Retire');
   await expectToast(page, 'Retired');
   await expect(page.getByText('Retired', { exact: true }).first()).toBeVisible();
@@ -103,6 +106,37 @@ test('a device that waits for it is activated, and its binding ended', async ({ 
   await act(page, 'Deactivate binding', 'Deactivate');
   await expect(page.getByRole('main').getByText('Deactivated', { exact: true }).first()).toBeVisible();
   await expect(shop.ask('ada', 'log in')).rejects.toThrow('USER_HAS_NO_ACTIVE_DEVICE');
+});
+
+test('a test prompt is sent to a user after a confirmation, and noted in the audit log', async ({ page, server }) => {
+  const shop = await tenant(server);
+  const { answer } = await shop.enrol('ada');
+  await open(page, server, 'users', { rp: shop.id, user: 'ada' });
+  await act(page, 'Send test prompt', 'Send test prompt');
+  await expect(heading(page, 'test')).toBeVisible();
+  await expect(page.getByText('Waiting for the answer')).toBeVisible();
+  await answer('accept');
+  await expect(page.getByText('Phone (level 1)').first()).toBeVisible();
+  await open(page, server, 'audit', { method: 'CreateTrusonafication', 'relying-party': shop.id });
+  await expect(row(page, 'CreateTrusonafication').filter({ hasText: 'First owner' })).toContainText('OK');
+});
+
+test('the identity documents of a user are shown, and what a verification found is recorded', async ({
+  page,
+  server,
+}) => {
+  const shop = await tenant(server);
+  const { device } = await shop.enrol('ada');
+  await shop.admin('documents', 'register', '--', device, '9f86d081884c7d65');
+  await open(page, server, 'users', { rp: shop.id, user: 'ada' });
+  const documents = page.getByRole('region', { name: 'Identity documents' });
+  await expect(documents.getByRole('listitem')).toContainText('Driver’s license (US, Canada)');
+  await expect(documents.getByRole('listitem')).toContainText('Not verified');
+  await documents.getByRole('button', { name: 'Set verification' }).click();
+  await dialog(page).getByLabel('Result').selectOption('Verified');
+  await confirm(page, 'Save');
+  await expectToast(page, 'Saved');
+  await expect(documents.getByText('Verified', { exact: true })).toBeVisible();
 });
 
 test('a user who may have lost a phone is frozen, with a note, and released again', async ({ page, server }) => {

@@ -71,7 +71,7 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
     let columns = ["at", "actor", "method", "relying_party_id", "outcome"];
     list(admin, page, &columns, async |page_size, page_token| {
         let (relying_party_id, operator_id, method) = (relying_party_id.clone(), operator_id.clone(), method.clone());
-        let message = ListAuditEntriesRequest { page_size, page_token, relying_party_id, operator_id, method };
+        let message = ListAuditEntriesRequest { page_size, page_token, relying_party_id, operator_id, method, ..Default::default() };
         let answer = client.list_audit_entries(request(message)).await?.into_inner();
         Ok((answer.entries.iter().map(to_record).collect(), answer.next_page_token))
     })

@@ -36,6 +36,9 @@ pub enum Verb {
         /// What the credential is for
         #[arg(value_enum)]
         kind: Kind,
+        /// What you call it, to tell it from others
+        #[arg(long, default_value = "", hide_default_value = true)]
+        name: String,
     },
     /// List the credentials of the relying party, newest first, without secrets
     #[command(after_help = "Example:
@@ -58,7 +61,7 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
     let relying_party_id = admin.relying_party()?;
     match verb {
         Verb::List(page) => {
-            let columns = ["id", "kind", "disabled", "created_at"];
+            let columns = ["id", "name", "kind", "disabled", "created_at", "last_used_at"];
             list(admin, page, &columns, async |page_size, page_token| {
                 let message = ListCredentialsRequest { relying_party_id: relying_party_id.clone(), page_size, page_token };
                 let answer = client.list_credentials(request(message)).await?.into_inner();
@@ -66,12 +69,12 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
             })
             .await
         }
-        Verb::Create { kind } => {
+        Verb::Create { kind, name } => {
             let kind = match kind {
                 Kind::Server => CredentialKind::Server,
                 Kind::Mobile => CredentialKind::Mobile,
             };
-            let message = CreateCredentialRequest { request_id: request_id(), relying_party_id, kind: kind.into() };
+            let message = CreateCredentialRequest { request_id: request_id(), relying_party_id, kind: kind.into(), name };
             let created = answer(client.create_credential(request(message))).await?;
             let mut record = to_record(&created.credential.unwrap_or_default());
             record.insert("secret", json!(created.secret));
@@ -91,9 +94,11 @@ fn to_record(credential: &Credential) -> Record {
     record([
         ("id", json!(credential.id)),
         ("relying_party_id", json!(credential.relying_party_id)),
+        ("name", json!(credential.name)),
         ("kind", word(credential.kind().as_str_name(), "CREDENTIAL_KIND_")),
         ("disabled", json!(credential.disabled)),
         ("created_at", time(credential.created_at.as_ref())),
+        ("last_used_at", time(credential.last_used_at.as_ref())),
         ("token", json!(credential.token)),
     ])
 }

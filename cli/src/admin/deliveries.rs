@@ -90,8 +90,15 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
             let columns = ["id", "event_type", "subject", "state", "attempt_count", "next_attempt_at", "url"];
             list(admin, page, &columns, async |page_size, page_token| {
                 let (trusonafication_id, endpoint_id, subject) = (trusonafication.clone(), endpoint.clone(), about.clone());
-                let message =
-                    ListDeliveriesRequest { page_size, page_token, state: state.into(), trusonafication_id, endpoint_id, subject };
+                let message = ListDeliveriesRequest {
+                    page_size,
+                    page_token,
+                    state: state.into(),
+                    trusonafication_id,
+                    endpoint_id,
+                    subject,
+                    ..ListDeliveriesRequest::default()
+                };
                 let answer = client.list_deliveries(request(message)).await?.into_inner();
                 Ok((answer.deliveries.iter().map(to_record).collect(), answer.next_page_token))
             })

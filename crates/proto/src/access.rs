@@ -51,6 +51,7 @@ pub const PERSONAL: &[&str] = &[
     "/nodkey.registry.v1.IdentityDocumentService/ListIdentityDocuments",
     "/nodkey.trusonafication.v1.PromptService/GetPromptBudget",
     "/nodkey.trusonafication.v1.TruCodeService/GetPairing",
+    "/nodkey.trusonafication.v1.TrusonaficationService/CountTrusonafications",
     "/nodkey.trusonafication.v1.TrusonaficationService/GetEvidence",
     "/nodkey.trusonafication.v1.TrusonaficationService/GetTrusonafication",
     "/nodkey.trusonafication.v1.TrusonaficationService/ListTrusonafications",

@@ -27,7 +27,7 @@ use nodkey_proto::{
         DisableCredentialRequest, EndOperatorSessionRequest, EndOperatorSessionResponse, ListAuditEntriesRequest, ListAuditEntriesResponse,
         ListAuditRecordsRequest, ListAuditRecordsResponse, ListCredentialsRequest, ListCredentialsResponse, ListOperatorSessionsRequest,
         ListOperatorSessionsResponse, Operator, OperatorSession, ResolveCredentialRequest, ResolveCredentialResponse,
-        ResolveOperatorSessionRequest, Role,
+        ResolveOperatorSessionRequest, Role, UpdateCredentialRequest,
         audit_service_server::{AuditService, AuditServiceServer},
         credential_service_server::{CredentialService, CredentialServiceServer},
         operator_session_service_server::{OperatorSessionService, OperatorSessionServiceServer},
@@ -93,6 +93,10 @@ impl CredentialService for Registry {
     }
 
     async fn list_credentials(&self, _: tonic::Request<ListCredentialsRequest>) -> Result<Response<ListCredentialsResponse>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
+
+    async fn update_credential(&self, _: tonic::Request<UpdateCredentialRequest>) -> Result<Response<Credential>, Status> {
         Err(Status::unimplemented("not needed"))
     }
 

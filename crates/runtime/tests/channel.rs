@@ -23,10 +23,11 @@ use nodkey_proto::registry::v1::{
     credential_service_server::{CredentialService, CredentialServiceServer},
 };
 use nodkey_proto::trusonafication::v1::{
-    CancelTrusonaficationRequest, CreateTrusonaficationRequest, CreateTrusonaficationResponse, Evidence, GetEvidenceRequest,
-    GetTrusonaficationRequest, ListChangesRequest, ListChangesResponse, ListPendingRequest, ListPendingResponse,
-    ListTrusonaficationsRequest, ListTrusonaficationsResponse, RespondRequest, RespondResponse, SignResultRequest, SignResultResponse,
-    Trusonafication, WatchResultsRequest, WatchResultsResponse, WatchTrusonaficationRequest, WatchTrusonaficationsRequest,
+    CancelTrusonaficationRequest, CountTrusonaficationsRequest, CountTrusonaficationsResponse, CreateTrusonaficationRequest,
+    CreateTrusonaficationResponse, Evidence, GetEvidenceRequest, GetTrusonaficationRequest, ListChangesRequest, ListChangesResponse,
+    ListPendingRequest, ListPendingResponse, ListTrusonaficationsRequest, ListTrusonaficationsResponse, RespondRequest, RespondResponse,
+    SignResultRequest, SignResultResponse, Trusonafication, WatchResultsRequest, WatchResultsResponse, WatchTrusonaficationRequest,
+    WatchTrusonaficationsRequest,
     trusonafication_service_client::TrusonaficationServiceClient,
     trusonafication_service_server::{TrusonaficationService, TrusonaficationServiceServer},
 };
@@ -80,6 +81,10 @@ impl CredentialService for Probe {
     }
 
     async fn list_credentials(&self, _: Request<pb::ListCredentialsRequest>) -> Result<Response<pb::ListCredentialsResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn update_credential(&self, _: Request<pb::UpdateCredentialRequest>) -> Result<Response<pb::Credential>, Status> {
         Err(Status::unimplemented(""))
     }
 
@@ -143,6 +148,13 @@ impl TrusonaficationService for Probe {
         &self,
         _: Request<WatchTrusonaficationsRequest>,
     ) -> Result<Response<Self::WatchTrusonaficationsStream>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn count_trusonafications(
+        &self,
+        _: Request<CountTrusonaficationsRequest>,
+    ) -> Result<Response<CountTrusonaficationsResponse>, Status> {
         Err(Status::unimplemented(""))
     }
 

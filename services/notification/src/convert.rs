@@ -39,7 +39,18 @@ pub fn delivery(delivery: &Delivery, attempts: &[Attempt]) -> pb::Delivery {
         endpoint_id: delivery.endpoint.map(|id| id.to_string()).unwrap_or_default(),
         occurred_at: Some(timestamp(delivery.occurred_at)),
         subject: delivery.subject.to_string(),
+        ..pb::Delivery::default()
     }
+}
+
+/// The most of a body that is shown, in bytes.
+const SHOWN: usize = 16 << 10;
+
+/// A whole delivery, with its attempts and the beginning of its body.
+#[must_use]
+pub fn whole_delivery(found: &Delivery, attempts: &[Attempt], body: &str) -> pb::Delivery {
+    let shown = body.get(..body.floor_char_boundary(SHOWN)).unwrap_or_default().to_owned();
+    pb::Delivery { body: shown, body_bytes: i64::try_from(body.len()).unwrap_or(i64::MAX), ..delivery(found, attempts) }
 }
 
 /// Converts an endpoint with its current keys; previous keys also sign until `previous_until`.

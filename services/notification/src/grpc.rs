@@ -15,7 +15,7 @@ use nodkey_proto::{
         DeliveryState, GetDeliveryRequest, GetEndpointRequest, GetPushRegistrationRequest, ListDeliveriesRequest, ListDeliveriesResponse,
         ListEndpointsRequest, ListEndpointsResponse, ListPushConfigurationsRequest, ListPushConfigurationsResponse,
         PutPushConfigurationRequest, PutPushRegistrationRequest, PutPushRegistrationResponse, RedeliverManyRequest, RedeliverManyResponse,
-        RedeliverRequest, RotateEndpointKeysRequest, UpdateEndpointRequest,
+        RedeliverRequest, RotateEndpointKeysRequest, TestEndpointRequest, UpdateEndpointRequest,
         delivery_service_server::{DeliveryService, DeliveryServiceServer},
         endpoint_service_server::{EndpointService, EndpointServiceServer},
         push_configuration_service_server::{PushConfigurationService, PushConfigurationServiceServer},
@@ -72,8 +72,8 @@ impl DeliveryService for Api {
         let party = caller(&request)?.relying_party()?;
         let id = delivery_id(&request.get_ref().id)?;
         let found = self.0.delivery(party, id).await.map_err(status)?;
-        let attempts = self.0.attempts(id).await.map_err(status)?;
-        Ok(Response::new(convert::delivery(&found, &attempts)))
+        let (attempts, body) = tokio::try_join!(self.0.attempts(id), self.0.body(id)).map_err(status)?;
+        Ok(Response::new(convert::whole_delivery(&found, &attempts, &body)))
     }
 
     async fn redeliver(&self, request: Request<RedeliverRequest>) -> Result<Response<pb::Delivery>, Status> {
@@ -139,6 +139,14 @@ impl EndpointService for Api {
         let (app, overlap) = (self.0.clone(), Duration::from_secs(overlap));
         let rotated = uninterrupted(async move { app.rotate_endpoint_keys(party, repeatable, id, overlap).await }).await;
         rotated.map(Response::new).map_err(status)
+    }
+
+    async fn test_endpoint(&self, request: Request<TestEndpointRequest>) -> Result<Response<pb::Delivery>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let id = endpoint_id(&request.get_ref().id)?;
+        let app = self.0.clone();
+        let sent = uninterrupted(async move { app.test_endpoint(party, id).await }).await.map_err(status)?;
+        Ok(Response::new(convert::delivery(&sent, &[])))
     }
 
     async fn delete_endpoint(&self, request: Request<DeleteEndpointRequest>) -> Result<Response<DeleteEndpointResponse>, Status> {
@@ -236,6 +244,11 @@ fn listing(asked: &ListDeliveriesRequest, page: &Page) -> Result<Listing, Failur
     let subject = subject.or_else(|| trusonafication.map(Subject::Trusonafication));
     let to = Some(asked.endpoint_id.as_str()).filter(|id| !id.is_empty());
     let endpoint = to.and_then(|id| validation.read("endpoint_id", id.parse().map_err(|_| "must be a UUID")));
+    let mut moment = |field: &str, at: Option<&prost_types::Timestamp>| {
+        at.and_then(|at| validation.read(field, from_timestamp(at).ok_or("must be a time")))
+    };
+    let from = moment("created_after", asked.created_after.as_ref());
+    let until = moment("created_before", asked.created_before.as_ref());
     validation.finish()?;
     let state = match state.unwrap_or_default() {
         DeliveryState::Unspecified => None,
@@ -243,7 +256,12 @@ fn listing(asked: &ListDeliveriesRequest, page: &Page) -> Result<Listing, Failur
         DeliveryState::Succeeded => Some(State::Succeeded),
         DeliveryState::Exhausted => Some(State::Exhausted),
     };
-    Ok(Listing { state, subject, endpoint, at: page.before(), id: after(page)?, size: page.size })
+    let oldest_first = asked.oldest_first;
+    let (at, id) = match &page.after {
+        None if oldest_first => (page.since(), Uuid::nil()),
+        _ => (page.before(), after(page)?),
+    };
+    Ok(Listing { state, subject, endpoint, from, until, at, id, oldest_first, size: page.size })
 }
 
 fn after(page: &Page) -> Result<Uuid, Failure> {

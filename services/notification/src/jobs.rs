@@ -17,13 +17,14 @@ const COUNTING: Duration = Duration::from_secs(15);
 pub fn backlog(app: App) -> Job {
     Job::new("backlog", move |shutdown| async move {
         loop {
-            match tokio::try_join!(app.waiting(), app.waiting_pushes()) {
-                Ok(((waiting, oldest), pushes)) => {
+            match tokio::try_join!(app.waiting(), app.waiting_pushes(), app.failing()) {
+                Ok(((waiting, oldest), pushes, failing)) => {
                     // Exact up to 2^53.
                     #[expect(clippy::cast_precision_loss, reason = "nobody counts that far")]
-                    let (waiting, pushes) = (waiting as f64, pushes as f64);
+                    let (waiting, pushes, failing) = (waiting as f64, pushes as f64, failing as f64);
                     gauge!("nodkey_deliveries_pending").set(waiting);
                     gauge!("nodkey_pushes_pending").set(pushes);
+                    gauge!("nodkey_endpoints_failing").set(failing);
                     gauge!("nodkey_deliveries_oldest_pending_seconds").set(oldest.as_secs_f64());
                 }
                 Err(e) => warn!(error = chain(&e), "pending deliveries and pushes could not be counted; trying again"),

@@ -56,6 +56,11 @@ impl Service for Registry {
                 Migration { version: 1052, name: "transfers", sql: include_str!("../migrations/postgres/1052_transfers.sql") },
                 Migration { version: 1053, name: "capabilities", sql: include_str!("../migrations/postgres/1053_capabilities.sql") },
                 Migration { version: 1054, name: "confirmations", sql: include_str!("../migrations/postgres/1054_confirmations.sql") },
+                Migration {
+                    version: 1070,
+                    name: "credential names",
+                    sql: include_str!("../migrations/postgres/1070_credential_names.sql"),
+                },
             ],
             sqlite: &[
                 Migration { version: 1000, name: "init", sql: include_str!("../migrations/sqlite/1000_init.sql") },
@@ -81,6 +86,7 @@ impl Service for Registry {
                 Migration { version: 1052, name: "transfers", sql: include_str!("../migrations/sqlite/1052_transfers.sql") },
                 Migration { version: 1053, name: "capabilities", sql: include_str!("../migrations/sqlite/1053_capabilities.sql") },
                 Migration { version: 1054, name: "confirmations", sql: include_str!("../migrations/sqlite/1054_confirmations.sql") },
+                Migration { version: 1070, name: "credential names", sql: include_str!("../migrations/sqlite/1070_credential_names.sql") },
             ],
         })
     }

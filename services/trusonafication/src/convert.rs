@@ -6,7 +6,10 @@ use nodkey_proto::{
     trusonafication::v1 as pb,
 };
 
-use crate::domain::{Grade, MatchMode, Outcome, Reason, State, Target, Trusonafication};
+use crate::{
+    app::Counted,
+    domain::{Grade, MatchMode, Outcome, Reason, State, Status, Target, Trusonafication},
+};
 
 /// Converts a trusonafication for responses.
 #[must_use]
@@ -101,4 +104,18 @@ fn result(state: &State) -> Option<pb::Result> {
         device_identifier: outcome.device.to_string(),
         reject_reason: reject_reason.into(),
     })
+}
+
+/// How many were created in a step of time.
+#[must_use]
+pub fn count(counted: &Counted) -> pb::TrusonaficationCount {
+    let of = |wanted: &[Status]| counted.by_status.iter().filter(|(status, _)| wanted.contains(status)).map(|(_, n)| n).sum();
+    pb::TrusonaficationCount {
+        start: Some(timestamp(counted.start)),
+        in_progress: of(&[Status::InProgress]),
+        accepted: of(&[Status::Accepted, Status::AcceptedAtHigherLevel, Status::AcceptedAtLowerLevel]),
+        rejected: of(&[Status::Rejected]),
+        expired: of(&[Status::Expired]),
+        canceled: of(&[Status::Canceled]),
+    }
 }

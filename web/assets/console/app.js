@@ -8,6 +8,7 @@ import { Page } from './page.js';
 import { allRelyingParties, chooseRelyingParty, loadRelyingParties, relyingPartyName } from './relying_parties.js';
 import { address, currentView, startRouter } from './router.js';
 import { shell } from './shell.js';
+import { listenForShortcuts } from './shortcuts.js';
 import { heading } from './ui/elements.js';
 import { empty, failure } from './ui/states.js';
 import { VIEWS } from './views.js';
@@ -58,9 +59,10 @@ async function enter(session) {
     over = true;
     visit.abort();
     watch.abort();
-    void leave('Your session is over. Sign in again.');
+    void leave('Your session has ended. Sign in again.');
   });
   setInterval(refreshTimes, TICK);
+  listenForShortcuts();
   void watchHealth(watch.signal);
   startRouter(() => void arrive().then(() => frame.main.querySelector('h1')?.focus()));
   await arrive();
@@ -96,7 +98,7 @@ async function visitView(frame, session, signal) {
     void show(new Page({ main, view: name, session, relyingParty: view.scoped ? relyingParty : '', signal }));
   } catch (cause) {
     // Of a module that could not be fetched a browser tells nothing but this.
-    const problem = new Problem(0, 'UNREACHABLE', 'This view could not be loaded.');
+    const problem = new Problem(0, 'UNREACHABLE', 'This page could not be loaded.');
     if (!(cause instanceof TypeError)) throw cause;
     replace(
       main,
@@ -106,17 +108,17 @@ async function visitView(frame, session, signal) {
 }
 
 function notFound() {
-  const text = 'The address is wrong, or from another version of the console.';
+  const text = 'The address is wrong or belongs to another version of the console.';
   return empty({
     icon: 'search',
-    title: 'There is no such view',
+    title: 'Page not found',
     text,
     action: h('a.button', { href: address('overview') }, 'Overview'),
   });
 }
 
 function noRelyingParty() {
-  const text = 'A relying party is an organisation whose users are asked. Everything else belongs to one.';
+  const text = 'A relying party is an organization that sends requests to its users. Everything else belongs to one.';
   const action = h('a.button.primary', { href: address('relying-parties') }, 'Create one');
-  return empty({ icon: 'building', title: 'There is no relying party yet', text, action });
+  return empty({ icon: 'building', title: 'No relying parties yet', text, action });
 }

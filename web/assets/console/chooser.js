@@ -54,7 +54,7 @@ export function chooser() {
     replace(
       links,
       found.map(link),
-      !found.length && h('li.empty', wanted ? 'None has that in its name.' : 'There is none yet.'),
+      !found.length && h('li.empty', wanted ? 'No relying party matches.' : 'No relying parties yet.'),
     );
   }
 

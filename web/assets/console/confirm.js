@@ -11,13 +11,13 @@ const WAIT = 10;
 
 /** @type {Record<string, { error: string, text: string }>} */
 const REFUSALS = {
-  CONFIRMATION_STATE_REJECTED: { error: 'CONFIRMATION_REJECTED', text: 'Your phone said no. Nothing was done.' },
+  CONFIRMATION_STATE_REJECTED: { error: 'CONFIRMATION_REJECTED', text: 'Rejected on your phone. Nothing was changed.' },
   CONFIRMATION_STATE_EXPIRED: {
     error: 'CONFIRMATION_EXPIRED',
-    text: 'Your phone did not confirm in time. Nothing was done.',
+    text: 'The confirmation expired. Nothing was changed.',
   },
 };
-const LEFT = { error: 'CONFIRMATION_LEFT', text: 'It was not confirmed. Nothing was done.' };
+const LEFT = { error: 'CONFIRMATION_LEFT', text: 'Not confirmed. Nothing was changed.' };
 
 /**
  * Has the operator confirm a call on their phone.
@@ -72,9 +72,9 @@ function show({ action, resource }, number, onLeave) {
     h('header', { role: 'none' }, h('h2', title)),
     h(
       'div.body',
-      h('p', 'Your phone asks whether this is to be done:'),
+      h('p', 'Your phone shows this request:'),
       h('p', h('strong', foreign(action)), h('br'), foreign(resource)),
-      h('p', 'To accept, type this number there:'),
+      h('p', 'To accept it, enter this number on your phone:'),
       h('p.match-number', { role: 'status' }, number),
     ),
     h('footer', { role: 'none' }, leave),

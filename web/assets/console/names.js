@@ -18,13 +18,25 @@ export const STATUSES = {
 
 /** @type {Record<string, string>} */
 export const REJECT_REASONS = {
-  REJECT_REASON_NOT_ME: 'It was not them',
-  REJECT_REASON_CHANGED_MIND: 'They changed their mind',
-  REJECT_REASON_NUMBER_MISMATCH: 'They gave another number than was shown',
+  REJECT_REASON_NOT_ME: 'Reported by the user: not me',
+  REJECT_REASON_CHANGED_MIND: 'The user changed their mind',
+  REJECT_REASON_NUMBER_MISMATCH: 'The number did not match',
 };
 
 /** @type {Record<number, string>} */
-export const LEVELS = { 1: '1, possession', 2: '2, essential', 3: '3, executive' };
+const LEVELS = {
+  1: 'Phone (level 1)',
+  2: 'Phone and presence (level 2)',
+  3: 'Phone, presence and identity document (level 3)',
+};
+
+/**
+ * Names a level of assurance; an unknown one by its number.
+ * @param {number} level
+ */
+export function levelText(level) {
+  return LEVELS[level] ?? `Level ${level}`;
+}
 
 /** @type {Record<string, string>} */
 export const NUMBER_MATCHES = { NUMBER_MATCH_CHOOSE: 'One of three', NUMBER_MATCH_ENTER: 'Typed' };
@@ -67,6 +79,17 @@ export const PUSH_PROVIDERS = {
 };
 
 /** @type {Record<string, string>} */
+export const DOCUMENT_TYPES = { DOCUMENT_TYPE_AAMVA_DRIVERS_LICENSE: 'Driver’s license (US, Canada)' };
+
+/** @type {Record<string, Name>} */
+export const VERIFICATION_STATUSES = {
+  VERIFICATION_STATUS_UNVERIFIED: { text: 'Not verified' },
+  VERIFICATION_STATUS_UNVERIFIABLE: { text: 'Cannot be verified', tone: 'warn' },
+  VERIFICATION_STATUS_VERIFIED: { text: 'Verified', tone: 'ok', icon: 'check' },
+  VERIFICATION_STATUS_FAILED: { text: 'Not genuine', tone: 'bad', icon: 'close' },
+};
+
+/** @type {Record<string, string>} */
 export const CREDENTIAL_KINDS = { CREDENTIAL_KIND_SERVER: 'Server', CREDENTIAL_KIND_MOBILE: 'Mobile' };
 
 /** @type {Record<string, Name>} */
@@ -80,10 +103,10 @@ export const DELIVERY_STATES = {
 export const DISABLED_REASONS = {
   DISABLED_REASON_OWNER: 'switched off',
   DISABLED_REASON_GONE: 'it answered 410 Gone',
-  DISABLED_REASON_FAILING: 'every attempt had failed for days',
+  DISABLED_REASON_FAILING: 'all attempts failed for days',
 };
 
-/** What an endpoint can be told. */
+/** The events an endpoint can subscribe to. */
 export const EVENT_TYPES = [
   ...['accepted', 'rejected', 'expired', 'canceled', 'reported'].map((status) => `trusonafication.${status}`),
   'device.registered',
@@ -100,9 +123,9 @@ export const ROLES = { ROLE_OWNER: 'Owner', ROLE_OPERATOR: 'Operator', ROLE_AUDI
 
 /** @type {Record<string, string>} */
 export const ROLE_RIGHTS = {
-  ROLE_OWNER: 'Everything, operators and signing keys included',
-  ROLE_OPERATOR: 'Reads and acts for relying parties',
-  ROLE_AUDITOR: 'Reads, changes nothing',
+  ROLE_OWNER: 'Full access, including operators and signing keys',
+  ROLE_OPERATOR: 'Reads and changes relying parties',
+  ROLE_AUDITOR: 'Reads only',
 };
 
 /** @type {Record<string, Name>} */

@@ -8,6 +8,7 @@ import { chooser } from './chooser.js';
 import { health } from './metrics/health.js';
 import { roleName } from './names.js';
 import { address } from './router.js';
+import { openSearch, showShortcuts } from './shortcuts.js';
 import { button, foreign } from './ui/elements.js';
 import { VIEWS } from './views.js';
 
@@ -54,7 +55,14 @@ export function shell(session) {
     },
     icon('menu'),
   );
-  const header = h('header.topbar', opener, relyingParty.element, operatorMenu(session));
+  const search = h(
+    'button.button.search-opener',
+    { type: 'button', 'aria-label': 'Search', 'aria-keyshortcuts': '/', onclick: () => void openSearch() },
+    icon('search'),
+    h('span.grow', 'Search'),
+    h('kbd', '/'),
+  );
+  const header = h('header.topbar', opener, relyingParty.element, search, operatorMenu(session));
   const element = h(
     'div.shell',
     h('a.button.skip', { href: '#main', onclick: skip }, 'Skip to content'),
@@ -114,8 +122,8 @@ function link(view) {
 function healthDot() {
   const dot = h(
     'span.dot.bad',
-    { hidden: true, title: 'Not all is well' },
-    h('span.visually-hidden', ': not all is well'),
+    { hidden: true, title: 'Needs attention' },
+    h('span.visually-hidden', ': needs attention'),
   );
   health.addEventListener('change', () => {
     dot.hidden = health.isWell;
@@ -140,15 +148,18 @@ function operatorMenu({ operator, expires_at }) {
     { type: 'button', popovertarget: 'operator', 'aria-label': `${operator.name}, ${operator.role}` },
     initials,
   );
+  const shortcuts = button('Keyboard shortcuts', () => void showShortcuts(), { look: 'block', icon: 'info' });
   const leave = button('Sign out', signOut, { look: 'block', icon: 'signOut' });
   const panel = h(
     'div.menu.operator-panel',
     { id: 'operator', popover: true },
     h('p', h('strong', foreign(operator.name)), h('br'), h('span.muted', roleName(operator.role))),
-    h('p.small.muted', 'Your session ends ', time(expires_at)),
+    h('p.small.muted', 'Your session expires ', time(expires_at)),
     h('a.button.block', { href: address('sessions') }, icon('lock'), 'Your sessions'),
+    shortcuts,
     leave,
   );
+  shortcuts.addEventListener('click', () => panel.hidePopover(), { capture: true });
   return h('div.operator', opener, panel);
 }
 

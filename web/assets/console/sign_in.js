@@ -16,11 +16,11 @@ const SHOWN = { least: 10_000, most: 60_000 };
 
 /** @type {Record<string, { title: string, text: string }>} */
 const ENDINGS = {
-  REJECTED: { title: 'The phone said no', text: 'Nobody was signed in.' },
-  EXPIRED: { title: 'The phone did not answer in time', text: 'Nobody was signed in.' },
+  REJECTED: { title: 'Rejected on the phone', text: 'You are not signed in.' },
+  EXPIRED: { title: 'The request expired', text: 'You are not signed in.' },
   REFUSED: {
-    title: 'That phone belongs to no operator',
-    text: 'Scan with the phone that took your invitation, or ask an owner for one.',
+    title: 'This phone does not belong to an operator',
+    text: 'Scan with the phone that accepted your invitation, or request an invitation from an owner.',
   },
 };
 
@@ -35,7 +35,7 @@ export function showSignIn(reason, onSignedIn) {
   const card = h(
     'div.card.stack',
     h('h1', 'Sign in'),
-    h('p.muted', 'Scan this code with the phone that took your invitation.'),
+    h('p.muted', 'Scan this code with the phone that accepted your invitation.'),
     place,
     status,
     phoneHint(),
@@ -75,7 +75,7 @@ class Ending extends Error {
 
 /** @param {unknown} cause */
 function trouble(cause) {
-  if (cause instanceof Problem) return { title: 'There is no code', text: cause.message };
+  if (cause instanceof Problem) return { title: 'No code available', text: cause.message };
   throw cause;
 }
 
@@ -149,7 +149,7 @@ function codeButton(payload, lifetime, status) {
   const button = h('button.scan-code', { type: 'button', title: label, 'aria-label': label }, qrSvg(payload), bar);
   button.addEventListener('click', async () => {
     const taken = await handToPhone(payload, PHONE);
-    status.textContent = taken ? 'The phone in this browser has it.' : 'Look at the phone that opened.';
+    status.textContent = taken ? 'Opened in the phone of this browser.' : 'Continue in the phone that opened.';
   });
   return button;
 }
@@ -157,7 +157,7 @@ function codeButton(payload, lifetime, status) {
 function phoneHint() {
   return h(
     'p.small.muted',
-    'No phone at hand? ',
+    'No phone with you? ',
     h('a', { href: PHONE, target: '_blank', rel: 'noopener' }, 'Open the phone in this browser'),
     ', then click the code.',
   );
@@ -170,7 +170,10 @@ function invitationHint() {
     h('summary', 'No invitation yet?'),
     h(
       'div.stack',
-      h('p', 'Ask an owner to invite you, or run this where Nodkey runs. Open the link it prints on your phone.'),
+      h(
+        'p',
+        'Request an invitation from an owner, or run this command on the server. Open the link that it prints on your phone.',
+      ),
       copyable(command, { label: 'the command', block: true }),
     ),
   );

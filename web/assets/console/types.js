@@ -40,6 +40,8 @@
  * @property {Attempt[]} [attempts]
  * @property {string} [endpointId]
  * @property {string} [occurredAt]
+ * @property {string} [body]
+ * @property {string} [bodyBytes]
  */
 
 /** @typedef {{ startedAt: string, durationMs?: string, statusCode?: number, error?: string, response?: string }} Attempt */

@@ -65,6 +65,12 @@ impl Page {
         Ok(Self { size, after })
     }
 
+    /// The moment to start after, of a list with the oldest first; far in the past from the start.
+    #[must_use]
+    pub fn since(&self) -> Timestamp {
+        self.after.as_ref().map_or(FIRST, |cursor| cursor.at)
+    }
+
     /// The time before which to begin; far in the future for the start.
     #[must_use]
     pub fn before(&self) -> Timestamp {

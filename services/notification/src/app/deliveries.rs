@@ -15,7 +15,7 @@ use nodkey_proto::{
 };
 use nodkey_runtime::{Failure, housekeeping::Pass, page::Listed, rows::inconsistent};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
-use serde_json::value::RawValue;
+use serde_json::{json, value::RawValue};
 use tracing::warn;
 use uuid::Uuid;
 
@@ -30,6 +30,8 @@ use crate::{
 
 /// How long a delivery is reserved for the process that attempts it. If that process dies, others wait this long.
 const LEASE: Duration = Duration::from_secs(10);
+/// How many failing endpoints are counted at most.
+const MOST_FAILING: i64 = 1_000;
 /// Maximum number of deliveries redelivered in one transaction.
 const CHUNK: i64 = 500;
 
@@ -316,6 +318,33 @@ impl App {
         }
     }
 
+    /// Sends an endpoint an event that says nothing but that it is one, whatever types it names.
+    pub async fn test_endpoint(&self, party: RelyingPartyId, id: EndpointId) -> Result<Delivery, Error> {
+        let (endpoint, now) = (self.endpoint(party, id).await?, self.now());
+        if endpoint.disabled.is_some() {
+            return Err(Error::EndpointDisabled);
+        }
+        let data = RawValue::from_string(json!({"endpoint_id": id}).to_string()).map_err(|_| Failure::Internal("JSON is JSON"))?;
+        let (name, timestamp) = (EventType::EndpointTest.as_str(), now.to_string());
+        let envelope = Envelope { r#type: name, timestamp, data: &data, receipt: "" };
+        let body = serde_json::to_string(&envelope).map_err(|_| Failure::Internal("JSON serializes"))?;
+        let fact = Fact {
+            event_types: &[],
+            subject: Subject::Endpoint(id),
+            occurred_at: now,
+            published_at: None,
+            data: &data,
+            receipt: "",
+            callback: None,
+        };
+        let to = Receiver { id: self.delivery_id(), endpoint: Some(id), url: endpoint.url, state: State::Pending };
+        let delivery = to.id;
+        let mut tx = self.db.begin().await?;
+        self.deliver(&mut tx, party, &fact, EventType::EndpointTest, to, body).await?;
+        tx.commit().await?;
+        self.delivery(party, delivery).await
+    }
+
     async fn require_enabled(&self, party: RelyingPartyId, id: EndpointId) -> Result<(), Error> {
         let endpoint = endpoint::get(&self.db, party, id).await?.ok_or(Failure::NotFound("endpoint"))?;
         if endpoint.disabled.is_some() { Err(Error::EndpointDisabled) } else { Ok(()) }
@@ -331,7 +360,12 @@ impl App {
         Ok(delivery::attempts(&self.db, id).await?)
     }
 
-    /// Lists deliveries, newest first.
+    /// Returns the body of a delivery.
+    pub async fn body(&self, id: DeliveryId) -> Result<String, Error> {
+        Ok(delivery::body(&self.db, id).await?)
+    }
+
+    /// Lists them in the requested order.
     pub async fn deliveries(&self, party: RelyingPartyId, listing: &Listing) -> Result<Listed<Delivery>, Error> {
         Ok(delivery::list(&self.db, party, listing).await?)
     }
@@ -340,6 +374,11 @@ impl App {
     pub async fn waiting(&self) -> Result<(i64, Duration), Error> {
         let (waiting, oldest) = delivery::waiting(&self.db).await?;
         Ok((waiting, oldest.map(|oldest| oldest.until(self.now())).unwrap_or_default()))
+    }
+
+    /// Returns how many endpoints, whosever they are, are on and fail every attempt.
+    pub async fn failing(&self) -> Result<i64, Error> {
+        Ok(endpoint::failing(&self.db, MOST_FAILING).await?)
     }
 
     /// Deletes old finished deliveries with their attempts.

@@ -29,5 +29,14 @@ named! {
         DocumentRegistered = "identity_document.registered",
         /// A user was frozen: none of their devices can answer until they are released.
         UserFrozen = "user.frozen",
+        /// Nothing happened: somebody tries an endpoint out. It is sent to that one alone.
+        EndpointTest = "endpoint.test",
+    }
+}
+
+impl EventType {
+    /// Reads one that an endpoint may name: a test is sent whatever it names.
+    pub fn chosen(name: &str) -> Result<Self, ()> {
+        Self::try_from(name).ok().filter(|known| *known != Self::EndpointTest).ok_or(())
     }
 }

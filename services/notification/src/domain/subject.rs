@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use nodkey_kernel::id::{BindingId, DeviceId, IdentityDocumentId, TrusonaficationId};
+use nodkey_kernel::id::{BindingId, DeviceId, EndpointId, IdentityDocumentId, TrusonaficationId};
 
 /// Maximum length of a user identifier, in bytes of UTF-8: 255 characters.
 const MAX_USER: usize = 1_020;
@@ -18,13 +18,15 @@ pub enum Subject {
     Binding(BindingId),
     /// An identity document.
     IdentityDocument(IdentityDocumentId),
+    /// An endpoint that is tried out.
+    Endpoint(EndpointId),
     /// A user, by the relying party's identifier.
     User(String),
 }
 
 /// The text does not name a subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be trusonafication/ID, device/ID, binding/ID, identity_document/ID or user/IDENTIFIER")]
+#[error("must be trusonafication/ID, device/ID, binding/ID, identity_document/ID, endpoint/ID or user/IDENTIFIER")]
 pub struct InvalidSubject;
 
 impl fmt::Display for Subject {
@@ -34,6 +36,7 @@ impl fmt::Display for Subject {
             Self::Device(id) => write!(f, "device/{id}"),
             Self::Binding(id) => write!(f, "binding/{id}"),
             Self::IdentityDocument(id) => write!(f, "identity_document/{id}"),
+            Self::Endpoint(id) => write!(f, "endpoint/{id}"),
             Self::User(identifier) => write!(f, "user/{identifier}"),
         }
     }
@@ -49,6 +52,7 @@ impl FromStr for Subject {
             "device" => id.parse().map(Self::Device).map_err(|_| InvalidSubject),
             "binding" => id.parse().map(Self::Binding).map_err(|_| InvalidSubject),
             "identity_document" => id.parse().map(Self::IdentityDocument).map_err(|_| InvalidSubject),
+            "endpoint" => id.parse().map(Self::Endpoint).map_err(|_| InvalidSubject),
             "user" if !id.is_empty() && id.len() <= MAX_USER && !id.contains('\0') => Ok(Self::User(id.to_owned())),
             _ => Err(InvalidSubject),
         }
@@ -71,6 +75,7 @@ mod tests {
                 Subject::Device(DeviceId::parse(&"d".repeat(43)).unwrap()),
                 Subject::Binding(BindingId::generate(now, &random)),
                 Subject::IdentityDocument(IdentityDocumentId::generate(now, &random)),
+                Subject::Endpoint(EndpointId::generate(now, &random)),
                 Subject::User(user.clone()),
             ] {
                 prop_assert_eq!(subject.to_string().parse(), Ok(subject));

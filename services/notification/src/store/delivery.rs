@@ -69,6 +69,12 @@ pub async fn get(db: &Db, party: RelyingPartyId, id: DeliveryId) -> Result<Optio
     Ok(query.fetch_optional().await?.as_ref().map(read).transpose()?)
 }
 
+/// Returns what is sent by one that [`get`] found.
+pub async fn body(db: &Db, id: DeliveryId) -> Result<String, Failure> {
+    let found = db.query("SELECT body FROM delivery WHERE id = $1").bind(id.as_uuid()).fetch_optional().await?;
+    Ok(found.map(|row| row.of(TABLE, id).get("body")).transpose()?.unwrap_or_default())
+}
+
 /// Returns the receiver queues after `after` with due deliveries, in order. It jumps from queue to queue, so the cost is the number of
 /// queues with pending deliveries, not the number of deliveries. With EXISTS, PostgreSQL would rather read everything that is due while
 /// that is little.
@@ -165,7 +171,7 @@ pub async fn waiting(db: &Db) -> Result<(i64, Option<Timestamp>), Failure> {
     Ok((row.get("waiting")?, row.get("oldest")?))
 }
 
-/// Which deliveries to list, newest first: those after the position of `at` and `id`.
+/// What to list: what follows the position of `at` and `id` in the requested order.
 #[derive(Debug)]
 pub struct Listing {
     /// Only in this state; `None`: any.
@@ -174,10 +180,16 @@ pub struct Listing {
     pub subject: Option<Subject>,
     /// Only to this endpoint; `None`: any.
     pub endpoint: Option<EndpointId>,
-    /// Created before this time,
+    /// Created at this time or later.
+    pub from: Option<Timestamp>,
+    /// Created before this time.
+    pub until: Option<Timestamp>,
+    /// Created before this time; with `oldest_first`, after it,
     pub at: Timestamp,
-    /// or at this time with a smaller id.
+    /// or at this time with a smaller id; with `oldest_first`, a greater one.
     pub id: Uuid,
+    /// The oldest first instead of the newest.
+    pub oldest_first: bool,
     /// Maximum number of deliveries.
     pub size: i64,
 }
@@ -190,14 +202,22 @@ pub async fn list(db: &Db, party: RelyingPartyId, listing: &Listing) -> Result<L
         Some((None, subject)) => of(query.push("subject = ").push_bind(subject.as_deref()), party),
         None => query.push("relying_party_id = ").push_bind(party.as_uuid()),
     };
-    let mut query = query.push(" AND (created_at, id) < (").push_bind(listing.at).push(", ").push_bind(listing.id).push(")");
+    let query = query.push(if listing.oldest_first { " AND (created_at, id) > (" } else { " AND (created_at, id) < (" });
+    let mut query = query.push_bind(listing.at).push(", ").push_bind(listing.id).push(")");
     if let Some(state) = listing.state {
         query = query.push(" AND state = ").push_bind(state.as_str());
     }
     if let Some(endpoint) = listing.endpoint {
         query = query.push(" AND endpoint_id = ").push_bind(endpoint.as_uuid());
     }
-    let query = query.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_bind(listing.size + 1);
+    if let Some(from) = listing.from {
+        query = query.push(" AND created_at >= ").push_bind(from);
+    }
+    if let Some(until) = listing.until {
+        query = query.push(" AND created_at < ").push_bind(until);
+    }
+    let order = if listing.oldest_first { " ORDER BY created_at, id LIMIT " } else { " ORDER BY created_at DESC, id DESC LIMIT " };
+    let query = query.push(order).push_bind(listing.size + 1);
     Ok(listed(listing.size, &query.fetch_all().await?, "created_at", read))
 }
 

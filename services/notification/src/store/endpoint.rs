@@ -106,6 +106,14 @@ pub async fn list(db: &Db, party: RelyingPartyId, at: Timestamp, id: Uuid, size:
     Ok(listed(size, &query.fetch_all().await?, "created_at", read))
 }
 
+/// Returns how many are on and fail every attempt, whosever they are, as far as `limit`.
+pub async fn failing(db: &Db, limit: i64) -> Result<i64, DbError> {
+    // In an order, so that they are found by the index that has it.
+    let query = db.query("SELECT count(*) AS n FROM (SELECT 1 AS one FROM endpoint WHERE failing_since IS NOT NULL AND enabled = ");
+    let query = query.push_bind(true).push(" ORDER BY failing_since LIMIT ").push_bind(limit).push(") AS failing");
+    query.fetch_one().await?.get("n")
+}
+
 /// Deletes an endpoint.
 pub async fn delete(db: &Db, party: RelyingPartyId, id: EndpointId) -> Result<(), Failure> {
     by_id(db.execute("DELETE FROM endpoint WHERE "), party, id).execute().await?;

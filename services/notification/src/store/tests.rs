@@ -107,7 +107,17 @@ async fn insert_all(db: &Db, deliveries: &[Delivery]) {
 
 fn listing(size: i64) -> delivery::Listing {
     let at = NOW + Duration::from_hours(1_000);
-    delivery::Listing { state: None, subject: None, endpoint: None, at, id: Uuid::max(), size }
+    delivery::Listing {
+        state: None,
+        subject: None,
+        endpoint: None,
+        from: None,
+        until: None,
+        at,
+        id: Uuid::max(),
+        oldest_first: false,
+        size,
+    }
 }
 
 fn named(error: Failure) -> (&'static str, &'static str, String) {
@@ -349,6 +359,8 @@ async fn exercise(db: &Db) {
     delivery::claim(db, "lane", NOW, NOW, 10).await.unwrap();
     delivery::renew(db, &due(0), NOW).await.unwrap();
     delivery::waiting(db).await.unwrap();
+    delivery::body(db, due(0).id).await.unwrap();
+    endpoint::failing(db, 10).await.unwrap();
     delivery::attempts(db, due(0).id).await.unwrap();
     for endpoint in [None, due(0).endpoint] {
         for include_succeeded in [false, true] {
@@ -359,6 +371,9 @@ async fn exercise(db: &Db) {
             for subject in [None, Some(due(0).subject), Some(due(1).subject)] {
                 let listing = delivery::Listing { state, subject, endpoint, ..listing(10) };
                 delivery::list(db, party(), &listing).await.unwrap();
+                let of_a_time = delivery::Listing { from: Some(NOW), until: Some(NOW), ..listing };
+                delivery::list(db, party(), &of_a_time).await.unwrap();
+                delivery::list(db, party(), &delivery::Listing { oldest_first: true, ..of_a_time }).await.unwrap();
             }
         }
     }
@@ -405,8 +420,12 @@ async fn fill(db: &Db, count: u64) {
     }
 }
 
-/// Queries that count everything pending may scan everything pending.
-const COUNTS: [&str; 2] = ["SELECT count(*) AS waiting, min(created_at)", "SELECT count(*) AS waiting FROM push"];
+/// Queries that count everything pending may scan everything pending; that of failing endpoints is limited, and uses their index.
+const COUNTS: [&str; 3] = [
+    "SELECT count(*) AS waiting, min(created_at)",
+    "SELECT count(*) AS waiting FROM push",
+    "SELECT count(*) AS n FROM (SELECT 1 AS one FROM endpoint WHERE failing_since IS NOT NULL",
+];
 
 fn check(plans: &[Plan]) {
     let wrong = plans.iter().filter(|plan| {

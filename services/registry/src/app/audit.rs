@@ -99,9 +99,12 @@ impl App {
         self.create_audit_entry(action, "UNAUTHENTICATED").await.map(drop)
     }
 
-    /// Lists entries, newest first, with the token of the next page.
+    /// Lists entries with the token of the next page.
     pub async fn audit_entries(&self, filter: &Filter, page: &Page) -> Result<(Vec<AuditEntry>, String), Error> {
-        let start = start(page, |id| id.parse().ok())?;
+        let mut start = start(page, |id| id.parse().ok())?;
+        if filter.oldest_first {
+            start.at = page.since();
+        }
         let found = store::list(&self.0.db, filter, &start, page.size).await?.into_parts();
         if found.0.is_empty() && page.after.is_none() {
             self.ensure_there(filter).await?;

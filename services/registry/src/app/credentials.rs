@@ -1,6 +1,7 @@
 //! Use cases of credentials.
 
 use nodkey_kernel::{
+    error::chain,
     id::{CredentialId, RelyingPartyId},
     jose::sha256,
 };
@@ -14,14 +15,16 @@ use nodkey_runtime::{
 };
 use prost::Message;
 use secrecy::{ExposeSecret as _, SecretString};
+use tracing::debug;
 
 use super::{ATTEMPTS, App, start};
 use crate::{
     domain::{
         Change, Refusal,
-        credential::{Credential, CredentialKind, TokenClaims},
+        credential::{Credential, CredentialKind, TokenClaims, USE_NOTED},
         relying_party::{Limits, SignatureSettings},
         signing_key::TOKEN_TYP,
+        text,
     },
     error::Error,
     store::credential as store,
@@ -60,11 +63,13 @@ impl App {
         request: Option<Request>,
         party: RelyingPartyId,
         kind: CredentialKind,
+        name: &str,
         answer: impl Fn(&NewCredential) -> A + Send + Sync,
     ) -> Result<A, Error> {
+        let name = credential_name(name)?;
         let attempt = async || {
             self.relying_party(party).await?.ensure_enabled()?;
-            let new = self.issue(party, kind).await?;
+            let new = self.issue(party, kind, name.clone()).await?;
             let credential = &new.credential;
             let mut tx = self.0.db.begin().await?;
             store::insert(&mut tx, credential, &self.seal_credential(&new)).await?;
@@ -75,13 +80,14 @@ impl App {
     }
 
     /// Generates a token and a secret; nothing is stored yet.
-    pub(super) async fn issue(&self, relying_party: RelyingPartyId, kind: CredentialKind) -> Result<NewCredential, Error> {
+    pub(super) async fn issue(&self, relying_party: RelyingPartyId, kind: CredentialKind, name: String) -> Result<NewCredential, Error> {
         let (now, deployment) = (self.now(), &self.0.deployment);
         let id = CredentialId::generate(now, &self.0.random);
         let claims = TokenClaims::new(&deployment.public_url, &deployment.audience, relying_party, id, kind, now);
         let token = self.sign_claims(TOKEN_TYP, &claims).await?;
         let secret = hex::encode(self.0.random.bytes::<64>()).into();
-        let credential = Credential { id, relying_party, kind, token, created_at: now, disabled_at: None, version: 1 };
+        let credential =
+            Credential { id, relying_party, kind, token, name, last_used_at: None, created_at: now, disabled_at: None, version: 1 };
         Ok(NewCredential { credential, secret })
     }
 
@@ -94,6 +100,13 @@ impl App {
         let start = start(page, |id| id.parse().ok())?;
         let found = store::list(&self.0.db, party, &start, page.size).await?.into_parts();
         self.unless_empty(party, found).await
+    }
+
+    /// Names one anew. No version counts it: a release before knows versions of credentials that end, and no others.
+    pub async fn rename_credential(&self, party: RelyingPartyId, id: CredentialId, name: &str) -> Result<Credential, Error> {
+        let name = credential_name(name)?;
+        store::rename(&self.0.db, party, id, &name).await?;
+        Ok(store::get(&self.0.db, party, id).await?.ok_or(Refusal::NotFound("credential"))?)
     }
 
     /// Disables a credential.
@@ -126,10 +139,17 @@ impl App {
             None if self.takes_unproven() => Ok(()),
             None => Err(Fault::Missing),
         };
-        proven.map(|()| credential).map_err(|fault| {
+        proven.map_err(|fault| {
             self.note_failure("credential", &id.to_string(), fault.as_str());
             Error::NotProven(fault)
-        })
+        })?;
+        if !credential.disabled && credential.credential.notes_use(now) {
+            // For people to read: that it cannot be noted is no reason to refuse.
+            if let Err(e) = store::note_use(&self.0.db, id, now, now - USE_NOTED).await {
+                debug!(error = chain(&e), "the use of a credential could not be noted");
+            }
+        }
+        Ok(credential)
     }
 
     /// Services of the previous release send no proof. They are served while the shared key that lets every process act as any other is
@@ -152,6 +172,14 @@ impl App {
             credential: found.credential,
         })
     }
+}
+
+/// The most a name has, in characters.
+const MAX_NAME: usize = 100;
+
+/// Reads what people call a credential.
+fn credential_name(name: &str) -> Result<String, Refusal> {
+    text::optional_name(name, MAX_NAME).map_err(|e| Refusal::invalid("name", e.to_string()))
 }
 
 /// The context a secret is sealed with.

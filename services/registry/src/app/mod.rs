@@ -45,7 +45,7 @@ pub use documents::Word;
 pub use operator_sessions::AliveSession;
 pub use operators::{Invited, Opened};
 
-pub use crate::store::audit::Filter;
+pub use crate::store::audit::{Filter, OutcomeFilter};
 use crate::{config::Config, domain::Refusal, error::Error, store::Start};
 use failures::Failures;
 use signing_keys::{OwnKeys, PublicKeys};

@@ -200,7 +200,7 @@ impl App {
             let secret = self.opened(credential.id).await?.secret;
             return Ok(NewCredential { credential, secret });
         }
-        let new = self.issue(RelyingPartyId::CONSOLE, CredentialKind::Mobile).await?;
+        let new = self.issue(RelyingPartyId::CONSOLE, CredentialKind::Mobile, String::new()).await?;
         let mut tx = self.0.db.begin().await?;
         credentials::insert(&mut tx, &new.credential, &self.seal_credential(&new)).await?;
         tx.commit().await?;

@@ -1,5 +1,7 @@
 //! Credentials and the claims of their tokens.
 
+use std::time::Duration;
+
 use nodkey_kernel::{
     id::{CredentialId, RelyingPartyId},
     named,
@@ -41,6 +43,10 @@ pub struct Credential {
     pub kind: CredentialKind,
     /// The JWT.
     pub token: String,
+    /// What people call it; may be empty.
+    pub name: String,
+    /// When it was last used, exact to [`USE_NOTED`]; `None`: never, or not since it is noted.
+    pub last_used_at: Option<Timestamp>,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it was disabled, if it was.
@@ -49,7 +55,16 @@ pub struct Credential {
     pub version: i64,
 }
 
+/// How long after a use the next one is noted.
+pub const USE_NOTED: Duration = Duration::from_hours(1);
+
 impl Credential {
+    /// Whether a use now is worth noting.
+    #[must_use]
+    pub fn notes_use(&self, now: Timestamp) -> bool {
+        self.last_used_at.is_none_or(|last| last + USE_NOTED <= now)
+    }
+
     /// Disables the credential permanently.
     #[must_use]
     pub fn disable(self, now: Timestamp) -> Change<Self> {

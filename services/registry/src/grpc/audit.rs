@@ -1,10 +1,11 @@
 //! The gRPC service of the audit log.
 
-use nodkey_kernel::{id::RelyingPartyId, service_key::ServiceName};
+use nodkey_kernel::{id::RelyingPartyId, service_key::ServiceName, time::Timestamp};
 use nodkey_proto::{
     access::owner,
+    convert::from_timestamp,
     registry::v1::{
-        AuditEntry, CompleteAuditEntryRequest, CompleteAuditEntryResponse, CreateAuditEntryRequest, CreateAuditEntryResponse,
+        self as pb, AuditEntry, CompleteAuditEntryRequest, CompleteAuditEntryResponse, CreateAuditEntryRequest, CreateAuditEntryResponse,
         ListAuditEntriesRequest, ListAuditEntriesResponse, ListAuditRecordsRequest, ListAuditRecordsResponse,
         audit_service_server::AuditService,
     },
@@ -14,7 +15,7 @@ use tonic::{Request, Response, Status};
 
 use super::{Grpc, id};
 use crate::{
-    app::{Exported, Filter, Noted, Presented},
+    app::{Exported, Filter, Noted, OutcomeFilter, Presented},
     domain::{Refusal, audit::Action, text},
 };
 
@@ -27,10 +28,22 @@ impl AuditService for Grpc {
         let caller = caller(&request)?;
         let message = request.into_inner();
         let page = Page::parse(message.page_size, &message.page_token).map_err(status)?;
+        let outcome = pb::OutcomeFilter::try_from(message.outcome);
+        let outcome = outcome.map_err(|_| status(Refusal::invalid("outcome", "must be one that there is")))?;
         let filter = Filter {
             relying_party: visible(&caller, &message.relying_party_id).map_err(status)?,
             operator: optional(&message.operator_id, "operator_id").map_err(status)?,
             method: text::optional(&message.method, MAX_METHOD).map_err(|e| status(Refusal::invalid("method", e.to_string())))?,
+            from: message.after.as_ref().map(|at| moment(from_timestamp(at), "after")).transpose().map_err(status)?,
+            until: message.before.as_ref().map(|at| moment(from_timestamp(at), "before")).transpose().map_err(status)?,
+            outcome: match outcome {
+                pb::OutcomeFilter::Unspecified => None,
+                pb::OutcomeFilter::Ok => Some(OutcomeFilter::Ok),
+                pb::OutcomeFilter::Read => Some(OutcomeFilter::Read),
+                pb::OutcomeFilter::Refused => Some(OutcomeFilter::Refused),
+                pb::OutcomeFilter::Unknown => Some(OutcomeFilter::Unknown),
+            },
+            oldest_first: message.oldest_first,
         };
         let (entries, next_page_token) = self.0.audit_entries(&filter, &page).await.map_err(status)?;
         Ok(Response::new(ListAuditEntriesResponse { entries: entries.iter().map(Into::into).collect(), next_page_token }))
@@ -95,6 +108,11 @@ fn visible(caller: &Caller, named: &str) -> Result<Option<RelyingPartyId>, Refus
         Caller::Backend { .. } => Err(Refusal::NotFound("relying party")),
         _ => Ok(named),
     }
+}
+
+/// What was read of a time.
+fn moment(read: Option<Timestamp>, field: &str) -> Result<Timestamp, Refusal> {
+    read.ok_or_else(|| Refusal::invalid(field, "must be a time"))
 }
 
 /// Parses an optional id.

@@ -161,6 +161,8 @@ impl From<&Credential> for pb::Credential {
             token: credential.token.clone(),
             disabled: credential.disabled_at.is_some(),
             created_at: Some(timestamp(credential.created_at)),
+            name: credential.name.clone(),
+            last_used_at: credential.last_used_at.map(timestamp),
         }
     }
 }

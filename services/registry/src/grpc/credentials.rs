@@ -2,7 +2,8 @@
 
 use nodkey_proto::registry::v1::{
     CreateCredentialRequest, CreateCredentialResponse, Credential, DisableCredentialRequest, ListCredentialsRequest,
-    ListCredentialsResponse, ResolveCredentialRequest, ResolveCredentialResponse, credential_service_server::CredentialService,
+    ListCredentialsResponse, ResolveCredentialRequest, ResolveCredentialResponse, UpdateCredentialRequest,
+    credential_service_server::CredentialService,
 };
 use nodkey_runtime::{caller, page::Page, status::status, uninterrupted};
 use tonic::{Request, Response, Status};
@@ -17,7 +18,7 @@ impl CredentialService for Grpc {
         let repeated = repeatable(Some(party), "create_credential", &request, |message| &message.request_id).map_err(status)?;
         let (app, message) = (self.0.clone(), request.into_inner());
         let kind = credential_kind(message.kind).map_err(|e| status(Refusal::invalid("kind", e.to_string())))?;
-        let created = uninterrupted(async move { app.create_credential(repeated, party, kind, |new| new.into()).await });
+        let created = uninterrupted(async move { app.create_credential(repeated, party, kind, &message.name, |new| new.into()).await });
         Ok(Response::new(created.await.map_err(status)?))
     }
 
@@ -27,6 +28,14 @@ impl CredentialService for Grpc {
         let page = Page::parse(message.page_size, &message.page_token).map_err(status)?;
         let (credentials, next_page_token) = self.0.credentials(party, &page).await.map_err(status)?;
         Ok(Response::new(ListCredentialsResponse { credentials: credentials.iter().map(Into::into).collect(), next_page_token }))
+    }
+
+    async fn update_credential(&self, request: Request<UpdateCredentialRequest>) -> Result<Response<Credential>, Status> {
+        let party = party(&caller(&request)?, &request.get_ref().relying_party_id)?;
+        let (app, message) = (self.0.clone(), request.into_inner());
+        let id = id(&message.id, "credential").map_err(status)?;
+        let credential = uninterrupted(async move { app.rename_credential(party, id, &message.name).await }).await.map_err(status)?;
+        Ok(Response::new((&credential).into()))
     }
 
     async fn disable_credential(&self, request: Request<DisableCredentialRequest>) -> Result<Response<Credential>, Status> {

@@ -4,6 +4,7 @@ use nodkey_db::{Db, DbError, Record, Tx};
 use nodkey_kernel::{
     audit::{RecordKind, START},
     id::{AuditEntryId, OperatorId, RelyingPartyId},
+    time::Timestamp,
 };
 use nodkey_runtime::{
     page::Listed,
@@ -108,18 +109,51 @@ pub struct Filter {
     pub operator: Option<OperatorId>,
     /// Path or name of the method; empty: any.
     pub method: String,
+    /// Written at this moment or later.
+    pub from: Option<Timestamp>,
+    /// Written before this moment.
+    pub until: Option<Timestamp>,
+    /// With such an outcome.
+    pub outcome: Option<OutcomeFilter>,
+    /// The oldest first instead of the newest.
+    pub oldest_first: bool,
 }
 
-/// Lists entries with their outcomes, newest first. Each filter has its own SQL text, so that each uses its index.
+/// Outcomes to list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutcomeFilter {
+    /// What was done.
+    Ok,
+    /// What was only read.
+    Read,
+    /// What was refused, or failed.
+    Refused,
+    /// What is not known.
+    Unknown,
+}
+
+impl OutcomeFilter {
+    /// The condition on the outcome, as SQL.
+    const fn condition(self) -> &'static str {
+        match self {
+            Self::Ok => " = 'OK' AND ",
+            Self::Read => " = 'READ' AND ",
+            Self::Refused => " NOT IN ('OK', 'READ', '') AND ",
+            Self::Unknown => " = '' AND ",
+        }
+    }
+}
+
+/// The outcome of an entry; that of an intent is in another one, looked up by its index: joined, the whole table might be read for it.
+const OUTCOME: &str = "CASE WHEN e.kind <> 'intent' THEN e.outcome \
+    ELSE COALESCE((SELECT o.outcome FROM audit_entry o WHERE o.intent_id = e.id), '') END";
+
+/// Lists entries with their outcomes. Each filter has its own SQL text, so that each uses its index.
 pub async fn list(db: &Db, filter: &Filter, start: &Start<Uuid>, size: i64) -> Result<Listed<AuditEntry>, Error> {
-    // Each outcome is looked up by its index: a join might scan the whole table.
     let select = "SELECT e.id, e.at, e.operator_id, e.actor, e.role, e.relying_party_id, e.method, e.trace_id, \
                   CASE WHEN e.request <> '' THEN e.request \
-                  ELSE COALESCE((SELECT o.request FROM audit_entry o WHERE o.intent_id = e.id), '') END AS request, \
-                  CASE WHEN e.kind <> 'intent' THEN e.outcome \
-                  ELSE COALESCE((SELECT o.outcome FROM audit_entry o WHERE o.intent_id = e.id), '') END AS outcome \
-                  FROM audit_entry e WHERE e.kind <> 'outcome' AND ";
-    let mut query = db.query(select);
+                  ELSE COALESCE((SELECT o.request FROM audit_entry o WHERE o.intent_id = e.id), '') END AS request, ";
+    let mut query = db.query(select).push(OUTCOME).push(" AS outcome FROM audit_entry e WHERE e.kind <> 'outcome' AND ");
     if let Some(party) = filter.relying_party {
         query = query.push("e.relying_party_id = ").push_bind(party.as_uuid()).push(" AND ");
     }
@@ -130,8 +164,21 @@ pub async fn list(db: &Db, filter: &Filter, start: &Start<Uuid>, size: i64) -> R
         query = query.push("(e.method = ").push_bind(filter.method.as_str()).push(" OR e.method LIKE '%/' || ");
         query = query.push_bind(filter.method.as_str()).push(") AND ");
     }
-    let query = query.push("(e.at, e.id) < (").push_bind(start.at).push(", ").push_bind(start.id);
-    let query = query.push(") ORDER BY e.at DESC, e.id DESC LIMIT ");
+    if let Some(outcome) = filter.outcome {
+        query = query.push(OUTCOME).push(outcome.condition());
+    }
+    if let Some(from) = filter.from {
+        query = query.push("e.at >= ").push_bind(from).push(" AND ");
+    }
+    if let Some(until) = filter.until {
+        query = query.push("e.at < ").push_bind(until).push(" AND ");
+    }
+    let (after, order) = if filter.oldest_first {
+        ("(e.at, e.id) > (", ") ORDER BY e.at, e.id LIMIT ")
+    } else {
+        ("(e.at, e.id) < (", ") ORDER BY e.at DESC, e.id DESC LIMIT ")
+    };
+    let query = query.push(after).push_bind(start.at).push(", ").push_bind(start.id).push(order);
     Ok(listed(size, &query.push_bind(size + 1).fetch_all().await?, "at", |row| read(&row.of("audit_entry", key(row, "id")))))
 }
 

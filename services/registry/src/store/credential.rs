@@ -42,8 +42,8 @@ pub struct Resolved {
 pub async fn insert(tx: &mut Tx, credential: &Credential, sealed_secret: &[u8]) -> Result<(), Error> {
     invariants::check_credential(credential)?;
     tx.query(
-        "INSERT INTO credential (id, relying_party_id, kind, token, sealed_secret, created_at, version) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO credential (id, relying_party_id, kind, token, sealed_secret, created_at, version, name) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(credential.id.as_uuid())
     .bind(credential.relying_party.as_uuid())
@@ -52,12 +52,14 @@ pub async fn insert(tx: &mut Tx, credential: &Credential, sealed_secret: &[u8]) 
     .bind(sealed_secret)
     .bind(credential.created_at)
     .bind(credential.version)
+    .bind(credential.name.as_str())
     .execute()
     .await?;
     Ok(())
 }
 
-const SELECT: &str = "SELECT id, relying_party_id, kind, token, created_at, disabled_at, version FROM credential WHERE ";
+const SELECT: &str =
+    "SELECT id, relying_party_id, kind, token, name, last_used_at, created_at, disabled_at, version FROM credential WHERE ";
 
 /// Returns a credential.
 pub async fn get(db: &Db, party: RelyingPartyId, id: CredentialId) -> Result<Option<Credential>, Error> {
@@ -68,7 +70,7 @@ pub async fn get(db: &Db, party: RelyingPartyId, id: CredentialId) -> Result<Opt
 pub async fn resolve(db: &Db, id: CredentialId) -> Result<Option<Resolved>, Error> {
     let row = db
         .query(
-            "SELECT c.id, c.relying_party_id, c.kind, c.token, c.created_at, c.disabled_at, c.version, c.sealed_secret, \
+            "SELECT c.id, c.relying_party_id, c.kind, c.token, c.name, c.last_used_at, c.created_at, c.disabled_at, c.version, c.sealed_secret, \
              p.disabled_at AS party_disabled_at, p.signatures, p.limits \
              FROM credential c JOIN relying_party p ON p.id = c.relying_party_id WHERE c.id = $1",
         )
@@ -96,6 +98,19 @@ pub async fn update(tx: &mut Tx, credential: &Credential) -> Result<bool, Error>
     Ok(query.push(" AND version = ").push_bind(credential.version - 1).execute().await? == 1)
 }
 
+/// Writes another name.
+pub async fn rename(db: &Db, party: RelyingPartyId, id: CredentialId, name: &str) -> Result<(), Error> {
+    by_id(db.execute("UPDATE credential SET name = ").push_bind(name).push(" WHERE "), party, id.as_uuid()).execute().await?;
+    Ok(())
+}
+
+/// Notes a use, unless one was noted at or after `since`.
+pub async fn note_use(db: &Db, id: CredentialId, now: Timestamp, since: Timestamp) -> Result<(), Error> {
+    let query = db.execute("UPDATE credential SET last_used_at = ").push_bind(now).push(" WHERE id = ").push_bind(id.as_uuid());
+    query.push(" AND (last_used_at IS NULL OR last_used_at < ").push_bind(since).push(")").execute().await?;
+    Ok(())
+}
+
 /// Lists the credentials of a relying party.
 pub async fn list(db: &Db, party: RelyingPartyId, start: &Start<Uuid>, size: i64) -> Result<Listed<Credential>, Error> {
     let query = db.query(SELECT).push("relying_party_id = ").push_bind(party.as_uuid()).push(" AND ");
@@ -109,6 +124,8 @@ fn read(row: &Row) -> Result<Credential, DbError> {
         relying_party: relying_party(&record)?,
         kind: named(&record, "kind")?,
         token: record.get("token")?,
+        name: record.get("name")?,
+        last_used_at: record.get("last_used_at")?,
         created_at: record.get("created_at")?,
         disabled_at: record.get("disabled_at")?,
         version: record.get("version")?,

@@ -73,7 +73,17 @@ fn party(n: u64) -> RelyingParty {
 fn credential_of(party: RelyingPartyId, n: u64) -> Credential {
     let id = CredentialId::generate(at(n), &Random::seeded(n));
     let (kind, token) = (CredentialKind::Server, "token".to_owned());
-    Credential { id, relying_party: party, kind, token, created_at: at(n), disabled_at: None, version: 1 }
+    Credential {
+        id,
+        relying_party: party,
+        kind,
+        token,
+        name: String::new(),
+        last_used_at: None,
+        created_at: at(n),
+        disabled_at: None,
+        version: 1,
+    }
 }
 
 fn device_of(party: RelyingPartyId, n: u64) -> Device {
@@ -367,6 +377,22 @@ async fn a_key_that_several_devices_named_counts_for_none_of_them(db: Db) {
     assert_eq!(standings(&third).await, third.standings, "and nobody else is concerned");
 }
 
+async fn exercise_audit(db: &Db, id: RelyingPartyId) {
+    for relying_party in [None, Some(id)] {
+        for operator in [None, Some(invited(0).id)] {
+            for method in ["", "List"] {
+                let filter = audit::Filter { relying_party, operator, method: method.into(), ..audit::Filter::default() };
+                audit::list(db, &filter, &start(Uuid::max()), 10).await.unwrap();
+                let narrow = audit::Filter { from: Some(NOW), until: Some(NOW), outcome: Some(audit::OutcomeFilter::Refused), ..filter };
+                for oldest_first in [false, true] {
+                    let filter = audit::Filter { oldest_first, ..narrow.clone() };
+                    audit::list(db, &filter, &start(Uuid::max()), 10).await.unwrap();
+                }
+            }
+        }
+    }
+}
+
 /// Runs every statement once; the rows it writes are rolled back.
 async fn exercise(db: &Db) {
     let mut tx = db.begin().await.unwrap();
@@ -408,6 +434,8 @@ async fn exercise(db: &Db) {
     credential::get(db, id, off.id).await.unwrap();
     credential::resolve(db, off.id).await.unwrap();
     credential::list(db, id, &start(Uuid::max()), 10).await.unwrap();
+    credential::rename(db, id, off.id, "name").await.unwrap();
+    credential::note_use(db, off.id, NOW, NOW).await.unwrap();
     device::get(db, id, &device.id).await.unwrap();
     device::resolve(db, &device.id).await.unwrap();
     retention::note_seen(db, &device, NOW).await.unwrap();
@@ -444,14 +472,7 @@ async fn exercise(db: &Db) {
         audit_chain::cuttable(db, NOW, after).await.unwrap();
         audit_chain::unchained(db, after.map(|_| id), (NOW, Uuid::nil()), 10).await.unwrap();
     }
-    for relying_party in [None, Some(id)] {
-        for operator in [None, Some(invited(0).id)] {
-            for method in ["", "List"] {
-                let filter = audit::Filter { relying_party, operator, method: method.into() };
-                audit::list(db, &filter, &start(Uuid::max()), 10).await.unwrap();
-            }
-        }
-    }
+    exercise_audit(db, id).await;
     app_links::get(db, id).await.unwrap();
     app_links::resolve(db, "0.example.com").await.unwrap();
     let (window, begin) = (Window { from: NOW, before: NOW }, retention::Place { at: NOW, id: String::new() });

@@ -2,6 +2,7 @@
 
 mod budget;
 mod changes;
+mod count;
 mod create;
 mod open;
 mod respond;
@@ -46,6 +47,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use budget::Patience;
 pub use changes::{Changes, job as changes_job};
+pub use count::{Counted, Steps};
 pub use create::Matching;
 use open::Open;
 use signing::{Ending, OwnKeys, Registry};
@@ -136,7 +138,7 @@ impl App {
         &self.stopping
     }
 
-    fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
@@ -160,7 +162,7 @@ impl App {
         Ok(store::get(&self.db, party, id).await?.ok_or(Failure::NotFound("trusonafication"))?)
     }
 
-    /// Lists trusonafications, newest first.
+    /// Lists them in the requested order.
     pub async fn list(&self, party: RelyingPartyId, listing: &Listing<'_>) -> Result<Listed<Trusonafication>, Error> {
         let now = self.now();
         Ok(store::list(&self.db, party, listing, now).await?.map(|t| t.effective_at(now)))

@@ -8,16 +8,17 @@ use nodkey_kernel::{
     error::Kind,
     id::{DeviceId, RelyingPartyId, TrusonaficationId},
     service_key::ServiceName,
+    time::Timestamp,
 };
 use nodkey_proto::{
     convert::{from_struct, from_timestamp, timestamp},
     trusonafication::v1::{
-        self as pb, CancelTrusonaficationRequest, CreateTrusonaficationRequest, CreateTrusonaficationResponse, Evidence,
-        GetEvidenceRequest, GetTrusonaficationRequest, ListChangesRequest, ListChangesResponse, ListPendingRequest, ListPendingResponse,
-        ListTrusonaficationsRequest, ListTrusonaficationsResponse, PendingTrusonafication, RespondRequest, RespondResponse,
-        SignResultRequest, SignResultResponse, TrusonaficationChange, WatchResultsRequest, WatchResultsResponse,
-        WatchTrusonaficationRequest, WatchTrusonaficationsRequest, create_trusonafication_request::Target as AskedTarget,
-        trusonafication_service_server::TrusonaficationService,
+        self as pb, CancelTrusonaficationRequest, CountTrusonaficationsRequest, CountTrusonaficationsResponse,
+        CreateTrusonaficationRequest, CreateTrusonaficationResponse, Evidence, GetEvidenceRequest, GetTrusonaficationRequest,
+        ListChangesRequest, ListChangesResponse, ListPendingRequest, ListPendingResponse, ListTrusonaficationsRequest,
+        ListTrusonaficationsResponse, PendingTrusonafication, RespondRequest, RespondResponse, SignResultRequest, SignResultResponse,
+        TrusonaficationChange, WatchResultsRequest, WatchResultsResponse, WatchTrusonaficationRequest, WatchTrusonaficationsRequest,
+        create_trusonafication_request::Target as AskedTarget, trusonafication_service_server::TrusonaficationService,
     },
 };
 use nodkey_runtime::{
@@ -34,8 +35,8 @@ use uuid::Uuid;
 
 use super::Api;
 use crate::{
-    app::{Changes, Listing, Matching, Watch},
-    convert::{accepted_level, message, status as status_of},
+    app::{Changes, Listing, Matching, Steps, Watch},
+    convert::{accepted_level, count, message, status as status_of},
     domain::{MAX_CUSTOM_FIELDS, MatchMode, Status as Wanted, Target, Unchecked},
     error::Error,
 };
@@ -157,6 +158,16 @@ impl TrusonaficationService for Api {
         let (trusonafications, next_page_token) =
             found.map(|t| message(&t)).within(MAX_PAGE, pb::Trusonafication::encoded_len).into_parts();
         Ok(Response::new(ListTrusonaficationsResponse { trusonafications, next_page_token }))
+    }
+
+    async fn count_trusonafications(
+        &self,
+        request: Request<CountTrusonaficationsRequest>,
+    ) -> Result<Response<CountTrusonaficationsResponse>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let steps = steps(request.get_ref(), self.0.now()).map_err(status)?;
+        let (counts, truncated) = self.0.count(party, &steps).await.map_err(status)?;
+        Ok(Response::new(CountTrusonaficationsResponse { counts: counts.iter().map(count).collect(), truncated }))
     }
 
     async fn cancel_trusonafication(
@@ -327,12 +338,46 @@ fn listing<'a>(asked: &'a ListTrusonaficationsRequest, page: &Page) -> Result<Li
         pb::Status::Expired => Some(Wanted::Expired),
         pb::Status::Canceled => Some(Wanted::Canceled),
     };
+    let (user, device, size, oldest_first) =
+        (named(&asked.user_identifier), named(&asked.device_identifier), page.size, asked.oldest_first);
+    let any = Listing { status, user, device, oldest_first, ..Listing::newest(size) };
+    let cursor = id.unwrap_or_default();
+    // One bound of the filter is where the list begins, unless the page begins later.
+    if oldest_first {
+        let (at, id) = match from {
+            Some(from) if from > page.since() => (from, Uuid::nil()),
+            _ => (page.since(), if page.after.is_some() { cursor } else { Uuid::nil() }),
+        };
+        return Ok(Listing { until: before, at, id, ..any });
+    }
     // The upper bound of the filter excludes its own time; the page position is made unique by the id.
     let (at, id) = match before {
         Some(before) if before < page.before() => (before, Uuid::nil()),
-        _ => (page.before(), id.unwrap_or_default()),
+        _ => (page.before(), cursor),
     };
-    Ok(Listing { status, user: named(&asked.user_identifier), device: named(&asked.device_identifier), from, at, id, size: page.size })
+    Ok(Listing { from, at, id, ..any })
+}
+
+/// How many steps are counted at most, and how short and long one is.
+const MAX_STEPS: u128 = 100;
+const STEP_SECONDS: std::ops::RangeInclusive<i32> = 3_600..=2_678_400;
+const DEFAULT_STEP: i32 = 86_400;
+
+/// Reads of which time is counted.
+fn steps(asked: &CountTrusonaficationsRequest, now: Timestamp) -> Result<Steps, Failure> {
+    let mut validation = Validation::default();
+    let read = |at: &Option<prost_types::Timestamp>| at.as_ref().map(|at| from_timestamp(at).ok_or("must be a time"));
+    let from = validation.read("created_after", read(&asked.created_after).unwrap_or(Err("must be there")));
+    let until = validation.read("created_before", read(&asked.created_before).unwrap_or(Ok(now)));
+    let step = if asked.step_seconds == 0 { DEFAULT_STEP } else { asked.step_seconds };
+    validation.require(STEP_SECONDS.contains(&step), "step_seconds", "must be 3600 to 2678400, or 0 for a day");
+    let step = Duration::from_secs(u64::from(step.unsigned_abs()).max(1));
+    if let (Some(from), Some(until)) = (from, until) {
+        let steps = from.until(until).as_millis().div_ceil(step.as_millis());
+        validation.require(steps <= MAX_STEPS, "created_after", "must be at most 100 steps before created_before");
+    }
+    validation.finish()?;
+    Ok(Steps { from: from.unwrap_or(now), until: until.unwrap_or(now), step })
 }
 
 /// Treats an empty name as absent.

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::row::{COLUMNS, Reader, TABLE, page};
 use crate::domain::{Status, Trusonafication};
 
-/// Which trusonafications to list, newest first: those after the position of `at` and `id`.
+/// What to list: what follows the position of `at` and `id` in the requested order.
 #[derive(Clone, Copy, Debug)]
 pub struct Listing<'a> {
     /// Only in this status.
@@ -23,12 +23,16 @@ pub struct Listing<'a> {
     pub user: Option<&'a str>,
     /// Only of this device.
     pub device: Option<&'a str>,
-    /// Created at this time or later.
+    /// Created at this time or later; ignored with `oldest_first`.
     pub from: Option<Timestamp>,
-    /// Created before this time,
+    /// Created before this time; ignored without `oldest_first`.
+    pub until: Option<Timestamp>,
+    /// Created before this time; with `oldest_first`, after it,
     pub at: Timestamp,
-    /// or at this time with a smaller id.
+    /// or at this time with a smaller id; with `oldest_first`, a greater one.
     pub id: Uuid,
+    /// The oldest first instead of the newest.
+    pub oldest_first: bool,
     /// Maximum number of trusonafications.
     pub size: i64,
 }
@@ -38,7 +42,7 @@ impl Listing<'static> {
     #[must_use]
     pub fn newest(size: i64) -> Self {
         let at = Page { size: 0, after: None }.before();
-        Self { status: None, user: None, device: None, from: None, at, id: Uuid::max(), size }
+        Self { status: None, user: None, device: None, from: None, until: None, at, id: Uuid::max(), oldest_first: false, size }
     }
 }
 
@@ -95,6 +99,29 @@ pub async fn count_open(db: &Db, party: RelyingPartyId, limit: u32) -> Result<i6
     query.push(") AS open").fetch_one().await?.get("n")
 }
 
+/// Counts those of a relying party that were created from a moment until before another, by their status as it is seen at `now`: the newest
+/// `limit` of them.
+pub async fn count(
+    db: &Db,
+    party: RelyingPartyId,
+    (from, until): (Timestamp, Timestamp),
+    limit: i64,
+    now: Timestamp,
+) -> Result<Vec<(Status, i64)>, DbError> {
+    let query = db.query("SELECT seen, COUNT(*) AS n FROM (SELECT CASE WHEN status = 'in_progress' AND expires_at <= ").push_bind(now);
+    let query =
+        query.push(" THEN 'expired' ELSE status END AS seen FROM trusonafication WHERE relying_party_id = ").push_bind(party.as_uuid());
+    let query = query.push(" AND created_at >= ").push_bind(from).push(" AND created_at < ").push_bind(until);
+    // In an order, so that they are found by the index that has it.
+    let query = query.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_bind(limit).push(") AS counted GROUP BY seen");
+    let rows = query.fetch_all().await?;
+    let read = |row: &Row| {
+        let record = row.of(TABLE, "counted");
+        Ok((record.convert("seen", |name: String| Status::try_from(name.as_str()))?, record.get("n")?))
+    };
+    rows.iter().map(read).collect()
+}
+
 async fn rows(db: &Db, columns: &'static str, party: RelyingPartyId, listing: &Listing<'_>, now: Timestamp) -> Result<Vec<Row>, DbError> {
     let fetch = async |wanted| statement(db, columns, party, listing, wanted).fetch_all().await;
     let one_owner = listing.user.is_some() || listing.device.is_some();
@@ -105,7 +132,10 @@ async fn rows(db: &Db, columns: &'static str, party: RelyingPartyId, listing: &L
         Some(Status::Expired) => {
             let mut both = fetch(Wanted::Written(Status::Expired)).await?;
             both.extend(fetch(Wanted::Overdue(now)).await?);
-            both.sort_by_cached_key(|row| std::cmp::Reverse(place(row, "created_at").map(|place| (place.at, place.id))));
+            both.sort_by_cached_key(|row| place(row, "created_at").map(|place| (place.at, place.id)));
+            if !listing.oldest_first {
+                both.reverse();
+            }
             both.truncate(usize::try_from(listing.size).unwrap_or_default() + 1);
             Ok(both)
         }
@@ -116,7 +146,8 @@ async fn rows(db: &Db, columns: &'static str, party: RelyingPartyId, listing: &L
 /// Reads one row more than the page has, to learn whether there is a next page.
 fn statement<'a>(db: &'a Db, columns: &'static str, party: RelyingPartyId, listing: &Listing<'_>, wanted: Wanted) -> Query<'a> {
     let query = db.query("SELECT ").push(columns).push(" FROM trusonafication WHERE relying_party_id = ").push_bind(party.as_uuid());
-    let mut query = query.push(" AND (created_at, id) < (").push_bind(listing.at).push(", ").push_bind(listing.id).push(")");
+    let query = query.push(if listing.oldest_first { " AND (created_at, id) > (" } else { " AND (created_at, id) < (" });
+    let mut query = query.push_bind(listing.at).push(", ").push_bind(listing.id).push(")");
     if let Some(user) = listing.user {
         query = query.push(" AND user_identifier = ").push_bind(user);
     }
@@ -134,9 +165,13 @@ fn statement<'a>(db: &'a Db, columns: &'static str, party: RelyingPartyId, listi
             .push(" THEN 'expired' ELSE status END = ")
             .push_bind(status.as_str()),
     };
-    // A lower bound that excludes nothing would lead SQLite to the wrong index.
+    // A bound that excludes nothing would lead SQLite to the wrong index.
     if let Some(from) = listing.from {
         query = query.push(" AND created_at >= ").push_bind(from);
     }
-    query.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_bind(listing.size + 1)
+    if let Some(until) = listing.until {
+        query = query.push(" AND created_at < ").push_bind(until);
+    }
+    let order = if listing.oldest_first { " ORDER BY created_at, id LIMIT " } else { " ORDER BY created_at DESC, id DESC LIMIT " };
+    query.push(order).push_bind(listing.size + 1)
 }

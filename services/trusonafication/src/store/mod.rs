@@ -14,7 +14,7 @@ pub use budget::{
     Hold, Open, budget_of, delete_budgets, delete_holds, forgive, held, hold, holds, lock_budget, release, waiting_for, write_budget,
 };
 pub use changes::{Changed, changes, paired_trucodes};
-pub use list::{Listing, count_open, heads, list};
+pub use list::{Listing, count, count_open, heads, list};
 pub use pending::{Of, Pending, first_end, in_progress, overdue, pending};
 pub use row::MAX_BYTES;
 pub use trucode::{

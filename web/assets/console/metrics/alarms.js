@@ -18,50 +18,59 @@ export function alarms(now) {
   const found = [];
   if (now.busAway) {
     found.push({
-      title: 'The bus is away',
-      text: 'A process is not connected to NATS. Logins go on; events and webhooks wait.',
+      title: 'The bus is not connected',
+      text: 'A process is not connected to NATS. Logins continue. Events and webhooks wait.',
     });
   }
   if (now.consumersRetrying > CONSUMER_LATE) {
     found.push({
       title: `An event has been failing for ${duration(now.consumersRetrying * 1000)}`,
-      text: 'Its consumer tries again for ever. The log has the cause: "event failed, trying again".',
+      text: 'Its consumer keeps retrying. The log has the cause: "event failed, trying again".',
     });
   }
   if (now.outboxOldest > EVENT_LATE) {
     found.push({
       title: `Events have been waiting for ${duration(now.outboxOldest * 1000)}`,
-      text: 'The bus does not take them: NATS is away, full or without its streams. Logins go on; webhooks wait.',
+      text: 'The bus does not accept them: NATS is not reachable, full, or its streams are missing. Logins continue. Webhooks wait.',
+    });
+  }
+  if (now.endpointsFailing > 0) {
+    found.push({
+      title:
+        now.endpointsFailing === 1
+          ? '1 webhook endpoint fails every attempt'
+          : `${now.endpointsFailing} webhook endpoints fail every attempt`,
+      text: 'Their deliveries show why. They are switched off after some days.',
     });
   }
   if (now.deliveriesOldest > DELIVERY_LATE) {
     found.push({
       title: `A delivery has been waiting for ${duration(now.deliveriesOldest * 1000)}`,
-      text: 'A receiver is away. Its endpoint is marked as failing; attempts end after three days.',
+      text: 'A receiver does not accept it. Its endpoint is marked as failing. Attempts end after three days.',
     });
   }
   if (now.deadLetters > 0) {
     found.push({
       title: 'There are dead letters',
-      text: 'Since the processes started a consumer gave an event up. The log has the cause: "event given up".',
+      text: 'Since the processes started, a consumer gave up an event. The log has the cause: "event given up".',
     });
   }
   if (now.pushesRefused > 0) {
     found.push({
       title: 'A push provider has refused',
-      text: 'Credentials of a relying party are wrong. Its settings say which. Phones that wait see what they are asked all the same.',
+      text: 'The push credentials of a relying party are not valid. Its settings show which ones. Phones with an open app still receive requests.',
     });
   }
   if (now.unnamedProxy) {
     found.push({
-      title: 'Clients cannot be told apart',
-      text: 'A proxy is before the gateway, and service.address_header does not say where it names them: nothing is limited by address.',
+      title: 'Clients cannot be distinguished',
+      text: 'The gateway is behind a proxy, and service.address_header is not set: nothing is limited by address.',
     });
   }
   if (now.certificateInvalid) {
     found.push({
       title: 'The TLS certificate cannot be used',
-      text: 'The files hold no usable pair. The one before is in use.',
+      text: 'The files contain no usable certificate and key. The previous certificate is in use.',
     });
   }
   return found;

@@ -2,6 +2,7 @@
 import { pause } from '../../lib/pause.js';
 import { Problem } from '../../lib/problem.js';
 import { getStatus } from '../api.js';
+import { alarms } from './alarms.js';
 import { measure } from './measure.js';
 
 /** Milliseconds between two questions; the first follow one another faster, so that there is a line to be seen. */
@@ -19,9 +20,15 @@ class Health extends EventTarget {
   /** @type {Problem | null} Why there is no answer. */
   problem = null;
 
-  /** Whether every process is ready, as far as is known. */
+  /** What needs attention, by the latest measurement. */
+  get alarms() {
+    const latest = this.measurements.at(-1);
+    return latest ? alarms(latest) : [];
+  }
+
+  /** Whether every process is ready and nothing needs attention, as far as is known. */
   get isWell() {
-    return !this.problem && this.processes.every(({ ready }) => ready);
+    return !this.problem && this.processes.every(({ ready }) => ready) && !this.alarms.length;
   }
 
   /** Asks once. */

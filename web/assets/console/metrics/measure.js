@@ -34,6 +34,7 @@ export function measure(processes, at) {
     deliveriesOldest: Math.max(0, ...values('nodkey_deliveries_oldest_pending_seconds')),
     outboxDepth: sum(values('nodkey_outbox_depth')),
     outboxOldest: Math.max(0, ...values('nodkey_outbox_oldest_seconds')),
+    endpointsFailing: Math.max(0, ...values('nodkey_endpoints_failing')),
     serverErrors: sum(values('nodkey_http_requests_total', ({ status }) => status.startsWith('5'))),
     refusals: sum(values('nodkey_http_requests_total', ({ status }) => status.startsWith('4'))),
     deadLetters: sum(values('nodkey_events_consumed_total', ({ outcome }) => outcome === 'dead')),

@@ -11,6 +11,7 @@ import { icon } from '../../lib/icons.js';
  * @property {string} label
  * @property {'text' | 'time' | [value: string, text: string][]} kind a list of choices, or what is entered
  * @property {string} [placeholder]
+ * @property {string} [none] what a list of choices says when none is chosen
  */
 
 /**
@@ -49,8 +50,8 @@ export function filterBar(filters, query, onChange) {
  * @param {string} value
  * @returns {Control}
  */
-function control({ name, kind, placeholder }, value) {
-  if (Array.isArray(kind)) return select(name, [['', 'Any'], ...kind], value);
+function control({ name, kind, placeholder, none = 'Any' }, value) {
+  if (Array.isArray(kind)) return select(name, [['', none], ...kind], value);
   if (kind === 'time') return h('input', { type: 'datetime-local', name, value: value && localTime(new Date(value)) });
   return h('input', { type: 'search', name, value, placeholder, autocomplete: 'off', spellcheck: 'false' });
 }

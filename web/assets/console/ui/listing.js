@@ -1,6 +1,7 @@
 /** A list by pages: filters, a table, and what takes its place while there is none. */
 import { h, replace } from '../../lib/dom.js';
 import { icon } from '../../lib/icons.js';
+import { exportButton } from './export.js';
 import { filterBar } from './filters.js';
 import { empty as nothing, failure } from './states.js';
 import { expectedTable, table, tableRow } from './table.js';
@@ -19,6 +20,7 @@ const MOST = 200;
  * @property {import('./table.js').Column<T>[]} columns
  * @property {string} method that lists
  * @property {string} rows the field of its answer that holds them
+ * @property {(row: T) => string} [id] what identifies a row: its `id`, unless this says otherwise
  * @property {() => object} [message] what it is asked besides the page
  * @property {import('./filters.js').Filter[]} [filters]
  * @property {Child} empty what stands there when there is nothing at all
@@ -27,13 +29,23 @@ const MOST = 200;
 
 /**
  * Makes a list, to be read by its `reload`; `put` shows a single row that has changed or is new.
- * @template {{ id: string }} T
+ * @template T
  * @param {Page} page
  * @param {Options<T>} options
  */
 export function listing(
   page,
-  { caption, columns, method, rows: field, message = () => ({}), filters = [], empty, onFilter },
+  {
+    caption,
+    columns,
+    method,
+    rows: field,
+    id = (/** @type {any} */ row) => row.id,
+    message = () => ({}),
+    filters = [],
+    empty,
+    onFilter,
+  },
 ) {
   const status = h('p.visually-hidden', { role: 'status' });
   const place = h('div', { tabindex: -1 });
@@ -42,7 +54,9 @@ export function listing(
     place.focus({ preventScroll: true });
     element.scrollIntoView({ block: 'start' });
   });
-  const element = h('div.card.flush.listing', bar(), status, place, pages.element);
+  const files = exportButton(caption, columns, read);
+  const footer = h('footer.listing-footer', { role: 'none', hidden: true }, files, pages.element);
+  const element = h('div.card.flush.listing', bar(), status, place, footer);
   /** @type {Map<string, HTMLTableRowElement>} */
   const shown = new Map();
   let turn = 0;
@@ -57,18 +71,23 @@ export function listing(
     });
   }
 
+  /** @param {{ pageSize: number, pageToken?: string }} paging */
+  async function read(paging) {
+    const answer = await page.read(method, { ...message(), ...paging });
+    return { rows: /** @type {T[]} */ (answer[field] ?? []), next: /** @type {string} */ (answer.nextPageToken ?? '') };
+  }
+
   async function reload() {
     turn += 1;
     const mine = turn;
     if (shown.size) place.ariaBusy = 'true';
     else replace(place, expectedTable(caption, columns));
     try {
-      const paging = { pageSize: PAGE_SIZE, pageToken: page.value('page') };
-      const answer = await page.read(method, { ...message(), ...paging });
+      const { rows, next } = await read({ pageSize: PAGE_SIZE, pageToken: page.value('page') });
       if (mine !== turn || page.signal.aborted) return;
-      const rows = answer[field] ?? [];
       fill(rows);
-      pages.show(answer.nextPageToken ?? '');
+      pages.show(next);
+      footer.hidden = pages.element.hidden && !(files && rows.length);
       status.textContent = rows.length === 1 ? '1 row' : `${rows.length} rows`;
     } catch (cause) {
       if (mine !== turn || page.signal.aborted) return;
@@ -85,7 +104,7 @@ export function listing(
     shown.clear();
     content
       .querySelectorAll('tbody tr')
-      .forEach((row, i) => shown.set(rows[i].id, /** @type {HTMLTableRowElement} */ (row)));
+      .forEach((row, i) => shown.set(id(rows[i]), /** @type {HTMLTableRowElement} */ (row)));
     replace(place, rows.length ? content : absence());
   }
 
@@ -100,14 +119,14 @@ export function listing(
    * @param {T} row
    */
   function put(row) {
-    const known = shown.get(row.id);
+    const known = shown.get(id(row));
     if (!known && page.query.has('page')) return;
     if (!shown.size) replace(place, table(caption, columns, []));
     const made = tableRow(columns, row);
     made.classList.add('fresh');
     if (known) takePlace(known, made);
     else body().prepend(made);
-    shown.set(row.id, made);
+    shown.set(id(row), made);
     if (shown.size > MOST) drop();
   }
 
@@ -120,7 +139,7 @@ export function listing(
   function drop() {
     const last = body().lastElementChild;
     last?.remove();
-    for (const [id, row] of shown) if (row === last) shown.delete(id);
+    for (const [key, row] of shown) if (row === last) shown.delete(key);
   }
 
   return { element, reload, put };

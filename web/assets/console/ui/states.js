@@ -21,7 +21,8 @@ export function empty({ icon: drawn, title, text, action }) {
  */
 export function failure(cause, again) {
   if (!(cause instanceof Problem)) reportError(cause);
-  const problem = cause instanceof Problem ? cause : new Problem(-1, 'UNEXPECTED', 'The console made a mistake.');
+  const problem =
+    cause instanceof Problem ? cause : new Problem(-1, 'UNEXPECTED', 'An unexpected error occurred in the console.');
   const { title, retry } = explain(problem);
   return h(
     'div.failure',
@@ -40,7 +41,7 @@ export function failure(cause, again) {
 function explain({ status }) {
   if (status === 0) return { title: 'The server cannot be reached', retry: true };
   if (status === 403) return { title: 'Your role does not allow this', retry: false };
-  if (status === 404) return { title: 'There is no such thing here', retry: false };
+  if (status === 404) return { title: 'Not found', retry: false };
   return { title: 'This could not be loaded', retry: true };
 }
 

@@ -8,6 +8,7 @@ import { h } from '../../lib/dom.js';
  * @typedef {object} Column
  * @property {string} label
  * @property {(row: T) => Child} cell of the first column: what names the row
+ * @property {(row: T) => string} [text] what a file has of it; of none, the file has no such column
  * @property {boolean} [end] whether it holds numbers, which end in line
  * @property {boolean} [minor] whether a narrow table can do without it
  * @property {boolean} [actions] whether it holds buttons, which need no label in a card

@@ -7,26 +7,37 @@ import { allRelyingParties, relyingPartyName } from '../relying_parties.js';
 import { address } from '../router.js';
 import { codeBlock, facts, foreign, heading, identifier, none } from '../ui/elements.js';
 import { listing } from '../ui/listing.js';
+import { isOldestFirst, ORDER, PERIOD, startOf } from '../ui/period.js';
 import { empty, waiting } from '../ui/states.js';
 
 /** @typedef {import('../page.js').Page} Page */
 /** @typedef {{ id: string, at: string, operatorId?: string, actor: string, role: string, relyingPartyId?: string, method: string, request: string, outcome?: string, traceId: string }} Entry */
 
+/** @type {[string, string][]} */
+const OUTCOMES = [
+  ['OUTCOME_FILTER_OK', 'OK'],
+  ['OUTCOME_FILTER_READ', 'Read'],
+  ['OUTCOME_FILTER_REFUSED', 'Refused or failed'],
+  ['OUTCOME_FILTER_UNKNOWN', 'Unknown'],
+];
+
 /** @type {import('../ui/table.js').Column<Entry>[]} */
 const COLUMNS = [
   {
-    label: 'What',
+    label: 'Action',
     cell: (entry) =>
       h('button.row-link', { type: 'button', onclick: () => void detail(entry) }, shortMethod(entry.method)),
+    text: ({ method }) => method,
   },
-  { label: 'Who', cell: ({ actor }) => foreign(actor) },
-  { label: 'Role', cell: ({ role }) => roleName(role) },
+  { label: 'Operator', cell: ({ actor }) => foreign(actor), text: ({ actor }) => actor },
+  { label: 'Role', cell: ({ role }) => roleName(role), text: ({ role }) => role },
   {
     label: 'Relying party',
     cell: ({ relyingPartyId }) => (relyingPartyId ? foreign(relyingPartyName(relyingPartyId)) : none()),
+    text: ({ relyingPartyId = '' }) => relyingPartyId && relyingPartyName(relyingPartyId),
   },
-  { label: 'Outcome', cell: ({ outcome }) => outcomeBadge(outcome) },
-  { label: 'When', cell: ({ at }) => time(at) },
+  { label: 'Outcome', cell: ({ outcome }) => outcomeBadge(outcome), text: ({ outcome = '' }) => outcome },
+  { label: 'Time', cell: ({ at }) => time(at), text: ({ at }) => at },
 ];
 
 /**
@@ -38,7 +49,7 @@ export async function show(page) {
   replace(
     page.main,
     heading('Audit log', {
-      lead: 'What operators changed, what they read about people, and what they were refused. Secrets are left out.',
+      lead: 'Actions of operators: changes, reads of personal data, and refused calls. Secrets are not recorded.',
     }),
     place,
   );
@@ -51,6 +62,11 @@ export async function show(page) {
       { name: 'relying-party', label: 'Relying party', kind: allRelyingParties().map(({ id, name }) => [id, name]) },
       { name: 'operator', label: 'Operator', kind: operators.map(({ id, name }) => [id, name]) },
       { name: 'method', label: 'Method', kind: 'text', placeholder: 'CreateCredential' },
+      { name: 'outcome', label: 'Outcome', kind: OUTCOMES },
+      PERIOD,
+      { name: 'after', label: 'After', kind: 'time' },
+      { name: 'before', label: 'Before', kind: 'time' },
+      ORDER,
     ],
     method: 'registry.v1.AuditService/ListAuditEntries',
     rows: 'entries',
@@ -58,11 +74,15 @@ export async function show(page) {
       relyingPartyId: page.value('relying-party'),
       operatorId: page.value('operator'),
       method: page.value('method'),
+      outcome: page.value('outcome'),
+      after: startOf(page.query),
+      before: page.value('before'),
+      oldestFirst: isOldestFirst(page.query) || undefined,
     }),
     empty: empty({
       icon: 'scroll',
-      title: 'Nothing was changed yet',
-      text: 'What operators do from now on is listed here.',
+      title: 'No entries yet',
+      text: 'Actions of operators are listed here.',
     }),
   });
   replace(place, list.element);

@@ -5,14 +5,14 @@ import { field, select } from '../../lib/form.js';
 import { time } from '../../lib/format.js';
 import { badge, choices, CREDENTIAL_KINDS } from '../names.js';
 import { newRequestId } from '../request_id.js';
-import { button, heading, identifier } from '../ui/elements.js';
+import { button, foreign, heading, identifier } from '../ui/elements.js';
 import { change, showSecrets } from '../ui/dialogs.js';
 import { listing } from '../ui/listing.js';
 import { rowMenu } from '../ui/row_menu.js';
 import { empty } from '../ui/states.js';
 
 /** @typedef {import('../page.js').Page} Page */
-/** @typedef {{ id: string, kind: string, token: string, disabled?: boolean, createdAt: string }} Credential */
+/** @typedef {{ id: string, kind: string, token: string, disabled?: boolean, createdAt: string, name?: string, lastUsedAt?: string }} Credential */
 
 const SERVICE = 'registry.v1.CredentialService';
 
@@ -31,8 +31,8 @@ export function show(page) {
     message: () => ({ relyingPartyId: page.relyingParty }),
     empty: empty({
       icon: 'lock',
-      title: 'There is no credential yet',
-      text: 'A backend needs a server credential; an app needs a mobile one, to register phones.',
+      title: 'No credentials yet',
+      text: 'A backend needs a server credential. An app needs a mobile credential to register phones.',
       action: create(),
     }),
   });
@@ -43,7 +43,7 @@ export function show(page) {
   }
 
   const lead =
-    'A token names the relying party, a secret signs. To rotate one, create its successor, deploy that, then disable it.';
+    'A token identifies the relying party, a secret signs requests. To rotate a credential, create a new one, deploy it, then disable the old one.';
   replace(page.main, heading('Credentials', { lead, actions: create() }), list.element);
   void reload();
 }
@@ -56,22 +56,74 @@ export function show(page) {
 function columns(page, reload) {
   /** @type {import('../ui/table.js').Column<Credential>[]} */
   const shown = [
-    { label: 'Kind', cell: ({ kind }) => CREDENTIAL_KINDS[kind] ?? kind },
-    { label: 'Id', cell: ({ id }) => identifier(id, 'id') },
+    {
+      label: 'Name',
+      cell: ({ name }) => (name ? foreign(name) : h('span.muted', 'Unnamed')),
+      text: ({ name = '' }) => name,
+    },
+    {
+      label: 'Kind',
+      cell: ({ kind }) => CREDENTIAL_KINDS[kind] ?? kind,
+      text: ({ kind }) => CREDENTIAL_KINDS[kind] ?? kind,
+    },
+    { label: 'Id', cell: ({ id }) => identifier(id, 'id'), text: ({ id }) => id },
     { label: 'Token', cell: ({ token }) => identifier(token, 'token') },
     {
       label: 'State',
       cell: ({ disabled }) => (disabled ? badge({ text: 'Disabled' }) : badge({ text: 'Active', tone: 'ok' })),
+      text: ({ disabled }) => (disabled ? 'Disabled' : 'Active'),
     },
-    { label: 'Created', cell: ({ createdAt }) => time(createdAt) },
+    {
+      label: 'Last used',
+      cell: ({ lastUsedAt }) => (lastUsedAt ? hourOf(lastUsedAt) : h('span.muted', 'Not yet')),
+      text: ({ lastUsedAt = '' }) => lastUsedAt,
+    },
+    { label: 'Created', cell: ({ createdAt }) => time(createdAt), text: ({ createdAt }) => createdAt },
   ];
   if (!page.mayAct) return shown;
   const actions = (/** @type {Credential} */ credential) =>
-    rowMenu(`${CREDENTIAL_KINDS[credential.kind]} credential ${credential.id}`, [
+    rowMenu(`${CREDENTIAL_KINDS[credential.kind]} credential ${credential.name || credential.id}`, [
+      { text: 'Rename', act: () => rename(page, credential, reload) },
       { text: 'Rotate', act: () => rotate(page, credential, reload) },
       { text: 'Disable', danger: true, act: () => disable(page, credential, reload) },
     ]);
   return [...shown, { label: 'Actions', actions: true, cell: (row) => !row.disabled && actions(row) }];
+}
+
+/**
+ * A last use is noted once an hour.
+ * @param {string} at
+ */
+function hourOf(at) {
+  return Date.now() - Date.parse(at) < 3_600_000 ? 'In the last hour' : time(at);
+}
+
+/** @param {string} [name] */
+function nameField(name = '') {
+  return field(
+    'Name',
+    h('input', { name: 'name', value: name, maxlength: 100, autocomplete: 'off' }),
+    'Where it is used, such as “Shop backend”. Optional.',
+  );
+}
+
+/**
+ * @param {Page} page
+ * @param {Credential} credential
+ * @param {() => Promise<void>} reload
+ */
+function rename(page, { id, name }, reload) {
+  return change(
+    {
+      title: 'Rename this credential',
+      body: nameField(name),
+      submit: 'Save',
+      act: (form) =>
+        page.act(`${SERVICE}/UpdateCredential`, { relyingPartyId: page.relyingParty, id, name: form.get('name') }),
+    },
+    'Saved',
+    reload,
+  );
 }
 
 /**
@@ -81,11 +133,14 @@ function columns(page, reload) {
 function add(page, reload) {
   return create(page, reload, {
     title: 'Create a credential',
-    body: field(
-      'Kind',
-      select('kind', choices(CREDENTIAL_KINDS)),
-      'Server: for a backend, it asks users. Mobile: shipped in an app, it registers phones and nothing else.',
-    ),
+    body: [
+      field(
+        'Kind',
+        select('kind', choices(CREDENTIAL_KINDS)),
+        'Server: for a backend, to send requests to users. Mobile: for an app, only to register phones.',
+      ),
+      nameField(),
+    ],
     submit: 'Create',
   });
 }
@@ -95,18 +150,19 @@ function add(page, reload) {
  * @param {Credential} credential
  * @param {() => Promise<void>} reload
  */
-function rotate(page, { id, kind }, reload) {
+function rotate(page, { id, kind, name }, reload) {
   return create(page, reload, {
     title: `Rotate a ${CREDENTIAL_KINDS[kind].toLowerCase()} credential`,
     body: [
       h(
         'p',
-        'This makes a new credential of the same kind. The old one stays in use until you disable it: do so when the new one is deployed everywhere.',
+        'Creates a new credential of the same kind. The old one stays valid until you disable it. Disable it when the new one is deployed everywhere.',
       ),
-      h('p', 'Old one: ', identifier(id, 'id')),
+      h('p', 'Old credential: ', identifier(id, 'id')),
+      nameField(name),
       h('input', { type: 'hidden', name: 'kind', value: kind }),
     ],
-    submit: 'Create the new one',
+    submit: 'Create new credential',
   });
 }
 
@@ -120,7 +176,7 @@ async function create(page, reload, question) {
   const done = await ask({
     ...question,
     act: (form) => {
-      const message = { requestId, relyingPartyId: page.relyingParty, kind: form.get('kind') };
+      const message = { requestId, relyingPartyId: page.relyingParty, kind: form.get('kind'), name: form.get('name') };
       return page.act(`${SERVICE}/CreateCredential`, message);
     },
   });
@@ -145,12 +201,12 @@ async function create(page, reload, question) {
 function disable(page, { id, kind }, reload) {
   const consequence =
     kind === 'CREDENTIAL_KIND_MOBILE'
-      ? 'Apps that carry it can register no phone any more; phones that are registered go on.'
-      : 'Backends that use it are refused everywhere within 30 seconds.';
+      ? 'Apps with this credential can no longer register phones. Registered phones keep working.'
+      : 'Requests by backends with this credential are refused within 30 seconds.';
   return change(
     {
       title: 'Disable this credential?',
-      body: [h('p', consequence, ' It cannot be enabled again.'), h('p', identifier(id, 'id'))],
+      body: [h('p', consequence, ' This cannot be undone.'), h('p', identifier(id, 'id'))],
       submit: 'Disable',
       danger: true,
       act: () => page.act(`${SERVICE}/DisableCredential`, { relyingPartyId: page.relyingParty, id }),

@@ -6,6 +6,7 @@ import { time } from '../../lib/format.js';
 import { choices, DELIVERY_STATES, stateBadge } from '../names.js';
 import { button, heading, none } from '../ui/elements.js';
 import { listing } from '../ui/listing.js';
+import { isOldestFirst, ORDER, PERIOD, startOf } from '../ui/period.js';
 import { empty, waiting } from '../ui/states.js';
 
 /** @typedef {import('../page.js').Page} Page */
@@ -32,7 +33,7 @@ const PERIODS = /** @type {[string, string][]} */ ([
 export async function show(page) {
   const actions = h('div');
   const place = h('div', waiting(8));
-  const lead = 'What was, is or will be sent to backends.';
+  const lead = 'Webhooks sent to backends, or waiting to be sent.';
   replace(page.main, heading('Deliveries', { lead, actions }), place);
   const endpoints = await endpointsOf(page);
   if (page.signal.aborted) return;
@@ -67,6 +68,8 @@ function deliveryList(page, endpoints) {
       { name: 'endpoint', label: 'Endpoint', kind: byUrl(endpoints) },
       { name: 'trusonafication', label: 'Trusonafication', kind: 'text', placeholder: 'Id' },
       { name: 'about', label: 'About', kind: 'text', placeholder: 'device/…' },
+      PERIOD,
+      ORDER,
     ],
     method: `${SERVICE}/ListDeliveries`,
     rows: 'deliveries',
@@ -75,11 +78,13 @@ function deliveryList(page, endpoints) {
       endpointId: page.value('endpoint'),
       trusonaficationId: page.value('trusonafication'),
       subject: page.value('about'),
+      createdAfter: startOf(page.query),
+      oldestFirst: isOldestFirst(page.query) || undefined,
     }),
     empty: empty({
       icon: 'send',
-      title: 'Nothing was sent yet',
-      text: 'When a question ends, each endpoint and its callback are told, and endpoints of what else they name.',
+      title: 'No deliveries yet',
+      text: 'Each event is sent to the endpoints that subscribe to it. The result of a trusonafication is also sent to its callback.',
     }),
   });
 }
@@ -104,16 +109,26 @@ function columns(page) {
         h('a.row-link', { href: page.address('delivery', { id }) }, eventType),
         h('div.small.muted.regular.break', url),
       ],
+      text: ({ eventType }) => eventType,
     },
-    { label: 'State', cell: ({ state }) => stateBadge(DELIVERY_STATES, state) },
-    { label: 'Goes to', cell: ({ endpointId }) => (endpointId ? 'Endpoint' : 'Callback') },
-    { label: 'Attempts', end: true, cell: ({ attemptCount = 0 }) => attemptCount },
+    {
+      label: 'State',
+      cell: ({ state }) => stateBadge(DELIVERY_STATES, state),
+      text: ({ state }) => DELIVERY_STATES[state]?.text ?? state,
+    },
+    { label: 'Sent to', cell: ({ endpointId }) => (endpointId ? 'Endpoint' : 'Callback'), text: ({ url }) => url },
+    {
+      label: 'Attempts',
+      end: true,
+      cell: ({ attemptCount = 0 }) => attemptCount,
+      text: ({ attemptCount = 0 }) => String(attemptCount),
+    },
     {
       label: 'Next attempt',
       cell: ({ nextAttemptAt, state }) =>
         nextAttemptAt && state === 'DELIVERY_STATE_PENDING' ? time(nextAttemptAt) : none(),
     },
-    { label: 'Created', cell: ({ createdAt }) => time(createdAt) },
+    { label: 'Created', cell: ({ createdAt }) => time(createdAt), text: ({ createdAt }) => createdAt },
   ];
 }
 
@@ -126,8 +141,8 @@ async function sendMany(page, endpoints, reload) {
   const done = await ask({
     title: 'Send again',
     body: [
-      h('p', 'Sends what is exhausted again, under the same webhook-id.'),
-      field('Of', select('period', PERIODS, '24')),
+      h('p', 'Sends exhausted deliveries again, with the same webhook-id.'),
+      field('Created in', select('period', PERIODS, '24')),
       field(
         'To',
         select(
@@ -136,7 +151,7 @@ async function sendMany(page, endpoints, reload) {
           page.query.get('endpoint') ?? '',
         ),
       ),
-      checkbox('succeeded', 'Also what succeeded', { hint: 'Receivers get it twice.' }),
+      checkbox('succeeded', 'Include succeeded deliveries', { hint: 'Their receivers get them twice.' }),
     ],
     submit: 'Send again',
     act: (form) => {
@@ -147,6 +162,6 @@ async function sendMany(page, endpoints, reload) {
   });
   if (!done) return;
   const count = Number(done.result.count ?? 0);
-  toast(count === 1 ? '1 delivery is sent again' : `${count} deliveries are sent again`);
+  toast(count === 1 ? 'Sending 1 delivery again' : `Sending ${count} deliveries again`);
   await reload();
 }

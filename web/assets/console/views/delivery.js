@@ -1,6 +1,7 @@
 /** One delivery with its attempts. */
 import { copyable, h, replace, toast } from '../../lib/dom.js';
 import { exactly, time } from '../../lib/format.js';
+import { indented } from '../../lib/json_text.js';
 import { Problem } from '../../lib/problem.js';
 import { DELIVERY_STATES, stateBadge } from '../names.js';
 import { attemptText } from '../ui/attempt.js';
@@ -34,7 +35,8 @@ export async function show(page) {
         state: stateBadge(DELIVERY_STATES, delivery.state),
         actions: page.mayAct && again,
       });
-      return h('div.detail', attemptsCard(delivery), factsCard(page, delivery));
+      const left = h('div.stack.wide', attemptsCard(delivery), payloadCard(delivery));
+      return h('div.detail', left, factsCard(page, delivery));
     });
   }
 
@@ -44,11 +46,11 @@ export async function show(page) {
     button.ariaBusy = 'true';
     try {
       await page.act(`${SERVICE}/Redeliver`, { id });
-      toast('It is sent again');
+      toast('Sending again');
       await load();
     } catch (cause) {
       if (!(cause instanceof Problem)) throw cause;
-      toast(`It is not sent again. ${cause.message}`, { tone: 'bad' });
+      toast(`Not sent again. ${cause.message}`, { tone: 'bad' });
     } finally {
       button.ariaBusy = null;
     }
@@ -66,7 +68,7 @@ function attemptsCard({ attempts = [], state, nextAttemptAt }) {
     h('header', h('h2', 'Attempts')),
     attempts.length || next
       ? h('ol.timeline', attempts.map(attemptItem), next)
-      : h('p.muted.small', 'Nothing was tried.'),
+      : h('p.muted.small', 'No attempts yet.'),
   );
 }
 
@@ -79,7 +81,29 @@ function attemptItem(attempt) {
     { class: well ? 'ok' : 'bad' },
     h('strong', attemptText(attempt)),
     h('span.small.muted', exactly(new Date(startedAt)), ', ', time(startedAt)),
-    response && codeBlock('Answer', response),
+    response && codeBlock('Response', response),
+  );
+}
+
+/**
+ * What is sent. Only its beginning is shown when it is long.
+ * @param {Delivery} delivery
+ */
+function payloadCard({ body, bodyBytes = '0', endpointId }) {
+  if (!body) return null;
+  const shown = new TextEncoder().encode(body).length;
+  const whole = Number(bodyBytes);
+  const notes = [
+    'POST with Content-Type: application/json and the headers webhook-id, webhook-timestamp and webhook-signature.',
+    !endpointId && ' A callback also gets the signed result, as jwt.',
+    shown < whole && ` The first ${shown} of ${whole} bytes are shown.`,
+  ];
+  // Numbers stay as they were written. The beginning of JSON is no JSON.
+  const text = shown < whole ? body : indented(body);
+  return h(
+    'section.card',
+    h('header', h('div.stack.tight', h('h2', 'Payload'), h('p.small.muted', notes))),
+    codeBlock('Payload', text),
   );
 }
 
@@ -95,13 +119,13 @@ function factsCard(page, { id, url, trusonaficationId, subject, endpointId, occu
       ['webhook-id', copyable(id, { label: 'webhook-id' })],
       ['URL', h('span.break', url)],
       [
-        'Goes to',
+        'Sent to',
         endpointId
           ? [
               'Endpoint ',
               identifierLink(endpointId, 'endpoint id', page.address('deliveries', { endpoint: endpointId })),
             ]
-          : 'Callback of the question',
+          : 'Callback of the trusonafication',
       ],
       trusonaficationId
         ? [
@@ -113,8 +137,8 @@ function factsCard(page, { id, url, trusonaficationId, subject, endpointId, occu
             ),
           ]
         : !!subject && ['About', aboutLink(page, subject)],
-      !!occurredAt && ['Happened', exactly(new Date(occurredAt))],
-      ['Taken in', exactly(new Date(createdAt))],
+      !!occurredAt && ['Occurred', exactly(new Date(occurredAt))],
+      ['Created', exactly(new Date(createdAt))],
     ]),
   );
 }

@@ -6,7 +6,7 @@ import { button, heading, identifier } from '../ui/elements.js';
 import { listing } from '../ui/listing.js';
 import { rowMenu } from '../ui/row_menu.js';
 import { empty } from '../ui/states.js';
-import { add, edit, remove, rotate, shortType, switchOff, switchOn } from './endpoints/changes.js';
+import { add, edit, remove, rotate, sendTest, shortType, switchOff, switchOn } from './endpoints/changes.js';
 
 /** @typedef {import('../page.js').Page} Page */
 /** @typedef {import('../types.js').Endpoint} Endpoint */
@@ -28,8 +28,8 @@ export function show(page) {
     rows: 'endpoints',
     empty: empty({
       icon: 'webhook',
-      title: 'There is no endpoint yet',
-      text: 'An endpoint is told how each question ended, and what happens to devices. A backend can also wait or poll for answers.',
+      title: 'No endpoints yet',
+      text: 'An endpoint receives the results of trusonafications and events about devices and users. A backend can also wait or poll for results.',
       action: create(),
     }),
   });
@@ -42,7 +42,7 @@ export function show(page) {
   replace(
     page.main,
     heading('Webhook endpoints', {
-      lead: 'Where the backend is told how questions ended and what happens to devices.',
+      lead: 'URLs of the backend that receive results and events.',
       actions: create(),
     }),
     list.element,
@@ -61,7 +61,7 @@ function columns(page, reload) {
       label: 'URL',
       cell: ({ id, url, eventTypes = [] }) => [
         h('a.break', { href: page.address('deliveries', { endpoint: id }) }, url),
-        h('div.small.muted.regular', eventTypes.length ? eventTypes.map(shortType).join(', ') : 'every event'),
+        h('div.small.muted.regular', eventTypes.length ? eventTypes.map(shortType).join(', ') : 'all events'),
       ],
     },
     { label: 'State', cell: state },
@@ -75,9 +75,9 @@ function columns(page, reload) {
 function state({ enabled, disabledReason = '', disabledAt, failingSince, previousKeysUntil }) {
   const details = [
     !enabled && [DISABLED_REASONS[disabledReason], disabledAt && [' ', time(disabledAt)]],
-    enabled && failingSince && ['every attempt has failed since ', time(failingSince)],
+    enabled && failingSince && ['all attempts failed since ', time(failingSince)],
     previousKeysUntil &&
-      new Date(previousKeysUntil) > new Date() && ['the old keys sign, too, until ', time(previousKeysUntil)],
+      new Date(previousKeysUntil) > new Date() && ['the previous keys also sign until ', time(previousKeysUntil)],
   ];
   const shown = !enabled
     ? badge({ text: 'Off' })
@@ -96,6 +96,7 @@ function actions(page, endpoint, reload) {
   const { enabled, url } = endpoint;
   return rowMenu(url, [
     { text: enabled ? 'Switch off' : 'Switch on', act: () => (enabled ? switchOff : switchOn)(page, endpoint, reload) },
+    !!enabled && { text: 'Send test', act: () => sendTest(page, endpoint) },
     { text: 'Change', act: () => edit(page, endpoint, reload) },
     { text: 'Rotate keys', act: () => rotate(page, endpoint, reload) },
     { text: 'Delete', danger: true, act: () => remove(page, endpoint, reload) },

@@ -32,8 +32,8 @@ export function show(page) {
     rows: 'operators',
     empty: empty({
       icon: 'user',
-      title: 'There is no operator yet',
-      text: 'Who can sign in to this console is listed here.',
+      title: 'No operators yet',
+      text: 'People who can sign in to this console are listed here.',
       action: create(),
     }),
   });
@@ -44,8 +44,8 @@ export function show(page) {
   }
 
   const lead = page.mayOwn
-    ? 'They sign in with their phones. What each of them changes is in the audit log.'
-    : 'They sign in with their phones. Only owners change this list.';
+    ? 'Operators sign in with their phones. Their actions are recorded in the audit log.'
+    : 'Operators sign in with their phones. Only owners can change this list.';
   replace(page.main, heading('Operators', { lead, actions: create() }), list.element);
   void reload();
 }
@@ -65,7 +65,7 @@ function columns(page, reload) {
       label: 'State',
       cell: ({ state, invitationExpiresAt }) => [
         stateBadge(OPERATOR_STATES, state),
-        invitationExpiresAt && h('div.small.muted', 'link ends ', time(invitationExpiresAt)),
+        invitationExpiresAt && h('div.small.muted', 'link expires ', time(invitationExpiresAt)),
       ],
     },
     { label: 'Last signed in', cell: ({ signedInAt }) => (signedInAt ? time(signedInAt) : none()) },
@@ -114,7 +114,7 @@ function invite(page, reload) {
  */
 function renew(page, { id, name }, reload) {
   const text =
-    'A new link lets them set up another phone. Their old phone and their sessions end at once, also when the new link is never used.';
+    'With the new link they set up another phone. Their current phone and sessions are revoked immediately, even if the link is never used.';
   return handOut(reload, `New invitation for ${name}`, h('p', text), () =>
     page.act(`${SERVICE}/RenewInvitation`, { id }),
   );
@@ -127,7 +127,7 @@ function renew(page, { id, name }, reload) {
  * @param {(form: FormData) => Promise<Invitation>} make
  */
 async function handOut(reload, title, body, make) {
-  const done = await ask({ title, body, submit: 'Make the link', act: make });
+  const done = await ask({ title, body, submit: 'Create link', act: make });
   if (!done) return;
   const invitation = done.result;
   const { qrSvg } = await import('../../lib/qr.js');
@@ -136,7 +136,7 @@ async function handOut(reload, title, body, make) {
     body: [
       h(
         'p',
-        'Scan this code with their phone, or send them the link by a way that only they can read. It works once and ends ',
+        'Scan this code with their phone, or send them the link over a private channel. It works once and expires ',
         time(invitation.expiresAt),
         '.',
       ),
@@ -145,7 +145,7 @@ async function handOut(reload, title, body, make) {
       h(
         'div.notice.warn',
         icon('alert'),
-        h('p', 'The link is shown only now. Whoever opens it first is this operator.'),
+        h('p', 'The link is shown only now. The first person to open it becomes this operator.'),
       ),
     ],
     done: 'Done',
@@ -185,7 +185,7 @@ function disable(page, { id, name }, reload) {
       title: `Disable ${name}?`,
       body: h(
         'p',
-        'Their sessions end at once and their phone signs in no more. It cannot be undone: to let them in again, invite them anew.',
+        'Their sessions and their phone are revoked immediately. This cannot be undone. To restore access, invite them again.',
       ),
       submit: 'Disable',
       danger: true,

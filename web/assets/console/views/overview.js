@@ -2,13 +2,14 @@
 import { h, replace } from '../../lib/dom.js';
 import { duration, time } from '../../lib/format.js';
 import { icon } from '../../lib/icons.js';
-import { alarms } from '../metrics/alarms.js';
 import { health } from '../metrics/health.js';
 import { badge } from '../names.js';
 import { chart } from '../ui/chart.js';
 import { heading, identifier, none } from '../ui/elements.js';
 import { failure } from '../ui/states.js';
 import { expectedTable, table } from '../ui/table.js';
+import { nameFailing } from './overview/failing.js';
+import { totalsCard } from './overview/totals.js';
 
 /** @typedef {import('../metrics/measure.js').Measurement} Measurement */
 /** @typedef {Omit<import('../api.js').Process, 'metrics'>} Process */
@@ -29,7 +30,7 @@ const RATE_SPAN = 4;
 const CHARTS = [
   {
     title: 'Logins',
-    hint: 'Trusonafications that ended, a second',
+    hint: 'Completed trusonafications per second',
     format: perSecond,
     series: [
       { name: 'Accepted', tone: 'ok', rate: 'accepted' },
@@ -39,7 +40,7 @@ const CHARTS = [
   },
   {
     title: 'Time to answer',
-    hint: 'From the question to its acceptance',
+    hint: 'From request to acceptance',
     format: seconds,
     series: [
       { name: 'p50', tone: 'accent', value: 'median' },
@@ -48,25 +49,25 @@ const CHARTS = [
   },
   {
     title: 'Waiting phones',
-    hint: 'Phones that hold a connection',
+    hint: 'Phones with an open connection',
     format: whole.format,
     series: [{ name: 'Phones', tone: 'accent', value: 'waitingPhones' }],
   },
   {
     title: 'Deliveries',
-    hint: 'Webhooks still to be sent',
+    hint: 'Webhooks waiting to be sent',
     format: whole.format,
     series: [{ name: 'Pending', tone: 'accent', value: 'deliveriesPending' }],
   },
   {
     title: 'Outbox',
-    hint: 'Events the bus has not taken yet',
+    hint: 'Events not yet published to the bus',
     format: whole.format,
     series: [{ name: 'Events', tone: 'accent', value: 'outboxDepth' }],
   },
   {
     title: 'HTTP errors',
-    hint: 'Requests refused or failed, a second',
+    hint: 'Refused and failed requests per second',
     format: perSecond,
     series: [
       { name: '5xx', tone: 'bad', rate: 'serverErrors' },
@@ -101,6 +102,7 @@ const COLUMNS = [
 export function show(page) {
   const summary = h('p.row', { role: 'status' });
   const notices = h('div.stack');
+  const failing = h('div.stack');
   const processes = h('div', expectedTable('Processes', COLUMNS));
   const charts = CHARTS.map(({ series, ...options }) => ({ series, ...chart({ ...options, series }) }));
   const drawings = h(
@@ -111,6 +113,8 @@ export function show(page) {
     page.main,
     heading('Overview', { lead: summary }),
     notices,
+    failing,
+    totalsCard(page),
     h('section', { 'aria-label': 'Charts since this page was opened' }, drawings),
     h('div.card.flush', h('header', h('h2', 'Processes')), processes),
   );
@@ -123,17 +127,17 @@ export function show(page) {
   const showProcesses = unlessSame(processes, (rows) => table('Processes', COLUMNS, rows));
 
   function update() {
-    const { problem, measurements } = health;
-    const latest = measurements.at(-1);
+    const { problem, measurements, alarms: found } = health;
     const rows = health.processes.map(({ metrics: _, ...process }) => process);
-    showSummary({ rows, problem });
-    showNotices({ problem, unready: rows.filter(({ ready }) => !ready), found: latest ? alarms(latest) : [] });
+    showSummary({ rows, problem, alarms: found.length });
+    showNotices({ problem, unready: rows.filter(({ ready }) => !ready), found });
     if (rows.length) showProcesses(rows);
     for (const { series, update: draw } of charts)
       draw(measurements.map((measurement, i) => point(series, measurement, i)));
   }
 
   update();
+  void nameFailing(page, failing);
   health.addEventListener('change', update, { signal: page.signal });
 }
 
@@ -154,14 +158,16 @@ function unlessSame(place, make) {
   };
 }
 
-/** @param {{ rows: Process[], problem: unknown }} state */
-function verdict({ rows, problem }) {
-  if (problem) return [h('span.dot.bad'), 'The state of the deployment is not known'];
-  if (!rows.length) return [h('span.dot'), 'Asking every process'];
+/** @param {{ rows: Process[], problem: unknown, alarms: number }} state */
+function verdict({ rows, problem, alarms }) {
+  if (problem) return [h('span.dot.bad'), 'The state of the deployment is unknown'];
+  if (!rows.length) return [h('span.dot'), 'Checking all processes'];
   const ready = rows.filter((process) => process.ready).length;
   const missing = rows.length - ready;
   const are = missing === 1 ? 'is' : 'are';
   if (missing) return [h('span.dot.bad'), `${missing} of ${rows.length} processes ${are} not ready`];
+  const attention = alarms === 1 ? '1 problem needs attention' : `${alarms} problems need attention`;
+  if (alarms) return [h('span.dot.warn'), `All processes run, but ${attention}`];
   return [h('span.dot.ok'), ready === 1 ? 'Ready' : `All ${ready} processes are ready`];
 }
 

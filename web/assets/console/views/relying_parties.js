@@ -51,15 +51,15 @@ export function show(page) {
     rows: 'relyingParties',
     empty: empty({
       icon: 'building',
-      title: 'There is no relying party yet',
-      text: 'Create one for each organisation whose users are asked.',
+      title: 'No relying parties yet',
+      text: 'Create one for each organization that sends requests to its users.',
       action: create(),
     }),
   });
   replace(
     page.main,
     heading('Relying parties', {
-      lead: 'The organisations whose users are asked. Each is a world of its own.',
+      lead: 'Organizations that send requests to their users. Their data is isolated from each other.',
       actions: create(),
     }),
     list.element,
@@ -76,10 +76,10 @@ async function add(page) {
       field(
         'Name',
         h('input', { name: 'name', maxlength: 100, autocomplete: 'off' }),
-        'Phones show it above every question.',
+        'Phones show it with every request.',
       ),
-      checkbox('clients', 'Its backend uses an SDK of Trusona', {
-        hint: 'Puts up with their faults in signatures; the settings can change it later.',
+      checkbox('clients', 'The backend uses a Trusona SDK', {
+        hint: 'Tolerates their incorrect signatures. You can change this later in the settings.',
       }),
     ],
     submit: 'Create',
@@ -91,6 +91,6 @@ async function add(page) {
     },
   });
   if (!created) return;
-  toast('Created. It needs credentials next.');
+  toast('Created. Next, create its credentials.');
   go(address('credentials', { rp: created.result }));
 }

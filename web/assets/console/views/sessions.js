@@ -50,7 +50,7 @@ export function show(page) {
     method: `${SERVICE}/ListOperatorSessions`,
     rows: 'sessions',
     message: () => ({ operatorId }),
-    empty: empty({ icon: 'user', title: 'Nobody is signed in', text: 'Sessions that are alive are listed here.' }),
+    empty: empty({ icon: 'user', title: 'No sessions', text: 'Active sessions are listed here.' }),
   });
 
   /** @returns {Promise<void>} */
@@ -60,8 +60,8 @@ export function show(page) {
 
   const own = !operatorId || operatorId === page.session.operator.id;
   const lead = own
-    ? 'Where you are signed in: in browsers, and by nodkey login. End what you do not recognize.'
-    : 'Where this operator is signed in: in browsers, and by nodkey login.';
+    ? 'Your sessions in browsers and of nodkey login. End those that you do not recognize.'
+    : 'Sessions of this operator in browsers and of nodkey login.';
   const back = own ? undefined : { href: address('operators'), text: 'Operators' };
   replace(page.main, heading(own ? 'Your sessions' : 'Sessions', { lead, back }), list.element);
   void reload();
@@ -84,7 +84,7 @@ function columns(page, reload) {
     { label: 'Address', cell: ({ clientAddress }) => (clientAddress ? foreign(clientAddress) : none()) },
     { label: 'Signed in', cell: ({ createdAt }) => time(createdAt) },
     { label: 'Last used', cell: ({ seenAt }) => time(seenAt) },
-    { label: 'Ends', cell: ({ expiresAt }) => time(expiresAt) },
+    { label: 'Expires', cell: ({ expiresAt }) => time(expiresAt) },
     {
       label: 'Actions',
       actions: true,
@@ -99,9 +99,7 @@ function columns(page, reload) {
  * @param {() => Promise<void>} reload
  */
 function end(page, { id, current, userAgent = '' }, reload) {
-  const text = current
-    ? 'You are signed out of this browser at once.'
-    : 'Whoever uses it is signed out at once, and what is held of it is worth nothing any more.';
+  const text = current ? 'You are signed out of this browser immediately.' : 'The session is revoked immediately.';
   return change(
     {
       title: current ? 'End this session?' : `End the session of ${client(userAgent) || 'an unknown client'}?`,

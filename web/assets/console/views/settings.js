@@ -8,6 +8,7 @@ import { loadRelyingParties } from '../relying_parties.js';
 import { button, facts, heading } from '../ui/elements.js';
 import { change } from '../ui/dialogs.js';
 import { eventually } from '../ui/states.js';
+import { appLinksCard } from './settings/app_links.js';
 import { pushCard } from './settings/push.js';
 import { retentionCard } from './settings/retention.js';
 
@@ -36,6 +37,7 @@ export async function show(page) {
       bindingsCard(page, relyingParty),
       phonesCard(page, relyingParty),
       pushCard(page),
+      appLinksCard(page),
       retentionCard(page),
       page.mayOwn && !relyingParty.disabled && dangerCard(page, relyingParty),
     );
@@ -54,7 +56,7 @@ function generalCard(page, { id, name, disabled, createdAt }) {
       field(
         'Name',
         h('input', { name: 'name', value: name, maxlength: 100, autocomplete: 'off' }),
-        'Phones show it above every question.',
+        'Phones show it with every request.',
       ),
       facts([
         ['Id', copyable(id, { label: 'id' })],
@@ -82,15 +84,15 @@ function trucodesCard(page, { trucodes = {} }) {
           spellcheck: 'false',
           value: allowedOrigins.join('\n'),
         }),
-        'Whose pages may make codes: one a line, at most 20. Empty: any page.',
+        'Origins of the pages that may create codes, one per line, at most 20. Empty: any page.',
       ),
-      checkbox('match', 'The person confirms two digits that the page shows', {
+      checkbox('match', 'The user confirms two digits that the page shows', {
         checked: matchNumber,
-        hint: 'Against codes that somebody passes on to your users.',
+        hint: 'Protects against codes that an attacker forwards to your users.',
       }),
       checkbox('unproven', 'Clients without a device key may pair', {
         checked: allowUnprovenPairing,
-        hint: 'For old clients, never in production: whoever scans can say who they are.',
+        hint: 'For old clients. Not for production: a client that scans the code can claim any identity.',
       }),
     ],
     change: (form) => ({
@@ -112,21 +114,21 @@ function signaturesCard(page, { signatures = {} }) {
   return card(page, {
     title: 'Request signatures',
     lead: [
-      'Faults of old SDKs that are put up with. ',
+      'Tolerated signature errors of old SDKs. ',
       h('code', 'nodkey_signature_tolerances_total'),
-      ' counts who still makes them.',
+      ' counts how often they still occur.',
     ],
     body: [
       checkbox('path', 'Refuse signatures over the path before it was percent-encoded', {
         checked: refuseUnescapedPath,
-        hint: 'The JavaScript SDK makes them.',
+        hint: 'The JavaScript SDK creates them.',
       }),
       checkbox('body', 'Refuse signatures over the first 256 bytes of the body', {
         checked: refuseTruncatedBody,
-        hint: 'The C SDK makes them.',
+        hint: 'The C SDK creates them.',
       }),
       field(
-        'Most seconds the date of a request may differ',
+        'Maximum clock difference of a request, in seconds',
         h('input', {
           type: 'number',
           name: 'signatures.max_date_skew_seconds',
@@ -134,11 +136,11 @@ function signaturesCard(page, { signatures = {} }) {
           max: 86400,
           value: maxDateSkewSeconds,
         }),
-        '0 means 300, and lets dates pass that cannot be read.',
+        '0: 300 seconds, and unreadable dates are accepted.',
       ),
-      checkbox('repeated', 'Refuse a changing request that comes again', {
+      checkbox('repeated', 'Refuse repeated requests that change something', {
         checked: refuseRepeated,
-        hint: 'Clients must sign each repetition anew.',
+        hint: 'Clients must sign each retry again.',
       }),
     ],
     change: (form) => ({
@@ -160,19 +162,19 @@ function promptsCard(page, { prompts = {} }) {
   const { tolerant, allowUnprompted, requireSixDigits } = prompts;
   return card(page, {
     title: 'Prompts',
-    lead: 'How often people may be prompted who do not accept. What they start by a code is always let through.',
+    lead: 'Limits on prompts to users who do not accept them. Requests that users start with a QR code are always allowed.',
     body: [
-      checkbox('tolerant', 'No budgets', {
+      checkbox('tolerant', 'No prompt limits', {
         checked: tolerant,
-        hint: 'For old clients: 20 prompts may wait for a user, and nobody has to pause.',
+        hint: 'For old clients: up to 20 prompts per user in progress, and no pauses.',
       }),
-      checkbox('unprompted', 'Prompts may be answered without a person', {
+      checkbox('unprompted', 'Prompts may be answered without the user', {
         checked: allowUnprompted,
-        hint: 'Where the backend says prompt: false. Without budgets it may anyway.',
+        hint: 'For requests with prompt: false. Always allowed without prompt limits.',
       }),
-      checkbox('six', 'Numbers to match have six digits', {
+      checkbox('six', 'Require six digits for number matching', {
         checked: requireSixDigits,
-        hint: 'Only phones whose app can take them are prompted then. Otherwise two digits go to those that cannot.',
+        hint: 'Only phones whose app supports six digits are prompted. Otherwise apps without support get two digits.',
       }),
     ],
     change: (form) => ({
@@ -193,13 +195,13 @@ function phonesCard(page, { phones = {} }) {
   return card(page, {
     title: 'Phones',
     body: [
-      checkbox('transfers', 'Refuse that a phone hands its place to a new one', {
+      checkbox('transfers', 'Refuse transfers from a phone to its replacement', {
         checked: phones.refuseTransfers,
-        hint: 'Your backend binds each new phone then.',
+        hint: 'The backend binds each new phone instead.',
       }),
-      checkbox('add', 'A phone may let another in beside it', {
+      checkbox('add', 'A phone may add another phone', {
         checked: phones.phonesAddPhones,
-        hint: 'For the same user, after the person has confirmed on the first.',
+        hint: 'For the same user, after the user confirms on the first phone.',
       }),
     ],
     change: (form) => ({ phones: { refuseTransfers: form.has('transfers'), phonesAddPhones: form.has('add') } }),
@@ -211,21 +213,21 @@ const LIMITS = /** @type {const} */ ([
   {
     name: 'registrationsPerAddress',
     field: 'limits.registrations_per_address',
-    text: 'Devices an hour that register anew from one address',
+    text: 'New device registrations per hour and address',
     hint: 'Raise it before many people enroll from one office.',
   },
   {
     name: 'unboundDevices',
     field: 'limits.unbound_devices',
-    text: 'Registered devices that nobody bound',
-    hint: 'Beyond it no device registers anew.',
+    text: 'Registered devices without a binding',
+    hint: 'At the limit, new registrations are refused.',
   },
   { name: 'webhookEndpoints', field: 'limits.webhook_endpoints', text: 'Webhook endpoints', hint: '' },
   {
     name: 'openTrusonafications',
     field: 'limits.open_trusonafications',
-    text: 'Trusonafications in progress at once',
-    hint: 'Beyond it none is created.',
+    text: 'Trusonafications in progress',
+    hint: 'At the limit, new ones are refused.',
   },
 ]);
 
@@ -236,7 +238,7 @@ const LIMITS = /** @type {const} */ ([
 function limitsCard(page, { limits = {} }) {
   return card(page, {
     title: 'Limits',
-    lead: 'How much this relying party may hold. 0 is the default of the deployment.',
+    lead: 'Limits of this relying party. 0: the default of the deployment.',
     body: LIMITS.map((limit) =>
       field(
         limit.text,
@@ -258,7 +260,7 @@ function bindingsCard(page, { bindings = {} }) {
   return card(page, {
     title: 'Bindings',
     body: field(
-      'Hours that a binding waits for its activation',
+      'Hours until an inactive binding expires',
       h('input', {
         type: 'number',
         name: 'bindings.inactive_hours',
@@ -266,7 +268,7 @@ function bindingsCard(page, { bindings = {} }) {
         max: 8760,
         value: bindings.inactiveHours ?? 0,
       }),
-      'Then it ends, and its activation code with it. 0: it waits for ever.',
+      'Its activation code expires with it. 0: never.',
     ),
     change: (form) => ({ bindings: { inactiveHours: Number(form.get('bindings.inactive_hours')) } }),
   });
@@ -318,7 +320,7 @@ function dangerCard(page, { id, name }) {
       'div.spread',
       h(
         'p.muted.small',
-        'Its credentials are refused from then on: nobody can be asked any more. It cannot be undone.',
+        'Its credentials are refused from then on, and no requests can be sent to its users. This cannot be undone.',
       ),
       button('Disable', disable, { look: 'danger' }),
     ),
@@ -329,8 +331,8 @@ function dangerCard(page, { id, name }) {
       {
         title: `Disable ${name}?`,
         body: [
-          h('p', 'Nobody can be asked in its name any more. It cannot be undone.'),
-          field('To go on, enter its name', h('input', { name: 'name', autocomplete: 'off' })),
+          h('p', 'No requests can be sent to its users any more. This cannot be undone.'),
+          field('To confirm, enter its name', h('input', { name: 'name', autocomplete: 'off' })),
         ],
         submit: 'Disable',
         danger: true,

@@ -36,9 +36,9 @@ const COLUMNS = [
 /** @param {SigningKey} key */
 function state({ current, signsAt, revokedAt }) {
   if (revokedAt) return badge({ text: 'Revoked', tone: 'bad', icon: 'close' });
-  if (current) return badge({ text: 'Signs now', tone: 'ok', icon: 'check' });
+  if (current) return badge({ text: 'Current', tone: 'ok', icon: 'check' });
   return Date.parse(signsAt) > Date.now()
-    ? badge({ text: 'Signs soon', tone: 'info' })
+    ? badge({ text: 'Published', tone: 'info' })
     : badge({ text: 'Verifies only' });
 }
 
@@ -54,15 +54,15 @@ export function show(page) {
     rows: 'signingKeys',
     empty: empty({
       icon: 'key',
-      title: 'There is no key yet',
-      text: 'Each service makes its first one when it starts.',
+      title: 'No signing keys yet',
+      text: 'Each service creates its first key when it starts.',
     }),
   });
   const actions = page.mayOwn && button('Rotate', () => rotate(page, list.reload), { icon: 'rotate' });
   const lead = [
-    'The registry signs device identifiers, trusonafication what phones show and what became of it. Evidence is verified by ',
+    'The registry signs device identifiers. The trusonafication service signs challenges and receipts. Evidence is verified with ',
     h('a', { href: '/jwks/archive', target: '_blank' }, '/jwks/archive'),
-    ': keep a copy each time a key changes.',
+    ': keep a copy whenever a key changes.',
   ];
   replace(page.main, heading('Signing keys', { lead, actions }), list.element);
   void list.reload();
@@ -88,19 +88,19 @@ function rotate(page, reload) {
       body: [
         h(
           'p',
-          'A new key is published now, and signs once nobody can have a key set without it any more: five minutes, unless it is set otherwise. ',
-          'The old one stays in /jwks until what it signed is dead.',
+          'The new key is published now and signs after caches of the key set have expired: five minutes, unless configured otherwise. ',
+          'The old key stays in /jwks until everything it signed has expired.',
         ),
         h(
           'div.notice.warn',
           icon('alert'),
-          h('strong', 'Before you go on'),
-          h('p', 'Phones that ship a pinned key set need the new one before it signs.'),
+          h('strong', 'Before you continue'),
+          h('p', 'Apps with a pinned key set need the new key before it signs.'),
         ),
         field('Service', owners),
         field('Algorithm of the new key', algorithms),
         checkbox('atOnce', 'The old key is compromised', {
-          hint: 'The new one signs at once. The old ones are revoked: what they signed proves nothing any more, and prompts that wait have to be made again.',
+          hint: 'The new key signs immediately. The old keys are revoked: their signatures are no longer valid, and requests in progress have to be created again.',
         }),
       ],
       submit: 'Rotate',
@@ -111,7 +111,7 @@ function rotate(page, reload) {
           atOnce: form.has('atOnce'),
         }),
     },
-    'The new key is published',
+    'New key published',
     reload,
   );
 }

@@ -2,7 +2,7 @@
 import { copyable, h, replace, toast } from '../../lib/dom.js';
 import { ask } from '../../lib/dialog.js';
 import { exactly, time } from '../../lib/format.js';
-import { LEVELS, NUMBER_MATCHES, stateBadge, STATUSES } from '../names.js';
+import { levelText, NUMBER_MATCHES, stateBadge, STATUSES } from '../names.js';
 import { button, codeBlock, facts, foreign, heading, identifier, identifierLink, showHeading } from '../ui/elements.js';
 import { eventually } from '../ui/states.js';
 import { evidenceCard } from './trusonafication/evidence.js';
@@ -33,7 +33,7 @@ export async function show(page) {
   function content(trusonafication) {
     const { action, status, resource } = trusonafication;
     const cancel =
-      page.mayAct && status === 'STATUS_IN_PROGRESS' && button('Cancel it', () => withdraw(id), { icon: 'ban' });
+      page.mayAct && status === 'STATUS_IN_PROGRESS' && button('Cancel', () => withdraw(id), { icon: 'ban' });
     showHeading(top, foreign(action), {
       back,
       state: stateBadge(STATUSES, status),
@@ -63,9 +63,9 @@ export async function show(page) {
   /** @param {string} id */
   async function withdraw(id) {
     const done = await ask({
-      title: 'Cancel this question?',
-      body: h('p', 'The phone does not show it any more, and the backend is told that it was canceled.'),
-      submit: 'Cancel the question',
+      title: 'Cancel this trusonafication?',
+      body: h('p', 'The phone no longer shows it, and the backend is notified that it was canceled.'),
+      submit: 'Cancel trusonafication',
       danger: true,
       act: () => page.act(`${SERVICE}/CancelTrusonafication`, { id }),
     });
@@ -82,7 +82,7 @@ function questionCard(page, asked) {
   const origin = [from?.browser, from?.place, from?.address].filter(Boolean).join(', ');
   return h(
     'section.card',
-    h('header', h('h2', 'Question')),
+    h('header', h('h2', 'Request')),
     facts([
       ['Id', copyable(asked.id, { label: 'id' })],
       ['Action', foreign(asked.action)],
@@ -92,7 +92,7 @@ function questionCard(page, asked) {
       !!asked.trucodeId && ['Secure QR code', identifier(asked.trucodeId, 'code id')],
       !!origin && ['Requested from', foreign(origin)],
       !!asked.context && ['Context', foreign(asked.context)],
-      ['Desired level', LEVELS[asked.desiredLevel] ?? asked.desiredLevel],
+      ['Required level', levelText(asked.desiredLevel)],
       ['The phone', demands(asked)],
       !!asked.numberMatch && ['Number matching', NUMBER_MATCHES[asked.numberMatch] ?? asked.numberMatch],
       ['Created', exactly(new Date(asked.createdAt))],
@@ -105,11 +105,11 @@ function questionCard(page, asked) {
 /** @param {Trusonafication} asked */
 function demands({ prompt, userPresence, showIdentityDocument }) {
   const demanded = [
-    prompt && 'asks',
+    prompt && 'prompts the user',
     userPresence && 'proves presence',
     showIdentityDocument && 'proves the identity document',
   ];
-  return demanded.filter(Boolean).join(', ') || 'answers by itself';
+  return demanded.filter(Boolean).join(', ') || 'answers without the user';
 }
 
 /** @param {Trusonafication} asked */

@@ -5,6 +5,7 @@ import { Problem } from '../../lib/problem.js';
 import { choices, stateBadge, STATUSES } from '../names.js';
 import { foreign, heading, identifier, none } from '../ui/elements.js';
 import { listing } from '../ui/listing.js';
+import { isOldestFirst, ORDER, PERIOD, startOf } from '../ui/period.js';
 import { empty } from '../ui/states.js';
 
 /** @typedef {import('../page.js').Page} Page */
@@ -17,8 +18,10 @@ const FILTERS = [
   { name: 'status', label: 'Status', kind: choices(STATUSES) },
   { name: 'user', label: 'User', kind: 'text', placeholder: 'User identifier' },
   { name: 'device', label: 'Device', kind: 'text', placeholder: 'Device identifier' },
+  PERIOD,
   { name: 'after', label: 'Created after', kind: 'time' },
   { name: 'before', label: 'Created before', kind: 'time' },
+  ORDER,
 ];
 
 /**
@@ -36,14 +39,14 @@ export function show(page) {
     onFilter: () => live.restart(),
     empty: empty({
       icon: 'shield',
-      title: 'Nobody was asked yet',
-      text: 'What the backend asks its users shows here.',
+      title: 'No trusonafications yet',
+      text: 'Requests that the backend sends to its users are listed here.',
     }),
   });
   const live = liveSwitch(page, list);
   replace(
     page.main,
-    heading('Trusonafications', { lead: 'What users were asked, and how they answered.', actions: live.element }),
+    heading('Trusonafications', { lead: 'Requests to users, and how they answered.', actions: live.element }),
     list.element,
   );
   void list.reload();
@@ -57,37 +60,55 @@ export function show(page) {
 function columns(page) {
   return [
     {
-      label: 'Question',
+      label: 'Request',
       cell: ({ id, action, resource }) => [
         h('a.row-link', { href: page.address('trusonafication', { id }) }, foreign(action)),
         h('div.small.muted.regular', foreign(resource)),
       ],
+      text: ({ action }) => action,
     },
-    { label: 'Status', cell: ({ status }) => stateBadge(STATUSES, status) },
+    {
+      label: 'Status',
+      cell: ({ status }) => stateBadge(STATUSES, status),
+      text: ({ status }) => STATUSES[status]?.text ?? status,
+    },
     {
       label: 'User',
       cell: ({ userIdentifier }) =>
         userIdentifier ? h('span.clamp', { title: userIdentifier }, foreign(userIdentifier)) : none(),
+      text: ({ userIdentifier = '' }) => userIdentifier,
     },
     {
       label: 'Device',
       minor: true,
       cell: ({ deviceIdentifier }) => (deviceIdentifier ? identifier(deviceIdentifier, 'device identifier') : none()),
+      text: ({ deviceIdentifier = '' }) => deviceIdentifier,
     },
-    { label: 'Level', end: true, minor: true, cell: ({ desiredLevel }) => desiredLevel },
     {
-      label: 'Took',
+      label: 'Level',
+      end: true,
+      minor: true,
+      cell: ({ desiredLevel }) => desiredLevel,
+      text: ({ desiredLevel }) => String(desiredLevel),
+    },
+    {
+      label: 'Duration',
       end: true,
       cell: (row) =>
         row.status === 'STATUS_IN_PROGRESS' ? none() : duration(Date.parse(row.updatedAt) - Date.parse(row.createdAt)),
     },
-    { label: 'Created', cell: ({ createdAt }) => time(createdAt) },
+    { label: 'Created', cell: ({ createdAt }) => time(createdAt), text: ({ createdAt }) => createdAt },
   ];
 }
 
 /** @param {Page} page */
 function filter(page) {
-  return { ...streamFilter(page), createdAfter: page.value('after'), createdBefore: page.value('before') };
+  return {
+    ...streamFilter(page),
+    createdAfter: startOf(page.query),
+    createdBefore: page.value('before'),
+    oldestFirst: isOldestFirst(page.query) || undefined,
+  };
 }
 
 /** @param {Page} page */
@@ -105,7 +126,7 @@ function streamFilter(page) {
  * @param {URLSearchParams} query
  */
 function isBetween(createdAt, query) {
-  const [after, before] = ['after', 'before'].map((name) => Date.parse(query.get(name) ?? ''));
+  const [after, before] = [startOf(query), query.get('before')].map((given) => Date.parse(given ?? ''));
   const at = Date.parse(createdAt);
   return !(at < after) && !(at > before);
 }

@@ -1,9 +1,7 @@
-/** Users and devices: the newest devices, those of one user, or one device. */
+/** Users and devices: lists of them, one user, or one device. */
 import { h, replace } from '../../lib/dom.js';
-import { icon } from '../../lib/icons.js';
 import { time } from '../../lib/format.js';
 import { badge, PLATFORMS } from '../names.js';
-import { go } from '../router.js';
 import { foreign, heading, identifier, none } from '../ui/elements.js';
 import { listing } from '../ui/listing.js';
 import { empty } from '../ui/states.js';
@@ -12,6 +10,7 @@ import { showUser } from './users/user.js';
 
 /** @typedef {import('../page.js').Page} Page */
 /** @typedef {import('../types.js').Device} Device */
+/** @typedef {{ userIdentifier: string, freeze?: import('../types.js').Freeze, devices?: number }} User */
 
 /**
  * Shows the view.
@@ -21,78 +20,100 @@ export function show(page) {
   const user = page.query.get('user');
   const device = page.query.get('device');
   const place = h('div.stack.wide');
-  replace(
-    page.main,
-    heading('Users and devices', { lead: 'Which devices belong to whom, with their keys.' }),
-    searchForm(page),
-    place,
-  );
-  if (user) showUser(page, place, user);
-  else if (device) showDevice(page, place, device);
-  else showNewest(page, place);
+  const one = user || device;
+  const back = one ? { href: page.address('users'), text: 'All users' } : undefined;
+  const lead = one ? undefined : 'The users of this relying party, their devices and keys.';
+  replace(page.main, heading('Users and devices', { lead, back }), !one && lists(page), place);
+  if (user) void showUser(page, place, user);
+  else if (device) void showDevice(page, place, device);
+  else if (page.value('list') === 'devices') showDevices(page, place);
+  else showUsers(page, place);
 }
 
-/** @param {Page} page */
-function searchForm(page) {
-  const byDevice = page.query.has('device');
-  const input = h('input', {
-    type: 'search',
-    name: 'text',
-    value: page.query.get('device') ?? page.query.get('user'),
-    autocomplete: 'off',
-    spellcheck: 'false',
-    required: true,
-  });
-  const kind = (/** @type {string} */ value, /** @type {string} */ text, /** @type {boolean} */ checked) =>
-    h('label', h('input', { type: 'radio', name: 'kind', value, checked }), text);
-  const kinds = h(
-    'div.segmented',
-    { role: 'radiogroup', 'aria-label': 'Find by' },
-    kind('user', 'User', !byDevice),
-    kind('device', 'Device', byDevice),
-  );
-  const form = h(
-    'form.find',
-    { role: 'search' },
-    kinds,
-    h('div.search.grow', icon('search'), input),
-    h('button.button', { type: 'submit' }, 'Find'),
-  );
-  const name = () => {
-    const what = `${new FormData(form).get('kind')} identifier`;
-    input.placeholder = `Exact ${what}`;
-    input.ariaLabel = `Exact ${what}`;
-  };
-  name();
-  kinds.addEventListener('change', name);
-  form.addEventListener('submit', (event) => {
-    event.preventDefault();
-    const given = new FormData(form);
-    go(page.address('users', { [String(given.get('kind'))]: String(given.get('text')).trim() }));
-  });
-  input.addEventListener('search', () => {
-    if (!input.value && page.query.size > 1) go(page.address('users'));
-  });
-  return form;
+/**
+ * Links to the two lists.
+ * @param {Page} page
+ */
+function lists(page) {
+  const shown = page.value('list') ?? 'users';
+  const link = (/** @type {string} */ list, /** @type {string} */ text) =>
+    h(
+      'a.button.small',
+      {
+        href: page.address('users', { list: list === 'users' ? null : list }),
+        'aria-current': shown === list && 'page',
+      },
+      text,
+    );
+  return h('nav.row', { 'aria-label': 'Lists' }, link('users', 'Users'), link('devices', 'Devices'));
 }
 
 /**
  * @param {Page} page
  * @param {Element} place
  */
-function showNewest(page, place) {
+function showUsers(page, place) {
   const list = listing(page, {
-    caption: 'Newest devices',
-    columns: columns(page),
+    caption: 'Users',
+    columns: userColumns(page),
+    filters: [{ name: 'prefix', label: 'Identifier begins with', kind: 'text' }],
+    method: 'binding.v1.UserService/ListUsers',
+    rows: 'users',
+    id: ({ userIdentifier }) => userIdentifier,
+    message: () => ({ prefix: page.value('prefix') }),
+    empty: empty({
+      icon: 'users',
+      title: 'No users yet',
+      text: 'A user is listed when the backend binds their first device.',
+    }),
+  });
+  replace(place, list.element);
+  void list.reload();
+}
+
+/**
+ * @param {Page} page
+ * @returns {import('../ui/table.js').Column<User>[]}
+ */
+function userColumns(page) {
+  return [
+    {
+      label: 'User',
+      cell: ({ userIdentifier }) =>
+        h('a.row-link', { href: page.address('users', { user: userIdentifier }) }, foreign(userIdentifier)),
+      text: ({ userIdentifier }) => userIdentifier,
+    },
+    { label: 'Devices', end: true, cell: ({ devices = 0 }) => devices, text: ({ devices = 0 }) => String(devices) },
+    { label: 'State', cell: (user) => badge(userState(user)), text: (user) => userState(user).text },
+  ];
+}
+
+/**
+ * @param {User} user
+ * @returns {import('../names.js').Name}
+ */
+function userState({ freeze, devices = 0 }) {
+  if (freeze) return { text: 'Frozen', tone: 'warn' };
+  return devices ? { text: 'Active', tone: 'ok' } : { text: 'No device' };
+}
+
+/**
+ * @param {Page} page
+ * @param {Element} place
+ */
+function showDevices(page, place) {
+  const list = listing(page, {
+    caption: 'Devices',
+    columns: deviceColumns(page),
     method: 'registry.v1.DeviceService/ListDevices',
     rows: 'devices',
     empty: empty({
       icon: 'phone',
-      title: 'No phone has registered yet',
-      text: 'An app registers with a mobile credential; then the backend binds the device to a user.',
+      title: 'No devices yet',
+      text: 'An app registers its device with a mobile credential. Then the backend binds the device to a user.',
     }),
   });
-  replace(place, h('h2', 'Newest devices'), list.element);
+  replace(place, list.element);
   void list.reload();
 }
 
@@ -100,21 +121,31 @@ function showNewest(page, place) {
  * @param {Page} page
  * @returns {import('../ui/table.js').Column<Device>[]}
  */
-function columns(page) {
+function deviceColumns(page) {
   return [
     {
       label: 'Device',
       cell: ({ id, name }) =>
         h('a.row-link', { href: page.address('users', { device: id }) }, name ? foreign(name) : 'Unnamed'),
+      text: ({ name = '' }) => name,
     },
-    { label: 'Identifier', cell: ({ id }) => identifier(id, 'device identifier') },
-    { label: 'Platform', cell: ({ platform = '' }) => PLATFORMS[platform] ?? none() },
+    { label: 'Identifier', cell: ({ id }) => identifier(id, 'device identifier'), text: ({ id }) => id },
+    {
+      label: 'Platform',
+      cell: ({ platform = '' }) => PLATFORMS[platform] ?? none(),
+      text: ({ platform = '' }) => PLATFORMS[platform] ?? '',
+    },
     { label: 'App', cell: ({ appVersion }) => (appVersion ? foreign(appVersion) : none()) },
     {
       label: 'State',
-      cell: ({ retired }) => (retired ? badge({ text: 'Retired' }) : badge({ text: 'Alive', tone: 'ok' })),
+      cell: ({ retired }) => (retired ? badge({ text: 'Retired' }) : badge({ text: 'Registered', tone: 'ok' })),
+      text: ({ retired }) => (retired ? 'Retired' : 'Registered'),
     },
-    { label: 'Last seen', cell: ({ lastSeenAt }) => (lastSeenAt ? time(lastSeenAt) : none()) },
-    { label: 'Registered', cell: ({ createdAt }) => time(createdAt) },
+    {
+      label: 'Last seen',
+      cell: ({ lastSeenAt }) => (lastSeenAt ? time(lastSeenAt) : none()),
+      text: ({ lastSeenAt = '' }) => lastSeenAt,
+    },
+    { label: 'Registered', cell: ({ createdAt }) => time(createdAt), text: ({ createdAt }) => createdAt },
   ];
 }

@@ -17,6 +17,7 @@ async fn each_filter_finds_its_own_newest_first(db: Db) {
     rows[3].version = 2;
     insert_all(&db, &rows).await;
     let all = Listing::newest(10);
+    let oldest = Listing { at: Timestamp::from_seconds(0), id: uuid::Uuid::nil(), oldest_first: true, ..all };
     let only = |status| Listing { status: Some(status), ..all };
     let overdue = NOW + Duration::from_secs(61);
     for (listing, now, expected) in [
@@ -34,6 +35,10 @@ async fn each_filter_finds_its_own_newest_first(db: Db) {
         (Listing { user: Some("ada"), device: Some(device(1).as_str()), ..all }, NOW, vec![]),
         (Listing { from: Some(NOW + Duration::from_secs(2)), ..all }, NOW, vec![3, 2]),
         (Listing { at: NOW + Duration::from_secs(2), id: uuid::Uuid::nil(), ..all }, NOW, vec![1, 0]),
+        (oldest, NOW, vec![0, 1, 2, 3]),
+        (Listing { until: Some(NOW + Duration::from_secs(2)), ..oldest }, NOW, vec![0, 1]),
+        (Listing { at: NOW + Duration::from_secs(1), id: uuid::Uuid::max(), ..oldest }, NOW, vec![2, 3]),
+        (Listing { status: Some(Status::Expired), ..oldest }, overdue, vec![0, 1, 3]),
     ] {
         let expected: Vec<_> = expected.into_iter().map(|n: usize| rows[n].id).collect();
         assert_eq!(ids(&db, listing, now).await, expected, "{listing:?}");
@@ -41,6 +46,24 @@ async fn each_filter_finds_its_own_newest_first(db: Db) {
     let heads = heads(&db, party(), &all, overdue).await.unwrap();
     let versions: Vec<_> = heads.iter().map(|head| head.version).collect();
     assert_eq!(versions, [2, 2, 2, 2], "what is overdue has its next version already");
+}
+
+async fn they_are_counted_by_status_as_it_is_seen_the_newest_first_as_far_as_is_wanted(db: Db) {
+    let mut rows = vec![asked(0, user()), asked(1, user()), asked(2, user()), asked(3, user())];
+    (rows[2].state, rows[2].version) = (State::Canceled, 2);
+    insert_all(&db, &rows).await;
+    let after = |seconds| NOW + Duration::from_secs(seconds);
+    let counted = async |from, until, limit, now| {
+        let mut counted = count(&db, party(), (from, until), limit, now).await.unwrap();
+        counted.sort_by_key(|(status, _)| status.as_str());
+        counted
+    };
+    let (waiting, overdue) = (NOW, after(61));
+    assert_eq!(counted(NOW, after(10), 10, waiting).await, [(Status::Canceled, 1), (Status::InProgress, 3)]);
+    assert_eq!(counted(NOW, after(10), 10, overdue).await, [(Status::Canceled, 1), (Status::Expired, 2), (Status::InProgress, 1)]);
+    assert_eq!(counted(after(1), after(3), 10, waiting).await, [(Status::Canceled, 1), (Status::InProgress, 1)]);
+    assert_eq!(counted(NOW, after(10), 1, waiting).await, [(Status::InProgress, 1)], "the newest one");
+    assert_eq!(counted(after(4), after(10), 10, waiting).await, []);
 }
 
 async fn a_page_of_large_custom_fields_reads_two_mebibytes_of_them_and_the_next_goes_on(db: Db) {
@@ -153,6 +176,7 @@ async fn what_was_paired_since_is_found_in_the_order_it_was_paired_in_however_lo
 nodkey_testkit::on_both_engines! {
     |database| connect(database, 4) =>
     each_filter_finds_its_own_newest_first,
+    they_are_counted_by_status_as_it_is_seen_the_newest_first_as_far_as_is_wanted,
     a_page_of_large_custom_fields_reads_two_mebibytes_of_them_and_the_next_goes_on,
     a_phone_is_given_as_many_challenges_as_fit_the_oldest_first,
     no_more_wait_for_a_user_or_a_device_than_may,

@@ -61,6 +61,7 @@ async fn exercise(db: &Db) {
     changes(db, &Cursor { at: NOW, id: Uuid::nil().to_string() }, 10).await.unwrap();
     paired_trucodes(db, &Cursor { at: NOW, id: Uuid::nil().to_string() }, 10).await.unwrap();
     count_open(db, party(), 10).await.unwrap();
+    count(db, party(), (NOW, NOW), 10, NOW).await.unwrap();
     retention::delete(db, party(), "expired", Window { from: NOW, before: NOW }).await.unwrap();
     retention::delete_trucodes(db, NOW).await.unwrap();
     trucode_by_id(db, code().id).await.unwrap();
@@ -76,6 +77,8 @@ async fn exercise_lists(db: &Db, from: Option<Timestamp>) {
             let listing = Listing { status, user, device, from, ..Listing::newest(10) };
             list(db, party(), &listing, NOW).await.unwrap();
             heads(db, party(), &listing, NOW).await.unwrap();
+            let oldest = Listing { from: None, until: from, at: NOW, id: Uuid::nil(), oldest_first: true, ..listing };
+            list(db, party(), &oldest, NOW).await.unwrap();
         }
     }
 }

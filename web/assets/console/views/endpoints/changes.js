@@ -1,9 +1,10 @@
 /** What can be done with webhook endpoints, each asked about first. */
 import { ask } from '../../../lib/dialog.js';
-import { h } from '../../../lib/dom.js';
+import { h, toast } from '../../../lib/dom.js';
 import { checkbox, field, select } from '../../../lib/form.js';
 import { EVENT_TYPES } from '../../names.js';
 import { newRequestId } from '../../request_id.js';
+import { go } from '../../router.js';
 import { change, showSecrets } from '../../ui/dialogs.js';
 
 /** @typedef {import('../../page.js').Page} Page */
@@ -17,7 +18,7 @@ const OVERLAPS = /** @type {[string, string][]} */ ([
   ['86400', 'A day'],
   ['604800', 'A week'],
   ['3600', 'An hour'],
-  ['0', 'Not at all: the old secret is known to others'],
+  ['0', 'Not at all: the old secret is compromised'],
 ]);
 
 /**
@@ -43,9 +44,9 @@ function fields({ url = '', eventTypes = [] }) {
         placeholder: 'https://shop.example.com/nodkey',
         autocomplete: 'off',
       }),
-      'https, on a public address or a network the deployment allows.',
+      'https, on a public address or a network that the deployment allows.',
     ),
-    h('fieldset.field', h('legend', 'Told of'), h('div.grid.choices', types)),
+    h('fieldset.field', h('legend', 'Events'), h('div.grid.choices', types)),
   ];
 }
 
@@ -79,7 +80,7 @@ export function rotate(page, { id, url }, reload) {
   const overlap = select('overlap_seconds', OVERLAPS);
   const body = [
     h('p.break', url),
-    field('How long the old keys sign, too', overlap, 'The receiver has to know the new secret by then.'),
+    field('How long the old keys also sign', overlap, 'The receiver needs the new secret before then.'),
   ];
   return handOver({ title: 'Rotate the keys', body, submit: 'Rotate' }, reload, (form) =>
     page.act(`${SERVICE}/RotateEndpointKeys`, {
@@ -102,7 +103,7 @@ async function handOver(question, reload, make) {
   const { endpoint, secret } = done.result;
   await showSecrets(
     'The keys of the endpoint',
-    'The receiver verifies each call by one of these: the secret (v1) or the public key (v1a).',
+    'The receiver verifies each webhook with one of these: the secret (v1) or the public key (v1a).',
     {
       Secret: secret,
       'Public key': endpoint.publicKey,
@@ -143,7 +144,7 @@ export function switchOff(page, { id, url }, reload) {
     title: 'Switch this endpoint off?',
     body: [
       h('p.break', url),
-      h('p', 'It is told nothing while it is off. What happens meanwhile is kept as exhausted and can be sent later.'),
+      h('p', 'It receives nothing while it is off. Its deliveries are kept as exhausted and can be sent later.'),
     ],
     submit: 'Switch off',
     act: () => page.act(`${SERVICE}/UpdateEndpoint`, { id, enabled: false }),
@@ -162,7 +163,7 @@ export function switchOn(page, { id, url }, reload) {
     title: 'Switch this endpoint on?',
     body: [
       h('p.break', url),
-      h('p', 'It is told what happens from now on. What it missed is sent by "Send again" among its deliveries.'),
+      h('p', 'It receives events from now on. To send those it missed, use "Send again" in its deliveries.'),
     ],
     submit: 'Switch on',
     act: () => page.act(`${SERVICE}/UpdateEndpoint`, { id, enabled: true }),
@@ -179,10 +180,30 @@ export function switchOn(page, { id, url }, reload) {
 export function remove(page, { id, url }, reload) {
   const question = {
     title: 'Delete this endpoint?',
-    body: [h('p.break', url), h('p', 'What is still to be delivered to it is given up. It cannot be undone.')],
+    body: [h('p.break', url), h('p', 'Its pending deliveries are discarded. This cannot be undone.')],
     submit: 'Delete',
     danger: true,
     act: () => page.act(`${SERVICE}/DeleteEndpoint`, { id }),
   };
   return change(question, 'Deleted', reload);
+}
+
+/**
+ * Sends one a test, and shows what becomes of it.
+ * @param {Page} page
+ * @param {Endpoint} endpoint
+ */
+export async function sendTest(page, { id, url }) {
+  const done = await ask({
+    title: 'Send a test webhook?',
+    body: [
+      h('p.break', url),
+      h('p', 'The endpoint receives one event of type ', h('code', 'endpoint.test'), ', signed like any other.'),
+    ],
+    submit: 'Send test',
+    act: () => page.act(`${SERVICE}/TestEndpoint`, { id }),
+  });
+  if (!done) return;
+  toast('Test sent');
+  go(page.address('delivery', { id: done.result.id }));
 }

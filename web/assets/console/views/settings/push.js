@@ -22,9 +22,9 @@ export function pushCard(page) {
   );
   const lead = h(
     'p.small.muted',
-    'Credentials are set by ',
+    'Configure credentials with ',
     h('code', 'nodkey admin push'),
-    ', from files that stay on your machine.',
+    ', from files on your machine.',
   );
   return h('section.card', h('header', h('div.stack.tight', h('h2', 'Push providers'), lead)), place);
 }
@@ -32,7 +32,7 @@ export function pushCard(page) {
 /** @param {{ pushConfigurations?: Configuration[] }} answer */
 function content({ pushConfigurations = [] }) {
   if (!pushConfigurations.length)
-    return h('p.muted.small', 'None is set. Phones are woken by UnifiedPush only; open apps need no push.');
+    return h('p.muted.small', 'None configured. Only UnifiedPush wakes phones. Open apps need no push.');
   return h('ul.stack', pushConfigurations.map(configuration));
 }
 
@@ -47,7 +47,7 @@ function configuration({ provider, description, publicKey, updatedAt, lastFailur
       h(
         'div.notice.bad',
         icon('alert'),
-        h('strong', 'It refused', lastFailureAt && [' ', time(lastFailureAt)]),
+        h('strong', 'The provider refused a push', lastFailureAt && [' ', time(lastFailureAt)]),
         h('p', foreign(lastFailure)),
       ),
   );

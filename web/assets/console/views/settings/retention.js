@@ -22,9 +22,9 @@ export function retentionCard(page) {
   );
   const lead = h(
     'p.small.muted',
-    'Set by ',
+    'Change it with ',
     h('code', 'nodkey admin retention set'),
-    '. What is older is deleted for good.',
+    '. Older data is deleted permanently.',
   );
   return h('section.card', h('header', h('div.stack.tight', h('h2', 'Retention'), lead)), place);
 }
@@ -34,12 +34,12 @@ function content({ answeredDays = 0, unansweredDays, unboundDeviceDays }) {
   return facts([
     ['Answered trusonafications and their evidence', kept(answeredDays)],
     ['Expired and canceled trusonafications', kept(unansweredDays)],
-    ['Devices bound to nobody, after they were last seen', kept(unboundDeviceDays)],
+    ['Devices without a binding, after they were last seen', kept(unboundDeviceDays)],
   ]);
 }
 
 /** @param {number} [days] 0: for ever; absent: the default of the deployment */
 function kept(days) {
-  if (days === undefined) return 'The default: 90 days, unless the deployment is set otherwise';
-  return days === 0 ? 'For ever' : `${days} ${days === 1 ? 'day' : 'days'}`;
+  if (days === undefined) return 'Default of the deployment: 90 days, unless configured otherwise';
+  return days === 0 ? 'Forever' : `${days} ${days === 1 ? 'day' : 'days'}`;
 }

@@ -24,7 +24,11 @@ export function evidenceCard(page, { id }) {
 /** @param {string} id */
 function insecure(id) {
   const command = `nodkey admin trusonafications evidence ${id}`;
-  return h('p.small', 'This browser verifies over https only, or on this machine. Without it: ', h('code', command));
+  return h(
+    'p.small',
+    'This browser can verify evidence only over https or on localhost. Otherwise use: ',
+    h('code', command),
+  );
 }
 
 /**
@@ -63,14 +67,14 @@ const VERDICTS = {
 
 /** @type {Record<import('../../../lib/evidence.js').Certification['by'], string>} */
 const CERTIFIED_BY = {
-  device_key: 'Answered by the device key itself: nobody proved to be present.',
-  key_statement: 'Answered by a presence key that the device itself named.',
+  device_key: 'Signed by the device key: the user’s presence is not proven.',
+  key_statement: 'Signed by a presence key that the device key certified.',
   deployment:
-    'Answered by a presence key that the device made no statement of: that it is the device’s is the deployment’s word, and no proof to others.',
+    'Signed by a presence key without a key statement: only this deployment states that it belongs to the device.',
 };
 
 const NO_RECEIPT =
-  'There is no receipt: it was answered before receipts were given. Whoever holds the challenge could have made this answer.';
+  'No receipt: it was answered by a version without receipts. Anyone with the challenge could have created this answer.';
 
 /**
  * @param {Verified} verified
@@ -84,14 +88,14 @@ function content(verified, asked, json) {
     h(
       'div.row',
       badge(VERDICTS[verdict]),
-      h('span.small.muted', `${checks.length} checks made in this browser, with /jwks/archive`),
+      h('span.small.muted', `${checks.length} checks in this browser with /jwks/archive`),
     ),
     h('ul.checks', checks.map(check)),
     verdict === 'not_proven' && verified.reason === 'no_receipt' && h('p.small', NO_RECEIPT),
     'receipt' in verified && h('p.small.muted', CERTIFIED_BY[verified.certification.by]),
-    'receipt' in verified && claims('How it ended', JSON.stringify(verified.receipt, null, 2)),
-    asked && claims('What was asked', asked),
-    verdict !== 'not_genuine' && claims('What was answered', JSON.stringify(verified.response, null, 2)),
+    'receipt' in verified && claims('Receipt', JSON.stringify(verified.receipt, null, 2)),
+    asked && claims('Challenge', asked),
+    verdict !== 'not_genuine' && claims('Response', JSON.stringify(verified.response, null, 2)),
     h(
       'details',
       h('summary', 'Evidence as a file'),

@@ -1,7 +1,7 @@
 /** What happened, in order: asked, ended, told to the backend. */
 import { h } from '../../../lib/dom.js';
 import { duration, time } from '../../../lib/format.js';
-import { DELIVERY_STATES, LEVELS, REJECT_REASONS, stateBadge, STATUSES } from '../../names.js';
+import { DELIVERY_STATES, levelText, REJECT_REASONS, stateBadge, STATUSES } from '../../names.js';
 import { attemptText } from '../../ui/attempt.js';
 import { eventually } from '../../ui/states.js';
 import { foreign } from '../../ui/elements.js';
@@ -30,17 +30,17 @@ export function timelineCard(page, asked) {
     h('header', h('h2', 'What happened')),
     h(
       'ol.timeline',
-      h('li.info', h('strong', 'Asked'), h('span.small.muted', addressee(asked), ', ', time(asked.createdAt))),
+      h('li.info', h('strong', 'Requested'), h('span.small.muted', addressee(asked), ', ', time(asked.createdAt))),
       over ? ending(asked) : waiting(asked),
     ),
-    over && h('h3.small.muted', 'Told to the backend'),
+    over && h('h3.small.muted', 'Webhooks'),
     over && deliveries,
   );
 }
 
 /** @param {Trusonafication} asked */
 function addressee({ userIdentifier, trucodeId }) {
-  if (trucodeId) return 'By a secure QR code';
+  if (trucodeId) return 'With a secure QR code';
   return userIdentifier ? foreign(userIdentifier) : 'A device';
 }
 
@@ -58,7 +58,7 @@ function ending({ status, result, userIdentifier, createdAt, updatedAt }) {
     { class: tone },
     h('strong', text),
     result?.rejectReason && h('span.small', REJECT_REASONS[result.rejectReason] ?? result.rejectReason),
-    result?.acceptedLevel && h('span.small', 'Proven: level ', LEVELS[result.acceptedLevel] ?? result.acceptedLevel),
+    result?.acceptedLevel && h('span.small', levelText(result.acceptedLevel)),
     result?.boundUserIdentifier &&
       result.boundUserIdentifier !== userIdentifier &&
       h('span.small', 'By ', foreign(result.boundUserIdentifier)),
@@ -82,7 +82,7 @@ async function deliveriesOf(page, trusonaficationId) {
  * @param {Delivery[]} deliveries
  */
 function deliveryList(page, deliveries) {
-  if (!deliveries.length) return h('p.small.muted', 'No endpoint and no callback asked to be told.');
+  if (!deliveries.length) return h('p.small.muted', 'No endpoint and no callback receives this result.');
   return h(
     'ol.timeline',
     deliveries.map((delivery) => deliveryItem(page, delivery)),

@@ -77,18 +77,18 @@ export function deviceCard(page, device, binding, reload) {
       facts([
         ['Identifier', copyable(id, { label: 'device identifier' })],
         !!software && ['Software', foreign(software)],
-        ['Last seen', lastSeenAt ? time(lastSeenAt) : 'never since it registered'],
+        ['Last seen', lastSeenAt ? time(lastSeenAt) : 'not since it registered'],
         ['Registered', time(createdAt)],
         [
-          'Woken by',
+          'Push',
           push
             ? [PUSH_PROVIDERS[push.provider] ?? push.provider, ', since ', time(push.updatedAt)]
-            : 'nobody: the app has to be open',
+            : 'none: the app has to be open',
         ],
       ]),
       facts([
         ['Keys', keys(device)],
-        ['Certified', certified(device)],
+        ['Key statement', certified(device)],
         !!binding && [
           'User',
           h('a', { href: page.address('users', { user: binding.userIdentifier }) }, foreign(binding.userIdentifier)),
@@ -96,11 +96,11 @@ export function deviceCard(page, device, binding, reload) {
         !!binding?.id && ['Binding', copyable(binding.id, { label: 'binding id' })],
         !!binding?.activatedAt && ['Activated', time(binding.activatedAt)],
         !!binding?.vouchedBy && [
-          'Vouched for by',
-          copyable(binding.vouchedBy, { label: 'device that vouched', shown: shortId(binding.vouchedBy) }),
+          'Added by',
+          copyable(binding.vouchedBy, { label: 'device that added it', shown: shortId(binding.vouchedBy) }),
         ],
         !!binding?.deactivatedAt && ['Deactivated', time(binding.deactivatedAt)],
-        !binding && !retired && ['User', 'bound to nobody'],
+        !binding && !retired && ['User', 'not bound to a user'],
       ]),
     ),
   );
@@ -125,10 +125,10 @@ function keys({ deviceKey, presenceKeys = [] }) {
         PRESENCE_KINDS[kind] ?? kind,
         ' ',
         h('span.muted', curve(jwk), since && [', since ', time(since)]),
-        counts === false && [' ', badge({ text: 'Does not count: level 1', tone: 'warn' })],
+        counts === false && [' ', badge({ text: 'Not certified: level 1', tone: 'warn' })],
       ),
     ),
-    !presenceKeys.length && h('li.muted', 'No presence key: level 1 only'),
+    !presenceKeys.length && h('li.muted', 'No presence key: the phone only (level 1)'),
   );
 }
 
@@ -138,8 +138,8 @@ function keys({ deviceKey, presenceKeys = [] }) {
  */
 function certified({ keyStatement }) {
   return keyStatement
-    ? 'yes: the device key signed which presence keys it has'
-    : 'no: this deployment alone says which keys it has';
+    ? 'signed by the device key: it certifies the presence keys'
+    : 'none: only this deployment states which keys the device has';
 }
 
 /** @param {string} jwk */
@@ -182,7 +182,7 @@ function activate(page, { id, userIdentifier }, reload) {
         h('p', foreign(userIdentifier)),
         h(
           'p',
-          'From now on this device answers for this user. Usually the backend does it, once it knows whose phone it is.',
+          'From now on this device can answer for this user. Usually the backend activates a binding, after it has identified the user.',
         ),
       ],
       submit: 'Activate',
@@ -203,7 +203,7 @@ function approve(page, deviceId, presenceKeys, reload) {
   const thumbprints = presenceKeys.filter(({ counts }) => counts === false).map(({ thumbprint }) => thumbprint);
   return change(
     {
-      title: 'Let these keys count?',
+      title: 'Approve these keys?',
       body: [
         h(
           'ul.stack.tight',
@@ -211,7 +211,7 @@ function approve(page, deviceId, presenceKeys, reload) {
         ),
         h(
           'p',
-          'They came after the device registered, and none that counts vouched for them. Ask the user first, by a way that is not this phone: from now on whoever has these keys proves presence.',
+          'These keys were added after the device registered, and no certified key signed them. First contact the user in a way that does not involve this phone: from now on these keys prove the user’s presence.',
         ),
       ],
       submit: 'Approve',
@@ -233,7 +233,10 @@ function unbind(page, { id, userIdentifier }, reload) {
       title: 'Deactivate this binding?',
       body: [
         h('p', foreign(userIdentifier)),
-        h('p', 'The device answers for this user no more, for good. It stays registered and can be bound anew.'),
+        h(
+          'p',
+          'The device can no longer answer for this user. This cannot be undone. The device stays registered and can be bound again.',
+        ),
       ],
       submit: 'Deactivate',
       danger: true,
@@ -255,7 +258,7 @@ function retire(page, deviceId, reload) {
       title: 'Retire this device?',
       body: h(
         'p',
-        'Its keys are dead at once, for good: right for a phone that was lost. To come back, the user sets the phone up anew.',
+        'Its keys are revoked immediately and permanently. Do this for a lost phone. To return, the user sets up a phone again.',
       ),
       submit: 'Retire',
       danger: true,

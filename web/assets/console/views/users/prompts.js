@@ -54,18 +54,18 @@ export function promptsCard(page, user, budget, reload) {
         h('div.row', h('h2', 'Prompts'), freeAt && badge({ text: 'Paused', tone: 'warn' })),
         h(
           'p.small.muted',
-          'By name or device. A prompt by a code that the user scanned is never refused because of these.',
+          'Limits on prompts sent to a user or device. Requests that the user starts with a QR code are not limited by them.',
         ),
       ),
       page.mayAct && strikes > 0 && reset,
     ),
     facts([
-      ['Not accepted in a row', String(strikes)],
-      ['Of these, wrong numbers', String(wrongNumbers)],
-      ['Waiting', String(waiting)],
+      ['Not accepted, consecutive', String(strikes)],
+      ['Wrong numbers', String(wrongNumbers)],
+      ['In progress', String(waiting)],
       ['Next prompt', freeAt ? time(freeAt) : 'Now'],
     ]),
-    holds.length > 0 && h('h3', 'Reported by the user: it was not them'),
+    holds.length > 0 && h('h3', 'Reported by the user as not theirs'),
     holds.length > 0 &&
       h(
         'ul.list',
@@ -86,7 +86,10 @@ function holdItem(page, user, { context = '', heldAt, heldUntil, trusonafication
     change(
       {
         title: 'Release this hold?',
-        body: h('p', 'Others may prompt the user here again. A pause goes on. Speak with the user first.'),
+        body: h(
+          'p',
+          'The user can be prompted in this context again. A pause stays in effect. Contact the user first.',
+        ),
         submit: 'Release',
         act,
       },
@@ -120,7 +123,7 @@ function endPause(page, user, reload) {
   return change(
     {
       title: 'End the pause?',
-      body: h('p', 'What the user did not accept is forgiven: others may prompt them again at once.'),
+      body: h('p', 'Resets the count of prompts that were not accepted: the user can be prompted again immediately.'),
       submit: 'End the pause',
       act: () => page.act(`${SERVICE}/ResetPromptBudget`, { userIdentifier: user }),
     },

@@ -7,7 +7,9 @@ import { button, facts, foreign } from '../../ui/elements.js';
 import { change } from '../../ui/dialogs.js';
 import { empty, eventually } from '../../ui/states.js';
 import { deviceCard, orNull, readDevice } from './device.js';
+import { documentsCard, readDocuments } from './documents.js';
 import { promptsCard, readBudget } from './prompts.js';
+import { sendTestPrompt } from './test_prompt.js';
 
 /** @typedef {import('../../page.js').Page} Page */
 /** @typedef {import('../../types.js').Binding} Binding */
@@ -30,8 +32,9 @@ export function showUser(page, place, user) {
       orNull(page.read('binding.v1.UserService/GetUser', { userIdentifier: user })),
     ]);
     if (!bindings.length) return absence(page);
-    const [budget, ...devices] = await Promise.all([
+    const [budget, documents, ...devices] = await Promise.all([
       readBudget(page, user),
+      readDocuments(page, user),
       ...bindings.map((/** @type {Binding} */ { deviceIdentifier }) => readDevice(page, deviceIdentifier)),
     ]);
     const reload = () => showUser(page, replace(place), user);
@@ -39,20 +42,21 @@ export function showUser(page, place, user) {
       userBar(page, user, known, reload),
       known?.freeze && freezeCard(known.freeze),
       promptsCard(page, user, budget, reload),
+      documentsCard(page, documents, reload),
       devices.map((device, i) => deviceCard(page, device, bindings[i], reload)),
-      nextPageToken && h('p.muted.small', `There are older bindings: the newest ${MOST} are shown.`),
+      nextPageToken && h('p.muted.small', `Only the newest ${MOST} bindings are shown.`),
     ];
   });
 }
 
 /** @param {Page} page */
 function absence(page) {
-  const text = 'The identifier has to be exactly what the backend uses, upper and lower case included.';
+  const text = 'Enter the identifier exactly as the backend uses it. Upper and lower case matter.';
   return empty({
     icon: 'user',
-    title: 'No device was ever bound to this user',
+    title: 'Unknown user',
     text,
-    action: h('a.button', { href: page.address('users') }, 'Newest devices'),
+    action: h('a.button', { href: page.address('users') }, 'All users'),
   });
 }
 
@@ -66,6 +70,7 @@ function userBar(page, user, known, reload) {
   const asked = h('a.button', { href: page.address('trusonafications', { user }) }, 'Trusonafications');
   const actions = known &&
     page.mayAct && [
+      !known.freeze && button('Send test prompt', () => sendTestPrompt(page, user)),
       known.freeze
         ? button('Release', () => release(page, user, reload))
         : button('Freeze', () => freeze(page, user, reload)),
@@ -89,7 +94,7 @@ function freezeCard({ frozenAt, frozenBy, frozenByDevice, note }) {
       ['By', [FREEZERS[frozenBy] ?? frozenBy, device]],
       !!note && ['Note', foreign(note)],
     ]),
-    h('p.muted.small', 'Nobody can prompt this user, and none of the devices below answers, until the release.'),
+    h('p.muted.small', 'Until the user is released, nobody can prompt them and their devices cannot answer.'),
   );
 }
 
@@ -106,12 +111,12 @@ function freeze(page, user, reload) {
         h('p', foreign(user)),
         h(
           'p',
-          'What waits for an answer is canceled, nobody can prompt this user, and no device of theirs answers, until you or the backend release them. Nothing is lost.',
+          'Requests in progress are canceled. Nobody can prompt this user and their devices cannot answer until you or the backend release them. Nothing is deleted.',
         ),
         field(
           'Note',
           h('input', { name: 'note', maxlength: 200, autocomplete: 'off' }),
-          'Why, for your colleagues and the backend. Optional.',
+          'The reason, shown to other operators and the backend. Optional.',
         ),
       ],
       submit: 'Freeze',
@@ -136,7 +141,7 @@ function release(page, user, reload) {
         h('p', foreign(user)),
         h(
           'p',
-          'Every device that is active below answers again. Make sure first that the user has them; deactivate the binding of one that was lost.',
+          'The active devices below can answer again. First make sure that the user still has them, and deactivate the binding of a lost one.',
         ),
       ],
       submit: 'Release',
@@ -160,7 +165,7 @@ function end(page, user, reload) {
         h('p', foreign(user)),
         h(
           'p',
-          'Every binding ends and every device is retired: its keys are dead at once, for good. To come back, the user sets a phone up anew.',
+          'All bindings end and all devices are retired: their keys are revoked immediately and permanently. To return, the user sets up a phone again.',
         ),
       ],
       submit: 'Deactivate',
