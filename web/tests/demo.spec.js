@@ -107,7 +107,7 @@ test.describe('by code', () => {
       const shown = String(await page.getByText(/^Your phone asks for \d\d$/).textContent()).slice(-2);
       await digits.fill(shown === '10' ? '11' : '10');
       await pair(phone);
-      await expect(phone.getByText('Those are not the two digits on the page.')).toBeVisible();
+      await expect(phone.getByText('These are not the two digits on the page.')).toBeVisible();
       await phone.getByRole('button', { name: 'Try again' }).click();
       await digits.fill(shown);
       await pair(phone);
@@ -123,7 +123,7 @@ test.describe('by code', () => {
       route.fulfill({ status: 403, json: { error: 'ORIGIN_NOT_ALLOWED', message: 'not allowed' } }),
     );
     await page.goto(`${server.url}/demo`);
-    await expect(page.getByRole('alert')).toContainText('Codes are not allowed on this address.');
+    await expect(page.getByRole('alert')).toContainText('Codes are not allowed at this address.');
     await page.unrouteAll();
     await page.getByRole('button', { name: 'Try again' }).click();
     await expect(code(page)).toBeVisible();
@@ -145,7 +145,7 @@ test.describe('by name', () => {
     await enterNumber(phone, another(await numberShown(page)));
     await phone.getByRole('button', { name: 'Press here' }).click();
     await expect(phone.getByText('That was not the number on the page.')).toBeVisible();
-    await expect(heading(page, 'That was another number')).toBeVisible();
+    await expect(heading(page, 'Wrong number')).toBeVisible();
     await page.reload();
     await expect(heading(page, 'Sign in')).toBeVisible();
   });
@@ -196,7 +196,7 @@ test.describe('by name', () => {
     await expect(numberField(phone)).toBeVisible();
     await page.getByRole('button', { name: 'Cancel' }).click();
     await expect(heading(page, 'Sign in')).toBeVisible();
-    await expect(heading(phone, 'Not asked any more')).toBeVisible();
+    await expect(heading(phone, 'No longer pending')).toBeVisible();
     expect(await statuses(server, user)).toEqual(['CANCELED']);
   });
 
@@ -216,7 +216,7 @@ test.describe('by name', () => {
   test('who has no phone there is told so beside the name', async ({ page, server }) => {
     await page.goto(`${server.url}/demo`);
     await signInByName(page, somebody());
-    await expect(page.getByRole('alert')).toContainText('There is no phone for that name');
+    await expect(page.getByRole('alert')).toContainText('There is no phone for this name');
   });
 });
 
@@ -240,7 +240,7 @@ test.describe('by keyboard alone', () => {
     await expect(heading(phone, 'sign in')).toBeFocused();
     await tabTo(page, phone.getByRole('button', { name: 'Accept' }));
     await page.keyboard.press('Enter');
-    await expect(heading(phone, 'Is it you?')).toBeFocused();
+    await expect(heading(phone, 'Confirm that it is you')).toBeFocused();
     await tabTo(page, phone.getByRole('button', { name: 'Press here' }));
     await page.keyboard.press('Space');
     await expect(greeting(page, user)).toBeVisible();
@@ -254,7 +254,7 @@ test.describe('by keyboard alone', () => {
     await tabTo(page, page.getByLabel('Your name'));
     await page.keyboard.type(user);
     await page.keyboard.press('Enter');
-    await expect(heading(page, 'Look at your phone')).toBeFocused();
+    await expect(heading(page, 'Confirm on your phone')).toBeFocused();
     await tabTo(page, numberField(phone));
     await page.keyboard.type(await numberShown(page));
     await page.keyboard.press('Enter');
@@ -277,9 +277,9 @@ test('who signs in stays so over a reload, and is out after signing out', async 
 
 test('the account tells how its owner signed in, and proves it', async ({ page, server }) => {
   await openAccount(page, server);
-  await expect(page.getByText('Your phone and your presence')).toBeVisible();
+  await expect(page.getByText('Phone and presence (level 2)')).toBeVisible();
   await page.getByRole('button', { name: 'See the proof' }).click();
-  await expect(page.getByRole('heading', { name: 'The proof holds' })).toBeVisible();
+  await expect(page.getByRole('heading', { name: 'The proof is valid' })).toBeVisible();
   await expect(page.getByText('sign in', { exact: true })).toBeVisible();
 });
 
@@ -333,7 +333,7 @@ test('two phones of one person are asked both, and the answer of one is enough',
   await enterNumber(elsewhere, await numberShown(page));
   await touch(elsewhere);
   await expect(greeting(page, user)).toBeVisible();
-  await expect(heading(phone, 'Not asked any more')).toBeVisible();
+  await expect(heading(phone, 'No longer pending')).toBeVisible();
 });
 
 test.describe('when somebody else tries', () => {
@@ -345,27 +345,27 @@ test.describe('when somebody else tries', () => {
       await server.admin('relying-parties', 'update', '--tolerant-prompts', 'false');
       const { user, phone } = await openBank(page, server);
       await page.getByLabel('Your name').fill(user);
-      await page.getByRole('button', { name: 'Somebody else tries to sign in as you' }).click();
+      await page.getByRole('button', { name: 'Simulate someone else signing in as you' }).click();
       await expect(phone.getByText('From Chrome on Windows, Far away, 198.51.100.66')).toBeVisible();
       await expect(page.getByRole('listitem')).toHaveCount(3);
       await expect(page.getByText(/^They may try again in \d+ seconds\.$/)).toBeVisible();
       await phone.getByRole('button', { name: 'I did not start this' }).click();
       await expect(phone.getByText('Acme Bank was notified that it was not you who started this.')).toBeVisible();
-      await expect(phone.getByText(/^Until .+, whoever tries this again does not reach your phone\.$/)).toBeVisible();
-      await expect(page.getByText('You said that it was not you.')).toBeVisible();
+      await expect(phone.getByText(/^Until .+, further attempts do not reach your phone\.$/)).toBeVisible();
+      await expect(page.getByText('You reported that it was not you.')).toBeVisible();
       for (let left = 2; left > 0; left -= 1) {
         await phone.getByRole('button', { name: 'Done' }).click();
         await phone.getByRole('button', { name: 'I did not start this' }).click();
         await expect(phone.getByText('Acme Bank was notified')).toBeVisible();
       }
       await phone.getByRole('button', { name: 'Done' }).click();
-      await page.getByRole('button', { name: 'Sign in by code meanwhile' }).click();
+      await page.getByRole('button', { name: 'Sign in with a code instead' }).click();
       await signInByCode(page, phone);
       await expect(greeting(page, user)).toBeVisible();
       await page.getByRole('button', { name: 'Sign out' }).click();
       await page.getByLabel('Your name').fill(user);
-      await page.getByRole('button', { name: 'Somebody else tries to sign in as you' }).click();
-      await expect(page.getByText('nobody rings your phone by name now')).toBeVisible();
+      await page.getByRole('button', { name: 'Simulate someone else signing in as you' }).click();
+      await expect(page.getByText('requests by name no longer reach your phone')).toBeVisible();
     } finally {
       await server.stop();
     }
@@ -376,7 +376,7 @@ test.describe('when somebody else tries', () => {
     try {
       const { user } = await openBank(page, server);
       await page.getByLabel('Your name').fill(user);
-      await page.getByRole('button', { name: 'Somebody else tries to sign in as you' }).click();
+      await page.getByRole('button', { name: 'Simulate someone else signing in as you' }).click();
       await expect(page.getByText('nodkey admin relying-parties update --tolerant-prompts false')).toBeVisible();
       await expect(page.getByRole('listitem')).toHaveCount(5);
     } finally {

@@ -1,4 +1,4 @@
-/** What the bank's page asks: the bank's own backend and, as any page of a relying party, Nodkey's public API. */
+/** Calls of the bank's page: to the bank's own backend and, like any page of a relying party, to Nodkey's public API. */
 
 import { backoff } from '../lib/pause.js';
 import { b64uDecode } from '../lib/jose.js';
@@ -15,7 +15,7 @@ import { Problem, call } from '../lib/problem.js';
  * @property {string} balance in euros
  */
 /**
- * Something the bank asked on a phone.
+ * A request that the bank sent to a phone.
  * @typedef {object} Request
  * @property {string} id
  * @property {'sign_in' | 'transfer' | 'attack'} kind
@@ -23,7 +23,7 @@ import { Problem, call } from '../lib/problem.js';
  * @property {string} action
  * @property {string} resource
  * @property {string} expires_at RFC 3339
- * @property {string} [match_number] only when it was just created
+ * @property {string} [match_number] only in the answer that creates it
  * @property {'not_me' | 'changed_mind' | 'number_mismatch'} [reject_reason]
  * @property {number} [accepted_level]
  */
@@ -31,12 +31,12 @@ import { Problem, call } from '../lib/problem.js';
 /** @typedef {{id: string, payload: string, expiresAt: number, matchNumber?: string}} Code */
 
 const API = '/demo/api';
-/** Seconds the backend holds an answer back, and milliseconds after which it is not going to come. */
+/** How long the backend holds a response, in seconds, and after how many milliseconds it is given up. */
 const WAIT = 25;
 const GIVE_UP = 40_000;
 
 /**
- * What the page has to know of the bank.
+ * The bank's configuration for the page.
  * @returns {Promise<Site>}
  */
 export function readSite() {
@@ -44,7 +44,7 @@ export function readSite() {
 }
 
 /**
- * Who is signed in, if anybody is.
+ * The session, if someone is signed in.
  * @returns {Promise<Session | null>}
  */
 export async function readSession() {
@@ -57,7 +57,7 @@ export async function endSession() {
 }
 
 /**
- * Asks a phone whether its owner signs in: whoever scanned a code, or a user by name.
+ * Sends a sign-in request to the phone that scanned a code, or to a user by name.
  * @param {{trucode_id: string} | {user: string}} who
  * @returns {Promise<Request>}
  */
@@ -66,7 +66,7 @@ export function signIn(who) {
 }
 
 /**
- * Asks a user's phone, as a stranger who knows the name would.
+ * Sends a sign-in request to a user's phone, as a stranger who knows the name would.
  * @param {string} user
  * @returns {Promise<Request>}
  */
@@ -75,7 +75,7 @@ export function attack(user) {
 }
 
 /**
- * Asks the user's phone whether a transfer is meant.
+ * Sends a request to confirm a transfer to the user's phone.
  * @param {{payee: string, amount: string}} transfer
  * @returns {Promise<Request>}
  */
@@ -84,12 +84,12 @@ export function transfer({ payee, amount }) {
 }
 
 /**
- * Waits until a request is over, through whatever the network does.
+ * Waits until a request has ended, across network failures.
  * @param {string} id
  * @param {AbortSignal} signal
  * @returns {Promise<Request>}
  */
-export async function untilOver(id, signal) {
+export async function untilEnded(id, signal) {
   for (;;) {
     const request = await insist(signal, (patient) => {
       return call('GET', `${API}/requests/${id}?wait=${WAIT}`, { signal: patient });
@@ -99,7 +99,7 @@ export async function untilOver(id, signal) {
 }
 
 /**
- * Takes a request back. One that is over is none to be taken back, which is fine.
+ * Cancels a request. One that has already ended is left as it is.
  * @param {string} id
  */
 export async function cancel(id) {
@@ -109,7 +109,7 @@ export async function cancel(id) {
 }
 
 /**
- * The proof of an answer, and the keys it is verified by.
+ * The evidence of an answer, and the keys to verify it with.
  * @param {string} id
  * @returns {Promise<{evidence: Evidence, jwks: import('../lib/jose.js').Jwks}>}
  */
@@ -122,7 +122,7 @@ export async function readProof(id) {
 }
 
 /**
- * Makes a secure QR code.
+ * Creates a secure QR code.
  * @param {string} relyingPartyId
  * @param {AbortSignal} signal
  * @returns {Promise<Code>}
@@ -135,7 +135,7 @@ export async function createCode(relyingPartyId, signal) {
 }
 
 /**
- * Waits until a code is paired, or over.
+ * Waits until a code is paired or has expired.
  * @param {string} id
  * @param {AbortSignal} signal
  * @returns {Promise<boolean>} whether it is paired
@@ -146,7 +146,7 @@ export async function untilPaired(id, signal) {
 }
 
 /**
- * Makes a call again and again until it is answered; what is refused is thrown.
+ * Retries a call until it is answered. A refusal is thrown.
  * @template T
  * @param {AbortSignal} signal
  * @param {(patient: AbortSignal) => Promise<T>} make
@@ -166,7 +166,7 @@ async function insist(signal, make) {
 }
 
 /**
- * When a code is over, in milliseconds. Only to know when to make the next: its signature is the phone's to verify.
+ * When a code expires, in milliseconds. Only used to schedule the next code: the phone verifies the signature.
  * @param {string} payload
  * @returns {number}
  */

@@ -1,4 +1,4 @@
-/** The bank's page: which view is shown, and the bar above it. */
+/** The bank's page: the current view, and the bar above it. */
 
 import { h, replace, toast } from '../lib/dom.js';
 import { icon } from '../lib/icons.js';
@@ -11,7 +11,7 @@ import { signInView } from './views/sign_in.js';
 const find = (selector) => /** @type {HTMLElement} */ (document.querySelector(selector));
 const main = find('main');
 const user = find('.user');
-const news = find('body > [role=status]');
+const announcer = find('body > [role=status]');
 
 /** @type {import('./view.js').View | null} */
 let current = null;
@@ -24,8 +24,8 @@ function show(view) {
   replace(main, view.element);
   const heading = view.element.querySelector('h1');
   document.title = [heading?.textContent, 'Acme Bank'].filter(Boolean).join(' · ');
-  // Who is at the phone stays there; and at first the page is read from its beginning.
-  if (document.activeElement instanceof HTMLIFrameElement) news.textContent = heading?.textContent ?? '';
+  // Someone using the phone keeps their focus there. On load, the page is read from the top.
+  if (document.activeElement instanceof HTMLIFrameElement) announcer.textContent = heading?.textContent ?? '';
   else if (!isFirst) heading?.focus();
   window.scrollTo(0, 0);
 }
@@ -38,7 +38,7 @@ async function start() {
     const bank = { site, phone, transfers: [], show, home: (notice) => home(bank, notice) };
     await enter(bank, session);
     phone.load();
-    // What comes after the first view, fetched while that is looked at; should it fail, whoever needs it says so.
+    // Preloads what follows the first view. If that fails, the import that needs it reports so.
     import('./views/account.js').catch(() => {});
   } catch (cause) {
     show(failure(cause, start));

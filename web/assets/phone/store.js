@@ -1,4 +1,4 @@
-/** The phone's accounts, in IndexedDB: the only storage that holds keys which cannot be read out. */
+/** The phone's accounts, in IndexedDB: the only browser storage that can hold keys that cannot be exported. */
 
 /**
  * An account at a relying party: one device key, one presence key.
@@ -10,13 +10,13 @@
  * @property {import('../lib/jose.js').Jwks} jwks pinned
  * @property {CryptoKeyPair} deviceKey
  * @property {CryptoKeyPair} presenceKey
- * @property {CryptoKeyPair} [nextKey] is to replace the presence key, and the gateway may know it already
- * @property {ArrayBuffer} [passkey] names the platform's user verification that guards the presence key; without it a button does
+ * @property {CryptoKeyPair} [nextKey] replacement of the presence key, which the gateway may already know
+ * @property {ArrayBuffer} [passkey] credential id for the user verification that guards the presence key; without one a button does
  * @property {string} name of this phone, at the relying party
  * @property {number} addedAt milliseconds
- * @property {number} [phonesKnownUntil] until when the person knows of all of the user's phones, in milliseconds
- * @property {boolean} [isDeclared] whether the gateway knows what this phone can do
- * @property {{path: string, jwt: string}} [enrolment] the ticket whose backend has yet to be told of this phone, and with what
+ * @property {number} [phonesKnownUntil] activation time up to which the person has confirmed the user's phones, in milliseconds
+ * @property {boolean} [isDeclared] whether the gateway knows this phone's capabilities
+ * @property {{path: string, jwt: string}} [enrolment] the ticket whose backend has yet to be notified, and the JWT for it
  */
 
 const DATABASE = 'nodkey-phone';
@@ -32,7 +32,7 @@ export async function listAccounts() {
 }
 
 /**
- * Keeps an account, in the place of what was kept of it.
+ * Stores an account, replacing its previous state.
  * @param {Account} account
  */
 export async function putAccount(account) {
@@ -40,7 +40,7 @@ export async function putAccount(account) {
 }
 
 /**
- * Forgets an account, and its keys with it.
+ * Deletes an account and its keys.
  * @param {string} id
  */
 export async function deleteAccount(id) {

@@ -1,4 +1,4 @@
-/** The way in: by a code that a phone scans, or by name. */
+/** Sign-in: with a code that a phone scans, or by name. */
 
 import { countdown } from '../../lib/countdown.js';
 import { h, replace } from '../../lib/dom.js';
@@ -12,9 +12,9 @@ import { explain, worded } from '../view.js';
 /** @typedef {import('../view.js').Bank} Bank */
 
 /**
- * Offers both ways in.
+ * Offers both ways to sign in.
  * @param {Bank} bank
- * @param {import('../../lib/dom.js').Child} [notice] why it is shown, when it was not asked for
+ * @param {import('../../lib/dom.js').Child} [notice] why the person has to sign in again
  * @returns {import('../view.js').View}
  */
 export function signInView(bank, notice) {
@@ -23,11 +23,7 @@ export function signInView(bank, notice) {
     leave: () => leaving.abort(),
     element: h(
       'section.stack.wide',
-      h(
-        'div.stack.tight',
-        h('h1', { tabindex: -1 }, 'Sign in'),
-        h('p.lead', 'No password. Your phone says that it is you.'),
-      ),
+      h('div.stack.tight', h('h1', { tabindex: -1 }, 'Sign in'), h('p.lead', 'No password. Confirm on your phone.')),
       notice,
       h('div.ways', byCode(bank, leaving.signal), byName(bank)),
     ),
@@ -45,7 +41,7 @@ function byCode(bank, signal) {
 }
 
 /**
- * Shows one code after the other, and goes on with the one that is scanned.
+ * Shows one code after the other, and continues with the one that is scanned.
  * @param {Bank} bank
  * @param {HTMLElement} place
  * @param {AbortSignal} signal
@@ -69,10 +65,10 @@ async function offer(bank, place, signal) {
       code.classList.remove('old');
       replace(code, qrSvg(payload, 'Sign-in code: show it to the phone in this browser'));
       replace(number, next.matchNumber && ['Your phone asks for ', h('strong.digits', next.matchNumber)]);
-      replace(renewal, shown.element, h('p.small.muted', 'Is your phone in this browser? Then click the code.'));
+      replace(renewal, shown.element, h('p.small.muted', 'Phone in this browser? Click the code.'));
     });
     replace(place, h('div.code-box.taken', icon('check', 40), h('p', 'Scanned')));
-    await ask(bank, { trucode_id: id });
+    await request(bank, { trucode_id: id });
   } catch (cause) {
     if (signal.aborted) return;
     const again = h(
@@ -88,13 +84,13 @@ async function offer(bank, place, signal) {
 }
 
 /**
- * Has a phone asked, and shows that it is.
+ * Sends the request to a phone, and shows that it is pending.
  * @param {Bank} bank
  * @param {Parameters<typeof signIn>[0]} who
  */
-async function ask(bank, who) {
-  const { asked } = await import('./asked.js');
-  bank.show(asked(bank, await signIn(who), 'user' in who ? who.user : undefined));
+async function request(bank, who) {
+  const { waiting } = await import('./waiting.js');
+  bank.show(waiting(bank, await signIn(who), 'user' in who ? who.user : undefined));
 }
 
 /** @param {Bank} bank */
@@ -108,7 +104,7 @@ function byName(bank) {
     submit.ariaBusy = 'true';
     clearRefusal(form, refusal);
     try {
-      await ask(bank, { user: name.value });
+      await request(bank, { user: name.value });
     } catch (cause) {
       submit.ariaBusy = null;
       showRefusal(form, refusal, worded(cause));
@@ -121,13 +117,13 @@ function byName(bank) {
   const stranger = h(
     'button.button.quiet',
     { type: 'button', onclick: strangers },
-    'Somebody else tries to sign in as you',
+    'Simulate someone else signing in as you',
   );
   const form = h('form.stack', { onsubmit, novalidate: true }, refusal, field('Your name', name), submit, stranger);
   return h(
     'section.card.way',
     h('h2', 'Or by name'),
-    h('p.muted', 'Your phone asks you, wherever it is.'),
+    h('p.muted', 'Confirm on your phone, wherever it is.'),
     form,
     newcomer(bank),
   );
