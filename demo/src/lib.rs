@@ -1,9 +1,11 @@
-//! Acme Bank: a relying party's site, as its backend would make it. It knows Nodkey by the server SDK and by what any browser may
-//! ask, and is nothing to Nodkey but one more relying party.
+//! Acme Bank: the site of a relying party, as its backend would implement it. It uses only the server SDK and the public browser API, and
+//! Nodkey treats it like any other relying party.
 //!
-//! A demonstration: who is signed in, and what they own, is in memory and gone with the process.
+//! A demonstration: sessions and balances are in memory and end with the process.
 
 mod bank;
+mod browser;
+mod calls;
 mod enrolments;
 mod problem;
 mod requests;
@@ -22,7 +24,10 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
-use axum_extra::extract::cookie::{Cookie, SameSite};
+use axum_extra::extract::{
+    CookieJar,
+    cookie::{Cookie, SameSite},
+};
 use moka::sync::Cache;
 use nodkey_kernel::{jose::b64u, random::Random, time::Clock};
 use nodkey_server_sdk::Nodkey;
@@ -33,26 +38,29 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use bank::Cents;
+use calls::{Calls, Entry};
 use enrolments::Ticket;
 use problem::Problem;
-use requests::Asked;
+use requests::Pending;
 use session::Session;
 
-/// How many sessions, requests and tickets are remembered, each.
+/// The most sessions, requests and tickets kept, each.
 const CAPACITY: u64 = 10_000;
-/// How many browsers may wait at once.
+/// The most browsers whose calls are kept.
+const MAX_LOGS: u64 = 500;
+/// The most browsers that may wait for a result at the same time.
 const MAX_WAITING: usize = 1_000;
 
-/// What the bank knows of Nodkey.
+/// The bank's connection to Nodkey.
 #[derive(Debug)]
 pub struct Backend {
     /// A client with the relying party's server credential.
     pub nodkey: Nodkey,
     /// The gateway's public URL.
     pub gateway: String,
-    /// The bank, to Nodkey.
+    /// The bank's relying party.
     pub relying_party_id: String,
-    /// Token of the mobile credential: what the bank's app is shipped with.
+    /// Token of the mobile credential that the bank's app ships with.
     pub mobile_token: String,
     /// Secret of the mobile credential.
     pub mobile_secret: SecretString,
@@ -68,17 +76,18 @@ struct Inner {
     clock: Clock,
     random: Random,
     sessions: Cache<String, Session>,
-    requests: Cache<String, Arc<Asked>>,
+    requests: Cache<String, Arc<Pending>>,
     tickets: Cache<String, Ticket>,
     balances: Cache<String, Cents>,
-    /// Held while a phone becomes a user's, so that of two phones one gets the name.
+    calls: Calls,
+    /// Held while a phone is bound, so that only one of two phones gets a free name.
     enrolling: Mutex<()>,
     waiting: Semaphore,
     closing: CancellationToken,
 }
 
 impl Site {
-    /// Makes the site; it is closed until [`Site::open`].
+    /// Creates the site. It is closed until [`Site::open`].
     #[must_use]
     pub fn new(clock: Clock, random: Random) -> Self {
         let hours = |hours| Duration::from_hours(hours);
@@ -90,6 +99,7 @@ impl Site {
             requests: Cache::builder().max_capacity(CAPACITY).time_to_live(hours(8)).build(),
             tickets: Cache::builder().max_capacity(CAPACITY).time_to_live(Duration::from_mins(10)).build(),
             balances: Cache::builder().max_capacity(CAPACITY).build(),
+            calls: Calls::new(MAX_LOGS, hours(1)),
             enrolling: Mutex::default(),
             waiting: Semaphore::new(MAX_WAITING),
             closing: CancellationToken::new(),
@@ -101,15 +111,16 @@ impl Site {
         let _ = self.0.backend.set(backend);
     }
 
-    /// Lets go whoever waits, so that the process can stop.
+    /// Ends all waits, so that the process can stop.
     pub fn close(&self) {
         self.0.closing.cancel();
     }
 
-    /// The pages and what they ask.
+    /// The pages and their API.
     pub fn routes(&self) -> Router {
         let api = Router::new()
             .route("/site", get(about))
+            .route("/calls", get(calls::list))
             .route("/session", get(session::show).delete(session::end))
             .route("/sign_ins", post(requests::sign_in))
             .route("/transfers", post(requests::transfer))
@@ -133,20 +144,27 @@ impl Site {
         Cookie::build((name, value)).path("/demo").http_only(true).same_site(SameSite::Lax).secure(secure).build()
     }
 
-    /// 256 random bits: nobody guesses them.
+    /// Records a call or an event for a browser.
+    fn record(&self, browser: &str, entry: Entry) {
+        self.0.calls.record(browser, self.0.clock.now(), entry);
+    }
+
+    /// Returns 256 random bits.
     fn secret(&self) -> String {
         b64u(&self.0.random.bytes::<32>())
     }
 }
 
-/// Refuses to be opened by a name that is another's, which would make this origin another's, too.
+/// Refuses requests under a foreign host name, which would make this origin another site's (DNS rebinding).
 async fn own_name(State(site): State<Site>, request: Request, next: Next) -> Response {
     let gateway = site.0.backend.get().map_or("", |backend| backend.gateway.as_str());
     if nodkey_web::is_own_name(&request, gateway) { next.run(request).await } else { Problem::wrong_host(gateway).into_response() }
 }
 
-/// What the page needs to make codes of its own, as any page of a relying party.
-async fn about(State(site): State<Site>) -> Result<Json<Value>, Problem> {
+/// Returns what the page needs to create codes itself, like any page of a relying party.
+async fn about(State(site): State<Site>, jar: CookieJar) -> Result<(CookieJar, Json<Value>), Problem> {
     let backend = site.backend()?;
-    Ok(Json(json!({"relying_party_id": backend.relying_party_id, "name": bank::NAME, "gateway": backend.gateway})))
+    let about = json!({"relying_party_id": backend.relying_party_id, "name": bank::NAME, "gateway": backend.gateway});
+    let (_, jar) = browser::ensure_id(&site, jar);
+    Ok((jar, Json(about)))
 }

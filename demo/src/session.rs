@@ -1,4 +1,4 @@
-//! Who is signed in.
+//! Sessions of signed-in users.
 
 use axum::{Json, extract::State, http::StatusCode};
 use axum_extra::extract::CookieJar;
@@ -9,7 +9,7 @@ use crate::{Site, bank::OPENING_BALANCE, problem::Problem};
 
 const COOKIE: &str = "acme_session";
 
-/// A person who signed in.
+/// A session.
 #[derive(Clone, Debug)]
 pub struct Session {
     /// The user identifier.
@@ -21,13 +21,13 @@ pub struct Session {
 }
 
 impl Session {
-    /// Returns that of a browser.
+    /// Returns the session of a browser.
     pub fn of(site: &Site, jar: &CookieJar) -> Result<Self, Problem> {
         jar.get(COOKIE).and_then(|cookie| site.0.sessions.get(cookie.value())).ok_or_else(Problem::not_signed_in)
     }
 
-    /// Begins one, by an accepted trusonafication: whoever the answering device is bound to. The browser gets a new cookie: one it
-    /// was given before, by whomever, is worth nothing.
+    /// Begins the session of the user to whom the answering device is bound. The browser gets a new cookie, so that one planted before is
+    /// worthless (session fixation).
     pub fn begin(site: &Site, jar: CookieJar, done: &nodkey_server_sdk::proto::trusonafication::v1::Trusonafication) -> CookieJar {
         let result = done.result.clone().unwrap_or_default();
         let session = Self {
@@ -43,7 +43,7 @@ impl Session {
     }
 }
 
-/// Tells who is signed in.
+/// Returns the session, null if nobody is signed in.
 pub async fn show(State(site): State<Site>, jar: CookieJar) -> Json<Value> {
     let session = Session::of(&site, &jar).ok().map(|session| {
         let balance = site.0.balances.get(&session.user).unwrap_or(OPENING_BALANCE);

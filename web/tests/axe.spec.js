@@ -103,7 +103,9 @@ for (const viewport of [{ width: 1440, height: 900 }, HANDHELD]) {
       await expectAccessible(page, 'receipt');
       await page.getByRole('button', { name: 'Back to the account' }).click();
       await expect(greeting(page, user)).toBeVisible();
-      await expect(page.getByRole('listitem')).toBeVisible();
+      await expect(page.getByRole('main').getByRole('listitem')).toBeVisible();
+      for (const summary of await page.getByRole('region', { name: 'Calls and events' }).locator('summary').all())
+        await summary.click();
       await expectAccessible(page, 'account, after a transfer');
       await page.route('**/evidence', async (route) => {
         const response = await route.fetch();

@@ -27,10 +27,10 @@ test('the phone shows exactly the payee and the amount; what it accepted is prov
   await expect(heading(page, 'Money sent')).toBeVisible();
   await expect(page.getByRole('heading', { name: 'The proof is valid' })).toBeVisible();
   for (const check of HOLDS) await expect(page.getByRole('main').getByText(check)).toBeVisible();
-  await expect(page.getByText('transfer 90.50 EUR to Alan Turing')).toBeVisible();
+  await expect(page.getByRole('main').getByText('transfer 90.50 EUR to Alan Turing')).toBeVisible();
   await page.getByRole('button', { name: 'Back to the account' }).click();
   await expectBalance(page, '€2,409.50');
-  await expect(page.getByRole('listitem')).toHaveText(/Alan Turing−€90\.50$/);
+  await expect(page.getByRole('main').getByRole('listitem')).toHaveText(/Alan Turing−€90\.50$/);
 });
 
 test('a receipt whose proof was tampered with says which check fails', async ({ page, server }) => {

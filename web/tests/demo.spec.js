@@ -130,6 +130,51 @@ test.describe('by code', () => {
   });
 });
 
+test('a code that is clicked before there is a phone leads to its set-up, keeps what was entered, and goes on with the code', async ({
+  page,
+  server,
+}) => {
+  const user = somebody();
+  await page.goto(`${server.url}/demo`);
+  await page.getByLabel('Your name').fill(user);
+  const phone = phoneBeside(page);
+  await phone.getByLabel('Your name there').fill(user);
+  const shown = await code(page).getByRole('img').locator('path').getAttribute('d');
+  await code(page).click();
+  await expect(phone.getByText('Set up this phone first.')).toBeVisible();
+  await expect(phone.getByLabel('Your name there')).toHaveValue(user);
+  await expect(page.getByLabel('Your name')).toHaveValue(user);
+  expect(await code(page).getByRole('img').locator('path').getAttribute('d')).toBe(shown);
+  await phone.getByRole('button', { name: 'Join Acme Bank' }).click();
+  await phone.getByRole('button', { name: 'OK' }).click();
+  await pair(phone);
+  await accept(phone);
+  await expect(greeting(page, user)).toBeVisible();
+});
+
+test('on a phone’s screen the phone of this browser comes before the code, and goes on with it in one tab', async ({
+  page,
+  server,
+}) => {
+  await page.setViewportSize(HANDHELD);
+  await page.goto(`${server.url}/demo`);
+  const open = page.getByRole('link', { name: 'Open on this phone' });
+  await expect(open).toHaveAttribute('href', /#scan=/);
+  const [above, below] = [await open.boundingBox(), await code(page).boundingBox()];
+  expect(above?.y).toBeLessThan(below?.y ?? 0);
+  const [phone] = await Promise.all([page.context().waitForEvent('page'), open.click()]);
+  const user = somebody();
+  await phone.getByLabel('Your name there').fill(user);
+  await open.click();
+  await expect(phone.getByLabel('Your name there')).toHaveValue(user);
+  expect(page.context().pages()).toHaveLength(2);
+  await phone.getByRole('button', { name: 'Join Acme Bank' }).click();
+  await phone.getByRole('button', { name: 'OK' }).click();
+  await pair(phone);
+  await accept(phone);
+  await expect(greeting(page, user)).toBeVisible();
+});
+
 test.describe('by name', () => {
   test('who is asked by name matches the number', async ({ page, server }) => {
     const { user, phone } = await openBank(page, server);
@@ -336,6 +381,14 @@ test('two phones of one person are asked both, and the answer of one is enough',
   await expect(heading(phone, 'No longer pending')).toBeVisible();
 });
 
+/**
+ * The attempts of the simulated stranger.
+ * @param {import('@playwright/test').Page} page
+ */
+function attempts(page) {
+  return page.getByRole('main').getByRole('listitem');
+}
+
 test.describe('when somebody else tries', () => {
   test('the phone says from where, others have to pause, and the owner signs in by a code meanwhile', async ({
     page,
@@ -347,7 +400,7 @@ test.describe('when somebody else tries', () => {
       await page.getByLabel('Your name').fill(user);
       await page.getByRole('button', { name: 'Simulate someone else signing in as you' }).click();
       await expect(phone.getByText('From Chrome on Windows, Far away, 198.51.100.66')).toBeVisible();
-      await expect(page.getByRole('listitem')).toHaveCount(3);
+      await expect(attempts(page)).toHaveCount(3);
       await expect(page.getByText(/^They may try again in \d+ seconds\.$/)).toBeVisible();
       await phone.getByRole('button', { name: 'I did not start this' }).click();
       await expect(phone.getByText('Acme Bank was notified that it was not you who started this.')).toBeVisible();
@@ -378,7 +431,7 @@ test.describe('when somebody else tries', () => {
       await page.getByLabel('Your name').fill(user);
       await page.getByRole('button', { name: 'Simulate someone else signing in as you' }).click();
       await expect(page.getByText('nodkey admin relying-parties update --tolerant-prompts false')).toBeVisible();
-      await expect(page.getByRole('listitem')).toHaveCount(5);
+      await expect(attempts(page)).toHaveCount(5);
     } finally {
       await server.stop();
     }

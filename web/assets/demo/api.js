@@ -31,6 +31,13 @@ import { Problem, call } from '../lib/problem.js';
 /** @typedef {{id: string, payload: string, expiresAt: number, matchNumber?: string}} Code */
 
 const API = '/demo/api';
+
+/**
+ * Dispatches `backend` after each call to the bank's backend, which may have called Nodkey for it, and `page` with each call of the page
+ * itself to Nodkey.
+ */
+export const activity = new EventTarget();
+
 /** How long the backend holds a response, in seconds, and after how many milliseconds it is given up. */
 const WAIT = 25;
 const GIVE_UP = 40_000;
@@ -40,7 +47,7 @@ const GIVE_UP = 40_000;
  * @returns {Promise<Site>}
  */
 export function readSite() {
-  return call('GET', `${API}/site`);
+  return backend('GET', '/site');
 }
 
 /**
@@ -48,12 +55,12 @@ export function readSite() {
  * @returns {Promise<Session | null>}
  */
 export async function readSession() {
-  return (await call('GET', `${API}/session`)).session;
+  return (await backend('GET', '/session')).session;
 }
 
 /** Signs out. */
 export async function endSession() {
-  await call('DELETE', `${API}/session`);
+  await backend('DELETE', '/session');
 }
 
 /**
@@ -62,7 +69,7 @@ export async function endSession() {
  * @returns {Promise<Request>}
  */
 export function signIn(who) {
-  return call('POST', `${API}/sign_ins`, { body: who });
+  return backend('POST', '/sign_ins', { body: who });
 }
 
 /**
@@ -71,7 +78,7 @@ export function signIn(who) {
  * @returns {Promise<Request>}
  */
 export function attack(user) {
-  return call('POST', `${API}/sign_ins`, { body: { stranger_as: user } });
+  return backend('POST', '/sign_ins', { body: { stranger_as: user } });
 }
 
 /**
@@ -80,7 +87,7 @@ export function attack(user) {
  * @returns {Promise<Request>}
  */
 export function transfer({ payee, amount }) {
-  return call('POST', `${API}/transfers`, { body: { payee, amount } });
+  return backend('POST', '/transfers', { body: { payee, amount } });
 }
 
 /**
@@ -92,7 +99,7 @@ export function transfer({ payee, amount }) {
 export async function untilEnded(id, signal) {
   for (;;) {
     const request = await insist(signal, (patient) => {
-      return call('GET', `${API}/requests/${id}?wait=${WAIT}`, { signal: patient });
+      return backend('GET', `/requests/${id}?wait=${WAIT}`, { signal: patient });
     });
     if (request.status !== 'IN_PROGRESS') return request;
   }
@@ -103,7 +110,7 @@ export async function untilEnded(id, signal) {
  * @param {string} id
  */
 export async function cancel(id) {
-  await call('DELETE', `${API}/requests/${id}`).catch((cause) => {
+  await backend('DELETE', `/requests/${id}`).catch((cause) => {
     if (!(cause instanceof Problem) || cause.isPassing) throw cause;
   });
 }
@@ -115,7 +122,7 @@ export async function cancel(id) {
  */
 export async function readProof(id) {
   const [evidence, jwks] = await Promise.all([
-    call('GET', `${API}/requests/${id}/evidence`),
+    backend('GET', `/requests/${id}/evidence`),
     call('GET', '/jwks', { cache: 'reload' }),
   ]);
   return { evidence, jwks };
@@ -131,6 +138,7 @@ export async function createCode(relyingPartyId, signal) {
   const body = { relying_party_id: relyingPartyId };
   const made = await insist(signal, (patient) => call('POST', '/api/v2/trucodes', { body, signal: patient }));
   const { id, payload, match_number: matchNumber } = made;
+  record({ key: 'code', method: 'POST', path: '/api/v2/trucodes', request: body, status: 201, response: made });
   return { id, payload, matchNumber, expiresAt: expiryOf(payload) };
 }
 
@@ -141,8 +149,38 @@ export async function createCode(relyingPartyId, signal) {
  * @returns {Promise<boolean>} whether it is paired
  */
 export async function untilPaired(id, signal) {
-  const { paired } = await insist(signal, (patient) => call('GET', `/api/v2/trucodes/${id}`, { signal: patient }));
-  return paired;
+  const path = `/api/v2/trucodes/${id}`;
+  const response = await insist(signal, (patient) => call('GET', path, { signal: patient }));
+  if (response.paired) record({ method: 'GET', path, status: 200, response });
+  return response.paired;
+}
+
+/**
+ * The calls and events that the backend has recorded for this browser, with numbers above `after`.
+ * @param {number} after
+ * @returns {Promise<any[]>}
+ */
+export async function readCalls(after) {
+  return (await call('GET', `${API}/calls?after=${after}`)).calls;
+}
+
+/**
+ * Calls the bank's backend.
+ * @param {string} method
+ * @param {string} path
+ * @param {Parameters<typeof call>[2]} [options]
+ */
+async function backend(method, path, options) {
+  try {
+    return await call(method, API + path, options);
+  } finally {
+    activity.dispatchEvent(new Event('backend'));
+  }
+}
+
+/** @param {{key?: string, method: string, path: string, request?: unknown, status: number, response: unknown}} made */
+function record(made) {
+  activity.dispatchEvent(new CustomEvent('page', { detail: made }));
 }
 
 /**

@@ -4,7 +4,8 @@ import { h, replace } from '../lib/dom.js';
 import { handToPhone } from '../lib/handoff.js';
 import { icon } from '../lib/icons.js';
 
-const PHONE = '/demo/phone';
+/** Path of the phone's page. */
+export const PHONE = '/demo/phone';
 /** Widths with space for both. Keep in sync with demo.css. */
 const WIDE = matchMedia('(width >= 1100px)');
 

@@ -15,6 +15,7 @@ import { Problem } from '../lib/problem.js';
  * @typedef {object} Bank
  * @property {import('./api.js').Site} site
  * @property {import('./phone_panel.js').PhonePanel} phone
+ * @property {import('./steps.js').Steps} steps
  * @property {{payee: string, amount: string, id: string}[]} transfers since the page was opened, the newest first
  * @property {(view: View) => void} show
  * @property {(notice?: Child) => Promise<void>} home shows the account, or the sign-in when nobody is signed in

@@ -88,9 +88,11 @@ function next() {
 function scanned(text) {
   const isReady = accounts.all.length > 0;
   scannedEarly = isReady ? '' : text;
-  if (isReady && readTransferRequest(text)) void open(({ handOn }) => handOn(app, text));
-  else if (isReady) void open(({ pairing }) => pairing(app, text));
-  else show(addAccount(app));
+  if (isReady && readTransferRequest(text)) return void open(({ handOn }) => handOn(app, text));
+  if (isReady) return void open(({ pairing }) => pairing(app, text));
+  // A set-up that has begun keeps what was entered.
+  if (!current?.isSetup) show(addAccount(app));
+  current?.codeWaits?.();
 }
 
 /** Follows the fragment of the address once, and removes it from the address and the history. */

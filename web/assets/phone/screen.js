@@ -10,6 +10,8 @@ import { icon } from '../lib/icons.js';
  * @property {() => void} [update] called when accounts or their requests changed
  * @property {() => void} [leave] called when another screen replaces it
  * @property {boolean} [isIdle] whether a request may replace it
+ * @property {boolean} [isSetup] whether it sets up an account, and may hold what the person entered
+ * @property {() => void} [codeWaits] called when a code was scanned that needs the account first
  */
 /**
  * What screens use of the app.

@@ -49,7 +49,7 @@ export function receipt(bank, request) {
 export function proof(bank, id, title) {
   const place = h('div.card', { 'aria-live': 'polite' });
   const back = h('button.button.primary', { type: 'button', onclick: () => bank.home() }, 'Back to the account');
-  void load(place, id);
+  void load(bank, place, id);
   return {
     element: h(
       'section.narrow.stack.wide',
@@ -61,10 +61,11 @@ export function proof(bank, id, title) {
 }
 
 /**
+ * @param {Bank} bank
  * @param {HTMLElement} place
  * @param {string} id
  */
-async function load(place, id) {
+async function load(bank, place, id) {
   replace(
     place,
     h(
@@ -77,9 +78,16 @@ async function load(place, id) {
       import('../../lib/evidence.js'),
       readProof(id),
     ]);
-    replace(place, verdict(await verifyEvidence(evidence, jwks, { trusonafication: id })), details(evidence));
+    const verified = await verifyEvidence(evidence, jwks, { trusonafication: id });
+    replace(place, verdict(verified), details(evidence));
+    if (bank.transfers.length && verified.verdict === 'verified') bank.steps.reach(4);
   } catch (cause) {
-    const again = h('button.button', { type: 'button', onclick: () => load(place, id) }, icon('refresh'), 'Try again');
+    const again = h(
+      'button.button',
+      { type: 'button', onclick: () => load(bank, place, id) },
+      icon('refresh'),
+      'Try again',
+    );
     replace(place, h('div.failure', icon('alert', 24), h('p', explain(cause)), again));
   }
 }

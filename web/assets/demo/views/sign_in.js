@@ -7,6 +7,7 @@ import { icon } from '../../lib/icons.js';
 import { qrSvg } from '../../lib/qr.js';
 import { signIn } from '../api.js';
 import { offerCodes } from '../codes.js';
+import { PHONE } from '../phone_panel.js';
 import { explain, worded } from '../view.js';
 
 /** @typedef {import('../view.js').Bank} Bank */
@@ -54,10 +55,18 @@ async function offer(bank, place, signal) {
   const code = h('button.code-box', hint, h('span.skeleton'));
   const number = h('p');
   const renewal = h('div.row');
-  replace(place, code, number, renewal);
+  // The same tab each time: a phone that is open goes on there.
+  const open = h(
+    'a.button.primary.large.block.only-small',
+    { target: 'nodkey-phone' },
+    icon('phone'),
+    'Open on this phone',
+  );
+  replace(place, open, code, number, renewal);
   try {
     const id = await offerCodes(bank.site.relying_party_id, signal, (next, freshUntil) => {
       payload = next.payload;
+      open.setAttribute('href', `${PHONE}#scan=${encodeURIComponent(payload)}`);
       ring.stop();
       const label = 'Time until the next code';
       const shown = countdown({ start: Date.now(), end: freshUntil, label, onOver: () => code.classList.add('old') });
@@ -134,7 +143,7 @@ function newcomer(bank) {
   const open = { type: 'button', onclick: () => bank.phone.open() };
   return h(
     'div.newcomer',
-    h('p.small.only-wide', 'New here? Make the phone beside this yours, then click the code.'),
+    h('p.small.only-wide', 'New here? Set up the phone beside this page first, then click the code.'),
     h(
       'div.stack.only-narrow',
       h('p.small', 'New here? Set up a phone first, then come back.'),

@@ -1,7 +1,7 @@
 /** Adds an account: at the demo by joining its bank, elsewhere by opening an invitation link. */
 import { h } from '../../lib/dom.js';
 import { clearRefusal, field, showRefusal } from '../../lib/form.js';
-import { mark } from '../../lib/icons.js';
+import { icon, mark } from '../../lib/icons.js';
 import { Problem, call } from '../../lib/problem.js';
 import { readDemoApp, readTicket } from '../enrolment.js';
 import { button, layout, message } from '../screen.js';
@@ -86,13 +86,25 @@ function join(app, back) {
     submit,
     move,
   );
+  const codeFirst = h(
+    'p.notice.info',
+    { hidden: true, role: 'status' },
+    icon('qr'),
+    h('span', 'Set up this phone first. It then continues with the code.'),
+  );
   return {
+    isSetup: true,
+    codeWaits: () => void (codeFirst.hidden = false),
     element: layout({
       kind: 'join',
       back,
       lead: h('p.logo', mark(28), 'Nodkey'),
       title: 'Set up this phone',
-      body: [h('p.lead', 'It signs you in without a password. Try it with Acme Bank, a fictional bank.'), form],
+      body: [
+        h('p.lead', 'It signs you in without a password. Try it with Acme Bank, a fictional bank.'),
+        codeFirst,
+        form,
+      ],
     }),
   };
 }

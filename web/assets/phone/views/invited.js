@@ -52,6 +52,7 @@ function invitation(app, ticket) {
   const article = ticket.path.startsWith('/console/') ? 'the ' : '';
   const keys = 'It creates keys that never leave this browser. They sign your answers to requests.';
   return {
+    isSetup: true,
     element: layout({
       kind: 'message',
       lead: avatar(ticket.relyingParty),
