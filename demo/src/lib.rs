@@ -131,7 +131,7 @@ impl Site {
             .route("/enrolments/{ticket}", get(enrolments::show).post(enrolments::finish))
             .layer(map_response(problem::private))
             .with_state(self.clone());
-        let routes = nodkey_web::page("/demo", Page::Demo).merge(nodkey_web::page("/demo/phone", Page::Phone)).nest("/demo/api", api);
+        let routes = nodkey_web::page("/demo", Page::Demo).merge(nodkey_web::phone("/demo/phone")).nest("/demo/api", api);
         routes.route_layer(from_fn_with_state(self.clone(), own_name))
     }
 

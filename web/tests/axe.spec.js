@@ -294,6 +294,9 @@ for (const viewport of [{ width: 1440, height: 900 }, HANDHELD]) {
       }
       await expect(page.getByRole('listitem')).toHaveCount(OUTCOMES.length);
       await expectAccessible(page, 'accounts, with what was answered');
+      await page.getByRole('button', { name: 'History' }).click();
+      await expect(page.getByRole('listitem')).toHaveCount(OUTCOMES.length);
+      await expectAccessible(page, 'history');
     });
   });
 }

@@ -4,7 +4,9 @@ import { Problem } from '../lib/problem.js';
 import { ConnectionSlots } from './connection_slots.js';
 import { enrol, finish, prepare } from './enrolment.js';
 import { latestUnknown } from './joined.js';
+import { addAnswer, listAnswers } from './history.js';
 import { keyStore } from './keys.js';
+import { refresh, unsubscribe } from './notifications.js';
 import { byTurn, isShown, needsPresence } from './pending.js';
 import { Phone } from './protocol.js';
 import { renew, settle } from './renewal.js';
@@ -26,14 +28,7 @@ import { keepWaiting } from './waiting.js';
  * @property {AbortController} closing
  */
 /** @typedef {{entry: Entry, pending: Pending}} Prompt */
-/**
- * @typedef {object} Answered
- * @property {Account} account
- * @property {Pending} pending
- * @property {import('../lib/challenge.js').Decision} decision
- * @property {import('./protocol.js').Answer} answer
- * @property {Date} at
- */
+/** @typedef {import('./history.js').Answered} Answered */
 
 /** How often the user's phones are checked at most, in milliseconds: accounts that take turns reconnect every few seconds. */
 const CHECK_INTERVAL = 60_000;
@@ -50,7 +45,7 @@ export class Accounts extends EventTarget {
     super();
     this.#confirm = confirm;
     /**
-     * Answers sent since the page was opened, the newest first.
+     * What this phone answered, the newest first.
      * @type {Answered[]}
      */
     this.answered = [];
@@ -75,6 +70,7 @@ export class Accounts extends EventTarget {
       if (!stored.some((account) => account.id === id)) this.#close(entry);
     }
     for (const account of stored) await this.#open(account);
+    this.answered = await listAnswers();
     this.#changed();
   }
 
@@ -182,6 +178,8 @@ export class Accounts extends EventTarget {
    */
   async forget(entry) {
     await deleteAccount(entry.account.id);
+    this.answered = this.answered.filter(({ account }) => account !== entry.account.id);
+    await unsubscribe(entry.account.id).catch(() => {});
     this.#close(entry);
     this.#stored();
   }
@@ -196,8 +194,8 @@ export class Accounts extends EventTarget {
     entry.answering = pending;
     try {
       const answer = await entry.phone.respond(pending, decision, more);
-      this.answered.unshift({ account: entry.account, pending, decision, answer, at: new Date() });
       entry.pending.delete(pending.id);
+      await this.#record(entry, pending, { decision, why: more?.why, status: answer.status });
       return answer;
     } catch (e) {
       if (e instanceof Problem && !e.isPassing) entry.pending.delete(pending.id);
@@ -226,8 +224,22 @@ export class Accounts extends EventTarget {
    */
   async #accept(entry, pending) {
     const answer = await entry.phone.respond(pending, 'accept');
-    this.answered.unshift({ account: entry.account, pending, decision: 'accept', answer, at: new Date() });
-    this.#changed();
+    await this.#record(entry, pending, { decision: 'accept', status: answer.status });
+  }
+
+  /**
+   * Keeps what was answered. A browser that is out of space loses the entry, not the answer.
+   * @param {Entry} entry
+   * @param {Pending} pending
+   * @param {Pick<Answered, 'decision' | 'why' | 'status'>} answer
+   */
+  async #record({ account, phone }, { challenge }, answer) {
+    const { id, user } = account;
+    const { rp, act: action, res: resource } = challenge;
+    const answered = { account: id, at: phone.now(), relyingParty: rp.name, user, action, resource, ...answer };
+    await addAnswer(answered).catch(reportError);
+    this.answered = [answered, ...this.answered];
+    this.#stored();
   }
 
   /** @param {Account} stored */
@@ -256,6 +268,7 @@ export class Accounts extends EventTarget {
     this.#entries.set(account.id, entry);
     if (!account.isDeclared) void this.#declare(entry);
     // If the gateway cannot be reached, the next page that opens retries.
+    void refresh(account, phone).catch(() => {});
     void settle(account, phone, (reason) => this.#confirm(entry, reason)).catch(() => {});
     void keepWaiting(phone, this.#slots, entry.closing.signal, this.#listener(entry));
   }

@@ -5,6 +5,7 @@ import { CHANNEL } from '../lib/handoff.js';
 import { Accounts } from './accounts.js';
 import { isShown } from './pending.js';
 import { button, message } from './screen.js';
+import { keepShell } from './service_worker.js';
 import { readTransferRequest } from './transfer.js';
 import { addAccount } from './views/add.js';
 import { home } from './views/home.js';
@@ -117,6 +118,15 @@ async function onMessage({ data }) {
   scanned(data.payload);
 }
 
+/** Says so while there is no network: the app shell works without. */
+function watchConnection() {
+  const notice = /** @type {HTMLElement} */ (document.querySelector('.offline'));
+  const update = () => (notice.hidden = navigator.onLine);
+  window.addEventListener('online', update);
+  window.addEventListener('offline', update);
+  update();
+}
+
 async function start() {
   if (!globalThis.crypto?.subtle) return open(({ noKeys }) => noKeys());
   try {
@@ -133,7 +143,9 @@ async function start() {
   channel.addEventListener('message', onMessage);
   window.addEventListener('hashchange', followAddress);
   if (!followAddress()) next();
+  watchConnection();
   screens().catch(() => {});
+  void keepShell();
 }
 
 void start();

@@ -219,6 +219,31 @@ export class Phone {
     return json(await this.#transport.send('PATCH', this.#path(), { body: { capabilities: CAPABILITIES } }));
   }
 
+  /**
+   * Section 3: returns what a browser subscribes to pushes with; null at older gateways.
+   * @returns {Promise<{webpush_public_key: string | null} | null>}
+   */
+  async pushOptions() {
+    const sent = this.#transport.send('GET', `${this.#path()}/push_options`);
+    return sent.then(json, (e) => {
+      if (e instanceof Problem && e.status === 404) return null;
+      throw e;
+    });
+  }
+
+  /**
+   * Section 3: registers where the phone is woken. Idempotent; replaces an earlier registration.
+   * @param {{provider: 'webpush', endpoint: string, keys?: Record<string, string>}} registration a `PushSubscription`
+   */
+  async registerPush(registration) {
+    await this.#transport.send('PUT', `${this.#path()}/push_registration`, { body: registration });
+  }
+
+  /** Section 3: ends pushes to this phone. Idempotent. */
+  async forgetPush() {
+    await this.#transport.send('DELETE', `${this.#path()}/push_registration`);
+  }
+
   /** Section 3: retires the device permanently. */
   async retire() {
     await this.#transport.send('DELETE', this.#path());

@@ -9,6 +9,7 @@ import { canVerifyUser, createPasskey } from '../presence.js';
 import { avatar, button, layout } from '../screen.js';
 import { safeText } from '../safe_text.js';
 import { freeze } from './freeze.js';
+import { showNotifications } from './notifications.js';
 import { showPresenceKey } from './presence_key.js';
 
 /** @typedef {import('../screen.js').App} App */
@@ -33,6 +34,7 @@ export function account(app, entry) {
   const guard = h('div.stack.tight');
   const lost = h('div.stack.tight');
   const presenceKey = h('div.stack.tight', { 'aria-live': 'polite' });
+  const notifications = h('div.stack.tight', { 'aria-live': 'polite' });
   const update = () => {
     replace(lost, lostPhone(app, entry));
     replace(facts, [
@@ -44,7 +46,10 @@ export function account(app, entry) {
     void showGuard(app, entry, guard);
   };
   update();
-  if (entry.state !== 'gone') void showPresenceKey(app, entry, presenceKey);
+  if (entry.state !== 'gone') {
+    void showPresenceKey(app, entry, presenceKey);
+    void showNotifications(entry, notifications);
+  }
   return {
     isIdle: true,
     update,
@@ -57,6 +62,7 @@ export function account(app, entry) {
         entry.state === 'inactive' && trouble('Not active', INACTIVE),
         h('div.card', facts),
         h('div.card.stack', h('h2', 'How you confirm'), guard),
+        entry.state !== 'gone' && h('div.card.stack', h('h2', 'Notifications'), notifications),
         entry.state !== 'gone' && h('div.card.stack', h('h2', 'Lost another phone?'), lost),
         entry.state !== 'gone' && h('div.card.stack', h('h2', 'What your answers prove'), presenceKey),
       ],

@@ -1,14 +1,18 @@
 /** The accounts of this phone, and its latest answers. */
 
 import { h, replace } from '../../lib/dom.js';
-import { exactly, time } from '../../lib/format.js';
+import { exactly } from '../../lib/format.js';
 import { icon, mark } from '../../lib/icons.js';
 import { avatar, button, layout } from '../screen.js';
 import { safeText } from '../safe_text.js';
 import { addAccount } from './add.js';
 import { freeze } from './freeze.js';
+import { answerRow } from './history.js';
 
 /** @typedef {import('../accounts.js').Entry} Entry */
+
+/** How many of the latest answers are shown. */
+const LATEST = 5;
 
 /** @type {Record<Entry['state'], [tone: string, text: string]>} */
 const STATES = {
@@ -30,11 +34,13 @@ export function home(app) {
   const untrusted = h('div', { 'aria-live': 'polite' });
   const joined = h('div.stack', { 'aria-live': 'polite' });
   const recent = h('div.stack');
+  const whole = button('quiet block', [icon('clock'), 'History'], () => app.open(({ history }) => history(app)));
   const update = () => {
     updateAccounts(app, list);
     replace(untrusted, untrustedNotice(app.accounts.all));
     updateJoined(app, joined);
     replace(recent, answered(app));
+    whole.hidden = !app.accounts.answered.length;
   };
   update();
   return {
@@ -43,7 +49,7 @@ export function home(app) {
     element: layout({
       title: 'Your accounts',
       lead: h('p.logo', mark(22), 'Nodkey'),
-      body: [h('p.muted', 'Requests from these sites appear here.'), untrusted, joined, list, recent],
+      body: [h('p.muted', 'Requests from these sites appear here.'), untrusted, joined, list, recent, whole],
       actions: [
         button('primary large block', [icon('qr', 18), 'Scan a code'], () => app.open(({ scan }) => scan(app))),
         button('quiet block', [icon('plus'), 'Add an account'], () => app.show(addAccount(app))),
@@ -149,20 +155,14 @@ function joinedNotice(app, entry) {
 }
 
 /** @param {import('../screen.js').App} app */
-function answered({ accounts }) {
-  if (!accounts.answered.length) return null;
-  const rows = accounts.answered.slice(0, 20).map(({ pending: { challenge }, answer, at }) => {
-    const isAccepted = answer.status !== 'REJECTED';
-    return h(
-      'li.list-item',
-      h('span.result', { class: isAccepted ? 'ok' : 'bad' }, icon(isAccepted ? 'check' : 'close')),
-      h(
-        'span.grow.stack.tight',
-        h('span', safeText(challenge.act)),
-        h('span.small.muted', isAccepted ? 'Accepted, ' : 'Rejected, ', safeText(challenge.rp.name)),
-      ),
-      h('span.small.muted', time(at)),
-    );
-  });
-  return [h('h2', 'Answered since this page was opened'), h('ul.card.flush.list', rows)];
+function answered(app) {
+  const { answered: all } = app.accounts;
+  if (!all.length) return null;
+  return [
+    h('h2', 'Latest answers'),
+    h(
+      'ul.card.flush.list',
+      all.slice(0, LATEST).map((one) => answerRow(one)),
+    ),
+  ];
 }

@@ -1,6 +1,7 @@
 /** Every screen except those that the phone can start with. */
 
 export { account } from './account.js';
+export { history } from './history.js';
 export { invited } from './invited.js';
 export { pairing } from './pairing.js';
 export { prompt } from './prompt.js';
