@@ -56,7 +56,8 @@ fn worker() -> String {
 /// Scripts that the phone's page imports, at once or later.
 fn is_shell(path: &str) -> bool {
     let folder = ["phone/", "lib/", "vendor/qr/"].iter().any(|folder| path.starts_with(folder));
-    folder && path.ends_with(".js") && path != WORKER
+    let is_script = std::path::Path::new(path).extension().is_some_and(|extension| extension == "js");
+    folder && is_script && path != WORKER
 }
 
 #[cfg(test)]
