@@ -91,7 +91,7 @@ mod tests {
         {
             assert!(files.contains(&file), "{file}");
         }
-        assert!(!files.iter().any(|file| file.contains("service_worker") || file.contains("/console/")));
+        assert!(!files.iter().any(|file| file.contains("/app/") || file.contains("/console/")));
     }
 
     #[tokio::test]
