@@ -1,4 +1,4 @@
-//! The rules of ARCHITECTURE.md that the compiler does not know.
+//! The rules of ARCHITECTURE.md that the compiler does not check.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,7 +28,7 @@ pub fn rust_files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// What each package of the workspace depends on, tests aside.
+/// The dependencies of each package of the workspace, without those of tests.
 fn dependencies() -> BTreeMap<String, Vec<String>> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
@@ -59,7 +59,7 @@ fn one_crate_alone_speaks_to_each_engine() {
     let libraries = [
         ("sqlx", &["nodkey-db", "nodkey-testkit"][..]),
         ("deadpool", &["nodkey-db"]),
-        // `nodkey bench bounds` compares with bare clients: a bound taken through nodkey-db would get worse together with it.
+        // `nodkey bench bounds` compares with bare clients: a bound measured through nodkey-db would degrade together with it.
         ("rusqlite", &["nodkey", "nodkey-db"]),
         ("tokio-postgres", &["nodkey"]),
         ("async-nats", &["nodkey-bus"]),
@@ -120,7 +120,7 @@ fn domains_are_pure() {
 #[test]
 fn the_use_cases_alone_touch_the_tables() {
     for service in SERVICES.iter().filter(|s| **s != "gateway") {
-        for outside in ["grpc", "events", "jobs", "domain", "convert", "lanes", "webhook", "push"] {
+        for outside in ["grpc", "events", "jobs", "domain", "convert", "queues", "webhook", "push"] {
             for file in part(service, outside) {
                 let text = std::fs::read_to_string(&file).unwrap();
                 assert!(!text.contains("store::"), "{} uses the store", file.display());
@@ -142,7 +142,7 @@ fn every_service_has_the_same_rooms() {
     }
 }
 
-/// The first words of what the `use` declarations of a text name after `prefix`.
+/// The first path segments after `prefix` in the `use` declarations of a text.
 fn used(text: &str, prefix: &str) -> BTreeSet<String> {
     let mut words = BTreeSet::new();
     for declaration in text.split(prefix).skip(1) {
@@ -160,7 +160,7 @@ fn used(text: &str, prefix: &str) -> BTreeSet<String> {
     words
 }
 
-/// The modules of a folder that use one another in a circle.
+/// The modules of a folder that use one another in a cycle.
 fn circle(folder: &str, prefix: &str) -> Vec<String> {
     let folder = top().join(folder);
     let mut modules: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -176,7 +176,7 @@ fn circle(folder: &str, prefix: &str) -> Vec<String> {
         uses.remove(&name);
         modules.entry(name).or_default().extend(uses);
     }
-    // What uses nothing that is left is in no circle.
+    // A module that uses none of those left is in no cycle.
     loop {
         let left: BTreeSet<_> = modules.keys().cloned().collect();
         modules.retain(|_, uses| uses.iter().any(|module| left.contains(module)));

@@ -1,5 +1,5 @@
-//! What strangers do to a door: many requests, answers that nobody takes, bodies that do not end, half a greeting, invented words. Each is
-//! given a running process, and says what it held.
+//! Attacks by unauthenticated clients: many requests, responses that are not read, bodies that do not end, half a preface, invented
+//! methods. Each attacks a running process and returns what it holds.
 
 use std::{
     collections::BTreeSet,
@@ -17,7 +17,7 @@ use tokio::{
     task::JoinSet,
 };
 
-/// Somebody's process.
+/// The process under attack.
 #[derive(Clone, Debug)]
 pub struct Target {
     /// Where the gateway listens.
@@ -29,7 +29,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// As `nodkey dev` describes itself.
+    /// From the description that `nodkey dev` prints of itself.
     pub fn of(dev: &serde_json::Value, pid: u32) -> Self {
         let text = |name: &str| dev[name].as_str().unwrap().to_owned();
         let http = text("http").trim_start_matches("http://").parse().unwrap();
@@ -43,7 +43,7 @@ impl Target {
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
     }
 
-    /// Its metrics, as text.
+    /// Its metrics, in the text format.
     pub async fn metrics(&self) -> String {
         reqwest::get(&self.metrics).await.unwrap().text().await.unwrap()
     }
@@ -55,15 +55,15 @@ impl Target {
         metrics.lines().filter(of).map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
     }
 
-    /// Its sockets, counted from outside: to ask it would cost it something.
+    /// The number of its sockets, counted from outside because asking the process would cost it something.
     pub fn sockets(&self) -> usize {
         let files = std::fs::read_dir(format!("/proc/{}/fd", self.pid)).unwrap();
-        // One may be closed while they are read.
+        // A socket may be closed during the count.
         let links = files.filter_map(|file| std::fs::read_link(file.unwrap().path()).ok());
         links.filter(|link| link.to_string_lossy().starts_with("socket:")).count()
     }
 
-    /// Waits until it has no more sockets than these.
+    /// Waits until it has at most this many sockets.
     pub async fn sockets_fall_to(&self, most: usize) {
         while self.sockets() > most {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -75,7 +75,7 @@ impl Target {
     }
 }
 
-/// Watches how much memory a process takes at the most.
+/// Watches the peak memory of a process.
 pub struct Peak {
     before: u64,
     most: Arc<AtomicU64>,
@@ -84,7 +84,7 @@ pub struct Peak {
 }
 
 impl Peak {
-    /// Begins to watch.
+    /// Begins watching.
     pub fn watch(target: &Target) -> Self {
         let before = target.resident();
         let (most, done) = (Arc::new(AtomicU64::new(before)), Arc::new(AtomicBool::new(false)));
@@ -98,7 +98,7 @@ impl Peak {
         Self { before, most, done, target: target.clone() }
     }
 
-    /// By how many bytes it grew at the most, so far.
+    /// The peak growth so far, in bytes.
     pub fn grown(&self) -> u64 {
         self.most.fetch_max(self.target.resident(), Ordering::Relaxed);
         self.most.load(Ordering::Relaxed) - self.before
@@ -118,14 +118,14 @@ const DATA: u8 = 0;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
-/// HTTP/2 by hand, as no library would speak it: limits of the other side mean nothing.
+/// Handwritten HTTP/2 that ignores the limits of the other side, as no library would.
 pub struct Rude {
     stream: TcpStream,
     next: u32,
 }
 
 impl Rude {
-    /// Greets, and has room for so many bytes of each answer.
+    /// Connects, with a receive window of this many bytes for each response.
     pub async fn connect(target: &Target, window: u32) -> Self {
         let mut greeting = PREFACE.to_vec();
         let setting = [&4_u16.to_be_bytes()[..], &window.to_be_bytes()].concat();
@@ -135,12 +135,12 @@ impl Rude {
         Self { stream, next: 1 }
     }
 
-    /// Asks so often at once, and takes no answer. Whoever is thrown out has asked.
+    /// Sends this many requests at once and reads no response. Stops when the server closes the connection.
     pub async fn ask(&mut self, method: &str, path: &str, body: Option<&[u8]>, times: u32) {
         self.ask_with(method, path, &[], body, times).await;
     }
 
-    /// The same with header fields.
+    /// Does the same with header fields.
     pub async fn ask_with(&mut self, method: &str, path: &str, fields: &[(&str, &str)], body: Option<&[u8]>, times: u32) {
         let head = head(method, path, fields);
         for _ in 0..times {
@@ -179,13 +179,13 @@ fn head(method: &str, path: &str, fields: &[(&str, &str)]) -> Vec<u8> {
     head
 }
 
-/// A path that anybody may ask, and that asks a service.
+/// A path that needs no credential and makes the gateway call a service.
 pub fn code(i: u32) -> String {
     format!("/api/v2/trucodes/{}", uuid::Uuid::from_u128(u128::from(i) + (7 << 76) + (2 << 62)))
 }
 
-/// Connections that each ask as often as this without a credential, one obedient to the limits and taking its answers, the next not.
-/// Returns how many were answered.
+/// Connections that each send this many requests without a credential. Every other one ignores the limits and reads no responses. Returns
+/// the number of responses to the others.
 pub async fn anonymous_requests(target: &Target, connections: u32, requests: u32) -> u32 {
     let mut tasks = JoinSet::new();
     for i in 0..connections {
@@ -210,7 +210,7 @@ pub async fn anonymous_requests(target: &Target, connections: u32, requests: u32
 }
 
 async fn obedient(target: &Target, connection: u32, requests: u32) -> u32 {
-    // As many at first as clients ask at once before they know how many they may.
+    // At first as many streams as clients open before they know the limit.
     let client = h2::client::Builder::new().initial_max_send_streams(100).handshake::<_, bytes::Bytes>(target.connect().await);
     let (sender, connected) = client.await.unwrap();
     tokio::spawn(connected);
@@ -222,7 +222,7 @@ async fn obedient(target: &Target, connection: u32, requests: u32) -> u32 {
         sender = sender.ready().await.unwrap();
         let (answer, _) = sender.send_request(request, true).unwrap();
         answers.spawn(async move {
-            // To its end: what is given up is one more that the other side may still count.
+            // Reads to the end, because an abandoned stream may still count at the other side.
             let (head, mut body) = answer.await?.into_parts();
             while let Some(data) = body.data().await {
                 body.flow_control().release_capacity(data?.len())?;
@@ -240,8 +240,8 @@ async fn obedient(target: &Target, connection: u32, requests: u32) -> u32 {
     u32::try_from(statuses.len()).unwrap()
 }
 
-/// Connections whose clients have no room for answers, and ask for the largest that anybody may have. They are held as long as what is
-/// returned.
+/// Connections with no receive window for responses that request the largest public ones. They stay open until the returned value is
+/// dropped.
 pub async fn answers_that_nobody_takes(target: &Target, connections: usize, paths: &[&str]) -> Vec<Rude> {
     let mut held = Vec::new();
     for _ in 0..connections {
@@ -254,7 +254,7 @@ pub async fn answers_that_nobody_takes(target: &Target, connections: usize, path
     held
 }
 
-/// Connections that begin to send a body, of whom nobody knows who they are, and do not end it.
+/// Unauthenticated connections that begin to send a body and do not end it.
 pub async fn bodies_without_an_end(target: &Target, connections: usize) -> (Vec<TcpStream>, Vec<Rude>) {
     let (mut plain, mut rude) = (Vec::new(), Vec::new());
     for i in 0..connections {
@@ -265,20 +265,20 @@ pub async fn bodies_without_an_end(target: &Target, connections: usize) -> (Vec<
             rude.push(connection);
             continue;
         }
-        // As large as is taken, a little more, and as large as it gets.
+        // As large as is accepted, a little larger, and very large.
         let (said, sent) = [(8_192, 8_191), (65_536, 65_535), (1_000_000, 200_000)][i % 3];
         let mut stream = target.connect().await;
         let head = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {said}\r\n\r\n");
         let mut all = head.into_bytes();
         all.resize(all.len() + sent, b' ');
-        // What is not taken is not waited for.
+        // What the server does not read is not waited for.
         let _ = tokio::time::timeout(Duration::from_millis(20), stream.write_all(&all)).await;
         plain.push(stream);
     }
     (plain, rude)
 }
 
-/// Connections whose calls of a public gRPC method have a token that is none, all the time there is, and a message that does not come.
+/// Connections with calls of a public gRPC method that have an invalid token, the longest deadline, and a message that does not arrive.
 pub async fn calls_that_do_not_go_on(target: &Target, connections: usize) -> Vec<Rude> {
     let path = "/nodkey.registry.v1.SigningKeyService/GetJwks";
     let fields = [("content-type", "application/grpc"), ("te", "trailers"), ("authorization", "Bearer x"), ("grpc-timeout", "60S")];
@@ -291,7 +291,7 @@ pub async fn calls_that_do_not_go_on(target: &Target, connections: usize) -> Vec
     held
 }
 
-/// Connections that create something in the name of credentials that they invent, and do not end the body.
+/// Connections that send requests with invented credentials and do not end the body.
 pub async fn bodies_of_invented_credentials(target: &Target, connections: u32) -> Vec<Rude> {
     let mut held = Vec::new();
     for i in 0..connections {
@@ -307,7 +307,7 @@ pub async fn bodies_of_invented_credentials(target: &Target, connections: u32) -
     held
 }
 
-/// Connections that say the beginning of HTTP/2 and then nothing, or are closed, or half closed. Returns those that are open.
+/// Connections that send part of the HTTP/2 preface and then nothing, or are closed, or half closed. Returns those that are open.
 pub async fn half_of_a_greeting(target: &Target, connections: usize) -> Vec<TcpStream> {
     let mut open = Vec::new();
     for i in 0..connections {
@@ -325,7 +325,7 @@ pub async fn half_of_a_greeting(target: &Target, connections: usize) -> Vec<TcpS
     open
 }
 
-/// Requests by methods that do not exist. Returns the statuses of their answers.
+/// Sends requests with invented methods. Returns the statuses of the responses.
 pub async fn invented_methods(target: &Target, count: usize) -> BTreeSet<String> {
     let mut statuses = BTreeSet::new();
     let mut stream = target.connect().await;
@@ -335,7 +335,7 @@ pub async fn invented_methods(target: &Target, count: usize) -> BTreeSet<String>
         let request = format!("BREW{i} /api/v2/trusonafications HTTP/1.1\r\nHost: localhost\r\n{last}\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         if i % 50 == 49 {
-            // So that neither side waits for the other.
+            // Reads now and then, so that neither side blocks on the other.
             let mut some = vec![0; 64 << 10];
             let n = stream.read(&mut some).await.unwrap();
             answers.extend_from_slice(&some[..n]);

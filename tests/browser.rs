@@ -1,4 +1,4 @@
-//! A browser at the doors of the console and the demo site: it keeps cookies, and says where its requests come from.
+//! A browser for the console and the demo site: it keeps cookies, and sends the headers that say where its requests come from.
 
 use std::collections::BTreeMap;
 
@@ -21,17 +21,17 @@ impl Browser {
         Self { http: http.to_owned(), client: Client::new(), cookies: BTreeMap::new() }
     }
 
-    /// Another one that has stolen what this one holds.
+    /// Another browser that has stolen the cookies of this one.
     pub fn stolen(&self) -> Self {
         Self { http: self.http.clone(), client: self.client.clone(), cookies: self.cookies.clone() }
     }
 
-    /// What it holds under a name.
+    /// The value of a cookie.
     pub fn cookie(&self, name: &str) -> String {
         self.cookies[name].clone()
     }
 
-    /// The session it holds, over TLS or not.
+    /// The value of the session cookie, over TLS or not.
     pub fn session(&self) -> String {
         self.cookies.iter().find(|(name, _)| name.ends_with("nodkey_session")).unwrap().1.clone()
     }
@@ -45,7 +45,7 @@ impl Browser {
             .header("Sec-Fetch-Site", "same-origin")
     }
 
-    /// Sends it, and keeps the cookies that come back.
+    /// Sends a request, and keeps the cookies of the response.
     pub async fn send(&mut self, request: RequestBuilder) -> Answered {
         let response = request.send().await.unwrap();
         self.keep(&response);
@@ -65,30 +65,30 @@ impl Browser {
         }
     }
 
-    /// GET.
+    /// Sends a GET.
     pub async fn get(&mut self, path: &str) -> Answered {
         self.send(self.request(Method::GET, path)).await
     }
 
-    /// POST of JSON.
+    /// Sends a POST of JSON.
     pub async fn post(&mut self, path: &str, body: &Value) -> Answered {
         let request = self.request(Method::POST, path).header("Content-Type", "application/json").body(body.to_string());
         self.send(request).await
     }
 
-    /// Calls an RPC of `nodkey.`, for a relying party or for nobody.
+    /// Calls an RPC of `nodkey.`, with or without a relying party.
     pub async fn rpc(&mut self, method: &str, relying_party: Option<&str>, message: Value) -> Answered {
         let request = self.rpc_request(method, relying_party, &message);
         self.send(request).await
     }
 
-    /// The same, presenting a confirmation.
+    /// Does the same with a confirmation.
     pub async fn rpc_confirmed(&mut self, method: &str, relying_party: Option<&str>, message: Value, confirmation: &str) -> Answered {
         let request = self.rpc_request(method, relying_party, &message).header("X-Nodkey-Confirmation", confirmation);
         self.send(request).await
     }
 
-    /// Begins to read what an RPC streams, once the server has heard.
+    /// Begins to read the stream of an RPC, once the server has begun it.
     pub async fn stream(&self, method: &str, relying_party: &str) -> Events {
         let response = self.rpc_request(method, Some(relying_party), &json!({})).send().await.unwrap();
         assert_eq!(response.status(), 200);

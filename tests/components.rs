@@ -1,4 +1,4 @@
-//! The list of components that `make sbom` makes.
+//! The bill of materials that `make sbom` generates.
 
 use std::{collections::BTreeSet, path::Path, process::Command};
 

@@ -1,4 +1,4 @@
-//! What is written down is what is.
+//! Documents and contracts match the code.
 
 use std::{collections::BTreeSet, path::Path};
 

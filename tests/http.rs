@@ -1,4 +1,4 @@
-//! The HTTP door by hand, as a client written against the protocol documents alone would use it.
+//! The HTTP API called by hand, as a client written from the protocol documents alone would.
 
 use std::sync::LazyLock;
 
@@ -9,34 +9,34 @@ use serde_json::Value;
 
 const JSON: &str = "application/json";
 
-/// Made once: that takes longer than a call. Each call has a connection of its own.
+/// Made once, because making a client takes longer than a call. Each call has a connection of its own.
 static CLIENT: LazyLock<Client> = LazyLock::new(|| Client::builder().pool_max_idle_per_host(0).build().unwrap());
 
-/// A client that keeps no connection.
+/// A client that keeps no connections.
 pub fn client() -> &'static Client {
     &CLIENT
 }
 
-/// What came back.
+/// A response.
 pub struct Answered {
     /// HTTP status.
     pub status: u16,
     /// `error` of a problem, or empty.
     pub error: String,
-    /// The body, as sent.
+    /// The body, verbatim.
     pub text: String,
-    /// The same as JSON; null when there is none.
+    /// The body as JSON. Null when it is none.
     pub body: Value,
-    /// After how many seconds the same may work, if it says so.
+    /// The `Retry-After` in seconds, if there is one.
     pub retry_after: Option<u64>,
 }
 
-/// Signs and sends as a server SDK does, and verifies the signature of a success.
+/// Signs and sends a request as a server SDK does, and verifies the signature of a successful response.
 pub async fn backend(http: &str, credential: &CreateCredentialResponse, method: Method, path: &str, body: &str) -> Answered {
     backend_with(http, credential, method, path, body, &[]).await
 }
 
-/// The same, with more headers.
+/// Does the same with more headers.
 pub async fn backend_with(
     http: &str,
     credential: &CreateCredentialResponse,
@@ -48,7 +48,7 @@ pub async fn backend_with(
     backend_by(client(), http, credential, method, path, body, headers).await
 }
 
-/// The same, over the connections of this client.
+/// Does the same over the connections of this client.
 pub async fn backend_by(
     client: &Client,
     http: &str,
@@ -85,23 +85,23 @@ pub async fn backend_by(
     answered(status.as_u16(), &bytes, retry_after)
 }
 
-/// Registers a phone: the app's mobile credential, and a proof by the device key.
+/// Registers a phone with the app's mobile credential and a proof by the device key.
 pub async fn register(http: &str, credential: &CreateCredentialResponse, key: &PrivateKey, body: &str) -> Answered {
     register_at(http, http, credential, key, body).await
 }
 
-/// The same, at a gateway that the app knows by another URL.
+/// Does the same at a gateway that the app knows by another URL.
 pub async fn register_at(http: &str, known: &str, credential: &CreateCredentialResponse, key: &PrivateKey, body: &str) -> Answered {
     let proof = dpop::create(key, "POST", &format!("{known}/api/v2/devices"), body.as_bytes(), Clock::system().now(), &Random::system());
     backend_with(http, credential, Method::POST, "/api/v2/devices", body, &[("DPoP", &proof)]).await
 }
 
-/// Sends with a DPoP proof by `key`.
+/// Sends a request with a DPoP proof by `key`.
 pub async fn phone(http: &str, key: &PrivateKey, method: Method, path: &str, body: &str) -> Answered {
     phone_at(http, http, key, method, path, body).await
 }
 
-/// The same, at a gateway that the phone knows by another URL.
+/// Does the same at a gateway that the phone knows by another URL.
 pub async fn phone_at(http: &str, known: &str, key: &PrivateKey, method: Method, path: &str, body: &str) -> Answered {
     let url = format!("{known}{}", path.split('?').next().unwrap());
     let proof = dpop::create(key, method.as_str(), &url, body.as_bytes(), Clock::system().now(), &Random::system());
@@ -112,12 +112,12 @@ pub async fn phone_at(http: &str, known: &str, key: &PrivateKey, method: Method,
     read(request.send().await.unwrap()).await
 }
 
-/// Sends without any credential.
+/// Sends a request without any credential.
 pub async fn nobody(http: &str, method: Method, path: &str, body: &str) -> Answered {
     read(client().request(method, format!("{http}{path}")).body(body.to_owned()).send().await.unwrap()).await
 }
 
-/// Reads an answer.
+/// Reads a response.
 pub async fn read(response: Response) -> Answered {
     let (status, retry_after) = (response.status().as_u16(), retry_after(&response));
     answered(status, &response.bytes().await.unwrap(), retry_after)

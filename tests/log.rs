@@ -1,4 +1,4 @@
-//! What a process logs, kept for a test to read.
+//! Captures the log of a process, for a test to read.
 
 use std::{
     io::Write,
@@ -7,17 +7,17 @@ use std::{
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Keeps what is logged. Cheap to clone.
+/// A captured log. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// What was logged so far.
+    /// Everything logged so far.
     pub fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 
-    /// What was logged since it was taken last.
+    /// What was logged since the previous call.
     pub fn take(&self) -> String {
         String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap()
     }

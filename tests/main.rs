@@ -1,4 +1,4 @@
-//! Scenarios through the public doors; contracts; the rules of the architecture.
+//! Scenarios through the public APIs, contract tests, and the rules of the architecture.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod architecture;
@@ -7,6 +7,7 @@ mod browser;
 mod components;
 mod confirmations;
 mod contract;
+mod dev;
 mod http;
 mod keys;
 mod log;

@@ -13,24 +13,24 @@ use crate::{
     world::{SoftPhone, World, asked},
 };
 
-/// Invites somebody.
+/// Invites an operator.
 pub async fn invite(world: &World, name: &str, role: Role) -> Invitation {
     let mut operators = OperatorServiceClient::new(world.operator(None).channel(ServiceName::Registry));
     let request = InviteOperatorRequest { name: name.into(), role: role.into(), ..InviteOperatorRequest::default() };
     operators.invite_operator(request).await.unwrap().into_inner()
 }
 
-/// The path of the ticket in a link.
+/// The token in the path of an invitation link.
 pub fn ticket(link: &str) -> String {
     link.split_once("#enrol=").unwrap().1.to_owned()
 }
 
-/// A phone that has registered by an invitation, and what it hands over to become the operator's.
+/// Registers a phone by an invitation. Returns it, and the body that makes it the operator's.
 pub async fn register(world: &World, link: &str) -> (SoftPhone, Value) {
     register_with(world, link, SoftwareKeyStore::generate()).await
 }
 
-/// The same with these keys.
+/// Does the same with these keys.
 pub async fn register_with(world: &World, link: &str, keys: SoftwareKeyStore) -> (SoftPhone, Value) {
     let opened = Browser::new(&world.http).get(&ticket(link)).await;
     assert_eq!((opened.status, &opened.body["relying_party"]), (200, &json!("Nodkey console")));
@@ -49,7 +49,7 @@ pub async fn register_with(world: &World, link: &str, keys: SoftwareKeyStore) ->
     (phone, json!({"device_identifier_jwt": registered.device_identifier_jwt}))
 }
 
-/// An operator's phone.
+/// Enrols a phone for an operator.
 pub async fn enrolled(world: &World, name: &str, role: Role) -> (SoftPhone, String) {
     let invitation = invite(world, name, role).await;
     let (phone, jwt) = register(world, &invitation.link).await;
@@ -57,7 +57,7 @@ pub async fn enrolled(world: &World, name: &str, role: Role) -> (SoftPhone, Stri
     (phone, invitation.operator.unwrap().id)
 }
 
-/// Begins a sign-in and has a phone scan it; the browser, which waits, has it asked.
+/// Begins a sign-in and scans its code with a phone. The browser's wait sends the challenge.
 pub async fn scan(browser: &mut Browser, phone: &SoftPhone) {
     let begun = browser.post("/console/api/sign_in", &json!({})).await;
     assert_eq!(begun.status, 201, "{}", begun.body);
@@ -67,13 +67,13 @@ pub async fn scan(browser: &mut Browser, phone: &SoftPhone) {
     assert_ne!(standing(browser, "WAITING").await, "WAITING");
 }
 
-/// How the sign-in of a browser stands, once it is other than `known`.
+/// The state of a browser's sign-in, once it differs from `known`.
 pub async fn standing(browser: &mut Browser, known: &str) -> String {
     let answer = browser.get(&format!("/console/api/sign_in?wait=30&after={known}")).await;
     answer.body["status"].as_str().unwrap_or_else(|| panic!("{}", answer.body)).to_owned()
 }
 
-/// Signs in by that phone.
+/// Signs in with that phone.
 pub async fn sign_in(world: &World, phone: &SoftPhone) -> Browser {
     let mut browser = Browser::new(&world.http);
     scan(&mut browser, phone).await;

@@ -1,4 +1,4 @@
-//! Nodkey as processes that a test starts, kills and starts again, with a network between them that fails on demand.
+//! Nodkey as processes that a test starts, kills and restarts, with proxies between them that fail on demand.
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +22,7 @@ use crate::{
 /// The services with a database, then the gateway.
 pub const SERVICES: [&str; 5] = ["registry", "binding", "trusonafication", "notification", "gateway"];
 
-/// A program that is running. It is stopped at the end of the test.
+/// A running program, stopped at the end of the test.
 pub struct Running(Child);
 
 impl Running {
@@ -34,7 +34,7 @@ impl Running {
         Self(child)
     }
 
-    /// Starts a service and waits until it serves; returns where.
+    /// Starts a service, waits until it serves, and returns its address.
     fn service(command: &mut Command) -> (Self, SocketAddr) {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let log = child.stderr.take().unwrap();
@@ -50,12 +50,12 @@ impl Running {
         self.0.id()
     }
 
-    /// Stops its clock, so to speak: it neither runs nor ends.
+    /// Stops it with SIGSTOP: it neither runs nor ends.
     pub fn pause(&self) {
         signal(self.pid(), "-STOP");
     }
 
-    /// kill -9; it is gone when this returns.
+    /// Kills it with `kill -9`. It is gone when this returns.
     pub fn kill(mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
@@ -64,7 +64,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended already, and then there is nobody to tell.
+        // It may have ended already.
         if let Ok(None) = self.0.try_wait() {
             signal(self.pid(), "-TERM");
             let _ = self.0.wait();
@@ -78,12 +78,12 @@ pub fn signal(pid: u32, signal: &str) {
     assert!(sent.unwrap().success(), "{pid} is running");
 }
 
-/// The folder the binaries were built into: beside the one of this test.
+/// The folder of the built binaries, next to the binary of this test.
 pub fn binaries() -> PathBuf {
     std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned()
 }
 
-/// Reads until a line says what is looked for. What comes later is shown when the test fails.
+/// Reads until a line matches. Later warnings and errors are shown when the test fails.
 fn wait_for_line<T>(output: impl Read + Send + 'static, look: impl Fn(&str) -> Option<T>) -> T {
     let mut lines = BufReader::new(output).lines().map_while(Result::ok);
     let mut before = Vec::new();
@@ -92,31 +92,31 @@ fn wait_for_line<T>(output: impl Read + Send + 'static, look: impl Fn(&str) -> O
         before.push(line);
         found
     });
-    // Whatever else it prints has somewhere to go.
+    // The pipe must be drained, so that the process can go on printing.
     std::thread::spawn(move || lines.filter(|line| line.contains("WARN") || line.contains("ERROR")).for_each(|line| eprintln!("{line}")));
     found.unwrap_or_else(|| panic!("it ended before it was ready: {}", before.join("\n")))
 }
 
-/// How many processes, on which servers.
+/// How many processes to run, on which servers.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Of each service.
+    /// The number of replicas of each service.
     pub replicas: usize,
-    /// A superuser's URL of the PostgreSQL server.
+    /// The URL of the PostgreSQL server, as superuser.
     pub postgres: String,
-    /// URL of the nats-server.
+    /// The URL of the nats-server.
     pub nats: String,
-    /// Of databases, roles and subjects.
+    /// The prefix of databases, roles and subjects.
     pub prefix: String,
-    /// Settings of every process, over those it would have. An internal key among them makes it a deployment of before there were
-    /// service keys: every process has the same secrets.
+    /// Settings of every process, in addition to its usual ones. With an internal key among them, the deployment is one from before service
+    /// keys: every process has the same secrets.
     pub settings: Vec<(String, String)>,
-    /// What each process is given otherwise.
+    /// The keys of every process otherwise.
     pub keys: Keys,
 }
 
 impl Plan {
-    /// One of each service, on the servers of the test run.
+    /// One replica of each service, on the servers of the test run.
     pub fn new() -> Self {
         Self {
             replicas: 1,
@@ -128,17 +128,17 @@ impl Plan {
         }
     }
 
-    /// Two of each service.
+    /// Two replicas of each service.
     pub fn replicated() -> Self {
         Self { replicas: 2, ..Self::new() }
     }
 
-    /// On a PostgreSQL server of the test's own.
+    /// Uses a PostgreSQL server of the test's own.
     pub fn on_postgres(self, server: &TestPostgres) -> Self {
         Self { postgres: server.url("postgres"), ..self }
     }
 
-    /// On a nats-server of the test's own.
+    /// Uses a nats-server of the test's own.
     pub fn on_nats(self, server: &TestNats) -> Self {
         Self { nats: server.url(), ..self }
     }
@@ -154,7 +154,7 @@ impl Plan {
         format!("{}_{service}", self.prefix)
     }
 
-    /// Makes a database and a role for each service: none can read another's tables.
+    /// Creates a database and a role for each service, so that none can read another's tables.
     pub async fn create_databases(&self) {
         for service in &SERVICES[..4] {
             let name = self.database(service);
@@ -164,7 +164,7 @@ impl Plan {
         }
     }
 
-    /// Starts everything on databases that are there.
+    /// Starts everything on existing databases.
     pub async fn start(self) -> Topology {
         let services: BTreeMap<_, _> = SERVICES.iter().map(|name| (*name, Service::new(name, &self))).collect();
         let url = |name: &str| format!("http://{}", services[name].entrance.address());
@@ -192,7 +192,7 @@ impl Plan {
             if !before {
                 service.environment().extend(self.keys.settings(name));
             }
-            // The gateway has no database, and is given no settings of one.
+            // The gateway has no database, so it gets no settings of one.
             let of_database = |setting: &String| *name == "gateway" && setting.starts_with("NODKEY_DB__");
             service.environment().extend(environment.clone().into_iter().filter(|(setting, _)| !of_database(setting)));
             (0..self.replicas).for_each(|replica| service.start(replica));
@@ -202,37 +202,37 @@ impl Plan {
         topology
     }
 
-    /// Makes the databases and starts everything on them.
+    /// Creates the databases and starts everything on them.
     pub async fn run(self) -> Topology {
         self.create_databases().await;
         self.start().await
     }
 }
 
-/// The services as processes, each behind a proxy that spreads connections over its replicas.
+/// The services as processes, each behind a proxy that distributes connections to its replicas.
 pub struct Topology {
-    /// As users see it.
+    /// The deployment as users see it.
     pub world: World,
-    /// What it was started with.
+    /// The plan that it was started with.
     pub plan: Plan,
     services: BTreeMap<&'static str, Service>,
 }
 
-/// The replicas of a service, and every way to and from them.
+/// The replicas of a service, and the proxies to and from them.
 pub struct Service {
     name: &'static str,
-    /// On the way to it, from users and from the other services.
+    /// The proxy to it, for users and the other services.
     pub entrance: Proxy,
-    /// On its way to PostgreSQL.
+    /// The proxy from it to PostgreSQL.
     pub database: Proxy,
-    /// On its way to NATS.
+    /// The proxy from it to NATS.
     pub bus: Proxy,
     environment: Mutex<BTreeMap<String, String>>,
     replicas: Mutex<Vec<Option<(Running, SocketAddr)>>>,
 }
 
 impl Topology {
-    /// A service by its name.
+    /// Returns a service by its name.
     pub fn service(&self, name: &str) -> &Service {
         &self.services[name]
     }
@@ -242,7 +242,7 @@ impl Topology {
         self.services.values()
     }
 
-    /// Its users' view of one replica of each service alone; phones reach the gateway where they always do.
+    /// The deployment as users see it with only one replica of each service. Phones reach the gateway at its usual address.
     pub fn replica(&self, i: usize) -> World {
         let url = |name: &str| format!("http://{}", self.services[name].address(i));
         let endpoints = Endpoints {
@@ -255,7 +255,7 @@ impl Topology {
         World::at(self.world.http.clone(), endpoints, self.world.operator_key().to_owned())
     }
 
-    /// Waits until every process that runs is ready.
+    /// Waits until every running process is ready.
     pub async fn ready(&self) {
         for service in self.services() {
             service.readiness(200).await;
@@ -287,7 +287,7 @@ impl Service {
         self.environment.lock().unwrap()
     }
 
-    /// Changes settings of replicas that start from now on; takes those away that are none.
+    /// Changes the settings of replicas started from now on. `None` removes a setting.
     pub fn change(&self, settings: Vec<(String, Option<String>)>) {
         let mut environment = self.environment();
         for (name, value) in settings {
@@ -301,46 +301,46 @@ impl Service {
     fn command(&self) -> Command {
         let mut command = Command::new(binaries().join(format!("nodkey-{}", self.name)));
         command.env_clear().env("PATH", environment("PATH")).envs(&*self.environment());
-        // The nats-server of the test run has users for `scripts/up-native` alone; others may do everything, as without users.
+        // The nats-server of the test run has users only for `scripts/up-native`. Others need no user to do everything.
         command.env_remove("NODKEY_BUS__USER").env_remove("NODKEY_BUS__PASSWORD");
         command
     }
 
-    /// Starts a process with one more setting, which ends by itself. Returns what it says.
+    /// Starts a process with one more setting and waits until it ends by itself. Returns its output.
     pub fn try_with(&self, name: &str, value: &str) -> String {
         self.try_with_all(&[(name, value)])
     }
 
-    /// The same with some more settings.
+    /// Does the same with several settings.
     pub fn try_with_all(&self, settings: &[(&str, &str)]) -> String {
         let ended = self.command().envs(settings.iter().copied()).output().unwrap();
         assert!(!ended.status.success(), "{} started", self.name);
         String::from_utf8_lossy(&ended.stderr).into_owned()
     }
 
-    /// Starts a replica that does not run, and waits until it serves.
+    /// Starts a stopped replica, and waits until it serves.
     pub fn start(&self, replica: usize) {
         let started = Running::service(&mut self.command());
         assert!(self.replicas.lock().unwrap()[replica].replace(started).is_none(), "it does not run");
         self.aim();
     }
 
-    /// kill -9.
+    /// Kills a replica with `kill -9`.
     pub fn kill(&self, replica: usize) {
         let (running, _) = self.replicas.lock().unwrap()[replica].take().expect("it runs");
         running.kill();
         self.aim();
     }
 
-    /// Stops a replica in order, and waits for its end.
+    /// Stops a replica gracefully, and waits for its end.
     pub fn stop(&self, replica: usize) {
         let stopped = self.replicas.lock().unwrap()[replica].take().expect("it runs");
-        // First nobody is sent there any more, as a load balancer would.
+        // New connections avoid it first, as with a load balancer.
         self.aim();
         drop(stopped);
     }
 
-    /// Where a replica listens.
+    /// The address of a replica.
     pub fn address(&self, replica: usize) -> SocketAddr {
         self.replicas.lock().unwrap()[replica].as_ref().expect("it runs").1
     }
@@ -350,7 +350,7 @@ impl Service {
         self.replicas.lock().unwrap()[replica].as_ref().expect("it runs").0.pid()
     }
 
-    /// Waits until `/readyz` of every replica answers with this status.
+    /// Waits until `/readyz` of every replica responds with this status.
     pub async fn readiness(&self, status: u16) {
         for address in self.addresses() {
             let what = format!("/readyz of {} is {status}", self.name);
@@ -358,7 +358,7 @@ impl Service {
         }
     }
 
-    /// The metrics of every replica, one after the other.
+    /// The concatenated metrics of every replica.
     pub async fn metrics(&self) -> String {
         let mut all = String::new();
         for address in self.addresses() {
@@ -371,14 +371,14 @@ impl Service {
         self.replicas.lock().unwrap().iter().flatten().map(|(_, address)| *address).collect()
     }
 
-    /// Sends new connections to the replicas that run.
+    /// Directs new connections to the running replicas.
     fn aim(&self) {
         self.entrance.set_targets(self.addresses());
     }
 }
 
 impl Drop for Service {
-    /// Nothing waits for the end of what the test left in flight.
+    /// Kills the processes, so that nothing waits for requests that the test left in flight.
     fn drop(&mut self) {
         for (running, _) in self.replicas.get_mut().unwrap().drain(..).flatten() {
             running.kill();
@@ -386,7 +386,7 @@ impl Drop for Service {
     }
 }
 
-/// What `grpc.health.v1` says of a service there, or the code with which it refuses to say anything.
+/// The status of a service according to `grpc.health.v1`, or the code of the refusal.
 pub async fn health(url: &str, service: &str) -> Result<ServingStatus, tonic::Code> {
     let channel = tonic::transport::Endpoint::from_shared(url.to_owned()).unwrap().connect_lazy();
     let request = HealthCheckRequest { service: service.to_owned() };
@@ -394,7 +394,7 @@ pub async fn health(url: &str, service: &str) -> Result<ServingStatus, tonic::Co
     answer.map(|answer| answer.into_inner().status()).map_err(|status| status.code())
 }
 
-/// Status of `/readyz`; none when nobody answers.
+/// The status of `/readyz`. `None` when nothing answers.
 pub async fn readiness(url: &str) -> Option<u16> {
     reqwest::get(format!("{url}/readyz")).await.ok().map(|answer| answer.status().as_u16())
 }

@@ -1,8 +1,8 @@
-//! What the documents of security and of the protocols promise, tests attack.
+//! Every promise of the security and protocol documents names the tests that attack it.
 //!
-//! A promise is a row of a table whose last column is `test`, or a sentence before `**Promised** (...)`. It names its tests by the end of
+//! A promise is a row of a table with the last column `test`, or a sentence before `**Promised** (...)`. It names its tests by the end of
 //! their file's path and their names: `` `scenarios/ends.rs`: `it_expires_by_itself`, `another`; `phone.spec.js`: `a title` ``. In a table
-//! whose last column is `test or gap`, that cell names a test, or begins with why there is none.
+//! with the last column `test or gap`, that cell names a test, or begins with the reason why there is none.
 
 use std::{
     collections::BTreeSet,
@@ -11,12 +11,12 @@ use std::{
 
 use crate::architecture::rust_files;
 
-/// Where a document says instead of naming a test why there is none.
+/// How a cell begins that gives a reason instead of naming a test.
 const INSTEAD: [&str; 3] = ["**Gap**", "**Note**", "**Not applicable**"];
-/// Macros that make tests of the functions they are given.
+/// Macros that turn the functions they are given into tests.
 const MAKERS: [&str; 5] = ["scenarios!", "on_both_engines!", "on_both_buses!", "on_both_channels!", "behind!"];
 
-/// A file with tests: its path from the top, and what is in it.
+/// A file with tests: its path from the repository root, and its contents.
 type Source = (String, String);
 
 fn top() -> PathBuf {
@@ -28,7 +28,7 @@ fn files(folder: &Path, ends: &str) -> Vec<PathBuf> {
     entries.filter(|path| path.to_string_lossy().ends_with(ends)).collect()
 }
 
-/// Every file that may hold a test.
+/// Every file that may contain a test.
 fn sources() -> Vec<Source> {
     let top = top();
     let folders = ["tests", "crates", "services", "sdk", "cli", "web/src"];
@@ -47,16 +47,16 @@ fn documents() -> Vec<Source> {
     paths.iter().map(|path| (path.display().to_string(), std::fs::read_to_string(path).unwrap())).collect()
 }
 
-/// The cells of a row of a table.
+/// The cells of a table row.
 fn cells(line: &str) -> Option<Vec<&str>> {
     let row = line.trim().strip_prefix('|')?.strip_suffix('|')?;
     Some(row.split('|').map(str::trim).collect())
 }
 
-/// Where a document promises something: the words, and what it names for them.
+/// The promises of a document: the text of each, and its citation of tests.
 fn promises(text: &str) -> Vec<(String, String)> {
     let mut promises = Vec::new();
-    // What stands in the last cell of the first row of the table we are in.
+    // The last header cell of the current table.
     let mut header: Option<&str> = None;
     let mut prose = String::new();
     for line in text.lines() {
@@ -83,12 +83,12 @@ fn promises(text: &str) -> Vec<(String, String)> {
     promises
 }
 
-/// Whether a file is of a kind, by the end of its name.
+/// Whether a file is of a kind, by its extension.
 fn is_of(file: &str, kind: &str) -> bool {
     Path::new(file).extension().is_some_and(|extension| extension == kind)
 }
 
-/// The tests that are named: the end of a path, and a name.
+/// The tests in a citation: the end of a path, and a name.
 fn named(citation: &str) -> Vec<(String, String)> {
     let mut file = String::new();
     let mut named = Vec::new();
@@ -102,7 +102,7 @@ fn named(citation: &str) -> Vec<(String, String)> {
     named
 }
 
-/// What stands between the first bracket of a text and the one that closes it.
+/// The text between the first bracket and the one that closes it.
 fn bracketed(text: &str) -> &str {
     let mut depth = 0;
     for (at, c) in text.char_indices() {
@@ -118,7 +118,7 @@ fn bracketed(text: &str) -> &str {
     text
 }
 
-/// The name of the function that a line begins.
+/// The name of the function that begins on a line.
 fn function(line: &str) -> Option<&str> {
     let line = line.trim_start();
     let line = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ")?;
@@ -146,7 +146,7 @@ fn rust_tests(text: &str) -> BTreeSet<&str> {
     for maker in MAKERS {
         for call in text.split(maker).skip(1) {
             let list = bracketed(call);
-            // What prepares the tests stands before the arrow.
+            // The setup of the tests precedes the arrow.
             let names = list.rsplit_once("=>").map_or(list, |(_, names)| names);
             let words = names.split(|c: char| !c.is_alphanumeric() && c != '_');
             tests.extend(words.filter(|word| functions.contains(word)));
@@ -155,7 +155,7 @@ fn rust_tests(text: &str) -> BTreeSet<&str> {
     tests
 }
 
-/// Whether JavaScript has a test of this title.
+/// Whether JavaScript code has a test with this title.
 fn has_script_test(text: &str, title: &str) -> bool {
     text.split("test(").skip(1).any(|call| {
         let call = call.trim_start();
@@ -166,7 +166,7 @@ fn has_script_test(text: &str, title: &str) -> bool {
     })
 }
 
-/// Why a name is that of no test; none when it is one.
+/// Why a citation names no test. `None` if it does.
 fn fault(file: &str, test: &str, sources: &[Source]) -> Option<String> {
     if file.is_empty() {
         return Some(format!("{test} stands without its file"));

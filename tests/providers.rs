@@ -1,4 +1,4 @@
-//! Push providers as their documentation describes them: they check what they are sent, and answer what a test wants.
+//! Push providers that behave as their documentation says: they check what they receive, and respond as a test wants.
 
 use std::{
     collections::VecDeque,
@@ -36,23 +36,23 @@ use tokio::{
     },
 };
 
-/// A push that arrived.
+/// A received push.
 #[derive(Debug)]
 pub struct Arrived {
-    /// Where to: a device token, or the path of a subscription.
+    /// The target: a device token, or the path of a subscription.
     pub to: String,
     /// Its headers.
     pub headers: HeaderMap,
-    /// What it says, decrypted.
+    /// Its decrypted payload.
     pub body: Value,
 }
 
-/// What a provider answers: a status, the code of the error if it is one, and how many seconds to wait.
+/// A provider's response: the status, the error code if it is an error, and the seconds to wait.
 pub type Answer = (u16, &'static str, Option<u32>);
 
-/// A provider that is running.
+/// A running provider.
 pub struct Provider {
-    /// Where.
+    /// Its URL.
     pub url: String,
     arrived: Receiver<Arrived>,
     script: Script,
@@ -76,7 +76,7 @@ impl Provider {
         Self { url, arrived, script }
     }
 
-    /// Has the next pushes answered like this; then they are taken.
+    /// Sets the responses to the next pushes. Later pushes are accepted.
     pub async fn answer(&self, answers: &[Answer]) {
         self.script.answers.lock().await.extend(answers);
     }
@@ -86,7 +86,7 @@ impl Provider {
         tokio::time::timeout(2 * crate::world::PATIENCE, self.arrived.recv()).await.expect("a push comes").unwrap()
     }
 
-    /// How many access tokens were given out.
+    /// The number of issued access tokens.
     pub fn tokens(&self) -> usize {
         self.script.tokens.load(Ordering::SeqCst)
     }
@@ -108,7 +108,7 @@ fn bearer(headers: &HeaderMap) -> &str {
     headers["authorization"].to_str().unwrap().strip_prefix("Bearer ").unwrap()
 }
 
-/// APNs: HTTP/2 alone, and tokens by this key.
+/// APNs: HTTP/2 only, with tokens signed by this key.
 pub async fn apns(at: SocketAddr, key: PublicJwk) -> Provider {
     Provider::start(at, |script| {
         let take = move |version: Version, Path(token): Path<String>, headers: HeaderMap, Json(body): Json<Value>| async move {
@@ -129,7 +129,7 @@ struct Grant {
     assertion: String,
 }
 
-/// FCM, and the door where its access tokens are given out to the holder of this RSA key.
+/// FCM, and the endpoint that issues access tokens to the holder of this RSA key.
 pub async fn fcm(at: SocketAddr, public_key: Vec<u8>) -> Provider {
     Provider::start(at, |script| {
         let grant = {
@@ -156,7 +156,7 @@ pub async fn fcm(at: SocketAddr, public_key: Vec<u8>) -> Provider {
     .await
 }
 
-/// A phone's own push service, and the phone that decrypts what comes.
+/// A push service of the phone's own choice, and the phone that decrypts the messages.
 pub async fn webpush(phone: Option<Subscriber>) -> Provider {
     Provider::start(SocketAddr::from(([127, 0, 0, 1], 0)), |script| {
         let take = move |Path(name): Path<String>, headers: HeaderMap, body: Bytes| async move {

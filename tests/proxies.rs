@@ -1,5 +1,5 @@
-//! The proxies of `deploy/proxies`, real ones, before the gateway: logins go through over HTTP and gRPC, events come at once, and nobody chooses
-//! their address.
+//! The proxies of `deploy/proxies`, real ones, in front of the gateway: logins work over HTTP and gRPC, events arrive immediately, and
+//! clients cannot choose their address.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -31,7 +31,7 @@ use crate::{
     world::{PATIENCE, World, asked, environment},
 };
 
-/// A proxy with the configuration that is shipped, on a port of its own. Ends with the test.
+/// A proxy with the shipped configuration, on a port of its own. It ends with the test.
 struct Proxy {
     child: Child,
     _folder: TempDir,
@@ -44,14 +44,14 @@ impl Drop for Proxy {
     }
 }
 
-/// A certificate for 127.0.0.1 whose authority this test run trusts, and its key.
+/// A certificate for 127.0.0.1 by an authority that this test run trusts, and its key.
 fn certificate() -> (PathBuf, PathBuf) {
     let native: Value = serde_json::from_str(&std::fs::read_to_string(environment("NODKEY_TEST_NATIVE")).unwrap()).unwrap();
     let folder = Path::new(native["ca_certificate"].as_str().unwrap()).parent().unwrap().to_owned();
     (folder.join("certificate.pem"), folder.join("key.pem"))
 }
 
-/// What is shipped, with each of these texts replaced where it is, which has to be somewhere.
+/// The shipped file with each of these texts replaced. Each has to occur.
 fn shipped(name: &str, replaced: &[(&str, String)]) -> String {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/proxies").join(name)).unwrap();
     replaced.iter().fold(text, |text, (old, new)| {
@@ -63,7 +63,7 @@ fn shipped(name: &str, replaced: &[(&str, String)]) -> String {
 fn nginx(listen: SocketAddr, gateway: SocketAddr) -> Proxy {
     let (folder, (certificate, key)) = (tempfile::tempdir().unwrap(), certificate());
     let own = folder.path().display();
-    // Where it keeps what: it is run by whoever runs the tests.
+    // Its temporary files go to its own folder, because the user who runs the tests may not be root.
     let kept = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|of| format!("  {of}_temp_path {own}/{of};\n")).concat();
     let text = shipped(
         "nginx.conf",
@@ -80,7 +80,7 @@ fn nginx(listen: SocketAddr, gateway: SocketAddr) -> Proxy {
     );
     let file = folder.path().join("nginx.conf");
     std::fs::write(&file, text).unwrap();
-    // Its workers are another user than root.
+    // Its workers run as another user than root.
     let mut command = Command::new(found("nginx"));
     command.arg("-c").arg(&file).arg("-p").arg(folder.path()).args(["-e", "stderr"]);
     if is_root() {
@@ -108,7 +108,7 @@ fn haproxy(listen: SocketAddr, gateway: SocketAddr) -> Proxy {
     Proxy { child, _folder: folder }
 }
 
-/// Where Debian has it.
+/// The program, where Debian installs it.
 fn found(name: &str) -> PathBuf {
     let path = Path::new("/usr/sbin").join(name);
     assert!(path.exists(), "{name} is missing: scripts/tools test installs it");
@@ -120,7 +120,7 @@ fn is_root() -> bool {
     id.stdout == b"0\n"
 }
 
-/// A deployment that is known by what a proxy before its gateway listens on.
+/// A deployment with the public URL of the proxy in front of its gateway.
 async fn behind(proxy: impl FnOnce(SocketAddr, SocketAddr) -> Proxy) -> (World, Proxy) {
     let listen = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let gateway = nodkey_gateway::Config {
@@ -170,7 +170,7 @@ behind!(
 
 async fn a_login_goes_through_and_what_is_signed_arrives_as_it_was_sent(world: &World) {
     let tenant = world.tenant().await;
-    // Characters that proxies like to put in order, were they not signed.
+    // Characters that proxies like to normalize, which would break the signature.
     let user = "a b/c//../d%2e";
     let phone = tenant.active(user).await;
     let path = "/api/v2/users/a%20b%2Fc%2F%2F..%2Fd%252e/devices";
@@ -201,10 +201,10 @@ async fn a_backend_calls_over_grpc_and_waits_on_a_stream(world: &World) {
         phone.respond(&asked(&phone).await, Decision::Accept, None).await.unwrap();
     });
     assert!(is_success(&done.unwrap()));
-    // On the same stream, which is still open in both directions.
+    // On the same connection, which is still open in both directions.
     let unknown = backend.wait("00000000-0000-7000-8000-000000000000").await.unwrap_err();
     assert_eq!(unknown.kind, Kind::NotFound, "{unknown}");
-    // A refusal comes with its details.
+    // A refusal includes its details.
     let refused = backend.create_trusonafication(NewTrusonafication::user("ada", "", "Acme")).await.unwrap_err();
     assert_eq!((refused.reason.as_str(), refused.field_violations.len()), ("VALIDATION_FAILED", 1), "{refused}");
 }
@@ -244,7 +244,7 @@ async fn events_come_at_once_and_a_stream_is_neither_held_back_nor_changed(world
 }
 
 async fn nobody_chooses_the_address_they_are_counted_by(world: &World) {
-    // Each call names other addresses: if one of them counted, none would be refused.
+    // Each call claims other addresses: if one of them counted, no call would be refused.
     let invented = |n: u32| [format!("203.0.113.{n}"), format!("198.51.100.{n}")];
     let (client, url) = (Client::new(), format!("{}/api/v2/device_challenges", world.http));
     let calls = (0..20).map(|n| {
@@ -275,14 +275,14 @@ async fn nobody_chooses_the_address_they_are_counted_by(world: &World) {
     assert!(codes.contains(&Code::ResourceExhausted), "all of them come from one address: {codes:?}");
 }
 
-/// Through the proxy, by nobody in particular.
+/// A channel through the proxy, without a credential.
 fn channel(world: &World) -> Channel {
     let authority = Certificate::from_pem(world.endpoints.ca_certificate.as_ref().unwrap());
     let endpoint = Endpoint::from_shared(world.http.clone()).unwrap();
     endpoint.tls_config(ClientTlsConfig::new().ca_certificate(authority)).unwrap().connect_lazy()
 }
 
-/// The lines of each file, as often as they must be there: whatever a client says its address is, the proxy's word counts, and gRPC is passed on
+/// Lines that each file must contain, and how often: the proxy's own header counts, whatever address a client claims, and gRPC is forwarded
 /// as HTTP/2.
 const LINES: [(&str, &[&str]); 4] = [
     (

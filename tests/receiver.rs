@@ -1,4 +1,4 @@
-//! A backend that is told.
+//! A backend that receives webhooks.
 
 use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 
@@ -20,7 +20,7 @@ use tokio::{
     },
 };
 
-/// What arrived.
+/// A received call.
 pub struct Callback {
     /// The `webhook-id`.
     pub id: String,
@@ -32,24 +32,24 @@ pub struct Callback {
     pub body: Value,
 }
 
-/// How a receiver answers.
+/// How a receiver responds.
 #[derive(Clone, Copy)]
 pub enum Reply {
     /// With this status and text.
     Status(StatusCode, &'static str),
-    /// From elsewhere.
+    /// With a redirect.
     Redirect,
     /// With 200 and a body that never ends.
     Endless,
-    /// With 200 and the beginning of a body that does not go on.
+    /// With 200 and the beginning of a body that does not continue.
     Open,
     /// Not at all.
     Never,
 }
 
-/// Something that is called back, on a free port.
+/// A receiver on a free port.
 pub struct Receiving {
-    /// Where.
+    /// Its URL.
     pub url: String,
     arrived: Receiver<Callback>,
 }
@@ -61,13 +61,13 @@ struct Backend {
     default: Reply,
 }
 
-/// Starts one that answers each call with the next of these statuses, then 204.
+/// Starts a receiver that responds with these statuses in turn, then with 204.
 pub async fn receiver(statuses: Vec<StatusCode>) -> Receiving {
     let replies = statuses.into_iter().map(|status| Reply::Status(status, "")).collect();
     replying(replies, Reply::Status(StatusCode::NO_CONTENT, "")).await
 }
 
-/// Starts one that answers each call with the next of these, then the last one.
+/// Starts a receiver that responds with these replies in turn, then with the default.
 pub async fn replying(replies: VecDeque<Reply>, default: Reply) -> Receiving {
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
     let url = format!("http://{}/hook", listener.local_addr().unwrap());
@@ -104,7 +104,7 @@ impl Receiving {
         tokio::time::timeout(2 * crate::world::PATIENCE, self.arrived.recv()).await.expect("a callback comes").unwrap()
     }
 
-    /// Tells whether nothing has arrived that was not looked at.
+    /// Whether no call has arrived that was not yet returned.
     pub fn is_quiet(&mut self) -> bool {
         self.arrived.is_empty()
     }

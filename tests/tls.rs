@@ -1,4 +1,4 @@
-//! Over TLS: what is spoken, how certificates are replaced, whom a slow client holds up.
+//! TLS: the protocols that are spoken, how certificates are replaced, and what a slow client blocks.
 
 use std::{path::Path, sync::Arc};
 
@@ -24,7 +24,7 @@ use tokio_rustls::{
 
 use crate::world::{PATIENCE, World, asked, config};
 
-/// An authority, and where the server's certificate and key are.
+/// A certificate authority, and the files of the server's certificate and key.
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
@@ -71,7 +71,7 @@ impl Authority {
         TlsConnector::from(Arc::new(config)).connect("127.0.0.1".try_into().unwrap(), tcp).await.unwrap()
     }
 
-    /// The certificate that is shown now.
+    /// The certificate that the server presents now.
     async fn shown(&self, url: &str) -> CertificateDer<'static> {
         let stream = self.connect(url, &TLS13, &[]).await;
         stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned()
@@ -106,7 +106,7 @@ async fn tls_1_2_and_1_3_are_spoken_for_http_1_and_2() {
         }
         let answer = authority.client().get(format!("{url}/readyz")).send().await.unwrap();
         assert_eq!(answer.status(), 200);
-        // Who speaks plain HTTP gets nothing.
+        // A client that speaks plain HTTP gets nothing.
         let plain = Client::new().get(format!("{}/readyz", url.replace("https", "http"))).send().await;
         assert!(plain.is_err());
     }
@@ -138,7 +138,7 @@ async fn a_new_certificate_is_used_without_a_restart_and_a_broken_one_never() {
     assert_eq!(authority.shown(&world.http).await, shown);
 }
 
-/// Asks again and again; every try goes over the network.
+/// Tries again and again, each time over the network.
 async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
     let until = async {
         while !holds().await {
@@ -148,7 +148,7 @@ async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
     tokio::time::timeout(PATIENCE, until).await.expect(what);
 }
 
-/// Why nothing starts with these files.
+/// Returns the error of starting with these files.
 async fn start(data_dir: &Path, files: TlsFiles) -> String {
     nodkey_runtime::install_crypto_provider();
     match Embedded::new(config(data_dir, Some(files))).start().await {
@@ -163,7 +163,7 @@ async fn files_that_are_no_pair_are_refused_at_the_start() {
     authority.certify();
     std::fs::write(authority.files().key, KeyPair::generate().unwrap().serialize_pem()).unwrap();
     let refused = start(authority.folder.path(), authority.files()).await;
-    assert!(refused.contains("do not fit"), "{refused}");
+    assert!(refused.contains("do not match"), "{refused}");
     std::fs::remove_file(authority.files().key).unwrap();
     let refused = start(authority.folder.path(), authority.files()).await;
     assert!(refused.contains("cannot read") && refused.contains("key.pem"), "{refused}");
@@ -200,7 +200,7 @@ async fn handshakes_that_never_end_hold_up_nobody() {
     }
     let answer = authority.client().get(format!("{}/readyz", world.http)).send().await.unwrap();
     assert_eq!(answer.status(), 200);
-    // And each is let go in time.
+    // Each is closed before long.
     let mut first = silent.swap_remove(0);
     let closed = tokio::time::timeout(PATIENCE, first.read(&mut [0; 1])).await;
     assert_eq!(closed.expect("closed by the server").unwrap_or_default(), 0);

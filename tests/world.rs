@@ -1,4 +1,4 @@
-//! Nodkey as its users see it: all in one process on SQLite, or as five processes on PostgreSQL and NATS.
+//! Nodkey as its users see it: in one process on SQLite, or as five processes on PostgreSQL and NATS.
 
 use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 
@@ -26,7 +26,7 @@ use tempfile::TempDir;
 
 use crate::keys::Keys;
 
-/// Long enough for anything on a busy machine; nothing waits that long unless it is broken.
+/// Long enough for anything on a busy machine. Only something broken takes that long.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A phone with software keys.
@@ -36,11 +36,11 @@ pub type SoftPhone = Phone<SoftwareKeyStore, AlwaysPresent>;
 pub struct World {
     /// The gateway's URL.
     pub http: String,
-    /// Where gRPC listens.
+    /// The addresses of gRPC.
     pub endpoints: Endpoints,
-    /// Where a push provider of a test's own is expected: APNs.
+    /// Where a test runs its own APNs, if it does.
     pub apns: SocketAddr,
-    /// FCM, and its access tokens.
+    /// Where a test runs its own FCM and its access tokens.
     pub fcm: SocketAddr,
     operator_key: String,
     service_keys: Vec<ServiceKey>,
@@ -51,7 +51,7 @@ pub struct World {
 pub struct Tenant {
     /// Its id.
     pub id: String,
-    /// Its backend.
+    /// The client of its backend.
     pub backend: Nodkey,
     /// Its server credential.
     pub server: CreateCredentialResponse,
@@ -68,37 +68,37 @@ impl World {
         Self::embedded_with(nodkey_gateway::Config::default()).await
     }
 
-    /// The same, with other limits.
+    /// Does the same with other limits.
     pub async fn embedded_with(gateway: nodkey_gateway::Config) -> Self {
         Self::start(gateway, None).await
     }
 
-    /// Starts everything in this process as it is when it is not for development.
+    /// Starts everything in this process with the settings of production.
     pub async fn embedded_in_production() -> Self {
         Self::start_with(nodkey_gateway::Config::default(), None, |config| config.deployment.explain_refusals = false).await
     }
 
-    /// Starts everything in this process by this clock.
+    /// Starts everything in this process with this clock.
     pub async fn embedded_by(clock: Clock) -> Self {
         Self::start_with(nodkey_gateway::Config::default(), None, |config| config.clock = clock).await
     }
 
-    /// Starts everything in this process behind a proxy that phones and backends know by this URL.
+    /// Starts everything in this process behind a proxy with this public URL.
     pub async fn embedded_behind(gateway: nodkey_gateway::Config, public_url: &str) -> Self {
         Self::start_with(gateway, None, |config| config.public_url = Some(public_url.to_owned())).await
     }
 
-    /// Where the gateway itself listens.
+    /// The address of the gateway itself.
     pub fn gateway(&self) -> SocketAddr {
         self.process.as_ref().expect("it runs in this process").0.http
     }
 
-    /// Where its databases are.
+    /// The folder of its databases.
     pub fn data_dir(&self) -> &Path {
         self.process.as_ref().expect("it runs in this process").1.path()
     }
 
-    /// Starts everything in this process over TLS, by a certificate of this authority for 127.0.0.1.
+    /// Starts everything in this process over TLS, with a certificate of this authority for 127.0.0.1.
     pub async fn embedded_over_tls(files: TlsFiles, ca_certificate: &str) -> Self {
         let mut world = Self::start(nodkey_gateway::Config::default(), Some(files)).await;
         world.endpoints.ca_certificate = Some(ca_certificate.to_owned());
@@ -125,20 +125,20 @@ impl World {
             .with::<Trusonafication>(nodkey_trusonafication::Config::default())
             .with::<Notification>(notification(apns, fcm))
             .with::<Gateway>(gateway);
-        // On the heap: it is large.
+        // On the heap, because it is large.
         let handle = Box::pin(embedded.start()).await.unwrap();
         let endpoints = Endpoints::single(&format!("{scheme}://{}", handle.grpc));
         let (http, operator_key) = (handle.public_url.clone(), operator_key().to_secret().to_string());
         Self { http, endpoints, apns, fcm, operator_key, service_keys, process: Some((handle, dir)) }
     }
 
-    /// Finds the processes that `scripts/up-native` started.
+    /// Connects to the processes that `scripts/up-native` started.
     pub fn distributed() -> Self {
         let file = environment("NODKEY_TEST_NATIVE");
         Self::of_file(&std::fs::read_to_string(file).unwrap())
     }
 
-    /// A deployment described as `scripts/up-native` and `nodkey dev` do.
+    /// A deployment from the description that `scripts/up-native` and `nodkey dev` write.
     pub fn of_file(json: &str) -> Self {
         nodkey_runtime::install_crypto_provider();
         let file: BTreeMap<String, serde_json::Value> = serde_json::from_str(json).unwrap();
@@ -166,24 +166,24 @@ impl World {
         }
     }
 
-    /// One that others run.
+    /// A deployment run by something else.
     pub fn at(http: String, endpoints: Endpoints, operator_key: String) -> Self {
         nodkey_runtime::install_crypto_provider();
         let (apns, fcm) = free_addresses();
         Self { http, endpoints, apns, fcm, operator_key, service_keys: Vec::new(), process: None }
     }
 
-    /// Signs what operators say.
+    /// The key that signs calls of operators.
     pub fn operator_key(&self) -> &str {
         &self.operator_key
     }
 
-    /// The one address of everything that is public.
+    /// The single public address for everything.
     pub fn one_address(&self) -> Endpoints {
         Endpoints { ca_certificate: self.endpoints.ca_certificate.clone(), ..Endpoints::single(&self.http) }
     }
 
-    /// What its services sign with, where the test may know.
+    /// The keys of its services, where the test may know them.
     pub fn service_keys(&self) -> &[ServiceKey] {
         &self.service_keys
     }
@@ -193,7 +193,7 @@ impl World {
         let party = relying_party.map(ToOwned::to_owned);
         let credential = match OperatorKey::from_secret(&self.operator_key) {
             Ok(key) => Credential::operator(key, party),
-            // Of a deployment of before.
+            // A deployment from before asymmetric operator keys.
             Err(_) => Credential::symmetric_operator(self.operator_key.clone(), party),
         };
         Nodkey::connect(&self.endpoints, credential).unwrap()
@@ -204,7 +204,7 @@ impl World {
         self.tenant_of("Acme", true).await
     }
 
-    /// The same, whose backend is one of Trusona's SDKs or none.
+    /// Does the same for a relying party that uses one of Trusona's SDKs, or does not.
     pub async fn tenant_of(&self, name: &str, trusona_clients: bool) -> Tenant {
         let operator = self.operator(None);
         let request = CreateRelyingPartyRequest { name: name.into(), trusona_clients, ..CreateRelyingPartyRequest::default() };
@@ -229,28 +229,28 @@ impl World {
 }
 
 impl Tenant {
-    /// Its backend, where it reaches these services.
+    /// The client of its backend for another world's address of the same deployment.
     pub fn backend_at(&self, world: &World) -> Nodkey {
         self.backend_through(&world.endpoints)
     }
 
-    /// Its backend, by the way it takes.
+    /// The client of its backend for these endpoints.
     pub fn backend_through(&self, endpoints: &Endpoints) -> Nodkey {
         let token = &self.server.credential.as_ref().unwrap().token;
         Nodkey::connect(endpoints, Credential::new(token, self.server.secret.clone()).unwrap()).unwrap()
     }
 
-    /// What the evidence of a trusonafication proves to whoever has the deployment's keys.
+    /// Verifies the evidence of a trusonafication with the deployment's published keys.
     pub async fn prove(&self, id: &str, expected: &Expected) -> Result<VerifiedEvidence, EvidenceError> {
         verify_evidence(&self.backend.evidence(id).await.unwrap(), &self.backend.jwks().await.unwrap(), expected)
     }
 
-    /// A phone of this tenant's app with these keys; nothing is sent.
+    /// A phone of this tenant's app with these keys. Sends nothing.
     pub fn phone_with(&self, keys: SoftwareKeyStore) -> SoftPhone {
         self.phone_of(keys, AlwaysPresent)
     }
 
-    /// The same, held by this person.
+    /// Does the same, with this person holding it.
     pub fn phone_of<P: UserPresence>(&self, keys: SoftwareKeyStore, person: P) -> Phone<SoftwareKeyStore, P> {
         let config = Config {
             gateway: self.http.parse().unwrap(),
@@ -271,7 +271,7 @@ impl Tenant {
         phone
     }
 
-    /// A phone that is bound to a user and active.
+    /// A phone that is bound to a user, and active.
     pub async fn active(&self, user: &str) -> SoftPhone {
         let phone = self.registered().await;
         self.activate(user, &phone).await;
@@ -285,14 +285,14 @@ impl Tenant {
     }
 }
 
-/// Two addresses nobody listens on.
+/// Two addresses that nothing listens on.
 pub fn free_addresses() -> (SocketAddr, SocketAddr) {
     let listener = || std::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let (one, other) = (listener(), listener());
     (one.local_addr().unwrap(), other.local_addr().unwrap())
 }
 
-/// With push providers of a test's own.
+/// The notification settings for push providers of a test's own.
 fn notification(apns: SocketAddr, fcm: SocketAddr) -> nodkey_notification::Config {
     let push = nodkey_notification::PushConfig {
         apns_url: format!("http://{apns}"),
@@ -304,7 +304,7 @@ fn notification(apns: SocketAddr, fcm: SocketAddr) -> nodkey_notification::Confi
     nodkey_notification::Config { push, ..nodkey_notification::Config::default() }
 }
 
-/// Signs what operators say of what runs in this process.
+/// The operator key of worlds that run in this process.
 pub fn operator_key() -> OperatorKey {
     OperatorKey::generate(&Random::seeded(24))
 }
@@ -327,14 +327,14 @@ pub fn config(data_dir: &Path, tls: Option<TlsFiles>) -> EmbeddedConfig {
     }
 }
 
-/// What a phone is asked; waits for it.
+/// Waits for the phone's next pending trusonafication.
 pub async fn asked(phone: &SoftPhone) -> Pending {
     let pending = phone.wait(PATIENCE).await.unwrap();
     assert_eq!(pending.len(), 1, "one thing is asked");
     pending.into_iter().next().unwrap()
 }
 
-/// What comes next that a phone is asked, on the stream it has.
+/// Waits for the next pending trusonafication on the phone's stream.
 pub async fn next_asked(events: &mut (impl Stream<Item = Result<PhoneEvent, Error>> + Unpin)) -> Pending {
     let asked = async {
         loop {
@@ -348,7 +348,7 @@ pub async fn next_asked(events: &mut (impl Stream<Item = Result<PhoneEvent, Erro
     tokio::time::timeout(PATIENCE, asked).await.expect("it takes too long until something is asked")
 }
 
-/// Looks until what is looked for is there.
+/// Polls until there is a result.
 pub async fn eventually<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
     let mut looks = tokio::time::interval(Duration::from_millis(50));
     let found = tokio::time::timeout(PATIENCE, async {

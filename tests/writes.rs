@@ -1,4 +1,4 @@
-//! A write of each service by those who make it, and how it ended.
+//! Makes writes to each service through its usual callers, and classifies how each ended.
 
 use std::{collections::VecDeque, sync::Mutex};
 
@@ -11,14 +11,14 @@ use nodkey_server_sdk::{Error as CallError, Kind, NewTrusonafication, ServiceNam
 
 use crate::world::{PATIENCE, SoftPhone, Tenant, World, eventually};
 
-/// How many of what each write uses up are prepared.
+/// How many of the things that a write uses up are prepared.
 const PREPARED: usize = 10;
 
-/// Who writes, and what they need.
+/// The callers that write, and what they need.
 pub struct Writers {
     /// A relying party.
     pub tenant: Tenant,
-    /// A phone that answers; of "ada".
+    /// A phone that answers, of the user "ada".
     pub phone: SoftPhone,
     unbound: Mutex<VecDeque<SoftPhone>>,
     pending: Mutex<VecDeque<Pending>>,
@@ -28,11 +28,11 @@ pub struct Writers {
 /// How a write ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// It was made.
+    /// It succeeded.
     Done,
-    /// Not now: 503 over HTTP, UNAVAILABLE over gRPC; the same may work soon.
+    /// Unavailable: 503 over HTTP, UNAVAILABLE over gRPC. The same may succeed soon.
     Unavailable,
-    /// Refused for good, or a fault of ours.
+    /// Refused permanently, or failed internally.
     Wrong(String),
 }
 
@@ -40,7 +40,7 @@ pub enum Ended {
 pub type Write = (&'static str, Ended);
 
 impl Writers {
-    /// Prepares everything that must be there before.
+    /// Prepares everything that the writes need.
     pub async fn new(world: &World) -> Self {
         let tenant = world.tenant().await;
         let phone = tenant.active("ada").await;
@@ -55,10 +55,10 @@ impl Writers {
         Self { tenant, phone, unbound: unbound.into(), pending: Mutex::new(pending.into()), answered: Mutex::default() }
     }
 
-    /// Makes a write of each service, all at once: a registration, a binding, a trusonafication, an answer, an endpoint.
+    /// Makes a write to each service, concurrently: a registration, a binding, a trusonafication, an answer, an endpoint.
     pub async fn each(&self) -> Vec<Write> {
         let register = async || of_phone(self.tenant.phone_with(SoftwareKeyStore::generate()).register("new phone").await);
-        // On the heap: five at once are large.
+        // On the heap, because five together are large.
         let ended = tokio::join!(
             Box::pin(register()),
             Box::pin(self.bind()),
@@ -78,7 +78,7 @@ impl Writers {
     async fn create(&self) -> Ended {
         let created = self.tenant.backend.create_trusonafication(log_in("grace")).await;
         if let Ok(created) = &created {
-            // A user has so many open at most. Should this fail: there are fewer attempts than that.
+            // A user can have a limited number of open prompts. If canceling fails, the limit still exceeds the number of attempts.
             let _ = self.tenant.backend.cancel(&created.trusonafication.id).await;
         }
         of_call(created)
@@ -111,7 +111,7 @@ impl Writers {
         ended
     }
 
-    /// Every answer that was accepted counts, once.
+    /// Checks that every accepted answer counts, once.
     pub async fn answers_count(&self) {
         let answered = self.answered.lock().unwrap().clone();
         assert!(!answered.is_empty());
@@ -122,7 +122,7 @@ impl Writers {
         }
     }
 
-    /// Makes each write until every one has been refused as unavailable; none may end otherwise than made or unavailable.
+    /// Makes each write until all have been refused as unavailable. None may end otherwise than done or unavailable.
     pub async fn each_is_unavailable(&self) {
         let mut left: Vec<&str> = self.each().await.into_iter().map(|(name, _)| name).collect();
         while !left.is_empty() {
@@ -133,7 +133,7 @@ impl Writers {
         }
     }
 
-    /// Waits until each write is made; meanwhile none may end otherwise than made or unavailable.
+    /// Waits until each write is done. Meanwhile none may end otherwise than done or unavailable.
     pub async fn each_is_made(&self) {
         eventually("every write is made", async || {
             let ended = self.each().await;
@@ -143,13 +143,13 @@ impl Writers {
         .await;
     }
 
-    /// A whole login: the phone is prompted, the answer counts, the backend learns of it.
+    /// A complete login: the phone is prompted, the answer counts, and the backend gets the result.
     pub async fn log_in(&self) {
         log_in_by(&self.tenant, "ada", &self.phone).await;
     }
 }
 
-/// A whole login of a user by a phone.
+/// A complete login of a user with a phone.
 pub async fn log_in_by(tenant: &Tenant, user: &str, phone: &SoftPhone) {
     let id = tenant.backend.create_trusonafication(log_in(user)).await.unwrap().trusonafication.id;
     let prompted =
@@ -160,7 +160,7 @@ pub async fn log_in_by(tenant: &Tenant, user: &str, phone: &SoftPhone) {
     assert_eq!(done.version, 2);
 }
 
-/// A request of a backend.
+/// The backend's request for a login.
 pub fn log_in(user: &str) -> NewTrusonafication {
     NewTrusonafication::user(user, "log in", "Acme")
 }

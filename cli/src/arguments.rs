@@ -1,11 +1,11 @@
-//! Rules that hold for every argument of every command.
+//! Rules for every argument of every command.
 
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, Command, builder::ValueParser};
 
-/// The same commands, whose arguments take any value that somebody may have: identifiers, tokens and hashes in base64url begin with a hyphen
-/// once in 64. Numbers below zero are taken too, so that whoever gives one is told the limits, and not that there is no such option.
+/// Makes arguments accept any value that can occur: one in 64 base64url identifiers, tokens and hashes begins with a hyphen. Negative
+/// numbers are accepted, too, so that the error states the limits and not that there is no such option.
 pub fn lenient(command: Command) -> Command {
     command.mut_args(lenient_argument).mut_subcommands(lenient)
 }
@@ -13,31 +13,31 @@ pub fn lenient(command: Command) -> Command {
 fn lenient_argument(arg: Arg) -> Arg {
     let kind = Kind::of(&arg);
     match kind {
-        // Of several it would take the options behind it, too.
+        // With several values, it would also take the options that follow.
         Kind::Text if !takes_several(&arg) => arg.allow_hyphen_values(true),
         Kind::Number => arg.allow_negative_numbers(true),
         Kind::Text | Kind::Flag | Kind::Word | Kind::Path => arg,
     }
 }
 
-/// Whether an argument goes on to take values until something stops it.
+/// Whether an argument takes values until something stops it.
 fn takes_several(arg: &Arg) -> bool {
     let several = arg.get_num_args().is_some_and(|values| values.max_values() > 1);
     several || (arg.is_positional() && matches!(arg.get_action(), ArgAction::Append))
 }
 
-/// What an argument takes, as far as it matters for how it is read.
+/// The kind of value of an argument, as far as it matters for parsing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// Nothing; or a command line of its own, behind `--`.
+    /// No value, or a command line of its own after `--`.
     Flag,
-    /// One of a few words.
+    /// One of a fixed set of words.
     Word,
     /// A number.
     Number,
     /// The name of a file: one that begins with a hyphen is `./-x`.
     Path,
-    /// Anything else.
+    /// Any other text.
     Text,
 }
 
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
     use crate::Cli;
 
-    /// A command with the words that lead to it, and nothing required any more.
+    /// Every command with the words that lead to it, with nothing required any more.
     fn commands() -> Vec<(Vec<String>, Command)> {
         let mut left = vec![(Vec::new(), lenient(Cli::command()))];
         let mut all = Vec::new();
@@ -88,7 +88,7 @@ mod tests {
         all
     }
 
-    /// A value that an argument of this kind takes, for those that come before the one in question.
+    /// A valid value for an argument of this kind, for those that precede the tested one.
     fn sample(arg: &Arg) -> String {
         let words = arg.get_possible_values();
         match words.first() {
@@ -98,7 +98,7 @@ mod tests {
         }
     }
 
-    /// Parses a command line on which one argument has this value; what is missing besides is not looked at.
+    /// Parses a command line with this value for one argument. Ignores other missing arguments.
     fn with(path: &[String], command: &Command, arg: &Arg, value: &str) -> Result<(), clap::Error> {
         let mut line: Vec<OsString> = [vec!["nodkey".to_owned()], path.to_vec()].concat().into_iter().map(Into::into).collect();
         match (arg.get_long(), arg.get_short()) {
@@ -117,7 +117,7 @@ mod tests {
         }
     }
 
-    /// Whether the value was read and something else is missing.
+    /// Whether the value was parsed and something else is missing.
     fn is_about_others(kind: ErrorKind) -> bool {
         use ErrorKind::{ArgumentConflict, DisplayHelpOnMissingArgumentOrSubcommand, MissingRequiredArgument, MissingSubcommand};
         matches!(kind, ArgumentConflict | DisplayHelpOnMissingArgumentOrSubcommand | MissingRequiredArgument | MissingSubcommand)
@@ -129,7 +129,7 @@ mod tests {
         }
     }
 
-    /// What takes several values, of which none ever begins with a hyphen.
+    /// Arguments with several values that never begin with a hyphen.
     const OF_UUIDS: &[&str] = &["ids"];
 
     #[test]
@@ -148,7 +148,7 @@ mod tests {
                 return;
             }
             assert!(arg.is_allow_hyphen_values_set(), "{path:?} {}", arg.get_id());
-            // Values that have a form of their own are refused by it, and not because of the hyphen.
+            // Values with a format of their own are refused by their parser, and not because of the hyphen.
             let free = [ValueParser::string().type_id(), ValueParser::from(clap::builder::NonEmptyStringValueParser::new()).type_id()];
             for value in ["-Zr0WSvqNxXVK0Ll5ZbZVo6mJk5n3gT2yQ4kq0b1cD2", "--r0WSvqNxXVK0Ll5ZbZVo6mJk5n3gT2yQ4kq0b1cD2", "-", "-hV_"] {
                 match with(path, command, arg, value) {
@@ -200,7 +200,7 @@ mod tests {
         assert!(looked_at > 15, "{looked_at}");
     }
 
-    /// Times that may be none, and what that means.
+    /// Durations that may be zero.
     const MAY_BE_NONE: &[&str] = &["max_date_skew", "idle", "warmup", "overlap_seconds"];
 
     #[test]
@@ -224,7 +224,7 @@ mod tests {
     fn services_know_which_variables_are_of_this_command_alone() {
         each(|path, _, arg| {
             let Some(variable) = arg.get_env().and_then(|name| name.to_str()) else { return };
-            // Settings of services, and what both read, are told from these by their names.
+            // Settings of services, and those that both read, are recognized by their names.
             let shared = variable.contains("__") || variable == "NODKEY_LOG";
             assert!(shared || OF_THE_COMMAND.contains(&variable), "{path:?}: {variable}");
         });

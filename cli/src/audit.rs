@@ -1,4 +1,4 @@
-//! `nodkey audit`: the audit log without a server.
+//! `nodkey audit`: verifies the audit log without a server.
 
 use std::{
     fs::File,
@@ -38,46 +38,46 @@ enum Verb {
   nodkey audit verify --jwks https://auth.example.com/jwks/archive --earlier audit-june.jsonl audit-july.jsonl
 
 Exit codes:
-  0  every entry is as it was written, and signed checkpoints cover all of them
+  0  no entry was changed, and signed checkpoints cover all of them
   1  failed: a file or a URL could not be read
   2  wrong usage
-  5  not proven: the hashes hold, but there are no keys, or a chain has no checkpoint by one of them that covers its end
+  5  not proven: the hashes are right, but there are no keys, or a chain has no checkpoint by one of them that covers its end
   6  not genuine: entries were changed, removed, inserted or reordered; each is named
 
-Whoever writes the database and drops the newest entries together with their checkpoints leaves a log that is whole,
-only shorter: keep exports elsewhere, and compare with --earlier. Entries of releases before are in no chain; they are
-counted, and nothing proves them.")]
+Anyone who can write the database could delete the newest entries together with their checkpoints, which leaves a log
+that is intact, only shorter: keep exports elsewhere, and compare with --earlier. Entries from earlier releases are in no
+chain: they are counted, and nothing proves them.")]
     Verify {
         /// The export; - reads standard input
         file: PathBuf,
-        /// The deployment's public keys as /jwks/archive answers them: a copy that you trust, or the https address
+        /// The deployment's public keys as served at /jwks/archive: a trusted copy, or the https URL
         #[arg(long, value_name = "FILE|URL")]
         jwks: Option<Source>,
-        /// An earlier export: what its checkpoints cover must be there still, unless retention has cut it
+        /// An earlier export: everything covered by its checkpoints must still be there, unless retention has deleted it
         #[arg(long, value_name = "FILE", requires = "jwks")]
         earlier: Option<PathBuf>,
-        /// PEM file of the one authority to trust behind an https address; without it, those of the system
+        /// PEM file of the only authority to trust for an https URL; by default those of the system
         #[arg(long, env = "NODKEY_CA_CERTIFICATE", value_name = "FILE")]
         ca_certificate: Option<PathBuf>,
-        /// Print it as JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
 }
 
-/// A log that is not shown to be as it was written. What was found, standard output has.
+/// The log is not proven to be unchanged. The findings are on standard output.
 #[derive(Debug, thiserror::Error)]
 pub enum NotIntact {
-    /// Something does not hold.
-    #[error("the audit log is not as it was written")]
+    /// A hash or a signature is invalid.
+    #[error("the audit log was changed after it was written")]
     NotGenuine,
-    /// The hashes hold, and nothing signed says so.
+    /// The hashes are valid, but no signature covers them.
     #[error("not proven: {0}")]
     NotProven(&'static str),
 }
 
 impl NotIntact {
-    /// The exit code for it.
+    /// The exit code.
     #[must_use]
     pub const fn code(&self) -> u8 {
         match self {
@@ -161,7 +161,7 @@ fn print(report: &Report) -> anyhow::Result<()> {
         line(plain(&describe(chain)))?;
     }
     if report.unchained > 0 {
-        line(format_args!("{} entries of before there were chains: nothing proves them", report.unchained))?;
+        line(format_args!("{} entries are older than the chains: nothing proves them", report.unchained))?;
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! A certificate authority of this machine's own, for `nodkey dev --tls`. Its key lies in a folder, so it can vouch for as little as possible
-//! for as short as possible: for the names of this server and no others (RFC 5280 section 4.2.1.10), and for a year.
+//! A certificate authority of this machine, for `nodkey dev --tls`. Its key is stored in a folder, so it is limited as far as possible: to
+//! the names of this server (RFC 5280 section 4.2.1.10), and to a year.
 
 use std::{
     net::IpAddr,
@@ -18,16 +18,17 @@ use time::{Duration, OffsetDateTime};
 
 use crate::connection::{read_json, write_private, write_secret};
 
-/// How long the authority counts, [`LEEWAY`] included.
+/// How long the authority is valid, [`LEEWAY`] included.
 const AUTHORITY_LIFETIME: Duration = Duration::days(365);
-/// An authority that ends sooner is made anew at a start.
+/// An authority that expires sooner than this is replaced at a start.
 const RENEWAL: Duration = Duration::days(30);
-/// How long a certificate counts at most; made anew at every start. Some systems take none that counts longer than 398 days.
+/// How long a certificate is valid at most. A new one is made at every start. Some systems accept none that is valid for more than 398
+/// days.
 const LIFETIME: Duration = Duration::days(90);
-/// Clocks differ: how much earlier than now either begins to count.
+/// Tolerance for clocks that differ: both are valid from this long before now.
 const LEEWAY: Duration = Duration::hours(1);
 
-/// What an authority was made for. One of before it was noted vouches for any name, and is replaced.
+/// What an authority was made for. Older authorities without this record vouch for any name, and are replaced.
 #[derive(Debug, Serialize, Deserialize)]
 struct Scope {
     /// Names and addresses.
@@ -36,12 +37,12 @@ struct Scope {
     expires_at: i64,
 }
 
-/// Where the authority's certificate is, for others to trust.
+/// The path of the authority's certificate, for clients to trust.
 pub fn path(data_dir: &Path) -> PathBuf {
     data_dir.join("tls").join("ca.pem")
 }
 
-/// Makes a certificate for these names and addresses, and the authority behind it when there is none for all of them, or it ends soon.
+/// Makes a certificate for these names and addresses. Makes a new authority if there is none for all of them, or if it expires soon.
 pub fn certify(data_dir: &Path, names: Vec<String>, now: Timestamp) -> anyhow::Result<TlsFiles> {
     let folder = data_dir.join("tls");
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
@@ -54,7 +55,7 @@ pub fn certify(data_dir: &Path, names: Vec<String>, now: Timestamp) -> anyhow::R
         _ => establish(&folder, &names, now)?,
     };
     let read = |path: &Path| std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
-    let damaged = || format!("{} is damaged; delete that folder to begin anew", folder.display());
+    let damaged = || format!("{} is damaged; delete that folder to start over", folder.display());
     let authority = read(&certificate)?;
     let issuer = Issuer::from_ca_cert_pem(&authority, KeyPair::from_pem(&read(&key)?).with_context(damaged)?).with_context(damaged)?;
     let mut params = CertificateParams::new(names)?;
@@ -115,7 +116,7 @@ mod tests {
         Clock::system().now()
     }
 
-    /// Whether whoever trusts the authority of a folder takes a certificate for a server of this name, so many days from now.
+    /// Whether a client that trusts the authority of a folder accepts a certificate for a server of this name, in this many days.
     fn accepts(data_dir: &Path, certificate: &CertificateDer<'_>, name: &str, days: u64) -> bool {
         nodkey_runtime::install_crypto_provider();
         let mut roots = RootCertStore::empty();
@@ -134,7 +135,7 @@ mod tests {
         assert_eq!(std::fs::read(path(folder.path())).unwrap(), authority);
         assert_ne!(std::fs::read(&files.certificate).unwrap(), certificate);
         std::fs::write(path(folder.path()), "x").unwrap();
-        assert!(certify(folder.path(), names(), now()).unwrap_err().to_string().contains("begin anew"));
+        assert!(certify(folder.path(), names(), now()).unwrap_err().to_string().contains("start over"));
     }
 
     #[test]
@@ -145,7 +146,7 @@ mod tests {
         for name in ["localhost", "127.0.0.1", "::1"] {
             assert!(accepts(folder.path(), &own, name, 1), "{name}");
         }
-        // Whoever has its key.
+        // An attacker with its key.
         let key = KeyPair::from_pem(&std::fs::read_to_string(folder.path().join("tls/ca-key.pem")).unwrap()).unwrap();
         let issuer = Issuer::from_ca_cert_pem(&std::fs::read_to_string(path(folder.path())).unwrap(), key).unwrap();
         let forged = |name: &str| {
@@ -176,7 +177,7 @@ mod tests {
         let third = authority([names(), vec!["id.example.com".to_owned()]].concat(), day(340));
         assert_ne!(third, second);
         assert_eq!(authority(names(), day(340)), third, "it vouches for fewer names, too");
-        // One that was made before its scope was noted.
+        // An authority made before its scope was recorded.
         std::fs::remove_file(folder.path().join("tls/ca.json")).unwrap();
         assert_ne!(authority(names(), day(340)), third);
     }

@@ -13,7 +13,7 @@ use clap_complete::Shell;
   nodkey completions zsh > ~/.zfunc/_nodkey
   nodkey completions fish > ~/.config/fish/completions/nodkey.fish")]
 pub struct Args {
-    /// For which shell
+    /// The shell
     shell: Shell,
 }
 

@@ -1,4 +1,4 @@
-//! A channel on which operators who signed in confirm on their phones what they have to, before it is sent.
+//! A channel on which signed-in operators confirm on their phones the calls that require it, before these are sent.
 
 use std::{
     mem,
@@ -28,23 +28,23 @@ use tonic::{
 
 use crate::output::{bold, plain};
 
-/// How long one call waits for the phone, in seconds; the next one follows.
+/// How long one call waits for the phone, in seconds. Another call follows.
 const WAIT: i32 = 10;
-/// How long that call may take.
+/// The deadline of that call.
 const DEADLINE: Duration = Duration::from_secs(20);
-/// Before each message in a gRPC body.
+/// The length of the prefix of each message in a gRPC body.
 const PREFIX: usize = 5;
 
 /// A channel to a service.
 #[derive(Clone, Debug)]
 pub struct AdminChannel {
     service: AuthenticatedChannel,
-    /// Where confirmations are asked for; none for whoever has the operator key, who confirms nothing.
+    /// Where confirmations are requested. `None` with the operator key, which needs none.
     registry: Option<AuthenticatedChannel>,
 }
 
 impl AdminChannel {
-    /// One to this service; with `registry` what has to be is confirmed first.
+    /// Makes a channel to this service. With `registry`, calls that require a confirmation are confirmed first.
     pub const fn new(service: AuthenticatedChannel, registry: Option<AuthenticatedChannel>) -> Self {
         Self { service, registry }
     }
@@ -61,7 +61,7 @@ impl Service<http::Request<Body>> for AdminChannel {
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let next = self.service.clone();
-        // The one that is ready is the one that is called.
+        // The clone that is ready must be the one that is called.
         let mut service = mem::replace(&mut self.service, next);
         let registry = self.registry.clone().filter(|_| is_reconfirmed(request.uri().path()));
         Box::pin(async move {
@@ -74,7 +74,7 @@ impl Service<http::Request<Body>> for AdminChannel {
     }
 }
 
-/// The same request, once its operator has accepted on their phone that it is sent.
+/// The same request, once the operator has confirmed it on their phone.
 async fn confirmed(registry: AuthenticatedChannel, request: http::Request<Body>) -> Result<http::Request<Body>, Status> {
     let (mut parts, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
@@ -95,7 +95,7 @@ async fn confirmed(registry: AuthenticatedChannel, request: http::Request<Body>)
     Ok(http::Request::from_parts(parts, Body::new(Full::new(body))))
 }
 
-/// What is to be confirmed.
+/// The confirmation to request.
 fn question(path: &str, body: &Bytes) -> Result<CreateConfirmationRequest, Status> {
     let method = path.trim_start_matches('/').to_owned();
     let descriptor = reflect::method(path).ok_or_else(|| Status::unimplemented("no such method"))?;
@@ -107,7 +107,7 @@ fn question(path: &str, body: &Bytes) -> Result<CreateConfirmationRequest, Statu
         });
     }
     let message = body.slice(PREFIX.min(body.len())..);
-    let request = reflect::to_json(descriptor.input(), message).ok_or_else(|| Status::internal("a request is not its method's"))?;
+    let request = reflect::to_json(descriptor.input(), message).ok_or_else(|| Status::internal("a request does not match its method"))?;
     Ok(CreateConfirmationRequest { method, request, ..CreateConfirmationRequest::default() })
 }
 
@@ -116,7 +116,7 @@ fn accepted(confirmation: &Confirmation) -> Result<http::HeaderValue, Status> {
         ConfirmationState::Accepted => {
             return http::HeaderValue::try_from(confirmation.id.as_str()).map_err(|_| Status::internal("a confirmation without an id"));
         }
-        ConfirmationState::Rejected => ("CONFIRMATION_REJECTED", "the phone said no; nothing was done"),
+        ConfirmationState::Rejected => ("CONFIRMATION_REJECTED", "you rejected it on your phone; nothing was done"),
         _ => ("CONFIRMATION_EXPIRED", "the phone did not confirm in time; nothing was done"),
     };
     Err(status::new(Kind::Precondition, reason, text, &[]))

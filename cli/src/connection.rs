@@ -1,4 +1,4 @@
-//! How commands find a server: by flags, by the environment, or by what `nodkey dev` wrote.
+//! How commands find a server: by flags, by the environment, or by the file that `nodkey dev` writes.
 
 use std::path::{Path, PathBuf};
 
@@ -9,20 +9,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::session::{Session, SessionFile};
 
-/// What `nodkey dev` writes to `<data-dir>/dev.json`, readable by its owner alone.
+/// The contents of `<data-dir>/dev.json`, written by `nodkey dev` and readable only by its owner.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DevFile {
     /// URL of the gateway.
     pub http: String,
-    /// URL of gRPC for operators; backends call `http`.
+    /// URL of gRPC for operators. Backends call `http`.
     pub grpc: String,
     /// The demo relying party.
     pub relying_party_id: String,
-    /// For its backend.
+    /// The server credential of its backend.
     pub server: Pair,
-    /// For its app.
+    /// The mobile credential of its app.
     pub mobile: Pair,
-    /// For `nodkey admin`.
+    /// The key of `nodkey admin`.
     pub operator_key: String,
     /// PEM file of the authority to trust, with `--tls`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -32,32 +32,33 @@ pub struct DevFile {
 /// A credential.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Pair {
-    /// Names the relying party.
+    /// The token, which names the relying party.
     pub token: String,
-    /// Signs.
+    /// The secret, which signs.
     pub secret: String,
 }
 
-/// The folder of `nodkey dev` where none is named.
+/// The default folder of `nodkey dev`.
 const DATA_DIR: &str = ".nodkey";
 
 /// The folder of `nodkey dev`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Connection")]
 pub struct DataDir {
-    /// Folder of `nodkey dev`: its dev.json tells what the flags below do not
+    /// Folder of `nodkey dev`: its dev.json provides what the flags below do not
     #[arg(long = "data-dir", env = "NODKEY_DATA_DIR", default_value = DATA_DIR, value_name = "DIR", global = true)]
     pub path: PathBuf,
-    /// PEM file of the one authority to trust behind https; without it, those of the system
+    /// PEM file of the only authority to trust for https; by default those of the system
     #[arg(long, env = "NODKEY_CA_CERTIFICATE", value_name = "FILE", global = true)]
     pub ca_certificate: Option<PathBuf>,
 }
 
-/// Where backends and operators call.
+/// The gRPC addresses for backends and operators.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Connection")]
 pub struct Grpc {
-    /// URL of gRPC: the gateway's for backends, for operators where it serves them; or one a service: registry=URL,binding=URL,trusonafication=URL,notification=URL
+    /// URL of gRPC: the gateway's, for backends, and for operators if it serves them; or one per service:
+    /// registry=URL,binding=URL,trusonafication=URL,notification=URL
     #[arg(long, env = "NODKEY_GRPC", value_name = "URL", global = true)]
     grpc: Option<String>,
     /// The deployment's audience
@@ -65,12 +66,12 @@ pub struct Grpc {
     audience: String,
 }
 
-/// Who the operator is and acts for.
+/// The operator, and the relying party to act for.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Connection")]
 #[expect(clippy::struct_field_names, reason = "names of options")]
 pub struct Operator {
-    /// Operator key of the deployment; better in the environment
+    /// Operator key of the deployment; preferably set in the environment
     #[arg(long, env = "NODKEY_OPERATOR_KEY", hide_env_values = true, value_name = "KEY", global = true)]
     operator_key: Option<String>,
     /// Relying party to act for
@@ -84,19 +85,19 @@ pub struct Operator {
 pub struct Connected {
     /// The client.
     pub nodkey: Nodkey,
-    /// The relying party that was named, or that dev.json names.
+    /// The relying party from the flags or dev.json.
     pub relying_party: Option<String>,
-    /// Whose session it is by; none by the operator key.
+    /// The session in use. `None` with the operator key.
     pub session: Option<Session>,
 }
 
-/// By what an operator proves who they are.
+/// How an operator authenticates.
 enum Proof {
     Key(String),
     Session(Session),
 }
 
-/// Where phones call, and with what.
+/// The gateway and credential of a phone.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Connection")]
 pub struct Gateway {
@@ -106,12 +107,24 @@ pub struct Gateway {
     /// Token of the mobile credential
     #[arg(long, env = "NODKEY_MOBILE_TOKEN", hide_env_values = true, value_name = "TOKEN", global = true)]
     mobile_token: Option<String>,
-    /// Secret of the mobile credential; better in the environment
+    /// Secret of the mobile credential; preferably set in the environment
     #[arg(long, env = "NODKEY_MOBILE_SECRET", hide_env_values = true, value_name = "SECRET", global = true)]
     mobile_secret: Option<String>,
-    /// The deployment's public keys, to trust no others; without it the gateway is asked at every start
+    /// The deployment's public keys, to trust no others; by default they are fetched from the gateway at every start
     #[arg(long, env = "NODKEY_JWKS", value_name = "FILE", global = true)]
     jwks: Option<PathBuf>,
+}
+
+/// The backend to act as.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Connection")]
+pub struct Backend {
+    /// Token of the server credential
+    #[arg(long, env = "NODKEY_SERVER_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    server_token: Option<String>,
+    /// Secret of the server credential; preferably set in the environment
+    #[arg(long, env = "NODKEY_SERVER_SECRET", hide_env_values = true, value_name = "SECRET")]
+    server_secret: Option<String>,
 }
 
 impl DataDir {
@@ -123,22 +136,32 @@ impl DataDir {
         })
     }
 
-    /// The authority that was named, or that `nodkey dev` made for a server this command found by its file.
+    /// The authority from the flags, or the one of `nodkey dev` if the server was found through its file.
     fn authority(&self, known: Option<&DevFile>) -> anyhow::Result<Option<String>> {
         let path = self.ca_certificate.as_ref().or_else(|| known?.ca_certificate.as_ref());
         path.map(|path| std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))).transpose()
     }
 }
 
-impl Grpc {
-    /// Connects as the relying party's backend of dev.json.
-    pub fn backend(&self, data_dir: &DataDir) -> anyhow::Result<Nodkey> {
-        let file = data_dir.dev_file()?;
-        let credential = Credential::new(&file.server.token, file.server.secret)?;
-        self.connect(data_dir, credential, |known| &known.http)
+impl Backend {
+    /// Connects as the backend of a relying party: by the credential that was given, else by that of dev.json. Without `--grpc`, to the
+    /// gateway: the one that was named, else that of dev.json.
+    pub fn connect(self, data_dir: &DataDir, grpc: &Grpc, gateway: &Gateway) -> anyhow::Result<Nodkey> {
+        let server = match (self.server_token, self.server_secret) {
+            (Some(token), Some(secret)) => Pair { token, secret },
+            (None, None) if gateway.http.is_none() => data_dir.dev_file()?.server,
+            _ => anyhow::bail!("a backend needs its server credential: set NODKEY_SERVER_TOKEN and NODKEY_SERVER_SECRET"),
+        };
+        let credential = Credential::new(&server.token, server.secret).context("the token of the server credential is damaged")?;
+        let Some(http) = &gateway.http else { return grpc.connect(data_dir, credential, |known| &known.http) };
+        grpc.connect_or(data_dir, credential.audience(&grpc.audience), || {
+            Ok(Endpoints { ca_certificate: data_dir.authority(None)?, ..Endpoints::single(http) })
+        })
     }
+}
 
-    /// Connects to where it was told to, or where dev.json says.
+impl Grpc {
+    /// Connects to the address from the flags, or to the one in dev.json.
     fn connect(&self, data_dir: &DataDir, credential: Credential, known_url: fn(&DevFile) -> &str) -> anyhow::Result<Nodkey> {
         self.connect_or(data_dir, credential.audience(&self.audience), || {
             let known = data_dir.dev_file()?;
@@ -146,7 +169,7 @@ impl Grpc {
         })
     }
 
-    /// Connects to where a session is, unless it was told otherwise.
+    /// Connects to the address of the session, unless the flags name another.
     fn connect_as(&self, data_dir: &DataDir, session: &Session, relying_party: Option<String>) -> anyhow::Result<Nodkey> {
         let credential = Credential::operator_session(&session.id, session.secret.clone(), relying_party);
         self.connect_or(data_dir, credential.audience(&session.audience), || {
@@ -171,8 +194,8 @@ impl Grpc {
 }
 
 impl Operator {
-    /// Connects as an operator: by the key that was given, else by the folder of `nodkey dev` that was named, else by the session of
-    /// `nodkey login`, else by the folder there is. Calls are for the relying party alone when `scoped`.
+    /// Connects as an operator. The first of these counts: the operator key from the flags, a named folder of `nodkey dev`, the session of
+    /// `nodkey login`, the default folder. With `scoped`, calls are for the relying party only.
     pub fn connect(self, data_dir: &DataDir, grpc: &Grpc, scoped: bool) -> anyhow::Result<Connected> {
         let file = read_dev_file(&data_dir.path)?;
         let by_file = file.as_ref().map(|file| Proof::Key(file.operator_key.clone()));
@@ -182,14 +205,14 @@ impl Operator {
             (None, by_file) => self.session.read()?.map(Proof::Session).or(by_file).with_context(|| {
                 let missing = dev_path(&data_dir.path);
                 format!(
-                    "sign in with `nodkey login URL`, set NODKEY_OPERATOR_KEY, or --data-dir to that of `nodkey dev` ({} is missing)",
+                    "sign in with `nodkey login URL`, set NODKEY_OPERATOR_KEY, or set --data-dir to that of `nodkey dev` ({} is missing)",
                     missing.display()
                 )
             })?,
         };
         let here = |session: &Session| file.as_ref().is_none_or(|file| file.http == session.gateway);
         let known = match &proof {
-            // What is here is nothing to a session elsewhere.
+            // The file belongs to another deployment than the session.
             Proof::Session(session) if !here(session) => None,
             _ => file.as_ref().map(|file| file.relying_party_id.clone()),
         };
@@ -204,7 +227,7 @@ impl Operator {
 }
 
 impl Gateway {
-    /// What a phone needs.
+    /// The configuration of a phone.
     pub fn phone(self, data_dir: &DataDir) -> anyhow::Result<PhoneConfig> {
         let jwks = self.jwks.as_deref().map(read_jwks).transpose()?;
         let named = self.http.is_some();
@@ -229,7 +252,7 @@ impl Gateway {
     }
 }
 
-/// The operator by their key, which in a deployment of before is symmetric.
+/// The operator's credential from the operator key, which is symmetric in older deployments.
 pub fn operator(key: &str, party: Option<String>) -> anyhow::Result<Credential> {
     if !OperatorKey::is_secret(key) {
         return Ok(Credential::symmetric_operator(key, party));
@@ -241,7 +264,7 @@ pub fn operator(key: &str, party: Option<String>) -> anyhow::Result<Credential> 
 /// Reads the public keys of a deployment.
 pub fn read_jwks(path: &Path) -> anyhow::Result<Jwks> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{} is not a JWKS, as the gateway answers it at /jwks", path.display()))
+    serde_json::from_str(&text).with_context(|| format!("{} is not a JWKS, as the gateway serves it at /jwks", path.display()))
 }
 
 fn endpoints(grpc: &str) -> anyhow::Result<Endpoints> {
@@ -259,7 +282,7 @@ fn endpoints(grpc: &str) -> anyhow::Result<Endpoints> {
     })
 }
 
-/// Where dev.json is.
+/// The path of dev.json.
 pub fn dev_path(data_dir: &Path) -> PathBuf {
     data_dir.join("dev.json")
 }
@@ -269,7 +292,7 @@ pub fn read_dev_file(data_dir: &Path) -> anyhow::Result<Option<DevFile>> {
     read_json(&dev_path(data_dir))
 }
 
-/// Reads a file of our own, if there is one.
+/// Reads one of our own files, if it exists.
 pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<Option<T>> {
     match std::fs::read(path) {
         Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))?)),
@@ -283,7 +306,7 @@ pub fn write_secret(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {
     write_private(path, &serde_json::to_vec_pretty(value)?)
 }
 
-/// Writes a file that may hold secrets: whole or not at all, readable by its owner alone.
+/// Writes a file that may contain secrets: atomically, and readable only by its owner.
 pub fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
     let temporary = path.with_extension("tmp");
@@ -324,6 +347,20 @@ mod tests {
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(read_json::<Pair>(&path).unwrap().unwrap().secret, "s");
         assert!(read_json::<Pair>(&folder.path().join("none")).unwrap().is_none());
+    }
+
+    #[test]
+    fn another_deployment_is_called_by_its_own_server_credential_and_never_by_that_of_this_folder() {
+        let data_dir = DataDir { path: "/nowhere".into(), ca_certificate: None };
+        let grpc = Grpc { grpc: None, audience: "nodkey".into() };
+        let gateway = Gateway { http: Some("http://127.0.0.1:1".into()), mobile_token: None, mobile_secret: None, jwks: None };
+        let connect = |server_token: Option<&str>, server_secret: Option<&str>| {
+            let backend = Backend { server_token: server_token.map(Into::into), server_secret: server_secret.map(Into::into) };
+            backend.connect(&data_dir, &grpc, &gateway).map(drop).unwrap_err().to_string()
+        };
+        assert!(connect(None, None).contains("NODKEY_SERVER_TOKEN"));
+        assert!(connect(Some("token"), None).contains("NODKEY_SERVER_SECRET"));
+        assert!(connect(Some("token"), Some("secret")).contains("the token of the server credential"));
     }
 
     #[test]

@@ -13,17 +13,21 @@ use nodkey_server_sdk::{Expected, NewTrusonafication, is_success, is_terminal, v
 use serde_json::json;
 
 use crate::{
-    connection::{DataDir, Gateway, Grpc},
+    connection::{Backend, DataDir, Gateway, Grpc},
     output::{bold, document, line, millis},
 };
 
-/// Show a login against a running server: enrolment, then a question and its answer, each step with its time.
+/// Show logins against a running server, from the enrolment of a phone to the verified evidence, each step with its time.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   nodkey demo
-  nodkey demo --rounds 20 --json")]
+  nodkey demo --rounds 20 --json
+  nodkey demo --http https://auth.example.com
+
+Without the folder of `nodkey dev`, set both credentials of a relying party: NODKEY_SERVER_TOKEN and NODKEY_SERVER_SECRET,
+NODKEY_MOBILE_TOKEN and NODKEY_MOBILE_SECRET. The demo creates a user, and deactivates it at the end.")]
 pub struct Args {
-    /// How often to ask
+    /// Number of logins
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
     /// Print the times as JSON
@@ -33,6 +37,8 @@ pub struct Args {
     data_dir: DataDir,
     #[command(flatten)]
     grpc: Grpc,
+    #[command(flatten)]
+    backend: Backend,
     #[command(flatten)]
     gateway: Gateway,
 }
@@ -45,7 +51,7 @@ struct Times {
 
 /// Runs the command.
 pub async fn run(args: Args) -> anyhow::Result<()> {
-    let backend = args.grpc.backend(&args.data_dir)?;
+    let backend = args.backend.connect(&args.data_dir, &args.grpc, &args.gateway)?;
     let phone = Phone::new(args.gateway.phone(&args.data_dir)?, SoftwareKeyStore::generate(), AlwaysPresent)?;
     let user = format!("demo-{}", Random::system().token());
     let tell = |text: String| if args.json { Ok(()) } else { line(text) };
@@ -53,7 +59,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
     tell(bold("Flow 1: register"))?;
     let at = Instant::now();
-    let device = phone.register("nodkey demo").await.context("the phone cannot register")?;
+    let device = phone.register("nodkey demo").await.context("the phone could not register")?;
     say("phone registers its keys", at.elapsed())?;
     let at = Instant::now();
     let binding = backend.create_binding(&user, &device.device_identifier).await?;
@@ -75,7 +81,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let (to_phone, to_watch, whole) = (median(|t| t.to_phone), median(|t| t.to_watch), median(|t| t.whole));
     say("create to phone (median)", to_phone)?;
     say("answer to watch (median)", to_watch)?;
-    say("question to verified evidence (median)", whole)?;
+    say("request to verified evidence (median)", whole)?;
     backend.deactivate_user(&user).await?;
     if args.json {
         let ms = |d: Duration| d.as_secs_f64() * 1000.0;
@@ -86,12 +92,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     line(bold("accepted, and the evidence verifies offline"))
 }
 
-/// The phone waits, the backend asks, the phone answers, the watcher learns, the evidence verifies.
+/// One login: the phone waits, the backend sends a request, the phone accepts, the backend gets the result and verifies the evidence.
 async fn round(backend: &nodkey_server_sdk::Nodkey, phone: &Phone<SoftwareKeyStore, AlwaysPresent>, user: &str) -> anyhow::Result<Times> {
     let started = Instant::now();
     let asked_at = std::sync::OnceLock::new();
     let ask = async {
-        // The phone's long poll is under way first, as it is in life.
+        // The phone's long poll begins first, as it usually does.
         tokio::task::yield_now().await;
         let created = backend.create_trusonafication(NewTrusonafication::user(user, "log in", "Acme Bank")).await?;
         let _ = asked_at.set(Instant::now());
@@ -103,7 +109,7 @@ async fn round(backend: &nodkey_server_sdk::Nodkey, phone: &Phone<SoftwareKeySto
     };
     let (waited, created) = tokio::try_join!(wait, ask)?;
     let (pending, seen_at) = waited;
-    let pending = pending.first().context("the phone was not asked")?;
+    let pending = pending.first().context("the request did not reach the phone")?;
     let created = created.trusonafication;
     let mut states = Box::pin(backend.watch(&created.id).await?);
     states.next().await.context("the watch ended early")??;
@@ -116,7 +122,7 @@ async fn round(backend: &nodkey_server_sdk::Nodkey, phone: &Phone<SoftwareKeySto
                 return anyhow::Ok((state, answered.elapsed()));
             }
         }
-        anyhow::bail!("the watch ended without an answer")
+        anyhow::bail!("the watch ended without a result")
     };
     let (answer, learned) = tokio::join!(answer, learn);
     answer?;

@@ -1,112 +1,102 @@
 //! `nodkey dev`.
 
 use std::{
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Instant,
 };
 
 use anyhow::Context as _;
 use axum::Router;
-use nodkey_binding::Binding;
 use nodkey_demo::{Backend, Site};
-use nodkey_gateway::Gateway;
-use nodkey_kernel::{egress::Egress, id::EventId, random::Random, service_key::ServiceKey, time::Clock};
-use nodkey_notification::{Notification, PushConfig};
+use nodkey_kernel::{egress::Egress, id::EventId, random::Random, time::Clock};
+use nodkey_notification::PushConfig;
 use nodkey_proto::registry::v1::{
-    CreateCredentialRequest, CreateRelyingPartyRequest, CredentialKind, GetRelyingPartyRequest, InviteOperatorRequest,
-    ListOperatorsRequest, OperatorState, RenewInvitationRequest, Role, TruCodeSettings, UpdateRelyingPartyRequest,
-    credential_service_client::CredentialServiceClient, operator_service_client::OperatorServiceClient,
-    relying_party_service_client::RelyingPartyServiceClient,
+    CreateCredentialRequest, CreateRelyingPartyRequest, CredentialKind, GetRelyingPartyRequest, TruCodeSettings, UpdateRelyingPartyRequest,
+    credential_service_client::CredentialServiceClient, relying_party_service_client::RelyingPartyServiceClient,
 };
-use nodkey_registry::Registry;
 use nodkey_runtime::{
     DataDir, Deployment,
-    embedded::{Embedded, EmbeddedConfig, Handle},
+    config::ServerConfig,
+    embedded::Handle,
     telemetry::{self, LogFormat},
 };
-use nodkey_server_sdk::{Credential, Endpoints, Nodkey, OperatorKey, ServiceName};
-use nodkey_trusonafication::Trusonafication;
-use serde::{Deserialize, Serialize};
+use nodkey_server_sdk::{Credential, Endpoints, Nodkey, ServiceName};
 use url::Url;
 
 use crate::{
     authority,
-    connection::{DevFile, Pair, dev_path, read_dev_file, read_json, write_secret},
+    connection::{DevFile, Pair, dev_path, read_dev_file, write_secret},
+    lan,
     output::{bold, line},
+    platform::{Keys, Platform, Services, first_owner},
+    qr,
 };
 
 /// Run all of Nodkey in this process, on SQLite.
 ///
-/// The first start makes keys and a demo relying party with both credentials; later ones go on with them.
+/// The first start creates keys and a demo relying party with both credentials. Later starts use them again.
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 #[command(after_help = "Examples:
   nodkey dev
   nodkey dev --tls
+  nodkey dev --lan                 for the phones and computers of this network
   nodkey dev --http 127.0.0.1:8080 --data-dir /var/lib/nodkey")]
 pub struct Args {
-    /// Where phones, browsers and backends reach it, over HTTP and gRPC
+    /// Address for phones, browsers and backends, over HTTP and gRPC
     #[arg(long, env = "NODKEY_DEV_HTTP", default_value = "127.0.0.1:7070", value_name = "ADDRESS")]
     http: SocketAddr,
-    /// Where operators reach gRPC, and metrics are served: keep it inside
+    /// Address for operators' gRPC and for metrics: keep it internal
     #[arg(long, env = "NODKEY_DEV_GRPC", default_value = "127.0.0.1:7071", value_name = "ADDRESS")]
     grpc: SocketAddr,
-    /// The gateway's URL as phones see it, when it differs from --http
+    /// The gateway's URL as phones see it, if it differs from --http
     #[arg(long, env = "NODKEY_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
-    /// Where keys and databases are kept
+    /// Folder of the keys and databases
     #[arg(long, env = "NODKEY_DATA_DIR", default_value = ".nodkey", value_name = "DIR")]
     data_dir: PathBuf,
-    /// Fixes the id of the demo relying party on the first start
+    /// Id of the demo relying party, for the first start
     #[arg(long, env = "NODKEY_DEV_RELYING_PARTY_ID", value_name = "UUID")]
     relying_party_id: Option<String>,
+    /// Serve this machine's network over TLS, at the address it has there or the one of --http, and show a code that opens it on a phone
+    #[arg(long, env = "NODKEY_DEV_LAN", conflicts_with = "public_url")]
+    lan: bool,
     /// Let clients without a device key pair secure QR codes of the demo relying party, as test suites of old SDKs do
     #[arg(long, env = "NODKEY_DEV_ALLOW_UNPROVEN_PAIRING")]
     allow_unproven_pairing: bool,
-    /// Let phones name push addresses on this machine, to try push without a provider
+    /// Let phones register push addresses on this machine, to try push without a provider
     #[arg(long, env = "NODKEY_DEV_PUSH_TO_THIS_MACHINE")]
     push_to_this_machine: bool,
-    /// Serve over TLS, by a certificate of an authority of this folder's own; says how to trust it
+    /// Serve over TLS, with a certificate by an authority in the data folder; prints how to trust it
     #[arg(long, env = "NODKEY_DEV_TLS")]
     tls: bool,
-    /// How long a phone has to answer, in seconds, where the request does not say
+    /// Seconds until a trusonafication expires, unless its request says otherwise
     #[arg(long, env = "NODKEY_DEV_LIFETIME_SECONDS", default_value_t = 120, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=86_400))]
     lifetime_seconds: u32,
     /// Serve the demo site and its phone at /demo
     #[arg(long, env = "NODKEY_DEV_DEMO", default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
     demo: bool,
-    /// What to log: error, warn, info, debug, or per module
+    /// Log level: error, warn, info or debug; or a filter per module
     #[arg(long, env = "NODKEY_LOG", default_value = "warn", value_name = "FILTER")]
     log: String,
-}
-
-/// The secrets of a deployment that runs in one process, kept beside its databases. What its services sign with is made at every start.
-#[derive(Debug, Serialize, Deserialize)]
-struct Keys {
-    #[serde(rename = "master_key")]
-    master: String,
-    #[serde(rename = "operator_key")]
-    operator: String,
-    /// The operator key of a folder of before, which is symmetric. Accepted for this one version.
-    #[serde(rename = "symmetric_operator_key", default, skip_serializing_if = "Option::is_none")]
-    symmetric_operator: Option<String>,
 }
 
 /// Runs the command.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let started = Instant::now();
+    let args = reachable(args)?;
     telemetry::init(LogFormat::Pretty, &args.log);
-    // First: the keys below are made once, by whoever has the folder.
+    // First: only the process that has locked the folder may create the keys below.
     let data_dir = DataDir::open(&args.data_dir, &Clock::system())?;
-    let keys = keys(&args.data_dir)?;
+    let keys = Keys::of(&args.data_dir)?;
     let site = Site::new(Clock::system(), Random::system());
     let handle = start(&args, data_dir, &keys, &site).await?;
     let operator = operator(&args, &handle, &keys)?;
     let file = demo_relying_party(&args, &handle, &operator, &keys).await?;
     site.open(backend(&file)?);
     let invitation = first_owner(&operator).await.context("cannot invite the first owner of the console")?;
-    // Whoever waits for it finds the demo relying party and dev.json.
+    // Once it is ready, the demo relying party and dev.json exist.
     handle.ready();
     let problems = handle.problems().await;
     print_welcome(&args, &file, invitation.as_deref(), started, &problems)?;
@@ -117,46 +107,45 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn start(args: &Args, data_dir: DataDir, keys: &Keys, site: &Site) -> anyhow::Result<Handle> {
-    let random = Random::system();
-    let config = EmbeddedConfig {
-        data_dir,
-        http: args.http,
-        grpc: args.grpc,
-        tls: if args.tls { Some(authority::certify(&args.data_dir, names(args)?, Clock::system().now())?) } else { None },
-        public_url: args.public_url.clone(),
-        deployment: Deployment {
-            operator_keys: [&operator_key(keys)?].into_iter().collect(),
-            symmetric_operator_keys: keys.symmetric_operator.iter().map(|key| key.as_str().into()).collect(),
-            ..Deployment::new("", Egress::new(true))
-        },
-        service_keys: ServiceKey::all(&random),
-        master_key: master_key(&keys.master)?,
-        previous_master_keys: Vec::new(),
-        clock: Clock::system(),
-        random: random.clone(),
-    };
-    let push = PushConfig { allow_this_machine: args.push_to_this_machine, ..PushConfig::default() };
-    let notification = nodkey_notification::Config { push, ..nodkey_notification::Config::default() };
-    Embedded::new(config)
-        .with::<Registry>(nodkey_registry::config::Config::default())
-        .with::<Binding>(nodkey_binding::Config::default())
-        .with::<Trusonafication>(nodkey_trusonafication::Config {
-            lifetime_seconds: args.lifetime_seconds,
-            ..nodkey_trusonafication::Config::default()
-        })
-        .with::<Notification>(notification)
-        .with::<Gateway>(nodkey_gateway::Config {
-            cookie_key: Some(hex::encode(random.bytes::<32>()).into()),
-            ..nodkey_gateway::Config::default()
-        })
-        .routes(if args.demo { site.routes() } else { Router::new() })
-        .ready_when_told()
-        .start()
-        .await
+/// Applies the address and TLS of `--lan`. Returns an error if there is no address that phones could call.
+fn reachable(args: Args) -> anyhow::Result<Args> {
+    let (http, port) = (args.http, args.http.port());
+    if !args.lan {
+        let is_named = args.public_url.is_some() || !http.ip().is_unspecified();
+        anyhow::ensure!(
+            is_named,
+            "--http {http} listens on every address, but phones need one to call: use --lan, or name one with --public-url http://192.168.1.20:{port}"
+        );
+        return Ok(args);
+    }
+    let is_named = !http.ip().is_unspecified() && http.ip() != Ipv4Addr::LOCALHOST;
+    let address = if is_named { http.ip() } else { lan::address()? };
+    Ok(Args { http: SocketAddr::new(address, port), tls: true, ..args })
 }
 
-/// What this server is called: in URLs, and by those on this machine.
+async fn start(args: &Args, data_dir: DataDir, keys: &Keys, site: &Site) -> anyhow::Result<Handle> {
+    let tls = if args.tls { Some(authority::certify(&args.data_dir, names(args)?, Clock::system().now())?) } else { None };
+    let push = PushConfig { allow_this_machine: args.push_to_this_machine, ..PushConfig::default() };
+    let services = Services {
+        trusonafication: nodkey_trusonafication::Config { lifetime_seconds: args.lifetime_seconds, ..Default::default() },
+        notification: nodkey_notification::Config { push, ..Default::default() },
+        ..Services::default()
+    };
+    let platform = Platform {
+        data_dir,
+        server: ServerConfig { listen: args.http, tls, ..ServerConfig::default() },
+        operators: args.grpc,
+        operators_tls: true,
+        public_url: args.public_url.clone(),
+        deployment: keys.accepted_by(Deployment::new("", Egress::new(true)))?,
+        master_keys: vec![keys.master()?],
+        services,
+        routes: if args.demo { site.routes() } else { Router::new() },
+    };
+    platform.start().await
+}
+
+/// The host names of this server: in its URLs, and on this machine.
 fn names(args: &Args) -> anyhow::Result<Vec<String>> {
     let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
     names.extend([args.http.ip(), args.grpc.ip()].iter().filter(|ip| !ip.is_unspecified()).map(ToString::to_string));
@@ -167,31 +156,6 @@ fn names(args: &Args) -> anyhow::Result<Vec<String>> {
     names.sort();
     names.dedup();
     Ok(names)
-}
-
-/// Reads the keys, or makes them on the first start.
-fn keys(data_dir: &Path) -> anyhow::Result<Keys> {
-    let path = data_dir.join("keys.json");
-    let random = Random::system();
-    let operator = || OperatorKey::generate(&random).to_secret().to_string();
-    let known: Option<Keys> = read_json(&path).context("without the keys of this folder its secrets cannot be opened")?;
-    let keys = match known {
-        Some(keys) if OperatorKey::is_secret(&keys.operator) => return Ok(keys),
-        Some(keys) => Keys { symmetric_operator: Some(keys.operator), operator: operator(), ..keys },
-        None => Keys { master: hex::encode(random.bytes::<32>()), operator: operator(), symmetric_operator: None },
-    };
-    write_secret(&path, &keys)?;
-    Ok(keys)
-}
-
-fn operator_key(keys: &Keys) -> anyhow::Result<OperatorKey> {
-    OperatorKey::from_secret(&keys.operator).context("keys.json is damaged: the operator key")
-}
-
-fn master_key(text: &str) -> anyhow::Result<[u8; 32]> {
-    let mut key = [0; 32];
-    hex::decode_to_slice(text, &mut key).context("the master key must be 64 hex digits")?;
-    Ok(key)
 }
 
 /// Where operators reach gRPC.
@@ -212,27 +176,10 @@ fn ca_certificate(args: &Args) -> Option<PathBuf> {
 
 /// A client with the operator key.
 fn operator(args: &Args, handle: &Handle, keys: &Keys) -> anyhow::Result<Nodkey> {
-    connect(&grpc(args, handle), ca_certificate(args).as_ref(), Credential::operator(operator_key(keys)?, None))
+    connect(&grpc(args, handle), ca_certificate(args).as_ref(), Credential::operator(keys.operator()?, None))
 }
 
-/// A link for the first owner of the console; none once somebody has a phone.
-async fn first_owner(nodkey: &Nodkey) -> anyhow::Result<Option<String>> {
-    let mut operators = OperatorServiceClient::new(nodkey.channel(ServiceName::Registry));
-    let known = operators.list_operators(ListOperatorsRequest { page_size: 500, ..Default::default() }).await?.into_inner().operators;
-    if known.iter().any(|operator| operator.state() == OperatorState::Active) {
-        return Ok(None);
-    }
-    let invited = known.into_iter().find(|operator| operator.state() == OperatorState::Invited && operator.role() == Role::Owner);
-    let invitation = if let Some(operator) = invited {
-        operators.renew_invitation(RenewInvitationRequest { id: operator.id }).await?
-    } else {
-        let request = InviteOperatorRequest { name: "First owner".into(), role: Role::Owner.into(), ..Default::default() };
-        operators.invite_operator(request).await?
-    };
-    Ok(Some(invitation.into_inner().link))
-}
-
-/// The demo relying party of this folder; made on the first start.
+/// Returns the demo relying party of this folder. Creates it on the first start.
 async fn demo_relying_party(args: &Args, handle: &Handle, nodkey: &Nodkey, keys: &Keys) -> anyhow::Result<DevFile> {
     let ca_certificate = ca_certificate(args);
     let (http, grpc) = (handle.public_url.clone(), grpc(args, handle));
@@ -242,7 +189,7 @@ async fn demo_relying_party(args: &Args, handle: &Handle, nodkey: &Nodkey, keys:
         None => create_relying_party(nodkey, wanted, keys).await.context("cannot create the demo relying party")?,
     };
     let same = wanted.is_none_or(|id| id.eq_ignore_ascii_case(&known.relying_party_id));
-    anyhow::ensure!(same, "the demo relying party is {} already; take another --data-dir for another id", known.relying_party_id);
+    anyhow::ensure!(same, "the demo relying party already has the id {}; for another id, use another --data-dir", known.relying_party_id);
     let file = DevFile { http, grpc, ca_certificate, operator_key: keys.operator.clone(), ..known };
     if args.allow_unproven_pairing {
         allow_unproven_pairing(nodkey, &file.relying_party_id).await?;
@@ -251,7 +198,7 @@ async fn demo_relying_party(args: &Args, handle: &Handle, nodkey: &Nodkey, keys:
     Ok(file)
 }
 
-/// What the demo site knows of Nodkey: no more than any relying party.
+/// What the demo site knows about Nodkey: no more than any relying party does.
 fn backend(file: &DevFile) -> anyhow::Result<Backend> {
     let credential = Credential::new(&file.server.token, file.server.secret.clone())?;
     Ok(Backend {
@@ -272,7 +219,7 @@ async fn allow_unproven_pairing(nodkey: &Nodkey, id: &str) -> anyhow::Result<()>
     Ok(())
 }
 
-/// The addresses are filled in by whoever knows them.
+/// The caller fills in the addresses.
 async fn create_relying_party(nodkey: &Nodkey, id: Option<&str>, keys: &Keys) -> anyhow::Result<DevFile> {
     let registry = nodkey.channel(ServiceName::Registry);
     let (clock, random) = (Clock::system(), Random::system());
@@ -306,36 +253,44 @@ fn print_welcome(args: &Args, file: &DevFile, invitation: Option<&str>, started:
     if problems.is_empty() {
         line(format_args!("{} in {} ms", bold("nodkey is ready"), started.elapsed().as_millis()))?;
     } else {
-        line(format_args!("{}: {}", bold("nodkey runs and is not ready"), problems.join("; ")))?;
+        line(format_args!("{}: {}", bold("nodkey is running, but not ready"), problems.join("; ")))?;
     }
     line(format_args!("  HTTP and gRPC         {}", file.http))?;
     line(format_args!("  operators, metrics    {}", file.grpc))?;
     line(format_args!("  credentials           {}", dev_path(&args.data_dir).display()))?;
     if let Some(path) = &file.ca_certificate {
         let path = std::path::absolute(path)?;
-        line(format_args!("\nTo trust its certificate, trust {}:", path.display()))?;
+        line(format_args!("\nTo trust the server's certificate, trust the authority {}:", path.display()))?;
         line(format_args!("  one command           curl --cacert {} {}/readyz", path.display(), file.http))?;
         line(format_args!("  Ruby, C, most others  export SSL_CERT_FILE={}", path.display()))?;
         line(format_args!("  Node.js               export NODE_EXTRA_CA_CERTS={}", path.display()))?;
         line(format_args!("  Java                  keytool -importcert -noprompt -alias nodkey -cacerts -file {}", path.display()))?;
         line(format_args!(
-            "  Debian, .NET on it    sudo cp {} /usr/local/share/ca-certificates/nodkey.crt && sudo update-ca-certificates",
+            "  Debian (also .NET)    sudo cp {} /usr/local/share/ca-certificates/nodkey.crt && sudo update-ca-certificates",
             path.display()
         ))?;
         line(format_args!(
             "  macOS                 sudo security add-trusted-cert -d -k /Library/Keychains/System.keychain {}",
             path.display()
         ))?;
-        line("Its key is in the same folder: trust it on your own machines only.")?;
+        line("The authority's key is in the same folder: trust it only on your own machines.")?;
     }
-    line("\nLook at it:")?;
+    if args.lan {
+        let page = format!("{}{}", file.http, if args.demo { "/demo" } else { "" });
+        line(format_args!("\nOn a phone in this network, scan this or open {page}:"))?;
+        for row in qr::lines(&page)? {
+            line(row)?;
+        }
+        line("The phone warns about the certificate until it trusts the authority above. For this trial, continue anyway.")?;
+    }
+    line("\nOpen in a browser:")?;
     if args.demo {
         line(format_args!("  sign in to Acme Bank  {}", bold(&format!("{}/demo", file.http))))?;
     }
     line(format_args!("  operator console      {}/console", file.http))?;
     if let Some(link) = invitation {
         line(format_args!("  its first owner       {link}"))?;
-        line("                        (once: makes the browser that opens it the owner's phone)")?;
+        line("                        (once: the browser that opens it becomes the owner's phone)")?;
     }
     line("\nOr on the command line, in another terminal:")?;
     line(format_args!("  nodkey demo{folder}"))?;
@@ -346,26 +301,27 @@ fn print_welcome(args: &Args, file: &DevFile, invitation: Option<&str>, started:
 mod tests {
     use super::*;
 
-    #[test]
-    fn keys_are_made_once_and_a_master_key_is_64_hex_digits() {
-        let folder = tempfile::tempdir().unwrap();
-        let first = keys(folder.path()).unwrap();
-        assert_eq!(keys(folder.path()).unwrap().master, first.master);
-        assert_eq!(hex::encode(master_key(&first.master).unwrap()), first.master);
-        assert_eq!(keys(folder.path()).unwrap().operator, first.operator);
-        assert!(master_key("00").is_err());
-        assert!(master_key(&"g".repeat(64)).is_err());
+    fn args(arguments: &[&str]) -> Args {
+        #[derive(clap::Parser)]
+        struct Command {
+            #[command(flatten)]
+            args: Args,
+        }
+        <Command as clap::Parser>::parse_from([&["dev"], arguments].concat()).args
     }
 
     #[test]
-    fn a_folder_of_before_gets_a_pair_for_its_operator_key_and_keeps_that_for_one_version() {
-        let folder = tempfile::tempdir().unwrap();
-        let (master, before) = ("ab".repeat(32), "cd".repeat(32));
-        std::fs::write(folder.path().join("keys.json"), format!(r#"{{"master_key":"{master}","operator_key":"{before}"}}"#)).unwrap();
-        let first = keys(folder.path()).unwrap();
-        assert_eq!((&first.master, first.symmetric_operator.as_ref()), (&master, Some(&before)));
-        operator_key(&first).unwrap();
-        let again = keys(folder.path()).unwrap();
-        assert_eq!((again.operator, again.symmetric_operator), (first.operator, first.symmetric_operator));
+    fn a_local_network_is_served_at_one_address_over_tls() {
+        let args = reachable(args(&["--lan", "--http", "192.168.1.20:8080"])).unwrap();
+        assert_eq!((args.http.to_string().as_str(), args.tls), ("192.168.1.20:8080", true));
+        assert!(names(&args).unwrap().contains(&"192.168.1.20".to_owned()));
+    }
+
+    #[test]
+    fn every_address_is_none_to_call_and_the_error_says_what_to_do() {
+        let refused = reachable(args(&["--http", "0.0.0.0:8080"])).unwrap_err().to_string();
+        assert!(refused.contains("--lan") && refused.contains("--public-url http://192.168.1.20:8080"), "{refused}");
+        assert!(reachable(args(&["--http", "[::]:8080"])).is_err());
+        reachable(args(&["--http", "0.0.0.0:8080", "--public-url", "http://192.168.1.20:8080"])).unwrap();
     }
 }

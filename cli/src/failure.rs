@@ -1,4 +1,4 @@
-//! What went wrong, what to do about it, and the exit code for it.
+//! Error reports: what went wrong, what to do about it, and the exit code.
 
 use std::{error::Error, io, process::ExitCode};
 
@@ -14,27 +14,27 @@ use serde_json::error::Category;
 
 use crate::{audit::NotIntact, session::SessionEnded, verify::NotAccepted};
 
-/// It did not work.
+/// The command failed.
 const FAILED: u8 = 1;
-/// It was called in a way that cannot work.
+/// The command line is invalid.
 const USAGE: u8 = 2;
-/// The server said no: not found, not allowed, not valid, too late.
+/// The server refused: not found, not allowed, not valid, too late.
 const REFUSED: u8 = 3;
 
-/// A refusal found on this side, told in full.
+/// A refusal by the command itself, with its full text.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Refused(pub String);
 
-/// Called in a way that cannot work, which only shows when it runs.
+/// Invalid usage that only shows when the command runs.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Usage(pub String);
 
-/// Says what happened and what to do, on standard error.
+/// Prints what happened and what to do to standard error.
 pub fn report(error: &anyhow::Error) -> ExitCode {
     if broken_pipe(error) {
-        // Whoever read our output has seen enough.
+        // The reader of our output has closed it.
         return ExitCode::SUCCESS;
     }
     let said = Said::of(error);
@@ -53,7 +53,7 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(code(error))
 }
 
-/// What is told of an error: first what happened, in words of ours, then what a library has to say of it, for whoever looks further.
+/// The parts of a report: what happened, in our own words, then the details from libraries.
 #[derive(Debug, PartialEq, Eq)]
 struct Said {
     what: String,
@@ -66,7 +66,7 @@ impl Said {
         for cause in error.chain() {
             let in_words = match of_library(cause) {
                 Source::Own => {
-                    // Some repeat what caused them.
+                    // Some errors repeat their cause.
                     let text = plain(&cause.to_string());
                     if !what.last().is_some_and(|last| last.ends_with(&text)) {
                         what.push(text);
@@ -84,21 +84,21 @@ impl Said {
     }
 }
 
-/// Who made an error.
+/// The source of an error.
 enum Source {
-    /// We did: it says in words what happened.
+    /// Our own error, which says what happened.
     Own,
-    /// A library did: this is what happened, in words.
+    /// A library's error, with what happened in our words.
     Library(String),
-    /// A library did, and what is around it says all there is to say in words.
+    /// A library's error, with an error around it that says everything.
     Silent,
 }
 
-/// What happened, of an error that a library made.
+/// Translates an error of a library.
 fn of_library(cause: &(dyn Error + 'static)) -> Source {
     if let Some(io) = cause.downcast_ref::<io::Error>() {
         let text = plain(&io.to_string());
-        // What is wrapped in one of these is a library's.
+        // An error inside an I/O error comes from a library.
         return Source::Library(if io.get_ref().is_some() { of_connection(cause) } else { text });
     }
     if let Some(http) = cause.downcast_ref::<reqwest::Error>() {
@@ -111,7 +111,7 @@ fn of_library(cause: &(dyn Error + 'static)) -> Source {
         return Source::Library(CallError::from(status.clone()).to_string());
     }
     if let Some(PhoneError::Protocol(_)) = cause.downcast_ref() {
-        return Source::Library("the gateway answered what this phone does not understand: is it of another release?".to_owned());
+        return Source::Library("the gateway's response cannot be understood: is it of a different release?".to_owned());
     }
     let silent = cause.is::<url::ParseError>()
         || cause.is::<tonic::transport::Error>()
@@ -123,15 +123,15 @@ fn of_library(cause: &(dyn Error + 'static)) -> Source {
 
 fn of_http(error: &reqwest::Error) -> String {
     if error.is_timeout() {
-        "no answer in time".to_owned()
+        "no response in time".to_owned()
     } else if error.is_connect() {
         format!("no connection: {}", of_connection(error))
     } else if error.is_decode() {
-        "the answer is not what it should be".to_owned()
+        "the response is malformed".to_owned()
     } else if error.is_builder() {
-        "the address cannot be called".to_owned()
+        "the address is not valid".to_owned()
     } else {
-        "the connection broke before there was an answer".to_owned()
+        "the connection was lost before a response arrived".to_owned()
     }
 }
 
@@ -140,9 +140,9 @@ fn of_json(error: &serde_json::Error) -> String {
         Category::Io => "it cannot be read",
         Category::Syntax => "it is not JSON",
         Category::Eof => "it ends too early",
-        Category::Data => "a value is missing, or is not what it must be",
+        Category::Data => "a value is missing or invalid",
     };
-    // What was read as a value has no lines any more.
+    // A parsed value no longer has line numbers.
     if error.line() == 0 { what.to_owned() } else { format!("{what} (line {}, column {})", error.line(), error.column()) }
 }
 
@@ -172,12 +172,12 @@ fn code(error: &anyhow::Error) -> u8 {
     if refused { REFUSED } else { FAILED }
 }
 
-/// No phone can do it.
+/// No phone can release a user.
 const FROZEN: &str = "Once you know that the user has their phones: `nodkey admin users release USER`.";
 
 fn advice(error: &anyhow::Error) -> Option<&'static str> {
     if let Some(NotAccepted::NotGenuine(Fault::Receipt(JoseError::Key) | Fault::Challenge(ChallengeError::UnknownKey))) = find(error) {
-        return Some("Are they the keys of that deployment? A copy may be older than the evidence: fetch /jwks/archive anew.");
+        return Some("Are they the keys of that deployment? A copy may be older than the evidence: fetch /jwks/archive again.");
     }
     if find::<SessionEnded>(error).is_some() {
         return Some("Run `nodkey login` again.");
@@ -185,37 +185,39 @@ fn advice(error: &anyhow::Error) -> Option<&'static str> {
     if let Some(call) = find::<CallError>(error) {
         return match (call.reason.as_str(), call.kind) {
             ("USER_FROZEN", _) => Some(FROZEN),
-            ("RELYING_PARTY_REQUIRED", _) => Some("Name one with --relying-party; `nodkey admin relying-parties list` shows them."),
-            ("UNIMPLEMENTED", _) => Some("This is not served at the gateway's address: name the services with --grpc, or another release."),
+            ("RELYING_PARTY_REQUIRED", _) => Some("Name one with --relying-party; `nodkey admin relying-parties list` lists them."),
+            ("UNIMPLEMENTED", _) => {
+                Some("The gateway does not serve this method: name the services with --grpc, or use a server of the same release.")
+            }
             ("PROMPT_BUDGET_EXHAUSTED", _) => Some(
-                "Nobody accepted the last prompts to that user (to you, where you have to confirm): wait a little; `nodkey admin prompts show USER` says until when.",
+                "The last prompts to that user (to you, if you have to confirm) were not accepted: wait a little. `nodkey admin prompts show USER` says until when.",
             ),
             (_, Kind::Unavailable) => Some("Is the server running? Start one with `nodkey dev`, or name one with --grpc."),
-            (_, Kind::Unauthenticated) => Some("Check the key or secret, and that the clocks of both machines agree to a few seconds."),
-            (_, Kind::NotFound) => Some("Check the id; what belongs to another relying party is found with --relying-party alone."),
+            (_, Kind::Unauthenticated) => Some("Check the key or secret, and that the clocks of both machines agree within a few seconds."),
+            (_, Kind::NotFound) => Some("Check the id. If the object belongs to another relying party, name that with --relying-party."),
             _ => None,
         };
     }
     if let Some(DataDirError::InUse { .. }) = find(error) {
-        return Some("Use that server, or stop it first; or start a second one with --data-dir, --http and --grpc of its own.");
+        return Some("Use that server, stop it, or start a second one with its own --data-dir, --http and --grpc.");
     }
     match find::<PhoneError>(error)? {
         PhoneError::Unreachable(_) => Some("Is the server running? Start one with `nodkey dev`, or name one with --http."),
-        PhoneError::Refused { code, .. } if code == "DEVICE_RETIRED" => Some("Its keys are dead: delete the key file and enrol again."),
+        PhoneError::Refused { code, .. } if code == "DEVICE_RETIRED" => Some("Its keys are revoked: delete the key file and enrol again."),
         PhoneError::Refused { code, .. } if code == "USER_FROZEN" => Some(FROZEN),
         PhoneError::Refused { code, .. } if code == "TRANSFER_NOT_ALLOWED" => {
-            Some("The relying party binds phones itself; an operator changes that by `nodkey admin relying-parties update`.")
+            Some("The relying party binds phones itself. An operator can change that with `nodkey admin relying-parties update`.")
         }
         PhoneError::Refused { code, .. } if code == "FORBIDDEN" => {
             Some("Check the mobile credential: token, secret, and that it is enabled.")
         }
         PhoneError::Refused { status: 401, .. } => {
-            Some("Is the phone enrolled here? Is --http the gateway's public URL? Do the clocks agree to a minute?")
+            Some("Is the phone enrolled here? Is --http the gateway's public URL? Do the clocks agree within a minute?")
         }
         PhoneError::Refused { status: 404, .. } => Some("Enrol the phone first: `nodkey phone enrol`."),
-        PhoneError::Untrusted(Untrusted::Challenge(ChallengeError::UnknownKey)) => {
-            Some("Nothing was shown or answered. If the deployment's keys were rotated, run it again; with --jwks, fetch that file anew.")
-        }
+        PhoneError::Untrusted(Untrusted::Challenge(ChallengeError::UnknownKey)) => Some(
+            "Nothing was shown or answered. If the deployment's keys were rotated, run the command again. With --jwks, fetch that file again.",
+        ),
         PhoneError::Untrusted(_) => Some("Nothing was shown or answered. Check --jwks, and that --http is the gateway's public URL."),
         _ => None,
     }
@@ -271,7 +273,7 @@ mod tests {
         Said::of(&error.into())
     }
 
-    /// What libraries call things, and nobody else.
+    /// Whether a text is free of library jargon.
     fn is_plain(text: &str) -> bool {
         let foreign = [
             "os error",
@@ -318,15 +320,12 @@ mod tests {
             (anyhow::Error::from(call), format!("cannot reach {nobody}: nobody listens there (UNAVAILABLE)")),
             (PhoneError::Unreachable(http).into(), "the gateway cannot be reached: no connection: nobody listens there".to_owned()),
             (anyhow::Error::from(file()).context("cannot read x"), "cannot read x: No such file or directory".to_owned()),
-            (
-                anyhow::Error::from(json("{}")).context("x is damaged"),
-                "x is damaged: a value is missing, or is not what it must be".to_owned(),
-            ),
+            (anyhow::Error::from(json("{}")).context("x is damaged"), "x is damaged: a value is missing or invalid".to_owned()),
             (json("{").into(), "it ends too early (line 1, column 1)".to_owned()),
             (json("]").into(), "it is not JSON (line 1, column 1)".to_owned()),
             (
                 PhoneError::Protocol("missing field `id`".into()).into(),
-                "the gateway answered what this phone does not understand: is it of another release?".to_owned(),
+                "the gateway's response cannot be understood: is it of a different release?".to_owned(),
             ),
             (anyhow::Error::from(url::Url::parse("x").unwrap_err()).context("--http must be a URL"), "--http must be a URL".to_owned()),
             (tonic::Status::unavailable("away").into(), "away (UNAVAILABLE)".to_owned()),

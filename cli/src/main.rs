@@ -12,9 +12,13 @@ mod demo;
 mod dev;
 mod failure;
 mod keys;
+mod lan;
 mod login;
 mod output;
 mod phone;
+mod platform;
+mod qr;
+mod serve;
 mod session;
 mod sessions;
 mod sure;
@@ -24,19 +28,20 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-/// Self-hosted passwordless authentication: a backend asks, a phone shows and signs, anyone can verify.
+/// Self-hosted passwordless authentication: a backend sends a request, a phone shows and signs it, anyone can verify.
 #[derive(Debug, Parser)]
 #[command(name = "nodkey", version, propagate_version = true, max_term_width = 110)]
 #[command(after_help = "Examples:
   nodkey dev                       run everything here, on SQLite, with a demo relying party
+  nodkey serve                     run everything here, in production
   nodkey demo                      watch a login from enrolment to evidence
-  nodkey phone wait                be a phone: show what is asked, accept or reject
-  nodkey login                     sign in as an operator, by your phone
+  nodkey phone wait                act as a phone: show each request, accept or reject it
+  nodkey login                     sign in as an operator, with your phone
   nodkey admin trusonafications list --json
-  nodkey keys init keys            make the keys of a deployment of five services
+  nodkey keys init keys            create the keys of a deployment with five services
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by the server or not found; 4 to 6 of verify and of audit verify
-say what evidence is instead of an accept, or what an audit log is instead of whole.")]
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by the server or not found. From verify and audit verify, 4 to 6
+say why the evidence does not show an accept, or why the audit log is not proven to be intact.")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -46,9 +51,11 @@ struct Cli {
 enum Command {
     /// Run all of Nodkey in this process, on SQLite
     Dev(dev::Args),
-    /// Show a login against a running server, step by step with times
+    /// Run all of Nodkey in this process, on SQLite, in production
+    Serve(serve::Args),
+    /// Show logins against a running server, step by step with times
     Demo(demo::Args),
-    /// Be a phone on the terminal
+    /// Act as a phone on the terminal
     Phone(phone::Args),
     Login(login::Login),
     Logout(login::Logout),
@@ -57,13 +64,13 @@ enum Command {
     Sessions(sessions::Args),
     /// Manage relying parties, credentials, keys, devices, bindings, trusonafications, deliveries
     Admin(admin::Args),
-    /// Make, check and replace the keys of a deployment
+    /// Create, check and rotate the keys of a deployment
     Keys(keys::Args),
-    /// Verify offline, from its evidence, that something was accepted
+    /// Verify offline, from its evidence, that a trusonafication was accepted
     Verify(verify::Args),
     /// Check an export of the audit log
     Audit(audit::Args),
-    /// Measure a running deployment: what a login costs, and what it could cost at best
+    /// Measure a running deployment: what a login costs, and the least it could cost
     Bench(bench::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
@@ -80,7 +87,7 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> anyhow::Result<()> {
-    // A load generator that stays on one thread costs the least, and leaves the other processors to what it measures.
+    // A load generator on a single thread costs the least, and leaves the other processors to what it measures.
     let mut runtime = match command {
         Command::Bench(_) => tokio::runtime::Builder::new_current_thread(),
         _ => tokio::runtime::Builder::new_multi_thread(),
@@ -89,6 +96,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     runtime.block_on(async {
         match command {
             Command::Dev(args) => Box::pin(dev::run(args)).await,
+            Command::Serve(args) => Box::pin(serve::run(args)).await,
             Command::Demo(args) => Box::pin(demo::run(args)).await,
             Command::Phone(args) => Box::pin(phone::run(args)).await,
             Command::Login(args) => Box::pin(login::login(args)).await,

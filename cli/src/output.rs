@@ -1,4 +1,4 @@
-//! What commands print: tables for people, JSON for programs.
+//! The output of commands: tables for people, JSON for programs.
 
 use std::{io::Write as _, time::Duration};
 
@@ -9,7 +9,7 @@ use nodkey_kernel::{custom_fields::CustomFields, visible};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-/// One thing, as named values in a fixed order. The names are part of the interface: `snake_case`, never changed.
+/// An item, as named values in a fixed order. The names are part of the interface: `snake_case`, never changed.
 #[derive(Clone, Debug, Default)]
 pub struct Record(Vec<(String, Shown)>);
 
@@ -17,9 +17,9 @@ pub struct Record(Vec<(String, Shown)>);
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 pub enum Shown {
-    /// Of our own.
+    /// A value of our own.
     Value(Value),
-    /// By a backend: shown to the letter.
+    /// Custom fields of a backend, shown verbatim.
     Fields(CustomFields),
 }
 
@@ -36,12 +36,12 @@ impl From<CustomFields> for Shown {
 }
 
 impl Record {
-    /// What has this name.
+    /// The value with this name.
     pub fn get(&self, name: &str) -> Option<&Shown> {
         self.0.iter().find_map(|(own, value)| (own == name).then_some(value))
     }
 
-    /// Gives a name its value, in the place of the one it had or at the end.
+    /// Sets a value: replaces the one with this name, or appends it.
     pub fn insert(&mut self, name: &str, value: impl Into<Shown>) {
         match self.0.iter_mut().find(|(own, _)| own == name) {
             Some((_, own)) => *own = value.into(),
@@ -80,7 +80,7 @@ struct Page<'a> {
 
 const BOLD: Style = Style::new().bold();
 
-/// Prints a line to standard output. Colour goes to terminals alone.
+/// Prints a line to standard output. Colours appear on terminals only.
 pub fn line(text: impl std::fmt::Display) -> anyhow::Result<()> {
     writeln!(anstream::stdout(), "{text}").context("cannot write to standard output")
 }
@@ -111,7 +111,7 @@ pub fn page(json: bool, columns: &[&str], records: &[Record], next_page_token: &
     Ok(())
 }
 
-/// Prints one thing: a JSON object, or a line a value.
+/// Prints an item: a JSON object, or one line per value.
 pub fn show(json: bool, record: &Record) -> anyhow::Result<()> {
     if json {
         return document(record);
@@ -156,24 +156,24 @@ fn text(value: &Value) -> String {
     }
 }
 
-/// Shows by its number what could make a terminal show something else than what is there: control characters, changes of direction and
-/// characters that nobody sees.
+/// Escapes characters that could make a terminal show something other than the text: control characters, changes of direction and invisible
+/// characters.
 pub fn plain(text: &str) -> String {
-    // Marks of direction are no deception on a phone, but a terminal may order a whole line by them.
+    // Direction marks cannot deceive on a phone, but a terminal may reorder a whole line by them.
     visible::escape(text).replace('\u{200e}', "\\u{200E}").replace('\u{200f}', "\\u{200F}")
 }
 
-/// Empty text is absent.
+/// Empty text becomes null.
 pub fn filled(text: &str) -> Value {
     if text.is_empty() { Value::Null } else { Value::from(text) }
 }
 
-/// Bold where it is printed by [`line`] on a terminal.
+/// Bold, if printed by [`line`] on a terminal.
 pub fn bold(text: &str) -> String {
     format!("{BOLD}{text}{BOLD:#}")
 }
 
-/// Milliseconds with one digit.
+/// Milliseconds with one decimal.
 pub fn millis(took: Duration) -> String {
     format!("{:.1} ms", took.as_secs_f64() * 1000.0)
 }

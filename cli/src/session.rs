@@ -1,4 +1,4 @@
-//! What `nodkey login` keeps: the session of an operator, in a file that its owner alone can read.
+//! The session that `nodkey login` stores, in a file that only its owner can read.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::connection::{read_json, write_secret};
 
-/// Where the session is kept.
+/// Where the session is stored.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Connection")]
 pub struct SessionFile {
@@ -18,72 +18,77 @@ pub struct SessionFile {
         env = "NODKEY_SESSION",
         value_name = "FILE",
         global = true,
-        help = "File of the session that `nodkey login` began [default: nodkey/session.json in $XDG_STATE_HOME or ~/.local/state]"
+        help = "Session file of `nodkey login` [default: nodkey/session.json in $XDG_STATE_HOME or ~/.local/state]"
     )]
     path: Option<PathBuf>,
 }
 
-/// A session of an operator's.
+/// An operator's session.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Session {
     /// URL of the gateway.
     pub gateway: String,
     /// The deployment's audience.
     pub audience: String,
-    /// Names it.
+    /// The session id.
     pub id: String,
-    /// Signs.
+    /// The secret, which signs.
     pub secret: String,
-    /// Whose it is.
+    /// The operator.
     pub operator: SignedIn,
-    /// When it is over at the latest.
+    /// The latest time at which it ends.
     pub expires_at: String,
-    /// PEM file of the one authority to trust.
+    /// PEM file of the only authority to trust.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_certificate: Option<PathBuf>,
 }
 
-/// Who signed in.
+/// The signed-in operator.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SignedIn {
     /// UUID.
     pub id: String,
-    /// For people.
+    /// The name, for people.
     pub name: String,
     /// `owner`, `operator` or `auditor`.
     pub role: String,
 }
 
-/// The session is over, or there never was one.
+/// The session has ended, or never existed.
 #[derive(Debug, thiserror::Error)]
-#[error("your session at {0} ended")]
+#[error("your session at {0} has ended")]
 pub struct SessionEnded(pub String);
 
+/// Where the user's files are that outlive a command: `nodkey` in `$XDG_STATE_HOME` (XDG Base Directory Specification).
+pub fn state_dir() -> anyhow::Result<PathBuf> {
+    // The specification has a relative path ignored.
+    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = state.or_else(|| Some(std::env::home_dir()?.join(".local/state")));
+    Ok(state.context("neither XDG_STATE_HOME nor HOME says where your files are")?.join("nodkey"))
+}
+
 impl SessionFile {
-    /// The file; `Err` where nothing says where the user's files are.
+    /// The path of the file. An error where the user's folders are unknown.
     pub fn path(&self) -> anyhow::Result<PathBuf> {
         if let Some(path) = &self.path {
             return Ok(path.clone());
         }
-        // As the XDG base directory specification has it; a relative path counts as none there.
-        let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-        let state = state.or_else(|| Some(std::env::home_dir()?.join(".local/state")));
-        Ok(state.context("nobody knows where your files are: name one with --session FILE")?.join("nodkey/session.json"))
+        Ok(state_dir().context("name a file with --session FILE")?.join("session.json"))
     }
 
-    /// Reads the session, if there is one. One that is over by its own word is an error.
+    /// Reads the session, if there is one. An expired session is an error.
     pub fn read(&self) -> anyhow::Result<Option<Session>> {
         let Some(session) = self.path().ok().map(|path| read_json::<Session>(&path)).transpose()?.flatten() else { return Ok(None) };
         let over = Timestamp::parse_rfc3339(&session.expires_at).is_ok_and(|end| end <= Clock::system().now());
         if over { Err(SessionEnded(session.gateway).into()) } else { Ok(Some(session)) }
     }
 
-    /// Reads the session, over or not.
+    /// Reads the session, whether it has expired or not.
     pub fn kept(&self) -> anyhow::Result<Option<Session>> {
         read_json(&self.path()?)
     }
 
-    /// Writes the session, whole or not at all.
+    /// Writes the session atomically.
     pub fn write(&self, session: &Session) -> anyhow::Result<PathBuf> {
         let path = self.path()?;
         if let Some(folder) = path.parent() {

@@ -1,4 +1,4 @@
-//! `nodkey sessions`: where an operator is signed in.
+//! `nodkey sessions`: the sessions of operators.
 
 use clap::Subcommand;
 use nodkey_proto::registry::v1::{
@@ -19,7 +19,7 @@ use crate::{
     output::{Record, filled, record},
 };
 
-/// Where you are signed in
+/// List and end your sessions
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   nodkey sessions list
@@ -41,21 +41,21 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List your sessions, newest first; with the operator key everybody's
+    /// List your sessions, newest first; with the operator key, everybody's
     #[command(after_help = "Example:
   nodkey sessions list --json")]
     List {
-        /// Of this operator instead; for owners
+        /// List the sessions of this operator instead; for owners
         #[arg(long = "of", value_name = "UUID", default_value = "", hide_default_value = true)]
         operator_id: String,
         #[command(flatten)]
         page: PageArgs,
     },
-    /// End a session at once: one of yours, or as an owner anybody's
+    /// End a session immediately: one of yours, or as an owner anybody's
     #[command(after_help = "Example:
   nodkey sessions end 01890a5d-ac96-774b-bcce-b302099a8057")]
     End {
-        /// Which
+        /// Session id
         id: String,
     },
 }

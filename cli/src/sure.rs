@@ -1,4 +1,4 @@
-//! Asking before what cannot be taken back.
+//! Prompts before actions that cannot be undone.
 
 use std::io::{BufRead, IsTerminal as _};
 
@@ -6,16 +6,16 @@ use anyhow::Context as _;
 
 use crate::failure::{Refused, Usage};
 
-/// Whether somebody is sure.
+/// Confirms that the user is sure.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct Sure {
-    /// Do it without asking; needed where nobody can be asked
+    /// Skip the confirmation prompt; required without a terminal
     #[arg(long)]
     yes: bool,
 }
 
 impl Sure {
-    /// Asks at the terminal, unless `--yes` was given. `what` is the question, without its mark: `Retire device x for good`.
+    /// Prompts on the terminal, unless `--yes` was given. `what` is the prompt without its question mark: `Retire device x permanently`.
     pub fn ask(self, what: &str) -> anyhow::Result<()> {
         let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
         self.answered(what, terminal.then(|| std::io::stdin().lock()))
@@ -26,7 +26,7 @@ impl Sure {
             return Ok(());
         }
         let Some(mut terminal) = terminal else {
-            return Err(Usage(format!("{what}? There is no terminal to ask at: add --yes if you are sure. Nothing was done")).into());
+            return Err(Usage(format!("{what}? There is no terminal to confirm at: add --yes if you are sure. Nothing was done")).into());
         };
         anstream::eprint!("{what}? [y/N] ");
         let mut answer = String::new();

@@ -182,7 +182,7 @@ fn the_keys_of_the_evidence_itself_prove_nothing() {
     whole["jwks"] = vectors["jwks"]["now"].clone();
     let output = verify(&files.write("whole.json", &whole), &["--trust-embedded-jwks"]);
     assert_eq!(code(&output), 5);
-    assert!(printed(&output).starts_with("NOT PROVEN: the keys are the evidence's own\n"));
+    assert!(printed(&output).starts_with("NOT PROVEN: the keys are from the evidence itself\n"));
     whole["receipt"] = "a.b.c".into();
     assert_eq!(code(&verify(&files.write("broken.json", &whole), &["--trust-embedded-jwks"])), 6);
     // Nor is there a default: without keys of one's own it is wrong usage.
@@ -224,7 +224,7 @@ fn keys_are_fetched_from_an_address() {
     server.join().unwrap();
     let refused = verify(&evidence, &["--jwks", "http://auth.example/jwks"]);
     assert_eq!(code(&refused), 1);
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("use https, or a copy"));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("use https, or a trusted copy"));
 }
 
 #[test]

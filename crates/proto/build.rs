@@ -11,7 +11,7 @@ use std::{
 
 use prost_reflect::{DescriptorPool, ExtensionDescriptor, FieldDescriptor, Kind, MessageDescriptor, Value};
 
-/// The most a string of a request has that does not say, in bytes.
+/// Maximum length of a request's string field without a `max_bytes` option, in bytes.
 const MAX_TEXT: u32 = 16 << 10;
 
 #[expect(clippy::disallowed_methods, reason = "cargo speaks to build scripts through the environment")]
@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let pool = compiler.descriptor_pool();
     fs::write(out.join("access.rs"), access(&pool)? + &idempotent(&pool)? + &reconfirmed(&pool)?)?;
-    // Encoded by the compiler: the generated types know neither our options nor `debug_redact`, and would lose them.
+    // Encoded by the compiler: the generated types know neither our options nor `debug_redact`, and would drop them.
     fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
     fs::write(out.join("texts.rs"), Texts::of(&pool)?.table(&pool)?)?;
     let config = tonic_prost_build::configure().build_transport(false).bytes(".").codec_path("crate::codec::Checked");
@@ -47,7 +47,7 @@ fn protos(dir: &Path, into: &mut Vec<PathBuf>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// One line a method: its path and the principals its `allow` option names.
+/// One line per method: its path and the principals that its `allow` option names.
 fn access(pool: &DescriptorPool) -> Result<String, Box<dyn std::error::Error>> {
     let allow = pool.get_extension_by_name("nodkey.options.v1.allow").ok_or("options.proto lost its extension")?;
     let mut table = String::from("/// Method path and the principals that may call it.\npub const ACCESS: &[(&str, &[Principal])] = &[\n");
@@ -82,11 +82,11 @@ fn access(pool: &DescriptorPool) -> Result<String, Box<dyn std::error::Error>> {
     Ok(table)
 }
 
-/// The paths of the methods whose `idempotency_level` says that they may be repeated. One that streams its request may not: what was
-/// sent is gone.
+/// The paths of the methods that may be repeated according to their `idempotency_level`. A method with a streaming request may not: what
+/// was sent is gone.
 fn idempotent(pool: &DescriptorPool) -> Result<String, Box<dyn std::error::Error>> {
     let mut table =
-        String::from("/// Methods that may be repeated when nobody knows whether they were done.\npub const IDEMPOTENT: &[&str] = &[\n");
+        String::from("/// Methods that may be repeated when it is unknown whether they took effect.\npub const IDEMPOTENT: &[&str] = &[\n");
     for method in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
         let level = method.options().get_field_by_name("idempotency_level").and_then(|level| level.as_enum_number());
         // NO_SIDE_EFFECTS, IDEMPOTENT.
@@ -111,11 +111,11 @@ fn reconfirmed(pool: &DescriptorPool) -> Result<String, Box<dyn std::error::Erro
     Ok(table)
 }
 
-/// What the texts of requests may be, by the messages they are in.
+/// The rules for the texts of requests, by message.
 struct Texts {
     text: ExtensionDescriptor,
     max_bytes: ExtensionDescriptor,
-    /// Every message that holds text, however deep.
+    /// Every message that contains text, at any depth.
     messages: Vec<MessageDescriptor>,
 }
 
@@ -126,9 +126,9 @@ impl Texts {
         Ok(Self { text: option("nodkey.options.v1.text")?, max_bytes: option("nodkey.options.v1.max_bytes")?, messages })
     }
 
-    /// The table, and of each message that is sent which of its rows is about it, if it is a request.
+    /// The table, and for each message that is sent the row that describes it, if it is a request.
     fn table(&self, pool: &DescriptorPool) -> Result<String, Box<dyn std::error::Error>> {
-        let mut table = String::from("/// Messages that hold text.\npub(crate) static MESSAGES: &[&[Field]] = &[\n");
+        let mut table = String::from("/// Messages that contain text.\npub(crate) static MESSAGES: &[&[Field]] = &[\n");
         for message in &self.messages {
             let fields: Vec<_> = message.fields().filter_map(|field| self.field(&field)).collect();
             writeln!(table, "    // {}\n    &[{}],", message.full_name(), fields.join(", "))?;
@@ -153,12 +153,12 @@ impl Texts {
         self.messages.iter().position(|message| message.full_name() == name)
     }
 
-    /// `None` for what holds no text.
+    /// Returns `None` for a field that contains no text.
     fn field(&self, field: &FieldDescriptor) -> Option<String> {
         let holds = match field.kind() {
             Kind::String => {
                 let options = field.options();
-                // JSON by another name: as it came.
+                // JSON in the form of well-known types: stored as received.
                 let foreign = field.parent_message().package_name() == "google.protobuf";
                 let text = match options.get_extension(&self.text).as_enum_number() {
                     _ if foreign => "Any",
@@ -188,7 +188,7 @@ fn holds_text(message: &MessageDescriptor, seen: &mut BTreeSet<String>) -> bool 
         })
 }
 
-/// A number as literals are written: `16_384`.
+/// A number formatted as a Rust literal: `16_384`.
 fn grouped(number: u32) -> String {
     let digits = number.to_string();
     let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();

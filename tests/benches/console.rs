@@ -1,5 +1,5 @@
-//! What the console costs where there is much: `make bench-console`. Lists a page of a million trusonafications through the console's
-//! own door, on SQLite in one process and on PostgreSQL behind five release binaries; prints medians, asserts nothing about speed.
+//! Measures the console with much data: `make bench-console`. Lists a page of a million trusonafications through the console's own API, on
+//! SQLite in one process and on PostgreSQL behind five release binaries. Prints medians, and asserts nothing about speed.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a benchmark prints, and fails by panicking")]
 
 use std::{
@@ -33,11 +33,11 @@ mod operators;
 #[expect(dead_code, reason = "the scenarios use the rest")]
 mod world;
 
-/// How often each list is asked for.
+/// How often each list is requested.
 const ROUNDS: usize = 21;
 const LIST: &str = "trusonafication.v1.TrusonaficationService/ListTrusonafications";
 
-/// A million: one a second back from now, 10,000 users, one in 1,000 rejected, none in progress.
+/// A million rows: one for each second before now, of 10,000 users, one in 1,000 rejected, none in progress.
 const POSTGRES: &str = "INSERT INTO trusonafication (id, relying_party_id, relying_party_name, target, user_identifier, device_id, \
     desired_level, action, resource, prompt, user_presence, show_identity_document, challenge, told, created_at, updated_at, expires_at, \
     status, result_id, answered_by, bound_user, decision, accepted_level, response, keys, version) \
@@ -65,7 +65,7 @@ async fn main() {
         .spawn();
     let mut process = process.expect("target/release/nodkey: run it by `make bench-console`");
     let mut line = String::new();
-    // Held: who prints to nobody fails.
+    // Kept open, because a process that prints to a closed pipe fails.
     let mut told = BufReader::new(process.stdout.take().unwrap());
     told.read_line(&mut line).unwrap();
     assert!(line.contains("ready"), "{line}");

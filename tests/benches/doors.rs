@@ -1,5 +1,5 @@
-//! What strangers can make a process hold: `make bench-doors`. The attacks of `attacks.rs` at full size on the release binary. Prints what
-//! each took; asserts bytes, never times.
+//! Measures what unauthenticated clients can make a process hold: `make bench-doors`. Runs the attacks of `attacks.rs` at full size on the
+//! release binary. Prints what each took, and asserts bytes, never times.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and fails by panicking")]
 
 #[path = "../attacks.rs"]
@@ -19,10 +19,10 @@ use reqwest::{Client, Method};
 use server::Server;
 
 const MB: u64 = 1 << 20;
-/// Nothing is asked by it.
+/// A result of no trusonafication.
 const RESULT: &str = "/api/v2/trusonafications/018bcfe5-6800-7000-8000-000000000001";
 
-/// A process, and a backend that reads results meanwhile.
+/// A process under attack, and a backend that reads results at the same time.
 struct Attacked {
     server: Arc<Server>,
     target: Target,
@@ -36,7 +36,7 @@ impl Attacked {
         Self { server: Arc::new(server), target }
     }
 
-    /// Reads a result ten times a second until told; returns how often, and how long the slowest took.
+    /// Reads a result ten times a second until `over` is set. Returns how often, and the longest time.
     fn victim(&self, over: &Arc<AtomicBool>) -> tokio::task::JoinHandle<(u32, Duration)> {
         let (server, over, client) = (Arc::clone(&self.server), Arc::clone(over), Client::new());
         tokio::spawn(async move {
@@ -53,7 +53,7 @@ impl Attacked {
         })
     }
 
-    /// Tells what an attack took, and that it was no more than it may.
+    /// Prints what an attack took, and asserts that it stayed within its limit.
     async fn attack<T>(&self, name: &str, most: u64, attack: impl Future<Output = T>) -> T {
         let (over, peak, cpu, begun) = (Arc::default(), Peak::watch(&self.target), self.server.cpu(), Instant::now());
         let victim = self.victim(&over);
@@ -75,7 +75,7 @@ impl Attacked {
     }
 }
 
-/// What `nodkey bench logins` says of a run: logins a second, the 99th percentile of a login in ms, and how many failed.
+/// Runs `nodkey bench logins`. Returns the logins per second, the 99th percentile of a login in ms, and the number of failures.
 fn logins(server: &Server, pace: &[&str]) -> (f64, f64, u64) {
     let description = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(description.path(), server.dev.to_string()).unwrap();
@@ -94,7 +94,7 @@ fn logins(server: &Server, pace: &[&str]) -> (f64, f64, u64) {
     (run["logins_per_second"].as_f64().unwrap(), run["latency_ms"]["whole"]["p99"].as_f64().unwrap(), failed)
 }
 
-/// Three times what it can do, in an open loop. Lists are asked for meanwhile: how fast are they refused?
+/// Applies three times the capacity in an open loop. Lists are requested meanwhile, to measure how fast they are refused.
 async fn overload() {
     let server = Arc::new(Server::start());
     let target = Target::of(&server.dev, server.process.id());
@@ -181,7 +181,7 @@ async fn main() {
     let idle = target.sockets();
     let open = attacks::half_of_a_greeting(target, 8_000).await;
     let waited = Instant::now();
-    // The victim's own comes later.
+    // The victim's own connection is opened later.
     let gone = target.sockets_fall_to(idle + 1);
     attacked.attack("8,000 half greetings, once they are sent", 64 * MB, gone).await;
     let (waited, left) = (waited.elapsed().as_secs_f64(), target.metric("nodkey_connections").await);

@@ -1,4 +1,4 @@
-//! What the gateway costs: `make bench`. Starts the release binary, prints medians; asserts nothing about speed.
+//! Measures the gateway: `make bench`. Starts the release binary and prints medians. Asserts nothing about speed.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and fails by panicking")]
 
 mod server;
@@ -13,13 +13,13 @@ use tokio::{
     net::TcpStream,
 };
 
-/// Requests of each kind; clock ticks of 10 ms tell them apart.
+/// The number of requests of each kind, enough for clock ticks of 10 ms to tell the kinds apart.
 const REQUESTS: u32 = 20_000;
-/// Browsers that wait at once.
+/// The number of browsers that wait at the same time.
 const BROWSERS: usize = 10_000;
-/// The page that makes codes and waits.
+/// The origin of the page that creates codes and waits.
 const ORIGIN: &str = "https://shop.example.com";
-/// Pairings.
+/// The number of pairings.
 const ROUNDS: usize = 51;
 
 #[tokio::main]
@@ -32,7 +32,7 @@ async fn main() {
     waiting_browsers(&server).await;
 }
 
-/// A signed request that is refused as soon as it has passed the signature check, or an unsigned one that is answered at once.
+/// A signed request that is refused right after the signature check, or an unsigned one that is answered immediately.
 fn request(server: &Server, client: &Client, signed: bool) -> reqwest::RequestBuilder {
     if signed {
         return server.signed(client, Method::POST, "/api/v2/user_bindings", "{}");
@@ -50,7 +50,7 @@ async fn cpu_of_a_signed_request(server: &Server) {
         while done < REQUESTS {
             let answer = request(server, &client, signed).send().await.unwrap();
             if answer.status() == 429 {
-                // One credential may ask so often: these are no part of it.
+                // The rate of one credential is limited. Refused requests are not counted.
                 limited += 1;
                 tokio::time::sleep(Duration::from_millis(1)).await;
                 continue;
@@ -65,7 +65,7 @@ async fn cpu_of_a_signed_request(server: &Server) {
     println!("signature check, routing and signed answer add {:.0} us", (costs[1] + costs[3] - costs[0] - costs[2]) / 2.0);
 }
 
-/// A code, made by a page: id and payload.
+/// Creates a code as a page does. Returns its id and payload.
 async fn code(server: &Server, page: &Client) -> (String, String) {
     let asked = json!({"relying_party_id": server.text("/relying_party_id")}).to_string();
     let request = page.post(format!("{}/api/v2/trucodes", server.text("/http"))).header("Origin", ORIGIN).body(asked);
@@ -74,7 +74,7 @@ async fn code(server: &Server, page: &Client) -> (String, String) {
     (text("id"), text("payload"))
 }
 
-/// From the scan to the answer the browser has been waiting for.
+/// Measures from the scan to the response that the browser waits for.
 async fn pairing(server: &Server) {
     let (browser, phone, http) = (Client::new(), Client::new(), server.text("/http"));
     let mut took = Vec::new();
@@ -87,7 +87,7 @@ async fn pairing(server: &Server) {
                 (answer["paired"] == true, Instant::now())
             }
         });
-        // Long enough to be held; what is measured begins after it. Also below the rate of one address.
+        // Long enough for the request to be held before the measurement begins, and slow enough for the rate of one address.
         tokio::time::sleep(Duration::from_millis(150)).await;
         let scanned = Instant::now();
         let body = json!({"payload": payload, "identifier": format!("bench-{round}")}).to_string();

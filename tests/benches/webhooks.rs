@@ -1,5 +1,5 @@
-//! What results cost on their way to backends: `make bench-webhooks`. Runs against the five release binaries on PostgreSQL and NATS
-//! that `scripts/up-native` starts; prints what it measured and asserts nothing about speed.
+//! Measures the delivery of results to backends: `make bench-webhooks`. Runs against the five release binaries on PostgreSQL and NATS that
+//! `scripts/up-native` starts. Prints what it measures, and asserts nothing about speed.
 #![expect(clippy::unwrap_used, clippy::print_stdout, clippy::panic, reason = "a benchmark prints, and fails by panicking")]
 #![expect(clippy::disallowed_methods, reason = "it is configured by its runner's environment")]
 
@@ -31,20 +31,20 @@ mod keys;
 #[expect(dead_code, reason = "the scenarios use the rest")]
 mod world;
 
-/// Users who answer, each on a phone of their own.
+/// The number of users who answer, each with a phone of their own.
 const USERS: usize = 16;
-/// Results that phones give.
+/// The number of answers by phones.
 const ANSWERS: usize = 4_000;
-/// Results a second that the whole deployment is asked for.
+/// The rate of results for the whole deployment, per second.
 const RATE: u64 = 150;
-/// Results at that rate.
+/// The number of results at that rate.
 const PACED: usize = 4_000;
-/// Results while the service is killed.
+/// The number of results while the service is killed.
 const KILLED: usize = 10_000;
-/// How often.
+/// The number of kills.
 const KILLS: usize = 5;
 
-/// When each message arrived, by `webhook-id`, and when each trusonafication was told first.
+/// When each message arrived, by `webhook-id`, and when each trusonafication was first reported.
 #[derive(Default)]
 struct Seen {
     by_id: HashMap<String, Vec<Instant>>,
@@ -117,7 +117,7 @@ async fn endpoint(tenant: &Tenant, url: &str) -> String {
     endpoints.create_endpoint(request).await.unwrap().into_inner().endpoint.unwrap().id
 }
 
-/// Phones answer as fast as they can: from the answer leaving the phone to the webhook arriving.
+/// Phones answer as fast as they can. Measured from the phone's answer to the arrival of the webhook.
 async fn answers(tenant: &Arc<Tenant>, users: &Arc<Vec<(String, SoftPhone)>>, receiver: &Receiver) {
     let (usage, began) = (Usage::now(), Instant::now());
     let mut workers = JoinSet::new();
@@ -144,7 +144,8 @@ async fn answers(tenant: &Arc<Tenant>, users: &Arc<Vec<(String, SoftPhone)>>, re
     usage.print();
 }
 
-/// Results at a fixed rate: what is asked is withdrawn at once, which ends it like an answer. From the call to the webhook.
+/// Results at a fixed rate: each trusonafication is canceled immediately, which ends it the way an answer does. Measured from the call to
+/// the webhook.
 async fn paced(tenant: &Arc<Tenant>, receiver: &Receiver) {
     let usage = Usage::now();
     let (began, sent) = (Instant::now(), results(tenant, PACED).await);
@@ -154,7 +155,7 @@ async fn paced(tenant: &Arc<Tenant>, receiver: &Receiver) {
     usage.print();
 }
 
-/// Ends so many trusonafications; returns when each was told to.
+/// Ends this many trusonafications. Returns when each was ended.
 async fn results(tenant: &Arc<Tenant>, count: usize) -> Vec<(String, Instant)> {
     let (mut workers, began) = (JoinSet::new(), Instant::now());
     for worker in 0..USERS {
@@ -175,7 +176,7 @@ async fn results(tenant: &Arc<Tenant>, count: usize) -> Vec<(String, Instant)> {
     workers.join_all().await.into_iter().flatten().collect()
 }
 
-/// `kill -9` of the notification service again and again, which is started anew each time.
+/// Kills the notification service with `kill -9` again and again, and restarts it each time.
 async fn kills(tenant: &Arc<Tenant>, receiver: &Receiver) {
     let killer = tokio::spawn(async {
         let mut kills = Vec::new();
@@ -189,7 +190,7 @@ async fn kills(tenant: &Arc<Tenant>, receiver: &Receiver) {
     let sent = results(tenant, KILLED).await;
     let kills = killer.await.unwrap();
     receiver.until(sent.len()).await;
-    // What was on the wire at a kill comes again once its reservation has run out.
+    // A delivery in flight during a kill is repeated once its reservation has expired.
     tokio::time::sleep(Duration::from_secs(15)).await;
     let seen = receiver.take();
     let lost = sent.iter().filter(|(id, _)| !seen.by_trusonafication.contains_key(id)).count();
@@ -204,7 +205,7 @@ async fn kills(tenant: &Arc<Tenant>, receiver: &Receiver) {
     );
 }
 
-/// Works off what has piled up; memory is looked at all the while.
+/// Delivers a backlog, and watches the memory meanwhile.
 async fn backlog(tenant: &Tenant, endpoint: &str, receiver: &Receiver) {
     let total: u64 = std::env::var("NODKEY_BENCH_BACKLOG").map_or(100_000, |n| n.parse().unwrap());
     let url = receiver.url.replace("/hook", "/count");
@@ -233,7 +234,7 @@ async fn backlog(tenant: &Tenant, endpoint: &str, receiver: &Receiver) {
     usage.print();
 }
 
-/// What each kind of process has used of the processors.
+/// The processor time of each kind of process.
 struct Usage(BTreeMap<String, f64>, Instant);
 
 impl Usage {
@@ -266,7 +267,7 @@ fn folder() -> PathBuf {
     Path::new(&std::env::var("NODKEY_TEST_NATIVE").unwrap()).parent().unwrap().to_owned()
 }
 
-/// The process that is the notification service now.
+/// The id of the current notification service process.
 fn notification() -> String {
     std::fs::read_to_string(folder().join("notification.pid")).unwrap().trim().to_owned()
 }

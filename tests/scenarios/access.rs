@@ -1,4 +1,4 @@
-//! Every method, called by everybody: `golden/access.txt` says who may, and nobody else gets through.
+//! Calls every method as every principal: `golden/access.txt` says who may, and nobody else is admitted.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,8 @@ scenarios!(each_principal_reaches_its_own_methods_and_no_others);
 /// In the order of the table's columns.
 const PEOPLE: [(&str, Role); 3] = [("auditor", Role::Auditor), ("operator", Role::Operator), ("owner", Role::Owner)];
 
-/// The cells of the table, by method and principal: whether it may (`yes`, `-`), or for the console's relying party alone (`console`).
+/// The cells of the table, by method and principal: allowed (`yes`), not allowed (`-`), or allowed for the console's relying party only
+/// (`console`).
 pub(super) fn table() -> (Vec<&'static str>, BTreeMap<&'static str, Vec<&'static str>>) {
     let mut lines = include_str!("../golden/access.txt").lines().filter(|line| !line.starts_with('#')).map(str::split_whitespace);
     let principals = lines.next().unwrap().skip(1).collect();
@@ -33,12 +34,12 @@ pub(super) fn table() -> (Vec<&'static str>, BTreeMap<&'static str, Vec<&'static
     (principals, rows)
 }
 
-/// Makes the token with which a principal calls a method.
+/// Makes the token that a principal calls a method with.
 pub(super) struct Tokens<'a> {
     world: &'a World,
-    /// Whom services act for.
+    /// The relying party that services act for.
     pub(super) party: RelyingPartyId,
-    /// `kid` and secret of those who share one with the deployment.
+    /// The `kid` and secret of principals that share one with the deployment.
     shared: BTreeMap<&'static str, (String, String)>,
 }
 
@@ -66,14 +67,14 @@ impl<'a> Tokens<'a> {
         }
         let name = ServiceName::try_from(principal).unwrap();
         let key = self.world.service_keys().iter().find(|key| key.name() == name).unwrap();
-        // Nobody serves what every process tells of itself; then no token fits.
+        // No service owns what every process serves for itself. No token is valid for it then.
         let to = owner(path).unwrap_or(ServiceName::Registry);
         let claims = service_token::Claims { iss: principal.to_owned(), aud: format!("nodkey/{to}"), exp, rp: Some(party) };
         Some(key.sign(service_token::TYP, &claims))
     }
 }
 
-/// Calls a method with a message that is none, so that nothing is done where the door is open.
+/// Calls a method with an undecodable message, so that nothing happens where the call is admitted.
 pub(super) async fn knock(channel: &mut Channel, path: &str, token: Option<&str>) -> Code {
     let mut send = async || {
         let mut request =
@@ -85,12 +86,12 @@ pub(super) async fn knock(channel: &mut Channel, path: &str, token: Option<&str>
         std::future::poll_fn(|cx| channel.poll_ready(cx)).await.unwrap();
         channel.call(request.body(body).unwrap()).await
     };
-    // A connection bears so many refusals; the next call opens another, as it does for every client.
+    // A connection is closed after a number of refusals. The next call opens another, as it does for every client.
     let answer = match send().await {
         Ok(answer) => answer,
         Err(_) => send().await.unwrap(),
     };
-    // What was let through and is a stream may say so at its end alone.
+    // An admitted stream may have its status in the trailers only.
     Status::from_header_map(answer.headers()).map_or(Code::Ok, |status| status.code())
 }
 
@@ -105,7 +106,7 @@ pub(super) fn channels(world: &World) -> BTreeMap<&'static str, Channel> {
     urls.into_iter().map(|(name, url)| (name, channel(url, endpoints.ca_certificate.as_ref()))).collect()
 }
 
-/// Without anything in between.
+/// A channel without anything in between.
 pub(super) fn channel(url: &str, authority: Option<&String>) -> Channel {
     let mut endpoint = Endpoint::from_shared(url.to_owned()).unwrap();
     if let Some(authority) = authority {

@@ -1,4 +1,4 @@
-//! A backend asks, the phone answers, the backend gets a provable result.
+//! A backend sends a challenge, the phone answers, and the backend gets a provable result.
 
 use nodkey_kernel::{
     challenge::{RESPONSE_TYP, ResponseClaims},
@@ -76,7 +76,7 @@ async fn an_accept_at_level_3_needs_the_registered_document(world: &World) {
     tenant.backend.create_trusonafication(log_in().level(3)).await.unwrap();
     let answer = phone.accept_with_document(&asked(&phone).await, "hash of a licence").await.unwrap();
     assert_eq!((answer.status.as_str(), answer.accepted_level), ("ACCEPTED", Some(3)));
-    // Another document than the one that is registered proves nothing.
+    // A document other than the registered one proves nothing.
     let id = tenant.backend.create_trusonafication(log_in().level(3)).await.unwrap().trusonafication.id;
     let answer = phone.accept_with_document(&asked(&phone).await, "hash of another").await.unwrap();
     assert_eq!((answer.status.as_str(), answer.accepted_level), ("ACCEPTED_AT_LOWER_LEVEL", Some(2)));

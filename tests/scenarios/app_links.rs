@@ -1,4 +1,4 @@
-//! Links that open a relying party's app, by the host they lead to.
+//! Links that open a relying party's app, by the host of the link.
 
 use nodkey_proto::registry::v1::{
     AndroidApp, AppLinks, GetAppLinksRequest, SetAppLinksRequest, app_link_service_client::AppLinkServiceClient,
@@ -17,7 +17,7 @@ scenarios!(
 
 const FILES: [&str; 2] = ["/.well-known/assetlinks.json", "/.well-known/apple-app-site-association"];
 
-/// Says which apps open links of a host.
+/// Sets the apps that open links of a host.
 pub async fn set(world: &World, tenant: &Tenant, host: &str) -> Result<AppLinks, Error> {
     let request = SetAppLinksRequest {
         relying_party_id: tenant.id.clone(),
@@ -30,12 +30,12 @@ pub async fn set(world: &World, tenant: &Tenant, host: &str) -> Result<AppLinks,
     Ok(links.set_app_links(request).await?.into_inner())
 }
 
-/// What a client of this host gets.
+/// Requests a path as a client of this host.
 async fn get(world: &World, host: &str, path: &str) -> Response {
     Client::builder().http1_only().build().unwrap().get(format!("{}{path}", world.http)).header("Host", host).send().await.unwrap()
 }
 
-/// A host of this tenant's alone.
+/// A host that only this tenant uses.
 fn host(tenant: &Tenant) -> String {
     format!("{}.links.example.com", tenant.id)
 }
@@ -46,7 +46,7 @@ async fn a_host_opens_the_apps_of_its_relying_party_alone(world: &World) {
         assert_eq!(get(world, &host(&tenant), path).await.status(), 404, "before");
     }
     set(world, &tenant, &host(&tenant)).await.unwrap();
-    // Whatever the port and the spelling.
+    // Whatever the port and the case.
     let answer = get(world, &format!("{}:8443", host(&tenant).to_uppercase()), FILES[0]).await;
     assert_eq!(answer.headers()["content-type"], "application/json; charset=utf-8");
     let fingerprint = vec!["0A"; 32].join(":");

@@ -1,4 +1,4 @@
-//! The audit log from outside: exported over gRPC, verified offline by published keys, and each relying party's its own.
+//! The audit log as its readers see it: exported over gRPC, verified offline with published keys, and separate for each relying party.
 
 use nodkey_kernel::audit::{Report, Verifier};
 use nodkey_proto::registry::v1::{
@@ -12,7 +12,7 @@ use crate::world::{Tenant, World};
 
 scenarios!(an_export_is_verified_offline_by_the_published_keys, a_backend_reads_and_exports_what_was_done_for_it_and_nothing_else,);
 
-/// Every line, a few at a time.
+/// Exports every line, a few at a time.
 async fn export(client: &Nodkey, relying_party_id: &str) -> Vec<String> {
     let mut log = AuditServiceClient::new(client.channel(ServiceName::Registry));
     let (mut lines, mut page_token) = (Vec::new(), String::new());
@@ -46,7 +46,7 @@ async fn an_export_is_verified_offline_by_the_published_keys(world: &World) {
     assert!(report.is_proven(), "{report:?}");
     let [chain] = &report.chains[..] else { panic!("{report:?}") };
     assert_eq!((chain.chain.as_str(), chain.records), (tenant.id.as_str(), 6), "three acts, each with its outcome");
-    // One less, or one changed, is found.
+    // A missing line and a changed line are detected.
     let disabled = lines.iter().position(|line| line.contains("DisableCredential")).unwrap();
     let mut removed = lines.clone();
     removed.remove(disabled);
@@ -54,7 +54,7 @@ async fn an_export_is_verified_offline_by_the_published_keys(world: &World) {
     let mut changed = lines.clone();
     changed[disabled] = changed[disabled].replace("DisableCredential", "CreateCredential");
     assert!(!verify(&tenant, &changed).await.holds());
-    // Of everything: others write meanwhile, so that not all of it is signed yet.
+    // The log of the whole deployment: other tests write at the same time, so not all of it is signed yet.
     let everything = verify(&tenant, &export(&world.operator(None), "").await).await;
     assert!(everything.holds() && everything.chains.len() > 1, "{everything:?}");
 }

@@ -1,4 +1,4 @@
-//! Bad input gets the documented error and changes nothing: every route, every RPC.
+//! Invalid input gets the documented error and changes nothing, in every route and RPC.
 
 use nodkey_kernel::{
     dpop,
@@ -29,7 +29,7 @@ scenarios!(
     refusals_have_changed_nothing,
 );
 
-/// Every operation of the OpenAPI document: method, path, whom it is for, whether it has a body.
+/// Every operation of the OpenAPI document: method, path, security scheme, and whether it has a body.
 pub(super) fn operations() -> Vec<(Method, String, String, bool)> {
     let document: Value = serde_json::from_str(&nodkey_gateway::openapi()).unwrap();
     let mut operations = Vec::new();
@@ -46,13 +46,13 @@ pub(super) fn operations() -> Vec<(Method, String, String, bool)> {
     operations
 }
 
-/// A path with something in the place of its parameters.
+/// A path with its parameters filled in.
 pub(super) fn filled(path: &str, value: &str) -> String {
     let parameter = |part: &str| if part.starts_with('{') { value.to_owned() } else { part.to_owned() };
     path.split('/').map(parameter).collect::<Vec<_>>().join("/")
 }
 
-/// A registered phone by its key alone.
+/// The key of a registered phone that has nothing else.
 pub(super) async fn key(tenant: &Tenant) -> PrivateKey {
     let key = PrivateKey::generate(Algorithm::Es256, &Random::system());
     tenant.phone_with(SoftwareKeyStore::new(key.clone(), Vec::new())).register("phone").await.unwrap();
@@ -66,7 +66,7 @@ async fn no_route_but_the_golden_ones_answers_without_a_credential(world: &World
         assert_eq!(scheme.is_empty(), open, "{method} {path} needs no credential; if that is meant, say so in golden/open.txt");
         let status = nobody(&world.http, method.clone(), &filled(&path, "x"), "").await.status;
         match scheme.as_str() {
-            // Without a body or an id that exists: refused, but not for want of a credential.
+            // Without a body or an existing id, it is refused, but not for lack of a credential.
             "" => assert!(![401, 403].contains(&status), "{method} {path}: {status}"),
             "dpop" => assert_eq!(status, 401, "{method} {path}"),
             _ => assert_eq!(status, 403, "{method} {path}"),
@@ -251,7 +251,7 @@ async fn a_proof_is_for_one_call_by_one_device_at_one_time(world: &World) {
         let answer = send(&proof).await;
         assert_eq!((answer.status, answer.error.as_str()), (401, "INVALID_PROOF"), "a proof {what}");
     }
-    // Another body than the one the proof is for.
+    // A body other than the one that the proof covers.
     let url = format!("{}/api/v2/trusonafication_responses", world.http);
     let proof = dpop::create(&key, "POST", &url, br#"{"response":"a"}"#, now, &random);
     let answer = Client::new().post(&url).header("DPoP", proof).body(r#"{"response":"b"}"#).send().await.unwrap();

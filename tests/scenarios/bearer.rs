@@ -1,4 +1,4 @@
-//! The HTTP API by the bearer token of gRPC: no signature scheme needed.
+//! The HTTP API with the bearer token of gRPC: no signature scheme is needed.
 
 use nodkey_kernel::{jose::hs256, time::Clock};
 use nodkey_mobile_sdk::Decision;
@@ -21,7 +21,7 @@ scenarios!(
     a_token_that_held_is_worth_nothing_once_its_credential_is_disabled,
 );
 
-/// A token as anybody makes it: `exp` seconds ahead.
+/// A token as any backend makes it: it expires `ahead` seconds from now.
 pub(super) fn token(credential: &CreateCredentialResponse, audience: &str, ahead: i64) -> String {
     let id = &credential.credential.as_ref().unwrap().id;
     let claims = json!({"aud": audience, "exp": Clock::system().now().as_seconds() + ahead});
@@ -46,11 +46,11 @@ async fn a_backend_does_all_it_may_by_a_token_and_answers_are_not_signed(world: 
     phone.respond(&asked(&phone).await, Decision::Accept, None).await.unwrap();
     let waited = send(Method::GET, &format!("{path}?wait=30"), "").await;
     assert_eq!((waited.status, waited.body["status"].as_str()), (200, Some("ACCEPTED")), "{}", waited.body);
-    // By the other scheme it is the same thing.
+    // The other scheme gives the same result.
     assert_eq!(backend(&world.http, &tenant.server, Method::GET, &path, "").await.body, waited.body);
     assert_eq!(send(Method::DELETE, &path, "").await.error, "NOT_IN_PROGRESS");
     assert_eq!(send(Method::GET, "/api/v2/users/ada/devices", "").await.body["devices"].as_array().map(Vec::len), Some(1));
-    // Custom fields have room, and of another relying party nothing is found.
+    // Custom fields fit, and nothing of another relying party is found.
     let large = json!({"user_identifier": "ada", "action": "a", "resource": "b", "custom_fields": {"x": "x".repeat(500_000)}}).to_string();
     assert_eq!(send(Method::POST, "/api/v2/trusonafications", &large).await.status, 201);
     let other = world.tenant().await;
@@ -84,7 +84,7 @@ async fn a_token_that_is_wrong_in_any_way_or_no_backends_is_refused_with_401(wor
             assert_eq!((refused.status, refused.error.as_str()), (401, "UNAUTHENTICATED"), "{why}");
         }
     }
-    // Where a phone registers, the app's own scheme is needed.
+    // Registering a phone needs the app's own scheme.
     let refused = call(world, &token(&tenant.mobile, "nodkey", 60), Method::POST, "/api/v2/devices", "{}").await;
     assert_eq!((refused.status, refused.error.as_str()), (403, "FORBIDDEN"));
     assert_eq!(refused.body["field_errors"], Value::Object(serde_json::Map::new()));
@@ -93,7 +93,7 @@ async fn a_token_that_is_wrong_in_any_way_or_no_backends_is_refused_with_401(wor
 async fn a_token_that_held_is_worth_nothing_once_its_credential_is_disabled(world: &World) {
     let tenant = world.tenant().await;
     let token = || token(&tenant.server, "nodkey", 60);
-    // The gateway answers this by itself, so that no service has heard of the credential.
+    // The gateway answers this by itself, so no service knows the credential.
     let alone = call(world, &token(), Method::POST, "/api/v2/integrations/windows/credentials", "{}").await;
     assert_eq!((alone.status, alone.error.as_str()), (422, "INTEGRATIONS_NOT_SUPPORTED"));
     let mut credentials = CredentialServiceClient::new(world.operator(None).channel(ServiceName::Registry));

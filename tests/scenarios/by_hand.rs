@@ -1,4 +1,4 @@
-//! Both flows by the protocol documents alone: JSON, headers and signatures, without any SDK.
+//! Both flows from the protocol documents alone: JSON, headers and signatures, without any SDK.
 
 use nodkey_kernel::{
     jose::{Algorithm, Jwks, PrivateKey, b64u, jws, sha256},

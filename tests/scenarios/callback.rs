@@ -1,4 +1,4 @@
-//! What was asked with a `callback_url` is told there, until it is taken.
+//! The result of a trusonafication with a `callback_url` is posted there until it is accepted.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ fn log_in() -> NewTrusonafication {
 /// The only delivery of a tenant, once it is in this state.
 async fn delivery(tenant: &Tenant, state: DeliveryState) -> nodkey_proto::notification::v1::Delivery {
     let mut deliveries = DeliveryServiceClient::new(tenant.backend.channel(ServiceName::Notification));
-    // The outcome is recorded right after the answer of the receiver.
+    // The outcome is recorded right after the receiver's response.
     tokio::time::timeout(crate::world::PATIENCE, async {
         loop {
             let request = ListDeliveriesRequest { state: state.into(), ..ListDeliveriesRequest::default() };
@@ -57,14 +57,14 @@ async fn an_answer_is_told_to_the_callback_url(world: &World) {
     assert_eq!((told.body["id"].as_str(), told.body["status"].as_str()), (Some(id.as_str()), Some("ACCEPTED")));
     assert_eq!(told.body["result"]["bound_user_identifier"], "ada");
     assert_eq!(told.headers["content-type"], "application/json; charset=utf-8");
-    // Whoever has the keys of the deployment can tell that it said so.
+    // Anybody with the deployment's keys can verify that the deployment signed it.
     let jwks = tenant.backend.jwks().await.unwrap();
     let claims = verify_result(told.body["jwt"].as_str().unwrap(), &jwks, &pending.challenge.iss, &tenant.id).unwrap();
     assert_eq!((claims.sub.as_str(), claims.jti.as_str(), claims.status.as_str()), (id.as_str(), told.id.as_str(), "ACCEPTED"));
     assert_eq!((claims.accepted_level, claims.user_identifier.as_deref()), (Some(2), Some("ada")));
     let delivered = delivery(&tenant, DeliveryState::Succeeded).await;
     assert_eq!((delivered.id.as_str(), delivered.attempts.len(), delivered.attempts[0].status_code), (told.id.as_str(), 1, 204));
-    // Whatever its state, it can be sent again.
+    // It can be sent again in any state.
     let mut deliveries = DeliveryServiceClient::new(tenant.backend.channel(ServiceName::Notification));
     deliveries.redeliver(RedeliverRequest { id: delivered.id.clone() }).await.unwrap();
     assert_eq!(receiving.next().await.id, delivered.id);
@@ -108,7 +108,7 @@ async fn an_endpoint_is_told_with_a_signature(world: &World) {
     assert_eq!(given, expected);
 }
 
-/// Standard base64, by way of the alphabet of URLs.
+/// Decodes standard base64 with the URL-safe decoder.
 fn base64(text: &str) -> Vec<u8> {
     nodkey_kernel::jose::b64u_decode(text.trim_end_matches('=').replace('+', "-").replace('/', "_").as_str()).unwrap()
 }

@@ -1,4 +1,5 @@
-//! What operators confirm on their phones: refused without, done with, and nothing else is done by it.
+//! Calls that operators confirm on their phones: refused without a confirmation, done with it, and a confirmation is valid for nothing
+//! else.
 
 use std::time::Duration;
 
@@ -76,7 +77,7 @@ async fn what_outlives_a_session_is_refused_without_a_confirmation_and_done_with
     let tenant = world.tenant().await;
     let (phone, mut browser) = owner(world).await;
     let (_, other) = enrolled(world, "Grace", Role::Operator).await;
-    // Keys are all tests': what is wrong with the request is told to who has confirmed it.
+    // All tests have an operator key. A caller with a confirmation gets the errors of the request itself.
     let wrong = || json!({"algorithm": "RS256"});
     let cases = [
         (INVITE, json!({"name": "Eve", "role": "ROLE_AUDITOR"}), 200),
@@ -120,7 +121,7 @@ async fn a_confirmation_is_for_its_operator_its_request_and_once(world: &World) 
     }
     let found = another.rpc(GET, None, json!({"id": id})).await;
     assert_eq!(refused(&found), (404, "NOT_FOUND"), "nor is it shown to others");
-    // In whatever order and with whatever is at its default: it is the same request.
+    // In any order, and with or without default values: it is the same request.
     let (mut first, mut second) = (browser.stolen(), browser.stolen());
     let (one, two) =
         tokio::join!(first.rpc_confirmed(DISABLE, None, message.clone(), &id), second.rpc_confirmed(DISABLE, None, message.clone(), &id));
@@ -144,17 +145,17 @@ async fn what_the_phone_rejects_or_does_not_answer_is_not_done(world: &World) {
     try_it(&mut browser, &id, "CONFIRMATION_STATE_WAITING").await;
     phone.reject(&asked(&phone).await, RejectReason::NotMe).await.unwrap();
     try_it(&mut browser, &id, "CONFIRMATION_STATE_REJECTED").await;
-    // Whoever said so is not asked in this session again, nor does it help to know the number.
+    // An operator who answered so is not prompted again in this session, and knowing the number does not help.
     let again = browser.rpc(CREATE, None, json!({"method": format!("nodkey.{INVITE}"), "request": message.to_string()})).await;
     assert_eq!(refused(&again), (424, "PROMPTS_HELD"), "{number}");
-    // Another number, as of whoever does not see who asks.
+    // A wrong number, as from somebody who does not see the page.
     let (phone, mut browser) = owner(world).await;
     let (id, number) = to_confirm(&mut browser, INVITE, None, &message).await;
     let wrong = number.chars().map(|digit| if digit == '9' { '0' } else { '9' }).collect::<String>();
     let answer = phone.respond(&asked(&phone).await, Decision::Accept, Some(&wrong)).await.unwrap();
     assert_eq!(answer.status, "REJECTED");
     try_it(&mut browser, &id, "CONFIRMATION_STATE_REJECTED").await;
-    // One that the next one replaced.
+    // A confirmation replaced by the next one.
     let (_phone, mut browser) = owner(world).await;
     let (first, _) = to_confirm(&mut browser, INVITE, None, &message).await;
     to_confirm(&mut browser, INVITE, None, &message).await;
@@ -214,7 +215,7 @@ async fn nobody_is_asked_for_what_they_may_not_do_and_the_operator_key_asks_nobo
     assert_eq!(Error::from(key.create_confirmation(create).await.unwrap_err()).reason, "NOT_ALLOWED");
 }
 
-/// The body of a stream, as gRPC writes it.
+/// The body of a stream in gRPC framing.
 fn body(messages: &[ImportUsersRequest]) -> Vec<u8> {
     let framed = |message: &ImportUsersRequest| {
         let bytes = message.encode_to_vec();
@@ -243,7 +244,7 @@ async fn an_import_is_confirmed_as_the_stream_it_is(world: &World) {
         vec![ImportUsersRequest { rows: names.iter().map(row).collect(), dry_run: false }]
     };
     let (wanted, other) = (rows(&["ada"]), rows(&["eve"]));
-    // At the services themselves, and at the one address.
+    // At the services themselves, and at the single public address.
     for endpoints in [&world.endpoints, &world.one_address()] {
         let credential = Credential::operator_session(id, secret, Some(tenant.id.clone()));
         let client = Nodkey::connect(endpoints, credential).unwrap();

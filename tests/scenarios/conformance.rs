@@ -1,4 +1,5 @@
-//! The bytes that published server SDKs send, with their spellings and faults, are taken; what they verify of answers holds.
+//! The exact bytes that published server SDKs send, including their quirks and faults, are accepted, and responses pass the SDKs'
+//! verification.
 
 use nodkey_kernel::{
     time::{Clock, Timestamp},
@@ -43,7 +44,7 @@ fn imf(now: Timestamp) -> String {
     now.to_http_date()
 }
 
-/// Two blanks, a numeric zone.
+/// Two spaces, a numeric zone.
 fn java(now: Timestamp) -> String {
     let imf = now.to_http_date();
     format!("{}  {} +0000", &imf[..16], &imf[17..25])
@@ -71,7 +72,7 @@ const SDKS: [Sdk; 5] = [
     Sdk { user_agent: "Trusona_C_API/3.2.1", content_type: "application/json;charset=UTF-8", date: imf, both_dates: true, body: compact },
 ];
 
-/// What is signed may differ from what is sent: that is the fault of some.
+/// A call. Some SDKs sign something other than they send.
 struct Call<'a> {
     method: Method,
     sent_path: &'a str,
@@ -103,7 +104,7 @@ async fn send(world: &World, credential: &CreateCredentialResponse, sdk: &Sdk, s
         assert!(!response.headers().contains_key("content-encoding"), "never compressed");
         let status = response.status().as_u16();
         let bytes = response.bytes().await.unwrap();
-        // Signed over the path as it was on the wire, whatever the client signed.
+        // The response is signed over the path as it was on the wire, whatever the client signed.
         let text = string_to_sign(sent.method.as_str(), &body_md5(&bytes), &content_type, &date, sent.sent_path);
         assert!(verify(&credential.secret, &text, &signature), "{}", sdk.user_agent);
         let text = String::from_utf8_lossy(&bytes).into_owned();
@@ -128,7 +129,7 @@ async fn every_sdk_creates_a_trusonafication_in_its_own_spelling(world: &World) 
             "user_identifier": "jones@example.com", "action": "login", "resource": "Acme", "desired_level": 2,
             "expires_at": "2030-01-02T03:04:05.6789012Z",
         }));
-        // More than a day ahead is refused with a body every SDK can read.
+        // A date more than a day ahead is refused with a body that every SDK can read.
         let sent = Call { method: Method::POST, sent_path: path, signed_path: path, body: &body, signed_body: body.as_bytes() };
         let refused = send(world, &tenant.server, sdk, sent).await;
         assert_eq!((refused.status, refused.body["field_errors"].get("expires_at").is_some()), (422, true), "{}", sdk.user_agent);
@@ -140,7 +141,7 @@ async fn every_sdk_creates_a_trusonafication_in_its_own_spelling(world: &World) 
     }
 }
 
-/// The calls that every SDK but the C one documents, in its spelling, with what its own tests expect of each.
+/// The calls that every SDK but the C one documents, spelled as it does, with what its own tests expect of each.
 async fn every_sdk_walks_from_binding_to_deactivation(world: &World) {
     let tenant = world.tenant().await;
     for sdk in &SDKS {
@@ -214,7 +215,7 @@ async fn get_and_delete_work_without_a_content_type_or_with_an_empty_one(world: 
         let sent = Call { method: Method::GET, sent_path: path, signed_path: path, body: "", signed_body: b"" };
         assert_eq!(send(world, &tenant.server, sdk, sent).await.status, 200);
     }
-    // Ruby sends the header, with nothing in it.
+    // Ruby sends the header, empty.
     let date = Clock::system().now().to_http_date();
     let text = string_to_sign("GET", &body_md5(b""), "", &date, path);
     let request = Client::new()
@@ -272,7 +273,7 @@ async fn no_fault_is_put_up_with_for_a_relying_party_without_old_clients(world: 
     for (what, sdk, call) in faults() {
         assert_eq!(send(world, &new.server, sdk, call).await.status, 403, "{what}");
     }
-    // The spellings of all of them are no faults.
+    // The spellings of all SDKs count as no faults.
     for sdk in &SDKS {
         assert_eq!(send(world, &new.server, sdk, get(users, users)).await.status, 200, "{}", sdk.user_agent);
         assert_eq!(send(world, &new.server, sdk, post(body.as_bytes())).await.status, 422, "{}", sdk.user_agent);

@@ -1,5 +1,5 @@
-//! The operator console: operators are enrolled by a link, sign in with their phones, act by the same gRPC as everyone else, and
-//! every action is written down.
+//! The operator console: operators are enrolled by a link, sign in with their phones, and use the same gRPC methods as everyone else. Every
+//! action is written to the audit log.
 
 use std::time::Duration;
 
@@ -105,13 +105,13 @@ async fn an_invitation_is_good_for_one_phone(world: &World) {
     assert_eq!(both, [(204, ""), (404, "NOT_FOUND")]);
     let (same, late) = if first.status == 204 { (&one, &two) } else { (&two, &one) };
     assert_eq!(browser.post(&path, same).await.status, 204, "the same phone again");
-    // Used, it says what one that never was says, whatever one shows to it.
+    // A used invitation gets the same error as one that never existed, whatever is sent with it.
     let never = browser.get("/console/api/enrolments/x").await;
     let forged = json!({"device_identifier_jwt": "x.y.z"});
     for answer in [browser.get(&path).await, browser.post(&path, late).await, browser.post(&path, &forged).await] {
         assert_eq!((answer.status, &answer.body), (404, &never.body));
     }
-    // A phone of a tenant's own app is none of the console's.
+    // A phone of a tenant's own app cannot be used for the console.
     let tenant = world.tenant().await;
     let foreign = json!({"device_identifier_jwt": tenant.registered().await.status().await.unwrap().device_identifier_jwt});
     let fresh = ticket(&invite(world, "Grace", Role::Operator).await.link);
@@ -182,12 +182,12 @@ async fn who_rejects_or_belongs_to_nobody_is_not_signed_in(world: &World) {
     phone.respond(&asked(&phone).await, Decision::Reject, None).await.unwrap();
     assert_eq!(standing(&mut browser, "SCANNED").await, "REJECTED");
     assert_eq!(browser.get("/console/api/session").await.body, json!({"operator": null}));
-    // A phone that registered and never became anybody's is not even asked, and the browser is told.
+    // A phone that registered and was never enrolled gets no prompt, and the browser gets the refusal.
     let (nobodys, _) = register(world, &invite(world, "Grace", Role::Owner).await.link).await;
     scan(&mut browser, &nobodys).await;
     assert_eq!(standing(&mut browser, "").await, "REFUSED");
     assert!(matches!(nobodys.wait(Duration::ZERO).await, Err(Error::Refused { status: 403, .. })));
-    // Possession alone is not enough.
+    // Possession of the phone alone is not enough.
     let link = invite(world, "Hedy", Role::Owner).await.link;
     let keyless = SoftwareKeyStore::new(PrivateKey::generate(Algorithm::Es256, &Random::system()), Vec::new());
     let (present, jwt) = register_with(world, &link, keyless).await;
@@ -273,7 +273,7 @@ async fn who_is_signed_out_gets_the_sign_in_at_any_address(world: &World) {
         for (browser, script) in [(&Browser::new(&world.http), "signed_out.js"), (&operator, "app.js")] {
             let page = browser.request(Method::GET, path).send().await.unwrap();
             assert_eq!(page.status(), 200);
-            // No cache may take the one for the other.
+            // Caches must keep the two pages apart.
             assert!(page.headers().get_all("vary").iter().any(|vary| vary == "cookie"), "{:?}", page.headers());
             let html = page.text().await.unwrap();
             assert!(html.contains(&format!("<script type=\"module\" src=\"/assets/console/{script}\">")), "{html}");
@@ -302,7 +302,7 @@ async fn pages_of_other_sites_are_refused(world: &World) {
     assert_eq!(browser.send(own).await.status, 200);
 }
 
-/// A page whose name was made to lead here is of one origin with what answers, to the browser: its name gives it away.
+/// DNS rebinding: to the browser, a page by a name that resolves to this server has the same origin as this server. The name gives it away.
 async fn a_page_by_another_name_is_refused_and_nothing_else_asks_for_names(world: &World) {
     let client = reqwest::Client::builder().http1_only().build().unwrap();
     let status = async |path: &str, host: &str| {
@@ -330,7 +330,7 @@ async fn cookies_are_for_this_host_and_its_own_pages_alone(world: &World) {
     assert!(!cookie.contains("Domain"), "{cookie}");
 }
 
-/// In a deployment of its own: the address of all tests is the same.
+/// In a deployment of its own, because all tests share an address.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_that_are_invented_are_nobodys_and_count_against_their_address() {
     let world = World::embedded().await;
@@ -381,7 +381,7 @@ async fn the_live_stream_tells_what_comes_and_what_becomes_of_it(world: &World) 
     phone.respond(&asked(&phone).await, Decision::Accept, None).await.unwrap();
     let told = live.next().await;
     assert_eq!((&told["id"], &told["status"]), (&json!(created.id), &json!("STATUS_ACCEPTED")));
-    // Of another tenant nothing is told: the next thing is this one's.
+    // Events of another tenant are not in the stream: the next one is this tenant's.
     let other = world.tenant().await;
     other.active("bob").await;
     other.backend.create_trusonafication(NewTrusonafication::user("bob", "log in", "Other")).await.unwrap();

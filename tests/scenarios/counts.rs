@@ -1,8 +1,8 @@
-//! What one login of one user does, counted exactly. Whoever makes it do more or less changes the numbers here.
+//! Counts exactly what one login of one user does. A change that makes it do more or less changes the numbers here.
 //!
-//! `nodkey bench counts` counts: on the wire to PostgreSQL and NATS, and by the services' own metrics. The phone waits by long
-//! poll. A login is `asked` until the phone has the challenge and the backend watches, and `answered` from the phone's answer until
-//! the phone waits again and every consumer is done.
+//! `nodkey bench counts` does the counting: on the wire to PostgreSQL and NATS, and from the services' own metrics. The phone waits by long
+//! poll. A login is `asked` until the phone has the challenge and the backend watches, and `answered` from the phone's answer until the
+//! phone waits again and every consumer is done.
 
 use std::{
     collections::BTreeMap,
@@ -22,8 +22,8 @@ const DISTRIBUTED: &[(&str, u64, u64)] =
 /// One process on SQLite.
 const EMBEDDED: &[(&str, u64, u64)] =
     &[("http", 1, 1), ("grpc", 6, 7), ("statements", 12, 13), ("round_trips", 12, 13), ("commits", 2, 2), ("syncs", 2, 2)];
-/// The same where the backend calls the gateway: each of its calls, to create and to watch, is a request there, and the end of what it
-/// watches is read by a call of the gateway's.
+/// The same with a backend that calls the gateway: each of its calls, to create and to watch, is a request there, and the gateway reads the
+/// result of the watch with a call of its own.
 const AT_THE_GATEWAY: &[(&str, u64, u64)] =
     &[("http", 3, 1), ("grpc", 6, 8), ("statements", 12, 13), ("round_trips", 12, 13), ("commits", 2, 2), ("syncs", 2, 2)];
 
@@ -33,7 +33,7 @@ struct Counted {
     answered: BTreeMap<String, u64>,
 }
 
-/// `nodkey dev`, ended with this.
+/// A running `nodkey dev`, ended on drop.
 struct Dev(Child);
 
 impl Dev {
@@ -43,7 +43,7 @@ impl Dev {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         assert!(lines.any(|line| line.unwrap().contains("is ready")), "it becomes ready");
-        // Whatever else it prints has somewhere to go.
+        // The pipe must be drained, so that the process can go on printing.
         std::thread::spawn(move || lines.for_each(drop));
         Self(child)
     }
@@ -56,7 +56,7 @@ impl Drop for Dev {
     }
 }
 
-/// The binary that was built beside this test.
+/// The binary, built next to this test.
 fn nodkey() -> PathBuf {
     std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join("nodkey")
 }

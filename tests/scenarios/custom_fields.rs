@@ -1,4 +1,4 @@
-//! Custom fields: what a backend wrote is what is shown, signed and told, to the letter, and what cannot be carried everywhere is taken nowhere.
+//! Custom fields are shown, signed and delivered verbatim, and what cannot be carried everywhere is accepted nowhere.
 
 use nodkey_db::{Db, DbConfig};
 use nodkey_kernel::jose::b64u_decode;
@@ -29,7 +29,7 @@ scenarios!(
     fields_of_32_levels_are_answered_everywhere_and_deeper_ones_or_members_twice_are_taken_by_no_door,
 );
 
-/// Whatever another reader of JSON might spell otherwise, or in another order.
+/// JSON that another reader might spell or order differently.
 const WRITTEN: &str =
     r#"{"iban": 89370400440532013000, "z":9007199254740993.0,"10":12345678901234567890123,"2": [1.0, 1e2,-0,  {"\u00e9":"\/"}], "a":"b" }"#;
 const PATH: &str = "/api/v2/trusonafications";
@@ -38,7 +38,7 @@ fn client(backend: &Nodkey) -> TrusonaficationServiceClient<AuthenticatedChannel
     TrusonaficationServiceClient::new(backend.channel(ServiceName::Trusonafication))
 }
 
-/// The body that asks ada, with these custom fields.
+/// The body of a prompt for ada with these custom fields.
 fn body(fields: &str) -> String {
     format!(r#"{{"user_identifier": "ada", "action": "pay", "resource": "90 EUR", "custom_fields": {fields}}}"#)
 }
@@ -47,7 +47,7 @@ fn asking(fields: &str) -> NewTrusonafication {
     NewTrusonafication::user("ada", "pay", "90 EUR").custom_fields_json(fields)
 }
 
-/// The same with fields as a `Struct`.
+/// The same with the fields as a `Struct`.
 fn with_struct(fields: Struct) -> CreateTrusonaficationRequest {
     CreateTrusonaficationRequest {
         target: Some(Target::UserIdentifier("ada".into())),
@@ -58,7 +58,7 @@ fn with_struct(fields: Struct) -> CreateTrusonaficationRequest {
     }
 }
 
-/// As many levels inside of an object, of arrays and objects by turns.
+/// A value with this many levels inside an object, arrays and objects alternating.
 fn nested(levels: usize) -> String {
     let levels = 1 + levels;
     let opening: String = (0..levels).map(|level| if level % 2 == 0 { "{\"a\":" } else { "[" }).collect();
@@ -66,13 +66,13 @@ fn nested(levels: usize) -> String {
     format!("{opening}1{closing}")
 }
 
-/// As many levels of objects inside of one, the innermost with a number.
+/// This many levels of objects inside one, with a number in the innermost.
 fn nested_struct(levels: usize) -> Struct {
     let holding = |kind| Struct { fields: [("a".to_owned(), Value { kind: Some(kind) })].into() };
     (0..levels).fold(holding(Of::NumberValue(1.0)), |inner, _| holding(Of::StructValue(inner)))
 }
 
-/// The payload of a JWS, to the letter.
+/// The payload of a JWS, verbatim.
 fn payload(jws: &str) -> String {
     String::from_utf8(b64u_decode(jws.split('.').nth(1).unwrap()).unwrap()).unwrap()
 }
@@ -83,13 +83,13 @@ async fn get(world: &World, tenant: &Tenant, id: &str) -> Answered {
     found
 }
 
-/// The texts of all that a list has, newest first.
+/// The custom fields of everything in a list, newest first.
 async fn listed(backend: &Nodkey) -> Vec<String> {
     let found = client(backend).list_trusonafications(ListTrusonaficationsRequest::default()).await.unwrap().into_inner();
     found.trusonafications.into_iter().map(|t| t.custom_fields_json).collect()
 }
 
-/// Has one accepted, and looks at all that then tells of it: these fields, to the letter.
+/// Has a trusonafication accepted, and checks that everything about it carries these fields verbatim.
 async fn accepted(world: &World, tenant: &Tenant, phone: &SoftPhone, told: &mut Receiving, secret: &str, id: &str, written: &str) {
     phone.respond(&asked(phone).await, Decision::Accept, None).await.unwrap();
     let member = format!("\"custom_fields\":{written},");
@@ -119,7 +119,7 @@ async fn what_the_backend_wrote_is_shown_signed_and_told_to_the_letter(world: &W
     let written = format!("\"custom_fields\":{WRITTEN},");
     let mut ids = Vec::new();
 
-    // Over HTTP, and once more: the same request has the same answer.
+    // Over HTTP, and once more: a repeated request gets the same response.
     let key = [("Idempotency-Key", "once")];
     let [created, again] = [
         backend_with(&world.http, &tenant.server, Method::POST, PATH, &body(WRITTEN), &key).await,
@@ -132,7 +132,7 @@ async fn what_the_backend_wrote_is_shown_signed_and_told_to_the_letter(world: &W
     let other = backend_with(&world.http, &tenant.server, Method::POST, PATH, &other, &key).await;
     assert_eq!((other.status, other.error.as_str()), (422, "IDEMPOTENCY_MISMATCH"), "another spelling is another content");
 
-    // Over gRPC, at the service and at the gateway.
+    // Over gRPC, through the service and through the gateway.
     for backend in [tenant.backend_at(world), tenant.backend_through(&world.one_address())] {
         for id in ids.drain(..) {
             let pending = asked(&phone).await;
@@ -156,7 +156,7 @@ async fn what_the_backend_wrote_is_shown_signed_and_told_to_the_letter(world: &W
     assert_eq!((shown.status, shown.body["customFieldsJson"].as_str()), (200, Some(WRITTEN)));
     accepted(world, &tenant, &phone, &mut told, &secret, &ids[0], WRITTEN).await;
 
-    // A callback, and what comes as a Struct: its numbers are doubles, and answers have it once more where that says the same.
+    // A callback, and fields sent as a `Struct`: its numbers are doubles. Responses contain a `Struct`, too, where it says the same.
     let mut called = receiver(Vec::new()).await;
     let id = tenant.backend.create_trusonafication(asking(WRITTEN).callback_url(&called.url)).await.unwrap().trusonafication.id;
     accepted(world, &tenant, &phone, &mut told, &secret, &id, WRITTEN).await;
@@ -216,7 +216,8 @@ async fn fields_of_32_levels_are_answered_everywhere_and_deeper_ones_or_members_
     assert_eq!(listed(&tenant.backend).await, taken, "nothing else was asked");
 }
 
-/// Custom fields as releases before took them, too deep and with members twice: they are still shown, answered, listed and told.
+/// Custom fields as earlier releases accepted them, too deep and with duplicate members: they are still shown, returned, listed and
+/// delivered.
 async fn what_was_taken_before_is_as_it_was(world: &World, db: &Db) {
     let tenant = world.tenant().await;
     let phone = tenant.active("ada").await;

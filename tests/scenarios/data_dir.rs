@@ -1,4 +1,4 @@
-//! The data folder of `nodkey dev`: one process's, and its owner's alone.
+//! The data folder of `nodkey dev`: used by one process at a time, and readable only by its owner.
 
 use std::{
     fs::Permissions,
@@ -64,7 +64,7 @@ async fn a_folder_whose_master_key_was_replaced_is_not_ready_and_what_cannot_be_
     replaced["master_key"] = "ab".repeat(32).into();
     std::fs::write(&keys, replaced.to_string()).unwrap();
     let _running =
-        Running::start(&mut dev(dir.path()), "runs and is not ready: registry: the master keys do not open credential.sealed_secret");
+        Running::start(&mut dev(dir.path()), "is running, but not ready: registry: the master keys do not open credential.sealed_secret");
     let world = World::of_file(&std::fs::read_to_string(dir.path().join("dev.json")).unwrap());
     assert_eq!(readiness(&world.http).await, Some(503));
     assert_eq!(health(&world.http, "nodkey.registry.v1.DeviceService").await, Ok(ServingStatus::NotServing));

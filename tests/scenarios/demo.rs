@@ -1,4 +1,4 @@
-//! Acme Bank: the demo site's backend, which knows Nodkey by its public APIs alone.
+//! Acme Bank: the demo site's backend, which uses only Nodkey's public APIs.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -25,7 +25,7 @@ scenarios!(
     the_bank_says_what_is_wrong,
 );
 
-/// The bank of a tenant, on an address of its own.
+/// The bank of a tenant, at an address of its own.
 async fn bank(world: &World, tenant: &Tenant) -> String {
     let site = Site::new(Clock::system(), Random::system());
     site.open(Backend {
@@ -49,7 +49,7 @@ async fn ticket(browser: &mut Browser, user: &str) -> Answered {
     browser.post("/demo/api/enrolments", &json!({"user": user})).await
 }
 
-/// Hands over a phone by a ticket.
+/// Enrols a phone by a ticket.
 async fn hand_over(browser: &mut Browser, path: &str, phone: &SoftPhone) -> Answered {
     let jwt = phone.status().await.unwrap().device_identifier_jwt;
     browser.post(path, &json!({"device_identifier_jwt": jwt})).await
@@ -62,14 +62,14 @@ async fn enrolled(browser: &mut Browser, tenant: &Tenant, user: &str) -> SoftPho
     phone
 }
 
-/// The code of a page, as any page makes one.
+/// Creates a code, as any page does.
 async fn code(world: &World, site: &Value) -> Value {
     let body = json!({"relying_party_id": site["relying_party_id"]}).to_string();
     let client = reqwest::Client::new().post(format!("{}/api/v2/trucodes", world.http)).header("Content-Type", "application/json");
     crate::http::read(client.body(body).send().await.unwrap()).await.body
 }
 
-/// A request once it is over.
+/// Waits until a request is over.
 async fn over(browser: &mut Browser, request: &Answered) -> Value {
     assert_eq!((request.status, &request.body["status"]), (201, &json!("IN_PROGRESS")), "{}", request.body);
     browser.get(&format!("/demo/api/requests/{}?wait=25", request.body["id"].as_str().unwrap())).await.body
@@ -103,7 +103,7 @@ async fn a_phone_is_enrolled_by_a_ticket_and_a_name_is_one_persons(world: &World
     assert!(phone.status().await.unwrap().is_active);
     assert_eq!(refused(&hand_over(&mut browser, &also, &other).await), (409, "USER_EXISTS"), "the name is gone meanwhile");
     assert_eq!(refused(&ticket(&mut browser, "ADA").await), (409, "USER_EXISTS"));
-    // Who has proven to be that user adds a phone.
+    // A signed-in user may add a phone.
     let (mut grace, _) = signed_in(&bank, &tenant, "grace").await;
     enrolled(&mut grace, &tenant, "grace").await;
     assert_eq!(refused(&browser.get("/demo/api/enrolments/x").await), (404, "NOT_FOUND"));
@@ -129,7 +129,7 @@ async fn whoever_scans_the_code_is_signed_in(world: &World) {
     assert_eq!(session["device_identifier"], phone.device_identifier());
     assert_eq!(browser.send(browser.request(Method::DELETE, "/demo/api/session")).await.status, 204);
     assert_eq!(browser.get("/demo/api/session").await.body, json!({"session": null}));
-    // The same accept signs nobody in again.
+    // The same accept does not sign anybody in again.
     over(&mut browser, &request).await;
     assert_eq!(browser.get("/demo/api/session").await.body, json!({"session": null}));
 }
@@ -189,7 +189,7 @@ async fn a_stranger_is_shown_as_one_and_gets_in_by_no_answer(world: &World) {
     phone.respond(&pending, Decision::Accept, request.body["match_number"].as_str()).await.unwrap();
     assert_eq!(over(&mut browser, &request).await["status"], "ACCEPTED");
     assert_eq!(browser.get("/demo/api/session").await.body, json!({"session": null}));
-    // Three ring; the fourth is told when to come again.
+    // Three prompts are sent. The fourth is refused with the time to try again.
     for _ in 0..3 {
         assert_eq!(browser.post("/demo/api/sign_ins", &stranger).await.status, 201);
     }

@@ -1,4 +1,4 @@
-//! A disk that is full, and has room again: `nodkey dev` in a mount namespace of its own, its data folder a small file system.
+//! A full disk that has space again: `nodkey dev` in a mount namespace of its own, with a small file system as its data folder.
 
 use std::{
     fs::File,
@@ -15,7 +15,7 @@ use crate::{
     writes::Writers,
 };
 
-/// Starts it with so much room for its data; returns it and where its data is seen from here.
+/// Starts it with this much space for its data. Returns it, and the path of its data as seen from here.
 fn start(dir: &TempDir, room: &str) -> (Running, PathBuf) {
     let script = r#"mount -t tmpfs -o size="$2" tmpfs "$3" && exec "$1" dev --http 127.0.0.1:0 --grpc 127.0.0.1:0 --data-dir "$3""#;
     let mut command = Command::new("unshare");
@@ -25,10 +25,10 @@ fn start(dir: &TempDir, room: &str) -> (Running, PathBuf) {
     (running, data_dir)
 }
 
-/// Writes until nothing more fits.
+/// Writes until nothing fits any more.
 fn fill(path: &Path) {
     let mut file = File::create(path).unwrap();
-    // The last bytes, too: what is left of a page is room for a small write.
+    // Down to the last bytes: the rest of a page is enough for a small write.
     for size in [1 << 20, 4096, 1] {
         let chunk = vec![0; size];
         loop {
@@ -77,7 +77,7 @@ async fn a_process_that_is_killed_while_the_disk_is_full_has_lost_nothing() {
     let writers = Writers::new(&world).await;
     fill(&data_dir.join("filler"));
     writers.each_is_unavailable().await;
-    // The file system goes with its last process: what is on it is copied as a power cut would leave it.
+    // The file system vanishes with its last process, so its contents are copied as a power cut would leave them.
     running.pause();
     let copy = TempDir::new().unwrap();
     for entry in std::fs::read_dir(&data_dir).unwrap() {

@@ -1,5 +1,5 @@
-//! A document makes an accept level 3 by the word of a person's presence key, or of the backend: the device key alone, which asks nobody,
-//! registers what does not count.
+//! A document makes an accept level 3 if a person's presence key or the backend vouches for it. The device key alone signs without the
+//! person, so a document that only it registers does not count.
 
 use nodkey_kernel::{
     document_statement::{DocumentStatementClaims, sign_document_statement},
@@ -38,7 +38,7 @@ async fn registered<'a>(world: &'a World, tenant: &'a Tenant) -> ByHand<'a> {
     by_hand
 }
 
-/// Registers a document as a phone does, by the device key and this statement.
+/// Registers a document as a phone does, with the device key and this statement.
 async fn register(world: &World, by_hand: &ByHand<'_>, hash: &str, statement: Option<&str>) -> Answered {
     let mut body = json!({"type": "AAMVA_DRIVERS_LICENSE", "hash": hash});
     if let Some(statement) = statement {
@@ -47,7 +47,7 @@ async fn register(world: &World, by_hand: &ByHand<'_>, hash: &str, statement: Op
     phone(&world.http, &by_hand.device, Method::POST, "/api/v2/identity_documents", &body.to_string()).await
 }
 
-/// What a phone says of a document, with a fresh nonce.
+/// The claims of a phone's statement about a document, with a fresh nonce.
 async fn claims(by_hand: &ByHand<'_>, hash: &str) -> DocumentStatementClaims {
     let fresh = by_hand.claims(&by_hand.presence).await;
     DocumentStatementClaims { iss: fresh.iss, aud: fresh.aud, hash: hash.to_owned(), nonce: fresh.nonce, iat: fresh.iat }
@@ -57,7 +57,7 @@ async fn statement(by_hand: &ByHand<'_>, hash: &str, by: &PrivateKey) -> String 
     sign_document_statement(&claims(by_hand, hash).await, by)
 }
 
-/// The level of an accept by a phone that presents a document, of something asked at level 2.
+/// The accepted level of a level-2 challenge that a phone accepts presenting a document.
 async fn level(tenant: &Tenant, phone: &SoftPhone, hash: &str) -> Option<i32> {
     tenant.backend.create_trusonafication(NewTrusonafication::user("ada", "log in", "Acme").level(2)).await.unwrap();
     phone.accept_with_document(&asked(phone).await, hash).await.unwrap().accepted_level
@@ -71,7 +71,7 @@ async fn refused_at_level_3(tenant: &Tenant) -> String {
 async fn a_document_by_the_device_key_alone_makes_no_accept_level_3(world: &World) {
     let tenant = world.tenant().await;
     let by_hand = registered(world, &tenant).await;
-    // As phones of before do, and by every key that whoever holds the device key has.
+    // The way older phones register, and with every key that an attacker with the device key has.
     let registered = register(world, &by_hand, MADE_UP, None).await;
     assert_eq!((registered.status, &registered.body["counts"]), (201, &json!(false)), "{}", registered.body);
     let own = key();
@@ -80,10 +80,10 @@ async fn a_document_by_the_device_key_alone_makes_no_accept_level_3(world: &Worl
         refused(&register(world, &by_hand, MADE_UP, Some(&statement)).await, 403, "PRESENCE_REQUIRED");
     }
     assert_eq!(refused_at_level_3(&tenant).await, "NO_DOCUMENTS");
-    // The person is there and accepts; the app that was broken into presents the document.
+    // The person is present and accepts, and a compromised app presents the document.
     let phone = by_hand.phone(&by_hand.presence);
     assert_eq!(level(&tenant, &phone, MADE_UP).await, Some(2));
-    // A key in the place of the person's does not count, and vouches for nothing.
+    // A key that replaces the person's does not count, and cannot vouch.
     assert_eq!(by_hand.replace(&own, None, &[]).await.status, 200);
     let statement = statement(&by_hand, MADE_UP, &own).await;
     refused(&register(world, &by_hand, MADE_UP, Some(&statement)).await, 403, "PRESENCE_REQUIRED");
@@ -104,7 +104,7 @@ async fn a_document_that_a_counting_presence_key_signed_makes_one(world: &World)
     assert_eq!(register(world, &by_hand, LICENCE, None).await.body, registered.body, "and it goes on counting");
     assert_eq!(level(&tenant, &by_hand.phone(&by_hand.presence), LICENCE).await, Some(3));
 
-    // As our own phones do it.
+    // The way our own phones do it.
     let phone = tenant.registered().await;
     tenant.activate("bob", &phone).await;
     let document = phone.register_identity_document(LICENCE).await.unwrap();
@@ -135,7 +135,7 @@ async fn a_document_that_the_backend_registers_makes_one(world: &World) {
         assert_eq!(registered.body["id"], known["id"], "that of the phone counts now");
     }
     assert_eq!(level(&tenant, &phone, LICENCE).await, Some(3));
-    // Over gRPC, of one that no phone registered.
+    // Over gRPC, a document that no phone registered.
     let document = tenant.backend.register_identity_document(&by_hand.id(), "hash of a passport").await.unwrap();
     assert_eq!((document.user_identifier.as_str(), document.counts), ("ada", Some(true)));
     let unbound = tenant.registered().await;
@@ -143,7 +143,7 @@ async fn a_document_that_the_backend_registers_makes_one(world: &World) {
     assert_eq!(refused.reason, "DEVICE_NOT_BOUND");
 }
 
-/// What makes a good statement a wrong one.
+/// A change that makes a valid statement invalid.
 type Change<'a> = &'a dyn Fn(&mut DocumentStatementClaims);
 
 async fn a_statement_that_does_not_hold_is_refused_and_registers_nothing(world: &World) {
@@ -171,7 +171,7 @@ async fn a_statement_that_does_not_hold_is_refused_and_registers_nothing(world: 
         backend(&world.http, &tenant.server, Method::GET, path, "").await.body
     };
     assert_eq!(documents().await, json!([]), "none of these registered anything");
-    // A nonce is good once: for another document, and for a key statement made before it.
+    // A nonce is valid once: using it for another document, or for a key statement, uses it up.
     let before = by_hand.claims(&by_hand.presence).await;
     let good = claims(&by_hand, LICENCE).await;
     let signed = sign_document_statement(&good, &by_hand.presence);
@@ -193,7 +193,7 @@ async fn made_up_documents_push_none_out_that_counts(world: &World) {
         assert_eq!(register(world, &by_hand, &format!("{MADE_UP} {n}"), None).await.status, 201);
     }
     assert_eq!(level(&tenant, &by_hand.phone(&by_hand.presence), LICENCE).await, Some(3));
-    // However few are looked at: those that do not count are not among them.
+    // Even for a page of one, documents that do not count are filtered out.
     let mut documents = IdentityDocumentServiceClient::new(tenant.backend.channel(ServiceName::Registry));
     let mut newest = async |counting| -> IdentityDocument {
         let request = ListIdentityDocumentsRequest { user_identifier: "ada".into(), page_size: 1, counting, ..Default::default() };

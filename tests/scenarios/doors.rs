@@ -1,5 +1,5 @@
-//! What strangers can make a process hold: the attacks of `attacks.rs` on `nodkey dev`, smaller than those of `make bench-doors` on the
-//! release binary, with the same bounds.
+//! Limits what unauthenticated clients can make a process hold: the attacks of `attacks.rs` on `nodkey dev`, smaller than those of
+//! `make bench-doors` on the release binary, with the same bounds.
 
 use std::{process::Command, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{
 
 const MB: u64 = 1 << 20;
 
-/// A process of a test's own.
+/// A process of the test's own.
 struct Attacked {
     target: Target,
     world: World,
@@ -33,7 +33,7 @@ impl Attacked {
         let dev = std::fs::read_to_string(dir.path().join("dev.json")).unwrap();
         let target = Target::of(&serde_json::from_str(&dev).unwrap(), running.pid());
         let this = Self { target, world: World::of_file(&dev), _running: running, _dir: dir };
-        // What is made once is made.
+        // Some things are made once, on first use.
         for path in ["/openapi.json", "/assets/vendor/qr/decode.js", "/assets/design.css", "/console", "/jwks"] {
             assert_eq!(reqwest::get(format!("{}{path}", this.world.http)).await.unwrap().status(), 200, "{path}");
         }
@@ -41,15 +41,15 @@ impl Attacked {
         this
     }
 
-    /// Somebody who wants to be served meanwhile.
+    /// Somebody else who wants to be served meanwhile.
     async fn victim(&self) -> SoftPhone {
         self.world.tenant().await.active("ada").await
     }
 }
 
-/// Polls again and again. Every poll is answered; the client gives up by itself after seconds.
+/// Polls again and again. Every poll is answered: otherwise the client gives up by itself after some seconds.
 async fn polls(victim: &SoftPhone) {
-    // As often as one device may.
+    // As often as one device may call.
     let mut turns = tokio::time::interval(Duration::from_millis(100));
     for _ in 0..5 {
         turns.tick().await;
@@ -58,7 +58,7 @@ async fn polls(victim: &SoftPhone) {
     }
 }
 
-/// Twelve connections ask and ask, half of them beyond every limit, while somebody else polls.
+/// Twelve connections send many requests, half of them beyond every limit, while somebody else polls.
 async fn many_requests(target: &Target, victim: &SoftPhone) {
     let peak = Peak::watch(target);
     let attack = tokio::spawn({
@@ -95,7 +95,7 @@ async fn a_connection_that_takes_no_answer_holds_less_than_a_megabyte() {
     let paths = ["/openapi.json", "/assets/vendor/qr/decode.js", "/assets/design.css", "/console", "/jwks"];
     let before = attacked.target.metric("nodkey_http_requests_total").await;
     let held = attacks::answers_that_nobody_takes(&attacked.target, CONNECTIONS, &paths).await;
-    // All of them are answered as far as they can be.
+    // All of them are answered, as far as they can be.
     let all = before + 100.0 * f64::from(u32::try_from(CONNECTIONS).unwrap());
     while attacked.target.metric("nodkey_http_requests_total").await < all {
         tokio::task::yield_now().await;
@@ -114,14 +114,14 @@ async fn bodies_of_nobody_hold_little_and_are_given_up() {
     let held = attacks::bodies_without_an_end(&attacked.target, 1_500).await;
     polls(&victim).await;
     let grown = peak.grown();
-    // A third of it on the release binary, whose futures are smaller: `make bench-doors` holds that.
+    // The release binary needs a third of it, because its futures are smaller: `make bench-doors` checks that.
     assert!(grown < 96 * MB, "{grown} bytes");
-    // Though their clients keep them; those of HTTP/2 go on without what they sent.
+    // Although their clients keep them open. HTTP/2 connections go on without the streams.
     attacked.target.sockets_fall_to(before + held.1.len() + 1).await;
     drop(held);
 }
 
-/// Whatever somebody does, others are served: a phone polls and answers, a backend asks and lists.
+/// Whatever the attack, others are served: a phone polls and answers, a backend creates and lists.
 async fn others_are_served(attacked: &Attacked, tenant: &Tenant, victim: &SoftPhone) {
     polls(victim).await;
     let http = &attacked.world.http;
@@ -134,7 +134,7 @@ async fn others_are_served(attacked: &Attacked, tenant: &Tenant, victim: &SoftPh
     victim.respond(&asked(victim).await, Decision::Accept, None).await.unwrap();
 }
 
-/// A browser at the attacker's own address makes a code.
+/// A browser at the attacker's own address creates a code.
 async fn a_code_is_made(attacked: &Attacked, tenant: &Tenant) {
     let http = &attacked.world.http;
     let code = format!(r#"{{"relying_party_id": "{}"}}"#, tenant.id);
@@ -148,7 +148,7 @@ async fn calls_of_nobody_that_do_not_go_on_hold_no_place() {
     let tenant = attacked.world.tenant().await;
     let victim = tenant.active("ada").await;
     others_are_served(&attacked, &tenant, &victim).await;
-    // More than there are places for all.
+    // More than there are permits for all.
     let held = attacks::calls_that_do_not_go_on(&attacked.target, 45).await;
     others_are_served(&attacked, &tenant, &victim).await;
     drop(held);
@@ -185,7 +185,7 @@ async fn half_of_a_greeting_holds_nothing_and_is_not_waited_for() {
     let peak = Peak::watch(&attacked.target);
     let before = attacked.target.sockets();
     let open = attacks::half_of_a_greeting(&attacked.target, 8_000).await;
-    // Though their clients keep them.
+    // Although their clients keep them open.
     attacked.target.sockets_fall_to(before + 1).await;
     assert!(peak.grown() < 64 * MB, "{} bytes", peak.grown());
     drop(open);

@@ -1,4 +1,4 @@
-//! Everything but an answer that ends a trusonafication.
+//! Everything other than an answer that ends a trusonafication.
 
 use std::time::Duration;
 
@@ -67,7 +67,7 @@ async fn a_canceled_one_cannot_be_answered(world: &World) {
     }
     assert_eq!(refused(phone.respond(&pending, Decision::Accept, None).await.unwrap_err()), (409, "ALREADY_COMPLETED".into()));
     assert!(phone.wait(Duration::ZERO).await.unwrap().is_empty());
-    // What is answered cannot be withdrawn.
+    // What is answered cannot be canceled.
     let id = tenant.backend.create_trusonafication(log_in()).await.unwrap().trusonafication.id;
     phone.respond(&asked(&phone).await, Decision::Accept, None).await.unwrap();
     assert_eq!(tenant.backend.cancel(&id).await.unwrap_err().reason, "NOT_IN_PROGRESS");
@@ -92,7 +92,7 @@ async fn what_a_user_is_asked_ends_with_the_last_phone_and_not_before(world: &Wo
     let (first, second) = (tenant.active("ada").await, tenant.active("ada").await);
     let id = tenant.backend.create_trusonafication(log_in()).await.unwrap().trusonafication.id;
     first.retire().await.unwrap();
-    // Bound, and nobody has activated it: it could not answer.
+    // Bound but not activated, so it could not answer.
     tenant.backend.create_binding("ada", tenant.registered().await.device_identifier()).await.unwrap();
     let pending = asked(&second).await;
     assert_eq!(tenant.backend.trusonafication(&id).await.unwrap().status(), Status::InProgress, "there is another phone");
@@ -100,7 +100,7 @@ async fn what_a_user_is_asked_ends_with_the_last_phone_and_not_before(world: &Wo
     tenant.backend.deactivate_binding(&binding.id).await.unwrap();
     assert_eq!(tenant.backend.wait(&id).await.unwrap().status(), Status::Canceled);
     assert_eq!(refused(second.respond(&pending, Decision::Accept, None).await.unwrap_err()).0, 403);
-    // What the next phone is asked is another story.
+    // Prompts for the next phone are independent.
     let third = tenant.active("ada").await;
     tenant.backend.create_trusonafication(log_in()).await.unwrap();
     asked(&third).await;
@@ -142,7 +142,7 @@ async fn a_deactivated_user_is_asked_nothing_any_more(world: &World) {
     let id = tenant.backend.create_trusonafication(log_in()).await.unwrap().trusonafication.id;
     let pending = asked(&phone).await;
     assert_eq!(tenant.backend.deactivate_user("ada").await.unwrap(), [phone.device_identifier()]);
-    // Not bound, or retired already: refused either way, whichever event is there first.
+    // Not bound, or already retired: refused either way, whichever event arrives first.
     assert_eq!(refused(phone.respond(&pending, Decision::Accept, None).await.unwrap_err()).0, 403);
     assert_eq!(tenant.backend.wait(&id).await.unwrap().status(), Status::Canceled);
     assert_eq!(tenant.backend.deactivate_user("ada").await.unwrap_err().reason, "USER_NOT_FOUND");
@@ -158,7 +158,7 @@ async fn the_device_of_a_deactivated_user_begins_no_other_life(world: &World) {
     for _ in 0..10 {
         let phone = tenant.active("ada").await;
         tenant.backend.deactivate_user("ada").await.unwrap();
-        // Whether the registry has heard of it or not: else its event would end the binding that is made here.
+        // Whether the registry has processed the event or not: otherwise its event would end the binding made here.
         for user in ["ada", "grace"] {
             assert_eq!(tenant.backend.create_binding(user, phone.device_identifier()).await.unwrap_err().reason, "DEVICE_NOT_FOUND");
         }
@@ -173,7 +173,7 @@ async fn nobody_is_asked_who_cannot_answer(world: &World) {
     let new = NewTrusonafication::device(phone.device_identifier(), "log in", "Acme");
     assert_eq!(tenant.backend.create_trusonafication(new).await.unwrap_err().reason, "DEVICE_HAS_NO_ACTIVE_BINDING");
     assert_eq!(refused(phone.wait(Duration::ZERO).await.unwrap_err()), (403, "DEVICE_NOT_ACTIVE".into()));
-    // A code nobody paired yet is asked all the same.
+    // A code that nobody has paired yet can be prompted all the same.
     let code = uuid::Uuid::from_u128(1).to_string().to_uppercase();
     let created = tenant.backend.create_trusonafication(NewTrusonafication::trucode(&code, "log in", "Acme")).await.unwrap();
     assert_eq!(created.trusonafication.status(), Status::InProgress);

@@ -1,4 +1,4 @@
-//! The weaker factor never replaces the stronger: a key that nobody vouched for proves what the device key does, whoever put it there.
+//! The weaker factor never replaces the stronger: a key that nobody vouched for proves no more than the device key, whoever added it.
 
 use nodkey_kernel::{jose::PrivateKey, key_statement::sign_key_statement};
 use nodkey_mobile_sdk::{Decision, PresenceKind, software::SoftwareKeyStore};
@@ -26,14 +26,14 @@ scenarios!(
     our_own_phones_have_the_old_key_vouch_for_the_new_one_and_say_which_do_not_count,
 );
 
-/// What an accept by this phone comes to, of something asked at level 2.
+/// The status of a level-2 challenge accepted by this phone.
 async fn accepts_as(tenant: &Tenant, phone: &SoftPhone) -> Status {
     let created = tenant.backend.create_trusonafication(NewTrusonafication::user("ada", "log in", "Acme").level(2)).await.unwrap();
     phone.respond(&asked(phone).await, Decision::Accept, None).await.unwrap();
     tenant.backend.trusonafication(&created.trusonafication.id).await.unwrap().status()
 }
 
-/// Whether the one presence key of a device counts.
+/// Whether the device's only presence key counts.
 fn counts(device: &Device) -> bool {
     let [key] = device.presence_keys.as_slice() else { panic!("it has one") };
     key.counts.unwrap()
@@ -46,7 +46,7 @@ async fn registered<'a>(world: &'a World, tenant: &'a Tenant) -> ByHand<'a> {
     by_hand
 }
 
-/// Names another biometric key, by all the signatures that whoever has the device key and this one can make.
+/// Replaces the biometric key, with all signatures that an attacker with the device key and this key can make.
 async fn swap(by_hand: &ByHand<'_>, next: &PrivateKey, more: &[&PrivateKey]) {
     let claims = by_hand.claims(next).await;
     let signatures: Vec<_> = more.iter().chain(&[next]).map(|key| sign_key_statement(&claims, key)).collect();
@@ -58,7 +58,7 @@ async fn whoever_has_the_device_key_alone_puts_no_key_in_place_that_counts(world
     let tenant = world.tenant().await;
     let by_hand = registered(world, &tenant).await;
     assert_eq!(accepts_as(&tenant, &by_hand.phone(&by_hand.presence)).await, Status::Accepted);
-    // Without a statement, with one, and again and again.
+    // Without a statement, with one, and repeatedly.
     let (one, two, three) = (key(), key(), key());
     assert_eq!(by_hand.replace(&one, None, &[]).await.status, 200);
     assert!(!counts(&by_hand.stored().await));
@@ -70,7 +70,7 @@ async fn whoever_has_the_device_key_alone_puts_no_key_in_place_that_counts(world
     swap(&by_hand, &one, &[&three]).await;
     assert!(!counts(&by_hand.stored().await), "one that does not count vouches for nothing");
     assert_eq!(accepts_as(&tenant, &by_hand.phone(&one)).await, Status::AcceptedAtLowerLevel, "nobody is locked out");
-    // Registering once more is no first registration.
+    // Registering once more does not count as the first registration.
     let mut by_hand = by_hand;
     by_hand.presence = two;
     let (again, _) = by_hand.register().await;
@@ -111,7 +111,7 @@ async fn the_backend_approves_a_key_and_it_counts_from_then_on(world: &World) {
     let approved = devices.approve_device_keys(request(std::slice::from_ref(&jkt))).await.unwrap().into_inner();
     assert!(counts(&approved));
     assert_eq!(accepts_as(&tenant, &by_hand.phone(&next)).await, Status::Accepted);
-    // The same over HTTP, again.
+    // The same over HTTP, repeated.
     let (path, body) = (format!("/api/v2/devices/{}/key_approvals", by_hand.id()), json!({"thumbprints": [jkt]}).to_string());
     let again = backend(&world.http, &tenant.server, Method::POST, &path, &body).await;
     assert_eq!((again.status, &again.body["presence_keys"][0]["counts"]), (200, &json!(true)), "{}", again.body);
@@ -125,7 +125,7 @@ async fn a_key_that_proved_itself_is_one_devices(world: &World) {
     let by_hand = registered(world, &tenant).await;
     let mut thief = ByHand::new(world, &tenant);
     thief.presence = by_hand.presence.clone();
-    // Named, or signed with.
+    // As a named key, or as a signing key.
     refused(&thief.send(&thief.registration(None, &[])).await, 409, "PRESENCE_KEY_IN_USE");
     refused(&thief.register().await.0, 409, "PRESENCE_KEY_IN_USE");
     let own = ByHand::new(world, &tenant);
@@ -151,7 +151,7 @@ async fn a_device_key_is_never_changed(world: &World) {
 async fn keys_of_a_first_registration_count_and_are_told_with_their_thumbprints(world: &World) {
     let tenant = world.tenant().await;
     let by_hand = ByHand::new(world, &tenant);
-    // A phone of before makes no statement.
+    // Older phones make no statement.
     let registered = by_hand.send(&by_hand.registration(None, &[])).await;
     assert_eq!(registered.status, 201, "{}", registered.body);
     let held = |body: &Value| {
@@ -175,7 +175,7 @@ async fn our_own_phones_have_the_old_key_vouch_for_the_new_one_and_say_which_do_
 
     let renewed = keys.with_new_presence_key(PresenceKind::Biometric, second.clone());
     let phone = tenant.phone_with(renewed.clone());
-    // The same again has the same result: the gateway knows the old key no more.
+    // Repeating it has the same result: the gateway no longer knows the old key.
     for _ in 0..2 {
         let device = phone.update_keys().await.unwrap();
         let [held] = device.presence_keys.as_slice() else { panic!("it has one") };
@@ -183,11 +183,11 @@ async fn our_own_phones_have_the_old_key_vouch_for_the_new_one_and_say_which_do_
         assert!(device.certified && held.counts && held.since.is_some());
     }
     assert_eq!(accepts_as(&tenant, &phone).await, Status::Accepted);
-    // A key that the gateway never knew is in nobody's way, also where the whole phone is registered again.
+    // A key that the gateway never knew does no harm, not even when the whole phone is registered again.
     let again = tenant.phone_with(renewed.clone().with_former(vec![(PresenceKind::Biometric, key())]));
     assert_eq!(again.register("phone").await.unwrap().not_counting().count(), 0);
 
-    // The operating system deleted the key: the next one has nobody to vouch for it.
+    // The operating system has deleted the key, so nothing can vouch for the next one.
     let lost = renewed.with_new_presence_key(PresenceKind::Biometric, third.clone()).with_former(Vec::new());
     let phone = tenant.phone_with(lost);
     phone.update_keys().await.unwrap();

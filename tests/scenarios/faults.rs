@@ -1,5 +1,5 @@
-//! PostgreSQL or NATS fails in every way it can: what cannot be done is refused as unavailable, nothing is lost, and when the
-//! fault is over everything works again by itself.
+//! PostgreSQL or NATS fails in every possible way: what cannot be done is refused as unavailable, nothing is lost, and when the fault is
+//! over everything recovers by itself.
 
 use axum::http::StatusCode;
 use nodkey_mobile_sdk::Decision;
@@ -15,7 +15,7 @@ use crate::{
 /// The services that have a database.
 const OWNERS: &[&str] = SERVICES.split_at(4).0;
 
-/// PostgreSQL of its own, and everything on it.
+/// Everything on a PostgreSQL server of its own.
 async fn on_postgres(settings: &[(&str, &str)]) -> (TestPostgres, Topology, Writers) {
     let server = TestPostgres::start_with(settings);
     let topology = Plan::new().on_postgres(&server).set("NODKEY_DB__STATEMENT_TIMEOUT_MS", "1000").run().await;
@@ -30,14 +30,14 @@ async fn in_each(server: &TestPostgres, topology: &Topology, statement: &str) {
     }
 }
 
-/// Waits until every service with a database answers `/readyz` like this.
+/// Waits until `/readyz` of every service with a database responds with this status.
 async fn readiness(topology: &Topology, status: u16) {
     for service in OWNERS {
         topology.service(service).readiness(status).await;
     }
 }
 
-/// Runs a statement for each table, whose name stands for `%I`.
+/// Runs a statement for each table, with its name for `%I`.
 fn each_table(statement: &str) -> String {
     format!(
         "DO $$ DECLARE name text; BEGIN FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public'
@@ -45,7 +45,7 @@ fn each_table(statement: &str) -> String {
     )
 }
 
-/// Counts the steps of a kind between the versions of events about one thing, in the order in which they are to be sent.
+/// Counts the steps of a kind between the versions of events about one aggregate, in the order in which they are to be sent.
 fn steps(of: &str) -> String {
     let version = "(headers::json->>'ce-version')::bigint";
     let key = r"substring(subject FROM '[^.]+\.[^.]+$')";
@@ -53,9 +53,9 @@ fn steps(of: &str) -> String {
     format!("SELECT count(*) FROM ({steps}) AS steps WHERE {of}")
 }
 
-/// The fault is over: everything works, what was answered counts, and no event was given up.
+/// The fault is over: everything works, every accepted answer counts, and no event was given up.
 async fn as_before(server: &TestPostgres, topology: &Topology, writers: &Writers) {
-    // As large as all that is made together.
+    // As large as everything that is written together.
     Box::pin(writers.each_is_made()).await;
     writers.log_in().await;
     writers.answers_count().await;
@@ -72,7 +72,7 @@ async fn as_before(server: &TestPostgres, topology: &Topology, writers: &Writers
 async fn postgresql_that_was_stopped_at_once_is_used_again_when_it_is_back() {
     let (server, topology, writers) = on_postgres(&[]).await;
     writers.log_in().await;
-    // Whoever waits when it happens is not sent away, and learns the end afterwards.
+    // A caller that waits during the fault is not disconnected, and gets the result afterwards.
     let id = writers.tenant.backend.create_trusonafication(log_in("grace")).await.unwrap().trusonafication.id;
     for _ in 0..2 {
         server.stop();
@@ -129,7 +129,7 @@ async fn a_full_database_refuses_writes_for_now_and_is_ready_when_there_is_room(
     as_before(&server, &topology, &writers).await;
 }
 
-/// The real thing: the file system of the tables is full. Pages are filled to a tenth, so that what is left in them is soon used up.
+/// The real case: the file system of the tables is full. Pages are filled to a tenth, so that the remaining space is soon used up.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_under_postgresql_refuses_writes_for_now_and_everything_works_when_there_is_room() {
     let server = TestPostgres::start_on("96m").await;
@@ -170,7 +170,7 @@ async fn connections_to_postgresql_that_are_cut_stranded_or_late_are_replaced() 
         service.database.cut();
     }
     as_before(&server, &topology, &writers).await;
-    // Nobody says that these are dead: whoever uses one finds out in bounded time.
+    // Nothing announces that these connections are dead: a caller that uses one finds out in bounded time.
     for service in topology.services() {
         service.database.strand();
     }
@@ -235,7 +235,7 @@ async fn a_service_that_is_cut_off_from_nats_goes_on_and_catches_up() {
         service.bus.heal();
     }
     as_before(&postgres, &topology, &writers).await;
-    // As when the network drops packets: nobody is told.
+    // As when the network drops packets, without any error.
     for service in topology.services() {
         service.bus.strand();
     }
@@ -243,7 +243,7 @@ async fn a_service_that_is_cut_off_from_nats_goes_on_and_catches_up() {
     as_before(&postgres, &topology, &writers).await;
 }
 
-/// A peer that does not answer holds a request up for a bounded time.
+/// A peer that does not answer blocks a request for a bounded time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_that_does_not_answer_its_peers_is_unavailable_and_nothing_hangs() {
     let postgres = TestPostgres::start();

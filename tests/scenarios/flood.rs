@@ -1,4 +1,4 @@
-//! Attacks by whoever proves nothing, or next to nothing: each takes its share and no more, and says so.
+//! Attacks by unauthenticated callers, or by those with little to prove: each gets its share and no more, with an error that says so.
 
 use std::{pin::pin, time::Duration};
 
@@ -32,7 +32,7 @@ use crate::{
     world::{PATIENCE, Tenant, World, asked, eventually, next_asked},
 };
 
-/// Names a client to the gateway, which was told to believe it.
+/// The header that reports a client's address to the gateway, configured as trusted.
 const ADDRESS: &str = "x-client-address";
 
 fn believing(config: Config) -> Config {
@@ -51,12 +51,13 @@ async fn code(world: &World, tenant: &Tenant, address: &str) -> String {
     made.json::<Value>().await.unwrap()["id"].as_str().unwrap().to_owned()
 }
 
-/// Waits for a scan from each of these addresses at once. Returns the refusals, as they come: status, reason, and when to come again.
+/// Waits for a scan from each of these addresses at the same time. Sends back the refusals as they arrive: status, reason, and
+/// `Retry-After`.
 fn wait_from(world: &World, code: &str, addresses: impl IntoIterator<Item = String>) -> mpsc::Receiver<(u16, String, u64)> {
     wait_by(world, code, ADDRESS, addresses)
 }
 
-/// The same, where another header names the addresses.
+/// The same with another header for the addresses.
 fn wait_by(
     world: &World,
     code: &str,
@@ -80,7 +81,7 @@ fn wait_by(
     refused
 }
 
-/// Waits until there are so many waits of a kind.
+/// Waits until there are this many waits of a kind.
 async fn waits(world: &World, of: &str, count: usize) {
     let metrics = format!("{}/metrics", world.endpoints.registry);
     eventually("all of them wait", async || {
@@ -100,7 +101,7 @@ async fn browsers_that_wait_leave_phones_and_backends_their_half() {
     for _ in 0..40 {
         assert_eq!(refused.recv().await.unwrap(), (503, "OVERLOADED".into(), 5));
     }
-    // All the while whoever proves who they are waits and is woken.
+    // Meanwhile, an authenticated caller waits and is woken.
     let mut stream = pin!(phone.events().await.unwrap());
     let id = tenant.backend.create_trusonafication(log_in()).await.unwrap().trusonafication.id;
     let pending = next_asked(&mut stream).await;
@@ -117,7 +118,7 @@ async fn an_address_waits_as_often_as_it_may_and_costs_others_nothing() {
     let world = World::embedded_with(believing(Config { max_waiting_per_address: 2, ..Config::default() })).await;
     let tenant = world.tenant().await;
     let code = code(&world, &tenant, "198.51.100.1").await;
-    // Many addresses of one customer are one.
+    // Several addresses of one customer count as one.
     let one = (0..5).map(|n| format!("2001:db8:1:1::{n:x}"));
     let mut refused = wait_from(&world, &code, one);
     for _ in 0..3 {
@@ -146,7 +147,7 @@ async fn clients_of_a_proxy_that_names_nobody_are_not_limited_as_if_they_were_on
     assert!(metrics.lines().any(|line| line == "nodkey_unnamed_proxy 1"));
 }
 
-/// Whether a stream ends before anything is asked on it.
+/// Whether a stream ends before a challenge arrives on it.
 async fn ends(mut events: impl Stream<Item = Result<PhoneEvent, Error>> + Unpin) -> bool {
     loop {
         match events.next().await {
@@ -168,7 +169,7 @@ async fn the_fifth_wait_of_a_device_ends_its_oldest_and_no_other() {
     }
     let mut streams = streams.into_iter();
     assert!(ends(streams.next().unwrap()).await, "the oldest is over");
-    // A long poll counts, too, and the stream that is the oldest by now makes way for it.
+    // A long poll counts, too, and replaces the oldest stream.
     let poll = phone.wait(Duration::from_mins(1));
     let (second, polled) = tokio::join!(
         async {
@@ -219,11 +220,14 @@ async fn proofs_of_three_thousand_strangers_wash_nothing_out() {
     assert_eq!(of(401, "INVALID_PROOF"), u64::from(ASKED), "so many were looked up");
     assert_eq!(of(429, "RATE_LIMITED"), STRANGERS - u64::from(ASKED), "and nobody was asked about the others");
     let again = call(&known, &used).await;
-    assert_eq!((again.status, again.body["message"].as_str()), (401, Some("the DPoP proof's jti was used before: make one for each call")));
+    assert_eq!(
+        (again.status, again.body["message"].as_str()),
+        (401, Some("the DPoP proof's jti was used before: create a new one for each call"))
+    );
     assert_eq!(call(&known, &proof(&known)).await.status, 200, "a phone at the same address goes on");
 }
 
-/// Registers new devices of a relying party, so many. Returns how many there were of each answer: new, refused, and the reason.
+/// Registers this many new devices of a relying party. Returns how many were registered and refused, and the reasons.
 async fn register(world: &World, tenant: &Tenant, count: u64) -> (usize, usize, Vec<String>) {
     let all = stream::iter(0..count).map(|_| async {
         let key = PrivateKey::generate(Algorithm::EdDsa, &Random::system());
@@ -255,10 +259,10 @@ async fn four_hundred_registrations_from_one_address_meet_a_limit_that_an_operat
     assert_eq!(register(&world, &other, 1).await.0, 1, "another relying party does not notice");
     limit(&world, &small, RelyingPartyLimits { registrations_per_address: 3, ..RelyingPartyLimits::default() }).await;
     assert_eq!(register(&world, &small, 10).await, (3, 7, vec!["TOO_MANY_REGISTRATIONS".to_owned()]));
-    // One address after the other fills nothing either.
+    // Using one address after another does not exceed the quota either.
     limit(&world, &quota, RelyingPartyLimits { unbound_devices: 2, ..RelyingPartyLimits::default() }).await;
     let (one, two) = (quota.registered().await, quota.registered().await);
-    // That it asks for itself makes it nobody's.
+    // A status call by the device does not bind it.
     one.status().await.unwrap();
     assert_eq!(register(&world, &quota, 1).await, (0, 1, vec!["TOO_MANY_UNBOUND_DEVICES".to_owned()]));
     one.register("the same again").await.unwrap();
@@ -300,7 +304,7 @@ async fn a_relying_party_holds_as_much_as_an_operator_lets_it() {
     assert!(refused.to_string().contains("open_trusonafications"), "{refused}");
     let pending = phone.wait(Duration::ZERO).await.unwrap();
     phone.respond(&pending[0], Decision::Accept, None).await.unwrap();
-    // A count holds for a second.
+    // A count is cached for a second.
     eventually("there is room again", async || tenant.backend.create_trusonafication(log_in()).await.ok()).await;
 }
 

@@ -1,4 +1,4 @@
-//! What somebody can do who holds the bus, or the key of a service: publish, and make nobody act on it.
+//! What an attacker can do who controls the bus, or has a service's key: publish, without any effect.
 
 use nodkey_bus::{Bus, BusConfig, Identity, relay};
 use nodkey_db::{
@@ -26,7 +26,7 @@ use crate::{
     writes::log_in,
 };
 
-/// Publishes an event as a service does, by the key of another if need be.
+/// Publishes an event as a service does, optionally with another service's key.
 async fn publish(topology: &Topology, key: Option<&ServiceKey>, event: &TrusonaficationAccepted, party: RelyingPartyId) {
     let database = TestDatabase::sqlite();
     let db = Db::connect(&DbConfig::new(database.url())).await.unwrap();
@@ -57,7 +57,7 @@ async fn neither_the_bus_nor_any_service_key_makes_a_webhook_of_an_accept_that_w
     let mut endpoints = EndpointServiceClient::new(tenant.backend.channel(nodkey_server_sdk::ServiceName::Notification));
     let request = CreateEndpointRequest { url: told.url.clone(), ..CreateEndpointRequest::default() };
     endpoints.create_endpoint(request).await.unwrap();
-    // A genuine end, whose receipt the attacker takes for another.
+    // A genuine result, with a receipt that the attacker uses for another.
     let rejected = tenant.backend.create_trusonafication(log_in("ada")).await.unwrap().trusonafication.id;
     phone.respond(&asked(&phone).await, Decision::Reject, None).await.unwrap();
     let first = told.next().await;
@@ -79,7 +79,7 @@ async fn neither_the_bus_nor_any_service_key_makes_a_webhook_of_an_accept_that_w
         of(ServiceName::Registry),
         of(ServiceName::Binding),
         of(ServiceName::Notification),
-        // Its service key says who publishes, and not what came of a trusonafication.
+        // Its service key proves who publishes, and not the result of a trusonafication.
         of(ServiceName::Trusonafication),
     ];
     let mut forged = 0;
@@ -95,7 +95,7 @@ async fn neither_the_bus_nor_any_service_key_makes_a_webhook_of_an_accept_that_w
     eventually("every forgery is a dead letter", async || (nodkey_testkit::number(&database, dead).await == forged).then_some(())).await;
     assert_eq!(nodkey_testkit::number(&database, "SELECT COUNT(*) FROM delivery").await, 1, "nothing is to be sent but the rejection");
 
-    // Who really accepts is believed.
+    // A real accept is believed.
     phone.respond(&asked(&phone).await, Decision::Accept, None).await.unwrap();
     for _ in 0..2 {
         let genuine = told.next().await;

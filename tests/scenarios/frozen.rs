@@ -1,4 +1,4 @@
-//! Users who are frozen: by their backend, an operator, or a phone of theirs, whose other phone is in somebody else's hands.
+//! Freezes: a user is frozen by their backend, an operator, or one of their phones when somebody else has the other.
 
 use std::{sync::Arc, time::Duration};
 
@@ -80,10 +80,10 @@ async fn a_frozen_user_is_asked_nothing_and_answers_nothing_until_the_release(wo
         assert_eq!(tenant.backend.wait(id).await.unwrap().status(), Status::Canceled);
     }
     assert_eq!(refused(other.register_identity_document("a hash").await), frozen());
-    // The device is as it was, and says how its user stands.
+    // The device is unchanged, and reports that its user is frozen.
     let status = phone.status().await.unwrap();
     assert!(status.is_active && status.frozen);
-    // Again is the same: who was first stays.
+    // Repeating changes nothing: the first freeze stays.
     assert_eq!(tenant.backend.freeze_user("ada", "again").await.unwrap(), first);
     assert_eq!(tenant.backend.user("ada").await.unwrap(), first);
 
@@ -112,12 +112,12 @@ async fn nobody_prompts_a_frozen_user_by_name_device_or_code(world: &World) {
         let refused = tenant.backend.create_trusonafication(new).await.unwrap_err();
         assert_eq!((refused.kind, refused.reason.as_str()), (Kind::Precondition, "USER_FROZEN"), "{refused}");
     }
-    // As Trusona's SDKs read it: a refusal that they know, with a text.
+    // Trusona's SDKs get a refusal that they know, with a text.
     let body = json!({"user_identifier": "ada", "action": "log in", "resource": "Acme"}).to_string();
     let refused = backend(&world.http, &tenant.server, Method::POST, "/api/v2/trusonafications", &body).await;
     assert_eq!((refused.status, refused.error.as_str()), (424, "USER_FROZEN"));
     assert!(refused.body["description"].as_str().unwrap().contains("frozen"));
-    // Nobody else is.
+    // Other users are not affected.
     let grace = tenant.active("grace").await;
     tenant.backend.create_trusonafication(NewTrusonafication::user("grace", "log in", "Acme")).await.unwrap();
     asked(&grace).await;
@@ -125,7 +125,7 @@ async fn nobody_prompts_a_frozen_user_by_name_device_or_code(world: &World) {
 
 async fn no_answer_counts_that_is_given_after_its_freeze_was_confirmed(world: &World) {
     let tenant = Arc::new(world.tenant().await);
-    // All of its phones register from here.
+    // All phones of the tenant register from this address.
     let many = RelyingPartyLimits { registrations_per_address: 1_000, ..RelyingPartyLimits::default() };
     limit(world, &tenant, many).await;
     let mut races = JoinSet::new();
@@ -151,7 +151,7 @@ async fn race(tenant: &Tenant, n: usize) {
         tenant.backend.freeze_user(&user, "").await.unwrap();
     };
     let (answered, ()) = tokio::join!(phone.respond(&pending, Decision::Accept, None), freeze);
-    // It is confirmed.
+    // The accept succeeded.
     assert_eq!(refused(phone.respond(&pending, Decision::Accept, None).await), frozen());
     let end = tenant.backend.wait(&id).await.unwrap().status();
     assert_eq!(end, if answered.is_ok() { Status::Accepted } else { Status::Canceled }, "{answered:?}");
@@ -168,7 +168,7 @@ async fn a_freeze_is_the_relying_partys_own_and_operators_act_by_their_role(worl
     ] {
         assert_eq!(refused.unwrap_err().reason, "USER_NOT_FOUND");
     }
-    // Their own ada is somebody else.
+    // Another relying party's ada is somebody else.
     let theirs = other.active("ada").await;
     other.backend.freeze_user("ada", "").await.unwrap();
     assert_eq!(tenant.backend.user("ada").await.unwrap().freeze, None);
@@ -217,7 +217,7 @@ async fn a_phone_freezes_its_user_and_releases_nobody(world: &World) {
     assert_eq!(refused(lost.respond(&pending, Decision::Accept, None).await), frozen());
     assert_eq!(refused(phone.wait(Duration::ZERO).await), frozen(), "itself included");
     assert_eq!(tenant.backend.wait(&id).await.unwrap().status(), Status::Canceled);
-    // What only a backend may do: it has no such way for phones.
+    // Calls that only a backend may make: there is no such call for phones.
     for (method, path) in
         [(Method::DELETE, "/api/v2/users/ada/freeze"), (Method::DELETE, "/api/v2/user_freezes"), (Method::POST, "/api/v2/users/ada/freeze")]
     {
@@ -233,7 +233,7 @@ async fn a_phone_freezes_its_user_and_releases_nobody(world: &World) {
     tenant.backend.create_trusonafication(log_in()).await.unwrap();
 }
 
-/// What a phone calls to freeze its user, as whoever carries it may have seen it or made it up.
+/// The call with which a phone freezes its user, as a service that forwards it may have recorded or invented it.
 fn called(world: &World, by: &PrivateKey, path: &str) -> PhoneCall {
     let proof = dpop::create(by, "POST", &format!("{}{path}", world.http), b"{}", Clock::system().now(), &Random::system());
     PhoneCall { proof, body: b"{}".to_vec().into() }
@@ -266,7 +266,7 @@ async fn no_service_freezes_a_user_in_the_name_of_a_phone_and_no_call_does_twice
         users.freeze_device_user(request).await
     };
     freeze(&call).await.unwrap();
-    // Its answer was lost: the same again is the same.
+    // The response was lost: repeating has the same result.
     freeze(&call).await.unwrap();
     tenant.backend.release_user("ada").await.unwrap();
     let replayed = nodkey_server_sdk::Error::from(freeze(&call).await.unwrap_err());
@@ -281,7 +281,7 @@ async fn a_device_that_is_bound_to_a_frozen_user_waits_with_the_others(world: &W
     let new: SoftPhone = tenant.active("ada").await;
     assert_eq!(refused(new.wait(Duration::ZERO).await), frozen());
     assert_eq!(tenant.backend.create_trusonafication(log_in()).await.unwrap_err().reason, "USER_FROZEN");
-    // The help desk ends the lost one, and releases the user when it knows whose the new one is.
+    // The help desk deactivates the lost phone, and releases the user once it knows who has the new one.
     let binding = tenant.backend.device_binding(lost.device_identifier()).await.unwrap();
     assert!(binding.user_frozen);
     tenant.backend.deactivate_binding(&binding.id).await.unwrap();
@@ -302,7 +302,7 @@ async fn a_frozen_user_who_is_deleted_begins_anew(world: &World) {
     let new = tenant.active("ada").await;
     tenant.backend.create_trusonafication(log_in()).await.unwrap();
     asked(&new).await;
-    // Whose last phone was retired alone stays frozen, until the release or the end.
+    // A user whose last phone was merely retired stays frozen, until the release or the user's deactivation.
     tenant.backend.freeze_user("ada", "").await.unwrap();
     new.retire().await.unwrap();
     let without = eventually("the binding ended", async || tenant.backend.user("ada").await.ok().filter(|user| user.devices == 0)).await;
@@ -323,7 +323,7 @@ async fn no_auditor_is_shown_an_activation_code(world: &World) {
     let all = "binding.v1.BindingService/ListBindings";
     let seen = operator.rpc(all, Some(&tenant.id), json!({"userIdentifier": "ada"})).await;
     assert_eq!((seen.status, seen.body["bindings"][3]["id"].as_str()), (200, Some(codes[0].0.as_str())));
-    // Every page, one by one: neither in the rows nor in what names the next page.
+    // Every page, one by one: neither in the rows nor in the page tokens.
     let (mut token, mut rows) = (String::new(), Vec::new());
     loop {
         let page = auditor.rpc(all, Some(&tenant.id), json!({"pageSize": 1, "pageToken": token})).await;
@@ -346,7 +346,7 @@ async fn no_auditor_is_shown_an_activation_code(world: &World) {
         assert!(![&devices.body, &one.body].iter().any(|body| body.to_string().contains(code)), "{code}");
     }
     assert!(devices.body.to_string().contains(active.device_identifier()));
-    // Another relying party's token is none here.
+    // Another relying party's page token is invalid here.
     let other = world.tenant().await;
     let refused = auditor.rpc(all, Some(&other.id), json!({"pageSize": 1, "pageToken": token})).await;
     assert_eq!(refused.status, 422, "{}", refused.body);

@@ -1,5 +1,5 @@
-//! Readiness is one thing, whoever asks: `/readyz`, `grpc.health.v1` by the full names of services, and the log. And what a process says of
-//! settings it cannot start with.
+//! Readiness is the same everywhere: in `/readyz`, in `grpc.health.v1` by the full names of services, and in the log. A process that cannot
+//! start names the settings that are wrong.
 
 use std::{
     net::TcpListener,
@@ -37,7 +37,7 @@ async fn every_process_says_of_its_services_by_their_full_names_that_they_serve(
         for (_, other) in NAMES.iter().filter(|(other, _)| *other != process) {
             assert_eq!(health(&url(&topology, process), other).await, Err(tonic::Code::NotFound), "{process}: {other}");
         }
-        // The gateway passes on what backends may call of each.
+        // The gateway forwards the methods of each that backends may call.
         assert_eq!(health(&url(&topology, "gateway"), name).await, Ok(ServingStatus::Serving), "the gateway: {name}");
     }
     assert_eq!(health(&url(&topology, "gateway"), "").await, Ok(ServingStatus::Serving));
@@ -57,7 +57,7 @@ async fn a_watch_is_told_when_the_database_goes_and_when_it_is_back() {
     assert_eq!(next().await, ServingStatus::NotServing);
     server.restart(&[]);
     assert_eq!(next().await, ServingStatus::Serving);
-    // It holds nobody up who stops.
+    // It does not delay a stop.
     topology.service("binding").stop(0);
     assert_eq!(next().await, ServingStatus::NotServing);
 }
@@ -99,7 +99,7 @@ async fn sealed(topology: &Topology, service: &str, column: &str) -> bool {
     nodkey_testkit::number(&url, &format!("SELECT count(*) FROM {table} WHERE {column} IS NOT NULL")).await > 0
 }
 
-/// Runs a service with these settings and no others, until it ends by itself.
+/// Runs a service with exactly these settings, until it ends by itself.
 fn ended(service: &str, arguments: &[&str], settings: &[(&str, &str)]) -> (Option<i32>, String, String) {
     let mut command = Command::new(binaries().join(format!("nodkey-{service}")));
     let Output { status, stdout, stderr } = command.env_clear().args(arguments).envs(settings.iter().copied()).output().unwrap();
@@ -146,7 +146,7 @@ async fn postgresql_and_nats_that_are_away_are_named_with_their_address_and_the_
     let said = registry.try_with("NODKEY_DB__URL", &format!("postgres://me:geheim@{nobody}/nodkey"));
     assert!(said.contains(&format!("PostgreSQL at {nobody}, database nodkey")) && said.contains("Connection refused"), "{said}");
     assert!(!said.contains("os error") && !said.contains("geheim"), "{said}");
-    // Without a database it ends after it looked for NATS; while that is away alone, it waits for it.
+    // Without a database it ends after it has tried NATS. While only NATS is away, it waits for it.
     let said = registry.try_with_all(&[
         ("NODKEY_BUS__URL", &format!("nats://{nobody}")),
         ("NODKEY_DB__URL", &format!("postgres://me:geheim@{nobody}/nodkey")),
@@ -163,7 +163,7 @@ async fn settings_that_are_unknown_are_refused_and_those_without_effect_are_name
     assert!(said.contains("did you mean NODKEY_DB__MAX_CONNECTIONS?"), "{said}");
     let said = registry.try_with("NODKEY_SERVICE__COOKIE_KEY", &"c".repeat(32));
     assert!(said.contains("NODKEY_SERVICE__COOKIE_KEY is not a setting of this service"), "{said}");
-    // It is named before anything fails.
+    // The setting is named before anything fails.
     let said = registry.try_with_all(&[("NODKEY_DB_URL", "x"), ("NODKEY_DB__URL", "mysql://x")]);
     assert!(said.contains("NODKEY_DB_URL has no effect; did you mean NODKEY_DB__URL?"), "{said}");
 }

@@ -1,4 +1,4 @@
-//! Users and bindings from elsewhere: all of them, or none.
+//! Imports of users and bindings: all rows, or none.
 
 use nodkey_mobile_sdk::Decision;
 use nodkey_proto::{

@@ -1,6 +1,7 @@
-//! The data of an installation made by an earlier release opens, and everything in it is where it was.
+//! The data of an installation made by an earlier release can be opened, with everything still in it.
 //!
-//! `tests/installation` holds one per engine, what its clients know, and the evidence that it gave; its README says how it was made.
+//! `tests/installation` holds one installation per engine, what its clients know, and the evidence that it issued. Its README says how it
+//! was made.
 
 use std::{
     collections::BTreeMap,
@@ -35,7 +36,7 @@ use crate::{
     world::{World, environment},
 };
 
-/// Tables whose rows stay for ever unless somebody sets a policy; rows of the others age.
+/// Tables with rows that stay forever unless a retention policy is set. Rows of the others expire.
 const KEPT: &[(&str, &[&str])] = &[
     ("registry", &["app_link", "credential", "device", "identity_document", "operator", "relying_party", "signing_key"]),
     ("binding", &["binding", "bound_user", "identifier", "known_device"]),
@@ -56,7 +57,7 @@ fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value[name].as_str().unwrap_or_else(|| panic!("{name} of {value}"))
 }
 
-/// An installation that was opened again, and what its clients know.
+/// A reopened installation, and what its clients know.
 struct Installation {
     /// `sqlite` or `postgres`.
     name: &'static str,
@@ -84,7 +85,7 @@ impl Installation {
         http::backend(&self.world.http, &self.credential(&format!("{relying_party} server")), Method::GET, path, "").await
     }
 
-    /// A phone calls the gateway, which is elsewhere now than where it knows it.
+    /// A phone calls the gateway, which now has another address than the phone knows.
     async fn phone(&self, phone: &Value, method: Method, path: &str, body: &str) -> Answered {
         let key = private_key(&phone["device_key"]);
         http::phone_at(&self.world.http, text(&self.clients, "public_url"), &key, method, path, body).await
@@ -235,7 +236,8 @@ impl Installation {
         }
     }
 
-    /// The key of before signs challenges until its successor was published long enough for everybody. Receipts are by that at once.
+    /// The old key signs challenges until its successor has been published long enough for everybody. The new key signs receipts
+    /// immediately.
     async fn who_pinned_the_keys_of_before_goes_on_and_what_ends_has_a_receipt(&self) {
         let (phone, device) = (&self.clients["phones"]["1 Ada's phone"], "device_identifier");
         let body = json!({"device_identifier": phone[device], "action": "log in", "resource": "Acme"}).to_string();
@@ -255,13 +257,13 @@ impl Installation {
             let evidence: Evidence = serde_json::from_value(evidence).unwrap();
             let receipt = jws::Compact::parse(evidence.receipt.as_ref().unwrap()).unwrap().header().clone();
             assert_eq!(receipt.kid.as_ref(), Some(&new[0].kid));
-            // Its phones state no keys.
+            // Its phones make no key statements.
             assert!(matches!(verify_evidence(&evidence, &published, &Expected::accept()), Err(EvidenceError::NotProven(_))));
             verify_evidence(&evidence, &published, &Expected::accept().allow_uncertified()).unwrap();
         }
     }
 
-    /// Accepts what the phone finds when it asks, by this key.
+    /// Accepts the pending trusonafication that the phone finds, with this key.
     async fn respond(&self, asked: &Value, phone: &Value, key: &PrivateKey, document: Option<&str>) -> String {
         let device = text(phone, "device_identifier");
         let pending = self.phone(phone, Method::GET, &format!("/api/v2/devices/{device}/trusonafications?wait=0"), "").await;
@@ -291,7 +293,7 @@ impl Installation {
             let config: DbConfig = serde_json::from_value(json!({"url": url(service), "max_connections": 1})).unwrap();
             let db = Db::connect(&config).await.unwrap();
             for table in *tables {
-                // Two phones were registered above, and one was asked once more.
+                // Two phones were registered above, and one got one more prompt.
                 let added = match *table {
                     "device" => 2,
                     "trusonafication" => 1,
@@ -306,7 +308,7 @@ impl Installation {
     }
 }
 
-/// Whether everything that is expected is there; there may be more.
+/// Whether everything expected is there. There may be more.
 fn holds(found: &Value, expected: &Value) -> bool {
     match expected {
         Value::Object(members) => members.iter().all(|(name, expected)| holds(&found[name], expected)),
@@ -326,7 +328,7 @@ async fn a_data_folder_of_an_earlier_release_opens_and_everything_is_where_it_wa
         let entry = entry.unwrap();
         std::fs::copy(entry.path(), dir.path().join(entry.file_name())).unwrap();
     }
-    // Twice: the first start brings the schema up to date, the second finds it so.
+    // Twice: the first start migrates the schema, and the second finds it up to date.
     for start in 0..2 {
         let port = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
         let (listen, grpc) = (port(), port());

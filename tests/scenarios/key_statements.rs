@@ -1,4 +1,4 @@
-//! A device says itself which presence keys it has: nobody else can, and nothing old or stolen speaks for it.
+//! A device states its presence keys itself: nobody else can state them, and old or stolen statements are worthless.
 
 use std::sync::{Arc, Mutex};
 
@@ -38,7 +38,7 @@ pub(super) fn key() -> PrivateKey {
     PrivateKey::generate(Algorithm::Es256, &Random::system())
 }
 
-/// A phone written by the documents alone.
+/// A phone implemented from the documents alone.
 pub(super) struct ByHand<'a> {
     world: &'a World,
     tenant: &'a Tenant,
@@ -66,7 +66,7 @@ impl<'a> ByHand<'a> {
         self.challenge().await["nonce"].as_str().unwrap().to_owned()
     }
 
-    /// Claims over a fresh nonce that name one biometric key.
+    /// Claims with a fresh nonce that name one biometric key.
     pub(super) async fn claims(&self, biometric: &PrivateKey) -> KeyStatementClaims {
         let challenge = self.challenge().await;
         KeyStatementClaims {
@@ -92,7 +92,7 @@ impl<'a> ByHand<'a> {
         http::register(&self.world.http, &self.tenant.mobile, &self.device, body).await
     }
 
-    /// Registers with a statement by device and presence key.
+    /// Registers with a statement signed by the device key and the presence key.
     pub(super) async fn register(&self) -> (Answered, String) {
         let claims = self.claims(&self.presence).await;
         let statement = sign_key_statement(&claims, &self.device);
@@ -100,12 +100,12 @@ impl<'a> ByHand<'a> {
         (self.send(&body).await, body)
     }
 
-    /// The same phone with an app of ours, whose biometric key is this one.
+    /// The same phone with our own app, and this biometric key.
     pub(super) fn phone(&self, biometric: &PrivateKey) -> SoftPhone {
         self.tenant.phone_with(SoftwareKeyStore::new(self.device.clone(), vec![(PresenceKind::Biometric, biometric.clone())]))
     }
 
-    /// Makes another key the biometric one.
+    /// Replaces the biometric key.
     pub(super) async fn replace(&self, biometric: &PrivateKey, statement: Option<&str>, signatures: &[String]) -> Answered {
         let body = json!({
             "presence_keys": [{"kind": "biometric", "jwk": biometric.public().to_value()}],
@@ -114,13 +114,13 @@ impl<'a> ByHand<'a> {
         phone(&self.world.http, &self.device, Method::PATCH, &format!("/api/v2/devices/{}", self.id()), &body.to_string()).await
     }
 
-    /// As the registry has it.
+    /// The device as the registry stores it.
     pub(super) async fn stored(&self) -> Device {
         self.tenant.backend.device(&self.id()).await.unwrap()
     }
 }
 
-/// What makes a good statement a wrong one.
+/// A change that makes a valid statement invalid.
 type Change<'a> = &'a dyn Fn(&mut KeyStatementClaims);
 
 /// Fails unless it is this refusal.
@@ -160,7 +160,7 @@ async fn a_phone_that_makes_no_statements_is_uncertified(world: &World) {
     assert_eq!(backend(&world.http, &tenant.server, Method::POST, "/api/v2/user_devices", &body).await.status, 201);
     let devices = backend(&world.http, &tenant.server, Method::GET, "/api/v2/users/ada/devices", "").await;
     assert_eq!(devices.body["devices"][0]["certified"], false);
-    // Once its app has been updated it says so without new keys.
+    // Once its app is updated, it makes a statement without new keys.
     let claims = old.claims(&old.presence).await;
     let body = json!({"key_statement": sign_key_statement(&claims, &old.device)}).to_string();
     let path = format!("/api/v2/devices/{}", old.id());
@@ -213,13 +213,13 @@ async fn a_statement_that_does_not_hold_is_refused_by_its_reason_and_changes_not
 async fn a_nonce_is_for_one_device_once_and_a_stolen_one_for_nobody(world: &World) {
     let tenant = world.tenant().await;
     let (ada, thief) = (ByHand::new(world, &tenant), ByHand::new(world, &tenant));
-    // Nobody gets one without proving a key.
+    // Issuing a nonce requires a proof by a key.
     refused(&http::nobody(&world.http, Method::POST, "/api/v2/device_challenges", "").await, 401, "INVALID_PROOF");
     let claims = ada.claims(&ada.presence).await;
     let stolen = KeyStatementClaims { nonce: claims.nonce.clone(), ..thief.claims(&thief.presence).await };
     let body = thief.registration(Some(&sign_key_statement(&stolen, &thief.device)), &[]);
     refused(&thief.send(&body).await, 422, "DEVICE_CHALLENGE_UNKNOWN");
-    // It is still good for who asked for it, and then for nobody.
+    // It is still valid for the key that requested it, and afterwards for none.
     let older = ada.claims(&ada.presence).await;
     let statement = sign_key_statement(&older, &ada.device);
     assert_eq!(ada.send(&ada.registration(Some(&statement), &[])).await.status, 201);
@@ -236,7 +236,7 @@ async fn other_keys_without_a_statement_make_a_device_uncertified(world: &World)
     let by_hand = ByHand::new(world, &tenant);
     let (registered, _) = by_hand.register().await;
     assert_eq!((registered.status, &registered.body["certified"]), (201, &json!(true)), "{}", registered.body);
-    // What is not about keys leaves it as it is, and so do the same keys.
+    // Updates of anything but keys leave the statement as it is, and so do the same keys.
     for body in [json!({"name": "new"}), json!({"presence_keys": [{"kind": "biometric", "jwk": by_hand.presence.public().to_value()}]})] {
         let path = format!("/api/v2/devices/{}", by_hand.id());
         let updated = phone(&world.http, &by_hand.device, Method::PATCH, &path, &body.to_string()).await;
@@ -290,7 +290,7 @@ async fn a_key_that_was_swapped_behind_the_phones_back_is_found_by_whoever_verif
     let Certification::KeyStatement { co_signed, .. } = verify(&evidence).unwrap().certification else { panic!("by the device") };
     assert!(co_signed, "the presence key signed that it is one");
 
-    // What whoever can write the registry's rows can do, and no more: put another key there. Nobody but the phone can state it.
+    // All that an attacker with write access to the registry's rows can do is to put another key there. Only the phone can state it.
     assert_eq!(by_hand.replace(&swapped, None, &[]).await.status, 200);
     let approved = ApproveDeviceKeysRequest { device_id: by_hand.id(), thumbprints: vec![swapped.public().thumbprint()] };
     DeviceServiceClient::new(tenant.backend.channel(ServiceName::Registry)).approve_device_keys(approved).await.unwrap();
@@ -313,7 +313,7 @@ async fn accept(tenant: &Tenant, phone: &SoftPhone) -> Evidence {
     tenant.backend.evidence(&id).await.unwrap()
 }
 
-/// A gateway of before: it knows no challenges for devices, and passes over what it does not know in a registration.
+/// An older gateway: it has no device challenges, and ignores unknown members of a registration.
 async fn old_gateway() -> (String, Arc<Mutex<Vec<Value>>>) {
     let registrations = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&registrations);
@@ -348,7 +348,7 @@ async fn a_new_phone_registers_at_an_old_gateway_as_before_and_asks_nobody() {
     assert!(!phone.register("phone").await.unwrap().certified);
     let registrations = registrations.lock().unwrap();
     let members: Vec<_> = registrations[0].as_object().unwrap().keys().map(String::as_str).collect();
-    // The last is one that it does not know, and ignores.
+    // The last one is unknown to it, and ignored.
     assert_eq!(members, ["device_key", "presence_keys", "name", "platform", "capabilities", "app_version"]);
 }
 

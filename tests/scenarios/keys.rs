@@ -1,4 +1,4 @@
-//! The keys of a deployment: made, checked and replaced by `nodkey keys`, and taken by the five processes.
+//! The keys of a deployment: created, checked and rotated by `nodkey keys`, and used by the five processes.
 
 use std::{os::unix::fs::PermissionsExt as _, path::Path};
 
@@ -14,7 +14,7 @@ use crate::{
     writes::log_in,
 };
 
-/// A folder of keys, and what checking it says.
+/// A folder of keys, and the output of checking it.
 struct Folder(TempDir);
 
 impl Folder {
@@ -124,7 +124,7 @@ async fn a_process_that_is_given_what_it_must_not_have_does_not_start() {
     }
     let symmetric = ("NODKEY_DEPLOYMENT__OPERATOR_KEY", "07".repeat(32));
     let private = ("NODKEY_DEPLOYMENT__OPERATOR_PUBLIC_KEYS", topology.plan.keys.operator());
-    for ((name, value), told) in [(symmetric, "must not have deployment.operator_key"), (private, "the private half of an operator key")] {
+    for ((name, value), told) in [(symmetric, "must not have deployment.operator_key"), (private, "the private operator key")] {
         let ended = topology.service("notification").try_with(name, &value);
         assert!(ended.contains(told), "{ended}");
         assert!(!ended.contains(&value));
@@ -155,7 +155,7 @@ async fn a_symmetric_operator_key_gives_way_to_a_pair_and_nothing_is_refused_mea
         let settings = keys.settings(service).into_iter().map(|(name, value)| (name, Some(value)));
         gone.into_iter().chain(settings).collect()
     };
-    // The successor is accepted; it signs, for which nothing is restarted; its predecessor is no longer accepted.
+    // First the successor is accepted. Then it signs, which needs no restart. Then its predecessor is no longer accepted.
     for who in [&SERVICES[..4], &[], &SERVICES[..4]] {
         keys.rotate("operator");
         let operator = World::at(topology.world.http.clone(), topology.world.endpoints.clone(), keys.operator());
@@ -187,7 +187,7 @@ fn keys_of_a_deployment_of_before_are_kept_and_a_pair_follows_its_operator_key()
     assert!(keys.operator().starts_with("nodkey_operator_"));
 }
 
-/// Somebody logs in by every process there is.
+/// Logs in once through every process.
 async fn log_in_once(tenant: &Tenant, phone: &SoftPhone) {
     let created = tenant.backend.create_trusonafication(log_in("ada")).await.unwrap().trusonafication;
     let pending = asked(phone).await;
@@ -195,7 +195,7 @@ async fn log_in_once(tenant: &Tenant, phone: &SoftPhone) {
     phone.respond(&pending, Decision::Accept, None).await.unwrap();
 }
 
-/// Gives services other settings, one process after the other, and logs in after each.
+/// Changes the settings of services, one process after the other, and logs in after each.
 async fn restart(topology: &Topology, services: &[&str], settings: impl Fn(&str) -> Vec<(String, Option<String>)>, login: impl AsyncFn()) {
     for name in services {
         let service = topology.service(name);
@@ -237,7 +237,7 @@ async fn a_deployment_of_before_gets_service_keys_and_nothing_is_refused_meanwhi
         let given = keys.settings(service).into_iter().filter(|(name, _)| wanted.iter().any(|wanted| name.ends_with(wanted)));
         given.map(|(name, value)| (name, Some(value))).collect()
     };
-    // Everybody takes the new keys, then signs with them, then takes nothing else.
+    // First all accept the new keys, then sign with them, then accept nothing else.
     let taken = |service: &str| only(service, &["SERVICE_KEYS"]);
     let signed = |service: &str| only(service, &["SERVICE_KEY", "COOKIE_KEY"]);
     let gone = |service: &str| {

@@ -1,4 +1,5 @@
-//! kill -9 while many write at once: what was answered is there, what was not is whole or absent.
+//! Kills the process with `kill -9` while many write at the same time: confirmed writes are there, and unconfirmed ones are whole or
+//! absent.
 
 use std::{
     collections::BTreeSet,
@@ -20,12 +21,12 @@ use crate::{
     writes::log_in,
 };
 
-/// How many log in at once: their commits meet.
+/// How many users log in concurrently, so that their commits coincide.
 const USERS: usize = 8;
-/// How many answers there are before the kill.
+/// The number of answers before the kill.
 const ANSWERS: usize = 30;
 
-/// What was answered to whom asked, by id.
+/// The ids of confirmed writes.
 #[derive(Debug, Default)]
 struct Known {
     created: BTreeSet<String>,
@@ -47,7 +48,7 @@ async fn log_in_until_it_ends(tenant: Arc<Tenant>, user: String, callback: Strin
     }
 }
 
-/// Everything of the relying party.
+/// Everything that belongs to the relying party.
 async fn all(tenant: &Tenant) -> Vec<(String, Status, i64)> {
     let mut all = Vec::new();
     let mut page_token = String::new();
@@ -65,7 +66,7 @@ async fn all(tenant: &Tenant) -> Vec<(String, Status, i64)> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_answered_outlives_a_kill_and_what_was_not_is_whole_or_absent() {
     let dir = TempDir::new().unwrap();
-    // Given out by the system just now; the same ones are needed after each restart.
+    // The system has just assigned the ports. The same ones are needed after each restart.
     let port = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let (http, grpc, data_dir) = (port(), port(), dir.path().to_str().unwrap().to_owned());
     let start = || {
@@ -101,7 +102,7 @@ async fn what_was_answered_outlives_a_kill_and_what_was_not_is_whole_or_absent()
             }
         }
         assert!(known.accepted.is_subset(&accepted), "round {round}: what was accepted counts");
-        // Each answer brought its event along: the backend learns of every one of them, and of no other.
+        // Each answer has its event: the backend receives every one of them, and no other.
         let mut told = BTreeSet::new();
         while told != accepted {
             let id = receiving.next().await.body["id"].as_str().unwrap().to_owned();

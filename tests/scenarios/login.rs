@@ -1,4 +1,4 @@
-//! `nodkey login`: an operator signs in by their phone, what the command line does then names them, and it ends where it began.
+//! `nodkey login`: an operator signs in with their phone, the command line then acts in their name, and logging out ends the session.
 
 use std::{
     os::unix::fs::PermissionsExt as _,
@@ -30,7 +30,7 @@ scenarios!(
     who_rejects_or_is_no_operator_is_not_signed_in_and_keeps_the_session_before,
 );
 
-/// A shell in a folder of its own.
+/// A shell with a folder of its own.
 struct Shell {
     folder: TempDir,
     gateway: String,
@@ -48,7 +48,7 @@ impl Shell {
         Self { folder, gateway: world.http.clone(), authority }
     }
 
-    /// Where the session is without a word about it.
+    /// The default path of the session.
     fn file(&self) -> PathBuf {
         self.folder.path().join("state/nodkey/session.json")
     }
@@ -64,20 +64,20 @@ impl Shell {
         self.command(arguments).output().await.unwrap()
     }
 
-    /// Runs what works, and reads the JSON that it prints.
+    /// Runs a command that succeeds, and parses the JSON that it prints.
     async fn json(&self, arguments: &[&str]) -> Value {
         let output = self.run(&[arguments, &["--json"]].concat()).await;
         read(&output)
     }
 
-    /// Begins to run.
+    /// Starts a command.
     fn begin(&self, arguments: &[&str]) -> Running {
         let mut child = self.command(arguments).spawn().unwrap();
         let said = BufReader::new(child.stderr.take().unwrap()).lines();
         Running { child, said }
     }
 
-    /// Begins to sign in, and scans the code that is shown.
+    /// Starts signing in, and scans the code that is shown.
     async fn login_scanned(&self, phone: &SoftPhone) -> Running {
         let mut arguments = vec!["login", &self.gateway, "--json"];
         let authority = self.authority.as_ref().map(|path| path.to_str().unwrap().to_owned());
@@ -106,7 +106,7 @@ struct Running {
 }
 
 impl Running {
-    /// The next line on standard error that has this in it.
+    /// Waits for the next line on standard error that contains this.
     async fn line(&mut self, part: &str) -> String {
         let mut before = Vec::new();
         while let Some(line) = self.said.next_line().await.unwrap() {
@@ -118,7 +118,7 @@ impl Running {
         panic!("it said nothing with {part}: {}", before.join("\n"))
     }
 
-    /// What it says in the end.
+    /// Waits for the end, and returns the output.
     async fn output(mut self) -> Output {
         let mut stderr = String::new();
         while let Some(line) = self.said.next_line().await.unwrap() {
@@ -129,7 +129,7 @@ impl Running {
         Output { stderr: stderr.into_bytes(), ..output }
     }
 
-    /// Confirms on a phone what it asks. Returns what the phone showed.
+    /// Confirms on a phone what the command requests. Returns what the phone showed.
     async fn confirmed_by(mut self, phone: &SoftPhone) -> (String, Output) {
         let line = self.line("Type this number there: ").await;
         let (_, number) = line.rsplit_once(": ").unwrap();
@@ -139,7 +139,7 @@ impl Running {
     }
 }
 
-/// Where operators call with their key.
+/// The gRPC address for operators with a key.
 fn grpc(world: &World) -> String {
     let Endpoints { registry, binding, trusonafication, notification, .. } = &world.endpoints;
     format!("registry={registry},binding={binding},trusonafication={trusonafication},notification={notification}")
@@ -156,7 +156,7 @@ fn read(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {} {said}", String::from_utf8_lossy(&output.stdout)))
 }
 
-/// The exit code and what it says.
+/// The exit code and the error.
 fn refused(output: &Output) -> (i32, String) {
     (output.status.code().unwrap(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
@@ -200,7 +200,7 @@ async fn what_the_command_line_does_names_who_signed_in_and_roles_hold(world: &W
     assert!(code == 3 && said.contains("NOT_ALLOWED"), "{said}");
     let listed = shell.run(&["admin", "relying-parties", "list"]).await;
     assert!(listed.status.success(), "an auditor reads");
-    // The operator key wins where it is given.
+    // The operator key takes precedence where it is given.
     let mut command = shell.command(&["admin", "relying-parties", "create", "Theirs", "--json", "--grpc", &grpc(world)]);
     if let Some(path) = &shell.authority {
         command.arg("--ca-certificate").arg(path);
@@ -222,7 +222,7 @@ async fn a_session_that_was_ended_is_of_no_use_to_whoever_has_the_file(world: &W
         let (code, said) = refused(&shell.run(&[command, &["--session", stolen]].concat()).await);
         assert!(code == 3 && said.contains("ended") && said.contains("nodkey login"), "{command:?}: {said}");
     }
-    // Twice is no harm, and nobody is signed in.
+    // Logging out twice does no harm, and nobody is signed in.
     assert!(shell.run(&["logout"]).await.status.success());
     assert!(shell.run(&["logout", "--session", stolen]).await.status.success());
     let (code, said) = refused(&shell.run(&["whoami"]).await);
@@ -249,7 +249,7 @@ async fn what_has_to_be_is_confirmed_on_the_phone_first(world: &World) {
     begun.line("Type this number").await;
     phone.respond(&asked(&phone).await, Decision::Reject, None).await.unwrap();
     let (code, said) = refused(&begun.output().await);
-    assert!(code == 3 && said.contains("the phone said no"), "{said}");
+    assert!(code == 3 && said.contains("you rejected it on your phone"), "{said}");
     assert_eq!(shell.json(&["admin", "relying-parties", "show", &tenant.id]).await["disabled"], json!(false));
 }
 
@@ -267,7 +267,7 @@ async fn sessions_are_listed_and_ended_on_the_command_line(world: &World) {
     assert_eq!(shell.json(&["sessions", "end", id]).await["ended"], json!(true));
     assert_eq!(browser.get("/console/api/session").await.body["operator"], Value::Null);
     assert_eq!(shell.json(&["sessions", "list"]).await["items"].as_array().unwrap().len(), 1);
-    // Signing in anew ends the session that it replaces.
+    // Signing in again ends the previous session.
     shell.login(&phone).await;
     let listed = shell.json(&["sessions", "list"]).await;
     assert!(listed["items"].as_array().unwrap().iter().all(|session| session["id"] != this["id"]), "{listed}");
@@ -280,7 +280,7 @@ async fn who_rejects_or_is_no_operator_is_not_signed_in_and_keeps_the_session_be
     let login = shell.login_scanned(&phone).await;
     phone.respond(&asked(&phone).await, Decision::Reject, None).await.unwrap();
     let (code, said) = refused(&login.output().await);
-    assert!(code == 3 && said.contains("the phone said no"), "{said}");
+    assert!(code == 3 && said.contains("the phone rejected the sign-in"), "{said}");
     assert_eq!(shell.json(&["whoami"]).await["name"], json!("Ada"));
     let invitation = invite(world, "Eve", Role::Owner).await;
     let (nobodys, _) = register(world, &invitation.link).await;

@@ -1,4 +1,4 @@
-//! No wake comes, or the service that is waited for is started again: whoever waits is told all the same, on the connection it has.
+//! A wake is lost, or the trusonafication service is restarted: callers that wait get their update all the same, on the same connection.
 
 use std::pin::pin;
 
@@ -17,7 +17,7 @@ async fn ask(tenant: &Tenant) -> String {
     tenant.backend.create_trusonafication(NewTrusonafication::user("ada", "log in", "Acme")).await.unwrap().trusonafication.id
 }
 
-/// The answer of a backend that waits over HTTP.
+/// The response to a backend that waits over HTTP.
 async fn waited(topology: &Topology, tenant: &Tenant, id: &str) -> String {
     let path = format!("/api/v2/trusonafications/{id}?wait=30");
     let answer = http::backend(&topology.world.http, &tenant.server, Method::GET, &path, "").await;
@@ -39,7 +39,7 @@ async fn phones_and_backends_are_told_while_the_gateway_hears_nothing() {
     assert_eq!(streamed.id, id);
     let (end, _) = tokio::join!(waited(&topology, &tenant, &id), async { phone.respond(&streamed, Decision::Accept, None).await.unwrap() });
     assert_eq!(end, "ACCEPTED");
-    // What was noticed by a look is not told again.
+    // What a look has reported is not reported again.
     let next = ask(&tenant).await;
     assert_eq!(next_asked(&mut stream).await.id, next);
     bus.accept();

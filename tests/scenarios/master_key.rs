@@ -1,4 +1,4 @@
-//! Another master key, without downtime: nothing is refused meanwhile, and afterwards the one before is of no use.
+//! Replaces the master key without downtime: nothing is refused meanwhile, and the former key is useless afterwards.
 
 use nodkey_binding::Binding;
 use nodkey_db::{Db, DbConfig};
@@ -26,7 +26,7 @@ const OLD: [u8; 32] = [7; 32];
 const NEW: [u8; 32] = [8; 32];
 const STATEFUL: [ServiceName; 4] = [ServiceName::Registry, ServiceName::Binding, ServiceName::Trusonafication, ServiceName::Notification];
 
-/// Seals everything anew; returns how many values that were.
+/// Re-seals everything. Returns the number of values.
 async fn reseal(world: &World) -> u64 {
     let operator = world.operator(None);
     let mut resealed = 0;
@@ -47,7 +47,7 @@ async fn reseal(world: &World) -> u64 {
     resealed
 }
 
-/// What a former key sealed.
+/// The columns sealed by a former key.
 async fn former(world: &World) -> Vec<SealedColumn> {
     let operator = world.operator(None);
     let mut columns = Vec::new();
@@ -58,7 +58,7 @@ async fn former(world: &World) -> Vec<SealedColumn> {
     columns
 }
 
-/// Looks at every sealed column there is, whether somebody thought of it or not.
+/// Checks every sealed column there is, including any that no list mentions.
 async fn everything_is_sealed_under(topology: &Topology, key: [u8; 32]) {
     let columns = "SELECT table_name::text AS table_name, column_name::text AS column_name FROM information_schema.columns \
                    WHERE table_schema = 'public' AND (column_name LIKE 'sealed%' OR table_name = 'idempotency' AND column_name = 'response')";
@@ -77,7 +77,7 @@ async fn everything_is_sealed_under(topology: &Topology, key: [u8; 32]) {
     assert!(looked_at >= 11, "{looked_at}");
 }
 
-/// Everything that needs something sealed: credentials, an answer given before, the deployment's signature, an endpoint's keys.
+/// Checks everything that uses sealed values: credentials, an earlier answer, the deployment's signature, an endpoint's keys.
 async fn everything_opens(tenant: &Tenant, phone: &world::SoftPhone, told: &mut crate::receiver::Receiving, first: &str) {
     let again = tenant.backend.create_trusonafication(log_in("ada").request_id("first")).await.unwrap();
     assert_eq!(again.trusonafication.id, first);
@@ -107,7 +107,7 @@ async fn a_rolling_change_of_the_master_key_refuses_nothing() {
     let writers = Writers::new(world).await;
     let old = topology.plan.keys.settings("registry")["NODKEY_DEPLOYMENT__MASTER_KEY"].clone();
     let new: String = NEW.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
-    // First all open by the new key, then all seal by it, then the old one goes.
+    // First all processes can open with the new key, then they seal with it, then the old one is removed.
     for (round, (master, previous)) in [(&old, new.as_str()), (&new, old.as_str()), (&new, "")].into_iter().enumerate() {
         let settings = [("MASTER_KEY", master.as_str()), ("PREVIOUS_MASTER_KEYS", previous)];
         let settings = settings.map(|(name, key)| (format!("NODKEY_DEPLOYMENT__{name}"), Some(key.to_owned()))).to_vec();

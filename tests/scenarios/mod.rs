@@ -1,5 +1,5 @@
-//! What `scenarios!` names runs embedded and distributed. Others have a world of their own, because they set it up or break it in a way of
-//! their own.
+//! Scenarios in a `scenarios!` list run embedded and distributed. The others have a world of their own, because they configure or break it
+//! in their own way.
 
 /// Makes two tests of each scenario.
 macro_rules! scenarios {

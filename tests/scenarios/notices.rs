@@ -1,4 +1,4 @@
-//! Endpoints that name them are notified of what happens to devices, bindings and documents, and others are not.
+//! Endpoints that subscribe to them receive the events of devices, bindings and documents, and other endpoints do not.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +38,7 @@ fn deliveries(tenant: &Tenant) -> DeliveryServiceClient<AuthenticatedChannel> {
     DeliveryServiceClient::new(tenant.backend.channel(ServiceName::Notification))
 }
 
-/// The next that arrives, which says nothing of a trusonafication and has no receipt.
+/// Waits for the next event, which is not about a trusonafication and has no receipt.
 async fn next(tenant: &Tenant, receiving: &mut Receiving, secret: &str) -> WebhookNotice {
     let told = receiving.next().await;
     assert!(told.body.get("receipt").is_none(), "{}", told.text);
@@ -48,7 +48,7 @@ async fn next(tenant: &Tenant, receiving: &mut Receiving, secret: &str) -> Webho
     }
 }
 
-/// As many as that, by their types: different ones arrive in any order.
+/// Waits for this many events, by type: different ones arrive in any order.
 async fn some(tenant: &Tenant, receiving: &mut Receiving, secret: &str, count: usize) -> BTreeMap<String, Value> {
     let mut notices = BTreeMap::new();
     for _ in 0..count {
@@ -58,7 +58,7 @@ async fn some(tenant: &Tenant, receiving: &mut Receiving, secret: &str, count: u
     notices
 }
 
-/// What is said of the keys of a device, without its version, which rises.
+/// What an event says about the keys of a device, without its version, which increases.
 fn keys(told: &Value) -> Value {
     assert!(told["version"].as_i64().unwrap() > 0, "{told}");
     json!({"device_identifier": told["device_identifier"], "certified": told["certified"], "presence_keys": told["presence_keys"]})
@@ -104,7 +104,7 @@ async fn the_life_of_a_device_is_told_to_who_names_it(world: &World) {
     assert_eq!(keys(&approved), device(false, &other, true));
     assert!(approved["version"].as_i64() > told["version"].as_i64(), "the greater is the later");
 
-    // Neither a name nor a statement about the same keys is another key.
+    // Neither a name nor a statement about the same keys is a change of keys.
     let path = format!("/api/v2/devices/{id}");
     let claims = by_hand.claims(&other).await;
     let statement = sign_key_statement(&claims, &by_hand.device);
@@ -131,7 +131,7 @@ async fn who_names_other_types_is_told_nothing_of_devices(world: &World) {
     let device = tenant.active("ada").await.device_identifier().to_owned();
     let told = some(&tenant, &mut all, &secret, 2).await;
     assert_eq!(told.keys().map(String::as_str).collect::<Vec<_>>(), ["binding.activated", "device.registered"]);
-    // With the user go the devices.
+    // Deactivating the user retires the devices.
     tenant.backend.deactivate_user("ada").await.unwrap();
     let told = some(&tenant, &mut all, &secret, 1).await;
     assert_eq!(told["device.retired"]["device_identifier"], json!(device));

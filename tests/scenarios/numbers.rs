@@ -1,4 +1,4 @@
-//! Numbers that a person transfers, what they are shown beside them, and whoever guesses or deceives.
+//! Numbers that a person has to match, the request context shown beside them, and attackers who guess or deceive.
 
 use nodkey_kernel::challenge::MatchClaim;
 use nodkey_mobile_sdk::{Decision, Error as PhoneError, software::SoftwareKeyStore};
@@ -36,7 +36,7 @@ async fn update(world: &World, tenant: &Tenant, change: UpdateRelyingPartyReques
     parties.update_relying_party(UpdateRelyingPartyRequest { id: tenant.id.clone(), ..change }).await.unwrap();
 }
 
-/// A code of a page.
+/// Creates a code, as a page does.
 async fn code(world: &World, tenant: &Tenant) -> Value {
     let body = json!({"relying_party_id": tenant.id});
     let made = Client::new().post(format!("{}/api/v2/trucodes", world.http)).json(&body).send().await.unwrap();
@@ -59,7 +59,7 @@ async fn three_wrong_numbers_end_a_code_and_lengthen_the_users_pause(world: &Wor
     let right = made["match_number"].as_str().unwrap();
     let scanned = phone.scan(made["payload"].as_str().unwrap()).await.unwrap();
     let wrong: Vec<_> = (10..100).map(|n| n.to_string()).filter(|n| n != right).take(3).collect();
-    // The page waits all the while, and learns at once that its code is over.
+    // The page waits all the while, and gets the end of its code immediately.
     let status = format!("/api/v2/trucodes/{}", made["id"].as_str().unwrap());
     let (waited, ()) = tokio::join!(http::nobody(&world.http, Method::GET, &status, ""), async {
         for (n, number) in wrong.iter().enumerate() {
@@ -75,7 +75,7 @@ async fn three_wrong_numbers_end_a_code_and_lengthen_the_users_pause(world: &Wor
     let budget = http::backend(&world.http, &tenant.server, Method::GET, "/api/v2/users/ada/prompts", "").await.body;
     assert_eq!((&budget["strikes"], &budget["wrong_numbers"]), (&json!(3), &json!(3)));
     assert_eq!(tenant.backend.create_trusonafication(by_name()).await.unwrap_err().reason, "PROMPT_BUDGET_EXHAUSTED");
-    // The user's own way goes on.
+    // The user can still sign in by themselves.
     let made = code(world, &tenant).await;
     let scanned = phone.scan(made["payload"].as_str().unwrap()).await.unwrap();
     phone.pair(&scanned, made["match_number"].as_str()).await.unwrap();
@@ -85,7 +85,7 @@ async fn three_wrong_numbers_end_a_code_and_lengthen_the_users_pause(world: &Wor
     assert!(is_success(&tenant.backend.wait(&id).await.unwrap()));
 }
 
-/// A phone whose app is older: it says nothing of what it can do.
+/// A phone with an older app, which states no capabilities.
 async fn old_phone(tenant: &Tenant, user: &str) -> SoftPhone {
     let keys = SoftwareKeyStore::generate();
     let phone = tenant.phone_with(keys);
@@ -107,7 +107,7 @@ async fn six_digits_go_to_phones_that_say_they_take_them_and_two_to_others(world
     assert!(is_success(&tenant.backend.wait(&created.trusonafication.id).await.unwrap()));
     tenant.prove(&created.trusonafication.id, &Expected::accept()).await.unwrap();
 
-    // One number is shown, so all who are asked must be able to take it.
+    // One number is shown, so all prompted phones must support it.
     let old = old_phone(&tenant, "ada").await;
     let created = tenant.backend.create_trusonafication(enter()).await.unwrap();
     let number = created.match_number.unwrap();
@@ -115,7 +115,7 @@ async fn six_digits_go_to_phones_that_say_they_take_them_and_two_to_others(world
     assert_eq!((number.len(), &pending.challenge.number_match), (2, &Some(MatchClaim::Enter { digits: 2 })));
     old.respond(&pending, Decision::Accept, Some(&number)).await.unwrap();
 
-    // Where two are too few, only those are asked who can.
+    // If two digits are not enough, only phones that support six are prompted.
     let prompts = Some(PromptSettings { require_six_digits: true, ..PromptSettings::default() });
     update(world, &tenant, UpdateRelyingPartyRequest { prompts, ..UpdateRelyingPartyRequest::default() }).await;
     let created = tenant.backend.create_trusonafication(enter()).await.unwrap();
@@ -136,7 +136,7 @@ async fn a_second_prompt_comes_with_a_number_unless_the_caller_cannot_show_it(wo
     let tenant = world.tenant_of("Acme", false).await;
     let phone = tenant.active("ada").await;
     assert_eq!(tenant.backend.create_trusonafication(by_name()).await.unwrap().match_number, None);
-    // As Trusona's SDKs ask, which show no number.
+    // The way Trusona's SDKs create it, which show no number.
     let body = |more: Value| {
         let mut body = json!({"user_identifier": "ada", "action": "log in", "resource": "Acme"});
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -167,7 +167,7 @@ async fn the_phone_is_shown_who_asks_from_where_and_evidence_says_so(world: &Wor
     phone.respond(&pending, Decision::Accept, None).await.unwrap();
     let proven = tenant.prove(&created.id, &Expected::accept()).await.unwrap();
     assert_eq!(proven.challenge.request_context.as_ref(), Some(shown));
-    // Of those who say nothing nothing is said, and what is none is refused.
+    // Without a context none is shown, and an invalid one is refused.
     tenant.backend.create_trusonafication(by_name()).await.unwrap();
     let pending = asked(&phone).await;
     assert_eq!(pending.challenge.request_context, None);
@@ -192,7 +192,7 @@ async fn text_that_hides_or_reorders_is_refused_wherever_people_are_shown_it(wor
         assert_eq!(parties.update_relying_party(rename).await.unwrap_err().code(), tonic::Code::InvalidArgument, "{bad:?}");
         assert_eq!(refused(tenant.phone_with(SoftwareKeyStore::generate()).register(bad).await).0, 422, "{bad:?}");
     }
-    // What joins letters and emoji stays, and custom fields are the backend's own.
+    // Joiners in letters and emoji are kept, and custom fields are the backend's own.
     let fields = json!({"memo": "90 EUR\u{202E}"}).as_object().unwrap().clone();
     let good = NewTrusonafication::user("ada", "کتاب‌ها", "👩🏽‍💻").custom_fields(&fields);
     tenant.backend.create_trusonafication(good).await.unwrap();

@@ -1,4 +1,4 @@
-//! What only older clients use: Trusona IDs, integrations, look-ups, verifications, apps that poll and delete.
+//! Features that only older clients use: Trusona IDs, integrations, look-ups, verifications, apps that poll and delete.
 
 use nodkey_kernel::{
     challenge::{Decision, RESPONSE_TYP, ResponseClaims, challenge_hash},
@@ -54,7 +54,7 @@ async fn a_user_is_asked_by_trusona_id_or_address(world: &World) {
     for who in [json!({"trusona_id": "123456789", "email": "x@y"}), json!({"trusona_id": "", "email": "jones@example.com"})] {
         let created = ask(who).await;
         assert_eq!((created.status, created.body["user_identifier"].as_str()), (201, Some("jones@example.com")));
-        // Java would put it in front of the user identifier.
+        // Java would prefer it to the user identifier.
         assert!(created.body["trusona_id"].is_null());
         let answer = device.respond(&asked(&device).await, Decision::Accept, None).await.unwrap();
         assert_eq!(answer.id, created.body["id"].as_str().unwrap());
@@ -66,7 +66,7 @@ async fn a_user_is_asked_by_trusona_id_or_address(world: &World) {
 async fn an_identifier_stands_for_one_trusona_id_of_one_relying_party(world: &World) {
     let (tenant, other) = (world.tenant().await, world.tenant().await);
     let pair = json!({"identifier": "am9uZXNAdGFjb3MubmV0Cg==", "trusona_id": "123456789"});
-    // As Ruby sends it: every call the same answer.
+    // The way Ruby sends it: every call gets the same response.
     for _ in 0..2 {
         let registered = post(&tenant, "/api/v2/user_identifiers", pair.clone()).await;
         assert_eq!((registered.status, registered.body), (201, pair.clone()));
@@ -110,7 +110,7 @@ async fn names_of_an_integration_are_its_own(world: &World) {
     let pair = json!({"identifier": "win.QUNNRVxK T05FUw==", "trusona_id": "123456789"});
     let registered = post(&tenant, accounts, pair.clone()).await;
     assert_eq!((registered.status, &registered.body), (201, &pair));
-    // Both spellings of the name; a blank as a plus.
+    // Both spellings of the name, and a space as a plus sign.
     for query in ["identifier%5B%5D=win.QUNNRVxK+T05FUw%3D%3D&identifier%5B%5D=win.x", "identifier=win.QUNNRVxK+T05FUw=="] {
         let found = get(&tenant, &format!("{accounts}?{query}")).await;
         assert_eq!((found.status, found.body), (200, json!([pair])), "{query}");

@@ -1,4 +1,4 @@
-//! Backends reach all that is theirs at the gateway's address, over gRPC as over HTTP, and nothing else is there.
+//! Backends reach everything they may call at the gateway's address, over gRPC and HTTP, and nothing else is there.
 
 use std::{collections::BTreeSet, pin::pin, time::Duration};
 
@@ -46,7 +46,7 @@ fn trusonafications(backend: &Nodkey) -> TrusonaficationServiceClient<Authentica
     TrusonaficationServiceClient::new(backend.channel(ServiceName::Trusonafication))
 }
 
-/// One that nobody has answered.
+/// A trusonafication that nobody has answered.
 async fn open(tenant: &Tenant) -> String {
     tenant.backend.create_trusonafication(log_in()).await.unwrap().trusonafication.id
 }
@@ -60,14 +60,14 @@ async fn what_is_for_backends_or_operators_who_signed_in_is_there_for_them_and_n
     let people = ["auditor", "operator", "owner"];
     for (method, cells) in rows {
         let path = format!("/nodkey.{method}");
-        // What every process has for itself is nowhere else.
+        // What every process serves for itself is served nowhere else.
         let for_people = people.iter().any(|name| cells[column(name)] == "yes") && !method.starts_with("status.");
         for principal in &principals {
             let code = knock(&mut channel, &path, tokens.token(principal, &path, tokens.party).as_deref()).await;
             let [backend, public] = ["backend", "public"].map(|name| cells[column(name)] == "yes");
             let through = !matches!(code, Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented | Code::Unavailable);
             let right = match (backend, public, *principal) {
-                // The service looks who it is, and what the role allows.
+                // The service checks the identity, and what the role allows.
                 (_, false, person) if people.contains(&person) && (backend || for_people) => {
                     if cells[column(person)] == "yes" {
                         through
@@ -76,7 +76,7 @@ async fn what_is_for_backends_or_operators_who_signed_in_is_there_for_them_and_n
                     }
                 }
                 (false, ..) => code == Code::Unimplemented,
-                // Whoever is no backend is nobody here.
+                // A caller that is not a backend is nobody here.
                 (true, false, other) if other != "backend" => code == Code::Unauthenticated,
                 (true, ..) => through,
             };
@@ -115,7 +115,7 @@ async fn a_login_needs_no_other_address(world: &World) {
 async fn both_sides_stream_on_one_call(world: &World) {
     let tenant = world.tenant().await;
     let phone = tenant.active("ada").await;
-    // As at the service itself.
+    // The same as at the service itself.
     for endpoints in [world.endpoints.clone(), world.one_address()] {
         let (ids, receiver) = mpsc::channel(8);
         let send = async |id: &str| ids.send(WatchResultsRequest { id: id.to_owned() }).await.unwrap();
@@ -182,7 +182,7 @@ async fn a_deadline_ends_a_call_and_a_stream(world: &World) {
     wait.set_timeout(within);
     let ended = trusonafications(&backend).get_trusonafication(wait).await.unwrap_err();
     assert!(matches!(ended.code(), Code::DeadlineExceeded | Code::Cancelled), "{ended}");
-    // Without a deadline it is answered when the wait is over, as it stands.
+    // Without a deadline, it is answered with the current state when the wait is over.
     let wait = GetTrusonaficationRequest { id: id.clone(), wait_seconds: 1 };
     assert_eq!(trusonafications(&backend).get_trusonafication(wait).await.unwrap().into_inner().status(), Status::InProgress);
     let mut watch = Request::new(WatchTrusonaficationRequest { id });
@@ -225,7 +225,7 @@ async fn what_is_no_grpc_is_told_what_is_missing(world: &World) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_who_wait_at_one_client_share_a_stream() {
     const WAITS: u32 = 20;
-    // A stream, each of those who wait on it, and the phone.
+    // One permit for a stream, one for each wait on it, and one for the phone.
     let world = World::embedded_with(Config { max_waiting_per_party: WAITS + 2, ..Config::default() }).await;
     let tenant = world.tenant().await;
     let backend = tenant.backend_through(&world.one_address());
@@ -264,7 +264,7 @@ async fn each_relying_party_has_its_share_of_streams_and_what_is_given_up_is_giv
         assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
         assert_eq!(nodkey_server_sdk::Error::from(refused).reason, reason);
     }
-    // Others do not notice, nor do calls that hold nothing.
+    // Others are not affected, nor are calls that hold nothing.
     theirs.watch_trusonafications(all()).await.unwrap();
     tenant.backend_through(&world.one_address()).trusonafication(&id).await.unwrap();
     drop(held);
@@ -284,12 +284,12 @@ async fn operators_reach_their_methods_at_the_one_address_where_that_is_switched
         let mut parties = RelyingPartyServiceClient::new(through.operator(None).channel(ServiceName::Registry));
         let listed = parties.list_relying_parties(ListRelyingPartiesRequest::default()).await;
         assert_eq!(listed.err().map(|status| status.code()), expected);
-        // For a tenant: the header is theirs to set.
+        // For a tenant: operators may set the header.
         let mut bindings = BindingServiceClient::new(through.operator(Some(&tenant.id)).channel(ServiceName::Binding));
         let listed = bindings.list_bindings(ListBindingsRequest::default()).await;
         let expected = expected.map(|_| Code::Unauthenticated);
         assert_eq!(listed.err().map(|status| status.code()), expected);
-        // Methods of services stay with services.
+        // Methods for services are not served here.
         let tokens = Tokens::of(&world).await;
         let path = "/nodkey.registry.v1.CredentialService/ResolveCredential";
         let mut channel = channel(&world.http, None);
@@ -312,7 +312,7 @@ async fn who_signed_in_reaches_the_methods_for_operators_where_there_is_a_consol
     let (phone, _) = enrolled(&world, "Audrey", Role::Auditor).await;
     let session = sign_in(&world, &phone).await.session();
     assert_eq!(list(&world, &session).await, None);
-    // Sessions that are invented are nobody's, and count against their address.
+    // Invented sessions belong to nobody, and count against the limit of their address.
     let mut answers = Vec::new();
     while !answers.contains(&Some(Code::ResourceExhausted)) {
         answers.push(list(&world, &invented).await);

@@ -1,4 +1,4 @@
-//! What operators do, and what everything else makes of it.
+//! What operators do, and the effect on everything else.
 
 use nodkey_proto::registry::v1::{
     SetVerificationStatusRequest, VerificationStatus, identity_document_service_client::IdentityDocumentServiceClient,

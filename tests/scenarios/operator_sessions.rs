@@ -1,4 +1,4 @@
-//! Operators see where they are signed in and end it; owners see and end it for others.
+//! Operators list and end their own sessions. Owners list and end those of others.
 
 use nodkey_proto::registry::v1::{
     EndOperatorSessionRequest, ListAuditEntriesRequest, ListOperatorSessionsRequest, Role, audit_service_client::AuditServiceClient,
@@ -51,7 +51,7 @@ async fn every_role_sees_and_ends_its_own_sessions_and_no_others(world: &World) 
             assert!(session["createdAt"].is_string() && session["seenAt"].is_string() && session["expiresAt"].is_string(), "{session}");
             assert!(session.get("secret").is_none());
         }
-        // Others' are not there.
+        // An operator cannot see the sessions of others.
         assert_eq!(stranger.rpc(LIST, None, json!({"operatorId": operator})).await.error, "NOT_FOUND");
         assert_eq!(stranger.rpc(END, None, json!({"id": id(&first)})).await.error, "NOT_FOUND");
         assert!(is_signed_in(&mut first).await);
@@ -60,7 +60,7 @@ async fn every_role_sees_and_ends_its_own_sessions_and_no_others(world: &World) 
         }
         assert!(!is_signed_in(&mut first).await && is_signed_in(&mut second).await);
         assert_eq!(sessions(&mut second, json!({})).await.len(), 1);
-        // Its own, too.
+        // An operator may end their own current session, too.
         assert_eq!(second.rpc(END, None, json!({"id": id(&second)})).await.status, 200);
         assert!(!is_signed_in(&mut second).await);
         let mut log = AuditServiceClient::new(world.operator(None).channel(ServiceName::Registry));

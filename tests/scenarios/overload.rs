@@ -1,4 +1,4 @@
-//! Too much is refused early, and says so.
+//! Overload is refused early, with a clear error.
 
 use nodkey_gateway::Config;
 use reqwest::Method;
@@ -13,10 +13,10 @@ async fn who_waits_beyond_the_limit_is_refused() {
     let stream = one.events().await.unwrap();
     let refused = two.events().await.map(|_| ()).unwrap_err();
     assert!(matches!(&refused, nodkey_mobile_sdk::Error::Refused { status: 503, code, .. } if code == "OVERLOADED"), "{refused}");
-    // Those who work are served all the same.
+    // Calls that do not wait are served all the same.
     assert!(two.status().await.unwrap().is_active);
     drop(stream);
-    // The place is free once the gateway has noticed.
+    // The permit is free once the gateway has noticed.
     while two.events().await.is_err() {
         tokio::task::yield_now().await;
     }

@@ -1,5 +1,5 @@
-//! A phone has the keys that it says it has itself, and a user the documents that their phone scanned: whoever has the secrets of a service
-//! says neither in its name. `broken` has what else they try.
+//! Only a phone itself states its keys, and only a user's own phone registers their documents: a service's secrets can do neither in its
+//! name. `broken` has the other attacks.
 
 use nodkey_kernel::{
     dpop,
@@ -23,7 +23,7 @@ use crate::world::{World, asked};
 
 scenarios!(no_service_gives_a_phone_another_key_or_a_document, what_a_phone_called_once_changes_nothing_again);
 
-/// What a phone called, as a thief may have seen it or made it up.
+/// A call by a phone, as a thief may have recorded or invented it.
 fn called(by: &PrivateKey, world: &World, method: &str, path: &str, body: &Value) -> PhoneCall {
     let body = body.to_string();
     let url = format!("{}{path}", world.http);
@@ -35,7 +35,7 @@ fn biometric(key: &PrivateKey) -> PresenceKey {
     PresenceKey { kind: PresenceKind::Biometric.into(), jwk: key.public().to_value().to_string(), ..PresenceKey::default() }
 }
 
-/// The gateway carries what phones say of themselves, so whoever has it says the same in the name of any phone.
+/// The gateway forwards what phones say about themselves, so its secrets allow saying the same in the name of any phone.
 async fn no_service_gives_a_phone_another_key_or_a_document(world: &World) {
     let tenant = world.tenant().await;
     let keys = SoftwareKeyStore::generate();
@@ -54,7 +54,7 @@ async fn no_service_gives_a_phone_another_key_or_a_document(world: &World) {
     for thief in Thief::all(world, &tenant) {
         let mut devices = DeviceServiceClient::new(thief.to(ServiceName::Registry));
         let mut documents = IdentityDocumentServiceClient::new(thief.to(ServiceName::Registry));
-        // Nothing that the phone said, what the thief says, and what the phone said of something else.
+        // Without any call of the phone, with a call by the thief, and with a call of the phone about something else.
         let (new_name, new_document) = (json!({"name": "new"}), json!({"type": "AAMVA_DRIVERS_LICENSE", "hash": "of the phone"}));
         let body = json!({"presence_keys": keys, "device_key": device_key.public().to_value()});
         for call in [
@@ -129,7 +129,7 @@ async fn what_a_phone_called_once_changes_nothing_again(world: &World) {
     };
     let (to_first, to_second) = (call(&first), call(&second));
     change(&first, &to_first).await.unwrap();
-    // Its answer was lost: the same again is the same.
+    // The response was lost: repeating has the same result.
     change(&first, &to_first).await.unwrap();
     change(&second, &to_second).await.unwrap();
     let refused = nodkey_server_sdk::Error::from(change(&first, &to_first).await.unwrap_err());

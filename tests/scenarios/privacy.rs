@@ -1,4 +1,4 @@
-//! Secrets, tokens, user identifiers and custom fields are not in logs and metrics, whatever is logged.
+//! Secrets, tokens, user identifiers and custom fields never appear in logs and metrics, whatever the log level.
 
 use nodkey_kernel::{
     jose::{Algorithm, PrivateKey},
@@ -21,7 +21,7 @@ use crate::{
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_secret_is_logged_or_measured() {
     let log = Log::default();
-    // Everything, the libraries included; the frames of HTTP/2 are traced below that.
+    // Everything, including the libraries. HTTP/2 frames are logged at a lower level.
     tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG).with_writer(log.clone()).init();
     let world = World::embedded().await;
     let tenant = world.tenant().await;
@@ -34,7 +34,7 @@ async fn nothing_secret_is_logged_or_measured() {
     let evidence = tenant.backend.evidence(&id).await.unwrap();
     let path = "/api/v2/users/user-who-is-nobodys-business/devices";
     assert_eq!(http::backend(&world.http, &tenant.server, Method::GET, path, "").await.status, 200);
-    // By the console: an invitation, a session, an address that names a user, a call about one.
+    // Through the console: an invitation, a session, a path that names a user, a call about one.
     let invitation = operators::invite(&world, "Ada", Role::Operator).await;
     let (phone, jwt) = operators::register(&world, &invitation.link).await;
     let ticket = operators::ticket(&invitation.link);
@@ -44,7 +44,7 @@ async fn nothing_secret_is_logged_or_measured() {
     let message = json!({"userIdentifier": "user-who-is-nobodys-business"});
     assert_eq!(browser.rpc("binding.v1.UserService/DeactivateUser", Some(&tenant.id), message).await.status, 200);
     let session = browser.cookie("nodkey_session");
-    // What is refused is logged, too, and why.
+    // Refusals are logged, too, with the cause.
     let mut wrong = tenant.server.clone();
     wrong.secret = "secret-that-is-wrong".into();
     assert_eq!(http::backend(&world.http, &wrong, Method::GET, path, "").await.status, 403);

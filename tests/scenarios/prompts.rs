@@ -1,4 +1,4 @@
-//! Others who prompt as fast as they may, and a user who goes their own way.
+//! Others prompt a user as fast as they can, while the user starts logins by themselves.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ fn by_name() -> NewTrusonafication {
     NewTrusonafication::user("ada", "log in", "Acme")
 }
 
-/// A code that this phone scans: its id.
+/// A code scanned by this phone: its id.
 pub(super) async fn scan(world: &World, tenant: &Tenant, phone: &SoftPhone) -> String {
     let body = json!({"relying_party_id": tenant.id});
     let made = Client::new().post(format!("{}/api/v2/trucodes", world.http)).json(&body).send().await.unwrap();
@@ -47,7 +47,7 @@ async fn a_stolen_credential_rings_a_phone_a_few_times_and_its_user_signs_in_by_
     for round in 0..5 {
         for n in 0..10 {
             let new = if n % 2 == 0 { by_name() } else { by_device() };
-            // Some are over before anybody could answer, and some are withdrawn at once.
+            // Some expire before anybody could answer, and some are canceled immediately.
             let new = if n % 3 == 0 { new.expires_in(Duration::from_secs(1)) } else { new };
             match tenant.backend.create_trusonafication(new).await {
                 Ok(created) => {
@@ -84,13 +84,13 @@ async fn a_refusal_to_prompt_says_when_it_is_over_and_what_to_do_instead(world: 
     let after = refused.retry_after.unwrap();
     assert!(after <= Duration::from_secs(10) && !after.is_zero(), "{after:?}");
     assert!(refused.message.contains("scan a code"), "{refused}");
-    // To whoever signs as Trusona's SDKs do: one of them takes 429 for no answer at all.
+    // Callers that sign as Trusona's SDKs do get another status: one of those SDKs treats a 429 as no response at all.
     let body = json!({"user_identifier": "ada", "action": "log in", "resource": "Acme"}).to_string();
     let refused = http::backend(&world.http, &tenant.server, Method::POST, "/api/v2/trusonafications", &body).await;
     assert_eq!((refused.status, refused.error.as_str()), (424, "PROMPT_BUDGET_EXHAUSTED"));
     assert!((1..=10).contains(&refused.retry_after.unwrap()), "{:?}", refused.retry_after);
     assert!(refused.body["message"].as_str().unwrap().contains("scan a code"));
-    // Nobody is in nobody else's way.
+    // Users do not affect each other.
     tenant.active("grace").await;
     tenant.backend.create_trusonafication(NewTrusonafication::user("grace", "log in", "Acme")).await.unwrap();
     drop(phone);
@@ -117,7 +117,7 @@ async fn whether_prompts_have_a_budget_is_for_operators_to_say(world: &World) {
         tenant.backend.create_trusonafication(by_name()).await.unwrap();
     }
     let refused = tenant.backend.create_trusonafication(by_name()).await.unwrap_err();
-    // When the first of them ends by itself, two minutes after it began.
+    // When the first of them expires, two minutes after it was created.
     let after = refused.retry_after.unwrap();
     assert!(after > Duration::from_secs(1) && after <= Duration::from_mins(2), "{after:?}");
     assert_eq!(refused.reason, "TOO_MANY_PENDING");
@@ -149,7 +149,7 @@ async fn it_was_not_me_is_told_and_holds_the_login_session_until_the_backend_rel
     let path = "/api/v2/users/ada/prompt_holds?context=session%2F1";
     assert_eq!(http::backend(&world.http, &tenant.server, Method::DELETE, path, "").await.status, 204);
     assert_eq!(ask().await.unwrap_err().reason, "PROMPT_BUDGET_EXHAUSTED", "that it rang stays");
-    // The backend cannot end that, and an operator can.
+    // The backend cannot end that, but an operator can.
     let request = || ResetPromptBudgetRequest { user_identifier: "ada".into() };
     let mut own = PromptServiceClient::new(tenant.backend.channel(ServiceName::Trusonafication));
     assert_eq!(own.reset_prompt_budget(request()).await.unwrap_err().code(), tonic::Code::PermissionDenied);

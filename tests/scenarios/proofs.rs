@@ -1,4 +1,4 @@
-//! What a proof or a token may look like, and how each that does not hold is refused.
+//! The formats of proofs and tokens, and the refusal of each invalid one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,13 +34,13 @@ fn now() -> i64 {
     Clock::system().now().as_seconds()
 }
 
-/// Signs texts as they are.
+/// Signs a header and claims verbatim.
 fn signed(header: &str, claims: &str, key: &PrivateKey) -> String {
     let input = format!("{}.{}", b64u(header.as_bytes()), b64u(claims.as_bytes()));
     format!("{input}.{}", b64u(&key.sign(input.as_bytes())))
 }
 
-/// A registered phone that signs by Ed25519, and is the user's.
+/// A registered phone that signs with Ed25519, bound to the user.
 async fn phone(tenant: &Tenant) -> (PrivateKey, SoftwareKeyStore) {
     let key = PrivateKey::generate(Algorithm::EdDsa, &Random::system());
     let store = SoftwareKeyStore::new(key.clone(), Vec::new());
@@ -48,7 +48,7 @@ async fn phone(tenant: &Tenant) -> (PrivateKey, SoftwareKeyStore) {
     (key, store)
 }
 
-/// A proof that holds, to be changed.
+/// A valid proof, to be changed.
 struct Draft {
     header: Value,
     claims: Value,
@@ -77,9 +77,9 @@ impl Draft {
     }
 }
 
-/// A refusal: its cause, its text and what it asks for.
+/// A refusal: its cause, its message and its challenge.
 async fn refused(request: RequestBuilder) -> (String, String, String) {
-    // Strangers have a budget, which others at this address share.
+    // Unauthenticated callers share a budget per address.
     let response = eventually("nobody else has used it up", async || {
         let response = request.try_clone().unwrap().send().await.unwrap();
         (response.status() != StatusCode::TOO_MANY_REQUESTS).then_some(response)
@@ -160,7 +160,7 @@ async fn each_cause_by_which_a_proof_is_refused_has_its_own_name_and_text(world:
     let missing = refused(client().get(&url)).await;
     assert_eq!(missing.2, r#"DPoP algs="ES256 EdDSA Ed25519""#, "there is nothing that could be wrong");
     assert_eq!(note(missing), "missing");
-    // A text is of one cause, and says when it is about the clock what it is here.
+    // Each message belongs to one cause. Those about the clock say the time here.
     let all: Vec<_> = texts.values().flatten().collect();
     assert_eq!(all.len(), all.iter().collect::<BTreeSet<_>>().len(), "{all:#?}");
     let today = Clock::system().now().to_string();
@@ -192,7 +192,7 @@ async fn what_the_standards_let_a_phone_write_is_taken(world: &World) {
         let answer = http::read(client().get(&status).header("DPoP", proof.signed()).send().await.unwrap()).await;
         assert_eq!(answer.status, 200, "{} of {} and {}", answer.body, proof.header, proof.claims);
     }
-    // Nothing is said by null.
+    // Null means absent.
     let body = r#"{"name":"renamed","presence_keys":null,"key_statement":null,"key_signatures":null,"capabilities":null}"#;
     let answer = http::phone(&world.http, &key, Method::PATCH, &format!("/api/v2/devices/{id}"), body).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
@@ -251,7 +251,7 @@ async fn every_401_says_by_which_scheme_one_may_come(world: &World) {
     assert_eq!(challenge(answers).await, r#"DPoP algs="ES256 EdDSA Ed25519""#);
     let by_token = client().get(url("/api/v2/users/ada/devices")).header("Authorization", "bearer x");
     assert_eq!(challenge(by_token).await, r#"Bearer error="invalid_token""#);
-    // Over gRPC there is no 401, and the same is said.
+    // Over gRPC there is no 401, but the message is the same.
     let credential = tenant.server.credential.as_ref().unwrap();
     for (token, expected) in [(None, "Bearer"), (Some("x"), r#"Bearer error="invalid_token""#)] {
         let mut request = tonic::Request::new(ListUserDevicesRequest { user_identifier: "ada".into() });

@@ -1,4 +1,4 @@
-//! Waking phones: content-free, by whichever provider, and never in anybody's way.
+//! Push notifications wake phones: without content, by any provider, and without delaying anything.
 
 use aws_lc_rs::signature::KeyPair as _;
 use nodkey_kernel::{
@@ -54,7 +54,7 @@ async fn ask_user(tenant: &Tenant, user: &str) -> String {
     tenant.backend.create_trusonafication(ask).await.unwrap().trusonafication.id
 }
 
-/// Waits until a phone that is gone is forgotten.
+/// Waits until the push registration of a phone that is gone has been removed.
 async fn forgotten(tenant: &Tenant, phone: &SoftPhone) {
     let mut registrations = PushRegistrationServiceClient::new(tenant.backend.channel(ServiceName::Notification));
     let request = GetPushRegistrationRequest { device_id: phone.device_identifier().to_owned() };
@@ -66,7 +66,7 @@ fn header<'a>(arrived: &'a Arrived, name: &str) -> &'a str {
     arrived.headers[name].to_str().unwrap()
 }
 
-/// Nothing of what is asked, or of whom.
+/// Whether a push reveals nothing of a challenge or its user.
 fn is_content_free(arrived: &Arrived) -> bool {
     let said = format!("{:?} {}", arrived.headers, arrived.body);
     ["transfer", "EUR", "Acme", "ada"].iter().all(|word| !said.contains(word))
@@ -88,7 +88,7 @@ async fn apns_wakes_a_phone_without_a_word_and_forgets_it_when_it_is_gone(world:
     assert_eq!((put.provider(), put.description.as_str()), (PushProvider::Apns, "team TEAM123456, key KEY1234567, com.example.acme"));
     let (old, new) = ("ab".repeat(32), "cd".repeat(32));
     phone.register_push(&json!({"provider": "apns", "token": old})).await.unwrap();
-    // Busy at first: it says when, and comes again.
+    // Busy at first: the provider says when to try again, and that is done.
     apple.answer(&[(503, "ServiceUnavailable", Some(1))]).await;
     ask(&tenant).await;
     for _ in 0..2 {
@@ -98,10 +98,10 @@ async fn apns_wakes_a_phone_without_a_word_and_forgets_it_when_it_is_gone(world:
         assert_eq!((header(&woken, "apns-topic"), header(&woken, "apns-push-type")), ("com.example.acme", "alert"));
         assert!(woken.headers.contains_key("apns-expiration") && woken.headers.contains_key("apns-collapse-id"));
     }
-    // What was asked waited all the while.
+    // The prompt waited all the while.
     phone.respond(&asked(&phone).await, Decision::Accept, None).await.unwrap();
 
-    // Credentials that Apple does not take are told to the relying party.
+    // Credentials that Apple refuses are reported to the relying party.
     apple.answer(&[(403, "InvalidProviderToken", None)]).await;
     ask(&tenant).await;
     apple.next().await;
@@ -113,7 +113,7 @@ async fn apns_wakes_a_phone_without_a_word_and_forgets_it_when_it_is_gone(world:
     .await
     .unwrap();
 
-    // The app was deleted; installed again it has another token, and the old one is not used any more.
+    // The app was deleted and installed again: it has a new token, and the old one is not used any more.
     apple.answer(&[(410, "Unregistered", None)]).await;
     ask(&tenant).await;
     assert_eq!(apple.next().await.to, old);
@@ -192,7 +192,7 @@ async fn a_browser_is_woken_by_what_only_it_can_read(world: &World) {
     phone.register_push(&new).await.unwrap();
     ask(&tenant).await;
     assert_eq!(service.next().await.to, "new");
-    // Deleted and set again it is another.
+    // Deleted and set again, it is a different configuration.
     let request = DeletePushConfigurationRequest { provider: PushProvider::Webpush.into() };
     configurations(&tenant).delete_push_configuration(request).await.unwrap();
     assert!(configured(&tenant).await.is_empty());
@@ -219,7 +219,7 @@ async fn a_phone_without_google_is_woken_by_its_own_distributor(world: &World) {
     let request = GetPushRegistrationRequest { device_id: phone.device_identifier().to_owned() };
     let seen = registrations.get_push_registration(request).await.unwrap().into_inner();
     assert_eq!(seen.provider(), PushProvider::Unifiedpush);
-    // A device that is dead is not woken.
+    // A retired device is not woken.
     phone.retire().await.unwrap();
     forgotten(&tenant, &phone).await;
 }
@@ -239,9 +239,9 @@ async fn every_other_phone_of_a_user_is_woken_when_one_joins_or_is_replaced(worl
     let woken = distributor.next().await;
     assert!(is_content_free(&woken), "{woken:?}");
     assert_eq!((woken.to.as_str(), &woken.body), ("first", &json!({"nodkey": "look"})));
-    // Activated again it is no news.
+    // Activating it again sends no push.
     tenant.activate("ada", &second).await;
-    // Had the new one been woken, or somebody else, that push would come before those of a prompt.
+    // Had the new phone or somebody else's been woken, that push would arrive before those of a prompt.
     let wakes = async |distributor: &mut Provider, names: &[&str]| {
         let mut woken = Vec::new();
         for _ in names {
@@ -255,7 +255,7 @@ async fn every_other_phone_of_a_user_is_woken_when_one_joins_or_is_replaced(worl
     ask_user(&tenant, "grace").await;
     wakes(&mut distributor, &["stranger"]).await;
 
-    // The one that hands its place on has been asked by its person, and is gone.
+    // The phone that transfers its place is not woken: its person has confirmed it there, and the phone is retired.
     second.transfer(&third.transfer_request().await.unwrap(), TransferAct::Replace).await.unwrap();
     wakes(&mut distributor, &["first"]).await;
     let prompt = NewTrusonafication::device(third.device_identifier(), "transfer 90 EUR", "Acme");
@@ -274,7 +274,7 @@ async fn a_phone_is_woken_no_more_for_what_is_over(world: &World) {
     }
     let mut ends = receiver(Vec::new()).await;
     create(&tenant, &ends.url, &["trusonafication.accepted", "trusonafication.rejected", "trusonafication.canceled"]).await;
-    // The push service is busy, and has each come again.
+    // The push service is busy, and asks to retry each.
     distributor.answer(&[(503, "", Some(5)); 4]).await;
     let canceled = ask(&tenant).await;
     ask_user(&tenant, "bob").await;
@@ -285,11 +285,11 @@ async fn a_phone_is_woken_no_more_for_what_is_over(world: &World) {
     tenant.backend.cancel(&canceled).await.unwrap();
     bob.respond(&asked(&bob).await, Decision::Accept, None).await.unwrap();
     eve.respond(&asked(&eve).await, Decision::Reject, None).await.unwrap();
-    // What a webhook tells of has been taken in.
+    // The events of a webhook have been processed.
     for _ in 0..3 {
         ends.next().await;
     }
     ask_user(&tenant, "grace").await;
-    // Theirs were due before her second.
+    // Theirs were due before her second push.
     assert_eq!([distributor.next().await.to, distributor.next().await.to], ["grace", "grace"]);
 }

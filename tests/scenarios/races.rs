@@ -1,4 +1,4 @@
-//! Answers against deactivations, under load.
+//! Answers race with deactivations, under load.
 
 use nodkey_mobile_sdk::{Decision, Error};
 use nodkey_proto::{registry::v1::RelyingPartyLimits, trusonafication::v1::Status};
@@ -11,13 +11,13 @@ use crate::world::{Tenant, World, asked};
 
 scenarios!(no_answer_counts_that_is_given_after_its_deactivation_was_confirmed);
 
-/// How many race, and how many of them at once.
+/// The number of races, and how many run at the same time.
 const RACES: usize = 200;
 const AT_ONCE: usize = 8;
 
 async fn no_answer_counts_that_is_given_after_its_deactivation_was_confirmed(world: &World) {
     let tenant = std::sync::Arc::new(world.tenant().await);
-    // All of its phones register from here.
+    // All phones of the tenant register from this address.
     let many = RelyingPartyLimits { registrations_per_address: 1_000, ..RelyingPartyLimits::default() };
     limit(world, &tenant, many).await;
     let stop = CancellationToken::new();
@@ -60,7 +60,7 @@ async fn race(tenant: &Tenant, n: usize) {
         tenant.backend.deactivate_binding(&binding.id).await.unwrap();
     };
     let (answered, ()) = tokio::join!(phone.respond(&pending, Decision::Accept, None), deactivation);
-    // It is confirmed.
+    // The accept succeeded.
     match phone.respond(&pending, Decision::Accept, None).await {
         Err(Error::Refused { status: 403, code, .. }) => assert_eq!(code, "DEVICE_NOT_BOUND"),
         other => panic!("{other:?}"),

@@ -1,4 +1,4 @@
-//! Who does not prove who it is learns nothing, in development why; the log has it always.
+//! An unauthenticated caller does not learn why, except in development. The log always has the cause.
 
 use nodkey_kernel::{
     dpop,
@@ -28,7 +28,7 @@ scenarios!(
 
 const PATH: &str = "/api/v2/users/user-who-is-nobodys-business/devices";
 
-/// A call signed so, and its answer.
+/// Sends a call signed like this, and returns the response.
 async fn signed(world: &World, token: &str, secret: &str, date: &str, path: &str) -> http::Answered {
     let signature = mac(secret, &string_to_sign("GET", &body_md5(b""), "", date, path));
     let request = Client::new().get(format!("{}{PATH}", world.http)).header("X-Date", date);
@@ -59,7 +59,7 @@ async fn wrong_signatures(world: &World, tenant: &Tenant) -> Vec<(&'static str, 
 async fn in_development_a_backend_is_told_what_it_should_have_signed(world: &World) {
     let tenant = world.tenant().await;
     for (fault, answer) in wrong_signatures(world, &tenant).await {
-        // The same to old SDKs, whatever is wrong.
+        // Old SDKs get the same error, whatever is wrong.
         assert_eq!((answer.status, answer.error.as_str()), (403, "FORBIDDEN"), "{fault}");
         let description = answer.body["description"].as_str().unwrap();
         assert!(description.starts_with(answer.body["message"].as_str().unwrap()) && description.contains(": "), "{description}");
@@ -70,7 +70,7 @@ async fn in_development_a_backend_is_told_what_it_should_have_signed(world: &Wor
         for secret in [&tenant.server.secret, &tenant.mobile.secret] {
             assert!(!text.contains(secret.as_str()), "{fault}");
         }
-        // Signed so, and dated now, it holds.
+        // Signed with the returned text and the current date, it is accepted.
         if fault == "wrong_signature" {
             let credential = tenant.server.credential.as_ref().unwrap();
             let signature = mac(&tenant.server.secret, to_sign);
@@ -92,7 +92,7 @@ async fn in_development_a_phone_is_told_what_its_proof_is_to_be_made_of(world: &
     assert_eq!(answer.body["string_to_sign"], format!("htm POST\nhtu {}{path}\nbh {bh}", world.http));
 }
 
-/// Calls as a backend that signs its token so.
+/// Calls as a backend that signs its token like this.
 async fn by_token(world: &World, token: &str) -> tonic::Status {
     let channel = super::access::channels(world).remove("binding").unwrap();
     let mut request = tonic::Request::new(ListUserDevicesRequest { user_identifier: "ada".into() });
@@ -108,7 +108,7 @@ async fn in_development_a_caller_by_grpc_is_told_what_is_wrong_with_its_token(wo
     }
 }
 
-/// Everything that can be wrong with a token, by its name in logs and metrics and by what is said of it.
+/// Everything that can be wrong with a token, by its name in logs and metrics and by its message.
 async fn wrong_tokens(world: &World, tenant: &Tenant) -> Vec<(&'static str, &'static str, tonic::Status)> {
     let now = Clock::system().now().as_seconds();
     let id = |of: &CreateCredentialResponse| of.credential.as_ref().unwrap().id.clone();
@@ -120,10 +120,10 @@ async fn wrong_tokens(world: &World, tenant: &Tenant) -> Vec<(&'static str, &'st
         ("malformed", "is not as its scheme", "nonsense".to_owned()),
         ("names_no_credential", "names no credential", sign(None, &good, "x")),
         ("unknown_credential", "no such credential", sign(Some("00000000-0000-4000-8000-000000000000"), &good, "x")),
-        ("wrong_signature", "by the credential's secret", sign(Some(&server), &good, "secret-that-is-wrong")),
+        ("wrong_signature", "with the credential's secret", sign(Some(&server), &good, "secret-that-is-wrong")),
         ("wrong_claims", "aud or exp", sign(Some(&server), &serde_json::json!({}), &tenant.server.secret)),
         ("wrong_audience", "aud is not", sign(Some(&server), &claims("other", now + 30), &tenant.server.secret)),
-        ("expired", "exp is over", sign(Some(&server), &claims("nodkey", now - 60), &tenant.server.secret)),
+        ("expired", "exp has passed", sign(Some(&server), &claims("nodkey", now - 60), &tenant.server.secret)),
         ("lives_too_long", "60 s ahead", sign(Some(&server), &claims("nodkey", now + 3600), &tenant.server.secret)),
         ("wrong_kind", "for apps", sign(Some(&mobile), &good, &tenant.mobile.secret)),
     ];
@@ -134,7 +134,7 @@ async fn wrong_tokens(world: &World, tenant: &Tenant) -> Vec<(&'static str, &'st
     statuses
 }
 
-/// The lines about who did not prove who it is, since the last time.
+/// The log lines about failed authentication since the previous call.
 fn refused(log: &Log) -> Vec<Value> {
     let text = log.take();
     let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());

@@ -1,4 +1,4 @@
-//! The same again has no second effect; of two answers one counts.
+//! A repeated call has no second effect. Of two different answers, one counts.
 
 use nodkey_mobile_sdk::{Decision, Error};
 use nodkey_proto::{

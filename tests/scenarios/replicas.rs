@@ -1,4 +1,4 @@
-//! Two replicas of every service: which of them does what makes no difference, and one may die at any time.
+//! Two replicas of every service: it makes no difference which of them does what, and either may die at any time.
 
 use std::{collections::BTreeSet, pin::pin};
 
@@ -19,7 +19,7 @@ use crate::{
     writes::{log_in, log_in_by},
 };
 
-/// Phones that connect from now on reach this gateway alone.
+/// New connections of phones reach only this gateway.
 fn through_gateway(topology: &Topology, replica: usize) {
     let gateway = topology.service("gateway");
     gateway.entrance.set_targets([gateway.address(replica)]);
@@ -140,7 +140,7 @@ async fn a_key_that_signs_at_once_does_so_at_every_replica_and_phones_take_it() 
     assert_eq!(log_in(1).await, rotated);
 }
 
-/// As an upgrade does it: one after the other, each stopped in order.
+/// As in an upgrade: one after the other, each stopped gracefully.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_replicas_are_replaced_one_after_the_other_logins_go_on() {
     let topology = Plan::replicated().run().await;
@@ -158,7 +158,7 @@ async fn while_replicas_are_replaced_one_after_the_other_logins_go_on() {
     assert_eq!(tenant.backend.list_trusonafications(ListTrusonaficationsRequest::default()).await.unwrap().trusonafications.len(), 10);
 }
 
-/// Its backend calls the gateway, and the gateway finds whoever is there.
+/// Its backend calls the gateway, which finds whichever replica is running.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_share_what_the_gateway_passes_on_and_each_may_be_away() {
     let topology = Plan::replicated().run().await;
@@ -199,7 +199,7 @@ async fn whichever_replica_is_killed_the_other_goes_on_and_every_event_has_one_e
         for replica in 0..2 {
             let new = log_in("ada").callback_url(&receiving.url).request_id(&format!("{service} {replica}"));
             let id = tenant.backend.create_trusonafication(new).await.unwrap().trusonafication.id;
-            // The gateway it waits at may just have died.
+            // The gateway that it waits at may just have died.
             let pending =
                 eventually("the phone is prompted", async || phone.wait(PATIENCE).await.ok()?.into_iter().find(|pending| pending.id == id));
             phone.respond(&pending.await, Decision::Accept, None).await.unwrap();

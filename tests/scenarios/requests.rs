@@ -1,4 +1,4 @@
-//! What a request may look like: its body, its type, the name it is sent to, and that it is no answer and not a repetition.
+//! The accepted format of requests: body, content type and host name, and that a request is neither a response nor a repetition.
 
 use nodkey_kernel::{
     time::Clock,
@@ -28,7 +28,7 @@ scenarios!(
     a_request_comes_once_where_a_relying_party_wants_it_so,
 );
 
-/// A request of a backend's, signed.
+/// A signed request of a backend.
 struct Signed {
     method: Method,
     path: String,
@@ -77,7 +77,7 @@ async fn compressed_bodies_byte_order_marks_and_arrays_for_objects_are_refused(w
 
 async fn every_refusal_is_json_whoever_refuses(world: &World) {
     let tenant = world.tenant().await;
-    // The router, the extractors of a library, the pages: each has words of its own.
+    // The router, the extractors of a library, the pages: each has its own error messages.
     for (method, path, status) in [
         (Method::GET, "/nowhere", 404),
         (Method::GET, "/assets/nowhere.js", 404),
@@ -95,7 +95,7 @@ async fn every_refusal_is_json_whoever_refuses(world: &World) {
         assert_eq!(answer.headers().contains_key(ALLOW), status == 405, "{method} {path}");
         assert_eq!(http::read(answer).await.status, status, "{method} {path}");
     }
-    // Where the answer is signed, too.
+    // Where the response is signed, too.
     let signed = Signed::new(&tenant.server, Method::GET, "/api/v2/trusonafications/%ff", b"").send(&world.http).await;
     let signature = signed.headers()["x-signature"].to_str().unwrap().to_owned();
     let (date, kind) = (signed.headers()["x-date"].clone(), signed.headers()[CONTENT_TYPE].clone());
@@ -159,7 +159,7 @@ async fn an_answer_played_back_is_no_request(world: &World) {
     assert_eq!(phone.wait(PATIENCE).await.unwrap().len(), 2, "what was asked, and nothing twice");
 }
 
-/// Changes what a relying party puts up with.
+/// Changes which signatures a relying party tolerates.
 async fn set(world: &World, tenant: &Tenant, signatures: SignatureSettings) {
     let mut parties = RelyingPartyServiceClient::new(world.operator(None).channel(ServiceName::Registry));
     let request = UpdateRelyingPartyRequest { id: tenant.id.clone(), signatures: Some(signatures), ..Default::default() };
@@ -175,7 +175,7 @@ async fn a_request_comes_once_where_a_relying_party_wants_it_so(world: &World) {
         let binding = Signed::new(&tenant.server, Method::POST, "/api/v2/user_devices", body.as_bytes());
         assert_eq!(binding.send(&world.http).await.status(), 201);
         assert_eq!(binding.send(&world.http).await.status(), second);
-        // What only reads tells what it told.
+        // A repeated read reveals nothing new.
         let reading = Signed::new(&tenant.server, Method::GET, "/api/v2/users/ada/devices", b"");
         for _ in 0..2 {
             assert_eq!(reading.send(&world.http).await.status(), 200);

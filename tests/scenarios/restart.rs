@@ -1,4 +1,4 @@
-//! kill -9 right after an accept was answered: the watcher and the callback still get it, once.
+//! `kill -9` right after an accept: the watcher and the callback still get it, once.
 
 use std::{net::TcpListener, path::Path, process::Command};
 
@@ -13,22 +13,22 @@ use crate::{
     world::{PATIENCE, World, asked, eventually},
 };
 
-/// Accepts, kills, and expects watcher and callback to be told by what comes after.
+/// Accepts, kills, and expects the watcher and the callback to get the result from the restarted process.
 async fn told_in_spite_of(world: &World, kill: impl FnOnce()) {
     let tenant = world.tenant().await;
     let phone = tenant.active("ada").await;
-    // Refused once, so that the callback can only be told by who was started again, or is told twice under one id.
+    // Refused once, so that only the restarted process can deliver the callback, or it is delivered twice under one id.
     let mut receiving = receiver(vec![StatusCode::SERVICE_UNAVAILABLE]).await;
     let new = NewTrusonafication::user("ada", "log in", "Acme").callback_url(&receiving.url);
     let id = tenant.backend.create_trusonafication(new).await.unwrap().trusonafication.id;
     let pending = asked(&phone).await;
-    // Two wait on one stream from before, whose connection dies with the server, and one comes when it is away.
+    // Two wait on a stream from before the kill, which breaks with the server, and one begins while it is away.
     let waiting = [tenant.backend.clone(), tenant.backend.clone()].map(|backend| {
         let id = id.clone();
         tokio::spawn(async move { backend.wait(&id).await })
     });
     let answer = phone.respond(&pending, Decision::Accept, None).await.unwrap();
-    // And one waits for what is answered only afterwards.
+    // One waits for a trusonafication that is answered only afterwards.
     let later = tenant.backend.create_trusonafication(NewTrusonafication::user("ada", "log in", "Acme")).await.unwrap().trusonafication.id;
     let (backend, waited_for) = (tenant.backend.clone(), later.clone());
     let waiting_on = tokio::spawn(async move { backend.wait(&waited_for).await });
@@ -52,7 +52,7 @@ async fn told_in_spite_of(world: &World, kill: impl FnOnce()) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn restart_of_the_embedded_process_loses_no_accept() {
     let dir = TempDir::new().unwrap();
-    // Given out by the system just now; the same ones are needed after the restart.
+    // The system has just assigned the ports. The same ones are needed after the restart.
     let port = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let (http, grpc, data_dir) = (port(), port(), dir.path().to_str().unwrap().to_owned());
     let start = || {

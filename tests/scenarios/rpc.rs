@@ -1,4 +1,4 @@
-//! Every RPC, called as nobody and with bad input.
+//! Calls every RPC without authentication, and with invalid input.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +24,7 @@ scenarios!(
 );
 
 async fn both_versions_of_reflection_name_the_services(world: &World) {
-    /// Asks the registry for its services by one version.
+    /// Lists the registry's services of one version.
     macro_rules! services {
         ($version:ident) => {{
             use tonic_reflection::pb::$version::{
@@ -45,7 +45,7 @@ async fn both_versions_of_reflection_name_the_services(world: &World) {
     }
 }
 
-/// Whose rights a call has.
+/// The rights that a call has.
 #[derive(Clone, Copy)]
 enum As {
     Backend,
@@ -56,7 +56,7 @@ use As::{Backend, Operator};
 
 pub(super) const UNKNOWN: &str = "00000000-0000-7000-8000-000000000000";
 
-/// Method, whose rights, message, reason.
+/// Method, rights, message, reason.
 const BAD: &[(&str, As, &str, &str)] = &[
     ("registry.v1.RelyingPartyService/CreateRelyingParty", Operator, r#"{"name": " "}"#, "VALIDATION_FAILED"),
     ("registry.v1.RelyingPartyService/CreateRelyingParty", Operator, r#"{"name": "Acme", "id": "x"}"#, "VALIDATION_FAILED"),
@@ -249,7 +249,7 @@ const BAD: &[(&str, As, &str, &str)] = &[
     ("status.v1.VaultService/CountSealed", Backend, "{}", "NOT_ALLOWED"),
 ];
 
-/// Cannot be wrong: nothing is asked, or whatever is named is not there afterwards.
+/// Methods that no input can make fail: they have none, or an unknown name is simply absent afterwards.
 const HARMLESS: [&str; 6] = [
     "status.v1.StatusService/GetStatus",
     "registry.v1.SigningKeyService/GetJwks",
@@ -261,7 +261,7 @@ const HARMLESS: [&str; 6] = [
 
 pub(super) fn service(path: &str) -> ServiceName {
     match path.split('.').next().unwrap() {
-        // Every process serves the status of its own.
+        // Every process serves its own status.
         "registry" | "status" => ServiceName::Registry,
         "binding" => ServiceName::Binding,
         "trusonafication" => ServiceName::Trusonafication,
@@ -270,7 +270,7 @@ pub(super) fn service(path: &str) -> ServiceName {
     }
 }
 
-/// Calls a method by its name; the answer itself is not looked at.
+/// Calls a method by its name, and ignores the contents of the response.
 pub(super) async fn call(client: &Nodkey, pool: &DescriptorPool, method: &str, json: &str) -> Result<(), Status> {
     let path = format!("nodkey.{method}");
     let (service_name, name) = path.split_once('/').unwrap();
@@ -288,7 +288,7 @@ async fn no_rpc_but_the_golden_ones_answers_without_a_credential(world: &World) 
     let open: BTreeSet<_> = ACCESS.iter().filter(|(_, allow)| allow.contains(&Principal::Public)).map(|(path, _)| *path).collect();
     assert_eq!(open, golden, "an RPC needs no credential; if that is meant, say so in golden/open.txt");
     let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).unwrap();
-    // A key nobody has.
+    // A key that nobody has.
     let key = OperatorKey::generate(&Random::system());
     for stranger in [Credential::operator(key, None), Credential::symmetric_operator("no such key", None)] {
         let nobody = Nodkey::connect(&world.endpoints, stranger).unwrap();
@@ -320,7 +320,7 @@ async fn bad_input_gets_its_reason_from_every_rpc(world: &World) {
     assert_eq!(covered, all, "every RPC is here");
 }
 
-/// What a token may hold besides what a list puts in it: numbers at their extremes, ids that are none, text no database takes.
+/// Page tokens that no list issued: extreme numbers, invalid ids, text that no database accepts.
 const TOKENS: [&str; 8] = [
     "9223372036854775807|00000000-0000-7000-8000-000000000000",
     "-9223372036854775808|00000000-0000-7000-8000-000000000000",

@@ -1,4 +1,4 @@
-//! Who signs what, when keys change hands, and what still verifies then.
+//! Which keys sign what, how keys are rotated, and what still verifies afterwards.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ fn log_in() -> NewTrusonafication {
     NewTrusonafication::user("ada", "log in", "Acme")
 }
 
-/// The name of the key that signed.
+/// The id of the key that signed.
 fn kid(jws: &str) -> String {
     Compact::parse(jws).unwrap().header().kid.clone().unwrap()
 }
@@ -50,7 +50,7 @@ async fn answered(tenant: &Tenant, phone: &SoftPhone, decision: Decision) -> Evi
     tenant.backend.evidence(&id).await.unwrap()
 }
 
-/// The archive, by both doors.
+/// The key archive, over both APIs.
 async fn archive(world: &World, tenant: &Tenant) -> Jwks {
     let found = http::nobody(&world.http, Method::GET, "/jwks/archive", "").await;
     assert_eq!(found.status, 200);
@@ -87,7 +87,7 @@ async fn each_service_signs_by_its_own_key_and_the_key_set_names_what_for(world:
     }
     let genuine = verify_evidence(&evidence, &jwks, &Expected::accept().user("ada").device(phone.device_identifier())).unwrap();
     assert_eq!(genuine.receipt.status, ReceiptStatus::Accepted);
-    // The same bytes by a key that is published for something else.
+    // The same bytes, signed by a key published for another purpose.
     let mut other = jwks.clone();
     other.keys.iter_mut().for_each(|key| key.typs = Some(vec!["nodkey-device+jwt".into()]));
     assert!(matches!(verify_evidence(&evidence, &other, &Expected::accept()), Err(EvidenceError::NotGenuine(_))));
@@ -157,7 +157,7 @@ async fn every_end_has_a_receipt_that_the_webhook_carries(world: &World) {
     let past = log_in().expires_at(nodkey_kernel::time::Clock::system().now() - Duration::from_secs(1));
     let expired = create(past).await;
     receipt(&expired, ReceiptStatus::Expired).await;
-    // With whoever could have answered.
+    // Including those who could have answered.
     let orphaned = create(log_in()).await;
     tenant.backend.deactivate_user("ada").await.unwrap();
     receipt(&orphaned, ReceiptStatus::Canceled).await;
@@ -184,7 +184,7 @@ async fn a_key_set_that_names_no_types_proves_no_receipt(world: &World) {
     let tenant = world.tenant().await;
     let phone = tenant.active("ada").await;
     let evidence = answered(&tenant, &phone, Decision::Reject).await;
-    // A key set of before keys named their types: no receipt is taken by it.
+    // A key set from before keys named their types: no receipt is accepted with it.
     let mut jwks = tenant.backend.jwks().await.unwrap();
     jwks.keys.iter_mut().for_each(|key| key.typs = None);
     let refused = verify_evidence(&evidence, &jwks, &Expected::rejection());

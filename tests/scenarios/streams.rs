@@ -1,4 +1,4 @@
-//! What a phone knows by its event stream: all that is open, and what is over.
+//! What a phone learns from its event stream: all pending trusonafications, and those that are over.
 
 use std::pin::pin;
 
@@ -19,7 +19,7 @@ async fn ask(tenant: &Tenant) -> String {
     tenant.backend.create_trusonafication(NewTrusonafication::user("ada", "log in", "Acme")).await.unwrap().trusonafication.id
 }
 
-/// The next event, as a word and an id.
+/// The next event, as its name and an id.
 async fn next(events: &mut (impl Stream<Item = Result<PhoneEvent, Error>> + Unpin)) -> String {
     match tokio::time::timeout(PATIENCE, events.next()).await.unwrap().unwrap().unwrap() {
         PhoneEvent::Asked(pending) => format!("asked {}", pending.id),

@@ -1,5 +1,5 @@
-//! What is asked for and not done is refused, and says so in words of ours: members, parameters and names that nobody knows, what cannot be
-//! changed, times that are none, keys that nothing can be encrypted to.
+//! Input that would have no effect is refused, with messages of our own: unknown members, parameters and names, values that cannot be
+//! changed, invalid times, keys that cannot be encrypted to.
 
 use nodkey_kernel::{
     id::RelyingPartyId,
@@ -39,7 +39,7 @@ scenarios!(
     urls_are_kept_as_everybody_reads_them,
 );
 
-/// Words that libraries have for what is wrong, and that help nobody.
+/// Words of libraries in error messages that help nobody.
 const WORDS: [&str; 22] = [
     "untagged",
     "struct ",
@@ -105,20 +105,20 @@ async fn phones_are_told_what_nobody_knows_and_old_backends_are_not(world: &Worl
             let answer = doors.call(&scheme, &method, &path, "x", r#"{"nobody_knows": 1}"#).await;
             assert_eq!((answer.status, is_told(&answer.body)), (422, true), "{method} {path}: {}", answer.body);
         }
-        // What registers has none in its path to begin with.
+        // A registration has no id in its path to begin with.
         if scheme != "mobile" {
             let answer = doors.call(&scheme, &method, &format!("{path}?nobody_knows=1"), "x", "").await;
             assert_eq!((answer.status, is_told(&answer.body)), (422, true), "{method} {path}: {}", answer.body);
         }
     }
-    // A phone that pairs is known by its proof, old clients by their having none.
+    // A pairing phone is recognized by its proof, and old clients by its absence.
     let device = key(&tenant).await;
     let scan = json!({"payload": "x", "identifier": device.public().thumbprint(), "nobody_knows": 1}).to_string();
     let paired = phone(&world.http, &device, Method::POST, "/api/v2/paired_trucodes", &scan).await;
     assert!(is_told(&paired.body), "{}", paired.body);
     let unproven = http::nobody(&world.http, Method::POST, "/api/v2/paired_trucodes", &scan).await;
     assert!(!is_told(&unproven.body), "{}", unproven.body);
-    // Old clients send what they were never asked for.
+    // Old clients send extra members.
     let ask = json!({"user_identifier": "ada", "action": "a", "resource": "r", "nobody_knows": {"a": "b\n"}}).to_string();
     let asked = backend(&world.http, &tenant.server, Method::POST, "/api/v2/trusonafications?nobody_knows=1", &ask).await;
     assert_eq!(asked.status, 201, "{}", asked.body);
@@ -149,7 +149,7 @@ async fn what_cannot_be_changed_is_refused_by_its_name(world: &World) {
     }
 }
 
-/// The id of a relying party, an operator or an endpoint that there is not, and that nobody was ever asked about.
+/// The id of a relying party, an operator or an endpoint that does not exist and was never requested before.
 fn unknown() -> String {
     RelyingPartyId::generate(Clock::system().now(), &Random::system()).to_string()
 }
@@ -182,7 +182,7 @@ async fn names_in_filters_that_nothing_has_are_refused(world: &World) {
     let to_nobody = json!({"endpointId": unknown}).to_string();
     let deliveries = call(&tenant.backend, &pool, "notification.v1.DeliveryService/ListDeliveries", &to_nobody).await;
     assert_eq!(Error::from(deliveries.unwrap_err()).kind, Kind::NotFound);
-    // Whoever acts for a relying party that there is not is told, whatever they call.
+    // A caller that acts for a relying party that does not exist gets an error, whatever the method.
     let stranger = world.operator(Some(&unknown));
     let mut tried = 0;
     for (path, _) in ACCESS.iter().filter(|(_, allow)| allow.contains(&Principal::Auditor)) {

@@ -48,7 +48,7 @@ async fn another_tenants_everything_is_not_there(world: &World) {
     let named = parties.get_relying_party(GetRelyingPartyRequest { id: theirs.id.clone() }).await.unwrap_err();
     assert_eq!(named.code(), tonic::Code::NotFound);
 
-    // And it was all left as it was.
+    // Everything is unchanged.
     phone.respond(&asked(&phone).await, Decision::Accept, None).await.unwrap();
 }
 
@@ -64,7 +64,7 @@ async fn a_disabled_credential_is_refused(world: &World) {
     let tenant = world.tenant().await;
     let mut credentials = CredentialServiceClient::new(world.operator(None).channel(ServiceName::Registry));
     let id = tenant.server.credential.as_ref().unwrap().id.clone();
-    // Never used before, so nobody remembers it as good.
+    // Never used before, so nothing has it cached as valid.
     credentials.disable_credential(DisableCredentialRequest { relying_party_id: tenant.id.clone(), id }).await.unwrap();
     assert_eq!(tenant.backend.user_devices("ada").await.unwrap_err().kind, Kind::Unauthenticated);
     let path = "/api/v2/users/ada/devices";
@@ -73,7 +73,7 @@ async fn a_disabled_credential_is_refused(world: &World) {
 
 async fn a_credential_that_was_disabled_since_the_gateway_heard_of_it_is_refused_the_same(world: &World) {
     let tenant = world.tenant().await;
-    // The gateway answers this by itself, so that no service has heard of the credential.
+    // The gateway answers this by itself, so no service knows the credential.
     let alone = http::backend(&world.http, &tenant.server, Method::POST, "/api/v2/integrations/windows/credentials", "{}").await;
     assert_eq!((alone.status, alone.error.as_str()), (422, "INTEGRATIONS_NOT_SUPPORTED"));
     let mut credentials = CredentialServiceClient::new(world.operator(None).channel(ServiceName::Registry));
@@ -85,20 +85,20 @@ async fn a_credential_that_was_disabled_since_the_gateway_heard_of_it_is_refused
 
 async fn credentials_do_what_they_are_for_and_nothing_else(world: &World) {
     let tenant = world.tenant().await;
-    // A mobile credential is no backend.
+    // A mobile credential does not authenticate a backend.
     let token = tenant.mobile.credential.as_ref().unwrap().token.clone();
     let credential = Credential::new(&token, tenant.mobile.secret.clone()).unwrap();
     let mobile = Nodkey::connect(&world.endpoints, credential).unwrap();
     assert_eq!(mobile.user_devices("ada").await.unwrap_err().kind, Kind::Unauthenticated);
     assert_eq!(http::backend(&world.http, &tenant.mobile, Method::GET, "/api/v2/users/ada/devices", "").await.status, 403);
-    // A backend is no operator, and not another relying party.
+    // A backend is neither an operator nor another relying party.
     let mut parties = RelyingPartyServiceClient::new(tenant.backend.channel(ServiceName::Registry));
     let refused = parties.list_relying_parties(nodkey_proto::registry::v1::ListRelyingPartiesRequest::default()).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::PermissionDenied);
     let mut credentials = CredentialServiceClient::new(tenant.backend.channel(ServiceName::Registry));
     let listed = credentials.list_credentials(ListCredentialsRequest::default()).await.unwrap().into_inner().credentials;
     assert_eq!(listed.len(), 2);
-    // A wrong secret with the right token is nobody.
+    // The right token with a wrong secret authenticates nobody.
     let token = tenant.server.credential.as_ref().unwrap().token.clone();
     let wrong = Nodkey::connect(&world.endpoints, Credential::new(&token, "f".repeat(128)).unwrap()).unwrap();
     assert_eq!(wrong.user_devices("ada").await.unwrap_err().kind, Kind::Unauthenticated);

@@ -1,5 +1,5 @@
-//! Text that no database takes, or not every one: no field of any RPC and no route lets it in. What is tried is read from the descriptors and from
-//! the OpenAPI document, so that what is added is tried, too.
+//! Text that some or all databases refuse: no field of any RPC and no route accepts it. The fields are read from the descriptors and from
+//! the OpenAPI document, so that new ones are covered, too.
 
 use std::collections::BTreeMap;
 
@@ -42,10 +42,10 @@ scenarios!(
 );
 
 const NUL: &str = "a\0b";
-/// How deep messages are tried.
+/// How deep nested messages are tried.
 const DEPTH: usize = 6;
 
-/// A request for each text that it may hold, with nothing in it but this one, and the name of its field.
+/// A request for each text field of a message, with only this field set, and the name of the field.
 fn requests(message: &MessageDescriptor, depth: usize) -> Vec<(String, DynamicMessage)> {
     let mut requests = Vec::new();
     let mut with = |field: &prost_reflect::FieldDescriptor, name: &str, value: Proto| {
@@ -76,7 +76,7 @@ fn requests(message: &MessageDescriptor, depth: usize) -> Vec<(String, DynamicMe
     requests
 }
 
-/// Whoever may call a method.
+/// The principals that may call methods.
 struct Callers<'a> {
     world: &'a World,
     tenant: &'a Tenant,
@@ -158,7 +158,7 @@ async fn no_rpc_takes_nul_in_any_of_its_texts(world: &World) {
     assert!(list.trusonafications.is_empty(), "nothing is stored");
 }
 
-/// What is behind references, and the one of several that is not null.
+/// Resolves references, and picks the alternative that is not null.
 fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
     if let Some(name) = schema["$ref"].as_str() {
         return resolved(document, document.pointer(name.trim_start_matches('#')).unwrap());
@@ -171,10 +171,10 @@ fn is(schema: &Value, kind: &str) -> bool {
     schema["type"] == kind || schema["type"].as_array().is_some_and(|kinds| kinds.iter().any(|one| one == kind))
 }
 
-/// Makes a body with nothing but one member, of its value.
+/// Makes a body with a single member of this value.
 type Body = Box<dyn Fn(Value) -> Value>;
 
-/// Every member of a body that has none within it: its name, and a body with nothing but this.
+/// Every member of a body without nested members: its name, and a function that makes a body with only this member.
 pub(super) fn members(document: &Value, schema: &Value) -> Vec<(String, Body)> {
     let schema = resolved(document, schema);
     let mut found: Vec<(String, Body)> = Vec::new();
@@ -198,7 +198,7 @@ pub(super) fn members(document: &Value, schema: &Value) -> Vec<(String, Body)> {
     found
 }
 
-/// Whether a member is text: what it is with a string in it says so.
+/// Whether a member is text, judged by the response to a string in it.
 fn is_text(document: &Value, schema: &Value, name: &str) -> bool {
     let schema = resolved(document, schema);
     let within = |inner: &Value| is_text(document, inner, name);
@@ -215,7 +215,7 @@ fn is_text(document: &Value, schema: &Value, name: &str) -> bool {
     }
 }
 
-/// Sends as whoever may call a route; as a phone by a key of its own now and then, because one alone may not call so often.
+/// Calls routes as a caller that they are for. Phones get a new key now and then, because of the rate limit of each device.
 pub(super) struct Doors<'a> {
     world: &'a World,
     pub(super) tenant: &'a Tenant,
@@ -230,7 +230,7 @@ impl<'a> Doors<'a> {
         Self { world, tenant, phone: key(tenant).await, called: 0 }
     }
 
-    /// `path` has its parameters still; each is `parameter`, but a phone's own.
+    /// `path` still has its parameters. Each is replaced by `parameter`, except a phone's own id.
     pub(super) async fn call(&mut self, scheme: &str, method: &Method, path: &str, parameter: &str, body: &str) -> Answered {
         self.called += 1;
         if scheme == "dpop" && self.called.is_multiple_of(Self::OFTEN) {
@@ -281,7 +281,7 @@ async fn no_route_takes_control_characters_in_any_of_its_texts(world: &World) {
             let (path, value) = match parameter["in"].as_str().unwrap() {
                 "path" if scheme == "dpop" && name == "id" => continue,
                 "path" => (path.clone(), "a%00b"),
-                // HTTP has none in headers.
+                // HTTP allows none in headers.
                 "header" => continue,
                 _ => (format!("{path}?{}=a%00b", name.replace("[]", "%5B%5D")), "x"),
             };
@@ -313,11 +313,11 @@ async fn no_route_takes_control_characters_in_any_of_its_texts(world: &World) {
 async fn what_is_kept_to_the_letter_is_and_what_is_kept_of_proofs_is_text(world: &World) {
     let tenant = world.tenant().await;
     tenant.active("ada").await;
-    // JSON may say NUL; its text has none.
+    // JSON can escape NUL, although its text contains none.
     let ask = r#"{"user_identifier": "ada", "action": "a", "resource": "r", "custom_fields": {"a": "\u0000", "b": "1\n2"}}"#;
     let asked = backend(&world.http, &tenant.server, Method::POST, "/api/v2/trusonafications", ask).await;
     assert_eq!((asked.status, &asked.body["custom_fields"]), (201, &json!({"a": "\0", "b": "1\n2"})));
-    // What tells one proof from another is kept.
+    // What distinguishes one proof from another is kept.
     let (device, random) = (key(&tenant).await, Random::system());
     let (path, body) = ("/api/v2/user_freezes", "{}");
     let url = format!("{}{path}", world.http);

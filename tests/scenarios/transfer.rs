@@ -1,4 +1,4 @@
-//! A new phone takes the place of an old one, or comes beside it: by the word of both phones and of the person who holds the old one, once.
+//! A new phone replaces an old one, or is added beside it: both phones and the person with the old one have to sign, and it happens once.
 
 use std::sync::Arc;
 
@@ -54,11 +54,11 @@ scenarios!(
     an_operators_phone_is_never_moved,
 );
 
-/// How many race, and how many of them at once.
+/// The number of races, and how many run at the same time.
 const RACES: usize = 100;
 const AT_ONCE: usize = 4;
 
-/// What a phone by hand signs, to be changed before it does.
+/// The statements of a phone by hand, to be changed before it signs them.
 struct Papers {
     claims: TransferClaims,
     asks: TransferRequestClaims,
@@ -70,7 +70,7 @@ async fn papers(world: &World, old: &ByHand<'_>, new: &ByHand<'_>, act: Transfer
     Papers { claims, asks: TransferRequestClaims { iss: new.id(), aud, nonce: new.nonce().await } }
 }
 
-/// Sends what these keys signed, as the phone of the first.
+/// Sends the statements signed by these keys, as the phone with the first key.
 async fn send(world: &World, Papers { claims, asks }: &Papers, device: &PrivateKey, presence: &PrivateKey, new: &PrivateKey) -> Answered {
     let (statement, signature) = (sign_transfer(claims, device), sign_transfer(claims, presence));
     let body = json!({"statement": statement, "signature": signature, "request": sign_transfer_request(asks, new)}).to_string();
@@ -95,7 +95,7 @@ async fn allow(world: &World, tenant: &Tenant, phones: PhoneSettings) {
     assert_eq!(parties.update_relying_party(request).await.unwrap().into_inner().phones, Some(phones));
 }
 
-/// The devices a user has, active.
+/// The user's active devices.
 async fn devices_of(tenant: &Tenant, user: &str) -> Vec<String> {
     let bindings = tenant.backend.user_devices(user).await.unwrap();
     bindings.into_iter().filter(|b| b.state() == BindingState::Active).map(|b| b.device_identifier).collect()
@@ -121,7 +121,7 @@ async fn a_new_phone_takes_the_place_of_the_old_one(world: &World) {
     let before = tenant.backend.device_binding(old.device_identifier()).await.unwrap();
     let made = old.transfer(&new.transfer_request().await.unwrap(), TransferAct::Replace).await.unwrap();
     assert_eq!((made.device_identifier.as_str(), made.is_active), (new.device_identifier(), true));
-    // At once, on both sides.
+    // Immediately, on both sides.
     assert_eq!(devices_of(&tenant, "ada").await, [new.device_identifier()]);
     assert!(new.status().await.unwrap().is_active);
     let binding = tenant.backend.device_binding(new.device_identifier()).await.unwrap();
@@ -131,7 +131,7 @@ async fn a_new_phone_takes_the_place_of_the_old_one(world: &World) {
     let ended = bindings.get_binding(GetBindingRequest { id: before.id }).await.unwrap().into_inner();
     assert_eq!(ended.state(), BindingState::Deactivated);
     ensure_answers(&tenant, &new, "ada").await;
-    // And the old one is dead for good.
+    // The old one is retired permanently.
     eventually("the old phone is retired", async || tenant.backend.device(old.device_identifier()).await.unwrap().retired.then_some(()))
         .await;
     assert_eq!(code(old.status().await), "DEVICE_RETIRED");
@@ -192,17 +192,17 @@ async fn each_phone_sees_in_its_status_when_the_users_phones_were_activated(worl
     let seen = async |phone: &SoftPhone| phone.status().await.unwrap().user_devices;
     let which = |devices: &[UserDevice]| devices.iter().map(|device| device.is_this).collect::<Vec<_>>();
     assert_eq!(which(&seen(&first).await), [true]);
-    // One that is not active yet sees nothing of its user, and is not seen.
+    // A device that is not active yet sees none of its user's devices, and they do not see it.
     let binding = tenant.backend.create_binding("ada", second.device_identifier()).await.unwrap();
     assert_eq!((seen(&second).await, which(&seen(&first).await)), (Vec::new(), vec![true]));
     tenant.backend.activate_binding(&binding.id).await.unwrap();
     let both = seen(&first).await;
     assert_eq!((which(&both), which(&seen(&second).await)), (vec![true, false], vec![false, true]));
-    // In the order they were activated, as it says.
+    // In the order of activation, as documented.
     let times: Vec<Timestamp> = both.iter().map(|device| Timestamp::parse_rfc3339(&device.activated_at).unwrap()).collect();
     assert!(times[0] <= times[1], "{both:?}");
 
-    // Whoever takes a place takes it now; and it is not said with other answers, or of whom.
+    // A replacement counts as activated now. Only the status response has the list, and it identifies no device.
     first.transfer(&third.transfer_request().await.unwrap(), TransferAct::Replace).await.unwrap();
     let now = seen(&second).await;
     assert_eq!((which(&now), &now[0]), (vec![true, false], &UserDevice { is_this: true, ..both[1].clone() }));
@@ -222,13 +222,13 @@ async fn the_keys_of_a_stolen_phone_without_the_person_move_nothing(world: &Worl
     allow(world, &tenant, PhoneSettings { phones_add_phones: true, ..PhoneSettings::default() }).await;
     let (old, new) = (active(world, &tenant, "ada").await, registered(world, &tenant).await);
     for act in [TransferAct::Replace, TransferAct::Add] {
-        // Whoever has the device key has made keys of their own, too, and a phone.
+        // An attacker with the device key has also made keys of their own, and has a phone.
         for presence in [&old.device, &new.device, &new.presence, &key()] {
             let papers = papers(world, &old, &new, act).await;
             refused(&send(world, &papers, &old.device, presence, &new.device).await, 403, "TRANSFER_PRESENCE_REQUIRED");
         }
     }
-    // One that they put in its place does not count.
+    // A key that they put in place of the presence key does not count.
     let theirs = key();
     assert_eq!(old.replace(&theirs, None, &[]).await.status, 200);
     for act in [TransferAct::Replace, TransferAct::Add] {
@@ -236,7 +236,7 @@ async fn the_keys_of_a_stolen_phone_without_the_person_move_nothing(world: &Worl
         refused(&send(world, &papers, &old.device, &theirs, &new.device).await, 403, "TRANSFER_PRESENCE_REQUIRED");
         refused(&send(world, &papers, &old.device, &old.presence, &new.device).await, 403, "TRANSFER_PRESENCE_REQUIRED");
     }
-    // Nor is a person asked without being there.
+    // Nor does it work without the person's presence.
     let keys = SoftwareKeyStore::new(old.device.clone(), vec![(PresenceKind::Biometric, theirs)]);
     let absent = tenant.phone_of(keys, NeverPresent);
     let request = new.phone(&new.presence).transfer_request().await.unwrap();
@@ -259,7 +259,7 @@ async fn who_is_not_bound_or_bound_already_is_refused_and_nothing_changes(world:
     refused(&transfer(&old, &waiting).await, 409, "DEVICE_ALREADY_BOUND");
     let bound = active(world, &tenant, "eve").await;
     refused(&transfer(&old, &bound).await, 409, "DEVICE_ALREADY_BOUND");
-    // A phone that did not ask, that is not registered, and one that is retired.
+    // The new phone made no request, is not registered, or is retired.
     let stranger = ByHand::new(world, &tenant);
     refused(&transfer(&old, &stranger).await, 404, "NOT_FOUND");
     let papers = papers(world, &old, &new, TransferAct::Replace).await;
@@ -272,7 +272,7 @@ async fn who_is_not_bound_or_bound_already_is_refused_and_nothing_changes(world:
     refused(&transfer(&old, &unbound).await, 403, "DEVICE_RETIRED");
     let body = json!({"statement": "x".repeat(5_000), "signature": "", "request": "a.b.c"}).to_string();
     refused(&phone(&world.http, &old.device, Method::POST, "/api/v2/device_transfers", &body).await, 422, "VALIDATION_FAILED");
-    // A user who is gone has no place to hand on.
+    // A user who was deactivated has no place to transfer.
     assert_eq!(devices_of(&tenant, "ada").await, [old.id()]);
     tenant.backend.deactivate_user("ada").await.unwrap();
     let gone = transfer(&old, &new).await;
@@ -313,11 +313,11 @@ async fn a_statement_has_an_effect_once(world: &World) {
     let later = papers(world, &old, &new, TransferAct::Add).await;
     let first = send(world, &later, &old.device, &old.presence, &new.device).await;
     assert_eq!(first.status, 201, "{}", first.body);
-    // An answer that was lost may be asked for again.
+    // If the response was lost, the request may be repeated.
     let again = send(world, &later, &old.device, &old.presence, &new.device).await;
     assert_eq!((again.status, &again.body), (201, &first.body));
     refused(&send(world, &earlier, &old.device, &old.presence, &new.device).await, 409, "DEVICE_CHALLENGE_USED");
-    // Once the backend has put the new phone out, nothing brings it back but a new statement.
+    // Once the backend has deactivated the new phone, only a new statement can activate it again.
     let binding = tenant.backend.device_binding(&new.id()).await.unwrap();
     tenant.backend.deactivate_binding(&binding.id).await.unwrap();
     for papers in [&earlier, &later] {
@@ -328,7 +328,7 @@ async fn a_statement_has_an_effect_once(world: &World) {
 
 async fn of_two_new_phones_one_takes_the_place(world: &World) {
     let tenant = Arc::new(world.tenant().await);
-    // All of its phones register from here.
+    // All phones of the tenant register from this address.
     limit(world, &tenant, RelyingPartyLimits { registrations_per_address: 1_000, ..RelyingPartyLimits::default() }).await;
     race(&tenant, |tenant, n| async move {
         let user = format!("user {n}");
@@ -360,7 +360,7 @@ async fn no_answer_counts_that_is_given_after_its_phones_place_was_handed_on(wor
             replace(&old, &request).await.unwrap();
         };
         let (answered, ()) = tokio::join!(old.respond(&pending, Decision::Accept, None), transfer);
-        // It is confirmed.
+        // The accept succeeded.
         let late = code(old.respond(&pending, Decision::Accept, None).await);
         assert!(["DEVICE_NOT_BOUND", "DEVICE_RETIRED"].contains(&late.as_str()), "{late}");
         let accepted = tenant.backend.trusonafication(&id).await.unwrap().status() == Status::Accepted;
@@ -369,7 +369,7 @@ async fn no_answer_counts_that_is_given_after_its_phones_place_was_handed_on(wor
     .await;
 }
 
-/// Whoever has broken into a process, and has a phone of their own and the account that goes with it besides.
+/// An attacker has broken into a process, and also has a phone and an account of their own.
 async fn no_service_moves_a_place_by_its_own_key(world: &World) {
     let tenant = world.tenant().await;
     allow(world, &tenant, PhoneSettings { phones_add_phones: true, ..PhoneSettings::default() }).await;
@@ -379,7 +379,7 @@ async fn no_service_moves_a_place_by_its_own_key(world: &World) {
         let mut bindings = BindingServiceClient::new(thief.to(service_key::ServiceName::Binding));
         let mut devices = DeviceServiceClient::new(thief.to(service_key::ServiceName::Registry));
         for act in [TransferAct::Replace, TransferAct::Add] {
-            // Ada's place to their phone, by their keys; their place to a phone of Ada's that did not ask.
+            // Ada's place to the attacker's phone, with the attacker's keys. The attacker's place to a phone of Ada's that made no request.
             let (from_ada, to_hers) = (papers(world, &ada, &theirs, act).await, papers(world, &mallory, &hers, act).await);
             for (old, Papers { claims, asks }, keys) in [
                 (&ada, &from_ada, [&mallory.device, &mallory.presence, &theirs.device]),
@@ -402,12 +402,12 @@ async fn no_service_moves_a_place_by_its_own_key(world: &World) {
         }
     }
     assert_eq!((devices_of(&tenant, "ada").await, devices_of(&tenant, "mallory").await), (vec![ada.id()], vec![mallory.id()]));
-    // With all that it takes it is done.
+    // With all valid signatures it succeeds.
     let good = papers(world, &ada, &hers, TransferAct::Replace).await;
     assert_eq!(send(world, &good, &ada.device, &ada.presence, &hers.device).await.status, 201);
 }
 
-/// A session is of whoever took the invitation, by that phone.
+/// A session belongs to the operator who took the invitation, on that phone.
 async fn an_operators_phone_is_never_moved(world: &World) {
     let (phone, _) = enrolled(world, "Olga", Role::Owner).await;
     let new = enrolled(world, "Otto", Role::Auditor).await.0;
@@ -417,7 +417,7 @@ async fn an_operators_phone_is_never_moved(world: &World) {
     assert!(phone.status().await.unwrap().is_active);
 }
 
-/// Hands a place on, as often as it takes where the machine is too busy to act upon what was checked.
+/// Transfers a place. Tries again when the machine is too busy to commit while the checks are still valid.
 async fn replace(old: &SoftPhone, request: &str) -> Result<Transferred, Error> {
     loop {
         match old.transfer(request, TransferAct::Replace).await {
@@ -427,7 +427,7 @@ async fn replace(old: &SoftPhone, request: &str) -> Result<Transferred, Error> {
     }
 }
 
-/// Runs as many races as it takes, some at once.
+/// Runs the number of races, several at the same time.
 async fn race<F: Future<Output = ()> + Send + 'static>(tenant: &Arc<Tenant>, run: impl Fn(Arc<Tenant>, usize) -> F) {
     let mut races = JoinSet::new();
     for n in 0..RACES {

@@ -30,7 +30,7 @@ scenarios!(
 
 const ORIGIN: &str = "https://shop.example.com";
 
-/// What a page does.
+/// A request as a page makes it.
 async fn page(world: &World, method: Method, path: &str, origin: &str, body: Option<Value>) -> Answered {
     let mut request = Client::new().request(method, format!("{}{path}", world.http)).header("Origin", origin);
     if let Some(body) = body {
@@ -41,7 +41,7 @@ async fn page(world: &World, method: Method, path: &str, origin: &str, body: Opt
     http::read(response).await
 }
 
-/// A code as a page makes it: id, payload, the whole answer.
+/// Creates a code as a page does: its id, its payload and the whole response.
 pub(super) async fn code(world: &World, tenant: &Tenant) -> (String, String, Value) {
     let made = page(world, Method::POST, "/api/v2/trucodes", ORIGIN, Some(json!({"relying_party_id": tenant.id}))).await;
     assert_eq!(made.status, 201, "{}", made.body);
@@ -158,7 +158,7 @@ async fn a_page_of_another_site_makes_no_code_and_sees_none(world: &World) {
     assert_eq!(preflight.headers()["access-control-allow-headers"], "content-type");
 }
 
-/// Browsers name the origin when they POST, and not when a page asks its own server by GET.
+/// Browsers send an `Origin` header with a POST, but not when a page GETs from its own server.
 async fn a_page_of_the_gateways_own_sees_the_codes_it_made(world: &World) {
     let tenant = world.tenant().await;
     let phone = tenant.registered().await;
@@ -216,7 +216,7 @@ async fn a_binding_by_code_that_was_left_half_is_made_whole_when_the_call_is_rep
     let phone = tenant.registered().await;
     let (id, payload, _) = code(world, &tenant).await;
     phone.pair(&phone.scan(&payload).await.unwrap(), None).await.unwrap();
-    // As the first of the two steps leaves it when the second fails.
+    // The state in which the first of the two steps leaves it when the second fails.
     tenant.backend.create_binding("ada", phone.device_identifier()).await.unwrap();
     assert!(!phone.status().await.unwrap().is_active);
     let bind = async |user: &str| {

@@ -1,4 +1,4 @@
-//! Whoever waits is woken.
+//! Callers that wait are woken.
 
 use std::{collections::BTreeSet, pin::pin, time::Duration};
 
@@ -129,7 +129,7 @@ async fn lists_have_filters_and_pages(world: &World) {
 async fn a_list_of_large_ones_comes_in_smaller_pages(world: &World) {
     let tenant = world.tenant().await;
     tenant.active("ada").await;
-    // Told as text, too: 900 kB each.
+    // Reported as text, too: 900 kB each.
     let fields = json!({"contract": "x".repeat(450_000)});
     for _ in 0..5 {
         tenant.backend.create_trusonafication(log_in().custom_fields(fields.as_object().unwrap())).await.unwrap();
@@ -203,7 +203,7 @@ async fn a_browser_that_knows_that_its_code_is_over_has_nobody_asked_while_it_wa
     let world = World::embedded_by(clock.clone()).await;
     let mut browser = Browser::new(&world.http);
     browser.post("/console/api/sign_in", &json!({})).await;
-    // The code is over, what the browser keeps of it is not.
+    // The code has expired, but the browser's cookie has not.
     clock.advance(Duration::from_secs(150));
     let statements = async || {
         let metrics = reqwest::get(format!("{}/metrics", world.endpoints.registry)).await.unwrap().text().await.unwrap();

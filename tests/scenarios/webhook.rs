@@ -1,4 +1,4 @@
-//! Endpoints of a relying party: signed, filtered, switched off and on, and what goes wrong recorded.
+//! Endpoints of a relying party: signed, filtered, disabled and enabled, with failures recorded.
 
 use std::{
     collections::VecDeque,
@@ -67,7 +67,7 @@ async fn switch(tenant: &Tenant, id: &str, enabled: bool) -> Endpoint {
     endpoints(tenant).update_endpoint(request).await.unwrap().into_inner()
 }
 
-/// Has something end that endpoints are told of; returns its id.
+/// Ends a trusonafication, so that endpoints get an event. Returns its id.
 async fn canceled(tenant: &Tenant) -> String {
     let ask = NewTrusonafication::user("ada", "log in", "Acme");
     let id = tenant.backend.create_trusonafication(ask).await.unwrap().trusonafication.id;
@@ -82,10 +82,10 @@ async fn accepted(tenant: &Tenant, phone: &SoftPhone) -> String {
     id
 }
 
-/// The delivery about a trusonafication, once it has got so far.
+/// The delivery about a trusonafication, once it is in this state.
 async fn delivery(tenant: &Tenant, trusonafication: &str, ready: impl Fn(&Delivery) -> bool) -> Delivery {
     let mut client = deliveries(tenant);
-    // An outcome is recorded right after the answer of the receiver.
+    // The outcome is recorded right after the receiver's response.
     tokio::time::timeout(PATIENCE, async {
         loop {
             let request = ListDeliveriesRequest { trusonafication_id: trusonafication.to_owned(), ..ListDeliveriesRequest::default() };
@@ -136,7 +136,7 @@ async fn every_end_is_told_with_a_receipt_that_verifies(world: &World) {
     let phone = tenant.active("ada").await;
     let mut receiving = receiver(Vec::new()).await;
     let secret = create(&tenant, &receiving.url, &[]).await.secret;
-    // With whatever may be spelled in two ways.
+    // With everything that can be spelled in two ways.
     let ask = r#"{"user_identifier": "ada", "action": "é \u0026 \/", "resource": "Acme", "custom_fields": {"n": 1.50, "b": {"\u00e9": "\u007f"}, "a": [1e3]}}"#;
     for decision in [Decision::Accept, Decision::Reject] {
         let created = http::backend(&world.http, &tenant.server, Method::POST, "/api/v2/trusonafications", ask).await;
@@ -170,7 +170,7 @@ async fn while_keys_are_exchanged_holders_of_either_verify(world: &World) {
     canceled(&tenant).await;
     let told = receiving.next().await;
     assert!(verify(&tenant, &first.secret, &told).await.is_ok() && verify(&tenant, &second.secret, &told).await.is_ok());
-    // Known to others: the old ones are worth nothing at once.
+    // Leaked secrets: the old ones become invalid immediately.
     let third = rotate(Some(0)).await;
     canceled(&tenant).await;
     let told = receiving.next().await;
@@ -199,7 +199,7 @@ async fn a_second_exchange_leaves_the_secret_of_a_receiver_good_and_one_too_many
     for secret in &secrets {
         assert!(verify(&tenant, secret, &told).await.is_ok());
     }
-    // Without an overlap all of them end, and there is room again.
+    // Without an overlap all of them end, and there is capacity again.
     let alone = rotate(Some(0)).await.unwrap();
     assert!(alone.endpoint.unwrap().previous_keys_until.is_none());
     canceled(&tenant).await;
@@ -216,7 +216,7 @@ async fn a_receiver_that_leaves_its_answers_open_holds_up_nothing(world: &World)
     tenant.active("ada").await;
     let mut receiving = replying(VecDeque::new(), Reply::Open).await;
     create(&tenant, &receiving.url, &["trusonafication.canceled"]).await;
-    // An attempt may take as long as this.
+    // The longest that an attempt may take.
     tokio::time::timeout(PATIENCE, async {
         for _ in 0..4 {
             let id = canceled(&tenant).await;
@@ -278,7 +278,7 @@ async fn an_endpoint_that_is_gone_is_disabled_and_what_it_missed_can_be_sent_lat
     assert!(told.contains(&first) && told.contains(&second));
     let done = async |id: &str| delivery(&tenant, id, |d| d.state() == DeliveryState::Succeeded).await;
     assert_eq!((done(&first).await.attempts.len(), done(&second).await.attempts.len()), (2, 1));
-    // Nothing is exhausted any more; what succeeded is sent again only on request.
+    // No delivery is exhausted any more. Successful ones are sent again only on request.
     assert_eq!(deliveries(&tenant).redeliver_many(many.clone()).await.unwrap().into_inner().count, 0);
     let all = RedeliverManyRequest { include_succeeded: true, ..many };
     assert_eq!(deliveries(&tenant).redeliver_many(all).await.unwrap().into_inner().count, 2);
@@ -346,7 +346,7 @@ async fn a_receiver_that_never_answers_delays_nobody_else(world: &World) {
     dead.next().await;
     canceled(&quick).await;
     well.next().await;
-    // Nor the other endpoint of the same relying party.
+    // Nor does the other endpoint of the same relying party.
     for _ in 0..30 {
         neighbour.next().await;
     }
@@ -381,7 +381,7 @@ fn long_ago() -> Timestamp {
     Clock::system().now() - Duration::from_secs(1)
 }
 
-/// A port nobody listens on.
+/// A port that nothing listens on.
 async fn free_port() -> u16 {
     tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
 }

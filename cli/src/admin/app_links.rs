@@ -13,27 +13,27 @@ use crate::output::{Record, record};
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Say which apps open the links of a host; replaces what was said before
+    /// Set the apps that open links of a host; replaces the previous settings
     #[command(after_help = "Example:
   nodkey admin app-links set acme.links.example.com --android com.example.app=AB:CD:... --apple TEAMID1234.com.example.app")]
     Set {
         /// The host of the links; it must lead to the gateway, with TLS
         host: String,
-        /// An Android app with the SHA-256 fingerprint of its certificate; may be given often, the same package, too
+        /// An Android app with the SHA-256 fingerprint of its certificate; may be repeated, also for the same package
         #[arg(long, value_name = "PACKAGE=FINGERPRINT", value_parser = package)]
         android: Vec<(String, String)>,
-        /// An Apple app, by its application identifier; may be given often
+        /// An Apple app, by its application identifier; may be repeated
         #[arg(long, value_name = "TEAM.BUNDLE")]
         apple: Vec<String>,
-        /// Where a person without the app gets it
+        /// Where people without the app can get it
         #[arg(long, value_name = "URL", default_value = "", hide_default_value = true)]
         download_url: String,
     },
-    /// Show which apps open them
+    /// Show the apps that open links
     #[command(after_help = "Example:
   nodkey admin app-links show --json")]
     Show,
-    /// Let no app open them any more
+    /// Remove the app links: no app opens them any more
     #[command(after_help = "Example:
   nodkey admin app-links remove")]
     Remove,
@@ -63,7 +63,7 @@ fn package(text: &str) -> anyhow::Result<(String, String)> {
     Ok((package.to_owned(), fingerprint.to_owned()))
 }
 
-/// One app a package, with every fingerprint that was given for it.
+/// Groups the fingerprints by package.
 fn android_apps(given: Vec<(String, String)>) -> Vec<AndroidApp> {
     let mut apps: Vec<AndroidApp> = Vec::new();
     for (package_name, fingerprint) in given {

@@ -18,14 +18,14 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// List what operators did, newest first
+    /// List operators' actions, newest first
     #[command(after_help = "Example:
   nodkey admin audit list --method CreateCredential --json")]
     List {
-        /// Only what was done for this relying party
+        /// Only actions for this relying party
         #[arg(long = "for", value_name = "UUID", default_value = "", hide_default_value = true)]
         relying_party_id: String,
-        /// Only what this operator did
+        /// Only actions of this operator
         #[arg(long = "by", value_name = "UUID", default_value = "", hide_default_value = true)]
         operator_id: String,
         /// Only calls of this method
@@ -34,7 +34,7 @@ pub enum Verb {
         #[command(flatten)]
         page: PageArgs,
     },
-    /// Export the log with its hashes and signed checkpoints, as lines of JSON, for `nodkey audit verify`
+    /// Export the log with its hashes and signed checkpoints as JSON Lines, for `nodkey audit verify`
     #[command(after_help = "Examples:
   nodkey admin audit export > audit.jsonl
   nodkey admin audit export --for 018f4c1e-... | nodkey audit verify --jwks archive.json -
@@ -43,22 +43,22 @@ pub enum Verb {
         /// Only the chain of this relying party
         #[arg(long = "for", value_name = "UUID", default_value = "", hide_default_value = true)]
         relying_party_id: String,
-        /// How each line is written: as it is, which can be verified, or as a syslog message (RFC 5424)
+        /// The format of each line: as stored, which can be verified, or as a syslog message (RFC 5424)
         #[arg(long, value_enum, default_value_t = Format::Jsonl)]
         format: Format,
     },
 }
 
-/// How an export is written.
+/// The format of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// Lines of JSON.
+    /// JSON Lines.
     Jsonl,
     /// Syslog messages.
     Syslog,
 }
 
-/// How many lines are asked for at once.
+/// How many entries are requested in one call.
 const LINES: i32 = 500;
 
 /// Runs the verb.

@@ -23,7 +23,7 @@ const STATE: &str = "BINDING_STATE_";
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Bind a device to a user, inactive. The id is the activation code
+    /// Bind a device to a user, inactive until activated. The id is the activation code
     #[command(after_help = "Example:
   nodkey admin bindings create --user ada --device NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs")]
     Create {
@@ -34,11 +34,11 @@ pub enum Verb {
         #[arg(long)]
         device: String,
     },
-    /// Activate a binding: from then on the user can be asked
+    /// Activate a binding: the user can be prompted from then on
     #[command(after_help = "Example:
   nodkey admin bindings activate 01890a5d-ac96-774b-bcce-b302099a8057")]
     Activate {
-        /// Which; the activation code
+        /// Activation code: the binding id
         id: String,
     },
     /// List bindings, newest first
@@ -47,25 +47,25 @@ pub enum Verb {
     List {
         #[command(flatten)]
         page: PageArgs,
-        /// Only this user's
+        /// Only bindings of this user
         #[arg(long, default_value = "", hide_default_value = true)]
         user: String,
-        /// Only those in this state
+        /// Only bindings in this state
         #[arg(long, value_parser = PossibleValuesParser::new(["inactive", "active", "deactivated"]))]
         state: Option<String>,
     },
-    /// Show one
+    /// Show a binding
     #[command(after_help = "Example:
   nodkey admin bindings show 01890a5d-ac96-774b-bcce-b302099a8057")]
     Show {
-        /// Which
+        /// Binding id
         id: String,
     },
-    /// Deactivate a binding for good
+    /// Deactivate a binding permanently
     #[command(after_help = "Example:
   nodkey admin bindings deactivate 01890a5d-ac96-774b-bcce-b302099a8057")]
     Deactivate {
-        /// Which
+        /// Binding id
         id: String,
         #[command(flatten)]
         sure: Sure,
@@ -93,7 +93,7 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
         Verb::Activate { id } => answer(client.activate_binding(request(ActivateBindingRequest { id }))).await?,
         Verb::Show { id } => answer(client.get_binding(request(GetBindingRequest { id }))).await?,
         Verb::Deactivate { id, sure } => {
-            sure.ask(&format!("Deactivate binding {} for good", plain(&id)))?;
+            sure.ask(&format!("Deactivate binding {} permanently", plain(&id)))?;
             answer(client.deactivate_binding(request(DeactivateBindingRequest { id }))).await?
         }
     };

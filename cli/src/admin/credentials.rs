@@ -23,7 +23,7 @@ use crate::{
 pub enum Kind {
     /// For a backend
     Server,
-    /// For a mobile app; registers devices and nothing else
+    /// For a mobile app; can only register devices
     Mobile,
 }
 
@@ -33,7 +33,7 @@ pub enum Verb {
     #[command(after_help = "Example:
   nodkey admin credentials create server --relying-party 01890a5d-ac96-774b-bcce-b302099a8057 --json")]
     Create {
-        /// For whom
+        /// What the credential is for
         #[arg(value_enum)]
         kind: Kind,
     },
@@ -41,11 +41,11 @@ pub enum Verb {
     #[command(after_help = "Example:
   nodkey admin credentials list")]
     List(PageArgs),
-    /// Disable a credential: refused everywhere within 30 seconds
+    /// Disable a credential: it is refused everywhere within 30 seconds
     #[command(after_help = "Example:
   nodkey admin credentials disable 01890a5d-ac96-774b-bcce-b302099a8057")]
     Disable {
-        /// Which
+        /// Credential id
         id: String,
         #[command(flatten)]
         sure: Sure,
@@ -76,11 +76,11 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
             let mut record = to_record(&created.credential.unwrap_or_default());
             record.insert("secret", json!(created.secret));
             admin.show(&record)?;
-            anstream::eprintln!("keep the secret now: it is not shown again");
+            anstream::eprintln!("save the secret now: it is not shown again");
             Ok(())
         }
         Verb::Disable { id, sure } => {
-            sure.ask(&format!("Disable credential {} for good", plain(&id)))?;
+            sure.ask(&format!("Disable credential {} permanently", plain(&id)))?;
             let message = DisableCredentialRequest { relying_party_id, id };
             admin.show(&to_record(&answer(client.disable_credential(request(message))).await?))
         }

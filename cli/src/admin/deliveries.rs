@@ -21,7 +21,7 @@ use super::{
 };
 use crate::output::{Record, filled, record};
 
-/// How long sending many again may take.
+/// The deadline of a call that sends many again.
 const PATIENCE: Duration = Duration::from_mins(10);
 const STATE: &str = "DELIVERY_STATE_";
 
@@ -34,27 +34,27 @@ pub enum Verb {
     List {
         #[command(flatten)]
         page: PageArgs,
-        /// Only those in this state
+        /// Only deliveries in this state
         #[arg(long, value_parser = PossibleValuesParser::new(["pending", "succeeded", "exhausted"]))]
         state: Option<String>,
-        /// Only those about this trusonafication
+        /// Only deliveries about this trusonafication
         #[arg(long, value_name = "UUID", default_value = "", hide_default_value = true)]
         trusonafication: String,
-        /// Only those about this: `device/ID`, `binding/ID`, `identity_document/ID`, `user/IDENTIFIER`
+        /// Only deliveries about this subject: `device/ID`, `binding/ID`, `identity_document/ID`, `user/IDENTIFIER`
         #[arg(long, value_name = "SUBJECT", default_value = "", hide_default_value = true, conflicts_with = "trusonafication")]
         about: String,
-        /// Only those to this endpoint
+        /// Only deliveries to this endpoint
         #[arg(long, value_name = "UUID", default_value = "", hide_default_value = true)]
         endpoint: String,
     },
-    /// Show one with its attempts
+    /// Show a delivery with its attempts
     #[command(after_help = "Example:
   nodkey admin deliveries show 01890a5d-ac96-774b-bcce-b302099a8057")]
     Show {
-        /// Which
+        /// Delivery id
         id: String,
     },
-    /// Send some again, whatever their state, or all exhausted ones since a time
+    /// Send deliveries again, whatever their state, or all exhausted ones since a time
     #[command(after_help = "Examples:
   nodkey admin deliveries redeliver 01890a5d-ac96-774b-bcce-b302099a8057
   nodkey admin deliveries redeliver --since 2026-11-01T00:00:00Z
@@ -64,19 +64,19 @@ pub enum Verb {
 
 #[derive(Debug, clap::Args)]
 pub struct Redeliver {
-    /// Which
+    /// Delivery ids
     #[arg(required_unless_present = "since", conflicts_with = "since")]
     ids: Vec<String>,
-    /// All exhausted ones since then (RFC 3339)
+    /// All exhausted deliveries since this time (RFC 3339)
     #[arg(long, value_name = "TIME", value_parser = Timestamp::parse_rfc3339)]
     since: Option<Timestamp>,
-    /// Until then; default: now
+    /// Until this time; default: now
     #[arg(long, value_name = "TIME", value_parser = Timestamp::parse_rfc3339, requires = "since")]
     until: Option<Timestamp>,
-    /// Only those to this endpoint
+    /// Only deliveries to this endpoint
     #[arg(long, value_name = "UUID", requires = "since", default_value = "", hide_default_value = true)]
     endpoint: String,
-    /// Also what succeeded: receivers get it twice
+    /// Include deliveries that succeeded: receivers get them twice
     #[arg(long, requires = "since")]
     include_succeeded: bool,
 }
@@ -113,7 +113,7 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
             let (since, until) = (Some(timestamp(since)), until.map(timestamp));
             let message = RedeliverManyRequest { since, until, endpoint_id: endpoint, include_succeeded };
             let mut request = Request::new(message);
-            // As many as there are.
+            // There may be many.
             request.set_timeout(PATIENCE);
             admin.show(&record([("count", json!(answer(client.redeliver_many(request)).await?.count))]))
         }

@@ -25,27 +25,27 @@ pub enum Verb {
     #[command(after_help = "Example:
   nodkey admin devices list --page-size 20")]
     List(PageArgs),
-    /// Show one with its public keys
+    /// Show a device with its public keys
     #[command(after_help = "Example:
   nodkey admin devices show NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs")]
     Show {
         /// Device identifier
         id: String,
     },
-    /// Have presence keys count that came later: their accepts prove level 2 from then on
+    /// Approve presence keys that were added after registration: accepts by them prove level 2 from then on
     #[command(after_help = "Example:
   nodkey admin devices approve-keys NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs Zr0WSvqNxXVK0Ll5ZbZVo6mJk5n3gT2yQ4kq0b1cD2E
 
-Make sure by other means that the phone is still its user's. `show` tells the thumbprints.")]
+Make sure by other means that the phone is still its user's. `show` prints the thumbprints.")]
     ApproveKeys {
         /// Device identifier
         id: String,
         /// Thumbprint of a key
         thumbprint: String,
-        /// Thumbprint of another
+        /// Thumbprint of a second key
         other: Option<String>,
     },
-    /// Retire one for good: its keys are dead at once
+    /// Retire a device permanently: its keys are revoked immediately
     #[command(after_help = "Example:
   nodkey admin devices retire NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs")]
     Retire {
@@ -74,7 +74,7 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
             answer(client.approve_device_keys(request(ApproveDeviceKeysRequest { device_id: id, thumbprints }))).await?
         }
         Verb::Retire { id, sure } => {
-            sure.ask(&format!("Retire device {} for good", plain(&id)))?;
+            sure.ask(&format!("Retire device {} permanently", plain(&id)))?;
             answer(client.retire_device(request(RetireDeviceRequest { device_id: id }))).await?
         }
     };

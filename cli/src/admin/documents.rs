@@ -1,9 +1,9 @@
 //! `nodkey admin documents`.
 
-use clap::Subcommand;
+use clap::{Subcommand, builder::PossibleValuesParser};
 use nodkey_proto::registry::v1::{
-    DocumentType, IdentityDocument, ListIdentityDocumentsRequest, RegisterIdentityDocumentRequest,
-    identity_document_service_client::IdentityDocumentServiceClient,
+    DocumentType, GetIdentityDocumentRequest, IdentityDocument, ListIdentityDocumentsRequest, RegisterIdentityDocumentRequest,
+    SetVerificationStatusRequest, VerificationStatus, identity_document_service_client::IdentityDocumentServiceClient,
 };
 use nodkey_server_sdk::ServiceName;
 use serde_json::json;
@@ -12,7 +12,7 @@ use super::{
     Admin, answer,
     list::{PageArgs, list},
     request,
-    values::{time, word},
+    values::{name, time, word},
 };
 use crate::output::{Record, record};
 
@@ -27,7 +27,24 @@ pub enum Verb {
         #[command(flatten)]
         page: PageArgs,
     },
-    /// Have a document of a device's user count: accepts that present it are level 3
+    /// Show a document
+    #[command(after_help = "Example:
+  nodkey admin documents show 019ab2f4-9000-7a52-9d27-0d2b8a7f4c99")]
+    Show {
+        /// Id of the document
+        id: String,
+    },
+    /// Record what a third party's verification of a document found; levels do not change
+    #[command(after_help = "Example:
+  nodkey admin documents set-status 019ab2f4-9000-7a52-9d27-0d2b8a7f4c99 verified")]
+    SetStatus {
+        /// Id of the document
+        id: String,
+        /// What was found
+        #[arg(value_parser = PossibleValuesParser::new(STATUSES))]
+        status: String,
+    },
+    /// Vouch for a document of a device's user, so that it counts: accepts that present it are level 3
     #[command(after_help = "Example:
   nodkey admin documents register NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 
@@ -39,6 +56,8 @@ Make sure by other means that it is that user's. A phone that registered it with
         hash: String,
     },
 }
+
+const STATUSES: [&str; 4] = ["unverified", "unverifiable", "verified", "failed"];
 
 /// Runs the verb.
 pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
@@ -52,6 +71,14 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
                 Ok((answer.identity_documents.iter().map(to_record).collect(), answer.next_page_token))
             })
             .await
+        }
+        Verb::Show { id } => {
+            admin.show(&to_record(&answer(client.get_identity_document(request(GetIdentityDocumentRequest { id }))).await?))
+        }
+        Verb::SetStatus { id, status } => {
+            let status = VerificationStatus::from_str_name(&name("VERIFICATION_STATUS_", &status)).unwrap_or_default();
+            let message = SetVerificationStatusRequest { id, verification_status: status.into() };
+            admin.show(&to_record(&answer(client.set_verification_status(request(message))).await?))
         }
         Verb::Register { device, hash } => {
             let document_type = DocumentType::AamvaDriversLicense.into();
@@ -72,4 +99,16 @@ fn to_record(document: &IdentityDocument) -> Record {
         ("verified_at", time(document.verified_at.as_ref())),
         ("created_at", time(document.created_at.as_ref())),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_that_can_be_recorded_is_one() {
+        for status in STATUSES {
+            assert!(VerificationStatus::from_str_name(&name("VERIFICATION_STATUS_", status)).is_some(), "{status}");
+        }
+    }
 }

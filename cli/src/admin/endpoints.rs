@@ -42,21 +42,21 @@ pub enum Verb {
     #[command(after_help = "Example:
   nodkey admin endpoints create https://shop.example.com/nodkey --event trusonafication.accepted --event device.keys_changed")]
     Create {
-        /// Where results are posted to
+        /// URL that events are posted to
         url: String,
-        /// What it is told; may be given several times. Default: everything
+        /// An event type to send; may be repeated. Default: all
         #[arg(long = "event", value_name = "EVENT", value_parser = PossibleValuesParser::new(EVENTS))]
         events: Vec<String>,
     },
-    /// Receive, verify and print on this machine until Ctrl-C: for a server that runs here, too
+    /// Receive, verify and print webhooks on this machine until Ctrl-C, for a server that also runs here
     #[command(after_help = "Examples:
   nodkey admin endpoints listen
   nodkey admin endpoints listen --event trusonafication.accepted --json | jq .data.user_identifier")]
     Listen {
-        /// Where to listen; by default on a free port
+        /// Address to listen on; by default a free port
         #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", hide_default_value = true)]
         address: SocketAddr,
-        /// What to be told; may be given several times. Default: everything
+        /// An event type to receive; may be repeated. Default: all
         #[arg(long = "event", value_name = "EVENT", value_parser = PossibleValuesParser::new(EVENTS))]
         events: Vec<String>,
     },
@@ -64,59 +64,59 @@ pub enum Verb {
     #[command(after_help = "Example:
   nodkey admin endpoints list")]
     List(PageArgs),
-    /// Show one: whether it is on, and why not
+    /// Show an endpoint: whether it is enabled, and if not, why
     #[command(after_help = "Example:
   nodkey admin endpoints show 01890a5d-ac96-774b-bcce-b302099a8057")]
     Show {
-        /// Which
+        /// Endpoint id
         id: String,
     },
-    /// Change where one is or what it is told; what is not named stays
+    /// Change the URL or the event types of an endpoint; settings that are not named stay as they are
     #[command(after_help = "Example:
   nodkey admin endpoints update 01890a5d-ac96-774b-bcce-b302099a8057 --url https://new.example.com/nodkey")]
     Update {
-        /// Which
+        /// Endpoint id
         id: String,
-        /// Where results are posted to
+        /// URL that events are posted to
         #[arg(long)]
         url: Option<String>,
-        /// What it is told; may be given several times
+        /// An event type to send; may be repeated
         #[arg(long = "event", value_name = "EVENT", value_parser = PossibleValuesParser::new(EVENTS))]
         events: Vec<String>,
-        /// It is told everything
+        /// Send all event types
         #[arg(long, conflicts_with = "events")]
         all_events: bool,
     },
-    /// Send to one again
+    /// Enable an endpoint
     #[command(after_help = "Example:
   nodkey admin endpoints enable 01890a5d-ac96-774b-bcce-b302099a8057
   nodkey admin deliveries redeliver --endpoint 01890a5d-ac96-774b-bcce-b302099a8057 --since 2026-11-01T00:00:00Z")]
     Enable {
-        /// Which
+        /// Endpoint id
         id: String,
     },
-    /// Send nothing to one. What happens meanwhile is kept, and can be sent later
+    /// Disable an endpoint. Events that happen meanwhile are kept, and can be sent later
     #[command(after_help = "Example:
   nodkey admin endpoints disable 01890a5d-ac96-774b-bcce-b302099a8057")]
     Disable {
-        /// Which
+        /// Endpoint id
         id: String,
     },
-    /// Give one new keys. Its secret is shown once; the old keys sign, too, for a while
+    /// Rotate the keys of an endpoint. Its new secret is shown once; the old keys also sign for a while
     #[command(after_help = "Example:
   nodkey admin endpoints rotate 01890a5d-ac96-774b-bcce-b302099a8057 --overlap-seconds 3600")]
     Rotate {
-        /// Which
+        /// Endpoint id
         id: String,
-        /// How long the old keys sign, too: 0 when they are known to others
+        /// How long the old keys also sign: 0 if they have leaked
         #[arg(long, value_name = "SECONDS", default_value_t = 86_400, value_parser = clap::value_parser!(i32).range(0..=604_800))]
         overlap_seconds: i32,
     },
-    /// Delete one; what is still to be sent to it is given up
+    /// Delete an endpoint; its pending deliveries are dropped
     #[command(after_help = "Example:
   nodkey admin endpoints delete 01890a5d-ac96-774b-bcce-b302099a8057")]
     Delete {
-        /// Which
+        /// Endpoint id
         id: String,
         #[command(flatten)]
         sure: Sure,
@@ -150,7 +150,7 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
             return show_secret(admin, answer(client.rotate_endpoint_keys(request(message))).await?);
         }
         Verb::Delete { id, sure } => {
-            sure.ask(&format!("Delete webhook endpoint {}, and give up what is still to be sent to it", plain(&id)))?;
+            sure.ask(&format!("Delete webhook endpoint {}, and drop its pending deliveries", plain(&id)))?;
             answer(client.delete_endpoint(request(DeleteEndpointRequest { id: id.clone() }))).await?;
             return admin.show(&record([("id", json!(id)), ("deleted", json!(true))]));
         }
@@ -168,7 +168,7 @@ fn show_secret(admin: &Admin, created: CreateEndpointResponse) -> anyhow::Result
     let mut record = to_record(&created.endpoint.unwrap_or_default());
     record.insert("secret", json!(created.secret));
     admin.show(&record)?;
-    anstream::eprintln!("keep the secret now: it is not shown again");
+    anstream::eprintln!("save the secret now: it is not shown again");
     Ok(())
 }
 

@@ -18,15 +18,16 @@ use crate::{
     output::{document, line, plain},
 };
 
-/// How many rows one message carries at most, and how many bytes: the gateway takes 64 KiB.
+/// The maximum number of rows and of bytes in one message: the gateway accepts 64 KiB.
 const ROWS: usize = 500;
 const BYTES: usize = 48 << 10;
-/// How long the server may take for all of it.
+/// The deadline of the whole import.
 const DEADLINE: Duration = Duration::from_mins(30);
 
-/// Take over users and bindings from a CSV file: all of it, or nothing
+/// Import users and bindings from a CSV file, all or none
 ///
-/// Every line is checked first, and every fault is told with its line. Run it again after an interruption: what is there already stays as it is.
+/// Every line is checked first, and every error is reported with its line number. After an interruption, run it again: existing users and
+/// bindings stay as they are.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   nodkey admin import users.csv --dry-run
@@ -34,18 +35,18 @@ const DEADLINE: Duration = Duration::from_mins(30);
 
 The first line names the columns; order does not matter:
   user_identifier    the relying party's own name for the user
-  device_identifier  of a device that has registered; empty: no binding
-  active             true: active at once; false or empty: waits for its activation code
-  trusona_id         a number the user has elsewhere; empty: none")]
+  device_identifier  identifier of a registered device; empty: no binding
+  active             true: active immediately; false or empty: waits for its activation code
+  trusona_id         the user's Trusona ID, if any")]
 pub struct Args {
-    /// The file; UTF-8, at most 50,000 lines
+    /// The file: UTF-8, at most 50,000 lines
     file: PathBuf,
-    /// Only tell what would happen
+    /// Only report what would happen
     #[arg(long)]
     dry_run: bool,
 }
 
-/// The columns; the first must be there.
+/// The columns. The first one is required.
 const COLUMNS: [&str; 4] = ["user_identifier", "device_identifier", "active", "trusona_id"];
 
 #[derive(Debug, Deserialize)]
@@ -63,7 +64,7 @@ struct Line {
 pub async fn run(admin: &Admin, args: Args) -> anyhow::Result<()> {
     let file = std::fs::File::open(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
     let rows = read(file)?;
-    anyhow::ensure!(!rows.is_empty(), "{} has no line after the one that names the columns", args.file.display());
+    anyhow::ensure!(!rows.is_empty(), "{} has no lines after the column names", args.file.display());
     let bar = progress(rows.len(), admin.json);
     let (sent, dry_run) = (bar.clone(), args.dry_run);
     let messages: Vec<_> = chunks(rows).into_iter().map(|rows| ImportUsersRequest { rows, dry_run }).collect();
@@ -80,11 +81,11 @@ pub async fn run(admin: &Admin, args: Args) -> anyhow::Result<()> {
     report(admin, &answered?, args.dry_run)
 }
 
-/// Rows as messages carry them.
+/// Splits rows into messages.
 fn chunks(rows: Vec<ImportRow>) -> Vec<Vec<ImportRow>> {
     let (mut chunks, mut bytes) = (Vec::<Vec<ImportRow>>::new(), 0);
     for row in rows {
-        // Of its field, too.
+        // Plus the field's own tag and length.
         let length = row.encoded_len() + 8;
         match chunks.last_mut() {
             Some(last) if last.len() < ROWS && bytes + length <= BYTES => {
@@ -100,7 +101,7 @@ fn chunks(rows: Vec<ImportRow>) -> Vec<Vec<ImportRow>> {
     chunks
 }
 
-/// Reads a file. Every line that cannot be read is told at once.
+/// Reads a file. Reports every line that cannot be read, all together.
 fn read(file: impl std::io::Read) -> anyhow::Result<Vec<ImportRow>> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
     let (mut rows, mut faults) = (Vec::new(), Vec::new());
@@ -131,7 +132,7 @@ fn read(file: impl std::io::Read) -> anyhow::Result<Vec<ImportRow>> {
     Err(Refused(format!("nothing was imported; the file cannot be read:\n  {}", faults.join("\n  "))).into())
 }
 
-/// What is wrong with a line, as whoever wrote it knows it.
+/// What is wrong with a line, in terms of the file.
 fn fault_of(error: &csv::Error) -> String {
     let at = |line: Option<&csv::Position>| line.map_or_else(|| "a line".to_owned(), |position| format!("line {}", position.line()));
     match error.kind() {
@@ -145,7 +146,7 @@ fn fault_of(error: &csv::Error) -> String {
     }
 }
 
-/// Refuses a first line that names other columns than there are.
+/// Refuses a header with unknown columns.
 fn check_columns(headers: &csv::StringRecord) -> anyhow::Result<()> {
     if let Some(unknown) = headers.iter().find(|name| !COLUMNS.contains(name)) {
         let text = format!("nothing was imported; there is no column {:?}: there are {}", plain(unknown), COLUMNS.join(", "));

@@ -1,4 +1,4 @@
-//! `nodkey admin keys`: what the deployment signs with, and what its secrets are sealed with.
+//! `nodkey admin keys`: the deployment's signing keys, and the sealing of its secrets.
 
 use std::collections::BTreeMap;
 
@@ -29,43 +29,43 @@ pub enum Verb {
     #[command(after_help = "Example:
   nodkey admin keys list")]
     List(PageArgs),
-    /// Make a successor of a signing key. It is published at once, and signs when nobody can have a key set without it any more; the old
-    /// one stays in /jwks until what it signed is dead, and in /jwks/archive for ever
+    /// Rotate a signing key. The new key is published immediately, and signs once no key set without it can still be cached. The old one
+    /// stays in /jwks until everything it signed has expired, and in /jwks/archive permanently
     #[command(after_help = "Examples:
   nodkey admin keys rotate --owner trusonafication
   nodkey admin keys rotate --owner registry --algorithm ES256
   nodkey admin keys rotate --owner trusonafication --now      # it is compromised: the old ones are revoked")]
     Rotate {
-        /// The service whose key it is: the registry signs device identifiers, trusonafication everything else
+        /// The service that owns the key: the registry signs device identifiers, trusonafication everything else
         #[arg(long, value_parser = PossibleValuesParser::new(["registry", "trusonafication"]))]
         owner: String,
-        /// For a compromised key: the new one signs at once, those before are revoked, and what they signed proves nothing any more
+        /// For a compromised key: the new key signs immediately, all earlier ones are revoked, and their signatures prove nothing any more
         #[arg(long)]
         now: bool,
-        /// How the new key signs
+        /// Algorithm of the new key
         #[arg(long, default_value = "EdDSA", value_parser = PossibleValuesParser::new(["EdDSA", "ES256"]))]
         algorithm: String,
         #[command(flatten)]
         sure: Sure,
     },
-    /// Count the secrets at rest that are not sealed under the current master key
+    /// Count the secrets at rest that are not sealed with the current master key
     #[command(after_help = "Example:
   nodkey admin keys sealed")]
     Sealed,
-    /// Seal secrets at rest anew under the current master key; may be repeated at any time
+    /// Re-seal secrets at rest with the current master key; may be repeated at any time
     #[command(after_help = "Example:
   nodkey admin keys reseal")]
     Reseal,
 }
 
-/// Those with a database.
+/// The services with a database.
 const SERVICES: [ServiceName; 4] = [ServiceName::Registry, ServiceName::Binding, ServiceName::Trusonafication, ServiceName::Notification];
 
 /// Runs the verb.
 pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
     let mut client = SigningKeyServiceClient::new(admin.channel(ServiceName::Registry));
     if let Verb::Rotate { owner, now: true, sure, .. } = &verb {
-        sure.ask(&format!("Revoke the signing keys of {owner} now: what they signed proves nothing any more"))?;
+        sure.ask(&format!("Revoke the signing keys of {owner} now: their signatures will prove nothing any more"))?;
     }
     match verb {
         Verb::List(page) => {
@@ -94,11 +94,11 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
 }
 
 async fn sealed(admin: &Admin) -> anyhow::Result<()> {
-    // One process may serve all.
+    // One process may run all services.
     let mut columns = BTreeMap::new();
     for service in SERVICES {
         let mut client = VaultServiceClient::new(admin.channel(service));
-        // It looks at every value: no deadline.
+        // It reads every value, so it has no deadline.
         for found in answer(client.count_sealed(CountSealedRequest {})).await?.columns {
             columns.insert((found.service, found.table, found.column), found.former);
         }
@@ -108,7 +108,7 @@ async fn sealed(admin: &Admin) -> anyhow::Result<()> {
     });
     let records: Vec<_> = records.collect();
     if records.is_empty() && !admin.json {
-        anstream::eprintln!("everything is sealed under the current master key");
+        anstream::eprintln!("everything is sealed with the current master key");
         return Ok(());
     }
     output::page(admin.json, &["service", "table", "column", "former"], &records, "")
@@ -130,7 +130,10 @@ async fn reseal(admin: &Admin) -> anyhow::Result<()> {
     }
     let (resealed, unopened) = columns.values().fold((0, 0), |(r, u), (resealed, unopened)| (r + resealed, u + unopened));
     admin.show(&record([("resealed", json!(resealed)), ("unopened", json!(unopened))]))?;
-    anyhow::ensure!(unopened == 0, "{unopened} secrets open under no master key that is configured: name it in previous_master_keys");
+    anyhow::ensure!(
+        unopened == 0,
+        "{unopened} secrets cannot be opened with any configured master key: add theirs to previous_master_keys"
+    );
     Ok(())
 }
 
@@ -148,7 +151,7 @@ fn to_record(key: &SigningKey) -> Record {
     ])
 }
 
-/// A key that was just made.
+/// A key that was just created.
 fn rotated(id: &str, algorithm: &str, signs_at: Option<&Timestamp>) -> Record {
     record([("id", json!(id)), ("algorithm", json!(algorithm)), ("signs_at", time(signs_at))])
 }

@@ -5,16 +5,16 @@ use tonic::Status;
 use super::Admin;
 use crate::output::{self, Record};
 
-/// The most there are on a page.
+/// The maximum number of items on a page.
 const MAX: i32 = 500;
 
-/// Which part of a list.
+/// The part of a list to show.
 #[derive(Clone, Debug, clap::Args)]
 pub struct PageArgs {
-    /// How many at most, 1 to 500
+    /// Maximum number of items, 1 to 500
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(i32).range(1..=i64::from(MAX)))]
     page_size: i32,
-    /// Where to go on, as the list before said
+    /// Token of the page to show, from the previous page
     #[arg(long, value_name = "TOKEN", default_value = "", hide_default_value = true)]
     page_token: String,
     /// All pages
@@ -22,7 +22,8 @@ pub struct PageArgs {
     all: bool,
 }
 
-/// Fetches the pages asked for and prints them. `fetch` gets size and token of a page, and answers records and the next token.
+/// Fetches the requested pages and prints them. `fetch` is called with the size and the token of a page, and returns its records and the
+/// next token.
 pub async fn list<F>(admin: &Admin, page: PageArgs, columns: &[&str], fetch: F) -> anyhow::Result<()>
 where
     F: AsyncFnMut(i32, String) -> Result<(Vec<Record>, String), Status>,

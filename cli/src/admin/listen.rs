@@ -1,4 +1,4 @@
-//! `nodkey admin endpoints listen`: a receiver on this machine, to see webhooks while one's own is not written yet.
+//! `nodkey admin endpoints listen`: a receiver on this machine, to see webhooks before one's own receiver exists.
 
 use std::{
     net::SocketAddr,
@@ -31,18 +31,18 @@ struct Receiver {
     json: bool,
 }
 
-/// A webhook, for programs.
+/// A received webhook, for programs.
 #[derive(Serialize)]
 struct Told<'a> {
     id: &'a str,
     r#type: &'a str,
     timestamp: &'a str,
     proven: bool,
-    /// To the letter.
+    /// Verbatim.
     data: &'a RawValue,
 }
 
-/// Receives, verifies and prints until Ctrl-C; the endpoint is gone afterwards.
+/// Receives, verifies and prints until Ctrl-C, and then deletes the endpoint.
 pub async fn run(admin: &Admin, address: SocketAddr, events: Vec<String>) -> anyhow::Result<()> {
     let (nodkey, relying_party) = (admin.nodkey.clone(), admin.relying_party()?);
     let mut client = EndpointServiceClient::new(admin.channel(ServiceName::Notification));
@@ -61,7 +61,7 @@ pub async fn run(admin: &Admin, address: SocketAddr, events: Vec<String>) -> any
 }
 
 async fn take(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    // Now: a key may have come since.
+    // Read each time, because keys may have been rotated.
     let Ok(jwks) = receiver.nodkey.jwks().await else { return StatusCode::SERVICE_UNAVAILABLE };
     match receiver.verify(&jwks, &headers, &body) {
         Ok(told) if print(&told, receiver.json).is_ok() => StatusCode::NO_CONTENT,

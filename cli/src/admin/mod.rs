@@ -1,4 +1,4 @@
-//! `nodkey admin`: a deployment as its operator sees it, over gRPC. One file a noun.
+//! `nodkey admin`: manages a deployment as its operator, over gRPC. One module per noun.
 
 mod app_links;
 mod audit;
@@ -13,6 +13,7 @@ mod keys;
 pub(crate) mod list;
 mod listen;
 mod operators;
+mod pairings;
 mod prompts;
 mod push;
 mod relying_parties;
@@ -37,7 +38,7 @@ use crate::{
     session::{Session, SessionEnded},
 };
 
-/// How long a call may take.
+/// The deadline of a call.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Manage a deployment as its operator.
@@ -47,8 +48,8 @@ const DEADLINE: Duration = Duration::from_secs(10);
   nodkey admin devices list
   nodkey admin trusonafications list --status in-progress --json
 
-Sign in first with `nodkey login`, so that the audit log names you; or give the operator key, which wins.
-Lists answer with --json as {\"items\": [...], \"next_page_token\": ...}.")]
+Sign in first with `nodkey login`, so that the audit log names you; or give the operator key, which takes precedence.
+With --json, lists are printed as {\"items\": [...], \"next_page_token\": ...}.")]
 pub struct Args {
     /// Print JSON
     #[arg(long, global = true)]
@@ -65,13 +66,13 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Noun {
-    /// Tenants: the organisations whose users are authenticated
+    /// Relying parties, the tenants: the organisations whose users are authenticated
     #[command(subcommand, after_help = "Example:\n  nodkey admin relying-parties list")]
     RelyingParties(relying_parties::Verb),
     /// Links that open a relying party's app
     #[command(subcommand, after_help = "Example:\n  nodkey admin app-links show")]
     AppLinks(app_links::Verb),
-    /// How long what is over is kept
+    /// Retention: how long finished trusonafications and unbound devices are kept
     #[command(subcommand, after_help = "Example:\n  nodkey admin retention show")]
     Retention(retention::Verb),
     /// Credentials of a relying party: for its backend and for its app
@@ -80,10 +81,10 @@ enum Noun {
     /// The deployment's signing keys
     #[command(subcommand, after_help = "Example:\n  nodkey admin keys rotate --owner trusonafication")]
     Keys(keys::Verb),
-    /// The people who run the deployment, and sign in to its console
+    /// Operators: the people who run the deployment, and sign in to its console
     #[command(subcommand, after_help = "Example:\n  nodkey admin operators invite \"Ada Lovelace\" --role owner")]
     Operators(operators::Verb),
-    /// What operators did
+    /// The audit log of operators' actions
     #[command(subcommand, after_help = "Example:\n  nodkey admin audit list")]
     Audit(audit::Verb),
     /// Phones and tablets
@@ -92,33 +93,36 @@ enum Noun {
     /// Identity documents of users, which accepts at level 3 present
     #[command(subcommand, after_help = "Example:\n  nodkey admin documents list ada")]
     Documents(documents::Verb),
-    /// Which device belongs to which user
+    /// Bindings between devices and users
     #[command(subcommand, after_help = "Example:\n  nodkey admin bindings list --user ada")]
     Bindings(bindings::Verb),
-    /// The people whose devices those are
+    /// Devices that scanned secure QR codes
+    #[command(subcommand, after_help = "Example:\n  nodkey admin pairings show 019ab2f4-9000-7a52-9d27-0d2b8a7f4c99")]
+    Pairings(pairings::Verb),
+    /// Users of the devices
     #[command(subcommand, after_help = "Example:\n  nodkey admin users freeze ada")]
     Users(users::Verb),
     Import(import::Args),
-    /// Questions to users and their answers
+    /// Authentication challenges and their results
     #[command(subcommand, after_help = "Example:\n  nodkey admin trusonafications list --status in-progress")]
     Trusonafications(trusonafications::Verb),
-    /// How often others may prompt a user
+    /// Prompt budgets: how often others may prompt a user
     #[command(subcommand, after_help = "Example:\n  nodkey admin prompts show ada")]
     Prompts(prompts::Verb),
-    /// Webhook endpoints: where results are posted to
+    /// Webhook endpoints: where events are posted to
     #[command(subcommand, after_help = "Example:\n  nodkey admin endpoints create https://shop.example.com/nodkey")]
     Endpoints(endpoints::Verb),
-    /// What the relying party is to push providers
+    /// Credentials of the relying party at push providers
     #[command(subcommand, after_help = "Example:\n  nodkey admin push webpush mailto:ops@example.com")]
     Push(push::Verb),
-    /// Webhooks that were, are or will be sent
+    /// Webhook deliveries: pending, succeeded and failed
     #[command(subcommand, after_help = "Example:\n  nodkey admin deliveries list --state exhausted")]
     Deliveries(deliveries::Verb),
 }
 
 /// Runs the command.
 pub async fn run(args: Args) -> anyhow::Result<()> {
-    // What is the deployment's is managed from above: no relying party is acted for.
+    // These nouns belong to the deployment, so no relying party is acted for.
     let scoped = !matches!(args.noun, Noun::RelyingParties(_) | Noun::Operators(_) | Noun::Audit(_) | Noun::Keys(_));
     let admin = Admin::connect(args.operator, &args.data_dir, &args.grpc, scoped, args.json)?;
     let done = run_noun(&admin, args.noun).await;
@@ -137,6 +141,7 @@ async fn run_noun(admin: &Admin, noun: Noun) -> anyhow::Result<()> {
         Noun::Devices(verb) => devices::run(admin, verb).await,
         Noun::Documents(verb) => documents::run(admin, verb).await,
         Noun::Bindings(verb) => bindings::run(admin, verb).await,
+        Noun::Pairings(verb) => pairings::run(admin, verb).await,
         Noun::Users(verb) => users::run(admin, verb).await,
         Noun::Import(args) => import::run(admin, args).await,
         Noun::Trusonafications(verb) => trusonafications::run(admin, verb).await,
@@ -147,7 +152,7 @@ async fn run_noun(admin: &Admin, noun: Noun) -> anyhow::Result<()> {
     }
 }
 
-/// What every verb works with.
+/// What every verb needs.
 pub(crate) struct Admin {
     nodkey: Nodkey,
     relying_party: Option<String>,
@@ -156,7 +161,7 @@ pub(crate) struct Admin {
 }
 
 impl Admin {
-    /// Connects, and says as whom where that is somebody.
+    /// Connects. With a session, prints its operator to the terminal.
     pub(crate) fn connect(operator: Operator, data_dir: &DataDir, grpc: &Grpc, scoped: bool, json: bool) -> anyhow::Result<Self> {
         let Connected { nodkey, relying_party, session } = operator.connect(data_dir, grpc, scoped)?;
         if let Some(Session { gateway, operator, .. }) = &session
@@ -172,7 +177,7 @@ impl Admin {
         AdminChannel::new(self.nodkey.channel(service), registry)
     }
 
-    /// Says of a call that proved nobody that the session is over.
+    /// If the caller was not authenticated, explains that the session has ended.
     pub(crate) fn explained(&self, done: anyhow::Result<()>) -> anyhow::Result<()> {
         let Some(Session { gateway, .. }) = &self.session else { return done };
         let over = |error: &anyhow::Error| {
@@ -183,9 +188,9 @@ impl Admin {
         done.map_err(|error| if over(&error) { SessionEnded(gateway.clone()).into() } else { error })
     }
 
-    /// The relying party to act for, where a call cannot do without.
+    /// The relying party to act for, where a call requires one.
     fn relying_party(&self) -> anyhow::Result<String> {
-        self.relying_party.clone().context("a relying party is needed: name one with --relying-party UUID, or set NODKEY_RELYING_PARTY")
+        self.relying_party.clone().context("a relying party is required: name one with --relying-party UUID, or set NODKEY_RELYING_PARTY")
     }
 
     pub(crate) fn show(&self, record: &Record) -> anyhow::Result<()> {
@@ -193,19 +198,19 @@ impl Admin {
     }
 }
 
-/// A request that does not wait for ever.
+/// A request with a deadline.
 pub(crate) fn request<M>(message: M) -> Request<M> {
     let mut request = Request::new(message);
     request.set_timeout(DEADLINE);
     request
 }
 
-/// The message of an answer, or the refusal taken apart.
+/// Returns the message of a response, or the parsed error.
 pub(crate) async fn answer<T>(call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Error> {
     Ok(call.await?.into_inner())
 }
 
-/// Names a create: unique to this run.
+/// The id of a create request, unique to this run.
 fn request_id() -> String {
     Random::system().token()
 }

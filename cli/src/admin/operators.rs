@@ -19,14 +19,14 @@ use crate::{
     sure::Sure,
 };
 
-/// What an operator may do.
+/// The role of an operator.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum RoleArg {
-    /// Everything: also operators, signing keys and the end of relying parties
+    /// Everything, including operators, signing keys and disabling relying parties
     Owner,
-    /// Read and act
+    /// Read and change
     Operator,
-    /// Read
+    /// Read only
     Auditor,
 }
 
@@ -42,21 +42,21 @@ impl From<RoleArg> for Role {
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Add an operator; prints the link that makes a phone theirs, once
+    /// Invite an operator; prints once the link that enrols their phone
     #[command(after_help = "Example:
   nodkey admin operators invite \"Ada Lovelace\" --role owner")]
     Invite {
-        /// What they are called
+        /// Their name
         name: String,
-        /// What they may do
+        /// Their role
         #[arg(long, value_enum)]
         role: RoleArg,
     },
-    /// Make a new link, for a lost phone or one that has run out: the phone before is dead at once
+    /// Renew an invitation that has expired, or replace a lost phone: the previous phone is revoked immediately
     #[command(after_help = "Example:
   nodkey admin operators renew 01890a5d-ac96-774b-bcce-b302099a8057")]
     Renew {
-        /// Whose
+        /// Operator id
         id: String,
     },
     /// List operators, newest first
@@ -67,20 +67,20 @@ pub enum Verb {
     #[command(after_help = "Example:
   nodkey admin operators update 01890a5d-ac96-774b-bcce-b302099a8057 --role auditor")]
     Update {
-        /// Which
+        /// Operator id
         id: String,
-        /// What they are called
+        /// Their name
         #[arg(long)]
         name: Option<String>,
-        /// What they may do
+        /// Their role
         #[arg(long, value_enum)]
         role: Option<RoleArg>,
     },
-    /// End one for good: out at once
+    /// Disable an operator permanently: their sessions end immediately
     #[command(after_help = "Example:
   nodkey admin operators disable 01890a5d-ac96-774b-bcce-b302099a8057")]
     Disable {
-        /// Which
+        /// Operator id
         id: String,
         #[command(flatten)]
         sure: Sure,
@@ -111,7 +111,7 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
             answer(client.update_operator(request(UpdateOperatorRequest { id, name, role }))).await?
         }
         Verb::Disable { id, sure } => {
-            sure.ask(&format!("End operator {} for good", plain(&id)))?;
+            sure.ask(&format!("Disable operator {} permanently", plain(&id)))?;
             answer(client.disable_operator(request(DisableOperatorRequest { id }))).await?
         }
     };
@@ -122,7 +122,7 @@ fn show_invitation(admin: &Admin, invitation: Invitation) -> anyhow::Result<()> 
     let mut record = to_record(&invitation.operator.unwrap_or_default());
     record.insert("link", json!(invitation.link));
     admin.show(&record)?;
-    anstream::eprintln!("give them the link now: it is not shown again, and good for a day and one phone");
+    anstream::eprintln!("give them the link now: it is not shown again, and is valid for one day and one phone");
     Ok(())
 }
 

@@ -13,21 +13,21 @@ use crate::output::{Record, filled, record};
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Show how often others may prompt a user, and where the user said that it was not them
+    /// Show how often others may prompt a user, and in which contexts the user answered that it was not them
     #[command(after_help = "Example:
   nodkey admin prompts show ada")]
     Show {
         /// User identifier
         user: String,
     },
-    /// Let others prompt a user again who said that it was not them
+    /// Release a hold: let others prompt a user again who answered that it was not them
     #[command(after_help = "Examples:
   nodkey admin prompts release ada
   nodkey admin prompts release ada --context session-1")]
     Release {
         /// User identifier
         user: String,
-        /// Where; by default in prompts without a context
+        /// The context; by default prompts without a context
         #[arg(long, default_value = "", hide_default_value = true)]
         context: String,
     },

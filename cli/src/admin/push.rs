@@ -28,7 +28,7 @@ pub enum Provider {
     Apns,
     /// Firebase Cloud Messaging
     Fcm,
-    /// Web Push, and `UnifiedPush` distributors that want VAPID
+    /// Web Push, and `UnifiedPush` distributors that require VAPID
     Webpush,
 }
 
@@ -40,19 +40,19 @@ pub enum Verb {
     Apns {
         /// The .p8 file
         key: PathBuf,
-        /// Of the developer account
+        /// Team id of the developer account
         #[arg(long)]
         team_id: String,
-        /// Of the key
+        /// Id of the key
         #[arg(long)]
         key_id: String,
         /// The app's bundle id
         #[arg(long, value_name = "BUNDLE_ID")]
         topic: String,
-        /// For development builds of the app
+        /// Use the sandbox, for development builds of the app
         #[arg(long)]
         sandbox: bool,
-        /// What phones show. It says nothing about the request
+        /// The text that phones show. It must not describe the request
         #[arg(long, default_value = "", hide_default_value = true)]
         alert: String,
     },
@@ -60,32 +60,32 @@ pub enum Verb {
     #[command(after_help = "Example:
   nodkey admin push fcm service-account.json")]
     Fcm {
-        /// The JSON file, as Google gives it
+        /// The JSON file from Google
         service_account: PathBuf,
     },
-    /// Have a key for Web Push; prints the applicationServerKey that apps subscribe with
+    /// Create a key for Web Push; prints the applicationServerKey that apps subscribe with
     #[command(after_help = "Example:
   nodkey admin push webpush mailto:ops@example.com")]
     Webpush {
-        /// Whom push services may write to: mailto: or https://
+        /// Contact for push services: mailto: or https://
         subject: String,
     },
-    /// List what is set, and what providers last refused
+    /// List the credentials, and the last refusal of each provider
     #[command(after_help = "Example:
   nodkey admin push list")]
     List,
-    /// Show who wakes a device; nobody does after its provider said that the app is gone
+    /// Show the push registration of a device; there is none once its provider reports that the app is gone
     #[command(after_help = "Example:
   nodkey admin push show DEVICE_ID")]
     Show {
         /// Device identifier
         device_id: String,
     },
-    /// Forget the credentials for a provider
+    /// Delete the credentials for a provider
     #[command(after_help = "Example:
   nodkey admin push delete fcm")]
     Delete {
-        /// Which
+        /// Push provider
         #[arg(value_enum)]
         provider: Provider,
         #[command(flatten)]
@@ -114,7 +114,7 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
                 Provider::Fcm => PushProvider::Fcm,
                 Provider::Webpush => PushProvider::Webpush,
             };
-            sure.ask(&format!("Forget the credentials for {}", word(provider.as_str_name(), PREFIX).as_str().unwrap_or_default()))?;
+            sure.ask(&format!("Delete the credentials for {}", word(provider.as_str_name(), PREFIX).as_str().unwrap_or_default()))?;
             answer(client.delete_push_configuration(request(DeletePushConfigurationRequest { provider: provider.into() }))).await?;
             return admin.show(&record([("provider", word(provider.as_str_name(), PREFIX)), ("deleted", json!(true))]));
         }

@@ -26,12 +26,12 @@ pub enum Verb {
   nodkey admin relying-parties create \"Acme Bank\"
   nodkey admin relying-parties create \"Acme Bank\" --trusona-clients")]
     Create {
-        /// Shown on phones
+        /// Name, shown on phones
         name: String,
-        /// Fixes the id; otherwise the server chooses
+        /// Id; by default the server chooses one
         #[arg(long, value_name = "UUID", default_value = "", hide_default_value = true)]
         id: String,
-        /// Tolerate the faults of Trusona's own SDKs in request signatures, and prompts without a budget; without it each is refused
+        /// Tolerate the faults of Trusona's own SDKs in request signatures, and prompts without a budget; otherwise each is refused
         #[arg(long)]
         trusona_clients: bool,
     },
@@ -39,23 +39,23 @@ pub enum Verb {
     #[command(after_help = "Example:
   nodkey admin relying-parties list --all --json")]
     List(PageArgs),
-    /// Show one
+    /// Show a relying party
     #[command(after_help = "Example:
   nodkey admin relying-parties show 01890a5d-ac96-774b-bcce-b302099a8057")]
     Show {
-        /// Which; by default the one of --relying-party
+        /// Relying party id; by default the one of --relying-party
         #[arg(default_value = "", hide_default_value = true)]
         id: String,
     },
-    /// Change settings of one; what is not named stays
+    /// Change settings of a relying party; those that are not named stay as they are
     #[command(after_help = "Example:
   nodkey admin relying-parties update --allowed-origin https://shop.example.com --match-number true")]
     Update(Change),
-    /// Disable one: its credentials are refused from then on
+    /// Disable a relying party: its credentials are refused from then on
     #[command(after_help = "Example:
   nodkey admin relying-parties disable 01890a5d-ac96-774b-bcce-b302099a8057")]
     Disable {
-        /// Which
+        /// Relying party id
         id: String,
         #[command(flatten)]
         sure: Sure,
@@ -64,19 +64,19 @@ pub enum Verb {
 
 #[derive(Debug, clap::Args)]
 pub struct Change {
-    /// Which; by default the one of --relying-party
+    /// Relying party id; by default the one of --relying-party
     #[arg(default_value = "", hide_default_value = true)]
     id: String,
-    /// Shown on phones
+    /// Name, shown on phones
     #[arg(long)]
     name: Option<String>,
-    /// Whose pages may make secure QR codes; may be given often, `any` for every page
+    /// Origin of pages that may create secure QR codes; may be repeated, `any` for every page
     #[arg(long, value_name = "ORIGIN")]
     allowed_origin: Vec<String>,
     /// Whether clients without a device key may pair any identifier: for old clients, never in production
     #[arg(long, value_name = "BOOL")]
     allow_unproven_pairing: Option<bool>,
-    /// Whether the person confirms two digits that the page shows
+    /// Whether the person must confirm two digits that the page shows
     #[arg(long, value_name = "BOOL")]
     match_number: Option<bool>,
     /// Whether to refuse signatures over the path before it was percent-encoded (JavaScript SDK)
@@ -85,46 +85,46 @@ pub struct Change {
     /// Whether to refuse signatures over the first 256 bytes of a body (C SDK)
     #[arg(long, value_name = "BOOL")]
     refuse_truncated_body: Option<bool>,
-    /// How many seconds the date of a signed request may differ; 0 for 300, and unreadable ones taken
+    /// Maximum difference of a signed request's date, in seconds; 0: 300, and unreadable dates are accepted
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(i32).range(0..=86_400))]
     max_date_skew: Option<i32>,
-    /// Whether to refuse a changing request whose signature was seen before; clients then sign each repetition anew
+    /// Whether to refuse repeated signatures of changing requests; clients then have to sign each retry again
     #[arg(long, value_name = "BOOL")]
     refuse_repeated: Option<bool>,
-    /// How many devices an hour register anew from one address; 0: as the deployment has it
+    /// Maximum number of new devices per hour and address; 0: the deployment's default
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=100_000_000))]
     registrations_per_address: Option<i32>,
-    /// How many devices may be registered that no binding was ever made for; 0: as the deployment has it
+    /// Maximum number of registered devices that never had a binding; 0: the deployment's default
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=100_000_000))]
     unbound_devices: Option<i32>,
-    /// How many webhook endpoints there may be; 0: as the deployment has it
+    /// Maximum number of webhook endpoints; 0: the deployment's default
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=1000))]
     webhook_endpoints: Option<i32>,
-    /// How many trusonafications may be in progress at once; 0: as the deployment has it
+    /// Maximum number of trusonafications in progress; 0: the deployment's default
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=100_000_000))]
     open_trusonafications: Option<i32>,
-    /// Whether prompts have no budget: 20 may wait for a user, and nobody has to pause; for old clients
+    /// Whether prompts have no budget: up to 20 may be pending for a user, without pauses; for old clients
     #[arg(long, value_name = "BOOL")]
     tolerant_prompts: Option<bool>,
-    /// Whether a prompt may ask for an answer without a person
+    /// Whether a trusonafication may be answered without prompting the person
     #[arg(long, value_name = "BOOL")]
     allow_unprompted: Option<bool>,
-    /// After how many hours an inactive binding ends, and its activation code with it; 0: never
+    /// Hours after which an inactive binding and its activation code expire; 0: never
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=8760))]
     inactive_binding_hours: Option<i32>,
-    /// Whether phones may not hand their place to a new one, so that the backend binds each
+    /// Whether phones may not transfer their user to a new phone, so that the backend has to bind each
     #[arg(long, value_name = "BOOL")]
     refuse_transfers: Option<bool>,
-    /// Whether a phone may let another in beside it, as the same user's
+    /// Whether a phone may add another phone of the same user
     #[arg(long, value_name = "BOOL")]
     phones_add_phones: Option<bool>,
-    /// Whether two digits are too few to match: numbers then have six, and only phones that can take them are asked
+    /// Whether numbers to match must have six digits: only phones that support them are then prompted
     #[arg(long, value_name = "BOOL")]
     require_six_digits: Option<bool>,
 }
 
 impl Change {
-    /// What is not named stays as `party` has it.
+    /// Settings that are not named stay as in `party`.
     fn applied_to(self, party: RelyingParty) -> UpdateRelyingPartyRequest {
         let (mut trucodes, mut signatures) = (party.trucodes.unwrap_or_default(), party.signatures.unwrap_or_default());
         if !self.allowed_origin.is_empty() {
@@ -189,7 +189,7 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
             answer(client.update_relying_party(request(change.applied_to(party)))).await?
         }
         Verb::Disable { id, sure } => {
-            sure.ask(&format!("Disable relying party {} for good, and refuse its credentials", plain(&id)))?;
+            sure.ask(&format!("Disable relying party {} permanently, and refuse its credentials", plain(&id)))?;
             answer(client.disable_relying_party(request(DisableRelyingPartyRequest { id }))).await?
         }
     };

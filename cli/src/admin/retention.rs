@@ -13,21 +13,21 @@ use crate::output::{Record, record};
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Show how long what is over is kept
+    /// Show how long data is kept
     #[command(after_help = "Example:
   nodkey admin retention show")]
     Show,
-    /// Say how long it is kept; what is not named stays. What is older is deleted soon, for good
+    /// Set how long data is kept; settings that are not named stay as they are. Older data is deleted soon, permanently
     #[command(after_help = "Example:
   nodkey admin retention set --answered 400 --unanswered 30")]
     Set {
-        /// Accepted and rejected trusonafications with their evidence, after they were created: days, `forever` or `default`
+        /// Accepted and rejected trusonafications with their evidence, after creation: days, `forever` or `default`
         #[arg(long, value_name = "DAYS", value_parser = days)]
         answered: Option<Days>,
-        /// Expired and canceled trusonafications, after they were created: days, `forever` or `default`
+        /// Expired and canceled trusonafications, after creation: days, `forever` or `default`
         #[arg(long, value_name = "DAYS", value_parser = days)]
         unanswered: Option<Days>,
-        /// Devices that are bound to nobody, after they were last seen: days, `forever` or `default`
+        /// Devices without a binding, after they were last seen: days, `forever` or `default`
         #[arg(long, value_name = "DAYS", value_parser = days)]
         unbound_devices: Option<Days>,
     },

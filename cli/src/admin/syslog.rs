@@ -1,4 +1,4 @@
-//! Lines of the audit log's export as syslog messages (RFC 5424), one a line.
+//! Converts lines of an audit log export to syslog messages (RFC 5424), one per line.
 
 use nodkey_kernel::{audit::Line, time::Timestamp};
 
@@ -6,10 +6,11 @@ use nodkey_kernel::{audit::Line, time::Timestamp};
 const FACILITY: u8 = 13 << 3;
 const WARNING: u8 = 4;
 const INFORMATIONAL: u8 = 6;
-/// What a message in UTF-8 begins with.
+/// The byte order mark that begins a message in UTF-8.
 const BOM: char = '\u{feff}';
 
-/// The message of a line: the line itself, at its own time, as a warning if somebody was refused. What is not about a moment has none.
+/// The message of a line: the line itself with its own timestamp, as a warning if a call was refused. A line without a time has no
+/// timestamp.
 pub fn message(line: &str) -> String {
     let (id, at, severity) = match serde_json::from_str(line) {
         Ok(Line::Record { entry, .. }) => {

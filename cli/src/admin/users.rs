@@ -22,33 +22,33 @@ const BY: &str = "FROZEN_BY_";
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// List users by how their identifiers begin
+    /// List users by a prefix of their identifiers
     #[command(after_help = "Examples:
   nodkey admin users list
   nodkey admin users list ada
   nodkey admin users list --all --json")]
     List {
-        /// How their identifiers begin, letter case included
+        /// Prefix of their identifiers, case-sensitive
         #[arg(default_value = "", hide_default_value = true)]
         prefix: String,
         #[command(flatten)]
         page: PageArgs,
     },
-    /// Show how many devices a user has, and whether they are frozen
+    /// Show the number of a user's devices, and whether the user is frozen
     #[command(after_help = "Example:
   nodkey admin users show ada")]
     Show {
         /// User identifier
         user: String,
     },
-    /// Freeze a user: nobody can prompt them, and none of their devices answers, until the release
+    /// Freeze a user: until they are released, nobody can prompt them and answers of their devices are refused
     #[command(after_help = "Examples:
   nodkey admin users freeze ada
   nodkey admin users freeze ada --note \"lost her phone, ticket 4711\"")]
     Freeze {
         /// User identifier
         user: String,
-        /// Why, for people; at most 200 characters
+        /// The reason, for people; at most 200 characters
         #[arg(long, default_value = "", hide_default_value = true)]
         note: String,
         #[command(flatten)]
@@ -77,7 +77,10 @@ pub async fn run(admin: &Admin, verb: Verb) -> anyhow::Result<()> {
         }
         Verb::Show { user } => answer(client.get_user(request(GetUserRequest { user_identifier: user }))).await?,
         Verb::Freeze { user, note, sure } => {
-            sure.ask(&format!("Freeze user {}: end what waits for them, and let nobody prompt them until the release", plain(&user)))?;
+            sure.ask(&format!(
+                "Freeze user {}: cancel their pending prompts, and let nobody prompt them until they are released",
+                plain(&user)
+            ))?;
             answer(client.freeze_user(request(FreezeUserRequest { user_identifier: user, note }))).await?
         }
         Verb::Release { user } => answer(client.release_user(request(ReleaseUserRequest { user_identifier: user }))).await?,

@@ -1,25 +1,25 @@
-//! Values of messages as JSON.
+//! Converts values of messages to JSON.
 
 use nodkey_proto::convert::from_timestamp;
 use serde_json::Value;
 
-/// RFC 3339, or nothing.
+/// RFC 3339, or null.
 pub fn time(at: Option<&prost_types::Timestamp>) -> Value {
     at.and_then(from_timestamp).map_or(Value::Null, |at| Value::from(at.to_string()))
 }
 
-/// The word for the name of an enum's value: of `BINDING_STATE_ACTIVE` after `BINDING_STATE_`, `active`.
+/// The word for the name of an enum value: `active` for `BINDING_STATE_ACTIVE` with the prefix `BINDING_STATE_`.
 pub fn word(name: &str, prefix: &str) -> Value {
     let name = name.strip_prefix(prefix).unwrap_or(name).to_lowercase();
     if name == "unspecified" { Value::Null } else { Value::from(name) }
 }
 
-/// The name of the enum's value for a word: the way back of [`word`], taking `in-progress` and `in_progress`.
+/// The name of the enum value for a word: the inverse of [`word`]. Accepts `in-progress` and `in_progress`.
 pub fn name(prefix: &str, word: &str) -> String {
     format!("{prefix}{}", word.to_uppercase().replace('-', "_"))
 }
 
-/// JSON that travels as text.
+/// Parses JSON that a message carries as text.
 pub fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or(Value::Null)
 }

@@ -1,4 +1,4 @@
-//! What is there besides the logins that are measured: prompts in progress, finished ones, phones that wait.
+//! The background of measured logins: trusonafications in progress, finished ones, phones that wait.
 
 use std::path::{Path, PathBuf};
 
@@ -15,31 +15,31 @@ use super::{
     waits::{self, Waits},
 };
 
-/// Prompts in progress of one user: the most a deployment allows by default.
+/// Trusonafications in progress per user: the maximum that a deployment allows by default.
 const OF_ONE_USER: usize = 20;
-/// Streams of one phone: as many as a device may hold at once.
+/// Streams per phone: the maximum for one device.
 const OF_ONE_PHONE: usize = 4;
-/// How many are created at once.
+/// How many are created concurrently.
 const CREATING: usize = 16;
 /// How long they stay in progress.
 const LIFETIME: std::time::Duration = std::time::Duration::from_hours(23);
-/// Finished ones that are inserted by one statement.
+/// How many finished ones one statement inserts.
 const BATCH: u64 = 50_000;
 
-/// What to lay.
+/// The background to create.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Background")]
 pub struct BackgroundArgs {
     /// Trusonafications in progress, of other users
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(0..=1_000_000))]
     pub in_progress: usize,
-    /// Finished trusonafications, written to the database of the trusonafication service: --database
+    /// Finished trusonafications, written to the database of the trusonafication service: needs --database
     #[arg(long, default_value_t = 0, value_name = "N", requires = "database", value_parser = clap::value_parser!(u64).range(0..=1_000_000_000))]
     pub finished: u64,
-    /// Other phones that wait, each on a connection of its own
+    /// Other phones that wait, each on its own connection
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(0..=1_000_000))]
     pub waiting: usize,
-    /// Backends that wait for results over HTTP (`?wait=60`), again and again
+    /// Backends that wait for results over HTTP (`?wait=60`), repeatedly
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(0..=1_000_000))]
     pub waiting_backends: usize,
     /// Database of the trusonafication service: a PostgreSQL URL, or the path of the SQLite file
@@ -47,19 +47,19 @@ pub struct BackgroundArgs {
     pub database: Option<String>,
 }
 
-/// Held for as long as phones and backends wait.
+/// Keeps phones and backends waiting until it is dropped.
 pub struct Waiting {
     _streams: Vec<Incoming>,
     _backends: Waits,
 }
 
 impl BackgroundArgs {
-    /// How many there are in all.
+    /// The total number of all kinds.
     pub fn total(&self) -> u64 {
         (self.in_progress + self.waiting + self.waiting_backends) as u64 + self.finished
     }
 
-    /// Lays the background. The relying party has a finished trusonafication already, `example`, to be multiplied.
+    /// Creates the background. The relying party already has a finished trusonafication, `example`, which is copied.
     pub async fn lay(&self, target: &Target, party: &Party, example: &str, progress: &ProgressBar) -> anyhow::Result<Waiting> {
         self.lay_finished(example, progress).await.context("cannot write finished trusonafications")?;
         self.lay_in_progress(target, party, progress).await.context("cannot create those in progress")?;
@@ -106,13 +106,13 @@ impl BackgroundArgs {
     }
 }
 
-/// Each batch: what number it begins after, and how many it has.
+/// The batches: the number that each begins after, and its size.
 fn batches(count: u64) -> impl Iterator<Item = (i64, i64)> {
     (0..count.div_ceil(BATCH))
         .filter_map(move |n| Some((i64::try_from(n * BATCH).ok()?, i64::try_from(BATCH.min(count - n * BATCH)).ok()?)))
 }
 
-/// A statement that multiplies a row whatever columns the table has: ids, times and people differ, everything else is copied.
+/// A statement that copies a row, whatever columns the table has. Ids, times and users differ, and everything else is copied.
 fn multiply(columns: &[String], replaced: &[(&str, &str)], series: &str, example: &str) -> String {
     let value = |column: &String| {
         let replacement = replaced.iter().find(|(name, _)| name == column);

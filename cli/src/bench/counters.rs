@@ -1,4 +1,4 @@
-//! Counters that tell what the server did: its own metrics, a tap, and system calls.
+//! Counters of the server's work: its own metrics, a tap, and system calls.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,7 +15,7 @@ use tokio::process::{Child, Command};
 
 use super::{http::Connection, http::Server, process::Process, tap, target::Target};
 
-/// Counters of Nodkey's that tell what an authentication cost, and what they are called here.
+/// Nodkey's counters of the cost of an authentication, and their names in reports.
 const METRICS: [(&str, &str); 6] = [
     ("nodkey_db_statements_total", "statements"),
     ("nodkey_db_round_trips_total", "round_trips"),
@@ -25,38 +25,38 @@ const METRICS: [(&str, &str); 6] = [
     ("nodkey_http_requests_total", "http"),
 ];
 
-/// Counts by name: what is counted, a part of it and a part of that, separated by blanks. As they are read, parts alone; a total
-/// is what [`with_totals`] adds.
+/// Counts by name: what is counted, and optionally a part and a part of that, separated by spaces. As read, there are only parts.
+/// [`with_totals`] adds the totals.
 pub type Counts = BTreeMap<String, u64>;
 
-/// Where counters are read.
+/// The sources of counters.
 pub struct Sources {
     metrics: Vec<Metrics>,
     tap: Option<SocketAddr>,
     trace: Option<SyncTrace>,
 }
 
-/// The metrics of a process, over a connection that is kept.
+/// The metrics of a process, over a connection that is kept open.
 struct Metrics {
     process: String,
     server: Server,
     connection: Connection,
 }
 
-/// Counts the fsyncs of processes by following their system calls.
+/// Counts the fsyncs of processes by tracing their system calls.
 pub struct SyncTrace {
     _strace: Child,
     file: PathBuf,
 }
 
 impl Sources {
-    /// The metrics of a deployment, as far as they can be reached, and a tap if there is one.
+    /// Opens the metrics of a deployment, as far as they are reachable, and a tap if there is one.
     pub async fn open(target: &Target, tap: Option<SocketAddr>, trace: Option<SyncTrace>) -> anyhow::Result<Self> {
         let mut metrics = Vec::new();
         for (name, url) in &target.processes {
             let server = Server::new(url, target.ca_certificate.as_deref())?;
             let mut source = Metrics { process: name.clone(), connection: server.connect().await?, server };
-            // The gateway serves them on an address of their own, if at all.
+            // The gateway serves its metrics at a separate address, if at all.
             if source.scrape().await?.is_some() {
                 metrics.push(source);
             }
@@ -71,7 +71,7 @@ impl Sources {
             let text = source.read().await?;
             parse(&text, &source.process, &mut counts);
         }
-        // What was seen from outside counts instead of what a process says of itself.
+        // Counts from outside take precedence over a process's own.
         let mut replace = |seen: Counts| {
             let of = |name: &str| name.split(' ').next().unwrap_or_default().to_owned();
             let kinds: BTreeSet<String> = seen.keys().map(|name| of(name)).collect();
@@ -89,7 +89,7 @@ impl Sources {
 }
 
 impl SyncTrace {
-    /// Follows processes from now on.
+    /// Begins to trace processes.
     pub async fn start(processes: &[Process], file: &Path) -> anyhow::Result<Self> {
         let mut command = Command::new("strace");
         command.args(["-f", "-q", "-e", "trace=fsync,fdatasync", "-o"]).arg(file);
@@ -97,7 +97,7 @@ impl SyncTrace {
             command.args(["-p", &process.pid().to_string()]);
         }
         let strace = command.stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn().context("strace is missing")?;
-        // It has attached to a process when that says so.
+        // The output says when it has attached to a process.
         for process in processes {
             while !traced(process.pid()) {
                 tokio::time::sleep(std::time::Duration::from_millis(10)).await;
@@ -106,7 +106,7 @@ impl SyncTrace {
         Ok(Self { _strace: strace, file: file.to_owned() })
     }
 
-    /// A call that is interrupted by another thread's has two lines.
+    /// A call interrupted by another thread's has two lines.
     fn count(&self) -> anyhow::Result<u64> {
         let text = std::fs::read_to_string(&self.file).with_context(|| format!("cannot read {}", self.file.display()))?;
         Ok(text.lines().filter(|line| line.contains("sync(")).count() as u64)
@@ -119,13 +119,13 @@ fn traced(pid: u32) -> bool {
 }
 
 impl Metrics {
-    /// Connects anew where the server has closed a connection that was idle.
+    /// Reconnects if the server has closed an idle connection.
     async fn read(&mut self) -> anyhow::Result<String> {
         if let Ok(Some(text)) = self.scrape().await {
             return Ok(text);
         }
         self.connection = self.server.connect().await?;
-        self.scrape().await?.context("/metrics is gone")
+        self.scrape().await?.context("/metrics is no longer there")
     }
 
     async fn scrape(&mut self) -> anyhow::Result<Option<String>> {
@@ -135,7 +135,7 @@ impl Metrics {
     }
 }
 
-/// Adds up the samples of each counter of a process. Prometheus text: `name{labels} value`.
+/// Sums the samples of each counter of a process. Prometheus text format: `name{labels} value`.
 fn parse(text: &str, process: &str, counts: &mut Counts) {
     for line in text.lines() {
         let Some((series, value)) = line.rsplit_once(' ') else { continue };
@@ -147,7 +147,7 @@ fn parse(text: &str, process: &str, counts: &mut Counts) {
     }
 }
 
-/// Adds up the parts of parts, and the parts.
+/// Sums the parts of parts, and the parts.
 pub fn with_totals(parts: &Counts) -> Counts {
     let mut counts = parts.clone();
     for (name, count) in parts {
@@ -159,7 +159,7 @@ pub fn with_totals(parts: &Counts) -> Counts {
     counts
 }
 
-/// What was counted since `before`, without what was not.
+/// The increments since `before`, without those that are zero.
 pub fn since(now: &Counts, before: &Counts) -> Counts {
     let grown = now.iter().map(|(name, count)| (name.clone(), count.saturating_sub(before.get(name).copied().unwrap_or(0))));
     grown.filter(|(_, count)| *count > 0).collect()

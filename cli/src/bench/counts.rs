@@ -22,22 +22,22 @@ use super::{
     target,
 };
 
-/// Users who take turns.
+/// The number of users who take turns.
 const USERS: usize = 4;
-/// How long no counter may move before a step counts as done.
+/// How long all counters must stand still before a step counts as done.
 const QUIET: Duration = Duration::from_millis(60);
-/// How often it is looked.
+/// The polling interval.
 const LOOK: Duration = Duration::from_millis(10);
 /// The longest a step may take.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Logins before any is counted: connections are opened, statements prepared, caches filled.
+/// Logins before counting begins: to open connections, prepare statements and fill caches.
 const WARMUP: u32 = 12;
 
 /// Count what one login of one user does.
 ///
-/// A login is counted in two steps, each until all is quiet: `asked` is the backend's call, the phone that gets the challenge and
-/// the backend that begins to watch; `answered` is the phone's answer, the result, and the phone that waits again. Of many logins
-/// the least count that a tenth of them share is reported, so that what the server does by itself now and then does not show.
+/// A login is counted in two steps, each until all activity has stopped: `asked` is the backend's call, until the phone has the challenge
+/// and the backend watches; `answered` is the phone's answer, until the backend has the result and the phone waits again. The report has
+/// the lowest count shared by a tenth of the logins, so that background work of the server does not show.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   nodkey bench counts
@@ -49,13 +49,13 @@ pub struct Args {
     /// How phones wait
     #[arg(long, value_enum, default_value_t = Wait::Poll)]
     phone: Wait,
-    /// Seconds without any login that are counted, too
+    /// Seconds without any login that are also counted
     #[arg(long, default_value_t = 0, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=86_400))]
     idle: u64,
-    /// Where `nodkey bench tap` tells its counts; it sets this for the command it runs
+    /// Address where `nodkey bench tap` serves its counts; it sets this for the command it runs
     #[arg(long, env = "NODKEY_BENCH_TAP", value_name = "ADDRESS")]
     tap: Option<SocketAddr>,
-    /// Follow the system calls of the deployment with strace to count its syncs, writing them to a file
+    /// Trace the system calls of the deployment with strace to count its syncs, and write them to this file
     #[arg(long, value_name = "FILE")]
     strace: Option<PathBuf>,
     #[command(flatten)]
@@ -66,7 +66,7 @@ pub struct Args {
     target: target::TargetArgs,
 }
 
-/// What one login does.
+/// The counts of one login.
 #[derive(Debug, Serialize)]
 struct Report {
     phone: &'static str,
@@ -74,7 +74,7 @@ struct Report {
     login: Counts,
     asked: Counts,
     answered: Counts,
-    /// Of the totals: in how many of the rounds nothing else happened.
+    /// For each total, in how many of the rounds it was exactly this.
     agreement: BTreeMap<String, usize>,
     idle_per_second: BTreeMap<String, f64>,
 }
@@ -113,7 +113,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     args.output.tell(&report, &report.markdown())
 }
 
-/// One login, with what was counted in each step.
+/// Runs one login. Returns the counts of each step.
 async fn login(fleet: &Fleet, sources: &mut Sources, permits: &Semaphore) -> anyhow::Result<(Counts, Counts)> {
     let mut user = fleet.take().await?;
     let before = quiet(sources).await?;
@@ -132,12 +132,12 @@ async fn login(fleet: &Fleet, sources: &mut Sources, permits: &Semaphore) -> any
     Ok((since(&asked, &before), since(&answered, &asked)))
 }
 
-/// Waits until no counter moves, and returns the counters.
+/// Waits until no counter changes, and returns the counters.
 async fn quiet(sources: &mut Sources) -> anyhow::Result<Counts> {
     let begun = Instant::now();
     let (mut counts, mut moved) = (sources.read().await?, Instant::now());
     while moved.elapsed() < QUIET {
-        anyhow::ensure!(begun.elapsed() < PATIENCE, "the server is never quiet: something else uses it");
+        anyhow::ensure!(begun.elapsed() < PATIENCE, "the server is never idle: something else is using it");
         tokio::time::sleep(LOOK).await;
         let now = sources.read().await?;
         if now != counts {
@@ -157,7 +157,7 @@ async fn idle(sources: &mut Sources, seconds: u64) -> anyhow::Result<BTreeMap<St
     Ok(with_totals(&since(&after, &before)).into_iter().map(|(name, count)| (name, number(count) / number(seconds))).collect())
 }
 
-/// The least count of each name that a tenth of the rounds have.
+/// For each name, the lowest count that a tenth of the rounds share.
 fn regular(rounds: &[Counts]) -> Counts {
     let names: BTreeSet<&String> = rounds.iter().flat_map(Counts::keys).collect();
     let least = |name: &String| {
@@ -183,7 +183,7 @@ impl Report {
         use std::fmt::Write as _;
         let mut text = format!("| phone by {} | asked | answered | login | same in |\n|---|---|---|---|---|\n", self.phone);
         let of = |counts: &Counts, name: &str| counts.get(name).copied().unwrap_or(0);
-        // Statements are shown one by one; the rest by service or kind.
+        // Statements are shown individually, the rest by service or kind.
         let shown = |name: &str| name.starts_with("statements ") || name.starts_with("grpc ") || name.matches(' ').count() < 2;
         for (name, count) in self.login.iter().filter(|(name, _)| shown(name)) {
             let same = self.agreement.get(name).map(|times| format!("{times} of {}", self.rounds)).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Users whose phones wait, and the logins they take part in, one at a time each.
+//! Users with waiting phones, and their logins. Each user has one login at a time.
 
 use std::{
     sync::Arc,
@@ -16,11 +16,11 @@ use super::{
     target::{Party, Target},
 };
 
-/// How many phones are enrolled at once.
+/// How many phones are enrolled concurrently.
 const ENROLLING: usize = 8;
 /// The longest a login may take.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Reports of one phone that nobody has taken yet.
+/// How many reports of one phone are buffered.
 const REPORTS: usize = 16;
 
 /// A user with one phone.
@@ -29,14 +29,14 @@ pub struct User {
     answers: mpsc::Receiver<Result<Answered, Fault>>,
 }
 
-/// Users who are not logging in right now.
+/// Users without a login in progress.
 pub struct Fleet {
     backend: Backend,
     free: Mutex<mpsc::Receiver<User>>,
     give_back: mpsc::Sender<User>,
 }
 
-/// A phone of a user of this name, bound and active.
+/// A user's phone, bound and active.
 pub struct Enrolled {
     /// The user.
     pub name: String,
@@ -44,7 +44,7 @@ pub struct Enrolled {
     pub phone: Phone,
 }
 
-/// Enrols users called `prefix-0` and so on, telling of each as it is done.
+/// Enrols users called `prefix-0` and so on, and calls `done` after each.
 pub async fn enrol(target: &Target, party: &Party, prefix: &str, users: usize, done: impl Fn()) -> anyhow::Result<Vec<Enrolled>> {
     let mut connections = Vec::new();
     for _ in 0..ENROLLING {
@@ -66,34 +66,34 @@ pub async fn enrol(target: &Target, party: &Party, prefix: &str, users: usize, d
 }
 
 impl Fleet {
-    /// Lets the phones wait. With `permits`, each answer takes one.
+    /// Starts the waits of the phones. With `permits`, each answer takes one.
     pub fn start(backend: Backend, enrolled: Vec<Enrolled>, wait: Wait, permits: Option<&Arc<Semaphore>>) -> anyhow::Result<Self> {
         let (give_back, free) = mpsc::channel(enrolled.len());
         for Enrolled { name, phone } in enrolled {
             let (answers, receiver) = mpsc::channel(REPORTS);
             tokio::spawn(phone.run(wait, Reports { answers, permits: permits.cloned() }));
-            give_back.try_send(User { name, answers: receiver }).context("there is a place for every user")?;
+            give_back.try_send(User { name, answers: receiver }).context("the queue has capacity for every user")?;
         }
         Ok(Self { backend, free: Mutex::new(free), give_back })
     }
 
-    /// The backend whose users they are.
+    /// The backend of these users.
     pub fn backend(&self) -> &Backend {
         &self.backend
     }
 
-    /// Takes the user who has been free for longest; waits until there is one.
+    /// Takes the user who has been free the longest, once there is one.
     pub async fn take(&self) -> Result<User, Fault> {
         self.free.lock().await.recv().await.ok_or_else(|| Fault::new("user", "none is left"))
     }
 
-    /// Gives back a user who was taken.
+    /// Returns a user.
     pub fn give_back(&self, user: User) {
-        // There is a place for every user.
+        // The channel has space for every user.
         let _ = self.give_back.try_send(user);
     }
 
-    /// Lets a user log in who was due at `due`, and gives the user back.
+    /// Runs a login that was due at `due`, and returns the user.
     pub async fn login(&self, mut user: User, due: Instant) -> Result<Times, Fault> {
         let outcome = tokio::time::timeout(PATIENCE, self.complete(&mut user, due)).await;
         self.give_back(user);
@@ -101,7 +101,7 @@ impl Fleet {
     }
 
     async fn complete(&self, user: &mut User, due: Instant) -> Result<Times, Fault> {
-        // What an earlier login left, having failed.
+        // Reports left over from an earlier login that failed.
         while user.answers.try_recv().is_ok() {}
         let started = Instant::now();
         let id = self.backend.create(&user.name).await?;
@@ -117,7 +117,7 @@ impl Fleet {
 }
 
 impl User {
-    /// The name the relying party knows.
+    /// The user identifier.
     pub fn name(&self) -> &str {
         &self.name
     }

@@ -25,28 +25,28 @@ use super::{http::Server, samples::Fault};
 
 const CREATE: &str = "/nodkey.trusonafication.v1.TrusonaficationService/CreateTrusonafication";
 const WATCH: &str = "/nodkey.trusonafication.v1.TrusonaficationService/WatchTrusonafication";
-/// How long a token lives, in seconds, and how long it is used.
+/// The lifetime of a token, in seconds, and for how long it is used.
 const TOKEN_LIFETIME: i64 = 30;
 const TOKEN_USED: Duration = Duration::from_secs(10);
-/// What may be on the way without the other side saying that it may.
+/// The HTTP/2 window, in bytes.
 const WINDOW: u32 = 8 << 20;
-/// Before each message: whether it is compressed, and its length.
+/// The length of the prefix of a message: a compression flag and its length.
 const PREFIX: usize = 5;
 
 /// A relying party's server credential.
 #[derive(Clone)]
 pub struct Credential {
-    /// Names it.
+    /// The credential id.
     pub id: String,
-    /// Signs.
+    /// The key that signs.
     pub secret: String,
-    /// The deployment.
+    /// The audience of the deployment.
     pub audience: String,
 }
 
 /// The backend.
 pub struct Backend {
-    /// A new one once the other side has ended it.
+    /// Replaced once the other side has closed it.
     connection: tokio::sync::Mutex<SendRequest<Bytes>>,
     server: Server,
     credential: Credential,
@@ -55,7 +55,7 @@ pub struct Backend {
     random: Random,
 }
 
-/// The answer to a call, message by message.
+/// The response of a call, message by message.
 struct Answers {
     step: &'static str,
     body: RecvStream,
@@ -70,14 +70,14 @@ impl Backend {
         Ok(Self { connection, server: server.clone(), credential, token: Mutex::new(None), clock, random })
     }
 
-    /// The connection, when it has room for one more call.
+    /// The connection, once it accepts one more call.
     async fn ready(&self) -> anyhow::Result<SendRequest<Bytes>> {
         let sender = self.connection.lock().await.clone();
         if let Ok(sender) = sender.ready().await {
             return Ok(sender);
         }
         let mut connection = self.connection.lock().await;
-        // Whoever came first has opened another.
+        // Another call may already have opened a new one.
         if let Ok(sender) = connection.clone().ready().await {
             return Ok(sender);
         }
@@ -85,7 +85,7 @@ impl Backend {
         Ok(connection.clone().ready().await?)
     }
 
-    /// Asks a user to confirm a login. Returns the trusonafication's id.
+    /// Creates a login for a user. Returns the trusonafication's id.
     pub async fn create(&self, user: &str) -> Result<String, Fault> {
         let request = CreateTrusonaficationRequest {
             request_id: EventId::generate(self.clock.now(), &self.random).to_string(),
@@ -98,14 +98,14 @@ impl Backend {
         Ok(created.trusonafication.unwrap_or_default().id)
     }
 
-    /// Watches until the result is there, and returns when that was.
+    /// Watches until the result arrives. Returns when that was.
     pub async fn result(&self, id: &str) -> Result<Instant, Fault> {
         let mut states = self.call("watch", WATCH, &WatchTrusonaficationRequest { id: id.to_owned() }).await?;
         while let Some(state) = states.next::<Trusonafication>().await? {
             match state.status() {
                 Status::Accepted => {
                     let at = Instant::now();
-                    // To its end: of calls that are given up before a connection bears a thousand.
+                    // Reads to the end: a connection is closed after a thousand abandoned calls.
                     while states.next::<Trusonafication>().await?.is_some() {}
                     return Ok(at);
                 }
@@ -127,14 +127,14 @@ impl Backend {
             .map_err(|e| fault(&e))?;
         let mut sender = self.ready().await.map_err(|e| fault(&e))?;
         let (answer, mut body) = sender.send_request(request, false).map_err(|e| fault(&e))?;
-        // Before the connection has its turn, so that head and body leave in one write.
+        // Before the connection is polled, so that head and body leave in one write.
         body.send_data(framed(message), true).map_err(|e| fault(&e))?;
         let answer = answer.await.map_err(|e| fault(&e))?;
         refused(step, answer.headers())?;
         Ok(Answers { step, body: answer.into_body(), received: BytesMut::new() })
     }
 
-    /// A bearer token, made anew before it is too old.
+    /// A bearer token, replaced before it expires.
     fn authorization(&self) -> Result<HeaderValue, header::InvalidHeaderValue> {
         #[derive(Serialize)]
         struct Claims<'a> {
@@ -170,7 +170,7 @@ impl Answers {
             }
             match self.body.data().await {
                 Some(Ok(data)) => {
-                    // More may come as soon as this is here: answers are short.
+                    // Releases the window immediately, because responses are short.
                     let _ = self.body.flow_control().release_capacity(data.len());
                     self.received.extend_from_slice(&data);
                 }
@@ -184,7 +184,7 @@ impl Answers {
         }
     }
 
-    /// The one message, and the end of the answer: a call that is left before counts as one that was given up.
+    /// The single message, and the end of the response: otherwise the call would count as abandoned.
     async fn only<M: Message + Default>(mut self) -> Result<M, Fault> {
         let message = self.next().await?.ok_or_else(|| Fault::new(self.step, "no answer"))?;
         while self.next::<M>().await?.is_some() {}
@@ -196,7 +196,7 @@ async fn open(server: &Server) -> anyhow::Result<SendRequest<Bytes>> {
     let mut builder = Builder::new();
     builder.initial_connection_window_size(WINDOW).initial_window_size(WINDOW).enable_push(false);
     let (sender, connection) = builder.handshake(server.open(&[b"h2"]).await?).await.context("HTTP/2")?;
-    // Ends with the connection; whoever uses it sees the error.
+    // Ends with the connection. Whoever uses the connection sees the error.
     tokio::spawn(connection);
     Ok(sender)
 }
@@ -205,13 +205,13 @@ fn framed(message: &impl Message) -> Bytes {
     let length = message.encoded_len();
     let mut bytes = BytesMut::with_capacity(PREFIX + length);
     bytes.put_u8(0);
-    // A request of ours is short.
+    // Our requests are short.
     bytes.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
     bytes.extend_from_slice(&message.encode_to_vec());
     bytes.freeze()
 }
 
-/// An error that headers or trailers tell of.
+/// Returns the error in headers or trailers, if there is one.
 fn refused(step: &'static str, headers: &HeaderMap) -> Result<(), Fault> {
     match tonic::Status::from_header_map(headers) {
         Some(status) if status.code() != tonic::Code::Ok => Err(Fault::new(step, format_args!("{:?}", status.code()))),

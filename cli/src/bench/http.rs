@@ -1,4 +1,4 @@
-//! HTTP/1.1 with as little around it as possible: a connection that stays open, one request at a time.
+//! A minimal HTTP/1.1 client: a persistent connection, one request at a time.
 
 use std::sync::Arc;
 
@@ -22,10 +22,10 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 use url::Url;
 
-/// Bytes both ways, encrypted or not.
+/// A byte stream in both directions, encrypted or not.
 pub type Stream = Box<dyn Duplex>;
 
-/// What a connection reads from and writes to.
+/// A stream that a connection reads from and writes to.
 pub trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Duplex for S {}
@@ -40,20 +40,20 @@ pub struct Server {
     tls: Option<Arc<ClientConfig>>,
 }
 
-/// A connection to one.
+/// A connection to a server.
 pub struct Connection {
     sender: SendRequest<Full<Bytes>>,
     authority: HeaderValue,
 }
 
 impl Server {
-    /// Behind `https`, `ca_certificate` is the PEM of the one authority to trust.
+    /// For `https`, `ca_certificate` is the PEM of the only authority to trust.
     pub fn new(url: &str, ca_certificate: Option<&str>) -> anyhow::Result<Self> {
         let parsed: Url = url.parse().with_context(|| format!("{url:?} is not a URL"))?;
         let host = parsed.host_str().with_context(|| format!("{url:?} names no host"))?.to_owned();
         let port = parsed.port_or_known_default().with_context(|| format!("{url:?} names no port"))?;
         let tls = if parsed.scheme() == "https" {
-            Some(trusting(ca_certificate.context("behind https, the certificate of the authority is needed: --ca-certificate")?)?)
+            Some(trusting(ca_certificate.context("https needs the certificate of the authority: name it with --ca-certificate")?)?)
         } else {
             None
         };
@@ -61,7 +61,7 @@ impl Server {
         Ok(Self { base: url.trim_end_matches('/').to_owned(), host, port, authority, tls })
     }
 
-    /// Its URL, without a slash at the end.
+    /// Its URL, without a trailing slash.
     pub fn base(&self) -> &str {
         &self.base
     }
@@ -69,12 +69,12 @@ impl Server {
     /// Opens a connection.
     pub async fn connect(&self) -> anyhow::Result<Connection> {
         let (sender, connection) = handshake(TokioIo::new(self.open(&[]).await?)).await?;
-        // Ends with the connection; whoever uses it sees the error.
+        // Ends with the connection. Whoever uses the connection sees the error.
         tokio::spawn(connection);
         Ok(Connection { sender, authority: self.authority.clone() })
     }
 
-    /// Opens a stream of bytes for one of these protocols (ALPN).
+    /// Opens a byte stream for one of these protocols (ALPN).
     pub async fn open(&self, protocols: &[&[u8]]) -> anyhow::Result<Stream> {
         let tcp = TcpStream::connect((self.host.as_str(), self.port)).await.with_context(|| format!("cannot connect to {}", self.base))?;
         tcp.set_nodelay(true)?;
@@ -95,14 +95,14 @@ fn trusting(ca_certificate: &str) -> anyhow::Result<Arc<ClientConfig>> {
 }
 
 impl Connection {
-    /// Sends a request whose URI is the path, and returns the head of the answer.
+    /// Sends a request with a path as its URI, and returns the head of the response.
     pub async fn send(&mut self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, hyper::Error> {
         request.headers_mut().insert(HOST, self.authority.clone());
         self.sender.ready().await?;
         self.sender.send_request(request).await
     }
 
-    /// Sends a request and reads the whole answer.
+    /// Sends a request and reads the whole response.
     pub async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), hyper::Error> {
         let answer = self.send(request).await?;
         let status = answer.status();

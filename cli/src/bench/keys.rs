@@ -1,4 +1,4 @@
-//! The keys of a simulated phone, and what it signs. The texts are put together from templates: a load generator must cost little.
+//! The keys of a simulated phone, and its signatures. Texts are filled into templates, because a load generator must cost little.
 
 use aws_lc_rs::{
     rand::SystemRandom,
@@ -18,7 +18,7 @@ struct Key {
     jwk: PublicJwk,
 }
 
-/// A device key, a presence key, and the headers of what they sign.
+/// A device key, a presence key, and the encoded headers of their signatures.
 pub struct DeviceKeys {
     identifier: String,
     device: Key,
@@ -37,7 +37,7 @@ impl Key {
         Ok(Self { pair, jwk })
     }
 
-    /// A compact JWS of a header that is encoded already.
+    /// A compact JWS with a header that is already encoded.
     fn sign(&self, header: &str, claims: &str) -> Option<String> {
         let input = format!("{header}.{}", b64u(claims.as_bytes()));
         let signature = self.pair.sign(&SystemRandom::new(), input.as_bytes()).ok()?;
@@ -66,7 +66,7 @@ impl DeviceKeys {
         &self.identifier
     }
 
-    /// What a phone registers.
+    /// The body of a registration.
     pub fn registration(&self) -> serde_json::Value {
         json!({
             "device_key": self.device.jwk.to_value(),
@@ -77,7 +77,7 @@ impl DeviceKeys {
         })
     }
 
-    /// The proof of a call (RFC 9449). `url` has neither query nor fragment. `None` when the key cannot sign.
+    /// The DPoP proof of a call (RFC 9449). `url` has neither query nor fragment. `None` when the key cannot sign.
     pub fn proof(&self, method: &str, url: &str, body: &[u8], now: i64) -> Option<String> {
         let jti = self.random.token();
         let body_hash = if body.is_empty() { String::new() } else { format!(r#","bh":"{}""#, b64u(&sha256(body))) };
@@ -85,7 +85,7 @@ impl DeviceKeys {
         self.device.sign(&self.proof_header, &claims)
     }
 
-    /// The person's yes to a challenge, by the presence key.
+    /// The accept of a challenge, signed by the presence key.
     pub fn accept(&self, id: &str, challenge: &str, issuer: &str, now: i64) -> Option<String> {
         let claims = format!(
             r#"{{"iss":"{}","aud":"{issuer}","sub":"{id}","chal":"{}","dec":"accept","iat":{now},"jti":"{}"}}"#,

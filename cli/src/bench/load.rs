@@ -15,27 +15,27 @@ use super::{
     samples::{Fault, Samples, Times},
 };
 
-/// How the next login begins.
+/// What starts the next login.
 #[derive(Clone, Copy, Debug)]
 pub enum Pace {
-    /// When one of so many at once has ended.
+    /// The end of one of a fixed number of concurrent logins.
     Closed {
-        /// So many.
+        /// The number of concurrent logins.
         concurrency: usize,
     },
-    /// So many a second, whatever becomes of them.
+    /// The clock: logins start at a fixed rate, whatever becomes of earlier ones.
     Open {
-        /// So many.
+        /// Logins per second.
         rate: f64,
     },
 }
 
-/// When it is enough: whatever comes first.
+/// When to stop, whichever comes first.
 #[derive(Clone, Copy, Debug)]
 pub struct End {
-    /// After a time.
+    /// After this time.
     pub duration: Option<Duration>,
-    /// After so many have begun.
+    /// After this many have started.
     pub count: Option<u64>,
 }
 
@@ -45,7 +45,7 @@ impl End {
     }
 }
 
-/// Lets users log in until the end, and waits for those who are at it. Returns what was measured and how long it took.
+/// Runs logins until the end, and waits for those in progress. Returns the measurements and the time that it took.
 pub async fn run(fleet: &Fleet, pace: Pace, end: End, progress: &ProgressBar) -> anyhow::Result<(Samples, Duration)> {
     let samples = Mutex::new(Samples::new()?);
     let record = |outcome| {
@@ -82,7 +82,7 @@ async fn closed(fleet: &Fleet, concurrency: usize, end: End, begun: Instant, rec
     Ok(())
 }
 
-/// Latency counts from when a login was due: one that had to wait for its turn was late.
+/// Latency counts from when a login was due, so waiting for its turn counts, too.
 async fn open(fleet: &Fleet, rate: f64, end: End, begun: Instant, record: &impl Fn(Result<Times, Fault>)) {
     let mut logins = pin!(FuturesUnordered::new());
     let mut started = 0_u64;

@@ -16,13 +16,13 @@ use super::{
     target,
 };
 
-/// Users who log in, at the least: one phone may only call so often a second.
+/// The minimum number of users: the rate of one phone is limited.
 const USERS: usize = 128;
 
-/// Let users log in, over the interfaces that backends and phones use, and tell what a login costs.
+/// Run logins through the interfaces of backends and phones, and report the cost of a login.
 ///
-/// Each login is complete: the backend creates a trusonafication, the waiting phone is notified, signs and answers, and the backend
-/// that watches gets the result. Times include everything; CPU and bytes are reported for each process, those of this one too.
+/// Each login is complete: the backend creates a trusonafication, the waiting phone is notified, signs and answers, and the watching
+/// backend gets the result. Times include everything; CPU and bytes are reported for each process, including this one.
 #[derive(Debug, clap::Args)]
 #[command(args_override_self = true)]
 #[command(after_help = "Examples:
@@ -30,28 +30,28 @@ const USERS: usize = 128;
   nodkey bench logins --rate 50 --duration 60 --phone stream
   nodkey bench logins --in-progress 20000 --finished 1000000 --database .nodkey/trusonafication.db --json")]
 pub struct Args {
-    /// Logins at once, each followed by the next; several are measured one after the other
+    /// Concurrent logins, each followed by the next; several values are measured one after the other
     #[arg(long, value_delimiter = ',', default_value = "1", value_name = "N,...", value_parser = clap::value_parser!(u16).range(1..=4096))]
     concurrency: Vec<u16>,
-    /// Logins a second, begun on time whatever becomes of those before; instead of --concurrency
+    /// Logins per second, started on time whatever becomes of earlier ones; instead of --concurrency
     #[arg(long, value_name = "N", conflicts_with = "concurrency", value_parser = rate)]
     rate: Option<f64>,
-    /// Users, each with a phone of their own, who take turns [default: 128, or four for each login at once]
+    /// Users who take turns, each with their own phone [default: 128, or four for each concurrent login]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     users: Option<u32>,
     /// How phones wait
     #[arg(long, value_enum, default_value_t = Wait::Poll)]
     phone: Wait,
-    /// Seconds that are measured
+    /// Seconds to measure
     #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     duration: u64,
-    /// Logins that are measured; instead of --duration
+    /// Logins to measure; instead of --duration
     #[arg(long, value_name = "N", conflicts_with = "duration", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     count: Option<u64>,
-    /// Seconds of logins before each run, not measured
+    /// Seconds of logins before each run that are not measured
     #[arg(long, default_value_t = 3, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=3600))]
     warmup: u64,
-    /// How often to measure each, in turns
+    /// How often to measure each, alternating
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     runs: u32,
     #[command(flatten)]
@@ -86,7 +86,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let fleet = Fleet::start(party.grpc().await?, enrolled, args.phone, None)?;
 
     let example = first(&fleet).await?;
-    let progress = bar("laying the background", args.background.total());
+    let progress = bar("creating the background", args.background.total());
     let waiting = args.background.lay(&target, &party, &example, &progress).await?;
     progress.finish_and_clear();
 
@@ -123,7 +123,7 @@ async fn first(fleet: &Fleet) -> anyhow::Result<String> {
     Ok(id)
 }
 
-/// A bar on a terminal; nothing elsewhere.
+/// A progress bar on a terminal, and nothing elsewhere.
 fn bar(what: &'static str, length: u64) -> ProgressBar {
     let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}").unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(length).with_style(style).with_message(what)

@@ -1,4 +1,4 @@
-//! The processes of a deployment, found by the ports they listen on, and what PostgreSQL counts of itself.
+//! The processes of a deployment, found by their listening ports, and PostgreSQL's own statistics.
 
 use std::collections::BTreeMap;
 
@@ -11,14 +11,14 @@ use super::{
     target::Target,
 };
 
-/// Which servers are looked at besides the deployment's own processes.
+/// The servers to measure besides the deployment's own processes.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Servers")]
 pub struct ServerArgs {
-    /// PostgreSQL, as a superuser: its processes and what it counts of itself
+    /// PostgreSQL URL of a superuser, for its processes and statistics
     #[arg(long, env = "NODKEY_TEST_POSTGRES_URL", value_name = "URL")]
     pub postgres_url: Option<Url>,
-    /// NATS: its process
+    /// NATS URL, for its process
     #[arg(long, env = "NODKEY_TEST_NATS_URL", value_name = "URL")]
     pub nats_url: Option<Url>,
     /// A process of the deployment that cannot be found by its port
@@ -32,7 +32,7 @@ pub struct Machine {
     postgres: Option<Client>,
 }
 
-/// What was used until some moment.
+/// The usage up to some moment.
 pub struct Reading {
     usages: BTreeMap<String, Usage>,
     postgres: BTreeMap<&'static str, u64>,
@@ -44,7 +44,7 @@ fn named_pid(text: &str) -> Result<(String, u32), String> {
 }
 
 impl ServerArgs {
-    /// Finds what there is. An embedded deployment has neither PostgreSQL nor NATS.
+    /// Finds the processes. An embedded deployment has neither PostgreSQL nor NATS.
     pub async fn machine(&self, target: &Target) -> anyhow::Result<Machine> {
         let mut processes = self.processes(target);
         let mut postgres = None;
@@ -71,13 +71,13 @@ impl ServerArgs {
 /// Connects to PostgreSQL.
 pub async fn connect(url: &str) -> anyhow::Result<Client> {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.context("cannot connect to PostgreSQL")?;
-    // Ends with the client; whoever uses it sees the error.
+    // Ends with the client. Whoever uses the client sees the error.
     tokio::spawn(connection);
     Ok(client)
 }
 
 impl Machine {
-    /// What was used so far.
+    /// The usage so far.
     pub async fn read(&self) -> anyhow::Result<Reading> {
         let mut postgres = BTreeMap::new();
         if let Some(client) = &self.postgres {
@@ -93,13 +93,13 @@ impl Machine {
 }
 
 impl Reading {
-    /// What each process used since `before`.
+    /// The usage of each process since `before`.
     pub fn usages_since(&self, before: &Self) -> BTreeMap<String, Usage> {
         let used = |(name, usage): (&String, &Usage)| (name.clone(), usage.since(before.usages.get(name).copied().unwrap_or_default()));
         self.usages.iter().map(used).collect()
     }
 
-    /// What PostgreSQL counted of itself since `before`.
+    /// PostgreSQL's statistics since `before`.
     pub fn postgres_since(&self, before: &Self) -> BTreeMap<&'static str, u64> {
         let since = |name, value: u64| value.saturating_sub(before.postgres.get(name).copied().unwrap_or(0));
         self.postgres.iter().map(|(name, value)| (*name, since(*name, *value))).collect()

@@ -1,4 +1,4 @@
-//! `nodkey bench`: what logins cost a running deployment, what they could cost at best, and how often it does what.
+//! `nodkey bench`: measures what logins cost in a running deployment, the least they could cost, and what each does how often.
 
 mod background;
 mod bounds;
@@ -42,29 +42,29 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Let users log in; tell latency, throughput, CPU and bytes
+    /// Run logins; report latency, throughput, CPU and bytes
     Logins(Box<logins::Args>),
     /// Count what one login does: statements, round trips, commits, messages, syncs
     Counts(counts::Args),
-    /// Measure what a login could cost at best here: bare databases, an empty call, a signature
+    /// Measure the least that a login could cost here: bare databases, an empty call, a signature
     Bounds(bounds::Args),
-    /// Run a command and count what it says to PostgreSQL and NATS
+    /// Run a command and count its traffic to PostgreSQL and NATS
     Tap(tap::Args),
 }
 
-/// How measurements are reported.
+/// How results are reported.
 #[derive(Debug, clap::Args)]
 struct Output {
     /// Print JSON instead of tables
     #[arg(long)]
     json: bool,
-    /// Write the JSON to a file, too
+    /// Also write the JSON to this file
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
 }
 
 impl Output {
-    /// Tells a report, whose tables are Markdown.
+    /// Prints a report. Its tables are Markdown.
     fn tell(&self, report: &impl Serialize, markdown: &str) -> anyhow::Result<()> {
         if let Some(path) = &self.save {
             std::fs::write(path, serde_json::to_vec_pretty(report)?).with_context(|| format!("cannot write {}", path.display()))?;

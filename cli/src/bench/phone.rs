@@ -1,4 +1,4 @@
-//! A simulated phone: registers, waits, and says yes to whatever it is asked.
+//! A simulated phone: registers, waits, and accepts every challenge.
 
 use std::{
     sync::Arc,
@@ -24,9 +24,9 @@ use crate::connection::Pair;
 
 const REGISTER: &str = "/api/v2/devices";
 const RESPOND: &str = "/api/v2/trusonafication_responses";
-/// The longest a gateway holds a poll, in seconds.
+/// The longest poll of a gateway, in seconds.
 const POLL_SECONDS: u32 = 60;
-/// Before a phone calls again after a failure.
+/// How long a phone pauses after a failure.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// How a phone waits.
@@ -39,7 +39,7 @@ pub enum Wait {
 }
 
 impl Wait {
-    /// The word for it.
+    /// Its name.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Poll => "poll",
@@ -56,22 +56,22 @@ pub struct Phone {
     clock: Clock,
 }
 
-/// What a phone did about one challenge.
+/// How a phone answered one challenge.
 #[derive(Debug)]
 pub struct Answered {
-    /// Of the trusonafication.
+    /// The trusonafication id.
     pub id: String,
-    /// When the challenge was there.
+    /// When the challenge arrived.
     pub prompted_at: Instant,
     /// When the answer was sent.
     pub sent_at: Instant,
 }
 
-/// Where a phone reports, and what holds it back.
+/// Where a phone reports, and what delays its answers.
 pub struct Reports {
-    /// One report for each challenge.
+    /// Takes one report for each challenge.
     pub answers: mpsc::Sender<Result<Answered, Fault>>,
-    /// With this, an answer waits for a permit: a count wants to know what came before it.
+    /// With this, an answer waits for a permit, so that a count can separate what came before it.
     pub permits: Option<Arc<Semaphore>>,
 }
 
@@ -111,7 +111,7 @@ impl Phone {
         Ok(())
     }
 
-    /// Waits and answers for as long as somebody takes the reports.
+    /// Waits and answers until the receiver of the reports is dropped.
     pub async fn run(self, wait: Wait, reports: Reports) {
         while !reports.answers.is_closed() {
             let outcome = match wait {
@@ -120,14 +120,14 @@ impl Phone {
             };
             if let Err(error) = outcome {
                 let fault = error.downcast().unwrap_or_else(|error: anyhow::Error| Fault::new("phone", error.root_cause()));
-                // Nobody may be there to take it.
+                // The buffer may be full.
                 let _ = reports.answers.try_send(Err(fault));
                 tokio::time::sleep(PAUSE).await;
             }
         }
     }
 
-    /// Opens a stream of events and leaves it open.
+    /// Opens an event stream and leaves it open.
     pub async fn open_stream(&self) -> anyhow::Result<hyper::body::Incoming> {
         let mut connection = self.gateway.connect().await?;
         let mut request = self.request(&Method::GET, &self.pending_path(), Bytes::new())?;
@@ -187,7 +187,7 @@ impl Phone {
         format!("/api/v2/devices/{}/trusonafications", self.device())
     }
 
-    /// A request with its proof. `path` may have a query.
+    /// A request with its DPoP proof. `path` may have a query.
     fn request(&self, method: &Method, path: &str, body: Bytes) -> anyhow::Result<Request<Full<Bytes>>> {
         let url = format!("{}{}", self.gateway.base(), path.split('?').next().unwrap_or(path));
         let proof = self.keys.proof(method.as_str(), &url, &body, self.clock.now().as_seconds()).context("cannot sign")?;

@@ -1,4 +1,4 @@
-//! What processes of this machine have used, from /proc.
+//! The resource usage of processes on this machine, from /proc.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -14,19 +14,19 @@ const TICK: Duration = Duration::from_millis(10);
 /// `st` of a listening socket in /proc/net/tcp.
 const LISTENING: &str = "0A";
 
-/// What a process, or a process with its children, has used so far.
+/// The usage so far of a process, or of a process and its children.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Usage {
-    /// Of any processor.
+    /// On all processors.
     pub cpu: Duration,
-    /// Bytes given to the operating system to write, to files and sockets.
+    /// Bytes handed to the operating system to write, to files and sockets.
     pub written: u64,
 }
 
-/// A process to look at.
+/// A process to measure.
 #[derive(Clone, Debug)]
 pub struct Process {
-    /// What it is called in the report.
+    /// Its name in the report.
     pub name: String,
     pid: u32,
     with_children: bool,
@@ -40,7 +40,7 @@ struct Stat {
 }
 
 impl Usage {
-    /// What was used since `before`.
+    /// The usage since `before`.
     pub fn since(self, before: Self) -> Self {
         Self { cpu: self.cpu.saturating_sub(before.cpu), written: self.written.saturating_sub(before.written) }
     }
@@ -57,7 +57,7 @@ impl Process {
         Self { name: name.to_owned(), pid, with_children: false }
     }
 
-    /// Counts its children, too: PostgreSQL has one for each connection.
+    /// Includes its children: PostgreSQL has one for each connection.
     pub fn with_children(self) -> Self {
         Self { with_children: true, ..self }
     }
@@ -67,7 +67,7 @@ impl Process {
         self.pid
     }
 
-    /// Finds who listens on a port of this machine; `None` where that cannot be seen.
+    /// Finds the process that listens on a port of this machine. `None` where that is not visible.
     pub fn listening(name: &str, port: u16) -> Option<Self> {
         let socket = format!("socket:[{}]", listening_inode(port)?);
         let holds = |pid: &u32| {
@@ -77,7 +77,7 @@ impl Process {
         pids().into_iter().find(holds).map(|pid| Self::new(name, pid))
     }
 
-    /// What it has used so far; nothing when it is gone.
+    /// Its usage so far. Zero when it is gone.
     pub fn usage(&self) -> Usage {
         let mut usage = usage(self.pid);
         if self.with_children {
@@ -92,7 +92,7 @@ impl Process {
     }
 }
 
-/// What each has used so far, by name.
+/// The usage of each so far, by name.
 pub fn usages(processes: &[Process]) -> BTreeMap<String, Usage> {
     processes.iter().map(|process| (process.name.clone(), process.usage())).collect()
 }
@@ -112,7 +112,7 @@ fn stat(pid: u32) -> Option<Stat> {
     parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// The name in parentheses may hold anything, so fields count from its end.
+/// The name in parentheses may contain anything, so the fields are counted from its end.
 fn parse_stat(text: &str) -> Option<Stat> {
     let fields: Vec<_> = text.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks = |range: std::ops::Range<usize>| {

@@ -1,4 +1,4 @@
-//! What `nodkey bench logins` tells: JSON for programs, Markdown for people and documents.
+//! The report of `nodkey bench logins`: JSON for programs, Markdown for people and documents.
 
 use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
@@ -16,10 +16,10 @@ use super::{
     target::Target,
 };
 
-/// Parts of a login as the table calls them, in the order of [`Samples::PARTS`].
+/// The names of a login's parts in the table, in the order of [`Samples::PARTS`].
 const PARTS: [&str; 4] = ["create answered", "create to phone", "answer to result", "whole"];
 
-/// Every run of one invocation.
+/// All runs of one invocation.
 #[derive(Debug, Serialize)]
 pub struct Report {
     mode: &'static str,
@@ -40,7 +40,7 @@ struct Column {
     runs: Vec<Run>,
 }
 
-/// One run. Everything "per login" is per completed one.
+/// One run. Everything "per login" is per completed login.
 #[derive(Debug, Serialize)]
 pub struct Run {
     seconds: f64,
@@ -53,7 +53,7 @@ pub struct Run {
     counts_per_login: BTreeMap<String, f64>,
 }
 
-/// What one process spent on a login.
+/// The cost of a login for one process.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Cost {
     cpu_ms: f64,
@@ -61,7 +61,7 @@ struct Cost {
 }
 
 impl Run {
-    /// Of what was measured before and after.
+    /// Makes a run from the measurements before and after it.
     pub fn new(summary: Summary, took: Duration, after: &Reading, before: &Reading, counts: Counts) -> Self {
         let logins = number(summary.completed.max(1));
         let cost = |usage: Usage| Cost { cpu_ms: usage.cpu.as_secs_f64() * 1000.0 / logins, written_bytes: number(usage.written) / logins };
@@ -80,7 +80,7 @@ impl Run {
 }
 
 impl Report {
-    /// Without runs.
+    /// Makes a report without runs.
     pub fn new(target: &Target, background: &background::BackgroundArgs, paces: &[Pace], users: usize, phone: Wait) -> Self {
         let column = |pace: &Pace| match *pace {
             Pace::Closed { concurrency } => Column { concurrency: Some(concurrency), rate: None, runs: Vec::new() },
@@ -105,7 +105,7 @@ impl Report {
         }
     }
 
-    /// A table with a column for each pace: medians, and for what is noisy the least and the most.
+    /// A table with a column for each pace: medians, with minimum and maximum where values are noisy.
     pub fn markdown(&self) -> String {
         let mut table = Table { columns: &self.paces, text: self.heading() };
         table.row("logins per second", |column| column.spread(|run| run.logins_per_second, 1));
@@ -139,7 +139,7 @@ impl Report {
         table.text
     }
 
-    /// What any run tells of, each once.
+    /// The names that occur in any run, each once.
     fn names<'a, T: Clone + Ord + 'a, I: Iterator<Item = &'a T>>(&'a self, of: impl Fn(&'a Run) -> I) -> Vec<T> {
         let mut names: Vec<_> = self.paces.iter().flat_map(|column| &column.runs).flat_map(of).cloned().collect();
         names.sort();

@@ -1,4 +1,4 @@
-//! What a run measured: histograms of latency, and failures by reason.
+//! The measurements of a run: histograms of latency, and failures by reason.
 
 use std::{
     collections::BTreeMap,
@@ -11,12 +11,12 @@ use serde::Serialize;
 
 use super::number;
 
-/// The longest time the histogram distinguishes, in microseconds.
+/// The longest time that the histogram resolves, in microseconds.
 const LONGEST: u64 = 600_000_000;
-/// Decimal digits that are told apart.
+/// The number of significant decimal digits.
 const DIGITS: u8 = 3;
 
-/// Why an authentication did not complete: the step, and a reason with few values.
+/// Why an authentication did not complete: the step, and a reason from a small set.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{step}: {reason}")]
 pub struct Fault {
@@ -31,10 +31,10 @@ impl Fault {
     }
 }
 
-/// How long the parts of one authentication took.
+/// The durations of the parts of one authentication.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
-    /// The call that creates it.
+    /// The call that creates the trusonafication.
     pub create: Duration,
     /// From that call until the phone has the challenge.
     pub create_to_phone: Duration,
@@ -56,22 +56,22 @@ pub struct Samples {
 pub struct Quantiles {
     /// The median.
     pub p50: f64,
-    /// Nine of ten are faster.
+    /// 90 of 100 are faster.
     pub p90: f64,
     /// 99 of 100 are faster.
     pub p99: f64,
-    /// 999 of 1000 are faster.
+    /// 999 of 1,000 are faster.
     pub p999: f64,
     /// The slowest.
     pub max: f64,
 }
 
-/// Latency of each part, and failures.
+/// The latency of each part, and the failures.
 #[derive(Clone, Debug, Serialize)]
 pub struct Summary {
     /// How many completed.
     pub completed: u64,
-    /// How many did not, by reason.
+    /// How many failed, by reason.
     pub errors: BTreeMap<String, u64>,
     /// In milliseconds, by part.
     pub latency_ms: BTreeMap<&'static str, Quantiles>,
@@ -81,13 +81,13 @@ impl Samples {
     /// The parts, in the order of [`Times`].
     pub const PARTS: [&str; 4] = ["create", "create_to_phone", "answer_to_result", "whole"];
 
-    /// None yet.
+    /// Makes empty samples.
     pub fn new() -> anyhow::Result<Self> {
         let empty = || Histogram::new_with_bounds(1, LONGEST, DIGITS);
         Ok(Self { parts: [empty()?, empty()?, empty()?, empty()?], errors: BTreeMap::new() })
     }
 
-    /// Takes one in.
+    /// Records one outcome.
     pub fn record(&mut self, outcome: Result<Times, Fault>) {
         match outcome {
             Ok(times) => {
@@ -110,7 +110,7 @@ impl Samples {
         self.errors.values().sum()
     }
 
-    /// What it comes to.
+    /// Summarizes the samples.
     pub fn summary(&self) -> Summary {
         let latency_ms = Self::PARTS.into_iter().zip(&self.parts).map(|(name, part)| (name, Quantiles::of(part))).collect();
         Summary { completed: self.completed(), errors: self.errors.clone(), latency_ms }
@@ -118,7 +118,7 @@ impl Samples {
 }
 
 impl Quantiles {
-    /// Of a histogram of microseconds.
+    /// Reads the quantiles of a histogram of microseconds.
     pub fn of(histogram: &Histogram<u64>) -> Self {
         let at = |quantile| millis(histogram.value_at_quantile(quantile));
         Self { p50: at(0.5), p90: at(0.9), p99: at(0.99), p999: at(0.999), max: millis(histogram.max()) }

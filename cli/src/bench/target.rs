@@ -1,4 +1,4 @@
-//! The deployment that is measured, and a relying party of the benchmark's own in it.
+//! The measured deployment, and a relying party of the benchmark's own in it.
 
 use std::path::{Path, PathBuf};
 
@@ -13,20 +13,20 @@ use serde::Deserialize;
 use super::{grpc, http::Server};
 use crate::connection::{self, DataDir, Pair, dev_path, read_json};
 
-/// The services that have a gRPC address of their own.
+/// The services with a gRPC address of their own.
 const SERVICES: [&str; 4] = ["registry", "binding", "trusonafication", "notification"];
 
-/// More than any measurement makes.
+/// More than any measurement creates.
 const UNLIMITED: i32 = 100_000_000;
 
-/// Which deployment is measured.
+/// The deployment to measure.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Deployment")]
 pub struct TargetArgs {
     /// File that describes the deployment: native.json of scripts/up-native [default: dev.json in the data folder]
     #[arg(long, value_name = "FILE")]
     deployment: Option<PathBuf>,
-    /// Have the backend call the gateway, as backends do, instead of the services
+    /// Have the backend call the gateway, as backends do, instead of the services directly
     #[arg(long)]
     one_address: bool,
     #[command(flatten)]
@@ -50,7 +50,7 @@ struct File {
 /// A running deployment.
 pub struct Target {
     endpoints: Endpoints,
-    /// Where the backend calls to log users in.
+    /// The address that the backend calls for logins.
     logins: String,
     audience: String,
     operator_key: String,
@@ -62,9 +62,9 @@ pub struct Target {
     pub ca_certificate: Option<String>,
 }
 
-/// The relying party whose users log in.
+/// The relying party of the users.
 pub struct Party {
-    /// Its backend, for what is not measured.
+    /// The client of its backend, for calls that are not measured.
     pub backend: Nodkey,
     /// Its server credential, for HTTP.
     pub server: Pair,
@@ -87,7 +87,7 @@ impl TargetArgs {
 }
 
 impl Party {
-    /// Its backend as it logs users in.
+    /// The client of its backend for the measured logins.
     pub async fn grpc(&self) -> anyhow::Result<grpc::Backend> {
         grpc::Backend::connect(&self.logins, self.credential.clone()).await
     }
@@ -134,7 +134,7 @@ impl Target {
         let request = CreateRelyingPartyRequest { name: "nodkey bench".into(), ..CreateRelyingPartyRequest::default() };
         let mut parties = RelyingPartyServiceClient::new(registry.clone());
         let id = parties.create_relying_party(request).await.context("cannot create a relying party")?.into_inner().id;
-        // All of its phones register from here, and a phone that does not keep up is not to be spared.
+        // All its phones register from one address, and a phone that falls behind must not reduce the load.
         let prompts = PromptSettings { tolerant: true, ..PromptSettings::default() };
         let limits = RelyingPartyLimits {
             registrations_per_address: UNLIMITED,
@@ -148,7 +148,7 @@ impl Target {
             prompts: Some(prompts),
             ..UpdateRelyingPartyRequest::default()
         };
-        parties.update_relying_party(request).await.context("cannot lift the limits of the relying party")?;
+        parties.update_relying_party(request).await.context("cannot raise the limits of the relying party")?;
         let mut credentials = CredentialServiceClient::new(registry);
         let mut create = async |kind: CredentialKind| {
             let request = CreateCredentialRequest { relying_party_id: id.clone(), kind: kind.into(), ..CreateCredentialRequest::default() };

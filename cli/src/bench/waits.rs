@@ -19,15 +19,15 @@ use super::{
 };
 use crate::connection::Pair;
 
-/// Calls on one connection: as many as a gateway allows.
+/// Calls per connection: the maximum that a gateway allows.
 const OF_ONE_CONNECTION: usize = 100;
-/// Trusonafications of one user at once: the most a deployment allows by default.
+/// Trusonafications in progress per user: the maximum that a deployment allows by default.
 const OF_ONE_USER: usize = 20;
-/// How many begin at once.
+/// How many start concurrently.
 const BEGINNING: usize = 16;
-/// How long what they wait for is in progress.
+/// How long the trusonafications stay in progress.
 const LIFETIME: Duration = Duration::from_hours(23);
-/// Before a call that was refused is made again.
+/// The pause before a refused call is repeated.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Backends that wait until this is dropped.
@@ -44,7 +44,7 @@ struct Call {
     id: String,
 }
 
-/// Has so many calls wait for what nobody answers. When this returns, each has been answered once.
+/// Makes this many calls wait for trusonafications that nobody answers. Returns once each call has had one response.
 pub async fn open(target: &Target, party: &Party, count: usize, progress: &ProgressBar) -> anyhow::Result<Waits> {
     let connections = count.div_ceil(OF_ONE_CONNECTION);
     let users = fleet::enrol(target, party, "awaited", connections.div_ceil(OF_ONE_USER), || ()).await?;
@@ -59,7 +59,7 @@ pub async fn open(target: &Target, party: &Party, count: usize, progress: &Progr
             let (mut sender, call) = (sender.clone(), call.clone());
             async move {
                 let mut status = call.once(&mut sender, 0).await?;
-                // A credential has a rate, and all of them begin at once.
+                // The rate of a credential is limited, and all calls start at the same time.
                 while status == StatusCode::TOO_MANY_REQUESTS {
                     tokio::time::sleep(PAUSE).await;
                     status = call.once(&mut sender, 0).await?;
@@ -79,7 +79,7 @@ pub async fn open(target: &Target, party: &Party, count: usize, progress: &Progr
 
 async fn connect(gateway: &Server) -> anyhow::Result<SendRequest<Bytes>> {
     let (sender, connection) = Builder::new().handshake(gateway.open(&[b"h2"]).await?).await.context("HTTP/2")?;
-    // Ends with the connection; whoever uses it sees the error.
+    // Ends with the connection. Whoever uses the connection sees the error.
     tokio::spawn(connection);
     Ok(sender)
 }
@@ -91,7 +91,7 @@ impl Call {
                 Ok(status) if status.is_success() => {}
                 Ok(_) => tokio::time::sleep(PAUSE).await,
                 Err(e) => {
-                    anstream::eprintln!("a backend waits no more: {e:#}");
+                    anstream::eprintln!("a backend stopped waiting: {e:#}");
                     return;
                 }
             }

@@ -16,9 +16,9 @@ use crate::connection::{read_json, write_private, write_secret};
 
 /// All keys.
 pub const KEYS: &str = "keys.json";
-/// Public halves of the services' keys, which are in the files of all services, too.
+/// The public halves of the services' keys, which are also in the files of all services.
 pub const PUBLIC: &str = "service_keys.json";
-/// For `nodkey admin`.
+/// The file for `nodkey admin`.
 pub const OPERATOR: &str = "operator.env";
 
 /// A folder.
@@ -26,27 +26,27 @@ pub const OPERATOR: &str = "operator.env";
 pub struct Folder(PathBuf);
 
 impl Folder {
-    /// Makes a folder that is not there, readable by its owner alone.
+    /// Creates a new folder, readable only by its owner.
     pub fn create(path: PathBuf) -> anyhow::Result<Self> {
         let made = std::fs::DirBuilder::new().mode(0o700).create(&path);
         if made.as_ref().is_err_and(|e| e.kind() == std::io::ErrorKind::AlreadyExists) {
-            anyhow::bail!("{} is there already: keys are never overwritten; `nodkey keys rotate` replaces one", path.display());
+            anyhow::bail!("{} already exists: keys are never overwritten; use `nodkey keys rotate` to replace one", path.display());
         }
-        made.with_context(|| format!("cannot make {}", path.display()))?;
+        made.with_context(|| format!("cannot create {}", path.display()))?;
         Ok(Self(path))
     }
 
-    /// One that is there.
+    /// Opens an existing folder.
     pub const fn open(path: PathBuf) -> Self {
         Self(path)
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// A file in it.
+    /// The path of a file in it.
     pub fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
@@ -54,7 +54,7 @@ impl Folder {
     /// Reads keys.json.
     pub fn read(&self) -> anyhow::Result<Keys> {
         let path = self.file(KEYS);
-        read_json(&path)?.with_context(|| format!("{} is missing: `nodkey keys init DIR` makes a folder of keys", path.display()))
+        read_json(&path)?.with_context(|| format!("{} is missing: `nodkey keys init DIR` creates a folder of keys", path.display()))
     }
 
     /// Writes keys.json and, from it, every other file.
@@ -71,10 +71,10 @@ impl Folder {
     }
 }
 
-/// Names of settings, and what they are.
+/// Names and values of settings.
 pub type Settings = Vec<(&'static str, String)>;
 
-/// The files that processes and people are given, each with what its reader needs and nothing else.
+/// The files for processes and people, each with exactly what its reader needs.
 pub fn files(keys: &Keys) -> anyhow::Result<Vec<(String, Settings)>> {
     let public = keys.public()?.to_value().to_string();
     let operators = operators(keys)?;
@@ -97,13 +97,13 @@ pub fn files(keys: &Keys) -> anyhow::Result<Vec<(String, Settings)>> {
     Ok(files)
 }
 
-/// Settings of the key that signs, and of the other that is taken.
+/// The settings of the key that signs, and of the other key that is accepted.
 fn pair(ring: &[Key], names: [&'static str; 2]) -> impl Iterator<Item = (&'static str, String)> {
     let keys = [current(ring), other(ring)].into_iter().zip(names);
     keys.filter_map(|(key, name)| Some((name, key?.secret.clone())))
 }
 
-/// By what services verify operators: public halves, and what these follow. In a folder of before there are symmetric keys alone.
+/// What services verify operators with: the public halves, and the keys that they replace. An older folder has only symmetric keys.
 fn operators(keys: &Keys) -> anyhow::Result<Settings> {
     let (public, symmetric) = keys.operator_keys()?;
     if public.is_empty() {
@@ -114,7 +114,7 @@ fn operators(keys: &Keys) -> anyhow::Result<Settings> {
     Ok(settings)
 }
 
-/// Every secret, and what it is called.
+/// Every secret, with its name.
 pub fn secrets(keys: &Keys) -> Vec<(String, &Key)> {
     let services =
         super::services().flat_map(|name| keys.ring(Name::Service(name)).iter().map(move |key| (format!("the key of {name}"), key)));
@@ -124,12 +124,12 @@ pub fn secrets(keys: &Keys) -> Vec<(String, &Key)> {
     services.chain(operator).chain(cookie).chain(master).chain(keys.nats.secrets()).collect()
 }
 
-/// As shells, Docker Compose and systemd read it: JSON between single quotes, what is none as it is.
+/// In a form that shells, Docker Compose and systemd read: JSON between single quotes, anything else as it is.
 fn quoted(value: &str) -> String {
     if value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')) { value.to_owned() } else { format!("'{value}'") }
 }
 
-/// Reads the lines of such a file; lines that are no setting are left out.
+/// Parses the settings of such a file. Ignores other lines.
 pub fn parse(text: &str) -> Vec<(String, String)> {
     let setting = |line: &str| {
         let (name, value) = line.trim().split_once('=')?;

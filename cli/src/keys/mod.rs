@@ -1,4 +1,4 @@
-//! `nodkey keys`: the keys of a deployment, made, checked and replaced in a folder on the operators' own machine. No server is asked.
+//! `nodkey keys`: creates, checks and rotates the keys of a deployment in a folder on the operators' own machine, without a server.
 
 mod check;
 mod folder;
@@ -18,10 +18,10 @@ use crate::{
 use folder::Folder;
 use ring::{Keys, State};
 
-/// Make, check and replace the keys of a deployment.
+/// Create, check and rotate the keys of a deployment.
 ///
-/// A folder holds all of them in keys.json, and beside it a file a service with what that one needs and nothing else: NAME=VALUE lines for
-/// `env_file` of Docker Compose, `EnvironmentFile` of systemd, or a shell. Keep the folder where you keep such things.
+/// A folder holds all keys in keys.json, and next to it one file per service with exactly what that service needs: NAME=VALUE lines for
+/// `env_file` of Docker Compose, `EnvironmentFile` of systemd, or a shell. Keep the folder where you keep other secrets.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   nodkey keys init keys
@@ -37,40 +37,40 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make all keys of a deployment in a new folder
+    /// Create all keys of a deployment in a new folder
     #[command(after_help = "Examples:
   nodkey keys init keys
   NODKEY_DEPLOYMENT__MASTER_KEY=... NODKEY_DEPLOYMENT__OPERATOR_KEY=... nodkey keys init keys")]
     Init {
         #[command(flatten)]
         dir: Dir,
-        /// Master key of a deployment that is there: kept, and not made; better in the environment
+        /// Master key of an existing deployment, to keep; preferably set in the environment
         #[arg(long, env = "NODKEY_DEPLOYMENT__MASTER_KEY", hide_env_values = true, value_name = "KEY")]
         master_key: Option<String>,
-        /// Operator key of a deployment that is there: kept, and not made; a symmetric one of before is kept until it is rotated
+        /// Operator key of an existing deployment, to keep; an older symmetric one is kept until it is rotated
         #[arg(long, env = "NODKEY_DEPLOYMENT__OPERATOR_KEY", hide_env_values = true, value_name = "KEY")]
         operator_key: Option<String>,
-        /// What the deployment's subjects, streams and users of NATS begin with, to share a NATS server: letters, digits, _
+        /// Prefix of the deployment's subjects, streams and users in NATS, to share a NATS server: letters, digits, _
         #[arg(long, env = "NODKEY_BUS__PREFIX", default_value = "", hide_default_value = true, value_name = "NAME")]
         bus_prefix: String,
     },
-    /// Say what is missing, old, misplaced or readable by others
+    /// Report what is missing, old, misplaced or readable by others
     ///
-    /// Exit code 0 when nothing is, 3 otherwise.
+    /// Exit code 0 without findings, 3 otherwise.
     #[command(after_help = "Examples:
   nodkey keys check keys
   nodkey keys check keys --max-age-days 90 --json")]
     Check {
         #[command(flatten)]
         dir: Dir,
-        /// A key that signs for longer is old
+        /// Report keys that have been signing for longer as old
         #[arg(long, default_value_t = 365, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=36_500))]
         max_age_days: u32,
     },
-    /// Take the next of three steps from a key to its successor; says what to restart after each
+    /// Take the next of three steps in the rotation of a key; prints what to restart after each
     ///
-    /// First the successor is made, and everybody takes it besides; then it signs; then its predecessor is taken no longer. With a rolling
-    /// restart after each step nothing is refused.
+    /// First the new key is created and accepted everywhere in addition to the old one. Then it signs. Then the old key is no longer
+    /// accepted. With a rolling restart after each step, nothing is refused.
     #[command(after_help = "Examples:
   nodkey keys rotate keys registry
   nodkey keys rotate keys cookie")]
@@ -81,7 +81,7 @@ enum Command {
         #[arg(value_name = "KEY", value_parser = ring::Name::parse)]
         key: ring::Name,
     },
-    /// Write the files of the services anew, as keys.json says
+    /// Write the files of the services again from keys.json
     #[command(after_help = "Example:
   nodkey keys write keys")]
     Write(Dir),
@@ -108,7 +108,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
                 args.json,
                 &folder,
                 &keys,
-                "give each service its file alone, nats-users.conf to the NATS server, and nobody keys.json; operator.env is for whoever runs `nodkey admin` and for no service",
+                "give each service only its own file, the NATS server nats-users.conf, and nobody keys.json; operator.env is for people who run `nodkey admin`, not for services",
             )
         }
         Command::Check { dir, max_age_days } => check(args.json, &Folder::open(dir.path), max_age_days, now),
@@ -128,7 +128,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     }
 }
 
-/// Says what keys there are, never the keys themselves.
+/// Prints which keys there are, never the keys themselves.
 fn told(json: bool, folder: &Folder, keys: &Keys, next: &str) -> anyhow::Result<()> {
     let rows = rows(keys);
     if json {
@@ -166,7 +166,7 @@ fn check(json: bool, folder: &Folder, max_age_days: u32, now: nodkey_kernel::tim
     }
 }
 
-/// The services, in the order in which they are shown.
+/// The services in display order.
 fn services() -> impl Iterator<Item = ServiceName> {
     ServiceName::ALL.iter().copied()
 }

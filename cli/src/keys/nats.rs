@@ -1,4 +1,4 @@
-//! Users of the NATS server: one for each service, and one for people.
+//! Users of the NATS server: one per service, and one for people.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::ring::{Key, State};
 
-/// The part of a NATS server's configuration that says who may do what.
+/// The part of a NATS server's configuration that defines users and their permissions.
 pub const USERS: &str = "nats-users.conf";
-/// Who may do everything.
+/// The user who may do everything.
 const ADMIN: &str = "admin";
 
-/// What keys.json holds of them.
+/// The part of keys.json for NATS.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Nats {
     /// `bus.prefix` of the deployment.
@@ -29,14 +29,14 @@ impl fmt::Debug for Nats {
 }
 
 impl Nats {
-    /// Makes a password for each.
+    /// Creates a password for each user.
     pub fn new(prefix: &str, random: &Random, now: Timestamp) -> Self {
         let all = ServiceName::ALL.iter().map(|service| service.as_str()).chain([ADMIN]);
         let passwords = all.map(|user| (name(prefix, user), Key::text(random, now, State::Current))).collect();
         Self { prefix: prefix.to_owned(), passwords }
     }
 
-    /// What a service is told: who to be, and how to prove it.
+    /// The settings of a service: its user and its password.
     pub fn settings(&self, service: ServiceName) -> Vec<(&'static str, String)> {
         let user = name(&self.prefix, service.as_str());
         let Some(password) = self.passwords.get(&user).map(|password| password.secret.clone()) else { return Vec::new() };
@@ -47,7 +47,7 @@ impl Nats {
         settings
     }
 
-    /// The file.
+    /// The contents of the configuration file.
     pub fn users(&self) -> String {
         let services = ServiceName::ALL.iter().map(|service| (Some(*service), name(&self.prefix, service.as_str())));
         let users: Vec<_> = services.chain([(None, name(&self.prefix, ADMIN))]).collect();
@@ -57,13 +57,13 @@ impl Nats {
         format!("# Written by `nodkey keys`; deploy/nats.conf includes it.\n{}", authorization(&self.prefix, &users))
     }
 
-    /// Every password, and what it is called.
+    /// Every password, with its name.
     pub fn secrets(&self) -> impl Iterator<Item = (String, &Key)> {
         self.passwords.iter().map(|(user, password)| (format!("the NATS password of {user}"), password))
     }
 }
 
-/// Deployments that share a server have users of their own.
+/// Deployments that share a server have separate users.
 fn name(prefix: &str, user: &str) -> String {
     if prefix.is_empty() { user.to_owned() } else { format!("{prefix}_{user}") }
 }

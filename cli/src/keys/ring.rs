@@ -1,4 +1,4 @@
-//! All keys of a deployment, and the steps from a key to its successor.
+//! All keys of a deployment, and the steps of their rotation.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -13,30 +13,30 @@ use serde::{Deserialize, Serialize};
 
 use super::nats::Nats;
 
-/// What keys.json holds.
+/// The contents of keys.json.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Keys {
-    /// By service. Each has one that signs, and for a while another.
+    /// By service. Each has one key that signs, and temporarily another.
     pub services: BTreeMap<String, Vec<Key>>,
-    /// Seals what is secret in the databases.
+    /// The key that seals secrets in the databases.
     pub master: Vec<Key>,
-    /// Signs what `nodkey admin` says. One of before there were pairs is symmetric.
+    /// The key that signs calls of `nodkey admin`. An older one is symmetric.
     pub operator: Vec<Key>,
-    /// Signs cookies.
+    /// The key that signs cookies.
     pub cookie: Vec<Key>,
-    /// Who services are to NATS.
+    /// The services' users in NATS.
     pub nats: Nats,
 }
 
 /// One key.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Key {
-    /// What must not be told.
+    /// The secret key material.
     #[serde(rename = "key")]
     pub secret: String,
     /// RFC 3339.
     pub made_at: String,
-    /// What it is there for.
+    /// The state of its rotation.
     pub state: State,
 }
 
@@ -46,45 +46,45 @@ impl fmt::Debug for Key {
     }
 }
 
-/// What a key is there for.
+/// The state of a key's rotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// Taken from others; will sign.
+    /// Accepted, and will sign.
     Next,
     /// Signs.
     Current,
-    /// Taken from others; signed before.
+    /// Accepted, and no longer signs.
     Previous,
 }
 
-/// A key that has successors.
+/// A key that can be rotated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Name {
-    /// Of a service.
+    /// The key of a service.
     Service(ServiceName),
-    /// Of the gateway's cookies.
+    /// The key of the gateway's cookies.
     Cookie,
-    /// Of `nodkey admin`.
+    /// The key of `nodkey admin`.
     Operator,
-    /// Of what is sealed.
+    /// The master key, which seals secrets.
     Master,
 }
 
 impl Name {
-    /// Reads a name as it is typed.
+    /// Parses a name.
     pub fn parse(text: &str) -> Result<Self, String> {
         match text {
             "cookie" => Ok(Self::Cookie),
             "operator" => Ok(Self::Operator),
             "master" => Ok(Self::Master),
-            other => ServiceName::try_from(other).map(Self::Service).map_err(|_| "is none of the keys".to_owned()),
+            other => ServiceName::try_from(other).map(Self::Service).map_err(|_| "is not the name of a key".to_owned()),
         }
     }
 }
 
 impl Keys {
-    /// Makes all keys.
+    /// Creates all keys.
     pub fn new(random: &Random, now: Timestamp) -> Self {
         let text = || Key::text(random, now, State::Current);
         let services = super::services().map(|name| (name.to_string(), vec![Key::service(name, random, now, State::Current)]));
@@ -97,7 +97,7 @@ impl Keys {
         }
     }
 
-    /// Takes over the keys of a deployment that is there.
+    /// Keeps the keys of an existing deployment.
     pub fn keep(&mut self, master: Option<String>, operator: Option<String>) -> anyhow::Result<()> {
         if let Some(key) = master {
             let hex = key.len() == 64 && key.bytes().all(|b| b.is_ascii_hexdigit());
@@ -109,7 +109,7 @@ impl Keys {
                 OperatorKey::from_secret(&key).context("the operator key is damaged: it is one word of 59 characters")?;
                 self.operator[0].secret = key;
             }
-            // The pair follows it, and it is accepted meanwhile.
+            // The key pair replaces it, and it is still accepted meanwhile.
             Some(key) => {
                 let plain = key.len() >= 32 && !key.contains(['\'', '\n']);
                 anyhow::ensure!(plain, "the operator key must be at least 32 characters in one line, without a single quote");
@@ -120,15 +120,15 @@ impl Keys {
         Ok(())
     }
 
-    /// Gives subjects, streams and users of NATS a prefix.
+    /// Sets the prefix of subjects, streams and users in NATS.
     pub fn share_nats(&mut self, prefix: &str, random: &Random, now: Timestamp) -> anyhow::Result<()> {
         let plain = prefix.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        anyhow::ensure!(plain, "the prefix of NATS must be of letters, digits and _");
+        anyhow::ensure!(plain, "the prefix of NATS must consist of letters, digits and _");
         self.nats = Nats::new(prefix, random, now);
         Ok(())
     }
 
-    /// The next step from a key to its successor. Returns what to do after it.
+    /// Takes the next step in the rotation of a key. Returns what to do after it.
     pub fn rotate(&mut self, name: Name, random: &Random, now: Timestamp) -> String {
         let (ring, next) = match name {
             Name::Service(service) => {
@@ -151,16 +151,16 @@ impl Keys {
         };
         if ring.iter().any(|key| key.state == State::Previous) {
             ring.retain(|key| key.state != State::Previous);
-            return format!("step 3 of 3: the predecessor is taken no longer; restart {all}, one after the other");
+            return format!("step 3 of 3: the old key is no longer accepted; restart {all}, one after the other");
         }
         if ring.iter().any(|key| key.state == State::Next) {
             for key in ring {
                 key.state = if key.state == State::Next { State::Current } else { State::Previous };
             }
-            return format!("step 2 of 3: the successor signs; {then}, then rotate again");
+            return format!("step 2 of 3: the new key signs; {then}, then rotate again");
         }
         ring.push(next);
-        format!("step 1 of 3: the successor is taken; restart {all}, one after the other, then rotate again")
+        format!("step 1 of 3: the new key is accepted; restart {all}, one after the other, then rotate again")
     }
 
     /// The public halves of all services.
@@ -174,7 +174,7 @@ impl Keys {
         Ok(all)
     }
 
-    /// The public halves of the operator key and of what follows it, and the symmetric keys of before.
+    /// The public halves of the operator keys, and the older symmetric keys.
     pub fn operator_keys(&self) -> anyhow::Result<(OperatorKeys, Vec<&Key>)> {
         let (pairs, symmetric): (Vec<_>, Vec<_>) = self.operator.iter().partition(|key| OperatorKey::is_secret(&key.secret));
         let open = |key: &Key| OperatorKey::from_secret(&key.secret).context("keys.json is damaged: the operator key");
@@ -182,7 +182,7 @@ impl Keys {
         Ok((pairs.iter().collect(), symmetric))
     }
 
-    /// Keys of a name.
+    /// The keys with a name.
     pub fn ring(&self, name: Name) -> &[Key] {
         match name {
             Name::Service(service) => self.services.get(service.as_str()).map_or(&[], Vec::as_slice),
@@ -192,7 +192,7 @@ impl Keys {
         }
     }
 
-    /// Name, state, when made, and of a pair the name of its public half.
+    /// Name, state and creation time of every key, and for a key pair the name of its public half.
     pub fn list(&self) -> Vec<(String, State, String, Option<String>)> {
         let services = super::services().flat_map(|name| {
             let kid = move |key: &Key| key.open(name).ok().map(|key| key.kid().to_owned());
@@ -233,7 +233,7 @@ pub fn current(ring: &[Key]) -> Option<&Key> {
     ring.iter().find(|key| key.state == State::Current)
 }
 
-/// The other that is taken.
+/// The other key that is accepted.
 pub fn other(ring: &[Key]) -> Option<&Key> {
     ring.iter().find(|key| key.state != State::Current)
 }

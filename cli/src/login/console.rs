@@ -1,4 +1,4 @@
-//! The console's API at the gateway, as its pages use it: the session is a cookie.
+//! The client of the console's API at the gateway, as its pages use it: the session is a cookie.
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -13,14 +13,14 @@ use crate::{
     session::{Session, SignedIn},
 };
 
-/// How long a call may take, what it waits included.
+/// The maximum duration of a call, including its wait.
 const TIMEOUT: Duration = Duration::from_secs(40);
 /// How long the server waits in one call, in seconds.
 const WAIT: u32 = 25;
-/// What the cookie of a session is called, over TLS with a prefix.
+/// The name of the session cookie. Over TLS it has a prefix.
 const SESSION: &str = "nodkey_session";
 
-/// A console, with the cookies it gave.
+/// A console, with the cookies that it has set.
 #[derive(Clone, Debug)]
 pub struct Console {
     url: String,
@@ -28,14 +28,14 @@ pub struct Console {
     cookies: BTreeMap<String, String>,
 }
 
-/// A code to be scanned.
+/// A code for scanning.
 #[derive(Debug, Deserialize)]
 pub struct Code {
     pub payload: String,
     pub expires_at: String,
 }
 
-/// How a sign-in stands.
+/// The state of a sign-in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Standing {
@@ -47,7 +47,7 @@ pub enum Standing {
     Refused,
 }
 
-/// Who is signed in.
+/// The signed-in operator.
 #[derive(Debug, Deserialize)]
 pub struct Established {
     pub operator: SignedIn,
@@ -56,7 +56,7 @@ pub struct Established {
 }
 
 impl Console {
-    /// One at this URL.
+    /// The console at this URL.
     pub fn new(url: &str, ca_certificate: Option<&Path>) -> anyhow::Result<Self> {
         let version = env!("CARGO_PKG_VERSION");
         let mut http = Client::builder().timeout(TIMEOUT).redirect(Policy::none()).user_agent(format!("nodkey/{version}"));
@@ -68,7 +68,7 @@ impl Console {
         Ok(Self { url: url.to_owned(), http: http.build()?, cookies: BTreeMap::new() })
     }
 
-    /// The one of a session, which it is shown.
+    /// The console of a session, with its cookie.
     pub fn of(session: &Session) -> anyhow::Result<Self> {
         let mut console = Self::new(&session.gateway, session.ca_certificate.as_deref())?;
         let prefix = if session.gateway.starts_with("https:") { "__Host-" } else { "" };
@@ -76,25 +76,25 @@ impl Console {
         Ok(console)
     }
 
-    /// Where it is.
+    /// Its URL.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The id and the secret of the session that it gave.
+    /// The id and the secret of the session that it has set.
     pub fn held(&self) -> Option<(String, String)> {
         let (_, value) = self.cookies.iter().find(|(name, _)| name.ends_with(SESSION))?;
         let (id, secret) = value.split_once('.')?;
         Some((id.to_owned(), secret.to_owned()))
     }
 
-    /// Makes a code.
+    /// Creates a code.
     pub async fn begin_sign_in(&mut self) -> anyhow::Result<Code> {
         let request = self.request(Method::POST, "/console/api/sign_in").json(&Value::Object(serde_json::Map::new()));
         self.call(request).await
     }
 
-    /// How the sign-in stands, once it is other than before or after a while.
+    /// The state of the sign-in, once it differs from `before`, or after a wait.
     pub async fn standing(&mut self, before: Standing) -> anyhow::Result<Standing> {
         #[derive(Deserialize)]
         struct Answer {
@@ -105,7 +105,7 @@ impl Console {
         Ok(self.call::<Answer>(request).await?.status)
     }
 
-    /// Who is signed in.
+    /// Returns the signed-in operator.
     pub async fn session(&mut self) -> anyhow::Result<Option<Established>> {
         let request = self.request(Method::GET, "/console/api/session");
         let answer: Value = self.call(request).await?;
@@ -126,10 +126,11 @@ impl Console {
 
     async fn call<T: serde::de::DeserializeOwned>(&mut self, request: RequestBuilder) -> anyhow::Result<T> {
         let text = self.send(request).await?.text().await?;
-        serde_json::from_str(&text).with_context(|| format!("{} does not answer as a gateway does: is it its public URL?", self.url))
+        serde_json::from_str(&text)
+            .with_context(|| format!("{} does not respond as a gateway does: is it the gateway's public URL?", self.url))
     }
 
-    /// Sends a request, keeps the cookies that come back, and takes a refusal apart.
+    /// Sends a request, keeps the cookies of the response, and parses an error.
     async fn send(&mut self, request: RequestBuilder) -> anyhow::Result<Response> {
         let response = request.send().await.with_context(|| format!("cannot reach {}", self.url))?;
         self.keep(&response);

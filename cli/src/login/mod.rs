@@ -1,4 +1,4 @@
-//! `nodkey login`, `nodkey logout` and `nodkey whoami`: an operator signs in by their phone, and what they do names them.
+//! `nodkey login`, `nodkey logout` and `nodkey whoami`: an operator signs in with their phone, and acts under their own name.
 
 mod code;
 mod console;
@@ -17,25 +17,26 @@ use crate::{
     session::{Session, SessionEnded, SessionFile},
 };
 
-/// How many codes are shown, one after the other, until somebody scans one: for some minutes.
+/// How many codes are shown, one after the other, until one is scanned: enough for some minutes.
 const CODES: usize = 6;
-/// How long before its end a code is replaced: as long as it takes to scan it.
+/// How long before its expiry a code is replaced: the time that scanning takes.
 const MARGIN: Duration = Duration::from_secs(5);
 
-/// Sign in as an operator, by your phone: what `nodkey admin` does then names you
+/// Sign in as an operator with your phone: `nodkey admin` then acts under your name
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   nodkey login https://id.example.com
   nodkey login                             the server of `nodkey dev` here
   nodkey login --session /run/user/1000/nodkey.json
 
-Scan the code with the phone that took your invitation, and accept there. The session lasts as one
-of the console does, and ends with `nodkey logout`. Until then, whoever reads its file can act as you.")]
+Scan the code with the phone that accepted your invitation, and accept there. The session lasts as
+long as one of the console, and ends with `nodkey logout`. Until then, anyone who can read its file can
+act as you.")]
 pub struct Login {
     /// The gateway's public URL [default: that of `nodkey dev`]
     #[arg(env = "NODKEY_HTTP", value_name = "URL")]
     url: Option<String>,
-    /// Print JSON; the code is shown all the same, on standard error
+    /// Print JSON; the code is still shown, on standard error
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -53,7 +54,7 @@ pub struct Logout {
     file: SessionFile,
 }
 
-/// Show who is signed in, with what rights and until when
+/// Show who is signed in, with which role and until when
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   nodkey whoami --json")]
@@ -73,12 +74,12 @@ pub async fn login(args: Login) -> anyhow::Result<()> {
         (None, Some(known)) => (known.http, args.data_dir.ca_certificate.clone().or(known.ca_certificate)),
         (None, None) => anyhow::bail!("name the gateway's public URL: `nodkey login https://id.example.com`"),
     };
-    // As it is found from anywhere.
+    // Absolute, so that it is found from any folder.
     let authority = authority.map(std::path::absolute).transpose()?;
     let mut console = Console::new(&gateway, authority.as_deref())?;
     sign_in(&mut console).await?;
     let session = established(&console, gateway, authority).await?;
-    // What it replaces is of no use to anybody any more.
+    // The session that it replaces is not needed any more.
     if let Some(before) = args.file.kept().ok().flatten() {
         let _ = end(&before).await;
     }
@@ -92,7 +93,7 @@ pub async fn login(args: Login) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs `nodkey logout`. The file is gone even where the server cannot be reached, which is an error all the same.
+/// Runs `nodkey logout`. Deletes the file even if the server cannot be reached, and then still returns an error.
 pub async fn logout(args: Logout) -> anyhow::Result<()> {
     let Some(session) = args.file.kept()? else {
         anstream::eprintln!("nobody is signed in");
@@ -100,7 +101,7 @@ pub async fn logout(args: Logout) -> anyhow::Result<()> {
     };
     let ended = end(&session).await;
     args.file.delete()?;
-    ended.context("the session was forgotten here and may go on at the server until it is over: end it in the console")?;
+    ended.context("the session was deleted here, but may continue on the server until it expires: end it in the console")?;
     anstream::eprintln!("signed out at {}", session.gateway);
     Ok(())
 }
@@ -128,7 +129,7 @@ async fn end(session: &Session) -> anyhow::Result<()> {
     Console::of(session)?.sign_out().await
 }
 
-/// Shows one code after the other until a phone has taken one and accepted.
+/// Shows one code after the other until a phone has scanned one and accepted.
 async fn sign_in(console: &mut Console) -> anyhow::Result<()> {
     for shown in 0..CODES {
         let code = console.begin_sign_in().await?;
@@ -136,7 +137,7 @@ async fn sign_in(console: &mut Console) -> anyhow::Result<()> {
         let lifetime = Timestamp::parse_rfc3339(&code.expires_at).map_or(MARGIN, |end| Clock::system().now().until(end));
         let scanned = tokio::time::timeout(lifetime.saturating_sub(MARGIN).max(MARGIN), console.standing(Standing::Waiting)).await;
         match scanned {
-            // Nobody has scanned it.
+            // No phone has scanned it yet.
             Err(_) | Ok(Ok(Standing::Waiting | Standing::Expired)) => {}
             Ok(standing) => return answered(console, standing?).await,
         }
@@ -151,15 +152,17 @@ async fn answered(console: &mut Console, mut standing: Standing) -> anyhow::Resu
     }
     let refused = match standing {
         Standing::Accepted => return Ok(()),
-        Standing::Rejected => "the phone said no",
-        Standing::Refused => "that phone belongs to no operator: use the one that took your invitation, or ask an owner for an invitation",
+        Standing::Rejected => "the phone rejected the sign-in",
+        Standing::Refused => {
+            "that phone does not belong to an operator: use the one that accepted your invitation, or ask an owner for an invitation"
+        }
         Standing::Waiting | Standing::Scanned | Standing::Expired => "the phone did not answer in time",
     };
     Err(Refused(format!("{refused}; nobody was signed in")).into())
 }
 
 async fn established(console: &Console, gateway: String, ca_certificate: Option<PathBuf>) -> anyhow::Result<Session> {
-    let (id, secret) = console.held().context("the gateway gave no session: is it one of another release?")?;
+    let (id, secret) = console.held().context("the gateway returned no session: is it of a different release?")?;
     let mut again = console.clone();
     let now = again.session().await?.ok_or_else(|| SessionEnded(gateway.clone()))?;
     Ok(Session { gateway, audience: now.audience, id, secret, operator: now.operator, expires_at: now.expires_at, ca_certificate })

@@ -1,6 +1,10 @@
-//! The file of a phone's keys: private JWKs (RFC 7517), readable by its owner alone.
+//! The file of a phone's keys: private JWKs (RFC 7517), readable only by its owner.
 
-use std::path::Path;
+use std::{
+    fs::DirBuilder,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 use nodkey_kernel::{
@@ -10,14 +14,18 @@ use nodkey_kernel::{
 use nodkey_mobile_sdk::{PresenceKind, software::SoftwareKeyStore};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use url::Url;
 
-use crate::connection::{read_json, write_secret};
+use crate::{
+    connection::{read_json, write_secret},
+    session::state_dir,
+};
 
 #[derive(Serialize, Deserialize)]
 struct File {
     device_key: Value,
     presence_keys: Vec<PresenceKey>,
-    /// Those that were replaced, until their successors are registered.
+    /// The replaced keys, until their successors are registered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     former_presence_keys: Vec<PresenceKey>,
 }
@@ -28,22 +36,39 @@ struct PresenceKey {
     jwk: Value,
 }
 
+/// The key file for a gateway, in the user's own state folder: a private key in a working folder ends up in a repository. A file that an
+/// earlier release left in the folder of `nodkey dev` is still used.
+pub fn default_file(data_dir: &Path, gateway: &Url) -> anyhow::Result<PathBuf> {
+    let former = data_dir.join("phone.json");
+    if former.exists() { Ok(former) } else { Ok(file_in(&state_dir().context("name a file with --key FILE")?, gateway)) }
+}
+
+fn file_in(state_dir: &Path, gateway: &Url) -> PathBuf {
+    let host = gateway.host_str().unwrap_or_default().trim_matches(['[', ']']).replace(':', "-");
+    let port = gateway.port_or_known_default().unwrap_or_default();
+    state_dir.join("phones").join(format!("{host}_{port}.json"))
+}
+
 /// Reads the keys.
 pub fn load(path: &Path) -> anyhow::Result<SoftwareKeyStore> {
     read(path)?.with_context(|| format!("there is no phone yet: run `nodkey phone enrol` first ({} is missing)", path.display()))
 }
 
-/// Reads the keys, or makes some and writes them.
+/// Reads the keys, or creates and writes them.
 pub fn load_or_generate(path: &Path) -> anyhow::Result<SoftwareKeyStore> {
     if let Some(keys) = read(path)? {
         return Ok(keys);
+    }
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        let make = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        make.with_context(|| format!("cannot create {}", folder.display()))?;
     }
     let keys = SoftwareKeyStore::generate();
     write(path, &keys)?;
     Ok(keys)
 }
 
-/// Writes the keys in place of those that are there.
+/// Writes the keys, replacing those in the file.
 pub fn write(path: &Path, keys: &SoftwareKeyStore) -> anyhow::Result<()> {
     let file = |keys: &[(PresenceKind, PrivateKey)]| keys.iter().map(|(kind, key)| PresenceKey { kind: *kind, jwk: to_jwk(key) }).collect();
     let (device, presence) = keys.private_keys();
@@ -51,7 +76,7 @@ pub fn write(path: &Path, keys: &SoftwareKeyStore) -> anyhow::Result<()> {
     write_secret(path, &File { device_key: to_jwk(device), presence_keys, former_presence_keys })
 }
 
-/// Makes another presence key and writes it; the old one stays beside it until the new one is registered, unless it is `lost`.
+/// Creates a new presence key and writes it. Keeps the old one until the new one is registered, unless it is `lost`.
 pub fn renew(path: &Path, keys: SoftwareKeyStore, lost: bool) -> anyhow::Result<SoftwareKeyStore> {
     let made = PrivateKey::generate(Algorithm::Es256, &Random::system());
     let renewed = keys.with_new_presence_key(PresenceKind::Biometric, made);
@@ -115,6 +140,19 @@ mod tests {
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         delete(&path).unwrap();
         assert!(load(&path).is_err());
+    }
+
+    #[test]
+    fn each_gateway_has_a_phone_of_its_own_and_one_of_an_earlier_release_is_used_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |url: &str| file_in(folder.path(), &url.parse().unwrap());
+        assert!(file("http://127.0.0.1:7070").ends_with("phones/127.0.0.1_7070.json"));
+        assert!(file("https://[2001:db8::1]").ends_with("phones/2001-db8--1_443.json"));
+        load_or_generate(&file("https://id.example.com")).unwrap();
+        assert_eq!(std::fs::metadata(folder.path().join("phones")).unwrap().permissions().mode() & 0o777, 0o700);
+        let former = folder.path().join("phone.json");
+        load_or_generate(&former).unwrap();
+        assert_eq!(default_file(folder.path(), &"https://id.example.com".parse().unwrap()).unwrap(), former);
     }
 
     #[test]

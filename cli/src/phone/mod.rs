@@ -1,4 +1,4 @@
-//! `nodkey phone`: the phone's half on a terminal, with keys in a file. For trying things out, not for keys that matter.
+//! `nodkey phone`: a phone on the terminal, with its keys in a file. For trying things out, not for production.
 
 mod keys;
 mod question;
@@ -23,14 +23,14 @@ use crate::{
 /// A phone whose keys are in a file and whose person sits at the terminal.
 type TerminalPhone = Phone<SoftwareKeyStore, AlwaysPresent>;
 
-/// Be a phone on the terminal. Its keys are in a file: good for trying things out, not for keys that matter.
+/// Act as a phone on the terminal, with its keys in a file. For trying things out, not for production.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   nodkey phone enrol --name \"Ada's phone\"
   nodkey phone wait
   nodkey phone wait --decide accept --once --timeout 30 --json")]
 pub struct Args {
-    /// File of the phone's keys [default: phone.json in the data folder]
+    /// File of the phone's keys [default: one for each gateway in nodkey/phones of `$XDG_STATE_HOME` or ~/.local/state]
     #[arg(long, env = "NODKEY_PHONE_KEY", value_name = "FILE", global = true)]
     key: Option<PathBuf>,
     /// Print JSON
@@ -46,7 +46,7 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make keys, unless there are some, and register them with the gateway
+    /// Create keys, if there are none yet, and register them with the gateway
     #[command(visible_alias = "enroll")]
     #[command(after_help = "Example:
   nodkey phone enrol --name \"Ada's phone\"
@@ -55,21 +55,21 @@ Then bind the phone to a user:
   nodkey admin bindings create --user ada --device DEVICE
   nodkey admin bindings activate BINDING")]
     Enrol {
-        /// What the phone is called
+        /// Name of the phone
         #[arg(long, default_value = "nodkey phone")]
         name: String,
     },
-    /// Wait for what is asked, show it, answer it
+    /// Wait for requests, show each, and answer it
     Wait(wait::Args),
     /// Show whether the phone is bound to a user and active, and which phones the user has
     #[command(after_help = "Example:
   nodkey phone status --json")]
     Status,
-    /// Have a new phone take this one's place, or add one
+    /// Replace this phone with a new one, or add one
     #[command(
         subcommand,
         after_help = "Examples:
-  nodkey phone transfer code --key new.json
+  nodkey phone transfer code --key ~/new.json
   nodkey phone transfer to CODE"
     )]
     Transfer(transfer::Verb),
@@ -77,51 +77,54 @@ Then bind the phone to a user:
     #[command(after_help = "Example:
   nodkey phone keys")]
     Keys,
-    /// Replace the presence key, as a phone does whose fingerprints changed. The old key vouches for the new one, which counts then
+    /// Replace the presence key, as a phone does when its fingerprints change. The old key vouches for the new one, so that it counts
     #[command(after_help = "Examples:
   nodkey phone renew-key
   nodkey phone renew-key --lost")]
     RenewKey {
-        /// The old key is gone, as it is where the operating system deleted it: the new one does not count until it is approved
+        /// The old key is gone, for example deleted by the operating system: the new one does not count until it is approved
         #[arg(long)]
         lost: bool,
     },
-    /// Register where the phone is woken, with what the provider gave the app
+    /// Register where to push to the phone, with what the push provider gave the app
     #[command(after_help = "Examples:
   nodkey phone push unifiedpush '{\"endpoint\": \"https://up.example.com/ada\"}'
   nodkey phone push fcm '{\"token\": \"d:APA91...\"}'
   nodkey phone push off")]
     Push {
-        /// By whom; off: not any more
+        /// Push provider; `off` deletes the registration
         #[arg(value_parser = PossibleValuesParser::new(["apns", "fcm", "webpush", "unifiedpush", "off"]))]
         provider: String,
         /// A JSON object: token, or endpoint and keys
         #[arg(default_value = "{}", hide_default_value = true, value_parser = object)]
         details: Map<String, Value>,
     },
-    /// Freeze the user of the phone, who has lost another one: nobody can prompt them until their relying party releases them
+    /// Freeze the phone's user, who has lost another phone: nobody can prompt them until their relying party releases them
     #[command(after_help = "Example:
   nodkey phone freeze
 
-This phone does not answer any more either, and no phone can release the user:
+This phone can no longer answer either. No phone can release the user, but an operator can:
   nodkey admin users release USER")]
     Freeze(Sure),
-    /// Retire the phone for good and delete its keys
+    /// Retire the phone permanently and delete its keys
     #[command(after_help = "Example:
-  nodkey phone retire --key ada.json")]
+  nodkey phone retire --key ~/ada.json")]
     Retire(Sure),
 }
 
 /// Runs the command.
 pub async fn run(args: Args) -> anyhow::Result<()> {
-    let file = args.key.unwrap_or_else(|| args.data_dir.path.join("phone.json"));
     let config = args.gateway.phone(&args.data_dir)?;
+    let file = match args.key {
+        Some(file) => file,
+        None => keys::default_file(&args.data_dir.path, &config.gateway)?,
+    };
     let keys = match &args.command {
         Command::Enrol { .. } => keys::load_or_generate(&file)?,
         _ => keys::load(&file)?,
     };
     let keys = match args.command {
-        // Written before it is registered: what is registered must not be lost.
+        // Written before it is registered, so that no registered key is lost.
         Command::RenewKey { lost } => keys::renew(&file, keys, lost)?,
         _ => keys,
     };
@@ -152,7 +155,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             show(args.json, &record([("device_identifier", json!(phone.device_identifier())), ("frozen", json!(true))]))
         }
         Command::Retire(sure) => {
-            sure.ask(&format!("Retire phone {} for good, and delete its keys", phone.device_identifier()))?;
+            sure.ask(&format!("Retire phone {} permanently, and delete its keys", phone.device_identifier()))?;
             phone.retire().await?;
             keys::delete(&file)?;
             show(args.json, &record([("device_identifier", json!(phone.device_identifier())), ("retired", json!(true))]))
@@ -164,7 +167,7 @@ fn object(text: &str) -> Result<Map<String, Value>, String> {
     serde_json::from_str(text).map_err(|_| "must be a JSON object, such as {\"token\": \"d:APA91\"}".to_owned())
 }
 
-/// What to do about keys that do not count goes to standard error: programs read the rest.
+/// Advice about keys that do not count goes to standard error, because programs read standard output.
 fn show_keys(json: bool, device: &RegisteredDevice) -> anyhow::Result<()> {
     let columns = ["kind", "thumbprint", "counts", "since"];
     let key = |key: &HeldKey| {
@@ -175,7 +178,7 @@ fn show_keys(json: bool, device: &RegisteredDevice) -> anyhow::Result<()> {
     let not_counting: Vec<_> = device.not_counting().map(|key| key.thumbprint.as_str()).collect();
     if !not_counting.is_empty() {
         anstream::eprintln!(
-            "\nwhat a key that does not count accepts is level 1. Ask the organisation to approve it, or do so as its operator:\n  \
+            "\naccepts by a key that does not count are level 1. Have the organisation approve it, or approve it as an operator:\n  \
              nodkey admin devices approve-keys {} {}",
             device.device_identifier,
             not_counting.join(" ")

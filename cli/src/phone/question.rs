@@ -1,4 +1,4 @@
-//! Showing a challenge to the person and taking their answer.
+//! Shows a challenge to the person and reads their answer.
 
 use std::io::BufRead;
 
@@ -8,7 +8,7 @@ use nodkey_mobile_sdk::{ChallengeClaims, CustomFields};
 
 use crate::output::{bold, plain};
 
-/// What the person wants.
+/// The person's decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
     /// Yes.
@@ -20,7 +20,7 @@ pub enum Choice {
 }
 
 impl Choice {
-    /// The word for it.
+    /// The name of the decision.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Accept => "accept",
@@ -29,7 +29,7 @@ impl Choice {
         }
     }
 
-    /// Reads what was typed: a word or its first letter.
+    /// Parses the input: a word or its first letter.
     fn parse(text: &str) -> Option<Self> {
         match text.trim().to_lowercase().as_str() {
             "a" | "accept" => Some(Self::Accept),
@@ -40,15 +40,15 @@ impl Choice {
     }
 }
 
-/// What is asked, line by line; from the signed challenge and from nowhere else.
+/// Describes the request in lines, from the signed challenge only.
 pub fn describe(challenge: &ChallengeClaims) -> Vec<String> {
     let level = match challenge.lvl {
-        1 => "1, the phone itself",
-        2 => "2, and your presence",
-        _ => "3, your presence and your document, which this phone cannot present",
+        1 => "1, the phone",
+        2 => "2, the phone and your presence",
+        _ => "3, the phone, your presence and an identity document, which this phone cannot present",
     };
     let mut lines = vec![
-        bold(&format!("{} asks", plain(&challenge.rp.name))),
+        bold(&format!("Request from {}", plain(&challenge.rp.name))),
         format!("  action    {}", plain(&challenge.act)),
         format!("  resource  {}", plain(&challenge.res)),
         format!("  level     {level}"),
@@ -65,7 +65,7 @@ pub fn describe(challenge: &ChallengeClaims) -> Vec<String> {
     lines
 }
 
-/// Which number is wanted.
+/// Describes the number to enter.
 pub fn wanted(number_match: &MatchClaim) -> String {
     match number_match {
         MatchClaim::Choose { choices } => format!("one of {}", plain(&choices.join(", "))),
@@ -73,7 +73,7 @@ pub fn wanted(number_match: &MatchClaim) -> String {
     }
 }
 
-/// Asks for a decision until there is one.
+/// Prompts until there is a decision.
 pub fn ask_choice(input: &mut impl BufRead) -> anyhow::Result<Choice> {
     loop {
         if let Some(choice) = Choice::parse(&ask(input, "accept, reject or not-me? ")?) {
@@ -82,7 +82,7 @@ pub fn ask_choice(input: &mut impl BufRead) -> anyhow::Result<Choice> {
     }
 }
 
-/// Asks for the number until there is one that fits.
+/// Prompts until there is a number that fits.
 pub fn ask_number(input: &mut impl BufRead, number_match: &MatchClaim) -> anyhow::Result<String> {
     loop {
         let number = ask(input, "which number? ")?.trim().to_owned();
@@ -92,7 +92,7 @@ pub fn ask_number(input: &mut impl BufRead, number_match: &MatchClaim) -> anyhow
     }
 }
 
-/// Whether a number is one of the choices, or as many digits as are wanted where it is typed.
+/// Whether the number is one of the choices, or has the required number of digits.
 pub fn fits(number: &str, number_match: &MatchClaim) -> bool {
     match number_match {
         MatchClaim::Choose { choices } => choices.iter().any(|choice| choice == number),
@@ -105,7 +105,7 @@ fn ask(input: &mut impl BufRead, prompt: &str) -> anyhow::Result<String> {
     anstream::eprint!("{prompt}");
     let mut text = String::new();
     let read = input.read_line(&mut text).context("cannot read the answer")?;
-    anyhow::ensure!(read > 0, "nobody is there to answer: standard input has ended; use --decide");
+    anyhow::ensure!(read > 0, "standard input ended before there was an answer: use --decide");
     Ok(text)
 }
 
@@ -160,7 +160,7 @@ mod tests {
         };
         let shown = describe(&challenge).join("\n");
         for text in [
-            "Acme\\u{001B}[31m asks",
+            "Request from Acme\\u{001B}[31m",
             "pay",
             "90 EUR",
             "from      Firefox\\u{202E}, Berlin, 203.0.113.7",

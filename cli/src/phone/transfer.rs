@@ -11,19 +11,19 @@ use crate::output::{document, line, record, show};
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// On the new phone: show the code by which the old one binds it. It is valid for 10 minutes
+    /// On the new phone: print a code for the old phone. It is valid for 10 minutes
     #[command(after_help = "Example:
-  nodkey phone enrol --key new.json
+  nodkey phone enrol --key ~/new.json
   nodkey phone transfer code --key new.json")]
     Code,
-    /// On the old phone: hand its place to the phone that shows CODE, and delete this phone's keys
+    /// On the old phone: have the phone that shows CODE replace this one, and delete this one's keys
     #[command(after_help = "Examples:
   nodkey phone transfer to \"$(nodkey phone transfer code --key new.json)\"
   nodkey phone transfer to CODE --add
 
-Whoever has the new phone answers as you from then on: take the code from a phone that you hold.")]
+The new phone can then answer as you: only use the code of a phone that you hold.")]
     To {
-        /// What the new phone shows
+        /// The code that the new phone shows
         code: String,
         /// Keep this phone, too; the relying party has to allow it
         #[arg(long)]
@@ -42,7 +42,7 @@ pub async fn run(phone: &TerminalPhone, verb: Verb, json: bool, file: &Path) -> 
             let act = if add { TransferAct::Add } else { TransferAct::Replace };
             let made = phone.transfer(&code, act).await?;
             if !add {
-                // They are dead.
+                // The phone is retired.
                 keys::delete(file)?;
             }
             let values = [

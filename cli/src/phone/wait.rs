@@ -20,21 +20,21 @@ use super::{
 };
 use crate::output::{bold, line, plain, record};
 
-/// How long one call waits; the next one follows.
+/// How long one call waits. Another call follows.
 const POLL: Duration = Duration::from_secs(25);
-/// How long to pause when all that is pending was answered already.
+/// The pause when everything pending has already been answered.
 const PAUSE: Duration = Duration::from_secs(1);
-/// The first pause after calls that failed, about, and the longest.
+/// The approximate first pause after a failed call, and the longest.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
 
-/// Wait for what is asked, show it, answer it.
+/// Wait for requests, show each, and answer it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  nodkey phone wait                                        ask at the terminal, until Ctrl-C
+  nodkey phone wait                                        prompt at the terminal, until Ctrl-C
   nodkey phone wait --decide accept --once --timeout 30    for scripts
   nodkey phone wait --decide accept --number 42 --once
 
-With --json every answer is one line of JSON. When nothing was answered, the exit code is not 0.")]
+With --json, each answer is one line of JSON. If nothing was answered, the exit code is not 0.")]
 pub struct Args {
     /// How to answer
     #[arg(long, value_enum, default_value = "ask")]
@@ -42,17 +42,17 @@ pub struct Args {
     /// End after the first answer
     #[arg(long)]
     once: bool,
-    /// The number to answer with where number matching is asked
+    /// The number to accept with, if one has to be matched
     #[arg(long, value_name = "NN")]
     number: Option<String>,
-    /// How many seconds to wait; without it, until Ctrl-C
+    /// Seconds to wait; by default until Ctrl-C
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=604_800))]
     timeout: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Decide {
-    /// Ask at the terminal
+    /// Prompt at the terminal
     Ask,
     /// Accept everything
     Accept,
@@ -78,7 +78,7 @@ pub async fn run(phone: &TerminalPhone, args: &Args, json: bool) -> anyhow::Resu
         let is_empty = pending.is_empty() && untrusted.is_empty();
         for (id, reason) in untrusted.into_iter().filter(|(id, _)| settled.insert(id.clone())) {
             let advice = advice(reason);
-            anstream::eprintln!("something was asked that is not shown: {reason} ({}){advice}", plain(&id));
+            anstream::eprintln!("a request is not shown, because it cannot be trusted: {reason} ({}){advice}", plain(&id));
         }
         let fresh: Vec<_> = pending.iter().filter(|p| !settled.contains(&p.id)).collect();
         if fresh.is_empty() && !is_empty {
@@ -92,11 +92,11 @@ pub async fn run(phone: &TerminalPhone, args: &Args, json: bool) -> anyhow::Resu
             }
         }
     }
-    anyhow::ensure!(answered > 0, "nothing was asked within {} s", args.timeout.unwrap_or_default());
+    anyhow::ensure!(answered > 0, "no request was answered within {} s", args.timeout.unwrap_or_default());
     Ok(())
 }
 
-/// What there is to answer. A gateway that is away may come back, and is not asked by all phones at once then.
+/// Returns the requests to answer. Retries an unavailable gateway after a random pause, so that phones do not all return together.
 async fn open(phone: &TerminalPhone, wait: Duration, failures: &mut u32) -> Result<Open, Error> {
     let error = match phone.open(wait).await {
         Ok(open) => {
@@ -113,7 +113,7 @@ async fn open(phone: &TerminalPhone, wait: Duration, failures: &mut u32) -> Resu
     Ok(Open::default())
 }
 
-/// What to do about something that cannot be trusted.
+/// Advice about a request that cannot be trusted.
 const fn advice(reason: Untrusted) -> &'static str {
     match reason {
         Untrusted::Challenge(ChallengeError::UnknownKey) => "; check --jwks",
@@ -122,7 +122,7 @@ const fn advice(reason: Untrusted) -> &'static str {
     }
 }
 
-/// Shows one question, decides and answers; what is not to be shown is accepted. False when it was over before.
+/// Shows one request, decides and answers. Accepts one that is not to be shown. Returns false if it was already over.
 async fn settle(phone: &TerminalPhone, args: &Args, json: bool, question: &Pending) -> anyhow::Result<bool> {
     let shown = if question.is_shown() { describe(&question.challenge) } else { Vec::new() };
     for text in shown {
@@ -161,14 +161,14 @@ fn decide(decide: Decide) -> anyhow::Result<Choice> {
     }
 }
 
-/// The number to accept with, where one is asked.
+/// The number to accept with, if one has to be matched.
 fn number(args: &Args, choice: Choice, question: &Pending) -> anyhow::Result<Option<String>> {
     let Some(number_match) = question.challenge.number_match.as_ref().filter(|_| choice == Choice::Accept) else { return Ok(None) };
     match &args.number {
         Some(number) if fits(number, number_match) => Ok(Some(number.clone())),
-        Some(number) => anyhow::bail!("--number {} is none that can be right: it must be {}", number, wanted(number_match)),
+        Some(number) => anyhow::bail!("--number {} cannot be right: it must be {}", number, wanted(number_match)),
         None if args.decide == Decide::Ask => ask_number(&mut std::io::stdin().lock(), number_match).map(Some),
-        None => anyhow::bail!("a number is asked: give it with --number, or answer at the terminal with --decide ask"),
+        None => anyhow::bail!("a number has to be matched: give it with --number, or answer at the terminal with --decide ask"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Where the verifier has the deployment's keys from.
+//! Where the verifier gets the deployment's keys from.
 
 use std::{
     convert::Infallible,
@@ -15,17 +15,17 @@ use url::{Host, Url};
 
 use crate::connection::read_jwks;
 
-/// The most that is read of an answer, in bytes: some thousand keys.
+/// The maximum length of a response, in bytes: some thousand keys.
 const MAX_LENGTH: usize = 1 << 20;
-/// How long a server may take, in all.
+/// The time limit for the whole request.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A file or an address.
+/// A file or a URL.
 #[derive(Clone, Debug)]
 pub enum Source {
     /// A copy.
     File(PathBuf),
-    /// The deployment itself.
+    /// The deployment's own URL.
     Url(Url),
 }
 
@@ -49,7 +49,10 @@ impl Source {
 }
 
 async fn fetch(url: &Url, ca_certificate: Option<&Path>) -> anyhow::Result<Jwks> {
-    anyhow::ensure!(url.scheme() == "https" || is_here(url), "keys that come over http can be replaced on the way: use https, or a copy");
+    anyhow::ensure!(
+        url.scheme() == "https" || is_here(url),
+        "keys that are fetched over http can be replaced in transit: use https, or a trusted copy"
+    );
     let mut client = reqwest::Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none());
     if let Some(path) = ca_certificate {
         let pem = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -60,16 +63,16 @@ async fn fetch(url: &Url, ca_certificate: Option<&Path>) -> anyhow::Result<Jwks>
     // A cache on the way may not have a key yet that signed a moment ago.
     let request = client.build()?.get(url.clone()).header(CACHE_CONTROL, "no-cache");
     let mut answer = request.send().await.with_context(cannot)?;
-    anyhow::ensure!(answer.status().is_success(), "{url} answers {}", answer.status());
+    anyhow::ensure!(answer.status().is_success(), "{url} returned {}", answer.status());
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.with_context(cannot)? {
-        anyhow::ensure!(body.len() + chunk.len() <= MAX_LENGTH, "{url} answers more than {MAX_LENGTH} bytes");
+        anyhow::ensure!(body.len() + chunk.len() <= MAX_LENGTH, "{url} returned more than {MAX_LENGTH} bytes");
         body.extend_from_slice(&chunk);
     }
-    serde_json::from_slice(&body).with_context(|| format!("{url} does not answer a JWKS"))
+    serde_json::from_slice(&body).with_context(|| format!("{url} did not return a JWKS"))
 }
 
-/// Whether it is this machine.
+/// Whether the URL is on this machine.
 fn is_here(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",

@@ -19,7 +19,7 @@ use serde_json::Value;
 use self::verdict::Verdict;
 pub use self::{jwks::Source, verdict::NotAccepted};
 
-/// Verify offline that something was accepted: what was asked, what was answered, and how it ended.
+/// Verify offline that a trusonafication was accepted: the challenge, the response, and the outcome.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   nodkey verify --jwks jwks.json --user ada --level 2 evidence.json
@@ -32,23 +32,23 @@ Everything that was signed is shown. Exit codes:
   2  wrong usage
   4  genuine, but rejected, or not what was expected
   5  not proven: the device does not certify the key that answered (see --allow-uncertified), there is
-     no receipt, as of releases before, or the keys are the evidence's own
-  6  not genuine: a signature does not hold, or the parts do not belong together
+     no receipt (earlier releases issued none), or the keys are from the evidence itself
+  6  not genuine: a signature is not valid, or the parts do not belong together
 
-Without --level, an accept with less than what was asked for is not what was expected.")]
+Without --level, an accept below the requested level is not what was expected.")]
 pub struct Args {
     /// The evidence as JSON; - reads standard input
     file: PathBuf,
-    /// The deployment's public keys, as /jwks and /jwks/archive answer them: a copy that you trust, or the https address
+    /// The deployment's public keys as served at /jwks and /jwks/archive: a trusted copy, or the https URL
     #[arg(long, value_name = "FILE|URL", required_unless_present = "trust_embedded_jwks")]
     jwks: Option<Source>,
-    /// Take the keys out of the evidence itself: shows what it says and that it is whole, and proves nothing
+    /// Use the keys from the evidence itself: this shows its contents and that it is consistent, but proves nothing
     #[arg(long, conflicts_with = "jwks")]
     trust_embedded_jwks: bool,
-    /// PEM file of the one authority to trust behind an https address; without it, those of the system
+    /// PEM file of the only authority to trust for an https URL; by default those of the system
     #[arg(long, env = "NODKEY_CA_CERTIFICATE", value_name = "FILE")]
     ca_certificate: Option<PathBuf>,
-    /// Print it as JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -56,12 +56,12 @@ pub struct Args {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "What is expected")]
+#[command(next_help_heading = "Expectations")]
 struct Expectations {
-    /// Of this trusonafication
+    /// It is this trusonafication
     #[arg(long, value_name = "ID")]
     trusonafication: Option<String>,
-    /// Asked by this relying party
+    /// Requested by this relying party
     #[arg(long, value_name = "ID")]
     party: Option<String>,
     /// Accepted by this user
@@ -70,13 +70,13 @@ struct Expectations {
     /// Accepted by this device
     #[arg(long, value_name = "IDENTIFIER")]
     device: Option<String>,
-    /// With at least this level proven: 1 the phone, 2 and the person's presence, 3 and an identity document
+    /// At this level or higher: 1, the phone; 2, also the person's presence; 3, also an identity document
     #[arg(long, value_name = "1|2|3", value_parser = level)]
     level: Option<Level>,
-    /// Accepted no longer ago than this, such as 90s, 5m, 24h or 7d
+    /// Accepted within this time, such as 90s, 5m, 24h or 7d
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     max_age: Option<Duration>,
-    /// By a key that is the device's by the deployment's word alone, as well: for phones that make no key statements
+    /// Also accept a key that only the deployment says is the device's: for phones that make no key statements
     #[arg(long)]
     allow_uncertified: bool,
 }
@@ -87,7 +87,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let evidence: Evidence = serde_json::from_value(whole.clone()).context("the evidence needs challenge, response and keys")?;
     let jwks = match &args.jwks {
         Some(source) => source.read(args.ca_certificate.as_deref()).await?,
-        None => serde_json::from_value(whole["jwks"].clone()).context("the evidence holds no jwks")?,
+        None => serde_json::from_value(whole["jwks"].clone()).context("the evidence contains no jwks")?,
     };
     let found = verify_evidence(&evidence, &jwks, &args.expected.build(&Clock::system()));
     let verdict = Verdict::new(found, args.trust_embedded_jwks);
@@ -134,7 +134,7 @@ fn duration(text: &str) -> Result<Duration, String> {
     let span: Span = text.parse().map_err(wrong)?;
     let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(wrong)?;
     let duration = Duration::try_from(duration).map_err(wrong)?;
-    if duration.is_zero() { Err("must be longer than nothing: nothing is as young as that".to_owned()) } else { Ok(duration) }
+    if duration.is_zero() { Err("must be longer than 0".to_owned()) } else { Ok(duration) }
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {

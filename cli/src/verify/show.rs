@@ -1,4 +1,4 @@
-//! Everything that was signed, as names and values.
+//! Shows everything that was signed, as names and values.
 
 use nodkey_kernel::time::Timestamp;
 use nodkey_server_sdk::{Certification, ChallengeClaims, Level, ResponseClaims, Unreceipted, VerifiedEvidence};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::output::{Record, record};
 
-/// Of genuine evidence: how it ended first.
+/// Shows genuine evidence, the outcome first.
 pub fn proven(evidence: &VerifiedEvidence) -> Record {
     let receipt = &evidence.receipt;
     let key = receipt.key.as_ref().map(|key| format!("{} key {}", key.kind.as_str(), key.jkt));
@@ -27,7 +27,7 @@ pub fn proven(evidence: &VerifiedEvidence) -> Record {
     shown
 }
 
-/// Of evidence without a receipt.
+/// Shows evidence without a receipt.
 pub fn unproven(found: &Unreceipted) -> Record {
     let mut shown = asked(&found.challenge);
     shown.extend(record([("claimed_device", json!(found.response.iss)), ("key", json!(found.signing_key))]));
@@ -58,7 +58,7 @@ fn asked(challenge: &ChallengeClaims) -> Record {
     shown
 }
 
-/// What the person signed, which is not always what it counted as.
+/// What the person signed, which may differ from what it counted as.
 fn answered(response: &ResponseClaims) -> Record {
     record([
         ("signed_decision", json!(response.dec)),
@@ -81,9 +81,9 @@ fn certified_by(evidence: &VerifiedEvidence) -> String {
     match evidence.certification {
         Certification::DeviceKey => "itself: its thumbprint is the device identifier".to_owned(),
         Certification::KeyStatement { seq, iat, co_signed } => {
-            let signed = if co_signed { ", which the key signed, too" } else { "" };
+            let signed = if co_signed { ", which the key also signed" } else { "" };
             format!("the device, in its statement {seq} of {}{signed}", Timestamp::from_seconds(iat))
         }
-        Certification::Deployment => "the deployment alone: the device made no statement of it".to_owned(),
+        Certification::Deployment => "only the deployment: the device made no statement about it".to_owned(),
     }
 }

@@ -1,4 +1,4 @@
-//! What is to be said of evidence.
+//! The verdict on evidence.
 
 use nodkey_server_sdk::{EvidenceError, Expectation, Fault, Unexpected, Unproven, Unreceipted, VerifiedEvidence};
 use serde::Serialize;
@@ -6,41 +6,41 @@ use serde::Serialize;
 use super::show;
 use crate::output::{bold, document, line, show as print};
 
-/// What verifying found.
+/// The result of verification.
 pub enum Verdict {
-    /// An accept, as expected.
+    /// An accept that matches the expectations.
     Verified(VerifiedEvidence),
-    /// Genuine.
+    /// Genuine, but not an accept that matches the expectations.
     Unexpected(Unexpected),
     /// There is no receipt.
     NoReceipt(Unreceipted),
     /// The device does not certify the key that answered.
     Uncertified(VerifiedEvidence),
-    /// It is whole by keys that it brought itself.
+    /// Consistent with the keys that it contains itself.
     EmbeddedKeys(VerifiedEvidence),
-    /// Something does not hold.
+    /// A signature or a claim is invalid.
     NotGenuine(Fault),
 }
 
-/// Evidence that shows no accept as expected. What it is instead, standard output has.
+/// The evidence does not show an accept that matches the expectations. What it shows is on standard output.
 #[derive(Debug, thiserror::Error)]
 pub enum NotAccepted {
-    /// Genuine.
+    /// Genuine, but not as expected.
     #[error("the evidence is genuine, but not what was expected: {0} differs")]
     Unexpected(String),
-    /// Not to be relied upon.
+    /// Not reliable.
     #[error("not proven: {0}")]
     NotProven(&'static str),
-    /// Something does not hold.
+    /// A signature or a claim is invalid.
     #[error("the evidence is not genuine")]
     NotGenuine(#[source] Fault),
 }
 
-const NO_RECEIPT: &str = "there is no receipt, so that whoever holds the challenge could have made this answer";
-const UNCERTIFIED: &str = "the device does not certify the key that answered, so that it is the device's by the deployment's word alone";
-const EMBEDDED_KEYS: &str = "the keys are the evidence's own, so that whoever made it could have made them";
+const NO_RECEIPT: &str = "there is no receipt, so anyone who has the challenge could have made this response";
+const UNCERTIFIED: &str = "the device does not certify the key that answered, so only the deployment says that it is the device's";
+const EMBEDDED_KEYS: &str = "the keys are from the evidence itself, so anyone who made it could also have made them";
 
-/// What programs get.
+/// The output for programs.
 #[derive(Default, Serialize)]
 struct Told<'a> {
     verdict: &'static str,
@@ -57,7 +57,7 @@ struct Told<'a> {
 }
 
 impl NotAccepted {
-    /// The exit code for it.
+    /// The exit code.
     #[must_use]
     pub const fn code(&self) -> u8 {
         match self {
@@ -69,7 +69,7 @@ impl NotAccepted {
 }
 
 impl Verdict {
-    /// What was found, by keys that the evidence brought itself or by others.
+    /// Makes the verdict from the result of verification, with keys from the evidence itself or from elsewhere.
     pub fn new(found: Result<VerifiedEvidence, EvidenceError>, are_keys_embedded: bool) -> Self {
         match found {
             Ok(evidence) if are_keys_embedded => Self::EmbeddedKeys(evidence),
@@ -103,14 +103,14 @@ impl Verdict {
                 print(false, &show::proven(evidence))
             }
             Self::EmbeddedKeys(evidence) => {
-                line(bold("NOT PROVEN: the keys are the evidence's own"))?;
+                line(bold("NOT PROVEN: the keys are from the evidence itself"))?;
                 print(false, &show::proven(evidence))
             }
-            Self::NotGenuine(fault) => line(bold(&format!("NOT GENUINE: {} does not hold", fault.part()))),
+            Self::NotGenuine(fault) => line(bold(&format!("NOT GENUINE: {} is not valid", fault.part()))),
         }
     }
 
-    /// Prints it for programs: `verdict`, why, and the claims of everything that was signed.
+    /// Prints it for programs: `verdict`, the reason, and the claims of everything that was signed.
     pub fn print_json(&self) -> anyhow::Result<()> {
         document(&self.to_told())
     }
@@ -130,7 +130,7 @@ impl Verdict {
         }
     }
 
-    /// Only an accept as expected is a success.
+    /// Only an accept that matches the expectations is a success.
     pub fn into_result(self) -> anyhow::Result<()> {
         Err(match self {
             Self::Verified(_) => return Ok(()),

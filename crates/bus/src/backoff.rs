@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use nodkey_kernel::{backoff::doubled, random::Random};
 
-/// The pause after so many failures in a row: doubles from `first` up to `most`. Half of it is chance, so that those who failed
-/// together do not come back together.
+/// The pause after a number of failures in a row. It doubles from `first` up to `most`, and half of it is random, so that callers that
+/// failed together do not retry together.
 pub(crate) fn pause(first: Duration, failures: u32, most: Duration, random: &Random) -> Duration {
     let whole = doubled(first, failures, most);
     whole / 2 + whole.mul_f64(f64::from(random.below(501)) / 1000.0)

@@ -1,4 +1,4 @@
-//! The bus, whichever it is.
+//! The bus, of either kind.
 
 use std::{sync::Arc, time::Duration};
 
@@ -31,12 +31,13 @@ pub enum Bus {
 }
 
 impl Bus {
-    /// Connects; the scheme of the URL chooses. What is published is not signed, and what is consumed is believed.
+    /// Connects to the bus that the URL's scheme names. Published events are not signed, and consumed events are not verified.
     pub async fn connect(config: &BusConfig) -> Result<Self, BusError> {
         Self::connect_as(config, None).await
     }
 
-    /// Connects. With an identity, what leaves this process is signed by it, and what comes in must be by the owner of its subject.
+    /// Connects. With an identity, outgoing events are signed with its key, and incoming events must be signed by the owner of their
+    /// subject.
     pub async fn connect_as(config: &BusConfig, identity: Option<Identity>) -> Result<Self, BusError> {
         if config.url == "memory:" {
             nats::report(true);
@@ -48,13 +49,13 @@ impl Bus {
         Ok(Self::Nats(Arc::new(Nats::connect(config, identity).await?)))
     }
 
-    /// Refuses a server that would not take our events. One that is away is only logged: the relay makes sure of the stream later.
+    /// Refuses a server that would reject our events. A server that is unreachable is only logged: the relay creates the stream later.
     pub async fn check(&self, service: &str) -> Result<(), BusError> {
         match self.ensure_stream(service).await {
             Err(error) if error.kind() == Kind::Unavailable => {
-                // One that is away was named when it was to be connected to.
+                // An unreachable server was already logged when the connection was attempted.
                 if self.is_connected() {
-                    warn!(error = chain(&error), "the bus takes no events yet; they wait in the outbox");
+                    warn!(error = chain(&error), "the bus does not accept events yet; they wait in the outbox");
                 }
                 Ok(())
             }
@@ -62,7 +63,7 @@ impl Bus {
         }
     }
 
-    /// Makes sure that there is somewhere for the events of `service` to go.
+    /// Makes sure that the stream for the events of `service` exists.
     pub async fn ensure_stream(&self, service: &str) -> Result<(), BusError> {
         match self {
             Self::Memory(_) => Ok(()),
@@ -70,7 +71,7 @@ impl Bus {
         }
     }
 
-    /// Publishes; resolves once the event is safe: on disk at the server, or acknowledged by every consumer in this process.
+    /// Publishes an event. Resolves once the event is safe: on disk at the server, or acknowledged by every consumer in this process.
     pub async fn publish(&self, message: &Message) -> Result<(), BusError> {
         match self {
             Self::Memory(memory) => memory.publish(message).await,
@@ -78,9 +79,9 @@ impl Bus {
         }
     }
 
-    /// Signs an event that came into our outbox at `time`. In process there is nobody to prove it to.
+    /// Signs an event that entered our outbox at `time`. In process there is nobody to prove it to.
     pub(crate) fn sign(&self, message: &mut Message, time: Timestamp) {
-        // One that was given up comes back with the signature it had.
+        // A replayed dead letter still carries its old signature.
         message.headers.remove(signature::HEADER);
         if let Self::Nats(nats) = self
             && let Some(identity) = nats.identity()
@@ -90,13 +91,13 @@ impl Bus {
         }
     }
 
-    /// Subscribes a durable consumer, and says what of its events is to be believed; `None`: all. In process this must be done before
-    /// anything is published that it should see.
+    /// Subscribes a durable consumer and returns the rules by which it trusts events; `None` trusts all. In process, subscribe before
+    /// publishing anything that the consumer should receive.
     pub(crate) async fn subscribe(&self, consumer: &Consumer, db: &Db, clock: &Clock) -> Result<(Source, Option<Trust>), BusError> {
         match self {
             Self::Memory(memory) => Ok((Source::Memory(memory.subscribe(consumer)), None)),
             Self::Nats(nats) => {
-                // Before the consumer is made: whether it is there already says whether there may be events of before.
+                // Before the consumer is created: whether it already exists tells whether there may be earlier events.
                 let trust = Trust::of(nats, consumer, db, clock).await?;
                 Ok((Source::Nats(nats.subscribe(consumer).await?), trust))
             }
@@ -111,19 +112,19 @@ impl Bus {
         }
     }
 
-    /// Hints in this process alone, as whoever noticed that a hint was lost does. False when nobody listens here.
+    /// Hints in this process alone, for example when a lost hint was noticed. Returns false when nobody listens here.
     #[expect(clippy::must_use_candidate, reason = "a hint is given for what it does")]
     pub fn hint(&self, topic: &str) -> bool {
         self.hub().wake(topic)
     }
 
-    /// Listens to the hints about `topic`. Listen first, read then: what changes in between is not missed.
+    /// Listens for hints about `topic`. Listen first, then read, so that no change in between is missed.
     #[must_use]
     pub fn listen(&self, topic: &str) -> Listener {
         self.hub().listen(topic)
     }
 
-    /// Tells whether the bus answers.
+    /// Whether the bus answers.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         match self {
@@ -135,7 +136,7 @@ impl Bus {
     /// Sends what is buffered and disconnects.
     pub async fn close(&self) {
         if let Self::Nats(nats) = self {
-            // A server that is gone has nothing to receive.
+            // A server that is gone receives nothing.
             let _ = tokio::time::timeout(Duration::from_secs(5), nats.drain()).await;
         }
     }

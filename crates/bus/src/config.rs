@@ -1,4 +1,4 @@
-//! Where the bus is, and who publishes on it.
+//! The address of the bus, and the identity to publish with.
 
 use std::sync::Arc;
 
@@ -6,32 +6,32 @@ use nodkey_kernel::service_key::{ServiceKey, ServiceKeys};
 use secrecy::SecretString;
 use serde::Deserialize;
 
-/// Where the bus is.
+/// The address of the bus.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub struct BusConfig {
     /// `nats://host:port` or `memory:`.
     pub url: String,
-    /// Who to be to the server; empty: nobody in particular.
+    /// User name at the server; empty for none.
     pub user: String,
-    /// What proves it.
+    /// Password of the user.
     pub password: SecretString,
-    /// Put before every subject, stream and consumer, so that deployments can share a server. Letters, digits, `_`.
+    /// Prefix of every subject, stream and consumer, so that deployments can share a server. Letters, digits and `_`.
     pub prefix: String,
-    /// How many seconds after a consumer has gone away its events are given to another.
+    /// Number of seconds after a consumer disappears before its events are given to another.
     pub ack_wait_seconds: u64,
-    /// How many replicas a stream has. 3 on a cluster.
+    /// Number of replicas of a stream. Use 3 on a cluster.
     pub replicas: usize,
-    /// Whether events without a signature are refused where services have keys, but for those of before they had.
+    /// Whether to refuse unsigned events where services have keys, except those published before the services had keys.
     pub require_signatures: bool,
 }
 
-/// Who publishes, and who the others are.
+/// This service's key, and the keys of the others.
 #[derive(Debug)]
 pub struct Identity {
-    /// What this service signs with.
+    /// The key that this service signs with.
     pub key: ServiceKey,
-    /// The public halves of all.
+    /// The public keys of all services.
     pub keys: Arc<ServiceKeys>,
 }
 

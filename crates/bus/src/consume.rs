@@ -1,4 +1,4 @@
-//! Working events off: each has its effect once, in the transaction that marks it as seen.
+//! Consuming events: each takes effect once, in the transaction that marks it as seen.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -28,22 +28,23 @@ use crate::{
     trust::Trust,
 };
 
-/// How many events may wait for another try; with as many, nothing more is taken from the bus.
+/// Maximum number of events waiting for a retry. At this limit nothing more is taken from the bus.
 const MAX_HELD: usize = 64;
-/// The longest pause between two tries of an event.
+/// Maximum pause between two attempts at an event.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
-/// The longest pause while our own database takes nothing.
+/// Maximum pause while our own database accepts no writes.
 const MAX_OUTAGE_PAUSE: Duration = Duration::from_secs(5);
-/// How many refused events become dead letters in a while; the others are counted alone.
+/// Maximum number of refused events kept as dead letters within a window; further ones are only counted.
 const MAX_REFUSED: usize = 100;
 const REFUSED_PERIOD: Duration = Duration::from_hours(1);
-/// How often a bus that is away is tried.
+/// Interval at which to retry a bus that is unreachable.
 const RESUBSCRIBE: Duration = Duration::from_millis(500);
 
-/// Subscribes, and returns the loop that works events off until `shutdown`. Those that wait are taken in together.
+/// Subscribes, and returns the loop that handles events until `shutdown`. Events that are already waiting are handled together.
 ///
-/// What may pass is tried again for ever, and holds up only events about the same thing, unless very many fail. An event that is
-/// bad in itself, or is not its publisher's, becomes a dead letter at once. A bus that is away is waited for.
+/// A failure that may be temporary is retried without limit and holds up only events about the same thing, unless very many fail. An event
+/// that is itself invalid, or was not signed by its publisher, becomes a dead letter immediately. The loop waits for a bus that is
+/// unreachable.
 pub async fn consume(
     bus: &Bus,
     db: Db,
@@ -83,16 +84,16 @@ struct Worker {
     refused: Refusals,
 }
 
-/// Nothing can be worked off at all: our own database takes nothing.
+/// No event can be handled: our own database accepts no writes.
 struct Outage {
-    /// What was taken from the bus before.
+    /// Events taken from the bus before the outage.
     waiting: VecDeque<Delivery>,
     failures: u32,
     since: Instant,
     due: Instant,
 }
 
-/// What became of events that were worked off.
+/// Outcomes of a batch of events.
 #[derive(Clone, Copy, Default)]
 struct Outcomes {
     taken: usize,
@@ -100,13 +101,13 @@ struct Outcomes {
     duplicate: usize,
 }
 
-/// Why a transaction did not take place.
+/// Why a transaction did not commit.
 enum Failed {
-    /// The database takes nothing, whichever the event.
+    /// The database accepts no writes, whichever the event.
     Outage(String),
-    /// This one failed.
+    /// This event failed.
     Event(usize, HandlerError),
-    /// One of them did.
+    /// One of the events failed.
     Some(HandlerError),
 }
 
@@ -134,7 +135,7 @@ impl Worker {
                     }
                     Err(error) => {
                         warn!(consumer = self.consumer.name(), error = chain(&error), "the bus is away; subscribing again");
-                        // What is not acknowledged comes again.
+                        // What is not acknowledged is delivered again.
                         self.held = Held::default();
                         self.outage = None;
                         source = None;
@@ -145,7 +146,7 @@ impl Worker {
         }
     }
 
-    /// Tries what is due.
+    /// Retries the events that are due.
     async fn try_again(&mut self) {
         if let Some(outage) = &mut self.outage {
             let waiting = std::mem::take(&mut outage.waiting);
@@ -155,13 +156,13 @@ impl Worker {
         }
     }
 
-    /// Works events off together; takes out those that fail, and tries the rest again. `before`: how often the first has failed, and
-    /// since when.
+    /// Handles events together, takes out those that fail, and retries the rest. `before`: how many times the first has failed, and since
+    /// when.
     async fn work_off(&mut self, mut batch: VecDeque<Delivery>, mut before: Option<(u32, Instant)>) {
         let mut singly = false;
         while !batch.is_empty() {
             if self.shutdown.is_cancelled() {
-                // Unacknowledged, the rest comes again after the restart.
+                // The rest is unacknowledged and is delivered again after the restart.
                 return;
             }
             let together = if singly { 1 } else { batch.len() };
@@ -199,7 +200,7 @@ impl Worker {
         self.outage = None;
     }
 
-    /// Effects and marks in one transaction, if any event has an effect.
+    /// Runs the effects and marks the events as seen in one transaction, if any event has an effect.
     async fn handle(&self, deliveries: &[Delivery]) -> Result<Outcomes, Failed> {
         let span = info_span!("consume", consumer = self.consumer.name(), events = deliveries.len());
         let outage = |error: DbError| Failed::Outage(chain(&error));
@@ -227,7 +228,7 @@ impl Worker {
             }
             tx.commit().await.map_err(|error| match HandlerError::from(error) {
                 HandlerError::Retry(cause) => Failed::Outage(cause),
-                // Constraints that are checked at the end.
+                // Deferred constraints, checked at commit.
                 error => Failed::Some(error),
             })?;
             Ok(outcomes)
@@ -245,7 +246,7 @@ impl Worker {
         }
     }
 
-    /// Makes a dead letter of an event; gives it back when that cannot be kept, with the cause.
+    /// Turns an event into a dead letter. If that cannot be stored, returns the event and the cause.
     async fn give_up(&self, delivery: Delivery, error: &HandlerError) -> Result<(), (Delivery, String)> {
         let message = delivery.message();
         warn!(consumer = self.consumer.name(), event = %message.id, cause = %error, "event given up");
@@ -259,7 +260,7 @@ impl Worker {
         }
     }
 
-    /// Takes out what is not to be believed: a dead letter without the payload, so that nobody sends it again in the publisher's name.
+    /// Takes out events that are not trusted. Their dead letters have no payload, so that nobody can replay them in the publisher's name.
     async fn refuse(&mut self, deliveries: Vec<Delivery>, trust: Option<&Trust>) -> Vec<Delivery> {
         let Some(trust) = trust else { return deliveries };
         let now = self.clock.now();
@@ -275,7 +276,7 @@ impl Worker {
                 warn!(consumer, event = %message.id, %cause, "event refused");
                 let cause = format!("refused: {cause} ({})", message.id);
                 if let Err(e) = dead_letter::add(&self.db, consumer, &unbelieved(message), &cause, now).await {
-                    warn!(consumer, error = chain(&e), "a refused event cannot be kept");
+                    warn!(consumer, error = chain(&e), "a refused event could not be stored");
                 }
             }
             delivery.settle(Verdict::Dead).await;
@@ -295,7 +296,7 @@ impl Worker {
         }
     }
 
-    /// Keeps an event that failed for another try, and those about the same thing behind it.
+    /// Keeps a failed event for a retry, and the events about the same thing behind it.
     fn hold(&mut self, failed: Delivery, behind: Vec<Delivery>, before: Option<(u32, Instant)>, cause: &str) {
         let now = Instant::now();
         let (failures, since) = before.map_or((1, now), |(failures, since)| (failures.saturating_add(1), since));
@@ -309,7 +310,7 @@ impl Worker {
         self.held.keep(Line { deliveries, failures, since, due });
     }
 
-    /// Waits until our own database takes something.
+    /// Waits until our own database accepts writes.
     fn wait(&mut self, waiting: VecDeque<Delivery>, cause: &str) {
         let now = Instant::now();
         let (failures, since) = self.outage.take().map_or((1, now), |outage| (outage.failures.saturating_add(1), outage.since));
@@ -326,7 +327,7 @@ impl Worker {
         counter!("nodkey_events_consumed_total", "consumer" => self.consumer.name(), "outcome" => outcome).increment(events as u64);
     }
 
-    /// Says for how long something has been failing; 0 when nothing does.
+    /// Reports for how long something has been failing; 0 when nothing is.
     fn observe(&self) {
         let since = self.outage.iter().map(|outage| outage.since).chain(self.held.since()).min();
         let seconds = since.map_or(0.0, |since| since.elapsed().as_secs_f64());
@@ -334,7 +335,7 @@ impl Worker {
     }
 }
 
-/// How many refused events become dead letters: whoever reaches the bus could fill our database.
+/// Limits how many refused events become dead letters: anyone with access to the bus could fill our database.
 #[derive(Default)]
 struct Refusals {
     since: Option<Instant>,
@@ -351,14 +352,14 @@ impl Refusals {
     }
 }
 
-/// What is kept of an event that was refused: under an id of its own, as the one it came with may be another's.
+/// The part of a refused event that is kept, under a new id, because the id it came with may belong to another event.
 fn unbelieved(message: &Message) -> Message {
     let id = sha256(&[&message.id.as_bytes()[..], message.subject.as_bytes(), &sha256(&message.payload)[..]].concat());
     let id = uuid::Builder::from_custom_bytes(*id.first_chunk().unwrap_or(&[0; 16])).into_uuid();
     Message { id, subject: message.subject.clone(), payload: Bytes::new(), headers: BTreeMap::new() }
 }
 
-/// Whether so many failures in a row are worth a line in the log.
+/// Whether this number of failures in a row is worth a log line.
 const fn is_logged(failures: u32) -> bool {
     failures.is_power_of_two() || failures.is_multiple_of(64)
 }

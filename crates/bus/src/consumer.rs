@@ -1,4 +1,4 @@
-//! What a consumer is: a durable name, a kind of event, and what it does with one.
+//! What a consumer is: a durable name, a kind of event, and a handler.
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
@@ -12,34 +12,34 @@ use nodkey_kernel::{
 use nodkey_proto::Event;
 use uuid::Uuid;
 
-/// How long after a first failure an event is tried again; doubles.
+/// Delay before the first retry of an event; doubles.
 const BACKOFF: Duration = Duration::from_millis(50);
 
-/// The facts about an event that are not in its message.
+/// Metadata of an event.
 #[derive(Clone, Debug)]
 pub struct EventMeta {
-    /// Unique.
+    /// Unique identifier.
     pub id: Uuid,
-    /// Whose it is.
+    /// The relying party that the event belongs to.
     pub relying_party: RelyingPartyId,
-    /// Version of the aggregate after it; 0 when unknown.
+    /// Version of the aggregate after the event; 0 when unknown.
     pub version: i64,
     /// When it happened.
     pub time: Option<Timestamp>,
-    /// The request that caused it.
+    /// Trace context of the request that caused it.
     pub traceparent: Option<String>,
 }
 
 /// Why an event had no effect.
 #[derive(Debug, thiserror::Error)]
 pub enum HandlerError {
-    /// It cannot be read; it never will.
+    /// The event cannot be decoded, and never will be.
     #[error("the event cannot be read: {0}")]
     Undecodable(String),
-    /// Something else is wrong: with what we depend on, or with us. The same event may work later.
+    /// Something else is wrong: with a dependency, or with this service. The same event may succeed later.
     #[error("{0}")]
     Retry(String),
-    /// The event is bad in itself: a rule refuses it.
+    /// The event is itself invalid: a rule refuses it.
     #[error("{0}")]
     Fatal(String),
 }
@@ -47,7 +47,7 @@ pub enum HandlerError {
 impl<E: Classify> From<E> for HandlerError {
     fn from(error: E) -> Self {
         let text = chain(&error);
-        // A caller learns less of a failed statement than the database says of it.
+        // The caller's error says less about a failed statement than the database's own error does.
         let kind = statement(&error).map_or_else(|| error.kind(), Classify::kind);
         match kind {
             Kind::Unavailable | Kind::Exhausted | Kind::Internal => Self::Retry(text),
@@ -91,7 +91,7 @@ impl fmt::Debug for Consumer {
 impl Consumer {
     /// Makes a consumer of `E`. `name` is durable: `<service>_<fact>`, and never changes.
     ///
-    /// The handler writes through the transaction it is given and does no I/O besides.
+    /// The handler writes through the given transaction and does no other I/O.
     pub fn new<E, F>(name: &'static str, handler: F) -> Self
     where
         E: Event + 'static,
@@ -107,8 +107,8 @@ impl Consumer {
         Self { name, subject: E::SUBJECT, handler, look: None, backoff: BACKOFF }
     }
 
-    /// Has `look` say beforehand, by what it reads outside a transaction, whether an event has an effect. One that has none is done
-    /// without a transaction, and without a mark that it was seen. `E` is what the consumer was made of.
+    /// Sets a check that decides before any transaction, from what it reads, whether an event has an effect. An event without one is
+    /// acknowledged without a transaction and without being marked as seen. `E` is the event type of the consumer.
     #[must_use]
     pub fn only_if<E, F>(mut self, look: F) -> Self
     where
@@ -119,14 +119,14 @@ impl Consumer {
         self.look = Some(Arc::new(move |db, message| {
             match (E::decode(message.payload.clone()), meta(message)) {
                 (Ok(event), Ok(meta)) => look(db, event, meta),
-                // The handler says what is wrong with it.
+                // The handler reports what is wrong with it.
                 _ => Box::pin(std::future::ready(Ok(true))),
             }
         }));
         self
     }
 
-    /// Sets how long after a first failure an event is tried again; doubles. Default 50 ms.
+    /// Sets the delay before the first retry of an event; doubles. Default 50 ms.
     #[must_use]
     pub const fn backoff(mut self, backoff: Duration) -> Self {
         self.backoff = backoff;

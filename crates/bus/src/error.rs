@@ -1,30 +1,30 @@
-//! What may go wrong with the bus.
+//! Errors of the bus.
 
 use nodkey_kernel::error::{Classify, Kind};
 
-/// The bus did not take what it was given.
+/// The bus did not accept a message or a connection.
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
-    /// The URL names no bus.
+    /// The URL names no known bus.
     #[error("the bus URL must be memory: or start with nats://")]
     Url,
-    /// The bus is away or refused; the same again may work soon.
-    #[error("the bus is not available: {action}")]
+    /// The bus is unreachable or refused; a retry may succeed soon.
+    #[error("the bus is unavailable: cannot {action}")]
     Unavailable {
-        /// What was tried.
+        /// The action that was attempted.
         action: &'static str,
         /// Why it failed.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Large events would not pass.
+    /// The server would reject large events.
     #[error("the nats-server takes messages of {limit} bytes at most: set `max_payload: 8MB` in its configuration")]
     Payload {
-        /// What it takes.
+        /// The server's limit.
         limit: usize,
     },
-    /// A consumer takes events of a service that there is not, so nobody could sign them.
-    #[error("there is no service {0:?} whose events could be believed")]
+    /// A consumer subscribes to events of an unknown service, which nobody could sign.
+    #[error("no service {0:?} exists that could sign these events")]
     Owner(String),
     /// A consumer stopped before it acknowledged.
     #[error("consumer {0} stopped before it acknowledged")]

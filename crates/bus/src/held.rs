@@ -1,4 +1,4 @@
-//! Events that failed and are to be tried again, each with those about the same thing behind it.
+//! Events that failed and wait for a retry, each with the events about the same thing behind it.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -6,15 +6,15 @@ use tokio::time::Instant;
 
 use crate::source::Delivery;
 
-/// The first of a line has failed; the others wait for it, so that they do not overtake it.
+/// The first event of a line has failed. The others wait for it, so that they do not overtake it.
 pub(crate) struct Line {
-    /// In the order in which they came; never none.
+    /// In order of arrival; never empty.
     pub(crate) deliveries: VecDeque<Delivery>,
-    /// How often the first has failed.
+    /// How many times the first has failed.
     pub(crate) failures: u32,
-    /// When it first did.
+    /// When it first failed.
     pub(crate) since: Instant,
-    /// When to try again.
+    /// When to retry.
     pub(crate) due: Instant,
 }
 
@@ -23,12 +23,12 @@ pub(crate) struct Line {
 pub(crate) struct Held(HashMap<String, Line>);
 
 impl Held {
-    /// How many events wait.
+    /// Number of waiting events.
     pub(crate) fn len(&self) -> usize {
         self.0.values().map(|line| line.deliveries.len()).sum()
     }
 
-    /// Puts those that have to wait in line; returns the others.
+    /// Queues the events that have to wait; returns the others.
     pub(crate) fn line_up(&mut self, batch: Vec<Delivery>) -> VecDeque<Delivery> {
         let mut free = VecDeque::with_capacity(batch.len());
         for delivery in batch {
@@ -58,7 +58,7 @@ impl Held {
         self.0.remove(&key)
     }
 
-    /// Since when something has failed.
+    /// Since when an event has been failing.
     pub(crate) fn since(&self) -> Option<Instant> {
         self.0.values().map(|line| line.since).min()
     }

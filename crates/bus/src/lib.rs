@@ -1,10 +1,10 @@
-//! Switch 2: how events travel. In process or over NATS JetStream, chosen once by the scheme of a URL.
+//! Switch 2: how events travel, in process or over NATS JetStream. The scheme of a URL chooses once.
 //!
-//! An event leaves its service's outbox through the [`relay`], and has its effect in another service through a
-//! [`Consumer`]: at least once on the way, once in effect. Beside events there are wakes: hints, lost without harm, on which
-//! waiting phones and watchers re-read what they wait for.
+//! An event leaves its service's outbox through the [`relay`] and reaches another service through a [`Consumer`]. It is delivered at least
+//! once and takes effect exactly once. Besides events there are wakes: hints that may be lost without harm, on which waiting phones and
+//! watchers read again what they wait for.
 //!
-//! Where services have keys, an event between processes is signed by who publishes it and believed by no other.
+//! Where services have keys, an event sent between processes is signed by its publisher, and consumers accept no other signature.
 
 mod backoff;
 mod bus;

@@ -1,4 +1,4 @@
-//! Making up for hints that were lost: one look for all who wait, instead of one by each of them.
+//! Recovering from lost hints: one read for all waiters, instead of one by each of them.
 
 use std::time::Duration;
 
@@ -9,22 +9,22 @@ use tracing::{info, warn};
 
 use crate::bus::Bus;
 
-/// How often is looked while no hint can come, and after a look that failed.
+/// Interval between reads while no hint can arrive, and after a read that failed.
 const AWAY: Duration = Duration::from_secs(1);
-/// How often it is asked whether the next look is due.
+/// Interval at which to check whether the next read is due.
 const TICK: Duration = Duration::from_millis(500);
 
-/// What a look found.
+/// Result of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Looked<C> {
-    /// Where the next one goes on.
+    /// Where the next read continues.
     pub cursor: C,
-    /// Whether there is more by now.
+    /// Whether more is available already.
     pub more: bool,
 }
 
-/// Looks for what changed: `every` so often, every second while the bus is away, once more when it is back, and again at once while a look
-/// says that there is more. A look is given where the last one that did not fail ended. Ends with `shutdown`.
+/// Reads what changed: every `every`, every second while the bus is unreachable, once more when it is back, and again immediately while a
+/// read reports that there is more. A read continues where the last successful one ended. Ends with `shutdown`.
 pub async fn look_out<C: Clone, E: Classify, F: Future<Output = Result<Looked<C>, E>>>(
     bus: &Bus,
     every: Duration,
@@ -33,7 +33,7 @@ pub async fn look_out<C: Clone, E: Classify, F: Future<Output = Result<Looked<C>
 ) {
     let (mut cursor, mut last) = (None, Outcome::Done);
     loop {
-        // Before the look: what changes while it runs may have been missed, too.
+        // Before the read: changes made while it runs may have been missed as well.
         let (deaf, begun) = (!bus.is_connected(), Instant::now());
         let Some(looked) = shutdown.run_until_cancelled(look(cursor.clone())).await else { return };
         let outcome = match looked {
@@ -43,13 +43,13 @@ pub async fn look_out<C: Clone, E: Classify, F: Future<Output = Result<Looked<C>
             }
             Err(e) => {
                 if last != Outcome::Failed {
-                    warn!(error = chain(&e), "changes cannot be looked for; who waits relies on wakes alone");
+                    warn!(error = chain(&e), "cannot poll for changes; waiters rely on wakes alone");
                 }
                 Outcome::Failed
             }
         };
         if last == Outcome::Failed && outcome != Outcome::Failed {
-            info!("changes are looked for again");
+            info!("polling for changes again");
         }
         last = outcome;
         while !is_due(outcome, deaf || !bus.is_connected(), begun.elapsed(), every) {
@@ -60,7 +60,7 @@ pub async fn look_out<C: Clone, E: Classify, F: Future<Output = Result<Looked<C>
     }
 }
 
-/// What became of a look.
+/// Outcome of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     Done,
@@ -68,7 +68,7 @@ enum Outcome {
     Failed,
 }
 
-/// Whether the next look is due, this long after one began.
+/// Whether the next read is due, this long after the last one began.
 fn is_due(outcome: Outcome, deaf: bool, since: Duration, every: Duration) -> bool {
     match outcome {
         Outcome::More => true,

@@ -1,7 +1,7 @@
 //! The bus inside one process.
 //!
-//! Publishing resolves when every consumer has acknowledged, so the outbox keeps an event until then: the outbox of the
-//! publishing service is the durable stream, and a killed process loses nothing.
+//! Publishing resolves when every consumer has acknowledged, so the outbox keeps an event until then. The outbox of the publishing service
+//! is the durable stream, and a killed process loses nothing.
 
 use std::{
     collections::HashMap,
@@ -14,10 +14,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{consumer::Consumer, error::BusError, wake::Hub};
 
-/// How many events wait for one consumer.
+/// Maximum number of events queued for one consumer.
 const QUEUE: usize = 64;
 
-/// An event for one consumer, and where to acknowledge it.
+/// An event for one consumer, and the channel to acknowledge it.
 pub(crate) type Delivery = (Message, oneshot::Sender<()>);
 
 #[derive(Debug)]
@@ -29,7 +29,7 @@ struct Subscription {
 /// The bus inside one process.
 #[derive(Debug, Default)]
 pub struct Memory {
-    // By durable name: a consumer that comes back takes its old place.
+    // By durable name: a consumer that reconnects replaces its predecessor.
     subscriptions: Mutex<HashMap<&'static str, Subscription>>,
     hub: Arc<Hub>,
 }
@@ -48,7 +48,7 @@ impl Memory {
             let matches = |s: &Subscription| message.subject.strip_prefix(s.subject).is_some_and(|rest| rest.starts_with('.'));
             subscriptions.iter().filter(|(_, s)| matches(s)).map(|(name, s)| (*name, s.queue.clone())).collect()
         };
-        // Each at its own pace: who stands still keeps the others waiting for nothing.
+        // Each at its own pace: a consumer that is stuck does not hold up the others.
         let deliveries = matching.into_iter().map(|(name, queue)| async move {
             let (ack, acked) = oneshot::channel();
             let gone = || BusError::Unacknowledged(name.into());

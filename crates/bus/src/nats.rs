@@ -38,28 +38,28 @@ use crate::{
     wake::Hub,
 };
 
-/// How often the server is asked whether it is still there. Two questions without an answer, and the connection is made anew.
+/// Interval at which to ping the server. After two pings without an answer the connection is reopened.
 const PING: Duration = Duration::from_secs(5);
-/// How many events a consumer works on or has buffered.
+/// Maximum number of events that a consumer handles or has buffered.
 const MAX_ACK_PENDING: u16 = 64;
-/// How long a pull stays open, and how often the server says that it still is: a consumer that is gone is noticed by its silence.
+/// How long a pull stays open, and how often the server confirms that it still is. Silence reveals that the consumer is gone.
 const PULL: Duration = Duration::from_secs(30);
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How long a start waits for the server.
 const CONNECT: Duration = Duration::from_secs(2);
-/// How long is looked why it does not answer.
+/// How long to probe for the reason that the server does not answer.
 const PROBE: Duration = Duration::from_secs(1);
-/// How long a publish may take, whatever happens to the connection.
+/// Maximum duration of a publish, whatever happens to the connection.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a stream remembers ids to recognise a repeated publish.
+/// How long a stream remembers ids to recognize a repeated publish.
 const DUPLICATE_WINDOW: Duration = Duration::from_mins(2);
 /// How long a stream keeps events for consumers that are away.
 pub(crate) const MAX_AGE: Duration = Duration::from_hours(7 * 24);
 
-/// Neither a consumer without its stream nor one that nobody has made is there.
+/// Codes for a missing consumer: its stream is missing, or the consumer itself is.
 const MISSING: [ErrorCode; 2] = [ErrorCode::CONSUMER_NOT_FOUND, ErrorCode::STREAM_NOT_FOUND];
 
-/// The largest event, an answer with 1 MiB of custom fields, and room for the rest.
+/// Size of the largest event: a response with 1 MiB of custom fields, plus the remaining fields.
 const MIN_PAYLOAD: usize = 2 << 20;
 
 /// A connection to NATS.
@@ -83,7 +83,7 @@ impl Nats {
             std::future::ready(())
         });
         if !config.user.is_empty() {
-            // What is answered to a user is for no other.
+            // Replies to a user are visible to no other user.
             options = options.custom_inbox_prefix(inbox(&config.user));
             options = options.user_and_password(config.user.clone(), config.password.expose_secret().to_owned());
         }
@@ -91,7 +91,7 @@ impl Nats {
         let hub = Arc::new(Hub::default());
         let nats = Self { jetstream: jetstream::new(client.clone()), client, config: config.clone(), identity, hub };
         nats.listen_to_wakes().await?;
-        // One that is away is waited for later.
+        // An unreachable server is waited for later.
         if timeout(CONNECT, connected.wait_for(|is| *is)).await.is_err() {
             let said = refusal.borrow().clone();
             let (address, cause) = unreachable(&config.url, said).await;
@@ -100,7 +100,7 @@ impl Nats {
         Ok(nats)
     }
 
-    /// One subscription a process; who waits for what is sorted out here.
+    /// One subscription per process; it is matched to the waiters here.
     async fn listen_to_wakes(&self) -> Result<(), BusError> {
         let prefix = self.names().subject("wake.");
         let mut wakes = self.client.subscribe(format!("{prefix}>")).await.map_err(|e| BusError::unavailable("subscribe", e))?;
@@ -124,7 +124,7 @@ impl Nats {
             Ok(stream) if is_as(&stream.cached_info().config, &config) => {}
             Ok(_) => match self.jetstream.update_stream(&config).await {
                 Ok(_) => {}
-                // It takes events all the same. Services that are users of their own may not change streams.
+                // The stream accepts events nevertheless. Services that have their own users may not change streams.
                 Err(e) if !self.config.user.is_empty() => {
                     warn!(
                         stream = config.name,
@@ -136,7 +136,7 @@ impl Nats {
             },
             Err(_) => drop(self.jetstream.create_stream(config).await.map_err(failed)?),
         }
-        // Told now: a server that refuses a large event later would hold up every event behind it.
+        // Refused now: a server that rejected a large event later would hold up every event behind it.
         let limit = self.client.server_info().max_payload;
         if limit < MIN_PAYLOAD { Err(BusError::Payload { limit }) } else { Ok(()) }
     }
@@ -162,7 +162,7 @@ impl Nats {
         self.require_connection("publish")?;
         let subject = self.names().subject(&message.subject);
         match self.send(&subject, headers.clone(), message).await {
-            // Somebody deleted the stream, or the server has lost it.
+            // The stream was deleted, or the server has lost it.
             Err(e) if e.kind() == PublishErrorKind::StreamNotFound => {
                 self.ensure_stream(producer(&message.subject)).await?;
                 self.send(&subject, headers, message).await
@@ -174,7 +174,7 @@ impl Nats {
 
     async fn send(&self, subject: &str, headers: HeaderMap, message: &Message) -> Result<(), PublishError> {
         let publish = async {
-            // The first future sends, the second is the server's word that the event is stored.
+            // The first future sends; the second resolves when the server confirms that the event is stored.
             self.jetstream.publish_with_headers(subject.to_owned(), headers, message.payload.clone()).await?.await
         };
         timeout(PATIENCE, publish).await.unwrap_or_else(|_| Err(PublishError::new(PublishErrorKind::TimedOut))).map(drop)
@@ -191,7 +191,7 @@ impl Nats {
             max_ack_pending: MAX_ACK_PENDING.into(),
             ..pull::Config::default()
         };
-        // The stream is its publisher's to make: one that is not there yet is waited for.
+        // The publisher creates the stream; a stream that does not exist yet is waited for.
         let stream = self.names().stream(consumer.producer());
         let consumer = self.jetstream.create_consumer_on_stream(config, stream).await;
         let consumer = consumer.map_err(|e| BusError::unavailable("create consumer", e))?;
@@ -204,7 +204,7 @@ impl Nats {
         Ok(Subscription { events })
     }
 
-    /// Whether a durable consumer is there.
+    /// Whether a durable consumer exists.
     pub(crate) async fn has(&self, consumer: &Consumer) -> Result<bool, BusError> {
         self.require_connection("look for a consumer")?;
         let (stream, name) = (self.names().stream(consumer.producer()), self.names().name(consumer.name()));
@@ -219,20 +219,20 @@ impl Nats {
         self.identity.as_ref()
     }
 
-    /// Whether what is not signed is refused.
+    /// Whether unsigned events are refused.
     pub(crate) const fn requires_signatures(&self) -> bool {
         self.config.require_signatures && self.identity.is_some()
     }
 
     pub(crate) async fn wake(&self, topic: &str) {
-        // A hint: whoever waits looks by itself in a while. While the server is away hints would pile up.
+        // A hint: waiters check by themselves after a while. While the server is unreachable, hints would pile up.
         if !self.is_connected() {
             return;
         }
         let _ = self.client.publish(self.names().subject(&format!("wake.{topic}")), bytes::Bytes::new()).await;
     }
 
-    /// What is sent without would wait in the memory of the connection.
+    /// What is sent without a connection would wait in the memory of the client.
     fn require_connection(&self, action: &'static str) -> Result<(), BusError> {
         if self.is_connected() { Ok(()) } else { Err(BusError::unavailable(action, "not connected")) }
     }
@@ -254,7 +254,7 @@ impl Nats {
     }
 }
 
-/// What subjects, streams and consumers are called in a deployment with a prefix, or with none.
+/// Names of subjects, streams and consumers in a deployment with or without a prefix.
 pub(crate) struct Names<'a>(pub(crate) &'a str);
 
 impl Names<'_> {
@@ -271,18 +271,18 @@ impl Names<'_> {
     }
 }
 
-/// What the subjects begin with on which a user is answered.
+/// Prefix of the subjects on which a user receives replies.
 pub(crate) fn inbox(user: &str) -> String {
     format!("_INBOX.{user}")
 }
 
-/// Tells whether a stream is what we would make.
+/// Whether a stream is configured as we would create it.
 fn is_as(stream: &stream::Config, ours: &stream::Config) -> bool {
     let facts = |of: &stream::Config| (of.subjects.clone(), of.storage, of.duplicate_window, of.max_age, of.num_replicas);
     facts(stream) == facts(ours)
 }
 
-/// Where a server should be, and why it is not there: what the operating system says, or else what the server `said`.
+/// The address of the server and the reason that it is unreachable: what the operating system reports, or otherwise what the server `said`.
 async fn unreachable(url: &str, said: Option<String>) -> (String, String) {
     let Ok(server) = url.parse::<ServerAddr>() else { return (String::new(), "the address cannot be read".to_owned()) };
     let address = format!("{}:{}", server.host(), server.port());
@@ -300,7 +300,7 @@ fn observe(event: &Event, connected: &watch::Sender<bool>, said: &watch::Sender<
         Event::Disconnected => warn!("the bus is away; events wait in the outbox"),
         Event::ClientError(error) => {
             let text = plain(&error.to_string());
-            // It is tried again and again: once is enough.
+            // Connecting is retried again and again; log it once.
             if said.borrow().as_ref() != Some(&text) {
                 info!(cause = text, "no connection to the bus");
                 said.send_replace(Some(text));
@@ -319,22 +319,22 @@ pub(crate) fn report(connected: bool) {
     gauge!("nodkey_bus_connected").set(f64::from(u8::from(connected)));
 }
 
-/// A durable pull consumer, pulling.
+/// An active durable pull consumer.
 pub(crate) struct Subscription {
     events: mpsc::Receiver<Result<Delivery, BusError>>,
 }
 
 impl Subscription {
-    /// The next event. After an error there is none.
+    /// The next event. After an error there are no more.
     pub(crate) async fn next(&mut self) -> Result<Delivery, BusError> {
         self.events.recv().await.unwrap_or_else(|| Err(BusError::unavailable("pull", "the subscription ended")))
     }
 }
 
-/// Those that the server waits to hear of, by where it listens.
+/// Events that the server waits to hear of, by reply subject.
 type Alive = Arc<Mutex<HashSet<String>>>;
 
-/// Takes what the server sends, and keeps the server from giving it to another until it is settled, however long that takes.
+/// Receives what the server sends, and keeps the server from redelivering it elsewhere until it is settled, however long that takes.
 struct Keeper {
     client: Client,
     prefix: String,
@@ -374,7 +374,7 @@ impl Keeper {
         }
         let alive: Vec<_> = self.alive.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
         for reply in alive {
-            // Lost, the event comes a second time, which the inbox absorbs.
+            // If this is lost, the event is delivered a second time, and the inbox absorbs it.
             let _ = self.client.publish(reply, AckKind::Progress.into()).await;
         }
     }
@@ -403,22 +403,22 @@ impl Keeper {
     }
 }
 
-/// An event to be acknowledged. Dropped without, it goes to another after the acknowledgement wait.
+/// An event to be acknowledged. If dropped without, it is given to another consumer after the acknowledgement wait.
 pub(crate) struct Delivery {
     pub(crate) message: Message,
-    /// When the server stored it, by its clock.
+    /// When the server stored it, by the server's clock.
     pub(crate) stored: Option<Timestamp>,
     inner: jetstream::Message,
     alive: Alive,
 }
 
 impl Delivery {
-    /// Done. An acknowledgement that is lost means a redelivery, which the inbox absorbs.
+    /// Acknowledges. If the acknowledgement is lost, the event is redelivered, and the inbox absorbs it.
     pub(crate) async fn ack(self) {
         let _ = self.inner.ack().await;
     }
 
-    /// Never again.
+    /// Tells the server never to redeliver the event.
     pub(crate) async fn term(self) {
         let _ = self.inner.ack_with(AckKind::Term).await;
     }

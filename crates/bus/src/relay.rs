@@ -1,4 +1,4 @@
-//! The relay: takes events from the outbox to the bus.
+//! The relay: moves events from the outbox to the bus.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -25,25 +25,25 @@ use tracing::warn;
 
 use crate::{bus::Bus, error::BusError};
 
-/// How many events are read at once.
+/// Maximum number of events per read.
 const BATCH: usize = 256;
-/// How many events are known at once: on their way, behind one that is, or published and not yet deleted.
+/// Maximum number of events tracked at a time: being published, queued behind one that is, or published and not yet deleted.
 const WINDOW: usize = 1024;
-/// How long what is on its way is waited for before the outbox is read again: one reading and one deletion for many.
+/// How long to wait for events being published before the outbox is read again: one read and one deletion for many events.
 const GATHER: Duration = Duration::from_millis(10);
-/// How long after it was refused an event is sent again, in milliseconds; half of it is chance.
+/// Delay before a refused event is sent again, in milliseconds; half of it is random.
 const AGAIN: u32 = 2000;
-/// How often refusals are logged.
+/// Minimum interval between logged refusals.
 const COMPLAIN: Duration = Duration::from_secs(10);
-/// How often a long outbox is measured.
+/// Interval at which a long outbox is measured.
 const MEASURE: Duration = Duration::from_secs(5);
-/// How often the stream is asked for while the bus is away.
+/// Interval at which to request the stream while the bus is unreachable.
 const PREPARE: Duration = Duration::from_secs(2);
 
-/// Publishes what the outbox of a service holds until `shutdown`, then once more.
+/// Publishes the contents of a service's outbox until `shutdown`, then once more.
 ///
-/// An event is deleted only once the bus has it, so a crash between the two repeats it, and ids absorb that. Events about one thing
-/// go one after the other; one that the bus does not take holds up no others. Among replicas one relays, by a lease.
+/// An event is deleted only once the bus has it. A crash between the two repeats the event, and its id absorbs that. Events about the same
+/// thing are published one after the other. An event that the bus refuses holds up no others. Among replicas one relays, chosen by a lease.
 pub async fn relay(service: &'static str, bus: Bus, db: Db, clock: Clock, shutdown: CancellationToken) {
     let notify = db.outbox_notify();
     let mut relay = Relay::new(service, bus, db, clock);
@@ -65,12 +65,12 @@ struct Relay {
     clock: Clock,
     random: Random,
     lease: Lease,
-    /// Whether the lease is ours, and when to see to it again.
+    /// Whether we hold the lease, and when to check it again.
     holds: bool,
     renew: Instant,
-    /// What is known, by its place in the outbox.
+    /// Tracked events, by their sequence number in the outbox.
     known: HashSet<i64>,
-    /// By key: what waits behind the one that is on its way.
+    /// By key: the events that wait behind the one being published.
     lines: HashMap<String, VecDeque<Outgoing>>,
     in_flight: FuturesUnordered<BoxFuture<'static, Published>>,
     /// Published, to be deleted.
@@ -80,7 +80,7 @@ struct Relay {
     measure: Instant,
 }
 
-/// What became of an event.
+/// Outcome of a publish.
 struct Published {
     outgoing: Outgoing,
     outcome: Result<(), BusError>,
@@ -109,10 +109,10 @@ impl Relay {
         }
     }
 
-    /// Makes sure of the stream, however long the bus is away.
+    /// Makes sure that the stream exists, however long the bus is unreachable.
     async fn prepare(&mut self, shutdown: &CancellationToken) {
         while let Err(e) = self.bus.ensure_stream(self.service).await {
-            warn!(service = self.service, error = chain(&e), "the stream cannot be made sure of; trying again");
+            warn!(service = self.service, error = chain(&e), "the stream could not be created or checked; trying again");
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = sleep(PREPARE) => {}
@@ -121,7 +121,7 @@ impl Relay {
         }
     }
 
-    /// Takes the lease, or makes sure that it is still ours.
+    /// Takes the lease, or makes sure that we still hold it.
     async fn hold(&mut self) -> bool {
         let now = Instant::now();
         if now < self.renew {
@@ -131,7 +131,7 @@ impl Relay {
         match self.lease.hold(&self.db).await {
             Ok(ours) => {
                 if !ours {
-                    // Another publishes what was on its way.
+                    // Another replica publishes what was in progress.
                     self.forget();
                 }
                 self.holds = ours;
@@ -185,7 +185,7 @@ impl Relay {
 
     fn send(&self, mut outgoing: Outgoing, pause: Duration) {
         let bus = self.bus.clone();
-        // The same each time: a repetition is no younger than what it repeats.
+        // The time is the same on every attempt: a repeated event is no newer than the first copy.
         bus.sign(&mut outgoing.message, outgoing.created_at);
         self.in_flight.push(Box::pin(async move {
             if !pause.is_zero() {
@@ -196,9 +196,9 @@ impl Relay {
         }));
     }
 
-    /// Sees to what is on its way, until the outbox should be read again.
+    /// Handles completed publishes until it is time to read the outbox again.
     async fn work(&mut self, more: bool, notify: &Notify, shutdown: &CancellationToken) {
-        // Jittered, so that replicas do not all look at the same moment.
+        // Jittered, so that replicas do not all read at the same moment.
         let look = Instant::now() + Duration::from_millis(u64::from(1400 + self.random.below(200)));
         let look = if self.holds { look } else { self.renew };
         let (mut more, mut gathered) = (more, None);
@@ -233,7 +233,7 @@ impl Relay {
         self.known.len() - self.published.len() < WINDOW
     }
 
-    /// Sends what waits behind it. If it was refused, it is sent again, and that goes on waiting: it must not overtake.
+    /// Sends the next event of the line. If the event was refused, it is sent again and the line keeps waiting: no event may overtake it.
     fn note(&mut self, Published { outgoing, outcome }: Published) {
         let key = outgoing.message.key();
         match outcome {
@@ -250,7 +250,7 @@ impl Relay {
                 let now = Instant::now();
                 if self.complain <= now {
                     self.complain = now + COMPLAIN;
-                    warn!(service = self.service, event = %outgoing.message.id, error = chain(&e), "events cannot be published; trying again");
+                    warn!(service = self.service, event = %outgoing.message.id, error = chain(&e), "events could not be published; trying again");
                 }
                 let pause = Duration::from_millis((AGAIN / 2 + self.random.below(AGAIN / 2)).into());
                 self.send(outgoing, pause);
@@ -264,7 +264,7 @@ impl Relay {
             return true;
         }
         if let Err(e) = outbox::delete(&self.db, &self.published).await {
-            warn!(service = self.service, error = chain(&e), "events were published and could not be deleted; trying again");
+            warn!(service = self.service, error = chain(&e), "published events could not be deleted; trying again");
             return false;
         }
         for seq in self.published.drain(..) {
@@ -273,7 +273,7 @@ impl Relay {
         true
     }
 
-    /// Waits for what is on its way, and lets another take over. What is refused now is the other's.
+    /// Waits for publishes in progress, then lets another replica take over. Events refused now are left to that replica.
     async fn finish(mut self) {
         while let Some(published) = self.in_flight.next().await {
             if published.outcome.is_ok() {
@@ -284,7 +284,7 @@ impl Relay {
         if self.holds
             && let Err(e) = self.lease.release(&self.db).await
         {
-            warn!(service = self.service, error = chain(&e), "the lease of the relay is left to run out");
+            warn!(service = self.service, error = chain(&e), "the relay's lease could not be released and will expire");
         }
     }
 

@@ -1,4 +1,4 @@
-//! What each service may do at a NATS server: the part of its configuration that says so.
+//! Permissions of each service at a NATS server: the part of the server's configuration that grants them.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use crate::{
     nats::{Names, inbox},
 };
 
-/// Who consumes what: durable names, which begin with the service's, and the subjects of the events.
+/// The consumers: durable names, which begin with the service's name, and the subjects of their events.
 pub const CONSUMERS: &[(&str, &str)] = &[
     ("registry_user_deactivated", "evt.binding.v1.user_deactivated"),
     ("registry_device_replaced", "evt.binding.v1.device_replaced"),
@@ -32,13 +32,13 @@ pub const CONSUMERS: &[(&str, &str)] = &[
     ("notification_document_registered", "evt.registry.v1.identity_document_registered"),
 ];
 
-/// Who hints.
+/// The service that sends hints.
 const WAKES: ServiceName = ServiceName::Trusonafication;
 
 /// A user of a NATS server.
 #[derive(Debug)]
 pub struct User<'a> {
-    /// Which service it is for; `None`: people, who may do everything.
+    /// The service it is for; `None` is for people, who may do everything.
     pub service: Option<ServiceName>,
     /// Its name, `bus.user`.
     pub name: &'a str,
@@ -46,20 +46,20 @@ pub struct User<'a> {
     pub password: &'a str,
 }
 
-/// The `authorization` of a server on which the deployment with this prefix has these users, and nobody else may do anything.
+/// The `authorization` section of a server for the deployment with this prefix. Only these users may do anything.
 ///
-/// A service publishes its own events and hints, makes its own stream, and pulls for its own consumers. What others are told and
-/// answered it cannot read, nor can it change or delete anything.
+/// A service publishes its own events and hints, creates its own stream, and pulls for its own consumers. It cannot read events and replies
+/// meant for others, nor change or delete anything.
 #[must_use]
 pub fn authorization(prefix: &str, users: &[User<'_>]) -> String {
     let mut text = String::from("authorization {\n  users: [\n");
     for user in users {
-        // A String takes everything.
+        // Writing to a String never fails.
         let _ = write!(text, "    {{ user: {:?}, password: {:?}", user.name, user.password);
         if let Some(service) = user.service {
             let list = |subjects: Vec<String>| subjects.iter().map(|subject| format!("{subject:?}")).collect::<Vec<_>>().join(", ");
             let (publish, subscribe) = (list(publishes(prefix, service)), list(subscribes(prefix, user.name)));
-            // An empty list of what is allowed would allow everything.
+            // An empty allow list would allow everything.
             let publish = if publish.is_empty() { "deny: \">\"".to_owned() } else { format!("allow: [{publish}]") };
             let _ = write!(text, ", permissions: {{ publish: {{ {publish} }}, subscribe: {{ allow: [{subscribe}] }} }}");
         }

@@ -1,7 +1,8 @@
-//! Who published an event: a signature over all of it that counts, in one header.
+//! The publisher of an event: a signature over every significant part of it, in one header.
 //!
-//! `nodkey-signature: v1.<time>.<key>.<signature>`: microseconds since 1970 of when the event came into the outbox, the thumbprint of the
-//! publisher's key (RFC 7638), and its Ed25519 signature (RFC 8032) in base64url over these bytes, each length and count a big-endian u32:
+//! `nodkey-signature: v1.<time>.<key>.<signature>`: when the event entered the outbox, in microseconds since 1970; the thumbprint of the
+//! publisher's key (RFC 7638); and its Ed25519 signature (RFC 8032) in base64url over the bytes below. Each length and count is a
+//! big-endian u32:
 //!
 //! ```text
 //! "nodkey-event-v1\0"
@@ -13,7 +14,7 @@
 //! SHA-256 of the payload, 32 bytes
 //! ```
 //!
-//! The zero byte keeps it from being the input of any JWS.
+//! The zero byte prevents it from being the input of any JWS.
 
 use std::time::Duration;
 
@@ -24,36 +25,36 @@ use nodkey_kernel::{
     time::Timestamp,
 };
 
-/// The header that holds it.
+/// Name of the header.
 pub(crate) const HEADER: &str = "nodkey-signature";
 const VERSION: &str = "v1";
 const DOMAIN: &[u8] = b"nodkey-event-v1\0";
 
-/// How old what is taken may be: inboxes remember what they have seen for 8 days, which is longer by more than clocks differ.
+/// Maximum age of an accepted event. Inboxes remember what they have seen for 8 days, which is longer by more than the clocks may differ.
 pub(crate) const MAX_AGE: Duration = Duration::from_hours(7 * 24 + 20);
-/// How far the clocks of publisher and consumer may differ.
+/// Maximum difference between the clocks of publisher and consumer.
 const MAX_SKEW: Duration = Duration::from_hours(1);
 
-/// Why an event is not taken for the publisher's.
+/// Why an event is not accepted as the publisher's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refused {
     #[error("it is not signed")]
     Unsigned,
     #[error("its signature cannot be read")]
     Malformed,
-    #[error("it is signed by a key that is not known as that of {0}, whose subject it is on")]
+    #[error("it is signed with a key that is not known as that of {0}, the owner of its subject")]
     Key(ServiceName),
     #[error("its signature does not verify")]
     Signature,
-    #[error("it is on a subject that this consumer does not take")]
+    #[error("it is on a subject that this consumer does not accept")]
     Subject,
-    #[error("it was published longer ago than consumers remember what they have seen")]
+    #[error("it was published longer ago than consumers remember processed events")]
     Old,
     #[error("it is from the future")]
     Future,
 }
 
-/// The header's value for an event that came into the outbox at `time`.
+/// The header's value for an event that entered the outbox at `time`.
 pub(crate) fn sign(message: &Message, time: Timestamp, key: &ServiceKey) -> String {
     format!("{VERSION}.{}.{}.{}", time.as_micros(), key.kid(), b64u(&key.sign_bytes(&input(message, time))))
 }
@@ -98,7 +99,7 @@ fn push(input: &mut Vec<u8>, text: &str) {
     input.extend_from_slice(text.as_bytes());
 }
 
-/// NATS takes 64 MB at most.
+/// NATS accepts 64 MB at most.
 fn size(length: usize) -> [u8; 4] {
     u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes()
 }
@@ -146,7 +147,7 @@ mod tests {
         assert_eq!(verify(&message(), OWNER, &keys, NOW), Err(Refused::Unsigned));
         assert_eq!(verify(&signed(&message(), NOW, &other), OWNER, &keys, NOW), Err(Refused::Key(OWNER)));
         assert_eq!(verify(&signed(&message(), NOW, &key(OWNER, 3)), OWNER, &keys, NOW), Err(Refused::Key(OWNER)));
-        // Another's signature under the owner's name.
+        // Another service's signature under the owner's name.
         let mut named = signed(&message(), NOW, &other);
         let value = named.headers[HEADER].replace(other.kid(), owner.kid());
         named.headers.insert(HEADER.into(), value);
@@ -163,7 +164,7 @@ mod tests {
         assert_eq!(verify(&good, OWNER, &keys, NOW + MAX_AGE + step), Err(Refused::Old));
         assert_eq!(verify(&good, OWNER, &keys, NOW - MAX_SKEW), Ok(()));
         assert_eq!(verify(&good, OWNER, &keys, NOW - MAX_SKEW - step), Err(Refused::Future));
-        // The time is signed, too.
+        // The time is signed as well.
         let mut younger = good.clone();
         younger
             .headers
@@ -197,7 +198,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever moves between the fields, it is something else that is signed.
+        /// No two different events have the same signing input.
         #[test]
         fn different_events_have_different_inputs(one in any_message(), two in any_message(), at: i64, later: i64) {
             let inputs = [input(&one, Timestamp::from_micros(at)), input(&two, Timestamp::from_micros(later))];

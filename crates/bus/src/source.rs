@@ -1,4 +1,4 @@
-//! Where a consumer's events come from, whichever the bus.
+//! The source of a consumer's events, on either bus.
 
 use futures_util::FutureExt as _;
 use nodkey_db::Message;
@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use crate::{error::BusError, memory, nats};
 
-/// How many events are taken in by one transaction at most: what is slow is the commit.
+/// Maximum number of events handled in one transaction: the commit is the slow part.
 const BATCH: usize = 32;
 
 /// A subscription.
@@ -16,26 +16,26 @@ pub(crate) enum Source {
     Nats(nats::Subscription),
 }
 
-/// An event that waits for its acknowledgement. Dropped without, it comes again.
+/// An event that waits for its acknowledgement. If dropped without, it is delivered again.
 pub(crate) enum Delivery {
     Memory(memory::Delivery),
     Nats(Box<nats::Delivery>),
 }
 
-/// What became of an event.
+/// Outcome of an event.
 #[derive(Clone, Copy)]
 pub(crate) enum Verdict {
-    /// It had its effect, now or before.
+    /// It took effect, now or before.
     Done,
     /// It was given up.
     Dead,
 }
 
 impl Source {
-    /// Waits for an event, and takes those besides that are there already.
+    /// Waits for an event, and returns it with any others that are already there.
     pub(crate) async fn next_batch(&mut self) -> Result<Vec<Delivery>, BusError> {
         let mut batch = vec![self.next().await?];
-        // An error is met again by the next call.
+        // The next call meets the error again.
         while batch.len() < BATCH
             && let Some(Ok(more)) = self.next().now_or_never()
         {
@@ -72,7 +72,7 @@ impl Delivery {
 
     pub(crate) async fn settle(self, verdict: Verdict) {
         match (self, verdict) {
-            // Whoever publishes waits for this; if it went away, the event comes again and the inbox knows it.
+            // The publisher waits for this. If it is gone, the event is delivered again and the inbox recognizes it.
             (Self::Memory((_, ack)), _) => drop(ack.send(())),
             (Self::Nats(delivery), Verdict::Done) => delivery.ack().await,
             (Self::Nats(delivery), Verdict::Dead) => delivery.term().await,

@@ -1,4 +1,4 @@
-//! What a consumer believes that comes over the bus.
+//! Which events a consumer trusts.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,10 +16,10 @@ use crate::{
     signature::{Refused, verify},
 };
 
-/// How long after publishers have keys they may still publish without: a rolling restart.
+/// How long publishers may still publish unsigned events after they have keys: a rolling restart.
 const UPGRADE: Duration = Duration::from_hours(1);
 
-/// The rules of one consumer.
+/// The trust rules of one consumer.
 #[derive(Debug)]
 pub(crate) struct Trust {
     keys: Arc<ServiceKeys>,
@@ -28,7 +28,7 @@ pub(crate) struct Trust {
     unsigned: Unsigned,
 }
 
-/// Which events without a signature are taken.
+/// Which unsigned events are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unsigned {
     All,
@@ -38,15 +38,16 @@ enum Unsigned {
 impl Trust {
     /// The rules of a consumer that is about to subscribe; `None` where services have no keys.
     ///
-    /// One that is there already may have events before it that nobody signed: it takes what the bus stored up to an hour after it first
-    /// had keys, which is remembered for good, as long as a stream keeps that. One that is new takes none.
+    /// A consumer that already exists may be behind on events that nobody signed. It accepts unsigned events that the bus stored up to an
+    /// hour after the consumer first had keys, for as long as a stream keeps them; that limit is remembered for good. A new consumer
+    /// accepts none.
     pub(crate) async fn of(nats: &Nats, consumer: &Consumer, db: &Db, clock: &Clock) -> Result<Option<Self>, BusError> {
-        let unavailable = |e: DbError| BusError::unavailable("look up what is taken unsigned", e);
+        let unavailable = |e: DbError| BusError::unavailable("look up which unsigned events to accept", e);
         let unsigned = if nats.requires_signatures() {
             let until = if nats.has(consumer).await? { clock.now() + UPGRADE } else { Timestamp::default() };
             let until = unsigned::stored_before(db, consumer.name(), until).await.map_err(unavailable)?;
             if until > clock.now() {
-                info!(consumer = consumer.name(), %until, "events without a signature are still taken");
+                info!(consumer = consumer.name(), %until, "unsigned events are still accepted");
             }
             Unsigned::StoredBefore(until)
         } else {
@@ -58,16 +59,16 @@ impl Trust {
         Ok(Some(Self { keys: Arc::clone(&identity.keys), owner, subject: consumer.subject(), unsigned }))
     }
 
-    /// Tells why an event that the bus stored at a moment is not to be believed now.
+    /// Checks whether an event that the bus stored at `stored` is trusted now, and says why not.
     pub(crate) fn check(&self, message: &Message, stored: Option<Timestamp>, now: Timestamp) -> Result<(), Refused> {
-        // Whoever may change the consumer at the server could send it any event of the stream.
+        // Anyone who may change the consumer at the server could send it any event of the stream.
         if !message.subject.strip_prefix(self.subject).is_some_and(|rest| rest.starts_with('.')) {
             return Err(Refused::Subject);
         }
         match (verify(message, self.owner, &self.keys, now), self.unsigned) {
             (Err(Refused::Unsigned), Unsigned::All) => Ok(()),
             (Err(Refused::Unsigned), Unsigned::StoredBefore(moment)) => {
-                // The server's word comes in a subject, which others can send, too: for no longer than it can be true.
+                // The server's statement arrives in a subject, which others can send as well: trust it only for as long as it can be true.
                 let backlog = stored.is_some_and(|stored| stored < moment) && now < moment + nats::MAX_AGE;
                 if backlog { Ok(()) } else { Err(Refused::Unsigned) }
             }

@@ -1,4 +1,4 @@
-//! Hints: something about a topic changed, look again.
+//! Hints: something about a topic changed, read it again.
 
 use std::{
     collections::HashMap,
@@ -7,14 +7,14 @@ use std::{
 
 use tokio::sync::watch;
 
-/// Who listens to what, in this process.
+/// The listeners of each topic in this process.
 #[derive(Debug, Default)]
 pub(crate) struct Hub {
     topics: Mutex<HashMap<String, watch::Sender<()>>>,
 }
 
 impl Hub {
-    /// False when nobody listens.
+    /// Wakes the listeners of a topic. Returns false when nobody listens.
     pub(crate) fn wake(&self, topic: &str) -> bool {
         let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(sender) = topics.get(topic) else { return false };
@@ -28,10 +28,10 @@ impl Hub {
         Listener { receiver: Some(receiver), topic: topic.to_owned(), hub: Arc::clone(self) }
     }
 
-    /// Ends a listener, and its topic if it was the last.
+    /// Removes a listener, and its topic if it was the last.
     fn forget(&self, topic: &str, receiver: Option<watch::Receiver<()>>) {
         let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
-        // Under the lock: of two that end at once the second counts none.
+        // Under the lock: if two end at the same time, the second counts zero.
         drop(receiver);
         if topics.get(topic).is_some_and(|sender| sender.receiver_count() == 0) {
             topics.remove(topic);
@@ -42,14 +42,14 @@ impl Hub {
 /// Listens to one topic until dropped.
 #[derive(Debug)]
 pub struct Listener {
-    /// There until dropped.
+    /// `Some` until dropped.
     receiver: Option<watch::Receiver<()>>,
     topic: String,
     hub: Arc<Hub>,
 }
 
 impl Listener {
-    /// Resolves at the first hint since the listener was made or last resolved. Hints in between are one.
+    /// Resolves at the first hint since the listener was created or last resolved. Several hints in between count as one.
     pub async fn notified(&mut self) {
         // The hub holds the sender as long as we listen.
         if let Some(receiver) = &mut self.receiver

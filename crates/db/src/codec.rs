@@ -1,4 +1,4 @@
-//! What a statement takes and a row gives, on both engines.
+//! Arguments of statements and columns of rows, on both engines.
 
 use std::{error::Error, fmt};
 
@@ -23,14 +23,14 @@ pub enum Args {
     Sqlite(Vec<Value>),
 }
 
-/// A value a statement takes.
+/// A value that a statement accepts as an argument.
 pub trait Param {
     /// Adds itself to the arguments.
     #[doc(hidden)]
     fn add(self, args: &mut Args) -> Result<(), BoxDynError>;
 }
 
-/// A value a row gives.
+/// A value that can be read from a row.
 pub trait Column: Sized {
     /// Reads itself from a row.
     #[doc(hidden)]
@@ -40,9 +40,9 @@ pub trait Column: Sized {
 /// A row of either engine.
 #[derive(Debug)]
 pub enum Row {
-    /// Of PostgreSQL.
+    /// A row from PostgreSQL.
     Postgres(PgRow),
-    /// Of SQLite.
+    /// A row from SQLite.
     Sqlite(SqliteRow),
 }
 
@@ -52,7 +52,7 @@ impl Row {
         T::read(self, column).map_err(|source| DbError::Corrupt { column, source })
     }
 
-    /// The row as one of a table, so that an error says which row cannot be read.
+    /// The row together with its table and key, so that an error names the row that cannot be read.
     pub fn of(&self, table: &'static str, key: impl fmt::Display) -> Record<'_> {
         Record { row: self, table, key: key.to_string() }
     }
@@ -67,12 +67,12 @@ pub struct Record<'a> {
 }
 
 impl Record<'_> {
-    /// Reads a column by name; [`DbError::Inconsistent`] when it holds another type.
+    /// Reads a column by name; [`DbError::Inconsistent`] when it has another type.
     pub fn get<T: Column>(&self, column: &'static str) -> Result<T, DbError> {
         T::read(self.row, column).map_err(|source| self.inconsistent(column, source))
     }
 
-    /// Reads a column and converts it; [`DbError::Inconsistent`] when it holds what nobody writes.
+    /// Reads a column and converts it; [`DbError::Inconsistent`] when it holds a value that is never written.
     pub fn convert<C: Column, T, E>(&self, column: &'static str, convert: impl FnOnce(C) -> Result<T, E>) -> Result<T, DbError>
     where
         E: Into<Box<dyn Error + Send + Sync>>,
@@ -80,18 +80,18 @@ impl Record<'_> {
         convert(self.get(column)?).map_err(|source| self.inconsistent(column, source))
     }
 
-    /// The error of a column that contradicts another, or holds what nobody writes.
+    /// The error for a column that contradicts another, or holds a value that is never written.
     pub fn inconsistent(&self, column: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> DbError {
         DbError::Inconsistent { table: self.table, column, row: self.key.clone(), source: source.into() }
     }
 }
 
-/// A value of SQLite that a type is read from.
+/// A type that can be read from a SQLite value.
 trait FromValue: Sized {
     fn from_value(value: &Value) -> Option<Self>;
 }
 
-/// A type as PostgreSQL's driver and SQLite's storage classes have it.
+/// Implements a type for PostgreSQL's driver and SQLite's storage classes.
 macro_rules! types {
     ($($type:ty: $to:expr, $from:pat => $got:expr;)+) => {$(
         impl Param for $type {
@@ -163,7 +163,7 @@ types! {
     Micros: |at: Micros| Value::Integer(at.0), Value::Integer(n) => Some(Micros(*n));
 }
 
-/// A borrowed form of a type above.
+/// Implements the borrowed form of a type above.
 macro_rules! borrowed {
     ($($type:ty: $to:expr;)+) => {$(
         impl Param for $type {
@@ -198,7 +198,7 @@ borrowed! {
 }
 
 fn unexpected(value: &Value) -> BoxDynError {
-    format!("it holds what its type does not: {}", value.data_type()).into()
+    format!("its value has a type that is not allowed: {}", value.data_type()).into()
 }
 
 impl Param for Timestamp {
@@ -225,7 +225,7 @@ impl Column for Option<Timestamp> {
     }
 }
 
-/// Microseconds since 1970: TIMESTAMPTZ on PostgreSQL, INTEGER on SQLite. The drivers' own text forms do not sort.
+/// Microseconds since 1970: TIMESTAMPTZ on PostgreSQL, INTEGER on SQLite. The drivers' own text formats do not sort.
 #[derive(Clone, Copy)]
 pub struct Micros(i64);
 
@@ -240,7 +240,7 @@ impl Type<Postgres> for Micros {
 
 impl Encode<'_, Postgres> for Micros {
     fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
-        // The least and the greatest number are -infinity and infinity there.
+        // PostgreSQL reserves the smallest and the largest number for -infinity and infinity.
         let micros = self.0.checked_sub(POSTGRES_EPOCH).ok_or("a moment out of range")?;
         <i64 as Encode<'_, Postgres>>::encode_by_ref(&micros, buffer)
     }

@@ -1,21 +1,21 @@
-//! What an error of either engine means, in one table.
+//! The meaning of each engine's errors, in one table.
 
 use std::fmt;
 
-/// Why a database cannot do now what it may do soon. Whoever asked may ask again.
+/// Why a database cannot do now what it may be able to do soon. The caller may retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {
-    /// Not reachable, starting, stopping, or its disk does not answer.
+    /// Not reachable, starting or stopping, or its disk does not answer.
     Away,
-    /// Too many connections, a lock that others hold, a transaction that lost against another.
+    /// Too many connections, a lock held by others, or a transaction that lost a conflict.
     Busy,
-    /// No room on its disk.
+    /// Its disk is full.
     Full,
-    /// It takes no writes: a standby, or a file system that was mounted read-only.
+    /// It accepts no writes: a standby, or a file system mounted read-only.
     ReadOnly,
     /// An administrator canceled the statement.
     Canceled,
-    /// It took longer than it may.
+    /// The time limit was exceeded.
     TimedOut,
 }
 
@@ -32,27 +32,27 @@ impl fmt::Display for Condition {
     }
 }
 
-/// What an error means.
+/// The meaning of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Meaning {
-    /// It may pass.
+    /// Temporary.
     Passing(Condition),
-    /// A unique constraint refused the row.
+    /// A unique constraint rejected the row.
     Unique,
-    /// Another constraint did.
+    /// Another constraint rejected the row.
     Constraint,
-    /// The engine cannot store such a value: a NUL in a text, a number or a moment out of range.
+    /// The engine cannot store such a value: a NUL in a text, or a number or time out of range.
     Data,
-    /// A fault of ours, or a damaged database.
+    /// A bug in this program, or a damaged database.
     Ours,
 }
 
-/// What a SQLSTATE means (PostgreSQL, appendix A).
+/// The meaning of a SQLSTATE (PostgreSQL, appendix A).
 pub(crate) fn of_sqlstate(code: &str) -> Meaning {
     use Condition::{Away, Busy, Canceled, Full, ReadOnly, TimedOut};
     match code {
         "23505" => Meaning::Unique,
-        // statement_timeout and a cancel by an administrator share a code; the message tells them apart, and nobody needs to know.
+        // statement_timeout and a cancel by an administrator share a code. Only the message tells them apart, and no caller needs to know.
         "57014" | "25P03" | "25P04" => Meaning::Passing(TimedOut),
         "55P03" | "55006" | "40001" | "40P01" | "53300" => Meaning::Passing(Busy),
         "57P05" => Meaning::Passing(Canceled),
@@ -60,7 +60,7 @@ pub(crate) fn of_sqlstate(code: &str) -> Meaning {
         "53100" => Meaning::Passing(Full),
         "58030" => Meaning::Passing(Away),
         _ => match code.get(..2) {
-            // 28 and 3D: the server does not let us in. What an operator changed, an operator can change back.
+            // 28 and 3D: the server refuses the login. What an operator changed, an operator can change back.
             Some("08" | "28" | "3D" | "57") => Meaning::Passing(Away),
             Some("53" | "40") => Meaning::Passing(Busy),
             Some("23") => Meaning::Constraint,
@@ -70,7 +70,7 @@ pub(crate) fn of_sqlstate(code: &str) -> Meaning {
     }
 }
 
-/// What an extended result code of SQLite means (sqlite.org/rescode.html). Its lowest byte is the primary code.
+/// The meaning of an extended result code of SQLite (sqlite.org/rescode.html). Its lowest byte is the primary code.
 pub(crate) const fn of_sqlite(code: i32) -> Meaning {
     use Condition::{Away, Busy, Canceled, Full, ReadOnly};
     match code {

@@ -1,4 +1,4 @@
-//! Where the database is, and how long it is waited for.
+//! The address of the database, and how long to wait for it.
 
 use std::time::Duration;
 
@@ -6,18 +6,18 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use sqlx::postgres::PgConnectOptions;
 
-/// Where the database is.
+/// The address of the database.
 #[derive(Clone, Debug, Deserialize)]
 pub struct DbConfig {
     /// `postgres://user:password@host/database` or `sqlite:path/to/file`.
     pub url: SecretString,
-    /// How many connections to PostgreSQL at most. SQLite has one writer, and as many readers as threads.
+    /// Maximum number of connections to PostgreSQL. SQLite has one writer, and as many readers as threads.
     #[serde(default = "max_connections")]
     pub max_connections: u32,
-    /// How many milliseconds opening a connection to PostgreSQL may take.
+    /// Maximum number of milliseconds for opening a connection to PostgreSQL.
     #[serde(default = "connect_timeout_ms")]
     pub connect_timeout_ms: u32,
-    /// How many milliseconds a statement on PostgreSQL may take; locks are waited for four fifths of it.
+    /// Maximum number of milliseconds for a statement on PostgreSQL. Of these, waiting for a lock may take four fifths.
     #[serde(default = "statement_timeout_ms")]
     pub statement_timeout_ms: u32,
 }
@@ -35,7 +35,7 @@ const fn statement_timeout_ms() -> u32 {
 }
 
 impl DbConfig {
-    /// The settings of this URL that nobody changed.
+    /// The settings for this URL with every default.
     #[must_use]
     pub fn new(url: impl Into<SecretString>) -> Self {
         Self {
@@ -51,7 +51,7 @@ impl DbConfig {
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 impl DbConfig {
-    /// Which server it is, as an operator knows it: without user and password.
+    /// The server's address for operators, without user and password.
     #[must_use]
     pub fn server(&self) -> String {
         let url = self.url.expose_secret();

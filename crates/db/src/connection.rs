@@ -1,4 +1,4 @@
-//! The database, whichever it is.
+//! The database, on either engine.
 
 use std::sync::{
     Arc,
@@ -10,7 +10,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::{condition::Condition, config::DbConfig, counters::Counters, error::DbError, postgres::Postgres, sqlite::Sqlite};
 
-/// How many may be between their question and their commit at once on SQLite.
+/// Maximum number of transactions that may be between their network calls and their commit on SQLite.
 const SQLITE_PLACES: usize = 64;
 
 /// A database. Cheap to clone.
@@ -20,7 +20,7 @@ pub struct Db {
     state: Arc<State>,
 }
 
-/// Which engine it is.
+/// The engine.
 #[derive(Clone, Debug)]
 pub(crate) enum Engine {
     /// PostgreSQL.
@@ -31,11 +31,11 @@ pub(crate) enum Engine {
 
 #[derive(Debug)]
 struct State {
-    /// Notified when events were committed.
+    /// Notified when events are committed.
     outbox: Arc<Notify>,
-    /// Whether the last write failed for a reason that concerns every write.
+    /// Whether the last write failed for a reason that affects every write.
     doubtful: AtomicBool,
-    /// For those who ask others before they write.
+    /// For transactions that make network calls before they write.
     places: Arc<Semaphore>,
 }
 
@@ -55,7 +55,7 @@ impl Db {
         Ok(Self { engine, state: Arc::new(state) })
     }
 
-    /// Notified whenever events were committed.
+    /// Notified whenever events are committed.
     #[must_use]
     pub fn outbox_notify(&self) -> Arc<Notify> {
         Arc::clone(&self.state.outbox)
@@ -75,7 +75,7 @@ impl Db {
         }
     }
 
-    /// Waits for a place among those who ask others before they write.
+    /// Waits for a permit to make network calls before a write.
     pub(crate) async fn places(&self) -> OwnedSemaphorePermit {
         Arc::clone(&self.state.places).acquire_owned().await.unwrap_or_else(|_| unreachable!("places are never closed"))
     }
@@ -91,12 +91,12 @@ impl Db {
         }
     }
 
-    /// Whether the last write failed for a reason that concerns every write.
+    /// Whether the last write failed for a reason that affects every write.
     pub(crate) fn is_doubtful(&self) -> bool {
         self.state.doubtful.load(Ordering::Relaxed)
     }
 
-    /// Notes how a write ended.
+    /// Records the outcome of a write.
     pub(crate) fn wrote<T>(&self, outcome: &Result<T, DbError>) {
         match outcome {
             Ok(_) => self.state.doubtful.store(false, Ordering::Relaxed),
@@ -104,9 +104,9 @@ impl Db {
         }
     }
 
-    /// Notes that a write failed.
+    /// Records that a write failed.
     pub(crate) fn failed(&self, error: &DbError) {
-        // The others say nothing of other writes.
+        // Other conditions say nothing about other writes.
         if matches!(error.condition(), Some(Condition::Full | Condition::ReadOnly | Condition::Away)) {
             self.state.doubtful.store(true, Ordering::Relaxed);
         }

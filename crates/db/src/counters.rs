@@ -1,21 +1,21 @@
-//! What a database is asked to do, counted: the costs of a login are steered by these.
+//! Counters of the database's work, which keep the cost of a login in check.
 
 use metrics::Counter;
 
-/// Counts of one database.
+/// Counters of one database.
 pub(crate) struct Counters {
     /// Statements, without BEGIN, COMMIT and ROLLBACK.
     pub(crate) statements: Counter,
-    /// Requests that an answer was awaited for. On SQLite a function call.
+    /// Requests for which a response was awaited. On SQLite, function calls.
     pub(crate) round_trips: Counter,
-    /// Transactions that were committed; those of statements outside of any are not among them.
+    /// Committed transactions. Statements outside a transaction do not count.
     pub(crate) commits: Counter,
     /// Times that a commit waited for the disk, on SQLite.
     pub(crate) syncs: Counter,
 }
 
 impl Counters {
-    /// `database` is a name of the operator's: that of the PostgreSQL database, or the SQLite file without its extension.
+    /// `database` is a name that operators know: that of the PostgreSQL database, or the SQLite file without its extension.
     pub(crate) fn new(database: &str) -> Self {
         let counter = |name: &'static str| metrics::counter!(name, "database" => database.to_owned());
         Self {

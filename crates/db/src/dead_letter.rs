@@ -1,4 +1,4 @@
-//! Events given up, kept beside the state of the consumer that gave them up, with the cause.
+//! Events that were given up, stored with the cause in the database of the consumer that gave them up.
 
 use nodkey_kernel::time::Timestamp;
 use uuid::Uuid;
@@ -11,19 +11,19 @@ use crate::{
 /// An event that was given up.
 #[derive(Clone, Debug)]
 pub struct DeadLetter {
-    /// Who gave it up.
+    /// Name of the consumer that gave it up.
     pub consumer: String,
-    /// The event.
+    /// Identifier of the event.
     pub event_id: Uuid,
-    /// Its subject.
+    /// Subject of the event.
     pub subject: String,
-    /// Why.
+    /// Why it was given up.
     pub cause: String,
-    /// When.
+    /// When it was given up.
     pub at: Timestamp,
 }
 
-/// Keeps an event that a consumer gives up. Idempotent.
+/// Stores an event that a consumer gives up. Idempotent.
 pub async fn add(db: &Db, consumer: &str, message: &Message, cause: &str, now: Timestamp) -> Result<(), DbError> {
     db.execute(
         "INSERT INTO dead_letter (consumer, event_id, subject, payload, headers, cause, at) \
@@ -41,7 +41,7 @@ pub async fn add(db: &Db, consumer: &str, message: &Message, cause: &str, now: T
     Ok(())
 }
 
-/// Lists the latest, newest first.
+/// Lists the most recent dead letters, newest first.
 pub async fn list(db: &Db, limit: i64) -> Result<Vec<DeadLetter>, DbError> {
     let rows = db
         .query("SELECT consumer, event_id, subject, cause, at FROM dead_letter ORDER BY at DESC, event_id LIMIT $1")
@@ -61,7 +61,7 @@ pub async fn list(db: &Db, limit: i64) -> Result<Vec<DeadLetter>, DbError> {
         .collect()
 }
 
-/// Deletes some of those given up in a window. Returns how many.
+/// Deletes some of the dead letters in a window. Returns how many.
 pub async fn prune(db: &Db, window: Window) -> Result<u64, DbError> {
     let oldest = db.query(
         "SELECT MIN(at) AS first, MAX(at) AS last FROM \

@@ -1,4 +1,4 @@
-//! What the database can refuse.
+//! Errors of the database.
 
 use std::error::Error;
 
@@ -6,7 +6,7 @@ use nodkey_kernel::error::{Classify, Kind};
 
 use crate::condition::{Condition, Meaning, of_sqlite, of_sqlstate};
 
-/// What caused an error; shown in logs, never to callers.
+/// The cause of an error; shown in logs, never to callers.
 type Source = Box<dyn Error + Send + Sync>;
 
 /// A statement, a connection or a migration failed.
@@ -15,31 +15,31 @@ pub enum DbError {
     /// The URL names neither engine.
     #[error("the database URL must start with postgres:// or sqlite:")]
     Url,
-    /// A unique constraint refused the row.
-    #[error("a unique constraint refused the row: {constraint}")]
+    /// A unique constraint rejected the row.
+    #[error("a unique constraint rejected the row: {constraint}")]
     Unique {
         /// Name of the constraint on PostgreSQL; table and columns on SQLite.
         constraint: String,
     },
-    /// Another constraint refused the row.
-    #[error("a constraint refused the row")]
+    /// Another constraint rejected the row.
+    #[error("a constraint rejected the row")]
     Constraint(#[source] Source),
     /// The engine cannot store or compare such a value.
     #[error("the database cannot store this value")]
     Data(#[source] Source),
-    /// The database cannot do it now; the same may work soon.
-    #[error("the database is not available: {condition}")]
+    /// The database cannot do this now; a retry may succeed soon.
+    #[error("the database is unavailable: {condition}")]
     Unavailable {
         /// Why.
         condition: Condition,
-        /// What the driver says.
+        /// The driver's error.
         #[source]
         source: Source,
     },
-    /// The transaction rested on what others had said, and that was too long ago when its commit was to begin. It never was.
-    #[error("what others said got too old before it could be acted upon")]
+    /// The transaction relied on other services' answers, which were too old when its commit was to begin. Nothing was committed.
+    #[error("answers of other services became too old before the commit")]
     Late,
-    /// A column holds what it should not.
+    /// A column holds an invalid value.
     #[error("column {column} cannot be read")]
     Corrupt {
         /// Name of the column.
@@ -48,14 +48,14 @@ pub enum DbError {
         #[source]
         source: Source,
     },
-    /// A row holds what nobody writes.
+    /// A row holds values that are never written.
     #[error("{table}.{column} of row {row} is inconsistent")]
     Inconsistent {
         /// Name of the table.
         table: &'static str,
         /// Name of the column.
         column: &'static str,
-        /// The row's key.
+        /// Key of the row.
         row: String,
         /// What is wrong with it.
         #[source]
@@ -64,16 +64,16 @@ pub enum DbError {
     /// The schema could not be brought up to date.
     #[error("the schema could not be brought up to date")]
     Migrate(#[source] sqlx::migrate::MigrateError),
-    /// The database does not let this process in: a wrong user, password or database.
-    #[error("the database does not let us in")]
+    /// The database refuses this process: a wrong user, password or database.
+    #[error("the database refused the login")]
     Refused(#[source] Source),
     /// A query that must find a row found none.
     #[error("there is no row")]
     NoRow,
-    /// A transaction was to be committed after one of its statements had failed.
+    /// A commit was requested after a statement of the transaction had failed.
     #[error("a statement of the transaction had failed")]
     Aborted,
-    /// Anything else: a fault of ours.
+    /// Anything else: a bug in this program.
     #[error("a statement failed")]
     Statement(#[source] Source),
 }
@@ -83,7 +83,7 @@ impl DbError {
         Self::Unavailable { condition, source: source.into() }
     }
 
-    /// Why it may pass; `None` for an error that will not.
+    /// Why the error may be temporary; `None` for one that is permanent.
     #[must_use]
     pub const fn condition(&self) -> Option<Condition> {
         match self {

@@ -1,4 +1,4 @@
-//! Answers to repeat: the same request id and content get the same answer, and nothing happens twice.
+//! Stored responses: the same request id and content get the same response, and nothing happens twice.
 
 use nodkey_kernel::{
     error::{Classify, Kind},
@@ -11,39 +11,39 @@ use crate::{
     retention::{BATCH, delete_between},
 };
 
-/// Names a request.
+/// Identifies a request.
 #[derive(Clone, Debug)]
 pub struct RequestKey<'a> {
-    /// Whose it is.
+    /// The relying party that made it.
     pub relying_party: RelyingPartyId,
-    /// What it asks for.
+    /// The operation it requests.
     pub operation: &'static str,
-    /// The caller's name for it.
+    /// The caller's identifier for it.
     pub request_id: &'a str,
     /// SHA-256 of its content.
     pub request_hash: [u8; 32],
 }
 
-/// Whether a request was seen.
+/// Whether a request was seen before.
 #[derive(Debug)]
 pub enum Lookup {
     /// Not yet.
     New,
-    /// It was; this was the answer, sealed.
+    /// Seen; this was the response, sealed.
     Replay(Vec<u8>),
 }
 
 /// A request id cannot be looked up or used.
 #[derive(Debug, thiserror::Error)]
 pub enum IdempotencyError {
-    /// It was used for another content.
-    #[error("this request id was used for another content; use a new one")]
+    /// It was used with different content.
+    #[error("this request id was used with different content; use a new one")]
     Mismatch,
-    /// It was answered, and its answer is sealed under a master key that is gone.
-    #[error("this request was answered before, and the answer cannot be read any more; see what it has done, and use a new request id")]
+    /// It was answered, but the response is sealed under a master key that is gone.
+    #[error("this request was already completed, but its response can no longer be read; check its effect, and use a new request id")]
     Lost,
-    /// Others asked for the same again and again; the same request may work soon.
-    #[error("others keep making the same request")]
+    /// Concurrent requests for the same operation kept winning; a retry may succeed soon.
+    #[error("the same request is being made repeatedly; try again soon")]
     Raced,
     /// The database failed.
     #[error(transparent)]
@@ -87,7 +87,7 @@ pub async fn lookup(db: &Db, key: &RequestKey<'_>) -> Result<Lookup, Idempotency
     Ok(Lookup::Replay(row.get("response")?))
 }
 
-/// Stores the sealed answer with its effect; false when another request was first: roll back and look it up.
+/// Stores the sealed response with its effect. Returns false when a concurrent request was first: roll back and look it up.
 pub async fn store(tx: &mut Tx, key: &RequestKey<'_>, response: &[u8], now: Timestamp) -> Result<bool, DbError> {
     let inserted = tx
         .query(
@@ -105,7 +105,7 @@ pub async fn store(tx: &mut Tx, key: &RequestKey<'_>, response: &[u8], now: Time
     Ok(inserted == 1)
 }
 
-/// Forgets some of the answers older than a moment. Returns how many.
+/// Deletes some of the responses older than a time. Returns how many.
 pub async fn prune(db: &Db, before: Timestamp) -> Result<u64, DbError> {
     let oldest = db.query(
         "SELECT MIN(created_at) AS first, MAX(created_at) AS last FROM (SELECT created_at FROM idempotency WHERE created_at < $1 ORDER BY created_at LIMIT $2) AS oldest",

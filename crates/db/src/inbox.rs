@@ -1,4 +1,4 @@
-//! Events seen: effect and mark commit together, so that a redelivered event has none.
+//! Events seen: effect and mark commit together, so that a redelivered event has no further effect.
 
 use nodkey_kernel::time::Timestamp;
 use uuid::Uuid;
@@ -20,7 +20,7 @@ pub async fn first_time(tx: &mut Tx, consumer: &str, event_id: Uuid, now: Timest
     Ok(inserted == 1)
 }
 
-/// Forgets some of the marks older than the bus keeps events. Returns how many.
+/// Deletes some of the marks that are older than the bus keeps events. Returns how many.
 pub async fn prune(db: &Db, before: Timestamp) -> Result<u64, DbError> {
     let oldest = db.query(
         "SELECT MIN(seen_at) AS first, MAX(seen_at) AS last FROM (SELECT seen_at FROM inbox WHERE seen_at < $1 ORDER BY seen_at LIMIT $2) AS oldest",

@@ -1,4 +1,4 @@
-//! One of several replicas at a time, by a row and the database's clock.
+//! Chooses one of several replicas at a time, by a row and the database's clock.
 
 use std::time::Duration;
 
@@ -7,10 +7,11 @@ use uuid::Uuid;
 
 use crate::{Db, DbError};
 
-/// A wish to be the one that does something, such as relaying the events of a service.
+/// A claim to be the one replica that does something, such as relaying the events of a service.
 ///
-/// On PostgreSQL it is a row that whoever holds it renews; if they stop, it runs out by the clock of the database. Two may hold it for a
-/// moment, when one was stopped in the middle: what they do has to bear that. On SQLite the process is the only one.
+/// On PostgreSQL the lease is a row that its holder renews. If the holder stops, the lease expires by the database's clock. Two replicas
+/// may hold it for a moment when one was paused in the middle of its work, and that work has to tolerate this. On SQLite the process is the
+/// only one.
 #[derive(Debug)]
 pub struct Lease {
     name: &'static str,
@@ -18,16 +19,16 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// How often to renew it. It runs out after 10 s, as the statement says.
+    /// How often to renew it. It expires after 10 s, as the statement says.
     pub const RENEW: Duration = Duration::from_secs(3);
 
-    /// Names what is to be done, and whoever wishes to.
+    /// Names the task, and this claimant.
     #[must_use]
     pub fn new(name: &'static str, random: &Random) -> Self {
         Self { name, holder: uuid::Builder::from_random_bytes(random.bytes()).into_uuid() }
     }
 
-    /// Takes it when nobody has it, or renews it; false while another has it.
+    /// Takes the lease if it is free, or renews it; false while another replica holds it.
     pub async fn hold(&self, db: &Db) -> Result<bool, DbError> {
         if !db.is_postgres() {
             return Ok(true);
@@ -45,7 +46,7 @@ impl Lease {
         Ok(held == 1)
     }
 
-    /// Lets another have it now.
+    /// Lets another replica take the lease now.
     pub async fn release(&self, db: &Db) -> Result<(), DbError> {
         if db.is_postgres() {
             db.execute("DELETE FROM lease WHERE name = $1 AND holder = $2").bind(self.name).bind(self.holder).execute().await?;

@@ -1,8 +1,8 @@
-//! Switch 1: where state lives. PostgreSQL or SQLite, chosen once by the scheme of a URL, behind one SQL text.
+//! Switch 1: where state lives, in PostgreSQL or SQLite. The scheme of a URL chooses once, and one SQL text serves both.
 //!
-//! Only DDL, the codec of timestamps and leases differ between the engines, and they differ in here.
-//! Beside the connection stand the tables every service has: [`outbox`], [`inbox`], [`dead_letter`], [`idempotency`],
-//! [`retention`] and [`unsigned`]; [`used_proof`] is in two of them; [`sealed`] finds what is sealed in any table.
+//! Only DDL, the codec of timestamps and leases differ between the engines, and they differ in this crate alone. Besides the connection,
+//! the crate has the tables that every service has: [`outbox`], [`inbox`], [`dead_letter`], [`idempotency`], [`retention`] and
+//! [`unsigned`]. Two services also have [`used_proof`]. [`sealed`] finds sealed values in any table.
 
 mod codec;
 mod condition;

@@ -13,7 +13,7 @@ use crate::{Db, DbError, connection::Engine};
 /// One step of a schema.
 #[derive(Clone, Copy, Debug)]
 pub struct Migration {
-    /// Rises; a service's own start at 1000.
+    /// Ascending. A service's own migrations start at 1000.
     pub version: i64,
     /// What it does.
     pub name: &'static str,
@@ -48,7 +48,7 @@ const COMMON: Migrations = Migrations {
 impl Db {
     /// Brings the schema up to date: the common tables, then the service's.
     ///
-    /// Replicas may do so at once: PostgreSQL takes an advisory lock. A schema newer than this build is refused.
+    /// Replicas may migrate concurrently: on PostgreSQL an advisory lock serializes them. A schema newer than this build is refused.
     pub async fn migrate(&self, service: &Migrations) -> Result<(), DbError> {
         let migrator = |common: &[Migration], own: &[Migration]| Migrator::with_migrations(common.iter().chain(own).map(step).collect());
         match self.engine() {

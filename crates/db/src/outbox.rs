@@ -1,4 +1,4 @@
-//! Events on their way out: written with the state they are about, gone once the bus has them.
+//! Outgoing events: written with the state change they describe, deleted once the bus has them.
 
 use std::collections::BTreeMap;
 
@@ -15,25 +15,25 @@ use crate::{
     retention::{MAX_LIST, in_list},
 };
 
-/// The facts about an event that are not in its message.
+/// Metadata of an event.
 #[derive(Clone, Debug)]
 pub struct EventContext {
-    /// Unique.
+    /// Unique identifier.
     pub id: EventId,
     /// When it happened.
     pub now: Timestamp,
-    /// Version of the aggregate after it.
+    /// Version of the aggregate after the event.
     pub version: i64,
-    /// Whose it is.
+    /// The relying party that the event belongs to.
     pub relying_party: RelyingPartyId,
-    /// The request that caused it.
+    /// Trace context of the request that caused it.
     pub traceparent: Option<String>,
 }
 
 /// An event in the outbox.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
-    /// Its place in line.
+    /// Sequence number in the outbox.
     pub seq: i64,
     /// When it happened.
     pub created_at: Timestamp,
@@ -41,7 +41,7 @@ pub struct Outgoing {
     pub message: Message,
 }
 
-/// An event as the outbox has it. Made before a transaction that must not take long.
+/// An event as the outbox stores it. Build it before a transaction that must be short.
 #[derive(Clone, Debug)]
 pub struct Entry {
     id: Uuid,
@@ -52,7 +52,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Makes one.
+    /// Builds an entry.
     #[must_use]
     pub fn new<E: Event>(event: &E, context: &EventContext) -> Self {
         let mut headers = BTreeMap::from([
@@ -78,7 +78,7 @@ pub async fn add<E: Event>(tx: &mut Tx, event: &E, context: &EventContext) -> Re
     insert(tx, &Entry::new(event, context)).await
 }
 
-/// Writes one that was made before.
+/// Writes an entry that was built before.
 pub async fn insert(tx: &mut Tx, entry: &Entry) -> Result<(), DbError> {
     tx.query("INSERT INTO outbox (id, subject, payload, headers, created_at) VALUES ($1, $2, $3, $4, $5)")
         .bind(entry.id)
@@ -92,7 +92,7 @@ pub async fn insert(tx: &mut Tx, entry: &Entry) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Returns the events that are first in line, at most `limit`.
+/// Returns the oldest events, at most `limit`.
 pub async fn batch(db: &Db, limit: i64) -> Result<Vec<Outgoing>, DbError> {
     let rows =
         db.query("SELECT seq, id, subject, payload, headers, created_at FROM outbox ORDER BY seq LIMIT $1").bind(limit).fetch_all().await?;
@@ -122,7 +122,7 @@ pub async fn delete(db: &Db, seqs: &[i64]) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Returns about how many events wait, and since when the first does. It looks at both ends: what is missing in between counts.
+/// Returns roughly how many events wait, and since when the first does. It compares both ends, so gaps in between are counted too.
 pub async fn depth(db: &Db) -> Result<(i64, Option<Timestamp>), DbError> {
     let sql = "SELECT seq, created_at, (SELECT seq FROM outbox ORDER BY seq DESC LIMIT 1) AS last FROM outbox ORDER BY seq LIMIT 1";
     let Some(row) = db.query(sql).fetch_optional().await? else { return Ok((0, None)) };

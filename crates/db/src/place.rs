@@ -1,5 +1,5 @@
-//! Check, then act: who asks others before a transaction holds the place that it will be written from while it asks, so that nothing is
-//! waited for between their word and the commit. A deadline ends what was waited for all the same.
+//! Check, then act. A use case that calls other services before its transaction takes a permit first and holds it during the calls, so that
+//! it waits for nothing between their answers and the commit. A deadline cuts off any waiting that remains.
 
 use std::fmt;
 
@@ -17,10 +17,11 @@ use crate::{
     tx::{Inner, Tx},
 };
 
-/// A place that a transaction will be written from. Nothing has begun: others may be asked meanwhile.
+/// A permit to begin a transaction. Nothing has begun yet: other services may be called meanwhile.
 ///
-/// On PostgreSQL it is a connection. Half of them can be places at once; the others are for whoever asks nobody. On SQLite it is one of
-/// few, so that what was heard does not grow old in a long line for the writer's turn; [`Db::place_in_turn`] has the turn itself.
+/// On PostgreSQL it is a connection. Half of the connections can be used in this way at a time; the others are for transactions that call
+/// nobody. On SQLite the permits are limited, so that answers do not grow old in a long queue for the writer's turn. [`Db::place_in_turn`]
+/// holds that turn.
 pub struct Place {
     db: Db,
     held: Held,
@@ -29,7 +30,7 @@ pub struct Place {
 
 enum Held {
     Postgres(Box<Session>),
-    /// `None`: the turn is waited for when the transaction begins.
+    /// `None`: the transaction waits for its turn when it begins.
     Sqlite(Option<Turn>),
 }
 
@@ -40,19 +41,20 @@ impl fmt::Debug for Place {
 }
 
 impl Db {
-    /// Takes a place.
+    /// Takes a permit.
     pub async fn place(&self) -> Result<Place, DbError> {
         self.take_place(false).await
     }
 
-    /// Takes a place that has, on SQLite, the writer's turn: nobody writes while it is held. For who was too late once.
+    /// Takes a permit that includes, on SQLite, the writer's turn: nobody else writes while it is held. For a caller that was too late
+    /// once.
     pub async fn place_in_turn(&self) -> Result<Place, DbError> {
         self.take_place(true).await
     }
 
     async fn take_place(&self, in_turn: bool) -> Result<Place, DbError> {
         let permit = tokio::time::timeout(PATIENCE, self.places()).await;
-        let permit = permit.map_err(|_| DbError::unavailable(Condition::Busy, "every place to write from is taken"))?;
+        let permit = permit.map_err(|_| DbError::unavailable(Condition::Busy, "no permit to write became free"))?;
         let held = match self.engine() {
             Engine::Postgres(postgres) => Held::Postgres(Box::new(postgres.session().await?)),
             Engine::Sqlite(sqlite) if in_turn => Held::Sqlite(Some(sqlite.turn().await?)),
@@ -63,7 +65,7 @@ impl Db {
 }
 
 impl Place {
-    /// Begins the transaction. When it does not begin by then, going by this clock, or its commit does not, it is taken back:
+    /// Begins the transaction. If the transaction or its commit does not begin by `by` on this clock, it is rolled back with
     /// [`DbError::Late`].
     pub async fn begin(self, clock: &Clock, by: Timestamp) -> Result<Tx, DbError> {
         let Self { db, held, permit } = self;
@@ -82,7 +84,7 @@ impl Place {
         if !tx.is_late() {
             return Ok(tx);
         }
-        // The line for the turn was long.
+        // The queue for the turn was long.
         tx.rollback().await?;
         Err(DbError::Late)
     }

@@ -1,6 +1,6 @@
-//! Connections to PostgreSQL: a pool that asks a connection nothing when it is taken or given back.
+//! Connections to PostgreSQL: a pool that sends nothing to a connection when it is taken or returned.
 //!
-//! A connection that is broken is noticed by the error of whoever uses it, and thrown away, and those that wait idle with it.
+//! A broken connection is noticed when its user gets an error. It is then discarded together with the idle connections.
 
 use std::{fmt, io, str::FromStr as _, sync::Arc, time::Duration};
 
@@ -23,18 +23,18 @@ use crate::{
     error::DbError,
 };
 
-/// After how long a connection is replaced: what a server keeps for it grows, and a server that was added gets its share.
+/// Age at which a connection is replaced. The memory that a server keeps for it grows, and a newly added server should get its share.
 const MAX_AGE: Duration = Duration::from_mins(30);
-/// How many statements a connection keeps prepared; more than any service has.
+/// How many prepared statements a connection caches; more than any service has.
 const PREPARED: usize = 256;
-/// How much longer than the server we wait for the end of a statement, before the connection counts as dead.
+/// How much longer than the server we wait for a statement to end before the connection counts as dead.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// A PostgreSQL database. Cheap to clone.
 #[derive(Clone)]
 pub struct Postgres {
     pool: Pool<Manager>,
-    /// After how long an answer will not come any more.
+    /// After this long a response will no longer arrive.
     deadline: Duration,
     pub(crate) counters: Arc<Counters>,
 }
@@ -45,18 +45,18 @@ impl fmt::Debug for Postgres {
     }
 }
 
-/// A connection, and what is known of it.
+/// A connection and its state.
 struct Connection {
     inner: PgConnection,
-    /// Whether it was idle since it was opened: then the server may have closed it meanwhile.
+    /// Whether it was idle since it was opened: the server may have closed it meanwhile.
     reused: bool,
-    /// Whether the end of a statement is outstanding. Such a connection is good for nothing any more.
+    /// Whether the end of a statement is outstanding. Such a connection can no longer be used.
     unsettled: bool,
 }
 
 struct Manager {
     options: PgConnectOptions,
-    /// Settings of each session, in one statement.
+    /// The settings of each session, in one statement.
     settings: String,
     connect_timeout: Duration,
 }
@@ -85,7 +85,7 @@ impl Manage for Manager {
 }
 
 impl Postgres {
-    /// Reads the URL and opens a first connection.
+    /// Parses the URL and opens a first connection.
     pub(crate) async fn connect(config: &DbConfig) -> Result<Self, DbError> {
         let options =
             PgConnectOptions::from_str(config.url.expose_secret())?.statement_cache_capacity(PREPARED).disable_statement_logging();
@@ -99,7 +99,7 @@ impl Postgres {
         let pool = PoolConfig {
             max_size: usize::try_from(config.max_connections).unwrap_or(usize::MAX).max(1),
             timeouts: Timeouts { wait: Some(PATIENCE), create: None, recycle: None },
-            // The one used last: its caches are warm, and those that are not needed grow old.
+            // Most recently used first: its caches are warm, and surplus connections grow old.
             queue_mode: QueueMode::Lifo,
         };
         let pool = Pool::builder(manager).config(pool).runtime(Runtime::Tokio1).build().map_err(|e| DbError::Statement(e.into()))?;
@@ -111,7 +111,7 @@ impl Postgres {
         Ok(postgres)
     }
 
-    /// Opens a connection beside the pool, without time-outs.
+    /// Opens a connection outside the pool, without timeouts.
     pub(crate) async fn connect_alone(&self) -> Result<PgConnection, DbError> {
         Ok(PgConnection::connect_with(&self.pool.manager().options).await?)
     }
@@ -131,7 +131,7 @@ impl Postgres {
         self.begin_on(self.session().await?).await
     }
 
-    /// Begins a transaction on a connection that is held; on another, if it turns out that the server closed it.
+    /// Begins a transaction on a connection that is held, or on another if the server turns out to have closed it.
     pub(crate) async fn begin_on(&self, mut session: Session) -> Result<Session, DbError> {
         loop {
             match session.command("BEGIN").await {
@@ -141,23 +141,23 @@ impl Postgres {
         }
     }
 
-    /// Closes connections that are idle, and the others when they are given back.
+    /// Closes idle connections, and the others when they are returned.
     pub(crate) fn close(&self) {
         self.pool.close();
     }
 }
 
-/// Every session's settings, as far as the server knows them: other servers speak this protocol, too.
+/// The settings of every session, limited to those that the server knows: other servers speak this protocol as well.
 fn settings(statement_timeout: Duration) -> String {
     let statement = statement_timeout.as_millis();
     let values = [
         ("statement_timeout", statement.to_string()),
-        // A lock that is waited for is part of a statement; it ends first, so that the error says what it was.
+        // Waiting for a lock is part of a statement. The lock timeout ends first, so that the error names the cause.
         ("lock_timeout", (statement * 4 / 5).to_string()),
         ("idle_in_transaction_session_timeout", (statement * 2).to_string()),
-        // Whoever left is not worked for. Milliseconds.
+        // Cancels statements of clients that disconnected. Milliseconds.
         ("client_connection_check_interval", "1000".to_owned()),
-        // A client that vanished holds its locks no longer than this. Seconds, the last in milliseconds.
+        // A vanished client holds its locks for this long at most. Seconds; the last value is in milliseconds.
         ("tcp_keepalives_idle", "15".to_owned()),
         ("tcp_keepalives_interval", "5".to_owned()),
         ("tcp_keepalives_count", "3".to_owned()),
@@ -171,9 +171,9 @@ fn settings(statement_timeout: Duration) -> String {
     )
 }
 
-/// A connection that is in use. Given back when dropped, if nothing is outstanding on it.
+/// A connection in use. It returns to the pool when dropped, unless a response is outstanding.
 pub(crate) struct Session {
-    /// Taken out to be thrown away.
+    /// Taken out to be discarded.
     object: Option<Object<Manager>>,
     deadline: Duration,
     counters: Arc<Counters>,
@@ -185,7 +185,8 @@ impl fmt::Debug for Session {
     }
 }
 
-/// Runs `$call` on the connection of a session. One whose caller goes away in between, or that does not answer in time, is thrown away.
+/// Runs `$call` on the connection of a session. The connection is discarded if the caller is dropped meanwhile, or if the server does not
+/// answer in time.
 macro_rules! settle {
     ($session:expr, $connection:ident => $call:expr) => {{
         let session = $session;
@@ -229,18 +230,18 @@ impl Session {
         settle!(self, connection => sqlx::query_with(sql, args).execute(connection)).map(|done| done.rows_affected())
     }
 
-    /// Returns every row.
+    /// Runs a statement; returns every row.
     pub(crate) async fn fetch_all(&mut self, sql: SqlStr, args: PgArguments) -> Result<Vec<PgRow>, DbError> {
         self.counters.statements.increment(1);
         settle!(self, connection => sqlx::query_with(sql, args).fetch_all(connection))
     }
 
-    /// Whether the server closed this connection while nobody used it: then nothing happened, and another may be tried.
+    /// Whether the server closed this connection while it was idle: nothing was executed, and another may be tried.
     pub(crate) fn died_idle(&self) -> bool {
         self.object.as_ref().is_some_and(|object| object.unsettled && object.reused)
     }
 
-    /// Ends a transaction that nobody committed, in a task of its own: whoever began it is gone.
+    /// Rolls back a transaction that was not committed, in a separate task because its caller is gone.
     pub(crate) fn roll_back(mut self) {
         let usable = self.object.as_ref().is_some_and(|object| !object.unsettled);
         if usable && let Ok(runtime) = tokio::runtime::Handle::try_current() {
@@ -268,17 +269,17 @@ impl Drop for Session {
     }
 }
 
-/// Closes what is idle when a connection broke, so that each of many callers need not find out.
+/// Closes the idle connections when one broke, so that not every caller has to discover it.
 fn forget_idle(broken: &Object<Manager>) {
     if let Some(pool) = Object::pool(broken) {
         pool.retain(|_, _| false);
     }
 }
 
-/// Whether a connection is of no use after an error.
+/// Whether an error makes a connection unusable.
 fn breaks(error: &sqlx::Error) -> bool {
     match error {
-        // 08: connection; 57P: the server shuts down or was told to end this session; 25P03 and the like: it ended by itself.
+        // 08: connection; 57P: the server shuts down or an administrator ended this session; 25P03 and 25P04: a timeout ended the session.
         sqlx::Error::Database(db) => {
             db.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P") || matches!(&*code, "25P03" | "25P04"))
         }
@@ -291,7 +292,7 @@ fn breaks(error: &sqlx::Error) -> bool {
     }
 }
 
-/// A text of ours as the driver takes it.
+/// One of our statements in the driver's type.
 pub(crate) fn text(sql: std::borrow::Cow<'static, str>) -> SqlStr {
     match sql {
         std::borrow::Cow::Borrowed(sql) => SqlStr::from_static(sql),

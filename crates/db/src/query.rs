@@ -17,15 +17,15 @@ use crate::{
 
 /// Where a statement runs.
 pub(crate) enum Target<'a> {
-    /// By itself, reading.
+    /// Outside a transaction, reading.
     Read(&'a Db),
-    /// By itself, committed when it is done.
+    /// Outside a transaction, committed when it is done.
     Write(&'a Db),
     /// In a transaction.
     Tx(&'a mut Tx),
 }
 
-/// A statement with its arguments, `$1` first. SQL is always literal text of ours, whole or put together from pieces.
+/// A statement with its arguments, `$1` first. The SQL is always our own literal text, whole or assembled from pieces.
 #[must_use = "a statement does nothing until it is executed"]
 pub struct Query<'a> {
     target: Target<'a>,
@@ -45,12 +45,12 @@ impl Db {
         Query::new(Target::Write(self), sql)
     }
 
-    /// Tells whether the database answers.
+    /// Checks that the database answers.
     pub async fn ping(&self) -> Result<(), DbError> {
         self.query("SELECT 1 AS one").fetch_one().await.map(|_| ())
     }
 
-    /// Tells whether it can be read and written. It is written only after a write failed: to learn whether that has passed.
+    /// Checks that the database can be read and written. It writes only after a failed write, to find out whether the failure has passed.
     pub async fn probe(&self) -> Result<(), DbError> {
         if self.is_postgres() {
             let sql = "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean AS read_only";
@@ -92,7 +92,7 @@ impl<'a> Query<'a> {
         self
     }
 
-    /// Appends text. With [`Query::push_bind`] it makes a statement of pieces whose arguments number themselves.
+    /// Appends text. Together with [`Query::push_bind`] it assembles a statement whose placeholders number themselves.
     pub fn push(mut self, sql: &'static str) -> Self {
         self.sql.to_mut().push_str(sql);
         self
@@ -116,7 +116,7 @@ impl<'a> Query<'a> {
         Box::pin(self.run()).await
     }
 
-    /// Returns the first row, if there is one. The statement is to find one at most.
+    /// Returns the first row, if there is one. The statement should find one at most.
     pub async fn fetch_optional(self) -> Result<Option<Row>, DbError> {
         Ok(self.fetch_all().await?.into_iter().next())
     }
@@ -129,7 +129,7 @@ impl<'a> Query<'a> {
     async fn run<O: Output>(self) -> Result<O, DbError> {
         let Self { target, sql, args, .. } = self;
         let args = args.map_err(DbError::Data)?;
-        // SQLite never lets a task wait; who makes many statements lets others have their turn all the same.
+        // SQLite never makes a task wait, so yield regularly to let other tasks run between many statements.
         tokio::task::coop::consume_budget().await;
         match target {
             Target::Tx(tx) => in_transaction(tx, sql, args).await,
@@ -171,14 +171,14 @@ async fn in_transaction<O: Output>(tx: &mut Tx, sql: Cow<'static, str>, args: Ar
     outcome.inspect_err(|error| tx.failed(error))
 }
 
-/// What a statement is run for.
+/// The result that a statement is run for.
 trait Output: Sized + Send {
     fn of_postgres(session: &mut Session, sql: SqlStr, args: PgArguments) -> impl Future<Output = Result<Self, DbError>> + Send;
     fn of_member(member: &mut Member, sql: &str, args: &[Value]) -> Result<Self, DbError>;
     fn of_reader(sqlite: &Sqlite, sql: &str, args: &[Value]) -> Result<Self, DbError>;
 }
 
-/// How many rows it changed.
+/// Number of changed rows.
 impl Output for u64 {
     async fn of_postgres(session: &mut Session, sql: SqlStr, args: PgArguments) -> Result<Self, DbError> {
         session.execute(sql, args).await
@@ -193,7 +193,7 @@ impl Output for u64 {
     }
 }
 
-/// The rows it found.
+/// The rows found.
 impl Output for Vec<Row> {
     async fn of_postgres(session: &mut Session, sql: SqlStr, args: PgArguments) -> Result<Self, DbError> {
         Ok(session.fetch_all(sql, args).await?.into_iter().map(Row::Postgres).collect())

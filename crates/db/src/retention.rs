@@ -1,4 +1,4 @@
-//! Deleting what is old, a few rows at a time.
+//! Deleting old rows, a few at a time.
 
 use std::time::Duration;
 
@@ -7,27 +7,28 @@ use uuid::Uuid;
 
 use crate::{Db, DbError, Param, Query};
 
-/// How many rows one statement deletes at most, but for those of one microsecond: whoever waits for it waits for milliseconds.
+/// Maximum number of rows deleted by one statement, except that rows of the same microsecond stay together: other statements wait for it
+/// for milliseconds only.
 pub const BATCH: i64 = 200;
 
-/// Since when what is old is deleted by default: the moment this installation learned to. What existed before stays until an operator
-/// says otherwise.
+/// Earliest time from which old rows are deleted by default: when this installation was first able to delete them. Older rows stay until an
+/// operator sets a retention.
 pub async fn since(db: &Db) -> Result<Timestamp, DbError> {
     db.query("SELECT since FROM retention").fetch_one().await?.get("since")
 }
 
-/// What is to be deleted: what came from a moment on, and before another.
+/// The rows to delete: those from one time up to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// From then on.
+    /// Start, inclusive.
     pub from: Timestamp,
-    /// Before then.
+    /// End, exclusive.
     pub before: Timestamp,
 }
 
 impl Window {
-    /// What is older than so many days, `set` by somebody or the default, which spares what came before `since`. `None` when it is kept
-    /// for ever: for 0 days.
+    /// What is older than a number of days: `set` by an operator, or the default, which spares rows from before `since`. `None` for 0 days,
+    /// which keep rows forever.
     #[must_use]
     pub fn of(set: Option<u32>, default: u32, since: Timestamp, now: Timestamp) -> Option<Self> {
         let (days, from) = set.map_or((default, since), |days| (days, Timestamp::from_seconds(0)));
@@ -35,12 +36,12 @@ impl Window {
     }
 }
 
-/// How long lists of arguments are: few lengths, so that few statements are prepared.
+/// Lengths of argument lists. There are few, so that few statements are prepared.
 const LENGTHS: [usize; 4] = [1, 8, 64, 256];
-/// The most values [`in_list`] takes.
+/// Maximum number of values that [`in_list`] accepts.
 pub const MAX_LIST: usize = 256;
 
-/// Ends a statement with a list of values: `WHERE id IN` and what this appends. The last value fills a list up.
+/// Appends a list of values to a statement that ends in `WHERE id IN`. The last value is repeated to pad the list.
 pub fn in_list<'a, T: Param + Clone>(query: Query<'a>, values: &[T]) -> Query<'a> {
     let length = LENGTHS.into_iter().find(|length| *length >= values.len()).unwrap_or(MAX_LIST);
     let Some(last) = values.last() else { return query.push(" (NULL)") };
@@ -49,9 +50,9 @@ pub fn in_list<'a, T: Param + Clone>(query: Query<'a>, values: &[T]) -> Query<'a
     query.push(")")
 }
 
-/// Deletes the rows whose `id` a query finds, [`BATCH`] at most. `delete` ends in `WHERE id IN`. Returns how many.
+/// Deletes the rows whose `id` a query finds, at most [`BATCH`]. `delete` ends in `WHERE id IN`. Returns how many.
 ///
-/// In one statement PostgreSQL would look through the whole table for them.
+/// In a single statement PostgreSQL would scan the whole table for them.
 pub async fn delete_found(db: &Db, old: Query<'_>, delete: &'static str) -> Result<u64, DbError> {
     let ids: Vec<Uuid> = old.fetch_all().await?.iter().map(|row| row.get("id")).collect::<Result<_, _>>()?;
     if ids.is_empty() {
@@ -60,7 +61,7 @@ pub async fn delete_found(db: &Db, old: Query<'_>, delete: &'static str) -> Resu
     in_list(db.execute(delete), &ids).execute().await
 }
 
-/// Deletes the rows of the moments that a query finds, as `first` and `last`. `delete` takes both. Returns how many.
+/// Deletes the rows between two times that a query returns as `first` and `last`. `delete` takes both. Returns how many.
 pub async fn delete_between(db: &Db, moments: Query<'_>, delete: &'static str) -> Result<u64, DbError> {
     let row = moments.fetch_one().await?;
     let (Some(first), Some(last)) = (row.get::<Option<Timestamp>>("first")?, row.get::<Option<Timestamp>>("last")?) else { return Ok(0) };

@@ -1,4 +1,4 @@
-//! Values that are sealed under a master key, wherever they are: to find those under a former one, and to replace them.
+//! Values sealed under a master key, in any table: finding those under a former key, and replacing them.
 
 use uuid::Uuid;
 
@@ -9,20 +9,20 @@ use crate::{Db, DbError, Row, Tx};
 pub struct SealedColumn {
     /// The table.
     pub table: &'static str,
-    /// The column; NULL where there is nothing.
+    /// The column; NULL where there is no value.
     pub column: &'static str,
     /// The table's primary key.
     pub key: &'static [KeyColumn],
-    /// What a value is sealed for, by the texts of its row's key.
+    /// The context that a value is sealed for, built from the values of its row's key as text.
     pub context: fn(&[String]) -> String,
 }
 
 /// A column of a primary key.
 #[derive(Clone, Copy, Debug)]
 pub enum KeyColumn {
-    /// Of a UUID.
+    /// A UUID column.
     Uuid(&'static str),
-    /// Of text.
+    /// A text column.
     Text(&'static str),
 }
 
@@ -35,7 +35,7 @@ pub enum Key {
     Text(String),
 }
 
-/// A sealed value, and whose it is.
+/// A sealed value and the key of its row.
 #[derive(Clone, Debug)]
 pub struct Sealed {
     /// The row's key.
@@ -45,7 +45,7 @@ pub struct Sealed {
 }
 
 impl Sealed {
-    /// What it is sealed for.
+    /// The context it is sealed for.
     #[must_use]
     pub fn context(&self, column: &SealedColumn) -> String {
         let texts: Vec<_> = self.key.iter().map(Key::to_string).collect();
@@ -78,20 +78,20 @@ impl KeyColumn {
 }
 
 impl SealedColumn {
-    /// How many values do not begin with the 12 bytes of `prefix`. It looks at every row.
+    /// Counts the values that do not begin with the 12 bytes of `prefix`. Scans every row.
     pub async fn count(&self, db: &Db, prefix: &[u8]) -> Result<u64, DbError> {
         let query = db.query("SELECT COUNT(*) AS n FROM ").push(self.table).push(" WHERE substr(").push(self.column).push(", 1, 12) <> ");
         let n: i64 = query.push_bind(prefix).fetch_one().await?.get("n")?;
         Ok(n.unsigned_abs())
     }
 
-    /// The first values, in the order of the key.
+    /// Returns the first values in key order.
     pub async fn first(&self, db: &Db, limit: i64) -> Result<Vec<Sealed>, DbError> {
         let query = self.select(db).push(" WHERE ").push(self.column).push(" IS NOT NULL");
         self.fetch(query, limit).await
     }
 
-    /// The first values that do not begin with the 12 bytes of `prefix`, in the order of the key, behind one that was seen.
+    /// Returns the first values after `seen`, in key order, that do not begin with the 12 bytes of `prefix`.
     pub async fn behind(&self, db: &Db, prefix: &[u8], seen: Option<&[Key]>, limit: i64) -> Result<Vec<Sealed>, DbError> {
         let mut query = self.select(db).push(" WHERE substr(").push(self.column).push(", 1, 12) <> ").push_bind(prefix);
         if let Some(seen) = seen {
@@ -116,7 +116,7 @@ impl SealedColumn {
         query.push(self.column).push(" FROM ").push(self.table)
     }
 
-    /// Fetches what a statement of [`Self::select`] finds, in the order of the key.
+    /// Fetches the results of a statement of [`Self::select`], in key order.
     async fn fetch(&self, query: crate::Query<'_>, limit: i64) -> Result<Vec<Sealed>, DbError> {
         let query = self.names(query.push(" ORDER BY ")).push(" LIMIT ").push_bind(limit);
         let read = |row: &Row| {
@@ -126,7 +126,7 @@ impl SealedColumn {
         query.fetch_all().await?.iter().map(read).collect()
     }
 
-    /// Puts a value in the place of another; false when that is not there any more.
+    /// Replaces a value; false when the old value is no longer there.
     pub async fn replace(&self, tx: &mut Tx, sealed: &Sealed, anew: &[u8]) -> Result<bool, DbError> {
         let mut query = tx.query("UPDATE ").push(self.table).push(" SET ").push(self.column).push(" = ").push_bind(anew).push(" WHERE ");
         for (column, key) in self.key.iter().zip(&sealed.key) {
@@ -149,7 +149,7 @@ impl SealedColumn {
     }
 }
 
-/// Answers kept for repeated requests: every service has them.
+/// Responses stored for repeated requests, which every service has.
 pub const ANSWERS: SealedColumn = SealedColumn {
     table: "idempotency",
     column: "response",

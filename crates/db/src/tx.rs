@@ -12,20 +12,20 @@ use crate::{
     sqlite::{Company, Member},
 };
 
-/// A transaction. Dropped without a commit, it never was.
+/// A transaction. If dropped without a commit, it has no effect.
 ///
-/// What is read in it may be another's that is not committed either and shares its way to the disk (SQLite). So whoever answers by what a
-/// transaction read ends it by [`Tx::commit`] or [`Tx::rollback`] first.
+/// On SQLite a transaction may read uncommitted changes of another that shares its commit. A caller that answers based on what a
+/// transaction read must end it first, with [`Tx::commit`] or [`Tx::rollback`].
 pub struct Tx {
-    /// Gone once it has ended.
+    /// `None` once it has ended.
     inner: Option<Inner>,
     db: Db,
     then: Vec<Box<dyn FnOnce() + Send>>,
-    /// Whether a statement failed. PostgreSQL would answer COMMIT by a rollback, without an error.
+    /// Whether a statement failed. PostgreSQL would answer COMMIT with a rollback, and no error.
     failed: bool,
-    /// Until when its commit may begin, if not at any time.
+    /// The latest time at which its commit may begin, if there is one.
     deadline: Option<Deadline>,
-    /// The place it was begun from.
+    /// The permit it was begun with.
     place: Option<OwnedSemaphorePermit>,
 }
 
@@ -47,12 +47,13 @@ impl Db {
         Tx::begin(self, Company::Anybody).await
     }
 
-    /// Begins a transaction that may take a while. On SQLite it shares its commit with nobody who is in a hurry.
+    /// Begins a transaction that may take a while. On SQLite it does not share its commit with any that has a deadline.
     pub async fn begin_patient(&self) -> Result<Tx, DbError> {
         Tx::begin(self, Company::Patient).await
     }
 
-    /// Begins a transaction that may write much. On SQLite it shares its commit with no other: what has no room would take them with it.
+    /// Begins a transaction that may write much. On SQLite it has its own commit: if it exceeds the space, no other transaction fails with
+    /// it.
     pub async fn begin_large(&self) -> Result<Tx, DbError> {
         Tx::begin(self, Company::Nobody).await
     }
@@ -68,24 +69,24 @@ impl Tx {
         Ok(Self { inner: Some(inner), db: db.clone(), then: Vec::new(), failed: false, deadline: None, place: None })
     }
 
-    /// One that has begun, whose commit has to begin in time.
+    /// A transaction that has begun and has a deadline for its commit.
     pub(crate) fn within(db: Db, inner: Inner, deadline: Deadline, place: OwnedSemaphorePermit) -> Self {
         Self { inner: Some(inner), db, then: Vec::new(), failed: false, deadline: Some(deadline), place: Some(place) }
     }
 
-    /// Has something done once the transaction is committed; never if it is not. A crash right after the commit skips it, so
-    /// it is for hints.
+    /// Registers an action to run once the transaction is committed, and never otherwise. A crash right after the commit skips it, so use
+    /// it for hints.
     pub fn after_commit(&mut self, then: impl FnOnce() + Send + 'static) {
         self.then.push(Box::new(then));
     }
 
-    /// Commits, then does what was to be done after that.
+    /// Commits, then runs the registered actions.
     pub async fn commit(mut self) -> Result<(), DbError> {
         if self.failed {
             return Err(DbError::Aborted);
         }
         if self.is_late() {
-            // Whether or not that could be said: nothing of it was committed.
+            // Even if the rollback fails, nothing was committed.
             let _ = self.take_back().await;
             return Err(DbError::Late);
         }
@@ -94,7 +95,7 @@ impl Tx {
         let outcome = match self.inner.take() {
             None => Ok(()),
             Some(Inner::Sqlite(member)) => {
-                // It has had its turn: another may ask while this one waits for the disk.
+                // It has had its turn: another use case may make its calls while this one waits for the disk.
                 drop(self.place.take());
                 member.commit(then, deadline).await
             }
@@ -105,7 +106,7 @@ impl Tx {
                         then();
                     }
                 } else {
-                    // Whether it was committed is not known. The connection is in no state to be used by others.
+                    // It is unknown whether the commit succeeded. The connection cannot be reused in this state.
                     session.discard();
                 }
                 committed
@@ -116,7 +117,7 @@ impl Tx {
         outcome
     }
 
-    /// Takes everything back. Whoever looks again after that finds what this transaction saw, or what became of it.
+    /// Rolls back. A later read finds what this transaction saw, or what became of it.
     pub async fn rollback(mut self) -> Result<(), DbError> {
         match self.inner.take() {
             Some(Inner::Sqlite(member)) => {
@@ -135,7 +136,7 @@ impl Tx {
         self.deadline.as_ref().is_some_and(Deadline::has_passed)
     }
 
-    /// Takes everything back. Nobody is told what it saw, so the others of its group are not waited for.
+    /// Rolls back. Nothing it read is reported to the caller, so it does not wait for the rest of its group.
     async fn take_back(&mut self) -> Result<(), DbError> {
         match self.inner.take() {
             Some(Inner::Postgres(mut session)) => {
@@ -153,18 +154,18 @@ impl Tx {
         self.db.is_postgres()
     }
 
-    /// Where it is; [`DbError::Aborted`] once it has ended.
+    /// The underlying transaction; [`DbError::Aborted`] once it has ended.
     pub(crate) fn inner(&mut self) -> Result<&mut Inner, DbError> {
         self.inner.as_mut().ok_or(DbError::Aborted)
     }
 
-    /// Notes that a statement failed.
+    /// Records that a statement failed.
     pub(crate) fn failed(&mut self, error: &DbError) {
         self.failed = true;
         self.db.failed(error);
     }
 
-    /// Wakes the relay once there is something to send.
+    /// Wakes the relay after the commit, because there is something to send.
     pub(crate) fn mark_published(&mut self) {
         let outbox = Arc::clone(&self.db.outbox_notify());
         self.after_commit(move || outbox.notify_one());

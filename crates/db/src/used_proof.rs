@@ -1,4 +1,4 @@
-//! Proofs of devices that had their effect, in the databases of services where a call may have it only once.
+//! Device proofs that took effect, in the databases of services where a call may take effect only once.
 
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ use crate::{
     retention::{BATCH, delete_between},
 };
 
-/// How long one is kept, at least: far longer than a proof is accepted.
+/// Minimum time for which a proof is kept: far longer than it is accepted.
 pub const KEPT: Duration = Duration::from_mins(10);
 
-/// Notes that a proof has its effect; false when it had it before.
+/// Records that a proof takes effect; false when it was already used.
 pub async fn insert(tx: &mut Tx, device: &DeviceId, jti: &str, now: Timestamp) -> Result<bool, DbError> {
     let id = format!("{device}.{jti}");
     let query = tx.query("INSERT INTO used_proof (id, used_at) VALUES ($1, $2) ON CONFLICT DO NOTHING");
     Ok(query.bind(id.as_str()).bind(now).execute().await? == 1)
 }
 
-/// Deletes some of those that were used before a moment. Returns how many.
+/// Deletes some of the proofs that were used before a time. Returns how many.
 pub async fn prune(db: &Db, before: Timestamp) -> Result<u64, DbError> {
     let oldest = db.query(
         "SELECT MIN(used_at) AS first, MAX(used_at) AS last FROM (SELECT used_at FROM used_proof WHERE used_at < $1 ORDER BY used_at LIMIT $2) AS oldest",

@@ -1,4 +1,4 @@
-//! One suite, both engines.
+//! One suite for both engines.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -61,7 +61,7 @@ async fn insert(db: &Db, id: Uuid, name: &str) -> Result<u64, DbError> {
     db.execute("INSERT INTO thing (id, name) VALUES ($1, $2)").bind(id).bind(name).execute().await
 }
 
-/// Runs each function on both engines, as a test of its own.
+/// Runs each function on both engines, as a separate test.
 macro_rules! on_both_engines {
     ($($name:ident,)+) => {
         mod sqlite {$(
@@ -313,7 +313,7 @@ async fn of_two_requests_with_one_id_one_stores(db: Db, _: &TestDatabase) {
 
 async fn abandoned_begins_do_not_poison_the_pool(db: Db, _: &TestDatabase) {
     for _ in 0..100 {
-        // One poll starts the BEGIN, then the caller is gone.
+        // One poll starts the BEGIN, then the caller is dropped.
         let begin = db.begin();
         tokio::select! { biased; _ = begin => {}, () = std::future::ready(()) => {} }
     }

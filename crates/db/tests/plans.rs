@@ -1,4 +1,4 @@
-//! No statement on the tables that every service has looks through one that grows.
+//! No statement on the tables that every service has scans one that grows.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -37,7 +37,7 @@ fn uuid(n: u64) -> Uuid {
     EventId::generate(NOW, &Random::seeded(n)).as_uuid()
 }
 
-/// Writes one of each.
+/// Writes one row of each.
 async fn write(tx: &mut Tx, n: u64) {
     let (random, now) = (Random::seeded(n), NOW + Duration::from_micros(n));
     let relying_party = RelyingPartyId::generate(now, &random);
@@ -67,7 +67,7 @@ async fn exercise(db: &Db) {
 }
 
 fn check(plans: &[Plan]) {
-    // The relay reads at the ends of an index, which a LIMIT stops. There are few dead letters, and an operator who reads them.
+    // The relay reads at the ends of an index, which a LIMIT stops. Dead letters are few, and an operator reads them.
     let from_an_end = |plan: &Plan| {
         plan.statement.contains("FROM outbox ORDER BY seq LIMIT")
             && !["Seq Scan", "Sort Key", "TEMP B-TREE"].iter().any(|sorts| plan.says(sorts))

@@ -1,4 +1,4 @@
-//! What only PostgreSQL does: connections that break, sessions that end, time-outs.
+//! Behavior of PostgreSQL only: connections that break, sessions that end, timeouts.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -15,13 +15,13 @@ async fn connect(max_connections: u32) -> (TestDatabase, Db) {
     (database, db)
 }
 
-/// Ends every session of a database but that of `by`, as a server does that shuts down.
+/// Ends every session of a database except that of `by`, as a server does that shuts down.
 async fn end_sessions(by: &Db) {
     by.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
         .fetch_all()
         .await
         .unwrap();
-    // They end in their own time.
+    // The sessions end asynchronously.
     let others = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
     while !by.query(others).fetch_all().await.unwrap().is_empty() {}
 }

@@ -1,8 +1,8 @@
-//! The audit log: hash chains of records, the checkpoints that a deployment signs over them, and how an export is verified offline.
+//! The audit log: hash chains of records, the checkpoints that a deployment signs over them, and the offline verification of an export.
 //!
-//! A chain is a deployment's ([`DEPLOYMENT`]) or a relying party's. The hash of a record is SHA-256 over its members as canonical JSON
-//! (RFC 8785), and `prev` among them is the hash of the record before: 64 zeros for the first. An export is lines of JSON, one
-//! [`Line`] each.
+//! A chain belongs to the deployment ([`DEPLOYMENT`]) or to a relying party. The hash of a record is SHA-256 over its members as canonical
+//! JSON (RFC 8785). The member `prev` is the hash of the preceding record, or 64 zeros for the first. An export consists of lines of JSON,
+//! each of them a [`Line`].
 
 mod verify;
 
@@ -20,57 +20,57 @@ use crate::{
 
 /// The `typ` of checkpoints.
 pub const AUDIT_TYP: &str = "nodkey-audit+jwt";
-/// The name of the chain that holds what is no relying party's.
+/// Name of the chain for everything that belongs to no relying party.
 pub const DEPLOYMENT: &str = "deployment";
-/// What the first record of a chain follows.
+/// The value that the first record of a chain has as its predecessor's hash.
 pub const START: [u8; 32] = [0; 32];
 
 named! {
-    /// What a record is.
+    /// The kind of a record.
     #[derive(Serialize, Deserialize)]
     #[serde(rename_all = "snake_case")]
     pub enum RecordKind {
-        /// Something is about to be done: written before it is.
+        /// An action about to be taken: written before it is.
         Intent = "intent",
-        /// What came of an intent.
+        /// The outcome of an intent.
         Outcome = "outcome",
-        /// Something that was done, or refused, with its outcome.
+        /// An action that was taken or refused, together with its outcome.
         Event = "event",
     }
 }
 
-/// A record of a chain. The members are in the order of canonical JSON; integers are below 2^53.
+/// A record of a chain. Members are in the order of canonical JSON; integers are below 2^53.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// The actor's name at that time.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub actor: String,
-    /// When, in microseconds since the epoch.
+    /// Time in microseconds since the epoch.
     pub at: i64,
     /// [`DEPLOYMENT`], or the id of a relying party.
     pub chain: String,
     /// Id of the entry.
     pub id: String,
-    /// Of an outcome: the id of its intent.
+    /// For an outcome: the id of its intent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<String>,
-    /// What it is.
+    /// The kind of record.
     pub kind: RecordKind,
     /// `package.Service/Method`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub method: String,
-    /// Id of the operator, if it was one with a name.
+    /// Id of the operator, if the actor was a named one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operator: Option<String>,
-    /// `OK`, or the reason of a refusal. Never of an intent.
+    /// `OK`, or the reason of a refusal. Absent from an intent.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub outcome: String,
-    /// Hash of the record before, hexadecimal.
+    /// Hash of the preceding record, in hexadecimal.
     pub prev: String,
-    /// Id of the relying party it was done for.
+    /// Id of the relying party on whose behalf it was done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relying_party: Option<String>,
-    /// What was asked for: JSON without secrets, cut off when it is long.
+    /// The request: JSON without secrets, truncated when it is long.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub request: String,
     /// The actor's role at that time.
@@ -78,13 +78,13 @@ pub struct Record {
     pub role: String,
     /// Position in the chain, from 1.
     pub seq: u64,
-    /// Of logs and events.
+    /// Trace id, as in logs and events.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub trace_id: String,
 }
 
 impl Record {
-    /// Its hash.
+    /// The hash of the record.
     ///
     /// # Panics
     /// Never: strings and integers serialize.
@@ -94,34 +94,34 @@ impl Record {
     }
 }
 
-/// The hash of a record with whatever members it has: a later release may write more of them.
+/// The hash of a record with any members: a later release may write more of them.
 fn hash(members: &BTreeMap<String, Value>) -> Option<[u8; 32]> {
-    // Nothing nested: the order of an object's members would be its writer's.
+    // No nested values: the order of an object's members would depend on its writer.
     let flat = members.values().all(|value| value.is_string() || value.is_i64() || value.is_u64());
     flat.then(|| serde_json::to_vec(members).ok().map(|bytes| sha256(&bytes))).flatten()
 }
 
-/// What a deployment says of a chain.
+/// The deployment's statement about a chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckpointClaims {
     /// The deployment: the gateway's public URL.
     pub iss: String,
     /// The chain.
     pub chain: String,
-    /// Of the newest record that it covers.
+    /// Position of the newest record that it covers.
     pub seq: u64,
-    /// The hash of that record, hexadecimal.
+    /// The hash of that record, in hexadecimal.
     pub hash: String,
-    /// Of the last record that retention has deleted; 0: none.
+    /// Position of the last record that retention has deleted; 0 for none.
     pub cut: u64,
-    /// Of the deployment's own chain: how many chains there were.
+    /// In the deployment's own chain: how many chains there were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chains: Option<u64>,
-    /// When, in microseconds since the epoch.
+    /// Time in microseconds since the epoch.
     pub at: i64,
 }
 
-/// Verifies a checkpoint by the deployment's keys; returns the claims and the `kid`.
+/// Verifies a checkpoint with the deployment's keys; returns the claims and the `kid`.
 pub fn verify_checkpoint(checkpoint: &str, jwks: &Jwks) -> Result<(CheckpointClaims, String), JoseError> {
     let compact = jws::Compact::parse(checkpoint)?;
     let kid = compact.header().kid.clone().ok_or(JoseError::Malformed)?;
@@ -133,16 +133,16 @@ pub fn verify_checkpoint(checkpoint: &str, jwks: &Jwks) -> Result<(CheckpointCla
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Line {
-    /// An entry of before there were chains.
+    /// An entry from before there were chains.
     Unchained {
-        /// What it says; nothing proves it.
+        /// Its content, which nothing proves.
         entry: Value,
     },
-    /// A chain begins.
+    /// The start of a chain.
     Chain {
         /// Its name.
         chain: String,
-        /// Of the last record that retention has deleted; 0: none.
+        /// Position of the last record that retention has deleted; 0 for none.
         cut: u64,
         /// The hash of that record.
         cut_hash: String,
@@ -159,25 +159,25 @@ pub enum Line {
         /// [`CheckpointClaims`], signed.
         jws: String,
     },
-    /// The chain ends.
+    /// The end of a chain.
     Head {
         /// Its name.
         chain: String,
-        /// Of its newest record.
+        /// Position of its newest record.
         seq: u64,
         /// The hash of that record.
         hash: String,
     },
-    /// The export ends.
+    /// The end of the export.
     End {
-        /// How many chains the deployment has; absent from the export of one.
+        /// Number of chains that the deployment has; absent from the export of a single chain.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         chains: Option<u64>,
     },
 }
 
 impl Line {
-    /// The line of a record.
+    /// Builds the line of a record.
     ///
     /// # Panics
     /// Never: a record is an object.
@@ -187,7 +187,7 @@ impl Line {
         Self::Record { entry: members.into_iter().collect(), hash: hex::encode(hash) }
     }
 
-    /// As it stands in an export, without the line's end.
+    /// The line as an export contains it, without the line ending.
     ///
     /// # Panics
     /// Never: a line serializes.

@@ -1,6 +1,6 @@
 //! `Authorization` headers (RFC 9110 section 11.4).
 
-/// What follows the name of a scheme, which is the same in any case; `None` of another scheme.
+/// Returns what follows the name of a scheme, which is case-insensitive; `None` for another scheme.
 #[must_use]
 pub fn credentials<'a>(header: &'a str, scheme: &str) -> Option<&'a str> {
     let (named, credentials) = header.split_once(' ')?;

@@ -1,16 +1,16 @@
-//! How long to pause before something is tried again, and never all at once.
+//! Pauses between retries, randomized so that callers do not all retry together.
 
 use std::time::Duration;
 
 use crate::random::Random;
 
-/// `first` after one failure, and twice as long after each in a row, up to `most`.
+/// `first` after one failure, doubled after each further one in a row, up to `most`.
 #[must_use]
 pub fn doubled(first: Duration, failures: u32, most: Duration) -> Duration {
     first.saturating_mul(1 << failures.saturating_sub(1).min(20)).min(most)
 }
 
-/// Half to one and a half times as long, so that those who failed together do not come back together.
+/// Multiplies a pause by a random factor from one half to one and a half, so that callers that failed together do not retry together.
 #[must_use]
 pub fn jittered(random: &Random, about: Duration) -> Duration {
     let millis = u32::try_from(about.as_millis()).unwrap_or(u32::MAX);

@@ -1,24 +1,24 @@
-//! Why a connection was not made or broke, in words for people. Libraries say it in words of their own, and put names and addresses into them.
+//! Why a connection failed or broke, in words for people. The wording of libraries varies, and includes names and addresses.
 
 use std::{error::Error, io};
 
 use crate::egress::Refused;
 
-/// What happened at a connection, in words that name no host, no address and nothing else that only whoever runs the deployment may know.
+/// Describes a connection error without naming hosts, addresses or anything else that only the operator of the deployment may know.
 #[must_use]
 pub fn of_connection(error: &(dyn Error + 'static)) -> String {
     let causes: Vec<&(dyn Error + 'static)> = std::iter::successors(Some(error), |error| inner(*error)).collect();
     if let Some(refused) = causes.iter().find_map(|cause| cause.downcast_ref::<Refused>()) {
         return format!("the name {refused}");
     }
-    // Of several that wrap one another the outer ones are of no kind.
+    // Where several wrap one another, the outer ones have no specific kind.
     let mut kinds = causes.iter().filter_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
     let kind = kinds.find(|kind| *kind != io::ErrorKind::Other);
     let text = causes.iter().map(ToString::to_string).collect::<Vec<_>>().join(": ");
     described(&text, kind).to_owned()
 }
 
-/// An `io::Error` that wraps another says what its source is, and not that it is this other one.
+/// An `io::Error` that wraps another error reports that error's source, and skips the error itself.
 fn inner<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
     let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     wrapped.map(|wrapped| wrapped as &(dyn Error + 'static)).or_else(|| error.source())
@@ -48,7 +48,7 @@ fn described(text: &str, kind: Option<io::ErrorKind>) -> &'static str {
 mod tests {
     use super::*;
 
-    /// As reqwest nests them.
+    /// Nested as in reqwest.
     #[derive(Debug, thiserror::Error)]
     #[error("error trying to connect")]
     struct Connect(#[source] io::Error);

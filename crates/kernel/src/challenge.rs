@@ -1,4 +1,4 @@
-//! What the server asks, what the phone answers, and how both are checked.
+//! The server's challenge, the phone's response, and the verification of both.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -17,47 +17,47 @@ pub const CHALLENGE_TYP: &str = "nodkey-challenge+jwt";
 /// The `typ` of a response.
 pub const RESPONSE_TYP: &str = "nodkey-response+jwt";
 
-/// The challenge: what the phone shows, from these bytes and from nowhere else.
+/// The challenge. The phone shows what is in these bytes, and nothing from elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChallengeClaims {
     /// The gateway's public URL.
     pub iss: String,
     /// Trusonafication id.
     pub jti: String,
-    /// Seconds.
+    /// When it was issued, in seconds.
     #[serde(deserialize_with = "numeric_date")]
     pub iat: i64,
-    /// Seconds.
+    /// When it expires, in seconds.
     #[serde(deserialize_with = "numeric_date")]
     pub exp: i64,
-    /// Who asks.
+    /// The relying party that requests it.
     pub rp: RelyingPartyClaim,
-    /// Action, as to be shown.
+    /// Action, exactly as shown.
     pub act: String,
-    /// Resource, as to be shown.
+    /// Resource, exactly as shown.
     pub res: String,
     /// Desired level, 1 to 3.
     pub lvl: i32,
-    /// Must show and ask.
+    /// Whether the phone must show it and prompt the user.
     pub prompt: bool,
-    /// Must prove presence.
+    /// Whether presence must be proven.
     pub presence: bool,
-    /// Must prove the identity document.
+    /// Whether the identity document must be proven.
     pub document: bool,
-    /// Custom fields, to the letter as the backend gave them.
+    /// Custom fields, character by character as the backend sent them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fields: Option<CustomFields>,
     /// Number matching.
     #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
     pub number_match: Option<MatchClaim>,
-    /// Who asks the backend for this, as far as it says.
+    /// Who requested this from the backend, as far as the backend says.
     #[serde(default, rename = "from", skip_serializing_if = "Option::is_none")]
     pub request_context: Option<RequestContext>,
-    /// Random.
+    /// Random value.
     pub nonce: String,
 }
 
-/// Who asks.
+/// The relying party in a challenge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RelyingPartyClaim {
     /// UUID.
@@ -66,7 +66,7 @@ pub struct RelyingPartyClaim {
     pub name: String,
 }
 
-/// How the number is matched. The right one is never here.
+/// How the number is matched. The correct number is never included.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "mode", rename_all = "snake_case")]
 pub enum MatchClaim {
@@ -77,7 +77,7 @@ pub enum MatchClaim {
     },
     /// The person types the number.
     Enter {
-        /// How many digits it has: 2, which is not said, or 6 where every device that is asked can take as many.
+        /// How many digits it has: 2, which is omitted, or 6 where every target device can take as many.
         #[serde(default = "two", deserialize_with = "or_two", skip_serializing_if = "is_two")]
         digits: u8,
     },
@@ -96,28 +96,29 @@ const fn is_two(digits: &u8) -> bool {
     *digits == 2
 }
 
-/// Where the request comes from that a person is asked about, as the backend saw it: it is the backend's word. Empty: it did not say.
+/// Where the request comes from that the person is to confirm, as the backend saw it. Only the backend vouches for it. Empty if the backend
+/// did not say.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestContext {
     /// IP address.
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "String::is_empty")]
     pub address: String,
-    /// Name of the browser, or what it calls itself.
+    /// Name of the browser, or its own user agent string.
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "String::is_empty")]
     pub browser: String,
-    /// Roughly where the address is.
+    /// Approximate location of the address.
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "String::is_empty")]
     pub place: String,
 }
 
 impl RequestContext {
-    /// Whether nothing is known.
+    /// Whether it is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.parts().next().is_none()
     }
 
-    /// For people: `Firefox on Linux, Berlin, 203.0.113.7`.
+    /// The text shown to people: `Firefox on Linux, Berlin, 203.0.113.7`.
     #[must_use]
     pub fn describe(&self) -> String {
         self.parts().map(visible::escape).collect::<Vec<_>>().join(", ")
@@ -129,7 +130,7 @@ impl RequestContext {
 }
 
 named! {
-    /// What the person decided.
+    /// The person's decision.
     #[derive(Serialize, Deserialize)]
     #[serde(rename_all = "snake_case")]
     pub enum Decision {
@@ -140,17 +141,17 @@ named! {
     }
 }
 
-/// Why a person rejects.
+/// Why the person rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RejectReason {
-    /// They did not start this.
+    /// The person did not start this.
     NotMe,
-    /// They did, and no longer want it.
+    /// The person did, and no longer wants it.
     ChangedMind,
 }
 
-/// The response: what was seen is what is signed.
+/// The response: the person signs exactly what was shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResponseClaims {
     /// Device identifier.
@@ -161,9 +162,9 @@ pub struct ResponseClaims {
     pub sub: String,
     /// [`challenge_hash`].
     pub chal: String,
-    /// The decision.
+    /// The person's decision.
     pub dec: Decision,
-    /// For a reject, optional.
+    /// The reason for a rejection; optional.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<RejectReason>,
     /// The number chosen or entered.
@@ -172,31 +173,31 @@ pub struct ResponseClaims {
     /// Document hash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doc: Option<String>,
-    /// Seconds.
+    /// When it was signed, in seconds.
     #[serde(deserialize_with = "numeric_date")]
     pub iat: i64,
-    /// Random.
+    /// Random value.
     pub jti: String,
 }
 
-/// Why a challenge is not to be shown.
+/// Why a challenge must not be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChallengeError {
     /// Not signed by the deployment.
     #[error("the challenge is not signed by a key of the deployment")]
     Jose(#[source] JoseError),
-    /// Signed by a key that the JWKS does not hold, or not for challenges.
-    #[error("the challenge is signed by a key that the JWKS does not hold for challenges")]
+    /// Signed with a key that the JWKS does not contain, or that is not for challenges.
+    #[error("the challenge is signed with a key that is not in the JWKS for challenges")]
     UnknownKey,
     /// For another gateway.
-    #[error("the challenge is by another gateway")]
+    #[error("the challenge is from another gateway")]
     Issuer,
-    /// Over.
-    #[error("the challenge is over")]
+    /// Expired.
+    #[error("the challenge has expired")]
     Expired,
 }
 
-/// base64url of the SHA-256 of the challenge's own characters.
+/// base64url of the SHA-256 of the challenge's characters.
 #[must_use]
 pub fn challenge_hash(challenge: &str) -> String {
     b64u(&sha256(challenge.as_bytes()))
@@ -214,14 +215,14 @@ pub fn verify_challenge(challenge: &str, jwks: &Jwks, issuer: &str, now: Timesta
     Ok(claims)
 }
 
-/// Verifies that the deployment signed it, whenever that was.
+/// Verifies that the deployment signed it, at any time.
 pub(crate) fn verify_challenge_signature(challenge: &str, jwks: &Jwks) -> Result<ChallengeClaims, ChallengeError> {
     let compact = jws::Compact::parse(challenge).map_err(ChallengeError::Jose)?;
     let key = compact.header().kid.as_deref().and_then(|kid| jwks.find_for(kid, CHALLENGE_TYP)).ok_or(ChallengeError::UnknownKey)?;
     compact.verify(key, CHALLENGE_TYP).map_err(ChallengeError::Jose)
 }
 
-/// What was proven, computed and never claimed: device key 1, presence key 2, presence key and document 3.
+/// The proven level, computed and never claimed: device key 1, presence key 2, presence key and document 3.
 #[must_use]
 pub const fn proven_level(presence: bool, document: bool) -> Level {
     match (presence, document) {

@@ -1,7 +1,7 @@
-//! Custom fields of a trusonafication: a JSON object by the backend, kept and shown to the letter (RFC 8259).
+//! Custom fields of a trusonafication: a JSON object from the backend, stored and shown character by character (RFC 8259).
 //!
-//! A number is what it was written as: read as a double and written again, `12345678901234567890123` would be another one. So nothing here
-//! takes the text apart to put it together again.
+//! Numbers keep their written form: read as a double and written again, `12345678901234567890123` would change. Therefore nothing here
+//! parses and reserializes the text.
 
 use std::{borrow::Cow, cell::Cell, collections::HashSet, fmt};
 
@@ -11,39 +11,39 @@ use serde::{
 };
 use serde_json::{Value, value::RawValue};
 
-/// How many levels of objects and arrays there may be inside the object that custom fields are. A protobuf `Struct` of so many can still be
-/// read by any gRPC client where it is part of an answer: readers of protobuf go down 100 messages, and each level takes three.
+/// Maximum nesting of objects and arrays inside the custom fields object. A protobuf `Struct` of this depth can still be read by any gRPC
+/// client as part of a response: protobuf readers allow 100 nested messages, and each level takes three.
 pub const MAX_DEPTH: usize = 32;
 
-/// Custom fields: the text of a JSON object. Two are equal when their text is.
+/// Custom fields: the text of a JSON object. Two values are equal when their texts are.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
 pub struct CustomFields(Box<RawValue>);
 
-/// Why a text is not taken as custom fields. Nothing of the text is in it.
+/// Why a text is not accepted as custom fields. The errors contain nothing of the text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CustomFieldsError {
-    /// Another JSON value, or none.
+    /// Another kind of JSON value, or none.
     #[error("must be a JSON object")]
     NotAnObject,
-    /// Not JSON, or with a number that is too large for a double.
+    /// Not JSON, or contains a number that is too large for a double.
     #[error("must be a JSON object: {0}")]
     NotJson(String),
     /// More levels than [`MAX_DEPTH`].
     #[error("must have at most {MAX_DEPTH} levels of objects and arrays inside it")]
     TooDeep,
-    /// Receivers differ in which of the two they take.
+    /// A repeated name: receivers differ in which of the two members they use.
     #[error("must not name a member twice in one object: line {line}, column {column}")]
     Duplicate {
-        /// Where the name of the second ends, from 1.
+        /// The line where the second name ends, from 1.
         line: usize,
-        /// The same, in bytes.
+        /// The column where it ends, in bytes.
         column: usize,
     },
 }
 
 impl CustomFields {
-    /// Takes custom fields as a backend gives them.
+    /// Parses custom fields as a backend sends them.
     pub fn parse(json: &str) -> Result<Self, CustomFieldsError> {
         if !json.trim_start().starts_with('{') {
             return Err(CustomFieldsError::NotAnObject);
@@ -59,27 +59,27 @@ impl CustomFields {
         Self::stored(json).ok_or(CustomFieldsError::NotAnObject)
     }
 
-    /// Reads custom fields that were taken once, by whatever rules of their time: of any depth, and with members twice. `None` when the
-    /// text is no JSON object.
+    /// Reads custom fields that were accepted under earlier rules: they may have any depth, and repeated members. `None` when the text is
+    /// not a JSON object.
     #[must_use]
     pub fn stored(json: &str) -> Option<Self> {
         serde_json::from_str(json).ok()
     }
 
-    /// The JSON, to the letter; without white space around it.
+    /// The JSON, character by character, without surrounding white space.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.get()
     }
 
-    /// Whether there is no member.
+    /// Whether there are no members.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.raw_members().is_empty()
     }
 
-    /// The members for people, in their order: names, and texts as they read; of other values the JSON on one line, numbers as they were
-    /// written. A member that is there twice is shown twice. Whoever shows them has to make hidden characters visible.
+    /// The members as shown to people, in order: the name, and the plain text of a string, or the JSON of any other value on one line with
+    /// numbers as they were written. A repeated member is shown twice. The caller must make hidden characters visible.
     #[must_use]
     pub fn members(&self) -> Vec<(String, String)> {
         let shown = |value: &RawValue| serde_json::from_str(value.get()).unwrap_or_else(|_| one_line(value.get()));
@@ -92,7 +92,7 @@ impl CustomFields {
         one_line(self.as_str())
     }
 
-    /// Whether readers that take every number for a double find the number that was written: of `89370400440532013000` they find another.
+    /// Whether readers that treat every number as a double get the number that was written. For `89370400440532013000` they get another.
     #[must_use]
     pub fn are_numbers_doubles(&self) -> bool {
         let is_number = |token: &&str| token.starts_with(|first: char| first == '-' || first.is_ascii_digit());
@@ -105,7 +105,7 @@ impl CustomFields {
 }
 
 impl Default for CustomFields {
-    /// None: `{}`.
+    /// Empty: `{}`.
     fn default() -> Self {
         Self(RawValue::from_string("{}".to_owned()).expect("it is JSON"))
     }
@@ -127,7 +127,7 @@ impl<'de> Deserialize<'de> for CustomFields {
     }
 }
 
-/// What an object has, in its order.
+/// The members of an object, in order.
 struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
@@ -154,7 +154,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     }
 }
 
-/// Reads a value inside of `depth` objects and arrays, and notes what is wrong with it.
+/// Reads a value nested in `depth` objects and arrays, and records what is wrong with it.
 #[derive(Clone, Copy)]
 struct Level<'a> {
     depth: usize,
@@ -163,7 +163,7 @@ struct Level<'a> {
 
 impl Level<'_> {
     fn below<E: serde::de::Error>(self) -> Result<Self, E> {
-        // One more: the object itself.
+        // One more than the limit: the object itself.
         if self.depth == 1 + MAX_DEPTH { Err(self.refuse(CustomFieldsError::TooDeep)) } else { Ok(Self { depth: self.depth + 1, ..self }) }
     }
 
@@ -230,7 +230,7 @@ impl<'de> Visitor<'de> for Level<'_> {
     }
 }
 
-/// JSON as people are shown it: no white space between tokens, strings with the characters they have, anything else as it was written.
+/// JSON as shown to people: no white space between tokens, strings with escapes decoded, anything else as it was written.
 fn one_line(json: &str) -> String {
     let shown = tokens(json).map(|token| match serde_json::from_str::<String>(token) {
         Ok(text) => Cow::Owned(Value::String(text).to_string()),
@@ -239,7 +239,7 @@ fn one_line(json: &str) -> String {
     shown.collect()
 }
 
-/// The tokens of what is JSON: strings with their quotes, and what is between them cut at white space and at `{}[],:`.
+/// The tokens of valid JSON: strings with their quotes, and the text between them split at white space and at `{}[],:`.
 fn tokens(json: &str) -> impl Iterator<Item = &str> {
     let mut rest = json;
     std::iter::from_fn(move || {
@@ -256,7 +256,7 @@ fn tokens(json: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Where the string ends that the text begins with.
+/// The end of the string at the start of the text.
 fn string_end(text: &str) -> usize {
     let mut escaped = false;
     let closes = |b: u8| {
@@ -267,12 +267,12 @@ fn string_end(text: &str) -> usize {
     text.bytes().skip(1).position(closes).map_or(text.len(), |inside| inside + 2)
 }
 
-/// Whether a number as JSON writes it is the one that its double is written as.
+/// Whether a JSON number equals the decimal form of its double.
 fn is_double(number: &str) -> bool {
     number.parse::<f64>().is_ok_and(|double| double.is_finite() && decimal(number) == decimal(&format!("{double:e}")))
 }
 
-/// A number without its sign as digits, neither end of which is 0, and how many zeros follow: `0.120e4` is 12 and 2.
+/// The digits of a number, without sign and without zeros at either end, and how many zeros follow: `0.120e4` is 12 and 2.
 fn decimal(number: &str) -> (String, i64) {
     let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
     let (whole, fraction) = mantissa.trim_start_matches('-').split_once('.').unwrap_or((mantissa.trim_start_matches('-'), ""));
@@ -292,7 +292,7 @@ mod tests {
 
     use super::*;
 
-    /// As many levels inside of an object, of arrays and objects by turns.
+    /// The given number of levels inside an object, alternating between arrays and objects.
     fn nested(levels: usize) -> String {
         let levels = 1 + levels;
         let opening: String = (0..levels).map(|level| if level % 2 == 0 { "{\"a\":" } else { "[" }).collect();

@@ -1,4 +1,4 @@
-//! The device identifier as a JWT by the deployment: an app hands it to its backend, which can tell that the device is known.
+//! The device identifier as a JWT signed by the deployment. An app hands it to its backend, which can then tell that the device is known.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,10 +10,10 @@ use crate::{
 /// The `typ` of the header.
 pub const DEVICE_TYP: &str = "nodkey-device+jwt";
 
-/// What a device registers as a capability whose app takes numbers of six digits.
+/// The capability that a device registers when its app accepts numbers of six digits.
 pub const MATCH6: &str = "match6";
 
-/// Says that this deployment knows the device. Members of RFC 7519.
+/// States that this deployment knows the device. The members are from RFC 7519.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceClaims {
     /// The deployment: the gateway's public URL.
@@ -22,17 +22,17 @@ pub struct DeviceClaims {
     pub aud: Audience,
     /// The device identifier.
     pub sub: String,
-    /// Seconds.
+    /// When it was issued, in seconds.
     #[serde(deserialize_with = "numeric_date")]
     pub iat: i64,
-    /// Seconds.
+    /// When it expires, in seconds.
     #[serde(deserialize_with = "numeric_date")]
     pub exp: i64,
-    /// Random.
+    /// Random value.
     pub jti: String,
 }
 
-/// Verifies a device-identifier JWT by the keys of the deployment at `issuer`, for the relying party of that id.
+/// Verifies a device-identifier JWT with the keys of the deployment at `issuer`, for the relying party with that id.
 pub fn verify_device_identifier(
     jwt: &str,
     jwks: &Jwks,

@@ -1,4 +1,4 @@
-//! The document statement: a presence key says which document its user scanned.
+//! The document statement: a presence key states which document its user scanned.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,31 +7,32 @@ use crate::jose::{Audience, JoseError, PrivateKey, PublicJwk, jws, numeric_date}
 /// The `typ` of the header.
 pub const DOCUMENT_TYP: &str = "nodkey-document+jwt";
 
-/// What a presence key says of a document.
+/// The claims of a document statement, signed by a presence key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DocumentStatementClaims {
     /// Device identifier, thumbprint of the device key.
     pub iss: String,
     /// The deployment: the gateway's public URL.
     pub aud: Audience,
-    /// Of the document.
+    /// Hash of the document.
     pub hash: String,
-    /// From the deployment, for one use.
+    /// Nonce from the deployment, valid for one use.
     pub nonce: String,
-    /// Seconds.
+    /// When it was signed, in seconds.
     #[serde(deserialize_with = "numeric_date")]
     pub iat: i64,
 }
 
-/// Signs claims by a presence key.
+/// Signs claims with a presence key.
 #[must_use]
 pub fn sign_document_statement(claims: &DocumentStatementClaims, key: &PrivateKey) -> String {
     jws::sign(DOCUMENT_TYP, Some(&key.public().thumbprint()), None, claims, key)
 }
 
-/// Verifies a statement by a presence key of the device `device`, about the document of this hash, for the deployment at `audience`.
+/// Verifies a statement signed by a presence key of the device `device`, about the document with this hash, for the deployment at
+/// `audience`.
 ///
-/// Whether that key counts and the `nonce` is good only the registry knows.
+/// Whether that key counts and the `nonce` is valid, only the registry knows.
 pub fn verify_document_statement(
     statement: &str,
     key: &PublicJwk,

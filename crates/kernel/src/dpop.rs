@@ -1,4 +1,4 @@
-//! The proof on every call of a phone: DPoP (RFC 9449) with a hash of the body.
+//! The proof on every call from a phone: DPoP (RFC 9449) with a hash of the body.
 
 use std::fmt::Write as _;
 
@@ -14,21 +14,21 @@ use crate::{
 
 /// The `typ` of the header.
 pub const TYP: &str = "dpop+jwt";
-/// How far `iat` may be off, in seconds.
+/// Maximum difference between `iat` and the current time, in seconds.
 pub const MAX_SKEW: i64 = 60;
-/// How much further of a proof that was passed on, in seconds: for the way, and for the clock of who verified it first.
+/// Additional difference allowed for a forwarded proof, in seconds: for the way, and for the clock of the service that verified it first.
 pub const FORWARDING: i64 = 5;
 
-/// What is signed, in this order.
+/// The signed claims, in this order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
-    /// Random, 16 bytes or more.
+    /// Random identifier from 16 bytes or more.
     pub jti: String,
     /// Method.
     pub htm: String,
     /// URL without query and fragment.
     pub htu: String,
-    /// Seconds.
+    /// When it was made, in seconds.
     #[serde(deserialize_with = "numeric_date")]
     pub iat: i64,
     /// base64url of the SHA-256 of the body; absent without one.
@@ -36,7 +36,7 @@ pub struct Claims {
     pub bh: Option<String>,
 }
 
-/// A verified proof. Whether its `jti` was seen before is the caller's to check.
+/// A verified proof. The caller must check whether its `jti` was seen before.
 #[derive(Clone, Debug)]
 pub struct Proof {
     /// The thumbprint of the key.
@@ -45,26 +45,26 @@ pub struct Proof {
     pub jwk: PublicJwk,
     /// Unique to the call.
     pub jti: String,
-    /// When it was made.
+    /// When the proof was made.
     pub issued_at: Timestamp,
-    /// Of which body.
+    /// Hash of the body it was made for.
     body_hash: Option<String>,
 }
 
 impl Proof {
-    /// Checks that it was made for this body.
+    /// Checks that the proof was made for this body.
     pub fn check_body(&self, body: &[u8]) -> Result<(), ProofError> {
         if self.body_hash == body_hash(body) { Ok(()) } else { Err(ProofError::Body) }
     }
 }
 
-/// Why a proof does not hold.
+/// Why a proof is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProofError {
-    /// Not a JWS with the claims of a proof, by the key it carries.
+    /// Not a JWS with the claims of a proof, signed by the key it carries.
     #[error("the DPoP proof {}", of_jws(*.0))]
     Jose(#[source] JoseError),
-    /// `jti` too short or too long, or no text that is kept.
+    /// `jti` is too short or too long, or contains characters that cannot be stored.
     #[error("the DPoP proof's jti must be 22 to 128 characters, none of them a control character")]
     Jti,
     /// Made for another method.
@@ -79,17 +79,17 @@ pub enum ProofError {
         .iat.as_seconds(), apart(*.iat, *.now)
     )]
     Skew {
-        /// When it was made by the clock of who made it.
+        /// When it was made, by the clock of its maker.
         iat: Timestamp,
-        /// When it came.
+        /// When it arrived.
         now: Timestamp,
     },
-    /// Made for another body, or for one where there is none, or the other way round.
+    /// Made for another body, for a body where there is none, or for none where there is one.
     #[error("the DPoP proof's bh is not base64url of the SHA-256 of this body; it is absent where there is no body")]
     Body,
 }
 
-/// What is wrong with a proof as a JWS.
+/// Why a proof is invalid as a JWS.
 const fn of_jws(error: JoseError) -> &'static str {
     match error {
         JoseError::Malformed | JoseError::Base64 => "is not a compact JWS with a JSON header, each member once and none of them crit",
@@ -106,7 +106,7 @@ fn apart(one: Timestamp, other: Timestamp) -> String {
 }
 
 impl ProofError {
-    /// Its name in logs and metrics.
+    /// Name in logs and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -121,7 +121,7 @@ impl ProofError {
         }
     }
 
-    /// Its name for programs, one for each cause.
+    /// Code for programs; each cause has its own.
     #[must_use]
     pub const fn cause_code(self) -> &'static str {
         match self {
@@ -140,28 +140,28 @@ impl ProofError {
     }
 }
 
-/// Why a call that was passed on with its proof is not taken for the phone's.
+/// Why a call that was forwarded with its proof is not accepted as the phone's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unproven {
-    /// None was passed on.
+    /// No proof was forwarded.
     #[error("the phone's own call is missing")]
     Missing,
-    /// It is another call, of another time, or signed by nobody.
+    /// The proof is for another call or another time, or its signature is invalid.
     #[error(transparent)]
     Proof(#[from] ProofError),
-    /// Another device made it.
-    #[error("the DPoP proof is by another device")]
+    /// Another device signed it.
+    #[error("the DPoP proof was signed by another device")]
     Device,
-    /// The phone said something else.
+    /// The phone signed something else.
     #[error("{0} is not what the phone sent")]
     Differs(&'static str),
-    /// It had its effect.
+    /// It took effect already.
     #[error("the DPoP proof's jti was used before")]
     Used,
 }
 
 impl Unproven {
-    /// Its name for programs, one for each cause.
+    /// Code for programs; each cause has its own.
     #[must_use]
     pub const fn cause_code(self) -> &'static str {
         match self {
@@ -174,7 +174,7 @@ impl Unproven {
     }
 }
 
-/// The device whose key a proof carries, whether it holds or not: only to say whose it is.
+/// The device whose key a proof carries, whether or not the proof is valid. Use it only to name the device in logs and errors.
 #[must_use]
 pub fn claimed_device(proof: &str) -> Option<DeviceId> {
     DeviceId::parse(&jws::Compact::parse(proof).ok()?.header().jwk?.thumbprint()).ok()
@@ -185,12 +185,12 @@ pub fn verify(proof: &str, htm: &str, htu: &str, body: &[u8], now: Timestamp) ->
     verify_within(MAX_SKEW, proof, htm, htu, body, now)
 }
 
-/// The same before the body is here: [`Proof::check_body`] is still to be called.
+/// Verifies a proof before the body has arrived: call [`Proof::check_body`] afterwards.
 pub fn verify_head(proof: &str, htm: &str, htu: &str, now: Timestamp) -> Result<Proof, ProofError> {
     verify_head_within(MAX_SKEW, proof, htm, htu, now)
 }
 
-/// Verifies a proof again that somebody else verified and passed on with its call.
+/// Verifies again a proof that another service verified and forwarded with its call.
 pub fn verify_forwarded(proof: &str, htm: &str, htu: &str, body: &[u8], now: Timestamp) -> Result<Proof, ProofError> {
     verify_within(MAX_SKEW + FORWARDING, proof, htm, htu, body, now)
 }
@@ -206,7 +206,7 @@ fn verify_head_within(skew: i64, proof: &str, htm: &str, htu: &str, now: Timesta
     Algorithm::parse(&compact.header().alg).map_err(ProofError::Jose)?;
     let jwk = compact.header().jwk.ok_or(ProofError::Jose(JoseError::Key))?;
     let claims: Claims = compact.verify(&jwk, TYP).map_err(ProofError::Jose)?;
-    // It is remembered, and not every database takes every character.
+    // It is stored, and not every database accepts every character.
     if !(22..=128).contains(&claims.jti.len()) || claims.jti.chars().any(char::is_control) {
         return Err(ProofError::Jti);
     }
@@ -223,24 +223,24 @@ fn verify_head_within(skew: i64, proof: &str, htm: &str, htu: &str, now: Timesta
     Ok(Proof { device_id, jwk, jti: claims.jti, issued_at: Timestamp::from_seconds(claims.iat), body_hash: claims.bh })
 }
 
-/// Whether two URLs are one (RFC 9449 section 4.3): without query and fragment, after syntax- and scheme-based normalization (RFC 3986 sections
-/// 6.2.2 and 6.2.3).
+/// Whether two URLs are the same (RFC 9449 section 4.3): without query and fragment, after syntax- and scheme-based normalization (RFC 3986
+/// sections 6.2.2 and 6.2.3).
 fn is_same_url(claimed: &str, called: &str) -> bool {
     normalized(claimed).is_some_and(|claimed| normalized(called) == Some(claimed))
 }
 
 fn normalized(text: &str) -> Option<(String, String)> {
-    // Parsers put up with more than RFC 3986 lets a URL hold.
+    // Parsers accept more than RFC 3986 allows in a URL.
     if !text.bytes().all(|b| b.is_ascii_graphic() && b != b'\\') || !text.contains("://") {
         return None;
     }
-    // Letters that need no escape first: a dot that is escaped is a dot.
+    // Decode unreserved characters first: an escaped dot is a dot.
     let url = Url::parse(&unescaped(text)).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
     let plain = url.username().is_empty() && url.password().is_none();
     plain.then(|| (url.origin().ascii_serialization(), url.path().to_owned()))
 }
 
-/// Unreserved characters stand for themselves, and other escapes are in capitals.
+/// Decodes the escapes of unreserved characters, and writes other escapes in upper case.
 fn unescaped(text: &str) -> String {
     let mut rest = text;
     let mut plain = String::with_capacity(text.len());
@@ -266,7 +266,7 @@ fn unescaped(text: &str) -> String {
     plain + rest
 }
 
-/// Makes a proof.
+/// Creates a proof.
 #[must_use]
 pub fn create(key: &PrivateKey, htm: &str, htu: &str, body: &[u8], now: Timestamp, random: &Random) -> String {
     let signer = |input: &[u8]| Ok::<_, std::convert::Infallible>(key.sign(input));
@@ -276,7 +276,7 @@ pub fn create(key: &PrivateKey, htm: &str, htu: &str, body: &[u8], now: Timestam
     }
 }
 
-/// Makes a proof with a key that is elsewhere, in secure hardware for one.
+/// Creates a proof with a key held elsewhere, for example in secure hardware.
 pub fn create_with<E>(
     key: &PublicJwk,
     htm: &str,

@@ -1,4 +1,4 @@
-//! Where services may connect to on behalf of others: what a relying party or a phone names must not reach into the operator's
+//! Which addresses services may connect to on behalf of others: a URL from a relying party or a phone must not reach into the operator's
 //! own network.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -6,21 +6,21 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 use url::{Host, Url};
 
-/// The most a URL has, in bytes.
+/// Maximum length of a URL, in bytes.
 const MAX_LENGTH: usize = 2_000;
 
-/// What may be called: public addresses over https.
+/// The allowed targets: public addresses over https.
 #[derive(Clone, Debug)]
 pub struct Egress {
-    /// Networks that may be called besides, such as `10.1.0.0/16`.
+    /// Networks that are allowed as well, such as `10.1.0.0/16`.
     pub networks: Vec<IpNet>,
-    /// Ports that may be called.
+    /// Allowed ports.
     pub ports: Vec<u16>,
-    /// Whether this machine may be called, too, on any port and over http.
+    /// Whether this machine is allowed as well, on any port and over http.
     pub development: bool,
 }
 
-/// A URL that is not called. Its text says what it must be.
+/// Why a URL is refused. The text says what it must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// Too long.
@@ -32,38 +32,38 @@ pub enum Refused {
     /// Without a host.
     #[error("must name a host")]
     Host,
-    /// With a user name or a password.
+    /// With a user name or password.
     #[error("must not hold a user name or password")]
     UserInfo,
     /// Not https.
     #[error("must start with https://")]
     Scheme,
-    /// The address, or each the name resolves to.
+    /// The address, or every address that the name resolves to, is not allowed.
     #[error("must lead to a public address; an operator may allow its network in deployment.allowed_networks")]
     Address,
-    /// The port.
+    /// The port is not allowed.
     #[error("must use an allowed port, such as 443; an operator may allow others in deployment.allowed_ports")]
     Port,
 }
 
 impl Egress {
-    /// Public addresses on the ports of https; with `development` this machine, too.
+    /// Allows public addresses on the ports of https, and this machine with `development`.
     #[must_use]
     pub fn new(development: bool) -> Self {
         Self { networks: Vec::new(), ports: vec![443, 8443], development }
     }
 
-    /// Checks what can be told before a name is resolved. What is returned is kept: the URL as everybody reads it.
+    /// Checks what can be checked before a name is resolved. Store the returned URL: it is the normalized form.
     pub fn check(&self, text: &str) -> Result<Url, Refused> {
         if text.len() > MAX_LENGTH {
             return Err(Refused::Length);
         }
-        // The parser leaves them out or escapes them: nobody means that.
+        // The parser drops or escapes them, and nobody intends them.
         if text.chars().any(char::is_control) {
             return Err(Refused::Url);
         }
         let url = Url::parse(text).map_err(|_| Refused::Url)?;
-        // Names are the resolver's to check; addresses never get there.
+        // The resolver checks names; it never sees addresses.
         let (address, here) = match url.host().ok_or(Refused::Host)? {
             Host::Domain(name) => (None, name.trim_end_matches('.') == "localhost" || name.trim_end_matches('.').ends_with(".localhost")),
             Host::Ipv4(ip) => (Some(IpAddr::V4(ip)), ip.is_loopback()),
@@ -78,7 +78,7 @@ impl Egress {
             "http" if relaxed => {}
             _ => return Err(Refused::Scheme),
         }
-        // RFC 6761: these names lead here, whatever a resolver says.
+        // RFC 6761: these names refer to this machine, whatever a resolver returns.
         if address.is_some_and(|ip| !self.permits(ip)) || (here && address.is_none() && !self.development) {
             return Err(Refused::Address);
         }
@@ -86,11 +86,11 @@ impl Egress {
         if !relaxed && !self.ports.contains(&port) {
             return Err(Refused::Port);
         }
-        // Escaped, it may be longer than it came.
+        // Escaping may have made it longer.
         if url.as_str().len() > MAX_LENGTH { Err(Refused::Length) } else { Ok(url) }
     }
 
-    /// Tells whether an address may be connected to.
+    /// Whether an address may be connected to.
     #[must_use]
     pub fn permits(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
@@ -98,7 +98,7 @@ impl Egress {
     }
 }
 
-/// Whether an address is reached over the open network alone (the registries of RFC 6890).
+/// Whether an address is publicly reachable (the registries of RFC 6890).
 #[must_use]
 pub fn is_public(ip: IpAddr) -> bool {
     match ip {
@@ -123,7 +123,7 @@ fn is_public_v4(ip: Ipv4Addr) -> bool {
     !special
 }
 
-/// Global unicast, except what carries an IPv4 address to others or is for documentation.
+/// Global unicast, except addresses that embed an IPv4 address or are for documentation.
 fn is_public_v6(ip: Ipv6Addr) -> bool {
     let [a, b, ..] = ip.segments();
     let global = a & 0xe000 == 0x2000;
@@ -184,7 +184,7 @@ mod tests {
         ] {
             assert!(!is_public(ip.parse().unwrap()), "{ip}");
         }
-        // One written as the other is the same.
+        // An IPv4 address written as IPv6 is the same address.
         assert!(!egress(false).permits("::ffff:127.0.0.1".parse().unwrap()));
     }
 

@@ -1,31 +1,31 @@
-//! What kinds of error there are. Each is mapped to gRPC once and to HTTP once.
+//! Kinds of errors. Each is mapped to gRPC in one place and to HTTP in one place.
 
 use std::time::Duration;
 
 /// What a caller can do about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// The request is wrong; the same one will never work.
+    /// The request is invalid; the same request will never succeed.
     Invalid,
-    /// Who calls is not proven.
+    /// The caller is not authenticated.
     Unauthenticated,
-    /// Who calls may not.
+    /// The caller lacks permission.
     Forbidden,
-    /// There is no such thing, or it is another relying party's.
+    /// The resource does not exist, or belongs to another relying party.
     NotFound,
-    /// Something else was first.
+    /// The request conflicts with an earlier change.
     Conflict,
-    /// It is over.
+    /// The resource has ended or expired.
     Gone,
-    /// Something else has to happen first.
+    /// A precondition is not met: something else has to happen first.
     Precondition,
     /// The request is too large.
     TooLarge,
-    /// A limit is reached; later may work.
+    /// A limit is reached; a later request may succeed.
     Exhausted,
-    /// Something we depend on is away; the same request may work soon.
+    /// A dependency is unavailable; the same request may succeed soon.
     Unavailable,
-    /// Our fault.
+    /// An internal error.
     Internal,
 }
 
@@ -63,14 +63,14 @@ impl Kind {
         }
     }
 
-    /// The kind of that name.
+    /// The kind with that name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 }
 
-/// What is wrong with one field of a request.
+/// A problem with one field of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldViolation {
     /// Name of the field in the proto, `user_identifier`.
@@ -80,7 +80,7 @@ pub struct FieldViolation {
 }
 
 impl FieldViolation {
-    /// Makes one.
+    /// Creates a violation.
     pub fn new(field: impl Into<String>, description: impl Into<String>) -> Self {
         Self { field: field.into(), description: description.into() }
     }
@@ -88,36 +88,36 @@ impl FieldViolation {
 
 /// An error that knows its kind.
 pub trait Classify: std::error::Error {
-    /// What the caller can do about it.
+    /// The kind: what the caller can do about the error.
     fn kind(&self) -> Kind;
 
     /// Stable, upper case, part of the interface: `DEVICE_ALREADY_BOUND`.
     fn reason(&self) -> &'static str;
 
-    /// Which of the causes that the reason covers it was, where callers may know: stable, lower case, part of the interface.
+    /// The specific cause within the reason, where callers may know it: stable, lower case, part of the interface.
     fn cause_code(&self) -> Option<&'static str> {
         None
     }
 
-    /// The fields that are wrong, if that is what is wrong.
+    /// The invalid fields, if that is the problem.
     fn field_violations(&self) -> Vec<FieldViolation> {
         Vec::new()
     }
 
-    /// After how long the same request may work, where that is known. Whoever is told it is told [`retry_seconds`] of it.
+    /// Delay after which the same request may succeed, where that is known. Clients receive it as [`retry_seconds`].
     fn retry_after(&self) -> Option<Duration> {
         None
     }
 }
 
-/// The whole seconds after which to try again: not one too few, and never none, which would mean at once.
+/// The delay in whole seconds, rounded up and at least 1: 0 would mean immediately.
 #[must_use]
 pub const fn retry_seconds(after: Duration) -> u64 {
     let seconds = after.as_secs().saturating_add((after.subsec_nanos() > 0) as u64);
     if seconds == 0 { 1 } else { seconds }
 }
 
-/// An error with its causes, in one line, and each of them once: some repeat what caused them.
+/// An error with its causes, on one line. A cause that an outer message already repeats is not written twice.
 #[must_use]
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = plain(&error.to_string());
@@ -133,7 +133,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// A text without the numbers that the operating system has for its errors: `Connection refused (os error 111)` says enough without.
+/// Removes the operating system's error numbers from a text: `Connection refused (os error 111)` is clear without its number.
 #[must_use]
 pub fn plain(text: &str) -> String {
     const MARK: &str = " (os error ";

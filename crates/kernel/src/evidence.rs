@@ -1,4 +1,4 @@
-//! Evidence: what shows, to whoever has the deployment's public keys, what was asked, what was answered and how it ended.
+//! Evidence: shows, to anyone who has the deployment's public keys, the challenge, the response and the outcome.
 
 mod expected;
 
@@ -15,100 +15,100 @@ use crate::{
     receipt::{KeyKind, ReceiptClaims, ReceiptReason, verify_receipt},
 };
 
-/// What a deployment hands out about an answered trusonafication. Nothing in it counts before [`verify_evidence`].
+/// The evidence that a deployment provides about an answered trusonafication. Do not rely on anything in it before [`verify_evidence`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
-    /// Compact JWS by the deployment.
+    /// Compact JWS signed by the deployment.
     pub challenge: String,
-    /// Compact JWS by the phone.
+    /// Compact JWS signed by the phone.
     pub response: String,
-    /// Compact JWS by the deployment. Deployments before receipts made none, and prove nothing to others.
+    /// Compact JWS signed by the deployment. Deployments from before receipts made none, and prove nothing to others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<String>,
-    /// The device key first, then the presence key that answered, if one did.
+    /// The device key, followed by the presence key that answered, if one did.
     pub keys: Vec<PublicJwk>,
-    /// Compact JWS by the device key, if the device made a statement.
+    /// Compact JWS signed by the device key, if the device made a statement.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_statement: Option<String>,
-    /// Compact JWS by presence keys over the claims of the key statement.
+    /// Compact JWS signed by presence keys over the claims of the key statement.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub key_signatures: Vec<String>,
 }
 
-/// Genuine evidence: how it ended is in `receipt`, signed by the deployment, and everything else here is signed, too.
+/// Genuine evidence: `receipt` states the outcome, signed by the deployment, and everything else here is signed as well.
 ///
-/// The decision that counts is the receipt's. `response` has what the person signed, which is an accept where the number was wrong.
+/// The receipt's decision is the one that counts. `response` is what the person signed, which is an accept even where the number was wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct VerifiedEvidence {
-    /// How it ended, by the deployment.
+    /// The outcome, signed by the deployment.
     pub receipt: ReceiptClaims,
-    /// What was asked, by the deployment.
+    /// The challenge, signed by the deployment.
     pub challenge: ChallengeClaims,
-    /// What was answered, by the key that `receipt.key` names.
+    /// The response, signed by the key that `receipt.key` names.
     pub response: ResponseClaims,
-    /// Who says that this key is the device's.
+    /// Who certifies that this key is the device's.
     pub certification: Certification,
 }
 
 impl VerifiedEvidence {
-    /// Whether it was accepted with at least what was asked for.
+    /// Whether it was accepted at the desired level or higher.
     #[must_use]
     pub const fn is_success(&self) -> bool {
         self.receipt.status.is_success()
     }
 }
 
-/// Who says that the key that answered is the device's.
+/// Who certifies that the key that answered is the device's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "by", rename_all = "snake_case")]
 pub enum Certification {
-    /// Nobody has to: it is the device key, whose thumbprint is the device identifier.
+    /// No certification is needed: it is the device key, whose thumbprint is the device identifier.
     DeviceKey,
-    /// The device key, by its statement. The deployment cannot have put another key in its place.
+    /// The device key, by its statement. The deployment cannot have replaced the key with another.
     KeyStatement {
-        /// Of the statement.
+        /// Sequence number of the statement.
         seq: u64,
-        /// When the statement was made by the phone's clock, in seconds.
+        /// When the statement was made, by the phone's clock, in seconds.
         iat: i64,
         /// Whether the key that answered signed the statement itself.
         co_signed: bool,
     },
-    /// The deployment alone.
+    /// Only the deployment.
     Deployment,
 }
 
 impl Certification {
-    /// Whether the device itself says so.
+    /// Whether the device itself certifies the key.
     #[must_use]
     pub const fn is_by_device(self) -> bool {
         !matches!(self, Self::Deployment)
     }
 }
 
-/// What evidence has that does not prove by whom it was answered: signatures that hold.
+/// What evidence contains whose signatures are valid, but that does not prove who answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unproven {
     /// There is no receipt.
     NoReceipt(Box<Unreceipted>),
-    /// The device does not say that the key which answered is its own: [`Certification::Deployment`]. A verifier who takes the
-    /// deployment's word for it says [`Expected::allow_uncertified`].
+    /// The device does not certify the key that answered: [`Certification::Deployment`]. A verifier that trusts the deployment for this
+    /// calls [`Expected::allow_uncertified`].
     Uncertified(Box<VerifiedEvidence>),
 }
 
-/// What evidence without a receipt has. It shows neither that the answer was taken nor that the key is one of the device's, since whoever
-/// holds a challenge can answer it with a key of their own.
+/// What evidence without a receipt contains. It shows neither that the response was accepted by the deployment nor that the key belongs to
+/// the device, since anyone who has a challenge can answer it with a key of their own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Unreceipted {
-    /// What was asked, by the deployment.
+    /// The challenge, signed by the deployment.
     pub challenge: ChallengeClaims,
-    /// What somebody answered.
+    /// The response of an unknown signer.
     pub response: ResponseClaims,
     /// Thumbprint of the key that answered.
     pub signing_key: String,
 }
 
 impl Unproven {
-    /// Why nothing is proven, as `nodkey verify` and the vectors name it.
+    /// Why nothing is proven, named as in `nodkey verify` and the vectors.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self {
@@ -118,10 +118,10 @@ impl Unproven {
     }
 }
 
-/// Genuine evidence of something else than was expected.
+/// Genuine evidence of something other than expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unexpected {
-    /// What differs, at least one.
+    /// The expectations that are not met, at least one.
     pub differs: Vec<Expectation>,
     /// What the evidence proves.
     pub evidence: VerifiedEvidence,
@@ -130,13 +130,13 @@ pub struct Unexpected {
 /// Why evidence does not show what was expected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EvidenceError {
-    /// A signature does not hold, or the parts do not belong together.
+    /// A signature is invalid, or the parts do not belong together.
     #[error("the evidence is not genuine")]
     NotGenuine(#[source] Fault),
-    /// The signatures hold, and show not by whom it was answered.
+    /// The signatures are valid, but do not show who answered.
     #[error("the evidence is not proven: {}", .0.reason())]
     NotProven(Unproven),
-    /// It is genuine.
+    /// It is genuine, but shows something else.
     #[error("the evidence is genuine, but not what was expected: {} differs", expected::names(&.0.differs))]
     Unexpected(Box<Unexpected>),
 }
@@ -144,23 +144,23 @@ pub enum EvidenceError {
 /// What is not genuine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// The challenge does not hold.
-    #[error("the challenge does not hold")]
+    /// The challenge is invalid.
+    #[error("the challenge is not valid")]
     Challenge(#[source] ChallengeError),
     /// The response is not signed by any of the keys.
     #[error("the response is not signed by any of the keys")]
     Response(#[source] JoseError),
-    /// The first key is not the device's.
+    /// The first key does not belong to the device.
     #[error("the device identifier is not the thumbprint of the device key")]
     Device,
-    /// The receipt does not hold. `JoseError::Key`: the JWKS does not hold its key for receipts; a copy from before may not.
-    #[error("the receipt does not hold")]
+    /// The receipt is invalid. `JoseError::Key`: the JWKS has no such key for receipts, which may happen with an outdated copy.
+    #[error("the receipt is not valid")]
     Receipt(#[source] JoseError),
-    /// The key statement does not hold.
-    #[error("the key statement does not hold")]
+    /// The key statement is invalid.
+    #[error("the key statement is not valid")]
     KeyStatement(#[source] JoseError),
-    /// The signature of the key that answered over the key statement does not hold.
-    #[error("the signature over the key statement does not hold")]
+    /// The signature over the key statement by the key that answered is invalid.
+    #[error("the signature over the key statement is not valid")]
     KeySignature(#[source] JoseError),
     /// Two parts contradict one another.
     #[error("{0} does not belong to the other parts")]
@@ -168,7 +168,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// The name of the part that does not hold: a member of evidence, `device` for its first key, or a claim such as `receipt.resp`.
+    /// The name of the invalid part: a member of evidence, `device` for its first key, or a claim such as `receipt.resp`.
     #[must_use]
     pub const fn part(self) -> &'static str {
         match self {
@@ -185,9 +185,9 @@ impl Fault {
 
 /// Verifies evidence offline.
 ///
-/// `jwks` are the deployment's keys as the verifier knows them, never as the evidence brings them. On success the evidence is genuine, has
-/// a receipt, was answered by a key that the device itself certifies, and is what was expected; by [`Expected::default`], an accept with at
-/// least what was asked for.
+/// `jwks` must be the deployment's keys as the verifier knows them, never keys that come with the evidence. On success the evidence is
+/// genuine, has a receipt, was answered with a key that the device itself certifies, and is what was expected: with [`Expected::default`],
+/// an accept at the desired level or higher.
 pub fn verify_evidence(evidence: &Evidence, jwks: &Jwks, expected: &Expected) -> Result<VerifiedEvidence, EvidenceError> {
     let answer = Answer::verify(evidence, jwks).map_err(EvidenceError::NotGenuine)?;
     let Some(receipt) = &evidence.receipt else {
@@ -234,7 +234,7 @@ impl<'a> Answer<'a> {
         let receipt = verify_receipt(receipt, jwks).map_err(Fault::Receipt)?;
         let Self { challenge, response, device, signer } = self;
         let (presence, document) = (signer != device, response.doc.is_some());
-        // Without a key there was no answer, and `resp` differs.
+        // Without a key there was no response, and `resp` differs.
         let key = receipt.key.as_ref().ok_or(Fault::Mismatch("receipt.resp"))?;
         all([
             ("receipt.iss", receipt.iss == challenge.iss),
@@ -254,7 +254,7 @@ impl<'a> Answer<'a> {
     }
 }
 
-/// Whether the receipt says of the response what it says itself, or that an accept came with a wrong number.
+/// Whether the receipt repeats the response's decision, or records that an accept came with a wrong number.
 fn counts_as(response: &ResponseClaims, receipt: &ReceiptClaims) -> bool {
     let why = response.why.filter(|_| response.dec == Decision::Reject).map(|why| match why {
         RejectReason::NotMe => ReceiptReason::NotMe,

@@ -1,4 +1,4 @@
-//! Names of things, each of its own type.
+//! Identifiers, each of its own type.
 
 use std::{fmt, str::FromStr};
 
@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{random::Random, time::Timestamp};
 
-/// The text is no id of this kind.
+/// The text is not an id of this kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be {0}")]
 pub struct InvalidId(&'static str);
@@ -20,13 +20,13 @@ macro_rules! ids {
         pub struct $name(Uuid);
 
         impl $name {
-            /// Makes a new one: a UUID version 7 (RFC 9562), ordered by time.
+            /// Generates a new id: a UUID version 7 (RFC 9562), ordered by time.
             #[must_use]
             pub fn generate(now: Timestamp, random: &Random) -> Self {
                 Self(v7(now, random))
             }
 
-            /// The smallest that can be made at a time: to find what is older.
+            /// The smallest id that can be generated at a time, for finding older ones.
             #[must_use]
             pub fn first_of(at: Timestamp) -> Self {
                 Self(uuid::Builder::from_unix_timestamp_millis(millis(at), &[0; 10]).into_uuid())
@@ -74,7 +74,7 @@ ids! {
     TruCodeId,
     /// A registered document.
     IdentityDocumentId,
-    /// A row of a signing key.
+    /// A signing key's row.
     SigningKeyId,
     /// A webhook endpoint.
     EndpointId,
@@ -82,19 +82,18 @@ ids! {
     DeliveryId,
     /// An event; the `Nats-Msg-Id`.
     EventId,
-    /// One of the people who run the deployment.
+    /// An operator of the deployment.
     OperatorId,
-    /// What an operator does between signing in and signing out.
+    /// An operator's session, from sign-in to sign-out.
     OperatorSessionId,
-    /// Something an operator did.
+    /// An entry of the audit log.
     AuditEntryId,
-    /// What an operator confirms on their phone.
+    /// An action that an operator confirms on their phone.
     ConfirmationId,
 }
 
 impl RelyingPartyId {
-    /// The console's own relying party: its users are the operators of the deployment. It is no tenant, and nobody acts for it but
-    /// services.
+    /// The console's own relying party: its users are the operators of the deployment. It is not a tenant, and only services act for it.
     pub const CONSOLE: Self = Self::from_uuid(Uuid::from_u128(1));
 }
 
@@ -112,7 +111,7 @@ fn millis(at: Timestamp) -> u64 {
 pub struct DeviceId(String);
 
 impl DeviceId {
-    /// Checks the shape.
+    /// Checks the format.
     pub fn parse(text: &str) -> Result<Self, InvalidId> {
         text.parse()
     }

@@ -1,45 +1,45 @@
-//! What JSON that others write may look like, and what is wrong with it, in our words. Libraries name types of ours and how they read them,
-//! which is of no use to whoever sent it, and other words with the next release.
+//! Problems in JSON from others, described in our own words. Libraries name our types and how they read them, which does not help the
+//! sender, and change their wording between releases.
 
 use serde::{Deserialize, Deserializer};
 
 use crate::error::FieldViolation;
 
-/// What the whole is called where no member of it is wrong.
+/// What to call the whole document where no single member is wrong.
 const WHOLE: &str = "body";
 
-/// Reads a member for which `null` is as good as absent. With `#[serde(default)]`.
+/// Reads a member and treats `null` as absent. Use with `#[serde(default)]`.
 pub fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// Says what is wrong with JSON that is well-formed, and where: `path` is as `serde_path_to_error` writes it. Of an enum that is no string
-/// `serde_json` says that it is not well-formed.
+/// Describes what is wrong with well-formed JSON, and where: `path` is in the form of `serde_path_to_error`. `serde_json` reports an enum
+/// that is not a string as malformed JSON.
 #[must_use]
 pub fn fault(path: &str, error: &serde_json::Error) -> FieldViolation {
     let text = error.to_string();
-    // What comes after it are line and column.
+    // The rest is line and column.
     let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
     let (member, description) = described(text);
     let path = path.trim_end_matches('?').trim_matches('.');
     let field = match member {
         None if path.is_empty() => WHOLE.to_owned(),
         None => path.to_owned(),
-        // It is there already where it was read.
+        // Some paths already end in the member.
         Some(member) if path.is_empty() || path == member => member.to_owned(),
         Some(member) => format!("{path}.{member}"),
     };
     FieldViolation::new(&field, description)
 }
 
-/// Says where something stops being JSON.
+/// Says where the text stops being JSON.
 #[must_use]
 pub fn malformed(error: &serde_json::Error) -> String {
     let how = if error.is_eof() { "it ends too early" } else { "it is not well-formed" };
     format!("{how}, at line {}, column {}", error.line(), error.column())
 }
 
-/// The member that is meant, where the words name one, and what is wrong.
+/// The affected member, where the message names one, and what is wrong.
 fn described(text: &str) -> (Option<&str>, String) {
     let unknown = || "is not known here: leave it out, or look at its spelling".to_owned();
     if let Some(rest) = text.strip_prefix("missing field `") {
@@ -52,7 +52,7 @@ fn described(text: &str) -> (Option<&str>, String) {
         let member = rest.rsplit_once("`, expected ").or_else(|| rest.rsplit_once("`, there are no fields"));
         return (member.map(|(member, _)| member), unknown());
     }
-    // Of messages: see the `reflect` of the contract.
+    // From protobuf messages: see `reflect` in the proto crate.
     if let Some(member) = text.strip_prefix("unrecognized field name '") {
         return (member.strip_suffix('\''), unknown());
     }
@@ -73,7 +73,7 @@ fn described(text: &str) -> (Option<&str>, String) {
     (None, description)
 }
 
-/// "one of `a`, `b`, `c`" as "a, b or c".
+/// Rewrites "one of `a`, `b`, `c`" as "a, b or c".
 fn alternatives(wanted: &str) -> String {
     let names: Vec<_> = wanted.split('`').skip(1).step_by(2).collect();
     match names.split_last() {
@@ -83,7 +83,7 @@ fn alternatives(wanted: &str) -> String {
     }
 }
 
-/// What kind of value is wanted. Whatever has no name of its own in JSON is called by what may be meant.
+/// The kind of value expected. A Rust type that JSON has no name for is described by what it may stand for.
 fn kind(wanted: &str) -> &'static str {
     let is = |words: &[&str]| words.iter().any(|word| wanted.contains(word));
     if is(&["rfc3339"]) {
@@ -95,7 +95,7 @@ fn kind(wanted: &str) -> &'static str {
     } else if is(&["floating", "f64", "f32"]) {
         "a number"
     } else if is(&["a string or integer"]) {
-        // An enum of the contract.
+        // An enum of the proto contract.
         "one of the values that there are"
     } else if is(&["integer", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64"]) {
         "a whole number"

@@ -1,7 +1,7 @@
-//! Ed25519 keys that are configuration (RFC 8037): a private key that knows its name, and sets of public ones.
+//! Ed25519 keys in configuration (RFC 8037): a private key that knows its name, and sets of public ones.
 //!
-//! A key set (RFC 7517 section 5) that strangers publish is read leniently, see [`crate::jose::Jwks`]. One that is configuration is not: what
-//! is not understood is refused and not passed over.
+//! A key set (RFC 7517 section 5) published by others is read leniently, see [`crate::jose::Jwks`]. A key set in configuration is read
+//! strictly: anything that is not understood is refused rather than ignored.
 
 use std::fmt;
 
@@ -14,21 +14,21 @@ use crate::{
     random::Random,
 };
 
-/// How many keys a document may have: five services, each with as many successors as anybody needs.
+/// Maximum number of keys in a document: enough for five services, each with several successors.
 pub const MAX_KEYS: usize = 64;
 
-/// A document is not a set of public keys.
+/// Why a document is not a set of public keys.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeySetError {
-    /// No JSON, or without a member `keys` that is a list of 64 or fewer.
+    /// Not JSON, or without a member `keys` that is a list of at most 64.
     #[error("must be a JSON object with a list `keys` of at most 64")]
     Document,
-    /// A key is not what it should be. Counted from 0.
+    /// A key is invalid. Counted from 0.
     #[error("keys[{0}] {1}")]
     Key(usize, &'static str),
 }
 
-/// A private key and its name, the thumbprint of its public half (RFC 7638). Zeroized when dropped, never printed.
+/// A private key and its name, the thumbprint of its public key (RFC 7638). Zeroized when dropped, never printed.
 #[derive(Clone)]
 pub(crate) struct NamedKey {
     kid: String,
@@ -50,7 +50,7 @@ impl NamedKey {
         Self { kid: key.public().thumbprint(), key }
     }
 
-    /// 43 characters of base64url.
+    /// `d`, in 43 characters of base64url.
     pub(crate) fn to_d(&self) -> Zeroizing<String> {
         Zeroizing::new(b64u(&self.key.to_secret_bytes()))
     }
@@ -73,7 +73,7 @@ impl NamedKey {
         self.key.sign(message)
     }
 
-    /// To sign in its name with another's key.
+    /// For signing in its name with another key.
     #[cfg(test)]
     pub(crate) fn private(&self) -> &PrivateKey {
         &self.key
@@ -86,7 +86,7 @@ impl fmt::Debug for NamedKey {
     }
 }
 
-/// Verifies a compact JWS of a `typ` by the key that its header names; `find` looks that up, with what else is known of it.
+/// Verifies a compact JWS of a `typ` with the key that its header names. `find` looks up that key and what else is known about it.
 pub(crate) fn verify<'a, T: DeserializeOwned, O>(
     jws: &str,
     typ: &str,
@@ -97,7 +97,7 @@ pub(crate) fn verify<'a, T: DeserializeOwned, O>(
     Ok((owner, compact.verify(key, typ)?))
 }
 
-/// Reads a document. `read` takes what else there is to know about a key from its JWK.
+/// Reads a document. `read` extracts further information about a key from its JWK.
 pub(crate) fn parse<T>(json: &str, read: impl Fn(&Value) -> Result<T, &'static str>) -> Result<Vec<(T, String, PublicJwk)>, KeySetError> {
     let document: Value = serde_json::from_str(json).map_err(|_| KeySetError::Document)?;
     let keys = document.get("keys").and_then(Value::as_array).filter(|keys| keys.len() <= MAX_KEYS);

@@ -1,4 +1,4 @@
-//! The key statement: the device key says which presence keys are the device's.
+//! The key statement: the device key states which presence keys belong to the device.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,25 +7,25 @@ use crate::{
     named,
 };
 
-/// The `typ` of the header, of the statement and of the signatures of presence keys over it.
+/// The `typ` of the header, for the statement and for the signatures of presence keys over it.
 pub const KEYS_TYP: &str = "nodkey-keys+jwt";
-/// The most presence keys a statement names.
+/// Maximum number of presence keys in a statement.
 pub const MAX_KEYS: usize = 8;
 
-/// What the device key says.
+/// The claims that the device key signs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyStatementClaims {
     /// Device identifier, thumbprint of the device key.
     pub iss: String,
     /// The deployment: the gateway's public URL.
     pub aud: Audience,
-    /// Greater than that of every statement of the device before.
+    /// Sequence number, greater than in every earlier statement of the device.
     pub seq: u64,
     /// All presence keys of the device.
     pub keys: Vec<StatedKey>,
-    /// From the deployment, for one use.
+    /// Nonce from the deployment, valid for one use.
     pub nonce: String,
-    /// Seconds.
+    /// When it was signed, in seconds.
     #[serde(deserialize_with = "numeric_date")]
     pub iat: i64,
 }
@@ -33,14 +33,14 @@ pub struct KeyStatementClaims {
 /// A presence key of the device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatedKey {
-    /// How the person is asked before it signs.
+    /// How the person is verified before the key signs.
     pub kind: PresenceKind,
     /// Its thumbprint (RFC 7638).
     pub jkt: String,
 }
 
 named! {
-    /// How the person is asked before a presence key signs.
+    /// How the person is verified before a presence key signs.
     #[derive(Serialize, Deserialize)]
     #[serde(rename_all = "snake_case")]
     pub enum PresenceKind {
@@ -51,15 +51,15 @@ named! {
     }
 }
 
-/// Signs claims by the device key, whose statement they are, or by a presence key, whose signature over the statement it is then.
+/// Signs claims: with the device key to make the statement, or with a presence key to countersign it.
 #[must_use]
 pub fn sign_key_statement(claims: &KeyStatementClaims, key: &PrivateKey) -> String {
     jws::sign(KEYS_TYP, Some(&key.public().thumbprint()), None, claims, key)
 }
 
-/// Verifies a statement by the key of the device it is about, for the deployment at `audience`.
+/// Verifies a statement with the key of the device it is about, for the deployment at `audience`.
 ///
-/// Whether `seq` and `nonce` are good only the registry knows.
+/// Whether `seq` and `nonce` are valid, only the registry knows.
 pub fn verify_key_statement(statement: &str, device: &PublicJwk, audience: &str) -> Result<KeyStatementClaims, JoseError> {
     let claims: KeyStatementClaims = jws::Compact::parse(statement)?.verify(device, KEYS_TYP)?;
     let each_once = claims.keys.iter().enumerate().all(|(at, key)| claims.keys[..at].iter().all(|before| before.jkt != key.jkt));

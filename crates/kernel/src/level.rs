@@ -1,8 +1,8 @@
-//! How much is proven.
+//! Levels of proof.
 
 use serde::{Deserialize, Serialize};
 
-/// How much an acceptance proves, or is asked to.
+/// The level that an acceptance proves, or that a request desires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "i32", into = "i32")]
 pub enum Level {
@@ -14,7 +14,7 @@ pub enum Level {
     Executive = 3,
 }
 
-/// There are levels 1, 2 and 3.
+/// The level is not 1, 2 or 3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be 1, 2 or 3")]
 pub struct InvalidLevel;

@@ -1,4 +1,4 @@
-//! Pure vocabulary: what every part of Nodkey means by an id, a time, a key, a level, an error. No tokio, no I/O.
+//! Pure vocabulary: what every part of Nodkey means by an id, a time, a key, a level or an error. No tokio, no I/O.
 
 pub mod audit;
 pub mod auth_scheme;

@@ -1,6 +1,6 @@
-//! Enums that are kept, and sent, by name.
+//! Enums that are stored and sent by name.
 
-/// The text is none of an enum's names.
+/// The text is not one of an enum's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is not the name of a {0}")]
 pub struct UnknownName(
@@ -8,7 +8,7 @@ pub struct UnknownName(
     pub &'static str,
 );
 
-/// Defines an enum whose variants have names: `as_str` gives the name, `TryFrom<&str>` takes it and nothing else, and `ALL` has every
+/// Defines an enum whose variants have names. `as_str` returns the name, `TryFrom<&str>` accepts exactly these names, and `ALL` lists every
 /// variant.
 #[macro_export]
 macro_rules! named {
@@ -20,10 +20,10 @@ macro_rules! named {
         }
 
         impl $name {
-            /// Every one.
+            /// Every variant.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
-            /// Its name.
+            /// The variant's name.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)+ }

@@ -1,5 +1,5 @@
-//! The operator key: whoever runs `nodkey admin` signs with its private half. Services have its public half alone, so none of them can sign
-//! what it verifies.
+//! The operator key: `nodkey admin` signs with its private key. Services have only the public key, so none of them can sign what it
+//! verifies.
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -11,30 +11,30 @@ use crate::{
     random::Random,
 };
 
-/// `typ` of what is signed.
+/// The `typ` of what it signs.
 pub const OPERATOR_TYP: &str = "nodkey-operator+jwt";
-/// What the text of a private key begins with. Tells it from a symmetric key of before, from a service's key, and from whatever else may
-/// be found in a log.
+/// Prefix of a private key's text. It distinguishes the key from an old symmetric key, from a service's key, and from anything else that
+/// may appear in a log.
 const PREFIX: &str = "nodkey_operator_";
 
-/// The private half: an Ed25519 key (RFC 8037). Zeroized when dropped, never printed.
+/// The private key: Ed25519 (RFC 8037). Zeroized when dropped, never printed.
 #[derive(Clone, Debug)]
 pub struct OperatorKey(NamedKey);
 
 impl OperatorKey {
-    /// Makes a new key.
+    /// Generates a new key.
     #[must_use]
     pub fn generate(random: &Random) -> Self {
         Self(NamedKey::generate(random))
     }
 
-    /// Tells whether a text is meant to be a private half, whole or not. Symmetric keys of before are not.
+    /// Whether a text is meant to be a private key, complete or not. Old symmetric keys are not recognized.
     #[must_use]
     pub fn is_secret(text: &str) -> bool {
         text.starts_with(PREFIX)
     }
 
-    /// Reads what [`OperatorKey::to_secret`] wrote.
+    /// Reads the output of [`OperatorKey::to_secret`].
     pub fn from_secret(text: &str) -> Result<Self, JoseError> {
         NamedKey::from_d(text.strip_prefix(PREFIX).ok_or(JoseError::Key)?).map(Self)
     }
@@ -45,13 +45,13 @@ impl OperatorKey {
         Zeroizing::new(format!("{PREFIX}{}", *self.0.to_d()))
     }
 
-    /// Names it: the thumbprint of its public half (RFC 7638).
+    /// The key's name: the thumbprint of its public key (RFC 7638).
     #[must_use]
     pub fn kid(&self) -> &str {
         self.0.kid()
     }
 
-    /// The public half.
+    /// The public key.
     #[must_use]
     pub fn public(&self) -> PublicJwk {
         self.0.public()
@@ -64,17 +64,17 @@ impl OperatorKey {
     }
 }
 
-/// The public halves. More than one while a key and its successor overlap.
+/// The public keys. There is more than one while a key and its successor overlap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OperatorKeys(Vec<(String, PublicJwk)>);
 
 impl OperatorKeys {
-    /// Reads a key set (RFC 7517 section 5). A private key among them is refused: it must not be where a service could read it.
+    /// Reads a key set (RFC 7517 section 5). A private key in it is refused: it must not be where a service could read it.
     pub fn parse(json: &str) -> Result<Self, KeySetError> {
         Ok(Self(key_set::parse(json, |_| Ok(()))?.into_iter().map(|((), kid, key)| (kid, key)).collect()))
     }
 
-    /// Adds a public half, unless it is there.
+    /// Adds a public key, unless it is present already.
     pub fn insert(&mut self, key: PublicJwk) {
         let kid = key.thumbprint();
         if !self.knows(&kid) {
@@ -82,19 +82,19 @@ impl OperatorKeys {
         }
     }
 
-    /// Whether there is a key of this name.
+    /// Whether there is a key with this name.
     #[must_use]
     pub fn knows(&self, kid: &str) -> bool {
         self.0.iter().any(|(known, _)| known == kid)
     }
 
-    /// Whether there is none at all.
+    /// Whether there are no keys.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Verifies what one of the private halves signed. When it ends and whom it is for is the caller's to compare.
+    /// Verifies what one of the private keys signed. The caller must check the expiry and the audience.
     pub fn verify<T: DeserializeOwned>(&self, jws: &str) -> Result<T, JoseError> {
         let find = |kid: &str| self.0.iter().find(|(known, _)| known == kid).map(|(_, key)| ((), key));
         key_set::verify(jws, OPERATOR_TYP, find).map(|((), claims)| claims)

@@ -7,12 +7,12 @@ use std::sync::{
 
 use crate::jose;
 
-/// Where random bytes come from.
+/// Source of random bytes.
 #[derive(Clone, Debug)]
 pub enum Random {
     /// The operating system.
     System,
-    /// The same bytes for the same seed: for tests alone.
+    /// The same bytes for the same seed, for tests only.
     Seeded(Arc<Seeded>),
 }
 
@@ -24,13 +24,13 @@ pub struct Seeded {
 }
 
 impl Random {
-    /// The operating system's.
+    /// The operating system's randomness.
     #[must_use]
     pub const fn system() -> Self {
         Self::System
     }
 
-    /// Repeatable bytes, for tests alone.
+    /// Repeatable bytes, for tests only.
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
         Self::Seeded(Arc::new(Seeded { seed, counter: AtomicU64::new(0) }))
@@ -39,7 +39,7 @@ impl Random {
     /// Fills a buffer.
     ///
     /// # Panics
-    /// When the operating system has no randomness to give: nothing secure can be done without.
+    /// If the operating system cannot provide randomness: nothing secure can be done without it.
     pub fn fill(&self, buffer: &mut [u8]) {
         match self {
             Self::System => getrandom::fill(buffer).expect("the operating system gives random bytes"),
@@ -69,10 +69,10 @@ impl Random {
         jose::b64u(&self.bytes::<16>())
     }
 
-    /// Returns a number below `bound`, each as likely; 0 for a bound of 0.
+    /// Returns a number below `bound`, each equally likely; 0 for a bound of 0.
     #[must_use]
     pub fn below(&self, bound: u32) -> u32 {
-        // 64 bits over a bound of 32: the bias is below 2^-32.
+        // 64 bits for a 32-bit bound: the bias is below 2^-32.
         let wide = u64::from_be_bytes(self.bytes());
         u32::try_from(wide % u64::from(bound.max(1))).unwrap_or(0)
     }

@@ -1,4 +1,4 @@
-//! The receipt: how a trusonafication ended, signed by the deployment when it ended.
+//! The receipt: how a trusonafication ended, signed by the deployment at that time.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,10 +14,10 @@ use crate::{
 /// The `typ` of the header.
 pub const RECEIPT_TYP: &str = "nodkey-receipt+jwt";
 
-/// What a deployment says became of a trusonafication: one receipt for every end.
+/// The deployment's statement of how a trusonafication ended. Every outcome has one receipt.
 ///
-/// An accept has `dec`, `level`, `dev`, `key`, `user` and `resp`; a rejection the same without `level`; an expired or canceled one has
-/// none of `dec`, `level`, `key` and `resp`. [`verify_receipt`] refuses anything else.
+/// An accept has `dec`, `level`, `dev`, `key`, `user` and `resp`. A rejection has the same without `level`. An expired or canceled one has
+/// none of `dec`, `level`, `key` and `resp`. [`verify_receipt`] refuses any other combination.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReceiptClaims {
     /// The deployment: the gateway's public URL, `iss` of the challenge.
@@ -28,40 +28,40 @@ pub struct ReceiptClaims {
     pub sub: String,
     /// Id of the relying party.
     pub rp: String,
-    /// When it ended by the deployment's clock, in microseconds since the epoch.
+    /// When it ended, by the deployment's clock, in microseconds since the epoch.
     pub at: i64,
     /// How it ended.
     pub status: ReceiptStatus,
-    /// What the accept proved.
+    /// The level that the accept proved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<Level>,
-    /// What the answer counted as. A signed accept with a wrong number counts as a rejection.
+    /// The decision that the response counted as. A signed accept with a wrong number counts as a rejection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dec: Option<Decision>,
     /// Why it was rejected, if that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<ReceiptReason>,
-    /// Identifier of the device that answered; without an answer, of the device that was asked, if it was one.
+    /// Identifier of the device that answered; without a response, of the target device, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dev: Option<String>,
     /// The key that answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<ReceiptKey>,
-    /// The user's identifier as the relying party gave it: who answered; without an answer, who was asked, if that is known.
+    /// The user's identifier as the relying party gave it: the user who answered, or without a response the target user, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// [`challenge_hash`](crate::challenge::challenge_hash) of the challenge.
     pub chal: String,
-    /// base64url of the SHA-256 of the response's own characters.
+    /// base64url of the SHA-256 of the response's characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resp: Option<String>,
-    /// [`data_hash`] of the webhook that tells of it.
+    /// [`data_hash`] of the webhook that reports it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
 }
 
 named! {
-    /// How a trusonafication ended, as the APIs name it.
+    /// How a trusonafication ended, named as in the APIs.
     #[derive(Serialize, Deserialize)]
     #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
     pub enum ReceiptStatus {
@@ -94,21 +94,21 @@ named! {
     }
 }
 
-/// A key as a receipt names it.
+/// A key as a receipt describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReceiptKey {
     /// Its thumbprint (RFC 7638).
     pub jkt: String,
-    /// What it is to its device.
+    /// Its role on the device.
     pub kind: KeyKind,
 }
 
 named! {
-    /// What a key is to its device.
+    /// The role of a key on its device.
     #[derive(Serialize, Deserialize)]
     #[serde(rename_all = "snake_case")]
     pub enum KeyKind {
-        /// Signs without the person.
+        /// Signs without involving the person.
         Device = "device",
         /// Signs after the person's fingerprint or face.
         Biometric = "biometric",
@@ -127,27 +127,27 @@ impl From<PresenceKind> for KeyKind {
 }
 
 impl ReceiptStatus {
-    /// Whether it was accepted, at whatever level.
+    /// Whether it was accepted, at any level.
     #[must_use]
     pub const fn is_accepted(self) -> bool {
         matches!(self, Self::Accepted | Self::AcceptedAtHigherLevel | Self::AcceptedAtLowerLevel)
     }
 
-    /// Whether it was accepted with at least what was desired.
+    /// Whether it was accepted at the desired level or higher.
     #[must_use]
     pub const fn is_success(self) -> bool {
         matches!(self, Self::Accepted | Self::AcceptedAtHigherLevel)
     }
 }
 
-/// base64url of the SHA-256 of `data` of a webhook, to the letter.
+/// base64url of the SHA-256 of `data` of a webhook, character by character.
 #[must_use]
 pub fn data_hash(data: &str) -> String {
     b64u(&sha256(data.as_bytes()))
 }
 
 impl ReceiptClaims {
-    /// Whether a webhook with this `data` tells what it is about.
+    /// Whether a webhook with this `data` reports this receipt.
     #[must_use]
     pub fn has_data(&self, data: &str) -> bool {
         self.data.as_deref() == Some(&*data_hash(data))
@@ -159,7 +159,7 @@ impl ReceiptClaims {
         Timestamp::from_micros(self.at)
     }
 
-    /// Whether the members go together.
+    /// Whether the members are consistent.
     fn is_consistent(&self) -> bool {
         let answer = [self.dec.is_some(), self.key.is_some(), self.resp.is_some()];
         let answered_by = self.dev.is_some() && self.user.is_some();
@@ -173,10 +173,10 @@ impl ReceiptClaims {
     }
 }
 
-/// Verifies a receipt by the keys of the deployment, and that its members go together.
+/// Verifies a receipt with the keys of the deployment, and that its members are consistent.
 ///
-/// It is the deployment's word alone. [`verify_evidence`](crate::evidence::verify_evidence) verifies what it rests on, too. Whoever takes
-/// one from elsewhere compares `iss`, `rp` and `sub` with what is theirs.
+/// A receipt is only the deployment's statement. [`verify_evidence`](crate::evidence::verify_evidence) also verifies what it is based on. A
+/// caller that gets a receipt from elsewhere must compare `iss`, `rp` and `sub` with its own.
 pub fn verify_receipt(receipt: &str, jwks: &Jwks) -> Result<ReceiptClaims, JoseError> {
     let compact = jws::Compact::parse(receipt)?;
     let key = compact.header().kid.as_deref().and_then(|kid| jwks.find_for(kid, RECEIPT_TYP)).ok_or(JoseError::Key)?;

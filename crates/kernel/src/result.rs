@@ -1,4 +1,4 @@
-//! The result of a trusonafication as a JWT by the deployment, which a `callback_url` is told.
+//! The result of a trusonafication as a JWT signed by the deployment, which is sent to a `callback_url`.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ use crate::{
 /// The `typ` of the header.
 pub const RESULT_TYP: &str = "nodkey-result+jwt";
 
-/// What a deployment says became of a trusonafication. Members of RFC 7519, and those of the trusonafication by their names.
+/// The deployment's statement of how a trusonafication ended: members of RFC 7519, and members of the trusonafication under their names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResultClaims {
     /// The deployment: the gateway's public URL.
@@ -30,44 +30,44 @@ pub struct ResultClaims {
     pub status: String,
     /// 1, 2 or 3.
     pub desired_level: i32,
-    /// What was proven; `None` without an answer.
+    /// The proven level; `None` without a response.
     pub accepted_level: Option<i32>,
-    /// What was shown.
+    /// The action shown.
     pub action: String,
-    /// What was shown.
+    /// The resource shown.
     pub resource: String,
-    /// Who answered, or was asked.
+    /// The user who answered, or the target user.
     pub user_identifier: Option<String>,
-    /// The device that answered, or was asked.
+    /// The device that answered, or the target device.
     pub device_identifier: Option<String>,
-    /// The members of the receipt that are not here already; `None` of what ended before receipts were given.
+    /// The members of the receipt that are not included above; `None` for results from before receipts.
     #[serde(flatten)]
     pub receipt: Option<ReceiptMembers>,
 }
 
-/// What a result repeats of the receipt, see [`ReceiptClaims`].
+/// The members that a result repeats from the receipt, see [`ReceiptClaims`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReceiptMembers {
     /// Id of the relying party.
     pub rp: String,
-    /// When it ended by the deployment's clock, in microseconds since the epoch.
+    /// When it ended, by the deployment's clock, in microseconds since the epoch.
     pub at: i64,
-    /// What the accept proved.
+    /// The level that the accept proved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<Level>,
-    /// What the answer counted as.
+    /// The decision that the response counted as.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dec: Option<Decision>,
     /// Why it was rejected, if that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<ReceiptReason>,
-    /// The device that answered, or was asked.
+    /// The device that answered, or the target device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dev: Option<String>,
     /// The key that answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<ReceiptKey>,
-    /// Who answered, or was asked.
+    /// The user who answered, or the target user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// Hash of the challenge.
@@ -84,7 +84,7 @@ impl From<ReceiptClaims> for ReceiptMembers {
     }
 }
 
-/// Verifies a result JWT by the keys of the deployment at `issuer`, for the relying party of that id.
+/// Verifies a result JWT with the keys of the deployment at `issuer`, for the relying party with that id.
 pub fn verify_result(jwt: &str, jwks: &Jwks, issuer: &str, relying_party: &str) -> Result<ResultClaims, JoseError> {
     let compact = jws::Compact::parse(jwt)?;
     let key = compact.header().kid.as_deref().and_then(|kid| jwks.find_for(kid, RESULT_TYP)).ok_or(JoseError::Key)?;

@@ -1,19 +1,19 @@
-//! What the people who run a deployment may do.
+//! Roles of the people who run a deployment.
 
 use std::{fmt, str::FromStr};
 
-/// A role. Each may do what those before it may.
+/// A role. Each includes the permissions of those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
-    /// Reads.
+    /// Can read.
     Auditor,
-    /// Reads and acts.
+    /// Can read and act.
     Operator,
-    /// Says who the others are, besides.
+    /// Can also manage the other operators.
     Owner,
 }
 
-/// The text is no role.
+/// The text is not a role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be owner, operator or auditor")]
 pub struct InvalidRole;

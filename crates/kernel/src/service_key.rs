@@ -1,4 +1,4 @@
-//! Who is who inside a deployment: every service signs by a key of its own, and knows the public halves of all.
+//! Service identities inside a deployment: every service signs with its own key, and knows the public keys of all.
 
 use std::fmt;
 
@@ -17,13 +17,13 @@ named! {
     /// One of the services of Nodkey.
     #[derive(Hash, PartialOrd, Ord)]
     pub enum ServiceName {
-        /// Phones and backends over HTTP.
+        /// Serves phones and backends over HTTP.
         Gateway = "gateway",
         /// Relying parties, credentials, devices.
         Registry = "registry",
         /// Users and their devices.
         Binding = "binding",
-        /// Questions and answers.
+        /// Challenges and responses.
         Trusonafication = "trusonafication",
         /// Webhooks and pushes.
         Notification = "notification",
@@ -36,7 +36,7 @@ impl fmt::Display for ServiceName {
     }
 }
 
-/// What one service signs with: an Ed25519 key (RFC 8037). Zeroized when dropped, never printed.
+/// The key that a service signs with: Ed25519 (RFC 8037). Zeroized when dropped, never printed.
 #[derive(Clone, Debug)]
 pub struct ServiceKey {
     name: ServiceName,
@@ -44,19 +44,19 @@ pub struct ServiceKey {
 }
 
 impl ServiceKey {
-    /// Makes a new key.
+    /// Generates a new key.
     #[must_use]
     pub fn generate(name: ServiceName, random: &Random) -> Self {
         Self { name, key: NamedKey::generate(random) }
     }
 
-    /// Makes a new key for every service.
+    /// Generates a new key for every service.
     #[must_use]
     pub fn all(random: &Random) -> Vec<Self> {
         ServiceName::ALL.iter().map(|name| Self::generate(*name, random)).collect()
     }
 
-    /// Reads what [`ServiceKey::to_secret`] wrote.
+    /// Reads the output of [`ServiceKey::to_secret`].
     pub fn from_secret(name: ServiceName, secret: &str) -> Result<Self, JoseError> {
         Ok(Self { name, key: NamedKey::from_d(secret)? })
     }
@@ -67,19 +67,19 @@ impl ServiceKey {
         self.key.to_d()
     }
 
-    /// Whose it is.
+    /// The service that owns the key.
     #[must_use]
     pub const fn name(&self) -> ServiceName {
         self.name
     }
 
-    /// Names it: the thumbprint of its public half (RFC 7638).
+    /// The key's name: the thumbprint of its public key (RFC 7638).
     #[must_use]
     pub fn kid(&self) -> &str {
         self.key.kid()
     }
 
-    /// The public half.
+    /// The public key.
     #[must_use]
     pub fn public(&self) -> PublicJwk {
         self.key.public()
@@ -91,19 +91,19 @@ impl ServiceKey {
         self.key.sign(typ, claims)
     }
 
-    /// Signs bytes; 64 bytes (RFC 8032). What is signed begins with something that no JWS does.
+    /// Signs bytes; returns 64 bytes (RFC 8032). The input must begin with something that no JWS begins with.
     #[must_use]
     pub fn sign_bytes(&self, message: &[u8]) -> Vec<u8> {
         self.key.sign_bytes(message)
     }
 }
 
-/// The public halves of a deployment's services. A service has more than one while a key and its successor overlap.
+/// The public keys of a deployment's services. A service has more than one while a key and its successor overlap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceKeys(Vec<(ServiceName, String, PublicJwk)>);
 
 impl ServiceKeys {
-    /// Reads a key set (RFC 7517 section 5) each of whose keys names its service in a member `service`.
+    /// Reads a key set (RFC 7517 section 5) in which each key names its service in a member `service`.
     pub fn parse(json: &str) -> Result<Self, KeySetError> {
         let service = |jwk: &Value| {
             let name = jwk.get("service").and_then(Value::as_str).and_then(|name| ServiceName::try_from(name).ok());
@@ -112,7 +112,7 @@ impl ServiceKeys {
         key_set::parse(json, service).map(Self)
     }
 
-    /// Adds a public half, unless it is there.
+    /// Adds a public key, unless it is present already.
     pub fn insert(&mut self, name: ServiceName, key: PublicJwk) {
         let kid = key.thumbprint();
         if self.find(name, &kid).is_none() {
@@ -120,38 +120,38 @@ impl ServiceKeys {
         }
     }
 
-    /// Takes one away; tells whether it was there.
+    /// Removes a key; returns whether it was there.
     pub fn remove(&mut self, name: ServiceName, kid: &str) -> bool {
         let before = self.0.len();
         self.0.retain(|(service, known, _)| (*service, known.as_str()) != (name, kid));
         self.0.len() < before
     }
 
-    /// The key of a service that is called `kid`.
+    /// The service's key with that `kid`.
     #[must_use]
     pub fn find(&self, name: ServiceName, kid: &str) -> Option<&PublicJwk> {
         self.0.iter().find(|(service, known, _)| *service == name && known == kid).map(|(.., key)| key)
     }
 
-    /// The key of that name, and whose it is.
+    /// The key with that `kid`, and its service.
     #[must_use]
     pub fn by_kid(&self, kid: &str) -> Option<(ServiceName, &PublicJwk)> {
         self.0.iter().find(|(_, known, _)| known == kid).map(|(service, _, key)| (*service, key))
     }
 
-    /// Names of the keys of a service, in the order of the document.
+    /// The `kid`s of a service's keys, in the order of the document.
     pub fn kids(&self, name: ServiceName) -> impl Iterator<Item = &str> {
         self.0.iter().filter(move |(service, ..)| *service == name).map(|(_, kid, _)| kid.as_str())
     }
 
-    /// Whether there is none at all.
+    /// Whether there are no keys.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Verifies a compact JWS of a `typ` that a service signed; tells which. The service is the one whose key it is: what claims say of it
-    /// is for the caller to compare.
+    /// Verifies a compact JWS of a `typ` that a service signed, and returns the service that owns the key. The caller must compare it with
+    /// any service named in the claims.
     pub fn verify<T: DeserializeOwned>(&self, jws: &str, typ: &str) -> Result<(ServiceName, T), JoseError> {
         key_set::verify(jws, typ, |kid| self.by_kid(kid))
     }

@@ -12,11 +12,11 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// A moment, in microseconds since 1970-01-01T00:00:00Z. What both engines store.
+/// A point in time, in microseconds since 1970-01-01T00:00:00Z, as both engines store it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
-/// The text is no RFC 3339 date and time.
+/// The text is not an RFC 3339 date and time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an RFC 3339 date and time, such as 2026-01-02T03:04:05Z")]
 pub struct InvalidTimestamp;
@@ -46,14 +46,14 @@ impl Timestamp {
         self.0.div_euclid(1_000_000)
     }
 
-    /// Parses RFC 3339 with any offset and 0 to 9 fractional digits; finer than microseconds is cut. Takes what ISO 8601 writes
-    /// shorter, too: PostgreSQL's text format has offsets such as `+00`. A time without offset is refused.
+    /// Parses RFC 3339 with any offset and 0 to 9 fractional digits; digits beyond microseconds are dropped. Also accepts the shorter forms
+    /// of ISO 8601: PostgreSQL's text format has offsets such as `+00`. A time without an offset is refused.
     pub fn parse_rfc3339(text: &str) -> Result<Self, InvalidTimestamp> {
         let at: jiff::Timestamp = text.parse().map_err(|_| InvalidTimestamp)?;
         Ok(Self(at.as_microsecond()))
     }
 
-    /// How long until `later`; zero when it is past.
+    /// Duration until `later`; zero when it is past.
     #[must_use]
     pub fn until(self, later: Self) -> Duration {
         Duration::from_micros(u64::try_from(later.0.saturating_sub(self.0)).unwrap_or(0))
@@ -65,14 +65,14 @@ impl Timestamp {
         self.jiff().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
     }
 
-    /// Parses a date of RFC 2822 or RFC 9110 the way old clients write it: any weekday, blanks as they come, any zone's spelling.
+    /// Parses a date of RFC 2822 or RFC 9110 as old clients write it: any weekday, any white space, any spelling of the zone.
     pub fn parse_http_date(text: &str) -> Result<Self, InvalidTimestamp> {
         let parser = jiff::fmt::rfc2822::DateTimeParser::new().relaxed_weekday(true);
         let at = parser.parse_timestamp(text).map_err(|_| InvalidTimestamp)?;
         Ok(Self(at.as_microsecond()))
     }
 
-    /// Beyond the years jiff knows, its nearest.
+    /// Values outside jiff's range saturate.
     fn jiff(self) -> jiff::Timestamp {
         let nearest = if self.0 < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
         jiff::Timestamp::from_microsecond(self.0).unwrap_or(nearest)
@@ -115,12 +115,12 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
-/// Where the time comes from.
+/// Source of the current time.
 #[derive(Clone, Debug)]
 pub enum Clock {
-    /// The system's.
+    /// The system clock.
     System,
-    /// One that stands still until it is told to advance.
+    /// A clock that stands still until it is advanced.
     Manual(Arc<AtomicI64>),
 }
 
@@ -146,7 +146,7 @@ impl Clock {
         }
     }
 
-    /// Advances a manual clock; the system's goes its own way.
+    /// Advances a manual clock. Has no effect on the system clock.
     pub fn advance(&self, by: Duration) {
         if let Self::Manual(at) = self {
             at.fetch_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX), Ordering::SeqCst);

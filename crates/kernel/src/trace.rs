@@ -7,15 +7,15 @@ use crate::random::Random;
 /// A `traceparent`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceContext {
-    /// Shared by all that one request causes.
+    /// Shared by everything that one request causes.
     pub trace_id: [u8; 16],
-    /// This part of it.
+    /// Identifies this part of the trace.
     pub span_id: [u8; 8],
     /// Bit 0: sampled.
     pub flags: u8,
 }
 
-/// The header is no `traceparent`; start a new trace.
+/// The header is not a valid `traceparent`; start a new trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a traceparent")]
 pub struct InvalidTraceparent;
@@ -27,7 +27,7 @@ impl TraceContext {
         Self { trace_id: random.bytes(), span_id: random.bytes(), flags: 1 }
     }
 
-    /// A part of the same trace.
+    /// Starts a span of the same trace.
     #[must_use]
     pub fn child(&self, random: &Random) -> Self {
         Self { span_id: random.bytes(), ..*self }
@@ -47,7 +47,7 @@ impl FromStr for TraceContext {
         let parts: Vec<&str> = text.split('-').collect();
         let (trace, span, flags) = match parts[..] {
             ["00", trace, span, flags] => (trace, span, flags),
-            // Later versions may only append; ff is none.
+            // Later versions may only append. Version ff is invalid.
             [version, trace, span, flags, ..] if is_later(version) => (trace, span, flags),
             _ => return Err(InvalidTraceparent),
         };

@@ -1,4 +1,4 @@
-//! A new phone takes the place of an old one, or is let in beside it: what the two of them sign.
+//! A new phone replaces an old one, or is added beside it: the statements that both sign.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,59 +7,59 @@ use crate::{
     named,
 };
 
-/// The `typ` of the statement of the phone that is bound, and of the signature of its presence key over it.
+/// The `typ` of the bound phone's statement, and of the signature of its presence key over it.
 pub const TRANSFER_TYP: &str = "nodkey-transfer+jwt";
-/// The `typ` of the request of the new phone.
+/// The `typ` of the new phone's request.
 pub const TRANSFER_REQUEST_TYP: &str = "nodkey-transfer-request+jwt";
 
-/// The new phone asks to be bound. Whoever is shown this may bind it, for as long as the nonce is valid.
+/// The new phone's request to be bound. Anyone to whom it is shown may bind the phone for as long as the nonce is valid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TransferRequestClaims {
     /// Device identifier of the new phone.
     pub iss: String,
     /// The deployment: the gateway's public URL.
     pub aud: Audience,
-    /// From the deployment, for the new phone.
+    /// Nonce from the deployment, for the new phone.
     pub nonce: String,
 }
 
-/// What the phone that is bound says of the new one.
+/// The bound phone's statement about the new one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TransferClaims {
-    /// Device identifier of the phone that is bound.
+    /// Device identifier of the bound phone.
     pub iss: String,
     /// Device identifier of the new phone.
     pub sub: String,
     /// The deployment: the gateway's public URL.
     pub aud: Audience,
-    /// What becomes of the two.
+    /// What happens to the two phones.
     pub act: TransferAct,
-    /// From the deployment, for the phone that is bound, for one use.
+    /// Nonce from the deployment, for the bound phone, valid for one use.
     pub nonce: String,
-    /// Seconds.
+    /// When it was signed, in seconds.
     #[serde(deserialize_with = "numeric_date")]
     pub iat: i64,
 }
 
 named! {
-    /// What becomes of the two phones.
+    /// What happens to the two phones.
     #[derive(Serialize, Deserialize)]
     #[serde(rename_all = "snake_case")]
     pub enum TransferAct {
-        /// The new one takes the place of the old one, which is retired.
+        /// The new phone replaces the old one, which is retired.
         Replace = "replace",
-        /// Both are the user's.
+        /// Both belong to the user.
         Add = "add",
     }
 }
 
-/// Signs the request of a new phone by its device key.
+/// Signs the request of a new phone with its device key.
 #[must_use]
 pub fn sign_transfer_request(claims: &TransferRequestClaims, device: &PrivateKey) -> String {
     jws::sign(TRANSFER_REQUEST_TYP, None, None, claims, device)
 }
 
-/// Signs a statement by the device key whose it is, or by a presence key, whose signature over the statement it is then.
+/// Signs claims: with the bound phone's device key to make the statement, or with a presence key to countersign it.
 #[must_use]
 pub fn sign_transfer(claims: &TransferClaims, key: &PrivateKey) -> String {
     jws::sign(TRANSFER_TYP, Some(&key.public().thumbprint()), None, claims, key)
@@ -67,16 +67,16 @@ pub fn sign_transfer(claims: &TransferClaims, key: &PrivateKey) -> String {
 
 /// Verifies the request of the new phone, for the deployment at `audience`.
 ///
-/// Whether its nonce is good only the registry knows.
+/// Whether its nonce is valid, only the registry knows.
 pub fn verify_transfer_request(request: &str, device: &PublicJwk, audience: &str) -> Result<TransferRequestClaims, JoseError> {
     let claims: TransferRequestClaims = jws::Compact::parse(request)?.verify(device, TRANSFER_REQUEST_TYP)?;
     let meant = claims.iss == device.thumbprint() && claims.aud.includes(audience);
     if meant { Ok(claims) } else { Err(JoseError::Claims) }
 }
 
-/// Verifies a statement by the key of the phone that is bound, for the deployment at `audience`. A phone never replaces itself.
+/// Verifies a statement with the key of the bound phone, for the deployment at `audience`. A phone cannot replace itself.
 ///
-/// Whether its nonce is good only the registry knows.
+/// Whether its nonce is valid, only the registry knows.
 pub fn verify_transfer(statement: &str, device: &PublicJwk, audience: &str) -> Result<TransferClaims, JoseError> {
     let claims: TransferClaims = jws::Compact::parse(statement)?.verify(device, TRANSFER_TYP)?;
     let meant = claims.iss == device.thumbprint() && claims.aud.includes(audience) && claims.sub != claims.iss;

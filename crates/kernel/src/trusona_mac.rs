@@ -7,13 +7,13 @@ use subtle::ConstantTimeEq as _;
 
 use crate::auth_scheme::credentials;
 
-/// Lower-case hexadecimal MD5 of a body. The scheme's choice; the MAC around it is what protects.
+/// Lower-case hexadecimal MD5 of a body. The scheme requires MD5; the MAC around it provides the security.
 #[must_use]
 pub fn body_md5(body: &[u8]) -> String {
     hex::encode(Md5::digest(body))
 }
 
-/// Joins what is signed. `content_type` is empty where the header is absent.
+/// Joins the parts that are signed. `content_type` is empty where the header is absent.
 #[must_use]
 pub fn string_to_sign(method: &str, body_md5: &str, content_type: &str, date: &str, path_and_query: &str) -> String {
     [method, body_md5, content_type, date, path_and_query].join("\n")
@@ -38,7 +38,7 @@ pub fn authorization(token: &str, signature: &str) -> String {
     format!("TRUSONA {token}:{signature}")
 }
 
-/// Takes an `Authorization` header apart into token and signature.
+/// Splits an `Authorization` header into token and signature.
 #[must_use]
 pub fn parse_authorization(header: &str) -> Option<(&str, &str)> {
     let (token, signature) = credentials(header, "TRUSONA")?.split_once(':')?;
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn other_published_vectors_verify() {
-        // .NET: nothing but the key and the hash of an empty body.
+        // .NET: only the key and the hash of an empty body.
         let empty = "MjBmYmFkMzI3NTA2MWE3N2ViZDA1ZGFmNTU4NWMyYWIyZjVlNDY0NzIyNDVmNGJkZTdjMThhNDgwNzBmYjg2Mg==";
         assert_eq!(mac("tacos", &string_to_sign("", &body_md5(b""), "", "", "")), empty);
         // C: without framing.

@@ -1,7 +1,7 @@
 //! Secrets at rest, under the deployment's master key.
 //!
-//! What is sealed is, in bytes: `"nk\x01\x00"`, the id of the master key (8), the nonce (12), the ciphertext with its tag. Values of before
-//! begin with their nonce; they are opened by whichever key fits.
+//! A sealed value is, in bytes: `"nk\x01\x00"`, the id of the master key (8), the nonce (12), and the ciphertext with its tag. Older values
+//! begin with the nonce and are opened with whichever key fits.
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
@@ -15,12 +15,12 @@ const NONCE: usize = 12;
 const VERSION: [u8; 4] = *b"nk\x01\x00";
 const KEY_ID: usize = 8;
 
-/// How long the part of a sealed value is that names format and key.
+/// Length of the prefix that names the format and the key.
 pub const PREFIX: usize = VERSION.len() + KEY_ID;
 
-/// Seals and opens with AES-256-GCM. Seals by the current master key, opens by its predecessors, too. Authenticates what anybody may see
-/// with HMAC-SHA-256 under a key of its own, derived from the same master key: that may be done for anonymous callers without end, whereas
-/// a random nonce of GCM is safe only so many times.
+/// Seals and opens with AES-256-GCM. Seals with the current master key, and opens with its predecessors as well. Public data is
+/// authenticated with HMAC-SHA-256 under a separate key, derived from the same master key: anonymous callers may trigger that without
+/// limit, whereas a random nonce of GCM is safe for a limited number of uses only.
 pub struct Vault {
     current: MasterKey,
     previous: Vec<MasterKey>,
@@ -32,54 +32,54 @@ struct MasterKey {
     mac: hmac::Key,
 }
 
-/// Not sealed or authenticated by a known master key for this context, or damaged.
+/// Not sealed or authenticated with a known master key for this context, or damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("sealed under another master key, for another purpose, or damaged")]
 pub struct Unopened;
 
 impl Vault {
-    /// Makes a vault of one master key.
+    /// Creates a vault with one master key.
     #[must_use]
     pub fn new(master_key: &[u8; 32]) -> Self {
         Self { current: MasterKey::new(master_key), previous: Vec::new() }
     }
 
-    /// Opens what was sealed by these keys, too.
+    /// Adds earlier keys for opening values.
     #[must_use]
     pub fn opening<'a>(mut self, previous: impl IntoIterator<Item = &'a [u8; 32]>) -> Self {
         self.previous.extend(previous.into_iter().map(MasterKey::new));
         self
     }
 
-    /// What everything sealed by the current master key begins with, and nothing else but by chance of 2^-96.
+    /// The prefix of everything sealed with the current master key. Anything else has it only by chance, with probability 2^-96.
     #[must_use]
     pub const fn prefix(&self) -> &[u8; PREFIX] {
         &self.current.prefix
     }
 
-    /// What its master keys are called, the current one first. Not secret: everything that a key seals names it.
+    /// The ids of the vault's master keys, the current one first. They are not secret: every sealed value names its key.
     pub fn key_ids(&self) -> impl Iterator<Item = String> {
         std::iter::once(&self.current).chain(&self.previous).map(|key| hex::encode(&key.prefix[VERSION.len()..]))
     }
 
-    /// Returns a tag of 32 bytes over a message, which only the current master key makes. `context` says what for (`device-challenge/<id>`);
-    /// it has no NUL.
+    /// Returns a 32-byte tag over a message, which only the current master key can make. `context` names the purpose
+    /// (`device-challenge/<id>`) and must contain no NUL.
     #[must_use]
     pub fn mac(&self, context: &str, message: &[u8]) -> Vec<u8> {
         hmac::sign(&self.current.mac, &of_context(context, message)).as_ref().to_vec()
     }
 
-    /// Checks a tag by the current master key or a predecessor, in constant time.
+    /// Checks a tag with the current master key or a predecessor, in constant time.
     pub fn verify_mac(&self, context: &str, message: &[u8], tag: &[u8]) -> Result<(), Unopened> {
         let message = of_context(context, message);
         let mut keys = std::iter::once(&self.current).chain(&self.previous);
         keys.find_map(|key| hmac::verify(&key.mac, &message, tag).ok()).ok_or(Unopened)
     }
 
-    /// Seals. `context` says what for (`credential/<id>`), so that one sealed value cannot stand in for another.
+    /// Seals a value. `context` names the purpose (`credential/<id>`), so that one sealed value cannot be used in place of another.
     ///
     /// # Panics
-    /// Never for what fits into memory here: GCM takes 64 GiB.
+    /// Never for values that fit in memory here: GCM accepts 64 GiB.
     #[must_use]
     pub fn seal(&self, random: &Random, context: &str, plaintext: &[u8]) -> Vec<u8> {
         let nonce: [u8; NONCE] = random.bytes();
@@ -90,7 +90,7 @@ impl Vault {
         [prefix, &nonce[..], &sealed].concat()
     }
 
-    /// Opens what was sealed for the same context.
+    /// Opens a value that was sealed for the same context.
     pub fn open(&self, context: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unopened> {
         let mut keys = std::iter::once(&self.current).chain(&self.previous);
         if let Some((prefix, rest)) = sealed.split_at_checked(PREFIX)
@@ -101,7 +101,7 @@ impl Vault {
         keys.find_map(|key| key.open(context, sealed).ok()).ok_or(Unopened)
     }
 
-    /// Seals anew by the current master key what another sealed; `None` when the current one did.
+    /// Reseals with the current master key a value that another sealed; `None` when the current one did.
     pub fn reseal(&self, random: &Random, context: &str, sealed: &[u8]) -> Result<Option<Vec<u8>>, Unopened> {
         if sealed.starts_with(&self.current.prefix) {
             return Ok(None);
@@ -129,7 +129,7 @@ impl MasterKey {
     }
 }
 
-/// What the master key is called that sealed a value; none for values of before, which do not say.
+/// The id of the master key that sealed a value; `None` for older values, which do not name it.
 #[must_use]
 pub fn key_id(sealed: &[u8]) -> Option<String> {
     Some(hex::encode(sealed.strip_prefix(&VERSION)?.get(..KEY_ID)?))
@@ -182,11 +182,11 @@ mod tests {
         assert_eq!(Vault::new(&CURRENT).open("a", &anew).unwrap().as_slice(), b"secret");
         assert_eq!(vault.reseal(&random, "a", &anew), Ok(None));
         assert_eq!(Vault::new(&CURRENT).reseal(&random, "a", &sealed), Err(Unopened));
-        // What the successor sealed opens where it is known beside the key that still seals: a rolling change.
+        // During a rolling change, a value sealed with the successor opens wherever the successor is known beside the key that still seals.
         assert_eq!(Vault::new(&PREVIOUS).opening([&CURRENT]).open("a", &anew).unwrap().as_slice(), b"secret");
     }
 
-    /// Nonce, ciphertext, tag: what releases before wrote.
+    /// Nonce, ciphertext, tag: the format of earlier releases.
     #[test]
     fn values_without_a_key_id_open_by_whichever_key_fits() {
         let random = Random::seeded(1);

@@ -1,26 +1,26 @@
-//! Text that a person is shown, and decides by.
+//! Text that is shown to people, who decide by it.
 //!
-//! Characters that nobody sees, or that show the others in another order, make a text look like another one: "pay 10 EUR to Bob" may be
-//! something else. Where text is shown as it is, they are refused ([`check`]). Where a backend's data must be shown whatever is in it,
+//! Invisible characters, and characters that reorder the others, can make a text look like another: "pay 10 EUR to Bob" may be something
+//! else. Where text is shown as it is, such characters are refused ([`check`]). Where a backend's data must be shown whatever it contains,
 //! they are shown by their number ([`escape`]).
 
 use std::fmt::Write as _;
 
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeEmoji as _, UnicodeGeneralCategory as _};
 
-/// Why a text is not to be shown as it is.
+/// Why a text must not be shown as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unshowable {
-    /// Nothing in it can be seen.
+    /// It contains nothing visible.
     #[error("must not be blank")]
     Blank,
-    /// Too much in it.
+    /// It is too long.
     #[error("must be at most {0} characters")]
     TooLong(usize),
-    /// A control character. Not every database takes those, either.
+    /// A control character. Some databases do not accept these either.
     #[error("must not hold control characters")]
     Control,
-    /// A character that nobody sees, or that changes the order in which the others are shown.
+    /// A character that is invisible, or that changes the order in which the others are shown.
     #[error("must not hold invisible or bidirectional control characters: {}", number(*.0))]
     Hidden(char),
 }
@@ -29,13 +29,13 @@ fn number(c: char) -> String {
     format!("U+{:04X}", u32::from(c))
 }
 
-/// Checks a text of at most `max` characters that a person is shown. Something in it can be seen.
+/// Checks a text of at most `max` characters that is shown to a person. It must contain something visible.
 pub fn check(text: &str, max: usize) -> Result<(), Unshowable> {
     check_optional(text, max)?;
     if text.chars().any(is_visible) { Ok(()) } else { Err(Unshowable::Blank) }
 }
 
-/// The same, where there may be nothing to show.
+/// Checks like [`check`], but accepts a text with nothing visible.
 pub fn check_optional(text: &str, max: usize) -> Result<(), Unshowable> {
     if text.chars().count() > max {
         return Err(Unshowable::TooLong(max));
@@ -48,14 +48,14 @@ pub fn check_optional(text: &str, max: usize) -> Result<(), Unshowable> {
     }
 }
 
-/// Replaces each character that [`check`] refuses by its number, `\u{202E}`: what is there is seen, in the order in which it is there.
+/// Replaces each character that [`check`] refuses with its number, `\u{202E}`, so that every character is visible, in its actual order.
 #[must_use]
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     let mut after = 0;
     for (at, c) in hidden(text) {
         escaped.push_str(&text[after..at]);
-        // Writing to a String does not fail.
+        // Writing to a String never fails.
         let _ = write!(escaped, "\\u{{{:04X}}}", u32::from(c));
         after = at + c.len_utf8();
     }
@@ -63,7 +63,7 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
-/// The characters of a text that are not to be shown, and where they are.
+/// The characters of a text that must not be shown, and their positions.
 fn hidden(text: &str) -> impl Iterator<Item = (usize, char)> {
     let mut before = None;
     text.char_indices().filter(move |(at, c)| {
@@ -81,13 +81,13 @@ const fn is_hidden(c: char) -> bool {
         | '\u{FEFF}' | '\u{E0000}'..='\u{E007F}')
 }
 
-/// What a zero-width joiner or non-joiner may stand beside: letters with their marks, and emoji with theirs.
+/// What a zero-width joiner or non-joiner may be next to: letters with their marks, and emoji with theirs.
 fn is_joined(c: char) -> bool {
     let group = c.general_category_group();
     matches!(group, GeneralCategoryGroup::Letter | GeneralCategoryGroup::Mark) || (!c.is_ascii() && c.is_emoji_char())
 }
 
-/// Whether there is something to see: a mark needs something to be on, and some letters and symbols are blank.
+/// Whether a character is visible: a mark needs a base character, and some letters and symbols are blank.
 fn is_visible(c: char) -> bool {
     const BLANK: [char; 5] = ['\u{115F}', '\u{1160}', '\u{2800}', '\u{3164}', '\u{FFA0}'];
     let group = c.general_category_group();
@@ -95,7 +95,7 @@ fn is_visible(c: char) -> bool {
         group,
         GeneralCategoryGroup::Letter | GeneralCategoryGroup::Number | GeneralCategoryGroup::Punctuation | GeneralCategoryGroup::Symbol
     );
-    // What Unicode assigned later than our tables, such as new emoji, is taken to be seen.
+    // Characters that Unicode assigned later than our tables, such as new emoji, count as visible.
     (shown && !BLANK.contains(&c)) || matches!(c.general_category(), GeneralCategory::PrivateUse | GeneralCategory::Unassigned)
 }
 
@@ -105,7 +105,7 @@ mod tests {
 
     use super::*;
 
-    /// One of each that is refused wherever it stands.
+    /// One of each character that is refused wherever it appears.
     const REFUSED: [char; 22] = [
         '\0',
         '\n',

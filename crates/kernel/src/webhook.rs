@@ -1,7 +1,7 @@
-//! Webhook signatures, both ends: the Standard Webhooks specification, symmetric (`v1`) and asymmetric (`v1a`).
+//! Webhook signatures, both sides: the Standard Webhooks specification, symmetric (`v1`) and asymmetric (`v1a`).
 //!
-//! What is signed is `<webhook-id>.<webhook-timestamp>.<body>`. A receiver needs one key of either kind and looks for one
-//! signature that verifies, so that the sender can sign by an old and a new key while they are exchanged.
+//! The signature covers `<webhook-id>.<webhook-timestamp>.<body>`. A receiver needs one key of either kind and looks for one signature that
+//! verifies, so that the sender can sign with an old and a new key during a rotation.
 
 use std::time::Duration;
 
@@ -15,28 +15,28 @@ use crate::{
     time::Timestamp,
 };
 
-/// The header with the id of the message: the same at every attempt.
+/// The header with the id of the message, which is the same on every attempt.
 pub const ID: &str = "webhook-id";
 /// The header with the time of the attempt, in seconds since 1970.
 pub const TIMESTAMP: &str = "webhook-timestamp";
 /// The header with the signatures, separated by spaces.
 pub const SIGNATURE: &str = "webhook-signature";
-/// How far the time of an attempt may be off the receiver's clock.
+/// Maximum difference between the time of an attempt and the receiver's clock.
 pub const TOLERANCE: Duration = Duration::from_mins(5);
 
 const SECRET_PREFIX: &str = "whsec_";
 const PUBLIC_KEY_PREFIX: &str = "whpk_";
 
-/// What a message is not, to be believed.
+/// Why a message is not trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WebhookError {
     /// The key cannot be read.
     #[error("the key is neither a secret (whsec_) nor a public key (whpk_)")]
     Key,
-    /// The timestamp is no number.
-    #[error("the webhook-timestamp is no number")]
+    /// The timestamp is not a number.
+    #[error("the webhook-timestamp is not a number")]
     Timestamp,
-    /// The timestamp is too far off the clock.
+    /// The timestamp is too far from the current time.
     #[error("the webhook-timestamp is more than five minutes off: an old message sent again, or a clock that is wrong")]
     Time,
     /// No signature verifies.
@@ -44,7 +44,7 @@ pub enum WebhookError {
     Signature,
 }
 
-/// The keys a sender signs by.
+/// A sender's signing keys.
 #[derive(Clone, Debug)]
 pub struct SigningKeys {
     secret: Zeroizing<[u8; 32]>,
@@ -52,32 +52,32 @@ pub struct SigningKeys {
 }
 
 impl SigningKeys {
-    /// Makes new ones.
+    /// Generates new keys.
     #[must_use]
     pub fn generate(random: &Random) -> Self {
         Self { secret: Zeroizing::new(random.bytes()), private: PrivateKey::generate(Algorithm::EdDsa, random) }
     }
 
-    /// Reads what [`SigningKeys::to_bytes`] wrote.
+    /// Reads the output of [`SigningKeys::to_bytes`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, WebhookError> {
         let (secret, private) = bytes.split_first_chunk::<32>().ok_or(WebhookError::Key)?;
         let private = PrivateKey::from_secret_bytes(Algorithm::EdDsa, private).map_err(|_| WebhookError::Key)?;
         Ok(Self { secret: Zeroizing::new(*secret), private })
     }
 
-    /// To be sealed and kept.
+    /// The keys as bytes, to be sealed and stored.
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         Zeroizing::new([&self.secret[..], &self.private.to_secret_bytes()].concat())
     }
 
-    /// The symmetric secret as receivers take it: `whsec_` and base64.
+    /// The symmetric secret in the form that receivers use: `whsec_` and base64.
     #[must_use]
     pub fn secret(&self) -> String {
         format!("{SECRET_PREFIX}{}", STANDARD.encode(*self.secret))
     }
 
-    /// The public key as receivers take it: `whpk_` and base64.
+    /// The public key in the form that receivers use: `whpk_` and base64.
     #[must_use]
     pub fn public_key(&self) -> String {
         format!("{PUBLIC_KEY_PREFIX}{}", STANDARD.encode(self.private.public().to_raw()))
@@ -92,7 +92,7 @@ impl SigningKeys {
     }
 }
 
-/// The key a receiver verifies by.
+/// The key that a receiver verifies with.
 #[derive(Clone)]
 pub enum VerifyingKey {
     /// Shared with the sender.
@@ -106,7 +106,7 @@ impl VerifyingKey {
     pub fn parse(text: &str) -> Result<Self, WebhookError> {
         let decode = |text: &str| STANDARD.decode(text).map_err(|_| WebhookError::Key);
         if let Some(secret) = text.strip_prefix(SECRET_PREFIX) {
-            // Shorter ones are within reach of trying all.
+            // Shorter secrets can be found by brute force.
             let secret = Zeroizing::new(decode(secret)?);
             return if secret.len() < 24 { Err(WebhookError::Key) } else { Ok(Self::Secret(secret)) };
         }
@@ -114,8 +114,8 @@ impl VerifyingKey {
         PublicJwk::from_raw_ed25519(&public).map(Self::Public).map_err(|_| WebhookError::Key)
     }
 
-    /// Verifies that a message came from the holder of the key, whole and about `now`. The parts are those of the request: three
-    /// headers and the body as it arrived.
+    /// Verifies that a message came from the holder of the key, is complete, and was sent at about `now`. The arguments are parts of the
+    /// request: three headers, and the body as it arrived.
     pub fn verify(&self, id: &str, timestamp: &str, signatures: &str, body: &[u8], now: Timestamp) -> Result<(), WebhookError> {
         let timestamp: i64 = timestamp.parse().map_err(|_| WebhookError::Timestamp)?;
         if now.as_seconds().abs_diff(timestamp) > TOLERANCE.as_secs() {
@@ -156,7 +156,7 @@ mod tests {
         SigningKeys::generate(&Random::seeded(seed))
     }
 
-    /// The example of the Standard Webhooks libraries.
+    /// The example from the Standard Webhooks libraries.
     #[test]
     fn the_signature_is_that_of_standard_webhooks() {
         let key = VerifyingKey::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();

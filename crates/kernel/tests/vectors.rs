@@ -1,4 +1,4 @@
-//! The worked examples of the mobile protocol: whoever reproduces them interoperates.
+//! The worked examples of the mobile protocol: an implementation that reproduces them is interoperable.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

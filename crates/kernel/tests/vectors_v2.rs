@@ -1,8 +1,8 @@
-//! The worked examples of version 2 of the mobile protocol: key statements, receipts, and evidence that holds or does not.
+//! The worked examples of version 2 of the mobile protocol: key statements, receipts, and valid and invalid evidence.
 //!
-//! `tests/vectors/mobile-v2.json` is made here, of the keys of version 1 and nothing random: signatures by ES256 are deterministic here
-//! (RFC 6979), and need not be elsewhere. After a change of the protocol `cargo test -p nodkey-kernel --test vectors_v2 -- --ignored` writes it
-//! again.
+//! `tests/vectors/mobile-v2.json` is generated here from the keys of version 1, with no randomness: ES256 signatures are deterministic here
+//! (RFC 6979), and need not be elsewhere. After a change of the protocol, `cargo test -p nodkey-kernel --test vectors_v2 -- --ignored`
+//! writes it again.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -38,7 +38,7 @@ fn private(name: &str) -> PrivateKey {
             let algorithm = Algorithm::parse(key["alg"].as_str().unwrap()).unwrap();
             PrivateKey::from_secret_bytes(algorithm, &b64u_decode(key["d"].as_str().unwrap()).unwrap()).unwrap()
         }
-        // Those that version 1 did not need.
+        // Keys that version 1 did not need.
         None => PrivateKey::from_secret_bytes(Algorithm::Es256, &sha256(format!("nodkey vectors 2 {name}").as_bytes())).unwrap(),
     }
 }
@@ -51,7 +51,7 @@ fn jkt(name: &str) -> String {
     public(name).thumbprint()
 }
 
-/// Every key there is: of the deployment, two phones, and whoever would like to be one of them.
+/// All keys: those of the deployment, of two phones, and of an attacker.
 const KEYS: [&str; 7] =
     ["device_ed25519", "device_p256", "presence_p256", "server_ed25519", "server_p256", "credential_p256", "attacker_p256"];
 
@@ -64,7 +64,7 @@ fn keys() -> Value {
     KEYS.iter().map(entry).collect::<Map<_, _>>().into()
 }
 
-/// The deployment's keys: one signs challenges and receipts, the other device identifiers alone.
+/// The deployment's keys: one signs challenges and receipts, the other only device identifiers.
 fn jwks() -> Value {
     let published = |name, typs: &[&str]| {
         let mut jwk = public(name).to_value();
@@ -78,7 +78,7 @@ fn jwks() -> Value {
     json!({"keys": [published("server_ed25519", &receipts), published("server_p256", &["nodkey-device+jwt"])]})
 }
 
-/// `value` with other members.
+/// `value` with changed members.
 fn with(mut value: Value, changes: Value) -> Value {
     let Value::Object(changes) = changes else { panic!("an object") };
     value.as_object_mut().unwrap().extend(changes);
@@ -120,7 +120,7 @@ fn key_statement() -> Value {
     })
 }
 
-/// Statements that a registry refuses, whatever nonce it made: each with the reason.
+/// Statements that a registry refuses whatever nonce it issued, each with the reason.
 fn refused_statements() -> Value {
     let good = statement_claims();
     let refused = |name: &str, reason: &str, statement: String, signatures: Vec<String>| {
@@ -151,7 +151,7 @@ fn refused_statements() -> Value {
     ])
 }
 
-/// The parts of evidence, each to be changed before they are put together.
+/// The parts of evidence, to be changed before they are assembled.
 struct Parts {
     challenge: Value,
     response: Value,
@@ -162,7 +162,7 @@ struct Parts {
 }
 
 impl Parts {
-    /// The biometric key accepts what was asked.
+    /// The biometric key accepts the challenge.
     fn accepted() -> Self {
         let challenge = challenge_claims();
         let claims = statement_claims();
@@ -185,7 +185,7 @@ impl Parts {
         }
     }
 
-    /// Puts them together: hashes are those of what is there.
+    /// Assembles the parts, and computes the hashes from them.
     fn evidence(self) -> Evidence {
         let challenge = by("server_ed25519", CHALLENGE_TYP, &self.challenge);
         let chal = challenge_hash(&challenge);
@@ -209,7 +209,7 @@ impl Parts {
     }
 }
 
-/// What a verifier says of one piece of evidence.
+/// A verifier's verdict on one piece of evidence.
 struct Case {
     name: &'static str,
     verdict: &'static str,
@@ -270,7 +270,7 @@ fn genuine_cases() -> Vec<Case> {
     ]
 }
 
-/// What whoever holds genuine evidence, and no key of the deployment, puts together.
+/// What can be assembled by someone who has genuine evidence, but no key of the deployment.
 fn forged_cases() -> Vec<Case> {
     let (accepted, rejected) = (Parts::accepted().evidence(), Parts::rejected().evidence());
     let another = {
@@ -318,7 +318,7 @@ fn forged_cases() -> Vec<Case> {
 
 fn cases_of_statements() -> Vec<Case> {
     let statement = |statement: String| Parts { statement: Some(statement), signatures: Vec::new(), ..Parts::accepted() }.evidence();
-    // A registry that puts a key of its own in the place of a presence key, and what the phone stated before beside it.
+    // A registry that replaces a presence key with a key of its own, alongside the phone's earlier statement.
     let swapped = {
         let good = Parts::accepted();
         let receipt = with(good.receipt, json!({"key": {"jkt": jkt("attacker_p256"), "kind": "biometric"}}));
@@ -346,7 +346,7 @@ fn cases_of_statements() -> Vec<Case> {
     ]
 }
 
-/// Challenges that ask for a number, and say who asks.
+/// Challenges that require a number, and say who requests.
 fn challenges() -> Value {
     let challenge = |name: &str, changes: Value| {
         let claims = with(challenge_claims(), changes);
@@ -370,7 +370,7 @@ fn receipt() -> Value {
     json!({"by": "server_ed25519", "claims": claims, "jws": jws})
 }
 
-/// The phone of `device_ed25519` takes the place of that of `device_p256`.
+/// The phone of `device_ed25519` replaces that of `device_p256`.
 fn transfer_claims() -> (TransferClaims, TransferRequestClaims) {
     let (old, new) = (jkt("device_p256"), jkt("device_ed25519"));
     let nonce = "AAZHXkZ3PAEgHx4dHBsaGRgXFhUUExIREA8ODQwLCgkIBwYFBAMCAQ".to_owned();
@@ -393,7 +393,7 @@ fn transfer() -> Value {
     })
 }
 
-/// Transfers that a registry refuses, whatever nonces it made: each with the reason.
+/// Transfers that a registry refuses whatever nonces it issued, each with the reason.
 fn refused_transfers() -> Value {
     let (good, asks) = transfer_claims();
     let refused = |name: &str, reason: &str, statement: &TransferClaims, by: [&str; 3]| {
@@ -494,7 +494,7 @@ fn the_key_statement_and_every_signature_over_it_verify() {
     }
 }
 
-/// What a registry verifies, but the nonces.
+/// What a registry verifies, except for the nonces.
 fn verify(transfer: &Value) -> Result<(), String> {
     let text = |name: &str| transfer[name].get("jws").unwrap_or(&transfer[name]).as_str().unwrap().to_owned();
     let statement = verify_transfer(&text("statement"), &public("device_p256"), ISSUER).map_err(|e| format!("statement: {e}"))?;
@@ -568,7 +568,7 @@ fn evidence_is_what_the_vectors_say_of_it() {
         let found = (verdict, fault, certification.map(certified_by));
         let text = |member: &str| case.get(member).and_then(Value::as_str);
         assert_eq!(found, (text("verdict").unwrap(), text("fault"), text("certified_by")), "{}: {verified:?}", case["name"]);
-        // Whoever takes the deployment's word says so.
+        // A verifier that trusts the deployment says so.
         let believed = verify_evidence(&evidence, &jwks, &Expected::accept().allow_uncertified()).is_ok();
         assert_eq!(believed, verdict == "verified" || found.2 == Some("deployment"), "{}", case["name"]);
     }

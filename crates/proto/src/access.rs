@@ -1,9 +1,9 @@
-//! Who may call which method, which may be repeated, and which operators confirm: the `nodkey.options.v1.allow`, `idempotency_level` and
-//! `nodkey.options.v1.reconfirm` options of `proto/`, as tables.
+//! Which methods a caller may call, which methods may be repeated, and which need an operator's confirmation: the
+//! `nodkey.options.v1.allow`, `idempotency_level` and `nodkey.options.v1.reconfirm` options of `proto/`, as tables.
 
 use nodkey_kernel::service_key::ServiceName;
 
-/// Who a caller can be. See `proto/nodkey/options/v1/options.proto`.
+/// A kind of caller. See `proto/nodkey/options/v1/options.proto`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Principal {
     /// Anyone, without a credential.
@@ -12,15 +12,15 @@ pub enum Principal {
     Backend,
     /// Another service of this deployment.
     Service(ServiceName),
-    /// The same, where it acts for the console's relying party.
+    /// Another service, acting for the console's relying party.
     ForConsole(ServiceName),
-    /// Of the people who run this deployment those who act.
+    /// An operator with a role that may act.
     Operator,
-    /// Of them those who say who the others are.
+    /// An operator with the role owner, which may manage the others.
     Owner,
-    /// All of them, to read.
+    /// Any operator, for reading.
     Auditor,
-    /// All of them, for what is their own.
+    /// Any operator, for their own data.
     Oneself,
 }
 
@@ -32,8 +32,8 @@ pub fn allowed(path: &str) -> Option<&'static [Principal]> {
     ACCESS.iter().find(|(known, _)| *known == path).map(|(_, allow)| *allow)
 }
 
-/// Reads of what is about people: who is whose user, their devices, what they were asked and answered. What operators read by them is in
-/// the audit log.
+/// Methods that read personal data: users, their devices, and their challenges and responses. An operator's use of them is recorded in the
+/// audit log.
 pub const PERSONAL: &[&str] = &[
     "/nodkey.binding.v1.BindingService/GetBinding",
     "/nodkey.binding.v1.BindingService/GetDeviceBinding",
@@ -59,25 +59,25 @@ pub const PERSONAL: &[&str] = &[
     "/nodkey.trusonafication.v1.TrusonaficationService/WatchTrusonafications",
 ];
 
-/// Tells whether the method at `path` reads what is about people.
+/// Whether the method at `path` reads personal data.
 #[must_use]
 pub fn is_personal(path: &str) -> bool {
     PERSONAL.contains(&path)
 }
 
-/// Tells whether the method at `path` may be called again when nobody knows whether it was done.
+/// Whether the method at `path` may be called again when it is unknown whether it took effect.
 #[must_use]
 pub fn is_idempotent(path: &str) -> bool {
     IDEMPOTENT.contains(&path)
 }
 
-/// Tells whether an operator confirms on their phone what the method at `path` will do.
+/// Whether an operator must confirm a call of the method at `path` on their phone.
 #[must_use]
 pub fn is_reconfirmed(path: &str) -> bool {
     RECONFIRMED.contains(&path)
 }
 
-/// Returns the service that serves `path`: the second word of its package. `None` for what every process serves.
+/// Returns the service that serves `path`: the second word of its package. `None` for methods that every process serves.
 #[must_use]
 pub fn owner(path: &str) -> Option<ServiceName> {
     ServiceName::try_from(path.strip_prefix("/nodkey.")?.split('.').next()?).ok()
@@ -118,7 +118,7 @@ mod tests {
         for path in PERSONAL {
             assert!(allowed(path).is_some_and(|allow| allow.contains(&Principal::Auditor)), "{path}");
         }
-        // These two services have nothing to read that is not.
+        // These two services have no other read methods.
         for (path, allow) in ACCESS {
             let holds_people = matches!(owner(path), Some(ServiceName::Binding | ServiceName::Trusonafication));
             assert!(!holds_people || !allow.contains(&Principal::Auditor) || is_personal(path), "{path}");
@@ -130,7 +130,7 @@ mod tests {
         for (path, allow) in ACCESS {
             let method = path.rsplit('/').next().unwrap();
             let reads = ["Get", "List", "Watch", "Count", "Resolve", "Verify"].iter().any(|verb| method.starts_with(verb));
-            // What it watches is added while it goes on.
+            // Ids to watch are added while the stream goes on.
             let streams = method == "WatchResults";
             assert_eq!(is_idempotent(path), reads && !streams, "{path}");
             assert!(reads || !allow.contains(&Principal::Auditor), "{path}");

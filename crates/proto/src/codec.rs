@@ -1,4 +1,4 @@
-//! How messages are read and written on a channel: by prost, and requests only once their texts are what they may be.
+//! Encoding of messages on a channel: prost, with requests accepted only once their texts are valid.
 
 use std::marker::PhantomData;
 
@@ -16,14 +16,14 @@ use crate::{
     text::{self, Fault, Sent},
 };
 
-/// What is wrong with what has more levels than are read.
+/// Description of a message with more levels than are read.
 const TOO_DEEP: &str = "is nested too deeply";
 
-/// Writes `T` and reads `U`. Generated clients and servers use it, so that it stands at every door.
+/// Encodes `T` and decodes `U`. Generated clients and servers use it, so every gRPC endpoint checks its requests.
 #[derive(Clone, Debug)]
 pub struct Checked<T, U>(PhantomData<(T, U)>);
 
-/// Reads `U`.
+/// Decodes `U`.
 #[derive(Clone, Debug)]
 pub struct CheckedDecoder<U>(PhantomData<U>);
 
@@ -56,7 +56,7 @@ impl<U: Sent> Decoder for CheckedDecoder<U> {
         if U::REQUEST.is_none() {
             return ProstDecoder::default().decode(buf);
         }
-        // Not copied.
+        // Does not copy.
         read(buf.copy_to_bytes(buf.remaining())).map(Some)
     }
 
@@ -65,7 +65,7 @@ impl<U: Sent> Decoder for CheckedDecoder<U> {
     }
 }
 
-/// Reads a request from its bytes.
+/// Decodes a request.
 pub fn read<M: Sent>(message: Bytes) -> Result<M, Status> {
     match text::check(M::REQUEST.unwrap_or_default(), &message) {
         Ok(()) => M::decode(message).map_err(|e| malformed(unreadable(&e.to_string()).as_slice())),
@@ -84,13 +84,13 @@ pub fn read<M: Sent>(message: Bytes) -> Result<M, Status> {
     }
 }
 
-/// The fault is whose who sent it. tonic would say that it is ours, and clients would try again.
+/// The sender is at fault. tonic would report an internal error, and clients would retry.
 fn malformed(field: &[FieldViolation]) -> Status {
     let text = "the message is not one of this method's, or is nested too deeply";
     refusal(Kind::Invalid, ("MALFORMED_MESSAGE", None), text, field, None)
 }
 
-/// Names the field that is at fault: prost says where, as `Message.field: ` from the innermost on, and at last why.
+/// Names the invalid field: prost reports the path as `Message.field: ` starting with the innermost, and then the reason.
 fn unreadable(said: &str) -> Option<FieldViolation> {
     let said = said.strip_prefix("failed to decode Protobuf message: ")?;
     let fault = if said.ends_with("recursion limit reached") { TOO_DEEP } else { "cannot be read" };
@@ -115,7 +115,7 @@ mod tests {
             encode_varint(u64::try_from(value.len()).unwrap(), &mut bytes);
             [&bytes, value].concat()
         };
-        // Objects in a `Struct`: `fields` has an entry, whose value is the next.
+        // Nested objects in a `Struct`: `fields` has an entry whose value is the next object.
         let deep =
             |levels| (0..levels).fold(Vec::new(), |inner, _| field(0x0a, &[field(0x0a, b"a"), field(0x12, &field(0x2a, &inner))].concat()));
         for (bytes, expected) in [
@@ -138,7 +138,7 @@ mod tests {
         let refused = read::<GetDeviceRequest>(Bytes::from_static(b"\x0a\x01\0")).unwrap_err();
         let violations = refused.get_details_bad_request().unwrap().field_violations;
         assert_eq!((refused.code(), violations[0].field.as_str()), (Code::InvalidArgument, "device_id"));
-        // A number where there is text.
+        // A number in place of text.
         for malformed in [&b"\xff"[..], b"\x08\x01"] {
             let refused = read::<GetDeviceRequest>(Bytes::from_static(malformed)).unwrap_err();
             assert_eq!(refused.get_details_error_info().unwrap().reason, "MALFORMED_MESSAGE");

@@ -1,4 +1,4 @@
-//! Well-known protobuf types to the kernel's and back.
+//! Conversions between well-known protobuf types and kernel types.
 
 use nodkey_kernel::{custom_fields::CustomFields, key_statement::PresenceKind, role::Role, time::Timestamp};
 use serde_json::{Map, Number, Value};
@@ -18,7 +18,7 @@ pub fn timestamp(at: Timestamp) -> prost_types::Timestamp {
 /// Converts from a protobuf timestamp; `None` when it is out of range.
 #[must_use]
 pub fn from_timestamp(at: &prost_types::Timestamp) -> Option<Timestamp> {
-    // Years 0001 to 9999, the range protobuf allows.
+    // Years 0001 to 9999, the range that protobuf allows.
     if !(-62_135_596_800..=253_402_300_799).contains(&at.seconds) || !(0..1_000_000_000).contains(&at.nanos) {
         return None;
     }
@@ -55,8 +55,9 @@ pub const fn to_presence_kind(kind: PresenceKind) -> registry::PresenceKind {
     }
 }
 
-/// Converts custom fields to a protobuf `Struct`, for clients that read no text. `None` where a `Struct` would hold something else, or could
-/// not be read: numbers that are no double, a member twice, more levels than [`MAX_DEPTH`](nodkey_kernel::custom_fields::MAX_DEPTH).
+/// Converts custom fields to a protobuf `Struct`, for clients that do not read the text. Returns `None` where a `Struct` would hold
+/// something else or could not be read: numbers that a double cannot hold, repeated members, or more levels than
+/// [`MAX_DEPTH`](nodkey_kernel::custom_fields::MAX_DEPTH).
 #[must_use]
 pub fn to_struct(fields: &CustomFields) -> Option<prost_types::Struct> {
     if !fields.are_numbers_doubles() || CustomFields::parse(fields.as_str()).is_err() {
@@ -65,8 +66,8 @@ pub fn to_struct(fields: &CustomFields) -> Option<prost_types::Struct> {
     serde_json::from_str(fields.as_str()).ok().as_ref().map(to_object)
 }
 
-/// Converts a protobuf `Struct` to a JSON object. Doubles that are whole numbers print as such; `None` where one is infinite or no number,
-/// for which JSON has no spelling.
+/// Converts a protobuf `Struct` to a JSON object. Doubles that are whole numbers are written as such. Returns `None` if one is infinite or
+/// not a number, which JSON cannot express.
 #[must_use]
 pub fn from_struct(object: &prost_types::Struct) -> Option<Map<String, Value>> {
     object.fields.iter().map(|(k, v)| Some((k.clone(), from_value(v)?))).collect()
@@ -102,7 +103,7 @@ fn from_value(value: &prost_types::Value) -> Option<Value> {
     })
 }
 
-/// Up to 2^53 a double holds every whole number exactly.
+/// A double holds every whole number up to 2^53 exactly.
 #[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
 fn number(n: f64) -> Option<Value> {
     if n.fract() == 0.0 && n.abs() <= 9_007_199_254_740_992.0 {

@@ -1,17 +1,17 @@
-//! Which message travels on which subject.
+//! The subject of each event message.
 
 use crate::{binding::v1 as binding, notification::v1 as notification, registry::v1 as registry, trusonafication::v1 as trusonafication};
 
-/// A fact one service publishes. It travels on `{SUBJECT}.{relying party}.{key}`.
+/// A fact published by one service, on `{SUBJECT}.{relying party}.{key}`.
 pub trait Event: prost::Message + Default {
     /// `evt.<service>.v<version>.<fact>`.
     const SUBJECT: &'static str;
 
-    /// Returns the id of the aggregate the fact is about. Facts about one aggregate are delivered in order.
+    /// Returns the id of the aggregate that the fact is about. Facts about the same aggregate are delivered in order.
     fn key(&self) -> String;
 }
 
-/// `Message { path to the key } => "subject"`, and [`SUBJECTS`] beside it.
+/// Takes `Message { path to the key } => "subject"`, and also defines [`SUBJECTS`].
 macro_rules! events {
     ($($module:ident :: $message:ident ($($key:tt)+) => $subject:literal,)+) => {
         $(impl Event for $module::$message {
@@ -22,7 +22,7 @@ macro_rules! events {
             }
         })+
 
-        /// Every subject with the full name of the message it carries.
+        /// Every subject, with the full name of its message.
         pub const SUBJECTS: &[(&str, &str)] = &[$(($subject, concat!("nodkey.", stringify!($module), ".v1.", stringify!($message)))),+];
     };
     (@key $event:ident, trusonafication) => { $event.trusonafication.as_ref().map_or_else(String::new, |t| t.id.clone()) };
@@ -59,7 +59,7 @@ events! {
     notification::EndpointDisabled(endpoint_id) => "evt.notification.v1.endpoint_disabled",
 }
 
-/// A user identifier may hold any character and must not show in subjects: its digest stands for it.
+/// The digest of a user identifier, which may contain any character and must not appear in subjects.
 fn token(user_identifier: &str) -> String {
     nodkey_kernel::jose::b64u(&nodkey_kernel::jose::sha256(user_identifier.as_bytes()))
 }

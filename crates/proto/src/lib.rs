@@ -1,9 +1,9 @@
 //! The contract: everything one service knows about another.
 //!
-//! Messages, clients and servers are generated from `proto/` at the root of the repository. Beside them stand what the
-//! language of protobuf cannot say: [`Event`] ties a message to its subject, [`access`] says who may call a method,
-//! [`convert`] maps well-known types to the kernel's, [`reflect`] turns any message into JSON and back, and [`rest`] is the JSON view of a trusonafication.
-//! [`codec`] reads every request, and refuses texts that are not what [`text`] says they may be; [`refusal`] is how anything is refused.
+//! Messages, clients and servers are generated from `proto/` at the root of the repository. The other modules add what protobuf cannot
+//! express: [`Event`] ties a message to its subject, [`access`] lists who may call a method, [`convert`] converts between well-known types
+//! and the kernel's, [`reflect`] converts any message to JSON and back, and [`rest`] is the JSON view of a trusonafication. [`codec`] reads
+//! every request and refuses texts that [`text`] does not allow. [`refusal`] builds every refusal.
 
 pub mod access;
 pub mod codec;
@@ -16,7 +16,7 @@ pub mod text;
 
 pub use event::{Event, SUBJECTS};
 
-/// The generated code, one module a package.
+/// The generated code, one module per package.
 #[expect(missing_docs, clippy::allow_attributes, clippy::all, clippy::pedantic, reason = "generated")]
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/nodkey.rs"));
@@ -24,5 +24,5 @@ mod generated {
 
 pub use generated::nodkey::{binding, notification, registry, status, trusonafication};
 
-/// Every `.proto` of this crate with its imports, for reflection.
+/// Every `.proto` file of this crate with its imports, for reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -1,4 +1,4 @@
-//! Any message as JSON and back, by the descriptors of `proto/`.
+//! Conversion of any message to JSON and back, using the descriptors of `proto/`.
 
 use std::sync::LazyLock;
 
@@ -24,7 +24,7 @@ pub fn method(path: &str) -> Option<MethodDescriptor> {
     POOL.get_service_by_name(service)?.methods().find(|method| method.name() == name)
 }
 
-/// Returns the paths of those methods of a service whose requests carry a `request_id`, so that they may be repeated.
+/// Returns the paths of a service's methods whose requests carry a `request_id` and may therefore be repeated.
 pub fn repeatable(service: &str) -> impl Iterator<Item = String> {
     let service = POOL.get_service_by_name(service);
     let methods: Vec<_> = service.iter().flat_map(prost_reflect::ServiceDescriptor::methods).collect();
@@ -32,7 +32,7 @@ pub fn repeatable(service: &str) -> impl Iterator<Item = String> {
     repeatable.map(|method| format!("/{}/{}", method.parent_service().full_name(), method.name()))
 }
 
-/// Reads a message in proto3 JSON. The error says where and what is wrong, for people.
+/// Parses a message from proto3 JSON. The error says, for people, where and what is wrong.
 pub fn from_json(message: MessageDescriptor, json: &[u8]) -> Result<Bytes, String> {
     let (mut json, mut track) = (Deserializer::from_slice(json), serde_path_to_error::Track::new());
     let read = DynamicMessage::deserialize(message, serde_path_to_error::Deserializer::new(&mut json, &mut track));
@@ -47,20 +47,20 @@ pub fn from_json(message: MessageDescriptor, json: &[u8]) -> Result<Bytes, Strin
     Ok(message.encode_to_vec().into())
 }
 
-/// The one encoding of a message that is compared: whoever wrote it, the same message has the same bytes. `None` when the bytes are not that
+/// The canonical encoding of a message, for comparisons: the same message always has the same bytes. `None` when the bytes are not that
 /// message.
 #[must_use]
 pub fn canonical(message: MessageDescriptor, bytes: Bytes) -> Option<Bytes> {
     Some(DynamicMessage::decode(message, bytes).ok()?.encode_to_vec().into())
 }
 
-/// Writes a message in proto3 JSON: camelCase, without what is at its default. `None` when the bytes are not that message.
+/// Formats a message as proto3 JSON: camelCase, without default values. `None` when the bytes are not that message.
 #[must_use]
 pub fn to_json(message: MessageDescriptor, bytes: Bytes) -> Option<String> {
     json(&DynamicMessage::decode(message, bytes).ok()?)
 }
 
-/// The same without what is marked `debug_redact`, for eyes other than those it is for.
+/// Formats a message without the fields marked `debug_redact`, for readers other than its recipient.
 #[must_use]
 pub fn to_redacted_json(message: MessageDescriptor, bytes: Bytes) -> Option<String> {
     let mut message = DynamicMessage::decode(message, bytes).ok()?;
@@ -127,7 +127,7 @@ mod tests {
     fn the_same_message_has_one_encoding_and_what_is_unknown_is_part_of_it() {
         let input = || method("/nodkey.registry.v1.RelyingPartyService/CreateRelyingParty").unwrap().input();
         let written = from_json(input(), br#"{"name": "Acme", "requestId": "1"}"#).unwrap();
-        // The other order, and a field at its default.
+        // The other order, and a field with its default value.
         let [request_id, name] = [&b"\x0a\x011"[..], b"\x12\x04Acme"];
         let otherwise: Bytes = [name, request_id, b"\x1a\x00"].concat().into();
         assert_eq!(canonical(input(), otherwise).unwrap(), canonical(input(), written.clone()).unwrap());

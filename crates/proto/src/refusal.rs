@@ -1,4 +1,4 @@
-//! Refusals as gRPC statuses: the kind becomes a code, reason and fields become `google.rpc` details.
+//! Refusals as gRPC statuses: the kind becomes a code; reason and fields become `google.rpc` details.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -6,17 +6,17 @@ use nodkey_kernel::error::{FieldViolation, Kind, retry_seconds};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-/// The domain of our reasons.
+/// The domain of our reasons in `ErrorInfo`.
 const DOMAIN: &str = "nodkey";
-/// Names the kind in the metadata of an `ErrorInfo`: codes are fewer than kinds.
+/// Metadata key of an `ErrorInfo` for the kind: there are fewer codes than kinds.
 pub const KIND: &str = "kind";
-/// Names the cause there.
+/// Metadata key of an `ErrorInfo` for the cause.
 pub const CAUSE: &str = "cause";
 
-/// After how long to try again what may soon work, where nobody knows better.
+/// Default retry delay for refusals that may soon pass.
 const SOON: Duration = Duration::from_secs(1);
 
-/// Makes the status of a refusal: of a reason, and of one of its causes where there are several.
+/// Builds the status of a refusal from a reason, and one of its causes where it has several.
 #[must_use]
 pub fn refusal(
     kind: Kind,

@@ -1,6 +1,6 @@
-//! The JSON view of a trusonafication, as `GET /api/v2/trusonafications/{id}` answers it and webhooks carry it.
+//! The JSON view of a trusonafication, as returned by `GET /api/v2/trusonafications/{id}` and carried by webhooks.
 //!
-//! Field names, nulls and spellings are those existing clients read: statuses are a closed set, absent values are `null`.
+//! Existing clients depend on the field names, nulls and spellings: statuses are a closed set, absent values are `null`.
 
 use nodkey_kernel::custom_fields::CustomFields;
 use serde::Serialize;
@@ -15,7 +15,7 @@ use crate::{
     trusonafication::v1::{self as pb, Status},
 };
 
-/// What answers.
+/// The only authenticator type.
 const MOBILE_APP: &str = "MOBILE_APP";
 
 /// A trusonafication.
@@ -34,33 +34,33 @@ pub struct Trusonafication {
     pub action: String,
     /// Shown on the phone.
     pub resource: String,
-    /// The device addressed, or the one that answered.
+    /// The target device, or the device that answered.
     #[schema(required)]
     pub device_identifier: Option<String>,
-    /// The user addressed, or the one bound to the device that answered.
+    /// The target user, or the user bound to the device that answered.
     #[schema(required)]
     pub user_identifier: Option<String>,
-    /// The secure QR code addressed.
+    /// The target secure QR code.
     #[schema(required)]
     pub trucode_id: Option<String>,
-    /// In an answer: the address that was asked by, absent otherwise. `user_identifier` says whom it is of.
+    /// In the response to a call: the email address that the request named, otherwise absent. `user_identifier` names its user.
     #[serde(skip_serializing_if = "Member::is_absent")]
     #[schema(value_type = Option<String>)]
     pub email: Member,
-    /// In an answer absent, likewise: what a client merges it into keeps its own.
+    /// Absent from the response to a call: a client that merges the response keeps its own value.
     #[serde(skip_serializing_if = "Member::is_absent")]
     #[schema(value_type = Option<String>)]
     pub trusona_id: Member,
-    /// Whether the phone shows and asks.
+    /// Whether the phone shows it and prompts the user.
     pub prompt: bool,
     /// Whether the person has to prove their presence.
     pub user_presence: bool,
-    /// Whether the person has to present their registered document.
+    /// Whether the person has to present their registered identity document.
     pub show_identity_document: bool,
-    /// To the letter as the backend gave them.
+    /// Character by character as the backend sent them.
     #[schema(value_type = Object)]
     pub custom_fields: CustomFields,
-    /// Where the result is posted.
+    /// The URL to which the result is posted.
     #[schema(required)]
     pub callback_url: Option<String>,
     /// Display name of the relying party.
@@ -85,15 +85,15 @@ pub struct Trusonafication {
     pub result: Option<TrusonaficationResult>,
 }
 
-/// A member that may be left out.
+/// A member that may be omitted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Member {
-    /// Is not there.
+    /// Omitted.
     Absent,
     /// Null.
     Null,
-    /// What it is.
+    /// A text.
     Text(String),
 }
 
@@ -104,14 +104,15 @@ impl Member {
 }
 
 impl Trusonafication {
-    /// The same as the answer to a call, which says no member that the caller did not: some clients write it over what they asked.
+    /// The same as the response to a call: members that the request did not have are omitted, because some clients merge the response into
+    /// their request.
     #[must_use]
     pub fn answering(self, email: Option<String>) -> Self {
         Self { email: email.map_or(Member::Absent, Member::Text), trusona_id: Member::Absent, ..self }
     }
 }
 
-/// The answer of the phone.
+/// The phone's response.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct TrusonaficationResult {
     /// UUID.
@@ -119,7 +120,7 @@ pub struct TrusonaficationResult {
     pub id: String,
     /// True for each of the three accepted statuses.
     pub is_accepted: bool,
-    /// What was proven: 1, 2 or 3; 0 when rejected.
+    /// The proven level: 1, 2 or 3; 0 when rejected.
     #[schema(minimum = 0, maximum = 3)]
     pub accepted_level: i32,
     /// The user bound to the device that answered.
@@ -131,7 +132,7 @@ pub struct TrusonaficationResult {
     pub reject_reason: Option<&'static str>,
 }
 
-/// Every status, for the description of the API.
+/// Every status, for the API description.
 #[must_use]
 pub fn statuses() -> Object {
     let all = (0..).map_while(|value| Status::try_from(value).ok()).filter(|it| *it != Status::Unspecified);
@@ -147,19 +148,19 @@ fn authenticators() -> Schema {
     OneOfBuilder::new().item(Object::with_type(Type::Null)).item(names([MOBILE_APP])).into()
 }
 
-/// A string that is one of a few.
+/// The schema of a string with a fixed set of values.
 #[must_use]
 pub fn names(names: impl IntoIterator<Item = &'static str>) -> Object {
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).build()
 }
 
-/// The JSON text of a trusonafication: to the letter what webhooks have as `data`, and what receipts have the hash of.
+/// The JSON text of a trusonafication. It is, character by character, the `data` of webhooks, and receipts contain its hash.
 pub fn text(t: &pb::Trusonafication) -> Result<Box<RawValue>, serde_json::Error> {
     serde_json::value::to_raw_value(&Trusonafication::from(t))
 }
 
-/// The same text as releases made it that spelled custom fields anew: with numbers as doubles, and without white space. What they signed and
-/// this release tells has the hash of it.
+/// The same text in the form of earlier releases, which wrote custom fields anew: numbers as doubles, and no white space. Results that they
+/// signed and this release delivers contain its hash.
 pub fn text_of_before(t: &pb::Trusonafication) -> Result<Box<RawValue>, serde_json::Error> {
     let respelled = |fields: &str| serde_json::from_str::<Map<String, Value>>(fields).and_then(|fields| serde_json::to_string(&fields));
     let custom_fields = respelled(&t.custom_fields_json).ok().and_then(|json| CustomFields::stored(&json)).unwrap_or_default();

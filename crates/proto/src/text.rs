@@ -1,44 +1,44 @@
-//! What the texts of requests may be: the `text` and `max_bytes` options of `proto/`, looked at in the bytes of a message before anything reads
-//! them. So no field of any method is forgotten, and nothing reaches a database that one of them takes and the other does not.
+//! Rules for the texts of requests: the `text` and `max_bytes` options of `proto/`, checked on the bytes of a message before anything reads
+//! them. This way no field of any method is missed, and no text reaches a database that one engine accepts and the other does not.
 
 use nodkey_kernel::error::FieldViolation;
 use prost::Message;
 
-/// The deepest that messages are nested; as deep as prost reads them.
+/// Maximum nesting of messages, the same as in prost.
 const MAX_DEPTH: u8 = 100;
 
-/// A message of a method: of a request it is known what its texts may be.
+/// A message of a method. For requests, the rules for its texts are known.
 pub trait Sent: Message + Default {
-    /// The fields that hold text; `None` for what is only answered.
+    /// The fields that contain text; `None` for messages that are only responses.
     const REQUEST: Option<&'static [Field]>;
 }
 
-/// What a text is made of. NUL is in none.
+/// The characters that a text may contain. NUL is never allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Text {
     /// No control characters.
     Line,
-    /// Tabs and line breaks, too.
+    /// Tabs and line breaks as well.
     Lines,
-    /// Other control characters, too.
+    /// Other control characters as well.
     Any,
 }
 
-/// What a field holds.
+/// The content of a field.
 #[derive(Clone, Copy, Debug)]
 pub enum Holds {
     /// Text.
     Text {
-        /// What of.
+        /// The characters it may contain.
         text: Text,
-        /// The most it has, in bytes.
+        /// Maximum length in bytes.
         max: u32,
     },
     /// A message, by its row in the table.
     Message(usize),
 }
 
-/// A field that holds text, however deep.
+/// A field that contains text, at any depth.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
     number: u64,
@@ -49,14 +49,14 @@ pub struct Field {
 
 include!(concat!(env!("OUT_DIR"), "/texts.rs"));
 
-/// Why a message is not taken.
+/// Why a message is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// It is none.
+    /// It is malformed.
     Malformed,
     /// A field has more levels of messages than are read.
     TooDeep(&'static str),
-    /// A text in it is not what it may be.
+    /// A text in it is not valid.
     Field(FieldViolation),
 }
 
@@ -69,14 +69,14 @@ fn walk(fields: &[Field], mut bytes: &[u8], depth: u8) -> Result<(), Fault> {
     if depth > MAX_DEPTH {
         return Err(Fault::TooDeep(""));
     }
-    // Elements of a list follow one another.
+    // Elements of a list are adjacent.
     let (mut last, mut index) = (0, 0);
     while !bytes.is_empty() {
         let (number, value) = take(&mut bytes).ok_or(Fault::Malformed)?;
         index = if number == last { index + 1 } else { 0 };
         last = number;
         let Some(field) = fields.iter().find(|field| field.number == number) else { continue };
-        // Of another type: prost says so.
+        // Of another type: prost reports it.
         let Some(value) = value else { continue };
         match field.holds {
             Holds::Text { text, max } => {
@@ -97,8 +97,8 @@ fn walk(fields: &[Field], mut bytes: &[u8], depth: u8) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Takes a field off the front: its number, and its bytes where it has a length. `None` for what is no field, and for groups, which nobody
-/// sends: what is not understood is not passed by.
+/// Takes a field off the front: its number, and its bytes where it is length-delimited. Returns `None` for malformed fields and for groups,
+/// which nobody sends: what is not understood is not skipped.
 fn take<'a>(bytes: &mut &'a [u8]) -> Option<(u64, Option<&'a [u8]>)> {
     let key = varint(bytes)?;
     let value = match key & 7 {
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn what_is_no_message_is_not_passed_by() {
         let fields = GetDeviceRequest::REQUEST.unwrap();
-        // A group before the text, an endless length, half a field, bytes that are no text, a field that nobody knows.
+        // A group before the text, an endless length, a partial field, bytes that are not UTF-8, an unknown field.
         let group = [&b"\x13\x14"[..], b"\x0a\x01\0"].concat();
         for malformed in [&group[..], b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", b"\x0a\x05ab", b"\x0a", b"\xff"] {
             assert_eq!(check(fields, malformed), Err(Fault::Malformed), "{malformed:?}");

@@ -1,10 +1,10 @@
-//! What every process of Nodkey does, by purpose: how a call travels (`call`, with switch 3), who calls (`identity`), what use cases are
-//! made of (`use_case`), and how a process is put together, served and stopped (`serving`). Each uses those before it, never one after it.
+//! What every process of Nodkey has in common, by purpose: how a call travels (`call`, with switch 3), who calls (`identity`), the building
+//! blocks of use cases (`use_case`), and how a process is assembled, served and stopped (`serving`). Each uses only those before it.
 //!
-//! A service is built, not started: [`Service::build`] turns a configuration and [`Deps`] into [`Parts`]. [`main`] runs one
-//! service as a process of its own; [`embedded`] runs all of them in one. There is no third way to wire anything.
+//! A service is built, not started: [`Service::build`] turns a configuration and [`Deps`] into [`Parts`]. [`main`] runs one service as a
+//! separate process; [`embedded`] runs all of them in one. There is no third way to wire anything.
 
-/// Connections wait by the thousand: what they have not touched of their buffers must cost nothing, and what is freed must go back.
+/// Thousands of connections wait: untouched parts of their buffers must cost no memory, and freed memory must be returned.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

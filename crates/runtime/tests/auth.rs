@@ -1,4 +1,4 @@
-//! Who gets through, and who does not.
+//! Which callers are admitted, and which are not.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
@@ -49,11 +49,12 @@ const SERVICE: &str = "/nodkey.registry.v1.SigningKeyService/Sign";
 const OPERATOR: &str = "/nodkey.registry.v1.RelyingPartyService/CreateRelyingParty";
 const PUBLIC: &str = "/nodkey.registry.v1.SigningKeyService/GetJwks";
 
-/// A registry that knows three credentials by the last digit of their id, tells of them to whom their holder calls, and counts who asks.
+/// A registry that knows three credentials by the last digit of their id, gives them to the services that their holders call, and counts
+/// the requests.
 #[derive(Clone)]
 struct Registry(RelyingPartyId, Arc<AtomicUsize>);
 
-/// Whether a token is by the secret that all have here.
+/// Whether a token was signed with the secret that all have here.
 fn proves(token: &str) -> bool {
     token::verify(token, "secret", "nodkey", Timestamp::from_seconds(NOW))
 }
@@ -100,8 +101,8 @@ impl CredentialService for Registry {
     }
 }
 
-/// Sessions of an auditor, an operator and an owner by the last digit of their id. Of the owner's it answers as a registry of the release
-/// before, which verifies no token.
+/// Sessions of an auditor, an operator and an owner, by the last digit of their id. For the owner's it behaves like a registry of the
+/// previous release, which verifies no token.
 struct Sessions;
 
 #[tonic::async_trait]
@@ -146,7 +147,7 @@ impl OperatorSessionService for Sessions {
     }
 }
 
-/// An audit log that can be full, and of a release before, which knows of no confirmations. Else everything is confirmed.
+/// An audit log that can be full, or from an earlier release that knows no confirmations. Otherwise everything is confirmed.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<(bool, Vec<AuditEntry>)>>, Arc<AtomicBool>);
 
@@ -196,7 +197,7 @@ impl World {
         Self::with(None)
     }
 
-    /// A deployment of before, if it has an internal key, has symmetric operator keys, too.
+    /// An older deployment, which has an internal key, has symmetric operator keys as well.
     fn with(internal_key: Option<&str>) -> Self {
         let clock = Clock::manual(Timestamp::from_seconds(NOW));
         let keys = ServiceKey::all(&Random::seeded(1));
@@ -214,7 +215,7 @@ impl World {
         let peers = Peers::new(ServiceName::Registry, &deployment, &clock, |_| Ok(channel.clone())).unwrap();
         let authenticator = Authenticator::new(deployment, peers.registry(), clock);
         let log = Log::default();
-        // Whoever reaches it is let through; the registry answers behind the same door.
+        // Anyone who reaches it is let through; the registry uses the same middleware.
         let known = Registry(relying_party, Arc::default());
         let registry = mount(Router::new(), CredentialServiceServer::new(known.clone()));
         let registry = mount(mount(registry, OperatorSessionServiceServer::new(Sessions)), AuditServiceServer::new(log.clone()));
@@ -258,16 +259,16 @@ fn service_key(name: ServiceName) -> ServiceKey {
 }
 
 fn operator_key(seed: u64) -> OperatorKey {
-    // None of the seeds of service keys.
+    // Differs from the seeds of service keys.
     OperatorKey::generate(&Random::seeded(100 + seed))
 }
 
-/// What the holder of an operator key signs for a service.
+/// A token that the holder of an operator key signs for a service.
 fn operator(key: &OperatorKey, aud: &str, exp: i64) -> String {
     format!("Bearer {}", key.sign(&Claims { aud: aud.into(), exp, iss: None, rp: None }))
 }
 
-/// What a service shows another.
+/// A token that a service shows another.
 fn service(name: ServiceName, to: ServiceName, exp: i64) -> String {
     service_for(name, to, exp, None)
 }
@@ -282,7 +283,7 @@ fn service_for(name: ServiceName, to: ServiceName, exp: i64, rp: Option<RelyingP
 async fn each_principal_reaches_its_own_methods_and_no_others() {
     let world = World::new();
     let backend = bearer(&credential(1), "secret", "nodkey", NOW + 30);
-    // Each role may do what those before it may.
+    // Each role includes the permissions of those before it.
     let roles = [Principal::Auditor, Principal::Operator, Principal::Owner];
     let operators = [
         (1, bearer(&session(1), "secret", "nodkey", NOW + 30)),
@@ -357,7 +358,7 @@ async fn a_service_is_nobody_else_and_its_token_is_for_one_other() {
     };
     let own = service_key(Trusonafication);
     let stranger = ServiceKey::generate(Trusonafication, &Random::seeded(2));
-    // HS256 with a public key as the secret, by its name: what takes any algorithm takes this.
+    // HS256 with a public key as the secret, under its name: a verifier that accepts any algorithm accepts this.
     let confused = bearer(own.kid(), &own.public().to_value().to_string(), "nodkey/registry", NOW + 30);
     for (what, token) in [
         ("expired", service(Trusonafication, Registry, NOW - 5)),
@@ -399,7 +400,7 @@ async fn a_wrong_proof_keeps_no_right_one_out_and_what_was_proven_once_lets_no_w
     for (token, expected) in [(&forged, Code::Unauthenticated), (&good, Code::Ok)] {
         assert_eq!((world.call(BACKEND, Some(token)).await, asked()), (expected, 2), "the registry is asked once");
     }
-    // At once: a right one is never answered what a wrong one was, and of many right ones one asks.
+    // Concurrently: a valid token never gets the response of an invalid one, and of many valid ones only one causes a request.
     let world = World::new();
     let tokens: Vec<_> = (0..64).map(|n| if n % 2 == 0 { &forged } else { &good }).collect();
     let answers = futures_util::future::join_all(tokens.iter().map(|token| world.call(BACKEND, Some(token)))).await;
@@ -436,7 +437,7 @@ async fn an_operator_key_and_its_successor_are_both_accepted_and_nothing_else_is
     }
     let public = known.public().to_value();
     let claims = Claims { aud: "nodkey/registry".into(), exp: NOW + 30, iss: None, rp: None };
-    // The same by the key of a service, which names the key of operators.
+    // The same, signed with a service's key, naming the operators' key.
     let by_service = jws::sign(OPERATOR_TYP, Some(known.kid()), None, &claims, &PrivateKey::generate(Algorithm::EdDsa, &Random::seeded(9)));
     let own_kid = service_key(ServiceName::Notification).sign(OPERATOR_TYP, &claims);
     for (what, token) in [
@@ -519,7 +520,7 @@ async fn what_a_registry_cannot_say_was_confirmed_is_not_done_and_the_operator_k
     assert_eq!(world.call(OPERATOR, Some(&owner)).await, Code::Ok, "what needs none goes on");
 }
 
-/// Methods and outcomes that are written down.
+/// The recorded methods and outcomes.
 fn noted(world: &World) -> Vec<(String, String, String)> {
     let entries = world.1.0.lock().unwrap().1.clone();
     entries.into_iter().map(|entry| (entry.method.rsplit('/').next().unwrap().to_owned(), entry.actor, entry.outcome)).collect()
@@ -549,7 +550,7 @@ async fn what_is_about_people_is_read_once_that_is_written_down_and_once_a_minut
     }
     let read = |method: &str| (method.to_owned(), "Ada".to_owned(), "READ".to_owned());
     assert_eq!(noted(&world), [read("ListBindings"), read("ListDevices")]);
-    // A backend's reads are its own.
+    // A backend's reads are its own data.
     let backend = bearer(&credential(1), "secret", "nodkey", NOW + 30);
     assert_eq!(world.call(bindings, Some(&backend)).await, Code::Ok);
     assert_eq!(noted(&world).len(), 2);

@@ -1,4 +1,4 @@
-//! Switch 3: a call is the same call, in this process and over HTTP/2.
+//! Switch 3: a call behaves the same in process and over HTTP/2.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
@@ -39,10 +39,10 @@ use nodkey_runtime::{
 };
 use tonic::{Request, Response, Status};
 
-/// Answers in ways that tell how the call arrived.
+/// Responses that show how the call arrived.
 struct Probe;
 
-/// Where the ways to other services are left.
+/// The channels to other services.
 static PEERS: OnceLock<Peers> = OnceLock::new();
 
 impl Service for Probe {
@@ -61,7 +61,7 @@ impl Service for Probe {
     }
 }
 
-/// The credential of a backend.
+/// Resolves a backend's credential.
 #[tonic::async_trait]
 impl CredentialService for Probe {
     async fn resolve_credential(
@@ -185,7 +185,7 @@ impl TrusonaficationService for Probe {
     }
 }
 
-/// The one that the gateway calls for by its own name.
+/// The relying party that the gateway calls for under its own identity.
 const PARTY: RelyingPartyId = RelyingPartyId::CONSOLE;
 
 fn deployment() -> Deployment {
@@ -217,7 +217,7 @@ async fn running() -> (Handle, tempfile::TempDir) {
     (Embedded::new(config).with::<Probe>(()).start().await.unwrap(), dir)
 }
 
-/// Makes two tests of each promise.
+/// Makes two tests of each guarantee, one per channel.
 macro_rules! on_both_channels {
     ($($name:ident),+ $(,)?) => {
         mod in_process {
@@ -263,7 +263,7 @@ async fn a_call_names_its_caller_and_whom_it_acts_for(peer: Peer) {
 
 async fn a_trace_goes_along(peer: Peer) {
     let channel = peer.acting_for(PARTY);
-    // In the trace of nothing, a call begins one; its calls belong to it.
+    // Outside a trace, a call begins one, and its own calls belong to it.
     let answer = TrusonaficationServiceClient::new(channel).get_trusonafication(ask("who")).await.unwrap().into_inner();
     assert!(answer.resource.starts_with("00-") && answer.resource.len() == 55, "{}", answer.resource);
 }
@@ -289,7 +289,7 @@ async fn a_stream_arrives_item_by_item(peer: Peer) {
     let mut client = TrusonaficationServiceClient::new(channel);
     let mut stream = client.watch_trusonafication(WatchTrusonaficationRequest::default()).await.unwrap().into_inner();
     for version in 1..=3 {
-        // The stream never ends: each item came by itself.
+        // The stream never ends, so each item arrived by itself.
         assert_eq!(stream.message().await.unwrap().unwrap().version, version);
     }
 }
@@ -302,7 +302,7 @@ async fn a_large_answer_arrives(peer: Peer) {
 
 async fn many_calls_run_at_once(peer: Peer) {
     let channel = peer.acting_for(PARTY);
-    // Held calls do not hold up others.
+    // Pending calls do not hold up others.
     let held: Vec<_> = (0..64)
         .map(|_| {
             let mut client = TrusonaficationServiceClient::new(channel.clone());

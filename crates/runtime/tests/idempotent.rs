@@ -1,4 +1,4 @@
-//! A request that comes again has one effect and one answer, on both engines.
+//! A repeated request has one effect and one response, on both engines.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -42,7 +42,7 @@ impl World {
         Answers { db: &self.db, vault: &self.vault, random: &self.random, clock: &self.clock }
     }
 
-    /// Writes a row, and answers with what is in it.
+    /// Writes a row, and responds with its contents.
     async fn attempt(&self) -> Result<Option<(Tx, Binding)>, Failure> {
         let mut tx = self.db.begin().await?;
         let id = self.random.token();
@@ -123,7 +123,7 @@ async fn an_answer_that_cannot_be_opened_any_more_is_an_error_and_nothing_is_don
 async fn what_the_same_request_did_a_moment_ago_is_no_reason_to_refuse_it(world: World) {
     let (request, other) = (request("r", "ada"), request("other", "ada"));
     let answer: Result<Binding, Failure> = once(request.as_ref(), &world.answers(), || async {
-        // Another with the same request is quicker, and what it does is in the way.
+        // A concurrent attempt of the same request is faster, and its effect conflicts.
         world.create(request.as_ref()).await.unwrap();
         Err(Failure::NotFound("device"))
     })

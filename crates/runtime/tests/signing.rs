@@ -1,4 +1,4 @@
-//! Keys of a service: none signs before its time, none is lost, whatever fails when, on both engines.
+//! Keys of a service: none signs before its time, and none is lost whatever fails and whenever, on both engines.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -31,13 +31,13 @@ const SCHEMA: Migrations = Migrations {
     sqlite: &[Migration { version: 1000, name: "keys", sql: SQLITE }],
 };
 
-/// Publishes as the registry does, unless it is away.
+/// Publishes like the registry, unless it is unreachable.
 #[derive(Clone, Debug)]
 struct Registry {
     clock: Clock,
     published: Arc<Mutex<BTreeMap<String, Timestamp>>>,
     away: Arc<Mutex<bool>>,
-    /// Another service signs these, as after an upgrade.
+    /// Another service signs in its place, as after an upgrade.
     another_signs: bool,
 }
 
@@ -54,7 +54,7 @@ impl Publish for Registry {
     }
 }
 
-/// A service, of which there may be replicas.
+/// A service, which may have replicas.
 struct World {
     db: Db,
     clock: Clock,
@@ -147,7 +147,7 @@ async fn a_successor_signs_when_its_time_has_come_and_not_before(world: World) {
     world.clock.advance(LEAD.saturating_sub(Duration::from_micros(1)));
     assert_eq!((kid(&one).await, kid(&other).await), (first.clone(), first), "it is not published long enough");
     world.clock.advance(Duration::from_micros(1));
-    // Nobody has to read again: the clock says so.
+    // No replica has to read again: the clock decides.
     assert_eq!((kid(&one).await, kid(&other).await), (second.clone(), second.clone()));
     assert_eq!(world.private_halves().await, 2);
     one.keep().await.unwrap();
@@ -182,7 +182,7 @@ async fn while_the_publisher_is_away_the_key_before_signs_on(world: World) {
     world.clock.advance(LEAD * 2);
     assert_eq!((kid(&keys).await, kid(&world.replica(2)).await), (first.clone(), first.clone()));
     world.away(false);
-    // What was made is used, unless something else is asked for.
+    // An unpublished key is used, unless another kind is requested.
     let second = rotate(&keys, Algorithm::Es256, false).await.unwrap();
     assert_eq!((world.rows().await, kid(&keys).await), (2, first));
     world.clock.advance(LEAD);

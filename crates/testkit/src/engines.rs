@@ -1,7 +1,7 @@
-//! One test, both engines.
+//! One test for both engines.
 
-/// Makes two tests of each function, one on SQLite and one on PostgreSQL, with a database of its own. `$setup` makes of the
-/// [`TestDatabase`](crate::TestDatabase) what the functions are given.
+/// Makes two tests of each function, one on SQLite and one on PostgreSQL, each with its own database. `$setup` turns the
+/// [`TestDatabase`](crate::TestDatabase) into the argument of the functions.
 #[macro_export]
 macro_rules! on_both_engines {
     ($setup:expr => $($name:ident,)+) => {

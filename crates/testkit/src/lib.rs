@@ -1,7 +1,7 @@
-//! Databases and bus prefixes of a test's own, on real servers; servers of its own; and a network that fails on demand.
+//! Test isolation: databases and bus prefixes of a test's own on real servers, private servers, and a network that fails on demand.
 //!
-//! The servers are those `scripts/with-servers` starts and names in the environment. Without them a test fails and says so:
-//! a test that silently skips reads as green.
+//! `scripts/with-servers` starts the servers and names them in the environment. Without them a test fails with a message, because a
+//! silently skipped test looks as if it had passed.
 
 mod engines;
 pub mod plans;
@@ -19,7 +19,7 @@ use std::{
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tempfile::TempDir;
 
-/// A database of the test's own, empty.
+/// An empty database for one test.
 #[derive(Debug)]
 pub struct TestDatabase {
     url: String,
@@ -28,20 +28,20 @@ pub struct TestDatabase {
 }
 
 impl TestDatabase {
-    /// A fresh SQLite file, removed at the end.
+    /// Creates a SQLite file, which is removed at the end.
     ///
     /// # Panics
-    /// Without a folder for temporary files.
+    /// If there is no folder for temporary files.
     #[must_use]
     pub fn sqlite() -> Self {
         let dir = tempfile::tempdir().expect("a folder for temporary files");
         Self { url: format!("sqlite:{}", dir.path().join("test.db").display()), _dir: Some(dir) }
     }
 
-    /// A fresh database on the PostgreSQL server of the test run; it goes when the server goes.
+    /// Creates a database on the PostgreSQL server of the test run. It is removed together with the server.
     ///
     /// # Panics
-    /// Without that server.
+    /// If there is no such server.
     pub async fn postgres() -> Self {
         let server = postgres_url();
         let name = unique_prefix();
@@ -50,10 +50,10 @@ impl TestDatabase {
         Self { url: format!("{base}/{name}"), _dir: None }
     }
 
-    /// The database of a service as an installation left it that was made before: of SQLite, a copy of the file.
+    /// The SQLite database of a service as an earlier installation left it: a copy of its file.
     ///
     /// # Panics
-    /// Without the data of that installation.
+    /// If the data of that installation is missing.
     #[must_use]
     pub fn sqlite_of(service: &str) -> Self {
         let fresh = Self::sqlite();
@@ -62,10 +62,10 @@ impl TestDatabase {
         fresh
     }
 
-    /// The same of PostgreSQL, restored from a dump.
+    /// The PostgreSQL database of a service as an earlier installation left it, restored from a dump.
     ///
     /// # Panics
-    /// Without the server of the test run, or the data of that installation.
+    /// If the server of the test run or the data of that installation is missing.
     pub async fn postgres_of(service: &str) -> Self {
         let fresh = Self::postgres().await;
         let dump = std::fs::read_to_string(installation().join(format!("postgres/{service}.sql"))).expect("the data of an installation");
@@ -74,26 +74,26 @@ impl TestDatabase {
         fresh
     }
 
-    /// Where it is.
+    /// URL of the database.
     #[must_use]
     pub fn url(&self) -> String {
         self.url.clone()
     }
 }
 
-/// The PostgreSQL server of the test run, as superuser.
+/// URL of the PostgreSQL server of the test run, as superuser.
 ///
 /// # Panics
-/// Without one.
+/// If there is none.
 #[must_use]
 pub fn postgres_url() -> String {
     environment("NODKEY_TEST_POSTGRES_URL")
 }
 
-/// Runs statements on PostgreSQL, each by itself.
+/// Runs statements on PostgreSQL, each in its own transaction.
 ///
 /// # Panics
-/// When the server refuses one, or is away.
+/// If the server refuses one, or is unreachable.
 pub async fn execute(url: &str, statements: &[&str]) {
     let mut connection = PgConnection::connect(url).await.expect("PostgreSQL answers");
     for statement in statements {
@@ -103,10 +103,10 @@ pub async fn execute(url: &str, statements: &[&str]) {
     connection.close().await.expect("PostgreSQL answers");
 }
 
-/// What a query for one number on PostgreSQL gives.
+/// The result of a query for one number on PostgreSQL.
 ///
 /// # Panics
-/// When the server refuses it, or is away.
+/// If the server refuses it, or is unreachable.
 pub async fn number(url: &str, query: &str) -> i64 {
     let mut connection = PgConnection::connect(url).await.expect("PostgreSQL answers");
     let number = sqlx::query_scalar(sqlx::AssertSqlSafe(query.to_owned())).fetch_one(&mut connection).await;
@@ -122,7 +122,7 @@ impl Held {
     /// Runs a statement in a transaction on PostgreSQL, and leaves it open.
     ///
     /// # Panics
-    /// When the server refuses it, or is away.
+    /// If the server refuses it, or is unreachable.
     pub async fn by(url: &str, statement: &str) -> Self {
         let mut connection = PgConnection::connect(url).await.expect("PostgreSQL answers");
         for statement in ["BEGIN", statement] {
@@ -132,10 +132,10 @@ impl Held {
         Self(connection)
     }
 
-    /// Ends it; nothing of it stays.
+    /// Rolls the transaction back.
     ///
     /// # Panics
-    /// When the server is away.
+    /// If the server is unreachable.
     pub async fn release(self) {
         self.0.close().await.expect("PostgreSQL answers");
     }
@@ -145,25 +145,25 @@ fn installation() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/installation")
 }
 
-/// The nats-server of the test run.
+/// URL of the nats-server of the test run.
 ///
 /// # Panics
-/// Without one.
+/// If there is none.
 #[must_use]
 pub fn nats_url() -> String {
     environment("NODKEY_TEST_NATS_URL")
 }
 
-/// Where the nats-server of the test run is looked into: `/varz`, `/jsz`.
+/// Monitoring URL of the nats-server of the test run: `/varz`, `/jsz`.
 ///
 /// # Panics
-/// Without one.
+/// If there is none.
 #[must_use]
 pub fn nats_monitor_url() -> String {
     environment("NODKEY_TEST_NATS_MONITOR_URL")
 }
 
-/// A name no other test uses: lower-case letters, digits, underscores.
+/// A name that no other test uses: lower-case letters, digits, underscores.
 #[must_use]
 pub fn unique_prefix() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);

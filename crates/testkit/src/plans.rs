@@ -1,14 +1,14 @@
-//! How each engine would run the statements of a store: none may look through a table that grows.
+//! How each engine would run the statements of a store: none may scan a table that grows.
 //!
-//! PostgreSQL tells which statements a connection keeps prepared; a test that runs every function of a store over one connection has them
-//! all. It plans them once and for all, as it does after the fifth execution, whatever the arguments. There is one text for both engines,
-//! so SQLite is asked about the same ones.
+//! PostgreSQL reports the statements that a connection keeps prepared, so a test that runs every function of a store over one connection
+//! finds them all. They are planned with generic plans, as PostgreSQL does after the fifth execution, whatever the arguments. Both engines
+//! use the same text, so SQLite is checked with the same statements.
 
 use std::{collections::BTreeSet, fmt, fs, path::Path};
 
 use nodkey_db::Db;
 
-/// A statement that was prepared.
+/// A prepared statement.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Statement {
     /// The text.
@@ -32,20 +32,20 @@ impl fmt::Display for Plan {
 }
 
 impl Plan {
-    /// Tells whether any line says so.
+    /// Whether any line of the plan contains `what`.
     #[must_use]
     pub fn says(&self, what: &str) -> bool {
         self.lines.iter().any(|line| line.contains(what))
     }
 
-    /// The columns whose value PostgreSQL looks for in indexes.
+    /// The columns that PostgreSQL looks up in indexes.
     fn looked_for(&self) -> BTreeSet<&str> {
         let conditions = self.lines.iter().filter_map(|line| Some(line.split_once("Index Cond: ")?.1));
         let equal = conditions.flat_map(|condition| condition.split(" = ").collect::<Vec<_>>().into_iter().rev().skip(1));
         equal.filter_map(|before| Some(before.rsplit_once('(')?.1)).filter(|column| words(column).eq([*column])).collect()
     }
 
-    /// Returns the line that looks through all of one of these tables, or of one of their indexes.
+    /// Returns the line that scans one of these tables, or one of their indexes, as a whole.
     #[must_use]
     pub fn looks_through(&self, tables: &[&str]) -> Option<&str> {
         let of_postgres = |(index, line): (usize, &String)| {
@@ -59,14 +59,14 @@ impl Plan {
     }
 }
 
-/// How many rows small tables are filled with.
+/// Numbers of rows in small tables.
 const SMALL: [u64; 4] = [0, 10, 30, 100];
 
-/// Plans statements on PostgreSQL while tables are empty, small, and full, and returns all the plans. A plan is kept, so whenever it is made
-/// it has to be good for full tables: nobody analyzes them in between, since plans are made anew when statistics are.
+/// Plans statements on PostgreSQL while tables are empty, small, and full, and returns all the plans. A plan is kept, so it must be good
+/// for full tables whenever it was made. Nothing analyzes the tables in between, since new statistics lead to new plans.
 ///
 /// # Panics
-/// When a statement on small tables does not look in an index for all that it looks for on full ones.
+/// If a statement on small tables does not look up in an index everything that it looks up on full ones.
 pub async fn at_every_size(db: &Db, tables: &[&str], statements: &BTreeSet<Statement>, many: u64, insert: impl AsyncFn(u64)) -> Vec<Plan> {
     for table in tables {
         run(db, format!("ALTER TABLE {table} SET (autovacuum_enabled = false)").leak()).await;
@@ -92,10 +92,11 @@ fn words(line: &str) -> impl Iterator<Item = &str> {
     line.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty())
 }
 
-/// Adds the statements on these tables that the one connection of a PostgreSQL database keeps prepared. It keeps a hundred or so: ask in between.
+/// Adds the statements on these tables that the one connection of a PostgreSQL database keeps prepared. It keeps about a hundred: call this
+/// in between.
 ///
 /// # Panics
-/// When the database does not answer.
+/// If the database does not answer.
 pub async fn collect(db: &Db, tables: &[&str], statements: &mut BTreeSet<Statement>) {
     let sql = "SELECT statement, array_to_string(parameter_types, '/') AS types FROM pg_prepared_statements WHERE NOT from_sql";
     for row in run(db, sql).await {
@@ -108,10 +109,10 @@ pub async fn collect(db: &Db, tables: &[&str], statements: &mut BTreeSet<Stateme
     }
 }
 
-/// Has PostgreSQL look at what its tables hold.
+/// Runs ANALYZE on PostgreSQL.
 ///
 /// # Panics
-/// When the database does not answer.
+/// If the database does not answer.
 pub async fn analyze(db: &Db) {
     run(db, "ANALYZE").await;
 }
@@ -119,7 +120,7 @@ pub async fn analyze(db: &Db) {
 /// Plans statements on PostgreSQL.
 ///
 /// # Panics
-/// When the database does not answer, or has more than one connection.
+/// If the database does not answer, or has more than one connection.
 pub async fn of_postgres(db: &Db, statements: &BTreeSet<Statement>) -> Vec<Plan> {
     run(db, "SET plan_cache_mode = force_generic_plan").await;
     let mut plans = Vec::new();
@@ -138,7 +139,7 @@ pub async fn of_postgres(db: &Db, statements: &BTreeSet<Statement>) -> Vec<Plan>
 /// Plans the same statements on SQLite.
 ///
 /// # Panics
-/// When the database does not answer.
+/// If the database does not answer.
 pub async fn of_sqlite(db: &Db, statements: &BTreeSet<Statement>) -> Vec<Plan> {
     let mut plans = Vec::new();
     for Statement { text, types } in statements {
@@ -158,7 +159,7 @@ async fn run(db: &Db, sql: &'static str) -> Vec<nodkey_db::Row> {
 /// Returns the names of the public functions below `folder` that run statements.
 ///
 /// # Panics
-/// Without that folder.
+/// If the folder is missing.
 #[must_use]
 pub fn functions(folder: &Path) -> Vec<String> {
     let mut names = Vec::new();

@@ -1,4 +1,4 @@
-//! Servers of a test's own, for what would disturb others: stopping, filling, starving them.
+//! Private servers for tests that would disturb others by stopping, filling or starving them.
 
 use std::{
     ffi::OsStr,
@@ -14,46 +14,46 @@ use tempfile::TempDir;
 
 use crate::{environment, execute};
 
-/// How long a server may take to start.
+/// Maximum duration of a server's start.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How often it is looked at meanwhile.
+/// Interval at which to check on it meanwhile.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// A PostgreSQL server of the test's own. It ends with it.
+/// A PostgreSQL server for one test. It ends with the test.
 #[derive(Debug)]
 pub struct TestPostgres {
     bin: PathBuf,
     dir: TempDir,
     address: SocketAddr,
     server: Mutex<Option<Child>>,
-    /// The most that its tables may take.
+    /// Size limit of its tables.
     room: Option<&'static str>,
 }
 
 impl TestPostgres {
-    /// Starts one.
+    /// Starts a server.
     ///
     /// # Panics
-    /// Without the programs of PostgreSQL.
+    /// If the programs of PostgreSQL are missing.
     #[must_use]
     pub fn start() -> Self {
         Self::start_with(&[])
     }
 
-    /// Starts one with these settings of `postgresql.conf`.
+    /// Starts a server with these settings of `postgresql.conf`.
     ///
     /// # Panics
-    /// Without the programs of PostgreSQL.
+    /// If the programs of PostgreSQL are missing.
     #[must_use]
     pub fn start_with(settings: &[(&str, &str)]) -> Self {
         Self::begin(settings, None)
     }
 
-    /// Starts one whose tables and indexes lie on a file system of their own, of this size; all else, the WAL included, does not. A disk
-    /// without room for the WAL stops the server, one without room for tables refuses statements.
+    /// Starts a server whose tables and indexes are on a separate file system of this size. Everything else, including the WAL, is not: a
+    /// full disk stops the server if it holds the WAL, whereas a full disk that holds only tables makes it refuse statements.
     ///
     /// # Panics
-    /// Without the programs of PostgreSQL, or where nobody may mount a file system in a namespace of their own.
+    /// If the programs of PostgreSQL are missing, or the system does not permit mounting a file system in a namespace.
     pub async fn start_on(room: &'static str) -> Self {
         let server = Self::begin(&[("default_tablespace", "small"), ("autovacuum", "off")], Some(room));
         let location = server.tables().display().to_string();
@@ -80,7 +80,7 @@ impl TestPostgres {
         server
     }
 
-    /// Where it listens.
+    /// Address on which it listens.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
@@ -95,60 +95,60 @@ impl TestPostgres {
     /// Runs a statement in one of its databases, as superuser.
     ///
     /// # Panics
-    /// When the server refuses it.
+    /// If the server refuses it.
     pub async fn execute(&self, database: &str, statement: &str) {
         execute(&self.url(database), &[statement]).await;
     }
 
-    /// Fills the file system of its tables, of one that [`TestPostgres::start_on`] started.
+    /// Fills the file system of the tables. For a server that [`TestPostgres::start_on`] started.
     ///
     /// # Panics
-    /// When it does not run.
+    /// If the server is not running.
     pub fn fill(&self) {
         let filled = as_postgres("sh").args(["-c", r#"cat /dev/zero >"$1""#, "sh"]).arg(self.filler()).stderr(Stdio::null()).status();
         assert!(!filled.expect("a shell").success(), "it ends when there is no room");
     }
 
-    /// Takes away what [`TestPostgres::fill`] wrote.
+    /// Removes what [`TestPostgres::fill`] wrote.
     ///
     /// # Panics
-    /// When it wrote nothing.
+    /// If nothing was written.
     pub fn make_room(&self) {
         run(as_postgres("rm").arg(self.filler()));
     }
 
-    /// On the file system of the tables, as it is seen from here.
+    /// A path on the file system of the tables, as seen from this process.
     fn filler(&self) -> PathBuf {
         let state = std::fs::read_to_string(self.data().join("postmaster.pid")).expect("it runs");
         let pid = state.lines().next().expect("its first line is the process");
         Path::new("/proc").join(pid).join("root").join(self.tables().strip_prefix("/").expect("an absolute path")).join("filler")
     }
 
-    /// Stops it at once, as a power cut would: what was not committed is gone, connections are closed without a word.
+    /// Kills the server immediately, as a power cut would: uncommitted changes are lost, and connections are closed without a message.
     ///
     /// # Panics
-    /// When it does not run.
+    /// If the server is not running.
     pub fn stop(&self) {
         let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner).take().expect("it runs");
         run(self.program("pg_ctl").args(["-m", "immediate", "-w", "stop", "-D"]).arg(self.data()));
         server.wait().expect("a child of ours");
     }
 
-    /// Starts it again after [`TestPostgres::stop`], at the same address, with these settings in addition.
+    /// Starts the server again after [`TestPostgres::stop`], at the same address, with these additional settings.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If it does not start.
     pub fn restart(&self, settings: &[(&str, &str)]) {
         let mut command = self.server_program();
         command.arg("-D").arg(self.data()).args(["-p", &self.address.port().to_string(), "-h", "127.0.0.1", "-k", ""]);
-        // Killing processes is what is tested here, not cutting the power of a machine.
+        // The tests kill processes, they do not cut the power of a machine.
         for (name, value) in [("fsync", "off"), ("shared_buffers", "16MB")].iter().chain(settings) {
             command.arg("-c").arg(format!("{name}={value}"));
         }
         let log = std::fs::File::options().create(true).append(true).open(self.dir.path().join("log")).expect("a log file");
         let child = command.stderr(log).stdout(Stdio::null()).spawn().expect("PostgreSQL starts");
         *self.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
-        // Its last line says how far the server is.
+        // Its last line reports the server's state.
         let state = self.data().join("postmaster.pid");
         wait("PostgreSQL", || std::fs::read_to_string(&state).is_ok_and(|text| text.trim_end().ends_with("ready")));
     }
@@ -165,11 +165,11 @@ impl TestPostgres {
         as_postgres(self.bin.join(name))
     }
 
-    /// The server; its tables' file system is mounted for it alone, and goes with it.
+    /// The server's command. The file system of its tables is mounted for the server alone, and disappears with it.
     fn server_program(&self) -> Command {
         let program = self.bin.join("postgres");
         let Some(room) = self.room else { return as_postgres(program) };
-        // Whoever mounts is root in the namespace, and PostgreSQL must not be.
+        // The process that mounts is root in the namespace, and PostgreSQL must not be.
         let script = r#"mount -t tmpfs -o size="$1",mode=0700 tmpfs "$2" && shift 2 && exec unshare --map-user=1 --map-group=1 "$@""#;
         let mut command = as_postgres("unshare");
         command.args(["--map-root-user", "--mount", "sh", "-c", script, "sh", room]).arg(self.tables()).arg(program);
@@ -177,7 +177,7 @@ impl TestPostgres {
     }
 }
 
-/// A command that runs as PostgreSQL does, which refuses to run as root.
+/// A command with the user that PostgreSQL runs as: PostgreSQL refuses to run as root.
 fn as_postgres(program: impl AsRef<OsStr>) -> Command {
     let mut command = if is_root() {
         let mut command = Command::new("runuser");
@@ -199,7 +199,7 @@ impl Drop for TestPostgres {
     }
 }
 
-/// A nats-server of the test's own, with the settings of `deploy/nats.conf`. It ends with it.
+/// A nats-server for one test, with the settings of `deploy/nats.conf`. It ends with the test.
 #[derive(Debug)]
 pub struct TestNats {
     dir: TempDir,
@@ -208,19 +208,19 @@ pub struct TestNats {
 }
 
 impl TestNats {
-    /// Starts one without users.
+    /// Starts a server without users.
     ///
     /// # Panics
-    /// Without a nats-server that is recent enough.
+    /// If there is no sufficiently recent nats-server.
     #[must_use]
     pub fn start() -> Self {
         Self::start_with("")
     }
 
-    /// Starts one with users: what `nodkey keys init` writes.
+    /// Starts a server with users, as written by `nodkey keys init`.
     ///
     /// # Panics
-    /// Without a nats-server that is recent enough.
+    /// If there is no sufficiently recent nats-server.
     #[must_use]
     pub fn start_with(users: &str) -> Self {
         let dir = tempfile::tempdir().expect("a folder for temporary files");
@@ -236,7 +236,7 @@ impl TestNats {
         server
     }
 
-    /// Where it listens.
+    /// Address on which it listens.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
@@ -248,20 +248,20 @@ impl TestNats {
         format!("nats://{}", self.address)
     }
 
-    /// Kills it.
+    /// Kills the server.
     ///
     /// # Panics
-    /// When it does not run.
+    /// If the server is not running.
     pub fn stop(&self) {
         let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner).take().expect("it runs");
         server.kill().expect("a child of ours");
         server.wait().expect("a child of ours");
     }
 
-    /// Starts it again after [`TestNats::stop`], at the same address, with what it has stored.
+    /// Starts the server again after [`TestNats::stop`], at the same address, with the data it has stored.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If it does not start.
     pub fn restart(&self) {
         let child = Command::new(environment("NODKEY_TEST_NATS_SERVER"))
             .arg("-c")

@@ -21,21 +21,21 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// How many chunks may be on their way in each direction of a connection.
+/// Maximum number of chunks in flight in each direction of a connection.
 const IN_FLIGHT: usize = 64;
-/// How much is read at once.
+/// Maximum number of bytes per read.
 const CHUNK: usize = 16 << 10;
 
-/// Which way bytes go.
+/// Direction in which bytes flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// From whoever connected to the target.
+    /// From the client to the target.
     ToTarget,
-    /// From the target to whoever connected.
+    /// From the target to the client.
     FromTarget,
 }
 
-/// What happens to bytes that go one way.
+/// What happens to bytes in one direction.
 #[derive(Clone, Copy, Debug, Default)]
 struct Way {
     paused: bool,
@@ -64,14 +64,14 @@ impl Faults {
     }
 }
 
-/// A TCP proxy on a free port of 127.0.0.1. Without faults it forwards, and spreads connections over its targets in turn.
+/// A TCP proxy on a free port of 127.0.0.1. Without faults it forwards, and distributes connections over its targets in turn.
 ///
-/// It lives until it is dropped; then every connection through it ends.
+/// When it is dropped, every connection through it ends.
 #[derive(Debug)]
 pub struct Proxy {
     shared: Arc<Shared>,
     accepting: Mutex<Option<JoinHandle<()>>>,
-    /// Bound and never listening: keeps the port while new connections are refused.
+    /// Bound but never listening: reserves the port while new connections are refused.
     _port: TcpSocket,
     _stop: DropGuard,
 }
@@ -82,18 +82,18 @@ struct Shared {
     targets: Mutex<Vec<SocketAddr>>,
     next: AtomicUsize,
     faults: Mutex<Arc<watch::Sender<Faults>>>,
-    /// Of connections that are stranded; kept, so that they stay so.
+    /// Fault switches of stranded connections, kept so that they stay stranded.
     stranded: Mutex<Vec<Arc<watch::Sender<Faults>>>>,
-    /// Cancelled to cut the connections of now; replaced for those that come.
+    /// Canceled to cut the current connections; replaced for new ones.
     connections: Mutex<CancellationToken>,
     stop: CancellationToken,
 }
 
 impl Proxy {
-    /// Starts one in front of these targets. A target that refuses is skipped.
+    /// Starts a proxy in front of these targets. A target that refuses a connection is skipped.
     ///
     /// # Panics
-    /// Outside a runtime, or without a free port.
+    /// If called outside a runtime, or without a free port.
     #[must_use]
     pub fn start(targets: impl Into<Vec<SocketAddr>>) -> Self {
         let port = socket(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
@@ -113,29 +113,29 @@ impl Proxy {
         proxy
     }
 
-    /// Where to connect instead of to the target.
+    /// The address to connect to instead of the target's.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.shared.address
     }
 
-    /// Sends connections that are made from now on to these targets.
+    /// Directs new connections to these targets.
     pub fn set_targets(&self, targets: impl Into<Vec<SocketAddr>>) {
         *lock(&self.shared.targets) = targets.into();
     }
 
-    /// Ends every connection abruptly, on both sides. New ones are accepted.
+    /// Aborts every connection on both sides. New connections are accepted.
     pub fn cut(&self) {
         let fresh = self.shared.stop.child_token();
         std::mem::replace(&mut *lock(&self.shared.connections), fresh).cancel();
     }
 
-    /// Refuses new connections, as a port nobody listens on does. Those there are stay.
+    /// Refuses new connections, like a port that nobody listens on. Existing connections stay open.
     pub async fn refuse(&self) {
         let accepting = lock(&self.accepting).take();
         if let Some(accepting) = accepting {
             accepting.abort();
-            // The listener is gone once the task is.
+            // The listener is closed once the task has ended.
             let _ = accepting.await;
         }
     }
@@ -143,7 +143,7 @@ impl Proxy {
     /// Accepts connections again after [`Proxy::refuse`].
     ///
     /// # Panics
-    /// Outside a runtime.
+    /// If called outside a runtime.
     pub fn accept(&self) {
         lock(&self.accepting).get_or_insert_with(|| {
             let listener = socket(self.shared.address).listen(1024).expect("the port is kept");
@@ -151,38 +151,38 @@ impl Proxy {
         });
     }
 
-    /// Forwards nothing in this direction, not even that a side has closed. In both directions: a half-open connection, as
-    /// when the other machine lost its power; new connections are accepted and stay silent.
+    /// Forwards nothing in this direction, not even that a side has closed. In both directions this makes a half-open connection, as when
+    /// the other machine lost its power. New connections are accepted and stay silent.
     pub fn pause(&self, direction: Direction) {
         lock(&self.shared.faults).send_modify(|faults| faults.way_mut(direction).paused = true);
     }
 
-    /// Forwards nothing, in either direction.
+    /// Forwards nothing in either direction.
     pub fn pause_both(&self) {
         self.pause(Direction::ToTarget);
         self.pause(Direction::FromTarget);
     }
 
-    /// Leaves the connections of now open and silent for ever, as when the other machine was replaced. New ones work.
+    /// Leaves the current connections open and silent forever, as when the other machine was replaced. New connections work.
     pub fn strand(&self) {
         self.pause_both();
         let left = std::mem::take(&mut *lock(&self.shared.faults));
         lock(&self.shared.stranded).push(left);
     }
 
-    /// Delivers what arrives from now on this much later; order stays.
+    /// Delays what arrives from now on by this much, in order.
     pub fn delay(&self, direction: Direction, delay: Duration) {
         lock(&self.shared.faults).send_modify(|faults| faults.way_mut(direction).delay = delay);
     }
 
-    /// Forwards everything again, without delay. Connections that were cut or stranded stay so.
+    /// Forwards everything again, without delay. Connections that were cut or stranded stay that way.
     pub fn heal(&self) {
         lock(&self.shared.faults).send_replace(Faults::default());
         self.accept();
     }
 }
 
-/// Of a port that is taken again while it is kept.
+/// A socket for a port that is bound again while it is reserved.
 fn socket(address: SocketAddr) -> TcpSocket {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_reuseaddr(true).expect("an option of every Unix");
@@ -225,15 +225,15 @@ impl Shared {
     }
 }
 
-/// Makes closing it a reset, as a dead process or a broken network would.
+/// Turns closing the connection into a reset, as after a crashed process or a network failure.
 fn reset(stream: &TcpStream) {
-    // Fails only on a socket that has failed already.
+    // Fails only on a socket that has already failed.
     let _ = stream.set_zero_linger();
 }
 
 async fn forward(client: TcpStream, target: TcpStream, faults: &watch::Sender<Faults>, cut: &CancellationToken) {
     for stream in [&client, &target] {
-        // Latency is what this is about; one that has failed fails again below.
+        // This only reduces latency; a failed socket fails again below.
         let _ = stream.set_nodelay(true);
     }
     let (mut from_client, mut to_client) = client.into_split();
@@ -247,13 +247,13 @@ async fn forward(client: TcpStream, target: TcpStream, faults: &watch::Sender<Fa
     if !matches!(cut.run_until_cancelled(both).await, Some(Ok(_))) {
         reset(from_client.as_ref());
         reset(from_target.as_ref());
-        // Dropped, they would say goodbye first.
+        // Dropping them would send a regular close first.
         to_client.forget();
         to_target.forget();
     }
 }
 
-/// Forwards one direction until its end.
+/// Forwards one direction until it ends.
 async fn pump(
     from: &mut OwnedReadHalf,
     to: &mut OwnedWriteHalf,
@@ -274,7 +274,7 @@ async fn pump(
                 }
             };
             let due = Instant::now() + read_faults.borrow().way(direction).delay;
-            // Nobody takes it: the other half has failed, and says why.
+            // Nobody receives it: the other half has failed, and reports why.
             if length == 0 || sender.send((due, chunk[..length].to_vec())).await.is_err() {
                 return Ok(());
             }

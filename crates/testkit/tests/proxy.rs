@@ -1,4 +1,4 @@
-//! What the proxy promises to tests that stand on it.
+//! Guarantees of the proxy that other tests rely on.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{io::ErrorKind, net::SocketAddr, time::Duration};
@@ -10,12 +10,12 @@ use tokio::{
     time::Instant,
 };
 
-/// Longer than anything takes on one machine.
+/// Longer than any operation takes on one machine.
 const LONG: Duration = Duration::from_secs(10);
-/// Long enough that what is forwarded at all has arrived.
+/// Long enough for anything forwarded to arrive.
 const SHORT: Duration = Duration::from_millis(100);
 
-/// Answers each byte with a byte of its own.
+/// Answers each byte with its own byte.
 async fn target(name: u8) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -66,7 +66,7 @@ async fn much_is_forwarded_whole_and_the_end_of_it_too() {
     let ((), read) = tokio::join!(send, server.read_to_end(&mut received));
     read.unwrap();
     assert!(received == all);
-    // One side has closed, the other may go on.
+    // One side has closed; the other may continue.
     server.write_all(b"done").await.unwrap();
     drop(server);
     let mut answer = String::new();
@@ -129,7 +129,7 @@ async fn a_paused_connection_stays_open_and_delivers_everything_later() {
     assert!(is_silent(&mut client).await && is_silent(&mut server).await);
     proxy.heal();
     assert_eq!((client.read_u8().await.unwrap(), server.read_u8().await.unwrap()), (b'y', b'x'));
-    // That a side is gone is not forwarded either: this is what half-open means.
+    // The end of a side is not forwarded either: this is what half-open means.
     proxy.pause(Direction::ToTarget);
     drop(client);
     assert!(is_silent(&mut server).await);
@@ -156,7 +156,7 @@ async fn one_direction_is_paused_without_the_other() {
     proxy.pause(Direction::FromTarget);
     stream.write_u8(0).await.unwrap();
     assert!(is_silent(&mut stream).await);
-    // A connection that is cut while it is paused ends all the same.
+    // A connection that is cut while it is paused ends nevertheless.
     proxy.cut();
     assert_eq!(stream.read_u8().await.unwrap_err().kind(), ErrorKind::ConnectionReset);
 }

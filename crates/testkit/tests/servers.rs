@@ -1,4 +1,4 @@
-//! Servers of a test's own, and those of the run.
+//! Private servers, and the servers of the test run.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use nodkey_testkit::{TestNats, TestPostgres};
@@ -17,7 +17,7 @@ async fn postgresql_keeps_what_was_committed_when_it_is_stopped_at_once() {
     server.execute("postgres", "INSERT INTO kept SELECT one FROM kept").await;
 }
 
-/// The first thing a nats-server says: its limits.
+/// The first message of a nats-server: its limits.
 async fn greeting(address: std::net::SocketAddr) -> String {
     let mut line = String::new();
     BufReader::new(TcpStream::connect(address).await.unwrap()).read_line(&mut line).await.unwrap();

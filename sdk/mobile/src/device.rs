@@ -1,39 +1,39 @@
-//! What the gateway knows of a phone.
+//! The gateway's information about a phone.
 
 use nodkey_kernel::json::null_as_default;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::PresenceKind;
 
-/// A device that is known to the gateway.
+/// A device as the gateway knows it.
 #[derive(Clone, Debug, Deserialize)]
 pub struct RegisteredDevice {
-    /// What the app hands to its backend.
+    /// Device identifier, which the app hands to its backend.
     pub device_identifier: String,
-    /// The same, signed by the deployment.
+    /// The device identifier, signed by the deployment.
     pub device_identifier_jwt: String,
     /// True while an active binding exists.
     pub is_active: bool,
-    /// True while the device vouches for its presence keys; false at gateways that know no key statements.
+    /// True while the device certifies its presence keys with a key statement; false with gateways that do not support key statements.
     #[serde(default, deserialize_with = "null_as_default")]
     pub certified: bool,
-    /// True while the user is frozen: this device is asked nothing and its answers are refused with `USER_FROZEN`.
+    /// True while the user is frozen: this device receives no challenges, and its responses are refused with `USER_FROZEN`.
     #[serde(default, deserialize_with = "null_as_default")]
     pub frozen: bool,
-    /// The presence keys that the gateway knows of the phone; none at gateways that do not say which count.
+    /// The presence keys of the phone that the gateway knows; empty with gateways that do not report which keys count.
     #[serde(default, deserialize_with = "null_as_default")]
     pub presence_keys: Vec<HeldKey>,
-    /// The user's active phones, this one included, in the order they were activated. From [`status`](crate::Phone::status) alone, and empty at gateways
-    /// that do not say it, or while this device is not active. Show the person one that they may not know of.
+    /// The user's active phones, including this one, in order of activation. Only [`status`](crate::Phone::status) returns them. Empty with
+    /// gateways that do not report them, and while this device is not active. Show the person any phone that they may not know of.
     #[serde(default, deserialize_with = "null_as_default")]
     pub user_devices: Vec<UserDevice>,
 }
 
 impl RegisteredDevice {
-    /// The presence keys that do not count: what they accept is level 1, the phone alone.
+    /// The presence keys that do not count: an accept signed with one is level 1, the phone alone.
     ///
-    /// Where another counts, or the one that was replaced still signs, [`update_keys`](crate::Phone::update_keys) has it vouch for them. Where none is
-    /// left, tell the person to have the organisation approve the phone: its backend does so by the thumbprint.
+    /// If another key counts, or the replaced one can still sign, [`update_keys`](crate::Phone::update_keys) makes it vouch for them. If
+    /// none is left, tell the person to have the organization approve the phone: its backend does so by the thumbprint.
     pub fn not_counting(&self) -> impl Iterator<Item = &HeldKey> {
         self.presence_keys.iter().filter(|key| !key.counts)
     }
@@ -42,37 +42,37 @@ impl RegisteredDevice {
 /// One of the user's phones.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserDevice {
-    /// RFC 3339; since when it answers for the user.
+    /// RFC 3339; when it became active for the user.
     pub activated_at: String,
-    /// Whether it is this one.
+    /// Whether it is this phone.
     pub is_this: bool,
 }
 
-/// How a presence key of the phone stands.
+/// A presence key of the phone and its standing.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct HeldKey {
-    /// How the person is asked before it signs.
+    /// How the person is verified before it signs.
     pub kind: PresenceKind,
-    /// Names it (RFC 7638).
+    /// Thumbprint of the key (RFC 7638).
     pub thumbprint: String,
-    /// Whether what it signs proves a person's presence.
+    /// Whether its signature proves a person's presence.
     pub counts: bool,
-    /// RFC 3339; since when the gateway knows it. Absent: since before this was noted.
+    /// RFC 3339; when the gateway learned of it. Absent if that was before the time was recorded.
     pub since: Option<String>,
 }
 
-/// A document that is registered for the user of the phone.
+/// A document registered for the user of the phone.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct RegisteredDocument {
-    /// Names it.
+    /// Identifier of the document.
     pub id: String,
-    /// Whether accepts that present it are level 3. One that a phone registers without a presence key that counts does not, until the backend
-    /// registers it, too.
+    /// Whether accepts that present it are level 3. A document that a phone registers without a presence key that counts does not count
+    /// until the backend registers it as well.
     #[serde(default = "of_before", deserialize_with = "or_of_before")]
     pub counts: bool,
 }
 
-/// At gateways that do not say it, every document counts.
+/// With gateways that do not report it, every document counts.
 const fn of_before() -> bool {
     true
 }

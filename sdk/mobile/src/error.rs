@@ -1,4 +1,4 @@
-//! What can go wrong, and whether trying again helps.
+//! Errors, and whether a retry helps.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use nodkey_kernel::jose::JoseError;
 
 use crate::{PresenceError, Untrusted};
 
-/// A call of the phone failed.
+/// Why a call of the phone failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The gateway refused; `code` is stable: `INVALID_PROOF`, `EXPIRED`, `ALREADY_COMPLETED` and so on.
@@ -14,20 +14,20 @@ pub enum Error {
     Refused {
         /// HTTP status.
         status: u16,
-        /// The `error` of the answer.
+        /// The `error` field of the response.
         code: String,
-        /// The `description` of the answer.
+        /// The `description` field of the response.
         description: String,
-        /// For how long the gateway wants to be left alone; zero where it does not say.
+        /// How long the gateway asks to wait before a retry; zero if it does not say.
         retry_after: Duration,
     },
     /// The gateway could not be reached; every call may be repeated.
     #[error("the gateway cannot be reached")]
     Unreachable(#[source] reqwest::Error),
-    /// The answer was not what the protocol says.
+    /// The response did not follow the protocol.
     #[error("unexpected answer: {0}")]
     Protocol(String),
-    /// A code is not by this deployment.
+    /// A code was not issued by this deployment.
     #[error("the code cannot be trusted")]
     Untrusted(#[source] Untrusted),
     /// A key or a signature is malformed.
@@ -39,13 +39,13 @@ pub enum Error {
     /// The platform's key store failed.
     #[error("the key store failed: {0}")]
     KeyStore(String),
-    /// The gateway URL is none.
+    /// The gateway URL is invalid.
     #[error("the gateway URL is not valid")]
     Url(#[from] url::ParseError),
 }
 
 impl Error {
-    /// After how long, at least, the same again may work; `None` where it will not.
+    /// Minimum delay after which a retry may succeed; `None` if it will not.
     #[must_use]
     pub fn passes_after(&self) -> Option<Duration> {
         match self {

@@ -1,8 +1,8 @@
-//! The phone's half of the mobile protocol (`docs/protocol/mobile.md`), as a library.
+//! The phone's side of the mobile protocol (`docs/protocol/mobile.md`), as a library.
 //!
-//! An app brings two things the platform owns: a [`KeyStore`] (Secure Enclave, Android Keystore) and a [`UserPresence`] (the
-//! prompt before a presence key signs). Everything else is here: proofs, registration with a key statement, waiting, checking the
-//! challenge against pinned keys, and the signed response.
+//! An app provides two things that belong to the platform: a [`KeyStore`] (Secure Enclave, Android Keystore) and a [`UserPresence`] (the
+//! prompt before a presence key signs). Everything else is here: proofs, registration with a key statement, waiting, verifying challenges
+//! with pinned keys, and the signed response.
 //!
 //! ```no_run
 //! use std::time::Duration;

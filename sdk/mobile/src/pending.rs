@@ -1,4 +1,4 @@
-//! What there is to answer, as it comes.
+//! Pending challenges, as they arrive.
 
 use std::{
     collections::BTreeSet,
@@ -14,73 +14,74 @@ use serde_json::Value;
 
 use crate::{Error, Untrusted, time::Sleep, transport::Transport, trust::KeySet};
 
-/// The gateway says something every 15 seconds; a stream that is silent for longer than this is dead.
+/// The gateway sends something every 15 seconds; a stream that is silent for longer than this is dead.
 const SILENCE: Duration = Duration::from_secs(40);
 
-/// Something the person is asked. [`Phone`](crate::Phone) hands it out only after checking the signature.
+/// A challenge for the person. [`Phone`](crate::Phone) returns it only after verifying the signature.
 #[derive(Clone, Debug)]
 pub struct Pending {
     /// Trusonafication id.
     pub id: String,
     /// What to show: these fields and no others.
     pub challenge: ChallengeClaims,
-    /// Whether the person began it themselves, by a code: show it before all others.
+    /// Whether the person started it themselves, with a code: show it before all others.
     pub self_started: bool,
     pub(crate) jws: String,
 }
 
 impl Pending {
-    /// Whether the person is to be shown this, and decides. Where not, accept it without a word: where presence is to be proven, the OS asks for
-    /// that alone.
+    /// Whether to show this to the person, who then decides. If not, accept it without showing anything: if presence must be proven, only
+    /// the OS prompts.
     #[must_use]
     pub const fn is_shown(&self) -> bool {
         self.challenge.prompt || self.challenge.number_match.is_some()
     }
 
-    /// Whether accepting takes proof that the person is there.
+    /// Whether accepting requires proof that the person is present.
     #[must_use]
     pub const fn needs_presence(&self) -> bool {
         self.challenge.presence || self.challenge.lvl >= 2
     }
 
-    /// What to sort by where several wait: first what the person began themselves, then the oldest.
+    /// Sort key for several pending challenges: first those that the person started, then the oldest.
     #[must_use]
     pub fn turn(&self) -> impl Ord + '_ {
         (!self.self_started, self.challenge.iat, &self.id)
     }
 }
 
-/// All that waits for an answer.
+/// Everything that waits for a response.
 #[derive(Clone, Debug, Default)]
 pub struct Open {
-    /// What to answer, what the person began themselves first, then the oldest.
+    /// The challenges to answer: first those that the person started, then the oldest.
     pub pending: Vec<Pending>,
-    /// What came and cannot be trusted, by the id it came with. It is in the way of nothing else.
+    /// Challenges that cannot be trusted, by the id they came with. They do not affect the others.
     pub untrusted: Vec<(String, Untrusted)>,
 }
 
-/// What a stream tells.
+/// An event of a stream.
 #[derive(Clone, Debug)]
 pub enum PhoneEvent {
-    /// There is something to answer. It comes again, the same, with each stream while it is open.
+    /// There is a challenge to answer. While it is open, each new stream sends it again, unchanged.
     Asked(Box<Pending>),
-    /// What was asked is over: do not show it any more.
+    /// A challenge is over: stop showing it.
     Closed {
         /// Trusonafication id.
         id: String,
     },
-    /// Something came that cannot be trusted.
+    /// A challenge arrived that cannot be trusted.
     Untrusted {
         /// The id it came with.
         id: String,
         /// Why.
         reason: Untrusted,
     },
-    /// All that was open when the stream began has come, and what is over since the stream before was [closed](Self::Closed).
+    /// Everything that was open when the stream began has arrived, and everything that ended since the previous stream was
+    /// [closed](Self::Closed).
     Synced,
 }
 
-/// What the phone was given and was not told to be over.
+/// The challenges that the phone received and that are not reported as over.
 #[derive(Debug, Default)]
 pub(crate) struct Shown(Mutex<BTreeSet<String>>);
 
@@ -90,13 +91,13 @@ impl Shown {
     }
 }
 
-/// One event of a stream, as it is sent.
+/// One event of a stream, as sent.
 pub(crate) struct Heard<'a> {
     pub(crate) name: &'a str,
     pub(crate) data: &'a str,
 }
 
-/// Reads what the gateway lists.
+/// Reads the gateway's lists.
 pub(crate) struct Reader<'a> {
     pub(crate) transport: &'a Transport,
     pub(crate) keys: &'a KeySet,
@@ -126,7 +127,7 @@ impl Reader<'_> {
         Ok(open)
     }
 
-    /// Reads an event. `heard` is what came with this stream.
+    /// Reads an event. `heard` contains the ids that arrived on this stream.
     pub(crate) async fn event(&self, event: Heard<'_>, heard: &Mutex<BTreeSet<String>>) -> Vec<Result<PhoneEvent, Error>> {
         let Ok(data) = serde_json::from_str::<Value>(event.data) else { return Vec::new() };
         let id = data["id"].as_str().map(ToOwned::to_owned);
@@ -157,7 +158,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Nothing when it is none, or is over.
+    /// Returns nothing when it is not a challenge, or is over.
     async fn one(&self, listed: Value) -> Result<Option<PhoneEvent>, Error> {
         let Ok(Listed { id, challenge, self_started }) = serde_json::from_value(listed) else { return Ok(None) };
         let Some(jws) = challenge.as_str() else {
@@ -165,7 +166,7 @@ impl Reader<'_> {
         };
         let verify = |keys: &_| challenge::verify_challenge(jws, keys, self.transport.base(), self.transport.now());
         let reason = match self.keys.verify(self.transport, verify).await? {
-            // On its way: it is in the way of no other.
+            // It expired in transit. It does not affect the others.
             Err(ChallengeError::Expired) => return Ok(None),
             Err(reason) => reason.into(),
             Ok(challenge) if challenge.jti != id => Untrusted::Mismatch,
@@ -179,7 +180,7 @@ impl Reader<'_> {
     }
 }
 
-/// The same, until nothing came for too long: then it fails, and its connection is dead.
+/// Passes the items on until nothing has arrived for too long: then it fails, because the connection is dead.
 pub(crate) fn while_alive<T, E>(items: impl Stream<Item = Result<T, E>>, sleep: Sleep) -> impl Stream<Item = Result<T, io::Error>>
 where
     E: Into<Box<dyn std::error::Error + Send + Sync>>,

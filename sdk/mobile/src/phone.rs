@@ -1,4 +1,4 @@
-//! One phone at one gateway.
+//! A phone at a gateway.
 
 use std::{future::ready, sync::Arc, time::Duration};
 
@@ -29,13 +29,13 @@ use crate::{
     vouching::{Vouching, document_statement},
 };
 
-/// How long the gateway may take beyond a wait we asked for.
+/// How much longer than the requested wait the gateway may take.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// What this phone can do beyond what all can: it takes numbers of as many digits as the challenge says.
+/// What this phone can do beyond the basics: it accepts numbers with as many digits as the challenge says.
 const CAPABILITIES: [&str; 1] = [MATCH6];
 
-/// What the app runs on.
+/// The platform that the app runs on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Platform {
@@ -52,37 +52,37 @@ pub enum Platform {
     Other,
 }
 
-/// Where the gateway is, and the app's credential at it.
+/// The gateway's address, and the app's credential for it.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The gateway's public URL.
     pub gateway: Url,
-    /// Token of the mobile credential; registration alone needs it.
+    /// Token of the mobile credential; only registration needs it.
     pub mobile_token: String,
     /// Secret of the mobile credential.
     pub mobile_secret: SecretString,
-    /// The deployment's public keys, as apps ship them. `None` fetches them, and again when a challenge names one that is new: then
-    /// TLS alone says whose they are.
+    /// The deployment's public keys, shipped with the app. `None` fetches them, and again when a challenge names a new key: then only TLS
+    /// proves whose they are.
     pub jwks: Option<Jwks>,
-    /// What the app runs on, as the relying party's operators see it.
+    /// The platform that the app runs on, shown to the relying party's operators.
     pub platform: Platform,
-    /// The app's version, its name before it where there are several: `Acme Bank 3.2`. `None` says nothing.
+    /// The app's version, preceded by its name where there are several apps: `Acme Bank 3.2`. `None` reports nothing.
     pub app_version: Option<String>,
-    /// PEM of the one authority to trust behind `https`; `None`: those of the system.
+    /// PEM of the only authority to trust for `https`; `None` for the system's.
     pub ca_certificate: Option<String>,
 }
 
-/// What the gateway made of the answer.
+/// The result of an answer, as reported by the gateway.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Answer {
     /// Trusonafication id.
     pub id: String,
     /// `ACCEPTED`, `ACCEPTED_AT_LOWER_LEVEL`, `ACCEPTED_AT_HIGHER_LEVEL` or `REJECTED`.
     pub status: String,
-    /// What was proven; absent or 0 when rejected.
+    /// The proven level; absent or 0 when rejected.
     #[serde(default)]
     pub accepted_level: Option<i32>,
-    /// RFC 3339; until when others do not prompt the user there, after [`RejectReason::NotMe`].
+    /// RFC 3339; until when others cannot prompt the user there, after [`RejectReason::NotMe`].
     #[serde(default)]
     pub held_until: Option<String>,
 }
@@ -100,12 +100,12 @@ pub struct Phone<K, P> {
 }
 
 impl<K: KeyStore, P: UserPresence> Phone<K, P> {
-    /// Makes a phone; nothing is sent yet.
+    /// Creates a phone; nothing is sent yet.
     pub fn new(config: Config, keys: K, presence: P) -> Result<Self, Error> {
         Self::with_time(config, keys, presence, Time::system())
     }
 
-    /// Makes one that takes time and randomness from elsewhere than the system.
+    /// Creates a phone with a given source of time and randomness, instead of the system's.
     pub fn with_time(config: Config, keys: K, presence: P, time: Time) -> Result<Self, Error> {
         let mut http = reqwest::Client::builder().connect_timeout(Duration::from_secs(5));
         if let Some(pem) = &config.ca_certificate {
@@ -124,11 +124,11 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
         &self.device_identifier
     }
 
-    /// Registers the device, or brings the gateway up to date about its keys. Idempotent.
+    /// Registers the device, or updates its keys at the gateway. Idempotent.
     ///
-    /// The device key and each presence key sign which keys these are, and each [former](KeyStore::former_presence_keys) one that the gateway
-    /// still knows, so the person is asked to confirm once for each of these. Ask [`status`](Self::status) instead when the keys are those that
-    /// are registered. See [`RegisteredDevice::not_counting`].
+    /// The device key, each presence key, and each [former](KeyStore::former_presence_keys) key that the gateway still knows sign the list
+    /// of keys, so the person is prompted once for each presence key among them. If the keys are already registered, call
+    /// [`status`](Self::status) instead. See [`RegisteredDevice::not_counting`].
     pub async fn register(&self, name: &str) -> Result<RegisteredDevice, Error> {
         let mut body = json!({
             "device_key": self.keys.device_key().to_value(),
@@ -155,7 +155,7 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
         };
         let path = "/api/v2/devices";
         match self.transport.send(&self.keys, &Call::post(path).body(&body).authorize(&authorize)).await {
-            // A gateway of before knows neither browsers nor terminals.
+            // An older gateway knows neither browsers nor terminals.
             Err(Error::Refused { status: 422, .. }) if matches!(self.config.platform, Platform::Web | Platform::Cli) => {
                 body["platform"] = json!(Platform::Other);
                 read_json(self.transport.send(&self.keys, &Call::post(path).body(&body).authorize(&authorize)).await?).await
@@ -164,16 +164,15 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
         }
     }
 
-    /// Says what this phone's app can do, in the place of what it said before: [`register`](Self::register) says so already. For apps that are
-    /// updated, and take less or more.
+    /// Replaces the list of capabilities of this phone's app. [`register`](Self::register) already sends it; this is for apps that are
+    /// updated and support less or more.
     pub async fn set_capabilities(&self, names: &[&str]) -> Result<RegisteredDevice, Error> {
         let path = format!("/api/v2/devices/{}", self.device_identifier);
         let body = json!({"capabilities": names});
         read_json(self.transport.send(&self.keys, &Call::new(Method::PATCH, &path).body(&body)).await?).await
     }
 
-    /// Brings the gateway up to date about the presence keys of a phone that is registered, as [`register`](Self::register) does, and about
-    /// nothing else.
+    /// Updates the presence keys of a registered phone at the gateway, as [`register`](Self::register) does, and nothing else.
     pub async fn update_keys(&self) -> Result<RegisteredDevice, Error> {
         let mut body = json!({"presence_keys": self.presence_keys()});
         let former = self.vouching_former().await?;
@@ -194,7 +193,7 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
         }
         let known = match self.status().await {
             Ok(device) => device.presence_keys,
-            // Nobody knows the phone yet.
+            // The phone is not known yet.
             Err(Error::Refused { status: 401 | 403 | 404, .. }) => Vec::new(),
             Err(e) => return Err(e),
         };
@@ -208,47 +207,47 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
         read_json(self.transport.send(&self.keys, &Call::get(&path)).await?).await
     }
 
-    /// Sets where the device is woken: `provider` (`apns`, `fcm`, `webpush` or `unifiedpush`), and what that gave the app.
-    /// A push is never required: who waits is told without.
+    /// Sets how to wake the device by push: `provider` (`apns`, `fcm`, `webpush` or `unifiedpush`), and what that provider gave to the app.
+    /// Push is never required: a waiting phone is notified without it.
     pub async fn register_push(&self, registration: &Value) -> Result<(), Error> {
         let path = format!("/api/v2/devices/{}/push_registration", self.device_identifier);
         self.transport.send(&self.keys, &Call::new(Method::PUT, &path).body(registration)).await.map(drop)
     }
 
-    /// Is not woken any more.
+    /// Removes the push registration: the device is no longer woken.
     pub async fn forget_push(&self) -> Result<(), Error> {
         let path = format!("/api/v2/devices/{}/push_registration", self.device_identifier);
         self.transport.send(&self.keys, &Call::new(Method::DELETE, &path)).await.map(drop)
     }
 
-    /// Retires the device for good.
+    /// Retires the device permanently.
     pub async fn retire(&self) -> Result<(), Error> {
         let path = format!("/api/v2/devices/{}", self.device_identifier);
         self.transport.send(&self.keys, &Call::new(Method::DELETE, &path)).await?;
         Ok(())
     }
 
-    /// Freezes the user: for who has lost another phone. From now on nobody can prompt them, and no device of theirs answers, this one included.
-    /// Only the backend releases them again, once it has made sure who asks.
+    /// Freezes the user, for a person who has lost another phone. From now on nobody can prompt the user, and none of their devices can
+    /// answer, including this one. Only the backend can release the user, once it has verified who requests that.
     pub async fn freeze_user(&self) -> Result<(), Error> {
         self.transport.send(&self.keys, &Call::post("/api/v2/user_freezes").body(&json!({}))).await?;
         Ok(())
     }
 
-    /// Makes the code by which a phone of the same app binds this one to its user: to be shown, as text or QR code, within 10 minutes. This
-    /// phone has to be registered, and bound to nobody; [`status`](Self::status) says when it is active.
+    /// Creates the code by which another phone of the same app binds this one to its user. Show it as text or QR code; it is valid for 10
+    /// minutes. This phone must be registered, and bound to nobody; [`status`](Self::status) reports when it is active.
     pub async fn transfer_request(&self) -> Result<String, Error> {
         transfer::request(&self.transport, &self.keys).await
     }
 
-    /// Hands this phone's place to the phone that shows this code, or lets that phone in beside it, after asking the person. With
+    /// Replaces this phone with the phone that shows this code, or adds that phone beside it, after prompting the person. With
     /// [`TransferAct::Replace`](crate::TransferAct::Replace) this phone is retired, and its keys may be deleted.
     ///
-    /// Before it is called the app shows what is about to happen, and that it is right only with the other phone at hand.
+    /// Before calling it, the app must show what is about to happen, and that it is only right with the other phone at hand.
     pub async fn transfer(&self, request: &str, act: TransferAct) -> Result<Transferred, Error> {
         let mut candidates = self.counting_keys().await?;
         if candidates.is_empty() {
-            // Where none counts, the gateway says so.
+            // If none counts, the gateway reports it.
             candidates = self.keys.presence_keys();
         }
         if candidates.is_empty() {
@@ -257,8 +256,8 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
         transfer::transfer((&self.transport, &self.keys, &self.presence), candidates, request, act).await
     }
 
-    /// Registers the hash of an identity document for the user the device is bound to. A presence key that counts signs it, for which the
-    /// person is asked; where there is none, the document does not count. The same again has the same result.
+    /// Registers the hash of an identity document for the user that the device is bound to. A presence key that counts signs it, for which
+    /// the person is prompted; without such a key, the document does not count. Repeating the call has the same result.
     pub async fn register_identity_document(&self, hash: &str) -> Result<RegisteredDocument, Error> {
         let mut body = json!({"type": "AAMVA_DRIVERS_LICENSE", "hash": hash});
         if let Some(statement) = self.document_statement(hash).await? {
@@ -276,35 +275,36 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
         document_statement(&self.transport, &self.keys, &self.presence, candidates, hash).await.map(Some)
     }
 
-    /// The presence keys that count, as the gateway knows them, the preferred one first.
+    /// The presence keys that count according to the gateway, the preferred one first.
     async fn counting_keys(&self) -> Result<Vec<(PresenceKind, PublicJwk)>, Error> {
         let held = self.status().await?.presence_keys;
         let counts = |key: &PublicJwk| held.iter().any(|held| held.counts && held.thumbprint == key.thumbprint());
         Ok(self.keys.presence_keys().into_iter().filter(|(_, key)| counts(key)).collect())
     }
 
-    /// Reads a secure QR code, or the deep link that stands for it: verifies its signature and asks what to show.
+    /// Reads a secure QR code, or a deep link with its payload: verifies the signature and fetches what to show.
     pub async fn scan(&self, scanned: &str) -> Result<Scanned, Error> {
         let payload = trucode::payload(scanned)?;
         let claims = self.trusted.verify(&self.transport, |keys| trucode::verify(&payload, keys)).await?;
         let claims = claims.map_err(|reason| Error::Untrusted(reason.into()))?;
         if claims.exp <= self.transport.now().as_micros() / 1_000 {
-            return Err(Error::Protocol("the code is over; scan the one that is shown now".into()));
+            return Err(Error::Protocol("the code has expired; scan the current one".into()));
         }
         let path = format!("/api/v2/trucodes/{}/context", claims.jti);
         let context = read_json(self.transport.send(&self.keys, &Call::get(&path)).await?).await?;
         Ok(Scanned { context, payload })
     }
 
-    /// Pairs a code with this device. `number` is what the person read off the page, when the context asks for it.
+    /// Pairs a code with this device. `number` is what the person read on the page, when the context requires it.
     pub async fn pair(&self, scanned: &Scanned, number: Option<&str>) -> Result<(), Error> {
         let body = json!({"payload": scanned.payload, "identifier": self.device_identifier, "match_number": number});
         self.transport.send(&self.keys, &Call::post("/api/v2/paired_trucodes").body(&body)).await?;
         Ok(())
     }
 
-    /// Waits up to `wait` (at most 60 s) for something to answer, and returns all there is; nothing on time-out. What was there before and is
-    /// not any more is over. A refusal is not tried again: [`passes_after`](Error::passes_after) says how long the app pauses before it waits anew.
+    /// Waits up to `wait` (at most 60 s) for something to answer, and returns everything that is open, or nothing on timeout. What was open
+    /// before and is no longer returned is over. A refusal is not retried: [`passes_after`](Error::passes_after) says how long the app
+    /// should pause before it waits again.
     pub async fn open(&self, wait: Duration) -> Result<Open, Error> {
         #[derive(Deserialize)]
         struct Body {
@@ -314,17 +314,17 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
         let call = Call::get(&path).once();
         let answer = tokio::time::timeout(wait + GRACE, self.transport.send(&self.keys, &call))
             .await
-            .map_err(|_| Error::Protocol("the gateway held the call for too long".into()))??;
+            .map_err(|_| Error::Protocol("the gateway did not answer in time".into()))??;
         self.reader().list(read_json::<Body>(answer).await?.trusonafications).await
     }
 
-    /// The same for an app that has nobody to tell of what [cannot be trusted](Open::untrusted): that is left out.
+    /// Like [`open`](Self::open), for an app that does not report challenges that [cannot be trusted](Open::untrusted): they are omitted.
     pub async fn wait(&self, wait: Duration) -> Result<Vec<Pending>, Error> {
         Ok(self.open(wait).await?.pending)
     }
 
-    /// Streams what there is to answer as it comes, over server-sent events, first all that is open. Ends when the connection does, or with an error; then call it
-    /// again, after a pause. One stream at a time: each says what is over of what the one before brought.
+    /// Streams challenges as they arrive, over server-sent events, beginning with all that are open. Ends when the connection ends, or with
+    /// an error; then call it again after a pause. Use one stream at a time: each reports which challenges of the previous one are over.
     pub async fn events(&self) -> Result<impl Stream<Item = Result<PhoneEvent, Error>> + '_, Error> {
         let path = format!("/api/v2/devices/{}/trusonafications", self.device_identifier);
         let call = Call::get(&path).accept("text/event-stream").once();
@@ -342,7 +342,7 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
                 }
             })
             .flat_map(stream::iter)
-            // What comes after an error may be less than all.
+            // Events after an error may be incomplete.
             .scan(false, |is_over, item| {
                 let item = (!*is_over).then_some(item);
                 *is_over = !matches!(item, Some(Ok(_)));
@@ -354,19 +354,19 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
         Reader { transport: &self.transport, keys: &self.trusted, shown: &self.shown }
     }
 
-    /// Answers, asking the person for their presence first where the challenge wants it.
+    /// Answers a challenge, prompting the person for presence first if the challenge requires it.
     ///
-    /// `number` is the one the person chose or entered, when the challenge has a `match`.
+    /// `number` is the one that the person chose or entered, when the challenge has a `match`.
     pub async fn respond(&self, pending: &Pending, decision: Decision, number: Option<&str>) -> Result<Answer, Error> {
         self.respond_with(pending, decision, None, number, None).await
     }
 
-    /// Rejects, saying why.
+    /// Rejects a challenge, with a reason.
     pub async fn reject(&self, pending: &Pending, why: RejectReason) -> Result<Answer, Error> {
         self.respond_with(pending, Decision::Reject, Some(why), None, None).await
     }
 
-    /// Accepts at the executive level, presenting the document whose hash was registered.
+    /// Accepts at the executive level, presenting the document with the registered hash.
     pub async fn accept_with_document(&self, pending: &Pending, hash: &str) -> Result<Answer, Error> {
         self.respond_with(pending, Decision::Accept, None, None, Some(hash)).await
     }
@@ -396,7 +396,7 @@ impl<K: KeyStore, P: UserPresence> Phone<K, P> {
         read_json(self.transport.send(&self.keys, &Call::post("/api/v2/trusonafication_responses").body(&body)).await?).await
     }
 
-    /// An accept that needs presence is signed by a presence key, everything else by the device key.
+    /// An accept that needs presence is signed with a presence key, everything else with the device key.
     async fn sign(&self, claims: &ResponseClaims, pending: &Pending) -> Result<String, Error> {
         let keys = self.keys.presence_keys();
         if claims.dec == Decision::Accept && pending.needs_presence() && !keys.is_empty() {

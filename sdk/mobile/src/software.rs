@@ -1,4 +1,4 @@
-//! Keys in memory and a person who always nods: for tests, the virtual phone and demos. Not for real phones.
+//! Keys in memory and a person who always confirms: for tests, the virtual phone and demos. Not for real phones.
 
 use nodkey_kernel::{
     jose::{Algorithm, PrivateKey, PublicJwk},
@@ -16,7 +16,7 @@ pub struct SoftwareKeyStore {
 }
 
 impl SoftwareKeyStore {
-    /// Makes an ES256 device key and one biometric presence key.
+    /// Generates an ES256 device key and one biometric presence key.
     #[must_use]
     pub fn generate() -> Self {
         let random = Random::system();
@@ -24,19 +24,19 @@ impl SoftwareKeyStore {
         Self::new(PrivateKey::generate(Algorithm::Es256, &random), vec![(PresenceKind::Biometric, presence)])
     }
 
-    /// Makes a store of given keys.
+    /// Creates a store with the given keys.
     #[must_use]
     pub fn new(device: PrivateKey, presence: Vec<(PresenceKind, PrivateKey)>) -> Self {
         Self { device, presence, former: Vec::new() }
     }
 
-    /// The same keys, and former presence keys beside them.
+    /// Adds former presence keys.
     #[must_use]
     pub fn with_former(self, former: Vec<(PresenceKind, PrivateKey)>) -> Self {
         Self { former, ..self }
     }
 
-    /// Puts a new presence key in the place of that of its kind, which is kept as a former one, to vouch for it.
+    /// Replaces the presence key of that kind. The old key is kept as a former one, to vouch for the new one.
     #[must_use]
     pub fn with_new_presence_key(self, kind: PresenceKind, key: PrivateKey) -> Self {
         let (replaced, mut presence): (Vec<_>, Vec<_>) = self.presence.into_iter().partition(|(k, _)| *k == kind);
@@ -44,13 +44,13 @@ impl SoftwareKeyStore {
         Self { device: self.device, presence, former: [self.former, replaced].concat() }
     }
 
-    /// The former presence keys, to be kept by whoever made the store.
+    /// The former presence keys, for storage by the creator of the store.
     #[must_use]
     pub fn private_former_keys(&self) -> &[(PresenceKind, PrivateKey)] {
         &self.former
     }
 
-    /// The private keys, to be kept by whoever made the store.
+    /// The private keys, for storage by the creator of the store.
     #[must_use]
     pub fn private_keys(&self) -> (&PrivateKey, &[(PresenceKind, PrivateKey)]) {
         (&self.device, &self.presence)
@@ -97,7 +97,7 @@ impl UserPresence for AlwaysPresent {
     }
 }
 
-/// A person who never does.
+/// A person who never confirms.
 #[derive(Clone, Copy, Debug)]
 pub struct NeverPresent;
 

@@ -1,4 +1,4 @@
-//! Where a phone takes time and randomness from.
+//! A phone's source of time and randomness.
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -7,33 +7,33 @@ pub use nodkey_kernel::{
     time::{Clock, Timestamp},
 };
 
-/// Where a phone takes time and randomness from: the system, or a test.
+/// A phone's source of time and randomness: the system, or a test.
 #[derive(Clone, Debug)]
 pub struct Time {
-    /// Says what time it is.
+    /// Source of the current time.
     pub clock: Clock,
-    /// Makes nonces, and pauses that are not the same for all.
+    /// Source of nonces and randomized pauses.
     pub random: Random,
-    /// Lets time pass between two attempts.
+    /// Waits between two attempts.
     pub sleep: Sleep,
 }
 
 impl Time {
-    /// The system's.
+    /// The system's clock, randomness and timer.
     #[must_use]
     pub fn system() -> Self {
         Self { clock: Clock::system(), random: Random::system(), sleep: Sleep::new(tokio::time::sleep) }
     }
 }
 
-/// Lets time pass.
+/// Waits for a duration.
 #[derive(Clone)]
 pub struct Sleep(Arc<Sleeping>);
 
 type Sleeping = dyn Fn(Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync;
 
 impl Sleep {
-    /// Lets it pass so.
+    /// Creates one that waits with the given function.
     pub fn new<F: Future<Output = ()> + Send + 'static>(sleep: impl Fn(Duration) -> F + Send + Sync + 'static) -> Self {
         Self(Arc::new(move |pause| Box::pin(sleep(pause))))
     }

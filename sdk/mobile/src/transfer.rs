@@ -1,4 +1,4 @@
-//! A new phone takes the place of this one, or comes beside it.
+//! A new phone replaces this one, or is added beside it.
 
 use nodkey_kernel::{
     jose::{PublicJwk, jws},
@@ -20,7 +20,7 @@ use crate::{
 pub struct Transferred {
     /// Its device identifier.
     pub device_identifier: String,
-    /// True unless it was deactivated since.
+    /// True unless it has been deactivated since.
     pub is_active: bool,
 }
 
@@ -32,7 +32,7 @@ pub(crate) async fn request(transport: &Transport, keys: &impl KeyStore) -> Resu
     jws::sign_with(TRANSFER_REQUEST_TYP, device.algorithm(), None, None, &claims, |input| keys.sign(input)).map_err(Error::KeyStore)
 }
 
-/// What the phone that is bound says of it, by its device key and by the person who holds it.
+/// Signs the bound phone's statement about the new one, with its device key and a presence key of the person who holds it.
 pub(crate) async fn transfer(
     (transport, keys, presence): (&Transport, &impl KeyStore, &impl UserPresence),
     candidates: impl IntoIterator<Item = (PresenceKind, PublicJwk)>,
@@ -63,7 +63,7 @@ pub(crate) async fn transfer(
     read_json(transport.send(keys, &Call::post("/api/v2/device_transfers").body(&body)).await?).await
 }
 
-/// What the person is told before the presence key signs.
+/// The text of the prompt before the presence key signs.
 const fn reason(act: TransferAct) -> &'static str {
     match act {
         TransferAct::Replace => "Move to the new phone",

@@ -27,15 +27,15 @@ use crate::{
     time::{Sleep, Time},
 };
 
-/// How often a call is made that fails in passing, and the first pause, about; it doubles.
+/// Maximum number of attempts for a call that fails temporarily, and the approximate first pause, which doubles.
 const ATTEMPTS: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(400);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// What the gateway may want to be left alone for before it is the app's to wait, and to tell the person.
+/// Maximum delay requested by the gateway that is waited for here. Beyond it, the app has to wait, and tell the person.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a public document may take.
+/// Timeout for a public document.
 const DOCUMENT_WITHIN: Duration = Duration::from_secs(10);
-/// How far our clock may be off before it is set by the gateway's: half of what is let through. In microseconds.
+/// Maximum clock difference before our clock is set by the gateway's: half of what the gateway accepts. In microseconds.
 const MAX_SKEW: u64 = 30_000_000;
 
 /// Sends proven requests to one gateway.
@@ -44,11 +44,11 @@ pub(crate) struct Transport {
     http: reqwest::Client,
     base: String,
     time: Time,
-    /// What to add to our clock, in microseconds.
+    /// Correction of our clock, in microseconds.
     offset: Arc<AtomicI64>,
 }
 
-/// The `Authorization` of the mobile credential, made over the body and the date of the request.
+/// Builds the `Authorization` header of the mobile credential from the body and date of the request.
 pub(crate) type Authorize<'a> = &'a (dyn Fn(&Signable<'_>) -> String + Sync);
 
 /// What the mobile credential signs.
@@ -71,7 +71,7 @@ pub(crate) struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    /// `path` may carry a query, which the proof leaves out.
+    /// `path` may have a query, which the proof omits.
     pub(crate) const fn new(method: Method, path: &'a str) -> Self {
         Self { method, path, body: None, accept: None, authorize: None, once: false }
     }
@@ -96,13 +96,13 @@ impl<'a> Call<'a> {
         Self { authorize: Some(authorize), ..self }
     }
 
-    /// What fails in passing is the caller's to send again.
+    /// Leaves retries of temporary failures to the caller.
     pub(crate) fn once(self) -> Self {
         Self { once: true, ..self }
     }
 }
 
-/// A call failed. `date`: what the gateway's clock says.
+/// A call failed. `date` is the gateway's time.
 struct Failure {
     error: Error,
     date: Option<Timestamp>,
@@ -124,7 +124,7 @@ impl Transport {
         &self.base
     }
 
-    /// By the gateway's clock where ours was found to be off.
+    /// The current time, corrected by the gateway's clock if ours was found to be wrong.
     pub(crate) fn now(&self) -> Timestamp {
         Timestamp::from_micros(self.time.clock.now().as_micros().saturating_add(self.offset.load(Ordering::Relaxed)))
     }
@@ -137,8 +137,8 @@ impl Transport {
         self.time.sleep.clone()
     }
 
-    /// Sends and returns a 2xx answer; any other is [`Error::Refused`]. What fails in passing is sent again, with a proof of its own, after a
-    /// pause: every call of the protocol may be repeated.
+    /// Sends the call and returns a 2xx response; any other is [`Error::Refused`]. Temporary failures are retried after a pause, each time
+    /// with a new proof: every call of the protocol may be repeated.
     pub(crate) async fn send(&self, keys: &impl KeyStore, call: &Call<'_>) -> Result<Response, Error> {
         let mut attempt = 1;
         loop {
@@ -191,7 +191,7 @@ impl Transport {
         Err(Failure { error: refused(answer).await, date })
     }
 
-    /// Sets the clock by the answer to a refused proof, when that is why it was refused. Tells whether it was.
+    /// Sets the clock from the response to a refused proof, if the clock is why it was refused. Returns whether it was.
     fn set_clock(&self, failure: &Failure) -> bool {
         let (Error::Refused { code, .. }, Some(date)) = (&failure.error, failure.date) else { return false };
         if code != "INVALID_PROOF" || date.as_micros().abs_diff(self.now().as_micros()) <= MAX_SKEW {
@@ -201,7 +201,7 @@ impl Transport {
         true
     }
 
-    /// Fetches a public document from the gateway itself, whatever caches on the way hold.
+    /// Fetches a public document from the gateway itself, bypassing caches on the way.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
         let request = self.http.get(format!("{}{path}", self.base)).header(header::CACHE_CONTROL, "no-cache").timeout(DOCUMENT_WITHIN);
         let answer = request.send().await.map_err(Error::Unreachable)?;

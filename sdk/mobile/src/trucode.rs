@@ -1,4 +1,4 @@
-//! Secure QR codes: what a phone makes of a scan.
+//! Secure QR codes: reading a scanned code.
 
 use nodkey_kernel::{
     challenge::ChallengeError,
@@ -15,11 +15,11 @@ use crate::Error;
 pub struct TruCodeContext {
     /// Display name of the relying party.
     pub relying_party: String,
-    /// Of the page that shows the code; the person compares it with what they see.
+    /// Origin of the page that shows the code; the person compares it with what they see.
     pub origin: Option<String>,
-    /// Roughly where that browser is.
+    /// Approximate location of that browser.
     pub place: Option<String>,
-    /// Whether the person has to enter the two digits the page shows.
+    /// Whether the person has to enter the two digits that the page shows.
     pub match_number: bool,
 }
 
@@ -34,12 +34,12 @@ pub struct Scanned {
 #[derive(Deserialize)]
 pub(crate) struct PayloadClaims {
     pub(crate) jti: String,
-    /// Milliseconds.
+    /// When it expires, in milliseconds.
     #[serde(deserialize_with = "numeric_date")]
     pub(crate) exp: i64,
 }
 
-/// The payload of what was scanned or opened: itself, or the `payload` of a deep link.
+/// The payload of what was scanned or opened: the text itself, or the `payload` of a deep link.
 pub(crate) fn payload(scanned: &str) -> Result<String, Error> {
     match Url::parse(scanned) {
         Ok(link) => link
@@ -51,7 +51,7 @@ pub(crate) fn payload(scanned: &str) -> Result<String, Error> {
     }
 }
 
-/// Verifies a payload by the deployment's keys.
+/// Verifies a payload with the deployment's keys.
 pub(crate) fn verify(payload: &str, keys: &Jwks) -> Result<PayloadClaims, ChallengeError> {
     let compact = Compact::parse(payload).map_err(ChallengeError::Jose)?;
     let key = compact.header().kid.as_deref().and_then(|kid| keys.find_for(kid, TRUCODE_TYP)).ok_or(ChallengeError::UnknownKey)?;

@@ -1,4 +1,4 @@
-//! Whose word a phone takes: the deployment's keys, and why something is not by them.
+//! Trust: the deployment's keys, and why something is not signed with them.
 
 use std::time::Duration;
 
@@ -7,16 +7,16 @@ use tokio::sync::Mutex;
 
 use crate::{Error, transport::Transport};
 
-/// How soon the gateway is asked again, at the soonest, once it did not know a key either.
+/// Minimum interval between requests to the gateway for an unknown key, once it did not know the key either.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// Why something that came is not to be shown. Tell the person that there was something, and nothing of what it says.
+/// Why a challenge must not be shown. Tell the person that there was one, but nothing of its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Untrusted {
-    /// Not signed by the deployment, or by another one.
+    /// Not signed by the deployment, or meant for another one.
     #[error(transparent)]
     Challenge(#[from] ChallengeError),
-    /// The challenge is for another trusonafication than it came for.
+    /// The challenge belongs to another trusonafication than the one it came with.
     #[error("the challenge is for another trusonafication")]
     Mismatch,
     /// There is no challenge.
@@ -24,10 +24,10 @@ pub enum Untrusted {
     Malformed,
 }
 
-/// The deployment's public keys, as far as the phone knows them.
+/// The deployment's public keys known to the phone.
 #[derive(Debug)]
 pub(crate) struct KeySet {
-    /// Shipped with the app: no others are taken.
+    /// Shipped with the app: no others are accepted.
     pinned: bool,
     known: Mutex<Known>,
 }
@@ -35,7 +35,7 @@ pub(crate) struct KeySet {
 #[derive(Debug, Default)]
 struct Known {
     keys: Option<Jwks>,
-    /// When the gateway was asked for a key that it did not know.
+    /// When the gateway was last asked for a key that it did not know.
     missed_at: Option<Timestamp>,
 }
 
@@ -44,8 +44,8 @@ impl KeySet {
         Self { pinned: pinned.is_some(), known: Mutex::new(Known { keys: pinned, missed_at: None }) }
     }
 
-    /// Verifies by the keys. Where none of them is the one that signed, the deployment may have another one by now: they are fetched from the
-    /// gateway itself, once, and TLS alone says whose they are.
+    /// Verifies with the keys. If the signing key is not among them, the deployment may have a new one: the keys are fetched once from the
+    /// gateway itself, and only TLS proves whose they are.
     pub(crate) async fn verify<T>(
         &self,
         transport: &Transport,

@@ -1,4 +1,5 @@
-//! What a phone signs about its own keys and documents, so that nobody else can say which are its presence keys or its user's documents.
+//! Statements that a phone signs about its own keys and documents, so that nobody else can claim which presence keys or documents are its
+//! own.
 
 use nodkey_kernel::{
     document_statement::{DOCUMENT_TYP, DocumentStatementClaims},
@@ -14,12 +15,12 @@ use crate::{
     transport::{Call, Transport, json as read_json},
 };
 
-/// What the person is told before a presence key signs that it is one.
+/// The text of the prompt before a presence key signs the key statement.
 const REASON: &str = "Register this phone";
-/// And before one signs which document was scanned.
+/// The text of the prompt before a presence key signs which document was scanned.
 const DOCUMENT_REASON: &str = "Register this document";
 
-/// A key statement and the signatures of presence keys over it, as members of a registration. Empty at a gateway of before.
+/// A key statement and the presence keys' signatures over it, as members of a registration. Empty with an older gateway.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Vouching {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -28,21 +29,21 @@ pub(crate) struct Vouching {
     key_signatures: Vec<String>,
 }
 
-/// What a phone signs a statement with.
+/// What a phone needs to sign a statement.
 #[derive(Deserialize)]
 pub(crate) struct Challenge {
     pub(crate) nonce: String,
     seq: u64,
 }
 
-/// Asks the gateway for a nonce for the device key.
+/// Requests a nonce for the device key from the gateway.
 pub(crate) async fn challenge(transport: &Transport, keys: &impl KeyStore) -> Result<Challenge, Error> {
     read_json(transport.send(keys, &Call::post("/api/v2/device_challenges")).await?).await
 }
 
 impl Vouching {
-    /// Asks the gateway for a nonce and signs which presence keys there are: by the device key, by each of them, and by those of `former` that
-    /// they replace. The person is asked for each but the device key.
+    /// Requests a nonce from the gateway and signs the list of presence keys: with the device key, with each of them, and with the keys in
+    /// `former` that they replace. The person is prompted for each except the device key.
     pub(crate) async fn make(
         transport: &Transport,
         keys: &impl KeyStore,
@@ -51,7 +52,7 @@ impl Vouching {
     ) -> Result<Self, Error> {
         let challenge = match challenge(transport, keys).await {
             Ok(challenge) => challenge,
-            // A gateway that knows no key statements.
+            // A gateway without support for key statements.
             Err(Error::Refused { status: 404, .. }) => return Ok(Self::default()),
             Err(e) => return Err(e),
         };
@@ -85,7 +86,7 @@ impl Vouching {
     }
 }
 
-/// Has a presence key say which document its user scanned, for which the person is asked.
+/// Signs with a presence key which document its user scanned, for which the person is prompted.
 pub(crate) async fn document_statement(
     transport: &Transport,
     keys: &impl KeyStore,
@@ -93,7 +94,7 @@ pub(crate) async fn document_statement(
     candidates: Vec<(PresenceKind, PublicJwk)>,
     hash: &str,
 ) -> Result<String, Error> {
-    // A gateway that says which keys count knows nonces.
+    // A gateway that reports which keys count supports nonces.
     let challenge = challenge(transport, keys).await?;
     let claims = DocumentStatementClaims {
         iss: keys.device_key().thumbprint(),

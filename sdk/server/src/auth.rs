@@ -1,4 +1,4 @@
-//! How a caller names and proves itself: a bearer token it signs itself, so that the secret never travels.
+//! How a caller authenticates: with a bearer token that it signs itself, so that the secret is never sent.
 
 use std::sync::Arc;
 
@@ -20,8 +20,8 @@ use tonic::{
 
 use crate::error::unreachable;
 
-/// A channel whose calls are authenticated; any generated client takes it. That its server cannot be reached is [`Status::unavailable`], with
-/// the address and the cause in words.
+/// A channel with authenticated calls, for use with any generated client. If the server cannot be reached, calls fail with
+/// [`Status::unavailable`], with the address and a description of the cause.
 #[derive(Clone, Debug)]
 pub struct AuthenticatedChannel {
     inner: InterceptedService<transport::Channel, Signer>,
@@ -54,10 +54,10 @@ impl Service<http::Request<Body>> for AuthenticatedChannel {
     }
 }
 
-/// How long a self-signed token lives, in seconds. The server accepts at most 60.
+/// Lifetime of a self-signed token, in seconds. The server accepts at most 60.
 const LIFETIME: i64 = 30;
 
-/// Who calls, and with what secret.
+/// The caller's identity and secret.
 #[derive(Clone, Debug)]
 pub struct Credential {
     secret: Secret,
@@ -67,13 +67,13 @@ pub struct Credential {
 
 #[derive(Clone, Debug)]
 enum Secret {
-    /// Shared with who verifies: its name, and itself.
+    /// Shared with the verifier: its name, and the secret.
     Shared(String, SecretString),
-    /// Whose public half verifies.
+    /// A private key whose public key verifies.
     Operator(Box<OperatorKey>),
 }
 
-/// The token is not one of Nodkey's.
+/// The token was not issued by Nodkey.
 #[derive(Debug, thiserror::Error)]
 #[error("the token is not a JWT with a `jti`; copy it whole, as it was shown when the credential was created")]
 pub struct InvalidCredential;
@@ -91,25 +91,25 @@ impl Credential {
         Ok(Self { secret: Secret::Shared(claims.jti, secret.into()), audience: "nodkey".into(), relying_party_id: None })
     }
 
-    /// The operator of a deployment, acting for `relying_party_id` where a call needs one.
+    /// An operator of a deployment, acting for `relying_party_id` where a call needs one.
     #[must_use]
     pub fn operator(key: OperatorKey, relying_party_id: Option<String>) -> Self {
         Self { secret: Secret::Operator(Box::new(key)), audience: "nodkey".into(), relying_party_id }
     }
 
-    /// The operator of a deployment whose operator key is symmetric, as all were before they were pairs. Accepted for one version.
+    /// An operator of a deployment whose operator key is symmetric, as all were before they became key pairs. Accepted for one version.
     #[must_use]
     pub fn symmetric_operator(key: impl Into<SecretString>, relying_party_id: Option<String>) -> Self {
         Self { secret: Secret::Shared("operator".into(), key.into()), audience: "nodkey".into(), relying_party_id }
     }
 
-    /// An operator who signed in, by the id and the secret of their session, acting for `relying_party_id` where a call needs one.
+    /// A signed-in operator, by the id and secret of their session, acting for `relying_party_id` where a call needs one.
     #[must_use]
     pub fn operator_session(id: &str, secret: impl Into<SecretString>, relying_party_id: Option<String>) -> Self {
         Self { secret: Secret::Shared(format!("operator/{id}"), secret.into()), audience: "nodkey".into(), relying_party_id }
     }
 
-    /// For deployments whose `deployment.audience` is not `nodkey`.
+    /// Sets the audience, for deployments whose `deployment.audience` is not `nodkey`.
     #[must_use]
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audience = audience.into();
@@ -126,7 +126,7 @@ pub struct Signer {
 }
 
 impl Signer {
-    /// Signs for calls of one service.
+    /// Creates a signer for calls of one service.
     pub(crate) fn new(credential: &Credential, service: &'static str) -> Self {
         Self { credential: credential.clone(), service, clock: Clock::system() }
     }
@@ -142,7 +142,7 @@ impl Signer {
         let claims = Claims { aud: &self.credential.audience, iat: now, exp: now + LIFETIME };
         match &self.credential.secret {
             Secret::Shared(name, secret) => hs256::sign(Some(name), &claims, secret.expose_secret().as_bytes()),
-            // For one service alone: it cannot show the token to another.
+            // For one service alone, which cannot use the token with another.
             Secret::Operator(key) => key.sign(&Claims { aud: &format!("{}/{}", claims.aud, self.service), ..claims }),
         }
     }
@@ -151,7 +151,7 @@ impl Signer {
 impl Interceptor for Signer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         let mut value = MetadataValue::try_from(format!("Bearer {}", self.token()))
-            .map_err(|_| Status::unauthenticated("the token holds characters a header may not"))?;
+            .map_err(|_| Status::unauthenticated("the token contains characters that a header must not contain"))?;
         value.set_sensitive(true);
         request.metadata_mut().insert("authorization", value);
         if let Some(id) = &self.credential.relying_party_id {

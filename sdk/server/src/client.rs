@@ -1,4 +1,4 @@
-//! The calls.
+//! The client and its calls.
 
 use std::{collections::HashMap, future::Future, time::Duration};
 
@@ -32,14 +32,14 @@ use crate::{
     waits::Waits,
 };
 
-/// How long one attempt of a call may take.
+/// Timeout of one attempt of a call.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// How often a call is tried when the service is unavailable.
+/// Maximum number of attempts when the service is unavailable.
 const ATTEMPTS: u32 = 3;
-/// Bounds an answer: custom fields of 1 MB, a hundred a page.
+/// Maximum size of a response: custom fields of 1 MB, a hundred per page.
 const MAX_MESSAGE: usize = 128 * 1024 * 1024;
 
-/// Where Nodkey is called.
+/// The addresses of a Nodkey deployment.
 #[derive(Clone, Debug)]
 pub struct Endpoints {
     /// gRPC URL of the registry.
@@ -50,12 +50,12 @@ pub struct Endpoints {
     pub trusonafication: String,
     /// gRPC URL of the notification service.
     pub notification: String,
-    /// PEM of the one authority to trust behind `https`; `None`: those of the system.
+    /// PEM of the only authority to trust for `https`; `None` for the system's.
     pub ca_certificate: Option<String>,
 }
 
 impl Endpoints {
-    /// One address for all: the public URL of a deployment, or of `nodkey dev`. What a backend may call is served there.
+    /// One address for all services: the public URL of a deployment, or of `nodkey dev`. It serves everything that a backend may call.
     #[must_use]
     pub fn single(url: &str) -> Self {
         Self { registry: url.into(), binding: url.into(), trusonafication: url.into(), notification: url.into(), ca_certificate: None }
@@ -68,7 +68,7 @@ impl Endpoints {
     }
 }
 
-/// One of the services a backend may call.
+/// A service that a backend may call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServiceName {
     /// Relying parties, credentials, signing keys, devices, documents.
@@ -81,7 +81,7 @@ pub enum ServiceName {
     Notification,
 }
 
-/// The client. Cheap to clone; connects when first used and again when the connection is lost.
+/// The client. Cheap to clone. It connects on first use, and again when the connection is lost.
 #[derive(Clone, Debug)]
 pub struct Nodkey {
     registry: AuthenticatedChannel,
@@ -94,11 +94,11 @@ pub struct Nodkey {
 }
 
 impl Nodkey {
-    /// Makes a client; `Err` for a URL that is none. Must be called within a Tokio runtime.
+    /// Creates a client; `Err` for an invalid URL. Must be called within a Tokio runtime.
     #[expect(clippy::needless_pass_by_value, reason = "callers make it for this")]
     pub fn connect(endpoints: &Endpoints, credential: Credential) -> Result<Self, transport::Error> {
         let mut channels = HashMap::new();
-        // Whatever is at one address shares a connection.
+        // Services at the same address share a connection.
         let mut connect = |url: &str| {
             if let Some(known) = channels.get(url) {
                 return Ok(transport::Channel::clone(known));
@@ -120,7 +120,7 @@ impl Nodkey {
             channels.insert(url.to_owned(), channel.clone());
             Ok::<_, transport::Error>(channel)
         };
-        // A token may name the service it is for.
+        // A token may name the service that it is for.
         let mut open = |url: &str, service| Ok(AuthenticatedChannel::new(url, connect(url)?, Signer::new(&credential, service)));
         Ok(Self {
             registry: open(&endpoints.registry, "registry")?,
@@ -158,7 +158,7 @@ impl Nodkey {
         .await
     }
 
-    /// Activates a binding: from now on the user can be asked.
+    /// Activates a binding: from now on the user can be challenged.
     pub async fn activate_binding(&self, activation_code: &str) -> Result<Binding, Error> {
         self.call(ActivateBindingRequest { id: activation_code.into() }, |r| {
             let mut client = BindingServiceClient::new(self.binding.clone());
@@ -196,8 +196,8 @@ impl Nodkey {
         Ok(answer.device_identifiers)
     }
 
-    /// Freezes a user: open prompts end, and until the release nobody may prompt them and none of their devices answers. `note` says why, to
-    /// people, and may be empty.
+    /// Freezes a user: open prompts are canceled, and until the user is released nobody may prompt them and none of their devices can
+    /// answer. `note` explains why, for people, and may be empty.
     pub async fn freeze_user(&self, user_identifier: &str, note: &str) -> Result<User, Error> {
         self.call(FreezeUserRequest { user_identifier: user_identifier.into(), note: note.into() }, |r| {
             let mut client = UserServiceClient::new(self.binding.clone());
@@ -206,7 +206,7 @@ impl Nodkey {
         .await
     }
 
-    /// Releases a frozen user: everything is as before. Make sure first that they, and nobody else, have their phones.
+    /// Releases a frozen user: everything is as before. First make sure that the user, and nobody else, has their phones.
     pub async fn release_user(&self, user_identifier: &str) -> Result<User, Error> {
         self.call(ReleaseUserRequest { user_identifier: user_identifier.into() }, |r| {
             let mut client = UserServiceClient::new(self.binding.clone());
@@ -215,7 +215,7 @@ impl Nodkey {
         .await
     }
 
-    /// Returns a user: how many devices they have, and whether they are frozen.
+    /// Returns a user: the number of their devices, and whether they are frozen.
     pub async fn user(&self, user_identifier: &str) -> Result<User, Error> {
         self.call(GetUserRequest { user_identifier: user_identifier.into() }, |r| {
             let mut client = UserServiceClient::new(self.binding.clone());
@@ -235,7 +235,7 @@ impl Nodkey {
         Ok(answer.bindings)
     }
 
-    /// Lists bindings, newest first; those that have ended, too.
+    /// Lists bindings, newest first, including those that have ended.
     pub async fn list_bindings(&self, request: ListBindingsRequest) -> Result<ListBindingsResponse, Error> {
         self.call(request, |r| {
             let mut client = BindingServiceClient::new(self.binding.clone());
@@ -253,8 +253,8 @@ impl Nodkey {
         .await
     }
 
-    /// Has a document of the user a device is bound to count: accepts that present its hash are level 3 from then on. Make sure by other means
-    /// that it is the user's. The same hash again answers the same document.
+    /// Makes a document of the user that a device is bound to count: from then on, accepts that present its hash are level 3. First verify
+    /// by other means that the document is the user's. Repeating the call with the same hash returns the same document.
     pub async fn register_identity_document(&self, device_identifier: &str, hash: &str) -> Result<IdentityDocument, Error> {
         let request = RegisterIdentityDocumentRequest {
             device_id: device_identifier.into(),
@@ -269,7 +269,7 @@ impl Nodkey {
         .await
     }
 
-    /// Asks a user or a device.
+    /// Creates a challenge for a user or a device.
     pub async fn create_trusonafication(&self, new: NewTrusonafication) -> Result<Created, Error> {
         let request = new.into_request(self.request_id());
         let answer = self
@@ -284,7 +284,7 @@ impl Nodkey {
         })
     }
 
-    /// Returns a trusonafication as it stands.
+    /// Returns a trusonafication in its current state.
     pub async fn trusonafication(&self, id: &str) -> Result<Trusonafication, Error> {
         self.call(GetTrusonaficationRequest { id: id.into(), wait_seconds: 0 }, |r| {
             let mut client = self.trusonafications();
@@ -293,15 +293,15 @@ impl Nodkey {
         .await
     }
 
-    /// Streams the current state at once, then the terminal one, then ends.
+    /// Streams the current state immediately, then the terminal state, then ends.
     pub async fn watch(&self, id: &str) -> Result<impl Stream<Item = Result<Trusonafication, Error>> + Send + use<>, Error> {
         let stream = self.trusonafications().watch_trusonafication(WatchTrusonaficationRequest { id: id.into() }).await?;
         Ok(stream.into_inner().map_err(Error::from))
     }
 
-    /// Waits for the terminal state. However many wait at once, they share a stream for each thousand. What is refused of one fails that wait
-    /// alone. A lost connection is picked up again, after a growing pause that is not the same for all, as is a stream that the server has no
-    /// room for; a server that does not come back within a minute or so is an error.
+    /// Waits for the terminal state. Concurrent waits share one stream per thousand. A refusal that concerns one trusonafication fails only
+    /// that wait. A lost connection is reopened after a growing, randomized pause, and so is a stream that the server has no capacity for.
+    /// If the server does not come back within about a minute, the wait fails.
     pub async fn wait(&self, id: &str) -> Result<Trusonafication, Error> {
         match self.waits.wait(|| self.trusonafications(), &self.random, id).await {
             Err(status) if status.code() == tonic::Code::Unimplemented => self.wait_alone(id).await,
@@ -309,7 +309,7 @@ impl Nodkey {
         }
     }
 
-    /// Waits on streams of its own: servers of the release before have no other.
+    /// Waits on separate streams: servers of the previous release have no other.
     async fn wait_alone(&self, id: &str) -> Result<Trusonafication, Error> {
         let mut failures = 0;
         loop {
@@ -326,13 +326,13 @@ impl Nodkey {
         }
     }
 
-    /// Returns the terminal state, from one stream.
+    /// Returns the terminal state, using one stream.
     async fn end(&self, id: &str) -> Result<Trusonafication, Status> {
         let request = WatchTrusonaficationRequest { id: id.into() };
         let mut states = self.trusonafications().watch_trusonafication(request).await?.into_inner();
         while let Some(state) = states.message().await? {
             if is_terminal(state.status()) {
-                // To its end: a call that is given up before counts as misbehavior of the server, and 1,024 of them end the connection.
+                // Read to the end: abandoning a call counts as misbehavior of the server, and 1,024 of them end the connection.
                 while let Ok(Some(_)) = states.message().await {}
                 return Ok(state);
             }
@@ -349,7 +349,7 @@ impl Nodkey {
         .await
     }
 
-    /// Withdraws a trusonafication that is in progress.
+    /// Cancels a trusonafication that is in progress.
     pub async fn cancel(&self, id: &str) -> Result<Trusonafication, Error> {
         self.call(CancelTrusonaficationRequest { id: id.into() }, |r| {
             let mut client = self.trusonafications();
@@ -358,7 +358,7 @@ impl Nodkey {
         .await
     }
 
-    /// Returns the evidence of an answered trusonafication, which proves nothing before it is verified.
+    /// Returns the evidence of an answered trusonafication. It proves nothing until it is verified.
     pub async fn evidence(&self, id: &str) -> Result<Evidence, Error> {
         let answer = self
             .call(GetEvidenceRequest { id: id.into() }, |r| {
@@ -383,7 +383,7 @@ impl Nodkey {
         })
     }
 
-    /// Returns the deployment's public keys: all that offline verification needs.
+    /// Returns the deployment's public keys, which is all that offline verification needs.
     pub async fn jwks(&self) -> Result<Jwks, Error> {
         let answer = self
             .call(GetJwksRequest {}, |r| {
@@ -391,10 +391,10 @@ impl Nodkey {
                 async move { client.get_jwks(r).await }
             })
             .await?;
-        serde_json::from_str(&answer.jwks).map_err(|_| Error::unexpected("the JWKS is none"))
+        serde_json::from_str(&answer.jwks).map_err(|_| Error::unexpected("the JWKS is not valid"))
     }
 
-    /// Returns every key that ever signed evidence: for evidence of any age. Revoked keys are left out.
+    /// Returns every key that ever signed evidence, for verifying evidence of any age. Revoked keys are omitted.
     pub async fn jwks_archive(&self) -> Result<Jwks, Error> {
         let answer = self
             .call(GetJwksArchiveRequest {}, |r| {
@@ -413,7 +413,7 @@ impl Nodkey {
         EventId::generate(self.clock.now(), &self.random).to_string()
     }
 
-    /// Every call may be repeated: reads by nature, creates by their request id, the rest because it is idempotent.
+    /// Every call may be repeated: reads by nature, creates by their request id, and the others because they are idempotent.
     async fn call<M, T, F, Fut>(&self, message: M, send: F) -> Result<T, Error>
     where
         M: Clone,

@@ -1,4 +1,4 @@
-//! What a refused or failed call says.
+//! Errors of refused and failed calls.
 
 use std::{error::Error as _, time::Duration};
 
@@ -13,15 +13,15 @@ use tonic_types::StatusExt as _;
 #[derive(Debug, thiserror::Error)]
 #[error("{message} ({reason})")]
 pub struct Error {
-    /// What to do about it: fix the request, authenticate, retry.
+    /// What to do about it: fix the request, authenticate, or retry.
     pub kind: Kind,
     /// Stable, upper case: `USER_NOT_FOUND`, `ALREADY_COMPLETED` and so on.
     pub reason: String,
-    /// For people.
+    /// Message for people.
     pub message: String,
-    /// Which fields of the request are wrong, and how.
+    /// The invalid fields of the request, and what is wrong with them.
     pub field_violations: Vec<FieldViolation>,
-    /// After how long the same may work, where the server knows.
+    /// Delay after which the same call may succeed, if the server knows it.
     pub retry_after: Option<Duration>,
 }
 
@@ -47,7 +47,7 @@ impl From<Status> for Error {
             .flatten()
             .map(|v| FieldViolation { field: v.field.clone(), description: v.description.clone() })
             .collect();
-        // The kind goes along with the reason: codes are fewer than kinds.
+        // The kind is sent along with the reason: there are fewer codes than kinds.
         let named = details.error_info().and_then(|info| Kind::parse(info.metadata.get("kind")?));
         Self {
             kind: named.unwrap_or_else(|| kind(status.code())),
@@ -59,7 +59,7 @@ impl From<Status> for Error {
     }
 }
 
-/// What a status says. Of one that no server made, but a library where the connection broke, what happened.
+/// The message of a status. If no server sent it, but a library made it when the connection broke, describes what happened.
 fn message(status: &Status) -> String {
     match status.source() {
         Some(source) if status.get_error_details().error_info().is_none() => {
@@ -69,11 +69,11 @@ fn message(status: &Status) -> String {
     }
 }
 
-/// A call that failed before its server answered, with the code that the library has for it.
+/// The status of a call that failed before its server answered, with the library's code for it.
 pub(crate) fn unreachable(url: &str, error: transport::Error) -> Status {
     let cause = of_connection(&error);
     let code = Status::from_error(Box::new(error)).code();
-    // Without the error itself: it would be told again, in the library's words.
+    // Without the error itself, which would be repeated in the library's words.
     Status::new(
         code,
         match code {

@@ -1,4 +1,4 @@
-//! The typed client of a relying party's backend.
+//! Typed client for a relying party's backend.
 //!
 //! ```no_run
 //! use nodkey_server_sdk::{Credential, Endpoints, Expected, NewTrusonafication, Nodkey, is_success, verify_evidence};
@@ -15,8 +15,8 @@
 //! # }
 //! ```
 //!
-//! Every call carries a deadline and is repeated on `UNAVAILABLE`: creates carry a request id, so a repetition has no second
-//! effect. What a call refuses is an [`Error`] with a stable reason.
+//! Every call has a deadline and is retried on `UNAVAILABLE`. Creates carry a request id, so that a retry has no second effect. A refused
+//! call returns an [`Error`] with a stable reason.
 
 mod auth;
 mod client;
@@ -50,10 +50,10 @@ pub use nodkey_proto as proto;
 pub use trusonafication::{Created, NewTrusonafication, is_success, is_terminal};
 pub use webhook::{InvalidWebhook, Webhook, WebhookHeaders, WebhookNotice, WebhookResult, WebhookTrust, verify_webhook};
 
-/// Turns a user identifier into one that tells nobody who the user is, yet is the same every time.
+/// Turns a user identifier into one that does not reveal the user, but is the same every time.
 ///
-/// HMAC-SHA-256 with a key only the relying party knows, base64url. Without a key, e-mail addresses and the like could be
-/// found by trying them all.
+/// HMAC-SHA-256 with a key that only the relying party knows, in base64url. Without a key, email addresses and similar identifiers could be
+/// found by brute force.
 #[must_use]
 pub fn hash_user_identifier(key: &[u8], user_identifier: &str) -> String {
     nodkey_kernel::jose::b64u(&nodkey_kernel::jose::hmac_sha256(key, user_identifier.as_bytes()))

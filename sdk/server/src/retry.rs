@@ -1,4 +1,4 @@
-//! What is tried again, and when.
+//! Retry policy.
 
 use std::time::Duration;
 
@@ -6,9 +6,9 @@ use nodkey_kernel::random::Random;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-/// How often in a row a wait that was cut off is begun again.
+/// Maximum number of times in a row that an interrupted wait is restarted.
 pub(crate) const RECONNECTS: u32 = 30;
-/// A stream that lasted so long did not fail to begin: what comes after it is no failure in a row.
+/// A stream that lasted this long began successfully: a failure after it is not one in a row.
 pub(crate) const LASTED: Duration = Duration::from_mins(1);
 
 /// Full jitter around 100 ms, doubling.
@@ -16,7 +16,7 @@ pub(crate) fn backoff(random: &Random, attempt: u32) -> Duration {
     Duration::from_millis(u64::from(50 + random.below(100 << attempt.min(5))))
 }
 
-/// Whether the connection broke, or the server is away: a server of ours that fails says why.
+/// Whether the connection broke or the server is unreachable: a server of ours that fails says why.
 pub(crate) fn is_broken(status: &Status) -> bool {
     match status.code() {
         Code::Unavailable | Code::Cancelled => true,
@@ -25,7 +25,7 @@ pub(crate) fn is_broken(status: &Status) -> bool {
     }
 }
 
-/// What a stream says that just ended: nobody is told how it ends.
+/// The status of a stream that ended early; it is not shown to callers.
 pub(crate) fn ended_early() -> Status {
     Status::unavailable("the stream ended before the result came")
 }

@@ -1,4 +1,4 @@
-//! Waiting for results: all who wait share a stream, whatever each of them waits for.
+//! Waiting for results: all waits share streams, whichever trusonafication each of them waits for.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -30,15 +30,15 @@ use crate::{
     retry::{LASTED, RECONNECTS, backoff, ended_early, is_broken},
 };
 
-/// How many a server watches on one stream.
+/// Maximum number that a server watches on one stream.
 const MOST: usize = 1_000;
-/// How long a stream that nobody waits on is kept for the next.
+/// How long an unused stream is kept for the next wait.
 const IDLE: Duration = Duration::from_secs(10);
-/// How often those who gave up are forgotten.
+/// Interval at which abandoned waits are removed.
 const TIDY: Duration = Duration::from_secs(5);
-/// A server that stops, or whose stream is old, has as many return within this time as it had.
+/// Maximum random delay of a reconnect, in milliseconds, so that not all clients return together when a server stops or a stream is old.
 const SPREAD: u32 = 3_000;
-/// How many are named again at once, and how soon the next: each is a look for the server.
+/// Number of ids that are sent again at once, and the interval between further ones: each costs the server a lookup.
 const AGAIN: (usize, Duration) = (20, Duration::from_millis(20));
 /// How long a server may take to end a stream in order.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -46,7 +46,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 type Answer = Result<Trusonafication, Status>;
 type Results = BoxStream<'static, Result<WatchResultsResponse, Status>>;
 
-/// Whoever watches many on one stream.
+/// A client that can watch many trusonafications on one stream.
 pub(crate) trait Watch: Clone + Send + 'static {
     /// Begins a stream.
     fn watch(&mut self, ids: mpsc::Receiver<WatchResultsRequest>) -> impl Future<Output = Result<Results, Status>> + Send;
@@ -65,7 +65,7 @@ pub(crate) struct Waits(Arc<Mutex<Vec<Shared>>>);
 #[derive(Debug)]
 struct Shared {
     wanted: mpsc::Sender<Wanted>,
-    /// How many are watched on it, or on their way to it. Those who gave up are among them until the server has answered: it watches them.
+    /// Number of ids watched on it, or being sent to it. Abandoned waits count until the server has answered: it still watches them.
     places: Arc<AtomicUsize>,
 }
 
@@ -76,19 +76,19 @@ struct Wanted {
 }
 
 impl Waits {
-    /// Returns one once it is over. [`Code::Unimplemented`]: this server watches one at a time.
+    /// Returns a trusonafication once it is over. [`Code::Unimplemented`]: this server can only watch one per stream.
     pub(crate) async fn wait<W: Watch>(&self, client: impl Fn() -> W, random: &Random, id: &str) -> Answer {
         loop {
             let (answer, answered) = oneshot::channel();
             self.want(&client, random, Wanted { id: id.to_owned(), answer });
-            // A stream that ended in between is followed by another.
+            // If the stream ended in between, another one is tried.
             if let Ok(answer) = answered.await {
                 return answer;
             }
         }
     }
 
-    /// Takes a place on a stream that has one, or on a new one.
+    /// Takes a slot on a stream with a free one, or on a new stream.
     fn want<W: Watch>(&self, client: &impl Fn() -> W, random: &Random, mut wanted: Wanted) {
         let mut streams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         streams.retain(|stream| !stream.wanted.is_closed());
@@ -102,7 +102,7 @@ impl Waits {
         }
         let (sender, receiver) = mpsc::channel(MOST);
         let places = Arc::new(AtomicUsize::new(1));
-        // There is room for one.
+        // The channel has capacity for one.
         let _ = sender.try_send(wanted);
         tokio::spawn(Task::new(client(), random.clone(), Arc::clone(&places), receiver).run());
         streams.push(Shared { wanted: sender, places });
@@ -114,10 +114,10 @@ struct Task<W> {
     random: Random,
     wanted: mpsc::Receiver<Wanted>,
     waiting: HashMap<String, Vec<oneshot::Sender<Answer>>>,
-    /// What the server watches, or will once there is a stream: sent and not answered. All that is waited for is among them.
+    /// What the server watches, or will watch once there is a stream: sent and not answered. Includes everything that is waited for.
     watched: HashSet<String>,
     places: Arc<AtomicUsize>,
-    /// In a row: without a result, or a stream that lasted, in between.
+    /// Failures in a row, without a result or a lasting stream in between.
     failures: u32,
 }
 
@@ -133,7 +133,7 @@ impl<W: Watch> Task<W> {
             if self.waiting.is_empty() {
                 match timeout(IDLE, self.wanted.recv()).await {
                     Ok(Some(wanted)) => drop(self.add(wanted)),
-                    // What came in between is dropped, and asked for again on another stream.
+                    // Requests that arrived in between are dropped, and made again on another stream.
                     Ok(None) | Err(_) => return,
                 }
                 continue;
@@ -149,29 +149,29 @@ impl<W: Watch> Task<W> {
         }
     }
 
-    /// Pauses before the next stream, or fails all who wait.
+    /// Pauses before the next stream, or fails all waits.
     async fn failed(&mut self, status: &Status, begun: bool) {
         self.failures += 1;
-        // A share that is used up has room later, and nobody who waits is in the way of others.
+        // An exhausted quota is temporary, and the waits do not block others.
         let passing = is_broken(status) || status.code() == Code::ResourceExhausted;
         if !passing || self.failures > RECONNECTS {
             self.fail(status);
             self.failures = 0;
         } else if begun && self.failures == 1 {
-            // Nothing was wrong before: a server stops, or the stream is old, and others return with this one.
+            // There was no failure before: a server stops, or the stream is old, and other clients return at the same time.
             sleep(Duration::from_millis(self.random.below(SPREAD).into())).await;
         } else {
             sleep(backoff(&self.random, self.failures)).await;
         }
     }
 
-    /// Watches on one stream until it ends, or nobody has waited for a while.
+    /// Watches on one stream until it ends, or until nobody has waited for a while.
     async fn watch(&mut self, begun: &AtomicBool) -> Result<(), Status> {
         let (ids, receiver) = mpsc::channel(MOST);
         let mut again: Vec<String> = self.watched.iter().cloned().collect();
         self.send(&ids, &mut again);
         let mut client = self.client.clone();
-        // A proxy may hold back the head of the answer until there is a result: more are named meanwhile.
+        // A proxy may hold back the response headers until there is a result: send more ids meanwhile.
         let stream = async move {
             let results = client.watch(receiver).await?;
             begun.store(true, Ordering::Relaxed);
@@ -195,7 +195,7 @@ impl<W: Watch> Task<W> {
                 _ = spread.tick(), if !again.is_empty() => self.send(&ids, &mut again),
                 _ = tidy.tick() => {
                     self.tidy();
-                    // Mostly by those who gave up: without them there is room again, here and in the caller's share.
+                    // Mostly for abandoned waits: without them there is capacity again, here and in the caller's quota.
                     if self.watched.len() - self.waiting.len() >= MOST / 2 {
                         return Ok(());
                     }
@@ -210,7 +210,7 @@ impl<W: Watch> Task<W> {
         Ok(())
     }
 
-    /// Names the next of those that were watched before.
+    /// Sends the next of the ids that were watched before.
     fn send(&mut self, ids: &mpsc::Sender<WatchResultsRequest>, again: &mut Vec<String>) {
         for id in again.split_off(again.len().saturating_sub(AGAIN.0)) {
             if self.waiting.contains_key(&id) {
@@ -221,7 +221,7 @@ impl<W: Watch> Task<W> {
         }
     }
 
-    /// Has one more wait; returns the id when it is not watched.
+    /// Adds a wait; returns the id if it is not watched yet.
     fn add(&mut self, Wanted { id, answer }: Wanted) -> Option<String> {
         let added = self.watched.insert(id.clone());
         if !added {
@@ -250,7 +250,7 @@ impl<W: Watch> Task<W> {
         }
     }
 
-    /// Forgets those who gave up.
+    /// Removes abandoned waits.
     fn tidy(&mut self) {
         self.waiting.retain(|_, waiters| {
             waiters.retain(|waiter| !waiter.is_closed());
@@ -258,7 +258,7 @@ impl<W: Watch> Task<W> {
         });
     }
 
-    /// Gives back the places of those who gave up: where no stream is, no server watches them.
+    /// Releases the slots of abandoned waits: without a stream, no server watches them.
     fn unwatch(&mut self) {
         let before = self.watched.len();
         self.watched.retain(|id| self.waiting.contains_key(id));
@@ -272,12 +272,12 @@ impl<W: Watch> Task<W> {
     }
 }
 
-/// Reads to the end: a call that is given up before counts as misbehavior of the server, and 1,024 of them end the connection.
+/// Reads to the end: abandoning a call counts as misbehavior of the server, and 1,024 of them end the connection.
 async fn farewell(mut results: Fuse<BoxStream<'_, Result<WatchResultsResponse, Status>>>) {
     let _ = timeout(FAREWELL, async { while let Some(Ok(_)) = results.next().await {} }).await;
 }
 
-/// As the status of a call would say it.
+/// The status of a call with the same refusal.
 fn refused(Refusal { code, reason, message }: Refusal) -> Status {
     let mut details = ErrorDetails::new();
     if !reason.is_empty() {

@@ -1,4 +1,4 @@
-//! Webhooks, received.
+//! Receiving webhooks.
 
 use std::time::SystemTime;
 
@@ -11,7 +11,7 @@ use nodkey_kernel::{
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-/// The three headers that come with a webhook, as they arrived.
+/// The three headers of a webhook, as they arrived.
 #[derive(Clone, Copy, Debug)]
 pub struct WebhookHeaders<'a> {
     /// `webhook-id`
@@ -22,56 +22,56 @@ pub struct WebhookHeaders<'a> {
     pub signature: &'a str,
 }
 
-/// What a receiver believes by, all of it its own.
+/// What a receiver verifies with, all of it from its own configuration.
 #[derive(Clone, Copy, Debug)]
 pub struct WebhookTrust<'a> {
-    /// The secret of the endpoint (`whsec_`), or its public key (`whpk_`). It shows who sends, and not what is true.
+    /// The secret of the endpoint (`whsec_`), or its public key (`whpk_`). It proves the sender, not that the content is true.
     pub key: &'a str,
-    /// The keys of the deployment, by which it signs receipts.
+    /// The keys of the deployment, which sign receipts.
     pub jwks: &'a Jwks,
-    /// The id of the relying party whose endpoint it is.
+    /// The id of the relying party that owns the endpoint.
     pub relying_party: &'a str,
 }
 
-/// What an endpoint is told. What it proves is in its type: a notice is never taken for a result.
+/// A verified webhook. Its variant shows what it proves: a notice is never treated as a result.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Webhook {
-    /// How a trusonafication ended: the deployment signed it.
+    /// How a trusonafication ended, signed by the deployment.
     Result(Box<WebhookResult>),
-    /// Anything else: whoever has the key of the endpoint says so, and nobody signed it.
+    /// Anything else. The holder of the endpoint's key says so, and the deployment did not sign it.
     Notice(WebhookNotice),
 }
 
-/// How a trusonafication ended, and the deployment signed.
+/// How a trusonafication ended, signed by the deployment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WebhookResult {
-    /// The same whenever the same is told again: remember it, and act once. Better still, act once for each `receipt.sub`.
+    /// The same on every delivery: remember it, and act once. Better still, act once for each `receipt.sub`.
     pub id: String,
     /// `trusonafication.accepted`, `.rejected`, `.expired`, `.canceled` or, besides `.rejected`, `.reported`.
     pub event_type: String,
     /// When that happened, RFC 3339.
     pub timestamp: String,
-    /// The trusonafication, as `GET /api/v2/trusonafications/{id}` shows it. A number in custom fields is a double here.
+    /// The trusonafication, as returned by `GET /api/v2/trusonafications/{id}`. Numbers in custom fields are doubles here.
     pub data: Value,
-    /// The same to the letter, with the numbers of custom fields as you wrote them.
+    /// `data` as received, character by character, with the numbers of custom fields as you wrote them.
     pub data_json: String,
-    /// How it ended, by the deployment. It has the hash of `data`.
+    /// How it ended, signed by the deployment. It contains the hash of `data`.
     pub receipt: ReceiptClaims,
 }
 
-/// Something that happened to a device, a binding, a document or a user. It has no receipt: it is a reason to look, by a call of your own,
-/// and none to let anybody in.
+/// Something that happened to a device, a binding, a document or a user. It has no receipt: treat it as a reason to check with a call of
+/// your own, and never as a reason to grant access.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WebhookNotice {
-    /// The same whenever the same is told again.
+    /// The same on every delivery.
     pub id: String,
-    /// `device.registered`, `binding.activated` and so on; later releases add to them, so pass over what you do not know.
+    /// `device.registered`, `binding.activated` and so on. Later releases add types, so ignore those you do not know.
     pub event_type: String,
     /// When that happened, RFC 3339.
     pub timestamp: String,
-    /// What it says, by its type. Of two about the same thing the one with the greater `version` is the later.
+    /// The content, depending on the type. Of two about the same thing, the one with the greater `version` is newer.
     pub data: Value,
-    /// The same to the letter.
+    /// `data` as received, character by character.
     pub data_json: String,
 }
 
@@ -94,7 +94,7 @@ impl Webhook {
         }
     }
 
-    /// How a trusonafication ended; `None` when this tells of anything else.
+    /// How a trusonafication ended; `None` for anything else.
     #[must_use]
     pub fn result(self) -> Option<WebhookResult> {
         match self {
@@ -104,24 +104,24 @@ impl Webhook {
     }
 }
 
-/// A request that is not to be acted upon. Answer 400 or 401.
+/// A request that must not be acted upon. Answer 400 or 401.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidWebhook {
-    /// The signature does not hold.
+    /// The signature is invalid.
     #[error(transparent)]
     Signature(#[from] WebhookError),
-    /// It is signed, but not what an endpoint is told.
-    #[error("the body is not what an endpoint is told")]
+    /// It is signed, but its body is not that of a webhook.
+    #[error("the body is not that of a webhook")]
     Body,
-    /// It says how a trusonafication ended, without a receipt: it comes from a deployment that gives none, or from somebody who has the
-    /// endpoint's secret and nothing else.
+    /// It says how a trusonafication ended, but has no receipt: it comes from a deployment that makes none, or from someone who has only
+    /// the endpoint's secret.
     #[error("the webhook has no receipt and proves nothing")]
     NoReceipt,
-    /// The receipt is not the deployment's. `JoseError::Key`: not by a key of this JWKS; fetch it again, once.
-    #[error("the receipt does not hold")]
+    /// The receipt is not the deployment's. `JoseError::Key`: not signed with a key in this JWKS; fetch the JWKS again, once.
+    #[error("the receipt is not valid")]
     Receipt(#[source] JoseError),
-    /// The receipt is genuine, and of something else.
-    #[error("the receipt is of another {0}")]
+    /// The receipt is genuine, but for something else.
+    #[error("the receipt is for another {0}")]
     Mismatch(&'static str),
 }
 
@@ -134,10 +134,10 @@ struct Envelope<'a> {
     receipt: Option<String>,
 }
 
-/// Verifies what came to a webhook endpoint: that its sender has the key of the endpoint and, of how a trusonafication ended, that the
-/// deployment signed what it says. An end without its receipt is an error.
+/// Verifies a request to a webhook endpoint: that its sender has the key of the endpoint, and for the end of a trusonafication, that the
+/// deployment signed the content. An end without a receipt is an error.
 ///
-/// `body` is the body to the byte, before anything has parsed it.
+/// `body` must be the exact bytes of the body, before anything has parsed them.
 ///
 /// ```
 /// # use nodkey_server_sdk::{Jwks, WebhookHeaders, WebhookTrust, verify_webhook};
@@ -161,7 +161,7 @@ pub fn verify_webhook(
     let Envelope { r#type: event_type, timestamp, data: signed, receipt } = envelope;
     if !event_type.starts_with(END) {
         return match receipt {
-            // A receipt is of an end.
+            // A receipt is always for an end.
             Some(_) => Err(InvalidWebhook::Mismatch("type")),
             None if is_notice(&event_type) => Ok(Webhook::Notice(WebhookNotice { id, event_type, timestamp, data, data_json })),
             None => Err(InvalidWebhook::Body),
@@ -181,23 +181,23 @@ pub fn verify_webhook(
     Ok(Webhook::Result(Box::new(WebhookResult { id, event_type, timestamp, data, data_json, receipt })))
 }
 
-/// Begins the types of those that only a receipt proves.
+/// Prefix of the types that only a receipt proves.
 const END: &str = "trusonafication.";
 
-/// Whether a type is written as those of notices are, those of later releases, too: two words of small letters.
+/// Whether a type has the form of a notice's type, including those of later releases: two words of lower-case letters.
 fn is_notice(event_type: &str) -> bool {
     let is_word = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
     event_type.split_once('.').is_some_and(|(thing, happened)| is_word(thing) && is_word(happened))
 }
 
-/// What is told besides when the person said that it was not them who asked.
+/// The additional event when the person reported that they did not start the request.
 const REPORTED: &str = "trusonafication.reported";
 
 fn is_report(receipt: &ReceiptClaims) -> bool {
     receipt.status == ReceiptStatus::Rejected && receipt.why == Some(ReceiptReason::NotMe)
 }
 
-/// What tells of such an end.
+/// The event type of such an end.
 const fn end_of(status: ReceiptStatus) -> &'static str {
     match status {
         ReceiptStatus::Accepted | ReceiptStatus::AcceptedAtHigherLevel | ReceiptStatus::AcceptedAtLowerLevel => "trusonafication.accepted",
@@ -225,7 +225,7 @@ mod tests {
     const ACME: &str = "0192f1c4-0000-7000-8000-00000000ac3e";
     const NOW: u64 = 1_790_000_000;
 
-    /// A deployment, an endpoint of Acme's, and what was told of four ends.
+    /// A deployment, an endpoint of Acme's, and the webhooks of four ends.
     struct World {
         endpoint: SigningKeys,
         receipts: PrivateKey,
@@ -263,7 +263,7 @@ mod tests {
             jws::sign(RECEIPT_TYP, Some(&by.public().thumbprint()), None, claims, by)
         }
 
-        /// The body by which the end of one is told.
+        /// The body of the webhook for the end of one.
         fn told(&self, id: &str, status: &str, user: &str, party: &str) -> Value {
             let (accepted, answered) = (status.starts_with("ACCEPTED"), status != "EXPIRED");
             let level = if status == "ACCEPTED" { 2 } else { 1 };
@@ -293,7 +293,7 @@ mod tests {
             json!({"type": format!("trusonafication.{end}"), "timestamp": timestamp, "data": data, "receipt": receipt})
         }
 
-        /// What a receiver says of a body that somebody signed who has the endpoint's secret.
+        /// The receiver's verdict on a body signed by someone who has the endpoint's secret.
         fn take(&self, body: &str) -> Result<Webhook, InvalidWebhook> {
             let (timestamp, now) = (NOW.to_string(), SystemTime::UNIX_EPOCH + Duration::from_secs(NOW));
             let signature = self.endpoint.sign("id", i64::try_from(NOW).unwrap(), body);
@@ -304,7 +304,7 @@ mod tests {
         }
     }
 
-    /// Every place in a value where something can be put, the value itself left out.
+    /// Every place in a value where something can be inserted, except the value itself.
     fn places(value: &Value, at: &str, found: &mut Vec<String>) {
         let members: Vec<(String, &Value)> = match value {
             Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), value)).collect(),
@@ -318,7 +318,7 @@ mod tests {
         }
     }
 
-    /// What somebody puts in its place.
+    /// Values that an attacker inserts there.
     fn others() -> Vec<Value> {
         let mut values =
             vec![Value::Null, json!(3), json!(true), json!("1,000,000 EUR"), json!("bob"), json!("ACCEPTED"), json!({}), json!("")];
@@ -338,7 +338,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2048))]
 
-        /// Whoever has the endpoint's secret, and any number of genuine webhooks, tells nothing that did not happen.
+        /// An attacker with the endpoint's secret and any number of genuine webhooks cannot report anything that did not happen.
         #[test]
         fn what_was_altered_and_signed_by_the_endpoints_secret_is_refused(
             of in any::<Index>(), edits in prop::collection::vec((any::<Index>(), any::<Index>(), any::<bool>()), 0..4),
@@ -389,7 +389,7 @@ mod tests {
         assert_eq!(with("type", &json!("user.frozen")), InvalidWebhook::Mismatch("type"));
         assert_eq!(with("timestamp", &json!("2026-09-21T14:13:30.000Z")), InvalidWebhook::Mismatch("timestamp"));
         assert_eq!(WORLD.take(&WORLD.told[4].to_string()), Err(InvalidWebhook::Mismatch("relying party")));
-        // What is signed by nobody is looked into no further.
+        // Unsigned requests are not examined further.
         let headers = WebhookHeaders { id: "id", timestamp: "1790000000", signature: "v1,AAAA" };
         let (jwks, public) = (WORLD.jwks(), WORLD.endpoint.public_key());
         let trust = WebhookTrust { key: &public, jwks: &jwks, relying_party: ACME };
@@ -398,7 +398,7 @@ mod tests {
         assert_eq!(refused, Err(InvalidWebhook::Signature(WebhookError::Signature)));
     }
 
-    /// What has no receipt is a notice, and whoever has the endpoint's secret makes any; it is none that says how something ended.
+    /// Anything without a receipt is a notice, and anyone who has the endpoint's secret can make one; it never says how something ended.
     #[test]
     fn a_notice_is_never_a_result_and_no_result_comes_without_its_receipt() {
         let data = json!({"device_identifier": "d", "version": 2});
@@ -421,7 +421,7 @@ mod tests {
         assert_eq!(WORLD.take(&with_receipt.to_string()), Err(InvalidWebhook::Mismatch("type")));
     }
 
-    /// Members twice, spaces, other spellings: what the deployment did not sign to the letter is refused, or means the same.
+    /// Repeated members, spaces, other spellings: a text that differs from the one the deployment signed is refused, or means the same.
     #[test]
     fn a_body_that_is_ambiguous_is_refused() {
         let told = WORLD.told[1].to_string();

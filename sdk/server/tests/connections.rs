@@ -1,4 +1,4 @@
-//! Connections that break while somebody waits: a server that says what it is told to, on real sockets.
+//! Connections that break during a wait: a server controlled by the tests, on real sockets.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -57,12 +57,12 @@ fn framed(message: &impl Message) -> Bytes {
     frame.freeze()
 }
 
-/// Writes what was said, and breaks off.
+/// Writes what was sent, and closes the connection abruptly.
 fn cut(mut connection: Connection) {
     let _ = connection.accept().now_or_never();
 }
 
-/// Goes on until the client has read all.
+/// Continues until the client has read everything.
 async fn served(mut connection: Connection) {
     while connection.accept().await.is_some() {}
 }

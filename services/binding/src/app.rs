@@ -1,4 +1,4 @@
-//! The use cases: what is asked of others first, then one transaction.
+//! Use cases: calls to other services first, then one transaction.
 
 mod freeze;
 mod inactive;
@@ -39,7 +39,7 @@ use crate::{
     store,
 };
 
-/// How often a change is tried again because another was first.
+/// How often a change is attempted when concurrent changes win.
 const ATTEMPTS: usize = 8;
 
 /// The use cases. Cheap to clone.
@@ -53,19 +53,19 @@ pub struct App {
     deployment: Arc<Deployment>,
 }
 
-/// A wish to bind a device to a user.
+/// A request to bind a device to a user.
 #[derive(Debug)]
 pub struct Create {
-    /// The request, if it may come again.
+    /// Identifies the request, if it may be repeated.
     pub request: Option<Request>,
-    /// Whose device.
+    /// The user.
     pub user: UserIdentifier,
-    /// Which device; `None` for a text that is no device identifier, and so names no device.
+    /// The device; `None` for text that is not a device identifier and therefore names no device.
     pub device: Option<DeviceId>,
 }
 
 impl App {
-    /// Makes them.
+    /// Creates the use cases.
     pub fn new(deps: &Deps) -> anyhow::Result<Self> {
         Ok(Self {
             db: deps.db()?,
@@ -77,7 +77,7 @@ impl App {
         })
     }
 
-    /// Binds a device to a user, inactive. A living binding of the same two is the answer as it stands.
+    /// Binds a device to a user; the binding is inactive. If the two already have a live binding, it is returned unchanged.
     pub async fn create(&self, party: RelyingPartyId, create: Create) -> Result<pb::Binding, Error> {
         let Create { request, user, device } = create;
         let answers = Answers { db: &self.db, vault: &self.vault, random: &self.random, clock: &self.clock };
@@ -91,7 +91,7 @@ impl App {
         once(request.as_ref(), &answers, attempt).await
     }
 
-    /// Asks the registry whether there is such a device.
+    /// Checks with the registry that a device exists and is not retired.
     pub async fn ensure_device(&self, party: RelyingPartyId, device: &DeviceId) -> Result<(), Error> {
         let mut registry = DeviceServiceClient::new(self.registry.acting_for(party));
         match registry.get_device(GetDeviceRequest { device_id: device.to_string() }).await.map_err(PeerError::from) {
@@ -102,7 +102,7 @@ impl App {
         }
     }
 
-    /// The device is locked before the user, by everyone. Tells whether the binding is new.
+    /// Creates a binding; returns it with whether it is new. Everywhere, the device is locked before the user.
     async fn bind(
         &self,
         tx: &mut Tx,
@@ -111,7 +111,7 @@ impl App {
         device: &DeviceId,
         now: Timestamp,
     ) -> Result<(Binding, bool), Error> {
-        // It may have been retired since the registry was asked.
+        // It may have been retired since the registry answered.
         if store::lock_device(tx, party, device).await? {
             return Err(Refusal::DeviceNotFound.into());
         }
@@ -141,7 +141,7 @@ impl App {
         Ok(binding)
     }
 
-    /// Activates a binding inside a transaction. Tells whether that changed anything.
+    /// Activates a binding inside a transaction. Returns it with whether that changed anything.
     async fn activate_found(&self, tx: &mut Tx, mut found: Binding, now: Timestamp) -> Result<(Binding, bool), Error> {
         loop {
             let (party, id) = (found.relying_party, found.id);
@@ -149,18 +149,18 @@ impl App {
                 Change::Same(binding) => return Ok((binding, false)),
                 Change::Changed(binding) => binding,
             };
-            // Of two that become active at once, the later knows of the other.
+            // Of two concurrent activations, the later one sees the earlier one.
             store::lock_user(tx, party, &binding.user).await?;
             if store::update(tx, &binding).await? {
                 self.publish_activated(tx, &binding, now).await?;
                 return Ok((binding, true));
             }
-            // Who lost a race looks again: nothing comes back to inactive, so this ends.
+            // A lost race is followed by another attempt. No binding becomes inactive again, so this ends.
             found = store::load(tx, party, id).await?.ok_or(Failure::Internal("a binding is gone"))?;
         }
     }
 
-    /// Publishes that a binding is active, with the user's other devices that are. The user is locked.
+    /// Publishes that a binding is active, with the other active devices of the user. The user is locked.
     async fn publish_activated(&self, tx: &mut Tx, binding: &Binding, now: Timestamp) -> Result<(), Error> {
         let party = binding.relying_party;
         let mut others = store::load_of_user(tx, party, &binding.user).await?;
@@ -168,7 +168,7 @@ impl App {
         self.publish(tx, party, binding.version, &activated(binding, &others), now).await
     }
 
-    /// Deactivates a binding, for good.
+    /// Deactivates a binding permanently.
     pub async fn deactivate(&self, party: RelyingPartyId, id: BindingId) -> Result<Binding, Error> {
         let mut tx = self.db.begin().await?;
         let found = store::load(&mut tx, party, id).await?.ok_or(Failure::NotFound("binding"))?;
@@ -178,12 +178,12 @@ impl App {
         Ok(binding)
     }
 
-    /// Deactivates every binding of a user, and ends a freeze with them. Returns them. The devices are to be retired, so nobody binds one
-    /// anew from here on: the event that says so to the registry may be late, and must not end another life of the device.
+    /// Deactivates every binding of a user and ends a freeze with them. Returns the bindings. The devices are marked as retired here, so
+    /// they cannot be bound again before the registry has consumed the event.
     pub async fn deactivate_user(&self, party: RelyingPartyId, user: &UserIdentifier) -> Result<Vec<Binding>, Error> {
         for _ in 0..ATTEMPTS {
             let known = store::of_user(&self.db, party, user).await?;
-            // Nobody unknown leaves a row behind.
+            // An unknown user must not leave a row behind.
             if known.is_empty() && store::freeze::get(&self.db, party, user).await?.is_none() {
                 return Err(Refusal::UserNotFound.into());
             }
@@ -198,7 +198,7 @@ impl App {
             let living = store::load_of_user(&mut tx, party, user).await?;
             let was_frozen = store::freeze::delete(&mut tx, party, user).await?;
             if (living.is_empty() && !was_frozen) || living.iter().any(|binding| !devices.contains(&binding.device)) {
-                // Deactivated meanwhile, or another device was bound.
+                // A binding was deactivated in the meantime, or another device was bound.
                 tx.rollback().await?;
                 continue;
             }
@@ -219,7 +219,7 @@ impl App {
         Err(Error::Raced)
     }
 
-    /// A device was retired: it is bound to nobody any more, and never will be.
+    /// Handles a retired device: its binding ends, and it can never be bound again.
     pub async fn device_retired(&self, tx: &mut Tx, party: RelyingPartyId, device: &DeviceId) -> Result<(), Error> {
         store::retire_device(tx, party, device).await?;
         if let Some(binding) = store::load_living(tx, party, device).await? {
@@ -229,14 +229,14 @@ impl App {
         Ok(())
     }
 
-    /// Ends a binding inside a transaction that has locked the user, whatever others do to it meanwhile.
+    /// Ends a binding in a transaction that has locked the user, even if concurrent requests change it.
     async fn end(&self, tx: &mut Tx, mut found: Binding, now: Timestamp) -> Result<Binding, Error> {
         loop {
             let (party, id) = (found.relying_party, found.id);
             match found.deactivate(now) {
                 Change::Same(binding) => return Ok(binding),
                 Change::Changed(binding) if !store::update(tx, &binding).await? => {
-                    // Activated meanwhile, or ended.
+                    // Activated or ended in the meantime.
                     found = store::load(tx, party, id).await?.ok_or(Failure::Internal("a binding is gone"))?;
                 }
                 Change::Changed(binding) => {
@@ -249,18 +249,18 @@ impl App {
         }
     }
 
-    /// Returns one binding.
+    /// Returns a binding.
     pub async fn get(&self, party: RelyingPartyId, id: BindingId) -> Result<Binding, Error> {
         Ok(store::get(&self.db, party, id).await?.ok_or(Failure::NotFound("binding"))?)
     }
 
-    /// Returns the living binding of a device.
+    /// Returns the live binding of a device.
     pub async fn of_device(&self, party: RelyingPartyId, device: &DeviceId) -> Result<Binding, Error> {
         Ok(store::living(&self.db, party, device).await?.ok_or(Failure::NotFound("binding"))?)
     }
 
-    /// Returns the active bindings of the user of an active one, itself included, in the order they were activated; none of the user of
-    /// another, which is not theirs yet.
+    /// Returns the active bindings of a binding's user, itself included, in the order of activation. Returns none if the given binding is
+    /// not active: its device does not belong to the user yet.
     pub async fn active_beside(&self, binding: &Binding) -> Result<Vec<Binding>, Error> {
         if !binding.state.is_active() {
             return Ok(Vec::new());
@@ -271,7 +271,7 @@ impl App {
         Ok(active)
     }
 
-    /// Returns the living bindings of a user, oldest first.
+    /// Returns the live bindings of a user, oldest first.
     pub async fn of_user(&self, party: RelyingPartyId, user: &UserIdentifier) -> Result<Vec<Binding>, Error> {
         Ok(store::of_user(&self.db, party, user).await?)
     }
@@ -286,13 +286,13 @@ impl App {
     ) -> Result<Listed<Binding>, Error> {
         let id = match &page.after {
             None => Uuid::max(),
-            Some(cursor) => cursor.id.parse().map_err(|_| Failure::field("page_token", "must be one that a list answered"))?,
+            Some(cursor) => cursor.id.parse().map_err(|_| Failure::field("page_token", "must be a page token from an earlier response"))?,
         };
         let listing = store::Listing { user, state, at: page.before(), id, size: page.size };
         Ok(store::list(&self.db, party, &listing).await?)
     }
 
-    /// The token of a next page for an operator: the activation code that is in it is not for auditors, who see operators' requests.
+    /// Encrypts a page token for an operator: it contains an activation code, which auditors must not see among the operators' requests.
     pub fn seal_token(&self, party: RelyingPartyId, token: &str) -> String {
         if token.is_empty() {
             return String::new();
@@ -300,17 +300,17 @@ impl App {
         b64u(&self.vault.seal(&self.random, &page_context(party), token.as_bytes()))
     }
 
-    /// The token that was sealed for this relying party.
+    /// Decrypts a page token sealed for this relying party.
     pub fn open_token(&self, party: RelyingPartyId, sealed: &str) -> Result<String, Error> {
         if sealed.is_empty() {
             return Ok(String::new());
         }
         let opened = b64u_decode(sealed).ok().and_then(|sealed| self.vault.open(&page_context(party), &sealed).ok());
         let token = opened.and_then(|token| String::from_utf8(token.to_vec()).ok());
-        Ok(token.ok_or_else(|| Failure::field("page_token", "must be one that a list answered"))?)
+        Ok(token.ok_or_else(|| Failure::field("page_token", "must be a page token from an earlier response"))?)
     }
 
-    /// Notes that a user has a Trusona ID.
+    /// Registers the Trusona ID of a user.
     pub async fn register_identifier(
         &self,
         party: RelyingPartyId,
@@ -324,7 +324,7 @@ impl App {
         Ok(registered)
     }
 
-    /// The same inside a transaction, with whether it is new.
+    /// As [`Self::register_identifier`], inside a transaction; also returns whether it is new.
     pub async fn add_identifier(
         &self,
         tx: &mut Tx,
@@ -347,7 +347,7 @@ impl App {
         Ok(self.db.begin_large().await?)
     }
 
-    /// Binds a device that is known to be there, and activates the binding if it has to be. Returns whether that changed anything.
+    /// Binds a device that is known to exist, and activates the binding if requested. Returns whether that changed anything.
     pub async fn import_binding(
         &self,
         tx: &mut Tx,
@@ -365,7 +365,7 @@ impl App {
         Ok(is_new || changed)
     }
 
-    /// Returns those of these users that are registered, in the order asked.
+    /// Returns those of these users that are registered, in the order of the request.
     pub async fn identifiers(&self, party: RelyingPartyId, scope: Scope, users: &[UserIdentifier]) -> Result<Vec<Identifier>, Error> {
         let mut found = Vec::new();
         for user in users {

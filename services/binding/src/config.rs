@@ -1,11 +1,11 @@
-//! Settings of the binding service's own.
+//! The binding service's own settings.
 
 use serde::Deserialize;
 
-/// Under `service.` in the configuration.
+/// Settings under `service.` in the configuration.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// How many days dead letters are kept; 0: for ever. Unset: 180, sparing those of before.
+    /// Days that dead letters are kept. 0: forever. Unset: 180, except for dead letters that predate retention.
     pub dead_letter_retention_days: Option<u32>,
 }

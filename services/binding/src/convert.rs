@@ -1,4 +1,4 @@
-//! What the domain has as messages.
+//! Conversion from domain types to messages.
 
 use nodkey_proto::{
     binding::v1::{self as pb, BindingActivated, BindingCreated, BindingDeactivated, BindingState, FrozenBy},
@@ -7,7 +7,7 @@ use nodkey_proto::{
 
 use crate::domain::{Binding, Identifier, Scope, State, User, freeze::Freezer};
 
-/// A user as a message.
+/// Converts a user.
 pub fn user_message(user: &User) -> pb::User {
     pb::User {
         user_identifier: user.identifier.as_str().to_owned(),
@@ -21,7 +21,7 @@ pub fn user_message(user: &User) -> pb::User {
     }
 }
 
-/// Who froze a user, as a message says it.
+/// Converts who froze a user.
 pub const fn frozen_by(freezer: &Freezer) -> FrozenBy {
     match freezer {
         Freezer::Backend => FrozenBy::Backend,
@@ -30,7 +30,7 @@ pub const fn frozen_by(freezer: &Freezer) -> FrozenBy {
     }
 }
 
-/// Tells that there is a binding.
+/// The event of a new binding.
 pub fn created(binding: &Binding) -> BindingCreated {
     BindingCreated {
         binding_id: binding.id.to_string(),
@@ -39,7 +39,7 @@ pub fn created(binding: &Binding) -> BindingCreated {
     }
 }
 
-/// Tells that a binding is active, and which other devices of the user are.
+/// The event of an activated binding, with the other active devices of the user.
 pub fn activated(binding: &Binding, others: &[Binding]) -> BindingActivated {
     BindingActivated {
         binding_id: binding.id.to_string(),
@@ -54,7 +54,7 @@ fn vouched_by(binding: &Binding) -> String {
     binding.vouched_by.as_ref().map(ToString::to_string).unwrap_or_default()
 }
 
-/// Tells that a binding is over.
+/// The event of an ended binding.
 pub fn deactivated(binding: &Binding, last: bool) -> BindingDeactivated {
     BindingDeactivated {
         binding_id: binding.id.to_string(),
@@ -64,7 +64,7 @@ pub fn deactivated(binding: &Binding, last: bool) -> BindingDeactivated {
     }
 }
 
-/// An identifier as a message.
+/// Converts an identifier.
 pub fn identifier_message(identifier: &Identifier) -> pb::Identifier {
     pb::Identifier {
         identifier: identifier.user.as_str().to_owned(),
@@ -77,7 +77,7 @@ pub fn identifier_message(identifier: &Identifier) -> pb::Identifier {
     }
 }
 
-/// A binding as a message.
+/// Converts a binding.
 pub fn message(binding: &Binding) -> pb::Binding {
     let state = match binding.state {
         State::Inactive => BindingState::Inactive,
@@ -99,7 +99,7 @@ pub fn message(binding: &Binding) -> pb::Binding {
     }
 }
 
-/// A device of a user as a message, for whoever asks about `this`.
+/// Converts another device of the user, as returned for `this`.
 pub fn user_device(binding: &Binding, this: &Binding) -> pb::UserDevice {
     pb::UserDevice { activated_at: binding.state.activated_at().map(timestamp), is_this: binding.id == this.id }
 }

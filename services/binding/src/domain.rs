@@ -1,4 +1,4 @@
-//! A binding and what may become of it.
+//! Bindings and their transitions.
 
 pub mod freeze;
 pub mod transfer;
@@ -15,43 +15,43 @@ use uuid::Uuid;
 
 use freeze::Freeze;
 
-/// How many living bindings a user may have.
+/// Maximum number of live bindings of a user.
 pub const MAX_DEVICES: usize = 100;
 
-/// What is refused although the request is well-formed.
+/// Why a well-formed request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// There is no such device, or it is retired.
+    /// The device does not exist, or is retired.
     #[error("the device is not known, or it is retired")]
     DeviceNotFound,
-    /// Another user was first.
+    /// The device is bound to another user.
     #[error("the device is bound to another user; deactivate that binding first")]
     DeviceAlreadyBound,
-    /// The binding is over.
+    /// The binding has ended.
     #[error("the binding is deactivated, or it waited too long for its activation; create a new one")]
     BindingDeactivated,
-    /// The user has no living binding.
+    /// The user has no live binding.
     #[error("there is no such user, or the user is deactivated")]
     UserNotFound,
-    /// The user's phones hand nothing on until the user is released.
-    #[error("the user is frozen: the relying party has to release them")]
+    /// Phones of a frozen user cannot transfer until the user is released.
+    #[error("the user is frozen: the backend has to release them first")]
     UserFrozen,
-    /// It had its effect, or a later one had.
-    #[error("the nonce of the statement, or one that was made after it, has been used")]
+    /// The statement, or a later one, has already taken effect.
+    #[error("the nonce of the statement, or a later one, has already been used")]
     StatementUsed,
-    /// The identifier stands for another Trusona ID.
+    /// The identifier already has another Trusona ID.
     #[error("the identifier is registered with another Trusona ID")]
     IdentifierTaken,
-    /// The user has as many devices as a user may have.
+    /// The user has the maximum number of devices.
     #[error("the user has {MAX_DEVICES} devices; deactivate one first")]
     TooManyDevices,
-    /// The device that would freeze its user, or hand its place on, belongs to nobody.
+    /// The device that wants to freeze its user, or transfer its binding, is bound to nobody.
     #[error("the device is not bound to a user")]
     DeviceNotBound,
-    /// Its binding waits for its activation code.
+    /// The binding is not activated yet.
     #[error("the binding of the device is not active")]
     DeviceNotActive,
-    /// Nobody knows that the phone itself asked.
+    /// The request is not proven to come from the phone itself.
     #[error("{0}")]
     Unproven(Unproven),
 }
@@ -63,7 +63,7 @@ macro_rules! names {
         pub struct $name(String);
 
         impl $name {
-            /// Takes 1 to 255 characters; control characters, which not every database takes, are refused.
+            /// Accepts 1 to 255 characters. Control characters are refused, since not every database supports them.
             pub fn parse(text: &str) -> Result<Self, &'static str> {
                 if text.trim().is_empty() {
                     return Err("must not be blank");
@@ -77,7 +77,7 @@ macro_rules! names {
                 Ok(Self(text.to_owned()))
             }
 
-            /// To the letter.
+            /// The exact text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -92,23 +92,23 @@ macro_rules! names {
 }
 
 names! {
-    /// The relying party's own name for a user: taken to the letter, and never shown in logs.
+    /// The relying party's own name for a user: compared exactly, and never logged.
     UserIdentifier,
-    /// The number another system knows a user by.
+    /// The number by which another system knows a user.
     TrusonaId,
 }
 
-/// Whose names identifiers are.
+/// The namespace of identifiers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// The relying party's own: user identifiers.
+    /// The relying party's user identifiers.
     RelyingParty,
-    /// An integration's.
+    /// The identifiers of an integration.
     Integration(Uuid),
 }
 
 impl Scope {
-    /// As stored: the nil UUID is no integration.
+    /// The stored form: the nil UUID is the relying party itself.
     pub const fn as_uuid(self) -> Uuid {
         match self {
             Self::RelyingParty => Uuid::nil(),
@@ -117,12 +117,12 @@ impl Scope {
     }
 }
 
-/// A user under the number another system knows them by.
+/// A user and their number in another system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identifier {
-    /// Whose names these are.
+    /// The namespace of `user`.
     pub scope: Scope,
-    /// The user, or whom an integration calls so.
+    /// Identifier of the user in that namespace.
     pub user: UserIdentifier,
     /// The number.
     pub trusona_id: TrusonaId,
@@ -131,23 +131,23 @@ pub struct Identifier {
 }
 
 impl Identifier {
-    /// Answers the wish to register its identifier for `trusona_id`.
+    /// Registers the identifier again for `trusona_id`.
     pub fn register_again(self, trusona_id: &TrusonaId) -> Result<Self, Refusal> {
         if self.trusona_id == *trusona_id { Ok(self) } else { Err(Refusal::IdentifierTaken) }
     }
 }
 
-/// Where a binding stands.
+/// State of a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Waits for its activation code.
+    /// Not activated yet.
     Inactive,
-    /// Counts.
+    /// Active.
     Active {
-        /// Since when.
+        /// When it was activated.
         activated_at: Timestamp,
     },
-    /// Over, for good.
+    /// Ended permanently.
     Deactivated {
         /// When it had been activated, if it was.
         activated_at: Option<Timestamp>,
@@ -157,7 +157,7 @@ pub enum State {
 }
 
 impl State {
-    /// The state of which these are the moments.
+    /// The state for these stored times.
     pub const fn of(activated_at: Option<Timestamp>, deactivated_at: Option<Timestamp>) -> Self {
         match (activated_at, deactivated_at) {
             (activated_at, Some(deactivated_at)) => Self::Deactivated { activated_at, deactivated_at },
@@ -166,7 +166,7 @@ impl State {
         }
     }
 
-    /// Whether it counts.
+    /// Whether the binding is active.
     pub const fn is_active(self) -> bool {
         matches!(self, Self::Active { .. })
     }
@@ -190,62 +190,62 @@ impl State {
 }
 
 named! {
-    /// The names of where a binding may stand.
+    /// Names of the states of a binding.
     pub enum StateName {
-        /// Waits for its activation code.
+        /// Not activated yet.
         Inactive = "inactive",
-        /// Counts.
+        /// Active.
         Active = "active",
-        /// Over.
+        /// Ended.
         Deactivated = "deactivated",
     }
 }
 
-/// What a transition did.
+/// The result of a transition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Nothing: it was so already.
+    /// Nothing changed.
     Same(Binding),
-    /// This is what it became, one version later.
+    /// The new state, one version later.
     Changed(Binding),
 }
 
-/// A user as they stand.
+/// A user with their current state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
-    /// Which.
+    /// The user identifier.
     pub identifier: UserIdentifier,
-    /// Whether they are frozen.
+    /// The freeze, if the user is frozen.
     pub freeze: Option<Freeze>,
-    /// How many living bindings they have.
+    /// Number of live bindings.
     pub devices: usize,
 }
 
-/// A device that belongs to a user, or will, or did.
+/// The binding of a device to a user, in any state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
     /// The activation code.
     pub id: BindingId,
-    /// Whose it is.
+    /// The relying party it belongs to.
     pub relying_party: RelyingPartyId,
-    /// Whose device.
+    /// The user.
     pub user: UserIdentifier,
-    /// Which device.
+    /// The device.
     pub device: DeviceId,
-    /// The phone whose statement made it; `None`: the relying party did.
+    /// The phone whose statement created it; `None` if the relying party created it.
     pub vouched_by: Option<DeviceId>,
-    /// Where it stands.
+    /// State of the binding.
     pub state: State,
-    /// Whether the user is frozen, as it was read: that is not the binding's to change.
+    /// Whether the user was frozen when the binding was read; not a part of the binding itself.
     pub user_frozen: bool,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// Rises with every change, from 1.
+    /// Increases with every change, from 1.
     pub version: i64,
 }
 
 impl Binding {
-    /// Makes one, inactive, for a user who has `devices` already.
+    /// Creates an inactive binding for a user who already has `devices` live bindings.
     pub fn create(
         id: BindingId,
         relying_party: RelyingPartyId,
@@ -270,12 +270,12 @@ impl Binding {
         })
     }
 
-    /// Answers the wish to bind its device to `user`, while it lives.
+    /// Handles a request to bind the device to `user` while this binding is live.
     pub fn create_again(self, user: &UserIdentifier) -> Result<Self, Refusal> {
         if self.user == *user { Ok(self) } else { Err(Refusal::DeviceAlreadyBound) }
     }
 
-    /// Activates it.
+    /// Activates the binding.
     pub fn activate(self, now: Timestamp) -> Result<Change, Refusal> {
         match self.state {
             State::Inactive => Ok(Change::Changed(self.transition(State::Active { activated_at: now }))),
@@ -284,7 +284,7 @@ impl Binding {
         }
     }
 
-    /// Ends it, for good.
+    /// Ends the binding permanently.
     pub fn deactivate(self, now: Timestamp) -> Change {
         let activated_at = self.state.activated_at();
         match self.state {
@@ -295,7 +295,7 @@ impl Binding {
         }
     }
 
-    /// Ends it if it is older than `oldest` and still waits for its activation code.
+    /// Ends the binding if it was created before `oldest` and is still inactive.
     pub fn expire(self, oldest: Timestamp, now: Timestamp) -> Change {
         if self.state == State::Inactive && self.created_at < oldest { self.deactivate(now) } else { Change::Same(self) }
     }
@@ -371,7 +371,7 @@ mod tests {
                     Ok(Change::Changed(after)) => {
                         prop_assert_eq!(before.state.deactivated_at(), None);
                         prop_assert_eq!(after.version, before.version + 1);
-                        // Once activated, the moment is kept.
+                        // Once activated, the time of activation is kept.
                         prop_assert!(before.state.activated_at().is_none() || before.state.activated_at() == after.state.activated_at());
                         after
                     }

@@ -1,4 +1,4 @@
-//! Why a use case did not do its work.
+//! Errors of use cases.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use nodkey_runtime::{Failure, idempotent::InvalidRequestId, page::InvalidPage, s
 
 use crate::domain::Refusal;
 
-/// A use case did not do its work.
+/// Why a use case failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The domain says no.
+    /// A domain rule refuses the request.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// Others changed the same thing again and again; the same request may work soon.
-    #[error("others keep changing the same thing")]
+    /// Concurrent requests kept changing the same row; a retry may succeed soon.
+    #[error("too many concurrent changes of the same object; try again")]
     Raced,
-    /// What any service may run into.
+    /// A failure that any service may run into.
     #[error(transparent)]
     Failed(#[from] Failure),
 }

@@ -1,4 +1,4 @@
-//! What other services' facts mean here.
+//! Events of other services that the binding service consumes.
 
 use nodkey_bus::{Consumer, HandlerError};
 use nodkey_kernel::id::DeviceId;
@@ -6,7 +6,7 @@ use nodkey_proto::registry::v1::DeviceRetired;
 
 use crate::app::App;
 
-/// The consumers.
+/// The consumers of the binding service.
 pub fn consumers(app: &App) -> Vec<Consumer> {
     let app = app.clone();
     vec![Consumer::new("binding_device_retired", move |tx, event: DeviceRetired, meta| {

@@ -1,4 +1,4 @@
-//! The gRPC side: messages to commands, answers to messages.
+//! The gRPC services: messages to commands, results to messages.
 
 use axum::Router;
 use nodkey_kernel::{
@@ -34,7 +34,7 @@ use crate::{
     import::MAX_ROWS,
 };
 
-/// The services as routes.
+/// Returns the gRPC services as routes.
 pub fn routes(app: &App) -> Router {
     let router = mount(Router::new(), BindingServiceServer::new(Api(app.clone())));
     let router = mount(router, UserServiceServer::new(Api(app.clone())));
@@ -42,9 +42,9 @@ pub fn routes(app: &App) -> Router {
     mount(router, ImportServiceServer::new(Api(app.clone())))
 }
 
-/// How the token of a page of users begins, so that it is told from those of other lists.
+/// Prefix of the page tokens of users, which distinguishes them from those of other lists.
 const AFTER_USER: &str = "user:";
-/// How many identifiers one call asks for.
+/// Maximum number of identifiers per request.
 const MAX_IDENTIFIERS: usize = 100;
 
 struct Api(App);
@@ -111,7 +111,7 @@ impl BindingService for Api {
         let caller = caller(&request)?;
         let party = caller.relying_party()?;
         let asked = request.get_ref();
-        // Auditors read the requests of all operators in the audit log, tokens included.
+        // Auditors read the requests of all operators in the audit log, including page tokens.
         let is_operator = matches!(caller, Caller::Operator { .. });
         let page = if is_operator {
             let token = self.0.open_token(party, &asked.page_token).map_err(status)?;
@@ -129,7 +129,7 @@ impl BindingService for Api {
             Ok(BindingState::Inactive) => Some(StateName::Inactive),
             Ok(BindingState::Active) => Some(StateName::Active),
             Ok(BindingState::Deactivated) => Some(StateName::Deactivated),
-            Err(_) => return Err(status(Failure::field("state", "must be one of the states there are"))),
+            Err(_) => return Err(status(Failure::field("state", "must be an existing state"))),
         };
         let found = self.0.list(party, user.as_ref(), state, &page).await.map_err(status)?;
         let (bindings, mut next_page_token) = found.map(|b| shown(&caller, message(&b))).into_parts();
@@ -161,7 +161,7 @@ impl UserService for Api {
         let asked = request.into_inner();
         let mut validation = Validation::default();
         let user = validation.read("user_identifier", UserIdentifier::parse(&asked.user_identifier));
-        // What is stored of before this was checked stays readable.
+        // Notes stored before this check existed stay readable.
         let shown = visible::check_optional(asked.note.trim(), usize::MAX).map_err(|fault| fault.to_string());
         let note = validation.read("note", shown.and_then(|()| Note::parse(&asked.note).map_err(ToOwned::to_owned)));
         validation.finish().map_err(status)?;
@@ -197,7 +197,9 @@ impl UserService for Api {
         let page = Page::parse(page_size, "").map_err(status)?;
         let after = match page_token.as_str() {
             "" => String::new(),
-            token => user_after(token).ok_or_else(|| status(Failure::field("page_token", "must be one that a list answered")))?,
+            token => {
+                user_after(token).ok_or_else(|| status(Failure::field("page_token", "must be a page token from an earlier response")))?
+            }
         };
         if !prefix.is_empty() {
             UserIdentifier::parse(&prefix).map_err(|e| status(Failure::field("prefix", e.to_string())))?;
@@ -248,7 +250,7 @@ impl IdentifierService for Api {
             if asked.identifiers.len() > MAX_IDENTIFIERS {
                 return Err(status(Failure::field("identifiers", "must be at most 100")));
             }
-            // A text that is no identifier names nobody.
+            // Text that is not a valid identifier names nobody.
             let users: Vec<_> = asked.identifiers.iter().filter_map(|text| UserIdentifier::parse(text).ok()).collect();
             self.0.identifiers(party, scope, &users).await
         };
@@ -271,7 +273,7 @@ impl ImportService for Api {
             }
         }
         let app = self.0.clone();
-        // In a task of its own: who hangs up cuts nothing in half.
+        // In its own task, so a client that disconnects cannot interrupt it halfway.
         let imported = uninterrupted(async move { app.import(party, &rows, dry_run).await }).await;
         imported.map(Response::new).map_err(status)
     }
@@ -288,7 +290,7 @@ fn answer(result: Result<pb::Binding, Error>) -> Result<Response<pb::Binding>, S
     result.map(Response::new).map_err(status)
 }
 
-/// The identifier after which a page begins, which may be one that cannot be read.
+/// The identifier after which a page begins; it may be one that is not valid.
 fn user_after(token: &str) -> Option<String> {
     let text = String::from_utf8(b64u_decode(token).ok()?).ok()?;
     text.strip_prefix(AFTER_USER).filter(|after| !after.contains('\0')).map(ToOwned::to_owned)
@@ -298,17 +300,17 @@ fn answer_user(result: Result<User, Error>) -> Result<Response<pb::User>, Status
     result.map(|user| Response::new(user_message(&user))).map_err(status)
 }
 
-/// Whether somebody calls who only reads.
+/// Whether the caller has read-only access.
 fn is_auditor(caller: &Caller) -> bool {
     matches!(caller, Caller::Operator { operator, .. } if operator.role < Role::Operator)
 }
 
-/// A binding as this caller may see it: whoever only reads learns no activation code while it is one.
+/// A binding as this caller may see it: read-only callers do not see the activation code while it is usable.
 fn shown(caller: &Caller, binding: pb::Binding) -> pb::Binding {
     if is_auditor(caller) && binding.state() == BindingState::Inactive { pb::Binding { id: String::new(), ..binding } } else { binding }
 }
 
-/// A text that is no UUID names no binding.
+/// Text that is not a UUID names no binding.
 fn binding_id(text: &str) -> Result<BindingId, Status> {
     not_blank("id", text)?;
     text.parse().map_err(|_| status(Failure::NotFound("binding")))

@@ -1,4 +1,4 @@
-//! Taking over users and bindings from elsewhere: all of them, or none.
+//! Bulk import of users and bindings: all or nothing.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,24 +15,24 @@ use crate::{
     error::Error,
 };
 
-/// How many rows one import has.
+/// Maximum number of rows per import.
 pub const MAX_ROWS: usize = 50_000;
-/// How many faults are told.
+/// Maximum number of faults reported.
 const MAX_FAULTS: usize = 100;
-/// How many devices the registry is asked about at once.
+/// Maximum number of concurrent calls to the registry.
 const AT_ONCE: usize = 16;
 
-/// What one row wants.
+/// A parsed row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Wish {
     line: i32,
     user: UserIdentifier,
-    /// With whether it is to be active.
+    /// The device, with whether its binding is to be active.
     device: Option<(DeviceId, bool)>,
     trusona_id: Option<TrusonaId>,
 }
 
-/// The faults of an import, bounded, in the order of lines.
+/// The faults of an import by line, limited in number.
 #[derive(Debug, Default)]
 struct Faults(BTreeMap<i32, ImportFault>);
 
@@ -54,7 +54,7 @@ impl Faults {
     }
 }
 
-/// Reads one row.
+/// Parses a row.
 fn read(row: &ImportRow) -> Result<Wish, (&'static str, String)> {
     let user = UserIdentifier::parse(&row.user_identifier).map_err(|e| ("VALIDATION_FAILED", format!("user_identifier {e}")))?;
     let device = match row.device_identifier.as_str() {
@@ -66,12 +66,12 @@ fn read(row: &ImportRow) -> Result<Wish, (&'static str, String)> {
         text => Some(TrusonaId::parse(text).map_err(|e| ("VALIDATION_FAILED", format!("trusona_id {e}")))?),
     };
     if device.is_none() && trusona_id.is_none() {
-        return Err(("VALIDATION_FAILED", "a device_identifier or a trusona_id is needed".to_owned()));
+        return Err(("VALIDATION_FAILED", "a device_identifier or a trusona_id is required".to_owned()));
     }
     Ok(Wish { line: row.line, user, device, trusona_id })
 }
 
-/// Reads all rows. Two that want different things of one device are a fault of the later.
+/// Parses all rows. Of two rows that contradict each other about a device, the later one is at fault.
 fn read_all(rows: &[ImportRow], faults: &mut Faults) -> Vec<Wish> {
     let mut wishes = Vec::new();
     let mut owners: HashMap<DeviceId, (UserIdentifier, i32)> = HashMap::new();
@@ -93,7 +93,7 @@ fn read_all(rows: &[ImportRow], faults: &mut Faults) -> Vec<Wish> {
 }
 
 impl App {
-    /// Imports rows, or tells what is wrong with them. Rows that cannot be read are told before anybody is asked about the others.
+    /// Imports rows, or reports what is wrong with them. Invalid rows are reported before other services are called about the rest.
     pub async fn import(&self, party: RelyingPartyId, rows: &[ImportRow], dry_run: bool) -> Result<ImportUsersResponse, Error> {
         let mut faults = Faults::default();
         let wishes = read_all(rows, &mut faults);
@@ -138,7 +138,7 @@ impl App {
         Ok(ImportUsersResponse { changed, unchanged, faults: Vec::new() })
     }
 
-    /// Asks the registry about every device before anything is written.
+    /// Checks every device with the registry before anything is written.
     async fn check_devices(&self, party: RelyingPartyId, wishes: &[Wish], faults: &mut Faults) -> Result<(), Error> {
         let asked: Vec<_> = wishes.iter().filter_map(|wish| Some((wish.line, wish.device.as_ref()?.0.clone()))).collect();
         let mut answers = stream::iter(asked)

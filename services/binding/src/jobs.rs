@@ -1,4 +1,4 @@
-//! What the binding service does without being asked.
+//! Periodic jobs of the binding service.
 
 use nodkey_db::Db;
 use nodkey_kernel::time::Clock;
@@ -9,7 +9,7 @@ use nodkey_runtime::{
 
 use crate::app::App;
 
-/// The jobs of the binding service. `dead_letters`: how many days they are kept.
+/// The jobs of the binding service. `dead_letters` is the number of days that dead letters are kept.
 pub fn jobs(app: App, dead_letters: Option<u32>, db: Db, clock: Clock) -> Vec<Job> {
     let mut rules = common_rules(&db, dead_letters);
     let proofs = app.clone();
@@ -17,7 +17,7 @@ pub fn jobs(app: App, dead_letters: Option<u32>, db: Db, clock: Clock) -> Vec<Jo
         let app = proofs.clone();
         async move { app.delete_used_proofs(&pass).await }
     }));
-    // They end, and their rows stay.
+    // The bindings end, but their rows are kept.
     rules.push(Rule::new("inactive_binding", move |pass| {
         let app = app.clone();
         async move { app.expire_inactive(&pass).await }

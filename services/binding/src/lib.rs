@@ -1,7 +1,7 @@
-//! Which device belongs to which user of the relying party.
+//! Bindings: which device belongs to which user of the relying party.
 //!
-//! A binding is created inactive, and its id is the activation code the backend activates it with once it has made its own
-//! check. A device has one living binding at most, a user up to a hundred.
+//! A binding is created inactive. Its id is the activation code, with which the backend activates it after its own check. A device has at
+//! most one live binding, a user at most a hundred.
 
 mod app;
 mod config;

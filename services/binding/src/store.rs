@@ -1,4 +1,4 @@
-//! The tables. Every statement names the relying party.
+//! Database tables. Every statement is scoped to a relying party.
 
 pub mod freeze;
 pub mod users;
@@ -21,8 +21,8 @@ use crate::{
 };
 
 const TABLE: &str = "binding";
-/// Whether the user is frozen is read with the binding: it is asked with every answer. A scalar, so that PostgreSQL looks it up for each row
-/// and never reads all who are frozen.
+/// Whether the user is frozen is read with the binding, since it is needed for every answer. As a scalar subquery, PostgreSQL looks it up
+/// for each row and never scans all frozen users.
 const SELECT: &str = "SELECT id, relying_party_id, user_identifier, device_id, vouched_by, created_at, activated_at, deactivated_at, version, \
     (SELECT f.frozen_at FROM frozen_user f WHERE f.relying_party_id = binding.relying_party_id AND f.user_identifier = binding.user_identifier) \
     AS user_frozen_at FROM binding WHERE ";
@@ -40,7 +40,7 @@ pub async fn insert(tx: &mut Tx, binding: &Binding) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes what became of the version before; false when another was first.
+/// Updates the previous version; false if a concurrent change was first.
 pub async fn update(tx: &mut Tx, binding: &Binding) -> Result<bool, Failure> {
     invariants::check(binding)?;
     let query = tx.query("UPDATE binding SET activated_at = ").push_bind(binding.state.activated_at()).push(", deactivated_at = ");
@@ -49,14 +49,14 @@ pub async fn update(tx: &mut Tx, binding: &Binding) -> Result<bool, Failure> {
     Ok(updated == 1)
 }
 
-/// Keeps others from changing a binding until the transaction ends; false when another was first.
+/// Locks a binding until the transaction ends; false if a concurrent change was first.
 pub async fn hold(tx: &mut Tx, binding: &Binding) -> Result<bool, Failure> {
     let query = by_id(tx.query("UPDATE binding SET version = version WHERE "), binding.relying_party, binding.id);
     Ok(query.push(" AND version = ").push_bind(binding.version).execute().await? == 1)
 }
 
-/// By the id, and then it has to be the relying party's: `IS TRUE` keeps PostgreSQL from a plan it would make while the table is empty,
-/// and keep: looking through everything of the relying party.
+/// Looks up by id, and then checks the relying party. `IS TRUE` keeps PostgreSQL from a plan that it would make while the table is empty
+/// and then keep: scanning everything of the relying party.
 fn by_id(query: Query<'_>, party: RelyingPartyId, id: BindingId) -> Query<'_> {
     query.push("id = ").push_bind(id.as_uuid()).push(" AND (relying_party_id = ").push_bind(party.as_uuid()).push(") IS TRUE")
 }
@@ -71,48 +71,48 @@ fn of_living_user<'a>(query: Query<'a>, party: RelyingPartyId, user: &UserIdenti
     query.push(" AND (deactivated_at IS NULL) IS TRUE ORDER BY created_at, id")
 }
 
-/// Returns one.
+/// Returns a binding.
 pub async fn get(db: &Db, party: RelyingPartyId, id: BindingId) -> Result<Option<Binding>, Failure> {
     one(by_id(db.query(SELECT), party, id)).await
 }
 
-/// Returns one inside a transaction.
+/// Returns a binding inside a transaction.
 pub async fn load(tx: &mut Tx, party: RelyingPartyId, id: BindingId) -> Result<Option<Binding>, Failure> {
     one(by_id(tx.query(SELECT), party, id)).await
 }
 
-/// Returns the living binding of a device.
+/// Returns the live binding of a device.
 pub async fn living(db: &Db, party: RelyingPartyId, device: &DeviceId) -> Result<Option<Binding>, Failure> {
     one(of_living_device(db.query(SELECT), party, device)).await
 }
 
-/// Returns the living binding of a device inside a transaction.
+/// Returns the live binding of a device inside a transaction.
 pub async fn load_living(tx: &mut Tx, party: RelyingPartyId, device: &DeviceId) -> Result<Option<Binding>, Failure> {
     one(of_living_device(tx.query(SELECT), party, device)).await
 }
 
-/// Returns the living bindings of a user, oldest first. There are few: the domain bounds them.
+/// Returns the live bindings of a user, oldest first. There are few: the domain limits them.
 pub async fn of_user(db: &Db, party: RelyingPartyId, user: &UserIdentifier) -> Result<Vec<Binding>, Failure> {
     all(of_living_user(db.query(SELECT), party, user)).await
 }
 
-/// Returns the living bindings of a user inside a transaction.
+/// Returns the live bindings of a user inside a transaction.
 pub async fn load_of_user(tx: &mut Tx, party: RelyingPartyId, user: &UserIdentifier) -> Result<Vec<Binding>, Failure> {
     all(of_living_user(tx.query(SELECT), party, user)).await
 }
 
-/// Which bindings to list: newest first, what comes after `at` and `id`.
+/// Which bindings to list, newest first: those after the position of `at` and `id`.
 #[derive(Debug)]
 pub struct Listing<'a> {
-    /// Of this user alone.
+    /// Only bindings of this user.
     pub user: Option<&'a UserIdentifier>,
-    /// In this state alone.
+    /// Only bindings in this state.
     pub state: Option<StateName>,
-    /// Before this moment.
+    /// Created before this time,
     pub at: Timestamp,
-    /// Or at it and below this id.
+    /// or at this time with a smaller id.
     pub id: Uuid,
-    /// At most so many.
+    /// Maximum number of bindings.
     pub size: i64,
 }
 
@@ -132,13 +132,13 @@ pub async fn list(db: &Db, party: RelyingPartyId, listing: &Listing<'_>) -> Resu
     Ok(listed(listing.size, &query.fetch_all().await?, "created_at", read))
 }
 
-/// Returns some of a relying party's bindings that have waited for their activation code since before a moment, oldest first.
+/// Returns a batch of a relying party's bindings that have been inactive since before a given time, oldest first.
 pub async fn inactive_before(db: &Db, party: RelyingPartyId, before: Timestamp, size: i64) -> Result<Vec<Binding>, Failure> {
     let query = db.query(SELECT).push("relying_party_id = ").push_bind(party.as_uuid()).push(" AND created_at < ").push_bind(before);
     all(query.push(" AND activated_at IS NULL AND deactivated_at IS NULL ORDER BY created_at, id LIMIT ").push_bind(size)).await
 }
 
-/// Lets this transaction alone change the devices of a user until it ends. Returns the user's version after the change.
+/// Locks the devices of a user until the transaction ends. Returns the user's version after the change.
 pub async fn lock_user(tx: &mut Tx, party: RelyingPartyId, user: &UserIdentifier) -> Result<i64, Failure> {
     let row = tx
         .query(
@@ -152,7 +152,7 @@ pub async fn lock_user(tx: &mut Tx, party: RelyingPartyId, user: &UserIdentifier
     Ok(row.get("version")?)
 }
 
-/// Lets this transaction alone bind or retire a device until it ends. Returns whether the device is retired.
+/// Locks binding and retirement of a device until the transaction ends. Returns whether the device is retired.
 pub async fn lock_device(tx: &mut Tx, party: RelyingPartyId, device: &DeviceId) -> Result<bool, Failure> {
     let row = tx
         .query(
@@ -167,7 +167,7 @@ pub async fn lock_device(tx: &mut Tx, party: RelyingPartyId, device: &DeviceId) 
     Ok(row.get("retired")?)
 }
 
-/// Returns when the nonce was made by which a device last vouched for another. The device is locked.
+/// Returns when the nonce was made with which a device last vouched for another. The device is locked.
 pub async fn challenged_at(tx: &mut Tx, party: RelyingPartyId, device: &DeviceId) -> Result<Option<Timestamp>, Failure> {
     let query = tx.query("SELECT challenged_at FROM known_device WHERE relying_party_id = $1 AND device_id = $2");
     Ok(query.bind(party.as_uuid()).bind(device.as_str()).fetch_one().await?.get("challenged_at")?)
@@ -180,14 +180,14 @@ pub async fn has_vouched(db: &Db, party: RelyingPartyId, device: &DeviceId) -> R
     Ok(row.map(|row| row.get::<Option<Timestamp>>("challenged_at")).transpose()?.flatten().is_some())
 }
 
-/// Notes by which nonce a device vouches for another. The device is locked.
+/// Records the nonce with which a device vouches for another. The device is locked.
 pub async fn note_challenge(tx: &mut Tx, party: RelyingPartyId, device: &DeviceId, at: Timestamp) -> Result<(), Failure> {
     let query = tx.query("UPDATE known_device SET challenged_at = $1 WHERE relying_party_id = $2 AND device_id = $3");
     query.bind(at).bind(party.as_uuid()).bind(device.as_str()).execute().await?;
     Ok(())
 }
 
-/// Has a device be retired from here on, and lets this transaction alone bind it.
+/// Marks a device as retired, and locks binding it until the transaction ends.
 pub async fn retire_device(tx: &mut Tx, party: RelyingPartyId, device: &DeviceId) -> Result<(), Failure> {
     tx.query(
         "INSERT INTO known_device (relying_party_id, device_id, retired) VALUES ($1, $2, $3) \
@@ -204,7 +204,7 @@ pub async fn retire_device(tx: &mut Tx, party: RelyingPartyId, device: &DeviceId
 const IDENTIFIER: &str =
     "SELECT identifier, trusona_id, created_at FROM identifier WHERE relying_party_id = $1 AND integration_id = $2 AND identifier = $3";
 
-/// Inserts an identifier; false when there is one of this name.
+/// Inserts an identifier; false if it already exists.
 pub async fn insert_identifier(tx: &mut Tx, party: RelyingPartyId, new: &Identifier) -> Result<bool, Failure> {
     let inserted = tx
         .query(
@@ -221,13 +221,13 @@ pub async fn insert_identifier(tx: &mut Tx, party: RelyingPartyId, new: &Identif
     Ok(inserted == 1)
 }
 
-/// Returns one identifier.
+/// Returns an identifier.
 pub async fn identifier(db: &Db, party: RelyingPartyId, scope: Scope, user: &UserIdentifier) -> Result<Option<Identifier>, Failure> {
     let query = db.query(IDENTIFIER).bind(party.as_uuid()).bind(scope.as_uuid()).bind(user.as_str());
     Ok(query.fetch_optional().await?.map(|row| read_identifier(&row, party, scope)).transpose()?)
 }
 
-/// Returns one identifier inside a transaction.
+/// Returns an identifier inside a transaction.
 pub async fn load_identifier(
     tx: &mut Tx,
     party: RelyingPartyId,
@@ -252,7 +252,7 @@ pub async fn identifiers_of(db: &Db, party: RelyingPartyId, scope: Scope, truson
 }
 
 fn read_identifier(row: &Row, party: RelyingPartyId, scope: Scope) -> Result<Identifier, DbError> {
-    // Its own key would show the user.
+    // The row's own key would reveal the user.
     let record = row.of("identifier", format_args!("of {party}, {}", scope.as_uuid()));
     Ok(Identifier {
         scope,

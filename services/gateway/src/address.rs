@@ -1,16 +1,16 @@
-//! Whom a trusted proxy speaks for. What is before the values of trusted proxies is the client's own words.
+//! The client's address as reported by trusted proxies. Values to the left of those added by trusted proxies are the client's own claim.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use axum::http::HeaderMap;
 
-/// How RFC 7239 names the header that has names in its values.
+/// The header of RFC 7239, with named parameters in its values.
 const FORWARDED: &str = "forwarded";
-/// The most of a name that is no address: `unknown`, or one that a proxy made up (RFC 7239 section 6.3).
+/// The maximum length of a node name that is not an address: `unknown`, or one that a proxy made up (RFC 7239 section 6.3).
 const MAX_NAME: usize = 64;
 
-/// The client's address as a header names it: the value that `hops` trusted proxies ago was added, which is the `hops`-th from the right
-/// over all lines of the header. Where there are fewer, the first. `None` when that is nothing that a proxy writes.
+/// Returns the client's address as a header reports it: the value added `hops` trusted proxies ago, which is the `hops`-th from the right
+/// over all lines of the header. With fewer values, the first one counts. `None` when that value is nothing that a proxy writes.
 pub fn client(headers: &HeaderMap, name: &str, hops: usize) -> Option<String> {
     let is_forwarded = name.eq_ignore_ascii_case(FORWARDED);
     let lines: Vec<_> = headers.get_all(name).iter().map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
@@ -22,19 +22,19 @@ pub fn client(headers: &HeaderMap, name: &str, hops: usize) -> Option<String> {
     address(node).map(|ip| ip.to_string()).or_else(|| name().map(ToOwned::to_owned))
 }
 
-/// The last line of a header: what the nearest proxy set.
+/// The last line of a header, which the nearest proxy set.
 pub fn last_line(headers: &HeaderMap, name: &str) -> String {
     headers.get_all(name).iter().next_back().map(|line| String::from_utf8_lossy(line.as_bytes()).into_owned()).unwrap_or_default()
 }
 
-/// `for` of an element of `Forwarded`.
+/// The `for` parameter of an element of `Forwarded`.
 fn forwarded_for(element: &str) -> Option<&str> {
     let mut pairs = split(element, ';', true).into_iter().filter_map(|pair| pair.split_once('='));
     pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("for")).map(|(_, value)| value.trim())
 }
 
-/// Splits, where there may be quotes not inside of them. A quote that a client left open hides nothing of what a proxy added behind it: then
-/// quotes are no quotes.
+/// Splits a text at a character, ignoring it inside quotes if `minds_quotes`. An unterminated quote must not hide what a proxy added after
+/// it, so then quotes have no meaning.
 fn split(text: &str, at: char, minds_quotes: bool) -> Vec<&str> {
     let (mut quoted, mut escaped) = (false, false);
     let parts = text.split(|c: char| {
@@ -53,7 +53,8 @@ fn unquoted(text: &str) -> &str {
     text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text)
 }
 
-/// An address as proxies write them: with or without a port, IPv6 with or without brackets and zone. One IPv4 address in two spellings is one.
+/// Parses an address as proxies write it: with or without a port, IPv6 with or without brackets and zone. An IPv4-mapped address becomes
+/// the IPv4 address.
 fn address(text: &str) -> Option<IpAddr> {
     let ip = if let Some(rest) = text.strip_prefix('[') {
         let (inner, port) = rest.split_once(']')?;
@@ -70,7 +71,7 @@ fn v6(text: &str) -> Option<Ipv6Addr> {
     text.split('%').next()?.parse().ok()
 }
 
-/// Or what RFC 7239 lets stand for one.
+/// Whether this is a port, or an obfuscated port of RFC 7239.
 fn is_port(text: &str) -> bool {
     text.parse::<u16>().is_ok() || text.starts_with('_')
 }

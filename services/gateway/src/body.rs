@@ -1,4 +1,4 @@
-//! Bodies: read only as far as they may go, and never more of them at once than there is room for.
+//! Request bodies: limited in size each, and in memory together.
 
 use std::{hash::Hash, time::Duration};
 
@@ -20,53 +20,54 @@ use crate::{
     problem::Problem,
 };
 
-/// The largest body anywhere: 1 MiB of custom fields, and room for the rest.
+/// The largest body of any route, in bytes: 1 MiB of custom fields and some space for the rest.
 pub const MAX_BODY: usize = (1 << 20) + (64 << 10);
-/// The largest body where there are no custom fields.
+/// The largest body of a route without custom fields, in bytes.
 pub const ORDINARY_BODY: usize = 64 << 10;
-/// The largest body of whoever has no credential.
+/// The largest body of a caller without a credential, in bytes.
 pub const ANONYMOUS_BODY: usize = 8 << 10;
-/// The largest message another service answers with.
+/// The largest response message accepted from another service, in bytes.
 pub const MAX_MESSAGE: usize = 8 << 20;
-/// Where custom fields may be.
+/// The route that takes custom fields.
 const WITH_CUSTOM_FIELDS: (Method, &str) = (Method::POST, "/api/v2/trusonafications");
 
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long, and how far, a body is read on that was refused: a client that is still sending would not see why.
+/// How long, and how far, a rejected body is still read: otherwise a client that is still sending would not see the response.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 const DISCARD: usize = 2 * MAX_BODY;
-/// How many are read on at once. Beyond that a client that is still sending may see a reset instead of the refusal.
+/// How many rejected bodies are read at the same time. Beyond that, a client that is still sending may see a reset instead of the response.
 static DISCARDING: Semaphore = Semaphore::const_new(256);
-/// What bodies may hold together while they arrive: of those who have proven who they are, of those who have named a credential, and of others.
+/// How many bytes bodies may hold together while they arrive: from authenticated callers, from callers that name a credential, and from
+/// others.
 const OF_KNOWN: u64 = 64 << 20;
 const OF_NAMED: u64 = 32 << 20;
 const OF_STRANGERS: u64 = 8 << 20;
-/// What part of that is one relying party's, or one address's, at most.
+/// The total is divided by this for the share of one relying party, or of one address.
 const OF_ONE_PARTY: u64 = 4;
 const OF_ONE_ADDRESS: u64 = 16;
-/// What is counted at once, so that a body that comes byte by byte does not cost a turn for each.
+/// Memory is reserved in units of this many bytes, so that a body that arrives byte by byte does not cost a reservation for each.
 const UNIT: usize = 1 << 10;
-/// What the head holds of a request whose body is yet to come.
+/// The memory held by the head of a request while its body arrives.
 const HEAD: usize = 8 << 10;
 
-/// The largest body of a route whose callers have a credential.
+/// The largest body of a route for callers with a credential.
 pub fn limit(method: &Method, route: &str) -> usize {
     if (method, route) == (&WITH_CUSTOM_FIELDS.0, WITH_CUSTOM_FIELDS.1) { MAX_BODY } else { ORDINARY_BODY }
 }
 
-/// Who sends a body.
+/// The sender of a body.
 #[derive(Clone, Debug)]
 pub enum Sender {
-    /// It has proven to be of this relying party, or shown the token of a credential by which somebody did.
+    /// A caller authenticated for this relying party, or one that shows the token of a recently proven credential.
     Known(RelyingPartyId),
-    /// It names a credential.
+    /// A caller that names a credential.
     Named(Source),
-    /// Anybody.
+    /// Any other caller.
     Stranger(Source),
 }
 
-/// Room for bodies while they arrive.
+/// The memory for bodies while they arrive.
 #[derive(Debug)]
 pub struct Bodies {
     known: Buffer<RelyingPartyId>,
@@ -82,7 +83,7 @@ impl Default for Bodies {
 }
 
 impl Bodies {
-    /// Reads a body, up to a size and for a time. One that is refused is read on for a moment, and thrown away.
+    /// Reads a body, limited in size and time. A rejected body is read a little further and discarded.
     pub async fn read(&self, body: Body, limit: usize, sender: Sender) -> Result<Bytes, Problem> {
         if body.is_end_stream() {
             return Ok(Bytes::new());
@@ -120,7 +121,7 @@ async fn gather<K: Hash + Eq + Clone>(
         Problem::overloaded()
     };
     held.grow(HEAD).map_err(full)?;
-    // Copied: what arrives keeps the whole buffer alive that it came in.
+    // Copied, because an arriving chunk keeps its whole receive buffer alive.
     let mut read = BytesMut::new();
     while let Some(data) = body.next().await {
         let data = data.map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "BODY_INCOMPLETE", "the body ended too early"))?;
@@ -137,7 +138,7 @@ fn too_large(limit: usize) -> Problem {
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", format!("the body is larger than {limit} bytes"))
 }
 
-/// Reads on for a moment and keeps nothing, so that who is still sending gets an answer and not a reset.
+/// Reads and discards the rest for a moment, so that a client that is still sending gets a response and not a reset.
 async fn discard(mut body: axum::body::BodyDataStream) {
     let Ok(_place) = DISCARDING.try_acquire() else { return };
     let mut left = DISCARD;
@@ -152,14 +153,14 @@ async fn discard(mut body: axum::body::BodyDataStream) {
     .await;
 }
 
-/// The same for a body of which nothing was read.
+/// Does the same for a body of which nothing was read.
 pub async fn discard_unread(body: Body) {
     if !body.is_end_stream() {
         discard(body.into_data_stream()).await;
     }
 }
 
-/// Returns a body that a door has read.
+/// Returns a body that a layer has already buffered.
 pub async fn read_body(body: Body) -> Result<Bytes, Problem> {
     to_bytes(body, MAX_BODY).await.map_err(Problem::because)
 }
@@ -173,7 +174,7 @@ mod tests {
 
     use super::*;
 
-    /// A body that has begun with this and goes on when it is told.
+    /// A body that has begun with these bytes and continues when the sender is used.
     fn begun(first: &[u8]) -> (mpsc::Sender<Result<Bytes, std::io::Error>>, Body) {
         let (sender, rest) = mpsc::channel(1);
         let first = stream::iter([Ok(Bytes::copy_from_slice(first))]);
@@ -221,7 +222,7 @@ mod tests {
             }
         }
         assert_eq!(bodies.strangers.taken(), OF_STRANGERS);
-        // A relying party fills its part, and another has buffer.
+        // One relying party fills its share, and another still has memory.
         let mut of_party = Vec::new();
         for _ in 0..2 * OF_KNOWN / u64::try_from(ORDINARY_BODY).unwrap() {
             let (sender, body) = begun(&vec![0; ORDINARY_BODY]);

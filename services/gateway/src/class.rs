@@ -1,4 +1,4 @@
-//! What a request is, for who is refused first when there is too much.
+//! Classifies requests by what they do, which decides the order in which overload refuses them.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use nodkey_runtime::admission::Class;
 
 use crate::problem::Problem;
 
-/// Where a phone answers.
+/// The route for phones' answers.
 const ANSWERS: &str = "/api/v2/trusonafication_responses";
-/// Where a phone waits for something to answer.
+/// The route where a phone waits for trusonafications.
 const PHONES: &str = "/api/v2/devices/{id}/trusonafications";
-/// Where a backend waits for its result.
+/// The route where a backend waits for a result.
 const RESULTS: &str = "/api/v2/trusonafications/{id}";
-/// The longest anybody may wait in one call, in seconds.
+/// The longest wait in one call, in seconds.
 pub const MAX_WAIT: u32 = 60;
-/// What lists things.
+/// The routes of lists.
 const LISTS: [&str; 4] = [
     "/api/v2/identity_documents",
     "/api/v2/users/{user_identifier}/devices",
@@ -26,7 +26,7 @@ const LISTS: [&str; 4] = [
     "/internal/v1/users/{trusona_id}",
 ];
 
-/// The class of a request by somebody with a credential.
+/// The class of a request from a caller with a credential.
 pub fn of(method: &Method, route: &str) -> Class {
     match *method {
         _ if route.starts_with(ANSWERS) => Class::Answer,
@@ -36,12 +36,12 @@ pub fn of(method: &Method, route: &str) -> Class {
     }
 }
 
-/// The route of a request: its path, with the names of what is in it.
+/// The route of a request: its path, with the names of its parameters.
 pub fn route(parts: &Parts) -> &str {
     parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str)
 }
 
-/// Whether a request is to be held until something happens: then it keeps no place of those who work, but one of those who wait.
+/// Whether a request is to be held until something happens. It then holds a permit for waiting, and none for working.
 pub fn waits(parts: &Parts) -> bool {
     let route = route(parts);
     let is_ready_to = || patience(&parts.uri).is_ok_and(|patience| !patience.is_zero());
@@ -59,7 +59,7 @@ pub fn patience(target: &Uri) -> Result<Duration, Problem> {
     seconds.map(|seconds| Duration::from_secs(seconds.into())).ok_or_else(|| Problem::field("wait", "must be 0 to 60 seconds"))
 }
 
-/// Whether a phone wants a stream of what there is to answer.
+/// Whether a phone accepts an event stream.
 pub fn streams(headers: &HeaderMap) -> bool {
     headers.get(ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|accept| accept.contains("text/event-stream"))
 }

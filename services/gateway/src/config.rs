@@ -1,57 +1,59 @@
-//! Settings of the gateway's own.
+//! The gateway's own settings.
 
 use secrecy::SecretString;
 use serde::Deserialize;
 
-/// Under `service.` in the configuration. Every limit is one of this instance.
+/// The settings under `service.` in the configuration. Every limit is per instance.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// How many requests are served at once; more are refused with 503.
+    /// The maximum number of requests served at the same time. More are refused with 503.
     pub max_in_flight: u32,
-    /// How many may wait at once; more are refused with 503. Browsers that wait for a scan, who proved nothing, have half of it at most.
+    /// The maximum number of requests that wait at the same time. More are refused with 503. Browsers that wait for a scan are not
+    /// authenticated, and get half of it at most.
     pub max_waiting: u32,
-    /// How many of those who proved nothing may wait at once from one address, and four times as many from an IPv6 /48; more are refused with
-    /// 429.
+    /// The maximum number of unauthenticated requests from one address that wait at the same time, and four times as many from an IPv6 /48.
+    /// More are refused with 429.
     pub max_waiting_per_address: u32,
-    /// How many phones and backends of one relying party may wait at once; more are refused with 429.
+    /// The maximum number of phones and backends of one relying party that wait at the same time. More are refused with 429.
     pub max_waiting_per_party: u32,
-    /// How often, in seconds, to look for what those who wait missed: 1 to 60. While the bus is away it is every second.
+    /// The seconds between two looks for wakes that waiting callers missed: 1 to 60. While the bus is away, it is every second.
     pub look_seconds: u32,
-    /// How many streams from services one relying party may hold over gRPC; more are refused.
+    /// The maximum number of streams from services that one relying party may hold over gRPC. More are refused.
     pub streams_per_party: u32,
     /// Whether gRPC methods for operators are served here, too.
     pub operator_grpc: bool,
-    /// How many DPoP proofs are remembered, to notice one that comes again.
+    /// How many DPoP proofs are remembered, to detect replays.
     pub remembered_proofs: u64,
-    /// Requests a second of one server or mobile credential; more are refused with 429.
+    /// Requests per second of one server or mobile credential. More are refused with 429.
     pub credential_rate: u32,
-    /// Requests a second of one device; more are refused with 429.
+    /// Requests per second of one device. More are refused with 429.
     pub device_rate: u32,
-    /// Secure QR codes a second made or paired from one address; more are refused with 429.
+    /// Secure QR codes created or paired per second from one address. More are refused with 429.
     pub address_rate: u32,
-    /// Proofs a minute, from one address, by devices that are not registered, and four times as many from an IPv6 /48; more are refused with
-    /// 429, and nobody is asked whose they are.
+    /// Proofs per minute from one address by devices that are not registered, and four times as many from an IPv6 /48. More are refused
+    /// with 429, without calling the registry.
     pub unknown_device_rate: u32,
-    /// Devices an hour that register anew with one relying party from one address, and four times as many from an IPv6 /48, where the relying
-    /// party has no limit of its own; more are refused with 429.
+    /// New device registrations per hour with one relying party from one address, and four times as many from an IPv6 /48, where the
+    /// relying party has no limit of its own. More are refused with 429.
     pub registration_rate: u32,
-    /// Nonces for key statements a second made for one address; more are refused with 429.
+    /// Nonces for key statements issued per second for one address. More are refused with 429.
     pub challenge_rate: u32,
-    /// The header in which a trusted proxy names the client's address, such as `x-forwarded-for` or `forwarded`; without one, who connects
-    /// counts.
+    /// The header in which a trusted proxy reports the client's address, such as `x-forwarded-for` or `forwarded`. Without one, the address
+    /// of the connection counts.
     pub address_header: Option<String>,
     /// Where to report a vulnerability, served in `/.well-known/security.txt`: `mailto:security@example.com`, or a page over https.
     pub security_contact: Option<String>,
-    /// How many trusted proxies are before us, each of which adds a value to that header: the client's is as far from the right.
+    /// The number of trusted proxies before the gateway. Each adds a value to that header, so the client's value is this many from the
+    /// right.
     pub trusted_hops: u32,
     /// Whether the operator console is served.
     pub console: bool,
-    /// Signs what the console's pages keep of a sign-in under way: 32 characters or more, the same at every gateway.
+    /// The key that signs the console's cookies of a sign-in under way: 32 characters or more, the same at every gateway.
     pub cookie_key: Option<SecretString>,
-    /// Another that is taken, while one follows the other.
+    /// The previous key, still accepted during a rotation.
     pub previous_cookie_key: Option<SecretString>,
-    /// The header in which a trusted proxy says roughly where the client is; shown on the phone that scans.
+    /// The header in which a trusted proxy reports the client's approximate location. The phone that scans shows it.
     pub place_header: Option<String>,
 }
 
@@ -84,7 +86,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Refuses what is of the right type and still wrong.
+    /// Refuses values that have the right type and are still invalid.
     pub fn check(&self) -> anyhow::Result<()> {
         let is_contact = |contact: &String| {
             let scheme = ["mailto:", "https://", "tel:"].iter().any(|scheme| contact.starts_with(scheme));

@@ -1,4 +1,4 @@
-//! What handlers take out of a request.
+//! Extractors for handlers.
 
 use std::{fmt, marker::PhantomData, net::SocketAddr, time::Duration};
 
@@ -27,14 +27,15 @@ use crate::{
     strict::{Strict, UNKNOWN},
 };
 
-/// The most an idempotency key has, in characters.
+/// The maximum length of an idempotency key, in characters.
 const MAX_KEY: usize = 128;
 
-/// A body that is a JSON object. Malformed is 400; well-formed and not what is asked for is 422 and names the field.
+/// A body that is a JSON object. Malformed JSON is refused with 400. Well-formed JSON of another shape is refused with 422, which names the
+/// field.
 #[derive(Debug)]
 pub struct Json<T>(pub T);
 
-/// The same of a body that may be something else than an object.
+/// The same for a body that need not be an object.
 #[derive(Debug)]
 pub struct AnyJson<T>(pub T);
 
@@ -57,7 +58,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for AnyJson<T> {
 }
 
 impl<T: DeserializeOwned> Json<T> {
-    /// Reads a body that has been read already.
+    /// Parses a body that has already been read.
     pub fn parse(body: &[u8], strict: Option<Strict>) -> Result<Self, Problem> {
         parse(body, strict).map(|Object(value)| Self(value))
     }
@@ -65,11 +66,11 @@ impl<T: DeserializeOwned> Json<T> {
 
 fn parse<T: DeserializeOwned>(body: &[u8], strict: Option<Strict>) -> Result<T, Problem> {
     let not_json = |why: &str| Problem::new(StatusCode::BAD_REQUEST, "MALFORMED_JSON", format!("the body is not JSON: {why}"));
-    // RFC 8259 section 8.1 lets it be ignored. What is signed and what is read should be the same bytes.
+    // RFC 8259 section 8.1 allows ignoring it, but what is signed and what is read should be the same bytes.
     if body.starts_with("\u{feff}".as_bytes()) {
         return Err(not_json("it begins with a byte order mark"));
     }
-    // As it is, it is in no JSON at all.
+    // An unescaped NUL is invalid in any JSON.
     if body.windows(ESCAPED_NUL.len()).any(|part| part == ESCAPED_NUL)
         && let Err(found) = serde_path_to_error::deserialize::<_, WithoutNul>(&mut serde_json::Deserializer::from_slice(body))
         && found.inner().to_string().starts_with(NUL)
@@ -86,12 +87,12 @@ fn parse<T: DeserializeOwned>(body: &[u8], strict: Option<Strict>) -> Result<T, 
     if let (Some(Strict), Some(path)) = (strict, unknown)
         && read.as_ref().err().is_none_or(serde_json::Error::is_data)
     {
-        // Where something may be left out it has a step of its own.
+        // serde_ignored adds a step `?` to the path for each optional value.
         let path: Vec<_> = path.split('.').filter(|step| *step != "?").collect();
         return Err(Problem::field(&path.join("."), UNKNOWN));
     }
     let value = read.map_err(|e| {
-        // Whether it is JSON the parser alone says: see `fault`.
+        // Only the parser decides whether it is JSON: see `fault`.
         if let Err(e) = serde_json::from_slice::<IgnoredAny>(body) {
             return not_json(&malformed(&e));
         }
@@ -102,13 +103,13 @@ fn parse<T: DeserializeOwned>(body: &[u8], strict: Option<Strict>) -> Result<T, 
     Ok(value)
 }
 
-/// NUL as JSON may have it.
+/// NUL as JSON can contain it.
 const ESCAPED_NUL: &[u8] = br"\u0000";
 const NUL: &str = "must not hold NUL";
-/// What is kept to the letter, and read by nobody on its way.
+/// The member that is kept verbatim and that nothing on the way parses.
 const TO_THE_LETTER: &str = "custom_fields";
 
-/// Any JSON without NUL: services refuse it in each of their texts, and in what nobody here reads it has no place either.
+/// Any JSON without NUL. Services refuse NUL in each of their texts, and it has no place in members that nobody here reads, either.
 struct WithoutNul;
 
 impl<'de> Deserialize<'de> for WithoutNul {
@@ -165,7 +166,7 @@ impl<'de> Visitor<'de> for WithoutNul {
     }
 }
 
-/// A JSON object; not an array of its values in their order, which serde takes for a struct, too.
+/// A JSON object. Not an array of its values in order, which serde accepts for a struct, too.
 #[derive(Debug)]
 pub struct Object<T>(pub T);
 
@@ -189,8 +190,8 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
     }
 }
 
-/// A JSON body behind [`phone::middleware`](crate::auth::phone::middleware) or its like, with the call as it came: for services that believe
-/// the phone alone.
+/// A JSON body behind [`phone::middleware`](crate::auth::phone::middleware) or a similar layer, with the original call: for services that
+/// verify the phone's proof themselves.
 #[derive(Debug)]
 pub struct ProvenJson<T>(pub T, pub PhoneCall);
 
@@ -205,7 +206,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for ProvenJson<T> {
     }
 }
 
-/// How long the caller is ready to wait: `wait` in the query, in seconds.
+/// How long the caller is ready to wait: the query parameter `wait`, in seconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Wait(pub Duration);
 
@@ -217,7 +218,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Wait {
     }
 }
 
-/// Where a request comes from: as the proxy before us says, if it is trusted to.
+/// The client's address. A trusted proxy reports it, otherwise it is the address of the connection.
 #[derive(Debug)]
 pub struct ClientAddress(pub String);
 
@@ -230,7 +231,7 @@ impl FromRequestParts<AppState> for ClientAddress {
             return Ok(Self(address));
         }
         let ConnectInfo(peer) =
-            parts.extensions.get::<ConnectInfo<SocketAddr>>().ok_or_else(|| Problem::because("nobody knows who connected"))?;
+            parts.extensions.get::<ConnectInfo<SocketAddr>>().ok_or_else(|| Problem::because("the client's address is unknown"))?;
         Ok(Self(peer.ip().to_canonical().to_string()))
     }
 }
@@ -248,7 +249,7 @@ impl FromRequestParts<AppState> for Source {
     }
 }
 
-/// The `Idempotency-Key`; empty without one.
+/// The `Idempotency-Key`. Empty without one.
 #[derive(Clone, Debug)]
 pub struct IdempotencyKey(pub String);
 

@@ -1,4 +1,4 @@
-//! What every request passes.
+//! Layers that every request passes.
 
 use axum::{
     body::{Body, Bytes},
@@ -27,21 +27,21 @@ use crate::{
 };
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The most header fields of a request. Each costs memory for as long as the body is waited for, however short it is.
+/// The maximum number of header fields of a request. Each holds memory while the body arrives, however short it is.
 const MAX_FIELDS: usize = 64;
-/// The most a request id of the caller's has, in characters.
+/// The maximum length of a caller's request id, in characters.
 const MAX_REQUEST_ID: usize = 128;
 
-/// Tells browsers to come by TLS alone from now on, for a year (RFC 6797): where this listener is TLS, and its name one that counts. Names
-/// of the reader's own machine are shared by whatever else runs there, and addresses never count.
+/// The `Strict-Transport-Security` header (RFC 6797), which makes browsers use TLS alone for a year. Only where this listener has TLS and a
+/// public host name: the names of the reader's own machine are shared by everything that runs there, and IP addresses never count.
 pub fn strict_transport(deployment: &Deployment) -> Option<HeaderValue> {
     let url = Url::parse(&deployment.public_url).ok()?;
     let named = matches!(url.host(), Some(Host::Domain(name)) if name != "localhost" && !name.ends_with(".localhost"));
     (deployment.serves_tls && url.scheme() == "https" && named).then_some(HeaderValue::from_static("max-age=31536000"))
 }
 
-/// Traces the request and names it in its answer: as the caller named it, else by its trace. Nobody keeps answers, nobody guesses
-/// their type, and refusals are JSON whoever refuses. One layer, because each costs every held connection over a kilobyte.
+/// Traces the request and sets the request id of the response: the caller's, or the trace id. Forbids caching and content sniffing, and
+/// turns every refusal into JSON. One layer, because each layer costs every held connection over a kilobyte.
 pub async fn common(State(strict_transport): State<Option<HeaderValue>>, request: Request, next: Next) -> Response {
     let own = request.headers().get(&X_REQUEST_ID).filter(|id| id.len() <= MAX_REQUEST_ID && id.to_str().is_ok()).cloned();
     let (method, start, scope) = (trace::method(request.method()), Instant::now(), trace::Scope::of(&request));
@@ -51,7 +51,7 @@ pub async fn common(State(strict_transport): State<Option<HeaderValue>>, request
     } else if is_compressed(&request) {
         Problem::compressed().into_response()
     } else {
-        // Within the trace: what is made readable may be logged.
+        // Within the trace, because converting a refusal may log it.
         scope.run(async { in_json(next.run(request).await) }).await
     };
     let status = response.status().as_str().to_owned();
@@ -77,7 +77,7 @@ fn is_compressed(request: &Request) -> bool {
     })
 }
 
-/// Lets in who has no credential, while there is room, with a small body. What is more than can be served at once is refused, not queued.
+/// Admits callers without a credential, with a small body, while there is capacity. Requests beyond the capacity are refused, not queued.
 pub async fn anonymous(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let entered = async {
@@ -92,9 +92,9 @@ pub async fn anonymous(State(state): State<AppState>, request: Request, next: Ne
     }
 }
 
-/// Reads a body. The place is given back while it arrives, and taken again.
+/// Reads a body. The permit is released while the body arrives, and taken again afterwards.
 pub async fn body_under(state: &AppState, permit: Permit, body: Body, limit: usize, sender: Sender) -> Result<(Permit, Bytes), Problem> {
-    // On the heap: few are not there at once.
+    // On the heap, because few bodies are still to arrive.
     let mut read = Box::pin(state.bodies.read(body, limit, sender));
     if let std::task::Poll::Ready(body) = futures_util::poll!(read.as_mut()) {
         return Ok((permit, body?));

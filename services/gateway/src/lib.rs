@@ -1,4 +1,4 @@
-//! The state: phones and backends over HTTP. Stateless; every fact is asked of its owner.
+//! The gateway: the HTTP API of phones and backends. It is stateless and reads every fact from the service that owns it.
 
 mod address;
 mod auth;
@@ -46,14 +46,14 @@ use replay::Replays;
 use state::{AppState, Inner};
 use wait::looks;
 
-/// How many streams from services are held for all relying parties together: half of what the connections to one service take.
+/// The maximum number of streams from services for all relying parties together: half of what the connections to one service carry.
 const STREAMS: u32 = 12_800;
-/// Of how many credentials it is remembered that they were proven within the hour.
+/// How many credentials are remembered as proven within the hour.
 const PROVEN_TOKENS: u64 = 100_000;
-/// How many of those who wait on a stream for many results are looked at for the first time at once.
+/// How many first reads for waits on streams of many results run at the same time.
 const FIRST_LOOKS: usize = 64;
 
-/// The service.
+/// The gateway service.
 #[derive(Debug)]
 pub struct Gateway;
 

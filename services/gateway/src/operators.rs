@@ -1,4 +1,4 @@
-//! Which operators are served over gRPC, by what they sign with.
+//! Which operators are served over gRPC, depending on the key they sign with.
 
 use axum::http::HeaderMap;
 use nodkey_kernel::{
@@ -7,19 +7,19 @@ use nodkey_kernel::{
 };
 use nodkey_runtime::{bearer_token, token};
 
-/// Which operators are served here over gRPC.
+/// Which operators are served over gRPC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operators {
     /// None.
     Nobody,
-    /// Those who signed in, whom the console serves anyway.
+    /// Operators with a session, whom the console serves anyway.
     SignedIn,
-    /// Also whoever holds the operator key.
+    /// Holders of the operator key, too.
     Everybody,
 }
 
 impl Operators {
-    /// As the settings want it.
+    /// As the settings say.
     #[must_use]
     pub const fn of(console: bool, operator_grpc: bool) -> Self {
         match (operator_grpc, console) {
@@ -29,12 +29,12 @@ impl Operators {
         }
     }
 
-    /// Whether a call says that it is by one of them.
+    /// Whether a call claims to come from one of these operators.
     pub fn include(self, headers: &HeaderMap) -> bool {
         bearer_token(headers).is_some_and(|token| hs256::key_id(token).ok().flatten().is_some_and(|kid| self.sign(&kid, token)))
     }
 
-    /// Whether a token says that it is of one of them, by whichever means they have.
+    /// Whether a token claims to be signed by one of these operators, with a session or the operator key.
     pub fn sign(self, kid: &str, token: &str) -> bool {
         let by_key =
             || kid == token::OPERATOR || Compact::parse(token).is_ok_and(|token| token.header().typ.as_deref() == Some(OPERATOR_TYP));

@@ -1,4 +1,4 @@
-//! Paths and queries: text that is fit for what it names, and, of callers who are told, no parameter that nobody knows.
+//! Checks paths and queries: no control characters, and for strict callers, no unknown parameters.
 
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
@@ -21,19 +21,19 @@ use crate::{
     strict::{Strict, UNKNOWN},
 };
 
-/// The query parameters of each route that has any, as the OpenAPI document has them.
+/// The query parameters of each route that has any, from the OpenAPI document.
 #[derive(Clone, Debug)]
 pub struct Known(Arc<HashMap<(Method, String), Vec<String>>>);
 
 impl Known {
-    /// Those of these routes.
+    /// Collects those of these routes.
     pub fn of(routes: &OpenApiRouter<AppState>) -> Self {
         let documented = &routes.get_openapi().paths.paths;
         Self(Arc::new(documented.iter().flat_map(|(path, item)| parameters(path, item)).collect()))
     }
 
     fn has(&self, method: &Method, route: &str, name: &str) -> bool {
-        // Which is answered as GET is.
+        // HEAD is answered as GET is.
         let method = if method == Method::HEAD { Method::GET } else { method.clone() };
         self.0.get(&(method, route.to_owned())).is_some_and(|names| names.iter().any(|known| known == name))
     }
@@ -58,8 +58,8 @@ fn parameters(path: &str, item: &PathItem) -> Vec<((Method, String), Vec<String>
     operations.into_iter().filter_map(of).collect()
 }
 
-/// Refuses control characters in paths and queries: no database has a name with one, and not every database can be asked for it. To callers who
-/// are [`Strict`], parameters that a route does not have, too: whoever misspells one is told, and not answered as if it were not there.
+/// Refuses control characters in paths and queries: no stored name contains one, and not every database accepts one in a query. Refuses
+/// unknown query parameters of [`Strict`] callers, too, so that a misspelled one is reported and not ignored.
 pub async fn middleware(State(known): State<Known>, path: RawPathParams, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let is_strict = parts.extensions.get::<Strict>().is_some();

@@ -1,4 +1,4 @@
-//! What can go wrong, as existing clients read it: `error`, `message`, `description`, `field_errors`.
+//! Errors in the format that existing clients read: `error`, `message`, `description`, `field_errors`.
 
 use std::{collections::BTreeMap, fmt::Display, time::Duration};
 
@@ -26,64 +26,64 @@ use utoipa::ToSchema;
 
 use crate::reply::reply;
 
-/// A phone's proof does not hold.
+/// The reason of an invalid DPoP proof.
 const INVALID_PROOF: &str = "INVALID_PROOF";
-/// After how many seconds to try again what may soon work, where nobody knows better.
+/// The default `Retry-After`, in seconds, for errors that may soon pass.
 const SOON: u32 = 1;
 
-/// Refusals to prompt somebody now, as backends are told.
+/// The reasons for refusing to prompt a user now, as backends see them.
 const PROMPTS_REFUSED: [&str; 2] = ["PROMPT_BUDGET_EXHAUSTED", "PROMPTS_HELD"];
 
-/// Why a request was refused.
+/// An error.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Problem {
-    /// Stable, for programs.
+    /// The reason, for programs. It is stable.
     #[schema(value_type = String, example = "VALIDATION_FAILED")]
     pub error: Box<str>,
-    /// Which of the causes that `error` covers it was, where there are several. Stable, for programs.
+    /// The specific cause, for programs, where `error` covers several causes. It is stable.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "wrong_htu")]
     pub cause: Option<&'static str>,
-    /// One line, for people.
+    /// What is wrong, in one line, for people.
     #[schema(value_type = String)]
     pub message: Box<str>,
-    /// What to do.
+    /// What to do, for people.
     #[schema(value_type = String)]
     pub description: Box<str>,
-    /// What is wrong with which field.
+    /// The errors of each invalid field, by the field's name.
     pub field_errors: BTreeMap<String, Vec<String>>,
-    /// In development, to who signed wrongly: what should have been signed.
+    /// In development only, for a request with a wrong signature: the text to sign.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub string_to_sign: Option<Box<str>>,
     #[serde(skip)]
     status: StatusCode,
-    /// The `WWW-Authenticate` of a 401.
+    /// The `WWW-Authenticate` header of a 401.
     #[serde(skip)]
     challenge: Option<Challenge>,
-    /// After how many seconds the same request may work.
+    /// The number of seconds after which the same request may succeed.
     #[serde(skip)]
     retry_after: Option<u32>,
-    /// A service did not take whoever called it.
+    /// Whether a service refused the caller's authentication.
     #[serde(skip)]
     refused: bool,
 }
 
-/// By which scheme whoever is not known may say who they are.
+/// The authentication scheme that an unauthenticated caller may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Challenge {
-    /// A proof by the device key.
+    /// A DPoP proof by the device key, where none was sent.
     Proof,
-    /// The same, where one came that does not hold.
+    /// A DPoP proof by the device key, where the one that was sent is invalid.
     OtherProof,
-    /// A bearer token, where one came that does not hold.
+    /// A bearer token, where the one that was sent is invalid.
     OtherToken,
     /// Signing in to the console.
     SignIn,
 }
 
 impl Challenge {
-    /// As `WWW-Authenticate` has it.
+    /// The value of `WWW-Authenticate`.
     const fn as_str(self) -> &'static str {
         match self {
             Self::Proof => r#"DPoP algs="ES256 EdDSA Ed25519""#,
@@ -94,12 +94,13 @@ impl Challenge {
     }
 }
 
-/// Marks an answer that is an error because a service did not take whoever called it: us, or the backend for which we did.
+/// Marks an error response that is caused by a service refusing the caller's authentication: the gateway's own, or that of the backend it
+/// called for.
 #[derive(Clone, Copy, Debug)]
 pub struct Refused;
 
 impl Problem {
-    /// Makes one.
+    /// Makes a problem.
     pub fn new(status: StatusCode, error: &str, message: impl Into<String>) -> Self {
         let message = message.into().into_boxed_str();
         let retry_after = match status {
@@ -120,23 +121,23 @@ impl Problem {
         }
     }
 
-    /// After how long the same request may work. It is told in whole seconds, see [`retry_seconds`].
+    /// Sets how long to wait before the same request may succeed, in whole seconds, see [`retry_seconds`].
     #[must_use]
     pub fn retry_after(self, after: Duration) -> Self {
         Self { retry_after: Some(u32::try_from(retry_seconds(after)).unwrap_or(u32::MAX)), ..self }
     }
 
-    /// Whether nobody has proven who calls.
+    /// Whether the caller is not authenticated.
     pub fn is_unauthenticated(&self) -> bool {
         self.status == StatusCode::UNAUTHORIZED
     }
 
-    /// Whether a body or a message is larger than it may be.
+    /// Whether a body or a message is too large.
     pub fn is_too_large(&self) -> bool {
         self.status == StatusCode::PAYLOAD_TOO_LARGE
     }
 
-    /// The same over gRPC, of what this gateway itself refuses.
+    /// Converts a refusal by the gateway itself to a gRPC status.
     pub fn into_status(self) -> Status {
         let kind = match self.status {
             StatusCode::TOO_MANY_REQUESTS => Kind::Exhausted,
@@ -151,54 +152,54 @@ impl Problem {
         }
     }
 
-    /// Whether it is too much for this gateway, and not for its caller's share of it.
+    /// Whether the gateway is overloaded, as opposed to a caller that exceeds its limit.
     pub fn is_overload(&self) -> bool {
         self.status == StatusCode::SERVICE_UNAVAILABLE
     }
 
-    /// Stable, for programs.
+    /// The reason, for programs. It is stable.
     #[cfg(test)]
     pub fn code(&self) -> &str {
         &self.error
     }
 
-    /// One field is wrong.
+    /// One field is invalid.
     pub fn field(name: &str, fault: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "VALIDATION_FAILED", "the request is not valid").and_field(name, fault)
     }
 
-    /// Another field is wrong, too.
+    /// Another field is invalid, too.
     #[must_use]
     pub fn and_field(mut self, name: &str, fault: impl Into<String>) -> Self {
         self.field_errors.entry(name.to_owned()).or_default().push(fault.into());
         self
     }
 
-    /// Wrong credentials: one answer whatever is wrong with them, and never 401, which existing clients do not understand.
+    /// Invalid credentials: the same error for every cause, and never 401, which existing clients do not understand.
     pub fn credentials() -> Self {
         Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", "the token, its signature or its rights are not sufficient")
     }
 
-    /// A bearer token that does not hold.
+    /// An invalid bearer token.
     pub fn token(why: &str) -> Self {
-        // RFC 6750 section 3: who has no token comes by another scheme.
+        // RFC 6750 section 3: a caller without a token uses another scheme.
         Self::unauthorized(Challenge::OtherToken, "UNAUTHENTICATED", why)
     }
 
-    /// The same to who may know what is wrong.
+    /// Adds the cause and the text to sign, for a caller that may learn them.
     #[must_use]
     pub fn explained(self, why: &str, string_to_sign: String) -> Self {
         Self { description: format!("{}: {why}", self.message).into(), string_to_sign: Some(string_to_sign.into()), ..self }
     }
 
-    /// A phone's proof does not hold. Notes it.
+    /// An invalid or missing DPoP proof. Logs and counts it.
     pub fn proof(fault: ProofFault, device: Option<&DeviceId>) -> Self {
         fault::note("DPoP", fault.as_str(), device.map(DeviceId::as_str));
         Self::unproven(Some(fault.cause_code()), fault.to_string())
     }
 
     fn unproven(cause: Option<&'static str>, message: String) -> Self {
-        // RFC 9449 section 7.1; without an error where there is no proof that could be wrong (RFC 6750 section 3.1).
+        // RFC 9449 section 7.1. Without an error code where there is no proof (RFC 6750 section 3.1).
         let challenge = match cause {
             Some(ProofFault::MISSING) => Challenge::Proof,
             _ => Challenge::OtherProof,
@@ -206,48 +207,49 @@ impl Problem {
         Self { cause, ..Self::unauthorized(challenge, INVALID_PROOF, message) }
     }
 
-    /// Nobody has proven who calls. `challenge` says by which scheme they may (RFC 9110 section 11.6.1).
+    /// The caller is not authenticated. `challenge` is the scheme that it may use (RFC 9110 section 11.6.1).
     pub fn unauthorized(challenge: Challenge, error: &str, message: impl Into<String>) -> Self {
         Self { challenge: Some(challenge), ..Self::new(StatusCode::UNAUTHORIZED, error, message) }
     }
 
-    /// What there is to say of a status alone.
+    /// The problem of a response that has nothing but a status.
     fn of(status: StatusCode) -> Self {
         match status {
             StatusCode::NOT_FOUND => Self::not_found(),
-            StatusCode::INTERNAL_SERVER_ERROR => Self::because("whoever answered did not say"),
-            StatusCode::BAD_REQUEST => Self::new(status, "BAD_REQUEST", "the path or the query is not well-formed"),
+            StatusCode::INTERNAL_SERVER_ERROR => Self::because("the response states no cause"),
+            StatusCode::BAD_REQUEST => Self::new(status, "BAD_REQUEST", "the path or the query is malformed"),
             status => Self::new(status, "REFUSED", status.canonical_reason().unwrap_or("the request was refused").to_lowercase()),
         }
     }
 
-    /// A body was compressed. Nothing here decompresses: what is signed is what arrives, and a small body must not become a large one.
+    /// A body is compressed. The gateway decompresses nothing: the signature covers what arrives, and a small body must not become a large
+    /// one.
     pub fn compressed() -> Self {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "BODY_COMPRESSED", "the body must be sent as it is, without Content-Encoding")
     }
 
-    /// The head has more fields than any client needs.
+    /// The request has more header fields than any client needs.
     pub fn too_many_fields(most: usize) -> Self {
         let text = format!("a request has at most {most} header fields");
         Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "TOO_MANY_HEADER_FIELDS", text)
     }
 
-    /// No such route, or nothing there.
+    /// There is no such route or resource.
     pub fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "there is nothing here")
+        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "there is no such resource")
     }
 
-    /// Too much at once.
+    /// The gateway is overloaded.
     pub fn overloaded() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "OVERLOADED", "too much at once; try again soon")
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "OVERLOADED", "the gateway is overloaded; try again soon")
     }
 
-    /// Another service refused us, or failed.
+    /// Another service refused the gateway, or failed.
     fn unexpected(error: &PeerError) -> Self {
         Self::because(format_args!("another service answered {}: {error}", error.reason()))
     }
 
-    /// Our fault. Logs the cause.
+    /// An internal error. Logs the cause.
     pub fn because(cause: impl Display) -> Self {
         error!(%cause, "request failed");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "something went wrong on our side; it is logged")
@@ -257,34 +259,34 @@ impl Problem {
 /// What is wrong with a phone's proof.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 pub enum ProofFault {
-    /// None.
-    #[error("there is no DPoP header: every call of a phone needs one")]
+    /// There is none.
+    #[error("there is no DPoP header: every call by a phone needs one")]
     Missing,
-    /// More than one.
-    #[error("there are several DPoP headers: a call has one")]
+    /// There is more than one.
+    #[error("there are several DPoP headers: a call has exactly one")]
     Several,
-    /// Not text.
+    /// It is not text.
     #[error("the DPoP header is not ASCII")]
     NotAscii,
-    /// It came before.
-    #[error("the DPoP proof's jti was used before: make one for each call")]
+    /// It was used before.
+    #[error("the DPoP proof's jti was used before: create a new one for each call")]
     Replayed,
-    /// By the key of another device than the path names.
-    #[error("the DPoP proof is by the key of another device than the one in the path")]
+    /// It is signed by another device than the path names.
+    #[error("the DPoP proof is signed by another device than the path names")]
     OtherDevice,
-    /// By a key that is no device's.
-    #[error("the DPoP proof is by a key that is no registered device's: register first")]
+    /// It is not signed by a registered device.
+    #[error("the DPoP proof is not signed by a registered device: register first")]
     NotRegistered,
-    /// It does not hold.
+    /// It is invalid.
     #[error(transparent)]
     Invalid(#[from] ProofError),
 }
 
 impl ProofFault {
-    /// The cause of a call without any proof.
+    /// The cause of a call without a proof.
     const MISSING: &'static str = "missing";
 
-    /// Its name for programs, one for each cause.
+    /// The cause for programs, one for each fault.
     const fn cause_code(self) -> &'static str {
         match self {
             Self::Missing => Self::MISSING,
@@ -297,7 +299,7 @@ impl ProofFault {
         }
     }
 
-    /// Its name in logs and metrics.
+    /// The name in logs and metrics.
     const fn as_str(self) -> &'static str {
         match self {
             Self::Missing => "missing",
@@ -324,7 +326,7 @@ impl From<PeerError> for Problem {
             return Self::unproven(error.cause_code(), error.to_string());
         }
         let status = match error.kind() {
-            // By 429 one of the old SDKs takes the answer for none.
+            // One of the old SDKs treats a 429 as no response at all.
             Kind::Exhausted if PROMPTS_REFUSED.contains(&error.reason()) => StatusCode::FAILED_DEPENDENCY,
             Kind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
             Kind::Forbidden => StatusCode::FORBIDDEN,
@@ -335,7 +337,7 @@ impl From<PeerError> for Problem {
             Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Kind::Exhausted => StatusCode::TOO_MANY_REQUESTS,
             Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            // Not what the caller asked for, unless it was called as the caller.
+            // The request itself is not at fault, unless the service was called as the caller.
             Kind::Unauthenticated => return Self { refused: true, ..Self::unexpected(&error) },
             Kind::Internal => return Self::unexpected(&error),
         };
@@ -351,7 +353,7 @@ impl From<PeerError> for Problem {
     }
 }
 
-/// A refusal in JSON, also where a library refused in its own words or in none.
+/// Turns a refusal into JSON, including the plain or empty ones of libraries.
 pub fn in_json(mut response: Response) -> Response {
     let status = response.status();
     let is_error = status.is_client_error() || status.is_server_error();

@@ -1,31 +1,31 @@
-//! What was seen and must not come again, as long as it would be taken.
+//! Detects replays: remembers what was used, for as long as it would be accepted.
 
 use std::time::{Duration, Instant};
 
 use moka::{Expiry, future::Cache};
 use nodkey_kernel::jose::sha256;
 
-/// How long a DPoP proof is remembered: it is taken up to 60 s before and after its `iat`.
+/// How long a DPoP proof is remembered. It is accepted up to 60 s before and after its `iat`.
 pub const PROOF: Duration = Duration::from_secs(125);
 
-/// Remembers. One instance's memory: what was seen could be used once at each of several gateways, within its time, by who already broke
-/// TLS.
+/// The memory of used proofs and signatures, of one instance. Somebody who has already broken TLS could use one once at each of several
+/// gateways before it expires.
 #[derive(Clone, Debug)]
 pub struct Replays(Cache<[u8; 32], Duration>);
 
 impl Replays {
-    /// Remembers at most so many.
+    /// Remembers at most this many.
     #[must_use]
     pub fn new(capacity: u64) -> Self {
         Self(Cache::builder().max_capacity(capacity).expire_after(AsLong).build())
     }
 
-    /// True the first time that `what` comes from `whom`; remembers it for so long.
+    /// Returns true the first time that `what` comes from `whom`, and remembers it for `lifetime`.
     pub async fn first(&self, whom: &str, what: &str, lifetime: Duration) -> bool {
         self.0.entry(key(whom, what)).or_insert(lifetime).await.is_fresh()
     }
 
-    /// Whether it came before, and nothing else.
+    /// Whether it was used before. Remembers nothing.
     pub fn has(&self, whom: &str, what: &str) -> bool {
         self.0.contains_key(&key(whom, what))
     }
@@ -35,7 +35,7 @@ fn key(whom: &str, what: &str) -> [u8; 32] {
     sha256(format!("{whom}.{what}").as_bytes())
 }
 
-/// Each entry says for how long it is kept.
+/// Keeps each entry for the lifetime that it holds.
 struct AsLong;
 
 impl Expiry<[u8; 32], Duration> for AsLong {

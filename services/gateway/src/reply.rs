@@ -1,4 +1,4 @@
-//! Answers.
+//! HTTP responses.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -15,11 +15,11 @@ use axum::{
 use futures_util::{Stream, StreamExt as _, stream};
 use serde::Serialize;
 
-/// How often a silent stream says that it is alive.
+/// How often an idle stream sends a keep-alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// Server-sent events, as they come: proxies are told to hold none back and to compress none. The first says nothing and comes at once, so
-/// that whoever listens knows that it is heard.
+/// Server-sent events, streamed as they come: the headers tell proxies not to buffer or compress them. A comment is sent immediately, so
+/// that the client knows that the stream is open.
 pub fn event_stream(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Response {
     let opened = stream::once(async { Ok(Event::default().comment("open")) });
     let unbuffered = (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
@@ -28,14 +28,14 @@ pub fn event_stream(events: impl Stream<Item = Result<Event, Infallible>> + Send
     ([unbuffered, as_it_is], events).into_response()
 }
 
-/// An answer in JSON, its type spelled as existing clients hash it.
+/// A JSON response, with its content type spelled as existing clients hash it.
 pub fn reply(status: StatusCode, body: &impl Serialize) -> Response {
     match serde_json::to_vec(body) {
         Ok(json) => {
             let json_type = HeaderValue::from_static("application/json; charset=utf-8");
             (status, [(CONTENT_TYPE, json_type)], json).into_response()
         }
-        // Made readable, and logged, on its way out.
+        // Turned into JSON, and logged, by an outer layer.
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

@@ -1,4 +1,4 @@
-//! What handlers share.
+//! The state that handlers share.
 
 use std::sync::Arc;
 
@@ -22,78 +22,78 @@ use crate::{
     replay::Replays,
 };
 
-/// What handlers share. Cheap to clone.
+/// The state that handlers share. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct AppState(pub Arc<Inner>);
 
-/// See [`AppState`].
+/// The contents of [`AppState`].
 #[derive(Debug)]
 pub struct Inner {
     /// The other services.
     pub peers: Peers,
     /// Wakes.
     pub bus: Bus,
-    /// Time.
+    /// The clock.
     pub clock: Clock,
     /// Facts about the deployment.
     pub deployment: Arc<Deployment>,
-    /// Credentials and sessions.
+    /// Resolves credentials and sessions.
     pub resolver: CredentialResolver,
-    /// Proofs that were seen.
+    /// Used DPoP proofs.
     pub replays: Replays,
-    /// Signatures of requests that were seen, of relying parties that want no request twice.
+    /// Used request signatures, of relying parties that refuse repeated requests.
     pub repeated: Replays,
-    /// Hashes of tokens of server credentials, and of secrets of operators' sessions, that were proven of late, and whose they are: whoever
-    /// shows one is likely to be it, and that is all it is good for.
+    /// Hashes of tokens of server credentials and of secrets of operators' sessions that were proven recently, with their relying party. A
+    /// caller that shows one is likely to be genuine. This only ever affects limits and precedence, never access.
     pub proven_tokens: Cache<[u8; 32], RelyingPartyId>,
-    /// Of credentials and sessions.
+    /// Rate limits per credential or session.
     pub credential_rates: Arc<Rates>,
-    /// Of devices.
+    /// Rate limits per device.
     pub device_rates: Arc<Rates>,
-    /// Of addresses.
+    /// Rate limits per address.
     pub address_rates: Arc<Rates>,
-    /// How often an address asks for device challenges.
+    /// Rate limits of device challenges per address.
     pub challenge_rates: Arc<Rates>,
-    /// Names the client's address.
+    /// The header that reports the client's address.
     pub address_header: Option<String>,
-    /// How many proxies add to it.
+    /// The number of trusted proxies that add to it.
     pub trusted_hops: usize,
-    /// Says where the client is.
+    /// The header that reports the client's approximate location.
     pub place_header: Option<String>,
     /// Where to report a vulnerability: a URI.
     pub security_contact: Option<String>,
-    /// The first signs, all verify.
+    /// The keys of cookies. The first signs, all verify.
     pub cookie_keys: Vec<[u8; 32]>,
-    /// Which operators are served over gRPC, too.
+    /// Which operators are served over gRPC.
     pub operators: Operators,
-    /// Streams from services that relying parties hold over gRPC.
+    /// The streams from services that relying parties hold over gRPC.
     pub streams: Shares,
-    /// First looks of those who wait on a stream for many results.
+    /// Limits the first reads for waits on streams of many results.
     pub first_looks: Arc<Semaphore>,
-    /// Room for those who work.
+    /// The limiter of requests being worked on.
     pub admission: Admission,
-    /// Room for what they send.
+    /// The memory of bodies while they arrive.
     pub bodies: Bodies,
-    /// Who waits.
+    /// The limiter of waits.
     pub waits: Permits,
-    /// What devices were given of late.
+    /// The trusonafications recently delivered to devices.
     pub given: Given,
-    /// Proofs of devices that nobody knows.
+    /// The limits of unknown devices and credentials.
     pub strangers: Strangers,
-    /// Registrations of devices.
+    /// The limits of new registrations.
     pub registrations: Registrations,
-    /// A proxy that names its clients where we do not look.
+    /// Detects a proxy that reports its clients in a header that is not configured.
     pub unnamed_proxy: UnnamedProxy,
     /// Randomness.
     pub random: Random,
-    /// When this process began.
+    /// When this process started.
     pub started_at: Timestamp,
     /// Cancelled when the process begins to stop.
     pub stopping: CancellationToken,
 }
 
 impl AppState {
-    /// A client of the service that may answer as much as it does.
+    /// A client of the trusonafication service that accepts responses up to [`MAX_MESSAGE`].
     #[must_use]
     pub fn trusonafications(&self, by: impl Into<Actor>) -> TrusonaficationServiceClient<PeerChannel> {
         TrusonaficationServiceClient::new(self.peers.trusonafication().on_behalf_of(by)).max_decoding_message_size(MAX_MESSAGE)

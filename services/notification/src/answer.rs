@@ -1,5 +1,5 @@
-//! Answers of those who are called on behalf of others. Their status and headers decide: of a body there is waited for no more than is of use,
-//! and one that is left open holds nobody up.
+//! HTTP responses of receivers and push providers. Status and headers decide the outcome. Only the useful part of a body is awaited, so
+//! that a body that never ends blocks nothing.
 
 use std::time::Duration;
 
@@ -7,22 +7,22 @@ use reqwest::Response;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
-/// The most of a body that is read, in bytes. One that is read to its end leaves the connection for the next call.
+/// Maximum number of bytes read from a body. A body that is read to its end leaves the connection usable for the next call.
 const MOST: usize = 16 << 10;
-/// How long there is waited for it.
+/// How long a body is awaited.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The first of a body, at most so many bytes: what there is of it by then.
+/// The first bytes of a body, at most `most`, as far as they arrive in time.
 pub async fn first_of(response: &mut Response, most: usize) -> Vec<u8> {
     read(response, most, PATIENCE).await
 }
 
-/// A body that is JSON; `None` when it is something else, too long or too late.
+/// Parses a JSON body; `None` if it is not JSON, too long or too late.
 pub async fn json<T: DeserializeOwned>(response: Response) -> Option<T> {
     json_within(response, PATIENCE).await
 }
 
-/// The same where the body is what the call is for.
+/// As [`json`], for calls whose purpose is the body.
 pub async fn json_within<T: DeserializeOwned>(mut response: Response, patience: Duration) -> Option<T> {
     serde_json::from_slice(&read(&mut response, MOST, patience).await).ok()
 }

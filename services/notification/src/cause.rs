@@ -1,10 +1,10 @@
-//! Why a call on behalf of others came to nothing, in words that are fit for those others: they name no host, no address and nothing else
-//! that only whoever runs the deployment may know. The rest is for the log.
+//! Why an outbound call for a relying party or a phone failed, in words that they may see. They contain no host, no address and nothing
+//! else that only operators may know. Details go to the log.
 
 use nodkey_kernel::{cause::of_connection, error::chain};
 use tracing::debug;
 
-/// What a relying party is shown.
+/// The cause as shown to a relying party.
 pub fn of(error: &reqwest::Error) -> String {
     debug!(error = chain(error), "a call on behalf of others failed");
     if error.is_timeout() {

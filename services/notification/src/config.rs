@@ -1,50 +1,51 @@
-//! Settings of the notification service's own.
+//! The notification service's own settings.
 
 use ipnet::IpNet;
 use nodkey_kernel::egress::Egress;
 use serde::Deserialize;
 
-/// Under `service.` in the configuration.
+/// Settings under `service.` in the configuration.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// How many seconds a receiver may take to answer.
+    /// Timeout of a receiver's answer, in seconds.
     pub attempt_timeout_seconds: u32,
-    /// How many deliveries are sent at once; no relying party has more than a quarter of it.
+    /// Maximum number of concurrent deliveries; a relying party gets at most a quarter of it.
     pub concurrency: u32,
-    /// After how many days of failures alone an endpoint is disabled.
+    /// Days of continuous failures after which an endpoint is disabled.
     pub disable_after_days: u32,
-    /// How many days finished deliveries are kept.
+    /// Days that finished deliveries are kept.
     pub retention_days: u32,
-    /// How many days dead letters are kept; 0: for ever. Unset: 180, sparing those of before.
+    /// Days that dead letters are kept. 0: forever. Unset: 180, except for dead letters that predate retention.
     pub dead_letter_retention_days: Option<u32>,
-    /// How phones are woken.
+    /// Push settings.
     pub push: PushConfig,
 }
 
-/// Under `service.push.`: providers, and where they are.
+/// Settings under `service.push.`: limits and provider URLs.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PushConfig {
-    /// How many pushes are sent at once; no relying party has more than a quarter of it.
+    /// Maximum number of concurrent pushes; a relying party gets at most a quarter of it.
     pub concurrency: u32,
-    /// APNs.
+    /// URL of APNs.
     pub apns_url: String,
-    /// APNs of development builds.
+    /// URL of APNs for development builds.
     pub apns_sandbox_url: String,
-    /// FCM.
+    /// URL of FCM.
     pub fcm_url: String,
-    /// Where access tokens of FCM come from.
+    /// URL that issues access tokens for FCM.
     pub google_token_url: String,
-    /// Networks that the addresses phones name may be in besides public ones, such as that of a distributor of our own: `10.1.0.0/16`.
+    /// Networks besides public ones that push endpoints named by phones may be in, such as that of your own `UnifiedPush` distributor:
+    /// `10.1.0.0/16`.
     pub allowed_networks: Vec<IpNet>,
-    /// Whether the addresses phones name may be on this machine, over http and on any port: for tests alone.
+    /// Allows push endpoints named by phones on this machine, over http and on any port. For tests only.
     pub allow_this_machine: bool,
 }
 
 impl PushConfig {
-    /// Where phones may have us connect to. That webhooks may lead into a network is an operator's word for those who have a credential; anybody
-    /// has a phone.
+    /// Egress rules for push endpoints named by phones. The operator's permission for webhooks to reach an internal network is meant for
+    /// holders of a credential, and anyone can have a phone.
     #[must_use]
     pub fn egress(&self, deployment: &Egress) -> Egress {
         Egress { networks: self.allowed_networks.clone(), ports: deployment.ports.clone(), development: self.allow_this_machine }

@@ -1,4 +1,4 @@
-//! Rows as messages.
+//! Conversion from rows to messages.
 
 use nodkey_kernel::{time::Timestamp, webhook::SigningKeys};
 use nodkey_proto::{
@@ -11,7 +11,7 @@ use crate::{
     push::{KeptConfiguration, Provider},
 };
 
-/// A delivery with these of its attempts.
+/// Converts a delivery with the given attempts.
 #[must_use]
 pub fn delivery(delivery: &Delivery, attempts: &[Attempt]) -> pb::Delivery {
     let state = match delivery.state {
@@ -42,7 +42,7 @@ pub fn delivery(delivery: &Delivery, attempts: &[Attempt]) -> pb::Delivery {
     }
 }
 
-/// An endpoint that signs by these keys, and by those before them until then.
+/// Converts an endpoint with its current keys; previous keys also sign until `previous_until`.
 #[must_use]
 pub fn endpoint(endpoint: &Endpoint, keys: &SigningKeys, previous_until: Option<Timestamp>) -> pb::Endpoint {
     pb::Endpoint {
@@ -59,7 +59,7 @@ pub fn endpoint(endpoint: &Endpoint, keys: &SigningKeys, previous_until: Option<
     }
 }
 
-/// A configuration, without its credentials.
+/// Converts a configuration, without its credentials.
 #[must_use]
 pub fn push_configuration(kept: &KeptConfiguration) -> pb::PushConfiguration {
     let (last_failure, last_failure_at) = kept.last_failure.clone().unzip();
@@ -73,7 +73,7 @@ pub fn push_configuration(kept: &KeptConfiguration) -> pb::PushConfiguration {
     }
 }
 
-/// A provider as a message.
+/// Converts a provider.
 #[must_use]
 pub const fn push_provider(provider: Provider) -> pb::PushProvider {
     match provider {
@@ -84,7 +84,7 @@ pub const fn push_provider(provider: Provider) -> pb::PushProvider {
     }
 }
 
-/// The provider a message names.
+/// Parses the provider of a message.
 #[must_use]
 pub const fn provider(provider: pb::PushProvider) -> Option<Provider> {
     match provider {
@@ -96,7 +96,7 @@ pub const fn provider(provider: pb::PushProvider) -> Option<Provider> {
     }
 }
 
-/// A reason as a message.
+/// Converts a reason.
 #[must_use]
 pub const fn disabled_reason(reason: DisabledReason) -> pb::DisabledReason {
     match reason {

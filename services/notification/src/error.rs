@@ -1,4 +1,4 @@
-//! What can go wrong, classified once.
+//! The errors of the notification service, classified once.
 
 use std::time::Duration;
 
@@ -8,31 +8,31 @@ use nodkey_kernel::{
 };
 use nodkey_runtime::Failure;
 
-/// A use case failed.
+/// Why a use case failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Enough.
+    /// The limit of endpoints is reached.
     #[error("this relying party may have {0} endpoints (webhook_endpoints); delete one first")]
     TooManyEndpoints(usize),
-    /// Each is two signatures more in every request.
+    /// Each key adds two signatures to every request.
     #[error(
-        "{most} secrets of before sign besides the one of now, as many as may: rotate again after {until}, or with overlap_seconds 0, which \
-         ends all but the new one at once"
+        "{most} previous secrets still sign, which is the limit: rotate again after {until}, or set overlap_seconds to 0 to end all previous \
+         secrets immediately"
     )]
     TooManyKeys {
-        /// So many.
+        /// Maximum number of previous keys.
         most: usize,
-        /// When the first of them ends.
+        /// When the first of them stops signing.
         until: Timestamp,
     },
-    /// Nothing is sent to it.
+    /// Nothing is sent to the endpoint.
     #[error("the endpoint is disabled; enable it first")]
     EndpointDisabled,
-    /// What any use case may run into.
+    /// A failure that any use case may run into.
     #[error(transparent)]
     Failure(Failure),
-    /// Others changed the same thing again and again; the same request may work soon.
-    #[error("others keep changing the same thing")]
+    /// Concurrent requests kept changing the same row; a retry may succeed soon.
+    #[error("too many concurrent changes of the same object; try again")]
     Raced,
 }
 

@@ -1,4 +1,4 @@
-//! What other services' facts mean here: somebody may have to be notified, or a phone woken.
+//! Events of other services that the notification service consumes: they lead to deliveries and pushes.
 
 mod facts;
 mod results;
@@ -9,7 +9,7 @@ use nodkey_proto::{convert::from_timestamp, trusonafication::v1::Trusonafication
 
 use crate::{app::App, domain::push_cause::Cause, receipts::Receipts};
 
-/// The consumers.
+/// The consumers of the notification service.
 #[must_use]
 pub fn consumers(app: &App, receipts: &Receipts) -> Vec<Consumer> {
     let mut consumers = results::consumers(app, receipts);

@@ -1,4 +1,4 @@
-//! The gRPC side: messages to commands, answers to messages.
+//! The gRPC services: messages to commands, results to messages.
 
 use std::time::Duration;
 
@@ -32,14 +32,14 @@ use crate::{
     domain::{State, Subject},
 };
 
-/// The most the details of a push registration have, in bytes.
+/// Maximum size of the details of a push registration, in bytes.
 const MAX_DETAILS: usize = 4 << 10;
 
-/// How long old keys of an endpoint sign besides, in seconds, when nothing is said; and at most.
+/// Default and maximum time that old keys of an endpoint also sign, in seconds.
 const DEFAULT_OVERLAP: i32 = 86_400;
 const MAX_OVERLAP: u64 = 604_800;
 
-/// The services as routes.
+/// Returns the gRPC services as routes.
 pub fn routes(app: &App) -> Router {
     let router = mount(Router::new(), DeliveryServiceServer::new(Api(app.clone())));
     let router = mount(router, EndpointServiceServer::new(Api(app.clone())));
@@ -58,7 +58,7 @@ impl DeliveryService for Api {
         let listing = listing(&asked, &page).map_err(status)?;
         let found = self.0.deliveries(party, &listing).await.map_err(status)?;
         let (deliveries, next_page_token) = found.map(|d| convert::delivery(&d, &[])).into_parts();
-        // One that is gone is found by what was sent to it.
+        // Deliveries to a deleted endpoint can still be listed.
         if let Some(endpoint) = listing.endpoint
             && deliveries.is_empty()
             && page.after.is_none()
@@ -143,7 +143,7 @@ impl EndpointService for Api {
 
     async fn delete_endpoint(&self, request: Request<DeleteEndpointRequest>) -> Result<Response<DeleteEndpointResponse>, Status> {
         let party = caller(&request)?.relying_party()?;
-        // What is no UUID is not there, which is what was wanted.
+        // Text that is not a UUID names nothing, so there is nothing to delete.
         if let Ok(id) = request.get_ref().id.parse::<EndpointId>() {
             let app = self.0.clone();
             uninterrupted(async move { app.delete_endpoint(party, id).await }).await.map_err(status)?;
@@ -233,12 +233,12 @@ impl PushRegistrationService for Api {
 
 fn listing(asked: &ListDeliveriesRequest, page: &Page) -> Result<Listing, Failure> {
     let mut validation = Validation::default();
-    let state = validation.read("state", DeliveryState::try_from(asked.state).map_err(|_| "is none that there is"));
+    let state = validation.read("state", DeliveryState::try_from(asked.state).map_err(|_| "is not a known state"));
     let about = Some(asked.trusonafication_id.as_str()).filter(|id| !id.is_empty());
     let trusonafication = about.and_then(|id| validation.read("trusonafication_id", id.parse().map_err(|_| "must be a UUID")));
     let named = Some(asked.subject.as_str()).filter(|subject| !subject.is_empty());
     let subject = named.and_then(|subject| validation.read("subject", subject.parse::<Subject>()));
-    validation.require(about.is_none() || named.is_none(), "subject", "must not be there beside trusonafication_id");
+    validation.require(about.is_none() || named.is_none(), "subject", "must not be set together with trusonafication_id");
     let subject = subject.or_else(|| trusonafication.map(Subject::Trusonafication));
     let to = Some(asked.endpoint_id.as_str()).filter(|id| !id.is_empty());
     let endpoint = to.and_then(|id| validation.read("endpoint_id", id.parse().map_err(|_| "must be a UUID")));
@@ -254,13 +254,13 @@ fn listing(asked: &ListDeliveriesRequest, page: &Page) -> Result<Listing, Failur
 
 fn after(page: &Page) -> Result<Uuid, Failure> {
     let Some(cursor) = &page.after else { return Ok(Uuid::max()) };
-    cursor.id.parse().map_err(|_| Failure::field("page_token", "must be one that a list answered"))
+    cursor.id.parse().map_err(|_| Failure::field("page_token", "must be a page token from an earlier response"))
 }
 
 fn range(asked: &RedeliverManyRequest, now: Timestamp) -> Result<Range, Failure> {
     let mut validation = Validation::default();
-    let read = |at: &Option<prost_types::Timestamp>| at.as_ref().map(|at| from_timestamp(at).ok_or("is no time"));
-    let since = validation.read("since", read(&asked.since).unwrap_or(Err("must be there")));
+    let read = |at: &Option<prost_types::Timestamp>| at.as_ref().map(|at| from_timestamp(at).ok_or("is not a valid time"));
+    let since = validation.read("since", read(&asked.since).unwrap_or(Err("is required")));
     let until = validation.read("until", read(&asked.until).unwrap_or(Ok(now)));
     let to = Some(asked.endpoint_id.as_str()).filter(|id| !id.is_empty());
     let endpoint = to.and_then(|id| validation.read("endpoint_id", id.parse().map_err(|_| "must be a UUID")));
@@ -269,12 +269,12 @@ fn range(asked: &RedeliverManyRequest, now: Timestamp) -> Result<Range, Failure>
     Ok(Range { since, until, endpoint, include_succeeded: asked.include_succeeded })
 }
 
-/// A text that is no UUID names nothing.
+/// Text that is not a UUID names nothing.
 fn endpoint_id(text: &str) -> Result<EndpointId, Status> {
     text.parse().map_err(|_| status(Failure::NotFound("endpoint")))
 }
 
-/// A text that is no UUID names nothing.
+/// Text that is not a UUID names nothing.
 fn delivery_id(text: &str) -> Result<DeliveryId, Status> {
     text.parse().map_err(|_| status(Failure::NotFound("delivery")))
 }

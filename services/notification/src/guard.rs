@@ -1,11 +1,11 @@
-//! The resolver of everything that is called on behalf of others: the address that is checked is the address that is connected to.
+//! DNS resolver of all outbound calls for relying parties and phones: the address that is checked is the address that is connected to.
 
 use std::{io, net::SocketAddr};
 
 use nodkey_kernel::egress::{Egress, Refused};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-/// Resolves names to addresses that may be called, and to no others.
+/// Resolves names only to addresses that may be called.
 #[derive(Clone, Debug)]
 pub struct Guard(pub Egress);
 

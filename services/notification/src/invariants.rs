@@ -1,6 +1,6 @@
-//! What must hold of every row, whoever wrote it: checked when rows are read and before they are written.
+//! Invariants of every row, no matter what wrote it. They are checked when rows are read and before they are written.
 //!
-//! A violation is an error that names the row, and a metric. It is never a panic: the other rows go on.
+//! A violation is an error that names the row, and a metric. It is never a panic, so other rows stay usable.
 
 use nodkey_db::DbError;
 use nodkey_runtime::rows::Violation;
@@ -17,7 +17,7 @@ pub fn check_delivery(delivery: &Delivery) -> Result<(), DbError> {
         Violation::unless(counted, "attempts_count_up", "attempts_before")?;
         let sent = delivery.state != State::Succeeded || delivery.attempt_count > 0;
         Violation::unless(sent, "succeeded_by_an_attempt", "attempt_count")?;
-        // A callback gets a result, which a trusonafication alone has.
+        // A callback gets a result, and only trusonafications have results.
         let addressed = delivery.endpoint.is_some() || matches!(delivery.subject, Subject::Trusonafication(_));
         Violation::unless(addressed, "callbacks_are_about_trusonafications", "subject")
     };

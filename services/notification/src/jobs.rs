@@ -1,4 +1,4 @@
-//! What the notification service does without being asked.
+//! Periodic jobs of the notification service.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use tracing::warn;
 
 use crate::app::App;
 
-/// How often what waits is counted.
+/// How often pending deliveries and pushes are counted.
 const COUNTING: Duration = Duration::from_secs(15);
 
-/// Counts what waits, for the metrics.
+/// Counts pending deliveries and pushes for the metrics.
 #[must_use]
 pub fn backlog(app: App) -> Job {
     Job::new("backlog", move |shutdown| async move {
@@ -26,7 +26,7 @@ pub fn backlog(app: App) -> Job {
                     gauge!("nodkey_pushes_pending").set(pushes);
                     gauge!("nodkey_deliveries_oldest_pending_seconds").set(oldest.as_secs_f64());
                 }
-                Err(e) => warn!(error = chain(&e), "what waits could not be counted; trying again"),
+                Err(e) => warn!(error = chain(&e), "pending deliveries and pushes could not be counted; trying again"),
             }
             tokio::select! {
                 () = shutdown.cancelled() => return,

@@ -1,4 +1,4 @@
-//! What backends are told, and where phones are woken: webhook endpoints, deliveries with their attempts, push registrations.
+//! Notifying backends and waking phones: webhook endpoints, deliveries with their attempts, push registrations.
 
 mod answer;
 mod app;

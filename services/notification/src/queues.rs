@@ -1,8 +1,9 @@
-//! Works a queue in the database off, so that nobody's slow receiver is another's delay.
+//! Works off a database queue so that a slow receiver does not delay others.
 //!
-//! A *lane* is what goes to one receiver: `<relying party>/<receiver>`. Each is worked off by a task of its own, wider while the
-//! receiver takes what it is sent, one at a time once it does not. No relying party holds more than a quarter of the slots, and a
-//! slot goes to whoever has waited longest. What is not being sent stays in the database: memory does not grow with the queue.
+//! There is one queue per receiver, named `<relying party>/<receiver>` (a *lane* in code and columns). Each is worked off by a task of its
+//! own: with growing concurrency while the receiver accepts what it is sent, and one item at a time once it does not. A relying party holds
+//! at most a quarter of the permits, and permits are granted in order of request. Items that are not being sent stay in the database, so
+//! memory does not grow with the queue.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -21,39 +22,39 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
-/// How often to look for what is due without being told: retries, and what other replicas left.
+/// How often to poll for due items without a wake: retries, and what other replicas left.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// How many are sent to one receiver at once.
+/// Maximum number of concurrent sends to one receiver.
 const MAX_WIDTH: usize = 16;
-/// How many lanes are looked up at once.
+/// Number of receiver queues read at once.
 const PAGE: usize = 100;
 
 /// A queue in the database.
 pub trait Outgoing: Clone + Send + Sync + 'static {
-    /// Something to be sent.
+    /// An item to be sent.
     type Item: Send + 'static;
 
-    /// Returns at most `limit` lanes in which something is due, in order, from the first after `after`.
+    /// Returns at most `limit` receiver queues with due items, in order, starting after `after`.
     fn lanes(&self, after: &str, limit: usize) -> impl Future<Output = Result<Vec<String>, Failure>> + Send;
 
-    /// Reserves at most `limit` of what is due in a lane, longest due first.
+    /// Reserves at most `limit` due items of a receiver queue, longest due first.
     fn claim(&self, lane: &str, limit: usize) -> impl Future<Output = Result<Vec<Self::Item>, Failure>> + Send;
 
-    /// Sends one and records what happened; false when the receiver is not well.
+    /// Sends an item and records the outcome; false if the receiver is failing.
     fn send(&self, item: Self::Item) -> impl Future<Output = bool> + Send;
 }
 
-/// The lane of a receiver.
+/// The name of a receiver's queue.
 pub fn lane(party: impl std::fmt::Display, receiver: impl std::fmt::Display) -> String {
     format!("{party}/{receiver}")
 }
 
-/// Whose lane it is.
+/// The relying party of a receiver queue.
 fn tenant(lane: &str) -> &str {
     lane.split_once('/').map_or("", |(tenant, _)| tenant)
 }
 
-/// The lanes that are being worked off. Cheap to clone.
+/// The receiver queues that are being worked off. Cheap to clone.
 pub struct DeliveryQueues<Q>(Arc<Inner<Q>>);
 
 struct Inner<Q> {
@@ -62,7 +63,7 @@ struct Inner<Q> {
     share: usize,
     max_lanes: usize,
     active: Mutex<Active>,
-    /// Told when there is room again.
+    /// Notified when capacity becomes free.
     look: Notify,
     tasks: TaskTracker,
     stopping: CancellationToken,
@@ -79,14 +80,14 @@ struct Tenant {
     lanes: usize,
 }
 
-/// Whether a lane is being worked off.
+/// Whether a receiver queue is being worked off.
 enum Started {
     Runs,
     TenantIsFull,
     Full,
 }
 
-/// Places of one sending: its tenant's and the process's.
+/// The permits of one send: one of its relying party and one of the process.
 type Slot = (OwnedSemaphorePermit, OwnedSemaphorePermit);
 
 impl<Q> Clone for DeliveryQueues<Q> {
@@ -96,7 +97,7 @@ impl<Q> Clone for DeliveryQueues<Q> {
 }
 
 impl<Q: Outgoing> DeliveryQueues<Q> {
-    /// Makes one that sends at most `concurrency` at once.
+    /// Creates one with at most `concurrency` concurrent sends.
     pub fn new(queue: Q, concurrency: usize) -> Self {
         let share = concurrency.div_ceil(4);
         Self(Arc::new(Inner {
@@ -111,8 +112,8 @@ impl<Q: Outgoing> DeliveryQueues<Q> {
         }))
     }
 
-    /// The job that works lanes off: those that `woken` names at once, whichever else have something due when it looks. An
-    /// empty name has it look now.
+    /// The job that works off receiver queues: those named by `woken` immediately, and all others with due items when it polls. An empty
+    /// name makes it poll immediately.
     pub fn job(self, name: &'static str, mut woken: mpsc::Receiver<String>) -> Job {
         Job::new(name, move |shutdown| async move {
             let (lanes, mut after) = (self, String::new());
@@ -132,17 +133,17 @@ impl<Q: Outgoing> DeliveryQueues<Q> {
                     _ = interval.tick() => true,
                 };
                 if look && let Err(e) = lanes.scan(&mut after).await {
-                    warn!(error = chain(&e), "looking for what is due failed; trying again");
+                    warn!(error = chain(&e), "polling for due deliveries failed; trying again");
                 }
             }
-            // What is on the wire is finished: the receiver may have it already.
+            // Sends in progress are completed: the receiver may already have them.
             lanes.0.stopping.cancel();
             lanes.0.tasks.close();
             lanes.0.tasks.wait().await;
         })
     }
 
-    /// Starts every lane after `after` in which something is due. Without room for more the next scan goes on from there.
+    /// Starts every receiver queue after `after` with due items. If the capacity is used up, the next scan continues from there.
     async fn scan(&self, after: &mut String) -> Result<(), Failure> {
         loop {
             let found = self.0.queue.lanes(after, PAGE).await?;
@@ -153,7 +154,7 @@ impl<Q: Outgoing> DeliveryQueues<Q> {
                 }
                 match self.start(&lane) {
                     Started::Runs => *after = lane,
-                    // The rest of this tenant's is passed over: `0` comes right after `/`.
+                    // Skips the rest of this relying party's queues: `0` comes right after `/`.
                     Started::TenantIsFull => *after = format!("{}0", tenant(&lane)),
                     Started::Full => return Ok(()),
                 }
@@ -165,7 +166,7 @@ impl<Q: Outgoing> DeliveryQueues<Q> {
         }
     }
 
-    /// Has a lane worked off, if there is room.
+    /// Starts working off a receiver queue if there is capacity.
     fn start(&self, lane: &str) -> Started {
         let mut active = self.0.active.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(running) = active.lanes.get(lane) {
@@ -190,7 +191,7 @@ impl<Q: Outgoing> DeliveryQueues<Q> {
         Started::Runs
     }
 
-    /// Ends a lane, unless it was woken meanwhile.
+    /// Ends the task of a receiver queue, unless it was woken in the meantime.
     fn end(&self, lane: &str, more: &Notify) -> bool {
         let mut active = self.0.active.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.0.stopping.is_cancelled() && more.notified().now_or_never().is_some() {
@@ -248,10 +249,10 @@ impl<Q: Outgoing> DeliveryQueues<Q> {
         }
     }
 
-    /// Waits for one slot, and takes up to `wanted` when more are free.
+    /// Waits for one permit, and takes up to `wanted` if more are free.
     async fn slots(&self, tenant: &Arc<Semaphore>, wanted: usize) -> Vec<Slot> {
         let mut slots = Vec::with_capacity(wanted);
-        // Neither is ever closed.
+        // The semaphores are never closed.
         if let Ok(of_tenant) = Arc::clone(tenant).acquire_owned().await
             && let Ok(of_process) = Arc::clone(&self.0.slots).acquire_owned().await
         {
@@ -267,7 +268,7 @@ impl<Q: Outgoing> DeliveryQueues<Q> {
     }
 }
 
-/// One more at once after each success, one at a time after a failure.
+/// Increases the concurrency by one after a success, and resets it to one after a failure.
 const fn widen(width: usize, well: bool) -> usize {
     if !well {
         1

@@ -1,7 +1,7 @@
-//! What a webhook rests on: the receipt of the trusonafication service, verified with the keys that the registry publishes for receipts.
+//! Verifies what webhooks are based on: the receipt of the trusonafication service, with the keys that the registry publishes for receipts.
 //!
-//! A consumer makes no calls, so the keys are kept in memory by a job. A receipt by a key that is not among them is tried again until they
-//! were read after the trusonafication ended: a key is published before it signs.
+//! A consumer makes no calls, so a job keeps the keys in memory. A receipt with an unknown key is retried until the keys were read after
+//! the trusonafication ended, since a key is published before it signs.
 
 use std::{
     sync::{Arc, PoisonError, RwLock},
@@ -25,21 +25,21 @@ use nodkey_runtime::{Failure, Job, Peers};
 use tokio::sync::Notify;
 use tracing::warn;
 
-/// How often the keys are read when nobody misses one.
+/// How often the keys are read when none is missing.
 const INTERVAL: Duration = Duration::from_mins(10);
-/// How soon they are read again at most.
+/// Minimum interval between reads.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How far our clock may be behind that of the trusonafication service.
+/// Maximum lag of our clock behind that of the trusonafication service.
 const SKEW: Duration = Duration::from_mins(1);
 
-/// What an event tells.
+/// What an event says.
 #[derive(Clone, Copy, Debug)]
 pub struct Told<'a> {
-    /// The trusonafication as it ended.
+    /// The ended trusonafication.
     pub about: &'a Trusonafication,
-    /// What webhooks say of it.
+    /// The webhook payload.
     pub data: &'a str,
-    /// When it was published.
+    /// When the event was published.
     pub at: Timestamp,
 }
 
@@ -59,12 +59,12 @@ struct Keys {
 }
 
 impl Receipts {
-    /// Makes one for receipts of a deployment. What ended before `required_since` may have none.
+    /// Creates a verifier for receipts of a deployment. Trusonafications that ended before `required_since` may have none.
     pub fn new(issuer: &str, required_since: Timestamp) -> Self {
         Self { keys: Arc::default(), missed: Arc::default(), issuer: issuer.to_owned(), required_since }
     }
 
-    /// Verifies the receipt of the end of a trusonafication, as an event tells it. Returns when it ended.
+    /// Verifies the receipt of an ended trusonafication against its event. Returns when it ended.
     pub fn check(&self, receipt: &str, party: RelyingPartyId, told: Told<'_>) -> Result<Timestamp, HandlerError> {
         if receipt.is_empty() {
             let before = told.at < self.required_since;
@@ -84,7 +84,7 @@ impl Receipts {
         }
     }
 
-    /// The job that keeps the keys.
+    /// The job that refreshes the keys.
     pub fn job(&self, peers: Peers, clock: Clock) -> Job {
         let receipts = self.clone();
         Job::new("receipt keys", move |shutdown| async move {
@@ -121,21 +121,21 @@ async fn read(peers: &Peers) -> Result<Jwks, Failure> {
     serde_json::from_str(&document).map_err(|_| Failure::Internal("the registry publishes a key set"))
 }
 
-/// Compares what the receipt says with what the event says.
+/// Compares the receipt with the event.
 fn agrees(claims: &ReceiptClaims, issuer: &str, party: RelyingPartyId, Told { about, data, .. }: Told<'_>) -> Result<(), &'static str> {
     let same = |equal: bool, what| if equal { Ok(()) } else { Err(what) };
-    same(claims.iss == issuer, "is another deployment's")?;
-    same(claims.rp == party.to_string(), "is another relying party's")?;
+    same(claims.iss == issuer, "belongs to another deployment")?;
+    same(claims.rp == party.to_string(), "belongs to another relying party")?;
     same(claims.sub == about.id, "is about another trusonafication")?;
-    same(claims.has_data(data), "is about something else than webhooks would say")?;
-    same(about.status().as_str_name() == format!("STATUS_{}", claims.status.as_str()), "says another status than the event")?;
+    same(claims.has_data(data), "does not match the webhook payload")?;
+    same(about.status().as_str_name() == format!("STATUS_{}", claims.status.as_str()), "has another status than the event")?;
     let (Some(result), true) = (&about.result, claims.dec.is_some()) else {
-        return same(claims.dec.is_none(), "says that somebody answered");
+        return same(claims.dec.is_none(), "contains an answer");
     };
-    same(claims.jti == result.id, "is about another answer")?;
-    same(claims.level.map_or(0, Level::as_i32) == result.accepted_level, "says another level than the event")?;
-    same(claims.user.as_deref() == Some(result.bound_user_identifier.as_str()), "says another user than the event")?;
-    same(claims.dev.as_deref() == Some(result.device_identifier.as_str()), "says another device than the event")
+    same(claims.jti == result.id, "has another answer than the event")?;
+    same(claims.level.map_or(0, Level::as_i32) == result.accepted_level, "has another level than the event")?;
+    same(claims.user.as_deref() == Some(result.bound_user_identifier.as_str()), "has another user than the event")?;
+    same(claims.dev.as_deref() == Some(result.device_identifier.as_str()), "has another device than the event")
 }
 
 #[cfg(test)]

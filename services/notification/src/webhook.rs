@@ -1,4 +1,4 @@
-//! One attempt to deliver: network I/O only, outside any transaction.
+//! One delivery attempt: network I/O only, outside any transaction.
 
 use std::{
     pin::pin,
@@ -30,16 +30,16 @@ use crate::{
     queues::Outgoing,
 };
 
-/// The most of a cause that is kept, in characters.
+/// Maximum length of a stored cause, in characters.
 const MAX_CAUSE: usize = 300;
-/// The most of an answer that is kept, in bytes.
+/// Maximum size of a stored response body, in bytes.
 const KEPT_ANSWER: usize = 1 << 10;
-/// How often a reservation is renewed while its delivery is on the wire.
+/// How often a reservation is renewed while its delivery is being sent.
 const RENEWAL: Duration = Duration::from_secs(3);
-/// How many outcomes are recorded in one transaction.
+/// Maximum number of outcomes recorded in one transaction.
 const BATCH: usize = 64;
 
-/// Deliveries, sent over HTTP. Cheap to clone.
+/// Sends deliveries over HTTP. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Webhooks {
     app: App,
@@ -48,20 +48,21 @@ pub struct Webhooks {
     outcomes: mpsc::Sender<Recording>,
 }
 
-/// An outcome to be recorded; whoever sent it is told when it is.
+/// An outcome to be recorded; the sender is notified when it is.
 type Recording = (Settled, oneshot::Sender<()>);
 
-/// What was not even tried, and will be again when the reservation runs out: the fault is ours, not the receiver's.
+/// The delivery was not attempted, and will be when the reservation expires: the fault is ours, not the receiver's.
 struct NotNow(String);
 
 impl Webhooks {
-    /// Makes one, and what records its outcomes. Redirects are not followed: a receiver names its own address.
+    /// Creates the sender, and the task that records its outcomes. Redirects are not followed: a receiver must be registered with its own
+    /// URL.
     pub fn new(app: App, guard: Guard, timeout: Duration) -> anyhow::Result<(Self, impl Future<Output = ()> + Send + 'static)> {
         let client = Client::builder()
             .timeout(timeout)
             .redirect(Policy::none())
             .dns_resolver(Arc::new(guard.clone()))
-            // A proxy of the environment would resolve names by itself.
+            // A proxy from the environment would resolve names by itself.
             .no_proxy()
             .user_agent(concat!("Nodkey/", env!("CARGO_PKG_VERSION")))
             .build()?;
@@ -99,7 +100,7 @@ impl Webhooks {
         Ok(Outcome::Attempted { attempt, retry_after: answer.retry_after })
     }
 
-    /// The signed request and where it goes; `None` when its endpoint is off or gone, or what it is about.
+    /// The URL and the signed request; `None` if the endpoint is disabled or deleted, or the subject no longer exists.
     async fn prepare(&self, claimed: &Delivery, now: Timestamp) -> Result<Option<(String, RequestBuilder)>, NotNow> {
         let (id, timestamp) = (claimed.id.to_string(), now.as_seconds());
         let post = |url: &str| {
@@ -112,7 +113,7 @@ impl Webhooks {
         let Some(endpoint) = claimed.endpoint else {
             let body = match self.app.callback(claimed).await {
                 Ok(body) => body,
-                // Deleted since: nobody can say any more what became of it.
+                // Deleted in the meantime: its result can no longer be signed.
                 Err(e) if e.kind() == Kind::NotFound => return Ok(None),
                 Err(e) => return Err(NotNow(chain(&e))),
             };
@@ -163,13 +164,13 @@ impl Outgoing for Webhooks {
     }
 }
 
-/// Records outcomes, as many as have come up meanwhile at once; ends when nobody sends any more.
+/// Records outcomes, batching those that have accumulated; ends when all senders are gone.
 async fn record(app: App, mut recordings: mpsc::Receiver<Recording>) {
     let mut batch = Vec::with_capacity(BATCH);
     while recordings.recv_many(&mut batch, BATCH).await > 0 {
         let (settled, told): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
         if let Err(e) = app.settle(settled).await {
-            // The reservations run out and they are sent again: at least once, not exactly once.
+            // The reservations expire and the deliveries are sent again: at least once, not exactly once.
             warn!(deliveries = told.len(), error = chain(&e), "the outcome of deliveries could not be recorded");
         }
         for recorded in told {
@@ -178,7 +179,7 @@ async fn record(app: App, mut recordings: mpsc::Receiver<Recording>) {
     }
 }
 
-/// What came back.
+/// The response.
 #[derive(Debug, Default)]
 struct Answer {
     status_code: i32,
@@ -187,7 +188,7 @@ struct Answer {
     text: String,
 }
 
-/// Sends a request and reads the answer, or tells why there is none.
+/// Sends a request and reads the response, or returns why there is none.
 async fn exchange(request: RequestBuilder, now: Timestamp) -> Result<Answer, String> {
     let mut response = request.send().await.map_err(|e| cause::of(&e.without_url()))?;
     let status = response.status();
@@ -203,14 +204,14 @@ async fn exchange(request: RequestBuilder, now: Timestamp) -> Result<Answer, Str
     Ok(Answer { status_code: i32::from(status.as_u16()), retry_after, remark, text })
 }
 
-/// Seconds or a date (RFC 9110 section 10.2.3).
+/// Parses seconds or a date (RFC 9110 section 10.2.3).
 pub fn retry_after(text: &HeaderValue, now: Timestamp) -> Option<Duration> {
     let text = text.to_str().ok()?;
     let seconds = text.parse().map(Duration::from_secs);
     seconds.ok().or_else(|| Timestamp::parse_http_date(text).ok().map(|at| now.until(at)))
 }
 
-/// Says so when the receiver's clock is so far off that it must take signatures for old ones.
+/// A remark if the receiver's clock is so far off that signatures look outdated to it.
 fn clock_remark(headers: &HeaderMap, now: Timestamp) -> String {
     let theirs = headers.get(DATE).and_then(|text| Timestamp::parse_http_date(text.to_str().ok()?).ok());
     let off = theirs.map_or(0, |theirs| theirs.as_seconds().abs_diff(now.as_seconds()));
@@ -221,7 +222,7 @@ fn clock_remark(headers: &HeaderMap, now: Timestamp) -> String {
     }
 }
 
-/// Text that neither a database nor a terminal stumbles over.
+/// Replaces characters that databases or terminals cannot handle.
 fn printable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { char::REPLACEMENT_CHARACTER } else { c }).collect()
@@ -259,7 +260,7 @@ mod tests {
         assert!(remark("Sun, 06 Nov 1994 08:39:37 GMT").contains("600 s"));
     }
 
-    /// Serves one connection: once asked, says `head`, and then a byte now and again.
+    /// Serves one connection: answers a request with `head`, and then sends a byte from time to time.
     async fn dripping(head: &'static [u8]) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -300,7 +301,7 @@ mod tests {
         }
     }
 
-    /// Serves one connection: once asked, says `head`, and then nothing, for ever.
+    /// Serves one connection: answers a request with `head`, and then sends nothing, forever.
     async fn open(head: &'static [u8]) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());

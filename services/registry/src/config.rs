@@ -1,29 +1,30 @@
-//! Settings of the registry's own.
+//! The registry's own settings.
 
 use serde::Deserialize;
 
-/// Under `service.` in the configuration.
+/// Settings under `service.` in the configuration.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// How the first signing key signs: `EdDSA` or `ES256`. Later ones are made by `RotateSigningKey`, which names its own.
+    /// Signature algorithm of the first signing key: `EdDSA` or `ES256`. `RotateSigningKey` names the algorithm of each later key.
     pub signing_algorithm: String,
-    /// How many days a retired signing key stays in the JWKS. At least 1: device-identifier JWTs live that long.
+    /// Days that a retired signing key stays in the JWKS. At least 1, the lifetime of device-identifier JWTs.
     pub retired_key_days: u32,
-    /// How many seconds a signing key of any service is published before it signs, unless it is the first of its kind: at least 120, as
-    /// long as caches and replicas may keep the JWKS. Longer where phones ship a pinned JWKS: until they were updated.
+    /// Seconds between the publication of a signing key of any service and its first signature, unless it is the first key of its kind. At
+    /// least 120, which is how long caches and replicas may keep the JWKS. Set it longer where phones ship a pinned JWKS: until they are
+    /// updated.
     pub signing_key_lead_seconds: u32,
-    /// How many hours an operator stays signed in to the console: 1 to 168.
+    /// Hours an operator stays signed in to the console: 1 to 168.
     pub session_hours: u32,
-    /// How many minutes an operator may do nothing before the session is over: 5 to 10080.
+    /// Minutes of inactivity after which an operator's session ends: 5 to 10080.
     pub session_idle_minutes: u32,
-    /// How many days what operators did is kept; at least 1.
+    /// Days that audit entries are kept; at least 1.
     pub audit_retention_days: u32,
-    /// How many days a device that is bound to nobody is kept after it was last seen; 0: for ever. Unset: 90, sparing those of before.
+    /// Days that an unbound device is kept after it was last seen. 0: forever. Unset: 90, except for devices that predate retention.
     pub unbound_device_days: Option<u32>,
-    /// How many devices of one relying party may be registered that no binding was ever made for, where it has no limit of its own.
+    /// Number of registered devices without any past or present binding that a relying party may have, unless it has its own limit.
     pub max_unbound_devices: u32,
-    /// How many days dead letters are kept; 0: for ever. Unset: 180, sparing those of before.
+    /// Days that dead letters are kept. 0: forever. Unset: 180, except for dead letters that predate retention.
     pub dead_letter_retention_days: Option<u32>,
 }
 

@@ -1,4 +1,4 @@
-//! What can go wrong, classified once.
+//! The errors of the registry, classified once.
 
 use std::time::Duration;
 
@@ -10,23 +10,23 @@ use nodkey_runtime::{Failure, fault::Fault};
 
 use crate::domain::Refusal;
 
-/// A use case failed.
+/// Why a use case failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The rules say no.
+    /// A domain rule refuses the request.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// What any use case may run into.
+    /// A failure that any use case may run into.
     #[error(transparent)]
     Failure(Failure),
-    /// A secret cannot be read: another master key than the one it was sealed under.
-    #[error("a secret cannot be opened")]
+    /// A secret cannot be decrypted: it was sealed under another master key.
+    #[error("a secret cannot be decrypted with the configured master key")]
     Sealed(#[source] Unopened),
-    /// Whoever asks for a secret was not called by its holder.
+    /// A secret was requested without proof of a call by the credential's holder.
     #[error("there is no such credential")]
     NotProven(Fault),
-    /// Others changed the same thing again and again; the same request may work soon.
-    #[error("others keep changing the same thing")]
+    /// Concurrent requests kept changing the same row; a retry may succeed soon.
+    #[error("too many concurrent changes of the same object; try again")]
     Raced,
 }
 
@@ -42,7 +42,7 @@ impl Classify for Error {
             Self::Refused(e) => e.kind(),
             Self::Failure(e) => e.kind(),
             Self::Sealed(_) => Kind::Internal,
-            // As if there were none.
+            // Indistinguishable from a credential that does not exist.
             Self::NotProven(_) => Kind::NotFound,
             Self::Raced => Kind::Unavailable,
         }

@@ -1,4 +1,4 @@
-//! What the registry learns from others.
+//! Events that the registry consumes.
 
 use nodkey_bus::{Consumer, EventMeta, HandlerError};
 use nodkey_kernel::id::DeviceId;
@@ -12,7 +12,7 @@ pub fn consumers(app: &App) -> Vec<Consumer> {
     vec![user_deactivated(app.clone()), device_replaced(app.clone())]
 }
 
-/// A phone whose place another has taken is dead for good.
+/// Retires a phone that was replaced by another; this is permanent.
 fn device_replaced(app: App) -> Consumer {
     Consumer::new("registry_device_replaced", move |tx, event: DeviceReplaced, meta: EventMeta| {
         let app = app.clone();
@@ -23,7 +23,7 @@ fn device_replaced(app: App) -> Consumer {
     })
 }
 
-/// A user who is gone leaves no device that can answer.
+/// Retires the devices of a deactivated user, so that none of them can answer.
 fn user_deactivated(app: App) -> Consumer {
     Consumer::new("registry_user_deactivated", move |tx, event: UserDeactivated, meta: EventMeta| {
         let app = app.clone();

@@ -1,6 +1,6 @@
-//! What must hold of every row, whoever wrote it: checked when rows are read and before they are written.
+//! Invariants of every row, no matter what wrote it. They are checked when rows are read and before they are written.
 //!
-//! A violation is an error that names the row, and a metric. It is never a panic: the other rows go on.
+//! A violation is an error that names the row, and a metric. It is never a panic, so other rows stay usable.
 
 use nodkey_db::DbError;
 use nodkey_runtime::rows::Violation;
@@ -23,14 +23,14 @@ pub fn check_relying_party(party: &RelyingParty) -> Result<(), DbError> {
     version_counts_changes(counts).map_err(|violation| violation.of(SERVICE, "relying_party", party.id))
 }
 
-/// Checks a credential: being disabled is all that becomes of one.
+/// Checks a credential: its only possible change is to be disabled.
 pub fn check_credential(credential: &Credential) -> Result<(), DbError> {
     let counts = credential.version == 1 + i64::from(credential.disabled_at.is_some());
     version_counts_changes(counts).map_err(|violation| violation.of(SERVICE, "credential", credential.id))
 }
 
-/// Checks a device: its identifier is that of its key, what proves its user's presence is another key, and what it vouches for are the
-/// keys that it has.
+/// Checks a device: its identifier is the thumbprint of its key, its presence keys differ from the device key, and its key statement names
+/// exactly its presence keys.
 pub fn check_device(device: &Device) -> Result<(), DbError> {
     let check = || {
         version_counts_changes(device.version > i64::from(device.retired_at.is_some()))?;
@@ -41,7 +41,7 @@ pub fn check_device(device: &Device) -> Result<(), DbError> {
         let Vouching { statement, seq, challenged_at } = &device.vouching;
         let covered = statement.as_ref().is_none_or(|statement| statement.covers(&device.profile.presence));
         Violation::unless(covered, "key_statement_names_the_presence_keys", "key_statement")?;
-        // A nonce may have been used for a document before the first statement.
+        // A nonce may have been used for a document before the first key statement.
         let counted = (*seq == 0 || challenged_at.is_some()) && (*seq > 0 || statement.is_none());
         Violation::unless(counted, "key_statement_has_a_seq_and_a_nonce", "key_statement_seq")
     };
@@ -58,7 +58,7 @@ pub fn check_document(document: &Document) -> Result<(), DbError> {
     check().map_err(|violation: Violation| violation.of(SERVICE, "identity_document", document.id))
 }
 
-/// Checks an operator: only who took an invitation is active.
+/// Checks an operator: an active operator has accepted an invitation.
 pub fn check_operator(operator: &Operator) -> Result<(), DbError> {
     let taken = operator.state != OperatorState::Active || operator.invitation.taken_by.is_some();
     let check = || {
@@ -68,7 +68,7 @@ pub fn check_operator(operator: &Operator) -> Result<(), DbError> {
     check().map_err(|violation: Violation| violation.of(SERVICE, "operator", operator.id))
 }
 
-/// Checks a published key: nothing signs before it is published, and what is revoked is published no more.
+/// Checks a published key: it does not sign before it is published, and a revoked key is no longer in the JWKS.
 pub fn check_signing_key(key: &SigningKey) -> Result<(), DbError> {
     let check = || {
         Violation::unless(key.created_at <= key.signs_at, "a_key_is_published_before_it_signs", "signs_at")?;

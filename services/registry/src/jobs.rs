@@ -1,4 +1,4 @@
-//! What the registry does without being asked.
+//! Periodic jobs of the registry.
 
 use std::time::Duration;
 
@@ -17,13 +17,13 @@ use tracing::warn;
 
 use crate::{app::App, error::Error};
 
-/// How often to look for devices that nobody uses: the binding service is asked about each that was not seen for long.
+/// How often to look for unused devices. Each device that was not seen for a long time costs one call to the binding service.
 const DEVICES: Duration = Duration::from_hours(24);
 
-/// How often to sign what the audit log has got since: who changes its newest entries has as long.
+/// How often to sign new audit entries: the newest entries can be tampered with for as long.
 const CHECKPOINTS: Duration = Duration::from_mins(1);
 
-/// The jobs of the registry. `dead_letters`: how many days they are kept.
+/// The jobs of the registry. `dead_letters` is the number of days that dead letters are kept.
 #[must_use]
 pub fn jobs(app: &App, dead_letters: Option<u32>, db: Db, clock: Clock) -> Vec<Job> {
     let mut rules = common_rules(&db, dead_letters);
@@ -36,13 +36,13 @@ pub fn jobs(app: &App, dead_letters: Option<u32>, db: Db, clock: Clock) -> Vec<J
     vec![signing::job(app.own_keys()), checkpoints(app), housekeeping::job("registry", db, clock, rules)]
 }
 
-/// Signs the audit log. Replicas that do so at once do it once.
+/// Signs the audit log. Replicas that run it concurrently sign only once.
 fn checkpoints(app: &App) -> Job {
     let app = app.clone();
     Job::new("audit_checkpoints", move |shutdown| async move {
         loop {
             if let Err(e) = app.write_failures().await {
-                warn!(error = chain(&e), reason = e.reason(), "how many failed to prove who they are is not in the audit log");
+                warn!(error = chain(&e), reason = e.reason(), "the number of failed authentications could not be written to the audit log");
             }
             if let Err(e) = app.checkpoint_audit_chains().await {
                 warn!(error = chain(&e), reason = e.reason(), "the audit log could not be signed; trying again");

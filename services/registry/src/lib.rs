@@ -20,7 +20,7 @@ use app::App;
 use config::Config;
 use domain::credential::readable_by_clients;
 
-/// The service.
+/// The registry service.
 #[derive(Debug)]
 pub struct Registry;
 
@@ -88,7 +88,7 @@ impl Service for Registry {
     async fn build(config: Config, deps: Deps) -> anyhow::Result<Parts> {
         ensure!(
             readable_by_clients(&deps.deployment.public_url, &deps.deployment.audience),
-            "deployment.public_url and deployment.audience go into tokens that old clients must read: short ASCII without > ? ~"
+            "deployment.public_url and deployment.audience are part of tokens that old clients must be able to read: use short ASCII text without > ? ~"
         );
         let (db, clock, dead_letters) = (deps.db()?, deps.clock.clone(), config.dead_letter_retention_days);
         let app = App::new(&config, deps)?;

@@ -1,27 +1,28 @@
-//! Settings of the trusonafication service's own.
+//! The trusonafication service's own settings.
 
 use serde::Deserialize;
 
-/// Under `service.` in the configuration.
+/// Settings under `service.` in the configuration.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// How the first signing key signs: `EdDSA` or `ES256`. Later ones are made by `RotateSigningKey`, which names its own.
+    /// Signature algorithm of the first signing key: `EdDSA` or `ES256`. `RotateSigningKey` names the algorithm of each later key.
     pub signing_algorithm: String,
-    /// How many seconds an answer may take, when the request does not say: 1 to 86400.
+    /// Default lifetime of a trusonafication, in seconds: 1 to 86400.
     pub lifetime_seconds: u32,
-    /// How many may wait for one user or device at once, of a relying party without budgets: more would be a flood no person can judge.
+    /// Maximum number of pending trusonafications per user or device, for relying parties without budgets. More would be a flood that no
+    /// person can judge.
     pub max_pending: u32,
-    /// How many may be in progress at once of one relying party, where it has no limit of its own.
+    /// Maximum number of trusonafications in progress per relying party, unless it has its own limit.
     pub max_open: u32,
-    /// How many seconds a secure QR code lives: 20 to 55. Browsers hold a request as long.
+    /// Lifetime of a TruCode, in seconds: 20 to 55. Browsers hold a request for as long.
     pub trucode_seconds: u32,
-    /// How often, in milliseconds, to look for what has expired. What is read in between is seen as expired anyway.
+    /// Interval between looks for expired trusonafications, in milliseconds. Reads in between report them as expired anyway.
     pub sweep_milliseconds: u32,
-    /// How many days what expired or was canceled is kept; 0: for ever. Unset: 90, sparing what is of before. A relying party's policy
-    /// goes first.
+    /// Days that expired or canceled trusonafications are kept. 0: forever. Unset: 90, except for those that predate retention. A relying
+    /// party's policy takes precedence.
     pub unanswered_retention_days: Option<u32>,
-    /// How many days dead letters are kept; 0: for ever. Unset: 180, sparing those of before.
+    /// Days that dead letters are kept. 0: forever. Unset: 180, except for dead letters that predate retention.
     pub dead_letter_retention_days: Option<u32>,
 }
 

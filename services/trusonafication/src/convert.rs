@@ -1,4 +1,4 @@
-//! Domain to proto.
+//! Conversion from domain types to messages.
 
 use nodkey_kernel::challenge::RequestContext;
 use nodkey_proto::{
@@ -8,17 +8,17 @@ use nodkey_proto::{
 
 use crate::domain::{Grade, MatchMode, Outcome, Reason, State, Target, Trusonafication};
 
-/// A trusonafication as it is answered.
+/// Converts a trusonafication for responses.
 #[must_use]
 pub fn message(t: &Trusonafication) -> pb::Trusonafication {
     let RequestContext { address, browser, place } = t.ask.request_context.clone();
     let request_context = (!t.ask.request_context.is_empty()).then_some(pb::RequestContext { address, browser, place });
-    // For clients of before, and only where it says the same.
+    // For older clients, and only if it has the same meaning.
     let custom_fields = t.ask.custom_fields().as_ref().and_then(to_struct);
     pb::Trusonafication { custom_fields, request_context, ..event(t) }
 }
 
-/// A trusonafication as events carry it: custom fields once, as text, and not who asked the backend.
+/// Converts a trusonafication for events: custom fields once, as text, and without the request context.
 #[must_use]
 pub fn event(t: &Trusonafication) -> pb::Trusonafication {
     let trucode_id = match &t.ask.target {
@@ -58,7 +58,7 @@ pub fn event(t: &Trusonafication) -> pb::Trusonafication {
     }
 }
 
-/// A state as a status.
+/// The status of a state.
 #[must_use]
 pub const fn status(state: &State) -> pb::Status {
     match state {
@@ -72,7 +72,7 @@ pub const fn status(state: &State) -> pb::Status {
     }
 }
 
-/// What was proven; 0 unless accepted.
+/// The level that was proven; 0 unless accepted.
 #[must_use]
 pub const fn accepted_level(state: &State) -> i32 {
     match state {

@@ -1,4 +1,4 @@
-//! What can go wrong, classified once.
+//! The errors of the trusonafication service, classified once.
 
 use std::time::Duration;
 
@@ -7,17 +7,17 @@ use nodkey_runtime::Failure;
 
 use crate::domain::Refusal;
 
-/// A use case failed.
+/// Why a use case failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The rules say no.
+    /// A domain rule refuses the request.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// Nobody can answer for this user.
+    /// The user has no device that can answer.
     #[error("the user has no active device: create and activate a binding first")]
     UserHasNoActiveDevice,
-    /// Nobody may be asked, and nobody answers, until the release.
-    #[error("the user is frozen: release them first, once you know that their phones are in their hands")]
+    /// A frozen user is not prompted and cannot answer until released.
+    #[error("the user is frozen: release them first, once you know that they have their phones")]
     UserFrozen,
     /// The device cannot answer.
     #[error("the device has no active binding: create and activate one first")]
@@ -25,69 +25,67 @@ pub enum Error {
     /// The executive level needs a document, and the user has none.
     #[error("the user must show a document, but has none that counts")]
     NoDocuments,
-    /// A flood.
-    #[error("too many wait for this user or device already")]
+    /// Protects a user or device from a flood.
+    #[error("too many trusonafications are already pending for this user or device")]
     TooManyPending {
-        /// After how long the first of them ends, if nobody answers.
+        /// When the first of them ends if nobody answers.
         after: Duration,
     },
-    /// Others prompted a user who did not accept.
-    #[error("others prompted this user too often; again in {} s, or let the user scan a code: that is never refused because of others", retry_seconds(*after))]
+    /// The prompt budget of the user is used up.
+    #[error("others prompted this user too often; try again in {} s, or let the user scan a code, which is exempt from this limit", retry_seconds(*after))]
     PromptBudget {
-        /// After how long the same may be asked, if nobody answers what waits.
+        /// When the next prompt is allowed if nobody answers the pending ones.
         after: Duration,
     },
-    /// The user said that it was not them.
-    #[error("the user said that it was not them who asked; again in {} s, or let the user scan a code: that is never refused because of others", retry_seconds(*after))]
+    /// The user reported "not me".
+    #[error("the user reported that a prompt was not their own; try again in {} s, or let the user scan a code, which is exempt from this limit", retry_seconds(*after))]
     PromptsHeld {
-        /// After how long the same may be asked.
+        /// When the next prompt is allowed.
         after: Duration,
     },
-    /// Whoever learns of a code prompts by it again.
-    #[error("this code was asked of before; show another one")]
+    /// Protects against prompts by others who learn of a code.
+    #[error("this code has already been used for a prompt; show another one")]
     TruCodeUsed,
-    /// A flood, of all users together.
-    #[error("{limit} are in progress, as many as the relying party may have at once (open_trusonafications)")]
+    /// Protects the deployment from a flood for all users together.
+    #[error("the relying party has {limit} trusonafications in progress, which is its limit (open_trusonafications)")]
     TooManyOpen {
-        /// As many as there may be.
+        /// The limit.
         limit: u32,
-        /// After how long they are counted again.
+        /// When they are counted again.
         after: Duration,
     },
-    /// The relying party takes no fewer digits than its users' phones can.
-    #[error(
-        "none of the devices that would be asked can take six digits, and the relying party allows no fewer; have the user update the app"
-    )]
+    /// The relying party requires six digits, and no target phone supports them.
+    #[error("the relying party requires six digits, and none of the target devices supports them; have the user update the app")]
     NoSixDigits,
-    /// Beyond the limit.
+    /// The custom fields are too large.
     #[error("custom fields may be 1 MB at most")]
     CustomFieldsTooLarge,
-    /// The answering device may not answer any more.
+    /// The answering device is retired.
     #[error("the device is retired")]
     DeviceRetired,
-    /// The answering device belongs to nobody.
+    /// The answering device is bound to nobody.
     #[error("the device is not bound to a user")]
     DeviceNotBound,
-    /// The answering device's binding waits for its activation code.
+    /// The binding of the answering device is not activated yet.
     #[error("the binding of the device is not active")]
     DeviceNotActive,
-    /// A page of another site.
-    #[error("pages of this origin may not make codes; add it to the relying party's allowed origins")]
+    /// The page's origin is not allowed.
+    #[error("pages of this origin may not create codes; add it to the relying party's allowed origins")]
     OriginNotAllowed,
-    /// Anybody could pair anything.
-    #[error("pairing needs a proof by the device's key")]
+    /// Without proof, any device could be paired.
+    #[error("pairing needs a proof signed by the device's key")]
     ProofRequired,
-    /// What any use case may run into.
+    /// A failure that any use case may run into.
     #[error(transparent)]
     Failure(Failure),
-    /// This process is to stop; the same request to another may work at once.
-    #[error("this server is about to stop")]
+    /// This process is about to stop; the same request to another process may work immediately.
+    #[error("this server is shutting down")]
     Stopping,
-    /// Nothing can end before its receipt can be verified; soon it will.
+    /// Nothing can end before its receipt can be verified; a retry will succeed soon.
     #[error("no signing key is published yet")]
     NoSigningKey,
-    /// Others changed the same thing again and again; the same request may work soon.
-    #[error("others keep changing the same thing")]
+    /// Concurrent requests kept changing the same row; a retry may succeed soon.
+    #[error("too many concurrent changes of the same object; try again")]
     Raced,
 }
 

@@ -1,5 +1,5 @@
-//! What other services' facts mean here: who cannot answer any more is not asked any more. A fact that comes late, when user or device have
-//! begun another life, is about the bindings it names alone.
+//! Events of other services that the trusonafication service consumes: it cancels what can no longer be answered. An event that arrives
+//! late, after the user or the device was bound again, only affects the bindings it names.
 
 use nodkey_bus::{Consumer, EventMeta, HandlerError};
 use nodkey_kernel::id::{BindingId, DeviceId};
@@ -10,7 +10,7 @@ use nodkey_proto::{
 
 use crate::app::{App, Of};
 
-/// The consumers.
+/// The consumers of the trusonafication service.
 #[must_use]
 pub fn consumers(app: &App) -> Vec<Consumer> {
     vec![user_deactivated(app.clone()), user_frozen(app.clone()), binding_deactivated(app.clone()), device_retired(app.clone())]
@@ -26,8 +26,9 @@ fn user_deactivated(app: App) -> Consumer {
     })
 }
 
-/// The bindings go on, so those who are asked by a code have no event of their own: each device is looked at. One that comes when the user is
-/// released again ends what was asked since, too: more than it has to, and nothing that cannot be asked again.
+/// A freeze does not end the bindings, and so nothing else cancels trusonafications that target a device or a code: each device is handled
+/// here. An event that arrives after the release also cancels what was created since. That is more than necessary, but the backend can
+/// create it again.
 fn user_frozen(app: App) -> Consumer {
     Consumer::new("trusonafication_user_frozen", move |tx, event: UserFrozen, meta: EventMeta| {
         let app = app.clone();
@@ -57,7 +58,7 @@ fn binding_deactivated(app: App) -> Consumer {
             if event.last {
                 app.cancel_pending(tx, party, Of::User(&event.user_identifier, &[ended]), traceparent).await?;
             }
-            // Whoever waits by it learns that there is nothing to wait for.
+            // Requests waiting for this device learn that there is nothing to wait for.
             app.wake(tx, vec![device]);
             Ok(())
         })
@@ -76,7 +77,7 @@ fn device_retired(app: App) -> Consumer {
     })
 }
 
-/// Releases before named none: what was asked since has others.
+/// Parses binding ids. Earlier releases sent none; trusonafications created since then have others.
 fn bindings(ids: &[String]) -> Result<Vec<BindingId>, HandlerError> {
     ids.iter().map(|id| binding(id)).collect()
 }

@@ -1,6 +1,6 @@
-//! What must hold of every row, whoever wrote it: checked when rows are read and before they are written.
+//! Invariants of every row, no matter what wrote it. They are checked when rows are read and before they are written.
 //!
-//! A violation is an error that names the row, and a metric. It is never a panic: the other rows go on.
+//! A violation is an error that names the row, and a metric. It is never a panic, so other rows stay usable.
 
 use nodkey_db::{DbError, Record};
 use nodkey_kernel::{
@@ -35,7 +35,7 @@ pub fn check_answer(t: &Trusonafication, answer: &Answer) -> Result<(), DbError>
     check(t)
 }
 
-/// Checks one that has ended together with the receipt that is to be written with it.
+/// Checks an ended trusonafication together with the receipt that is to be written with it.
 pub fn check_end(t: &Trusonafication, receipt: &str) -> Result<(), DbError> {
     let says = |claims: ReceiptClaims| claims.sub == t.id.to_string() && Some(claims.status) == receipt_status(&t.state);
     let agrees = t.is_terminal() && unverified(receipt).is_some_and(says);
@@ -44,20 +44,20 @@ pub fn check_end(t: &Trusonafication, receipt: &str) -> Result<(), DbError> {
     check(t)
 }
 
-/// What a receipt of this service's own says.
+/// The claims of a receipt signed by this service.
 fn unverified(receipt: &str) -> Option<ReceiptClaims> {
     Compact::parse(receipt).ok()?.unverified_claims().ok()
 }
 
 /// Checks a code.
 pub fn check_trucode(code: &TruCode) -> Result<(), DbError> {
-    // Whatever is asked of a code counts it up, pairing too: an unpaired one may have any version.
+    // Each request for a code increases the version, as does pairing: an unpaired code may have any version.
     let counts = code.version > i64::from(code.identifier.is_some());
     Violation::unless(counts, "version_counts_changes", "version").map_err(|violation| violation.of(SERVICE, "trucode", code.id))
 }
 
 fn trusonafication(t: &Trusonafication) -> Result<(), Violation> {
-    // A pending one never changed; a terminal one changed once at least.
+    // A pending trusonafication never changed; a terminal one changed at least once.
     let counts = if t.is_terminal() { t.version > 1 } else { t.version == 1 };
     Violation::unless(counts, "version_counts_changes", "version")?;
     match &t.state {
@@ -71,7 +71,7 @@ fn trusonafication(t: &Trusonafication) -> Result<(), Violation> {
         }
         State::Rejected { outcome, reason } => {
             who_answered_was_asked(t, outcome)?;
-            // Who accepted with the wrong number is taken to have rejected.
+            // An accept with the wrong number counts as a rejection.
             let rejected = outcome.decision == Decision::Reject || *reason == Some(Reason::NumberMismatch);
             Violation::unless(rejected, "rejected_is_what_was_signed", "decision")
         }
@@ -82,7 +82,7 @@ fn who_answered_was_asked(t: &Trusonafication, outcome: &Outcome) -> Result<(), 
     let asked = match &t.ask.target {
         Target::User(user) => *user == outcome.user,
         Target::Device(device) => *device == outcome.device,
-        // Whoever paired it.
+        // The device that paired the code.
         Target::TruCode(_) => t.device.as_ref() == Some(&outcome.device),
     };
     Violation::unless(asked, "who_answered_was_asked", "answered_by")?;
@@ -90,13 +90,13 @@ fn who_answered_was_asked(t: &Trusonafication, outcome: &Outcome) -> Result<(), 
     Violation::unless(known, "who_answered_is_known", "answered_by")
 }
 
-/// The columns of an outcome are filled exactly when the status is that of an answer.
+/// Checks that the columns of an outcome are set exactly when the status is that of an answer.
 pub fn outcome_belongs_to_an_answer(record: &Record<'_>, answered: bool, filled: bool) -> Result<(), DbError> {
     let holds = Violation::unless(answered == filled, "outcome_belongs_to_an_answer", "result_id");
     holds.map_err(|violation| record.inconsistent(violation.column, violation.counted(SERVICE)))
 }
 
-/// Checks the proof of an answer. One of before receipts were given has none.
+/// Checks the evidence of an answer. Answers that predate receipts have none.
 pub fn check_proof(record: &Record<'_>, level: Option<Level>, proof: &Proof) -> Result<(), DbError> {
     let (id, status) = (record.get::<Uuid>("id")?.to_string(), record.get::<String>("status")?);
     let says = |claims: ReceiptClaims| {
@@ -111,7 +111,7 @@ pub fn check_proof(record: &Record<'_>, level: Option<Level>, proof: &Proof) -> 
     check().map_err(|violation: Violation| record.inconsistent(violation.column, violation.counted(SERVICE)))
 }
 
-/// Without a presence key nothing but possession is proven. The device key is kept first, then the presence key that signed.
+/// Without a presence key only possession is proven. The device key is stored first, then the presence key that signed.
 fn level_is_proven(level: Option<Level>, keys: usize) -> Result<(), Violation> {
     let proven = match level {
         Some(Level::Essential | Level::Executive) => keys == 2,

@@ -1,4 +1,4 @@
-//! What the trusonafication service does without being asked.
+//! Periodic jobs of the trusonafication service.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use tracing::warn;
 
 use crate::app::{App, Swept, changes_job};
 
-/// How often what cannot be read is named again.
+/// How often unreadable rows are reported again.
 const ANEW: Duration = Duration::from_mins(1);
 
-/// The jobs. `dead_letters`: how many days they are kept.
+/// The jobs of the service. `dead_letters` is the number of days that dead letters are kept.
 #[must_use]
 pub fn jobs(app: App, interval: Duration, dead_letters: Option<u32>, db: Db, clock: Clock) -> Vec<Job> {
     let mut rules = common_rules(&db, dead_letters);
@@ -46,8 +46,9 @@ pub fn jobs(app: App, interval: Duration, dead_letters: Option<u32>, db: Db, clo
     ]
 }
 
-/// Ends what is overdue. What was ended is not found again, so each look begins after the last row that cannot be read: these are met once
-/// in [`ANEW`], not at every look. What comes with an expiry that is past is found at once all the same, wherever others got to.
+/// Ends overdue trusonafications. Ended ones are not found again, so each sweep begins after the last unreadable row: these are met once
+/// per [`ANEW`], not in every sweep. Trusonafications created with an expiry in the past are still found immediately, wherever the sweep
+/// is.
 fn expiry(app: App, interval: Duration, clock: Clock) -> Job {
     Job::new("expiry", move |shutdown| async move {
         let (mut after, mut begun) = (None, clock.now());

@@ -1,4 +1,4 @@
-//! Authentication challenges: asked by a backend, answered by a phone, proven by signatures.
+//! Authentication challenges: created by a backend, answered by a phone, proven by signatures.
 
 mod app;
 mod config;

@@ -14,13 +14,13 @@ use tempfile::TempDir;
 
 const BINARY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/release/nodkey");
 
-/// `nodkey dev`, ended with this.
+/// A running `nodkey dev`, ended on drop.
 pub struct Server {
     /// Its process.
     pub process: Child,
-    /// What it says of itself.
+    /// Its description of itself.
     pub dev: Value,
-    /// Held: who prints to nobody fails.
+    /// Kept open, because a process that prints to a closed pipe fails.
     _told: BufReader<ChildStdout>,
     _dir: TempDir,
 }
@@ -43,7 +43,7 @@ impl Server {
         Self { process, dev, _told: told, _dir: dir }
     }
 
-    /// A text of what it says of itself.
+    /// A string in its description of itself.
     pub fn text(&self, pointer: &str) -> &str {
         self.dev.pointer(pointer).unwrap().as_str().unwrap()
     }
@@ -52,7 +52,7 @@ impl Server {
         std::fs::read_to_string(PathBuf::from("/proc").join(self.process.id().to_string()).join(file)).unwrap()
     }
 
-    /// What it has used of any processor so far.
+    /// The processor time that it has used so far.
     pub fn cpu(&self) -> Duration {
         let stat = self.proc("stat");
         let fields: Vec<_> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
@@ -67,7 +67,7 @@ impl Server {
         line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1000.0
     }
 
-    /// A request that its relying party's backend signs.
+    /// A request signed by its relying party's backend.
     pub fn signed(&self, client: &Client, method: Method, path: &str, body: &'static str) -> reqwest::RequestBuilder {
         let date = Clock::system().now().to_http_date();
         let content_type = if body.is_empty() { "" } else { "application/json" };

@@ -1,4 +1,4 @@
-//! A service's key against what is the backends' to do.
+//! A service's key cannot do what only backends may do.
 
 use std::time::Duration;
 
@@ -64,7 +64,7 @@ async fn no_service_binds_a_phone_asks_cancels_or_deactivates_for_a_backend(worl
             assert_eq!(refused.unwrap_err().code(), Code::PermissionDenied, "{} {n}", thief.name);
         }
     }
-    // Ada has the phone that she had, and is asked the one thing that the backend asked.
+    // Ada still has the same phone, and it has exactly one prompt, which the backend created.
     let devices = tenant.backend.user_devices("ada").await.unwrap();
     assert_eq!(devices.iter().map(|it| it.device_identifier.as_str()).collect::<Vec<_>>(), [phone.device_identifier()]);
     let waiting = tenant.backend.device_binding(strange.device_identifier()).await.unwrap();
@@ -73,7 +73,7 @@ async fn no_service_binds_a_phone_asks_cancels_or_deactivates_for_a_backend(worl
     assert_eq!(tenant.backend.trusonafication(&id).await.unwrap().status(), Status::Accepted);
 }
 
-/// What a backend signs in the TRUSONA scheme.
+/// A request signed by a backend in the TRUSONA scheme.
 fn signed_request(secret: &str, at: Timestamp) -> SignedRequest {
     let request = SignedRequest {
         method: "GET".into(),
@@ -118,13 +118,13 @@ async fn no_service_gets_a_secret_of_a_backend_that_is_not_calling(world: &World
             let refused = registry.resolve_credential(request).await.unwrap_err();
             assert_eq!((refused.code(), refused.message()), (unknown.code(), unknown.message()), "{}: {what}", thief.name);
         }
-        // What it is for: whoever is called by the backend, and sees the call, may verify it.
+        // The intended use: a service that the backend calls, and that sees the call, may verify it.
         for proof in [bearer(secret, "nodkey", now), signed(secret, now)] {
             let request = ResolveCredentialRequest { credential_id: id.clone(), proof };
             assert_eq!(registry.resolve_credential(request).await.unwrap().into_inner().secret, secret);
         }
     }
-    // Who guesses at the door keeps the backend out of none.
+    // Guessing secrets does not lock the backend out.
     let path = "/api/v2/users/ada/devices";
     let forged = CreateCredentialResponse { secret: wrong.clone(), ..tenant.server.clone() };
     let credential = Credential::new(&tenant.server.credential.as_ref().unwrap().token, wrong).unwrap();

@@ -1,5 +1,5 @@
-//! What somebody can do who has broken into one process and has exactly its secrets: `docs/security.md` has the table. The key of each
-//! service is tried at every door behind which an accept could be made; `access.rs` tries all doors, `forged.rs` the bus.
+//! What an attacker can do who has broken into one process and has exactly its secrets: `docs/security.md` has the table. Tries each
+//! service's key on every API that could make an accept. `access.rs` tries all APIs, and `forged.rs` the bus.
 
 mod backends;
 mod operators;
@@ -36,7 +36,7 @@ scenarios!(
     a_result_is_signed_as_it_came_whoever_asks,
 );
 
-/// A process that was broken into: its service key, used for a relying party.
+/// A process under an attacker's control: its service key, used for a relying party.
 pub(super) struct Thief<'a> {
     world: &'a World,
     pub(super) name: ServiceName,
@@ -52,7 +52,7 @@ impl Thief<'_> {
         ServiceName::ALL.iter().map(move |name| Thief { world, name: *name, party: party.clone() })
     }
 
-    /// A way to a service with a token by the stolen key.
+    /// A channel to a service with tokens signed by the stolen key.
     pub(super) fn to(&self, service: ServiceName) -> Stolen<impl FnMut(Request<()>) -> Result<Request<()>, tonic::Status>> {
         let key = self.world.service_keys().iter().find(|key| key.name() == self.name).unwrap();
         let claims = service_token::Claims {
@@ -74,7 +74,7 @@ pub(super) fn log_in() -> NewTrusonafication {
     NewTrusonafication::user("ada", "log in", "Acme")
 }
 
-/// An accept by a key that is not the phone's, for what the phone is asked.
+/// An accept of a challenge by a key that is not the phone's.
 pub(super) fn forged(challenge: &str, of: &str, audience: &str, subject: &str, key: &PrivateKey) -> String {
     let claims = ResponseClaims {
         iss: of.to_owned(),
@@ -105,7 +105,7 @@ async fn no_service_answers_for_a_phone(world: &World) {
         let mut owner = TrusonaficationServiceClient::new(thief.to(ServiceName::Trusonafication));
         let listed = owner.list_pending(ListPendingRequest { device_id: device.clone() }).await;
         let challenge = match (&thief.name, listed) {
-            // It shows phones what they are asked.
+            // It lists the challenges for phones.
             (ServiceName::Gateway, Ok(listed)) => listed.into_inner().trusonafications[0].challenge.clone(),
             (_, listed) => {
                 assert_eq!(listed.unwrap_err().code(), Code::PermissionDenied, "{}", thief.name);
@@ -116,7 +116,7 @@ async fn no_service_answers_for_a_phone(world: &World) {
         for response in [by_own_key, evidence.response.clone()] {
             let refused = owner.respond(RespondRequest { device_id: device.clone(), response }).await;
             match (thief.name, refused) {
-                // The answer there was, again: it is the rejection that it was.
+                // Repeating the answer returns the existing result, the rejection.
                 (ServiceName::Gateway, Ok(answer)) => assert_eq!(answer.into_inner().status(), Status::Rejected),
                 (ServiceName::Gateway, Err(refused)) => {
                     assert!(refused.message().contains("not signed by a key of the device"), "{refused}");
@@ -128,7 +128,7 @@ async fn no_service_answers_for_a_phone(world: &World) {
     assert_eq!(tenant.backend.trusonafication(&id).await.unwrap().status(), Status::InProgress);
     assert_eq!(tenant.backend.trusonafication(&rejected).await.unwrap().status(), Status::Rejected);
     assert!(tenant.backend.evidence(&id).await.is_err(), "there is none before the phone answers");
-    // And it does.
+    // The phone can still answer.
     phone.respond(&asked(&phone).await, Answer::Accept, None).await.unwrap();
     let expected = Expected::accept().user("ada").device(&device);
     verify_evidence(&tenant.backend.evidence(&id).await.unwrap(), &tenant.backend.jwks().await.unwrap(), &expected).unwrap();
@@ -140,7 +140,7 @@ async fn no_service_but_the_trusonafication_service_has_a_key_taken_for_receipts
     let own = PrivateKey::generate(Algorithm::EdDsa, &Random::system()).public().to_value().to_string();
     for thief in Thief::all(world, &tenant) {
         let mut registry = SigningKeyServiceClient::new(thief.to(ServiceName::Registry));
-        // What is not its own to sign: receipts for all others, device identifiers for the service whose receipts they are.
+        // It may not sign types that are not its own: receipts for all others, device identifiers for the service that signs receipts.
         let foreign = if thief.name == ServiceName::Trusonafication { "nodkey-device+jwt" } else { "nodkey-receipt+jwt" };
         let request = PublishSigningKeyRequest { jwk: own.clone(), typs: vec![foreign.into()], at_once: true };
         assert!(registry.publish_signing_key(request).await.is_err(), "{}", thief.name);
@@ -175,7 +175,7 @@ async fn a_result_is_signed_as_it_came_whoever_asks(world: &World) {
         }
     }
 }
-/// Backends that read what became of it believe the database; whoever verifies does not.
+/// Backends that read the result trust the database. Whoever verifies the evidence does not.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_writes_the_database_of_trusonafications_makes_no_evidence_of_an_accept() {
     let topology = Plan::new().run().await;
@@ -189,7 +189,7 @@ async fn whoever_writes_the_database_of_trusonafications_makes_no_evidence_of_an
     let db = Db::connect(&DbConfig::new(url)).await.unwrap();
     let jwks = tenant.backend.jwks().await.unwrap();
     verify_evidence(&tenant.backend.evidence(&accepted).await.unwrap(), &jwks, &Expected::accept().trusonafication(&accepted)).unwrap();
-    // As it would have to be, then with what belongs to the accept, then with its answer alone.
+    // First a complete accept, then only the columns of an accept, then only its answer.
     let as_accepted = "UPDATE trusonafication SET status = 'accepted', decision = 'accept', accepted_level = 2, reject_reason = NULL \
                        WHERE status = 'rejected'";
     let with_receipt = "UPDATE trusonafication t SET receipt = a.receipt FROM trusonafication a WHERE a.id <> t.id";

@@ -1,4 +1,4 @@
-//! What a service holds against what is the operators' to do.
+//! A service's secrets cannot do what only operators may do.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -72,7 +72,8 @@ async fn no_service_gets_or_ends_a_session_of_an_operator_who_is_not_calling(wor
     assert_eq!(browser.get("/console/api/session").await.body["operator"]["name"], "Ada");
 }
 
-/// The registry says who operators are, so its key binds their phones; by which phone they sign in its database says.
+/// The registry defines the operators, so its key can bind phones for them. The phone that an operator signs in with is set in the
+/// registry's database.
 async fn a_phone_that_the_key_of_the_registry_binds_to_an_owner_signs_nobody_in(world: &World) {
     let console = RelyingPartyId::CONSOLE.to_string();
     let (owners, owner) = enrolled(world, "Ada", Role::Owner).await;
@@ -95,7 +96,7 @@ async fn a_phone_that_the_key_of_the_registry_binds_to_an_owner_signs_nobody_in(
             }
             Err(refused) => assert_eq!(refused.code(), Code::PermissionDenied, "{}", thief.name),
         }
-        // Nor does any have an operator asked by name, but for the registry, whose prompts confirm what is done and let nobody in.
+        // None of them can prompt an operator by name, except the registry: its prompts confirm calls and sign nobody in.
         let mut owner = TrusonaficationServiceClient::new(thief.to(ServiceName::Trusonafication));
         let refused = owner.create_trusonafication(ask.clone()).await.unwrap_err();
         let expected = if thief.name == ServiceName::Registry { Code::InvalidArgument } else { Code::PermissionDenied };
@@ -109,7 +110,8 @@ async fn a_phone_that_the_key_of_the_registry_binds_to_an_owner_signs_nobody_in(
     sign_in(world, &owners).await;
 }
 
-/// What the phone signs is what counts: the keys of services neither ask for it in somebody's name nor have anything else taken for it.
+/// Only the phone's signature counts: the keys of services can neither request it for an operator nor have anything else accepted in its
+/// place.
 async fn with_the_key_of_another_service_nobody_confirms_what_is_the_operators_to_confirm(world: &World) {
     let tenant = world.tenant().await;
     let (phone, id) = enrolled(world, "Ada", Role::Owner).await;
@@ -133,13 +135,13 @@ async fn with_the_key_of_another_service_nobody_confirms_what_is_the_operators_t
         assert_eq!(confirmations.create_confirmation(create).await.unwrap_err().code(), Code::PermissionDenied, "{}", thief.name);
         let get = GetConfirmationRequest { id: unanswered.clone(), wait_seconds: 0 };
         assert_eq!(confirmations.get_confirmation(get).await.unwrap_err().code(), Code::PermissionDenied, "{}", thief.name);
-        // Those that write the log have nothing taken for confirmed: nobody has accepted it.
+        // Services that write the log cannot confirm anything themselves: nobody has accepted it.
         let mut log = AuditServiceClient::new(thief.to(ServiceName::Registry));
         let code = log.create_audit_entry(intent.clone()).await.unwrap_err().code();
         let expected = if thief.name == ServiceName::Gateway { Code::PermissionDenied } else { Code::FailedPrecondition };
         assert_eq!(code, expected, "{}", thief.name);
     }
-    // Once the operator has, it is taken from the service alone whose method it is.
+    // Once the operator has accepted, only the service that owns the method may use the confirmation.
     let intent = CreateAuditEntryRequest { confirmation_id: confirmation(&mut browser, &phone, method, None, &message).await, ..intent };
     for thief in Thief::all(world, &tenant).filter(|thief| thief.name != ServiceName::Gateway) {
         let mut log = AuditServiceClient::new(thief.to(ServiceName::Registry));
@@ -148,7 +150,7 @@ async fn with_the_key_of_another_service_nobody_confirms_what_is_the_operators_t
     }
 }
 
-/// Whoever holds the gateway's key may begin sessions, by what somebody accepted who scanned a code. What they confirm is something else.
+/// With the gateway's key, sessions can be begun from the accept of somebody who scanned a code. A confirmation is something else.
 async fn what_an_operator_confirms_signs_nobody_in(world: &World) {
     let tenant = world.tenant().await;
     let (phone, _) = enrolled(world, "Ada", Role::Owner).await;
@@ -162,7 +164,7 @@ async fn what_an_operator_confirms_signs_nobody_in(world: &World) {
     let request = CreateOperatorSessionRequest { trusonafication_id: pending.challenge.jti.clone(), ..Default::default() };
     let refused = sessions.create_operator_session(request).await.unwrap_err();
     assert_eq!(nodkey_server_sdk::Error::from(refused).reason, "SIGN_IN_NOT_ACCEPTED");
-    // Nor is what signs in taken for what confirms.
+    // Nor does a sign-in count as a confirmation.
     let mut other = Browser::new(&world.http);
     scan(&mut other, &phone).await;
     let pending = asked(&phone).await;
@@ -171,7 +173,7 @@ async fn what_an_operator_confirms_signs_nobody_in(world: &World) {
     assert_eq!((answer.status, answer.error.as_str()), (424, "CONFIRMATION_REQUIRED"));
 }
 
-/// Every token for a service that could be made of a secret: as a symmetric key under each name that something has, and as a private key.
+/// Every token for a service that could be made from a secret: as a symmetric key under each name in use, and as a private key.
 fn tokens(secret: &str, kids: &[String], service: ServiceName) -> Vec<String> {
     let exp = Clock::system().now().as_seconds() + 30;
     let audiences = ["nodkey".to_owned(), format!("nodkey/{service}")];
@@ -188,7 +190,7 @@ fn tokens(secret: &str, kids: &[String], service: ServiceName) -> Vec<String> {
     all
 }
 
-/// All strings in a setting: itself, or the members of the document it is.
+/// All strings in a setting: the setting itself, or the members of the document that it contains.
 fn strings(setting: &str) -> Vec<String> {
     fn collect(value: &serde_json::Value, into: &mut Vec<String>) {
         match value {
@@ -232,7 +234,7 @@ async fn nobody_acts_for_operators_with_all_that_a_service_holds() {
             assert_eq!(refused.code(), Code::Unauthenticated, "{service}: {token}");
         }
     }
-    // What a service was shown by an operator is of no use at another.
+    // What an operator shows to one service is useless at another.
     let shown = |to: ServiceName| {
         let exp = Clock::system().now().as_seconds() + 30;
         operator.sign(&serde_json::json!({"aud": format!("nodkey/{to}"), "exp": exp}))

@@ -1,4 +1,4 @@
-//! The secret of an endpoint against what a receiver believes.
+//! The secret of an endpoint cannot make a receiver believe a wrong result.
 
 use std::time::{Duration, SystemTime};
 
@@ -50,7 +50,7 @@ async fn whoever_has_the_secret_of_an_endpoint_tells_it_of_no_accept_that_was_no
             loot.push(kept["receipt"].clone());
         }
     }
-    // What the service may have signed, and what a thief signs.
+    // Tokens that the service may have signed, and tokens that a thief signs.
     let notification = Thief::all(world, &tenant).find(|thief| thief.name == ServiceName::Notification).unwrap();
     let mut owner = TrusonaficationServiceClient::new(notification.to(ServiceName::Trusonafication));
     let id = accepted["data"]["id"].as_str().unwrap().to_owned();
@@ -70,10 +70,10 @@ async fn whoever_has_the_secret_of_an_endpoint_tells_it_of_no_accept_that_was_no
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(timestamp.parse().unwrap());
         verify_webhook(trust, headers, body.as_bytes(), now)
     };
-    // What has no receipt it can make up, and a receiver is given no result.
+    // A thief can make up events without a receipt, and those give a receiver no result.
     let notice = json!({"type": "device.retired", "timestamp": "2026-11-25T03:04:05.678Z", "data": {"device_identifier": "d"}});
     assert_eq!(take(&notice).unwrap().result(), None);
-    // It signs whatever it likes, and what is true is true.
+    // A thief can sign true results, too.
     assert_eq!(take(&accepted).unwrap().result().unwrap().receipt.sub, accepted["data"]["id"].as_str().unwrap());
     let mut forgeries = Vec::new();
     for (place, value) in
@@ -83,7 +83,7 @@ async fn whoever_has_the_secret_of_an_endpoint_tells_it_of_no_accept_that_was_no
         told["data"][place] = value;
         forgeries.push(told);
     }
-    // The rejection as if it had been an accept, in whatever form.
+    // The rejection disguised as an accept, in every form.
     let mut told = rejected.clone();
     told["type"] = accepted["type"].clone();
     forgeries.push(told.clone());

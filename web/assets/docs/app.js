@@ -1,4 +1,4 @@
-/** The reference of the HTTP API: /openapi.json of this deployment, to read. */
+/** The reference of the HTTP API, made from /openapi.json of this deployment. */
 
 import { copyable, h, replace } from '../lib/dom.js';
 import { TOKEN } from './curl.js';
@@ -26,7 +26,7 @@ else {
   );
 }
 
-/** @param {any} document_ as OpenAPI 3.1 has it */
+/** @param {any} document_ an OpenAPI 3.1 document */
 function show(document_) {
   /** @type {(value: any) => any} */
   const resolve = (value) => {
@@ -58,9 +58,9 @@ function show(document_) {
     h('section', { id: 'start' }, paragraphs(document_.info.description), [
       h(
         'p',
-        'For curl: a token with the credential that ',
+        'For curl: this function makes a token with the credential that ',
         h('code', 'nodkey dev'),
-        ' wrote. Every command below calls it.',
+        ' wrote. The commands below call it.',
       ),
       copyable(TOKEN, { label: 'token', block: true }),
       h('p', 'For tools: ', h('a', { href: '/openapi.json' }, '/openapi.json'), ', OpenAPI 3.1.'),
@@ -71,7 +71,7 @@ function show(document_) {
       items.map((it) => section(it.server, it.method, it.path, it.operation, resolve)),
     ]),
   );
-  // The address may name what was not there yet.
+  // The URL may name a section that was not there yet.
   if (location.hash) document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();
 }
 

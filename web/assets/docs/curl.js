@@ -1,4 +1,4 @@
-/** What to type for an operation: curl with the example of its request. */
+/** The curl command for an operation, with the example of its request. */
 
 /**
  * @typedef {object} Operation
@@ -15,7 +15,7 @@
 /** @typedef {{ schema?: any, example?: any }} Media */
 /** @typedef {{ description: string, headers?: Record<string, any>, content?: Record<string, Media> }} Answer */
 
-/** Makes a bearer token with the credential that `nodkey dev` wrote, as every backend makes its own. */
+/** Makes a bearer token with the credential that `nodkey dev` wrote, as a backend does with its own. */
 export const TOKEN = `dev=.nodkey/dev.json
 secret=$(jq -r .server.secret $dev)
 kid=$(jq -r '.server.token | split(".")[1] | gsub("-"; "+") | gsub("_"; "/") | @base64d | fromjson.jti' $dev)

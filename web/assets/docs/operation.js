@@ -1,4 +1,4 @@
-/** One operation: what it does, takes and answers. */
+/** One operation: what it does, takes and returns. */
 
 import { copyable, h } from '../lib/dom.js';
 import { curl } from './curl.js';
@@ -9,7 +9,7 @@ import { kind, members } from './schema.js';
 /** @typedef {import('./curl.js').Answer} Answer */
 /** @typedef {(value: any) => any} Resolve */
 
-/** Who may call, by the schemes that do. */
+/** The callers, by security scheme. */
 const CALLERS = new Map([
   ['bearer', 'Backends'],
   ['mobile', 'Apps that register a phone'],
@@ -17,7 +17,7 @@ const CALLERS = new Map([
 ]);
 
 /**
- * @param {string} server URL of the deployment; empty for a webhook, which nobody calls
+ * @param {string} server URL of the deployment; empty for a webhook, which clients do not call
  * @param {string} method
  * @param {string} path
  * @param {Operation} operation
@@ -57,7 +57,7 @@ export function section(server, method, path, operation, resolve) {
     ],
     body && [h('h4', 'Body'), members(body.schema, resolve), !server && example(body.example, 'body')],
     server && [
-      h('h4', 'Answers'),
+      h('h4', 'Responses'),
       Object.entries(operation.responses).map(([status, it]) => answer(status, it, resolve)),
     ],
   );
@@ -67,7 +67,7 @@ export function section(server, method, path, operation, resolve) {
 function callers({ security = [] }) {
   const schemes = security.flatMap((one) => Object.keys(one));
   const [caller] = schemes.map((scheme) => CALLERS.get(scheme)).filter(Boolean);
-  return caller ? `${caller} call this.` : 'Anybody may call this.';
+  return caller ? `${caller} call this.` : 'Anybody can call this.';
 }
 
 /**
@@ -82,7 +82,7 @@ function answer(status, it, resolve) {
     'details',
     h('summary', h('span.badge', { class: tone }, status), ' ', prose(it.description)),
     status.startsWith('2') && media && members(media.schema, resolve),
-    media && example(media.example, `answer ${status}`),
+    media && example(media.example, `response ${status}`),
   );
 }
 

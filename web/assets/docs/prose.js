@@ -1,4 +1,4 @@
-/** The little Markdown that descriptions have. */
+/** Renders the part of Markdown that descriptions use. */
 
 import { h } from '../lib/dom.js';
 

@@ -1,4 +1,4 @@
-/** What a schema takes, in words. */
+/** Describes schemas in words. */
 
 import { h } from '../lib/dom.js';
 import { prose } from './prose.js';
@@ -6,7 +6,7 @@ import { prose } from './prose.js';
 /** @typedef {import('../lib/dom.js').Child} Child */
 
 /**
- * The members of an object, each in a row; of another schema, nothing.
+ * The members of an object, each in a row. Null for any other schema.
  * @param {any} schema
  * @param {(schema: any) => any} resolve follows a reference
  * @returns {HTMLElement | null}
@@ -29,7 +29,7 @@ export function members(schema, resolve) {
 }
 
 /**
- * What a value is, in a few words: its type, and how large or which it may be.
+ * Describes a value in a few words: its type, and its limits or possible values.
  * @param {any} schema
  * @param {(schema: any) => any} resolve
  * @returns {string}
@@ -43,7 +43,7 @@ export function kind(schema, resolve) {
   const limits = [
     it.format,
     bounds(it.minLength, it.maxLength, 'characters'),
-    bounds(it.minItems, it.maxItems, 'of them'),
+    bounds(it.minItems, it.maxItems, 'items'),
     bounds(it.minimum, it.maximum, ''),
   ];
   return [types.join(' or ') || 'anything', ...limits].filter(Boolean).join(', ');

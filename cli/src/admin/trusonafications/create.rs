@@ -23,10 +23,10 @@ use crate::{
     output::{filled, plain},
 };
 
-/// Bounds an answer: custom fields of 1 MB, 500 a page at worst.
+/// The maximum size of a response: at worst 500 items with custom fields of 1 MB.
 const MAX_MESSAGE: usize = 512 * 1024 * 1024;
 
-/// Ask a user or a device.
+/// Prompt a user or a device.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   nodkey admin trusonafications create --user ada --action \"log in\" --resource \"Acme Bank\"
@@ -35,20 +35,20 @@ const MAX_MESSAGE: usize = 512 * 1024 * 1024;
   nodkey admin trusonafications create --user ada --action \"log in\" --resource web \\
     --from-address 203.0.113.7 --from-browser \"Firefox on Linux\" --from-place Berlin
 
-With --wait the exit code is 0 only when the person accepted at the level asked for or above.")]
+With --wait, the exit code is 0 only if the person accepted at the requested level or above.")]
 pub struct Args {
     #[command(flatten)]
     target: TargetArgs,
-    /// What it is about, shown on the phone
+    /// The action, shown on the phone
     #[arg(long)]
     action: String,
-    /// What it is done to, shown on the phone
+    /// The resource of the action, shown on the phone
     #[arg(long)]
     resource: String,
-    /// 1 possession of the phone, 2 and presence, 3 and identity document
+    /// 1: possession of the phone; 2: also presence; 3: also an identity document
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(i32).range(1..=3))]
     level: i32,
-    /// Whether the phone shows and asks
+    /// Whether the phone prompts the person
     #[arg(long, value_name = "BOOL")]
     prompt: Option<bool>,
     /// Whether the person has to prove their presence
@@ -57,31 +57,31 @@ pub struct Args {
     /// Whether the person has to present their identity document
     #[arg(long, value_name = "BOOL")]
     show_identity_document: Option<bool>,
-    /// How long the phone has to answer
+    /// Seconds until the trusonafication expires
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     expires_in: u64,
-    /// Fields of your own, shown and signed by the phone: a JSON object
+    /// Custom fields, shown and signed by the phone: a JSON object
     #[arg(long, value_name = "JSON", value_parser = json_object, default_value = "", hide_default_value = true)]
     fields: String,
-    /// Where the result is posted; https
+    /// https URL that the result is posted to
     #[arg(long, value_name = "URL", default_value = "", hide_default_value = true)]
     callback_url: String,
-    /// Ask the person to match a number
+    /// Require the person to match a number
     #[arg(long, value_enum)]
     number_match: Option<Match>,
-    /// What of yours it is about, such as a login session; a newer one of the same replaces an older one
+    /// What the prompt is about on your side, such as a login session; a newer prompt with the same context replaces an older one
     #[arg(long, default_value = "", hide_default_value = true)]
     context: String,
-    /// IP address of who asked you; the phone shows it
+    /// IP address of your client; the phone shows it
     #[arg(long, value_name = "IP", default_value = "", hide_default_value = true)]
     from_address: String,
-    /// Browser of who asked you; the phone shows it
+    /// Browser of your client; the phone shows it
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     from_browser: String,
-    /// Where they are, roughly; the phone shows it
+    /// Approximate location of your client; the phone shows it
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     from_place: String,
-    /// Wait for the answer
+    /// Wait for the result
     #[arg(long)]
     wait: bool,
 }
@@ -89,7 +89,7 @@ pub struct Args {
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct TargetArgs {
-    /// Every active device of this user; the first answer decides
+    /// Every active device of this user; the first answer counts
     #[arg(long)]
     user: Option<String>,
     /// This device
@@ -102,17 +102,17 @@ struct TargetArgs {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Match {
-    /// The phone offers three numbers; for clients of before
+    /// The phone offers three numbers; for older clients
     Choose,
-    /// The person types the number: six digits where their phones can take them
+    /// The person types the number: six digits if their phones support them
     Enter,
 }
 
-/// Asks, and waits if told to.
+/// Creates a trusonafication, and waits for the result if requested.
 pub async fn run(admin: &Admin, args: Args) -> anyhow::Result<()> {
     let wait = args.wait;
     let created = answer(client(admin).create_trusonafication(request(args.into_request()))).await?;
-    let trusonafication = created.trusonafication.context("the server answered without a trusonafication")?;
+    let trusonafication = created.trusonafication.context("the server returned no trusonafication")?;
     if wait {
         return wait_for_answer(admin, &trusonafication, &created.match_number).await;
     }
@@ -121,7 +121,7 @@ pub async fn run(admin: &Admin, args: Args) -> anyhow::Result<()> {
     admin.show(&record)
 }
 
-/// The answer goes to standard output, what happens until then to standard error.
+/// Prints the result to standard output, and progress to standard error.
 async fn wait_for_answer(admin: &Admin, trusonafication: &Trusonafication, match_number: &str) -> anyhow::Result<()> {
     anstream::eprintln!("waiting for {}", trusonafication.id);
     if !match_number.is_empty() {
@@ -133,7 +133,7 @@ async fn wait_for_answer(admin: &Admin, trusonafication: &Trusonafication, match
     Ok(())
 }
 
-/// The client of the service. Lists may be long.
+/// The client of the service. Lists may be large.
 pub fn client(admin: &Admin) -> TrusonaficationServiceClient<AdminChannel> {
     TrusonaficationServiceClient::new(admin.channel(ServiceName::Trusonafication)).max_decoding_message_size(MAX_MESSAGE)
 }
@@ -168,7 +168,7 @@ impl Args {
     }
 }
 
-/// Checks the text as the server does, to which it goes to the letter.
+/// Checks the text as the server does. It is sent verbatim.
 fn json_object(text: &str) -> Result<String, String> {
     if !text.is_empty() {
         CustomFields::parse(text).map_err(|fault| fault.to_string())?;

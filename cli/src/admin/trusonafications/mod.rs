@@ -23,9 +23,9 @@ const STATUSES: [&str; 7] =
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Ask a user or a device
+    /// Prompt a user or a device
     Create(Box<create::Args>),
-    /// List, newest first
+    /// List trusonafications, newest first
     #[command(after_help = "Examples:
   nodkey admin trusonafications list --status in-progress
   nodkey admin trusonafications list --user ada --created-after 2026-01-02T00:00:00Z --all --json")]
@@ -35,46 +35,46 @@ pub enum Verb {
         #[command(flatten)]
         filter: Filter,
     },
-    /// Show one
+    /// Show a trusonafication
     #[command(after_help = "Example:
   nodkey admin trusonafications show 01890a5d-ac96-774b-bcce-b302099a8057")]
     Show {
-        /// Which
+        /// Trusonafication id
         id: String,
     },
-    /// Withdraw one that is in progress
+    /// Cancel a trusonafication that is in progress
     #[command(after_help = "Example:
   nodkey admin trusonafications cancel 01890a5d-ac96-774b-bcce-b302099a8057")]
     Cancel {
-        /// Which
+        /// Trusonafication id
         id: String,
     },
-    /// Print the evidence of an answered one, always as JSON
+    /// Print the evidence of an answered trusonafication, always as JSON
     #[command(after_help = "Example:
   nodkey admin trusonafications evidence 01890a5d-ac96-774b-bcce-b302099a8057 > evidence.json
   nodkey verify --jwks jwks.json --user ada evidence.json")]
     Evidence {
-        /// Which
+        /// Trusonafication id
         id: String,
     },
 }
 
-/// Which to list.
+/// The trusonafications to list.
 #[derive(Debug, clap::Args)]
 pub struct Filter {
-    /// Only those with this status
+    /// Only trusonafications with this status
     #[arg(long, value_parser = PossibleValuesParser::new(STATUSES))]
     status: Option<String>,
-    /// Only those about this user
+    /// Only trusonafications for this user
     #[arg(long, default_value = "", hide_default_value = true)]
     user: String,
-    /// Only those about this device
+    /// Only trusonafications for this device
     #[arg(long, default_value = "", hide_default_value = true)]
     device: String,
-    /// Only those created after this; RFC 3339
+    /// Only trusonafications created after this time; RFC 3339
     #[arg(long, value_name = "TIME", value_parser = Timestamp::parse_rfc3339)]
     created_after: Option<Timestamp>,
-    /// Only those created before this; RFC 3339
+    /// Only trusonafications created before this time; RFC 3339
     #[arg(long, value_name = "TIME", value_parser = Timestamp::parse_rfc3339)]
     created_before: Option<Timestamp>,
 }

@@ -1,4 +1,4 @@
-//! An empty gRPC call: the health check, which passes through everything that a call passes through and does nothing.
+//! An empty gRPC call: the health check, which passes through every layer of a call and does nothing.
 
 use std::time::{Duration, Instant};
 

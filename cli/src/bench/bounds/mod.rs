@@ -1,7 +1,6 @@
-//! `nodkey bench bounds`: what the parts of a login cost when nothing else is around them.
+//! `nodkey bench bounds`: what the parts of a login cost in isolation.
 //!
-//! The clients here are not those of the services, on purpose: a bound that came from the code that is measured would get worse
-//! together with it.
+//! These clients are deliberately not those of the services: a bound from the measured code would degrade together with it.
 
 mod call;
 mod postgres;
@@ -17,7 +16,7 @@ use serde::Serialize;
 
 use super::{Output, machine, number, process::Usage, samples::Quantiles, target};
 
-/// Measure what a login could cost at best here: the same rows written by bare clients, an empty gRPC call, a signature.
+/// Measure the least that a login could cost here: the same rows written by bare clients, an empty gRPC call, a signature.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   nodkey bench bounds
@@ -26,7 +25,7 @@ pub struct Args {
     /// Seconds for each bound
     #[arg(long, default_value_t = 3, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
-    /// Clients at once
+    /// Number of concurrent clients
     #[arg(long, value_delimiter = ',', default_value = "1,8,32", value_name = "N,...", value_parser = clap::value_parser!(u16).range(1..=256))]
     clients: Vec<u16>,
     /// Folder for a SQLite file, on the disk in question
@@ -40,7 +39,7 @@ pub struct Args {
     target: target::TargetArgs,
 }
 
-/// What was measured.
+/// A measured bound.
 #[derive(Debug, Serialize)]
 struct Bound {
     name: String,
@@ -51,7 +50,7 @@ struct Bound {
     client_cpu_ms: f64,
 }
 
-/// Work that is repeated for a while.
+/// Work that is repeated for some time.
 struct Measured {
     times: Histogram<u64>,
     took: Duration,
@@ -89,7 +88,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         progress.set_message("PostgreSQL");
         bounds.extend(postgres::measure(url, &args.clients, length).await?);
     }
-    // Without a deployment there is nobody to call.
+    // The empty call needs a deployment.
     if let Ok(target) = args.target.target() {
         progress.set_message("gRPC");
         bounds.extend(call::measure(&target, &args.servers.processes(&target), &args.clients, length).await?);

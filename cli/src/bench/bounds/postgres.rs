@@ -1,4 +1,4 @@
-//! Bare PostgreSQL: statements prepared, a transaction in one round trip.
+//! Bare PostgreSQL: prepared statements, one round trip per transaction.
 
 use std::{
     collections::HashMap,
@@ -17,7 +17,7 @@ use super::{
 use crate::bench::{machine::connect, process::Process};
 
 const SCHEMA: &str = "nodkey_bench";
-/// As many indexes as Nodkey has on what is in progress and what is listed.
+/// With as many indexes as Nodkey has on trusonafications in progress and in lists.
 const TABLES: &str = "
   CREATE TABLE login (id UUID PRIMARY KEY, relying_party_id UUID NOT NULL, user_identifier TEXT NOT NULL, challenge TEXT NOT NULL,
     created_at TIMESTAMPTZ NOT NULL, status TEXT NOT NULL, response TEXT, version BIGINT NOT NULL);
@@ -27,7 +27,7 @@ const TABLES: &str = "
   CREATE TABLE request (id UUID PRIMARY KEY, answer BYTEA NOT NULL);
   CREATE TABLE seen (id UUID PRIMARY KEY);";
 
-/// A connection with everything prepared.
+/// A connection with all statements prepared.
 struct Writer {
     client: Client,
     statements: HashMap<&'static str, Statement>,
@@ -83,7 +83,7 @@ impl Writer {
         Ok(times)
     }
 
-    /// Sends everything before it waits for anything.
+    /// Sends all statements before it waits for any result.
     async fn commit(&self, transaction: &[Write], login: &Login) -> Result<(), tokio_postgres::Error> {
         if let [write] = transaction {
             return self.execute(write, login).await;

@@ -11,7 +11,7 @@ use hdrhistogram::Histogram;
 use super::{Bound, Measured};
 use crate::bench::process::{Process, Usage};
 
-/// As long as a proof.
+/// As long as a DPoP proof.
 const MESSAGE: [u8; 400] = [7; 400];
 
 /// Measures signing and verifying.
@@ -30,7 +30,7 @@ fn repeat(length: Duration, mut work: impl FnMut() -> bool) -> anyhow::Result<Me
     let mut times = Histogram::new(3)?;
     while begun.elapsed() < length {
         let start = Instant::now();
-        anyhow::ensure!(work(), "a signature does not hold");
+        anyhow::ensure!(work(), "a signature is not valid");
         times.record(u64::try_from(start.elapsed().as_micros())?)?;
     }
     Ok(Measured { times, took: begun.elapsed(), server: Usage::default(), client: Process::own().usage().since(used) })

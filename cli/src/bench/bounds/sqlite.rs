@@ -1,4 +1,4 @@
-//! Bare SQLite: one connection on one thread, statements prepared, every commit on the disk.
+//! Bare SQLite: one connection on one thread, prepared statements, every commit synced to disk.
 
 use std::{
     fs::OpenOptions,
@@ -17,7 +17,7 @@ use super::{
 use crate::bench::process::Process;
 
 const FILE: &str = "nodkey-bench.db";
-/// Logins whose transactions share one commit, as when so many users log in at once.
+/// The number of logins that share one commit, as when this many users log in concurrently.
 const GROUP: usize = 32;
 const TABLES: &str = "
   PRAGMA journal_mode = WAL;
@@ -51,7 +51,7 @@ fn remove(path: &Path) {
     for suffix in ["", "-wal", "-shm"] {
         let mut name = path.as_os_str().to_owned();
         name.push(suffix);
-        // It may not be there.
+        // The file may not exist.
         let _ = std::fs::remove_file(name);
     }
 }
@@ -89,7 +89,7 @@ fn execute(connection: &Connection, write: &Write, login: &Login) -> rusqlite::R
     }
 }
 
-/// 8 KiB, written and synced.
+/// Writes and syncs 8 KiB.
 fn sync(folder: &Path, length: Duration) -> anyhow::Result<Bound> {
     let path = folder.join(FILE);
     remove(&path);

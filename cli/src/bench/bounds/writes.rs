@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-/// The texts of one login: as long as Nodkey's.
+/// The values of one login, as long as Nodkey's.
 pub(super) struct Login {
     pub(super) id: Uuid,
     pub(super) event: Uuid,
@@ -11,27 +11,27 @@ pub(super) struct Login {
     pub(super) payload: Vec<u8>,
 }
 
-/// How many transactions a login has.
+/// The number of transactions of a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Commits {
-    /// Asked and answered, each with its event: the least that can be durable.
+    /// Created and answered, each with its event: the minimum for durability.
     Two,
-    /// Besides, both events leave the outbox and enter a consumer's inbox, each in a transaction of its own.
+    /// Both events also leave the outbox and enter a consumer's inbox, each in a transaction of its own.
     Six,
 }
 
-/// A statement, and what of a login it is given. SQLite numbers `$` parameters as they appear, so they appear in order.
+/// A statement, and the values of a login that it takes. SQLite numbers `$` parameters by appearance, so they appear in order.
 pub(super) struct Write {
     pub(super) sql: &'static str,
     pub(super) values: Values,
 }
 
-/// What a statement is given.
+/// The values of a statement.
 #[derive(Clone, Copy)]
 pub(super) enum Values {
-    /// Id and challenge.
+    /// The id and the challenge.
     Asked,
-    /// Response and id.
+    /// The response and the id.
     Answered,
     /// The id of the first event, and its payload.
     FirstEvent,
@@ -59,7 +59,7 @@ const SECOND_SENT: Write = Write { sql: FIRST_SENT.sql, values: Values::SecondId
 const FIRST_SEEN: Write = Write { sql: "INSERT INTO seen (id) VALUES ($1)", values: Values::FirstId };
 const SECOND_SEEN: Write = Write { sql: FIRST_SEEN.sql, values: Values::SecondId };
 
-/// Every statement there is, for who prepares them.
+/// Every statement, to be prepared.
 pub(super) const STATEMENTS: [&str; 6] = [CREATE.sql, ONCE.sql, ANSWER.sql, FIRST_EVENT.sql, FIRST_SENT.sql, FIRST_SEEN.sql];
 
 impl Commits {
@@ -83,7 +83,7 @@ impl Commits {
 }
 
 impl Login {
-    /// Another one.
+    /// Makes the values of another login.
     pub(super) fn new() -> Self {
         let ids = nodkey_kernel::random::Random::system().bytes::<32>();
         let id = |half: &[u8]| Uuid::from_slice(half).unwrap_or_default();
@@ -91,7 +91,7 @@ impl Login {
         Self { id: id(&ids[..16]), event: id(&ids[16..]), challenge: texts.0, response: texts.1, payload: vec![b'e'; 600] }
     }
 
-    /// The id of an event of its own.
+    /// The id of one of its two events.
     pub(super) fn event_id(&self, second: bool) -> Uuid {
         Uuid::from_u128(self.event.as_u128() ^ u128::from(second))
     }

@@ -1,6 +1,6 @@
-//! `nodkey bench tap`: proxies in front of PostgreSQL and NATS that count what goes over the wire, for a command that uses them.
+//! `nodkey bench tap`: proxies in front of PostgreSQL and NATS that count the traffic of a command.
 //!
-//! What is counted is what the services do, whatever library they do it with. Proxies cost time, so nothing is timed through them.
+//! They count what the services do, whatever library they use. Proxies cost time, so nothing is timed through them.
 
 mod nats;
 mod postgres;
@@ -18,14 +18,14 @@ use url::Url;
 
 use proxy::{Counts, Proxy};
 
-/// Where a command finds PostgreSQL, as scripts/with-servers says.
+/// The variable with the PostgreSQL URL, as scripts/with-servers sets it.
 const POSTGRES: &str = "NODKEY_TEST_POSTGRES_URL";
-/// Where it finds NATS.
+/// The variable with the NATS URL.
 const NATS: &str = "NODKEY_TEST_NATS_URL";
-/// Where it finds the counts.
+/// The variable with the address of the counts.
 const TAP: &str = "NODKEY_BENCH_TAP";
 
-/// Count what a command and its children say to PostgreSQL and NATS.
+/// Count the traffic of a command and its children to PostgreSQL and NATS.
 ///
 /// The command finds both by `NODKEY_TEST_POSTGRES_URL` and `NODKEY_TEST_NATS_URL`, and `nodkey bench counts` finds the counts by
 /// `NODKEY_BENCH_TAP`.
@@ -33,13 +33,13 @@ const TAP: &str = "NODKEY_BENCH_TAP";
 #[command(after_help = "Example:
   scripts/with-servers nodkey bench tap -- scripts/up-native -- nodkey bench counts --deployment target/native/native.json")]
 pub struct Args {
-    /// PostgreSQL
+    /// PostgreSQL URL
     #[arg(long, env = POSTGRES, value_name = "URL")]
     postgres_url: Url,
-    /// NATS
+    /// NATS URL
     #[arg(long, env = NATS, value_name = "URL")]
     nats_url: Url,
-    /// The command
+    /// The command to run
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
@@ -52,7 +52,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
     let address = listener.local_addr()?;
     tokio::spawn(serve(listener, counts));
-    let (program, arguments) = args.command.split_first().context("a command is needed")?;
+    let (program, arguments) = args.command.split_first().context("a command is required")?;
     let status = Command::new(program)
         .args(arguments)
         .env(POSTGRES, through(args.postgres_url, postgres)?.as_str())
@@ -69,17 +69,17 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
 /// Reads the counts of a tap.
 pub async fn counts(address: SocketAddr) -> anyhow::Result<BTreeMap<String, u64>> {
-    let mut stream = TcpStream::connect(address).await.context("the tap is not there")?;
+    let mut stream = TcpStream::connect(address).await.context("cannot connect to the tap")?;
     let mut json = Vec::new();
     stream.read_to_end(&mut json).await?;
-    serde_json::from_slice(&json).context("the tap says something else than counts")
+    serde_json::from_slice(&json).context("the tap did not return counts")
 }
 
-/// Tells whoever connects the counts.
+/// Sends the counts to every client that connects.
 async fn serve(listener: TcpListener, counts: Arc<Counts>) {
     while let Ok((mut stream, _)) = listener.accept().await {
         let json = serde_json::to_vec(&counts.snapshot()).unwrap_or_default();
-        // Who has gone needs no counts.
+        // The client may have gone.
         let _ = stream.write_all(&json).await;
     }
 }
@@ -89,9 +89,9 @@ fn upstream(url: &Url, port: u16) -> anyhow::Result<(String, u16)> {
     Ok((host.to_owned(), url.port().unwrap_or(port)))
 }
 
-/// The same URL, by way of a proxy.
+/// The same URL with the address of a proxy.
 fn through(mut url: Url, proxy: SocketAddr) -> anyhow::Result<Url> {
     let changed = url.set_ip_host(proxy.ip()).and_then(|()| url.set_port(Some(proxy.port())));
-    changed.map_err(|()| anyhow::anyhow!("{url} takes no other host"))?;
+    changed.map_err(|()| anyhow::anyhow!("cannot replace the host of {url}"))?;
     Ok(url)
 }

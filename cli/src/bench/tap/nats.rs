@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::proxy::{Counts, Observer};
 
-/// What a subject begins with, and what that is called.
+/// Prefixes of subjects, and the names of their kinds.
 const KINDS: [(&str, &str); 4] = [("$JS.ACK.", "ack"), ("$JS.API.", "api"), ("_INBOX.", "reply"), ("wake.", "wake")];
 
 /// Observes one connection.
@@ -28,14 +28,14 @@ impl Observer for Connection {
     }
 }
 
-/// A subject may begin with a prefix of the deployment's.
+/// A subject may begin with the deployment's prefix.
 fn kind(subject: &str) -> &'static str {
     let plain = |subject: &str| KINDS.iter().find(|(start, _)| subject.starts_with(start)).map(|(_, kind)| *kind);
     let prefixed = subject.split_once('.').and_then(|(_, rest)| plain(rest));
     plain(subject).or(prefixed).unwrap_or("event")
 }
 
-/// A line, and after some lines a payload of so many bytes.
+/// Parses lines, and the payloads that follow some of them.
 #[derive(Default)]
 struct Parser {
     line: Vec<u8>,
@@ -62,7 +62,7 @@ impl Parser {
     }
 }
 
-/// Tells of the message a line begins. Returns the length of what follows, with its line end.
+/// Reports the message that a line begins. Returns the length of what follows, including its line end.
 fn payload(line: &str, message: &mut impl FnMut(&str)) -> usize {
     let mut words = line.split_ascii_whitespace();
     let verb = words.next().unwrap_or_default();

@@ -1,9 +1,9 @@
-//! Counts what goes over a PostgreSQL connection (frontend/backend protocol, version 3).
+//! Counts the traffic of a PostgreSQL connection (frontend/backend protocol, version 3).
 //!
 //! A round trip is a simple query or a Sync: what a client waits for. A statement is a simple query or an Execute. A commit is a
-//! transaction that changed rows. Round trips count under the text of their statement; a ping, a Sync with nothing before it, under
-//! that of the statement it follows or, when it has been followed by one already, precedes: so pools ping when they hand out a
-//! connection and when they get it back.
+//! transaction that changed rows. A round trip counts under the text of its statement. A ping, which is a Sync with nothing before it,
+//! counts under the text of the statement that it follows. If that statement has already been followed by a ping, it counts under the text
+//! of the next statement, because pools ping when they hand out a connection and when they get it back.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -12,13 +12,13 @@ use std::{
 
 use super::proxy::{Counts, Observer};
 
-/// How much of a statement's text names it.
+/// The maximum length of a statement's name in reports, which is the beginning of its text.
 const TEXT: usize = 120;
-/// Stands for the kind of the first message, which has none.
+/// Stands for the type of the first message, which has none.
 const STARTUP: u8 = 0;
-/// Asks for TLS, before anything else.
+/// The request for TLS, before anything else.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
-/// What a message that changes rows is answered with, and what follows the word.
+/// The command tags of messages that change rows.
 const WRITES: [&str; 4] = ["INSERT ", "UPDATE ", "DELETE ", "MERGE "];
 
 /// Observes one connection.
@@ -39,7 +39,7 @@ pub(super) fn observer(counts: &Arc<Counts>) -> impl Observer + use<> {
     }
 }
 
-/// Whether the connection is one that can be read.
+/// Whether the connection can be read.
 #[derive(PartialEq)]
 enum Tls {
     Unasked,
@@ -52,19 +52,19 @@ struct Connection {
     sent: Messages,
     received: Messages,
     tls: Tls,
-    /// Who the client is: each service has a role of its own.
+    /// The client's role: each service has its own.
     role: String,
-    /// Text of what was prepared or executed since the last round trip.
+    /// The text of what was prepared or executed since the last round trip.
     since_sync: Option<String>,
-    /// Text of the last statement, until a ping follows it.
+    /// The text of the last statement, until a ping follows it.
     last: Option<String>,
-    /// Pings since then, which precede a statement.
+    /// Pings since then, which count under the next statement.
     pings: u32,
-    /// Text by name, of what was prepared.
+    /// The texts of prepared statements, by name.
     statements: HashMap<String, String>,
-    /// Text of what was bound last.
+    /// The text of the last bound statement.
     portal: String,
-    /// Texts of what was executed and is not yet done.
+    /// The texts of statements that were executed and are not yet complete.
     running: VecDeque<String>,
     /// Whether the transaction has changed rows.
     wrote: bool,
@@ -150,7 +150,7 @@ impl Connection {
         } else if let Some(text) = self.last.take() {
             self.count("round_trips", &text);
         } else {
-            // The one before it preceded nothing.
+            // The ping before it did not precede a statement.
             if self.pings > 0 {
                 self.count("round_trips", "ping");
             }
@@ -173,7 +173,7 @@ impl Connection {
                 self.wrote = tag != "ROLLBACK" && (self.wrote || changed);
             }
             b'E' => self.running.clear(),
-            // Idle again, outside of any transaction.
+            // Idle again, outside any transaction.
             b'Z' if body == b"I" && std::mem::take(&mut self.wrote) => self.counts.add(&format!("commits {}", self.role)),
             _ => {}
         }
@@ -185,10 +185,10 @@ fn shortened(text: &str) -> String {
     words.chars().take(TEXT).collect()
 }
 
-/// Takes a stream of messages apart.
+/// Splits a stream into messages.
 struct Messages {
     buffer: Vec<u8>,
-    /// The first message has no kind.
+    /// Whether the next message is the first one, which has no type.
     startup: bool,
 }
 
@@ -216,7 +216,7 @@ mod tests {
         [&[kind][..], &length, body].concat()
     }
 
-    /// A connection that has begun, without TLS.
+    /// An established connection without TLS.
     fn begun(counts: &Arc<Counts>) -> impl Observer + use<> {
         let mut connection = observer(counts);
         connection.sent(&SSL_REQUEST);
@@ -248,7 +248,7 @@ mod tests {
             connection.sent(&message(b'S', b""));
         }
         counted(&counts, [("round_trips test SELECT 1", 7), ("statements test SELECT 1", 2)]);
-        // Pings alone keep a connection.
+        // Only pings, which keep a connection alive.
         connection.sent(&message(b'S', b""));
         connection.sent(&message(b'S', b""));
         counted(&counts, [("round_trips test SELECT 1", 7), ("round_trips test ping", 1), ("statements test SELECT 1", 2)]);

@@ -1,4 +1,4 @@
-//! A TCP proxy that shows what goes by to an observer.
+//! A TCP proxy that shows its traffic to an observer.
 
 use std::{
     collections::BTreeMap,
@@ -12,14 +12,14 @@ use tokio::{
     net::{TcpListener, TcpStream, tcp::OwnedReadHalf, tcp::OwnedWriteHalf},
 };
 
-/// How much is read at once.
+/// The size of a read, in bytes.
 const CHUNK: usize = 64 << 10;
 
-/// Counts by name: what is counted, a part of it and a part of that, separated by blanks.
+/// Counts by name: what is counted, and optionally a part and a part of that, separated by spaces.
 #[derive(Debug, Default)]
 pub(super) struct Counts(Mutex<BTreeMap<String, u64>>);
 
-/// Sees the bytes of one connection, in order, each direction for itself.
+/// Sees the bytes of one connection, in order within each direction.
 pub(super) trait Observer: Send + 'static {
     /// The client sent these.
     fn sent(&mut self, bytes: &[u8]);
@@ -60,7 +60,7 @@ impl Proxy {
                 let observer = observer(&counts);
                 let upstream = upstream.clone();
                 tokio::spawn(async move {
-                    // A broken connection is what both sides see.
+                    // Both sides notice a broken connection themselves.
                     let _ = relay(client, upstream, observer).await;
                 });
             }
@@ -84,7 +84,7 @@ async fn relay(client: TcpStream, upstream: (String, u16), observer: impl Observ
     Ok(())
 }
 
-/// Shows each piece before it passes it on: an answer is never counted before its question.
+/// Shows each chunk before forwarding it, so that a response is never counted before its request.
 async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, see: impl Fn(&[u8])) -> io::Result<()> {
     let mut buffer = vec![0; CHUNK];
     loop {

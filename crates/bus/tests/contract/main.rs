@@ -1,4 +1,4 @@
-//! One suite, both buses.
+//! One suite for both buses.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -149,7 +149,7 @@ async fn what_has_no_effect_is_done_without_a_mark(world: World) {
     assert_eq!(marks.get::<i64>("marks").unwrap(), 2);
 }
 
-/// There is no number of tries after which it is given up.
+/// No number of attempts makes it a dead letter.
 async fn what_may_pass_is_tried_until_it_does(world: World) {
     let (mut seen, task) = world.start(|n, _| (n < 10).then(|| HandlerError::Retry("still away".into()))).await;
     let message = world.message(world.relying_party(), "d");
@@ -175,7 +175,7 @@ async fn what_fails_holds_up_only_what_is_about_the_same_thing(world: World) {
         .await;
     let rp = world.relying_party();
     let bad = world.message(rp, "bad");
-    // About the same thing, but it would not fail.
+    // About the same thing, but it would succeed.
     let behind = world.about(rp, "bad", "behind");
     let bus = world.bus.clone();
     let publishing = tokio::spawn(async move { tokio::join!(bus.publish(&bad), bus.publish(&behind)) });
@@ -198,7 +198,7 @@ async fn what_fails_holds_up_only_what_is_about_the_same_thing(world: World) {
 async fn a_database_that_takes_nothing_is_waited_for(world: World) {
     let (mut seen, task) = world.start(|_, _| None).await;
     let rp = world.relying_party();
-    // Nothing can be marked as seen; what is read instead is the same.
+    // Nothing can be marked as seen; a read gives the same result.
     world.db.execute("ALTER TABLE inbox RENAME TO away").execute().await.unwrap();
     let messages: Vec<_> = (0..40).map(|n| world.message(rp, &n.to_string())).collect();
     let bus = world.bus.clone();
@@ -220,7 +220,7 @@ async fn one_bad_event_among_many_that_wait_spoils_none_of_the_others(world: Wor
     let (mut seen, task) = world.start(|_, device| (device == "5").then(|| HandlerError::Fatal("no".into()))).await;
     let rp = world.relying_party();
     let messages: Vec<_> = (0..20).map(|n| world.message(rp, &n.to_string())).collect();
-    // Twice, at once: what was seen before has no second effect, in whatever company it comes.
+    // Published twice, concurrently: an event that was seen before has no second effect, whichever batch it arrives in.
     let published = messages.iter().chain(&messages).map(|message| world.bus.publish(message));
     let published = futures_util::future::join_all(published);
     let drain = async {
@@ -239,7 +239,7 @@ async fn one_bad_event_among_many_that_wait_spoils_none_of_the_others(world: Wor
     assert!(letters.iter().all(|letter| letter.event_id == messages[5].id) && !letters.is_empty());
 }
 
-/// In process the publisher is told and keeps the event; NATS gives it to the next consumer after the acknowledgement wait.
+/// In process the publisher is notified and keeps the event; NATS gives it to the next consumer after the acknowledgement wait.
 async fn an_event_survives_a_consumer_killed_in_the_middle(world: World) {
     let (mut seen, task) = world.start(|_, _| Some(HandlerError::Retry("hangs".into()))).await;
     let message = world.message(world.relying_party(), "d");
@@ -272,7 +272,7 @@ async fn the_relay_empties_the_outbox_in_order_even_after_a_restart(world: World
     let second = CancellationToken::new();
     let running = tokio::spawn(relay("test", world.bus.clone(), world.db.clone(), Clock::system(), second.clone()));
     let mut rest = [seen.recv().await.unwrap(), seen.recv().await.unwrap()];
-    // Different things may overtake one another.
+    // Events about different things may overtake one another.
     rest.sort();
     assert_eq!(rest, ["b", "c"]);
     second.cancel();
@@ -325,7 +325,7 @@ async fn a_wake_reaches_who_listens_and_nobody_else(world: World) {
     world.bus.wake("device.a").await;
     mine.notified().await;
     assert!(futures_util::FutureExt::now_or_never(others.notified()).is_none());
-    // Between two looks any number of wakes is one.
+    // Between two waits any number of wakes counts as one.
     world.bus.wake("device.a").await;
     world.bus.wake("device.a").await;
     mine.notified().await;

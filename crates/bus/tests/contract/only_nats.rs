@@ -1,4 +1,4 @@
-//! What only NATS does.
+//! Behavior of NATS only.
 
 use std::{
     sync::{
@@ -27,7 +27,7 @@ async fn an_event_that_is_tried_again_for_longer_than_the_wait_goes_to_no_other(
         let (tries, n) = (tries.clone(), count.fetch_add(1, Ordering::SeqCst));
         Box::pin(async move {
             tries.send(event.device_id).await.unwrap();
-            // One long pause: the second try is after the wait is over.
+            // One long pause: the second attempt is made after the wait is over.
             if n == 0 { Err(HandlerError::Retry("away".into())) } else { Ok(()) }
         })
     })
@@ -93,7 +93,7 @@ async fn streams_that_are_gone_are_made_again() {
 
 #[tokio::test]
 async fn while_the_bus_is_away_consumers_and_relay_start_and_wait() {
-    // A port that nobody listens to, until somebody does.
+    // A port that nobody listens on yet.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);

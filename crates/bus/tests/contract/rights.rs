@@ -1,4 +1,4 @@
-//! What the users of services may do at a real server: what they have to, and nothing to others' events.
+//! What the services' users may do at a real server: everything they have to, and nothing to others' events.
 
 use std::{sync::Arc, time::Duration};
 
@@ -48,13 +48,13 @@ impl Server {
         bus
     }
 
-    /// Whoever has the password of a user, with tools of their own.
+    /// Anyone who has a user's password, with their own tools.
     async fn client(&self, user: &str) -> async_nats::Client {
         let options = async_nats::ConnectOptions::with_user_and_password(user.into(), PASSWORD.into());
         options.custom_inbox_prefix(format!("_INBOX.{user}")).connect(self.0.url()).await.unwrap()
     }
 
-    /// Everything that is stored, and who reads it.
+    /// Everything that is stored, and its consumers.
     async fn state(&self) -> Vec<String> {
         let jetstream = async_nats::jetstream::new(self.client("admin").await);
         let mut state = Vec::new();
@@ -82,7 +82,7 @@ async fn database() -> (Db, TestDatabase) {
     (db, database)
 }
 
-/// Publishes an event by the service it is of.
+/// Publishes an event as the service that owns it.
 async fn publish<E: Event>(server: &Server, service: ServiceName, event: E) {
     let (db, _database) = database().await;
     let random = Random::system();
@@ -100,7 +100,7 @@ async fn publish<E: Event>(server: &Server, service: ServiceName, event: E) {
     relaying.await.unwrap();
 }
 
-/// Starts a consumer that says when it has an event.
+/// Starts a consumer that reports each event.
 async fn start<E: Event + 'static>(
     server: &Server,
     name: &'static str,
@@ -179,10 +179,10 @@ async fn each_services_user_can_do_what_the_service_does() {
     let mut all: Vec<_> = CONSUMERS.iter().map(|(name, _)| *name).collect();
     all.sort_unstable();
     assert_eq!(seen, all);
-    // Hints reach who waits for them.
+    // Hints reach their listeners.
     let (waiting, hinting) = (server.bus(ServiceName::Gateway).await, server.bus(ServiceName::Trusonafication).await);
     let mut listener = waiting.listen("device.d");
-    // The subscription is on its way; a hint may be lost.
+    // The subscription may not be active yet; a hint may be lost.
     while tokio::time::timeout(Duration::from_millis(50), listener.notified()).await.is_err() {
         hinting.wake("device.d").await;
     }
@@ -199,7 +199,7 @@ async fn no_services_user_can_publish_read_or_delete_what_is_anothers() {
     let (told, _telling) = mpsc::channel(100);
     let _database = start::<trusonafication::TrusonaficationAccepted>(&server, "notification_accepted", &told, &stop).await;
     stop.cancel();
-    // Read by nobody yet.
+    // No consumer has read it yet.
     publish(&server, ServiceName::Registry, registry::DeviceRetired { device_id: "d".into() }).await;
     let about = Some(trusonafication::Trusonafication { id: "t".into(), ..Default::default() });
     publish(

@@ -1,4 +1,4 @@
-//! Between processes an event is believed that its publisher signed, and no other.
+//! Between processes a consumer accepts only events that their publisher signed.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::world::{NOW, World};
 
 const SIGNATURE: &str = "nodkey-signature";
 
-/// The registry publishes, the binding service consumes, the notification service is broken into.
+/// The registry publishes, the binding service consumes, the notification service is compromised.
 struct Services {
     registry: ServiceKey,
     binding: ServiceKey,
@@ -37,7 +37,7 @@ impl Services {
     }
 }
 
-/// Publishes what is in the outbox, as the service whose bus it is, and returns what went over the wire.
+/// Publishes the contents of the outbox as the service that owns the bus, and returns what went over the wire.
 async fn published(world: &World, bus: &Bus) -> Message {
     let client = async_nats::connect(nodkey_testkit::nats_url()).await.unwrap();
     let mut wire = client.subscribe(format!("{}.evt.>", world.prefix)).await.unwrap();
@@ -73,7 +73,7 @@ async fn whoever_holds_the_bus_makes_nobody_believe_an_event() {
     world.outbox(rp, "genuine").await;
     let genuine = published(&world, &registry).await;
     assert_eq!(seen.recv().await.unwrap(), "genuine");
-    // What another service signs as it signs its own.
+    // An event that another service signs with its own key.
     world.outbox(rp, "thief").await;
     let stolen = published(&world, &thief).await;
 
@@ -82,7 +82,7 @@ async fn whoever_holds_the_bus_makes_nobody_believe_an_event() {
         ("it is not signed", world.message(rp, "victim")),
         ("does not verify", Message { id: another_id(), payload, ..genuine.clone() }),
         ("does not verify", Message { id: another_id(), subject: format!("{}.{rp}.victim", DeviceRetired::SUBJECT), ..genuine.clone() }),
-        // Once more, by an id that no inbox knows.
+        // Once more, with an id that no inbox knows.
         ("does not verify", Message { id: another_id(), ..genuine.clone() }),
         ("cannot be read", {
             let mut message = world.message(rp, "victim");
@@ -133,7 +133,7 @@ async fn an_event_that_comes_again_once_inboxes_have_forgotten_it_is_refused() {
     let rp = world.relying_party();
     world.outbox(rp, "old").await;
     published(&world, &registry).await;
-    // Dead letters come back through the outbox as of now.
+    // Replayed dead letters pass through the outbox with the current time.
     world.outbox_at(rp, "young", clock.now()).await;
     published(&world, &registry).await;
     assert_eq!(seen.recv().await.unwrap(), "young");
@@ -156,7 +156,7 @@ async fn an_event_that_was_given_up_is_believed_when_it_is_sent_again() {
     while letters().await.is_empty() {
         tokio::task::yield_now().await;
     }
-    // What docs/operations.md says. A server without the stream has forgotten the id, as it does in two minutes.
+    // As docs/operations.md says. A server without the stream has forgotten the id, as every server does after two minutes.
     let jetstream = async_nats::jetstream::new(async_nats::connect(nodkey_testkit::nats_url()).await.unwrap());
     jetstream.delete_stream(format!("{}_EVT_REGISTRY", world.prefix)).await.unwrap();
     let copy =
@@ -173,7 +173,7 @@ async fn an_upgrades_backlog_is_taken_unsigned_and_nothing_that_comes_later() {
     let (world, services) = (World::new(nodkey_testkit::nats_url()).await, Services::new());
     let attacker = world.bus.clone();
     let rp = world.relying_party();
-    // The release before: a consumer that is away when the last events come.
+    // The previous release: a consumer that is away when the last events arrive.
     let before =
         World { shutdown: CancellationToken::new(), db: world.db.clone(), bus: world.bus.clone(), ..World::new("memory:".into()).await };
     let (mut seen, task) = before.start(|_, _| None).await;
@@ -186,11 +186,11 @@ async fn an_upgrades_backlog_is_taken_unsigned_and_nothing_that_comes_later() {
     let now = Clock::system().now();
     let (mut seen, task) = keyed.start_at(Clock::manual(now), |_, _| None).await;
     assert_eq!(seen.recv().await.unwrap(), "backlog");
-    // A publisher that is restarted a little later than we are.
+    // A publisher that restarts a little later than we do.
     attacker.publish(&keyed.message(rp, "rolling")).await.unwrap();
     assert_eq!(seen.recv().await.unwrap(), "rolling");
     keyed.stop(task).await;
-    // What was said then counts for good.
+    // The value recorded then applies for good.
     let row = keyed.db.execute("UPDATE unsigned_events SET stored_before = $1").bind(now).execute().await.unwrap();
     assert_eq!(row, 1);
     let later = World { shutdown: CancellationToken::new(), bus: services.bus(&keyed, &services.binding, true).await, ..keyed };
@@ -213,7 +213,7 @@ async fn a_new_consumer_takes_nothing_unsigned_unless_it_is_told_to() {
         let (mut seen, task) = world.start_at(Clock::manual(NOW), |_, _| None).await;
         let rp = world.relying_party();
         attacker.publish(&world.message(rp, "unsigned")).await.unwrap();
-        // What claims to be signed must be.
+        // A signature that is present must be valid.
         let mut wrong = world.message(rp, "wrong");
         wrong.headers.insert(SIGNATURE.into(), "v1.0.x.x".into());
         attacker.publish(&wrong).await.unwrap();

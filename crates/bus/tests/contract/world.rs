@@ -1,4 +1,4 @@
-//! A bus, a database, and a consumer that keeps what it has seen.
+//! A bus, a database, and a consumer that records what it has seen.
 
 use std::{
     sync::{
@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
 
-/// What the consumer of the tests keeps: one row an effect.
+/// What the test consumer records: one row per effect.
 pub(crate) const SCHEMA: Migrations = Migrations {
     postgres: &[Migration { version: 1000, name: "effect", sql: "CREATE TABLE effect (device TEXT NOT NULL)" }],
     sqlite: &[Migration { version: 1000, name: "effect", sql: "CREATE TABLE effect (device TEXT NOT NULL) STRICT" }],
@@ -61,7 +61,7 @@ impl World {
         self.about(relying_party, device, device)
     }
 
-    /// A message about one thing that says another.
+    /// A message about `device` that carries `said`.
     pub(crate) fn about(&self, relying_party: RelyingPartyId, device: &str, said: &str) -> Message {
         let event = DeviceRetired { device_id: said.into() };
         Message {
@@ -76,7 +76,7 @@ impl World {
         RelyingPartyId::generate(NOW, &self.random)
     }
 
-    /// The same bus for a service that signs, and believes these keys.
+    /// The same bus for a service that signs with `key` and trusts `keys`.
     pub(crate) async fn signing(&self, key: &ServiceKey, keys: &[&ServiceKey], require_signatures: bool) -> Bus {
         let config = BusConfig {
             url: nodkey_testkit::nats_url(),
@@ -89,7 +89,7 @@ impl World {
         Bus::connect_as(&config, Some(identity)).await.unwrap()
     }
 
-    /// Starts a consumer that writes a row per event, unless `fail` says otherwise; reports each try.
+    /// Starts a consumer that writes a row per event, unless `fail` returns an error; reports each attempt.
     pub(crate) async fn start(
         &self,
         fail: impl Fn(u32, &str) -> Option<HandlerError> + Send + Sync + Clone + 'static,
@@ -97,7 +97,7 @@ impl World {
         self.start_at(Clock::system(), fail).await
     }
 
-    /// The same by a clock of its own.
+    /// The same with its own clock.
     pub(crate) async fn start_at(
         &self,
         clock: Clock,
@@ -137,7 +137,7 @@ impl World {
         tx.commit().await.unwrap();
     }
 
-    /// Ends a consumer after what it works on.
+    /// Stops a consumer once it has finished its current work.
     pub(crate) async fn stop(&self, task: JoinHandle<()>) {
         self.shutdown.cancel();
         task.await.unwrap();

@@ -1,8 +1,8 @@
-//! Group commit: transactions that follow closely are parts of one, and wait for the disk once.
+//! Group commit: transactions that follow each other closely become parts of one, and wait for the disk once.
 //!
-//! One member changes the database at a time. Committed, it stays in the open transaction until the thread of the [`Committer`] gets its turn;
-//! whoever queued meanwhile has joined by then. Nobody learns that a transaction is committed before the disk has it, so a failure of the
-//! whole is the failure of each member.
+//! One member changes the database at a time. After its commit it stays in the open transaction until the thread of the [`Committer`] gets
+//! its turn, and the members that queued meanwhile have joined by then. No caller learns that a transaction is committed before the disk
+//! has it, so a failure of the whole is a failure of each member.
 
 use std::{
     fmt,
@@ -28,43 +28,43 @@ use super::{
 };
 use crate::{condition::Condition, config::PATIENCE, counters::Counters, deadline::Deadline, error::DbError};
 
-/// With whom a member shares its commit.
+/// With which other members a member shares its commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Company {
-    /// With whoever is there.
+    /// With any.
     Anybody,
-    /// With those who are in no hurry: it takes a while.
+    /// With those that have no deadline: this member takes a while.
     Patient,
-    /// With nobody: what has no room would take them with it.
+    /// With none: a write that exceeds the space would fail the others too.
     Nobody,
 }
 
-/// What is done once a transaction is committed.
+/// Actions to run once a transaction is committed.
 pub(crate) type Then = Vec<Box<dyn FnOnce() + Send>>;
 
-/// The one writer of a file, and the thread that commits.
+/// The only writer of a file, and the thread that commits.
 pub(crate) struct Committer {
     writer: Arc<Mutex<Writer>>,
     wake: SyncSender<()>,
 }
 
-/// A member that is done, and whoever waits to hear that the disk has it.
+/// A member that is done, and its caller, who waits until the disk has it.
 struct Done {
     then: Then,
     committed: oneshot::Sender<Result<(), DbError>>,
-    /// Whether its commit has to begin in time.
+    /// Whether its commit has a deadline.
     hurries: bool,
 }
 
 struct Writer {
     path: PathBuf,
     counters: Arc<Counters>,
-    /// Thrown away after an error that ended a transaction otherwise than we ended it, or that came from the disk.
+    /// Discarded after an error that ended the transaction unexpectedly, or that came from the disk.
     connection: Option<Connection>,
-    /// Whether a transaction is open. While nobody holds the lock it is exactly when there are members.
+    /// Whether a transaction is open. While nobody holds the lock, this is true exactly when there are members.
     open: bool,
     members: Vec<Done>,
-    /// The earliest of theirs.
+    /// The earliest deadline of the members.
     deadline: Option<Deadline>,
     closed: bool,
 }
@@ -76,7 +76,7 @@ impl Committer {
             Writer { path: path.to_owned(), counters, connection: None, open: false, members: Vec::new(), deadline: None, closed: false };
         writer.connection()?;
         let writer = Arc::new(Mutex::new(writer));
-        // One wake is enough for however many.
+        // One wake-up is enough for any number of members.
         let (wake, woken) = sync_channel(1);
         let (locked, runtime) = (Arc::clone(&writer), Handle::try_current().ok());
         std::thread::Builder::new()
@@ -86,23 +86,23 @@ impl Committer {
         Ok(Self { writer, wake })
     }
 
-    /// Waits for a turn. Those who wait get theirs in the order in which they came, and so does the thread that commits.
+    /// Waits for a turn. Turns are given in order of arrival; the committing thread queues like everyone else.
     pub(crate) async fn turn(this: &Arc<Self>) -> Result<Turn, DbError> {
         let turn = tokio::time::timeout(PATIENCE, Arc::clone(&this.writer).lock_owned());
-        let writer = turn.await.map_err(|_| DbError::unavailable(Condition::Busy, "others were writing all the time"))?;
+        let writer = turn.await.map_err(|_| DbError::unavailable(Condition::Busy, "other transactions were writing the whole time"))?;
         Ok(Turn { writer, committer: Arc::clone(this) })
     }
 
-    /// Waits for a turn and begins.
+    /// Waits for a turn and begins a member.
     pub(crate) async fn begin(this: &Arc<Self>, company: Company) -> Result<Member, DbError> {
         Self::turn(this).await?.begin(company).await
     }
 
-    /// Commits what is open, and closes the file.
+    /// Commits the open transaction, and closes the file.
     pub(crate) async fn close(&self) {
         let mut writer = Arc::clone(&self.writer).lock_owned().await;
         writer.closed = true;
-        // Fails only when the runtime stops, and then nobody waits any more.
+        // Fails only when the runtime stops, and then no one is waiting any more.
         let _ = off_the_runtime(writer, |writer| {
             writer.commit();
             writer.connection = None;
@@ -111,7 +111,7 @@ impl Committer {
     }
 }
 
-/// The writer's turn. Nobody else writes, and nothing is committed, while it is held.
+/// The writer's turn. While it is held, nobody else writes and nothing is committed.
 pub(crate) struct Turn {
     writer: OwnedMutexGuard<Writer>,
     committer: Arc<Committer>,
@@ -125,7 +125,7 @@ impl Turn {
         Ok(Self { writer, committer })
     }
 
-    /// Begins a member: of the transaction that is open, unless that one is to be committed soon, or this one keeps no such company.
+    /// Begins a member of the open transaction, or of a new one if the open one is to be committed soon or this member may not share it.
     pub(crate) async fn begin(self, company: Company) -> Result<Member, DbError> {
         let closing = match (company, &self.writer.deadline) {
             (Company::Nobody, _) | (Company::Patient, Some(_)) => true,
@@ -142,13 +142,13 @@ impl Turn {
 fn commit_when_woken(writer: &Mutex<Writer>, woken: &Receiver<()>, runtime: Option<&Handle>) {
     while woken.recv().is_ok() {
         let mut writer = writer.blocking_lock();
-        // What is to be done after a commit may spawn tasks.
+        // Actions that run after a commit may spawn tasks.
         let _context = runtime.map(Handle::enter);
         writer.commit();
     }
 }
 
-/// Does what waits for the disk on a thread that may wait.
+/// Does work that waits for the disk on a thread that may block.
 async fn off_the_runtime(
     mut writer: OwnedMutexGuard<Writer>,
     work: impl FnOnce(&mut Writer) + Send + 'static,
@@ -180,7 +180,7 @@ impl Writer {
             self.run(|connection| statement::execute(connection, "SAVEPOINT member", &[]))?;
             return Ok(true);
         }
-        // IMMEDIATE: a deferred one that turns to writing fails at once when another process writes.
+        // IMMEDIATE: a deferred transaction that starts to write fails immediately when another process is writing.
         if let Err(error) = statement::execute(self.connection()?, "BEGIN IMMEDIATE", &[]) {
             let error = DbError::from(error);
             self.abandon(&error);
@@ -205,10 +205,10 @@ impl Writer {
         outcome
     }
 
-    /// Brings what the members changed to the disk, and tells them.
+    /// Commits the members' changes to the disk, and notifies their callers.
     fn commit(&mut self) {
         let Some(connection) = self.connection.as_ref().filter(|_| self.open) else { return };
-        // Whoever came after them took long: what they heard from others is too old now.
+        // A later member took long: the answers that the earlier ones rely on are too old now.
         if self.deadline.take().is_some_and(|deadline| deadline.has_passed()) {
             return self.abandon(&DbError::Late);
         }
@@ -218,12 +218,12 @@ impl Writer {
                 self.counters.syncs.increment(1);
                 for Done { then, committed, .. } in self.members.drain(..) {
                     for then in then {
-                        // A panic is that hint's alone: without this thread nothing would be committed any more.
+                        // A panic must not stop this thread: without it nothing would be committed any more.
                         if catch_unwind(AssertUnwindSafe(then)).is_err() {
-                            error!(file = %self.path.display(), "what was to be done after a commit panicked");
+                            error!(file = %self.path.display(), "an action after a commit panicked");
                         }
                     }
-                    // Whoever waited may be gone.
+                    // The caller may be gone.
                     let _ = committed.send(Ok(()));
                 }
             }
@@ -231,9 +231,9 @@ impl Writer {
         }
     }
 
-    /// Gives up the transaction, and the connection: what it is in after such an error is not worth knowing.
+    /// Gives up the transaction and the connection, whose state is unknown after such an error.
     fn abandon(&mut self, error: &DbError) {
-        warn!(file = %self.path.display(), members = self.members.len(), error = chain(error), "a transaction was given up");
+        warn!(file = %self.path.display(), members = self.members.len(), error = chain(error), "a transaction was rolled back");
         // Closing rolls back.
         self.connection = None;
         self.open = false;
@@ -241,7 +241,7 @@ impl Writer {
         for member in self.members.drain(..) {
             let shared = match error {
                 DbError::Late if member.hurries => DbError::Late,
-                DbError::Late => DbError::unavailable(Condition::Busy, "others could not wait for it"),
+                DbError::Late => DbError::unavailable(Condition::Busy, "it exceeded the deadline of other transactions"),
                 error => DbError::unavailable(error.condition().unwrap_or(Condition::Away), chain(error)),
             };
             let _ = member.committed.send(Err(shared));
@@ -249,14 +249,14 @@ impl Writer {
     }
 }
 
-/// A transaction that has its turn. Dropped before it is committed, it never was.
+/// A transaction that has its turn. If dropped before it is committed, it has no effect.
 pub(crate) struct Member {
-    /// Gone once it is committed.
+    /// `None` once it is committed.
     writer: Option<OwnedMutexGuard<Writer>>,
     committer: Arc<Committer>,
     /// A savepoint; the first member of a transaction needs none.
     nested: bool,
-    /// Shares its transaction with nobody.
+    /// Shares its transaction with no other member.
     alone: bool,
 }
 
@@ -284,8 +284,8 @@ impl Member {
         writer.run(call)
     }
 
-    /// Commits; resolves once the disk has it. Whether the caller stays or not, it is committed, and `then` is done after that. When the
-    /// deadline is near, of this member or of one before it, nobody who queues is let in before.
+    /// Commits; resolves once the disk has it. It is committed and `then` runs afterwards even if the caller is dropped. When the deadline
+    /// of this or an earlier member is near, queued members are not admitted first.
     pub(crate) async fn commit(mut self, then: Then, deadline: Option<Deadline>) -> Result<(), DbError> {
         let Some(mut writer) = self.writer.take() else { return Ok(()) };
         let released = writer.run(|connection| if self.nested { statement::execute(connection, "RELEASE member", &[]) } else { Ok(0) });
@@ -302,7 +302,7 @@ impl Member {
             off_the_runtime(writer, Writer::commit).await?;
         } else {
             drop(writer);
-            // Full: it is woken already, and has not had its turn.
+            // Full: the thread is already notified, and has not had its turn.
             let _ = self.committer.wake.try_send(());
         }
         outcome.await.unwrap_or_else(|e| Err(DbError::unavailable(Condition::Away, e)))
@@ -310,8 +310,8 @@ impl Member {
 }
 
 impl Member {
-    /// Takes everything back. Resolves once the transaction that it was a part of has ended: what it has seen of others is visible to all
-    /// then, or never was.
+    /// Rolls back. Resolves once the transaction that it was a part of has ended: by then, what it read of other members is visible to all
+    /// or was never committed.
     pub(crate) async fn roll_back(mut self) {
         self.undo();
         if let Some(mut writer) = self.writer.take()
@@ -320,7 +320,7 @@ impl Member {
             let (ended, outcome) = oneshot::channel();
             writer.members.push(Done { then: Vec::new(), committed: ended, hurries: false });
             drop(writer);
-            // The outcome is that of the others.
+            // The outcome concerns the others.
             let _ = outcome.await;
         }
     }

@@ -1,7 +1,7 @@
 //! SQLite: one file, readers that do not wait, and a writer whose transactions reach the disk together.
 //!
-//! Statements run where they are called, without a change of threads: they take microseconds. What takes longer, the wait for the disk, is
-//! done by a thread of its own.
+//! Statements run on the calling thread, because they take microseconds. Waiting for the disk takes longer and is done by a separate
+//! thread.
 
 mod group;
 mod statement;
@@ -27,7 +27,7 @@ use crate::{
     error::DbError,
 };
 
-/// How many statements a connection keeps prepared; more than any service has.
+/// How many prepared statements a connection caches; more than any service has.
 const PREPARED: usize = 256;
 /// How many readers stay open.
 const READERS: usize = 4;
@@ -42,7 +42,7 @@ pub struct Sqlite {
 
 struct File {
     path: PathBuf,
-    /// Those that are idle; `None` once it is closed.
+    /// Idle readers; `None` once closed.
     readers: Mutex<Option<Vec<Connection>>>,
 }
 
@@ -59,28 +59,28 @@ impl Sqlite {
         let path = options.get_filename().to_owned();
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let counters = Arc::new(Counters::new(&name));
-        // The writer makes the file that readers expect.
+        // The writer creates the file that readers expect.
         let committer = Committer::start(&path, Arc::clone(&counters))?;
         let file = Arc::new(File { path, readers: Mutex::new(Some(Vec::new())) });
         Ok(Self { file, committer: Arc::new(committer), counters })
     }
 
-    /// Where the file is.
+    /// Path of the file.
     pub(crate) fn path(&self) -> &Path {
         &self.file.path
     }
 
-    /// Begins a transaction that shares its way to the disk with those it keeps company with.
+    /// Begins a transaction that shares its commit with others as `company` allows.
     pub(crate) async fn begin(&self, company: Company) -> Result<Member, DbError> {
         Committer::begin(&self.committer, company).await
     }
 
-    /// Waits for the writer's turn. Whoever has committed by then is not kept waiting for the disk while it is held.
+    /// Waits for the writer's turn. Transactions already committed do not wait for the disk while it is held.
     pub(crate) async fn turn(&self) -> Result<Turn, DbError> {
         Committer::turn(&self.committer).await?.committed().await
     }
 
-    /// Reads what is committed.
+    /// Runs a statement on what is committed; returns its rows.
     pub(crate) fn fetch(&self, sql: &str, args: &[Value]) -> Result<Vec<SqliteRow>, DbError> {
         self.counters.statements.increment(1);
         self.counters.round_trips.increment(1);
@@ -93,7 +93,7 @@ impl Sqlite {
             None => open(&self.file.path, OpenFlags::SQLITE_OPEN_READ_ONLY)?,
         };
         let rows = statement::fetch(&reader, sql, args).map_err(DbError::from);
-        // One that failed for a reason of the disk's may go on failing.
+        // A reader that failed because of the disk may go on failing.
         if rows.as_ref().err().is_none_or(|e| e.condition().is_none())
             && let Some(readers) = self.readers().as_mut().filter(|readers| readers.len() < READERS)
         {
@@ -115,7 +115,7 @@ impl Sqlite {
 
 /// Opens a connection.
 fn open(path: &Path, access: OpenFlags) -> Result<Connection, DbError> {
-    // Each connection is behind a lock of ours.
+    // Each connection is protected by a lock of ours.
     let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.set_prepared_statement_cache_capacity(PREPARED);
     connection.busy_timeout(PATIENCE)?;
@@ -127,7 +127,8 @@ fn open(path: &Path, access: OpenFlags) -> Result<Connection, DbError> {
                 format!("the file system cannot hold a write-ahead log: journal mode {mode}"),
             ));
         }
-        // FULL: what was answered is on the disk, not only with the operating system (ADR 8). A log that grew is cut at the next checkpoint.
+        // FULL: what was answered is on the disk, not only with the operating system (ADR 8). A log that grew is truncated at the next
+        // checkpoint.
         connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864")?;
     }
     Ok(connection)

@@ -8,7 +8,7 @@ use rusqlite::{
 };
 use sqlx::error::BoxDynError;
 
-/// A row, whole.
+/// A complete row.
 #[derive(Debug)]
 pub struct SqliteRow {
     columns: Arc<[String]>,
@@ -46,7 +46,7 @@ pub(super) fn execute(connection: &Connection, sql: &str, args: &[Value]) -> rus
     Ok(if writes { connection.changes() } else { 0 })
 }
 
-/// Prepares a statement or finds it prepared, and binds its arguments by their numbers: SQLite itself takes `$1` for a name.
+/// Prepares a statement or takes it from the cache, and binds its arguments by number: SQLite itself treats `$1` as a name.
 fn prepare<'c>(connection: &'c Connection, sql: &str, args: &[Value]) -> rusqlite::Result<CachedStatement<'c>> {
     let mut statement = connection.prepare_cached(sql)?;
     for at in 1..=statement.parameter_count() {
@@ -57,7 +57,7 @@ fn prepare<'c>(connection: &'c Connection, sql: &str, args: &[Value]) -> rusqlit
     Ok(statement)
 }
 
-/// A text that is none, by its encoding, is left as bytes: whoever reads the column says which it was.
+/// Text with an invalid encoding stays bytes: the code that reads the column reports it by name.
 fn owned(value: ValueRef<'_>) -> Value {
     match value {
         ValueRef::Null => Value::Null,

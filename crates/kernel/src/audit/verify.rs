@@ -1,98 +1,98 @@
-//! Verification of an export, line by line, in memory that grows with its chains and not with its records.
+//! Verification of an export, line by line. Memory use grows with the number of chains, not with the number of records.
 
 use std::{collections::BTreeSet, fmt};
 
 use super::{CheckpointClaims, Line, START, hash, verify_checkpoint};
 use crate::jose::{JoseError, Jwks};
 
-/// How many faults are named; the others are counted.
+/// Maximum number of faults that are listed; further ones are only counted.
 pub const MAX_FAULTS: usize = 100;
 
-/// Something that does not hold.
+/// A check that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// A line that is none of an export.
+    /// A line that does not belong in an export.
     Malformed {
-        /// Its number, from 1.
+        /// Its line number, from 1.
         line: u64,
     },
-    /// A record whose content is not what its hash was made of.
+    /// A record whose content does not match its hash.
     Changed {
         /// The chain.
         chain: String,
         /// The record.
         seq: u64,
     },
-    /// A record that does not follow the one before it: that one was replaced, or this one was put there.
+    /// A record that does not follow the one before it: that one was replaced, or this one was inserted.
     DoesNotFollow {
         /// The chain.
         chain: String,
         /// The record.
         seq: u64,
     },
-    /// Records that are not there.
+    /// Missing records.
     Missing {
         /// The chain.
         chain: String,
-        /// The first.
+        /// The first missing record.
         from: u64,
-        /// The last.
+        /// The last missing record.
         to: u64,
     },
-    /// A record that stands where it does not belong: repeated, out of order, or of another chain.
+    /// A record in the wrong place: repeated, out of order, or of another chain.
     Misplaced {
-        /// The chain it stands in.
+        /// The chain it appears in.
         chain: String,
         /// The record.
         seq: u64,
     },
-    /// Records after the end that the chain itself names.
+    /// Records after the end that the chain states.
     BeyondHead {
         /// The chain.
         chain: String,
-        /// The first of them.
+        /// The first of these records.
         from: u64,
     },
-    /// The chain's end is not its newest record.
+    /// The stated end of the chain is not its newest record.
     Head {
         /// The chain.
         chain: String,
         /// The record.
         seq: u64,
     },
-    /// A checkpoint that signs another history than this one.
+    /// A checkpoint that signs a different history.
     Contradicted {
         /// The chain.
         chain: String,
         /// The record that the checkpoint names.
         seq: u64,
     },
-    /// A checkpoint whose signature does not hold, or that is another chain's or deployment's.
+    /// A checkpoint whose signature is invalid, or that belongs to another chain or deployment.
     Forged {
         /// The chain.
         chain: String,
         /// The line.
         line: u64,
     },
-    /// The oldest records were deleted, and no checkpoint says so.
+    /// The oldest records were deleted, and no checkpoint confirms it.
     CutUnsigned {
         /// The chain.
         chain: String,
-        /// The first one that must be there.
+        /// The first record that must be there.
         from: u64,
-        /// The last one that is not.
+        /// The last record that is missing.
         to: u64,
     },
-    /// The export does not have all chains.
+    /// The export does not contain every chain.
     ChainsMissing {
-        /// As many as a checkpoint or the export's end names.
+        /// The number that a checkpoint or the end of the export states.
         expected: u64,
-        /// As many as there are.
+        /// The number found.
         found: u64,
     },
     /// The export has no end.
     Incomplete,
-    /// An earlier checkpoint is of a chain that is not in the export, or of records that it does not reach.
+    /// An earlier checkpoint covers a chain that is not in the export, or records beyond its end.
     Behind {
         /// The chain.
         chain: String,
@@ -112,7 +112,7 @@ impl fmt::Display for Fault {
             Self::Missing { chain, from, to } if from == to => write!(f, "{chain}: entry {from} is missing"),
             Self::Missing { chain, from, to } => write!(f, "{chain}: entries {from} to {to} are missing"),
             Self::Misplaced { chain, seq } => write!(f, "{chain}: entry {seq} is repeated, out of order or of another chain"),
-            Self::BeyondHead { chain, from } => write!(f, "{chain}: entries from {from} on were appended by somebody else"),
+            Self::BeyondHead { chain, from } => write!(f, "{chain}: entries from {from} on were appended by someone else"),
             Self::Head { chain, seq } => write!(f, "{chain}: the end of the chain is not entry {seq}"),
             Self::Contradicted { chain, seq } => {
                 write!(f, "{chain}: a signed checkpoint at entry {seq} contradicts the chain: entries up to it were rewritten")
@@ -128,27 +128,27 @@ impl fmt::Display for Fault {
     }
 }
 
-/// What was found of one chain.
+/// The findings for one chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChainReport {
     /// Its name.
     pub chain: String,
-    /// How many records were verified.
+    /// Number of verified records.
     pub records: u64,
     /// The first record after what retention has deleted.
     pub first: u64,
     /// The newest record.
     pub last: u64,
-    /// How many checkpoints were verified.
+    /// Number of verified checkpoints.
     pub checkpoints: u64,
-    /// How many checkpoints are signed by keys that the verifier does not have.
+    /// Number of checkpoints signed with keys that the verifier does not have.
     pub unknown_keys: u64,
-    /// The newest checkpoint that was verified, and the `kid` of its key.
+    /// The newest verified checkpoint, and the `kid` of its key.
     pub checkpoint: Option<(CheckpointClaims, String)>,
 }
 
 impl ChainReport {
-    /// How many of the newest records no verified checkpoint covers.
+    /// Number of the newest records that no verified checkpoint covers.
     #[must_use]
     pub fn uncovered(&self) -> u64 {
         let covered = self.checkpoint.as_ref().map_or(self.first.saturating_sub(1), |(claims, _)| claims.seq);
@@ -156,46 +156,46 @@ impl ChainReport {
     }
 }
 
-/// What was found.
+/// The findings of a verification.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Of each chain.
+    /// One report per chain.
     pub chains: Vec<ChainReport>,
-    /// How many entries there are of before there were chains: nothing proves them.
+    /// Number of entries from before there were chains: nothing proves them.
     pub unchained: u64,
-    /// What does not hold, [`MAX_FAULTS`] at most.
+    /// The faults found, at most [`MAX_FAULTS`].
     pub faults: Vec<Fault>,
-    /// How many more faults there are.
+    /// Number of further faults.
     pub more_faults: u64,
 }
 
 impl Report {
-    /// Whether nothing was found that does not hold.
+    /// Whether no faults were found.
     #[must_use]
     pub const fn holds(&self) -> bool {
         self.faults.is_empty()
     }
 
-    /// Whether nothing was found that does not hold, and signed checkpoints cover every chain to its end.
+    /// Whether no faults were found, and signed checkpoints cover every chain to its end.
     #[must_use]
     pub fn is_proven(&self) -> bool {
         self.holds() && self.chains.iter().all(|chain| chain.last == 0 || (chain.checkpoint.is_some() && chain.uncovered() == 0))
     }
 }
 
-/// The chain that is being read.
+/// The chain being read.
 #[derive(Debug)]
 struct Current {
     report: ChainReport,
     /// Hash of the newest record.
     hash: String,
-    /// Where it begins: of the last record that was deleted.
+    /// Where the chain begins: position of the last deleted record.
     cut: u64,
-    /// Earlier checkpoints of it that were not met yet.
+    /// Earlier checkpoints of the chain that were not reached yet.
     earlier: Vec<CheckpointClaims>,
 }
 
-/// Reads an export.
+/// Verifies an export.
 #[derive(Debug)]
 pub struct Verifier<'a> {
     jwks: &'a Jwks,
@@ -210,7 +210,7 @@ pub struct Verifier<'a> {
 }
 
 impl<'a> Verifier<'a> {
-    /// Makes one that knows the deployment's keys; without any, checkpoints prove nothing.
+    /// Creates a verifier with the deployment's keys; without any, checkpoints prove nothing.
     #[must_use]
     pub fn new(jwks: &'a Jwks) -> Self {
         Self {
@@ -226,14 +226,14 @@ impl<'a> Verifier<'a> {
         }
     }
 
-    /// Has the log contain a checkpoint that somebody kept: what was there then must be there now, or be cut by retention.
+    /// Requires the log to contain what an earlier checkpoint covered: it must still be there, unless retention has deleted it.
     #[must_use]
     pub fn after(mut self, kept: CheckpointClaims) -> Self {
         self.earlier.push(kept);
         self
     }
 
-    /// Reads a line. Empty ones are passed over.
+    /// Reads a line. Empty lines are skipped.
     pub fn line(&mut self, text: &str) {
         self.line += 1;
         if text.trim().is_empty() {
@@ -285,7 +285,7 @@ impl<'a> Verifier<'a> {
         }
     }
 
-    /// Says what was found.
+    /// Returns the findings.
     #[must_use]
     pub fn finish(mut self) -> Report {
         if let Some(current) = self.current.take() {
@@ -314,7 +314,7 @@ impl<'a> Verifier<'a> {
         }
         let (mut earlier, others) = std::mem::take(&mut self.earlier).into_iter().partition::<Vec<_>, _>(|kept| kept.chain == chain);
         self.earlier = others;
-        // What retention has deleted since is not to be found; where it cut is.
+        // Records that retention has deleted since cannot be found, but the cut can be compared.
         for kept in &earlier {
             if kept.seq == cut && kept.hash != cut_hash {
                 self.fault(Fault::Contradicted { chain: chain.clone(), seq: cut });
@@ -345,7 +345,7 @@ impl<'a> Verifier<'a> {
         self.meet(current);
     }
 
-    /// Compares with what earlier checkpoints say of the newest record.
+    /// Compares the newest record with the earlier checkpoints that name it.
     fn meet(&mut self, current: &mut Current) {
         let (seq, hash) = (current.report.last, current.hash.clone());
         let contradicted = current.earlier.iter().any(|kept| kept.seq == seq && kept.hash != hash);
@@ -380,11 +380,11 @@ impl<'a> Verifier<'a> {
         } else if claims.seq == last && claims.hash != current.hash {
             self.fault(Fault::Contradicted { chain: claims.chain.clone(), seq: last });
         } else if claims.seq < last {
-            // It belongs right after its record, or is of records that retention has deleted.
+            // It belongs directly after its record, or covers records that retention has deleted.
             self.fault(Fault::Misplaced { chain: claims.chain.clone(), seq: claims.seq });
             return;
         }
-        // Option: none is less than any.
+        // On `Option`, `None` is less than any value.
         self.chains = self.chains.max(claims.chains);
         current.report.checkpoints += 1;
         current.report.checkpoint = Some((claims, kid));

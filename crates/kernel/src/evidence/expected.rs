@@ -5,11 +5,12 @@ use std::time::Duration;
 use super::VerifiedEvidence;
 use crate::{level::Level, named, receipt::ReceiptStatus, time::Timestamp};
 
-/// How far the deployment's clock may be ahead of the verifier's.
+/// Maximum time by which the deployment's clock may be ahead of the verifier's.
 const MAX_AHEAD: Duration = Duration::from_mins(1);
 
-/// What a verifier expects. By default, an accept with at least what was asked for, of anything by anybody at any time, by a key that the
-/// device itself certifies; each method asks for more, except the two that name another outcome and [`Expected::allow_uncertified`].
+/// What a verifier expects. The default is an accept at the desired level or higher, of anything by anyone at any time, with a key that the
+/// device itself certifies. Each method adds an expectation, except the two that select another outcome and
+/// [`Expected::allow_uncertified`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expected {
     outcome: Outcome,
@@ -31,82 +32,82 @@ enum Outcome {
 }
 
 named! {
-    /// Something that a verifier expects.
+    /// A single expectation.
     pub enum Expectation {
-        /// The outcome: that it was accepted, or rejected.
+        /// The outcome: accepted or rejected.
         Decision = "decision",
         /// The id of the trusonafication.
         Trusonafication = "trusonafication",
-        /// The relying party that asked.
+        /// The relying party that sent the challenge.
         Party = "party",
         /// The user who answered.
         User = "user",
         /// The device that answered.
         Device = "device",
-        /// The least level.
+        /// The minimum level.
         Level = "level",
-        /// The greatest age.
+        /// The maximum age.
         Age = "age",
     }
 }
 
 impl Expected {
-    /// An accept with at least what was asked for.
+    /// Expects an accept at the desired level or higher.
     #[must_use]
     pub fn accept() -> Self {
         Self::default()
     }
 
-    /// A rejection.
+    /// Expects a rejection.
     #[must_use]
     pub fn rejection() -> Self {
         Self { outcome: Outcome::Rejection, ..Self::default() }
     }
 
-    /// Any outcome. Evidence that verifies then is genuine, and says nothing about what was decided before it is looked into.
+    /// Expects any outcome. Evidence that verifies is then genuine, but says nothing about the decision until you examine it.
     #[must_use]
     pub fn any_outcome() -> Self {
         Self { outcome: Outcome::Any, ..Self::default() }
     }
 
-    /// The trusonafication of that id: the one that the verifier asked for.
+    /// Expects the trusonafication with that id: the one that the verifier created.
     #[must_use]
     pub fn trusonafication(self, id: impl Into<String>) -> Self {
         Self { trusonafication: Some(id.into()), ..self }
     }
 
-    /// Asked by the relying party of that id.
+    /// Expects a challenge from the relying party with that id.
     #[must_use]
     pub fn party(self, id: impl Into<String>) -> Self {
         Self { party: Some(id.into()), ..self }
     }
 
-    /// Answered by the user of that identifier.
+    /// Expects a response from the user with that identifier.
     #[must_use]
     pub fn user(self, identifier: impl Into<String>) -> Self {
         Self { user: Some(identifier.into()), ..self }
     }
 
-    /// Answered by the device of that identifier.
+    /// Expects a response from the device with that identifier.
     #[must_use]
     pub fn device(self, identifier: impl Into<String>) -> Self {
         Self { device: Some(identifier.into()), ..self }
     }
 
-    /// With at least this level proven, whether more or less was asked for. A rejection proves no level.
+    /// Expects at least this level to be proven, whatever level was desired. A rejection proves no level.
     #[must_use]
     pub fn level(self, least: Level) -> Self {
         Self { level: Some(least), ..self }
     }
 
-    /// Ended no longer ago than this, and not in the future.
+    /// Expects it to have ended no longer ago than this, and not in the future.
     #[must_use]
     pub fn max_age(self, age: Duration, now: Timestamp) -> Self {
         Self { since: Some((now - age, now + MAX_AHEAD)), ..self }
     }
 
-    /// Also accepts a key that the device does not certify: that the key belongs to the device is then the deployment's word alone. For phones whose
-    /// apps make no key statements.
+    /// Also accepts a key that the device does not certify: only the deployment then vouches that the key belongs to the device. For phones
+    /// whose apps make no key statements.
     #[must_use]
     pub fn allow_uncertified(self) -> Self {
         Self { uncertified: true, ..self }
@@ -117,7 +118,7 @@ impl Expected {
         self.uncertified
     }
 
-    /// What differs.
+    /// The expectations that are not met.
     pub(super) fn compare(&self, found: &VerifiedEvidence) -> Vec<Expectation> {
         let receipt = &found.receipt;
         let decision = match (self.outcome, self.level) {
@@ -144,7 +145,7 @@ impl Expected {
     }
 }
 
-/// Their names, to be read.
+/// Their names, as readable text.
 pub(super) fn names(expectations: &[Expectation]) -> String {
     expectations.iter().map(|expectation| expectation.as_str()).collect::<Vec<_>>().join(", ")
 }

@@ -1,24 +1,24 @@
-//! Claims that RFC 7519 lets be written in more than one way.
+//! Claims that RFC 7519 allows in more than one form.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-/// Beyond this a double skips seconds: nobody means such a date.
+/// Beyond this value a double skips seconds, and nobody intends such a date.
 const MAX_DATE: f64 = 9_007_199_254_740_992.0;
 
-/// For whom a JWT is (RFC 7519 section 4.1.3): one recipient, or a list of them. Written as it was read.
+/// The audience of a JWT (RFC 7519 section 4.1.3): one recipient, or a list of them. Serialized in the form it was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Audience {
-    /// The one recipient.
+    /// A single recipient.
     One(String),
-    /// Each of these.
+    /// A list of recipients.
     Several(Vec<String>),
 }
 
 impl Audience {
-    /// Whether the recipient of that name is one of them.
+    /// Whether the recipient with that name is included.
     #[must_use]
     pub fn includes(&self, name: &str) -> bool {
         match self {
@@ -40,7 +40,7 @@ impl From<&str> for Audience {
     }
 }
 
-/// Reads a `NumericDate` (RFC 7519 section 2), which may have a fraction: the second it is in, since 1970.
+/// Reads a `NumericDate` (RFC 7519 section 2), which may have a fraction, and returns its whole seconds since 1970.
 pub fn numeric_date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
     deserializer.deserialize_any(DateVisitor)
 }

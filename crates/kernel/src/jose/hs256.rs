@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{JoseError, b64u, b64u_decode};
 
-/// The longest token that is read.
+/// Maximum length of a token.
 const MAX_LENGTH: usize = 4096;
 
 #[derive(Serialize, Deserialize)]
@@ -20,7 +20,7 @@ struct Header<'a> {
 /// Signs claims.
 ///
 /// # Panics
-/// When the claims do not serialize: they are ours, and do.
+/// If the claims do not serialize. Ours do.
 pub fn sign(kid: Option<&str>, claims: &impl Serialize, secret: &[u8]) -> String {
     let header = serde_json::to_vec(&Header { alg: "HS256".into(), kid: kid.map(Into::into), crit: None }).expect("a header serializes");
     let claims = serde_json::to_vec(claims).expect("claims serialize");
@@ -29,7 +29,7 @@ pub fn sign(kid: Option<&str>, claims: &impl Serialize, secret: &[u8]) -> String
     format!("{input}.{}", b64u(&tag))
 }
 
-/// Returns the `kid`, unproven: only to find out which secret to verify with.
+/// Returns the unverified `kid`. Use it only to find the secret to verify with.
 pub fn key_id(token: &str) -> Result<Option<String>, JoseError> {
     Ok(header(token)?.kid.map(std::borrow::Cow::into_owned))
 }

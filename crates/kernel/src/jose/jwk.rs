@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use super::{JoseError, b64u, b64u_decode, sha256};
 
-/// What only the owner of a key may have (RFC 7518 section 6).
+/// Members that only the owner of a key may have (RFC 7518 section 6).
 const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
-/// How a key signs.
+/// The signature algorithm of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Algorithm {
     /// ECDSA on P-256 with SHA-256 (RFC 7518 section 3.4).
@@ -31,7 +31,7 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm of that name. `Ed25519` (RFC 9864) says of `EdDSA` by which curve: the only one there is here.
+    /// The algorithm with that name. `Ed25519` (RFC 9864) is `EdDSA` with the curve named, the only curve supported here.
     pub fn parse(name: &str) -> Result<Self, JoseError> {
         match name {
             "ES256" => Ok(Self::Es256),
@@ -41,7 +41,7 @@ impl Algorithm {
     }
 }
 
-/// A public key, checked: a P-256 one is on the curve, an Ed25519 one is not of small order.
+/// A validated public key: a P-256 key is on the curve, an Ed25519 key is not of small order.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PublicJwk(Point);
 
@@ -54,13 +54,13 @@ pub(super) enum Point {
 }
 
 impl PublicJwk {
-    /// Of a private key, hence a good point.
+    /// From a private key, and therefore a valid point.
     pub(super) const fn trusted(point: Point) -> Self {
         Self(point)
     }
 
-    /// Reads a JWK. Refuses private members, other key types, an `alg` that is not the key's and a `use` that is not `sig`. A member that is
-    /// `null` is as good as absent.
+    /// Reads a JWK. Refuses private members, other key types, an `alg` that does not match the key and a `use` other than `sig`. A `null`
+    /// member counts as absent.
     pub fn from_value(value: &Value) -> Result<Self, JoseError> {
         let member = |name: &str| value.get(name).filter(|value| !value.is_null());
         let text = |name: &str| member(name).and_then(Value::as_str);
@@ -115,7 +115,7 @@ impl PublicJwk {
         }
     }
 
-    /// How it signs.
+    /// The key's signature algorithm.
     #[must_use]
     pub const fn algorithm(&self) -> Algorithm {
         match &self.0 {
@@ -124,7 +124,7 @@ impl PublicJwk {
         }
     }
 
-    /// RFC 7638 with SHA-256, base64url: 43 characters.
+    /// Thumbprint of RFC 7638 with SHA-256 in base64url: 43 characters.
     #[must_use]
     pub fn thumbprint(&self) -> String {
         let canonical = match &self.0 {
@@ -134,7 +134,7 @@ impl PublicJwk {
         b64u(&sha256(canonical.as_bytes()))
     }
 
-    /// Verifies a 64-byte signature. ES256 takes high and low `s`, since secure hardware makes both; Ed25519 is strict.
+    /// Verifies a 64-byte signature. ES256 accepts high and low `s`, since secure hardware produces both; Ed25519 is strict.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), JoseError> {
         match &self.0 {
             Point::P256(..) => {
@@ -148,7 +148,7 @@ impl PublicJwk {
         }
     }
 
-    /// Uncompressed SEC1 point; of an Ed25519 key, its bytes (RFC 8032).
+    /// The uncompressed SEC1 point, or the bytes of an Ed25519 key (RFC 8032).
     #[must_use]
     pub fn to_raw(&self) -> Vec<u8> {
         match &self.0 {

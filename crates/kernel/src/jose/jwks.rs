@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use super::PublicJwk;
 use crate::{challenge::CHALLENGE_TYP, device::DEVICE_TYP, result::RESULT_TYP, trucode::TRUCODE_TYP};
 
-/// What a key signs that names no types: what was signed before keys named theirs. Never a receipt.
+/// Types that a key without a list of types may sign: those that were signed before keys had such lists. Never a receipt.
 const TYPS_BEFORE: [&str; 4] = [CHALLENGE_TYP, RESULT_TYP, DEVICE_TYP, TRUCODE_TYP];
 
-/// A JSON Web Key Set (RFC 7517 section 5) of signing keys. Keys of other kinds in a document are passed over.
+/// A JSON Web Key Set (RFC 7517 section 5) of signing keys. Keys of other kinds in a document are ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Document", into = "Document")]
 pub struct Jwks {
@@ -17,19 +17,19 @@ pub struct Jwks {
     pub keys: Vec<PublishedKey>,
 }
 
-/// A public key with its name.
+/// A public key with its identifier.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublishedKey {
-    /// What the `kid` of a header names.
+    /// The identifier that the `kid` of a header refers to.
     pub kid: String,
     /// The key.
     pub key: PublicJwk,
-    /// The `typ`s of what it signs: verifiers refuse anything else by it. `None` in a set that was published before keys named them.
+    /// The `typ`s that it signs; verifiers refuse any other from this key. `None` in a set published before keys had such lists.
     pub typs: Option<Vec<String>>,
 }
 
 impl PublishedKey {
-    /// Whether it may sign a JWS of that `typ`.
+    /// Whether the key may sign a JWS of that `typ`.
     #[must_use]
     pub fn signs(&self, typ: &str) -> bool {
         match &self.typs {
@@ -45,7 +45,7 @@ struct Document {
 }
 
 impl Jwks {
-    /// The key of that name, if it may sign a JWS of that `typ`.
+    /// The key with that `kid`, if it may sign a JWS of that `typ`.
     #[must_use]
     pub fn find_for(&self, kid: &str, typ: &str) -> Option<&PublicJwk> {
         self.keys.iter().find(|published| published.kid == kid && published.signs(typ)).map(|published| &published.key)
@@ -56,11 +56,11 @@ impl From<Document> for Jwks {
     fn from(document: Document) -> Self {
         let published = |value: &Value| {
             let kid = value.get("kid")?.as_str()?.to_owned();
-            // As an archive marks them (OpenID Federation 1.0 section 8.7): whoever stole a key signs what they like, and dates it back.
+            // Marked as in an archive (OpenID Federation 1.0 section 8.7): a thief of the key can sign anything and backdate it.
             if value.get("revoked").is_some() {
                 return None;
             }
-            // A key whose types cannot be read signs nothing, rather than what keys without types sign.
+            // A key whose list of types cannot be read signs nothing. It must not be treated as a key without a list.
             let typs = value.get("typs").map(Vec::<String>::deserialize).transpose().ok()?;
             Some(PublishedKey { kid, key: PublicJwk::from_value(value).ok()?, typs })
         };

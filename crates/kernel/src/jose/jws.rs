@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{Algorithm, JoseError, PrivateKey, PublicJwk, b64u, b64u_decode};
 
-/// The longest JWS that is read, 1.5 MiB: a challenge with 1 MiB of custom fields.
+/// Maximum length of a JWS, 1.5 MiB: a challenge with 1 MiB of custom fields.
 pub const MAX_LENGTH: usize = 3 << 19;
 
 /// The protected header.
@@ -13,10 +13,10 @@ pub const MAX_LENGTH: usize = 3 << 19;
 pub struct Header {
     /// Algorithm.
     pub alg: String,
-    /// What the JWS is.
+    /// Type of the JWS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub typ: Option<String>,
-    /// Name of the key.
+    /// Identifier of the key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kid: Option<String>,
     /// The key itself.
@@ -24,20 +24,20 @@ pub struct Header {
     pub jwk: Option<PublicJwk>,
 }
 
-/// A header as it came.
+/// A header as received.
 #[derive(Deserialize)]
 struct ReadHeader {
     alg: String,
     typ: Option<String>,
     kid: Option<String>,
     jwk: Option<Value>,
-    /// Extensions that must be understood: none is, so it must be absent.
+    /// Extensions that must be understood. None is supported, so it must be absent.
     #[serde(default, deserialize_with = "super::present")]
     crit: Option<Value>,
 }
 
 impl ReadHeader {
-    /// What is wrong with the key of another algorithm is that algorithm.
+    /// A key of another algorithm is reported as an algorithm error.
     fn check(self) -> Result<Header, JoseError> {
         let Self { alg, typ, kid, jwk, crit } = self;
         if crit.is_some() {
@@ -51,7 +51,7 @@ impl ReadHeader {
 /// Signs claims.
 ///
 /// # Panics
-/// When the claims do not serialize: they are ours, and do.
+/// If the claims do not serialize. Ours do.
 pub fn sign(typ: &str, kid: Option<&str>, jwk: Option<&PublicJwk>, claims: &impl Serialize, key: &PrivateKey) -> String {
     let algorithm = key.public().algorithm();
     match sign_with(typ, algorithm, kid, jwk, claims, |input| Ok::<_, std::convert::Infallible>(key.sign(input))) {
@@ -60,10 +60,10 @@ pub fn sign(typ: &str, kid: Option<&str>, jwk: Option<&PublicJwk>, claims: &impl
     }
 }
 
-/// Signs claims with a key that is elsewhere, in secure hardware for one.
+/// Signs claims with a key held elsewhere, for example in secure hardware.
 ///
 /// # Panics
-/// When the claims do not serialize: they are ours, and do.
+/// If the claims do not serialize. Ours do.
 pub fn sign_with<E>(
     typ: &str,
     algorithm: Algorithm,
@@ -76,7 +76,7 @@ pub fn sign_with<E>(
     sign_bytes(typ, algorithm, kid, jwk, &claims, signer)
 }
 
-/// Signs a payload that is JSON already, as it is.
+/// Signs a payload that is JSON already, unchanged.
 ///
 /// # Panics
 /// Never: a header of strings serializes.
@@ -95,7 +95,7 @@ pub fn sign_bytes<E>(
     Ok(format!("{input}.{}", b64u(&signature)))
 }
 
-/// A JWS taken apart, not yet verified.
+/// A parsed JWS, not yet verified.
 #[derive(Clone, Debug)]
 pub struct Compact<'a> {
     header: Header,
@@ -105,7 +105,7 @@ pub struct Compact<'a> {
 }
 
 impl<'a> Compact<'a> {
-    /// Takes a JWS apart.
+    /// Splits and decodes a JWS.
     pub fn parse(jws: &'a str) -> Result<Self, JoseError> {
         if jws.len() > MAX_LENGTH || jws.split('.').count() != 3 {
             return Err(JoseError::Malformed);
@@ -116,18 +116,18 @@ impl<'a> Compact<'a> {
         Ok(Self { header: header.check()?, payload: b64u_decode(payload)?, signature: b64u_decode(signature)?, input })
     }
 
-    /// The header. Nothing in it is proven before [`Compact::verify`].
+    /// The header. Nothing in it is trustworthy before [`Compact::verify`].
     #[must_use]
     pub const fn header(&self) -> &Header {
         &self.header
     }
 
-    /// The claims, unproven: only to find out which key to verify with.
+    /// The unverified claims. Use them only to find the key to verify with.
     pub fn unverified_claims<T: DeserializeOwned>(&self) -> Result<T, JoseError> {
         serde_json::from_slice(&self.payload).map_err(|_| JoseError::Claims)
     }
 
-    /// Verifies with `key` and returns the claims. The algorithm is the key's, whatever the header says otherwise.
+    /// Verifies with `key` and returns the claims. The algorithm is always the key's; a header that names another is refused.
     pub fn verify<T: DeserializeOwned>(&self, key: &PublicJwk, typ: &str) -> Result<T, JoseError> {
         if self.header.typ.as_deref() != Some(typ) {
             return Err(JoseError::Type);

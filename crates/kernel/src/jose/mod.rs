@@ -1,8 +1,8 @@
-//! JOSE, as much of it as the protocol uses: JWK (RFC 7517), thumbprints (RFC 7638), compact JWS (RFC 7515) with ES256, EdDSA
-//! (under its name of RFC 9864, Ed25519, too) and, between parties that share a secret, HS256. Nothing else is accepted, ever.
+//! JOSE, limited to what the protocol uses: JWK (RFC 7517), thumbprints (RFC 7638), compact JWS (RFC 7515) with ES256, EdDSA (also under
+//! its RFC 9864 name, Ed25519) and, between parties that share a secret, HS256. Nothing else is accepted, ever.
 //!
-//! Written here rather than taken from a library because the protocol wants what they do not offer together: strict Ed25519,
-//! keys carried in headers, and the exact bytes of challenges kept as evidence.
+//! Implemented here because no library offers everything that the protocol needs together: strict Ed25519, keys carried in headers, and the
+//! exact bytes of challenges kept as evidence.
 
 mod claims;
 pub mod hs256;
@@ -21,14 +21,14 @@ pub use private::PrivateKey;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-/// Something is not what JOSE says it should be.
+/// Why JOSE input is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JoseError {
     /// Not base64url without padding.
     #[error("not base64url")]
     Base64,
-    /// Not a public P-256 or Ed25519 JWK, or none that a JWKS holds for this type.
-    #[error("not a public P-256 or Ed25519 JWK, or not one that the JWKS holds for this")]
+    /// Not a public P-256 or Ed25519 JWK, or no such key in the JWKS for this type.
+    #[error("not a public P-256 or Ed25519 JWK, or not in the JWKS for this type")]
     Key,
     /// Not a compact JWS of three parts.
     #[error("not a compact JWS")]
@@ -36,18 +36,18 @@ pub enum JoseError {
     /// An algorithm other than the key's.
     #[error("the algorithm is not the key's")]
     Algorithm,
-    /// Another `typ` than expected.
+    /// A `typ` other than expected.
     #[error("the type is not the expected one")]
     Type,
     /// The signature does not verify.
     #[error("the signature does not verify")]
     Signature,
-    /// The claims are not the expected ones.
+    /// The claims are not as expected.
     #[error("the claims are not the expected ones")]
     Claims,
 }
 
-/// Reads a member that may be absent, telling `null` from absent: a header with any `crit` is refused.
+/// Reads an optional member and distinguishes `null` from absent: a header with any `crit` is refused.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }

@@ -23,11 +23,11 @@ enum Secret {
 }
 
 impl PrivateKey {
-    /// Makes a new key.
+    /// Generates a new key.
     #[must_use]
     pub fn generate(algorithm: Algorithm, random: &Random) -> Self {
         loop {
-            // A P-256 scalar is out of range once in 2^32.
+            // A random P-256 scalar is out of range once in 2^32.
             if let Ok(key) = Self::from_secret_bytes(algorithm, &random.bytes::<32>()) {
                 return key;
             }
@@ -57,7 +57,7 @@ impl PrivateKey {
         })
     }
 
-    /// The public half.
+    /// The public key.
     #[must_use]
     pub fn public(&self) -> PublicJwk {
         match &self.0 {

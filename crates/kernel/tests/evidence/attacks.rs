@@ -1,5 +1,5 @@
-//! An attacker holds any number of genuine evidences, keys and a phone of her own, but no key of the deployment's or of an honest
-//! phone. Nothing she makes of them verifies as anything that did not happen.
+//! An attacker has any amount of genuine evidence, and keys and a phone of her own, but no key of the deployment or of an honest phone.
+//! Nothing she assembles verifies as something that did not happen.
 
 use std::sync::LazyLock;
 
@@ -18,15 +18,15 @@ use crate::world::{Happened, Phone, WORLD};
 
 /// What the attacker has.
 struct Loot {
-    /// Every JWS that anybody honest ever signed.
+    /// Every JWS that any honest party signed.
     parts: Vec<String>,
     /// Every public key.
     public: Vec<PublicJwk>,
     /// Her own keys: new ones, and those of her phone.
     private: Vec<PrivateKey>,
-    /// Names of keys, to put in headers.
+    /// Names of keys, for use in headers.
     kids: Vec<String>,
-    /// Values that members of claims may be changed to.
+    /// Values to replace members of claims with.
     values: Vec<(&'static str, Value)>,
 }
 
@@ -83,32 +83,32 @@ fn slots(evidence: &Evidence) -> [Option<String>; 5] {
 /// How a JWS is made.
 #[derive(Clone, Debug)]
 enum Part {
-    /// It was signed by somebody honest.
+    /// An honest party signed it.
     Known(Index),
-    /// Claims of a known one, changed and signed by a key of the attacker's.
+    /// The claims of a known one, changed and signed with a key of the attacker's.
     Signed { claims: Index, edits: Vec<Index>, typ: Index, kid: Index, embed: bool, by: Index },
-    /// Header, claims and signature of three known ones.
+    /// Header, claims and signature from three known ones.
     Spliced([Index; 3]),
-    /// A known one with another character.
+    /// A known one with one character changed.
     Tampered(Index, Index, char),
     /// The claims of a known one, changed, with an algorithm that needs no key.
     Unsigned { claims: Index, edits: Vec<Index>, typ: Index, kid: Index, alg: Index },
 }
 
-/// What is done to evidence.
+/// A change to evidence.
 #[derive(Clone, Debug)]
 enum Attack {
     /// Puts a JWS into one of [`slots`].
     Put(Index, Part),
-    /// Takes one out that may be absent.
+    /// Removes a part that may be absent.
     Drop(Index),
     /// Replaces the keys.
     Keys(Vec<Index>),
     /// Adds a key of the attacker's.
     AddKey(Index),
-    /// Answers what is asked by a key of the attacker's, in the name of somebody's phone.
+    /// Answers the challenge with a key of the attacker's, in the name of another phone.
     Answer { accept: bool, phone: Index, by: Index },
-    /// States, with her own phone, any keys as hers.
+    /// States, from her own phone, that any keys are hers.
     State(Index),
 }
 
@@ -191,7 +191,7 @@ fn apply(evidence: &mut Evidence, attack: &Attack) {
     }
 }
 
-/// Answers the challenge of evidence by a key, in the name of a phone, and lists that key as the phone's.
+/// Answers the challenge of the evidence with a key, in the name of a phone, and lists that key as the phone's.
 pub fn answer(evidence: &mut Evidence, accept: bool, phone: &Phone, by: &PrivateKey) {
     let asked = jws::Compact::parse(&evidence.challenge).ok().and_then(|c| c.unverified_claims::<Value>().ok()).unwrap_or_default();
     let text = |name: &str| asked[name].as_str().unwrap_or_default().to_owned();
@@ -240,8 +240,8 @@ fn attack() -> impl Strategy<Value = Attack> {
     ]
 }
 
-/// Whether somebody honest signed exactly this, and the deployment said so; of the attacker's own phone, she may say what she likes of
-/// its keys, but not of what it answered.
+/// Whether an honest party signed exactly this, and the deployment confirmed it. For her own phone, the attacker may state any keys, but
+/// not that it gave another response.
 fn happened(found: &VerifiedEvidence) -> bool {
     let same = |happened: &&Happened| {
         (Some(&found.receipt), &found.challenge, &found.response) == (happened.receipt.as_ref(), &happened.challenge, &happened.response)
@@ -309,12 +309,12 @@ fn a_rejection_does_not_become_an_accept_by_a_fresh_key() {
     let mut evidence = WORLD.find("rejected").evidence.clone();
     answer(&mut evidence, true, &WORLD.alice, key);
     assert_eq!(not_genuine(&evidence), Fault::Mismatch("receipt.resp"));
-    // Nor with the receipt of an accept, or with none.
+    // Nor with the receipt of an accept, nor with none.
     evidence.receipt.clone_from(&WORLD.find("accepted").evidence.receipt);
     assert_eq!(not_genuine(&evidence), Fault::Mismatch("receipt.sub"));
     evidence.receipt = None;
     assert!(matches!(verify_evidence(&evidence, &WORLD.jwks(), &Expected::default()), Err(EvidenceError::NotProven(_))));
-    // Nor by a receipt of one's own, under the name of the deployment's key or of one's own.
+    // Nor with a receipt of her own, under the name of the deployment's key or of her own.
     let happened = WORLD.find("rejected");
     for kid in [WORLD.receipts.key.public().thumbprint(), key.public().thumbprint()] {
         let mut claims = json!(happened.receipt);
@@ -324,7 +324,7 @@ fn a_rejection_does_not_become_an_accept_by_a_fresh_key() {
     }
 }
 
-/// An answer that came after the end is signed by an honest phone, and counts for nothing.
+/// A response that arrived after the end is signed by an honest phone, and counts for nothing.
 #[test]
 fn an_accept_that_was_not_taken_is_not_proven_by_the_receipt_of_the_end() {
     for parts in WORLD.loose.chunks(3) {
@@ -355,7 +355,7 @@ fn a_key_that_the_device_stated_cannot_be_swapped_even_by_the_deployment() {
     assert!(matches!(found, Unproven::Uncertified(_)), "{found:?}");
     let believed = verify_evidence(&evidence, &WORLD.jwks(), &Expected::accept().allow_uncertified()).unwrap();
     assert_eq!(believed.certification, Certification::Deployment, "whoever believes the deployment sees that they do");
-    // Nor can the deployment raise the level over what the key proves.
+    // Nor can the deployment raise the level above what the key proves.
     let by_device = WORLD.find("accepted at a lower level");
     let mut receipt = by_device.receipt.clone().unwrap();
     (receipt.status, receipt.level) = (nodkey_kernel::receipt::ReceiptStatus::Accepted, Some(nodkey_kernel::level::Level::Essential));

@@ -1,4 +1,4 @@
-//! Genuine evidence, and what a verifier may expect of it.
+//! Genuine evidence, and the expectations that a verifier may have of it.
 
 use std::time::Duration;
 
@@ -87,7 +87,7 @@ fn a_key_that_the_device_does_not_certify_proves_nothing_unless_the_caller_says_
     ] {
         let happened = WORLD.find(name);
         for expected in outcomes {
-            // Whatever else is expected: it is not known who answered.
+            // Regardless of other expectations: it is unknown who answered.
             for expected in [expected.clone(), expected.clone().user("nobody")] {
                 let Err(EvidenceError::NotProven(found)) = verify_evidence(&happened.evidence, &WORLD.jwks(), &expected) else {
                     panic!("{name}")

@@ -1,4 +1,4 @@
-//! What evidence shows, and that nobody makes evidence of what did not happen.
+//! What evidence shows, and that nobody can make evidence of something that did not happen.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

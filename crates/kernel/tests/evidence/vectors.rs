@@ -1,4 +1,4 @@
-//! The worked examples of evidence: whoever verifies it says the same of each.
+//! Worked examples of evidence: every verifier must reach the same verdict on each.
 
 use std::{path::Path, time::Duration};
 
@@ -37,7 +37,7 @@ impl Case {
         if self.jwks == "now" { WORLD.jwks() } else { WORLD.jwks_before() }
     }
 
-    /// The case with what is to be said of it.
+    /// The case with its expected verdict.
     fn to_value(&self) -> Value {
         let found = verify_evidence(&self.evidence, &self.jwks(), &expected(&self.expected));
         let mut case = json!({"name": self.name, "jwks": self.jwks, "expected": self.expected});
@@ -101,7 +101,7 @@ fn fresh() -> PrivateKey {
     PrivateKey::generate(Algorithm::Es256, &Random::seeded(99))
 }
 
-/// Evidence with another receipt: the claims changed, and signed by a key under a name.
+/// Evidence with another receipt: changed claims, signed with `by` under the name `kid`.
 fn with_receipt(of: &str, changes: Value, by: &PrivateKey, kid: &str) -> Evidence {
     let happened = WORLD.find(of);
     let mut claims = json!(happened.receipt);

@@ -44,7 +44,7 @@ impl Signer {
     }
 }
 
-/// A phone, and who has it.
+/// A phone and its owner.
 pub struct Phone {
     pub user: &'static str,
     pub device: PrivateKey,
@@ -75,7 +75,7 @@ impl Phone {
     }
 }
 
-/// What became of one trusonafication.
+/// The course of one trusonafication.
 pub struct Happened {
     pub name: &'static str,
     pub evidence: Evidence,
@@ -85,7 +85,7 @@ pub struct Happened {
     pub states: bool,
 }
 
-/// How somebody answered.
+/// How a person answered.
 struct Login<'a> {
     phone: &'a Phone,
     by: KeyKind,
@@ -119,11 +119,11 @@ impl<'a> Login<'a> {
     }
 }
 
-/// Everything there is, and what of it an attacker has.
+/// Everything there is, including what an attacker has.
 pub struct World {
     pub challenges: Signer,
     pub receipts: Signer,
-    /// Signed all of it before keys named their types.
+    /// Signed all of it before keys listed their types.
     pub before: Signer,
     pub alice: Phone,
     /// His phone makes no key statements.
@@ -131,7 +131,7 @@ pub struct World {
     /// Attacks, with a phone of her own.
     pub mallory: Phone,
     pub happened: Vec<Happened>,
-    /// What else was signed: of what expired, was canceled, came too late.
+    /// Other signed parts: of what expired, was canceled, or came too late.
     pub loose: Vec<String>,
 }
 
@@ -179,7 +179,7 @@ impl World {
         Jwks { keys: [&self.challenges, &self.receipts, &self.before].map(Signer::published).into() }
     }
 
-    /// As they were published before keys named their types.
+    /// The keys as they were published before keys listed their types.
     pub fn jwks_before(&self) -> Jwks {
         Jwks { keys: vec![self.before.published()] }
     }
@@ -276,7 +276,7 @@ impl World {
         }
     }
 
-    /// The challenge, an accept by Alice that was not taken, and the receipt.
+    /// The challenge, an accept by Alice that was not taken into account, and the receipt.
     fn ended(&self, name: &'static str, status: ReceiptStatus) -> Vec<String> {
         let Happened { evidence, challenge, .. } = self.answered(name, &Login::accept(&self.alice), false);
         let issued = self.challenges.sign(CHALLENGE_TYP, &challenge);

@@ -1,8 +1,10 @@
-//! What is let in when there is more than can be served: what people wait for first, and no more at once than is answered soon.
+//! Admission control under overload: the requests that matter most to people are admitted first, and only as many as can be answered soon.
 //!
-//! *How many at once* follows from how long answers take: as long as nine of ten take less than [`TARGET`] the limit rises, when they
-//! do not it falls. What would wait in a queue is refused instead, at once. An answer that is made and not yet taken is no work any more; it
-//! counts against the most there may be of both. *Who* is refused follows from the class: each may fill the places to a share of its own, so
+//! *How many* requests are admitted follows from response times: the limit rises while nine of ten responses take less than [`TARGET`], and
+//! falls when they do not. Requests over the limit are refused immediately instead of queued. A response that is ready but not yet written
+//! is no longer work; it counts against a separate maximum for both. *Which* requests are refused follows from their class: each class may
+//! use the permits up to its own share, so that more important classes still find some free. Requests admitted before the limit fell take
+//! no more than their class's share from others.
 //! that what matters more finds some free. Those of a class that were let in before the limit fell take no more than their share from others.
 
 use std::{
@@ -23,36 +25,36 @@ use tonic::Status;
 
 use super::{refusals::refused, status};
 
-/// What nine of ten answers are to take at most.
+/// Maximum time that nine of ten responses should take.
 const TARGET: Duration = Duration::from_millis(100);
-/// How long answers are looked at before the limit changes.
+/// How long responses are observed before the limit changes.
 const WINDOW: Duration = Duration::from_millis(100);
-/// So few answers say nothing.
+/// Minimum number of responses in a window: fewer say nothing.
 const ENOUGH: u32 = 20;
-/// The limit never falls below: where a machine is slow, so many are served slowly. One that does 240 logins a second answers these within a
-/// seventh of a second.
+/// The limit never falls below this: where a machine is slow, this many requests are served slowly. A machine that does 240 logins a second
+/// answers them within a seventh of a second.
 const FLOOR: usize = 32;
 
-/// What a request is. Those that come first are refused first.
+/// The class of a request. The first classes are refused first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
-    /// Of whoever has no credential, or has proven none yet.
+    /// From a caller who has no credential, or has not proven one yet.
     Anonymous,
-    /// Lists and searches: somebody looks something up.
+    /// Lists and searches: a person looks something up.
     List,
-    /// Something begins, or is changed.
+    /// Something is created or changed.
     Create,
-    /// Somebody waits for what became of it, or looks what there is to answer.
+    /// A caller waits for a result, or checks for pending challenges.
     Read,
     /// A phone answers: everything before was for this.
     Answer,
 }
 
 impl Class {
-    /// All, those that are refused first at the front.
+    /// All classes; those that are refused first come first.
     pub const ALL: [Self; 5] = [Self::Anonymous, Self::List, Self::Create, Self::Read, Self::Answer];
 
-    /// Its name in metrics.
+    /// Name in metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -64,7 +66,7 @@ impl Class {
         }
     }
 
-    /// How full it may make the places, in percent.
+    /// The share of the permits that it may use, in percent.
     const fn share(self) -> usize {
         match self {
             Self::Anonymous => 50,
@@ -86,40 +88,40 @@ impl Class {
     }
 }
 
-/// There is too much: again in a second.
+/// The server is overloaded; retry in a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overloaded;
 
-/// Who is let in. Cheap to clone.
+/// Admission control for requests. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Admission(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
-    /// Requests that are not answered to the end: at the most, and now by class.
+    /// Requests whose response is not fully written: the maximum, and the current number by class.
     most: usize,
     open: ByClass,
-    /// Those whose answer is not made yet, in the same way.
+    /// Requests whose response is not ready: the limit, and the current number by class.
     limit: usize,
     working: ByClass,
     window: Window,
 }
 
-/// How many there are of each class.
+/// Number of requests in each class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct ByClass([usize; Class::ALL.len()]);
 
-/// What was seen since a moment.
+/// Observations since a point in time.
 #[derive(Debug)]
 struct Window {
     since: Instant,
     answered: u32,
     late: u32,
-    /// How many were at work at the most.
+    /// Maximum number of requests being processed.
     peak: usize,
 }
 
-/// A place among those who are served, until it is dropped: with [`Permit::hold`], when the answer is written.
+/// Permission to be served, until it is dropped or, with [`Permit::hold`], until the response is written.
 #[derive(Debug)]
 pub struct Permit {
     admission: Admission,
@@ -129,7 +131,7 @@ pub struct Permit {
 }
 
 impl Admission {
-    /// Lets in at most so many at once; fewer where answers take long.
+    /// Admits at most this many requests at a time, and fewer while responses take long.
     #[must_use]
     pub fn new(most: usize) -> Self {
         let window = Window { since: Instant::now(), answered: 0, late: 0, peak: 0 };
@@ -137,13 +139,13 @@ impl Admission {
         Self(Arc::new(Mutex::new(State { most, open: ByClass::default(), limit: most, working: ByClass::default(), window })))
     }
 
-    /// Tells whether one of this class would be let in now, for what is worth knowing before anything is done for it.
+    /// Checks whether a request of this class would be admitted now, without admitting it. Use it before doing any work for the request.
     pub fn check(&self, class: Class) -> Result<(), Overloaded> {
         let full = self.state().is_full(class);
         if full { Err(overloaded(class)) } else { Ok(()) }
     }
 
-    /// Lets one in, or refuses it.
+    /// Admits a request or refuses it.
     pub fn enter(&self, class: Class) -> Result<Permit, Overloaded> {
         let mut state = self.state();
         if state.is_full(class) {
@@ -187,7 +189,7 @@ impl State {
         self.working.fill(self.limit, class) || self.open.fill(self.most, class)
     }
 
-    /// Takes note of an answer. Returns the limit when it changes.
+    /// Records a response. Returns the limit when it changes.
     fn answered(&mut self, took: Duration, now: Instant) -> Option<usize> {
         let window = &mut self.window;
         window.answered += 1;
@@ -198,7 +200,7 @@ impl State {
         let (late, peak) = (window.late * 10 > window.answered, window.peak);
         *window = Window { since: now, answered: 0, late: 0, peak: self.working.all() };
         let limit = if late {
-            // From where it was: a limit that was never reached is none.
+            // Start from the actual load: a limit that was never reached has no meaning.
             (self.limit.min(peak) * 4 / 5).max(FLOOR.min(self.most))
         } else if peak * 4 >= self.limit * 3 {
             (self.limit + (self.limit / 10).max(1)).min(self.most)
@@ -214,7 +216,7 @@ impl ByClass {
         self.0.iter().sum()
     }
 
-    /// Whether they leave no place to this class. Classes that are refused before it count up to their share, what matters more wholly.
+    /// Whether no permit is left for this class. Classes that are refused before it count up to their share, more important ones in full.
     fn fill(self, places: usize, class: Class) -> bool {
         let share = |class: Class| (places * class.share() / 100).max(1);
         let (before, from) = Class::ALL.split_at(class as usize);
@@ -224,13 +226,13 @@ impl ByClass {
 }
 
 impl Permit {
-    /// What was let in.
+    /// The class of the admitted request.
     #[must_use]
     pub const fn class(&self) -> Class {
         self.class
     }
 
-    /// Keeps the place until the answer is written, or nobody takes it. How long it took to make is what the limit follows.
+    /// Keeps the permit until the response is written or abandoned. The limit follows the time it took to produce the response.
     #[must_use]
     pub fn hold(mut self, response: Response<Body>) -> Response<Body> {
         let now = Instant::now();
@@ -244,7 +246,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         let now = Instant::now();
-        // One that was given up took at least as long, and what takes long is what the limit follows.
+        // An abandoned request took at least this long, and the limit follows what takes long.
         if self.working && now.duration_since(self.since) > TARGET {
             self.working = false;
             self.admission.answered(self.class, self.since, now);
@@ -255,7 +257,7 @@ impl Drop for Permit {
     }
 }
 
-/// Keeps something until an answer is written, or nobody takes it.
+/// Keeps a guard until a response is written or abandoned.
 pub(crate) fn until_written<G: Send + Unpin + 'static>(response: Response<Body>, guard: G) -> Response<Body> {
     response.map(|body| if body.is_end_stream() { body } else { Body::new(Held { body, _guard: guard }) })
 }
@@ -307,7 +309,7 @@ mod tests {
         let expected = [(Class::Anonymous, 50), (Class::List, 60), (Class::Create, 75), (Class::Read, 90), (Class::Answer, 100)];
         assert_eq!(refused, expected);
         assert_eq!(admission.enter(Class::Answer).unwrap_err(), Overloaded);
-        // And let in again in the opposite order.
+        // And they are admitted again in the opposite order.
         held.truncate(89);
         assert_eq!(who_gets_in(&admission), [Class::Read, Class::Answer]);
         held.clear();
@@ -353,7 +355,7 @@ mod tests {
         assert_eq!((state.open, state.working), (ByClass::default(), ByClass::default()));
     }
 
-    /// What the limit is after windows in which so many were at work and answers took so long.
+    /// The limit after windows in which `at_once` requests were processed at a time and responses took `took`.
     fn limit_after(state: &mut State, windows: u32, at_once: usize, took: Duration) -> usize {
         let mut now = state.window.since;
         for _ in 0..windows {

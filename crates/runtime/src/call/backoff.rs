@@ -1,4 +1,4 @@
-//! How long to pause before another service is called again.
+//! Pauses before another service is called again.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use nodkey_kernel::{
     random::Random,
 };
 
-/// The first pause after a failure, about, and the longest.
+/// The approximate first pause after a failure, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// How long to pause after so many failures in a row, from 1: twice as long each time, and never all who wait at once.
+/// The pause after a number of failures in a row, from 1. It doubles each time, and is randomized so that not all callers retry together.
 #[must_use]
 pub fn backoff(random: &Random, failures: u32) -> Duration {
     let (first, longest) = PAUSES;

@@ -1,4 +1,4 @@
-//! Switch 3: how one service reaches another. A function call or HTTP/2, the same generated client on top of both.
+//! Switch 3: how one service reaches another, by function call or over HTTP/2. The same generated client works on both.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -16,21 +16,21 @@ use super::{
     pool::Pool,
 };
 
-/// A way to a service.
+/// A channel to a service.
 #[derive(Clone, Debug)]
 pub enum Channel {
-    /// In this process. Set once all services are built, so that they may call one another in circles.
+    /// In this process. Set once all services are built, so that they may depend on each other in cycles.
     InProcess(Arc<OnceLock<axum::Router>>),
     /// Over the network.
     Http2(Remote),
 }
 
-/// Several connections to a service over the network, made when first used and again when they are lost.
+/// Several connections to a service over the network, opened on first use and replaced when they are lost.
 #[derive(Clone, Debug)]
 pub struct Remote(Arc<Pool>);
 
 impl Channel {
-    /// A way over the network; behind `https` it trusts the authority of this PEM, or those of the system. Connects when first used.
+    /// Creates a channel over the network. With `https` it trusts the authority in this PEM, or the system's. Connects on first use.
     pub fn remote(name: ServiceName, url: &str, authority: Option<&[u8]>) -> anyhow::Result<Self> {
         Ok(Self::Http2(Remote(Arc::new(Pool::new(name, url, authority)?))))
     }
@@ -56,7 +56,7 @@ impl Service<Request<Body>> for Channel {
                 })
             }
             Self::Http2(Remote(pool)) => {
-                // Whose clock is first makes no difference: the other service says the same a moment later.
+                // It does not matter which clock expires first: the other service reports the same a moment later.
                 let limit = requested(request.headers());
                 let answer = Arc::clone(pool).call(request);
                 Box::pin(async move {

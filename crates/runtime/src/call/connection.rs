@@ -1,4 +1,4 @@
-//! One HTTP/2 connection to a replica of another service, and the calls that are on it.
+//! One HTTP/2 connection to a replica of another service, and the calls on it.
 
 use std::{
     net::SocketAddr,
@@ -34,16 +34,16 @@ use tokio_rustls::TlsConnector;
 use tonic::{Status, body::Body};
 use tracing::debug;
 
-/// How long connecting may take, TLS included.
+/// Connect timeout, including TLS.
 const CONNECT: Duration = Duration::from_secs(3);
-/// After how much silence the other side is asked whether it is still there.
+/// Duration of silence after which the peer is pinged.
 const PING: Duration = Duration::from_secs(5);
-/// How long it may take to say so.
+/// How long the peer may take to answer the ping.
 const PONG: Duration = Duration::from_secs(10);
-/// How long a connection is doubted: by then it is closed, or the other side said that it is there.
+/// How long a connection is suspect: by then it is closed, or the peer has answered.
 const DOUBT: Duration = PING.saturating_add(PONG);
 
-/// Where a service is, by the URL of its setting.
+/// The address of a service, from the URL in its setting.
 #[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) name: ServiceName,
@@ -54,7 +54,7 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Reads a URL; behind `https` trusts the authority of this PEM, or those of the system.
+    /// Parses a URL. With `https` it trusts the authority in this PEM, or the system's.
     pub(crate) fn new(name: ServiceName, url: &str, authority: Option<&[u8]>) -> anyhow::Result<Self> {
         let invalid = || format!("{url:?} is no URL of a service: set NODKEY_PEERS__...");
         let origin: Uri = url.parse().with_context(invalid)?;
@@ -80,37 +80,37 @@ fn connector(authority: Option<&[u8]>) -> anyhow::Result<TlsConnector> {
     let mut roots = RootCertStore::empty();
     if let Some(pem) = authority {
         for certificate in CertificateDer::pem_slice_iter(pem) {
-            roots.add(certificate.context("peers.ca_certificate is no PEM")?).context("peers.ca_certificate")?;
+            roots.add(certificate.context("peers.ca_certificate is not PEM")?).context("peers.ca_certificate")?;
         }
     } else {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     }
-    anyhow::ensure!(!roots.is_empty(), "no authority is known behind https: set NODKEY_PEERS__CA_CERTIFICATE");
+    anyhow::ensure!(!roots.is_empty(), "no certificate authority is trusted for https: set NODKEY_PEERS__CA_CERTIFICATE");
     let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-/// One connection. It is closed when nobody holds it any more: calls that are on it come to their end.
+/// One connection. It is closed once nobody holds it any more and its calls have completed.
 pub(crate) struct Connection {
     pub(crate) address: SocketAddr,
-    /// From then on it is used only while there is no other.
+    /// After this time it is used only if there is no other.
     pub(crate) renew_at: Instant,
     sender: http2::SendRequest<Body>,
     calls: AtomicUsize,
-    /// How many calls at once the other side takes.
+    /// Maximum number of concurrent calls that the peer accepts.
     most: Arc<AtomicUsize>,
     made_at: Instant,
-    /// Until how many milliseconds after that it is doubted whether the other side is there.
+    /// Until when the peer is suspected to be gone, in milliseconds since `made_at`.
     doubted: AtomicU64,
 }
 
 impl Connection {
-    /// Connects.
+    /// Connects to the address.
     pub(crate) async fn open(target: &Target, address: SocketAddr, renew_at: Instant) -> anyhow::Result<Self> {
         let connect = async {
             let tcp = TcpStream::connect(address).await?;
-            // Messages are small: none may wait for the one before to be acknowledged.
+            // Messages are small, and must not wait for the previous one to be acknowledged.
             tcp.set_nodelay(true)?;
             match &target.tls {
                 None => Self::over(tcp, target.name, address, renew_at).await,
@@ -150,13 +150,13 @@ impl Connection {
         Ok(Self { address, renew_at, sender, calls, most, made_at: Instant::now(), doubted })
     }
 
-    /// How many calls are on it; `None` when it takes no more.
+    /// Number of calls on it; `None` when it accepts no more.
     pub(crate) fn load(&self, at_most: usize) -> Option<usize> {
         let calls = self.calls.load(Ordering::Relaxed);
         (calls < at_most.min(self.most.load(Ordering::Relaxed))).then_some(calls)
     }
 
-    /// Tells whether somebody gave up waiting on it of late, and nothing was answered since. It may be silent, or only slow.
+    /// Whether a caller recently gave up waiting on it, and nothing has been received since. The peer may be gone, or only slow.
     pub(crate) fn is_doubted(&self, now: Instant) -> bool {
         self.age(now) < self.doubted.load(Ordering::Relaxed)
     }
@@ -170,21 +170,21 @@ impl Connection {
         self.doubted.store(0, Ordering::Relaxed);
     }
 
-    /// How many milliseconds old it is.
+    /// Its age in milliseconds.
     fn age(&self, now: Instant) -> u64 {
         u64::try_from(now.saturating_duration_since(self.made_at).as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Tells whether nothing can be sent on it any more.
+    /// Whether nothing can be sent on it any more.
     pub(crate) fn is_closed(&self) -> bool {
         self.sender.is_closed()
     }
 }
 
-/// A call's place on a connection, given back when dropped.
+/// A call's slot on a connection, released when dropped.
 pub(crate) struct Lease {
     on: Arc<Connection>,
-    /// Whether a request is sent and nothing of an answer is there.
+    /// Whether a request was sent and nothing of a response has arrived.
     waits: bool,
 }
 
@@ -194,7 +194,7 @@ impl Lease {
         Self { on: Arc::clone(connection), waits: false }
     }
 
-    /// Sends a request. An error gives it back when nothing of it was sent.
+    /// Sends a request. The error returns the request if nothing of it was sent.
     pub(crate) async fn send(mut self, mut request: Request<Body>) -> Result<Response<Body>, Failed> {
         *request.version_mut() = Version::HTTP_2;
         self.waits = true;
@@ -223,13 +223,13 @@ impl Drop for Lease {
     }
 }
 
-/// A call that got no answer.
+/// A call without a response.
 pub(crate) struct Failed {
     pub(crate) on: Arc<Connection>,
     pub(crate) unsent: Option<Box<Request<Body>>>,
 }
 
-/// An answer, which holds the place of its call until it is read.
+/// A response that holds the slot of its call until it is read.
 struct Leased {
     incoming: Incoming,
     _lease: Lease,
@@ -241,7 +241,7 @@ impl hyper::body::Body for Leased {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         Pin::new(&mut self.incoming).poll_frame(cx).map_err(|error| {
-            debug!(%error, "an answer broke off");
+            debug!(%error, "a response was interrupted");
             broken()
         })
     }
@@ -255,7 +255,7 @@ impl hyper::body::Body for Leased {
     }
 }
 
-/// What a caller is told when its connection breaks.
+/// The status that callers get when their connection breaks.
 pub(crate) fn broken() -> Status {
     Status::unavailable("the connection to another service broke; try again soon")
 }

@@ -1,15 +1,15 @@
-//! How much each of many holds.
+//! Amounts held by each of many keys.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
     hash::Hash,
 };
 
-/// How much each key holds. What holds nothing is forgotten.
+/// The amount that each key holds. Keys that hold nothing are removed.
 #[derive(Debug)]
 pub struct Counts<K>(HashMap<K, u64>);
 
-/// It would be more than it may be.
+/// The amount would exceed the maximum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
@@ -20,7 +20,7 @@ impl<K> Default for Counts<K> {
 }
 
 impl<K: Hash + Eq> Counts<K> {
-    /// Adds to what a key holds, unless it would be more than `most` then.
+    /// Adds to what a key holds, unless the total would exceed `most`.
     pub fn add(&mut self, key: K, amount: u64, most: u64) -> Result<(), Full> {
         match self.0.entry(key) {
             Entry::Occupied(mut held) if held.get().saturating_add(amount) <= most => *held.get_mut() += amount,
@@ -30,7 +30,7 @@ impl<K: Hash + Eq> Counts<K> {
         Ok(())
     }
 
-    /// Takes away what was added.
+    /// Subtracts what was added.
     pub fn remove(&mut self, key: &K, amount: u64) {
         if let Some(held) = self.0.get_mut(key) {
             *held = held.saturating_sub(amount);

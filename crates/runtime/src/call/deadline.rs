@@ -1,4 +1,4 @@
-//! Deadlines of gRPC calls, honoured the same way in process and over the network.
+//! Deadlines of gRPC calls, honored the same way in process and over the network.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use axum::{extract::Request, middleware::Next, response::Response};
 use http::HeaderMap;
 use tonic::Status;
 
-/// Answers `DEADLINE_EXCEEDED` once the time of the `grpc-timeout` header is up.
+/// Answers `DEADLINE_EXCEEDED` once the time in the `grpc-timeout` header has passed.
 pub(crate) async fn middleware(request: Request, next: Next) -> Response {
     match requested(request.headers()) {
         None => next.run(request).await,
@@ -17,10 +17,10 @@ pub(crate) async fn middleware(request: Request, next: Next) -> Response {
     }
 }
 
-/// The answer when the time is up, whoever notices.
+/// The response when the deadline has passed, whichever side notices.
 #[must_use]
 pub fn deadline_exceeded() -> Status {
-    Status::deadline_exceeded("the deadline of the call is over")
+    Status::deadline_exceeded("the deadline of the call has passed")
 }
 
 /// Reads `grpc-timeout`: at most eight digits and a unit.

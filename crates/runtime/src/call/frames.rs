@@ -1,20 +1,20 @@
-//! Where the messages begin in a gRPC body, however it is cut.
+//! Finds where messages begin in a gRPC body, however it is split.
 
-/// What comes before a message: whether it is compressed, and how long it is.
+/// Length of the prefix of a message: a flag for compression, and the message's length.
 pub const PREFIX: usize = 5;
 
-/// Where in a sequence of messages a body is.
+/// The current position in a sequence of messages.
 #[derive(Debug, Default)]
 pub struct Frames {
     prefix: [u8; PREFIX],
-    /// How much of the prefix is read.
+    /// How many bytes of the prefix are read.
     read: usize,
-    /// What is left of the message.
+    /// How many bytes of the message are left.
     left: usize,
 }
 
 impl Frames {
-    /// Goes on by some bytes, and tells the length of each message that begins in them.
+    /// Advances over some bytes, and reports the length of each message that begins in them.
     pub fn take(&mut self, mut data: &[u8], mut begins: impl FnMut(usize)) {
         while !data.is_empty() {
             if self.left > 0 {

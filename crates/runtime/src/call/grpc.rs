@@ -16,7 +16,7 @@ where
     S::Response: IntoResponse,
     S::Future: Send + 'static,
 {
-    // Repeated requests are distinguished by the bytes that were received.
+    // Repeated requests are compared by the bytes that were received.
     let router = reflect::repeatable(S::NAME)
         .fold(router, |router, path| router.route(&path, any_service(service.clone()).layer(middleware::from_fn(received::middleware))));
     router.route_service(&format!("/{}/{{*rest}}", S::NAME), service)

@@ -1,4 +1,4 @@
-//! How a call travels from one service to another, what it carries along, and who is let in when there is too much.
+//! How a call travels from one service to another, what it carries along, and which calls are admitted under overload.
 
 pub mod admission;
 pub mod backoff;

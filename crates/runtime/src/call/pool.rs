@@ -1,6 +1,6 @@
-//! Several connections to each service: spread over its replicas, renewed by age, replaced when they break.
+//! Several connections to each service: spread over its replicas, renewed by age, and replaced when they break.
 //!
-//! Nothing runs where nothing is called: whoever calls notices what is due, and a task of its own does it.
+//! Nothing runs while nothing is called: a caller notices what is due, and a separate task does it.
 
 use std::{
     collections::HashMap,
@@ -28,23 +28,23 @@ use super::{
     status,
 };
 
-/// The largest request that is kept to be repeated, as large as services take.
+/// The largest request that is buffered for a retry, as large as services accept.
 const REPEATABLE: usize = 4 << 20;
-/// How often a call is sent at most. Nothing of it may have left before, unless it may be repeated.
+/// Maximum number of times that a call is sent. It is sent again only if nothing of it had left, or if it may be repeated.
 const ATTEMPTS: usize = 3;
 
-/// How many connections, and for how long.
+/// Limits on the number and age of connections.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
-    /// Connections to a service that are kept, whatever is called; at least one to each of its addresses.
+    /// Minimum number of connections to a service, regardless of load; at least one to each of its addresses.
     pub(crate) kept: usize,
-    /// Connections at most: calls beyond what these take are refused.
+    /// Maximum number of connections. Calls beyond their capacity are refused.
     pub(crate) most: usize,
-    /// Calls on one connection at most; fewer where the other side takes fewer.
+    /// Maximum number of calls on one connection; fewer if the peer accepts fewer.
     pub(crate) calls: usize,
-    /// How old a connection grows, a fifth more or less.
+    /// Maximum age of a connection, varied by up to a fifth.
     pub(crate) age: Duration,
-    /// How long the addresses of a name are taken as they were.
+    /// How long resolved addresses of a name are used.
     pub(crate) resolve: Duration,
 }
 
@@ -53,18 +53,18 @@ impl Settings {
         Self { kept: 2, most: 256, calls: 100, age: Duration::from_mins(10), resolve: Duration::from_secs(10) };
 }
 
-/// How often that which is due is done, however often it fails.
+/// Minimum interval between upkeep runs, however often they fail.
 const UPKEEP: Duration = Duration::from_secs(1);
-/// How long addresses are looked up.
+/// Timeout for resolving addresses.
 const RESOLVING: Duration = Duration::from_secs(3);
-/// How many addresses of a name are used.
+/// Maximum number of addresses used per name.
 const MAX_ADDRESSES: usize = 32;
 
-/// How long an address to which no connection came about is the last that callers wait for.
+/// How long an address that could not be connected to is tried only after all others.
 const AVOIDED: Duration = Duration::from_secs(30);
 
 type Resolve = Box<dyn Fn() -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
-/// Connects to an address, to be renewed then.
+/// Connects to an address; the connection is to be renewed at the given time.
 type Connect = Box<dyn Fn(SocketAddr, Instant) -> BoxFuture<'static, anyhow::Result<Connection>> + Send + Sync>;
 
 /// The connections to one service.
@@ -75,19 +75,19 @@ pub(crate) struct Pool {
     connect: Connect,
     random: Random,
     state: Mutex<State>,
-    /// Held by callers who open connections, and while addresses are looked up: everybody else who needs one waits for what comes of it.
+    /// Held by callers that open connections, and while addresses are resolved: other callers that need a connection wait for the outcome.
     opening: tokio::sync::Mutex<Opening>,
-    /// Held by the one task that opens what is missing: no caller waits for it.
+    /// Held by the one task that opens missing connections: no caller waits for it.
     upkeep: tokio::sync::Mutex<()>,
 }
 
 struct State {
     connections: Vec<Arc<Connection>>,
-    /// Where to begin to look for one, so that all have their turn.
+    /// Where to begin searching for a connection, so that all are used in turn.
     turn: usize,
-    /// When to look next whether something is due.
+    /// When to check next whether upkeep is due.
     upkeep_at: Instant,
-    /// When it was last tried to connect to an address, until that comes about.
+    /// Time of the last failed or pending attempt to connect to an address.
     tried: HashMap<SocketAddr, Instant>,
 }
 
@@ -105,7 +105,7 @@ impl fmt::Debug for Pool {
 }
 
 impl Pool {
-    /// Connects when first used.
+    /// Creates a pool. Connects on first use.
     pub(crate) fn new(name: ServiceName, url: &str, authority: Option<&[u8]>) -> anyhow::Result<Self> {
         let target = Target::new(name, url, authority)?;
         let (host, port) = (target.host.clone(), target.port);
@@ -123,7 +123,7 @@ impl Pool {
         Self { target, settings, resolve, connect, random, state, opening, upkeep }
     }
 
-    /// Sends a request. One of which nothing was sent is sent on another connection, and once more one that may be repeated.
+    /// Sends a request. If nothing of it was sent, it is sent on another connection. A request that may be repeated is sent once more.
     pub(crate) async fn call(self: Arc<Self>, request: Request<Body>) -> Result<Response<Body>, Status> {
         let (mut parts, body) = request.into_parts();
         parts.uri = self.target.uri(&parts.uri).map_err(|_| Status::internal("no path of a method"))?;
@@ -149,14 +149,14 @@ impl Pool {
         lease.send(request).await.map_err(|_| broken())
     }
 
-    /// Takes a place on a connection other than `avoid`.
+    /// Takes a slot on a connection other than `avoid`.
     async fn lease(self: &Arc<Self>, avoid: Option<&Arc<Connection>>) -> Result<Lease, Status> {
         if let Some(lease) = self.pick(avoid) {
             return Ok(lease);
         }
         let asked_at = Instant::now();
         let mut opening = self.opening.lock().await;
-        // Whoever was first may have opened one, or learnt that there is none to be had.
+        // An earlier caller may have opened one, or found that none can be opened.
         if let Some(lease) = self.pick(avoid) {
             return Ok(lease);
         }
@@ -176,8 +176,8 @@ impl Pool {
         Ok(Lease::of(&connection))
     }
 
-    /// Takes a place on the connection with the fewest calls. Those on which somebody gave up waiting come after the others, and those that are
-    /// due to be renewed are the last resort: none of them is a reason to open another.
+    /// Takes a slot on the connection with the fewest calls. Connections on which a caller gave up waiting come after the others, and those
+    /// that are due for renewal are the last resort. Neither is a reason to open another.
     fn pick(self: &Arc<Self>, avoid: Option<&Arc<Connection>>) -> Option<Lease> {
         let now = Instant::now();
         let mut state = self.state();
@@ -200,14 +200,15 @@ impl Pool {
         free.min_by_key(|(rank, _)| *rank).map(|(_, connection)| Lease::of(connection))
     }
 
-    /// Looks the addresses up again, opens what is missing, and leaves what is old or no longer there to the calls that are on it.
+    /// Resolves the addresses again, opens missing connections, and stops using connections that are old or to addresses that are gone;
+    /// calls on these complete.
     async fn keep_up(self: Arc<Self>) {
         let Ok(_alone) = self.upkeep.try_lock() else { return };
         let (resolved, addresses) = {
             let Ok(mut opening) = self.opening.try_lock() else { return };
             (self.resolve(&mut opening).await.is_ok(), opening.addresses.clone())
         };
-        // At once: an address that does not answer holds up no other, nor a caller who needs a connection.
+        // Concurrently: an address that does not answer holds up no other address, and no caller that needs a connection.
         let missing = self.missing(&addresses);
         let opened = join_all(missing.into_iter().map(|address| self.connect(address))).await;
         let complete = resolved && opened.iter().all(Result::is_ok);
@@ -222,7 +223,7 @@ impl Pool {
         state.upkeep_at = if complete { next.unwrap_or(now).max(now + UPKEEP.min(self.settings.age)) } else { now + UPKEEP };
     }
 
-    /// The addresses to which connections are to be opened, each as often as it has fewer than it should.
+    /// The addresses to connect to, each as often as it lacks connections.
     fn missing(&self, addresses: &[SocketAddr]) -> Vec<SocketAddr> {
         let (now, of_each) = (Instant::now(), self.settings.kept.div_ceil(addresses.len().max(1)));
         let state = self.state();
@@ -230,7 +231,7 @@ impl Pool {
         addresses.iter().flat_map(|address| std::iter::repeat_n(*address, of_each.saturating_sub(there(*address)))).collect()
     }
 
-    /// Opens one connection, to the address that has the fewest of those that can be reached.
+    /// Opens one connection, to the reachable address with the fewest connections.
     async fn open(&self, opening: &mut Opening) -> anyhow::Result<Arc<Connection>> {
         self.resolve(opening).await?;
         let mut last = None;
@@ -243,7 +244,7 @@ impl Pool {
         Err(last.unwrap_or_else(|| anyhow::anyhow!("{} has no address", self.target.host)))
     }
 
-    /// The addresses, first those that nothing speaks against, and of these the one with the fewest connections.
+    /// The addresses, most promising first: those without recent failures, and among them the one with the fewest connections.
     fn by_promise(&self, addresses: &[SocketAddr]) -> Vec<SocketAddr> {
         let (now, state) = (Instant::now(), self.state());
         let promise = |address: &SocketAddr| {
@@ -264,7 +265,7 @@ impl Pool {
             Ok(mut addresses) if !addresses.is_empty() => {
                 addresses.sort();
                 addresses.dedup();
-                // Not all callers the same, where there are more than are used.
+                // Callers start at different addresses, where there are more than are used.
                 let first = usize::try_from(self.random.below(u32::try_from(addresses.len())?))?;
                 addresses.rotate_left(first);
                 addresses.truncate(MAX_ADDRESSES);
@@ -272,7 +273,7 @@ impl Pool {
                 opening.resolved_at = Some(Instant::now());
                 Ok(())
             }
-            // What was known may still be true, and is not asked about again by each caller.
+            // The known addresses may still be valid, and callers do not each retry the lookup.
             _ if !opening.addresses.is_empty() => {
                 opening.resolved_at = Some(Instant::now());
                 Ok(())
@@ -283,10 +284,10 @@ impl Pool {
     }
 
     async fn connect(&self, address: SocketAddr) -> anyhow::Result<Arc<Connection>> {
-        // From four to six fifths: connections that were made together are not renewed together.
+        // From four to six fifths: connections opened together are not renewed together.
         let age = self.settings.age.mul_f64(0.8 + f64::from(self.random.below(400)) / 1000.0);
         let begun = Instant::now();
-        // Before: whoever waits for it may give up.
+        // Before connecting: the waiting caller may give up.
         self.state().tried.insert(address, begun);
         let opened = (self.connect)(address, begun + age).await;
         let outcome = if opened.is_ok() { "ok" } else { "failed" };
@@ -310,7 +311,7 @@ fn over_tcp(target: Target) -> Connect {
     })
 }
 
-/// Why a request could not be kept.
+/// The error for a request that could not be buffered.
 fn unread(error: BoxError) -> Status {
     if error.is::<LengthLimitError>() {
         return status::new(Kind::TooLarge, "MESSAGE_TOO_LARGE", "the request is larger than 4 MiB", &[]);

@@ -1,4 +1,4 @@
-//! The content of a request as it was received, not as this release understands it.
+//! The content of a request as it was received, including what this release does not understand.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,10 +9,10 @@ use nodkey_kernel::jose::sha256;
 use prost::Message;
 use sha2::{Digest as _, Sha256};
 
-/// Before the message in a gRPC body: whether it is compressed, and its length.
+/// Length of the prefix of a message in a gRPC body: a compression flag and the length.
 const PREFIX: usize = 5;
 
-/// Takes the digest of a message while it is read.
+/// Computes the digest of a message while it is read.
 #[derive(Clone, Debug, Default)]
 struct Received(Arc<Mutex<(usize, Sha256)>>);
 
@@ -30,7 +30,7 @@ impl Received {
     }
 }
 
-/// Has [`digest`] know what is received.
+/// Makes the received bytes available to [`digest`].
 pub(crate) async fn middleware(request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let received = Received::default();
@@ -39,7 +39,7 @@ pub(crate) async fn middleware(request: Request, next: Next) -> Response {
     next.run(Request::from_parts(parts, body)).await
 }
 
-/// The SHA-256 of the one message of a request; of what is known of it when it came by another way than a listener or a channel.
+/// The SHA-256 of the single message of a request. If it did not arrive by a listener or a channel, only its known fields are hashed.
 pub(crate) fn digest<M: Message>(request: &tonic::Request<M>) -> [u8; 32] {
     match request.extensions().get::<Received>() {
         Some(received) => received.digest(),

@@ -1,4 +1,4 @@
-//! What is refused because it is too much: the first of a kind is logged at once, those after it are counted.
+//! Requests refused for overload: the first of a kind is logged immediately, later ones are counted.
 
 use std::{
     collections::BTreeMap,
@@ -8,10 +8,10 @@ use std::{
 use metrics::counter;
 use tracing::warn;
 
-/// How many of each kind were refused since the last report.
+/// Number of refusals of each kind since the last report.
 static REFUSED: Mutex<BTreeMap<&'static str, u64>> = Mutex::new(BTreeMap::new());
 
-/// Counts a refusal. Kinds are few and ours: they are labels of a metric.
+/// Counts a refusal. Kinds are few and defined by us: they are metric labels.
 pub fn refused(kind: &'static str) {
     counter!("nodkey_refused_total", "kind" => kind).increment(1);
     let mut kinds = lock();
@@ -19,11 +19,11 @@ pub fn refused(kind: &'static str) {
     *count += 1;
     if *count == 1 {
         drop(kinds);
-        warn!(kind, "refused; more of the kind are counted and told every minute");
+        warn!(kind, "refused; further ones of this kind are counted and reported every minute");
     }
 }
 
-/// Logs how many more were refused since it was called last.
+/// Logs how many further requests were refused since the last call.
 pub(crate) fn report() {
     for (kind, count) in std::mem::take(&mut *lock()) {
         if count > 1 {

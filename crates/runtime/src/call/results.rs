@@ -1,4 +1,4 @@
-//! Many watched on one stream: `WatchResults`, for whoever serves it.
+//! Watching many trusonafications on one stream: `WatchResults`, for the services that offer it.
 
 use std::{collections::HashSet, pin::Pin, sync::Arc, time::Duration};
 
@@ -15,15 +15,15 @@ use super::{
     status::{self, is_passing},
 };
 
-/// How many are watched at once on one stream.
+/// Maximum number of trusonafications watched at a time on one stream.
 const MOST: usize = 1_000;
-/// How long a stream lasts, about, lest all that began together return together. Its token was checked when it began.
+/// Approximate lifetime of a stream, randomized so that streams begun together do not return together. Its token was checked when it began.
 const LIFETIME: Duration = Duration::from_mins(10);
 /// The longest id of a trusonafication, in bytes: any form of a UUID (RFC 9562).
 const LONGEST_ID: usize = 45;
 
 struct Watching<R, F> {
-    /// `None` once the caller has sent its last.
+    /// `None` once the caller has sent its last request.
     requests: Option<R>,
     looks: Arc<Looks<F>>,
     watched: HashSet<String>,
@@ -31,16 +31,17 @@ struct Watching<R, F> {
     over: Pin<Box<Sleep>>,
 }
 
-/// How the end of one is found.
+/// How to find out that a trusonafication has ended.
 struct Looks<F> {
     ended: F,
     random: Random,
     stopping: CancellationToken,
 }
 
-/// Answers each id that is sent once, as `ended` finds it when it is over, and without one where `ended` says `NOT_FOUND`. Where it says that
-/// somebody is away it is asked again, after a growing pause, until this process stops. What it refuses the caller ends the stream, as does one
-/// id too many, or its [`LIFETIME`]; any other failure is told of that one id.
+/// Answers each id that is sent once: with the result of `ended` when the trusonafication is over, and without a result where `ended`
+/// returns `NOT_FOUND`. When `ended` fails because a service is unavailable, it is called again after a growing pause, until this process
+/// stops. A refusal of the caller ends the stream, and so does one id too many, or its [`LIFETIME`]. Any other failure is reported for that
+/// id alone.
 pub fn watch<R, F, Fut>(
     requests: R,
     ended: F,
@@ -96,12 +97,12 @@ where
                     Ok(None) => self.requests = None,
                     Err(status) => return Some(Err(status)),
                 },
-                () = &mut self.over => return Some(Err(Status::unavailable("this stream is old; call again"))),
+                () = &mut self.over => return Some(Err(Status::unavailable("the stream reached its maximum lifetime; call again"))),
             }
         }
     }
 
-    /// Watches one more. `Some` is what there is to say at once.
+    /// Watches one more id. Returns `Some` if there is an immediate response.
     fn add(&mut self, id: String) -> Option<Result<WatchResultsResponse, Status>> {
         if id.len() > LONGEST_ID {
             return Some(answer(id, Err(Status::not_found("there is no such trusonafication"))));
@@ -125,7 +126,7 @@ where
     F: Fn(String) -> Fut,
     Fut: Future<Output = Result<Trusonafication, Status>>,
 {
-    /// Returns one once it is over, however often who knows it is away meanwhile.
+    /// Returns a trusonafication once it is over, retrying while the service that knows it is unavailable.
     async fn end(&self, id: String) -> Result<Trusonafication, Status> {
         let mut failures = 0;
         loop {
@@ -141,7 +142,7 @@ where
     }
 }
 
-/// What became of one; `Err` where it is the same for all.
+/// The response for one id; `Err` for an error that ends the whole stream.
 fn answer(id: String, end: Result<Trusonafication, Status>) -> Result<WatchResultsResponse, Status> {
     let (trusonafication, error) = match end {
         Ok(found) => (Some(found), None),

@@ -1,4 +1,4 @@
-//! Errors as gRPC statuses, once, and back.
+//! Errors as gRPC statuses and back, in one place.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 use tracing::{debug, error, warn};
 
-/// Turns an error into a status. What is our own fault is logged here with its causes, and only its reason is told.
+/// Converts an error to a status. An internal error is logged here with its causes, and callers get only its reason.
 #[must_use]
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 pub fn status<E: Classify>(error: E) -> Status {
@@ -21,7 +21,7 @@ pub fn status<E: Classify>(error: E) -> Status {
         }
         Kind::Unavailable => {
             error!(reason = error.reason(), cause = chain(&error), "dependency unavailable");
-            "a service we depend on is away; try again soon".to_owned()
+            "a required service is unavailable; try again soon".to_owned()
         }
         _ => {
             debug!(reason = error.reason(), cause = chain(&error), "request refused");
@@ -32,26 +32,27 @@ pub fn status<E: Classify>(error: E) -> Status {
     refusal(kind, reason, message, &error.field_violations(), error.retry_after())
 }
 
-/// Makes a status.
+/// Builds a status.
 #[must_use]
 pub fn new(kind: Kind, reason: &str, message: impl Into<String>, fields: &[FieldViolation]) -> Status {
     refusal(kind, (reason, None), message, fields, None)
 }
 
-/// Makes a status of what a limit refuses, or what is not there now, with the time after which the same may work.
+/// Builds the status of a request refused by a limit or an outage, with the delay after which the same request may succeed.
 #[must_use]
 pub fn later(kind: Kind, reason: &str, message: impl Into<String>, retry_after: Duration) -> Status {
     refusal(kind, (reason, None), message, &[], Some(retry_after))
 }
 
-/// What is told of a service that did not answer. Libraries say it by addresses and numbers of the operating system: these are for the log.
+/// The message for a service that did not answer. Libraries mention addresses and operating system error numbers, which belong in the log
+/// only.
 pub fn away(status: &Status) -> String {
     warn!(code = ?status.code(), cause = status.message(), "a service did not answer");
     "a service could not be reached or took too long; try again soon".to_owned()
 }
 
-/// Whether the same call may succeed a little later: who was called is away, or the connection broke. A service of ours that fails
-/// says why.
+/// Whether the same call may succeed a little later: the service is unreachable, or the connection broke. A service of ours that fails says
+/// why.
 #[must_use]
 pub fn is_passing(status: &Status) -> bool {
     match status.code() {
@@ -61,7 +62,7 @@ pub fn is_passing(status: &Status) -> bool {
     }
 }
 
-/// What another service says, taken apart again.
+/// An error from another service, parsed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct PeerError {
@@ -74,7 +75,7 @@ pub struct PeerError {
 }
 
 impl PeerError {
-    /// The reason the other service gave.
+    /// The reason that the other service gave.
     #[must_use]
     pub const fn reason_text(&self) -> &'static str {
         self.reason
@@ -130,7 +131,7 @@ impl Classify for PeerError {
     }
 }
 
-/// Reasons and causes are a small closed set of ours, so keeping each once is bounded; a stranger's is cut off at 256 of them.
+/// Reasons and causes are a small closed set of ours, so keeping each once is bounded. Unknown ones from elsewhere are limited to 256.
 fn intern(name: &str) -> &'static str {
     use std::sync::{Mutex, PoisonError};
     static KNOWN: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());

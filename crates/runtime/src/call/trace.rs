@@ -1,4 +1,4 @@
-//! Which request a piece of work belongs to (W3C Trace Context).
+//! Trace of the request that a piece of work belongs to (W3C Trace Context).
 
 use axum::{
     extract::{MatchedPath, Request},
@@ -28,7 +28,7 @@ pub async fn middleware(request: Request, next: Next) -> Response {
     scope.run(next.run(request)).await
 }
 
-/// The trace of a request, for what answers it.
+/// The trace of a request, for the code that answers it.
 #[derive(Debug)]
 pub struct Scope {
     context: TraceContext,
@@ -36,7 +36,7 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// Goes on with the trace the request names, or begins one.
+    /// Continues the request's trace, or starts one.
     #[must_use]
     pub fn of(request: &Request) -> Self {
         let random = Random::system();
@@ -47,19 +47,19 @@ impl Scope {
         Self { context, span }
     }
 
-    /// Where in the trace this request is.
+    /// The trace context of this request.
     #[must_use]
     pub const fn context(&self) -> &TraceContext {
         &self.context
     }
 
-    /// Runs what answers the request.
+    /// Runs the future that answers the request within the trace.
     pub fn run<T>(self, answer: impl Future<Output = T>) -> impl Future<Output = T> {
         CURRENT.scope(self.context, answer.instrument(self.span))
     }
 }
 
-/// A method as it may be a label and in a log: one of the nine of HTTP, or `other`; a client can invent any.
+/// A method for use in labels and logs: one of the nine of HTTP, or `other`, because a client can invent any.
 #[must_use]
 pub const fn method(method: &Method) -> &'static str {
     match *method {
@@ -80,7 +80,7 @@ fn path(request: &Request) -> &str {
     request.extensions().get::<MatchedPath>().map_or("", |route| logged(route.as_str(), request.uri().path()))
 }
 
-/// What of a path may be logged: the route, not what its parameters hold, which may be a user; of gRPC, service and method.
+/// The part of a path that may be logged: the route without its parameters, which may name a user; for gRPC, service and method.
 fn logged<'a>(route: &'a str, path: &'a str) -> &'a str {
     let grpc = route.starts_with("/nodkey.") || route.starts_with("/grpc.");
     if grpc { path } else { route }
@@ -93,10 +93,10 @@ pub fn inject(headers: &mut http::HeaderMap) {
     }
 }
 
-/// Runs a use case in a task of its own, so that a client that hangs up cannot cut it in half. The trace comes along.
+/// Runs a use case in its own task, so that a client that disconnects cannot interrupt it. The trace is kept.
 ///
 /// # Panics
-/// When the use case does.
+/// If the use case panics.
 pub async fn uninterrupted<F>(work: F) -> F::Output
 where
     F: Future<Output: Send + 'static> + Send + 'static,
@@ -112,7 +112,7 @@ where
     }
 }
 
-/// The trace a request belongs to: 32 hex digits.
+/// The id of a request's trace: 32 hex digits.
 #[must_use]
 pub fn id(context: &TraceContext) -> String {
     context.to_string().split('-').nth(1).unwrap_or_default().to_owned()

@@ -1,4 +1,4 @@
-//! Whom a service can call others for.
+//! The actors that a service can call others for.
 
 use std::sync::Arc;
 
@@ -11,15 +11,15 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::token;
 
-/// Whose calls a channel makes. Somebody else's are signed with that somebody's secret and have their rights: a service that was broken
-/// into has the rights of those it serves, and none of its own.
+/// The caller on a channel. Calls for another actor are signed with that actor's secret and have that actor's permissions: a compromised
+/// service has the permissions of the actors that it serves, and none of its own.
 #[derive(Clone, Debug)]
 pub enum Actor {
-    /// The service itself, for a relying party or for nobody.
+    /// The service itself, on behalf of a relying party or of none.
     Service(Option<RelyingPartyId>),
     /// The backend that holds this credential.
     Backend(Arc<ResolvedCredential>),
-    /// The operator of this session, for a tenant or for nobody.
+    /// The operator of this session, on behalf of a tenant or of none.
     Operator(OperatorSession, Option<RelyingPartyId>),
 }
 
@@ -29,40 +29,40 @@ impl From<RelyingPartyId> for Actor {
     }
 }
 
-/// What an operator's browser holds.
+/// The session in an operator's browser.
 #[derive(Clone, Debug)]
 pub struct OperatorSession {
-    /// Names it.
+    /// Identifier of the session.
     pub id: OperatorSessionId,
-    /// Signs.
+    /// Secret that signs its tokens.
     pub secret: SecretString,
 }
 
 impl OperatorSession {
-    /// A token by this session.
+    /// A token signed with this session's secret.
     #[must_use]
     pub fn token(&self, audience: &str, now: Timestamp) -> String {
         token::sign(&format!("{}{}", token::OPERATOR_SESSION, self.id), self.secret.expose_secret(), audience, now)
     }
 }
 
-/// What verifying a signature needs.
+/// What is needed to verify a signature.
 #[derive(Debug)]
 pub struct ResolvedCredential {
-    /// Names it.
+    /// Identifier of the credential.
     pub id: CredentialId,
-    /// Whose it is.
+    /// The relying party that owns it.
     pub relying_party: RelyingPartyId,
     /// For backends or for apps.
     pub kind: CredentialKind,
-    /// What signs.
+    /// Secret that signs.
     pub secret: SecretString,
-    /// No longer to be taken.
+    /// Whether it is no longer accepted.
     pub disabled: bool,
     /// SHA-256 of its token.
     pub token_sha256: Vec<u8>,
-    /// What its relying party tolerates in signatures.
+    /// What the relying party tolerates in signatures.
     pub signatures: SignatureSettings,
-    /// How much its relying party may hold.
+    /// The limits of the relying party.
     pub limits: RelyingPartyLimits,
 }

@@ -1,5 +1,5 @@
-//! Who is let in at gRPC when there is too much: backends, operators and whoever has no credential, by what they call. Services are not refused
-//! here: what they call for was let in where it came from, and to refuse it half way would waste what was done.
+//! Admission control for gRPC: backends, operators and anonymous callers are admitted by what they call. Services are not refused here,
+//! because their calls were admitted where they originated, and a refusal half way would waste the work already done.
 
 use std::time::Duration;
 
@@ -19,21 +19,21 @@ use crate::call::{
     deadline::deadline_exceeded,
 };
 
-/// The largest message of whoever has no credential.
+/// Maximum size of a message from an anonymous caller.
 const ANONYMOUS_MESSAGE: usize = 64 << 10;
-/// How long a call may take that holds a place: of whoever has no credential, and of others.
+/// Maximum duration of a call that holds a permit: for anonymous callers, and for others.
 const OF_NOBODY: Duration = Duration::from_secs(10);
 const OF_CALLERS: Duration = Duration::from_mins(1);
-/// May wait for something to happen.
+/// Methods that may wait for something to happen.
 const WAITS: [&str; 2] =
     ["/nodkey.registry.v1.ConfirmationService/GetConfirmation", "/nodkey.trusonafication.v1.TrusonaficationService/GetTrusonafication"];
 
-/// Lets a call in; behind authentication.
+/// Admits a call; runs after authentication.
 pub(crate) async fn middleware(State(admission): State<Admission>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let caller = request.extensions().get::<Caller>();
     let Some(class) = class(caller, path) else { return next.run(request).await };
-    // What may last takes no place, and is let in while there is one.
+    // Calls that may last take no permit; they are admitted while one is free.
     if waits(path) {
         return match admission.check(class) {
             Ok(()) => next.run(request).await,
@@ -48,7 +48,7 @@ pub(crate) async fn middleware(State(admission): State<Admission>, request: Requ
         Ok(permit) => permit,
         Err(overloaded) => return Status::from(overloaded).into_http(),
     };
-    // Also who says no deadline, and who does not go on with the message, gives the place back.
+    // A caller that sets no deadline, or does not finish its message, also releases its permit.
     let limit = if class == Class::Anonymous { OF_NOBODY } else { OF_CALLERS };
     match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => permit.hold(response),
@@ -56,18 +56,18 @@ pub(crate) async fn middleware(State(admission): State<Admission>, request: Requ
     }
 }
 
-/// What a call is; none for what is not refused here.
+/// The class of a call; `None` for calls that are not refused here.
 fn class(caller: Option<&Caller>, path: &str) -> Option<Class> {
     match caller {
         Some(Caller::Service { .. }) => return None,
         Some(_) => {}
-        // Health and reflection have a limit of their own.
+        // Health checks and reflection have their own limit.
         None => return (!path.starts_with("/grpc.")).then_some(Class::Anonymous),
     }
     Some(class_of(path))
 }
 
-/// What a call by a backend or an operator is, by its method.
+/// The class of a backend's or operator's call, by its method.
 #[must_use]
 pub fn class_of(path: &str) -> Class {
     let method = path.rsplit('/').next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What operators do is written down before it is done, what they read of people before it is read, and what is refused to them.
+//! Audit records: written before an operator acts, before an operator reads personal data, and when an operator is refused.
 
 use std::{
     collections::HashSet,
@@ -39,17 +39,17 @@ use crate::call::{
     trace,
 };
 
-/// The largest message that is read; tonic's own limit.
+/// Maximum size of a message; the same as tonic's limit.
 const MAX_MESSAGE: usize = 4 << 20;
 
-/// What came of what was done.
+/// Outcome of a successful action.
 const OK: &str = "OK";
-/// The outcome of what was read.
+/// Outcome of a read.
 const READ: &str = "READ";
-/// How many different reads of a minute are remembered. Beyond it they are written again.
+/// Maximum number of different reads remembered per minute. Beyond it, repeated reads are recorded again.
 const MAX_READS: usize = 4096;
 
-/// Writes the audit log, which the registry keeps.
+/// Writes to the audit log, which the registry stores.
 #[derive(Clone, Debug)]
 pub(crate) struct Audit {
     registry: Peer,
@@ -57,7 +57,7 @@ pub(crate) struct Audit {
     reads: Arc<Mutex<Reads>>,
 }
 
-/// What was read in the current minute: pages that look again and again read it once.
+/// The reads of the current minute: pages that poll are recorded once.
 #[derive(Debug, Default)]
 struct Reads {
     minute: i64,
@@ -65,7 +65,7 @@ struct Reads {
 }
 
 impl Reads {
-    /// Whether it is the first of its kind in this minute.
+    /// Whether the read is the first of its kind in this minute.
     fn is_new(&self, now: Timestamp, read: &[u8; 32]) -> bool {
         self.minute != now.as_seconds().div_euclid(60) || !self.seen.contains(read)
     }
@@ -84,7 +84,7 @@ impl Audit {
         Self { registry, clock, reads: Arc::default() }
     }
 
-    /// Writes down that an operator was refused. The refusal stands, whether or not that succeeds.
+    /// Records that an operator was refused. The refusal stands, whether or not recording succeeds.
     pub(crate) async fn refuse(&self, caller: &Caller, request: Request, refused: Status) -> Response {
         counter!("nodkey_operator_actions_total", "outcome" => "refused").increment(1);
         let outcome = PeerError::from(refused.clone()).reason().to_owned();
@@ -99,7 +99,7 @@ impl Audit {
         refused.into_http()
     }
 
-    /// Runs a read of what is about people, once it is written down: the same read of an operator's once a minute.
+    /// Runs a read of personal data once it is recorded. The same read by the same operator is recorded once a minute.
     pub(crate) async fn read(&self, caller: &Caller, request: Request, next: Next) -> Response {
         let Described { entry, request, .. } = match describe(caller, request, None).await {
             Ok(described) => described,
@@ -125,15 +125,15 @@ impl Audit {
         Ok(log.create_audit_entry(request).await?.into_inner())
     }
 
-    /// Writes down what an operator is about to do. What they have to confirm, the registry refuses unless they have: it knows who they are,
-    /// and by which phone. Returns the entry's id.
+    /// Records what an operator is about to do. If it needs confirmation, the registry refuses it unless it was confirmed: the registry
+    /// knows the operators and their phones. Returns the entry's id.
     async fn intend(&self, request: CreateAuditEntryRequest, tally: &Tally) -> Result<String, Status> {
         let needed = request.entry.as_ref().is_some_and(needs_confirmation);
         let noted = self.create(request).await.map_err(|failed| status::status(PeerError::from(failed)))?;
         if !needed {
             return Ok(noted.id);
         }
-        // A registry of the release before knows of none.
+        // A registry of the previous release knows no confirmations.
         if !noted.confirmed {
             let text = "the registry cannot tell yet whether this was confirmed on the phone; call again when it is upgraded";
             return Err(status::new(Kind::Unavailable, "UNAVAILABLE", text, &[]));
@@ -144,8 +144,8 @@ impl Audit {
         Ok(noted.id)
     }
 
-    /// Runs an action of an operator's between its two notes. Without the first one nothing is done; the second one may be lost with
-    /// the process, and says so by being missing.
+    /// Runs an operator's action between its two records. Without the first, nothing is done. The second may be lost with the process, and
+    /// its absence shows that.
     pub(crate) async fn run(&self, caller: &Caller, request: Request, next: Next) -> Response {
         let tally = Tally::default();
         let Described { entry, request, digest } = match describe(caller, request, Some(&tally)).await {
@@ -160,7 +160,7 @@ impl Audit {
             Err(refused) => return refused.into_http(),
         };
         let mut log = AuditServiceClient::new(self.registry.unscoped());
-        // Who hangs up cuts nothing in half.
+        // A client that disconnects must not interrupt it.
         trace::uninterrupted(async move {
             let response = next.run(request).await;
             let outcome = outcome(&response);
@@ -174,33 +174,33 @@ impl Audit {
     }
 }
 
-/// What tells a read from others.
+/// What distinguishes one read from another.
 fn digest(entry: &AuditEntry) -> [u8; 32] {
     let AuditEntry { operator_id, relying_party_id, method, request, .. } = entry;
     sha256([operator_id.as_str(), relying_party_id, method, request].join("\0").as_bytes())
 }
 
-/// Whether an operator confirms on their phone what they are about to do. Whoever holds the operator key has none.
+/// Whether an operator must confirm on their phone what they are about to do. A holder of the operator key has no phone.
 fn needs_confirmation(entry: &AuditEntry) -> bool {
     !entry.operator_id.is_empty() && is_reconfirmed(&format!("/{}", entry.method))
 }
 
-/// What is about to be done.
+/// The call that is about to be made.
 struct Described {
-    /// By whom.
+    /// The entry that describes it.
     entry: AuditEntry,
-    /// As it was.
+    /// The request, unchanged.
     request: Request,
-    /// What a confirmation must be for, where one is needed and the message comes alone.
+    /// The digest that a confirmation must match, if one is needed and the message is a single one.
     digest: Option<[u8; 32]>,
 }
 
-/// Says who is about to do what; of a stream, `tally` learns what passes.
+/// Describes the caller and the call. For a stream, `tally` records what passes.
 async fn describe(caller: &Caller, request: Request, tally: Option<&Tally>) -> Result<Described, Status> {
     let path = request.uri().path().to_owned();
     let mut digest = None;
     let (request, message) = match reflect::method(&path) {
-        // Only a message that comes alone is taken down: a stream may be long, and is for its handler to bound.
+        // Only a single message is recorded: a stream may be long, and its handler must bound it.
         Some(method) if !method.is_client_streaming() => {
             let (parts, body) = request.into_parts();
             let body = read(body).await?;
@@ -236,7 +236,7 @@ async fn read(body: Body) -> Result<Bytes, Status> {
         .map_err(|_| status::new(Kind::TooLarge, "MESSAGE_TOO_LARGE", "the message is larger than 4 MiB, or ended too early", &[]))
 }
 
-/// `OK`, or the reason of the refusal. A refusal is told in the headers: it has no body.
+/// `OK`, or the reason of the refusal. A refusal is in the headers: it has no body.
 fn outcome(response: &Response) -> String {
     match Status::from_header_map(response.headers()) {
         Some(refused) if refused.code() != Code::Ok => PeerError::from(refused).reason().to_owned(),

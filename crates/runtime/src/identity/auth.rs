@@ -1,4 +1,4 @@
-//! Who calls. Every gRPC call passes here; a handler cannot be reached by somebody its method does not name.
+//! Authentication. Every gRPC call passes through here, and no handler can be reached by a caller that its method does not allow.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ use super::{
 };
 use crate::call::status;
 
-/// What authentication needs to know.
+/// The dependencies of authentication.
 #[derive(Clone, Debug)]
 pub struct Authenticator {
     deployment: Arc<Deployment>,
@@ -45,7 +45,7 @@ pub struct Authenticator {
 }
 
 impl Authenticator {
-    /// Makes one.
+    /// Creates an authenticator.
     #[must_use]
     pub fn new(deployment: Arc<Deployment>, registry: &Peer, clock: Clock) -> Self {
         let (services, resolver) = (Verifier::new(&deployment, &clock), CredentialResolver::new(registry.clone()));
@@ -53,7 +53,7 @@ impl Authenticator {
         Self { deployment, services, resolver, parties, audit, clock }
     }
 
-    /// Finds out who sent these headers to call the method at `path`.
+    /// Authenticates the sender of these headers for a call of the method at `path`.
     async fn authenticate(&self, headers: &HeaderMap, path: &str) -> Result<Option<Caller>, Refused> {
         if !headers.contains_key(http::header::AUTHORIZATION) {
             return Ok(None);
@@ -99,11 +99,11 @@ impl Authenticator {
         Ok(Some(caller))
     }
 
-    /// Verifies what a holder of the operator key signed for the service that serves `path`.
+    /// Verifies a token that a holder of the operator key signed for the service that serves `path`.
     fn verify_operator(&self, token: &str, path: &str) -> Result<(), Fault> {
         let claims: Claims = self.deployment.operator_keys.verify(token).map_err(Fault::from)?;
         let is = |name: ServiceName| claims.aud.includes(&audience(&self.deployment, name));
-        // What every process serves is shown by name, too, and the door does not know which of them it is.
+        // Methods that every process serves accept tokens for any service, because it is not known here which service is running.
         let good = owner(path).map_or_else(|| ServiceName::ALL.iter().any(|name| is(*name)), is);
         if good { token::in_time(claims.exp, self.clock.now()) } else { Err(Fault::WrongAudience) }
     }
@@ -112,7 +112,7 @@ impl Authenticator {
         token::check(token, secret, &self.deployment.audience, self.clock.now())
     }
 
-    /// The answer to who did not prove who it is: one for all, and in development why. The log has it either way.
+    /// The response to an unauthenticated caller: always the same, with the reason only in development. The log always has the reason.
     fn refuse(&self, refused: Refused, headers: &HeaderMap) -> Status {
         let fault = match refused {
             Refused::Fault(fault) => fault,
@@ -127,7 +127,7 @@ impl Authenticator {
     }
 }
 
-/// Lets a call through when its method names its caller.
+/// Passes a call on when its method allows its caller.
 pub async fn middleware(State(authenticator): State<Authenticator>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let open = path.starts_with("/grpc.health.v1.") || path.starts_with("/grpc.reflection.");
@@ -136,7 +136,7 @@ pub async fn middleware(State(authenticator): State<Authenticator>, mut request:
         None if open => &[Principal::Public],
         None => return Status::unimplemented("no such method").into_http(),
     };
-    // The registry sees for itself.
+    // The registry checks this itself.
     let is_elsewhere = owner(path).is_some_and(|owner| owner != ServiceName::Registry);
     match authenticator.authenticate(request.headers(), path).await {
         Err(_) | Ok(None) if allow.contains(&Principal::Public) => {}
@@ -150,7 +150,7 @@ pub async fn middleware(State(authenticator): State<Authenticator>, mut request:
                 return unknown.into_http();
             }
             request.extensions_mut().insert(caller.clone());
-            // What an auditor may call changes nothing; whatever else an operator calls is an action of theirs.
+            // What an auditor may call changes nothing; anything else that an operator calls is an action.
             if matches!(caller, Caller::Operator { .. }) && !Caller::reads(allow) {
                 return authenticator.audit.run(&caller, request, next).await;
             }
@@ -171,17 +171,17 @@ pub async fn middleware(State(authenticator): State<Authenticator>, mut request:
     next.run(request).await
 }
 
-/// Gateways of the release before call by their own name for backends. They may as long as there is the key that makes every process the
-/// equal of every other.
+/// Gateways of the previous release use their own identity when calling for backends. This is allowed as long as there is the shared key
+/// that makes all processes equal.
 fn is_gateway_of_before(caller: &Caller, allow: &[Principal]) -> bool {
     matches!(caller, Caller::Service { name: ServiceName::Gateway, relying_party: Some(_) }) && allow.contains(&Principal::Backend)
 }
 
-/// Why nobody is let through.
+/// Why a caller is refused.
 enum Refused {
-    /// Nobody proved who it is.
+    /// The caller is not authenticated.
     Fault(Fault),
-    /// It cannot be found out now, or something else is wrong.
+    /// The caller cannot be authenticated now, or something else is wrong.
     Otherwise(Status),
 }
 
@@ -197,7 +197,7 @@ impl From<Status> for Refused {
     }
 }
 
-/// Which credential, session or kind of key a caller says it signs with, if that has the shape of one: what has not may be a secret.
+/// The credential, session or kind of key that a caller claims to sign with, if it has the format of one: anything else may be a secret.
 fn named(headers: &HeaderMap) -> Option<String> {
     let key_id = hs256::key_id(bearer_token(headers)?).ok()??;
     let id = key_id.strip_prefix(OPERATOR_SESSION).unwrap_or(&key_id);
@@ -205,7 +205,8 @@ fn named(headers: &HeaderMap) -> Option<String> {
     known.then_some(key_id)
 }
 
-/// The tenant an operator acts for. The console's relying party is none: who could bind a phone there could become an owner.
+/// The tenant that an operator acts for. The console's relying party is excluded: anyone who could bind a phone there could become an
+/// owner.
 fn tenant_header(headers: &HeaderMap) -> Result<Option<RelyingPartyId>, Status> {
     let Some(value) = headers.get(RELYING_PARTY_HEADER) else { return Ok(None) };
     let id = value.to_str().ok().and_then(|v| v.parse().ok());

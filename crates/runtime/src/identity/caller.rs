@@ -1,4 +1,4 @@
-//! Who a caller can be, and what each may call.
+//! The kinds of callers, and what each may call.
 
 use http::{
     HeaderMap,
@@ -17,54 +17,54 @@ use tonic::{Status, metadata::MetadataValue};
 use super::{fault::Fault, token::RELYING_PARTY_HEADER};
 use crate::call::status;
 
-/// A caller that has proven who it is.
+/// An authenticated caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Caller {
     /// A relying party's backend.
     Backend {
-        /// Whose.
+        /// The relying party.
         relying_party: RelyingPartyId,
-        /// Signed with which.
+        /// The credential that signed the call.
         credential: CredentialId,
     },
     /// Another service of this deployment.
     Service {
-        /// Which.
+        /// The service.
         name: ServiceName,
-        /// Whom it acts for.
+        /// The relying party it acts for.
         relying_party: Option<RelyingPartyId>,
     },
-    /// One of the people who run this deployment.
+    /// An operator of this deployment.
     Operator {
-        /// Whom they act for.
+        /// The relying party they act for.
         relying_party: Option<RelyingPartyId>,
-        /// Who.
+        /// The operator.
         operator: Operator,
     },
 }
 
-/// One of the people who run the deployment.
+/// An operator of the deployment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operator {
-    /// `None` for whoever holds the operator key.
+    /// `None` for a holder of the operator key.
     pub id: Option<OperatorId>,
-    /// For people.
+    /// Name, for display.
     pub name: String,
-    /// What they may do.
+    /// Role.
     pub role: Role,
-    /// The session that signed the call; `None` for whoever holds the operator key.
+    /// The session that signed the call; `None` for a holder of the operator key.
     pub session: Option<OperatorSessionId>,
 }
 
 impl Operator {
-    /// Whoever holds the operator key of the deployment.
+    /// A holder of the deployment's operator key.
     pub(crate) fn of_the_key() -> Self {
         Self { id: None, name: "operator key".into(), role: Role::Owner, session: None }
     }
 }
 
 impl Caller {
-    /// Whose things the call is about: the first argument of every query.
+    /// The relying party that the call is about: the first argument of every query.
     pub fn relying_party(&self) -> Result<RelyingPartyId, Status> {
         let named = match self {
             Self::Backend { relying_party, .. } => Some(*relying_party),
@@ -76,12 +76,12 @@ impl Caller {
         })
     }
 
-    /// Tells whether a method is one that changes nothing, by the principals it names.
+    /// Whether a method only reads, according to the principals that it allows.
     pub(crate) fn reads(allow: &[Principal]) -> bool {
         allow.iter().any(|principal| matches!(principal, Principal::Auditor | Principal::Public))
     }
 
-    /// Tells whether a method is for this caller, by the principals it names.
+    /// Whether this caller may call a method that allows these principals.
     #[must_use]
     pub fn may(&self, allow: &[Principal]) -> bool {
         allow.iter().any(|principal| match (principal, self) {
@@ -107,7 +107,7 @@ impl Caller {
     }
 }
 
-/// Returns who calls. Public methods alone may have no caller.
+/// Returns the caller. Only public methods may have none.
 pub fn caller<T>(request: &tonic::Request<T>) -> Result<Caller, Status> {
     request.extensions().get::<Caller>().cloned().ok_or_else(unauthenticated)
 }
@@ -118,17 +118,17 @@ pub fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     credentials(headers.get(AUTHORIZATION)?.to_str().ok()?, "Bearer")
 }
 
-/// What every caller needs.
+/// Requirements for every caller.
 const NEEDED: &str = "a bearer token is needed: HS256, kid = credential id, aud = this deployment, exp at most 60 s ahead";
 
-/// The answer to who showed no token.
+/// The response to a call without a token.
 #[must_use]
 pub fn unauthenticated() -> Status {
     not_authenticated(Fault::Missing, false)
 }
 
-/// One answer for whatever is wrong with a token; in development with why. It has what a 401 of HTTP has to say (RFC 6750 section 3), for
-/// libraries and proxies that read it.
+/// The same response for any problem with a token; in development it includes the reason. It has the headers that a 401 of HTTP requires
+/// (RFC 6750 section 3), for libraries and proxies that read them.
 #[must_use]
 pub fn not_authenticated(fault: Fault, explain: bool) -> Status {
     let text = if explain { format!("{NEEDED}; {}", fault.why()) } else { NEEDED.to_owned() };

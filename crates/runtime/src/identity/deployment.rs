@@ -1,4 +1,4 @@
-//! What the services of a deployment know of it.
+//! What the services know about their deployment.
 
 use nodkey_kernel::{
     egress::Egress,
@@ -8,33 +8,34 @@ use nodkey_kernel::{
 use secrecy::SecretString;
 use url::Url;
 
-/// Facts about the whole deployment, the same for each of its services but for what it signs with.
+/// Facts about the whole deployment. They are the same for each of its services, except for the key that it signs with.
 #[derive(Clone, Debug)]
 pub struct Deployment {
     /// The gateway's public URL without a trailing slash: `iss` of challenges, base of `htu`.
     pub public_url: String,
     /// `aud` of bearer tokens.
     pub audience: String,
-    /// Signs what this service says to the others; `None` where a deployment of before has an internal key alone.
+    /// Signs this service's tokens to the others; `None` in an older deployment that has only an internal key.
     pub service_key: Option<ServiceKey>,
-    /// Verify what services say.
+    /// Verify the services' tokens.
     pub service_keys: ServiceKeys,
-    /// What all services sign with in a deployment of before. Taken for this one version, with a warning.
+    /// The key that all services of an older deployment sign with. Accepted for this one version, with a warning.
     pub internal_key: Option<SecretString>,
-    /// Verify what holders of the operator key say: its public half, and for a while that of its predecessor or successor.
+    /// Verify tokens of operator key holders: the public key, and for a while that of its predecessor or successor.
     pub operator_keys: OperatorKeys,
-    /// The same in a deployment of before, whose services could say it themselves. Accepted for this one version, with a warning.
+    /// The symmetric operator keys of an older deployment, with which its services could sign such tokens themselves. Accepted for this one
+    /// version, with a warning.
     pub symmetric_operator_keys: Vec<SecretString>,
-    /// Whether the listener of this process is TLS itself.
+    /// Whether this process terminates TLS itself.
     pub serves_tls: bool,
-    /// Whether callers that did not prove who they are learn why.
+    /// Whether unauthenticated callers are told the reason.
     pub explain_refusals: bool,
-    /// Where services may connect to on behalf of others.
+    /// The addresses that services may connect to on behalf of others.
     pub egress: Egress,
 }
 
 impl Deployment {
-    /// One whose services have no keys yet. In development refusals are explained.
+    /// Creates a deployment whose services have no keys yet. In development, refusals are explained.
     #[must_use]
     pub fn new(public_url: impl Into<String>, egress: Egress) -> Self {
         Self {
@@ -51,26 +52,26 @@ impl Deployment {
         }
     }
 
-    /// The same, as the holder of a key sees it.
+    /// The same deployment as seen by the holder of a key.
     #[must_use]
     pub fn seen_by(&self, key: &ServiceKey) -> Self {
         Self { service_key: Some(key.clone()), ..self.clone() }
     }
 }
 
-/// A public URL that is none.
+/// Why a public URL is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPublicUrl {
-    /// Not a URL of a gateway at all.
+    /// Not the URL of a gateway.
     #[error("deployment.public_url must be a URL such as https://id.example.com")]
     Url,
-    /// Only its beginning is one.
+    /// Only the beginning is a valid public URL.
     #[error("deployment.public_url must have no path, query, fragment or user: existing clients sign paths from the root. Write {0}")]
     More(String),
 }
 
-/// The one spelling of a public URL that everybody compares by: scheme and host in small letters, without a port that goes without saying and
-/// without a slash at the end (RFC 3986 section 6.2).
+/// Normalizes a public URL, so that all comparisons use the same form: scheme and host in lower case, no default port, and no trailing
+/// slash (RFC 3986 section 6.2).
 pub fn public_url(text: &str) -> Result<String, InvalidPublicUrl> {
     let url = Url::parse(text.trim()).ok().filter(|url| matches!(url.scheme(), "http" | "https")).ok_or(InvalidPublicUrl::Url)?;
     let origin = url.origin().ascii_serialization();

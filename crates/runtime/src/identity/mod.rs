@@ -1,4 +1,4 @@
-//! Who calls: how a service proves itself to another, and how the door finds out who stands before it.
+//! Identity: how a service authenticates to another, and how callers are authenticated.
 
 pub mod actor;
 pub mod admit;

@@ -1,5 +1,5 @@
-//! Which relying parties there are: what an operator does for one that there is not must not look as if it had been done, or as if nothing were
-//! there.
+//! Existing relying parties. An operator's action for one that does not exist must not look as if it had been done, or as if there were
+//! nothing to find.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use tonic::Status;
 use super::peers::Peer;
 use crate::call::status::{self, PeerError};
 
-/// How many are remembered that there are, and for how long: none ever goes.
+/// How many existing relying parties are remembered, and for how long: none is ever deleted.
 const CAPACITY: u64 = 10_000;
 const TTL: Duration = Duration::from_hours(1);
 
-/// Asks the registry, and remembers.
+/// Asks the registry and caches the answers.
 #[derive(Clone, Debug)]
 pub(super) struct Parties {
     registry: Peer,
@@ -30,7 +30,7 @@ impl Parties {
         Self { registry, known: Cache::builder().max_capacity(CAPACITY).time_to_live(TTL).build() }
     }
 
-    /// Refuses one that there is not. Whether there is one that cannot be asked for now is the method's to find out, if it matters to it.
+    /// Refuses a relying party that does not exist. If the registry cannot be reached, the check is left to the method.
     pub(super) async fn ensure_known(&self, party: RelyingPartyId) -> Result<(), Status> {
         if self.known.contains_key(&party) {
             return Ok(());

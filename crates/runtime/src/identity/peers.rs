@@ -1,4 +1,4 @@
-//! The other services, and how a service names itself to them.
+//! The other services, and how a service authenticates to them.
 
 use std::{
     sync::Arc,
@@ -20,10 +20,10 @@ use tower::{BoxError, Service};
 use super::{actor::Actor, deployment::Deployment, service_token::Signer, token};
 use crate::call::{channel::Channel, deadline, trace};
 
-/// How long another service may take to begin its answer, unless the call says otherwise.
+/// How long another service may take to begin its response, unless the call sets a deadline.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Ways to the other services.
+/// Channels to the other services.
 #[derive(Clone, Debug)]
 pub struct Peers {
     registry: Peer,
@@ -32,7 +32,7 @@ pub struct Peers {
     notification: Peer,
 }
 
-/// One of the other services.
+/// Another service.
 #[derive(Clone, Debug)]
 pub struct Peer {
     name: ServiceName,
@@ -41,7 +41,7 @@ pub struct Peer {
 }
 
 impl Peers {
-    /// Makes ways for the service called `name`, by the key it has in `deployment`; `channel` is asked once for each of the others.
+    /// Creates channels for the service called `name`, with its key in `deployment`. `channel` is called once for each of the others.
     pub fn new(
         name: ServiceName,
         deployment: &Arc<Deployment>,
@@ -84,7 +84,7 @@ impl Peers {
 }
 
 impl Peers {
-    /// The one that serves what belongs to this service; nobody calls the gateway.
+    /// The service with that name; `None` for the gateway, which nobody calls.
     #[must_use]
     pub const fn named(&self, name: ServiceName) -> Option<&Peer> {
         match name {
@@ -98,7 +98,7 @@ impl Peers {
 }
 
 impl Peer {
-    /// The channel as it is: calls on it say nothing of this service, and have whatever rights their callers prove.
+    /// The plain channel: calls on it do not identify this service, and have whatever permissions their own tokens give.
     #[must_use]
     pub fn bare(&self) -> Channel {
         self.channel.clone()
@@ -110,13 +110,13 @@ impl Peer {
         self.on_behalf_of(relying_party)
     }
 
-    /// A channel on which calls act for nobody: to find out who somebody is.
+    /// A channel on which calls act for no relying party, for example to find out who somebody is.
     #[must_use]
     pub fn unscoped(&self) -> PeerChannel {
         self.on_behalf_of(Actor::Service(None))
     }
 
-    /// A channel on which every call is this actor's.
+    /// A channel on which every call is made for this actor.
     #[must_use]
     pub fn on_behalf_of(&self, actor: impl Into<Actor>) -> PeerChannel {
         PeerChannel { to: self.name, channel: self.channel.clone(), signer: Arc::clone(&self.signer), actor: actor.into() }
@@ -131,7 +131,7 @@ impl Peer {
     }
 }
 
-/// A channel that proves who calls and carries trace and deadline along.
+/// A channel that authenticates its calls, and passes on trace and deadline.
 #[derive(Clone, Debug)]
 pub struct PeerChannel {
     to: ServiceName,
@@ -173,7 +173,7 @@ impl Service<Request<Body>> for PeerChannel {
             request.headers_mut().insert(token::RELYING_PARTY_HEADER, party);
         }
         trace::inject(request.headers_mut());
-        // A deadline of the call's own is the other service's to keep; a little longer here, should it be gone.
+        // If the call has its own deadline, the other service enforces it. Wait slightly longer here, in case that service is gone.
         let limit = deadline::requested(request.headers()).map_or(PATIENCE, |own| own + Duration::from_secs(1));
         let answer = self.channel.call(request);
         Box::pin(async move {

@@ -1,4 +1,4 @@
-//! Credentials, as the registry tells them to whom their holder calls, kept for half a minute.
+//! Credentials, which the registry gives to the service that their holder calls. They are cached for half a minute.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,25 +26,25 @@ use tonic::Status;
 use super::{actor::ResolvedCredential, caller::Operator, fault::Fault, peers::Peer, token};
 use crate::call::{admission::Overloaded, refusals::refused, status::PeerError};
 
-/// How long a disabled credential may still be taken.
+/// How long a disabled credential may still be accepted.
 const TTL: Duration = Duration::from_secs(30);
-/// How many are asked for at once: anybody can name one that there is not.
+/// Maximum number of concurrent requests to the registry: anyone can name credentials that do not exist.
 const ASKED: usize = 32;
-/// How long one waits for its turn to be asked for.
+/// How long a request waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How many are kept.
+/// Maximum number of cached credentials.
 const CAPACITY: u64 = 10_000;
 
-/// A session of an operator's that is alive.
+/// An active session of an operator.
 #[derive(Debug)]
 pub struct ResolvedSession {
-    /// Whose it is.
+    /// The operator.
     pub operator: Operator,
     /// When it ends.
     pub expires_at: Timestamp,
 }
 
-/// Asks the registry, and remembers.
+/// Requests credentials from the registry and caches them.
 #[derive(Clone, Debug)]
 pub struct CredentialResolver {
     registry: Peer,
@@ -53,14 +53,14 @@ pub struct CredentialResolver {
 }
 
 impl CredentialResolver {
-    /// Makes one.
+    /// Creates a resolver.
     #[must_use]
     pub fn new(registry: Peer) -> Self {
         let cache = Cache::builder().max_capacity(CAPACITY).time_to_live(TTL).build();
         Self { registry, cache, asked: Arc::new(Semaphore::new(ASKED)) }
     }
 
-    /// Returns a credential that somebody has proven a moment ago. Whoever names it now has proven nothing.
+    /// Returns a credential that some caller proved a moment ago. The caller that names it now has proven nothing.
     pub async fn remembered(&self, id: CredentialId) -> Option<Arc<ResolvedCredential>> {
         self.cache.get(&id).await
     }
@@ -77,7 +77,7 @@ impl CredentialResolver {
             Ok(found) => found,
             Err(fault) => return Ok(Err(fault)),
         };
-        // By each token: what was proven to the registry was another one. Only who holds the secret learns the rest.
+        // Checked for each token: the registry may have verified a different one. Only the holder of the secret learns the rest.
         let checked = token::check(token, found.secret.expose_secret(), audience, now).and_then(|()| match found.kind {
             _ if found.disabled => Err(Fault::Disabled),
             CredentialKind::Server => Ok(()),
@@ -86,8 +86,8 @@ impl CredentialResolver {
         Ok(checked.map(|()| found))
     }
 
-    /// Returns a credential, or why not: there is none, or the proof is wrong. What is returned was proven by this call or by one before:
-    /// each caller's own signature is still to be verified. Faults and failures are not remembered, so a wrong proof keeps nobody out.
+    /// Returns a credential, or why not: it does not exist, or the proof is wrong. The credential was proven by this call or by an earlier
+    /// one, so each caller's own signature must still be verified. Faults and failures are not cached, so a wrong proof locks nobody out.
     pub async fn resolve(
         &self,
         id: CredentialId,
@@ -103,7 +103,7 @@ impl CredentialResolver {
         };
         let found = self.cache.try_get_with(id, ask).await;
         let found = match found {
-            // Another call was first, and what it proved says nothing about this one.
+            // Another call was first, and its proof says nothing about this one.
             Err(error) if !asked && error.kind() == Kind::NotFound => self.ask(id, proof).await,
             found => found.map_err(|error| (*error).clone()),
         };
@@ -133,7 +133,7 @@ impl CredentialResolver {
         }))
     }
 
-    /// Waits until fewer are asked for than may be at once; not for long.
+    /// Waits, but not for long, until another request to the registry is allowed.
     async fn turn(&self) -> Result<SemaphorePermit<'_>, PeerError> {
         // Never closed.
         if let Ok(Ok(turn)) = timeout(PATIENCE, self.asked.acquire()).await {
@@ -143,8 +143,8 @@ impl CredentialResolver {
         Err(Status::from(Overloaded).into())
     }
 
-    /// Returns the session of an operator's that signed a token; `None` when none that is alive did. Never remembered: operators are few,
-    /// and one who is disabled is out at once.
+    /// Returns the operator session that signed a token; `None` when no active session did. Never cached: operators are few, and one who is
+    /// disabled loses access immediately.
     pub async fn resolve_session(&self, id: OperatorSessionId, token: &str) -> Result<Option<ResolvedSession>, PeerError> {
         let _turn = self.turn().await?;
         let mut client = OperatorSessionServiceClient::new(self.registry.unscoped());

@@ -1,7 +1,7 @@
-//! What a service shows another: a JWS signed by the caller's own key, for that other one alone and for less than a minute.
+//! The token that a service shows another: a JWS signed with the caller's own key, for that one recipient and valid for less than a minute.
 //!
-//! A token is made anew every ten seconds for each service called and each relying party acted for, and is verified once: a login pays a
-//! signature and a verification at most, and mostly none.
+//! A new token is made every ten seconds for each service called and each relying party acted for, and it is verified once. A login costs
+//! at most one signature and one verification, and usually none.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,13 +22,13 @@ use super::{
     token::{self, INTERNAL},
 };
 
-/// `typ` of a token.
+/// The `typ` of a token.
 pub const TYP: &str = "nodkey-service+jwt";
-/// How long a token lives, in seconds.
+/// Lifetime of a token, in seconds.
 const LIFETIME: i64 = 40;
-/// How long one is used, in seconds: what is left of its life is for the call, and for clocks that differ.
+/// How long a token is used, in seconds. The rest of its lifetime covers the call itself, and clock differences.
 const USE: i64 = 10;
-/// How many tokens are kept by who makes them, and by who verifies them.
+/// Maximum number of tokens cached by the signer, and by the verifier.
 const CAPACITY: u64 = 10_000;
 
 /// Claims of a token.
@@ -36,26 +36,26 @@ const CAPACITY: u64 = 10_000;
 pub struct Claims {
     /// The service that calls.
     pub iss: String,
-    /// The deployment's audience, a slash, and the service that is called: it cannot show the token to a third one.
+    /// The deployment's audience, a slash, and the called service, which therefore cannot use the token with a third one.
     pub aud: String,
-    /// Seconds.
+    /// Expiry, in seconds.
     #[serde(deserialize_with = "numeric_date")]
     pub exp: i64,
-    /// Whom it acts for.
+    /// The relying party it acts for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rp: Option<RelyingPartyId>,
 }
 
-/// A service that has proven who it is, and whom it says it acts for.
+/// An authenticated service, and the relying party it claims to act for.
 pub(crate) type Proven = (ServiceName, Option<RelyingPartyId>);
 
-/// The `aud` of what is shown to a service.
+/// The `aud` of tokens for a service.
 #[must_use]
 pub fn audience(deployment: &Deployment, service: ServiceName) -> String {
     format!("{}/{service}", deployment.audience)
 }
 
-/// Makes tokens of one service.
+/// Signs tokens of one service.
 #[derive(Debug)]
 pub(crate) struct Signer {
     name: ServiceName,
@@ -73,7 +73,7 @@ impl Signer {
         Ok(Self { name, deployment: Arc::clone(deployment), clock: clock.clone(), made })
     }
 
-    /// The time.
+    /// The current time.
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
@@ -82,7 +82,7 @@ impl Signer {
         &self.deployment
     }
 
-    /// The `Authorization` of a call to a service.
+    /// The `Authorization` header for a call to a service.
     pub(crate) fn authorization(&self, to: ServiceName, relying_party: Option<RelyingPartyId>) -> Option<HeaderValue> {
         let now = self.now().as_seconds();
         if let Some((at, value)) = self.made.get(&(to, relying_party))
@@ -114,7 +114,7 @@ impl Signer {
 pub(crate) struct Verifier {
     deployment: Arc<Deployment>,
     clock: Clock,
-    /// By SHA-256 of the token. What is refused is not kept: it would push out what is good.
+    /// By SHA-256 of the token. Refused tokens are not cached: they would evict valid ones.
     known: Cache<[u8; 32], (ServiceName, Claims)>,
 }
 
@@ -124,12 +124,12 @@ impl Verifier {
         Self { deployment: Arc::clone(deployment), clock: clock.clone(), known }
     }
 
-    /// Tells whether `kid` is that of a service's key.
+    /// Whether `kid` is that of a service's key.
     pub(crate) fn knows(&self, kid: &str) -> bool {
         self.deployment.service_keys.by_kid(kid).is_some()
     }
 
-    /// Returns who shows this token to the service `to`; `None` for what is wrong with it in any way.
+    /// Returns the service that shows this token to the service `to`; `None` if anything is wrong with the token.
     pub(crate) fn verify(&self, token: &str, to: ServiceName) -> Option<Proven> {
         let digest = sha256(token.as_bytes());
         let (signer, claims) = if let Some(known) = self.known.get(&digest) {
@@ -146,7 +146,7 @@ impl Verifier {
         good.then_some((signer, claims.rp))
     }
 
-    /// The same of a token by the key that all services share in a deployment of before, where there is one.
+    /// Verifies a token signed with the key that all services of an older deployment share, where there is one.
     pub(crate) fn verify_internal(&self, token: &str) -> Option<Proven> {
         let key = self.deployment.internal_key.as_ref()?;
         let claims: token::Claims = hs256::verify(token, key.expose_secret().as_bytes()).ok()?;

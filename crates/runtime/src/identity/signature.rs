@@ -1,4 +1,4 @@
-//! Whether a request's TRUSONA signature holds, and which faults of old clients are tolerated where the proper one does not.
+//! Verification of TRUSONA signatures, and the faults of old clients that are tolerated where the correct signature does not verify.
 
 use std::time::Duration;
 
@@ -7,39 +7,39 @@ use nodkey_proto::registry::v1::{SignatureSettings, SignedRequest};
 
 use super::fault::Fault;
 
-/// How far the date of a request may be off.
+/// Maximum difference between a request's date and the current time.
 const SKEW: Duration = Duration::from_mins(5);
-/// What the C SDK signs of a longer body.
+/// How much of a longer body the C SDK signs.
 const C_SDK_BODY: usize = 256;
-/// How the C SDK names itself.
+/// Prefix of the C SDK's user agent.
 const C_SDK: &str = "Trusona_C_API/";
-/// The Java SDK writes the year of the week: around New Year it is one off.
+/// The Java SDK writes the week-based year, which is off by one around New Year.
 const NEW_YEAR: Duration = Duration::from_hours(24 * 7);
 const YEARS: [Duration; 2] = [Duration::from_hours(24 * 365), Duration::from_hours(24 * 366)];
 
-/// The faults that were tolerated in a request.
+/// The tolerated faults of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tolerated {
-    /// Of its signature.
+    /// Fault of its signature.
     pub signature: Option<&'static str>,
-    /// Of its date.
+    /// Fault of its date.
     pub date: Option<&'static str>,
 }
 
-/// The MD5 of a body, and that of its beginning where a client that names itself so signs the beginning alone; else empty.
+/// The MD5 of a body, and that of its beginning for clients whose user agent shows that they sign only the beginning; otherwise empty.
 #[must_use]
 pub fn digests(body: &[u8], user_agent: &str) -> (String, String) {
     let truncated = user_agent.starts_with(C_SDK) && body.len() > C_SDK_BODY;
     (trusona_mac::body_md5(body), if truncated { trusona_mac::body_md5(&body[..C_SDK_BODY]) } else { String::new() })
 }
 
-/// Verifies that the owner of `secret` signed a request a moment ago, or says what is wrong.
+/// Verifies that the owner of `secret` signed a request a moment ago; otherwise returns what is wrong.
 pub fn check(request: &SignedRequest, secret: &str, settings: SignatureSettings, now: Timestamp) -> Result<Tolerated, Fault> {
     let signature = holds(request, secret, settings)?;
     Ok(Tolerated { signature, date: is_fresh(&request.date, settings, now)? })
 }
 
-/// Returns the fault of a signature that holds, if it has one.
+/// Returns the fault of a valid signature, if it has one.
 fn holds(request: &SignedRequest, secret: &str, settings: SignatureSettings) -> Result<Option<&'static str>, Fault> {
     let over = |body_md5: &str, path: &str| {
         let text = trusona_mac::string_to_sign(&request.method, body_md5, &request.content_type, &request.date, path);
@@ -60,7 +60,7 @@ fn holds(request: &SignedRequest, secret: &str, settings: SignatureSettings) -> 
     if truncated { Ok(Some("truncated_body")) } else { Err(Fault::WrongSignature) }
 }
 
-/// How far a date may be off.
+/// Maximum deviation of a date.
 fn skew(settings: SignatureSettings) -> Duration {
     match u64::try_from(settings.max_date_skew_seconds) {
         Ok(0) | Err(_) => SKEW,
@@ -68,15 +68,15 @@ fn skew(settings: SignatureSettings) -> Duration {
     }
 }
 
-/// How long a request could come again and still be fresh, whatever its date.
+/// How long a request could be repeated and still be fresh, whatever its date.
 #[must_use]
 pub fn lifetime(settings: SignatureSettings) -> Duration {
     2 * skew(settings) + Duration::from_secs(1)
 }
 
-/// Returns the fault of a date that is near enough to `now`, if it has one. A date that cannot be read, in a language or spelling of its
-/// own, is let through unless the relying party set a limit. Where repeated requests are refused it must be the true one: it says for how
-/// long to remember.
+/// Returns the fault of a date that is near enough to `now`, if it has one. A date that cannot be parsed, because of its language or
+/// spelling, is accepted unless the relying party set a limit. Where repeated requests are refused, the date must be correct: it determines
+/// how long to remember the request.
 fn is_fresh(date: &str, settings: SignatureSettings, now: Timestamp) -> Result<Option<&'static str>, Fault> {
     let limit = skew(settings);
     let Ok(date) = Timestamp::parse_http_date(date) else {
@@ -92,7 +92,7 @@ fn is_fresh(date: &str, settings: SignatureSettings, now: Timestamp) -> Result<O
     if near { Ok(Some("week_year")) } else { Err(Fault::DateOff) }
 }
 
-/// The path before it was percent-encoded, when that makes a difference; the query stays.
+/// The path before it was percent-encoded, if that differs; the query is unchanged.
 fn unescaped(path_and_query: &str) -> Option<String> {
     let (path, query) = path_and_query.split_once('?').map_or((path_and_query, None), |(path, query)| (path, Some(query)));
     let decoded = percent_encoding::percent_decode_str(path).decode_utf8().ok()?;
@@ -128,7 +128,7 @@ mod tests {
         }
     }
 
-    /// The request, signed over this body and path.
+    /// The request, with a signature over this body and path.
     fn signed(request: &SignedRequest, body: &[u8], path: &str) -> SignedRequest {
         let md5 = trusona_mac::body_md5(body);
         let text = trusona_mac::string_to_sign(&request.method, &md5, &request.content_type, &request.date, path);
@@ -179,10 +179,10 @@ mod tests {
             let taken = |settings| check(&dated, SECRET, settings, now).is_ok();
             assert_eq!((taken(tolerant), taken(strict)), (fresh, strictly), "{date}");
         }
-        // The year of the week, around New Year.
+        // The week-based year, around New Year.
         let new_year = "Tue, 30 Dec 2026  10:00:00 +0000";
         assert_eq!(is_fresh(new_year, tolerant, at("2025-12-30T10:00:00Z")), Ok(Some("week_year")));
-        // What would be forgotten before it is stale is not taken.
+        // A request that would be forgotten before it is stale is refused.
         let once = SignatureSettings { refuse_repeated: true, ..tolerant };
         assert_eq!(is_fresh(new_year, once, at("2025-12-30T10:00:00Z")), Err(Fault::DateOff));
         assert_eq!(is_fresh(new_year, once, at("2026-12-30T10:00:00Z")), Ok(None));

@@ -1,4 +1,4 @@
-//! What passed in a stream of messages: how many there were, how long, and the digest of them all.
+//! A record of the messages that pass in a stream: their number, their total length, and the digest of all of them.
 
 use std::{
     future::ready,
@@ -17,7 +17,7 @@ use tonic::Status;
 
 use crate::call::{frames::Frames, status};
 
-/// Learns what passes. Clones learn the same.
+/// Records what passes. Clones share the record.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally(Arc<Mutex<Passed>>);
 
@@ -27,7 +27,7 @@ struct Passed {
     bytes: u64,
     digest: Sha256,
     frames: Frames,
-    /// What all of it has to hash to, where its sender confirmed it.
+    /// The digest that all messages must have, if their sender confirmed it.
     expected: Option<[u8; 32]>,
 }
 
@@ -50,12 +50,12 @@ impl Tally {
         json!({"messages": passed.messages, "bytes": passed.bytes, "sha256": sha256}).to_string()
     }
 
-    /// Has the stream refused at its end unless all of it hashes to this.
+    /// Makes the stream fail at its end unless the digest of all messages is this.
     pub(crate) fn expect(&self, sha256: [u8; 32]) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).expected = Some(sha256);
     }
 
-    /// Says at the end of the stream that it is another one than was confirmed.
+    /// The refusal at the end of the stream, if it is not the one that was confirmed.
     fn end(&self) -> Option<Status> {
         let passed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let digest = <[u8; 32]>::from(passed.digest.clone().finalize());
@@ -69,7 +69,7 @@ impl Tally {
     }
 }
 
-/// A body whose bytes a tally learns of as they are read, and that fails at its end where they are not those that it expects.
+/// A body whose bytes are recorded by a tally as they are read, and that fails at its end if they are not what the tally expects.
 pub(crate) fn tallied(body: Body, tally: &Tally) -> Body {
     let (tally, at_end) = (tally.clone(), tally.clone());
     let read = body.into_data_stream().map_err(BoxError::from).inspect_ok(move |bytes: &Bytes| tally.take(bytes));

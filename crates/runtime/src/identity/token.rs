@@ -1,4 +1,4 @@
-//! Bearer tokens that their senders sign themselves, with a secret that they share with who verifies them.
+//! Bearer tokens that senders sign themselves, with a secret shared with the verifier.
 
 use nodkey_kernel::{
     id::RelyingPartyId,
@@ -9,19 +9,19 @@ use serde::{Deserialize, Serialize};
 
 use super::fault::Fault;
 
-/// `kid` of what holders of a symmetric operator key sign, in a deployment of before.
+/// The `kid` of tokens signed with a symmetric operator key, in an older deployment.
 pub const OPERATOR: &str = "operator";
-/// `kid` of what operators sign, before the id of their session.
+/// Prefix of the `kid` of operators' tokens, before the id of their session.
 pub const OPERATOR_SESSION: &str = "operator/";
-/// `kid` of what services sign in a deployment of before, by a key that all of them have.
+/// The `kid` of services' tokens in an older deployment, signed with a key that all services have.
 pub const INTERNAL: &str = "internal";
-/// The relying party an operator acts for.
+/// Header with the relying party that an operator acts for.
 pub const RELYING_PARTY_HEADER: &str = "x-nodkey-relying-party";
-/// How long a token lives that is signed here for somebody else, in seconds.
+/// Lifetime of a token that is signed here, in seconds.
 const LIFETIME: i64 = 30;
-/// How far ahead a token may expire, in seconds: a stolen one is of little use.
+/// Maximum time until a token's expiry, in seconds, so that a stolen one is of little use.
 const MAX_LIFETIME: i64 = 60;
-/// How far clocks may differ, in seconds.
+/// Maximum clock difference, in seconds.
 const SKEW: i64 = 5;
 
 /// Claims of a token.
@@ -29,13 +29,13 @@ const SKEW: i64 = 5;
 pub struct Claims {
     /// The deployment.
     pub aud: Audience,
-    /// Seconds.
+    /// Expiry, in seconds.
     #[serde(deserialize_with = "numeric_date")]
     pub exp: i64,
-    /// The calling service, of tokens by an internal key.
+    /// The calling service, in tokens signed with an internal key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub iss: Option<String>,
-    /// Whom the calling service acts for.
+    /// The relying party that the calling service acts for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rp: Option<RelyingPartyId>,
 }
@@ -47,19 +47,19 @@ pub fn sign(kid: &str, secret: &str, audience: &str, now: Timestamp) -> String {
     hs256::sign(Some(kid), &claims, secret.as_bytes())
 }
 
-/// Verifies that the owner of `secret` made a token for the deployment with this audience, and that it counts now.
+/// Whether the owner of `secret` made a token for the deployment with this audience, and the token is valid now.
 #[must_use]
 pub fn verify(token: &str, secret: &str, audience: &str, now: Timestamp) -> bool {
     check(token, secret, audience, now).is_ok()
 }
 
-/// The same, and says what is wrong.
+/// Verifies a token like [`verify`], and returns what is wrong with it.
 pub fn check(token: &str, secret: &str, audience: &str, now: Timestamp) -> Result<(), Fault> {
     let claims = hs256::verify::<Claims>(token, secret.as_bytes()).map_err(Fault::from)?;
     if claims.aud.includes(audience) { in_time(claims.exp, now) } else { Err(Fault::WrongAudience) }
 }
 
-/// Says what is wrong with a token that expires at `exp`, in seconds.
+/// Checks the expiry `exp` of a token, in seconds, and returns what is wrong with it.
 pub(crate) fn in_time(exp: i64, now: Timestamp) -> Result<(), Fault> {
     if alive(exp, now) {
         return Ok(());
@@ -67,7 +67,7 @@ pub(crate) fn in_time(exp: i64, now: Timestamp) -> Result<(), Fault> {
     Err(if exp <= now.as_seconds() { Fault::Expired } else { Fault::LivesTooLong })
 }
 
-/// Tells whether a token that expires at `exp`, in seconds, counts now.
+/// Whether a token with the expiry `exp`, in seconds, is valid now.
 pub(crate) fn alive(exp: i64, now: Timestamp) -> bool {
     let now = now.as_seconds();
     exp > now - SKEW && exp <= now + MAX_LIFETIME + SKEW

@@ -14,21 +14,27 @@ use super::{
 pub(crate) enum Command {
     /// Serve.
     Run,
-    /// Ask the one that runs whether it is ready.
+    /// Ask the running process whether it is ready.
     HealthCheck,
-    /// Say how it is used.
+    /// Say whether the settings are valid, and do nothing else.
+    CheckConfig,
+    /// Print the settings, without secrets.
+    PrintConfig,
+    /// Print the usage.
     Help,
-    /// Say which version it is.
+    /// Print the version.
     Version,
 }
 
 impl Command {
-    /// Reads the arguments behind the program's name; `Err` says what is wrong with them.
+    /// Parses the arguments after the program's name; `Err` says what is wrong with them.
     pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, String> {
         let mut arguments = arguments.into_iter();
         let Some(first) = arguments.next() else { return Ok(Self::Run) };
         let command = match first.to_str() {
             Some("healthcheck") => Self::HealthCheck,
+            Some("check-config") => Self::CheckConfig,
+            Some("print-config") => Self::PrintConfig,
             Some("--help" | "-h" | "help") => Self::Help,
             Some("--version" | "-V" | "version") => Self::Version,
             _ => return Err(unknown(&first)),
@@ -44,7 +50,7 @@ fn unknown(argument: &OsString) -> String {
     )
 }
 
-/// How a service is used, with all its settings.
+/// The usage of a service, with all its settings.
 pub(crate) fn help<S: Service>() -> String {
     let lines: Vec<_> = settings::<Config<S::Config>>().iter().map(line).collect();
     format!(
@@ -53,6 +59,8 @@ pub(crate) fn help<S: Service>() -> String {
 Commands:
   (none)         run the service
   healthcheck    ask the running service whether it is ready; exit code 0 if so
+  check-config   say whether the settings are valid; exit code 0 if so
+  print-config   print the settings as TOML, with where each came from; secrets are left out
   -h, --help     this text
   -V, --version  the version
 
@@ -86,6 +94,8 @@ mod tests {
         assert_eq!(parse(&[]), Ok(Command::Run));
         for (argument, command) in [
             ("healthcheck", Command::HealthCheck),
+            ("check-config", Command::CheckConfig),
+            ("print-config", Command::PrintConfig),
             ("--help", Command::Help),
             ("-h", Command::Help),
             ("--version", Command::Version),

@@ -2,12 +2,19 @@
 //!
 //! `NODKEY_CONFIG` names a TOML file. `NODKEY_<SECTION>__<KEY>` sets one value: `NODKEY_DB__URL`, `NODKEY_BUS__URL`.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use ipnet::IpNet;
 use nodkey_bus::BusConfig;
 use nodkey_db::DbConfig;
-use nodkey_kernel::{egress::Egress, key_set::KeySetError, service_key::ServiceName};
+use nodkey_kernel::{
+    egress::Egress,
+    key_set::KeySetError,
+    service_key::{ServiceKey, ServiceKeys, ServiceName},
+};
 use secrecy::SecretString;
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -21,39 +28,39 @@ use crate::identity::deployment::{self, Deployment, InvalidPublicUrl};
 /// Settings of one process.
 #[derive(Debug, Deserialize)]
 pub struct Config<S> {
-    /// Its database. A service without state has none.
+    /// The service's database. A stateless service has none.
     pub db: Option<DbConfig>,
-    /// Events.
+    /// The bus for events.
     #[serde(default)]
     pub bus: BusConfig,
-    /// Where it listens.
+    /// The listeners of this process.
     #[serde(default)]
     pub server: ServerConfig,
-    /// Where the others listen.
+    /// The addresses of the other services.
     #[serde(default)]
     pub peers: PeersConfig,
-    /// The deployment.
+    /// Settings of the deployment.
     pub deployment: DeploymentConfig,
-    /// Its own.
+    /// Settings of the service itself.
     #[serde(default)]
     pub service: S,
 }
 
-/// Where a process listens.
+/// The listeners of a process.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub struct ServerConfig {
     /// Address and port.
     pub listen: SocketAddr,
-    /// Where `/metrics`, `/livez` and `/readyz` are served besides, never over TLS; the gateway serves metrics nowhere else.
+    /// Additional address for `/metrics`, `/livez` and `/readyz`, never over TLS. The gateway serves metrics nowhere else.
     pub metrics_listen: Option<SocketAddr>,
-    /// Makes `listen` TLS.
+    /// Enables TLS on `listen`.
     pub tls: Option<TlsFiles>,
-    /// How many connections each address above takes at once.
+    /// Maximum number of concurrent connections on each address above.
     pub max_connections: usize,
-    /// How many of them from one client's address; see [`ConnectionLimits`].
+    /// Maximum number of them from one client address; see [`ConnectionLimits`].
     pub max_connections_per_address: Option<usize>,
-    /// How many gRPC calls of backends and operators are served at once; more are refused.
+    /// Maximum number of concurrent gRPC calls from backends and operators; more are refused.
     pub max_calls: usize,
 }
 
@@ -71,7 +78,7 @@ impl Default for ServerConfig {
 }
 
 impl ServerConfig {
-    /// How many connections each listener takes.
+    /// The connection limits of each listener.
     #[must_use]
     pub const fn connection_limits(&self) -> ConnectionLimits {
         ConnectionLimits { all: self.max_connections, of_one_address: self.max_connections_per_address }
@@ -90,7 +97,7 @@ pub struct PeersConfig {
     pub trusonafication: String,
     /// The notification service.
     pub notification: String,
-    /// PEM file of the authority behind their certificates, when it is none of the system's; for https.
+    /// PEM file of the authority that issued their certificates, if the system does not trust it; for https.
     pub ca_certificate: Option<PathBuf>,
 }
 
@@ -121,7 +128,7 @@ impl PeersConfig {
     }
 }
 
-/// What the processes of a deployment share, and the keys of this one.
+/// Settings shared by the processes of a deployment, and the keys of this one.
 #[derive(Debug, Deserialize)]
 pub struct DeploymentConfig {
     /// The gateway's public URL.
@@ -129,31 +136,33 @@ pub struct DeploymentConfig {
     /// `aud` of bearer tokens.
     #[serde(default = "audience")]
     pub audience: String,
-    /// 64 hex digits; secrets at rest are sealed under it. Services with a database need it, the gateway must not have it.
+    /// 64 hex digits; the key that seals secrets at rest. Services with a database need it; the gateway must not have it.
     pub master_key: Option<SecretString>,
-    /// Other master keys, which open and do not seal, separated by commas: predecessors, or the successor before it seals.
+    /// Other master keys that can open but not seal, separated by commas: predecessors, or a successor before it takes over.
     pub previous_master_keys: Option<SecretString>,
-    /// Signs what this service says to the others: 43 characters as `nodkey keys init` makes them, or a file that holds them.
+    /// The key that signs this service's tokens to the others: 43 characters as written by `nodkey keys init`, or a file that contains
+    /// them.
     pub service_key: Option<SecretString>,
-    /// Public halves of the keys of all services: a JSON document as `nodkey keys init` makes it, or a file that holds one.
+    /// The public keys of all services: a JSON document as written by `nodkey keys init`, or a file that contains one.
     pub service_keys: Option<String>,
-    /// Of before there were service keys: signs what services say to one another. Taken beside service keys for this one version.
+    /// From before service keys existed: signs the tokens between services. Accepted beside service keys for this one version.
     pub internal_key: Option<SecretString>,
-    /// Public halves of the operator keys that are accepted: a JSON document as `nodkey keys init` makes it, or a file that holds one.
+    /// The public operator keys that are accepted: a JSON document as written by `nodkey keys init`, or a file that contains one.
     pub operator_public_keys: Option<String>,
-    /// Of before operator keys were pairs: signs what operators say and verifies it. Accepted for this one version, not beside public halves.
+    /// From before operator keys were key pairs: signs and verifies operators' tokens. Accepted for this one version, and not beside public
+    /// keys.
     pub operator_key: Option<SecretString>,
-    /// A symmetric key that is accepted, too: a predecessor or successor, or what public halves follow. For this one version.
+    /// A further symmetric key that is accepted: a predecessor or successor, or the one that public keys replace. For this one version.
     pub previous_operator_key: Option<SecretString>,
-    /// Whether webhooks may go to this machine, over http and to any port.
+    /// Whether webhooks may be sent to this machine, over http and to any port.
     #[serde(default)]
     pub development: bool,
-    /// Whether callers that did not prove who they are learn why, with what they should have signed; unset: as `development`.
+    /// Whether unauthenticated callers are told the reason, with what they should have signed. Unset: as `development`.
     pub explain_refusals: Option<bool>,
-    /// Networks that may be connected to on behalf of others besides public addresses, such as `10.1.0.0/16`.
+    /// Networks that services may connect to on behalf of others, besides public addresses, such as `10.1.0.0/16`.
     #[serde(default)]
     pub allowed_networks: Vec<IpNet>,
-    /// Ports that may be connected to on behalf of others; empty: 443 and 8443.
+    /// Ports that services may connect to on behalf of others; empty: 443 and 8443.
     #[serde(default)]
     pub allowed_ports: Vec<u16>,
 }
@@ -162,42 +171,42 @@ fn audience() -> String {
     "nodkey".into()
 }
 
-/// A setting is missing or wrong.
+/// A setting is missing or invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// Missing, unknown, or of another type.
+    /// Missing, unknown, or of the wrong type.
     #[error("configuration:\n  {0}")]
     Faults(#[from] Faults),
-    /// Of the right type and still wrong.
+    /// Of the right type, but invalid.
     #[error("configuration: {0}")]
     Invalid(&'static str),
-    /// Not one that phones and backends can reach the gateway by.
+    /// Not a URL at which phones and backends can reach the gateway.
     #[error("configuration: {0}")]
     PublicUrl(#[from] InvalidPublicUrl),
-    /// A file that a setting names.
+    /// A file that a setting names cannot be read.
     #[error("configuration: cannot read {0}: {1}")]
     Unreadable(String, #[source] std::io::Error),
-    /// A document of public halves: the setting, and what is wrong.
+    /// A document of public keys is invalid: the setting, and the reason.
     #[error("configuration: deployment.{0} {1}")]
     KeySet(&'static str, #[source] KeySetError),
-    /// The document of public halves is not complete.
+    /// The document of public keys lacks a service.
     #[error("configuration: deployment.service_keys has no key of {0}")]
     NoPublicHalf(ServiceName),
-    /// The private key is another service's, or was replaced.
+    /// The private key belongs to another service, or was replaced.
     #[error("configuration: deployment.service_key belongs to none of the keys of {0} in deployment.service_keys")]
     Stranger(ServiceName),
 }
 
 impl<S: DeserializeOwned + Default> Config<S> {
-    /// Puts the settings of a service together; what is missing of those it needs, unknown or wrong is told at once. `own` says which settings
-    /// of its own it needs.
+    /// Assembles the settings of a service. All missing, unknown and invalid settings are reported together. `own` returns the service's
+    /// own settings that it requires.
     pub(crate) fn of(given: &Given, stateful: bool, own: impl Fn(&S) -> &'static [&'static str]) -> Result<Self, ConfigError> {
         let mut missing = given.missing(&required(given, stateful));
         if !given.has(INTERNAL_KEY) {
             missing.extend(given.missing(own(&given.section("service"))));
         }
         if !stateful && given.has_section("db") && !given.has("db.url") {
-            missing.push("db.* is given to a service that has no database: take it away".to_owned());
+            missing.push("db.* is set, but this service has no database: remove it".to_owned());
         }
         let config: Self = given.to_settings(missing)?;
         config.deployment.vault()?;
@@ -205,10 +214,13 @@ impl<S: DeserializeOwned + Default> Config<S> {
     }
 }
 
-/// Stands in for the keys that each service has of its own, for this one version.
+const NO_SERVICE_KEYS: &str =
+    "deployment.service_key, service_keys and internal_key are for services in processes of their own: remove them";
+
+/// Replaces the individual service keys, for this one version.
 const INTERNAL_KEY: &str = "deployment.internal_key";
 
-/// What a service needs, whatever its own settings are.
+/// The settings that a service requires, apart from its own.
 fn required(given: &Given, stateful: bool) -> Vec<&'static str> {
     let mut required = vec!["deployment.public_url"];
     if !given.has(INTERNAL_KEY) {
@@ -223,12 +235,52 @@ fn required(given: &Given, stateful: bool) -> Vec<&'static str> {
     required
 }
 
+/// Settings of a process that runs all services, as given.
+#[derive(Debug)]
+pub struct Settings(Given);
+
+impl Settings {
+    /// Reads the file, if there is one, and the environment.
+    pub fn read(file: Option<&Path>) -> Result<Self, ConfigError> {
+        Ok(Self(Given::read(file, std::env::vars_os())?))
+    }
+
+    /// All of them, checked; everything wrong is reported together. `required` are settings that must be there.
+    pub fn check<T: DeserializeOwned>(&self, required: &[&str]) -> Result<T, ConfigError> {
+        Ok(self.0.to_settings(self.0.missing(required))?)
+    }
+
+    /// Variables that name no setting of `T`, each with what may have been meant.
+    #[must_use]
+    pub fn strays<T: DeserializeOwned>(&self) -> Vec<String> {
+        self.0.strays::<T>()
+    }
+
+    /// As TOML, without secrets, with where each came from.
+    #[must_use]
+    pub fn to_toml<T: DeserializeOwned>(&self) -> String {
+        self.0.to_toml::<T>()
+    }
+}
+
 impl DeploymentConfig {
-    /// The facts the service of this name sees, checked.
+    /// The validated deployment facts for a process that runs all services, which makes their keys itself.
+    pub fn into_embedded(self) -> Result<Deployment, ConfigError> {
+        if self.service_key.is_some() || self.service_keys.is_some() || self.internal_key.is_some() {
+            return Err(ConfigError::Invalid(NO_SERVICE_KEYS));
+        }
+        self.into_facts(None, ServiceKeys::default())
+    }
+
+    /// The validated deployment facts for the service with this name.
     pub fn into_deployment(self, name: ServiceName) -> Result<Deployment, ConfigError> {
+        let (service_key, service_keys) = self.service_keys(name)?;
+        self.into_facts(service_key, service_keys)
+    }
+
+    fn into_facts(self, service_key: Option<ServiceKey>, service_keys: ServiceKeys) -> Result<Deployment, ConfigError> {
         let public_url = deployment::public_url(&self.public_url)?;
         self.check_lengths()?;
-        let (service_key, service_keys) = self.service_keys(name)?;
         let (operator_keys, symmetric_operator_keys) = self.operator_keys()?;
         let mut egress = Egress { networks: self.allowed_networks, ..Egress::new(self.development) };
         if !self.allowed_ports.is_empty() {

@@ -24,51 +24,53 @@ use super::{
     timed::Timed,
 };
 
-/// How long an HTTP/1.1 connection may take to ask the next thing.
+/// Maximum time until the next request on an HTTP/1.1 connection.
 const NEXT: Duration = Duration::from_mins(1);
-/// How long an HTTP/2 connection may ask nothing, however often it says that it is there.
+/// Maximum time without a request on an HTTP/2 connection, even if the client answers pings.
 const IDLE: Duration = Duration::from_mins(5);
-/// How often an HTTP/2 client is asked whether it is still there, and how long it may take to say so.
+/// How often an HTTP/2 client is pinged, and how long it may take to answer.
 const PING: Duration = Duration::from_secs(20);
-/// How long what is in flight may take on a connection that is told to end.
+/// Maximum duration of requests in flight on a connection that is being shut down.
 const PARTING: Duration = Duration::from_secs(30);
-/// The largest head of a request, and the buffer of an HTTP/1.1 connection.
+/// Maximum size of a request head, and of the buffer of an HTTP/1.1 connection.
 const HEAD: usize = 16 << 10;
-/// The most that waits to be sent of one answer, beyond what its client has room for.
+/// Maximum unsent data of one response, beyond what the client's window allows.
 const UNSENT: usize = 32 << 10;
-/// Streams that were refused or ended because of the client: one that makes more is told to calm down, and ended.
+/// Maximum number of streams that are refused, or ended because of the client. A client that exceeds it is sent `ENHANCE_YOUR_CALM` and
+/// disconnected.
 const FAULTS: usize = 256;
 
-/// Who comes to a listener.
+/// The clients of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Audience {
-    /// Anybody, over the open network.
+    /// Anyone, over the open network.
     Public,
-    /// The other services, each with everything it has to ask on one connection, and backends.
+    /// The other services, each with all its calls on one connection, and backends.
     Services,
 }
 
 impl Audience {
-    /// How many requests of one HTTP/2 connection are served at once.
+    /// Maximum number of concurrent requests on one HTTP/2 connection.
     const fn streams(self) -> u32 {
         match self {
             Self::Public => 100,
-            // Backends inside may wait on one connection.
+            // Backends inside the network may wait on one connection.
             Self::Services => 10_000,
         }
     }
 
-    /// Streams that the client reset before they were looked at, at once. Who gives up its calls while this machine is slow is no attacker.
+    /// Maximum number of pending streams that the client reset before they were handled. A client that gives up its calls because this
+    /// machine is slow is no attacker.
     const fn resets(self) -> usize {
         match self {
-            // All that one may have open.
+            // All that a client may have open.
             Self::Public => 100,
-            // A backend that gives up hundreds of waits at once, because what they wait for is refused.
+            // A backend may give up hundreds of waits together, because what they wait for is refused.
             Self::Services => 1_000,
         }
     }
 
-    /// How much of a body, and of all bodies of a connection, may be here unread.
+    /// Flow-control windows: how much unread data a body, and all bodies of a connection, may have.
     const fn windows(self) -> (u32, u32) {
         match self {
             Self::Public => (64 << 10, 256 << 10),
@@ -76,7 +78,7 @@ impl Audience {
         }
     }
 
-    /// What serves its connections.
+    /// The HTTP server for its connections.
     pub(super) fn builder(self) -> auto::Builder<Streams> {
         let mut builder = auto::Builder::new(Streams);
         builder.http1().timer(TokioTimer::new()).header_read_timeout(NEXT).max_buf_size(HEAD);
@@ -91,7 +93,7 @@ impl Audience {
     }
 }
 
-/// Serves a connection until it ends, asks nothing for too long, or the token is cancelled.
+/// Serves a connection until it ends, makes no request for too long, or the token is canceled.
 pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     builder: &auto::Builder<Streams>,
@@ -107,12 +109,12 @@ pub(super) async fn serve(
         () = shutdown.cancelled() => {}
         () = activity.idle(IDLE) => {}
     }
-    // What has said nothing yet ends here, too.
+    // A connection without any request so far ends here as well.
     connection.as_mut().graceful_shutdown();
     tokio::time::timeout(PARTING, connection).await?.map_err(anyhow::Error::from_boxed)
 }
 
-/// Tells every request where it comes from, and writes its answer in pieces.
+/// Adds the client's address to every request, and writes responses in pieces.
 struct Routes {
     router: Router,
     address: SocketAddr,
@@ -160,7 +162,7 @@ mod tests {
 
     use super::{super::stream::UNTAKEN, *};
 
-    /// A connection to the public audience, which serves one long answer.
+    /// A connection of the public audience, serving one long response.
     fn connect() -> DuplexStream {
         let (server, client) = duplex(256 << 10);
         let routes = Router::new()
@@ -225,7 +227,7 @@ mod tests {
         for _ in 0..1_000 {
             let small = Request::get("http://localhost/small").body(()).unwrap();
             let (answer, _) = sender.send_request(small, true).unwrap();
-            // Its head; the rest comes with it and stays where it is.
+            // The head; the body follows and remains unread.
             answers.push(answer.await.unwrap().into_body());
             sender = sender.ready().await.unwrap();
         }

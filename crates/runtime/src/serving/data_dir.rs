@@ -1,4 +1,4 @@
-//! The data folder of an embedded process: readable by its owner alone, used by one process alone.
+//! The data folder of an embedded process: readable only by its owner, used by only one process.
 
 use std::{
     fmt,
@@ -11,10 +11,10 @@ use std::{
 use nodkey_kernel::time::Clock;
 use serde::{Deserialize, Serialize};
 
-/// Held locked by the process that uses the folder, and says who that is. It stays when the process ends; the lock does not.
+/// Locked by the process that uses the folder, and names that process. The file stays when the process ends; the lock does not.
 const LOCK_FILE: &str = "lock.json";
 
-/// A data folder that is this process's until this is dropped.
+/// A data folder that belongs to this process until this value is dropped.
 #[derive(Debug)]
 pub struct DataDir {
     path: PathBuf,
@@ -40,32 +40,32 @@ impl fmt::Display for Holder {
     }
 }
 
-/// The folder cannot be used.
+/// Why the folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirError {
-    /// Another process uses it.
+    /// Another process is using it.
     #[error("the data folder {} is already in use by {}", path.display(), holder.as_ref().map_or_else(|| "another process".to_owned(), ToString::to_string))]
     InUse {
         /// The folder.
         path: PathBuf,
-        /// Who; `None`: has not said so yet.
+        /// The other process; `None` if it has not written its details yet.
         holder: Option<Holder>,
     },
     /// The operating system refused.
     #[error("cannot {action} {}", path.display())]
     Io {
-        /// What was tried.
+        /// The action that was attempted.
         action: &'static str,
-        /// On what.
+        /// The path concerned.
         path: PathBuf,
-        /// Why not.
+        /// Why it failed.
         #[source]
         source: io::Error,
     },
 }
 
 impl DataDir {
-    /// Takes a folder for this process and makes it its owner's alone; creates it when it is missing.
+    /// Takes a folder for this process and restricts it to its owner. Creates it when it is missing.
     pub fn open(path: impl Into<PathBuf>, clock: &Clock) -> Result<Self, DataDirError> {
         let path = path.into();
         DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(failed("create", &path))?;
@@ -80,23 +80,24 @@ impl DataDir {
         let holder = Holder { pid: std::process::id(), since: clock.now().to_string(), url: None };
         let mut data_dir = Self { path, lock, holder };
         data_dir.write_holder()?;
+        data_dir.ignore()?;
         Ok(data_dir)
     }
 
-    /// Where it is.
+    /// Path of the folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Lets a second process on this folder say where this one serves.
+    /// Records where this process serves, for the error message of a second process on this folder.
     pub(crate) fn set_url(&mut self, url: &str) -> Result<(), DataDirError> {
         self.holder.url = Some(url.to_owned());
         self.write_holder()
     }
 
-    /// The file of a SQLite database, which exists and is its owner's alone, as are the files SQLite keeps beside it: it gives
-    /// new ones the mode of the database.
+    /// The file of a SQLite database. It exists and is restricted to its owner, as are the files that SQLite keeps beside it, which get the
+    /// mode of the database.
     pub(crate) fn database(&self, name: &str) -> Result<PathBuf, DataDirError> {
         let database = self.path.join(format!("{name}.db"));
         private_file(&database)?;
@@ -107,6 +108,16 @@ impl DataDir {
             }
         }
         Ok(database)
+    }
+
+    /// Keeps its keys out of the repository that it may lie in, unless somebody has decided otherwise.
+    fn ignore(&self) -> Result<(), DataDirError> {
+        let path = self.path.join(".gitignore");
+        let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).and_then(|mut file| file.write_all(b"*\n"));
+        match written {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(failed("write", &path)(e)),
+            _ => Ok(()),
+        }
     }
 
     fn write_holder(&mut self) -> Result<(), DataDirError> {
@@ -120,7 +131,7 @@ impl DataDir {
     }
 }
 
-/// Opens or creates a file, readable and writable by its owner alone whatever it was before.
+/// Opens or creates a file, and makes it readable and writable only by its owner.
 fn private_file(path: &Path) -> Result<File, DataDirError> {
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
     let file = file.map_err(failed("open", path))?;
@@ -128,7 +139,7 @@ fn private_file(path: &Path) -> Result<File, DataDirError> {
     Ok(file)
 }
 
-/// Changes nothing that is right already: it may belong to somebody else.
+/// Changes the mode only if it is wrong: the file may belong to another user.
 fn restrict(path: &Path, mode: u32) -> Result<(), DataDirError> {
     let current = path.metadata().map_err(failed("read", path))?.permissions().mode();
     if current & 0o777 == mode {
@@ -210,6 +221,17 @@ mod tests {
         let data_dir = DataDir::open(&path, &clock()).unwrap();
         assert_eq!((mode(&path), mode(&data_dir.database("registry").unwrap())), (0o700, 0o600));
         assert!(!path.join("registry.db-wal").exists());
+    }
+
+    #[test]
+    fn no_repository_takes_it_in() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(DataDir::open(folder.path(), &clock()).unwrap());
+        let ignored = folder.path().join(".gitignore");
+        assert_eq!(std::fs::read_to_string(&ignored).unwrap(), "*\n");
+        std::fs::write(&ignored, "").unwrap();
+        drop(DataDir::open(folder.path(), &clock()).unwrap());
+        assert_eq!(std::fs::read_to_string(&ignored).unwrap(), "", "it was changed on purpose");
     }
 
     #[test]

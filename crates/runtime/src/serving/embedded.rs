@@ -1,5 +1,5 @@
-//! All services in one process: SQLite files, events in memory, calls as function calls. `nodkey dev`, small installations,
-//! and the world of the scenarios.
+//! All services in one process: SQLite files, events in memory, calls as function calls. Used by `nodkey dev`, small installations, and the
+//! scenario tests.
 
 use std::{
     collections::BTreeSet,
@@ -45,30 +45,30 @@ use crate::{
     },
 };
 
-/// How to run embedded.
+/// Settings for running embedded.
 #[derive(Debug)]
 pub struct EmbeddedConfig {
-    /// Where the SQLite files go; one a service.
+    /// Folder of the SQLite files, one per service.
     pub data_dir: DataDir,
-    /// Where the gateway listens.
+    /// Address on which the gateway listens.
     pub http: SocketAddr,
-    /// Where backends call gRPC.
+    /// Address on which backends call gRPC.
     pub grpc: SocketAddr,
-    /// Makes both listeners TLS.
+    /// Enables TLS on both listeners.
     pub tls: Option<TlsFiles>,
-    /// The gateway's public URL; `None`: `http://`, or `https://`, and the address it listens on.
+    /// The gateway's public URL. `None`: `http://` or `https://` and the address on which it listens.
     pub public_url: Option<String>,
-    /// Facts about the deployment; its `public_url` is replaced by the one above, its service keys by those below.
+    /// Facts about the deployment. Its `public_url` is replaced by the one above, and its service keys by those below.
     pub deployment: Deployment,
-    /// What the services sign with: a key of each, see [`ServiceKey::all`].
+    /// The keys that the services sign with, one each; see [`ServiceKey::all`].
     pub service_keys: Vec<ServiceKey>,
-    /// Secrets at rest.
+    /// Key that seals secrets at rest.
     pub master_key: [u8; 32],
-    /// Other master keys that open them: predecessors, as a rule.
+    /// Other master keys that open them: usually predecessors.
     pub previous_master_keys: Vec<[u8; 32]>,
-    /// Time.
+    /// Source of the current time.
     pub clock: Clock,
-    /// Randomness.
+    /// Source of randomness.
     pub random: Random,
 }
 
@@ -87,42 +87,64 @@ pub struct Embedded {
     routes: Router,
     limits: ConnectionLimits,
     ready_when_told: bool,
+    max_calls: usize,
+    operators_tls: bool,
 }
 
 /// All services, running.
 pub struct Handle {
     running: Running,
     health: Health,
-    /// Last, so that the folder is free only when nothing here uses it any more.
+    /// Last, so that the folder is released only when nothing here uses it any more.
     _data_dir: DataDir,
-    /// Where the gateway listens.
+    /// Address on which the gateway listens.
     pub http: SocketAddr,
-    /// Where backends call gRPC.
+    /// Address on which backends call gRPC.
     pub grpc: SocketAddr,
     /// The gateway's public URL.
     pub public_url: String,
 }
 
 impl Embedded {
-    /// Makes an empty process.
+    /// Creates a process without services.
     #[must_use]
     pub fn new(config: EmbeddedConfig) -> Self {
-        Self { config, services: Vec::new(), routes: Router::new(), limits: ConnectionLimits::default(), ready_when_told: false }
+        Self {
+            config,
+            services: Vec::new(),
+            routes: Router::new(),
+            limits: ConnectionLimits::default(),
+            ready_when_told: false,
+            max_calls: ServerConfig::default().max_calls,
+            operators_tls: true,
+        }
     }
 
-    /// Is not ready once it serves, but when [`Handle::ready`] says so: there is more to do first.
+    /// Makes the process ready only when [`Handle::ready`] is called, and not as soon as it serves: there is more to do first.
     #[must_use]
     pub fn ready_when_told(self) -> Self {
         Self { ready_when_told: true, ..self }
     }
 
-    /// Takes so many connections at each listener, instead of as many as by default.
+    /// Sets the connection limits of each listener, in place of the defaults.
     #[must_use]
     pub fn connections(self, limits: ConnectionLimits) -> Self {
         Self { limits, ..self }
     }
 
-    /// Serves these routes beside those of the gateway.
+    /// Serves operators without TLS, on an address that only this machine reaches.
+    #[must_use]
+    pub fn plain_operators(self) -> Self {
+        Self { operators_tls: false, ..self }
+    }
+
+    /// Sets the maximum number of concurrent gRPC calls of backends and operators, in place of the default.
+    #[must_use]
+    pub fn max_calls(self, max_calls: usize) -> Self {
+        Self { max_calls, ..self }
+    }
+
+    /// Serves these routes in addition to the gateway's.
     #[must_use]
     pub fn routes(self, routes: Router) -> Self {
         Self { routes, ..self }
@@ -141,7 +163,7 @@ impl Embedded {
 
     /// Builds and starts every service. Returns once all of them serve.
     pub async fn start(self) -> anyhow::Result<Handle> {
-        // Before anything counts: what is made earlier counts for nobody.
+        // Before the first metric: what is recorded earlier is lost.
         telemetry::handle();
         let mut config = self.config;
         let http = Listener::bind(config.http).await?;
@@ -155,7 +177,7 @@ impl Embedded {
         config.data_dir.set_url(&public_url)?;
         let service_keys = config.service_keys.iter().collect();
         let deployment = Deployment { public_url: public_url.clone(), service_keys, serves_tls: tls.is_some(), ..config.deployment };
-        // Each service has its own key, as if it had its own process.
+        // Each service has its own key, as in a separate process.
         let deployment = |name: ServiceName| {
             let key = config.service_keys.iter().find(|key| key.name() == name).with_context(|| format!("{name} has no key"))?;
             anyhow::Ok(Arc::new(deployment.seen_by(key)))
@@ -212,18 +234,18 @@ impl Embedded {
                 databases.push((entry.name.as_str(), db));
             }
         }
-        // The door of all services is one, and asks the registry as the registry's own does.
+        // All services share one listener. It queries the registry with the registry's own identity.
         let deployment = deployment(ServiceName::Registry)?;
         let peers = Peers::new(ServiceName::Registry, &deployment, &clock, |_| Ok(channel.clone()))?;
         let health = Health::new(databases.clone(), opening);
         let reporter = Reporter::new(names, health.clone(), &clock);
         let authenticator = Authenticator::new(deployment, peers.registry(), clock.clone());
-        let admission = Admission::new(ServerConfig::default().max_calls);
+        let admission = Admission::new(self.max_calls);
         let api = HealthApi::new(health.clone(), served.into_iter().collect(), proxied);
         let all_grpc = server::grpc(all_grpc, authenticator, admission, reporter, resealer, api)?;
-        // From here on services can reach one another.
+        // From here on services can call each other.
         routes.set(all_grpc.clone()).map_err(|_| anyhow::anyhow!("started twice"))?;
-        // Only after every consumer is subscribed: in process, an event goes to those that are there.
+        // Only after every consumer is subscribed: in process, an event reaches only existing consumers.
         for (name, db) in &databases {
             running.relay(name, db.clone(), &clock);
         }
@@ -233,7 +255,7 @@ impl Embedded {
         let (http_health, checks) = (server::public_health(&health, passed_on, proxied), health.clone().routes());
         let addresses = (http.local_addr()?, grpc.local_addr()?);
         let http = http.with_tls(tls.clone()).with_limits(limits);
-        let grpc = grpc.with_tls(tls).with_limits(limits).for_audience(Audience::Services);
+        let grpc = grpc.with_tls(tls.filter(|_| self.operators_tls)).with_limits(limits).for_audience(Audience::Services);
         running.server(|stop| http.serve(all_http.merge(http_health).merge(checks.clone()), stop));
         running.server(|stop| grpc.serve(all_grpc.merge(checks).merge(server::metrics()), stop));
         if !self.ready_when_told {
@@ -244,7 +266,7 @@ impl Embedded {
 }
 
 impl Handle {
-    /// Resolves at SIGINT, SIGTERM or a failure; false for a failure.
+    /// Resolves on SIGINT, SIGTERM or a failure; false for a failure.
     pub async fn until_told(&self) -> anyhow::Result<bool> {
         tokio::select! {
             () = signalled()? => Ok(true),
@@ -252,17 +274,17 @@ impl Handle {
         }
     }
 
-    /// Says that everything is there that users need: from now on it is ready.
+    /// Marks the process as ready: everything that users need is there.
     pub fn ready(&self) {
         self.health.started();
     }
 
-    /// Why it is not ready, as `/readyz` says; empty when it is.
+    /// Why it is not ready, as in `/readyz`; empty when it is.
     pub async fn problems(&self) -> Vec<String> {
         self.health.problems().await
     }
 
-    /// Stops in order. What is in flight is finished, what is in an outbox is sent.
+    /// Stops in order. Requests in flight are completed, and outboxes are sent.
     pub async fn stop(self) {
         self.health.stopping();
         self.running.stop().await;

@@ -1,4 +1,4 @@
-//! Settings as they are given: by a TOML file, then by the environment, each with its name (`db.url`) and where it is from.
+//! Settings as given: in a TOML file, then in the environment, each with its name (`db.url`) and its source.
 
 use std::{
     collections::BTreeMap,
@@ -12,11 +12,11 @@ use serde_json::{Map, Value};
 
 use super::shape::{Known, Shape, settings};
 
-/// What the names of all our variables begin with.
+/// Prefix of all our variables.
 const PREFIX: &str = "NODKEY_";
 /// Variables that are read before any setting.
 const BEFORE: [&str; 3] = ["NODKEY_CONFIG", "NODKEY_LOG", "NODKEY_LOG_FORMAT"];
-/// Of how alike two names one may have been meant for the other.
+/// Minimum similarity of two names for one to be suggested for the other.
 const ALIKE: f64 = 0.85;
 
 /// Variables of the `nodkey` command, which services do not read.
@@ -29,6 +29,7 @@ pub const OF_THE_COMMAND: &[&str] = &[
     "NODKEY_DEV_DEMO",
     "NODKEY_DEV_GRPC",
     "NODKEY_DEV_HTTP",
+    "NODKEY_DEV_LAN",
     "NODKEY_DEV_LIFETIME_SECONDS",
     "NODKEY_DEV_PUSH_TO_THIS_MACHINE",
     "NODKEY_DEV_RELYING_PARTY_ID",
@@ -42,28 +43,30 @@ pub const OF_THE_COMMAND: &[&str] = &[
     "NODKEY_PHONE_KEY",
     "NODKEY_PUBLIC_URL",
     "NODKEY_RELYING_PARTY",
+    "NODKEY_SERVER_SECRET",
+    "NODKEY_SERVER_TOKEN",
     "NODKEY_SESSION",
     "NODKEY_TEST_NATS_URL",
     "NODKEY_TEST_POSTGRES_URL",
 ];
 
-/// Everything that was given.
+/// All settings that were given.
 #[derive(Debug, Default)]
 pub(crate) struct Given {
     values: BTreeMap<String, (Value, Source)>,
-    /// Variables that look like ours and name no setting: there is no `__` in them.
+    /// Variables that look like ours but name no setting, because they contain no `__`.
     strays: Vec<String>,
     faults: Vec<String>,
 }
 
-/// Where a setting is from.
+/// The source of a setting.
 #[derive(Clone, Debug)]
 enum Source {
     File(PathBuf),
     Variable(String),
 }
 
-/// Settings are missing, unknown or wrong: one line each.
+/// Missing, unknown or invalid settings: one line each.
 #[derive(Debug)]
 pub struct Faults(Vec<String>);
 
@@ -75,7 +78,7 @@ impl fmt::Display for Faults {
 
 impl std::error::Error for Faults {}
 
-/// Where a file stops being TOML. Not the line itself, which may hold a secret and is in what the library says.
+/// Where a file stops being TOML. Does not include the line itself, which the library's message would quote: it may contain a secret.
 fn malformed(text: &str, error: &toml::de::Error) -> String {
     let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
     format!("line {}: {}", before.matches('\n').count() + 1, error.message())
@@ -87,9 +90,9 @@ pub(crate) fn variable(name: &str) -> String {
 }
 
 impl Given {
-    /// Reads the file, if there is one, and takes what is ours of the environment.
+    /// Reads the file, if there is one, and our variables from the environment.
     pub(crate) fn read(file: Option<&Path>, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Self, Faults> {
-        let mut given = Self::default();
+        let (mut given, mut files) = (Self::default(), Vec::new());
         if let Some(path) = file {
             let failed = |why: &str| Faults(vec![format!("NODKEY_CONFIG: cannot read {}: {why}", path.display())]);
             let text = std::fs::read_to_string(path).map_err(|e| failed(&nodkey_kernel::error::plain(&e.to_string())))?;
@@ -106,13 +109,32 @@ impl Given {
                 continue;
             }
             let setting = own.to_lowercase().replace("__", ".");
-            match value.into_string() {
-                Ok(text) => drop(given.values.insert(setting, (Value::String(text), Source::Variable(name)))),
-                Err(_) => given.faults.push(format!("{name} is not UTF-8")),
+            let Ok(text) = value.into_string() else {
+                given.faults.push(format!("{name} is not UTF-8"));
+                continue;
+            };
+            match setting.strip_suffix("_file").filter(|setting| is_secret(setting)) {
+                Some(secret) => files.push((secret.to_owned(), name, text)),
+                None => drop(given.values.insert(setting, (Value::String(text), Source::Variable(name)))),
             }
+        }
+        for (setting, variable, path) in files {
+            given.add_file(setting, variable, &path);
         }
         given.strays.sort();
         Ok(given)
+    }
+
+    /// Adds a secret from the file that a variable names, as orchestrators mount them.
+    fn add_file(&mut self, setting: String, variable: String, path: &str) {
+        if matches!(self.values.get(&setting), Some((_, Source::Variable(_)))) {
+            self.faults.push(format!("{variable} and {} are both set: set one of them", self::variable(&setting)));
+            return;
+        }
+        match std::fs::read_to_string(path) {
+            Ok(text) => drop(self.values.insert(setting, (Value::String(text.trim_end().to_owned()), Source::Variable(variable)))),
+            Err(e) => self.faults.push(format!("{variable}: cannot read {path}: {}", nodkey_kernel::error::plain(&e.to_string()))),
+        }
     }
 
     fn add_table(&mut self, above: &str, table: toml::Table, source: &Source) {
@@ -128,7 +150,7 @@ impl Given {
         }
     }
 
-    /// Whether a setting was given, and not as an empty text.
+    /// Whether a setting was given, and is not empty.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.values.get(name).is_some_and(|(value, _)| value.as_str().is_none_or(|text| !text.trim().is_empty()))
     }
@@ -138,13 +160,13 @@ impl Given {
         self.values.keys().any(|name| name.strip_prefix(section).is_some_and(|rest| rest.starts_with('.')))
     }
 
-    /// Of these settings those that were not given, as somebody is told who has to give them.
+    /// The given list's settings that are missing, described for the person who has to set them.
     pub(crate) fn missing(&self, required: &[&str]) -> Vec<String> {
         let missing = required.iter().filter(|name| !self.has(name));
         missing.map(|name| format!("{name} is missing: set {}", variable(name))).collect()
     }
 
-    /// Puts a type of settings together. `missing` are faults that were found before; everything that is wrong is told at once.
+    /// Builds a type of settings. `missing` are faults that were found before; everything wrong is reported together.
     pub(crate) fn to_settings<T: DeserializeOwned>(&self, missing: Vec<String>) -> Result<T, Faults> {
         let known = settings::<T>();
         let mut faults = self.faults.clone();
@@ -173,7 +195,20 @@ impl Given {
         Err(Faults(faults))
     }
 
-    /// One section, of what was given of it that is right. For those who cannot do anything about the rest.
+    /// The settings of `T` as a TOML file that has the same effect, one a line, with where each came from. Secrets are left out.
+    pub(crate) fn to_toml<T: DeserializeOwned>(&self) -> String {
+        let line = |setting: &Known| match self.values.get(&setting.name) {
+            None => format!("# {} has its default", setting.name),
+            Some((_, source)) if is_secret(&setting.name) => format!("# {} is secret, and set by {source}", setting.name),
+            Some((value, source)) => match fitting(value, source, setting) {
+                Ok(value) => format!("{} = {value} # {source}", setting.name),
+                Err(must) => format!("# {} {must}", named(&setting.name, source)),
+            },
+        };
+        settings::<T>().iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Reads one section, from the valid settings in it. For callers that can do nothing about the rest.
     pub(crate) fn section<T: DeserializeOwned + Default>(&self, section: &str) -> T {
         let known = settings::<T>();
         let mut values = Map::new();
@@ -187,7 +222,7 @@ impl Given {
         serde_json::from_value(Value::Object(values)).unwrap_or_default()
     }
 
-    /// Variables that name no setting of `T`, as somebody is told who may have meant one.
+    /// Variables that name no setting of `T`, described for the person who may have meant one.
     pub(crate) fn strays<T: DeserializeOwned>(&self) -> Vec<String> {
         let known = settings::<T>();
         let told = |name: &String| {
@@ -204,7 +239,33 @@ impl Given {
     }
 }
 
-/// A setting as whoever gave it knows it.
+/// Whether the value of a setting is secret: it is never shown, and may be in a file that the variable with `_FILE` names.
+fn is_secret(name: &str) -> bool {
+    const SECRETS: [&str; 9] = [
+        "password",
+        "master_key",
+        "previous_master_keys",
+        "service_key",
+        "internal_key",
+        "operator_key",
+        "previous_operator_key",
+        "cookie_key",
+        "previous_cookie_key",
+    ];
+    // The URL of a database has a password in it.
+    name == "db.url" || name.rsplit('.').next().is_some_and(|last| SECRETS.contains(&last))
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Variable(name) => f.write_str(name),
+        }
+    }
+}
+
+/// The name of a setting as it was given: by file or variable.
 fn named(name: &str, source: &Source) -> String {
     match source {
         Source::File(path) => format!("{name} in {}", path.display()),
@@ -220,7 +281,7 @@ fn unknown(name: &str, source: &Source, known: &[Known]) -> String {
     format!("{} is not a setting of this service{}", named(name, source), meant.unwrap_or_default())
 }
 
-/// The setting whose name is most like this one, if it is much like it.
+/// The setting with the most similar name, if it is similar enough.
 fn alike<'a>(name: &str, known: &'a [Known]) -> Option<&'a str> {
     let letters = |name: &str| name.to_lowercase().replace(['_', '.'], "");
     let name = letters(name);
@@ -229,8 +290,8 @@ fn alike<'a>(name: &str, known: &'a [Known]) -> Option<&'a str> {
     best.filter(|(likeness, _)| *likeness >= ALIKE).map(|(_, name)| name)
 }
 
-/// A value as its setting takes it. The text of a variable is what the setting's kind makes of it: where that is text it stays as it is, digits
-/// or not. Otherwise: what it must be.
+/// Converts a value to its setting's type. The text of a variable is interpreted by that type: a text setting keeps it as it is, digits or
+/// not. `Err` says what the value must be.
 fn fitting(value: &Value, source: &Source, setting: &Known) -> Result<Value, String> {
     let given_as_text = matches!(source, Source::Variable(_));
     if setting.list {
@@ -260,7 +321,7 @@ fn single(value: &Value, given_as_text: bool, shape: Shape) -> Result<Value, Str
     }
 }
 
-/// The values of `[a, b]`; brackets and quotes may be left out.
+/// The values of `[a, b]`; brackets and quotes are optional.
 fn parts(text: &str) -> Vec<Value> {
     let text = text.trim();
     let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
@@ -280,7 +341,7 @@ fn insert(values: &mut Map<String, Value>, name: &str, value: Value) {
     }
 }
 
-/// Whether Kubernetes made the variable, of a service whose name begins with `nodkey`: `NODKEY_REGISTRY_PORT=tcp://10.0.0.1:7070`.
+/// Whether Kubernetes created the variable, for a service whose name begins with `nodkey`: `NODKEY_REGISTRY_PORT=tcp://10.0.0.1:7070`.
 fn is_of_kubernetes(own: &str, value: &OsString) -> bool {
     let is_url = value.to_str().is_some_and(|value| ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme)));
     let numbered = own.split_once("_PORT_").is_some_and(|(_, rest)| rest.starts_with(|c: char| c.is_ascii_digit()));

@@ -1,4 +1,4 @@
-//! Whether a process is alive, and whether it can do its work: one finding for `/readyz`, for `grpc.health.v1` and for the log.
+//! Whether a process is alive, and whether it is ready: one check for `/readyz`, for `grpc.health.v1` and for the log.
 
 mod grpc;
 
@@ -19,19 +19,19 @@ use tracing::{error, info};
 pub(crate) use self::grpc::HealthApi;
 use super::{opening::Opening, service::Job};
 
-/// How long a database may take to say that it takes writes.
+/// How long a database may take to confirm that it accepts writes.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long an answer of `/readyz` is good for others: anybody may ask.
+/// How long a result of `/readyz` is reused: anyone may request it.
 const GOOD_FOR: Duration = Duration::from_millis(100);
 
-/// How often is looked again for those who wait for a change.
+/// Interval of checks for callers that wait for a change.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// A process is not ready before somebody said so.
+/// A process is not ready until it is marked as started.
 const STARTING: &str = "starting";
 
-/// What readiness depends on. Cheap to clone.
+/// The conditions of readiness. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Health(Arc<Inner>);
 
@@ -39,18 +39,18 @@ pub(crate) struct Health(Arc<Inner>);
 struct Inner {
     databases: Vec<(&'static str, Db)>,
     opening: Opening,
-    /// Cancelled once everything is there that users need.
+    /// Canceled once everything that users need is there.
     started: CancellationToken,
     stopping: CancellationToken,
     recent: Mutex<Option<Looked>>,
     logged: StdMutex<Option<Vec<String>>>,
 }
 
-/// When it was looked, and what was found.
+/// When the check ran, and what it found.
 type Looked = (Instant, Vec<String>);
 
 impl Health {
-    /// Of a process that starts.
+    /// Creates the state of a process that is starting.
     pub(crate) fn new(databases: Vec<(&'static str, Db)>, opening: Opening) -> Self {
         Self(Arc::new(Inner {
             databases,
@@ -62,19 +62,19 @@ impl Health {
         }))
     }
 
-    /// Everything is there that users need.
+    /// Marks that everything users need is there.
     pub(crate) fn started(&self) {
         self.0.started.cancel();
     }
 
-    /// The process stops: it is not ready any more.
+    /// Marks that the process is stopping: it is no longer ready.
     pub(crate) fn stopping(&self) {
         self.0.stopping.cancel();
     }
 
-    /// The same as [`Self::problems`], looked for once for all who ask at once. From `good_for` ago it is good enough.
+    /// The same as [`Self::problems`], checked once for all concurrent callers. A result younger than `good_for` is reused.
     async fn recent_problems(&self, good_for: Duration) -> Vec<String> {
-        // That it starts or stops is known without a look.
+        // Starting and stopping are known without a check.
         if let Some(state) = self.state() {
             return vec![state.to_owned()];
         }
@@ -83,7 +83,7 @@ impl Health {
             Some((at, problems)) if at.elapsed() < good_for && !is_state(problems) => problems.clone(),
             _ => {
                 let problems = self.problems().await;
-                // From when it was found: whoever waited for the same look is told by it.
+                // Timestamped when it was found: callers that waited for the same check use it.
                 recent.insert((Instant::now(), problems)).1.clone()
             }
         }
@@ -94,7 +94,7 @@ impl Health {
         Router::new().route("/livez", get(|| async { Json(json!({"status": "ok"})) })).route("/readyz", get(ready)).with_state(self)
     }
 
-    /// Why this process cannot serve its requests; empty when ready. The bus is none of the reasons: events wait in the outbox.
+    /// Why this process cannot serve its requests; empty when ready. The bus is never a reason: events wait in the outbox.
     pub(crate) async fn problems(&self) -> Vec<String> {
         let databases = self.0.databases.iter().map(async |(name, db)| fault(db).await.map(|fault| format!("{name}: {fault}")));
         let mut problems: Vec<_> = join_all(databases).await.into_iter().flatten().collect();
@@ -106,7 +106,7 @@ impl Health {
         problems
     }
 
-    /// Where the process is on its way, if that keeps it from being ready.
+    /// The state of the process, if it keeps it from being ready.
     fn state(&self) -> Option<&'static str> {
         if self.0.stopping.is_cancelled() {
             Some("stopping")
@@ -117,7 +117,7 @@ impl Health {
         }
     }
 
-    /// Says in the log what changed.
+    /// Logs what changed.
     fn log(&self, problems: &[String]) {
         let mut logged = self.0.logged.lock().unwrap_or_else(PoisonError::into_inner);
         if is_state(problems) || logged.as_deref() == Some(problems) {
@@ -131,7 +131,7 @@ impl Health {
         *logged = Some(problems.to_vec());
     }
 
-    /// Looks until the process is ready for the first time, so that the log says when, and what keeps it, whether anybody asks or not.
+    /// Checks until the process is ready for the first time, so that the log shows when that is, and what prevents it, even if nobody asks.
     pub(crate) fn watch(&self) -> Job {
         let health = self.clone();
         Job::new("readiness", |shutdown| async move {
@@ -147,7 +147,7 @@ impl Health {
     }
 }
 
-/// Whether nothing is wrong but that the process starts or stops.
+/// Whether the only problem is that the process is starting or stopping.
 fn is_state(problems: &[String]) -> bool {
     matches!(problems, [only] if only == STARTING || only == "stopping")
 }

@@ -1,4 +1,4 @@
-//! Deleting what nobody will ask for again, a few rows at a time, on one replica.
+//! Deletes data that is no longer needed, a few rows at a time, on one replica.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -19,19 +19,19 @@ use tracing::warn;
 
 use super::service::Job;
 
-/// How often to look, unless a rule says otherwise.
+/// Default interval of a rule.
 const INTERVAL: Duration = Duration::from_mins(10);
-/// Between two batches: what serves callers goes first.
+/// Pause between two batches: serving callers takes precedence.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Longer than streams keep events.
+/// Retention of inbox marks: longer than streams keep events.
 const INBOX: Duration = Duration::from_hours(8 * 24);
-/// How long a request id repeats its answer.
+/// How long a repeated request id gets the same response.
 const ANSWERS: Duration = Duration::from_hours(24);
 
-/// How many days a dead letter is kept when nothing is set.
+/// Default number of days that a dead letter is kept.
 const DEAD_LETTER_DAYS: u32 = 180;
 
-/// What a table loses.
+/// What to delete from a table.
 pub struct Rule {
     table: &'static str,
     every: Duration,
@@ -45,7 +45,7 @@ impl fmt::Debug for Rule {
 }
 
 impl Rule {
-    /// Makes one. `apply` deletes what is old from the table, batch by batch, as [`Pass::repeat`] does.
+    /// Creates a rule. `apply` deletes old rows from the table, batch by batch, as [`Pass::repeat`] does.
     pub fn new<F, Fut, E>(table: &'static str, apply: F) -> Self
     where
         F: Fn(Pass) -> Fut + Send + Sync + 'static,
@@ -59,7 +59,7 @@ impl Rule {
         Self { table, every: INTERVAL, apply: Box::new(apply) }
     }
 
-    /// Looks less often: for what is costly to find.
+    /// Sets a longer interval, for rows that are costly to find.
     #[must_use]
     pub const fn every(mut self, every: Duration) -> Self {
         self.every = every;
@@ -67,7 +67,7 @@ impl Rule {
     }
 }
 
-/// One look at a table.
+/// One run of a rule.
 #[derive(Clone, Debug)]
 pub struct Pass {
     now: Timestamp,
@@ -75,19 +75,19 @@ pub struct Pass {
 }
 
 impl Pass {
-    /// One that nobody paces or counts: for tests.
+    /// A pass without pauses and counts, for tests.
     #[must_use]
     pub const fn at(now: Timestamp) -> Self {
         Self { now, pace: None }
     }
 
-    /// When it began.
+    /// When the pass began.
     #[must_use]
     pub const fn now(&self) -> Timestamp {
         self.now
     }
 
-    /// Deletes batch by batch, with pauses, until nothing is left; false when it is to stop before. A batch is at most
+    /// Deletes batch by batch, with pauses, until nothing is left; false when it was stopped before. A batch is at most
     /// [`nodkey_db::retention::BATCH`] rows in one transaction.
     pub async fn repeat<F, E>(&self, batch: impl Fn() -> F + Send + Sync) -> Result<bool, E>
     where
@@ -104,7 +104,7 @@ impl Pass {
         }
     }
 
-    /// Counts a batch, and pauses; false when it is to stop.
+    /// Counts a batch, and pauses; false when the pass should stop.
     pub async fn note(&self, deleted: u64) -> bool {
         match &self.pace {
             None => true,
@@ -113,7 +113,8 @@ impl Pass {
     }
 }
 
-/// The rules of the tables that every service has. `dead_letters`: how many days they are kept, if that is set; 0: for ever.
+/// The rules for the tables that every service has. `dead_letters` is the number of days they are kept, if that is set; 0 keeps them
+/// forever.
 #[must_use]
 pub fn common_rules(db: &Db, dead_letters: Option<u32>) -> Vec<Rule> {
     let (inbox, answers, letters) = (db.clone(), db.clone(), db.clone());
@@ -137,7 +138,7 @@ pub fn common_rules(db: &Db, dead_letters: Option<u32>) -> Vec<Rule> {
     ]
 }
 
-/// The job that keeps tables from growing for ever. Of several replicas one does it at a time.
+/// The job that keeps tables from growing without limit. Only one of several replicas runs it at a time.
 #[must_use]
 pub fn job(service: &'static str, db: Db, clock: Clock, rules: Vec<Rule>) -> Job {
     Job::new("retention", move |shutdown| async move {
@@ -179,17 +180,17 @@ impl Keeper {
         })
     }
 
-    /// False when it failed.
+    /// Returns false when it failed.
     async fn apply(self: &Arc<Self>, rule: &Rule) -> bool {
         let pass = Pass { now: self.clock.now(), pace: Some((Arc::clone(self), rule.table)) };
         let applied = (rule.apply)(pass).await;
         if let Err(cause) = &applied {
-            warn!(service = self.service, table = rule.table, cause, "what is old could not be deleted; trying again later");
+            warn!(service = self.service, table = rule.table, cause, "old rows could not be deleted; trying again later");
         }
         applied.is_ok()
     }
 
-    /// Counts a batch, pauses, and renews the lease, which is longer than both.
+    /// Counts a batch, pauses, and renews the lease, which lasts longer than both.
     async fn note(&self, table: &'static str, deleted: u64) -> bool {
         counter!("nodkey_retention_deleted_total", "service" => self.service, "table" => table).increment(deleted);
         tokio::select! {
@@ -200,7 +201,7 @@ impl Keeper {
 
     async fn leave(&self) {
         if let Err(e) = self.lease.release(&self.db).await {
-            warn!(service = self.service, error = chain(&e), "the lease of retention is left to run out");
+            warn!(service = self.service, error = chain(&e), "retention's lease could not be released and will expire");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The keys a process is given: read, and checked to be those that its service needs and no others.
+//! The keys given to a process: reads them, and checks that they are exactly those that its service needs.
 
 use std::path::Path;
 
@@ -12,14 +12,14 @@ use zeroize::Zeroizing;
 
 use super::config::{ConfigError, DeploymentConfig};
 
-/// The fewest characters of a key that is text.
+/// Minimum number of characters of a key in text form.
 const MIN_LENGTH: usize = 32;
 /// Characters of a service's private key.
 const SERVICE_KEY_LENGTH: usize = 43;
 
 impl DeploymentConfig {
-    /// Which secrets this process was given that a service of this kind has no use for: whoever breaks into it would have them. Where
-    /// public halves verify what operators say, a symmetric key can only be what they follow.
+    /// The secrets that this process was given although a service of this kind does not need them: an attacker who compromises it would
+    /// have them. Where public keys verify operators' tokens, a symmetric key can only be one that they replace.
     #[must_use]
     pub fn needless(&self, stateful: bool) -> Vec<&'static str> {
         let given = [
@@ -31,18 +31,24 @@ impl DeploymentConfig {
         given.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect()
     }
 
-    /// What seals and opens secrets at rest, where there is a master key.
+    /// The vault that seals and opens secrets at rest, where there is a master key.
     pub fn vault(&self) -> Result<Option<Vault>, ConfigError> {
-        let Some(current) = &self.master_key else { return Ok(None) };
-        let mut vault = Vault::new(&*master_key(current.expose_secret()).ok_or(ConfigError::Invalid(NO_MASTER_KEY))?);
-        let previous = self.previous_master_keys.iter().flat_map(|keys| keys.expose_secret().split(',')).map(str::trim);
-        for key in previous.filter(|key| !key.is_empty()) {
-            vault = vault.opening([&*master_key(key).ok_or(ConfigError::Invalid(NO_PREVIOUS_MASTER_KEY))?]);
-        }
-        Ok(Some(vault))
+        let keys = self.master_keys()?;
+        Ok(keys.split_first().map(|(current, previous)| Vault::new(current).opening(previous.iter().map(|key| &**key))))
     }
 
-    /// What the service signs with, and the public halves of all.
+    /// The master key, followed by the others that open; none without a master key.
+    pub fn master_keys(&self) -> Result<Vec<Zeroizing<[u8; 32]>>, ConfigError> {
+        let Some(current) = &self.master_key else { return Ok(Vec::new()) };
+        let mut keys = vec![master_key(current.expose_secret()).ok_or(ConfigError::Invalid(NO_MASTER_KEY))?];
+        let previous = self.previous_master_keys.iter().flat_map(|keys| keys.expose_secret().split(',')).map(str::trim);
+        for key in previous.filter(|key| !key.is_empty()) {
+            keys.push(master_key(key).ok_or(ConfigError::Invalid(NO_PREVIOUS_MASTER_KEY))?);
+        }
+        Ok(keys)
+    }
+
+    /// The key that the service signs with, and the public keys of all.
     pub(crate) fn service_keys(&self, name: ServiceName) -> Result<(Option<ServiceKey>, ServiceKeys), ConfigError> {
         let keys = match &self.service_keys {
             None => ServiceKeys::default(),
@@ -66,11 +72,11 @@ impl DeploymentConfig {
         Ok((Some(key), keys))
     }
 
-    /// What verifies what operators say: public halves, and symmetric keys of before.
+    /// The keys that verify operators' tokens: public keys, and older symmetric keys.
     pub(crate) fn operator_keys(&self) -> Result<(OperatorKeys, Vec<SecretString>), ConfigError> {
         let public = match &self.operator_public_keys {
             None => OperatorKeys::default(),
-            // Said before the text is taken for the name of a file, which would be in the log.
+            // Reported before the text is used as a file name, which would appear in the log.
             Some(text) if OperatorKey::is_secret(text.trim()) => return Err(ConfigError::Invalid(PRIVATE_OPERATOR_KEY)),
             Some(text) => OperatorKeys::parse(&document(text)?).map_err(|e| ConfigError::KeySet("operator_public_keys", e))?,
         };
@@ -103,9 +109,9 @@ const NO_KEY: &str = "deployment.service_key is missing: `nodkey keys init` make
 const NO_SERVICE_KEY: &str = "deployment.service_key must be a private key as `nodkey keys init` makes it, or a file that holds one";
 
 const PRIVATE_OPERATOR_KEY: &str =
-    "the private half of an operator key is for whoever runs `nodkey admin`; a service is given deployment.operator_public_keys";
+    "the private operator key is only for people who run `nodkey admin`; services need deployment.operator_public_keys";
 
-/// A JSON document, or what is in the file that a setting names.
+/// A JSON document, or the contents of the file that a setting names.
 fn document(text: &str) -> Result<String, ConfigError> {
     if text.trim_start().starts_with('{') { Ok(text.to_owned()) } else { read(text) }
 }

@@ -11,10 +11,10 @@ use tracing::{error, info, warn};
 
 use super::service::Job;
 
-/// How long what is in flight may take at the end.
+/// Maximum duration of requests in flight during shutdown.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Tasks that stop together. One that ends before it was told to ends the process.
+/// Tasks that stop together. If one ends before it was told to stop, the process ends.
 struct Group {
     name: &'static str,
     tasks: JoinSet<&'static str>,
@@ -29,7 +29,7 @@ impl Group {
     fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static, failed: &CancellationToken) {
         let (stop, failed) = (self.stop.clone(), failed.clone());
         self.tasks.spawn(async move {
-            // Dropped by a panic as well as by a return: either way nobody does this work any more.
+            // Dropped by a panic as well as by a return: in either case this work is no longer done.
             let guard = failed.drop_guard();
             task.await;
             if stop.is_cancelled() {
@@ -81,7 +81,7 @@ impl Running {
         }
     }
 
-    /// Subscribes and starts consumers. Do so for every service before any relay is started.
+    /// Subscribes and starts consumers. Call this for every service before any relay is started.
     pub(crate) async fn consumers(&mut self, db: &Db, clock: &Clock, consumers: Vec<Consumer>) -> anyhow::Result<()> {
         for consumer in consumers {
             let name = consumer.name();
@@ -106,7 +106,7 @@ impl Running {
         }
     }
 
-    /// Starts a server; `serve` is given the token that stops it.
+    /// Starts a server; `serve` receives the token that stops it.
     pub(crate) fn server<F>(&mut self, serve: impl FnOnce(CancellationToken) -> F)
     where
         F: Future<Output = anyhow::Result<()>> + Send + 'static,
@@ -120,7 +120,7 @@ impl Running {
         self.servers.spawn("server", run, &self.failed);
     }
 
-    /// Cancelled when the process begins to stop.
+    /// Canceled when the process begins to stop.
     pub(crate) fn stopping(&self) -> CancellationToken {
         self.servers.stop.clone()
     }
@@ -130,7 +130,7 @@ impl Running {
         self.failed.cancelled().await;
     }
 
-    /// Stops: no new requests, what is in flight, consumers, jobs, a last flush of the relays, bus, databases.
+    /// Stops in order: new requests, requests in flight, consumers, jobs, a last flush of the relays, the bus, and the databases.
     pub(crate) async fn stop(mut self) {
         info!("stopping");
         self.servers.stop().await;

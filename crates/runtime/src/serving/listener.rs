@@ -1,4 +1,4 @@
-//! Listeners: HTTP/1.1 and HTTP/2 on one port, plain or over TLS, and no more connections than there is room for.
+//! Listeners: HTTP/1.1 and HTTP/2 on one port, plain or over TLS, with a limit on connections.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -18,12 +18,12 @@ use super::{
 };
 use crate::call::refusals::refused;
 
-/// How long a TLS handshake may take.
+/// Timeout of a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long to wait when no connection can be accepted, as when file descriptors run out.
+/// Pause when no connection can be accepted, for example when file descriptors run out.
 const RECOVERY: Duration = Duration::from_millis(500);
 
-/// Where clients connect.
+/// A socket that accepts clients.
 pub(crate) struct Listener {
     tcp: TcpListener,
     tls: Option<TlsAcceptor>,
@@ -32,33 +32,33 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Binds one that is open to anybody.
+    /// Binds a listener for the public.
     pub(crate) async fn bind(address: SocketAddr) -> anyhow::Result<Self> {
         let tcp = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}; is another nodkey running?"))?;
         Ok(Self { tcp, tls: None, limits: ConnectionLimits::default(), audience: Audience::Public })
     }
 
-    /// The same, over TLS if there is any.
+    /// Sets TLS, if there is any.
     pub(crate) fn with_tls(self, tls: Option<TlsAcceptor>) -> Self {
         Self { tls, ..self }
     }
 
-    /// The same for so many connections.
+    /// Sets the connection limits.
     pub(crate) fn with_limits(self, limits: ConnectionLimits) -> Self {
         Self { limits, ..self }
     }
 
-    /// The same for others.
+    /// Sets the audience.
     pub(crate) fn for_audience(self, audience: Audience) -> Self {
         Self { audience, ..self }
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
         self.tcp.local_addr()
     }
 
-    /// Serves until the token is cancelled, then finishes what is in flight.
+    /// Serves until the token is canceled, then completes the requests in flight.
     pub(crate) async fn serve(self, routes: Router, shutdown: CancellationToken) -> anyhow::Result<()> {
         let (tracker, places) = (TaskTracker::new(), Places::new(self.limits.within_files()));
         let serving = Arc::new(Serving { builder: self.audience.builder(), tls: self.tls, routes, shutdown: shutdown.clone() });
@@ -66,7 +66,7 @@ impl Listener {
             match accepted {
                 Ok((tcp, address)) => match places.take(address.ip()) {
                     Ok(place) => drop(tracker.spawn(Arc::clone(&serving).connection(tcp, address, place))),
-                    // Closed at once: there is nobody to answer in a protocol that is not known yet.
+                    // Closed immediately: the protocol is not known yet, so no response can be sent.
                     Err(limit) => refused(limit),
                 },
                 Err(e) if is_of_the_connection(&e) => {}
@@ -88,7 +88,7 @@ fn is_of_the_connection(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
 }
 
-/// What connections are served with.
+/// What is needed to serve connections.
 struct Serving {
     builder: auto::Builder<Streams>,
     tls: Option<TlsAcceptor>,
@@ -100,10 +100,10 @@ impl Serving {
     async fn connection(self: Arc<Self>, tcp: TcpStream, address: SocketAddr, _place: Place) {
         let open = gauge!("nodkey_connections");
         open.increment(1);
-        // Answers are small: none may wait for the one before to be acknowledged.
+        // Responses are small, and must not wait for the previous one to be acknowledged.
         let _ = tcp.set_nodelay(true);
         let (routes, shutdown) = (self.routes.clone(), self.shutdown.clone());
-        // Boxed, so that a connection takes no more memory than what it is: there are many.
+        // Boxed, so that a connection takes no more memory than it needs: there are many.
         let served = match &self.tls {
             None => Box::pin(connection::serve(tcp, &self.builder, routes, address, shutdown)).await,
             Some(tls) => Box::pin(secure(tcp, tls, &self.builder, routes, address, shutdown)).await,
@@ -136,12 +136,12 @@ mod tests {
 
     use super::*;
 
-    /// What is sent when nothing else is to come.
+    /// A request after which no other follows.
     const LAST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 
     async fn exchange(address: SocketAddr) -> String {
         let mut stream = TcpStream::connect(address).await.unwrap();
-        // Refused ones may be gone before they ask.
+        // Refused connections may be closed before they send it.
         let _ = stream.write_all(LAST).await;
         let mut answer = String::new();
         let _ = stream.read_to_string(&mut answer).await;
@@ -154,11 +154,11 @@ mod tests {
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
         let server = tokio::spawn(listener.serve(Router::new(), stop.clone()));
         let mut silent = TcpStream::connect(address).await.unwrap();
-        // Accepted in order: once this one is answered, that one is being served.
+        // Connections are accepted in order: once this one is answered, the previous one is being served.
         let answer = exchange(address).await;
         assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
         stop.cancel();
-        // Less than any limit of time that would end it.
+        // Less than any timeout that would end it.
         tokio::time::timeout(Duration::from_secs(20), server).await.expect("stopped").unwrap().unwrap();
         assert_eq!(silent.read(&mut [0; 1]).await.unwrap(), 0);
     }

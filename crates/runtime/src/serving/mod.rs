@@ -1,4 +1,4 @@
-//! How a process is put together, listens, tells how it is, and stops.
+//! How a process is assembled, listens, reports its state, and stops.
 
 mod arguments;
 pub mod config;

@@ -1,7 +1,7 @@
-//! Whether the master keys of a process open what its databases hold.
+//! Checks that the master keys of a process open the values in its databases.
 //!
-//! Of each column of sealed values the first few are opened. Where none of them opens, the process was given the wrong keys, or not all that it
-//! needs; one value of many that does not open may be damaged, and is no reason to refuse the others.
+//! The first few values of each sealed column are opened. If none of them opens, the process was given the wrong keys, or not all that it
+//! needs. One value of many that does not open may be damaged, and is no reason to refuse the others.
 
 use std::{
     collections::BTreeSet,
@@ -21,15 +21,15 @@ use nodkey_kernel::{
 };
 use tracing::warn;
 
-/// How many values of a column are looked at.
+/// Number of values checked per column.
 const SAMPLE: i64 = 50;
 
-/// What is to be opened, by which vault. Nothing by default.
+/// The columns to check, each with its vault. None by default.
 #[derive(Debug, Default)]
 pub(crate) struct Opening {
     vault: Option<Arc<Vault>>,
     columns: Vec<(&'static str, Db, SealedColumn)>,
-    /// It was found that all is well: keys of a process do not change.
+    /// Whether the check has succeeded: the keys of a process do not change.
     opens: AtomicBool,
 }
 
@@ -44,7 +44,7 @@ impl Opening {
         self.columns.extend(all.map(|column| (service, db.clone(), column)));
     }
 
-    /// The columns that these keys do not open; empty when all is well, which is looked for until it is found once.
+    /// The columns that these keys do not open; empty when all is well. The check is repeated until it has succeeded once.
     pub(crate) async fn problems(&self) -> Vec<String> {
         let Some(vault) = self.vault.as_ref().filter(|_| !self.opens.load(Ordering::Relaxed)) else { return Vec::new() };
         let mut problems = Vec::new();
@@ -60,7 +60,7 @@ impl Opening {
     }
 }
 
-/// What is wrong with a column, if nothing of it opens.
+/// What is wrong with a column, if none of its values opens.
 async fn look(vault: &Vault, db: &Db, column: &SealedColumn) -> Result<Option<String>, DbError> {
     let values = column.first(db, SAMPLE).await?;
     let closed: Vec<_> = values.iter().filter(|sealed| vault.open(&sealed.context(column), &sealed.value).is_err()).collect();

@@ -1,4 +1,4 @@
-//! How many connections there may be, of all clients and of each.
+//! Limits on the number of connections, in total and per client.
 
 use std::{
     net::{IpAddr, Ipv6Addr},
@@ -9,17 +9,18 @@ use nodkey_kernel::egress::is_public;
 
 use crate::call::counts::Counts;
 
-/// Files that a process needs besides its clients' connections: databases, peers, logs.
+/// File descriptors that a process needs besides its clients' connections: databases, peers, logs.
 const OTHER_FILES: usize = 128;
-/// Connections of one public address, unless a setting says otherwise.
+/// Default maximum of connections from one public address.
 const OF_A_PUBLIC_ADDRESS: usize = 1_024;
 
-/// How many connections a listener takes.
+/// The connection limits of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionLimits {
-    /// At once.
+    /// Maximum number of concurrent connections.
     pub all: usize,
-    /// At once from one address, IPv6 by /64; 0: as many as there may be. `None`: 1,024 from public ones, and a quarter of all at most.
+    /// Maximum number of concurrent connections from one address, IPv6 by /64; 0: no limit except the total. `None`: 1,024 from public
+    /// addresses, and at most a quarter of the total.
     pub of_one_address: Option<usize>,
 }
 
@@ -30,32 +31,32 @@ impl Default for ConnectionLimits {
 }
 
 impl ConnectionLimits {
-    /// The same where a trusted proxy tells who its clients are: all come from its address.
+    /// Adjusts the limits for clients behind a trusted proxy, who all come from its address.
     #[must_use]
     pub fn behind_proxy(self, proxied: bool) -> Self {
         Self { of_one_address: self.of_one_address.or(proxied.then_some(0)), ..self }
     }
 
-    /// The same, and no more than this process may open files.
+    /// Reduces the limits to the number of files that this process may open.
     pub(crate) fn within_files(self) -> Self {
         let files = std::fs::read_to_string("/proc/self/limits").ok().and_then(|limits| open_files(&limits));
         Self { all: files.map_or(self.all, |files| self.all.min(files.saturating_sub(OTHER_FILES).max(1))), ..self }
     }
 
     fn of(&self, address: IpAddr) -> usize {
-        // Where there are few, no address has most of them.
+        // Where the total is small, no address may take most of it.
         let of_public = if is_public(address) { OF_A_PUBLIC_ADDRESS.min((self.all / 4).max(1)) } else { usize::MAX };
         self.of_one_address.map_or(of_public, |limit| if limit == 0 { usize::MAX } else { limit })
     }
 }
 
-/// The soft limit in `/proc/self/limits`; none where there is no limit.
+/// The soft limit in `/proc/self/limits`; `None` for unlimited.
 fn open_files(limits: &str) -> Option<usize> {
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// The connections of a listener.
+/// The open connections of a listener.
 #[derive(Clone, Debug)]
 pub(super) struct Places(Arc<Inner>);
 
@@ -71,7 +72,7 @@ struct Taken {
     by_address: Counts<IpAddr>,
 }
 
-/// A connection that counts, until it is dropped.
+/// The slot of a connection, which counts until it is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     places: Places,
@@ -83,7 +84,7 @@ impl Places {
         Self(Arc::new(Inner { limits, taken: Mutex::default() }))
     }
 
-    /// Takes a place, or says which limit is reached.
+    /// Takes a slot, or returns which limit is reached.
     pub(super) fn take(&self, address: IpAddr) -> Result<Place, &'static str> {
         let (address, limits) = (client(address), &self.0.limits);
         let mut taken = self.taken();
@@ -109,7 +110,7 @@ impl Drop for Place {
     }
 }
 
-/// What counts as one client: an IPv4 address, or an IPv6 network of the size that one customer is given.
+/// What counts as one client: an IPv4 address, or an IPv6 network of the size that one customer gets.
 fn client(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),

@@ -1,4 +1,4 @@
-//! One service as a process of its own.
+//! One service as a separate process.
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
@@ -30,7 +30,7 @@ use crate::{
     identity::{auth::Authenticator, deployment::Deployment, peers::Peers},
 };
 
-/// Runs a service until it is told to stop. The `main` of its binary.
+/// Runs a service until it is stopped. The `main` of its binary.
 #[must_use]
 pub fn main<S: Service + 'static>() -> ExitCode {
     install_crypto_provider();
@@ -64,7 +64,17 @@ pub fn main<S: Service + 'static>() -> ExitCode {
             if run == Command::HealthCheck {
                 return health_check(&given.section("server")).await;
             }
+            if run == Command::PrintConfig {
+                println!("{}", given.to_toml::<Config<S::Config>>());
+                return Ok(());
+            }
             let config = Config::<S::Config>::of(&given, S::migrations().is_some(), S::required)?;
+            if run == Command::CheckConfig {
+                check_keys(S::NAME, S::migrations().is_some(), &config.deployment, config.db.is_some())?;
+                config.deployment.into_deployment(S::NAME)?;
+                println!("the settings are valid");
+                return Ok(());
+            }
             warn_of_what_has_no_effect::<S>(&given);
             serve::<S>(config).await
         })
@@ -78,12 +88,12 @@ pub fn main<S: Service + 'static>() -> ExitCode {
     }
 }
 
-/// Names what was given and changes nothing here.
+/// Warns about settings that have no effect here.
 fn warn_of_what_has_no_effect<S: Service>(given: &Given) {
     for stray in given.strays::<Config<S::Config>>() {
         warn!("{stray}");
     }
-    // Of `deployment.*` and `bus.*`, which are the same for all, nothing is said.
+    // `deployment.*` and `bus.*` are the same for all services and are not reported.
     let stateless: &[&str] = if S::migrations().is_none() { &["server.max_calls"] } else { &[] };
     for name in stateless.iter().filter(|name| given.has(name)) {
         warn!(setting = name, "this setting has no effect on {}", S::NAME);
@@ -96,16 +106,16 @@ fn warn_of_what_has_no_effect<S: Service>(given: &Given) {
     }
 }
 
-/// Tells rustls which of the providers that come with dependencies to use. Call it first in `main`.
+/// Tells rustls which of the providers from the dependencies to use. Call it first in `main`.
 pub fn install_crypto_provider() {
-    // Fails only when it was told before.
+    // Fails only if it was already installed.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
 
 async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
-    // Before anything counts: what is made earlier counts for nobody.
+    // Before the first metric: what is recorded earlier is lost.
     telemetry::handle();
-    // Taken before anything else is touched: a second instance fails here, not half way through.
+    // Bound before anything else is touched: a second instance fails here, not half way through.
     let listener = Listener::bind(config.server.listen).await?;
     let metrics_listener = match config.server.metrics_listen {
         Some(address) => Some(Listener::bind(address).await?),
@@ -135,7 +145,7 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
         }
     };
     let peers = Peers::new(S::NAME, &deployment, &clock, |name| {
-        Channel::remote(name, config.peers.url(name).with_context(|| format!("nobody calls {name}"))?, authority.as_deref())
+        Channel::remote(name, config.peers.url(name).with_context(|| format!("no service calls {name}"))?, authority.as_deref())
     })?;
     let authenticator = Authenticator::new(Arc::clone(&deployment), peers.registry(), clock.clone());
     let mut running = Running::new(bus.clone());
@@ -158,7 +168,7 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
     let health = Health::new(databases, opening);
     let reporter = Reporter::new(vec![S::NAME.as_str()], health.clone(), &clock);
     let limits = limits.behind_proxy(parts.proxied);
-    // What has HTTP routes of its own faces the public, which has no business with metrics or gRPC.
+    // A service with HTTP routes faces the public, which must not reach metrics or gRPC.
     let (audience, routes) = match (&db, vault) {
         (Some(db), Some(vault)) => {
             let mut resealer = Resealer::new(vault, Random::system());
@@ -189,14 +199,14 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
     health.stopping();
     tokio::select! {
         () = running.stop() => {}
-        // A second signal does not wait.
+        // A second signal stops immediately.
         () = signalled()? => anyhow::bail!("aborted by a second signal"),
     }
     anyhow::ensure!(!failed, "a part of the service failed; see the log");
     Ok(())
 }
 
-/// Refuses secrets that a process has no use for; where services still share a key, warns of them and of that.
+/// Refuses secrets that a process does not need. Where services still share a key, warns about them and about that key.
 fn check_keys(name: ServiceName, stateful: bool, config: &DeploymentConfig, database: bool) -> anyhow::Result<()> {
     let mut needless = config.needless(stateful);
     needless.extend((!stateful && database).then_some("db.url"));
@@ -208,18 +218,18 @@ fn check_keys(name: ServiceName, stateful: bool, config: &DeploymentConfig, data
     }
     if config.internal_key.is_some() {
         warn!(
-            "deployment.internal_key makes every process the equal of every other, and goes with the next version: see docs/operations.md"
+            "deployment.internal_key lets every process act as any other, and will be removed in the next version: see docs/operations.md"
         );
         if !needless.is_empty() {
-            warn!(settings = needless.join(", "), "{name} has no use for these settings: whoever breaks into it has them");
+            warn!(settings = needless.join(", "), "{name} does not need these secrets, and an attacker who compromises it gets them");
         }
         return Ok(());
     }
-    anyhow::ensure!(needless.is_empty(), "{name} must not have {}: whoever breaks into it would have them", needless.join(", "));
+    anyhow::ensure!(needless.is_empty(), "{name} must not have {}: an attacker who compromises it would get them", needless.join(", "));
     Ok(())
 }
 
-/// Resolves when a signal arrives or something failed; true for the latter.
+/// Resolves on a signal or a failure; true for a failure.
 async fn wait(running: &Running) -> anyhow::Result<bool> {
     tokio::select! {
         () = signalled()? => Ok(false),
@@ -227,7 +237,7 @@ async fn wait(running: &Running) -> anyhow::Result<bool> {
     }
 }
 
-/// Resolves at SIGINT or SIGTERM.
+/// Resolves on SIGINT or SIGTERM.
 pub(crate) fn signalled() -> anyhow::Result<impl Future<Output = ()>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;

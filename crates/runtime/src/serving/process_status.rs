@@ -1,4 +1,4 @@
-//! How a process is, for those who look from the console: what `/readyz` and `/metrics` tell, over gRPC.
+//! The state of a process for the console: what `/readyz` and `/metrics` report, over gRPC.
 
 use nodkey_kernel::{
     random::Random,
@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status};
 
 use super::{health::Health, telemetry};
 
-/// Tells how this process is.
+/// Reports the state of this process.
 #[derive(Clone, Debug)]
 pub(crate) struct Reporter {
     id: String,
@@ -22,7 +22,7 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
-    /// The process has just started.
+    /// For a process that has just started.
     pub(crate) fn new(services: Vec<&'static str>, health: Health, clock: &Clock) -> Self {
         Self { id: Random::system().token(), services, started_at: clock.now(), health }
     }

@@ -1,4 +1,4 @@
-//! Sealing anew, under the current master key, what a former one sealed: row by row, while everybody works on.
+//! Reseals values from former master keys with the current one, row by row, while the service continues to run.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,12 +19,12 @@ use tracing::warn;
 
 use crate::call::status::status;
 
-/// How many values are sealed anew in one transaction.
+/// Number of values resealed in one transaction.
 const BATCH: i64 = 50;
-/// Between two batches: what serves callers goes first.
+/// Pause between two batches: serving callers takes precedence.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Seals anew what the databases of this process hold.
+/// Reseals the values in this process's databases.
 #[derive(Clone, Debug)]
 pub(crate) struct Resealer {
     vault: Arc<Vault>,
@@ -32,7 +32,7 @@ pub(crate) struct Resealer {
     places: Vec<Place>,
 }
 
-/// A column of a service's database.
+/// A column in a service's database.
 #[derive(Clone, Debug)]
 struct Place {
     service: &'static str,
@@ -40,7 +40,7 @@ struct Place {
     column: SealedColumn,
 }
 
-/// Where a run is.
+/// The state of a run.
 struct Run {
     resealer: Resealer,
     left: std::vec::IntoIter<Place>,
@@ -58,7 +58,7 @@ impl Resealer {
         self.places.extend(all.map(|column| Place { service, db: db.clone(), column }));
     }
 
-    /// Does the next batch; tells how far its column is, and behind which row to go on, `None` at its end.
+    /// Does the next batch. Returns the column's progress, and the row after which to continue; `None` at its end.
     async fn batch(
         &self,
         Place { db, column, .. }: &Place,
@@ -73,8 +73,8 @@ impl Resealer {
                 Ok(None) => {}
                 Err(e) => {
                     progress.unopened += 1;
-                    // Not its row: keys of rows may say who somebody is.
-                    warn!(table = column.table, column = column.column, cause = %e, "a value cannot be sealed anew");
+                    // Does not log the row: keys of rows may identify a person.
+                    warn!(table = column.table, column = column.column, cause = %e, "a value cannot be resealed");
                 }
             }
         }
@@ -84,7 +84,7 @@ impl Resealer {
 }
 
 impl Run {
-    /// The next thing to tell; `None` when all is done.
+    /// The next progress message; `None` when everything is done.
     async fn next(&mut self) -> Option<Result<ResealProgress, DbError>> {
         let Some((place, progress, seen)) = &mut self.at else {
             let place = self.left.next()?;
@@ -118,7 +118,7 @@ impl VaultService for Resealer {
 
     async fn reseal(&self, _: Request<ResealRequest>) -> Result<Response<Self::ResealStream>, Status> {
         let run = Run { resealer: self.clone(), left: self.places.clone().into_iter(), at: None };
-        // After a failure the stream is over: whoever wants it done calls again.
+        // After a failure the stream ends: a caller that wants to finish the run calls again.
         let progress = stream::unfold(Some(run), |run| async move {
             let mut run = run?;
             let next = run.next().await?;

@@ -39,7 +39,7 @@ use crate::{
     },
 };
 
-/// How many calls and streams of reflection are served at once: they are open to whoever reaches the port.
+/// Maximum number of concurrent reflection calls and streams: anyone who reaches the port can open them.
 const OPEN_CALLS: usize = 64;
 
 /// gRPC services behind authentication, admission and deadlines, with health and reflection.
@@ -57,7 +57,7 @@ pub(crate) fn grpc(
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let reflection = mount(Router::new(), described().build_v1().context("reflection")?);
-    // What tools of before 2023 ask, and some since.
+    // Used by tools from before 2023, and some later ones.
     let reflection = mount(reflection, described().build_v1alpha().context("reflection")?);
     let services = mount(mount(services, StatusServiceServer::new(process)), VaultServiceServer::new(vault));
     let open = middleware::from_fn_with_state(Arc::new(Semaphore::new(OPEN_CALLS)), few);
@@ -72,28 +72,28 @@ pub(crate) fn grpc(
         .layer(middleware::from_fn(count)))
 }
 
-/// Health of the gRPC services that a public listener passes on, for whoever comes: a look costs nothing, and of watches there are only so many.
+/// Health of the gRPC services that a public listener forwards, open to anyone: a check is cheap, and the number of watches is limited.
 pub(crate) fn public_health(health: &Health, names: Vec<String>, proxied: bool) -> Router {
     mount(Router::new(), HealthApi::new(health.clone(), names, proxied).server())
 }
 
-/// The full names of the gRPC services of one of ours, and of what every process has for itself.
+/// The full names of a service's own gRPC services, and of those that every process has.
 pub(crate) fn names_of(service: ServiceName) -> impl Iterator<Item = String> {
     let everywhere = [StatusServiceServer::<Reporter>::NAME, VaultServiceServer::<Resealer>::NAME];
     let own = ACCESS.iter().filter(move |(path, _)| owner(path) == Some(service)).filter_map(|(path, _)| path.split('/').nth(1));
     own.chain(everywhere).map(ToOwned::to_owned).collect::<BTreeSet<_>>().into_iter()
 }
 
-/// Refuses what is more than a few at once.
+/// Refuses calls beyond a small number of concurrent ones.
 async fn few(State(room): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
     let Ok(place) = room.try_acquire_owned() else {
         refused("reflection call beyond the limit");
-        return status::new(Kind::Exhausted, "OVERLOADED", "too many calls of this kind at once", &[]).into_http();
+        return status::new(Kind::Exhausted, "OVERLOADED", "too many concurrent calls of this kind", &[]).into_http();
     };
     until_written(next.run(request).await, place)
 }
 
-/// Counts calls, whether they come over the network or from within the process.
+/// Counts calls, whether they arrive over the network or from within the process.
 async fn count(request: Request, next: Next) -> Response {
     counter!("nodkey_grpc_requests_total").increment(1);
     next.run(request).await

@@ -1,4 +1,4 @@
-//! What a service is.
+//! The interface of a service.
 
 use std::{fmt, sync::Arc};
 
@@ -13,42 +13,42 @@ use crate::identity::{deployment::Deployment, peers::Peers};
 
 /// One of the services of Nodkey.
 pub trait Service {
-    /// Which.
+    /// The service's name.
     const NAME: ServiceName;
 
-    /// Settings of its own, under `service.` in the configuration.
+    /// The service's own settings, under `service.` in the configuration.
     type Config: DeserializeOwned + Default + Send;
 
-    /// Which settings of its own it cannot do without, by their names: `service.cookie_key`.
+    /// The service's own settings that it requires, by name: `service.cookie_key`.
     fn required(_config: &Self::Config) -> &'static [&'static str] {
         &[]
     }
 
-    /// Its schema; `None` for a service without state.
+    /// The database schema; `None` for a stateless service.
     fn migrations() -> Option<Migrations>;
 
-    /// Puts it together. Starts nothing.
+    /// Assembles the service. Starts nothing.
     fn build(config: Self::Config, deps: Deps) -> impl Future<Output = anyhow::Result<Parts>> + Send;
 }
 
-/// Everything a service may touch. Nothing here tells how it is deployed.
+/// Everything that a service may use. Nothing here reveals how it is deployed.
 #[derive(Clone, Debug)]
 pub struct Deps {
-    /// Its database; `None` for a service without state.
+    /// The service's database; `None` for a stateless service.
     pub db: Option<Db>,
     /// Events and wakes.
     pub bus: Bus,
     /// The other services.
     pub peers: Peers,
-    /// Time.
+    /// Source of the current time.
     pub clock: Clock,
-    /// Randomness.
+    /// Source of randomness.
     pub random: Random,
-    /// Secrets at rest; `None` for a service without state.
+    /// Vault for secrets at rest; `None` for a stateless service.
     pub vault: Option<Arc<Vault>>,
     /// Facts about the whole deployment.
     pub deployment: Arc<Deployment>,
-    /// Cancelled when the process begins to stop: whoever holds a caller answers now.
+    /// Canceled when the process begins to stop: handlers that keep a caller waiting should answer now.
     pub stopping: CancellationToken,
 }
 
@@ -64,33 +64,33 @@ impl Deps {
     }
 }
 
-/// What a service hands to the process that runs it.
+/// The parts that a service hands to the process that runs it.
 #[derive(Debug, Default)]
 pub struct Parts {
     /// Its gRPC services, see [`crate::mount`].
     pub grpc: axum::Router,
     /// Its HTTP routes. Only the gateway has any.
     pub http: axum::Router,
-    /// Full names of the gRPC services of others that those routes pass on: health checks ask for them by name.
+    /// Full names of other services' gRPC services that those routes forward: health checks ask for them by name.
     pub passes_on: Vec<String>,
-    /// What it consumes.
+    /// Consumers of events.
     pub consumers: Vec<Consumer>,
-    /// What it does without being asked.
+    /// Background jobs.
     pub jobs: Vec<Job>,
-    /// Whether a trusted proxy tells it who its clients are: then they all come from one address.
+    /// Whether a trusted proxy reports its clients: all connections then come from one address.
     pub proxied: bool,
-    /// Where its database has sealed values, beside the answers that every service keeps.
+    /// The sealed columns of its database, in addition to the responses that every service stores.
     pub sealed: &'static [SealedColumn],
 }
 
-/// Something a service does without being asked, until told to stop.
+/// Background work of a service, which runs until it is told to stop.
 pub struct Job {
     pub(crate) name: &'static str,
     pub(crate) run: Box<dyn FnOnce(CancellationToken) -> BoxFuture<'static, ()> + Send>,
 }
 
 impl Job {
-    /// Makes a job. It returns soon after the token is cancelled; one that returns before ends the process with an error.
+    /// Creates a job. It must return soon after the token is canceled; one that returns earlier ends the process with an error.
     pub fn new<F, Fut>(name: &'static str, run: F) -> Self
     where
         F: FnOnce(CancellationToken) -> Fut + Send + 'static,

@@ -1,5 +1,4 @@
-//! Which settings a type of settings has, and of what kind each is: found by asking the type's own `Deserialize`, so that no list of them can
-//! lag behind.
+//! The settings of a type and the kind of each, found through the type's own `Deserialize`, so that no list of them can become outdated.
 
 use std::{cell::Cell, marker::PhantomData};
 
@@ -8,21 +7,21 @@ use serde::{
     forward_to_deserialize_any,
 };
 
-/// What a setting takes.
+/// What a setting accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// Any text.
     Text,
     /// A whole number up to `most`.
     Whole {
-        /// The largest.
+        /// The largest accepted number.
         most: u64,
     },
     /// True or false.
     Switch,
 }
 
-/// A setting: its name (`db.url`), what it takes, and whether it takes a list of that.
+/// A setting: its name (`db.url`), what it accepts, and whether it accepts a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Known {
     pub(crate) name: String,
@@ -51,7 +50,7 @@ fn below<T: DeserializeOwned>(path: &mut Vec<&'static str>, known: &mut Vec<Know
     }
 }
 
-/// What a type wants at a path.
+/// What a type expects at a path.
 #[derive(Clone, Copy)]
 enum Found {
     Fields(&'static [&'static str]),
@@ -60,12 +59,12 @@ enum Found {
 
 fn at<T: DeserializeOwned>(path: &[&'static str], _: PhantomData<T>) -> Option<Found> {
     let found = Cell::new(None);
-    // It is never given a value, so it fails, having said what it wanted.
+    // The probe never provides a value, so this fails after recording what was expected.
     let _ = T::deserialize(Probe { path, list: false, found: &found });
     found.get()
 }
 
-/// Goes to the end of a path and notes what is wanted there.
+/// Follows a path to its end and records what is expected there.
 #[derive(Clone, Copy)]
 struct Probe<'a> {
     path: &'a [&'static str],
@@ -134,7 +133,7 @@ impl<'de> Deserializer<'de> for Probe<'_> {
     }
 }
 
-/// The one field that is looked into, or the first value of a list.
+/// The one field that is visited, or the first value of a list.
 struct Inside<'a> {
     key: Option<&'static str>,
     probe: Probe<'a>,

@@ -1,4 +1,4 @@
-//! Answers on their way: produced piece by piece as they are taken, and given up when nobody takes them.
+//! Responses in transit: produced piece by piece as the client reads them, and abandoned when it does not.
 
 use std::{
     cell::Cell,
@@ -25,33 +25,33 @@ use tokio::{
 
 use crate::call::refusals::refused;
 
-/// How long a client may leave a piece of its answer untaken.
+/// How long a client may leave a piece of its response unread.
 pub(super) const UNTAKEN: Duration = Duration::from_secs(10);
-/// The most of an answer that is handed to a connection at once: one frame of HTTP/2.
+/// Maximum part of a response that is handed to a connection at a time: one HTTP/2 frame.
 const PIECE: usize = 16 << 10;
-/// An answer that is no longer is handed over whole. A frame that is smaller and not the last costs its receiver more than it carries, and
-/// there are clients (h2) that end connections over a hundred such frames that nobody has read yet.
+/// Responses up to this length are handed over whole. A small frame that is not the last costs its receiver more than it carries, and some
+/// clients (h2) end connections over a hundred such unread frames.
 const SMALL: usize = 256;
 
 tokio::task_local! {
-    /// Since when a piece of the answer that this task writes is there and not taken.
+    /// Since when a piece of the response that this task writes has been waiting to be read.
     static UNTAKEN_SINCE: Cell<Option<Instant>>;
 }
 
-/// What happens on a connection.
+/// Activity on a connection.
 #[derive(Debug, Default)]
 pub(super) struct Activity {
     /// Whether the client speaks HTTP/2.
     pub(super) http2: AtomicBool,
-    /// How many requests there were.
+    /// Number of requests so far.
     begun: AtomicU64,
-    /// How many of them are not answered to the end.
+    /// Number of requests whose response is not fully written.
     open: AtomicUsize,
     changed: Notify,
 }
 
 impl Activity {
-    /// Counts a request until what is returned is dropped.
+    /// Counts a request until the returned value is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> Open {
         self.begun.fetch_add(1, Ordering::Relaxed);
         self.open.fetch_add(1, Ordering::Relaxed);
@@ -59,12 +59,12 @@ impl Activity {
         Open(Arc::clone(self))
     }
 
-    /// How many requests there were, and whether one of them is not answered to the end.
+    /// The number of requests so far, and whether a response is not fully written.
     pub(super) fn requests(&self) -> (u64, bool) {
         (self.begun.load(Ordering::Relaxed), self.open.load(Ordering::Relaxed) > 0)
     }
 
-    /// Resolves when an HTTP/2 connection has asked nothing for so long; never on HTTP/1.1, where hyper looks after that.
+    /// Resolves when an HTTP/2 connection has made no request for this long. Never resolves on HTTP/1.1, where hyper handles this.
     pub(super) async fn idle(&self, limit: Duration) {
         loop {
             let (begun, open) = self.requests();
@@ -80,7 +80,7 @@ impl Activity {
     }
 }
 
-/// A request that is not answered to the end.
+/// A request whose response is not fully written.
 #[derive(Debug)]
 pub(super) struct Open(Arc<Activity>);
 
@@ -91,7 +91,7 @@ impl Drop for Open {
     }
 }
 
-/// The body of an answer, in pieces.
+/// The body of a response, in pieces.
 #[derive(Debug)]
 pub(super) struct Answer {
     body: Body,
@@ -100,7 +100,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// Makes an answer one that is written in pieces.
+    /// Turns a response into one that is written in pieces.
     pub(super) fn of(response: Response<Body>, open: Open) -> Response<Self> {
         response.map(|body| Self { body, rest: Bytes::new(), _open: open })
     }
@@ -111,7 +111,7 @@ impl HttpBody for Answer {
     type Error = axum::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        // What was there before has been taken, or this would not be asked.
+        // The previous piece has been taken, otherwise this would not be polled.
         note(None);
         if self.rest.is_empty() {
             let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)?) else { return Poll::Ready(None) };
@@ -120,9 +120,9 @@ impl HttpBody for Answer {
                 Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
             }
         }
-        // The last byte of the last piece goes alone: the transport takes a whole piece where its client has room for a byte of it, and what
-        // it has taken is no longer seen here. So whoever takes nothing but a byte is noticed, too. Where more is to come, or trailers,
-        // that is what is not taken.
+        // The last byte of the last piece is sent separately. The transport takes a whole piece as soon as the client's window has space
+        // for one byte, and what it has taken cannot be observed here. The separate byte reveals a client that reads no more than that.
+        // Where more data or trailers follow, those serve the same purpose.
         let piece = match self.rest.len() {
             all if all > PIECE => PIECE,
             all if all > SMALL && self.body.is_end_stream() => all - 1,
@@ -148,18 +148,19 @@ impl HttpBody for Answer {
     }
 }
 
-/// On HTTP/1.1 one task writes one answer after the other, and the connection sees who takes nothing.
+/// On HTTP/1.1 one task writes one response after the other, and the connection detects a client that does not read.
 fn note(since: Option<Instant>) {
     let _ = UNTAKEN_SINCE.try_with(|cell| cell.set(since));
 }
 
-/// Runs the streams of HTTP/2 connections. One whose answer is not taken is reset: pings tell that a client is there, not that it reads.
+/// Runs the streams of HTTP/2 connections. A stream whose response is not read is reset: pings show that a client is there, not that it
+/// reads.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Streams;
 
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
     fn execute(&self, stream: F) {
-        // Boxed before it is captured: a future is kept twice otherwise, as it was captured and as it runs.
+        // Boxed before it is captured: otherwise the future is stored twice, as captured and as it runs.
         let mut stream = Box::pin(stream);
         let mut limit: Option<(Instant, Pin<Box<Sleep>>)> = None;
         let run = std::future::poll_fn(move |cx| {

@@ -9,35 +9,35 @@ use tracing_subscriber::{EnvFilter, fmt};
 use super::service::Job;
 use crate::call::refusals;
 
-/// How often metrics are tidied.
+/// Interval of metrics upkeep.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// How often what was refused is told.
+/// Interval of reports on refusals.
 const REPORT: Duration = Duration::from_mins(1);
 
-/// How logs look.
+/// Format of logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
     /// For people.
     Pretty,
 }
 
-/// Starts logging to standard error. `filter` as in `NODKEY_LOG`: `info`, `nodkey_gateway=debug,warn`; for one that is none `info` is taken, and
-/// that is the first thing that is logged.
+/// Starts logging to standard error. `filter` is in the format of `NODKEY_LOG`: `info`, `nodkey_gateway=debug,warn`. If it is invalid,
+/// `info` is used, and that is the first thing logged.
 pub fn init(format: LogFormat, filter: &str) {
     let read = EnvFilter::try_new(filter);
     let refused = read.as_ref().err().map(ToString::to_string);
     let filter = read.unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
-    // A second call in one process changes nothing: tests start many worlds.
+    // A second call in the same process has no effect: tests start many worlds.
     let _ = match format {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
         LogFormat::Pretty => builder.with_target(false).compact().try_init(),
     };
     if let Some(cause) = refused {
-        warn!(cause, "what to log cannot be read (NODKEY_LOG): info is logged");
+        warn!(cause, "NODKEY_LOG is invalid: logging at level info");
     }
 }
 
@@ -47,7 +47,7 @@ pub fn metrics() -> String {
     handle().render()
 }
 
-/// Keeps what was measured and never asked for from growing, and tells what was refused.
+/// Keeps measurements that nobody reads from growing, and reports refusals.
 pub(crate) fn upkeep() -> Job {
     Job::new("telemetry", |shutdown| async move {
         let (mut upkeep, mut report) = (tokio::time::interval(UPKEEP), tokio::time::interval(REPORT));
@@ -65,7 +65,7 @@ pub(crate) fn upkeep() -> Job {
 /// Installs the recorder of this process, once.
 ///
 /// # Panics
-/// When another recorder was installed by someone else.
+/// If another recorder was installed before.
 pub(crate) fn handle() -> &'static PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     HANDLE.get_or_init(|| PrometheusBuilder::new().install_recorder().expect("one recorder a process"))

@@ -1,4 +1,4 @@
-//! A connection whose client may take only so long to say what it wants, and to take what it is told.
+//! A connection with time limits for sending requests and for reading responses.
 
 use std::{
     io,
@@ -15,16 +15,16 @@ use tokio::{
 
 use super::stream::{Activity, UNTAKEN};
 
-/// How long a connection may take to say its first byte.
+/// How long a connection may take to send its first byte.
 const SILENCE: Duration = Duration::from_mins(1);
-/// How long the 24 bytes may take that begin HTTP/2 (RFC 9113, section 3.4).
+/// Time limit for the 24 bytes that begin HTTP/2 (RFC 9113, section 3.4).
 const PREFACE_TIME: Duration = Duration::from_secs(3);
-/// How long the head of an HTTP/1.1 request may take, from its first byte.
+/// Time limit for the head of an HTTP/1.1 request, from its first byte.
 const HEAD_TIME: Duration = Duration::from_secs(10);
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// What the first bytes were.
+/// What the first bytes showed.
 #[derive(Clone, Copy, Debug)]
 enum Opening {
     Silent,
@@ -33,28 +33,28 @@ enum Opening {
     Http2,
 }
 
-/// Bytes both ways, in time.
+/// A stream with time limits in both directions.
 #[derive(Debug)]
 pub(super) struct Timed<S> {
     stream: S,
     activity: Arc<Activity>,
     opening: Opening,
-    /// Since when the client has been saying what it wants, and how many requests there had been.
+    /// Since when the client has been sending its request, and the number of requests before.
     since: (Instant, u64),
-    /// Whether it has begun to, and there is no request yet.
+    /// Whether it has begun to send, and there is no request yet.
     asking: bool,
     reading: Limit,
     writing: Limit,
 }
 
 impl<S> Timed<S> {
-    /// Begins now.
+    /// Starts the time limits now.
     pub(super) fn new(stream: S, activity: Arc<Activity>) -> Self {
         let (reading, writing) = (Limit::default(), Limit::default());
         Self { stream, activity, opening: Opening::Silent, since: (Instant::now(), 0), asking: false, reading, writing }
     }
 
-    /// Takes note of what the client said.
+    /// Records what the client sent.
     fn heard(&mut self, bytes: &[u8]) {
         let (begun, open) = self.activity.requests();
         if !open && (!self.asking || begun != self.since.1) {
@@ -78,7 +78,7 @@ impl<S> Timed<S> {
         };
     }
 
-    /// When it is too late for what the client is saying.
+    /// The deadline for what the client is sending.
     fn too_late(&mut self) -> Option<Instant> {
         let (begun, open) = self.activity.requests();
         if open || begun != self.since.1 {
@@ -93,12 +93,12 @@ impl<S> Timed<S> {
     }
 }
 
-/// A timer that is there while something is waited for: connections are many.
+/// A timer that exists only while something is waited for: connections are many.
 #[derive(Debug, Default)]
 struct Limit(Option<Pin<Box<Sleep>>>);
 
 impl Limit {
-    /// Fails when it is too late.
+    /// Fails when the deadline has passed.
     fn check(&mut self, cx: &mut Context<'_>, too_late: Instant) -> io::Result<()> {
         let timer = self.0.get_or_insert_with(|| Box::pin(sleep_until(too_late)));
         if timer.deadline() != too_late {
@@ -107,7 +107,7 @@ impl Limit {
         if timer.as_mut().poll(cx).is_ready() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
     }
 
-    /// The same, for what has just begun to be waited for unless it is waited for already.
+    /// Fails after `limit`, counted from the first call of this wait.
     fn check_from_now(&mut self, cx: &mut Context<'_>, limit: Duration) -> io::Result<()> {
         let too_late = self.0.as_ref().map_or_else(|| Instant::now() + limit, |timer| timer.deadline());
         self.check(cx, too_late)
@@ -174,7 +174,7 @@ mod tests {
 
     use super::*;
 
-    /// How long a client is listened to that says so much and no more. Time passes by itself where there is nothing else to do.
+    /// How long the server waits for a client that sends this and no more. Time advances by itself where there is nothing else to do.
     async fn patience(said: &[u8]) -> Duration {
         let (server, mut client) = duplex(64);
         let mut timed = Timed::new(server, Arc::default());

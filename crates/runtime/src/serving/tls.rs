@@ -1,4 +1,4 @@
-//! TLS on the listeners: certificate and key from files, read again when they change.
+//! TLS on the listeners: certificate and key from files, reloaded when they change.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -19,19 +19,19 @@ use tracing::{info, warn};
 
 use super::service::Job;
 
-/// How often the files are looked at.
+/// Interval at which the files are checked.
 const CHECK: Duration = Duration::from_secs(1);
 
-/// Where certificate and key are.
+/// Paths of certificate and key.
 #[derive(Clone, Debug, Deserialize)]
 pub struct TlsFiles {
-    /// PEM: the server's certificate first, then those that lead to a trusted one.
+    /// PEM: the server's certificate, followed by the chain to a trusted one.
     pub certificate: PathBuf,
-    /// PEM: its private key, in PKCS#8, PKCS#1 or SEC1.
+    /// PEM: the private key, in PKCS#8, PKCS#1 or SEC1.
     pub key: PathBuf,
 }
 
-/// What the files hold, byte for byte.
+/// The contents of the files, byte for byte.
 #[derive(Default, PartialEq, Eq)]
 struct Pem {
     certificate: Vec<u8>,
@@ -47,7 +47,7 @@ impl ResolvesServerCert for Current {
     }
 }
 
-/// Makes what accepts TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1, and the job that reads the files again.
+/// Creates the acceptor for TLS 1.2 and 1.3 with HTTP/2 and HTTP/1.1, and the job that reloads the files.
 pub(crate) async fn load(files: Option<TlsFiles>) -> anyhow::Result<(Option<TlsAcceptor>, Option<Job>)> {
     let Some(files) = files else { return Ok((None, None)) };
     let pem = read(&files).await?;
@@ -58,14 +58,14 @@ pub(crate) async fn load(files: Option<TlsFiles>) -> anyhow::Result<(Option<TlsA
     Ok((Some(TlsAcceptor::from(Arc::new(config))), Some(job)))
 }
 
-/// A pair that does not fit, such as one of which half is written, leaves the one before in use.
+/// A pair that does not match, for example while one file is half written, leaves the previous one in use.
 async fn watch(files: TlsFiles, mut seen: Pem, current: Arc<Current>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(CHECK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let valid = gauge!("nodkey_tls_certificate_valid");
     valid.set(1);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        // Not to be read: in the middle of being replaced. If not, gauge and log tell.
+        // Unreadable: being replaced. If not, gauge and log report it.
         let found = read(&files).await.unwrap_or_default();
         if found == seen {
             continue;
@@ -78,7 +78,7 @@ async fn watch(files: TlsFiles, mut seen: Pem, current: Arc<Current>, stop: Canc
             }
             Err(e) => {
                 valid.set(0);
-                warn!(error = format!("{e:#}"), "the new certificate is not usable; the one before stays in use");
+                warn!(error = format!("{e:#}"), "the new certificate is not usable; the previous one stays in use");
             }
         }
         seen = found;
@@ -92,8 +92,8 @@ async fn read(files: &TlsFiles) -> anyhow::Result<Pem> {
 
 fn parse(pem: &Pem) -> anyhow::Result<CertifiedKey> {
     let chain: Vec<_> = CertificateDer::pem_slice_iter(&pem.certificate).collect::<Result<_, _>>().context("no PEM certificate")?;
-    anyhow::ensure!(!chain.is_empty(), "the certificate file holds none");
-    let key = PrivateKeyDer::from_pem_slice(&pem.key).context("the key file holds no private key")?;
-    let provider = CryptoProvider::get_default().context("no cryptography was chosen")?;
-    CertifiedKey::from_der(chain, key, provider).context("certificate and key do not fit")
+    anyhow::ensure!(!chain.is_empty(), "the certificate file contains no certificate");
+    let key = PrivateKeyDer::from_pem_slice(&pem.key).context("the key file contains no private key")?;
+    let provider = CryptoProvider::get_default().context("no cryptography provider is installed")?;
+    CertifiedKey::from_der(chain, key, provider).context("certificate and key do not match")
 }

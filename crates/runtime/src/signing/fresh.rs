@@ -1,4 +1,4 @@
-//! What is kept in memory for a while.
+//! Values cached in memory for a while.
 
 use std::{
     sync::{Arc, PoisonError, RwLock},
@@ -8,7 +8,7 @@ use std::{
 use nodkey_kernel::time::Timestamp;
 use tokio::sync::Mutex;
 
-/// A value that is read again when it is old. One reads, the others wait.
+/// A value that is read again when it is old. One caller reads, the others wait.
 #[derive(Debug)]
 pub struct Fresh<T> {
     lifetime: Duration,
@@ -17,7 +17,7 @@ pub struct Fresh<T> {
 }
 
 impl<T> Fresh<T> {
-    /// Nothing yet. What is read is taken from memory for `lifetime`: a change by another replica is seen within this.
+    /// Creates an empty cache. A value read is used for `lifetime`: a change by another replica takes effect within this time.
     #[must_use]
     pub fn lasting(lifetime: Duration) -> Self {
         Self { lifetime, value: RwLock::new(None), turn: Mutex::default() }
@@ -49,7 +49,7 @@ impl<T: Send + Sync> Fresh<T> {
         Ok(value)
     }
 
-    /// Has it read again. Waits for whoever is reading: what they read may be old.
+    /// Makes the next call read the value again. Waits for a read in progress: its result may be old.
     pub async fn forget(&self) {
         let _turn = self.turn.lock().await;
         self.set(None);

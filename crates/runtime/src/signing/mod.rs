@@ -1,7 +1,8 @@
-//! The keys a service signs by: private halves sealed in its own database, public halves published by the registry.
+//! The keys that a service signs with: private keys sealed in its own database, public keys published by the registry.
 //!
-//! A key is made, published, and signs when its time has come. When that is, whoever publishes says: the first key of its kind signs at
-//! once, a successor when nobody may still verify by a key set without it. Each replica goes by the clock, so all begin together.
+//! A key is generated, published, and signs from a time on. The publisher determines that time: the first key of its kind signs
+//! immediately, a successor once nobody may still verify with a key set that lacks it. Each replica follows the clock, so all switch
+//! together.
 
 mod fresh;
 mod store;
@@ -32,12 +33,12 @@ use crate::{
     rows::{inconsistent, readable},
 };
 
-/// The table of keys on PostgreSQL, for a service that gains keys: a migration of its own.
+/// The table of keys on PostgreSQL, as a separate migration for a service that gains keys.
 pub const POSTGRES: &str = include_str!("../../migrations/postgres/signing_key.sql");
-/// The same on SQLite.
+/// The table of keys on SQLite.
 pub const SQLITE: &str = include_str!("../../migrations/sqlite/signing_key.sql");
 
-/// Where such a table has sealed values.
+/// The sealed columns of that table.
 pub const SEALED: &[SealedColumn] = &[SealedColumn {
     table: "signing_key",
     column: "sealed_private",
@@ -45,34 +46,34 @@ pub const SEALED: &[SealedColumn] = &[SealedColumn {
     context: |key| format!("signing_key/{}", key[0]),
 }];
 
-/// How often a key is looked for again because another replica was first.
+/// Maximum number of times that a key is looked up again because another replica was first.
 const ATTEMPTS: usize = 8;
-/// How often private halves that are not needed any more are deleted.
+/// Interval at which private keys that are no longer needed are deleted.
 const KEEPING: Duration = Duration::from_mins(10);
-/// How soon a failure is tried again.
+/// Retry delay after a failure.
 const AGAIN: Duration = Duration::from_secs(5);
 
 /// A key of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SigningKey {
-    /// Names the row.
+    /// Identifier of the row.
     pub id: SigningKeyId,
-    /// The public half; its thumbprint is the `kid`.
+    /// The public key; its thumbprint is the `kid`.
     pub key: PublicJwk,
-    /// When it was made.
+    /// When it was generated.
     pub created_at: Timestamp,
     /// When it begins to sign; `None` until it is published.
     pub signs_at: Option<Timestamp>,
 }
 
-/// Where public halves are published.
+/// The publisher of public keys.
 pub trait Publish: Send + Sync + 'static {
-    /// Publishes one and returns from when on it signs; again: the same answer. `at_once` is for a compromised key: it signs now, and those
-    /// before are revoked.
+    /// Publishes a key and returns from when on it signs. Publishing it again returns the same time. `at_once` is for a compromised
+    /// predecessor: the key signs now, and earlier keys are revoked.
     fn publish(&self, key: &PublicJwk, at_once: bool) -> impl Future<Output = Result<Timestamp, Failure>> + Send;
 }
 
-/// A private key that is published.
+/// A published private key.
 #[derive(Debug)]
 pub struct Signer {
     kid: String,
@@ -83,13 +84,13 @@ pub struct Signer {
 }
 
 impl Signer {
-    /// What the `kid` of its signatures names.
+    /// The `kid` of its signatures.
     #[must_use]
     pub fn kid(&self) -> &str {
         &self.kid
     }
 
-    /// When it begins to sign what others may verify by a key set of before.
+    /// When it begins to sign what others may verify with an earlier key set.
     #[must_use]
     pub const fn signs_at(&self) -> Timestamp {
         self.signs_at
@@ -104,7 +105,7 @@ impl Signer {
         }
     }
 
-    /// Signs a payload that is JSON already, as it is.
+    /// Signs a payload that is already JSON, unchanged.
     #[must_use]
     pub fn sign_bytes(&self, typ: &str, payload: &[u8]) -> String {
         let signer = |input: &[u8]| Ok::<_, std::convert::Infallible>(self.key.sign(input));
@@ -129,31 +130,31 @@ impl Ring {
     }
 }
 
-/// The keys of a service, kept in memory: signing costs no read.
+/// The keys of a service, cached in memory: signing needs no read.
 #[derive(Debug)]
 pub struct Keys<P> {
-    /// Its database.
+    /// The service's database.
     pub db: Db,
-    /// Seals private halves.
+    /// Seals private keys.
     pub vault: Arc<Vault>,
-    /// Says whose time has come.
+    /// Determines which key signs now.
     pub clock: Clock,
-    /// Makes keys.
+    /// Generates keys.
     pub random: Random,
-    /// How the very first key signs.
+    /// The algorithm of the very first key.
     pub first: Algorithm,
-    /// Where public halves are published.
+    /// Publishes public keys.
     pub publisher: P,
-    /// What was read.
+    /// The cached keys.
     pub ring: Held,
 }
 
-/// Keys in memory.
+/// Cached keys.
 #[derive(Debug)]
 pub struct Held(Fresh<Ring>);
 
 impl Held {
-    /// None yet. A replica signs by what it read for as long as this; where a change is heard of sooner, [`Keys::forget`] it.
+    /// Creates an empty cache. A replica signs with cached keys for this long. Where it hears of a change sooner, call [`Keys::forget`].
     #[must_use]
     pub fn lasting(lifetime: Duration) -> Self {
         Self(Fresh::lasting(lifetime))
@@ -161,19 +162,19 @@ impl Held {
 }
 
 impl<P: Publish> Keys<P> {
-    /// Returns the key that signs now, making and publishing the very first. `None` while the time of the first has not come: another
-    /// service still signs what it will. Asks the database and the publisher, so call it before a transaction.
+    /// Returns the key that signs now, generating and publishing the very first. `None` while the first key's time has not come: another
+    /// service still signs in its place. Accesses the database and the publisher, so call it before a transaction.
     pub async fn current(&self) -> Result<Option<Arc<Signer>>, Failure> {
         Ok(self.ring().await?.current(self.clock.now()).cloned())
     }
 
-    /// Returns the key that signs now, or else the one that will first: for what nobody verified before this key was published. As
-    /// [`Keys::current`], it is called before a transaction.
+    /// Returns the key that signs now, or else the one that will sign first: for content that nobody verified before this key was
+    /// published. Like [`Keys::current`], call it before a transaction.
     pub async fn published(&self) -> Result<Arc<Signer>, Failure> {
         self.ring().await?.published(self.clock.now()).cloned().ok_or(Failure::Internal("a ring that was read has a key"))
     }
 
-    /// The same in a transaction, by its connection if at all. `None` while no key is published.
+    /// Like [`Keys::published`], but inside a transaction, using only its connection. `None` while no key is published.
     pub async fn published_in(&self, tx: &mut Tx) -> Result<Option<Arc<Signer>>, Failure> {
         let now = self.clock.now();
         if let Some(ring) = self.ring.0.held(now) {
@@ -183,7 +184,7 @@ impl<P: Publish> Keys<P> {
         Ok(ring.published(now).cloned())
     }
 
-    /// Makes a successor and publishes it. Another that is made at the same moment is a successor, too.
+    /// Generates a successor and publishes it. One that is generated concurrently is a successor as well.
     pub async fn rotate<A: Message + Default>(
         &self,
         request: Option<&Request>,
@@ -204,13 +205,13 @@ impl<P: Publish> Keys<P> {
         Ok(answer)
     }
 
-    /// Has the keys read again before the next signature: another replica changed them.
+    /// Makes the keys be read again before the next signature, because another replica changed them.
     pub async fn forget(&self) {
         self.ring.0.forget().await;
     }
 
-    /// Makes and publishes the first key unless it is there, and publishes again what is published, in case the publisher was restored
-    /// from a backup. Deletes private halves that are not needed any more.
+    /// Generates and publishes the first key unless it exists, and publishes the published keys again, in case the publisher was restored
+    /// from a backup. Deletes private keys that are no longer needed.
     pub async fn keep(&self) -> Result<(), Failure> {
         store::forget_superseded(&self.db, self.clock.now()).await?;
         self.forget().await;
@@ -221,7 +222,7 @@ impl<P: Publish> Keys<P> {
     }
 
     async fn ring(&self) -> Result<Arc<Ring>, Failure> {
-        // Boxed, since it is seldom read: every call that signs would carry the room for it.
+        // Boxed, since it is seldom read: otherwise every call that signs would carry its size.
         self.ring.0.get(self.clock.now(), || Box::pin(self.read_ring())).await
     }
 
@@ -240,15 +241,15 @@ impl<P: Publish> Keys<P> {
                 Ok(()) => {}
                 Err(e) if ring.0.is_empty() => return Err(e),
                 Err(e) => {
-                    warn!(error = chain(&e), reason = e.reason(), "a signing key could not be published; the one before signs on");
+                    warn!(error = chain(&e), reason = e.reason(), "a signing key could not be published; the previous one still signs");
                     return Ok(ring);
                 }
             }
         }
-        Err(Failure::Internal("no signing key has its private half: rotate"))
+        Err(Failure::Internal("no signing key has its private key: rotate the keys"))
     }
 
-    /// Reads the published keys, and the one that is not yet. One that cannot be read is passed by while another can sign.
+    /// Reads the published keys, and the unpublished one. A key that cannot be read is skipped while another can sign.
     async fn read(&self, query: Query<'_>) -> Result<(Ring, Option<SigningKey>), Failure> {
         let rows = store::private(query).await?;
         let (mut signers, mut unpublished, mut fault) = (Vec::with_capacity(rows.len()), None, None);
@@ -279,12 +280,12 @@ impl<P: Publish> Keys<P> {
         Ok((Ring(signers), unpublished))
     }
 
-    /// `None` when another replica was first.
+    /// Returns `None` when another replica was first.
     async fn make_first(&self) -> Result<Option<SigningKey>, Failure> {
         let (key, sealed) = self.generate(self.first);
         let mut tx = self.db.begin().await?;
         if store::any(&mut tx).await? {
-            // Of another replica, made a moment ago, or all there were are gone.
+            // Another replica's keys, made a moment ago, or all earlier keys are gone.
             tx.rollback().await?;
             return Ok(None);
         }
@@ -293,7 +294,7 @@ impl<P: Publish> Keys<P> {
         Ok(inserted.then_some(key))
     }
 
-    /// Returns a key to be published: one that is left over, if it signs alike, or a new one.
+    /// Returns a key to publish: an unpublished one with the same algorithm if there is one, or a new one.
     async fn successor(&self, algorithm: Algorithm) -> Result<SigningKey, Failure> {
         for _ in 0..ATTEMPTS {
             let mut tx = self.db.begin().await?;
@@ -312,7 +313,7 @@ impl<P: Publish> Keys<P> {
                 return Ok(key);
             }
         }
-        Err(Failure::Internal("others keep making signing keys"))
+        Err(Failure::Internal("other replicas keep creating signing keys"))
     }
 
     async fn finish(&self, key: &SigningKey) -> Result<(), Failure> {
@@ -331,12 +332,12 @@ impl<P: Publish> Keys<P> {
     }
 }
 
-/// What a private key is sealed for.
+/// The context that a private key is sealed for.
 fn context(id: SigningKeyId) -> String {
     format!("signing_key/{id}")
 }
 
-/// The job that has a service's first key published as soon as it runs, and deletes what is not needed any more.
+/// The job that publishes a service's first key as soon as it runs, and deletes what is no longer needed.
 #[must_use]
 pub fn job<P: Publish>(keys: Arc<Keys<P>>) -> Job {
     Job::new("signing_keys", move |shutdown| async move {
@@ -356,10 +357,11 @@ pub fn job<P: Publish>(keys: Arc<Keys<P>>) -> Job {
     })
 }
 
-/// What a service hints that changed its keys, so that its other replicas need not be asked for them by each signature.
+/// The topic that a service hints after its keys changed, so that other replicas need not read them for each signature.
 pub const CHANGED: &str = "signing_keys";
 
-/// The job that has a replica sign by a key that another one made as soon as it hears of it. A hint that is lost costs what [`Held::lasting`] says.
+/// The job that makes a replica use another replica's new key as soon as it is notified. If the hint is lost, the delay of
+/// [`Held::lasting`] applies.
 #[must_use]
 pub fn follow<P: Publish>(keys: Arc<Keys<P>>, bus: Bus) -> Job {
     Job::new("signing_keys_changed", move |shutdown| async move {

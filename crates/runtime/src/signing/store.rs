@@ -1,4 +1,4 @@
-//! Rows of signing keys, in the database of the service that signs by them. Services that have some create the table `signing_key`.
+//! Rows of signing keys, in the database of the service that signs with them. Services with keys create the table `signing_key`.
 
 use nodkey_db::{Db, DbError, Query, Row, Tx};
 use nodkey_kernel::{id::SigningKeyId, jose::PublicJwk, time::Timestamp};
@@ -8,10 +8,10 @@ use crate::rows;
 
 const TABLE: &str = "signing_key";
 
-/// A key with its sealed private half.
+/// A key with its sealed private key.
 pub(super) type Kept = (SigningKey, Vec<u8>);
 
-/// Inserts a key that is not published yet; false when there is one already.
+/// Inserts an unpublished key; false when there is one already.
 pub(super) async fn insert(tx: &mut Tx, key: &SigningKey, sealed_private: &[u8]) -> Result<bool, DbError> {
     let inserted = tx
         .query(
@@ -33,7 +33,7 @@ pub(super) async fn any(tx: &mut Tx) -> Result<bool, DbError> {
     Ok(tx.query("SELECT id FROM signing_key LIMIT 1").fetch_optional().await?.is_some())
 }
 
-/// Returns the keys that have a private half: those that sign, that will, and that did a moment ago.
+/// Returns the keys whose private key is stored: those that sign, will sign, or signed a moment ago.
 pub(super) async fn private(query: Query<'_>) -> Result<Vec<Row>, DbError> {
     query
         .push("SELECT id, public_key, sealed_private, created_at, signs_at FROM signing_key WHERE sealed_private IS NOT NULL")
@@ -41,19 +41,19 @@ pub(super) async fn private(query: Query<'_>) -> Result<Vec<Row>, DbError> {
         .await
 }
 
-/// Returns the key that is not published yet, if there is one.
+/// Returns the unpublished key, if there is one.
 pub(super) async fn unpublished(tx: &mut Tx) -> Result<Option<SigningKey>, DbError> {
     let query = tx.query("SELECT id, public_key, sealed_private, created_at, signs_at FROM signing_key WHERE signs_at IS NULL");
     Ok(query.fetch_optional().await?.as_ref().map(read).transpose()?.map(|(key, _)| key))
 }
 
-/// Deletes a key that was not published.
+/// Deletes an unpublished key.
 pub(super) async fn delete_unpublished(tx: &mut Tx, id: SigningKeyId) -> Result<(), DbError> {
     tx.query("DELETE FROM signing_key WHERE id = $1 AND signs_at IS NULL").bind(id.as_uuid()).execute().await?;
     Ok(())
 }
 
-/// Notes when a key that was published signs. One that signs by now ends all others.
+/// Records when a published key begins to sign. If that time has come, it replaces all others.
 pub(super) async fn publish(tx: &mut Tx, id: SigningKeyId, signs_at: Timestamp, now: Timestamp) -> Result<(), DbError> {
     let published = tx.query("UPDATE signing_key SET signs_at = $1 WHERE id = $2 AND signs_at IS NULL");
     let published = published.bind(signs_at).bind(id.as_uuid()).execute().await?;
@@ -64,7 +64,7 @@ pub(super) async fn publish(tx: &mut Tx, id: SigningKeyId, signs_at: Timestamp, 
     Ok(())
 }
 
-/// Deletes the private halves of keys that sign no more: a later one does by now.
+/// Deletes the private keys of keys that have been superseded by a later one.
 pub(super) async fn forget_superseded(db: &Db, now: Timestamp) -> Result<(), DbError> {
     db.execute(
         "UPDATE signing_key SET sealed_private = NULL WHERE sealed_private IS NOT NULL \
@@ -76,7 +76,7 @@ pub(super) async fn forget_superseded(db: &Db, now: Timestamp) -> Result<(), DbE
     Ok(())
 }
 
-/// Reads a key with its sealed private half.
+/// Reads a key with its sealed private key.
 pub(super) fn read(row: &Row) -> Result<Kept, DbError> {
     let record = row.of(TABLE, rows::key(row, "id"));
     let key = SigningKey {

@@ -1,7 +1,8 @@
-//! Check, then act: what rests on other services' word is committed while that word is fresh.
+//! Check, then act: changes that rely on other services' answers are committed while those answers are fresh.
 //!
-//! Whoever does so takes a place to write from, asks, and begins at the place. Nothing is waited for between the word and the commit then;
-//! where something was all the same (a lock, a slow database, a long line for the writer's turn), it is taken back and they are asked again.
+//! A use case takes a permit to write, calls the other services, and begins its transaction with the permit, so that nothing is waited for
+//! between the answers and the commit. If something is waited for nevertheless (a lock, a slow database, a long queue for the writer's
+//! turn), the transaction is rolled back and the services are called again.
 
 use std::time::Duration;
 
@@ -15,31 +16,31 @@ use tonic::Status;
 
 use super::failure::Failure;
 
-/// How old the oldest word may be when the commit that rests on it begins.
+/// Maximum age of the oldest answer when the commit that relies on it begins.
 pub const FRESH: Duration = Duration::from_millis(50);
-/// How often others are asked.
+/// Maximum number of attempts.
 const CHECKS: u8 = 3;
-/// How long all who are asked while a place is held may take: nobody else may write at it meanwhile.
+/// Maximum duration of all calls made while a permit is held: nobody else may write with it meanwhile.
 const ASKING: Duration = Duration::from_millis(500);
 
-/// One time that others are asked.
+/// One attempt to call the other services.
 #[derive(Clone, Copy, Debug)]
 pub struct Check(u8);
 
 impl Check {
-    /// Every time there is.
+    /// All attempts.
     pub fn all() -> impl Iterator<Item = Self> {
         (0..CHECKS).map(Self)
     }
 
-    /// Takes the place to write from. From the second time on it has, on SQLite, the writer's turn: then only what needs no turn of this
-    /// database may be asked.
+    /// Takes the permit to write. From the second attempt on it includes, on SQLite, the writer's turn: only services that do not need a
+    /// turn of this database may be called then.
     pub async fn place(self, db: &Db) -> Result<Place, DbError> {
         if self.0 == 0 { db.place().await } else { db.place_in_turn().await }
     }
 }
 
-/// Asks others while a place is held: not for long, so that none is held up by whoever does not answer.
+/// Calls other services while a permit is held, with a timeout, so that an unresponsive service does not block other use cases.
 pub async fn asking<T, E: From<Failure>>(answers: impl Future<Output = Result<T, E>> + Send) -> Result<T, E> {
     match tokio::time::timeout(ASKING, answers).await {
         Ok(answer) => answer,
@@ -47,12 +48,13 @@ pub async fn asking<T, E: From<Failure>>(answers: impl Future<Output = Result<T,
     }
 }
 
-/// Begins a transaction that rests on what others said, the first of them at `said`.
+/// Begins a transaction that relies on other services' answers, the first of which was given at `said`.
 pub async fn begin(place: Place, clock: &Clock, said: Timestamp) -> Result<Tx, DbError> {
     place.begin(clock, said + FRESH).await
 }
 
-/// Does what rests on others' word, again when it was too old. An `attempt` asks each time, and its error is what it came to.
+/// Runs a use case that relies on other services' answers, and repeats it when they were too old. Each `attempt` calls them again; its
+/// error is returned otherwise.
 pub async fn checked<T, E, F>(attempt: impl Fn() -> F + Send + Sync) -> Result<T, E>
 where
     E: Classify + From<DbError>,
@@ -67,7 +69,7 @@ where
     Err(DbError::Late.into())
 }
 
-/// Whether an error says that others have to be asked again; counted.
+/// Whether an error means that the other services have to be called again. Counts it if so.
 pub fn is_late(error: &impl Classify) -> bool {
     let late = error.reason() == DbError::Late.reason();
     if late {

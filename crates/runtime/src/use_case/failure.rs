@@ -1,4 +1,4 @@
-//! What any use case of any service may run into. Services add what only they refuse.
+//! Failures that any use case of any service may have. Services add those that only they have.
 
 use std::time::Duration;
 
@@ -9,37 +9,37 @@ use tonic::Status;
 use super::{idempotent::InvalidRequestId, page::InvalidPage};
 use crate::call::status::PeerError;
 
-/// A use case could not do its work.
+/// Why a use case failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// The request is wrong.
+    /// The request is invalid.
     #[error("{}", describe(.0))]
     Invalid(Vec<FieldViolation>),
-    /// There is no such thing, or it is another relying party's.
+    /// The resource does not exist, or belongs to another relying party.
     #[error("there is no such {0}")]
     NotFound(&'static str),
     /// The database failed.
     #[error("database")]
     Db(#[source] DbError),
-    /// Another service failed or refused.
+    /// Another service failed or refused the call.
     #[error(transparent)]
     Peer(PeerError),
-    /// The page asked for is none.
+    /// The requested page is invalid.
     #[error(transparent)]
     Page(InvalidPage),
-    /// The request id is none.
+    /// The request id is invalid.
     #[error(transparent)]
     RequestId(InvalidRequestId),
     /// The request id was used before.
     #[error(transparent)]
     Idempotency(IdempotencyError),
-    /// Something that cannot be, is.
+    /// An internal inconsistency.
     #[error("{0}")]
     Internal(&'static str),
 }
 
 impl Failure {
-    /// One field is wrong.
+    /// A failure with one invalid field.
     pub fn field(name: &str, description: impl Into<String>) -> Self {
         Self::Invalid(vec![FieldViolation::new(name, description)])
     }
@@ -55,7 +55,7 @@ impl Classify for Failure {
         match self {
             Self::Invalid(_) => Kind::Invalid,
             Self::NotFound(_) => Kind::NotFound,
-            // A constraint we did not expect is a fault of ours, not the caller's.
+            // An unexpected constraint is our bug, not the caller's mistake.
             Self::Db(e @ (DbError::Unavailable { .. } | DbError::Late | DbError::Data(_))) => e.kind(),
             Self::Db(_) | Self::Internal(_) => Kind::Internal,
             Self::Peer(e) => e.kind(),
@@ -117,12 +117,12 @@ impl From<Status> for Failure {
     }
 }
 
-/// Collects everything that is wrong with a request, so that the caller learns it all at once.
+/// Collects everything that is wrong with a request, so that the caller learns all of it from one response.
 #[derive(Debug, Default)]
 pub struct Validation(Vec<FieldViolation>);
 
 impl Validation {
-    /// Requires something of a field.
+    /// Records a violation for a field unless `holds`.
     pub fn require(&mut self, holds: bool, field: &str, description: &str) {
         if !holds {
             self.0.push(FieldViolation::new(field, description));
@@ -140,7 +140,7 @@ impl Validation {
         }
     }
 
-    /// Reads a field, noting what is wrong with it.
+    /// Reads a field, and records what is wrong with it.
     pub fn read<T, E: std::fmt::Display>(&mut self, field: &str, value: Result<T, E>) -> Option<T> {
         value.map_err(|e| self.0.push(FieldViolation::new(field, e.to_string()))).ok()
     }

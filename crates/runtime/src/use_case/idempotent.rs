@@ -1,4 +1,4 @@
-//! Requests that may be repeated: the same request id and content have one effect and one answer.
+//! Idempotent requests: the same request id and content have one effect and one response.
 
 use nodkey_db::{
     Db, DbError, Tx,
@@ -15,12 +15,12 @@ use prost::Message;
 
 use crate::call::received::digest;
 
-/// How often a request is tried when others are in the way.
+/// Maximum number of attempts when concurrent requests interfere.
 const ATTEMPTS: usize = 8;
-/// The most characters of a request id.
+/// Maximum number of characters of a request id.
 const MAX_ID: usize = 128;
 
-/// A request that may come again.
+/// A request that may be repeated.
 #[derive(Clone, Debug)]
 pub struct Request {
     relying_party: RelyingPartyId,
@@ -29,16 +29,16 @@ pub struct Request {
     hash: [u8; 32],
 }
 
-/// Where answers are kept. They may hold secrets, so they are sealed.
+/// The store of responses. They may contain secrets, so they are sealed.
 #[derive(Clone, Copy, Debug)]
 pub struct Answers<'a> {
-    /// Beside the effects.
+    /// The database that the effects are written to.
     pub db: &'a Db,
-    /// Seals.
+    /// Vault that seals responses.
     pub vault: &'a Vault,
-    /// For sealing.
+    /// Randomness for sealing.
     pub random: &'a Random,
-    /// Says how old an answer is.
+    /// Clock for the age of responses.
     pub clock: &'a Clock,
 }
 
@@ -62,8 +62,8 @@ impl Classify for InvalidRequestId {
 }
 
 impl Request {
-    /// Names a request by the id that `request_id` finds in it; `None` without one. Its content is what was received, with what this
-    /// release does not know.
+    /// Identifies a request by the id that `request_id` finds in it; `None` without one. Its content is what was received, including
+    /// anything that this release does not know.
     pub fn read<M: Message>(
         relying_party: RelyingPartyId,
         operation: &'static str,
@@ -85,26 +85,26 @@ impl Request {
         format!("idempotency/{}/{}/{}", self.relying_party, self.operation, self.id)
     }
 
-    /// The answer given before, if there was one.
+    /// The stored response, if there is one.
     async fn given<A: Message + Default>(&self, answers: &Answers<'_>) -> Result<Option<A>, IdempotencyError> {
         let Lookup::Replay(sealed) = idempotency::lookup(answers.db, &self.key()).await? else { return Ok(None) };
         let opened = answers.vault.open(&self.context(), &sealed).map_err(|_| IdempotencyError::Lost)?;
         A::decode(opened.as_slice()).map(Some).map_err(|_| IdempotencyError::Lost)
     }
 
-    /// Keeps the answer with its effect; false when another was first.
+    /// Stores the response with its effect; false when another request was first.
     async fn keep(&self, tx: &mut Tx, answers: &Answers<'_>, answer: &impl Message) -> Result<bool, DbError> {
         let sealed = answers.vault.seal(answers.random, &self.context(), &answer.encode_to_vec());
         idempotency::store(tx, &self.key(), &sealed, answers.clock.now()).await
     }
 }
 
-/// Does what a request asks for, once: the same request again, or at the same time, gets the same answer. A request without an id is
-/// done each time.
+/// Performs a request once: if the same request is made again, or concurrently, it gets the same response. A request without an id is
+/// performed each time.
 ///
-/// `attempt` asks others first, then makes the change in a transaction that it returns with the answer; `None` when another changed the
-/// same thing first, and it is to be made again. An answer that cannot be opened any more is [`IdempotencyError::Lost`]: what it was
-/// about has been done.
+/// `attempt` calls other services first, then makes the change in a transaction that it returns with the response. It returns `None` when
+/// another request changed the same thing first, and the change must be made again. A response that can no longer be opened is
+/// [`IdempotencyError::Lost`]: its effect was applied.
 pub async fn once<A, E, F>(request: Option<&Request>, answers: &Answers<'_>, attempt: impl Fn() -> F + Send + Sync) -> Result<A, E>
 where
     A: Message + Default,
@@ -138,7 +138,7 @@ where
     Err(IdempotencyError::Raced.into())
 }
 
-/// What the same request did a moment ago may be the very reason of a refusal.
+/// The refusal may be caused by what the same request did a moment ago.
 async fn first_answer<A, E>(request: Option<&Request>, answers: &Answers<'_>, refused: E) -> Result<A, E>
 where
     A: Message + Default,

@@ -1,4 +1,4 @@
-//! What use cases are made of: why they fail, pages of lists, requests done once, rows that cannot be read.
+//! Building blocks of use cases: failures, pages of lists, requests performed once, unreadable rows.
 
 pub mod checked;
 pub mod failure;

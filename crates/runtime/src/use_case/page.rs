@@ -6,35 +6,35 @@ use nodkey_kernel::{
     time::Timestamp,
 };
 
-/// How many there are on a page when nothing is asked for.
+/// Default page size.
 const DEFAULT: i64 = 50;
-/// How many there are at most.
+/// Maximum page size.
 const MAX: i64 = 500;
-/// The most an id in a token has, in bytes.
+/// Maximum length of an id in a token, in bytes.
 const MAX_ID: usize = 64;
-/// The moments a list knows: both engines hold them, and nothing is created before or after.
+/// The range of times in a list: both engines can store them, and nothing is created before or after.
 const FIRST: Timestamp = Timestamp::from_seconds(0);
 const LAST: Timestamp = Timestamp::from_seconds(253_402_300_799);
 
-/// A place in a list: the last thing on the page before.
+/// A position in a list: the last item of the previous page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    /// When it was created.
+    /// When the item was created.
     pub at: Timestamp,
-    /// What tells things of the same moment apart.
+    /// Distinguishes items created at the same time.
     pub id: String,
 }
 
-/// Which part of a list is asked for.
+/// The requested part of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// How many at most.
+    /// Maximum number of items.
     pub size: i64,
-    /// After what; `None` from the start.
+    /// Position after which to begin; `None` for the start.
     pub after: Option<Cursor>,
 }
 
-/// The page asked for is none.
+/// The requested page is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0} is not valid")]
 pub struct InvalidPage(&'static str);
@@ -54,7 +54,7 @@ impl Classify for InvalidPage {
 }
 
 impl Page {
-    /// Reads `page_size` and `page_token` of a request.
+    /// Parses `page_size` and `page_token` of a request.
     pub fn parse(size: i32, token: &str) -> Result<Self, InvalidPage> {
         let size = match i64::from(size) {
             0 => DEFAULT,
@@ -65,25 +65,25 @@ impl Page {
         Ok(Self { size, after })
     }
 
-    /// The moment to start before; far in the future from the start.
+    /// The time before which to begin; far in the future for the start.
     #[must_use]
     pub fn before(&self) -> Timestamp {
         self.after.as_ref().map_or(LAST, |cursor| cursor.at)
     }
 }
 
-/// The rows of a page as a store read them.
+/// The rows of a page as read by a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed<T> {
-    /// Each with its place; without a value where it cannot be read.
+    /// Each row with its position; without a value where it cannot be read.
     rows: Vec<(Option<Cursor>, Option<T>)>,
     /// Whether there is a next page.
     more: bool,
 }
 
 impl<T> Listed<T> {
-    /// Makes a page of at most `size` rows of one more that were read: the last tells that there is a next page. A row that cannot be
-    /// read has no value, and no place either when not even that can be read: the page is shorter, and the next is found all the same.
+    /// Creates a page of at most `size` rows from one row more: the last shows that there is a next page. An unreadable row has no value,
+    /// and no position either if even that cannot be read. The page is then shorter, and the next one can still be found.
     pub fn new(size: i64, read: impl IntoIterator<Item = (Option<Cursor>, Option<T>)>) -> Self {
         let size = usize::try_from(size).unwrap_or_default();
         let mut rows: Vec<_> = read.into_iter().take(size + 1).collect();
@@ -92,7 +92,7 @@ impl<T> Listed<T> {
         Self { rows, more }
     }
 
-    /// Ends the page before it weighs more than `limit`; it keeps one row at least, else nobody would get past that row.
+    /// Cuts the page before its weight exceeds `limit`, but keeps at least one row, otherwise nobody could get past that row.
     #[must_use]
     pub fn within(mut self, limit: usize, weight: impl Fn(&T) -> usize) -> Self {
         let (mut weighed, mut kept): (usize, bool) = (0, false);
@@ -109,49 +109,49 @@ impl<T> Listed<T> {
         self
     }
 
-    /// The same page of something else; rows of which there is nothing else are left out.
+    /// Converts the items, and omits those for which `convert` returns `None`.
     pub fn filter_map<U>(self, mut convert: impl FnMut(T) -> Option<U>) -> Listed<U> {
         let rows = self.rows.into_iter().map(|(place, row)| (place, row.and_then(&mut convert))).collect();
         Listed { rows, more: self.more }
     }
 
-    /// The same page of something else.
+    /// Converts the items.
     pub fn map<U>(self, mut convert: impl FnMut(T) -> U) -> Listed<U> {
         self.filter_map(|row| Some(convert(row)))
     }
 
-    /// The rows, one by one.
+    /// Iterates over the items.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.rows.iter().filter_map(|(_, row)| row.as_ref())
     }
 
-    /// The rows, and the token of the next page; empty when there is none.
+    /// The items, and the token of the next page; empty when there is none.
     #[must_use]
     pub fn into_parts(self) -> (Vec<T>, String) {
         let token = self.last().filter(|_| self.more).map(ToString::to_string).unwrap_or_default();
         (self.into_rows(), token)
     }
 
-    /// The rows.
+    /// The items.
     #[must_use]
     pub fn into_rows(self) -> Vec<T> {
         self.rows.into_iter().filter_map(|(_, row)| row).collect()
     }
 
-    /// The place of the last row, whether it can be read or not: what comes next comes after it.
+    /// The position of the last row, whether or not it can be read: the next page begins after it.
     #[must_use]
     pub fn last(&self) -> Option<&Cursor> {
         self.rows.iter().rev().find_map(|(place, _)| place.as_ref())
     }
 
-    /// The place of the last row that cannot be read; `None` when all can.
+    /// The position of the last row that cannot be read; `None` when all can.
     #[must_use]
     pub fn last_unreadable(&self) -> Option<&Cursor> {
         let unreadable = self.rows.iter().rposition(|(_, row)| row.is_none())?;
         self.rows[..=unreadable].iter().rev().find_map(|(place, _)| place.as_ref())
     }
 
-    /// Tells whether there is a next page.
+    /// Whether there is a next page.
     #[must_use]
     pub const fn has_next(&self) -> bool {
         self.more

@@ -1,4 +1,4 @@
-//! Rows that cannot be read, and rows that break an invariant: named in the log, counted, and in nobody's way.
+//! Unreadable rows, and rows that break an invariant: they are named in the log and counted, and do not stop other work.
 
 use std::{error::Error, fmt};
 
@@ -10,8 +10,7 @@ use uuid::Uuid;
 
 use super::page::{Cursor, Listed};
 
-/// Returns what was read of a row. One that cannot be read is logged and counted, and the list or the sweep it belongs to goes on without
-/// it.
+/// Returns what was read of a row. An unreadable row is logged and counted, and the list or sweep continues without it.
 pub fn readable<T>(read: Result<T, DbError>) -> Option<T> {
     read.map_err(|e| {
         let table = if let DbError::Inconsistent { table, .. } = &e { table } else { "unknown" };
@@ -21,18 +20,18 @@ pub fn readable<T>(read: Result<T, DbError>) -> Option<T> {
     .ok()
 }
 
-/// Makes a page of at most `size` rows of one more that were fetched. Rows that cannot be read are left out.
+/// Creates a page of at most `size` rows from one row more than that. Unreadable rows are omitted.
 pub fn listed<T>(size: i64, rows: &[Row], at: &'static str, read: impl Fn(&Row) -> Result<T, DbError>) -> Listed<T> {
     Listed::new(size, rows.iter().map(|row| (place(row, at), readable(read(row)))))
 }
 
-/// The place of a row in the order of a column of moments and of its `id`, if both can be read.
+/// The position of a row in the order of a timestamp column and its `id`, if both can be read.
 pub fn place(row: &Row, at: &'static str) -> Option<Cursor> {
     let id = row.get::<Uuid>("id").map(|id| id.to_string()).or_else(|_| row.get::<String>("id"));
     Some(Cursor { at: row.get(at).ok()?, id: id.ok()? })
 }
 
-/// Passes by a row that was asked for by itself and cannot be read, and no other failure.
+/// Treats a single row that cannot be read as not found. Other failures are returned.
 pub fn found<T>(read: Result<Option<T>, DbError>) -> Result<Option<T>, DbError> {
     match read {
         unreadable @ Err(DbError::Inconsistent { .. }) => Ok(readable(unreadable).flatten()),
@@ -40,7 +39,7 @@ pub fn found<T>(read: Result<Option<T>, DbError>) -> Result<Option<T>, DbError> 
     }
 }
 
-/// The error of a row that holds what cannot be used, found by somebody who did not read it.
+/// The error for a row with unusable content, found by code that did not read the row.
 pub fn inconsistent(
     table: &'static str,
     column: &'static str,
@@ -50,28 +49,28 @@ pub fn inconsistent(
     DbError::Inconsistent { table, column, row: row.to_string(), source: source.into() }
 }
 
-/// The key of a row that is a UUID, for the error that names the row.
+/// The key of a row, a UUID, for the error that names the row.
 pub fn key(row: &Row, column: &'static str) -> String {
     row.get::<Uuid>(column).map_or_else(|_| format!("of unreadable {column}"), |id| id.to_string())
 }
 
-/// Something that must hold of a row does not.
+/// A broken invariant of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the invariant {invariant} does not hold")]
 pub struct Violation {
-    /// Its name.
+    /// Name of the invariant.
     pub invariant: &'static str,
     /// The column that contradicts the others.
     pub column: &'static str,
 }
 
 impl Violation {
-    /// `Ok` when it holds.
+    /// Returns `Ok` when the invariant holds.
     pub const fn unless(holds: bool, invariant: &'static str, column: &'static str) -> Result<(), Self> {
         if holds { Ok(()) } else { Err(Self { invariant, column }) }
     }
 
-    /// The same violation, counted.
+    /// Counts the violation, and returns it.
     #[must_use]
     pub fn counted(self, service: &'static str) -> Self {
         counter!("nodkey_invariant_violations_total", "service" => service, "invariant" => self.invariant).increment(1);

@@ -1,4 +1,4 @@
-//! A gateway that answers what a case says, one call after the other, and verifies what it is sent.
+//! A gateway that gives the responses of a case, one call after the other, and verifies the requests.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,7 +30,7 @@ pub const SECRET: &str = "secret";
 pub struct Gateway {
     /// Its public URL.
     pub url: String,
-    /// The device identifier of the phone that calls.
+    /// The device identifier of the calling phone.
     pub device: String,
     keys: Arc<Keys>,
     clock: Clock,
@@ -43,13 +43,13 @@ pub struct Gateway {
 struct Script {
     answers: Vec<Value>,
     jwks: Vec<Value>,
-    /// What was issued, by trusonafication id.
+    /// The issued challenges, by trusonafication id.
     challenges: BTreeMap<String, String>,
     proofs: BTreeSet<String>,
     bodies: BTreeMap<String, String>,
 }
 
-/// A call, read whole.
+/// A complete request.
 struct Call {
     method: String,
     path: String,
@@ -57,7 +57,7 @@ struct Call {
     body: String,
 }
 
-/// A key set of these keys.
+/// A key set with these keys.
 pub fn jwks(keys: &Keys, named: &Value) -> Value {
     let key = |named: &Value| {
         let name = named.as_str().or_else(|| named["key"].as_str()).unwrap();
@@ -73,7 +73,7 @@ pub fn jwks(keys: &Keys, named: &Value) -> Value {
 }
 
 impl Gateway {
-    /// Starts it on a free port.
+    /// Starts the gateway on a free port.
     pub async fn start(keys: &Keys, case: &Value, clock: Clock, log: Log) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let in_turn = |value: &Value| value.as_array().unwrap().iter().rev().cloned().collect::<Vec<_>>();
@@ -101,7 +101,7 @@ impl Gateway {
         gateway
     }
 
-    /// Everything was asked for.
+    /// Asserts that every expected call was made.
     pub fn assert_done(&self) {
         let script = self.script.lock().unwrap();
         assert!(script.answers.is_empty(), "nobody called for {:?}; {:?}", script.answers, self.log);
@@ -121,7 +121,7 @@ impl Gateway {
         self.render(&answer)
     }
 
-    /// Verifies a call, and says what it is.
+    /// Verifies a call, and describes it.
     fn verify(&self, call: &Call, name: &str) -> Value {
         let proof = &call.headers["dpop"];
         let claims: Value = Compact::parse(proof).unwrap().unverified_claims().unwrap();

@@ -1,4 +1,4 @@
-//! The phone does what `sdk/spec/phone.json` says, case by case; the file says how it is read.
+//! The phone behaves as `sdk/spec/phone.json` says, case by case; the file explains its format.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -24,10 +24,10 @@ use serde_json::{Map, Value, json};
 use gateway::Gateway;
 
 const SPEC: &str = include_str!("../../../spec/phone.json");
-/// Pauses are shorter; whoever waits for so long waits for a stream that is silent.
+/// Pauses are shorter; a wait this long is for a silent stream.
 const SILENCE: Duration = Duration::from_secs(30);
 
-/// What happened, in order.
+/// A log of what happened, in order.
 #[derive(Clone, Debug, Default)]
 pub struct Log(Arc<Mutex<Vec<Value>>>);
 
@@ -35,7 +35,7 @@ impl Log {
     /// Adds an entry.
     ///
     /// # Panics
-    /// When a test that wrote to it panicked.
+    /// If a test that wrote to it panicked.
     pub fn add(&self, entry: Value) {
         self.0.lock().unwrap().push(entry);
     }
@@ -56,7 +56,7 @@ fn keys(spec: &Value) -> Keys {
     spec["keys"].as_object().unwrap().iter().map(|(name, jwk)| (name.clone(), key(jwk))).collect()
 }
 
-/// A person with the checks of a case.
+/// A person whose presence checks end as a case says.
 struct Person {
     log: Log,
     presence: Value,
@@ -74,7 +74,7 @@ impl UserPresence for Person {
     }
 }
 
-/// An app that does what a case says.
+/// An app that acts as a case says.
 struct App<'a> {
     case: &'a Value,
     log: Log,
@@ -138,7 +138,7 @@ impl App<'_> {
     }
 }
 
-/// Shows what is to be shown, and answers as the person decides. Whether it was answered.
+/// Shows what has to be shown, and answers as the person decides. Returns whether it was answered.
 async fn answer(case: &Value, log: &Log, phone: &Phone<SoftwareKeyStore, Person>, pending: &Pending) -> bool {
     let person = &case["person"];
     let mut decision = json!({"decide": "accept"});
@@ -264,7 +264,7 @@ async fn run(spec: &Value, case: &Value) -> Vec<Value> {
     happened.clone()
 }
 
-/// Whether what happened is what is expected, which may say less of it.
+/// Whether what happened matches what is expected, which may be less detailed.
 fn holds(expected: &Value, happened: &Value) -> bool {
     match (expected, happened) {
         (Value::Object(expected), Value::Number(pause)) => {

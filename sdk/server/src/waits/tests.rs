@@ -1,4 +1,4 @@
-//! A server whose every word a test says, on a clock that stands still while anybody works.
+//! A server whose every response is controlled by a test, on a clock that stands still while anything runs.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::Error;
 
-/// Longer than anything here takes: what hangs fails.
+/// Longer than anything here takes: a test that hangs fails.
 const HANGS: Duration = Duration::from_hours(48);
 
 type Begin = oneshot::Sender<Result<Results, Status>>;
@@ -180,7 +180,7 @@ async fn a_connection_that_breaks_and_a_share_that_is_used_up_are_no_end() {
         let waiting = server.wait("a");
         server.call().await.refuse(Status::new(code, ""));
         server.stream().await.say(Err(Status::new(code, ""))).await;
-        // One that ends in order before its time is no better.
+        // A stream that ends in order, but too early, is no better.
         drop(server.stream().await);
         let mut stream = server.stream().await;
         assert_eq!(stream.asked().await, "a", "{code:?}");
@@ -228,7 +228,7 @@ async fn a_stream_that_is_full_of_those_who_gave_up_keeps_nobody_from_waiting() 
     let mut full = server.stream().await;
     full.asked_all(MOST).await;
     waiting[..MOST * 2 / 5].iter().for_each(JoinHandle::abort);
-    // Forgotten by now, here. The server still watches them.
+    // Removed by now on this side. The server still watches them.
     sleep(TIDY * 2).await;
     let newcomer = server.wait("new");
     let mut other = server.stream().await;
@@ -236,7 +236,7 @@ async fn a_stream_that_is_full_of_those_who_gave_up_keeps_nobody_from_waiting() 
     other.answer("new").await;
     assert_eq!(end(newcomer).await.unwrap().id, "new");
     assert!(full.ids.try_recv().is_err(), "no more than a server watches on one stream");
-    // With each that is answered there is a place again.
+    // Each response frees a slot.
     full.answer("0").await;
     full.answer(&(MOST - 1).to_string()).await;
     let last = waiting.into_iter().next_back().unwrap();

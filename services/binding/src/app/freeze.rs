@@ -1,4 +1,4 @@
-//! Use cases of users who are frozen, and released.
+//! Use cases of freezing and releasing users.
 
 use nodkey_db::used_proof;
 use nodkey_kernel::{
@@ -22,16 +22,16 @@ use crate::{
     store,
 };
 
-/// What a phone calls to freeze its user.
+/// Path that a phone calls to freeze its user.
 const FREEZES: &str = "/api/v2/user_freezes";
 
 impl App {
-    /// Freezes a user: from the commit on nobody who asks about one of their bindings hears that it may answer. Who was first stays.
+    /// Freezes a user: once committed, none of their bindings is reported as able to answer. An existing freeze is kept.
     pub async fn freeze(&self, party: RelyingPartyId, user: &UserIdentifier, by: Freezer, note: Note) -> Result<User, Error> {
         self.freeze_by(party, user, by, note, None).await
     }
 
-    /// The same as one of the user's phones asks: by the word of its device key, and by nobody else's.
+    /// Freezes a user at the request of one of their phones, which must be signed by its device key.
     pub async fn freeze_by_device(&self, party: RelyingPartyId, device: &DeviceId, call: Option<PhoneCall>) -> Result<User, Error> {
         let call = call.ok_or(Refusal::Unproven(Unproven::Missing))?;
         let url = format!("{}{FREEZES}", self.deployment.public_url);
@@ -50,7 +50,7 @@ impl App {
         self.freeze_by(party, &binding.user, by, Note::default(), Some((device, &proof.jti))).await
     }
 
-    /// `proof` has its effect once: an answer that was lost may be asked for again, and a release is not undone by a repetition.
+    /// `proof` takes effect once: a lost answer may be requested again, and a repetition does not undo a release.
     pub(super) async fn freeze_by(
         &self,
         party: RelyingPartyId,
@@ -59,7 +59,7 @@ impl App {
         note: Note,
         proof: Option<(&DeviceId, &str)>,
     ) -> Result<User, Error> {
-        // Nobody unknown leaves a row behind.
+        // An unknown user must not leave a row behind.
         self.user(party, user).await?;
         let now = self.clock.now();
         let mut tx = self.db.begin().await?;
@@ -73,7 +73,7 @@ impl App {
             tx.rollback().await?;
             return Err(Refusal::UserNotFound.into());
         }
-        // It may have handed its place on since it was looked at.
+        // The device may have been replaced since it was read.
         if let Some((device, _)) = proof
             && !living.iter().any(|binding| binding.device == *device && binding.state.is_active())
         {
@@ -101,9 +101,9 @@ impl App {
         Ok(User { identifier: user.clone(), freeze: Some(freeze), devices: living.len() })
     }
 
-    /// Releases a user: everything is as before.
+    /// Releases a user: everything is as before the freeze.
     pub async fn release(&self, party: RelyingPartyId, user: &UserIdentifier) -> Result<User, Error> {
-        // Nobody unknown leaves a row behind.
+        // An unknown user must not leave a row behind.
         self.user(party, user).await?;
         let now = self.clock.now();
         let mut tx = self.db.begin().await?;
@@ -121,7 +121,7 @@ impl App {
         Ok(released)
     }
 
-    /// Returns a user who has a living binding, or is frozen.
+    /// Returns a user who has a live binding or is frozen.
     pub async fn user(&self, party: RelyingPartyId, user: &UserIdentifier) -> Result<User, Error> {
         let devices = store::of_user(&self.db, party, user).await?.len();
         let freeze = store::freeze::get(&self.db, party, user).await?;
@@ -131,18 +131,18 @@ impl App {
         Ok(User { identifier: user.clone(), freeze, devices })
     }
 
-    /// Lists users whose identifiers begin with a prefix, after one of them.
+    /// Lists users whose identifiers begin with a prefix, after a given one.
     pub async fn users(&self, party: RelyingPartyId, prefix: &str, after: &str, size: i64) -> Result<store::users::Found, Error> {
         Ok(store::users::list(&self.db, party, prefix, after, size).await?)
     }
 
-    /// Deletes proofs that would not be taken again anyway.
+    /// Deletes used proofs that have expired and would be refused anyway.
     pub async fn delete_used_proofs(&self, pass: &Pass) -> Result<(), Error> {
         Ok(pass.repeat(|| used_proof::prune(&self.db, pass.now() - used_proof::KEPT)).await.map(drop)?)
     }
 }
 
-/// Devices and bindings, in the same order.
+/// Device identifiers and binding ids, in the same order.
 fn names(bindings: &[Binding]) -> (Vec<String>, Vec<String>) {
     bindings.iter().map(|binding| (binding.device.to_string(), binding.id.to_string())).unzip()
 }

@@ -1,4 +1,4 @@
-//! Bindings that waited too long for their activation code.
+//! Expiry of bindings that were never activated.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use nodkey_runtime::{Failure, housekeeping::Pass, status::PeerError};
 use super::App;
 use crate::{convert::deactivated, domain::Change, error::Error, store};
 
-/// How many end in one transaction.
+/// Maximum number of bindings that end in one transaction.
 const BATCH: i64 = 50;
 
 impl App {
-    /// Ends the bindings that have been inactive for longer than their relying party lets them. The console's own are not among them: it is no
-    /// tenant, and its invitations run out by themselves.
+    /// Ends the bindings that have been inactive for longer than their relying party allows. The console's own are excluded: it is not a
+    /// relying party, and its invitations expire by themselves.
     pub async fn expire_inactive(&self, pass: &Pass) -> Result<(), Error> {
         let mut parties = RelyingPartyServiceClient::new(self.registry.unscoped());
         let mut request = ListRelyingPartiesRequest { page_size: 500, page_token: String::new() };
@@ -34,13 +34,13 @@ impl App {
         }
     }
 
-    /// False when the pass is to stop.
+    /// Returns false when the pass must stop.
     pub async fn expire_of(&self, party: RelyingPartyId, hours: u32, pass: &Pass) -> Result<bool, Error> {
         let oldest = pass.now() - Duration::from_hours(1) * hours;
         pass.repeat(|| self.expire_some(party, oldest, pass.now())).await
     }
 
-    /// Returns how many ended.
+    /// Returns how many bindings ended.
     async fn expire_some(&self, party: RelyingPartyId, oldest: Timestamp, now: Timestamp) -> Result<u64, Error> {
         let waiting = store::inactive_before(&self.db, party, oldest, BATCH).await?;
         if waiting.is_empty() {
@@ -50,7 +50,7 @@ impl App {
         let mut tx = self.db.begin_patient().await?;
         for binding in waiting {
             if let Change::Changed(expired) = binding.expire(oldest, now)
-                // Who lost against an activation, or an end, leaves it as it is.
+                // If a concurrent activation or end won, the binding stays as it is.
                 && store::update(&mut tx, &expired).await?
             {
                 self.publish(&mut tx, party, expired.version, &deactivated(&expired, false), now).await?;

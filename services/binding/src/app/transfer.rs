@@ -1,4 +1,4 @@
-//! A phone hands its place to another, or lets another in beside it.
+//! Transfers: a phone hands its binding to another phone, or adds another phone to its user.
 
 use nodkey_db::Tx;
 use nodkey_kernel::{
@@ -29,7 +29,8 @@ use crate::{
 };
 
 impl App {
-    /// Binds a phone as another phone of the user says. The registry verifies what both signed, and its word is fresh when that is committed.
+    /// Binds a phone at the request of another phone of the user. The registry verifies what both signed; its answer is fresh when the
+    /// result is committed.
     pub async fn transfer(&self, party: RelyingPartyId, old: &DeviceId, asked: &TransferBindingRequest) -> Result<Binding, Error> {
         checked(|| self.try_to_transfer(party, old, asked)).await
     }
@@ -45,7 +46,7 @@ impl App {
         Ok(done)
     }
 
-    /// Refuses a device that is nobody's before the registry is asked, which keeps the other device for good.
+    /// Refuses an unbound device before the registry is called, since that call protects the other device from deletion.
     async fn ensure_vouches(&self, party: RelyingPartyId, old: &DeviceId) -> Result<(), Error> {
         let bound = store::living(&self.db, party, old).await?.is_some();
         if bound || store::has_vouched(&self.db, party, old).await? { Ok(()) } else { Err(Refusal::DeviceNotBound.into()) }
@@ -74,19 +75,19 @@ impl App {
         })
     }
 
-    /// The devices are locked before the user, in their order, as everywhere.
+    /// Devices are locked before the user, in the order of their identifiers, as everywhere.
     async fn write_transfer(&self, tx: &mut Tx, party: RelyingPartyId, transfer: &Transfer, now: Timestamp) -> Result<Binding, Error> {
         let mut devices = [&transfer.old, &transfer.new];
         devices.sort_unstable();
         for device in devices {
-            // The new one may have been retired since the registry was asked; the old one may have handed its place on.
+            // The new device may have been retired since the registry answered; the old one may have been replaced.
             if store::lock_device(tx, party, device).await? && *device == transfer.new {
                 return Err(Refusal::DeviceNotFound.into());
             }
         }
         let challenged_at = store::challenged_at(tx, party, &transfer.old).await?;
         let new = store::load_living(tx, party, &transfer.new).await?;
-        // What there is of the user is read once nobody else changes it.
+        // The user's bindings are read once no other transaction can change them.
         let living = match store::load_living(tx, party, &transfer.old).await? {
             Some(old) => {
                 store::lock_user(tx, party, &old.user).await?;
@@ -96,7 +97,7 @@ impl App {
         };
         let devices = living.len();
         let old = living.into_iter().find(|binding| binding.device == transfer.old);
-        // Nobody ends the binding that vouches while that has its effect.
+        // The binding that vouches cannot end before this transaction does.
         if let Some(old) = &old
             && !store::hold(tx, old).await?
         {

@@ -1,18 +1,18 @@
-//! Users who are frozen: nobody prompts them, and none of their devices answers.
+//! Frozen users: they are not prompted, and none of their devices can answer.
 
 use nodkey_kernel::{id::DeviceId, named, time::Timestamp};
 
-/// How many characters a note has at most.
+/// Maximum length of a note, in characters.
 const MAX_NOTE: usize = 200;
 
-/// That a user is frozen.
+/// The freeze of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Freeze {
-    /// Since when.
+    /// When the user was frozen.
     pub at: Timestamp,
-    /// By whom.
+    /// Who froze the user.
     pub by: Freezer,
-    /// Why, for people.
+    /// The reason, for people.
     pub note: Note,
 }
 
@@ -21,14 +21,14 @@ pub struct Freeze {
 pub enum Freezer {
     /// The relying party's backend.
     Backend,
-    /// An operator; the audit log has their name.
+    /// An operator; the audit log names them.
     Operator,
     /// One of the user's own devices.
     Device(DeviceId),
 }
 
 named! {
-    /// The names of those who freeze.
+    /// Names of the kinds of freezers.
     pub enum FreezerName {
         /// The relying party's backend.
         Backend = "backend",
@@ -40,7 +40,7 @@ named! {
 }
 
 impl Freezer {
-    /// As stored.
+    /// The stored name.
     pub const fn name(&self) -> FreezerName {
         match self {
             Self::Backend => FreezerName::Backend,
@@ -57,7 +57,7 @@ impl Freezer {
         }
     }
 
-    /// The one of whom this was stored; `None` when the two contradict each other.
+    /// The freezer for these stored values; `None` if they contradict each other.
     pub fn of(name: FreezerName, device: Option<DeviceId>) -> Option<Self> {
         match (name, device) {
             (FreezerName::Backend, None) => Some(Self::Backend),
@@ -68,12 +68,12 @@ impl Freezer {
     }
 }
 
-/// Why a user was frozen, in somebody's words: may be about a person, and is never logged.
+/// Why a user was frozen, as free text. It may contain personal data and is never logged.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Note(String);
 
 impl Note {
-    /// Takes at most 200 characters, no control characters. May be empty.
+    /// Accepts at most 200 characters without control characters; may be empty.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         if text.chars().count() > MAX_NOTE {
             return Err("must be at most 200 characters");
@@ -84,7 +84,7 @@ impl Note {
         Ok(Self(text.trim().to_owned()))
     }
 
-    /// The words.
+    /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

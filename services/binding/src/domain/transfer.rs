@@ -1,4 +1,4 @@
-//! A phone hands its place to another, or lets another in beside it.
+//! Transfers: a phone hands its binding to another phone, or adds another phone to its user.
 
 use nodkey_kernel::{
     id::{BindingId, DeviceId},
@@ -8,48 +8,48 @@ use nodkey_kernel::{
 
 use super::{Binding, Change, MAX_DEVICES, Refusal, State};
 
-/// What the registry found two phones to have signed.
+/// A transfer that the registry has verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transfer {
     /// The phone that is bound.
     pub old: DeviceId,
-    /// The other.
+    /// The new phone.
     pub new: DeviceId,
-    /// What becomes of them.
+    /// What the transfer does.
     pub act: TransferAct,
     /// When the nonce of the statement was made.
     pub challenged_at: Timestamp,
 }
 
-/// What there is of the two phones, at one moment.
+/// The current state of the two phones and the user.
 #[derive(Debug)]
 pub struct Found {
-    /// The living binding of the old one.
+    /// Live binding of the old phone.
     pub old: Option<Binding>,
-    /// The living binding of the new one.
+    /// Live binding of the new phone.
     pub new: Option<Binding>,
-    /// How many living bindings the user has.
+    /// Number of live bindings of the user.
     pub devices: usize,
-    /// When the nonce of the last statement was made that had an effect.
+    /// When the nonce of the last statement that took effect was made.
     pub challenged_at: Option<Timestamp>,
 }
 
-/// What a transfer does.
+/// The result of a transfer.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Transferred {
-    /// Nothing: this very statement has made this binding.
+    /// Nothing changed: this same statement already created this binding.
     Before(Binding),
-    /// It makes a binding, and ends that of the phone that hands its place on.
+    /// A new binding, and the end of the old one if it is replaced.
     Now {
-        /// Over.
+        /// The ended binding.
         ended: Option<Binding>,
-        /// Active.
+        /// The new, active binding.
         begun: Binding,
     },
 }
 
 impl Transfer {
-    /// Decides. `id` is that of the binding it makes.
+    /// Decides the result. `id` is the id of the new binding.
     pub fn apply(&self, found: Found, id: BindingId, now: Timestamp) -> Result<Transferred, Refusal> {
         let Found { old, new, devices, challenged_at } = found;
         if challenged_at.is_some_and(|last| self.challenged_at <= last) {
@@ -163,14 +163,14 @@ mod tests {
         };
         let made = Binding { vouched_by: Some(device('o')), ..bound('n', ACTIVE) };
         assert_eq!(again(Some(made.clone()), NOW), Ok(Transferred::Before(made.clone())));
-        // Ended since, made by another statement, or bound by the backend.
+        // Ended since, created by another statement, or bound by the backend.
         assert_eq!(again(None, NOW), Err(Refusal::StatementUsed));
         assert_eq!(again(Some(made), Timestamp::from_micros(NOW.as_micros() + 1)), Err(Refusal::StatementUsed));
         assert_eq!(again(Some(bound('n', ACTIVE)), NOW), Err(Refusal::StatementUsed));
     }
 
     proptest! {
-        /// Whatever there is: at most one binding begins, of the new phone and the old one's user, and a place that was handed on is empty.
+        /// In every case at most one binding is created, for the new phone and the old one's user, and a replaced binding has ended.
         #[test]
         fn a_transfer_makes_one_binding_of_the_same_user(
             replaces in any::<bool>(),

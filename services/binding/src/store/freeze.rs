@@ -27,18 +27,18 @@ pub async fn insert(tx: &mut Tx, party: RelyingPartyId, user: &UserIdentifier, f
     Ok(())
 }
 
-/// Releases a user; false when they were not frozen.
+/// Releases a user; false if they were not frozen.
 pub async fn delete(tx: &mut Tx, party: RelyingPartyId, user: &UserIdentifier) -> Result<bool, Failure> {
     let query = tx.query("DELETE FROM frozen_user WHERE relying_party_id = $1 AND user_identifier = $2");
     Ok(query.bind(party.as_uuid()).bind(user.as_str()).execute().await? == 1)
 }
 
-/// Returns how a user is frozen.
+/// Returns the freeze of a user.
 pub async fn get(db: &Db, party: RelyingPartyId, user: &UserIdentifier) -> Result<Option<Freeze>, Failure> {
     one(db.query(SELECT), party, user).await
 }
 
-/// The same inside a transaction.
+/// Returns the freeze of a user inside a transaction.
 pub async fn load(tx: &mut Tx, party: RelyingPartyId, user: &UserIdentifier) -> Result<Option<Freeze>, Failure> {
     one(tx.query(SELECT), party, user).await
 }
@@ -49,10 +49,11 @@ async fn one(query: Query<'_>, party: RelyingPartyId, user: &UserIdentifier) -> 
 }
 
 pub(super) fn read(row: &Row, party: RelyingPartyId) -> Result<Freeze, DbError> {
-    // Its own key would show the user.
+    // The row's own key would reveal the user.
     let record = row.of("frozen_user", format_args!("of {party}"));
     let name = record.convert("frozen_by", |name: String| FreezerName::try_from(name.as_str()))?;
     let device = record.convert("device_id", |id: Option<String>| id.map(|id| DeviceId::parse(&id)).transpose())?;
-    let by = Freezer::of(name, device).ok_or_else(|| record.inconsistent("device_id", "it is there if and only if a device froze"))?;
+    let by =
+        Freezer::of(name, device).ok_or_else(|| record.inconsistent("device_id", "must be set if and only if a device froze the user"))?;
     Ok(Freeze { at: record.get("frozen_at")?, by, note: record.convert("note", |text: String| Note::parse(&text))? })
 }

@@ -1,4 +1,4 @@
-//! The rows, on both engines.
+//! Tests of the rows on both engines.
 
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
@@ -213,7 +213,7 @@ async fn who_vouches_is_kept_with_the_binding_and_by_which_nonce_with_the_device
     assert_eq!(challenged_at(&mut tx, party(), &old.device).await.unwrap(), None);
     note_challenge(&mut tx, party(), &old.device, NOW).await.unwrap();
     assert_eq!(challenged_at(&mut tx, party(), &old.device).await.unwrap(), Some(NOW));
-    // Neither locking nor retiring it forgets that.
+    // Neither locking nor retiring the device loses that.
     assert!(!lock_device(&mut tx, party(), &old.device).await.unwrap());
     retire_device(&mut tx, party(), &old.device).await.unwrap();
     assert_eq!(challenged_at(&mut tx, party(), &old.device).await.unwrap(), Some(NOW));
@@ -278,7 +278,7 @@ nodkey_testkit::on_both_engines! {
     users_are_found_by_how_they_begin_in_the_order_of_their_bytes_page_by_page,
 }
 
-/// Runs every statement once; the rows it writes are taken back.
+/// Runs every statement once; the rows it writes are rolled back.
 async fn exercise(db: &Db) {
     let (ada, device) = (user("ada"), bound(0).device);
     let mut tx = db.begin().await.unwrap();

@@ -1,4 +1,4 @@
-//! Users of a relying party, as whoever looks for one finds them.
+//! Searching the users of a relying party.
 
 use std::collections::HashMap;
 
@@ -15,21 +15,21 @@ use nodkey_runtime::{
 use super::freeze;
 use crate::domain::{User, UserIdentifier, freeze::Freeze};
 
-/// Some users, in the order of their identifiers' bytes.
+/// A page of users, ordered by the bytes of their identifiers.
 #[derive(Debug)]
 pub struct Found {
-    /// Those that can be read.
+    /// The readable users of the page.
     pub users: Vec<User>,
-    /// The last one that was looked at, where there are more.
+    /// The last identifier of the page, readable or not, if there are more.
     pub last: Option<String>,
 }
 
-/// Lists users whose identifiers begin with `prefix` and come after `after`: all who were ever bound, with how many living bindings they have.
-/// A page has 256 users at most.
+/// Lists users whose identifiers begin with `prefix` and come after `after`: everyone who was ever bound, with the number of live bindings.
+/// A page has at most 256 users.
 pub async fn list(db: &Db, party: RelyingPartyId, prefix: &str, after: &str, size: i64) -> Result<Found, Failure> {
     let query = db.query("SELECT user_identifier FROM bound_user WHERE relying_party_id = ").push_bind(party.as_uuid());
     let query = query.push(" AND user_identifier >= ").push_bind(prefix).push(" AND user_identifier > ").push_bind(after);
-    // No character comes after this one.
+    // No character sorts after this one.
     let query = query.push(" AND user_identifier < ").push_bind(format!("{prefix}{}", char::MAX));
     let most = usize::try_from(size).unwrap_or_default().min(MAX_LIST);
     let limit = i64::try_from(most).unwrap_or_default() + 1;
@@ -44,21 +44,21 @@ pub async fn list(db: &Db, party: RelyingPartyId, prefix: &str, after: &str, siz
     let mut frozen = frozen(db, party, &names).await?;
     let last = names.last().filter(|_| has_next).cloned();
     let users = names.iter().filter_map(|name| {
-        // Of whom it cannot be read how they are frozen, nothing is said.
+        // A user whose freeze cannot be read is left out.
         let freeze = frozen.remove(name).map(readable);
         let freeze = match freeze {
             Some(None) => return None,
             freeze => freeze.flatten(),
         };
         let devices = devices.get(name).copied().unwrap_or_default();
-        // Its own key would show the user.
+        // The row's own key would reveal the user.
         let unreadable = |fault: &'static str| inconsistent("bound_user", "user_identifier", format_args!("of {party}"), fault);
         Some(User { identifier: readable(UserIdentifier::parse(name).map_err(unreadable))?, freeze, devices })
     });
     Ok(Found { users: users.collect(), last })
 }
 
-/// How many living bindings each of these users has.
+/// The number of live bindings of each of these users.
 async fn devices(db: &Db, party: RelyingPartyId, users: &[String]) -> Result<HashMap<String, usize>, Failure> {
     let query = db.query("SELECT user_identifier, COUNT(*) AS devices FROM binding WHERE relying_party_id = ").push_bind(party.as_uuid());
     let rows =
@@ -70,7 +70,7 @@ async fn devices(db: &Db, party: RelyingPartyId, users: &[String]) -> Result<Has
     Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
 }
 
-/// How those of these users are frozen who are.
+/// The freezes of these users, for those who are frozen.
 async fn frozen(db: &Db, party: RelyingPartyId, users: &[String]) -> Result<HashMap<String, Result<Freeze, DbError>>, Failure> {
     let query = db.query("SELECT user_identifier, frozen_at, frozen_by, device_id, note FROM frozen_user WHERE relying_party_id = ");
     let rows = of(query.push_bind(party.as_uuid()).push(" AND user_identifier IN"), users).fetch_all().await?;

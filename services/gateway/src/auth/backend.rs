@@ -1,5 +1,6 @@
-//! Backends: by a bearer token ([`bearer`]), or by the TRUSONA scheme, both ways: what a call signs is verified, what is answered is signed. In
-//! between the gateway calls as the backend, by its secret, and not by a right of its own.
+//! Authenticates backends, by a bearer token ([`bearer`]) or by the TRUSONA scheme, which signs both ways: the call's signature is
+//! verified, and the response is signed. The gateway calls services as the backend, with the backend's secret, and has no rights of its
+//! own.
 
 use std::sync::Arc;
 
@@ -45,17 +46,17 @@ use crate::{
     strict::Strict,
 };
 
-/// The date that is signed; `Date` stands in where a client has none.
+/// The date that is signed. `Date` is used where a client sends none.
 const X_DATE: &str = "x-date";
-/// The signature of an answer.
+/// The signature of a response.
 const X_SIGNATURE: &str = "x-signature";
 
-/// A relying party's backend that has proven itself.
+/// An authenticated backend of a relying party.
 #[derive(Clone, Debug)]
 pub struct Backend(Arc<ResolvedCredential>);
 
 impl Backend {
-    /// Which relying party it is of.
+    /// The backend's relying party.
     pub fn relying_party(&self) -> RelyingPartyId {
         self.0.relying_party
     }
@@ -67,12 +68,12 @@ impl From<&Backend> for Actor {
     }
 }
 
-/// A phone that registers: the app has a mobile credential, the phone proves its key.
+/// A phone that registers: its app has a mobile credential, and the phone has proven its device key.
 #[derive(Clone, Debug)]
 pub struct Registering {
-    /// Which relying party.
+    /// The relying party of the mobile credential.
     pub relying_party: RelyingPartyId,
-    /// The key's owner.
+    /// The proof by the device key.
     pub proof: dpop::Proof,
 }
 
@@ -98,7 +99,7 @@ impl From<Arc<ResolvedCredential>> for Backend {
     }
 }
 
-/// Lets backends through.
+/// Admits authenticated backends.
 pub async fn middleware(State(gateway): State<AppState>, request: Request, next: Next) -> Response {
     if bearer_token(request.headers()).is_some() {
         return bearer::pass(&gateway, request, next).await;
@@ -110,10 +111,10 @@ pub async fn middleware(State(gateway): State<AppState>, request: Request, next:
         Ok((permit, credential, body)) => {
             let target = Target::of(&parts);
             parts.extensions.insert(Backend(Arc::clone(&credential)));
-            // Who waits keeps no place of those who work.
+            // A call that waits holds no permit for working calls.
             let permit = Some(permit).filter(|_| !waits);
             let response = next.run(Request::from_parts(parts, Body::from(body))).await;
-            // Whom a service refused is the backend: its credential was disabled since the gateway heard of it.
+            // The refused caller is the backend: its credential was disabled since the gateway resolved it.
             let refused = response.extensions().get::<Refused>().is_some();
             let response = if refused { Problem::credentials().into_response() } else { response };
             let response = sign(&gateway, &credential, &target, response).await;
@@ -125,7 +126,7 @@ pub async fn middleware(State(gateway): State<AppState>, request: Request, next:
     }
 }
 
-/// Lets phones through that register. Each that is new counts against its address.
+/// Admits phones that register. Each new device counts against the limit of its address.
 pub async fn registration(State(gateway): State<AppState>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let verified = async {
@@ -146,7 +147,7 @@ pub async fn registration(State(gateway): State<AppState>, request: Request, nex
             parts.extensions.insert(Strict);
             let response = next.run(Request::from_parts(parts, Body::from(body))).await;
             if response.status().is_success() {
-                // Now it is known, and its proofs are remembered.
+                // The device is registered now, so its proofs are remembered.
                 gateway.strangers.note(&proven.device_id);
                 gateway.replays.first(proven.device_id.as_str(), &proven.jti, PROOF).await;
             }
@@ -158,8 +159,8 @@ pub async fn registration(State(gateway): State<AppState>, request: Request, nex
     }
 }
 
-/// Lets in a request that names a credential, reads its body, and verifies it. The signature is over the body, so nothing is proven before:
-/// whoever shows no token of a credential that somebody has proven is anybody until then.
+/// Admits a request that names a credential, reads its body and verifies it. The signature covers the body, so nothing is proven before the
+/// body is read: until then, a caller without a recently proven token is treated as unauthenticated.
 async fn enter(
     gateway: &AppState,
     parts: &mut Parts,
@@ -179,7 +180,7 @@ async fn enter(
     let sender = match standing {
         Ok(Standing::Known(relying_party)) => Sender::Known(relying_party),
         Ok(Standing::Named) => Sender::Named(source.clone()),
-        // In development whoever is refused is told what to sign, its body included.
+        // In development, a refusal shows what should have been signed, including the body.
         Err(_) if gateway.deployment.explain_refusals => Sender::Stranger(source.clone()),
         Err((fault, id)) => {
             note(fault, id);
@@ -193,10 +194,10 @@ async fn enter(
         let credential = verify(gateway, parts, named, &body, kind).await?;
         return Ok((permit, credential, body));
     }
-    // Its credential may have to be asked for: counted by address, unless it is proven.
+    // The credential may have to be looked up: counted by address, unless it is proven.
     let charge = gateway.strangers.charge(&source)?;
     let verified = verify(gateway, parts, named, &body, kind).await;
-    // Of any other refusal nobody said that it is not proven.
+    // Any other failure does not say that the credential is unproven.
     if !verified.as_ref().is_err_and(Problem::is_unauthenticated) {
         charge.refund();
     }
@@ -205,20 +206,20 @@ async fn enter(
     Ok((gateway.admission.enter(class)?, credential, body))
 }
 
-/// What a head tells of whoever sends it.
+/// What the request head says about its sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
-    /// It shows the token of a credential of this relying party that was proven of late. Of a backend that alone has it; an app's is in every
-    /// copy of the app.
+    /// It shows the token of a credential of this relying party that was proven recently. Only the backend has that token. The token of an
+    /// app is in every copy of the app.
     Known(RelyingPartyId),
     /// It names a credential.
     Named,
 }
 
-/// Why a head cannot be taken, and which credential it names if it does.
+/// Why a head is refused, and which credential it names, if any.
 type Refusal = (Fault, Option<CredentialId>);
 
-/// What an `Authorization` header says, of which nothing is proven.
+/// The contents of an `Authorization` header, none of it proven.
 struct Named<'a> {
     id: CredentialId,
     token_sha256: [u8; 32],
@@ -234,7 +235,7 @@ impl<'a> Named<'a> {
         Ok(Self { id, token_sha256: sha256(token.as_bytes()), signature })
     }
 
-    /// Looks at a head before the body is read. One that cannot be taken is refused.
+    /// Examines a head before the body is read. Refuses one that cannot be valid.
     async fn standing(&self, gateway: &AppState, kind: CredentialKind) -> Result<Standing, Refusal> {
         let proven = gateway.proven_tokens.get(&self.token_sha256).filter(|_| kind == CredentialKind::Server);
         let standing = proven.map_or(Standing::Named, Standing::Known);
@@ -258,14 +259,14 @@ fn note(fault: Fault, named: Option<CredentialId>) {
     fault::note("TRUSONA", fault.as_str(), named.map(|id| id.to_string()).as_deref());
 }
 
-/// What of a request is signed again in its answer.
+/// The parts of a request that the response's signature covers, too.
 struct Target {
     method: String,
     path_and_query: String,
 }
 
 impl Target {
-    /// As it was on the wire, neither decoded nor put in order.
+    /// As it was on the wire, neither decoded nor normalized.
     fn of(parts: &Parts) -> Self {
         let path_and_query = parts.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
         Self { method: parts.method.as_str().to_owned(), path_and_query }
@@ -299,10 +300,10 @@ async fn verify(
     let request = signed_request(parts, body, signature);
     let credential = gateway.resolver.resolve(id, || Proof::SignedRequest(request.clone())).await?;
     let credential = credential.map_err(|fault| refused(fault, Some(id)))?;
-    // By each request: what was proven to the registry was another one.
+    // Verified for each request: the registry verified a different one.
     let verified = signature::check(&request, credential.secret.expose_secret(), credential.signatures, gateway.clock.now());
     let tolerated = verified.map_err(|fault| refused(fault, Some(id)))?;
-    // Whether it is disabled or for apps, only who holds the secret learns.
+    // Only a caller that holds the secret learns whether the credential is disabled or of another kind.
     for (right, fault) in [
         (named.is_of(&credential), Fault::OtherToken),
         (!credential.disabled, Fault::Disabled),
@@ -317,7 +318,7 @@ async fn verify(
     }
     count(tolerated);
     gateway.credential_rates.check(&id.to_string())?;
-    // What only reads may come again: it tells no more than it did.
+    // A repeated read is harmless: it reveals nothing new.
     if credential.signatures.refuse_repeated && !parts.method.is_safe() {
         let lifetime = signature::lifetime(credential.signatures);
         if !gateway.repeated.first(&id.to_string(), signature, lifetime).await {
@@ -327,7 +328,7 @@ async fn verify(
     Ok(credential)
 }
 
-/// What of a request is signed, as it was on the wire.
+/// The signed parts of a request, as they were on the wire.
 fn signed_request(parts: &Parts, body: &[u8], signature: &str) -> SignedRequest {
     let header = |name: &str| text(&parts.headers, name).unwrap_or_default();
     let Target { method, path_and_query } = Target::of(parts);
@@ -343,7 +344,7 @@ fn signed_request(parts: &Parts, body: &[u8], signature: &str) -> SignedRequest 
     }
 }
 
-/// What a signature is over.
+/// The text that a signature covers.
 fn to_sign(request: &SignedRequest) -> String {
     let SignedRequest { method, body_md5, content_type, date, path_and_query, .. } = request;
     trusona_mac::string_to_sign(method, body_md5, content_type, date, path_and_query)
@@ -355,7 +356,7 @@ fn count(Tolerated { signature, date }: Tolerated) {
     }
 }
 
-/// Which credential a token is of: the token is looked up, not trusted.
+/// The credential that a token names. The token is looked up, not trusted.
 fn credential_id(token: &str) -> Option<CredentialId> {
     let claims = b64u_decode(token.split('.').nth(1)?).ok()?;
     serde_json::from_slice::<TokenClaims>(&claims).ok().map(|claims| claims.jti)
@@ -365,7 +366,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// Signs an answer over its bytes as they are sent.
+/// Signs a response over its bytes as they are sent.
 async fn sign(gateway: &AppState, credential: &ResolvedCredential, target: &Target, response: Response) -> Response {
     let (mut parts, body) = in_json(response).into_parts();
     let body = match to_bytes(body, 4 * MAX_BODY).await {

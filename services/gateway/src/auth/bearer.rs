@@ -1,4 +1,4 @@
-//! Backends by bearer token (RFC 6750), over gRPC and HTTP: who signed the token of a call.
+//! Authenticates backends by bearer token (RFC 6750), over gRPC and HTTP.
 
 use std::sync::Arc;
 
@@ -30,27 +30,27 @@ use crate::{
     strict::Strict,
 };
 
-/// Who may be behind a call. Services hear from one another, never through here: a token of theirs is nobody's.
+/// The caller that a bearer token identifies. Services never call each other through the gateway, so their tokens identify nobody.
 #[derive(Clone, Debug)]
 pub enum Bearer {
-    /// A backend that has proven itself, by this credential.
+    /// A backend, authenticated by this credential.
     Backend(Arc<ResolvedCredential>),
-    /// Somebody who says to be an operator, where these are served. The service finds out.
+    /// A caller that claims to be an operator, where operators are served. The service verifies the claim.
     Operator,
-    /// Nobody.
+    /// No caller is identified.
     Nobody,
 }
 
-/// Why nobody is behind a call.
+/// Why no caller could be identified.
 #[derive(Debug)]
 pub enum Unidentified {
-    /// There is no place to find out in.
+    /// The gateway has no capacity to find out.
     Overloaded(Overloaded),
-    /// The address, or the credential, has called too often.
+    /// The rate limit of the address or of the credential is exceeded.
     Rate(Problem),
     /// The token is wrong.
     Credentials(Status),
-    /// Who knows does not answer.
+    /// The service that could identify the caller does not answer.
     Service(Status),
 }
 
@@ -65,8 +65,8 @@ impl From<Unidentified> for Problem {
     }
 }
 
-/// Lets a backend through that signed a token. Unlike one of the TRUSONA scheme it is known before its body is read, and its answer is not
-/// signed.
+/// Admits a backend that signed a token. Unlike a caller of the TRUSONA scheme, it is authenticated before its body is read, and its
+/// response is not signed.
 pub async fn pass(state: &AppState, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let identified = async {
@@ -96,10 +96,10 @@ pub async fn pass(state: &AppState, request: Request, next: Next) -> Response {
     };
     parts.extensions.insert(Backend::from(credential));
     parts.extensions.insert(Strict);
-    // Who waits keeps no place of those who work.
+    // A call that waits holds no permit for working calls.
     let permit = Some(permit).filter(|_| !class::waits(&parts));
     let response = next.run(Request::from_parts(parts, Body::from(body))).await;
-    // Whom a service refused is the backend: its credential was disabled since the gateway heard of it.
+    // The refused caller is the backend: its credential was disabled since the gateway resolved it.
     if response.extensions().get::<Refused>().is_some() {
         return Problem::token("the credential is not accepted any more").into_response();
     }
@@ -110,7 +110,8 @@ pub async fn pass(state: &AppState, request: Request, next: Next) -> Response {
 }
 
 impl Bearer {
-    /// Finds out. Whoever has to be asked for is anybody until then, and counts against its address unless it turns out to be known.
+    /// Identifies the caller. A caller that has to be looked up counts against the limit of its address, unless it turns out to be
+    /// authenticated.
     pub async fn identify(state: &AppState, headers: &HeaderMap, source: &Source) -> Result<Self, Unidentified> {
         let asking = if Self::is_to_be_asked_for(state, headers).await {
             let working = state.admission.enter(Class::Anonymous).map_err(Unidentified::Overloaded)?;
@@ -119,7 +120,7 @@ impl Bearer {
             None
         };
         let found = Self::of(state, headers).await;
-        // Of a failure nobody said that it is not proven.
+        // Other failures do not say that the caller is unproven.
         let unproven = found.as_ref().is_err_and(|status| status.code() == Code::Unauthenticated);
         if let Some((_, charge)) = asking
             && !unproven
@@ -133,7 +134,7 @@ impl Bearer {
         Ok(bearer)
     }
 
-    /// Whether the registry has to be asked to find out: a credential is named that nobody has proven a moment ago.
+    /// Whether the registry has to be called to identify the caller: it names a credential that was not proven recently.
     async fn is_to_be_asked_for(state: &AppState, headers: &HeaderMap) -> bool {
         match bearer_token(headers).and_then(|token| hs256::key_id(token).ok()??.parse().ok()) {
             Some(id) => state.resolver.remembered(id).await.is_none(),
@@ -158,7 +159,7 @@ impl Bearer {
     }
 }
 
-/// One answer for whatever is wrong; the log has it, and in development the answer, too.
+/// The same error whatever is wrong. The log has the cause, and in development the response has it, too.
 fn refused(state: &AppState, fault: Fault, named: Option<CredentialId>) -> Status {
     fault::note("Bearer", fault.as_str(), named.map(|id| id.to_string()).as_deref());
     not_authenticated(fault, state.deployment.explain_refusals)

@@ -1,4 +1,4 @@
-//! Who calls. Routes are mounted behind exactly one of these; a handler cannot be reached around it.
+//! Authentication. Every route is mounted behind exactly one of these modules, so no handler can be reached without it.
 
 pub mod backend;
 pub mod bearer;

@@ -1,4 +1,4 @@
-//! Phones: a DPoP proof (RFC 9449) by the device key on every call.
+//! Authenticates phones: every call carries a DPoP proof (RFC 9449) by the device key.
 
 use axum::{
     body::Body,
@@ -26,12 +26,12 @@ use crate::{
     strict::Strict,
 };
 
-/// A device that has proven itself.
+/// An authenticated device.
 #[derive(Clone, Debug)]
 pub struct Phone {
-    /// Whose it is.
+    /// The relying party of the device.
     pub relying_party: RelyingPartyId,
-    /// Which.
+    /// The device's identifier.
     pub device: DeviceId,
 }
 
@@ -43,12 +43,12 @@ impl<S: Sync> FromRequestParts<S> for Phone {
     }
 }
 
-/// Lets through whoever holds the key of a registered device, and of the device the path names as `{id}`.
+/// Admits callers that hold the key of a registered device. Where the path names a device as `{id}`, it must be that one.
 pub async fn middleware(State(gateway): State<AppState>, path: RawPathParams, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let (route, waits) = (class::route(&parts), class::waits(&parts));
     let (class, limit) = (class::of(&parts.method, route), body::limit(&parts.method, route));
-    // Whoever has not called of late is anybody until the registry has said whose device it is.
+    // A device that has not called recently is treated as unauthenticated until the registry has resolved it.
     let claimed = proof(&parts.headers).ok().and_then(dpop::claimed_device);
     let known_of_late = claimed.is_some_and(|device| gateway.strangers.knows(&device));
     let permit = match gateway.admission.enter(if known_of_late { class } else { Class::Anonymous }) {
@@ -61,7 +61,7 @@ pub async fn middleware(State(gateway): State<AppState>, path: RawPathParams, re
         if named.is_some_and(|id| id != proof.device_id.as_str()) {
             return Err(Problem::proof(ProofFault::OtherDevice, Some(&proof.device_id)));
         }
-        // One that came before costs its device nothing.
+        // A replayed proof does not count against the device's rate.
         if gateway.replays.has(proof.device_id.as_str(), &proof.jti) {
             return Err(Problem::proof(ProofFault::Replayed, Some(&proof.device_id)));
         }
@@ -102,7 +102,7 @@ pub async fn middleware(State(gateway): State<AppState>, path: RawPathParams, re
     }
 }
 
-/// Reads on for a moment what is of no use; where the caller is told what to prove, its body is part of that.
+/// Reads and discards a rejected body for a moment. Where refusals are explained, the body is part of the explanation.
 async fn unproven(gateway: &AppState, parts: &mut Parts, mut problem: Problem, body: Body, limit: usize) -> Problem {
     let Some(what) = &problem.string_to_sign else {
         discard_unread(body).await;
@@ -116,14 +116,14 @@ async fn unproven(gateway: &AppState, parts: &mut Parts, mut problem: Problem, b
     problem
 }
 
-/// Names the phone that a proof is of, once.
+/// Resolves the phone that a proof belongs to, and accepts the proof only once.
 pub async fn authenticate(gateway: &AppState, parts: &mut Parts, proof: &Proof) -> Result<Phone, Problem> {
     let phone = known(gateway, parts, &proof.device_id).await?;
     first(gateway, proof).await?;
     Ok(phone)
 }
 
-/// Names the phone of a device that has proven itself. Devices that nobody knows are counted by address before anybody is asked.
+/// Resolves the phone of a proven device key. Unknown devices count against the limit of their address before the registry is called.
 async fn known(gateway: &AppState, parts: &mut Parts, device: &DeviceId) -> Result<Phone, Problem> {
     let charge = if gateway.strangers.knows(device) {
         gateway.device_rates.check(device.as_str())?;
@@ -136,12 +136,12 @@ async fn known(gateway: &AppState, parts: &mut Parts, device: &DeviceId) -> Resu
         gateway.strangers.forget(device);
         return Err(Problem::proof(ProofFault::NotRegistered, Some(device)));
     }
-    // Of an error nobody said that the device is unknown.
+    // An error does not say that the device is unknown.
     if let Some(charge) = charge {
         charge.refund();
         gateway.device_rates.check(device.as_str())?;
     }
-    let resolved = resolved?.ok_or_else(|| Problem::because("nobody was found, and that was not said"))?;
+    let resolved = resolved?.ok_or_else(|| Problem::because("another service returned no device"))?;
     gateway.strangers.note(device);
     if resolved.retired {
         return Err(Problem::new(http::StatusCode::FORBIDDEN, "DEVICE_RETIRED", "the device is retired; register with new keys"));
@@ -150,7 +150,7 @@ async fn known(gateway: &AppState, parts: &mut Parts, device: &DeviceId) -> Resu
     Ok(Phone { relying_party, device: device.clone() })
 }
 
-/// Refuses a proof that was taken before. Only proofs of devices that are known are remembered: those of others have no effect.
+/// Refuses a replayed proof. Only proofs of registered devices are remembered, because those of others have no effect.
 async fn first(gateway: &AppState, proof: &Proof) -> Result<(), Problem> {
     if gateway.replays.first(proof.device_id.as_str(), &proof.jti, PROOF).await {
         return Ok(());
@@ -158,7 +158,7 @@ async fn first(gateway: &AppState, proof: &Proof) -> Result<(), Problem> {
     Err(Problem::proof(ProofFault::Replayed, Some(&proof.device_id)))
 }
 
-/// Verifies the proof of a call. It may be one that came before.
+/// Verifies the proof of a call. It may be a replay.
 pub fn verify(gateway: &AppState, parts: &Parts, body: &[u8]) -> Result<Proof, Problem> {
     let proof = verify_head(gateway, parts)?;
     check_body(gateway, parts, &proof, body)?;
@@ -170,7 +170,7 @@ fn check_body(gateway: &AppState, parts: &Parts, proof: &Proof, body: &[u8]) -> 
     proof.check_body(body).map_err(|e| explained(gateway, parts, Problem::proof(e.into(), Some(&proof.device_id)), Some(body)))
 }
 
-/// In development, with what the proof had to be made for; its body where that is here.
+/// Adds, in development, what the proof should have covered, including the body where it has been read.
 fn explained(gateway: &AppState, parts: &Parts, problem: Problem, body: Option<&[u8]>) -> Problem {
     if !gateway.deployment.explain_refusals {
         return problem;
@@ -180,7 +180,7 @@ fn explained(gateway: &AppState, parts: &Parts, problem: Problem, body: Option<&
     problem.explained("it has to be made of string_to_sign", format!("htm {}\nhtu {url}{hash}", parts.method))
 }
 
-/// The same before the body is here, which is still to be checked.
+/// Verifies a proof before the body is read. The body is still to be checked.
 fn verify_head(gateway: &AppState, parts: &Parts) -> Result<Proof, Problem> {
     let proof = proof(&parts.headers)?;
     let url = format!("{}{}", gateway.deployment.public_url, parts.uri.path());
@@ -198,7 +198,8 @@ pub fn proof(headers: &HeaderMap) -> Result<&str, Problem> {
     proof.to_str().map_err(|_| Problem::proof(ProofFault::NotAscii, None))
 }
 
-/// Asks whose device it is, now: a retired one is refused at once. `None` when it is nobody's.
+/// Resolves the relying party of a device from the registry, without a cache, so that a retired device is refused immediately. `None` when
+/// the device is not registered.
 async fn resolve(gateway: &AppState, device: &DeviceId) -> Result<Option<ResolveDeviceResponse>, Problem> {
     let mut devices = DeviceServiceClient::new(gateway.peers.registry().unscoped());
     match devices.resolve_device(ResolveDeviceRequest { device_id: device.to_string() }).await.map_err(PeerError::from) {

@@ -1,4 +1,4 @@
-//! Sessions that browsers say they have.
+//! Sessions that browsers claim to have, before a service has verified them.
 
 use nodkey_kernel::{
     error::{Classify as _, Kind},
@@ -15,7 +15,8 @@ use crate::{
     state::AppState,
 };
 
-/// A session that a service is asked by. One that no service took of late may be invented: it counts against its address until one does.
+/// The session that signs calls to services. One that no service accepted recently may be invented: it counts against the limit of its
+/// address until a service accepts it.
 #[must_use]
 pub struct Claim {
     secret_sha256: [u8; 32],
@@ -23,7 +24,7 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Before anybody is asked.
+    /// Makes a claim before any service is called.
     pub fn of(state: &AppState, session: &OperatorSession, source: &Source) -> Result<Self, Problem> {
         let secret_sha256 = sha256(session.secret.expose_secret().as_bytes());
         let known = state.proven_tokens.get(&secret_sha256).is_some();
@@ -31,12 +32,12 @@ impl Claim {
         Ok(Self { secret_sha256, charge })
     }
 
-    /// Whether a service took it of late.
+    /// Whether a service accepted it recently.
     pub fn is_known(&self) -> bool {
         self.charge.is_none()
     }
 
-    /// Takes note of what a service answered. That their session is over is the operator's to know.
+    /// Takes note of a service's response. If the session is over, the operator gets that error.
     pub fn settle<T>(self, state: &AppState, answer: Result<T, impl Into<PeerError>>) -> Result<T, Problem> {
         let answer = answer.map_err(Into::into);
         match &answer {
@@ -44,7 +45,7 @@ impl Claim {
                 state.proven_tokens.invalidate(&self.secret_sha256);
                 return Err(signed_out());
             }
-            // Nobody said that it is none.
+            // The response does not say that the session is invalid.
             Err(_) => {}
             Ok(_) => state.proven_tokens.insert(self.secret_sha256, RelyingPartyId::CONSOLE),
         }

@@ -1,4 +1,4 @@
-//! What the browser of an operator holds.
+//! The cookies of an operator's browser.
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use axum_extra::extract::{
@@ -11,13 +11,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::signed_out;
 use crate::{problem::Problem, state::AppState};
 
-/// Names of cookies over TLS, where browsers hold them to this host and to https, and without.
+/// The names of a cookie over TLS, where browsers restrict it to this host and to https, and without TLS.
 #[derive(Clone, Copy, Debug)]
 pub struct Name(&'static str, &'static str);
 
-/// Holds the session.
+/// The cookie of the session.
 pub const SESSION: Name = Name("__Host-nodkey_session", "nodkey_session");
-/// Holds a sign-in under way.
+/// The cookie of a sign-in under way.
 pub const SIGN_IN: Name = Name("__Host-nodkey_sign_in", "nodkey_sign_in");
 
 impl Name {
@@ -30,12 +30,12 @@ impl Name {
         jar.get(self.of(state)).map(|cookie| cookie.value().to_owned())
     }
 
-    /// Gives the browser a value that its scripts cannot read and that no other site's page can make it send.
+    /// Sets a cookie that scripts cannot read and that pages of other sites cannot make the browser send.
     pub fn write(self, state: &AppState, jar: CookieJar, value: String) -> CookieJar {
         jar.add(self.cookie(state, value))
     }
 
-    /// Takes it away.
+    /// Removes the cookie.
     pub fn remove(self, state: &AppState, jar: CookieJar) -> CookieJar {
         jar.remove(self.cookie(state, String::new()))
     }
@@ -46,7 +46,7 @@ impl Name {
     }
 }
 
-/// The session a browser says it has; services verify it.
+/// The session that a browser claims to have. Services verify it.
 #[derive(Clone, Debug)]
 pub struct Session(pub OperatorSession);
 
@@ -58,7 +58,7 @@ impl Session {
         Some(Self(OperatorSession { id: id.parse().ok()?, secret: SecretString::from(secret) }))
     }
 
-    /// Writes it as its cookie.
+    /// Sets it as its cookie.
     pub fn keep(self, state: &AppState, jar: CookieJar) -> CookieJar {
         let Self(OperatorSession { id, secret }) = self;
         SESSION.write(state, jar, format!("{id}.{}", secret.expose_secret()))

@@ -1,4 +1,4 @@
-//! A phone becomes an operator's, by an invitation.
+//! Enrols a phone as an operator's, by an invitation.
 
 use axum::{
     extract::{Path, State},
@@ -21,13 +21,13 @@ pub struct Registered {
     device_identifier_jwt: String,
 }
 
-/// Tells the phone whose it becomes, and what it needs to register.
+/// Returns the operator that an invitation is for, and what the phone needs to register.
 pub async fn show(State(state): State<AppState>, source: Source, Path(token): Path<String>) -> Result<Response, Problem> {
     state.address_rates.check_source(&source)?;
     let mut operators = OperatorServiceClient::new(state.peers.registry().unscoped());
     let opened = operators.resolve_invitation(ResolveInvitationRequest { token }).await?.into_inner();
-    let operator = opened.operator.ok_or_else(|| Problem::because("another service did not say the operator"))?;
-    let role = role(operator.role()).ok_or_else(|| Problem::because("another service did not say the role"))?;
+    let operator = opened.operator.ok_or_else(|| Problem::because("another service returned no operator"))?;
+    let role = role(operator.role()).ok_or_else(|| Problem::because("another service returned no role"))?;
     let body = json!({
         "relying_party": NAME,
         "user": operator.name,

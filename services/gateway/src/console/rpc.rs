@@ -1,5 +1,5 @@
-//! Any RPC, for a browser: proto3 JSON in and out, gRPC in between, signed with the operator's session. Which there are, and who may
-//! call them, the services say; this knows none of them by name.
+//! Calls any RPC for a browser: proto3 JSON in and out, gRPC in between, signed with the operator's session. The services say which methods
+//! there are and who may call them. Nothing here knows a method by name.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -35,10 +35,10 @@ use crate::{
     state::AppState,
 };
 
-/// How long a call may take.
+/// The maximum duration of a call.
 const DEADLINE: Duration = Duration::from_secs(15);
 
-/// Calls a method. One that streams answers as server-sent events, a message each, until the stream or this gateway ends.
+/// Calls a method. A streaming method responds with server-sent events, one message each, until the stream or this gateway ends.
 pub async fn call(
     State(state): State<AppState>,
     Session(session): Session,
@@ -73,11 +73,11 @@ pub async fn call(
         return Ok(stream(&state, opened, method.output(), permit));
     }
     let mut request = tonic::Request::new(message);
-    // What the operator confirmed on their phone; the service finds out.
+    // The confirmation that the operator gave on their phone. The service verifies it.
     if let Some(confirmation) = headers.get(CONFIRMATION_HEADER).and_then(|value| value.to_str().ok()?.parse().ok()) {
         request.metadata_mut().insert(CONFIRMATION_HEADER, confirmation);
     }
-    // Who waits keeps no place of those who work, but one of those who wait.
+    // A call that waits holds a permit for waiting, and none for working.
     let (working, _waiting) = if lasts && claim.is_known() {
         drop(working);
         (None, Some(state.waits.session(session.id)?))
@@ -108,7 +108,7 @@ async fn open(mut grpc: Grpc<PeerChannel>, path: PathAndQuery, message: Bytes) -
 fn stream(state: &AppState, messages: Streaming<Bytes>, output: MessageDescriptor, permit: Permit) -> Response {
     let events = messages
         .take_until(state.stopping.clone().cancelled_owned())
-        // After an error there is nothing: the browser calls again.
+        // Nothing follows an error: the browser calls again.
         .take_while(|message| std::future::ready(message.is_ok()))
         .filter_map(move |message| std::future::ready(message.ok().and_then(|message| reflect::to_json(output.clone(), message))))
         .map(move |json| {
@@ -122,14 +122,14 @@ async fn ready(grpc: &mut Grpc<PeerChannel>) -> Result<(), Status> {
     grpc.ready().await.map_err(Status::from_error)
 }
 
-/// Whom the operator acts for.
+/// The relying party that the operator acts for.
 fn tenant(headers: &HeaderMap) -> Result<Option<RelyingPartyId>, Problem> {
     let Some(value) = headers.get(RELYING_PARTY_HEADER) else { return Ok(None) };
     let party = value.to_str().ok().and_then(|text| text.parse().ok());
     party.map(Some).ok_or_else(|| Problem::field(RELYING_PARTY_HEADER, "must be a UUID"))
 }
 
-/// Messages as the bytes they are.
+/// Messages as raw bytes.
 #[derive(Clone, Copy, Debug, Default)]
 struct Raw;
 

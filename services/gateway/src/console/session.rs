@@ -1,4 +1,4 @@
-//! Who is signed in.
+//! The session of the operator who is signed in.
 
 use axum::{
     Json,
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{limits::network::Source, problem::Problem, state::AppState};
 
-/// Answers with the console, or with its sign-in where the browser has no session: a page of its own fetches the less.
+/// Serves the console, or its sign-in page where the browser has no session. A separate sign-in page loads less.
 pub async fn page(State(state): State<AppState>, jar: CookieJar, headers: HeaderMap) -> Response {
     let page = if Session::of(&state, &jar).is_some() { Page::Console } else { Page::SignIn };
     let mut response = page.answer(&headers);
@@ -26,7 +26,7 @@ pub async fn page(State(state): State<AppState>, jar: CookieJar, headers: Header
     response
 }
 
-/// Tells who is signed in, and what the console is of.
+/// Returns who is signed in, and the deployment that the console belongs to.
 pub async fn show(State(state): State<AppState>, source: Source, jar: CookieJar) -> Result<Json<Value>, Problem> {
     let Some(ResolvedSession { operator, expires_at, .. }) = alive(&state, &source, &jar).await? else {
         return Ok(Json(json!({"operator": null})));
@@ -51,7 +51,7 @@ pub async fn end(State(state): State<AppState>, source: Source, jar: CookieJar) 
     Ok((SESSION.remove(&state, jar), StatusCode::NO_CONTENT))
 }
 
-/// Returns the session of a browser that holds its secret.
+/// Returns the session of a browser, if it holds the session's secret and the session has not ended.
 async fn alive(state: &AppState, source: &Source, jar: &CookieJar) -> Result<Option<ResolvedSession>, Problem> {
     let Some(Session(held)) = Session::of(state, jar) else { return Ok(None) };
     let (claim, token) = (Claim::of(state, &held, source)?, held.token(&state.deployment.audience, state.clock.now()));

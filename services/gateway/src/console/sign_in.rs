@@ -1,5 +1,5 @@
-//! An operator signs in as any user of any relying party does: the page shows a secure QR code, a phone scans it, shows what is
-//! asked, and signs.
+//! Operators sign in the way users of any relying party do: the page shows a secure QR code, a phone scans it, shows the challenge and
+//! signs.
 
 use std::collections::BTreeMap;
 
@@ -42,17 +42,17 @@ use crate::{
     wait::woken,
 };
 
-/// How long a browser may hold a sign-in, in seconds: as long as what is asked lives, and a moment.
+/// How long a browser may hold a sign-in, in seconds: the lifetime of the challenge, and a little more.
 const LIFETIME: i64 = 180;
 
-/// What ties a sign-in to the browser that began it: whoever else learns its id, from a phone or a log, gains nothing.
+/// What ties a sign-in to the browser that began it: anybody else who learns its id, from a phone or a log, gains nothing.
 #[derive(Debug, Serialize, Deserialize)]
 struct Claims {
     code: TruCodeId,
     exp: i64,
 }
 
-/// How a sign-in stands.
+/// The state of a sign-in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
     Waiting,
@@ -77,7 +77,7 @@ impl Standing {
     }
 }
 
-/// Makes a code. Nobody is asked before it is scanned: whoever merely opens the page leaves nothing that is kept.
+/// Makes a code. No trusonafication is created before the code is scanned, so merely opening the page stores nothing.
 pub async fn begin(
     State(state): State<AppState>,
     source: Source,
@@ -99,8 +99,8 @@ pub async fn begin(
     Ok((StatusCode::CREATED, jar, Json(json!({"payload": code.payload, "expires_at": expires_at}))))
 }
 
-/// Tells how this browser's sign-in stands, once it is other than the page knows (`after`), or after a wait. Whoever scanned the code is asked,
-/// and what was accepted is a session from here on.
+/// Returns the state of this browser's sign-in, once it differs from what the page knows (`after`), or after a wait. Sends the challenge to
+/// the user of the phone that scanned the code. Once it is accepted, begins a session.
 pub async fn wait(
     State(state): State<AppState>,
     ClientAddress(address): ClientAddress,
@@ -121,7 +121,7 @@ pub async fn wait(
     let mut sign_in = SignIn { wake, state, code: claims.code, over_at: None, asked: None };
     loop {
         let now = sign_in.look().await?;
-        // Who waits keeps no place of those who work.
+        // A call that waits holds no permit for working calls.
         drop(working.take());
         if let (Standing::Accepted, Some(accepted)) = (now, sign_in.asked) {
             return match begin_session(&sign_in.state, accepted, &address, &headers).await? {
@@ -130,7 +130,7 @@ pub async fn wait(
             };
         }
         let left = end.saturating_duration_since(Instant::now());
-        // Nobody wakes when a code is over.
+        // No wake is published when a code expires.
         let limit = sign_in.over_at.map_or(left, |at| left.min(sign_in.state.clock.now().until(at)));
         if known != Some(now.as_str()) || left.is_zero() || !woken(&sign_in.state, &mut sign_in.wake, limit).await {
             return Ok((jar, answer(now)));
@@ -142,11 +142,11 @@ pub async fn wait(
 struct SignIn {
     state: AppState,
     code: TruCodeId,
-    /// Of the code until it is scanned, then of what is asked.
+    /// Wakes for the code until it is scanned, then for the trusonafication.
     wake: Listener,
-    /// When the code is over, until it is scanned or over.
+    /// When the code expires. `None` once it is scanned or over.
     over_at: Option<Timestamp>,
-    /// What whoever scanned the code is asked.
+    /// The trusonafication for the user of the phone that scanned the code.
     asked: Option<TrusonaficationId>,
 }
 
@@ -161,7 +161,7 @@ impl SignIn {
         if !code.paired {
             let expires_at = code.expires_at.as_ref().and_then(from_timestamp);
             let is_over = expires_at.is_some_and(|at| self.state.clock.now() >= at);
-            // Who has heard that it is over waits for nothing sooner than the end of the wait.
+            // A caller that already knows that the code is over waits until the end of its wait.
             self.over_at = expires_at.filter(|_| !is_over);
             return Ok(if is_over { Standing::Expired } else { Standing::Waiting });
         }
@@ -177,7 +177,7 @@ impl SignIn {
     }
 }
 
-/// Asks whoever scanned the code. Once: the same code again is the same question.
+/// Creates the trusonafication for the user of the phone that scanned the code. The same code always gives the same trusonafication.
 async fn ask(state: &AppState, code: TruCodeId) -> Result<TrusonaficationId, PeerError> {
     let public_url = state.deployment.public_url.clone();
     let request = CreateTrusonaficationRequest {
@@ -198,7 +198,7 @@ async fn look(state: &AppState, id: TrusonaficationId) -> Result<Standing, Probl
     let found: Trusonafication = state.trusonafications(RelyingPartyId::CONSOLE).get_trusonafication(request).await?.into_inner();
     Ok(match found.status() {
         Status::Accepted | Status::AcceptedAtHigherLevel => Standing::Accepted,
-        // Without the person's presence nobody gets in.
+        // Signing in requires the person's presence.
         Status::AcceptedAtLowerLevel => Standing::Refused,
         Status::Rejected => Standing::Rejected,
         Status::Expired | Status::Canceled | Status::Unspecified => Standing::Expired,
@@ -206,7 +206,7 @@ async fn look(state: &AppState, id: TrusonaficationId) -> Result<Standing, Probl
     })
 }
 
-/// Begins the session; the registry looks at what was accepted for itself.
+/// Begins the session. The registry checks the accepted trusonafication itself.
 async fn begin_session(
     state: &AppState,
     accepted: TrusonaficationId,
@@ -233,11 +233,11 @@ fn verify(state: &AppState, cookie: &str) -> Option<Claims> {
     (state.clock.now().as_seconds() < claims.exp).then_some(claims)
 }
 
-/// Keys for this alone, the same at every gateway: the first signs, all verify. An internal key signed in a deployment of before, and
-/// does until there is a cookie key.
+/// The keys that sign cookies, the same at every gateway: the first signs, all verify. Older deployments signed with an internal key, which
+/// is still used until a cookie key is configured.
 pub fn cookie_keys(config: &Config, deployment: &Deployment) -> anyhow::Result<Vec<[u8; 32]>> {
     let given: Vec<_> = [&config.cookie_key, &deployment.internal_key, &config.previous_cookie_key].into_iter().flatten().collect();
-    let missing = "the console needs service.cookie_key, which `nodkey keys init` makes; without a console set service.console to false";
+    let missing = "the console needs service.cookie_key, which `nodkey keys init` creates; if you do not use the console, set service.console to false";
     anyhow::ensure!(!config.console || !given.is_empty(), missing);
     anyhow::ensure!(given.iter().all(|key| key.expose_secret().len() >= 32), "service.cookie_key must be at least 32 characters");
     Ok(given.iter().map(|key| hmac_sha256(key.expose_secret().as_bytes(), b"nodkey console sign-in")).collect())

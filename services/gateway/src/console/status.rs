@@ -1,4 +1,4 @@
-//! How the deployment is: every process asked, and those that do not answer named.
+//! The status of the deployment: every process is queried, and those that do not answer are named.
 
 use axum::{Json, extract::State};
 use futures_util::future::join_all;
@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 use super::{claim::Claim, cookie::Session};
 use crate::{body::MAX_MESSAGE, limits::network::Source, problem::Problem, state::AppState};
 
-/// What a service is called that no process tells of.
+/// The gateway's name in a process's list of services.
 const GATEWAY: &str = "gateway";
 
-/// Asks every service for its process; the same process is told once.
+/// Queries every service for the status of its process, and returns each process once.
 pub async fn show(State(state): State<AppState>, Session(session): Session, source: Source) -> Result<Json<Value>, Problem> {
     let claim = Claim::of(&state, &session, &source)?;
     let peers = [
@@ -40,7 +40,7 @@ pub async fn show(State(state): State<AppState>, Session(session): Session, sour
     match refused {
         Some(refused) => claim.settle(&state, Err(refused.clone()))?,
         None if answers.iter().any(|(_, answer)| answer.is_ok()) => claim.settle(&state, Ok::<_, PeerError>(()))?,
-        // All are away: nobody said what the session is.
+        // All services are away, so nobody said whether the session is valid.
         None => {}
     }
     for (name, answer) in answers {
@@ -62,7 +62,7 @@ pub async fn show(State(state): State<AppState>, Session(session): Session, sour
     Ok(Json(json!({"processes": processes})))
 }
 
-/// A gateway of its own process serves no gRPC, and tells for itself.
+/// The status of a gateway that runs as a process of its own. It serves no gRPC, so it reports for itself.
 fn this_process(state: &AppState) -> ProcessStatus {
     ProcessStatus {
         id: GATEWAY.into(),

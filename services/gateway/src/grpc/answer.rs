@@ -1,4 +1,4 @@
-//! An answer on its way to the caller, with what it holds until it is there.
+//! gRPC responses on their way to the caller, with the permits they hold until they are read.
 
 use std::{
     pin::Pin,
@@ -18,16 +18,16 @@ use tonic::Status;
 use super::request::Deadline;
 use crate::state::AppState;
 
-/// What ends an answer before it ends itself.
+/// What ends a response early.
 pub struct Ends(Option<BoxFuture<'static, Status>>);
 
 impl Ends {
-    /// Nothing does.
+    /// Nothing ends it early.
     pub const fn by_itself() -> Self {
         Self(None)
     }
 
-    /// Its deadline, or the stop of this process.
+    /// The deadline of the call, or the stop of this process.
     pub fn of(state: &AppState, deadline: Deadline) -> Self {
         let stopping = state.stopping.clone().cancelled_owned();
         let ends = async move {
@@ -40,9 +40,9 @@ impl Ends {
     }
 }
 
-/// The same answer, with an end, holding something until it is read.
+/// Guards a response: `ends` may end it early, and `held` is dropped once it has been read.
 pub fn guarded(answer: http::Response<tonic::body::Body>, ends: Ends, held: impl Send + 'static) -> Response {
-    // One without a body says so in its headers, and clients want these to be the end.
+    // A response without a body has its status in the headers, and clients expect it to end there.
     if answer.body().is_end_stream() {
         return answer.map(Body::new);
     }
@@ -68,7 +68,7 @@ impl<H: Send + 'static> http_body::Body for Guarded<H> {
         }
         let frame = Pin::new(&mut self.body).poll_frame(cx);
         if let Poll::Ready(Some(Err(status))) = frame {
-            // Told as a status: a stream that just breaks off tells its caller nothing.
+            // Sent as a status: a stream that just breaks off tells its caller nothing.
             return self.end(&status);
         }
         if frame.is_pending()
@@ -93,7 +93,7 @@ impl<H> Guarded<H> {
     fn end(&mut self, status: &Status) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         self.over = true;
         let mut trailers = HeaderMap::new();
-        // A status of ours has no text that a header may not hold.
+        // Our statuses contain no text that a header cannot hold.
         let written = status.add_header(&mut trailers);
         Poll::Ready(Some(written.map(|()| Frame::trailers(trailers))))
     }

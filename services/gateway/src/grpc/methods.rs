@@ -1,4 +1,4 @@
-//! Which methods are served, as `proto/` says.
+//! The methods that are served, as `proto/` defines them.
 
 use nodkey_kernel::{error::Kind, service_key::ServiceName};
 use nodkey_proto::{
@@ -9,19 +9,19 @@ use nodkey_runtime::status;
 
 use super::Refusal;
 
-/// The largest message.
+/// The largest message, in bytes.
 const MESSAGE: usize = 64 << 10;
-/// The largest message that holds custom fields: as large as services take. A megabyte of JSON weighs more as a message.
+/// The largest message with custom fields, in bytes, the same as in the services. A megabyte of JSON takes more space in a message.
 const MESSAGE_WITH_FIELDS: usize = 4 << 20;
 
-/// Whom a method is for.
+/// The callers that a method is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
-    /// Whoever calls.
+    /// Any caller.
     Anybody,
     /// Backends, and operators where these are served.
     Backends,
-    /// Nobody but operators.
+    /// Operators only.
     Operators,
 }
 
@@ -41,9 +41,9 @@ impl Audience {
 #[derive(Clone, Copy, Debug)]
 pub struct Method {
     pub path: &'static str,
-    /// Who answers it.
+    /// The service that owns it.
     pub owner: ServiceName,
-    /// Whom it is for.
+    /// The callers that it is for.
     pub audience: Audience,
     pub client_streams: bool,
     pub server_streams: bool,
@@ -51,15 +51,15 @@ pub struct Method {
 }
 
 impl Method {
-    /// Says that a message is too large.
+    /// The refusal of a message that is too large.
     pub fn too_large(&self) -> Refusal {
-        let text = format!("a message of this method has at most {} KiB", self.max_message >> 10);
+        let text = format!("a message to this method may have at most {} KiB", self.max_message >> 10);
         ("large", status::new(Kind::TooLarge, "MESSAGE_TOO_LARGE", text, &[]))
     }
 }
 
-/// The methods that backends may call, and those for operators where these are wanted. Never those for services alone, nor those that
-/// every process has for itself.
+/// The methods that backends may call, and with `operators` also those for operators. Never those for services alone, nor those that every
+/// process serves for itself.
 pub fn served(operators: bool) -> impl Iterator<Item = Method> {
     let wanted = move |principal: &Principal| match principal {
         Principal::Public | Principal::Backend => true,
@@ -88,7 +88,7 @@ mod tests {
 
     use super::*;
 
-    /// Of `access.txt`: methods with a yes in one of these columns.
+    /// The methods of `access.txt` with a yes in one of these columns.
     fn golden(columns: &[&str]) -> BTreeSet<String> {
         let mut lines = include_str!("../../../../tests/golden/access.txt").lines().filter(|line| !line.starts_with('#'));
         let heads: Vec<_> = lines.next().unwrap().split_whitespace().collect();

@@ -1,6 +1,6 @@
-//! gRPC at the public address: methods that backends may call, byte by byte to the service that owns them. Which there are follows from
-//! `proto/`. The service checks the token; the gateway does before, to know who is to be refused when there is too much, and adds nothing
-//! of its own. Waits for results it serves itself.
+//! gRPC at the public address: forwards the methods that backends may call, byte for byte, to the services that own them. `proto/` defines
+//! which methods these are. The service checks the token. The gateway checks it before, to decide which callers overload refuses first, and
+//! adds no rights of its own. It serves waits for results itself.
 
 mod answer;
 mod methods;
@@ -47,25 +47,25 @@ pub fn routes(operators: bool) -> Router<AppState> {
     })
 }
 
-/// The full names of the services of which methods are served here.
+/// The full names of the services with methods served here.
 pub fn services(operators: bool) -> Vec<String> {
     let names: BTreeSet<_> = methods::served(operators).filter_map(|method| method.path.split('/').nth(1)).collect();
     names.into_iter().map(ToOwned::to_owned).collect()
 }
 
-/// What no route takes: a method that is not served here, or nothing.
+/// Answers requests that match no route: methods that are not served here, and unknown paths.
 pub async fn unknown(request: Request) -> Response {
     if is_grpc(request.headers()) { refused("unknown", &no_such_method()) } else { Problem::not_found().into_response() }
 }
 
 async fn call(state: AppState, method: Method, request: Request) -> Response {
     if !is_grpc(request.headers()) {
-        let text = "this is a gRPC method: the content type is application/grpc";
+        let text = "this is a gRPC method: use the content type application/grpc";
         return Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", text).into_response();
     }
-    // Trailers do not come through HTTP/1.1: a proxy is in between that does not know gRPC.
+    // HTTP/1.1 loses the trailers, so a proxy in between does not support gRPC.
     if request.version() != Version::HTTP_2 {
-        let text = "gRPC needs HTTP/2 all the way; set up the proxy for it";
+        let text = "gRPC needs HTTP/2 end to end; configure the proxy for it";
         return Problem::new(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "HTTP_2_REQUIRED", text).into_response();
     }
     match answer(&state, method, request).await {
@@ -74,22 +74,22 @@ async fn call(state: AppState, method: Method, request: Request) -> Response {
     }
 }
 
-/// After how long who holds as many streams as they may comes again: nobody knows when one ends.
+/// When a caller that holds as many streams as it may should try again: nobody knows when a stream ends.
 const FULL_FOR: Duration = Duration::from_secs(5);
 
-/// Why a call was refused here, for metrics, and what its caller is told.
+/// Why a call was refused here: the reason for metrics, and the status for the caller.
 type Refusal = (&'static str, Status);
 
 async fn answer(state: &AppState, method: Method, request: Request) -> Result<Response, Refusal> {
     let (mut parts, body) = request.into_parts();
-    // To others it is as if it were not served.
+    // For other callers it is as if the method were not served.
     if method.audience == Audience::Operators && !state.operators.include(&parts.headers) {
         return Err(("unknown", no_such_method()));
     }
-    // Everything about who calls comes before anything of the body.
+    // The caller is identified before any of the body is read.
     let source = Source::from_request_parts(&mut parts, state).await.map_err(|problem| ("internal", problem.into_status()))?;
     let bearer = identify(state, method, &parts.headers, &source).await?;
-    // An operator is whoever says so, until the service has looked: counted against the address until it did.
+    // A caller that claims to be an operator counts against the limit of its address until the service has verified the claim.
     let claim = match bearer {
         Bearer::Operator => Some(state.strangers.charge(&source).map_err(|problem| ("rate", problem.into_status()))?),
         Bearer::Backend(_) | Bearer::Nobody => None,
@@ -101,7 +101,7 @@ async fn answer(state: &AppState, method: Method, request: Request) -> Result<Re
     *forwarded.headers_mut() = forwarded_headers(&parts.headers, &bearer, deadline);
     *forwarded.method_mut() = parts.method.clone();
     *forwarded.uri_mut() = parts.uri.clone();
-    // Who streams has a place among those who wait.
+    // A caller that streams holds a permit for waiting.
     let (working, message) = if method.client_streams {
         drop(working);
         *forwarded.body_mut() = request::limited(body, method.max_message, &large);
@@ -122,7 +122,7 @@ async fn answer(state: &AppState, method: Method, request: Request) -> Result<Re
             Wait::Many => results::watch_many(state, backend, deadline, forwarded).await,
         };
     }
-    // What operators wait for, their services wait for.
+    // The services hold the waits of operators.
     let lasts = method.server_streams || (matches!(bearer, Bearer::Operator) && waits(method.path));
     if let Some(working) = working.filter(|_| !lasts) {
         let response = settled(claim, forward(state, method, forwarded, &large).await)?;
@@ -133,7 +133,7 @@ async fn answer(state: &AppState, method: Method, request: Request) -> Result<Re
     Ok(guarded(response, Ends::of(state, deadline), held))
 }
 
-/// Finds out who calls.
+/// Identifies the caller.
 async fn identify(state: &AppState, method: Method, headers: &HeaderMap, source: &Source) -> Result<Bearer, Refusal> {
     let bearer = match Bearer::identify(state, headers, source).await {
         Ok(bearer) => bearer,
@@ -149,7 +149,7 @@ async fn identify(state: &AppState, method: Method, headers: &HeaderMap, source:
     }
 }
 
-/// Gives back what was counted against an address, unless the service said that nobody is proven.
+/// Refunds what was counted against an address, unless the service said that the caller is not authenticated.
 fn settled<T>(claim: Option<Charge>, answered: Result<http::Response<T>, Refusal>) -> Result<http::Response<T>, Refusal> {
     let unproven =
         |answer: &http::Response<T>| Status::from_header_map(answer.headers()).is_some_and(|status| status.code() == Code::Unauthenticated);
@@ -161,7 +161,7 @@ fn settled<T>(claim: Option<Charge>, answered: Result<http::Response<T>, Refusal
     answered
 }
 
-/// Has the service that owns the method answer.
+/// Forwards the call to the service that owns the method.
 async fn forward(
     state: &AppState,
     method: Method,
@@ -176,23 +176,23 @@ async fn forward(
     }
     answered.map_err(|error| {
         let status = Status::from_error(error);
-        // That its time is over its caller knows.
+        // The caller knows that its deadline has passed.
         let is_late = status.code() == Code::DeadlineExceeded;
         ("service", if is_late { status } else { Status::new(status.code(), status::away(&status)) })
     })
 }
 
-/// What a stream from or to a service takes of the room there is.
+/// The capacity that a stream from or to a service holds.
 struct Held {
     _place: Permit,
     _share: Share,
 }
 
-/// A place among all who wait, and one of the streams that a relying party may hold.
+/// Takes a permit for waiting, and one of the streams that a relying party may hold.
 fn hold(state: &AppState, bearer: &Bearer, source: &Source) -> Result<Held, Refusal> {
     let party = if let Bearer::Backend(credential) = bearer { Some(credential.relying_party) } else { None };
     let share = state.streams.take(party).ok_or_else(|| {
-        let text = format!("as many streams are held as may be: {} by one relying party; end some", state.streams.most());
+        let text = format!("too many open streams: a relying party may have {}; end some", state.streams.most());
         ("share", status::later(Kind::Exhausted, "TOO_MANY_STREAMS", text, FULL_FOR))
     })?;
     let place = match party {
@@ -202,7 +202,7 @@ fn hold(state: &AppState, bearer: &Bearer, source: &Source) -> Result<Held, Refu
     Ok(Held { _place: place, _share: share })
 }
 
-/// A place among all who wait.
+/// Takes a permit for waiting.
 fn waiting(state: &AppState, party: RelyingPartyId) -> Result<Permit, Refusal> {
     state.waits.party(party).map_err(refused_wait)
 }
@@ -225,7 +225,7 @@ fn refused(why: &'static str, status: &Status) -> Response {
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {
-    // `application/grpc`, and `+proto` and the like; not `application/grpc-web`.
+    // `application/grpc`, and `+proto` and the like, but not `application/grpc-web`.
     let media_type = headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
     media_type.strip_prefix(b"application/grpc").is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }

@@ -1,4 +1,4 @@
-//! What of a call is passed on: a few headers, a bounded time, and messages up to a size.
+//! The parts of a call that are forwarded: a few headers, a bounded deadline, and messages up to a size.
 
 use std::{
     sync::{
@@ -41,23 +41,23 @@ use crate::{
     state::AppState,
 };
 
-/// How long a call may take that does not say.
+/// The deadline of a call that sets none.
 const DEADLINE: Duration = Duration::from_secs(15);
-/// How long a call may take at most.
+/// The longest deadline of a call.
 const MAX_DEADLINE: Duration = Duration::from_mins(1);
-/// The same for one that streams its request.
+/// The longest deadline of a call that streams its request.
 const MAX_UPLOAD: Duration = Duration::from_mins(10);
 
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
-/// Passed on as they are. Whatever else comes from outside stays outside: what services believe of one another is no client's to say.
+/// Headers forwarded unchanged. All others are dropped: a client must not set the headers that services trust from one another.
 const PASSED: [HeaderName; 3] = [CONTENT_TYPE, USER_AGENT, HeaderName::from_static("grpc-accept-encoding")];
 
-/// When a call is over; a stream may have none.
+/// The deadline of a call. A stream may have none.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline(Option<Duration>);
 
 impl Deadline {
-    /// As the caller wants, within bounds.
+    /// The deadline that the caller asks for, within bounds.
     pub fn of(headers: &HeaderMap, method: Method) -> Self {
         let wanted = deadline::requested(headers);
         Self(match (method.server_streams, method.client_streams) {
@@ -67,13 +67,13 @@ impl Deadline {
         })
     }
 
-    /// That of a call that waits by itself: as long as it waits, and a while for the rest.
+    /// The deadline of a call that waits by itself: its wait, and some time for the rest.
     pub fn waiting(headers: &HeaderMap, asked: &GetTrusonaficationRequest) -> Self {
         let longest = DEADLINE + Duration::from_secs(u64::try_from(asked.wait_seconds).unwrap_or_default());
         Self(Some(deadline::requested(headers).map_or(longest, |wanted| wanted.min(longest))))
     }
 
-    /// Resolves when it is over; never without one.
+    /// Resolves once the deadline has passed. Never resolves without one.
     pub async fn over(self) {
         match self.0.and_then(|limit| Instant::now().checked_add(limit)) {
             Some(end) => tokio::time::sleep_until(end).await,
@@ -81,14 +81,14 @@ impl Deadline {
         }
     }
 
-    /// As a header: eight digits at most.
+    /// The deadline as a header value: eight digits at most.
     fn header(self) -> Option<HeaderValue> {
         let millis = self.0?.as_millis().min(99_999_999);
         HeaderValue::try_from(format!("{millis}m")).ok()
     }
 }
 
-/// The headers a service is given. Its token is the caller's own or none: the gateway vouches for nobody.
+/// The headers forwarded to a service. The token is the caller's own or none: the gateway vouches for nobody.
 pub fn forwarded_headers(from: &HeaderMap, bearer: &Bearer, deadline: Deadline) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let mut pass = |name: &HeaderName| {
@@ -112,8 +112,8 @@ pub fn forwarded_headers(from: &HeaderMap, bearer: &Bearer, deadline: Deadline) 
     headers
 }
 
-/// Reads the one message of a call that does not stream, within the time and the room there are for bodies. The place among those who work is
-/// given back while it arrives.
+/// Reads the single message of a call that does not stream its request, within the time and memory limits of bodies. The permit for working
+/// is released while the message arrives.
 pub async fn message(
     state: &AppState,
     working: Permit,
@@ -140,10 +140,10 @@ pub async fn message(
 }
 
 fn malformed() -> Refusal {
-    ("body", status::new(Kind::Invalid, "MALFORMED_MESSAGE", "the body is not one gRPC message", &[]))
+    ("body", status::new(Kind::Invalid, "MALFORMED_MESSAGE", "the body is not exactly one gRPC message", &[]))
 }
 
-/// Whether a message was larger than it may be.
+/// Whether a message exceeded the maximum size.
 #[derive(Clone, Debug, Default)]
 pub struct Large(Arc<AtomicBool>);
 
@@ -153,11 +153,11 @@ impl Large {
     }
 }
 
-/// A body that breaks off at a message above a size, before any of it is passed on.
+/// A body that ends with an error at a message above a size, before any of that message is forwarded.
 pub fn limited(body: Body, most: usize, large: &Large) -> tonic::body::Body {
     let (met, mut messages) = (large.clone(), Frames::default());
     let frames = BodyStream::new(body).map(move |frame| {
-        let frame: Frame<Bytes> = frame.map_err(|_| Status::cancelled("the request broke off"))?;
+        let frame: Frame<Bytes> = frame.map_err(|_| Status::cancelled("the request was aborted"))?;
         let mut largest = 0;
         if let Some(data) = frame.data_ref() {
             messages.take(data, |length| largest = largest.max(length));

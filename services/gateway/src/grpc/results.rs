@@ -1,4 +1,5 @@
-//! Waits for results, served here: a wake is a hint, the state is read again from its owner. Between gateway and service nobody waits.
+//! Waits for results, served here. A wake is a hint, and the state is always read again from its owner. No call waits between gateway and
+//! service.
 
 use std::{sync::Arc, time::Duration};
 
@@ -35,10 +36,10 @@ use crate::{
     wait::results::{ResultWait, is_over},
 };
 
-/// Ways to wait.
+/// The ways to wait.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Wait {
-    /// `GetTrusonafication`, where it says so.
+    /// `GetTrusonafication`, where it has a wait.
     Get(GetTrusonaficationRequest),
     /// `WatchTrusonafication`.
     One,
@@ -47,11 +48,11 @@ pub enum Wait {
 }
 
 impl Wait {
-    /// Which way a call is, by its path and, where that says it, its message; `None` for all others.
+    /// The kind of wait of a call, from its path and, for `GetTrusonafication`, its message. `None` for all other calls.
     pub fn of(path: &str, message: &Bytes) -> Option<Self> {
         match path.strip_prefix("/nodkey.trusonafication.v1.TrusonaficationService/")? {
             "GetTrusonafication" => {
-                // What is none, and what asks for too long, is for the service to refuse.
+                // The service refuses malformed messages and waits that are too long.
                 let asked = message.len() >= PREFIX;
                 let asked = asked.then(|| codec::read::<GetTrusonaficationRequest>(message.slice(PREFIX..)))?.ok();
                 asked.filter(|asked| asked.wait_seconds > 0 && asked.wait_seconds.unsigned_abs() <= MAX_WAIT).map(Self::Get)
@@ -65,7 +66,7 @@ impl Wait {
 
 type Request = http::Request<tonic::body::Body>;
 
-/// Answers `GetTrusonafication` once it is over, or as it stands when the time is up.
+/// Answers `GetTrusonafication` once the trusonafication is over, or with its current state when the time is up.
 pub async fn long_poll(
     state: &AppState,
     backend: &Arc<ResolvedCredential>,
@@ -83,7 +84,7 @@ pub async fn long_poll(
         answer = answer => answer,
         () = deadline.over() => Err(nodkey_runtime::deadline::deadline_exceeded()),
     };
-    // As generated code writes it.
+    // As generated code does it.
     let mut codec = server::Grpc::new(ProstCodec::<Trusonafication, ()>::default()).max_encoding_message_size(MAX_MESSAGE);
     let request = http::Request::new(Full::new(Bytes::from_static(&[0; 5])));
     let answered =
@@ -91,7 +92,7 @@ pub async fn long_poll(
     Ok(guarded(answered, Ends::by_itself(), held))
 }
 
-/// Streams the state at once, then the terminal one.
+/// Streams the current state, then the terminal one.
 pub async fn watch_one(
     state: &AppState,
     backend: &Arc<ResolvedCredential>,
@@ -103,7 +104,7 @@ pub async fn watch_one(
     let watch = |request: tonic::Request<WatchTrusonaficationRequest>| {
         let waiter = waiter.clone();
         async move {
-            // An unknown one is told at once, not in the stream.
+            // An unknown one is refused immediately, not in the stream.
             let (wait, first) = waiter.begin(&request.into_inner().id).await?;
             let rest = if is_over(&first) { None } else { Some((wait, first.clone())) };
             let last = stream::iter(rest).then(|(wait, found)| end(wait, found));
@@ -116,7 +117,7 @@ pub async fn watch_one(
     Ok(guarded(answered, Ends::of(state, deadline), held))
 }
 
-/// Streams the end of each that is named.
+/// Streams the end of each trusonafication that is named.
 pub async fn watch_many(
     state: &AppState,
     backend: &Arc<ResolvedCredential>,
@@ -130,7 +131,8 @@ pub async fn watch_many(
         let ended = move |id: String| {
             let waiter = waiter.clone();
             async move {
-                // Many on one stream are as many who wait, and as many calls. What is refused or fails here is told of this one alone.
+                // Each trusonafication of a stream counts as a separate wait and as a separate call. A refusal or failure here concerns
+                // this one alone.
                 let _held = waiter.hold().map_err(|(_, status)| status)?;
                 let (wait, found) = {
                     let _turn = waiter.turn().await;
@@ -163,15 +165,15 @@ impl Waiter {
         waiting(&self.state, self.backend.relying_party)
     }
 
-    /// Waits until one more may be looked at: so many at once for all, and by each credential as many a second as of calls.
+    /// Waits until the next trusonafication may be read: limited in number at a time for all, and per credential by its call rate.
     async fn turn(&self) -> Option<OwnedSemaphorePermit> {
         self.state.credential_rates.ready(&self.backend.id.to_string()).await;
         Arc::clone(&self.state.first_looks).acquire_owned().await.ok()
     }
 
-    /// Begins to wait: what changes from here on is not missed. Returns how it stands.
+    /// Begins to wait, so that no later change is missed. Returns the current state.
     async fn begin(&self, id: &str) -> Result<(ResultWait, Trusonafication), Status> {
-        // A text that is no UUID names nothing.
+        // A text that is not a UUID identifies nothing.
         let id = id.parse().map_err(|_| status::new(Kind::NotFound, "NOT_FOUND", "there is no such trusonafication", &[]))?;
         let mut wait = ResultWait::new(&self.state, Actor::Backend(Arc::clone(&self.backend)), id);
         let found = wait.first(Duration::MAX).await?;
@@ -179,7 +181,7 @@ impl Waiter {
     }
 }
 
-/// Returns it once it is over.
+/// Returns the trusonafication once it is over.
 async fn end(mut wait: ResultWait, found: Trusonafication) -> Result<Trusonafication, Status> {
     let found = wait.end(found, Duration::MAX).await?;
     if is_over(&found) { Ok(found) } else { Err(Status::unavailable("this process stops; call again")) }

@@ -1,4 +1,4 @@
-//! What may happen so many times within a window, of what nobody proved: counted per caller, and given back when it turns out well.
+//! Limits the number of unproven attempts per caller within a window. An attempt that turns out to be legitimate is refunded.
 
 use std::{
     hash::Hash,
@@ -9,22 +9,22 @@ use std::{
 use moka::sync::Cache;
 use tokio::time::Instant;
 
-/// How many callers are counted; beyond that the counts of some are forgotten.
+/// The maximum number of callers with a count. Beyond it, the counts of some are forgotten.
 const CALLERS: u64 = 200_000;
 
-/// Counts per caller. A window begins with the first that is counted in it.
+/// Counts per caller. A caller's window begins with the first attempt counted in it.
 #[derive(Debug)]
 pub struct Budget<K: Hash + Eq + Send + Sync + 'static> {
     window: Duration,
     counts: Cache<K, Arc<Count>>,
 }
 
-/// How many are counted in a window, and when it began.
+/// The attempts counted in a window, and when it began.
 #[derive(Debug)]
 struct Count(Mutex<(Instant, u32)>);
 
 impl Count {
-    /// One more at this moment, unless there are as many as may be: then how long the window still lasts. Returns when the window began.
+    /// Counts one more at this moment and returns when the window began. At the limit, returns how long the window still lasts.
     fn add(&self, now: Instant, window: Duration, limit: u32) -> Result<Instant, Spent> {
         let mut count = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (begun, spent) = &mut *count;
@@ -38,7 +38,7 @@ impl Count {
         Ok(*begun)
     }
 
-    /// One less of the window that began then; of one that is over nothing is left to give back.
+    /// Refunds one attempt of the window that began then. If that window is over, there is nothing to refund.
     fn give_back(&self, began: Instant) {
         let mut count = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if count.0 == began {
@@ -47,23 +47,23 @@ impl Count {
     }
 }
 
-/// What was counted. Stays counted unless it is given back.
+/// A counted attempt. It stays counted unless it is refunded.
 #[derive(Debug)]
 #[must_use]
 pub struct Charge(Vec<(Arc<Count>, Instant)>);
 
-/// There is none left, for exactly this long.
+/// The limit is reached, for exactly this long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spent(pub Duration);
 
 impl<K: Hash + Eq + Send + Sync + 'static> Budget<K> {
-    /// Makes one.
+    /// Makes a budget with this window.
     #[must_use]
     pub fn new(window: Duration) -> Self {
         Self { window, counts: Cache::builder().max_capacity(CALLERS).time_to_live(window).build() }
     }
 
-    /// Counts once for each of these callers, unless one of them has as many as it may have.
+    /// Counts one attempt for each of these callers, or for none of them if one has reached its limit.
     pub fn charge(&self, callers: impl IntoIterator<Item = (K, u32)>) -> Result<Charge, Spent> {
         let (now, mut charge) = (Instant::now(), Charge(Vec::new()));
         for (caller, limit) in callers {
@@ -81,7 +81,7 @@ impl<K: Hash + Eq + Send + Sync + 'static> Budget<K> {
 }
 
 impl Charge {
-    /// Counts nothing after all.
+    /// Undoes the count.
     pub fn refund(self) {
         self.0.iter().for_each(|(count, began)| count.give_back(*began));
     }

@@ -1,4 +1,4 @@
-//! Room for bodies while they arrive: so much for all who prove as much, and of that a part for one of them at most.
+//! Limits the memory of bodies while they arrive: a total for all callers with the same standing, and a share of it for each.
 
 use std::{
     hash::Hash,
@@ -7,7 +7,7 @@ use std::{
 
 use nodkey_runtime::counts::{Counts, Full};
 
-/// So many bytes, of which each of those who share it fills a part at most.
+/// A number of bytes shared by several users, each limited to a share.
 #[derive(Debug)]
 pub struct Buffer<K> {
     bytes: u64,
@@ -21,7 +21,7 @@ struct Held<K> {
     each: Counts<K>,
 }
 
-/// Some of a room, given back when dropped.
+/// Bytes taken from a buffer, returned when dropped.
 #[derive(Debug)]
 pub struct Taken<'a, K: Hash + Eq> {
     buffer: &'a Buffer<K>,
@@ -30,19 +30,19 @@ pub struct Taken<'a, K: Hash + Eq> {
 }
 
 impl<K: Hash + Eq + Clone> Buffer<K> {
-    /// So many bytes in all, and so many of one.
+    /// Makes a buffer of `bytes` in total, of which each user may take `of_each`.
     #[must_use]
     pub fn new(bytes: u64, of_each: u64) -> Self {
         Self { bytes, of_each, held: Mutex::new(Held { all: 0, each: Counts::default() }) }
     }
 
-    /// Begins to take some. It counts against whoever it is `by`, where that is known.
+    /// Begins with nothing taken. What is taken counts against `by`, where that is known.
     #[must_use]
     pub fn begin(&self, by: Option<K>) -> Taken<'_, K> {
         Taken { buffer: self, by, bytes: 0 }
     }
 
-    /// How much is taken.
+    /// The number of bytes taken.
     #[cfg(test)]
     pub fn taken(&self) -> u64 {
         self.held().all
@@ -54,7 +54,7 @@ impl<K: Hash + Eq + Clone> Buffer<K> {
 }
 
 impl<K: Hash + Eq + Clone> Taken<'_, K> {
-    /// Takes up to so many bytes in all.
+    /// Grows to `bytes` in total.
     pub fn grow(&mut self, bytes: usize) -> Result<(), Full> {
         let more = (bytes as u64).saturating_sub(self.bytes);
         if more == 0 {

@@ -1,4 +1,4 @@
-//! How much callers may take: so many times, at once, from one address or of one relying party.
+//! Limits per caller: rates, concurrency, memory and budgets, by address or relying party.
 
 pub mod budget;
 pub mod buffer;

@@ -1,4 +1,4 @@
-//! Where callers that proved nothing yet come from, as limits count them.
+//! The networks that unauthenticated callers come from, as limits count them.
 
 use std::{
     fmt,
@@ -11,26 +11,26 @@ use metrics::gauge;
 use nodkey_kernel::egress::is_public;
 use tracing::warn;
 
-/// What proxies say of whom they speak for.
+/// Headers in which proxies report their clients.
 const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
-/// How many times as much as a /64 a /48 may have.
+/// The limit of a /48, as a multiple of the limit of a /64.
 const SITE: u32 = 4;
 
-/// One customer's network, as far as an address tells: an IPv4 address, or an IPv6 /64.
+/// The network of one customer, as far as an address shows it: an IPv4 address, or an IPv6 /64.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Network {
-    /// An address.
+    /// An IPv4 address.
     V4(Ipv4Addr),
-    /// The first 64 bits.
+    /// The first 64 bits of an IPv6 address.
     V6(u64),
-    /// The first 48 bits: what many providers give to one customer.
+    /// The first 48 bits of an IPv6 address: what many providers assign to one customer.
     Site(u64),
-    /// What a proxy says that is no address.
+    /// A value reported by a proxy that is not an address.
     Other(String),
 }
 
 impl Network {
-    /// The one that an address is in.
+    /// Returns the network of an address.
     #[must_use]
     pub fn of(address: &str) -> Self {
         match address.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
@@ -40,7 +40,7 @@ impl Network {
         }
     }
 
-    /// What is counted for this one: itself, and the larger network around it, with what of `limit` each may have.
+    /// The networks to count this one under, each with its limit: itself, and the larger network around it.
     pub fn counted(&self, limit: u32) -> impl Iterator<Item = (Self, u32)> + use<> {
         let site = if let Self::V6(prefix) = self { Some((Self::Site(prefix >> 16), limit.saturating_mul(SITE))) } else { None };
         std::iter::once((self.clone(), limit)).chain(site)
@@ -63,32 +63,32 @@ fn prefix(ip: Ipv6Addr) -> u64 {
     u64::try_from(u128::from(ip) >> 64).unwrap_or_default()
 }
 
-/// Where a request comes from. `None` while nobody can tell: before us is a proxy of our own network that we were not told to believe, and
-/// a limit for it would be one for everybody.
+/// The network that a request comes from. `None` where it is unknown because the connection comes from a proxy in our own network that is
+/// not configured as trusted. A limit for that proxy's address would apply to everybody together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source(pub Option<Network>);
 
-/// Whether this comes from a proxy inside our own network.
+/// Whether a request comes from a proxy inside our own network.
 pub fn is_proxy(address: &str, headers: &HeaderMap) -> bool {
     let private = address.parse().is_ok_and(|ip: IpAddr| !is_public(ip.to_canonical()));
     private && FORWARDED.iter().any(|name| headers.contains_key(*name))
 }
 
-/// A proxy that names its clients in a header that we were not told to read.
+/// Detects a proxy that reports its clients in a header that the gateway is not configured to read.
 #[derive(Debug)]
 pub struct UnnamedProxy(Once);
 
 impl UnnamedProxy {
-    /// None was seen.
+    /// Makes one that has seen no such proxy.
     #[must_use]
     pub const fn new() -> Self {
         Self(Once::new())
     }
 
-    /// Notes one.
+    /// Notes such a proxy. Only the first is logged.
     pub fn note(&self, address: &str) {
         self.0.call_once(|| {
-            warn!(address, "a proxy is before us and service.address_header is not set: nothing is limited by address");
+            warn!(address, "requests come through a proxy, but service.address_header is not set: nothing is limited by address");
             gauge!("nodkey_unnamed_proxy").set(1.0);
         });
     }

@@ -1,4 +1,4 @@
-//! How many may wait at once, and whose waits count together. A wait is a long poll or an event stream.
+//! Limits the number of waits at a time, per device, address, relying party and operator session. A wait is a long poll or an event stream.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -15,25 +15,25 @@ use tokio::sync::oneshot;
 use super::network::{Network, Source};
 use crate::problem::Problem;
 
-/// How many waits of one device there are: one more ends the oldest.
+/// The maximum number of waits of one device. One more ends the oldest.
 const PER_DEVICE: usize = 4;
-/// How many streams of one session of an operator there are.
+/// The maximum number of streams of one operator session.
 const PER_SESSION: u64 = 32;
-/// After how long who was refused may come again: nobody knows when a wait ends, and there are many.
+/// When a refused caller should try again: nobody knows when a wait ends, and there are many.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// How many may wait at this gateway.
+/// The maximum numbers of waits at this gateway.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// All together.
+    /// All waits together.
     pub all: u32,
-    /// Those of one address that proved nothing.
+    /// Unauthenticated waits of one address.
     pub per_address: u32,
-    /// Phones and backends of one relying party.
+    /// Waits of phones and backends of one relying party.
     pub per_party: u32,
 }
 
-/// Who waits. Cheap to clone.
+/// The current waits. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Permits(Arc<Inner>);
 
@@ -50,13 +50,13 @@ struct Held {
     networks: Counts<Network>,
     parties: Counts<RelyingPartyId>,
     sessions: Counts<OperatorSessionId>,
-    /// The waits of a device, oldest first, each with what ends it.
+    /// The waits of each device, oldest first, each with the sender that ends it.
     devices: HashMap<DeviceId, VecDeque<(u64, oneshot::Sender<()>)>>,
-    /// Numbers the waits of devices.
+    /// The number of a device's next wait.
     next: u64,
 }
 
-/// The right to wait, given back when dropped.
+/// A permit to wait, returned when dropped.
 #[derive(Debug)]
 pub struct Permit {
     permits: Permits,
@@ -72,13 +72,13 @@ enum Holder {
 }
 
 impl Permits {
-    /// Makes some.
+    /// Makes permits within these limits.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self(Arc::new(Inner { limits, held: Mutex::default() }))
     }
 
-    /// Lets somebody wait who proved nothing: at most half of all, and as many of one address as it may have.
+    /// Takes a permit for an unauthenticated caller. These get half of all permits at most, and are limited per address.
     pub fn anonymous(&self, source: &Source) -> Result<Permit, Problem> {
         let limits = self.0.limits;
         self.take(|held| {
@@ -93,7 +93,7 @@ impl Permits {
         })
     }
 
-    /// Lets a phone wait; its oldest wait ends when it has as many as it may have.
+    /// Takes a permit for a phone. Ends the device's oldest wait when it has as many as it may have.
     pub fn device(&self, party: RelyingPartyId, device: &DeviceId) -> Result<Permit, Problem> {
         let limit = self.0.limits.per_party;
         self.take(|held| {
@@ -105,7 +105,7 @@ impl Permits {
                 && let Some((_, oldest)) = waits.pop_front()
             {
                 counter!("nodkey_waits_replaced_total").increment(1);
-                // One that is over already needs no end.
+                // A wait that is already over need not be ended.
                 let _ = oldest.send(());
             }
             let (end, replaced) = oneshot::channel();
@@ -114,7 +114,7 @@ impl Permits {
         })
     }
 
-    /// Lets a backend wait.
+    /// Takes a permit for a backend.
     pub fn party(&self, party: RelyingPartyId) -> Result<Permit, Problem> {
         let limit = self.0.limits.per_party;
         self.take(|held| {
@@ -123,7 +123,7 @@ impl Permits {
         })
     }
 
-    /// Lets an operator wait whose session was proven.
+    /// Takes a permit for an operator with a verified session.
     pub fn session(&self, session: OperatorSessionId) -> Result<Permit, Problem> {
         self.take(|held| {
             held.sessions.add(session, 1, PER_SESSION).map_err(|_| too_many("session", "this session"))?;
@@ -160,7 +160,7 @@ impl Holder {
 }
 
 impl Permit {
-    /// Resolves when a newer wait of the same device ended this one.
+    /// Resolves when a newer wait of the same device has ended this one.
     pub async fn replaced(&mut self) {
         if let Holder::Device { replaced, .. } = &mut self.holder
             && replaced.await.is_ok()
@@ -199,7 +199,7 @@ impl Drop for Permit {
     }
 }
 
-/// Counts one more of a network and of those around it, unless one of them has as many as it may have.
+/// Counts one more for a network and the networks around it, unless one of them has reached its limit.
 fn add(counts: &mut Counts<Network>, network: &Network, limit: u32) -> Result<(), Full> {
     let mut counted = Vec::new();
     for (network, limit) in network.counted(limit) {
@@ -214,22 +214,22 @@ fn add(counts: &mut Counts<Network>, network: &Network, limit: u32) -> Result<()
     Ok(())
 }
 
-/// A newer wait of the same device ended this one.
+/// The error of a wait that was ended by a newer wait of the same device.
 pub fn replaced() -> Problem {
-    let text = format!("this device waits more than {PER_DEVICE} times at once; its oldest wait ended");
+    let text = format!("a device may have {PER_DEVICE} waits at a time; a newer wait ended this one");
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_WAITS", text).retry_after(RETRY_AFTER)
 }
 
-/// Nobody of this kind can wait now.
+/// The error when there is no permit for this kind of caller.
 fn full(limit: &'static str) -> Problem {
     counter!("nodkey_waits_refused_total", "limit" => limit).increment(1);
     Problem::overloaded().retry_after(RETRY_AFTER)
 }
 
-/// The caller waits too often.
+/// The error when the caller has too many waits.
 fn too_many(limit: &'static str, who: &str) -> Problem {
     counter!("nodkey_waits_refused_total", "limit" => limit).increment(1);
-    let text = format!("{who} waits too many times at once; end some, or try again later");
+    let text = format!("{who} has too many waits; end some, or try again later");
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_WAITS", text).retry_after(RETRY_AFTER)
 }
 

@@ -1,4 +1,4 @@
-//! How often one caller may call, at this instance.
+//! Rate limits per caller, of this instance.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -8,22 +8,22 @@ use nodkey_runtime::Job;
 use super::network::Source;
 use crate::problem::Problem;
 
-/// How often callers that went away are forgotten.
+/// How often idle callers are forgotten.
 const FORGET: Duration = Duration::from_mins(1);
 
-/// A limit per caller.
+/// A rate limit per caller.
 #[derive(Debug)]
 pub struct Rates(DefaultKeyedRateLimiter<String>);
 
 impl Rates {
-    /// So many a second, and as many again at once after a pause.
+    /// Allows this many calls per second, and a burst of twice as many after a pause.
     #[must_use]
     pub fn per_second(rate: u32) -> Self {
         let rate = NonZeroU32::new(rate).unwrap_or(NonZeroU32::MIN);
         Self(RateLimiter::keyed(Quota::per_second(rate).allow_burst(rate.saturating_mul(NonZeroU32::MIN.saturating_add(1)))))
     }
 
-    /// Counts a call of whoever proved nothing yet, by address.
+    /// Counts a call of an unauthenticated caller, by address.
     pub fn check_source(&self, source: &Source) -> Result<(), Problem> {
         match &source.0 {
             Some(network) => self.check(&network.to_string()),
@@ -40,7 +40,7 @@ impl Rates {
         })
     }
 
-    /// Counts a call, once there may be another.
+    /// Waits until another call is allowed, and counts it.
     pub async fn ready(&self, caller: &str) {
         self.0.until_key_ready(&caller.to_owned()).await;
     }
@@ -51,7 +51,7 @@ impl Rates {
     }
 }
 
-/// Keeps limits from remembering everybody who ever called.
+/// A job that forgets idle callers, so that memory stays bounded.
 #[must_use]
 pub fn forgetting(rates: Vec<std::sync::Arc<Rates>>) -> Job {
     Job::new("rate limits", move |shutdown| async move {

@@ -1,5 +1,5 @@
-//! How many devices register anew from one address. The credential that an app registers with is in every copy of the app, so it keeps nobody
-//! out.
+//! Limits how many new devices one address registers. The credential that an app registers with is in every copy of the app, so it stops
+//! nobody.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use super::{
 };
 use crate::problem::Problem;
 
-/// For how long registrations are counted together.
+/// The window in which registrations are counted together.
 const WINDOW: Duration = Duration::from_hours(1);
 
-/// How many devices registered anew.
+/// Counts new registrations.
 #[derive(Debug)]
 pub struct Registrations {
     limit: u32,
@@ -23,19 +23,20 @@ pub struct Registrations {
 }
 
 impl Registrations {
-    /// At most so many an hour with one relying party from one address, where it does not say.
+    /// The default limit per hour for one relying party and one address, where the relying party sets none.
     #[must_use]
     pub fn new(limit: u32) -> Self {
         Self { limit, budget: Budget::new(WINDOW) }
     }
 
-    /// Counts one, until it turns out to be none. `own` is what the relying party says; 0 where it says nothing.
+    /// Counts a registration, until it turns out not to be new. `own` is the relying party's limit, 0 where it sets none.
     pub fn charge(&self, party: RelyingPartyId, own: i32, source: &Source) -> Result<Charge, Problem> {
         let limit = u32::try_from(own).ok().filter(|own| *own > 0).unwrap_or(self.limit);
         let networks = source.0.iter().flat_map(|network| network.counted(limit)).map(|(network, limit)| ((party, network), limit));
         self.budget.charge(networks).map_err(|Spent(left)| {
             counter!("nodkey_registrations_refused_total").increment(1);
-            let text = format!("{limit} devices an hour may register from one address (registrations_per_address); try again later");
+            let text =
+                format!("at most {limit} devices an hour may register from one address (registrations_per_address); try again later");
             Problem::new(http::StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_REGISTRATIONS", text).retry_after(left)
         })
     }

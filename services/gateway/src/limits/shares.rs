@@ -1,4 +1,4 @@
-//! How many streams each relying party holds: none takes the room of all.
+//! Limits the streams of each relying party, so that none takes the capacity of all.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,7 +6,7 @@ use metrics::gauge;
 use nodkey_kernel::id::RelyingPartyId;
 use nodkey_runtime::counts::Counts;
 
-/// A number a party, and one of all together. Those of operators count as those of one party.
+/// A count per relying party, and one for all together. The streams of operators count as those of one party.
 #[derive(Clone, Debug)]
 pub struct Shares(Arc<Inner>);
 
@@ -24,17 +24,17 @@ struct Held {
 }
 
 impl Shares {
-    /// So many each, and together.
+    /// Makes shares of at most `most` streams each, and `all` together.
     pub fn new(most: u32, all: u32) -> Self {
         Self(Arc::new(Inner { most, all, held: Mutex::default() }))
     }
 
-    /// How many each may hold.
+    /// The maximum number of streams of each.
     pub fn most(&self) -> u32 {
         self.0.most
     }
 
-    /// Takes one; `None` when the party holds as many as it may, or all do.
+    /// Takes one. `None` when the party, or all together, have reached the limit.
     pub fn take(&self, party: Option<RelyingPartyId>) -> Option<Share> {
         let mut held = self.0.held.lock().unwrap_or_else(PoisonError::into_inner);
         if held.all >= self.0.all {
@@ -47,7 +47,7 @@ impl Shares {
     }
 }
 
-/// One stream, given back when dropped.
+/// One stream, returned when dropped.
 #[derive(Debug)]
 pub struct Share {
     of: Shares,

@@ -1,5 +1,5 @@
-//! Devices and credentials that nobody knows. Anybody makes keys and proofs by them, and names of credentials, without end: each would cost a
-//! question to the registry, and each proof a place in the memory of proofs.
+//! Limits unknown devices and credentials. Anybody can make up keys, proofs and credential names without end, and each would cost a call to
+//! the registry and, for proofs, an entry in the replay memory.
 
 use std::time::Duration;
 
@@ -13,15 +13,15 @@ use super::{
 };
 use crate::problem::Problem;
 
-/// For how long proofs of unknown devices are counted together.
+/// The window in which proofs of unknown devices are counted together.
 const WINDOW: Duration = Duration::from_mins(1);
-/// For how long a device that proved itself is not counted again: a phone comes back after a day as it does after a minute.
+/// How long a proven device is not counted again: a phone may come back after a day as well as after a minute.
 const KNOWN: Duration = Duration::from_hours(24);
-/// Of how many it is known.
+/// How many known devices are remembered.
 const CAPACITY: u64 = 200_000;
 
-/// How often an address proves devices that are not registered, and names credentials and sessions that it does not prove. That a device is
-/// known is only ever used to count it less: whose it is, and whether it is retired, is asked each time.
+/// Limits how often an address sends proofs of unregistered devices, and names credentials and sessions without proving them. That a device
+/// is known only ever exempts it from this count: its relying party, and whether it is retired, are read from the registry each time.
 #[derive(Debug)]
 pub struct Strangers {
     limit: u32,
@@ -30,34 +30,34 @@ pub struct Strangers {
 }
 
 impl Strangers {
-    /// At most so many a minute from one address.
+    /// Allows this many per minute from one address.
     #[must_use]
     pub fn new(limit: u32) -> Self {
         let known = Cache::builder().max_capacity(CAPACITY).time_to_idle(KNOWN).build();
         Self { limit, budget: Budget::new(WINDOW), known }
     }
 
-    /// Whether a device was registered when it called last.
+    /// Whether the device was registered when it called last.
     pub fn knows(&self, device: &DeviceId) -> bool {
         self.known.get(device).is_some()
     }
 
-    /// Counts a device or a credential that may be a stranger's, until it turns out to be none.
+    /// Counts a device or credential that may be unknown, until it turns out to be known.
     pub fn charge(&self, source: &Source) -> Result<Charge, Problem> {
         let networks = source.0.iter().flat_map(|network| network.counted(self.limit));
         self.budget.charge(networks).map_err(|Spent(left)| {
             counter!("nodkey_strangers_refused_total").increment(1);
-            let text = "too many callers that nobody knows call from this address; try again later";
+            let text = "too many unauthenticated requests from this address; try again later";
             Problem::new(http::StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED", text).retry_after(left)
         })
     }
 
-    /// Notes that a device is registered.
+    /// Remembers that a device is registered.
     pub fn note(&self, device: &DeviceId) {
         self.known.insert(device.clone(), ());
     }
 
-    /// Notes that it is not.
+    /// Forgets the device: it is not registered.
     pub fn forget(&self, device: &DeviceId) {
         self.known.invalidate(device);
     }

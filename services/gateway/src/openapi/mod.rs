@@ -1,5 +1,5 @@
-//! The OpenAPI document. Paths, shapes and refusals of their own are described where the routes are; what holds for all is in `base.json`, an
-//! example of each request and answer in `examples.json`.
+//! The OpenAPI document. Each route declares its own path, schemas and errors. `base.json` holds what all operations share, and
+//! `examples.json` an example of each request and response.
 
 use std::collections::BTreeSet;
 
@@ -9,11 +9,11 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::state::AppState;
 
-/// What holds for all operations: texts, schemes, headers, refusals, webhooks.
+/// What all operations share: descriptions, security schemes, headers, errors, webhooks.
 const BASE: &str = include_str!("base.json");
-/// By operation, an example of the request and of each answer.
+/// By operation, an example of the request and of each response.
 const EXAMPLES: &str = include_str!("examples.json");
-/// Parameters of several operations, by name and place, that are described once.
+/// Parameters that several operations share, by name and location, and the name of their common description.
 const SHARED: [(&str, &str, &str); 7] = [
     ("Idempotency-Key", "header", "IdempotencyKey"),
     ("context", "query", "Context"),
@@ -23,17 +23,17 @@ const SHARED: [(&str, &str, &str); 7] = [
     ("user_identifier", "query", "UserIdentifierQuery"),
     ("wait", "query", "Wait"),
 ];
-/// Methods of an item of `paths`.
+/// The methods that a path item can have.
 const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
 
-/// Who may call.
+/// The callers of an operation.
 #[derive(Clone, Copy, Debug)]
 pub enum Scheme {
-    /// Anybody.
+    /// Any caller.
     Public,
     /// A phone that registers.
     Registration,
-    /// Whoever holds the key of a device, registered or not.
+    /// A phone that proves a device key, registered or not.
     Key,
     /// A registered phone.
     Phone,
@@ -42,7 +42,7 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// One of these does.
+    /// The alternatives in which a caller can authenticate.
     fn requirements(self) -> Vec<SecurityRequirement> {
         let none: [&str; 0] = [];
         match self {
@@ -54,7 +54,7 @@ impl Scheme {
     }
 }
 
-/// Notes who may call these routes.
+/// Declares the callers of these routes.
 pub fn secured(mut routes: OpenApiRouter<AppState>, scheme: Scheme) -> OpenApiRouter<AppState> {
     for item in routes.get_openapi_mut().paths.paths.values_mut() {
         let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
@@ -72,6 +72,11 @@ pub fn describe(document: &OpenApi, server: &str) -> Value {
     for (kind, named) in object(&base["components"]) {
         for (name, component) in object(named) {
             document["components"][kind][name] = component.clone();
+        }
+    }
+    for parameter in document["components"]["parameters"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+        if parameter["in"] != "header" {
+            describe_line(&mut parameter["schema"], &base["patterns"]);
         }
     }
     for schema in document["components"]["schemas"].as_object_mut().into_iter().flat_map(Map::values_mut) {
@@ -99,7 +104,7 @@ pub fn describe(document: &OpenApi, server: &str) -> Value {
     document
 }
 
-/// Says of what is sent that it has no other members: most callers are refused by them.
+/// Marks the schemas of request bodies as closed: for most callers, an unknown member is an error.
 fn close(document: &mut Value) {
     let operations = object(&document["paths"]).flat_map(|(_, item)| object(item));
     let mut sent: Vec<String> = operations.flat_map(|(_, operation)| references(&operation["requestBody"])).collect();
@@ -113,7 +118,7 @@ fn close(document: &mut Value) {
     }
 }
 
-/// The schemas that are referred to, by name.
+/// The names of the schemas that are referred to.
 fn references(value: &Value) -> Vec<String> {
     match value {
         Value::Object(members) => {
@@ -125,9 +130,9 @@ fn references(value: &Value) -> Vec<String> {
     }
 }
 
-/// Adds what holds for all operations, and the examples of this one.
+/// Adds what all operations share, and the examples of this one.
 fn complete(operation: &mut Value, base: &Value, examples: &Value) {
-    // Also of those that need nothing it says so.
+    // Stated also for operations that need no authentication.
     if operation.get("security").is_none() {
         operation["security"] = json!([]);
     }
@@ -179,17 +184,18 @@ fn describe_answer(status: &str, answer: &mut Value, signs: bool, problems: &Val
     }
 }
 
-/// An example of a refusal: with the first reason that its description names.
+/// An example of an error, with the first reason that its description names.
 fn problem(usual: &Value, description: &str) -> Value {
     let is_reason = |word: &&str| word.len() > 3 && word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
     let reason = description.split('`').find(is_reason).map_or_else(|| usual["error"].clone(), Value::from);
     let is_usual = reason == usual["error"];
-    let message = if is_usual { usual["message"].clone() } else { json!("what is wrong, in a sentence") };
+    let message = if is_usual { usual["message"].clone() } else { json!("a sentence that says what is wrong") };
     let fields = usual.get("field_errors").filter(|_| is_usual).cloned().unwrap_or_else(|| json!({}));
     json!({"error": reason, "message": message, "description": message, "field_errors": fields})
 }
 
-/// What short texts hold: no control characters, none that hide or reorder others, and where they must not be empty, something to see.
+/// Adds the pattern of short texts: no control characters, none that hide or reorder others, and where a text must not be empty, a visible
+/// character.
 fn describe_text(property: &mut Value, patterns: &Value) {
     let is_short = property.get("maxLength").and_then(Value::as_u64).is_some_and(|most| most <= 255);
     if is_short && property.get("pattern").is_none() && property.get("format").is_none() {
@@ -198,11 +204,14 @@ fn describe_text(property: &mut Value, patterns: &Value) {
     }
 }
 
-/// What parameters and the texts in lists hold: no control characters.
+/// Adds the pattern of parameters and of texts in lists: no control characters.
 fn describe_line(schema: &mut Value, patterns: &Value) {
     let is_text = schema["type"] == "string" || schema["type"].as_array().is_some_and(|types| types.contains(&json!("string")));
     if is_text && ["pattern", "format", "enum"].iter().all(|key| schema.get(key).is_none()) {
         schema["pattern"] = patterns["line"].clone();
+    }
+    if let Some(items) = schema.get_mut("items") {
+        describe_line(items, patterns);
     }
 }
 
@@ -210,7 +219,7 @@ fn object(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
     value.as_object().into_iter().flatten()
 }
 
-/// A file of ours; a test reads it, too.
+/// Parses one of the embedded files. A test reads them, too.
 fn data(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! What is known of a user under a Trusona ID, as some existing backends look it up.
+//! Looks up a user by Trusona ID, as some existing backends do.
 
 use axum::{
     extract::{Path, State},
@@ -19,7 +19,7 @@ use utoipa::ToSchema;
 use super::identifiers;
 use crate::{auth::backend::Backend, extract::Json, problem::Problem, reply::reply, state::AppState};
 
-/// Whom to look up.
+/// The user to look up.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct LookUp {
     /// A user identifier that was registered with a Trusona ID.
@@ -27,11 +27,11 @@ pub struct LookUp {
     email: Option<String>,
 }
 
-/// A user. Nodkey keeps no names: those are always null.
+/// A user. Nodkey stores no names, so those are always null.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Account {
     trusona_id: String,
-    /// `active` while the user has an active device, else `inactive`.
+    /// `active` while the user has an active device, otherwise `inactive`.
     #[schema(schema_with = statuses)]
     status: &'static str,
     #[schema(required)]
@@ -49,17 +49,17 @@ pub struct Account {
     metadata: Metadata,
 }
 
-/// A user identifier that looks like an address.
+/// A user identifier that looks like an email address.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Address {
     #[schema(required)]
     id: Option<String>,
     email: String,
-    /// Always false: the relying party may know, Nodkey does not.
+    /// Always false, because Nodkey verifies no email addresses.
     verified: bool,
 }
 
-/// What the user can prove.
+/// The levels and devices of the user.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Metadata {
     /// `entry`, `essential` or `executive`.
@@ -82,15 +82,15 @@ fn levels() -> utoipa::openapi::Object {
 
 /// Looks a user up by Trusona ID.
 #[utoipa::path(get, path = "/internal/v1/users/{trusona_id}", operation_id = "getAccount", tag = "compatibility", params(("trusona_id" = String, Path)), responses(
-    (status = 200, description = "As it stands", body = Account), (status = 404, description = "Unknown", body = Problem)))]
+    (status = 200, description = "The user", body = Account), (status = 404, description = "No such user", body = Problem)))]
 pub async fn get(State(state): State<AppState>, backend: Backend, Path(trusona_id): Path<String>) -> Result<Response, Problem> {
     Ok(reply(StatusCode::OK, &account(&state, &backend, trusona_id).await?))
 }
 
 /// Looks a user up by address.
 #[utoipa::path(post, path = "/internal/v1/account_lookups", operation_id = "lookUpAccount", tag = "compatibility", request_body = LookUp, responses(
-    (status = 200, description = "As it stands", body = Account), (status = 404, description = "Unknown", body = Problem),
-    (status = 422, description = "Not valid", body = Problem)))]
+    (status = 200, description = "The user", body = Account), (status = 404, description = "No such user", body = Problem),
+    (status = 422, description = "Invalid request", body = Problem)))]
 pub async fn look_up(State(state): State<AppState>, backend: Backend, Json(body): Json<LookUp>) -> Result<Response, Problem> {
     let email = body.email.filter(|email| !email.trim().is_empty()).ok_or_else(|| Problem::field("email", "must not be blank"))?;
     let request = ListIdentifiersRequest { identifiers: vec![email], ..ListIdentifiersRequest::default() };
@@ -98,7 +98,7 @@ pub async fn look_up(State(state): State<AppState>, backend: Backend, Json(body)
     Ok(reply(StatusCode::OK, &account(&state, &backend, found.trusona_id).await?))
 }
 
-/// The user who was registered first counts, as for trusonafications.
+/// If several users have the Trusona ID, the one registered first counts, as for trusonafications.
 async fn account(state: &AppState, backend: &Backend, trusona_id: String) -> Result<Account, Problem> {
     let users = identifiers::users_of(state, backend, trusona_id.clone()).await?;
     let user_identifier = users.first().cloned().ok_or_else(Problem::not_found)?;

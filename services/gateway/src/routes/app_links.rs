@@ -1,5 +1,5 @@
-//! Links that open a relying party's app, by the host they lead to: Android App Links, Apple universal links, and the page for
-//! people without the app.
+//! Links that open a relying party's app, by the host of the link: Android App Links, Apple universal links, and the page for people
+//! without the app.
 
 use axum::{
     extract::State,
@@ -15,12 +15,13 @@ use serde_json::json;
 
 use crate::{limits::network::Source, problem::Problem, reply::reply, state::AppState};
 
-/// Neither script nor anything from elsewhere.
+/// No scripts, and nothing from other origins.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Which Android apps open links of this host (Digital Asset Links).
+/// Returns the Android apps that open links of this host (Digital Asset Links).
 #[utoipa::path(get, path = "/.well-known/assetlinks.json", operation_id = "getAndroidAppLinks", tag = "public", responses(
-    (status = 200, description = "Statements", body = Vec<Object>), (status = 404, description = "No app opens links of this host", body = Problem)))]
+    (status = 200, description = "The statements", body = Vec<Object>),
+    (status = 404, description = "No app opens this host's links", body = Problem)))]
 pub async fn android(State(state): State<AppState>, source: Source, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
     let links = resolve(&state, &source, &uri, &headers).await?;
     let statement = |app: &AndroidApp| {
@@ -36,9 +37,9 @@ pub async fn android(State(state): State<AppState>, source: Source, uri: Uri, he
     Ok(reply(StatusCode::OK, &links.android_apps.iter().map(statement).collect::<Vec<_>>()))
 }
 
-/// Which Apple apps open links of this host (Associated Domains).
+/// Returns the Apple apps that open links of this host (Associated Domains).
 #[utoipa::path(get, path = "/.well-known/apple-app-site-association", operation_id = "getAppleAppLinks", tag = "public", responses(
-    (status = 200, description = "Associations", body = Object), (status = 404, description = "No app opens links of this host", body = Problem)))]
+    (status = 200, description = "The associations", body = Object), (status = 404, description = "No app opens this host's links", body = Problem)))]
 pub async fn apple(State(state): State<AppState>, source: Source, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
     let links = resolve(&state, &source, &uri, &headers).await?;
     let components = json!([{"/": "/trucode", "?": {"payload": "?*"}, "comment": "pairs a secure QR code"}]);
@@ -46,10 +47,10 @@ pub async fn apple(State(state): State<AppState>, source: Source, uri: Uri, head
     Ok(reply(StatusCode::OK, &json!({"applinks": {"details": details}})))
 }
 
-/// Where a link leads that no app opened: says how to get the app. The payload is for the app alone and not looked at.
-#[utoipa::path(get, path = "/trucode", operation_id = "getAppLinkPage", tag = "public", params(("payload" = Option<String>, Query, description = "Of the secure QR code")),
-    responses((status = 200, description = "A page", body = String, content_type = "text/html"),
-        (status = 404, description = "No app opens links of this host", body = Problem)))]
+/// Returns the page of a link that no app opened, which says how to get the app. Only the app reads the payload.
+#[utoipa::path(get, path = "/trucode", operation_id = "getAppLinkPage", tag = "public", params(("payload" = Option<String>, Query, description = "Payload of the secure QR code")),
+    responses((status = 200, description = "The page", body = String, content_type = "text/html"),
+        (status = 404, description = "No app opens this host's links", body = Problem)))]
 pub async fn page(State(state): State<AppState>, source: Source, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
     let links = resolve(&state, &source, &uri, &headers).await?;
     let name = html_escape::encode_text(&links.relying_party_name);
@@ -66,7 +67,7 @@ pub async fn page(State(state): State<AppState>, source: Source, uri: Uri, heade
     let headers = [
         (CONTENT_TYPE, header("text/html; charset=utf-8")),
         (CONTENT_SECURITY_POLICY, header(POLICY)),
-        // The address holds the payload.
+        // The address contains the payload.
         (REFERRER_POLICY, header("no-referrer")),
     ];
     Ok((headers, html).into_response())
@@ -74,7 +75,7 @@ pub async fn page(State(state): State<AppState>, source: Source, uri: Uri, heade
 
 async fn resolve(state: &AppState, source: &Source, uri: &Uri, headers: &HeaderMap) -> Result<AppLinks, Problem> {
     state.address_rates.check_source(source)?;
-    // HTTP/2 has it in the target.
+    // HTTP/2 has the host in the request target.
     let named = || headers.get(HOST)?.to_str().ok()?.parse::<Authority>().ok();
     let host = uri.authority().cloned().or_else(named).map(|authority| authority.host().to_ascii_lowercase());
     let request = ResolveAppLinksRequest { host: host.unwrap_or_default() };

@@ -1,4 +1,4 @@
-//! Devices: as phones keep them, and as backends see them.
+//! Devices, as phones register and update them, and as backends read them.
 
 use axum::{
     extract::{Path, State},
@@ -37,7 +37,7 @@ use crate::{
     state::AppState,
 };
 
-/// A key the OS only lets sign after it asked the person.
+/// A key that the OS only lets sign after checking the person's biometric or passcode.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct PresenceKey {
     kind: PresenceKind,
@@ -63,14 +63,14 @@ pub enum Platform {
     Other,
 }
 
-/// The most names of what an app can do, and the most bytes of one.
+/// The maximum number of capabilities, and the maximum length of one, in bytes.
 const MAX_CAPABILITIES: usize = 20;
 const MAX_CAPABILITY: usize = 50;
 
-/// A phone registers.
+/// A registration.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct RegisterDevice {
-    /// Public JWK; the one of the proof.
+    /// Public JWK of the device key, the same as in the DPoP proof.
     #[schema(value_type = Object)]
     device_key: Map<String, Value>,
     #[serde(default, deserialize_with = "null_as_default")]
@@ -81,19 +81,19 @@ pub struct RegisterDevice {
     platform: Option<Platform>,
     #[schema(max_length = 50)]
     app_version: Option<String>,
-    /// JWS by the device key, `typ` `nodkey-keys+jwt`, that names exactly `presence_keys`. Without one the device is uncertified.
+    /// JWS by the device key, `typ` `nodkey-keys+jwt`, that names exactly `presence_keys`. Without it the device is not certified.
     #[schema(max_length = 4096)]
     key_statement: Option<String>,
     /// The same claims signed by presence keys (JWS), at most 4.
     #[serde(default, deserialize_with = "null_as_default")]
     #[schema(value_type = Option<Vec<String>>, max_items = 4)]
     key_signatures: Vec<String>,
-    /// What the app can do beyond what all can: `match6`, to take numbers of six digits. At most 20 names; those that are not known are ignored.
+    /// What the app supports beyond the minimum: `match6`, entering numbers of six digits. At most 20 names. Unknown names are ignored.
     #[schema(max_items = 20)]
     capabilities: Option<Vec<String>>,
 }
 
-/// What a phone changes about itself; the rest stays.
+/// Changes to a device. Members that are left out stay as they are.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct UpdateDevice {
     /// Each replaces the key of its kind.
@@ -104,47 +104,47 @@ pub struct UpdateDevice {
     name: Option<String>,
     #[schema(max_length = 50)]
     app_version: Option<String>,
-    /// Names exactly the presence keys that the device has after the change. Without one, other keys make the device uncertified.
+    /// Names exactly the presence keys that the device has after the change. Without it, a change of keys makes the device not certified.
     #[schema(max_length = 4096)]
     key_statement: Option<String>,
-    /// As at registration; the key that is replaced may sign, too. A new key counts once it has signed, and one that counts.
+    /// As at registration. The key that is replaced may sign, too. A new key counts once both it and a key that counts have signed.
     #[serde(default, deserialize_with = "null_as_default")]
     #[schema(value_type = Option<Vec<String>>, max_items = 4)]
     key_signatures: Vec<String>,
     /// As at registration.
     #[schema(max_items = 20)]
     capabilities: Option<Vec<String>>,
-    /// Never: the device identifier is its thumbprint. A new key is a new device.
+    /// Never accepted: the device identifier is the key's thumbprint, so a new key is a new device.
     #[schema(ignore)]
     device_key: Option<Value>,
-    /// Never.
+    /// Never accepted.
     #[schema(ignore)]
     platform: Option<Value>,
 }
 
-/// Where a phone is woken: what its provider gave the app.
+/// Where to push to the phone: what the push provider gave the app.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub struct PushRegistration {
     provider: Provider,
-    /// Of `apns` and `fcm`.
+    /// For `apns` and `fcm`.
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<String>,
-    /// Of `webpush` and `unifiedpush`: https, public.
+    /// For `webpush` and `unifiedpush`: a public https URL.
     #[serde(skip_serializing_if = "Option::is_none")]
     endpoint: Option<String>,
-    /// Of `webpush`; of `unifiedpush`, where the distributor gave them.
+    /// For `webpush`, and for `unifiedpush` where the distributor provides them.
     #[serde(skip_serializing_if = "Option::is_none")]
     keys: Option<SubscriptionKeys>,
-    /// Of a `PushSubscription`; not looked at.
+    /// From a `PushSubscription`. Ignored.
     #[serde(rename = "expirationTime", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i64>)]
     expiration_time: Option<Value>,
 }
 
-/// What a push is encrypted to (RFC 8291 section 2).
+/// The keys to encrypt a push message with (RFC 8291 section 2).
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub struct SubscriptionKeys {
-    /// A point of P-256, uncompressed, base64url.
+    /// Uncompressed P-256 point, base64url.
     p256dh: String,
     /// 16 bytes, base64url.
     auth: String,
@@ -167,7 +167,7 @@ pub struct PushOptions {
     webpush_public_key: Option<String>,
 }
 
-/// Which presence keys count from now on.
+/// The presence keys to approve.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct ApproveKeys {
     /// Their thumbprints: 1 or 2.
@@ -175,36 +175,36 @@ pub struct ApproveKeys {
     thumbprints: Vec<String>,
 }
 
-/// How a presence key of a device stands.
+/// The state of a presence key of a device.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct HeldKey {
     /// `biometric` or `credential`.
     #[schema(value_type = PresenceKind)]
     kind: &'static str,
-    /// RFC 7638.
+    /// RFC 7638 thumbprint.
     thumbprint: String,
-    /// Whether its accepts prove a person's presence. One that does not count proves level 1.
+    /// Whether an accept by it proves the person's presence. A key that does not count proves level 1.
     counts: bool,
-    /// RFC 3339; since when the device has it. Null: since before this was noted.
+    /// RFC 3339: when the device got the key. Null if that was before this was recorded.
     #[schema(format = DateTime, required)]
     since: Option<String>,
 }
 
-/// A device as its phone sees it.
+/// A device as its own phone sees it.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct OwnDevice {
     #[schema(pattern = "^[A-Za-z0-9_-]{43}$")]
     device_identifier: String,
-    /// `sub` is the device identifier; verify it with the JWKS.
+    /// Its `sub` is the device identifier. Verify it with the JWKS.
     device_identifier_jwt: String,
     /// True while an active binding exists.
     is_active: bool,
-    /// True while the user is frozen: the device is asked nothing, and its answers are refused.
+    /// True while the user is frozen: the device gets no prompts, and its answers are refused.
     frozen: bool,
     /// True while a key statement names the presence keys.
     certified: bool,
     presence_keys: Vec<HeldKey>,
-    /// Those that are known of what the app can do beyond what all can.
+    /// The known capabilities of the app.
     capabilities: Vec<String>,
     /// RFC 3339.
     #[schema(format = DateTime, required)]
@@ -212,20 +212,20 @@ pub struct OwnDevice {
     /// RFC 3339.
     #[schema(format = DateTime, required)]
     created_at: Option<String>,
-    /// The user's active devices, this one included, in the order they were activated: at most 100. Empty unless this one is active. In the
-    /// answer of `status` alone.
+    /// The user's active devices, including this one, in the order of their activation: at most 100. Empty unless this device is active.
+    /// Only in the response of `GET /api/v2/devices/{id}/status`.
     #[serde(skip_serializing_if = "Option::is_none")]
     user_devices: Option<Vec<UserDevice>>,
 }
 
-/// One of the user's devices, as another of them may know it.
+/// One of the user's devices, as far as another device of the user may see it.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = FellowDevice)]
 pub struct UserDevice {
     /// RFC 3339.
     #[schema(format = DateTime, required)]
     activated_at: Option<String>,
-    /// Whether it is the phone that calls.
+    /// Whether it is the calling phone.
     is_this: bool,
 }
 
@@ -237,14 +237,14 @@ pub struct SeenDevice {
     device_identifier: String,
     /// True while an active binding exists.
     is_active: bool,
-    /// The same, for clients that read it under this name.
+    /// The same as `is_active`, for clients that read it under this name.
     active: bool,
-    /// True while the user is frozen: the device is asked nothing, and its answers are refused.
+    /// True while the user is frozen: the device gets no prompts, and its answers are refused.
     frozen: bool,
     /// True while a key statement names the presence keys.
     certified: bool,
     presence_keys: Vec<HeldKey>,
-    /// Those that are known of what the app can do beyond what all can.
+    /// The known capabilities of the app.
     capabilities: Vec<String>,
     /// RFC 3339.
     #[schema(format = DateTime, required)]
@@ -254,12 +254,13 @@ pub struct SeenDevice {
     created_at: Option<String>,
 }
 
-/// Registers a device, or brings a known one up to date. Idempotent.
+/// Registers a device, or updates a registered one. Idempotent.
 #[utoipa::path(post, path = "/api/v2/devices", operation_id = "registerDevice", tag = "phones", request_body = RegisterDevice, responses(
-    (status = 201, description = "New", body = OwnDevice), (status = 200, description = "Known", body = OwnDevice),
-    (status = 409, description = "`DEVICE_KEY_IN_USE`, `KEY_STATEMENT_OUTDATED`, `DEVICE_CHALLENGE_USED`", body = Problem),
-    (status = 410, description = "`DEVICE_CHALLENGE_EXPIRED`", body = Problem),
-    (status = 422, description = "Not valid, or one of the reasons about key statements", body = Problem)))]
+    (status = 201, description = "The device, now registered", body = OwnDevice),
+    (status = 200, description = "The device, registered before", body = OwnDevice),
+    (status = 409, description = "`DEVICE_KEY_IN_USE`, `KEY_STATEMENT_OUTDATED` or `DEVICE_CHALLENGE_USED`", body = Problem),
+    (status = 410, description = "`DEVICE_CHALLENGE_EXPIRED`: create a new challenge", body = Problem),
+    (status = 422, description = "Invalid request or key statement", body = Problem)))]
 pub async fn register(
     State(state): State<AppState>,
     registering: Registering,
@@ -269,7 +270,7 @@ pub async fn register(
     let device_key = Value::Object(body.device_key);
     let same = nodkey_kernel::jose::PublicJwk::from_value(&device_key).is_ok_and(|key| key == registering.proof.jwk);
     if !same {
-        return Err(Problem::field("device_key", "must be the public key whose proof is in the DPoP header"));
+        return Err(Problem::field("device_key", "must be the public key of the DPoP proof"));
     }
     check_capabilities(body.capabilities.as_deref())?;
     let request = RegisterDeviceRequest {
@@ -285,14 +286,14 @@ pub async fn register(
     };
     let registered = devices(&state, party).register_device(request).await?.into_inner();
     let status = if registered.created { StatusCode::CREATED } else { StatusCode::OK };
-    let device = registered.device.ok_or_else(|| Problem::because("another service did not say the device"))?;
+    let device = registered.device.ok_or_else(|| Problem::because("another service returned no device"))?;
     let binding = binding(&state, party, &device.id, false).await?;
     Ok(reply(status, &own(&device, registered.device_identifier_jwt, binding.as_ref())))
 }
 
 /// Returns whether the device is active, with a fresh device-identifier JWT and the user's active devices.
 #[utoipa::path(get, path = "/api/v2/devices/{id}/status", operation_id = "getDeviceStatus", tag = "phones", params(("id" = String, Path, description = "Device identifier")),
-    responses((status = 200, description = "As it stands", body = OwnDevice)))]
+    responses((status = 200, description = "The device", body = OwnDevice)))]
 pub async fn status(State(state): State<AppState>, phone: Phone) -> Result<Response, Problem> {
     let device = get_device(&state, phone.relying_party, phone.device.as_str()).await?;
     own_answer(&state, &phone, &device, true).await
@@ -300,20 +301,18 @@ pub async fn status(State(state): State<AppState>, phone: Phone) -> Result<Respo
 
 /// Changes presence keys, name, app version or capabilities.
 #[utoipa::path(patch, path = "/api/v2/devices/{id}", operation_id = "updateDevice", tag = "phones", params(("id" = String, Path, description = "Device identifier")),
-    request_body = UpdateDevice, responses((status = 200, description = "As it stands now", body = OwnDevice),
-    (status = 409, description = "`KEY_STATEMENT_OUTDATED`, `DEVICE_CHALLENGE_USED`", body = Problem),
-    (status = 410, description = "`DEVICE_CHALLENGE_EXPIRED`", body = Problem),
-    (status = 422, description = "Not valid, `DEVICE_KEY_IMMUTABLE`, or one of the reasons about key statements", body = Problem)))]
+    request_body = UpdateDevice, responses((status = 200, description = "The changed device", body = OwnDevice),
+    (status = 409, description = "`KEY_STATEMENT_OUTDATED` or `DEVICE_CHALLENGE_USED`", body = Problem),
+    (status = 410, description = "`DEVICE_CHALLENGE_EXPIRED`: create a new challenge", body = Problem),
+    (status = 422, description = "Invalid request or key statement, or `DEVICE_KEY_IMMUTABLE`", body = Problem)))]
 pub async fn update(
     State(state): State<AppState>,
     phone: Phone,
     ProvenJson(body, call): ProvenJson<UpdateDevice>,
 ) -> Result<Response, Problem> {
     if body.device_key.is_some() {
-        let text = "a device is its key: register with the new one as a new device";
-        return Err(
-            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "DEVICE_KEY_IMMUTABLE", text).and_field("device_key", "must not be there")
-        );
+        let text = "the device key cannot be changed: register a new device with the new key";
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "DEVICE_KEY_IMMUTABLE", text).and_field("device_key", "must be absent"));
     }
     if body.platform.is_some() {
         return Err(Problem::field("platform", "cannot be changed"));
@@ -332,18 +331,18 @@ pub async fn update(
     own_answer(&state, &phone, &device, false).await
 }
 
-/// The phone retires itself, for good.
+/// Retires the calling phone permanently.
 #[utoipa::path(delete, path = "/api/v2/devices/{id}", operation_id = "retireDevice", tag = "phones", params(("id" = String, Path, description = "Device identifier")),
-    responses((status = 204, description = "Retired")))]
+    responses((status = 204, description = "The device is retired")))]
 pub async fn retire(State(state): State<AppState>, phone: Phone) -> Result<StatusCode, Problem> {
     devices(&state, phone.relying_party).retire_device(RetireDeviceRequest { device_id: phone.device.to_string() }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Where the phone is woken: `provider` and whatever the provider gave the app.
+/// Sets where to push to the phone: `provider`, and what the provider gave the app.
 #[utoipa::path(put, path = "/api/v2/devices/{id}/push_registration", operation_id = "putPushRegistration", tag = "phones", request_body = PushRegistration,
     params(("id" = String, Path, description = "Device identifier")),
-    responses((status = 204, description = "Set"), (status = 422, description = "Not valid", body = Problem)))]
+    responses((status = 204, description = "The push registration is stored"), (status = 422, description = "Invalid request", body = Problem)))]
 pub async fn put_push_registration(
     State(state): State<AppState>,
     phone: Phone,
@@ -374,9 +373,9 @@ pub async fn push_options(State(state): State<AppState>, phone: Phone) -> Result
     Ok(reply(StatusCode::OK, &PushOptions { webpush_public_key: Some(key).filter(|key| !key.is_empty()) }))
 }
 
-/// The phone is not woken any more.
+/// Removes the phone's push registration.
 #[utoipa::path(delete, path = "/api/v2/devices/{id}/push_registration", operation_id = "deletePushRegistration", tag = "phones",
-    params(("id" = String, Path, description = "Device identifier")), responses((status = 204, description = "Forgotten")))]
+    params(("id" = String, Path, description = "Device identifier")), responses((status = 204, description = "The push registration is deleted")))]
 pub async fn delete_push_registration(State(state): State<AppState>, phone: Phone) -> Result<StatusCode, Problem> {
     let request = DeletePushRegistrationRequest { device_id: phone.device.to_string() };
     push_registrations(&state, phone.relying_party).delete_push_registration(request).await?;
@@ -385,17 +384,19 @@ pub async fn delete_push_registration(State(state): State<AppState>, phone: Phon
 
 /// Returns a device, bound or not.
 #[utoipa::path(get, path = "/api/v2/devices/{id}", operation_id = "getDevice", tag = "devices", params(("id" = String, Path, description = "Device identifier")),
-    responses((status = 200, description = "As it stands", body = SeenDevice), (status = 404, description = "Unknown", body = Problem)))]
+    responses((status = 200, description = "The device", body = SeenDevice), (status = 404, description = "No such device", body = Problem)))]
 pub async fn get(State(state): State<AppState>, backend: Backend, Path(id): Path<String>) -> Result<Response, Problem> {
     let device = get_device(&state, &backend, &id).await?;
     seen(&state, &backend, &device).await
 }
 
-/// Has presence keys count that came after the device was registered, once you have made sure that it is still the user's. Idempotent.
+/// Approves presence keys that were added after registration, so that they count.
+/// Call it once you have verified that the device is still the user's. Idempotent.
 #[utoipa::path(post, path = "/api/v2/devices/{id}/key_approvals", operation_id = "approveDeviceKeys", tag = "devices", params(("id" = String, Path, description = "Device identifier")),
-    request_body = ApproveKeys, responses((status = 200, description = "As it stands now", body = SeenDevice),
-    (status = 403, description = "`DEVICE_RETIRED`", body = Problem), (status = 404, description = "Unknown", body = Problem),
-    (status = 422, description = "Not valid, or `NO_SUCH_PRESENCE_KEY`", body = Problem)))]
+    request_body = ApproveKeys, responses((status = 200, description = "The changed device", body = SeenDevice),
+    (status = 403, description = "`DEVICE_RETIRED`: the device is retired", body = Problem),
+    (status = 404, description = "No such device", body = Problem),
+    (status = 422, description = "Invalid request, or `NO_SUCH_PRESENCE_KEY`", body = Problem)))]
 pub async fn approve_keys(
     State(state): State<AppState>,
     backend: Backend,
@@ -456,7 +457,7 @@ fn user_devices(binding: Option<&Binding>) -> Vec<UserDevice> {
     devices.map(|device| UserDevice { activated_at: rfc3339(device.activated_at.as_ref()), is_this: device.is_this }).collect()
 }
 
-/// The registry reads them of the phone's own call.
+/// Checks the limits only: the registry reads the capabilities from the phone's own call.
 fn check_capabilities(names: Option<&[String]>) -> Result<(), Problem> {
     let good = names.is_none_or(|names| names.len() <= MAX_CAPABILITIES && names.iter().all(|name| name.len() <= MAX_CAPABILITY));
     if good { Ok(()) } else { Err(Problem::field("capabilities", "must be at most 20 names of at most 50 characters")) }

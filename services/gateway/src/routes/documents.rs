@@ -1,4 +1,4 @@
-//! Identity documents: as phones register them, and as backends read them.
+//! Identity documents, as phones register them, and as backends read them.
 
 use axum::{
     extract::{Path, RawQuery, State},
@@ -25,7 +25,7 @@ use crate::{
     state::AppState,
 };
 
-/// How many documents of a user are listed: the newest.
+/// How many documents of a user are listed, newest first.
 const MAX_LISTED: i32 = 100;
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -41,17 +41,17 @@ pub struct RegisterDocument {
     /// At most 255 characters, opaque.
     #[schema(min_length = 1, max_length = 255)]
     hash: String,
-    /// JWS by a presence key that counts, `typ` `nodkey-document+jwt`. Without one the document does not count.
+    /// JWS by a presence key that counts, `typ` `nodkey-document+jwt`. Without it the document does not count.
     #[expect(dead_code, reason = "the registry takes it from the call itself")]
     #[schema(max_length = 4096)]
     statement: Option<String>,
 }
 
-/// The hash of a document that the backend has made sure of.
+/// The hash of a document that the backend has verified.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct RegisterForDevice {
     r#type: Type,
-    /// At most 255 characters, opaque: as the phone will present it.
+    /// At most 255 characters, opaque: the same that the phone will present.
     #[schema(min_length = 1, max_length = 255)]
     hash: String,
 }
@@ -72,7 +72,7 @@ pub struct Document {
     /// RFC 3339.
     #[schema(format = DateTime, required)]
     verified_at: Option<String>,
-    /// Whether it makes an accept level 3: a presence key that counts vouched for it, or the backend.
+    /// Whether an accept that presents it is level 3: a presence key that counts, or the backend, has vouched for it.
     counts: bool,
 }
 
@@ -95,18 +95,19 @@ impl From<&IdentityDocument> for Document {
             r#type: "AAMVA_DRIVERS_LICENSE",
             verification_status,
             verified_at: rfc3339(document.verified_at.as_ref()),
-            // A registry of before says nothing: to it all do.
+            // A registry of an older version does not send it, and treats all documents as counting.
             counts: document.counts.unwrap_or(true),
         }
     }
 }
 
-/// Registers a document for the user the device is bound to. The same hash again: the same document.
+/// Registers a document for the user of the device. The same hash again returns the same document.
 #[utoipa::path(post, path = "/api/v2/identity_documents", operation_id = "registerIdentityDocument", tag = "phones", request_body = RegisterDocument, responses(
-    (status = 201, description = "Registered; see `counts`", body = Document),
-    (status = 403, description = "`PRESENCE_REQUIRED`: the statement is by no presence key that counts", body = Problem),
-    (status = 409, description = "`DEVICE_CHALLENGE_USED`", body = Problem), (status = 410, description = "`DEVICE_CHALLENGE_EXPIRED`", body = Problem),
-    (status = 422, description = "Not valid", body = Problem)))]
+    (status = 201, description = "The document. `counts` says whether it counts", body = Document),
+    (status = 403, description = "`PRESENCE_REQUIRED`: the statement is not signed by a presence key that counts", body = Problem),
+    (status = 409, description = "`DEVICE_CHALLENGE_USED`: create a new challenge", body = Problem),
+    (status = 410, description = "`DEVICE_CHALLENGE_EXPIRED`: create a new challenge", body = Problem),
+    (status = 422, description = "Invalid request", body = Problem)))]
 pub async fn register(
     State(state): State<AppState>,
     phone: Phone,
@@ -123,13 +124,14 @@ pub async fn register(
     Ok(reply(StatusCode::CREATED, &Document::from(&document)))
 }
 
-/// Registers a document for the user a device is bound to, or has one that its phone registered count: accepts that present it are level 3
-/// from then on. The backend has made sure by other means that it is the user's. The same hash again: the same document.
+/// Vouches for a document of the user of a device.
+/// Registers the document, or makes one count that the phone has registered: accepts that present it are level 3 from then on. The backend
+/// has verified by other means that the document is the user's. The same hash again returns the same document.
 #[utoipa::path(post, path = "/api/v2/devices/{id}/identity_documents", operation_id = "registerIdentityDocumentForDevice", tag = "documents", request_body = RegisterForDevice,
-    params(("id" = String, Path, description = "Of the device")), responses(
-    (status = 201, description = "Registered, and counts", body = Document),
+    params(("id" = String, Path, description = "Device identifier")), responses(
+    (status = 201, description = "The document, which counts", body = Document),
     (status = 403, description = "`DEVICE_NOT_BOUND`, `DEVICE_NOT_ACTIVE` or `DEVICE_RETIRED`", body = Problem),
-    (status = 404, description = "Unknown", body = Problem), (status = 422, description = "Not valid", body = Problem)))]
+    (status = 404, description = "No such device", body = Problem), (status = 422, description = "Invalid request", body = Problem)))]
 pub async fn register_for_device(
     State(state): State<AppState>,
     backend: Backend,
@@ -145,7 +147,8 @@ pub async fn register_for_device(
 
 /// Lists a user's documents, newest first. Empty for an unknown user.
 #[utoipa::path(get, path = "/api/v2/identity_documents", operation_id = "listIdentityDocuments", tag = "documents", params(("user_identifier" = String, Query)), responses(
-    (status = 200, description = "Newest first", body = Vec<Document>), (status = 422, description = "Not valid", body = Problem)))]
+    (status = 200, description = "The documents, newest first", body = Vec<Document>),
+    (status = 422, description = "Invalid request", body = Problem)))]
 pub async fn list(State(state): State<AppState>, backend: Backend, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let query = query.unwrap_or_default();
     let named = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "user_identifier");
@@ -157,7 +160,7 @@ pub async fn list(State(state): State<AppState>, backend: Backend, RawQuery(quer
 
 /// Returns one document.
 #[utoipa::path(get, path = "/api/v2/identity_documents/{id}", operation_id = "getIdentityDocument", tag = "documents", params(("id" = String, Path)), responses(
-    (status = 200, description = "As it stands", body = Document), (status = 404, description = "Unknown", body = Problem)))]
+    (status = 200, description = "The document", body = Document), (status = 404, description = "No such document", body = Problem)))]
 pub async fn get(State(state): State<AppState>, backend: Backend, Path(id): Path<String>) -> Result<Response, Problem> {
     let found = documents(&state, &backend).get_identity_document(GetIdentityDocumentRequest { id }).await?.into_inner();
     Ok(reply(StatusCode::OK, &Document::from(&found)))

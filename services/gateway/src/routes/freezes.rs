@@ -1,4 +1,4 @@
-//! Users who are frozen: by their backend, or by one of their own phones.
+//! Freezes of users, by their backend or by one of their own phones.
 
 use axum::{
     extract::{Path, State},
@@ -25,32 +25,32 @@ use crate::{
     state::AppState,
 };
 
-/// Why a user is frozen.
+/// A request to freeze a user.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct FreezeUser {
-    /// For people: at most 200 characters.
+    /// The reason, for people: at most 200 characters.
     #[serde(default, deserialize_with = "null_as_default")]
     #[schema(value_type = Option<String>, max_length = 200)]
     note: String,
 }
 
-/// A phone says nothing but that it is so.
+/// A phone's request to freeze its user. It has no members.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct FreezeOwnUser {}
 
-/// A user as they stand.
+/// The current state of a user.
 #[derive(Debug, Serialize, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "what clients read")]
 pub struct User {
     user_identifier: String,
-    /// Bound devices, active or not.
+    /// The number of bound devices, active or not.
     devices: i32,
-    /// Null: not frozen.
+    /// Null unless the user is frozen.
     #[schema(required)]
     freeze: Option<Freeze>,
 }
 
-/// That a user is frozen: until the release nobody may prompt them, and none of their devices answers.
+/// A freeze: until the user is released, nobody may prompt them, and answers of their devices are refused.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Freeze {
     /// RFC 3339.
@@ -59,7 +59,7 @@ pub struct Freeze {
     /// `backend`, `operator` or `device`.
     #[schema(schema_with = freezers)]
     frozen_by: &'static str,
-    /// The device that froze its user; null: no device did.
+    /// The device that froze its user. Null if it was not a device.
     #[schema(required)]
     device_identifier: Option<String>,
     note: String,
@@ -69,7 +69,7 @@ fn freezers() -> utoipa::openapi::Object {
     rest::names(["backend", "operator", "device"])
 }
 
-/// That the phone's user is frozen.
+/// The freeze of the calling phone's user.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Frozen {
     /// RFC 3339.
@@ -77,19 +77,20 @@ pub struct Frozen {
     frozen_at: Option<String>,
 }
 
-/// Returns a user: how many devices they have, and whether they are frozen.
+/// Returns a user: the number of their devices, and whether they are frozen.
 #[utoipa::path(get, path = "/api/v2/users/{user_identifier}", operation_id = "getUser", tag = "users", params(("user_identifier" = String, Path)),
-    responses((status = 200, description = "As they stand", body = User), (status = 404, description = "Unknown or inactive", body = Problem)))]
+    responses((status = 200, description = "The user", body = User), (status = 404, description = "No such user, or deactivated", body = Problem)))]
 pub async fn get(State(state): State<AppState>, backend: Backend, Path(user_identifier): Path<String>) -> Result<Response, Problem> {
     let user = users(&state, &backend).get_user(GetUserRequest { user_identifier }).await?.into_inner();
     Ok(reply(StatusCode::OK, &User::from(user)))
 }
 
-/// Freezes a user: open prompts end, and until the release nobody may prompt them and none of their devices answers. Bindings and devices stay.
-/// Idempotent: the first freeze stays as it is.
+/// Freezes a user. Open prompts end.
+/// Until the user is released, nobody may prompt them, and answers of their devices are refused. Bindings and devices stay. Idempotent: an
+/// existing freeze stays as it is.
 #[utoipa::path(post, path = "/api/v2/users/{user_identifier}/freeze", operation_id = "freezeUser", tag = "users", params(("user_identifier" = String, Path)),
-    request_body = FreezeUser, responses((status = 200, description = "Frozen", body = User),
-    (status = 404, description = "Unknown or inactive", body = Problem), (status = 422, description = "Not valid", body = Problem)))]
+    request_body = FreezeUser, responses((status = 200, description = "The frozen user", body = User),
+    (status = 404, description = "No such user, or deactivated", body = Problem), (status = 422, description = "Invalid request", body = Problem)))]
 pub async fn freeze(
     State(state): State<AppState>,
     backend: Backend,
@@ -100,19 +101,21 @@ pub async fn freeze(
     Ok(reply(StatusCode::OK, &User::from(user)))
 }
 
-/// Releases a user: everything is as it was before the freeze. Idempotent.
+/// Releases a user. Everything is as it was before the freeze. Idempotent.
 #[utoipa::path(delete, path = "/api/v2/users/{user_identifier}/freeze", operation_id = "releaseUser", tag = "users", params(("user_identifier" = String, Path)),
-    responses((status = 200, description = "Not frozen", body = User), (status = 404, description = "Unknown or inactive", body = Problem)))]
+    responses((status = 200, description = "The released user", body = User),
+    (status = 404, description = "No such user, or deactivated", body = Problem)))]
 pub async fn release(State(state): State<AppState>, backend: Backend, Path(user_identifier): Path<String>) -> Result<Response, Problem> {
     let user = users(&state, &backend).release_user(ReleaseUserRequest { user_identifier }).await?.into_inner();
     Ok(reply(StatusCode::OK, &User::from(user)))
 }
 
-/// The phone freezes its user: for who has lost another phone. This phone does not answer any more either, until the backend has made sure who
-/// asks and releases the user; no phone can. Idempotent.
+/// Freezes the calling phone's user, for people who have lost another phone.
+/// The calling phone cannot answer any more either, until the backend has verified who made the call and releases the user. No phone can
+/// release its user. Idempotent.
 #[utoipa::path(post, path = "/api/v2/user_freezes", operation_id = "freezeOwnUser", tag = "phones", request_body = FreezeOwnUser, responses(
-    (status = 200, description = "Frozen", body = Frozen),
-    (status = 403, description = "`DEVICE_NOT_BOUND`, `DEVICE_NOT_ACTIVE`", body = Problem)))]
+    (status = 200, description = "The freeze", body = Frozen),
+    (status = 403, description = "`DEVICE_NOT_BOUND` or `DEVICE_NOT_ACTIVE`", body = Problem)))]
 pub async fn freeze_own(
     State(state): State<AppState>,
     phone: Phone,

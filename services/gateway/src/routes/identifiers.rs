@@ -1,4 +1,4 @@
-//! Users under the number another system knows them by: their Trusona ID.
+//! Trusona IDs: the identifiers of users in another system.
 
 use axum::{
     extract::{Path, RawQuery, State},
@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use crate::{auth::backend::Backend, extract::Json, problem::Problem, reply::reply, state::AppState};
 
-/// A user and the number.
+/// A user and their Trusona ID.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct RegisterIdentifier {
     /// 1 to 255 characters.
@@ -25,7 +25,7 @@ pub struct RegisterIdentifier {
     trusona_id: Option<String>,
 }
 
-/// A registered user and the number.
+/// A registered user and their Trusona ID.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Registered {
     identifier: String,
@@ -38,28 +38,31 @@ impl From<Identifier> for Registered {
     }
 }
 
-/// Notes that a user has a Trusona ID, by which trusonafications may address them from then on. The same pair again: the same answer.
+/// Registers the Trusona ID of a user. Trusonafications can name the user by it from then on. The same pair again returns the same result.
 #[utoipa::path(post, path = "/api/v2/user_identifiers", operation_id = "registerIdentifier", tag = "compatibility", request_body = RegisterIdentifier, responses(
-    (status = 201, description = "Registered", body = Registered), (status = 409, description = "`IDENTIFIER_TAKEN`", body = Problem),
-    (status = 422, description = "Not valid", body = Problem)))]
+    (status = 201, description = "The user and their Trusona ID", body = Registered),
+    (status = 409, description = "`IDENTIFIER_TAKEN`: registered with another Trusona ID", body = Problem),
+    (status = 422, description = "Invalid request", body = Problem)))]
 pub async fn register(State(state): State<AppState>, backend: Backend, Json(body): Json<RegisterIdentifier>) -> Result<Response, Problem> {
     create(&state, &backend, String::new(), body).await
 }
 
 /// Returns the Trusona ID of a user.
 #[utoipa::path(get, path = "/api/v2/user_identifiers/{identifier}", operation_id = "getIdentifier", tag = "compatibility", params(("identifier" = String, Path)), responses(
-    (status = 200, description = "Registered", body = Registered), (status = 404, description = "Unknown", body = Problem)))]
+    (status = 200, description = "The user and their Trusona ID", body = Registered),
+    (status = 404, description = "No Trusona ID is registered for the user", body = Problem)))]
 pub async fn get(State(state): State<AppState>, backend: Backend, Path(identifier): Path<String>) -> Result<Response, Problem> {
     let request = ListIdentifiersRequest { identifiers: vec![identifier], ..ListIdentifiersRequest::default() };
     let found = list(&state, &backend, request).await?.into_iter().next().ok_or_else(Problem::not_found)?;
     Ok(reply(StatusCode::OK, &Registered::from(found)))
 }
 
-/// The same for the names of an integration, such as Windows accounts.
+/// Registers the Trusona ID of a user by their name in an integration, such as a Windows account.
 #[utoipa::path(post, path = "/api/v2/integrations/{integration_id}/accounts", operation_id = "registerAccount", tag = "compatibility", request_body = RegisterIdentifier,
     params(("integration_id" = String, Path)), responses(
-    (status = 201, description = "Registered", body = Registered), (status = 409, description = "`IDENTIFIER_TAKEN`", body = Problem),
-    (status = 422, description = "Not valid", body = Problem)))]
+    (status = 201, description = "The user and their Trusona ID", body = Registered),
+    (status = 409, description = "`IDENTIFIER_TAKEN`: registered with another Trusona ID", body = Problem),
+    (status = 422, description = "Invalid request", body = Problem)))]
 pub async fn register_account(
     State(state): State<AppState>,
     backend: Backend,
@@ -69,11 +72,11 @@ pub async fn register_account(
     create(&state, &backend, integration_id, body).await
 }
 
-/// Returns those of the integration's names that are registered.
+/// Returns which of these names are registered with the integration.
 #[utoipa::path(get, path = "/api/v2/integrations/{integration_id}/accounts", operation_id = "listAccounts", tag = "compatibility",
-    params(("integration_id" = String, Path), ("identifier[]" = Vec<String>, Query, description = "At most 100; also as `identifier`")),
-    responses((status = 200, description = "In the order asked", body = Vec<Registered>),
-        (status = 422, description = "Not valid", body = Problem)))]
+    params(("integration_id" = String, Path), ("identifier[]" = Vec<String>, Query, description = "The names to look up, at most 100. May also be called `identifier`")),
+    responses((status = 200, description = "The registered ones, in the order of the request", body = Vec<Registered>),
+        (status = 422, description = "Invalid request", body = Problem)))]
 pub async fn accounts(
     State(state): State<AppState>,
     backend: Backend,
@@ -93,24 +96,25 @@ pub async fn accounts(
     Ok(reply(StatusCode::OK, &found.into_iter().map(Registered::from).collect::<Vec<_>>()))
 }
 
-/// Credentials for an integration's own machines: never handed out, because each could act for every user.
+/// Always refused: credentials for an integration's own machines are not issued, because each could act for every user.
 #[utoipa::path(post, path = "/api/v2/integrations/{integration_id}/credentials", operation_id = "createCredentials", tag = "compatibility",
-    params(("integration_id" = String, Path)), responses((status = 422, description = "`INTEGRATIONS_NOT_SUPPORTED`", body = Problem)))]
+    params(("integration_id" = String, Path)),
+    responses((status = 422, description = "`INTEGRATIONS_NOT_SUPPORTED`: let the backend make the request", body = Problem)))]
 pub async fn credentials(_: Backend) -> Problem {
     Problem::new(
         StatusCode::UNPROCESSABLE_ENTITY,
         "INTEGRATIONS_NOT_SUPPORTED",
-        "no credentials are made for machines of an integration; let your backend ask for them",
+        "no credentials are issued for the machines of an integration; let your backend make the request",
     )
 }
 
-/// The users of a Trusona ID, oldest first: the first is whom it stands for.
+/// The users of a Trusona ID, oldest first. The Trusona ID stands for the first.
 pub async fn users_of(state: &AppState, backend: &Backend, trusona_id: String) -> Result<Vec<String>, Problem> {
     let request = ListIdentifiersRequest { trusona_id, ..ListIdentifiersRequest::default() };
     Ok(list(state, backend, request).await?.into_iter().map(|found| found.identifier).collect())
 }
 
-/// What is registered, as asked.
+/// Lists the identifiers that match a request.
 pub async fn list(state: &AppState, backend: &Backend, request: ListIdentifiersRequest) -> Result<Vec<Identifier>, Problem> {
     Ok(client(state, backend).list_identifiers(request).await?.into_inner().identifiers)
 }

@@ -1,4 +1,5 @@
-//! Every route, by who may call it. The OpenAPI document is made of the same list, so it can neither lag nor lie about security.
+//! All routes, grouped by their callers. The OpenAPI document is generated from the same list, so it is always complete and right about
+//! security.
 
 mod accounts;
 mod app_links;
@@ -48,10 +49,10 @@ use crate::{
     strict::Strict,
 };
 
-/// How long browsers remember what a preflight told them.
+/// How long browsers cache a preflight response.
 const CORS_MAX_AGE: Duration = Duration::from_hours(1);
 
-/// The routes by who may call them.
+/// The routes, grouped by their callers.
 struct Routers {
     public: OpenApiRouter<AppState>,
     browsers: OpenApiRouter<AppState>,
@@ -130,21 +131,21 @@ fn routers() -> Routers {
     }
 }
 
-/// Everything the gateway serves: these, others that are answered at once or hold their callers, and gRPC.
+/// Everything the gateway serves: these routes, others that are answered immediately or hold their callers, and gRPC.
 pub fn routes(state: AppState, working: Router<AppState>, waiting: Router<AppState>, grpc: Router<AppState>) -> Router {
     let routers = routers();
     let others = (OpenApiRouter::from(working), OpenApiRouter::from(waiting));
     let shared = || state.clone();
     let backends = || middleware::from_fn_with_state(shared(), backend::middleware);
     let phones = || middleware::from_fn_with_state(shared(), phone::middleware);
-    // Inside: whoever proves nothing is told nothing else.
+    // Inside the authentication layer: an unauthenticated caller learns nothing else.
     let plain = |routes: OpenApiRouter<AppState>| {
         let known = Known::of(&routes);
         routes.route_layer(middleware::from_fn_with_state(known, plain::middleware))
     };
-    // Those who wait take no place of those who work; their handlers take one of their own.
+    // Requests that wait hold no permit for working. Their handlers take permits themselves.
     let anonymous = plain(routers.public)
-        // Clients that send a slash at the end mean the same.
+        // Some clients add a trailing slash.
         .merge(
             plain(routers.browsers)
                 .route("/api/v2/trucodes", preflight())
@@ -153,7 +154,7 @@ pub fn routes(state: AppState, working: Router<AppState>, waiting: Router<AppSta
                 .route("/api/v2/paired_trucodes/", post(trucodes::pair).merge(preflight()))
                 .layer(cors()),
         )
-        // Proves its key by itself: it may be nobody's yet.
+        // The handler verifies the proof itself: the device may not be registered yet.
         .merge(plain(routers.keys).route_layer(Extension(Strict)))
         .merge(others.0)
         .route_layer(middleware::from_fn_with_state(shared(), layers::anonymous));
@@ -183,20 +184,20 @@ pub fn routes(state: AppState, working: Router<AppState>, waiting: Router<AppSta
         .layer((middleware::from_fn_with_state(strict_transport, layers::common), CatchPanicLayer::custom(panicked)))
 }
 
-/// A handler panicked: what it said goes into the log of its request.
+/// Answers for a handler that panicked. The panic message goes to the log of its request.
 #[expect(clippy::needless_pass_by_value, reason = "as the layer calls it")]
 pub fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
     let said = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     Problem::because(format_args!("a handler panicked: {}", said.unwrap_or("without a word"))).into_response()
 }
 
-/// Pages of any site may ask; whose may make codes is the relying party's to say, and a preflight does not name it. Nothing is
-/// told by cookies.
+/// Any site's pages may call. The relying party decides which sites may create codes, and a preflight does not name the relying party.
+/// Cookies are not used.
 fn cors() -> CorsLayer {
     CorsLayer::new().allow_origin(Any).allow_methods([Method::GET, Method::POST]).allow_headers([CONTENT_TYPE]).max_age(CORS_MAX_AGE)
 }
 
-/// Answered by the layer around it.
+/// The layer around it answers.
 fn preflight() -> MethodRouter<AppState> {
     options(|| async { StatusCode::NO_CONTENT })
 }

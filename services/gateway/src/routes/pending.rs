@@ -1,4 +1,4 @@
-//! What a phone is asked, and its answers.
+//! Pending trusonafications of a phone, and its answers.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -32,25 +32,26 @@ use crate::{
     wait::phones::{self, Update, Waiting},
 };
 
-/// After how long a phone whose stream ended comes again, about: not all at once.
+/// How long a phone should wait before it reconnects to an ended stream, approximately: not all phones at the same time.
 const RECONNECT: Duration = Duration::from_secs(3);
 
-/// Something to answer.
+/// A pending trusonafication.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Pending {
     /// UUID.
     #[schema(format = Uuid)]
     id: String,
-    /// Compact JWS: what to show, from these bytes alone.
+    /// Compact JWS. Show what these bytes say, and nothing else.
     challenge: String,
     /// RFC 3339.
     #[schema(format = DateTime, required)]
     expires_at: Option<String>,
-    /// Whether the user began it themselves, by a code: it comes before all others, on an event stream, too, where it may come after them.
+    /// Whether the user began it themselves, by scanning a code. It comes before all others. On an event stream, it takes precedence even
+    /// if it arrives after them.
     self_started: bool,
 }
 
-/// What there is to answer: first what the user began themselves, then the oldest.
+/// The pending trusonafications: first those that the user began themselves, then the oldest.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PendingList {
     trusonafications: Vec<Pending>,
@@ -63,7 +64,7 @@ pub struct Answer {
     response: String,
 }
 
-/// What became of it.
+/// The result of an answer.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Answered {
     /// UUID.
@@ -72,9 +73,9 @@ pub struct Answered {
     /// `ACCEPTED`, `ACCEPTED_AT_LOWER_LEVEL`, `ACCEPTED_AT_HIGHER_LEVEL` or `REJECTED`.
     #[schema(schema_with = statuses)]
     status: &'static str,
-    /// What was proven; 0 when rejected.
+    /// The level that was proven. 0 when rejected.
     accepted_level: i32,
-    /// RFC 3339; until when others do not prompt the user there, after `not_me`.
+    /// RFC 3339. After `not_me`: until when others may not prompt the user in this context.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     held_until: Option<String>,
@@ -84,18 +85,20 @@ fn statuses() -> utoipa::openapi::Object {
     rest::names(["ACCEPTED", "ACCEPTED_AT_LOWER_LEVEL", "ACCEPTED_AT_HIGHER_LEVEL", "REJECTED"])
 }
 
-/// Waits for something to answer. With `Accept: text/event-stream`, streams it as it comes, for about an hour: `trusonafication` for each that is
-/// open, then `synced`, once, and from then on `trusonafication` for what is new and `closed` for what is over. What came by an earlier stream and
-/// has not come when `synced` does is over. A device waits 4 times at once: one more ends its oldest wait.
+/// Waits for pending trusonafications, or streams them.
+/// With `Accept: text/event-stream`, the response streams events for about an hour: a `trusonafication` event for each that is pending,
+/// then `synced` once, and from then on `trusonafication` for each new one and `closed` for each that is over. A trusonafication from an
+/// earlier stream that has not been repeated by the time `synced` arrives is over. A device can have 4 waits at a time. Another wait ends
+/// the oldest.
 #[utoipa::path(get, path = "/api/v2/devices/{id}/trusonafications", operation_id = "listPendingTrusonafications", tag = "phones",
-    params(("id" = String, Path, description = "Device identifier"), ("wait" = Option<u64>, Query, description = "Seconds, at most 60")),
-    responses((status = 200, description = "First what the user began themselves, then the oldest; empty on time-out", body = PendingList),
-    (status = 429, description = "`TOO_MANY_WAITS`: a newer wait of the device ended this one, or too many of the relying party wait", body = Problem),
-    (status = 503, description = "`OVERLOADED`", body = Problem)))]
+    params(("id" = String, Path, description = "Device identifier"), ("wait" = Option<u64>, Query, description = "Seconds to wait, at most 60")),
+    responses((status = 200, description = "The pending trusonafications. Empty after a timeout", body = PendingList),
+    (status = 429, description = "`TOO_MANY_WAITS`: a newer wait of the device ended this one, or the relying party has too many waits", body = Problem),
+    (status = 503, description = "`OVERLOADED`: the gateway is at capacity", body = Problem)))]
 pub async fn list(State(state): State<AppState>, phone: Phone, Wait(patience): Wait, headers: HeaderMap) -> Result<Response, Problem> {
     if class::streams(&headers) {
         let mut waiting = Waiting::new(&state, phone)?;
-        // Whoever may not wait is told at once, not in the stream.
+        // A caller that may not wait is refused immediately, not in the stream.
         let first = waiting.begin().await?;
         let retry = jittered(&state.random, RECONNECT);
         return Ok(stream(waiting, first, retry));
@@ -106,11 +109,12 @@ pub async fn list(State(state): State<AppState>, phone: Phone, Wait(patience): W
     Ok(reply(StatusCode::OK, &PendingList { trusonafications }))
 }
 
-/// Takes the phone's signed answer. The same again gets the same result.
+/// Submits the phone's signed answer. The same answer again returns the same result.
 #[utoipa::path(post, path = "/api/v2/trusonafication_responses", operation_id = "respondToTrusonafication", tag = "phones", request_body = Answer, responses(
-    (status = 200, description = "Answered", body = Answered), (status = 404, description = "Unknown", body = Problem),
-    (status = 409, description = "`ALREADY_COMPLETED`", body = Problem), (status = 410, description = "`EXPIRED`", body = Problem),
-    (status = 422, description = "`INVALID_RESPONSE`", body = Problem)))]
+    (status = 200, description = "The answer was recorded", body = Answered), (status = 404, description = "No such trusonafication", body = Problem),
+    (status = 409, description = "`ALREADY_COMPLETED`: it was answered differently or canceled", body = Problem),
+    (status = 410, description = "`EXPIRED`: the answer came too late", body = Problem),
+    (status = 422, description = "`INVALID_RESPONSE`: not a response to this challenge", body = Problem)))]
 pub async fn respond(State(state): State<AppState>, phone: Phone, Json(body): Json<Answer>) -> Result<Response, Problem> {
     let mut client = TrusonaficationServiceClient::new(state.peers.trusonafication().acting_for(phone.relying_party));
     let request = RespondRequest { device_id: phone.device.to_string(), response: body.response };
@@ -120,26 +124,33 @@ pub async fn respond(State(state): State<AppState>, phone: Phone, Json(body): Js
     Ok(reply(StatusCode::OK, &Answered { id: answered.id, status, accepted_level: answered.accepted_level, held_until }))
 }
 
-/// Returns the first thing there is to answer, as apps that poll ask for it.
+/// Returns the first pending trusonafication, for apps that poll.
 #[utoipa::path(get, path = "/api/v2/trusonafications/next", operation_id = "getNextTrusonafication", tag = "phones", responses(
-    (status = 200, description = "What the user began themselves, or the oldest", body = Pending), (status = 404, description = "Nothing is asked", body = Problem)))]
+    (status = 200, description = "The first pending trusonafication", body = Pending),
+    (status = 404, description = "Nothing is pending", body = Problem)))]
 pub async fn next(State(state): State<AppState>, phone: Phone) -> Result<Response, Problem> {
     let pending = phones::pending(&state, &phone).await?.into_iter().next().ok_or_else(Problem::not_found)?;
     Ok(reply(StatusCode::OK, &Pending::from(pending)))
 }
 
-/// Takes the phone's signed rejection. Nothing but a rejection of this very trusonafication is taken.
+/// Submits the phone's signed rejection. Anything but a rejection of this very trusonafication is refused.
 #[utoipa::path(delete, path = "/api/v2/trusonafication_responses/{trusonafication_id}", operation_id = "rejectTrusonafication", tag = "phones",
     params(("trusonafication_id" = String, Path)),
     request_body = Answer, responses(
-    (status = 200, description = "Rejected", body = Answered), (status = 404, description = "Unknown", body = Problem),
-    (status = 409, description = "`ALREADY_COMPLETED`", body = Problem), (status = 410, description = "`EXPIRED`", body = Problem),
-    (status = 422, description = "`INVALID_RESPONSE`", body = Problem)))]
+    (status = 200, description = "The rejection was recorded", body = Answered),
+    (status = 404, description = "No such trusonafication", body = Problem),
+    (status = 409, description = "`ALREADY_COMPLETED`: it was answered differently or canceled", body = Problem),
+    (status = 410, description = "`EXPIRED`: the answer came too late", body = Problem),
+    (status = 422, description = "`INVALID_RESPONSE`: not a response to this challenge", body = Problem)))]
 pub async fn reject(shared: State<AppState>, phone: Phone, Path(id): Path<String>, Json(body): Json<Answer>) -> Result<Response, Problem> {
-    // Only whether it fits the path is looked at here; the service verifies it.
+    // Only checks that it matches the path. The service verifies it.
     let claims = Compact::parse(&body.response).and_then(|response| response.unverified_claims::<ResponseClaims>());
     if !claims.is_ok_and(|claims| claims.dec == Decision::Reject && claims.sub == id) {
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "INVALID_RESPONSE", "it is no rejection of this trusonafication"));
+        return Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "INVALID_RESPONSE",
+            "the response is not a rejection of this trusonafication",
+        ));
     }
     respond(shared, phone, Json(body)).await
 }
@@ -151,8 +162,9 @@ impl From<PendingTrusonafication> for Pending {
     }
 }
 
-/// Server-sent events: what is open, then `synced`; from then on `trusonafication` when there is something new, `closed` when it was completed
-/// otherwise. They outlive the service that they tell of, and say first after how long to come again when they end.
+/// Server-sent events: the pending trusonafications, then `synced`, and from then on `trusonafication` for each new one and `closed` for
+/// each that was completed otherwise. The stream outlives a restart of the trusonafication service. It begins with the time after which to
+/// reconnect when it ends.
 fn stream(waiting: Waiting, first: Update, retry: Duration) -> Response {
     let end = waiting.max_age();
     let told = |update: Update| {
@@ -167,6 +179,6 @@ fn stream(waiting: Waiting, first: Update, retry: Duration) -> Response {
 }
 
 fn event(name: &str, data: &impl Serialize) -> Event {
-    // Text alone always serializes.
+    // Serializing plain text cannot fail.
     Event::default().event(name).json_data(data).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! How often others may prompt a user.
+//! Prompt budgets: how often others may prompt a user.
 
 use axum::{
     extract::{Path, Query, State},
@@ -13,29 +13,29 @@ use utoipa::ToSchema;
 use super::devices::rfc3339;
 use crate::{auth::backend::Backend, problem::Problem, reply::reply, state::AppState};
 
-/// What others have left of a user's patience.
+/// What is left of a user's prompt budget.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Prompts {
-    /// Prompts by others that nobody accepted since the last that the user did, and wrong numbers.
+    /// Prompts by others that nobody accepted since the last accept by the user, and wrong numbers.
     strikes: i32,
-    /// How many of them are wrong numbers, entered for prompts or for codes.
+    /// How many of the strikes are wrong numbers, entered for prompts or for codes.
     wrong_numbers: i32,
-    /// Prompts by others that wait.
+    /// Pending prompts by others.
     waiting: i32,
-    /// RFC 3339: when others may prompt again; null: now.
+    /// RFC 3339: when others may prompt the user again. Null if they may now.
     #[schema(format = DateTime, required)]
     free_at: Option<String>,
-    /// Where the user said that it was not them.
+    /// The contexts in which the user answered that it was not them.
     holds: Vec<Hold>,
 }
 
-/// A context in which others do not prompt the user.
+/// A context in which others may not prompt the user.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Hold {
-    /// Null: prompts without a context.
+    /// The context. Null for prompts without one.
     #[schema(required)]
     context: Option<String>,
-    /// Where the user said so.
+    /// The trusonafication that the user answered with `not_me`.
     #[schema(format = Uuid)]
     trusonafication_id: String,
     /// RFC 3339.
@@ -46,16 +46,16 @@ pub struct Hold {
     held_until: Option<String>,
 }
 
-/// Which hold.
+/// The hold to end.
 #[derive(Debug, Deserialize)]
 pub struct Which {
     #[serde(default)]
     context: String,
 }
 
-/// Returns how often others may prompt a user, and where the user said that it was not them.
+/// Returns how often others may prompt a user, and in which contexts the user answered that it was not them.
 #[utoipa::path(get, path = "/api/v2/users/{user_identifier}/prompts", operation_id = "getUserPrompts", tag = "users", params(("user_identifier" = String, Path)),
-    responses((status = 200, description = "All of it for an unknown user", body = Prompts)))]
+    responses((status = 200, description = "The prompt budget. An unknown user has all of it", body = Prompts)))]
 pub async fn get(State(state): State<AppState>, backend: Backend, Path(user_identifier): Path<String>) -> Result<Response, Problem> {
     let found = prompts(&state, &backend).get_prompt_budget(GetPromptBudgetRequest { user_identifier }).await?.into_inner();
     let holds = found.holds.into_iter().map(|hold| Hold {
@@ -69,10 +69,10 @@ pub async fn get(State(state): State<AppState>, backend: Backend, Path(user_iden
     Ok(reply(StatusCode::OK, &Prompts { strikes, wrong_numbers, waiting, free_at: rfc3339(found.free_at.as_ref()), holds }))
 }
 
-/// Ends a hold before its time. Idempotent.
+/// Ends a hold early. Idempotent.
 #[utoipa::path(delete, path = "/api/v2/users/{user_identifier}/prompt_holds", operation_id = "releasePromptHold", tag = "users",
-    params(("user_identifier" = String, Path), ("context" = Option<String>, Query, description = "Absent: prompts without a context")),
-    responses((status = 204, description = "Nothing is held there"), (status = 422, description = "Not valid", body = Problem)))]
+    params(("user_identifier" = String, Path), ("context" = Option<String>, Query, description = "The context of the hold. If absent, the hold on prompts without a context")),
+    responses((status = 204, description = "The hold is ended"), (status = 422, description = "Invalid request", body = Problem)))]
 pub async fn release(
     State(state): State<AppState>,
     backend: Backend,

@@ -1,4 +1,4 @@
-//! What anybody may read.
+//! Public documents.
 
 use std::time::Duration;
 
@@ -16,23 +16,25 @@ use nodkey_proto::registry::v1::{GetJwksArchiveRequest, GetJwksRequest, signing_
 
 use crate::{problem::Problem, state::AppState};
 
-/// How long a contact counts after it was read; RFC 9116 recommends less than a year.
+/// How long a security contact is valid after it was read. RFC 9116 recommends less than a year.
 const SECURITY_LIFETIME: Duration = Duration::from_hours(24 * 30);
 
-/// The public keys of the deployment (RFC 7517): they verify challenges, device-identifier JWTs and evidence. `typs` of each names what
-/// it signs; anything else by it is to be refused.
-#[utoipa::path(get, path = "/jwks", operation_id = "getJwks", tag = "public", responses((status = 200, description = "A JWK set", content_type = "application/json")))]
+/// Returns the public keys of the deployment (RFC 7517).
+/// They verify challenges, device-identifier JWTs and evidence. The `typs` of each key lists what it signs. Refuse anything else that it
+/// signed.
+#[utoipa::path(get, path = "/jwks", operation_id = "getJwks", tag = "public", responses((status = 200, description = "A JWK Set", content_type = "application/json")))]
 pub async fn jwks(State(state): State<AppState>) -> Result<Response, Problem> {
     let mut keys = SigningKeyServiceClient::new(state.peers.registry().unscoped());
     let jwks = keys.get_jwks(GetJwksRequest {}).await?.into_inner().jwks;
-    // Keys sign no sooner than this and the registry's own memory after they are published: see `signing_key_lead_seconds`.
+    // A new key is published longer before it signs than this and the registry's own cache last: see `signing_key_lead_seconds`.
     Ok(key_set(jwks, "public, max-age=60"))
 }
 
-/// Every key that ever signed a challenge or a receipt, for evidence of any age: those of `/jwks`, retired and revoked ones. `iat`, `exp`
-/// and `revoked` are those of OpenID Federation 1.0, section 8.7. What a revoked key signed proves nothing.
+/// Returns every key that ever signed a challenge or a receipt.
+/// For evidence of any age: the keys of `/jwks`, and retired and revoked ones. `iat`, `exp` and `revoked` are those of OpenID Federation
+/// 1.0, section 8.7. A signature by a revoked key proves nothing.
 #[utoipa::path(get, path = "/jwks/archive", operation_id = "getJwksArchive", tag = "public",
-    responses((status = 200, description = "A JWK set", content_type = "application/json")))]
+    responses((status = 200, description = "A JWK Set", content_type = "application/json")))]
 pub async fn jwks_archive(State(state): State<AppState>) -> Result<Response, Problem> {
     let mut keys = SigningKeyServiceClient::new(state.peers.registry().unscoped());
     let jwks = keys.get_jwks_archive(GetJwksArchiveRequest {}).await?.into_inner().jwks;
@@ -45,9 +47,9 @@ fn key_set(jwks: String, cache: &'static str) -> Response {
     (StatusCode::OK, headers, jwks).into_response()
 }
 
-/// Where to report a vulnerability (RFC 9116), where the operator has configured a contact.
+/// Returns where to report a vulnerability (RFC 9116), if the operator has configured a contact.
 #[utoipa::path(get, path = "/.well-known/security.txt", operation_id = "getSecurityContact", tag = "public", responses(
-    (status = 200, description = "Contact", body = String, content_type = "text/plain"),
+    (status = 200, description = "A `security.txt`", body = String, content_type = "text/plain"),
     (status = 404, description = "No contact is configured", body = Problem)))]
 pub async fn security(State(state): State<AppState>) -> Result<Response, Problem> {
     let contact = state.security_contact.as_ref().ok_or_else(Problem::not_found)?;
@@ -57,7 +59,7 @@ pub async fn security(State(state): State<AppState>) -> Result<Response, Problem
     Ok(([(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))], text).into_response())
 }
 
-/// The OpenAPI document: one for all answers.
+/// Serves the OpenAPI document, built once.
 pub fn openapi(document: Bytes) -> Response {
     let headers = [(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"))];
     (StatusCode::OK, headers, document).into_response()

@@ -1,4 +1,4 @@
-//! Asking, as backends do it over HTTP.
+//! Trusonafications, as backends create and read them over HTTP.
 
 use axum::{
     extract::{Path, State},
@@ -29,7 +29,8 @@ use crate::{
     wait::results::ResultWait,
 };
 
-/// How a number is matched. `choose` is for clients of before: whoever is worn down picks one of three.
+/// How the user matches a number: by entering it, or by choosing one of three. Use `choose` only for older clients: a user worn down by
+/// prompts may pick the right one.
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Matching {
@@ -37,7 +38,8 @@ pub enum Matching {
     Enter,
 }
 
-/// What to ask. Of several identifiers the device counts, then the user, the code, the Trusona ID, the address.
+/// A trusonafication to create. If there are several identifiers, the first of these counts: the device, the user, the code, the Trusona
+/// ID, the email address.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 pub struct CreateTrusonafication {
     /// 1, 2 or 3; default 2.
@@ -49,10 +51,10 @@ pub struct CreateTrusonafication {
     pub user_identifier: Option<String>,
     #[schema(format = Uuid)]
     pub trucode_id: Option<String>,
-    /// A user who was registered with it.
+    /// A user who was registered with this Trusona ID.
     #[schema(max_length = 255)]
     pub trusona_id: Option<String>,
-    /// A user who was bound under this address.
+    /// A user who was bound under this email address.
     #[schema(max_length = 255)]
     pub email: Option<String>,
     /// Shown to the person.
@@ -70,28 +72,30 @@ pub struct CreateTrusonafication {
     /// RFC 3339; default in two minutes.
     #[schema(format = DateTime)]
     pub expires_at: Option<String>,
-    /// At most 1 MB, with at most 32 levels inside, and no member twice. Answered, shown and signed to the letter.
+    /// At most 1 MB, nested at most 32 levels deep, without duplicate members. Returned, shown and signed verbatim.
     #[schema(value_type = Option<Object>)]
     pub custom_fields: Option<Box<RawValue>>,
-    /// https URL the result is posted to.
+    /// https URL that the result is posted to.
     #[schema(format = "uri", max_length = 2000)]
     pub callback_url: Option<String>,
-    /// `enter`, or `choose`. With `context` or `request_context` it may come unasked: while another prompt waits for the same user.
+    /// `enter` or `choose`. With `context` or `request_context`, a number may also be required without this: while another prompt is
+    /// pending for the same user.
     pub number_match: Option<Matching>,
-    /// What of the backend it is about, at most 255 characters: its login session. A newer prompt of the same replaces an older one.
+    /// What the prompt is about in the backend, such as its login session, at most 255 characters. A newer prompt with the same context
+    /// replaces an older one.
     #[schema(max_length = 255)]
     pub context: Option<String>,
-    /// Who asks the backend, as the backend sees them. The phone shows it.
+    /// The client of the backend, as the backend sees it. The phone shows it.
     pub request_context: Option<RequestContext>,
-    /// Of an answer: null at most.
+    /// A member of responses. If present, it must be null.
     #[schema(ignore)]
     pub id: Option<IgnoredAny>,
-    /// Of an answer: null at most.
+    /// A member of responses. If present, it must be null.
     #[schema(ignore)]
     pub result: Option<IgnoredAny>,
 }
 
-/// Who asks the backend for what a person is asked. It is signed in the challenge, as the backend's word.
+/// The client that the backend prompts the user for. The signed challenge contains it as the backend's claim.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 pub struct RequestContext {
     /// IP address.
@@ -100,50 +104,51 @@ pub struct RequestContext {
     /// The browser's name or user agent, at most 255 characters.
     #[schema(max_length = 255)]
     pub browser: Option<String>,
-    /// Roughly where the address is, at most 100 characters.
+    /// Approximate location of the address, at most 100 characters.
     #[schema(max_length = 100)]
     pub place: Option<String>,
 }
 
-/// What is asked, with the number to show to the user.
+/// The trusonafication, with the number to show to the user.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Created {
     #[serde(flatten)]
     trusonafication: rest::Trusonafication,
-    /// Two or six digits, when a number is to be matched. Only here.
+    /// Two or six digits, if a number has to be matched. Only in this response.
     #[serde(skip_serializing_if = "Option::is_none")]
     match_number: Option<String>,
 }
 
-/// Anybody who holds the JWKS can check it, offline.
+/// Evidence, which anybody with the JWKS can verify offline.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Evidence {
     /// Compact JWS by the deployment.
     challenge: String,
     /// Compact JWS by the phone.
     response: String,
-    /// The device key first, then the presence key that signed, if one did.
+    /// The device key, then the presence key that signed, if one did.
     #[schema(value_type = Vec<Object>)]
     keys: Vec<Value>,
-    /// Compact JWS by the deployment: how it ended. Absent when it was answered before receipts were given.
+    /// Compact JWS by the deployment that states the outcome. Absent if the answer predates receipts.
     #[serde(skip_serializing_if = "Option::is_none")]
     receipt: Option<String>,
-    /// Compact JWS by the device key: which presence keys are the device's. Absent when the phone stated none.
+    /// Compact JWS by the device key that states the device's presence keys. Absent if the phone made none.
     #[serde(skip_serializing_if = "Option::is_none")]
     key_statement: Option<String>,
     /// Compact JWSs by presence keys over the claims of the key statement.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     key_signatures: Vec<String>,
-    /// The deployment's public keys. Verify by a copy from elsewhere: these prove nothing of the evidence that brings them.
+    /// The deployment's public keys. To verify, use a copy from another source: keys that come with the evidence prove nothing about it.
     #[schema(value_type = Object)]
     jwks: Value,
 }
 
-/// Asks a user or a device.
+/// Prompts a user or a device.
 #[utoipa::path(post, path = "/api/v2/trusonafications", operation_id = "createTrusonafication", tag = "trusonafications", request_body = CreateTrusonafication, params(("Idempotency-Key" = Option<String>, Header)), responses(
-    (status = 201, description = "In progress", body = Created), (status = 413, description = "`CUSTOM_FIELDS_TOO_LARGE`", body = Problem),
-    (status = 422, description = "Not valid, or nobody can answer", body = Problem),
-    (status = 424, description = "`NO_DOCUMENTS`; `NO_SIX_DIGITS`; `PROMPT_BUDGET_EXHAUSTED` or `PROMPTS_HELD`, with `Retry-After`", body = Problem)))]
+    (status = 201, description = "The trusonafication, in progress", body = Created),
+    (status = 413, description = "`CUSTOM_FIELDS_TOO_LARGE`: at most 1 MB of JSON", body = Problem),
+    (status = 422, description = "Invalid request, or no device can respond", body = Problem),
+    (status = 424, description = "`NO_DOCUMENTS`; `NO_SIX_DIGITS`; or, with `Retry-After`, `PROMPT_BUDGET_EXHAUSTED` or `PROMPTS_HELD`", body = Problem)))]
 pub async fn create(
     State(state): State<AppState>,
     backend: Backend,
@@ -157,17 +162,18 @@ pub async fn create(
         .trusonafication
         .as_ref()
         .map(|asked| rest::Trusonafication::from(asked).answering(email))
-        .ok_or_else(|| Problem::because("another service did not say the trusonafication"))?;
+        .ok_or_else(|| Problem::because("another service returned no trusonafication"))?;
     let match_number = Some(created.match_number).filter(|number| !number.is_empty());
     Ok(reply(StatusCode::CREATED, &Created { trusonafication, match_number }))
 }
 
-/// Returns one; with `wait`, once its status is terminal, or as it stands then.
+/// Returns a trusonafication. With `wait`, returns it once its status is terminal, or with its current status when the time is up.
 #[utoipa::path(get, path = "/api/v2/trusonafications/{id}", operation_id = "getTrusonafication", tag = "trusonafications",
-    params(("id" = String, Path), ("wait" = Option<u64>, Query, description = "Seconds, at most 60")), responses(
-    (status = 200, description = "As it stands", body = rest::Trusonafication), (status = 404, description = "Unknown", body = Problem),
-    (status = 429, description = "`TOO_MANY_WAITS`: too many of the relying party wait", body = Problem),
-    (status = 503, description = "`OVERLOADED`", body = Problem)))]
+    params(("id" = String, Path), ("wait" = Option<u64>, Query, description = "Seconds to wait, at most 60")), responses(
+    (status = 200, description = "The trusonafication", body = rest::Trusonafication),
+    (status = 404, description = "No such trusonafication", body = Problem),
+    (status = 429, description = "`TOO_MANY_WAITS`: the relying party has too many waits", body = Problem),
+    (status = 503, description = "`OVERLOADED`: the gateway is at capacity", body = Problem)))]
 pub async fn get(
     State(state): State<AppState>,
     backend: Backend,
@@ -189,25 +195,25 @@ pub async fn get(
     Ok(reply(StatusCode::OK, &rest::Trusonafication::from(&found).answering(None)))
 }
 
-/// Withdraws one that is in progress.
+/// Cancels a trusonafication that is in progress.
 #[utoipa::path(delete, path = "/api/v2/trusonafications/{id}", operation_id = "cancelTrusonafication", tag = "trusonafications", params(("id" = String, Path)), responses(
-    (status = 204, description = "Canceled"), (status = 404, description = "Unknown", body = Problem),
-    (status = 422, description = "`NOT_IN_PROGRESS`", body = Problem)))]
+    (status = 204, description = "Canceled"), (status = 404, description = "No such trusonafication", body = Problem),
+    (status = 422, description = "`NOT_IN_PROGRESS`: its status is terminal", body = Problem)))]
 pub async fn cancel(State(state): State<AppState>, backend: Backend, Path(id): Path<String>) -> Result<StatusCode, Problem> {
     let mut client = state.trusonafications(&backend);
-    // Over gRPC canceling again is fine; clients of this door expect to be told.
+    // Over gRPC, canceling again succeeds. Clients of the HTTP API expect an error.
     let found = client.get_trusonafication(GetTrusonaficationRequest { id: id.clone(), wait_seconds: 0 }).await?.into_inner();
     if found.status() == Status::Canceled {
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "NOT_IN_PROGRESS", "the trusonafication is canceled already"));
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "NOT_IN_PROGRESS", "the trusonafication is already canceled"));
     }
     client.cancel_trusonafication(CancelTrusonaficationRequest { id }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Returns the proof of an answered one.
+/// Returns the evidence of an answered trusonafication.
 #[utoipa::path(get, path = "/api/v2/trusonafications/{id}/evidence", operation_id = "getEvidence", tag = "trusonafications", params(("id" = String, Path)), responses(
-    (status = 200, description = "Verifiable offline", body = Evidence),
-    (status = 404, description = "Unknown, or not answered", body = Problem)))]
+    (status = 200, description = "The evidence", body = Evidence),
+    (status = 404, description = "No such trusonafication, or not answered yet", body = Problem)))]
 pub async fn evidence(State(state): State<AppState>, backend: Backend, Path(id): Path<String>) -> Result<Response, Problem> {
     let evidence = state.trusonafications(&backend).get_evidence(GetEvidenceRequest { id }).await?.into_inner();
     let mut keys = SigningKeyServiceClient::new(state.peers.registry().unscoped());
@@ -227,14 +233,14 @@ pub async fn evidence(State(state): State<AppState>, backend: Backend, Path(id):
     Ok(reply(StatusCode::OK, &evidence))
 }
 
-/// Refuses what is an answer of ours: that is signed as a request is, over the same method and path, so whoever saw one could send it.
-/// Clients send these members as null at most.
+/// Refuses a body that is one of our own responses. Responses are signed the way requests are, over the same method and path, so anybody
+/// who saw one could send it as a request. Clients send these members as null, if at all.
 pub fn not_an_answer(members: &[(&str, bool)]) -> Result<(), Problem> {
     let present = members.iter().find(|(_, present)| *present);
-    present.map_or(Ok(()), |(name, _)| Err(Problem::field(name, "must be absent or null: an answer is no request")))
+    present.map_or(Ok(()), |(name, _)| Err(Problem::field(name, "must be absent or null: a response is not a request")))
 }
 
-/// Asks. Whoever is named by Trusona ID is looked up first.
+/// Creates a trusonafication. A user named by Trusona ID is looked up first.
 pub async fn ask(
     state: &AppState,
     backend: &Backend,
@@ -249,7 +255,7 @@ pub async fn ask(
         body.user_identifier = match body.trusona_id.take() {
             Some(trusona_id) => {
                 let user = identifiers::users_of(state, backend, trusona_id).await?.into_iter().next();
-                Some(user.ok_or_else(|| Problem::field("trusona_id", "no user is registered with it"))?)
+                Some(user.ok_or_else(|| Problem::field("trusona_id", "no user is registered with this Trusona ID"))?)
             }
             None => body.email.take(),
         };
@@ -268,7 +274,7 @@ fn command(request_id: String, body: CreateTrusonafication) -> Result<CreateTrus
             "must be an RFC 3339 time, such as 2026-01-02T03:04:05Z, of the years 0001 to 9999 and at most 24 hours ahead",
         )
     })?;
-    // 0 would be the default where it was asked for by mistake.
+    // The service treats 0 as the default, but here a 0 is a mistake.
     let desired_level = match body.desired_level {
         Some(0) => return Err(Problem::field("desired_level", "must be 1, 2 or 3")),
         level => level.unwrap_or_default(),
@@ -292,7 +298,7 @@ fn command(request_id: String, body: CreateTrusonafication) -> Result<CreateTrus
         }
         .into(),
         custom_fields_json: body.custom_fields.map(|fields| fields.get().to_owned()).unwrap_or_default(),
-        // Trusona's own SDKs know neither, and show no number.
+        // Trusona's own SDKs send neither, and show no number.
         shows_number: body.context.is_some() || body.request_context.is_some(),
         context: body.context.unwrap_or_default(),
         request_context: body.request_context.map(|RequestContext { address, browser, place }| ProtoContext {

@@ -1,4 +1,4 @@
-//! Bindings, as backends make and activate them.
+//! Bindings, as backends create and activate them.
 
 use axum::{
     extract::{Path, State},
@@ -25,35 +25,35 @@ use crate::{
     state::AppState,
 };
 
-/// Which device is whose.
+/// A device and its user.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct CreateUserDevice {
     #[schema(required, value_type = String, min_length = 1, max_length = 255)]
     user_identifier: Option<String>,
     #[schema(required, value_type = String, pattern = "^[A-Za-z0-9_-]{43}$")]
     device_identifier: Option<String>,
-    /// Of an answer: null at most.
+    /// A member of responses. If present, it must be null.
     #[schema(ignore)]
     id: Option<IgnoredAny>,
 }
 
-/// The activation.
+/// An activation.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct ActivateUserDevice {
     #[schema(required, schema_with = only_true)]
     active: Option<bool>,
-    /// As in the path, at most.
+    /// If present, the same as in the path.
     #[schema(ignore)]
     id: Option<String>,
-    /// Never: a binding is of one user and one device.
+    /// Never accepted: a binding belongs to one user and one device.
     #[schema(ignore)]
     user_identifier: Option<Value>,
-    /// Likewise.
+    /// Never accepted, likewise.
     #[schema(ignore)]
     device_identifier: Option<Value>,
 }
 
-/// Nothing else is taken: there is no way back.
+/// The only accepted value, because an activation cannot be undone.
 fn only_true() -> Object {
     ObjectBuilder::new().schema_type(Type::Boolean).enum_values(Some([true])).build()
 }
@@ -76,11 +76,12 @@ impl From<Binding> for UserDevice {
     }
 }
 
-/// Binds a device to a user, inactive. The same pair again answers the same binding.
+/// Binds a device to a user. The binding is inactive until it is activated. The same pair again returns the same binding.
 #[utoipa::path(post, path = "/api/v2/user_devices", operation_id = "createUserDevice", tag = "devices", request_body = CreateUserDevice, params(("Idempotency-Key" = Option<String>, Header)), responses(
-    (status = 201, description = "`id` is the activation code", body = UserDevice),
-    (status = 409, description = "`DEVICE_ALREADY_BOUND` to another user", body = Problem),
-    (status = 422, description = "Not valid", body = Problem), (status = 424, description = "`DEVICE_NOT_FOUND`", body = Problem)))]
+    (status = 201, description = "The inactive binding. Its `id` is the activation code", body = UserDevice),
+    (status = 409, description = "`DEVICE_ALREADY_BOUND`: to another user", body = Problem),
+    (status = 422, description = "Invalid request", body = Problem),
+    (status = 424, description = "`DEVICE_NOT_FOUND`: no such device, or retired", body = Problem)))]
 pub async fn create(
     State(state): State<AppState>,
     backend: Backend,
@@ -100,8 +101,8 @@ pub async fn create(
 /// Activates a binding. Idempotent.
 #[utoipa::path(patch, path = "/api/v2/user_devices/{id}", operation_id = "activateUserDevice", tag = "devices", request_body = ActivateUserDevice,
     params(("id" = String, Path, description = "The activation code")), responses(
-    (status = 200, description = "Active", body = UserDevice), (status = 404, description = "Unknown code", body = Problem),
-    (status = 422, description = "Not valid", body = Problem)))]
+    (status = 200, description = "The active binding", body = UserDevice), (status = 404, description = "No such activation code", body = Problem),
+    (status = 422, description = "Invalid request", body = Problem)))]
 pub async fn activate(
     State(state): State<AppState>,
     backend: Backend,
@@ -112,16 +113,16 @@ pub async fn activate(
     let changes =
         [("id", other_id), ("user_identifier", body.user_identifier.is_some()), ("device_identifier", body.device_identifier.is_some())];
     if let Some((field, _)) = changes.iter().find(|(_, changes)| *changes) {
-        return Err(Problem::field(field, "cannot be changed: bind anew by POST /api/v2/user_devices"));
+        return Err(Problem::field(field, "cannot be changed: create a new binding with POST /api/v2/user_devices"));
     }
     if body.active != Some(true) {
-        return Err(Problem::field("active", "must be true; a user is deactivated by DELETE /api/v2/users/{user_identifier}"));
+        return Err(Problem::field("active", "must be true; to deactivate a user, call DELETE /api/v2/users/{user_identifier}"));
     }
     let binding = bindings(&state, &backend).activate_binding(ActivateBindingRequest { id }).await?.into_inner();
     Ok(reply(StatusCode::OK, &UserDevice::from(binding)))
 }
 
-/// What old clients send for a blank activation code.
+/// Answers calls with a blank activation code, which old clients send.
 pub async fn without_code(_: Backend) -> Problem {
     Problem::field("id", "must not be blank")
 }

@@ -1,4 +1,4 @@
-//! Users, as far as the relying party names them.
+//! Users, as far as the relying party identifies them.
 
 use axum::{
     extract::{Path, State},
@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 use super::devices::{devices as registry, rfc3339};
 use crate::{auth::backend::Backend, problem::Problem, reply::reply, state::AppState};
 
-/// How many devices are asked for at once.
+/// How many devices are read at the same time.
 const AT_ONCE: usize = 8;
 
 /// One of a user's devices.
@@ -33,12 +33,12 @@ pub struct DeviceOfUser {
     /// `biometric`, `credential`.
     #[schema(value_type = Vec<super::devices::PresenceKind>)]
     presence_keys: Vec<&'static str>,
-    /// True while the device vouches for its presence keys by a key statement: evidence then proves whose they are.
+    /// True while a key statement by the device names its presence keys. Evidence then proves that they are the device's.
     certified: bool,
     /// RFC 3339.
     #[schema(format = DateTime, required)]
     activated_at: Option<String>,
-    /// RFC 3339; noted once an hour at most.
+    /// RFC 3339. Recorded at most once an hour.
     #[schema(format = DateTime, required)]
     last_seen_at: Option<String>,
 }
@@ -49,9 +49,10 @@ pub struct DevicesOfUser {
     devices: Vec<DeviceOfUser>,
 }
 
-/// Deactivates a user: every binding ends, every device is retired.
+/// Deactivates a user. Ends all of their bindings and retires all of their devices.
 #[utoipa::path(delete, path = "/api/v2/users/{user_identifier}", operation_id = "deactivateUser", tag = "users", params(("user_identifier" = String, Path)),
-    responses((status = 204, description = "Deactivated"), (status = 404, description = "Unknown or inactive", body = Problem)))]
+    responses((status = 204, description = "The user is deactivated"),
+    (status = 404, description = "No such user, or deactivated already", body = Problem)))]
 pub async fn deactivate(
     State(state): State<AppState>,
     backend: Backend,
@@ -63,7 +64,7 @@ pub async fn deactivate(
 
 /// Lists a user's devices. Empty for an unknown user.
 #[utoipa::path(get, path = "/api/v2/users/{user_identifier}/devices", operation_id = "listUserDevices", tag = "users", params(("user_identifier" = String, Path)),
-    responses((status = 200, description = "Oldest binding first", body = DevicesOfUser)))]
+    responses((status = 200, description = "The devices, oldest binding first", body = DevicesOfUser)))]
 pub async fn devices(State(state): State<AppState>, backend: Backend, Path(user_identifier): Path<String>) -> Result<Response, Problem> {
     let bindings = users(&state, &backend).list_user_devices(ListUserDevicesRequest { user_identifier }).await?.into_inner().bindings;
     let described = stream::iter(bindings).map(|binding| describe(&state, &backend, binding)).buffered(AT_ONCE);

@@ -27,12 +27,12 @@ use crate::{
     state::AppState,
 };
 
-/// How often to ask for the result, in seconds.
+/// How often clients should poll for the result, in seconds.
 const POLL_INTERVAL: u32 = 5;
-/// Where a verification's own fields stand among the custom fields.
+/// The member of the custom fields that holds a verification's own fields.
 const FIELD: &str = "verification";
 
-/// What to ask, of exactly one of `email` and `trusona_id`.
+/// A verification to create, with exactly one of `email` and `trusona_id`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct CreateVerification {
     #[schema(required, value_type = String, min_length = 1, max_length = 255)]
@@ -46,19 +46,19 @@ pub struct CreateVerification {
     email: Option<String>,
     #[schema(max_length = 255)]
     trusona_id: Option<String>,
-    /// Echoed.
+    /// Returned unchanged.
     agent_id: Option<String>,
-    /// Not taken: it would be fetched, which changes things by a GET. Poll, or ask for a trusonafication.
+    /// Not accepted: a GET of it would be expected, and a GET must not change anything. Poll, or create a trusonafication.
     callback_url: Option<String>,
-    /// Of an answer: null at most.
+    /// A member of responses. If present, it must be null.
     #[schema(ignore)]
     verification_id: Option<IgnoredAny>,
-    /// Of an answer: null at most.
+    /// A member of responses. If present, it must be null.
     #[schema(ignore)]
     result_id: Option<IgnoredAny>,
 }
 
-/// One, or an array of one as some clients send it.
+/// One verification, or an array of one, as some clients send it.
 #[derive(Debug)]
 pub struct OneOrArray(CreateVerification);
 
@@ -93,7 +93,7 @@ impl<'de> Visitor<'de> for OneOrArrayVisitor {
 /// A verification.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Verification {
-    /// UUID, the trusonafication's.
+    /// UUID of the trusonafication.
     #[serde(rename = "verification_id")]
     #[schema(format = Uuid)]
     id: String,
@@ -107,10 +107,11 @@ pub struct Verification {
     agent_id: Option<String>,
     #[schema(required)]
     accepted_level: Option<i32>,
-    /// `IN_PROGRESS`, `ACCEPTED`, `ACCEPTED_AT_HIGHER_LEVEL`, `ACCEPTED_AT_LOWER_LEVEL`, or `REJECTED`, for expired and canceled ones, too.
+    /// `IN_PROGRESS`, `ACCEPTED`, `ACCEPTED_AT_HIGHER_LEVEL`, `ACCEPTED_AT_LOWER_LEVEL` or `REJECTED`, which also stands for expired and
+    /// canceled ones.
     #[schema(schema_with = statuses)]
     status: &'static str,
-    /// Seconds between looks.
+    /// Seconds between polls.
     interval: u32,
     /// UUID, once accepted or rejected.
     #[schema(format = Uuid, required)]
@@ -127,12 +128,14 @@ fn statuses() -> utoipa::openapi::Object {
     rest::names(["IN_PROGRESS", "ACCEPTED", "ACCEPTED_AT_HIGHER_LEVEL", "ACCEPTED_AT_LOWER_LEVEL", "REJECTED"])
 }
 
-/// Asks a user by address or Trusona ID.
+/// Prompts a user by email address or Trusona ID.
 #[utoipa::path(post, path = "/api/v1/verifications", operation_id = "createVerification", tag = "compatibility", 
-    request_body(content = CreateVerification, description = "Or an array of one"), params(("Idempotency-Key" = Option<String>, Header)), responses(
-    (status = 201, description = "In progress", body = Verification),
-    (status = 422, description = "Not valid, or nobody can answer", body = Problem),
-    (status = 424, description = "`NO_DOCUMENTS`; `PROMPT_BUDGET_EXHAUSTED`, with `Retry-After`", body = Problem)))]
+    request_body(content = CreateVerification, description = "A verification, or an array of one"),
+    params(("Idempotency-Key" = Option<String>, Header)),
+    responses(
+    (status = 201, description = "The verification, in progress", body = Verification),
+    (status = 422, description = "Invalid request, or no device can respond", body = Problem),
+    (status = 424, description = "`NO_DOCUMENTS`; or `PROMPT_BUDGET_EXHAUSTED`, with `Retry-After`", body = Problem)))]
 pub async fn create(
     State(state): State<AppState>,
     backend: Backend,
@@ -141,12 +144,12 @@ pub async fn create(
 ) -> Result<Response, Problem> {
     not_an_answer(&[("verification_id", asked.verification_id.is_some()), ("result_id", asked.result_id.is_some())])?;
     if asked.callback_url.is_some_and(|url| !url.is_empty()) {
-        return Err(Problem::field("callback_url", "is not taken here: poll, or ask for a trusonafication"));
+        return Err(Problem::field("callback_url", "is not accepted: poll, or create a trusonafication"));
     }
     let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
     let (email, trusona_id) = (filled(asked.email), filled(asked.trusona_id));
     if email.is_some() == trusona_id.is_some() {
-        return Err(Problem::field("email", "exactly one of email and trusona_id is needed"));
+        return Err(Problem::field("email", "exactly one of email and trusona_id is required"));
     }
     let own = serde_json::json!({FIELD: {"email": email, "trusona_id": trusona_id, "agent_id": asked.agent_id}});
     let body = CreateTrusonafication {
@@ -161,13 +164,13 @@ pub async fn create(
     let created = ask(&state, &backend, key, body).await?;
     Ok(reply(
         StatusCode::CREATED,
-        &view(&created.trusonafication.ok_or_else(|| Problem::because("another service did not say the trusonafication"))?),
+        &view(&created.trusonafication.ok_or_else(|| Problem::because("another service returned no trusonafication"))?),
     ))
 }
 
-/// Returns one.
+/// Returns a verification.
 #[utoipa::path(get, path = "/api/v1/verifications/{id}", operation_id = "getVerification", tag = "compatibility", params(("id" = String, Path)), responses(
-    (status = 200, description = "As it stands", body = Verification), (status = 404, description = "Unknown", body = Problem)))]
+    (status = 200, description = "The verification", body = Verification), (status = 404, description = "No such verification", body = Problem)))]
 pub async fn get(State(state): State<AppState>, backend: Backend, Path(id): Path<String>) -> Result<Response, Problem> {
     let request = GetTrusonaficationRequest { id, wait_seconds: 0 };
     let found = state.trusonafications(&backend).get_trusonafication(request).await?.into_inner();
@@ -184,7 +187,7 @@ fn view(found: &pb::Trusonafication) -> Verification {
         email: text(own, "email"),
         agent_id: text(own, "agent_id"),
         accepted_level: seen.result.as_ref().map(|result| result.accepted_level),
-        // Its clients know no other ends.
+        // Its clients know no other final statuses.
         status: rest::status(match found.status() {
             Status::Expired | Status::Canceled => Status::Rejected,
             status => status,

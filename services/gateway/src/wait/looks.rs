@@ -1,5 +1,5 @@
-//! One look for all who wait at this gateway: what was created, given to a device or ended since the look before is hinted to whoever waits for
-//! it here and may have missed the wake. Whoever has seen it already is left alone.
+//! One look for all callers that wait at this gateway: it wakes those that may have missed the wake of a trusonafication that was created,
+//! given to a device or ended since the previous look. Callers that have already seen it are left alone.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use nodkey_runtime::{Actor, Job, status::PeerError};
 use super::phones::{device_topic, shown_topic};
 use crate::{given::Given, state::AppState};
 
-/// Looks until this gateway stops.
+/// A job that looks until this gateway stops.
 pub fn job(state: AppState, every: Duration) -> Job {
     Job::new("looks", move |shutdown| async move {
         let look = |cursor: Option<String>| async {
@@ -26,7 +26,7 @@ pub fn job(state: AppState, every: Duration) -> Job {
     })
 }
 
-/// Hints what was found to those who wait for it. Returns how many there were.
+/// Wakes those who wait for what was found. Returns how many wakes were sent.
 fn hint(bus: &Bus, given: &Given, found: &ListChangesResponse) -> u64 {
     let mut hints = 0;
     let mut hint = |topic: String| hints += u64::from(bus.hint(&topic));

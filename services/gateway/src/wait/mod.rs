@@ -1,6 +1,6 @@
-//! Waiting: the request is held, a wake is a hint, the answer is always read again from its owner. Whoever waits holds nothing between this
-//! gateway and the services, and looks for nothing by itself but for what is overdue: one look for all of them makes up for wakes that were
-//! lost ([`looks`]).
+//! Waiting for changes. The gateway holds the request. A wake is a hint, and the state is always read again from its owner. A waiting
+//! caller holds nothing between the gateway and the services. It polls only for what is overdue: one look for all callers makes up for lost
+//! wakes ([`looks`]).
 
 pub mod looks;
 pub mod phones;
@@ -12,7 +12,7 @@ use nodkey_bus::Listener;
 
 use crate::state::AppState;
 
-/// Resolves at a hint, at the latest after `limit`; false when this gateway is to stop.
+/// Resolves at a wake, or after `limit`. Returns false when this gateway is to stop.
 pub async fn woken(state: &AppState, listener: &mut Listener, limit: Duration) -> bool {
     tokio::select! {
         () = listener.notified() => true,

@@ -1,4 +1,4 @@
-//! Phones that wait for something to answer.
+//! Phones that wait for trusonafications.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::{
     state::AppState,
 };
 
-/// How long an event stream is held, about: then the phone comes again, proves itself anew, and is spread anew.
+/// How long an event stream is held, approximately. Then the phone reconnects, proves itself again, and may reach another gateway.
 const MAX_AGE: Duration = Duration::from_hours(1);
 
 /// A phone that waits.
@@ -27,44 +27,44 @@ pub struct Waiting {
     phone: Phone,
     permit: Permit,
     listener: Listener,
-    /// What the phone shows, by its id: a look says when it has ended.
+    /// The trusonafications that the phone shows, by id. A look wakes their listeners when they have ended.
     shown: Vec<(String, Listener)>,
 }
 
 /// Why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Woken {
-    /// It is worth looking again.
+    /// There may be something new to read.
     Look,
-    /// It took as long as it may.
+    /// The time is up.
     Late,
-    /// A newer wait of the same device took its turn.
+    /// A newer wait of the same device replaced this one.
     Replaced,
     /// This gateway is to stop.
     Stopping,
 }
 
-/// What there is for the phone.
+/// An update for the phone.
 #[derive(Debug)]
 pub struct Update {
-    /// What it has not been shown.
+    /// Trusonafications that it has not been shown.
     pub new: Vec<PendingTrusonafication>,
-    /// Ids of what it has been shown and is over.
+    /// Ids of trusonafications that it has been shown and that are over.
     pub closed: Vec<String>,
 }
 
-/// Returns what there is for a phone to answer, now.
+/// Returns the phone's pending trusonafications, without waiting.
 pub async fn pending(state: &AppState, phone: &Phone) -> Result<Vec<PendingTrusonafication>, Status> {
     let mut client = state.trusonafications(phone.relying_party);
     let request = ListPendingRequest { device_id: phone.device.to_string() };
-    // Boxed, so that who waits holds no memory for a call that is over: there are many of them.
+    // Boxed, so that a waiting caller holds no memory for a completed call: there are many of them.
     let pending = Box::pin(client.list_pending(request)).await?.into_inner().trusonafications;
     state.given.note(&phone.device, &pending);
     Ok(pending)
 }
 
 impl Waiting {
-    /// Begins to wait. What comes from here on is not missed.
+    /// Begins to wait, so that no later change is missed.
     pub fn new(state: &AppState, phone: Phone) -> Result<Self, Problem> {
         let permit = state.waits.device(phone.relying_party, &phone.device)?;
         gauge!("nodkey_waiting_phones").increment(1.0);
@@ -72,7 +72,7 @@ impl Waiting {
         Ok(Self { state: state.clone(), phone, permit, listener, shown: Vec::new() })
     }
 
-    /// Returns what there is once there is something; empty after `patience`, or when this gateway is to stop.
+    /// Returns the pending trusonafications once there are any. Empty after `patience`, or when this gateway is to stop.
     pub async fn first(&mut self, patience: Duration) -> Result<Vec<PendingTrusonafication>, Problem> {
         let end = Instant::now() + patience;
         let mut found = pending(&self.state, &self.phone).await?;
@@ -86,19 +86,19 @@ impl Waiting {
         Ok(found)
     }
 
-    /// When a stream that begins now has been held for long enough.
+    /// When a stream that begins now should end.
     pub fn max_age(&self) -> Instant {
         Instant::now() + jittered(&self.state.random, MAX_AGE)
     }
 
-    /// Returns what there is at first.
+    /// Returns the first update of a stream.
     pub async fn begin(&mut self) -> Result<Update, Problem> {
         let pending = pending(&self.state, &self.phone).await?;
         Ok(self.show(pending))
     }
 
-    /// Returns what came or went once something did. `None` when the stream is over: at `end`, when a newer wait of the device took its turn,
-    /// when this gateway is to stop, or when the phone may see nothing any more.
+    /// Returns the next update. `None` when the stream is over: at `end`, when a newer wait of the device replaced this one, when this
+    /// gateway is to stop, or when the phone may see nothing any more.
     pub async fn next(&mut self, end: Instant) -> Option<Update> {
         if self.woken(end.saturating_duration_since(Instant::now())).await != Woken::Look {
             return None;
@@ -107,7 +107,7 @@ impl Waiting {
         Some(self.show(pending))
     }
 
-    /// Returns what there is. A service that is away is asked again until `end`: whoever waits is not sent away for its restart.
+    /// Reads the pending trusonafications. While the service is away, tries again until `end`: its restart does not end the wait.
     async fn look(&mut self, end: Instant) -> Result<Vec<PendingTrusonafication>, Problem> {
         let mut failures = 0;
         loop {
@@ -128,7 +128,7 @@ impl Waiting {
         }
     }
 
-    /// Notes that the phone is shown this and nothing else.
+    /// Remembers that the phone shows exactly these.
     fn show(&mut self, pending: Vec<PendingTrusonafication>) -> Update {
         let is_there = |id: &str| pending.iter().any(|pending| pending.id == id);
         let closed: Vec<_> = self.shown.extract_if(.., |(id, _)| !is_there(id)).map(|(id, _)| id).collect();
@@ -161,12 +161,12 @@ impl Drop for Waiting {
     }
 }
 
-/// Woken when a device is asked something, or something it was asked is over.
+/// The topic to wake a device when a trusonafication is created for it, or one of its own is over.
 pub fn device_topic(device: &DeviceId) -> String {
     format!("device.{device}")
 }
 
-/// Hinted within this gateway when a look found that it is over.
+/// The topic, within this gateway, to wake a phone when a look found that a trusonafication is over.
 pub fn shown_topic(id: &str) -> String {
     format!("shown.{id}")
 }

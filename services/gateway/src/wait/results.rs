@@ -1,4 +1,4 @@
-//! Backends that wait for the end of a trusonafication, over whichever protocol.
+//! Backends that wait for the end of a trusonafication, over either protocol.
 
 use std::time::Duration;
 
@@ -15,14 +15,15 @@ use tonic::Status;
 use super::woken;
 use crate::state::AppState;
 
-/// How long after its expiry one is looked at without a wake: it is ended by then, and whoever ends it wakes.
+/// How long after its expiry a trusonafication is read without a wake. By then the job that ends it has done so, and has published the
+/// wake.
 const OVERDUE: Duration = Duration::from_secs(2);
-/// How long a service may be away before whoever begins to wait is told so.
+/// How long a service may be away before a caller that begins to wait gets an error.
 const RESTART: Duration = Duration::from_secs(5);
-/// The longest patience: as good as any.
+/// The longest wait, as good as unlimited.
 const FOR_EVER: Duration = Duration::from_hours(24 * 365);
 
-/// Somebody who waits for the end of one.
+/// A wait for the end of one trusonafication.
 #[derive(Debug)]
 pub struct ResultWait {
     state: AppState,
@@ -32,20 +33,21 @@ pub struct ResultWait {
 }
 
 impl ResultWait {
-    /// Begins to wait. What changes from here on is not missed.
+    /// Begins to wait, so that no later change is missed.
     #[must_use]
     pub fn new(state: &AppState, by: impl Into<Actor>, id: TrusonaficationId) -> Self {
         Self { state: state.clone(), by: by.into(), id, listener: state.bus.listen(&format!("trusonafication.{id}")) }
     }
 
-    /// Returns it as it stands.
+    /// Returns the current state.
     pub async fn now(&self) -> Result<Trusonafication, Status> {
         let request = GetTrusonaficationRequest { id: self.id.to_string(), wait_seconds: 0 };
-        // Boxed, so that who waits holds no memory for a call that is over: there are many of them.
+        // Boxed, so that a waiting caller holds no memory for a completed call: there are many of them.
         Ok(Box::pin(self.state.trusonafications(self.by.clone()).get_trusonafication(request)).await?.into_inner())
     }
 
-    /// Returns it as it stands to whoever is going to wait. A service that is away, for its restart, is asked again for a moment.
+    /// Returns the current state to a caller that is going to wait. While the service is away, as for its restart, tries again for a
+    /// moment.
     pub async fn first(&mut self, patience: Duration) -> Result<Trusonafication, Status> {
         let end = Instant::now() + patience.min(RESTART);
         let mut failures = 0;
@@ -62,11 +64,11 @@ impl ResultWait {
         }
     }
 
-    /// Returns it once it is over, from how it stood since the wait began; as it stands after `patience`, or when this gateway is to stop. A
-    /// service that is away meanwhile is asked again, as long as there is patience.
+    /// Returns the trusonafication once it is over, given the state found when the wait began. Returns the current state after `patience`,
+    /// or when this gateway is to stop. While the service is away, tries again as long as `patience` lasts.
     pub async fn end(&mut self, found: Trusonafication, patience: Duration) -> Result<Trusonafication, Status> {
         let Some(mut pause) = self.due(&found) else { return Ok(found) };
-        // It may be a megabyte, and there are many who wait.
+        // It may be a megabyte, and many callers wait.
         drop(found);
         let end = Instant::now() + patience.min(FOR_EVER);
         let mut failures = 0;
@@ -88,7 +90,7 @@ impl ResultWait {
         }
     }
 
-    /// How long to wait for a wake; `None` when it is over.
+    /// How long to wait for a wake. `None` when it is over.
     fn due(&self, found: &Trusonafication) -> Option<Duration> {
         if is_over(found) {
             return None;
@@ -98,7 +100,7 @@ impl ResultWait {
     }
 }
 
-/// Whether it is as it will be.
+/// Whether the status is terminal.
 pub fn is_over(found: &Trusonafication) -> bool {
     found.status() != State::InProgress
 }

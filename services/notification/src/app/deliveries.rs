@@ -1,4 +1,4 @@
-//! What is to be told: taken in, reserved, settled, sent again.
+//! Use cases of deliveries: creating, reserving, settling and redelivering them.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -28,49 +28,49 @@ use crate::{
     store::{delivery, endpoint, push, retention},
 };
 
-/// How long a delivery is reserved for whoever attempts it; if they die, this long nobody else does.
+/// How long a delivery is reserved for the process that attempts it. If that process dies, others wait this long.
 const LEASE: Duration = Duration::from_secs(10);
-/// How many are sent again in one transaction.
+/// Maximum number of deliveries redelivered in one transaction.
 const CHUNK: i64 = 500;
 
-/// A delivery that was reserved, and what became of it.
+/// A reserved delivery and the outcome of its attempt.
 #[derive(Debug)]
 pub struct Settled {
-    /// As it was reserved.
+    /// The delivery as it was reserved.
     pub delivery: Delivery,
-    /// What became of it.
+    /// The outcome of the attempt.
     pub outcome: Outcome,
 }
 
-/// Something that happened, for those who want to be notified of it.
+/// A fact that endpoints and a callback are notified of.
 #[derive(Debug)]
 pub struct Fact<'a> {
-    /// What happened, to those who name one of these types.
+    /// Event types; endpoints that want one of them are notified.
     pub event_types: &'a [EventType],
-    /// What it is about.
+    /// The subject of the fact.
     pub subject: Subject,
-    /// When.
+    /// When it happened.
     pub occurred_at: Timestamp,
-    /// Endpoints that were created later are not notified of it; `None`: every one is.
+    /// When it was published. Endpoints created later are not notified; `None`: all are.
     pub published_at: Option<Timestamp>,
-    /// What endpoints get of it, as JSON.
+    /// The payload for endpoints, as JSON.
     pub data: &'a RawValue,
-    /// The receipt; empty of what has none.
+    /// The receipt; empty if there is none.
     pub receipt: &'a str,
-    /// Who gets it besides, at an address of their own.
+    /// The `callback_url` to notify as well.
     pub callback: Option<CallbackTo<'a>>,
 }
 
-/// A `callback_url` and what it gets.
+/// A `callback_url` and its result.
 #[derive(Clone, Copy, Debug)]
 pub struct CallbackTo<'a> {
-    /// Where.
+    /// The URL.
     pub url: &'a str,
-    /// The signed result, if it is signed yet. Its `jti` is the id of the delivery.
+    /// The signed result, if it is already signed. Its `jti` is the id of the delivery.
     pub result: &'a str,
 }
 
-/// The body of an event to an endpoint, as Standard Webhooks has it.
+/// The body of an event to an endpoint, as specified by Standard Webhooks.
 #[derive(Serialize)]
 struct Envelope<'a> {
     r#type: &'a str,
@@ -80,7 +80,7 @@ struct Envelope<'a> {
     receipt: &'a str,
 }
 
-/// Where one delivery goes.
+/// The receiver of a delivery.
 struct Receiver {
     id: DeliveryId,
     endpoint: Option<EndpointId>,
@@ -88,29 +88,29 @@ struct Receiver {
     state: State,
 }
 
-/// What is read of a signed result: the delivery it is for.
+/// The part of a signed result that is read: the delivery it is for.
 #[derive(Deserialize)]
 struct Signed {
     jti: DeliveryId,
 }
 
-/// What is read of the body of a callback: whether its result is signed.
+/// The part of a callback's body that is read: whether its result is signed.
 #[derive(Deserialize)]
 struct Callback {
     jwt: Option<IgnoredAny>,
 }
 
 impl App {
-    /// Whether a relying party has an endpoint that may want to be notified of anything.
+    /// Whether a relying party has endpoints at all.
     pub async fn has_endpoints(db: &Db, party: RelyingPartyId) -> Result<bool, DbError> {
         endpoint::any(db, party).await
     }
 
-    /// Notes who is to be notified of a fact, in the transaction that takes it in.
+    /// Creates the deliveries of a fact, in the transaction that consumes its event.
     pub async fn notify(&self, tx: &mut Tx, party: RelyingPartyId, fact: &Fact<'_>) -> Result<(), Error> {
         let endpoints = endpoint::all(tx, party).await?;
         if let (Some(CallbackTo { url, result }), Some(event_type)) = (fact.callback, fact.event_types.first()) {
-            // Signed when it is sent, unless it is already.
+            // Signed on delivery, unless it is already signed.
             let (id, body) = match signed_for(result) {
                 Some(id) => (id, with_jwt(fact.data.get(), result)),
                 None => (self.delivery_id(), fact.data.get().to_owned()),
@@ -126,7 +126,7 @@ impl App {
                 endpoint.wants(*event_type) && fact.published_at.is_none_or(|published_at| endpoint.created_at <= published_at)
             };
             for endpoint in endpoints.iter().filter(wants) {
-                // Kept for an endpoint that is off: its owner may want it later.
+                // Kept for a disabled endpoint: its owner may redeliver it later.
                 let state = if endpoint.disabled.is_none() { State::Pending } else { State::Exhausted };
                 let to = Receiver { id: self.delivery_id(), endpoint: Some(endpoint.id), url: endpoint.url.clone(), state };
                 self.deliver(tx, party, fact, *event_type, to, body.clone()).await?;
@@ -174,31 +174,31 @@ impl App {
         Ok(())
     }
 
-    /// Returns at most `limit` lanes after `after` in which something is due.
+    /// Returns at most `limit` receiver queues after `after` that have deliveries due.
     pub async fn lanes(&self, after: &str, limit: usize) -> Result<Vec<String>, Failure> {
         delivery::lanes(&self.db, after, self.now(), rows(limit)).await
     }
 
-    /// Reserves at most `limit` deliveries of a lane that are due, for whoever asks.
+    /// Reserves at most `limit` due deliveries of a receiver queue.
     pub async fn claim(&self, lane: &str, limit: usize) -> Result<Vec<Delivery>, Failure> {
         let now = self.now();
         delivery::claim(&self.db, lane, now, now + LEASE, rows(limit)).await
     }
 
-    /// Renews a reservation; false when it ran out and another took it.
+    /// Renews a reservation; false if it expired and another process took the delivery.
     pub async fn renew(&self, claimed: &Delivery) -> Result<bool, Failure> {
         delivery::renew(&self.db, claimed, self.now() + LEASE).await
     }
 
-    /// Returns the keys that sign what goes to an endpoint now, newest first; `None` when it is off or gone.
+    /// Returns the URL of an endpoint and the keys that currently sign for it, newest first; `None` if it is disabled or deleted.
     pub async fn signing_keys(&self, party: RelyingPartyId, id: EndpointId) -> Result<Option<(String, Vec<SigningKeys>)>, Error> {
         let Some(endpoint) = endpoint::get(&self.db, party, id).await?.filter(|e| e.disabled.is_none()) else { return Ok(None) };
         let keys = EndpointKeys::open(&self.vault, &endpoint, self.now())?.into_all();
         Ok(Some((endpoint.url, keys)))
     }
 
-    /// Returns what a `callback_url` is told, with its signed result. One of an event without is signed now, by the service whose it is:
-    /// its trusonafication ended before that service signed by keys of its own.
+    /// Returns the body for a `callback_url`, with its signed result. If the event had no signed result, the trusonafication service signs
+    /// it now: the trusonafication ended before that service signed with its own keys.
     pub async fn callback(&self, delivery: &Delivery) -> Result<String, Error> {
         let body: Callback = serde_json::from_str(&delivery.body).map_err(|e| inconsistent("delivery", "body", delivery.id, e))?;
         if body.jwt.is_some() {
@@ -210,7 +210,7 @@ impl App {
         Ok(with_jwt(&delivery.body, &trusonafications.sign_result(request).await?.into_inner().jwt))
     }
 
-    /// Gives up all that is still to be sent for a relying party, to its backends and its phones, and switches its endpoints off.
+    /// Gives up all pending deliveries and pushes of a relying party, and disables its endpoints.
     pub async fn withdraw(&self, tx: &mut Tx, party: RelyingPartyId) -> Result<(), Error> {
         let now = self.now();
         for endpoint in endpoint::all(tx, party).await?.into_iter().filter(|endpoint| endpoint.disabled.is_none()) {
@@ -223,11 +223,11 @@ impl App {
         Ok(push::delete_all(tx, party).await?)
     }
 
-    /// Records what became of deliveries. One that was reserved too long, and by another since, is left to that other.
+    /// Records the outcomes of deliveries. If a reservation expired and another process took the delivery, that process records it.
     pub async fn settle(&self, batch: Vec<Settled>) -> Result<(), Error> {
         let now = self.now();
         let mut tx = self.db.begin().await?;
-        // In the order of their ids, so that two replicas never wait for each other.
+        // Ordered by id, so that two replicas never deadlock.
         let mut heard: BTreeMap<Uuid, (RelyingPartyId, EndpointId, Attempt)> = BTreeMap::new();
         for Settled { delivery, outcome } in batch {
             let settled = delivery.settle(&outcome, now, &self.random);
@@ -244,7 +244,7 @@ impl App {
             let (delivery_id, subject) = (settled.id.to_string(), settled.subject.to_string());
             let trusonafication_id = settled.trusonafication().map(|id| id.to_string()).unwrap_or_default();
             match settled.state {
-                // The rule, and nobody's news.
+                // The normal case; no event is published.
                 State::Succeeded => {}
                 State::Pending => {
                     self.publish(&mut tx, party, version, &DeliveryFailed { delivery_id, trusonafication_id, subject }).await?;
@@ -260,11 +260,11 @@ impl App {
         Ok(tx.commit().await?)
     }
 
-    /// Keeps in mind how an endpoint does.
+    /// Updates the health of an endpoint.
     async fn learn(&self, tx: &mut Tx, party: RelyingPartyId, id: EndpointId, attempt: &Attempt, now: Timestamp) -> Result<(), Error> {
         let Some(before) = endpoint::get_in(tx, party, id).await? else { return Ok(()) };
         let Some(learned) = before.learn(attempt, self.patience, now) else { return Ok(()) };
-        // Another was first: the next attempt tells again.
+        // Lost against a concurrent change; the next attempt reports the same.
         if endpoint::update(tx, &learned).await?
             && before.disabled.is_none()
             && let Some((reason, _)) = learned.disabled
@@ -276,7 +276,7 @@ impl App {
         Ok(())
     }
 
-    /// Sends one again, whatever its state.
+    /// Redelivers a delivery, whatever its state.
     pub async fn redeliver(&self, party: RelyingPartyId, id: DeliveryId) -> Result<Delivery, Error> {
         for _ in 0..ATTEMPTS {
             let found = self.delivery(party, id).await?;
@@ -295,7 +295,8 @@ impl App {
         Err(Error::Raced)
     }
 
-    /// Sends every finished one of a range again; returns how many. In parts: a failure leaves the earlier ones sent.
+    /// Redelivers all finished deliveries of a range and returns how many. It works in batches, so a failure leaves earlier batches
+    /// redelivered.
     pub async fn redeliver_many(&self, party: RelyingPartyId, range: Range) -> Result<i64, Error> {
         if let Some(endpoint) = range.endpoint {
             self.require_enabled(party, endpoint).await?;
@@ -309,7 +310,7 @@ impl App {
             for (_, id) in &found {
                 count += i64::from(delivery::again(&mut tx, *id, now).await?);
             }
-            // Whichever lanes they are in.
+            // Wakes all receiver queues, since they may be in any.
             wake(&self.wakes, &mut tx, String::new());
             tx.commit().await?;
         }
@@ -320,40 +321,40 @@ impl App {
         if endpoint.disabled.is_some() { Err(Error::EndpointDisabled) } else { Ok(()) }
     }
 
-    /// Returns one.
+    /// Returns a delivery.
     pub async fn delivery(&self, party: RelyingPartyId, id: DeliveryId) -> Result<Delivery, Error> {
         Ok(delivery::get(&self.db, party, id).await?.ok_or(Failure::NotFound("delivery"))?)
     }
 
-    /// Returns the attempts of one, oldest first.
+    /// Returns the attempts of a delivery, oldest first.
     pub async fn attempts(&self, id: DeliveryId) -> Result<Vec<Attempt>, Error> {
         Ok(delivery::attempts(&self.db, id).await?)
     }
 
-    /// Lists, newest first.
+    /// Lists deliveries, newest first.
     pub async fn deliveries(&self, party: RelyingPartyId, listing: &Listing) -> Result<Listed<Delivery>, Error> {
         Ok(delivery::list(&self.db, party, listing).await?)
     }
 
-    /// Returns how many wait, whosever they are, and how long the oldest has.
+    /// Returns the number of pending deliveries of all relying parties, and the age of the oldest.
     pub async fn waiting(&self) -> Result<(i64, Duration), Error> {
         let (waiting, oldest) = delivery::waiting(&self.db).await?;
         Ok((waiting, oldest.map(|oldest| oldest.until(self.now())).unwrap_or_default()))
     }
 
-    /// Deletes finished deliveries that are old, with their attempts.
+    /// Deletes old finished deliveries with their attempts.
     pub async fn delete_deliveries(&self, pass: &Pass) -> Result<(), Error> {
         Ok(pass.repeat(|| retention::delete_deliveries(&self.db, pass.now() - self.retention)).await.map(drop)?)
     }
 }
 
-/// The delivery that a signed result is for. What is none is signed when it is sent.
+/// The delivery that a signed result is for. `None` if the result is not signed yet.
 fn signed_for(result: &str) -> Option<DeliveryId> {
     let claims: Signed = Compact::parse(result).ok()?.unverified_claims().ok()?;
     Some(claims.jti)
 }
 
-/// The object with a last member `jwt`. The rest stays to the letter: custom fields keep the spelling of their numbers.
+/// Appends the member `jwt` to the object. The rest stays byte for byte, so that numbers in custom fields keep their spelling.
 fn with_jwt(object: &str, jwt: &str) -> String {
     format!("{},\"jwt\":\"{jwt}\"}}", object.strip_suffix('}').unwrap_or(object))
 }

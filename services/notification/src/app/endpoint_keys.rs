@@ -1,4 +1,4 @@
-//! The keys of an endpoint: those that sign, and those before them, each of which signs, too, until its own time is over.
+//! The signing keys of an endpoint: the current ones, and previous ones that also sign until their overlap ends.
 
 use std::time::Duration;
 
@@ -8,21 +8,21 @@ use zeroize::Zeroizing;
 
 use crate::{domain::Endpoint, error::Error};
 
-/// How many keys of before may sign at once. Each is two more signatures in every request.
+/// Maximum number of previous keys that may sign. Each adds two signatures to every request.
 const MAX_PREVIOUS: usize = 4;
-/// Keys of before as they are kept: until when, in microseconds since the epoch, and both keys.
+/// Stored form of previous keys: the end of their overlap in microseconds since the epoch, then both keys.
 const TIME: usize = 8;
 const KEPT: usize = TIME + 64;
 
-/// Keys that sign now.
+/// The keys that currently sign.
 #[derive(Debug)]
 pub struct EndpointKeys {
     current: SigningKeys,
-    /// Newest first.
+    /// Previous keys, newest first.
     previous: Vec<Previous>,
 }
 
-/// Keys of before.
+/// Previous keys and when they stop signing.
 #[derive(Debug)]
 struct Previous {
     until: Timestamp,
@@ -30,17 +30,17 @@ struct Previous {
 }
 
 impl EndpointKeys {
-    /// Opens those that sign at a time.
+    /// Decrypts the keys that sign at a given time.
     pub fn open(vault: &Vault, endpoint: &Endpoint, now: Timestamp) -> Result<Self, Failure> {
         let current = open(vault, endpoint.id, &endpoint.sealed_keys)?;
         let mut previous = Vec::new();
         if let Some((sealed, until)) = &endpoint.previous_keys {
             let last = Previous { until: *until, keys: open(vault, endpoint.id, sealed)? };
-            // Without the last ones there are none: a release before has ended all.
+            // If the latest previous keys are missing, an earlier release has ended all of them.
             if let Some(sealed) = &endpoint.older_keys {
                 previous = unpack(vault, endpoint.id, sealed)?;
             }
-            // A release before notes those that it replaces there alone.
+            // An earlier release stores the keys that it replaces only there.
             if previous.iter().all(|known| known.keys.to_bytes() != last.keys.to_bytes()) {
                 previous.insert(0, last);
             }
@@ -49,26 +49,26 @@ impl EndpointKeys {
         Ok(Self { current, previous })
     }
 
-    /// Those that have replaced all others.
+    /// The current keys.
     #[must_use]
     pub const fn current(&self) -> &SigningKeys {
         &self.current
     }
 
-    /// All of them, newest first.
+    /// All keys, newest first.
     #[must_use]
     pub fn into_all(self) -> Vec<SigningKeys> {
         std::iter::once(self.current).chain(self.previous.into_iter().map(|previous| previous.keys)).collect()
     }
 
-    /// Until when there is any of before.
+    /// When the last previous keys stop signing, if any sign.
     #[must_use]
     pub fn previous_until(&self) -> Option<Timestamp> {
         self.previous.iter().map(|previous| previous.until).max()
     }
 
-    /// The endpoint with new keys. Those of now sign, too, for the `overlap`, and those before them as long as they would have; without an
-    /// overlap none of them does any more.
+    /// Returns the endpoint with new keys. The current keys also sign for the `overlap`, and earlier ones until their own end. Without an
+    /// overlap, only the new keys sign.
     pub fn rotate(
         self,
         (vault, random): (&Vault, &Random),
@@ -91,7 +91,7 @@ impl EndpointKeys {
         let until = now + overlap;
         previous.insert(0, Previous { until, keys: current });
         let older_keys = Some(pack(vault, random, id, &previous));
-        // A release before signs by these alone.
+        // An earlier release signs only with these two.
         Ok(Endpoint { previous_keys: Some((endpoint.sealed_keys, until)), sealed_keys, older_keys, version, ..endpoint })
     }
 }
@@ -106,7 +106,7 @@ fn open(vault: &Vault, id: EndpointId, sealed: &[u8]) -> Result<SigningKeys, Fai
 }
 
 fn read(bytes: &[u8]) -> Result<SigningKeys, Failure> {
-    SigningKeys::from_bytes(bytes).map_err(|_| Failure::Internal("stored webhook keys are none"))
+    SigningKeys::from_bytes(bytes).map_err(|_| Failure::Internal("stored webhook keys are not valid"))
 }
 
 fn pack(vault: &Vault, random: &Random, id: EndpointId, previous: &[Previous]) -> Vec<u8> {
@@ -122,7 +122,7 @@ fn unpack(vault: &Vault, id: EndpointId, sealed: &[u8]) -> Result<Vec<Previous>,
     let bytes = vault.open(&older_context(id), sealed).map_err(|_| UNOPENED)?;
     let (each, rest) = bytes.as_chunks::<KEPT>();
     if !rest.is_empty() {
-        return Err(Failure::Internal("stored webhook keys are none"));
+        return Err(Failure::Internal("stored webhook keys are not valid"));
     }
     let previous = |kept: &[u8; KEPT]| {
         let (until, keys) = kept.split_first_chunk::<TIME>().ok_or(UNOPENED)?;
@@ -131,14 +131,14 @@ fn unpack(vault: &Vault, id: EndpointId, sealed: &[u8]) -> Result<Vec<Previous>,
     each.iter().map(previous).collect()
 }
 
-const UNOPENED: Failure = Failure::Internal("webhook keys cannot be opened");
+const UNOPENED: Failure = Failure::Internal("webhook keys cannot be decrypted");
 
-/// What keys are sealed for.
+/// The context keys are sealed with.
 fn context(id: EndpointId) -> String {
     format!("endpoint/{id}")
 }
 
-/// What those of before are sealed for, all of them together.
+/// The context all previous keys are sealed with together.
 fn older_context(id: EndpointId) -> String {
     format!("endpoint/{id}/older")
 }

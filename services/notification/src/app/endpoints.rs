@@ -30,22 +30,22 @@ use crate::{
     store::endpoint,
 };
 
-/// How many endpoints a relying party may have that has no limit of its own.
+/// Maximum number of endpoints of a relying party without a limit of its own.
 const MAX_ENDPOINTS: usize = 50;
 
-/// What is to be changed of an endpoint.
+/// Changes to an endpoint; `None` keeps the value.
 #[derive(Clone, Debug, Default)]
 pub struct Change {
-    /// Where it is.
+    /// The new URL.
     pub url: Option<String>,
-    /// What it is told.
+    /// The new event types.
     pub event_types: Option<Vec<String>>,
-    /// Whether it is on.
+    /// Whether it is to be enabled.
     pub enabled: Option<bool>,
 }
 
 impl App {
-    /// Adds an endpoint.
+    /// Creates an endpoint.
     pub async fn create_endpoint(
         &self,
         party: RelyingPartyId,
@@ -114,8 +114,8 @@ impl App {
         Err(Error::Raced)
     }
 
-    /// Gives an endpoint new keys; those of now sign besides for the `overlap`, and those before them as long as they would have. Without an
-    /// overlap the new ones sign alone.
+    /// Gives an endpoint new keys. The current keys also sign for the `overlap`, and earlier ones until their own end. Without an overlap,
+    /// only the new keys sign.
     pub async fn rotate_endpoint_keys(
         &self,
         party: RelyingPartyId,
@@ -140,12 +140,12 @@ impl App {
         Answers { db: &self.db, vault: &self.vault, random: &self.random, clock: &self.clock }
     }
 
-    /// Returns one.
+    /// Returns an endpoint.
     pub async fn endpoint(&self, party: RelyingPartyId, id: EndpointId) -> Result<Endpoint, Error> {
         Ok(endpoint::get(&self.db, party, id).await?.ok_or(Failure::NotFound("endpoint"))?)
     }
 
-    /// Lists endpoints, newest first. One whose keys cannot be opened is left out.
+    /// Lists endpoints, newest first. An endpoint whose keys cannot be decrypted is left out.
     pub async fn endpoints(&self, party: RelyingPartyId, at: Timestamp, id: Uuid, size: i64) -> Result<Listed<pb::Endpoint>, Error> {
         let found = endpoint::list(&self.db, party, at, id, size).await?;
         Ok(found.filter_map(|endpoint| {
@@ -154,12 +154,12 @@ impl App {
         }))
     }
 
-    /// Removes an endpoint; what is still to be sent to it is given up when it is due.
+    /// Deletes an endpoint; its pending deliveries are given up when they become due.
     pub async fn delete_endpoint(&self, party: RelyingPartyId, id: EndpointId) -> Result<(), Error> {
         Ok(endpoint::delete(&self.db, party, id).await?)
     }
 
-    /// An endpoint as a message.
+    /// Converts an endpoint.
     pub fn message(&self, endpoint: &Endpoint) -> Result<pb::Endpoint, Error> {
         let keys = EndpointKeys::open(&self.vault, endpoint, self.now())?;
         Ok(convert::endpoint(endpoint, keys.current(), keys.previous_until()))
@@ -169,7 +169,7 @@ impl App {
         Ok(pb::CreateEndpointResponse { endpoint: Some(self.message(endpoint)?), secret: keys.secret() })
     }
 
-    /// Reads what is given of an endpoint.
+    /// Checks the fields of an endpoint.
     fn check(&self, url: Option<&str>, event_types: Option<&[String]>) -> Result<(Option<String>, Option<Vec<EventType>>), Failure> {
         let mut validation = Validation::default();
         let url = url.and_then(|url| validation.read("url", self.deployment.egress.check(url))).map(String::from);

@@ -29,17 +29,17 @@ pub use self::{
 };
 use crate::{config::Config, error::Error};
 
-/// How often a change is tried again because another was first.
+/// How often a change is attempted when concurrent changes win.
 const ATTEMPTS: usize = 8;
-/// How many lanes may wait to be worked off at once; more are found by looking.
+/// Maximum number of queued wakes of receiver queues; further ones are found by polling.
 const KICKS: usize = 1_024;
 
-/// Names of lanes in which something has become due.
+/// Names of receiver queues with something due.
 #[derive(Debug)]
 pub struct Woken {
-    /// Of deliveries.
+    /// Queues of webhook deliveries.
     pub webhooks: mpsc::Receiver<String>,
-    /// Of pushes.
+    /// Queues of pushes.
     pub pushes: mpsc::Receiver<String>,
 }
 
@@ -51,7 +51,7 @@ pub struct App {
     random: Random,
     vault: Arc<Vault>,
     deployment: Arc<Deployment>,
-    /// Where phones may have us connect to.
+    /// Where addresses that phones name may lead.
     push_egress: Egress,
     peers: Peers,
     wakes: mpsc::Sender<String>,
@@ -61,7 +61,7 @@ pub struct App {
 }
 
 impl App {
-    /// Puts the use cases together.
+    /// Creates the use cases.
     pub fn new(config: &Config, deps: Deps) -> anyhow::Result<(Self, Woken)> {
         let (db, vault) = (deps.db()?, deps.vault()?);
         let Deps { clock, random, deployment, peers, .. } = deps;
@@ -74,7 +74,7 @@ impl App {
         Ok((app, Woken { webhooks, pushes }))
     }
 
-    /// Now.
+    /// The current time.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now()
@@ -87,10 +87,10 @@ impl App {
     }
 }
 
-/// Has a lane worked off once the transaction is committed.
+/// Wakes a receiver queue once the transaction is committed.
 fn wake(wakes: &mpsc::Sender<String>, tx: &mut Tx, lane: String) {
     let wakes = wakes.clone();
-    // Without room it is found by looking.
+    // If the channel is full, the queue is found by polling.
     tx.after_commit(move || drop(wakes.try_send(lane)));
 }
 

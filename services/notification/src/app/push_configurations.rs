@@ -1,4 +1,4 @@
-//! What relying parties are to push providers.
+//! Use cases of push configurations: the relying parties' credentials for push providers.
 
 use nodkey_kernel::{
     id::RelyingPartyId,
@@ -19,13 +19,13 @@ use crate::{
     store::push_configuration,
 };
 
-/// The most the file of a service account has, in bytes.
+/// Maximum size of a service account file, in bytes.
 const MAX_FILE: usize = 16 << 10;
-/// The most an alert has, in characters.
+/// Maximum length of an alert, in characters.
 const MAX_ALERT: usize = 100;
 const ALERT: &str = "A request is waiting for you";
 
-/// The members of a service account's file that count. Where tokens come from is the deployment's to say, not the file's.
+/// The members of a service account file that are used. The token URL is taken from the deployment's configuration, not from the file.
 #[derive(Deserialize)]
 struct ServiceAccount {
     project_id: String,
@@ -37,7 +37,7 @@ impl App {
     /// Sets the credentials for a provider.
     pub async fn put_push_configuration(&self, party: RelyingPartyId, given: Option<Given>) -> Result<pb::PushConfiguration, Error> {
         let (credentials, description) = match given {
-            None => return Err(Failure::field("credentials", "must be there: apns, fcm or webpush").into()),
+            None => return Err(Failure::field("credentials", "is required: set apns, fcm or webpush").into()),
             Some(Given::Apns(given)) => apns(given)?,
             Some(Given::Fcm(given)) => fcm(&given)?,
             Some(Given::Webpush(given)) => self.webpush(given)?,
@@ -45,7 +45,7 @@ impl App {
         let (provider, now) = (credentials.provider(), self.now());
         let mut tx = self.db.begin().await?;
         let credentials = match (credentials, push_configuration::get_in(&mut tx, party, provider.as_str()).await?) {
-            // Apps have subscribed with the key there is.
+            // Apps have subscribed with the existing key.
             (Credentials::WebPush { subject, .. }, Some(kept)) => match self.open_credentials(party, provider, &kept.sealed_credentials)? {
                 Credentials::WebPush { private_key, .. } => Credentials::WebPush { subject, private_key },
                 other => other,
@@ -63,7 +63,7 @@ impl App {
             sealed_credentials,
             description,
             public_key,
-            // What the database keeps of it: configurations are told apart by it.
+            // In the precision of the database, since configurations are identified by this time.
             updated_at: Timestamp::from_micros(now.as_micros()),
             last_failure: None,
         };
@@ -72,7 +72,7 @@ impl App {
         Ok(convert::push_configuration(&kept))
     }
 
-    /// Lists what is set.
+    /// Lists the push configurations of a relying party.
     pub async fn push_configurations(&self, party: RelyingPartyId) -> Result<Vec<pb::PushConfiguration>, Error> {
         Ok(push_configuration::list(&self.db, party).await?.iter().map(convert::push_configuration).collect())
     }
@@ -83,14 +83,14 @@ impl App {
         Ok(kept.map(|kept| kept.public_key).unwrap_or_default())
     }
 
-    /// Forgets the credentials for a provider.
+    /// Deletes the credentials for a provider.
     pub async fn delete_push_configuration(&self, party: RelyingPartyId, provider: Provider) -> Result<(), Error> {
         Ok(push_configuration::delete(&self.db, party, provider.as_str()).await?)
     }
 
     pub(super) fn open_credentials(&self, party: RelyingPartyId, provider: Provider, sealed: &[u8]) -> Result<Credentials, Failure> {
         let opened = self.vault.open(&context(party, provider), sealed);
-        let opened = opened.map_err(|_| Failure::Internal("push credentials cannot be opened"))?;
+        let opened = opened.map_err(|_| Failure::Internal("push credentials cannot be decrypted"))?;
         serde_json::from_slice(&opened).map_err(|_| Failure::Internal("stored push credentials are JSON"))
     }
 
@@ -133,9 +133,9 @@ fn fcm(given: &FcmCredentials) -> Result<(Credentials, String), Failure> {
     };
     // It becomes part of a URL.
     let project = short(&project_id) && project_id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    // It is shown, and kept as it is.
+    // It is displayed, and stored unchanged.
     let email = short(&client_email) && !client_email.chars().any(char::is_control);
-    validation.require(project && email, "fcm.service_account", "must hold a project_id and a client_email");
+    validation.require(project && email, "fcm.service_account", "must contain a project_id and a client_email");
     let description = format!("project {project_id}, {client_email}");
     let credentials = Credentials::Fcm { project_id, client_email, private_key };
     validation.read("fcm.service_account", credentials.check());
@@ -147,7 +147,7 @@ fn short(text: &str) -> bool {
     (1..=255).contains(&text.len())
 }
 
-/// What credentials are sealed for.
+/// The context credentials are sealed with.
 fn context(party: RelyingPartyId, provider: Provider) -> String {
     format!("push_configuration/{party}/{}", provider.as_str())
 }

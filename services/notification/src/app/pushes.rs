@@ -1,4 +1,4 @@
-//! Where phones are woken, and which are to be.
+//! Use cases of push registrations and pushes.
 
 use std::time::Duration;
 
@@ -20,24 +20,24 @@ use crate::{
     store::{push, push_configuration, push_registration},
 };
 
-/// How long a push is reserved for whoever sends it: longer than a provider and its token may take.
+/// How long a push is reserved for the process that sends it: longer than a provider and its token endpoint may take.
 const LEASE: Duration = Duration::from_secs(30);
-/// How long to wait after a first failure; doubles.
+/// Wait after the first failure; doubles with each further one.
 const BACKOFF: Duration = Duration::from_secs(1);
 
-/// Where a phone is woken.
+/// Where and how a phone is woken.
 #[derive(Clone, Debug)]
 pub struct Registration {
-    /// By whom.
+    /// The push provider.
     pub provider: Provider,
-    /// What the provider gave the app.
+    /// The address that the provider gave to the app.
     pub address: Address,
-    /// When it came.
+    /// When it was registered.
     pub updated_at: Timestamp,
 }
 
 impl App {
-    /// Sets where a phone is woken. `details` may be worth something to others, so they are sealed.
+    /// Sets the push registration of a phone. `details` may be valuable to others, so they are sealed.
     pub async fn put_push_registration(
         &self,
         party: RelyingPartyId,
@@ -52,25 +52,25 @@ impl App {
         Ok(push_registration::put(&self.db, party, device, provider.as_str(), &receiver, &sealed, self.now()).await?)
     }
 
-    /// Tells who wakes a phone.
+    /// Returns the provider that wakes a phone.
     pub async fn push_registration(&self, party: RelyingPartyId, device: &DeviceId) -> Result<pb::PushRegistration, Error> {
         let kept = push_registration::get(&self.db, party, device).await?.ok_or(Failure::NotFound("push registration"))?;
         Ok(pb::PushRegistration { provider: convert::push_provider(kept.provider).into(), updated_at: Some(timestamp(kept.updated_at)) })
     }
 
-    /// Forgets where a phone is woken.
+    /// Deletes the push registration of a phone.
     pub async fn delete_push_registration(&self, party: RelyingPartyId, device: &DeviceId) -> Result<(), Error> {
         let mut tx = self.db.begin().await?;
         push_registration::delete(&mut tx, party, device).await?;
         Ok(tx.commit().await?)
     }
 
-    /// Forgets a device that is dead, in the transaction that takes that in.
+    /// Deletes the push registration of a retired device, in the transaction that consumes the event.
     pub async fn forget_device(&self, tx: &mut Tx, party: RelyingPartyId, device: &DeviceId) -> Result<(), Error> {
         Ok(push_registration::delete(tx, party, device).await?)
     }
 
-    /// Whether anybody wakes one of these devices.
+    /// Whether any of these devices has a push registration.
     pub async fn wakes(db: &Db, party: RelyingPartyId, devices: &[DeviceId]) -> Result<bool, DbError> {
         for device in devices {
             if push_registration::is_there(db, party, device).await? {
@@ -80,7 +80,7 @@ impl App {
         Ok(false)
     }
 
-    /// Has those of these devices woken that can be, until there is nothing left to look at.
+    /// Creates pushes for those of these devices that have a registration. Pushes are attempted until `expires_at`.
     pub async fn wake(
         &self,
         tx: &mut Tx,
@@ -103,28 +103,29 @@ impl App {
         Ok(())
     }
 
-    /// Whether the end of a trusonafication concerns anybody: an endpoint of the relying party, or a phone that is to be woken for it.
+    /// Whether the end of a trusonafication concerns an endpoint of the relying party, or a phone with a pending push for it.
     pub async fn is_anybody_concerned(db: &Db, party: RelyingPartyId, id: TrusonaficationId) -> Result<bool, DbError> {
         push::is_anybody_concerned(db, party, Cause::Asked(id)).await
     }
 
-    /// Wakes nobody any more for a trusonafication that is over, in the transaction that takes that in.
+    /// Ends the pushes for a trusonafication that has ended, in the transaction that consumes the event.
     pub async fn wake_no_more(&self, tx: &mut Tx, id: TrusonaficationId) -> Result<(), Error> {
         Ok(push::end(tx, Cause::Asked(id)).await?)
     }
 
-    /// Returns at most `limit` lanes after `after` in which a push is due.
+    /// Returns at most `limit` receiver queues after `after` that have pushes due.
     pub async fn push_queues(&self, after: &str, limit: usize) -> Result<Vec<String>, Failure> {
         push::lanes(&self.db, after, self.now(), rows(limit)).await
     }
 
-    /// Reserves at most `limit` pushes of a lane that are due, for whoever asks.
+    /// Reserves at most `limit` due pushes of a receiver queue.
     pub async fn claim_pushes(&self, lane: &str, limit: usize) -> Result<Vec<Push>, Failure> {
         let now = self.now();
         push::claim(&self.db, lane, now, now + LEASE, rows(limit)).await
     }
 
-    /// Returns where a phone is woken, and as whom; `None` when there is nothing to look at any more or nobody is there: then the push is over.
+    /// Returns the registration of a phone and the credentials to use. Returns `None` and ends the push if nothing is left to look at, or
+    /// if the phone has no registration.
     pub async fn push_target(&self, push: &Push) -> Result<Option<(Registration, Option<Configuration>)>, Error> {
         let registration = if push.expires_at > self.now() && !push.over { self.registration(push).await? } else { None };
         let Some(registration) = registration else {
@@ -146,13 +147,13 @@ impl App {
     async fn registration(&self, push: &Push) -> Result<Option<Registration>, Error> {
         let Some(kept) = push_registration::get(&self.db, push.relying_party, &push.device).await? else { return Ok(None) };
         let details = self.vault.open(&context(&push.device), &kept.sealed_details);
-        let details = details.map_err(|_| Failure::Internal("a push registration cannot be opened"))?;
-        // What an earlier version took and this one would not is nobody's address.
+        let details = details.map_err(|_| Failure::Internal("a push registration cannot be decrypted"))?;
+        // An address that an earlier version accepted and this one refuses is treated as absent.
         let address = Address::parse(kept.provider, &String::from_utf8_lossy(&details), &self.push_egress).ok();
         Ok(address.map(|address| Registration { provider: kept.provider, address, updated_at: kept.updated_at }))
     }
 
-    /// Records what a provider said.
+    /// Records the verdict of a provider.
     pub async fn settle_push(&self, push: &Push, registration: &Registration, verdict: Verdict) -> Result<(), Error> {
         let (party, now) = (push.relying_party, self.now());
         match verdict {
@@ -173,13 +174,13 @@ impl App {
         Ok(push::delete(&self.db, push).await?)
     }
 
-    /// Returns how many phones are to be woken.
+    /// Returns the number of pending pushes.
     pub async fn waiting_pushes(&self) -> Result<i64, Error> {
         Ok(push::waiting(&self.db).await?)
     }
 }
 
-/// What an address is sealed for.
+/// The context an address is sealed with.
 fn context(device: &DeviceId) -> String {
     format!("push_registration/{device}")
 }

@@ -1,4 +1,4 @@
-//! A delivery and what becomes of it.
+//! Deliveries and their transitions.
 
 use std::time::Duration;
 
@@ -13,101 +13,101 @@ use url::Url;
 use super::{EventType, Subject};
 use crate::queues::lane;
 
-/// How long to wait after each failed attempt, in seconds; nothing is tried after the last. About three days in all.
+/// Wait after each failed attempt, in seconds; there is none after the last. About three days in total.
 const SCHEDULE: [u32; 11] = [5, 30, 120, 600, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400, 86_400];
-/// The longest a receiver may ask to be left alone.
+/// Maximum `Retry-After` of a receiver that is honored.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
-/// The receiver wants no more.
+/// The receiver wants no more deliveries.
 pub(super) const GONE: i32 = 410;
 
 named! {
-    /// Where a delivery stands.
+    /// State of a delivery.
     pub enum State {
-        /// Waits for its next attempt.
+        /// Waiting for its next attempt.
         Pending = "pending",
-        /// The receiver has it.
+        /// Accepted by the receiver.
         Succeeded = "succeeded",
-        /// Nothing more is tried: no attempt is left, the receiver wants no more, or its endpoint is off or deleted.
+        /// Given up: no attempt is left, the receiver wants no more, or its endpoint is disabled or deleted.
         Exhausted = "exhausted",
     }
 }
 
-/// Something a backend is to be told.
+/// A notification to one receiver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
     /// The `webhook-id`, the same at every attempt.
     pub id: DeliveryId,
-    /// Whose.
+    /// The relying party it belongs to.
     pub relying_party: RelyingPartyId,
-    /// About what.
+    /// What it is about.
     pub subject: Subject,
-    /// What happened.
+    /// Event type.
     pub event_type: EventType,
-    /// Whose keys sign it; `None` for a `callback_url`.
+    /// The endpoint whose keys sign it; `None` for a `callback_url`.
     pub endpoint: Option<EndpointId>,
-    /// What is sent to the same receiver goes by the same lane.
+    /// Name of the receiver's queue.
     pub lane: String,
-    /// Where to.
+    /// The URL it is sent to.
     pub url: String,
-    /// JSON; empty on a list, which does not read it.
+    /// JSON; empty in lists, which do not read it.
     pub body: String,
-    /// Where it stands.
+    /// State of the delivery.
     pub state: State,
-    /// Attempts so far.
+    /// Number of attempts so far.
     pub attempt_count: i32,
-    /// How many of them were made before it was sent again.
+    /// How many of them were made before it was redelivered.
     pub attempts_before: i32,
-    /// When it is due; while somebody sends it, when they are given up.
+    /// When it is due; while reserved, when the reservation expires.
     pub next_attempt_at: Timestamp,
-    /// When what it tells happened.
+    /// When the fact happened.
     pub occurred_at: Timestamp,
-    /// When it was taken in.
+    /// When it was created.
     pub created_at: Timestamp,
     /// Counts the changes, from 1.
     pub version: i64,
 }
 
-/// What happened at an attempt.
+/// One attempt of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
-    /// Which, from 1.
+    /// Number of the attempt, from 1.
     pub number: i32,
-    /// When.
+    /// When it was started.
     pub started_at: Timestamp,
-    /// How long it took, in milliseconds.
+    /// Duration in milliseconds.
     pub duration_ms: i64,
-    /// HTTP status; 0 when there was no answer.
+    /// HTTP status; 0 if there was no response.
     pub status_code: i32,
     /// What went wrong, beyond the status.
     pub error: String,
-    /// The first of the answer, as text.
+    /// The beginning of the response body, as text.
     pub response: String,
 }
 
 impl Attempt {
-    /// Tells whether the receiver has taken it.
+    /// Whether the receiver accepted the delivery.
     #[must_use]
     pub const fn succeeded(&self) -> bool {
         200 <= self.status_code && self.status_code < 300
     }
 }
 
-/// What became of a delivery that was reserved.
+/// The outcome of a reserved delivery.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// It was sent, or nearly.
+    /// An attempt was made, or failed just before sending.
     Attempted {
-        /// What happened.
+        /// The attempt.
         attempt: Attempt,
-        /// How long the receiver asked to be left alone.
+        /// `Retry-After` of the receiver.
         retry_after: Option<Duration>,
     },
-    /// Its endpoint is off or deleted.
+    /// Its endpoint is disabled or deleted.
     Withdrawn,
 }
 
 impl Delivery {
-    /// Takes the outcome of a reservation.
+    /// Applies the outcome of a reservation.
     #[must_use]
     pub fn settle(self, outcome: &Outcome, now: Timestamp, random: &Random) -> Self {
         let (state, next_attempt_at, attempt_count) = match outcome {
@@ -124,7 +124,7 @@ impl Delivery {
         Self { state, next_attempt_at, attempt_count, version: self.version + 1, ..self }
     }
 
-    /// The trusonafication that it is about, if it is about one.
+    /// The trusonafication it is about, if any.
     #[must_use]
     pub const fn trusonafication(&self) -> Option<TrusonaficationId> {
         match self.subject {
@@ -133,14 +133,14 @@ impl Delivery {
         }
     }
 
-    /// Sends it again, whatever its state; the schedule begins anew.
+    /// Redelivers it, whatever its state; the schedule starts over.
     #[must_use]
     pub fn again(self, now: Timestamp) -> Self {
         Self { state: State::Pending, next_attempt_at: now, attempts_before: self.attempt_count, version: self.version + 1, ..self }
     }
 }
 
-/// The lane of an endpoint, or that of the host of a `callback_url`.
+/// The queue of an endpoint, or that of the host of a `callback_url`.
 #[must_use]
 pub fn lane_of(party: RelyingPartyId, endpoint: Option<EndpointId>, url: &str) -> String {
     match endpoint {
@@ -149,7 +149,7 @@ pub fn lane_of(party: RelyingPartyId, endpoint: Option<EndpointId>, url: &str) -
     }
 }
 
-/// How long to wait after so many attempts, with up to a fifth more so that not everybody comes at once; `None` after the last.
+/// The wait after a number of attempts, with up to a fifth of jitter to spread retries; `None` after the last.
 fn wait_after(attempts: i32, random: &Random) -> Option<Duration> {
     let seconds = *SCHEDULE.get(usize::try_from(attempts - 1).ok()?)?;
     Some(Duration::from_secs(seconds.into()) + Duration::from_millis(random.below(seconds * 200).into()))

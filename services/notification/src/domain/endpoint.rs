@@ -1,4 +1,4 @@
-//! A webhook endpoint: where a relying party wants to be told what, and whether it still listens.
+//! Webhook endpoints: which events a relying party wants at which URL, and the health of the receiver.
 
 use std::time::Duration;
 
@@ -13,53 +13,53 @@ use super::{
     delivery::{Attempt, GONE},
 };
 
-/// Where a relying party wants to be told.
+/// A webhook endpoint of a relying party.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Names it.
+    /// Identifier of the endpoint.
     pub id: EndpointId,
-    /// Whose.
+    /// The relying party it belongs to.
     pub relying_party: RelyingPartyId,
-    /// Where.
+    /// The URL.
     pub url: String,
-    /// What; empty: everything.
+    /// Event types it wants; empty: all.
     pub event_types: Vec<EventType>,
-    /// What signs, sealed.
+    /// Sealed signing keys.
     pub sealed_keys: Vec<u8>,
-    /// What signed just before, sealed, and signs besides until then.
+    /// Sealed previous signing keys, and when they stop signing as well.
     pub previous_keys: Option<(Vec<u8>, Timestamp)>,
-    /// All that signed before and signs besides, each until its own time, sealed together.
+    /// All sealed previous signing keys that also sign, each with its own end, sealed together.
     pub older_keys: Option<Vec<u8>>,
-    /// Why nothing is sent to it, and since when.
+    /// Why it is disabled, and since when.
     pub disabled: Option<(DisabledReason, Timestamp)>,
     /// Since when every attempt has failed.
     pub failing_since: Option<Timestamp>,
-    /// When it came.
+    /// When it was created.
     pub created_at: Timestamp,
     /// Counts the changes, from 1.
     pub version: i64,
 }
 
 named! {
-    /// Why nothing is sent to an endpoint.
+    /// Why an endpoint is disabled.
     pub enum DisabledReason {
-        /// Its owner switched it off.
+        /// Its owner disabled it.
         Owner = "owner",
         /// It answered 410.
         Gone = "gone",
-        /// Every attempt had failed for days.
+        /// Every attempt failed for days.
         Failing = "failing",
     }
 }
 
 impl Endpoint {
-    /// Tells whether it wants to hear of this.
+    /// Whether it wants events of this type.
     #[must_use]
     pub fn wants(&self, event_type: EventType) -> bool {
         self.event_types.is_empty() || self.event_types.contains(&event_type)
     }
 
-    /// Switches it on or off. What was told of its health is forgotten when it is switched on.
+    /// Enables or disables it. Enabling resets its health.
     #[must_use]
     pub fn switch(mut self, on: bool, now: Timestamp) -> Self {
         if on && self.disabled.is_some() {
@@ -70,7 +70,7 @@ impl Endpoint {
         self
     }
 
-    /// Takes in how an attempt went; `None` when that changes nothing.
+    /// Updates its health after an attempt; `None` if nothing changes.
     #[must_use]
     pub fn learn(&self, attempt: &Attempt, patience: Duration, now: Timestamp) -> Option<Self> {
         let failing_since = if attempt.succeeded() { None } else { Some(self.failing_since.unwrap_or(attempt.started_at)) };
@@ -135,7 +135,7 @@ mod tests {
         let now = Timestamp::from_seconds(9);
         let gone = endpoint().learn(&attempt(410, now), DAY, now).unwrap();
         assert_eq!(gone.disabled, Some((DisabledReason::Gone, now)));
-        // Its owner's word stays the reason.
+        // The owner's reason is kept.
         let off = endpoint().switch(false, now).learn(&attempt(410, now), DAY, now).unwrap();
         assert_eq!(off.disabled, Some((DisabledReason::Owner, now)));
     }

@@ -1,33 +1,33 @@
-//! What an endpoint can be notified of.
+//! Event types of webhook endpoints.
 
 use nodkey_kernel::named;
 
 named! {
-    /// What an endpoint can be notified of. An endpoint that names none is notified of all.
+    /// An event type that an endpoint can subscribe to. An endpoint without types gets all events.
     pub enum EventType {
         /// A trusonafication was accepted.
         Accepted = "trusonafication.accepted",
         /// It was rejected.
         Rejected = "trusonafication.rejected",
-        /// Nobody answered it before it expired.
+        /// It expired without an answer.
         Expired = "trusonafication.expired",
         /// It was canceled.
         Canceled = "trusonafication.canceled",
-        /// The person said that it was not them who asked; sent besides [`EventType::Rejected`], for whoever looks after that alone.
+        /// The person reported "not me". Sent in addition to [`EventType::Rejected`], for receivers that only handle reports.
         Reported = "trusonafication.reported",
         /// A phone registered with a new key.
         DeviceRegistered = "device.registered",
         /// Its presence keys changed, or whether they count.
         DeviceKeysChanged = "device.keys_changed",
-        /// A new phone took the place of an old one.
+        /// A new phone replaced an old one.
         DeviceReplaced = "device.replaced",
-        /// Its keys ended for good.
+        /// A device was retired permanently.
         DeviceRetired = "device.retired",
-        /// A device is a user's from now on.
+        /// A device was bound to a user, and the binding is active.
         BindingActivated = "binding.activated",
         /// A document was registered, or counts from now on.
         DocumentRegistered = "identity_document.registered",
-        /// None of a user's devices answers until the user is released.
+        /// A user was frozen: none of their devices can answer until they are released.
         UserFrozen = "user.frozen",
     }
 }

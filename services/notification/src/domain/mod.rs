@@ -1,4 +1,4 @@
-//! What is told to whom: a delivery and what becomes of it, what it is about, an endpoint and whether it still listens.
+//! Deliveries, their subjects and their transitions; endpoints and their health.
 
 mod delivery;
 mod endpoint;

@@ -1,18 +1,18 @@
-//! Why phones are woken.
+//! Causes of pushes.
 
 use nodkey_kernel::id::TrusonaficationId;
 
 /// Why a phone is woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// It may answer this.
+    /// It may answer this trusonafication.
     Asked(TrusonaficationId),
-    /// Its user is to know of something.
+    /// Its user should learn of something.
     Notice,
 }
 
 impl Cause {
-    /// As it is stored.
+    /// The stored form.
     #[must_use]
     pub fn as_text(self) -> String {
         match self {

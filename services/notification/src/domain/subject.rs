@@ -1,13 +1,13 @@
-//! What a delivery is about.
+//! Subjects of deliveries.
 
 use std::{fmt, str::FromStr};
 
 use nodkey_kernel::id::{BindingId, DeviceId, IdentityDocumentId, TrusonaficationId};
 
-/// The longest user identifier, in bytes of UTF-8: 255 characters.
+/// Maximum length of a user identifier, in bytes of UTF-8: 255 characters.
 const MAX_USER: usize = 1_020;
 
-/// What a delivery is about. Written `<kind>/<id>`.
+/// What a delivery is about. Written as `<kind>/<id>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
     /// A trusonafication.
@@ -18,11 +18,11 @@ pub enum Subject {
     Binding(BindingId),
     /// An identity document.
     IdentityDocument(IdentityDocumentId),
-    /// A user, as the relying party names them.
+    /// A user, by the relying party's identifier.
     User(String),
 }
 
-/// The text names nothing that a delivery is about.
+/// The text does not name a subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be trusonafication/ID, device/ID, binding/ID, identity_document/ID or user/IDENTIFIER")]
 pub struct InvalidSubject;

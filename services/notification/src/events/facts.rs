@@ -1,6 +1,6 @@
-//! What happens to devices, bindings and documents: endpoints get it by the word of the service whose it is. There is no receipt.
+//! Events about devices, bindings and documents. Endpoints get them on the word of the publishing service; there is no receipt.
 //!
-//! Another fact is a line of [`consumers`] and a function that says what endpoints get of it.
+//! To add a fact, add a line to [`consumers`] and a function that returns what endpoints get of it.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use crate::{
     domain::{EventType, Subject},
 };
 
-/// For how long phones are woken because another has joined them.
+/// How long phones are woken because another phone was added.
 const NOTICE: Duration = Duration::from_hours(24);
 
 /// The consumers.
@@ -40,10 +40,11 @@ pub fn consumers(app: &App) -> Vec<Consumer> {
     ]
 }
 
-/// What an event is about, and what endpoints get of it besides its version.
+/// The subject of an event, and what endpoints get of it besides its version.
 type About = (Subject, Value);
 
-/// A consumer that notifies endpoints. `about` answers `None` for an event that is none of theirs, or of a release that said too little.
+/// A consumer that notifies endpoints. `about` returns `None` for an event that does not concern them, or of a release whose events lack
+/// the data.
 fn fact<E: Event + 'static>(
     name: &'static str,
     event_type: EventType,
@@ -60,7 +61,7 @@ fn fact<E: Event + 'static>(
     })
     .only_if(move |db, event: E, meta| {
         Box::pin(async move {
-            // What cannot be read is for the handler to say.
+            // The handler reports events that cannot be decoded.
             if matches!(about(&event), Ok(None)) { Ok(false) } else { App::has_endpoints(db, meta.relying_party).await }
         })
     })
@@ -74,14 +75,14 @@ async fn notify(
     subject: Subject,
     mut data: Value,
 ) -> Result<(), HandlerError> {
-    // Of two about the same thing the greater is the later: they may arrive in any order.
+    // Of two events about the same subject, the greater version is the later one: they may arrive in any order.
     data["version"] = json!(meta.version);
     let data = to_raw_value(&data).map_err(|e| HandlerError::Fatal(e.to_string()))?;
     let fact = Fact {
         event_types: &[event_type],
         subject,
         occurred_at: meta.time.unwrap_or_else(|| app.now()),
-        // What happened to devices before would come as if it were new.
+        // Otherwise a new endpoint would get earlier events as if they were new.
         published_at: meta.time,
         data: &data,
         receipt: "",
@@ -90,7 +91,7 @@ async fn notify(
     Ok(app.notify(tx, meta.relying_party, &fact).await?)
 }
 
-/// Nobody is there any more who wants to know.
+/// Ends deliveries and pushes of a disabled relying party.
 fn relying_party_disabled(app: &App) -> Consumer {
     let app = app.clone();
     Consumer::new("notification_relying_party_disabled", move |tx, _: RelyingPartyDisabled, meta: EventMeta| {
@@ -99,7 +100,7 @@ fn relying_party_disabled(app: &App) -> Consumer {
     })
 }
 
-/// It is not woken any more, either.
+/// Also deletes the device's push registration.
 fn device_retired(app: &App) -> Consumer {
     let app = app.clone();
     Consumer::new("notification_device_retired", move |tx, event: DeviceRetired, meta: EventMeta| {
@@ -113,7 +114,7 @@ fn device_retired(app: &App) -> Consumer {
     })
 }
 
-/// The user's other phones are woken, too: each is to see in its own status that there is another.
+/// The user's other phones are also woken, so that each sees in its own status that another phone was added.
 fn binding_activated(app: &App) -> Consumer {
     let app = app.clone();
     let others =
@@ -135,7 +136,7 @@ fn binding_activated(app: &App) -> Consumer {
 }
 
 fn device_registered(event: &DeviceRegistered) -> Result<Option<About>, HandlerError> {
-    // Absent in events of a release before.
+    // Absent in events of an earlier release.
     event.certified.map(|certified| device_with_keys(&event.device_id, certified, &event.presence_keys)).transpose()
 }
 
@@ -158,7 +159,7 @@ fn device_with_keys(id: &str, certified: bool, keys: &[PresenceKey]) -> Result<A
     Ok((Subject::Device(device), data))
 }
 
-/// About the new one, which those who knew the old one have to know from now on.
+/// About the new device, which parties that knew the old one must know from now on.
 fn device_replaced(event: &DeviceReplaced) -> Result<Option<About>, HandlerError> {
     let (new, old) = (device(&event.new_device_identifier)?, device(&event.old_device_identifier)?);
     let data = json!({"user_identifier": event.user_identifier, "device_identifier": new, "replaced_device_identifier": old});
@@ -176,7 +177,7 @@ fn activated_binding(event: &BindingActivated) -> Result<About, HandlerError> {
 }
 
 fn document_registered(event: &IdentityDocumentRegistered) -> Result<Option<About>, HandlerError> {
-    // Events of a release before name the document alone.
+    // Events of an earlier release only contain the id of the document.
     if event.hash.is_empty() {
         return Ok(None);
     }

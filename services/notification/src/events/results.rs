@@ -1,4 +1,4 @@
-//! How trusonafications end: what endpoints and a `callback_url` get of it rests on the receipt.
+//! The end of trusonafications: what endpoints and a `callback_url` get is verified with the receipt.
 
 use nodkey_bus::{Consumer, HandlerError};
 use nodkey_kernel::{jose::jws::Compact, receipt::ReceiptClaims};
@@ -16,8 +16,8 @@ use crate::{
     receipts::{Receipts, Told},
 };
 
-/// A consumer of the end of a trusonafication. `$result` is the field of what a `callback_url` gets of it: a backend that withdraws what it
-/// asked is not called back.
+/// A consumer of the end of a trusonafication. `$result` is the field with the result for a `callback_url`: a backend that cancels its own
+/// request is not called back.
 macro_rules! end {
     ($name:literal, $event:ident, $event_type:expr, $app:expr, $receipts:expr, { $($result:ident)? }) => {{
         let (app, receipts): (App, Receipts) = ($app.clone(), $receipts.clone());
@@ -39,7 +39,7 @@ macro_rules! end {
                     receipt: &event.receipt,
                     callback: result.filter(|_| !about.callback_url.is_empty()).map(|result| CallbackTo { url: &about.callback_url, result }),
                 };
-                // By the word of the receipt, as all of it.
+                // Only after the receipt was verified, like everything here.
                 app.wake_no_more(tx, id).await?;
                 Ok(app.notify(tx, meta.relying_party, &fact).await?)
             })
@@ -70,12 +70,12 @@ pub fn consumers(app: &App, receipts: &Receipts) -> Vec<Consumer> {
     ]
 }
 
-/// What webhooks say of it, to the letter: the text that the receipt has the hash of.
+/// The webhook payload, byte for byte as hashed in the receipt.
 fn data(about: &Trusonafication, receipt: &str) -> Result<Box<RawValue>, HandlerError> {
     let fatal = |e: serde_json::Error| HandlerError::Fatal(e.to_string());
     let data = rest::text(about).map_err(fatal)?;
     let claims: Option<ReceiptClaims> = Compact::parse(receipt).ok().and_then(|receipt| receipt.unverified_claims().ok());
-    // Whether the receipt is genuine, and covers either, is for whoever checks it.
+    // Whether the receipt is genuine and covers the data is verified elsewhere.
     match claims {
         Some(claims) if !claims.has_data(data.get()) => {
             let before = rest::text_of_before(about).map_err(fatal)?;
@@ -85,7 +85,7 @@ fn data(about: &Trusonafication, receipt: &str) -> Result<Box<RawValue>, Handler
     }
 }
 
-/// What endpoints are notified of: the end, and besides that the person said that it was not them who asked.
+/// The event types of an end: the end itself, and a report if the person said "not me".
 fn event_types(end: EventType, about: &Trusonafication) -> Vec<EventType> {
     let not_me = about.result.as_ref().is_some_and(|result| result.reject_reason() == RejectReason::NotMe);
     if not_me { vec![end, EventType::Reported] } else { vec![end] }

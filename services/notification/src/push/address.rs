@@ -1,4 +1,4 @@
-//! Where a phone is woken, and by whom.
+//! Push addresses and providers.
 
 use nodkey_kernel::{
     egress::{Egress, Refused},
@@ -7,11 +7,11 @@ use nodkey_kernel::{
 };
 use serde::Deserialize;
 
-/// How long the longest token of a provider is.
+/// Maximum length of a provider's token.
 const MAX_TOKEN: usize = 4_096;
 
 named! {
-    /// Who carries a push, by the name phones say.
+    /// A push provider, by the name that phones use.
     pub enum Provider {
         /// Apple Push Notification service.
         Apns = "apns",
@@ -19,13 +19,13 @@ named! {
         Fcm = "fcm",
         /// A browser's push service (RFC 8030).
         WebPush = "webpush",
-        /// A distributor of the user's choice; the same requests as to a browser's push service.
+        /// A distributor chosen by the user; takes the same requests as a browser's push service.
         UnifiedPush = "unifiedpush",
     }
 }
 
 impl Provider {
-    /// Whose credentials its requests are made with.
+    /// The provider whose credentials its requests use.
     #[must_use]
     pub const fn configured_as(self) -> Self {
         match self {
@@ -35,25 +35,25 @@ impl Provider {
     }
 }
 
-/// Where a phone is woken: what its provider gave the app.
+/// The address of a phone: what its provider gave to the app.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub enum Address {
-    /// Of APNs and FCM.
+    /// Token of APNs or FCM.
     Token {
-        /// Names the app on the phone.
+        /// Identifies the app on the phone.
         token: String,
     },
-    /// Of Web Push and `UnifiedPush` (RFC 8030).
+    /// Subscription of Web Push or `UnifiedPush` (RFC 8030).
     Subscription {
-        /// Where to.
+        /// The URL to send to.
         endpoint: String,
-        /// For whose eyes.
+        /// The keys to encrypt to, if any.
         keys: Option<SubscriptionKeys>,
     },
 }
 
-/// What a push is encrypted to (RFC 8291 section 2).
+/// The keys that a push is encrypted to (RFC 8291 section 2).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct SubscriptionKeys {
     /// The phone's public key: an uncompressed P-256 point, base64url.
@@ -63,7 +63,7 @@ pub struct SubscriptionKeys {
 }
 
 impl Address {
-    /// Reads what a phone says; the error says what it should have said.
+    /// Parses what a phone sends; the error describes what is expected.
     pub fn parse(provider: Provider, details: &str, egress: &Egress) -> Result<Self, String> {
         let shape = || {
             let shape = match provider {
@@ -72,7 +72,7 @@ impl Address {
                 Provider::WebPush => "endpoint, keys.p256dh and keys.auth of a PushSubscription",
                 Provider::UnifiedPush => "endpoint and, if the distributor gave them, keys.p256dh and keys.auth",
             };
-            format!("must hold {shape}")
+            format!("must contain {shape}")
         };
         let mut address: Self = serde_json::from_str(details).map_err(|_| shape())?;
         let fits = match (&mut address, provider) {
@@ -95,7 +95,7 @@ impl Address {
         if fits { Ok(address) } else { Err(shape()) }
     }
 
-    /// What is sent to the same receiver has the same name.
+    /// The name of the receiver; equal for all addresses of the same one.
     #[must_use]
     pub fn receiver(&self, provider: Provider) -> String {
         match self {
@@ -108,7 +108,7 @@ impl Address {
 }
 
 impl SubscriptionKeys {
-    /// A push could not be encrypted to anything else, and nobody would be told.
+    /// Checks the keys: with invalid ones every push would fail to encrypt, and nobody would be notified.
     fn check(&self) -> Result<(), String> {
         let bytes = |text: &str| b64u_decode(text.trim_end_matches('=')).unwrap_or_default();
         if PublicJwk::from_raw_p256(&bytes(&self.p256dh)).is_err() {
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
     use crate::config::PushConfig;
 
-    /// A phone's public key.
+    /// The public key of a phone.
     fn point() -> Vec<u8> {
         PrivateKey::generate(Algorithm::Es256, &Random::seeded(1)).public().to_raw()
     }

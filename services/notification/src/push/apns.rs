@@ -1,4 +1,4 @@
-//! Apple Push Notification service: HTTP/2, with a token of our own signing.
+//! Apple Push Notification service: HTTP/2, with tokens signed by the relying party's key.
 
 use std::time::Duration;
 
@@ -14,12 +14,12 @@ use serde_json::json;
 use super::{Configuration, Credentials, Push, Verdict, is_passing, reason, retry_after, unreachable};
 use crate::{answer, config::PushConfig};
 
-/// How long a token is used: Apple takes one for an hour, and wants no new one within twenty minutes.
+/// How long a token is used: Apple accepts a token for an hour, and no new one within twenty minutes.
 const TOKEN_LIFETIME: Duration = Duration::from_mins(50);
-/// For so many relying parties a token is remembered.
+/// Maximum number of cached tokens, one per relying party.
 const MAX_TOKENS: u64 = 10_000;
 
-/// Says that the token names no app of this topic any more.
+/// Reasons that the device token is no longer valid for the app's topic.
 const DEAD: [&str; 3] = ["BadDeviceToken", "DeviceTokenNotForTopic", "Unregistered"];
 
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub struct Apns {
     client: Client,
     url: String,
     sandbox_url: String,
-    /// By version of the configuration.
+    /// Tokens by version of the configuration.
     tokens: Cache<String, String>,
 }
 
@@ -50,7 +50,7 @@ impl Apns {
 
     pub async fn send(&self, device_token: &str, configuration: &Configuration, push: &Push, now: Timestamp) -> Verdict {
         let Credentials::Apns { team_id, key_id, private_key, topic, sandbox, alert } = &configuration.credentials else {
-            return Verdict::Refused("the credentials are none of APNs".to_owned());
+            return Verdict::Refused("the credentials are not for APNs".to_owned());
         };
         let Ok(key) = PrivateKey::from_pkcs8_pem(private_key) else { return Verdict::Refused("the key cannot be read".to_owned()) };
         let token = self.tokens.get_with_by_ref(&configuration.version, || {
@@ -65,7 +65,7 @@ impl Apns {
             .header("apns-push-type", "alert")
             .header("apns-priority", "10")
             .header("apns-expiration", push.expires_at.as_seconds())
-            // One of ours replaces another that was not seen yet.
+            // A new push replaces an earlier one that was not seen yet.
             .header("apns-collapse-id", "nodkey")
             .json(&json!({"aps": {"alert": alert, "sound": "default", "content-available": 1}, "nodkey": "look"}));
         let response = match request.send().await {

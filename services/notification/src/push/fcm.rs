@@ -1,4 +1,4 @@
-//! Firebase Cloud Messaging, HTTP v1: an access token by a service account (RFC 7523), then a message.
+//! Firebase Cloud Messaging, HTTP v1: an access token for a service account (RFC 7523), then a message.
 
 use std::time::Duration;
 
@@ -16,9 +16,9 @@ use serde_json::{Value, json};
 use super::{Configuration, Credentials, Push, TIMEOUT, Verdict, is_passing, reason, retry_after, unreachable};
 use crate::{answer, config::PushConfig};
 
-/// How long an access token is used: Google's live an hour.
+/// How long an access token is used: Google's tokens live an hour.
 const TOKEN_LIFETIME: Duration = Duration::from_mins(50);
-/// For so many relying parties a token is remembered.
+/// Maximum number of cached tokens, one per relying party.
 const MAX_TOKENS: u64 = 10_000;
 const SCOPE: &str = "https://www.googleapis.com/auth/firebase.messaging";
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
@@ -28,7 +28,7 @@ pub struct Fcm {
     client: Client,
     url: String,
     token_url: String,
-    /// By version of the configuration.
+    /// Tokens by version of the configuration.
     tokens: Cache<String, String>,
 }
 
@@ -55,9 +55,9 @@ impl Fcm {
 
     pub async fn send(&self, device_token: &str, configuration: &Configuration, push: &Push, now: Timestamp) -> Verdict {
         let Credentials::Fcm { project_id, client_email, private_key } = &configuration.credentials else {
-            return Verdict::Refused("the credentials are none of FCM".to_owned());
+            return Verdict::Refused("the credentials are not for FCM".to_owned());
         };
-        // One of those who need it at once fetches it.
+        // Of several concurrent calls that need it, one fetches it.
         let fetched = self.tokens.try_get_with_by_ref(&configuration.version, self.access_token(client_email, private_key, now));
         let token = match fetched.await {
             Ok(token) => token,
@@ -101,7 +101,9 @@ impl Fcm {
         let (status, after) = (response.status(), retry_after(&response, now));
         if status.is_success() {
             let token: Option<Token> = answer::json_within(response, TIMEOUT).await;
-            return token.map(|token| token.access_token).ok_or_else(|| Verdict::Later(None, "access token: none was given".to_owned()));
+            return token
+                .map(|token| token.access_token)
+                .ok_or_else(|| Verdict::Later(None, "access token: the response contains none".to_owned()));
         }
         let answer: Value = answer::json(response).await.unwrap_or_default();
         let why = reason(&format!("access token: {} {}", status.as_u16(), answer["error"].as_str().unwrap_or_default()));
@@ -109,14 +111,14 @@ impl Fcm {
     }
 }
 
-/// The JWT that is exchanged for an access token. RS256 is what Google takes, and only here.
+/// The JWT that is exchanged for an access token. Google accepts RS256, which is used only here.
 fn assertion(client_email: &str, private_key: &str, audience: &str, now: Timestamp) -> Option<String> {
     let key = key(private_key)?;
     let iat = now.as_seconds();
     let claims = json!({"iss": client_email, "scope": SCOPE, "aud": audience, "iat": iat, "exp": iat + 3_600});
     let input = format!("{}.{}", b64u(br#"{"alg":"RS256","typ":"JWT"}"#), b64u(claims.to_string().as_bytes()));
     let mut signature = vec![0; key.public_modulus_len()];
-    // PKCS #1 v1.5 is deterministic: the generator is used for blinding alone.
+    // PKCS #1 v1.5 is deterministic: the generator is only used for blinding.
     key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), input.as_bytes(), &mut signature).ok()?;
     Some(format!("{input}.{}", b64u(&signature)))
 }

@@ -1,4 +1,4 @@
-//! Waking phones: a push says "look" and nothing else. What is asked waits for the phone, pushed or not.
+//! Waking phones: a push only tells the phone to look. Challenges wait for the phone whether it is pushed or not.
 
 mod address;
 mod apns;
@@ -26,50 +26,50 @@ pub use self::{
     webpush::vapid_public_key,
 };
 
-/// How long a provider may take to answer.
+/// Timeout of a provider's answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// The most of a provider's explanation that is kept, in characters.
+/// Maximum length of a stored explanation of a provider, in characters.
 const MAX_REASON: usize = 200;
 
-/// What a relying party is to a provider. Sealed when it is kept.
+/// The credentials of a relying party for a provider. Sealed when stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "provider", rename_all = "lowercase")]
 pub enum Credentials {
     /// Token authentication of APNs.
     Apns {
-        /// Of the developer account.
+        /// Team id of the developer account.
         team_id: String,
-        /// Of the key.
+        /// Id of the key.
         key_id: String,
-        /// PKCS #8, PEM.
+        /// Private key in PKCS #8, PEM.
         private_key: String,
-        /// The app's bundle id.
+        /// Bundle id of the app.
         topic: String,
         /// Whether the app is a development build.
         sandbox: bool,
-        /// What the phone shows.
+        /// The alert that the phone shows.
         alert: String,
     },
     /// A service account of FCM.
     Fcm {
-        /// Of the Firebase project.
+        /// Id of the Firebase project.
         project_id: String,
-        /// Who signs.
+        /// The service account that signs.
         client_email: String,
-        /// PKCS #8, PEM.
+        /// Private key in PKCS #8, PEM.
         private_key: String,
     },
     /// VAPID (RFC 8292).
     WebPush {
-        /// Whom a push service may write to: `mailto:` or `https://`.
+        /// Contact for the push service: `mailto:` or `https://`.
         subject: String,
-        /// The P-256 key, base64url.
+        /// The P-256 private key in base64url.
         private_key: String,
     },
 }
 
 impl Credentials {
-    /// Whose they are.
+    /// The provider they are for.
     #[must_use]
     pub const fn provider(&self) -> Provider {
         match self {
@@ -79,7 +79,7 @@ impl Credentials {
         }
     }
 
-    /// Checks that they can sign; the error names what is wrong.
+    /// Checks that they can sign; the error says what is wrong.
     pub fn check(&self) -> Result<(), &'static str> {
         match self {
             Self::Apns { private_key, .. } => apns::check_key(private_key),
@@ -89,59 +89,59 @@ impl Credentials {
     }
 }
 
-/// Credentials, and since when: what was made with others is not used any more.
+/// Credentials with their version: tokens made with other credentials are no longer used.
 #[derive(Clone, Debug)]
 pub struct Configuration {
-    /// What the relying party is to the provider.
+    /// The credentials.
     pub credentials: Credentials,
-    /// Names them: relying party and time of change.
+    /// Identifies the version: relying party and time of change.
     pub version: String,
 }
 
-/// What a relying party is to a provider, as it is kept.
+/// A push configuration as stored.
 #[derive(Clone, Debug)]
 pub struct KeptConfiguration {
-    /// Whose they are.
+    /// The provider it is for.
     pub provider: Provider,
-    /// Credentials.
+    /// Sealed credentials.
     pub sealed_credentials: Vec<u8>,
-    /// Names them to people.
+    /// Description for people.
     pub description: String,
-    /// Of VAPID; empty for others.
+    /// Public VAPID key; empty for others.
     pub public_key: String,
-    /// When they came.
+    /// When it was set.
     pub updated_at: Timestamp,
-    /// What the provider last refused, and when.
+    /// The provider's last refusal, and when.
     pub last_failure: Option<(String, Timestamp)>,
 }
 
-/// A phone that is to be woken.
+/// A phone to be woken.
 #[derive(Clone, Debug)]
 pub struct Push {
-    /// Whose.
+    /// The relying party it belongs to.
     pub relying_party: RelyingPartyId,
-    /// Which.
+    /// The device.
     pub device: DeviceId,
-    /// How often it was tried, this time included.
+    /// Number of attempts, including this one.
     pub attempt_count: i32,
-    /// When there is nothing left to look at.
+    /// When the push expires.
     pub expires_at: Timestamp,
-    /// There is nothing left already: all that it was to be woken for has ended.
+    /// Whether every trusonafication that it was to wake the phone for has ended.
     pub over: bool,
     /// Counts the changes, from 1.
     pub version: i64,
 }
 
-/// What a provider said.
+/// The verdict of a provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It has it.
+    /// Accepted.
     Sent,
-    /// The phone is not to be reached there any more.
+    /// The address is no longer valid.
     Dead,
-    /// Not now; after this long, if it said so.
+    /// Temporarily refused; retry after this time, if given.
     Later(Option<Duration>, String),
-    /// Not like this: the relying party has to change something.
+    /// Refused: the relying party has to change something.
     Refused(String),
 }
 
@@ -156,27 +156,27 @@ impl Verdict {
     }
 }
 
-/// Pushes, sent by their providers. Cheap to clone.
+/// Sends pushes to all providers. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Pushes {
     app: App,
     random: Random,
     apns: Arc<apns::Apns>,
     fcm: Arc<fcm::Fcm>,
-    /// Calls what phones name.
+    /// Client for URLs that phones name.
     guarded: Client,
     guard: Guard,
 }
 
 impl Pushes {
-    /// Makes one.
+    /// Creates the sender.
     pub fn new(app: App, random: Random, guard: Guard, config: &PushConfig) -> anyhow::Result<Self> {
         let builder = || {
             let agent = concat!("Nodkey/", env!("CARGO_PKG_VERSION"));
             Client::builder().timeout(TIMEOUT).redirect(Policy::none()).no_proxy().user_agent(agent)
         };
         let guarded = builder().dns_resolver(Arc::new(guard.clone())).build()?;
-        // APNs speaks nothing but HTTP/2.
+        // APNs only speaks HTTP/2.
         let apns = apns::Apns::new(builder().http2_prior_knowledge().build()?, config);
         let fcm = fcm::Fcm::new(builder().build()?, config);
         Ok(Self { app, random, apns: Arc::new(apns), fcm: Arc::new(fcm), guarded, guard })
@@ -222,7 +222,7 @@ impl Outgoing for Pushes {
                 return false;
             }
         };
-        // Nobody is there any more, or it is too late.
+        // The phone has no registration any more, or it is too late.
         let Some((registration, configuration)) = target else { return true };
         let provider = registration.provider;
         let verdict = self.post(provider, &registration.address, configuration.as_ref(), &push).await;
@@ -236,7 +236,7 @@ impl Outgoing for Pushes {
     }
 }
 
-/// Too many, or not now: what each provider means by these.
+/// Whether a status means too many requests or a temporary failure, as used by all providers.
 fn is_passing(status: StatusCode) -> bool {
     status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error()
 }
@@ -249,7 +249,7 @@ fn unreachable(error: reqwest::Error) -> Verdict {
     Verdict::Later(None, reason(&cause::of(&error.without_url())))
 }
 
-/// What a provider says, short enough to keep and fit to be shown.
+/// A provider's explanation, short enough to store and safe to display.
 fn reason(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(MAX_REASON).collect()
 }

@@ -1,4 +1,4 @@
-//! Web Push (RFC 8030) with VAPID (RFC 8292) and encryption to the phone (RFC 8291); `UnifiedPush` takes the same requests.
+//! Web Push (RFC 8030) with VAPID (RFC 8292) and encryption to the phone (RFC 8291). `UnifiedPush` takes the same requests.
 
 use aws_lc_rs::{
     aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
@@ -17,14 +17,14 @@ use url::Url;
 
 use super::{Credentials, Push, SubscriptionKeys, Verdict, is_passing, reason, retry_after, unreachable};
 
-/// All that is said.
+/// The entire payload.
 const LOOK: &[u8] = br#"{"nodkey":"look"}"#;
-/// The one record (RFC 8188) is never larger.
+/// Size of the single record (RFC 8188), which is never larger.
 const RECORD_SIZE: u32 = 4_096;
-/// How long a VAPID token is good, in seconds; at most a day (RFC 8292 section 2).
+/// Lifetime of a VAPID token, in seconds; at most a day (RFC 8292 section 2).
 const VAPID_LIFETIME: i64 = 12 * 3_600;
 
-/// The public key that apps subscribe with (`applicationServerKey`), for a private one.
+/// The public key that apps subscribe with (`applicationServerKey`), for a private key.
 pub fn vapid_public_key(private_key: &str) -> Option<String> {
     Some(b64u(&vapid_key(private_key)?.public().to_raw()))
 }
@@ -33,7 +33,7 @@ fn vapid_key(private_key: &str) -> Option<PrivateKey> {
     PrivateKey::from_secret_bytes(Algorithm::Es256, &b64u_decode(private_key).ok()?).ok()
 }
 
-/// Makes the request of one push.
+/// Builds the request of one push.
 pub fn request(
     client: &Client,
     random: &Random,
@@ -47,22 +47,22 @@ pub fn request(
         .post(endpoint)
         .header("ttl", now.until(push.expires_at).as_secs())
         .header("urgency", "high")
-        // One of ours replaces another that was not seen yet.
+        // A new push replaces an earlier one that was not seen yet.
         .header("topic", "nodkey");
     if let Some(Credentials::WebPush { subject, private_key }) = vapid {
         let key = vapid_key(private_key).ok_or("the VAPID key cannot be read")?;
-        let audience = Url::parse(endpoint).map_err(|_| "the endpoint is no URL")?.origin().ascii_serialization();
+        let audience = Url::parse(endpoint).map_err(|_| "the endpoint is not a URL")?.origin().ascii_serialization();
         let claims = json!({"aud": audience, "exp": now.as_seconds() + VAPID_LIFETIME, "sub": subject});
         let (token, public) = (jws::sign("JWT", None, None, &claims, &key), b64u(&key.public().to_raw()));
         request = request.header(AUTHORIZATION, format!("vapid t={token}, k={public}"));
     }
     let Some(keys) = keys else { return Ok(request.body(LOOK)) };
     let body = encrypt(keys, LOOK, &PrivateKey::generate(Algorithm::Es256, random), random.bytes());
-    let body = body.map_err(|Unspecified| "the phone's keys are none")?;
+    let body = body.map_err(|Unspecified| "the phone's keys are not valid")?;
     Ok(request.header("content-encoding", "aes128gcm").header("content-type", "application/octet-stream").body(body))
 }
 
-/// Sends it.
+/// Sends a push.
 pub async fn send(request: RequestBuilder, now: Timestamp) -> Verdict {
     let response = match request.send().await {
         Ok(response) => response,
@@ -85,7 +85,7 @@ impl KeyType for Length {
     }
 }
 
-/// Encrypts one record (RFC 8291 section 3.4) from a key of the moment and a random salt.
+/// Encrypts one record (RFC 8291 section 3.4) with an ephemeral key and a random salt.
 fn encrypt(keys: &SubscriptionKeys, plaintext: &[u8], sender: &PrivateKey, salt: [u8; 16]) -> Result<Vec<u8>, Unspecified> {
     let decode = |text: &str| b64u_decode(text.trim_end_matches('=')).map_err(|_| Unspecified);
     let (receiver, auth) = (decode(&keys.p256dh)?, decode(&keys.auth)?);

@@ -1,4 +1,4 @@
-//! Who waits for whom.
+//! Which receivers wait for which.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,14 @@ use tokio::sync::mpsc;
 
 use super::*;
 
-/// A queue in memory. Who sends waits until the test lets it, and says whether the receiver is well.
+/// A queue in memory. Each send waits for the test to decide whether it succeeds.
 #[derive(Clone)]
 struct Fake {
     due: Arc<Mutex<BTreeMap<String, usize>>>,
     sends: mpsc::Sender<Send>,
 }
 
-/// Something on the wire.
+/// A send in progress.
 struct Send {
     lane: String,
     answer: tokio::sync::oneshot::Sender<bool>,
@@ -42,7 +42,7 @@ impl Outgoing for Fake {
     }
 }
 
-/// Lets everything on the wire be answered.
+/// Completes all sends in progress.
 fn answer(wire: Vec<Send>, well: bool) {
     for send in wire {
         send.answer.send(well).unwrap();
@@ -69,7 +69,7 @@ impl Bench {
         self.lanes.scan(&mut String::new()).await.unwrap();
     }
 
-    /// What is on the wire once nothing moves any more: on the one thread of a test, after everybody else had many turns.
+    /// The sends in progress once nothing changes any more: on the single thread of a test, after all other tasks had many turns.
     async fn wire(&mut self) -> Vec<Send> {
         for _ in 0..1_000 {
             tokio::task::yield_now().await;
@@ -128,7 +128,7 @@ async fn a_lane_that_had_no_room_gets_it_when_another_ends() {
     assert_eq!(wire.iter().map(|send| send.lane.as_str()).collect::<Vec<_>>(), ["a/1"]);
     answer(wire, true);
     assert!(bench.wire().await.is_empty());
-    // The job is told to look.
+    // The job is notified to poll.
     bench.lanes.0.look.notified().await;
     bench.look().await;
     assert_eq!(bench.wire().await[0].lane, "a/2");
@@ -142,7 +142,7 @@ async fn what_comes_while_a_lane_ends_is_not_forgotten() {
         bench.lanes.start("a/1");
         let wire = bench.wire().await;
         assert_eq!(wire.len(), 1, "round {round}");
-        // Comes while the last one is on the wire.
+        // Arrives while the last one is being sent.
         bench.add("a/1", 1);
         bench.lanes.start("a/1");
         answer(wire, true);

@@ -20,7 +20,7 @@ fn key(seed: u64) -> PrivateKey {
     PrivateKey::generate(Algorithm::EdDsa, &Random::seeded(seed))
 }
 
-/// Those who read the keys of the deployment, one for receipts and one for challenges, at a moment.
+/// A verifier that read the deployment's keys at a given time: one key for receipts and one for challenges.
 fn receipts(read_at: Option<Timestamp>) -> Receipts {
     let receipts = Receipts::new(ISSUER, NOW);
     let published =
@@ -86,7 +86,7 @@ fn a_receipt_that_says_what_the_event_says_is_taken_and_no_other() {
         let refused = check(&receipts, &signed(1, RECEIPT_TYP, &wrong));
         assert!(matches!(refused, Err(HandlerError::Fatal(_))), "{wrong}: {refused:?}");
     }
-    // By a key for something else, as something else, by a stranger's key under the name of one that is known.
+    // Signed with a key for another purpose, with another `typ`, with an unknown key under the name of a known one.
     let named = jws::sign(RECEIPT_TYP, Some(&key(1).public().thumbprint()), None, &claims(&json!({})), &key(3));
     for forged in [signed(2, RECEIPT_TYP, &json!({})), signed(1, "nodkey-challenge+jwt", &json!({})), named, "x".to_owned()] {
         assert!(matches!(check(&receipts, &forged), Err(HandlerError::Fatal(_))), "{forged}");

@@ -18,11 +18,11 @@ use crate::{
 };
 
 const TABLE: &str = "delivery";
-/// The columns of a row but its body, which may be large: only who sends it reads it.
+/// The columns of a row except its body, which may be large and is only read for sending.
 const COLUMNS: &str = "id, relying_party_id, trusonafication_id, subject, event_type, endpoint_id, lane, url, state, attempt_count, \
     attempts_before, next_attempt_at, occurred_at, created_at, version";
 
-/// Inserts.
+/// Inserts a delivery.
 pub async fn insert(tx: &mut Tx, delivery: &Delivery) -> Result<(), Failure> {
     invariants::check_delivery(delivery)?;
     let (trusonafication, subject) = columns(&delivery.subject);
@@ -50,9 +50,9 @@ pub async fn insert(tx: &mut Tx, delivery: &Delivery) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes a change of the version before; false when another was first.
+/// Updates the previous version; false if a concurrent change was first.
 ///
-/// By id alone: a plan that PostgreSQL keeps from when the table was empty would look for it among all of its relying party.
+/// Looks up by id alone: with a plan kept from when the table was empty, PostgreSQL would search among all deliveries of the relying party.
 pub async fn update(tx: &mut Tx, delivery: &Delivery) -> Result<bool, Failure> {
     invariants::check_delivery(delivery)?;
     let query = tx.query("UPDATE delivery SET state = ").push_bind(delivery.state.as_str()).push(", attempt_count = ");
@@ -62,15 +62,16 @@ pub async fn update(tx: &mut Tx, delivery: &Delivery) -> Result<bool, Failure> {
     Ok(query.push(" AND version = ").push_bind(delivery.version - 1).execute().await? == 1)
 }
 
-/// Returns one, without its body.
+/// Returns a delivery, without its body.
 pub async fn get(db: &Db, party: RelyingPartyId, id: DeliveryId) -> Result<Option<Delivery>, Failure> {
     let query = db.query("SELECT ").push(COLUMNS).push(" FROM delivery WHERE id = ").push_bind(id.as_uuid());
     let query = query.push(" AND (relying_party_id = ").push_bind(party.as_uuid()).push(") IS TRUE");
     Ok(query.fetch_optional().await?.as_ref().map(read).transpose()?)
 }
 
-/// Returns the lanes after `after` in which something is due, in order. It jumps from lane to lane: its cost is the number of
-/// lanes in which anything waits, however much: with EXISTS, PostgreSQL would rather read all that is due, once, while that is little.
+/// Returns the receiver queues after `after` with due deliveries, in order. It jumps from queue to queue, so the cost is the number of
+/// queues with pending deliveries, not the number of deliveries. With EXISTS, PostgreSQL would rather read everything that is due while
+/// that is little.
 pub async fn lanes(db: &Db, after: &str, now: Timestamp, limit: i64) -> Result<Vec<String>, Failure> {
     let rows = db
         .query(
@@ -90,37 +91,37 @@ pub async fn lanes(db: &Db, after: &str, now: Timestamp, limit: i64) -> Result<V
     Ok(rows.iter().map(|row| row.get("lane")).collect::<Result<_, _>>()?)
 }
 
-/// Reserves until `until` what is due in a lane, longest due first. Of replicas that ask at once, each gets others. One that cannot be
-/// read is reserved too, and so keeps out of the others' way.
+/// Reserves due deliveries of a receiver queue until `until`, longest due first. Concurrent replicas get different ones. An unreadable
+/// delivery is reserved too, and so does not block others.
 pub async fn claim(db: &Db, lane: &str, now: Timestamp, until: Timestamp, limit: i64) -> Result<Vec<Delivery>, Failure> {
     let query = db.execute("UPDATE delivery SET next_attempt_at = ").push_bind(until);
-    // By version: of two that find the same, the second finds it changed.
+    // By version: of two replicas that find the same rows, the second finds them changed.
     let query = query.push(", version = version + 1 WHERE (id, version) IN (SELECT id, version FROM delivery ");
     let query = query.push("WHERE state = 'pending' AND lane = ").push_bind(lane).push(" AND next_attempt_at <= ").push_bind(now);
     let query = query.push(" ORDER BY next_attempt_at LIMIT ").push_bind(limit).push(") RETURNING body, ").push(COLUMNS);
     Ok(query.fetch_all().await?.iter().filter_map(|row| readable(read_whole(row))).collect())
 }
 
-/// Renews a reservation; false when it ran out and another took it.
+/// Renews a reservation; false if it expired and another process took the delivery.
 pub async fn renew(db: &Db, delivery: &Delivery, until: Timestamp) -> Result<bool, Failure> {
     let query = db.execute("UPDATE delivery SET next_attempt_at = $1 WHERE id = $2 AND version = $3").bind(until);
     Ok(query.bind(delivery.id.as_uuid()).bind(delivery.version).execute().await? == 1)
 }
 
-/// What is to be sent again.
+/// A range of deliveries to redeliver.
 #[derive(Clone, Copy, Debug)]
 pub struct Range {
-    /// From then on.
+    /// Start of the range, inclusive.
     pub since: Timestamp,
-    /// Before then.
+    /// End of the range, exclusive.
     pub until: Timestamp,
-    /// Only to this one.
+    /// Only deliveries to this endpoint.
     pub endpoint: Option<EndpointId>,
-    /// Also what the receiver has.
+    /// Also those that succeeded.
     pub include_succeeded: bool,
 }
 
-/// Returns the places of finished deliveries in a range, oldest first, after a place.
+/// Returns the positions of finished deliveries in a range, oldest first, after a position.
 pub async fn finished(
     db: &Db,
     party: RelyingPartyId,
@@ -143,14 +144,14 @@ pub async fn finished(
     Ok(rows.iter().filter_map(|row| readable(read(row))).collect())
 }
 
-/// Sends one that [`finished`] found again; false when it is not finished any more.
+/// Redelivers a delivery that [`finished`] returned; false if it is no longer finished.
 pub async fn again(tx: &mut Tx, id: DeliveryId, now: Timestamp) -> Result<bool, Failure> {
     let sql = "UPDATE delivery SET state = 'pending', next_attempt_at = $1, attempts_before = attempt_count, version = version + 1 \
                WHERE id = $2 AND state <> 'pending'";
     Ok(tx.query(sql).bind(now).bind(id.as_uuid()).execute().await? == 1)
 }
 
-/// Gives up what waits of a relying party, in whichever lane: `0` comes right after `/`.
+/// Gives up the pending deliveries of a relying party, in all of its queues: `0` comes right after `/`.
 pub async fn withdraw(tx: &mut Tx, party: RelyingPartyId, now: Timestamp) -> Result<(), Failure> {
     let query = tx.query("UPDATE delivery SET state = 'exhausted', next_attempt_at = ").push_bind(now);
     let query = query.push(", version = version + 1 WHERE state = 'pending' AND lane > ").push_bind(format!("{party}/"));
@@ -158,30 +159,30 @@ pub async fn withdraw(tx: &mut Tx, party: RelyingPartyId, now: Timestamp) -> Res
     Ok(())
 }
 
-/// Returns how many wait, whosever they are, and since when the oldest has.
+/// Returns the number of pending deliveries of all relying parties, and since when the oldest is pending.
 pub async fn waiting(db: &Db) -> Result<(i64, Option<Timestamp>), Failure> {
     let row = db.query("SELECT count(*) AS waiting, min(created_at) AS oldest FROM delivery WHERE state = 'pending'").fetch_one().await?;
     Ok((row.get("waiting")?, row.get("oldest")?))
 }
 
-/// Which to list: newest first, what comes after `at` and `id`.
+/// Which deliveries to list, newest first: those after the position of `at` and `id`.
 #[derive(Debug)]
 pub struct Listing {
-    /// In this state; `None`: any.
+    /// Only in this state; `None`: any.
     pub state: Option<State>,
-    /// About this; `None`: anything.
+    /// Only about this subject; `None`: any.
     pub subject: Option<Subject>,
-    /// To this one; `None`: any.
+    /// Only to this endpoint; `None`: any.
     pub endpoint: Option<EndpointId>,
-    /// Before this moment.
+    /// Created before this time,
     pub at: Timestamp,
-    /// Or at it and below this id.
+    /// or at this time with a smaller id.
     pub id: Uuid,
-    /// At most so many.
+    /// Maximum number of deliveries.
     pub size: i64,
 }
 
-/// Lists, without bodies.
+/// Lists deliveries, without bodies.
 pub async fn list(db: &Db, party: RelyingPartyId, listing: &Listing) -> Result<Listed<Delivery>, Failure> {
     let query = db.query("SELECT ").push(COLUMNS).push(" FROM delivery WHERE ");
     let query = match listing.subject.as_ref().map(columns) {
@@ -218,7 +219,7 @@ pub async fn insert_attempt(tx: &mut Tx, delivery: DeliveryId, attempt: &Attempt
     Ok(())
 }
 
-/// Returns the attempts of one, oldest first.
+/// Returns the attempts of a delivery, oldest first.
 pub async fn attempts(db: &Db, delivery: DeliveryId) -> Result<Vec<Attempt>, Failure> {
     let sql = "SELECT number, started_at, duration_ms, status_code, error, response FROM attempt WHERE delivery_id = $1 ORDER BY number";
     let rows = db.query(sql).bind(delivery.as_uuid()).fetch_all().await?;
@@ -265,12 +266,12 @@ fn read(row: &Row) -> Result<Delivery, DbError> {
     Ok(delivery)
 }
 
-/// Then it has to be the relying party's.
+/// Restricts the result to the relying party.
 fn of(query: Query<'_>, party: RelyingPartyId) -> Query<'_> {
     query.push(" AND (relying_party_id = ").push_bind(party.as_uuid()).push(") IS TRUE")
 }
 
-/// What it is about, as columns: a trusonafication is found by its id, as it always was, anything else by its kind and id.
+/// The subject as columns: a trusonafication by its id, anything else by its kind and id.
 fn columns(subject: &Subject) -> (Option<TrusonaficationId>, Option<String>) {
     match subject {
         Subject::Trusonafication(id) => (Some(*id), None),
@@ -306,7 +307,7 @@ mod tests {
         db
     }
 
-    /// As many deliveries of each of these lanes, due at `NOW` and later, a second apart.
+    /// Inserts the given number of deliveries for each receiver, due at `NOW` and later, a second apart.
     async fn queue(db: &Db, lanes: &[(&str, u64)]) -> RelyingPartyId {
         let random = Random::seeded(1);
         let party = RelyingPartyId::generate(NOW, &random);
@@ -345,7 +346,7 @@ mod tests {
             let (db, lane) = (db.clone(), lane.clone());
             replicas.spawn(async move {
                 let mut mine = Vec::new();
-                // Who was second at the same few gets none of them: only an empty queue is the end.
+                // A replica that lost the same few rows gets none of them: only an empty queue is the end.
                 while waiting_in(&db, &lane, later).await {
                     mine.extend(claim(&db, &lane, later, later + LEASE, 7).await.unwrap().into_iter().map(|d| d.id));
                 }
@@ -355,7 +356,7 @@ mod tests {
         let claimed: Vec<_> = replicas.join_all().await.into_iter().flatten().collect();
         assert_eq!(claimed.len() as u64, count);
         assert_eq!(claimed.iter().collect::<HashSet<_>>().len() as u64, count);
-        // A reservation that ran out is anybody's.
+        // An expired reservation is free for anyone.
         assert_eq!(claim(&db, &lane, later + LEASE, later + 2 * LEASE, 7).await.unwrap().len(), 7);
     }
 

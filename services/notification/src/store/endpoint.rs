@@ -20,7 +20,7 @@ use crate::{
 const SELECT: &str = "SELECT id, relying_party_id, url, event_types, sealed_keys, sealed_previous_keys, previous_keys_until, sealed_older_keys, \
     enabled, disabled_reason, disabled_at, failing_since, created_at, version FROM endpoint WHERE ";
 
-/// Inserts.
+/// Inserts an endpoint.
 pub async fn insert(tx: &mut Tx, endpoint: &Endpoint) -> Result<(), Failure> {
     invariants::check_endpoint(endpoint)?;
     tx.query(
@@ -39,7 +39,7 @@ pub async fn insert(tx: &mut Tx, endpoint: &Endpoint) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes a change of the version before; false when another was first.
+/// Updates the previous version; false if a concurrent change was first.
 pub async fn update(tx: &mut Tx, endpoint: &Endpoint) -> Result<bool, Failure> {
     invariants::check_endpoint(endpoint)?;
     let query = tx
@@ -70,43 +70,43 @@ pub async fn update(tx: &mut Tx, endpoint: &Endpoint) -> Result<bool, Failure> {
     Ok(query.push(" AND version = ").push_bind(endpoint.version - 1).execute().await? == 1)
 }
 
-/// By the id, and then it has to be the relying party's: `IS TRUE` keeps PostgreSQL from a plan it would make while the table is empty,
-/// and keep: looking through everything of the relying party.
+/// Looks up by id, and then checks the relying party. `IS TRUE` keeps PostgreSQL from a plan that it would make while the table is empty
+/// and then keep: scanning everything of the relying party.
 fn by_id(query: Query<'_>, party: RelyingPartyId, id: EndpointId) -> Query<'_> {
     query.push("id = ").push_bind(id.as_uuid()).push(" AND (relying_party_id = ").push_bind(party.as_uuid()).push(") IS TRUE")
 }
 
-/// Returns one.
+/// Returns an endpoint.
 pub async fn get(db: &Db, party: RelyingPartyId, id: EndpointId) -> Result<Option<Endpoint>, Failure> {
     one(by_id(db.query(SELECT), party, id)).await
 }
 
-/// Returns one as the transaction sees it.
+/// Returns an endpoint inside a transaction.
 pub async fn get_in(tx: &mut Tx, party: RelyingPartyId, id: EndpointId) -> Result<Option<Endpoint>, Failure> {
     one(by_id(tx.query(SELECT), party, id)).await
 }
 
-/// Returns every one of a relying party: there are few.
+/// Returns all endpoints of a relying party: there are few.
 pub async fn all(tx: &mut Tx, party: RelyingPartyId) -> Result<Vec<Endpoint>, Failure> {
     let query = tx.query(SELECT).push("relying_party_id = ").push_bind(party.as_uuid()).push(" ORDER BY created_at, id");
     Ok(query.fetch_all().await?.iter().filter_map(|row| readable(read(row))).collect())
 }
 
-/// Whether a relying party has any.
+/// Whether a relying party has an endpoint.
 pub async fn any(db: &Db, party: RelyingPartyId) -> Result<bool, DbError> {
     let query = db.query("SELECT 1 AS found FROM endpoint WHERE relying_party_id = ").push_bind(party.as_uuid());
-    // In an order: else the table is looked through as long as others have many.
+    // Ordered, since otherwise the table is scanned as long as other relying parties have many.
     Ok(query.push(" ORDER BY created_at, id LIMIT 1").fetch_optional().await?.is_some())
 }
 
-/// Lists, newest first, what comes after `at` and `id`.
+/// Lists endpoints, newest first, after the position of `at` and `id`.
 pub async fn list(db: &Db, party: RelyingPartyId, at: Timestamp, id: Uuid, size: i64) -> Result<Listed<Endpoint>, Failure> {
     let query = db.query(SELECT).push("relying_party_id = ").push_bind(party.as_uuid()).push(" AND (created_at, id) < (").push_bind(at);
     let query = query.push(", ").push_bind(id).push(") ORDER BY created_at DESC, id DESC LIMIT ").push_bind(size + 1);
     Ok(listed(size, &query.fetch_all().await?, "created_at", read))
 }
 
-/// Deletes.
+/// Deletes an endpoint.
 pub async fn delete(db: &Db, party: RelyingPartyId, id: EndpointId) -> Result<(), Failure> {
     by_id(db.execute("DELETE FROM endpoint WHERE "), party, id).execute().await?;
     Ok(())
@@ -145,23 +145,23 @@ fn named(record: &Record<'_>) -> Result<Vec<EventType>, DbError> {
     names.iter().map(|name| record.convert("event_types", |_: String| EventType::try_from(name.as_str()))).collect()
 }
 
-/// Why it is off, if it is. One that is on has no reason.
+/// Why it is disabled, if it is. An enabled endpoint has no reason.
 fn disabled(record: &Record<'_>) -> Result<Option<(DisabledReason, Timestamp)>, DbError> {
     let reason = record.convert("disabled_reason", |name: String| {
         Some(name.as_str()).filter(|name| !name.is_empty()).map(DisabledReason::try_from).transpose()
     })?;
     let disabled = both(record, "disabled_at", reason, record.get("disabled_at")?)?;
     if disabled.is_some() == record.get::<bool>("enabled")? {
-        return Err(record.inconsistent("enabled", "is true exactly when there is no reason"));
+        return Err(record.inconsistent("enabled", "must be true if and only if there is no reason"));
     }
     Ok(disabled)
 }
 
-/// Two columns that are filled together or not at all.
+/// Two columns that must both be set or both be NULL.
 fn both<T, U>(record: &Record<'_>, column: &'static str, one: Option<T>, other: Option<U>) -> Result<Option<(T, U)>, DbError> {
     match (one, other) {
         (None, None) => Ok(None),
         (Some(one), Some(other)) => Ok(Some((one, other))),
-        _ => Err(record.inconsistent(column, "is filled without what belongs to it")),
+        _ => Err(record.inconsistent(column, "is set without the column that belongs to it")),
     }
 }

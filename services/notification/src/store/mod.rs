@@ -1,4 +1,4 @@
-//! Rows. Every finder leads with the relying party, except those of what is due, whosever it is.
+//! Database rows. Every query is scoped to a relying party, except those that find what is due for all of them.
 
 pub mod delivery;
 pub mod endpoint;

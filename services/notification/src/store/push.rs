@@ -1,4 +1,4 @@
-//! Rows of phones that are to be woken.
+//! Rows of pushes.
 
 use nodkey_db::{Db, DbError, Row, Tx};
 use nodkey_kernel::{
@@ -12,7 +12,8 @@ use nodkey_runtime::{
 
 use crate::{domain::push_cause::Cause, push::Push};
 
-/// Has a phone woken until `expires_at`. One that is to be woken already is woken once, until the later of both, for all causes.
+/// Schedules a push until `expires_at`. If one is already pending for the phone, both become one push for all causes, until the later
+/// expiry.
 pub async fn put(
     tx: &mut Tx,
     (party, device): (RelyingPartyId, &DeviceId),
@@ -41,9 +42,10 @@ pub async fn put(
     Ok(())
 }
 
-/// Whether a relying party has an endpoint, or a phone is to be woken for this: in one statement, since every end is looked at so.
+/// Whether a relying party has an endpoint, or a push is pending for this cause. One statement, since it runs for the end of every
+/// trusonafication.
 pub async fn is_anybody_concerned(db: &Db, party: RelyingPartyId, cause: Cause) -> Result<bool, DbError> {
-    // In an order: else the tables are looked through as long as others have many.
+    // Ordered, since otherwise the tables are scanned as long as other relying parties have many.
     let query = db.query("SELECT found FROM (SELECT 1 AS found FROM endpoint WHERE relying_party_id = ").push_bind(party.as_uuid());
     let query = query.push(
         " ORDER BY created_at, id LIMIT 1) AS endpoints UNION ALL SELECT found FROM (SELECT 1 AS found FROM push_cause WHERE cause = ",
@@ -51,13 +53,13 @@ pub async fn is_anybody_concerned(db: &Db, party: RelyingPartyId, cause: Cause) 
     Ok(query.push_bind(cause.as_text()).push(" ORDER BY relying_party_id, device_id LIMIT 1) AS pushes").fetch_optional().await?.is_some())
 }
 
-/// Nobody is to be woken for this any more. A phone that is to be woken for nothing else is found [over](Push::over) when its turn comes.
+/// Ends a cause for all phones. A push without another cause is found to be [over](Push::over) when it becomes due.
 pub async fn end(tx: &mut Tx, cause: Cause) -> Result<(), Failure> {
     tx.query("DELETE FROM push_cause WHERE cause = ").push_bind(cause.as_text()).execute().await?;
     Ok(())
 }
 
-/// Returns the lanes after `after` in which something is due, in order, by jumping from lane to lane.
+/// Returns the receiver queues after `after` with due pushes, in order, by jumping from queue to queue.
 pub async fn lanes(db: &Db, after: &str, now: Timestamp, limit: i64) -> Result<Vec<String>, Failure> {
     let rows = db
         .query(
@@ -77,7 +79,7 @@ pub async fn lanes(db: &Db, after: &str, now: Timestamp, limit: i64) -> Result<V
     Ok(rows.iter().map(|row| row.get("lane")).collect::<Result<_, _>>()?)
 }
 
-/// Reserves until `until` what is due in a lane, longest due first. Of replicas that ask at once, each gets others.
+/// Reserves due pushes of a receiver queue until `until`, longest due first. Concurrent replicas get different ones.
 pub async fn claim(db: &Db, lane: &str, now: Timestamp, until: Timestamp, limit: i64) -> Result<Vec<Push>, Failure> {
     let rows = db
         .execute(
@@ -98,7 +100,7 @@ pub async fn claim(db: &Db, lane: &str, now: Timestamp, until: Timestamp, limit:
     Ok(rows.iter().filter_map(|row| readable(read(row))).collect())
 }
 
-/// Tries one again at a time, unless it was asked for anew.
+/// Postpones a push, unless it was requested again in the meantime.
 pub async fn postpone(db: &Db, push: &Push, at: Timestamp) -> Result<(), Failure> {
     let sql = "UPDATE push SET next_attempt_at = $1 WHERE relying_party_id = $2 AND device_id = $3 AND version = $4";
     let query = db.execute(sql).bind(at).bind(push.relying_party.as_uuid());
@@ -106,7 +108,7 @@ pub async fn postpone(db: &Db, push: &Push, at: Timestamp) -> Result<(), Failure
     Ok(())
 }
 
-/// Is done with one, unless it was asked for anew.
+/// Deletes a push, unless it was requested again in the meantime.
 pub async fn delete(db: &Db, push: &Push) -> Result<(), Failure> {
     let sql = "DELETE FROM push WHERE relying_party_id = $1 AND device_id = $2 AND version = $3";
     let query = db.execute(sql).bind(push.relying_party.as_uuid()).bind(push.device.as_str());
@@ -114,13 +116,13 @@ pub async fn delete(db: &Db, push: &Push) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Is done with those of all phones of a relying party.
+/// Deletes the pushes of all phones of a relying party.
 pub async fn delete_all(tx: &mut Tx, party: RelyingPartyId) -> Result<(), Failure> {
     tx.query("DELETE FROM push WHERE relying_party_id = ").push_bind(party.as_uuid()).execute().await?;
     Ok(())
 }
 
-/// Returns how many wait.
+/// Returns the number of pending pushes.
 pub async fn waiting(db: &Db) -> Result<i64, Failure> {
     Ok(db.query("SELECT count(*) AS waiting FROM push").fetch_one().await?.get("waiting")?)
 }

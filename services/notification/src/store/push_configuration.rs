@@ -1,4 +1,4 @@
-//! Rows of what relying parties are to push providers.
+//! Rows of push configurations.
 
 use nodkey_db::{Db, DbError, Query, Row, Tx};
 use nodkey_kernel::{id::RelyingPartyId, time::Timestamp};
@@ -12,7 +12,7 @@ use crate::push::{KeptConfiguration, Provider};
 const SELECT: &str = "SELECT relying_party_id, provider, sealed_credentials, description, public_key, updated_at, last_failure, \
     last_failure_at FROM push_configuration WHERE relying_party_id = ";
 
-/// Sets the one of a provider.
+/// Sets the configuration for a provider.
 pub async fn put(tx: &mut Tx, party: RelyingPartyId, kept: &KeptConfiguration) -> Result<(), Failure> {
     tx.query(
         "INSERT INTO push_configuration (relying_party_id, provider, sealed_credentials, description, public_key, updated_at) \
@@ -31,30 +31,30 @@ pub async fn put(tx: &mut Tx, party: RelyingPartyId, kept: &KeptConfiguration) -
     Ok(())
 }
 
-/// Returns that of a provider.
+/// Returns the configuration for a provider.
 pub async fn get(db: &Db, party: RelyingPartyId, provider: &str) -> Result<Option<KeptConfiguration>, Failure> {
     Ok(of_provider(db.query(SELECT), party, provider).fetch_optional().await?.as_ref().map(read).transpose()?)
 }
 
-/// Returns that of a provider as the transaction sees it.
+/// Returns the configuration for a provider inside a transaction.
 pub async fn get_in(tx: &mut Tx, party: RelyingPartyId, provider: &str) -> Result<Option<KeptConfiguration>, Failure> {
     Ok(of_provider(tx.query(SELECT), party, provider).fetch_optional().await?.as_ref().map(read).transpose()?)
 }
 
-/// Lists every one: there is at most one for each provider.
+/// Lists the configurations of a relying party: at most one per provider.
 pub async fn list(db: &Db, party: RelyingPartyId) -> Result<Vec<KeptConfiguration>, Failure> {
     let rows = db.query(SELECT).push_bind(party.as_uuid()).push(" ORDER BY provider").fetch_all().await?;
     Ok(rows.iter().filter_map(|row| readable(read(row))).collect())
 }
 
-/// Keeps what a provider refused.
+/// Records a refusal of the provider.
 pub async fn failed(db: &Db, party: RelyingPartyId, provider: &'static str, why: &str, now: Timestamp) -> Result<(), Failure> {
     let sql = "UPDATE push_configuration SET last_failure = $1, last_failure_at = $2 WHERE relying_party_id = $3 AND provider = $4";
     db.execute(sql).bind(why).bind(now).bind(party.as_uuid()).bind(provider).execute().await?;
     Ok(())
 }
 
-/// Forgets one.
+/// Deletes a configuration.
 pub async fn delete(db: &Db, party: RelyingPartyId, provider: &'static str) -> Result<(), Failure> {
     let sql = "DELETE FROM push_configuration WHERE relying_party_id = $1 AND provider = $2";
     db.execute(sql).bind(party.as_uuid()).bind(provider).execute().await?;

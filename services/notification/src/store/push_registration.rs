@@ -9,18 +9,18 @@ use nodkey_runtime::Failure;
 
 use crate::push::Provider;
 
-/// A row as it is kept.
+/// A push registration as stored.
 #[derive(Clone, Debug)]
 pub struct Kept {
-    /// Who carries it.
+    /// The push provider.
     pub provider: Provider,
-    /// What it gave the app.
+    /// The sealed address that the provider gave to the app.
     pub sealed_details: Vec<u8>,
-    /// When it came.
+    /// When it was registered.
     pub updated_at: Timestamp,
 }
 
-/// Sets the one registration of a device.
+/// Sets the only registration of a device.
 pub async fn put(
     db: &Db,
     party: RelyingPartyId,
@@ -46,20 +46,20 @@ pub async fn put(
     Ok(())
 }
 
-/// Returns who wakes a device, if anybody does.
+/// Returns the receiver of a device's pushes, if it has a registration.
 pub async fn receiver(tx: &mut Tx, party: RelyingPartyId, device: &DeviceId) -> Result<Option<String>, Failure> {
     let sql = "SELECT receiver FROM push_registration WHERE relying_party_id = $1 AND device_id = $2";
     let row = tx.query(sql).bind(party.as_uuid()).bind(device.as_str()).fetch_optional().await?;
     Ok(row.map(|row| row.get("receiver")).transpose()?)
 }
 
-/// Whether anybody wakes a device.
+/// Whether a device has a push registration.
 pub async fn is_there(db: &Db, party: RelyingPartyId, device: &DeviceId) -> Result<bool, DbError> {
     let sql = "SELECT 1 AS found FROM push_registration WHERE relying_party_id = $1 AND device_id = $2";
     Ok(db.query(sql).bind(party.as_uuid()).bind(device.as_str()).fetch_optional().await?.is_some())
 }
 
-/// Returns that of a device.
+/// Returns the push registration of a device.
 pub async fn get(db: &Db, party: RelyingPartyId, device: &DeviceId) -> Result<Option<Kept>, Failure> {
     let sql = "SELECT provider, sealed_details, updated_at FROM push_registration WHERE relying_party_id = $1 AND device_id = $2";
     let Some(row) = db.query(sql).bind(party.as_uuid()).bind(device.as_str()).fetch_optional().await? else { return Ok(None) };
@@ -71,14 +71,14 @@ pub async fn get(db: &Db, party: RelyingPartyId, device: &DeviceId) -> Result<Op
     }))
 }
 
-/// Forgets it.
+/// Deletes the push registration of a device.
 pub async fn delete(tx: &mut Tx, party: RelyingPartyId, device: &DeviceId) -> Result<(), Failure> {
     let sql = "DELETE FROM push_registration WHERE relying_party_id = $1 AND device_id = $2";
     tx.query(sql).bind(party.as_uuid()).bind(device.as_str()).execute().await?;
     Ok(())
 }
 
-/// Forgets it, unless the phone has registered again since.
+/// Deletes the push registration, unless the phone has registered again since.
 pub async fn delete_of(db: &Db, party: RelyingPartyId, device: &DeviceId, updated_at: Timestamp) -> Result<(), Failure> {
     let sql = "DELETE FROM push_registration WHERE relying_party_id = $1 AND device_id = $2 AND updated_at = $3";
     db.execute(sql).bind(party.as_uuid()).bind(device.as_str()).bind(updated_at).execute().await?;

@@ -1,4 +1,4 @@
-//! Deleting what is old.
+//! Deletion of old rows.
 
 use nodkey_db::{
     Db,
@@ -8,7 +8,7 @@ use nodkey_kernel::{id::DeliveryId, time::Timestamp};
 use nodkey_runtime::Failure;
 use uuid::Uuid;
 
-/// Deletes some deliveries that were finished and taken in before a time, with their attempts; returns how many deliveries.
+/// Deletes a batch of finished deliveries created before a given time, with their attempts. Returns how many deliveries.
 pub async fn delete_deliveries(db: &Db, before: Timestamp) -> Result<u64, Failure> {
     // Ids begin with the time, so their index finds the oldest.
     let bound = DeliveryId::first_of(before).as_uuid();
@@ -42,7 +42,7 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_seconds(1_000_000);
 
-    /// Deliveries taken in at `NOW`, each with an attempt.
+    /// Inserts deliveries created at `NOW`, each with an attempt.
     async fn insert(db: &Db, random: &Random, state: State, count: i64) {
         let mut tx = db.begin().await.unwrap();
         for _ in 0..count {

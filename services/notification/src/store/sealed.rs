@@ -1,4 +1,4 @@
-//! Where this service keeps what is sealed, and what for.
+//! The columns in which this service stores sealed values, and their contexts.
 
 use nodkey_db::sealed::{KeyColumn, SealedColumn};
 
@@ -6,7 +6,7 @@ const ENDPOINT: &[KeyColumn] = &[KeyColumn::Uuid("id")];
 const REGISTRATION: &[KeyColumn] = &[KeyColumn::Uuid("relying_party_id"), KeyColumn::Text("device_id")];
 const CONFIGURATION: &[KeyColumn] = &[KeyColumn::Uuid("relying_party_id"), KeyColumn::Text("provider")];
 
-/// Every column of sealed values.
+/// Every column with sealed values.
 pub const SEALED: &[SealedColumn] = &[
     SealedColumn { table: "endpoint", column: "sealed_keys", key: ENDPOINT, context: |key| format!("endpoint/{}", key[0]) },
     SealedColumn { table: "endpoint", column: "sealed_previous_keys", key: ENDPOINT, context: |key| format!("endpoint/{}", key[0]) },

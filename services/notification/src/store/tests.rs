@@ -1,4 +1,4 @@
-//! The rows, on both engines: what cannot be read is named and in nobody's way, and what is looked for is found by an index.
+//! Tests of the rows on both engines: an unreadable row is named and does not affect others, and every lookup uses an index.
 
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
@@ -40,7 +40,7 @@ fn device(n: u64) -> DeviceId {
     DeviceId::parse(&format!("{n:0>43}")).unwrap()
 }
 
-/// Every second one is about a trusonafication.
+/// Every second subject is a trusonafication.
 fn subject(n: u64, at: Timestamp, random: &Random) -> Subject {
     if n.is_multiple_of(2) { Subject::Trusonafication(TrusonaficationId::generate(at, random)) } else { Subject::Device(device(n)) }
 }
@@ -140,7 +140,7 @@ async fn deliveries_that_cannot_be_read_hold_up_no_other(db: Db) {
         (page.at, page.id) = (last.at, last.id.parse().unwrap());
     }
     assert_eq!(listed, 6);
-    // Each is reserved once, whether it can be read or not: the next ones come up.
+    // Each is reserved once, whether it is readable or not: the next ones follow.
     let (later, mut claimed) = (NOW + Duration::from_mins(1), 0);
     for _ in 0..4 {
         let some = delivery::claim(&db, "lane", later, later + Duration::from_secs(10), 3).await.unwrap();
@@ -227,7 +227,7 @@ async fn a_phone_is_woken_for_nothing_that_is_over_and_goes_on_for_what_is_not(d
         tx.commit().await.unwrap();
         assert!(!push::is_anybody_concerned(&db, party(), cause).await.unwrap());
     };
-    // At its turn, the n-th.
+    // The n-th claim, when it is due.
     let claim = async |n| {
         let mut claimed = push::claim(&db, "lane", later(n), later(n + 1), 10).await.unwrap();
         assert_eq!(claimed.len(), 1, "it is due");
@@ -241,7 +241,7 @@ async fn a_phone_is_woken_for_nothing_that_is_over_and_goes_on_for_what_is_not(d
     end(asked(2)).await;
     let over = claim(2).await;
     assert!(over.over);
-    // Asked anew before it was given up.
+    // Requested again before it was given up.
     put(asked(3)).await;
     push::delete(&db, &over).await.unwrap();
     let again = claim(0).await;
@@ -253,7 +253,7 @@ async fn a_phone_is_woken_for_nothing_that_is_over_and_goes_on_for_what_is_not(d
     push::delete(&db, &noticed).await.unwrap();
     assert!(!push::is_anybody_concerned(&db, party(), Cause::Notice).await.unwrap(), "causes go with what they are for");
 
-    // A release before, which runs beside this one, says of no cause.
+    // An earlier release that runs concurrently does not record causes.
     put(asked(4)).await;
     db.execute("UPDATE push SET version = version + 1").execute().await.unwrap();
     end(asked(4)).await;
@@ -283,7 +283,7 @@ mod upgrade {
 
     use super::*;
 
-    /// With the schema of before a migration.
+    /// A database with the schema from before a migration.
     async fn before(database: &TestDatabase, version: i64) -> Db {
         let db = Db::connect(&DbConfig { max_connections: 4, ..DbConfig::new(database.url()) }).await.unwrap();
         let Migrations { postgres, sqlite } = Notification::migrations().unwrap();
@@ -324,7 +324,7 @@ mod upgrade {
     }
 }
 
-/// Runs every statement once; the rows it writes are taken back.
+/// Runs every statement once; the rows it writes are rolled back.
 async fn exercise(db: &Db) {
     let mut tx = db.begin().await.unwrap();
     delivery::insert(&mut tx, &due(0)).await.unwrap();
@@ -385,7 +385,7 @@ async fn exercise(db: &Db) {
     retention::delete_deliveries(db, NOW).await.unwrap();
 }
 
-/// Many of each, of many relying parties.
+/// Inserts many rows of each kind, for many relying parties.
 async fn fill(db: &Db, count: u64) {
     let of = |n: u64| RelyingPartyId::generate(NOW, &Random::seeded(n % 50));
     let state = |n: u64| if n.is_multiple_of(20) { State::Pending } else { State::Exhausted };
@@ -405,7 +405,7 @@ async fn fill(db: &Db, count: u64) {
     }
 }
 
-/// What counts everything that waits looks at everything that waits.
+/// Queries that count everything pending may scan everything pending.
 const COUNTS: [&str; 2] = ["SELECT count(*) AS waiting, min(created_at)", "SELECT count(*) AS waiting FROM push"];
 
 fn check(plans: &[Plan]) {

@@ -1,4 +1,4 @@
-//! Use cases of links that open apps.
+//! Use cases of app links.
 
 use nodkey_kernel::id::RelyingPartyId;
 
@@ -10,7 +10,7 @@ use crate::{
 };
 
 impl App {
-    /// Replaces those of a relying party; `None` takes them away. Nobody is told: they are read when they matter.
+    /// Replaces the app links of a relying party; `None` removes them. No event is published: they are read when they are needed.
     pub async fn set_app_links(&self, party: RelyingPartyId, links: Option<AppLinks>) -> Result<Option<AppLinks>, Error> {
         self.relying_party(party).await?;
         let mut tx = self.0.db.begin().await?;
@@ -24,13 +24,13 @@ impl App {
         Ok(links)
     }
 
-    /// Returns those of a relying party, if it has any.
+    /// Returns the app links of a relying party, if it has any.
     pub async fn app_links(&self, party: RelyingPartyId) -> Result<Option<AppLinks>, Error> {
         self.relying_party(party).await?;
         store::get(&self.0.db, party).await
     }
 
-    /// Returns whose a host is, their name, and the links.
+    /// Returns the relying party that owns a host, its name and its links.
     pub async fn resolve_app_links(&self, host: &str) -> Result<(RelyingPartyId, String, AppLinks), Error> {
         Ok(store::resolve(&self.0.db, host).await?.ok_or(Refusal::NotFound("host"))?)
     }

@@ -19,22 +19,22 @@ use crate::{
     },
 };
 
-/// What it is called that a confirmation is used.
+/// Method name of audit entries for the use of a confirmation.
 const USE: &str = "nodkey.registry.v1.ConfirmationService/UseConfirmation";
-/// What the entries are called that count failures.
+/// Method name of audit entries that count failed authentications.
 const FAILURES: &str = "anonymous";
 
-/// What an operator is about to do, written down.
+/// An audit entry for what an operator is about to do.
 #[derive(Debug)]
 pub struct Noted {
-    /// Names the entry.
+    /// Identifier of the entry.
     pub id: AuditEntryId,
-    /// Of what had to be confirmed and was: what is confirmed, as its SHA-256.
+    /// SHA-256 of the confirmed request, if the method requires confirmation.
     pub confirmed: Option<[u8; 32]>,
 }
 
 impl App {
-    /// Writes down what an operator is about to do, or, with an outcome, what was done or refused.
+    /// Records what an operator is about to do or, with an outcome, what was done or refused.
     pub async fn create_audit_entry(&self, action: Action, outcome: &str) -> Result<AuditEntryId, Error> {
         let entry = self.entry(action, outcome);
         let (id, mut tx) = (entry.id, self.0.db.begin().await?);
@@ -43,8 +43,8 @@ impl App {
         Ok(id)
     }
 
-    /// Writes down what an operator is about to do, and refuses it unless they have confirmed what they have to. That nothing was presented
-    /// is how everybody learns of it, and is not written down; that something was which does not do, is.
+    /// Records what an operator is about to do, and refuses it if a required confirmation is missing or does not fit. A missing
+    /// confirmation is not recorded, since that is how clients learn that one is required. One that does not fit is.
     pub async fn note_intent(&self, action: Action, presented: Presented) -> Result<Noted, Error> {
         let Some(operator) = action.operator.filter(|_| is_reconfirmed(&format!("/{}", action.method))) else {
             return Ok(Noted { id: self.create_audit_entry(action, "").await?, confirmed: None });
@@ -79,7 +79,7 @@ impl App {
         Ok(Noted { id, confirmed: Some(confirmation.request.sha256) })
     }
 
-    /// Writes down what came of it, once, and what is known of the request only then.
+    /// Records the outcome, once, with the parts of the request that are known only then.
     pub async fn complete_audit_entry(&self, id: AuditEntryId, request: String, outcome: &str) -> Result<(), Error> {
         let entry = self.entry(Action { request, ..Action::default() }, outcome);
         let mut tx = self.0.db.begin().await?;
@@ -87,12 +87,12 @@ impl App {
         Ok(tx.commit().await?)
     }
 
-    /// Counts somebody who did not prove who they are.
+    /// Counts a failed authentication.
     pub(super) fn note_failure(&self, what: &'static str, source: &str, reason: &'static str) {
         self.0.failures.note(what, source, reason);
     }
 
-    /// Writes down, in one entry, how many did not prove who they are since the last time.
+    /// Records, in one entry, the failed authentications since the last such entry.
     pub async fn write_failures(&self) -> Result<(), Error> {
         let Some(request) = self.0.failures.take() else { return Ok(()) };
         let action = Action { actor: "anonymous".into(), method: FAILURES.into(), request, ..Action::default() };
@@ -109,7 +109,7 @@ impl App {
         Ok(found)
     }
 
-    /// Of a filter that finds nothing: whether what it names is there at all. Entries of methods that are gone are found all the same.
+    /// For a filter without results: refuses it if what it names does not exist. Entries of methods that were removed are still found.
     async fn ensure_there(&self, filter: &Filter) -> Result<(), Error> {
         if let Some(party) = filter.relying_party {
             self.relying_party(party).await?;
@@ -122,10 +122,10 @@ impl App {
         if filter.method.is_empty() || methods.any(is_named) {
             return Ok(());
         }
-        Err(Refusal::invalid("method", "must be a method that there is, such as CreateCredential, or its whole path").into())
+        Err(Refusal::invalid("method", "must be an existing method, such as CreateCredential, or its full path").into())
     }
 
-    /// Makes an entry; what is done in the registry itself is written with it.
+    /// Makes an entry. Entries for actions in the registry itself are written in the same transaction.
     pub(super) fn entry(&self, action: Action, outcome: &str) -> AuditEntry {
         let at = self.now();
         let mut action = action.bounded();

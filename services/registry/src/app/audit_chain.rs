@@ -1,4 +1,4 @@
-//! Use cases of the audit log's chains: they are signed, cut, and exported.
+//! Use cases of the audit log's chains: signing, cutting and exporting them.
 
 use metrics::counter;
 use nodkey_kernel::{
@@ -23,29 +23,29 @@ use crate::{
     store::{audit_chain as store, retention},
 };
 
-/// How many entries or chains are read at once.
+/// Entries or chains read per query.
 const BATCH: i64 = 200;
 
-/// The most checkpoints of one page: no more than positions, unless somebody put them there.
+/// Maximum checkpoints per page: there are no more than positions, unless the database was tampered with.
 const MAX_CHECKPOINTS: i64 = 10_000;
 
-/// Where an export goes on. Its form is nobody else's business.
+/// Where an export continues. The format is opaque to clients.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 enum Position {
-    /// Among the entries of before, after this one.
+    /// Among the entries that predate chains, after this one.
     Unchained { at: i64, id: Uuid },
-    /// Before the next chain after this one.
+    /// Before the chain that follows this one.
     Between { after: Option<Uuid> },
-    /// In a chain, after this entry.
+    /// Within a chain, after this entry.
     Within { chain: Uuid, seq: u64 },
 }
 
-/// Lines of an export.
+/// A page of an export.
 #[derive(Debug, Default)]
 pub struct Exported {
-    /// Each a line of JSON.
+    /// One line of JSON each.
     pub lines: Vec<String>,
-    /// Where to go on; empty at the end.
+    /// Continues the export; empty at the end.
     pub next_page_token: String,
 }
 
@@ -58,7 +58,7 @@ impl App {
             let Some(last) = due.last() else { return failed.map_or(Ok(()), Err) };
             after = Some(*last);
             for id in due {
-                // One that cannot be read keeps no other from being signed.
+                // An unreadable chain does not keep the others from being signed.
                 if let Err(e) = self.checkpoint(id, None).await {
                     failed.get_or_insert(e);
                 }
@@ -66,7 +66,7 @@ impl App {
         }
     }
 
-    /// Deletes what operators did long ago: cuts each chain at a checkpoint, signs where, and then deletes what is before.
+    /// Deletes old audit entries: cuts each chain at a checkpoint, signs the position of the cut, and then deletes the entries before it.
     pub async fn delete_audit_entries(&self, pass: &Pass) -> Result<(), Error> {
         let (before, mut after, mut failed) = (pass.now() - self.0.audit_retention, None, None);
         if !pass.repeat(|| retention::delete_unchained(&self.0.db, before)).await? {
@@ -80,22 +80,22 @@ impl App {
                 match self.cut(pass, id, seq).await {
                     Ok(true) => {}
                     Ok(false) => return Ok(()),
-                    // One that cannot be read keeps no other from being cut.
+                    // An unreadable chain does not keep the others from being cut.
                     Err(e) => drop(failed.get_or_insert(e)),
                 }
             }
         }
     }
 
-    /// Cuts one chain, and deletes what is before; false when the time of the pass is over.
+    /// Cuts one chain and deletes the entries before the cut. Returns false when the time of the pass is over.
     async fn cut(&self, pass: &Pass, id: ChainId, seq: u64) -> Result<bool, Error> {
         self.checkpoint(id, Some(seq)).await?;
         let Some(chain) = store::get(&self.0.db, id).await? else { return Ok(true) };
         pass.repeat(|| store::delete_cut(&self.0.db, id, chain.cut)).await
     }
 
-    /// Signs what a chain holds now, and with `cut`, from where on it is kept. What does not hold is not signed, and stays as it is for whoever
-    /// looks into it.
+    /// Signs the current head of a chain and, with `cut`, the position from which on it is kept. A chain that does not verify is not
+    /// signed, and stays as it is for investigation.
     async fn checkpoint(&self, id: ChainId, cut: Option<u64>) -> Result<(), Error> {
         let Some(before) = store::get(&self.0.db, id).await? else { return Ok(()) };
         if cut.is_some_and(|cut| cut <= before.cut) {
@@ -111,11 +111,14 @@ impl App {
         };
         let Some(((seq, hash), (cut, cut_hash))) = found else {
             if store::get(&self.0.db, id).await? != Some(before) {
-                // Another replica has signed or cut it meanwhile.
+                // Another replica has signed or cut it in the meantime.
                 return Ok(());
             }
             counter!("nodkey_audit_chain_faults_total").increment(1);
-            error!(chain = id.name(), "the audit log was changed from outside: it is not signed any more; nodkey audit verify says where");
+            error!(
+                chain = id.name(),
+                "the audit log was changed from outside and is no longer signed; run nodkey audit verify to locate the change"
+            );
             return Ok(());
         };
         let after = Chain { checkpoint: seq, cut, cut_hash, ..before };
@@ -129,7 +132,7 @@ impl App {
         if store::insert_checkpoint(&mut tx, &before, &after, now, &jws).await? {
             tx.commit().await?;
             counter!("nodkey_audit_checkpoints_total").increment(1);
-            // Whoever keeps logs elsewhere has what nobody can rewrite.
+            // A log collector elsewhere then holds a copy that nobody can rewrite.
             info!(chain = id.name(), seq, hash = hex::encode(hash), cut, "signed a checkpoint of the audit log");
         } else {
             tx.rollback().await?;
@@ -137,7 +140,7 @@ impl App {
         Ok(())
     }
 
-    /// The newest entry of a chain, if all entries since the last checkpoint follow one another from there.
+    /// The newest entry of a chain, if all entries since the last checkpoint form an unbroken chain.
     async fn verified(&self, chain: &Chain) -> Result<Option<(u64, [u8; 32])>, Error> {
         let (mut seq, mut hash) = match chain.checkpoint {
             0 => (0, START),
@@ -168,8 +171,8 @@ impl App {
         Ok((seq == chain.seq && hash == chain.hash).then_some((seq, hash)))
     }
 
-    /// The hash that the newest checkpoint of a chain signs, if it is of this chain as it was cut. One by a key that was revoked since says
-    /// nothing: then the entry itself does.
+    /// The hash that the newest checkpoint of a chain signs, if its name, position and cut match the chain. A checkpoint whose key was
+    /// revoked since proves nothing; the entry's own hash is used then.
     async fn signed(&self, chain: &Chain) -> Result<Option<[u8; 32]>, Error> {
         let found = store::checkpoints(&self.0.db, chain.id, (chain.checkpoint, chain.checkpoint), 1).await?;
         let Some((_, jws)) = found.first() else { return Ok(None) };
@@ -182,7 +185,7 @@ impl App {
         Ok(if fits { hex::decode(claims.hash).ok().and_then(|hash| hash.try_into().ok()) } else { None })
     }
 
-    /// Returns a page of an export: of one relying party, or of everything. Every chain is signed as far as it is exported.
+    /// Returns a page of an export: of one relying party, or of everything. Every exported chain is signed up to where it is exported.
     pub async fn export_audit_log(&self, party: Option<RelyingPartyId>, token: &str, size: i64) -> Result<Exported, Error> {
         let position = match token {
             "" => {
@@ -198,7 +201,7 @@ impl App {
             Position::Unchained { at, id } => {
                 let after = (Timestamp::from_micros(at), id);
                 let entries = store::unchained(&self.0.db, party, after, size).await?;
-                // After the last one, also where that cannot be read.
+                // After the last entry, even if it is unreadable.
                 let next = entries
                     .last()
                     .filter(|_| entries.has_next())
@@ -207,7 +210,7 @@ impl App {
                 next.or(Some(Position::Between { after: None }))
             }
             Position::Between { after } => self.begin_chain(party, after, &mut lines).await?,
-            // Anybody can write a token: whose chain it names is looked at each time.
+            // Clients can forge a token, so the chain it names is checked on every request.
             Position::Within { chain, .. } if party.is_some_and(|party| party.as_uuid() != chain) => {
                 return Err(Refusal::invalid("page_token", "must be one that a list answered").into());
             }
@@ -258,15 +261,15 @@ impl App {
         lines: &mut Vec<String>,
     ) -> Result<Option<Position>, Error> {
         let entries = store::entries(&self.0.db, id, after, size).await?;
-        // Read after the entries: one appended meanwhile is on the next page.
+        // Read after the entries: an entry appended in the meantime is on the next page.
         let head = store::get(&self.0.db, id).await?.ok_or(Refusal::NotFound("chain"))?;
         let last = entries.last().map_or(after, |(entry, _)| entry.seq);
         if head.cut > after && entries.first().is_none_or(|(entry, _)| entry.seq > after + 1) {
-            // Retention has deleted what comes next.
+            // Retention has deleted the next entries.
             return Err(Error::Raced);
         }
         let is_end = entries.is_empty() || (i64::try_from(entries.len()) != Ok(size) && head.seq <= last);
-        // As many as there are positions, and none left out.
+        // As many checkpoints as positions, and none left out.
         let to = if is_end { u64::MAX } else { last };
         let mut checkpoints = store::checkpoints(&self.0.db, id, (after + 1, to), MAX_CHECKPOINTS).await?.into_iter().peekable();
         for (entry, hash) in &entries {

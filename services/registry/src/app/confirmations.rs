@@ -1,4 +1,4 @@
-//! Use cases of what operators confirm on their phones.
+//! Use cases of confirmations, which operators give on their phones.
 
 use std::time::Duration;
 
@@ -29,49 +29,49 @@ use crate::{
     store::{confirmation as store, operator as operators},
 };
 
-/// What an operator wants to do, and is to confirm.
+/// An operation that an operator requests and must confirm.
 #[derive(Debug)]
 pub struct Asked {
-    /// Who.
+    /// The operator who requests it.
     pub operator: OperatorId,
-    /// In which session.
+    /// The session that requests it.
     pub session: OperatorSessionId,
-    /// Whom they act for.
+    /// The relying party the operator acts for.
     pub acts_for: Option<RelyingPartyId>,
     /// `package.Service/Method`.
     pub method: String,
-    /// The message as JSON; of a stream nothing.
+    /// The message as JSON; empty for streaming methods.
     pub request: String,
-    /// SHA-256 of a stream.
+    /// SHA-256 of the stream; only for streaming methods.
     pub stream_sha256: Bytes,
 }
 
-/// What is presented for a request.
+/// The confirmation presented with a request.
 #[derive(Debug, Default)]
 pub struct Presented {
-    /// The confirmation.
+    /// Identifier of the confirmation.
     pub id: Option<ConfirmationId>,
-    /// SHA-256 of the message; empty of a stream.
+    /// SHA-256 of the message; empty for streaming methods.
     pub request_sha256: Bytes,
 }
 
-/// How a confirmation stands.
+/// State of a confirmation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// Nobody answered yet.
+    /// Not answered yet.
     Waiting,
-    /// May be used.
+    /// Accepted; may be used.
     Accepted,
-    /// Not accepted, or without the person's presence.
+    /// Rejected, or accepted without user presence.
     Rejected,
-    /// Too late.
+    /// Expired.
     Expired,
-    /// Done.
+    /// Used.
     Used,
 }
 
 impl App {
-    /// Prompts the operator's phone. Returns the number that is to be typed there, too.
+    /// Prompts the operator's phone. Returns the number that must also be entered there.
     pub async fn create_confirmation(&self, asked: Asked) -> Result<(Confirmation, String), Error> {
         let operator = operators::get(&self.0.db, asked.operator).await?;
         let operator = operator.filter(|it| it.state == OperatorState::Active).ok_or(Refusal::OperatorNotActive)?;
@@ -83,9 +83,9 @@ impl App {
             desired_level: 2,
             action: shown.action.clone(),
             resource: shown.resource.clone(),
-            // Only whoever sees who asks can accept.
+            // Only a person who sees the requesting page can accept.
             number_match: NumberMatch::Enter.into(),
-            // One at a time; whoever says that it is not them has silenced the session that asked, and no other.
+            // One prompt at a time. An operator who reports "not me" blocks the session that requested it, and no other.
             context: format!("session {}", asked.session),
             ..CreateTrusonaficationRequest::default()
         };
@@ -106,7 +106,7 @@ impl App {
         Ok((confirmation, created.match_number))
     }
 
-    /// Returns one of an operator's own, waiting a while for its answer.
+    /// Returns a confirmation of this operator, waiting up to `patience` for its answer.
     pub async fn confirmation(
         &self,
         operator: OperatorId,
@@ -130,14 +130,14 @@ impl App {
         Ok((confirmation, standing))
     }
 
-    /// Returns what is presented for an action, if the operator accepted exactly that, by their own phone, a moment ago. Whether it was used
-    /// meanwhile is found out when it is.
+    /// Returns the presented confirmation, if the operator accepted exactly this action, recently, on their own phone. Whether it has been
+    /// used in the meantime is checked when it is used.
     pub(super) async fn confirmed(&self, operator: OperatorId, action: &Action, presented: Presented) -> Result<Confirmation, Error> {
         let id = presented.id.ok_or(MISSING)?;
         let confirmation = store::get(&self.0.db, id).await?.ok_or(UNFIT)?;
         let sha256 = match <[u8; 32]>::try_from(&presented.request_sha256[..]) {
             Ok(sha256) => sha256,
-            // Nobody has read it yet: who serves it holds it to what was confirmed.
+            // The stream has not been read yet: the serving method compares it with what was confirmed.
             Err(_) if is_streamed(&action.method) => confirmation.request.sha256,
             Err(_) => return Err(UNFIT.into()),
         };
@@ -152,7 +152,7 @@ impl App {
         Ok(confirmation)
     }
 
-    /// What exactly is to be confirmed, and what of it a phone shows.
+    /// Reads what exactly is to be confirmed, and what the phone shows of it.
     async fn read(&self, asked: &Asked) -> Result<(Request, Shown), Error> {
         let path = format!("/{}", asked.method);
         let method = reflect::method(&path).filter(|_| is_reconfirmed(&path));
@@ -163,8 +163,7 @@ impl App {
         if method.is_client_streaming() {
             let sha256 =
                 <[u8; 32]>::try_from(&asked.stream_sha256[..]).map_err(|_| Refusal::invalid("stream_sha256", "must be 32 bytes"))?;
-            let party =
-                asked.acts_for.ok_or_else(|| Refusal::invalid("method", "is done for a relying party: set x-nodkey-relying-party"))?;
+            let party = asked.acts_for.ok_or_else(|| Refusal::invalid("method", "acts for a relying party: set x-nodkey-relying-party"))?;
             let name = self.relying_party(party).await?.name;
             return Ok((request(Some(party), sha256), Shown::import(&name, &sha256)));
         }
@@ -172,7 +171,7 @@ impl App {
         let json = if asked.request.is_empty() { "{}" } else { &asked.request };
         let message = reflect::from_json(method.input(), json.as_bytes()).map_err(wrong)?;
         let digest = request_digest(&path, message.clone()).ok_or_else(|| wrong("it cannot be read".to_owned()))?;
-        // As the entry of the audit log will say.
+        // In the form that the audit entry will use.
         let read = reflect::to_json(method.input(), message.clone());
         let party = subject(asked.acts_for, &path, read.as_deref());
         let shown = self.shown(&path, message).await?;
@@ -183,7 +182,7 @@ impl App {
         Ok(match path {
             "/nodkey.registry.v1.OperatorService/InviteOperator" => {
                 let request = decode::<pb::InviteOperatorRequest>(message)?;
-                // What would be refused is refused before anybody is asked.
+                // An invalid request is refused before the phone is prompted.
                 NewOperator::parse(&request.name, role(request.role()))?;
                 Shown::invite(&request.name, role(request.role()))
             }
@@ -214,7 +213,7 @@ impl App {
                 let request = decode::<trusonafication::RotateSigningKeyRequest>(message)?;
                 Shown::rotate("trusonafication", &request.algorithm, request.at_once)
             }
-            // Of a release to come: what nobody can be shown nobody confirms.
+            // A method of a later release: what cannot be displayed cannot be confirmed.
             _ => return Err(Refusal::invalid("method", "is not known to this release").into()),
         })
     }
@@ -229,7 +228,7 @@ fn decode<M: Message + Default>(message: Bytes) -> Result<M, Refusal> {
     M::decode(message).map_err(|_| Refusal::invalid("request", "must be the method's message"))
 }
 
-/// Whether a method is sent a stream.
+/// Whether the method takes a client stream.
 fn is_streamed(method: &str) -> bool {
     reflect::method(&format!("/{method}")).is_some_and(|method| method.is_client_streaming())
 }

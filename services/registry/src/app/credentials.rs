@@ -27,7 +27,7 @@ use crate::{
     store::credential as store,
 };
 
-/// A credential as it is shown once.
+/// A new credential with its secret, which is shown only once.
 #[derive(Debug)]
 pub struct NewCredential {
     /// The credential.
@@ -36,25 +36,25 @@ pub struct NewCredential {
     pub secret: SecretString,
 }
 
-/// A credential as a service needs it to verify a signature.
+/// A credential with what a service needs to verify a signature.
 #[derive(Debug)]
 pub struct ResolvedCredential {
     /// The credential.
     pub credential: Credential,
-    /// What signs.
+    /// The key of the signatures.
     pub secret: SecretString,
     /// Whether it or its relying party is disabled.
     pub disabled: bool,
-    /// Of the token.
+    /// SHA-256 of the token.
     pub token_sha256: [u8; 32],
-    /// What its relying party tolerates.
+    /// Signature settings of its relying party.
     pub signatures: SignatureSettings,
-    /// How much its relying party may hold.
+    /// Limits of its relying party.
     pub limits: Limits,
 }
 
 impl App {
-    /// Creates one.
+    /// Creates a credential.
     pub async fn create_credential<A: Message + Default>(
         &self,
         request: Option<Request>,
@@ -74,7 +74,7 @@ impl App {
         once(request.as_ref(), &self.answers(), attempt).await
     }
 
-    /// Makes token and secret; nothing is stored yet.
+    /// Generates a token and a secret; nothing is stored yet.
     pub(super) async fn issue(&self, relying_party: RelyingPartyId, kind: CredentialKind) -> Result<NewCredential, Error> {
         let (now, deployment) = (self.now(), &self.0.deployment);
         let id = CredentialId::generate(now, &self.0.random);
@@ -89,14 +89,14 @@ impl App {
         self.0.vault.seal(&self.0.random, &context(new.credential.id), new.secret.expose_secret().as_bytes())
     }
 
-    /// Lists those of a relying party, newest first, with the token of the next page.
+    /// Lists the credentials of a relying party, newest first, with the token of the next page.
     pub async fn credentials(&self, party: RelyingPartyId, page: &Page) -> Result<(Vec<Credential>, String), Error> {
         let start = start(page, |id| id.parse().ok())?;
         let found = store::list(&self.0.db, party, &start, page.size).await?.into_parts();
         self.unless_empty(party, found).await
     }
 
-    /// Disables one.
+    /// Disables a credential.
     pub async fn disable_credential(&self, party: RelyingPartyId, id: CredentialId) -> Result<Credential, Error> {
         for _ in 0..ATTEMPTS {
             let credential = store::get(&self.0.db, party, id).await?.ok_or(Refusal::NotFound("credential"))?;
@@ -115,8 +115,8 @@ impl App {
         Err(Error::Raced)
     }
 
-    /// Returns what verifies signatures of a credential, whosever it is, to whom its holder calls at this moment: a secret is told to
-    /// nobody who merely knows the id. What is wrong with the proof the service that was called learns, for its log.
+    /// Returns what verifies signatures of a credential of any relying party, to a service that proves that the holder is calling it right
+    /// now. Knowing the id is not enough to get a secret. If the proof fails, the calling service gets the reason for its log.
     pub async fn resolve_credential(&self, id: CredentialId, proof: Option<&Proof>) -> Result<ResolvedCredential, Error> {
         let credential = self.opened(id).await?;
         let (secret, now) = (credential.secret.expose_secret(), self.now());
@@ -132,13 +132,13 @@ impl App {
         })
     }
 
-    /// Services of the release before prove nothing. They are answered as long as there is the key that makes every process the equal of
-    /// every other.
+    /// Services of the previous release send no proof. They are served while the shared key that lets every process act as any other is
+    /// configured.
     pub(super) fn takes_unproven(&self) -> bool {
         self.0.deployment.internal_key.is_some()
     }
 
-    /// Returns a credential with its secret.
+    /// Returns a credential with its decrypted secret.
     pub(super) async fn opened(&self, id: CredentialId) -> Result<ResolvedCredential, Error> {
         let found = store::resolve(&self.0.db, id).await?.ok_or(Refusal::NotFound("credential"))?;
         let secret = self.0.vault.open(&context(id), &found.sealed_secret).map_err(Error::Sealed)?;
@@ -154,7 +154,7 @@ impl App {
     }
 }
 
-/// What a secret is sealed for.
+/// The context a secret is sealed with.
 fn context(id: CredentialId) -> String {
     format!("credential/{id}")
 }

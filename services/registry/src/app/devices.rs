@@ -29,19 +29,19 @@ use crate::{
     store::{device as store, proven_key, retention},
 };
 
-/// A device that has just registered.
+/// A device that has just been registered.
 #[derive(Debug)]
 pub struct Registered {
     /// The device.
     pub device: Device,
-    /// Whether it was unknown before.
+    /// Whether the device is new.
     pub created: bool,
     /// Its device-identifier JWT.
     pub jwt: String,
 }
 
 impl App {
-    /// Registers a device, or brings a known one up to date, as the phone itself asks.
+    /// Registers a device or updates a known one, at the request of the phone itself.
     pub async fn register_device(
         &self,
         party: RelyingPartyId,
@@ -62,11 +62,11 @@ impl App {
                 }
                 Some(known) => {
                     let change = known.clone().register_again(party, registration, self.verifier())?;
-                    // On the heap: both are large.
+                    // On the heap, since both are large.
                     Box::pin(self.write_changed(&known, change, call)).await?.map(|device| (device, false))
                 }
             };
-            // Deleted in between, it registers anew.
+            // If it was deleted in between, it is registered anew.
             if let Some((device, created)) = registered
                 && self.note_seen(&device).await?
             {
@@ -77,18 +77,18 @@ impl App {
         Err(Error::Raced)
     }
 
-    /// Makes a nonce for a key statement of a device, registered or not.
+    /// Makes a nonce for a key statement of a device, whether it is registered or not.
     #[must_use]
     pub fn create_device_challenge(&self, id: &DeviceId) -> DeviceChallenge {
         DeviceChallenge::issue(&self.0.vault, id, self.now())
     }
 
-    /// What statements of phones are verified against.
+    /// The deployment data that statements of phones are verified against.
     pub(super) fn verifier(&self) -> Verifier<'_> {
         Verifier { audience: &self.0.deployment.public_url, vault: &self.0.vault, now: self.now() }
     }
 
-    /// Names the relying party of a device that has proven itself, whosever it is.
+    /// Returns an authenticated device of any relying party, so that the caller learns its relying party.
     pub async fn resolve_device(&self, id: &DeviceId) -> Result<Device, Error> {
         let device = store::resolve(&self.0.db, id).await?.ok_or(Refusal::NotFound("device"))?;
         if !self.note_seen(&device).await? {
@@ -97,7 +97,7 @@ impl App {
         Ok(device)
     }
 
-    /// Returns one to another service, which is about to count on it: that is as good as being seen, and keeps it from being deleted.
+    /// Returns a device to another service that is about to rely on it. This counts as being seen and protects the device from deletion.
     pub async fn device_in_use(&self, party: RelyingPartyId, id: &DeviceId) -> Result<Device, Error> {
         let device = self.device(party, id).await?;
         let noted =
@@ -105,7 +105,7 @@ impl App {
         if noted { Ok(device) } else { Err(Refusal::NotFound("device").into()) }
     }
 
-    /// Refuses one more device that nobody bound, where there are as many as may be. Of several at once a few more may come through.
+    /// Refuses another unbound device once the limit is reached. Concurrent registrations may exceed it slightly.
     async fn ensure_room(&self, party: &RelyingParty) -> Result<(), Error> {
         let own = u32::try_from(party.limits.unbound_devices).ok().filter(|own| *own > 0);
         let limit = own.unwrap_or(self.0.max_unbound_devices);
@@ -113,25 +113,25 @@ impl App {
         if count < i64::from(limit) { Ok(()) } else { Err(Refusal::TooManyUnboundDevices(limit).into()) }
     }
 
-    /// False when it was deleted in between.
+    /// Returns false if the device was deleted in between.
     async fn note_seen(&self, device: &Device) -> Result<bool, Error> {
         let now = self.now();
         Ok(!device.is_seen_anew(now) || retention::note_seen(&self.0.db, device, now).await?)
     }
 
-    /// Returns one.
+    /// Returns a device.
     pub async fn device(&self, party: RelyingPartyId, id: &DeviceId) -> Result<Device, Error> {
         Ok(store::get(&self.0.db, party, id).await?.ok_or(Refusal::NotFound("device"))?)
     }
 
-    /// Lists those of a relying party, newest first, with the token of the next page.
+    /// Lists the devices of a relying party, newest first, with the token of the next page.
     pub async fn devices(&self, party: RelyingPartyId, page: &Page) -> Result<(Vec<Device>, String), Error> {
         let start = start(page, |id| DeviceId::parse(id).ok().map(String::from))?;
         let found = store::list(&self.0.db, party, &start, page.size).await?.into_parts();
         self.unless_empty(party, found).await
     }
 
-    /// Changes what a device says about itself, as the phone itself asks.
+    /// Changes the profile of a device, at the request of the phone itself.
     pub async fn update_device(
         &self,
         party: RelyingPartyId,
@@ -150,7 +150,7 @@ impl App {
         Err(Error::Raced)
     }
 
-    /// Has presence keys of a device count, by the backend's word.
+    /// Makes presence keys of a device count, on the backend's approval.
     pub async fn approve_device_keys(&self, party: RelyingPartyId, id: &DeviceId, thumbprints: &[String]) -> Result<Device, Error> {
         for _ in 0..ATTEMPTS {
             let known = self.device(party, id).await?;
@@ -162,7 +162,7 @@ impl App {
         Err(Error::Raced)
     }
 
-    /// Retires one.
+    /// Retires a device.
     pub async fn retire_device(&self, party: RelyingPartyId, id: &DeviceId) -> Result<Device, Error> {
         for _ in 0..ATTEMPTS {
             let change = self.device(party, id).await?.retire(self.now());
@@ -174,7 +174,7 @@ impl App {
         Err(Error::Raced)
     }
 
-    /// Retires the devices of a deactivated user, in the transaction of the event that says so. Unknown ones are passed over.
+    /// Retires the devices of a deactivated user in the transaction of the event. Unknown devices are skipped.
     pub async fn retire_devices(
         &self,
         tx: &mut Tx,
@@ -206,7 +206,7 @@ impl App {
         self.sign_claims(DEVICE_TYP, &claims).await
     }
 
-    /// `None` when another registered it first.
+    /// Returns `None` if a concurrent request registered it first.
     async fn insert_device(&self, device: Device, call: Option<&ProvenCall>) -> Result<Option<Device>, Error> {
         let mut tx = self.0.db.begin().await?;
         if !store::insert(&mut tx, &device).await? {
@@ -222,18 +222,18 @@ impl App {
         Ok(Some(device))
     }
 
-    /// Writes what a phone changed about itself. `None` when another changed it first.
+    /// Writes a phone's change of its own profile. Returns `None` if a concurrent request changed it first.
     async fn write_changed(&self, before: &Device, change: Change<Device>, call: Option<&ProvenCall>) -> Result<Option<Device>, Error> {
         let also = async |tx: &mut Tx, device: &Device| {
             self.use_up(tx, call).await?;
-            // Keys that stay as they are keep nobody from changing a name.
+            // Unchanged keys are not checked again, so that a conflict about them does not block a change of the name.
             let same = device.profile.presence == before.profile.presence && device.vouching == before.vouching;
             if same { Ok(()) } else { self.claim_keys(tx, device).await }
         };
         self.write_device(change, |device| updated(device, before), also).await
     }
 
-    /// Refuses presence keys that are another device's, and notes those that have proven to be this one's.
+    /// Refuses presence keys that belong to another device, and records those that this device has proven to hold.
     async fn claim_keys(&self, tx: &mut Tx, device: &Device) -> Result<(), Error> {
         for thumbprint in device.proven_thumbprints() {
             proven_key::insert(tx, &device.id, &thumbprint).await?;
@@ -244,7 +244,7 @@ impl App {
         Ok(())
     }
 
-    /// Writes a change, and what is `also` to be written with it. `None` when another changed it first.
+    /// Writes a change, and `also` in the same transaction. Returns `None` if a concurrent request changed it first.
     async fn write_device<E: Event>(
         &self,
         change: Change<Device>,
@@ -267,7 +267,7 @@ impl App {
     }
 }
 
-/// The fact that a device is not what it was `before`.
+/// The event of a device that differs from what it was `before`.
 fn updated(device: &Device, before: &Device) -> DeviceUpdated {
     DeviceUpdated {
         device_id: device.id.to_string(),

@@ -26,28 +26,28 @@ use crate::{
     store::{device as devices, document as store},
 };
 
-/// By whose word a document is registered.
+/// Who registers a document, and with what proof.
 #[derive(Debug)]
 pub enum Word {
-    /// The phone's.
+    /// The phone.
     Phone {
-        /// Of a presence key. The device key alone registers what does not count.
+        /// Statement signed by a presence key. With the device key alone, the document is registered but does not count.
         statement: Option<SentDocumentStatement>,
-        /// Of the device key; `None` where gateways of a release before may still run.
+        /// Call signed by the device key; `None` while gateways of an earlier release may still run.
         call: Option<Box<ProvenCall>>,
     },
-    /// The backend's, or an operator's.
+    /// The backend or an operator.
     Backend,
 }
 
 impl Word {
-    /// That of a phone: what its call says.
+    /// The word of a phone, taken from its call.
     pub fn of_phone(call: Option<ProvenCall>) -> Result<Self, Refusal> {
         let statement = call.as_ref().map_or(Ok(None), ProvenCall::document_statement)?;
         Ok(Self::Phone { statement, call: call.map(Box::new) })
     }
 
-    /// Whether a document counts by it.
+    /// Whether a document registered this way counts.
     #[must_use]
     pub const fn vouches(&self) -> bool {
         match self {
@@ -58,8 +58,8 @@ impl Word {
 }
 
 impl App {
-    /// Registers a document for the user a device is bound to, by somebody's word. The same hash again: the same document, which counts from
-    /// then on when that word vouches for it.
+    /// Registers a document for the user a device is bound to. The same hash again returns the same document, which counts from then on if
+    /// `by` vouches for it.
     pub async fn register_document(&self, party: RelyingPartyId, device: &DeviceId, scan: Scan, by: Word) -> Result<Document, Error> {
         if let Word::Phone { call: Some(call), .. } = &by {
             call.ensure_has_document(&scan.hash).map_err(Refusal::from)?;
@@ -73,7 +73,7 @@ impl App {
         Err(Error::Raced)
     }
 
-    /// `None` when another was first.
+    /// Returns `None` if a concurrent request was first.
     async fn try_to_register_document(
         &self,
         party: RelyingPartyId,
@@ -122,7 +122,7 @@ impl App {
         Ok(Some(document))
     }
 
-    /// Asks whom a device is bound to, now.
+    /// Fetches the user a device is bound to at this moment.
     async fn user_of(&self, party: RelyingPartyId, device: &DeviceId) -> Result<String, Error> {
         let mut bindings = BindingServiceClient::new(self.0.peers.binding().acting_for(party));
         let request = GetDeviceBindingRequest { device_identifier: device.to_string(), with_user_devices: false };
@@ -139,12 +139,12 @@ impl App {
         }
     }
 
-    /// Returns one.
+    /// Returns a document.
     pub async fn document(&self, party: RelyingPartyId, id: IdentityDocumentId) -> Result<Document, Error> {
         Ok(store::get(&self.0.db, party, id).await?.ok_or(Refusal::NotFound("identity document"))?)
     }
 
-    /// Lists those of a user, `counting` those that count alone, newest first, with the token of the next page.
+    /// Lists the documents of a user, newest first, with the token of the next page. With `counting`, only those that count.
     pub async fn documents(
         &self,
         party: RelyingPartyId,
@@ -157,7 +157,7 @@ impl App {
         self.unless_empty(party, found).await
     }
 
-    /// Records what a verification by a third party found.
+    /// Records the result of a third party's verification.
     pub async fn verify_document(
         &self,
         party: RelyingPartyId,
@@ -182,7 +182,7 @@ impl App {
     }
 }
 
-/// The fact that a document is there, or counts from now on.
+/// The event of a document that was registered, or that counts from now on.
 fn registered(document: &Document, device_id: String) -> IdentityDocumentRegistered {
     IdentityDocumentRegistered {
         identity_document_id: document.id.to_string(),

@@ -1,5 +1,5 @@
-//! How many failed to prove who they are, by what they tried, from where, and why: counted in memory and written as one entry of the audit
-//! log a minute, however many there are.
+//! Counters of failed authentications by attempted method, source and reason. They are kept in memory and written as one audit entry a
+//! minute, however many failures there are.
 
 use std::{
     collections::BTreeMap,
@@ -8,14 +8,14 @@ use std::{
 
 use serde_json::json;
 
-/// How many kinds are told apart in a minute; what comes beyond is counted together.
+/// Maximum number of distinct kinds counted per minute; the rest is counted together.
 const MAX_KINDS: usize = 1024;
-/// How many kinds an entry names, those with the most failures first: all of them fit into one.
+/// Maximum number of kinds named in an entry, most frequent first: all of them fit into one.
 const MAX_NAMED: usize = 24;
-/// The most a source has, in characters: an address, or an id.
+/// Maximum length of a source (an address or an id), in characters.
 const MAX_SOURCE: usize = 48;
 
-/// Counts.
+/// The counters.
 #[derive(Debug, Default)]
 pub(super) struct Failures(Mutex<Counts>);
 
@@ -26,7 +26,7 @@ struct Counts {
 }
 
 impl Failures {
-    /// Counts one.
+    /// Counts one failure.
     pub(super) fn note(&self, what: &'static str, source: &str, reason: &'static str) {
         let counts = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let plain = |c: &char| c.is_ascii_alphanumeric() || ".:-_[]".contains(*c);
@@ -39,7 +39,7 @@ impl Failures {
         }
     }
 
-    /// What was counted since the last time, as JSON; `None` when nothing was.
+    /// Returns the counts since the last call as JSON; `None` if there are none.
     pub(super) fn take(&self) -> Option<String> {
         let Counts { kinds, others } = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         if kinds.is_empty() {

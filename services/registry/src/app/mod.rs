@@ -1,4 +1,4 @@
-//! Use cases: what the network and the database are asked first, then one transaction of a pure transition and its event.
+//! Use cases: network calls and reads first, then one transaction with a pure transition and its event.
 
 mod app_links;
 mod audit;
@@ -50,7 +50,7 @@ use crate::{config::Config, domain::Refusal, error::Error, store::Start};
 use failures::Failures;
 use signing_keys::{OwnKeys, PublicKeys};
 
-/// How often a change is tried again because another was first.
+/// How often a change is attempted when concurrent changes win.
 const ATTEMPTS: usize = 8;
 /// The use cases of the registry. Cheap to clone.
 #[derive(Clone)]
@@ -80,7 +80,7 @@ impl fmt::Debug for App {
 }
 
 impl App {
-    /// Puts the use cases together.
+    /// Creates the use cases.
     pub fn new(config: &Config, deps: Deps) -> anyhow::Result<Self> {
         let (db, vault, (keys, public_keys)) = (deps.db()?, deps.vault()?, signing_keys::keys(config, &deps)?);
         anyhow::ensure!((1..=168).contains(&config.session_hours), "service.session_hours must be 1 to 168");
@@ -113,12 +113,12 @@ impl App {
         self.0.clock.now()
     }
 
-    /// Publishes a fact with the transaction, in the trace of the request being served.
+    /// Writes an event to the outbox in this transaction, in the trace of the current request.
     async fn emit<E: Event>(&self, tx: &mut Tx, event: &E, relying_party: RelyingPartyId, version: i64) -> Result<(), Error> {
         self.emit_because(tx, event, relying_party, version, trace::current().map(|context| context.to_string())).await
     }
 
-    /// The same, in the trace of something else.
+    /// Writes an event to the outbox in this transaction, in another trace.
     async fn emit_because<E: Event>(
         &self,
         tx: &mut Tx,
@@ -132,15 +132,15 @@ impl App {
         Ok(outbox::add(tx, event, &EventContext { id, now, version, relying_party, traceparent }).await?)
     }
 
-    /// Where answers to requests that may be repeated are kept.
+    /// The store of answers to requests that may be repeated.
     fn answers(&self) -> Answers<'_> {
         Answers { db: &self.0.db, vault: &self.0.vault, random: &self.0.random, clock: &self.0.clock }
     }
 }
 
-/// Where a page starts. `parse` reads the id in its token.
+/// Reads where a page starts. `parse` reads the id in its token.
 fn start<T: Default>(page: &Page, parse: impl Fn(&str) -> Option<T>) -> Result<Start<T>, Refusal> {
     let Some(Cursor { at, id }) = &page.after else { return Ok(Start { at: page.before(), id: T::default() }) };
-    let id = parse(id).ok_or_else(|| Refusal::invalid("page_token", "must be one that a list answered"))?;
+    let id = parse(id).ok_or_else(|| Refusal::invalid("page_token", "must be a page token from an earlier response"))?;
     Ok(Start { at: *at, id })
 }

@@ -1,4 +1,4 @@
-//! Use cases of what operators do between signing in and signing out.
+//! Use cases of operator sessions, from sign-in to sign-out.
 
 use std::time::Duration;
 
@@ -28,26 +28,26 @@ use crate::{
     store::{audit, operator as store},
 };
 
-/// What signing in and out are called in the audit log.
+/// Method names of sign-in and sign-out in the audit log.
 const SIGN_IN: &str = "nodkey.registry.v1.OperatorSessionService/CreateOperatorSession";
 const SIGN_OUT: &str = "nodkey.registry.v1.OperatorSessionService/EndOperatorSession";
 
-/// How long the trusonafication service may take for its answer, besides what it is to wait.
+/// How long the trusonafication service may take to answer, on top of the requested wait.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// A session with what its tokens are signed and checked by.
+/// A session with the secret that signs and verifies its tokens.
 #[derive(Debug)]
 pub struct AliveSession {
     /// The session.
     pub session: OperatorSession,
-    /// Whose it is.
+    /// The operator the session belongs to.
     pub operator: Operator,
-    /// What signs.
+    /// The key that signs its tokens.
     pub secret: SecretString,
 }
 
 impl App {
-    /// Begins a session: by what an operator accepted on their phone, with their presence, a moment ago, and once.
+    /// Begins a session from a trusonafication that the operator accepted recently, with user presence. Each can be used once.
     pub async fn create_operator_session(&self, accepted: TrusonaficationId, client: Client) -> Result<AliveSession, Error> {
         let address = client.address.clone();
         let created = self.begin_operator_session(accepted, client).await;
@@ -60,7 +60,7 @@ impl App {
 
     async fn begin_operator_session(&self, accepted: TrusonaficationId, client: Client) -> Result<AliveSession, Error> {
         let done = self.trusonafication(accepted, Duration::ZERO).await?;
-        // Signing in begins with a code. What an operator was asked by name is a confirmation, and lets nobody in.
+        // Sign-in begins with a TruCode. A trusonafication that targets the operator by name is a confirmation and cannot sign in.
         let by_code = !done.trucode_id.is_empty();
         let (operator, device) = self.accepted_by(&done).filter(|_| by_code).ok_or(Refusal::SignInNotAccepted)?;
         let now = self.now();
@@ -82,7 +82,7 @@ impl App {
         if !store::insert_session(&mut tx, &session, &sealed).await? {
             return Err(Refusal::SignInNotAccepted.into());
         }
-        // Lost against a change of the operator: whether they may sign in is asked again when they try again.
+        // Lost against a concurrent change of the operator; a retry checks again whether they may sign in.
         if !store::update(&mut tx, &operator).await? {
             return Err(Error::Raced);
         }
@@ -91,7 +91,7 @@ impl App {
         Ok(AliveSession { session, operator, secret: secret.into() })
     }
 
-    /// Returns a session that is alive to whoever shows a token that it signed.
+    /// Returns a live session to a caller that presents a token signed by it.
     pub async fn resolve_operator_session(&self, id: OperatorSessionId, token: &str) -> Result<AliveSession, Error> {
         let alive = self.alive(id).await?;
         let proven = if token.is_empty() {
@@ -122,7 +122,7 @@ impl App {
         Ok(AliveSession { session, operator, secret })
     }
 
-    /// Ends the session that signed a token, if it is not over.
+    /// Ends the session that signed a token, unless it is already over.
     pub async fn end_operator_session(&self, id: OperatorSessionId, token: &str) -> Result<(), Error> {
         let alive = match self.resolve_operator_session(id, token).await {
             Ok(alive) => alive,
@@ -138,7 +138,7 @@ impl App {
         Ok(())
     }
 
-    /// Lists sessions that are alive, newest first, of an operator or of all, with the token of the next page.
+    /// Lists live sessions of one operator or of all, newest first, with the token of the next page.
     pub async fn operator_sessions(&self, operator: Option<OperatorId>, page: &Page) -> Result<(Vec<OperatorSession>, String), Error> {
         let (start, now) = (start(page, |id| id.parse().ok())?, self.now());
         let alive = (now, now - self.0.session_idle);
@@ -151,12 +151,12 @@ impl App {
         Ok(found)
     }
 
-    /// Refuses an operator that there is not.
+    /// Refuses an operator that does not exist.
     pub(super) async fn ensure_operator(&self, id: OperatorId) -> Result<(), Error> {
         store::get(&self.0.db, id).await?.map(drop).ok_or(Refusal::NotFound("operator").into())
     }
 
-    /// Ends a session by its id: one of `operator`'s own, or with `None` anybody's.
+    /// Ends a session by its id: one that belongs to `operator`, or any session with `None`.
     pub async fn end_operator_session_of(&self, operator: Option<OperatorId>, id: OperatorSessionId) -> Result<(), Error> {
         let owner = store::session_owner(&self.0.db, id).await?.ok_or(Refusal::NotFound("session"))?;
         if operator.is_some_and(|operator| operator != owner) {
@@ -167,7 +167,7 @@ impl App {
         Ok(tx.commit().await?)
     }
 
-    /// What an operator was asked, now or once it is answered.
+    /// Returns a trusonafication, waiting up to `patience` for its result.
     pub(super) async fn trusonafication(&self, id: TrusonaficationId, patience: Duration) -> Result<Trusonafication, Error> {
         let mut client = TrusonaficationServiceClient::new(self.0.peers.trusonafication().acting_for(RelyingPartyId::CONSOLE));
         let wait_seconds = i32::try_from(patience.as_secs()).unwrap_or_default();
@@ -176,7 +176,7 @@ impl App {
         Ok(client.get_trusonafication(request).await?.into_inner())
     }
 
-    /// Who accepted, by which phone, with their presence and a moment ago.
+    /// Returns the operator and the phone that accepted, if it was recent and with user presence.
     pub(super) fn accepted_by(&self, done: &Trusonafication) -> Option<(OperatorId, DeviceId)> {
         let accepted = matches!(done.status(), Status::Accepted | Status::AcceptedAtHigherLevel) && done.desired_level >= 2;
         let answered_at = done.updated_at.as_ref().and_then(from_timestamp);
@@ -186,7 +186,7 @@ impl App {
     }
 }
 
-/// What a secret is sealed for.
+/// The context a secret is sealed with.
 fn context(id: OperatorSessionId) -> String {
     format!("operator_session/{id}")
 }

@@ -1,4 +1,4 @@
-//! Use cases of the people who run the deployment.
+//! Use cases of operators, the people who run the deployment.
 
 use nodkey_kernel::{
     device::verify_device_identifier,
@@ -30,29 +30,29 @@ use crate::{
     store::{audit, credential as credentials, operator as store},
 };
 
-/// What an invitation is accepted by, in the audit log.
+/// Method name of audit entries for accepted invitations.
 const ACCEPT: &str = "nodkey.registry.v1.OperatorService/AcceptInvitation";
 
-/// An operator with the link that makes a phone theirs.
+/// An operator with the link that enrolls their phone.
 #[derive(Debug)]
 pub struct Invited {
     /// The operator.
     pub operator: Operator,
-    /// Holds the token; not kept.
+    /// Contains the token; it is not stored.
     pub link: String,
 }
 
 /// What a phone needs to accept an invitation.
 #[derive(Debug)]
 pub struct Opened {
-    /// Whom it is for.
+    /// The invited operator.
     pub operator: Operator,
     /// The console's mobile credential.
     pub mobile: NewCredential,
 }
 
 impl App {
-    /// Adds an operator.
+    /// Invites an operator.
     pub async fn invite_operator<A: Message + Default>(
         &self,
         request: Option<Request>,
@@ -70,7 +70,8 @@ impl App {
         once(request.as_ref(), &self.answers(), attempt).await
     }
 
-    /// Makes a new link. Sessions end with the change; the phone before right after it, and before anybody has the link.
+    /// Makes a new link. The change itself ends the operator's sessions; the previous phone is unbound right after, before the link is
+    /// returned.
     pub async fn renew_invitation(&self, id: OperatorId) -> Result<Invited, Error> {
         let token = self.invitation_token();
         let hash = sha256(token.as_bytes());
@@ -79,39 +80,39 @@ impl App {
         Ok(Invited { operator, link: self.invitation_link(&token) })
     }
 
-    /// Changes name or role.
+    /// Changes the name or the role.
     pub async fn update_operator(&self, id: OperatorId, patch: OperatorPatch, by: Option<OperatorId>) -> Result<Operator, Error> {
         self.change_operator(id, |it, _| it.update(patch.clone(), by)).await
     }
 
-    /// Ends one: first they are out, then their phone is.
+    /// Disables an operator: first their access ends, then their phone is unbound.
     pub async fn disable_operator(&self, id: OperatorId, by: Option<OperatorId>) -> Result<Operator, Error> {
         let operator = self.change_operator(id, |it, _| it.disable(by)).await?;
         self.forget_phones(id).await?;
         Ok(operator)
     }
 
-    /// Lists all of them, newest first, with the token of the next page.
+    /// Lists all operators, newest first, with the token of the next page.
     pub async fn operators(&self, page: &Page) -> Result<(Vec<Operator>, String), Error> {
         let start = start(page, |id| id.parse().ok())?;
         Ok(store::list(&self.0.db, &start, page.size).await?.into_parts())
     }
 
-    /// Opens an invitation that nobody has used.
+    /// Returns what a phone needs to accept an unused invitation.
     pub async fn open_invitation(&self, token: &str) -> Result<Opened, Error> {
         let operator = self.invited(token).await?;
         operator.ensure_unused(self.now())?;
         Ok(Opened { operator, mobile: self.console_credential().await? })
     }
 
-    /// Makes a phone the operator's: it takes the invitation first, so that of two phones one is bound.
+    /// Binds a phone to the operator. It takes the invitation first, so that only one of two racing phones is bound.
     pub async fn accept_invitation(&self, token: &str, device_jwt: &str) -> Result<Operator, Error> {
         let operator = self.invited(token).await?;
         let (jwks, issuer) = (self.jwks().await?, &self.0.deployment.public_url);
         let claims = verify_device_identifier(device_jwt, &jwks, issuer, &RelyingPartyId::CONSOLE.to_string(), self.now());
-        // Whoever is not the phone that used it learns no more than of one that never was.
+        // Any other phone gets the same answer as for an invitation that never existed.
         let fault = || match operator.ensure_unused(self.now()) {
-            Ok(()) => Refusal::invalid("device_identifier_jwt", "must be that of a phone which registered with this invitation"),
+            Ok(()) => Refusal::invalid("device_identifier_jwt", "must be of a phone that was registered with this invitation"),
             Err(refusal) => refusal,
         };
         let device = DeviceId::parse(&claims.map_err(|_| fault())?.sub).map_err(|_| fault())?;
@@ -125,14 +126,14 @@ impl App {
         self.change_noted(operator.id, |it, _| it.activate(&device), note).await
     }
 
-    /// Finds the operator of an invitation that is still good.
+    /// Finds the operator of a valid invitation.
     async fn invited(&self, token: &str) -> Result<Operator, Error> {
         let found = store::invited(&self.0.db, &sha256(token.as_bytes())).await?.ok_or(Refusal::NotFound("invitation"))?;
         found.ensure_invited(self.now())?;
         Ok(found)
     }
 
-    /// Writes a change that is in the audit log by the door it came through.
+    /// Writes a change that the API records in the audit log.
     async fn change_operator(
         &self,
         id: OperatorId,
@@ -141,7 +142,7 @@ impl App {
         self.change_noted(id, change, |_| None).await
     }
 
-    /// Writes a change, and in the audit log what it is. An operator who is not active any more has no session.
+    /// Writes a change together with its audit entry. The sessions of an operator who is no longer active end with it.
     async fn change_noted(
         &self,
         id: OperatorId,
@@ -191,7 +192,7 @@ impl App {
         }
     }
 
-    /// The mobile credential that registers operators' phones; made when first needed.
+    /// The mobile credential that registers operators' phones; created on first use.
     async fn console_credential(&self) -> Result<NewCredential, Error> {
         let page = Page { size: 10, after: None };
         let (known, _) = self.credentials(RelyingPartyId::CONSOLE, &page).await?;
@@ -210,7 +211,7 @@ impl App {
         b64u(&self.0.random.bytes::<32>())
     }
 
-    /// The token is in the fragment, which browsers send nobody.
+    /// The token is in the fragment, which browsers never send to a server.
     fn invitation_link(&self, token: &str) -> String {
         format!("{}/console/phone#enrol=/console/api/enrolments/{token}", self.0.deployment.public_url)
     }

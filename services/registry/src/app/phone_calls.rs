@@ -1,4 +1,4 @@
-//! Calls of phones that the gateway passes on.
+//! Signed calls of phones, forwarded by the gateway.
 
 use nodkey_db::{Tx, used_proof};
 use nodkey_kernel::{dpop::Unproven, id::DeviceId};
@@ -13,8 +13,8 @@ use crate::{
 };
 
 impl App {
-    /// Verifies a call of a device. `None` where gateways of a release before may still run: they pass none on, and are believed as they were,
-    /// for as long as the key of that release is configured.
+    /// Verifies a call of a device. Returns `None` while gateways of an earlier release may still run: they do not forward calls, and are
+    /// trusted as before for as long as the shared key of that release is configured.
     pub fn prove(&self, call: Option<SentCall<'_>>, operation: Operation<'_>, device: &DeviceId) -> Result<Option<ProvenCall>, Refusal> {
         let deployment = &self.0.deployment;
         match call {
@@ -24,7 +24,7 @@ impl App {
         }
     }
 
-    /// Notes that a call has its effect, in the transaction of that effect: it has none again.
+    /// Marks a call as used, in the transaction of its effect, so that it cannot take effect again.
     pub(super) async fn use_up(&self, tx: &mut Tx, call: Option<&ProvenCall>) -> Result<(), Error> {
         match call {
             Some(call) if !used_proof::insert(tx, call.device(), call.jti(), self.now()).await? => {

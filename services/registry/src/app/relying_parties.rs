@@ -19,7 +19,7 @@ use crate::{
 };
 
 impl App {
-    /// Creates one.
+    /// Creates a relying party.
     pub async fn create_relying_party<A: Message + Default>(
         &self,
         request: Option<Request>,
@@ -41,12 +41,12 @@ impl App {
         once(request.as_ref(), &self.answers(), attempt).await
     }
 
-    /// Returns one.
+    /// Returns a relying party.
     pub async fn relying_party(&self, id: RelyingPartyId) -> Result<RelyingParty, Error> {
         Ok(store::get(&self.0.db, id).await?.ok_or(Refusal::NotFound("relying party"))?)
     }
 
-    /// Returns what was found of one's, unless that is nothing because there is no such relying party.
+    /// Returns what was found, or an error if nothing was found because the relying party does not exist.
     pub(super) async fn unless_empty<T: Send>(&self, party: RelyingPartyId, found: (Vec<T>, String)) -> Result<(Vec<T>, String), Error> {
         if found.0.is_empty() {
             self.relying_party(party).await?;
@@ -54,13 +54,13 @@ impl App {
         Ok(found)
     }
 
-    /// Lists all of them, newest first, with the token of the next page.
+    /// Lists all relying parties, newest first, with the token of the next page.
     pub async fn relying_parties(&self, page: &Page) -> Result<(Vec<RelyingParty>, String), Error> {
         let start = start(page, |id| id.parse().ok())?;
         Ok(store::list(&self.0.db, &start, page.size).await?.into_parts())
     }
 
-    /// Changes settings of one. Nobody is told: settings are read when they matter.
+    /// Changes the settings of a relying party. No event is published: settings are read when they are needed.
     pub async fn update_relying_party(&self, id: RelyingPartyId, patch: RelyingPartyPatch) -> Result<RelyingParty, Error> {
         for _ in 0..ATTEMPTS {
             let party = match self.relying_party(id).await?.update(patch.clone()) {
@@ -77,7 +77,7 @@ impl App {
         Err(Error::Raced)
     }
 
-    /// Disables one.
+    /// Disables a relying party.
     pub async fn disable_relying_party(&self, id: RelyingPartyId) -> Result<RelyingParty, Error> {
         for _ in 0..ATTEMPTS {
             let party = match self.relying_party(id).await?.disable(self.now()) {

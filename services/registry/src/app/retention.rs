@@ -1,4 +1,4 @@
-//! Use cases of what is kept, and for how long.
+//! Use cases of data retention.
 
 use std::time::Duration;
 
@@ -21,11 +21,11 @@ use crate::{
     store::retention::{self as store, Place},
 };
 
-/// How long devices that are bound to nobody are kept, in days after they were last seen, when nobody says otherwise.
+/// Default retention of unbound devices, in days after they were last seen.
 const UNBOUND_DEVICE_DAYS: u32 = 90;
-/// How long an invitation that nobody took is kept, in days after it ran out.
+/// Retention of unused invitations, in days after they expire.
 const INVITATION_DAYS: u32 = 90;
-/// How long a session is kept after it is over.
+/// How long a session is kept after it ends.
 const SESSIONS: Duration = Duration::from_hours(24);
 
 impl App {
@@ -35,7 +35,7 @@ impl App {
         Ok(store::get(&self.0.db, party).await?.unwrap_or(RetentionPolicy::default_of(party)))
     }
 
-    /// Lists those of all relying parties, newest first, with the token of the next page.
+    /// Lists the policies of all relying parties, newest first, with the token of the next page.
     pub async fn retention_policies(&self, page: &Page) -> Result<(Vec<RetentionPolicy>, String), Error> {
         let start = start(page, |id| id.parse().ok())?;
         Ok(store::list(&self.0.db, &start, page.size).await?.into_parts())
@@ -48,29 +48,29 @@ impl App {
         Ok(policy)
     }
 
-    /// Deletes sessions of operators that have been over for a day.
+    /// Deletes operator sessions that ended more than a day ago.
     pub async fn delete_operator_sessions(&self, pass: &Pass) -> Result<(), Error> {
         pass.repeat(|| store::delete_sessions(&self.0.db, pass.now() - SESSIONS)).await.map(drop)
     }
 
-    /// Deletes what operators confirmed as long ago as the audit log goes back.
+    /// Deletes confirmations that are older than the audit log's retention.
     pub async fn delete_confirmations(&self, pass: &Pass) -> Result<(), Error> {
         pass.repeat(|| store::delete_confirmations(&self.0.db, pass.now() - self.0.audit_retention)).await.map(drop)
     }
 
-    /// Deletes proofs that would not be taken again anyway.
+    /// Deletes used proofs that have expired and would be refused anyway.
     pub async fn delete_used_proofs(&self, pass: &Pass) -> Result<(), Error> {
         Ok(pass.repeat(|| used_proof::prune(&self.0.db, pass.now() - used_proof::KEPT)).await.map(drop)?)
     }
 
-    /// Deletes operators who never took their invitation.
+    /// Deletes operators who never accepted their invitation.
     pub async fn delete_invitations(&self, pass: &Pass) -> Result<(), Error> {
         let since = since(&self.0.db).await?;
         let Some(window) = Window::of(None, INVITATION_DAYS, since, pass.now()) else { return Ok(()) };
         pass.repeat(|| store::delete_invitations(&self.0.db, window)).await.map(drop)
     }
 
-    /// Deletes devices that are bound to nobody and were not seen for long.
+    /// Deletes unbound devices that were not seen for a long time.
     pub async fn delete_unbound_devices(&self, pass: &Pass) -> Result<(), Error> {
         let since = since(&self.0.db).await?;
         let mut token = String::new();
@@ -89,7 +89,7 @@ impl App {
         self.delete_unbound_devices_of(RetentionPolicy::default_of(RelyingPartyId::CONSOLE), since, pass).await.map(drop)
     }
 
-    /// False when the pass is to stop.
+    /// Returns false when the pass must stop.
     async fn delete_unbound_devices_of(&self, policy: RetentionPolicy, since: Timestamp, pass: &Pass) -> Result<bool, Error> {
         let set = policy.unbound_device.or(self.0.unbound_device_days);
         let Some(window) = Window::of(set, UNBOUND_DEVICE_DAYS, since, pass.now()) else { return Ok(true) };
@@ -104,7 +104,7 @@ impl App {
                     unbound.push(device);
                 }
             }
-            // Who binds one meanwhile has asked for it first, and it has been seen by that.
+            // A service that binds one in the meantime has fetched it first, which marked it as seen.
             let deleted = store::delete_unseen(&self.0.db, policy.relying_party, window.before, &unbound).await?;
             if !pass.note(deleted).await {
                 return Ok(false);

@@ -1,4 +1,4 @@
-//! Use cases of the deployment's own keys: the registry signs by its own, and publishes those of all services.
+//! Use cases of the deployment's signing keys: the registry signs with its own, and publishes those of all services.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,13 +28,13 @@ use crate::{
     store::signing_key as store,
 };
 
-/// The least a lead may be, in seconds: the JWKS is kept for a minute by caches.
+/// Minimum lead, in seconds: caches keep the JWKS for a minute.
 const LEAST_LEAD: u32 = 120;
-/// For how long keys are taken from memory: of many that ask at once, one reads. What replaces a compromised key signs at once, and was published by
-/// another replica maybe: whoever then asks for it is given it, or would distrust what it signed.
+/// How long keys are cached, so that one of many concurrent requests reads. A key that replaces a compromised one signs immediately, and
+/// may have been published by another replica: a client that fetches the JWKS then must get it, or would distrust its signatures.
 const FRESH: Duration = Duration::from_millis(100);
 
-/// The keys the registry signs by.
+/// The keys that the registry signs with.
 pub(crate) type OwnKeys = Arc<Keys<Here>>;
 
 /// The registry publishes its own keys itself.
@@ -50,7 +50,7 @@ pub(crate) struct PublicKeys {
     all: Fresh<Vec<SigningKey>>,
 }
 
-/// Puts the keys together.
+/// Creates both key stores.
 pub(super) fn keys(config: &Config, deps: &Deps) -> anyhow::Result<(OwnKeys, Arc<PublicKeys>)> {
     anyhow::ensure!(config.retired_key_days >= 1, "service.retired_key_days must be at least 1");
     anyhow::ensure!(
@@ -81,12 +81,12 @@ impl PublicKeys {
         if signing_key::is_complete(&all) {
             return Ok(all);
         }
-        // The first key of a service signs as soon as it is published, maybe by another replica.
+        // The first key of a service signs as soon as it is published, possibly by another replica.
         self.all.forget().await;
         self.all.get(self.clock.now(), || store::all(&self.db)).await
     }
 
-    /// Publishes a key, of whose making `offer` is told what was published before. Again: as it was.
+    /// Publishes the key that `offer` makes from the keys published before. Publishing the same key again returns it unchanged.
     async fn admit(&self, offer: impl Fn(&[SigningKey], Timestamp) -> Offer + Send + Sync) -> Result<SigningKey, Error> {
         for _ in 0..ATTEMPTS {
             let (all, now) = (store::all(&self.db).await?, self.clock.now());
@@ -128,12 +128,12 @@ impl App {
     /// Publishes a key of another service.
     pub async fn publish_signing_key(&self, owner: Owner, key: PublicJwk, typs: Vec<String>, at_once: bool) -> Result<SigningKey, Error> {
         owner.check(&typs)?;
-        // The registry's own go first: what they sign for others decides when others begin to.
+        // The registry's own key is published first: what it signs on behalf of others decides when they start to sign.
         self.0.keys.published().await?;
         self.0.public_keys.admit(|_, _| Offer { owner, key, typs: typs.clone(), at_once }).await
     }
 
-    /// Signs claims of another service as they are, while the registry's key may still sign that `typ`.
+    /// Signs claims of another service verbatim, while the registry's key may still sign that `typ`.
     pub async fn sign(&self, typ: &str, claims: &[u8]) -> Result<String, Error> {
         check_claims(typ, claims)?;
         let signer = self.0.keys.published().await?;
@@ -142,29 +142,29 @@ impl App {
         if lent { Ok(signer.sign_bytes(typ, claims)) } else { Err(Refusal::NotSignedHere.into()) }
     }
 
-    /// Signs claims of our own.
+    /// Signs the registry's own claims.
     pub(super) async fn sign_claims(&self, typ: &str, claims: &(impl Serialize + Sync)) -> Result<String, Error> {
         Ok(self.0.keys.published().await?.sign(typ, claims))
     }
 
-    /// Returns the keys whose signatures may still be alive; never none.
+    /// Returns the keys whose signatures may still be valid; never empty.
     pub async fn jwks(&self) -> Result<Jwks, Error> {
         self.0.keys.published().await?;
         Ok(signing_key::jwks(&self.0.public_keys.all().await?, self.now()))
     }
 
-    /// Returns every key that signed what evidence is made of, as a JWKS.
+    /// Returns every key that has signed parts of evidence, as a JWKS.
     pub async fn jwks_archive(&self) -> Result<Value, Error> {
         Ok(signing_key::archive(&self.0.public_keys.all().await?))
     }
 
-    /// The same as verifiers read it: without those that were revoked.
+    /// The archive as verifiers use it: without revoked keys.
     pub(super) async fn archived(&self) -> Result<Jwks, Error> {
         let all = self.0.public_keys.all().await?;
         Ok(Jwks { keys: all.iter().filter(|key| key.revoked_at.is_none()).map(SigningKey::public).collect() })
     }
 
-    /// Makes a successor of the registry's key.
+    /// Creates a successor of the registry's key.
     pub async fn rotate_signing_key<A: Message + Default>(
         &self,
         request: Option<Request>,
@@ -175,7 +175,7 @@ impl App {
         Ok(self.0.keys.rotate(request.as_ref(), algorithm, at_once, answer).await?)
     }
 
-    /// Lists the keys of all services, newest first, each with whether it signs now, and the token of the next page.
+    /// Lists the keys of all services, newest first, each with whether it currently signs, and the token of the next page.
     pub async fn signing_keys(&self, page: &Page) -> Result<(Vec<(SigningKey, bool)>, String), Error> {
         let thumbprint = |id: &str| id.len() == 43 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
         let start = start(page, |id| thumbprint(id).then(|| id.to_owned()))?;
@@ -189,7 +189,7 @@ impl App {
         Ok((listed.into_iter().map(with_state).collect(), next))
     }
 
-    /// The keys the registry signs by.
+    /// The keys that the registry signs with.
     pub(crate) fn own_keys(&self) -> OwnKeys {
         Arc::clone(&self.0.keys)
     }

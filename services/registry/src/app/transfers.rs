@@ -12,9 +12,9 @@ use crate::{
 };
 
 impl App {
-    /// Verifies what two phones signed. The new one is in use from then on: it is about to be bound.
+    /// Verifies what two phones signed. The new device counts as in use from then on, since it is about to be bound.
     pub async fn verify_transfer(&self, party: RelyingPartyId, old: &DeviceId, sent: &SentTransfer) -> Result<Transfer, Error> {
-        // A session is of the operator whose invitation the phone took, and no other phone took it.
+        // An operator's session is tied to the phone that took the invitation, so no other phone may take its place.
         if party == RelyingPartyId::CONSOLE {
             return Err(Refusal::from(TransferRefusal::NotAllowed).into());
         }

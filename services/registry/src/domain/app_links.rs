@@ -1,48 +1,48 @@
-//! Links that open a relying party's app.
+//! App links: links that open a relying party's app.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Refusal, Violations};
 
-/// The most apps of either kind.
+/// Maximum number of apps per platform.
 const MAX_APPS: usize = 10;
-/// The most certificates of one app.
+/// Maximum number of certificates per app.
 const MAX_FINGERPRINTS: usize = 10;
-/// The most characters of a URL.
+/// Maximum length of a URL, in characters.
 const MAX_URL: usize = 500;
 
-/// Which apps open the links of a host.
+/// The apps that open the links of a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppLinks {
-    /// Lower case, without scheme and port.
+    /// Host name in lower case, without scheme and port.
     pub host: String,
-    /// What opens them.
+    /// The apps that open its links.
     pub apps: Apps,
 }
 
-/// What opens links. As JSON in the database.
+/// The apps of a relying party. Stored as JSON.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Apps {
-    /// On Android.
+    /// Android apps.
     pub android: Vec<AndroidApp>,
-    /// On iOS: `TEAMID1234.com.example.app`.
+    /// iOS apps, such as `TEAMID1234.com.example.app`.
     pub apple: Vec<String>,
-    /// Where a person without the app gets it; empty: nowhere.
+    /// Where to download the app; empty: nowhere.
     pub download_url: String,
 }
 
 /// An Android app.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AndroidApp {
-    /// `com.example.app`.
+    /// Package name, such as `com.example.app`.
     pub package_name: String,
-    /// Upper case hex with colons, as Android compares them.
+    /// Fingerprints in upper-case hex with colons, as Android compares them.
     pub sha256_cert_fingerprints: Vec<String>,
 }
 
 impl AppLinks {
-    /// Reads what a request says; fingerprints are brought into the one spelling.
+    /// Parses the fields of a request and normalizes the fingerprints.
     pub fn parse(host: &str, mut apps: Apps) -> Result<Self, Refusal> {
         let mut violations = Violations::default();
         violations.check("host", is_host(host).then_some(()).ok_or("must be a host name such as acme.links.example.com, in lower case"));
@@ -53,7 +53,7 @@ impl AppLinks {
         );
         let good = apps.apple.len() <= MAX_APPS && apps.apple.iter().all(|id| is_apple_app_id(id));
         violations.check("apple_app_ids", good.then_some(()).ok_or("must be at most 10 such as TEAMID1234.com.example.app"));
-        // As everybody reads it.
+        // In the form that every URL parser agrees on.
         let url = match apps.download_url.as_str() {
             "" => Some(String::new()),
             url => url::Url::parse(url).ok().filter(|url| url.scheme() == "https" && url.as_str().len() <= MAX_URL).map(Into::into),
@@ -66,7 +66,7 @@ impl AppLinks {
 }
 
 impl AndroidApp {
-    /// False for what names no app.
+    /// Normalizes the fingerprints. Returns false if the app is not valid.
     fn normalize(&mut self) -> bool {
         let part = |part: &str| {
             part.starts_with(|c: char| c.is_ascii_alphabetic()) && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
@@ -85,7 +85,7 @@ impl AndroidApp {
     }
 }
 
-/// RFC 1123, in lower case.
+/// A host name per RFC 1123, in lower case.
 fn is_host(text: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -96,7 +96,7 @@ fn is_host(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(label)
 }
 
-/// An identifier prefix of ten characters and a bundle identifier.
+/// A prefix of ten characters and a bundle identifier.
 fn is_apple_app_id(text: &str) -> bool {
     let bundle =
         |bundle: &str| (1..=155).contains(&bundle.len()) && bundle.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-');

@@ -1,4 +1,4 @@
-//! What operators did, and how that is chained.
+//! Audit entries and how they are chained.
 
 use nodkey_kernel::{
     audit::{CheckpointClaims, DEPLOYMENT, Record, RecordKind},
@@ -10,45 +10,45 @@ use uuid::Uuid;
 
 use super::operator::Operator;
 
-/// The most of a request that is kept, in bytes.
+/// Maximum size of a stored request, in bytes.
 const MAX_REQUEST: usize = 4096;
-/// The most any other text has, in characters.
+/// Maximum length of any other text, in characters.
 const MAX_TEXT: usize = 200;
 
-/// Something an operator did, or was refused.
+/// What an operator did, or was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEntry {
-    /// Names it.
+    /// Identifier of the entry.
     pub id: AuditEntryId,
-    /// When.
+    /// When it happened.
     pub at: Timestamp,
-    /// What.
+    /// What was done.
     pub action: Action,
-    /// `OK` or a reason; empty while it is not known.
+    /// `OK` or an error reason; empty while the outcome is not known.
     pub outcome: String,
 }
 
-/// Who did what, for whom.
+/// Who did what, and for which relying party.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Action {
-    /// `None`: whoever holds the operator key.
+    /// The operator; `None` for a caller with the operator key.
     pub operator: Option<OperatorId>,
-    /// Their name then.
+    /// Name of the operator at that time.
     pub actor: String,
-    /// Their role then.
+    /// Role of the operator at that time.
     pub role: String,
-    /// Whom they acted for.
+    /// The relying party the operator acted for.
     pub relying_party: Option<RelyingPartyId>,
     /// `package.Service/Method`.
     pub method: String,
-    /// JSON, without secrets.
+    /// The request as JSON, without secrets.
     pub request: String,
-    /// Of logs and events.
+    /// Trace id in logs and events.
     pub trace_id: String,
 }
 
 impl Action {
-    /// What an operator does by no door that notes it.
+    /// An action of an operator that no API records by itself.
     #[must_use]
     pub fn of(operator: &Operator, method: &str, request: String) -> Self {
         Self {
@@ -61,7 +61,7 @@ impl Action {
         }
     }
 
-    /// Cuts off what is too long: an entry is better than none.
+    /// Truncates texts that are too long: a truncated entry is better than none.
     #[must_use]
     pub fn bounded(mut self) -> Self {
         self.request.truncate(self.request.floor_char_boundary(MAX_REQUEST));
@@ -73,7 +73,7 @@ impl Action {
 }
 
 impl AuditEntry {
-    /// As the export shows one that is in no chain.
+    /// The entry as the export shows it when it is in no chain.
     #[must_use]
     pub fn to_value(&self) -> Value {
         let Self { id, at, action, outcome } = self;
@@ -92,31 +92,31 @@ impl AuditEntry {
     }
 }
 
-/// What is written to the log: an entry, of which some are about others.
+/// A record to append to the log: an entry and how it relates to others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewRecord {
-    /// What it is.
+    /// Kind of record.
     pub kind: RecordKind,
-    /// Of an outcome: its intent.
+    /// The intent that an outcome belongs to.
     pub intent: Option<AuditEntryId>,
-    /// The rest.
+    /// The entry itself.
     pub entry: AuditEntry,
 }
 
 impl From<AuditEntry> for NewRecord {
-    /// What has no outcome yet is an intent.
+    /// An entry without an outcome is an intent.
     fn from(entry: AuditEntry) -> Self {
         let kind = if entry.outcome.is_empty() { RecordKind::Intent } else { RecordKind::Event };
         Self { kind, intent: None, entry }
     }
 }
 
-/// Which chain something is in.
+/// Identifier of a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ChainId(pub Uuid);
 
 impl ChainId {
-    /// The chain of what is no relying party's.
+    /// The chain of entries that belong to no relying party.
     pub const DEPLOYMENT: Self = Self(Uuid::nil());
 
     /// Its name in records and checkpoints.
@@ -126,25 +126,25 @@ impl ChainId {
     }
 }
 
-/// The newest entry of a chain, and how much of it there is.
+/// The state of a chain: its newest entry, its cut and its checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Chain {
-    /// Which.
+    /// Identifier of the chain.
     pub id: ChainId,
-    /// Position of the newest entry; 0: there is none.
+    /// Position of the newest entry; 0 if there is none.
     pub seq: u64,
     /// Hash of the newest entry.
     pub hash: [u8; 32],
-    /// Position of the last entry that retention has deleted; 0: none was.
+    /// Position of the last entry that retention has deleted; 0 if none was.
     pub cut: u64,
-    /// Hash of that one.
+    /// Hash of that entry.
     pub cut_hash: [u8; 32],
     /// Position of the newest entry that a checkpoint covers.
     pub checkpoint: u64,
 }
 
 impl Chain {
-    /// What is signed about it up to an entry.
+    /// The claims that a checkpoint signs about the chain up to an entry.
     #[must_use]
     pub fn claims(&self, issuer: &str, upto: (u64, [u8; 32]), chains: Option<u64>, now: Timestamp) -> CheckpointClaims {
         CheckpointClaims {
@@ -166,14 +166,14 @@ pub struct Chained {
     pub chain: ChainId,
     /// Its position, from 1.
     pub seq: u64,
-    /// Hash of the entry before.
+    /// Hash of the previous entry.
     pub prev: [u8; 32],
     /// The entry.
     pub record: NewRecord,
 }
 
 impl Chained {
-    /// What is hashed, exported and verified.
+    /// The form of the entry that is hashed, exported and verified.
     #[must_use]
     pub fn to_record(&self) -> Record {
         let NewRecord { kind, intent, entry } = &self.record;
@@ -187,7 +187,7 @@ impl Chained {
             kind: *kind,
             method: action.method.clone(),
             operator: action.operator.map(|id| id.to_string()),
-            // A release before may fill it in; what it is, its outcome says.
+            // An earlier release may fill it in; the outcome has its own record.
             outcome: if *kind == RecordKind::Intent { String::new() } else { entry.outcome.clone() },
             prev: hex::encode(self.prev),
             relying_party: action.relying_party.map(|id| id.to_string()),
@@ -198,7 +198,7 @@ impl Chained {
         }
     }
 
-    /// Its hash.
+    /// Hash of the record.
     #[must_use]
     pub fn hash(&self) -> [u8; 32] {
         self.to_record().hash()

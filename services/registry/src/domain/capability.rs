@@ -1,18 +1,18 @@
-//! What the app on a device can do beyond what all can.
+//! Optional capabilities of the app on a device.
 
 use nodkey_kernel::device::MATCH6;
 use serde::{Deserialize, Serialize};
 
-/// By name; names that are not known here are of newer apps, and mean nothing.
+/// Capabilities by name. Unknown names come from newer apps and are ignored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Vec<String>", into = "Vec<&'static str>")]
 pub struct Capabilities {
-    /// It takes numbers of six digits.
+    /// The app accepts match numbers of six digits.
     pub match6: bool,
 }
 
 impl Capabilities {
-    /// The names of what is known here.
+    /// The names of the known capabilities.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         self.match6.then_some(MATCH6).into_iter()
     }

@@ -1,4 +1,4 @@
-//! What operators confirm on their phones before it is done.
+//! Actions that operators confirm on their phones before they are carried out.
 
 use nodkey_kernel::{
     id::{ConfirmationId, OperatorId, RelyingPartyId, TrusonaficationId},
@@ -8,63 +8,63 @@ use nodkey_kernel::{
 
 use super::Refusal;
 
-/// Nothing was presented.
+/// No confirmation was presented.
 pub const MISSING: Refusal = Refusal::ConfirmationRequired(
-    "this needs a confirmation on your phone: ask for one with ConfirmationService/CreateConfirmation, accept it there, and call again \
+    "this needs a confirmation on your phone: request one with ConfirmationService/CreateConfirmation, accept it there, and call again \
      with its id in x-nodkey-confirmation",
 );
-/// What was presented does not do.
+/// The presented confirmation does not fit the request.
 pub const UNFIT: Refusal = Refusal::ConfirmationRequired(
-    "this confirmation is for something else, was not accepted, or is over or used: ask for another one with \
+    "this confirmation is for something else, was not accepted, or has expired or been used: request another one with \
      ConfirmationService/CreateConfirmation",
 );
 
-/// What exactly is confirmed.
+/// The exact request to confirm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// `package.Service/Method`.
     pub method: String,
-    /// Whom it is done for.
+    /// The relying party it is done for.
     pub relying_party: Option<RelyingPartyId>,
-    /// SHA-256 of the message, or of a stream of them.
+    /// SHA-256 of the message, or of a stream of messages.
     pub sha256: [u8; 32],
 }
 
-/// Something that an operator is to confirm, or has confirmed.
+/// An action that an operator must confirm, or has confirmed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Confirmation {
-    /// Names it.
+    /// Identifier of the confirmation.
     pub id: ConfirmationId,
-    /// Who confirms.
+    /// The operator who confirms.
     pub operator: OperatorId,
-    /// What.
+    /// The request to confirm.
     pub request: Request,
-    /// What the phone is asked by.
+    /// The trusonafication that prompts the phone.
     pub trusonafication: TrusonaficationId,
     /// What the phone shows.
     pub shown: Shown,
-    /// When it was asked for.
+    /// When it was requested.
     pub created_at: Timestamp,
-    /// Until when the phone can answer.
+    /// When the prompt expires.
     pub expires_at: Timestamp,
     /// When it was used.
     pub used_at: Option<Timestamp>,
 }
 
 impl Confirmation {
-    /// Refuses what it is not for. Whether it was accepted, the trusonafication service says.
+    /// Refuses a confirmation of another operator or request. Whether it was accepted is known to the trusonafication service.
     pub fn ensure_for(&self, operator: OperatorId, request: &Request) -> Result<(), Refusal> {
         let fits = self.operator == operator && self.request == *request && self.used_at.is_none();
         if fits { Ok(()) } else { Err(UNFIT) }
     }
 }
 
-/// What a phone shows about what will be done.
+/// The action as the phone shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shown {
-    /// What.
+    /// The action.
     pub action: String,
-    /// With what or whom.
+    /// What or whom the action affects.
     pub resource: String,
 }
 
@@ -73,19 +73,19 @@ impl Shown {
         Self { action: action.into(), resource: resource.into() }
     }
 
-    /// Of an invitation of somebody.
+    /// Inviting an operator.
     #[must_use]
     pub fn invite(name: &str, role: Option<Role>) -> Self {
         Self::new(format!("invite {}", article(role)), name)
     }
 
-    /// Of a new invitation of an operator.
+    /// Renewing an operator's invitation.
     #[must_use]
     pub fn renew(name: &str, role: Role) -> Self {
         Self::new(format!("give {} a new phone", the(role)), name)
     }
 
-    /// Of a change of an operator.
+    /// Changing an operator.
     #[must_use]
     pub fn update(name: &str, renamed: Option<&str>, role: Option<Role>) -> Self {
         let action = match (role, renamed) {
@@ -97,19 +97,19 @@ impl Shown {
         Self::new(action, name)
     }
 
-    /// Of the end of an operator.
+    /// Disabling an operator.
     #[must_use]
     pub fn disable(name: &str, role: Role) -> Self {
         Self::new(format!("disable {}", the(role)), name)
     }
 
-    /// Of the end of a relying party.
+    /// Disabling a relying party.
     #[must_use]
     pub fn disable_relying_party(name: &str) -> Self {
         Self::new("end the relying party", name)
     }
 
-    /// Of a new signing key of a service.
+    /// Rotating the signing key of a service.
     #[must_use]
     pub fn rotate(service: &str, algorithm: &str, at_once: bool) -> Self {
         let algorithm = if algorithm.is_empty() { "EdDSA" } else { algorithm };
@@ -117,7 +117,7 @@ impl Shown {
         Self::new(action, format!("{service}, {algorithm}"))
     }
 
-    /// Of an import for a relying party; the file is told by its beginning of the hash.
+    /// Importing users of a relying party; the file is identified by the start of its hash.
     #[must_use]
     pub fn import(relying_party: &str, sha256: &[u8; 32]) -> Self {
         Self::new(format!("import users, file {}", hex::encode(&sha256[..4])), relying_party)
@@ -126,7 +126,7 @@ impl Shown {
 
 fn article(role: Option<Role>) -> String {
     match role {
-        // Each begins with a vowel.
+        // All roles begin with a vowel.
         Some(role) => format!("an {role}"),
         None => "somebody without a role".to_owned(),
     }

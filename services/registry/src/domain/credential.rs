@@ -10,17 +10,17 @@ use serde::Serialize;
 use super::Change;
 
 named! {
-    /// Who uses a credential.
+    /// The kind of client that uses a credential.
     pub enum CredentialKind {
         /// A backend.
         Server = "server",
-        /// A mobile app; it registers devices and nothing else.
+        /// A mobile app; it can only register devices.
         Mobile = "mobile",
     }
 }
 
 impl CredentialKind {
-    /// The `ath` of a token.
+    /// The `ath` claim of a token.
     #[must_use]
     pub const fn role(self) -> &'static str {
         match self {
@@ -30,27 +30,27 @@ impl CredentialKind {
     }
 }
 
-/// A token that names a relying party, and a secret that signs.
+/// A token that names a relying party, and the metadata of its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credential {
-    /// Names it; the `jti` of the token.
+    /// Identifier of the credential; the `jti` of the token.
     pub id: CredentialId,
-    /// Whose it is.
+    /// The relying party it belongs to.
     pub relying_party: RelyingPartyId,
-    /// Who uses it.
+    /// The kind of client that uses it.
     pub kind: CredentialKind,
-    /// A JWT.
+    /// The JWT.
     pub token: String,
-    /// When it came.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it stopped working, if it did.
+    /// When it was disabled, if it was.
     pub disabled_at: Option<Timestamp>,
-    /// Rises with every change.
+    /// Increases with every change.
     pub version: i64,
 }
 
 impl Credential {
-    /// Ends it, for good.
+    /// Disables the credential permanently.
     #[must_use]
     pub fn disable(self, now: Timestamp) -> Change<Self> {
         match self.disabled_at {
@@ -60,9 +60,9 @@ impl Credential {
     }
 }
 
-/// How long a token lives, in seconds: ten years.
+/// Lifetime of a token, in seconds: ten years.
 const LIFETIME: i64 = 10 * 365 * 86_400;
-/// How long `iss` and `aud` may be together: clients keep whole tokens in small buffers.
+/// Maximum combined length of `iss` and `aud`: clients keep whole tokens in small buffers.
 const MAX_NAMES: usize = 250;
 
 /// The claims of a token, in the order they are written. Existing clients read `exp` and `iat` as 32-bit numbers.
@@ -78,7 +78,7 @@ pub struct TokenClaims<'a> {
 }
 
 impl<'a> TokenClaims<'a> {
-    /// Says who the holder of a credential is.
+    /// Builds the claims that identify the holder of a credential.
     #[must_use]
     pub fn new(
         issuer: &'a str,
@@ -94,8 +94,8 @@ impl<'a> TokenClaims<'a> {
     }
 }
 
-/// Tells whether tokens of this issuer and audience can be read by every client: some decode the claims as plain base64, so
-/// their text must be ASCII without `>`, `?`, `~`, which alone encode to `-` and `_`.
+/// Returns whether every client can read tokens of this issuer and audience. Some clients decode the claims as plain base64, so their text
+/// must be ASCII without `>`, `?`, `~`, the only characters that encode to `-` and `_`.
 #[must_use]
 pub fn readable_by_clients(issuer: &str, audience: &str) -> bool {
     let plain = |text: &str| text.bytes().all(|b| b.is_ascii_graphic() && !b">?~".contains(&b));

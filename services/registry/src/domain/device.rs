@@ -21,13 +21,13 @@ use super::{
     text,
 };
 
-/// How long a device-identifier JWT lives, in seconds.
+/// Lifetime of a device-identifier JWT, in seconds.
 const JWT_LIFETIME: i64 = 24 * 3600;
-/// How often it is noted that a device proved itself.
+/// Minimum interval between updates of `last_seen_at`.
 const SEEN_EVERY: Duration = Duration::from_hours(1);
 
 named! {
-    /// What a device runs.
+    /// The platform of a device.
     pub enum Platform {
         /// iOS.
         Ios = "ios",
@@ -37,22 +37,22 @@ named! {
         Web = "web",
         /// A terminal.
         Cli = "cli",
-        /// Something else.
+        /// Any other platform.
         Other = "other",
     }
 }
 
-/// The keys the operating system only lets sign after it asked the person: at most one of each kind.
+/// Keys that the operating system only lets sign after it verified the person: at most one of each kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PresenceKeys {
-    /// Behind fingerprint or face.
+    /// Requires fingerprint or face.
     pub biometric: Option<PublicJwk>,
-    /// Behind PIN, pattern or passcode.
+    /// Requires PIN, pattern or passcode.
     pub credential: Option<PublicJwk>,
 }
 
 impl PresenceKeys {
-    /// Reads what a request says: kinds and JWKs.
+    /// Parses the kinds and JWKs of a request.
     pub fn parse<'a>(given: impl IntoIterator<Item = (Result<PresenceKind, Unknown>, &'a str)>) -> Result<Self, String> {
         let mut keys = Self::default();
         for (kind, jwk) in given {
@@ -79,29 +79,29 @@ impl PresenceKeys {
             .filter_map(|(kind, key)| Some((kind, key?)))
     }
 
-    /// Those in `newer` replace those of their kind.
+    /// Replaces keys with those of the same kind in `newer`.
     #[must_use]
     fn overlaid(self, newer: Self) -> Self {
         Self { biometric: newer.biometric.or(self.biometric), credential: newer.credential.or(self.credential) }
     }
 }
 
-/// What a device says about itself.
+/// What a device reports about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
-    /// Keys behind user presence.
+    /// Presence keys.
     pub presence: PresenceKeys,
-    /// For people.
+    /// Display name.
     pub name: String,
-    /// What it runs.
+    /// Platform.
     pub platform: Platform,
-    /// What the app says.
+    /// App version as reported by the app.
     pub app_version: String,
-    /// What the app can do beyond what all can.
+    /// Optional capabilities of the app.
     pub capabilities: Capabilities,
 }
 
-/// A registration as a phone sends it.
+/// A registration request of a phone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registration {
     key: PublicJwk,
@@ -109,25 +109,25 @@ pub struct Registration {
     statement: Option<SentStatement>,
 }
 
-/// The raw fields of a registration.
+/// The unparsed fields of a registration.
 #[derive(Debug)]
 pub struct RegistrationFields<'a> {
-    /// A JWK.
+    /// Device key as a JWK.
     pub device_key: &'a str,
-    /// As read.
+    /// Presence keys, parsed.
     pub presence: Result<PresenceKeys, String>,
-    /// For people.
+    /// Display name.
     pub name: &'a str,
-    /// As read.
+    /// Platform, parsed.
     pub platform: Result<Platform, Unknown>,
-    /// What the app says.
+    /// App version as reported by the app.
     pub app_version: &'a str,
-    /// As read.
+    /// Key statement, parsed.
     pub statement: Option<SentStatement>,
 }
 
 impl Registration {
-    /// Reads what a request says.
+    /// Parses the fields of a request.
     pub fn parse(fields: RegistrationFields<'_>) -> Result<Self, Refusal> {
         let mut violations = Violations::default();
         let key = violations.check("device_key", PublicJwk::parse(fields.device_key).map_err(|e| format!("must be a public key: {e}")));
@@ -143,16 +143,16 @@ impl Registration {
         Ok(Self { key, profile: Profile { presence, name, platform, app_version, capabilities }, statement: fields.statement })
     }
 
-    /// The identifier the device has: the thumbprint of its key.
+    /// The identifier of the device: the thumbprint of its key.
     ///
     /// # Panics
-    /// Never: a thumbprint has the shape of an identifier.
+    /// Never: a thumbprint is always a valid identifier.
     #[must_use]
     pub fn device_id(&self) -> DeviceId {
         DeviceId::parse(&self.key.thumbprint()).expect("a thumbprint")
     }
 
-    /// Refuses what the phone did not send, and adds what is read of its own call alone.
+    /// Refuses fields that the phone's own call does not contain, and adds those that are read only from that call.
     pub fn sent_by(mut self, call: &ProvenCall) -> Result<Self, Unproven> {
         call.ensure_has(&self.profile.presence, self.statement.as_ref())?;
         self.profile.capabilities = call.capabilities().unwrap_or_default();
@@ -160,7 +160,7 @@ impl Registration {
     }
 }
 
-/// What a device changes about itself; the rest stays.
+/// Changes to a device's profile; `None` keeps the value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Patch {
     presence: PresenceKeys,
@@ -171,7 +171,7 @@ pub struct Patch {
 }
 
 impl Patch {
-    /// Reads what a request says.
+    /// Parses the fields of a request.
     pub fn parse(
         presence: Result<PresenceKeys, String>,
         name: Option<&str>,
@@ -188,7 +188,7 @@ impl Patch {
         }
     }
 
-    /// Refuses what the phone did not send, and adds what is read of its own call alone.
+    /// Refuses fields that the phone's own call does not contain, and adds those that are read only from that call.
     pub fn sent_by(mut self, call: &ProvenCall) -> Result<Self, Unproven> {
         call.ensure_has(&self.presence, self.statement.as_ref())?;
         self.capabilities = call.capabilities();
@@ -199,34 +199,34 @@ impl Patch {
 /// A phone or tablet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
-    /// Thumbprint of its key.
+    /// Thumbprint of the device key.
     pub id: DeviceId,
-    /// Whose it is.
+    /// The relying party it belongs to.
     pub relying_party: RelyingPartyId,
-    /// Needs no user to sign.
+    /// Device key; signs without user interaction.
     pub key: PublicJwk,
-    /// What it says about itself.
+    /// What the device reports about itself.
     pub profile: Profile,
-    /// What it has signed about its presence keys.
+    /// What the device has signed about its presence keys.
     pub vouching: Vouching,
-    /// Which of them count.
+    /// Which of its presence keys count.
     pub standings: Standings,
-    /// When it came.
+    /// When it was registered.
     pub created_at: Timestamp,
-    /// When it last changed.
+    /// When it was last changed.
     pub updated_at: Timestamp,
-    /// When it last proved itself; noted once an hour at most.
+    /// When it last authenticated; updated at most once an hour.
     pub last_seen_at: Option<Timestamp>,
-    /// When its keys died, if they did.
+    /// When it was retired, if it was.
     pub retired_at: Option<Timestamp>,
-    /// Whether a binding was ever about to be made for it.
+    /// Whether a binding was ever about to be created for it.
     pub in_use: bool,
-    /// Rises with every change.
+    /// Increases with every change.
     pub version: i64,
 }
 
 impl Device {
-    /// Registers a device nobody knew.
+    /// Registers a device that is not known yet.
     pub fn register(relying_party: RelyingPartyId, registration: Registration, verifier: Verifier<'_>) -> Result<Self, Refusal> {
         let (id, now) = (registration.device_id(), verifier.now);
         let Registration { key, profile, statement } = registration;
@@ -249,7 +249,7 @@ impl Device {
         })
     }
 
-    /// Brings a known device up to date: what it says about itself now is all there is. `relying_party` is who registers.
+    /// Updates a known device: the profile is replaced entirely. `relying_party` is the one that registers it.
     pub fn register_again(
         self,
         relying_party: RelyingPartyId,
@@ -262,7 +262,7 @@ impl Device {
         self.with_profile(registration.profile, registration.statement.as_ref(), verifier)
     }
 
-    /// Changes some of what it says about itself.
+    /// Changes parts of the profile.
     pub fn update(self, patch: Patch, verifier: Verifier<'_>) -> Result<Change<Self>, Refusal> {
         let old = self.profile.clone();
         let profile = Profile {
@@ -275,7 +275,7 @@ impl Device {
         self.with_profile(profile, patch.statement.as_ref(), verifier)
     }
 
-    /// Has presence keys count that the backend approved, by their thumbprints.
+    /// Makes presence keys count that the backend approved, given by their thumbprints.
     pub fn approve_keys(self, thumbprints: &[String], now: Timestamp) -> Result<Change<Self>, Refusal> {
         self.ensure_alive()?;
         let approve = |standings: Standings, jkt: &String| standings.approve(&self.profile.presence, jkt).ok_or(Refusal::NoSuchKey);
@@ -292,27 +292,27 @@ impl Device {
         self.profile.presence.iter().map(|(_, key)| key.thumbprint()).collect()
     }
 
-    /// Those of its presence keys that have proven that it holds them: they signed its statement.
+    /// Thumbprints of the presence keys that have signed the device's statement, which proves that the device holds them.
     #[must_use]
     pub fn proven_thumbprints(&self) -> Vec<String> {
         let signers = self.vouching.signers();
         self.presence_thumbprints().into_iter().filter(|thumbprint| signers.contains(thumbprint)).collect()
     }
 
-    /// Notes that it has used a nonce that was made then: no earlier one is any good.
+    /// Records when the last used nonce was made; earlier nonces are no longer accepted.
     #[must_use]
     pub fn challenged(self, at: Timestamp) -> Self {
         Self { vouching: Vouching { challenged_at: Some(at), ..self.vouching }, version: self.version + 1, ..self }
     }
 
-    /// Whether the keys of this one differ from those that it had `before`, or count otherwise.
+    /// Whether its presence keys, or which of them count, differ from `before`.
     #[must_use]
     pub fn has_other_keys(&self, before: &Self) -> bool {
         let standing = |device: &Self| device.profile.presence.iter().map(|(kind, _)| device.standings.of(kind).counts).collect::<Vec<_>>();
         self.profile.presence != before.profile.presence || standing(self) != standing(before)
     }
 
-    /// Ends it, for good.
+    /// Retires the device permanently.
     #[must_use]
     pub fn retire(self, now: Timestamp) -> Change<Self> {
         match self.retired_at {
@@ -321,13 +321,13 @@ impl Device {
         }
     }
 
-    /// Tells whether it is worth noting that it proved itself at `now`: once an hour is enough, and cheap.
+    /// Whether to update `last_seen_at`: once an hour is precise enough, and cheap.
     #[must_use]
     pub fn is_seen_anew(&self, now: Timestamp) -> bool {
         self.last_seen_at.is_none_or(|at| at.until(now) >= SEEN_EVERY)
     }
 
-    /// Refuses what only a living one may do.
+    /// Refuses a retired device.
     pub const fn ensure_alive(&self) -> Result<(), Refusal> {
         match self.retired_at {
             Some(_) => Err(Refusal::DeviceRetired),
@@ -348,7 +348,7 @@ impl Device {
     }
 }
 
-/// A device key signs without asking anybody, so it proves nobody's presence.
+/// The device key signs without user interaction, so it must not serve as a presence key.
 fn separate(key: &PublicJwk, presence: PresenceKeys) -> Result<(), Refusal> {
     if presence.iter().any(|(_, presence)| presence == *key) {
         return Err(Refusal::invalid("presence_keys", "must differ from the device key"));

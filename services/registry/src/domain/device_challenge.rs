@@ -1,7 +1,7 @@
-//! Nonces of key statements: what tells a new statement from one that somebody kept.
+//! Nonces of key statements, which distinguish a fresh statement from a replayed one.
 //!
-//! A nonce says when it was made, with a tag over that and the device it is for. So every replica can verify it and none has to store
-//! it: of a device it is enough to know when the last nonce it used was made, and to take later ones alone.
+//! A nonce contains the time it was made and a tag over that time and the device it is for. Every replica can verify it, and none has to
+//! store it. Per device, only the time of the last used nonce is stored, and only later nonces are accepted.
 
 use std::time::Duration;
 
@@ -12,35 +12,35 @@ use nodkey_kernel::{
     vault::Vault,
 };
 
-/// How long a nonce may be used.
+/// Lifetime of a nonce.
 const LIFETIME: Duration = Duration::from_mins(10);
-/// The bytes of a nonce that say when it was made; its tag follows.
+/// Number of bytes that encode the time; the tag follows.
 const TIME: usize = 8;
 
-/// What a phone makes a key statement with.
+/// What a phone needs to make a key statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceChallenge {
-    /// base64url.
+    /// Nonce in base64url.
     pub nonce: String,
-    /// Greater than that of every challenge before: when it was made, in microseconds.
+    /// The time the nonce was made, in microseconds. Greater than that of every earlier challenge.
     pub seq: i64,
-    /// Until when the nonce may be used.
+    /// When the nonce expires.
     pub expires_at: Timestamp,
 }
 
-/// Why a nonce is not taken.
+/// Why a nonce is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NonceError {
-    /// Not made here, or for another device.
-    #[error("the nonce is not one that this deployment made for this device")]
+    /// Not made by this deployment, or made for another device.
+    #[error("the nonce was not issued by this deployment for this device")]
     Unknown,
-    /// Made too long ago.
+    /// Expired.
     #[error("the nonce has expired after 10 minutes")]
     Expired,
 }
 
 impl DeviceChallenge {
-    /// Makes one.
+    /// Makes a nonce.
     #[must_use]
     pub fn issue(vault: &Vault, device: &DeviceId, now: Timestamp) -> Self {
         let made = now.as_micros().to_be_bytes();
@@ -49,7 +49,7 @@ impl DeviceChallenge {
     }
 }
 
-/// Verifies a nonce. Returns when it was made, by which the caller tells whether it was used before.
+/// Verifies a nonce. Returns when it was made; the caller uses that to detect reuse.
 pub fn verify(vault: &Vault, device: &DeviceId, nonce: &str, now: Timestamp) -> Result<Timestamp, NonceError> {
     let bytes = b64u_decode(nonce).map_err(|_| NonceError::Unknown)?;
     let (made, tag) = bytes.split_at_checked(TIME).ok_or(NonceError::Unknown)?;

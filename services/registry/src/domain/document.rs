@@ -8,67 +8,67 @@ use nodkey_kernel::{
 
 use super::{Change, Refusal, Unknown, Violations, text};
 
-/// The longest hash and the longest user identifier.
+/// Maximum length of a hash and of a user identifier.
 pub const MAX_LENGTH: usize = 255;
 
 named! {
-    /// What was scanned.
+    /// Type of a document.
     pub enum DocumentType {
-        /// A driver's licence of the United States or Canada.
+        /// A driver's license of the United States or Canada.
         AamvaDriversLicense = "aamva_drivers_license",
     }
 }
 
 named! {
-    /// What a verification by a third party found.
+    /// Result of a third party's verification.
     pub enum VerificationStatus {
-        /// Nobody looked.
+        /// Not verified yet.
         Unverified = "unverified",
-        /// It cannot be found out.
+        /// Cannot be verified.
         Unverifiable = "unverifiable",
-        /// It is genuine.
+        /// Genuine.
         Verified = "verified",
-        /// It is not.
+        /// Not genuine.
         Failed = "failed",
     }
 }
 
-/// A document of a user.
+/// An identity document of a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
-    /// Names it.
+    /// Identifier of the document.
     pub id: IdentityDocumentId,
-    /// Whose it is.
+    /// The relying party it belongs to.
     pub relying_party: RelyingPartyId,
-    /// The user.
+    /// Identifier of the user.
     pub user: String,
-    /// Opaque; what is compared at the executive level.
+    /// Opaque hash; compared at the executive level.
     pub hash: String,
-    /// What was scanned.
+    /// Type of the document.
     pub document_type: DocumentType,
-    /// What a verification found.
+    /// Result of the verification.
     pub status: VerificationStatus,
-    /// When it was verified; absent while it is not.
+    /// When it was verified; `None` if it is not.
     pub verified_at: Option<Timestamp>,
-    /// Whether it makes an accept level 3: a presence key that counts vouched for it, or the backend.
+    /// Whether it raises an accept to level 3: a presence key that counts, or the backend, vouched for it.
     pub counts: bool,
-    /// When it came.
+    /// When it was registered.
     pub created_at: Timestamp,
-    /// Rises with every change.
+    /// Increases with every change.
     pub version: i64,
 }
 
-/// What a phone sends.
+/// A scan as a phone sends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scan {
-    /// Opaque.
+    /// Opaque hash.
     pub hash: String,
-    /// What was scanned.
+    /// Type of the document.
     pub document_type: DocumentType,
 }
 
 impl Scan {
-    /// Reads what a request says.
+    /// Parses the fields of a request.
     pub fn parse(hash: &str, document_type: Result<DocumentType, Unknown>) -> Result<Self, Refusal> {
         let mut violations = Violations::default();
         let hash = violations.check("hash", text::required(hash, MAX_LENGTH));
@@ -78,7 +78,7 @@ impl Scan {
 }
 
 impl Document {
-    /// Records a scan, which counts when somebody vouches for it.
+    /// Registers a scan. With `counts`, it was vouched for.
     #[must_use]
     pub fn register(id: IdentityDocumentId, relying_party: RelyingPartyId, user: String, scan: Scan, counts: bool, now: Timestamp) -> Self {
         let Scan { hash, document_type } = scan;
@@ -86,13 +86,13 @@ impl Document {
         Self { id, relying_party, user, hash, document_type, status, verified_at: None, counts, created_at: now, version: 1 }
     }
 
-    /// Has it count, whoever registered it.
+    /// Makes the document count, no matter who registered it.
     #[must_use]
     pub fn vouched_for(self) -> Self {
         Self { counts: true, version: self.version + 1, ..self }
     }
 
-    /// Records what a verification found.
+    /// Records the result of a verification.
     #[must_use]
     pub fn verified(self, status: VerificationStatus, now: Timestamp) -> Change<Self> {
         if self.status == status {

@@ -1,6 +1,7 @@
-//! Statements of documents: a document that makes an accept level 3 is registered by a presence key that counts, or by the backend.
+//! Document statements: a document that raises an accept to level 3 is registered by a presence key that counts, or by the backend.
 //!
-//! Whoever holds the device key, which signs without asking anybody, could register any hash, and have the person's next accept name it.
+//! The device key signs without user interaction. Without this rule, anyone who holds it could register any hash and have the person's next
+//! accept refer to it.
 
 use nodkey_kernel::{
     document_statement::{DOCUMENT_TYP, verify_document_statement},
@@ -16,21 +17,21 @@ use super::{
     key_statement::Verifier,
 };
 
-/// The longest statement, in characters.
+/// Maximum length of a statement, in characters.
 const MAX_LENGTH: usize = 4096;
 
-/// A statement as a phone sends it, not yet verified.
+/// A statement sent by a phone, not yet verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SentDocumentStatement(String);
 
 impl SentDocumentStatement {
-    /// Reads what a request says.
+    /// Parses the field of a request.
     pub fn parse(jws: &str) -> Result<Self, Refusal> {
         let fits = jws.len() <= MAX_LENGTH;
         fits.then(|| Self(jws.to_owned())).ok_or_else(|| Refusal::invalid("statement", "must be at most 4096 characters"))
     }
 
-    /// Verifies it as what a device says of a scan. Returns the device, which has used the nonce then.
+    /// Verifies the statement of a device about a scan. Returns the device with the nonce marked as used.
     pub fn verify(&self, device: Device, scan: &Scan, verifier: Verifier<'_>) -> Result<Device, DocumentRefusal> {
         let compact = Compact::parse(&self.0).map_err(DocumentRefusal::Invalid)?;
         if compact.header().typ.as_deref() != Some(DOCUMENT_TYP) {
@@ -50,22 +51,22 @@ impl SentDocumentStatement {
     }
 }
 
-/// Why a statement is not taken.
+/// Why a statement is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DocumentRefusal {
-    /// By the device key, by a stranger's, or by one that does not count.
+    /// Signed by the device key, by an unknown key, or by a key that does not count.
     #[error("must be signed by a presence key of the device that counts, whose thumbprint is kid")]
     PresenceRequired,
-    /// No JWS, of another type, about something else, or with a signature that does not verify.
+    /// Not a JWS, of another type, about something else, or with an invalid signature.
     #[error(
         "must be a compact JWS of typ nodkey-document+jwt over iss (the device identifier), aud (the gateway's public URL), hash, nonce and iat; {0}"
     )]
     Invalid(JoseError),
-    /// Not one of ours for this device, or old.
+    /// The nonce was not made here for this device, or has expired.
     #[error(transparent)]
     Nonce(#[from] NonceError),
-    /// It, or a later one, has been used.
-    #[error("the nonce, or one that was made after it, has been used")]
+    /// The nonce, or a later one, has been used.
+    #[error("the nonce, or a later one, has already been used")]
     NonceUsed,
 }
 
@@ -128,7 +129,7 @@ mod tests {
         Verifier { audience: GATEWAY, vault, now: NOW }
     }
 
-    /// A device of these keys, which registered without a key statement.
+    /// A device with these keys, registered without a key statement.
     fn device(key: &PrivateKey, biometric: &PrivateKey, vault: &Vault) -> Device {
         let fields = RegistrationFields {
             device_key: &key.public().to_value().to_string(),
@@ -177,7 +178,7 @@ mod tests {
         assert_eq!(verify(&registered, &unknown, &biometric), Err(DocumentRefusal::Nonce(NonceError::Unknown)));
         let old = DocumentStatementClaims { nonce: nonce(Timestamp::from_seconds(NOW.as_seconds() - 600)), ..claims.clone() };
         assert_eq!(verify(&registered, &old, &biometric), Err(DocumentRefusal::Nonce(NonceError::Expired)));
-        // A key that the device key named alone does not count.
+        // A key that only the device key vouched for does not count.
         let patch = Patch::parse(Ok(presence(&stranger)), None, None, None).unwrap();
         let Change::Changed(swapped) = registered.clone().update(patch, verifier(&vault)).unwrap() else { panic!("it changes") };
         for by in [&stranger, &biometric] {

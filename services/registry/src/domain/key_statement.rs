@@ -1,4 +1,4 @@
-//! Key statements: the device key says which presence keys are the device's, so that nobody else can swap one, the registry neither.
+//! Key statements: the device key signs which presence keys belong to the device, so that nobody else can swap one, not even the registry.
 
 use nodkey_kernel::{
     error::{Classify, FieldViolation, Kind},
@@ -15,14 +15,14 @@ use super::{
     device_challenge::{self, NonceError},
 };
 
-/// The longest statement or signature, in characters.
+/// Maximum length of a statement or signature, in characters.
 const MAX_LENGTH: usize = 4096;
-/// The most signatures: by a key of each kind, and by those that they replace.
+/// Maximum number of signatures: one by a key of each kind, and one by each key they replace.
 const MAX_SIGNATURES: usize = 4;
-/// The greatest `seq`: what every JSON parser reads exactly.
+/// Maximum `seq`: the largest integer that every JSON parser reads exactly.
 const MAX_SEQ: u64 = (1 << 53) - 1;
 
-/// A statement as a phone sends it, not yet verified.
+/// A statement sent by a phone, not yet verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SentStatement {
     jws: String,
@@ -30,7 +30,7 @@ pub struct SentStatement {
 }
 
 impl SentStatement {
-    /// Reads what a request says; `None` when it has no statement.
+    /// Parses the fields of a request; `None` if it has no statement.
     pub fn parse(jws: &str, signatures: &[String]) -> Result<Option<Self>, Refusal> {
         if jws.is_empty() {
             return if signatures.is_empty() { Ok(None) } else { Err(Refusal::invalid("key_signatures", "need a key_statement")) };
@@ -45,17 +45,17 @@ impl SentStatement {
     }
 }
 
-/// A statement that holds, with what signed it.
+/// A verified statement with its signatures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyStatement {
-    /// JWS by the device key.
+    /// JWS signed by the device key.
     pub jws: String,
-    /// JWS over the same claims by presence keys.
+    /// JWS over the same claims, signed by presence keys.
     pub signatures: Vec<String>,
 }
 
 impl KeyStatement {
-    /// Whether it names exactly these keys. Signatures are not looked at.
+    /// Whether the statement names exactly these keys. Does not verify signatures.
     #[must_use]
     pub fn covers(&self, keys: &PresenceKeys) -> bool {
         let claims = Compact::parse(&self.jws).and_then(|jws| jws.unverified_claims::<KeyStatementClaims>());
@@ -63,14 +63,14 @@ impl KeyStatement {
     }
 }
 
-/// What a device has vouched for, and what it takes to tell an old statement from a new one.
+/// What a device has vouched for, and what is needed to detect an old statement.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Vouching {
-    /// Names exactly the presence keys of the device; a device without one is uncertified.
+    /// Statement that names exactly the presence keys of the device; a device without one is uncertified.
     pub statement: Option<KeyStatement>,
-    /// Of its last statement, of keys that are gone, too; 0 before the first.
+    /// `seq` of the last statement, even if its keys are gone; 0 before the first.
     pub seq: u64,
-    /// When the last nonce it used was made.
+    /// When the last used nonce was made.
     pub challenged_at: Option<Timestamp>,
 }
 
@@ -79,24 +79,24 @@ pub struct Vouching {
 pub struct Verifier<'a> {
     /// The deployment: the gateway's public URL.
     pub audience: &'a str,
-    /// Made the nonces.
+    /// Vault that issued the nonces.
     pub vault: &'a Vault,
-    /// When.
+    /// Current time.
     pub now: Timestamp,
 }
 
 impl Vouching {
-    /// The thumbprints of the presence keys that signed the statement. They were verified when it was taken.
+    /// Thumbprints of the presence keys that signed the statement. Their signatures were verified when it was accepted.
     #[must_use]
     pub fn signers(&self) -> Vec<String> {
         let signatures = self.statement.iter().flat_map(|statement| &statement.signatures);
         signatures.filter_map(|jws| Compact::parse(jws).ok()?.header().kid.clone()).collect()
     }
 
-    /// What the device vouches for once its presence keys are `after`. They were `before`.
+    /// What the device vouches for once its presence keys change from `before` to `after`.
     ///
-    /// The statement that it made last changes nothing, so that a request may be repeated. Without a statement the one it has stays if the
-    /// keys do: an old one never vouches for a new key.
+    /// Repeating the last statement changes nothing, so that requests may be repeated. Without a new statement, the existing one is kept
+    /// only if the keys are unchanged: an old statement never vouches for a new key.
     pub fn renew(
         self,
         sent: Option<&SentStatement>,
@@ -124,7 +124,7 @@ impl Vouching {
         if !claims.aud.includes(verifier.audience) {
             return Err(StatementRefusal::Audience);
         }
-        // Whoever verifies evidence has nothing but this.
+        // Evidence is verified offline with this statement alone.
         if !names(&claims, after) || verify_key_statement(&sent.jws, device, verifier.audience).is_err() {
             return Err(StatementRefusal::Keys);
         }
@@ -144,7 +144,7 @@ impl Vouching {
     }
 }
 
-/// Whether a statement names exactly these keys, whatever their order.
+/// Whether a statement names exactly these keys, in any order.
 fn names(claims: &KeyStatementClaims, keys: &PresenceKeys) -> bool {
     let is_named = |(kind, key): (PresenceKind, PublicJwk)| {
         let jkt = key.thumbprint();
@@ -153,7 +153,7 @@ fn names(claims: &KeyStatementClaims, keys: &PresenceKeys) -> bool {
     claims.keys.len() == keys.iter().count() && keys.iter().all(is_named)
 }
 
-/// A signature is by a presence key that the device has, or had until now: that one may vouch for what replaces it.
+/// Verifies a signature by a presence key of the device, current or previous: a key may vouch for its replacement.
 fn verify_signature(
     signature: &str,
     claims: &KeyStatementClaims,
@@ -167,13 +167,13 @@ fn verify_signature(
     verify_key_signature(signature, claims, &key).map_err(|_| StatementRefusal::CoSignature)
 }
 
-/// Why a statement is not taken.
+/// Why a statement is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum StatementRefusal {
-    /// No JWS, of another type, or without its claims.
+    /// Not a JWS, of another type, or without the required claims.
     #[error("must be a compact JWS of typ nodkey-keys+jwt with iss, aud, seq, keys, nonce and iat")]
     Malformed,
-    /// By another key.
+    /// Signed by another key.
     #[error("must be signed by the device key")]
     Signature,
     /// About another device.
@@ -185,16 +185,16 @@ pub enum StatementRefusal {
     /// Names other keys.
     #[error("keys must name exactly the presence keys that the device is to have, by kind and thumbprint")]
     Keys,
-    /// Another was made after it.
+    /// A later statement exists.
     #[error("seq must be greater than that of the statement before, and at most 2^53 - 1")]
     Outdated,
-    /// Not one of ours for this device, or old.
+    /// The nonce was not made here for this device, or has expired.
     #[error(transparent)]
     Nonce(#[from] NonceError),
-    /// It, or a later one, has been used.
-    #[error("the nonce, or one that was made after it, has been used")]
+    /// The nonce, or a later one, has been used.
+    #[error("the nonce, or a later one, has already been used")]
     NonceUsed,
-    /// A signature is not over these claims by a presence key.
+    /// A signature is not by a presence key over these claims.
     #[error(
         "each must be a JWS over the claims of the statement by the presence key that kid names: one of the statement, or one it replaces"
     )]

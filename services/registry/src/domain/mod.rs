@@ -1,4 +1,4 @@
-//! What the registry knows and how it may change. Pure: no I/O, no clock, no randomness.
+//! The registry's state and its transitions. Pure: no I/O, no clock, no randomness.
 
 pub mod app_links;
 pub mod audit;
@@ -31,98 +31,98 @@ use document_statement::DocumentRefusal;
 use key_statement::StatementRefusal;
 use transfer::TransferRefusal;
 
-/// After how long one more device may be registered where there are as many as may be: nobody knows when one of them is bound, and it is the
-/// backend's next step with each.
+/// Retry delay when the limit of unbound devices is reached. It is not known when one of them will be bound, but binding is the backend's
+/// next step with each.
 const UNBOUND: Duration = Duration::from_mins(1);
 
 /// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Fields are wrong.
+    /// Fields are not valid.
     #[error("the request is not valid: {}", list(.0))]
     Invalid(Vec<FieldViolation>),
-    /// There is no such thing, or it is another relying party's.
+    /// It does not exist, or belongs to another relying party.
     #[error("there is no such {0}")]
     NotFound(&'static str),
-    /// The id is taken.
-    #[error("a relying party of this id exists")]
+    /// The id is already in use.
+    #[error("a relying party with this id already exists")]
     RelyingPartyExists,
-    /// The host is another relying party's.
+    /// The host belongs to another relying party.
     #[error("links of this host open another relying party's app")]
     HostTaken,
-    /// Its time is over.
+    /// The relying party is disabled.
     #[error("the relying party is disabled")]
     RelyingPartyDisabled,
-    /// A retired device never comes back; its key is dead.
+    /// The device is retired, which is permanent.
     #[error("the device is retired; register again with a new key")]
     DeviceRetired,
     /// The key is registered elsewhere.
     #[error("the device key is in use; register with a new key")]
     DeviceKeyInUse,
-    /// What the device says about its keys does not hold.
+    /// The key statement is not valid.
     #[error("the key statement is refused: {0}")]
     Statement(StatementRefusal),
-    /// What two phones signed does not hold.
+    /// What two phones signed is not a valid transfer.
     #[error("the transfer is refused: {0}")]
     Transfer(TransferRefusal),
-    /// What the device says about a document does not hold.
+    /// The document statement is not valid.
     #[error("the document statement is refused: {0}")]
     Document(DocumentRefusal),
-    /// The phone itself did not ask for it.
-    #[error("the phone does not prove that it asks for this: {0}")]
+    /// The request does not match a call signed by the phone itself.
+    #[error("the phone did not sign this request: {0}")]
     Unproven(Unproven),
-    /// Their phones prove nothing until they are released.
-    #[error("the user is frozen: their backend has to release them first")]
+    /// Phones of a frozen user are refused until the backend releases the user.
+    #[error("the user is frozen: the backend has to release them first")]
     UserFrozen,
-    /// Whoever has the app's credential registers devices without end.
-    #[error("{0} devices are registered that nobody bound, as many as there may be (unbound_devices)")]
+    /// Protects against a holder of the app's credential who registers devices without end.
+    #[error("the limit of {0} unbound devices is reached (unbound_devices)")]
     TooManyUnboundDevices(u32),
-    /// The device belongs to nobody.
+    /// The device is bound to nobody.
     #[error("the device is not bound to a user")]
     DeviceNotBound,
-    /// The binding waits for its activation.
+    /// The binding is not activated yet.
     #[error("the binding of the device is not active")]
     DeviceNotActive,
-    /// Operators do not come back.
+    /// A disabled operator cannot be enabled again.
     #[error("the operator is disabled; invite them anew")]
     OperatorDisabled,
-    /// Invited and without a phone, or disabled.
-    #[error("this phone belongs to no operator who may sign in")]
+    /// The operator has no phone yet, or is disabled.
+    #[error("this phone does not belong to an operator who may sign in")]
     OperatorNotActive,
-    /// What somebody was asked is not a sign-in that begins a session.
-    #[error("this is no sign-in, or it is over, or was used")]
+    /// The trusonafication is not an accepted sign-in, or was already used.
+    #[error("this is not an accepted sign-in, or it has expired or been used")]
     SignInNotAccepted,
-    /// It has proven to be another device's.
-    #[error("one of these presence keys is another device's")]
+    /// Another device has proven to hold the key.
+    #[error("one of these presence keys belongs to another device")]
     PresenceKeyInUse,
     /// The device has no such presence key.
-    #[error("the device has no presence key of this thumbprint")]
+    #[error("the device has no presence key with this thumbprint")]
     NoSuchKey,
-    /// Another service published it.
-    #[error("this key is another service's")]
+    /// Another service published the key.
+    #[error("this key belongs to another service")]
     SigningKeyTaken,
-    /// The registry publishes its own, and others have none.
+    /// The registry publishes its own keys itself, and other services have none.
     #[error("this service has no signing keys to publish")]
     NotAnOwner,
-    /// The service whose it is signs it by a key of its own.
-    #[error("what has this typ is signed by a key of another service")]
+    /// The service that owns this `typ` signs it with a key of its own.
+    #[error("tokens of this typ are signed with a key of another service")]
     NotSignedHere,
-    /// A stolen session must not be enough for it.
+    /// A stolen session must not be enough for this method.
     #[error("{0}")]
     ConfirmationRequired(&'static str),
-    /// The operator key is nobody's phone.
-    #[error("whoever holds the operator key confirms nothing: call the method itself")]
+    /// The operator key has no phone to confirm with.
+    #[error("the operator key needs no confirmation: call the method directly")]
     NoPhone,
-    /// The role of who asks for it does not suffice for what it is for.
+    /// The caller's role may not call the method to be confirmed.
     #[error("the role {0} may not call this method")]
     RoleTooLow(Role),
-    /// One owner could lock out all of them by a slip.
-    #[error("nobody does this to themselves: ask another owner, or use the operator key")]
+    /// An owner could lock out all owners by mistake.
+    #[error("operators cannot do this to themselves: ask another owner, or use the operator key")]
     Yourself,
 }
 
 impl Refusal {
-    /// One field is wrong.
+    /// Refuses a single field.
     pub fn invalid(field: &str, description: impl Into<String>) -> Self {
         Self::Invalid(vec![FieldViolation::new(field, description)])
     }
@@ -224,38 +224,38 @@ impl Classify for Refusal {
     }
 }
 
-/// What a transition did.
+/// The result of a transition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change<T> {
-    /// Nothing: it was so already.
+    /// Nothing changed.
     Same(T),
-    /// This is what it became, one version later.
+    /// The new state, one version later.
     Changed(T),
 }
 
-/// Collects everything that is wrong with a request, so that it is told at once.
+/// Collects all violations of a request, so that they are reported together.
 #[derive(Debug, Default)]
 pub struct Violations(Vec<FieldViolation>);
 
 impl Violations {
-    /// Takes a field, or notes what is wrong with it.
+    /// Returns the value of a field, or records its violation.
     pub fn check<T, E: ToString>(&mut self, field: &str, value: Result<T, E>) -> Option<T> {
         value.map_err(|e| self.0.push(FieldViolation::new(field, e.to_string()))).ok()
     }
 
-    /// `Ok` when nothing was noted.
+    /// Returns `Ok` if there are no violations.
     pub fn finish(self) -> Result<(), Refusal> {
         if self.0.is_empty() { Ok(()) } else { Err(self.refusal()) }
     }
 
-    /// Everything that was noted, as a refusal.
+    /// All violations as a refusal.
     #[must_use]
     pub fn refusal(self) -> Refusal {
         Refusal::Invalid(self.0)
     }
 }
 
-/// A name that is not among those an enumeration has.
+/// A name that is not a value of the enumeration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be specified")]
 pub struct Unknown;

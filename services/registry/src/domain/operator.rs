@@ -1,4 +1,4 @@
-//! The people who run the deployment.
+//! Operators, the people who run the deployment.
 
 use std::time::Duration;
 
@@ -11,35 +11,35 @@ use nodkey_kernel::{
 
 use super::{Change, Refusal, Violations, text};
 
-/// How long an invitation is good.
+/// Lifetime of an invitation.
 pub const INVITATION_LIFETIME: Duration = Duration::from_hours(24);
-/// How long after the phone's answer it begins a session, or confirms an act.
+/// How long after the phone's answer it can begin a session or confirm an action.
 pub const SIGN_IN_LIFETIME: Duration = Duration::from_mins(2);
-/// Of an invitation that was used, has run out or never was: nobody learns which.
+/// For an invitation that was used, has expired or never existed: the caller cannot tell which.
 const NO_INVITATION: Refusal = Refusal::NotFound("invitation");
-/// The most a name has, in characters.
+/// Maximum length of a name, in characters.
 const MAX_NAME: usize = 100;
 
 named! {
-    /// How far somebody is.
+    /// State of an operator.
     pub enum OperatorState {
-        /// Without a phone.
+        /// Has no phone yet.
         Invited = "invited",
         /// May sign in.
         Active = "active",
-        /// Gone for good.
+        /// Permanently disabled.
         Disabled = "disabled",
     }
 }
 
-/// Lets one phone become an operator's.
+/// Lets one phone become an operator's phone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invitation {
-    /// Of the token in the link; the token itself is not kept.
+    /// SHA-256 of the token in the link; the token itself is not stored.
     pub token_sha256: [u8; 32],
-    /// Until when it is good.
+    /// When it expires.
     pub expires_at: Timestamp,
-    /// The phone that took it.
+    /// The phone that accepted it.
     pub taken_by: Option<DeviceId>,
 }
 
@@ -49,28 +49,28 @@ impl Invitation {
     }
 }
 
-/// One of the people who run the deployment.
+/// A person who runs the deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operator {
-    /// Names them, to the console's bindings, too.
+    /// Identifier of the operator, also used as user identifier in the console's bindings.
     pub id: OperatorId,
-    /// For people.
+    /// Display name.
     pub name: String,
-    /// What they may do.
+    /// What the operator may do.
     pub role: Role,
-    /// How far they are.
+    /// State of the operator.
     pub state: OperatorState,
-    /// The last one.
+    /// The latest invitation.
     pub invitation: Invitation,
-    /// When they were added.
+    /// When the operator was invited.
     pub created_at: Timestamp,
-    /// When they signed in last.
+    /// When the operator last signed in.
     pub signed_in_at: Option<Timestamp>,
-    /// Rises with every change.
+    /// Increases with every change.
     pub version: i64,
 }
 
-/// What is to change; the rest stays.
+/// Changes to an operator; `None` keeps the value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OperatorPatch {
     name: Option<String>,
@@ -78,7 +78,7 @@ pub struct OperatorPatch {
 }
 
 impl OperatorPatch {
-    /// Reads what a request says.
+    /// Parses the fields of a request.
     pub fn parse(name: Option<&str>, role: Option<Role>) -> Result<Self, Refusal> {
         let mut violations = Violations::default();
         match violations.check("name", name.map(|name| text::name(name, MAX_NAME)).transpose()) {
@@ -88,7 +88,7 @@ impl OperatorPatch {
     }
 }
 
-/// Somebody to add.
+/// An operator to invite.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewOperator {
     name: String,
@@ -96,7 +96,7 @@ pub struct NewOperator {
 }
 
 impl NewOperator {
-    /// Reads what a request says.
+    /// Parses the fields of a request.
     pub fn parse(name: &str, role: Option<Role>) -> Result<Self, Refusal> {
         let mut violations = Violations::default();
         let name = violations.check("name", text::name(name, MAX_NAME));
@@ -109,7 +109,7 @@ impl NewOperator {
 }
 
 impl Operator {
-    /// Adds somebody, with an invitation.
+    /// Adds an operator with an invitation.
     #[must_use]
     pub fn invite(id: OperatorId, new: NewOperator, token_sha256: [u8; 32], now: Timestamp) -> Self {
         let NewOperator { name, role } = new;
@@ -117,7 +117,7 @@ impl Operator {
         Self { id, name, role, state: OperatorState::Invited, invitation, created_at: now, signed_in_at: None, version: 1 }
     }
 
-    /// Starts over with a new invitation: the phone before counts no more.
+    /// Starts over with a new invitation: the previous phone no longer counts.
     pub fn renew(self, token_sha256: [u8; 32], now: Timestamp) -> Result<Self, Refusal> {
         self.ensure_there()?;
         Ok(self.changed(|it| {
@@ -126,7 +126,7 @@ impl Operator {
         }))
     }
 
-    /// Gives the invitation to a phone, which has to be bound next. To a second phone there is no invitation.
+    /// Assigns the invitation to a phone, which must be bound next. It is refused for a second phone.
     pub fn take(self, device: &DeviceId, now: Timestamp) -> Result<Change<Self>, Refusal> {
         self.ensure_invited(now)?;
         match &self.invitation.taken_by {
@@ -136,7 +136,7 @@ impl Operator {
         }
     }
 
-    /// The phone that took the invitation is bound: it may sign in.
+    /// Activates the operator once the phone that took the invitation is bound; it may then sign in.
     pub fn activate(self, device: &DeviceId) -> Result<Change<Self>, Refusal> {
         self.ensure_there()?;
         match self.state {
@@ -147,7 +147,7 @@ impl Operator {
         }
     }
 
-    /// Changes name or role. `by` is whoever does it: nobody changes their own role.
+    /// Changes name or role. `by` is the operator who makes the change: operators cannot change their own role.
     pub fn update(self, patch: OperatorPatch, by: Option<OperatorId>) -> Result<Change<Self>, Refusal> {
         self.ensure_there()?;
         let OperatorPatch { name, role } = patch;
@@ -161,7 +161,7 @@ impl Operator {
         Ok(Change::Changed(self.changed(|it| (it.name, it.role) = (name, role))))
     }
 
-    /// Ends it, for good. `by` is whoever does it: nobody ends themselves.
+    /// Disables the operator permanently. `by` is the operator who makes the change: operators cannot disable themselves.
     pub fn disable(self, by: Option<OperatorId>) -> Result<Change<Self>, Refusal> {
         match self.state {
             _ if by == Some(self.id) => Err(Refusal::Yourself),
@@ -170,7 +170,7 @@ impl Operator {
         }
     }
 
-    /// Signs in, by the phone that took the invitation.
+    /// Signs in with the phone that took the invitation.
     pub fn sign_in(self, device: &DeviceId, now: Timestamp) -> Result<Self, Refusal> {
         if !self.answers_by(device) {
             return Err(Refusal::OperatorNotActive);
@@ -178,20 +178,20 @@ impl Operator {
         Ok(self.changed(|it| it.signed_in_at = Some(now)))
     }
 
-    /// Whether what this phone says is the operator's word: they are active, and it took the invitation. That another is bound to the same
-    /// operator is the binding service's word.
+    /// Whether answers of this phone are the operator's: the operator is active, and this phone took the invitation. A binding to the
+    /// operator in the binding service is not enough.
     #[must_use]
     pub fn answers_by(&self, device: &DeviceId) -> bool {
         self.state == OperatorState::Active && self.invitation.taken_by.as_ref() == Some(device)
     }
 
-    /// Refuses an invitation that is no more.
+    /// Refuses an invitation that has expired or no longer applies.
     pub fn ensure_invited(&self, now: Timestamp) -> Result<(), Refusal> {
         let good = self.state != OperatorState::Disabled && now < self.invitation.expires_at;
         if good { Ok(()) } else { Err(NO_INVITATION) }
     }
 
-    /// Refuses an invitation that some phone took, or that is no more.
+    /// Refuses an invitation that was taken by a phone, has expired or no longer applies.
     pub fn ensure_unused(&self, now: Timestamp) -> Result<(), Refusal> {
         self.ensure_invited(now)?;
         if self.invitation.taken_by.is_none() { Ok(()) } else { Err(NO_INVITATION) }
@@ -208,39 +208,39 @@ impl Operator {
     }
 }
 
-/// What an operator does between signing in and signing out.
+/// An operator's session, from sign-in to sign-out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OperatorSession {
-    /// Names it.
+    /// Identifier of the session.
     pub id: OperatorSessionId,
-    /// Whose it is.
+    /// The operator it belongs to.
     pub operator: OperatorId,
-    /// What the operator accepted: good for one session.
+    /// The trusonafication the operator accepted; valid for one session.
     pub trusonafication: TrusonaficationId,
     /// When it began.
     pub created_at: Timestamp,
-    /// When it is over at the latest.
+    /// When it ends at the latest.
     pub expires_at: Timestamp,
     /// When it was last used, to the minute.
     pub seen_at: Timestamp,
-    /// Where and with what it began.
+    /// The client it was begun from.
     pub client: Client,
 }
 
-/// Where somebody signed in, and with what, for them to recognize it by; nothing rests on it.
+/// The client of a sign-in, shown to the operator for recognition only; no decision depends on it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Client {
-    /// The network address; empty: not known.
+    /// Network address; empty if unknown.
     pub address: String,
-    /// What the browser or command says it is; empty: not known.
+    /// User agent of the browser or command; empty if unknown.
     pub agent: String,
 }
 
-/// The most that is kept of each, in characters.
+/// Maximum length of each, in characters.
 const MAX_CLIENT: usize = 200;
 
 impl Client {
-    /// Keeps what can be shown of what a client says.
+    /// Keeps the displayable part of what a client reports.
     #[must_use]
     pub fn new(address: &str, agent: &str) -> Self {
         let kept = |text: &str| text.chars().filter(|c| !c.is_control()).take(MAX_CLIENT).collect();
@@ -248,17 +248,17 @@ impl Client {
     }
 }
 
-/// How exactly the use of a session is noted.
+/// Minimum interval between updates of `seen_at`.
 const SEEN: Duration = Duration::from_mins(1);
 
 impl OperatorSession {
-    /// Whether nobody has used it for so long.
+    /// Whether the session was not used for `limit`.
     #[must_use]
     pub fn is_idle(&self, now: Timestamp, limit: Duration) -> bool {
         self.seen_at.until(now) > limit
     }
 
-    /// Whether its use now is to be noted.
+    /// Whether to record its use now.
     #[must_use]
     pub fn is_to_be_noted(&self, now: Timestamp) -> bool {
         self.seen_at.until(now) >= SEEN

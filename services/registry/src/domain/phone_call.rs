@@ -1,5 +1,5 @@
-//! Calls of phones as the gateway passes them on. It has verified each; what gives a device its keys, or lets it prove more, is verified
-//! here again: it happens by the word of the device key, and by nobody else's.
+//! Calls of phones as forwarded by the gateway. The gateway has verified each of them. Calls that give a device keys, or let it prove more,
+//! are verified here again, so that only the device key can authorize them.
 
 use nodkey_kernel::{
     dpop::{self, Proof, Unproven},
@@ -15,12 +15,12 @@ use super::{
     Refusal, capability::Capabilities, device::PresenceKeys, document_statement::SentDocumentStatement, key_statement::SentStatement,
 };
 
-/// What a phone calls.
+/// The operation that a phone calls.
 #[derive(Debug, Clone, Copy)]
 pub enum Operation<'a> {
-    /// Registers itself.
+    /// Registers the calling device.
     Register,
-    /// Changes itself.
+    /// Changes the calling device.
     Update(&'a DeviceId),
     /// Registers a document.
     RegisterDocument,
@@ -43,23 +43,23 @@ impl Operation<'_> {
     }
 }
 
-/// A call as the gateway passes it on, not yet verified.
+/// A call as forwarded by the gateway, not yet verified.
 #[derive(Debug, Clone, Copy)]
 pub struct SentCall<'a> {
-    /// JWS.
+    /// DPoP proof, a JWS.
     pub proof: &'a str,
-    /// To the byte.
+    /// Exact bytes of the body.
     pub body: &'a [u8],
 }
 
-/// A call that the key of a device made.
+/// A call proven to be made with a device's key.
 #[derive(Debug, Clone)]
 pub struct ProvenCall {
     proof: Proof,
     said: Said,
 }
 
-/// What is read of the body of any of them.
+/// The fields that are read from the body of any operation.
 #[derive(Debug, Clone, Deserialize)]
 struct Said {
     #[serde(default, deserialize_with = "null_as_default")]
@@ -79,8 +79,7 @@ struct SaidKey {
 }
 
 impl SentCall<'_> {
-    /// Verifies that a device made this call about now, at the gateway of this URL. That it has not made it before shows when the change
-    /// is written.
+    /// Verifies that a device recently made this call to the gateway at this URL. Replays are detected when the change is written.
     pub fn verify(&self, operation: Operation<'_>, device: &DeviceId, gateway: &str, now: Timestamp) -> Result<ProvenCall, Unproven> {
         let proof = dpop::verify_forwarded(self.proof, operation.method(), &operation.url(gateway), self.body, now)?;
         if proof.device_id != *device {
@@ -92,7 +91,7 @@ impl SentCall<'_> {
 }
 
 impl ProvenCall {
-    /// The device that made it.
+    /// The device that made the call.
     #[must_use]
     pub const fn device(&self) -> &DeviceId {
         &self.proof.device_id
@@ -104,13 +103,13 @@ impl ProvenCall {
         &self.proof.jti
     }
 
-    /// What it says that its app can do, if it says so.
+    /// The capabilities that the body reports, if any.
     #[must_use]
     pub const fn capabilities(&self) -> Option<Capabilities> {
         self.said.capabilities
     }
 
-    /// Refuses presence keys, or a statement of them, that the phone did not send.
+    /// Refuses presence keys or a key statement that the phone did not send.
     pub fn ensure_has(&self, presence: &PresenceKeys, statement: Option<&SentStatement>) -> Result<(), Unproven> {
         let said = PresenceKeys::parse(self.said.presence_keys.iter().map(|key| (Ok(key.kind), key.jwk.get())));
         if said.as_ref() != Ok(presence) {
@@ -120,12 +119,12 @@ impl ProvenCall {
         if said.as_ref().map(Option::as_ref) == Ok(statement) { Ok(()) } else { Err(Unproven::Differs("key_statement")) }
     }
 
-    /// Refuses another document than the phone sent.
+    /// Refuses a document other than the one the phone sent.
     pub fn ensure_has_document(&self, hash: &str) -> Result<(), Unproven> {
         if self.said.hash.as_deref() == Some(hash) { Ok(()) } else { Err(Unproven::Differs("hash")) }
     }
 
-    /// What a presence key says of that document, if the phone sent it.
+    /// The document statement in the body, if any.
     pub fn document_statement(&self) -> Result<Option<SentDocumentStatement>, Refusal> {
         self.said.statement.as_deref().map(SentDocumentStatement::parse).transpose()
     }
@@ -188,7 +187,7 @@ mod tests {
         assert_eq!(verify(&good, &format!("{body} "), Operation::Update(&ada), &ada, NOW), proof_of(ProofError::Body));
         let late = Timestamp::from_seconds(NOW.as_seconds() + dpop::MAX_SKEW + dpop::FORWARDING + 1);
         assert_eq!(verify(&good, &body, Operation::Update(&ada), &ada, late), proof_of(ProofError::Skew { iat: NOW, now: late }));
-        // A thief's own proof is the thief's.
+        // A thief's proof only proves the thief's own device.
         let own = proof(&thief, "PATCH", &path, &body);
         assert_eq!(verify(&own, &body, Operation::Update(&ada), &ada, NOW), Err(Unproven::Device));
         assert!(matches!(verify("", &body, Operation::Update(&ada), &ada, NOW), Err(Unproven::Proof(ProofError::Jose(_)))));

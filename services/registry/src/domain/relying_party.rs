@@ -1,23 +1,23 @@
-//! Tenants.
+//! Relying parties, the tenants of the deployment.
 
 use nodkey_kernel::{id::RelyingPartyId, time::Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{Change, Refusal, Violations, text};
 
-/// The most origins, and the most characters of one.
+/// Maximum number of origins, and maximum length of one in characters.
 const MAX_ORIGINS: usize = 20;
 const MAX_ORIGIN: usize = 200;
 
-/// How secure QR codes of a relying party behave. As JSON in the database.
+/// TruCode settings of a relying party. Stored as JSON.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TruCodeSettings {
-    /// Whose pages may make codes; empty: anybody's.
+    /// Origins whose pages may create codes; empty: any origin.
     pub allowed_origins: Vec<String>,
-    /// Clients without a device key may pair any identifier.
+    /// Lets clients without a device key pair any identifier.
     pub allow_unproven_pairing: bool,
-    /// The person confirms two digits that the page shows.
+    /// The person must match two digits that the page shows.
     pub match_number: bool,
 }
 
@@ -32,47 +32,47 @@ impl TruCodeSettings {
     }
 }
 
-/// Which faults of old clients' request signatures a relying party tolerates. As JSON in the database.
+/// Which defects in the request signatures of old clients are tolerated. Stored as JSON.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SignatureSettings {
-    /// Not over the path before it was percent-encoded.
+    /// Refuses signatures over the path before percent-encoding.
     pub refuse_unescaped_path: bool,
-    /// Not over the beginning of the body alone.
+    /// Refuses signatures over only the beginning of the body.
     pub refuse_truncated_body: bool,
-    /// In seconds; 0: the usual.
+    /// Maximum clock skew in seconds; 0: the default.
     pub max_date_skew_seconds: i32,
-    /// Not one that was seen before.
+    /// Refuses signatures that were seen before.
     pub refuse_repeated: bool,
 }
 
 impl SignatureSettings {
-    /// For clients without a fault of old ones.
+    /// For clients without the defects of old clients.
     pub const STRICT: Self =
         Self { refuse_unescaped_path: true, refuse_truncated_body: true, max_date_skew_seconds: 300, refuse_repeated: false };
 }
 
-/// The most that a limit may be set to.
+/// Maximum value of a limit.
 const MAX_LIMIT: i32 = 100_000_000;
-/// The same of webhook endpoints: each event is delivered to each of them.
+/// Maximum limit of webhook endpoints: each event is delivered to each of them.
 const MAX_ENDPOINTS: i32 = 1_000;
 
-/// How much a relying party may hold, and how fast; 0: as the deployment has it. As JSON in the database.
+/// Quotas and rate limits of a relying party; 0: the deployment's default. Stored as JSON.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Limits {
-    /// Devices an hour that register anew from one address.
+    /// New device registrations per hour from one address.
     pub registrations_per_address: i32,
-    /// Devices that no binding was ever made for.
+    /// Devices that were never bound.
     pub unbound_devices: i32,
     /// Webhook endpoints.
     pub webhook_endpoints: i32,
-    /// Trusonafications in progress at once.
+    /// Trusonafications in progress.
     pub open_trusonafications: i32,
 }
 
 impl Limits {
-    /// The names of those that are none, and the most that each may be.
+    /// The names of the limits that are not valid, each with its maximum.
     fn faults(self) -> impl Iterator<Item = (&'static str, i32)> {
         let Self { registrations_per_address, unbound_devices, webhook_endpoints, open_trusonafications } = self;
         let all = [
@@ -85,50 +85,50 @@ impl Limits {
     }
 }
 
-/// What is tolerated of those who prompt people.
+/// Which prompting behavior is tolerated.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PromptSettings {
-    /// As before there were budgets: 20 prompts may wait for a user, however many of them nobody answers.
+    /// As before prompt budgets existed: 20 prompts may be pending per user, no matter how many stay unanswered.
     pub tolerant: bool,
-    /// A prompt may ask for an answer without a person.
+    /// A prompt may request an answer without a person.
     pub allow_unprompted: bool,
-    /// Two digits are too few to match.
+    /// Two digits are not enough for number matching.
     pub require_six_digits: bool,
 }
 
 impl PromptSettings {
-    /// For clients that know of no budgets.
+    /// For clients that predate prompt budgets.
     pub const TOLERANT: Self = Self { tolerant: true, allow_unprompted: false, require_six_digits: false };
 }
 
-/// The most hours that an inactive binding may wait for its activation code.
+/// Maximum number of hours that an inactive binding may wait for activation.
 const MAX_INACTIVE_HOURS: i32 = 8_760;
 
-/// How bindings of a relying party behave.
+/// Binding settings of a relying party.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BindingSettings {
-    /// An inactive binding ends after so many hours; 0: never.
+    /// Hours after which an inactive binding expires; 0: never.
     pub inactive_hours: i32,
 }
 
 impl Default for BindingSettings {
-    /// Of a relying party that is founded: those who check a new phone do so within days, and a code that nobody needs any more is none.
+    /// The settings of a new relying party: backends verify a new phone within days, and unneeded activation codes should expire.
     fn default() -> Self {
         Self { inactive_hours: 72 }
     }
 }
 
-/// What phones may do by their users' word alone. As JSON in the database.
+/// What phones may do on their users' word alone. Stored as JSON.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PhoneSettings {
-    /// A phone may not hand its place to a new one.
+    /// Phones may not transfer their binding to a new phone.
     pub refuse_transfers: bool,
-    /// A phone may let another in beside it.
+    /// Phones may add another phone to the user.
     pub phones_add_phones: bool,
 }
 
-/// What is to change; the rest stays.
+/// Changes to a relying party; `None` keeps the value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RelyingPartyPatch {
     name: Option<String>,
@@ -141,7 +141,7 @@ pub struct RelyingPartyPatch {
 }
 
 impl RelyingPartyPatch {
-    /// Reads what a request says.
+    /// Parses the fields of a request.
     pub fn parse(
         name: Option<&str>,
         trucodes: Option<TruCodeSettings>,
@@ -175,45 +175,45 @@ impl RelyingPartyPatch {
 /// A tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RelyingParty {
-    /// Names it.
+    /// Identifier of the relying party.
     pub id: RelyingPartyId,
-    /// Shown on the phone.
+    /// Name shown on the phone.
     pub name: String,
-    /// How its secure QR codes behave.
+    /// TruCode settings.
     pub trucodes: TruCodeSettings,
-    /// Which faults in signatures it tolerates.
+    /// Which signature defects it tolerates.
     pub signatures: SignatureSettings,
-    /// How much it may hold.
+    /// Quotas and rate limits.
     pub limits: Limits,
-    /// What is tolerated when it prompts people.
+    /// Which prompting behavior is tolerated.
     pub prompts: PromptSettings,
-    /// How its bindings behave.
+    /// Binding settings.
     pub bindings: BindingSettings,
-    /// What it leaves to phones.
+    /// What its phones may do.
     pub phones: PhoneSettings,
-    /// When it came.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When its credentials stopped working, if they did.
+    /// When it was disabled, if it was. Its credentials stopped working then.
     pub disabled_at: Option<Timestamp>,
-    /// Rises with every change.
+    /// Increases with every change.
     pub version: i64,
 }
 
-/// What a relying party is made of.
+/// A relying party to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewRelyingParty {
-    /// Shown on the phone.
+    /// Name shown on the phone.
     pub name: String,
-    /// The id it has to have, if it matters.
+    /// The requested id, if any.
     pub id: Option<RelyingPartyId>,
-    /// Which faults in signatures it tolerates.
+    /// Which signature defects it tolerates.
     pub signatures: SignatureSettings,
-    /// What is tolerated when it prompts people.
+    /// Which prompting behavior is tolerated.
     pub prompts: PromptSettings,
 }
 
 impl NewRelyingParty {
-    /// Reads what a request says.
+    /// Parses the fields of a request.
     pub fn parse(name: &str, id: &str, trusona_clients: bool) -> Result<Self, Refusal> {
         let mut violations = Violations::default();
         let name = violations.check("name", text::name(name, 100));
@@ -233,7 +233,7 @@ fn fixed(id: &str) -> Result<RelyingPartyId, &'static str> {
 }
 
 impl RelyingParty {
-    /// Founds it.
+    /// Creates the relying party.
     #[must_use]
     pub fn create(id: RelyingPartyId, new: NewRelyingParty, now: Timestamp) -> Self {
         Self {
@@ -268,7 +268,7 @@ impl RelyingParty {
         Change::Changed(Self { version: self.version + 1, ..changed })
     }
 
-    /// Ends it, for good.
+    /// Disables the relying party permanently.
     #[must_use]
     pub fn disable(self, now: Timestamp) -> Change<Self> {
         match self.disabled_at {
@@ -277,7 +277,7 @@ impl RelyingParty {
         }
     }
 
-    /// Refuses what only a living one may do.
+    /// Refuses a disabled relying party.
     pub const fn ensure_enabled(&self) -> Result<(), Refusal> {
         match self.disabled_at {
             Some(_) => Err(Refusal::RelyingPartyDisabled),
@@ -317,7 +317,7 @@ mod tests {
             let party = RelyingParty::create(id(), new, Timestamp::from_seconds(1));
             assert_eq!((party.signatures, party.prompts), (signatures, prompts));
         }
-        // As they were stored before there was anything to refuse.
+        // As stored before these settings existed.
         assert_eq!(serde_json::from_str::<SignatureSettings>("{}").unwrap(), SignatureSettings::default());
     }
 
@@ -368,7 +368,7 @@ mod tests {
         let Change::Changed(changed) = acme().update(patch.clone()) else { panic!("unchanged") };
         assert_eq!(changed, RelyingParty { phones, version: 2, ..acme() });
         assert_eq!(changed.clone().update(patch), Change::Same(changed));
-        // As they were stored before there were any.
+        // As stored before these settings existed.
         assert_eq!(serde_json::from_str::<PhoneSettings>("{}").unwrap(), PhoneSettings::default());
     }
 

@@ -1,27 +1,27 @@
-//! How long what is over is kept.
+//! Retention policies.
 
 use nodkey_kernel::id::RelyingPartyId;
 
 use super::{Refusal, Violations};
 
-/// The most days: a century.
+/// Maximum number of days: a century.
 const MAX_DAYS: i32 = 36_500;
 
-/// Days of a relying party's own; 0: for ever, `None`: the default.
+/// Retention periods of a relying party, in days; 0: forever, `None`: the default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetentionPolicy {
-    /// Whose.
+    /// The relying party.
     pub relying_party: RelyingPartyId,
-    /// Of answered trusonafications and their evidence.
+    /// Answered trusonafications and their evidence.
     pub answered: Option<u32>,
-    /// Of trusonafications that expired or were canceled.
+    /// Trusonafications that expired or were canceled.
     pub unanswered: Option<u32>,
-    /// Of devices that are bound to nobody.
+    /// Unbound devices.
     pub unbound_device: Option<u32>,
 }
 
 impl RetentionPolicy {
-    /// Reads what a request says.
+    /// Parses the fields of a request.
     pub fn parse(
         relying_party: RelyingPartyId,
         answered: Option<i32>,
@@ -42,7 +42,7 @@ impl RetentionPolicy {
         }
     }
 
-    /// The one of a relying party that has none of its own.
+    /// The policy of a relying party that has not set one.
     #[must_use]
     pub const fn default_of(relying_party: RelyingPartyId) -> Self {
         Self { relying_party, answered: None, unanswered: None, unbound_device: None }

@@ -1,4 +1,4 @@
-//! The public halves of the deployment's keys, each of the service that signs by it: when they sign, and until when they are published.
+//! The public keys of the deployment, each owned by the service that signs with it: when they sign, and until when they are published.
 
 use std::time::Duration;
 
@@ -17,25 +17,25 @@ use serde_json::{Value, json};
 
 use super::Refusal;
 
-/// The `typ` of the tokens of credentials.
+/// The `typ` of credential tokens.
 pub const TOKEN_TYP: &str = "JWT";
-/// What the registry signed for others in releases before; see [`lent`].
+/// `typ`s that the registry signed on behalf of others in earlier releases; see [`lent`].
 const LENT: [&str; 3] = [CHALLENGE_TYP, RESULT_TYP, TRUCODE_TYP];
-/// The largest claims that are signed for others, in bytes: their JWS is just below what readers take.
+/// Maximum size of claims signed on behalf of others, in bytes: their JWS is just below the limit of readers.
 const MAX_CLAIMS: usize = 1_150_000;
 
 named! {
-    /// A service that signs by keys of its own.
+    /// A service that has signing keys of its own.
     pub enum Owner {
-        /// Device identifiers, the tokens of credentials, and checkpoints of the audit log.
+        /// Signs device identifiers, credential tokens, and checkpoints of the audit log.
         Registry = "registry",
-        /// Everything about trusonafications.
+        /// Signs everything about trusonafications.
         Trusonafication = "trusonafication",
     }
 }
 
 impl Owner {
-    /// The `typ`s that are its own to sign.
+    /// The `typ`s that this service may sign.
     #[must_use]
     pub const fn typs(self) -> &'static [&'static str] {
         match self {
@@ -44,7 +44,7 @@ impl Owner {
         }
     }
 
-    /// Checks that every one of these `typ`s is its own.
+    /// Checks that this service may sign each of these `typ`s.
     pub fn check(self, typs: &[String]) -> Result<(), Refusal> {
         let own = typs.iter().all(|typ| self.typs().contains(&typ.as_str()));
         let each_once = typs.iter().enumerate().all(|(at, typ)| !typs[..at].contains(typ));
@@ -55,7 +55,7 @@ impl Owner {
     }
 }
 
-/// Whether there is a key for everything that is signed.
+/// Whether every `typ` has a key.
 #[must_use]
 pub fn is_complete(all: &[SigningKey]) -> bool {
     Owner::ALL.iter().flat_map(|owner| owner.typs()).all(|typ| all.iter().any(|key| key.signs(typ)))
@@ -66,78 +66,78 @@ pub fn is_complete(all: &[SigningKey]) -> bool {
 pub struct SigningKey {
     /// The key; its thumbprint is the `kid`.
     pub key: PublicJwk,
-    /// Who signs by it.
+    /// The service that signs with it.
     pub owner: Owner,
-    /// The `typ`s of what it signs.
+    /// The `typ`s that it signs.
     pub typs: Vec<String>,
     /// When it was published.
     pub created_at: Timestamp,
-    /// When it begins to sign.
+    /// When it starts to sign.
     pub signs_at: Timestamp,
-    /// When it leaves the JWKS; `None` for the newest of its owner.
+    /// When it leaves the JWKS; `None` for the newest key of its owner.
     pub retires_at: Option<Timestamp>,
     /// When it was declared compromised.
     pub revoked_at: Option<Timestamp>,
 }
 
 impl SigningKey {
-    /// Whether what it signed is still to be verified by the JWKS.
+    /// Whether the JWKS still contains the key.
     #[must_use]
     pub fn is_published(&self, now: Timestamp) -> bool {
         self.revoked_at.is_none() && self.retires_at.is_none_or(|at| now < at)
     }
 
-    /// Whether it signs JWS of this `typ`.
+    /// Whether the key signs this `typ`.
     #[must_use]
     pub fn signs(&self, typ: &str) -> bool {
         self.typs.iter().any(|named| named == typ)
     }
 
-    /// Whether what it signed is kept and verified later: evidence, and checkpoints of the audit log.
+    /// Whether its signatures are kept and verified later: evidence and audit checkpoints.
     fn is_archived(&self) -> bool {
         self.signs(CHALLENGE_TYP) || self.signs(RECEIPT_TYP) || self.signs(AUDIT_TYP)
     }
 
-    /// The key as it is published.
+    /// The key as published.
     #[must_use]
     pub fn public(&self) -> PublishedKey {
         PublishedKey { kid: self.key.thumbprint(), key: self.key, typs: Some(self.typs.clone()) }
     }
 }
 
-/// How long keys are published before they sign, and after.
+/// How long keys are published before they sign, and after they stop.
 #[derive(Debug, Clone, Copy)]
 pub struct Publication {
-    /// How long nobody may verify by a key set without a key before it signs.
+    /// How long after publication a key starts to sign, so that no verifier still uses a key set without it.
     pub lead: Duration,
-    /// How long signatures live.
+    /// Maximum lifetime of signatures.
     pub retention: Duration,
 }
 
-/// A key that somebody wants to publish.
+/// A key to publish.
 #[derive(Debug, Clone)]
 pub struct Offer {
-    /// Who signs by it.
+    /// The service that signs with it.
     pub owner: Owner,
     /// The key.
     pub key: PublicJwk,
-    /// The `typ`s of what it signs.
+    /// The `typ`s that it signs.
     pub typs: Vec<String>,
-    /// Those before are compromised.
+    /// Revokes the owner's previous keys as compromised.
     pub at_once: bool,
 }
 
-/// What publishing a key does.
+/// The result of publishing a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Published {
-    /// It was published before.
+    /// The key was already published.
     Before(SigningKey),
-    /// It is, and these others have changed.
+    /// The key is now published, and these other keys have changed.
     Now(SigningKey, Vec<SigningKey>),
 }
 
 impl Publication {
-    /// Publishes a key beside all that were published before.
+    /// Publishes a key next to all keys published before.
     pub fn publish(&self, all: &[SigningKey], offer: Offer, now: Timestamp) -> Result<Published, Refusal> {
         let Offer { owner, key, typs, at_once } = offer;
         if let Some(before) = all.iter().find(|before| before.key.thumbprint() == key.thumbprint()) {
@@ -161,8 +161,8 @@ impl Publication {
     }
 }
 
-/// What the registry's next key signs besides its own: after an upgrade what its keys signed before, until the service that signs it
-/// from then on does so by a key of its own.
+/// The `typ`s that the registry's next key signs on behalf of others. After an upgrade, these are the `typ`s its keys signed before, until
+/// the service that now owns them signs with a key of its own.
 #[must_use]
 pub fn lent(all: &[SigningKey], now: Timestamp) -> &'static [&'static str] {
     let lends = |key: &SigningKey| key.owner == Owner::Registry && key.is_published(now) && key.signs(CHALLENGE_TYP);
@@ -170,14 +170,14 @@ pub fn lent(all: &[SigningKey], now: Timestamp) -> &'static [&'static str] {
     if all.iter().any(lends) && !all.iter().any(takes) { &LENT } else { &[] }
 }
 
-/// The keys whose signatures may still be alive.
+/// The keys whose signatures may still be valid.
 #[must_use]
 pub fn jwks(all: &[SigningKey], now: Timestamp) -> Jwks {
     Jwks { keys: all.iter().filter(|key| key.is_published(now)).map(SigningKey::public).collect() }
 }
 
-/// Every key that signed, or may sign, what evidence or an audit log is verified by, with what is known of its life: `iat`, `exp` and `revoked` of
-/// OpenID Federation 1.0 section 8.7.
+/// Every key that signed, or may sign, evidence or the audit log, with its lifetime: `iat`, `exp` and `revoked` of OpenID Federation 1.0
+/// section 8.7.
 #[must_use]
 pub fn archive(all: &[SigningKey]) -> Value {
     let historical = |key: &SigningKey| {
@@ -198,7 +198,7 @@ pub fn archive(all: &[SigningKey]) -> Value {
     json!({"keys": all.iter().filter(|key| key.is_archived()).map(historical).collect::<Vec<_>>()})
 }
 
-/// The `kid`s of the keys that sign now, one an owner.
+/// The keys that sign now, one per owner.
 pub fn current(all: &[SigningKey], now: Timestamp) -> impl Iterator<Item = &SigningKey> {
     Owner::ALL.iter().filter_map(move |owner| {
         let signing = all.iter().filter(|key| key.owner == *owner && key.revoked_at.is_none() && key.signs_at <= now);
@@ -206,7 +206,7 @@ pub fn current(all: &[SigningKey], now: Timestamp) -> impl Iterator<Item = &Sign
     })
 }
 
-/// Reads the algorithm of a request; empty means EdDSA.
+/// Parses the algorithm of a request; empty means EdDSA.
 pub fn algorithm(name: &str) -> Result<Algorithm, Refusal> {
     if name.is_empty() {
         return Ok(Algorithm::EdDsa);
@@ -214,7 +214,7 @@ pub fn algorithm(name: &str) -> Result<Algorithm, Refusal> {
     Algorithm::parse(name).map_err(|_: JoseError| Refusal::invalid("algorithm", "must be EdDSA or ES256"))
 }
 
-/// Checks what is to be signed for another service: a `typ` that was lent, and claims that are a JSON object.
+/// Checks what is to be signed on behalf of another service: a `typ` that was lent, and claims that are a JSON object.
 pub fn check_claims(typ: &str, claims: &[u8]) -> Result<(), Refusal> {
     if !LENT.contains(&typ) {
         return Err(Refusal::invalid("typ", format!("must be one of {}", LENT.join(", "))));

@@ -1,46 +1,47 @@
-//! Which presence keys count as a person's presence: the weaker factor must not replace the stronger one.
+//! Which presence keys count as proof of a person's presence: the weaker factor must not replace the stronger one.
 //!
-//! Whoever holds a device key, which signs without asking anybody, could name any key as that of a fingerprint. So a key counts when it came
-//! with the device, when one that counts vouched for it, or when the backend approved it. Until then it proves what the device key does.
+//! The device key signs without user interaction, so anyone who holds it could claim any key to be behind a fingerprint. A presence key
+//! therefore counts only if it came with the registration, if a key that counts vouched for it, or if the backend approved it. Until then
+//! it proves no more than the device key.
 
 use nodkey_kernel::{jose::PublicJwk, key_statement::PresenceKind, time::Timestamp};
 
 use super::device::PresenceKeys;
 
-/// How a presence key stands.
+/// Whether and since when a presence key counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
-    /// Whether what it signs proves a person's presence.
+    /// Whether its signatures prove a person's presence.
     pub counts: bool,
-    /// Since when the device has it; `None` when it is older than this was noted.
+    /// Since when the device has the key; `None` if that predates the record.
     pub since: Option<Timestamp>,
 }
 
 impl Default for Standing {
-    /// That of a key of before, and of a kind of which there is none.
+    /// The standing of keys that predate standings, and of a kind without a key.
     fn default() -> Self {
         Self { counts: true, since: None }
     }
 }
 
-/// How the presence keys of a device stand, by their kinds.
+/// The standings of a device's presence keys, by kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Standings {
-    /// Behind fingerprint or face.
+    /// The key behind fingerprint or face.
     pub biometric: Standing,
-    /// Behind PIN, pattern or passcode.
+    /// The key behind PIN, pattern or passcode.
     pub credential: Standing,
 }
 
 impl Standings {
-    /// Those of keys with which a device registers for the first time.
+    /// The standings of the keys of a new device.
     #[must_use]
     pub fn of_new(keys: &PresenceKeys, now: Timestamp) -> Self {
         let new = |key: Option<PublicJwk>| key.map_or_else(Standing::default, |_| Standing { counts: true, since: Some(now) });
         Self { biometric: new(keys.biometric), credential: new(keys.credential) }
     }
 
-    /// That of the key of a kind.
+    /// The standing of the key of a kind.
     #[must_use]
     pub const fn of(&self, kind: PresenceKind) -> Standing {
         match kind {
@@ -49,7 +50,8 @@ impl Standings {
         }
     }
 
-    /// How keys stand `after` a change. `signers` are the thumbprints of those that signed what the device says of them in this change.
+    /// The standings once the keys change from `before` to `after`. `signers` are the thumbprints of the keys that signed the new key
+    /// statement.
     #[must_use]
     pub fn renew(&self, before: &PresenceKeys, after: &PresenceKeys, signers: &[String], now: Timestamp) -> Self {
         let signed = |key: &PublicJwk| signers.contains(&key.thumbprint());
@@ -66,7 +68,7 @@ impl Standings {
         Self { biometric: stands(after.biometric), credential: stands(after.credential) }
     }
 
-    /// How keys stand once the backend has approved one of them. `None` when the device has no such key.
+    /// The standings once the backend has approved a key. Returns `None` if the device has no such key.
     #[must_use]
     pub fn approve(self, keys: &PresenceKeys, thumbprint: &str) -> Option<Self> {
         let is = |key: Option<PublicJwk>| key.is_some_and(|key| key.thumbprint() == thumbprint);
@@ -116,14 +118,14 @@ mod tests {
             assert!(!counts(signed), "{signed:?}");
         }
         assert!(stood.renew(&before, &after, &[], NOW).credential.counts, "what stays needs nothing");
-        // What does not count vouches for nothing, also not for one another.
+        // Keys that do not count cannot vouch for a key, nor for each other.
         let (worse, both) = (stood.renew(&before, &keys(Some(3), Some(4)), &[], NOW), keys(Some(3), Some(4)));
         assert!(!worse.biometric.counts && !worse.credential.counts);
         let again = worse.renew(&both, &both, &signers(&[3, 4]), NOW);
         assert!(!again.biometric.counts && !again.credential.counts);
         let other = worse.renew(&both, &keys(Some(5), Some(4)), &signers(&[5, 4]), NOW);
         assert!(!other.biometric.counts);
-        // The backend's word does.
+        // The backend can.
         let approved = worse.approve(&both, &key(4).thumbprint()).unwrap();
         assert!(approved.credential.counts && !approved.biometric.counts);
         assert!(approved.renew(&both, &both, &signers(&[3, 4]), NOW).biometric.counts);
@@ -139,7 +141,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever holds the device key and makes keys of their own, but none of the person's, never has one that counts.
+        /// An attacker who holds the device key and makes new keys, but has none of the person's, never gets one that counts.
         #[test]
         fn no_sequence_of_changes_without_a_key_that_counts_makes_one_count(
             changes in prop::collection::vec((prop::option::of(1_u64..9), prop::option::of(1_u64..9)), 1..12),

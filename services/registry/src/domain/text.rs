@@ -1,8 +1,8 @@
-//! Text that people and programs send.
+//! Text sent by people and programs.
 
 use nodkey_kernel::visible::{self, Unshowable};
 
-/// Takes text of at most `max` characters that programs alone read, as it is.
+/// Accepts text of at most `max` characters that only programs read, unchanged.
 pub fn optional(text: &str, max: usize) -> Result<String, Unshowable> {
     if text.chars().count() > max {
         return Err(Unshowable::TooLong(max));
@@ -13,7 +13,7 @@ pub fn optional(text: &str, max: usize) -> Result<String, Unshowable> {
     Ok(text.to_owned())
 }
 
-/// The same, but not blank.
+/// As [`optional`], but must not be blank.
 pub fn required(text: &str, max: usize) -> Result<String, Unshowable> {
     if text.trim().is_empty() {
         return Err(Unshowable::Blank);
@@ -21,12 +21,12 @@ pub fn required(text: &str, max: usize) -> Result<String, Unshowable> {
     optional(text, max)
 }
 
-/// Takes a name of at most `max` characters that people are shown, as it is. What is stored of before this was checked stays.
+/// Accepts a name of at most `max` characters that people see, unchanged. Names stored before this check existed are kept.
 pub fn name(text: &str, max: usize) -> Result<String, Unshowable> {
     visible::check(text, max).map(|()| text.to_owned())
 }
 
-/// The same, but it may be empty.
+/// As [`name`], but may be empty.
 pub fn optional_name(text: &str, max: usize) -> Result<String, Unshowable> {
     visible::check_optional(text, max).map(|()| text.to_owned())
 }

@@ -1,4 +1,4 @@
-//! Transfers: a phone hands its place to a new one, or lets it in beside itself, by its own word and that of the person who holds it.
+//! Transfers: a phone hands its binding to a new phone, or adds one to the user, authorized by its own key and by the person who holds it.
 
 use nodkey_kernel::{
     error::{Classify, FieldViolation, Kind},
@@ -16,10 +16,10 @@ use super::{
     relying_party::PhoneSettings,
 };
 
-/// The longest of the three, in characters.
+/// Maximum length of each of the three parts, in characters.
 const MAX_LENGTH: usize = 4096;
 
-/// What two phones signed, as it came, not yet verified.
+/// What two phones signed, as received and not yet verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SentTransfer {
     statement: String,
@@ -28,21 +28,21 @@ pub struct SentTransfer {
     new: DeviceId,
 }
 
-/// What two phones agreed on.
+/// A verified transfer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transfer {
-    /// The one that is bound.
+    /// The phone that is bound.
     pub old: DeviceId,
-    /// The other.
+    /// The new phone.
     pub new: DeviceId,
-    /// What becomes of them.
+    /// What the transfer does.
     pub act: TransferAct,
     /// When the nonce of the statement was made.
     pub challenged_at: Timestamp,
 }
 
 impl SentTransfer {
-    /// Reads what a request says.
+    /// Parses the fields of a request.
     pub fn parse(statement: &str, signature: &str, request: &str) -> Result<Self, TransferRefusal> {
         if [statement, signature, request].iter().any(|jws| jws.len() > MAX_LENGTH) {
             return Err(TransferRefusal::TooLong);
@@ -52,13 +52,13 @@ impl SentTransfer {
         Ok(Self { statement: statement.to_owned(), signature: signature.to_owned(), request: request.to_owned(), new })
     }
 
-    /// The new phone, by its own word, which is still to be verified.
+    /// The new phone as named in the request, not yet verified.
     #[must_use]
     pub const fn new_device(&self) -> &DeviceId {
         &self.new
     }
 
-    /// Verifies that the old phone, the person who holds it and the new phone have signed this, within the last ten minutes.
+    /// Verifies that the old phone, the person who holds it and the new phone have signed this transfer within the last ten minutes.
     pub fn verify(&self, old: &Device, new: &Device, verifier: Verifier<'_>) -> Result<Transfer, Refusal> {
         old.ensure_alive()?;
         new.ensure_alive()?;
@@ -73,7 +73,7 @@ impl SentTransfer {
         };
         nonce(new, &request.nonce, "request")?;
         let challenged_at = nonce(old, &statement.nonce, "statement")?;
-        // What it said of its keys used this nonce, or one that was made after it.
+        // A key statement of the old phone used this nonce, or a later one.
         if old.vouching.challenged_at.is_some_and(|last| challenged_at <= last) {
             return Err(TransferRefusal::NonceUsed.into());
         }
@@ -81,7 +81,7 @@ impl SentTransfer {
     }
 }
 
-/// The device key signs without asking anybody: a presence key that counts has to have signed the same.
+/// The device key signs without user interaction, so a presence key that counts must have signed the same claims.
 fn ensure_present(signature: &str, statement: &TransferClaims, device: &Device) -> Result<(), TransferRefusal> {
     let compact = Compact::parse(signature).map_err(|_| TransferRefusal::Presence)?;
     let kid = compact.header().kid.as_deref().ok_or(TransferRefusal::Presence)?;
@@ -91,7 +91,7 @@ fn ensure_present(signature: &str, statement: &TransferClaims, device: &Device) 
 }
 
 impl PhoneSettings {
-    /// Refuses what a relying party does not leave to phones.
+    /// Refuses an act that the relying party does not allow phones to perform.
     pub const fn ensure_allow(self, act: TransferAct) -> Result<(), TransferRefusal> {
         match act {
             TransferAct::Replace if self.refuse_transfers => Err(TransferRefusal::NotAllowed),
@@ -104,32 +104,32 @@ impl PhoneSettings {
 /// Why a transfer is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TransferRefusal {
-    /// Nobody signs that much.
+    /// A part is too long.
     #[error("statement, signature and request must be at most 4096 characters each")]
     TooLong,
-    /// Not what the phone that is bound says of this new phone, here.
+    /// The statement is not by the bound phone, about this new phone and for this deployment.
     #[error(
         "must be a compact JWS of typ nodkey-transfer+jwt by the device key, with iss the device identifier, sub that of the new phone, aud the \
          gateway's public URL, act, nonce and iat; {0}"
     )]
     Statement(JoseError),
-    /// Nobody who holds the phone has said it.
+    /// The person who holds the phone did not sign.
     #[error("must be a JWS over the claims of the statement by a presence key of the device that counts, which kid names")]
     Presence,
-    /// The new phone did not ask for it, here.
+    /// The new phone did not sign the request for this deployment.
     #[error(
         "must be a compact JWS of typ nodkey-transfer-request+jwt by the device key of the new phone, with iss its device identifier, aud the \
          gateway's public URL and nonce; {0}"
     )]
     Request(JoseError),
-    /// Not one of ours for this device, or old.
+    /// The nonce was not made here for this device, or has expired.
     #[error("{1}")]
     Nonce(&'static str, NonceError),
-    /// It, or a later one, has been used.
-    #[error("the nonce, or one that was made after it, has been used")]
+    /// The nonce, or a later one, has been used.
+    #[error("the nonce, or a later one, has already been used")]
     NonceUsed,
-    /// The relying party binds phones itself.
-    #[error("the relying party does not let phones do this: have the new phone bound by it")]
+    /// The relying party does not allow it; it binds phones itself.
+    #[error("the relying party does not let phones do this: the backend has to bind the new phone")]
     NotAllowed,
 }
 

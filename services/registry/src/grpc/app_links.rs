@@ -1,4 +1,4 @@
-//! Links that open apps over gRPC.
+//! The gRPC service of app links.
 
 use nodkey_kernel::id::RelyingPartyId;
 use nodkey_proto::registry::v1::{

@@ -1,4 +1,4 @@
-//! The audit log over gRPC.
+//! The gRPC service of the audit log.
 
 use nodkey_kernel::{id::RelyingPartyId, service_key::ServiceName};
 use nodkey_proto::{
@@ -18,7 +18,7 @@ use crate::{
     domain::{Refusal, audit::Action, text},
 };
 
-/// The most a method's path has, in characters.
+/// Maximum length of a method's path, in characters.
 const MAX_METHOD: usize = 200;
 
 #[tonic::async_trait]
@@ -63,7 +63,7 @@ impl AuditService for Grpc {
             let id = self.0.create_audit_entry(action, &outcome).await.map_err(status)?;
             return Ok(Response::new(CreateAuditEntryResponse { id: id.to_string(), ..CreateAuditEntryResponse::default() }));
         }
-        // For its own methods alone a service takes a confirmation. In one process all of them write by the name of this one.
+        // A service accepts confirmations only for its own methods. In a single process, all services write under the registry's name.
         let is_served = |name| name == ServiceName::Registry || owner(&format!("/{}", action.method)) == Some(name);
         let own = matches!(caller, Caller::Service { name, .. } if is_served(name));
         let is_stream = request_sha256.is_empty();
@@ -87,7 +87,7 @@ impl AuditService for Grpc {
     }
 }
 
-/// Of which relying party a caller is shown what was done; `None`: of all. A backend is shown its own.
+/// The relying party whose entries a caller may see; `None` for all. A backend sees its own.
 fn visible(caller: &Caller, named: &str) -> Result<Option<RelyingPartyId>, Refusal> {
     let named = optional(named, "relying_party_id")?;
     match caller {
@@ -97,7 +97,7 @@ fn visible(caller: &Caller, named: &str) -> Result<Option<RelyingPartyId>, Refus
     }
 }
 
-/// Reads an id that may be left out.
+/// Parses an optional id.
 fn optional<T: std::str::FromStr>(text: &str, field: &str) -> Result<Option<T>, Refusal> {
     if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(|_| Refusal::invalid(field, "must be a UUID")) }
 }

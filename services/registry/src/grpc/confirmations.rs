@@ -1,4 +1,4 @@
-//! What operators confirm, over gRPC.
+//! The gRPC service of confirmations.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::{
     domain::{Refusal, confirmation::Confirmation},
 };
 
-/// The longest a caller may wait in one call, in seconds.
+/// Maximum wait of one call, in seconds.
 const MAX_WAIT: i32 = 10;
 
 #[tonic::async_trait]
@@ -32,7 +32,7 @@ impl ConfirmationService for Grpc {
         let caller = caller(&request)?;
         let (operator, session, acts_for) = signed_in(&caller).map_err(status)?;
         let CreateConfirmationRequest { method, request, stream_sha256 } = request.into_inner();
-        // Nobody is prompted for what would be refused anyway.
+        // Nobody is prompted for a call that would be refused anyway.
         may(&caller, &method).map_err(status)?;
         let (app, asked) = (self.0.clone(), Asked { operator, session, acts_for, method, request, stream_sha256 });
         let created = uninterrupted(async move { app.create_confirmation(asked).await });
@@ -52,7 +52,7 @@ impl ConfirmationService for Grpc {
     }
 }
 
-/// Which operator calls, in which session, and whom they act for. Whoever holds the operator key is nobody with a phone.
+/// The calling operator, session and relying party. A caller with the operator key has no phone and is refused.
 fn signed_in(caller: &Caller) -> Result<(OperatorId, OperatorSessionId, Option<RelyingPartyId>), Refusal> {
     match caller {
         Caller::Operator { operator: nodkey_runtime::Operator { id: Some(id), session: Some(session), .. }, relying_party } => {
@@ -62,7 +62,7 @@ fn signed_in(caller: &Caller) -> Result<(OperatorId, OperatorSessionId, Option<R
     }
 }
 
-/// Refuses to confirm what the caller may not do.
+/// Refuses to confirm a method that the caller may not call.
 fn may(caller: &Caller, method: &str) -> Result<(), Refusal> {
     match caller {
         Caller::Operator { operator, .. } if !allowed(&format!("/{method}")).is_none_or(|allow| caller.may(allow)) => {

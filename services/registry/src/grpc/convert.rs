@@ -185,7 +185,7 @@ impl From<ResolvedCredential> for pb::ResolveCredentialResponse {
     }
 }
 
-/// Reads presence keys: kinds and JWKs.
+/// Parses the kinds and JWKs of presence keys.
 pub(super) fn presence_keys(keys: &[pb::PresenceKey]) -> Result<PresenceKeys, String> {
     PresenceKeys::parse(keys.iter().map(|key| (presence_kind(key.kind), key.jwk.as_str())))
 }
@@ -202,7 +202,7 @@ fn presence_kind(kind: i32) -> Result<PresenceKind, Unknown> {
     }
 }
 
-/// A phone that does not say what it runs runs something else.
+/// A phone that does not report its platform has platform `Other`.
 pub(super) fn platform(platform: i32) -> Result<Platform, Unknown> {
     match pb::Platform::try_from(platform) {
         Ok(pb::Platform::Ios) => Ok(Platform::Ios),

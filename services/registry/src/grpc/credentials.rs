@@ -1,4 +1,4 @@
-//! Credentials over gRPC.
+//! The gRPC service of credentials.
 
 use nodkey_proto::registry::v1::{
     CreateCredentialRequest, CreateCredentialResponse, Credential, DisableCredentialRequest, ListCredentialsRequest,

@@ -1,4 +1,4 @@
-//! Devices over gRPC.
+//! The gRPC service of devices.
 
 use nodkey_kernel::service_key::ServiceName;
 use nodkey_proto::registry::v1::{
@@ -23,7 +23,7 @@ use crate::domain::{
     transfer::SentTransfer,
 };
 
-/// A device has no more presence keys.
+/// A device has at most one presence key of each of two kinds.
 const MAX_APPROVED: usize = 2;
 
 #[tonic::async_trait]
@@ -85,7 +85,7 @@ impl DeviceService for Grpc {
         let caller = caller(&request)?;
         let (party, id) = (caller.relying_party()?, id(&request.get_ref().device_id, "device").map_err(status)?);
         let device = match caller {
-            // It asks when it binds the device; whoever else asks, only looks.
+            // The binding service calls this when it is about to bind the device; other services only read.
             Caller::Service { name: ServiceName::Binding, .. } => self.0.device_in_use(party, &id).await,
             Caller::Service { .. } | Caller::Backend { .. } | Caller::Operator { .. } => self.0.device(party, &id).await,
         };

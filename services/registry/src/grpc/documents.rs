@@ -1,4 +1,4 @@
-//! Identity documents over gRPC.
+//! The gRPC service of identity documents.
 
 use nodkey_proto::registry::v1::{
     GetIdentityDocumentRequest, IdentityDocument, ListIdentityDocumentsRequest, ListIdentityDocumentsResponse,

@@ -1,4 +1,4 @@
-//! Messages to commands and back. Writes run in a task of their own: a client that hangs up cuts nothing in half.
+//! Conversion between messages and commands. Writes run in their own tasks, so a client that disconnects cannot interrupt one halfway.
 
 mod app_links;
 mod audit;
@@ -35,10 +35,10 @@ use crate::{
     error::Error,
 };
 
-/// The most a request id has, in characters.
+/// Maximum length of a request id, in characters.
 const MAX_REQUEST_ID: usize = 128;
 
-/// Every service of the registry.
+/// Implements every gRPC service of the registry.
 #[derive(Debug, Clone)]
 struct Grpc(App);
 
@@ -58,7 +58,7 @@ pub fn routes(app: &App) -> Router {
     mount(router, SigningKeyServiceServer::new(grpc))
 }
 
-/// Whom a request is about: the relying party it names, if the caller acts for nobody else; else the caller's own.
+/// The relying party a request is about: the named one, which must be the caller's own if it has one, or else the caller's own.
 fn party(caller: &Caller, named: &str) -> Result<RelyingPartyId, Status> {
     let acts_for = match caller {
         Caller::Backend { relying_party, .. } => Some(*relying_party),
@@ -69,7 +69,7 @@ fn party(caller: &Caller, named: &str) -> Result<RelyingPartyId, Status> {
     }
     let named = id(named, "relying party").map_err(status)?;
     match acts_for {
-        // The console is no tenant: whoever could issue its credentials could become an owner.
+        // The console is not a tenant: a caller who could issue its credentials could become an owner.
         _ if named == RelyingPartyId::CONSOLE && !matches!(caller, Caller::Service { .. }) => {
             Err(status(Refusal::NotFound("relying party")))
         }
@@ -78,12 +78,12 @@ fn party(caller: &Caller, named: &str) -> Result<RelyingPartyId, Status> {
     }
 }
 
-/// Reads the id of something that has to exist; text that is no id names nothing.
+/// Parses the id of something that must exist; text that is not an id is reported as not found.
 fn id<T: FromStr>(text: &str, what: &'static str) -> Result<T, Refusal> {
     text.parse().map_err(|_| Refusal::NotFound(what))
 }
 
-/// Names a request that may be repeated. What belongs to no relying party belongs to the deployment.
+/// Identifies a request that may be repeated. Without a relying party it belongs to the deployment.
 fn repeatable<M: Message>(
     party: Option<RelyingPartyId>,
     operation: &'static str,

@@ -1,4 +1,4 @@
-//! Operators and their sessions over gRPC.
+//! The gRPC services of operators and their sessions.
 
 use nodkey_kernel::{id::OperatorId, role::Role};
 use nodkey_proto::{
@@ -20,7 +20,7 @@ use crate::domain::{
     operator::{Client, NewOperator, OperatorPatch},
 };
 
-/// Which of the operators calls; `None` for whoever holds the operator key.
+/// The calling operator; `None` for a caller with the operator key.
 fn by<T>(request: &Request<T>) -> Result<Option<OperatorId>, Status> {
     match caller(request)? {
         Caller::Operator { operator, .. } => Ok(operator.id),
@@ -94,7 +94,7 @@ impl OperatorSessionService for Grpc {
         let session = id(&message.id, "session").map_err(status)?;
         let alive = self.0.resolve_operator_session(session, &message.bearer_token).await.map_err(status)?;
         let answer = OperatorSession::from(&alive);
-        // A service of the release before shows no token and verifies by the secret.
+        // A service of the previous release presents no token and verifies with the secret instead.
         let legacy = message.bearer_token.is_empty();
         Ok(Response::new(if legacy { answer } else { OperatorSession { secret: String::new(), proven: true, ..answer } }))
     }

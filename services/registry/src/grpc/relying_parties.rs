@@ -1,4 +1,4 @@
-//! Relying parties over gRPC.
+//! The gRPC service of relying parties.
 
 use nodkey_proto::registry::v1::{
     CreateRelyingPartyRequest, DisableRelyingPartyRequest, GetRelyingPartyRequest, ListRelyingPartiesRequest, ListRelyingPartiesResponse,

@@ -1,4 +1,4 @@
-//! Retention policies over gRPC.
+//! The gRPC service of retention policies.
 
 use nodkey_proto::registry::v1::{
     self as pb, GetRetentionPolicyRequest, ListRetentionPoliciesRequest, ListRetentionPoliciesResponse, PutRetentionPolicyRequest,

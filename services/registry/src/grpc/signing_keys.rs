@@ -1,4 +1,4 @@
-//! The deployment's own keys over gRPC.
+//! The gRPC service of the deployment's signing keys.
 
 use nodkey_kernel::jose::PublicJwk;
 use nodkey_proto::{
@@ -67,7 +67,7 @@ impl SigningKeyService for Grpc {
     }
 }
 
-/// A key that was just made.
+/// A newly rotated key.
 fn rotated(key: &signing::SigningKey, at_once: bool) -> SigningKey {
     SigningKey {
         id: key.key.thumbprint(),

@@ -1,4 +1,4 @@
-//! Rows of links that open apps.
+//! Rows of app links.
 
 use nodkey_db::{Db, DbError, Record, Row, Tx};
 use nodkey_kernel::id::RelyingPartyId;
@@ -7,13 +7,13 @@ use nodkey_runtime::{Failure, rows::key};
 use super::{json, relying_party};
 use crate::{domain::app_links::AppLinks, error::Error};
 
-/// Takes those of a relying party away.
+/// Deletes the app links of a relying party.
 pub async fn delete(tx: &mut Tx, party: RelyingPartyId) -> Result<(), Error> {
     tx.query("DELETE FROM app_link WHERE relying_party_id = $1").bind(party.as_uuid()).execute().await?;
     Ok(())
 }
 
-/// Inserts those of a relying party that has none; false when the host is another's.
+/// Inserts the app links of a relying party that has none; false if the host belongs to another.
 pub async fn insert(tx: &mut Tx, party: RelyingPartyId, links: &AppLinks) -> Result<bool, Error> {
     let inserted = tx
         .query("INSERT INTO app_link (relying_party_id, host, settings) VALUES ($1, $2, $3) ON CONFLICT (host) DO NOTHING")
@@ -25,7 +25,7 @@ pub async fn insert(tx: &mut Tx, party: RelyingPartyId, links: &AppLinks) -> Res
     Ok(inserted == 1)
 }
 
-/// Returns those of a relying party.
+/// Returns the app links of a relying party.
 pub async fn get(db: &Db, party: RelyingPartyId) -> Result<Option<AppLinks>, Error> {
     let row = db
         .query("SELECT relying_party_id, host, settings FROM app_link WHERE relying_party_id = $1")
@@ -35,11 +35,11 @@ pub async fn get(db: &Db, party: RelyingPartyId) -> Result<Option<AppLinks>, Err
     Ok(row.as_ref().map(read).transpose()?)
 }
 
-/// Returns those of a host with the name of the relying party, whosever it is, while it is not disabled.
+/// Returns the app links of a host with the id and name of their relying party. Unscoped; disabled relying parties are excluded.
 pub async fn resolve(db: &Db, host: &str) -> Result<Option<(RelyingPartyId, String, AppLinks)>, Error> {
     let row = db
         .query(
-            // As a join, PostgreSQL would look through the relying parties while they are few, and go on with that plan.
+            // As a join, PostgreSQL would scan the relying parties while there are few, and keep that plan.
             "SELECT l.relying_party_id, l.host, l.settings, \
              (SELECT p.name FROM relying_party p WHERE p.id = l.relying_party_id AND p.disabled_at IS NULL) AS name \
              FROM app_link l WHERE l.host = $1",

@@ -20,14 +20,14 @@ use crate::{
     error::Error,
 };
 
-/// Appends one to its chain: a relying party's if it was done for one that exists, else the deployment's. Whoever appends to the same
-/// chain waits until this transaction has ended, so it comes last in it.
+/// Appends a record to its chain: that of its relying party if it exists, else the deployment's. Concurrent appends to the same chain wait
+/// until this transaction ends, so this record stays the last.
 pub async fn append(tx: &mut Tx, record: NewRecord) -> Result<(), Error> {
     let chain = chain_of(tx, record.entry.action.relying_party).await?;
     append_to(tx, chain, record).await
 }
 
-/// Appends what came of an intent to its chain, once. Of an entry of before there were chains it is written into the entry.
+/// Appends the outcome of an intent to its chain, once. For an entry that predates chains, the outcome is written into the entry.
 pub async fn append_outcome(tx: &mut Tx, outcome: AuditEntry, intent: AuditEntryId) -> Result<(), Error> {
     let found = tx.query("SELECT chain_id FROM audit_entry WHERE id = $1").bind(intent.as_uuid()).fetch_optional().await?;
     let Some(found) = found else { return Ok(()) };
@@ -46,7 +46,7 @@ async fn chain_of(tx: &mut Tx, party: Option<RelyingPartyId>) -> Result<ChainId,
 }
 
 async fn append_to(tx: &mut Tx, chain: ChainId, record: NewRecord) -> Result<(), Error> {
-    // Holds the row until the transaction ends; its hash is still that of the entry before.
+    // Locks the row until the transaction ends; its hash is still that of the previous entry.
     let next = "UPDATE audit_chain SET seq = seq + 1 WHERE id = $1 RETURNING seq, hash";
     let mut head = tx.query(next).bind(chain.0).fetch_optional().await?;
     if head.is_none() {
@@ -59,7 +59,7 @@ async fn append_to(tx: &mut Tx, chain: ChainId, record: NewRecord) -> Result<(),
     let head = head.of("audit_chain", chain.name());
     let chained = Chained { chain, seq: position(&head, "seq")?, prev: hash(&head, "hash")?, record };
     let hash = chained.hash();
-    // A second outcome adds nothing.
+    // A second outcome is ignored.
     if let Some(intent) = chained.record.intent {
         let sql = "SELECT id FROM audit_entry WHERE intent_id = $1";
         if tx.query(sql).bind(intent.as_uuid()).fetch_optional().await?.is_some() {
@@ -99,20 +99,20 @@ async fn insert(tx: &mut Tx, chained: &Chained, hash: &[u8]) -> Result<(), Error
     Ok(())
 }
 
-/// Which to list.
+/// Which entries to list.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// For this tenant.
+    /// Entries of this relying party.
     pub relying_party: Option<RelyingPartyId>,
-    /// By this operator.
+    /// Entries of this operator.
     pub operator: Option<OperatorId>,
     /// Path or name of the method; empty: any.
     pub method: String,
 }
 
-/// Lists, newest first, each with its outcome. One text a filter, so that each finds its index.
+/// Lists entries with their outcomes, newest first. Each filter has its own SQL text, so that each uses its index.
 pub async fn list(db: &Db, filter: &Filter, start: &Start<Uuid>, size: i64) -> Result<Listed<AuditEntry>, Error> {
-    // Each looked up by its index: joined, the whole table might be read for them.
+    // Each outcome is looked up by its index: a join might scan the whole table.
     let select = "SELECT e.id, e.at, e.operator_id, e.actor, e.role, e.relying_party_id, e.method, e.trace_id, \
                   CASE WHEN e.request <> '' THEN e.request \
                   ELSE COALESCE((SELECT o.request FROM audit_entry o WHERE o.intent_id = e.id), '') END AS request, \

@@ -1,4 +1,4 @@
-//! Rows of the chains of the audit log, their checkpoints, and their entries as they are chained.
+//! Rows of the audit log's chains, their checkpoints and their entries.
 
 use nodkey_db::{
     Db, DbError, Record, Row, Tx,
@@ -31,7 +31,7 @@ pub async fn get(db: &Db, id: ChainId) -> Result<Option<Chain>, Error> {
     Ok(row.as_ref().map(read_chain).transpose()?)
 }
 
-/// Returns the first chain after another, by their ids: the deployment's is the first of all.
+/// Returns the first chain after another in the order of ids: the deployment's is the first.
 pub async fn next(db: &Db, after: Option<ChainId>) -> Result<Option<Chain>, Error> {
     let query = match after {
         Some(id) => db.query(CHAIN).push("id > ").push_bind(id.0),
@@ -40,7 +40,7 @@ pub async fn next(db: &Db, after: Option<ChainId>) -> Result<Option<Chain>, Erro
     Ok(query.push(" ORDER BY id LIMIT 1").fetch_optional().await?.as_ref().map(read_chain).transpose()?)
 }
 
-/// Returns chains with entries that no checkpoint covers, after another by their ids.
+/// Returns chains with entries that no checkpoint covers, after another in the order of ids.
 pub async fn uncovered(db: &Db, after: Option<ChainId>, limit: i64) -> Result<Vec<ChainId>, Error> {
     let sql = "SELECT id FROM audit_chain WHERE checkpoint_seq < seq AND ";
     let query = match after {
@@ -57,7 +57,7 @@ pub async fn count(db: &Db) -> Result<u64, Error> {
     Ok(position(&row.of("audit_chain", "all"), "chains")?)
 }
 
-/// Returns entries of a chain after a position, in order, each with the hash beside it. What cannot be read is missing.
+/// Returns the entries of a chain after a position, in order, each with its stored hash. Unreadable entries are left out.
 pub async fn entries(db: &Db, id: ChainId, after: u64, limit: i64) -> Result<Vec<(Chained, Vec<u8>)>, Error> {
     let query = db.query(ENTRY).push("chain_id = ").push_bind(id.0).push(" AND seq > ").push_bind(signed(after));
     let rows = query.push(" ORDER BY seq LIMIT ").push_bind(limit).fetch_all().await?;
@@ -71,7 +71,7 @@ pub async fn hash_at(db: &Db, id: ChainId, seq: u64) -> Result<Option<[u8; 32]>,
     Ok(row.map(|row| hash(&row.of("audit_entry", id.name()), "hash")).transpose()?)
 }
 
-/// Returns checkpoints of a chain from one position to another, in order, with their positions.
+/// Returns the checkpoints of a chain in a range of positions, in order, with their positions.
 pub async fn checkpoints(db: &Db, id: ChainId, (from, to): (u64, u64), limit: i64) -> Result<Vec<(u64, String)>, Error> {
     let sql = "SELECT seq, jws FROM audit_checkpoint WHERE chain_id = $1 AND seq >= $2 AND seq <= $3 ORDER BY seq LIMIT $4";
     let rows = db.query(sql).bind(id.0).bind(signed(from)).bind(signed(to)).bind(limit).fetch_all().await?;
@@ -82,7 +82,7 @@ pub async fn checkpoints(db: &Db, id: ChainId, (from, to): (u64, u64), limit: i6
     rows.iter().map(read).collect()
 }
 
-/// Returns chains with checkpoints of before a moment, after another by their ids, each with the newest of these.
+/// Returns chains with checkpoints before a time, after another in the order of ids, each with the position of the newest of these.
 pub async fn cuttable(db: &Db, before: Timestamp, after: Option<ChainId>) -> Result<Vec<(ChainId, u64)>, Error> {
     let query = db.query("SELECT chain_id AS id, MAX(seq) AS seq FROM audit_checkpoint WHERE at < ").push_bind(before);
     let query = match after {
@@ -93,14 +93,15 @@ pub async fn cuttable(db: &Db, before: Timestamp, after: Option<ChainId>) -> Res
     rows.iter().map(|row| Ok((ChainId(row.get("id")?), position(&row.of("audit_checkpoint", "newest"), "seq")?))).collect()
 }
 
-/// Deletes some entries of a chain up to where it was cut. Returns how many.
+/// Deletes a batch of entries of a chain up to its cut. Returns how many.
 pub async fn delete_cut(db: &Db, id: ChainId, cut: u64) -> Result<u64, Error> {
     let old = db.query("SELECT id FROM audit_entry WHERE chain_id = $1 AND seq <= $2 ORDER BY seq LIMIT $3");
     let old = old.bind(id.0).bind(signed(cut)).bind(BATCH);
     Ok(delete_found(db, old, "DELETE FROM audit_entry WHERE id IN").await?)
 }
 
-/// Writes a checkpoint and how far it covers its chain, and drops those of before its cut; false when another did so meanwhile.
+/// Writes a checkpoint and advances the chain's checkpoint and cut, and deletes checkpoints before the cut; false if a concurrent writer
+/// was first.
 pub async fn insert_checkpoint(tx: &mut Tx, before: &Chain, after: &Chain, at: Timestamp, jws: &str) -> Result<bool, Error> {
     let sql =
         "UPDATE audit_chain SET checkpoint_seq = $1, cut_seq = $2, cut_hash = $3 WHERE id = $4 AND checkpoint_seq = $5 AND cut_seq = $6";
@@ -118,7 +119,7 @@ pub async fn insert_checkpoint(tx: &mut Tx, before: &Chain, after: &Chain, at: T
     Ok(true)
 }
 
-/// Lists entries of before there were chains, oldest first.
+/// Lists entries that predate chains, oldest first.
 pub async fn unchained(db: &Db, party: Option<RelyingPartyId>, after: (Timestamp, Uuid), size: i64) -> Result<Listed<AuditEntry>, Error> {
     let query =
         db.query("SELECT id, at, operator_id, actor, role, relying_party_id, method, request, outcome, trace_id FROM audit_entry WHERE ");
@@ -157,12 +158,12 @@ fn read_chained(row: &Row) -> Result<(Chained, Vec<u8>), DbError> {
     Ok((chained, record.get("hash")?))
 }
 
-/// A column that counts.
+/// Reads a column that holds a position.
 pub(super) fn position(record: &Record<'_>, column: &'static str) -> Result<u64, DbError> {
     record.convert(column, |seq: i64| u64::try_from(seq))
 }
 
-/// A column that holds a hash.
+/// Reads a column that holds a hash.
 pub(super) fn hash(record: &Record<'_>, column: &'static str) -> Result<[u8; 32], DbError> {
     record.convert(column, |bytes: Vec<u8>| <[u8; 32]>::try_from(bytes).map_err(|_| "is not 32 bytes"))
 }

@@ -1,4 +1,4 @@
-//! Rows of what operators confirm: the deployment's, no tenant's.
+//! Rows of confirmations. They belong to the deployment, not to a relying party.
 
 use nodkey_db::{Db, Tx};
 use nodkey_kernel::{
@@ -12,7 +12,7 @@ use crate::{
     error::Error,
 };
 
-/// Inserts.
+/// Inserts a confirmation.
 pub async fn insert(db: &Db, confirmation: &Confirmation) -> Result<(), Error> {
     let Confirmation { id, operator, request, trusonafication, shown, created_at, expires_at, used_at: _ } = confirmation;
     db.execute(
@@ -34,7 +34,7 @@ pub async fn insert(db: &Db, confirmation: &Confirmation) -> Result<(), Error> {
     Ok(())
 }
 
-/// Returns one.
+/// Returns a confirmation.
 pub async fn get(db: &Db, id: ConfirmationId) -> Result<Option<Confirmation>, Error> {
     let sql = "SELECT id, operator_id, method, relying_party_id, request_sha256, trusonafication_id, action, resource, created_at, \
                expires_at, used_at FROM operator_confirmation WHERE id = $1";
@@ -48,7 +48,7 @@ pub async fn get(db: &Db, id: ConfirmationId) -> Result<Option<Confirmation>, Er
             request: Request {
                 method: record.get("method")?,
                 relying_party: relying_party.map(RelyingPartyId::from_uuid),
-                sha256: record.convert("request_sha256", |bytes: Vec<u8>| bytes.try_into().map_err(|_| "is no SHA-256"))?,
+                sha256: record.convert("request_sha256", |bytes: Vec<u8>| bytes.try_into().map_err(|_| "is not a SHA-256 hash"))?,
             },
             trusonafication: TrusonaficationId::from_uuid(record.get("trusonafication_id")?),
             shown: Shown { action: record.get("action")?, resource: record.get("resource")? },
@@ -60,7 +60,7 @@ pub async fn get(db: &Db, id: ConfirmationId) -> Result<Option<Confirmation>, Er
     .transpose()
 }
 
-/// Uses one, for an entry of the audit log; false when it was used before.
+/// Marks a confirmation as used by an audit entry; false if it was already used.
 pub async fn spend(tx: &mut Tx, id: ConfirmationId, entry: AuditEntryId, now: Timestamp) -> Result<bool, Error> {
     let sql = "UPDATE operator_confirmation SET used_at = $1, audit_entry_id = $2 WHERE id = $3 AND used_at IS NULL";
     Ok(tx.query(sql).bind(now).bind(entry.as_uuid()).bind(id.as_uuid()).execute().await? == 1)

@@ -23,22 +23,22 @@ use crate::{
 
 const TABLE: &str = "credential";
 
-/// A credential with what verifies its signatures.
+/// A credential with what is needed to verify its signatures.
 #[derive(Debug)]
 pub struct Resolved {
     /// The credential.
     pub credential: Credential,
-    /// Sealed by the vault.
+    /// Secret, sealed by the vault.
     pub sealed_secret: Vec<u8>,
     /// Whether its relying party is disabled.
     pub party_disabled: bool,
-    /// What its relying party tolerates.
+    /// Signature settings of its relying party.
     pub signatures: SignatureSettings,
-    /// How much its relying party may hold.
+    /// Limits of its relying party.
     pub limits: Limits,
 }
 
-/// Inserts.
+/// Inserts a credential.
 pub async fn insert(tx: &mut Tx, credential: &Credential, sealed_secret: &[u8]) -> Result<(), Error> {
     invariants::check_credential(credential)?;
     tx.query(
@@ -59,12 +59,12 @@ pub async fn insert(tx: &mut Tx, credential: &Credential, sealed_secret: &[u8]) 
 
 const SELECT: &str = "SELECT id, relying_party_id, kind, token, created_at, disabled_at, version FROM credential WHERE ";
 
-/// Returns one.
+/// Returns a credential.
 pub async fn get(db: &Db, party: RelyingPartyId, id: CredentialId) -> Result<Option<Credential>, Error> {
     Ok(by_id(db.query(SELECT), party, id.as_uuid()).fetch_optional().await?.as_ref().map(read).transpose()?)
 }
 
-/// Finds out whose a credential is: unscoped, because that is the question.
+/// Finds a credential of any relying party. Unscoped, since the caller does not know the relying party yet.
 pub async fn resolve(db: &Db, id: CredentialId) -> Result<Option<Resolved>, Error> {
     let row = db
         .query(
@@ -88,7 +88,7 @@ pub async fn resolve(db: &Db, id: CredentialId) -> Result<Option<Resolved>, Erro
     .transpose()
 }
 
-/// Writes a change of the version before; false when another was first.
+/// Updates the previous version; false if a concurrent change was first.
 pub async fn update(tx: &mut Tx, credential: &Credential) -> Result<bool, Error> {
     invariants::check_credential(credential)?;
     let query = tx.query("UPDATE credential SET disabled_at = ").push_bind(credential.disabled_at).push(", version = ");
@@ -96,7 +96,7 @@ pub async fn update(tx: &mut Tx, credential: &Credential) -> Result<bool, Error>
     Ok(query.push(" AND version = ").push_bind(credential.version - 1).execute().await? == 1)
 }
 
-/// Lists those of a relying party.
+/// Lists the credentials of a relying party.
 pub async fn list(db: &Db, party: RelyingPartyId, start: &Start<Uuid>, size: i64) -> Result<Listed<Credential>, Error> {
     let query = db.query(SELECT).push("relying_party_id = ").push_bind(party.as_uuid()).push(" AND ");
     Ok(listed(size, &page(query, start, size).fetch_all().await?, "created_at", read))

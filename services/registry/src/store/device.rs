@@ -19,7 +19,7 @@ use crate::{
     invariants,
 };
 
-/// Inserts; false when the key is registered already.
+/// Inserts a device; false if the key is already registered.
 pub async fn insert(tx: &mut Tx, device: &Device) -> Result<bool, Error> {
     invariants::check_device(device)?;
     let inserted = tx
@@ -59,22 +59,22 @@ const SELECT: &str = "SELECT id, relying_party_id, device_key, biometric_key, cr
      key_signatures, key_statement_seq, challenged_at, created_at, updated_at, last_seen_at, retired_at, in_use, version, biometric_counts, \
      biometric_since, credential_counts, credential_since, capabilities FROM device WHERE ";
 
-/// Returns one.
+/// Returns a device.
 pub async fn get(db: &Db, party: RelyingPartyId, id: &DeviceId) -> Result<Option<Device>, Error> {
     one(by_id(db.query(SELECT), party, id.as_str())).await
 }
 
-/// Returns one inside a transaction.
+/// Returns a device inside a transaction.
 pub async fn load(tx: &mut Tx, party: RelyingPartyId, id: &DeviceId) -> Result<Option<Device>, Error> {
     one(by_id(tx.query(SELECT), party, id.as_str())).await
 }
 
-/// Finds out whose a device is: unscoped, because that is the question.
+/// Finds a device of any relying party. Unscoped, since the caller does not know the relying party yet.
 pub async fn resolve(db: &Db, id: &DeviceId) -> Result<Option<Device>, Error> {
     one(db.query(SELECT).push("id = ").push_bind(id.as_str())).await
 }
 
-/// Writes a change of the version before; false when another was first.
+/// Updates the previous version; false if a concurrent change was first.
 pub async fn update(tx: &mut Tx, device: &Device) -> Result<bool, Error> {
     invariants::check_device(device)?;
     let query = tx
@@ -117,26 +117,26 @@ pub async fn update(tx: &mut Tx, device: &Device) -> Result<bool, Error> {
     Ok(query.push(" AND version = ").push_bind(device.version - 1).execute().await? == 1)
 }
 
-/// Notes that a binding is about to be made for one, which is as good as being seen; false when it was deleted in between.
+/// Records that a binding is about to be created, which also counts as being seen; false if the device was deleted in between.
 pub async fn note_in_use(db: &Db, device: &Device, now: Timestamp) -> Result<bool, Error> {
     let query = db.execute("UPDATE device SET in_use = TRUE, last_seen_at = $1 WHERE relying_party_id = $2 AND id = $3");
     Ok(query.bind(now).bind(device.relying_party.as_uuid()).bind(device.id.as_str()).execute().await? == 1)
 }
 
-/// Counts those of a relying party that no binding was ever made for, up to `limit`.
+/// Counts the devices of a relying party that were never bound, up to `limit`.
 pub async fn count_unbound(db: &Db, party: RelyingPartyId, limit: u32) -> Result<i64, Error> {
     let query = db.query("SELECT COUNT(*) AS n FROM (SELECT 1 AS one FROM device WHERE relying_party_id = ").push_bind(party.as_uuid());
     let row = query.push(" AND in_use = FALSE LIMIT ").push_bind(i64::from(limit)).push(") AS unbound").fetch_one().await?;
     Ok(row.get("n")?)
 }
 
-/// Lists those of a relying party.
+/// Lists the devices of a relying party.
 pub async fn list(db: &Db, party: RelyingPartyId, start: &Start<String>, size: i64) -> Result<Listed<Device>, Error> {
     let query = db.query(SELECT).push("relying_party_id = ").push_bind(party.as_uuid()).push(" AND ");
     Ok(listed(size, &page(query, start, size).fetch_all().await?, "created_at", read))
 }
 
-/// NULL where there are none, as in rows of before.
+/// NULL if there are none, as in rows that predate the column.
 fn capabilities(device: &Device) -> Result<Option<String>, Error> {
     let known = Some(device.profile.capabilities).filter(|known| *known != Capabilities::default());
     known.map(|known| serde_json::to_string(&known)).transpose().map_err(|_| Failure::Internal("names serialize").into())
@@ -161,7 +161,7 @@ async fn one(query: Query<'_>) -> Result<Option<Device>, Error> {
 
 fn read(row: &Row) -> Result<Device, DbError> {
     let id: Result<String, _> = row.get("id");
-    let record = row.of("device", id.as_deref().unwrap_or("of unreadable id"));
+    let record = row.of("device", id.as_deref().unwrap_or("with unreadable id"));
     let presence =
         PresenceKeys { biometric: optional_key(&record, "biometric_key")?, credential: optional_key(&record, "credential_key")? };
     let device = Device {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{Start, by_id, named, page, relying_party};
 use crate::{domain::document::Document, error::Error, invariants};
 
-/// Inserts; false when the user has a document of this hash.
+/// Inserts a document; false if the user already has one with this hash.
 pub async fn insert(tx: &mut Tx, document: &Document) -> Result<bool, Error> {
     invariants::check_document(document)?;
     let inserted = tx
@@ -36,18 +36,18 @@ pub async fn insert(tx: &mut Tx, document: &Document) -> Result<bool, Error> {
 const SELECT: &str = "SELECT id, relying_party_id, user_identifier, hash, type, verification_status, verified_at, counts, created_at, version \
      FROM identity_document WHERE ";
 
-/// Returns one.
+/// Returns a document.
 pub async fn get(db: &Db, party: RelyingPartyId, id: IdentityDocumentId) -> Result<Option<Document>, Error> {
     Ok(by_id(db.query(SELECT), party, id.as_uuid()).fetch_optional().await?.as_ref().map(read).transpose()?)
 }
 
-/// Returns a user's document of a hash.
+/// Returns a user's document by its hash.
 pub async fn find(tx: &mut Tx, party: RelyingPartyId, user: &str, hash: &str) -> Result<Option<Document>, Error> {
     let query = of_user(tx.query(SELECT), party, user).push("hash = ").push_bind(hash);
     Ok(query.fetch_optional().await?.as_ref().map(read).transpose()?)
 }
 
-/// Writes a change of the version before; false when another was first.
+/// Updates the previous version; false if a concurrent change was first.
 pub async fn update(tx: &mut Tx, document: &Document) -> Result<bool, Error> {
     invariants::check_document(document)?;
     let query = tx.query("UPDATE identity_document SET verification_status = ").push_bind(document.status.as_str());
@@ -62,7 +62,7 @@ pub async fn update(tx: &mut Tx, document: &Document) -> Result<bool, Error> {
     Ok(query.push(" AND version = ").push_bind(document.version - 1).execute().await? == 1)
 }
 
-/// Lists those of a user, `counting` those that count alone.
+/// Lists the documents of a user. With `counting`, only those that count.
 pub async fn list(
     db: &Db,
     party: RelyingPartyId,

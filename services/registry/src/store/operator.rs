@@ -1,4 +1,4 @@
-//! Rows of operators and their sessions: the deployment's, no tenant's.
+//! Rows of operators and their sessions. They belong to the deployment, not to a relying party.
 
 use nodkey_db::{Db, DbError, Row, Tx};
 use nodkey_kernel::{
@@ -25,7 +25,7 @@ const SELECT: &str = "SELECT id, name, role, state, invitation_sha256, invitatio
 const SELECT_SESSION: &str = "SELECT id, operator_id, trusonafication_id, sealed_secret, created_at, expires_at, \
      COALESCE(seen_at, created_at) AS seen_at, client_address, user_agent FROM operator_session WHERE ";
 
-/// Inserts.
+/// Inserts an operator.
 pub async fn insert(tx: &mut Tx, operator: &Operator) -> Result<(), Error> {
     invariants::check_operator(operator)?;
     tx.query(
@@ -45,7 +45,7 @@ pub async fn insert(tx: &mut Tx, operator: &Operator) -> Result<(), Error> {
     Ok(())
 }
 
-/// Writes a change of the version before; false when another was first.
+/// Updates the previous version; false if a concurrent change was first.
 pub async fn update(tx: &mut Tx, operator: &Operator) -> Result<bool, Error> {
     invariants::check_operator(operator)?;
     let query = tx
@@ -70,24 +70,24 @@ pub async fn update(tx: &mut Tx, operator: &Operator) -> Result<bool, Error> {
     Ok(query.push(" AND version = ").push_bind(operator.version - 1).execute().await? == 1)
 }
 
-/// Returns one.
+/// Returns an operator.
 pub async fn get(db: &Db, id: OperatorId) -> Result<Option<Operator>, Error> {
     let row = db.query(SELECT).push("id = ").push_bind(id.as_uuid()).fetch_optional().await?;
     Ok(row.as_ref().map(read).transpose()?)
 }
 
-/// Finds the one an invitation is for.
+/// Finds an operator by the hash of the invitation token.
 pub async fn invited(db: &Db, token_sha256: &[u8; 32]) -> Result<Option<Operator>, Error> {
     let row = db.query(SELECT).push("invitation_sha256 = ").push_bind(&token_sha256[..]).fetch_optional().await?;
     Ok(row.as_ref().map(read).transpose()?)
 }
 
-/// Lists all of them.
+/// Lists all operators.
 pub async fn list(db: &Db, start: &Start<Uuid>, size: i64) -> Result<Listed<Operator>, Error> {
     Ok(listed(size, &page(db.query(SELECT), start, size).fetch_all().await?, "created_at", read))
 }
 
-/// Inserts a session; false when what it was accepted by has begun one before.
+/// Inserts a session; false if its trusonafication has already begun one.
 pub async fn insert_session(tx: &mut Tx, session: &OperatorSession, sealed_secret: &[u8]) -> Result<bool, Error> {
     let inserted = tx
         .query(
@@ -107,14 +107,14 @@ pub async fn insert_session(tx: &mut Tx, session: &OperatorSession, sealed_secre
     Ok(inserted == 1)
 }
 
-/// Returns a session that is alive, and its sealed secret.
+/// Returns a session that has not ended, and its sealed secret.
 pub async fn session(db: &Db, id: OperatorSessionId, now: Timestamp) -> Result<Option<(OperatorSession, Vec<u8>)>, Error> {
     let query = db.query(SELECT_SESSION).push("id = ").push_bind(id.as_uuid()).push(" AND ended_at IS NULL AND expires_at > ");
     let row = query.push_bind(now).fetch_optional().await?;
     row.map(|row| Ok((read_session(&row)?, row.of("operator_session", id).get("sealed_secret")?))).transpose()
 }
 
-/// Lists sessions that are alive, of an operator or of all, that were used since a moment.
+/// Lists sessions that have not ended and were used since a given time, of one operator or of all.
 pub async fn list_sessions(
     db: &Db,
     operator: Option<OperatorId>,
@@ -144,13 +144,13 @@ fn read_session(row: &Row) -> Result<OperatorSession, DbError> {
     })
 }
 
-/// Notes that a session is used.
+/// Records that a session was used.
 pub async fn note_session_seen(db: &Db, id: OperatorSessionId, now: Timestamp) -> Result<(), Error> {
     db.execute("UPDATE operator_session SET seen_at = $1 WHERE id = $2").bind(now).bind(id.as_uuid()).execute().await?;
     Ok(())
 }
 
-/// Whose session it is, over or not.
+/// Returns the operator of a session, whether it has ended or not.
 pub async fn session_owner(db: &Db, id: OperatorSessionId) -> Result<Option<OperatorId>, Error> {
     let row = db.query("SELECT operator_id FROM operator_session WHERE id = $1").bind(id.as_uuid()).fetch_optional().await?;
     Ok(row.map(|row| row.get("operator_id")).transpose()?.map(OperatorId::from_uuid))
@@ -163,7 +163,7 @@ pub async fn end_session(tx: &mut Tx, id: OperatorSessionId, now: Timestamp) -> 
     Ok(())
 }
 
-/// Ends every session of an operator's.
+/// Ends every session of an operator.
 pub async fn end_sessions(tx: &mut Tx, operator: OperatorId, now: Timestamp) -> Result<(), Error> {
     let sql = "UPDATE operator_session SET ended_at = $1 WHERE operator_id = $2 AND ended_at IS NULL";
     tx.query(sql).bind(now).bind(operator.as_uuid()).execute().await?;
@@ -178,7 +178,7 @@ fn read(row: &Row) -> Result<Operator, DbError> {
         role: record.convert("role", |name: String| name.parse::<Role>())?,
         state: named(&record, "state")?,
         invitation: Invitation {
-            token_sha256: record.convert("invitation_sha256", |bytes: Vec<u8>| bytes.try_into().map_err(|_| "is no SHA-256"))?,
+            token_sha256: record.convert("invitation_sha256", |bytes: Vec<u8>| bytes.try_into().map_err(|_| "is not a SHA-256 hash"))?,
             expires_at: record.get("invitation_expires_at")?,
             taken_by: record.convert("device_id", |id: Option<String>| id.as_deref().map(DeviceId::parse).transpose())?,
         },

@@ -17,7 +17,7 @@ use crate::{
     invariants,
 };
 
-/// Inserts; false when the id is taken.
+/// Inserts a relying party; false if the id is already in use.
 pub async fn insert(tx: &mut Tx, party: &RelyingParty) -> Result<bool, Error> {
     invariants::check_relying_party(party)?;
     let inserted = tx
@@ -45,13 +45,13 @@ pub async fn insert(tx: &mut Tx, party: &RelyingParty) -> Result<bool, Error> {
 const SELECT: &str = "SELECT id, name, trucodes, signatures, limits, tolerant_prompts, allow_unprompted, require_six_digits, inactive_hours, \
     phones, created_at, disabled_at, version FROM relying_party WHERE ";
 
-/// Returns one.
+/// Returns a relying party.
 pub async fn get(db: &Db, id: RelyingPartyId) -> Result<Option<RelyingParty>, Error> {
     let row = db.query(SELECT).push("id = ").push_bind(id.as_uuid()).fetch_optional().await?;
     Ok(row.as_ref().map(read).transpose()?)
 }
 
-/// Writes a change of the version before; false when another was first.
+/// Updates the previous version; false if a concurrent change was first.
 pub async fn update(tx: &mut Tx, party: &RelyingParty) -> Result<bool, Error> {
     invariants::check_relying_party(party)?;
     let query = tx.query("UPDATE relying_party SET name = ").push_bind(party.name.as_str());
@@ -66,7 +66,7 @@ pub async fn update(tx: &mut Tx, party: &RelyingParty) -> Result<bool, Error> {
     Ok(query.push(" AND version = ").push_bind(party.version - 1).execute().await? == 1)
 }
 
-/// Lists all tenants: for operators.
+/// Lists all relying parties, for operators.
 pub async fn list(db: &Db, start: &Start<Uuid>, size: i64) -> Result<Listed<RelyingParty>, Error> {
     let query = db.query(SELECT).push("id <> ").push_bind(RelyingPartyId::CONSOLE.as_uuid()).push(" AND ");
     Ok(listed(size, &page(query, start, size).fetch_all().await?, "created_at", read))

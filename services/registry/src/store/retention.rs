@@ -1,4 +1,4 @@
-//! Rows of retention policies, and the deletions they and the defaults ask for.
+//! Rows of retention policies, and the deletions that retention requires.
 
 use nodkey_db::{
     Db, DbError, Row,
@@ -17,7 +17,7 @@ use crate::{
     error::Error,
 };
 
-/// Writes one, whatever was there.
+/// Inserts or replaces a policy.
 pub async fn put(db: &Db, policy: &RetentionPolicy) -> Result<(), Error> {
     let days = |days: Option<u32>| days.and_then(|days| i32::try_from(days).ok());
     db.execute(
@@ -34,14 +34,14 @@ pub async fn put(db: &Db, policy: &RetentionPolicy) -> Result<(), Error> {
     Ok(())
 }
 
-/// Returns the one of a relying party, if it has one.
+/// Returns the policy of a relying party, if it has one.
 pub async fn get(db: &Db, party: RelyingPartyId) -> Result<Option<RetentionPolicy>, Error> {
     let sql = "SELECT relying_party_id AS id, answered_days, unanswered_days, unbound_device_days FROM retention_policy \
                WHERE relying_party_id = $1";
     Ok(db.query(sql).bind(party.as_uuid()).fetch_optional().await?.as_ref().map(read).transpose()?)
 }
 
-/// Lists those of all tenants, newest tenant first: also of those that have none.
+/// Lists the policies of all relying parties, newest relying party first, including those without a policy.
 pub async fn list(db: &Db, start: &Start<Uuid>, size: i64) -> Result<Listed<RetentionPolicy>, Error> {
     let query = db
         .query(
@@ -69,17 +69,17 @@ fn read(row: &Row) -> Result<RetentionPolicy, DbError> {
     })
 }
 
-/// A place among devices, oldest first: what comes after it is read.
+/// A position in a list of devices, oldest first: reading continues after it.
 #[derive(Debug, Clone)]
 pub struct Place {
-    /// When the last one before came.
+    /// When the last device before it was registered.
     pub at: Timestamp,
-    /// Tells those of the same moment apart.
+    /// Distinguishes devices of the same time.
     pub id: String,
 }
 
-/// Returns devices that came in a window and were not seen since, with their places. Retired ones that were in use are not among them:
-/// they stay, so that their keys are never taken again.
+/// Returns devices that were registered in a window and not seen since, with their positions. Retired devices that were in use are
+/// excluded: they are kept so that their keys can never be registered again.
 pub async fn unseen(db: &Db, party: RelyingPartyId, window: Window, after: &Place) -> Result<Vec<(Place, DeviceId)>, Error> {
     let rows = db
         .query(
@@ -103,8 +103,8 @@ pub async fn unseen(db: &Db, party: RelyingPartyId, window: Window, after: &Plac
     rows.iter().map(read).collect()
 }
 
-/// Notes that a device has been seen; false when there is no such device any more. It is no change of the device: version and events
-/// stay.
+/// Records that a device was seen; false if it no longer exists. This is not a change of the device: its version stays, and no event is
+/// published.
 pub async fn note_seen(db: &Db, device: &Device, at: Timestamp) -> Result<bool, Error> {
     let query = db.execute("UPDATE device SET last_seen_at = $1 WHERE relying_party_id = $2 AND id = $3");
     Ok(query.bind(at).bind(device.relying_party.as_uuid()).bind(device.id.as_str()).execute().await? == 1)
@@ -120,31 +120,31 @@ pub async fn delete_unseen(db: &Db, party: RelyingPartyId, before: Timestamp, de
     Ok(in_list(query.bind(party.as_uuid()).bind(before), &ids).execute().await?)
 }
 
-/// Deletes some sessions that were over before a moment. Returns how many.
+/// Deletes a batch of sessions that ended before a given time. Returns how many.
 pub async fn delete_sessions(db: &Db, before: Timestamp) -> Result<u64, Error> {
     let old = db.query("SELECT id FROM operator_session WHERE expires_at < $1 ORDER BY expires_at LIMIT $2").bind(before).bind(BATCH);
     Ok(delete_found(db, old, "DELETE FROM operator_session WHERE id IN").await?)
 }
 
-/// Deletes some confirmations that were asked for before a moment. Returns how many.
+/// Deletes a batch of confirmations that were requested before a given time. Returns how many.
 pub async fn delete_confirmations(db: &Db, before: Timestamp) -> Result<u64, Error> {
     let old =
         db.query("SELECT id FROM operator_confirmation WHERE created_at < $1 ORDER BY created_at, id LIMIT $2").bind(before).bind(BATCH);
     Ok(delete_found(db, old, "DELETE FROM operator_confirmation WHERE id IN").await?)
 }
 
-/// Deletes some entries of the audit log that are in no chain and older than a moment. Returns how many.
+/// Deletes a batch of audit entries that are in no chain and older than a given time. Returns how many.
 pub async fn delete_unchained(db: &Db, before: Timestamp) -> Result<u64, Error> {
     let old = "SELECT id FROM audit_entry WHERE kind = 'unchained' AND at < $1 ORDER BY at, id LIMIT $2";
     Ok(delete_found(db, db.query(old).bind(before).bind(BATCH), "DELETE FROM audit_entry WHERE id IN").await?)
 }
 
-/// Deletes some operators who never took their invitation, of those invited in a window. Returns how many.
+/// Deletes a batch of operators invited in a window who never accepted their invitation. Returns how many.
 pub async fn delete_invitations(db: &Db, window: Window) -> Result<u64, Error> {
     let sql = "SELECT id FROM operator WHERE created_at >= $1 AND invitation_expires_at < $2 AND state = 'invited' AND device_id IS NULL \
                AND signed_in_at IS NULL ORDER BY created_at, id LIMIT $3";
     let old = db.query(sql).bind(window.from).bind(window.before).bind(BATCH);
-    // Whoever takes it meanwhile keeps it.
+    // An operator who accepts in the meantime is kept.
     let delete = "DELETE FROM operator WHERE state = 'invited' AND device_id IS NULL AND signed_in_at IS NULL \
                   AND NOT EXISTS (SELECT 1 FROM operator_session s WHERE s.operator_id = operator.id) \
                   AND NOT EXISTS (SELECT 1 FROM operator_confirmation c WHERE c.operator_id = operator.id) AND id IN";

@@ -1,10 +1,10 @@
-//! Where this service keeps what is sealed, and what for.
+//! The columns in which this service stores sealed values, and their contexts.
 
 use nodkey_db::sealed::{KeyColumn, SealedColumn};
 
 const ID: &[KeyColumn] = &[KeyColumn::Uuid("id")];
 
-/// Every column of sealed values.
+/// Every column with sealed values.
 pub const SEALED: &[SealedColumn] = &[
     SealedColumn { table: "credential", column: "sealed_secret", key: ID, context: |key| format!("credential/{}", key[0]) },
     SealedColumn { table: "signing_key", column: "sealed_private", key: ID, context: |key| format!("signing_key/{}", key[0]) },

@@ -1,4 +1,4 @@
-//! Rows of published keys. They are the deployment's, not a relying party's.
+//! Rows of published keys. They belong to the deployment, not to a relying party.
 
 use nodkey_db::{Db, DbError, Row, Tx};
 use nodkey_runtime::{
@@ -11,7 +11,7 @@ use crate::{domain::signing_key::SigningKey, error::Error, invariants};
 
 const TABLE: &str = "published_key";
 
-/// Inserts a key; false when it is there already.
+/// Inserts a key; false if it already exists.
 pub async fn insert(tx: &mut Tx, key: &SigningKey) -> Result<bool, Error> {
     invariants::check_signing_key(key)?;
     let inserted = tx
@@ -30,7 +30,7 @@ pub async fn insert(tx: &mut Tx, key: &SigningKey) -> Result<bool, Error> {
     Ok(inserted == 1)
 }
 
-/// Writes when a key leaves the JWKS, and whether it was revoked.
+/// Updates when a key leaves the JWKS, and whether it was revoked.
 pub async fn retire(tx: &mut Tx, key: &SigningKey) -> Result<(), Error> {
     invariants::check_signing_key(key)?;
     let update = tx.query("UPDATE published_key SET retires_at = $1, revoked_at = $2 WHERE id = $3");
@@ -38,14 +38,14 @@ pub async fn retire(tx: &mut Tx, key: &SigningKey) -> Result<(), Error> {
     Ok(())
 }
 
-/// Returns every key, newest first. One that cannot be read is missed by whoever needs it alone.
+/// Returns every key, newest first. Unreadable keys are left out, so that only what needs them is affected.
 pub async fn all(db: &Db) -> Result<Vec<SigningKey>, Error> {
     let select = "SELECT id, owner, public_key, typs, created_at, signs_at, retires_at, revoked_at FROM published_key";
     let rows = db.query(select).push(" ORDER BY created_at DESC, id DESC").fetch_all().await?;
     Ok(rows.iter().filter_map(|row| readable(read(row))).collect())
 }
 
-/// Lists them.
+/// Lists the keys.
 pub async fn list(db: &Db, start: &Start<String>, size: i64) -> Result<Listed<SigningKey>, Error> {
     let select = "SELECT id, owner, public_key, typs, created_at, signs_at, retires_at, revoked_at FROM published_key WHERE ";
     Ok(listed(size, &page(db.query(select), start, size).fetch_all().await?, "created_at", read))

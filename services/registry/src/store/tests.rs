@@ -1,4 +1,4 @@
-//! The rows, on both engines: what cannot be read is named and in nobody's way, and what is looked for is found by an index.
+//! Tests of the rows on both engines: an unreadable row is named and does not affect others, and every lookup uses an index.
 
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
@@ -180,7 +180,7 @@ fn named(error: Error) -> String {
     error.to_string()
 }
 
-/// One relying party and, of everything that belongs to it, so many.
+/// Inserts one relying party and `count` rows of everything that belongs to it.
 async fn insert_all(db: &Db, count: u64) -> RelyingPartyId {
     let mut tx = db.begin().await.unwrap();
     let party = party(0);
@@ -219,7 +219,7 @@ async fn what_is_written_is_what_is_read_one_version_later(db: Db) {
     assert_eq!(device::get(&db, RelyingPartyId::CONSOLE, &retired.id).await.unwrap(), None, "it is another's");
 }
 
-/// A statement that spoils the newest of three, and the column that the error names.
+/// Statements that each corrupt the newest of three rows, and the column that the error names.
 const SPOILED: [(&str, &str); 14] = [
     ("relying_party.trucodes", "UPDATE relying_party SET trucodes = '!' WHERE name = 'Acme'"),
     ("credential.kind", "UPDATE credential SET kind = 'toaster' WHERE id = $1"),
@@ -289,7 +289,7 @@ async fn one_that_cannot_be_read_is_named_and_takes_no_list_with_it(db: Db) {
     }
 }
 
-/// Writes every column of a device that may change.
+/// Updates every mutable column of a device.
 async fn write_again(db: &Db, device: &Device) {
     db.execute("UPDATE device SET version = 1 WHERE id = $1").bind(device.id.as_str()).execute().await.unwrap();
     let mut tx = db.begin().await.unwrap();
@@ -308,7 +308,7 @@ async fn a_published_key_is_read_as_it_was_written_and_one_that_cannot_be_is_pas
         assert_eq!(signing_key::all(&db).await.unwrap(), [signing_key(2), retired(1)]);
         assert_eq!(signing_key::list(&db, &start(String::new()), 10).await.unwrap().iter().count(), 2);
     }
-    // Another's key under the name of the first.
+    // The first key's id with another public key.
     let swap = "UPDATE published_key SET typs = '[]', owner = 'registry', public_key = $1 WHERE id = $2";
     let swap = db.execute(swap).bind(jwk(&signing_key(9).key)).bind(signing_key(0).key.thumbprint());
     swap.execute().await.unwrap();
@@ -338,7 +338,7 @@ nodkey_testkit::on_both_engines! {
     a_key_that_several_devices_named_counts_for_none_of_them,
 }
 
-/// As the migration does with devices of before.
+/// As the migration does with devices that exist already.
 async fn a_key_that_several_devices_named_counts_for_none_of_them(db: Db) {
     let tenant = party(1);
     let one = device_of(tenant.id, 0);
@@ -367,7 +367,7 @@ async fn a_key_that_several_devices_named_counts_for_none_of_them(db: Db) {
     assert_eq!(standings(&third).await, third.standings, "and nobody else is concerned");
 }
 
-/// Runs every statement once; the rows it writes are taken back.
+/// Runs every statement once; the rows it writes are rolled back.
 async fn exercise(db: &Db) {
     let mut tx = db.begin().await.unwrap();
     let tenant = party(1);
@@ -426,7 +426,7 @@ async fn exercise(db: &Db) {
     for of in [None, Some(invited(0).id)] {
         operator::list_sessions(db, of, (NOW, NOW), &start(Uuid::max()), 10).await.unwrap();
     }
-    // There is no such operator; the statement is prepared all the same.
+    // The operator does not exist, but the statement is still prepared.
     confirmation::insert(db, &confirmation_of(invited(0).id, 0)).await.unwrap_err();
     confirmation::get(db, confirmation_of(invited(0).id, 0).id).await.unwrap();
     signing_key::all(db).await.unwrap();
@@ -455,7 +455,7 @@ async fn exercise(db: &Db) {
     app_links::get(db, id).await.unwrap();
     app_links::resolve(db, "0.example.com").await.unwrap();
     let (window, begin) = (Window { from: NOW, before: NOW }, retention::Place { at: NOW, id: String::new() });
-    // There is no such relying party; the statement is prepared all the same.
+    // The relying party does not exist, but the statement is still prepared.
     retention::put(db, &RetentionPolicy::default_of(id)).await.unwrap_err();
     retention::get(db, id).await.unwrap();
     retention::list(db, &start(Uuid::max()), 10).await.unwrap();
@@ -468,7 +468,7 @@ async fn exercise(db: &Db) {
     retention::delete_invitations(db, window).await.unwrap();
 }
 
-/// Many of each, of many relying parties.
+/// Inserts many rows of each kind, for many relying parties.
 async fn fill(db: &Db, count: u64) {
     let mut tx = db.begin().await.unwrap();
     for n in 1..count {
@@ -501,8 +501,8 @@ async fn fill(db: &Db, count: u64) {
 fn check(plans: &[Plan]) {
     let wrong = plans.iter().filter(|plan| {
         let by_id = !plan.statement.contains("WHERE id = ") || plan.says("_pkey") || plan.says("(id=?)");
-        // Chains are counted once a minute at most. A deployment has a handful of signing keys, and of operators to look through for invitations; a method is looked for among the
-        // entries of the others.
+        // Chains are counted at most once a minute. A deployment has few signing keys and few operators with open invitations; the method
+        // filter scans the entries that the other filters leave.
         let few = |line: &str| {
             line.contains("published_key")
                 || ["method LIKE", "invitation_expires_at < ", "COUNT(*) AS chains"].iter().any(|few| plan.statement.contains(few))

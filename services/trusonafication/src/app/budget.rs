@@ -1,4 +1,4 @@
-//! How often others may prompt a user.
+//! Prompt budgets: how often other parties may prompt a user.
 
 use std::time::Duration;
 
@@ -18,22 +18,22 @@ use crate::{
     store::{self, Hold, Open},
 };
 
-/// How long a budget is kept that nobody uses: all of its strikes are forgotten long before.
+/// How long an unused budget is kept: all of its strikes expire long before.
 const UNUSED: Duration = Duration::from_hours(30 * 24);
 
-/// What a relying party's prompts are held to.
+/// The rules for a relying party's prompts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// No budgets.
+    /// No budgets apply.
     pub tolerant: bool,
-    /// Answers without a person may be asked for.
+    /// Requests may ask for an answer without a person.
     pub unprompted: bool,
-    /// Two digits are too few.
+    /// Two digits are not enough for number matching.
     pub six_digits: bool,
 }
 
 impl Policy {
-    /// As its operators set it. A registry of before says nothing.
+    /// Reads the settings of a relying party. A registry of an earlier release does not send any.
     pub fn of(party: &RelyingParty) -> Self {
         let said = party.prompts;
         let tolerant = said.is_none_or(|prompts| prompts.tolerant);
@@ -42,42 +42,42 @@ impl Policy {
     }
 }
 
-/// A prompt that may be asked.
+/// A prompt that the budget allows.
 #[derive(Debug, Default)]
 pub(super) struct Admitted {
-    /// Those of the same context, which it replaces.
+    /// Prompts of the same context, which this one replaces.
     pub(super) replaced: Vec<TrusonaficationId>,
-    /// Whether another waits for the same user.
+    /// Whether another prompt is pending for the same user.
     pub(super) others_wait: bool,
 }
 
-/// What others have left of a user's patience.
+/// The state of a user's prompt budget.
 #[derive(Clone, Debug)]
 pub struct Patience {
-    /// Prompts by others that nobody accepted since the last that the user did, and wrong numbers.
+    /// Prompts not accepted since the last accepted one, and wrong numbers.
     pub strikes: u32,
     /// How many of the strikes are wrong numbers.
     pub wrong_numbers: u32,
-    /// Prompts by others that wait.
+    /// Pending prompts.
     pub waiting: usize,
-    /// When others may prompt again; `None`: now.
+    /// When the user may be prompted again; `None`: now.
     pub free_at: Option<Timestamp>,
-    /// Where the user said that it was not them.
+    /// Contexts in which the user reported "not me".
     pub holds: Vec<Hold>,
 }
 
 impl App {
-    /// Refuses a prompt of others if their budget for the user allows no more, or the user said that it was not them. Nobody else can use the
-    /// budget until the transaction ends.
+    /// Refuses a prompt if the user's budget does not allow it, or if the user reported "not me". Locks the budget until the transaction
+    /// ends.
     pub(super) async fn admit(&self, tx: &mut Tx, asked: &Trusonafication) -> Result<Admitted, Error> {
         let Some(user) = counted_user(asked) else { return Ok(Admitted::default()) };
         let (party, context) = (asked.relying_party, asked.ask.context.as_str());
         let budget = store::lock_budget(tx, party, user, self.row_id(), self.now()).await?;
         let open = store::waiting_for(tx, party, user).await?;
         let held = store::held(tx, party, user, context).await?;
-        // Whoever had it before may have held it for a while.
+        // Read after the lock, for which this transaction may have waited.
         let now = self.now();
-        // What is overdue is not replaced: it has been a strike.
+        // An overdue prompt is not replaced: it already counts as a strike.
         let same = |open: &Open| !context.is_empty() && open.context == context && open.waiting.ends_at() > now;
         let (replaced, open): (Vec<_>, Vec<_>) = open.into_iter().partition(same);
         let waiting: Vec<_> = open.iter().map(|open| open.waiting).collect();
@@ -93,7 +93,7 @@ impl App {
         Ok(Admitted { replaced: replaced.into_iter().map(|replaced| replaced.id).collect(), others_wait })
     }
 
-    /// Withdraws what a newer prompt replaces.
+    /// Cancels the prompts that a newer one replaces.
     pub(super) async fn replace(&self, tx: &mut Tx, party: RelyingPartyId, replaced: Vec<TrusonaficationId>) -> Result<(), Error> {
         if replaced.is_empty() {
             return Ok(());
@@ -101,7 +101,7 @@ impl App {
         let signer = self.keys.published_in(tx).await?.ok_or(Error::NoSigningKey)?;
         for id in replaced {
             let Some(found) = store::get_in(tx, party, id).await? else { continue };
-            // Lost against a phone: then there is nothing to replace.
+            // Lost against the phone's answer: nothing is left to replace.
             if let Ok(Change::Changed(canceled)) = found.cancel(self.now()) {
                 self.end(tx, &signer, &canceled, trace::current().map(|t| t.to_string())).await?;
             }
@@ -109,7 +109,7 @@ impl App {
         Ok(())
     }
 
-    /// Notes that a user said that it was not them who asked.
+    /// Records that the user reported "not me".
     pub(super) async fn hold(&self, tx: &mut Tx, ended: &Trusonafication) -> Result<(), Error> {
         let State::Rejected { outcome, .. } = &ended.state else { return Ok(()) };
         let Some(held_until) = ended.held_until() else { return Ok(()) };
@@ -117,7 +117,7 @@ impl App {
         Ok(store::hold(tx, ended.relying_party, &outcome.user, &hold, self.row_id()).await?)
     }
 
-    /// Returns what others have left of a user's patience.
+    /// Returns the state of a user's prompt budget.
     pub async fn patience(&self, party: RelyingPartyId, user: &str) -> Result<Patience, Error> {
         let mut tx = self.db.begin().await?;
         let patience = self.patience_in(&mut tx, party, user).await?;
@@ -144,7 +144,7 @@ impl App {
         Ok(patience)
     }
 
-    /// Forgives what nobody accepted.
+    /// Resets a user's strikes.
     pub async fn reset_budget(&self, party: RelyingPartyId, user: &str) -> Result<Patience, Error> {
         let mut tx = self.db.begin().await?;
         store::forgive(&mut tx, party, user).await?;
@@ -153,8 +153,8 @@ impl App {
         Ok(patience)
     }
 
-    /// Notes how a prompt of others ends, before that is written: whoever asks takes budgets and prompts in this order, too. Returns the
-    /// budget that is to be written when nobody else was first.
+    /// Accounts for the end of a prompt, before that end is written: creating a prompt locks budgets and prompts in the same order. Returns
+    /// the budget to write if no concurrent change was first.
     pub(super) async fn account(&self, tx: &mut Tx, ended: &Trusonafication) -> Result<Option<Budget>, Error> {
         let Some(user) = counted_user(ended) else { return Ok(None) };
         match &ended.state {
@@ -164,7 +164,7 @@ impl App {
                 Ok(None)
             }
             State::Rejected { .. } | State::Expired | State::Canceled => {
-                // When it was over, not when that is written: so whoever waits was told.
+                // The time of its end, not of writing it, so that announced retry times hold.
                 let waited = Waiting { created_at: ended.created_at, expires_at: ended.ask.expires_at };
                 let at = waited.ends_at().min(ended.updated_at);
                 let budget = store::lock_budget(tx, ended.relying_party, user, self.row_id(), ended.updated_at).await?;
@@ -173,7 +173,7 @@ impl App {
         }
     }
 
-    /// Writes the budget that a prompt's end left.
+    /// Writes the budget that results from a prompt's end.
     pub(super) async fn write_budget(&self, tx: &mut Tx, ended: &Trusonafication, budget: Option<Budget>) -> Result<(), Error> {
         match budget.zip(counted_user(ended)) {
             Some((budget, user)) => Ok(store::write_budget(tx, ended.relying_party, user, budget).await?),
@@ -181,19 +181,19 @@ impl App {
         }
     }
 
-    /// Counts a wrong number that a user entered for a code.
+    /// Counts a wrong number that a user entered for a TruCode.
     pub(super) async fn strike_wrong_number(&self, tx: &mut Tx, party: RelyingPartyId, user: &str) -> Result<(), Error> {
         let now = self.now();
         let budget = store::lock_budget(tx, party, user, self.row_id(), now).await?;
         Ok(store::write_budget(tx, party, user, budget.wrong_number(now)).await?)
     }
 
-    /// Deletes holds that are over.
+    /// Deletes holds that have expired.
     pub async fn delete_holds(&self, pass: &Pass) -> Result<(), Error> {
         Ok(pass.repeat(|| store::delete_holds(&self.db, pass.now())).await.map(drop)?)
     }
 
-    /// Deletes budgets that nobody used for long.
+    /// Deletes budgets that were not used for a long time.
     pub async fn delete_budgets(&self, pass: &Pass) -> Result<(), Error> {
         Ok(pass.repeat(|| store::delete_budgets(&self.db, pass.now(), UNUSED)).await.map(drop)?)
     }
@@ -203,7 +203,8 @@ impl App {
     }
 }
 
-/// The user whose budget it counts against, if it does. A wrong number counts on the user's own way, too: they looked at another screen.
+/// The user whose budget the trusonafication counts against, if any. A wrong number counts even for a sign-in that the user started, since
+/// they looked at another screen.
 fn counted_user(t: &Trusonafication) -> Option<&str> {
     let counts = match t.way {
         Way::Counted => true,

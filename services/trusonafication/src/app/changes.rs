@@ -1,4 +1,4 @@
-//! What changed: for who waits and may have missed a wake.
+//! Recent changes, for subscribers that may have missed a wake.
 
 use std::time::Duration;
 
@@ -16,42 +16,42 @@ use crate::{
     store::{self, Changed},
 };
 
-/// How much later than its time a change may be committed and still be listed, less by how much the clocks of two replicas differ.
+/// How much later than its timestamp a change may be committed and still be listed, minus the clock difference between two replicas.
 const OVERLAP: Duration = Duration::from_secs(30);
-/// How many changes, and how many codes, are listed at once.
+/// Maximum number of changes, and of codes, per page.
 const PAGE: i64 = 1_000;
-/// How often this process looks for those who watch it.
+/// How often this process looks for changes on behalf of its own subscribers.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// What a look found.
+/// A page of changes.
 #[derive(Debug)]
 pub struct Changes {
-    /// Oldest first.
+    /// Changed trusonafications, oldest first.
     pub changed: Vec<Changed>,
-    /// Codes that were paired, oldest first.
+    /// Paired codes, oldest first.
     pub paired: Vec<TruCodeId>,
-    /// Where the next look goes on.
+    /// Where the next page begins.
     pub cursor: Cursor,
-    /// Whether there are more by now.
+    /// Whether more changes are available already.
     pub more: bool,
 }
 
-/// A pass over what changed, page by page. The next one begins by [`OVERLAP`] before this one did, wherever pages got to: what is committed
-/// while it goes on may have a time that is behind it already.
+/// A pass over the changes, page by page. The next pass begins [`OVERLAP`] before the start of this one, no matter how far its pages got,
+/// since changes committed during the pass may have earlier timestamps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Pass {
     begun: Timestamp,
-    /// What is listed next comes after.
+    /// Listing continues after this position.
     after: Cursor,
 }
 
 impl App {
-    /// Lists what changed, and which codes were paired, since a look before; nothing at the first.
+    /// Lists what changed, and which codes were paired, since an earlier call; nothing for the first call.
     pub async fn changes(&self, cursor: Option<Cursor>) -> Result<Changes, Error> {
         let Some(pass) = cursor.map(|cursor| Pass::resume(cursor, self.now())) else { return Ok(self.nothing_yet()) };
         let changed = store::changes(&self.db, &pass.after, PAGE).await?;
         let paired = store::paired_trucodes(&self.db, &pass.after, PAGE).await?;
-        // Both go on where the first of them stopped.
+        // Both continue where the first of them stopped.
         let stopped = [stop(&changed), stop(&paired)].into_iter().flatten().min_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
         let (cursor, more) = pass.next(stopped);
         Ok(Changes { changed: changed.into_rows(), paired: paired.into_rows(), cursor, more })
@@ -62,18 +62,18 @@ impl App {
     }
 }
 
-/// Where a page that is not the last stopped.
+/// Where a page stopped, unless it is the last one.
 fn stop<T>(page: &Listed<T>) -> Option<&Cursor> {
     page.last().filter(|_| page.has_next())
 }
 
-/// Where a pass begins after one that began `then`.
+/// Where the pass after one that began at `then` begins.
 fn before(then: Timestamp) -> Cursor {
     Cursor { at: then - OVERLAP, id: Uuid::nil().to_string() }
 }
 
 impl Pass {
-    /// Reads where a look before ended. The id of a cursor within a pass says when that began.
+    /// Reads the cursor of an earlier call. The id of a cursor within a pass contains the time at which the pass began.
     fn resume(cursor: Cursor, now: Timestamp) -> Self {
         let within = cursor.id.split_once('.').and_then(|(id, begun)| Some((id.to_owned(), begun.parse().ok()?)));
         match within {
@@ -82,7 +82,7 @@ impl Pass {
         }
     }
 
-    /// Where the next look goes on, and whether at once: after the place where this one stopped, or with another pass.
+    /// The next cursor, and whether to continue immediately: after the position where this page stopped, or with a new pass.
     fn next(&self, stopped: Option<&Cursor>) -> (Cursor, bool) {
         match stopped {
             Some(Cursor { at, id }) => (Cursor { at: *at, id: format!("{id}.{}", self.begun.as_micros()) }, true),
@@ -91,7 +91,7 @@ impl Pass {
     }
 }
 
-/// Makes up for the wakes that those who watch this process miss.
+/// Makes up for wakes that subscribers of this process missed.
 pub fn job(app: App) -> Job {
     Job::new("changes", move |shutdown| async move {
         let bus = app.bus.clone();

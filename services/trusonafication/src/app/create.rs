@@ -1,4 +1,4 @@
-//! Asking.
+//! Use case: creating a trusonafication.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering::Relaxed},
@@ -36,24 +36,24 @@ use crate::{
     store,
 };
 
-/// The answer to a request to ask.
+/// The response to a create request.
 pub type Created = CreateTrusonaficationResponse;
 
-/// Whether a number is to be matched.
+/// Whether and how a number is to be matched.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Matching {
-    /// As the caller wants it.
+    /// The requested mode.
     pub mode: Option<MatchMode>,
-    /// The caller shows a number whenever there is one: it may come unasked.
+    /// The caller shows a number whenever there is one, so the service may add one that was not requested.
     pub shown: bool,
 }
 
-/// What can be asked, before it is written.
+/// A checked trusonafication that is ready to be written.
 struct Prepared {
     asked: Trusonafication,
     challenge: String,
     policy: Policy,
-    /// Makes it the user's own way, unless another is asked for it first.
+    /// A pairing that makes this the user's own sign-in, unless another prompt uses it first.
     pairing: Option<TruCodeId>,
 }
 
@@ -62,14 +62,14 @@ struct Addressed {
     user: Option<String>,
     device: Option<DeviceId>,
     devices: Vec<DeviceId>,
-    /// What makes them the user's.
+    /// The bindings of the devices to the user.
     bindings: Vec<BindingId>,
-    /// By a code that there is, and that nothing was asked of.
+    /// The target is an existing code that nothing was requested for yet.
     unasked_code: bool,
 }
 
 impl App {
-    /// Asks a user or a device.
+    /// Creates a trusonafication for a user, a device or a code.
     pub async fn create(
         &self,
         party: RelyingPartyId,
@@ -78,7 +78,7 @@ impl App {
         matching: Matching,
     ) -> Result<Created, Error> {
         let answers = Answers { db: &self.db, vault: &self.vault, random: &self.random, clock: &self.clock };
-        // What is asked here rests on no word that must be fresh: who may answer is asked again when the answer comes.
+        // Creation does not depend on fresh answers of other services: who may answer is checked again when the answer arrives.
         let demanded = AtomicBool::new(false);
         let attempt = async || {
             let now = self.now();
@@ -93,22 +93,22 @@ impl App {
             }
             let Admitted { replaced, others_wait } = self.admit(&mut tx, &asked).await?;
             if others_wait && asked.ask.prompt && mode.is_none() && matching.shown {
-                // Which of the two is the user's own, they can tell by the number alone.
+                // Only the number lets the user tell which of the two pending prompts is their own.
                 demanded.store(true, Relaxed);
                 tx.rollback().await?;
                 return Ok(None);
             }
             self.replace(&mut tx, party, replaced).await?;
             if let Target::TruCode(code) = asked.ask.target {
-                // Whoever pairs it from here on finds this one.
+                // A phone that pairs the code from here on finds this trusonafication.
                 let code = store::lock_trucode(&mut tx, party, code).await?;
-                // Whoever learns of a code later prompts by it no more.
+                // A party that learns of a code later cannot prompt with it again.
                 if !policy.tolerant && code.as_ref().is_some_and(|code| code.asked > 1) {
                     return Err(Error::TruCodeUsed);
                 }
                 let paired_by = code.and_then(|code| code.identifier).and_then(|id| DeviceId::parse(&id).ok());
                 if asked.device != paired_by {
-                    // Nobody was asked about this one's binding.
+                    // The binding of this device was not read.
                     asked.bindings = Some(Vec::new());
                 }
                 asked.told = paired_by.iter().cloned().collect();
@@ -128,14 +128,14 @@ impl App {
         once(request.as_ref(), &answers, attempt).await
     }
 
-    /// What is asked, checked.
+    /// Parses and checks the request.
     fn read(&self, fields: Unchecked, now: Timestamp) -> Result<Ask, Error> {
         let limits = Limits { lifetime: Duration::from_secs(self.config.lifetime_seconds.into()), egress: &self.deployment.egress };
         Ok(Ask::parse(fields, &limits, now).map_err(Failure::Invalid)?)
     }
 
-    /// Everything that has to be asked of others, in parallel: who can answer, how the relying party is called and how much it may have open.
-    /// Where a number is typed, then what their apps can take. Then the signature.
+    /// Makes all calls to other services, in parallel: who can answer, the relying party's name and its limit of open trusonafications. If
+    /// a number must be entered, the capabilities of the devices follow. The challenge is signed last.
     async fn prepare(&self, party: RelyingPartyId, mut ask: Ask, mode: Option<MatchMode>, now: Timestamp) -> Result<Prepared, Error> {
         let binding = async {
             let addressed = self.addressed(party, &ask.target).await?;
@@ -159,7 +159,7 @@ impl App {
         };
         let limit = relying_party.limits.and_then(|limits| u32::try_from(limits.open_trusonafications).ok()).filter(|own| *own > 0);
         let limit = limit.unwrap_or(self.config.max_open);
-        // There may be as many again by what users start: others who fill what they may are not in its way.
+        // Sign-ins that users start have a limit of the same size on top, so that other parties who use up theirs cannot block them.
         let own = !policy.tolerant && (addressed.unasked_code || pairing.is_some());
         self.open.count(&self.db, &self.clock, party, if own { limit.saturating_mul(2) } else { limit }).await?;
         let way = match ask.target {
@@ -186,7 +186,8 @@ impl App {
         Ok(Prepared { asked, challenge, policy, pairing })
     }
 
-    /// Picks the number to match, with as many digits as everybody can take who is asked; where two are too few, those are asked who can take six.
+    /// Picks the number to match, with as many digits as all target devices can take. If two are not enough, only devices that can take six
+    /// are targeted.
     async fn number(
         &self,
         party: RelyingPartyId,
@@ -220,7 +221,7 @@ impl App {
     async fn addressed(&self, party: RelyingPartyId, target: &Target) -> Result<Addressed, Error> {
         match target {
             Target::TruCode(code) => {
-                // Whoever paired it already is held to what is asked of a device by name.
+                // A device that has already paired the code must be bound and active, as if it were targeted by its identifier.
                 let code = store::trucode_by_id(&self.db, *code).await?.filter(|code| code.relying_party == party);
                 let unasked_code = code.as_ref().is_some_and(|code| code.asked == 0);
                 let device = code.and_then(|code| code.identifier).and_then(|id| DeviceId::parse(&id).ok());
@@ -283,7 +284,7 @@ impl App {
     }
 }
 
-/// The id of a binding.
+/// Parses the id of a binding.
 fn binding_id(binding: &Binding) -> Option<BindingId> {
     binding.id.parse().ok()
 }

@@ -1,4 +1,4 @@
-//! Use cases: others are asked first, then one transaction of a pure transition and its event, then those who wait are woken.
+//! Use cases: calls to other services first, then one transaction with a pure transition and its event, then waiters are woken.
 
 mod budget;
 mod changes;
@@ -60,13 +60,13 @@ use crate::{
     store::{self, Pending},
 };
 
-/// For how long the keys it signs by are taken from memory, so that signing costs no read: who changes them says so besides.
+/// How long signing keys are cached, so that signing costs no read. A change of the keys is announced as well.
 const FRESH: Duration = Duration::from_secs(30);
-/// How often a change is tried again because another was first.
+/// How often a change is attempted when concurrent changes win.
 const ATTEMPTS: usize = 8;
-/// How many challenges a phone is given at once.
+/// Maximum number of challenges a phone gets in one response.
 const MAX_CHALLENGES: i64 = 20;
-/// How many are ended in one transaction.
+/// Maximum number of trusonafications ended in one transaction.
 const BATCH: i64 = 50;
 
 /// The use cases. Cheap to clone.
@@ -85,27 +85,27 @@ pub struct App {
     open: Open,
 }
 
-/// What others are told of a change: an event, and wakes.
+/// What is published about a change: an event and wakes.
 struct Update {
     entry: Entry,
     topics: Vec<String>,
     status: Status,
-    /// How long it was in progress.
+    /// How long the trusonafication was in progress.
     waited: Duration,
     wrong_number: bool,
 }
 
-/// How far a look for what is overdue got.
+/// The result of a sweep for overdue trusonafications.
 #[derive(Clone, Debug)]
 pub struct Swept {
-    /// The last that cannot be read, and so is still there; `None` when there is none.
+    /// The last unreadable row, which therefore remains; `None` if there is none.
     pub unreadable: Option<Cursor>,
-    /// Whether there is more.
+    /// Whether more are overdue.
     pub more: bool,
 }
 
 impl App {
-    /// Puts the use cases together.
+    /// Creates the use cases.
     pub fn new(config: Config, deps: Deps) -> anyhow::Result<Self> {
         anyhow::ensure!((1..=86_400).contains(&config.lifetime_seconds), "service.lifetime_seconds must be 1 to 86400");
         anyhow::ensure!((20..=55).contains(&config.trucode_seconds), "service.trucode_seconds must be 20 to 55");
@@ -126,12 +126,12 @@ impl App {
         Ok(Self { config, db, bus, peers, clock, random, vault, deployment, stopping, keys, open: Open::default() })
     }
 
-    /// Where randomness comes from.
+    /// The source of randomness.
     pub const fn random(&self) -> &Random {
         &self.random
     }
 
-    /// Canceled when this process is to stop.
+    /// Canceled when this process is about to stop.
     pub const fn stopping(&self) -> &CancellationToken {
         &self.stopping
     }
@@ -140,7 +140,7 @@ impl App {
         self.clock.now()
     }
 
-    /// Returns one. Past its expiry it is expired, for good, from here on.
+    /// Returns a trusonafication. Once past its expiry, it is expired permanently from then on.
     pub async fn get(&self, party: RelyingPartyId, id: TrusonaficationId) -> Result<Trusonafication, Error> {
         for _ in 0..ATTEMPTS {
             let found = self.find(party, id).await?;
@@ -160,13 +160,13 @@ impl App {
         Ok(store::get(&self.db, party, id).await?.ok_or(Failure::NotFound("trusonafication"))?)
     }
 
-    /// Lists, newest first.
+    /// Lists trusonafications, newest first.
     pub async fn list(&self, party: RelyingPartyId, listing: &Listing<'_>) -> Result<Listed<Trusonafication>, Error> {
         let now = self.now();
         Ok(store::list(&self.db, party, listing, now).await?.map(|t| t.effective_at(now)))
     }
 
-    /// Withdraws one.
+    /// Cancels a trusonafication.
     pub async fn cancel(&self, party: RelyingPartyId, id: TrusonaficationId) -> Result<Trusonafication, Error> {
         for _ in 0..ATTEMPTS {
             match self.find(party, id).await?.cancel(self.now())? {
@@ -181,20 +181,20 @@ impl App {
         Err(Error::Raced)
     }
 
-    /// Returns the proof of an answered one.
+    /// Returns the evidence of an answered trusonafication.
     pub async fn evidence(&self, party: RelyingPartyId, id: TrusonaficationId) -> Result<store::Proof, Error> {
         Ok(store::proof(&self.db, party, id).await?.ok_or(Failure::NotFound("evidence: there is none before the phone answers"))?)
     }
 
-    /// Returns what a device is asked: first what its user started by a code, each oldest first.
+    /// Returns the pending challenges of a device: first those its user started with a code, each group oldest first.
     pub async fn pending(&self, party: RelyingPartyId, device: &DeviceId) -> Result<Vec<Pending>, Error> {
         let user = self.active_user(party, device).await?;
-        // A challenge says its end in whole seconds: one that a phone takes for expired would make some refuse the others, too.
+        // Challenges give their expiry in whole seconds. If a phone considers one of them expired, some would refuse the rest as well.
         let second = Timestamp::from_seconds(self.now().as_seconds()) + Duration::from_micros(999_999);
         Ok(store::pending(&self.db, party, device, &user, second, MAX_CHALLENGES).await?)
     }
 
-    /// Ends some of what is overdue after a place, in one transaction. What cannot be read is passed by.
+    /// Ends a batch of overdue trusonafications after a position, in one transaction. Unreadable rows are skipped.
     pub async fn sweep(&self, after: Option<&Cursor>) -> Result<Swept, Error> {
         let now = self.now();
         let page = store::overdue(&self.db, now, after, BATCH).await?;
@@ -214,7 +214,7 @@ impl App {
         Ok(Swept { unreadable, more })
     }
 
-    /// Withdraws whatever ends with something else that ended, in the transaction of the event that says so.
+    /// Cancels the trusonafications that end with a user, binding or device, in the transaction of its event.
     pub async fn cancel_pending(&self, tx: &mut Tx, party: RelyingPartyId, of: Of<'_>, traceparent: Option<&String>) -> Result<(), Error> {
         let (now, mut after) = (self.now(), None);
         loop {
@@ -233,7 +233,7 @@ impl App {
                             Change::Changed(canceled) | Change::Same(canceled) => canceled,
                         },
                     };
-                    // Lost against a phone: that answer was given while it still counted.
+                    // Lost against a phone: its answer was given while it still counted.
                     self.end(tx, &signer, &ended, traceparent.cloned()).await?;
                 }
             }
@@ -244,7 +244,7 @@ impl App {
         }
     }
 
-    /// Wakes whoever waits as one of these devices, once this is committed: what they may see has changed.
+    /// Wakes the requests waiting for one of these devices once the transaction is committed: what they may see has changed.
     pub fn wake(&self, tx: &mut Tx, devices: Vec<DeviceId>) {
         let bus = self.bus.clone();
         tx.after_commit(move || {
@@ -256,7 +256,7 @@ impl App {
         });
     }
 
-    /// Writes a change without an answer; false when another was first.
+    /// Writes a change that is not an answer; false if a concurrent change was first.
     async fn write(&self, changed: &Trusonafication) -> Result<bool, Error> {
         let signer = self.keys.published().await?;
         let mut tx = self.db.begin().await?;
@@ -268,7 +268,7 @@ impl App {
         Ok(true)
     }
 
-    /// Ends one that nobody answered, with its receipt; false when another was first.
+    /// Ends a trusonafication without an answer, with its receipt; false if a concurrent change was first.
     async fn end(&self, tx: &mut Tx, signer: &Signer, ended: &Trusonafication, traceparent: Option<String>) -> Result<bool, Error> {
         let challenge = store::challenge(tx, ended.relying_party, ended.id).await?;
         let ending = self.ending(signer, ended, &challenge, None)?;
@@ -281,12 +281,12 @@ impl App {
         Ok(true)
     }
 
-    /// Tells others of a change, in its transaction.
+    /// Publishes a change, in its transaction.
     async fn announce(&self, tx: &mut Tx, t: &Trusonafication, ending: Option<Ending>, traceparent: Option<String>) -> Result<(), Error> {
         self.publish(tx, &self.update(t, ending, traceparent)).await
     }
 
-    /// What others are told of a change.
+    /// What is published about a change.
     fn update(&self, t: &Trusonafication, ending: Option<Ending>, traceparent: Option<String>) -> Update {
         let trusonafication = Some(convert::event(t));
         let Ending { receipt, result } = ending.unwrap_or_default();
@@ -334,7 +334,7 @@ impl App {
         Ok(())
     }
 
-    /// Asks whom a device is bound to, now. Never remembered: a binding that ended is dead at once.
+    /// Fetches the user a device is bound to at this moment. Never cached, so that an ended binding is ineffective immediately.
     async fn active_user(&self, party: RelyingPartyId, device: &DeviceId) -> Result<String, Error> {
         let binding = self.binding(party, device).await?.ok_or(Error::DeviceNotBound)?;
         match binding.state() {
@@ -355,7 +355,7 @@ impl App {
         }
     }
 
-    /// Asks which documents of a user count: the newest hundred.
+    /// Fetches the hashes of a user's documents that count: the newest hundred.
     async fn documents(&self, party: RelyingPartyId, user: &str) -> Result<Vec<String>, Error> {
         let mut documents = IdentityDocumentServiceClient::new(self.peers.registry().acting_for(party));
         let request = ListIdentityDocumentsRequest {
@@ -365,17 +365,17 @@ impl App {
             ..ListIdentityDocumentsRequest::default()
         };
         let found = documents.list_identity_documents(request).await?.into_inner().identity_documents;
-        // A registry of before says nothing: to it all do.
+        // A registry of an earlier release does not say; there, all documents count.
         Ok(found.into_iter().filter(|document| document.counts.unwrap_or(true)).map(|document| document.hash).collect())
     }
 }
 
-/// The topic that is woken whenever one of a relying party's comes or changes.
+/// The topic that is woken whenever a trusonafication of a relying party is created or changes.
 fn all_topic(party: RelyingPartyId) -> String {
     format!("trusonafications.{party}")
 }
 
-/// The topic that is woken when it is over.
+/// The topic that is woken when the trusonafication ends.
 fn topic(id: TrusonaficationId) -> String {
     format!("trusonafication.{id}")
 }

@@ -1,4 +1,4 @@
-//! How many trusonafications of a relying party are in progress at once.
+//! Limit of trusonafications in progress per relying party.
 
 use std::{
     collections::HashMap,
@@ -14,21 +14,22 @@ use nodkey_kernel::{
 
 use crate::{error::Error, store};
 
-/// How long a relying party that has as many as it may is taken to have them, without counting again.
+/// How long a relying party is considered to be at its limit, without counting again.
 const FULL: Duration = Duration::from_secs(1);
 
-/// An upper bound of how many are in progress, by what this process has created since it counted last: as long as that is below the limit nobody
-/// counts, and at the limit one at a time does, once in [`FULL`]. Another replica knows of ours only when it counts, and we count what is
-/// written, so there may be as many more as others create meanwhile and as were being written. Kept for each relying party that ever asked.
+/// An upper bound of the trusonafications in progress: the last count plus what this process has created since. Below the limit no count is
+/// needed. At the limit one task at a time counts, once per [`FULL`]. A count only sees committed rows, and other replicas' rows only when
+/// it is made, so the limit may be exceeded by what others create in the meantime and what is being written. Kept for each relying party
+/// that ever created one.
 #[derive(Clone, Debug, Default)]
 pub struct Open(Arc<Mutex<HashMap<RelyingPartyId, Known>>>);
 
 #[derive(Debug)]
 struct Known {
-    /// Before the first count there may be any number.
+    /// Unknown, and so maximal, before the first count.
     at_most: u32,
     full_until: Option<Timestamp>,
-    /// Held by whoever counts.
+    /// Held while counting.
     counting: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -39,9 +40,9 @@ impl Default for Known {
 }
 
 impl Open {
-    /// Counts one more, unless there are as many as there may be.
+    /// Counts one more, unless the limit is reached.
     pub async fn count(&self, db: &Db, clock: &Clock, party: RelyingPartyId, limit: u32) -> Result<(), Error> {
-        // Beyond the limit, too: what users start may be as many again, and a count that stopped here would be no bound for that.
+        // Counts beyond the limit too: sign-ins that users start may double it, and a count that stopped at the limit would not bound them.
         self.add(party, limit, clock, async || store::count_open(db, party, limit.saturating_mul(2)).await.map_err(Error::from)).await
     }
 
@@ -54,7 +55,7 @@ impl Open {
     ) -> Result<(), Error> {
         let Some(counting) = self.try_to_add(party, limit, clock.now())? else { return Ok(()) };
         let _alone = counting.lock().await;
-        // Somebody may have counted since.
+        // Another task may have counted since.
         if self.try_to_add(party, limit, clock.now())?.is_none() {
             return Ok(());
         }
@@ -62,7 +63,7 @@ impl Open {
         let counted = u32::try_from(count().await?).unwrap_or(u32::MAX);
         let mut open = self.known();
         let known = open.entry(party).or_default();
-        // Whoever has a higher limit did not wait.
+        // Tasks with a higher limit did not wait.
         let meanwhile = known.at_most.saturating_sub(before);
         known.at_most = counted.saturating_add(meanwhile);
         if known.at_most >= limit {
@@ -73,7 +74,7 @@ impl Open {
         Ok(())
     }
 
-    /// Counts one more if it is known that there may be. `Some` when somebody has to count: whoever holds this.
+    /// Counts one more if the bound is known to be below the limit. `Some` if a count is needed: hold this lock while counting.
     fn try_to_add(&self, party: RelyingPartyId, limit: u32, now: Timestamp) -> Result<Option<Arc<tokio::sync::Mutex<()>>>, Error> {
         let mut open = self.known();
         let known = open.entry(party).or_default();

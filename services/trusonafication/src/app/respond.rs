@@ -1,4 +1,4 @@
-//! Answering.
+//! Use case: a phone's answer.
 
 use nodkey_db::Tx;
 use nodkey_kernel::{
@@ -24,16 +24,16 @@ use crate::{
     store,
 };
 
-/// What is read of a response before it is verified: what it claims to answer, and whether documents have to be asked for.
+/// What is read from a response before it is verified: the trusonafication it answers, and whether documents have to be fetched.
 #[derive(Deserialize)]
 struct Unverified {
     sub: String,
     doc: Option<String>,
 }
 
-/// All that is written of an answer.
+/// Everything that is written of an answer.
 struct Answered {
-    /// As its owners described it.
+    /// The device as the other services described it.
     device: AnsweringDevice,
     answer: Answer,
     changed: Trusonafication,
@@ -42,20 +42,21 @@ struct Answered {
 }
 
 impl App {
-    /// Takes a phone's signed answer. The same again gets the same result and has no effect.
+    /// Accepts a phone's signed answer. The same answer again returns the same result and has no effect.
     pub async fn respond(&self, party: RelyingPartyId, device: &DeviceId, response: &str) -> Result<Trusonafication, Error> {
-        let compact = Compact::parse(response).map_err(|_| Refusal::InvalidResponse("it is no compact JWS"))?;
+        let compact = Compact::parse(response).map_err(|_| Refusal::InvalidResponse("it is not a compact JWS"))?;
         let claims: Unverified = compact.unverified_claims().map_err(|_| Refusal::InvalidResponse("it has no sub"))?;
         let id: TrusonaficationId = claims.sub.parse().map_err(|_| Failure::NotFound("trusonafication"))?;
         let found = store::get_with_challenge(&self.db, party, id).await?;
         let (found, challenge) = found.ok_or(Failure::NotFound("trusonafication"))?;
-        // Before a place is held: the keys may have to be read.
+        // Before a connection permit is held, since the keys may have to be read.
         let signer = self.keys.published().await?;
         let (mut found, mut last, mut late) = (Some(found), Error::Raced, None::<Answered>);
         for check in Check::all() {
             let place = check.place(&self.db).await?;
             let (device, said) = asking(self.answering_device(party, device, claims.doc.is_some())).await?;
-            // What was made of the same word is written as it is: to make it of large custom fields takes longer than a word is fresh.
+            // A result built from the same device state is written as it is: rebuilding it with large custom fields would take longer than
+            // that state stays fresh.
             let ready = if let Some(made) = late.take().filter(|made| made.device == device) {
                 made
             } else {
@@ -88,7 +89,7 @@ impl App {
         Err(last)
     }
 
-    /// False when another was first.
+    /// Returns false if a concurrent change was first.
     async fn write_answered(&self, mut tx: Tx, ready: &Answered, response: &str) -> Result<bool, Error> {
         let Answered { answer, changed, receipt, update, .. } = ready;
         let budget = self.account(&mut tx, changed).await?;
@@ -103,8 +104,8 @@ impl App {
         Ok(true)
     }
 
-    /// Asks the owners of keys, bindings and documents, in parallel: what was revoked a moment ago does not count any more. Tells when the
-    /// first of them answered.
+    /// Fetches the keys, the binding and the documents from their owners, in parallel: what was revoked a moment ago no longer counts. Also
+    /// returns when the first of them answered.
     async fn answering_device(
         &self,
         party: RelyingPartyId,
@@ -131,7 +132,7 @@ impl App {
             Err(e) if e.kind() == Kind::NotFound => return Err(Error::DeviceNotBound),
             Err(e) => return Err(e.into()),
         };
-        // Its end goes before that of its binding, which follows it.
+        // Retirement is reported first: the end of the binding only follows from it.
         if device.retired {
             return Err(Error::DeviceRetired);
         }
@@ -143,7 +144,7 @@ impl App {
                 PresenceKind::Credential => KeyKind::Credential,
                 PresenceKind::Unspecified => return Err(Failure::Internal("the registry knows of what kind a presence key is")),
             };
-            // A registry of before does not say.
+            // A registry of an earlier release does not say.
             Ok(domain::PresenceKey { kind, key: key(&presence.jwk)?, counts: presence.counts.unwrap_or(true) })
         };
         let device = AnsweringDevice {

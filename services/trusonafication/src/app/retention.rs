@@ -1,4 +1,4 @@
-//! What is kept, and for how long.
+//! Use cases of data retention.
 
 use std::time::Duration;
 
@@ -13,18 +13,18 @@ use crate::{
     store::retention::{self as store, ANSWERED, UNANSWERED},
 };
 
-/// How long who paired a code can be asked for after it is over.
+/// How long the pairing of a code can be queried after the code has expired.
 const TRUCODES: Duration = Duration::from_hours(1);
-/// How long what nobody answered is kept, in days, when nobody says otherwise. What was answered is kept for ever then.
+/// Default retention of unanswered trusonafications, in days. Answered ones are kept forever by default.
 const UNANSWERED_DAYS: u32 = 90;
 
 impl App {
-    /// Deletes codes that were over long ago.
+    /// Deletes codes that expired long ago.
     pub async fn delete_trucodes(&self, pass: &Pass) -> Result<(), Error> {
         Ok(pass.repeat(|| store::delete_trucodes(&self.db, pass.now() - TRUCODES)).await.map(drop)?)
     }
 
-    /// Deletes trusonafications that are older than their relying party's policy, or the default, keeps them.
+    /// Deletes trusonafications that are older than their relying party's policy, or the default, allows.
     pub async fn delete_trusonafications(&self, pass: &Pass) -> Result<(), Error> {
         let since = since(&self.db).await?;
         let mut policies = RetentionServiceClient::new(self.peers.registry().unscoped());
@@ -42,11 +42,11 @@ impl App {
             }
             request = ListRetentionPoliciesRequest { page_size: 500, page_token: page.next_page_token };
         }
-        // It is no tenant, so the list does not name it.
+        // The console is not in the list, since it is not a relying party.
         self.delete_of(RelyingPartyId::CONSOLE, &RetentionPolicy::default(), since, pass).await.map(drop)
     }
 
-    /// False when the pass is to stop.
+    /// Returns false when the pass must stop.
     async fn delete_of(&self, party: RelyingPartyId, policy: &RetentionPolicy, since: Timestamp, pass: &Pass) -> Result<bool, Error> {
         let days = |days: Option<i32>| days.and_then(|days| u32::try_from(days).ok());
         let unanswered = days(policy.unanswered_days).or(self.config.unanswered_retention_days);

@@ -1,4 +1,4 @@
-//! Signing, by keys of the service's own.
+//! Signing with the service's own keys.
 
 use std::sync::Arc;
 
@@ -33,13 +33,13 @@ use crate::{
     store,
 };
 
-/// What the service signs by its own keys.
+/// The `typ`s that the service signs with its own keys.
 const TYPS: [&str; 4] = [CHALLENGE_TYP, RECEIPT_TYP, RESULT_TYP, TRUCODE_TYP];
 
-/// The keys the service signs by.
+/// The keys that the service signs with.
 pub(crate) type OwnKeys = Arc<Keys<Registry>>;
 
-/// The registry publishes the public halves.
+/// The registry publishes the public keys.
 #[derive(Clone, Debug)]
 pub struct Registry(pub(super) Peers);
 
@@ -53,27 +53,27 @@ impl Publish for Registry {
     }
 }
 
-/// What is signed when a trusonafication ends.
+/// The signatures made when a trusonafication ends.
 #[derive(Debug, Default)]
 pub(super) struct Ending {
     /// The receipt.
     pub(super) receipt: String,
-    /// What its `callback_url` is told; `None` when it has none, or it is signed when it is sent.
+    /// The result for its `callback_url`; `None` if it has none, or if the result is signed on delivery.
     pub(super) result: Option<String>,
 }
 
 impl App {
-    /// Where replicas hear of each other.
+    /// The bus over which replicas notify each other.
     pub(crate) fn bus(&self) -> Bus {
         self.bus.clone()
     }
 
-    /// The keys the service signs by.
+    /// The keys that the service signs with.
     pub(crate) fn signing_keys(&self) -> OwnKeys {
         Arc::clone(&self.keys)
     }
 
-    /// Makes a successor of the key that signs.
+    /// Makes a successor of the current signing key.
     pub async fn rotate_signing_key<A: Message + Default>(
         &self,
         request: Option<Request>,
@@ -82,13 +82,13 @@ impl App {
         answer: impl Fn(&SigningKey) -> A + Send + Sync,
     ) -> Result<A, Error> {
         let answer = self.keys.rotate(request.as_ref(), algorithm, at_once, answer).await?;
-        // The others sign by it, and the registry publishes it, as soon as this is answered.
+        // Once the call returns, the other replicas sign with the new key, and the registry publishes it.
         self.bus.wake(signing::CHANGED).await;
         Ok(answer)
     }
 
-    /// Signs what others may verify by a key set from before the own key was published: until nobody does, the registry signs it, as
-    /// releases before had it do.
+    /// Signs claims that verifiers may still check with a key set from before the service's own key was published. While such key sets may
+    /// be in use, the registry signs them, as in earlier releases.
     pub(super) async fn sign(&self, party: RelyingPartyId, typ: &str, claims: &(impl Serialize + Sync)) -> Result<String, Error> {
         if let Some(signer) = self.keys.current().await? {
             return Ok(signer.sign(typ, claims));
@@ -98,8 +98,8 @@ impl App {
         Ok(keys.sign(SignRequest { typ: typ.to_owned(), claims: claims.into() }).await?.into_inner().jws)
     }
 
-    /// Signs what became of one. A receipt is signed as soon as the own key is published: nobody verified any by another. A result is
-    /// left for later while nobody may verify it by that key.
+    /// Signs the end of a trusonafication. The receipt is signed as soon as the service's own key is published, since no receipt was ever
+    /// signed with another key. The result is signed later if a verifier may not know that key yet.
     pub(super) fn ending(
         &self,
         signer: &Signer,
@@ -120,7 +120,7 @@ impl App {
         Ok(Ending { receipt, result: result.flatten() })
     }
 
-    /// Signs what a `callback_url` is told by the delivery of that id.
+    /// Signs the result that the given delivery sends to a `callback_url`.
     pub async fn sign_result(&self, party: RelyingPartyId, id: TrusonaficationId, delivery: DeliveryId) -> Result<String, Error> {
         let found = store::get_with_receipt(&self.db, party, id).await?;
         let (t, receipt) = found.ok_or(Failure::NotFound("trusonafication"))?;

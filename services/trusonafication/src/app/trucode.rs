@@ -1,4 +1,4 @@
-//! Secure QR codes.
+//! Use cases of TruCodes (secure QR codes).
 
 use std::time::Duration;
 
@@ -27,17 +27,17 @@ use crate::{
     store,
 };
 
-/// The most a reference has, in bytes.
+/// Maximum length of a reference, in bytes.
 const MAX_REFERENCE: usize = 255;
 
-/// What a payload says before it is compared with what was issued.
+/// What is read from a payload before it is compared with the issued one.
 #[derive(Deserialize)]
 struct Unverified {
     jti: String,
 }
 
 impl App {
-    /// Makes a code for a page of this origin.
+    /// Creates a code for a page of this origin.
     pub async fn create_trucode(&self, party: RelyingPartyId, origin: String, place: String) -> Result<TruCode, Error> {
         let relying_party = self.relying_party(party).await?;
         let settings = relying_party.trucodes.unwrap_or_default();
@@ -73,14 +73,15 @@ impl App {
         Ok(code)
     }
 
-    /// Returns a code to whoever made it: no page of another origin. A page that asks its own server names none.
+    /// Returns a code to the page that created it; a page of another origin is refused. A request without an origin comes from the page's
+    /// own server.
     pub async fn trucode_status(&self, id: TruCodeId, origin: &str) -> Result<TruCode, Error> {
         let own = |code: &TruCode| origin.is_empty() || code.origin == origin;
         let code = store::trucode_by_id(&self.db, id).await?.filter(own);
         Ok(code.ok_or(Failure::NotFound("code"))?)
     }
 
-    /// Returns a code a phone has scanned, with the name of whose it is.
+    /// Returns a scanned code with the name of its relying party.
     pub async fn trucode_context(&self, reference: &str) -> Result<(TruCode, String), Error> {
         let code = self.trucode(reference).await?.ok_or(Failure::NotFound("code"))?;
         code.ensure_open(self.now())?;
@@ -88,7 +89,7 @@ impl App {
         Ok((code, name))
     }
 
-    /// Pairs a code. `party` is whose device it is; `None` for a client that proved nothing.
+    /// Pairs a code. `party` is the relying party of the device; `None` for a client without proof.
     pub async fn pair_trucode(
         &self,
         party: Option<RelyingPartyId>,
@@ -100,7 +101,7 @@ impl App {
         let reference = reference.ok_or(Refusal::InvalidPayload)?.jti;
         for _ in 0..ATTEMPTS {
             let code = self.trucode(&reference).await?;
-            // The very bytes that were issued: that they were signed here needs no other proof.
+            // The exact payload that was issued; no other proof is needed that it was signed here.
             let code = code.filter(|code| code.payload == payload).ok_or(Refusal::InvalidPayload)?;
             match party {
                 Some(party) if party != code.relying_party => return Err(Refusal::InvalidPayload.into()),
@@ -127,10 +128,10 @@ impl App {
         Err(Error::Raced)
     }
 
-    /// Counts a wrong number against the code and against the user whose device it is. False when another was first.
+    /// Counts a wrong number against the code and against the user of the device. Returns false if a concurrent change was first.
     async fn write_wrong_number(&self, party: Option<RelyingPartyId>, code: &TruCode, identifier: &str) -> Result<bool, Error> {
         let user = match (party, DeviceId::parse(identifier)) {
-            // Whoever cannot be asked keeps nobody from counting it against the code.
+            // If the user cannot be determined, it still counts against the code.
             (Some(party), Ok(device)) => self.user_with_budget(party, &device).await.ok().flatten(),
             _ => None,
         };
@@ -154,20 +155,20 @@ impl App {
         Ok(true)
     }
 
-    /// Whose budget it is that a device spends, if there are budgets.
+    /// The user whose budget a device spends, if budgets apply.
     async fn user_with_budget(&self, party: RelyingPartyId, device: &DeviceId) -> Result<Option<String>, Error> {
         let (relying_party, binding) = tokio::try_join!(self.relying_party(party), self.binding(party, device))?;
         let active = binding.filter(|binding| binding.state() == BindingState::Active && !Policy::of(&relying_party).tolerant);
         Ok(active.map(|binding| binding.user_identifier))
     }
 
-    /// Returns the code of a reference. A text that is none names no code: not every database takes any text.
+    /// Returns the code of a reference. Text that is not a valid reference names no code: not every database accepts any text.
     async fn trucode(&self, reference: &str) -> Result<Option<TruCode>, Error> {
         let ours = reference.len() <= MAX_REFERENCE && reference.bytes().all(|b| b.is_ascii_graphic());
         Ok(if ours { store::trucode_by_reference(&self.db, reference).await? } else { None })
     }
 
-    /// Writes a pairing, and asks the device whatever was asked of the code. False when another was first.
+    /// Writes a pairing, and sends the device what was requested for the code. Returns false if a concurrent change was first.
     async fn write_pairing(&self, mut tx: Tx, code: &TruCode) -> Result<bool, Error> {
         let (identifier, now) = (code.identifier.clone().unwrap_or_default(), self.now());
         if !store::pair_trucode(&mut tx, code, now).await? {
@@ -193,14 +194,14 @@ impl App {
         Ok(true)
     }
 
-    /// Returns a code that was paired.
+    /// Returns a paired code.
     pub async fn pairing(&self, party: RelyingPartyId, id: TruCodeId) -> Result<TruCode, Error> {
         let code = store::trucode_by_id(&self.db, id).await?;
         let paired = code.filter(|code| code.relying_party == party && code.identifier.is_some());
         Ok(paired.ok_or(Failure::NotFound("pairing"))?)
     }
 
-    /// Where prompts have budgets nobody else makes a way that passes for the user's own.
+    /// Where prompts have budgets, pairing needs proof: otherwise other parties could pass prompts off as the user's own sign-in.
     async fn allows_unproven_pairing(&self, party: RelyingPartyId) -> Result<bool, Error> {
         let relying_party = self.relying_party(party).await?;
         Ok(Policy::of(&relying_party).tolerant && relying_party.trucodes.unwrap_or_default().allow_unproven_pairing)

@@ -1,4 +1,4 @@
-//! Waiting for the end of one, and looking on at all. A wake that is lost is made up for by [`super::changes_job`].
+//! Waiting for the end of a trusonafication, and subscribing to all of them. [`super::changes_job`] makes up for lost wakes.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -12,16 +12,16 @@ use nodkey_runtime::rows;
 use super::{App, Listing, all_topic, topic};
 use crate::{domain::Trusonafication, error::Error, store};
 
-/// How long after its expiry it is looked at without a wake: it is ended by then, and whoever ends it wakes.
+/// How long after its expiry a trusonafication is read without a wake. It has ended by then, and ending it sends a wake.
 const OVERDUE: Duration = Duration::from_secs(2);
-/// How many of the newest are looked on at.
+/// How many of the newest are watched.
 const WATCHED: i64 = 100;
-/// How many of those that changed are read at once.
+/// How many of the changed ones are read at once.
 const CHUNK: usize = 16;
-/// How long changes are collected before it is looked again: however many there are, so often at most.
+/// How long changes are collected before the next look, which limits its rate.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Somebody who waits for one trusonafication.
+/// Waits for one trusonafication.
 #[derive(Debug)]
 pub struct Watch {
     app: App,
@@ -31,13 +31,13 @@ pub struct Watch {
 }
 
 impl App {
-    /// Begins to watch. What changes from here on is not missed.
+    /// Begins to watch. No change from here on is missed.
     #[must_use]
     pub fn watch(&self, party: RelyingPartyId, id: TrusonaficationId) -> Watch {
         Watch { app: self.clone(), party, id, listener: self.bus.listen(&topic(id)) }
     }
 
-    /// Returns one once it is over, or as it stands after `patience`.
+    /// Returns a trusonafication once it has ended, or in its current state after `patience`.
     pub async fn get_within(&self, party: RelyingPartyId, id: TrusonaficationId, patience: Duration) -> Result<Trusonafication, Error> {
         let mut watch = self.watch(party, id);
         let now = watch.now().await?;
@@ -52,16 +52,16 @@ impl App {
 }
 
 impl Watch {
-    /// Returns it as it stands.
+    /// Returns its current state.
     pub async fn now(&self) -> Result<Trusonafication, Error> {
         self.app.get(self.party, self.id).await
     }
 
-    /// Returns it once it is over, from how it stood since the watch began; [`Error::Stopping`] when this process is to stop before.
+    /// Returns it once it has ended. `found` is its state since the watch began. [`Error::Stopping`] if this process is about to stop.
     pub async fn end(&mut self, mut found: Trusonafication) -> Result<Trusonafication, Error> {
         while !found.is_terminal() {
             let due = self.app.now().until(found.ask.expires_at) + OVERDUE;
-            // It may be a megabyte, and there are many who wait.
+            // It may be a megabyte, and there are many waiters.
             drop(found);
             tokio::select! {
                 () = self.listener.notified() => {}
@@ -82,14 +82,14 @@ pub struct Subscriber {
     user: String,
     device: String,
     listener: Listener,
-    /// What was delivered, by its version.
+    /// The versions that were delivered.
     delivered: HashMap<TrusonaficationId, i64>,
-    /// What changed and is still to be read, oldest first.
+    /// Changes still to be read, oldest first.
     changed: VecDeque<TrusonaficationId>,
 }
 
 impl App {
-    /// Begins to look on at those of a user, of a device, or of all where these are empty. What is there now is not delivered.
+    /// Subscribes to the trusonafications of a user, of a device, or to all if both are empty. Existing ones are not delivered.
     pub async fn subscribe(&self, party: RelyingPartyId, user: String, device: String) -> Result<Subscriber, Error> {
         let listener = self.bus.listen(&all_topic(party));
         let (delivered, changed) = (HashMap::new(), VecDeque::new());
@@ -101,7 +101,7 @@ impl App {
 }
 
 impl Subscriber {
-    /// Returns what came or changed, oldest first; [`Error::Stopping`] when this process is to stop.
+    /// Returns what was created or changed, oldest first; [`Error::Stopping`] if this process is about to stop.
     pub async fn next(&mut self) -> Result<Vec<Trusonafication>, Error> {
         loop {
             if self.changed.is_empty() {
@@ -118,7 +118,7 @@ impl Subscriber {
         }
     }
 
-    /// Notes what changed since it was delivered.
+    /// Records what changed since it was last delivered.
     async fn look(&mut self) -> Result<(), Error> {
         let listing = Listing { user: named(&self.user), device: named(&self.device), ..Listing::newest(WATCHED) };
         let heads = store::heads(&self.app.db, self.party, &listing, self.app.now()).await?;
@@ -128,14 +128,14 @@ impl Subscriber {
         Ok(())
     }
 
-    /// Reads some of what changed, until it weighs enough.
+    /// Reads some of the changes, up to a total size.
     async fn read(&mut self) -> Result<Vec<Trusonafication>, Error> {
         let (now, mut updates, mut bytes) = (self.app.now(), Vec::new(), 0);
         while updates.len() < CHUNK
             && bytes < store::MAX_BYTES
             && let Some(id) = self.changed.pop_front()
         {
-            // One that cannot be read hides no other; one that was deleted is gone.
+            // An unreadable one does not hide others; a deleted one is skipped.
             if let Some(found) = rows::found(store::get(&self.app.db, self.party, id).await)? {
                 bytes += found.ask.custom_fields.as_ref().map_or(0, String::len);
                 updates.push(found.effective_at(now));
@@ -145,7 +145,7 @@ impl Subscriber {
     }
 }
 
-/// An empty name is nobody's.
+/// Treats an empty name as absent.
 fn named(name: &str) -> Option<&str> {
     Some(name).filter(|name| !name.is_empty())
 }

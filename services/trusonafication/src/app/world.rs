@@ -1,4 +1,4 @@
-//! The service with a registry and a binding service as far as they are asked, for tests of use cases.
+//! The service with minimal registry and binding services, for tests of use cases.
 
 use std::{
     collections::HashMap,
@@ -46,10 +46,10 @@ use crate::{
 
 pub const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
 
-/// Done by the owner of bindings before it answers.
+/// Runs before the binding service answers.
 type Hook = Box<dyn Fn(&Owners) + Send>;
 
-/// Registry and binding service, as far as they are asked.
+/// Minimal registry and binding services.
 #[derive(Clone)]
 pub struct Owners(pub Arc<Inner>);
 
@@ -58,11 +58,11 @@ pub struct Inner {
     known: Mutex<HashMap<DeviceId, Known>>,
     hook: Mutex<Option<Hook>>,
     pub asked: watch::Sender<usize>,
-    /// What the registry says is tolerated of prompts.
+    /// Prompt settings that the registry reports.
     pub prompts: Mutex<Option<PromptSettings>>,
-    /// How many may be in progress; 0: the default.
+    /// Limit of trusonafications in progress; 0: the default.
     pub open: Mutex<i32>,
-    /// Whether codes are paired without a proof.
+    /// Whether codes can be paired without proof.
     pub unproven: Mutex<bool>,
     /// Whether codes have a number.
     pub numbered: Mutex<bool>,
@@ -73,9 +73,9 @@ pub struct Known {
     user: String,
     binding: BindingId,
     active: bool,
-    /// Whether its app takes six digits.
+    /// Whether its app can take six digits.
     pub match6: bool,
-    /// What was said last.
+    /// Whether the binding was last reported active.
     pub said_active: bool,
 }
 
@@ -88,7 +88,7 @@ impl Owners {
         *self.0.hook.lock().unwrap() = Some(Box::new(hook));
     }
 
-    /// Returns when it is confirmed.
+    /// Returns once the deactivation is confirmed.
     pub fn deactivate(&self, device: &DeviceId) {
         self.known().get_mut(device).unwrap().active = false;
     }
@@ -160,7 +160,7 @@ fn message(device: &DeviceId, found: &Known) -> Binding {
     }
 }
 
-/// A method that answers at once.
+/// A method that answers immediately.
 fn unary<Q, A>(router: Router, path: &str, owners: &Owners, answer: fn(&Owners, &Q) -> Result<A, Status>) -> Router
 where
     Q: Message + Default + 'static,
@@ -185,7 +185,7 @@ pub struct World {
     pub party: RelyingPartyId,
 }
 
-/// Somebody who can answer.
+/// A phone that can answer.
 pub struct Phone {
     pub device: DeviceId,
     pub user: String,
@@ -232,7 +232,7 @@ impl World {
         Self { app, db, clock, owners, party }
     }
 
-    /// A device that is bound to this user from now on.
+    /// Adds a device that is bound to this user from now on.
     pub fn phone(&self, user: &str) -> Phone {
         let key = PrivateKey::generate(Algorithm::EdDsa, &Random::system());
         let device = DeviceId::parse(&key.public().thumbprint()).unwrap();
@@ -245,7 +245,7 @@ impl World {
     pub async fn ask(&self, target: Target) -> TrusonaficationId {
         loop {
             match self.try_ask(asking(target.clone())).await {
-                // It shared its commit with an answer that came too late.
+                // It shared its commit with an answer that was too late.
                 Err(e) if e.kind() == Kind::Unavailable => {}
                 created => return created.unwrap(),
             }
@@ -261,17 +261,17 @@ impl World {
         self.app.create(self.party, None, asked, matching).await
     }
 
-    /// What the phone sends when the person accepts.
+    /// The response when the person accepts.
     pub async fn accept(&self, phone: &Phone, id: TrusonaficationId) -> String {
         self.signed(phone, id, Decision::Accept, None).await
     }
 
-    /// What the phone sends when the person decides.
+    /// The response to the person's decision.
     pub async fn signed(&self, phone: &Phone, id: TrusonaficationId, dec: Decision, why: Option<RejectReason>) -> String {
         self.signed_with(phone, id, dec, why, None).await
     }
 
-    /// The same, with the number they entered.
+    /// As `signed`, with the number that the person entered.
     pub async fn signed_with(
         &self,
         phone: &Phone,
@@ -306,7 +306,7 @@ impl World {
         store::get(&self.db, self.party, id).await.unwrap().unwrap().state
     }
 
-    /// Has the database let nobody else write this one.
+    /// Locks this row in the database until the transaction ends.
     pub async fn hold(&self, id: TrusonaficationId) -> Tx {
         let mut tx = self.db.begin().await.unwrap();
         let held = tx.query("UPDATE trusonafication SET version = version WHERE id = $1").bind(id.as_uuid()).execute().await;
@@ -321,7 +321,7 @@ impl World {
     }
 }
 
-/// What is asked of somebody, at level 1.
+/// A request to this target at level 1.
 pub fn asking(target: Target) -> Unchecked {
     Unchecked {
         target: Some(target),

@@ -1,4 +1,4 @@
-//! What a phone answers, and how it is verified.
+//! A phone's answer and its verification.
 
 use nodkey_kernel::{
     challenge::{self, Decision, RESPONSE_TYP, ResponseClaims, challenge_hash, proven_level},
@@ -10,66 +10,66 @@ use nodkey_kernel::{
 
 use super::{Reason, Refusal};
 
-/// The most a number or a document hash has, in bytes.
+/// Maximum size of a number or a document hash, in bytes.
 const MAX_CLAIM: usize = 255;
 
-/// A device as its owners describe it at the moment of the answer.
+/// A device as its owning services describe it at the time of the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnsweringDevice {
-    /// Its identifier.
+    /// Identifier of the device.
     pub id: DeviceId,
-    /// Signs without asking anybody.
+    /// Device key; signs without user interaction.
     pub key: PublicJwk,
-    /// Sign after the OS asked the person, in which way.
+    /// Presence keys, with their kinds.
     pub presence_keys: Vec<PresenceKey>,
-    /// Whom it is bound to.
+    /// The user it is bound to.
     pub user: String,
-    /// Hashes of the documents of the user that count.
+    /// Hashes of the user's documents that count.
     pub documents: Vec<String>,
-    /// Which presence keys are its own, by its own word.
+    /// What the device has signed about its presence keys.
     pub stated: Stated,
 }
 
-/// A key that signs after the OS asked the person.
+/// A key that signs only after the operating system verified the person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PresenceKey {
-    /// In which way.
+    /// How the person is verified.
     pub kind: KeyKind,
-    /// Its public half.
+    /// The public key.
     pub key: PublicJwk,
-    /// Whether that proves anything: nobody vouched for one that does not count.
+    /// Whether its signatures prove presence: a key that does not count was not vouched for.
     pub counts: bool,
 }
 
-/// What a device says of its presence keys.
+/// What a device has signed about its presence keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stated {
-    /// The key statement, a compact JWS by the device key, if it made one.
+    /// The key statement, a compact JWS signed by the device key, if it made one.
     pub statement: Option<String>,
-    /// Compact JWSs over the same claims by those who vouched for the keys.
+    /// Compact JWSs over the same claims, signed by the keys that vouched for the presence keys.
     pub signatures: Vec<String>,
 }
 
 /// A verified answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// Who answered.
+    /// The device that answered.
     pub device: DeviceId,
-    /// Whom it is bound to.
+    /// The user it is bound to.
     pub user: String,
-    /// What they decided.
+    /// The decision.
     pub decision: Decision,
-    /// Why they rejected, if they said.
+    /// Why it was rejected, if given.
     pub reason: Option<Reason>,
-    /// The number they chose or entered.
+    /// The number that was chosen or entered.
     pub number: Option<String>,
-    /// What was proven.
+    /// The level that was proven.
     pub proven: Level,
     /// The device key, and the presence key that signed, if one did.
     pub keys: Vec<PublicJwk>,
-    /// The one of them that signed.
+    /// The key that signed.
     pub signed_by: ReceiptKey,
-    /// What the device said of its presence keys by then.
+    /// What the device had signed about its presence keys by then.
     pub stated: Stated,
 }
 

@@ -1,4 +1,4 @@
-//! What a backend may ask.
+//! The request of a backend, and its checks.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -8,57 +8,57 @@ use nodkey_kernel::{
 
 use super::{Grade, NumberMatch, Target};
 
-/// What is shown to the person, in characters.
+/// Maximum length of texts shown to the person, in characters.
 const MAX_TEXT: usize = 255;
-/// The most custom fields have as JSON, in bytes.
+/// Maximum size of custom fields as JSON, in bytes.
 pub const MAX_CUSTOM_FIELDS: usize = 1 << 20;
-/// The most a browser says of itself, and a place has, in characters.
+/// Maximum length of a browser's description and of a place, in characters.
 const MAX_BROWSER: usize = 255;
 const MAX_PLACE: usize = 100;
-/// The furthest an expiry may be ahead.
+/// How far ahead an expiry may be at most.
 const MAX_LIFETIME: Duration = Duration::from_hours(24);
 
-/// What is asked, checked.
+/// A checked request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
-    /// Who is asked.
+    /// Who is to answer.
     pub target: Target,
-    /// How much an acceptance should prove.
+    /// The level that an acceptance should prove.
     pub desired_level: Level,
-    /// Shown to the person.
+    /// Action, shown to the person.
     pub action: String,
-    /// Shown to the person.
+    /// Resource, shown to the person.
     pub resource: String,
-    /// Whether the phone shows and asks.
+    /// Whether the phone prompts the person.
     pub prompt: bool,
     /// Whether the person has to prove their presence.
     pub user_presence: bool,
     /// Whether the person has to present their registered document.
     pub show_identity_document: bool,
-    /// JSON, to the letter.
+    /// Custom fields as the exact JSON text.
     pub custom_fields: Option<String>,
     /// Where the result is posted.
     pub callback_url: Option<String>,
-    /// The number to match, if asked for.
+    /// The number to match, if requested.
     pub number_match: Option<NumberMatch>,
-    /// What of the backend it is about; empty: it did not say.
+    /// The context that the backend names for it; empty if none.
     pub context: String,
-    /// Who asks the backend for it, as far as it says.
+    /// The origin of the request to the backend, as far as the backend reports it.
     pub request_context: RequestContext,
-    /// When it is too late.
+    /// When it expires.
     pub expires_at: Timestamp,
 }
 
-/// What a request says, unchecked.
+/// The unchecked fields of a request.
 #[derive(Clone, Debug)]
 pub struct Unchecked {
-    /// Who is asked, if anybody.
+    /// Who is to answer, if given.
     pub target: Option<Target>,
     /// 0 means 2.
     pub desired_level: i32,
-    /// Shown to the person.
+    /// Action, shown to the person.
     pub action: String,
-    /// Shown to the person.
+    /// Resource, shown to the person.
     pub resource: String,
     /// Default true.
     pub prompt: Option<bool>,
@@ -66,29 +66,29 @@ pub struct Unchecked {
     pub user_presence: Option<bool>,
     /// Default true at level 3 only.
     pub show_identity_document: Option<bool>,
-    /// JSON; empty: none.
+    /// Custom fields as JSON; empty: none.
     pub custom_fields: String,
-    /// Empty: none.
+    /// URL for the result; empty: none.
     pub callback_url: String,
-    /// Empty: none.
+    /// Context; empty: none.
     pub context: String,
-    /// Empty where the backend did not say.
+    /// Empty if the backend did not report it.
     pub request_context: RequestContext,
     /// Default: see [`Limits`].
     pub expires_at: Option<Timestamp>,
 }
 
-/// What a deployment allows.
+/// Limits of the deployment.
 #[derive(Clone, Debug)]
 pub struct Limits<'a> {
-    /// How long an answer may take, when the request does not say.
+    /// Default lifetime.
     pub lifetime: Duration,
-    /// Where a callback may go.
+    /// Where callbacks may be sent.
     pub egress: &'a Egress,
 }
 
 impl Ask {
-    /// Checks what a request says; every fault is told at once. The number to match is picked once it is known who is asked.
+    /// Checks a request and reports all faults together. The number to match is picked later, once the devices are known.
     pub fn parse(fields: Unchecked, limits: &Limits<'_>, now: Timestamp) -> Result<Self, Vec<FieldViolation>> {
         let mut violations = Vec::new();
         let mut note = |field: &str, fault: Option<&str>| {
@@ -106,7 +106,7 @@ impl Ask {
             note(field, fault.as_deref());
         }
         let nobody = fields.target.is_none();
-        note("user_identifier", nobody.then_some("must be there, or device_identifier or trucode_id: somebody has to be asked"));
+        note("user_identifier", nobody.then_some("is required unless device_identifier or trucode_id is set"));
         if let Some(Target::User(user)) = &fields.target {
             note("user_identifier", text_fault(user));
         }
@@ -145,7 +145,7 @@ impl Ask {
         }
     }
 
-    /// What an acceptance has to prove to be more than one at a lower level.
+    /// The level that an acceptance has to prove so that it is not one at a lower level.
     #[must_use]
     pub fn required_level(&self) -> Level {
         let presence = if self.user_presence { Level::Essential } else { Level::Possession };
@@ -153,7 +153,7 @@ impl Ask {
         self.desired_level.max(presence).max(document)
     }
 
-    /// How an acceptance that proves `level` compares to what was asked for.
+    /// How an acceptance that proves `level` compares to the desired level.
     #[must_use]
     pub fn grade(&self, level: Level) -> Grade {
         if level < self.required_level() {
@@ -165,7 +165,7 @@ impl Ask {
         }
     }
 
-    /// The custom fields, absent when there are none.
+    /// The custom fields, if any.
     #[must_use]
     pub fn custom_fields(&self) -> Option<CustomFields> {
         CustomFields::stored(self.custom_fields.as_deref()?).filter(|fields| !fields.is_empty())

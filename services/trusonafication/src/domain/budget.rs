@@ -1,18 +1,18 @@
-//! How often others may prompt a user.
+//! Prompt budgets: how often other parties may prompt a user.
 //!
-//! Each prompt that ends without being accepted is a strike, whoever ended it and however: else whoever withdraws prompts, or lets them
-//! expire at once, would ring a phone as often as they like. Strikes make others pause, and an accept forgives them. What the user
-//! started by a code of their own is on another account.
+//! Each prompt that ends without being accepted is a strike, no matter who ended it and how. Otherwise, someone who cancels prompts or lets
+//! them expire immediately could ring a phone as often as they like. Strikes impose pauses, and an accept clears them. Sign-ins that the
+//! user starts with a code of their own are accounted for separately.
 
 use std::time::Duration;
 
 use nodkey_kernel::{named, time::Timestamp};
 
-/// How many prompts of others may wait for a user at once, as long as none was left unaccepted.
+/// Maximum number of pending prompts per user while there are no strikes.
 pub const MAX_WAITING: usize = 3;
-/// How many, once one was.
+/// The same once there are strikes.
 const MAX_WAITING_AFTER_STRIKES: usize = 1;
-/// How long others pause after so many strikes; the last counts for all that follow.
+/// The pause after each number of strikes; the last one applies to all further strikes.
 const PAUSES: [Duration; 6] = [
     Duration::from_secs(10),
     Duration::from_secs(30),
@@ -21,55 +21,55 @@ const PAUSES: [Duration; 6] = [
     Duration::from_mins(30),
     Duration::from_hours(1),
 ];
-/// After how long without another strike all are forgotten.
+/// How long without another strike until all strikes are cleared.
 const FORGOTTEN: Duration = Duration::from_hours(24);
-/// For how long a user's "it was not me" holds a context that has a name.
+/// How long a "not me" report blocks prompts in a named context.
 const HELD_NAMED: Duration = Duration::from_hours(4);
-/// The same of what has none: the user's next sign-in may be among it.
+/// The same for prompts without a context, which may include the user's next sign-in.
 const HELD_UNNAMED: Duration = Duration::from_mins(10);
-/// How long ago a device may have paired a code to be the user's own way.
+/// Maximum age of a device's pairing of a code that makes a prompt the user's own sign-in.
 pub const PAIRED_WITHIN: Duration = Duration::from_mins(1);
 
 named! {
-    /// On whose account a prompt is.
+    /// How a prompt is accounted for.
     pub enum Way {
-        /// The user's own: by a code they scanned.
+        /// Started by the user, with a code they scanned.
         Own = "own",
-        /// Others': it counts against the budget of its user.
+        /// Counted against the budget of the user.
         Counted = "counted",
-        /// Of a relying party without budgets.
+        /// Created for a relying party without budgets.
         Tolerated = "tolerated",
     }
 }
 
-/// Until when others do not prompt a user in a context who says at this moment that it was not them.
+/// How long a "not me" report at this time blocks prompts in a context.
 #[must_use]
 pub fn held_until(context: &str, now: Timestamp) -> Timestamp {
     now + if context.is_empty() { HELD_UNNAMED } else { HELD_NAMED }
 }
 
-/// What others have left of a user's patience.
+/// The prompt budget of a user.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Budget {
-    /// Prompts that nobody accepted since the last that somebody did, and wrong numbers.
+    /// Prompts not accepted since the last accepted one, and wrong numbers.
     pub strikes: u32,
-    /// How many of them are wrong numbers.
+    /// How many of the strikes are wrong numbers.
     pub wrong_numbers: u32,
-    /// When the last of them was.
+    /// When the last strike happened.
     pub struck_at: Option<Timestamp>,
 }
 
-/// A prompt of others that is in progress, or overdue and not written as expired yet.
+/// A counted prompt that is in progress, or overdue and not yet written as expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Waiting {
-    /// When it was asked.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it is too late.
+    /// When it expires.
     pub expires_at: Timestamp,
 }
 
 impl Waiting {
-    /// When it ends, if nobody answers. What is asked with an expiry in the past was seen all the same.
+    /// When it ends if nobody answers. Even a prompt created with an expiry in the past was displayed.
     #[must_use]
     pub fn ends_at(self) -> Timestamp {
         self.created_at.max(self.expires_at)
@@ -77,28 +77,28 @@ impl Waiting {
 }
 
 impl Budget {
-    /// One more ended without being accepted.
+    /// Adds a strike for a prompt that ended without being accepted.
     #[must_use]
     pub fn strike(self, at: Timestamp) -> Self {
         let (strikes, wrong_numbers) = if self.is_forgotten(at) { (0, 0) } else { (self.strikes, self.wrong_numbers) };
         Self { strikes: strikes.saturating_add(1), wrong_numbers, struck_at: self.struck_at.max(Some(at)) }
     }
 
-    /// One more, because of a wrong number: somebody guesses, or the user looks at a screen that is not the one that asks.
+    /// Adds a strike for a wrong number: someone is guessing, or the user looks at a screen other than the one that prompts them.
     #[must_use]
     pub fn wrong_number(self, at: Timestamp) -> Self {
         let struck = self.strike(at);
         Self { wrong_numbers: struck.wrong_numbers.saturating_add(1), ..struck }
     }
 
-    /// Until when others pause.
+    /// Until when prompts are paused.
     #[must_use]
     pub fn paused_until(self) -> Option<Timestamp> {
         let last = usize::try_from(self.strikes).unwrap_or(usize::MAX).checked_sub(1)?;
         Some(self.struck_at? + PAUSES[last.min(PAUSES.len() - 1)])
     }
 
-    /// Tells when another prompt of others may be asked, if nobody answers those that wait: `now`, or later.
+    /// When the next prompt is allowed if nobody answers the pending ones: `now`, or later.
     #[must_use]
     pub fn free_at(self, waiting: &[Waiting], now: Timestamp) -> Timestamp {
         let mut ends: Vec<_> = waiting.iter().map(|waiting| waiting.ends_at()).collect();
@@ -113,7 +113,7 @@ impl Budget {
                 continue;
             }
             match left.first() {
-                // Until one ends, or what made it one at a time is forgotten.
+                // Until one ends, or until the strikes that limit it to one at a time are cleared.
                 Some(first) if left.len() >= budget.most_waiting(at) => {
                     at = budget.forgotten_after(at).map_or(*first, |then| then.min(*first));
                 }
@@ -130,7 +130,7 @@ impl Budget {
         self.struck_at.is_none_or(|struck| struck + FORGOTTEN <= at)
     }
 
-    /// When a strike that still counts at this moment does no more.
+    /// When strikes that count at this time are cleared.
     fn forgotten_after(self, at: Timestamp) -> Option<Timestamp> {
         self.struck_at.map(|struck| struck + FORGOTTEN).filter(|then| *then > at)
     }
@@ -144,16 +144,16 @@ mod tests {
 
     const START: Timestamp = Timestamp::from_seconds(1_000_000);
 
-    /// What an attacker does between two tries.
+    /// What an attacker does between two attempts.
     #[derive(Clone, Debug)]
     enum Move {
-        /// Asks as soon as they may, for so long; in the past when negative.
+        /// Creates a prompt as soon as allowed, with this lifetime; in the past when negative.
         Ask(i64),
-        /// The same in one context, so that it replaces what waits there.
+        /// The same in one context, so that it replaces the pending prompt there.
         Replace(i64),
-        /// Ends one that waits, as a person who rejects or a backend that withdraws does.
+        /// Ends a pending prompt, as a person who rejects or a backend that cancels does.
         End(usize),
-        /// Does nothing for so many seconds.
+        /// Waits this many seconds.
         Rest(u64),
     }
 
@@ -164,7 +164,7 @@ mod tests {
         prop::collection::vec(one, 0..80)
     }
 
-    /// The moments at which the phone rings.
+    /// The times at which the phone rings.
     fn rings(moves: &[Move]) -> Vec<Timestamp> {
         let (mut budget, mut waiting, mut now, mut rings) = (Budget::default(), Vec::<Waiting>::new(), START, Vec::new());
         for one in moves {
@@ -176,9 +176,9 @@ mod tests {
                     waiting.push(Waiting { created_at: now, expires_at });
                     rings.push(now);
                 }
-                // All of one context, as far as they are not over.
+                // All pending prompts of one context.
                 Move::Replace(lifetime) => {
-                    // What ends while they pause makes them pause longer.
+                    // Prompts that end during the pause extend it.
                     loop {
                         let (over, open): (Vec<_>, Vec<_>) = waiting.iter().copied().partition(|waiting| waiting.ends_at() <= now);
                         let free = budget.free_at(&over, now);
@@ -195,7 +195,7 @@ mod tests {
                     rings.push(now);
                 }
                 Move::End(which) if *which < waiting.len() => {
-                    // What was over by then has expired.
+                    // A prompt that was over by then has expired.
                     let ended = waiting.remove(*which);
                     budget = budget.strike(ended.ends_at().min(now));
                 }

@@ -1,4 +1,4 @@
-//! A trusonafication and what may become of it: from in progress to exactly one terminal status.
+//! Trusonafications and their transitions: from in progress to exactly one terminal status.
 
 mod answer;
 mod ask;
@@ -26,58 +26,58 @@ pub use receipt::{Proven, receipt, receipt_status, result};
 pub use target::{Target, TargetKind};
 pub use trucode::{MAX_TEXT as MAX_IDENTIFIER, MAX_WRONG_NUMBERS, Paired, PayloadClaims, TruCode};
 
-/// Why an answer or a withdrawal is refused.
+/// Why an answer, a cancellation or a pairing is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// The response is not one to this challenge.
-    #[error("the response is not one to this challenge: {0}")]
+    /// The response does not fit this challenge.
+    #[error("the response does not answer this challenge: {0}")]
     InvalidResponse(&'static str),
-    /// The response is not signed by a key of the device.
+    /// The response is not signed with a key of the device.
     #[error("the response is not signed by a key of the device")]
     InvalidSignature,
-    /// Another is asked.
-    #[error("this device is not asked")]
+    /// The trusonafication targets another device.
+    #[error("this trusonafication is for another device")]
     NotAddressed,
-    /// The answer came too late.
-    #[error("it has expired")]
+    /// The answer arrived after the expiry, or the code has expired.
+    #[error("the trusonafication or the code has expired")]
     Expired,
-    /// Another answer was first, or it was canceled.
-    #[error("it was completed otherwise")]
+    /// A different answer was first, or it was canceled.
+    #[error("the trusonafication has already ended with another result")]
     AlreadyCompleted,
-    /// It is over.
-    #[error("it is not in progress any more")]
+    /// It has ended.
+    #[error("the trusonafication is no longer in progress")]
     NotInProgress,
-    /// It is not a code of ours, or not one for this device.
-    #[error("the payload is not that of a code for this device")]
+    /// The payload was not issued here, or not for this device.
+    #[error("the payload does not belong to a code for this device")]
     InvalidPayload,
-    /// Another was first.
-    #[error("the code is paired with another")]
+    /// Another identifier was paired first.
+    #[error("the code is already paired with another identifier")]
     AlreadyPaired,
-    /// The person looks at another page than the one that made the code.
-    #[error("the number is not the one the page shows")]
+    /// The person looks at a page other than the one that created the code.
+    #[error("the number is not the one that the page shows")]
     NumberMismatch,
-    /// Somebody guesses.
+    /// Protects against guessing.
     #[error("too many wrong numbers ended the code; show another one")]
     TooManyWrongNumbers,
 }
 
-/// How an acceptance compares to what was asked for.
+/// How an acceptance compares to the desired level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grade {
-    /// What was asked.
+    /// At the desired level.
     AtLevel,
-    /// More.
+    /// At a higher level.
     Higher,
-    /// Less.
+    /// At a lower level.
     Lower,
 }
 
 named! {
-    /// Why it was rejected.
+    /// Why a trusonafication was rejected.
     pub enum Reason {
-        /// They did not start this.
+        /// The person did not start this.
         NotMe = "not_me",
-        /// They did, and no longer want it.
+        /// The person started it, and no longer wants it.
         ChangedMind = "changed_mind",
         /// The number was not the one shown.
         NumberMismatch = "number_mismatch",
@@ -85,69 +85,69 @@ named! {
 }
 
 named! {
-    /// The name of where it stands.
+    /// Name of a trusonafication's status.
     pub enum Status {
-        /// Waits for an answer.
+        /// Waiting for an answer.
         InProgress = "in_progress",
-        /// Accepted at the level that was asked for.
+        /// Accepted at the desired level.
         Accepted = "accepted",
-        /// Accepted, with more proven than was asked for.
+        /// Accepted at a higher level than desired.
         AcceptedAtHigherLevel = "accepted_at_higher_level",
-        /// Accepted, with less proven than was asked for.
+        /// Accepted at a lower level than desired.
         AcceptedAtLowerLevel = "accepted_at_lower_level",
         /// Rejected.
         Rejected = "rejected",
-        /// Nobody answered before it expired.
+        /// Not answered before it expired.
         Expired = "expired",
-        /// Withdrawn.
+        /// Canceled.
         Canceled = "canceled",
     }
 }
 
-/// Who decided what.
+/// The answer that led to a terminal state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// Names the result.
+    /// Identifier of the result.
     pub id: Uuid,
     /// The device that answered.
     pub device: DeviceId,
-    /// The user it was bound to then.
+    /// The user it was bound to at that time.
     pub user: String,
-    /// As it was signed.
+    /// The signed decision.
     pub decision: Decision,
-    /// As it was signed.
+    /// The signed number.
     pub number: Option<String>,
 }
 
-/// Where it stands. Nothing leaves a terminal state.
+/// State of a trusonafication. A terminal state is never left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Waits for an answer.
+    /// Waiting for an answer.
     InProgress,
-    /// Terminal.
+    /// Accepted; terminal.
     Accepted {
-        /// Who.
+        /// The answer.
         outcome: Outcome,
-        /// What was proven.
+        /// The level that was proven.
         level: Level,
-        /// Compared to what was asked for.
+        /// How it compares to the desired level.
         grade: Grade,
     },
-    /// Terminal.
+    /// Rejected; terminal.
     Rejected {
-        /// Who.
+        /// The answer.
         outcome: Outcome,
-        /// Why, if they said.
+        /// The reason, if given.
         reason: Option<Reason>,
     },
-    /// Terminal.
+    /// Expired; terminal.
     Expired,
-    /// Terminal.
+    /// Canceled; terminal.
     Canceled,
 }
 
 impl State {
-    /// Its name.
+    /// Name of the state.
     #[must_use]
     pub const fn status(&self) -> Status {
         match self {
@@ -165,52 +165,52 @@ impl State {
 /// An authentication challenge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trusonafication {
-    /// Names it.
+    /// Identifier of the trusonafication.
     pub id: TrusonaficationId,
-    /// Who asks.
+    /// The relying party that created it.
     pub relying_party: RelyingPartyId,
-    /// What the person sees of them.
+    /// Its name as shown to the person.
     pub relying_party_name: String,
-    /// What is asked.
+    /// What was requested.
     pub ask: Ask,
-    /// Its user, once known.
+    /// The user, once known.
     pub user: Option<String>,
-    /// Its device, once known.
+    /// The device, once known.
     pub device: Option<DeviceId>,
-    /// The devices told at its creation.
+    /// The devices notified when it was created.
     pub told: Vec<DeviceId>,
-    /// The bindings by which they were the user's then; `None` when it was asked before they were noted.
+    /// The bindings of these devices to the user at that time; `None` if it was created before bindings were recorded.
     pub bindings: Option<Vec<BindingId>>,
-    /// On whose account it is.
+    /// How it is accounted for.
     pub way: Way,
-    /// When it was asked.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it last changed.
+    /// When it was last changed.
     pub updated_at: Timestamp,
-    /// Where it stands.
+    /// State of the trusonafication.
     pub state: State,
     /// Counts the changes of state, from 1.
     pub version: i64,
 }
 
-/// What an answer did.
+/// The result of a transition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Nothing: the same was answered before.
+    /// Nothing changed: the same answer was given before.
     Same(Trusonafication),
-    /// This is what it became, one version later.
+    /// The new state, one version later.
     Changed(Trusonafication),
 }
 
 impl Trusonafication {
-    /// Tells whether it was sent to one of these bindings: what ended with them can have been of no earlier life of user or device. What
-    /// was asked before that was noted is taken to have been.
+    /// Whether it was sent to one of these bindings, so that the end of a binding does not affect trusonafications of a later binding of
+    /// the same user or device. If its bindings were not recorded, it is assumed to have been.
     #[must_use]
     pub fn was_sent_to(&self, bindings: &[BindingId]) -> bool {
         self.bindings.as_ref().is_none_or(|own| own.iter().any(|id| bindings.contains(id)))
     }
 
-    /// Until when others do not prompt the user in its context, because they said that it was not them; `None`: nothing is held by it.
+    /// Until when its context is blocked because the user reported "not me"; `None` if nothing is blocked.
     #[must_use]
     pub fn held_until(&self) -> Option<Timestamp> {
         let reported = matches!(self.state, State::Rejected { reason: Some(Reason::NotMe), .. });
@@ -223,30 +223,30 @@ impl Trusonafication {
         matches!(self.state, State::Rejected { reason: Some(Reason::NumberMismatch), .. })
     }
 
-    /// Tells whether nothing will happen to it any more.
+    /// Whether the state is terminal.
     #[must_use]
     pub const fn is_terminal(&self) -> bool {
         !matches!(self.state, State::InProgress)
     }
 
-    /// Tells whether it should have expired by now.
+    /// Whether it is past its expiry but still in progress.
     #[must_use]
     pub fn is_overdue(&self, now: Timestamp) -> bool {
         !self.is_terminal() && self.ask.expires_at <= now
     }
 
-    /// As it is to be seen at `now`: overdue is expired, written down already or not.
+    /// Its state as of `now`: overdue counts as expired, whether that is written yet or not.
     #[must_use]
     pub fn effective_at(self, now: Timestamp) -> Self {
         if self.is_overdue(now) { self.transition(State::Expired, now) } else { self }
     }
 
-    /// Takes a verified answer. The time of arrival counts, not the one the phone claims.
+    /// Applies a verified answer. The time of arrival counts, not the one that the phone claims.
     pub fn respond(self, result_id: Uuid, answer: &Answer, now: Timestamp) -> Result<Change, Refusal> {
         let addressed = match &self.ask.target {
             Target::Device(device) => *device == answer.device,
             Target::User(user) => *user == answer.user,
-            // The device that paired it; until then nobody is asked.
+            // Only the device that paired it may answer.
             Target::TruCode(_) => self.device.as_ref() == Some(&answer.device),
         };
         if !addressed {
@@ -287,7 +287,7 @@ impl Trusonafication {
         State::Accepted { outcome, level: answer.proven, grade: self.ask.grade(answer.proven) }
     }
 
-    /// Withdraws it. Again on a canceled one: nothing more.
+    /// Cancels the trusonafication. Canceling it again changes nothing.
     pub fn cancel(self, now: Timestamp) -> Result<Change, Refusal> {
         match self.state {
             State::Canceled => Ok(Change::Same(self)),
@@ -296,7 +296,7 @@ impl Trusonafication {
         }
     }
 
-    /// Ends it when its time is up.
+    /// Ends it if its time is up.
     #[must_use]
     pub fn expire(self, now: Timestamp) -> Change {
         if self.is_overdue(now) { Change::Changed(self.transition(State::Expired, now)) } else { Change::Same(self) }

@@ -1,29 +1,29 @@
-//! Number matching: the person shows that they see the screen that asks.
+//! Number matching: the person proves that they see the screen that started the request.
 
 use nodkey_kernel::{challenge::MatchClaim, named, random::Random};
 
 named! {
-    /// How the number gets into the phone.
+    /// How the number is entered on the phone.
     pub enum MatchMode {
-        /// The phone offers three.
+        /// The phone offers three numbers to choose from.
         Choose = "choose",
         /// The person types it.
         Enter = "enter",
     }
 }
 
-/// How long the number is.
+/// The length of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Digits {
-    /// What every phone takes.
+    /// Two digits; every phone supports this.
     Two,
-    /// What phones take that registered `match6`.
+    /// Six digits; supported by phones that registered `match6`.
     Six,
 }
 
 impl Digits {
-    /// How long a number can be that is typed, where these devices are asked of which each can take six digits or not; none is known before a
-    /// code is paired. `None`: two digits are too few here, and nobody can take more.
+    /// The length of a number to enter. `able` says for each target device whether it supports six digits; no device is known before a code
+    /// is paired. Returns `None` if two digits are not enough and no device supports six.
     #[must_use]
     pub fn of(able: &[bool], six_required: bool) -> Option<Self> {
         match able {
@@ -39,9 +39,9 @@ impl Digits {
 /// The number to match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NumberMatch {
-    /// How.
+    /// How the number is entered.
     pub mode: MatchMode,
-    /// The right one, two or six digits.
+    /// The correct number, two or six digits.
     pub number: String,
 }
 
@@ -56,7 +56,7 @@ impl NumberMatch {
         Self { mode, number }
     }
 
-    /// What the challenge says about it: never which is right.
+    /// The claim in the challenge. It never reveals which number is correct.
     #[must_use]
     pub fn claim(&self, random: &Random) -> MatchClaim {
         match self.mode {

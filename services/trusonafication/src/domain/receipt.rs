@@ -10,22 +10,22 @@ use uuid::Uuid;
 
 use super::{Answer, Grade, Outcome, Reason, State, Trusonafication};
 
-/// What a receipt is about besides the trusonafication.
+/// What a receipt contains besides the trusonafication.
 #[derive(Clone, Copy, Debug)]
 pub struct Proven<'a> {
     /// The gateway's public URL.
     pub issuer: &'a str,
-    /// Names the result, when nobody answered.
+    /// Identifier of the result if nobody answered.
     pub id: Uuid,
-    /// As it was issued.
+    /// The challenge as issued.
     pub challenge: &'a str,
-    /// The verified answer, and the response as it came.
+    /// The verified answer, and the response as received.
     pub answer: Option<(&'a Answer, &'a str)>,
-    /// What webhooks tell of it.
+    /// The webhook payload.
     pub data: &'a str,
 }
 
-/// How it ended, as receipts say it; `None` while it has not.
+/// The status in receipts; `None` while in progress.
 #[must_use]
 pub const fn receipt_status(state: &State) -> Option<ReceiptStatus> {
     match state {
@@ -39,7 +39,7 @@ pub const fn receipt_status(state: &State) -> Option<ReceiptStatus> {
     }
 }
 
-/// The receipt of one that has ended; `None` while it has not.
+/// The receipt of an ended trusonafication; `None` while in progress.
 #[must_use]
 pub fn receipt(t: &Trusonafication, proven: Proven<'_>) -> Option<ReceiptClaims> {
     let (outcome, level, dec, why): (Option<&Outcome>, _, _, _) = match &t.state {
@@ -67,7 +67,8 @@ pub fn receipt(t: &Trusonafication, proven: Proven<'_>) -> Option<ReceiptClaims>
     })
 }
 
-/// What a `callback_url` is told of one that has ended, by the delivery of that id; with the members of its receipt, if it has one.
+/// The result that the given delivery sends to the `callback_url`, including the members of the receipt if there is one; `None` while in
+/// progress.
 #[must_use]
 pub fn result(t: &Trusonafication, issuer: &str, delivery: DeliveryId, receipt: Option<ReceiptClaims>) -> Option<ResultClaims> {
     let accepted_level = if let State::Accepted { level, .. } = &t.state { Some(level.as_i32()) } else { None };

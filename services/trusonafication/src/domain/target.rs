@@ -1,18 +1,18 @@
-//! Who is asked.
+//! The target of a trusonafication.
 
 use nodkey_kernel::{
     id::{DeviceId, TruCodeId},
     named,
 };
 
-/// Who is asked.
+/// Who is to answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// Whoever holds one of the user's devices.
+    /// Any active device of this user.
     User(String),
-    /// The holder of this device.
+    /// This device.
     Device(DeviceId),
-    /// Whoever pairs this code.
+    /// The device that pairs this code.
     TruCode(TruCodeId),
 }
 
@@ -29,7 +29,7 @@ named! {
 }
 
 impl Target {
-    /// Its kind.
+    /// The kind of this target.
     #[must_use]
     pub const fn kind(&self) -> TargetKind {
         match self {

@@ -1,4 +1,4 @@
-//! Whatever happens, in whatever order: one terminal state, and only by whom it was addressed to.
+//! Whatever happens, in any order: one terminal state, reached only by the target device.
 
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ fn by(n: u8, decision: Decision, number: Option<&str>, proven: Level) -> Answer 
     Answer { device: device(n), user, decision, reason: None, number, proven, keys: vec![key], signed_by, stated: Stated::default() }
 }
 
-/// Whether there is a receipt of it that verifiers take, and that says what it is.
+/// Whether verifiers accept its receipt and the receipt describes it correctly.
 fn receipt_holds(t: &Trusonafication) -> bool {
     let key = PrivateKey::generate(Algorithm::EdDsa, &Random::seeded(7));
     let kid = key.public().thumbprint();
@@ -122,7 +122,7 @@ proptest! {
                     prop_assert!(!before.is_terminal() && after.is_terminal());
                     prop_assert!(invariants::check(&after).is_ok());
                     prop_assert_eq!(after.version, before.version + 1);
-                    // Only time's end comes after the end of time.
+                    // Once overdue, the only possible end is expiry.
                     prop_assert_eq!(before.is_overdue(now), after.state == State::Expired);
                     t = after;
                 }
@@ -315,7 +315,7 @@ fn an_answer_to_anything_else_or_by_anybody_else_is_refused() {
     ] {
         assert!(matches!(check(&phone, &phone.device_key, &other), Err(Refusal::InvalidResponse(_))), "{other:?}");
     }
-    // Signed by a stranger in the name of the device key.
+    // Signed with an unknown key in the name of the device key.
     let forged = jws::sign(RESPONSE_TYP, Some(&phone.device_key.public().thumbprint()), None, claims, &stranger);
     let forged = answer(&Compact::parse(&forged).unwrap(), ISSUED, "https://id.example.com", &claims.sub, &phone.device);
     assert_eq!(forged, Err(Refusal::InvalidSignature));

@@ -1,4 +1,4 @@
-//! A secure QR code: short-lived, paired once.
+//! TruCodes (secure QR codes): short-lived, paired once.
 
 use nodkey_kernel::{
     id::{RelyingPartyId, TruCodeId},
@@ -8,45 +8,45 @@ use serde::Serialize;
 
 use super::Refusal;
 
-/// The most an identifier, an origin or a place has, in characters.
+/// Maximum length of an identifier, an origin or a place, in characters.
 pub const MAX_TEXT: usize = 255;
 
-/// How many wrong numbers end a code.
+/// Number of wrong numbers that end a code.
 pub const MAX_WRONG_NUMBERS: i32 = 3;
 
-/// A code.
+/// A TruCode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TruCode {
-    /// Only the browser that made it knows it.
+    /// Known only to the browser that created it.
     pub id: TruCodeId,
-    /// Whose.
+    /// The relying party it belongs to.
     pub relying_party: RelyingPartyId,
-    /// What phones ask with; the QR code tells it.
+    /// Identifies the code in requests of phones; contained in the QR code.
     pub reference: String,
-    /// What the QR code shows.
+    /// Content of the QR code.
     pub payload: String,
-    /// Of the page that made it; empty when the browser told none.
+    /// Origin of the page that created it; empty if the browser sent none.
     pub origin: String,
-    /// Roughly where the browser is; empty when nobody knows.
+    /// Approximate location of the browser; empty if unknown.
     pub place: String,
-    /// The two digits the page shows, when they are to be confirmed.
+    /// The two digits that the page shows, if they must be matched.
     pub match_number: Option<String>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it is over. The last wrong number ends it at once.
+    /// When it expires. The last wrong number ends it immediately.
     pub expires_at: Timestamp,
-    /// How many wrong numbers were entered.
+    /// Number of wrong numbers entered.
     pub wrong_numbers: i32,
-    /// Who paired it.
+    /// The identifier that paired it.
     pub identifier: Option<String>,
-    /// How many prompts were asked of it.
+    /// Number of prompts requested for it.
     pub asked: i32,
-    /// Rises with every change, from 1.
+    /// Increases with every change, from 1.
     pub version: i64,
 }
 
-/// The claims of a payload. Existing web pages read `exp` in milliseconds, and decode the claims as plain base64: they are
-/// ASCII without `>`, `?` and `~`, so that the encoding has neither `-` nor `_`.
+/// The claims of a payload. Existing web pages read `exp` in milliseconds and decode the claims as plain base64. The claims are therefore
+/// ASCII without `>`, `?` and `~`, so that the encoding contains neither `-` nor `_`.
 #[derive(Debug, Serialize)]
 pub struct PayloadClaims<'a> {
     jti: &'a str,
@@ -54,32 +54,32 @@ pub struct PayloadClaims<'a> {
 }
 
 impl<'a> PayloadClaims<'a> {
-    /// Of a code.
+    /// The claims of a code.
     #[must_use]
     pub const fn new(reference: &'a str, expires_at: Timestamp) -> Self {
         Self { jti: reference, exp: expires_at.as_micros() / 1_000 }
     }
 }
 
-/// What pairing did.
+/// The result of pairing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Paired {
-    /// The same paired it before.
+    /// The same identifier has already paired it.
     Same(TruCode),
-    /// Now it is paired.
+    /// It is paired now.
     Now(TruCode),
-    /// The number was wrong. Nobody learns that before it is counted.
+    /// The number was wrong. This must be counted before it is reported.
     Wrong(TruCode),
 }
 
 impl TruCode {
-    /// Tells whether nobody can pair it any more.
+    /// Whether the code can no longer be paired.
     #[must_use]
     pub fn is_over(&self, now: Timestamp) -> bool {
         self.expires_at <= now
     }
 
-    /// Refuses what is over.
+    /// Refuses a code that is over.
     pub fn ensure_open(&self, now: Timestamp) -> Result<(), Refusal> {
         if self.wrong_numbers >= MAX_WRONG_NUMBERS {
             Err(Refusal::TooManyWrongNumbers)
@@ -90,7 +90,7 @@ impl TruCode {
         }
     }
 
-    /// Pairs it. `number` is what the person entered: no number is no guess.
+    /// Pairs the code. `number` is what the person entered; a missing number does not count as a guess.
     pub fn pair(self, identifier: &str, number: &str, now: Timestamp) -> Result<Paired, Refusal> {
         match &self.identifier {
             Some(first) if first == identifier => return Ok(Paired::Same(self)),

@@ -1,4 +1,4 @@
-//! The gRPC side: messages to commands, answers to messages.
+//! The gRPC services: messages to commands, results to messages.
 
 mod prompts;
 mod signing_keys;
@@ -14,7 +14,7 @@ use nodkey_runtime::mount;
 
 use crate::app::App;
 
-/// The services as routes.
+/// Returns the gRPC services as routes.
 pub fn routes(app: &App) -> Router {
     let router = mount(Router::new(), TrusonaficationServiceServer::new(Api(app.clone())));
     let router = mount(router, PromptServiceServer::new(Api(app.clone())));

@@ -1,4 +1,4 @@
-//! How often others may prompt a user, over gRPC.
+//! The gRPC service of prompt budgets.
 
 use nodkey_proto::{
     convert::timestamp,

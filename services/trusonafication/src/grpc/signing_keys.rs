@@ -1,4 +1,4 @@
-//! The service's own keys over gRPC.
+//! The gRPC service of the service's own signing keys.
 
 use nodkey_kernel::{id::RelyingPartyId, jose::Algorithm};
 use nodkey_proto::{

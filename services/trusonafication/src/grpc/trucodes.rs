@@ -1,4 +1,4 @@
-//! Secure QR codes over gRPC.
+//! The gRPC service of TruCodes.
 
 use nodkey_kernel::{
     error::FieldViolation,
@@ -82,11 +82,11 @@ fn pairing(code: TruCode) -> Pairing {
     Pairing { id: code.id.to_string(), identifier: code.identifier.unwrap_or_default() }
 }
 
-/// A text that is no UUID names nothing.
+/// Text that is not a UUID names nothing.
 fn id(text: &str) -> Result<TruCodeId, Status> {
     text.parse().map_err(|_| status(Failure::NotFound("code")))
 }
 
 fn unknown_party() -> Status {
-    status(Failure::Invalid(vec![FieldViolation::new("relying_party_id", "must be that of a relying party")]))
+    status(Failure::Invalid(vec![FieldViolation::new("relying_party_id", "must be the id of a relying party")]))
 }

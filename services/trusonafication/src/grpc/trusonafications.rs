@@ -1,4 +1,4 @@
-//! Trusonafications over gRPC.
+//! The gRPC service of trusonafications.
 
 use std::time::Duration;
 
@@ -40,11 +40,11 @@ use crate::{
     error::Error,
 };
 
-/// The longest a caller may wait in one call, in seconds.
+/// Maximum wait of one call, in seconds.
 const MAX_WAIT: i32 = 60;
-/// The most a name in a filter has, in bytes: 255 characters.
+/// Maximum length of a name in a filter, in bytes: 255 characters.
 const MAX_NAME: usize = 4 * 255;
-/// The most a page of a list weighs, in bytes, unless its only row weighs more: gRPC clients take 4 MiB.
+/// Maximum size of a page of a list, in bytes, unless its only row is larger: gRPC clients accept 4 MiB.
 const MAX_PAGE: usize = 2 << 20;
 
 #[tonic::async_trait]
@@ -57,13 +57,13 @@ impl TrusonaficationService for Api {
         let party = caller.relying_party()?;
         let repeatable = Repeatable::read(party, "CreateTrusonafication", &request, |asked| &asked.request_id).map_err(status)?;
         let asked = request.into_inner();
-        // The console's alone are asked by a service: for the gateway whoever shows a code and scans it, and nobody by name; for the registry
-        // an operator by name, who is to confirm something, and nobody by a code. So neither can pass for the other.
+        // Only services create trusonafications of the console. The gateway targets codes and never a user; the registry targets the
+        // operator who is to confirm something and never a code. So neither can pass for the other.
         if party == RelyingPartyId::CONSOLE {
             let by_code = matches!(asked.target, Some(AskedTarget::TrucodeId(_)));
             let is_registry = matches!(caller, Caller::Service { name: ServiceName::Registry, .. });
             if by_code == is_registry {
-                let text = "the console prompts whoever scans its code, and the registry operators who confirm; nobody else";
+                let text = "for the console, only the gateway may target a code and only the registry may target an operator";
                 return Err(refusal(Kind::Forbidden, "NOT_ALLOWED", text, &[]));
             }
         }
@@ -98,7 +98,7 @@ impl TrusonaficationService for Api {
     ) -> Result<Response<Self::WatchTrusonaficationStream>, Status> {
         let party = caller(&request)?.relying_party()?;
         let watch = self.0.watch(party, id(&request.get_ref().id)?);
-        // An unknown one is told at once, not in the stream.
+        // An unknown id is reported immediately, not in the stream.
         let first = watch.now().await.map_err(status)?;
         let now = message(&first);
         let rest = if first.is_terminal() { None } else { Some((watch, first)) };
@@ -134,7 +134,7 @@ impl TrusonaficationService for Api {
         check_names(&mut validation, &user_identifier, &device_identifier);
         validation.finish().map_err(status)?;
         let subscriber = self.0.subscribe(party, user_identifier, device_identifier).await.map_err(status)?;
-        // After a failure the stream is over: the subscriber calls again.
+        // A failure ends the stream; the subscriber has to call again.
         let updates = stream::unfold(Some(subscriber), |subscriber| async move {
             let mut subscriber = subscriber?;
             match subscriber.next().await {
@@ -207,8 +207,8 @@ impl TrusonaficationService for Api {
     }
 
     async fn list_changes(&self, request: Request<ListChangesRequest>) -> Result<Response<ListChangesResponse>, Status> {
-        let after =
-            Page::parse(0, &request.get_ref().cursor).map_err(|_| status(Failure::field("cursor", "must be one that was answered")))?;
+        let after = Page::parse(0, &request.get_ref().cursor)
+            .map_err(|_| status(Failure::field("cursor", "must be a cursor from an earlier response")))?;
         let Changes { changed, cursor, more, paired } = self.0.changes(after.after).await.map_err(status)?;
         let changes = changed.into_iter().map(|changed| TrusonaficationChange {
             id: changed.id.to_string(),
@@ -238,7 +238,7 @@ impl TrusonaficationService for Api {
     }
 }
 
-/// A text that is no UUID names nothing.
+/// Text that is not a UUID names nothing.
 fn id(text: &str) -> Result<TrusonaficationId, Status> {
     text.parse().map_err(|_| status(Failure::NotFound("trusonafication")))
 }
@@ -253,7 +253,7 @@ fn fields(asked: CreateTrusonaficationRequest) -> Result<Unchecked, Error> {
     let target = match asked.target {
         None => None,
         Some(AskedTarget::UserIdentifier(user)) => Some(Target::User(user)),
-        // What is no device identifier names no device.
+        // Text that is not a device identifier names no device.
         Some(AskedTarget::DeviceIdentifier(device)) => {
             Some(Target::Device(DeviceId::parse(&device).map_err(|_| Error::DeviceHasNoActiveBinding)?))
         }
@@ -288,14 +288,14 @@ fn fields(asked: CreateTrusonaficationRequest) -> Result<Unchecked, Error> {
     })
 }
 
-/// Custom fields as JSON text, however they were given.
+/// Returns the custom fields as JSON text, in whichever form they were given.
 fn custom_fields(asked: &CreateTrusonaficationRequest) -> Result<String, Error> {
     let json = match &asked.custom_fields {
         Some(_) if !asked.custom_fields_json.is_empty() => {
-            return Err(Failure::field("custom_fields_json", "must not be there together with custom_fields").into());
+            return Err(Failure::field("custom_fields_json", "must not be set together with custom_fields").into());
         }
         Some(fields) => {
-            let fields = from_struct(fields).ok_or_else(|| Failure::field("custom_fields", "must hold finite numbers alone"))?;
+            let fields = from_struct(fields).ok_or_else(|| Failure::field("custom_fields", "must contain only finite numbers"))?;
             serde_json::to_string(&fields).map_err(|_| Failure::Internal("JSON serializes"))?
         }
         None => asked.custom_fields_json.clone(),
@@ -305,7 +305,7 @@ fn custom_fields(asked: &CreateTrusonaficationRequest) -> Result<String, Error> 
 
 fn listing<'a>(asked: &'a ListTrusonaficationsRequest, page: &Page) -> Result<Listing<'a>, Failure> {
     let mut validation = Validation::default();
-    let status = validation.read("status", pb::Status::try_from(asked.status).map_err(|_| "is none that there is"));
+    let status = validation.read("status", pb::Status::try_from(asked.status).map_err(|_| "is not a known status"));
     let mut moment = |field: &str, at: Option<&prost_types::Timestamp>| {
         at.and_then(|at| validation.read(field, from_timestamp(at).ok_or("must be a time")))
     };
@@ -313,7 +313,7 @@ fn listing<'a>(asked: &'a ListTrusonaficationsRequest, page: &Page) -> Result<Li
     let before = moment("created_before", asked.created_before.as_ref());
     let id = match &page.after {
         None => Some(Uuid::max()),
-        Some(cursor) => validation.read("page_token", cursor.id.parse().map_err(|_| "must be one that a list answered")),
+        Some(cursor) => validation.read("page_token", cursor.id.parse().map_err(|_| "must be a page token from an earlier response")),
     };
     check_names(&mut validation, &asked.user_identifier, &asked.device_identifier);
     validation.finish()?;
@@ -327,7 +327,7 @@ fn listing<'a>(asked: &'a ListTrusonaficationsRequest, page: &Page) -> Result<Li
         pb::Status::Expired => Some(Wanted::Expired),
         pb::Status::Canceled => Some(Wanted::Canceled),
     };
-    // The bound of the filter excludes its own moment; that of the page is told apart by the id.
+    // The upper bound of the filter excludes its own time; the page position is made unique by the id.
     let (at, id) = match before {
         Some(before) if before < page.before() => (before, Uuid::nil()),
         _ => (page.before(), id.unwrap_or_default()),
@@ -335,12 +335,12 @@ fn listing<'a>(asked: &'a ListTrusonaficationsRequest, page: &Page) -> Result<Li
     Ok(Listing { status, user: named(&asked.user_identifier), device: named(&asked.device_identifier), from, at, id, size: page.size })
 }
 
-/// An empty name is nobody's.
+/// Treats an empty name as absent.
 fn named(name: &str) -> Option<&str> {
     Some(name).filter(|name| !name.is_empty())
 }
 
-/// What is asked for by a name that nobody can have is refused: not every database takes any text.
+/// Refuses filters with names that cannot exist: not every database accepts any text.
 fn check_names(validation: &mut Validation, user: &str, device: &str) {
     let visible = |name: &str| name.len() <= MAX_NAME && !name.chars().any(char::is_control);
     validation.require(visible(user), "user_identifier", "must be at most 255 characters, none of them a control character");

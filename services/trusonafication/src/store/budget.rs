@@ -1,4 +1,4 @@
-//! What others have left of each user's patience, and what users said to it.
+//! Rows of prompt budgets and holds.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use uuid::Uuid;
 
 use crate::domain::{Budget, Waiting};
 
-/// More do not count at once.
+/// Pending prompts beyond this number are not counted.
 const MAX_LOOKED_AT: i64 = 16;
-/// More are not listed.
+/// Maximum number of holds listed.
 const MAX_HOLDS: i64 = 100;
 const DAY: i64 = 86_400;
 
-/// Returns a user's budget, and lets nobody else use it until this transaction ends. `id` is for the row, if there is none yet.
+/// Returns a user's budget and locks it until this transaction ends. `id` is used for a new row if there is none yet.
 pub async fn lock_budget(tx: &mut Tx, party: RelyingPartyId, user: &str, id: Uuid, now: Timestamp) -> Result<Budget, Failure> {
     let sql = "INSERT INTO prompt_budget (id, relying_party_id, user_identifier, strikes, used_on) VALUES ($1, $2, $3, 0, $4) \
                ON CONFLICT (relying_party_id, user_identifier) DO UPDATE SET used_on = excluded.used_on RETURNING id, strikes, wrong_numbers, struck_at";
@@ -58,7 +58,7 @@ pub async fn write_budget(tx: &mut Tx, party: RelyingPartyId, user: &str, budget
     Ok(())
 }
 
-/// Forgives a user's strikes. Writes nothing where there are none.
+/// Clears a user's strikes. Writes nothing if there are none.
 pub async fn forgive(tx: &mut Tx, party: RelyingPartyId, user: &str) -> Result<(), Failure> {
     tx.query(
         "UPDATE prompt_budget SET strikes = 0, wrong_numbers = 0, struck_at = NULL WHERE relying_party_id = $1 AND user_identifier = $2 AND (strikes > 0) IS TRUE",
@@ -70,18 +70,18 @@ pub async fn forgive(tx: &mut Tx, party: RelyingPartyId, user: &str) -> Result<(
     Ok(())
 }
 
-/// A prompt of others that is in progress.
+/// A counted prompt that is in progress.
 #[derive(Clone, Debug)]
 pub struct Open {
-    /// Names it.
+    /// Identifier of the prompt.
     pub id: TrusonaficationId,
-    /// As it was given.
+    /// Context as given.
     pub context: String,
-    /// Since and until when.
+    /// Its time span.
     pub waiting: Waiting,
 }
 
-/// Returns the prompts by name that are in progress for a user and count, overdue ones too.
+/// Returns the counted prompts of a user that are in progress, including overdue ones.
 pub async fn waiting_for(tx: &mut Tx, party: RelyingPartyId, user: &str) -> Result<Vec<Open>, DbError> {
     let query = tx.query("SELECT id, context, created_at, expires_at FROM trusonafication WHERE user_identifier = ").push_bind(user);
     let query = query.push(" AND status = 'in_progress' AND (relying_party_id = ").push_bind(party.as_uuid()).push(") IS TRUE");
@@ -97,20 +97,20 @@ fn read_open(row: &Row) -> Result<Open, DbError> {
     })
 }
 
-/// A context in which a user said that it was not them who asked.
+/// A context in which a user reported "not me".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hold {
-    /// Empty: what has none.
+    /// The context; empty for prompts without one.
     pub context: String,
-    /// Where they said so.
+    /// The trusonafication that was rejected.
     pub trusonafication: TrusonaficationId,
-    /// When.
+    /// When it was rejected.
     pub held_at: Timestamp,
-    /// Until when others do not prompt them there.
+    /// Until when prompts in this context are blocked.
     pub held_until: Timestamp,
 }
 
-/// Writes a hold over the one before it. `id` is new, so that what deletes the one before by its id leaves this one.
+/// Inserts or replaces a hold. `id` is new, so that a concurrent deletion of the previous hold by its id leaves this one.
 pub async fn hold(tx: &mut Tx, party: RelyingPartyId, user: &str, hold: &Hold, id: Uuid) -> Result<(), Failure> {
     tx.query(
         "INSERT INTO prompt_hold (id, relying_party_id, user_identifier, context, trusonafication_id, held_at, held_until) \
@@ -129,14 +129,14 @@ pub async fn hold(tx: &mut Tx, party: RelyingPartyId, user: &str, hold: &Hold, i
     Ok(())
 }
 
-/// Returns until when a context is held.
+/// Returns until when a context is blocked.
 pub async fn held(tx: &mut Tx, party: RelyingPartyId, user: &str, context: &str) -> Result<Option<Timestamp>, DbError> {
     let sql = "SELECT held_until FROM prompt_hold WHERE relying_party_id = $1 AND user_identifier = $2 AND context = $3";
     let row = tx.query(sql).bind(party.as_uuid()).bind(user).bind(context).fetch_optional().await?;
     row.map(|row| row.get("held_until")).transpose()
 }
 
-/// Returns the holds of a user that are not over, those that last longest first.
+/// Returns the current holds of a user, those that last longest first.
 pub async fn holds(tx: &mut Tx, party: RelyingPartyId, user: &str, now: Timestamp) -> Result<Vec<Hold>, DbError> {
     let sql = "SELECT context, trusonafication_id, held_at, held_until FROM prompt_hold WHERE relying_party_id = $1 AND user_identifier = $2 \
                AND (held_until > $3) IS TRUE ORDER BY held_until DESC LIMIT $4";
@@ -155,13 +155,13 @@ pub async fn release(tx: &mut Tx, party: RelyingPartyId, user: &str, context: &s
     Ok(())
 }
 
-/// Deletes some holds that are over. Returns how many.
+/// Deletes a batch of expired holds. Returns how many.
 pub async fn delete_holds(db: &Db, now: Timestamp) -> Result<u64, Failure> {
     let old = db.query("SELECT id FROM prompt_hold WHERE held_until < $1 ORDER BY held_until LIMIT $2").bind(now);
     Ok(retention::delete_found(db, old.bind(retention::BATCH), "DELETE FROM prompt_hold WHERE id IN").await?)
 }
 
-/// Deletes some budgets that nobody used for so long. Returns how many.
+/// Deletes a batch of budgets that were unused for the given time. Returns how many.
 pub async fn delete_budgets(db: &Db, now: Timestamp, unused: Duration) -> Result<u64, Failure> {
     let old = db.query("SELECT id FROM prompt_budget WHERE used_on < $1 ORDER BY used_on LIMIT $2").bind(now - unused);
     Ok(retention::delete_found(db, old.bind(retention::BATCH), "DELETE FROM prompt_budget WHERE id IN").await?)

@@ -1,4 +1,4 @@
-//! What changed since a moment, whosever it is: for who waits and may have missed a wake.
+//! Changes since a given time, of all relying parties, for subscribers that may have missed a wake.
 
 use nodkey_db::{Db, DbError, Row};
 use nodkey_kernel::id::{DeviceId, RelyingPartyId, TruCodeId, TrusonaficationId};
@@ -11,12 +11,12 @@ use uuid::Uuid;
 use super::row::TABLE;
 use crate::domain::Status;
 
-/// Something that was created, given to a device, or ended.
+/// A trusonafication that was created, assigned to a device, or ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changed {
-    /// Which.
+    /// Identifier of the trusonafication.
     pub id: TrusonaficationId,
-    /// Whose.
+    /// The relying party it belongs to.
     pub relying_party: RelyingPartyId,
     /// Whether its status is terminal.
     pub ended: bool,
@@ -24,7 +24,7 @@ pub struct Changed {
     pub devices: Vec<DeviceId>,
 }
 
-/// Returns what changed after a place, oldest first.
+/// Returns the changes after a position, oldest first.
 pub async fn changes(db: &Db, after: &Cursor, size: i64) -> Result<Listed<Changed>, DbError> {
     let query = db.query("SELECT id, relying_party_id, status, told, updated_at FROM trusonafication WHERE (updated_at, id) > (");
     let query = query.push_bind(after.at).push(", ").push_bind(after.id.parse::<Uuid>().unwrap_or_default());
@@ -43,9 +43,9 @@ fn read(row: &Row) -> Result<Changed, DbError> {
     })
 }
 
-/// Returns codes that were paired after a place, oldest first.
+/// Returns the codes paired after a position, oldest first.
 pub async fn paired_trucodes(db: &Db, after: &Cursor, size: i64) -> Result<Listed<TruCodeId>, DbError> {
-    // The first condition is the index's.
+    // The first condition matches the partial index.
     let query = db.query("SELECT id, paired_at FROM trucode WHERE paired_at IS NOT NULL AND (paired_at, id) > (");
     let query = query.push_bind(after.at).push(", ").push_bind(after.id.parse::<Uuid>().unwrap_or_default());
     let rows = query.push(") ORDER BY paired_at, id LIMIT ").push_bind(size + 1).fetch_all().await?;

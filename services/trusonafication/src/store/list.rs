@@ -14,27 +14,27 @@ use uuid::Uuid;
 use super::row::{COLUMNS, Reader, TABLE, page};
 use crate::domain::{Status, Trusonafication};
 
-/// Which to list: newest first, what comes after `at` and `id`.
+/// Which trusonafications to list, newest first: those after the position of `at` and `id`.
 #[derive(Clone, Copy, Debug)]
 pub struct Listing<'a> {
-    /// In this status.
+    /// Only in this status.
     pub status: Option<Status>,
-    /// Of this user.
+    /// Only of this user.
     pub user: Option<&'a str>,
-    /// Of this device.
+    /// Only of this device.
     pub device: Option<&'a str>,
-    /// Created at this moment or later.
+    /// Created at this time or later.
     pub from: Option<Timestamp>,
-    /// Before this moment.
+    /// Created before this time,
     pub at: Timestamp,
-    /// Or at it and below this id.
+    /// or at this time with a smaller id.
     pub id: Uuid,
-    /// At most so many.
+    /// Maximum number of trusonafications.
     pub size: i64,
 }
 
 impl Listing<'static> {
-    /// The newest, whatever their status, whosever they are.
+    /// The newest, in any status and for any user and device.
     #[must_use]
     pub fn newest(size: i64) -> Self {
         let at = Page { size: 0, after: None }.before();
@@ -42,37 +42,38 @@ impl Listing<'static> {
     }
 }
 
-/// Which statuses a statement is about. What is overdue counts as expired.
+/// Which statuses a statement selects. Overdue trusonafications count as expired.
 #[derive(Clone, Copy)]
 enum Wanted {
-    /// Any.
+    /// Any status.
     Any,
-    /// One that is written down as it is seen.
+    /// A status that is stored as it is reported.
     Written(Status),
     /// In progress, and not overdue.
     Waiting(Timestamp),
     /// In progress, and overdue.
     Overdue(Timestamp),
-    /// One as it is seen at a moment: of one user or device there are few, so that they may be looked through.
+    /// A status as of a given time. One user or device has few rows, so they may be scanned.
     Seen(Status, Timestamp),
 }
 
-/// Lists. There is a text for each way to ask, so that each finds its index: among a million, what is rare is not looked for one by one.
+/// Lists trusonafications. Each combination of filters has its own SQL text, so that each uses its index and rare rows among a million are
+/// not searched one by one.
 pub async fn list(db: &Db, party: RelyingPartyId, listing: &Listing<'_>, now: Timestamp) -> Result<Listed<Trusonafication>, DbError> {
     let rows = rows(db, COLUMNS, party, listing, now).await?;
     page(Reader::Db(db), listing.size, &rows, "created_at").await
 }
 
-/// What tells whether one changed: its version as it is seen at a moment.
+/// What shows whether a trusonafication changed: its version as of a given time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// Which.
+    /// Identifier of the trusonafication.
     pub id: TrusonaficationId,
-    /// Its version; one more while its end is still to be written down.
+    /// Its version; one more while its end is still to be written.
     pub version: i64,
 }
 
-/// Lists ids and versions alone.
+/// Lists only ids and versions.
 pub async fn heads(db: &Db, party: RelyingPartyId, listing: &Listing<'_>, now: Timestamp) -> Result<Vec<Head>, DbError> {
     let rows = rows(db, "id, created_at, expires_at, status, version", party, listing, now).await?;
     let read = |row: &Row| -> Result<Head, DbError> {
@@ -85,10 +86,10 @@ pub async fn heads(db: &Db, party: RelyingPartyId, listing: &Listing<'_>, now: T
     Ok(rows.iter().take(size).filter_map(|row| readable(read(row))).collect())
 }
 
-/// Counts those of a relying party in progress, up to `limit`.
+/// Counts the trusonafications of a relying party in progress, up to `limit`.
 pub async fn count_open(db: &Db, party: RelyingPartyId, limit: u32) -> Result<i64, DbError> {
     let query = db.query("SELECT COUNT(*) AS n FROM (SELECT 1 AS one FROM trusonafication WHERE relying_party_id = ");
-    // In an order, so that they are found by the index that has it.
+    // Ordered, so that the index with that order is used.
     let query = query.push_bind(party.as_uuid()).push(" AND status = 'in_progress' ORDER BY created_at DESC, id DESC LIMIT ");
     let query = query.push_bind(i64::from(limit));
     query.push(") AS open").fetch_one().await?.get("n")
@@ -112,7 +113,7 @@ async fn rows(db: &Db, columns: &'static str, party: RelyingPartyId, listing: &L
     }
 }
 
-/// One more than the page has, so that it is known whether there is a next one.
+/// Reads one row more than the page has, to learn whether there is a next page.
 fn statement<'a>(db: &'a Db, columns: &'static str, party: RelyingPartyId, listing: &Listing<'_>, wanted: Wanted) -> Query<'a> {
     let query = db.query("SELECT ").push(columns).push(" FROM trusonafication WHERE relying_party_id = ").push_bind(party.as_uuid());
     let mut query = query.push(" AND (created_at, id) < (").push_bind(listing.at).push(", ").push_bind(listing.id).push(")");
@@ -133,7 +134,7 @@ fn statement<'a>(db: &'a Db, columns: &'static str, party: RelyingPartyId, listi
             .push(" THEN 'expired' ELSE status END = ")
             .push_bind(status.as_str()),
     };
-    // A lower bound that bounds nothing would lead SQLite to the wrong index.
+    // A lower bound that excludes nothing would lead SQLite to the wrong index.
     if let Some(from) = listing.from {
         query = query.push(" AND created_at >= ").push_bind(from);
     }

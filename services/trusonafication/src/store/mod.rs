@@ -1,4 +1,5 @@
-//! Rows. Every finder leads with the relying party, except those that find out whose something is, the sweep, and looks for changes.
+//! Database rows. Every query is scoped to a relying party, except the documented ones that find out which relying party something belongs
+//! to, the sweep, and the look for changes.
 
 mod budget;
 mod changes;

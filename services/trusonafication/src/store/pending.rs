@@ -1,5 +1,5 @@
-//! What is in progress. It is little among much that is over, and has indexes of its own, by whom it is for. `(...) IS TRUE` keeps a
-//! condition out of the choice of an index: one that led there would be taken while a table is small, and kept when it is not.
+//! Trusonafications in progress. They are few among many that have ended, and have indexes of their own by target. `(...) IS TRUE` keeps a
+//! condition out of the choice of an index: an index chosen while a table is small would still be used when it is large.
 
 use nodkey_db::{Db, DbError, Query, Row, Tx};
 use nodkey_kernel::{
@@ -15,20 +15,21 @@ use uuid::Uuid;
 use super::row::{COLUMNS, MAX_BYTES, Reader, TABLE, page};
 use crate::domain::{Target, Trusonafication};
 
-/// Something a phone is to be shown.
+/// A challenge that a phone is to show.
 #[derive(Debug)]
 pub struct Pending {
-    /// Names it.
+    /// Identifier of the trusonafication.
     pub id: TrusonaficationId,
-    /// Compact JWS.
+    /// The challenge, a compact JWS.
     pub challenge: String,
-    /// When it is too late.
+    /// When it expires.
     pub expires_at: Timestamp,
-    /// Whether its user began it, by a code.
+    /// Whether its user started it, with a code.
     pub self_started: bool,
 }
 
-/// Returns what a device is asked, first what its user started by a code, each oldest first: at most `limit`, and as many challenges as fit, the first whatever its size.
+/// Returns the pending challenges of a device: first those its user started with a code, each group oldest first. Returns at most `limit`,
+/// and as many as fit in size; the first is returned whatever its size.
 pub async fn pending(
     db: &Db,
     party: RelyingPartyId,
@@ -40,12 +41,12 @@ pub async fn pending(
     let own = db.query("SELECT id, challenge, expires_at, turn FROM (SELECT id, challenge, expires_at, created_at, turn, ");
     let weighed =
         own.push("octet_length(challenge) AS own, SUM(octet_length(challenge)) OVER (ORDER BY turn, created_at, id) AS bytes FROM (");
-    // What releases before asked of a code says so by its target alone.
+    // Rows of earlier releases mark requests for a code only by their target.
     let turn = "SELECT id, challenge, expires_at, created_at, CASE WHEN target = 'trucode' OR way = 'own' THEN 0 ELSE 1 END AS turn ";
     let of_device = waiting(weighed.push(turn), party, "device_id", device.as_str(), now);
     let both = of_device.push(" AND target <> 'user' UNION ALL SELECT id, challenge, expires_at, created_at, 1 AS turn ");
     let both = waiting(both, party, "user_identifier", user, now).push(" AND target = 'user'");
-    // A number of six digits is for those who can take it, and who were told when it was asked.
+    // A number of six digits is only for devices that support it and were notified at creation.
     let both = both.push(" AND (match_number IS NULL OR LENGTH(match_number) < 6 OR REPLACE(told, ");
     let both = both.push_bind(device.as_str()).push(", '') <> told)");
     let first = both.push(" ORDER BY turn, created_at, id LIMIT ").push_bind(limit).push(") AS waiting) AS weighed WHERE bytes <= ");
@@ -60,14 +61,14 @@ pub async fn pending(
     Ok(rows.iter().filter_map(|row| readable(read(row))).collect())
 }
 
-/// When the first of those that wait for the same user or device ends, if nobody answers it.
+/// When the first pending trusonafication of the same user or device ends, if nobody answers it.
 pub async fn first_end(tx: &mut Tx, party: RelyingPartyId, target: &Target, now: Timestamp) -> Result<Option<Timestamp>, DbError> {
     let Some((owner, name, of_kind)) = owner(target) else { return Ok(None) };
     let query = waiting(tx.query("SELECT MIN(expires_at) AS ends_at "), party, owner, name, now);
     query.push(of_kind).fetch_one().await?.get("ends_at")
 }
 
-/// By which column they are found that wait for the same as a target, and of which kind they are; a code is for one.
+/// The column and the condition that find the pending trusonafications of the same target; a code has no others.
 fn owner(target: &Target) -> Option<(&'static str, &str, &'static str)> {
     match target {
         Target::User(user) => Some(("user_identifier", user.as_str(), " AND target = 'user'")),
@@ -76,7 +77,7 @@ fn owner(target: &Target) -> Option<(&'static str, &str, &'static str)> {
     }
 }
 
-/// Ends an INSERT with the condition that fewer than `max` wait for the same user or device.
+/// Completes an INSERT with the condition that fewer than `max` are pending for the same user or device.
 pub(super) fn unless_full<'a>(insert: Query<'a>, party: RelyingPartyId, target: &Target, max: i64, now: Timestamp) -> Query<'a> {
     let Some((owner, name, of_kind)) = owner(target) else { return insert };
     let waiting = waiting(insert.push(" WHERE (SELECT COUNT(*) "), party, owner, name, now);
@@ -92,19 +93,19 @@ fn of<'a>(query: Query<'a>, party: RelyingPartyId, owner: &'static str, name: &s
     query.push(" AND (relying_party_id = ").push_bind(party.as_uuid()).push(") IS TRUE")
 }
 
-/// Whose trusonafications end with something else that ended.
+/// Which trusonafications end because something else has ended.
 #[derive(Clone, Copy, Debug)]
 pub enum Of<'a> {
-    /// Every one this user is asked, through whichever device, that was sent to one of these bindings.
+    /// Those that target this user, on any device, and were sent to one of these bindings.
     User(&'a str, &'a [BindingId]),
-    /// Every one this device alone is asked, that was sent to this binding.
+    /// Those that target only this device and were sent to this binding.
     Binding(&'a DeviceId, BindingId),
-    /// Every one this device alone is asked. It never comes back.
+    /// Those that target only this device, which is retired permanently.
     Device(&'a DeviceId),
 }
 
 impl Of<'_> {
-    /// Whether it is about one that was found by the name of its user or device.
+    /// Whether a trusonafication found by its user or device is affected.
     fn is_about(&self, t: &Trusonafication) -> bool {
         match self {
             Self::User(_, bindings) => t.was_sent_to(bindings),
@@ -114,7 +115,7 @@ impl Of<'_> {
     }
 }
 
-/// Returns some of what is in progress, oldest first, after a place.
+/// Returns a batch of trusonafications in progress after a position, oldest first.
 pub async fn in_progress(
     tx: &mut Tx,
     party: RelyingPartyId,
@@ -134,7 +135,7 @@ pub async fn in_progress(
     Ok(page.filter_map(|t| owner.is_about(&t).then_some(t)))
 }
 
-/// Returns some of what should have expired by now, whosever it is, longest overdue first, after a place.
+/// Returns a batch of overdue trusonafications of all relying parties after a position, longest overdue first.
 pub async fn overdue(db: &Db, now: Timestamp, after: Option<&Cursor>, size: i64) -> Result<Listed<Trusonafication>, DbError> {
     let query = db.query("SELECT ").push(COLUMNS).push(" FROM trusonafication WHERE status = 'in_progress' AND expires_at <= ");
     let (at, id) = begin(after);
@@ -143,10 +144,10 @@ pub async fn overdue(db: &Db, now: Timestamp, after: Option<&Cursor>, size: i64)
     page(Reader::Db(db), size, &rows, "expires_at").await
 }
 
-/// The year 1, before which no request can name an expiry.
+/// The year 1; no request can name an earlier expiry.
 const BEGINNING: Timestamp = Timestamp::from_seconds(-62_135_596_800);
 
-/// Where to go on; without a place, before everything.
+/// The position to continue from; without one, before everything.
 fn begin(after: Option<&Cursor>) -> (Timestamp, Uuid) {
     after.map_or((BEGINNING, Uuid::nil()), |place| (place.at, place.id.parse().unwrap_or_default()))
 }

@@ -1,4 +1,4 @@
-//! What is read of a row. Custom fields may be a megabyte: lists and sweeps read how long they are, and then as many as fit.
+//! Reading rows. Custom fields may be a megabyte: lists and sweeps read their sizes first, and then as many as fit.
 
 use std::collections::HashMap;
 
@@ -21,17 +21,17 @@ use crate::{
 
 pub(super) const TABLE: &str = "trusonafication";
 
-/// How many bytes of custom fields, or of challenges, are read at once, unless the first row alone has more: answers carry a little more
-/// than that, and gRPC clients take 4 MiB.
+/// Maximum size of custom fields, or of challenges, read at once in bytes, unless the first row alone is larger. Responses are slightly
+/// larger than that, and gRPC clients accept 4 MiB.
 pub const MAX_BYTES: usize = 2 << 20;
 
-/// The columns of a row but custom fields, challenge, response and keys.
+/// The columns of a row except custom fields, challenge, response and keys.
 pub(super) const COLUMNS: &str = "id, relying_party_id, relying_party_name, target, user_identifier, device_id, trucode_id, \
     desired_level, action, resource, prompt, user_presence, show_identity_document, octet_length(custom_fields) AS custom_fields_bytes, \
     callback_url, number_match, match_number, told, bindings, way, context, request_context, created_at, updated_at, expires_at, status, result_id, answered_by, bound_user, \
     decision, number, accepted_level, reject_reason, version";
 
-/// The most ids that one statement takes.
+/// Maximum number of ids per statement.
 const MAX_IDS: usize = 64;
 
 /// A row without its custom fields.
@@ -41,11 +41,11 @@ struct Slim {
     custom_fields: usize,
 }
 
-/// Where a statement that reads is to run.
+/// Where a query runs.
 pub(super) enum Reader<'a> {
     /// Outside any transaction.
     Db(&'a Db),
-    /// In one.
+    /// In a transaction.
     Tx(&'a mut Tx),
 }
 
@@ -58,7 +58,7 @@ impl Reader<'_> {
     }
 }
 
-/// Reads a page of at most `size` of these rows, in the order of a column of moments, and ends it before its custom fields are too large.
+/// Reads a page of at most `size` of these rows, ordered by a timestamp column, and ends it before its custom fields become too large.
 pub(super) async fn page(mut reader: Reader<'_>, size: i64, rows: &[Row], at: &'static str) -> Result<Listed<Trusonafication>, DbError> {
     let page = listed(size, rows, at, read).within(MAX_BYTES, |slim| slim.custom_fields);
     let with_fields = |slim: &&Slim| slim.custom_fields > 0;
@@ -71,15 +71,15 @@ pub(super) async fn page(mut reader: Reader<'_>, size: i64, rows: &[Row], at: &'
     }
     Ok(page.filter_map(|Slim { mut row, custom_fields }| {
         if custom_fields > 0 {
-            // Unreadable, or deleted since: then so is the row.
+            // If they are unreadable or were deleted since, so is the row.
             row.ask.custom_fields = Some(fields.remove(&row.id.as_uuid())?);
         }
         Some(row)
     }))
 }
 
-/// Looks each id up by the primary key, whatever PostgreSQL thought of the table when it made the plan. The last id is repeated, so that
-/// there is one text for up to 8 and one for up to 64.
+/// Looks each id up by the primary key, whatever PostgreSQL assumed about the table when it made the plan. The last id is repeated, so that
+/// there is one SQL text for up to 8 ids and one for up to 64.
 fn custom_fields<'a>(query: Query<'a>, party: RelyingPartyId, ids: &[Uuid]) -> Query<'a> {
     let places = if ids.len() <= 8 { 8 } else { MAX_IDS };
     let query = query.push("(SELECT t.custom_fields FROM trusonafication t WHERE t.id = wanted.id AND (t.relying_party_id = ");
@@ -95,7 +95,7 @@ fn read_custom_fields(row: &Row) -> Result<(Uuid, String), DbError> {
     Ok((record.get("id")?, record.get("custom_fields")?))
 }
 
-/// Reads a row that is asked for by itself, with its custom fields.
+/// Reads a row that is queried individually, with its custom fields.
 pub(super) fn read_whole(row: &Row) -> Result<Trusonafication, DbError> {
     let mut t = read(row)?.row;
     t.ask.custom_fields = row.of(TABLE, t.id).get("custom_fields")?;
@@ -152,7 +152,7 @@ fn target(record: &Record<'_>, user: Option<&String>, device: Option<&DeviceId>)
             (record.get::<Option<Uuid>>("trucode_id")?.map(|id| Target::TruCode(TruCodeId::from_uuid(id))), "trucode_id")
         }
     };
-    target.ok_or_else(|| record.inconsistent(column, "is missing, and it is what is asked"))
+    target.ok_or_else(|| record.inconsistent(column, "is missing, but it is the target"))
 }
 
 fn number_match(record: &Record<'_>) -> Result<Option<NumberMatch>, DbError> {
@@ -160,7 +160,7 @@ fn number_match(record: &Record<'_>) -> Result<Option<NumberMatch>, DbError> {
     match (mode, record.get("match_number")?) {
         (None, None) => Ok(None),
         (Some(mode), Some(number)) => Ok(Some(NumberMatch { mode, number })),
-        _ => Err(record.inconsistent("match_number", "is there exactly when number_match is")),
+        _ => Err(record.inconsistent("match_number", "must be set if and only if number_match is")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Rows of secure QR codes. The browser and the phone know a code before anybody knows whose it is: those finders are unscoped.
+//! Rows of TruCodes. The browser and the phone know a code before its relying party is known, so those queries are unscoped.
 
 use nodkey_db::{Db, DbError, Row, Tx};
 use nodkey_kernel::{
@@ -12,7 +12,7 @@ use crate::{domain::TruCode, invariants};
 const TABLE: &str = "trucode";
 const COLUMNS: &str = "id, relying_party_id, reference, payload, origin, place, match_number, created_at, expires_at, wrong_numbers, identifier, asked, version FROM trucode";
 
-/// Inserts.
+/// Inserts a code.
 pub async fn insert(tx: &mut Tx, code: &TruCode) -> Result<(), Failure> {
     invariants::check_trucode(code)?;
     tx.query(
@@ -34,19 +34,19 @@ pub async fn insert(tx: &mut Tx, code: &TruCode) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Returns one by its id.
+/// Returns a code by its id.
 pub async fn by_id(db: &Db, id: TruCodeId) -> Result<Option<TruCode>, Failure> {
     let query = db.query("SELECT ").push(COLUMNS).push(" WHERE id = ").push_bind(id.as_uuid());
     Ok(query.fetch_optional().await?.as_ref().map(read).transpose()?)
 }
 
-/// Returns one by its reference.
+/// Returns a code by its reference.
 pub async fn by_reference(db: &Db, reference: &str) -> Result<Option<TruCode>, Failure> {
     let query = db.query("SELECT ").push(COLUMNS).push(" WHERE reference = ").push_bind(reference);
     Ok(query.fetch_optional().await?.as_ref().map(read).transpose()?)
 }
 
-/// Pairs it; false when another was first, or entered a wrong number in between: whoever guesses at once has no more guesses for it.
+/// Pairs the code; false if a concurrent request was first or counted a wrong number in between, so that concurrent guesses gain nothing.
 pub async fn pair(tx: &mut Tx, code: &TruCode, now: Timestamp) -> Result<bool, Failure> {
     let updated = tx
         .query(
@@ -63,7 +63,7 @@ pub async fn pair(tx: &mut Tx, code: &TruCode, now: Timestamp) -> Result<bool, F
     Ok(updated == 1)
 }
 
-/// Counts a wrong number, and ends the code after the last; false when another was first.
+/// Counts a wrong number, and ends the code after the last; false if a concurrent change was first.
 pub async fn count_wrong_number(tx: &mut Tx, code: &TruCode) -> Result<bool, Failure> {
     let updated = tx
         .query(
@@ -80,16 +80,16 @@ pub async fn count_wrong_number(tx: &mut Tx, code: &TruCode) -> Result<bool, Fai
     Ok(updated == 1)
 }
 
-/// A code of which something is about to be asked.
+/// A locked code for which a prompt is about to be created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Locked {
-    /// Who has paired it.
+    /// The identifier that has paired it.
     pub identifier: Option<String>,
-    /// How many prompts were asked of it, this one included.
+    /// Number of prompts requested for it, including this one.
     pub asked: i32,
 }
 
-/// Counts a prompt that is asked of it, and lets nobody pair it until this transaction ends; `None` when there is no such code.
+/// Counts a prompt for the code and prevents pairing until this transaction ends; `None` if the code does not exist.
 pub async fn lock(tx: &mut Tx, party: RelyingPartyId, id: TruCodeId) -> Result<Option<Locked>, Failure> {
     let sql = "UPDATE trucode SET version = version + 1, asked = asked + 1 WHERE id = $1 AND (relying_party_id = $2) IS TRUE \
                RETURNING identifier, asked";
@@ -101,7 +101,7 @@ pub async fn lock(tx: &mut Tx, party: RelyingPartyId, id: TruCodeId) -> Result<O
     Ok(row.map(read).transpose()?)
 }
 
-/// Returns a code that a device paired since a moment and of which nothing was asked yet, nor of the device by name because of it.
+/// Returns a code that a device paired since a given time, if nothing was requested for it yet, nor for the device by name because of it.
 pub async fn unspent_pairing(db: &Db, party: RelyingPartyId, device: &DeviceId, since: Timestamp) -> Result<Option<TruCodeId>, Failure> {
     let sql = "SELECT id FROM trucode WHERE identifier = $1 AND paired_at > $2 AND (relying_party_id = $3 AND device_asked = FALSE AND asked = 0) IS TRUE \
                ORDER BY paired_at DESC LIMIT 1";
@@ -109,7 +109,7 @@ pub async fn unspent_pairing(db: &Db, party: RelyingPartyId, device: &DeviceId, 
     Ok(row.map(|row| row.get("id").map(TruCodeId::from_uuid)).transpose()?)
 }
 
-/// Takes the one prompt by name that a device gets for a pairing; false when another prompt was first.
+/// Uses the one prompt by name that a pairing allows; false if another prompt was first.
 pub async fn spend_pairing(tx: &mut Tx, code: TruCodeId) -> Result<bool, Failure> {
     let sql =
         "UPDATE trucode SET version = version + 1, device_asked = TRUE WHERE id = $1 AND (device_asked = FALSE AND asked = 0) IS TRUE";

@@ -1,7 +1,7 @@
 //! Rows of trusonafications.
 //!
-//! One is found by its id, and then has to be the relying party's: `IS TRUE` keeps PostgreSQL from a plan it would make while the table is
-//! empty, and keep: looking through everything of the relying party.
+//! A row is looked up by its id, and then its relying party is checked: `IS TRUE` keeps PostgreSQL from a plan that it would make while the
+//! table is empty and then keep: scanning everything of the relying party.
 
 use nodkey_db::{Db, DbError, Query, Row, Tx};
 use nodkey_kernel::{
@@ -21,7 +21,7 @@ use crate::{
     invariants,
 };
 
-/// Inserts, unless it is of a relying party without budgets and `max` wait for the same user or device already: then false.
+/// Inserts a trusonafication. Returns false if its relying party has no budgets and `max` are already pending for the same user or device.
 pub async fn insert(tx: &mut Tx, t: &Trusonafication, challenge: &str, max: u32) -> Result<bool, Failure> {
     invariants::check(t)?;
     let trucode = match &t.ask.target {
@@ -77,14 +77,14 @@ pub async fn insert(tx: &mut Tx, t: &Trusonafication, challenge: &str, max: u32)
     Ok(query.execute().await? == 1)
 }
 
-/// Writes the end of one that nobody answered to the version before, with its receipt; false when another was first.
+/// Updates the previous version to an end without an answer, with its receipt; false if a concurrent change was first.
 pub async fn update(tx: &mut Tx, t: &Trusonafication, receipt: &str) -> Result<bool, Failure> {
     invariants::check_end(t, receipt)?;
     let query = changes(tx.query("UPDATE trusonafication SET status = "), t, receipt);
     Ok(version_before(query, t).execute().await? == 1)
 }
 
-/// Writes the answer to the version before, with its proof; false when another was first.
+/// Updates the previous version with an answer and its evidence; false if a concurrent change was first.
 pub async fn update_answered(tx: &mut Tx, t: &Trusonafication, answer: &Answer, response: &str, receipt: &str) -> Result<bool, Failure> {
     invariants::check_answer(t, answer)?;
     invariants::check_end(t, receipt)?;
@@ -142,19 +142,19 @@ fn by_id(query: Query<'_>, party: RelyingPartyId, id: TrusonaficationId) -> Quer
     query.push(" AND (relying_party_id = ").push_bind(party.as_uuid()).push(") IS TRUE")
 }
 
-/// Returns one.
+/// Returns a trusonafication.
 pub async fn get(db: &Db, party: RelyingPartyId, id: TrusonaficationId) -> Result<Option<Trusonafication>, DbError> {
     let query = db.query("SELECT custom_fields, ").push(COLUMNS).push(" FROM trusonafication");
     by_id(query, party, id).fetch_optional().await?.as_ref().map(read_whole).transpose()
 }
 
-/// Returns one, as this transaction sees it.
+/// Returns a trusonafication inside a transaction.
 pub async fn get_in(tx: &mut Tx, party: RelyingPartyId, id: TrusonaficationId) -> Result<Option<Trusonafication>, DbError> {
     let query = tx.query("SELECT custom_fields, ").push(COLUMNS).push(" FROM trusonafication");
     by_id(query, party, id).fetch_optional().await?.as_ref().map(read_whole).transpose()
 }
 
-/// Returns one with its challenge.
+/// Returns a trusonafication with its challenge.
 pub async fn get_with_challenge(
     db: &Db,
     party: RelyingPartyId,
@@ -165,12 +165,12 @@ pub async fn get_with_challenge(
     row.map(|row| Ok((read_whole(&row)?, row.of(TABLE, id).get("challenge")?))).transpose()
 }
 
-/// Returns the challenge of one.
+/// Returns the challenge of a trusonafication.
 pub async fn challenge(tx: &mut Tx, party: RelyingPartyId, id: TrusonaficationId) -> Result<String, DbError> {
     by_id(tx.query("SELECT challenge FROM trusonafication"), party, id).fetch_one().await?.of(TABLE, id).get("challenge")
 }
 
-/// Returns one with its receipt: those that ended before receipts were given have none.
+/// Returns a trusonafication with its receipt; those that ended before receipts existed have none.
 pub async fn get_with_receipt(
     db: &Db,
     party: RelyingPartyId,
@@ -181,22 +181,22 @@ pub async fn get_with_receipt(
     row.map(|row| Ok((read_whole(&row)?, row.of(TABLE, id).get("receipt")?))).transpose()
 }
 
-/// The proof of an answer.
+/// The evidence of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proof {
-    /// As it was issued.
+    /// The challenge as issued.
     pub challenge: String,
-    /// As it came.
+    /// The response as received.
     pub response: String,
     /// Public JWKs: the device key first, then the presence key that signed, if one did.
     pub keys: Vec<Value>,
-    /// What was concluded; none of those that were answered before receipts were given.
+    /// The signed receipt; absent for answers that predate receipts.
     pub receipt: Option<String>,
-    /// What the device said of its presence keys.
+    /// What the device has signed about its presence keys.
     pub stated: Stated,
 }
 
-/// Returns the proof of an answered one.
+/// Returns the evidence of an answered trusonafication.
 pub async fn proof(db: &Db, party: RelyingPartyId, id: TrusonaficationId) -> Result<Option<Proof>, DbError> {
     let select =
         "SELECT id, status, challenge, response, keys, accepted_level, receipt, key_statement, key_signatures FROM trusonafication";
@@ -219,8 +219,8 @@ fn read_proof(row: &Row) -> Result<Proof, DbError> {
     Ok(proof)
 }
 
-/// Addresses what was asked of a code to the device that paired it. No change of state: nobody could have answered before. But a change:
-/// a device that missed the wake is told by a look.
+/// Assigns the trusonafications of a code to the device that paired it. This is not a change of state, since nobody could have answered
+/// before, but it updates `updated_at`, so that a device that missed the wake still finds them.
 pub async fn assign(tx: &mut Tx, party: RelyingPartyId, code: TruCodeId, device: &DeviceId, now: Timestamp) -> Result<(), Failure> {
     let told = serde_json::to_string(&[device]).map_err(|_| Failure::Internal("identifiers serialize"))?;
     tx.query(

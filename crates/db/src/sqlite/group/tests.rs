@@ -1,4 +1,4 @@
-//! Members that queue, fail, leave and panic.
+//! Members that queue, fail, are dropped and panic.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -40,14 +40,14 @@ impl World {
         Committer::begin(&self.committer, Company::Anybody).await.unwrap()
     }
 
-    /// What a connection of its own finds in the file.
+    /// The ids that a separate connection finds in the file.
     fn ids(&self) -> Vec<i64> {
         let reader = open(&self.dir.path().join("test.db"), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
         let rows = statement::fetch(&reader, "SELECT id FROM thing ORDER BY id", &[]).unwrap();
         rows.iter().map(|row| if let Value::Integer(id) = row.value("id").unwrap() { *id } else { 0 }).collect()
     }
 
-    /// Leaves so little room that a blob of a page does not fit.
+    /// Leaves so little space that a blob of one page does not fit.
     async fn fill(&self) {
         let writer = self.committer.writer.lock().await;
         let connection = writer.connection.as_ref().unwrap();
@@ -60,7 +60,7 @@ fn insert(member: &mut Member, id: i64, bytes: usize) -> Result<u64, DbError> {
     member.execute("INSERT INTO thing (id, data) VALUES ($1, $2)", &[Value::Integer(id), Value::Blob(vec![0; bytes])])
 }
 
-/// Begins one member, and has others queue behind it that insert an id and some bytes each; then commits the first.
+/// Begins one member, queues others behind it that each insert an id and a number of bytes, then commits the first.
 async fn together(world: &World, others: &[(i64, usize)]) -> (Result<(), DbError>, Vec<(i64, Result<(), DbError>)>) {
     let mut first = world.begin().await;
     let mut queued = JoinSet::new();
@@ -74,7 +74,7 @@ async fn together(world: &World, others: &[(i64, usize)]) -> (Result<(), DbError
             }
         });
     }
-    // On this one thread: each of them runs until it waits for its turn.
+    // On this one thread, each runs until it waits for its turn.
     tokio::task::yield_now().await;
     insert(&mut first, 0, 1).unwrap();
     let first = first.commit(Vec::new(), None).await;
@@ -110,7 +110,7 @@ async fn a_full_disk_fails_every_member_and_once_there_is_room_everything_works(
     let full = |outcome: &Result<(), DbError>| outcome.as_ref().err().and_then(DbError::condition) == Some(Condition::Full);
     assert!(full(&first), "it was released and lost with the others: {first:?}");
     assert!(full(&others[0].1), "{others:?}");
-    // The last began after the transaction was gone: one of its own, on a connection of its own.
+    // The last began after the transaction was gone: it has its own transaction on its own connection.
     assert!(others[1].1.is_ok(), "{others:?}");
     assert_eq!(world.ids(), [2]);
     let mut member = world.begin().await;
@@ -128,7 +128,7 @@ async fn who_goes_away_before_the_commit_changes_nothing_and_after_it_everything
     let mut member = world.begin().await;
     insert(&mut member, 2, 1).unwrap();
     let commit = member.commit(Vec::new(), None);
-    // One poll hands it over, then the caller is gone.
+    // One poll hands it over, then the caller is dropped.
     tokio::select! { biased; _ = commit => {}, () = std::future::ready(()) => {} }
     let mut member = world.begin().await;
     insert(&mut member, 3, 1).unwrap();
@@ -190,7 +190,7 @@ async fn a_group_takes_in_no_more_when_its_deadline_is_near() {
     for (left, syncs) in [(Duration::from_millis(50), 1), (Duration::from_millis(24), 2)] {
         let before = world.syncs.load(Ordering::Relaxed);
         let mut first = world.begin().await;
-        // It queues before the thread that commits does.
+        // It queues before the committing thread does.
         let second = tokio::spawn({
             let committer = Arc::clone(&world.committer);
             async move { Committer::begin(&committer, Company::Anybody).await.unwrap().commit(Vec::new(), None).await }
@@ -203,7 +203,7 @@ async fn a_group_takes_in_no_more_when_its_deadline_is_near() {
     }
 }
 
-/// Two members of one group: one that has so much time left to be committed, and one that joins it, during whose turn the clock goes on.
+/// Two members of one group: one with `left` until its deadline, and one that joins it and advances the clock during its turn.
 async fn one_who_takes_long(company: Company, left: Duration) -> (Result<(), DbError>, Result<(), DbError>, Vec<i64>) {
     let (world, start) = (World::new().await, Timestamp::from_seconds(1));
     let clock = Clock::manual(start);

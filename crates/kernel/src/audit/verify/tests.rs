@@ -44,7 +44,7 @@ fn checkpoint(chain: &str, seq: u64, hash: &[u8; 32], cut: u64, key: &PrivateKey
     Line::Checkpoint { jws: jws::sign(AUDIT_TYP, Some("k"), None, &claims, key) }
 }
 
-/// A chain of so many records with a checkpoint every three and at its end, cut after so many.
+/// A chain of `count` records with a checkpoint every three and at its end, without the first `cut` records.
 fn chain(name: &str, count: u64, cut: u64) -> Vec<Line> {
     let (mut prev, mut lines) = (START, vec![]);
     for seq in 1..=count {
@@ -127,7 +127,7 @@ fn a_changed_record_is_named() {
     let place = at(&lines, 5);
     change(&mut lines[place], false);
     assert_eq!(verify(&lines).faults, [Fault::Changed { chain: DEPLOYMENT.into(), seq: 5 }]);
-    // With a hash to match, the next one does not follow it.
+    // Even with a matching hash, the next one does not follow it.
     change(&mut lines[place], true);
     assert_eq!(verify(&lines).faults, [Fault::DoesNotFollow { chain: DEPLOYMENT.into(), seq: 6 }]);
 }
@@ -244,7 +244,7 @@ fn what_somebody_kept_earlier_must_be_there_still() {
         verifier.finish()
     };
     assert!(after(&all, &checkpoints).is_proven());
-    // A shorter history, whole in itself.
+    // A shorter history, complete in itself.
     let mut shorter = chain(DEPLOYMENT, 6, 0);
     shorter.extend(chain(PARTY, 7, 3));
     shorter.push(Line::End { chains: Some(2) });
@@ -270,7 +270,7 @@ proptest! {
                 lines.insert(at, copy);
             }
             _ => {
-                // Some digit in the line.
+                // A digit in the line.
                 let digit = lines[at].char_indices().rfind(|(_, c)| c.is_ascii_digit());
                 let Some((place, c)) = digit else { return Ok(()) };
                 let next = char::from_digit((c.to_digit(10).unwrap() + 1) % 10, 10).unwrap();
@@ -283,7 +283,7 @@ proptest! {
             verifier.line(line);
         }
         let report = verifier.finish();
-        // A checkpoint less leaves what it covered to the next one.
+        // If one checkpoint is missing, the next one covers its records.
         let checkpoints: u64 = report.chains.iter().map(|chain| chain.checkpoints).sum();
         prop_assert!(!report.is_proven() || checkpoints < 6 || (how == 2 && checkpoints > 6), "{report:?}");
     }

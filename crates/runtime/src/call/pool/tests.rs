@@ -29,7 +29,7 @@ impl Server {
         let (gate, open) = watch::channel(true);
         let answer = move |request: Asked| {
             let mut open = open.clone();
-            // To be let through whatever the gate is.
+            // Passes regardless of the gate.
             let urgent = request.headers().contains_key("urgent");
             count.send_modify(|count| *count += 1);
             async move {
@@ -73,14 +73,14 @@ fn pool(addresses: &[SocketAddr], settings: Settings) -> Arc<Pool> {
 /// An address nobody listens on.
 const DOWN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 
-/// What becomes of trying to connect to an address that is down.
+/// Outcome of an attempt to connect to an address that is down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Down {
     Refuses,
     IsSilent,
 }
 
-/// A pool of two addresses one of which is down, and how often it was tried to connect to that.
+/// A pool with two addresses, one of which is down, and the number of attempts to connect to that one.
 fn pool_with_one_down(settings: Settings, up: SocketAddr) -> (Arc<Pool>, watch::Sender<Down>, watch::Receiver<usize>) {
     let resolve: Resolve = Box::new(move || Box::pin(std::future::ready(Ok(vec![up, DOWN]))));
     let target = Target::new(ServiceName::Registry, "http://registry:7070", None).unwrap();
@@ -104,7 +104,7 @@ async fn call(pool: &Arc<Pool>, path: &str) -> Result<(), Status> {
     send(pool, Request::post(path).body(Body::empty()).unwrap()).await
 }
 
-/// Calls in tasks of their own.
+/// Makes calls in separate tasks.
 fn calls(pool: &Arc<Pool>, many: usize, path: &'static str) -> Vec<JoinHandle<Result<(), Status>>> {
     let one = |_| {
         let pool = Arc::clone(pool);
@@ -120,7 +120,7 @@ async fn send(pool: &Arc<Pool>, request: Request<Body>) -> Result<(), Status> {
     Ok(())
 }
 
-/// Calls until the pool is as it should be.
+/// Makes calls until the pool is in the expected state.
 async fn until(pool: &Arc<Pool>, is: impl Fn(&[Arc<Connection>]) -> bool) {
     while !is(&pool.state().connections) {
         call(pool, READ).await.unwrap();
@@ -139,13 +139,13 @@ async fn when_one_connection_is_cut_reads_go_on_and_what_may_have_been_done_is_n
     until(&pool, |connections| connections.len() == 2).await;
     let before = server.calls();
     server.close();
-    // Five of each on either connection: whichever has fewer takes the next.
+    // Five on each connection: the one with fewer takes the next.
     let writes = calls(&pool, 10, WRITE);
     server.reached_by(before + 10).await;
     let reads = calls(&pool, 10, READ);
     server.reached_by(before + 20).await;
     cut.cut();
-    // The first of those that are repeated.
+    // The first of the repeated calls.
     server.reached_by(before + 21).await;
     server.open();
     for read in join_all(reads).await {
@@ -249,7 +249,7 @@ async fn an_address_that_is_silent_holds_up_no_call_that_needs_a_connection() {
     let (pool, mode, tries) = pool_with_one_down(Settings { calls: 1, ..Settings::DEFAULT }, server.address);
     until(&pool, |_| *tries.borrow() > 0).await;
     mode.send_replace(Down::IsSilent);
-    // What opens what is missing waits for it from here on.
+    // From here on, the task that opens missing connections waits for it.
     let before = *tries.borrow();
     until(&pool, |_| *tries.borrow() > before).await;
     let reached = server.calls();
@@ -288,7 +288,7 @@ async fn a_connection_on_which_a_call_was_given_up_is_used_when_no_other_is_left
     let pool = pool(&[silent.address(), answers.address()], Settings::DEFAULT);
     until(&pool, |connections| connections.len() == 2).await;
     silent.pause_both();
-    // One on either: one waits in vain, until its caller has no patience left.
+    // One on each: one waits in vain, until its caller runs out of patience.
     let mut both: FuturesUnordered<_> = calls(&pool, 2, READ).into_iter().collect();
     both.next().await.unwrap().unwrap().unwrap();
     for waits in both {

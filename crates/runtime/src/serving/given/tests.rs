@@ -31,7 +31,7 @@ fn faults(given: &Given) -> String {
 
 const URL: (&str, &str) = ("NODKEY_DEPLOYMENT__PUBLIC_URL", "https://id.example.com");
 
-/// What other readers of the environment take for a number, a truth, a list, a table or a quoted text.
+/// Texts that other parsers of the environment read as a number, a Boolean, a list, a table or a quoted text.
 const TEXTS: &[&str] = &["12345", "007", "1e5", "-1", "true", "[1, 2]", "{a=1}", r#"{"keys": []}"#, r#""quoted""#, " spaces ", "null", ""];
 
 #[test]
@@ -167,4 +167,44 @@ fn a_file_that_is_no_toml_is_told_by_its_line_and_never_by_what_is_in_it() {
         let told = Given::read(Some(file.path()), []).unwrap_err().to_string();
         assert!(told.contains(&format!("line {line}: ")) && !told.contains("secret"), "{told}");
     }
+}
+
+#[test]
+fn a_secret_may_be_in_a_file_and_never_both_there_and_in_the_environment() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "s3cret\n").unwrap();
+    let path = file.path().to_str().unwrap();
+    let from_file = given(&[URL, ("NODKEY_BUS__PASSWORD_FILE", path), ("NODKEY_DB__URL_FILE", path)]);
+    let config: Config<Own> = from_file.to_settings(vec![]).unwrap();
+    assert_eq!(config.bus.password.expose_secret(), "s3cret");
+    assert!(from_file.has("db.url"));
+    let both = faults(&given(&[URL, ("NODKEY_BUS__PASSWORD_FILE", path), ("NODKEY_BUS__PASSWORD", "other")]));
+    assert!(both.contains("NODKEY_BUS__PASSWORD_FILE and NODKEY_BUS__PASSWORD are both set"), "{both}");
+    let gone = faults(&given(&[URL, ("NODKEY_BUS__PASSWORD_FILE", "/nowhere/password")]));
+    assert!(gone.contains("NODKEY_BUS__PASSWORD_FILE: cannot read /nowhere/password"), "{gone}");
+    // What is no secret is in no file: its contents would be shown with the fault.
+    let public = faults(&given(&[URL, ("NODKEY_SERVER__LISTEN_FILE", path)]));
+    assert!(public.contains("NODKEY_SERVER__LISTEN_FILE is not a setting") && !public.contains("s3cret"), "{public}");
+}
+
+#[test]
+fn every_setting_that_holds_a_secret_is_known_to() {
+    let known: Vec<_> = settings::<Config<Own>>().into_iter().map(|known| known.name).filter(|name| is_secret(name)).collect();
+    let secrets = ["db.url", "bus.password", "deployment.master_key", "deployment.previous_master_keys", "deployment.service_key"];
+    let older = ["deployment.internal_key", "deployment.operator_key", "deployment.previous_operator_key"];
+    assert_eq!(known, [&secrets[..], &older].concat());
+}
+
+#[test]
+fn the_settings_are_shown_as_a_file_that_has_the_same_effect_and_no_secret_is() {
+    let (file, _) = file("[server]\nmax_calls = 7\n[deployment]\nallowed_ports = [443, 8443]");
+    let variables = [URL, ("NODKEY_BUS__PASSWORD", "s3cret"), ("NODKEY_BUS__USER", "a \"quoted\" name")];
+    let given = Given::read(Some(file.path()), variables.map(|(name, value)| (name.into(), value.into()))).unwrap();
+    let shown = given.to_toml::<Config<Own>>();
+    assert!(!shown.contains("s3cret") && shown.contains("# bus.password is secret, and set by NODKEY_BUS__PASSWORD"), "{shown}");
+    assert!(shown.contains("# server.listen has its default"), "{shown}");
+    std::fs::write(file.path(), &shown).unwrap();
+    let again: Config<Own> = Given::read(Some(file.path()), []).unwrap().to_settings(vec![]).unwrap();
+    assert_eq!((again.server.max_calls, again.deployment.allowed_ports), (7, vec![443, 8443]));
+    assert_eq!((again.deployment.public_url.as_str(), again.bus.user.as_str()), (URL.1, "a \"quoted\" name"));
 }

@@ -24,10 +24,10 @@ use crate::{
     serving::places::{ConnectionLimits, Place, Places},
 };
 
-/// How many watches are held at once, of all and of one address: they are open to whoever reaches the port.
+/// Maximum number of concurrent watches, in total and from one address: anyone who reaches the port can open them.
 const WATCHES: usize = 4_096;
 const WATCHES_OF_ONE_ADDRESS: usize = 32;
-/// After how long who was refused may come again: nobody knows when a watch ends.
+/// Retry delay after a refusal; it is unknown when a watch ends.
 const FULL_FOR: Duration = Duration::from_secs(5);
 
 /// Answers health checks.
@@ -39,20 +39,20 @@ pub(crate) struct HealthApi {
 }
 
 impl HealthApi {
-    /// For services of these names: `nodkey.registry.v1.DeviceService`.
-    /// Behind a proxy that names its clients all have its address, and many watch from one where services do: there `is_shared`.
+    /// Creates the API for services with these names: `nodkey.registry.v1.DeviceService`. Behind a proxy that reports its clients, all have
+    /// its address, and services open many watches from one address: set `is_shared` there.
     pub(crate) fn new(health: Health, names: Vec<String>, is_shared: bool) -> Self {
         let of_one_address = if is_shared { 0 } else { WATCHES_OF_ONE_ADDRESS };
         let watches = Places::new(ConnectionLimits { all: WATCHES, of_one_address: Some(of_one_address) });
         Self { health, names, watches }
     }
 
-    /// The same as a gRPC server.
+    /// The API as a gRPC server.
     pub(crate) fn server(self) -> HealthServer<Self> {
         HealthServer::new(self)
     }
 
-    /// Whether a service of this name is served here; the process as a whole is by no name.
+    /// Whether a service with this name is served here. The empty name stands for the whole process.
     fn serves(&self, name: &str) -> bool {
         name.is_empty() || self.names.iter().any(|known| known == name)
     }
@@ -64,7 +64,7 @@ impl Api for HealthApi {
 
     async fn check(&self, request: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
         if !self.serves(&request.get_ref().service) {
-            return Err(Status::not_found("no service of this name is served here"));
+            return Err(Status::not_found("no service with this name is served here"));
         }
         Ok(Response::new(answer(serving(&self.health.recent_problems(GOOD_FOR).await))))
     }
@@ -73,7 +73,7 @@ impl Api for HealthApi {
         let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map_or(IpAddr::from([0, 0, 0, 0]), |info| info.0.ip());
         let place = self.watches.take(address).map_err(|_| {
             refused("health watch beyond the limit");
-            status::later(Kind::Exhausted, "TOO_MANY_WAITS", "too many health checks are watched at once; end some", FULL_FOR)
+            status::later(Kind::Exhausted, "TOO_MANY_WAITS", "too many concurrent health watches; end some", FULL_FOR)
         })?;
         let known = self.serves(&request.get_ref().service);
         let watch = Watch { health: self.health.clone(), known, told: None, over: false, _place: place };
@@ -84,16 +84,16 @@ impl Api for HealthApi {
 
 struct Watch {
     health: Health,
-    /// Whether what is watched is served here.
+    /// Whether the watched service is served here.
     known: bool,
     told: Option<ServingStatus>,
-    /// The process stops, and that was told.
+    /// Whether the process is stopping, and that was reported.
     over: bool,
     _place: Place,
 }
 
 impl Watch {
-    /// The next change; the first is what is now. `None` once the process stops: it waits for no watch.
+    /// The next change; the first is the current state. `None` once the process is stopping: it waits for no watch.
     async fn next(&mut self) -> Option<ServingStatus> {
         while !self.over {
             self.over = self.health.0.stopping.is_cancelled();

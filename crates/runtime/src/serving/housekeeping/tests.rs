@@ -1,4 +1,4 @@
-//! Two replicas that would both delete.
+//! Two replicas that both try to delete.
 
 use std::sync::{
     Arc,
@@ -19,7 +19,7 @@ async fn replica(database: &TestDatabase) -> Arc<Keeper> {
     Arc::new(Keeper { service: "test", db, clock: Clock::system(), lease, shutdown: CancellationToken::new() })
 }
 
-/// A rule with so many batches, at each of which something happens.
+/// A rule with this number of batches; `at_each` runs at each of them.
 fn rule<F>(batches: u64, at_each: impl Fn() -> F + Send + Sync + 'static) -> (Rule, Arc<AtomicU64>)
 where
     F: Future<Output = ()> + Send + 'static,

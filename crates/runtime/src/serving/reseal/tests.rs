@@ -59,7 +59,7 @@ fn resealer(db: &Db) -> Resealer {
     resealer
 }
 
-/// Runs to the end; returns what was told of each column last.
+/// Runs to the end; returns the last progress message of each column.
 async fn run(resealer: &Resealer) -> Vec<ResealProgress> {
     let mut told = resealer.reseal(Request::new(ResealRequest {})).await.unwrap().into_inner();
     let mut columns: Vec<ResealProgress> = Vec::new();
@@ -78,7 +78,7 @@ async fn former(resealer: &Resealer) -> u64 {
 
 async fn every_value_of_before_is_sealed_anew_once_and_the_old_key_can_go(db: Db) {
     let (old, random) = (Vault::new(&OLD), Random::seeded(1));
-    // More than a batch, by two owners; one in two as releases before sealed.
+    // More than a batch, with two owners; every other value in the format of earlier releases.
     let owners = [Uuid::from_u128(1), Uuid::from_u128(2)];
     let rows: Vec<_> = (0..120).map(|n| (owners[n % 2], format!("{n}"))).collect();
     for (n, (owner, name)) in rows.iter().enumerate() {

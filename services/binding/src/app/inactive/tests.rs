@@ -1,4 +1,4 @@
-//! Bindings that wait too long, or become active at once, beside a registry as far as it is asked.
+//! Expiry and concurrent activation of bindings, with a minimal registry.
 
 use std::{
     collections::BTreeSet,
@@ -42,7 +42,7 @@ use crate::{
 
 const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
 
-/// Lists one relying party a page, with how many hours each lets a binding wait.
+/// Lists one relying party per page, each with the hours it lets a binding stay inactive.
 struct Registry(Vec<(RelyingPartyId, Option<i32>)>);
 
 #[tonic::async_trait]
@@ -61,7 +61,7 @@ impl RelyingPartyService for Registry {
     ) -> Result<Response<ListRelyingPartiesResponse>, Status> {
         let at = request.get_ref().page_token.parse().unwrap_or(0_usize);
         let (id, hours) = self.0[at];
-        // A registry of before knows of no such setting.
+        // A registry of an earlier release does not know the setting.
         let bindings = hours.map(|inactive_hours| BindingSettings { inactive_hours });
         let relying_parties = vec![RelyingParty { id: id.to_string(), bindings, ..RelyingParty::default() }];
         let next_page_token = if at + 1 < self.0.len() { (at + 1).to_string() } else { String::new() };
@@ -156,7 +156,7 @@ async fn an_activation_that_was_first_stays(db: Db) {
     store::insert(&mut tx, &waiting).await.unwrap();
     tx.commit().await.unwrap();
     app.activate(party, waiting.id).await.unwrap();
-    // As it was found before.
+    // The state as it was read before.
     let Change::Changed(expired) = waiting.expire(NOW, NOW) else { panic!("it is older") };
     let mut tx = db.begin().await.unwrap();
     assert!(!store::update(&mut tx, &expired).await.unwrap());
@@ -177,7 +177,7 @@ async fn of_phones_that_become_active_at_once_each_names_those_before_it(db: Db)
         store::insert(&mut tx, &binding).await.unwrap();
         tx.commit().await.unwrap();
         let app = app.clone();
-        // Twice: the second changes nothing and publishes nothing.
+        // Twice: the second activation changes nothing and publishes nothing.
         activations.spawn(async move {
             app.activate(party, binding.id).await.unwrap();
             app.activate(party, binding.id).await.unwrap();

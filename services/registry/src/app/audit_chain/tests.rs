@@ -1,4 +1,4 @@
-//! Whoever writes the database is found out: each attack is on the real tables of both engines.
+//! Tampering with the database is detected. Each attack runs on the real tables of both engines.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -77,7 +77,7 @@ impl World {
         self.app.complete_audit_entry(id, String::new(), "OK").await.unwrap();
     }
 
-    /// Three acts for the relying party and two for none, with checkpoints in between.
+    /// Three actions for the relying party and two for none, with checkpoints in between.
     async fn acts(&self) {
         for name in ["a", "b", "c"] {
             self.act(Some(self.party), name).await;
@@ -101,7 +101,7 @@ impl World {
     }
 
     async fn verify(&self) -> Report {
-        // The first checkpoint has the first key published.
+        // The first checkpoint publishes the first key.
         let lines = self.lines(None).await;
         let archive: nodkey_kernel::jose::Jwks = serde_json::from_value(self.app.jwks_archive().await.unwrap()).unwrap();
         let mut verifier = Verifier::new(&archive);
@@ -111,7 +111,7 @@ impl World {
         verifier.finish()
     }
 
-    /// Runs what an attacker writes, `$1` being the relying party's chain.
+    /// Runs an attacker's statement, with the relying party's chain as `$1`.
     async fn attack(&self, sql: &'static str) {
         let query = self.db.execute(sql);
         let query = if sql.contains("$1") { query.bind(self.party.as_uuid()) } else { query };
@@ -192,7 +192,7 @@ async fn what_operators_do_is_chained_signed_and_verified(world: World) {
     assert!(report.is_proven(), "{report:?}");
     let chains: Vec<_> = report.chains.iter().map(|it| (it.chain.clone(), it.records, it.checkpoints)).collect();
     assert_eq!(chains, [("deployment".into(), 4, 1), (world.name(), 6, 3)]);
-    // As they are listed: one each, with its outcome.
+    // As they are listed: one entry each, with its outcome.
     let (entries, _) = world.app.audit_entries(&Filter::default(), &Page { size: 10, after: None }).await.unwrap();
     let listed: Vec<_> = entries.iter().map(|it| (it.action.actor.as_str(), it.outcome.as_str())).collect();
     assert_eq!(listed.len(), 5);
@@ -222,7 +222,7 @@ async fn an_entry_has_one_outcome_and_one_of_before_keeps_it_in_itself(world: Wo
     for outcome in ["NOT_FOUND", "OK"] {
         world.app.complete_audit_entry(id, String::new(), outcome).await.unwrap();
     }
-    // A replica of the release before wrote this one, and completes the one above.
+    // A replica of the previous release wrote this one, and completes the one above.
     world.db.execute("UPDATE audit_entry SET outcome = 'OK' WHERE kind = 'intent'").execute().await.unwrap();
     let before = nodkey_kernel::id::AuditEntryId::generate(NOW, &Random::seeded(9));
     let sql =
@@ -254,10 +254,10 @@ async fn whatever_is_changed_in_the_database_is_named(world: World) {
             vec![Fault::Missing { chain: chain(), from: 5, to: 5 }],
         ),
         ("DELETE FROM audit_entry WHERE chain_id = $1 AND seq = 2", vec![Fault::Missing { chain: chain(), from: 2, to: 2 }]),
-        // The newest ones are missed by the checkpoint first.
+        // The checkpoint misses the newest entries first.
         ("DELETE FROM audit_entry WHERE chain_id = $1 AND seq > 4", vec![Fault::Missing { chain: chain(), from: 5, to: 6 }]),
         ("DELETE FROM audit_entry WHERE chain_id = $1 AND seq < 3", vec![Fault::Missing { chain: chain(), from: 1, to: 2 }]),
-        // Two change places.
+        // Two entries swap places.
         (
             "UPDATE audit_entry SET seq = CASE seq WHEN 3 THEN 103 ELSE 105 END WHERE chain_id = $1 AND seq IN (3, 5)",
             vec![
@@ -269,7 +269,7 @@ async fn whatever_is_changed_in_the_database_is_named(world: World) {
                 Fault::DoesNotFollow { chain: chain(), seq: 6 },
             ],
         ),
-        // One is put in between, and those after it make room.
+        // One entry is inserted, and those after it are shifted.
         ("UPDATE audit_entry SET seq = seq + 101 WHERE chain_id = $1 AND seq > 4", vec![]),
     ];
     for (attack, expected) in attacks {
@@ -296,7 +296,7 @@ async fn whatever_is_changed_in_the_database_is_named(world: World) {
         world.db.execute("INSERT INTO audit_entry SELECT * FROM kept").execute().await.unwrap();
         assert!(world.verify().await.is_proven(), "as it was");
     }
-    // A whole chain.
+    // A whole chain is deleted.
     for table in ["DELETE FROM audit_entry WHERE chain_id = $1", "DELETE FROM audit_checkpoint WHERE chain_id = $1"] {
         world.attack(table).await;
     }
@@ -309,7 +309,7 @@ async fn a_chain_rewritten_whole_contradicts_its_checkpoints(world: World) {
     world.rewrite(3).await;
     let contradicted = |seq| Fault::Contradicted { chain: world.name(), seq };
     assert_eq!(world.verify().await.faults, [contradicted(4), contradicted(6)], "entries 1 and 2 are as they were");
-    // Without the checkpoints, nothing is proven: the registry goes on to sign nothing of it.
+    // Without the checkpoints nothing is proven: the registry signs nothing more of it.
     world.attack("DELETE FROM audit_checkpoint WHERE chain_id = $1").await;
     let report = world.verify().await;
     assert!(!report.is_proven(), "{report:?}");
@@ -323,7 +323,7 @@ async fn what_does_not_hold_is_not_signed(world: World) {
     let chain = store::get(&world.db, ChainId(world.party.as_uuid())).await.unwrap().unwrap();
     assert_eq!((chain.seq, chain.checkpoint), (8, 6));
     assert_eq!(world.verify().await.faults, [Fault::Changed { chain: world.name(), seq: 7 }]);
-    // What is written later is in the log all the same.
+    // Later entries are still written to the log.
     world.act(Some(world.party), "g").await;
     assert_eq!(world.verify().await.faults, [Fault::Changed { chain: world.name(), seq: 7 }]);
 }
@@ -341,7 +341,7 @@ async fn retention_cuts_at_a_checkpoint_and_what_is_left_is_verified(world: Worl
     assert!(report.is_proven(), "{report:?}");
     let found: Vec<_> = report.chains.iter().map(|it| (it.first, it.last, it.records)).collect();
     assert_eq!(found, [(5, 4, 0), (7, 8, 2)]);
-    // It goes on from there, and nobody but retention cuts.
+    // The chain continues from there, and only retention cuts it.
     world.act(None, "f").await;
     world.app.checkpoint_audit_chains().await.unwrap();
     assert!(world.verify().await.is_proven());
@@ -363,10 +363,10 @@ async fn entries_of_before_are_exported_beside_the_chains(world: World) {
     world.acts().await;
     let report = world.verify().await;
     assert!(report.is_proven() && report.unchained == 5, "{report:?}");
-    // One that cannot be read is passed by, and ends nothing.
+    // An unreadable entry is skipped and does not end the export.
     let sql =
         "UPDATE audit_entry SET operator_id = 'x' WHERE id = (SELECT id FROM audit_entry WHERE kind = 'unchained' ORDER BY id LIMIT 1)";
-    // PostgreSQL takes nothing there that cannot be read.
+    // PostgreSQL does not accept unreadable values there.
     let unreadable = world.db.execute(sql).execute().await.unwrap_or_default();
     assert_eq!(world.verify().await.unchained, 5 - unreadable);
     world.clock.advance(500 * DAY);
@@ -385,13 +385,13 @@ async fn a_relying_partys_export_is_its_chain_alone(world: World) {
     let report = verifier.finish();
     assert!(report.is_proven(), "{report:?}");
     assert_eq!(report.chains.iter().map(|it| it.chain.clone()).collect::<Vec<_>>(), [world.name()]);
-    // Of one that there is not, there is no export, and the deployment has what was done for it.
+    // A relying party that does not exist has no export; what was done for it is in the deployment's chain.
     let nobody = RelyingPartyId::from_uuid(Uuid::max());
     assert!(world.app.export_audit_log(Some(nobody), "", 10).await.is_err());
     world.act(Some(nobody), "x").await;
     assert!(world.app.export_audit_log(Some(nobody), "", 10).await.is_err());
     assert!(world.app.export_audit_log(None, "00", 10).await.is_err(), "no token of ours");
-    // Nor of another's, though it names a chain that there is.
+    // A forged token does not export another party's chain, even though the chain exists.
     let token = write_token(&Position::Within { chain: ChainId::DEPLOYMENT.0, seq: 0 });
     assert!(world.app.export_audit_log(None, &token, 10).await.is_ok());
     assert!(world.app.export_audit_log(Some(world.party), &token, 10).await.is_err());

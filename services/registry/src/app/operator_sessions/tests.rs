@@ -10,7 +10,7 @@ use nodkey_runtime::token::Claims;
 use super::*;
 use crate::{app::audit_chain::tests::World, domain::operator::NewOperator};
 
-/// Somebody who has signed in.
+/// Signs an operator in.
 async fn signed_in(world: &World) -> OperatorSessionId {
     let (now, random) = (world.clock.now(), Random::seeded(7));
     let new = NewOperator::parse("Ada", Some(Role::Owner)).unwrap();

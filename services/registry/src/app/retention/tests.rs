@@ -118,7 +118,7 @@ impl World {
         world
     }
 
-    /// Has retention be introduced then.
+    /// Sets the time at which retention was introduced.
     async fn since(&self, since: Timestamp) {
         self.db.execute("UPDATE retention SET since = $1").bind(since).execute().await.unwrap();
     }
@@ -206,7 +206,7 @@ async fn a_device_of_before_stays_until_a_policy_says_otherwise(world: World) {
     assert!(!world.exists(&device).await);
 }
 
-/// As the binding service does before it binds one: whichever is first, no device is bound that is not there.
+/// The binding service fetches a device before it binds it. Whichever comes first, no device is bound that does not exist.
 async fn a_device_that_another_service_has_asked_for_stays(world: World) {
     let device = world.register(1).await;
     world.clock.advance(1000 * DAY);
@@ -248,7 +248,7 @@ async fn an_invitation_that_nobody_took_goes_90_days_after_it_ran_out(world: Wor
         expected.sort();
         assert_eq!(ids, expected);
     };
-    // Invitations are good for a day.
+    // Invitations are valid for a day.
     world.clock.advance(91 * DAY);
     left(&[lapsed, disabled]).await;
     world.clock.advance(Duration::from_secs(1));

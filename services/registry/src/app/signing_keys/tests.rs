@@ -24,7 +24,7 @@ use serde_json::json;
 use super::*;
 use crate::{Registry, domain::signing_key::TOKEN_TYP};
 
-/// After the fixtures were made.
+/// A time after the fixtures were made.
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 const LEAD: Duration = Duration::from_mins(5);
 
@@ -60,7 +60,7 @@ impl World {
         Self::open(database, [7; 32]).await
     }
 
-    /// Publishes a key of trusonafication and returns it with when it signs.
+    /// Publishes a key of trusonafication and returns it with the time from which it signs.
     async fn publish(&self, seed: u64, at_once: bool) -> (PublicJwk, Timestamp) {
         let key = Jose::generate(Algorithm::EdDsa, &Random::seeded(seed)).public();
         let typs = Owner::Trusonafication.typs().iter().map(|typ| (*typ).to_owned()).collect();
@@ -73,7 +73,7 @@ impl World {
         self.app.rotate_signing_key(None, Algorithm::EdDsa, false, answer).await.unwrap();
     }
 
-    /// Which key of the set signs a claim of ours.
+    /// The `kid` of the key that signs the registry's own claims.
     async fn own(&self) -> String {
         let jws = self.app.sign_claims(DEVICE_TYP, &json!({})).await.unwrap();
         Compact::parse(&jws).unwrap().header().kid.clone().unwrap()
@@ -147,7 +147,7 @@ async fn the_registry_signs_for_another_until_that_signs_by_a_key_of_its_own(wor
     assert_eq!(by().await, before);
     let (key, at) = world.publish(1, false).await;
     assert_eq!(at, NOW + LEAD);
-    // Whoever rotates meanwhile changes nothing about it.
+    // A rotation in the meantime does not change that.
     world.rotate().await;
     world.clock.advance(LEAD);
     let second = world.own().await;
@@ -157,7 +157,7 @@ async fn the_registry_signs_for_another_until_that_signs_by_a_key_of_its_own(wor
     world.clock.advance(LEAD);
     assert_eq!(world.typs(&world.own().await).await, [DEVICE_TYP, TOKEN_TYP, AUDIT_TYP]);
     assert_eq!(world.app.sign(CHALLENGE_TYP, b"{}").await.unwrap_err().reason(), "NOT_SIGNED_HERE");
-    // The three of the installation, the one that was lent, its successor, and that of the other service.
+    // The three keys of the installation, the one that was lent, its successor, and that of the other service.
     let archive = world.app.jwks_archive().await.unwrap();
     assert_eq!(archive["keys"].as_array().unwrap().len(), 6);
     assert!(archive["keys"].as_array().unwrap().iter().any(|published| published["kid"] == key.thumbprint()));

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::key_statement::tests::{Signer, VAULT, verifier};
 
-/// The key a seed stands for; 0 is the device key's.
+/// The key of a seed; 0 is the device key.
 fn private(seed: u64) -> PrivateKey {
     PrivateKey::generate(if seed.is_multiple_of(2) { Algorithm::EdDsa } else { Algorithm::Es256 }, &Random::seeded(seed))
 }
@@ -58,7 +58,7 @@ fn commands() -> impl Strategy<Value = Command> {
     ]
 }
 
-/// The statement of a request after which the device is to have `keys`.
+/// The statement of a request that leaves the device with `keys`.
 fn statement(device: &Device, keys: PresenceKeys, vouch: Vouch, now: Timestamp) -> Option<SentStatement> {
     let (signer, others) = (Signer { device: private(0), now }, presence(Some(99), None));
     let seq = device.vouching.seq + 1;

@@ -39,7 +39,7 @@ impl Signer {
         KeyStatementClaims { iss, aud: GATEWAY.into(), seq, keys: keys.iter().map(stated).collect(), nonce: self.nonce(), iat }
     }
 
-    /// A statement that names these keys, without signatures of theirs.
+    /// A statement that names these keys, without signatures by them.
     pub fn sent(&self, seq: u64, keys: &PresenceKeys) -> SentStatement {
         sent(&self.claims(seq, keys), &self.device, &[])
     }
@@ -54,7 +54,7 @@ fn key(seed: u64) -> PrivateKey {
     PrivateKey::generate(Algorithm::Es256, &Random::seeded(seed))
 }
 
-/// A device of key 1 whose biometric key is 2 and whose PIN is behind key 3, at its third statement.
+/// A device with device key 1, biometric key 2 and PIN key 3, at its third statement.
 struct World {
     vault: Vault,
     signer: Signer,
@@ -78,7 +78,7 @@ impl World {
         self.vouching.clone().renew(sent, &device, before, &self.keys, verifier(&self.vault, NOW))
     }
 
-    /// Why a statement of these claims is refused.
+    /// The reason a statement with these claims is refused.
     fn refusal(&self, change: impl FnOnce(&mut KeyStatementClaims)) -> StatementRefusal {
         let mut claims = self.claims();
         change(&mut claims);

@@ -1,4 +1,4 @@
-//! Whatever is published in whatever order: no key signs before it was published long enough, none that signed goes missing.
+//! In any order of publication: no key signs before its lead is over, and no key that signed goes missing.
 
 use nodkey_kernel::{jose::PrivateKey, random::Random};
 use proptest::{prelude::*, sample::select};
@@ -20,7 +20,7 @@ fn offer(owner: Owner, n: u64, at_once: bool) -> Offer {
     Offer { owner, key: key(n), typs: texts(owner.typs()), at_once }
 }
 
-/// A key of the registry that signed everything, as before keys had owners.
+/// A registry key that signs every `typ`, as before keys had owners.
 fn before(n: u64) -> SigningKey {
     let typs = [Owner::Registry.typs(), &LENT].concat();
     SigningKey {
@@ -70,7 +70,7 @@ proptest! {
                 let retires_now = was.retires_at.is_none() && !at_once;
                 prop_assert!(!retires_now || old.retires_at == Some(new.signs_at + PUBLICATION.retention));
             }
-            // What others own is as it was.
+            // Keys of other owners are unchanged.
             prop_assert!(known.iter().filter(|was| was.owner != owner).all(|was| all.contains(was)));
             let kids: Vec<_> = archive(&all)["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect();
             let of_evidence = all.iter().filter(|key| key.signs(CHALLENGE_TYP));

@@ -19,7 +19,7 @@ use crate::domain::{
 
 const GATEWAY: &str = "https://auth.example";
 const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
-/// Keys of the old phone, of its biometric and PIN, of the new phone and its biometric.
+/// Seeds of the keys: the old phone, its biometric and PIN, the new phone and its biometric.
 const OLD: u64 = 1;
 const FINGER: u64 = 2;
 const PIN: u64 = 3;
@@ -87,7 +87,7 @@ fn asks() -> TransferRequestClaims {
     TransferRequestClaims { iss: id(NEW).to_string(), aud: GATEWAY.into(), nonce: nonce(NEW, NOW) }
 }
 
-/// Signed by these keys, in the order of the parameters of a transfer.
+/// A transfer signed by these keys, in the order of its parts.
 fn sent(claims: &TransferClaims, by: u64, presence: u64, asks: &TransferRequestClaims, asked_by: u64) -> SentTransfer {
     let (statement, signature) = (sign_transfer(claims, &key(by)), sign_transfer(claims, &key(presence)));
     SentTransfer::parse(&statement, &signature, &sign_transfer_request(asks, &key(asked_by))).unwrap()
@@ -114,7 +114,7 @@ fn both_phones_and_the_person_who_holds_the_old_one_sign_a_transfer() {
 
 #[test]
 fn whoever_has_less_than_the_keys_it_takes_transfers_nothing() {
-    // The device key alone, the presence key alone, the new phone's keys, a stranger's.
+    // The device key alone, the presence key alone, the new phone's keys, an unknown key.
     for presence in [OLD, NEW, ITS_FINGER, 9] {
         refused(&sent(&claims(), OLD, presence, &asks(), NEW), TransferRefusal::Presence);
     }
@@ -197,7 +197,7 @@ fn a_relying_party_says_what_it_leaves_to_phones() {
 }
 
 proptest! {
-    /// Of all ways to sign, those hold in which each key signs what is its own.
+    /// Of all combinations of signers, only those are valid in which each part is signed by its own key.
     #[test]
     fn no_other_keys_transfer_anything(by in 1_u64..7, presence in 1_u64..7, asked_by in 1_u64..7, adds in any::<bool>()) {
         let act = if adds { TransferAct::Add } else { TransferAct::Replace };
@@ -206,7 +206,7 @@ proptest! {
         prop_assert_eq!(verify(&sent, NOW).is_ok(), holds);
     }
 
-    /// Whatever bit of it somebody changes, nothing is transferred, or the same.
+    /// If any character is changed, the transfer is refused or still the same.
     #[test]
     fn nothing_that_was_changed_on_its_way_holds(which in 0_usize..3, at in 0_usize..400, with in prop::char::range('A', 'z')) {
         let SentTransfer { statement, signature, request, .. } = good();

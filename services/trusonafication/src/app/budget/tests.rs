@@ -1,4 +1,4 @@
-//! Others who prompt as fast as they may.
+//! Other parties that prompt as fast as they are allowed to.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,7 +20,7 @@ use crate::{
     domain::{Target, TruCode, Unchecked},
 };
 
-/// A relying party with budgets.
+/// A world whose relying party has budgets.
 async fn world(database: &TestDatabase) -> World {
     let world = World::new(database).await;
     *world.owners.0.prompts.lock().unwrap() = Some(PromptSettings::default());
@@ -32,7 +32,7 @@ fn ada() -> Target {
 }
 
 impl World {
-    /// Asks with an expiry so many seconds from now.
+    /// Creates a trusonafication that expires in this many seconds.
     async fn asks(&self, target: Target, seconds: i64) -> Result<TrusonaficationId, Error> {
         let expires_at = Timestamp::from_micros(self.clock.now().as_micros() + seconds * 1_000_000);
         self.try_ask(Unchecked { expires_at: Some(expires_at), ..asking(target) }).await
@@ -42,7 +42,7 @@ impl World {
         self.try_ask(Unchecked { context: context.into(), ..asking(target) }).await
     }
 
-    /// After how long the same may work.
+    /// The retry delay of a refused prompt.
     async fn refused(&self, target: Target) -> Duration {
         let refused = self.asks(target, 60).await.unwrap_err();
         assert_eq!(refused.reason(), "PROMPT_BUDGET_EXHAUSTED");
@@ -53,7 +53,7 @@ impl World {
         while self.app.sweep(None).await.unwrap().more {}
     }
 
-    /// The page of a browser shows a code and this phone scans it.
+    /// The browser shows a code and this phone scans it.
     async fn scan(&self, phone: &Phone) -> TruCodeId {
         let code = self.code().await;
         self.app.pair_trucode(Some(self.party), &code.payload, phone.device.as_str(), "").await.unwrap();
@@ -64,7 +64,7 @@ impl World {
         self.app.create_trucode(self.party, String::new(), String::new()).await.unwrap()
     }
 
-    /// What the phone shows first.
+    /// The trusonafication that the phone shows first.
     async fn first(&self, phone: &Phone) -> Option<TrusonaficationId> {
         self.app.pending(self.party, &phone.device).await.unwrap().first().map(|pending| pending.id)
     }
@@ -120,7 +120,7 @@ async fn three_wait_and_the_moment_that_is_told_is_true(world: World) {
     // The third strike, and its pause.
     let after = world.refused(ada()).await;
     assert_eq!(after, Duration::from_secs(80 + 120));
-    // Whenever it is written that they are over.
+    // No matter when their expiry is written.
     world.clock.advance(Duration::from_secs(95));
     world.sweep().await;
     assert_eq!(world.refused(ada()).await, Duration::from_secs(80 + 120 - 95));
@@ -136,7 +136,7 @@ async fn whoever_withdraws_what_they_ask_or_asks_in_the_past_pauses_like_everybo
     world.app.cancel(world.party, id).await.unwrap();
     assert_eq!(world.refused(ada()).await, Duration::from_secs(10));
     world.clock.advance(Duration::from_secs(10));
-    // Written as expired or not yet.
+    // Whether its expiry is written or not.
     world.asks(ada(), -86_400).await.unwrap();
     assert_eq!(world.refused(ada()).await, Duration::from_secs(30));
     world.sweep().await;
@@ -160,7 +160,7 @@ async fn in_an_hour_of_trying_a_phone_rings_at_most_12_times_and_its_user_signs_
     let (mut rings, mut signed_in, mut tries) = (0, 0, 0_u32);
     while NOW.until(world.clock.now()) < Duration::from_hours(1) {
         tries += 1;
-        // By name and by device, short and long, some of them withdrawn at once, some rejected.
+        // By user and by device, short and long, some canceled immediately, some rejected.
         let target = if tries.is_multiple_of(2) { ada() } else { Target::Device(phone.device.clone()) };
         if let Ok(id) = world.asks(target, i64::from(tries % 3) * 5).await {
             rings += 1;
@@ -202,7 +202,7 @@ async fn a_pairing_is_good_for_one_prompt_by_name_until_there_is_one_by_the_code
     assert!(world.app.pending(world.party, &phone.device).await.unwrap()[..2].iter().any(|first| first.id == by_code));
     assert_eq!(world.asks(Target::TruCode(code), 60).await.unwrap_err().reason(), "TRUCODE_USED", "whoever read its id from a list");
     world.decide(&phone, by_code, Decision::Reject, Some(RejectReason::ChangedMind)).await;
-    // One that is asked by its code is good for none by name, and none is when it is old.
+    // A code that was prompted by its id does not allow a prompt by name, nor does an old one.
     let code = world.scan(&phone).await;
     world.asks(Target::TruCode(code), 60).await.unwrap();
     world.refused(device()).await;
@@ -232,10 +232,10 @@ async fn others_who_fill_what_a_relying_party_may_have_open_are_not_in_the_way_o
     let code = world.scan(&phone).await;
     world.asks(Target::Device(phone.device.clone()), 60).await.unwrap();
     world.asks(Target::TruCode(code), 60).await.unwrap();
-    // Nor is a code that is not paired yet.
+    // Nor does a code that is not paired yet.
     let code = world.code().await;
     world.asks(Target::TruCode(code.id), 60).await.unwrap();
-    // As many again and no more, also while others come again and again.
+    // As many again and no more, even if other prompts keep coming.
     for _ in 0..3 {
         world.clock.advance(Duration::from_secs(2));
         assert_eq!(world.asks(ada(), 60).await.unwrap_err().reason(), "TOO_MANY_OPEN");
@@ -301,7 +301,7 @@ async fn a_newer_prompt_replaces_an_older_one_of_the_same_context_and_no_other(w
     ] {
         assert_eq!(world.state(id).await, state);
     }
-    // It rang all the same.
+    // The phone rang even so.
     world.app.cancel(world.party, other).await.unwrap();
     world.app.cancel(world.party, unnamed).await.unwrap();
     let refused = world.asks_in(ada(), "one").await.unwrap_err();
@@ -320,7 +320,7 @@ async fn not_me_holds_a_context_for_hours_and_what_has_none_for_minutes(world: W
         world.decide(&phone, id, Decision::Reject, Some(RejectReason::NotMe)).await;
         assert_eq!(held(context).await, Some(hold));
         assert_eq!(held("another").await, None);
-        // What the user starts goes on, there too.
+        // Sign-ins that the user starts are still possible, there too.
         let code = world.scan(&phone).await;
         let own = world.try_ask(Unchecked { context: context.into(), ..asking(Target::TruCode(code)) }).await.unwrap();
         world.decide(&phone, own, Decision::Accept, None).await;
@@ -334,7 +334,7 @@ async fn not_me_holds_a_context_for_hours_and_what_has_none_for_minutes(world: W
             world.decide(&phone, waiting.id, Decision::Accept, None).await;
         }
     }
-    // Another reason holds nothing, and one of the user's own holds it for others.
+    // Another reason holds nothing. A rejected sign-in of the user's own holds its context for others.
     let id = world.asks_in(ada(), "two").await.unwrap();
     world.decide(&phone, id, Decision::Reject, Some(RejectReason::ChangedMind)).await;
     assert_eq!(held("two").await, None);
@@ -389,7 +389,7 @@ async fn whoever_answers_first_or_replaces_first_the_other_has_no_effect(world: 
     }
 }
 
-/// What others do.
+/// What other parties do.
 #[derive(Clone, Debug)]
 enum Move {
     ByUser(i64),
@@ -413,7 +413,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
     prop::collection::vec(one, 0..40)
 }
 
-/// Whatever others do before and between, the user's own way works and is shown first.
+/// Whatever other parties do before and in between, a sign-in that the user starts works and is shown first.
 async fn no_sequence(database: &TestDatabase, runs: usize) {
     let (mut runner, world) = (TestRunner::deterministic(), world(database).await);
     for run in 0..runs {

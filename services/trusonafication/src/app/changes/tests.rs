@@ -5,16 +5,16 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Something that was written, in seconds of nobody's clock.
+/// A write, in seconds of a reference clock.
 #[derive(Clone, Debug)]
 struct Write {
-    /// By the clock of who wrote it.
+    /// By the clock of the writer.
     at: i64,
     committed: i64,
     id: Uuid,
 }
 
-/// How far the clock of any replica is ahead, and how long any commit takes, together at most [`OVERLAP`].
+/// How far the clock of any replica is ahead, and how long any commit takes; together at most [`OVERLAP`].
 const SKEW: i64 = 12;
 const COMMIT: i64 = 18;
 
@@ -24,7 +24,7 @@ fn writes() -> impl Strategy<Value = Vec<Write>> {
     prop::collection::vec(write, 0..40)
 }
 
-/// What a store would list: pages of three.
+/// What a store would list, in pages of three.
 fn page(writes: &[Write], now: i64, after: &Cursor) -> Listed<Uuid> {
     let place = |write: &Write| Cursor { at: Timestamp::from_seconds(write.at), id: write.id.to_string() };
     let mut there: Vec<_> = writes.iter().filter(|write| write.committed <= now).map(|write| (place(write), write.id)).collect();
@@ -37,13 +37,13 @@ proptest! {
     #[test]
     fn nothing_is_missed_that_is_committed_late_or_by_another_clock(
         writes in writes(),
-        // How long after the one before, and by whose clock.
+        // The time since the previous look, and the clock that is used.
         looks in prop::collection::vec((0..20_i64, 0..=SKEW), 30),
     ) {
         let (mut now, mut found) = (60, BTreeSet::new());
         let mut cursor = before(Timestamp::from_seconds(now));
         let mut look = |now: i64, ahead: i64| {
-            // As it goes through the hands of a gateway.
+            // As a gateway passes it on.
             let given = Page::parse(0, &cursor.to_string()).unwrap().after.unwrap();
             let pass = Pass::resume(given, Timestamp::from_seconds(now + ahead));
             let page = page(&writes, now, &pass.after);
@@ -53,11 +53,11 @@ proptest! {
             more
         };
         for (pause, ahead) in looks {
-            // Pages take their time, too, and more is committed meanwhile.
+            // Pages take time too, and more is committed in the meantime.
             now += pause;
             look(now, ahead);
         }
-        // The pass that is going on, and one more.
+        // The current pass, and one more.
         for _ in 0..2 {
             now += 200;
             while look(now, 0) {}

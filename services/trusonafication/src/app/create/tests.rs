@@ -1,4 +1,4 @@
-//! How many digits a number has, who is asked for it, and when it comes unasked.
+//! How many digits a number has, which devices get it, and when one is added without a request.
 
 use nodkey_kernel::{
     challenge::{Decision, MatchClaim, RequestContext},
@@ -10,7 +10,7 @@ use nodkey_testkit::TestDatabase;
 use super::*;
 use crate::app::world::{Phone, World, asking};
 
-/// A relying party with budgets.
+/// A world whose relying party has budgets.
 async fn world(database: &TestDatabase) -> World {
     let world = World::new(database).await;
     *world.owners.0.prompts.lock().unwrap() = Some(PromptSettings::default());
@@ -34,7 +34,7 @@ impl World {
         *self.owners.0.prompts.lock().unwrap() = Some(PromptSettings { require_six_digits: true, ..PromptSettings::default() });
     }
 
-    /// The number that is shown, and what phones are told of it.
+    /// The number to show, and what phones learn of it.
     async fn number(&self, target: Target) -> Result<(TrusonaficationId, String, Option<MatchClaim>), Error> {
         let created = self.create(asking(target), ENTER).await?;
         let id = created.trusonafication.unwrap().id.parse().unwrap();
@@ -86,11 +86,11 @@ async fn where_two_are_too_few_those_are_asked_who_can_take_six(world: World) {
     assert!(world.is_shown(&new).await && !world.is_shown(&old).await);
     let asked = store::get(&world.db, world.party, id).await.unwrap().unwrap();
     assert_eq!(asked.told, [new.device], "the other does not ring");
-    // To choose is to compare.
+    // Choosing is comparing.
     let choose = Matching { mode: Some(MatchMode::Choose), shown: true };
     let refused = world.create(asking(ada()), choose).await.unwrap_err();
     assert_eq!(refused.field_violations()[0].field, "number_match");
-    // What asks for no number goes to both.
+    // A trusonafication without a number goes to both phones.
     world.app.cancel(world.party, id).await.unwrap();
     world.clock.advance(Duration::from_secs(10));
     world.try_ask(asking(ada())).await.unwrap();
@@ -111,7 +111,7 @@ async fn with_another_open_a_number_comes_unasked_to_callers_that_can_show_it(wo
     assert_eq!(world.claims(id).await.number_match, Some(MatchClaim::Enter { digits: 6 }));
     let response = world.signed_with(&phone, id, Decision::Accept, None, Some(&number)).await;
     assert!(matches!(world.respond(&phone, &response).await.unwrap().state, State::Accepted { .. }));
-    // The user's own way has no others beside it, and what replaces another leaves one.
+    // A sign-in that the user starts needs no number to stand out, and a replacement leaves only one pending.
     let code = world.app.create_trucode(world.party, String::new(), String::new()).await.unwrap();
     world.app.pair_trucode(Some(world.party), &code.payload, phone.device.as_str(), "").await.unwrap();
     assert_eq!(world.create(asking(Target::TruCode(code.id)), UNASKED).await.unwrap().match_number, "");
@@ -121,7 +121,7 @@ async fn with_another_open_a_number_comes_unasked_to_callers_that_can_show_it(wo
         assert_eq!(world.create(asked, UNASKED).await.unwrap().match_number, "");
         world.clock.advance(Duration::from_secs(10));
     }
-    // Nor where it is tolerated.
+    // Nor with tolerant settings.
     *world.owners.0.prompts.lock().unwrap() = Some(PromptSettings { tolerant: true, ..PromptSettings::default() });
     world.phone("eve");
     for _ in 0..3 {

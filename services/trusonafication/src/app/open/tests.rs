@@ -24,7 +24,7 @@ async fn at_the_limit_it_is_counted_once_a_second_however_many_are_refused() {
         tokio::task::yield_now().await;
         Ok(5)
     };
-    // Whatever was in progress before this process is counted first.
+    // Trusonafications in progress from before this process started are counted first.
     open.add(party(1), 5, &clock, async || Ok(0)).await.unwrap();
     for _ in 1..5 {
         open.add(party(1), 5, &clock, count).await.unwrap();
@@ -56,7 +56,7 @@ async fn no_more_are_let_through_at_once_than_there_is_room_for() {
     let others = join_all((0..10).map(|_| open.add(party(1), 5, &clock, async || Ok(5))));
     let mut all = std::pin::pin!(futures_util::future::join(first, others));
     assert!((&mut all).now_or_never().is_none(), "one counts, the others wait");
-    // Somebody whose limit was raised meanwhile.
+    // A caller whose limit was raised in the meantime.
     open.add(party(1), 100, &clock, async || unreachable!()).await.unwrap();
     found.send(1).unwrap();
     let (first, others) = all.await;

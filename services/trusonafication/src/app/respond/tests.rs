@@ -1,4 +1,4 @@
-//! Owners who change their word while an answer is on its way to the database.
+//! Tests of state that other services change while an answer is on its way to the database.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::{
     store::Of,
 };
 
-/// A little more than a word may be old.
+/// Slightly more than the maximum age of a service's answer.
 const STALE: Duration = Duration::from_micros(50_001);
 
 nodkey_testkit::on_both_engines! {
@@ -31,7 +31,7 @@ async fn what_the_owners_say_counts_for_50_milliseconds_and_then_they_are_asked_
         let response = world.accept(&phone, id).await;
         let device = phone.device.clone();
         let before = world.owners.asked();
-        // The registry has answered by then. The deactivation is confirmed right after the word that said otherwise.
+        // The registry has answered by then. The deactivation is confirmed right after the answer that the binding is active.
         world.owners.hook(move |owners| {
             owners.deactivate(&device);
             owners.0.clock.advance(waited);
@@ -65,7 +65,7 @@ async fn a_late_event_about_an_earlier_life_ends_nothing_of_a_later_one(world: W
     let of_device = world.ask(Target::Device(later.device.clone())).await;
     world.ended(Of::User("ada", &[earlier.binding])).await;
     world.ended(Of::User("ada", &[])).await;
-    // The same device, bound to somebody else before.
+    // The same device, previously bound to another user.
     world.ended(Of::Binding(&later.device, earlier.binding)).await;
     for id in [of_user, of_device] {
         assert_eq!(world.state(id).await, State::InProgress);
@@ -74,7 +74,7 @@ async fn a_late_event_about_an_earlier_life_ends_nothing_of_a_later_one(world: W
     assert_eq!((world.state(of_user).await, world.state(of_device).await), (State::InProgress, State::Canceled));
     world.ended(Of::User(&later.user, &[earlier.binding, later.binding])).await;
     assert_eq!(world.state(of_user).await, State::Canceled);
-    // A device never comes back.
+    // A retired device never becomes active again.
     let of_device = world.ask(Target::Device(later.device.clone())).await;
     world.ended(Of::Device(&later.device)).await;
     assert_eq!(world.state(of_device).await, State::Canceled);
@@ -90,7 +90,7 @@ async fn what_was_asked_before_bindings_were_noted_ends_by_name(world: World) {
     assert_eq!(world.state(id).await, State::Canceled);
 }
 
-/// On one thread, so that whoever can go on has gone on after a while.
+/// On one thread, so that every task that can proceed has done so after a while.
 async fn an_answer_that_waited_for_the_database(database: TestDatabase) {
     let world = World::new(&database).await;
     let phone = world.phone("ada");
@@ -123,7 +123,7 @@ async fn an_answer_that_waited_for_the_database_counts_for_what_the_owners_say_t
     an_answer_that_waited_for_the_database(TestDatabase::postgres().await).await;
 }
 
-/// Each of 200 answers races the deactivation of its device, while others write all the time.
+/// Each of 200 answers races the deactivation of its device, under constant concurrent writes.
 async fn race(database: TestDatabase) {
     let world = Arc::new(World::at(&database, Clock::system()).await);
     let stop = CancellationToken::new();
@@ -135,7 +135,7 @@ async fn race(database: TestDatabase) {
                 while !stop.is_cancelled() {
                     let id = world.ask(Target::Device(phone.device.clone())).await;
                     let response = world.accept(&phone, id).await;
-                    // Under load their word may get old, and then so it is said.
+                    // Under load the services' answers may become stale, and then that is the error.
                     let answered = world.respond(&phone, &response).await;
                     assert!(
                         answered.as_ref().map_or_else(|e| e.reason() == "CHECK_OUTDATED", Trusonafication::is_terminal),
@@ -163,12 +163,12 @@ async fn race(database: TestDatabase) {
             deactivation.await.unwrap();
             let said_active = answering.owners.known()[&phone.device].said_active;
             match answered {
-                // The word it rests on was given before the deactivation was confirmed.
+                // The binding was reported active before the deactivation was confirmed.
                 Ok(answered) => assert!(said_active && answered.is_terminal()),
                 Err(Error::DeviceNotBound) => assert_eq!(answering.state(id).await, State::InProgress),
                 Err(e) => assert_eq!(e.reason(), "CHECK_OUTDATED"),
             }
-            // Confirmed: from here on no answer counts.
+            // Once confirmed, no answer counts.
             let id = store::get(&answering.db, answering.party, id).await.unwrap().unwrap();
             if !id.is_terminal() {
                 let late = answering.respond(&phone, &response).await.unwrap_err();

@@ -32,7 +32,7 @@ use crate::{
 const DAY: Duration = Duration::from_hours(24);
 const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
 
-/// A registry that knows only policies; each on a page of its own.
+/// A registry that only knows policies, one per page.
 #[derive(Clone, Debug, Default)]
 struct Policies(Arc<Mutex<Vec<RetentionPolicy>>>);
 
@@ -96,12 +96,12 @@ impl World {
         world
     }
 
-    /// Has retention be introduced then.
+    /// Sets the time at which retention was introduced.
     async fn since(&self, since: Timestamp) {
         self.db.execute("UPDATE retention SET since = $1").bind(since).execute().await.unwrap();
     }
 
-    /// Sets the policy of the one relying party; another is before it in the list.
+    /// Sets the policy of the relying party; another one precedes it in the list.
     fn policy(&self, answered_days: Option<i32>, unanswered_days: Option<i32>) {
         let other = RelyingPartyId::generate(NOW, &Random::seeded(9)).to_string();
         *self.policies.0.lock().unwrap() = vec![
@@ -110,7 +110,7 @@ impl World {
         ];
     }
 
-    /// One of a status, created now.
+    /// Inserts a trusonafication with a status, created now.
     async fn insert(&self, party: RelyingPartyId, status: &'static str) -> TrusonaficationId {
         let now = self.clock.now();
         let t = Trusonafication {
@@ -150,7 +150,7 @@ impl World {
         t.id
     }
 
-    /// The statuses of what is left, in order, after a pass.
+    /// The statuses that are left after a pass, in order.
     async fn left(&self) -> Vec<String> {
         self.app.delete_trusonafications(&Pass::at(self.clock.now())).await.unwrap();
         let rows = self.db.query("SELECT status FROM trusonafication ORDER BY status").fetch_all().await.unwrap();

@@ -1,4 +1,4 @@
-//! Whoever guesses the number of a code.
+//! Attackers who guess the number of a code.
 
 use nodkey_kernel::{
     challenge::{Decision, RejectReason},
@@ -13,7 +13,7 @@ use crate::{
     domain::{State, Target},
 };
 
-/// A relying party with budgets, whose codes have a number.
+/// A world whose relying party has budgets and codes with a number.
 async fn world(database: &TestDatabase) -> World {
     let world = World::new(database).await;
     *world.owners.0.prompts.lock().unwrap() = Some(PromptSettings::default());
@@ -32,7 +32,7 @@ impl World {
         self.app.pair_trucode(Some(self.party), &code.payload, phone.device.as_str(), number).await
     }
 
-    /// Strikes of a user, and how many of them are wrong numbers.
+    /// The strikes of a user, and how many of them are wrong numbers.
     async fn struck(&self, user: &str) -> (u32, u32) {
         let patience = self.app.patience(self.party, user).await.unwrap();
         (patience.strikes, patience.wrong_numbers)
@@ -66,7 +66,7 @@ async fn the_third_wrong_number_ends_a_code_whosever_it_is(world: World) {
     let seen = world.app.trucode_status(code.id, "").await.unwrap();
     assert!(seen.is_over(world.clock.now()) && seen.identifier.is_none(), "its page makes another");
     assert_eq!((world.struck("ada").await, world.struck("grace").await), ((2, 2), (1, 1)));
-    // Nobody is in anybody's way by another code.
+    // Another code is not affected.
     let (code, number) = world.numbered().await;
     world.pair(&code, &ada, &number).await.unwrap();
 }
@@ -79,7 +79,7 @@ async fn two_wrong_numbers_and_the_right_one_pair_a_code(world: World) {
     }
     let paired = world.pair(&code, &ada, &number).await.unwrap();
     assert_eq!(paired.identifier.as_deref(), Some(ada.device.as_str()));
-    // The same again, whatever is entered: it is paired.
+    // Pairing again succeeds with any number, since the code is paired.
     world.pair(&code, &ada, wrong(&number)).await.unwrap();
     assert_eq!(world.struck("ada").await, (2, 2));
 }
@@ -94,7 +94,7 @@ async fn of_all_numbers_at_once_three_are_heard(world: World) {
     let mut heard = 0;
     for guess in guesses.collect::<Vec<_>>() {
         match guess.await.unwrap() {
-            // Once paired, it is the device's whatever it enters.
+            // A paired code stays with the device, whatever number it sends.
             Ok(()) => {}
             Err(e) if e.reason() == "NUMBER_MISMATCH" => heard += 1,
             Err(e) => assert!(["TOO_MANY_WRONG_NUMBERS", "RACED"].contains(&e.reason()), "{e}"),
@@ -121,7 +121,7 @@ async fn wrong_numbers_lengthen_the_pause_on_the_users_own_way_too(world: World)
     assert_eq!(world.struck("ada").await, (1, 1));
     let refused = world.try_ask(asking(Target::User("ada".into()))).await.unwrap_err();
     assert_eq!((refused.reason(), refused.retry_after()), ("PROMPT_BUDGET_EXHAUSTED", Some(Duration::from_secs(10))));
-    // A rejection there is the user's own affair.
+    // Rejecting a sign-in that the user started is not a strike.
     let (code, number) = world.numbered().await;
     world.pair(&code, &phone, &number).await.unwrap();
     let id = world.try_ask(asking(Target::TruCode(code.id))).await.unwrap();

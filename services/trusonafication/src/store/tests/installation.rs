@@ -1,4 +1,4 @@
-//! An installation made before opens, and every row in it is read.
+//! An installation from before opens, and every row in it is readable.
 
 use uuid::Uuid;
 

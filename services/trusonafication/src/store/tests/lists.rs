@@ -1,4 +1,4 @@
-//! Lists: what belongs on them, and how much of it is read at once.
+//! Lists: what belongs in them, and how much of it is read at once.
 
 use nodkey_runtime::page::Cursor;
 
@@ -135,7 +135,7 @@ async fn what_was_paired_since_is_found_in_the_order_it_was_paired_in_however_lo
     for code in &codes {
         insert_trucode(&mut tx, code).await.unwrap();
     }
-    // The last that was made is never paired, the first is paired last.
+    // The code created last is never paired; the first is paired last.
     for (n, seconds) in [(2, 10), (1, 20), (0, 30)] {
         let paired = TruCode { identifier: Some("x".into()), version: 2, ..codes[n].clone() };
         assert!(pair_trucode(&mut tx, &paired, NOW + Duration::from_secs(seconds)).await.unwrap());

@@ -1,4 +1,4 @@
-//! The rows, on both engines.
+//! Tests of the rows on both engines.
 
 mod installation;
 mod lists;
@@ -47,7 +47,7 @@ fn user() -> Target {
     Target::User("ada".into())
 }
 
-/// One that was created `n` seconds after [`NOW`], and expires a minute later.
+/// A trusonafication created `n` seconds after [`NOW`] that expires a minute later.
 fn asked(n: u64, target: Target) -> Trusonafication {
     let at = NOW + Duration::from_secs(n);
     Trusonafication {
@@ -112,7 +112,7 @@ fn code() -> TruCode {
     }
 }
 
-/// What is written with the end of one, and with the answer, if it is one.
+/// What is written with the end of a trusonafication, and with its answer, if any.
 fn receipt_of(t: &Trusonafication, answer: Option<&Answer>) -> String {
     let answer = answer.map(|answer| (answer, "a.response"));
     let proven = Proven { issuer: "https://id.example.com", id: Uuid::nil(), challenge: "the.issued.challenge", answer, data: "{}" };
@@ -128,7 +128,7 @@ async fn insert_all(db: &Db, rows: &[Trusonafication]) {
     tx.commit().await.unwrap();
 }
 
-/// Changes rows as nobody does.
+/// Corrupts rows in ways that no code path does.
 async fn spoil(db: &Db, sql: &'static str) {
     assert!(db.execute(sql).execute().await.unwrap() > 0, "{sql}");
 }

@@ -1,4 +1,4 @@
-//! No statement looks through a table that grows: not on a full one, and not with a plan that was made when it was empty.
+//! No statement scans a table that grows: not on a full one, and not with a plan that was made while it was empty.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -12,7 +12,7 @@ use crate::domain::{Budget, Status};
 
 const TABLES: [&str; 4] = ["trusonafication", "trucode", "prompt_budget", "prompt_hold"];
 
-/// Runs every statement once; the rows it writes are taken back.
+/// Runs every statement once; the rows it writes are rolled back.
 async fn exercise(db: &Db) {
     let (t, now) = (asked(0, user()), NOW + Duration::from_hours(1));
     let mut tx = db.begin().await.unwrap();
@@ -80,7 +80,7 @@ async fn exercise_lists(db: &Db, from: Option<Timestamp>) {
     }
 }
 
-/// Two pages of custom fields: each number of placeholders is a text of its own.
+/// Two pages of custom fields: each number of placeholders is its own SQL text.
 async fn exercise_custom_fields(db: &Db) {
     insert_all(db, &(0..12).map(|n| with_fields(asked(n, Target::User("eve".into())), 100)).collect::<Vec<_>>()).await;
     for size in [5, 12] {
@@ -88,7 +88,7 @@ async fn exercise_custom_fields(db: &Db) {
     }
 }
 
-/// So many that are over, and a tenth as many in progress.
+/// Inserts `count` ended trusonafications, and a tenth as many in progress.
 async fn fill(db: &Db, count: u64) {
     let ended = |t: Trusonafication| Trusonafication { state: State::Canceled, version: 2, ..t };
     let owner = |n: u64| Target::User(format!("user {}", n % 100));
@@ -116,7 +116,7 @@ async fn fill(db: &Db, count: u64) {
     tx.commit().await.unwrap();
 }
 
-/// What goes by an index of its own, whatever the table holds.
+/// Queries that use an index of their own, whatever the table contains.
 const BY: [(&str, &[&str]); 12] = [
     ("SELECT COUNT(*) FROM trusonafication WHERE user_identifier", &["waiting_for_user"]),
     ("SELECT COUNT(*) FROM trusonafication WHERE device_id", &["waiting_for_device"]),
@@ -134,7 +134,7 @@ const BY: [(&str, &[&str]); 12] = [
 
 fn check(plans: &[Plan]) {
     let wrong = plans.iter().filter(|plan| {
-        // What is asked for by its id is found by it.
+        // A query by id uses the primary key.
         let by_id = !plan.statement.contains("WHERE id = ") || plan.says("_pkey") || plan.says("(id=?)");
         let by_index = BY.iter().all(|(what, indexes)| !plan.statement.contains(what) || indexes.iter().all(|index| plan.says(index)));
         plan.looks_through(&TABLES).is_some() || !by_id || !by_index

@@ -1,11 +1,11 @@
-//! What is written is what is read, and what cannot be read is named and in nobody's way.
+//! What is written is what is read, and an unreadable row is named and does not affect others.
 
 use nodkey_db::DbError;
 
 use super::{super::*, *};
 use crate::domain::{Change, Grade, MatchMode, NumberMatch, Reason};
 
-/// One of each state that transitions lead to.
+/// One trusonafication in each state that transitions lead to.
 fn of_each_state() -> Vec<Trusonafication> {
     let by = |t: Trusonafication, answer: &Answer| match t.respond(uuid::Uuid::from_u128(1), answer, NOW) {
         Ok(Change::Changed(t)) => t,
@@ -80,7 +80,7 @@ async fn every_state_is_read_as_it_was_written_one_version_later(db: Db) {
     assert_eq!(get(&db, RelyingPartyId::CONSOLE, asked(0, user()).id).await.unwrap(), None, "it is another's");
 }
 
-/// What nobody writes, the column that the error names, and what it would be mistaken for.
+/// Values that are never written, the column that the error names, and what the row would be mistaken for.
 const SPOILED: [(&str, &str); 10] = [
     ("status", "UPDATE trusonafication SET status = 'finished'"),
     ("target", "UPDATE trusonafication SET target = 'everybody'"),
@@ -141,7 +141,7 @@ async fn an_answer_that_contradicts_what_was_asked_is_neither_read_nor_written(d
     spoil(&db, "UPDATE trusonafication SET response = 'another.response'").await;
     let error = proof(&db, party(), answered.id).await.unwrap_err();
     assert_eq!(error.to_string(), format!("trusonafication.receipt of row {} is inconsistent", answered.id));
-    // Answered before receipts were given.
+    // Answered before receipts existed.
     spoil(&db, "UPDATE trusonafication SET receipt = NULL").await;
     assert_eq!(proof(&db, party(), answered.id).await.unwrap().unwrap().receipt, None);
     spoil(&db, "UPDATE trusonafication SET answered_by = 'zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz'").await;
@@ -214,7 +214,7 @@ async fn codes_are_paired_once_and_read_as_they_were_written(db: Db) {
     tx.commit().await.unwrap();
     assert_eq!(trucode_by_id(&db, code().id).await.unwrap().as_ref(), Some(&paired));
     assert_eq!(trucode_by_reference(&db, "reference").await.unwrap(), Some(paired));
-    // One prompt by name a pairing, while it is fresh, and of this relying party alone; none once there was one by the code.
+    // One prompt by name per recent pairing, and only of this relying party; none once there was one for the code.
     assert_eq!(unspent_pairing(&db, party(), &device(1), NOW - Duration::from_secs(1)).await.unwrap(), None);
     spoil(&db, "UPDATE trucode SET asked = 0").await;
     let (second, other) = (Duration::from_secs(1), RelyingPartyId::CONSOLE);
