@@ -96,6 +96,7 @@ fn the_openapi_document_is_3_1_and_names_every_field_it_promises() {
         "/api/v2/devices",
         "/api/v2/devices/{id}",
         "/api/v2/devices/{id}/status",
+        "/api/v2/devices/{id}/push_options",
         "/api/v2/devices/{id}/push_registration",
         "/api/v2/devices/{id}/trusonafications",
         "/api/v2/trusonafication_responses",

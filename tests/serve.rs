@@ -55,7 +55,8 @@ impl Serve {
         let keys: Value = serde_json::from_slice(&std::fs::read(self.folder.path().join("keys.json")).unwrap()).unwrap();
         let mut command = Command::new(binaries().join("nodkey"));
         command.args(arguments).arg("--json").env("NODKEY_OPERATOR_KEY", keys["operator_key"].as_str().unwrap());
-        let output = command.env("NODKEY_GRPC", &self.operators).envs(variables.iter().copied()).current_dir(&self.folder).output().unwrap();
+        let output =
+            command.env("NODKEY_GRPC", &self.operators).envs(variables.iter().copied()).current_dir(&self.folder).output().unwrap();
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap()
     }

@@ -31,5 +31,7 @@ export default defineConfig({
     // The topology of five processes has a certificate of its own.
     ignoreHTTPSErrors: true,
     trace: 'retain-on-failure',
+    // What goes through a service worker, tests cannot intercept. Those of the app allow it.
+    serviceWorkers: 'block',
   },
 });

@@ -1,10 +1,10 @@
-//! The bank's rules, as pure functions.
+//! The bank's rules, pure.
 
 use std::fmt;
 
 /// The bank's name, on its pages and on phones.
 pub const NAME: &str = "Acme Bank";
-/// The balance of a new user.
+/// Every user's balance at first.
 pub const OPENING_BALANCE: Cents = Cents(250_000);
 
 /// An amount of euros, in cents.
@@ -12,7 +12,7 @@ pub const OPENING_BALANCE: Cents = Cents(250_000);
 pub struct Cents(pub i64);
 
 impl Cents {
-    /// Parses an amount with two decimals or none: `90.50` and `90` are valid, `90.5` is not. From 0.01 up to 999999.99.
+    /// Parses `90` or `90.50`, but not `90.5`: more than 0, and at most 999999.99.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let (euros, cents) = text.split_once('.').unwrap_or((text, "00"));
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
@@ -21,12 +21,12 @@ impl Cents {
         }
         let number = |text: &str| text.parse::<i64>().unwrap_or_default();
         match number(euros) * 100 + number(cents) {
-            0 => Err("must be more than nothing"),
+            0 => Err("must be more than 0"),
             all => Ok(Self(all)),
         }
     }
 
-    /// Subtracts another amount.
+    /// Subtracts.
     pub const fn less(self, other: Self) -> Self {
         Self(self.0 - other.0)
     }
@@ -38,7 +38,7 @@ impl fmt::Display for Cents {
     }
 }
 
-/// Checks a user name.
+/// Validates a user name.
 pub fn user(name: &str) -> Result<String, &'static str> {
     let name = name.trim().to_lowercase();
     let plain = |c: char| c.is_alphanumeric() || ".-_@+".contains(c);
@@ -49,7 +49,7 @@ pub fn user(name: &str) -> Result<String, &'static str> {
     }
 }
 
-/// Checks the recipient of a transfer.
+/// Validates a payee.
 pub fn payee(name: &str) -> Result<String, &'static str> {
     let name = name.trim();
     if (1..=70).contains(&name.chars().count()) && !name.chars().any(char::is_control) {

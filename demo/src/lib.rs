@@ -1,9 +1,11 @@
-//! Acme Bank: the site of a relying party, built the way its backend team would build it. It uses the server SDK and Nodkey's public
-//! browser API, and Nodkey treats it like any other relying party.
+//! Acme Bank: the site of a relying party, as its backend would implement it. It uses only the server SDK and the public browser API, and
+//! Nodkey treats it like any other relying party.
 //!
-//! This is a demonstration: sessions and balances are kept in memory and are lost when the process ends.
+//! A demonstration: sessions and balances are in memory and end with the process.
 
 mod bank;
+mod browser;
+mod calls;
 mod enrolments;
 mod problem;
 mod requests;
@@ -22,7 +24,10 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
-use axum_extra::extract::cookie::{Cookie, SameSite};
+use axum_extra::extract::{
+    CookieJar,
+    cookie::{Cookie, SameSite},
+};
 use moka::sync::Cache;
 use nodkey_kernel::{jose::b64u, random::Random, time::Clock};
 use nodkey_server_sdk::Nodkey;
@@ -33,28 +38,31 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use bank::Cents;
+use calls::{Calls, Entry};
 use enrolments::Ticket;
 use problem::Problem;
-use requests::Asked;
+use requests::Pending;
 use session::Session;
 
-/// The maximum number of sessions, of requests and of tickets that are remembered.
+/// The most sessions, requests and tickets kept, each.
 const CAPACITY: u64 = 10_000;
-/// The maximum number of browsers that wait at the same time.
+/// The most browsers whose calls are kept.
+const MAX_LOGS: u64 = 500;
+/// The most browsers that may wait for a result at the same time.
 const MAX_WAITING: usize = 1_000;
 
-/// The bank's access to Nodkey.
+/// The bank's connection to Nodkey.
 #[derive(Debug)]
 pub struct Backend {
     /// A client with the relying party's server credential.
     pub nodkey: Nodkey,
     /// The gateway's public URL.
     pub gateway: String,
-    /// The bank's relying party id.
+    /// The bank's relying party.
     pub relying_party_id: String,
-    /// The token of the mobile credential, which the bank's app is shipped with.
+    /// Token of the mobile credential that the bank's app ships with.
     pub mobile_token: String,
-    /// The secret of the mobile credential.
+    /// Secret of the mobile credential.
     pub mobile_secret: SecretString,
 }
 
@@ -68,17 +76,18 @@ struct Inner {
     clock: Clock,
     random: Random,
     sessions: Cache<String, Session>,
-    requests: Cache<String, Arc<Asked>>,
+    requests: Cache<String, Arc<Pending>>,
     tickets: Cache<String, Ticket>,
     balances: Cache<String, Cents>,
-    /// Held while a phone is enrolled, so that only one of two phones gets the name.
+    calls: Calls,
+    /// Held while a phone is bound, so that only one of two phones gets a free name.
     enrolling: Mutex<()>,
     waiting: Semaphore,
     closing: CancellationToken,
 }
 
 impl Site {
-    /// Makes the site. It is closed until [`Site::open`].
+    /// Creates the site. It is closed until [`Site::open`].
     #[must_use]
     pub fn new(clock: Clock, random: Random) -> Self {
         let hours = |hours| Duration::from_hours(hours);
@@ -90,6 +99,7 @@ impl Site {
             requests: Cache::builder().max_capacity(CAPACITY).time_to_live(hours(8)).build(),
             tickets: Cache::builder().max_capacity(CAPACITY).time_to_live(Duration::from_mins(10)).build(),
             balances: Cache::builder().max_capacity(CAPACITY).build(),
+            calls: Calls::new(MAX_LOGS, hours(1)),
             enrolling: Mutex::default(),
             waiting: Semaphore::new(MAX_WAITING),
             closing: CancellationToken::new(),
@@ -106,10 +116,11 @@ impl Site {
         self.0.closing.cancel();
     }
 
-    /// The pages and the API that they call.
+    /// The pages and their API.
     pub fn routes(&self) -> Router {
         let api = Router::new()
             .route("/site", get(about))
+            .route("/calls", get(calls::list))
             .route("/session", get(session::show).delete(session::end))
             .route("/sign_ins", post(requests::sign_in))
             .route("/transfers", post(requests::transfer))
@@ -120,7 +131,7 @@ impl Site {
             .route("/enrolments/{ticket}", get(enrolments::show).post(enrolments::finish))
             .layer(map_response(problem::private))
             .with_state(self.clone());
-        let routes = nodkey_web::page("/demo", Page::Demo).merge(nodkey_web::page("/demo/phone", Page::Phone)).nest("/demo/api", api);
+        let routes = nodkey_web::page("/demo", Page::Demo).merge(nodkey_web::phone("/demo/phone")).nest("/demo/api", api);
         routes.route_layer(from_fn_with_state(self.clone(), own_name))
     }
 
@@ -133,20 +144,27 @@ impl Site {
         Cookie::build((name, value)).path("/demo").http_only(true).same_site(SameSite::Lax).secure(secure).build()
     }
 
-    /// Makes a secret of 256 random bits.
+    /// Records a call or an event for a browser.
+    fn record(&self, browser: &str, entry: Entry) {
+        self.0.calls.record(browser, self.0.clock.now(), entry);
+    }
+
+    /// Returns 256 random bits.
     fn secret(&self) -> String {
         b64u(&self.0.random.bytes::<32>())
     }
 }
 
-/// Refuses requests by another host name, which would make this origin that host's, too.
+/// Refuses requests under a foreign host name, which would make this origin another site's (DNS rebinding).
 async fn own_name(State(site): State<Site>, request: Request, next: Next) -> Response {
     let gateway = site.0.backend.get().map_or("", |backend| backend.gateway.as_str());
     if nodkey_web::is_own_name(&request, gateway) { next.run(request).await } else { Problem::wrong_host(gateway).into_response() }
 }
 
-/// Returns what the page needs to create codes itself, as the pages of any relying party do.
-async fn about(State(site): State<Site>) -> Result<Json<Value>, Problem> {
+/// Returns what the page needs to create codes itself, like any page of a relying party.
+async fn about(State(site): State<Site>, jar: CookieJar) -> Result<(CookieJar, Json<Value>), Problem> {
     let backend = site.backend()?;
-    Ok(Json(json!({"relying_party_id": backend.relying_party_id, "name": bank::NAME, "gateway": backend.gateway})))
+    let about = json!({"relying_party_id": backend.relying_party_id, "name": bank::NAME, "gateway": backend.gateway});
+    let (_, jar) = browser::ensure_id(&site, jar);
+    Ok((jar, Json(about)))
 }

@@ -1,4 +1,4 @@
-//! The errors of the bank's backend, in the format of Nodkey's own problems.
+//! The errors of the bank's backend, in the format of Nodkey's own.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -12,9 +12,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use nodkey_server_sdk::{Error, Kind};
-use serde_json::json;
+use serde_json::{Value, json};
 
-/// An error.
+/// Why a request was refused.
 #[derive(Debug)]
 pub struct Problem {
     status: StatusCode,
@@ -30,16 +30,16 @@ impl Problem {
     }
 
     pub fn closed() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "CLOSED", "the bank is about to open; try again in a second")
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "CLOSED", "the bank is starting; try again in a second")
     }
 
     pub fn wrong_host(gateway: &str) -> Self {
-        let text = format!("the demo is only available at {gateway}/demo; a proxy must pass on the Host header");
+        let text = format!("the demo is served only at {gateway}/demo; a proxy must forward the Host header");
         Self::new(StatusCode::MISDIRECTED_REQUEST, "WRONG_HOST", text)
     }
 
     pub fn full() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "OVERLOADED", "too many wait at once; try again soon")
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "OVERLOADED", "too many browsers are waiting; try again soon")
     }
 
     pub fn not_signed_in() -> Self {
@@ -47,7 +47,17 @@ impl Problem {
     }
 
     pub fn not_found(what: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", format!("there is no such {what}, or it is over"))
+        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", format!("there is no such {what}, or it has expired"))
+    }
+
+    pub fn status(&self) -> u16 {
+        self.status.as_u16()
+    }
+
+    /// The body of the response.
+    pub fn body(&self) -> Value {
+        let Self { reason, message, fields, .. } = self;
+        json!({"error": reason, "message": message, "description": message, "field_errors": fields})
     }
 
     pub fn field(name: &str, fault: &str) -> Self {
@@ -57,7 +67,7 @@ impl Problem {
     }
 }
 
-/// An error of Nodkey, passed on where the person can do something about it.
+/// A refusal by Nodkey, passed on where the person can do something about it.
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let status = match error.kind {
@@ -69,7 +79,7 @@ impl From<Error> for Problem {
             Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Kind::Unauthenticated | Kind::Forbidden | Kind::Internal => {
-                return Self::new(StatusCode::BAD_GATEWAY, &error.reason, "Nodkey does not do what the bank asks; see its log");
+                return Self::new(StatusCode::BAD_GATEWAY, &error.reason, "Nodkey refused the bank's call; see the log");
             }
         };
         let fields = error.field_violations.into_iter().map(|v| (v.field, vec![v.description])).collect();
@@ -77,7 +87,7 @@ impl From<Error> for Problem {
     }
 }
 
-/// The body is not JSON, or JSON of another shape.
+/// The body is not JSON, or not of the expected form.
 impl From<JsonRejection> for Problem {
     fn from(rejection: JsonRejection) -> Self {
         Self::new(rejection.status(), "MALFORMED_JSON", rejection.body_text())
@@ -92,9 +102,9 @@ impl From<QueryRejection> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Self { status, reason, message, fields, retry_after } = self;
-        let body = Json(json!({"error": reason, "message": message, "description": message, "field_errors": fields}));
-        // Whole seconds, rounded up.
+        let body = Json(self.body());
+        let Self { status, retry_after, .. } = self;
+        // Whole seconds, not one too few.
         let seconds = |after: Duration| after.as_secs() + u64::from(after.subsec_nanos() > 0);
         let retry_after = retry_after.map(|after| (RETRY_AFTER, HeaderValue::from(seconds(after))));
         let challenge = (WWW_AUTHENTICATE, HeaderValue::from_static(r#"Cookie realm="Acme Bank""#));
@@ -104,12 +114,12 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Forbids caching and content sniffing, and turns the errors of libraries into JSON.
+/// Forbids caching and content sniffing, and turns refusals by libraries into JSON.
 pub async fn private(mut response: Response) -> Response {
     let status = response.status();
     let is_json = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
     if (status.is_client_error() || status.is_server_error()) && !is_json {
-        response = Problem::new(status, "REFUSED", "the bank does not understand this").into_response();
+        response = Problem::new(status, "REFUSED", "the bank does not understand this request").into_response();
     }
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -26,8 +26,8 @@ impl Session {
         jar.get(COOKIE).and_then(|cookie| site.0.sessions.get(cookie.value())).ok_or_else(Problem::not_signed_in)
     }
 
-    /// Begins a session from an accepted trusonafication, for the user whom the answering device is bound to. The browser gets a new
-    /// cookie, so a cookie that somebody planted before is worthless.
+    /// Begins the session of the user to whom the answering device is bound. The browser gets a new cookie, so that one planted before is
+    /// worthless (session fixation).
     pub fn begin(site: &Site, jar: CookieJar, done: &nodkey_server_sdk::proto::trusonafication::v1::Trusonafication) -> CookieJar {
         let result = done.result.clone().unwrap_or_default();
         let session = Self {
@@ -43,7 +43,7 @@ impl Session {
     }
 }
 
-/// Returns who is signed in.
+/// Returns the session, null if nobody is signed in.
 pub async fn show(State(site): State<Site>, jar: CookieJar) -> Json<Value> {
     let session = Session::of(&site, &jar).ok().map(|session| {
         let balance = site.0.balances.get(&session.user).unwrap_or(OPENING_BALANCE);

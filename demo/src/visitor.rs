@@ -1,4 +1,4 @@
-//! The visitor's context, which the bank passes on to the phone.
+//! The origin of a request to the bank, which the phone shows.
 
 use std::{convert::Infallible, net::SocketAddr};
 
@@ -8,7 +8,7 @@ use axum::{
 };
 use nodkey_server_sdk::proto::trusonafication::v1::RequestContext;
 
-/// Browsers and their tokens in a user agent, the most specific first: most browsers claim to be several.
+/// Tokens of browsers in `User-Agent`, the more specific ones first: most browsers name several.
 const BROWSERS: [(&str, &str); 5] =
     [("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari")];
 const SYSTEMS: [(&str, &str); 7] = [
@@ -21,7 +21,7 @@ const SYSTEMS: [(&str, &str); 7] = [
     ("Linux", "Linux"),
 ];
 
-/// The address and browser of the sender of a request. A site behind a proxy would take the address from the proxy's header.
+/// Address and browser of a request's sender. A site behind a proxy would take the address from the proxy's header.
 #[derive(Debug)]
 pub struct Visitor(pub RequestContext);
 
@@ -35,7 +35,7 @@ impl<S: Sync> FromRequestParts<S> for Visitor {
     }
 }
 
-/// Returns text such as `Firefox on Linux`. Empty for an unknown browser.
+/// Returns a name such as `Firefox on Linux`; empty for unknown browsers.
 fn browser(headers: &HeaderMap) -> String {
     let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
     let find = |known: &[(&str, &'static str)]| known.iter().find(|(token, _)| agent.contains(token)).map(|(_, name)| *name);

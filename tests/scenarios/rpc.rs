@@ -251,6 +251,7 @@ const BAD: &[(&str, As, &str, &str)] = &[
     ("notification.v1.PushConfigurationService/PutPushConfiguration", Backend, r#"{"webpush": {"subject": "ada"}}"#, "VALIDATION_FAILED"),
     ("notification.v1.PushConfigurationService/DeletePushConfiguration", Backend, "{}", "VALIDATION_FAILED"),
     ("notification.v1.PushRegistrationService/GetPushRegistration", Backend, r#"{"deviceId": "x"}"#, "NOT_FOUND"),
+    ("notification.v1.PushRegistrationService/GetWebPushKey", Backend, "{}", "NOT_ALLOWED"),
     ("notification.v1.PushRegistrationService/PutPushRegistration", Backend, "{}", "NOT_ALLOWED"),
     ("notification.v1.PushRegistrationService/DeletePushRegistration", Operator, "{}", "NOT_ALLOWED"),
     ("status.v1.VaultService/Reseal", Backend, "{}", "NOT_ALLOWED"),

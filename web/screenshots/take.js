@@ -33,7 +33,7 @@ try {
   await heading(phone, 'transfer 90.00 EUR to Grace Hopper').waitFor();
   await take(bank, 'transfer');
   await accept(phone);
-  await bank.getByText('The proof holds').waitFor();
+  await bank.getByText('The proof is valid').waitFor();
   await phone.getByRole('button', { name: 'Done' }).click();
   await take(bank, 'receipt');
 

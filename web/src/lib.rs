@@ -4,6 +4,7 @@
 //! Release builds carry the files in the binary; debug builds read them from the source tree, so that an edit shows at a reload.
 
 mod name;
+mod phone;
 mod shared;
 
 use axum::{
@@ -23,15 +24,21 @@ use axum::{
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 pub use name::is_own_name;
+pub use phone::phone;
 
 const HTML: &str = "text/html; charset=utf-8";
 
 /// Every page alike: its own scripts and styles, its own server, nothing inline, and no text that becomes markup.
 macro_rules! policy {
     ($frames:literal) => {
+        policy!($frames, "'none'")
+    };
+    ($frames:literal, $trusted:literal) => {
         concat!(
             "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; manifest-src 'self'; \
-             media-src 'self' blob:; base-uri 'none'; form-action 'self'; require-trusted-types-for 'script'; trusted-types 'none'; ",
+             media-src 'self' blob:; base-uri 'none'; form-action 'self'; require-trusted-types-for 'script'; trusted-types ",
+            $trusted,
+            "; ",
             $frames
         )
     };
@@ -73,7 +80,8 @@ impl Page {
     const fn policy(self) -> &'static str {
         match self {
             Self::Demo => policy!("frame-src 'self'; frame-ancestors 'none'"),
-            Self::Phone => policy!("frame-ancestors 'self'"),
+            // Its script may name one URL as a script to be run: that of its service worker.
+            Self::Phone => policy!("worker-src 'self'; frame-ancestors 'self'", "nodkey-service-worker"),
             Self::Console | Self::SignIn | Self::Docs | Self::Home => policy!("frame-ancestors 'none'"),
         }
     }
@@ -174,7 +182,8 @@ fn content_type(path: &str) -> &'static str {
         Some("js") => "text/javascript; charset=utf-8",
         Some("svg") => "image/svg+xml",
         Some("png") => "image/png",
-        Some("json" | "webmanifest") => "application/json; charset=utf-8",
+        Some("json") => "application/json; charset=utf-8",
+        Some("webmanifest") => "application/manifest+json",
         _ => "text/plain; charset=utf-8",
     }
 }
@@ -236,6 +245,10 @@ mod tests {
             assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self';"), "{policy}");
             assert!(policy.contains("require-trusted-types-for 'script'") && policy.contains("frame-ancestors"), "{policy}");
             assert!(!policy.contains("unsafe") && !policy.contains("http"), "{policy}");
+            let is_phone = path == "/demo/phone";
+            assert_eq!(policy.contains("trusted-types 'none'"), !is_phone, "{policy}");
+            assert_eq!(policy.contains("worker-src 'self'"), is_phone, "{policy}");
+            assert!(policy.contains("manifest-src 'self'"), "{policy}");
             assert_eq!(headers[REFERRER_POLICY], "no-referrer");
             assert!(!body.contains("style=") && !body.contains("<style") && !body.contains("onclick"), "{path}");
         }

@@ -81,7 +81,7 @@ for (const viewport of [{ width: 1440, height: 900 }, HANDHELD]) {
       await page.getByRole('button', { name: 'Back' }).click();
       await code(page).click();
       await pair(phone);
-      await expect(heading(page, 'Look at your phone')).toBeVisible();
+      await expect(heading(page, 'Confirm on your phone')).toBeVisible();
       await expect(heading(phone, 'sign in')).toBeVisible();
       await expectAccessible(page, 'asked by code');
     });
@@ -98,19 +98,21 @@ for (const viewport of [{ width: 1440, height: 900 }, HANDHELD]) {
       await expect(heading(phone, 'transfer 90.00 EUR to Alan Turing')).toBeVisible();
       await expectAccessible(page, 'asked for a transfer');
       await accept(phone);
-      await expect(page.getByRole('heading', { name: 'The proof holds' })).toBeVisible();
-      await page.getByText('The proof itself').click();
+      await expect(page.getByRole('heading', { name: 'The proof is valid' })).toBeVisible();
+      await page.getByText('The evidence itself').click();
       await expectAccessible(page, 'receipt');
       await page.getByRole('button', { name: 'Back to the account' }).click();
       await expect(greeting(page, user)).toBeVisible();
-      await expect(page.getByRole('listitem')).toBeVisible();
+      await expect(page.getByRole('main').getByRole('listitem')).toBeVisible();
+      for (const summary of await page.getByRole('region', { name: 'Calls and events' }).locator('summary').all())
+        await summary.click();
       await expectAccessible(page, 'account, after a transfer');
       await page.route('**/evidence', async (route) => {
         const response = await route.fetch();
         await route.fulfill({ response, json: { ...(await response.json()), response: 'e30.e30.' } });
       });
       await page.getByRole('button', { name: 'See the proof' }).click();
-      await expect(page.getByRole('heading', { name: 'The proof does not hold' })).toBeVisible();
+      await expect(page.getByRole('heading', { name: 'The proof is not valid' })).toBeVisible();
       await expectAccessible(page, 'receipt that proves nothing');
       await page.getByRole('button', { name: 'Back to the account' }).click();
       await page.context().clearCookies({ name: 'acme_session' });
@@ -155,7 +157,7 @@ for (const viewport of [{ width: 1440, height: 900 }, HANDHELD]) {
       await page.getByRole('checkbox').uncheck();
       await page.getByLabel('Your name there').fill(taken);
       await page.getByRole('button', { name: 'Join Acme Bank' }).click();
-      await expect(page.getByLabel('Your name there')).toHaveAccessibleDescription(/already/);
+      await expect(page.getByLabel('Your name there')).toHaveAccessibleDescription(/is taken/);
       await expectAccessible(page, 'join, refused');
       await page.goto(`${url}/console/phone`);
       await expect(heading(page, 'No accounts yet')).toBeVisible();
@@ -184,7 +186,7 @@ for (const viewport of [{ width: 1440, height: 900 }, HANDHELD]) {
         };
       });
       await elsewhere.goto(`${server.url}/demo/phone`);
-      await expect(heading(elsewhere, 'This browser keeps nothing')).toBeVisible();
+      await expect(heading(elsewhere, 'This browser stores nothing')).toBeVisible();
       await expectAccessible(elsewhere, 'no storage');
     });
 
@@ -247,7 +249,7 @@ for (const viewport of [{ width: 1440, height: 900 }, HANDHELD]) {
       await page.getByRole('button', { name: 'Show 2 more' }).click();
       await expectAccessible(page, 'a long question, shown whole');
       await page.getByRole('button', { name: 'Accept' }).click();
-      await expect(heading(page, 'Is it you?')).toBeVisible();
+      await expect(heading(page, 'Confirm that it is you')).toBeVisible();
       await expectAccessible(page, 'touch');
       await page.route('**/trusonafication_responses', (route) =>
         route.fulfill({ status: 500, json: { error: 'INTERNAL', message: 'it broke' } }),
@@ -263,7 +265,7 @@ for (const viewport of [{ width: 1440, height: 900 }, HANDHELD]) {
       await expect(choices(page)).toHaveCount(3);
       await expectAccessible(page, 'a choice of numbers');
       await server.admin('trusonafications', 'cancel', id);
-      await expect(heading(page, 'Not asked any more')).toBeVisible();
+      await expect(heading(page, 'No longer pending')).toBeVisible();
       await expectAccessible(page, 'not asked any more');
       await page.getByRole('button', { name: 'OK' }).click();
       await ask(server, user, 'log in', '--number-match', 'enter');
@@ -292,6 +294,9 @@ for (const viewport of [{ width: 1440, height: 900 }, HANDHELD]) {
       }
       await expect(page.getByRole('listitem')).toHaveCount(OUTCOMES.length);
       await expectAccessible(page, 'accounts, with what was answered');
+      await page.getByRole('button', { name: 'History' }).click();
+      await expect(page.getByRole('listitem')).toHaveCount(OUTCOMES.length);
+      await expectAccessible(page, 'history');
     });
   });
 }

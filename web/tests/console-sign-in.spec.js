@@ -32,7 +32,9 @@ test('the first owner is enrolled by the link that the start prints, and signs i
 test('an invitation says whose it is, and sets up one phone and no second', async ({ page, elsewhere, server }) => {
   const { link } = await invite(server, 'Grace Hopper', 'operator');
   await page.goto(link);
-  await expect(heading(page, /^Answer for Grace Hopper at Nodkey console ?\?$/)).toBeVisible();
+  await expect(
+    heading(page, /^Use this browser as ?Grace Hopper ?’s phone for the ?Nodkey console ?\?$/),
+  ).toBeVisible();
   expect(page.url()).not.toContain('enrol');
   await page.getByRole('button', { name: 'Add this account' }).click();
   await expect(heading(page, 'This phone is set up')).toBeVisible();
@@ -50,7 +52,7 @@ test('the phone says who asks and for what page, before it signs', async ({ page
   await expect(phone.getByRole('definition')).toHaveText([server.url, 'Grace Hopper']);
   await phone.getByRole('button', { name: 'Continue' }).click();
   await expect(heading(phone, 'sign in')).toBeVisible();
-  await expect(phone.getByText('Nodkey console asks')).toBeVisible();
+  await expect(phone.getByText(/^Request from ?Nodkey console$/)).toBeVisible();
   await expect(page.getByText('Scanned. Accept on your phone.')).toBeVisible();
 });
 

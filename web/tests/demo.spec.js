@@ -107,7 +107,7 @@ test.describe('by code', () => {
       const shown = String(await page.getByText(/^Your phone asks for \d\d$/).textContent()).slice(-2);
       await digits.fill(shown === '10' ? '11' : '10');
       await pair(phone);
-      await expect(phone.getByText('Those are not the two digits on the page.')).toBeVisible();
+      await expect(phone.getByText('These are not the two digits on the page.')).toBeVisible();
       await phone.getByRole('button', { name: 'Try again' }).click();
       await digits.fill(shown);
       await pair(phone);
@@ -123,11 +123,56 @@ test.describe('by code', () => {
       route.fulfill({ status: 403, json: { error: 'ORIGIN_NOT_ALLOWED', message: 'not allowed' } }),
     );
     await page.goto(`${server.url}/demo`);
-    await expect(page.getByRole('alert')).toContainText('Codes are not allowed on this address.');
+    await expect(page.getByRole('alert')).toContainText('Codes are not allowed at this address.');
     await page.unrouteAll();
     await page.getByRole('button', { name: 'Try again' }).click();
     await expect(code(page)).toBeVisible();
   });
+});
+
+test('a code that is clicked before there is a phone leads to its set-up, keeps what was entered, and goes on with the code', async ({
+  page,
+  server,
+}) => {
+  const user = somebody();
+  await page.goto(`${server.url}/demo`);
+  await page.getByLabel('Your name').fill(user);
+  const phone = phoneBeside(page);
+  await phone.getByLabel('Your name there').fill(user);
+  const shown = await code(page).getByRole('img').locator('path').getAttribute('d');
+  await code(page).click();
+  await expect(phone.getByText('Set up this phone first.')).toBeVisible();
+  await expect(phone.getByLabel('Your name there')).toHaveValue(user);
+  await expect(page.getByLabel('Your name')).toHaveValue(user);
+  expect(await code(page).getByRole('img').locator('path').getAttribute('d')).toBe(shown);
+  await phone.getByRole('button', { name: 'Join Acme Bank' }).click();
+  await phone.getByRole('button', { name: 'OK' }).click();
+  await pair(phone);
+  await accept(phone);
+  await expect(greeting(page, user)).toBeVisible();
+});
+
+test('on a phone’s screen the phone of this browser comes before the code, and goes on with it in one tab', async ({
+  page,
+  server,
+}) => {
+  await page.setViewportSize(HANDHELD);
+  await page.goto(`${server.url}/demo`);
+  const open = page.getByRole('link', { name: 'Open on this phone' });
+  await expect(open).toHaveAttribute('href', /#scan=/);
+  const [above, below] = [await open.boundingBox(), await code(page).boundingBox()];
+  expect(above?.y).toBeLessThan(below?.y ?? 0);
+  const [phone] = await Promise.all([page.context().waitForEvent('page'), open.click()]);
+  const user = somebody();
+  await phone.getByLabel('Your name there').fill(user);
+  await open.click();
+  await expect(phone.getByLabel('Your name there')).toHaveValue(user);
+  expect(page.context().pages()).toHaveLength(2);
+  await phone.getByRole('button', { name: 'Join Acme Bank' }).click();
+  await phone.getByRole('button', { name: 'OK' }).click();
+  await pair(phone);
+  await accept(phone);
+  await expect(greeting(page, user)).toBeVisible();
 });
 
 test.describe('by name', () => {
@@ -145,7 +190,7 @@ test.describe('by name', () => {
     await enterNumber(phone, another(await numberShown(page)));
     await phone.getByRole('button', { name: 'Press here' }).click();
     await expect(phone.getByText('That was not the number on the page.')).toBeVisible();
-    await expect(heading(page, 'That was another number')).toBeVisible();
+    await expect(heading(page, 'Wrong number')).toBeVisible();
     await page.reload();
     await expect(heading(page, 'Sign in')).toBeVisible();
   });
@@ -196,7 +241,7 @@ test.describe('by name', () => {
     await expect(numberField(phone)).toBeVisible();
     await page.getByRole('button', { name: 'Cancel' }).click();
     await expect(heading(page, 'Sign in')).toBeVisible();
-    await expect(heading(phone, 'Not asked any more')).toBeVisible();
+    await expect(heading(phone, 'No longer pending')).toBeVisible();
     expect(await statuses(server, user)).toEqual(['CANCELED']);
   });
 
@@ -216,7 +261,7 @@ test.describe('by name', () => {
   test('who has no phone there is told so beside the name', async ({ page, server }) => {
     await page.goto(`${server.url}/demo`);
     await signInByName(page, somebody());
-    await expect(page.getByRole('alert')).toContainText('There is no phone for that name');
+    await expect(page.getByRole('alert')).toContainText('There is no phone for this name');
   });
 });
 
@@ -240,7 +285,7 @@ test.describe('by keyboard alone', () => {
     await expect(heading(phone, 'sign in')).toBeFocused();
     await tabTo(page, phone.getByRole('button', { name: 'Accept' }));
     await page.keyboard.press('Enter');
-    await expect(heading(phone, 'Is it you?')).toBeFocused();
+    await expect(heading(phone, 'Confirm that it is you')).toBeFocused();
     await tabTo(page, phone.getByRole('button', { name: 'Press here' }));
     await page.keyboard.press('Space');
     await expect(greeting(page, user)).toBeVisible();
@@ -254,7 +299,7 @@ test.describe('by keyboard alone', () => {
     await tabTo(page, page.getByLabel('Your name'));
     await page.keyboard.type(user);
     await page.keyboard.press('Enter');
-    await expect(heading(page, 'Look at your phone')).toBeFocused();
+    await expect(heading(page, 'Confirm on your phone')).toBeFocused();
     await tabTo(page, numberField(phone));
     await page.keyboard.type(await numberShown(page));
     await page.keyboard.press('Enter');
@@ -277,9 +322,9 @@ test('who signs in stays so over a reload, and is out after signing out', async 
 
 test('the account tells how its owner signed in, and proves it', async ({ page, server }) => {
   await openAccount(page, server);
-  await expect(page.getByText('Your phone and your presence')).toBeVisible();
+  await expect(page.getByText('Phone and presence (level 2)')).toBeVisible();
   await page.getByRole('button', { name: 'See the proof' }).click();
-  await expect(page.getByRole('heading', { name: 'The proof holds' })).toBeVisible();
+  await expect(page.getByRole('heading', { name: 'The proof is valid' })).toBeVisible();
   await expect(page.getByText('sign in', { exact: true })).toBeVisible();
 });
 
@@ -333,8 +378,16 @@ test('two phones of one person are asked both, and the answer of one is enough',
   await enterNumber(elsewhere, await numberShown(page));
   await touch(elsewhere);
   await expect(greeting(page, user)).toBeVisible();
-  await expect(heading(phone, 'Not asked any more')).toBeVisible();
+  await expect(heading(phone, 'No longer pending')).toBeVisible();
 });
+
+/**
+ * The attempts of the simulated stranger.
+ * @param {import('@playwright/test').Page} page
+ */
+function attempts(page) {
+  return page.getByRole('main').getByRole('listitem');
+}
 
 test.describe('when somebody else tries', () => {
   test('the phone says from where, others have to pause, and the owner signs in by a code meanwhile', async ({
@@ -345,27 +398,27 @@ test.describe('when somebody else tries', () => {
       await server.admin('relying-parties', 'update', '--tolerant-prompts', 'false');
       const { user, phone } = await openBank(page, server);
       await page.getByLabel('Your name').fill(user);
-      await page.getByRole('button', { name: 'Somebody else tries to sign in as you' }).click();
+      await page.getByRole('button', { name: 'Simulate someone else signing in as you' }).click();
       await expect(phone.getByText('From Chrome on Windows, Far away, 198.51.100.66')).toBeVisible();
-      await expect(page.getByRole('listitem')).toHaveCount(3);
+      await expect(attempts(page)).toHaveCount(3);
       await expect(page.getByText(/^They may try again in \d+ seconds\.$/)).toBeVisible();
       await phone.getByRole('button', { name: 'I did not start this' }).click();
       await expect(phone.getByText('Acme Bank was notified that it was not you who started this.')).toBeVisible();
-      await expect(phone.getByText(/^Until .+, whoever tries this again does not reach your phone\.$/)).toBeVisible();
-      await expect(page.getByText('You said that it was not you.')).toBeVisible();
+      await expect(phone.getByText(/^Until .+, further attempts do not reach your phone\.$/)).toBeVisible();
+      await expect(page.getByText('You reported that it was not you.')).toBeVisible();
       for (let left = 2; left > 0; left -= 1) {
         await phone.getByRole('button', { name: 'Done' }).click();
         await phone.getByRole('button', { name: 'I did not start this' }).click();
         await expect(phone.getByText('Acme Bank was notified')).toBeVisible();
       }
       await phone.getByRole('button', { name: 'Done' }).click();
-      await page.getByRole('button', { name: 'Sign in by code meanwhile' }).click();
+      await page.getByRole('button', { name: 'Sign in with a code instead' }).click();
       await signInByCode(page, phone);
       await expect(greeting(page, user)).toBeVisible();
       await page.getByRole('button', { name: 'Sign out' }).click();
       await page.getByLabel('Your name').fill(user);
-      await page.getByRole('button', { name: 'Somebody else tries to sign in as you' }).click();
-      await expect(page.getByText('nobody rings your phone by name now')).toBeVisible();
+      await page.getByRole('button', { name: 'Simulate someone else signing in as you' }).click();
+      await expect(page.getByText('requests by name no longer reach your phone')).toBeVisible();
     } finally {
       await server.stop();
     }
@@ -376,9 +429,9 @@ test.describe('when somebody else tries', () => {
     try {
       const { user } = await openBank(page, server);
       await page.getByLabel('Your name').fill(user);
-      await page.getByRole('button', { name: 'Somebody else tries to sign in as you' }).click();
+      await page.getByRole('button', { name: 'Simulate someone else signing in as you' }).click();
       await expect(page.getByText('nodkey admin relying-parties update --tolerant-prompts false')).toBeVisible();
-      await expect(page.getByRole('listitem')).toHaveCount(5);
+      await expect(attempts(page)).toHaveCount(5);
     } finally {
       await server.stop();
     }

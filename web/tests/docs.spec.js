@@ -37,7 +37,9 @@ test('every operation is there, from this server alone', async ({ page, server }
 
 test('a link leads to an operation', async ({ page, server }) => {
   await page.goto(`${server.url}/docs#getEvidence`);
-  await expect(page.getByRole('heading', { name: 'Returns the evidence of an answered trusonafication.' })).toBeInViewport();
+  await expect(
+    page.getByRole('heading', { name: 'Returns the evidence of an answered trusonafication.' }),
+  ).toBeInViewport();
 });
 
 test('nothing is wider than a small phone', async ({ page, server }) => {

@@ -6,8 +6,8 @@ import { expect, test } from './support/test.js';
 
 test.use({ viewport: HANDHELD, bypassCSP: true, contextOptions: { reducedMotion: 'reduce' } });
 
-const COUNTS = 'That it is this phone, and that you are there.';
-const ALONE = 'That it is this phone, and no more';
+const COUNTS = 'Phone and presence (level 2)';
+const ALONE = 'Phone only (level 1)';
 
 /**
  * Accepts something, and tells what that came to.

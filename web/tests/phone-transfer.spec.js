@@ -20,7 +20,7 @@ test.use({ viewport: HANDHELD });
 async function newPhone(phone, server, user) {
   await phone.goto(`${server.url}/demo/phone`);
   await phone.getByLabel('Your name there').fill(user);
-  await phone.getByRole('button', { name: 'I have a phone there already' }).click();
+  await phone.getByRole('button', { name: 'I already have a phone there' }).click();
   await expect(phone.getByRole('img', { name: 'Code for your old phone' })).toBeVisible();
   return phone.getByRole('code').innerText();
 }
@@ -39,13 +39,13 @@ test('a new phone takes the place of the old one, which answers no more', async 
   const user = await openPhone(page, server);
   await scan(page, await newPhone(elsewhere, server, user));
   await expect(heading(page, 'Move to a new phone?')).toBeVisible();
-  await expect(page.getByText('Whoever has it is you from then on.')).toBeVisible();
-  await page.getByRole('button', { name: 'Go on' }).click();
+  await expect(page.getByText('Anyone who has it can answer as you.')).toBeVisible();
+  await page.getByRole('button', { name: 'Continue' }).click();
   await expect(page.getByText('Move to the new phone')).toBeVisible();
   await touch(page);
   await expect(heading(page, 'Moved to the new phone')).toBeVisible();
   await page.getByRole('button', { name: 'OK' }).click();
-  await expect(heading(page, 'Make this your phone')).toBeVisible();
+  await expect(heading(page, 'Set up this phone')).toBeVisible();
   await expect(heading(elsewhere, 'This phone is set up')).toBeVisible();
   await elsewhere.getByRole('button', { name: 'OK' }).click();
   await expect(account(elsewhere, user, 'Ready')).toBeVisible();
@@ -72,7 +72,7 @@ test('an attempt to show a code that fails ends as a whole, and the next is the 
   });
   await page.goto(`${server.url}/demo/phone`);
   await page.getByLabel('Your name there').fill(`again-${Date.now()}`);
-  await page.getByRole('button', { name: 'I have a phone there already' }).click();
+  await page.getByRole('button', { name: 'I already have a phone there' }).click();
   await expect(page.getByRole('button', { name: 'Try again' })).toBeVisible();
   const before = looks;
   await page.clock.fastForward(10_000);
@@ -86,7 +86,7 @@ test('an attempt to show a code that fails ends as a whole, and the next is the 
 test('who does not prove their presence has moved nothing', async ({ page, elsewhere, server }) => {
   const user = await openPhone(page, server);
   await scan(page, await newPhone(elsewhere, server, user));
-  await page.getByRole('button', { name: 'Go on' }).click();
+  await page.getByRole('button', { name: 'Continue' }).click();
   await page.getByRole('button', { name: 'Cancel' }).click();
   await expect(heading(page, 'Move to a new phone?')).toBeVisible();
   await page.getByRole('button', { name: 'Cancel' }).click();
@@ -99,13 +99,13 @@ test('a second phone comes beside the first where the site allows it', async ({ 
   const user = await openPhone(page, server);
   const shown = await newPhone(elsewhere, server, user);
   const add = async () => {
-    await page.getByLabel('It stays, and both answer').check();
-    await page.getByRole('button', { name: 'Go on' }).click();
+    await page.getByLabel('It stays, and both phones answer').check();
+    await page.getByRole('button', { name: 'Continue' }).click();
     await touch(page);
   };
   await scan(page, shown);
   await add();
-  await expect(page.getByText('This site sets up each phone itself.')).toBeVisible();
+  await expect(page.getByText('This site does not let phones add other phones.')).toBeVisible();
   await server.admin('relying-parties', 'update', '--phones-add-phones', 'true');
   await page.getByRole('button', { name: 'Try again' }).click();
   await add();
@@ -127,7 +127,7 @@ test('a new phone that was put away shows its code again', async ({ page, elsewh
   await account(elsewhere, user, 'Not active').click();
   await elsewhere.getByRole('button', { name: 'Move from my old phone' }).click();
   await scan(page, await elsewhere.getByRole('code').innerText());
-  await page.getByRole('button', { name: 'Go on' }).click();
+  await page.getByRole('button', { name: 'Continue' }).click();
   await touch(page);
   await expect(heading(elsewhere, 'This phone is set up')).toBeVisible();
 });
@@ -137,12 +137,12 @@ test('a name whose last phone is gone is nobody else’s to take', async ({ page
   await account(page, user, 'Ready').click();
   await page.getByRole('button', { name: 'Remove this account' }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Remove' }).click();
-  await expect(heading(page, 'Make this your phone')).toBeVisible();
+  await expect(heading(page, 'Set up this phone')).toBeVisible();
   await elsewhere.goto(`${server.url}/demo/phone`);
   const name = elsewhere.getByLabel('Your name there');
   await name.fill(user);
   await elsewhere.getByRole('button', { name: 'Join Acme Bank' }).click();
-  await expect(name).toHaveAccessibleDescription(/^Somebody is called grace\d+ already/);
+  await expect(name).toHaveAccessibleDescription(/^The name grace\d+ is taken/);
 });
 
 test('phones on the command line do the same', async ({ server }, info) => {

@@ -63,7 +63,7 @@ for (const path of [
     const asked = [];
     page.on('request', (request) => asked.push(request.url()));
     await page.goto(`${server.url}/demo/phone#enrol=${encodeURIComponent(path)}`);
-    await expect(page.getByText('This link is no invitation.')).toBeVisible();
+    await expect(page.getByText('This link is not an invitation.')).toBeVisible();
     expect(asked.filter((url) => /evil|\/api\//.test(url))).toEqual([]);
     expect(page.url()).toBe(`${server.url}/demo/phone`);
   });
@@ -92,7 +92,7 @@ for (const [which, tamper] of Object.entries(TAMPERED)) {
       await route.fulfill({ contentType: 'text/event-stream', body: `event: trusonafication\ndata: ${data}\n\n` });
     });
     await page.goto(`${server.url}/demo/phone`);
-    await expect(page.getByText('Something is not shown')).toBeVisible();
+    await expect(page.getByText('A request was not shown')).toBeVisible();
     await expect(page.getByText(/Mallory|pay Grace/)).toHaveCount(0);
     await page.unrouteAll({ behavior: 'ignoreErrors' });
     await expect(heading(page, 'pay Grace')).toBeVisible();
@@ -108,7 +108,7 @@ test('a challenge of another deployment is not shown', async ({ page, server }) 
     route.fulfill({ contentType: 'text/event-stream', body: `event: trusonafication\ndata: ${data}\n\n` }),
   );
   await page.reload();
-  await expect(page.getByText('Something is not shown')).toBeVisible();
+  await expect(page.getByText('A request was not shown')).toBeVisible();
   await expect(page.getByText(claims.act)).toHaveCount(0);
 });
 
@@ -140,7 +140,7 @@ test('what guards the presence key can be changed, and the phone says which it i
   await page.getByLabel('Check my fingerprint, face or PIN').uncheck();
   await join(page, user);
   await account(page, user, 'Ready').click();
-  await expect(page.getByText('You press a button, which checks nobody.')).toBeVisible();
+  await expect(page.getByText('You press a button, which verifies nobody.')).toBeVisible();
   await page.getByRole('button', { name: 'Use this device’s fingerprint, face or PIN' }).click();
   await expect(page.getByText('This device checks your fingerprint, face or PIN.')).toBeVisible();
   await page.getByRole('button', { name: 'Back' }).click();
@@ -159,7 +159,7 @@ test('a prompt by a key that took another’s place a moment ago is shown, not d
     await accept(page);
     await expect.poll(async () => (await statuses(server, user))[0]).toBe('ACCEPTED');
   }
-  await expect(page.getByText('Something is not shown')).toHaveCount(0);
+  await expect(page.getByText('A request was not shown')).toHaveCount(0);
 });
 
 test('what is not to be shown is accepted without a question, after the person confirmed where that is wanted', async ({
@@ -173,7 +173,7 @@ test('what is not to be shown is accepted without a question, after the person c
   await expect(page.getByRole('button', { name: 'Accept' })).toHaveCount(0);
 
   await ask(server, user, 'print in colour', '--prompt', 'false');
-  await expect(heading(page, 'Is it you?')).toBeVisible();
+  await expect(heading(page, 'Confirm that it is you')).toBeVisible();
   await touch(page);
   await expect.poll(() => statuses(server, user)).toEqual(['ACCEPTED', 'ACCEPTED']);
   await expect(heading(page, 'Your accounts')).toBeVisible();
@@ -200,7 +200,7 @@ test('what ended while the phone was away is gone when it is back', async ({ pag
   await expect(heading(page, 'open the door')).toBeVisible();
   await server.admin('trusonafications', 'cancel', id);
   await page.unrouteAll({ behavior: 'ignoreErrors' });
-  await expect(heading(page, 'Not asked any more')).toBeVisible();
+  await expect(heading(page, 'No longer pending')).toBeVisible();
 });
 
 test('an answer is signed by the device it says', async ({ page, server }) => {

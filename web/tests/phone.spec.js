@@ -41,7 +41,7 @@ test.describe('setting up', () => {
     const name = page.getByLabel('Your name there');
     await name.fill(user);
     await page.getByRole('button', { name: 'Join Acme Bank' }).click();
-    await expect(name).toHaveAccessibleDescription(/^Somebody is called grace\d+ already/);
+    await expect(name).toHaveAccessibleDescription(/^The name grace\d+ is taken/);
     await expect(name).toHaveValue(/^grace\d\d$/);
     await expect(name).not.toHaveValue(user);
     await expect(name).toBeFocused();
@@ -53,7 +53,9 @@ test.describe('setting up', () => {
     const made = await page.request.post(`${server.url}/demo/api/enrolments`, { data: { user } });
     const { path } = await made.json();
     await page.goto(`${server.url}/console/phone#enrol=${path}`);
-    await expect(heading(page, new RegExp(`^Answer for ?${user} ?at ?Acme Bank ?\\?$`))).toBeVisible();
+    await expect(
+      heading(page, new RegExp(`^Use this browser as ?${user} ?’s phone for ?Acme Bank ?\\?$`)),
+    ).toBeVisible();
     expect(page.url()).toBe(`${server.url}/console/phone`);
     await page.getByRole('button', { name: 'Add this account' }).click();
     await page.getByRole('button', { name: 'OK' }).click();
@@ -93,7 +95,7 @@ test('who has lost another phone freezes the account, and this phone is free aga
   await ask(server, user, 'open the door');
   await page.getByRole('button', { name: 'Reject' }).waitFor();
   await server.admin('users', 'freeze', '--yes', user);
-  await expect(heading(page, 'Not asked any more')).toBeVisible();
+  await expect(heading(page, 'No longer pending')).toBeVisible();
   await page.getByRole('button', { name: 'OK' }).click();
   await expect(account(page, user, 'Frozen')).toBeVisible();
   await server.admin('users', 'release', user);
@@ -103,7 +105,7 @@ test('who has lost another phone freezes the account, and this phone is free aga
   const dialog = page.getByRole('dialog');
   await expect(dialog).toContainText('this one included');
   await dialog.getByRole('button', { name: 'Freeze' }).click();
-  await expect(page.getByText('Nobody can ask you anything for this account')).toBeVisible();
+  await expect(page.getByText('This account receives no requests')).toBeVisible();
   expect(await server.admin('users', 'show', user)).toMatchObject({ frozen: true, frozen_by: 'device' });
   await expect(ask(server, user, 'open the door')).rejects.toThrow('USER_FROZEN');
 });
@@ -158,7 +160,7 @@ test.describe('scanning', () => {
     await join(page, second);
     const [made] = await Promise.all([bank.waitForResponse(/\/trucodes$/), bank.goto(`${server.url}/demo`)]);
     await page.goto(`${server.url}/demo/phone#scan=${(await made.json()).payload}`);
-    await page.getByRole('group', { name: 'As whom?' }).getByLabel(second).check();
+    await page.getByRole('group', { name: 'Which account?' }).getByLabel(second).check();
     await pair(page);
     await accept(page);
     await expect(greeting(bank, second)).toBeVisible();
@@ -292,7 +294,7 @@ test.describe('answering', () => {
     await ask(server, user, 'open the door');
     await expect(heading(other, 'open the door')).toBeVisible();
     await accept(page);
-    await expect(heading(other, 'Not asked any more')).toBeVisible();
+    await expect(heading(other, 'No longer pending')).toBeVisible();
   });
 
   test('an answer that does not arrive can be given again', async ({ page, server }) => {
@@ -328,9 +330,9 @@ test.describe('an account', () => {
     await page.route('**/phone/views/later.js', (route) => route.abort());
     const user = await openPhone(page, server);
     await account(page, user, 'Ready').click();
-    await expect(heading(page, 'This page is not complete')).toBeVisible();
+    await expect(heading(page, 'The page did not load completely')).toBeVisible();
     await page.unrouteAll();
-    await page.getByRole('button', { name: 'Load it again' }).click();
+    await page.getByRole('button', { name: 'Reload' }).click();
     await account(page, user, 'Ready').click();
     await expect(page.getByRole('button', { name: 'Back' })).toBeVisible();
   });
@@ -343,11 +345,11 @@ test.describe('an account', () => {
     await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
     await page.getByRole('button', { name: 'Remove this account' }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Remove' }).click();
-    await expect(heading(page, 'Make this your phone')).toBeVisible();
+    await expect(heading(page, 'Set up this phone')).toBeVisible();
     const { items } = await server.admin('devices', 'list', '--all');
     expect(items).toContainEqual(expect.objectContaining({ id, retired: true }));
     await page.reload();
-    await expect(heading(page, 'Make this your phone')).toBeVisible();
+    await expect(heading(page, 'Set up this phone')).toBeVisible();
   });
 
   test('whose device was retired elsewhere says so, and can be removed', async ({ page, server }) => {
@@ -356,13 +358,13 @@ test.describe('an account', () => {
     await expect(heading(page, 'open the door')).toBeVisible();
     await server.admin('devices', 'retire', '--yes', '--', await deviceOf(server, user));
     await putAwayAndBack(page);
-    await expect(heading(page, 'Not asked any more')).toBeVisible();
+    await expect(heading(page, 'No longer pending')).toBeVisible();
     await page.getByRole('button', { name: 'OK' }).click();
     await account(page, user, 'Removed').click();
-    await expect(page.getByText('Not known any more')).toBeVisible();
+    await expect(page.getByText('No longer registered')).toBeVisible();
     await page.getByRole('button', { name: 'Remove this account' }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Remove' }).click();
-    await expect(heading(page, 'Make this your phone')).toBeVisible();
+    await expect(heading(page, 'Set up this phone')).toBeVisible();
   });
 });
 

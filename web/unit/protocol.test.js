@@ -54,7 +54,7 @@ const sse = (event, data) => `event: ${event}\ndata: ${JSON.stringify(data)}\n\n
 async function ask(w, claims) {
   const jws = await challenge(claims);
   const [event] = await told(w, sse('trusonafication', { id: ID, challenge: jws }));
-  assert(event.type === 'asked');
+  assert(event.type === 'prompt');
   return event.pending;
 }
 
@@ -170,7 +170,7 @@ test('what is asked comes verified, and what closes comes too', async () => {
   const w = await world();
   const events = sse('trusonafication', { id: ID, challenge: vectors.challenge.jws, expires_at: null });
   const [asked, closed, ...rest] = await told(w, `: hello\n\n${events}${sse('closed', { id: ID })}`);
-  assert(asked.type === 'asked');
+  assert(asked.type === 'prompt');
   assert.deepEqual(asked.pending.challenge, vectors.challenge.claims);
   assert.deepEqual(closed, { type: 'closed', id: ID });
   assert.deepEqual(rest, []);
@@ -185,7 +185,7 @@ test('custom fields are shown as the backend wrote them, and in its order', asyn
   const input = [header, claims].map((part) => b64u(utf8(part))).join('.');
   const signature = await (await signer('server_ed25519'))(utf8(input));
   const [asked] = await told(w, sse('trusonafication', { id: ID, challenge: `${input}.${b64u(signature)}` }));
-  assert(asked.type === 'asked');
+  assert(asked.type === 'prompt');
   const expected = [
     ['z', '1.0'],
     ['iban', '89370400440532013000'],
@@ -384,12 +384,12 @@ test('a stream that brings nothing is taken for one that is held back, and long 
   const listen = async () => {
     for await (const event of phone.events({ onAlive: () => void (alive += 1) })) {
       if (event.type === 'synced') continue;
-      told.push(`${event.type} ${event.type === 'asked' ? event.pending.id : event.id}`);
+      told.push(`${event.type} ${event.type === 'prompt' ? event.pending.id : event.id}`);
     }
   };
   await assert.rejects(listen(), { error: 'DEVICE_NOT_ACTIVE' });
   const other = '00000000-0000-4000-8000-000000000002';
-  assert.deepEqual(told, [`asked ${ID}`, `asked ${other}`, `closed ${ID}`, `closed ${other}`]);
+  assert.deepEqual(told, [`prompt ${ID}`, `prompt ${other}`, `closed ${ID}`, `closed ${other}`]);
   assert.equal(alive, 5, 'the head of an answer is no sign of life');
   const waits = gateway.calls.filter((call) => call.includes('?')).map((call) => call.split('?')[1]);
   assert.deepEqual(waits, ['wait=25', 'wait=25', 'wait=0', 'wait=0', 'wait=0', 'wait=25']);
@@ -416,7 +416,7 @@ test('a stream that was heard once is not given up because it is silent', async 
       }),
     );
   const [event] = await collect(phone.events());
-  assert.equal(event.type, 'asked');
+  assert.equal(event.type, 'prompt');
 });
 
 test('a stream that the gateway has no room for is not waited for, and is tried again', async () => {

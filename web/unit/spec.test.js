@@ -96,7 +96,7 @@ class App {
 
   async listen() {
     for await (const event of this.phone?.events() ?? []) {
-      if (event.type === 'asked') {
+      if (event.type === 'prompt') {
         this.open.set(event.pending.id, event.pending);
         await this.answer(event.pending);
       } else if (event.type === 'closed') {

@@ -12,10 +12,11 @@ use nodkey_proto::{
     notification::v1::{
         self as pb, CreateEndpointRequest, CreateEndpointResponse, DeleteEndpointRequest, DeleteEndpointResponse,
         DeletePushConfigurationRequest, DeletePushConfigurationResponse, DeletePushRegistrationRequest, DeletePushRegistrationResponse,
-        DeliveryState, GetDeliveryRequest, GetEndpointRequest, GetPushRegistrationRequest, ListDeliveriesRequest, ListDeliveriesResponse,
-        ListEndpointsRequest, ListEndpointsResponse, ListPushConfigurationsRequest, ListPushConfigurationsResponse,
-        PutPushConfigurationRequest, PutPushRegistrationRequest, PutPushRegistrationResponse, RedeliverManyRequest, RedeliverManyResponse,
-        RedeliverRequest, RotateEndpointKeysRequest, TestEndpointRequest, UpdateEndpointRequest,
+        DeliveryState, GetDeliveryRequest, GetEndpointRequest, GetPushRegistrationRequest, GetWebPushKeyRequest, GetWebPushKeyResponse,
+        ListDeliveriesRequest, ListDeliveriesResponse, ListEndpointsRequest, ListEndpointsResponse, ListPushConfigurationsRequest,
+        ListPushConfigurationsResponse, PutPushConfigurationRequest, PutPushRegistrationRequest, PutPushRegistrationResponse,
+        RedeliverManyRequest, RedeliverManyResponse, RedeliverRequest, RotateEndpointKeysRequest, TestEndpointRequest,
+        UpdateEndpointRequest,
         delivery_service_server::{DeliveryService, DeliveryServiceServer},
         endpoint_service_server::{EndpointService, EndpointServiceServer},
         push_configuration_service_server::{PushConfigurationService, PushConfigurationServiceServer},
@@ -219,6 +220,12 @@ impl PushRegistrationService for Api {
         let party = caller(&request)?.relying_party()?;
         let device = device(&request.get_ref().device_id)?;
         self.0.push_registration(party, &device).await.map(Response::new).map_err(status)
+    }
+
+    async fn get_web_push_key(&self, request: Request<GetWebPushKeyRequest>) -> Result<Response<GetWebPushKeyResponse>, Status> {
+        let party = caller(&request)?.relying_party()?;
+        let public_key = self.0.web_push_key(party).await.map_err(status)?;
+        Ok(Response::new(GetWebPushKeyResponse { public_key }))
     }
 
     async fn delete_push_registration(

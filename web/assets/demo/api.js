@@ -1,4 +1,4 @@
-/** What the bank's page asks: the bank's own backend and, as any page of a relying party, Nodkey's public API. */
+/** Calls of the bank's page: to the bank's own backend and, like any page of a relying party, to Nodkey's public API. */
 
 import { backoff } from '../lib/pause.js';
 import { b64uDecode } from '../lib/jose.js';
@@ -15,7 +15,7 @@ import { Problem, call } from '../lib/problem.js';
  * @property {string} balance in euros
  */
 /**
- * Something the bank asked on a phone.
+ * A request that the bank sent to a phone.
  * @typedef {object} Request
  * @property {string} id
  * @property {'sign_in' | 'transfer' | 'attack'} kind
@@ -23,7 +23,7 @@ import { Problem, call } from '../lib/problem.js';
  * @property {string} action
  * @property {string} resource
  * @property {string} expires_at RFC 3339
- * @property {string} [match_number] only when it was just created
+ * @property {string} [match_number] only in the answer that creates it
  * @property {'not_me' | 'changed_mind' | 'number_mismatch'} [reject_reason]
  * @property {number} [accepted_level]
  */
@@ -31,98 +31,105 @@ import { Problem, call } from '../lib/problem.js';
 /** @typedef {{id: string, payload: string, expiresAt: number, matchNumber?: string}} Code */
 
 const API = '/demo/api';
-/** Seconds the backend holds an answer back, and milliseconds after which it is not going to come. */
+
+/**
+ * Dispatches `backend` after each call to the bank's backend, which may have called Nodkey for it, and `page` with each call of the page
+ * itself to Nodkey.
+ */
+export const activity = new EventTarget();
+
+/** How long the backend holds a response, in seconds, and after how many milliseconds it is given up. */
 const WAIT = 25;
 const GIVE_UP = 40_000;
 
 /**
- * What the page has to know of the bank.
+ * The bank's configuration for the page.
  * @returns {Promise<Site>}
  */
 export function readSite() {
-  return call('GET', `${API}/site`);
+  return backend('GET', '/site');
 }
 
 /**
- * Who is signed in, if anybody is.
+ * The session, if someone is signed in.
  * @returns {Promise<Session | null>}
  */
 export async function readSession() {
-  return (await call('GET', `${API}/session`)).session;
+  return (await backend('GET', '/session')).session;
 }
 
 /** Signs out. */
 export async function endSession() {
-  await call('DELETE', `${API}/session`);
+  await backend('DELETE', '/session');
 }
 
 /**
- * Asks a phone whether its owner signs in: whoever scanned a code, or a user by name.
+ * Sends a sign-in request to the phone that scanned a code, or to a user by name.
  * @param {{trucode_id: string} | {user: string}} who
  * @returns {Promise<Request>}
  */
 export function signIn(who) {
-  return call('POST', `${API}/sign_ins`, { body: who });
+  return backend('POST', '/sign_ins', { body: who });
 }
 
 /**
- * Asks a user's phone, as a stranger who knows the name would.
+ * Sends a sign-in request to a user's phone, as a stranger who knows the name would.
  * @param {string} user
  * @returns {Promise<Request>}
  */
 export function attack(user) {
-  return call('POST', `${API}/sign_ins`, { body: { stranger_as: user } });
+  return backend('POST', '/sign_ins', { body: { stranger_as: user } });
 }
 
 /**
- * Asks the user's phone whether a transfer is meant.
+ * Sends a request to confirm a transfer to the user's phone.
  * @param {{payee: string, amount: string}} transfer
  * @returns {Promise<Request>}
  */
 export function transfer({ payee, amount }) {
-  return call('POST', `${API}/transfers`, { body: { payee, amount } });
+  return backend('POST', '/transfers', { body: { payee, amount } });
 }
 
 /**
- * Waits until a request is over, through whatever the network does.
+ * Waits until a request has ended, across network failures.
  * @param {string} id
  * @param {AbortSignal} signal
  * @returns {Promise<Request>}
  */
-export async function untilOver(id, signal) {
+export async function untilEnded(id, signal) {
   for (;;) {
     const request = await insist(signal, (patient) => {
-      return call('GET', `${API}/requests/${id}?wait=${WAIT}`, { signal: patient });
+      return backend('GET', `/requests/${id}?wait=${WAIT}`, { signal: patient });
     });
     if (request.status !== 'IN_PROGRESS') return request;
   }
 }
 
 /**
- * Takes a request back. One that is over is none to be taken back, which is fine.
+ * Cancels a request. One that has already ended is left as it is.
  * @param {string} id
  */
 export async function cancel(id) {
-  await call('DELETE', `${API}/requests/${id}`).catch((cause) => {
+  await backend('DELETE', `/requests/${id}`).catch((cause) => {
     if (!(cause instanceof Problem) || cause.isPassing) throw cause;
   });
 }
 
 /**
- * The proof of an answer, and the keys it is verified by.
+ * The evidence of an answer, and the keys to verify it with.
  * @param {string} id
  * @returns {Promise<{evidence: Evidence, jwks: import('../lib/jose.js').Jwks}>}
  */
 export async function readProof(id) {
   const [evidence, jwks] = await Promise.all([
-    call('GET', `${API}/requests/${id}/evidence`),
+    backend('GET', `/requests/${id}/evidence`),
     call('GET', '/jwks', { cache: 'reload' }),
   ]);
   return { evidence, jwks };
 }
 
 /**
- * Makes a secure QR code.
+ * Creates a secure QR code.
  * @param {string} relyingPartyId
  * @param {AbortSignal} signal
  * @returns {Promise<Code>}
@@ -131,22 +138,53 @@ export async function createCode(relyingPartyId, signal) {
   const body = { relying_party_id: relyingPartyId };
   const made = await insist(signal, (patient) => call('POST', '/api/v2/trucodes', { body, signal: patient }));
   const { id, payload, match_number: matchNumber } = made;
+  record({ key: 'code', method: 'POST', path: '/api/v2/trucodes', request: body, status: 201, response: made });
   return { id, payload, matchNumber, expiresAt: expiryOf(payload) };
 }
 
 /**
- * Waits until a code is paired, or over.
+ * Waits until a code is paired or has expired.
  * @param {string} id
  * @param {AbortSignal} signal
  * @returns {Promise<boolean>} whether it is paired
  */
 export async function untilPaired(id, signal) {
-  const { paired } = await insist(signal, (patient) => call('GET', `/api/v2/trucodes/${id}`, { signal: patient }));
-  return paired;
+  const path = `/api/v2/trucodes/${id}`;
+  const response = await insist(signal, (patient) => call('GET', path, { signal: patient }));
+  if (response.paired) record({ method: 'GET', path, status: 200, response });
+  return response.paired;
 }
 
 /**
- * Makes a call again and again until it is answered; what is refused is thrown.
+ * The calls and events that the backend has recorded for this browser, with numbers above `after`.
+ * @param {number} after
+ * @returns {Promise<any[]>}
+ */
+export async function readCalls(after) {
+  return (await call('GET', `${API}/calls?after=${after}`)).calls;
+}
+
+/**
+ * Calls the bank's backend.
+ * @param {string} method
+ * @param {string} path
+ * @param {Parameters<typeof call>[2]} [options]
+ */
+async function backend(method, path, options) {
+  try {
+    return await call(method, API + path, options);
+  } finally {
+    activity.dispatchEvent(new Event('backend'));
+  }
+}
+
+/** @param {{key?: string, method: string, path: string, request?: unknown, status: number, response: unknown}} made */
+function record(made) {
+  activity.dispatchEvent(new CustomEvent('page', { detail: made }));
+}
+
+/**
+ * Retries a call until it is answered. A refusal is thrown.
  * @template T
  * @param {AbortSignal} signal
  * @param {(patient: AbortSignal) => Promise<T>} make
@@ -166,7 +204,7 @@ async function insist(signal, make) {
 }
 
 /**
- * When a code is over, in milliseconds. Only to know when to make the next: its signature is the phone's to verify.
+ * When a code expires, in milliseconds. Only used to schedule the next code: the phone verifies the signature.
  * @param {string} payload
  * @returns {number}
  */

@@ -1,9 +1,12 @@
-/** The bank's page: which view is shown, and the bar above it. */
+/** The bank's page: the current view, and the bar above it. */
 
 import { h, replace, toast } from '../lib/dom.js';
+import { CHANNEL } from '../lib/handoff.js';
 import { icon } from '../lib/icons.js';
 import { endSession, readSession, readSite } from './api.js';
+import { CallLog } from './call_log.js';
 import { PhonePanel } from './phone_panel.js';
+import { Steps } from './steps.js';
 import { explain, failure } from './view.js';
 import { signInView } from './views/sign_in.js';
 
@@ -11,8 +14,10 @@ import { signInView } from './views/sign_in.js';
 const find = (selector) => /** @type {HTMLElement} */ (document.querySelector(selector));
 const main = find('main');
 const user = find('.user');
-const news = find('body > [role=status]');
+const announcer = find('body > [role=status]');
 
+const steps = new Steps(find('.steps'));
+const log = new CallLog();
 /** @type {import('./view.js').View | null} */
 let current = null;
 
@@ -24,8 +29,8 @@ function show(view) {
   replace(main, view.element);
   const heading = view.element.querySelector('h1');
   document.title = [heading?.textContent, 'Acme Bank'].filter(Boolean).join(' · ');
-  // Who is at the phone stays there; and at first the page is read from its beginning.
-  if (document.activeElement instanceof HTMLIFrameElement) news.textContent = heading?.textContent ?? '';
+  // Someone using the phone keeps their focus there. On load, the page is read from the top.
+  if (document.activeElement instanceof HTMLIFrameElement) announcer.textContent = heading?.textContent ?? '';
   else if (!isFirst) heading?.focus();
   window.scrollTo(0, 0);
 }
@@ -35,10 +40,16 @@ async function start() {
     const [site, session] = await Promise.all([readSite(), readSession()]);
     const phone = new PhonePanel(find('.phone-side'), find('.phone-actions'), site.gateway);
     /** @type {import('./view.js').Bank} */
-    const bank = { site, phone, transfers: [], show, home: (notice) => home(bank, notice) };
+    const bank = { site, phone, steps, transfers: [], show, home: (notice) => home(bank, notice) };
     await enter(bank, session);
     phone.load();
-    // What comes after the first view, fetched while that is looked at; should it fail, whoever needs it says so.
+    new BroadcastChannel(CHANNEL).addEventListener(
+      'message',
+      ({ data }) => data?.type === 'accounts' && findPhone(bank),
+    );
+    const { showCalls } = await import('./call_panel.js');
+    showCalls(find('.call-panel'), log, site.gateway);
+    // Preloads what follows the first view. If that fails, the import that needs it reports so.
     import('./views/account.js').catch(() => {});
   } catch (cause) {
     show(failure(cause, start));
@@ -65,7 +76,20 @@ async function home(bank, notice) {
 async function enter(bank, session, notice) {
   const view = session ? (await import('./views/account.js')).account(bank, session) : signInView(bank, notice);
   replace(user, session && signedIn(bank, session.user));
+  steps.reset(session ? (bank.transfers.length ? 3 : 2) : 0);
   show(view);
+  if (!session) await findPhone(bank);
+}
+
+/**
+ * Marks the first step as done if this browser has a phone for the bank. The demo's page can look, because its phone is of the same origin.
+ * @param {import('./view.js').Bank} bank
+ */
+async function findPhone({ site }) {
+  const { listAccounts } = await import('../phone/store.js');
+  // A browser without storage has no phone.
+  const accounts = await listAccounts().catch(() => []);
+  if (accounts.some((account) => account.relyingParty === site.name && !account.enrolment)) steps.reach(1);
 }
 
 /**

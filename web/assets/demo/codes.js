@@ -1,13 +1,13 @@
-/** A code that is always fresh: the next one is there before the last is over, and until then either can be scanned. */
+/** Keeps a fresh code on screen: the next one appears before the last expires, and until then either can be scanned. */
 
 import { pause, untilSeen } from '../lib/pause.js';
 import { createCode, untilPaired } from './api.js';
 
-/** How long before a code is over the next one takes its place, in milliseconds: time for who has just scanned it. */
+/** How long before a code expires it is replaced, in milliseconds: time to finish a scan. */
 const OVERLAP = 10_000;
 
 /**
- * Offers codes, as long as the page is seen, until one is paired.
+ * Offers codes while the page is visible, until one is paired.
  * @param {string} relyingPartyId
  * @param {AbortSignal} signal
  * @param {(code: import('./api.js').Code, freshUntil: number) => void} onCode

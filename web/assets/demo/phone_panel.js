@@ -1,17 +1,18 @@
-/** The phone beside the site, and the ways to another one. */
+/** The phone beside the site, and the ways to use another one. */
 
 import { h, replace } from '../lib/dom.js';
 import { handToPhone } from '../lib/handoff.js';
 import { icon } from '../lib/icons.js';
 
-const PHONE = '/demo/phone';
-/** From here on there is room for both; demo.css says the same. */
+/** Path of the phone's page. */
+export const PHONE = '/demo/phone';
+/** Widths with space for both. Keep in sync with demo.css. */
 const WIDE = matchMedia('(width >= 1100px)');
 
-/** What the phone in the frame may use. */
+/** Features that the phone in the frame may use. */
 const ALLOWED = 'camera; publickey-credentials-create; publickey-credentials-get; clipboard-write';
 
-/** The panel. Its frame is loaded when there is room for it, and stays. */
+/** The panel. Its frame is loaded when there is space for it, and then stays. */
 export class PhonePanel {
   #panel;
   #toggle;
@@ -21,7 +22,7 @@ export class PhonePanel {
 
   /**
    * @param {HTMLElement} panel
-   * @param {HTMLElement} actions where its buttons go
+   * @param {HTMLElement} actions container of its buttons
    * @param {string} gateway the deployment's public URL
    */
   constructor(panel, actions, gateway) {
@@ -29,7 +30,7 @@ export class PhonePanel {
     this.#gateway = gateway;
     const toggle = () => this.#setOpen(Boolean(panel.hidden));
     this.#toggle = h('button.button.quiet.only-wide', { type: 'button', onclick: toggle });
-    const another = { type: 'button', onclick: () => this.#tellOfRealPhone() };
+    const another = { type: 'button', onclick: () => this.#showRealPhone() };
     const here = { href: PHONE, target: '_blank', title: 'Open the phone' };
     replace(
       actions,
@@ -40,12 +41,12 @@ export class PhonePanel {
     this.#show(true);
   }
 
-  /** Whether the phone is in sight. */
+  /** Whether the phone is visible beside the site. */
   get isShown() {
     return WIDE.matches && !this.#panel.hidden;
   }
 
-  /** Brings the phone into sight and gives it the focus; where there is no room, opens it in a tab of its own. */
+  /** Shows and focuses the phone; without space for it, opens it in its own tab. */
   open() {
     if (!WIDE.matches) return void window.open(PHONE, '_blank');
     this.#setOpen(true);
@@ -62,7 +63,7 @@ export class PhonePanel {
     if (isTaken && this.isShown) this.#frame?.focus();
   }
 
-  /** Loads the phone once there is room for it. */
+  /** Loads the phone once there is space for it. */
   load() {
     WIDE.addEventListener('change', () => this.#setOpen(!this.#panel.hidden));
     this.#setOpen(!this.#panel.hidden);
@@ -83,8 +84,8 @@ export class PhonePanel {
     replace(this.#toggle, icon('phone'), isOpen ? 'Hide the phone' : 'Show the phone');
   }
 
-  async #tellOfRealPhone() {
-    const { tellOfRealPhone } = await import('./real_phone.js');
-    await tellOfRealPhone(this.#gateway, PHONE);
+  async #showRealPhone() {
+    const { showRealPhone } = await import('./real_phone.js');
+    await showRealPhone(this.#gateway, PHONE);
   }
 }

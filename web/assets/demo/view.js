@@ -1,4 +1,4 @@
-/** What every view of the bank is made of. */
+/** The parts that every view of the bank is made of. */
 
 import { h } from '../lib/dom.js';
 import { icon } from '../lib/icons.js';
@@ -8,33 +8,35 @@ import { Problem } from '../lib/problem.js';
 /**
  * @typedef {object} View
  * @property {HTMLElement} element its first heading gets the focus
- * @property {() => void} [leave] called when another view takes its place
+ * @property {() => void} [leave] called when another view replaces it
  */
 /**
  * What views use of the page.
  * @typedef {object} Bank
  * @property {import('./api.js').Site} site
  * @property {import('./phone_panel.js').PhonePanel} phone
- * @property {{payee: string, amount: string, id: string}[]} transfers made since the page was opened, the newest first
+ * @property {import('./steps.js').Steps} steps
+ * @property {{payee: string, amount: string, id: string}[]} transfers since the page was opened, the newest first
  * @property {(view: View) => void} show
- * @property {(notice?: Child) => Promise<void>} home shows the account of who is signed in, or the way in
+ * @property {(notice?: Child) => Promise<void>} home shows the account, or the sign-in when nobody is signed in
  */
 
 /** @type {Record<string, string>} */
 const PROBLEMS = {
-  UNREACHABLE: 'The bank cannot be reached. Check the connection, then try again.',
-  DEVICE_HAS_NO_ACTIVE_BINDING: 'That phone is not set up for Acme Bank yet. Set it up, then try again.',
-  ORIGIN_NOT_ALLOWED: 'Codes are not allowed on this address. Open the page at the address the server tells.',
-  PROMPT_BUDGET_EXHAUSTED: 'Your phone was asked too often without your yes. Scan the code instead: that always works.',
+  UNREACHABLE: 'The bank cannot be reached. Check the network, then try again.',
+  DEVICE_HAS_NO_ACTIVE_BINDING: 'That phone is not set up for Acme Bank. Set it up, then try again.',
+  ORIGIN_NOT_ALLOWED: 'Codes are not allowed at this address. Open the page at the address that the server printed.',
+  PROMPT_BUDGET_EXHAUSTED:
+    'Too many requests to your phone were not accepted. Scan the code instead: that always works.',
   PROMPTS_HELD:
-    'You said that it was not you, so nobody is asked by name for now. Scan the code instead: that always works.',
-  TOO_MANY_PENDING: 'Too many questions wait on that phone already. Answer them, or wait until they run out.',
-  USER_FROZEN: 'This account is frozen because a phone was lost. Acme Bank has to release it first.',
-  USER_HAS_NO_ACTIVE_DEVICE: 'There is no phone for that name. Set one up first, or scan the code.',
+    'You reported that it was not you, so requests by name are on hold. Scan the code instead: that always works.',
+  TOO_MANY_PENDING: 'Too many requests are pending on that phone. Answer them, or wait until they expire.',
+  USER_FROZEN: 'This account is frozen because a phone was lost. Acme Bank must release it first.',
+  USER_HAS_NO_ACTIVE_DEVICE: 'There is no phone for this name. Set one up first, or scan the code.',
 };
 
 /**
- * Words for something that was thrown. What should not have been is reported besides.
+ * Returns a message for something that was thrown. Unexpected errors are also reported.
  * @param {unknown} cause
  */
 export function explain(cause) {
@@ -44,7 +46,7 @@ export function explain(cause) {
 }
 
 /**
- * A problem whose message is in the bank's words, for forms.
+ * Returns the problem with the bank's message, for forms.
  * @param {unknown} cause
  */
 export function worded(cause) {
@@ -54,7 +56,7 @@ export function worded(cause) {
 }
 
 /**
- * A view that says what failed, with a button to try again.
+ * A view that shows what failed, with a button to try again.
  * @param {unknown} cause
  * @param {() => unknown} retry
  * @returns {View}
@@ -66,12 +68,17 @@ export function failure(cause, retry) {
 }
 
 /**
- * Euros, as people write them.
+ * Formats an amount in euros.
  * @param {string | number} amount
  */
 export function euros(amount) {
   return new Intl.NumberFormat('en-IE', { style: 'currency', currency: 'EUR' }).format(Number(amount));
 }
 
-/** What was proven, by level. */
-export const LEVELS = ['Nothing', 'Your phone', 'Your phone and your presence', 'Your phone, presence and document'];
+/** What each level proves. */
+export const LEVELS = [
+  'Nothing',
+  'Phone (level 1)',
+  'Phone and presence (level 2)',
+  'Phone, presence and identity document (level 3)',
+];

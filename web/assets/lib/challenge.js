@@ -1,4 +1,4 @@
-/** What the server asks and what the phone answers: their types, shapes and signatures (docs/protocol/mobile.md, sections 5 and 6). */
+/** Challenges and responses: their types, validation and signatures (docs/protocol/mobile.md, sections 5 and 6). */
 
 import { JoseError, findKey, isAudience, isDate, parseJws, sha256, utf8, verifyJws } from './jose.js';
 import { members, shown } from './json_text.js';
@@ -9,30 +9,30 @@ export const CHALLENGE_TYP = 'nodkey-challenge+jwt';
 export const RESPONSE_TYP = 'nodkey-response+jwt';
 
 /**
- * What the phone shows, from these bytes and from nowhere else.
+ * A challenge. The phone shows only what these bytes say.
  * @typedef {object} Challenge
  * @property {string} iss the gateway's public URL
  * @property {string} jti trusonafication id
  * @property {number} iat seconds
  * @property {number} exp seconds
- * @property {{id: string, name: string}} rp who asks
+ * @property {{id: string, name: string}} rp the relying party
  * @property {string} act action
  * @property {string} res resource
  * @property {number} lvl desired level, 1 to 3
- * @property {boolean} prompt must show and ask
- * @property {boolean} presence must prove presence
- * @property {boolean} document must prove the identity document
- * @property {Record<string, unknown> | null} [fields] custom fields with their numbers as doubles: `shownFields` has what people are shown
- * @property {{mode: 'choose', choices: string[]} | {mode: 'enter', digits?: number | null} | null} [match] number matching; 2 digits when it does
- *   not say
- * @property {RequestContext | null} [from] who asks the backend for this, as the backend says
+ * @property {boolean} prompt whether the phone must show it and let the person decide
+ * @property {boolean} presence whether an accept must prove presence
+ * @property {boolean} document whether an accept must prove the identity document
+ * @property {Record<string, unknown> | null} [fields] custom fields, with numbers as doubles; show `shownFields` instead
+ * @property {{mode: 'choose', choices: string[]} | {mode: 'enter', digits?: number | null} | null} [match] number matching; `digits`
+ *   defaults to 2
+ * @property {RequestContext | null} [from] origin of the request, as the backend states it
  * @property {string} nonce
  */
 /** @typedef {{address?: string | null, browser?: string | null, place?: string | null}} RequestContext */
 /** @typedef {'accept' | 'reject'} Decision */
 /** @typedef {'not_me' | 'changed_mind'} RejectReason */
 /**
- * What was seen is what is signed.
+ * The signed response. It covers exactly what the person saw.
  * @typedef {object} ResponseClaims
  * @property {string} iss device identifier
  * @property {import('./jose.js').Audience} aud `iss` of the challenge
@@ -55,7 +55,7 @@ export function challengeHash(challenge) {
 }
 
 /**
- * Verifies that the deployment signed a challenge, whenever that was. `UNKNOWN_KEY` when the JWKS does not hold the key for it.
+ * Verifies that the deployment signed a challenge, at any time. Fails with `UNKNOWN_KEY` when the JWKS does not have the key.
  * @param {string} challenge
  * @param {import('./jose.js').Jwks} jwks
  * @returns {Promise<Challenge>}
@@ -68,7 +68,7 @@ export async function verifyChallenge(challenge, jwks) {
 }
 
 /**
- * The claims of a challenge as they were written. Nothing of it is proven before `verifyChallenge`.
+ * The claims of a challenge as they were written. Unverified until `verifyChallenge`.
  * @param {string} challenge
  */
 export function challengeText(challenge) {
@@ -76,8 +76,7 @@ export function challengeText(challenge) {
 }
 
 /**
- * The custom fields of a challenge as people are shown them: names and values in their order, numbers as the backend wrote them. The same
- * goes for it.
+ * The custom fields of a challenge as they are shown: names and values in order, numbers as the backend wrote them. Unverified, too.
  * @param {string} challenge
  * @returns {[name: string, value: string][]}
  */
@@ -143,7 +142,7 @@ function isResponse(claims) {
 }
 
 /**
- * A member that is null is as good as none.
+ * Treats null as absent.
  * @param {(value: any) => boolean} is
  * @param {unknown} value
  */

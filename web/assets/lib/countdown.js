@@ -1,4 +1,4 @@
-/** How much time is left, as a ring and in figures. */
+/** The remaining time, as a ring and in figures. */
 
 import { h, svg } from './dom.js';
 
@@ -7,7 +7,7 @@ const LENGTH = 2 * Math.PI * RADIUS;
 const TICK = 250;
 
 /**
- * Counts down, and calls `onOver` at the end unless it was stopped. Its look is in countdown.css.
+ * Counts down, and calls `onOver` at the end unless it was stopped. Styled by countdown.css.
  * @param {object} span
  * @param {number} span.start milliseconds
  * @param {number} span.end milliseconds
@@ -29,7 +29,7 @@ export function countdown({ start, end, now = Date.now, label = 'Time left', onO
     element.classList.toggle('short', left < 15_000);
     if (left > 0) return;
     stop();
-    // Later than this call, at the soonest: the caller has yet to show what counts.
+    // Asynchronously: the caller has yet to show the countdown.
     queueMicrotask(onOver);
   };
   const timer = setInterval(tick, TICK);

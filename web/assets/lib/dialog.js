@@ -1,4 +1,4 @@
-/** Dialogs: questions before what cannot be undone, small forms, what is shown but once. */
+/** Dialogs: confirmations, small forms, and secrets that are shown once. */
 import { h, replace } from './dom.js';
 import { clearRefusal, showRefusal } from './form.js';
 import { icon } from './icons.js';
@@ -6,15 +6,15 @@ import { icon } from './icons.js';
 /** @typedef {import('./dom.js').Child} Child */
 
 /**
- * Asks in a dialog. What `act` is refused with is shown in it, and the dialog stays.
+ * Shows a dialog that confirms or fills in an action. If `act` is refused, the dialog shows why and stays open.
  * @template T
  * @param {object} question
  * @param {string} question.title
  * @param {Child} question.body
- * @param {string} question.submit what the button that acts says
- * @param {boolean} [question.danger] whether it cannot be undone
+ * @param {string} question.submit label of the button that acts
+ * @param {boolean} [question.danger] whether the action cannot be undone
  * @param {(form: FormData) => Promise<T>} question.act
- * @returns {Promise<{ result: T } | null>} what `act` gave, or null when the person has left
+ * @returns {Promise<{ result: T } | null>} the result of `act`, or null when the person canceled
  */
 export function ask({ title, body, submit, danger = false, act }) {
   const refusal = h('div.refusal');
@@ -33,7 +33,7 @@ export function ask({ title, body, submit, danger = false, act }) {
   /** @type {{ result: T } | null} */
   let done = null;
 
-  // Whoever left while it acts would miss what it gave, a secret for one.
+  // Leaving while it acts would lose its result, such as a secret.
   const hold = (/** @type {boolean} */ acting) => {
     button.ariaBusy = acting ? 'true' : null;
     dialog.setAttribute('closedby', acting ? 'none' : 'closerequest');
@@ -61,9 +61,9 @@ export function ask({ title, body, submit, danger = false, act }) {
 }
 
 /**
- * Shows something to be read.
- * @param {{ title: string, body: Child, sheet?: boolean }} content `sheet`: tall, at the edge of the window
- * @returns {Promise<void>} when it is closed
+ * Shows content to read.
+ * @param {{ title: string, body: Child, sheet?: boolean }} content `sheet`: full height, at the edge of the window
+ * @returns {Promise<void>} resolves when it is closed
  */
 export function tell({ title, body, sheet = false }) {
   const dialog = h('dialog', { 'aria-label': title, class: sheet ? 'sheet' : '' });
@@ -75,9 +75,9 @@ export function tell({ title, body, sheet = false }) {
 }
 
 /**
- * Shows what is shown but once: closes only by its button, and forgets what it held.
- * @param {{ title: string, body: Child, done: string }} content `done` is what the button says
- * @returns {Promise<void>} when it is closed
+ * Shows content that is shown only once. It closes only with its button, and its content is removed then.
+ * @param {{ title: string, body: Child, done: string }} content `done` is the label of the button
+ * @returns {Promise<void>} resolves when it is closed
  */
 export function tellOnce({ title, body, done }) {
   const button = h('button.button.primary', { type: 'button', onclick: () => dialog.close() }, done);
@@ -98,7 +98,7 @@ export function tellOnce({ title, body, done }) {
  */
 function heading(title, close) {
   const label = { type: 'button', 'aria-label': 'Close', onclick: close };
-  // None of the page's landmarks.
+  // Not a landmark of the page.
   return h(
     'header',
     { role: 'none' },

@@ -1,9 +1,9 @@
 /**
- * Building pages from script: elements, and the few things every page does with them. No string ever becomes markup.
+ * Builds pages from script: elements, and what every page does with them. No string ever becomes markup.
  */
 import { icon } from './icons.js';
 
-/** @typedef {Node | string | number | null | undefined | false | Child[]} Child What an element may hold; nothing at all is left out. */
+/** @typedef {Node | string | number | null | undefined | false | Child[]} Child The content of an element; null, undefined and false are skipped. */
 
 /**
  * @template {string} S
@@ -49,7 +49,7 @@ export function svg(tag, properties, ...children) {
 }
 
 /**
- * Puts children in the place of everything an element holds.
+ * Replaces the content of an element.
  * @template {Element | DocumentFragment} E
  * @param {E} parent
  * @param {...Child} children
@@ -120,7 +120,7 @@ function nodes(children) {
 }
 
 /**
- * Says something in passing, above everything else; screen readers say it, too.
+ * Shows a temporary message above everything else, and announces it to screen readers.
  * @param {string} text
  * @param {{ tone?: 'ok' | 'bad' }} [options]
  */
@@ -128,7 +128,7 @@ export function toast(text, { tone = 'ok' } = {}) {
   const message = h('p.toast', { class: tone }, icon(tone === 'ok' ? 'check' : 'alert'), text);
   const region = toastRegion();
   region.append(message);
-  // Again on top, above a dialog that was opened since.
+  // Back to the top, above dialogs that have opened since.
   region.hidePopover();
   region.showPopover();
   setTimeout(() => message.remove(), tone === 'ok' ? 3500 : 7000);
@@ -144,9 +144,9 @@ function toastRegion() {
 }
 
 /**
- * Makes a button that copies a text.
+ * Creates a button that copies a text.
  * @param {string} text
- * @param {string} label what is copied, for screen readers: "Copy <label>"
+ * @param {string} label names the text for screen readers: "Copy <label>"
  * @returns {HTMLButtonElement}
  */
 export function copyButton(text, label) {
@@ -166,9 +166,9 @@ export function copyButton(text, label) {
 }
 
 /**
- * Makes a code that can be copied: on one line, or with `block` in a box of its own, all of it to be seen.
- * @param {string} text what is copied
- * @param {{ label: string, shown?: string, block?: boolean }} options `label` names it for screen readers; `shown` is displayed instead of it
+ * Creates a code with a copy button: on one line, or with `block` in its own box and in full.
+ * @param {string} text to copy
+ * @param {{ label: string, shown?: string, block?: boolean }} options `label` names it for screen readers; `shown` is displayed instead of the text
  * @returns {HTMLElement}
  */
 export function copyable(text, { label, shown = text, block = false }) {

@@ -1,6 +1,6 @@
 /**
- * Evidence: what shows, to whoever has the deployment's public keys, what was asked, what was answered and how it ended. Verified by the
- * rules of `verify_evidence` in crates/kernel/src/evidence.rs, with the words of tests/vectors/evidence-v1.json.
+ * Evidence: proves to anyone with the deployment's public keys what was requested, what was answered and how it ended. Implements the rules
+ * of `verify_evidence` in crates/kernel/src/evidence.rs, with the wording of tests/vectors/evidence-v1.json.
  */
 
 import { challengeHash, verifyChallenge, verifyResponse } from './challenge.js';
@@ -12,49 +12,49 @@ import { isAccepted, isSuccess, verifyReceipt } from './receipt.js';
 /** @typedef {import('./challenge.js').ResponseClaims} ResponseClaims */
 /** @typedef {import('./receipt.js').Receipt} Receipt */
 /**
- * What a deployment hands out about an answered trusonafication. Nothing in it counts before `verifyEvidence`.
+ * The evidence of an answered trusonafication. Unverified until `verifyEvidence`.
  * @typedef {object} Evidence
  * @property {string} challenge
  * @property {string} response
- * @property {string} [receipt] deployments before receipts made none
- * @property {unknown[]} keys the device key first, then the presence key that answered, if one did
- * @property {string} [key_statement] if the device made one
+ * @property {string} [receipt] absent from older deployments
+ * @property {unknown[]} keys the device key, then the presence key if one answered
+ * @property {string} [key_statement] if the device has one
  * @property {string[]} [key_signatures]
  */
 /**
- * What a verifier expects: by default an accept with at least what was asked for, by a key that the device itself certifies.
+ * What a verifier expects: by default an accept of at least the requested level, by a key that the device itself certifies.
  * @typedef {object} Expected
  * @property {'accept' | 'rejection' | 'any'} [outcome]
  * @property {string} [trusonafication] id
  * @property {string} [party] id of the relying party
  * @property {string} [user]
  * @property {string} [device]
- * @property {number} [level] the least, whether more or less was asked for
+ * @property {number} [level] minimum, whatever level was requested
  * @property {{seconds: number, now: number}} [maxAge] `now` in milliseconds
- * @property {boolean} [allow_uncertified] by a key that is the device's by the deployment's word alone, as well
+ * @property {boolean} [allow_uncertified] also accept a key that only the deployment attributes to the device
  */
 /** @typedef {'decision' | 'trusonafication' | 'party' | 'user' | 'device' | 'level' | 'age'} Expectation */
 /**
- * Who says that the key that answered is the device's: nobody has to of the device key, the device in its key statement, or the
- * deployment alone.
+ * Who certifies that the key that answered belongs to the device: it is the device key itself, the device in its key statement, or only
+ * the deployment.
  * @typedef {{by: 'device_key'} | {by: 'key_statement', seq: number, iat: number, co_signed: boolean} | {by: 'deployment'}} Certification
  */
 /** @typedef {'challenge' | 'response' | 'device' | 'answer' | 'receipt' | 'conclusion' | 'key_statement'} CheckId */
 /**
  * @typedef {object} Check
- * @property {CheckId} id stable, to find words for it
+ * @property {CheckId} id stable, to look up a text
  * @property {string} name what was checked
  * @property {boolean} ok
- * @property {string} detail what was found, or why it does not hold
+ * @property {string} detail what was found, or why the check failed
  */
 /**
- * Genuine: how it ended is in `receipt`. `response` has what the person signed, which is an accept where the number was wrong.
+ * Genuine evidence. `receipt` says how it ended; `response` is what the person signed, which is an accept even if the number was wrong.
  * @typedef {{challenge: Challenge, response: ResponseClaims, receipt: Receipt, certification: Certification}} Proven
  */
 /**
- * What verifying found. `verified` is what was expected, `unexpected` is genuine and `differs` says in what, `not_proven` has signatures
- * that hold and show not by whom it was answered, and of `not_genuine` the part `fault` does not hold. `reason` is `no_receipt`, so that
- * anybody may have made the answer, or `uncertified`: that the key is the device's is the deployment's word.
+ * The result. `verified`: as expected. `unexpected`: genuine, and `differs` lists what differs. `not_proven`: the signatures are valid but do
+ * not prove who answered, because there is no receipt (`no_receipt`) or only the deployment attributes the key to the device
+ * (`uncertified`). `not_genuine`: the part `fault` is not valid.
  * @typedef {(
  *   | ({verdict: 'verified'} & Proven)
  *   | ({verdict: 'unexpected', differs: Expectation[]} & Proven)
@@ -80,7 +80,7 @@ const NAMES = {
 /** How far the deployment's clock may be ahead, in seconds. */
 const MAX_AHEAD = 60;
 
-/** A part that does not hold: a member of evidence, or a claim such as `receipt.resp`. */
+/** A part that is not valid: a member of evidence, or a claim such as `receipt.resp`. */
 class Fault extends Error {
   /**
    * @param {string} part
@@ -95,9 +95,9 @@ class Fault extends Error {
 }
 
 /**
- * Verifies evidence, and notes each check up to the first that does not hold.
+ * Verifies evidence, and records each check up to the first that fails.
  * @param {Evidence} evidence
- * @param {Jwks} jwks the deployment's keys as the verifier knows them, never as the evidence brings them
+ * @param {Jwks} jwks the deployment's keys as the verifier knows them, never those in the evidence
  * @param {Expected} [expected]
  * @returns {Promise<Verified>}
  */
@@ -185,7 +185,7 @@ async function verifyConclusion({ challenge, response, thumbprints, at }, eviden
 }
 
 /**
- * Whether the receipt says of the response what it says itself, or that an accept came with a wrong number.
+ * Whether the receipt agrees with the response, or records that an accept came with a wrong number.
  * @param {ResponseClaims} response
  * @param {Receipt} receipt
  */
@@ -224,7 +224,7 @@ async function certify({ challenge, keys, thumbprints, at }, evidence, receipt, 
 }
 
 /**
- * What differs from what is expected.
+ * Lists what differs from the expectations.
  * @param {Proven} proven
  * @param {Expected} expected
  * @returns {Expectation[]}

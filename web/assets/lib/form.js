@@ -1,4 +1,4 @@
-/** Fields of forms, and what the server says is wrong with them. */
+/** Form fields, and the server's errors about them. */
 import { h, replace } from './dom.js';
 import { icon } from './icons.js';
 import { Problem } from './problem.js';
@@ -8,7 +8,7 @@ import { Problem } from './problem.js';
 let count = 0;
 
 /**
- * Puts a label, a hint and a place for what is wrong around a control.
+ * Wraps a control with its label, a hint and space for an error.
  * @param {string} label
  * @param {Control} control its `name` is the field's name in refusals
  * @param {string} [hint]
@@ -28,10 +28,10 @@ export function field(label, control, hint) {
 }
 
 /**
- * Makes a list to choose from.
+ * Creates a select.
  * @param {string} name
  * @param {[value: string, text: string][]} options
- * @param {string} [value] the one that is chosen at first
+ * @param {string} [value] initially selected
  * @returns {HTMLSelectElement}
  */
 export function select(name, options, value) {
@@ -44,7 +44,7 @@ export function select(name, options, value) {
 }
 
 /**
- * Makes a box to tick.
+ * Creates a checkbox.
  * @param {string} name
  * @param {string} label
  * @param {{ checked?: boolean, hint?: string, value?: string }} [options]
@@ -60,8 +60,7 @@ export function checkbox(name, label, { checked = false, hint, value = 'on' } = 
 }
 
 /**
- * Says in a form what went wrong: beside the fields at fault, and for the rest in a notice at `place`. The first field at fault
- * gets the focus.
+ * Shows why a form was refused: errors of fields beside them, others in a notice at `place`. Focuses the first field with an error.
  * @param {HTMLFormElement} form
  * @param {Element} place
  * @param {unknown} cause
@@ -85,7 +84,7 @@ export function showRefusal(form, place, cause) {
 }
 
 /**
- * Takes back what `showRefusal` said.
+ * Removes what `showRefusal` has shown.
  * @param {HTMLFormElement} form
  * @param {Element} place
  */

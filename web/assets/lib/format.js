@@ -1,5 +1,5 @@
 /**
- * How times, numbers and identifiers are written.
+ * Formats times, numbers and identifiers.
  */
 import { h } from './dom.js';
 
@@ -14,7 +14,7 @@ const UNITS = /** @type {const} */ ([
 ]);
 
 /**
- * Writes how far a time is from now: "5 min ago", "in 2 days".
+ * Formats a time relative to now: "5 min ago", "in 2 days".
  * @param {Date} date
  * @param {Date} [now]
  * @returns {string}
@@ -37,7 +37,7 @@ function written(count, unit) {
 }
 
 /**
- * Writes a time to the second, in the reader's own time zone.
+ * Formats a time to the second, in the reader's time zone.
  * @param {Date} date
  * @returns {string}
  */
@@ -46,7 +46,7 @@ export function exactly(date) {
 }
 
 /**
- * Shows a time relative to now, and exactly when pointed at. `refreshTimes` keeps it true.
+ * Shows a time relative to now, with the exact time as its title. `refreshTimes` keeps it current.
  * @param {string | number | Date} at
  * @returns {HTMLTimeElement}
  */
@@ -55,7 +55,7 @@ export function time(at) {
   return h('time.ago', { datetime: date.toISOString(), title: exactly(date) }, ago(date));
 }
 
-/** Brings every time that is shown relative to now up to date. */
+/** Updates every time that is shown relative to now. */
 export function refreshTimes() {
   for (const element of document.querySelectorAll('time.ago')) {
     element.textContent = ago(new Date(/** @type {HTMLTimeElement} */ (element).dateTime));
@@ -63,7 +63,7 @@ export function refreshTimes() {
 }
 
 /**
- * Writes a duration: "850 ms", "12.4 s", "3 min 20 s", "2 h 5 min", "4 d 3 h".
+ * Formats a duration: "850 ms", "12.4 s", "3 min 20 s", "2 h 5 min", "4 d 3 h".
  * @param {number} milliseconds
  * @returns {string}
  */

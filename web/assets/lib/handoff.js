@@ -1,14 +1,14 @@
-/** Hands a scanned code to a phone in this browser: to one that is open, else to one opened for it. */
+/** Hands a code to the phone in this browser: to one that is open, or else to one opened for it. */
 
 /** Phones in this browser listen here for `{ type: 'scan', payload }` and answer `{ type: 'taken', payload }`. */
 export const CHANNEL = 'nodkey-phone';
 
-/** How long an open phone has to answer, in milliseconds. */
+/** How long an open phone may take to answer, in milliseconds. */
 const PATIENCE = 300;
 
 /**
- * Shows a code to the phone in this browser. Called from a click, since it may open a window.
- * @param {string} payload of the QR code
+ * Hands a code to the phone in this browser. Call it from a click, since it may open a window.
+ * @param {string} payload of the code
  * @param {string} phone path of the phone's page
  * @returns {Promise<boolean>} whether a phone that was open took it
  */

@@ -1,5 +1,5 @@
 /**
- * Icons: 16 by 16, drawn in the colour of the text, left out by screen readers.
+ * Icons: 16 by 16, in the color of the text, hidden from screen readers.
  */
 
 /** @typedef {keyof typeof PATHS} IconName */

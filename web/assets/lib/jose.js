@@ -1,5 +1,5 @@
 /**
- * JOSE over WebCrypto, as much of it as the protocol uses: JWK (RFC 7517), thumbprints (RFC 7638), compact JWS (RFC 7515)
+ * JOSE over WebCrypto, limited to what the protocol uses: JWK (RFC 7517), thumbprints (RFC 7638), compact JWS (RFC 7515)
  * with ES256 and EdDSA (Ed25519, RFC 8037; under its name of RFC 9864, too). Nothing else is accepted.
  */
 
@@ -10,7 +10,7 @@
 /** @typedef {Uint8Array<ArrayBuffer>} Bytes */
 /** @typedef {string | string[]} Audience */
 /**
- * A JWS taken apart. Nothing in it is proven before `verifyJws`.
+ * The parts of a JWS. Unverified until `verifyJws`.
  * @typedef {object} Compact
  * @property {Header} header
  * @property {Bytes} payload
@@ -22,10 +22,10 @@
 /** The longest JWS that is read, 1.5 MiB: a challenge with 1 MiB of custom fields. */
 const MAX_LENGTH = 3 << 19;
 
-/** What only the owner of a key may have (RFC 7518 section 6). */
+/** Private members of JWKs (RFC 7518 section 6). */
 const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'];
 
-/** The y coordinates of points of small order, in every encoding: with these, signatures prove nothing. */
+/** The y coordinates of points of small order, in every encoding. Signatures by such keys prove nothing. */
 const SMALL_ORDER = new Set([
   '0000000000000000000000000000000000000000000000000000000000000000',
   '0100000000000000000000000000000000000000000000000000000000000000',
@@ -36,7 +36,7 @@ const SMALL_ORDER = new Set([
   'eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
 ]);
 
-/** What a key signs that names no types: never a receipt. */
+/** The types that a key without `typs` may sign. Never receipts. */
 const TYPS_BEFORE = ['nodkey-challenge+jwt', 'nodkey-result+jwt', 'nodkey-device+jwt', 'nodkey-trucode+jwt'];
 
 const MESSAGES = {
@@ -50,7 +50,7 @@ const MESSAGES = {
   UNKNOWN_KEY: 'signed by a key that the JWKS does not hold for this',
 };
 
-/** Something is not what JOSE says it should be. */
+/** A violation of JOSE. */
 export class JoseError extends Error {
   /** @param {JoseErrorCode} code */
   constructor(code) {
@@ -61,7 +61,7 @@ export class JoseError extends Error {
 }
 
 /**
- * UTF-8.
+ * Encodes as UTF-8.
  * @param {string} text
  * @returns {Bytes}
  */
@@ -83,13 +83,13 @@ export function b64u(bytes) {
  */
 export function base64(bytes) {
   let binary = '';
-  // In pieces: a call takes only so many arguments.
+  // In chunks: a call takes a limited number of arguments.
   for (let at = 0; at < bytes.length; at += 0x2000) binary += String.fromCharCode(...bytes.subarray(at, at + 0x2000));
   return btoa(binary);
 }
 
 /**
- * Decodes base64url without padding, in its one canonical spelling.
+ * Decodes base64url without padding. Accepts only the canonical encoding.
  * @param {string} text
  * @returns {Bytes}
  */
@@ -117,7 +117,7 @@ export async function sha256(bytes) {
 }
 
 /**
- * How a key signs.
+ * The algorithm of a key.
  * @param {PublicJwk} jwk
  * @returns {Algorithm}
  */
@@ -155,7 +155,7 @@ export function publicJwk(value) {
 }
 
 /**
- * RFC 7638 with SHA-256: 43 characters of base64url.
+ * The thumbprint (RFC 7638, SHA-256): 43 characters of base64url.
  * @param {PublicJwk} jwk
  */
 export function thumbprint(jwk) {
@@ -190,7 +190,7 @@ function isTexts(value) {
 }
 
 /**
- * Takes a compact JWS apart.
+ * Parses a compact JWS.
  * @param {string} jws
  * @returns {Compact}
  */
@@ -202,7 +202,7 @@ export function parseJws(jws) {
 }
 
 /**
- * Verifies with `key` and returns the claims. The algorithm is the key's, whatever the header says otherwise.
+ * Verifies with `key` and returns the claims. The key determines the algorithm, and the header must agree.
  * @param {Compact} compact
  * @param {PublicJwk} key
  * @param {string} typ
@@ -216,7 +216,7 @@ export async function verifyJws(compact, key, typ) {
 }
 
 /**
- * Whether a name is that of the algorithm of a key. `Ed25519` (RFC 9864) says of `EdDSA` by which curve: the only one there is here.
+ * Whether a name is that of a key's algorithm. `Ed25519` (RFC 9864) is `EdDSA` with its curve, the only one supported here.
  * @param {unknown} name
  * @param {PublicJwk} key
  */
@@ -233,7 +233,7 @@ export function isDate(value) {
 }
 
 /**
- * For whom a JWT is (RFC 7519 section 4.1.3): one recipient, or a list of them.
+ * Whether a claim is an audience (RFC 7519 section 4.1.3): one recipient, or a list of them.
  * @param {unknown} value
  * @returns {value is Audience}
  */
@@ -242,7 +242,7 @@ export function isAudience(value) {
 }
 
 /**
- * Whether a recipient is one of those.
+ * Whether an audience includes a recipient.
  * @param {Audience} audience
  * @param {string} name
  */
@@ -251,7 +251,7 @@ export function includes(audience, name) {
 }
 
 /**
- * Members that are null are as good as absent.
+ * Treats null members as absent.
  * @param {Record<string, unknown>} object
  */
 function withoutNulls(object) {
@@ -259,7 +259,7 @@ function withoutNulls(object) {
 }
 
 /**
- * Signs claims. `sign` makes 64 bytes, `r || s` for ES256.
+ * Signs claims. `sign` returns 64 bytes, `r || s` for ES256.
  * @param {Header} header
  * @param {object} claims
  * @param {(message: Bytes) => Promise<Uint8Array>} sign
@@ -299,7 +299,7 @@ function readHeader(bytes) {
   const header = readObject(bytes, 'MALFORMED');
   const { alg, typ, kid, jwk } = withoutNulls(header);
   const isText = (/** @type {unknown} */ value) => value === undefined || typeof value === 'string';
-  // `crit` names extensions that must be understood, and none is.
+  // `crit` names extensions that must be understood. None are supported.
   if (typeof alg !== 'string' || !isText(typ) || !isText(kid) || header.crit !== undefined)
     throw new JoseError('MALFORMED');
   return /** @type {Header} */ ({ alg, typ, kid, jwk: jwk === undefined ? undefined : publicJwk(jwk) });

@@ -1,15 +1,15 @@
 /**
- * JSON as it was written. `JSON.parse` makes doubles of numbers, so that `12345678901234567890123` is another one, puts names that look
- * like numbers first, and takes the last of two members of one name. What a person is shown comes from the text itself.
+ * JSON as it was written. `JSON.parse` turns numbers into doubles, which changes `12345678901234567890123`, moves names that look like numbers
+ * to the front, and keeps only the last member of a repeated name. What a person sees comes from the text itself.
  *
- * All of it takes texts that `JSON.parse` has taken.
+ * All functions expect text that `JSON.parse` accepts.
  */
 
-/** Strings with their quotes, and what is between them: one of `{}[],:`, or anything else up to white space and to these. */
+/** Tokens: strings with their quotes, one of `{}[],:`, or anything else up to white space or one of these. */
 const TOKENS = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\],:]|[^\s{}[\],:"]+/g;
 
 /**
- * The members of an object in their order, each value as it was written. A member that is there twice is here twice.
+ * The members of an object in order, each value as it was written. Repeated members are returned repeatedly.
  * @param {string} object
  * @returns {[name: string, value: string][]}
  */
@@ -36,7 +36,7 @@ export function members(object) {
 }
 
 /**
- * A value for people: a text as it reads, anything else on one line, with numbers as they were written.
+ * Formats a value for display: strings unquoted, anything else on one line, numbers as they were written.
  * @param {string} value
  * @returns {string}
  */
@@ -45,7 +45,7 @@ export function shown(value) {
 }
 
 /**
- * The same over several lines, two spaces a level.
+ * Formats a value over several lines, indented by two spaces.
  * @param {string} value
  */
 export function indented(value) {

@@ -1,4 +1,4 @@
-/** The key statement: the device key says which presence keys are the device's. */
+/** The key statement: the device key certifies the device's presence keys. */
 
 import { JoseError, includes, isAudience, isDate, parseJws, thumbprint, verifyJws } from './jose.js';
 
@@ -11,14 +11,14 @@ const MAX_KEYS = 8;
  * @typedef {object} KeyStatement
  * @property {string} iss device identifier
  * @property {import('./jose.js').Audience} aud the gateway's public URL
- * @property {number} seq greater than that of every statement of the device before
+ * @property {number} seq greater than in every earlier statement of the device
  * @property {{kind: 'biometric' | 'credential', jkt: string}[]} keys all presence keys of the device
  * @property {string} nonce
  * @property {number} iat seconds
  */
 
 /**
- * Verifies a statement by the key of the device it is about, for the deployment of that URL.
+ * Verifies a statement with the device's key, for the deployment with this URL.
  * @param {string} statement
  * @param {import('./jose.js').PublicJwk} device
  * @param {string} audience

@@ -1,10 +1,10 @@
-/** Pauses: between attempts, and while nobody looks. */
+/** Pauses between attempts, and while the page is hidden. */
 
 /**
- * Waits before the next attempt: longer after each failure, about 15 s at most, and never all clients at once.
+ * Waits before the next attempt: longer after each failure, about 15 s at most, with jitter.
  * @param {number} failures in a row, from 0
- * @param {AbortSignal} signal ends the wait, which then throws its reason
- * @param {number} [least] milliseconds that the server wants to be left alone, at least
+ * @param {AbortSignal} signal aborts the wait, which then throws its reason
+ * @param {number} [least] minimum in milliseconds, such as the server's `Retry-After`
  * @returns {Promise<void>}
  */
 export function backoff(failures, signal, least = 0) {
@@ -14,7 +14,7 @@ export function backoff(failures, signal, least = 0) {
 /**
  * Waits for a time.
  * @param {number} milliseconds
- * @param {AbortSignal} signal ends the wait, which then throws its reason
+ * @param {AbortSignal} signal aborts the wait, which then throws its reason
  * @returns {Promise<void>}
  */
 export function pause(milliseconds, signal) {
@@ -33,8 +33,8 @@ export function pause(milliseconds, signal) {
 }
 
 /**
- * Resolves when the page is seen, at once when it is already.
- * @param {AbortSignal} signal ends the wait, which then throws its reason
+ * Resolves when the page is visible, immediately if it already is.
+ * @param {AbortSignal} signal aborts the wait, which then throws its reason
  * @returns {Promise<void>}
  */
 export function untilSeen(signal) {

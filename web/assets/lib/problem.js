@@ -1,4 +1,4 @@
-/** Calls of JSON APIs of ours, and what they are refused with. */
+/** Calls of our JSON APIs, and their errors. */
 
 /** Why a call failed: refused by the server, or the server was not reached (`status` 0, `error` `UNREACHABLE`). */
 export class Problem extends Error {
@@ -18,7 +18,7 @@ export class Problem extends Error {
     this.headers = headers;
   }
 
-  /** Milliseconds after which the server wants to be asked again. */
+  /** `Retry-After` in milliseconds. */
   get retryAfter() {
     return 1000 * (Number(this.headers.get('retry-after')) || 0);
   }
@@ -29,14 +29,14 @@ export class Problem extends Error {
     return /[.!?]$/.test(text) ? text : `${text}.`;
   }
 
-  /** Whether the same again may work soon. */
+  /** Whether the failure is temporary, so that a retry may succeed. */
   get isPassing() {
     return [0, 429, 502, 503, 504].includes(this.status);
   }
 }
 
 /**
- * Fetches; what is not 2xx, or no answer at all, is thrown as a `Problem`. A call the caller aborted throws its reason.
+ * Fetches. A response other than 2xx, or none at all, is thrown as a `Problem`. A call that the caller aborted throws the reason.
  * @param {string} url
  * @param {RequestInit} [init]
  * @param {typeof globalThis.fetch} [fetch]
@@ -52,7 +52,7 @@ export async function send(url, init, fetch = globalThis.fetch) {
 }
 
 /**
- * Reads the JSON of an answer; null of an empty one.
+ * Reads the JSON of a response; null if it is empty.
  * @param {Response} response
  * @returns {Promise<any>}
  */
@@ -66,7 +66,7 @@ export async function json(response) {
 }
 
 /**
- * Calls a JSON API: sends `body` as JSON where there is one and returns what is answered, null for nothing.
+ * Calls a JSON API: sends `body` as JSON if there is one, and returns the JSON of the response, null if it is empty.
  * @param {string} method
  * @param {string} path
  * @param {{body?: unknown, headers?: Record<string, string>, signal?: AbortSignal, cache?: RequestCache}} [options]
@@ -95,7 +95,7 @@ async function read(response) {
 
 /** @param {Response} response */
 function malformed({ status, headers }) {
-  return new Problem(status, 'UNEXPECTED', `The server gave an answer that makes no sense (HTTP ${status}).`, {
+  return new Problem(status, 'UNEXPECTED', `The server sent an unexpected response (HTTP ${status}).`, {
     headers,
   });
 }

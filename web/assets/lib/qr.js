@@ -11,7 +11,7 @@ const QUIET = 4;
  * @param {string} text
  */
 export function qrPath(text) {
-  // Low correction: screens are clean, and fewer modules are read from further away.
+  // Low error correction: screens are clean, and fewer modules can be read from further away.
   const rows = encodeQR(text, 'raw', { ecc: 'low', border: QUIET });
   let path = '';
   rows.forEach((row, y) => {
@@ -27,7 +27,7 @@ export function qrPath(text) {
 /**
  * A QR code, black on white in every theme.
  * @param {string} text
- * @param {string} [label] what it is, for whom does not see it
+ * @param {string} [label] for screen readers
  */
 export function qrSvg(text, label = 'QR code') {
   const { size, path } = qrPath(text);

@@ -1,5 +1,5 @@
-/** How other devices reach a Nodkey that was started to be tried. */
+/** How other devices reach a Nodkey that runs for a trial. */
 
-/** Serves every address of the machine, by https: browsers keep keys for no other. */
+/** Serves all addresses of the machine over https, without which browsers provide no keys to other machines. */
 export const REACHABLE =
   'make dev ARGS="--tls --http 0.0.0.0:7070 --public-url https://<this machine\'s address>:7070"';

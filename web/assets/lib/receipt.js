@@ -1,4 +1,4 @@
-/** The receipt: how a trusonafication ended, signed by the deployment when it ended. */
+/** The receipt: the deployment's signed record of how a trusonafication ended. */
 
 import { JoseError, findKey, parseJws, verifyJws } from './jose.js';
 
@@ -19,14 +19,14 @@ export const RECEIPT_TYP = 'nodkey-receipt+jwt';
  * @property {number} at when it ended by the deployment's clock, in microseconds
  * @property {ReceiptStatus} status
  * @property {number} [level] what the accept proved
- * @property {'accept' | 'reject'} [dec] what the answer counted as: a signed accept with a wrong number is a rejection
+ * @property {'accept' | 'reject'} [dec] how the answer counted: a signed accept with a wrong number is a rejection
  * @property {'not_me' | 'changed_mind' | 'number_mismatch'} [why]
  * @property {string} [dev] device identifier
  * @property {{jkt: string, kind: KeyKind}} [key] the key that answered
  * @property {string} [user] as the relying party names them
  * @property {string} chal hash of the challenge
  * @property {string} [resp] hash of the response
- * @property {string} [data] hash of `data` of the webhook that tells of it
+ * @property {string} [data] hash of `data` in the webhook that reports it
  */
 
 const ACCEPTED = ['ACCEPTED', 'ACCEPTED_AT_HIGHER_LEVEL', 'ACCEPTED_AT_LOWER_LEVEL'];
@@ -35,7 +35,7 @@ const KINDS = ['device', 'biometric', 'credential'];
 const OPTIONAL = /** @type {const} */ (['level', 'dec', 'why', 'dev', 'key', 'user', 'resp']);
 
 /**
- * Whether it was accepted, at whatever level.
+ * Whether it was accepted, at any level.
  * @param {Receipt} receipt
  */
 export function isAccepted({ status }) {
@@ -43,7 +43,7 @@ export function isAccepted({ status }) {
 }
 
 /**
- * Whether it was accepted with at least what was asked for.
+ * Whether it was accepted with at least the requested level.
  * @param {Receipt} receipt
  */
 export function isSuccess({ status }) {
@@ -51,7 +51,7 @@ export function isSuccess({ status }) {
 }
 
 /**
- * Verifies a receipt by the keys of the deployment, and that its members go together.
+ * Verifies a receipt with the deployment's keys, and that its members are consistent.
  * @param {string} receipt
  * @param {import('./jose.js').Jwks} jwks
  * @returns {Promise<Receipt>}

@@ -1,14 +1,14 @@
-/** Server-sent events read with fetch, which sends headers and can be aborted; EventSource does neither (HTML, section 9.2.6). */
+/** Reads server-sent events with fetch, which can send headers and be aborted, unlike EventSource (HTML, section 9.2.6). */
 
 /** @typedef {{event: string, data: string}} ServerEvent */
 
-/** The longest event that is read, 2 MiB: more than any message of ours. */
+/** The longest event that is read, 2 MiB: more than any of ours has. */
 const MAX_LENGTH = 2 << 20;
 
 /**
- * The events of an answer, as they come. Ends when the connection does.
+ * Yields the events of a response as they arrive. Ends with the connection.
  * @param {Response} response
- * @param {() => void} [onAlive] called whenever something arrives, a mere keep-alive too
+ * @param {() => void} [onAlive] called whenever something arrives, including keep-alives
  * @returns {AsyncGenerator<ServerEvent, void>}
  */
 export async function* serverEvents(response, onAlive) {

@@ -1,10 +1,12 @@
-/** The accounts of this phone while the page is open: each waits for what it is asked. */
+/** The accounts of this phone while the page is open. Each waits for requests. */
 
 import { Problem } from '../lib/problem.js';
+import { ConnectionSlots } from './connection_slots.js';
 import { enrol, finish, prepare } from './enrolment.js';
 import { latestUnknown } from './joined.js';
+import { addAnswer, listAnswers } from './history.js';
 import { keyStore } from './keys.js';
-import { Lanes } from './lanes.js';
+import { refresh, unsubscribe } from './notifications.js';
 import { byTurn, isShown, needsPresence } from './pending.js';
 import { Phone } from './protocol.js';
 import { renew, settle } from './renewal.js';
@@ -18,39 +20,32 @@ import { keepWaiting } from './waiting.js';
  * @property {Account} account
  * @property {Phone} phone
  * @property {'connecting' | 'waiting' | 'offline' | 'inactive' | 'frozen' | 'gone'} state
- * @property {Map<string, Pending>} pending what is asked, as it came
- * @property {Pending} [answering] what is being answered
- * @property {number} untrusted how much came that could not be trusted
- * @property {number} [joined] when a phone of the user was activated that the person does not know of, in milliseconds
- * @property {number} lookedAt when the user's phones were last looked at, in milliseconds
+ * @property {Map<string, Pending>} pending open requests by id
+ * @property {Pending} [answering] the request being answered
+ * @property {number} untrusted how many requests failed verification
+ * @property {number} [joined] when a phone was activated that the person has not confirmed, in milliseconds
+ * @property {number} checkedAt when the user's phones were last checked, in milliseconds
  * @property {AbortController} closing
  */
-/** @typedef {{entry: Entry, pending: Pending}} Question */
-/**
- * @typedef {object} Answered
- * @property {Account} account
- * @property {Pending} pending
- * @property {import('../lib/challenge.js').Decision} decision
- * @property {import('./protocol.js').Answer} answer
- * @property {Date} at
- */
+/** @typedef {{entry: Entry, pending: Pending}} Prompt */
+/** @typedef {import('./history.js').Answered} Answered */
 
-/** How long the user's phones are not looked at again, in milliseconds: accounts that take turns connect every few seconds. */
-const LOOKED = 60_000;
+/** How often the user's phones are checked at most, in milliseconds: accounts that take turns reconnect every few seconds. */
+const CHECK_INTERVAL = 60_000;
 
-/** Changes are told by `change` events, those of what is stored by `stored` events besides; read again what there is. */
+/** Dispatches `change` when anything changed, and also `stored` when stored data did. Listeners read the current state again. */
 export class Accounts extends EventTarget {
   /** @type {Map<string, Entry>} */
   #entries = new Map();
-  #lanes = new Lanes();
+  #slots = new ConnectionSlots();
   #confirm;
 
-  /** @param {(entry: Entry, reason: string) => Promise<void>} confirm asks the person before a presence key signs */
+  /** @param {(entry: Entry, reason: string) => Promise<void>} confirm has the person confirm before a presence key signs */
   constructor(confirm) {
     super();
     this.#confirm = confirm;
     /**
-     * What was answered since the page was opened, the newest first.
+     * What this phone answered, the newest first.
      * @type {Answered[]}
      */
     this.answered = [];
@@ -61,20 +56,21 @@ export class Accounts extends EventTarget {
     return [...this.#entries.values()];
   }
 
-  /** What is asked: first what the person began themselves, then the oldest. */
-  get questions() {
+  /** Open requests: first those that the person started themselves, then the oldest. */
+  get prompts() {
     const all = this.all.flatMap((entry) => [...entry.pending.values()].map((pending) => ({ entry, pending })));
     const open = all.filter(({ entry, pending }) => pending.challenge.exp * 1000 > entry.phone.now());
     return open.toSorted((a, b) => byTurn(a.pending, b.pending));
   }
 
-  /** Opens what is stored, and closes what is no more: other pages of this phone change it, too. */
+  /** Opens stored accounts and closes removed ones: other pages of this phone change them, too. */
   async load() {
     const stored = await listAccounts();
     for (const [id, entry] of this.#entries) {
       if (!stored.some((account) => account.id === id)) this.#close(entry);
     }
     for (const account of stored) await this.#open(account);
+    this.answered = await listAnswers();
     this.#changed();
   }
 
@@ -91,7 +87,7 @@ export class Accounts extends EventTarget {
   }
 
   /**
-   * Makes this phone known to an app, without a user: the phone they have is to hand its place on.
+   * Registers this phone without a user. The user's current phone then transfers the account to it.
    * @param {import('./enrolment.js').AppConfig} config
    * @param {string} user what the account is called here
    * @param {ArrayBuffer} [passkey]
@@ -105,7 +101,7 @@ export class Accounts extends EventTarget {
   }
 
   /**
-   * Waits anew with a device that was found to be active.
+   * Reconnects a device that has become active.
    * @param {Entry} entry
    * @returns {Promise<Entry>}
    */
@@ -117,7 +113,7 @@ export class Accounts extends EventTarget {
   }
 
   /**
-   * Changes what the relying party calls this phone.
+   * Changes this phone's name at the relying party.
    * @param {Entry} entry
    * @param {string} name
    */
@@ -129,7 +125,7 @@ export class Accounts extends EventTarget {
   }
 
   /**
-   * Sets what guards the presence key: a passkey of the platform's user verification, or nothing but a button.
+   * Sets what guards the presence key: a passkey with the platform's user verification, or only a button.
    * @param {Entry} entry
    * @param {ArrayBuffer} [passkey]
    */
@@ -140,7 +136,7 @@ export class Accounts extends EventTarget {
   }
 
   /**
-   * Freezes the user: this phone, too, is asked nothing any more, which it learns as any other.
+   * Freezes the user. This phone receives no more requests either, and learns of it like any other.
    * @param {Entry} entry
    */
   async freeze({ phone }) {
@@ -148,7 +144,7 @@ export class Accounts extends EventTarget {
   }
 
   /**
-   * Remembers that the person knows of the phone that joined.
+   * Records that the person recognizes the phone that joined.
    * @param {Entry} entry
    */
   async know(entry) {
@@ -159,7 +155,7 @@ export class Accounts extends EventTarget {
   }
 
   /**
-   * Replaces the presence key. The old one vouches for the new one, for which the person is asked.
+   * Replaces the presence key. The old one vouches for the new one, which the person confirms.
    * @param {Entry} entry
    */
   async renewKey(entry) {
@@ -168,7 +164,7 @@ export class Accounts extends EventTarget {
   }
 
   /**
-   * Retires the device and forgets its keys.
+   * Retires the device and deletes its keys.
    * @param {Entry} entry
    */
   async remove(entry) {
@@ -177,18 +173,20 @@ export class Accounts extends EventTarget {
   }
 
   /**
-   * Forgets the keys of a device that is retired already.
+   * Deletes the keys of a device that is already retired.
    * @param {Entry} entry
    */
   async forget(entry) {
     await deleteAccount(entry.account.id);
+    this.answered = this.answered.filter(({ account }) => account !== entry.account.id);
+    await unsubscribe(entry.account.id).catch(() => {});
     this.#close(entry);
     this.#stored();
   }
 
   /**
-   * Answers a question. It is no question any more, unless the answer did not arrive.
-   * @param {Question} question
+   * Answers a request. It stays open if the answer did not arrive.
+   * @param {Prompt} prompt
    * @param {import('../lib/challenge.js').Decision} decision
    * @param {{why?: import('../lib/challenge.js').RejectReason, number?: string}} [more]
    */
@@ -196,8 +194,8 @@ export class Accounts extends EventTarget {
     entry.answering = pending;
     try {
       const answer = await entry.phone.respond(pending, decision, more);
-      this.answered.unshift({ account: entry.account, pending, decision, answer, at: new Date() });
       entry.pending.delete(pending.id);
+      await this.#record(entry, pending, { decision, why: more?.why, status: answer.status });
       return answer;
     } catch (e) {
       if (e instanceof Problem && !e.isPassing) entry.pending.delete(pending.id);
@@ -209,14 +207,14 @@ export class Accounts extends EventTarget {
   }
 
   /**
-   * What is not to be shown, and needs no presence, is accepted, and comes up nowhere but among what was answered.
+   * A request that needs neither display nor presence is accepted silently and appears only in the history.
    * @param {Entry} entry
    * @param {Pending} pending
    */
-  #asked(entry, pending) {
+  #received(entry, pending) {
     if (isShown(pending.challenge) || needsPresence(pending.challenge))
       return void entry.pending.set(pending.id, pending);
-    // One that does not arrive comes again with the next connection.
+    // If the answer does not arrive, the request comes again with the next connection.
     void this.#accept(entry, pending).catch(() => {});
   }
 
@@ -226,8 +224,22 @@ export class Accounts extends EventTarget {
    */
   async #accept(entry, pending) {
     const answer = await entry.phone.respond(pending, 'accept');
-    this.answered.unshift({ account: entry.account, pending, decision: 'accept', answer, at: new Date() });
-    this.#changed();
+    await this.#record(entry, pending, { decision: 'accept', status: answer.status });
+  }
+
+  /**
+   * Keeps what was answered. A browser that is out of space loses the entry, not the answer.
+   * @param {Entry} entry
+   * @param {Pending} pending
+   * @param {Pick<Answered, 'decision' | 'why' | 'status'>} answer
+   */
+  async #record({ account, phone }, { challenge }, answer) {
+    const { id, user } = account;
+    const { rp, act: action, res: resource } = challenge;
+    const answered = { account: id, at: phone.now(), relyingParty: rp.name, user, action, resource, ...answer };
+    await addAnswer(answered).catch(reportError);
+    this.answered = [answered, ...this.answered];
+    this.#stored();
   }
 
   /** @param {Account} stored */
@@ -248,26 +260,27 @@ export class Accounts extends EventTarget {
       state: 'connecting',
       pending: new Map(),
       untrusted: 0,
-      lookedAt: -Infinity,
+      checkedAt: -Infinity,
       closing: new AbortController(),
     };
-    // Another call may have opened it meanwhile.
+    // A concurrent call may have opened it.
     if (this.#entries.has(account.id)) return;
     this.#entries.set(account.id, entry);
     if (!account.isDeclared) void this.#declare(entry);
-    // Where the gateway cannot be asked, the next page that is opened asks it.
+    // If the gateway cannot be reached, the next page that opens retries.
+    void refresh(account, phone).catch(() => {});
     void settle(account, phone, (reason) => this.#confirm(entry, reason)).catch(() => {});
-    void keepWaiting(phone, this.#lanes, entry.closing.signal, this.#listener(entry));
+    void keepWaiting(phone, this.#slots, entry.closing.signal, this.#listener(entry));
   }
 
   /**
-   * Has the gateway know what this phone can do: it registered before it could. What fails is done when the page is opened next.
+   * Declares this phone's capabilities, which it did not have when it registered. A failure is retried when the page opens next.
    * @param {Entry} entry
    */
   async #declare({ account, phone }) {
     try {
       const { capabilities } = await phone.declare();
-      // A gateway of before does not say.
+      // Older gateways do not return them.
       if (!capabilities?.length) return;
     } catch (e) {
       if (e instanceof Problem) return;
@@ -278,25 +291,25 @@ export class Accounts extends EventTarget {
   }
 
   /**
-   * Looks whether another phone joined the user's. What fails is done with the next connection.
+   * Checks whether the user has a new phone. A failure is retried with the next connection.
    * @param {Entry} entry
    */
-  async #look(entry) {
-    if (performance.now() - entry.lookedAt < LOOKED) return;
-    entry.lookedAt = performance.now();
+  async #checkUserDevices(entry) {
+    if (performance.now() - entry.checkedAt < CHECK_INTERVAL) return;
+    entry.checkedAt = performance.now();
     try {
       const { user_devices: devices } = await entry.phone.status();
       entry.joined = latestUnknown(devices ?? [], entry.account.phonesKnownUntil);
     } catch (e) {
       if (!(e instanceof Problem)) throw e;
-      entry.lookedAt = -Infinity;
+      entry.checkedAt = -Infinity;
       return;
     }
     this.#changed();
   }
 
   /**
-   * Takes in what another page of this phone changed.
+   * Applies what another page of this phone changed.
    * @param {Entry} entry
    * @param {Account} stored
    */
@@ -307,7 +320,7 @@ export class Accounts extends EventTarget {
   }
 
   /**
-   * The account once its backend knows it; nothing when it never will.
+   * Returns the account once its backend knows it; null if it never will.
    * @param {Account} account
    */
   async #finished(account) {
@@ -326,7 +339,7 @@ export class Accounts extends EventTarget {
    */
   #entry(id) {
     const entry = this.#entries.get(id);
-    if (!entry) throw new Error('the account was removed meanwhile');
+    if (!entry) throw new Error('the account has been removed');
     return entry;
   }
 
@@ -342,30 +355,30 @@ export class Accounts extends EventTarget {
    */
   #listener(entry) {
     /** @param {Entry['state']} state */
-    const become = (state) => {
+    const transition = (state) => {
       entry.state = state;
       this.#changed();
     };
     return {
       onConnected: () => {
-        become('waiting');
-        void this.#look(entry);
+        transition('waiting');
+        void this.#checkUserDevices(entry);
       },
       onEvent: (event) => {
-        if (event.type === 'asked') this.#asked(entry, event.pending);
+        if (event.type === 'prompt') this.#received(entry, event.pending);
         if (event.type === 'closed') entry.pending.delete(event.id);
         if (event.type === 'untrusted') entry.untrusted += 1;
         this.#changed();
       },
-      onLost: () => become('offline'),
-      onRefused: () => become('inactive'),
+      onLost: () => transition('offline'),
+      onRefused: () => transition('inactive'),
       onFrozen: () => {
         entry.pending.clear();
-        become('frozen');
+        transition('frozen');
       },
       onGone: () => {
         entry.pending.clear();
-        become('gone');
+        transition('gone');
       },
     };
   }

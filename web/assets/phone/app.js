@@ -1,32 +1,33 @@
-/** The phone's page: which screen is shown, and what comes in from other pages and by its address. */
+/** The phone's page: which screen is shown, and what arrives from other pages and in the address. */
 
 import { h, replace } from '../lib/dom.js';
 import { CHANNEL } from '../lib/handoff.js';
 import { Accounts } from './accounts.js';
 import { isShown } from './pending.js';
 import { button, message } from './screen.js';
+import { keepShell } from './service_worker.js';
 import { readTransferRequest } from './transfer.js';
 import { addAccount } from './views/add.js';
 import { home } from './views/home.js';
 
 /** @typedef {typeof import('./views/later.js')} Later */
 
-/** How long a page that is not seen leaves a code to one that is, in milliseconds. */
+/** How long a hidden page leaves a code to a visible one, in milliseconds. */
 const DEFERENCE = 150;
 
 const main = /** @type {HTMLElement} */ (document.querySelector('main'));
-const news = /** @type {HTMLElement} */ (document.querySelector('body > [role=status]'));
+const announcer = /** @type {HTMLElement} */ (document.querySelector('body > [role=status]'));
 const title = document.title;
 /** @type {import('./screen.js').Screen | null} */
 let current = null;
-/** Codes that another page of this phone took. */
+/** Codes that another page of this phone has taken. */
 const taken = new Set();
-/** What was scanned before there was an account to pair it with. */
+/** A code that was scanned before there was an account to pair it with. */
 let scannedEarly = '';
 
 /** @type {Promise<Later> | undefined} */
 let fetched;
-/** Counts what was to be shown: the last counts, whatever had to be fetched for one before. */
+/** Counts screen changes: only the latest is shown, even if an earlier one finishes loading after it. */
 let turn = 0;
 
 const accounts = new Accounts(async (entry, reason) => (await screens()).touch(app, entry, reason));
@@ -44,14 +45,14 @@ function show(screen) {
   main.scrollTo(0, 0);
   const heading = screen.element.querySelector('h1');
   document.title = [heading?.textContent, title].filter(Boolean).join(' · ');
-  // In a frame, the focus is the page's around it until the person comes here.
+  // In a frame, focus stays with the surrounding page until the person enters the frame.
   if (document.hasFocus()) heading?.focus();
-  else news.textContent = heading?.textContent ?? '';
-  // What came while the screen before was busy.
-  if (screen.isIdle && accounts.questions.length) next();
+  else announcer.textContent = heading?.textContent ?? '';
+  // Requests that arrived while the previous screen was busy.
+  if (screen.isIdle && accounts.prompts.length) next();
 }
 
-/** The screens that are not the first one: fetched while that is looked at. */
+/** The screens other than the first, loaded in the background. */
 function screens() {
   fetched ??= import('./views/later.js');
   return fetched;
@@ -69,16 +70,16 @@ function incomplete() {
   return message({
     icon: 'alert',
     tone: 'bad',
-    title: 'This page is not complete',
-    body: h('p', 'A part of it could not be fetched. Nothing was answered.'),
-    actions: button('primary large', 'Load it again', () => location.reload()),
+    title: 'The page did not load completely',
+    body: h('p', 'Part of it could not be fetched. No answer was sent.'),
+    actions: button('primary large', 'Reload', () => location.reload()),
   });
 }
 
 function next() {
-  const [first] = accounts.questions;
+  const [first] = accounts.prompts;
   if (first && !isShown(first.pending.challenge)) return void open(({ unprompted }) => unprompted(app, first));
-  if (first) return void open(({ question }) => question(app, first));
+  if (first) return void open(({ prompt }) => prompt(app, first));
   if (!accounts.all.length) return show(addAccount(app));
   if (scannedEarly) return scanned(scannedEarly);
   show(home(app));
@@ -88,16 +89,18 @@ function next() {
 function scanned(text) {
   const isReady = accounts.all.length > 0;
   scannedEarly = isReady ? '' : text;
-  if (isReady && readTransferRequest(text)) void open(({ handOn }) => handOn(app, text));
-  else if (isReady) void open(({ pairing }) => pairing(app, text));
-  else show(addAccount(app));
+  if (isReady && readTransferRequest(text)) return void open(({ handOn }) => handOn(app, text));
+  if (isReady) return void open(({ pairing }) => pairing(app, text));
+  // A set-up that has begun keeps what was entered.
+  if (!current?.isSetup) show(addAccount(app));
+  current?.codeWaits?.();
 }
 
-/** What the address asks for, once: it is taken out of the address, and of the history with it. */
+/** Follows the fragment of the address once, and removes it from the address and the history. */
 function followAddress() {
-  const wish = new URLSearchParams(location.hash.slice(1));
+  const fragment = new URLSearchParams(location.hash.slice(1));
   if (location.hash) history.replaceState(null, '', location.pathname);
-  const [path, payload] = [wish.get('enrol'), wish.get('scan')];
+  const [path, payload] = [fragment.get('enrol'), fragment.get('scan')];
   if (path) void open(({ invited }) => invited(app, path));
   else if (payload) scanned(payload);
   return Boolean(path || payload);
@@ -109,10 +112,19 @@ async function onMessage({ data }) {
   if (data?.type === 'taken') return void taken.add(data.payload);
   if (data?.type !== 'scan' || typeof data.payload !== 'string') return;
   if (document.hidden) await new Promise((resolve) => setTimeout(resolve, DEFERENCE));
-  // A code must not interrupt an answer; the page that offers it opens another phone.
+  // A code must not interrupt an answer. The page that offers it opens another phone.
   if (taken.has(data.payload) || accounts.all.some((entry) => entry.answering)) return;
   channel.postMessage({ type: 'taken', payload: data.payload });
   scanned(data.payload);
+}
+
+/** Says so while there is no network: the app shell works without. */
+function watchConnection() {
+  const notice = /** @type {HTMLElement} */ (document.querySelector('.offline'));
+  const update = () => (notice.hidden = navigator.onLine);
+  window.addEventListener('online', update);
+  window.addEventListener('offline', update);
+  update();
 }
 
 async function start() {
@@ -125,13 +137,15 @@ async function start() {
   }
   accounts.addEventListener('change', () => {
     current?.update?.();
-    if (current?.isIdle && accounts.questions.length) next();
+    if (current?.isIdle && accounts.prompts.length) next();
   });
   accounts.addEventListener('stored', () => channel.postMessage({ type: 'accounts' }));
   channel.addEventListener('message', onMessage);
   window.addEventListener('hashchange', followAddress);
   if (!followAddress()) next();
+  watchConnection();
   screens().catch(() => {});
+  void keepShell();
 }
 
 void start();

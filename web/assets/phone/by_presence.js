@@ -1,14 +1,14 @@
-/** What a presence key signs, whichever of them can. */
+/** Signs with the first presence key that is available. */
 
 import { algorithm, signJws, thumbprint } from '../lib/jose.js';
 import { PresenceUnavailable } from './errors.js';
 
 /**
- * Has the first of these keys sign whose way to check the person is available; its store asks the person first.
+ * Signs with the first of these keys whose user verification is available. Its store has the person confirm first.
  * @param {import('./transport.js').PresenceKey[]} keys
  * @param {string} typ
  * @param {object} claims
- * @param {string} reason what for
+ * @param {string} reason shown to the person
  * @returns {Promise<string>}
  */
 export async function signByPresence(keys, typ, claims, reason) {

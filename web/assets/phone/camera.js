@@ -1,13 +1,13 @@
-/** Reading a QR code by the camera. */
+/** Reads a QR code with the camera. */
 
 /** @typedef {{detect(image: HTMLVideoElement): Promise<{rawValue: string}[]>}} Detector */
 
-/** How long after a frame without a code the next one is looked at, in milliseconds. */
+/** Pause between frames without a code, in milliseconds. */
 const PAUSE = 120;
 
 /**
- * Shows the camera in `video` and resolves to the text of the first code it sees. Rejects when there is no camera, or it is
- * not allowed, or `signal` is aborted; the camera is off then.
+ * Shows the camera in `video` and resolves to the text of the first code it sees. Rejects when there is no camera, when it is not
+ * allowed, or when `signal` is aborted. The camera is always off afterwards.
  * @param {HTMLVideoElement} video
  * @param {AbortSignal} signal
  * @returns {Promise<string>}
@@ -30,7 +30,7 @@ export async function readCode(video, signal) {
 }
 
 /**
- * The browser's own detector where it has one for QR codes, else ours: 33 KB that are loaded only then.
+ * The browser's own detector if it reads QR codes, else ours, which is 33 KB and loaded only then.
  * @returns {Promise<Detector>}
  */
 async function makeDetector() {

@@ -1,4 +1,4 @@
-/** How the phone gets to know an app: by a ticket of the relying party's backend, which is named by the link that opens the page. */
+/** Enrolls the phone with a relying party, by a ticket of its backend that the link of an invitation names. */
 
 import { call } from '../lib/problem.js';
 import { generateKey, keyStore } from './keys.js';
@@ -7,7 +7,7 @@ import { listAccounts, putAccount } from './store.js';
 
 /** @typedef {import('./store.js').Account} Account */
 /**
- * What an app is shipped with.
+ * The configuration that an app ships with.
  * @typedef {object} AppConfig
  * @property {string} relyingParty
  * @property {string} gateway
@@ -15,7 +15,7 @@ import { listAccounts, putAccount } from './store.js';
  */
 /** @typedef {AppConfig & {path: string, user: string}} Ticket */
 
-/** Nothing else is asked for a ticket: a link can name any path, and these alone have tickets. */
+/** The only paths that serve tickets. A link can name any path, so no other is requested. */
 const PATH = /^\/(?:demo|console)\/api\/enrolments\/[\w-]{1,200}$/;
 
 /**
@@ -24,13 +24,13 @@ const PATH = /^\/(?:demo|console)\/api\/enrolments\/[\w-]{1,200}$/;
  * @returns {Promise<Ticket>}
  */
 export async function readTicket(path) {
-  if (!PATH.test(path)) throw new TypeError('not the path of a ticket');
+  if (!PATH.test(path)) throw new TypeError('the path is not that of a ticket');
   const { relying_party: relyingParty, user, gateway, mobile } = await call('GET', path);
   return { path, relyingParty, user, gateway, mobile };
 }
 
 /**
- * Reads what the demo site's app would be shipped with.
+ * Reads the configuration that the demo site's app would ship with.
  * @returns {Promise<AppConfig>}
  */
 export async function readDemoApp() {
@@ -39,10 +39,10 @@ export async function readDemoApp() {
 }
 
 /**
- * Makes keys, registers them and has the backend bind them to the user. The account is kept before the backend is told of
- * it: a phone that is closed in between finishes later, and none is bound whose keys are lost.
+ * Generates keys, registers them and has the backend bind them to the user. The account is stored before the backend is notified, so that
+ * a phone closed in between finishes later and no bound device loses its keys.
  * @param {Ticket} ticket
- * @param {ArrayBuffer} [passkey] of the platform's user verification
+ * @param {ArrayBuffer} [passkey] for the platform's user verification
  * @returns {Promise<Account>}
  */
 export async function enrol({ path, relyingParty, user, gateway, mobile }, passkey) {
@@ -55,9 +55,9 @@ export async function enrol({ path, relyingParty, user, gateway, mobile }, passk
 }
 
 /**
- * Makes keys and registers them, for the phone that the user has to bind. The account is kept.
+ * Generates keys and registers them; the user's current phone binds the device later. The account is stored.
  * @param {AppConfig} config
- * @param {string} user what the account is called here
+ * @param {string} user the account's name on this phone
  * @param {ArrayBuffer} [passkey]
  * @returns {Promise<Account>}
  */
@@ -96,7 +96,7 @@ async function register({ relyingParty, gateway, mobile }, user, passkey) {
 }
 
 /**
- * Tells the backend of a phone it may not have been told of. Repeating it is fine.
+ * Notifies the backend of a phone it may not know yet. Idempotent.
  * @param {Account} account
  * @returns {Promise<Account>}
  */
@@ -107,7 +107,7 @@ export async function finish({ enrolment, ...account }) {
   return account;
 }
 
-/** What the relying party may call this phone, until its owner has a better name. */
+/** The phone's default name at the relying party. */
 function deviceName() {
   const agent = navigator.userAgent;
   const browser = /Edg|Firefox|Chrome|Safari/.exec(agent)?.[0].replace('Edg', 'Edge') ?? 'Browser';

@@ -1,6 +1,6 @@
-/** What a phone must not go on with. */
+/** Errors after which a phone must not continue. */
 
-/** Something is not by this deployment, not for this phone, or over. It must not be shown. */
+/** Something was not signed by this deployment, is not for this phone, or has expired. It must not be shown. */
 export class Untrusted extends Error {
   /**
    * @param {'SIGNATURE' | 'ISSUER' | 'MISMATCH' | 'EXPIRED' | 'MALFORMED'} reason
@@ -13,15 +13,15 @@ export class Untrusted extends Error {
   }
 }
 
-/** The device cannot check the person in this way now: a presence key of another kind signs then, if there is one. */
+/** The device's user verification is not available now. A presence key of another kind signs instead, if there is one. */
 export class PresenceUnavailable extends Error {
   constructor() {
-    super('the device cannot check the person now');
+    super('user verification is not available now');
     this.name = 'PresenceUnavailable';
   }
 }
 
-/** The person did not prove their presence. */
+/** The person did not confirm their presence. */
 export class PresenceDenied extends Error {
   constructor() {
     super('the person did not confirm');

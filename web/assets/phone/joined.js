@@ -1,9 +1,9 @@
-/** Whether another phone joined the user's: whoever had one added by somebody else has to see it. */
+/** Detects that another phone was added to the user's account, which the person has to be shown. */
 
 /**
- * When the latest phone was activated that came after this one and that the person does not know of, in milliseconds; nothing where there is none.
+ * When the latest phone was activated after this one that the person has not confirmed, in milliseconds; undefined if there is none.
  * @param {import('./protocol.js').UserDevice[]} devices the user's
- * @param {number} [knownUntil] until when the person knows of all phones, in milliseconds
+ * @param {number} [knownUntil] activation time up to which the person has confirmed all phones, in milliseconds
  * @returns {number | undefined}
  */
 export function latestUnknown(devices, knownUntil = 0) {

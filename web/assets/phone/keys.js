@@ -1,11 +1,11 @@
-/** Keys by WebCrypto: made here, used here, and never to be read out. */
+/** WebCrypto keys that cannot be exported. */
 
 import { publicJwk } from '../lib/jose.js';
 
 const ES256 = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 
 /**
- * Makes an ES256 key whose private half cannot be exported.
+ * Generates an ES256 key pair whose private key cannot be exported.
  * @returns {Promise<CryptoKeyPair>}
  */
 export function generateKey() {
@@ -13,8 +13,8 @@ export function generateKey() {
 }
 
 /**
- * A key store of two keys. `confirm` asks the person before the presence key signs, saying what for, and rejects when they do not
- * confirm.
+ * A key store of two keys. `confirm` shows the reason and has the person confirm before the presence key signs; it rejects when they do
+ * not.
  * @param {CryptoKeyPair} deviceKey
  * @param {CryptoKeyPair} presenceKey
  * @param {(reason: string) => Promise<void>} confirm

@@ -1,4 +1,4 @@
-/** MD5 (RFC 1321), which WebCrypto leaves out. The TRUSONA signature wants it of bodies; the MAC around it is what protects. */
+/** MD5 (RFC 1321), which WebCrypto does not have. The TRUSONA signature covers the MD5 of the body; its security rests on the HMAC. */
 
 import { hex } from '../lib/jose.js';
 

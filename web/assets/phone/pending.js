@@ -1,27 +1,27 @@
-/** What there is to answer: what the gateway lists, as far as it can be trusted (docs/protocol/mobile.md, section 5). */
+/** Pending requests: those that the gateway lists and that verify (docs/protocol/mobile.md, section 5). */
 
 import { shownFields, verifyChallenge } from '../lib/challenge.js';
 import { Untrusted } from './errors.js';
 
 /** @typedef {import('../lib/challenge.js').Challenge} Challenge */
 /**
- * Something the person is asked, made by `Phone` alone and only from what it verified.
+ * A request to the person. Only `Phone` makes it, and only from what it has verified.
  * @typedef {object} Pending
  * @property {string} id
- * @property {Challenge} challenge what to show: this and nothing else, custom fields as `fields` has them
- * @property {[name: string, value: string][]} fields custom fields, numbers as the backend wrote them
- * @property {boolean} selfStarted whether the person began it themselves, by a code
+ * @property {Challenge} challenge what to show, and nothing else; custom fields come from `fields`
+ * @property {[name: string, value: string][]} fields custom fields, with numbers as the backend wrote them
+ * @property {boolean} selfStarted whether the person started it themselves, with a code
  * @property {string} jws
  */
 /**
- * `asked` comes again, the same, with each connection while it is open. `synced`: all that was open when the connection began has come,
- * and what is over since the one before was `closed`.
- * @typedef {{type: 'asked', pending: Pending} | {type: 'closed', id: string} | {type: 'untrusted', id: string, error: Untrusted} | {type: 'synced'}} PhoneEvent
+ * `prompt` is repeated on each connection while the request is open. `synced`: everything that was open when the connection began has
+ * been sent, and whatever ended since the previous connection was `closed`.
+ * @typedef {{type: 'prompt', pending: Pending} | {type: 'closed', id: string} | {type: 'untrusted', id: string, error: Untrusted} | {type: 'synced'}} PhoneEvent
  */
 
 /**
- * Whether the person is to be shown this, and decides. Where not, accept it without a word: where presence is to be proven, the key's
- * store asks for that alone.
+ * Whether to show this request and let the person decide. If not, accept it silently: where presence is required, the key's store has the
+ * person confirm that alone.
  * @param {Challenge} challenge
  */
 export function isShown({ prompt, match }) {
@@ -29,7 +29,7 @@ export function isShown({ prompt, match }) {
 }
 
 /**
- * Whether accepting takes proof that the person is there.
+ * Whether accepting requires proof of presence.
  * @param {Challenge} challenge
  */
 export function needsPresence({ presence, lvl }) {
@@ -37,7 +37,7 @@ export function needsPresence({ presence, lvl }) {
 }
 
 /**
- * Which of two to show first: what the person began themselves, then the oldest.
+ * Orders requests for display: first those that the person started themselves, then the oldest.
  * @param {Pending} one
  * @param {Pending} other
  */
@@ -46,7 +46,7 @@ export function byTurn(one, other) {
   return one.challenge.iat - other.challenge.iat || (one.id < other.id ? -1 : 1);
 }
 
-/** Reads what the gateway lists, and remembers what it gave and did not say to be over. */
+/** Reads what the gateway lists, and remembers which requests it has yielded that have not ended. */
 export class Reader {
   #gateway;
   #keys;
@@ -65,7 +65,7 @@ export class Reader {
     this.#now = now;
   }
 
-  /** What was given and is not over. */
+  /** Ids of requests that were yielded and have not ended. */
   get shown() {
     return this.#shown;
   }
@@ -77,10 +77,10 @@ export class Reader {
    */
   async *streamed(stream) {
     /** @type {Set<string>} */
-    const heard = new Set();
+    const listedIds = new Set();
     for await (const { event, data } of stream) {
       if (event === 'synced') {
-        yield* this.whole(heard);
+        yield* this.retainOnly(listedIds);
         yield { type: 'synced' };
         continue;
       }
@@ -88,30 +88,30 @@ export class Reader {
       if (typeof listed?.id !== 'string') continue;
       if (event === 'closed') {
         this.#shown.delete(listed.id);
-        heard.delete(listed.id);
+        listedIds.delete(listed.id);
         yield { type: 'closed', id: listed.id };
       }
       const read = event === 'trusonafication' && (await this.one(listed));
       if (read) {
-        heard.add(listed.id);
+        listedIds.add(listed.id);
         yield read;
       }
     }
   }
 
   /**
-   * Tells what is over: the list has these, and no others.
+   * Yields what has ended, given the ids of all open requests.
    * @param {Set<string>} ids
    * @returns {Generator<PhoneEvent, void>}
    */
-  *whole(ids) {
+  *retainOnly(ids) {
     const gone = [...this.#shown].filter((id) => !ids.has(id));
     this.#shown = new Set(ids);
     for (const id of gone) yield { type: 'closed', id };
   }
 
   /**
-   * Reads what is listed; nothing when it is over.
+   * Reads one listed request; null when it has expired.
    * @param {{id: string, challenge?: unknown, self_started?: unknown}} listed
    * @returns {Promise<PhoneEvent | null>}
    */
@@ -121,12 +121,12 @@ export class Reader {
       const challenge = await this.#check(id, jws);
       this.#shown.add(id);
       return {
-        type: 'asked',
+        type: 'prompt',
         pending: { id, challenge, fields: shownFields(jws), selfStarted: selfStarted === true, jws },
       };
     } catch (error) {
       if (!(error instanceof Untrusted)) throw error;
-      // On its way: it is in the way of no other.
+      // It expired on its way, and blocks no other request.
       if (error.reason === 'EXPIRED') return null;
       this.#shown.add(id);
       return { type: 'untrusted', id, error };

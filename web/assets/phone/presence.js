@@ -1,14 +1,14 @@
 /**
- * The platform's user verification: fingerprint, face or PIN, by WebAuthn. It guards the presence key, and that is all: the
- * passkey it makes signs nothing for anybody, so its challenge need not come from a server.
+ * The platform's user verification: fingerprint, face or PIN, through WebAuthn. It only guards the presence key: no server verifies the
+ * passkey's signatures, so the challenge need not come from a server.
  */
 
 const TIMEOUT = 60_000;
-/** Of the authenticator data (WebAuthn, section 6.1): the byte of flags, and "user verified" in it. */
+/** The flags byte of the authenticator data and its "user verified" bit (WebAuthn, section 6.1). */
 const FLAGS = 32;
 const USER_VERIFIED = 0x04;
 
-/** Tells whether this device can check its user for this page. At an IP address no browser does. */
+/** Whether this device can verify its user for this page. Browsers never do so at an IP address. */
 export async function canVerifyUser() {
   const isAddress = /^[\d.]+$|^\[/.test(location.hostname);
   if (isAddress || !globalThis.PublicKeyCredential) return false;
@@ -16,9 +16,9 @@ export async function canVerifyUser() {
 }
 
 /**
- * Has the device check its user from now on. Rejects when they do not agree.
+ * Creates the passkey that verifies the user from now on. Rejects when they decline.
  * @param {string} name of the account, which the device may show
- * @returns {Promise<ArrayBuffer>} what `verifyUser` asks for
+ * @returns {Promise<ArrayBuffer>} the credential id for `verifyUser`
  */
 export async function createPasskey(name) {
   const credential = await navigator.credentials.create({
@@ -42,7 +42,7 @@ export async function createPasskey(name) {
 }
 
 /**
- * Has the device check its user, now. Rejects when it did not.
+ * Has the device verify its user now. Rejects when it did not.
  * @param {ArrayBuffer} id
  */
 export async function verifyUser(id) {

@@ -1,16 +1,16 @@
 /**
- * The phone's half of the mobile protocol (docs/protocol/mobile.md), for whoever writes an app: what to send, what to check, and
- * what never to do. The sections named here are that document's.
+ * The phone's half of the mobile protocol (docs/protocol/mobile.md), as a reference for app developers: what to send, what to check, and
+ * what never to do. Section numbers refer to that document.
  *
- * The platform brings a key store, a clock, `fetch` and randomness; everything else is here and touches neither a page nor a
- * storage. Left out, because a browser has no use for them: pushes, identity documents' registration.
+ * The platform provides a key store, a clock, `fetch` and randomness. Everything else is here and touches neither a page nor storage.
+ * Left out, because a browser has no use for it: registering identity documents.
  *
  *     const phone = await Phone.open({ gateway: 'https://auth.example', keys });
  *     const device = await phone.register({ token, secret }, { name: "Ada's phone" });
- *     // The app's backend is given device.device_identifier_jwt, and binds the device to its user. Then:
+ *     // The app's backend receives device.device_identifier_jwt and binds the device to its user. Then:
  *     for await (const event of phone.events()) {
- *       // Show what `isShown` says is to be shown, and let the person decide.
- *       if (event.type === 'asked') await phone.respond(event.pending, 'accept');
+ *       // Show the request if `isShown`, and let the person decide.
+ *       if (event.type === 'prompt') await phone.respond(event.pending, 'accept');
  *     }
  */
 
@@ -31,30 +31,30 @@ import { vouch } from './vouching.js';
 /** @typedef {import('../lib/jose.js').Jwks} Jwks */
 /**
  * @typedef {object} Config
- * @property {string} gateway the gateway's public URL, without a slash at the end: proofs are for it, challenges are by it
- * @property {string} [origin] where it is reached, when that is elsewhere
+ * @property {string} gateway the gateway's public URL without a trailing slash: the audience of proofs and the issuer of challenges
+ * @property {string} [origin] where it is reachable, if elsewhere
  * @property {import('./transport.js').KeyStore} keys
- * @property {Jwks} [jwks] the deployment's keys, as far as they are known; fetched when absent, or when a challenge names one that is new
- * @property {boolean} [isPinned] whether no keys are taken but `jwks`, which come with the app
- * @property {(jwks: Jwks) => void} [onJwks] told what was fetched, to pin it
+ * @property {Jwks} [jwks] the deployment's known keys; fetched when absent or when a challenge names a new one
+ * @property {boolean} [isPinned] whether only `jwks`, which come with the app, are accepted
+ * @property {(jwks: Jwks) => void} [onJwks] receives fetched keys, to store them
  * @property {import('./transport.js').Clock} [clock]
  * @property {typeof globalThis.fetch} [fetch]
  * @property {import('./transport.js').Random} [random]
- * @property {number} [patience] milliseconds after which a stream that brought nothing is taken to be held back on its way
+ * @property {number} [patience] milliseconds after which a silent stream is considered buffered by a proxy
  */
 /**
  * @typedef {object} Device
  * @property {string} device_identifier
- * @property {string} device_identifier_jwt the same, signed by the deployment: for the app's backend
- * @property {boolean} is_active true while an active binding exists
- * @property {string[]} [capabilities] what the gateway knows that this phone can do; absent at gateways of before
- * @property {boolean} [certified] true while the device vouches for its presence keys; absent at gateways of before
- * @property {HeldKey[]} [presence_keys] those that the gateway knows of the device; absent at gateways of before
- * @property {UserDevice[]} [user_devices] the user's active devices, this one included, in the order they were activated; of
- *   `status` alone, and absent at gateways of before
+ * @property {string} device_identifier_jwt the device identifier signed by the deployment, for the app's backend
+ * @property {boolean} is_active whether an active binding exists
+ * @property {string[]} [capabilities] capabilities that the gateway knows of; absent at older gateways
+ * @property {boolean} [certified] whether the device vouches for its presence keys; absent at older gateways
+ * @property {HeldKey[]} [presence_keys] the device's presence keys; absent at older gateways
+ * @property {UserDevice[]} [user_devices] the user's active devices, including this one, in order of activation; only from `status`,
+ *   and absent at older gateways
  */
 /**
- * A presence key as the gateway knows it. One that does not count proves the phone alone: level 1.
+ * A presence key as the gateway knows it. One that does not count proves only the phone: level 1.
  * @typedef {{kind: 'biometric' | 'credential', thumbprint: string, counts: boolean, since: string | null}} HeldKey
  */
 /** @typedef {{activated_at: string, is_this: boolean}} UserDevice */
@@ -62,14 +62,14 @@ import { vouch } from './vouching.js';
 /** @typedef {import('./pending.js').PhoneEvent} PhoneEvent */
 /** @typedef {{id: string, status: 'ACCEPTED' | 'ACCEPTED_AT_LOWER_LEVEL' | 'ACCEPTED_AT_HIGHER_LEVEL' | 'REJECTED', accepted_level: number, held_until?: string}} Answer */
 
-/** What this phone can do beyond what all can: it takes numbers of as many digits as the challenge says. */
+/** Optional capabilities of this phone. `match6`: it accepts numbers with as many digits as the challenge says. */
 const CAPABILITIES = ['match6'];
-/** The gateway says something at once when a stream begins. */
+/** The gateway sends something immediately when a stream begins. In milliseconds. */
 const PATIENCE = 10_000;
-/** How long a call waits for something to answer, in seconds. */
+/** How long a poll waits for a request, in seconds. */
 const WAIT = 25;
-/** How long until it is asked again while something waits for the person, in milliseconds: then calls do not wait. */
-const BETWEEN = 2_000;
+/** Interval of polls while a request waits for the person, in milliseconds: such polls return immediately. */
+const POLL_INTERVAL = 2_000;
 
 /** One device key at one gateway. */
 export class Phone {
@@ -79,11 +79,11 @@ export class Phone {
   #reader;
   #transport;
   #patience;
-  /** Whether something between here and the gateway holds streams back. */
-  #isHeldBack = false;
+  /** Whether something between here and the gateway buffers streams. */
+  #isBuffered = false;
 
   /**
-   * Makes a phone; nothing is sent yet.
+   * Creates a phone. Nothing is sent yet.
    * @param {Config} config
    */
   static async open(config) {
@@ -109,17 +109,17 @@ export class Phone {
     this.deviceIdentifier = deviceIdentifier;
   }
 
-  /** Milliseconds, by the gateway's clock where the device's was found to be off. */
+  /** The current time in milliseconds, by the gateway's clock if the device's was found to be off. */
   now() {
     return this.#transport.now();
   }
 
   /**
-   * Section 4: registers the device, or brings the gateway up to date about its keys. The device key and each presence key sign
-   * which keys these are, so their stores ask the person once for each presence key.
-   * @param {{token: string, secret: string}} credential the app's mobile credential; nothing else needs it
-   * @param {{name: string, platform?: 'ios' | 'android' | 'web' | 'cli' | 'other', appVersion?: string}} about what the phone is called, what
-   *   it runs on, and the app's version, its name before it where there are several
+   * Section 4: registers the device, or updates its keys at the gateway. The device key and each presence key sign the list of keys, so
+   * the person confirms once for each presence key.
+   * @param {{token: string, secret: string}} credential the app's mobile credential, used for nothing else
+   * @param {{name: string, platform?: 'ios' | 'android' | 'web' | 'cli' | 'other', appVersion?: string}} about name and platform of the phone,
+   *   and the app's version, preceded by its name if there are several apps
    * @returns {Promise<Device>}
    */
   async register({ token, secret }, { name, platform = 'other', appVersion }) {
@@ -137,7 +137,7 @@ export class Phone {
     const authorize = async (signable) => `TRUSONA ${token}:${await mac(secret, stringToSign(signable))}`;
     const send = (/** @type {object} */ body) => this.#transport.send('POST', '/api/v2/devices', { body, authorize });
     const registered = send(body).catch((e) => {
-      // A gateway of before knows neither browsers nor terminals.
+      // Older gateways know neither browsers nor terminals.
       const isNew = ['web', 'cli'].includes(platform);
       if (isNew && e instanceof Problem && e.status === 422) return send({ ...body, platform: 'other' });
       throw e;
@@ -146,7 +146,7 @@ export class Phone {
   }
 
   /**
-   * Section 3: whether the device is bound and active, with its presence keys and whether they count, and the user's devices.
+   * Section 3: returns whether the device is bound and active, its presence keys, and the user's devices.
    * @returns {Promise<Device>}
    */
   async status() {
@@ -154,10 +154,10 @@ export class Phone {
   }
 
   /**
-   * Section 4: tells the gateway of other presence keys. Those that it knows and that still sign vouch for the new ones, which count then;
-   * where none is left, the relying party has to approve the new ones. Repeating it is fine. Then `useKeys`.
+   * Section 4: replaces the presence keys at the gateway. Keys that it knows and that can still sign vouch for the new ones, which then
+   * count; if none can, the relying party has to approve the new ones. Idempotent. Call `useKeys` afterwards.
    * @param {import('./transport.js').KeyStore} keys with the same device key
-   * @param {import('./transport.js').PresenceKey[]} former what they replace
+   * @param {import('./transport.js').PresenceKey[]} former the keys they replace
    * @returns {Promise<Device>}
    */
   async replaceKeys(keys, former) {
@@ -172,7 +172,7 @@ export class Phone {
   }
 
   /**
-   * Signs by these keys from now on.
+   * Signs with these keys from now on.
    * @param {import('./transport.js').KeyStore} keys with the same device key
    */
   useKeys(keys) {
@@ -188,13 +188,13 @@ export class Phone {
     return json(await this.#transport.send('PATCH', this.#path(), { body: { name } }));
   }
 
-  /** Section 3: freezes the user, who has lost another phone: nobody can prompt them, and no phone answers, until the backend releases them. */
+  /** Section 3: freezes the user, who has lost another phone. Nobody can prompt them and no phone can answer until the backend releases them. */
   async freezeUser() {
     await this.#transport.send('POST', '/api/v2/user_freezes', { body: {} });
   }
 
   /**
-   * Makes the code by which a phone of the same app binds this one to its user, within ten minutes. `status` tells when it has.
+   * Creates the code with which a phone of the same app binds this one to its user, within ten minutes. Poll `status` to see when it has.
    * @returns {Promise<string>}
    */
   async transferRequest() {
@@ -202,8 +202,8 @@ export class Phone {
   }
 
   /**
-   * Hands this phone's place to the phone that shows a code, or lets it in beside this one; the presence key's store asks the
-   * person. Say before what is about to happen, and that it is right only with the other phone at hand.
+   * Transfers this phone's account to the phone that shows the code, or adds that phone beside it. The presence key's store has the person
+   * confirm. Explain first what is about to happen, and that the other phone must be at hand.
    * @param {import('./transfer.js').TransferRequest} request
    * @param {import('./transfer.js').Act} act
    */
@@ -212,29 +212,54 @@ export class Phone {
   }
 
   /**
-   * Section 3: says what this phone can do, for one that registered before it could.
+   * Section 3: declares this phone's capabilities, for phones that registered without them.
    * @returns {Promise<Device>}
    */
   async declare() {
     return json(await this.#transport.send('PATCH', this.#path(), { body: { capabilities: CAPABILITIES } }));
   }
 
-  /** Section 3: retires the device, for good. */
+  /**
+   * Section 3: returns what a browser subscribes to pushes with; null at older gateways.
+   * @returns {Promise<{webpush_public_key: string | null} | null>}
+   */
+  async pushOptions() {
+    const sent = this.#transport.send('GET', `${this.#path()}/push_options`);
+    return sent.then(json, (e) => {
+      if (e instanceof Problem && e.status === 404) return null;
+      throw e;
+    });
+  }
+
+  /**
+   * Section 3: registers where the phone is woken. Idempotent; replaces an earlier registration.
+   * @param {{provider: 'webpush', endpoint: string, keys?: Record<string, string>}} registration a `PushSubscription`
+   */
+  async registerPush(registration) {
+    await this.#transport.send('PUT', `${this.#path()}/push_registration`, { body: registration });
+  }
+
+  /** Section 3: ends pushes to this phone. Idempotent. */
+  async forgetPush() {
+    await this.#transport.send('DELETE', `${this.#path()}/push_registration`);
+  }
+
+  /** Section 3: retires the device permanently. */
   async retire() {
     await this.#transport.send('DELETE', this.#path());
   }
 
   /**
-   * Section 5: what there is to answer, as it comes, until the connection ends; then call it again, after a pause. What
-   * cannot be trusted comes without its content, so that one bad challenge keeps no good one away. It comes by server-sent
-   * events, or by long polls when a stream brought nothing, as some proxies hold streams back; once a poll is answered where
-   * a stream was silent, always by polls. A refusal is thrown; its `retryAfter` says how long the pause has to be.
-   * @param {{signal?: AbortSignal, onAlive?: () => void}} [options] `onAlive` is called whenever the gateway says anything:
-   *   every 25 seconds at least, or the connection is dead
+   * Section 5: yields requests as they arrive, until the connection ends; then call it again after a pause. A request that fails
+   * verification is yielded without its content, so that one bad challenge does not block good ones. Uses server-sent events, or long polls
+   * when a stream stays silent, because some proxies buffer streams; once a poll is answered where a stream was silent, polls are used for
+   * good. A refusal is thrown; its `retryAfter` says how long to pause.
+   * @param {{signal?: AbortSignal, onAlive?: () => void}} [options] `onAlive` is called whenever the gateway sends anything: at least every
+   *   25 seconds, or the connection is dead
    * @returns {AsyncGenerator<PhoneEvent, void>}
    */
   async *events({ signal, onAlive } = {}) {
-    if (!this.#isHeldBack) {
+    if (!this.#isBuffered) {
       const silence = new AbortController();
       const timer = setTimeout(() => silence.abort(), this.#patience);
       const onBytes = () => {
@@ -260,7 +285,7 @@ export class Phone {
    */
   async *#streamed(signal, onBytes) {
     const headers = { accept: 'text/event-stream' };
-    // Pauses between attempts would count as silence of the stream.
+    // Pauses between attempts would count as silence.
     const options = { headers, signal, once: true };
     const response = await this.#transport.send('GET', `${this.#path()}/trusonafications`, options);
     yield* this.#reader.streamed(serverEvents(response, onBytes));
@@ -272,18 +297,18 @@ export class Phone {
    * @returns {AsyncGenerator<PhoneEvent, void>}
    */
   async *#polled(signal, onAlive) {
-    // What came by an earlier connection comes again, as it does on a stream.
+    // Requests of an earlier connection are repeated, as on a stream.
     let known = new Set();
     for (let isFirst = true; ; isFirst = false) {
       signal?.throwIfAborted();
-      if (known.size) await this.#transport.sleep(BETWEEN, signal);
-      // What ended meanwhile is known at once.
+      if (known.size) await this.#transport.sleep(POLL_INTERVAL, signal);
+      // Without waiting, so that what has ended is noticed.
       const isWaiting = known.size > 0 || (isFirst && this.#reader.shown.size > 0);
       const path = `${this.#path()}/trusonafications?wait=${isWaiting ? 0 : WAIT}`;
       /** @type {{trusonafications: {id: string, challenge: string}[]}} */
       const { trusonafications } = await json(await this.#transport.send('GET', path, { signal, once: true }));
-      // The gateway is there, and only the stream was silent.
-      this.#isHeldBack = true;
+      // The gateway is reachable, and only the stream was silent.
+      this.#isBuffered = true;
       onAlive?.();
       const listed = new Set();
       for (const one of trusonafications.filter(({ id }) => typeof id === 'string')) {
@@ -291,21 +316,21 @@ export class Phone {
         if (read) yield read;
         if (read || known.has(one.id)) listed.add(one.id);
       }
-      yield* this.#reader.whole(listed);
+      yield* this.#reader.retainOnly(listed);
       if (isFirst) yield { type: 'synced' };
       known = listed;
     }
   }
 
   /**
-   * Section 6: answers. What is signed is the hash of the challenge's own characters: what was seen. An accept that needs
-   * presence is signed by a presence key, whose store asks the person first; everything else by the device key.
+   * Section 6: answers. The signature covers the hash of the challenge's own characters, which is what the person saw. An accept that
+   * requires presence is signed with a presence key, whose store has the person confirm first; everything else with the device key.
    * @param {Pending} pending
    * @param {import('../lib/challenge.js').Decision} decision
    * @param {object} [more]
    * @param {import('../lib/challenge.js').RejectReason} [more.why] of a reject
-   * @param {string} [more.number] the one the person chose or entered, when the challenge has a `match`
-   * @param {string} [more.document] hash of the identity document that is presented
+   * @param {string} [more.number] the number that the person chose or entered, if the challenge has a `match`
+   * @param {string} [more.document] hash of the presented identity document
    * @returns {Promise<Answer>}
    */
   async respond(pending, decision, { why, number, document } = {}) {
@@ -331,7 +356,7 @@ export class Phone {
   }
 
   /**
-   * Section 8: reads a secure QR code, or the link that stands for it: verifies its signature and asks what to show.
+   * Section 8: reads a secure QR code or the equivalent link: verifies its signature and fetches what to show.
    * @param {string} text
    * @returns {Promise<import('./trucode.js').Scanned>}
    */
@@ -353,7 +378,7 @@ export class Phone {
   /**
    * Section 8: pairs a code with this device.
    * @param {import('./trucode.js').Scanned} scanned
-   * @param {string} [number] what the person read off the page, when the code wants it
+   * @param {string} [number] the digits from the page, if the code requires them
    */
   async pair({ payload }, number) {
     const body = { payload, identifier: this.deviceIdentifier, match_number: number };

@@ -1,4 +1,4 @@
-/** What every screen of the phone is made of. */
+/** The parts that every screen of the phone is made of. */
 
 import { h } from '../lib/dom.js';
 import { icon } from '../lib/icons.js';
@@ -7,24 +7,26 @@ import { icon } from '../lib/icons.js';
 /**
  * @typedef {object} Screen
  * @property {HTMLElement} element its first heading gets the focus
- * @property {() => void} [update] called when accounts or what they are asked changed
- * @property {() => void} [leave] called when another screen takes its place
- * @property {boolean} [isIdle] whether a question may take its place
+ * @property {() => void} [update] called when accounts or their requests changed
+ * @property {() => void} [leave] called when another screen replaces it
+ * @property {boolean} [isIdle] whether a request may replace it
+ * @property {boolean} [isSetup] whether it sets up an account, and may hold what the person entered
+ * @property {() => void} [codeWaits] called when a code was scanned that needs the account first
  */
 /**
  * What screens use of the app.
  * @typedef {object} App
  * @property {import('./accounts.js').Accounts} accounts
- * @property {boolean} isDemo whether people can join the demo site by themselves
+ * @property {boolean} isDemo whether people can join the demo site from here
  * @property {(screen: Screen) => void} show
- * @property {(choose: (later: typeof import('./views/later.js')) => Screen) => Promise<void>} open shows a screen that
- *   may have to be fetched first
- * @property {() => void} next shows the next question, or the accounts when there is none
- * @property {(text: string) => void} scanned goes on with what was scanned
+ * @property {(choose: (later: typeof import('./views/later.js')) => Screen) => Promise<void>} open shows a screen whose
+ *   code may have to be loaded first
+ * @property {() => void} next shows the next request, or the accounts when there is none
+ * @property {(text: string) => void} scanned continues with a scanned code
  */
 
 /**
- * Lays out a screen: a bar, a heading, content, and actions that stay in reach.
+ * Lays out a screen: a bar, a heading, content, and actions that stay in view.
  * @param {object} parts
  * @param {Child} parts.title
  * @param {() => void} [parts.back]
@@ -57,7 +59,7 @@ export function button(look, label, onclick) {
 }
 
 /**
- * An icon in a disc, as a screen's sign.
+ * An icon in a disc.
  * @param {import('../lib/icons.js').IconName} name
  * @param {'ok' | 'bad' | 'warn' | 'info'} [tone]
  */
@@ -66,7 +68,7 @@ export function sign(name, tone = 'info') {
 }
 
 /**
- * A screen with one message.
+ * A screen with a single message.
  * @param {object} message
  * @param {import('../lib/icons.js').IconName} message.icon
  * @param {'ok' | 'bad' | 'warn' | 'info'} [message.tone]

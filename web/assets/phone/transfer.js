@@ -1,16 +1,16 @@
-/** A new phone takes the place of an old one, or comes beside it: what the two of them sign (mobile protocol, as docs/guides/phones.md has it). */
+/** Transfers an account to a new phone, or adds the new one beside this one: what both phones sign (docs/guides/phones.md). */
 
 import { JoseError, algorithm, b64uDecode, includes, isAudience, parseJws, signJws, thumbprint } from '../lib/jose.js';
 import { json } from '../lib/problem.js';
 import { signByPresence } from './by_presence.js';
 import { Untrusted } from './errors.js';
 
-/** The `typ` of the request of the new phone. */
+/** The `typ` of the new phone's request. */
 const REQUEST_TYP = 'nodkey-transfer-request+jwt';
-/** The `typ` of the statement of the phone that is bound, and of the signature of its presence key over it. */
+/** The `typ` of the bound phone's statement, and of its presence key's signature over it. */
 const TYP = 'nodkey-transfer+jwt';
 
-/** @typedef {'replace' | 'add'} Act whether this phone is retired, or stays beside the new one */
+/** @typedef {'replace' | 'add'} Act whether this phone is retired or stays beside the new one */
 /**
  * @typedef {object} Signer
  * @property {string} gateway the gateway's public URL
@@ -18,7 +18,7 @@ const TYP = 'nodkey-transfer+jwt';
  * @property {import('./transport.js').KeyStore} keys
  */
 /**
- * What a new phone's code says, which the gateway will verify.
+ * The content of a new phone's code. The gateway verifies it.
  * @typedef {object} TransferRequest
  * @property {string} code
  * @property {string} device the new phone
@@ -26,7 +26,7 @@ const TYP = 'nodkey-transfer+jwt';
  */
 
 /**
- * The code that the new phone shows, for ten minutes.
+ * Creates the code that the new phone shows. It is valid for ten minutes.
  * @param {Signer} phone
  * @returns {Promise<string>}
  */
@@ -37,7 +37,7 @@ export async function transferRequest({ gateway, transport, keys }) {
 }
 
 /**
- * Reads what was scanned or pasted; nothing when it is another kind of code.
+ * Reads scanned or pasted text; null when it is another kind of code.
  * @param {string} text
  * @returns {TransferRequest | null}
  */
@@ -61,7 +61,7 @@ function parts(code) {
 }
 
 /**
- * Hands this phone's place to the new one, or lets it in beside this one. The presence key's store asks the person.
+ * Transfers this phone's account to the new phone, or adds the new one beside it. The presence key's store has the person confirm.
  * @param {Signer} phone
  * @param {TransferRequest} request
  * @param {Act} act

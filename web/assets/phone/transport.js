@@ -1,4 +1,4 @@
-/** Calls to the gateway, each with its proof (docs/protocol/mobile.md, section 2): DPoP (RFC 9449) with a hash of the body. */
+/** Calls to the gateway, each with a DPoP proof (RFC 9449) that also covers the body (docs/protocol/mobile.md, section 2). */
 
 import { pause } from '../lib/pause.js';
 import { algorithm, b64u, sha256, signJws, utf8 } from '../lib/jose.js';
@@ -9,24 +9,24 @@ import { Problem, send } from '../lib/problem.js';
  * Keys that never leave the device. Signatures are raw: 64 bytes, `r || s` for ES256.
  * @typedef {object} KeyStore
  * @property {import('../lib/jose.js').PublicJwk} deviceKey
- * @property {(message: Bytes) => Promise<Bytes>} sign with the device key, asking nobody
+ * @property {(message: Bytes) => Promise<Bytes>} sign with the device key, without confirmation
  * @property {PresenceKey[]} presenceKeys the preferred one first; empty where the device cannot hold any
  */
 /**
  * @typedef {object} PresenceKey
- * @property {'biometric' | 'credential'} kind how the person is checked: fingerprint or face; PIN or pattern
+ * @property {'biometric' | 'credential'} kind how the person is verified: fingerprint or face; PIN or pattern
  * @property {import('../lib/jose.js').PublicJwk} jwk
- * @property {(message: Bytes, reason: string) => Promise<Bytes>} sign asks the person first, saying what for
+ * @property {(message: Bytes, reason: string) => Promise<Bytes>} sign has the person confirm first, and shows them the reason
  */
 /**
- * Time, handed in.
+ * Injected time.
  * @typedef {object} Clock
  * @property {() => number} now milliseconds
  * @property {(milliseconds: number, signal?: AbortSignal) => Promise<void>} sleep
  */
 /** @typedef {(bytes: number) => Bytes} Random */
 /**
- * What a call is signed over by another than the device key.
+ * The parts of a call that a credential other than the device key signs.
  * @typedef {object} Signable
  * @property {string} method
  * @property {Bytes} body
@@ -39,25 +39,25 @@ import { Problem, send } from '../lib/problem.js';
  * @property {unknown} [body] sent as JSON
  * @property {Record<string, string>} [headers]
  * @property {AbortSignal} [signal]
- * @property {(signable: Signable) => Promise<string>} [authorize] makes the `Authorization`; `X-Date` is then sent, too
- * @property {boolean} [once] whether a call that fails in passing is thrown at once, for the caller to make again
+ * @property {(signable: Signable) => Promise<string>} [authorize] makes the `Authorization` header; `X-Date` is then sent, too
+ * @property {boolean} [once] whether a temporary failure is thrown immediately, for the caller to retry
  */
 
-/** How far our clock may be off before we set it by the gateway's, in milliseconds: half of what is let through. */
+/** Clock skew above which we adopt the gateway's clock, in milliseconds: half of what the gateway tolerates. */
 const MAX_SKEW = 30_000;
-/** How often a call is made that fails in passing, and the first pause, about; it doubles. In milliseconds, as all of these. */
+/** Attempts after temporary failures, and the first pause between them in milliseconds, approximately. Pauses double. */
 const ATTEMPTS = 4;
 const FIRST_PAUSE = 400;
-/** What the gateway may want to be left alone for before it is the app's to wait, and to tell the person. */
+/** The longest `Retry-After` that is waited for here, in milliseconds. Longer ones are the app's to handle and to show. */
 const PATIENCE = 10_000;
 
 /**
- * Makes a proof of a call.
+ * Creates the proof of a call.
  * @param {object} call
  * @param {KeyStore} call.keys
  * @param {string} call.method
- * @param {string} call.url without query and fragment
- * @param {Bytes} call.body empty when there is none
+ * @param {string} call.url without query or fragment
+ * @param {Bytes} call.body empty if there is none
  * @param {number} call.now milliseconds
  * @param {Random} call.random
  */
@@ -72,7 +72,7 @@ export async function proof({ keys, method, url, body, now, random }) {
   return signJws({ alg: algorithm(keys.deviceKey), typ: 'dpop+jwt', jwk: keys.deviceKey }, claims, keys.sign);
 }
 
-/** Sends proven calls to one gateway. */
+/** Sends calls with proofs to one gateway. */
 export class Transport {
   #gateway;
   #origin;
@@ -80,13 +80,13 @@ export class Transport {
   #clock;
   #fetch;
   #random;
-  /** What to add to our clock, in milliseconds. */
+  /** Correction of our clock, in milliseconds. */
   #offset = 0;
 
   /**
    * @param {object} config
-   * @param {string} config.gateway the gateway's public URL, which proofs are made for
-   * @param {string} config.origin where it is reached
+   * @param {string} config.gateway the gateway's public URL, which proofs name
+   * @param {string} config.origin where it is reachable
    * @param {KeyStore} config.keys
    * @param {Clock} [config.clock]
    * @param {typeof globalThis.fetch} [config.fetch]
@@ -101,13 +101,13 @@ export class Transport {
     this.#random = random;
   }
 
-  /** Milliseconds, by the gateway's clock where ours was found to be off. */
+  /** The current time in milliseconds, by the gateway's clock if ours was found to be off. */
   now() {
     return this.#clock.now() + this.#offset;
   }
 
   /**
-   * Lets time pass.
+   * Sleeps.
    * @param {number} milliseconds
    * @param {AbortSignal} [signal] ends it, which then throws its reason
    */
@@ -121,7 +121,7 @@ export class Transport {
   }
 
   /**
-   * Fetches a public document from the gateway itself, whatever caches on the way hold.
+   * Fetches a public document from the gateway itself, bypassing caches.
    * @param {string} path
    */
   get(path) {
@@ -129,10 +129,10 @@ export class Transport {
   }
 
   /**
-   * Makes a call, again with growing pauses when it fails in passing: every call of the protocol may be repeated. What is
-   * not 2xx is thrown as a `Problem`.
+   * Makes a call, and retries temporary failures with growing pauses: every call of the protocol is idempotent. A response other than
+   * 2xx is thrown as a `Problem`.
    * @param {string} method
-   * @param {string} path with its query, which the proof leaves out
+   * @param {string} path including the query, which the proof omits
    * @param {CallOptions} [options]
    */
   async send(method, path, options = {}) {
@@ -172,7 +172,7 @@ export class Transport {
   }
 
   /**
-   * Sets the clock by a refused proof's answer, when that is why it was refused. Tells whether it was.
+   * Adopts the gateway's clock if a proof was refused because ours is off. Returns whether it was.
    * @param {Problem} problem
    */
   #setClock({ error, headers }) {
@@ -184,7 +184,7 @@ export class Transport {
 }
 
 /**
- * The device's own clock.
+ * The system clock.
  * @type {Clock}
  */
 const systemClock = {

@@ -1,25 +1,25 @@
-/** Secure QR codes (docs/protocol/mobile.md, section 8): what a phone makes of a scan. */
+/** Secure QR codes (docs/protocol/mobile.md, section 8): reading what was scanned. */
 
 import { findKey, parseJws, verifyJws } from '../lib/jose.js';
 import { Untrusted } from './errors.js';
 
 /**
- * A code whose signature was verified, and what to show before pairing it.
+ * A code whose signature has been verified, with what to show before pairing it.
  * @typedef {object} Scanned
  * @property {string} payload
  * @property {number} expiresAt milliseconds
  * @property {string} relyingParty
- * @property {string | null} origin of the page that shows the code: the person compares it with what they see
- * @property {string | null} place roughly where that browser is
- * @property {boolean} matchNumber whether the person has to enter the two digits the page shows
+ * @property {string | null} origin of the page that shows the code, for the person to compare
+ * @property {string | null} place approximate location of that browser
+ * @property {boolean} matchNumber whether the person must enter the two digits that the page shows
  */
 
 const TYP = 'nodkey-trucode+jwt';
-/** Longer than any code, shorter than what could slow a phone down. */
+/** The longest payload that is read, in characters: more than any code has. */
 const MAX_LENGTH = 4096;
 
 /**
- * The payload of what was scanned or opened: itself, or the `payload` of a link.
+ * The payload of a scanned code: the text itself, or the `payload` parameter of a link.
  * @param {string} text
  */
 export function payloadOf(text) {
@@ -30,7 +30,7 @@ export function payloadOf(text) {
 }
 
 /**
- * Verifies a payload by the deployment's keys.
+ * Verifies a payload with the deployment's keys.
  * @param {string} payload
  * @param {import('../lib/jose.js').Jwks} jwks
  */

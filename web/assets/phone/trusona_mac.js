@@ -1,10 +1,10 @@
-/** The TRUSONA signature (docs/protocol/trusona.md): registration carries one by the app's mobile credential. */
+/** The TRUSONA signature (docs/protocol/trusona.md): registrations carry one by the app's mobile credential. */
 
 import { base64, hex, utf8 } from '../lib/jose.js';
 import { md5 } from './md5.js';
 
 /**
- * Joins what is signed.
+ * Returns the string to sign.
  * @param {object} request
  * @param {string} request.method
  * @param {Uint8Array} request.body
@@ -17,7 +17,7 @@ export function stringToSign({ method, body, contentType, date, path }) {
 }
 
 /**
- * Signs: base64 of the lower-case hexadecimal text of HMAC-SHA-256. The secret is used as text.
+ * Signs: base64 of the lower-case hexadecimal HMAC-SHA-256. The secret is used as text.
  * @param {string} secret
  * @param {string} text
  */

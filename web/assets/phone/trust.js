@@ -1,4 +1,4 @@
-/** Whose word a phone takes: the deployment's keys (docs/protocol/mobile.md, sections 5 and 12). */
+/** The deployment's public keys, which a phone trusts (docs/protocol/mobile.md, sections 5 and 12). */
 
 import { JoseError } from '../lib/jose.js';
 import { json } from '../lib/problem.js';
@@ -6,24 +6,24 @@ import { Untrusted } from './errors.js';
 
 /** @typedef {import('../lib/jose.js').Jwks} Jwks */
 
-/** How soon the gateway is asked again, at the soonest, once it did not know a key either, in milliseconds. */
-const AGAIN = 5_000;
+/** How long to wait before fetching again after the gateway did not know a key either, in milliseconds. */
+const REFETCH_INTERVAL = 5_000;
 
-/** The deployment's public keys, as far as the phone knows them. */
+/** The deployment's public keys that the phone knows. */
 export class KeySet {
   #transport;
   #jwks;
   #isPinned;
   #onJwks;
-  /** When the gateway was asked for a key that it did not know. */
+  /** When a fetched key set did not have the key, in milliseconds. */
   #missedAt = -Infinity;
 
   /**
    * @param {object} config
    * @param {import('./transport.js').Transport} config.transport
-   * @param {Jwks} [config.jwks] those that are known
-   * @param {boolean} [config.isPinned] whether no others are taken
-   * @param {(jwks: Jwks) => void} [config.onJwks] is given what was fetched
+   * @param {Jwks} [config.jwks] the known keys
+   * @param {boolean} [config.isPinned] whether no other keys are accepted
+   * @param {(jwks: Jwks) => void} [config.onJwks] receives fetched keys
    */
   constructor({ transport, jwks, isPinned = false, onJwks }) {
     this.#transport = transport;
@@ -33,8 +33,8 @@ export class KeySet {
   }
 
   /**
-   * Verifies by the keys. Where none of them is the one that signed, the deployment may have another one by now: they are fetched from
-   * the gateway itself, once, and TLS alone says whose they are.
+   * Verifies with the keys. If none of them signed, the deployment may have a new key: the set is then fetched once from the gateway
+   * itself, authenticated only by TLS.
    * @template T
    * @param {(jwks: Jwks) => Promise<T>} verify
    * @returns {Promise<T>}
@@ -57,7 +57,7 @@ export class KeySet {
     try {
       if (this.#jwks) return await verify(this.#jwks);
     } catch (e) {
-      const isEarly = this.#missedAt <= now && now - this.#missedAt < AGAIN;
+      const isEarly = this.#missedAt <= now && now - this.#missedAt < REFETCH_INTERVAL;
       if (!isUnknown(e) || this.#isPinned || isEarly) throw e;
     }
     try {

@@ -1,22 +1,22 @@
-/** What a phone signs about its own keys, so that nobody else can say which are its presence keys (docs/protocol/mobile.md, section 4). */
+/** The key statement: the phone signs which presence keys are its own, so that nobody else can claim it (docs/protocol/mobile.md, section 4). */
 
 import { algorithm, signJws, thumbprint } from '../lib/jose.js';
 import { KEYS_TYP } from '../lib/key_statement.js';
 import { Problem, json } from '../lib/problem.js';
 
-/** What the person is told before a presence key signs that it is one. */
+/** Shown to the person before a presence key signs the statement. */
 const REASON = 'Register this phone';
 
 /** @typedef {{key_statement?: string, key_signatures?: string[]}} Vouching members of a registration */
 
 /**
- * Asks the gateway for a nonce and signs which presence keys there are: by the device key, by each of them, and by those that they
- * replace, whose store asks the person first. Nothing at a gateway that knows no key statements.
+ * Fetches a nonce and signs the list of presence keys with the device key, with each presence key, and with the keys they replace, whose
+ * stores have the person confirm first. Returns nothing at a gateway without key statements.
  * @param {object} phone
  * @param {string} phone.gateway the gateway's public URL
  * @param {import('./transport.js').Transport} phone.transport
  * @param {import('./transport.js').KeyStore} phone.keys
- * @param {import('./transport.js').PresenceKey[]} [phone.former] presence keys that the gateway still knows and those of now replace
+ * @param {import('./transport.js').PresenceKey[]} [phone.former] replaced presence keys that the gateway still knows
  * @returns {Promise<Vouching>}
  */
 export async function vouch({ gateway, transport, keys, former = [] }) {
@@ -43,7 +43,7 @@ export async function vouch({ gateway, transport, keys, former = [] }) {
     signJws({ alg: algorithm(jwk), typ: KEYS_TYP, kid: await thumbprint(jwk) }, claims, signer);
   const statement = await sign(deviceKey, keys.sign);
   const signatures = [];
-  // One after the other: the person is asked for each.
+  // Sequentially: the person confirms each.
   for (const key of [...presenceKeys, ...former])
     signatures.push(await sign(key.jwk, (message) => key.sign(message, REASON)));
   return { key_statement: statement, key_signatures: signatures };

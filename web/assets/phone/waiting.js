@@ -1,34 +1,34 @@
-/** Waiting for what a device is asked: as long as the page is seen, again and again, whatever the network does. */
+/** Waits for requests to a device while the page is visible, and reconnects whenever the connection ends. */
 
 import { backoff, untilSeen } from '../lib/pause.js';
 import { Problem } from '../lib/problem.js';
 
 /**
  * @typedef {object} Listener
- * @property {() => void} onConnected what there is to answer comes now, all of it, even if it came before
+ * @property {() => void} onConnected every pending request follows, including those that came before
  * @property {(event: import('./protocol.js').PhoneEvent) => void} onEvent
- * @property {() => void} onLost the gateway cannot be reached; it is tried again
- * @property {() => void} onRefused the device may not be asked, for now; it is tried again
- * @property {() => void} onFrozen the user is frozen; it is tried again
- * @property {() => void} onGone the gateway does not know this device any more
+ * @property {() => void} onLost the gateway cannot be reached; retried
+ * @property {() => void} onRefused the device is not active; retried
+ * @property {() => void} onFrozen the user is frozen; retried
+ * @property {() => void} onGone the gateway no longer knows this device
  */
 
-/** The gateway says something every 15 seconds, every 25 where it is polled; a connection that is silent for longer is dead. */
+/** The gateway sends something every 15 seconds, every 25 when polled. A connection that stays silent this long, in milliseconds, is dead. */
 const SILENCE = 40_000;
 
 /**
- * Waits until `signal` is aborted, or the device is gone.
+ * Waits until `signal` is aborted or the device is gone.
  * @param {import('./protocol.js').Phone} phone
- * @param {import('./lanes.js').Lanes} lanes
+ * @param {import('./connection_slots.js').ConnectionSlots} slots
  * @param {AbortSignal} signal
  * @param {Listener} listener
  */
-export async function keepWaiting(phone, lanes, signal, listener) {
+export async function keepWaiting(phone, slots, signal, listener) {
   for (let failures = 0; await isWanted(signal);) {
-    const lane = await lanes.take();
+    const slot = await slots.acquire();
     const hidden = new AbortController();
     const silent = new AbortController();
-    const left = AbortSignal.any([signal, lane.over, hidden.signal]);
+    const left = AbortSignal.any([signal, slot.revoked, hidden.signal]);
     const giveUp = () => silent.abort();
     let timer = setTimeout(giveUp, SILENCE);
     let isConnected = false;
@@ -52,17 +52,17 @@ export async function keepWaiting(phone, lanes, signal, listener) {
       isRefused = e instanceof Problem && e.status === 403;
       isFrozen = e instanceof Problem && e.error === 'USER_FROZEN';
       if (e instanceof Problem) retryAfter = e.retryAfter;
-      // Whatever else ended the connection, it is made again.
+      // Anything else that ended the connection is retried.
     } finally {
       clearTimeout(timer);
       document.removeEventListener('visibilitychange', onHidden);
-      lane.leave();
+      slot.release();
     }
     if (left.aborted) continue;
     failures += 1;
     if (isFrozen) listener.onFrozen();
     else if (isRefused) listener.onRefused();
-    // The first time it may be but a restart: that is nothing to trouble anybody with.
+    // The first failure may be a restart, which the person need not see.
     else if (failures > 1) listener.onLost();
     await backoff(failures, signal, retryAfter).catch(() => {});
   }

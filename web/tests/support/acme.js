@@ -9,12 +9,12 @@ import { expect } from '@playwright/test';
 /** A phone's screen, where it is a page of its own. */
 export const HANDHELD = { width: 360, height: 640 };
 
-/** What the phone asks after a scan; names stand apart there. */
+/** The phone's heading after a scan; names are set apart there. */
 export const CONTINUE = /^Continue at Acme Bank ?\?$/;
 
 let people = 0;
 
-/** A name that nobody has yet. */
+/** A free name. */
 export function somebody() {
   people += 1;
   return `grace${people}`;

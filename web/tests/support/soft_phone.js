@@ -43,7 +43,7 @@ export async function scanAndAccept(phone, payload) {
  */
 export async function asked(phone) {
   for await (const event of phone.events()) {
-    if (event.type === 'asked') return event.pending;
+    if (event.type === 'prompt') return event.pending;
   }
   throw new Error('nothing was asked');
 }

@@ -17,7 +17,6 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
-use nodkey_web::Page;
 pub use sign_in::cookie_keys;
 
 use crate::{
@@ -51,7 +50,7 @@ pub fn routes(state: &AppState) -> Routes {
                 .route("/console/api/enrolments/{token}", get(enrolments::show).post(enrolments::accept))
                 .route("/console/api/status", get(status::show)))
             .merge(pages())
-            .merge(nodkey_web::page("/console/phone", Page::Phone)),
+            .merge(nodkey_web::phone("/console/phone")),
         ),
         waiting: named(api(Router::new()
             .route("/console/api/sign_in", get(sign_in::wait))

@@ -13,7 +13,7 @@ use nodkey_proto::{
     binding::v1::{Binding, BindingState, GetDeviceBindingRequest, binding_service_client::BindingServiceClient},
     convert::from_timestamp,
     notification::v1::{
-        DeletePushRegistrationRequest, PushProvider, PutPushRegistrationRequest,
+        DeletePushRegistrationRequest, GetWebPushKeyRequest, PushProvider, PutPushRegistrationRequest,
         push_registration_service_client::PushRegistrationServiceClient,
     },
     registry::v1::{
@@ -157,6 +157,14 @@ enum Provider {
     Fcm,
     Webpush,
     Unifiedpush,
+}
+
+/// What an app needs to register for pushes.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PushOptions {
+    /// With which a browser subscribes (`applicationServerKey`, RFC 8292): base64url. Null: the relying party has not configured Web Push.
+    #[schema(required)]
+    webpush_public_key: Option<String>,
 }
 
 /// The presence keys to approve.
@@ -354,6 +362,15 @@ pub async fn put_push_registration(
         PutPushRegistrationRequest { device_id: phone.device.to_string(), provider: provider.into(), details: details.to_string() };
     push_registrations(&state, phone.relying_party).put_push_registration(request).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Returns what the app needs to register for pushes.
+#[utoipa::path(get, path = "/api/v2/devices/{id}/push_options", operation_id = "getPushOptions", tag = "phones",
+    params(("id" = String, Path, description = "Device identifier")), responses((status = 200, description = "As configured", body = PushOptions)))]
+pub async fn push_options(State(state): State<AppState>, phone: Phone) -> Result<Response, Problem> {
+    let mut registrations = push_registrations(&state, phone.relying_party);
+    let key = registrations.get_web_push_key(GetWebPushKeyRequest {}).await?.into_inner().public_key;
+    Ok(reply(StatusCode::OK, &PushOptions { webpush_public_key: Some(key).filter(|key| !key.is_empty()) }))
 }
 
 /// Removes the phone's push registration.

@@ -85,6 +85,7 @@ fn routers() -> Routers {
             OpenApiRouter::new()
                 .routes(routes!(devices::status))
                 .routes(routes!(devices::update, devices::retire))
+                .routes(routes!(devices::push_options))
                 .routes(routes!(devices::put_push_registration, devices::delete_push_registration))
                 .routes(routes!(pending::next))
                 .routes(routes!(pending::respond))

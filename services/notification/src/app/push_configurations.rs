@@ -77,6 +77,12 @@ impl App {
         Ok(push_configuration::list(&self.db, party).await?.iter().map(convert::push_configuration).collect())
     }
 
+    /// Returns the VAPID public key with which browsers subscribe; empty if Web Push is not configured.
+    pub async fn web_push_key(&self, party: RelyingPartyId) -> Result<String, Error> {
+        let kept = push_configuration::get(&self.db, party, Provider::WebPush.as_str()).await?;
+        Ok(kept.map(|kept| kept.public_key).unwrap_or_default())
+    }
+
     /// Deletes the credentials for a provider.
     pub async fn delete_push_configuration(&self, party: RelyingPartyId, provider: Provider) -> Result<(), Error> {
         Ok(push_configuration::delete(&self.db, party, provider.as_str()).await?)

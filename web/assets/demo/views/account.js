@@ -1,4 +1,4 @@
-/** The account of who is signed in. */
+/** The account of the signed-in user. */
 
 import { h } from '../../lib/dom.js';
 import { clearRefusal, field, showRefusal } from '../../lib/form.js';
@@ -6,14 +6,14 @@ import { exactly, shortId } from '../../lib/format.js';
 import { icon } from '../../lib/icons.js';
 import { transfer } from '../api.js';
 import { LEVELS, euros, worded } from '../view.js';
-import { asked } from './asked.js';
+import { waiting } from './waiting.js';
 import { proof } from './receipt.js';
 
 /** @typedef {import('../api.js').Session} Session */
 /** @typedef {import('../view.js').Bank} Bank */
 
 /**
- * Shows the balance, what was sent, and what can be.
+ * Shows the balance, the latest transfers and the transfer form.
  * @param {Bank} bank
  * @param {Session} session
  * @returns {import('../view.js').View}
@@ -76,7 +76,7 @@ function transferForm(bank) {
     clearRefusal(form, refusal);
     const wanted = { payee: payee.value.trim(), amount: amount.value.trim().replace(',', '.') };
     try {
-      bank.show(asked(bank, await transfer(wanted), wanted));
+      bank.show(waiting(bank, await transfer(wanted), wanted));
     } catch (cause) {
       submit.ariaBusy = null;
       if (isSignedOut(cause))
@@ -96,7 +96,7 @@ function transferForm(bank) {
     'section.card',
     h('header', h('h2', 'Send money')),
     form,
-    h('p.small.muted.hint', 'Your phone shows the name and the amount, and asks for your yes.'),
+    h('p.small.muted.hint', 'Your phone shows the payee and the amount for you to confirm.'),
   );
 }
 
@@ -118,7 +118,7 @@ function signedInBy(bank, { signed_in_at: at, accepted_level: level, device_iden
       'dl.facts',
       h('dt', 'When'),
       h('dd', exactly(new Date(at))),
-      h('dt', 'Proven'),
+      h('dt', 'Verified'),
       h('dd', LEVELS[level]),
       h('dt', 'Phone'),
       h('dd', h('code', { title: device }, shortId(device))),

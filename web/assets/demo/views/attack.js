@@ -1,46 +1,49 @@
-/** What a stranger gets who knows a name: the phone rings a few times, then others have to pause, and the owner signs in by a code meanwhile. */
+/** Simulates a stranger who knows a name: after a few requests further ones are refused for a while, and the owner can still sign in by a code. */
 
 import { h, replace } from '../../lib/dom.js';
 import { icon } from '../../lib/icons.js';
 import { Problem } from '../../lib/problem.js';
-import { attack, untilOver } from '../api.js';
+import { attack, untilEnded } from '../api.js';
 import { explain } from '../view.js';
 
 /** @typedef {import('../view.js').Bank} Bank */
 /** @typedef {import('../api.js').Request} Request */
 
-/** How often the stranger tries at most. */
+/** The most attempts the stranger makes. */
 const TRIES = 5;
 
 /** @type {Partial<Record<Request['status'], string>>} */
 const ENDS = {
-  EXPIRED: 'Nobody answered.',
-  CANCELED: 'A newer one took its place.',
+  EXPIRED: 'Not answered.',
+  CANCELED: 'Replaced by a newer request.',
   REJECTED: 'Rejected on the phone.',
 };
 
 /**
- * Lets the stranger try, one time after the other, and says what came of each.
+ * Makes the stranger's attempts one after the other, and shows the result of each.
  * @param {Bank} bank
  * @param {string} user
  * @returns {import('../view.js').View}
  */
 export function attackView(bank, user) {
   const leaving = new AbortController();
-  const log = h('ol.list', { 'aria-label': 'What the stranger tried' });
+  const log = h('ol.list', { 'aria-label': 'Attempts' });
   const outcome = h('div.stack', { role: 'status' });
   const back = { type: 'button', onclick: () => bank.home() };
-  void tryAgainAndAgain(user, log, outcome, leaving.signal);
+  void attempt(user, log, outcome, leaving.signal);
   return {
     leave: () => leaving.abort(),
     element: h(
       'section.narrow.card.stack.attack',
       h('div.sign.warn', icon('alert', 30)),
-      h('h1', { tabindex: -1 }, 'Somebody else tries to sign in as you'),
-      h('p.lead', 'They know your name, no more. Look at your phone: it says where they are. Say that it was not you.'),
+      h('h1', { tabindex: -1 }, 'Someone else is trying to sign in as you'),
+      h(
+        'p.lead',
+        'All they know is your name. Your phone shows where each request comes from. Reject them there with “I did not start this”.',
+      ),
       log,
       outcome,
-      h('div.row', h('button.button.primary', back, icon('qr'), 'Sign in by code meanwhile')),
+      h('div.row', h('button.button.primary', back, icon('qr'), 'Sign in with a code instead')),
     ),
   };
 }
@@ -51,13 +54,13 @@ export function attackView(bank, user) {
  * @param {HTMLElement} outcome
  * @param {AbortSignal} signal
  */
-async function tryAgainAndAgain(user, log, outcome, signal) {
+async function attempt(user, log, outcome, signal) {
   for (let n = 0; n < TRIES; n += 1) {
     try {
       const request = await attack(user);
       if (signal.aborted) return;
-      const end = h('span.small.muted', 'Your phone rings.');
-      log.append(h('li.list-item', icon('phone', 18), h('span.grow', `Try ${n + 1}`), end));
+      const end = h('span.small.muted', 'Sent to your phone.');
+      log.append(h('li.list-item', icon('phone', 18), h('span.grow', `Attempt ${n + 1}`), end));
       void follow(request, end, signal);
     } catch (cause) {
       if (signal.aborted) return;
@@ -67,7 +70,10 @@ async function tryAgainAndAgain(user, log, outcome, signal) {
   }
   replace(
     outcome,
-    h('p', 'Nothing stops them: this relying party has no budgets, for the sake of old clients. Give it some:'),
+    h(
+      'p',
+      'Nothing stops them: this relying party has no prompt budget, for compatibility with old clients. Turn it on:',
+    ),
     h('pre.code', 'nodkey admin relying-parties update --tolerant-prompts false'),
   );
 }
@@ -79,9 +85,9 @@ async function tryAgainAndAgain(user, log, outcome, signal) {
  */
 async function follow({ id }, place, signal) {
   try {
-    const { status, reject_reason: reason } = await untilOver(id, signal);
-    const accepted = 'Accepted! In the real world the stranger would need the number, too.';
-    place.textContent = reason === 'not_me' ? 'You said that it was not you.' : (ENDS[status] ?? accepted);
+    const { status, reject_reason: reason } = await untilEnded(id, signal);
+    const accepted = 'Accepted. A real stranger would also have needed the number.';
+    place.textContent = reason === 'not_me' ? 'You reported that it was not you.' : (ENDS[status] ?? accepted);
   } catch (cause) {
     if (!signal.aborted) place.textContent = explain(cause);
   }
@@ -93,11 +99,11 @@ function stopped(cause) {
   if (!isStopped) return [h('p', explain(cause))];
   const why =
     cause.error === 'PROMPTS_HELD'
-      ? 'You said that it was not you: nobody rings your phone by name now.'
-      : 'Nobody said yes, so others have to wait before they ring your phone again, longer each time.';
+      ? 'You reported that it was not you, so requests by name no longer reach your phone for now.'
+      : 'No request was accepted, so the sender has to wait before the next one, longer each time.';
   return [
     h('p', h('strong', 'Stopped. '), why),
     h('p', `They may try again in ${Math.ceil(cause.retryAfter / 1000)} seconds.`),
-    h('p', 'Your own way stays open all the while: scan the code, and you are in.'),
+    h('p', 'You can still sign in yourself: scan the code.'),
   ];
 }

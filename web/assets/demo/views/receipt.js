@@ -1,4 +1,4 @@
-/** What was accepted, and the proof of it: fetched as it is, and verified here. */
+/** What was accepted, and its evidence, verified in this browser. */
 
 import { h, replace } from '../../lib/dom.js';
 import { icon } from '../../lib/icons.js';
@@ -12,22 +12,22 @@ import { LEVELS, explain } from '../view.js';
 
 /** @type {Record<CheckId, [holds: string, fails: string]>} */
 const WORDS = {
-  challenge: ['The bank’s Nodkey asked exactly this', 'Nobody can say who asked this'],
+  challenge: ['The bank’s Nodkey signed this request', 'The request is not signed by the bank’s Nodkey'],
   response: ['The answer is signed', 'The answer is not signed by any of the keys'],
-  device: ['The phone is the one that it says it is', 'It is not the phone that it says it is'],
-  answer: ['The answer is to this very request, to the letter', 'The answer is to another request'],
-  receipt: ['The bank’s Nodkey gave a receipt for it', 'The receipt is not by the bank’s Nodkey'],
+  device: ['The phone’s identifier matches its key', 'The phone’s identifier does not match its key'],
+  answer: ['The answer is to exactly this request', 'The answer is to another request'],
+  receipt: ['The bank’s Nodkey signed a receipt', 'The receipt is not signed by the bank’s Nodkey'],
   conclusion: ['The receipt is for this answer, this phone and this key', 'The receipt is for something else'],
-  key_statement: ['Your phone itself named the key that signed', 'Your phone did not name the key that signed'],
+  key_statement: ['The phone certified the key that signed', 'The phone did not certify the key that signed'],
 };
 
 /** @type {Record<'verified' | 'unexpected' | 'no_receipt' | 'uncertified' | 'not_genuine', string>} */
 const VERDICTS = {
-  verified: 'The proof holds',
-  unexpected: 'This is not the accept that it should be',
-  no_receipt: 'Nothing is proven: there is no receipt',
-  uncertified: 'Nothing is proven: the phone did not name the key that signed',
-  not_genuine: 'The proof does not hold',
+  verified: 'The proof is valid',
+  unexpected: 'The proof is valid, but not for the expected answer',
+  no_receipt: 'Not proven: there is no receipt',
+  uncertified: 'Not proven: the phone did not certify the key that signed',
+  not_genuine: 'The proof is not valid',
 };
 
 /**
@@ -40,7 +40,7 @@ export function receipt(bank, request) {
 }
 
 /**
- * Shows the proof of a request, check by check.
+ * Shows the verification of a request's evidence, check by check.
  * @param {Bank} bank
  * @param {string} id
  * @param {string} title
@@ -49,7 +49,7 @@ export function receipt(bank, request) {
 export function proof(bank, id, title) {
   const place = h('div.card', { 'aria-live': 'polite' });
   const back = h('button.button.primary', { type: 'button', onclick: () => bank.home() }, 'Back to the account');
-  void look(place, id);
+  void load(bank, place, id);
   return {
     element: h(
       'section.narrow.stack.wide',
@@ -61,10 +61,11 @@ export function proof(bank, id, title) {
 }
 
 /**
+ * @param {Bank} bank
  * @param {HTMLElement} place
  * @param {string} id
  */
-async function look(place, id) {
+async function load(bank, place, id) {
   replace(
     place,
     h(
@@ -77,9 +78,16 @@ async function look(place, id) {
       import('../../lib/evidence.js'),
       readProof(id),
     ]);
-    replace(place, verdict(await verifyEvidence(evidence, jwks, { trusonafication: id })), details(evidence));
+    const verified = await verifyEvidence(evidence, jwks, { trusonafication: id });
+    replace(place, verdict(verified), details(evidence));
+    if (bank.transfers.length && verified.verdict === 'verified') bank.steps.reach(4);
   } catch (cause) {
-    const again = h('button.button', { type: 'button', onclick: () => look(place, id) }, icon('refresh'), 'Try again');
+    const again = h(
+      'button.button',
+      { type: 'button', onclick: () => load(bank, place, id) },
+      icon('refresh'),
+      'Try again',
+    );
     replace(place, h('div.failure', icon('alert', 24), h('p', explain(cause)), again));
   }
 }
@@ -103,9 +111,9 @@ function proven({ challenge, receipt }) {
       'dl.facts',
       h('dt', 'Answer'),
       h('dd', receipt.dec === 'accept' ? 'Accepted' : 'Rejected'),
-      h('dt', 'Proven'),
+      h('dt', 'Verified'),
       h('dd', LEVELS[receipt.level ?? 0]),
-      h('dt', 'At'),
+      h('dt', 'Time'),
       h('dd', new Date(receipt.at / 1000).toLocaleString()),
     ),
   );
@@ -126,11 +134,8 @@ function check({ id, ok, detail }) {
 function details(evidence) {
   return h(
     'details',
-    h('summary', 'The proof itself'),
-    h(
-      'p.small.muted',
-      'Anybody can check it with the public keys at /jwks, and needs no server for it: nodkey verify.',
-    ),
+    h('summary', 'The evidence itself'),
+    h('p.small.muted', 'Anyone can verify it offline with the public keys at /jwks, for example with nodkey verify.'),
     h('pre.code', { tabindex: 0 }, JSON.stringify(evidence, null, 2)),
   );
 }

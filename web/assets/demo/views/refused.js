@@ -1,4 +1,4 @@
-/** A question that was not accepted: why, and what to do now. */
+/** A request that was not accepted: why, and what to do. */
 
 import { h, toast } from '../../lib/dom.js';
 import { icon } from '../../lib/icons.js';
@@ -8,31 +8,31 @@ import { explain } from '../view.js';
 const WHY = {
   not_me: [
     'Rejected: it was not you',
-    'Whoever holds the phone says they did not start this. If that was you after all, start again.',
+    'The person with the phone reported that they did not start this. If it was you, start again.',
   ],
-  number_mismatch: ['That was another number', 'The number entered on the phone is not the one shown here.'],
+  number_mismatch: ['Wrong number', 'The number entered on the phone is not the one shown here.'],
   REJECTED: ['Rejected on the phone', 'Nothing was done.'],
-  EXPIRED: ['Time ran out', 'Nobody answered on the phone.'],
-  CANCELED: ['Taken back', 'Nothing was done.'],
+  EXPIRED: ['Time ran out', 'The request was not answered on the phone.'],
+  CANCELED: ['Canceled', 'Nothing was done.'],
   ACCEPTED_AT_LOWER_LEVEL: [
-    'Not proof enough',
-    'The phone accepted, but did not prove that it was you. Acme Bank wants that.',
+    'Not enough proof',
+    'The phone accepted, but did not prove your presence (level 2), which Acme Bank requires.',
   ],
 };
 
 /**
- * Says why nothing was done, and offers to start again.
+ * Shows why nothing was done, and offers to start again.
  * @param {import('../view.js').Bank} bank
  * @param {import('../api.js').Request} request
- * @param {() => Promise<unknown>} [askAgain] nothing when only a new code helps
+ * @param {() => Promise<unknown>} [sendAgain] absent when only a new code helps
  * @returns {import('../view.js').View}
  */
-export function refused(bank, { kind, status, reject_reason: reason }, askAgain) {
+export function refused(bank, { kind, status, reject_reason: reason }, sendAgain) {
   const [title, text] = WHY[reason ?? ''] ?? WHY[status];
   const isAlarming = reason === 'not_me';
   const retry = async () => {
     try {
-      await (askAgain ?? bank.home)();
+      await (sendAgain ?? bank.home)();
     } catch (cause) {
       toast(explain(cause), { tone: 'bad' });
     }
@@ -40,14 +40,14 @@ export function refused(bank, { kind, status, reject_reason: reason }, askAgain)
   const back = { type: 'button', onclick: () => bank.home() };
   return {
     element: h(
-      'section.narrow.card.asked',
+      'section.narrow.card.pending',
       h('div.sign', { class: isAlarming ? 'bad' : 'warn' }, icon(isAlarming ? 'shield' : 'alert', 30)),
       h('h1', { tabindex: -1 }, title),
       h('p.lead', text),
       h(
         'div.row',
         h('button.button.primary', { type: 'button', onclick: retry }, icon('refresh'), 'Start again'),
-        askAgain && h('button.button.quiet', back, kind === 'sign_in' ? 'Back' : 'Back to the account'),
+        sendAgain && h('button.button.quiet', back, kind === 'sign_in' ? 'Back' : 'Back to the account'),
       ),
     ),
   };

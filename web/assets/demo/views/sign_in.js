@@ -1,4 +1,4 @@
-/** The way in: by a code that a phone scans, or by name. */
+/** Sign-in: with a code that a phone scans, or by name. */
 
 import { countdown } from '../../lib/countdown.js';
 import { h, replace } from '../../lib/dom.js';
@@ -7,14 +7,15 @@ import { icon } from '../../lib/icons.js';
 import { qrSvg } from '../../lib/qr.js';
 import { signIn } from '../api.js';
 import { offerCodes } from '../codes.js';
+import { PHONE } from '../phone_panel.js';
 import { explain, worded } from '../view.js';
 
 /** @typedef {import('../view.js').Bank} Bank */
 
 /**
- * Offers both ways in.
+ * Offers both ways to sign in.
  * @param {Bank} bank
- * @param {import('../../lib/dom.js').Child} [notice] why it is shown, when it was not asked for
+ * @param {import('../../lib/dom.js').Child} [notice] why the person has to sign in again
  * @returns {import('../view.js').View}
  */
 export function signInView(bank, notice) {
@@ -23,11 +24,7 @@ export function signInView(bank, notice) {
     leave: () => leaving.abort(),
     element: h(
       'section.stack.wide',
-      h(
-        'div.stack.tight',
-        h('h1', { tabindex: -1 }, 'Sign in'),
-        h('p.lead', 'No password. Your phone says that it is you.'),
-      ),
+      h('div.stack.tight', h('h1', { tabindex: -1 }, 'Sign in'), h('p.lead', 'No password. Confirm on your phone.')),
       notice,
       h('div.ways', byCode(bank, leaving.signal), byName(bank)),
     ),
@@ -45,7 +42,7 @@ function byCode(bank, signal) {
 }
 
 /**
- * Shows one code after the other, and goes on with the one that is scanned.
+ * Shows one code after the other, and continues with the one that is scanned.
  * @param {Bank} bank
  * @param {HTMLElement} place
  * @param {AbortSignal} signal
@@ -58,10 +55,18 @@ async function offer(bank, place, signal) {
   const code = h('button.code-box', hint, h('span.skeleton'));
   const number = h('p');
   const renewal = h('div.row');
-  replace(place, code, number, renewal);
+  // The same tab each time: a phone that is open goes on there.
+  const open = h(
+    'a.button.primary.large.block.only-small',
+    { target: 'nodkey-phone' },
+    icon('phone'),
+    'Open on this phone',
+  );
+  replace(place, open, code, number, renewal);
   try {
     const id = await offerCodes(bank.site.relying_party_id, signal, (next, freshUntil) => {
       payload = next.payload;
+      open.setAttribute('href', `${PHONE}#scan=${encodeURIComponent(payload)}`);
       ring.stop();
       const label = 'Time until the next code';
       const shown = countdown({ start: Date.now(), end: freshUntil, label, onOver: () => code.classList.add('old') });
@@ -69,10 +74,10 @@ async function offer(bank, place, signal) {
       code.classList.remove('old');
       replace(code, qrSvg(payload, 'Sign-in code: show it to the phone in this browser'));
       replace(number, next.matchNumber && ['Your phone asks for ', h('strong.digits', next.matchNumber)]);
-      replace(renewal, shown.element, h('p.small.muted', 'Is your phone in this browser? Then click the code.'));
+      replace(renewal, shown.element, h('p.small.muted', 'Phone in this browser? Click the code.'));
     });
     replace(place, h('div.code-box.taken', icon('check', 40), h('p', 'Scanned')));
-    await ask(bank, { trucode_id: id });
+    await request(bank, { trucode_id: id });
   } catch (cause) {
     if (signal.aborted) return;
     const again = h(
@@ -88,13 +93,13 @@ async function offer(bank, place, signal) {
 }
 
 /**
- * Has a phone asked, and shows that it is.
+ * Sends the request to a phone, and shows that it is pending.
  * @param {Bank} bank
  * @param {Parameters<typeof signIn>[0]} who
  */
-async function ask(bank, who) {
-  const { asked } = await import('./asked.js');
-  bank.show(asked(bank, await signIn(who), 'user' in who ? who.user : undefined));
+async function request(bank, who) {
+  const { waiting } = await import('./waiting.js');
+  bank.show(waiting(bank, await signIn(who), 'user' in who ? who.user : undefined));
 }
 
 /** @param {Bank} bank */
@@ -108,7 +113,7 @@ function byName(bank) {
     submit.ariaBusy = 'true';
     clearRefusal(form, refusal);
     try {
-      await ask(bank, { user: name.value });
+      await request(bank, { user: name.value });
     } catch (cause) {
       submit.ariaBusy = null;
       showRefusal(form, refusal, worded(cause));
@@ -121,13 +126,13 @@ function byName(bank) {
   const stranger = h(
     'button.button.quiet',
     { type: 'button', onclick: strangers },
-    'Somebody else tries to sign in as you',
+    'Simulate someone else signing in as you',
   );
   const form = h('form.stack', { onsubmit, novalidate: true }, refusal, field('Your name', name), submit, stranger);
   return h(
     'section.card.way',
     h('h2', 'Or by name'),
-    h('p.muted', 'Your phone asks you, wherever it is.'),
+    h('p.muted', 'Confirm on your phone, wherever it is.'),
     form,
     newcomer(bank),
   );
@@ -138,7 +143,7 @@ function newcomer(bank) {
   const open = { type: 'button', onclick: () => bank.phone.open() };
   return h(
     'div.newcomer',
-    h('p.small.only-wide', 'New here? Make the phone beside this yours, then click the code.'),
+    h('p.small.only-wide', 'New here? Set up the phone beside this page first, then click the code.'),
     h(
       'div.stack.only-narrow',
       h('p.small', 'New here? Set up a phone first, then come back.'),

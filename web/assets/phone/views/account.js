@@ -1,4 +1,4 @@
-/** One account: what is known of it, its name, what guards it, and its end. */
+/** One account: its details, its name, its guard and its removal. */
 
 import { ask } from '../../lib/dialog.js';
 import { copyable, h, replace, toast } from '../../lib/dom.js';
@@ -7,22 +7,23 @@ import { shortId } from '../../lib/format.js';
 import { icon } from '../../lib/icons.js';
 import { canVerifyUser, createPasskey } from '../presence.js';
 import { avatar, button, layout } from '../screen.js';
-import { told } from '../told.js';
+import { safeText } from '../safe_text.js';
 import { freeze } from './freeze.js';
+import { showNotifications } from './notifications.js';
 import { showPresenceKey } from './presence_key.js';
 
 /** @typedef {import('../screen.js').App} App */
 /** @typedef {import('../accounts.js').Entry} Entry */
 
-const GONE = 'This phone was removed there, or the site was set up anew. Remove it here, and set it up again.';
+const GONE = 'The site no longer knows this phone. Remove the account here, then set it up again.';
 const INACTIVE =
-  'The site does not take answers of this phone now. It may again; else remove it here, and set it up again.';
+  'The site does not accept answers from this phone now. Wait, or remove the account here and set it up again.';
 
 const FROZEN =
-  'Nobody can ask you anything for this account, and no phone answers for it. Ask the site to release it: it makes sure first that it is you.';
+  'This account receives no requests, and no phone can answer for it. Ask the site to release it. It will first check that it is you.';
 
 /**
- * Shows an account and what can be changed about it.
+ * Shows an account and what can be changed.
  * @param {App} app
  * @param {Entry} entry
  * @returns {import('../screen.js').Screen}
@@ -33,32 +34,37 @@ export function account(app, entry) {
   const guard = h('div.stack.tight');
   const lost = h('div.stack.tight');
   const presenceKey = h('div.stack.tight', { 'aria-live': 'polite' });
+  const notifications = h('div.stack.tight', { 'aria-live': 'polite' });
   const update = () => {
     replace(lost, lostPhone(app, entry));
     replace(facts, [
-      ...fact('Account', told(user)),
-      ...fact('This phone', told(entry.account.name)),
-      ...fact('Service', told(gateway)),
+      ...fact('Account', safeText(user)),
+      ...fact('This phone', safeText(entry.account.name)),
+      ...fact('Service', safeText(gateway)),
       ...fact('Device', copyable(id, { label: 'device identifier', shown: shortId(id) })),
     ]);
     void showGuard(app, entry, guard);
   };
   update();
-  if (entry.state !== 'gone') void showPresenceKey(app, entry, presenceKey);
+  if (entry.state !== 'gone') {
+    void showPresenceKey(app, entry, presenceKey);
+    void showNotifications(entry, notifications);
+  }
   return {
     isIdle: true,
     update,
     element: layout({
       back: () => app.next(),
       lead: avatar(relyingParty),
-      title: told(relyingParty),
+      title: safeText(relyingParty),
       body: [
-        entry.state === 'gone' && trouble('Not known any more', GONE),
+        entry.state === 'gone' && trouble('No longer registered', GONE),
         entry.state === 'inactive' && trouble('Not active', INACTIVE),
         h('div.card', facts),
-        h('div.card.stack', h('h2', 'Before you accept what matters'), guard),
-        entry.state !== 'gone' && h('div.card.stack', h('h2', 'Another phone of yours is lost'), lost),
-        entry.state !== 'gone' && h('div.card.stack', h('h2', 'What your accepts prove'), presenceKey),
+        h('div.card.stack', h('h2', 'How you confirm'), guard),
+        entry.state !== 'gone' && h('div.card.stack', h('h2', 'Notifications'), notifications),
+        entry.state !== 'gone' && h('div.card.stack', h('h2', 'Lost another phone?'), lost),
+        entry.state !== 'gone' && h('div.card.stack', h('h2', 'What your answers prove'), presenceKey),
       ],
       actions: [
         entry.state === 'inactive' &&
@@ -101,12 +107,15 @@ async function showGuard(app, entry, place) {
       await app.accounts.guard(entry, passkey ? undefined : await createPasskey(entry.account.user));
     } catch (cause) {
       if (!(cause instanceof DOMException)) throw cause;
-      toast('Your device did not agree. Nothing was changed.', { tone: 'bad' });
+      toast('Your device declined. Nothing was changed.', { tone: 'bad' });
     }
   };
   replace(
     place,
-    h('p', passkey ? 'This device checks your fingerprint, face or PIN.' : 'You press a button, which checks nobody.'),
+    h(
+      'p',
+      passkey ? 'This device checks your fingerprint, face or PIN.' : 'You press a button, which verifies nobody.',
+    ),
     canVerify
       ? button('', passkey ? 'Use the button instead' : 'Use this device’s fingerprint, face or PIN', change)
       : h('p.small.muted', 'This browser cannot check a fingerprint or PIN on this page.'),
@@ -120,7 +129,7 @@ async function showGuard(app, entry, place) {
 function lostPhone(app, entry) {
   if (entry.state === 'frozen') return h('p', FROZEN);
   return [
-    h('p', 'Freeze the account, and nobody who has the other phone can answer for you.'),
+    h('p', 'Freeze the account so that nobody with the other phone can answer for you.'),
     button('', [icon('ban'), 'I lost another phone'], () => freeze(app, entry)),
   ];
 }
@@ -133,7 +142,7 @@ async function rename(app, entry) {
   const input = h('input', { name: 'name', value: entry.account.name, required: true, maxlength: 100 });
   await ask({
     title: 'Rename this phone',
-    body: field('Name', input, 'What the site calls it in its list of your devices.'),
+    body: field('Name', input, 'How the site lists this device.'),
     submit: 'Rename',
     act: (form) => app.accounts.rename(entry, String(form.get('name')).trim()),
   });
@@ -150,9 +159,9 @@ async function remove(app, entry) {
     body: h(
       'p',
       'This phone can no longer answer for ',
-      told(user),
+      safeText(user),
       ' at ',
-      told(relyingParty),
+      safeText(relyingParty),
       '. Its keys are deleted.',
     ),
     submit: 'Remove',

@@ -1,17 +1,17 @@
-/** Adding an account: at the demo by joining its bank, elsewhere by a link that is opened. */
+/** Adds an account: at the demo by joining its bank, elsewhere by opening an invitation link. */
 import { h } from '../../lib/dom.js';
 import { clearRefusal, field, showRefusal } from '../../lib/form.js';
-import { mark } from '../../lib/icons.js';
+import { icon, mark } from '../../lib/icons.js';
 import { Problem, call } from '../../lib/problem.js';
 import { readDemoApp, readTicket } from '../enrolment.js';
 import { button, layout, message } from '../screen.js';
-import { told } from '../told.js';
+import { safeText } from '../safe_text.js';
 import { guardChoice } from './guard.js';
 
 /** @typedef {import('../screen.js').App} App */
 /** @typedef {import('../screen.js').Screen} Screen */
 
-/** What a newcomer is called who does not care. */
+/** The default name at the demo. */
 const SUGGESTION = 'ada';
 
 /**
@@ -29,7 +29,7 @@ export function addAccount(app) {
       back,
       lead: h('p.logo', mark(28), 'Nodkey'),
       title: back ? 'Add an account' : 'No accounts yet',
-      body: h('p', 'Open the link of an invitation in this browser. This phone does the rest.'),
+      body: h('p', 'To add one, open an invitation link in this browser.'),
     }),
   };
 }
@@ -64,7 +64,7 @@ function join(app, back) {
       showRefusal(form, refusal, asRefusal(cause, name));
     }
   };
-  const move = button('large block', 'I have a phone there already', async () => {
+  const move = button('large block', 'I already have a phone there', async () => {
     if (move.ariaBusy) return;
     move.ariaBusy = 'true';
     clearRefusal(form, refusal);
@@ -86,14 +86,23 @@ function join(app, back) {
     submit,
     move,
   );
+  const codeFirst = h(
+    'p.notice.info',
+    { hidden: true, role: 'status' },
+    icon('qr'),
+    h('span', 'Set up this phone first. It then continues with the code.'),
+  );
   return {
+    isSetup: true,
+    codeWaits: () => void (codeFirst.hidden = false),
     element: layout({
       kind: 'join',
       back,
       lead: h('p.logo', mark(28), 'Nodkey'),
-      title: 'Make this your phone',
+      title: 'Set up this phone',
       body: [
-        h('p.lead', 'It signs you in without a password. Try it with Acme Bank, a bank that does not exist.'),
+        h('p.lead', 'It signs you in without a password. Try it with Acme Bank, a fictional bank.'),
+        codeFirst,
         form,
       ],
     }),
@@ -102,21 +111,21 @@ function join(app, back) {
 
 /**
  * @param {unknown} cause
- * @param {HTMLInputElement} name gets another suggestion when it is taken
+ * @param {HTMLInputElement} name gets another suggestion if it is taken
  */
 function asRefusal(cause, name) {
   if (cause instanceof DOMException) {
-    return new Problem(0, 'DENIED', 'Your device did not agree. Try again, or go on without its fingerprint or PIN.');
+    return new Problem(0, 'DENIED', 'Your device declined. Try again, or continue without its fingerprint or PIN.');
   }
   if (!(cause instanceof Problem) || cause.error !== 'USER_EXISTS') return cause;
   const taken = name.value.trim();
   name.value = `${taken.replace(/\d+$/, '')}${10 + Math.floor(Math.random() * 90)}`;
-  const text = `Somebody is called ${taken} already. Take this name, or choose another one.`;
+  const text = `The name ${taken} is taken. Use this one, or choose another.`;
   return new Problem(cause.status, cause.error, text, { fieldErrors: { user: [text] } });
 }
 
 /**
- * Says that this phone is set up.
+ * Confirms that this phone is set up.
  * @param {import('../screen.js').App} app
  * @param {import('../store.js').Account} account
  * @returns {import('../screen.js').Screen}
@@ -128,7 +137,7 @@ export function added(app, { user, relyingParty }) {
       icon: 'check',
       tone: 'ok',
       title: 'This phone is set up',
-      body: h('p', 'It answers for ', told(user), ' at ', told(relyingParty), ' from now on.'),
+      body: h('p', 'Requests to ', safeText(user), ' from ', safeText(relyingParty), ' now arrive here.'),
       actions: button('primary large', 'OK', () => app.next()),
     }),
   };

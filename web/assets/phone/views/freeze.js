@@ -1,8 +1,8 @@
-/** What is asked before an account is frozen. */
+/** The confirmation before an account is frozen. */
 
 import { ask } from '../../lib/dialog.js';
 import { h } from '../../lib/dom.js';
-import { told } from '../told.js';
+import { safeText } from '../safe_text.js';
 
 /**
  * @param {import('../screen.js').App} app
@@ -13,8 +13,8 @@ export async function freeze(app, entry) {
   await ask({
     title: 'Freeze this account?',
     body: [
-      h('p', 'No phone answers for ', told(user), ' at ', told(relyingParty), ' any more, this one included.'),
-      h('p', 'No phone can undo it: ', told(relyingParty), ' releases the account when you have shown that it is you.'),
+      h('p', 'No phone can answer for ', safeText(user), ' at ', safeText(relyingParty), ', this one included.'),
+      h('p', 'Only ', safeText(relyingParty), ' can release the account, after checking that it is you.'),
     ],
     submit: 'Freeze',
     danger: true,

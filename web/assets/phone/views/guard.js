@@ -1,12 +1,12 @@
-/** Whether the device's own check of its user is to guard the presence key, while an account is added. */
+/** The choice, while adding an account, whether the device's user verification guards the presence key. */
 
 import { h } from '../../lib/dom.js';
 import { canVerifyUser, createPasskey } from '../presence.js';
 
-/** A box to tick, where this device can check its user; what is ticked is done by `passkey`, which the person may refuse. */
+/** A checkbox where this device can verify its user. `passkey` creates the passkey if it is ticked; the person may decline. */
 export function guardChoice() {
   const box = h('input', { type: 'checkbox', name: 'guard' });
-  const label = h('label.check', box, h('span', 'Check my fingerprint, face or PIN before I accept what matters'));
+  const label = h('label.check', box, h('span', 'Check my fingerprint, face or PIN before I accept a request'));
   const element = h('div', { hidden: true }, label);
   void canVerifyUser().then((can) => {
     element.hidden = !can;

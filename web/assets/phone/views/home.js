@@ -1,14 +1,18 @@
-/** The accounts of this phone, and what it answered. */
+/** The accounts of this phone, and its latest answers. */
 
 import { h, replace } from '../../lib/dom.js';
-import { exactly, time } from '../../lib/format.js';
+import { exactly } from '../../lib/format.js';
 import { icon, mark } from '../../lib/icons.js';
 import { avatar, button, layout } from '../screen.js';
-import { told } from '../told.js';
+import { safeText } from '../safe_text.js';
 import { addAccount } from './add.js';
 import { freeze } from './freeze.js';
+import { answerRow } from './history.js';
 
 /** @typedef {import('../accounts.js').Entry} Entry */
+
+/** How many of the latest answers are shown. */
+const LATEST = 5;
 
 /** @type {Record<Entry['state'], [tone: string, text: string]>} */
 const STATES = {
@@ -21,7 +25,7 @@ const STATES = {
 };
 
 /**
- * Lists the accounts, as they are.
+ * Lists the accounts and their states.
  * @param {import('../screen.js').App} app
  * @returns {import('../screen.js').Screen}
  */
@@ -30,11 +34,13 @@ export function home(app) {
   const untrusted = h('div', { 'aria-live': 'polite' });
   const joined = h('div.stack', { 'aria-live': 'polite' });
   const recent = h('div.stack');
+  const whole = button('quiet block', [icon('clock'), 'History'], () => app.open(({ history }) => history(app)));
   const update = () => {
     updateAccounts(app, list);
     replace(untrusted, untrustedNotice(app.accounts.all));
     updateJoined(app, joined);
     replace(recent, answered(app));
+    whole.hidden = !app.accounts.answered.length;
   };
   update();
   return {
@@ -43,13 +49,7 @@ export function home(app) {
     element: layout({
       title: 'Your accounts',
       lead: h('p.logo', mark(22), 'Nodkey'),
-      body: [
-        h('p.muted', 'When one of these sites asks you something, it appears here.'),
-        untrusted,
-        joined,
-        list,
-        recent,
-      ],
+      body: [h('p.muted', 'Requests from these sites appear here.'), untrusted, joined, list, recent, whole],
       actions: [
         button('primary large block', [icon('qr', 18), 'Scan a code'], () => app.open(({ scan }) => scan(app))),
         button('quiet block', [icon('plus'), 'Add an account'], () => app.show(addAccount(app))),
@@ -59,7 +59,7 @@ export function home(app) {
 }
 
 /**
- * Rows stay the same elements as long as they are the same accounts: the one that has the focus keeps it.
+ * Keeps the row elements while the accounts stay the same, so that a focused row keeps its focus.
  * @param {import('../screen.js').App} app
  * @param {HTMLElement} list
  */
@@ -91,7 +91,11 @@ function row(app, entry) {
     'button.list-item',
     { type: 'button', 'data-id': id, onclick: () => app.open(({ account }) => account(app, entry)) },
     avatar(relyingParty),
-    h('span.grow.stack.tight', h('strong.truncate', told(relyingParty)), h('span.small.muted.truncate', told(user))),
+    h(
+      'span.grow.stack.tight',
+      h('strong.truncate', safeText(relyingParty)),
+      h('span.small.muted.truncate', safeText(user)),
+    ),
     h('span.status.small.muted'),
     icon('chevronRight'),
   );
@@ -104,13 +108,14 @@ function untrustedNotice(entries) {
   return h(
     'div.notice.bad',
     icon('shield'),
-    h('strong', 'Something is not shown'),
-    h('p', 'It came as a question of ', told(names.join(', ')), ', but its signature did not hold.'),
+    h('strong', 'A request was not shown'),
+    h('p', 'It claimed to be from ', safeText(names.join(', ')), ', but its signature is not valid.'),
   );
 }
 
 /**
- * Notices of phones that the person may not know of. They stay the same elements as long as they say the same: a button that has the focus keeps it.
+ * Shows notices of phones that the person may not know. Keeps the elements while the notices stay the same, so that a focused button keeps
+ * its focus.
  * @param {import('../screen.js').App} app
  * @param {HTMLElement} place
  */
@@ -138,8 +143,8 @@ function joinedNotice(app, entry) {
     h('strong', 'Another phone was added'),
     h(
       'div.stack.tight',
-      h('p', 'It was added to your account ', told(user), ' on ', exactly(at), '.'),
-      h('p', 'If it was not you, freeze your account and tell ', told(relyingParty), '.'),
+      h('p', 'It was added to your account ', safeText(user), ' on ', exactly(at), '.'),
+      h('p', 'If it was not you, freeze your account and tell ', safeText(relyingParty), '.'),
       h(
         'div.row',
         button('small', 'It was me', () => app.accounts.know(entry)),
@@ -150,20 +155,14 @@ function joinedNotice(app, entry) {
 }
 
 /** @param {import('../screen.js').App} app */
-function answered({ accounts }) {
-  if (!accounts.answered.length) return null;
-  const rows = accounts.answered.slice(0, 20).map(({ pending: { challenge }, answer, at }) => {
-    const isAccepted = answer.status !== 'REJECTED';
-    return h(
-      'li.list-item',
-      h('span.result', { class: isAccepted ? 'ok' : 'bad' }, icon(isAccepted ? 'check' : 'close')),
-      h(
-        'span.grow.stack.tight',
-        h('span', told(challenge.act)),
-        h('span.small.muted', isAccepted ? 'Accepted, ' : 'Rejected, ', told(challenge.rp.name)),
-      ),
-      h('span.small.muted', time(at)),
-    );
-  });
-  return [h('h2', 'Answered since this page was opened'), h('ul.card.flush.list', rows)];
+function answered(app) {
+  const { answered: all } = app.accounts;
+  if (!all.length) return null;
+  return [
+    h('h2', 'Latest answers'),
+    h(
+      'ul.card.flush.list',
+      all.slice(0, LATEST).map((one) => answerRow(one)),
+    ),
+  ];
 }

@@ -1,10 +1,10 @@
-/** Adding an account by the link of an invitation. */
+/** Adds an account by an invitation link. */
 
 import { h } from '../../lib/dom.js';
 import { Problem } from '../../lib/problem.js';
 import { readTicket } from '../enrolment.js';
 import { avatar, button, layout, message } from '../screen.js';
-import { told } from '../told.js';
+import { safeText } from '../safe_text.js';
 import { explain } from '../words.js';
 import { added } from './add.js';
 import { guardChoice } from './guard.js';
@@ -13,7 +13,7 @@ import { guardChoice } from './guard.js';
 /** @typedef {import('../screen.js').Screen} Screen */
 
 /**
- * Asks whether to add the account of a ticket.
+ * Lets the person decide whether to add the account of a ticket.
  * @param {App} app
  * @param {string} path of the ticket
  * @returns {Screen}
@@ -48,12 +48,21 @@ function invitation(app, ticket) {
     }
   };
   const accept = button('primary large', 'Add this account', add);
-  const keys = 'This phone makes keys that never leave it. With them you say yes or no to what you are asked there.';
+  // The console's name is a noun; names of other relying parties are proper names.
+  const article = ticket.path.startsWith('/console/') ? 'the ' : '';
+  const keys = 'It creates keys that never leave this browser. They sign your answers to requests.';
   return {
+    isSetup: true,
     element: layout({
       kind: 'message',
       lead: avatar(ticket.relyingParty),
-      title: ['Answer for ', told(ticket.user), ' at ', told(ticket.relyingParty), '?'],
+      title: [
+        'Use this browser as ',
+        safeText(ticket.user),
+        `’s phone for ${article}`,
+        safeText(ticket.relyingParty),
+        '?',
+      ],
       body: [h('p', keys), guard.element],
       actions: [accept, button('large', 'Cancel', () => app.next())],
     }),
@@ -83,7 +92,7 @@ function notAdded(app, cause, retry) {
  */
 function why(cause, isOver) {
   if (isOver) return 'This invitation was used, or has run out. Ask for a new one.';
-  if (cause instanceof TypeError) return 'This link is no invitation.';
-  if (cause instanceof DOMException) return 'Your device did not agree to check your fingerprint, face or PIN.';
+  if (cause instanceof TypeError) return 'This link is not an invitation.';
+  if (cause instanceof DOMException) return 'Your device declined to check your fingerprint, face or PIN.';
   return explain(cause);
 }

@@ -1,21 +1,21 @@
-/** Between a scan and its question: whose code it is, where it is shown, and whether that is the page before the person. */
+/** Between a scan and its request: shows the code's relying party and page, for the person to compare with the page in front of them. */
 
 import { h } from '../../lib/dom.js';
 import { Problem } from '../../lib/problem.js';
 import { avatar, button, layout, message } from '../screen.js';
-import { told } from '../told.js';
+import { safeText } from '../safe_text.js';
 import { explain } from '../words.js';
-import { digits } from './question.js';
+import { digits } from './prompt.js';
 
 /** @typedef {import('../screen.js').App} App */
 /** @typedef {import('../screen.js').Screen} Screen */
 /** @typedef {import('../accounts.js').Entry} Entry */
 
-/** How long a page may take to ask, in milliseconds. */
+/** How long a page may take to send its request, in milliseconds. */
 const PATIENCE = 20_000;
 
 /**
- * Reads a code and asks whether to go on.
+ * Reads a code and lets the person decide whether to continue.
  * @param {App} app
  * @param {string} text what was scanned
  * @returns {Screen}
@@ -23,7 +23,7 @@ const PATIENCE = 20_000;
 export function pairing(app, text) {
   const look = async () => {
     try {
-      // Any account can look at a code; whose it is decides who may pair it.
+      // Any account can read a code. Only one at its relying party can pair it.
       const { all } = app.accounts;
       const scanned = await (all.find(({ state }) => state !== 'gone') ?? all[0]).phone.scan(text);
       app.show(confirm(app, scanned, candidates(app, scanned.relyingParty)));
@@ -36,7 +36,7 @@ export function pairing(app, text) {
 }
 
 /**
- * Accounts at the relying party; all of them when its name is another by now: the gateway tells whether one fits.
+ * Accounts at the relying party; all accounts if it has been renamed: the gateway then decides whether the chosen one fits.
  * @param {App} app
  * @param {string} relyingParty
  */
@@ -53,18 +53,18 @@ function candidates({ accounts: { all } }, relyingParty) {
  */
 function confirm(app, scanned, entries) {
   const { relyingParty, origin, place, matchNumber, expiresAt } = scanned;
-  const over = () => app.show(unusable(app, 'This code has run out. Use the one that is shown now.'));
+  const over = () => app.show(unusable(app, 'This code has expired. Scan the one shown now.'));
   const timer = setTimeout(over, expiresAt - entries[0].phone.now());
   const chosen = () => {
     const id = /** @type {HTMLInputElement | null} */ (element.querySelector('input[name=account]:checked'))?.value;
     return entries.find(({ account }) => account.id === id) ?? entries[0];
   };
   /** @param {string} [number] */
-  const goOn = async (number) => {
+  const proceed = async (number) => {
     element.classList.add('busy');
     try {
       await chosen().phone.pair(scanned, number);
-      app.show(waitForQuestion(app, relyingParty));
+      app.show(waitForPrompt(app, relyingParty));
     } catch (cause) {
       const isOver = cause instanceof Problem && cause.status === 410;
       const again = () => app.show(confirm(app, scanned, entries));
@@ -74,23 +74,23 @@ function confirm(app, scanned, entries) {
   const element = layout({
     back: () => app.next(),
     lead: avatar(relyingParty),
-    title: ['Continue at ', told(relyingParty), '?'],
+    title: ['Continue at ', safeText(relyingParty), '?'],
     body: [
       h(
         'dl.facts',
         fact('Page', origin),
-        fact('Place', place),
-        entries.length === 1 && fact('As', entries[0].account.user),
+        fact('Location', place),
+        entries.length === 1 && fact('Account', entries[0].account.user),
       ),
       h(
         'p',
-        origin ? 'Only if this very page is the one in front of you.' : 'Only if its page is the one in front of you.',
+        origin ? 'Continue only if this is the page in front of you.' : 'Continue only if its page is in front of you.',
       ),
       entries.length > 1 && accountChoice(entries),
-      matchNumber && digits({ label: 'Enter the two digits beside the code', submit: 'Continue', enter: goOn }),
+      matchNumber && digits({ label: 'Enter the two digits beside the code', submit: 'Continue', enter: proceed }),
     ],
     actions: [
-      !matchNumber && button('primary large', 'Continue', () => goOn()),
+      !matchNumber && button('primary large', 'Continue', () => proceed()),
       button('large', 'Cancel', () => app.next()),
     ],
   });
@@ -102,10 +102,10 @@ function confirm(app, scanned, entries) {
  * @param {string} relyingParty
  * @returns {Screen}
  */
-function waitForQuestion(app, relyingParty) {
-  const status = h('p.muted', { role: 'status' }, 'Its question comes in a moment.');
+function waitForPrompt(app, relyingParty) {
+  const status = h('p.muted', { role: 'status' }, 'The request arrives in a moment.');
   const timer = setTimeout(() => {
-    status.textContent = 'Nothing came so far. Look at the page: it may say why.';
+    status.textContent = 'Nothing has arrived yet. The page may say why.';
   }, PATIENCE);
   return {
     isIdle: true,
@@ -113,7 +113,7 @@ function waitForQuestion(app, relyingParty) {
     element: layout({
       kind: 'message',
       lead: h('span.spinner.large'),
-      title: ['Waiting for ', told(relyingParty)],
+      title: ['Waiting for ', safeText(relyingParty)],
       body: status,
       actions: button('large', 'Close', () => app.next()),
     }),
@@ -125,7 +125,7 @@ function waitForQuestion(app, relyingParty) {
  * @param {string | null} value
  */
 function fact(name, value) {
-  return value && [h('dt', name), h('dd', told(value))];
+  return value && [h('dt', name), h('dd', safeText(value))];
 }
 
 /** @param {Entry[]} entries */
@@ -134,10 +134,10 @@ function accountChoice(entries) {
     h(
       'label.check',
       h('input', { type: 'radio', name: 'account', value: account.id, checked: i === 0 }),
-      h('span', told(account.user), h('span.muted', ', ', told(account.relyingParty))),
+      h('span', safeText(account.user), h('span.muted', ', ', safeText(account.relyingParty))),
     ),
   );
-  return h('fieldset.field', h('legend', 'As whom?'), choices);
+  return h('fieldset.field', h('legend', 'Which account?'), choices);
 }
 
 /**

@@ -1,4 +1,4 @@
-/** Scanning a code: by camera, or as text. */
+/** Scans a code with the camera, or takes it as text. */
 
 import { h } from '../../lib/dom.js';
 import { icon } from '../../lib/icons.js';
@@ -8,12 +8,12 @@ import { button, layout } from '../screen.js';
 /** @type {Record<string, string>} */
 const NO_CAMERA = {
   NotAllowedError: 'The camera is not allowed for this page. Allow it in the browser, or paste the code below.',
-  NotFoundError: 'There is no camera here. Paste the code below.',
+  NotFoundError: 'There is no camera. Paste the code below.',
   NotReadableError: 'Another app uses the camera. Close it, then try again.',
 };
 
 /**
- * Looks for a code, and goes on with the first.
+ * Looks for a code, and continues with the first one.
  * @param {import('../screen.js').App} app
  * @returns {import('../screen.js').Screen}
  */

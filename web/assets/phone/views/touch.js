@@ -1,24 +1,24 @@
-/** Proving presence, before the presence key signs: by the device, or by a button that stands in for its sensor. */
+/** Confirms the person's presence before the presence key signs: by the device, or by a button that stands in for its sensor. */
 
 import { h } from '../../lib/dom.js';
 import { icon } from '../../lib/icons.js';
 import { PresenceDenied } from '../errors.js';
 import { verifyUser } from '../presence.js';
 import { button, layout, sign } from '../screen.js';
-import { told } from '../told.js';
+import { safeText } from '../safe_text.js';
 
 /**
- * Asks the person and resolves when they have proven their presence.
+ * Resolves when the person has confirmed their presence.
  * @param {import('../screen.js').App} app
  * @param {import('../accounts.js').Entry} entry
- * @param {string} reason what for, where it is no question
+ * @param {string} reason shown where no request is being answered
  * @returns {Promise<void>}
  */
 export function touch(app, { account, answering }, reason) {
   return new Promise((resolve, reject) => {
     const cancel = button('large', 'Cancel', () => reject(new PresenceDenied()));
     const what = answering
-      ? [h('p.lead.act', told(answering.challenge.act)), h('p', told(answering.challenge.res))]
+      ? [h('p.lead.act', safeText(answering.challenge.act)), h('p', safeText(answering.challenge.res))]
       : h('p.lead.act', reason);
     app.show({
       element: account.passkey ? byDevice(account.passkey, what, cancel, resolve) : byButton(what, cancel, resolve),
@@ -40,13 +40,13 @@ function byButton(what, cancel, resolve) {
   const finger = h('button.finger', { type: 'button', onclick: press }, icon('finger', 64), h('span', 'Press here'));
   return layout({
     kind: 'touch',
-    title: 'Is it you?',
+    title: 'Confirm that it is you',
     body: [
       what,
       finger,
       h(
         'p.small.muted',
-        'This button stands in for a fingerprint sensor. Here it checks nobody: whoever can press it is taken for you.',
+        'This button stands in for a fingerprint sensor. It verifies nobody: anyone who can press it can confirm.',
       ),
     ],
     actions: cancel,
@@ -79,7 +79,7 @@ function byDevice(passkey, what, cancel, resolve) {
   return layout({
     kind: 'message',
     lead: sign('finger'),
-    title: 'Is it you?',
+    title: 'Confirm that it is you',
     body: [what, status],
     actions: [again, cancel],
   });

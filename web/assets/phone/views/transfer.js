@@ -1,4 +1,4 @@
-/** A new phone takes the place of an old one: the code that the new one shows, and what the old one asks before it hands its place on. */
+/** Transfers an account to a new phone: the code that the new phone shows, and the confirmation on the old one. */
 
 import { copyable, h, replace } from '../../lib/dom.js';
 import { includes } from '../../lib/jose.js';
@@ -7,7 +7,7 @@ import { qrSvg } from '../../lib/qr.js';
 import { PresenceDenied } from '../errors.js';
 import { readTransferRequest } from '../transfer.js';
 import { avatar, button, layout, message } from '../screen.js';
-import { told } from '../told.js';
+import { safeText } from '../safe_text.js';
 import { explain } from '../words.js';
 import { added } from './add.js';
 
@@ -17,10 +17,10 @@ import { added } from './add.js';
 /** @typedef {import('../transfer.js').Act} Act */
 /** @typedef {import('../transfer.js').TransferRequest} TransferRequest */
 
-/** How long a code is shown before the next one takes its place, in milliseconds: it is valid for ten minutes. */
+/** How long a code is shown before the next one, in milliseconds. It is valid for ten minutes. */
 const FRESH = 9 * 60_000;
-/** How often this phone looks whether it was bound, in milliseconds. */
-const LOOK = 2_000;
+/** How often the new phone polls whether it was bound, in milliseconds. */
+const POLL_INTERVAL = 2_000;
 
 /**
  * On the new phone: shows a code until the old phone has bound this one.
@@ -45,13 +45,13 @@ export function transferCode(app, entry) {
   };
   /** @param {AbortSignal} until */
   const look = async (until) => {
-    while (!(await entry.phone.status()).is_active) await pause(LOOK, until);
+    while (!(await entry.phone.status()).is_active) await pause(POLL_INTERVAL, until);
     const { account } = await app.accounts.activated(entry);
     until.throwIfAborted();
     app.show(added(app, account));
   };
   const start = async () => {
-    // Whichever ends first ends the other, so that the next attempt is the only one.
+    // Whichever ends first ends the other, so that only one attempt runs at a time.
     const attempt = new AbortController();
     const until = AbortSignal.any([signal, attempt.signal]);
     again.hidden = true;
@@ -73,10 +73,7 @@ export function transferCode(app, entry) {
       back: () => app.next(),
       title: 'Move from your old phone',
       body: [
-        h(
-          'p',
-          'On your old phone choose “Scan a code”, and scan this. It asks you once more, and then this phone answers.',
-        ),
+        h('p', 'On your old phone, choose “Scan a code” and scan this. Once you confirm there, this phone takes over.'),
         place,
         h('div.spread', status, again),
       ],
@@ -85,7 +82,7 @@ export function transferCode(app, entry) {
 }
 
 /**
- * On the old phone: says what is about to happen, and does it.
+ * On the old phone: explains the transfer, and performs it once confirmed.
  * @param {App} app
  * @param {string} text what was scanned
  * @returns {Screen}
@@ -96,37 +93,38 @@ export function handOn(app, text) {
     ({ account, state }) =>
       state !== 'gone' && state !== 'inactive' && request && includes(request.audience, account.gateway),
   );
-  if (!request || !entries.length) return refused(app, 'No account of this phone is at the service of that code.');
+  if (!request || !entries.length)
+    return refused(app, 'This phone has no account at the service that the code is for.');
   const accounts = entries.map(({ account: { id, user, relyingParty } }, i) =>
-    choice('account', id, i === 0, [told(user), h('span.muted', ', ', told(relyingParty))]),
+    choice('account', id, i === 0, [safeText(user), h('span.muted', ', ', safeText(relyingParty))]),
   );
   const element = layout({
     lead: avatar(entries[0].account.relyingParty),
     back: () => app.next(),
     title: 'Move to a new phone?',
     body: [
-      h('p', 'The phone that shows this code will answer for you.'),
+      h('p', 'The phone that shows this code will be able to answer for you.'),
       h(
         'div.notice.warn',
         h('strong', 'Only if you hold that phone'),
-        h('p', 'Whoever has it is you from then on. Nobody who calls or writes to you needs it.'),
+        h('p', 'Anyone who has it can answer as you. Nobody who calls or writes to you needs this.'),
       ),
       entries.length === 1
-        ? h('p', 'Account: ', told(entries[0].account.user), ', ', told(entries[0].account.relyingParty))
+        ? h('p', 'Account: ', safeText(entries[0].account.user), ', ', safeText(entries[0].account.relyingParty))
         : h('fieldset.field', h('legend', 'Which account?'), accounts),
       h(
         'fieldset.field',
-        h('legend', 'And this phone?'),
-        choice('act', 'replace', true, 'It is replaced, and answers no more'),
-        choice('act', 'add', false, 'It stays, and both answer'),
+        h('legend', 'What happens to this phone?'),
+        choice('act', 'replace', true, 'It is replaced and stops answering'),
+        choice('act', 'add', false, 'It stays, and both phones answer'),
       ),
     ],
-    actions: [button('primary large', 'Go on', () => goOn()), button('large', 'Cancel', () => app.next())],
+    actions: [button('primary large', 'Continue', () => proceed()), button('large', 'Cancel', () => app.next())],
   });
   /** @param {string} name */
   const chosen = (name) =>
     /** @type {HTMLInputElement | null} */ (element.querySelector(`input[name=${name}]:checked`))?.value;
-  const goOn = async () => {
+  const proceed = async () => {
     const entry = entries.find(({ account }) => account.id === chosen('account')) ?? entries[0];
     const act = chosen('act') === 'add' ? 'add' : 'replace';
     element.classList.add('busy');
@@ -166,8 +164,8 @@ function done(app, act) {
     body: h(
       'p',
       isReplaced
-        ? 'This phone answers no more for that account. Its keys are deleted.'
-        : 'Both phones answer for that account now.',
+        ? 'This phone can no longer answer for that account. Its keys are deleted.'
+        : 'Both phones can now answer for that account.',
     ),
     actions: button('primary large', 'OK', () => app.next()),
   });

@@ -1,30 +1,30 @@
-/** Browsers that cannot be a phone. */
+/** Messages for browsers that cannot be used as a phone. */
 
 import { copyable, h } from '../../lib/dom.js';
 import { REACHABLE } from '../../lib/reach.js';
 import { button, message } from '../screen.js';
 
-/** The page came over plain http from another machine: browsers keep no keys for such. */
+/** The page came over plain http from another machine, where browsers provide no keys. */
 export function noKeys() {
   return message({
     icon: 'lock',
     tone: 'warn',
     title: 'This needs https',
     body: [
-      h('p', 'Browsers keep keys only for pages that come by https, or from this very machine. Start Nodkey with it:'),
+      h('p', 'Browsers provide keys only to pages served over https or by this machine. Start Nodkey with https:'),
       copyable(REACHABLE, { label: 'command', block: true }),
     ],
     actions: null,
   });
 }
 
-/** The browser lets the page store nothing. */
+/** The browser does not let the page store anything. */
 export function noStorage() {
   return message({
     icon: 'lock',
     tone: 'warn',
-    title: 'This browser keeps nothing',
-    body: h('p', 'It lets this page store no keys: a private window may do that. Open the page in an ordinary one.'),
+    title: 'This browser stores nothing',
+    body: h('p', 'It does not let this page store keys. If this is a private window, open the page in a regular one.'),
     actions: button('primary large', 'Try again', () => location.reload()),
   });
 }

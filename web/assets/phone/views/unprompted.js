@@ -1,27 +1,27 @@
-/** What is not to be shown and needs presence: the person is asked for that, and for nothing else. */
+/** A request that is not shown but requires presence: the person confirms only that. */
 
 import { h } from '../../lib/dom.js';
 import { PresenceDenied } from '../errors.js';
 import { layout, sign } from '../screen.js';
-import { failed, question } from './question.js';
+import { failed, prompt } from './prompt.js';
 
 /**
- * Accepts, which has the presence key's store ask the person.
+ * Accepts, for which the presence key's store has the person confirm.
  * @param {import('../screen.js').App} app
- * @param {import('../accounts.js').Question} asked
+ * @param {import('../accounts.js').Prompt} request
  * @returns {import('../screen.js').Screen}
  */
-export function unprompted(app, asked) {
+export function unprompted(app, request) {
   const accept = async () => {
     try {
-      await app.accounts.respond(asked, 'accept');
+      await app.accounts.respond(request, 'accept');
       app.next();
     } catch (cause) {
-      // The person went elsewhere while they were asked for their presence.
+      // The person left while they were to confirm their presence.
       if (cause instanceof DOMException && cause.name === 'AbortError') return;
-      // Whoever does not confirm may have something to say.
-      if (!asked.entry.pending.has(asked.pending.id)) app.next();
-      else app.show(cause instanceof PresenceDenied ? question(app, asked) : failed(app, asked, cause));
+      // A person who does not confirm may want to reject.
+      if (!request.entry.pending.has(request.pending.id)) app.next();
+      else app.show(cause instanceof PresenceDenied ? prompt(app, request) : failed(app, request, cause));
     }
   };
   void accept();
@@ -30,7 +30,7 @@ export function unprompted(app, asked) {
       kind: 'message',
       lead: sign('finger'),
       title: 'One moment',
-      body: h('p', 'You are asked to confirm.'),
+      body: h('p', 'Confirm on this device.'),
     }),
   };
 }

@@ -1,22 +1,22 @@
-/** Text by others on a phone's small screen: all of it can be seen, and none of it can pose as something else. */
+/** Safe rendering of untrusted text on a small screen: all of it can be read, and none of it can pose as something else. */
 
 import { h } from '../lib/dom.js';
 import { plain } from '../lib/plain.js';
 
-/** Characters of a text, and fields, that are shown at first. */
+/** Characters of a text, and number of fields, that are shown at first. */
 const LONG = 240;
 const MANY = 12;
-/** Characters from which on a heading is set smaller. */
+/** Length from which a heading is set smaller, in characters. */
 const WORDY = 60;
 
 /**
- * A text as it is; what is too long is cut, which is said, and shown when wanted.
+ * Renders a text. A long one is cut, with a button that shows all of it.
  * @param {string} text
  */
-export function told(text) {
+export function safeText(text) {
   const whole = plain(text);
-  if (whole.length <= LONG) return h('bdi.told', { class: whole.length > WORDY ? 'long' : '' }, whole);
-  const shown = h('bdi.told.long', `${whole.slice(0, LONG).toWellFormed()}…`);
+  if (whole.length <= LONG) return h('bdi.safe-text', { class: whole.length > WORDY ? 'long' : '' }, whole);
+  const shown = h('bdi.safe-text.long', `${whole.slice(0, LONG).toWellFormed()}…`);
   const showAll = () => {
     more.remove();
     shown.classList.add('whole');
@@ -26,14 +26,14 @@ export function told(text) {
   };
   const label = `Show all ${whole.length.toLocaleString('en')} characters`;
   const more = h('button.button.small', { type: 'button', onclick: showAll }, label);
-  return h('span.told.cut', shown, more);
+  return h('span.safe-text.cut', shown, more);
 }
 
 /**
- * Custom fields as a list of names and values.
+ * Renders custom fields as a list of names and values.
  * @param {[name: string, value: string][]} fields
  */
-export function toldFields(fields) {
+export function safeFields(fields) {
   const list = h('dl.facts', fields.slice(0, MANY).map(fieldRow));
   if (fields.length <= MANY) return list;
   const showAll = () => {
@@ -47,5 +47,5 @@ export function toldFields(fields) {
 
 /** @param {[name: string, value: string]} field */
 function fieldRow([name, value]) {
-  return [h('dt', told(name)), h('dd', told(value))];
+  return [h('dt', safeText(name)), h('dd', safeText(value))];
 }

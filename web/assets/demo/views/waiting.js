@@ -1,9 +1,9 @@
-/** While the phone is asked: what to do there, how long there is, and ways out of it. */
+/** While a request is pending: what to do on the phone, the time left, and ways to send it again or cancel it. */
 
 import { countdown } from '../../lib/countdown.js';
 import { h, toast } from '../../lib/dom.js';
 import { icon } from '../../lib/icons.js';
-import { cancel, signIn, transfer, untilOver } from '../api.js';
+import { cancel, signIn, transfer, untilEnded } from '../api.js';
 import { explain, failure } from '../view.js';
 import { refused } from './refused.js';
 import { receipt } from './receipt.js';
@@ -13,13 +13,13 @@ import { receipt } from './receipt.js';
 /** @typedef {{payee: string, amount: string}} Transfer */
 
 /**
- * Waits for the phone's answer, and goes on with it.
+ * Waits for the phone's answer, and continues with it.
  * @param {Bank} bank
  * @param {Request} request
- * @param {string | Transfer} [what] it was asked about: a name, or a transfer; nothing after a code, which is used up
+ * @param {string | Transfer} [what] to send again: a name, or a transfer; absent after a code, which cannot be reused
  * @returns {import('../view.js').View}
  */
-export function asked(bank, request, what) {
+export function waiting(bank, request, what) {
   const leaving = new AbortController();
   const clock = countdown({ start: Date.now(), end: Date.parse(request.expires_at), onOver: () => {} });
   void follow(bank, request, what, leaving.signal);
@@ -29,9 +29,9 @@ export function asked(bank, request, what) {
       clock.stop();
     },
     element: h(
-      'section.narrow.card.asked',
+      'section.narrow.card.pending',
       h('div.sign.info', icon('phone', 30)),
-      h('h1', { tabindex: -1 }, 'Look at your phone'),
+      h('h1', { tabindex: -1 }, 'Confirm on your phone'),
       h('p.lead', instruction(request)),
       request.match_number && h('p.match.digits', request.match_number),
       h('div.row', clock.element, h('span.muted', { role: 'status' }, 'Waiting for your answer')),
@@ -42,9 +42,9 @@ export function asked(bank, request, what) {
 
 /** @param {Request} request */
 function instruction({ kind, match_number: number }) {
-  if (number) return 'Enter this number there, then confirm that it is you.';
-  if (kind === 'transfer') return 'Check there that the name and the amount are what you meant, then accept.';
-  return 'Accept there, and you are in.';
+  if (number) return 'Enter this number on your phone, then confirm that it is you.';
+  if (kind === 'transfer') return 'Check the payee and the amount on your phone, then accept.';
+  return 'Accept on your phone to sign in.';
 }
 
 /**
@@ -65,7 +65,7 @@ function actions(bank, request, what) {
       toast(explain(cause), { tone: 'bad' });
     }
   };
-  const resend = what && afterCancel(() => askAgain(bank, what));
+  const resend = what && afterCancel(() => sendAgain(bank, what));
   const open = { type: 'button', onclick: () => bank.phone.open() };
   return h(
     'div.row',
@@ -79,12 +79,12 @@ function actions(bank, request, what) {
  * @param {Bank} bank
  * @param {string | Transfer} what
  */
-async function askAgain(bank, what) {
-  bank.show(asked(bank, await (typeof what === 'string' ? signIn({ user: what }) : transfer(what)), what));
+async function sendAgain(bank, what) {
+  bank.show(waiting(bank, await (typeof what === 'string' ? signIn({ user: what }) : transfer(what)), what));
 }
 
 /**
- * Goes on when the phone has answered.
+ * Continues when the phone has answered.
  * @param {Bank} bank
  * @param {Request} request
  * @param {string | Transfer | undefined} what
@@ -92,14 +92,14 @@ async function askAgain(bank, what) {
  */
 async function follow(bank, request, what, signal) {
   try {
-    const done = await untilOver(request.id, signal);
+    const done = await untilEnded(request.id, signal);
     const isAccepted = done.status === 'ACCEPTED' || done.status === 'ACCEPTED_AT_HIGHER_LEVEL';
-    if (!isAccepted) return bank.show(refused(bank, done, what ? () => askAgain(bank, what) : undefined));
+    if (!isAccepted) return bank.show(refused(bank, done, what ? () => sendAgain(bank, what) : undefined));
     if (done.kind === 'sign_in') return await bank.home();
     if (typeof what === 'object') bank.transfers.unshift({ ...what, id: done.id });
     bank.show(receipt(bank, done));
   } catch (cause) {
     if (signal.aborted) return;
-    bank.show(failure(cause, () => bank.show(asked(bank, request, what))));
+    bank.show(failure(cause, () => bank.show(waiting(bank, request, what))));
   }
 }

@@ -1,4 +1,4 @@
-/** A question: what is asked, from the signed bytes and from nowhere else, and the ways to answer it. */
+/** A request: what it asks for, taken only from the signed bytes, and the ways to answer it. */
 
 import { countdown } from '../../lib/countdown.js';
 import { h } from '../../lib/dom.js';
@@ -6,25 +6,25 @@ import { icon } from '../../lib/icons.js';
 import { PresenceDenied } from '../errors.js';
 import { needsPresence } from '../pending.js';
 import { avatar, button, layout, message } from '../screen.js';
-import { told, toldFields } from '../told.js';
+import { safeText, safeFields } from '../safe_text.js';
 import { explain } from '../words.js';
 import { outcome } from './outcome.js';
 
-/** Less than anybody takes to read a question, in milliseconds. */
+/** Less than anyone takes to read a request, in milliseconds. */
 const HASTE = 500;
 
 /** @typedef {import('../../lib/challenge.js').Challenge} Challenge */
 /** @typedef {import('../screen.js').App} App */
-/** @typedef {import('../accounts.js').Question} Question */
+/** @typedef {import('../accounts.js').Prompt} Prompt */
 
 /**
- * Asks the person, and sends what they answer.
+ * Shows the request, and sends the person's answer.
  * @param {App} app
- * @param {Question} asked
+ * @param {Prompt} request
  * @returns {import('../screen.js').Screen}
  */
-export function question(app, asked) {
-  const { entry, pending } = asked;
+export function prompt(app, request) {
+  const { entry, pending } = request;
   const { challenge } = pending;
   let isAnswering = false;
 
@@ -38,11 +38,11 @@ export function question(app, asked) {
     element.classList.add('busy');
     element.ariaBusy = 'true';
     try {
-      app.show(outcome(app, challenge, await app.accounts.respond(asked, decision, more), more));
+      app.show(outcome(app, challenge, await app.accounts.respond(request, decision, more), more));
     } catch (cause) {
-      // The person went elsewhere while they were asked for their presence.
+      // The person left while they were to confirm their presence.
       if (cause instanceof DOMException && cause.name === 'AbortError') return;
-      app.show(cause instanceof PresenceDenied ? question(app, asked) : failed(app, asked, cause));
+      app.show(cause instanceof PresenceDenied ? prompt(app, request) : failed(app, request, cause));
     }
   };
   const end = challenge.exp * 1000;
@@ -68,14 +68,14 @@ export function question(app, asked) {
     button('quiet danger', 'I did not start this', () => answer('reject', { why: 'not_me' })),
   );
   const element = layout({
-    kind: 'question',
+    kind: 'prompt',
     lead: h(
-      'div.asker',
+      'div.requester',
       avatar(challenge.rp.name),
-      h('span.grow.told', told(challenge.rp.name), ' asks'),
+      h('span.grow.safe-text', 'Request from ', safeText(challenge.rp.name)),
       clock.element,
     ),
-    title: told(challenge.act),
+    title: safeText(challenge.act),
     body: [details(pending, entry.account.user), chooser],
     actions: buttons,
   });
@@ -85,7 +85,7 @@ export function question(app, asked) {
     leave: clock.stop,
     update: () => {
       if (isAnswering || entry.pending.has(pending.id)) return;
-      if (app.accounts.questions.length) app.next();
+      if (app.accounts.prompts.length) app.next();
       // The gateway may notice before the countdown does.
       else app.show(now() < end ? closed(app) : tooLate(app));
     },
@@ -93,7 +93,7 @@ export function question(app, asked) {
 }
 
 /**
- * A question may come in the place of another, under a finger that was about to answer that: for a moment none is taken.
+ * A request may replace another one under a finger that was about to answer it, so answers are disabled for a moment.
  * @param {...(HTMLElement | null)} controls
  */
 function holdBack(...controls) {
@@ -101,7 +101,7 @@ function holdBack(...controls) {
   set(true);
   setTimeout(() => {
     set(false);
-    // What is to be typed can be typed at once. In a frame, the focus is the page's around it until the person comes here.
+    // A number can be typed immediately. In a frame, focus stays with the surrounding page until the person enters the frame.
     if (document.hasFocus())
       controls
         .map((control) => control?.querySelector('input'))
@@ -119,14 +119,14 @@ function details({ challenge, fields }, user) {
   const { browser, place, address } = from ?? {};
   const origin = [browser, place, address].filter(Boolean).join(', ');
   return [
-    h('p.resource', told(res)),
-    fields.length > 0 && h('div.card', toldFields(fields)),
+    h('p.resource', safeText(res)),
+    fields.length > 0 && h('div.card', safeFields(fields)),
     h(
       'ul.notes',
-      note('user', 'For your account ', told(user)),
-      origin && note('globe', 'From ', told(origin)),
-      needsPresence(challenge) && note('finger', 'You will be asked to confirm that it is you.'),
-      (document || lvl === 3) && note('info', 'An identity document is wanted as well. This phone has none to show.'),
+      note('user', 'For your account ', safeText(user)),
+      origin && note('globe', 'From ', safeText(origin)),
+      needsPresence(challenge) && note('finger', 'You will confirm that it is you (level 2).'),
+      (document || lvl === 3) && note('info', 'An identity document is required, too (level 3). This phone has none.'),
     ),
   ];
 }
@@ -150,7 +150,7 @@ function number({ match }, choose) {
       h('legend', 'To accept, choose the number that the page shows'),
       h(
         'div.choices',
-        match.choices.map((choice) => button('large', h('span.digits', told(choice)), () => choose(choice))),
+        match.choices.map((choice) => button('large', h('span.digits', safeText(choice)), () => choose(choice))),
       ),
     );
   }
@@ -163,7 +163,7 @@ function number({ match }, choose) {
 }
 
 /**
- * A form for digits.
+ * A form to enter digits.
  * @param {object} form
  * @param {string} form.label
  * @param {string} form.submit
@@ -194,25 +194,25 @@ export function digits({ label, submit, enter, count = 2 }) {
 
 /**
  * @param {App} app
- * @param {Question} asked
+ * @param {Prompt} request
  * @param {unknown} cause
  */
-export function failed(app, asked, cause) {
-  const isOpen = asked.entry.pending.has(asked.pending.id);
+export function failed(app, request, cause) {
+  const isOpen = request.entry.pending.has(request.pending.id);
   return message({
     icon: 'alert',
     tone: 'bad',
     title: 'Not answered',
     body: h('p', explain(cause)),
     actions: [
-      isOpen && button('primary large', 'Try again', () => app.show(question(app, asked))),
+      isOpen && button('primary large', 'Try again', () => app.show(prompt(app, request))),
       button('large', 'Close', () => app.next()),
     ],
   });
 }
 
 /**
- * A message that the next question may take the place of.
+ * A message that the next request may replace.
  * @param {Parameters<typeof message>[0]} parts
  */
 function idle(parts) {
@@ -224,7 +224,7 @@ function tooLate(app) {
   return idle({
     icon: 'clock',
     title: 'Time ran out',
-    body: h('p', 'Nothing was answered. If you still want this, start again on the page.'),
+    body: h('p', 'The request was not answered. If you still want this, start again on the page.'),
     actions: button('primary large', 'OK', () => app.next()),
   });
 }
@@ -233,8 +233,8 @@ function tooLate(app) {
 function closed(app) {
   return idle({
     icon: 'info',
-    title: 'Not asked any more',
-    body: h('p', 'It was taken back, or answered on another phone.'),
+    title: 'No longer pending',
+    body: h('p', 'The request was canceled, or answered on another phone.'),
     actions: button('primary large', 'OK', () => app.next()),
   });
 }
