@@ -91,7 +91,7 @@ impl Platform {
         };
         let embedded = Embedded::new(config);
         let embedded = if operators_tls { embedded } else { embedded.plain_operators() };
-        embedded
+        let embedded = embedded
             .connections(limits)
             .max_calls(server.max_calls)
             .with::<Registry>(services.registry)
@@ -100,9 +100,9 @@ impl Platform {
             .with::<Notification>(services.notification)
             .with::<Gateway>(services.gateway)
             .routes(routes)
-            .ready_when_told()
-            .start()
-            .await
+            .ready_when_told();
+        // Large, and made once.
+        Box::pin(embedded.start()).await
     }
 }
 
