@@ -20,6 +20,7 @@ mod readme;
 mod receiver;
 mod scenarios;
 mod serve;
+mod settings;
 mod tls;
 mod world;
 mod writes;

@@ -225,7 +225,7 @@ mod tests {
         each(|path, _, arg| {
             let Some(variable) = arg.get_env().and_then(|name| name.to_str()) else { return };
             // Settings of services, and those that both read, are recognized by their names.
-            let shared = variable.contains("__") || variable == "NODKEY_LOG";
+            let shared = variable.contains("__") || ["NODKEY_CONFIG", "NODKEY_LOG", "NODKEY_LOG_FORMAT"].contains(&variable);
             assert!(shared || OF_THE_COMMAND.contains(&variable), "{path:?}: {variable}");
         });
     }

@@ -1,0 +1,67 @@
+//! The tables of settings in docs/operations.md, against what the binaries say of themselves.
+
+use std::{collections::BTreeSet, process::Command};
+
+use crate::processes::binaries;
+
+const OPERATIONS: &str = include_str!("../docs/operations.md");
+const SERVICES: [&str; 5] = ["registry", "binding", "trusonafication", "notification", "gateway"];
+
+/// The settings of a service, by the variables that its usage lists.
+fn of(service: &str) -> BTreeSet<String> {
+    let output = Command::new(binaries().join(format!("nodkey-{service}"))).arg("--help").output().unwrap();
+    let usage = String::from_utf8(output.stdout).unwrap();
+    let variables = usage.lines().filter_map(|line| line.trim().split(' ').next()?.strip_prefix("NODKEY_"));
+    variables.filter(|name| name.contains("__")).map(|name| name.to_lowercase().replace("__", ".")).collect()
+}
+
+/// The rows of the table that follows this text, by cell.
+fn table(before: &str) -> Vec<Vec<&'static str>> {
+    let (_, rows) = OPERATIONS.split_once(before).unwrap();
+    let rows = rows.trim_start().lines().skip(2).take_while(|line| line.starts_with('|'));
+    rows.map(|row| row.split('|').skip(1).map(str::trim).collect()).collect()
+}
+
+/// The settings that a cell names; `.key` after `server.tls.certificate` is `server.tls.key`.
+fn names(cell: &str) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for name in cell.split('`').skip(1).step_by(2) {
+        let before = all.last().and_then(|last| last.rsplit_once('.')).map_or("", |(section, _)| section);
+        all.push(if name.starts_with('.') { format!("{before}{name}") } else { name.to_owned() });
+    }
+    all
+}
+
+#[test]
+fn every_setting_of_every_service_is_in_the_document_and_no_other() {
+    let shared: BTreeSet<_> = table("are the same list.\n").iter().flat_map(|row| names(row[0])).collect();
+    let own = table("Each service has its own settings under `service.*`:\n");
+    let mut known = BTreeSet::new();
+    for service in SERVICES {
+        let is_of = |row: &&Vec<&str>| row[0] == service || (row[0] == "all but the gateway" && service != "gateway");
+        let own: BTreeSet<_> = own.iter().filter(is_of).flat_map(|row| names(row[1])).map(|name| format!("service.{name}")).collect();
+        let settings = of(service);
+        let in_service: BTreeSet<_> = settings.iter().filter(|name| name.starts_with("service.")).cloned().collect();
+        assert_eq!(own, in_service, "{service}");
+        known.extend(settings.into_iter().filter(|name| !name.starts_with("service.")));
+    }
+    assert_eq!(shared, known);
+}
+
+#[test]
+fn one_process_has_the_settings_of_the_five_but_for_those_that_the_document_leaves_out() {
+    let mut command = Command::new(binaries().join("nodkey"));
+    let output = command.args(["serve", "--print-config"]).output().unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    let shown: BTreeSet<_> = shown.lines().map(|line| line.trim_start_matches("# ").split(' ').next().unwrap().to_owned()).collect();
+    let left_out = |name: &String| ["db.", "bus.", "peers."].iter().any(|section| name.starts_with(section));
+    let mut expected = BTreeSet::from(["operators.listen".to_owned()]);
+    for service in SERVICES {
+        let settings = of(service).into_iter().filter(|name| !left_out(name));
+        expected.extend(settings.map(|name| match name.strip_prefix("service.") {
+            Some(own) => format!("service.{service}.{own}"),
+            None => name,
+        }));
+    }
+    assert_eq!(shown, expected);
+}
