@@ -285,5 +285,5 @@ async fn who_rejects_or_is_no_operator_is_not_signed_in_and_keeps_the_session_be
     let invitation = invite(world, "Eve", Role::Owner).await;
     let (nobodys, _) = register(world, &invitation.link).await;
     let (code, said) = refused(&shell.login_scanned(&nobodys).await.output().await);
-    assert!(code == 3 && said.contains("belongs to no operator"), "{said}");
+    assert!(code == 3 && said.contains("does not belong to an operator"), "{said}");
 }

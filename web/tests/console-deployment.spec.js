@@ -192,3 +192,31 @@ test('a signing key is rotated or revoked, and what the old one signed still hol
   await expect(row(page, 'Current')).toHaveCount(2);
   expect(await kids()).toBe(2);
 });
+
+test('dead letters are listed with their causes, the newest first and each once, whichever replicas report it', async ({
+  page,
+  server,
+}) => {
+  const letter = (/** @type {number} */ n) => ({
+    consumer: 'notification_accepted',
+    event_id: `019ab2f4-9000-7a52-9d27-0d2b8a7f4c0${n}`,
+    subject: 'trusonafication.accepted',
+    cause: `refused: cause ${n}`,
+    given_up_at: `2026-11-26T03:04:0${n}.000Z`,
+  });
+  await page.route('**/console/api/status', async (route) => {
+    const response = await route.fetch();
+    const { processes } = await response.json();
+    const replica = { ...processes[0], id: 'replica', dead_letters: [letter(2), letter(1)] };
+    processes[0].dead_letters = [letter(3), letter(2)];
+    await route.fulfill({ response, json: { processes: [...processes, replica] } });
+  });
+  await open(page, server, 'overview');
+  const letters = page.getByRole('table', { name: 'Dead letters' });
+  await expect(letters.getByText(/refused: cause/)).toHaveText([
+    'refused: cause 3',
+    'refused: cause 2',
+    'refused: cause 1',
+  ]);
+  await page.unrouteAll({ behavior: 'ignoreErrors' });
+});

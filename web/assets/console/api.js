@@ -9,7 +9,8 @@ const API = '/console/api';
 /** @typedef {{ id: string, name: string, role: Role }} Operator */
 /** @typedef {{ operator: Operator, expires_at: string, public_url: string, version: string }} Session */
 /** @typedef {'WAITING' | 'SCANNED' | 'ACCEPTED' | 'REJECTED' | 'EXPIRED' | 'REFUSED'} SignInStatus */
-/** @typedef {{ id: string, services: string[], version?: string, started_at?: string, ready: boolean, problems: string[], metrics: string }} Process Of one that does not answer little is known. */
+/** @typedef {{ id: string, services: string[], version?: string, started_at?: string, ready: boolean, problems: string[], metrics: string, dead_letters: DeadLetter[] }} Process Of one that does not answer little is known. */
+/** @typedef {{ consumer: string, event_id: string, subject: string, cause: string, given_up_at: string }} DeadLetter */
 /** @typedef {{ relyingParty?: string, signal?: AbortSignal }} Scope Whom a call acts for, and what ends it. */
 
 /** Tells, by the event `over`, that the server knows of no session any more. */

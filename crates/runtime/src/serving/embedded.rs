@@ -238,7 +238,7 @@ impl Embedded {
         let deployment = deployment(ServiceName::Registry)?;
         let peers = Peers::new(ServiceName::Registry, &deployment, &clock, |_| Ok(channel.clone()))?;
         let health = Health::new(databases.clone(), opening);
-        let reporter = Reporter::new(names, health.clone(), &clock);
+        let reporter = Reporter::new(names, health.clone(), databases.iter().map(|(_, db)| db.clone()).collect(), &clock);
         let authenticator = Authenticator::new(deployment, peers.registry(), clock.clone());
         let admission = Admission::new(self.max_calls);
         let api = HealthApi::new(health.clone(), served.into_iter().collect(), proxied);

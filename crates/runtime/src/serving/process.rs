@@ -166,7 +166,7 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
         opening.add(S::NAME.as_str(), db, parts.sealed);
     }
     let health = Health::new(databases, opening);
-    let reporter = Reporter::new(vec![S::NAME.as_str()], health.clone(), &clock);
+    let reporter = Reporter::new(vec![S::NAME.as_str()], health.clone(), db.iter().cloned().collect(), &clock);
     let limits = limits.behind_proxy(parts.proxied);
     // A service with HTTP routes faces the public, which must not reach metrics or gRPC.
     let (audience, routes) = match (&db, vault) {

@@ -1,16 +1,24 @@
 //! The state of a process for the console: what `/readyz` and `/metrics` report, over gRPC.
 
+use std::cmp::Reverse;
+
+use nodkey_db::{Db, dead_letter};
 use nodkey_kernel::{
+    error::chain,
     random::Random,
     time::{Clock, Timestamp},
 };
 use nodkey_proto::{
     convert::timestamp,
-    status::v1::{GetStatusRequest, ProcessStatus, status_service_server::StatusService},
+    status::v1::{DeadLetter, GetStatusRequest, ProcessStatus, status_service_server::StatusService},
 };
 use tonic::{Request, Response, Status};
+use tracing::debug;
 
 use super::{health::Health, telemetry};
+
+/// How many dead letters are reported.
+const DEAD_LETTERS: u8 = 100;
 
 /// Reports the state of this process.
 #[derive(Clone, Debug)]
@@ -19,12 +27,34 @@ pub(crate) struct Reporter {
     services: Vec<&'static str>,
     started_at: Timestamp,
     health: Health,
+    databases: Vec<Db>,
 }
 
 impl Reporter {
     /// For a process that has just started.
-    pub(crate) fn new(services: Vec<&'static str>, health: Health, clock: &Clock) -> Self {
-        Self { id: Random::system().token(), services, started_at: clock.now(), health }
+    pub(crate) fn new(services: Vec<&'static str>, health: Health, databases: Vec<Db>, clock: &Clock) -> Self {
+        Self { id: Random::system().token(), services, started_at: clock.now(), health, databases }
+    }
+
+    /// The newest dead letters. A database that cannot be read has none here, and is among the problems.
+    async fn dead_letters(&self) -> Vec<DeadLetter> {
+        let mut all = Vec::new();
+        for db in &self.databases {
+            match dead_letter::list(db, DEAD_LETTERS.into()).await {
+                Ok(found) => all.extend(found),
+                Err(e) => debug!(error = chain(&e), "dead letters could not be read"),
+            }
+        }
+        all.sort_by_key(|letter| Reverse(letter.at));
+        all.truncate(DEAD_LETTERS.into());
+        let reported = |letter: dead_letter::DeadLetter| DeadLetter {
+            consumer: letter.consumer,
+            event_id: letter.event_id.to_string(),
+            subject: letter.subject,
+            cause: letter.cause,
+            given_up_at: Some(timestamp(letter.at)),
+        };
+        all.into_iter().map(reported).collect()
     }
 }
 
@@ -38,6 +68,43 @@ impl StatusService for Reporter {
             started_at: Some(timestamp(self.started_at)),
             problems: self.health.problems().await,
             metrics: telemetry::metrics(),
+            dead_letters: self.dead_letters().await,
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use nodkey_db::{DbConfig, Message, Migrations};
+    use nodkey_kernel::time::Timestamp;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::serving::opening::Opening;
+
+    #[tokio::test]
+    async fn the_newest_dead_letters_are_reported_with_their_causes_and_a_database_that_is_away_hides_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut databases = Vec::new();
+        for name in ["one", "other"] {
+            let db = Db::connect(&DbConfig::new(format!("sqlite:{}", folder.path().join(name).display()))).await.unwrap();
+            db.migrate(&Migrations { postgres: &[], sqlite: &[] }).await.unwrap();
+            databases.push(db);
+        }
+        for n in 0..130_u8 {
+            let message = Message { id: Uuid::from_u128(n.into()), subject: "evt".into(), payload: "".into(), headers: BTreeMap::new() };
+            let at = Timestamp::parse_rfc3339("2026-01-01T00:00:00Z").unwrap() + std::time::Duration::from_secs(n.into());
+            dead_letter::add(&databases[usize::from(n % 2)], "consumer", &message, &format!("cause {n}"), at).await.unwrap();
+        }
+        let reporter = Reporter::new(vec!["one"], Health::new(Vec::new(), Opening::default()), databases.clone(), &Clock::system());
+        let causes = async || {
+            let status = reporter.get_status(Request::new(GetStatusRequest {})).await.unwrap().into_inner();
+            status.dead_letters.into_iter().map(|letter| letter.cause).collect::<Vec<_>>()
+        };
+        assert_eq!(causes().await, (30..130).rev().map(|n| format!("cause {n}")).collect::<Vec<_>>());
+        databases[1].close().await;
+        assert_eq!(causes().await, (0..130).step_by(2).rev().map(|n| format!("cause {n}")).collect::<Vec<_>>());
     }
 }

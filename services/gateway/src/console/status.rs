@@ -5,9 +5,10 @@ use futures_util::future::join_all;
 use nodkey_kernel::error::{Classify as _, Kind};
 use nodkey_proto::{
     convert::from_timestamp,
-    status::v1::{GetStatusRequest, ProcessStatus, status_service_client::StatusServiceClient},
+    status::v1::{DeadLetter, GetStatusRequest, ProcessStatus, status_service_client::StatusServiceClient},
 };
 use nodkey_runtime::{Actor, status::PeerError, telemetry};
+use prost_types::Timestamp;
 use serde_json::{Value, json};
 
 use super::{claim::Claim, cookie::Session};
@@ -53,7 +54,8 @@ pub async fn show(State(state): State<AppState>, Session(session): Session, sour
                     processes.push(told(&process));
                 }
             }
-            Err(e) => processes.push(json!({"id": name, "services": [name], "ready": false, "problems": [silent(&e)], "metrics": ""})),
+            Err(e) => processes
+                .push(json!({"id": name, "services": [name], "ready": false, "problems": [silent(&e)], "metrics": "", "dead_letters": []})),
         }
     }
     if own {
@@ -71,19 +73,30 @@ fn this_process(state: &AppState) -> ProcessStatus {
         started_at: Some(nodkey_proto::convert::timestamp(state.started_at)),
         problems: Vec::new(),
         metrics: telemetry::metrics(),
+        dead_letters: Vec::new(),
     }
 }
 
 fn told(process: &ProcessStatus) -> Value {
-    let started_at = process.started_at.as_ref().and_then(from_timestamp).map(|at| at.to_string());
+    let time = |at: Option<&Timestamp>| at.and_then(from_timestamp).map(|at| at.to_string());
+    let dead_letter = |letter: &DeadLetter| {
+        json!({
+            "consumer": letter.consumer,
+            "event_id": letter.event_id,
+            "subject": letter.subject,
+            "cause": letter.cause,
+            "given_up_at": time(letter.given_up_at.as_ref()),
+        })
+    };
     json!({
         "id": process.id,
         "services": process.services,
         "version": process.version,
-        "started_at": started_at,
+        "started_at": time(process.started_at.as_ref()),
         "ready": process.problems.is_empty(),
         "problems": process.problems,
         "metrics": process.metrics,
+        "dead_letters": process.dead_letters.iter().map(dead_letter).collect::<Vec<_>>(),
     })
 }
 

@@ -8,11 +8,12 @@ import { chart } from '../ui/chart.js';
 import { heading, identifier, none } from '../ui/elements.js';
 import { failure } from '../ui/states.js';
 import { expectedTable, table } from '../ui/table.js';
+import { deadLetters, deadLettersCard } from './overview/dead_letters.js';
 import { nameFailing } from './overview/failing.js';
 import { totalsCard } from './overview/totals.js';
 
 /** @typedef {import('../metrics/measure.js').Measurement} Measurement */
-/** @typedef {Omit<import('../api.js').Process, 'metrics'>} Process */
+/** @typedef {Omit<import('../api.js').Process, 'metrics' | 'dead_letters'>} Process */
 
 const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
 const precise = new Intl.NumberFormat('en', { maximumSignificantDigits: 2 });
@@ -103,6 +104,7 @@ export function show(page) {
   const summary = h('p.row', { role: 'status' });
   const notices = h('div.stack');
   const failing = h('div.stack');
+  const givenUp = h('div');
   const processes = h('div', expectedTable('Processes', COLUMNS));
   const charts = CHARTS.map(({ series, ...options }) => ({ series, ...chart({ ...options, series }) }));
   const drawings = h(
@@ -117,6 +119,7 @@ export function show(page) {
     totalsCard(page),
     h('section', { 'aria-label': 'Charts since this page was opened' }, drawings),
     h('div.card.flush', h('header', h('h2', 'Processes')), processes),
+    givenUp,
   );
   const showSummary = unlessSame(summary, verdict);
   const showNotices = unlessSame(notices, ({ problem, unready, found }) => [
@@ -126,12 +129,15 @@ export function show(page) {
   ]);
   const showProcesses = unlessSame(processes, (rows) => table('Processes', COLUMNS, rows));
 
+  const showGivenUp = unlessSame(givenUp, deadLettersCard);
+
   function update() {
     const { problem, measurements, alarms: found } = health;
-    const rows = health.processes.map(({ metrics: _, ...process }) => process);
+    const rows = health.processes.map(({ metrics: _, dead_letters: __, ...process }) => process);
     showSummary({ rows, problem, alarms: found.length });
     showNotices({ problem, unready: rows.filter(({ ready }) => !ready), found });
     if (rows.length) showProcesses(rows);
+    showGivenUp(deadLetters(health.processes));
     for (const { series, update: draw } of charts)
       draw(measurements.map((measurement, i) => point(series, measurement, i)));
   }
