@@ -141,4 +141,9 @@ test('nothing overflows in the import of users, whatever is wrong with the file'
   await expect(dialog(page).getByRole('alert')).toBeVisible();
   await expect(dialog(page).getByRole('group', { name: 'Errors' })).toContainText('Line 2');
   expect(await overflowing(page)).toEqual([]);
+  // The body of a dialog scrolls down, never sideways.
+  const hidden = await dialog(page).evaluate((shown) =>
+    [...shown.querySelectorAll('.body')].map(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth),
+  );
+  expect(hidden).toEqual([0]);
 });
