@@ -100,6 +100,27 @@ test('an error in one line, and nothing is imported: of the file before anything
   await expect(dialog(page, 'Users imported')).toContainText('1 imported');
 });
 
+test('an import without an answer may have been done, which is said, and once more changes nothing', async ({
+  page,
+  server,
+  confirmOnPhone,
+}) => {
+  const shop = await tenant(server);
+  await open(page, server, 'users', { rp: shop.id });
+  await choose(page, 'user_identifier,trusona_id\nada,123456789\n');
+  await page.route('**/ImportUsers', async (route) => {
+    await route.fetch();
+    await route.abort();
+  });
+  await press(page, 'Import');
+  await confirmOnPhone();
+  await expect(dialog(page).getByRole('alert')).toContainText('The users may have been imported');
+  await page.unroute('**/ImportUsers');
+  await press(page, 'Import');
+  await confirmOnPhone();
+  await expect(dialog(page, 'Users imported')).toContainText('0 imported, 1 exists already.');
+});
+
 test('auditors import nobody', async ({ elsewhere: page, server }) => {
   const shop = await tenant(server);
   await shop.enrol('ada');

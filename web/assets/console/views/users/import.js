@@ -93,13 +93,28 @@ export async function importUsers(page) {
 async function send(form, dryRun) {
   const messages = messagesOf(await check(form), dryRun);
   if (utf8(JSON.stringify(messages)).length > MOST) throw tooLarge();
-  const answer = /** @type {Answer} */ (await form.page.actByStream(METHOD, messages, await digest(messages)));
+  const sent = form.page.actByStream(METHOD, messages, await digest(messages));
+  const answer = /** @type {Answer} */ (
+    await sent.catch((cause) => Promise.reject(dryRun ? cause : unanswered(cause)))
+  );
   const faults = (answer.faults ?? []).map(({ line = 0, reason, message }) => ({
     line,
     message: `${message} (${reason})`,
   }));
   if (faults.length) throw faulty(form.report, faults);
   return answer;
+}
+
+/**
+ * Replaces a failure that leaves open whether the users were imported: the service goes on without its caller.
+ * @param {unknown} cause
+ */
+function unanswered(cause) {
+  if (!(cause instanceof Problem) || ![0, 502, 503, 504].includes(cause.status) || cause.error === 'OVERLOADED')
+    return cause;
+  const text =
+    'No answer. The users may have been imported. Import the file again: what exists already stays as it is.';
+  return new Problem(cause.status, cause.error, text, { cause });
 }
 
 /**
