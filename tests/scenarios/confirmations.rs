@@ -37,6 +37,7 @@ scenarios!(
     a_phone_shows_what_exactly_will_be_done_and_wants_the_number,
     nobody_is_asked_for_what_they_may_not_do_and_the_operator_key_asks_nobody,
     an_import_is_confirmed_as_the_stream_it_is,
+    the_console_imports_an_array_as_the_stream_that_was_confirmed,
     an_act_is_in_the_audit_log_with_what_confirmed_it,
 );
 
@@ -262,6 +263,31 @@ async fn an_import_is_confirmed_as_the_stream_it_is(world: &World) {
             assert_eq!(again.reason, "CONFIRMATION_REQUIRED", "it was used, and nothing was done by it");
         } else {
             assert_eq!(import(&client, wanted.clone(), Some(confirmation)).await.unwrap(), 1);
+        }
+    }
+}
+
+async fn the_console_imports_an_array_as_the_stream_that_was_confirmed(world: &World) {
+    let tenant = world.tenant().await;
+    let (phone, _) = enrolled(world, "Otto", Role::Operator).await;
+    let mut browser = sign_in(world, &phone).await;
+    let row =
+        |line: i32, name: &str| ImportRow { line, user_identifier: name.into(), trusona_id: line.to_string(), ..ImportRow::default() };
+    let wanted = [(2, "ada"), (3, "bjørn")].map(|(line, name)| ImportUsersRequest { rows: vec![row(line, name)], dry_run: false });
+    let as_json = |names: [&str; 2]| {
+        let message = |(line, name)| json!({"rows": [{"line": line, "userIdentifier": name, "trusonaId": format!("{line}")}]});
+        Value::Array((2..).zip(names).map(message).collect())
+    };
+    let method = IMPORT.trim_start_matches("nodkey.");
+    for (names, expected) in [(["ada", "eve"], UNCONFIRMED), (["ada", "bjørn"], (200, ""))] {
+        let ask = json!({"method": IMPORT, "streamSha256": b64u(&sha256(&body(&wanted)))});
+        let created = browser.rpc(CREATE, Some(&tenant.id), ask).await;
+        phone.respond(&asked(&phone).await, Decision::Accept, created.body["matchNumber"].as_str()).await.unwrap();
+        let confirmation = created.body["confirmation"]["id"].as_str().unwrap();
+        let answer = browser.rpc_confirmed(method, Some(&tenant.id), as_json(names), confirmation).await;
+        assert_eq!(refused(&answer), expected, "{}", answer.body);
+        if answer.status == 200 {
+            assert_eq!(answer.body, json!({"changed": 2}), "nothing was imported by the first");
         }
     }
 }

@@ -42,6 +42,7 @@ scenarios!(
     a_page_by_another_name_is_refused_and_nothing_else_asks_for_names,
     cookies_are_for_this_host_and_its_own_pages_alone,
     bad_calls_of_the_console_get_a_documented_error,
+    a_large_stream_is_taken_from_known_sessions_alone,
     the_live_stream_tells_what_comes_and_what_becomes_of_it,
     the_status_names_every_service_once,
 );
@@ -55,6 +56,8 @@ async fn audit(world: &World, operator_id: &str) -> Vec<AuditEntry> {
     let request = ListAuditEntriesRequest { operator_id: operator_id.to_owned(), ..ListAuditEntriesRequest::default() };
     log.list_audit_entries(request).await.unwrap().into_inner().entries
 }
+
+const IMPORT: &str = "binding.v1.ImportService/ImportUsers";
 
 fn refused(answer: &Answered) -> (u16, &str) {
     (answer.status, answer.error.as_str())
@@ -355,7 +358,9 @@ async fn bad_calls_of_the_console_get_a_documented_error(world: &World) {
     for (method, party, message, expected) in [
         ("registry.v1.RelyingPartyService/Nothing", None, json!({}), (404, "NOT_FOUND")),
         ("nothing.v1.Service/Method", None, json!({}), (404, "NOT_FOUND")),
-        ("binding.v1.ImportService/ImportUsers", None, json!({}), (404, "NOT_FOUND")),
+        (IMPORT, None, json!({}), (400, "MALFORMED_JSON")),
+        (IMPORT, None, json!([{"rows": []}, {"rows": [{"line": "x"}]}]), (400, "MALFORMED_JSON")),
+        (IMPORT, None, json!([{"rows": [{"userIdentifier": "x".repeat(64 << 10)}]}]), (413, "BODY_TOO_LARGE")),
         (list, None, json!({"nonsense": 1}), (400, "MALFORMED_JSON")),
         (list, None, json!({"pageSize": 501}), (422, "VALIDATION_FAILED")),
         (list, Some("nonsense"), json!({}), (422, "VALIDATION_FAILED")),
@@ -368,6 +373,25 @@ async fn bad_calls_of_the_console_get_a_documented_error(world: &World) {
     let renew = RenewInvitationRequest { id: "x".into() };
     let mut operators = OperatorServiceClient::new(world.operator(None).channel(ServiceName::Registry));
     assert_eq!(nodkey_server_sdk::Error::from(operators.renew_invitation(renew).await.unwrap_err()).reason, "NOT_FOUND");
+}
+
+async fn a_large_stream_is_taken_from_known_sessions_alone(world: &World) {
+    let tenant = world.tenant().await;
+    let mut browser = signed_in(world, Role::Operator).await;
+    let rows = |n: i32| json!({"rows": (0..n).map(|line| json!({"line": line, "userIdentifier": "ada"})).collect::<Vec<_>>()});
+    let messages = json!(vec![rows(1_000); 3]);
+    assert!(messages.to_string().len() > 64 << 10);
+    let answer = browser.rpc("registry.v1.DeviceService/ListDevices", Some(&tenant.id), json!({})).await;
+    assert_eq!(answer.status, 200, "the session is known now");
+    let answer = browser.rpc(IMPORT, Some(&tenant.id), messages.clone()).await;
+    assert_eq!(refused(&answer), (424, "CONFIRMATION_REQUIRED"), "it was taken");
+    assert_eq!(refused(&browser.rpc(IMPORT, Some(&tenant.id), json!("x".repeat(8 << 20))).await), (413, "BODY_TOO_LARGE"));
+    let list = "registry.v1.RelyingPartyService/ListRelyingParties";
+    assert_eq!(refused(&browser.rpc(list, None, json!({"pageToken": "x".repeat(64 << 10)})).await), (413, "BODY_TOO_LARGE"));
+    let cookie = format!("nodkey_session={}.x; __Host-nodkey_session={0}.x", Uuid::from_u128(7));
+    let request = Client::new().post(format!("{}/console/api/rpc/nodkey.{IMPORT}", world.http)).header("Cookie", cookie);
+    let request = request.header("Content-Type", "application/json").body(messages.to_string());
+    assert_eq!(refused(&http::read(request.send().await.unwrap()).await), (413, "BODY_TOO_LARGE"), "nobody knows this one");
 }
 
 async fn the_live_stream_tells_what_comes_and_what_becomes_of_it(world: &World) {

@@ -129,3 +129,21 @@ test('nothing overflows in the search, the list of shortcuts and the details of 
   await expect(dialog(page)).toContainText(NAME);
   expect(await overflowing(page)).toEqual([]);
 });
+
+test('nothing overflows in the import of users, whatever is wrong with the file', async ({ page, server }) => {
+  await open(page, server, 'users', { rp: has.rp });
+  await page.getByRole('button', { name: 'Import users' }).click();
+  const buffer = Buffer.from(`user_identifier,active\n${LONG},${LONG}\n`);
+  await dialog(page)
+    .getByLabel('File')
+    .setInputFiles({ name: `${NAME}.csv`, mimeType: 'text/csv', buffer });
+  await dialog(page).getByRole('button', { name: 'Import', exact: true }).click();
+  await expect(dialog(page).getByRole('alert')).toBeVisible();
+  await expect(dialog(page).getByRole('group', { name: 'Errors' })).toContainText('Line 2');
+  expect(await overflowing(page)).toEqual([]);
+  // The body of a dialog scrolls down, never sideways.
+  const hidden = await dialog(page).evaluate((shown) =>
+    [...shown.querySelectorAll('.body')].map(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth),
+  );
+  expect(hidden).toEqual([0]);
+});

@@ -24,6 +24,8 @@ use crate::{
 pub const MAX_BODY: usize = (1 << 20) + (64 << 10);
 /// The largest body of a route without custom fields, in bytes.
 pub const ORDINARY_BODY: usize = 64 << 10;
+/// The largest body of a call of the console that takes a stream, in bytes.
+pub const UPLOAD: usize = 8 << 20;
 /// The largest body of a caller without a credential, in bytes.
 pub const ANONYMOUS_BODY: usize = 8 << 10;
 /// The largest response message accepted from another service, in bytes.

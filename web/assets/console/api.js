@@ -73,14 +73,35 @@ export async function rpc(method, message, scope) {
     return await send(method, message, scope);
   } catch (cause) {
     if (!(cause instanceof Problem && cause.error === 'CONFIRMATION_REQUIRED')) throw cause;
-    const { confirm } = await import('./confirm.js');
-    const id = await confirm(
-      (name, body) => send(`registry.v1.ConfirmationService/${name}`, body, scope),
-      method,
-      message,
-    );
-    return send(method, message, scope, { 'x-nodkey-confirmation': id });
+    return confirmed(method, message, { request: JSON.stringify(message) }, scope);
   }
+}
+
+/**
+ * Calls a method that takes a stream, which the operator has to confirm on their phone first.
+ * @param {string} method `binding.v1.ImportService/ImportUsers`
+ * @param {object[]} messages as proto3 JSON
+ * @param {string} streamSha256 the digest of all messages
+ * @param {Scope} scope
+ * @returns {Promise<any>} the answer as proto3 JSON
+ */
+export function rpcStream(method, messages, streamSha256, scope) {
+  return confirmed(method, messages, { streamSha256 }, scope);
+}
+
+/**
+ * @param {string} method
+ * @param {object} body a message, or all messages of a stream
+ * @param {{ request: string } | { streamSha256: string }} what it is confirmed by
+ * @param {Scope} scope
+ */
+async function confirmed(method, body, what, scope) {
+  const { confirm } = await import('./confirm.js');
+  const id = await confirm((name, message) => send(`registry.v1.ConfirmationService/${name}`, message, scope), {
+    method: `nodkey.${method}`,
+    ...what,
+  });
+  return send(method, body, scope, { 'x-nodkey-confirmation': id });
 }
 
 /**

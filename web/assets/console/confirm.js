@@ -4,6 +4,7 @@ import { Problem } from '../lib/problem.js';
 import { foreign } from './ui/elements.js';
 
 /** @typedef {{ id: string, state: string, action: string, resource: string }} Confirmation */
+/** @typedef {{ method: string, request: string } | { method: string, streamSha256: string }} Asked The call: its message as JSON, or the digest of a stream. */
 /** @typedef {(name: string, message: object) => Promise<any>} Call Calls a method of the service of confirmations. */
 
 /** How long one call waits for the phone, in seconds; the next one follows. */
@@ -22,12 +23,10 @@ const LEFT = { error: 'CONFIRMATION_LEFT', text: 'Not confirmed. Nothing was cha
 /**
  * Has the operator confirm a call on their phone.
  * @param {Call} call
- * @param {string} method `registry.v1.OperatorService/InviteOperator`
- * @param {object} message
- * @returns {Promise<string>} the confirmation to call again with
+ * @param {Asked} asked
+ * @returns {Promise<string>} the confirmation to call with
  */
-export async function confirm(call, method, message) {
-  const asked = { method: `nodkey.${method}`, request: JSON.stringify(message) };
+export async function confirm(call, asked) {
   const { confirmation, matchNumber } = await call('CreateConfirmation', asked);
   const left = new AbortController();
   const dialog = show(confirmation, matchNumber, () => left.abort());

@@ -1,5 +1,5 @@
 /** What a view works with. */
-import { follow, rpc } from './api.js';
+import { follow, rpc, rpcStream } from './api.js';
 import { address } from './router.js';
 
 /** @typedef {import('./api.js').Session} Session */
@@ -60,6 +60,17 @@ export class Page {
    */
   act(method, message) {
     return rpc(method, message, { relyingParty: this.relyingParty });
+  }
+
+  /**
+   * Changes something by a stream of messages; goes on when the view is left.
+   * @param {string} method
+   * @param {object[]} messages
+   * @param {string} sha256 the digest of all messages
+   * @returns {Promise<any>}
+   */
+  actByStream(method, messages, sha256) {
+    return rpcStream(method, messages, sha256, { relyingParty: this.relyingParty });
   }
 
   /**

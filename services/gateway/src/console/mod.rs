@@ -4,6 +4,7 @@
 mod claim;
 mod cookie;
 mod enrolments;
+mod messages;
 mod rpc;
 mod session;
 mod sign_in;

@@ -6,10 +6,10 @@ use std::{convert::Infallible, time::Duration};
 use axum::{
     body::{Body, Bytes},
     extract::{Path, Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE},
+    http::{HeaderMap, HeaderValue, header::CONTENT_TYPE},
     response::{IntoResponse as _, Response, sse::Event},
 };
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, stream};
 use http::uri::PathAndQuery;
 use nodkey_kernel::id::RelyingPartyId;
 use nodkey_proto::{
@@ -25,9 +25,9 @@ use tonic::{
     codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
 };
 
-use super::{claim::Claim, cookie::Session};
+use super::{claim::Claim, cookie::Session, messages};
 use crate::{
-    body::{MAX_MESSAGE, ORDINARY_BODY, Sender},
+    body::{MAX_MESSAGE, ORDINARY_BODY, Sender, UPLOAD},
     layers::body_under,
     limits::{network::Source, permits::Permit},
     problem::Problem,
@@ -37,8 +37,11 @@ use crate::{
 
 /// The maximum duration of a call.
 const DEADLINE: Duration = Duration::from_secs(15);
+/// The maximum duration of a call that takes a stream.
+const UPLOAD_DEADLINE: Duration = Duration::from_secs(60);
 
-/// Calls a method. A streaming method responds with server-sent events, one message each, until the stream or this gateway ends.
+/// Calls a method. One that takes a stream gets the elements of a JSON array. One that returns a stream responds with server-sent events,
+/// one message each, until the stream or this gateway ends.
 pub async fn call(
     State(state): State<AppState>,
     Session(session): Session,
@@ -48,7 +51,11 @@ pub async fn call(
     request: Request,
 ) -> Result<Response, Problem> {
     let path = format!("/{service}/{method}");
-    let method = reflect::method(&path).filter(|method| !method.is_client_streaming()).ok_or_else(Problem::not_found)?;
+    let method = reflect::method(&path).ok_or_else(Problem::not_found)?;
+    let takes_stream = method.is_client_streaming();
+    if takes_stream && method.is_server_streaming() {
+        return Err(Problem::not_found());
+    }
     let peer = owner(&path).and_then(|owner| state.peers.named(owner)).ok_or_else(Problem::not_found)?;
     let channel = peer.on_behalf_of(Actor::Operator(session.clone(), tenant(&headers)?));
     let claim = Claim::of(&state, &session, &source)?;
@@ -59,20 +66,21 @@ pub async fn call(
         (Class::Anonymous, Sender::Stranger(source))
     };
     let working = state.admission.enter(class)?;
-    let (working, body) = body_under(&state, working, request.into_body(), ORDINARY_BODY, sender).await?;
-    let message = reflect::from_json(method.input(), if body.is_empty() { b"{}" } else { &body }).map_err(|fault| {
-        Problem::new(StatusCode::BAD_REQUEST, "MALFORMED_JSON", format!("the body is not this method's message: {fault}"))
-    })?;
+    // Only a known session may hold so much, and only few at the same time.
+    let (limit, _upload) = if takes_stream && claim.is_known() { (UPLOAD, Some(messages::upload()?)) } else { (ORDINARY_BODY, None) };
+    let (working, body) = body_under(&state, working, request.into_body(), limit, sender).await?;
+    let mut messages = if takes_stream { messages::all(&method.input(), &body)? } else { vec![messages::one(method.input(), &body)?] };
+    drop(body);
     let lasts = waits(&path);
     let path = PathAndQuery::try_from(path).map_err(|_| Problem::not_found())?;
     let grpc = Grpc::new(channel).max_decoding_message_size(MAX_MESSAGE);
     if method.is_server_streaming() {
-        let opened = claim.settle(&state, open(grpc, path, message).await)?;
+        let opened = claim.settle(&state, open(grpc, path, messages.pop().unwrap_or_default()).await)?;
         drop(working);
         let permit = state.waits.session(session.id)?;
-        return Ok(stream(&state, opened, method.output(), permit));
+        return Ok(events(&state, opened, method.output(), permit));
     }
-    let mut request = tonic::Request::new(message);
+    let mut request = tonic::Request::new(messages);
     // The confirmation that the operator gave on their phone. The service verifies it.
     if let Some(confirmation) = headers.get(CONFIRMATION_HEADER).and_then(|value| value.to_str().ok()?.parse().ok()) {
         request.metadata_mut().insert(CONFIRMATION_HEADER, confirmation);
@@ -84,7 +92,7 @@ pub async fn call(
     } else {
         (Some(working), None)
     };
-    let answer = claim.settle(&state, unary(grpc, path, request).await)?;
+    let answer = claim.settle(&state, send(grpc, path, request, takes_stream).await)?;
     let json = reflect::to_json(method.output(), answer).ok_or_else(|| Problem::because("an answer is not that of its method"))?;
     let header = (CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
     let response = ([header], Body::from(json)).into_response();
@@ -94,9 +102,20 @@ pub async fn call(
     })
 }
 
-async fn unary(mut grpc: Grpc<PeerChannel>, path: PathAndQuery, mut request: tonic::Request<Bytes>) -> Result<Bytes, Status> {
+/// Sends one message, or a stream of them.
+async fn send(
+    mut grpc: Grpc<PeerChannel>,
+    path: PathAndQuery,
+    mut request: tonic::Request<Vec<Bytes>>,
+    as_stream: bool,
+) -> Result<Bytes, Status> {
     ready(&mut grpc).await?;
+    if as_stream {
+        request.set_timeout(UPLOAD_DEADLINE);
+        return Ok(grpc.client_streaming(request.map(stream::iter), path, Raw).await?.into_inner());
+    }
     request.set_timeout(DEADLINE);
+    let request = request.map(|messages| messages.into_iter().next().unwrap_or_default());
     Ok(grpc.unary(request, path, Raw).await?.into_inner())
 }
 
@@ -105,7 +124,7 @@ async fn open(mut grpc: Grpc<PeerChannel>, path: PathAndQuery, message: Bytes) -
     Ok(grpc.server_streaming(tonic::Request::new(message), path, Raw).await?.into_inner())
 }
 
-fn stream(state: &AppState, messages: Streaming<Bytes>, output: MessageDescriptor, permit: Permit) -> Response {
+fn events(state: &AppState, messages: Streaming<Bytes>, output: MessageDescriptor, permit: Permit) -> Response {
     let events = messages
         .take_until(state.stopping.clone().cancelled_owned())
         // Nothing follows an error: the browser calls again.

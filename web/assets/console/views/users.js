@@ -2,7 +2,7 @@
 import { h, replace } from '../../lib/dom.js';
 import { time } from '../../lib/format.js';
 import { badge, PLATFORMS } from '../names.js';
-import { foreign, heading, identifier, none } from '../ui/elements.js';
+import { button, foreign, heading, identifier, none } from '../ui/elements.js';
 import { listing } from '../ui/listing.js';
 import { empty } from '../ui/states.js';
 import { showDevice } from './users/device.js';
@@ -23,11 +23,22 @@ export function show(page) {
   const one = user || device;
   const back = one ? { href: page.address('users'), text: 'All users' } : undefined;
   const lead = one ? undefined : 'The users of this relying party, their devices and keys.';
-  replace(page.main, heading('Users and devices', { lead, back }), !one && lists(page), place);
+  const actions = !one && page.mayAct && page.relyingParty && button('Import users', () => openImport(page, place));
+  replace(page.main, heading('Users and devices', { lead, back, actions }), !one && lists(page), place);
   if (user) void showUser(page, place, user);
   else if (device) void showDevice(page, place, device);
   else if (page.value('list') === 'devices') showDevices(page, place);
   else showUsers(page, place);
+}
+
+/**
+ * Opens the import; what was imported is listed then.
+ * @param {Page} page
+ * @param {Element} place
+ */
+async function openImport(page, place) {
+  const { importUsers } = await import('./users/import.js');
+  if ((await importUsers(page)) && !page.signal.aborted && page.value('list') !== 'devices') showUsers(page, place);
 }
 
 /**
