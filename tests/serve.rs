@@ -65,9 +65,9 @@ impl Serve {
 /// The command without what this test was given: settings of other processes are refused.
 fn nodkey() -> Command {
     let mut command = Command::new(binaries().join("nodkey"));
-    std::env::vars_os()
-        .filter(|(name, _)| name.to_string_lossy().starts_with("NODKEY_"))
-        .for_each(|(name, _)| drop(command.env_remove(name)));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("NODKEY_")) {
+        command.env_remove(name);
+    }
     command
 }
 
