@@ -53,7 +53,7 @@ impl Serve {
 
     fn nodkey(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Value {
         let keys: Value = serde_json::from_slice(&std::fs::read(self.folder.path().join("keys.json")).unwrap()).unwrap();
-        let mut command = Command::new(binaries().join("nodkey"));
+        let mut command = nodkey();
         command.args(arguments).arg("--json").env("NODKEY_OPERATOR_KEY", keys["operator_key"].as_str().unwrap());
         let output =
             command.env("NODKEY_GRPC", &self.operators).envs(variables.iter().copied()).current_dir(&self.folder).output().unwrap();
@@ -62,8 +62,17 @@ impl Serve {
     }
 }
 
-fn serve(folder: &TempDir) -> Command {
+/// The command without what this test was given: settings of other processes are refused.
+fn nodkey() -> Command {
     let mut command = Command::new(binaries().join("nodkey"));
+    std::env::vars_os()
+        .filter(|(name, _)| name.to_string_lossy().starts_with("NODKEY_"))
+        .for_each(|(name, _)| drop(command.env_remove(name)));
+    command
+}
+
+fn serve(folder: &TempDir) -> Command {
+    let mut command = nodkey();
     command.args(["serve", "--data-dir"]).arg(folder.path()).current_dir(folder);
     command
 }

@@ -166,7 +166,7 @@ mod tests {
             ("/because", Some("there is no cookie key")),
             ("/peer", Some("it is logged there")),
             ("/panic", Some("on purpose")),
-            ("/silent", Some("did not say")),
+            ("/silent", Some("the response states no cause")),
             ("/refused", None),
         ] {
             log.0.lock().unwrap().clear();
