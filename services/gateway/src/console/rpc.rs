@@ -38,7 +38,7 @@ use crate::{
 /// The maximum duration of a call.
 const DEADLINE: Duration = Duration::from_secs(15);
 /// The maximum duration of a call that takes a stream.
-const UPLOAD_DEADLINE: Duration = Duration::from_secs(60);
+const UPLOAD_DEADLINE: Duration = Duration::from_mins(1);
 
 /// Calls a method. One that takes a stream gets the elements of a JSON array. One that returns a stream responds with server-sent events,
 /// one message each, until the stream or this gateway ends.
