@@ -18,7 +18,8 @@ export default defineConfig({
   outputDir: '../target/browser/results',
   // A flaky test is a failing test.
   retries: 0,
-  workers: 1,
+  // Each has a server of its own.
+  workers: Number(process.env.NODKEY_BROWSERS ?? 1),
   // Long enough for anything on a busy machine; nothing takes that long unless it is broken.
   timeout: 180_000,
   expect: { timeout: 15_000 },
