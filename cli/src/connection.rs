@@ -233,12 +233,18 @@ impl Gateway {
         let named = self.http.is_some();
         let (http, mobile) = match (self.http, self.mobile_token, self.mobile_secret) {
             (Some(http), Some(token), Some(secret)) => (http, Pair { token, secret }),
-            (http, None, None) => {
+            (None, None, None) => {
                 let file = data_dir.dev_file()?;
-                (http.unwrap_or(file.http), file.mobile)
+                (file.http, file.mobile)
+            }
+            // The credential of this folder is nothing to a deployment elsewhere.
+            (Some(http), None, None) if read_dev_file(&data_dir.path)?.is_some_and(|file| file.http == http) => {
+                (http, data_dir.dev_file()?.mobile)
             }
             (None, Some(token), Some(secret)) => (data_dir.dev_file()?.http, Pair { token, secret }),
-            _ => anyhow::bail!("the mobile credential is a token and a secret: set NODKEY_MOBILE_TOKEN and NODKEY_MOBILE_SECRET"),
+            _ => anyhow::bail!(
+                "a phone needs the mobile credential of its relying party, a token and a secret: set NODKEY_MOBILE_TOKEN and NODKEY_MOBILE_SECRET"
+            ),
         };
         Ok(PhoneConfig {
             gateway: http.parse().with_context(|| format!("--http must be a URL such as https://auth.example.com, not {http:?}"))?,
@@ -299,6 +305,13 @@ pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e).with_context(|| format!("cannot read {}", path.display())),
     }
+}
+
+/// Creates a folder, with those above it, that its owner alone can read.
+pub fn create_private_dir(path: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.with_context(|| format!("cannot create {}", path.display()))
 }
 
 /// Writes JSON as [`write_private`] does.
@@ -367,5 +380,8 @@ mod tests {
     fn half_a_mobile_credential_is_refused() {
         let gateway = Gateway { http: Some("http://g".into()), mobile_token: Some("t".into()), mobile_secret: None, jwks: None };
         assert!(gateway.phone(&DataDir { path: "/nowhere".into(), ca_certificate: None }).is_err());
+        let elsewhere = Gateway { http: Some("http://g".into()), mobile_token: None, mobile_secret: None, jwks: None };
+        let refused = elsewhere.phone(&DataDir { path: "/nowhere".into(), ca_certificate: None }).unwrap_err().to_string();
+        assert!(refused.contains("NODKEY_MOBILE_TOKEN"), "{refused}");
     }
 }

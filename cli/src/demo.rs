@@ -69,10 +69,17 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     say("backend activates the binding", at.elapsed())?;
 
     tell(bold("Flow 2: authenticate"))?;
-    let mut rounds = Vec::new();
-    for _ in 0..args.rounds {
-        rounds.push(round(&backend, &phone, &user).await?);
-    }
+    let rounds = async {
+        let mut rounds = Vec::new();
+        for _ in 0..args.rounds {
+            rounds.push(round(&backend, &phone, &user).await?);
+        }
+        anyhow::Ok(rounds)
+    };
+    let rounds = rounds.await;
+    // Whatever came of it, nothing stays of the user.
+    backend.deactivate_user(&user).await?;
+    let rounds = rounds?;
     let median = |of: fn(&Times) -> Duration| {
         let mut all: Vec<Duration> = rounds.iter().map(of).collect();
         all.sort();
@@ -82,7 +89,6 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     say("create to phone (median)", to_phone)?;
     say("answer to watch (median)", to_watch)?;
     say("request to verified evidence (median)", whole)?;
-    backend.deactivate_user(&user).await?;
     if args.json {
         let ms = |d: Duration| d.as_secs_f64() * 1000.0;
         return document(

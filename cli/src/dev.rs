@@ -1,7 +1,7 @@
 //! `nodkey dev`.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -118,7 +118,8 @@ fn reachable(args: Args) -> anyhow::Result<Args> {
         );
         return Ok(args);
     }
-    let is_named = !http.ip().is_unspecified() && http.ip() != Ipv4Addr::LOCALHOST;
+    // The usual addresses of this machine name none.
+    let is_named = !http.ip().is_unspecified() && http.ip() != Ipv4Addr::LOCALHOST && http.ip() != Ipv6Addr::LOCALHOST;
     let address = if is_named { http.ip() } else { lan::address()? };
     Ok(Args { http: SocketAddr::new(address, port), tls: true, ..args })
 }

@@ -9,7 +9,7 @@ use nodkey_gateway::Gateway;
 use nodkey_kernel::{random::Random, service_key::ServiceKey, time::Clock};
 use nodkey_notification::Notification;
 use nodkey_proto::registry::v1::{
-    InviteOperatorRequest, ListOperatorsRequest, OperatorState, RenewInvitationRequest, Role,
+    InviteOperatorRequest, ListOperatorsRequest, Operator, OperatorState, RenewInvitationRequest, Role,
     operator_service_client::OperatorServiceClient,
 };
 use nodkey_registry::Registry;
@@ -144,19 +144,26 @@ impl Keys {
     }
 }
 
-/// A link for the first owner of the console; `None` once somebody has accepted an invitation.
+/// What the first owner is called until they are renamed.
+const FIRST_OWNER: &str = "First owner";
+
+/// A link for the first owner of the console; `None` once somebody else was invited, or has accepted an invitation.
 pub async fn first_owner(nodkey: &Nodkey) -> anyhow::Result<Option<String>> {
     let mut operators = OperatorServiceClient::new(nodkey.channel(ServiceName::Registry));
     let known = operators.list_operators(ListOperatorsRequest { page_size: 500, ..Default::default() }).await?.into_inner().operators;
     if known.iter().any(|operator| operator.state() == OperatorState::Active) {
         return Ok(None);
     }
-    let invited = known.into_iter().find(|operator| operator.state() == OperatorState::Invited && operator.role() == Role::Owner);
-    let invitation = if let Some(operator) = invited {
-        operators.renew_invitation(RenewInvitationRequest { id: operator.id }).await?
-    } else {
-        let request = InviteOperatorRequest { name: "First owner".into(), role: Role::Owner.into(), ..Default::default() };
-        operators.invite_operator(request).await?
+    // An invitation by somebody else stays as it is: its link was sent already.
+    let is_ours = |operator: &Operator| operator.state() == OperatorState::Invited && operator.name == FIRST_OWNER;
+    let is_invited = known.iter().any(|operator| operator.state() == OperatorState::Invited);
+    let invitation = match known.into_iter().find(is_ours) {
+        Some(operator) => operators.renew_invitation(RenewInvitationRequest { id: operator.id }).await?,
+        None if is_invited => return Ok(None),
+        None => {
+            let request = InviteOperatorRequest { name: FIRST_OWNER.into(), role: Role::Owner.into(), ..Default::default() };
+            operators.invite_operator(request).await?
+        }
     };
     Ok(Some(invitation.into_inner().link))
 }

@@ -86,11 +86,12 @@ impl Default for Operators {
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let settings = Settings::read(args.config.as_deref())?;
     if args.print_config {
-        return line(settings.to_toml::<Config>());
+        line(settings.to_toml::<Config>())?;
+        return Ok(settings.check::<Config>(&[]).map(drop)?);
     }
     let config: Config = settings.check(&["deployment.public_url"])?;
     let public_url = config.deployment.public_url.clone();
-    let master_keys: Vec<_> = config.deployment.master_keys()?.into_iter().map(|key| *key).collect();
+    let (master_key, previous) = (config.deployment.master_key()?, config.deployment.previous_master_keys()?);
     anyhow::ensure!(config.server.metrics_listen.is_none(), "server.metrics_listen: metrics are served at operators.listen");
     let deployment = config.deployment.into_embedded()?;
     if args.check_config {
@@ -115,7 +116,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             Some(keys) => keys.accepted_by(deployment)?,
             None => deployment,
         },
-        master_keys: if master_keys.is_empty() { vec![keys.master()?] } else { master_keys },
+        master_keys: [master_key.map_or_else(|| keys.master(), |key| Ok(*key))?]
+            .into_iter()
+            .chain(previous.iter().map(|key| **key))
+            .collect(),
         services: config.service,
         routes: Router::new(),
     };

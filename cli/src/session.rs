@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use nodkey_kernel::time::{Clock, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::connection::{read_json, write_secret};
+use crate::connection::{create_private_dir, read_json, write_secret};
 
 /// Where the session is stored.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -92,7 +92,7 @@ impl SessionFile {
     pub fn write(&self, session: &Session) -> anyhow::Result<PathBuf> {
         let path = self.path()?;
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+            create_private_dir(folder)?;
         }
         write_secret(&path, session)?;
         Ok(path)

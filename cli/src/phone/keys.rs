@@ -1,10 +1,6 @@
 //! The file of a phone's keys: private JWKs (RFC 7517), readable only by its owner.
 
-use std::{
-    fs::DirBuilder,
-    os::unix::fs::DirBuilderExt as _,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use nodkey_kernel::{
@@ -17,7 +13,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::{
-    connection::{read_json, write_secret},
+    connection::{create_private_dir, read_dev_file, read_json, write_secret},
     session::state_dir,
 };
 
@@ -40,7 +36,9 @@ struct PresenceKey {
 /// earlier release left in the folder of `nodkey dev` is still used.
 pub fn default_file(data_dir: &Path, gateway: &Url) -> anyhow::Result<PathBuf> {
     let former = data_dir.join("phone.json");
-    if former.exists() { Ok(former) } else { Ok(file_in(&state_dir().context("name a file with --key FILE")?, gateway)) }
+    let is_of = |url: &str| url.parse::<Url>().is_ok_and(|url| url.origin() == gateway.origin());
+    let is_here = former.exists() && read_dev_file(data_dir)?.is_some_and(|dev| is_of(&dev.http));
+    if is_here { Ok(former) } else { Ok(file_in(&state_dir().context("name a file with --key FILE")?, gateway)) }
 }
 
 fn file_in(state_dir: &Path, gateway: &Url) -> PathBuf {
@@ -60,8 +58,7 @@ pub fn load_or_generate(path: &Path) -> anyhow::Result<SoftwareKeyStore> {
         return Ok(keys);
     }
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        let make = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-        make.with_context(|| format!("cannot create {}", folder.display()))?;
+        create_private_dir(folder)?;
     }
     let keys = SoftwareKeyStore::generate();
     write(path, &keys)?;
@@ -121,6 +118,7 @@ mod tests {
     use nodkey_mobile_sdk::KeyStore as _;
 
     use super::*;
+    use crate::connection::{DevFile, Pair};
 
     #[test]
     fn keys_come_back_the_same_from_a_file_nobody_else_can_read() {
@@ -152,7 +150,20 @@ mod tests {
         assert_eq!(std::fs::metadata(folder.path().join("phones")).unwrap().permissions().mode() & 0o777, 0o700);
         let former = folder.path().join("phone.json");
         load_or_generate(&former).unwrap();
-        assert_eq!(default_file(folder.path(), &"https://id.example.com".parse().unwrap()).unwrap(), former);
+        let pair = || Pair { token: "t".into(), secret: "s".into() };
+        let dev = DevFile {
+            http: "http://127.0.0.1:7070".into(),
+            grpc: String::new(),
+            relying_party_id: String::new(),
+            server: pair(),
+            mobile: pair(),
+            operator_key: String::new(),
+            ca_certificate: None,
+        };
+        write_secret(&folder.path().join("dev.json"), &dev).unwrap();
+        let file = |url: &str| default_file(folder.path(), &url.parse().unwrap()).unwrap();
+        assert_eq!(file("http://127.0.0.1:7070"), former);
+        assert_ne!(file("https://id.example.com"), former, "its keys are for another gateway");
     }
 
     #[test]

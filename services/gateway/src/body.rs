@@ -26,6 +26,8 @@ pub const MAX_BODY: usize = (1 << 20) + (64 << 10);
 pub const ORDINARY_BODY: usize = 64 << 10;
 /// The largest body of a call of the console that takes a stream, in bytes.
 pub const UPLOAD: usize = 8 << 20;
+/// How many of them arrive at the same time.
+pub const UPLOADS: usize = 4;
 /// The largest body of a caller without a credential, in bytes.
 pub const ANONYMOUS_BODY: usize = 8 << 10;
 /// The largest response message accepted from another service, in bytes.
@@ -35,6 +37,7 @@ const WITH_CUSTOM_FIELDS: (Method, &str) = (Method::POST, "/api/v2/trusonaficati
 
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+const UPLOAD_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long, and how far, a rejected body is still read: otherwise a client that is still sending would not see the response.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 const DISCARD: usize = 2 * MAX_BODY;
@@ -63,6 +66,8 @@ pub fn limit(method: &Method, route: &str) -> usize {
 pub enum Sender {
     /// A caller authenticated for this relying party, or one that shows the token of a recently proven credential.
     Known(RelyingPartyId),
+    /// An operator whose call takes a stream. There are at most [`UPLOADS`] of them at once.
+    Upload,
     /// A caller that names a credential.
     Named(Source),
     /// Any other caller.
@@ -73,6 +78,7 @@ pub enum Sender {
 #[derive(Debug)]
 pub struct Bodies {
     known: Buffer<RelyingPartyId>,
+    uploads: Buffer<RelyingPartyId>,
     named: Buffer<Network>,
     strangers: Buffer<Network>,
 }
@@ -80,7 +86,13 @@ pub struct Bodies {
 impl Default for Bodies {
     fn default() -> Self {
         let of_strangers = |bytes| Buffer::new(bytes, bytes / OF_ONE_ADDRESS);
-        Self { known: Buffer::new(OF_KNOWN, OF_KNOWN / OF_ONE_PARTY), named: of_strangers(OF_NAMED), strangers: of_strangers(OF_STRANGERS) }
+        let of_uploads = (UPLOADS * (UPLOAD + HEAD + UNIT)) as u64;
+        Self {
+            known: Buffer::new(OF_KNOWN, OF_KNOWN / OF_ONE_PARTY),
+            uploads: Buffer::new(of_uploads, of_uploads),
+            named: of_strangers(OF_NAMED),
+            strangers: of_strangers(OF_STRANGERS),
+        }
     }
 }
 
@@ -91,7 +103,8 @@ impl Bodies {
             return Ok(Bytes::new());
         }
         let mut body = body.into_data_stream();
-        let read = match timeout(BODY_TIMEOUT, self.collect(&mut body, limit, sender)).await {
+        let longest = if matches!(sender, Sender::Upload) { UPLOAD_TIMEOUT } else { BODY_TIMEOUT };
+        let read = match timeout(longest, self.collect(&mut body, limit, sender)).await {
             Ok(read) => read,
             Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "BODY_TOO_SLOW", "the body took too long")),
         };
@@ -107,6 +120,7 @@ impl Bodies {
         }
         match sender {
             Sender::Known(party) => gather(self.known.begin(Some(party)), body, limit).await,
+            Sender::Upload => gather(self.uploads.begin(None), body, limit).await,
             Sender::Named(source) => gather(self.named.begin(source.0), body, limit).await,
             Sender::Stranger(source) => gather(self.strangers.begin(source.0), body, limit).await,
         }

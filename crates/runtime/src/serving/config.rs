@@ -217,6 +217,9 @@ impl<S: DeserializeOwned + Default> Config<S> {
 const NO_SERVICE_KEYS: &str =
     "deployment.service_key, service_keys and internal_key are for services in processes of their own: remove them";
 
+const NO_SYMMETRIC_KEYS: &str = "deployment.operator_key and previous_operator_key are from deployments of five processes: remove them, and \
+                                 set deployment.operator_public_keys, or use the operator key in keys.json of the data folder";
+
 /// Replaces the individual service keys, for this one version.
 const INTERNAL_KEY: &str = "deployment.internal_key";
 
@@ -268,6 +271,9 @@ impl DeploymentConfig {
     pub fn into_embedded(self) -> Result<Deployment, ConfigError> {
         if self.service_key.is_some() || self.service_keys.is_some() || self.internal_key.is_some() {
             return Err(ConfigError::Invalid(NO_SERVICE_KEYS));
+        }
+        if self.operator_key.is_some() || self.previous_operator_key.is_some() {
+            return Err(ConfigError::Invalid(NO_SYMMETRIC_KEYS));
         }
         self.into_facts(None, ServiceKeys::default())
     }

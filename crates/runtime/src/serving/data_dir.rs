@@ -112,6 +112,10 @@ impl DataDir {
 
     /// Keeps its keys out of the repository that it may lie in, unless somebody has decided otherwise.
     fn ignore(&self) -> Result<(), DataDirError> {
+        // A folder that is a repository itself has more in it than ours.
+        if self.path.join(".git").exists() {
+            return Ok(());
+        }
         let path = self.path.join(".gitignore");
         let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).and_then(|mut file| file.write_all(b"*\n"));
         match written {
@@ -232,6 +236,10 @@ mod tests {
         std::fs::write(&ignored, "").unwrap();
         drop(DataDir::open(folder.path(), &clock()).unwrap());
         assert_eq!(std::fs::read_to_string(&ignored).unwrap(), "", "it was changed on purpose");
+        let repository = tempfile::tempdir().unwrap();
+        std::fs::create_dir(repository.path().join(".git")).unwrap();
+        drop(DataDir::open(repository.path(), &clock()).unwrap());
+        assert!(!repository.path().join(".gitignore").exists(), "nobody's repository is ignored whole");
     }
 
     #[test]

@@ -10,6 +10,8 @@ use std::{
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use nodkey_kernel::operator_key::OperatorKey;
+
 use super::shape::{Known, Shape, settings};
 
 /// Prefix of all our variables.
@@ -131,6 +133,14 @@ impl Given {
             self.faults.push(format!("{variable} and {} are both set: set one of them", self::variable(&setting)));
             return;
         }
+        // Nothing was set, as with any other variable; and a secret is no file name, which an error would show.
+        if path.trim().is_empty() {
+            return;
+        }
+        if !path.contains('/') {
+            self.faults.push(format!("{variable} must be the path of a file, with a slash in it"));
+            return;
+        }
         match std::fs::read_to_string(path) {
             Ok(text) => drop(self.values.insert(setting, (Value::String(text.trim_end().to_owned()), Source::Variable(variable)))),
             Err(e) => self.faults.push(format!("{variable}: cannot read {path}: {}", nodkey_kernel::error::plain(&e.to_string()))),
@@ -199,7 +209,9 @@ impl Given {
     pub(crate) fn to_toml<T: DeserializeOwned>(&self) -> String {
         let line = |setting: &Known| match self.values.get(&setting.name) {
             None => format!("# {} has its default", setting.name),
-            Some((_, source)) if is_secret(&setting.name) => format!("# {} is secret, and set by {source}", setting.name),
+            Some((value, source)) if is_secret(&setting.name) || value.as_str().is_some_and(|text| OperatorKey::is_secret(text.trim())) => {
+                format!("# {} is secret, and set by {source}", setting.name)
+            }
             Some((value, source)) => match fitting(value, source, setting) {
                 Ok(value) => format!("{} = {value} # {source}", setting.name),
                 Err(must) => format!("# {} {must}", named(&setting.name, source)),
@@ -252,8 +264,8 @@ fn is_secret(name: &str) -> bool {
         "cookie_key",
         "previous_cookie_key",
     ];
-    // The URL of a database has a password in it.
-    name == "db.url" || name.rsplit('.').next().is_some_and(|last| SECRETS.contains(&last))
+    // The URL of a database has a password in it, and that of a bus may have one.
+    ["db.url", "bus.url"].contains(&name) || name.rsplit('.').next().is_some_and(|last| SECRETS.contains(&last))
 }
 
 impl fmt::Display for Source {

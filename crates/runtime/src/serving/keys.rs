@@ -33,19 +33,21 @@ impl DeploymentConfig {
 
     /// The vault that seals and opens secrets at rest, where there is a master key.
     pub fn vault(&self) -> Result<Option<Vault>, ConfigError> {
-        let keys = self.master_keys()?;
-        Ok(keys.split_first().map(|(current, previous)| Vault::new(current).opening(previous.iter().map(|key| &**key))))
+        let previous = self.previous_master_keys()?;
+        Ok(self.master_key()?.map(|current| Vault::new(&current).opening(previous.iter().map(|key| &**key))))
     }
 
-    /// The master key, followed by the others that open; none without a master key.
-    pub fn master_keys(&self) -> Result<Vec<Zeroizing<[u8; 32]>>, ConfigError> {
-        let Some(current) = &self.master_key else { return Ok(Vec::new()) };
-        let mut keys = vec![master_key(current.expose_secret()).ok_or(ConfigError::Invalid(NO_MASTER_KEY))?];
-        let previous = self.previous_master_keys.iter().flat_map(|keys| keys.expose_secret().split(',')).map(str::trim);
-        for key in previous.filter(|key| !key.is_empty()) {
-            keys.push(master_key(key).ok_or(ConfigError::Invalid(NO_PREVIOUS_MASTER_KEY))?);
-        }
-        Ok(keys)
+    /// The master key, if there is one.
+    pub fn master_key(&self) -> Result<Option<Zeroizing<[u8; 32]>>, ConfigError> {
+        let read = |key: &SecretString| master_key(key.expose_secret()).ok_or(ConfigError::Invalid(NO_MASTER_KEY));
+        self.master_key.as_ref().map(read).transpose()
+    }
+
+    /// The other master keys that open.
+    pub fn previous_master_keys(&self) -> Result<Vec<Zeroizing<[u8; 32]>>, ConfigError> {
+        let keys = self.previous_master_keys.iter().flat_map(|keys| keys.expose_secret().split(',')).map(str::trim);
+        let read = |key| master_key(key).ok_or(ConfigError::Invalid(NO_PREVIOUS_MASTER_KEY));
+        keys.filter(|key| !key.is_empty()).map(read).collect()
     }
 
     /// The key that the service signs with, and the public keys of all.
@@ -63,8 +65,13 @@ impl DeploymentConfig {
         let Some(text) = &self.service_key else {
             return if self.internal_key.is_some() { Ok((None, keys)) } else { Err(ConfigError::Invalid(NO_KEY)) };
         };
-        let text = text.expose_secret();
-        let secret: SecretString = if text.len() == SERVICE_KEY_LENGTH { text.into() } else { read(text)?.trim().into() };
+        let text = text.expose_secret().trim();
+        // A mistyped key is no file name, which an error would show.
+        let secret: SecretString = match text.len() {
+            SERVICE_KEY_LENGTH => text.into(),
+            _ if text.contains('/') || Path::new(text).is_file() => read(text)?.trim().into(),
+            _ => return Err(ConfigError::Invalid(NO_SERVICE_KEY)),
+        };
         let key = ServiceKey::from_secret(name, secret.expose_secret()).map_err(|_| ConfigError::Invalid(NO_SERVICE_KEY))?;
         if keys.find(name, key.kid()).is_none() {
             return Err(ConfigError::Stranger(name));

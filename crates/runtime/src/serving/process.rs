@@ -66,9 +66,11 @@ pub fn main<S: Service + 'static>() -> ExitCode {
             }
             if run == Command::PrintConfig {
                 println!("{}", given.to_toml::<Config<S::Config>>());
-                return Ok(());
             }
             let config = Config::<S::Config>::of(&given, S::migrations().is_some(), S::required)?;
+            if run == Command::PrintConfig {
+                return Ok(());
+            }
             if run == Command::CheckConfig {
                 check_keys(S::NAME, S::migrations().is_some(), &config.deployment, config.db.is_some())?;
                 config.deployment.into_deployment(S::NAME)?;

@@ -13,16 +13,19 @@ use serde::{
 use serde_json::value::RawValue;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::{body::ORDINARY_BODY, problem::Problem};
+use crate::{
+    body::{ORDINARY_BODY, UPLOADS},
+    problem::Problem,
+};
 
 /// The largest number of messages in a stream.
 const MOST: usize = 1_000;
 /// The calls that hold more than an ordinary body, at the same time.
-static UPLOADS: Semaphore = Semaphore::const_new(8);
+static UPLOADING: Semaphore = Semaphore::const_new(UPLOADS);
 
 /// A permit to hold more than an ordinary body until the call is done.
 pub fn upload() -> Result<SemaphorePermit<'static>, Problem> {
-    UPLOADS.try_acquire().map_err(|_| {
+    UPLOADING.try_acquire().map_err(|_| {
         refused("upload beyond what can be held");
         Problem::overloaded()
     })

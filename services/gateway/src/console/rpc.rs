@@ -67,7 +67,8 @@ pub async fn call(
     };
     let working = state.admission.enter(class)?;
     // Only a known session may hold so much, and only few at the same time.
-    let (limit, _upload) = if takes_stream && claim.is_known() { (UPLOAD, Some(messages::upload()?)) } else { (ORDINARY_BODY, None) };
+    let (limit, sender, _upload) =
+        if takes_stream && claim.is_known() { (UPLOAD, Sender::Upload, Some(messages::upload()?)) } else { (ORDINARY_BODY, sender, None) };
     let (working, body) = body_under(&state, working, request.into_body(), limit, sender).await?;
     let mut messages = if takes_stream { messages::all(&method.input(), &body)? } else { vec![messages::one(method.input(), &body)?] };
     drop(body);

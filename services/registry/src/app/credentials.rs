@@ -143,7 +143,7 @@ impl App {
             self.note_failure("credential", &id.to_string(), fault.as_str());
             Error::NotProven(fault)
         })?;
-        if !credential.disabled && credential.credential.notes_use(now) {
+        if proof.is_some() && !credential.disabled && credential.credential.notes_use(now) {
             // For people to read: that it cannot be noted is no reason to refuse.
             if let Err(e) = store::note_use(&self.0.db, id, now, now - USE_NOTED).await {
                 debug!(error = chain(&e), "the use of a credential could not be noted");

@@ -373,6 +373,7 @@ fn steps(asked: &CountTrusonaficationsRequest, now: Timestamp) -> Result<Steps, 
     validation.require(STEP_SECONDS.contains(&step), "step_seconds", "must be 3600 to 2678400, or 0 for a day");
     let step = Duration::from_secs(u64::from(step.unsigned_abs()).max(1));
     if let (Some(from), Some(until)) = (from, until) {
+        validation.require(from < until, "created_after", "must be before created_before, which is now where it is not set");
         let steps = from.until(until).as_millis().div_ceil(step.as_millis());
         validation.require(steps <= MAX_STEPS, "created_after", "must be at most 100 steps before created_before");
     }

@@ -182,6 +182,8 @@ fn a_secret_may_be_in_a_file_and_never_both_there_and_in_the_environment() {
     assert!(both.contains("NODKEY_BUS__PASSWORD_FILE and NODKEY_BUS__PASSWORD are both set"), "{both}");
     let gone = faults(&given(&[URL, ("NODKEY_BUS__PASSWORD_FILE", "/nowhere/password")]));
     assert!(gone.contains("NODKEY_BUS__PASSWORD_FILE: cannot read /nowhere/password"), "{gone}");
+    let pasted = faults(&given(&[URL, ("NODKEY_DEPLOYMENT__MASTER_KEY_FILE", "0123456789abcdef")]));
+    assert!(pasted.contains("must be the path of a file") && !pasted.contains("0123456789abcdef"), "{pasted}");
     // What is no secret is in no file: its contents would be shown with the fault.
     let public = faults(&given(&[URL, ("NODKEY_SERVER__LISTEN_FILE", path)]));
     assert!(public.contains("NODKEY_SERVER__LISTEN_FILE is not a setting") && !public.contains("s3cret"), "{public}");
@@ -190,7 +192,8 @@ fn a_secret_may_be_in_a_file_and_never_both_there_and_in_the_environment() {
 #[test]
 fn every_setting_that_holds_a_secret_is_known_to() {
     let known: Vec<_> = settings::<Config<Own>>().into_iter().map(|known| known.name).filter(|name| is_secret(name)).collect();
-    let secrets = ["db.url", "bus.password", "deployment.master_key", "deployment.previous_master_keys", "deployment.service_key"];
+    let secrets =
+        ["db.url", "bus.url", "bus.password", "deployment.master_key", "deployment.previous_master_keys", "deployment.service_key"];
     let older = ["deployment.internal_key", "deployment.operator_key", "deployment.previous_operator_key"];
     assert_eq!(known, [&secrets[..], &older].concat());
 }
