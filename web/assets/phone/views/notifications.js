@@ -10,7 +10,7 @@ import { explain } from '../words.js';
 /** @typedef {import('../notifications.js').State} State */
 
 const WHAT =
-  'A notification tells you when a request arrives while this page is closed. It never shows what the request says.';
+  'You get a notification when a request arrives while this page is closed. It never shows what the request says.';
 
 /** @type {Partial<Record<State, string>>} */
 const WHY_NOT = {
