@@ -78,6 +78,8 @@ test('a file without the right columns or without rows is refused', () => {
   assert.match(faults('user_identifier,user_identifier\na,b\n')[0], /more than once/);
   assert.deepEqual(faults('user_identifier\n'), ['1: no rows follow the column names']);
   assert.deepEqual(faults(''), ['1: the file is empty']);
+  assert.deepEqual(faults('"user_identifier"x\nada\n'), ['1: there is text after a closing quote']);
+  assert.deepEqual(faults('\n"user_identifier\nada\n'), ['2: a quote is not closed']);
 });
 
 test('50,000 rows are read, and no more', () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 
-import { plain } from '../assets/lib/plain.js';
+import { plain, plainLines } from '../assets/lib/plain.js';
 import { serverEvents } from '../assets/lib/sse.js';
 import { md5 } from '../assets/phone/md5.js';
 import { proof } from '../assets/phone/transport.js';
@@ -124,4 +124,8 @@ test('characters that hide or turn text are made visible, letters stay', () => {
   for (const joined of ['می\u200cخواهم', 'ශ්\u200dරී', '👨\u200d👩\u200d👧', '👩🏽\u200d💻', '🏳️\u200d🌈'])
     assert.equal(plain(joined), joined);
   assert.equal(plain('1\u200d2 \u200ca\u200d'), '1[U+200D]2 [U+200C]a[U+200D]');
+});
+
+test('a text of several lines keeps its lines and tabs, and nothing else that hides or turns text', () => {
+  assert.equal(plainLines('{\n  "a": "\u202eb"\r\n\tc\u200b\rd\n}'), '{\n  "a": "[U+202E]b"\n\tc[U+200B][U+000D]d\n}');
 });

@@ -14,6 +14,8 @@ const CHOSEN = 'nodkey-relying-party';
 
 /** @type {RelyingParty[]} */
 let known = [];
+/** The one that this page acts for. The storage is shared by all tabs: it only says which one to begin with. */
+let current = '';
 
 /** Tells, by the event `change`, that the list is another. */
 export const relyingParties = new EventTarget();
@@ -42,14 +44,15 @@ export function relyingPartyName(id) {
 }
 
 /**
- * Returns the one to act for: that of the address, else the one before, else the first that is not disabled.
+ * Returns the one to act for: that of the address, else the one before on this page, else the last one of any page, else the first that is not disabled.
  * @param {string} [asked]
  * @returns {string} empty when there is none
  */
 export function chooseRelyingParty(asked) {
   const remembered = known.find(({ id }) => id === localStorage.getItem(CHOSEN));
   const first = known.find(({ disabled }) => !disabled) ?? known[0];
-  const chosen = asked || remembered?.id || first?.id || '';
+  const chosen = asked || current || remembered?.id || first?.id || '';
+  current = chosen;
   if (chosen) localStorage.setItem(CHOSEN, chosen);
   return chosen;
 }

@@ -3,7 +3,6 @@ import { tell } from '../lib/dialog.js';
 import { h, replace } from '../lib/dom.js';
 import { icon } from '../lib/icons.js';
 import { pause } from '../lib/pause.js';
-import { Problem } from '../lib/problem.js';
 import { chooseRelyingParty, relyingPartyName } from './relying_parties.js';
 import { findHere, findThere } from './search/find.js';
 import { foreign } from './ui/elements.js';
@@ -66,14 +65,13 @@ export function openSearch() {
     status.textContent = 'Searching';
     try {
       await pause(PAUSE, signal);
-      const found = [...(await findThere({ text, relyingParty, signal })), ...here];
+      const { found: there, failed } = await findThere({ text, relyingParty, signal });
       if (signal.aborted) return;
+      const found = [...there, ...here];
       replace(results, found.map(result));
-      status.textContent = count(found.length);
+      status.textContent = failed.length ? incomplete(found.length, failed) : count(found.length);
     } catch (cause) {
-      if (signal.aborted) return;
-      if (!(cause instanceof Problem)) throw cause;
-      status.textContent = `The search failed. ${cause.message}`;
+      if (!signal.aborted) throw cause;
     }
   }
 
@@ -84,6 +82,16 @@ export function openSearch() {
 function count(found) {
   if (!found) return 'No results';
   return found === 1 ? '1 result' : `${found} results`;
+}
+
+/**
+ * @param {number} found
+ * @param {import('./search/find.js').Results['failed']} failed
+ */
+function incomplete(found, failed) {
+  const what = failed.map((each) => each.what).join(', ');
+  const why = [...new Set(failed.map(({ cause }) => cause.sentence))].join(' ');
+  return `${found ? `${count(found)}. ` : ''}Not searched: ${what}. ${why}`;
 }
 
 /** @param {Found} found */

@@ -20,6 +20,8 @@ const steps = new Steps(find('.steps'));
 const log = new CallLog();
 /** @type {import('./view.js').View | null} */
 let current = null;
+/** @type {PhonePanel | undefined} */
+let panel;
 
 /** @param {import('./view.js').View} view */
 function show(view) {
@@ -38,22 +40,35 @@ function show(view) {
 async function start() {
   try {
     const [site, session] = await Promise.all([readSite(), readSession()]);
-    const phone = new PhonePanel(find('.phone-side'), find('.phone-actions'), site.gateway);
+    // Made once: this runs again if the first view could not be shown.
+    panel ??= new PhonePanel(find('.phone-side'), find('.phone-actions'), site.gateway);
     /** @type {import('./view.js').Bank} */
-    const bank = { site, phone, steps, transfers: [], show, home: (notice) => home(bank, notice) };
+    const bank = { site, phone: panel, steps, transfers: [], show, home: (notice) => home(bank, notice) };
     await enter(bank, session);
-    phone.load();
-    new BroadcastChannel(CHANNEL).addEventListener(
-      'message',
-      ({ data }) => data?.type === 'accounts' && findPhone(bank),
-    );
-    const { showCalls } = await import('./call_panel.js');
-    showCalls(find('.call-panel'), log, site.gateway);
-    // Preloads what follows the first view. If that fails, the import that needs it reports so.
-    import('./views/account.js').catch(() => {});
+    follow(bank);
   } catch (cause) {
     show(failure(cause, start));
   }
+}
+
+/**
+ * What comes with the first view, and stays. Whatever of it fails, the view remains.
+ * @param {import('./view.js').Bank} bank
+ */
+function follow(bank) {
+  bank.phone.load();
+  new BroadcastChannel(CHANNEL).addEventListener('message', ({ data }) => data?.type === 'accounts' && findPhone(bank));
+  void showCallPanel(bank.site.gateway);
+  // Preloads what follows the first view. If that fails, the import that needs it reports so.
+  import('./views/account.js').catch(() => {});
+}
+
+/** @param {string} gateway the deployment's public URL */
+async function showCallPanel(gateway) {
+  const place = find('.call-panel');
+  const loaded = await import('./call_panel.js').catch(() => null);
+  if (loaded) loaded.showCalls(place, log, gateway);
+  else replace(place, h('p.small.muted', 'The calls could not be loaded. Reload the page to see them.'));
 }
 
 /**

@@ -19,3 +19,14 @@ export function plain(text) {
     return `[U+${code.toUpperCase().padStart(4, '0')}]`;
   });
 }
+
+/**
+ * Makes such characters visible in a text of several lines, whose line breaks and tabs stay.
+ * @param {string} text
+ */
+export function plainLines(text) {
+  return text
+    .split(/\r?\n/)
+    .map((line) => line.split('\t').map(plain).join('\t'))
+    .join('\n');
+}

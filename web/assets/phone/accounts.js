@@ -6,7 +6,7 @@ import { enrol, finish, prepare } from './enrolment.js';
 import { latestUnknown } from './joined.js';
 import { addAnswer, listAnswers } from './history.js';
 import { keyStore } from './keys.js';
-import { refresh, unsubscribe } from './notifications.js';
+import { refresh, turnOff, turnOn, unsubscribe } from './notifications.js';
 import { byTurn, isShown, needsPresence } from './pending.js';
 import { Phone } from './protocol.js';
 import { renew, settle } from './renewal.js';
@@ -132,6 +132,25 @@ export class Accounts extends EventTarget {
   async guard({ account }, passkey) {
     account.passkey = passkey;
     await putAccount(account);
+    this.#stored();
+  }
+
+  /**
+   * Turns notifications on. Call it from a click: the browser asks for permission.
+   * @param {Entry} entry
+   */
+  async notify({ account, phone }) {
+    const state = await turnOn(account, phone);
+    this.#stored();
+    return state;
+  }
+
+  /**
+   * Turns notifications off.
+   * @param {Entry} entry
+   */
+  async silence({ account, phone }) {
+    await turnOff(account, phone);
     this.#stored();
   }
 
@@ -268,7 +287,10 @@ export class Accounts extends EventTarget {
     this.#entries.set(account.id, entry);
     if (!account.isDeclared) void this.#declare(entry);
     // If the gateway cannot be reached, the next page that opens retries.
-    void refresh(account, phone).catch(() => {});
+    void refresh(account, phone).then(
+      (changed) => changed && this.#stored(),
+      () => {},
+    );
     void settle(account, phone, (reason) => this.#confirm(entry, reason)).catch(() => {});
     void keepWaiting(phone, this.#slots, entry.closing.signal, this.#listener(entry));
   }
@@ -314,7 +336,7 @@ export class Accounts extends EventTarget {
    * @param {Account} stored
    */
   async #update(entry, stored) {
-    Object.assign(entry.account, { nextKey: undefined, ...stored });
+    Object.assign(entry.account, { nextKey: undefined, pushEndpoint: undefined, ...stored });
     if (entry.joined && entry.joined <= (stored.phonesKnownUntil ?? 0)) entry.joined = undefined;
     entry.phone.useKeys(await keyStore(stored.deviceKey, stored.presenceKey, (reason) => this.#confirm(entry, reason)));
   }

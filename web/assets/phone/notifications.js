@@ -22,11 +22,11 @@ export async function notificationState(account, phone) {
     return 'unsupported';
   if (!(await phone.pushOptions())?.webpush_public_key) return 'unavailable';
   if (Notification.permission === 'denied') return 'blocked';
-  return account.pushEndpoint ? 'on' : 'off';
+  return account.pushEndpoint && Notification.permission === 'granted' ? 'on' : 'off';
 }
 
 /**
- * Turns notifications on. Call it from a click: the browser asks for permission.
+ * Turns notifications on. Use `Accounts.notify`, which tells the other pages of this phone. Call it from a click: the browser asks for permission.
  * @param {Account} account
  * @param {Phone} phone
  * @returns {Promise<State>}
@@ -38,7 +38,7 @@ export async function turnOn(account, phone) {
 }
 
 /**
- * Turns notifications off.
+ * Turns notifications off. Use `Accounts.silence`, which tells the other pages of this phone.
  * @param {Account} account
  * @param {Phone} phone
  */
@@ -53,11 +53,14 @@ export async function turnOff(account, phone) {
  * Subscribes again if the browser has dropped or replaced the subscription of an account with notifications.
  * @param {Account} account
  * @param {Phone} phone
+ * @returns {Promise<boolean>} whether the stored account has changed
  */
 export async function refresh(account, phone) {
-  if (!account.pushEndpoint || Notification.permission !== 'granted') return;
+  const before = account.pushEndpoint;
+  if (!before || Notification.permission !== 'granted') return false;
   const subscription = await (await registrationOf(account.id))?.pushManager.getSubscription();
-  if (subscription?.endpoint !== account.pushEndpoint) await subscribe(account, phone);
+  if (subscription?.endpoint !== before) await subscribe(account, phone);
+  return account.pushEndpoint !== before;
 }
 
 /**

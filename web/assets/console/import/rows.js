@@ -19,7 +19,9 @@ export function readRows(bytes) {
   if (undecodable.length) return refused(undecodable);
   const { records, faults } = parse(text);
   const [head, ...rest] = records;
-  if (!head) return refused(faults.length ? faults : [{ line: 1, message: 'the file is empty' }]);
+  // The line that should name the columns is at fault itself: what follows does not name them.
+  if (faults.length && !(head?.line < faults[0].line)) return refused(faults);
+  if (!head) return refused([{ line: 1, message: 'the file is empty' }]);
   const wrong = headFault(head.values);
   if (wrong) return refused([{ line: head.line, message: wrong }]);
   if (rest.length > MOST)

@@ -8,6 +8,7 @@ import { Problem } from '../../lib/problem.js';
 
 /** @typedef {{ kind: string, text: string, note?: string, href: string }} Found */
 /** @typedef {{ text: string, relyingParty: string, signal: AbortSignal }} Wanted */
+/** @typedef {{ found: Found[], failed: { what: string, cause: Problem }[] }} Results What was found, and what could not be searched. */
 
 /** The most results of one kind. */
 const MOST = 6;
@@ -42,13 +43,26 @@ export function findHere(text, relyingParty) {
 /**
  * Finds what belongs to the relying party.
  * @param {Wanted} wanted
- * @returns {Promise<Found[]>}
+ * @returns {Promise<Results>}
  */
 export async function findThere(wanted) {
-  if (!wanted.relyingParty) return [];
-  const found = [users(wanted), devices(wanted), credentials(wanted)];
-  if (UUID.test(wanted.text)) found.push(trusonafication(wanted), delivery(wanted));
-  return (await Promise.all(found)).flat();
+  /** @type {Results} */
+  const results = { found: [], failed: [] };
+  if (!wanted.relyingParty) return results;
+  /** @type {[what: string, search: (wanted: Wanted) => Promise<Found[]>][]} */
+  const searches = [
+    ['users', users],
+    ['devices', devices],
+    ['credentials', credentials],
+  ];
+  if (UUID.test(wanted.text)) searches.push(['trusonafications', trusonafication], ['deliveries', delivery]);
+  const settled = await Promise.allSettled(searches.map(([, search]) => search(wanted)));
+  settled.forEach((each, i) => {
+    if (each.status === 'fulfilled') results.found.push(...each.value);
+    else if (each.reason instanceof Problem) results.failed.push({ what: searches[i][0], cause: each.reason });
+    else throw each.reason;
+  });
+  return results;
 }
 
 /**

@@ -1,10 +1,15 @@
 /** What a list shows, as a file for spreadsheets (RFC 4180). */
 import { h } from '../../lib/dom.js';
 
-/** What a spreadsheet would read as a formula, or skip to find one. */
-const FORMULA = /^[=+\-@\t\r]/;
-/** What has to be quoted. */
-const SPECIAL = /[",\r\n]/;
+/**
+ * What a spreadsheet would read as a formula, at the beginning or after what it may take for the end of a cell, with what it skips to find one:
+ * space, characters that are not seen, and quotes.
+ */
+const FORMULA = /(^|[;\t\r\n])((?:(?![\t\r\n])[\s\p{C}"])*[=+\-@＝＋－＠])/gu;
+/** What a spreadsheet would skip before anything else. */
+const SKIPPED = /^[\t\r\n]/;
+/** What has to be quoted: also what separates cells in other countries. */
+const SPECIAL = /[",;\t\r\n]/;
 
 /**
  * Writes a table.
@@ -19,7 +24,7 @@ export function csv(head, rows) {
 /** @param {string} text */
 function cell(text) {
   // A spreadsheet takes what begins with an apostrophe for text.
-  const plain = FORMULA.test(text) ? `'${text}` : text;
+  const plain = text.replace(FORMULA, "$1'$2").replace(SKIPPED, "'$&");
   return SPECIAL.test(plain) ? `"${plain.replaceAll('"', '""')}"` : plain;
 }
 

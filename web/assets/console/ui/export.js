@@ -13,9 +13,10 @@ const PAGE_SIZE = 500;
  * @template T
  * @param {string} caption of the list, and of the file
  * @param {import('./table.js').Column<T>[]} columns
- * @param {(paging: { pageSize: number, pageToken?: string }) => Promise<{ rows: T[], next: string }>} read
+ * @param {() => (paging: { pageSize: number, pageToken?: string }) => Promise<{ rows: T[], next: string }>} reader of the list as it is asked for at the time
+ * @param {AbortSignal} signal aborted when the view is left
  */
-export function exportButton(caption, columns, read) {
+export function exportButton(caption, columns, reader, signal) {
   const shown = columns.filter(({ text }) => text);
   if (!shown.length) return null;
   const made = button('Export CSV', run, { look: 'small' });
@@ -25,7 +26,7 @@ export function exportButton(caption, columns, read) {
     if (made.ariaBusy === 'true') return;
     made.ariaBusy = 'true';
     try {
-      const { rows, more } = await readAll(read);
+      const { rows, more } = await readAll(reader());
       const lines = rows.map((row) => shown.map(({ text }) => text?.(row) ?? ''));
       const day = new Date().toISOString().slice(0, 10);
       save(
@@ -43,6 +44,7 @@ export function exportButton(caption, columns, read) {
             : `Exported ${rows.length} rows`,
       );
     } catch (cause) {
+      if (signal.aborted) return;
       if (!(cause instanceof Problem)) throw cause;
       toast(`Not exported. ${cause.message}`, { tone: 'bad' });
     } finally {

@@ -3,6 +3,7 @@ import { h, replace } from '../../lib/dom.js';
 import { icon } from '../../lib/icons.js';
 import { exportButton } from './export.js';
 import { filterBar } from './filters.js';
+import { isOldestFirst } from './period.js';
 import { empty as nothing, failure } from './states.js';
 import { expectedTable, table, tableRow } from './table.js';
 
@@ -54,7 +55,7 @@ export function listing(
     place.focus({ preventScroll: true });
     element.scrollIntoView({ block: 'start' });
   });
-  const files = exportButton(caption, columns, read);
+  const files = exportButton(caption, columns, reader, page.signal);
   const footer = h('footer.listing-footer', { role: 'none', hidden: true }, files, pages.element);
   const element = h('div.card.flush.listing', bar(), status, place, footer);
   /** @type {Map<string, HTMLTableRowElement>} */
@@ -71,10 +72,14 @@ export function listing(
     });
   }
 
-  /** @param {{ pageSize: number, pageToken?: string }} paging */
-  async function read(paging) {
-    const answer = await page.read(method, { ...message(), ...paging });
-    return { rows: /** @type {T[]} */ (answer[field] ?? []), next: /** @type {string} */ (answer.nextPageToken ?? '') };
+  /** Reads the pages of one list: what is asked for stays as it is now. */
+  function reader() {
+    const asked = message();
+    return async (/** @type {{ pageSize: number, pageToken?: string }} */ paging) => {
+      const answer = await page.read(method, { ...asked, ...paging });
+      const next = /** @type {string} */ (answer.nextPageToken ?? '');
+      return { rows: /** @type {T[]} */ (answer[field] ?? []), next };
+    };
   }
 
   async function reload() {
@@ -83,7 +88,7 @@ export function listing(
     if (shown.size) place.ariaBusy = 'true';
     else replace(place, expectedTable(caption, columns));
     try {
-      const { rows, next } = await read({ pageSize: PAGE_SIZE, pageToken: page.value('page') });
+      const { rows, next } = await reader()({ pageSize: PAGE_SIZE, pageToken: page.value('page') });
       if (mine !== turn || page.signal.aborted) return;
       fill(rows);
       pages.show(next);
@@ -115,12 +120,12 @@ export function listing(
   }
 
   /**
-   * Shows a row that has changed, or, on the first page, that is new.
+   * Shows a row that has changed, or, on the first page of the newest, that is new.
    * @param {T} row
    */
   function put(row) {
     const known = shown.get(id(row));
-    if (!known && page.query.has('page')) return;
+    if (!known && (page.query.has('page') || isOldestFirst(page.query))) return;
     if (!shown.size) replace(place, table(caption, columns, []));
     const made = tableRow(columns, row);
     made.classList.add('fresh');

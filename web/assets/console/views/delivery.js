@@ -2,6 +2,7 @@
 import { copyable, h, replace, toast } from '../../lib/dom.js';
 import { exactly, time } from '../../lib/format.js';
 import { indented } from '../../lib/json_text.js';
+import { plainLines } from '../../lib/plain.js';
 import { Problem } from '../../lib/problem.js';
 import { DELIVERY_STATES, stateBadge } from '../names.js';
 import { attemptText } from '../ui/attempt.js';
@@ -81,7 +82,7 @@ function attemptItem(attempt) {
     { class: well ? 'ok' : 'bad' },
     h('strong', attemptText(attempt)),
     h('span.small.muted', exactly(new Date(startedAt)), ', ', time(startedAt)),
-    response && codeBlock('Response', response),
+    response && codeBlock('Response', plainLines(response)),
   );
 }
 
@@ -103,7 +104,7 @@ function payloadCard({ body, bodyBytes = '0', endpointId }) {
   return h(
     'section.card',
     h('header', h('div.stack.tight', h('h2', 'Payload'), h('p.small.muted', notes))),
-    codeBlock('Payload', text),
+    codeBlock('Payload', plainLines(text)),
   );
 }
 

@@ -48,7 +48,7 @@ export function account(app, entry) {
   update();
   if (entry.state !== 'gone') {
     void showPresenceKey(app, entry, presenceKey);
-    void showNotifications(entry, notifications);
+    void showNotifications(app, entry, notifications);
   }
   return {
     isIdle: true,

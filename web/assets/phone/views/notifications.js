@@ -3,14 +3,14 @@
 import { h, replace, toast } from '../../lib/dom.js';
 import { icon } from '../../lib/icons.js';
 import { Problem } from '../../lib/problem.js';
-import { notificationState, turnOff, turnOn } from '../notifications.js';
+import { notificationState } from '../notifications.js';
 import { button } from '../screen.js';
 import { explain } from '../words.js';
 
 /** @typedef {import('../notifications.js').State} State */
 
 const WHAT =
-  'A notification tells you when a request arrives while this page is closed. It never shows what the request says.';
+  'You get a notification when a request arrives while this page is closed. It never shows what the request says.';
 
 /** @type {Partial<Record<State, string>>} */
 const WHY_NOT = {
@@ -21,10 +21,11 @@ const WHY_NOT = {
 
 /**
  * Shows the switch once its state is known.
+ * @param {import('../screen.js').App} app
  * @param {import('../accounts.js').Entry} entry
  * @param {HTMLElement} place
  */
-export async function showNotifications({ account, phone }, place) {
+export async function showNotifications({ accounts }, entry, place) {
   /** @param {State} state */
   const show = (state) => {
     const isOn = state === 'on';
@@ -32,8 +33,8 @@ export async function showNotifications({ account, phone }, place) {
       const control = /** @type {HTMLButtonElement} */ (event.currentTarget);
       control.ariaBusy = 'true';
       try {
-        if (isOn) await turnOff(account, phone);
-        show(isOn ? 'off' : await turnOn(account, phone));
+        if (isOn) await accounts.silence(entry);
+        show(isOn ? 'off' : await accounts.notify(entry));
       } catch (cause) {
         control.ariaBusy = null;
         toast(failure(cause), { tone: 'bad' });
@@ -48,7 +49,7 @@ export async function showNotifications({ account, phone }, place) {
     );
   };
   try {
-    show(await notificationState(account, phone));
+    show(await notificationState(entry.account, entry.phone));
   } catch (cause) {
     if (!(cause instanceof Problem)) throw cause;
     replace(place, h('p.muted', 'The site cannot be reached now.'));

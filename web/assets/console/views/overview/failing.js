@@ -13,7 +13,7 @@ import { foreign } from '../../ui/elements.js';
 const MOST = 50;
 
 /**
- * Names them at a place. Should they not be told, the alarms still count them.
+ * Names them at a place. If they cannot be read, none are named; the alarms still count them.
  * @param {import('../../page.js').Page} page
  * @param {Element} place
  */

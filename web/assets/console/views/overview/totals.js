@@ -36,7 +36,13 @@ export function totalsCard(page) {
     'hours',
   );
   period.ariaLabel = 'Period';
-  const load = () => eventually(replace(place), page.signal, () => count(page, relyingParty, PERIODS[period.value]), 6);
+  let loading = new AbortController();
+  const load = () => {
+    loading.abort();
+    loading = new AbortController();
+    const signal = AbortSignal.any([page.signal, loading.signal]);
+    return eventually(replace(place), signal, () => count(relyingParty, PERIODS[period.value], signal), 6);
+  };
   period.addEventListener('change', () => void load());
   void load();
   const lead = h('p.small.muted', 'Trusonafications of ', foreign(relyingPartyName(relyingParty)));
@@ -49,27 +55,27 @@ export function totalsCard(page) {
 }
 
 /**
- * @param {import('../../page.js').Page} page
  * @param {string} relyingParty
  * @param {typeof PERIODS[string]} period
+ * @param {AbortSignal} signal
  */
-async function count(page, relyingParty, { unit, step, steps }) {
+async function count(relyingParty, { unit, step, steps }, signal) {
   const message = { createdAfter: begin(step, steps).toISOString(), stepSeconds: step / 1000 };
   const method = 'trusonafication.v1.TrusonaficationService/CountTrusonafications';
-  const { counts = [], truncated } = await rpc(method, message, { relyingParty, signal: page.signal });
+  const { counts = [], truncated } = await rpc(method, message, { relyingParty, signal });
   const read = counts.map(read64);
   return content(read, unit, Boolean(truncated));
 }
 
 /**
- * When the period begins: at a full hour or at midnight here, so that the last step is the present one.
+ * When the period begins: at a full hour, or at midnight in UTC, where each day has 24 hours. The last step is the present one.
  * @param {number} step
  * @param {number} steps
  */
 function begin(step, steps) {
   const start = new Date();
   if (step === HOUR) start.setMinutes(0, 0, 0);
-  else start.setHours(0, 0, 0, 0);
+  else start.setUTCHours(0, 0, 0, 0);
   return new Date(start.getTime() - (steps - 1) * step);
 }
 
@@ -133,7 +139,7 @@ function content(steps, unit, truncated) {
 function drawing(steps, unit) {
   const { element, update } = chart({
     title: `Per ${unit}`,
-    hint: 'By when they were created',
+    hint: unit === 'day' ? 'By when they were created, in UTC' : 'By when they were created',
     format: whole.format,
     series: [
       { name: 'Accepted', tone: 'ok' },
@@ -158,10 +164,13 @@ function drawing(steps, unit) {
 function columns(unit) {
   const begins = new Intl.DateTimeFormat(
     undefined,
-    unit === 'hour' ? { dateStyle: 'medium', timeStyle: 'short' } : { dateStyle: 'medium' },
+    unit === 'hour' ? { dateStyle: 'medium', timeStyle: 'short' } : { dateStyle: 'medium', timeZone: 'UTC' },
   );
   return [
-    { label: 'From', cell: ({ start }) => h('time', { title: exactly(start) }, begins.format(start)) },
+    {
+      label: unit === 'day' ? 'Day (UTC)' : 'From',
+      cell: ({ start }) => h('time', { title: exactly(start) }, begins.format(start)),
+    },
     { label: 'Total', end: true, cell: (step) => whole.format(total(step)) },
     { label: 'Accepted', end: true, cell: ({ accepted }) => whole.format(accepted) },
     { label: 'Rejected', end: true, cell: ({ rejected }) => whole.format(rejected) },
