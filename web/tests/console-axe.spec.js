@@ -200,9 +200,11 @@ for (const viewport of [{ width: 1440, height: 900 }, HANDHELD]) {
       await expectAccessible(page, 'failed list');
       await page.route('**/ListEndpoints', () => {});
       await open(page, server, 'endpoints', { rp: has.rp });
+      await expect(page.getByRole('heading', { level: 1 })).toBeVisible();
       await expectAccessible(page, 'list still to come');
       await page.route('**/GetRelyingParty', () => {});
       await open(page, server, 'settings', { rp: has.rp });
+      await expect(page.getByRole('heading', { level: 1 })).toBeVisible();
       await expectAccessible(page, 'view still to come');
       await page.route('**/console/api/status', (route) => route.abort());
       await open(page, server, 'overview');
