@@ -71,7 +71,7 @@ pub struct Calls(Cache<String, Arc<Mutex<Log>>>);
 /// Which entries to list.
 #[derive(Deserialize)]
 pub struct After {
-    /// Those with a greater number.
+    /// Those with a greater number. One beyond the last, as of a log that was dropped since, counts as 0.
     #[serde(default)]
     after: u64,
 }
@@ -97,6 +97,7 @@ impl Calls {
     fn after(&self, browser: &str, number: u64) -> Vec<Numbered> {
         let Some(log) = self.0.get(browser) else { return Vec::new() };
         let log = log.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = if number > log.last { 0 } else { number };
         log.entries.iter().filter(|entry| entry.number > number).cloned().collect()
     }
 }
@@ -147,6 +148,8 @@ mod tests {
         let last = MAX_ENTRIES as u64 + 2;
         assert_eq!(numbers(&calls, "one", 0), (3..=last).collect::<Vec<_>>());
         assert_eq!(numbers(&calls, "one", last - 1), [last]);
+        assert!(numbers(&calls, "one", last).is_empty());
+        assert_eq!(numbers(&calls, "one", last + 1), numbers(&calls, "one", 0));
         assert!(numbers(&calls, "two", 0).is_empty());
     }
 }
