@@ -38,6 +38,15 @@ test('a page acts for the relying party that was chosen on it, whatever other pa
   assert.equal(chooseRelyingParty(''), 'one');
 });
 
+test('a relying party that is not known is not remembered', async () => {
+  await loadRelyingParties();
+  assert.equal(chooseRelyingParty('two'), 'two');
+  assert.equal(chooseRelyingParty('nobody'), 'nobody');
+  assert.equal(stored.get(CHOSEN), 'two');
+  assert.equal(chooseRelyingParty(''), 'two');
+  assert.equal(chooseRelyingParty(), 'two');
+});
+
 test('a search has what was found, and names what could not be searched', async () => {
   answers.ListUsers = () => Response.json({ users: [{ userIdentifier: 'ada', devices: 1 }] });
   answers.ListDevices = () => Response.json({ error: 'UNAVAILABLE', message: 'try again' }, { status: 503 });

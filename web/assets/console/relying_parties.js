@@ -45,6 +45,7 @@ export function relyingPartyName(id) {
 
 /**
  * Returns the one to act for: that of the address, else the one before on this page, else the last one of any page, else the first that is not disabled.
+ * One that is not known is acted for as long as the address names it, and not remembered.
  * @param {string} [asked]
  * @returns {string} empty when there is none
  */
@@ -52,7 +53,9 @@ export function chooseRelyingParty(asked) {
   const remembered = known.find(({ id }) => id === localStorage.getItem(CHOSEN));
   const first = known.find(({ disabled }) => !disabled) ?? known[0];
   const chosen = asked || current || remembered?.id || first?.id || '';
-  current = chosen;
-  if (chosen) localStorage.setItem(CHOSEN, chosen);
+  if (known.some(({ id }) => id === chosen)) {
+    current = chosen;
+    localStorage.setItem(CHOSEN, chosen);
+  }
   return chosen;
 }
