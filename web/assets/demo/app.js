@@ -57,7 +57,9 @@ async function start() {
  */
 function follow(bank) {
   bank.phone.load();
-  new BroadcastChannel(CHANNEL).addEventListener('message', ({ data }) => data?.type === 'accounts' && findPhone(bank));
+  new BroadcastChannel(CHANNEL).addEventListener('message', ({ data }) => {
+    if (data?.type === 'accounts') void findPhone(bank);
+  });
   void showCallPanel(bank.site.gateway);
   // Preloads what follows the first view. If that fails, the import that needs it reports so.
   import('./views/account.js').catch(() => {});
@@ -93,7 +95,7 @@ async function enter(bank, session, notice) {
   replace(user, session && signedIn(bank, session.user));
   steps.reset(session ? (bank.transfers.length ? 3 : 2) : 0);
   show(view);
-  if (!session) await findPhone(bank);
+  if (!session) void findPhone(bank);
 }
 
 /**
@@ -101,9 +103,8 @@ async function enter(bank, session, notice) {
  * @param {import('./view.js').Bank} bank
  */
 async function findPhone({ site }) {
-  const { listAccounts } = await import('../phone/store.js');
-  // A browser without storage has no phone.
-  const accounts = await listAccounts().catch(() => []);
+  // A browser without storage has no phone. If the import fails, the step is not marked.
+  const accounts = await import('../phone/store.js').then(({ listAccounts }) => listAccounts()).catch(() => []);
   if (accounts.some((account) => account.relyingParty === site.name && !account.enrolment)) steps.reach(1);
 }
 
