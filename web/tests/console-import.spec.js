@@ -121,6 +121,29 @@ test('an import without an answer may have been done, which is said, and once mo
   await expect(dialog(page, 'Users imported')).toContainText('0 imported, 1 exists already.');
 });
 
+test('a confirmation without an answer imports nobody, and nothing else is said', async ({
+  page,
+  server,
+  confirmOnPhone,
+}) => {
+  const shop = await tenant(server);
+  await open(page, server, 'users', { rp: shop.id });
+  await choose(page, 'user_identifier,trusona_id\nada,123456789\n');
+  await page.route('**/GetConfirmation', async (route) => {
+    await route.fetch();
+    await route.abort();
+  });
+  await press(page, 'Import');
+  await confirmOnPhone();
+  const refusal = dialog(page, 'Import users').getByRole('alert');
+  await expect(refusal).toContainText('The server cannot be reached');
+  await expect(refusal).not.toContainText('may have been imported');
+  await page.unroute('**/GetConfirmation');
+  await press(page, 'Import');
+  await confirmOnPhone();
+  await expect(dialog(page, 'Users imported')).toContainText('1 imported');
+});
+
 test('auditors import nobody', async ({ elsewhere: page, server }) => {
   const shop = await tenant(server);
   await shop.enrol('ada');

@@ -78,7 +78,8 @@ export async function rpc(method, message, scope) {
 }
 
 /**
- * Calls a method that takes a stream, which the operator has to confirm on their phone first.
+ * Calls a method that takes a stream, which the operator has to confirm on their phone first. A failure that leaves open whether it was done
+ * says `mayBeDone`.
  * @param {string} method `binding.v1.ImportService/ImportUsers`
  * @param {object[]} messages as proto3 JSON
  * @param {string} streamSha256 the digest of all messages
@@ -101,7 +102,19 @@ async function confirmed(method, body, what, scope) {
     method: `nodkey.${method}`,
     ...what,
   });
-  return send(method, body, scope, { 'x-nodkey-confirmation': id });
+  return send(method, body, scope, { 'x-nodkey-confirmation': id }).catch((cause) => {
+    if (isUnanswered(cause)) cause.mayBeDone = true;
+    throw cause;
+  });
+}
+
+/**
+ * Whether a call failed without an answer of the service: it goes on without its caller.
+ * @param {unknown} cause
+ * @returns {cause is Problem}
+ */
+function isUnanswered(cause) {
+  return cause instanceof Problem && [0, 502, 503, 504].includes(cause.status) && cause.error !== 'OVERLOADED';
 }
 
 /**

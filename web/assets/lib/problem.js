@@ -16,6 +16,8 @@ export class Problem extends Error {
     this.error = error;
     this.fieldErrors = fieldErrors;
     this.headers = headers;
+    /** Whether what was asked may have been done, since nothing answered it. Only who called can tell, and says so here. */
+    this.mayBeDone = false;
   }
 
   /** `Retry-After` in milliseconds. */

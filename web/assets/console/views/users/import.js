@@ -106,12 +106,11 @@ async function send(form, dryRun) {
 }
 
 /**
- * Replaces a failure that leaves open whether the users were imported: the service goes on without its caller.
+ * Replaces a failure that leaves open whether the users were imported.
  * @param {unknown} cause
  */
 function unanswered(cause) {
-  if (!(cause instanceof Problem) || ![0, 502, 503, 504].includes(cause.status) || cause.error === 'OVERLOADED')
-    return cause;
+  if (!(cause instanceof Problem && cause.mayBeDone)) return cause;
   const text =
     'No answer. The users may have been imported. Import the file again: what exists already stays as it is.';
   return new Problem(cause.status, cause.error, text, { cause });
