@@ -79,6 +79,43 @@ test('more pages than one are one file', async ({ page, server }) => {
   ]);
 });
 
+test('a file has the filters that it was asked for with, whatever is chosen while its pages are read', async ({
+  page,
+  server,
+}) => {
+  const shop = await tenant(server);
+  /** @type {Record<string, unknown>[]} */
+  const sent = [];
+  let release = () => {};
+  /** @type {Promise<void>} */
+  const released = new Promise((resolve) => (release = resolve));
+  /** @type {Record<string, string>} */
+  const following = { '': 'second', second: 'third', third: '' };
+  await page.route('**/ListAuditEntries', async (route) => {
+    const { pageToken = '', ...asked } = route.request().postDataJSON();
+    if (asked.pageSize === 500) {
+      sent.push(asked);
+      if (pageToken === 'second') await released;
+    }
+    const entry = { id: pageToken || 'first', at: '2026-01-01T00:00:00Z', actor: 'ada', role: 'owner', method: 'a/B' };
+    const entries = [{ ...entry, request: '', outcome: 'OK', traceId: '' }];
+    await route.fulfill({ json: { entries, nextPageToken: following[pageToken] } });
+  });
+  await open(page, server, 'audit', { 'relying-party': shop.id, period: '24h' });
+  const file = exported(page);
+  await expect.poll(() => sent.length).toBe(2);
+  await page.getByLabel('Outcome').selectOption('Read');
+  await page.getByLabel('Order').selectOption('Oldest first');
+  await expect(page).toHaveURL(/order=oldest/);
+  release();
+  expect((await file).text.trim().split('\r\n')).toHaveLength(4);
+  expect(sent).toHaveLength(3);
+  expect(sent[0]).toMatchObject({ relyingPartyId: shop.id, after: expect.any(String) });
+  expect(sent[0]).not.toHaveProperty('outcome');
+  expect(sent[1]).toEqual(sent[0]);
+  expect(sent[2]).toEqual(sent[0]);
+});
+
 test('the audit log is filtered by outcome and time', async ({ page, server }) => {
   const shop = await tenant(server);
   await open(page, server, 'credentials', { rp: shop.id });
