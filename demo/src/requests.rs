@@ -46,10 +46,8 @@ const MAX_WAIT: u64 = 25;
 pub struct Pending {
     browser: String,
     purpose: Purpose,
-    /// Set by the call that acts on the accept, so that it takes effect once.
+    /// Set by the call that acts on the end, so that it is recorded and takes effect once.
     done: AtomicBool,
-    /// Set once the end is recorded.
-    recorded: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -184,10 +182,11 @@ pub async fn show(
         Some(over) => over?,
         None => nodkey.trusonafication(&id).await?,
     };
-    if is_terminal(now.status()) && !pending.recorded.swap(true, Ordering::AcqRel) {
+    let is_first = is_terminal(now.status()) && !pending.done.swap(true, Ordering::AcqRel);
+    if is_first {
         site.record(&pending.browser, Entry::ended(&now, pending.is_own(&now)));
     }
-    let jar = if is_success(&now) && !pending.done.swap(true, Ordering::AcqRel) { settle(&site, jar, &pending, &now) } else { jar };
+    let jar = if is_first && is_success(&now) { settle(&site, jar, &pending, &now) } else { jar };
     Ok((jar, Json(pending.view(&now, None))))
 }
 
@@ -224,7 +223,7 @@ async fn send(
     let (request, response) = (Some(body), Some(response));
     site.record(&browser, Entry::Call { method: "POST", path: PATH.into(), request, status, response });
     let created = created?;
-    let pending = Arc::new(Pending { browser, purpose, done: AtomicBool::default(), recorded: AtomicBool::default() });
+    let pending = Arc::new(Pending { browser, purpose, done: AtomicBool::default() });
     let request = pending.view(&created.trusonafication, created.match_number);
     site.0.requests.insert(created.trusonafication.id, pending);
     Ok((StatusCode::CREATED, jar, Json(request)))
