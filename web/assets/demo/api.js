@@ -33,10 +33,13 @@ import { Problem, call } from '../lib/problem.js';
 const API = '/demo/api';
 
 /**
- * Dispatches `backend` after each call to the bank's backend, which may have called Nodkey for it, and `page` with each call of the page
+ * Dispatches `backend` after each call to the bank's backend for which that may have called Nodkey, and `page` with each call of the page
  * itself to Nodkey.
  */
 export const activity = new EventTarget();
+
+/** The beginnings of the paths for which the backend calls Nodkey. */
+const RECORDED = ['/sign_ins', '/transfers', '/requests'];
 
 /** How long the backend holds a response, in seconds, and after how many milliseconds it is given up. */
 const WAIT = 25;
@@ -174,7 +177,7 @@ async function backend(method, path, options) {
   try {
     return await call(method, API + path, options);
   } finally {
-    activity.dispatchEvent(new Event('backend'));
+    if (RECORDED.some((start) => path.startsWith(start))) activity.dispatchEvent(new Event('backend'));
   }
 }
 

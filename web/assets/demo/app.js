@@ -38,6 +38,7 @@ function show(view) {
 }
 
 async function start() {
+  log.refresh();
   try {
     const [site, session] = await Promise.all([readSite(), readSession()]);
     // Made once: this runs again if the first view could not be shown.

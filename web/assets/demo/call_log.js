@@ -17,6 +17,7 @@ export class CallLog extends EventTarget {
   #last = 0;
   /** @type {Promise<void>} */
   #reading = Promise.resolve();
+  #isQueued = false;
 
   constructor() {
     super();
@@ -39,11 +40,13 @@ export class CallLog extends EventTarget {
 
   /** Reads what the backend has recorded since. A failure is made up for by the next refresh. */
   refresh() {
+    if (this.#isQueued) return;
+    this.#isQueued = true;
     this.#reading = this.#reading.then(() => this.#read()).catch(() => {});
-    return this.#reading;
   }
 
   async #read() {
+    this.#isQueued = false;
     for (const { number, ...entry } of await readCalls(this.#last)) {
       this.#last = number;
       this.#add({ entry: entry.kind === 'call' ? { by: 'backend', ...entry } : entry });
