@@ -12,7 +12,7 @@ tools: ## Check for what a build needs, installing Debian packages where allowed
 
 .PHONY: dev
 dev: tools ## Run all of Nodkey in one process, on SQLite, with a demo relying party
-	cargo run --quiet --package nodkey --bin nodkey -- dev $(ARGS)
+	cargo run --locked --package nodkey --bin nodkey -- dev $(ARGS)
 
 .PHONY: build
 build: tools ## Build every binary

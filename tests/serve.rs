@@ -137,6 +137,8 @@ fn settings_are_checked_and_shown_without_secrets_and_without_a_start() {
         ("NODKEY_DEPLOYMENT__MASTER_KEY", "short", "64 hex digits"),
         ("NODKEY_DEPLOYMENT__SERVICE_KEY", "x", "remove"),
         ("NODKEY_DB__URL", "postgres://db", "NODKEY_DB__URL is not a setting"),
+        ("NODKEY_SERVICE__GATEWAY__LOOK_SECONDS", "61", "service.gateway.look_seconds must be 1 to 60"),
+        ("NODKEY_SERVICE__REGISTRY__SIGNING_ALGORITHM", "RS256", "service.registry.signing_algorithm must be EdDSA or ES256"),
     ] {
         let refused = run(&["--check-config"], &[(variable, value)]);
         assert!(!refused.status.success() && said(&refused).contains(complaint), "{variable}: {}", said(&refused));

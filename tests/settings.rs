@@ -65,3 +65,32 @@ fn one_process_has_the_settings_of_the_five_but_for_those_that_the_document_leav
     }
     assert_eq!(shown, expected);
 }
+
+#[test]
+fn what_is_out_of_range_is_refused_by_the_check_of_the_settings_already_with_the_name_it_was_set_by() {
+    let check = |service: &str, name: &str, value: &str| {
+        let mut command = Command::new(binaries().join(format!("nodkey-{service}")));
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("NODKEY_")) {
+            command.env_remove(name);
+        }
+        let internal = "NODKEY_DEPLOYMENT__INTERNAL_KEY";
+        command.arg("check-config").env("NODKEY_DEPLOYMENT__PUBLIC_URL", "https://id.example.com").env(internal, "k".repeat(32));
+        if service != "gateway" {
+            command.env("NODKEY_DEPLOYMENT__MASTER_KEY", "7".repeat(64)).env("NODKEY_DB__URL", "sqlite:nowhere.db");
+        }
+        let output = command.env(name, value).output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    for (service, setting, good, bad) in [
+        ("gateway", "look_seconds", "60", "61"),
+        ("notification", "retention_days", "4", "3"),
+        ("registry", "session_hours", "168", "169"),
+        ("trusonafication", "trucode_seconds", "55", "56"),
+    ] {
+        let variable = format!("NODKEY_SERVICE__{}", setting.to_uppercase());
+        let (is_valid, said) = check(service, &variable, good);
+        assert!(is_valid && said.contains("the settings are valid"), "{service}: {said}");
+        let (is_valid, said) = check(service, &variable, bad);
+        assert!(!is_valid && said.contains(&format!("service.{setting} must be")), "{service}: {said}");
+    }
+}

@@ -230,22 +230,18 @@ impl Gateway {
     /// The configuration of a phone.
     pub fn phone(self, data_dir: &DataDir) -> anyhow::Result<PhoneConfig> {
         let jwks = self.jwks.as_deref().map(read_jwks).transpose()?;
-        let named = self.http.is_some();
-        let (http, mobile) = match (self.http, self.mobile_token, self.mobile_secret) {
-            (Some(http), Some(token), Some(secret)) => (http, Pair { token, secret }),
-            (None, None, None) => {
-                let file = data_dir.dev_file()?;
-                (file.http, file.mobile)
-            }
+        let known = read_dev_file(&data_dir.path)?;
+        let is_elsewhere = self.http.as_ref().is_some_and(|http| known.as_ref().is_none_or(|file| file.http != *http));
+        let mobile = match (self.mobile_token, self.mobile_secret) {
+            (Some(token), Some(secret)) => Pair { token, secret },
             // The credential of this folder is nothing to a deployment elsewhere.
-            (Some(http), None, None) if read_dev_file(&data_dir.path)?.is_some_and(|file| file.http == http) => {
-                (http, data_dir.dev_file()?.mobile)
-            }
-            (None, Some(token), Some(secret)) => (data_dir.dev_file()?.http, Pair { token, secret }),
+            (None, None) if !is_elsewhere => data_dir.dev_file()?.mobile,
             _ => anyhow::bail!(
                 "a phone needs the mobile credential of its relying party, a token and a secret: set NODKEY_MOBILE_TOKEN and NODKEY_MOBILE_SECRET"
             ),
         };
+        let named = self.http.is_some();
+        let http = self.http.map_or_else(|| Ok(data_dir.dev_file()?.http), anyhow::Ok)?;
         Ok(PhoneConfig {
             gateway: http.parse().with_context(|| format!("--http must be a URL such as https://auth.example.com, not {http:?}"))?,
             mobile_token: mobile.token,
@@ -253,7 +249,7 @@ impl Gateway {
             jwks,
             platform: Platform::Cli,
             app_version: Some(concat!("nodkey ", env!("CARGO_PKG_VERSION")).to_owned()),
-            ca_certificate: data_dir.authority(if named { None } else { Some(data_dir.dev_file()?) }.as_ref())?,
+            ca_certificate: data_dir.authority(known.as_ref().filter(|_| !named))?,
         })
     }
 }

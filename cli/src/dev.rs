@@ -100,10 +100,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     handle.ready();
     let problems = handle.problems().await;
     print_welcome(&args, &file, invitation.as_deref(), started, &problems)?;
-    let told = handle.until_told().await?;
+    let is_requested = handle.until_stopped().await?;
     site.close();
     handle.stop().await;
-    anyhow::ensure!(told, "a part of the server failed; run again with --log info to see which");
+    anyhow::ensure!(is_requested, "a part of the server failed; run again with --log info to see which");
     Ok(())
 }
 
@@ -139,7 +139,8 @@ async fn start(args: &Args, data_dir: DataDir, keys: &Keys, site: &Site) -> anyh
         operators_tls: true,
         public_url: args.public_url.clone(),
         deployment: keys.accepted_by(Deployment::new("", Egress::new(true)))?,
-        master_keys: vec![keys.master()?],
+        master_key: keys.master()?,
+        previous_master_keys: Vec::new(),
         services,
         routes: if args.demo { site.routes() } else { Router::new() },
     };

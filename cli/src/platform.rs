@@ -14,7 +14,7 @@ use nodkey_proto::registry::v1::{
 };
 use nodkey_registry::Registry;
 use nodkey_runtime::{
-    DataDir, Deployment,
+    DataDir, Deployment, Service,
     config::ServerConfig,
     embedded::{Embedded, EmbeddedConfig, Handle},
 };
@@ -48,8 +48,10 @@ pub struct Platform {
     /// The gateway's URL as phones see it; `None`: the address it listens on.
     pub public_url: Option<String>,
     pub deployment: Deployment,
-    /// The current one, then others that open.
-    pub master_keys: Vec<[u8; 32]>,
+    /// Seals and opens secrets at rest.
+    pub master_key: [u8; 32],
+    /// Others that open.
+    pub previous_master_keys: Vec<[u8; 32]>,
     pub services: Services,
     /// Routes besides the gateway's.
     pub routes: Router,
@@ -67,13 +69,37 @@ pub struct Keys {
     pub symmetric_operator: Option<String>,
 }
 
+impl Services {
+    /// Refuses values that have the right type and are still invalid.
+    pub fn check(&self) -> anyhow::Result<()> {
+        fn named<S: Service>(config: &S::Config) -> anyhow::Result<()> {
+            S::check(config).map_err(|e| anyhow::anyhow!("configuration: service.{}.{e}", S::NAME))
+        }
+        named::<Registry>(&self.registry)?;
+        named::<Binding>(&self.binding)?;
+        named::<Trusonafication>(&self.trusonafication)?;
+        named::<Notification>(&self.notification)?;
+        named::<Gateway>(&self.gateway)
+    }
+}
+
 impl Platform {
     /// Builds and starts every service. It is ready only when [`Handle::ready`] is called.
     pub async fn start(self) -> anyhow::Result<Handle> {
-        let Self { data_dir, server, operators, operators_tls, public_url, deployment, master_keys, mut services, routes } = self;
+        let Self {
+            data_dir,
+            server,
+            operators,
+            operators_tls,
+            public_url,
+            deployment,
+            master_key,
+            previous_master_keys,
+            mut services,
+            routes,
+        } = self;
         let random = Random::system();
         let limits = server.connection_limits();
-        let (master_key, previous) = master_keys.split_first().context("there is no master key")?;
         // What a browser keeps of a sign-in under way need not outlive this process.
         services.gateway.cookie_key.get_or_insert_with(|| hex::encode(random.bytes::<32>()).into());
         let config = EmbeddedConfig {
@@ -84,8 +110,8 @@ impl Platform {
             public_url,
             deployment,
             service_keys: ServiceKey::all(&random),
-            master_key: *master_key,
-            previous_master_keys: previous.to_vec(),
+            master_key,
+            previous_master_keys,
             clock: Clock::system(),
             random,
         };
@@ -100,7 +126,7 @@ impl Platform {
             .with::<Notification>(services.notification)
             .with::<Gateway>(services.gateway)
             .routes(routes)
-            .ready_when_told();
+            .ready_on_request();
         // Large, and made once.
         Box::pin(embedded.start()).await
     }

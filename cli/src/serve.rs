@@ -87,13 +87,16 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let settings = Settings::read(args.config.as_deref())?;
     if args.print_config {
         line(settings.to_toml::<Config>())?;
-        return Ok(settings.check::<Config>(&[]).map(drop)?);
     }
     let config: Config = settings.check(&["deployment.public_url"])?;
     let public_url = config.deployment.public_url.clone();
     let (master_key, previous) = (config.deployment.master_key()?, config.deployment.previous_master_keys()?);
     anyhow::ensure!(config.server.metrics_listen.is_none(), "server.metrics_listen: metrics are served at operators.listen");
     let deployment = config.deployment.into_embedded()?;
+    config.service.check()?;
+    if args.print_config {
+        return Ok(());
+    }
     if args.check_config {
         return line("the settings are valid");
     }
@@ -116,10 +119,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             Some(keys) => keys.accepted_by(deployment)?,
             None => deployment,
         },
-        master_keys: [master_key.map_or_else(|| keys.master(), |key| Ok(*key))?]
-            .into_iter()
-            .chain(previous.iter().map(|key| **key))
-            .collect(),
+        master_key: master_key.map_or_else(|| keys.master(), |key| Ok(*key))?,
+        previous_master_keys: previous.iter().map(|key| **key).collect(),
         services: config.service,
         routes: Router::new(),
     };
@@ -130,9 +131,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     handle.ready();
     info!(address = %handle.http, operators = %handle.grpc, url = handle.public_url, "listening");
     handle.problems().await.into_iter().for_each(|problem| warn!("not ready: {problem}"));
-    let told = handle.until_told().await?;
+    let is_requested = handle.until_stopped().await?;
     handle.stop().await;
-    anyhow::ensure!(told, "a part of the server failed; see the log");
+    anyhow::ensure!(is_requested, "a part of the server failed; see the log");
     Ok(())
 }
 

@@ -31,9 +31,9 @@ struct Receiver {
     json: bool,
 }
 
-/// A received webhook, for programs.
+/// A webhook webhook, for programs.
 #[derive(Serialize)]
-struct Told<'a> {
+struct ReceivedWebhook<'a> {
     id: &'a str,
     r#type: &'a str,
     timestamp: &'a str,
@@ -64,7 +64,7 @@ async fn take(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes)
     // Read each time, because keys may have been rotated.
     let Ok(jwks) = receiver.nodkey.jwks().await else { return StatusCode::SERVICE_UNAVAILABLE };
     match receiver.verify(&jwks, &headers, &body) {
-        Ok(told) if print(&told, receiver.json).is_ok() => StatusCode::NO_CONTENT,
+        Ok(webhook) if print(&webhook, receiver.json).is_ok() => StatusCode::NO_CONTENT,
         Ok(_) => StatusCode::SERVICE_UNAVAILABLE,
         Err(refused) => {
             anstream::eprintln!("refused: {}", chain(&refused));
@@ -84,24 +84,24 @@ impl Receiver {
     }
 }
 
-fn print(told: &Webhook, json: bool) -> anyhow::Result<()> {
-    let (timestamp, data, data_json) = match told {
+fn print(webhook: &Webhook, json: bool) -> anyhow::Result<()> {
+    let (timestamp, data, data_json) = match webhook {
         Webhook::Result(result) => (&result.timestamp, &result.data, &result.data_json),
         Webhook::Notice(notice) => (&notice.timestamp, &notice.data, &notice.data_json),
     };
     if json {
-        let told = Told {
-            id: told.id(),
-            r#type: told.event_type(),
+        let webhook = ReceivedWebhook {
+            id: webhook.id(),
+            r#type: webhook.event_type(),
             timestamp,
-            proven: matches!(told, Webhook::Result(_)),
+            proven: matches!(webhook, Webhook::Result(_)),
             data: serde_json::from_str(data_json)?,
         };
-        return line(serde_json::to_string(&told)?);
+        return line(serde_json::to_string(&webhook)?);
     }
     let text = |name: &str| data[name].as_str().unwrap_or("-").to_owned();
-    let head = format!("{timestamp} {}", told.event_type());
-    match told {
+    let head = format!("{timestamp} {}", webhook.event_type());
+    match webhook {
         Webhook::Result(_) => line(format_args!("{head} {} by {}: {}", text("action"), text("user_identifier"), text("id"))),
         Webhook::Notice(_) => line(format_args!("{head}: {data}")),
     }

@@ -104,7 +104,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             keys.share_nats(&bus_prefix, &Random::system(), now)?;
             let folder = Folder::create(dir.path)?;
             folder.write(&keys)?;
-            told(
+            print(
                 args.json,
                 &folder,
                 &keys,
@@ -117,19 +117,19 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             let mut keys = folder.read()?;
             let step = keys.rotate(key, &Random::system(), now);
             folder.write(&keys)?;
-            told(args.json, &folder, &keys, &step)
+            print(args.json, &folder, &keys, &step)
         }
         Command::Write(dir) => {
             let folder = Folder::open(dir.path);
             let keys = folder.read()?;
             folder.write(&keys)?;
-            told(args.json, &folder, &keys, "restart the services whose files have changed")
+            print(args.json, &folder, &keys, "restart the services whose files have changed")
         }
     }
 }
 
 /// Prints which keys there are, never the keys themselves.
-fn told(json: bool, folder: &Folder, keys: &Keys, next: &str) -> anyhow::Result<()> {
+fn print(json: bool, folder: &Folder, keys: &Keys, next: &str) -> anyhow::Result<()> {
     let rows = rows(keys);
     if json {
         return output::document(&json!({"folder": folder.path(), "keys": rows, "next": next}));

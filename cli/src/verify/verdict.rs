@@ -42,7 +42,7 @@ const EMBEDDED_KEYS: &str = "the keys are from the evidence itself, so anyone wh
 
 /// The output for programs.
 #[derive(Default, Serialize)]
-struct Told<'a> {
+struct Report<'a> {
     verdict: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
@@ -112,21 +112,21 @@ impl Verdict {
 
     /// Prints it for programs: `verdict`, the reason, and the claims of everything that was signed.
     pub fn print_json(&self) -> anyhow::Result<()> {
-        document(&self.to_told())
+        document(&self.report())
     }
 
-    fn to_told(&self) -> Told<'_> {
-        let told = |verdict| Told { verdict, ..Told::default() };
+    fn report(&self) -> Report<'_> {
+        let of = |verdict| Report { verdict, ..Report::default() };
         match self {
-            Self::Verified(evidence) => Told { evidence: Some(evidence), ..told("verified") },
+            Self::Verified(evidence) => Report { evidence: Some(evidence), ..of("verified") },
             Self::Unexpected(found) => {
                 let differs = Some(found.differs.iter().map(|expectation| expectation.as_str()).collect());
-                Told { differs, evidence: Some(&found.evidence), ..told("unexpected") }
+                Report { differs, evidence: Some(&found.evidence), ..of("unexpected") }
             }
-            Self::NoReceipt(found) => Told { reason: Some("no_receipt"), unreceipted: Some(found), ..told("not_proven") },
-            Self::Uncertified(evidence) => Told { reason: Some("uncertified"), evidence: Some(evidence), ..told("not_proven") },
-            Self::EmbeddedKeys(evidence) => Told { reason: Some("embedded_jwks"), evidence: Some(evidence), ..told("not_proven") },
-            Self::NotGenuine(fault) => Told { fault: Some(fault.part()), ..told("not_genuine") },
+            Self::NoReceipt(found) => Report { reason: Some("no_receipt"), unreceipted: Some(found), ..of("not_proven") },
+            Self::Uncertified(evidence) => Report { reason: Some("uncertified"), evidence: Some(evidence), ..of("not_proven") },
+            Self::EmbeddedKeys(evidence) => Report { reason: Some("embedded_jwks"), evidence: Some(evidence), ..of("not_proven") },
+            Self::NotGenuine(fault) => Report { fault: Some(fault.part()), ..of("not_genuine") },
         }
     }
 
@@ -166,11 +166,11 @@ mod tests {
         };
         let shown = show::unproven(&found);
         assert!(serde_json::to_string(&shown).unwrap().contains(&format!("\"fields\":{fields},")));
-        let told = serde_json::to_string(&Verdict::NoReceipt(found).to_told()).unwrap();
+        let report = serde_json::to_string(&Verdict::NoReceipt(found).report()).unwrap();
         let expected =
             format!(r#"{{"verdict":"not_proven","reason":"no_receipt","challenge":{challenge},"response":{response},"signing_key":"k"}}"#);
-        assert_eq!(told, expected);
-        let fault = serde_json::to_string(&Verdict::NotGenuine(Fault::Device).to_told()).unwrap();
+        assert_eq!(report, expected);
+        let fault = serde_json::to_string(&Verdict::NotGenuine(Fault::Device).report()).unwrap();
         assert_eq!(fault, r#"{"verdict":"not_genuine","fault":"device"}"#);
     }
 }

@@ -1,6 +1,6 @@
 //! The gateway's own settings.
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 /// The settings under `service.` in the configuration. Every limit is per instance.
@@ -92,8 +92,11 @@ impl Config {
             let scheme = ["mailto:", "https://", "tel:"].iter().any(|scheme| contact.starts_with(scheme));
             scheme && contact.bytes().all(|byte| byte.is_ascii_graphic())
         };
-        let wrong = "service.security_contact must be a URI such as mailto:security@example.com or https://example.com/security";
+        let wrong = "security_contact must be a URI such as mailto:security@example.com or https://example.com/security";
         anyhow::ensure!(self.security_contact.as_ref().is_none_or(is_contact), wrong);
+        anyhow::ensure!((1..=60).contains(&self.look_seconds), "look_seconds must be 1 to 60");
+        let mut cookie_keys = [&self.cookie_key, &self.previous_cookie_key].into_iter().flatten();
+        anyhow::ensure!(cookie_keys.all(|key| key.expose_secret().len() >= 32), "cookie_key must be at least 32 characters");
         Ok(())
     }
 }

@@ -70,17 +70,19 @@ impl Service for Gateway {
         if config.console && config.previous_cookie_key.is_none() { &["service.cookie_key"] } else { &[] }
     }
 
+    fn check(config: &Config) -> anyhow::Result<()> {
+        config.check()
+    }
+
     async fn build(config: Config, deps: Deps) -> anyhow::Result<Parts> {
         let rates = [config.credential_rate, config.device_rate, config.address_rate, config.challenge_rate];
         let rates = rates.map(|rate| Arc::new(Rates::per_second(rate)));
-        anyhow::ensure!((1..=60).contains(&config.look_seconds), "service.look_seconds must be 1 to 60");
         let mut jobs = vec![rate::forgetting(rates.to_vec())];
         let [credential_rates, device_rates, address_rates, challenge_rates] = rates;
         let Deps { bus, peers, clock, random, deployment, stopping, .. } = deps;
         let proxied = config.address_header.is_some();
         let operators = Operators::of(config.console, config.operator_grpc);
         let cookie_keys = console::cookie_keys(&config, &deployment)?;
-        config.check()?;
         let state = AppState(Arc::new(Inner {
             resolver: CredentialResolver::new(peers.registry().clone()),
             replays: Replays::new(config.remembered_proofs),

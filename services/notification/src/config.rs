@@ -22,6 +22,18 @@ pub struct Config {
     pub push: PushConfig,
 }
 
+impl Config {
+    /// Refuses values that have the right type and are still invalid.
+    pub fn check(&self) -> anyhow::Result<()> {
+        anyhow::ensure!((1..=300).contains(&self.attempt_timeout_seconds), "attempt_timeout_seconds must be 1 to 300");
+        anyhow::ensure!((1..=1_024).contains(&self.concurrency), "concurrency must be 1 to 1024");
+        anyhow::ensure!(self.disable_after_days >= 1, "disable_after_days must be at least 1");
+        anyhow::ensure!(self.retention_days >= 4, "retention_days must be at least 4: retries take three");
+        anyhow::ensure!((1..=1_024).contains(&self.push.concurrency), "push.concurrency must be 1 to 1024");
+        Ok(())
+    }
+}
+
 /// Settings under `service.push.`: limits and provider URLs.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]

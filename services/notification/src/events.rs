@@ -29,7 +29,7 @@ fn created(app: App) -> Consumer {
             let id = about.id.parse().map_err(|_| HandlerError::Undecodable("it is about no trusonafication".into()))?;
             let expires_at = about.expires_at.as_ref().and_then(from_timestamp);
             let expires_at = expires_at.ok_or_else(|| HandlerError::Undecodable("it never ends".into()))?;
-            Ok(app.wake(tx, meta.relying_party, &devices, Cause::Asked(id), expires_at).await?)
+            Ok(app.wake(tx, meta.relying_party, &devices, Cause::Prompt(id), expires_at).await?)
         })
     })
     .only_if(move |db, event: TrusonaficationCreated, meta| {

@@ -68,12 +68,11 @@ impl Service for Notification {
         Some(Migrations { postgres: POSTGRES, sqlite: SQLITE })
     }
 
+    fn check(config: &Config) -> anyhow::Result<()> {
+        config.check()
+    }
+
     async fn build(config: Config, deps: Deps) -> anyhow::Result<Parts> {
-        anyhow::ensure!((1..=300).contains(&config.attempt_timeout_seconds), "service.attempt_timeout_seconds must be 1 to 300");
-        anyhow::ensure!((1..=1_024).contains(&config.concurrency), "service.concurrency must be 1 to 1024");
-        anyhow::ensure!(config.disable_after_days >= 1, "service.disable_after_days must be at least 1");
-        anyhow::ensure!(config.retention_days >= 4, "service.retention_days must be at least 4: retries take three");
-        anyhow::ensure!((1..=1_024).contains(&config.push.concurrency), "service.push.concurrency must be 1 to 1024");
         let (db, clock, random, guard) = (deps.db()?, deps.clock.clone(), deps.random.clone(), Guard(deps.deployment.egress.clone()));
         let push_guard = Guard(config.push.egress(&deps.deployment.egress));
         let (issuer, peers) = (deps.deployment.public_url.clone(), deps.peers.clone());
@@ -82,11 +81,11 @@ impl Service for Notification {
         let (app, woken) = App::new(&config, deps)?;
         let (webhooks, recorder) = Webhooks::new(app.clone(), guard, timeout)?;
         let pushes = Pushes::new(app.clone(), random, push_guard, &config.push)?;
-        let lanes = DeliveryQueues::new(webhooks, usize::try_from(config.concurrency)?);
+        let queues = DeliveryQueues::new(webhooks, usize::try_from(config.concurrency)?);
         let mut rules = common_rules(&db, config.dead_letter_retention_days);
         rules.push(jobs::deliveries(app.clone()));
         let jobs = vec![
-            lanes.job("webhooks", woken.webhooks),
+            queues.job("webhooks", woken.webhooks),
             DeliveryQueues::new(pushes, usize::try_from(config.push.concurrency)?).job("pushes", woken.pushes),
             Job::new("recorder", |_| recorder),
             jobs::backlog(app.clone()),

@@ -1,6 +1,6 @@
 //! Works off a database queue so that a slow receiver does not delay others.
 //!
-//! There is one queue per receiver, named `<relying party>/<receiver>` (a *lane* in code and columns). Each is worked off by a task of its
+//! There is one queue per receiver, named `<relying party>/<receiver>` (column `lane`). Each is worked off by a task of its
 //! own: with growing concurrency while the receiver accepts what it is sent, and one item at a time once it does not. A relying party holds
 //! at most a quarter of the permits, and permits are granted in order of request. Items that are not being sent stay in the database, so
 //! memory does not grow with the queue.
@@ -35,33 +35,33 @@ pub trait Outgoing: Clone + Send + Sync + 'static {
     type Item: Send + 'static;
 
     /// Returns at most `limit` receiver queues with due items, in order, starting after `after`.
-    fn lanes(&self, after: &str, limit: usize) -> impl Future<Output = Result<Vec<String>, Failure>> + Send;
+    fn queues(&self, after: &str, limit: usize) -> impl Future<Output = Result<Vec<String>, Failure>> + Send;
 
     /// Reserves at most `limit` due items of a receiver queue, longest due first.
-    fn claim(&self, lane: &str, limit: usize) -> impl Future<Output = Result<Vec<Self::Item>, Failure>> + Send;
+    fn claim(&self, queue: &str, limit: usize) -> impl Future<Output = Result<Vec<Self::Item>, Failure>> + Send;
 
     /// Sends an item and records the outcome; false if the receiver is failing.
     fn send(&self, item: Self::Item) -> impl Future<Output = bool> + Send;
 }
 
 /// The name of a receiver's queue.
-pub fn lane(party: impl std::fmt::Display, receiver: impl std::fmt::Display) -> String {
+pub fn queue(party: impl std::fmt::Display, receiver: impl std::fmt::Display) -> String {
     format!("{party}/{receiver}")
 }
 
 /// The relying party of a receiver queue.
-fn tenant(lane: &str) -> &str {
-    lane.split_once('/').map_or("", |(tenant, _)| tenant)
+fn tenant(queue: &str) -> &str {
+    queue.split_once('/').map_or("", |(tenant, _)| tenant)
 }
 
 /// The receiver queues that are being worked off. Cheap to clone.
 pub struct DeliveryQueues<Q>(Arc<Inner<Q>>);
 
 struct Inner<Q> {
-    queue: Q,
+    outgoing: Q,
     slots: Arc<Semaphore>,
     share: usize,
-    max_lanes: usize,
+    max_queues: usize,
     active: Mutex<Active>,
     /// Notified when capacity becomes free.
     look: Notify,
@@ -71,13 +71,13 @@ struct Inner<Q> {
 
 #[derive(Default)]
 struct Active {
-    lanes: HashMap<String, Arc<Notify>>,
+    queues: HashMap<String, Arc<Notify>>,
     tenants: HashMap<String, Tenant>,
 }
 
 struct Tenant {
     slots: Arc<Semaphore>,
-    lanes: usize,
+    queues: usize,
 }
 
 /// Whether a receiver queue is being worked off.
@@ -98,13 +98,13 @@ impl<Q> Clone for DeliveryQueues<Q> {
 
 impl<Q: Outgoing> DeliveryQueues<Q> {
     /// Creates one with at most `concurrency` concurrent sends.
-    pub fn new(queue: Q, concurrency: usize) -> Self {
+    pub fn new(outgoing: Q, concurrency: usize) -> Self {
         let share = concurrency.div_ceil(4);
         Self(Arc::new(Inner {
-            queue,
+            outgoing,
             slots: Arc::new(Semaphore::new(concurrency)),
             share,
-            max_lanes: 4 * concurrency,
+            max_queues: 4 * concurrency,
             active: Mutex::default(),
             look: Notify::new(),
             tasks: TaskTracker::new(),
@@ -116,46 +116,46 @@ impl<Q: Outgoing> DeliveryQueues<Q> {
     /// name makes it poll immediately.
     pub fn job(self, name: &'static str, mut woken: mpsc::Receiver<String>) -> Job {
         Job::new(name, move |shutdown| async move {
-            let (lanes, mut after) = (self, String::new());
+            let (queues, mut after) = (self, String::new());
             let mut interval = tokio::time::interval(INTERVAL);
             interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 let look = tokio::select! {
                     () = shutdown.cancelled() => break,
                     wake = woken.recv() => {
-                        let lane = wake.unwrap_or_default();
-                        if !lane.is_empty() {
-                            lanes.start(&lane);
+                        let queue = wake.unwrap_or_default();
+                        if !queue.is_empty() {
+                            queues.start(&queue);
                         }
-                        lane.is_empty()
+                        queue.is_empty()
                     }
-                    () = lanes.0.look.notified() => true,
+                    () = queues.0.look.notified() => true,
                     _ = interval.tick() => true,
                 };
-                if look && let Err(e) = lanes.scan(&mut after).await {
+                if look && let Err(e) = queues.scan(&mut after).await {
                     warn!(error = chain(&e), "polling for due deliveries failed; trying again");
                 }
             }
             // Sends in progress are completed: the receiver may already have them.
-            lanes.0.stopping.cancel();
-            lanes.0.tasks.close();
-            lanes.0.tasks.wait().await;
+            queues.0.stopping.cancel();
+            queues.0.tasks.close();
+            queues.0.tasks.wait().await;
         })
     }
 
     /// Starts every receiver queue after `after` with due items. If the capacity is used up, the next scan continues from there.
     async fn scan(&self, after: &mut String) -> Result<(), Failure> {
         loop {
-            let found = self.0.queue.lanes(after, PAGE).await?;
+            let found = self.0.outgoing.queues(after, PAGE).await?;
             let last_page = found.len() < PAGE;
-            for lane in found {
-                if *after > lane {
+            for queue in found {
+                if *after > queue {
                     continue;
                 }
-                match self.start(&lane) {
-                    Started::Runs => *after = lane,
+                match self.start(&queue) {
+                    Started::Runs => *after = queue,
                     // Skips the rest of this relying party's queues: `0` comes right after `/`.
-                    Started::TenantIsFull => *after = format!("{}0", tenant(&lane)),
+                    Started::TenantIsFull => *after = format!("{}0", tenant(&queue)),
                     Started::Full => return Ok(()),
                 }
             }
@@ -167,42 +167,42 @@ impl<Q: Outgoing> DeliveryQueues<Q> {
     }
 
     /// Starts working off a receiver queue if there is capacity.
-    fn start(&self, lane: &str) -> Started {
+    fn start(&self, queue: &str) -> Started {
         let mut active = self.0.active.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(running) = active.lanes.get(lane) {
+        if let Some(running) = active.queues.get(queue) {
             running.notify_one();
             return Started::Runs;
         }
-        if active.lanes.len() >= self.0.max_lanes || self.0.stopping.is_cancelled() {
+        if active.queues.len() >= self.0.max_queues || self.0.stopping.is_cancelled() {
             return Started::Full;
         }
         let tenant = active
             .tenants
-            .entry(tenant(lane).to_owned())
-            .or_insert_with(|| Tenant { slots: Arc::new(Semaphore::new(self.0.share)), lanes: 0 });
-        if tenant.lanes >= self.0.share {
+            .entry(tenant(queue).to_owned())
+            .or_insert_with(|| Tenant { slots: Arc::new(Semaphore::new(self.0.share)), queues: 0 });
+        if tenant.queues >= self.0.share {
             return Started::TenantIsFull;
         }
-        tenant.lanes += 1;
+        tenant.queues += 1;
         let (slots, more) = (Arc::clone(&tenant.slots), Arc::new(Notify::new()));
-        active.lanes.insert(lane.to_owned(), Arc::clone(&more));
-        let (lanes, lane) = (self.clone(), lane.to_owned());
-        self.0.tasks.spawn(async move { lanes.work_off(lane, slots, more).await });
+        active.queues.insert(queue.to_owned(), Arc::clone(&more));
+        let (queues, queue) = (self.clone(), queue.to_owned());
+        self.0.tasks.spawn(async move { queues.work_off(queue, slots, more).await });
         Started::Runs
     }
 
     /// Ends the task of a receiver queue, unless it was woken in the meantime.
-    fn end(&self, lane: &str, more: &Notify) -> bool {
+    fn end(&self, queue: &str, more: &Notify) -> bool {
         let mut active = self.0.active.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.0.stopping.is_cancelled() && more.notified().now_or_never().is_some() {
             return false;
         }
-        let full = active.lanes.len() >= self.0.max_lanes;
-        active.lanes.remove(lane);
-        if let Entry::Occupied(mut tenant) = active.tenants.entry(tenant(lane).to_owned()) {
-            let was_full = tenant.get().lanes >= self.0.share;
-            tenant.get_mut().lanes -= 1;
-            if tenant.get().lanes == 0 {
+        let full = active.queues.len() >= self.0.max_queues;
+        active.queues.remove(queue);
+        if let Entry::Occupied(mut tenant) = active.tenants.entry(tenant(queue).to_owned()) {
+            let was_full = tenant.get().queues >= self.0.share;
+            tenant.get_mut().queues -= 1;
+            if tenant.get().queues == 0 {
                 tenant.remove();
             }
             if full || was_full {
@@ -212,7 +212,7 @@ impl<Q: Outgoing> DeliveryQueues<Q> {
         true
     }
 
-    async fn work_off(&self, lane: String, tenant: Arc<Semaphore>, more: Arc<Notify>) {
+    async fn work_off(&self, queue: String, tenant: Arc<Semaphore>, more: Arc<Notify>) {
         let (mut sending, mut width, mut dry) = (JoinSet::new(), 1, false);
         loop {
             while let Some(done) = sending.try_join_next() {
@@ -221,22 +221,22 @@ impl<Q: Outgoing> DeliveryQueues<Q> {
             if !dry && !self.0.stopping.is_cancelled() && sending.len() < width {
                 let slots = self.slots(&tenant, width - sending.len()).await;
                 let wanted = slots.len();
-                let claimed = self.0.queue.claim(&lane, wanted).await.unwrap_or_else(|e| {
-                    warn!(lane, error = chain(&e), "what is due could not be reserved; trying again");
+                let claimed = self.0.outgoing.claim(&queue, wanted).await.unwrap_or_else(|e| {
+                    warn!(queue, error = chain(&e), "what is due could not be reserved; trying again");
                     Vec::new()
                 });
                 dry = claimed.len() < wanted;
                 for (item, slot) in claimed.into_iter().zip(slots) {
-                    let queue = self.0.queue.clone();
+                    let outgoing = self.0.outgoing.clone();
                     sending.spawn(async move {
-                        let well = queue.send(item).await;
+                        let well = outgoing.send(item).await;
                         drop(slot);
                         well
                     });
                 }
                 continue;
             }
-            if sending.is_empty() && self.end(&lane, &more) {
+            if sending.is_empty() && self.end(&queue, &more) {
                 return;
             }
             tokio::select! {

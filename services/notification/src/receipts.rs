@@ -34,7 +34,7 @@ const SKEW: Duration = Duration::from_mins(1);
 
 /// What an event says.
 #[derive(Clone, Copy, Debug)]
-pub struct Told<'a> {
+pub struct Reported<'a> {
     /// The ended trusonafication.
     pub about: &'a Trusonafication,
     /// The webhook payload.
@@ -65,18 +65,18 @@ impl Receipts {
     }
 
     /// Verifies the receipt of an ended trusonafication against its event. Returns when it ended.
-    pub fn check(&self, receipt: &str, party: RelyingPartyId, told: Told<'_>) -> Result<Timestamp, HandlerError> {
+    pub fn check(&self, receipt: &str, party: RelyingPartyId, reported: Reported<'_>) -> Result<Timestamp, HandlerError> {
         if receipt.is_empty() {
-            let before = told.at < self.required_since;
-            return if before { Ok(told.at) } else { Err(HandlerError::Fatal("the event has no receipt".into())) };
+            let before = reported.at < self.required_since;
+            return if before { Ok(reported.at) } else { Err(HandlerError::Fatal("the event has no receipt".into())) };
         }
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         match verify_receipt(receipt, &keys.jwks) {
-            Ok(claims) => match agrees(&claims, &self.issuer, party, told) {
+            Ok(claims) => match agrees(&claims, &self.issuer, party, reported) {
                 Ok(()) => Ok(claims.ended_at()),
                 Err(what) => Err(HandlerError::Fatal(format!("the receipt {what}"))),
             },
-            Err(JoseError::Key) if names_a_key(receipt) && keys.read_at.is_none_or(|read_at| read_at < told.at + SKEW) => {
+            Err(JoseError::Key) if names_a_key(receipt) && keys.read_at.is_none_or(|read_at| read_at < reported.at + SKEW) => {
                 self.missed.notify_one();
                 Err(HandlerError::Retry("the key of the receipt is not known yet".into()))
             }
@@ -122,7 +122,12 @@ async fn read(peers: &Peers) -> Result<Jwks, Failure> {
 }
 
 /// Compares the receipt with the event.
-fn agrees(claims: &ReceiptClaims, issuer: &str, party: RelyingPartyId, Told { about, data, .. }: Told<'_>) -> Result<(), &'static str> {
+fn agrees(
+    claims: &ReceiptClaims,
+    issuer: &str,
+    party: RelyingPartyId,
+    Reported { about, data, .. }: Reported<'_>,
+) -> Result<(), &'static str> {
     let same = |equal: bool, what| if equal { Ok(()) } else { Err(what) };
     same(claims.iss == issuer, "belongs to another deployment")?;
     same(claims.rp == party.to_string(), "belongs to another relying party")?;

@@ -130,12 +130,12 @@ impl Webhooks {
 impl Outgoing for Webhooks {
     type Item = Delivery;
 
-    async fn lanes(&self, after: &str, limit: usize) -> Result<Vec<String>, Failure> {
-        self.app.lanes(after, limit).await
+    async fn queues(&self, after: &str, limit: usize) -> Result<Vec<String>, Failure> {
+        self.app.queues(after, limit).await
     }
 
-    async fn claim(&self, lane: &str, limit: usize) -> Result<Vec<Delivery>, Failure> {
-        self.app.claim(lane, limit).await
+    async fn claim(&self, queue: &str, limit: usize) -> Result<Vec<Delivery>, Failure> {
+        self.app.claim(queue, limit).await
     }
 
     async fn send(&self, claimed: Delivery) -> bool {

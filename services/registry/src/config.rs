@@ -1,6 +1,12 @@
 //! The registry's own settings.
 
+use nodkey_kernel::jose::Algorithm;
 use serde::Deserialize;
+
+use crate::domain::signing_key::algorithm;
+
+/// Minimum lead, in seconds: caches keep the JWKS for a minute.
+const LEAST_LEAD: u32 = 120;
 
 /// Settings under `service.` in the configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -26,6 +32,26 @@ pub struct Config {
     pub max_unbound_devices: u32,
     /// Days that dead letters are kept. 0: forever. Unset: 180, except for dead letters that predate retention.
     pub dead_letter_retention_days: Option<u32>,
+}
+
+impl Config {
+    /// Refuses values that have the right type and are still invalid.
+    pub fn check(&self) -> anyhow::Result<()> {
+        anyhow::ensure!((1..=168).contains(&self.session_hours), "session_hours must be 1 to 168");
+        anyhow::ensure!(self.audit_retention_days >= 1, "audit_retention_days must be at least 1");
+        anyhow::ensure!((5..=10_080).contains(&self.session_idle_minutes), "session_idle_minutes must be 5 to 10080");
+        anyhow::ensure!(self.retired_key_days >= 1, "retired_key_days must be at least 1");
+        anyhow::ensure!(
+            self.signing_key_lead_seconds >= LEAST_LEAD,
+            "signing_key_lead_seconds must be at least {LEAST_LEAD}: as long as caches and replicas may keep the JWKS"
+        );
+        self.first_algorithm().map(drop)
+    }
+
+    /// The algorithm of the very first signing key.
+    pub fn first_algorithm(&self) -> anyhow::Result<Algorithm> {
+        algorithm(&self.signing_algorithm).map_err(|_| anyhow::anyhow!("signing_algorithm must be EdDSA or ES256"))
+    }
 }
 
 impl Default for Config {

@@ -91,6 +91,10 @@ impl Service for Registry {
         })
     }
 
+    fn check(config: &Config) -> anyhow::Result<()> {
+        config.check()
+    }
+
     async fn build(config: Config, deps: Deps) -> anyhow::Result<Parts> {
         ensure!(
             readable_by_clients(&deps.deployment.public_url, &deps.deployment.audience),

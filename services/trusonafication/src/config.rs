@@ -1,5 +1,6 @@
 //! The trusonafication service's own settings.
 
+use nodkey_kernel::jose::Algorithm;
 use serde::Deserialize;
 
 /// Settings under `service.` in the configuration.
@@ -24,6 +25,21 @@ pub struct Config {
     pub unanswered_retention_days: Option<u32>,
     /// Days that dead letters are kept. 0: forever. Unset: 180, except for dead letters that predate retention.
     pub dead_letter_retention_days: Option<u32>,
+}
+
+impl Config {
+    /// Refuses values that have the right type and are still invalid.
+    pub fn check(&self) -> anyhow::Result<()> {
+        anyhow::ensure!((1..=86_400).contains(&self.lifetime_seconds), "lifetime_seconds must be 1 to 86400");
+        anyhow::ensure!((20..=55).contains(&self.trucode_seconds), "trucode_seconds must be 20 to 55");
+        anyhow::ensure!(self.max_pending > 0, "max_pending must be at least 1");
+        self.first_algorithm().map(drop)
+    }
+
+    /// The algorithm of the very first signing key.
+    pub fn first_algorithm(&self) -> anyhow::Result<Algorithm> {
+        Algorithm::parse(&self.signing_algorithm).map_err(|_| anyhow::anyhow!("signing_algorithm must be EdDSA or ES256"))
+    }
 }
 
 impl Default for Config {

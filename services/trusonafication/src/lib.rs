@@ -62,6 +62,10 @@ impl Service for Trusonafication {
         Some(Migrations { postgres: POSTGRES, sqlite: SQLITE })
     }
 
+    fn check(config: &Config) -> anyhow::Result<()> {
+        config.check()
+    }
+
     async fn build(config: Config, deps: Deps) -> anyhow::Result<Parts> {
         let (db, clock) = (deps.db()?, deps.clock.clone());
         let (interval, dead_letters) = (Duration::from_millis(config.sweep_milliseconds.into()), config.dead_letter_retention_days);

@@ -86,7 +86,7 @@ pub struct Embedded {
     services: Vec<Entry>,
     routes: Router,
     limits: ConnectionLimits,
-    ready_when_told: bool,
+    ready_on_request: bool,
     max_calls: usize,
     operators_tls: bool,
 }
@@ -114,7 +114,7 @@ impl Embedded {
             services: Vec::new(),
             routes: Router::new(),
             limits: ConnectionLimits::default(),
-            ready_when_told: false,
+            ready_on_request: false,
             max_calls: ServerConfig::default().max_calls,
             operators_tls: true,
         }
@@ -122,8 +122,8 @@ impl Embedded {
 
     /// Makes the process ready only when [`Handle::ready`] is called, and not as soon as it serves: there is more to do first.
     #[must_use]
-    pub fn ready_when_told(self) -> Self {
-        Self { ready_when_told: true, ..self }
+    pub fn ready_on_request(self) -> Self {
+        Self { ready_on_request: true, ..self }
     }
 
     /// Sets the connection limits of each listener, in place of the defaults.
@@ -156,7 +156,12 @@ impl Embedded {
     where
         S::Config: 'static,
     {
-        let build: Build = Box::new(move |deps| Box::pin(S::build(config, deps)));
+        let build: Build = Box::new(move |deps| {
+            Box::pin(async move {
+                S::check(&config)?;
+                S::build(config, deps).await
+            })
+        });
         self.services.push(Entry { name: S::NAME, migrations: S::migrations(), build });
         self
     }
@@ -258,7 +263,7 @@ impl Embedded {
         let grpc = grpc.with_tls(tls.filter(|_| self.operators_tls)).with_limits(limits).for_audience(Audience::Services);
         running.server(|stop| http.serve(all_http.merge(http_health).merge(checks.clone()), stop));
         running.server(|stop| grpc.serve(all_grpc.merge(checks).merge(server::metrics()), stop));
-        if !self.ready_when_told {
+        if !self.ready_on_request {
             health.started();
         }
         Ok(Handle { running, health, _data_dir: config.data_dir, http: addresses.0, grpc: addresses.1, public_url })
@@ -267,7 +272,7 @@ impl Embedded {
 
 impl Handle {
     /// Resolves on SIGINT, SIGTERM or a failure; false for a failure.
-    pub async fn until_told(&self) -> anyhow::Result<bool> {
+    pub async fn until_stopped(&self) -> anyhow::Result<bool> {
         tokio::select! {
             () = signalled()? => Ok(true),
             () = self.running.failed() => Ok(false),

@@ -68,6 +68,7 @@ pub fn main<S: Service + 'static>() -> ExitCode {
                 println!("{}", given.to_toml::<Config<S::Config>>());
             }
             let config = Config::<S::Config>::of(&given, S::migrations().is_some(), S::required)?;
+            S::check(&config.service).map_err(|e| anyhow::anyhow!("configuration: service.{e}"))?;
             if run == Command::PrintConfig {
                 return Ok(());
             }

@@ -24,6 +24,11 @@ pub trait Service {
         &[]
     }
 
+    /// Refuses values that have the right type and are still invalid. The error begins with the name of the setting, without `service.`.
+    fn check(_config: &Self::Config) -> anyhow::Result<()> {
+        Ok(())
+    }
+
     /// The database schema; `None` for a stateless service.
     fn migrations() -> Option<Migrations>;
 

@@ -51,7 +51,7 @@ pub async fn show(State(state): State<AppState>, Session(session): Session, sour
                 own &= !process.services.iter().any(|service| service == GATEWAY);
                 if !known.contains(&process.id) {
                     known.push(process.id.clone());
-                    processes.push(told(&process));
+                    processes.push(to_json(&process));
                 }
             }
             Err(e) => processes
@@ -59,7 +59,7 @@ pub async fn show(State(state): State<AppState>, Session(session): Session, sour
         }
     }
     if own {
-        processes.push(told(&this_process(&state)));
+        processes.push(to_json(&this_process(&state)));
     }
     Ok(Json(json!({"processes": processes})))
 }
@@ -77,7 +77,7 @@ fn this_process(state: &AppState) -> ProcessStatus {
     }
 }
 
-fn told(process: &ProcessStatus) -> Value {
+fn to_json(process: &ProcessStatus) -> Value {
     let time = |at: Option<&Timestamp>| at.and_then(from_timestamp).map(|at| at.to_string());
     let dead_letter = |letter: &DeadLetter| {
         json!({

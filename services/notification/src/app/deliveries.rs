@@ -23,7 +23,7 @@ use super::{ATTEMPTS, App, endpoint_keys::EndpointKeys, rows, wake};
 pub use crate::store::delivery::{Listing, Range};
 use crate::{
     convert::disabled_reason,
-    domain::{Attempt, Delivery, Endpoint, EventType, Outcome, State, Subject, lane_of},
+    domain::{Attempt, Delivery, Endpoint, EventType, Outcome, State, Subject, queue_of},
     error::Error,
     store::{delivery, endpoint, push, retention},
 };
@@ -151,14 +151,14 @@ impl App {
         body: String,
     ) -> Result<(), Error> {
         let (now, Receiver { id, endpoint, url, state }) = (self.now(), to);
-        let lane = lane_of(party, endpoint, &url);
+        let queue = queue_of(party, endpoint, &url);
         let delivery = Delivery {
             id,
             relying_party: party,
             subject: fact.subject.clone(),
             event_type,
             endpoint,
-            lane: lane.clone(),
+            queue: queue.clone(),
             url,
             body,
             state,
@@ -171,20 +171,20 @@ impl App {
         };
         delivery::insert(tx, &delivery).await?;
         if state == State::Pending {
-            wake(&self.wakes, tx, lane);
+            wake(&self.wakes, tx, queue);
         }
         Ok(())
     }
 
     /// Returns at most `limit` receiver queues after `after` that have deliveries due.
-    pub async fn lanes(&self, after: &str, limit: usize) -> Result<Vec<String>, Failure> {
-        delivery::lanes(&self.db, after, self.now(), rows(limit)).await
+    pub async fn queues(&self, after: &str, limit: usize) -> Result<Vec<String>, Failure> {
+        delivery::queues(&self.db, after, self.now(), rows(limit)).await
     }
 
     /// Reserves at most `limit` due deliveries of a receiver queue.
-    pub async fn claim(&self, lane: &str, limit: usize) -> Result<Vec<Delivery>, Failure> {
+    pub async fn claim(&self, queue: &str, limit: usize) -> Result<Vec<Delivery>, Failure> {
         let now = self.now();
-        delivery::claim(&self.db, lane, now, now + LEASE, rows(limit)).await
+        delivery::claim(&self.db, queue, now, now + LEASE, rows(limit)).await
     }
 
     /// Renews a reservation; false if it expired and another process took the delivery.
@@ -288,7 +288,7 @@ impl App {
             let again = found.again(self.now());
             let mut tx = self.db.begin().await?;
             if delivery::update(&mut tx, &again).await? {
-                wake(&self.wakes, &mut tx, again.lane.clone());
+                wake(&self.wakes, &mut tx, again.queue.clone());
                 tx.commit().await?;
                 return Ok(again);
             }

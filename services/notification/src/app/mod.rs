@@ -88,10 +88,10 @@ impl App {
 }
 
 /// Wakes a receiver queue once the transaction is committed.
-fn wake(wakes: &mpsc::Sender<String>, tx: &mut Tx, lane: String) {
+fn wake(wakes: &mpsc::Sender<String>, tx: &mut Tx, queue: String) {
     let wakes = wakes.clone();
     // If the channel is full, the queue is found by polling.
-    tx.after_commit(move || drop(wakes.try_send(lane)));
+    tx.after_commit(move || drop(wakes.try_send(queue)));
 }
 
 fn rows(limit: usize) -> i64 {

@@ -16,7 +16,7 @@ use crate::{
     domain::push_cause::Cause,
     error::Error,
     push::{Address, Configuration, Provider, Push, Verdict},
-    queues::lane,
+    queues::queue,
     store::{push, push_configuration, push_registration},
 };
 
@@ -95,9 +95,9 @@ impl App {
         }
         for device in devices {
             if let Some(receiver) = push_registration::receiver(tx, party, device).await? {
-                let lane = lane(party, receiver);
-                push::put(tx, (party, device), &lane, cause, now, expires_at).await?;
-                wake(&self.push_wakes, tx, lane);
+                let queue = queue(party, receiver);
+                push::put(tx, (party, device), &queue, cause, now, expires_at).await?;
+                wake(&self.push_wakes, tx, queue);
             }
         }
         Ok(())
@@ -105,23 +105,23 @@ impl App {
 
     /// Whether the end of a trusonafication concerns an endpoint of the relying party, or a phone with a pending push for it.
     pub async fn is_anybody_concerned(db: &Db, party: RelyingPartyId, id: TrusonaficationId) -> Result<bool, DbError> {
-        push::is_anybody_concerned(db, party, Cause::Asked(id)).await
+        push::is_anybody_concerned(db, party, Cause::Prompt(id)).await
     }
 
     /// Ends the pushes for a trusonafication that has ended, in the transaction that consumes the event.
     pub async fn wake_no_more(&self, tx: &mut Tx, id: TrusonaficationId) -> Result<(), Error> {
-        Ok(push::end(tx, Cause::Asked(id)).await?)
+        Ok(push::end(tx, Cause::Prompt(id)).await?)
     }
 
     /// Returns at most `limit` receiver queues after `after` that have pushes due.
     pub async fn push_queues(&self, after: &str, limit: usize) -> Result<Vec<String>, Failure> {
-        push::lanes(&self.db, after, self.now(), rows(limit)).await
+        push::queues(&self.db, after, self.now(), rows(limit)).await
     }
 
     /// Reserves at most `limit` due pushes of a receiver queue.
-    pub async fn claim_pushes(&self, lane: &str, limit: usize) -> Result<Vec<Push>, Failure> {
+    pub async fn claim_pushes(&self, queue: &str, limit: usize) -> Result<Vec<Push>, Failure> {
         let now = self.now();
-        push::claim(&self.db, lane, now, now + LEASE, rows(limit)).await
+        push::claim(&self.db, queue, now, now + LEASE, rows(limit)).await
     }
 
     /// Returns the registration of a phone and the credentials to use. Returns `None` and ends the push if nothing is left to look at, or

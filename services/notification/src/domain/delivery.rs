@@ -11,7 +11,7 @@ use nodkey_kernel::{
 use url::Url;
 
 use super::{EventType, Subject};
-use crate::queues::lane;
+use crate::queues::queue;
 
 /// Wait after each failed attempt, in seconds; there is none after the last. About three days in total.
 const SCHEDULE: [u32; 11] = [5, 30, 120, 600, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400, 86_400];
@@ -46,7 +46,7 @@ pub struct Delivery {
     /// The endpoint whose keys sign it; `None` for a `callback_url`.
     pub endpoint: Option<EndpointId>,
     /// Name of the receiver's queue.
-    pub lane: String,
+    pub queue: String,
     /// The URL it is sent to.
     pub url: String,
     /// JSON; empty in lists, which do not read it.
@@ -142,10 +142,10 @@ impl Delivery {
 
 /// The queue of an endpoint, or that of the host of a `callback_url`.
 #[must_use]
-pub fn lane_of(party: RelyingPartyId, endpoint: Option<EndpointId>, url: &str) -> String {
+pub fn queue_of(party: RelyingPartyId, endpoint: Option<EndpointId>, url: &str) -> String {
     match endpoint {
-        Some(endpoint) => lane(party, endpoint),
-        None => lane(party, Url::parse(url).map_or_else(|_| String::new(), |url| url.origin().ascii_serialization())),
+        Some(endpoint) => queue(party, endpoint),
+        None => queue(party, Url::parse(url).map_or_else(|_| String::new(), |url| url.origin().ascii_serialization())),
     }
 }
 
@@ -169,7 +169,7 @@ mod tests {
             subject: Subject::Trusonafication(TrusonaficationId::generate(now, &random)),
             event_type: EventType::Accepted,
             endpoint: None,
-            lane: String::new(),
+            queue: String::new(),
             url: "https://example.com".into(),
             body: "{}".into(),
             state: State::Pending,
@@ -237,10 +237,10 @@ mod tests {
         let (now, random) = (Timestamp::from_seconds(0), Random::seeded(1));
         let (party, other) = (RelyingPartyId::generate(now, &random), RelyingPartyId::generate(now, &random));
         let endpoint = Some(EndpointId::generate(now, &random));
-        let callback = lane_of(party, None, "https://example.com/a");
-        assert_eq!(callback, lane_of(party, None, "https://example.com:443/b?c"));
-        assert_ne!(callback, lane_of(other, None, "https://example.com/a"));
-        assert_ne!(callback, lane_of(party, None, "https://example.com:8443/a"));
-        assert_ne!(callback, lane_of(party, endpoint, "https://example.com/a"));
+        let callback = queue_of(party, None, "https://example.com/a");
+        assert_eq!(callback, queue_of(party, None, "https://example.com:443/b?c"));
+        assert_ne!(callback, queue_of(other, None, "https://example.com/a"));
+        assert_ne!(callback, queue_of(party, None, "https://example.com:8443/a"));
+        assert_ne!(callback, queue_of(party, endpoint, "https://example.com/a"));
     }
 }

@@ -7,7 +7,7 @@ pub mod push_cause;
 mod subject;
 
 pub use self::{
-    delivery::{Attempt, Delivery, Outcome, State, lane_of},
+    delivery::{Attempt, Delivery, Outcome, State, queue_of},
     endpoint::{DisabledReason, Endpoint},
     event_type::EventType,
     subject::Subject,

@@ -6,7 +6,7 @@ use nodkey_kernel::id::TrusonaficationId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// It may answer this trusonafication.
-    Asked(TrusonaficationId),
+    Prompt(TrusonaficationId),
     /// Its user should learn of something.
     Notice,
 }
@@ -16,7 +16,7 @@ impl Cause {
     #[must_use]
     pub fn as_text(self) -> String {
         match self {
-            Self::Asked(id) => id.to_string(),
+            Self::Prompt(id) => id.to_string(),
             Self::Notice => "notice".to_owned(),
         }
     }

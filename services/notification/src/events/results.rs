@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use crate::{
     app::{App, CallbackTo, Fact},
     domain::{EventType, Subject},
-    receipts::{Receipts, Told},
+    receipts::{Receipts, Reported},
 };
 
 /// A consumer of the end of a trusonafication. `$result` is the field with the result for a `callback_url`: a backend that cancels its own
@@ -28,11 +28,11 @@ macro_rules! end {
                 let about = event.trusonafication.ok_or_else(|| HandlerError::Undecodable("it is about nothing".into()))?;
                 let id = about.id.parse().map_err(|_| HandlerError::Undecodable("it is about no trusonafication".into()))?;
                 let data = data(&about, &event.receipt)?;
-                let told = Told { about: &about, data: data.get(), at: meta.time.unwrap_or_else(|| app.now()) };
+                let reported = Reported { about: &about, data: data.get(), at: meta.time.unwrap_or_else(|| app.now()) };
                 let fact = Fact {
                     event_types: &event_types($event_type, &about),
                     subject: Subject::Trusonafication(id),
-                    occurred_at: receipts.check(&event.receipt, meta.relying_party, told)?,
+                    occurred_at: receipts.check(&event.receipt, meta.relying_party, reported)?,
                     // Clocks differ, and no result may be missed.
                     published_at: None,
                     data: &data,

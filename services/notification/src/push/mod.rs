@@ -206,12 +206,12 @@ impl Pushes {
 impl Outgoing for Pushes {
     type Item = Push;
 
-    async fn lanes(&self, after: &str, limit: usize) -> Result<Vec<String>, Failure> {
+    async fn queues(&self, after: &str, limit: usize) -> Result<Vec<String>, Failure> {
         self.app.push_queues(after, limit).await
     }
 
-    async fn claim(&self, lane: &str, limit: usize) -> Result<Vec<Push>, Failure> {
-        self.app.claim_pushes(lane, limit).await
+    async fn claim(&self, queue: &str, limit: usize) -> Result<Vec<Push>, Failure> {
+        self.app.claim_pushes(queue, limit).await
     }
 
     async fn send(&self, push: Push) -> bool {

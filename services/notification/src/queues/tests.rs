@@ -15,29 +15,29 @@ struct Fake {
 
 /// A send in progress.
 struct Send {
-    lane: String,
+    queue: String,
     answer: tokio::sync::oneshot::Sender<bool>,
 }
 
 impl Outgoing for Fake {
     type Item = String;
 
-    async fn lanes(&self, after: &str, limit: usize) -> Result<Vec<String>, Failure> {
+    async fn queues(&self, after: &str, limit: usize) -> Result<Vec<String>, Failure> {
         let due = self.due.lock().unwrap();
-        Ok(due.iter().filter(|(lane, due)| lane.as_str() > after && **due > 0).map(|(lane, _)| lane.clone()).take(limit).collect())
+        Ok(due.iter().filter(|(queue, due)| queue.as_str() > after && **due > 0).map(|(queue, _)| queue.clone()).take(limit).collect())
     }
 
-    async fn claim(&self, lane: &str, limit: usize) -> Result<Vec<String>, Failure> {
+    async fn claim(&self, queue: &str, limit: usize) -> Result<Vec<String>, Failure> {
         let mut all = self.due.lock().unwrap();
-        let Some(due) = all.get_mut(lane) else { return Ok(Vec::new()) };
+        let Some(due) = all.get_mut(queue) else { return Ok(Vec::new()) };
         let claimed = limit.min(*due);
         *due -= claimed;
-        Ok(vec![lane.to_owned(); claimed])
+        Ok(vec![queue.to_owned(); claimed])
     }
 
-    async fn send(&self, lane: String) -> bool {
+    async fn send(&self, queue: String) -> bool {
         let (answer, answered) = tokio::sync::oneshot::channel();
-        self.sends.send(Send { lane, answer }).await.unwrap();
+        self.sends.send(Send { queue, answer }).await.unwrap();
         answered.await.unwrap_or(false)
     }
 }
@@ -50,7 +50,7 @@ fn answer(wire: Vec<Send>, well: bool) {
 }
 
 struct Bench {
-    lanes: DeliveryQueues<Fake>,
+    queues: DeliveryQueues<Fake>,
     due: Arc<Mutex<BTreeMap<String, usize>>>,
     sends: mpsc::Receiver<Send>,
 }
@@ -58,15 +58,15 @@ struct Bench {
 impl Bench {
     fn new(concurrency: usize) -> Self {
         let (due, (sender, sends)) = (Arc::<Mutex<_>>::default(), mpsc::channel(100));
-        Self { lanes: DeliveryQueues::new(Fake { due: Arc::clone(&due), sends: sender }, concurrency), due, sends }
+        Self { queues: DeliveryQueues::new(Fake { due: Arc::clone(&due), sends: sender }, concurrency), due, sends }
     }
 
-    fn add(&self, lane: &str, count: usize) {
-        *self.due.lock().unwrap().entry(lane.to_owned()).or_default() += count;
+    fn add(&self, queue: &str, count: usize) {
+        *self.due.lock().unwrap().entry(queue.to_owned()).or_default() += count;
     }
 
     async fn look(&self) {
-        self.lanes.scan(&mut String::new()).await.unwrap();
+        self.queues.scan(&mut String::new()).await.unwrap();
     }
 
     /// The sends in progress once nothing changes any more: on the single thread of a test, after all other tasks had many turns.
@@ -99,17 +99,17 @@ async fn a_lane_widens_while_its_receiver_is_well_and_narrows_when_it_is_not() {
 #[tokio::test]
 async fn a_receiver_that_never_answers_holds_one_place_and_one_relying_party_a_quarter() {
     let mut bench = Bench::new(8);
-    for lane in ["a/1", "a/2", "a/3", "a/4"] {
-        bench.add(lane, 50);
+    for queue in ["a/1", "a/2", "a/3", "a/4"] {
+        bench.add(queue, 50);
     }
     bench.add("b/1", 3);
     bench.look().await;
     let wire = bench.wire().await;
-    let of = |tenant: &str| wire.iter().filter(|send| send.lane.starts_with(tenant)).count();
+    let of = |tenant: &str| wire.iter().filter(|send| send.queue.starts_with(tenant)).count();
     assert_eq!((of("a/"), of("b/")), (2, 1), "a quarter of eight, and one at a time");
     let mut sent = 0;
     let mut wire = wire;
-    while let Some(at) = wire.iter().position(|send| send.lane.starts_with("b/")) {
+    while let Some(at) = wire.iter().position(|send| send.queue.starts_with("b/")) {
         wire.remove(at).answer.send(true).unwrap();
         sent += 1;
         wire.extend(bench.wire().await);
@@ -120,18 +120,18 @@ async fn a_receiver_that_never_answers_holds_one_place_and_one_relying_party_a_q
 #[tokio::test]
 async fn a_lane_that_had_no_room_gets_it_when_another_ends() {
     let mut bench = Bench::new(4);
-    for lane in ["a/1", "a/2"] {
-        bench.add(lane, 1);
+    for queue in ["a/1", "a/2"] {
+        bench.add(queue, 1);
     }
     bench.look().await;
     let wire = bench.wire().await;
-    assert_eq!(wire.iter().map(|send| send.lane.as_str()).collect::<Vec<_>>(), ["a/1"]);
+    assert_eq!(wire.iter().map(|send| send.queue.as_str()).collect::<Vec<_>>(), ["a/1"]);
     answer(wire, true);
     assert!(bench.wire().await.is_empty());
     // The job is notified to poll.
-    bench.lanes.0.look.notified().await;
+    bench.queues.0.look.notified().await;
     bench.look().await;
-    assert_eq!(bench.wire().await[0].lane, "a/2");
+    assert_eq!(bench.wire().await[0].queue, "a/2");
 }
 
 #[tokio::test]
@@ -139,18 +139,18 @@ async fn what_comes_while_a_lane_ends_is_not_forgotten() {
     let mut bench = Bench::new(8);
     for round in 0..20 {
         bench.add("a/1", 1);
-        bench.lanes.start("a/1");
+        bench.queues.start("a/1");
         let wire = bench.wire().await;
         assert_eq!(wire.len(), 1, "round {round}");
         // Arrives while the last one is being sent.
         bench.add("a/1", 1);
-        bench.lanes.start("a/1");
+        bench.queues.start("a/1");
         answer(wire, true);
         let wire = bench.wire().await;
         assert_eq!(wire.len(), 1, "round {round}");
         answer(wire, true);
         bench.wire().await;
-        assert!(bench.lanes.0.active.lock().unwrap().lanes.is_empty());
-        assert!(bench.lanes.0.active.lock().unwrap().tenants.is_empty());
+        assert!(bench.queues.0.active.lock().unwrap().queues.is_empty());
+        assert!(bench.queues.0.active.lock().unwrap().tenants.is_empty());
     }
 }

@@ -62,7 +62,7 @@ fn signed(seed: u64, typ: &str, changes: &Value) -> String {
 }
 
 fn check(receipts: &Receipts, receipt: &str) -> Result<Timestamp, HandlerError> {
-    receipts.check(receipt, party(), Told { about: &accepted(), data: DATA, at: NOW })
+    receipts.check(receipt, party(), Reported { about: &accepted(), data: DATA, at: NOW })
 }
 
 #[test]
@@ -107,6 +107,6 @@ fn a_key_that_may_have_been_published_since_is_waited_for() {
 fn only_what_ended_before_receipts_were_given_may_have_none() {
     let receipts = receipts(Some(NOW));
     let before = NOW - Duration::from_micros(1);
-    assert_eq!(receipts.check("", party(), Told { about: &accepted(), data: DATA, at: before }).unwrap(), before);
+    assert_eq!(receipts.check("", party(), Reported { about: &accepted(), data: DATA, at: before }).unwrap(), before);
     assert!(matches!(check(&receipts, ""), Err(HandlerError::Fatal(_))));
 }

@@ -35,7 +35,7 @@ pub async fn insert(tx: &mut Tx, delivery: &Delivery) -> Result<(), Failure> {
         .bind(subject.as_deref())
         .bind(delivery.event_type.as_str())
         .bind(delivery.endpoint.map(|id| id.as_uuid()))
-        .bind(delivery.lane.as_str())
+        .bind(delivery.queue.as_str())
         .bind(delivery.url.as_str())
         .bind(delivery.state.as_str())
         .bind(delivery.attempt_count)
@@ -78,7 +78,7 @@ pub async fn body(db: &Db, id: DeliveryId) -> Result<String, Failure> {
 /// Returns the receiver queues after `after` with due deliveries, in order. It jumps from queue to queue, so the cost is the number of
 /// queues with pending deliveries, not the number of deliveries. With EXISTS, PostgreSQL would rather read everything that is due while
 /// that is little.
-pub async fn lanes(db: &Db, after: &str, now: Timestamp, limit: i64) -> Result<Vec<String>, Failure> {
+pub async fn queues(db: &Db, after: &str, now: Timestamp, limit: i64) -> Result<Vec<String>, Failure> {
     let rows = db
         .query(
             "WITH RECURSIVE waiting (lane) AS ( \
@@ -99,11 +99,11 @@ pub async fn lanes(db: &Db, after: &str, now: Timestamp, limit: i64) -> Result<V
 
 /// Reserves due deliveries of a receiver queue until `until`, longest due first. Concurrent replicas get different ones. An unreadable
 /// delivery is reserved too, and so does not block others.
-pub async fn claim(db: &Db, lane: &str, now: Timestamp, until: Timestamp, limit: i64) -> Result<Vec<Delivery>, Failure> {
+pub async fn claim(db: &Db, queue: &str, now: Timestamp, until: Timestamp, limit: i64) -> Result<Vec<Delivery>, Failure> {
     let query = db.execute("UPDATE delivery SET next_attempt_at = ").push_bind(until);
     // By version: of two replicas that find the same rows, the second finds them changed.
     let query = query.push(", version = version + 1 WHERE (id, version) IN (SELECT id, version FROM delivery ");
-    let query = query.push("WHERE state = 'pending' AND lane = ").push_bind(lane).push(" AND next_attempt_at <= ").push_bind(now);
+    let query = query.push("WHERE state = 'pending' AND lane = ").push_bind(queue).push(" AND next_attempt_at <= ").push_bind(now);
     let query = query.push(" ORDER BY next_attempt_at LIMIT ").push_bind(limit).push(") RETURNING body, ").push(COLUMNS);
     Ok(query.fetch_all().await?.iter().filter_map(|row| readable(read_whole(row))).collect())
 }
@@ -271,7 +271,7 @@ fn read(row: &Row) -> Result<Delivery, DbError> {
         subject: subject(&record)?,
         event_type: record.convert("event_type", |name: String| EventType::try_from(name.as_str()))?,
         endpoint: record.get::<Option<Uuid>>("endpoint_id")?.map(EndpointId::from_uuid),
-        lane: record.get("lane")?,
+        queue: record.get("lane")?,
         url: record.get("url")?,
         body: String::new(),
         state: record.convert("state", |name: String| State::try_from(name.as_str()))?,
@@ -316,7 +316,7 @@ mod tests {
     use nodkey_testkit::TestDatabase;
 
     use super::*;
-    use crate::{Notification, queues::lane};
+    use crate::{Notification, queues::queue};
 
     const NOW: Timestamp = Timestamp::from_seconds(1_000_000);
     const LEASE: Duration = Duration::from_secs(10);
@@ -328,11 +328,11 @@ mod tests {
     }
 
     /// Inserts the given number of deliveries for each receiver, due at `NOW` and later, a second apart.
-    async fn queue(db: &Db, lanes: &[(&str, u64)]) -> RelyingPartyId {
+    async fn fill(db: &Db, queues: &[(&str, u64)]) -> RelyingPartyId {
         let random = Random::seeded(1);
         let party = RelyingPartyId::generate(NOW, &random);
         let mut tx = db.begin().await.unwrap();
-        for (receiver, count) in lanes {
+        for (receiver, count) in queues {
             for number in 0..*count {
                 let delivery = Delivery {
                     id: DeliveryId::generate(NOW, &random),
@@ -340,7 +340,7 @@ mod tests {
                     subject: Subject::Trusonafication(TrusonaficationId::generate(NOW, &random)),
                     event_type: EventType::Accepted,
                     endpoint: None,
-                    lane: lane(party, receiver),
+                    queue: queue(party, receiver),
                     url: "https://example.com".into(),
                     body: "{}".into(),
                     state: State::Pending,
@@ -360,15 +360,15 @@ mod tests {
 
     async fn replicas_that_reserve_at_once_get_each_delivery_once(db: Db) {
         let (count, later) = (200, NOW + Duration::from_hours(1));
-        let lane = lane(queue(&db, &[("x", count)]).await, "x");
+        let queue = queue(fill(&db, &[("x", count)]).await, "x");
         let mut replicas = tokio::task::JoinSet::new();
         for _ in 0..4 {
-            let (db, lane) = (db.clone(), lane.clone());
+            let (db, queue) = (db.clone(), queue.clone());
             replicas.spawn(async move {
                 let mut mine = Vec::new();
                 // A replica that lost the same few rows gets none of them: only an empty queue is the end.
-                while waiting_in(&db, &lane, later).await {
-                    mine.extend(claim(&db, &lane, later, later + LEASE, 7).await.unwrap().into_iter().map(|d| d.id));
+                while waiting_in(&db, &queue, later).await {
+                    mine.extend(claim(&db, &queue, later, later + LEASE, 7).await.unwrap().into_iter().map(|d| d.id));
                 }
                 mine
             });
@@ -377,22 +377,22 @@ mod tests {
         assert_eq!(claimed.len() as u64, count);
         assert_eq!(claimed.iter().collect::<HashSet<_>>().len() as u64, count);
         // An expired reservation is free for anyone.
-        assert_eq!(claim(&db, &lane, later + LEASE, later + 2 * LEASE, 7).await.unwrap().len(), 7);
+        assert_eq!(claim(&db, &queue, later + LEASE, later + 2 * LEASE, 7).await.unwrap().len(), 7);
     }
 
-    async fn waiting_in(db: &Db, lane: &str, now: Timestamp) -> bool {
-        lanes(db, "", now, 10).await.unwrap().iter().any(|l| l == lane)
+    async fn waiting_in(db: &Db, queue: &str, now: Timestamp) -> bool {
+        queues(db, "", now, 10).await.unwrap().iter().any(|l| l == queue)
     }
 
     async fn lanes_are_those_in_which_something_is_due_from_any_on(db: Db) {
-        let party = queue(&db, &[("a", 1), ("b", 3), ("c", 1)]).await;
-        let [a, b, c] = ["a", "b", "c"].map(|receiver| lane(party, receiver));
-        assert_eq!(lanes(&db, "", NOW, 10).await.unwrap(), [a.clone(), b.clone(), c.clone()]);
-        assert_eq!(lanes(&db, "", NOW, 2).await.unwrap(), [a.clone(), b.clone()]);
-        assert_eq!(lanes(&db, &a, NOW, 10).await.unwrap(), [b.clone(), c.clone()]);
+        let party = fill(&db, &[("a", 1), ("b", 3), ("c", 1)]).await;
+        let [a, b, c] = ["a", "b", "c"].map(|receiver| queue(party, receiver));
+        assert_eq!(queues(&db, "", NOW, 10).await.unwrap(), [a.clone(), b.clone(), c.clone()]);
+        assert_eq!(queues(&db, "", NOW, 2).await.unwrap(), [a.clone(), b.clone()]);
+        assert_eq!(queues(&db, &a, NOW, 10).await.unwrap(), [b.clone(), c.clone()]);
         let first = claim(&db, &b, NOW, NOW + LEASE, 10).await.unwrap();
         assert_eq!(first.len(), 1, "the others are due later");
-        assert_eq!(lanes(&db, "", NOW, 10).await.unwrap(), [a, c]);
+        assert_eq!(queues(&db, "", NOW, 10).await.unwrap(), [a, c]);
         assert!(waiting_in(&db, &b, NOW + Duration::from_secs(1)).await);
         assert!(renew(&db, &first[0], NOW + 2 * LEASE).await.unwrap());
         let again = claim(&db, &b, NOW + 3 * LEASE, NOW + 4 * LEASE, 10).await.unwrap();

@@ -17,7 +17,7 @@ use crate::{domain::push_cause::Cause, push::Push};
 pub async fn put(
     tx: &mut Tx,
     (party, device): (RelyingPartyId, &DeviceId),
-    lane: &str,
+    queue: &str,
     cause: Cause,
     now: Timestamp,
     expires_at: Timestamp,
@@ -32,7 +32,7 @@ pub async fn put(
     )
     .bind(party.as_uuid())
     .bind(device.as_str())
-    .bind(lane)
+    .bind(queue)
     .bind(now)
     .bind(expires_at)
     .execute()
@@ -60,7 +60,7 @@ pub async fn end(tx: &mut Tx, cause: Cause) -> Result<(), Failure> {
 }
 
 /// Returns the receiver queues after `after` with due pushes, in order, by jumping from queue to queue.
-pub async fn lanes(db: &Db, after: &str, now: Timestamp, limit: i64) -> Result<Vec<String>, Failure> {
+pub async fn queues(db: &Db, after: &str, now: Timestamp, limit: i64) -> Result<Vec<String>, Failure> {
     let rows = db
         .query(
             "WITH RECURSIVE waiting (lane) AS ( \
@@ -80,7 +80,7 @@ pub async fn lanes(db: &Db, after: &str, now: Timestamp, limit: i64) -> Result<V
 }
 
 /// Reserves due pushes of a receiver queue until `until`, longest due first. Concurrent replicas get different ones.
-pub async fn claim(db: &Db, lane: &str, now: Timestamp, until: Timestamp, limit: i64) -> Result<Vec<Push>, Failure> {
+pub async fn claim(db: &Db, queue: &str, now: Timestamp, until: Timestamp, limit: i64) -> Result<Vec<Push>, Failure> {
     let rows = db
         .execute(
             "UPDATE push SET next_attempt_at = $1, attempt_count = attempt_count + 1, \
@@ -92,7 +92,7 @@ pub async fn claim(db: &Db, lane: &str, now: Timestamp, until: Timestamp, limit:
              WHERE c.relying_party_id = push.relying_party_id AND c.device_id = push.device_id), FALSE) AS is_over",
         )
         .bind(until)
-        .bind(lane)
+        .bind(queue)
         .bind(now)
         .bind(limit)
         .fetch_all()

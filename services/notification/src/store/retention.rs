@@ -52,7 +52,7 @@ mod tests {
                 subject: Subject::Trusonafication(TrusonaficationId::generate(NOW, random)),
                 event_type: EventType::Accepted,
                 endpoint: None,
-                lane: "lane".into(),
+                queue: "lane".into(),
                 url: "https://example.com".into(),
                 body: "{}".into(),
                 state,

@@ -53,7 +53,7 @@ fn due(n: u64) -> Delivery {
         subject: subject(n, at, &random),
         event_type: EventType::Accepted,
         endpoint: Some(EndpointId::generate(at, &Random::seeded(n % 10))),
-        lane: format!("lane {}", n % 10),
+        queue: format!("lane {}", n % 10),
         url: "https://example.com".into(),
         body: r#"{"id":"x"}"#.into(),
         state: State::Pending,
@@ -84,7 +84,7 @@ fn listening(n: u64) -> Endpoint {
 }
 
 fn asked(n: u64) -> Cause {
-    Cause::Asked(TrusonaficationId::generate(NOW, &Random::seeded(n)))
+    Cause::Prompt(TrusonaficationId::generate(NOW, &Random::seeded(n)))
 }
 
 fn attempt() -> Attempt {
@@ -126,7 +126,7 @@ fn named(error: Failure) -> (&'static str, &'static str, String) {
 }
 
 async fn deliveries_that_cannot_be_read_hold_up_no_other(db: Db) {
-    let all: Vec<_> = (0..12).map(|n| Delivery { lane: "lane".into(), ..due(n) }).collect();
+    let all: Vec<_> = (0..12).map(|n| Delivery { queue: "lane".into(), ..due(n) }).collect();
     insert_all(&db, &all).await;
     for (n, spoiling) in [
         (0, "UPDATE delivery SET event_type = 'party' WHERE id = $1"),
@@ -355,7 +355,7 @@ async fn exercise(db: &Db) {
     push_registration::delete(&mut tx, party(), &device(0)).await.unwrap();
     tx.rollback().await.unwrap();
     delivery::get(db, party(), due(0).id).await.unwrap();
-    delivery::lanes(db, "", NOW, 10).await.unwrap();
+    delivery::queues(db, "", NOW, 10).await.unwrap();
     delivery::claim(db, "lane", NOW, NOW, 10).await.unwrap();
     delivery::renew(db, &due(0), NOW).await.unwrap();
     delivery::waiting(db).await.unwrap();
@@ -382,7 +382,7 @@ async fn exercise(db: &Db) {
     endpoint::list(db, party(), NOW, Uuid::max(), 10).await.unwrap();
     endpoint::delete(db, party(), listening(0).id).await.unwrap();
     super::receipt::required_since(db).await.unwrap();
-    push::lanes(db, "", NOW, 10).await.unwrap();
+    push::queues(db, "", NOW, 10).await.unwrap();
     push::claim(db, "lane", NOW, NOW, 10).await.unwrap();
     push::is_anybody_concerned(db, party(), asked(0)).await.unwrap();
     let woken = Push { relying_party: party(), device: device(0), attempt_count: 1, expires_at: NOW, over: false, version: 1 };

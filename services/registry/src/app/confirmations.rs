@@ -31,7 +31,7 @@ use crate::{
 
 /// An operation that an operator requests and must confirm.
 #[derive(Debug)]
-pub struct Asked {
+pub struct RequestedOperation {
     /// The operator who requests it.
     pub operator: OperatorId,
     /// The session that requests it.
@@ -72,7 +72,7 @@ pub enum Standing {
 
 impl App {
     /// Prompts the operator's phone. Returns the number that must also be entered there.
-    pub async fn create_confirmation(&self, asked: Asked) -> Result<(Confirmation, String), Error> {
+    pub async fn create_confirmation(&self, asked: RequestedOperation) -> Result<(Confirmation, String), Error> {
         let operator = operators::get(&self.0.db, asked.operator).await?;
         let operator = operator.filter(|it| it.state == OperatorState::Active).ok_or(Refusal::OperatorNotActive)?;
         let (request, shown) = self.read(&asked).await?;
@@ -153,7 +153,7 @@ impl App {
     }
 
     /// Reads what exactly is to be confirmed, and what the phone shows of it.
-    async fn read(&self, asked: &Asked) -> Result<(Request, Shown), Error> {
+    async fn read(&self, asked: &RequestedOperation) -> Result<(Request, Shown), Error> {
         let path = format!("/{}", asked.method);
         let method = reflect::method(&path).filter(|_| is_reconfirmed(&path));
         let method = method.ok_or_else(|| {

@@ -38,7 +38,7 @@ use nodkey_runtime::{
 
 pub use audit::Noted;
 pub use audit_chain::Exported;
-pub use confirmations::{Asked, Presented, Standing};
+pub use confirmations::{Presented, RequestedOperation, Standing};
 pub use credentials::{NewCredential, ResolvedCredential};
 pub use devices::Registered;
 pub use documents::Word;
@@ -83,9 +83,6 @@ impl App {
     /// Creates the use cases.
     pub fn new(config: &Config, deps: Deps) -> anyhow::Result<Self> {
         let (db, vault, (keys, public_keys)) = (deps.db()?, deps.vault()?, signing_keys::keys(config, &deps)?);
-        anyhow::ensure!((1..=168).contains(&config.session_hours), "service.session_hours must be 1 to 168");
-        anyhow::ensure!(config.audit_retention_days >= 1, "service.audit_retention_days must be at least 1");
-        anyhow::ensure!((5..=10_080).contains(&config.session_idle_minutes), "service.session_idle_minutes must be 5 to 10080");
         let session_idle = Duration::from_mins(config.session_idle_minutes.into());
         let session_lifetime = Duration::from_hours(config.session_hours.into());
         let audit_retention = Duration::from_hours(24) * config.audit_retention_days;

@@ -22,14 +22,12 @@ use crate::{
     config::Config,
     domain::{
         Refusal,
-        signing_key::{self, Offer, Owner, Publication, Published, SigningKey, algorithm, check_claims, lent},
+        signing_key::{self, Offer, Owner, Publication, Published, SigningKey, check_claims, lent},
     },
     error::Error,
     store::signing_key as store,
 };
 
-/// Minimum lead, in seconds: caches keep the JWKS for a minute.
-const LEAST_LEAD: u32 = 120;
 /// How long keys are cached, so that one of many concurrent requests reads. A key that replaces a compromised one signs immediately, and
 /// may have been published by another replica: a client that fetches the JWKS then must get it, or would distrust its signatures.
 const FRESH: Duration = Duration::from_millis(100);
@@ -52,12 +50,7 @@ pub(crate) struct PublicKeys {
 
 /// Creates both key stores.
 pub(super) fn keys(config: &Config, deps: &Deps) -> anyhow::Result<(OwnKeys, Arc<PublicKeys>)> {
-    anyhow::ensure!(config.retired_key_days >= 1, "service.retired_key_days must be at least 1");
-    anyhow::ensure!(
-        config.signing_key_lead_seconds >= LEAST_LEAD,
-        "service.signing_key_lead_seconds must be at least {LEAST_LEAD}: as long as caches and replicas may keep the JWKS"
-    );
-    let first = algorithm(&config.signing_algorithm).map_err(|_| anyhow::anyhow!("service.signing_algorithm must be EdDSA or ES256"))?;
+    let first = config.first_algorithm()?;
     let publication = Publication {
         lead: Duration::from_secs(config.signing_key_lead_seconds.into()),
         retention: Duration::from_hours(24) * config.retired_key_days,

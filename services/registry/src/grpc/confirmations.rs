@@ -16,7 +16,7 @@ use tonic::{Request, Response, Status};
 
 use super::{Grpc, id};
 use crate::{
-    app::{Asked, Standing},
+    app::{RequestedOperation, Standing},
     domain::{Refusal, confirmation::Confirmation},
 };
 
@@ -34,7 +34,7 @@ impl ConfirmationService for Grpc {
         let CreateConfirmationRequest { method, request, stream_sha256 } = request.into_inner();
         // Nobody is prompted for a call that would be refused anyway.
         may(&caller, &method).map_err(status)?;
-        let (app, asked) = (self.0.clone(), Asked { operator, session, acts_for, method, request, stream_sha256 });
+        let (app, asked) = (self.0.clone(), RequestedOperation { operator, session, acts_for, method, request, stream_sha256 });
         let created = uninterrupted(async move { app.create_confirmation(asked).await });
         let (confirmation, match_number) = created.await.map_err(status)?;
         let confirmation = Some(message(&confirmation, Standing::Waiting));

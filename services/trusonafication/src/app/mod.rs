@@ -24,7 +24,6 @@ use nodkey_db::{
 use nodkey_kernel::{
     error::{Classify as _, Kind},
     id::{DeviceId, EventId, RelyingPartyId, TrusonaficationId},
-    jose::Algorithm,
     random::Random,
     time::{Clock, Timestamp},
     vault::Vault,
@@ -109,11 +108,7 @@ pub struct Swept {
 impl App {
     /// Creates the use cases.
     pub fn new(config: Config, deps: Deps) -> anyhow::Result<Self> {
-        anyhow::ensure!((1..=86_400).contains(&config.lifetime_seconds), "service.lifetime_seconds must be 1 to 86400");
-        anyhow::ensure!((20..=55).contains(&config.trucode_seconds), "service.trucode_seconds must be 20 to 55");
-        anyhow::ensure!(config.max_pending > 0, "service.max_pending must be at least 1");
-        let first =
-            Algorithm::parse(&config.signing_algorithm).map_err(|_| anyhow::anyhow!("service.signing_algorithm must be EdDSA or ES256"))?;
+        let first = config.first_algorithm()?;
         let (db, vault) = (deps.db()?, deps.vault()?);
         let Deps { bus, peers, clock, random, deployment, stopping, .. } = deps;
         let keys = Arc::new(Keys {
