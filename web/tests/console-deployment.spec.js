@@ -218,5 +218,7 @@ test('dead letters are listed with their causes, the newest first and each once,
     'refused: cause 2',
     'refused: cause 1',
   ]);
+  await expect(page.getByText('There are dead letters')).toBeVisible();
+  await expect(page.getByRole('status').getByText('All processes run, but')).toBeVisible();
   await page.unrouteAll({ behavior: 'ignoreErrors' });
 });

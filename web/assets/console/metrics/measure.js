@@ -1,5 +1,7 @@
 /** What is watched of all processes together. The metrics are described in docs/operations.md. */
 
+import { deadLetters } from './dead_letters.js';
+
 /** @typedef {import('../api.js').Process} Process */
 /** @typedef {ReturnType<typeof measure>} Measurement */
 
@@ -37,7 +39,7 @@ export function measure(processes, at) {
     endpointsFailing: Math.max(0, ...values('nodkey_endpoints_failing')),
     serverErrors: sum(values('nodkey_http_requests_total', ({ status }) => status.startsWith('5'))),
     refusals: sum(values('nodkey_http_requests_total', ({ status }) => status.startsWith('4'))),
-    deadLetters: sum(values('nodkey_events_consumed_total', ({ outcome }) => outcome === 'dead')),
+    deadLetters: deadLetters(processes).length,
     pushesRefused: sum(values('nodkey_push_attempts_total', ({ outcome }) => outcome === 'refused')),
     busAway: values('nodkey_bus_connected').includes(0),
     consumersRetrying: Math.max(0, ...values('nodkey_consumer_retrying')),

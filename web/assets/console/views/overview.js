@@ -2,13 +2,14 @@
 import { h, replace } from '../../lib/dom.js';
 import { duration, time } from '../../lib/format.js';
 import { icon } from '../../lib/icons.js';
+import { deadLetters } from '../metrics/dead_letters.js';
 import { health } from '../metrics/health.js';
 import { badge } from '../names.js';
 import { chart } from '../ui/chart.js';
 import { heading, identifier, none } from '../ui/elements.js';
 import { failure } from '../ui/states.js';
 import { expectedTable, table } from '../ui/table.js';
-import { deadLetters, deadLettersCard } from './overview/dead_letters.js';
+import { deadLettersCard } from './overview/dead_letters.js';
 import { nameFailing } from './overview/failing.js';
 import { totalsCard } from './overview/totals.js';
 
