@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { Problem, call, json, send } from '../assets/lib/problem.js';
+import { Problem, call, json, orNull, send } from '../assets/lib/problem.js';
 
 /** @param {() => Promise<Response>} answer */
 const answering = (answer) => /** @type {typeof fetch} */ (answer);
@@ -45,4 +45,10 @@ test('a call sends JSON and reads JSON, or nothing', async (t) => {
   assert.equal(init.headers.get('content-type'), 'application/json');
   fetch.mock.mockImplementation(async () => new Response(null, { status: 204 }));
   assert.equal(await call('DELETE', '/x'), null);
+});
+
+test('what does not exist is null, and any other problem stays one', async () => {
+  assert.equal(await orNull(Promise.reject(new Problem(404, 'NOT_FOUND', 'no'))), null);
+  assert.equal(await orNull(Promise.resolve(1)), 1);
+  await assert.rejects(orNull(Promise.reject(new Problem(403, 'FORBIDDEN', 'no'))), { status: 403 });
 });

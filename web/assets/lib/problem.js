@@ -82,6 +82,18 @@ export async function call(method, path, { body, headers, signal, cache } = {}) 
 }
 
 /**
+ * Has null for the answer of a call when there is no such thing.
+ * @param {Promise<any>} answer
+ * @returns {Promise<any>}
+ */
+export function orNull(answer) {
+  return answer.catch((cause) => {
+    if (cause instanceof Problem && cause.status === 404) return null;
+    throw cause;
+  });
+}
+
+/**
  * @param {Response} response
  * @returns {Promise<Problem>}
  */

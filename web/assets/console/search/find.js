@@ -4,7 +4,7 @@ import { CREDENTIAL_KINDS } from '../names.js';
 import { allRelyingParties } from '../relying_parties.js';
 import { address } from '../router.js';
 import { VIEWS } from '../views.js';
-import { Problem } from '../../lib/problem.js';
+import { orNull, Problem } from '../../lib/problem.js';
 
 /** @typedef {{ kind: string, text: string, note?: string, href: string }} Found */
 /** @typedef {{ text: string, relyingParty: string, signal: AbortSignal }} Wanted */
@@ -158,17 +158,6 @@ async function delivery(wanted) {
  */
 function read({ relyingParty, signal }, method, message) {
   return rpc(method, message, { relyingParty, signal });
-}
-
-/**
- * @param {Promise<any>} answer
- * @returns {Promise<any>} null when there is no such thing
- */
-function orNull(answer) {
-  return answer.catch((cause) => {
-    if (cause instanceof Problem && cause.status === 404) return null;
-    throw cause;
-  });
 }
 
 /**

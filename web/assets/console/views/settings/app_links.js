@@ -1,8 +1,8 @@
 /** Which apps open the relying party's links. */
 import { h } from '../../../lib/dom.js';
+import { orNull } from '../../../lib/problem.js';
 import { facts, foreign } from '../../ui/elements.js';
 import { eventually } from '../../ui/states.js';
-import { orNull } from '../users/device.js';
 
 /** @typedef {{ packageName: string, sha256CertFingerprints?: string[] }} AndroidApp */
 /** @typedef {{ host?: string, androidApps?: AndroidApp[], appleAppIds?: string[], downloadUrl?: string }} AppLinks */

@@ -2,7 +2,7 @@
 import { copyable, h, replace } from '../../../lib/dom.js';
 import { shortId, time } from '../../../lib/format.js';
 import { icon } from '../../../lib/icons.js';
-import { Problem } from '../../../lib/problem.js';
+import { orNull } from '../../../lib/problem.js';
 import { badge, BINDING_STATES, PLATFORMS, PRESENCE_KINDS, PUSH_PROVIDERS, stateBadge } from '../../names.js';
 import { button, facts, foreign } from '../../ui/elements.js';
 import { change } from '../../ui/dialogs.js';
@@ -42,17 +42,6 @@ export async function readDevice(page, deviceId) {
     orNull(page.read('notification.v1.PushRegistrationService/GetPushRegistration', { deviceId })),
   ]);
   return { ...device, push };
-}
-
-/**
- * @param {Promise<any>} answer
- * @returns {Promise<any>} null when there is no such thing
- */
-export function orNull(answer) {
-  return answer.catch((cause) => {
-    if (cause instanceof Problem && cause.status === 404) return null;
-    throw cause;
-  });
 }
 
 /**

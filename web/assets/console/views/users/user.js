@@ -2,11 +2,12 @@
 import { copyable, h, replace } from '../../../lib/dom.js';
 import { field } from '../../../lib/form.js';
 import { shortId, time } from '../../../lib/format.js';
+import { orNull } from '../../../lib/problem.js';
 import { badge, FREEZERS } from '../../names.js';
 import { button, facts, foreign } from '../../ui/elements.js';
 import { change } from '../../ui/dialogs.js';
 import { empty, eventually } from '../../ui/states.js';
-import { deviceCard, orNull, readDevice } from './device.js';
+import { deviceCard, readDevice } from './device.js';
 import { documentsCard, readDocuments } from './documents.js';
 import { promptsCard, readBudget } from './prompts.js';
 import { sendTestPrompt } from './test_prompt.js';
