@@ -139,7 +139,7 @@ export class Accounts extends EventTarget {
    * Turns notifications on. Call it from a click: the browser asks for permission.
    * @param {Entry} entry
    */
-  async notify({ account, phone }) {
+  async turnOnNotifications({ account, phone }) {
     const state = await turnOn(account, phone);
     this.#stored();
     return state;
@@ -149,7 +149,7 @@ export class Accounts extends EventTarget {
    * Turns notifications off.
    * @param {Entry} entry
    */
-  async silence({ account, phone }) {
+  async turnOffNotifications({ account, phone }) {
     await turnOff(account, phone);
     this.#stored();
   }

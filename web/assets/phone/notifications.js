@@ -1,7 +1,7 @@
 /** Notifications of an account by Web Push (docs/guides/push.md): the browser's subscription, and its registration at the gateway. */
 
 import { b64uDecode } from '../lib/jose.js';
-import { registerAccount, registrationOf } from './service_worker.js';
+import { registerAccount, registrationOf } from './registrations.js';
 import { putAccount } from './store.js';
 
 /** @typedef {import('./store.js').Account} Account */
@@ -26,7 +26,8 @@ export async function notificationState(account, phone) {
 }
 
 /**
- * Turns notifications on. Use `Accounts.notify`, which tells the other pages of this phone. Call it from a click: the browser asks for permission.
+ * Turns notifications on. Use `Accounts.turnOnNotifications`, which tells the other pages of this phone. Call it from a click: the browser asks
+ * for permission.
  * @param {Account} account
  * @param {Phone} phone
  * @returns {Promise<State>}
@@ -38,7 +39,7 @@ export async function turnOn(account, phone) {
 }
 
 /**
- * Turns notifications off. Use `Accounts.silence`, which tells the other pages of this phone.
+ * Turns notifications off. Use `Accounts.turnOffNotifications`, which tells the other pages of this phone.
  * @param {Account} account
  * @param {Phone} phone
  */

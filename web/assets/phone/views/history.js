@@ -1,14 +1,10 @@
 /** What this phone answered, the newest first. */
 
 import { h, replace } from '../../lib/dom.js';
-import { exactly, time } from '../../lib/format.js';
 import { select } from '../../lib/form.js';
-import { icon } from '../../lib/icons.js';
 import { plain } from '../../lib/plain.js';
 import { button, layout } from '../screen.js';
-import { safeText } from '../safe_text.js';
-
-/** @typedef {import('../history.js').Answered} Answered */
+import { answerRow } from './answer_row.js';
 
 /** How many answers are shown at first, and with each press of the button. */
 const STEP = 50;
@@ -59,36 +55,4 @@ export function history(app) {
       ],
     }),
   };
-}
-
-/**
- * @param {Answered} answered
- * @param {boolean} [isWhole] whether to show resource, account and the exact time
- */
-export function answerRow({ at, relyingParty, user, action, resource, why, decision, status }, isWhole = false) {
-  const isAccepted = status !== 'REJECTED';
-  return h(
-    'li.list-item',
-    h('span.result', { class: isAccepted ? 'ok' : 'bad' }, icon(isAccepted ? 'check' : 'close')),
-    h(
-      'span.grow.stack.tight',
-      h('span', safeText(action)),
-      isWhole && h('span.small', safeText(resource)),
-      h('span.small.muted', outcome(decision, status, why), ', ', safeText(relyingParty)),
-      isWhole && h('span.small.muted', 'As ', safeText(user), ', ', exactly(new Date(at))),
-    ),
-    !isWhole && h('span.small.muted', time(at)),
-  );
-}
-
-/**
- * @param {Answered['decision']} decision
- * @param {Answered['status']} status
- * @param {Answered['why']} why
- */
-function outcome(decision, status, why) {
-  if (status === 'ACCEPTED_AT_LOWER_LEVEL') return 'Accepted with less proof than required';
-  if (status !== 'REJECTED') return 'Accepted';
-  if (decision === 'accept') return 'Rejected for a wrong number';
-  return why === 'not_me' ? 'Rejected, not started by you' : 'Rejected';
 }

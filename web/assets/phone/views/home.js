@@ -6,8 +6,8 @@ import { icon, mark } from '../../lib/icons.js';
 import { avatar, button, layout } from '../screen.js';
 import { safeText } from '../safe_text.js';
 import { addAccount } from './add.js';
+import { answerRow } from './answer_row.js';
 import { freeze } from './freeze.js';
-import { answerRow } from './history.js';
 
 /** @typedef {import('../accounts.js').Entry} Entry */
 

@@ -33,8 +33,8 @@ export async function showNotifications({ accounts }, entry, place) {
       const control = /** @type {HTMLButtonElement} */ (event.currentTarget);
       control.ariaBusy = 'true';
       try {
-        if (isOn) await accounts.silence(entry);
-        show(isOn ? 'off' : await accounts.notify(entry));
+        if (isOn) await accounts.turnOffNotifications(entry);
+        show(isOn ? 'off' : await accounts.turnOnNotifications(entry));
       } catch (cause) {
         control.ariaBusy = null;
         toast(failure(cause), { tone: 'bad' });
