@@ -1,4 +1,5 @@
 /** Calls as curl commands, with a bearer token that the reader supplies (docs/protocol/bearer.md). */
+import { curl as command } from '../lib/curl.js';
 
 /**
  * @typedef {object} ShownCall
@@ -14,18 +15,6 @@
  * @param {ShownCall} call
  */
 export function curl(gateway, { by, method, path, request }) {
-  const lines = [`curl -sS${method === 'GET' ? '' : ` -X ${method}`} ${quoted(gateway + path)}`];
-  if (by === 'backend') lines.push('-H "Authorization: Bearer $TOKEN"');
-  if (request !== undefined) {
-    lines.push("-H 'Content-Type: application/json'", `--data-binary ${quoted(JSON.stringify(request))}`);
-  }
-  return lines.join(' \\\n  ');
-}
-
-/**
- * Quotes a text for the shell.
- * @param {string} text
- */
-function quoted(text) {
-  return `'${text.replaceAll("'", `'\\''`)}'`;
+  const options = [by === 'backend' && '-H "Authorization: Bearer $TOKEN"'];
+  return command(method, gateway + path, { options, body: request });
 }

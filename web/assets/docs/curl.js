@@ -1,4 +1,5 @@
 /** The curl command for an operation, with the example of its request. */
+import { curl as command } from '../lib/curl.js';
 
 /**
  * @typedef {object} Operation
@@ -47,22 +48,11 @@ export function curl(server, method, path, operation, resolve) {
     .filter((it) => it.in === 'query' && it.required)
     .map((it) => `${encodeURIComponent(it.name)}=${encodeURIComponent(String(it.example ?? ''))}`);
   const target = `${server.replace(/\/$/, '')}${named}${query.length ? `?${query.join('&')}` : ''}`;
-  const lines = [`curl -sS${method === 'get' ? '' : ` -X ${method.toUpperCase()}`} ${quoted(target)}`];
   const schemes = Object.keys(operation.security?.[0] ?? {});
-  if (schemes.includes('bearer')) lines.push('-H "Authorization: Bearer $(token)"');
-  if (schemes.includes('mobile')) lines.push('-H "Authorization: TRUSONA $mobile_token:$signature" -H "X-Date: $date"');
-  if (schemes.includes('dpop')) lines.push('-H "DPoP: $proof"');
-  const example = operation.requestBody?.content['application/json']?.example;
-  if (example !== undefined) {
-    lines.push("-H 'Content-Type: application/json'", `--data-binary ${quoted(JSON.stringify(example))}`);
-  }
-  return lines.join(' \\\n  ');
-}
-
-/**
- * A word of the shell.
- * @param {string} text
- */
-function quoted(text) {
-  return `'${text.replaceAll("'", `'\\''`)}'`;
+  const options = [
+    schemes.includes('bearer') && '-H "Authorization: Bearer $(token)"',
+    schemes.includes('mobile') && '-H "Authorization: TRUSONA $mobile_token:$signature" -H "X-Date: $date"',
+    schemes.includes('dpop') && '-H "DPoP: $proof"',
+  ];
+  return command(method, target, { options, body: operation.requestBody?.content['application/json']?.example });
 }
