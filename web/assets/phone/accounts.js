@@ -33,7 +33,10 @@ import { keepWaiting } from './waiting.js';
 /** How often the user's phones are checked at most, in milliseconds: accounts that take turns reconnect every few seconds. */
 const CHECK_INTERVAL = 60_000;
 
-/** Dispatches `change` when anything changed, and also `stored` when stored data did. Listeners read the current state again. */
+/**
+ * Dispatches `change` when anything changed, and also `stored` when stored accounts did, or `answered` when an answer was stored. Listeners
+ * read the current state again.
+ */
 export class Accounts extends EventTarget {
   /** @type {Map<string, Entry>} */
   #entries = new Map();
@@ -70,6 +73,11 @@ export class Accounts extends EventTarget {
       if (!stored.some((account) => account.id === id)) this.#close(entry);
     }
     for (const account of stored) await this.#open(account);
+    await this.loadAnswers();
+  }
+
+  /** Reads the answers again: other pages of this phone add to them. */
+  async loadAnswers() {
     this.answered = await listAnswers();
     this.#changed();
   }
@@ -198,8 +206,8 @@ export class Accounts extends EventTarget {
   async forget(entry) {
     await deleteAccount(entry.account.id);
     this.answered = this.answered.filter(({ account }) => account !== entry.account.id);
-    await unsubscribe(entry.account.id).catch(() => {});
     this.#close(entry);
+    await unsubscribe(entry.account.id).catch(() => {});
     this.#stored();
   }
 
@@ -247,18 +255,26 @@ export class Accounts extends EventTarget {
   }
 
   /**
-   * Keeps what was answered. A browser that is out of space loses the entry, not the answer.
+   * Keeps what was answered, unless the account was removed meanwhile. A browser that is out of space loses the entry, not the answer.
    * @param {Entry} entry
    * @param {Pending} pending
    * @param {Pick<Answered, 'decision' | 'why' | 'status'>} answer
    */
   async #record({ account, phone }, { challenge }, answer) {
     const { id, user } = account;
+    if (!this.#entries.has(id)) return;
     const { rp, act: action, res: resource } = challenge;
     const answered = { account: id, at: phone.now(), relyingParty: rp.name, user, action, resource, ...answer };
-    await addAnswer(answered).catch(reportError);
-    this.answered = [answered, ...this.answered];
-    this.#stored();
+    try {
+      await addAnswer(answered);
+      // Read back, since another read may already have found it.
+      this.answered = await listAnswers();
+    } catch (cause) {
+      reportError(cause);
+      this.answered = [answered, ...this.answered];
+    }
+    this.#changed();
+    this.dispatchEvent(new Event('answered'));
   }
 
   /** @param {Account} stored */

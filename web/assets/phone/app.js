@@ -109,6 +109,7 @@ function followAddress() {
 /** @param {MessageEvent} event */
 async function onMessage({ data }) {
   if (data?.type === 'accounts') return accounts.load();
+  if (data?.type === 'answers') return accounts.loadAnswers();
   if (data?.type === 'taken') return void taken.add(data.payload);
   if (data?.type !== 'scan' || typeof data.payload !== 'string') return;
   if (document.hidden) await new Promise((resolve) => setTimeout(resolve, DEFERENCE));
@@ -140,6 +141,7 @@ async function start() {
     if (current?.isIdle && accounts.prompts.length) next();
   });
   accounts.addEventListener('stored', () => channel.postMessage({ type: 'accounts' }));
+  accounts.addEventListener('answered', () => channel.postMessage({ type: 'answers' }));
   channel.addEventListener('message', onMessage);
   window.addEventListener('hashchange', followAddress);
   if (!followAddress()) next();
