@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { csv } from '../assets/console/ui/csv.js';
+import { csv } from '../assets/console/csv/write.js';
 
 test('a table is written with its head, and what is special is quoted', () => {
   const rows = [

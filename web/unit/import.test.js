@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { decode, parse } from '../assets/console/import/csv.js';
+import { decode, parse } from '../assets/console/csv/read.js';
 import { digest, messagesOf } from '../assets/console/import/messages.js';
 import { readRows } from '../assets/console/import/rows.js';
 import { utf8 } from '../assets/lib/jose.js';

@@ -1,7 +1,7 @@
 /** The rows of an import, as a CSV file has them. `nodkey admin import` reads the same files. */
-import { decode, parse } from './csv.js';
+import { decode, parse } from '../csv/read.js';
 
-/** @typedef {import('./csv.js').Fault} Fault */
+/** @typedef {import('../csv/read.js').Fault} Fault */
 /** @typedef {{ line: number, userIdentifier: string, deviceIdentifier?: string, active?: true, trusonaId?: string }} Row `ImportRow`, without default values */
 
 /** The columns. The first one is required. */

@@ -1,7 +1,7 @@
 /** The button that saves what a list holds as a CSV file. */
 import { toast } from '../../lib/dom.js';
 import { Problem } from '../../lib/problem.js';
-import { csv, save } from './csv.js';
+import { csv, save } from '../csv/write.js';
 import { button } from './elements.js';
 
 /** The most rows of a file. */

@@ -11,7 +11,7 @@ import { button, codeBlock } from '../../ui/elements.js';
 
 /** @typedef {import('../../page.js').Page} Page */
 /** @typedef {import('../../import/rows.js').Row} Row */
-/** @typedef {import('../../import/csv.js').Fault} Fault */
+/** @typedef {import('../../csv/read.js').Fault} Fault */
 /** @typedef {{ changed?: number, unchanged?: number, faults?: { line?: number, reason: string, message: string }[] }} Answer */
 
 const METHOD = 'binding.v1.ImportService/ImportUsers';
