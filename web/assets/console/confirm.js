@@ -4,7 +4,7 @@ import { Problem } from '../lib/problem.js';
 import { foreign } from './ui/elements.js';
 
 /** @typedef {{ id: string, state: string, action: string, resource: string }} Confirmation */
-/** @typedef {{ method: string, request: string } | { method: string, streamSha256: string }} Asked The call: its message as JSON, or the digest of a stream. */
+/** @typedef {{ method: string, request: string } | { method: string, streamSha256: string }} ConfirmedCall Its message as JSON, or the digest of a stream. */
 /** @typedef {(name: string, message: object) => Promise<any>} Call Calls a method of the service of confirmations. */
 
 /** How long one call waits for the phone, in seconds; the next one follows. */
@@ -23,7 +23,7 @@ const LEFT = { error: 'CONFIRMATION_LEFT', text: 'Not confirmed. Nothing was cha
 /**
  * Has the operator confirm a call on their phone.
  * @param {Call} call
- * @param {Asked} asked
+ * @param {ConfirmedCall} asked
  * @returns {Promise<string>} the confirmation to call with
  */
 export async function confirm(call, asked) {

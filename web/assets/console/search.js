@@ -1,6 +1,7 @@
 /** One search field for the console: pages, relying parties, and what belongs to the chosen one. */
 import { tell } from '../lib/dialog.js';
 import { h, replace } from '../lib/dom.js';
+import { counted } from '../lib/format.js';
 import { icon } from '../lib/icons.js';
 import { pause } from '../lib/pause.js';
 import { chooseRelyingParty, relyingPartyName } from './relying_parties.js';
@@ -80,8 +81,7 @@ export function openSearch() {
 
 /** @param {number} found */
 function count(found) {
-  if (!found) return 'No results';
-  return found === 1 ? '1 result' : `${found} results`;
+  return found ? counted(found, 'result') : 'No results';
 }
 
 /**

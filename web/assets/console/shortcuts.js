@@ -62,7 +62,7 @@ export function showShortcuts() {
   return tell({
     title: 'Keyboard shortcuts',
     body: h(
-      'dl.facts.shortcuts',
+      'dl.facts',
       rows.map(([keys, text]) => [
         h('dt', text),
         h(

@@ -5,6 +5,7 @@ import { h } from './dom.js';
 
 const exact = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'long' });
 const relative = new Intl.RelativeTimeFormat('en', { numeric: 'always', style: 'short' });
+const integer = new Intl.NumberFormat('en');
 const UNITS = /** @type {const} */ ([
   ['year', 31_536_000],
   ['month', 2_592_000],
@@ -87,6 +88,16 @@ export function duration(milliseconds) {
 function both(seconds, large, largeName, small, smallName) {
   const rest = Math.floor((seconds % large) / small);
   return `${Math.floor(seconds / large)} ${largeName}${rest ? ` ${rest} ${smallName}` : ''}`;
+}
+
+/**
+ * Formats a number of things: "1 row", "2,000 rows".
+ * @param {number} number
+ * @param {string} noun of one
+ * @returns {string}
+ */
+export function counted(number, noun) {
+  return `${integer.format(number)} ${noun}${number === 1 ? '' : 's'}`;
 }
 
 /**

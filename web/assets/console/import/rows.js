@@ -1,4 +1,5 @@
 /** The rows of an import, as a CSV file has them. `nodkey admin import` reads the same files. */
+import { counted } from '../../lib/format.js';
 import { decode, parse } from '../csv/read.js';
 
 /** @typedef {import('../csv/read.js').Fault} Fault */
@@ -62,14 +63,6 @@ function valuesFault(names, values) {
   const active = values[names.indexOf('active')] ?? '';
   if (!['true', 'false', ''].includes(active)) return `active must be true, false or empty, not “${active}”`;
   return '';
-}
-
-/**
- * @param {number} number
- * @param {string} noun
- */
-function counted(number, noun) {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }
 
 /**

@@ -4,7 +4,7 @@ import { Problem } from '../../lib/problem.js';
 import { csv, save } from '../csv/write.js';
 import { button } from './elements.js';
 
-/** The most rows of a file. */
+/** The most rows of a file: whole pages. */
 const MOST = 10_000;
 const PAGE_SIZE = 500;
 
@@ -67,5 +67,5 @@ async function readAll(read) {
     rows.push(...page.rows);
     pageToken = page.next;
   } while (pageToken && rows.length < MOST);
-  return { rows: rows.slice(0, MOST), more: Boolean(pageToken) || rows.length > MOST };
+  return { rows, more: Boolean(pageToken) };
 }

@@ -19,14 +19,13 @@ export const PERIOD = {
 export const ORDER = { name: 'order', label: 'Order', kind: [['oldest', 'Oldest first']], none: 'Newest first' };
 
 /**
- * When the list begins: at the later one of the period and of a time that is given; undefined for neither.
+ * When the list begins: at the later one of the period and of the time `after`; undefined for neither.
  * @param {URLSearchParams} query
- * @param {string} [name] of the time in the address
  * @returns {string | undefined}
  */
-export function startOf(query, name = 'after') {
+export function startOf(query) {
   const hours = HOURS[query.get('period') ?? ''];
-  const starts = [Date.parse(query.get(name) ?? ''), hours ? Date.now() - hours * 3_600_000 : NaN];
+  const starts = [Date.parse(query.get('after') ?? ''), hours ? Date.now() - hours * 3_600_000 : NaN];
   const known = starts.filter((start) => !Number.isNaN(start));
   return known.length ? new Date(Math.max(...known)).toISOString() : undefined;
 }

@@ -1,6 +1,7 @@
 /** One delivery with its attempts. */
 import { copyable, h, replace, toast } from '../../lib/dom.js';
 import { exactly, time } from '../../lib/format.js';
+import { utf8 } from '../../lib/jose.js';
 import { indented } from '../../lib/json_text.js';
 import { plainLines } from '../../lib/plain.js';
 import { Problem } from '../../lib/problem.js';
@@ -92,7 +93,7 @@ function attemptItem(attempt) {
  */
 function payloadCard({ body, bodyBytes = '0', endpointId }) {
   if (!body) return null;
-  const shown = new TextEncoder().encode(body).length;
+  const shown = utf8(body).length;
   const whole = Number(bodyBytes);
   const notes = [
     'POST with Content-Type: application/json and the headers webhook-id, webhook-timestamp and webhook-signature.',

@@ -2,6 +2,7 @@
 import { ask, tell } from '../../../lib/dialog.js';
 import { h, replace } from '../../../lib/dom.js';
 import { clearRefusal, field, showRefusal } from '../../../lib/form.js';
+import { counted } from '../../../lib/format.js';
 import { utf8 } from '../../../lib/jose.js';
 import { plain } from '../../../lib/plain.js';
 import { Problem } from '../../../lib/problem.js';
@@ -147,7 +148,7 @@ async function showCheck(form) {
     const bound = rows.filter(({ deviceIdentifier }) => deviceIdentifier);
     const active = bound.filter((row) => row.active).length;
     const named = rows.filter(({ trusonaId }) => trusonaId).length;
-    const text = `${count(rows.length, 'row')}: ${count(users, 'user')}, ${count(bound.length, 'device')} (${active} active), ${count(named, 'Trusona ID')}.`;
+    const text = `${counted(rows.length, 'row')}: ${counted(users, 'user')}, ${counted(bound.length, 'device')} (${active} active), ${counted(named, 'Trusona ID')}.`;
     replace(form.report, h('p', text));
   } catch (cause) {
     if (!(cause instanceof Problem)) throw cause;
@@ -172,7 +173,12 @@ function tooLarge() {
 function faulty(report, faults) {
   const lines = faults.slice(0, SHOWN).map(({ line, message }) => `Line ${line}: ${plain(message)}`);
   const more = faults.length > SHOWN && h('p', `And ${faults.length - SHOWN} more.`);
-  replace(report, h('p', `${count(faults.length, 'line')} with errors:`), codeBlock('Errors', lines.join('\n')), more);
+  replace(
+    report,
+    h('p', `${counted(faults.length, 'line')} with errors:`),
+    codeBlock('Errors', lines.join('\n')),
+    more,
+  );
   return new Problem(
     422,
     'VALIDATION_FAILED',
@@ -186,12 +192,4 @@ function faulty(report, faults) {
  */
 function summary({ changed = 0, unchanged = 0 }, verb) {
   return `${whole.format(changed)} ${verb}, ${whole.format(unchanged)} ${unchanged === 1 ? 'exists' : 'exist'} already.`;
-}
-
-/**
- * @param {number} number
- * @param {string} noun
- */
-function count(number, noun) {
-  return `${whole.format(number)} ${noun}${number === 1 ? '' : 's'}`;
 }
