@@ -68,6 +68,33 @@ test('the overview names the endpoint of the relying party that fails, and leads
   expect(new URL(page.url()).searchParams.get('endpoint')).toBe(id);
 });
 
+test('an endpoint that begins to fail is named while the overview is open, and no longer once it does not', async ({
+  page,
+  server,
+}) => {
+  const shop = await tenant(server);
+  const url = 'https://receiver.example/hooks';
+  let failing = false;
+  await page.route('**/ListEndpoints', async (route) => {
+    const endpoint = { id: 'failing', url, enabled: true, createdAt: '2026-01-01T00:00:00Z', publicKey: '' };
+    const endpoints = [failing ? { ...endpoint, failingSince: '2026-01-02T00:00:00Z' } : endpoint];
+    await route.fulfill({ json: { endpoints } });
+  });
+  await withFailing(page, 0);
+  await open(page, server, 'users', { rp: shop.id });
+  await go(page, 'Overview');
+  const named = page.getByRole('main').getByRole('link', { name: url });
+  await expect(page.getByRole('status').getByText('Ready', { exact: true })).toBeVisible();
+  await expect(named).toHaveCount(0);
+  failing = true;
+  await withFailing(page, 1);
+  await expect(named).toBeVisible({ timeout: 15_000 });
+  failing = false;
+  await withFailing(page, 0);
+  await expect(named).toHaveCount(0, { timeout: 15_000 });
+  await page.unrouteAll({ behavior: 'ignoreErrors' });
+});
+
 test('the overview counts the trusonafications of the relying party, by hour and by day, with their success rate', async ({
   page,
   server,

@@ -10,7 +10,7 @@ import { heading, identifier, none } from '../ui/elements.js';
 import { failure } from '../ui/states.js';
 import { expectedTable, table } from '../ui/table.js';
 import { deadLettersCard } from './overview/dead_letters.js';
-import { nameFailing } from './overview/failing.js';
+import { failingNotices, readFailing } from './overview/failing.js';
 import { totalsCard } from './overview/totals.js';
 
 /** @typedef {import('../metrics/measure.js').Measurement} Measurement */
@@ -131,6 +131,18 @@ export function show(page) {
   const showProcesses = unlessSame(processes, (rows) => table('Processes', COLUMNS, rows));
 
   const showGivenUp = unlessSame(givenUp, deadLettersCard);
+  const showFailing = unlessSame(failing, failingNotices);
+  let countBefore = health.measurements.at(-1)?.endpointsFailing;
+  let reading = new AbortController();
+
+  /** Names the endpoints that fail; only the latest reading is shown. */
+  async function nameFailing() {
+    reading.abort();
+    reading = new AbortController();
+    const signal = AbortSignal.any([page.signal, reading.signal]);
+    const found = await readFailing(signal);
+    if (!signal.aborted) showFailing(found);
+  }
 
   function update() {
     const { problem, measurements, alarms: found } = health;
@@ -141,10 +153,13 @@ export function show(page) {
     showGivenUp(deadLetters(health.processes));
     for (const { series, update: draw } of charts)
       draw(measurements.map((measurement, i) => point(series, measurement, i)));
+    const count = measurements.at(-1)?.endpointsFailing;
+    if (countBefore !== undefined && count !== countBefore) void nameFailing();
+    countBefore = count;
   }
 
   update();
-  void nameFailing(page, failing);
+  void nameFailing();
   health.addEventListener('change', update, { signal: page.signal });
 }
 

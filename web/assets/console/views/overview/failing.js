@@ -1,5 +1,5 @@
 /** The webhook endpoints of the relying party that fail every attempt. */
-import { h, replace } from '../../../lib/dom.js';
+import { h } from '../../../lib/dom.js';
 import { time } from '../../../lib/format.js';
 import { icon } from '../../../lib/icons.js';
 import { rpc } from '../../api.js';
@@ -8,28 +8,32 @@ import { address } from '../../router.js';
 import { foreign } from '../../ui/elements.js';
 
 /** @typedef {import('../../types.js').Endpoint} Endpoint */
+/** @typedef {{ relyingParty: string, endpoints: Endpoint[] }} Failing */
 
 /** As many as a relying party has, unless its limits say otherwise. */
 const MOST = 50;
 
 /**
- * Names them at a place. If they cannot be read, none are named; the alarms still count them.
- * @param {import('../../page.js').Page} page
- * @param {Element} place
+ * Reads them. If they cannot be read, there are none; the alarms still count them.
+ * @param {AbortSignal} signal
+ * @returns {Promise<Failing>}
  */
-export async function nameFailing(page, place) {
+export async function readFailing(signal) {
   const relyingParty = chooseRelyingParty();
-  if (!relyingParty) return;
+  if (!relyingParty) return { relyingParty, endpoints: [] };
   const method = 'notification.v1.EndpointService/ListEndpoints';
-  const answer = await rpc(method, { pageSize: MOST }, { relyingParty, signal: page.signal }).catch(() => ({}));
+  const answer = await rpc(method, { pageSize: MOST }, { relyingParty, signal }).catch(() => ({}));
   /** @type {Endpoint[]} */
   const endpoints = answer.endpoints ?? [];
-  const failing = endpoints.filter(({ enabled, failingSince }) => enabled && failingSince);
-  if (!page.signal.aborted)
-    replace(
-      place,
-      failing.map((endpoint) => notice(endpoint, relyingParty)),
-    );
+  return { relyingParty, endpoints: endpoints.filter(({ enabled, failingSince }) => enabled && failingSince) };
+}
+
+/**
+ * Names them.
+ * @param {Failing} failing
+ */
+export function failingNotices({ relyingParty, endpoints }) {
+  return endpoints.map((endpoint) => notice(endpoint, relyingParty));
 }
 
 /**
