@@ -1,7 +1,10 @@
 //! The browser phone as an installable app: its page, its manifest and its service worker, at one address.
 
+use std::sync::LazyLock;
+
 use axum::{
     Router,
+    body::Bytes,
     http::{
         HeaderMap, HeaderName, HeaderValue,
         header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
@@ -37,8 +40,14 @@ pub fn phone<S: Clone + Send + Sync + 'static>(path: &'static str) -> Router<S> 
     page(path, Page::Phone).route(&format!("{path}/manifest.webmanifest"), get(manifest)).route(&format!("{path}/sw.js"), get(worker))
 }
 
+/// The service worker. Release builds make it once; debug builds read the files each time, so that an edit shows at a reload.
+fn worker() -> Bytes {
+    static MADE: LazyLock<Bytes> = LazyLock::new(|| make_worker().into());
+    if cfg!(debug_assertions) { make_worker().into() } else { MADE.clone() }
+}
+
 /// The service worker, after the files of the app shell and their version: it changes when one of them does, and browsers update it then.
-fn worker() -> String {
+fn make_worker() -> String {
     let mut files: Vec<_> = Files::iter().filter(|path| is_shell(path)).map(|path| path.to_string()).collect();
     files.extend(["design.css", "phone.css", "favicon.svg"].map(str::to_owned));
     files.sort_unstable();
