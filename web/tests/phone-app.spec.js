@@ -123,6 +123,42 @@ test('a phone whose owner turns notifications on is woken by a push without cont
   }
 });
 
+test('notifications turned off in one page of the phone stay off when another page writes the account and is reloaded', async ({
+  page,
+}) => {
+  const server = await start('--push-to-this-machine');
+  try {
+    await server.admin('push', 'webpush', 'mailto:ops@example.com');
+    await page.context().grantPermissions(['notifications'], { origin: server.url });
+    const other = await page.context().newPage();
+    // Nothing is pushed: no request is made.
+    const given = { endpoint: 'http://127.0.0.1:9/push', keys: new Subscriber().keys };
+    for (const each of [page, other]) await standIn(each, given);
+    const user = await openPhone(page, server);
+    await other.goto(`${server.url}/demo/phone`);
+    for (const each of [page, other]) await account(each, user, 'Ready').click();
+    await page.getByRole('button', { name: 'Turn on notifications' }).click();
+    await expect(page.getByText('Notifications are on.')).toBeVisible();
+    await untilReopenedWith(other, user, 'Turn off notifications');
+    await page.getByRole('button', { name: 'Turn off notifications' }).click();
+    await expect(page.getByRole('button', { name: 'Turn on notifications' })).toBeVisible();
+    await untilReopenedWith(other, user, 'Turn on notifications');
+
+    await other.getByRole('button', { name: 'Rename this phone' }).click();
+    await other.getByRole('dialog').getByLabel('Name').fill('Grace’s phone');
+    await other.getByRole('button', { name: 'Rename', exact: true }).click();
+    await expect(other.getByRole('definition').filter({ hasText: 'Grace’s phone' })).toBeVisible();
+    await other.reload();
+    await account(other, user, 'Ready').click();
+    await expect(other.getByRole('button', { name: 'Turn on notifications' })).toBeVisible();
+    expect(await other.evaluate('globalThis.subscribedWith')).toBeUndefined();
+    const device = await deviceOf(server, user);
+    await expect(server.admin('push', 'show', '--', device)).rejects.toThrow('NOT_FOUND');
+  } finally {
+    await server.stop();
+  }
+});
+
 test('a notification that is clicked brings the open phone to the front', async ({ page, server }) => {
   await page.context().grantPermissions(['notifications'], { origin: server.url });
   await openPhone(page, server);
@@ -205,6 +241,20 @@ async function receive() {
     },
     close: () => new Promise((resolve) => service.close(() => resolve(null))),
   };
+}
+
+/**
+ * Opens the account again, until it has a button: the page learns later what another one changed.
+ * @param {Page} page which shows the account
+ * @param {string} user
+ * @param {string} name of the button
+ */
+async function untilReopenedWith(page, user, name) {
+  await expect(async () => {
+    await page.getByRole('button', { name: 'Back' }).click();
+    await account(page, user, 'Ready').click();
+    await expect(page.getByRole('button', { name })).toBeVisible({ timeout: 2_000 });
+  }).toPass();
 }
 
 /**
