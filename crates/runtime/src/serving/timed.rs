@@ -1,10 +1,11 @@
-//! A connection with time limits for sending requests and for reading responses.
+//! A connection with time limits for sending requests and for reading responses, and a way to end that leaves the last one readable.
 
 use std::{
     io,
+    mem::MaybeUninit,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -21,6 +22,10 @@ const SILENCE: Duration = Duration::from_mins(1);
 const PREFACE_TIME: Duration = Duration::from_secs(3);
 /// Time limit for the head of an HTTP/1.1 request, from its first byte.
 const HEAD_TIME: Duration = Duration::from_secs(10);
+/// How long the rest of a request is read after the last response of an HTTP/1.1 connection, and how many bytes of it. A client that is
+/// still sending a body that was refused would otherwise be told that the connection is broken, and not why (RFC 9112, section 9.6).
+const FAREWELL: Duration = Duration::from_secs(2);
+const UNREAD: usize = 8 << 20;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -45,13 +50,15 @@ pub(super) struct Timed<S> {
     asking: bool,
     reading: Limit,
     writing: Limit,
+    /// Since when nothing is sent any more, and how many bytes have been discarded.
+    closed: Option<(Instant, usize)>,
 }
 
 impl<S> Timed<S> {
     /// Starts the time limits now.
     pub(super) fn new(stream: S, activity: Arc<Activity>) -> Self {
         let (reading, writing) = (Limit::default(), Limit::default());
-        Self { stream, activity, opening: Opening::Silent, since: (Instant::now(), 0), asking: false, reading, writing }
+        Self { stream, activity, opening: Opening::Silent, since: (Instant::now(), 0), asking: false, reading, writing, closed: None }
     }
 
     /// Records what the client sent.
@@ -131,6 +138,26 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
     }
 }
 
+impl<S: AsyncRead + Unpin> Timed<S> {
+    /// Resolves when the client ends its side as well, or exceeds a limit.
+    fn discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some((since, mut discarded)) = self.closed else { return Poll::Ready(()) };
+        let mut room = [MaybeUninit::uninit(); 8 << 10];
+        while discarded < UNREAD {
+            let mut into = ReadBuf::uninit(&mut room);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut into) {
+                Poll::Ready(Ok(())) if !into.filled().is_empty() => discarded += into.filled().len(),
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => {
+                    self.closed = Some((since, discarded));
+                    return if self.reading.check(cx, since + FAREWELL).is_err() { Poll::Ready(()) } else { Poll::Pending };
+                }
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
 impl<S: AsyncWrite + Unpin> Timed<S> {
     fn written<T>(&mut self, cx: &mut Context<'_>, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if done.is_pending() {
@@ -142,7 +169,7 @@ impl<S: AsyncWrite + Unpin> Timed<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Timed<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let done = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.written(cx, done)
@@ -162,9 +189,15 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
         self.written(cx, done)
     }
 
+    /// Ends the sending side, and then discards what an HTTP/1.1 client is still sending, within limits.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let done = Pin::new(&mut self.stream).poll_shutdown(cx);
-        self.written(cx, done)
+        if self.closed.is_none() {
+            let done = Pin::new(&mut self.stream).poll_shutdown(cx);
+            ready!(self.written(cx, done))?;
+            self.closed = Some((Instant::now(), 0));
+            self.reading.0 = None;
+        }
+        if matches!(self.opening, Opening::Http1) { self.discard(cx).map(Ok) } else { Poll::Ready(Ok(())) }
     }
 }
 
@@ -206,5 +239,34 @@ mod tests {
         let begun = Instant::now();
         let failed = timed.write_all(&[0; 1 << 10]).await.unwrap_err();
         assert_eq!((failed.kind(), begun.elapsed().as_secs()), (io::ErrorKind::TimedOut, UNTAKEN.as_secs()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_response_can_be_read_by_a_client_that_is_still_sending_and_who_never_ends_is_left() {
+        for (body, ends) in [(1 << 20, true), (1 << 20, false), (UNREAD + (1 << 20), false)] {
+            let (server, client) = duplex(4 << 10);
+            let mut timed = Timed::new(server, Arc::default());
+            let (mut read, mut write) = tokio::io::split(client);
+            write.write_all(b"POST / HTTP/1.1\r\n\r\n").await.unwrap();
+            assert_ne!(timed.read(&mut [0; 64]).await.unwrap(), 0);
+            timed.write_all(b"413").await.unwrap();
+            let sending = tokio::spawn(async move {
+                let sent = write.write_all(&vec![0; body]).await;
+                if ends {
+                    write.shutdown().await.unwrap();
+                }
+                (sent.is_ok(), write)
+            });
+            let begun = Instant::now();
+            timed.shutdown().await.unwrap();
+            drop(timed);
+            let (sent, _write) = sending.await.unwrap();
+            assert_eq!(sent, body < UNREAD);
+            let waited = begun.elapsed();
+            assert_eq!(waited >= FAREWELL, !ends && sent, "{waited:?}");
+            let mut answer = String::new();
+            read.read_to_string(&mut answer).await.unwrap();
+            assert_eq!(answer, "413");
+        }
     }
 }

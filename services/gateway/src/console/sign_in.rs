@@ -276,7 +276,7 @@ mod tests {
     fn a_console_without_a_key_or_with_a_short_one_does_not_start() {
         assert_eq!(keys(None, None, None), None);
         let short = Config { cookie_key: Some("short".into()), ..Config::default() };
-        assert!(cookie_keys(&short, &Deployment::new("https://gw", Egress::new(false))).is_err());
+        assert!(short.check().is_err());
         let without = Config { console: false, ..Config::default() };
         assert_eq!(cookie_keys(&without, &Deployment::new("https://gw", Egress::new(false))).unwrap(), Vec::<[u8; 32]>::new());
     }
