@@ -136,6 +136,7 @@ fn settings_are_checked_and_shown_without_secrets_and_without_a_start() {
         ("NODKEY_DEPLOYMENT__PUBLIC_ULR", "https://a", "did you mean NODKEY_DEPLOYMENT__PUBLIC_URL?"),
         ("NODKEY_DEPLOYMENT__MASTER_KEY", "short", "64 hex digits"),
         ("NODKEY_DEPLOYMENT__SERVICE_KEY", "x", "remove"),
+        ("NODKEY_DEPLOYMENT__OPERATOR_KEY", &"k".repeat(32), "set deployment.operator_public_keys"),
         ("NODKEY_DB__URL", "postgres://db", "NODKEY_DB__URL is not a setting"),
         ("NODKEY_SERVICE__GATEWAY__LOOK_SECONDS", "61", "service.gateway.look_seconds must be 1 to 60"),
         ("NODKEY_SERVICE__REGISTRY__SIGNING_ALGORITHM", "RS256", "service.registry.signing_algorithm must be EdDSA or ES256"),

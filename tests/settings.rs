@@ -94,3 +94,27 @@ fn what_is_out_of_range_is_refused_by_the_check_of_the_settings_already_with_the
         assert!(!is_valid && said.contains(&format!("service.{setting} must be")), "{service}: {said}");
     }
 }
+
+/// Settings that are named as secrets are, and are none: what is public, and where something is.
+const PUBLIC: [&str; 4] = ["deployment.service_keys", "deployment.operator_public_keys", "server.tls.key", "service.push.google_token_url"];
+
+#[test]
+fn whatever_is_named_as_a_secret_is_shown_by_no_process() {
+    let mut looked_at = 0;
+    for service in SERVICES {
+        let is_named = |name: &&String| ["key", "secret", "password", "token"].iter().any(|word| name.contains(word));
+        for name in of(service).iter().filter(is_named).filter(|name| !PUBLIC.contains(&name.as_str())) {
+            let variable = format!("NODKEY_{}", name.replace('.', "__").to_uppercase());
+            let mut command = Command::new(binaries().join(format!("nodkey-{service}")));
+            let output = command.arg("print-config").env(&variable, "not-to-be-shown").output().unwrap();
+            let shown = String::from_utf8(output.stdout).unwrap();
+            if !shown.contains(&format!("{name} is secret")) {
+                // A number of days, say, takes no such text and does not show it either.
+                assert!(shown.contains(&format!("{variable} must be a whole number")), "{service} {name}: {shown}");
+            }
+            assert!(!shown.contains("not-to-be-shown"), "{service} {name}: {shown}");
+            looked_at += 1;
+        }
+    }
+    assert!(looked_at > 20, "{looked_at}");
+}

@@ -12,7 +12,7 @@ use nodkey_proto::{
     convert::timestamp,
     notification::v1::{
         CreateEndpointRequest, CreateEndpointResponse, Delivery, DeliveryState, DisabledReason, Endpoint, EventTypes, GetDeliveryRequest,
-        GetEndpointRequest, ListDeliveriesRequest, RedeliverManyRequest, RedeliverRequest, RotateEndpointKeysRequest,
+        GetEndpointRequest, ListDeliveriesRequest, RedeliverManyRequest, RedeliverRequest, RotateEndpointKeysRequest, TestEndpointRequest,
         UpdateEndpointRequest, delivery_service_client::DeliveryServiceClient, endpoint_service_client::EndpointServiceClient,
     },
     registry::v1::{DisableRelyingPartyRequest, relying_party_service_client::RelyingPartyServiceClient},
@@ -38,6 +38,7 @@ scenarios!(
     a_relying_party_that_was_disabled_is_told_nothing_any_more,
     an_endpoint_that_is_gone_is_disabled_and_what_it_missed_can_be_sent_later,
     an_endpoint_that_is_off_is_told_nothing_and_loses_nothing,
+    a_test_is_sent_to_one_endpoint_alone_one_at_a_time_and_to_none_that_is_off,
     what_goes_wrong_at_a_receiver_is_recorded,
     a_receiver_that_never_answers_delays_nobody_else,
     addresses_within_the_network_are_refused_when_they_are_named,
@@ -384,4 +385,22 @@ fn long_ago() -> Timestamp {
 /// A port that nothing listens on.
 async fn free_port() -> u16 {
     tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
+}
+
+async fn a_test_is_sent_to_one_endpoint_alone_one_at_a_time_and_to_none_that_is_off(world: &World) {
+    let tenant = world.tenant().await;
+    let (mut failing, mut other) = (receiver(vec![StatusCode::INTERNAL_SERVER_ERROR; 2]).await, receiver(Vec::new()).await);
+    let id = create(&tenant, &failing.url, &["trusonafication.accepted"]).await.endpoint.unwrap().id;
+    create(&tenant, &other.url, &[]).await;
+    let test = async || endpoints(&tenant).test_endpoint(TestEndpointRequest { id: id.clone() }).await;
+    let first = test().await.unwrap().into_inner();
+    assert_eq!(failing.next().await.body["type"], "endpoint.test");
+    // It is still to be delivered: the same one, at once.
+    let again = test().await.unwrap().into_inner();
+    assert_eq!(again.id, first.id);
+    assert_eq!(failing.next().await.id, first.id);
+    assert!(other.is_quiet());
+    switch(&tenant, &id, false).await;
+    let refused = test().await.unwrap_err();
+    assert_eq!(nodkey_server_sdk::Error::from(refused).reason, "ENDPOINT_DISABLED");
 }

@@ -85,12 +85,12 @@ pub(crate) fn names_of(service: ServiceName) -> impl Iterator<Item = String> {
 }
 
 /// Refuses calls beyond a small number of concurrent ones.
-async fn few(State(room): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
-    let Ok(place) = room.try_acquire_owned() else {
+async fn few(State(permits): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    let Ok(permit) = permits.try_acquire_owned() else {
         refused("reflection call beyond the limit");
         return status::new(Kind::Exhausted, "OVERLOADED", "too many concurrent calls of this kind", &[]).into_http();
     };
-    until_written(next.run(request).await, place)
+    until_written(next.run(request).await, permit)
 }
 
 /// Counts calls, whether they arrive over the network or from within the process.

@@ -91,7 +91,8 @@ fn to_json(process: &ProcessStatus) -> Value {
     json!({
         "id": process.id,
         "services": process.services,
-        "version": process.version,
+        // Of one that does not answer it is not known.
+        "version": Some(&process.version).filter(|version| !version.is_empty()),
         "started_at": time(process.started_at.as_ref()),
         "ready": process.problems.is_empty(),
         "problems": process.problems,

@@ -318,26 +318,13 @@ impl App {
         }
     }
 
-    /// Sends an endpoint an event that says nothing but that it is one, whatever types it names. While one is pending, returns that.
+    /// Sends an endpoint an event that says nothing but that it is one, whatever types it names. While one is pending, sends that again.
     pub async fn test_endpoint(&self, party: RelyingPartyId, id: EndpointId) -> Result<Delivery, Error> {
-        let (endpoint, now) = (self.endpoint(party, id).await?, self.now());
-        if endpoint.disabled.is_some() {
-            return Err(Error::EndpointDisabled);
-        }
-        // One at a time: a receiver that is away is not buried in tests.
-        let pending = Listing {
-            state: Some(State::Pending),
-            subject: Some(Subject::Endpoint(id)),
-            endpoint: Some(id),
-            from: None,
-            until: None,
-            at: now + LEASE,
-            id: Uuid::max(),
-            oldest_first: false,
-            size: 1,
-        };
+        let (endpoint, now) = (self.require_enabled(party, id).await?, self.now());
+        // One at a time, so that a receiver that is away is not buried in tests: the pending one is attempted again at once.
+        let pending = Listing { state: Some(State::Pending), subject: Some(Subject::Endpoint(id)), ..Listing::newest(now + LEASE, 1) };
         if let Some(pending) = delivery::list(&self.db, party, &pending).await?.into_parts().0.into_iter().next() {
-            return Ok(pending);
+            return self.redeliver(party, pending.id).await;
         }
         let data = RawValue::from_string(json!({"endpoint_id": id}).to_string()).map_err(|_| Failure::Internal("JSON is JSON"))?;
         let (name, timestamp) = (EventType::EndpointTest.as_str(), now.to_string());
@@ -360,9 +347,9 @@ impl App {
         self.delivery(party, delivery).await
     }
 
-    async fn require_enabled(&self, party: RelyingPartyId, id: EndpointId) -> Result<(), Error> {
+    async fn require_enabled(&self, party: RelyingPartyId, id: EndpointId) -> Result<Endpoint, Error> {
         let endpoint = endpoint::get(&self.db, party, id).await?.ok_or(Failure::NotFound("endpoint"))?;
-        if endpoint.disabled.is_some() { Err(Error::EndpointDisabled) } else { Ok(()) }
+        if endpoint.disabled.is_some() { Err(Error::EndpointDisabled) } else { Ok(endpoint) }
     }
 
     /// Returns a delivery.

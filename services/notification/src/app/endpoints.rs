@@ -173,16 +173,13 @@ impl App {
     fn check(&self, url: Option<&str>, event_types: Option<&[String]>) -> Result<(Option<String>, Option<Vec<EventType>>), Failure> {
         let mut validation = Validation::default();
         let url = url.and_then(|url| validation.read("url", self.deployment.egress.check(url))).map(String::from);
-        let known: Result<Vec<_>, _> = event_types.unwrap_or_default().iter().map(|name| EventType::chosen(name)).collect();
-        let all = || {
-            EventType::ALL
-                .iter()
-                .filter(|known| **known != EventType::EndpointTest)
-                .map(|known| known.as_str())
-                .collect::<Vec<_>>()
-                .join(", ")
-        };
-        let known = validation.read("event_types", known.map_err(|()| format!("must be among {}", all())));
+        let known: Option<Vec<_>> = event_types
+            .unwrap_or_default()
+            .iter()
+            .map(|name| EventType::choosable().find(|known| known.as_str() == name.as_str()))
+            .collect();
+        let all = || EventType::choosable().map(EventType::as_str).collect::<Vec<_>>().join(", ");
+        let known = validation.read("event_types", known.ok_or_else(|| format!("must be among {}", all())));
         validation.finish()?;
         Ok((url, known.filter(|_| event_types.is_some())))
     }

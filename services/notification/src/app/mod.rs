@@ -32,7 +32,7 @@ use crate::{config::Config, error::Error};
 /// How often a change is attempted when concurrent changes win.
 const ATTEMPTS: usize = 8;
 /// Maximum number of queued wakes of receiver queues; further ones are found by polling.
-const KICKS: usize = 1_024;
+const WAKES: usize = 1_024;
 
 /// Names of receiver queues with something due.
 #[derive(Debug)]
@@ -65,8 +65,8 @@ impl App {
     pub fn new(config: &Config, deps: Deps) -> anyhow::Result<(Self, Woken)> {
         let (db, vault) = (deps.db()?, deps.vault()?);
         let Deps { clock, random, deployment, peers, .. } = deps;
-        let (wakes, webhooks) = mpsc::channel(KICKS);
-        let (push_wakes, pushes) = mpsc::channel(KICKS);
+        let (wakes, webhooks) = mpsc::channel(WAKES);
+        let (push_wakes, pushes) = mpsc::channel(WAKES);
         let patience = Duration::from_hours(24 * u64::from(config.disable_after_days));
         let retention = Duration::from_hours(24 * u64::from(config.retention_days));
         let push_egress = config.push.egress(&deployment.egress);

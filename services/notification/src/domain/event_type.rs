@@ -35,8 +35,8 @@ named! {
 }
 
 impl EventType {
-    /// Reads one that an endpoint may name: a test is sent whatever it names.
-    pub fn chosen(name: &str) -> Result<Self, ()> {
-        Self::try_from(name).ok().filter(|known| *known != Self::EndpointTest).ok_or(())
+    /// Those that an endpoint may name: a test is sent whatever it names.
+    pub fn choosable() -> impl Iterator<Item = Self> {
+        Self::ALL.iter().copied().filter(|known| *known != Self::EndpointTest)
     }
 }

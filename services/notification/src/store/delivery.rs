@@ -194,6 +194,14 @@ pub struct Listing {
     pub size: i64,
 }
 
+impl Listing {
+    /// Those of any kind that were created before `at`, newest first.
+    pub fn newest(at: Timestamp, size: i64) -> Self {
+        let (state, subject, endpoint, from, until) = (None, None, None, None, None);
+        Self { state, subject, endpoint, from, until, at, id: Uuid::max(), oldest_first: false, size }
+    }
+}
+
 /// Lists deliveries, without bodies.
 pub async fn list(db: &Db, party: RelyingPartyId, listing: &Listing) -> Result<Listed<Delivery>, Failure> {
     let query = db.query("SELECT ").push(COLUMNS).push(" FROM delivery WHERE ");

@@ -34,8 +34,8 @@ impl AuditService for Grpc {
             relying_party: visible(&caller, &message.relying_party_id).map_err(status)?,
             operator: optional(&message.operator_id, "operator_id").map_err(status)?,
             method: text::optional(&message.method, MAX_METHOD).map_err(|e| status(Refusal::invalid("method", e.to_string())))?,
-            from: message.after.as_ref().map(|at| moment(from_timestamp(at), "after")).transpose().map_err(status)?,
-            until: message.before.as_ref().map(|at| moment(from_timestamp(at), "before")).transpose().map_err(status)?,
+            from: message.created_after.as_ref().map(|at| moment(from_timestamp(at), "created_after")).transpose().map_err(status)?,
+            until: message.created_before.as_ref().map(|at| moment(from_timestamp(at), "created_before")).transpose().map_err(status)?,
             outcome: match outcome {
                 pb::OutcomeFilter::Unspecified => None,
                 pb::OutcomeFilter::Ok => Some(OutcomeFilter::Ok),

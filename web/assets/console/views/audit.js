@@ -75,8 +75,8 @@ export async function show(page) {
       operatorId: page.value('operator'),
       method: page.value('method'),
       outcome: page.value('outcome'),
-      after: startOf(page.query),
-      before: page.value('before'),
+      createdAfter: startOf(page.query),
+      createdBefore: page.value('before'),
       oldestFirst: isOldestFirst(page.query) || undefined,
     }),
     empty: empty({
