@@ -111,8 +111,25 @@ up-native: tools ## Run PostgreSQL, NATS and the five services as plain processe
 	scripts/with-servers scripts/up-native
 
 .PHONY: up
-up: ## The same in containers
-	docker compose up --build
+up: ## Run the five services in containers, with all they need; PUBLIC_URL=https://id.example.com the first time
+	@deploy/compose/prepare
+	docker compose up --build --detach --wait
+	@echo "Nodkey is up, at $$(sed -n 's/^PUBLIC_URL=//p' .env | tail -n 1). What next: deploy/README.md"
+
+.PHONY: down
+down: ## Stop and remove these containers; data stays in its volumes
+	docker compose --profile '*' down
+
+.PHONY: test-deploy
+test-deploy: tools ## What is in deploy/, by real tools and without a container engine
+	@scripts/tools test
+	cargo build --workspace --bins --locked
+	scripts/test-compose
+	@for test in test-helm test-alerts; do [ ! -x scripts/$$test ] || scripts/$$test || exit 1; done
+
+.PHONY: dist
+dist: tools ## Pack the release binaries for machines without a toolchain, in target/dist
+	scripts/dist $(ARGS)
 
 .PHONY: clean
 clean: ## Remove everything built
