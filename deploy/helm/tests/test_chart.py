@@ -1,0 +1,80 @@
+"""Whether the chart renders what Kubernetes accepts and Nodkey promises, and refuses values that are wrong."""
+
+import re
+import unittest
+
+import yaml
+
+import checks
+import schemas
+from chart import CHART, ROOT, cases, files, helm, objects, rendered, template, values
+
+
+class Chart(unittest.TestCase):
+    def test_the_chart_passes_helms_own_lint(self):
+        for case in cases():
+            with self.subTest(case):
+                result = helm("lint", "--strict", str(CHART), given=values(case), check=False)
+                self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+
+    def test_every_manifest_is_valid_in_three_versions_of_kubernetes(self):
+        for case in cases():
+            with self.subTest(case):
+                items = objects(rendered(case))
+                self.assertGreater(len(items), 15)
+                self.assertEqual([error for item in items for error in schemas.errors(item)], [])
+
+    def test_no_rule_of_our_own_is_broken(self):
+        for case in cases():
+            with self.subTest(case):
+                self.assertEqual(checks.problems(objects(rendered(case))), [])
+
+    def test_a_release_of_another_name_keeps_every_rule(self):
+        for release in ("acme", "a-release-whose-name-is-as-long-as-helm-allows-it-to"):
+            items = objects(template(values("trial"), release).stdout)
+            self.assertEqual(checks.problems(items), [])
+            self.assertEqual([error for item in items for error in schemas.errors(item)], [])
+
+    def test_the_newcomers_values_are_ten_lines(self):
+        self.assertLessEqual(len(values("trial").splitlines()), 10)
+
+    def test_files_that_were_rendered_are_as_they_would_be_now(self):
+        for path, text in files():
+            with self.subTest(str(path.relative_to(ROOT))):
+                self.assertTrue(path.exists(), "is missing: scripts/test-helm --update")
+                self.assertEqual(path.read_text(), text, "differs: look at the change, then scripts/test-helm --update")
+
+    def test_what_the_chart_includes_is_what_the_rest_of_deploy_has(self):
+        deploy = ROOT / "deploy"
+        sources = {
+            "nats.conf": deploy / "nats.conf",
+            "postgres-init.sql": deploy / "postgres-init.sql",
+            "postgres-init.sh": deploy / "compose/postgres-init.sh",
+        }
+        if (deploy / "prometheus/rules.yaml").exists():
+            sources["rules.yaml"] = deploy / "prometheus/rules.yaml"
+        sources |= {f"dashboards/{path.name}": path for path in (deploy / "grafana").glob("*.json")}
+        included = {str(path.relative_to(CHART / "files")): path for path in (CHART / "files").rglob("*") if path.is_file()}
+        self.assertEqual(set(included), set(sources), "run deploy/helm/update-files")
+        for name, path in included.items():
+            self.assertEqual(path.read_bytes(), sources[name].read_bytes(), f"{name}: run deploy/helm/update-files")
+
+    def test_the_trial_runs_the_versions_that_compose_runs(self):
+        compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+        trial = yaml.safe_load((CHART / "values.yaml").read_text())["trial"]
+        for server in ("postgres", "nats"):
+            self.assertEqual(trial[server]["image"], compose[server]["image"])
+
+    def test_the_chart_is_of_this_release(self):
+        release = re.search(r'^version = "(.*)"$', (ROOT / "Cargo.toml").read_text(), re.M)[1]
+        self.assertEqual(yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"], release)
+
+    def test_alerts_and_dashboards_are_included_unchanged(self):
+        if "monitoring" not in cases():
+            self.skipTest("deploy/prometheus/rules.yaml is not there yet")
+        items = objects(rendered("monitoring"))
+        [rules] = [item for item in items if item["kind"] == "PrometheusRule"]
+        self.assertEqual(rules["spec"], yaml.safe_load((ROOT / "deploy/prometheus/rules.yaml").read_text()))
+        data = {name: text for item in items if item["kind"] == "ConfigMap" for name, text in item["data"].items()}
+        for path in (ROOT / "deploy/grafana").glob("*.json"):
+            self.assertEqual(data[path.name].strip(), path.read_text().strip())
