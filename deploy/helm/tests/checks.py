@@ -289,14 +289,12 @@ def names_resolve(manifests):
 
 
 def grpc_paths(manifests):
-    """The gRPC services that each route serves, by the protocol it has towards the gateway."""
-    for route in manifests.of("HTTPRoute"):
-        for rule in route["spec"]["rules"]:
-            paths = {match["path"]["value"] for match in rule["matches"]}
-            yield route["kind"], paths, rule["backendRefs"][0]["port"] == 7071
-    for route in manifests.of("GRPCRoute"):
-        for rule in route["spec"]["rules"]:
-            yield route["kind"], {"/" + match["method"]["service"] for match in rule["matches"]}, rule["backendRefs"][0]["port"] == 7071
+    """The paths that each route sends to the gateway, as HTTP/2 and not."""
+    for route in manifests.of("HTTPRoute", "GRPCRoute"):
+        for http2 in (True, False) if route["kind"] == "HTTPRoute" else (True,):
+            rules = [rule for rule in route["spec"]["rules"] if (rule["backendRefs"][0]["port"] == 7071) == http2]
+            matches = [match for rule in rules for match in rule["matches"]]
+            yield route["kind"], {match["path"]["value"] if "path" in match else "/" + match["method"]["service"] for match in matches}, http2
     for ingress in manifests.of("Ingress"):
         paths = ingress["spec"]["rules"][0]["http"]["paths"]
         yield "Ingress", {path["path"] for path in paths}, paths[0]["backend"]["service"]["port"]["name"] == "grpc"
@@ -323,6 +321,9 @@ def replicas_are_kept(manifests):
         spread = {constraint["topologyKey"] for constraint in template["spec"].get("topologySpreadConstraints", [])}
         if spread != {"topology.kubernetes.io/zone", "kubernetes.io/hostname"}:
             yield f"{name}: is not spread over nodes and zones"
+        scaled = [m["pods"]["metric"]["name"] for s in manifests.of("HorizontalPodAutoscaler") for m in s["spec"]["metrics"] if "pods" in m]
+        if not set(scaled) <= documents.metrics():
+            yield f"{name}: there is no metric {scaled}"
         scalers = [s for s in manifests.of("HorizontalPodAutoscaler") if s["spec"]["scaleTargetRef"]["name"] == name]
         if len(scalers) + ("replicas" in item["spec"]) != 1:
             yield f"{name}: its replicas are set by {len(scalers)} autoscalers and {'a' if 'replicas' in item['spec'] else 'no'} number"

@@ -43,6 +43,12 @@ def settings():
 
 
 @functools.cache
+def metrics():
+    """The metrics of the table of docs/operations.md."""
+    return set(re.findall(r"^\| `(nodkey_[a-z_]+)` \|", (ROOT / "docs/operations.md").read_text(), re.M))
+
+
+@functools.cache
 def keys():
     """The settings that `nodkey keys` may write for a service, by its source."""
     text = "".join((ROOT / "cli/src/keys" / name).read_text().split("#[cfg(test)]")[0] for name in ("folder.rs", "nats.rs"))

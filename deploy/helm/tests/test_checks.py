@@ -125,17 +125,17 @@ class Checks(unittest.TestCase):
         service("nodkey-gateway", lambda spec: spec["ports"][0].update(targetPort="metrics"), "publishes metrics")
         peer = lambda item: item["data"].update(NODKEY_PEERS__BINDING="http://nodkey-registry:7070")
         self.broken(rule, "trial", "ConfigMap", "nodkey-settings", peer, "is no Service of it")
-        route = lambda item: item["spec"]["rules"][1]["backendRefs"][0].update(name="nodkey-registry")
+        route = lambda item: item["spec"]["rules"][-1]["backendRefs"][0].update(name="nodkey-registry")
         self.broken(rule, "trial", "HTTPRoute", "nodkey", route, "leads to nodkey-registry")
         ingress = lambda item: item["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"].update(port={"name": "metrics"})
         self.broken(rule, "ingress", "Ingress", "nodkey", ingress, "leads to nodkey-gateway")
 
     def test_a_grpc_service_that_is_not_routed(self):
         rule = checks.grpc_is_routed
-        forget = lambda item: item["spec"]["rules"][0]["matches"].pop()
-        self.broken(rule, "production", "HTTPRoute", "nodkey", forget, "nodkey.trusonafication.v1.TrusonaficationService")
-        self.broken(rule, "production", "GRPCRoute", "nodkey", forget, "nodkey.trusonafication.v1.TrusonaficationService")
-        narrow = lambda item: item["spec"]["rules"][1]["matches"][0]["path"].update(value="/api")
+        forget = lambda item: item["spec"]["rules"][0]["matches"].pop(0)
+        self.broken(rule, "production", "HTTPRoute", "nodkey", forget, "grpc.health.v1.Health")
+        self.broken(rule, "production", "GRPCRoute", "nodkey", forget, "grpc.health.v1.Health")
+        narrow = lambda item: item["spec"]["rules"][-1]["matches"][0]["path"].update(value="/api")
         self.broken(rule, "production", "HTTPRoute", "nodkey", narrow, "HTTP is")
         wrong = lambda item: item["spec"]["rules"][0]["http"]["paths"].pop(0)
         self.broken(rule, "ingress", "Ingress", "nodkey-grpc", wrong, "grpc.health.v1.Health")
@@ -149,6 +149,8 @@ class Checks(unittest.TestCase):
         deployment = lambda case, name, change, *parts: self.broken(rule, case, "Deployment", name, lambda item: change(item["spec"]), *parts)
         deployment("production", "nodkey-gateway", lambda spec: spec.update(replicas=2), "1 autoscalers and a number")
         deployment("production", "nodkey-registry", lambda spec: spec.pop("replicas"), "0 autoscalers and no number")
+        unknown = lambda item: item["spec"]["metrics"][1]["pods"]["metric"].update(name="nodkey_waiting_phone")
+        self.broken(rule, "production", "HorizontalPodAutoscaler", "nodkey-gateway", unknown, "there is no metric ['nodkey_waiting_phone']")
         deployment("trial", "nodkey-registry", lambda spec: spec["strategy"]["rollingUpdate"].update(maxUnavailable=1), "takes replicas away first")
 
     def test_pools_that_do_not_fit(self):
