@@ -5,49 +5,12 @@ import urllib.parse
 
 import documents
 from chart import SERVICES, STATEFUL
+from manifests import TLS, Manifests, references, sources
 
-STOP_SECONDS = 45
+# What an orderly stop may take, with the last traces; see docs/operations.md.
+STOP_SECONDS = 50
+# Connections of a replica to PostgreSQL, `db.max_connections`.
 POOL = 16
-
-
-class Manifests:
-    """Objects, by kind."""
-
-    def __init__(self, items):
-        self.items = items
-
-    def of(self, *kinds):
-        return [item for item in self.items if item["kind"] in kinds]
-
-    def named(self, kind, name):
-        return next((item for item in self.of(kind) if item["metadata"]["name"] == name), None)
-
-    def workloads(self):
-        """Component, name, pod template and replicas of everything that runs."""
-        return [
-            (item["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/component"], item["metadata"]["name"], item["spec"]["template"], item)
-            for item in self.of("Deployment", "StatefulSet")
-        ]
-
-    def selected(self, selector):
-        """The components whose pods have all labels of a selector."""
-        labels = selector.get("matchLabels", {})
-        return {
-            component
-            for component, _, template, _ in self.workloads()
-            if labels.items() <= template["metadata"]["labels"].items() and all(matches(e, template) for e in selector.get("matchExpressions", []))
-        }
-
-    def environment(self, container):
-        """The variables of a container: those of ConfigMaps, then its own."""
-        variables = {}
-        for source in container.get("envFrom", []):
-            variables |= self.named("ConfigMap", source["configMapRef"]["name"])["data"]
-        return variables | {entry["name"]: entry.get("value") for entry in container.get("env", [])}
-
-
-def matches(expression, template):
-    return expression["operator"] == "In" and template["metadata"]["labels"].get(expression["key"]) in expression["values"]
 
 
 def pods_have_no_rights(manifests):
@@ -131,8 +94,7 @@ def settings_exist(manifests):
         if component not in SERVICES:
             continue
         known = documents.settings()[component]
-        mounts = [mount["mountPath"] for mount in template["spec"]["containers"][0].get("volumeMounts", [])]
-        for given, value in manifests.environment(template["spec"]["containers"][0]).items():
+        for given in manifests.environment(template["spec"]["containers"][0]):
             if given in documents.BEFORE:
                 continue
             if given.startswith("NODKEY_"):
@@ -140,37 +102,41 @@ def settings_exist(manifests):
                 file = setting.removesuffix("_file")
                 if file != setting and documents.is_secret(file):
                     setting = file
-                    if not any(value.startswith(mount + "/") for mount in mounts):
-                        yield f"{name}: {given} names {value}, where nothing is mounted"
                 elif documents.is_secret(setting) and setting != "bus.url":
                     yield f"{name}: {given} is a secret in the environment"
                 if setting not in known:
                     yield f"{name}: {given} is not a setting of {component}"
-            elif not given.startswith("OTEL_"):
+            elif given not in documents.TELEMETRY:
                 yield f"{name}: {given} is no variable of ours"
         for entry in template["spec"]["containers"][0].get("env", []):
             if "valueFrom" in entry:
                 yield f"{name}: {entry['name']} is not from a file"
 
 
-def references(template):
-    """The Secrets that a pod mounts: name and key."""
-    for volume in template["spec"].get("volumes", []):
-        sources = [dict(volume["secret"], name=volume["secret"]["secretName"])] if "secret" in volume else []
-        sources += [source["secret"] for source in volume.get("projected", {}).get("sources", []) if "secret" in source]
-        for secret in sources:
-            for item in secret.get("items") or [{"key": None}]:
-                yield secret["name"], item["key"]
+def files_are_mounted(manifests):
+    """Every file that a variable or an argument names is mounted, and read-only; what is written is on a volume of its own."""
+    for _, name, template, _ in manifests.workloads():
+        container = template["spec"]["containers"][0]
+        volumes = {volume["name"]: list(sources(manifests, volume)) for volume in template["spec"].get("volumes", [])}
+        mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
+        files = {f"{path}/{file[3]}" for path, mount in mounts.items() for file in volumes.get(mount["name"], [])}
+        words = [*manifests.environment(container).values(), *container.get("command", []), *container.get("args", [])]
+        for word in words:
+            if word and word.startswith("/") and word not in files:
+                yield f"{name}: {word} is not mounted"
+        for path, mount in mounts.items():
+            if volumes.get(mount["name"]) and mount.get("readOnly") is not True:
+                yield f"{name}: can write {path}"
 
 
 def secrets_are_separate(manifests):
     """No service mounts a Secret of another's, and each Secret is mounted by key."""
     owners = {}
     for component, name, template, _ in manifests.workloads():
-        for secret, key in references(template):
+        for secret, key in references(manifests, template):
             if component in SERVICES:
                 owners.setdefault(secret, set()).add(component)
-            if key is None and secret not in {v["secret"]["secretName"] for v in template["spec"]["volumes"] if v["name"] == "tls"}:
+            if key in TLS and component != "gateway":
                 yield f"{name}: mounts all of Secret {secret}"
         if component == "gateway" and any("database" in volume["name"] for volume in template["spec"]["volumes"]):
             yield f"{name}: has a database"
@@ -363,6 +329,7 @@ ALL = [
     images_are_pinned,
     stops_fit,
     settings_exist,
+    files_are_mounted,
     secrets_are_separate,
     network_is_closed,
     names_resolve,

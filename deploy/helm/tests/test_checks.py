@@ -7,6 +7,7 @@ import unittest
 import checks
 import schemas
 from chart import objects, rendered
+from manifests import Manifests
 
 
 class Checks(unittest.TestCase):
@@ -16,9 +17,9 @@ class Checks(unittest.TestCase):
     def broken(self, rule, case, kind, name, change, *parts):
         """Changes one object, and expects the rule to say so."""
         items = copy.deepcopy(self.items[case])
-        self.assertEqual(list(rule(checks.Manifests(items))), [])
+        self.assertEqual(list(rule(Manifests(items))), [])
         change(next(item for item in items if (item["kind"], item["metadata"]["name"]) == (kind, name)))
-        found = list(rule(checks.Manifests(items)))
+        found = list(rule(Manifests(items)))
         self.assertTrue(found, f"{rule.__name__} does not see it")
         for part in parts:
             self.assertIn(part, " ".join(found))
@@ -66,7 +67,7 @@ class Checks(unittest.TestCase):
             self.container(checks.images_are_pinned, lambda container, image=image: container.update(image=image), "is not pinned")
 
     def test_a_grace_period_that_is_too_short(self):
-        self.pod(checks.stops_fit, lambda pod: pod.update(terminationGracePeriodSeconds=49), "before it has stopped")
+        self.pod(checks.stops_fit, lambda pod: pod.update(terminationGracePeriodSeconds=54), "before it has stopped")
         self.pod(checks.stops_fit, lambda pod: pod.pop("terminationGracePeriodSeconds"), "before it has stopped")
         drain = lambda item: item["data"].update(NODKEY_SERVER__DRAIN_SECONDS="6")
         self.broken(checks.stops_fit, "trial", "ConfigMap", "nodkey-settings", drain, "nodkey-gateway", "nodkey-registry")
@@ -78,13 +79,22 @@ class Checks(unittest.TestCase):
         self.container(rule, add("NODKEY_DB__URLS", "x"), "is not a setting of registry")
         self.container(rule, add("NODKEY_SERVER__LISTEN_FILE", "/etc/nodkey/keys/x"), "is not a setting of registry")
         self.container(rule, add("NODKEY_DEPLOYMENT__MASTER_KEY", "00"), "is a secret in the environment")
-        self.container(rule, add("NODKEY_DEPLOYMENT__MASTER_KEY_FILE", "/run/key"), "where nothing is mounted")
         self.container(rule, add("SERVICE", "registry"), "is no variable of ours")
+        self.container(rule, add("OTEL_EXPORTER_ENDPOINT", "http://a"), "is no variable of ours")
         self.container(rule, add("NODKEY_DB__MAX_CONNECTIONS", "9"), "is not a setting of gateway", name="nodkey-gateway")
         secret = {"name": "NODKEY_LOG", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}}
         self.container(rule, lambda container: container["env"].append(secret), "is not from a file")
         wrong = lambda item: item["data"].update(NODKEY_BUS__UR="x")
         self.broken(rule, "trial", "ConfigMap", "nodkey-settings", wrong, "NODKEY_BUS__UR is not a setting of notification")
+
+    def test_a_file_that_is_not_mounted(self):
+        rule = checks.files_are_mounted
+        self.container(rule, lambda container: container["volumeMounts"].pop(), "/etc/nodkey/database/url is not mounted")
+        self.pod(rule, lambda pod: pod["volumes"][0]["secret"]["items"][0].update(path="other.toml"), "/etc/nodkey/keys/keys.toml is not mounted")
+        self.container(rule, lambda container: container["volumeMounts"][0].pop("readOnly"), "can write /etc/nodkey/keys")
+        postgres = {"kind": "StatefulSet", "name": "nodkey-postgres"}
+        self.container(rule, lambda container: container["env"][0].update(value="/run/secrets/password"), "is not mounted", **postgres)
+        self.container(rule, lambda container: container["command"].append("/etc/nats/other.conf"), "is not mounted", kind="StatefulSet", name="nodkey-nats")
 
     def test_a_secret_of_another_service(self):
         rule = checks.secrets_are_separate

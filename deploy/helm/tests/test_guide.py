@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import unittest
 
+import pods
 import schemas
 import test_secrets
 from chart import CHART, GUIDE, KUBERNETES, PLAIN, ROOT, guide_block, helm, objects, rendered, template
@@ -30,10 +31,10 @@ class Guide(unittest.TestCase):
         self.folder = pathlib.Path(folder.name)
         bin = self.folder / "bin"
         bin.mkdir()
-        for command in ("kubectl", "helm", *([] if test_secrets.BUILT else ["nodkey"])):
+        for command in ("kubectl", "helm", *([] if pods.BUILT else ["nodkey"])):
             (bin / command).write_text(STAND_IN)
             (bin / command).chmod(0o755)
-        path = [str(bin), *([str(test_secrets.BINARIES)] if test_secrets.BUILT else []), os.environ["PATH"]]
+        path = [str(bin), *([str(pods.BINARIES)] if pods.BUILT else []), os.environ["PATH"]]
         self.environment = os.environ | {"PATH": ":".join(path), "CALLS": str(self.folder / "calls"), "MADE_UP": str(self.folder / "made-up")}
         test_secrets.made_up(self.folder / "made-up")
         self.work = self.folder / "work"
@@ -54,7 +55,7 @@ class Guide(unittest.TestCase):
         self.assertEqual([error for item in applied for error in schemas.errors(item)], [])
         self.assertIn("helm install nodkey deploy/helm/nodkey --namespace nodkey --values values.yaml", self.calls())
         for path in (self.work / "databases.env", self.work / "keys/registry.env"):
-            self.assertEqual(path.stat().st_mode & 0o077 if path.name == "databases.env" or test_secrets.BUILT else 0, 0, path)
+            self.assertEqual(path.stat().st_mode & 0o077 if path.name == "databases.env" or pods.BUILT else 0, 0, path)
 
     def test_a_rotation_applies_the_secrets_anew(self):
         shutil.copytree(self.folder / "made-up", self.work / "keys")

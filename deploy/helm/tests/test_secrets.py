@@ -10,13 +10,12 @@ import tomllib
 import unittest
 
 
-import checks
 import documents
+import pods
 import schemas
-from chart import KUBERNETES, ROOT, SERVICES, STATEFUL, objects, rendered
+from chart import KUBERNETES, SERVICES, STATEFUL, objects, rendered
+from manifests import Manifests, references
 
-BINARIES = pathlib.Path(os.environ.get("NODKEY_BIN_DIR", ROOT / "target/debug")).resolve()
-BUILT = all((BINARIES / name).exists() for name in ["nodkey", *(f"nodkey-{service}" for service in SERVICES)])
 DATABASES = "".join(f"{name}_PASSWORD={name.lower().replace('_', '')}1\n" for name in ["POSTGRES", *(f"{service.upper()}_DB" for service in STATEFUL)])
 
 
@@ -41,8 +40,8 @@ class Secrets(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.folder = pathlib.Path(folder.name)
         self.keys = self.folder / "keys"
-        if BUILT:
-            subprocess.run([BINARIES / "nodkey", "keys", "init", self.keys], check=True, capture_output=True)
+        if pods.BUILT:
+            subprocess.run([pods.BINARIES / "nodkey", "keys", "init", self.keys], check=True, capture_output=True)
         else:
             made_up(self.keys)
         self.databases = self.folder / "databases.env"
@@ -65,8 +64,8 @@ class Secrets(unittest.TestCase):
 
     def test_every_secret_that_is_mounted_is_made_and_no_other(self):
         made = self.secrets(self.keys, self.databases)
-        manifests = checks.Manifests(objects(rendered("trial")))
-        mounted = {reference for _, _, template, _ in manifests.workloads() for reference in checks.references(template)}
+        manifests = Manifests(objects(rendered("trial")))
+        mounted = {reference for _, _, template, _ in manifests.workloads() for reference in references(manifests, template)}
         self.assertEqual(mounted, {(name, key) for name, data in made.items() for key in data})
 
     def test_a_release_of_another_name_has_secrets_of_that_name(self):
@@ -98,6 +97,28 @@ class Secrets(unittest.TestCase):
         expected = {"password": "bindingdb1", "url": "postgres://nodkey_binding:bindingdb1@nodkey-postgres/nodkey_binding"}
         self.assertEqual(made["nodkey-binding-database"], expected)
 
+    def test_the_trials_postgresql_makes_each_role_with_the_password_of_its_secret(self):
+        made = self.secrets(self.keys, self.databases)
+        manifests = Manifests(objects(rendered("trial")))
+        [template] = [template for component, _, template, _ in manifests.workloads() if component == "postgres"]
+        where = pods.mounted(manifests, template, made, self.folder / "postgres")
+        stand_in = self.folder / "psql"
+        stand_in.write_text("#!/bin/sh\necho \"$@\"; env | grep _DB_PASSWORD= | sort\n")
+        stand_in.chmod(0o755)
+        # As the image calls it. The paths are the script's own defaults, here below a folder.
+        script = where["/etc/nodkey"] / "postgres-init.sh"
+        sql = where["/etc/nodkey"] / "postgres-init.sql"
+        self.assertTrue(sql.exists())
+        self.assertIn("INIT_SQL:-/etc/nodkey/postgres-init.sql", script.read_text())
+        self.assertIn("SECRETS:-/run/secrets", script.read_text())
+        variables = {"PATH": f"{self.folder}:{os.environ['PATH']}", "SECRETS": str(where["/run/secrets"]), "INIT_SQL": str(sql)}
+        result = subprocess.run(["sh", script], env=variables, capture_output=True, text=True, check=True)
+        arguments, *passwords = result.stdout.splitlines()
+        self.assertTrue(arguments.endswith(f"--file {sql}"))
+        self.assertEqual(passwords, sorted(f"{service.upper()}_DB_PASSWORD={service}db1" for service in STATEFUL))
+        self.assertEqual((where["/run/secrets"] / "postgres_password").read_text(), "postgres1")
+        self.assertEqual({volume["name"]: volume for volume in template["spec"]["volumes"]}["init"]["configMap"]["defaultMode"], 0o555)
+
     def test_what_is_missing_or_wrong_is_named_and_nothing_is_printed(self):
         def refused(*arguments, says):
             result = self.run_script(*arguments)
@@ -119,27 +140,20 @@ class Secrets(unittest.TestCase):
         (self.keys / "nats-users.conf").unlink()
         refused(self.keys, says="nats-users.conf")
 
-    @unittest.skipUnless(BUILT, f"the services are not built in {BINARIES}: cargo build --workspace --bins")
+    @unittest.skipUnless(pods.BUILT, pods.NOT_BUILT)
     def test_each_service_accepts_the_settings_and_secrets_of_its_pod(self):
         made = self.secrets(self.keys, self.databases)
+        for service in STATEFUL:
+            made[f"nodkey-{service}-app"] = {"uri": made[f"nodkey-{service}-database"]["url"]}
+        made["own-gateway"] = made["nodkey-gateway"]
         for case in ("trial", "production", "off"):
-            manifests = checks.Manifests(objects(rendered(case)))
+            manifests = Manifests(objects(rendered(case)))
             for component, name, template, _ in manifests.workloads():
-                if component not in SERVICES:
-                    continue
-                with self.subTest(f"{case}: {name}"):
-                    container = template["spec"]["containers"][0]
-                    environment = manifests.environment(container)
-                    for mount in container["volumeMounts"]:
-                        [volume] = [volume for volume in template["spec"]["volumes"] if volume["name"] == mount["name"]]
-                        root = self.folder / case / component / mount["name"]
-                        root.mkdir(parents=True)
-                        for item in volume["secret"]["items"]:
-                            data = made[f"nodkey-{component}" + ("-database" if mount["name"] == "database" else "")]
-                            (root / item["path"]).write_text(data["url" if mount["name"] == "database" else item["key"]])
-                        environment = {name: value.replace(mount["mountPath"], str(root)) for name, value in environment.items()}
-                    for setting in documents.COMING:
-                        environment.pop(documents.variable(setting), None)
-                    result = subprocess.run([BINARIES / f"nodkey-{component}", "check-config"], env=environment, capture_output=True, text=True)
-                    self.assertEqual((result.returncode, result.stdout.strip()), (0, "the settings are valid"), result.stderr)
-                    self.assertNotIn("has no effect", result.stderr)
+                if component in SERVICES:
+                    with self.subTest(f"{case}: {name}"):
+                        where = pods.mounted(manifests, template, made, self.folder / case / component)
+                        variables = pods.environment(manifests, template, where)
+                        command = [pods.BINARIES / f"nodkey-{component}", "check-config"]
+                        result = subprocess.run(command, env=variables, capture_output=True, text=True)
+                        self.assertEqual((result.returncode, result.stdout.strip()), (0, "the settings are valid"), result.stderr)
+                        self.assertNotIn("has no effect", result.stderr)
