@@ -108,9 +108,12 @@ def settings_exist(manifests):
                     yield f"{name}: {given} is not a setting of {component}"
             elif given not in documents.TELEMETRY:
                 yield f"{name}: {given} is no variable of ours"
-        for entry in template["spec"]["containers"][0].get("env", []):
+        container = template["spec"]["containers"][0]
+        for entry in container["env"]:
             if "valueFrom" in entry:
                 yield f"{name}: {entry['name']} is not from a file"
+        if "envFrom" in container or len({entry["name"] for entry in container["env"]}) < len(container["env"]):
+            yield f"{name}: has variables from elsewhere, or twice"
 
 
 def files_are_mounted(manifests):

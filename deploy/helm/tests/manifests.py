@@ -29,11 +29,8 @@ class Manifests:
         }
 
     def environment(self, container):
-        """The variables of a container: those of ConfigMaps, then its own."""
-        variables = {}
-        for source in container.get("envFrom", []):
-            variables |= self.named("ConfigMap", source["configMapRef"]["name"])["data"]
-        return variables | {entry["name"]: entry.get("value") for entry in container.get("env", [])}
+        """The variables of a container."""
+        return {entry["name"]: entry.get("value") for entry in container.get("env", [])}
 
 
 def matches(expression, template):

@@ -10,6 +10,11 @@ from chart import objects, rendered
 from manifests import Manifests
 
 
+def variable(container, name):
+    """The entry of a variable."""
+    return next(entry for entry in container["env"] if entry["name"] == name)
+
+
 class Checks(unittest.TestCase):
     def setUp(self):
         self.items = {case: objects(rendered(case)) for case in ("trial", "production", "ingress")}
@@ -69,8 +74,7 @@ class Checks(unittest.TestCase):
     def test_a_grace_period_that_is_too_short(self):
         self.pod(checks.stops_fit, lambda pod: pod.update(terminationGracePeriodSeconds=54), "before it has stopped")
         self.pod(checks.stops_fit, lambda pod: pod.pop("terminationGracePeriodSeconds"), "before it has stopped")
-        drain = lambda item: item["data"].update(NODKEY_SERVER__DRAIN_SECONDS="6")
-        self.broken(checks.stops_fit, "trial", "ConfigMap", "nodkey-settings", drain, "nodkey-gateway", "nodkey-registry")
+        self.container(checks.stops_fit, lambda container: variable(container, "NODKEY_SERVER__DRAIN_SECONDS").update(value="6"), "before it has stopped")
 
     def test_a_setting_that_does_not_exist_or_is_secret(self):
         rule = checks.settings_exist
@@ -84,8 +88,8 @@ class Checks(unittest.TestCase):
         self.container(rule, add("NODKEY_DB__MAX_CONNECTIONS", "9"), "is not a setting of gateway", name="nodkey-gateway")
         secret = {"name": "NODKEY_LOG", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}}
         self.container(rule, lambda container: container["env"].append(secret), "is not from a file")
-        wrong = lambda item: item["data"].update(NODKEY_BUS__UR="x")
-        self.broken(rule, "trial", "ConfigMap", "nodkey-settings", wrong, "NODKEY_BUS__UR is not a setting of notification")
+        self.container(rule, lambda container: container.update(envFrom=[{"configMapRef": {"name": "a"}}]), "from elsewhere, or twice")
+        self.container(rule, add("NODKEY_LOG", "debug"), "from elsewhere, or twice")
 
     def test_a_file_that_is_not_mounted(self):
         rule = checks.files_are_mounted
@@ -133,8 +137,7 @@ class Checks(unittest.TestCase):
         service("nodkey-registry", lambda spec: spec["ports"][0].update(targetPort="web"), "leads nowhere")
         service("nodkey-registry", lambda spec: spec.pop("clusterIP"), "is not headless")
         service("nodkey-gateway", lambda spec: spec["ports"][0].update(targetPort="metrics"), "publishes metrics")
-        peer = lambda item: item["data"].update(NODKEY_PEERS__BINDING="http://nodkey-registry:7070")
-        self.broken(rule, "trial", "ConfigMap", "nodkey-settings", peer, "is no Service of it")
+        self.container(rule, lambda container: variable(container, "NODKEY_PEERS__BINDING").update(value="http://nodkey-registry:7070"), "is no Service of it")
         route = lambda item: item["spec"]["rules"][-1]["backendRefs"][0].update(name="nodkey-registry")
         self.broken(rule, "trial", "HTTPRoute", "nodkey", route, "leads to nodkey-registry")
         ingress = lambda item: item["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"].update(port={"name": "metrics"})
@@ -170,7 +173,7 @@ class Checks(unittest.TestCase):
 
     def test_objects_that_collide(self):
         rule = checks.objects_are_distinct
-        self.broken(rule, "trial", "ConfigMap", "nodkey-nats", lambda item: item["metadata"].update(name="nodkey-settings"), "is there twice")
+        self.broken(rule, "trial", "ConfigMap", "nodkey-nats", lambda item: item["metadata"].update(name="nodkey-postgres"), "is there twice")
         self.broken(rule, "trial", "ConfigMap", "nodkey-nats", lambda item: item["metadata"].update(name="n" * 64), "64 characters")
         self.broken(rule, "trial", "ConfigMap", "nodkey-nats", lambda item: item["metadata"].update(namespace="other"), "namespace of its own")
 

@@ -6,7 +6,7 @@ import unittest
 
 import yaml
 
-from chart import CHART, template
+from chart import CHART, objects, template
 
 # What an installation needs, besides an image.
 LEAST = {"publicUrl": "https://id.example.com", "image": {"repository": "registry.example.com/nodkey"}, "bus": {"url": "nats://nats:4222"}}
@@ -121,6 +121,20 @@ class Values(unittest.TestCase):
     def test_what_is_not_the_name_of_a_setting_is_refused(self):
         for name in ("max_pending", "DB.MAX_CONNECTIONS", "NODKEY_DB__MAX_CONNECTIONS", "service."):
             self.refused(changed("settings", {name: "x"}), f"at '/settings': additional properties '{name}' not allowed")
+
+    def test_a_services_own_setting_goes_before_that_of_all(self):
+        both = changed("settings", {"db.max_connections": 8, "bus.ack_wait_seconds": 20}) | {"registry": {"settings": {"db.max_connections": 24}}, "gateway": {}}
+        [registry] = [item for item in objects(template(json.dumps(both)).stdout) if item["metadata"]["name"] == "nodkey-registry" and item["kind"] == "Deployment"]
+        variables = {entry["name"]: entry["value"] for entry in registry["spec"]["template"]["spec"]["containers"][0]["env"]}
+        self.assertEqual((variables["NODKEY_DB__MAX_CONNECTIONS"], variables["NODKEY_BUS__ACK_WAIT_SECONDS"]), ("24", "20"))
+
+    def test_large_numbers_are_written_out(self):
+        values = changed("gateway/settings", {"service.remembered_proofs": 20000000, "service.console": False})
+        put(values, "gateway/autoscaling", {"enabled": True, "waitingPhones": 1000000})
+        text = template(json.dumps(values)).stdout
+        self.assertIn('NODKEY_SERVICE__REMEMBERED_PROOFS, value: "20000000"', text)
+        self.assertIn('NODKEY_SERVICE__CONSOLE, value: "false"', text)
+        self.assertIn('averageValue: "1000000"', text)
 
     def test_values_that_exclude_each_other_are_refused(self):
         both = changed("ingress/enabled", True) | {"gatewayApi": {"enabled": True, "parentRefs": [{"name": "public"}]}}

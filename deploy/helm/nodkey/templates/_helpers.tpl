@@ -92,25 +92,49 @@ nats://{{ include "nodkey.fullname" . }}-nats:4222
 {{- $port | trimPrefix ":" | default (index . 1) -}}
 {{- end }}
 
-{{/* The variables of one service alone. Given (list context service). */}}
+{{/* The variables of a service, by name. Given (list context service). */}}
 {{- define "nodkey.environment" -}}
 {{- $root := index . 0 }}
-{{- $values := get $root.Values (index . 1) }}
-{{- if eq (index . 1) "gateway" }}
+{{- $service := index . 1 }}
+{{- $values := get $root.Values $service }}
+NODKEY_CONFIG: /etc/nodkey/keys/keys.toml
+NODKEY_LOG: {{ $root.Values.log | quote }}
+NODKEY_DEPLOYMENT__PUBLIC_URL: {{ $root.Values.publicUrl | quote }}
+NODKEY_BUS__URL: {{ include "nodkey.busUrl" $root | quote }}
+NODKEY_BUS__REPLICAS: {{ $root.Values.bus.replicas | quote }}
+NODKEY_SERVER__LISTEN: 0.0.0.0:7070
+# Also health, which probes read here whether or not 7070 speaks TLS.
+NODKEY_SERVER__METRICS_LISTEN: 0.0.0.0:9090
+NODKEY_SERVER__DRAIN_SECONDS: {{ $root.Values.drainSeconds | quote }}
+# Headless Services: each replica is an address of the name.
+{{- range splitList " " (include "nodkey.stateful" $root) }}
+NODKEY_PEERS__{{ upper . }}: http://{{ include "nodkey.fullname" $root }}-{{ . }}:7070
+{{- end }}
+{{- if eq $service "gateway" }}
 {{- $proxied := or $root.Values.gatewayApi.enabled $root.Values.ingress.enabled }}
 {{- with $values.addressHeader | default (ternary "x-forwarded-for" "" $proxied) }}
-- { name: NODKEY_SERVICE__ADDRESS_HEADER, value: {{ . | quote }} }
-- { name: NODKEY_SERVICE__TRUSTED_HOPS, value: {{ $values.trustedHops | quote }} }
+NODKEY_SERVICE__ADDRESS_HEADER: {{ . | quote }}
+NODKEY_SERVICE__TRUSTED_HOPS: {{ $values.trustedHops | quote }}
 {{- end }}
 {{- if $values.tlsSecretName }}
-- { name: NODKEY_SERVER__TLS__CERTIFICATE, value: /etc/nodkey/tls/tls.crt }
-- { name: NODKEY_SERVER__TLS__KEY, value: /etc/nodkey/tls/tls.key }
+NODKEY_SERVER__TLS__CERTIFICATE: /etc/nodkey/tls/tls.crt
+NODKEY_SERVER__TLS__KEY: /etc/nodkey/tls/tls.key
 {{- end }}
 {{- else }}
-- { name: NODKEY_DB__URL_FILE, value: /etc/nodkey/database/url }
+NODKEY_DB__URL_FILE: /etc/nodkey/database/url
 {{- end }}
-{{- range $setting, $value := $values.settings }}
-- { name: {{ include "nodkey.variable" $setting }}, value: {{ $value | toString | quote }} }
+{{- with $root.Values.telemetry }}
+{{- if .endpoint }}
+OTEL_EXPORTER_OTLP_ENDPOINT: {{ .endpoint | quote }}
+{{- range $signal := list "traces" "metrics" "logs" }}
+OTEL_{{ upper $signal }}_EXPORTER: {{ ternary "otlp" "none" (has $signal $root.Values.telemetry.signals) }}
+{{- end }}
+OTEL_TRACES_SAMPLER: parentbased_traceidratio
+OTEL_TRACES_SAMPLER_ARG: {{ .ratio | quote }}
+{{- end }}
+{{- end }}
+{{- range $setting, $value := merge (deepCopy $values.settings) $root.Values.settings }}
+{{ include "nodkey.variable" $setting }}: {{ kindIs "string" $value | ternary $value (toJson $value) | quote }}
 {{- end }}
 {{- end }}
 
