@@ -37,7 +37,7 @@ def environment(**variables):
 
 def run(command, variables):
     """Runs a command to its end, which has to be good. Its output."""
-    return subprocess.run(command, env=environment(**variables), check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
+    return subprocess.run(command, env=environment(**variables), check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE).stdout
 
 
 @contextlib.contextmanager

@@ -1,19 +1,18 @@
 """The project of docker-compose.yml as Docker Compose itself understands it, and where its tests work."""
 
 import functools
+import importlib.util
 import json
 import os
 import pathlib
 import shutil
 import subprocess
 
-import compose
-
 TOP = pathlib.Path(__file__).resolve().parents[3]
 BIN = pathlib.Path(os.environ["NODKEY_BIN_DIR"])
 WORK = TOP / "target/deploy"
 VENV = WORK / "venv/bin"
-DOCKER_COMPOSE = pathlib.Path(compose.__file__).parent / "docker-compose"
+DOCKER_COMPOSE = pathlib.Path(importlib.util.find_spec("compose").origin).parent / "docker-compose"
 STATEFUL = ["registry", "binding", "trusonafication", "notification"]
 SERVICES = [*STATEFUL, "gateway"]
 

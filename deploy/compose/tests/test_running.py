@@ -131,7 +131,8 @@ class Running(unittest.TestCase):
     def test_grpc_passes_the_proxy(self):
         empty = self.of.folder / "empty"
         empty.write_bytes(bytes(5))
-        call = ["--http2", "--header", "content-type: application/grpc", "--header", "te: trailers", "--data-binary", f"@{empty}", "--dump-header", "-"]
+        headers = ["--header", "content-type: application/grpc", "--header", "te: trailers"]
+        call = ["--http2", *headers, "--data-binary", f"@{empty}", "--dump-header", "-"]
         # UNAUTHENTICATED: the gateway knows the method, and not the caller. UNIMPLEMENTED: it is not for backends.
         answer = self.of.curl("/nodkey.trusonafication.v1.TrusonaficationService/GetTrusonafication", *call)
         self.assertRegex(answer.lower(), r"content-type: application/grpc")
@@ -142,6 +143,18 @@ class Running(unittest.TestCase):
         made = json.loads(self.of.cli("admin", "relying-parties", "create", "Acme Bank", "--json"))
         listed = json.loads(self.of.cli("admin", "relying-parties", "list", "--json"))
         self.assertIn(made["id"], [party["id"] for party in listed["items"]])
+
+    def test_logins_pass_the_proxy_from_backend_and_phone_to_the_result(self):
+        """As relying parties do it: gRPC and HTTP at the public URL, with credentials of their own."""
+        party = json.loads(self.of.cli("admin", "relying-parties", "create", "Acme Logins", "--json"))["id"]
+        variables = {"HOME": str(self.of.folder), "NODKEY_HTTP": self.of.url, "NODKEY_GRPC": self.of.url}
+        for kind in ["server", "mobile"]:
+            made = json.loads(self.of.cli("admin", "credentials", "create", kind, "--relying-party", party, "--json"))
+            variables |= {f"NODKEY_{kind.upper()}_TOKEN": made["token"], f"NODKEY_{kind.upper()}_SECRET": made["secret"]}
+        command = ["nodkey", "demo", "--rounds", "5", "--json", "--ca-certificate", str(self.of.authority)]
+        self.assertEqual(json.loads(processes.run(command, variables))["rounds"], 5)
+        listed = json.loads(self.of.cli("admin", "trusonafications", "list", "--relying-party", party, "--json"))["items"]
+        self.assertEqual([one["status"] for one in listed], ["ACCEPTED"] * 5)
 
     def test_the_bus_knows_only_its_users(self):
         with socket.create_connection(("127.0.0.1", self.of.nats), 20) as connection:

@@ -1,6 +1,7 @@
 """The profile telemetry: each part's configuration is valid and names what is there."""
 
 import json
+import re
 import shutil
 import subprocess
 import unittest
@@ -26,7 +27,7 @@ def listens(name):
     """The ports that a process of the project listens on."""
     if name in project.SERVICES:
         given = {**dockerfile.stages()[name].environment(dockerfile.stages()), **service(name)["environment"]}
-        return {int(value.rsplit(":", 1)[1]) for variable, value in given.items() if variable.startswith("NODKEY_SERVER__") and variable.endswith("LISTEN")}
+        return {int(value.rsplit(":", 1)[1]) for variable, value in given.items() if re.fullmatch("NODKEY_SERVER__(METRICS_)?LISTEN", variable)}
     # By their own documentation.
     return {"prometheus": {9090}, "jaeger": {4317, 16686}, "collector": {4318, 8888}}[name]
 
@@ -127,7 +128,8 @@ class Prometheus(unittest.TestCase):
     def test_the_configuration_is_valid(self):
         # Without rules there is nothing more to check.
         only = [] if (self.folder / "rules.yaml").exists() else ["--syntax-only"]
-        checked = subprocess.run(["promtool", "check", "config", *only, self.folder / "prometheus.yml"], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        command = ["promtool", "check", "config", *only, self.folder / "prometheus.yml"]
+        checked = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.assertEqual(checked.returncode, 0, checked.stdout)
 
     def test_it_runs_as_its_container_does_and_is_healthy(self):
