@@ -99,18 +99,18 @@ def golden(case):
 
 
 def cases():
-    """The cases that can be rendered: those of the alerts only where they are."""
-    return [case for case in PLAIN + OTHERS if case != "monitoring" or (CHART / "files/rules.yaml").exists()]
+    """All cases; that of the alerts and dashboards where the chart includes them."""
+    included = (CHART / "files/rules.yaml").exists() and any((CHART / "files/dashboards").glob("*.json"))
+    return PLAIN + OTHERS + (["alerts"] if included else [])
 
 
 def files():
     """Every file that is rendered, with its contents."""
-    for case in cases():
-        if case in PLAIN:
-            yield KUBERNETES / case / "nodkey.yaml", plain(case)
-            yield KUBERNETES / case / "values.yaml", values(case)
-        else:
-            yield TESTS / "golden" / f"{case}.diff", golden(case)
+    for case in PLAIN:
+        yield KUBERNETES / case / "nodkey.yaml", plain(case)
+        yield KUBERNETES / case / "values.yaml", values(case)
+    for case in OTHERS:
+        yield TESTS / "golden" / f"{case}.diff", golden(case)
 
 
 if __name__ == "__main__":

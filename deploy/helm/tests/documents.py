@@ -5,8 +5,6 @@ import re
 
 from chart import ROOT, SERVICES, STATEFUL
 
-# Settings that are being built, and not documented yet.
-COMING = {"server.drain_seconds"}
 # Variables of OpenTelemetry that crates/runtime/src/serving/otlp.rs and its SDK read.
 TELEMETRY = {"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"} | {f"OTEL_{signal}_EXPORTER" for signal in ("TRACES", "METRICS", "LOGS")}
 # Variables that are no settings, but read before any.
@@ -41,7 +39,13 @@ def settings():
                 for service in who or SERVICES:
                     found[service].add(name)
     found["gateway"] = {name for name in found["gateway"] if not name.startswith("db.")}
-    return {service: names | COMING for service, names in found.items()}
+    return {service: names | coming() for service, names in found.items()}
+
+
+@functools.cache
+def coming():
+    """Settings that the chart sets and the services do not have yet. None, once docs/operations.md has it."""
+    return set() if "`server.drain_seconds`" in (ROOT / "docs/operations.md").read_text() else {"server.drain_seconds"}
 
 
 @functools.cache

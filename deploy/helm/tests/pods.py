@@ -36,7 +36,7 @@ def environment(manifests, template, where):
     variables = manifests.environment(template["spec"]["containers"][0])
     for path, root in where.items():
         variables = {name: re.sub(f"^{re.escape(path)}(?=/|$)", str(root), value) for name, value in variables.items()}
-    return {name: value for name, value in variables.items() if name not in map(documents.variable, documents.COMING)}
+    return {name: value for name, value in variables.items() if name not in map(documents.variable, documents.coming())}
 
 
 def free_port():

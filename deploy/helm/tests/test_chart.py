@@ -1,6 +1,9 @@
 """Whether the chart renders what Kubernetes accepts and Nodkey promises, and refuses values that are wrong."""
 
+import pathlib
 import re
+import subprocess
+import tempfile
 import unittest
 
 import yaml
@@ -34,6 +37,13 @@ class Chart(unittest.TestCase):
             items = objects(template(values("trial"), release).stdout)
             self.assertEqual(checks.problems(items), [])
             self.assertEqual([error for item in items for error in schemas.errors(item)], [])
+
+    def test_a_packed_chart_renders_the_same(self):
+        with tempfile.TemporaryDirectory() as folder:
+            subprocess.run(["helm", "package", str(CHART), "--destination", folder], check=True, capture_output=True)
+            [archive] = pathlib.Path(folder).glob("nodkey-*.tgz")
+            packed = helm("template", "nodkey", str(archive), "--namespace", "nodkey", given=values("trial")).stdout
+        self.assertEqual(packed, rendered("trial"))
 
     def test_the_newcomers_values_are_ten_lines(self):
         self.assertLessEqual(len(values("trial").splitlines()), 10)
@@ -70,9 +80,9 @@ class Chart(unittest.TestCase):
         self.assertEqual(yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"], release)
 
     def test_alerts_and_dashboards_are_included_unchanged(self):
-        if "monitoring" not in cases():
-            self.skipTest("deploy/prometheus/rules.yaml is not there yet")
-        items = objects(rendered("monitoring"))
+        if "alerts" not in cases():
+            self.skipTest("deploy/prometheus/rules.yaml or deploy/grafana/*.json is not there yet")
+        items = objects(rendered("alerts"))
         [rules] = [item for item in items if item["kind"] == "PrometheusRule"]
         self.assertEqual(rules["spec"], yaml.safe_load((ROOT / "deploy/prometheus/rules.yaml").read_text()))
         data = {name: text for item in items if item["kind"] == "ConfigMap" for name, text in item["data"].items()}
