@@ -15,7 +15,7 @@ POOL = 16
 
 def pods_have_no_rights(manifests):
     """Every container can do nothing but run."""
-    for component, name, template, _ in manifests.workloads():
+    for _, name, template, _ in manifests.workloads():
         pod = template["spec"]
         context = pod.get("securityContext", {})
         if context.get("runAsNonRoot") is not True or not context.get("runAsUser"):
@@ -26,6 +26,9 @@ def pods_have_no_rights(manifests):
             yield f"{name}: gets a token of a service account"
         if pod.get("enableServiceLinks") is not False:
             yield f"{name}: gets variables of services, which look like settings"
+        for volume in pod.get("volumes", []):
+            if not set(volume) - {"name"} <= {"configMap", "emptyDir", "projected", "secret"}:
+                yield f"{name}: mounts {sorted(set(volume) - {'name'})}"
         for host in ("hostNetwork", "hostPID", "hostIPC"):
             if pod.get(host):
                 yield f"{name}: {host}"
@@ -238,7 +241,7 @@ def names_resolve(manifests):
                 yield f"service {name}: publishes metrics"
         if component != "gateway" and (spec.get("clusterIP") != "None" or spec.get("type", "ClusterIP") != "ClusterIP"):
             yield f"service {name}: is not headless"
-    for component, name, template, _ in manifests.workloads():
+    for _, name, template, _ in manifests.workloads():
         for variable, value in manifests.environment(template["spec"]["containers"][0]).items():
             if re.fullmatch(r"NODKEY_PEERS__[A-Z]+", variable):
                 url = urllib.parse.urlsplit(value)
@@ -305,7 +308,9 @@ def pools_fit(manifests):
     """The trial's PostgreSQL has connections for every replica, one more of each during an update, and one that migrates."""
     for component, name, template, _ in manifests.workloads():
         if component == "postgres":
-            [most] = [int(argument.split("=")[1]) for argument in template["spec"]["containers"][0]["args"] if argument.startswith("max_connections=")]
+            [most] = [
+                int(argument.split("=")[1]) for argument in template["spec"]["containers"][0]["args"] if argument.startswith("max_connections=")
+            ]
             needed = sum((item["spec"].get("replicas", 2) + 1) * (POOL + 1) for c, _, _, item in manifests.workloads() if c in STATEFUL)
             if needed > most:
                 yield f"{name}: {most} connections, and {needed} may be needed"

@@ -6,10 +6,14 @@ import re
 from chart import ROOT, SERVICES, STATEFUL
 
 # Variables of OpenTelemetry that crates/runtime/src/serving/otlp.rs and its SDK read.
-TELEMETRY = {"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"} | {f"OTEL_{signal}_EXPORTER" for signal in ("TRACES", "METRICS", "LOGS")}
+TELEMETRY = {"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"} | {
+    f"OTEL_{signal}_EXPORTER" for signal in ("TRACES", "METRICS", "LOGS")
+}
 # Variables that are no settings, but read before any.
 BEFORE = {"NODKEY_CONFIG", "NODKEY_LOG", "NODKEY_LOG_FORMAT"}
-SECRET = re.compile(r"(^|\.)(password|master_key|previous_master_keys|service_key|operator_key|previous_operator_key|cookie_key|previous_cookie_key)$")
+SECRET = re.compile(
+    r"(^|\.)(password|master_key|previous_master_keys|service_key|operator_key|previous_operator_key|cookie_key|previous_cookie_key)$"
+)
 
 
 def is_secret(setting):

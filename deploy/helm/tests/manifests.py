@@ -1,5 +1,6 @@
 """Rendered manifests, and what belongs together in them."""
 
+
 class Manifests:
     """Objects, by kind."""
 

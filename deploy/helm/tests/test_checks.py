@@ -46,6 +46,7 @@ class Checks(unittest.TestCase):
         self.pod(rule, lambda pod: pod.pop("automountServiceAccountToken"), "token")
         self.pod(rule, lambda pod: pod.update(enableServiceLinks=True), "look like settings")
         self.pod(rule, lambda pod: pod.update(hostNetwork=True), "hostNetwork")
+        self.pod(rule, lambda pod: pod["volumes"].append({"name": "a", "hostPath": {"path": "/"}}), "mounts ['hostPath']")
         self.container(rule, lambda container: container["securityContext"].update(readOnlyRootFilesystem=False), "write")
         self.container(rule, lambda container: container["securityContext"].pop("allowPrivilegeEscalation"), "privileges")
         self.container(rule, lambda container: container["securityContext"].update(capabilities={"drop": ["NET_RAW"]}), "capabilities")
@@ -74,7 +75,9 @@ class Checks(unittest.TestCase):
     def test_a_grace_period_that_is_too_short(self):
         self.pod(checks.stops_fit, lambda pod: pod.update(terminationGracePeriodSeconds=54), "before it has stopped")
         self.pod(checks.stops_fit, lambda pod: pod.pop("terminationGracePeriodSeconds"), "before it has stopped")
-        self.container(checks.stops_fit, lambda container: variable(container, "NODKEY_SERVER__DRAIN_SECONDS").update(value="6"), "before it has stopped")
+        self.container(
+            checks.stops_fit, lambda container: variable(container, "NODKEY_SERVER__DRAIN_SECONDS").update(value="6"), "before it has stopped"
+        )
 
     def test_a_setting_that_does_not_exist_or_is_secret(self):
         rule = checks.settings_exist
@@ -98,7 +101,9 @@ class Checks(unittest.TestCase):
         self.container(rule, lambda container: container["volumeMounts"][0].pop("readOnly"), "can write /etc/nodkey/keys")
         postgres = {"kind": "StatefulSet", "name": "nodkey-postgres"}
         self.container(rule, lambda container: container["env"][0].update(value="/run/secrets/password"), "is not mounted", **postgres)
-        self.container(rule, lambda container: container["command"].append("/etc/nats/other.conf"), "is not mounted", kind="StatefulSet", name="nodkey-nats")
+        self.container(
+            rule, lambda container: container["command"].append("/etc/nats/other.conf"), "is not mounted", kind="StatefulSet", name="nodkey-nats"
+        )
 
     def test_a_secret_of_another_service(self):
         rule = checks.secrets_are_separate
@@ -111,7 +116,9 @@ class Checks(unittest.TestCase):
     def test_a_network_policy_that_lets_others_in(self):
         registry = {"podSelector": {"matchLabels": {"app.kubernetes.io/component": "registry"}}}
         self.policy("nodkey-deny", lambda spec: spec.update(policyTypes=["Ingress"]), "gateway: no policy closes it", "nats: no", case="trial")
-        self.policy("nodkey-deny", lambda spec: spec["podSelector"]["matchLabels"].update({"app.kubernetes.io/component": "gateway"}), "registry: no policy")
+        self.policy(
+            "nodkey-deny", lambda spec: spec["podSelector"]["matchLabels"].update({"app.kubernetes.io/component": "gateway"}), "registry: no policy"
+        )
         self.policy("nodkey-registry", lambda spec: spec["ingress"][0].pop("from"), "registry: can be reached from elsewhere")
         self.policy("nodkey-registry", lambda spec: spec["ingress"][0]["from"].pop(), "registry: callers are")
         self.policy("nodkey-notification", lambda spec: spec["ingress"][0]["from"].append(registry), "notification: callers are")
@@ -137,7 +144,9 @@ class Checks(unittest.TestCase):
         service("nodkey-registry", lambda spec: spec["ports"][0].update(targetPort="web"), "leads nowhere")
         service("nodkey-registry", lambda spec: spec.pop("clusterIP"), "is not headless")
         service("nodkey-gateway", lambda spec: spec["ports"][0].update(targetPort="metrics"), "publishes metrics")
-        self.container(rule, lambda container: variable(container, "NODKEY_PEERS__BINDING").update(value="http://nodkey-registry:7070"), "is no Service of it")
+        self.container(
+            rule, lambda container: variable(container, "NODKEY_PEERS__BINDING").update(value="http://nodkey-registry:7070"), "is no Service of it"
+        )
         route = lambda item: item["spec"]["rules"][-1]["backendRefs"][0].update(name="nodkey-registry")
         self.broken(rule, "trial", "HTTPRoute", "nodkey", route, "leads to nodkey-registry")
         ingress = lambda item: item["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"].update(port={"name": "metrics"})
@@ -155,7 +164,9 @@ class Checks(unittest.TestCase):
 
     def test_replicas_that_are_lost(self):
         rule = checks.replicas_are_kept
-        budget = lambda change: self.broken(rule, "trial", "PodDisruptionBudget", "nodkey-binding", lambda item: change(item["spec"]), "nodkey-binding: has no")
+        budget = lambda change: self.broken(
+            rule, "trial", "PodDisruptionBudget", "nodkey-binding", lambda item: change(item["spec"]), "nodkey-binding: has no"
+        )
         budget(lambda spec: spec.update(maxUnavailable=2))
         budget(lambda spec: spec["selector"]["matchLabels"].pop("app.kubernetes.io/component"))
         self.pod(rule, lambda pod: pod["topologySpreadConstraints"].pop(), "is not spread")
@@ -197,5 +208,10 @@ class Checks(unittest.TestCase):
                     self.assertTrue(schemas.errors(item | {part: item[part] | {"nosuchfield": {"a": 1}}}))
 
     def test_an_api_that_a_version_lacks_is_refused(self):
-        self.assertIn("Kubernetes 1.31 has no policy/v1beta1", schemas.errors({"apiVersion": "policy/v1beta1", "kind": "PodDisruptionBudget", "metadata": {"name": "a"}})[0])
-        self.assertTrue(schemas.errors({"apiVersion": "gateway.networking.k8s.io/v1alpha2", "kind": "GRPCRoute", "metadata": {"name": "a"}, "spec": {}}))
+        self.assertIn(
+            "Kubernetes 1.31 has no policy/v1beta1",
+            schemas.errors({"apiVersion": "policy/v1beta1", "kind": "PodDisruptionBudget", "metadata": {"name": "a"}})[0],
+        )
+        self.assertTrue(
+            schemas.errors({"apiVersion": "gateway.networking.k8s.io/v1alpha2", "kind": "GRPCRoute", "metadata": {"name": "a"}, "spec": {}})
+        )

@@ -84,12 +84,22 @@ class Guide(unittest.TestCase):
         for path, anchor in links:
             target = GUIDE if not path else GUIDE.parent / path
             self.assertTrue(target.exists(), path)
-            headings = [re.sub(r"[^a-z0-9 _-]", "", line.lstrip("# ").lower()).replace(" ", "-") for line in target.read_text().splitlines() if line.startswith("#")]
+            headings = [
+                re.sub(r"[^a-z0-9 _-]", "", line.lstrip("# ").lower()).replace(" ", "-")
+                for line in target.read_text().splitlines()
+                if line.startswith("#")
+            ]
             self.assertIn(anchor or headings[0], headings)
 
     def test_the_notes_say_what_to_do_next(self):
         result = helm("install", "nodkey", str(CHART), "--dry-run=client", "--namespace", "nodkey", given=guide_block("yaml", "trial:"))
-        for text in ("rollout status deployment nodkey-gateway", 'relying-parties create "Acme Bank"', "--role owner", "https://id.example.com/console", "without backups"):
+        for text in (
+            "rollout status deployment nodkey-gateway",
+            'relying-parties create "Acme Bank"',
+            "--role owner",
+            "https://id.example.com/console",
+            "without backups",
+        ):
             self.assertIn(text, result.stdout)
         block = guide_block("sh", "port-forward --namespace")
         self.assertIn('relying-parties create "Acme Bank"', block)

@@ -9,14 +9,15 @@ import tempfile
 import tomllib
 import unittest
 
-
 import documents
 import pods
 import schemas
 from chart import KUBERNETES, SERVICES, STATEFUL, objects, rendered
 from manifests import Manifests, references
 
-DATABASES = "".join(f"{name}_PASSWORD={name.lower().replace('_', '')}1\n" for name in ["POSTGRES", *(f"{service.upper()}_DB" for service in STATEFUL)])
+DATABASES = "".join(
+    f"{name}_PASSWORD={name.lower().replace('_', '')}1\n" for name in ["POSTGRES", *(f"{service.upper()}_DB" for service in STATEFUL)]
+)
 
 
 def made_up(folder):
@@ -29,7 +30,7 @@ def made_up(folder):
             setting = name.removeprefix("NODKEY_").lower().replace("__", ".")
             if ("cookie" in setting) > gateway or (gateway and ("master" in setting or "operator" in setting)):
                 continue
-            lines.append(f"{name}='{{\"keys\":[{{\"kid\":\"a-b_c\"}}]}}'" if setting.endswith("_keys") else f"{name}={service}-{setting.split('.')[1]}")
+            lines.append(f'{name}=\'{{"keys":[{{"kid":"a-b_c"}}]}}\'' if setting.endswith("_keys") else f"{name}={service}-{setting.split('.')[1]}")
         (folder / f"{service}.env").write_text("\n".join(lines) + "\n")
     (folder / "nats-users.conf").write_text('# Users.\nauthorization {\n\n  users = [{ user: "registry", password: "a$b" }]\n}\n')
 
@@ -58,7 +59,9 @@ class Secrets(unittest.TestCase):
     def given(self, service):
         """The settings of keys/<service>.env, as a shell reads them."""
         script = 'set -a; . "$0"; env -0'
-        result = subprocess.run(["env", "-i", shutil.which("bash"), "-c", script, self.keys / f"{service}.env"], capture_output=True, text=True, check=True)
+        result = subprocess.run(
+            ["env", "-i", shutil.which("bash"), "-c", script, self.keys / f"{service}.env"], capture_output=True, text=True, check=True
+        )
         pairs = [entry.split("=", 1) for entry in result.stdout.split("\0") if entry.startswith("NODKEY_")]
         return {name.removeprefix("NODKEY_").lower().replace("__", "."): value for name, value in pairs}
 
@@ -103,7 +106,7 @@ class Secrets(unittest.TestCase):
         [template] = [template for component, _, template, _ in manifests.workloads() if component == "postgres"]
         where = pods.mounted(manifests, template, made, self.folder / "postgres")
         stand_in = self.folder / "psql"
-        stand_in.write_text("#!/bin/sh\necho \"$@\"; env | grep _DB_PASSWORD= | sort\n")
+        stand_in.write_text('#!/bin/sh\necho "$@"; env | grep _DB_PASSWORD= | sort\n')
         stand_in.chmod(0o755)
         # As the image calls it. The paths are the script's own defaults, here below a folder.
         script = where["/etc/nodkey"] / "postgres-init.sh"
@@ -129,7 +132,9 @@ class Secrets(unittest.TestCase):
         refused("--name", says="Usage: deploy/kubernetes/secrets")
         refused(self.folder / "nowhere", says="registry.env")
         for line, says in (("REGISTRY_DB_PASSWORD=a@b", "REGISTRY_DB_PASSWORD is missing, or not letters"), ("", "BINDING_DB_PASSWORD is missing")):
-            self.databases.write_text(DATABASES.replace("BINDING_DB_PASSWORD=bindingdb1\n", "") if not line else re.sub("REGISTRY_DB.*", line, DATABASES))
+            self.databases.write_text(
+                DATABASES.replace("BINDING_DB_PASSWORD=bindingdb1\n", "") if not line else re.sub("REGISTRY_DB.*", line, DATABASES)
+            )
             refused(self.keys, self.databases, says=says)
         file = self.keys / "gateway.env"
         good = file.read_text()

@@ -96,7 +96,14 @@ class Values(unittest.TestCase):
                 self.assertEqual(set(part["properties"]) - {"global"}, set(at))
 
     def test_what_is_no_url_is_refused(self):
-        for url in ("id.example.com", "https://id.example.com/", "https://id.example.com/path", "ftp://id.example.com", "https://a@id.example.com", "https://"):
+        for url in (
+            "id.example.com",
+            "https://id.example.com/",
+            "https://id.example.com/path",
+            "ftp://id.example.com",
+            "https://a@id.example.com",
+            "https://",
+        ):
             self.refused(changed("publicUrl", url), "/publicUrl")
         for url in ("nats.example.com", "http://nats.example.com", "nats://user:password@nats.example.com"):
             self.refused(changed("bus/url", url), "/bus/url")
@@ -123,8 +130,15 @@ class Values(unittest.TestCase):
             self.refused(changed("settings", {name: "x"}), f"at '/settings': additional properties '{name}' not allowed")
 
     def test_a_services_own_setting_goes_before_that_of_all(self):
-        both = changed("settings", {"db.max_connections": 8, "bus.ack_wait_seconds": 20}) | {"registry": {"settings": {"db.max_connections": 24}}, "gateway": {}}
-        [registry] = [item for item in objects(template(json.dumps(both)).stdout) if item["metadata"]["name"] == "nodkey-registry" and item["kind"] == "Deployment"]
+        both = changed("settings", {"db.max_connections": 8, "bus.ack_wait_seconds": 20}) | {
+            "registry": {"settings": {"db.max_connections": 24}},
+            "gateway": {},
+        }
+        [registry] = [
+            item
+            for item in objects(template(json.dumps(both)).stdout)
+            if item["metadata"]["name"] == "nodkey-registry" and item["kind"] == "Deployment"
+        ]
         variables = {entry["name"]: entry["value"] for entry in registry["spec"]["template"]["spec"]["containers"][0]["env"]}
         self.assertEqual((variables["NODKEY_DB__MAX_CONNECTIONS"], variables["NODKEY_BUS__ACK_WAIT_SECONDS"]), ("24", "20"))
 
