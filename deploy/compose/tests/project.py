@@ -5,6 +5,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import platform
 import shutil
 import subprocess
 
@@ -12,7 +13,9 @@ TOP = pathlib.Path(__file__).resolve().parents[3]
 BIN = pathlib.Path(os.environ["NODKEY_BIN_DIR"])
 WORK = TOP / "target/deploy"
 VENV = WORK / "venv/bin"
-DOCKER_COMPOSE = pathlib.Path(importlib.util.find_spec("compose").origin).parent / "docker-compose"
+PACKAGED = pathlib.Path(importlib.util.find_spec("compose").origin).parent / "docker-compose"
+# The pinned one, or that of this machine where there is no build for it.
+DOCKER_COMPOSE = [PACKAGED] if platform.machine() == "x86_64" else ["docker", "compose"]
 STATEFUL = ["registry", "binding", "trusonafication", "notification"]
 SERVICES = [*STATEFUL, "gateway"]
 
@@ -23,18 +26,25 @@ def clean_environment(**more):
     return {**kept, **more}
 
 
+class Refused(Exception):
+    """Docker Compose refused the project, or warned of it."""
+
+
 def compose_config(folder=TOP, profiles="*", **variables):
     """What `docker compose config` makes of the project in a folder."""
     variables = {"PUBLIC_URL": "https://id.example.com", **variables}
-    command = [DOCKER_COMPOSE, "--project-directory", folder, "--env-file", os.devnull, "config", "--format", "json"]
+    command = [*DOCKER_COMPOSE, "--project-directory", folder, "--env-file", os.devnull, "config", "--format", "json"]
     environment = clean_environment(COMPOSE_PROFILES=profiles, **variables)
-    return json.loads(subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.PIPE).stdout)
+    PACKAGED.chmod(0o755)
+    read = subprocess.run(command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    if read.returncode != 0 or read.stderr:
+        raise Refused(read.stderr)
+    return json.loads(read.stdout)
 
 
 @functools.cache
 def shipped():
     """The project as shipped, with all profiles. Not to be changed."""
-    DOCKER_COMPOSE.chmod(0o755)
     return compose_config()
 
 

@@ -147,5 +147,5 @@ class Schema(unittest.TestCase):
         self.assertEqual(set(project.compose_config(profiles="")["services"]), {*project.SERVICES, "postgres", "nats"})
 
     def test_without_a_public_url_nothing_starts(self):
-        with self.assertRaises(subprocess.CalledProcessError):
+        with self.assertRaisesRegex(project.Refused, "PUBLIC_URL is missing a value: run make up"):
             project.compose_config(PUBLIC_URL="")

@@ -94,6 +94,20 @@ class Deployment:
         return processes.run([shell, option, script, zero, *arguments], {**variables, "HOME": str(self.folder)})
 
 
+class Caddyfile(unittest.TestCase):
+    """The proxy's configuration, which runs below."""
+
+    def test_it_passes_requests_on_as_the_one_for_other_machines_does(self):
+        ours = (project.TOP / "deploy/compose/Caddyfile").read_text()
+        theirs = (project.TOP / "deploy/proxies/Caddyfile").read_text()
+        theirs = theirs.replace("127.0.0.1:8080", "{$GATEWAY:gateway:7070}").replace("id.example.com", "{$PUBLIC_URL}")
+        passed = theirs[theirs.index("(forwarded)") :]
+        self.assertIn("reverse_proxy", passed)
+        self.assertIn(passed, ours)
+        self.assertIn("read_body_idle 16m", theirs)
+        self.assertIn("read_body_idle 16m", ours)
+
+
 class Running(unittest.TestCase):
     """One deployment for all tests; the last stops it."""
 
