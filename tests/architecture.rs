@@ -6,6 +6,7 @@ use std::{
     process::Command,
 };
 
+use nodkey_bus::CONSUMERS;
 use serde_json::Value;
 
 const SERVICES: [&str; 5] = ["registry", "binding", "trusonafication", "notification", "gateway"];
@@ -194,4 +195,13 @@ fn modules_use_one_another_in_no_circle() {
     for purpose in ["call", "identity", "serving", "use_case"] {
         assert_eq!(circle(&format!("crates/runtime/src/{purpose}"), "use super::"), Vec::<String>::new(), "{purpose}");
     }
+}
+
+#[test]
+fn the_documents_name_every_consumer_and_no_other() {
+    let text = std::fs::read_to_string(top().join("docs/events.md")).unwrap();
+    let known: BTreeSet<_> = CONSUMERS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let is_consumer = |word: &&str| SERVICES.iter().any(|service| word.starts_with(&format!("{service}_")) && *word != "binding_ids");
+    let named: BTreeSet<_> = text.split('`').skip(1).step_by(2).filter(is_consumer).map(ToOwned::to_owned).collect();
+    assert_eq!(named, known);
 }

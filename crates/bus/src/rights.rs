@@ -23,6 +23,7 @@ pub const CONSUMERS: &[(&str, &str)] = &[
     ("notification_rejected", "evt.trusonafication.v1.rejected"),
     ("notification_expired", "evt.trusonafication.v1.expired"),
     ("notification_canceled", "evt.trusonafication.v1.canceled"),
+    ("notification_relying_party_disabled", "evt.registry.v1.relying_party_disabled"),
     ("notification_device_registered", "evt.registry.v1.device_registered"),
     ("notification_device_updated", "evt.registry.v1.device_updated"),
     ("notification_device_retired", "evt.registry.v1.device_retired"),

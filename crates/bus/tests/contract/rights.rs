@@ -88,7 +88,7 @@ async fn publish<E: Event>(server: &Server, service: ServiceName, event: E) {
     let random = Random::system();
     let mut tx = db.begin().await.unwrap();
     let relying_party = RelyingPartyId::generate(NOW, &random);
-    let context = EventContext { id: EventId::generate(NOW, &random), now: NOW, version: 1, relying_party, traceparent: None };
+    let context = EventContext { id: EventId::generate(NOW, &random), now: NOW, version: 1, relying_party };
     outbox::add(&mut tx, &event, &context).await.unwrap();
     tx.commit().await.unwrap();
     let stop = CancellationToken::new();
@@ -144,6 +144,7 @@ async fn each_services_user_can_do_what_the_service_does() {
         start::<trusonafication::TrusonaficationRejected>(&server, "notification_rejected", &told, &stop).await,
         start::<trusonafication::TrusonaficationExpired>(&server, "notification_expired", &told, &stop).await,
         start::<trusonafication::TrusonaficationCanceled>(&server, "notification_canceled", &told, &stop).await,
+        start::<registry::RelyingPartyDisabled>(&server, "notification_relying_party_disabled", &told, &stop).await,
         start::<registry::DeviceRegistered>(&server, "notification_device_registered", &told, &stop).await,
         start::<registry::DeviceUpdated>(&server, "notification_device_updated", &told, &stop).await,
         start::<registry::DeviceRetired>(&server, "notification_device_retired", &told, &stop).await,
@@ -158,6 +159,7 @@ async fn each_services_user_can_do_what_the_service_does() {
     publish(&server, of, registry::DeviceRegistered { device_id: device_id(), ..Default::default() }).await;
     publish(&server, of, registry::DeviceUpdated { device_id: device_id(), ..Default::default() }).await;
     publish(&server, of, registry::DeviceRetired { device_id: device_id() }).await;
+    publish(&server, of, registry::RelyingPartyDisabled { relying_party_id: "r".into() }).await;
     publish(&server, of, registry::IdentityDocumentRegistered { identity_document_id: "i".into(), ..Default::default() }).await;
     publish(&server, ServiceName::Binding, binding::BindingActivated { binding_id: "b".into(), ..Default::default() }).await;
     publish(&server, ServiceName::Binding, binding::DeviceReplaced { old_device_identifier: device_id(), ..Default::default() }).await;

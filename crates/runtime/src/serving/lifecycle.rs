@@ -2,7 +2,7 @@
 
 use std::{future::Future, time::Duration};
 
-use nodkey_bus::{Bus, Consumer, consume, relay};
+use nodkey_bus::{Bus, CONSUMERS, Consumer, consume, relay};
 use nodkey_db::Db;
 use nodkey_kernel::time::Clock;
 use tokio::task::JoinSet;
@@ -85,6 +85,7 @@ impl Running {
     pub(crate) async fn consumers(&mut self, db: &Db, clock: &Clock, consumers: Vec<Consumer>) -> anyhow::Result<()> {
         for consumer in consumers {
             let name = consumer.name();
+            debug_assert!(CONSUMERS.contains(&(name, consumer.subject())), "its service's NATS user may not create {name}");
             let run = consume(&self.bus, db.clone(), clock.clone(), consumer, self.consumers.stop.clone()).await?;
             self.consumers.spawn(name, run, &self.failed);
         }
