@@ -99,7 +99,7 @@ impl Platform {
             routes,
         } = self;
         let random = Random::system();
-        let limits = server.connection_limits();
+        let (limits, drain) = (server.connection_limits(), server.drain());
         // What a browser keeps of a sign-in under way need not outlive this process.
         services.gateway.cookie_key.get_or_insert_with(|| hex::encode(random.bytes::<32>()).into());
         let config = EmbeddedConfig {
@@ -120,6 +120,7 @@ impl Platform {
         let embedded = embedded
             .connections(limits)
             .max_calls(server.max_calls)
+            .drain(drain)
             .with::<Registry>(services.registry)
             .with::<Binding>(services.binding)
             .with::<Trusonafication>(services.trusonafication)

@@ -11,7 +11,7 @@ use nodkey_testkit::TestPostgres;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
 use crate::{
-    processes::{Plan, SERVICES, Topology, binaries, health, readiness},
+    processes::{Plan, SERVICES, Topology, binaries, health, readiness, signal},
     world::eventually,
 };
 
@@ -42,6 +42,22 @@ async fn every_process_says_of_its_services_by_their_full_names_that_they_serve(
     }
     assert_eq!(health(&url(&topology, "gateway"), "").await, Ok(ServingStatus::Serving));
     assert_eq!(health(&url(&topology, "gateway"), "nodkey.status.v1.StatusService").await, Err(tonic::Code::NotFound));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_is_told_to_stop_serves_on_without_being_ready_until_it_is_drained_or_told_again() {
+    let topology = Plan::new().set("NODKEY_SERVER__DRAIN_SECONDS", "600").run().await;
+    for service in SERVICES {
+        let (pid, url) = (topology.service(service).pid(0), url(&topology, service));
+        signal(pid, "-TERM");
+        let is = async |expected| (readiness(&url).await == expected).then_some(());
+        eventually("it is not ready", async || is(Some(503)).await).await;
+        // On a new connection, as from a load balancer that has not noticed.
+        let alive = reqwest::Client::new().get(format!("{url}/livez")).send().await.unwrap();
+        assert_eq!(alive.status(), 200, "{service}");
+        signal(pid, "-TERM");
+        eventually("it is gone", async || is(None).await).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

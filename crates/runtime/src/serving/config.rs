@@ -5,6 +5,7 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use ipnet::IpNet;
@@ -62,6 +63,9 @@ pub struct ServerConfig {
     pub max_connections_per_address: Option<usize>,
     /// Maximum number of concurrent gRPC calls from backends and operators; more are refused.
     pub max_calls: usize,
+    /// How many seconds a process that was told to stop goes on serving, although it is not ready any more: until whoever sends it requests
+    /// has noticed.
+    pub drain_seconds: u16,
 }
 
 impl Default for ServerConfig {
@@ -73,11 +77,18 @@ impl Default for ServerConfig {
             max_connections: ConnectionLimits::default().all,
             max_connections_per_address: None,
             max_calls: 4_096,
+            drain_seconds: 0,
         }
     }
 }
 
 impl ServerConfig {
+    /// How long a process that was told to stop goes on serving.
+    #[must_use]
+    pub const fn drain(&self) -> Duration {
+        Duration::from_secs(self.drain_seconds as u64)
+    }
+
     /// The connection limits of each listener.
     #[must_use]
     pub const fn connection_limits(&self) -> ConnectionLimits {

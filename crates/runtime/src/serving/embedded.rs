@@ -5,6 +5,7 @@ use std::{
     collections::BTreeSet,
     net::SocketAddr,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -89,12 +90,14 @@ pub struct Embedded {
     ready_on_request: bool,
     max_calls: usize,
     operators_tls: bool,
+    drain: Duration,
 }
 
 /// All services, running.
 pub struct Handle {
     running: Running,
     health: Health,
+    drain: Duration,
     /// Last, so that the folder is released only when nothing here uses it any more.
     _data_dir: DataDir,
     /// Address on which the gateway listens.
@@ -117,6 +120,7 @@ impl Embedded {
             ready_on_request: false,
             max_calls: ServerConfig::default().max_calls,
             operators_tls: true,
+            drain: Duration::ZERO,
         }
     }
 
@@ -142,6 +146,12 @@ impl Embedded {
     #[must_use]
     pub fn max_calls(self, max_calls: usize) -> Self {
         Self { max_calls, ..self }
+    }
+
+    /// Goes on serving for this long after it was told to stop, see [`ServerConfig::drain`].
+    #[must_use]
+    pub fn drain(self, drain: Duration) -> Self {
+        Self { drain, ..self }
     }
 
     /// Serves these routes in addition to the gateway's.
@@ -266,7 +276,7 @@ impl Embedded {
         if !self.ready_on_request {
             health.started();
         }
-        Ok(Handle { running, health, _data_dir: config.data_dir, http: addresses.0, grpc: addresses.1, public_url })
+        Ok(Handle { running, health, drain: self.drain, _data_dir: config.data_dir, http: addresses.0, grpc: addresses.1, public_url })
     }
 }
 
@@ -289,9 +299,14 @@ impl Handle {
         self.health.problems().await
     }
 
-    /// Stops in order. Requests in flight are completed, and outboxes are sent.
+    /// Stops in order, once it has been drained; a signal ends that. Requests in flight are completed, and outboxes are sent.
     pub async fn stop(self) {
         self.health.stopping();
+        if !self.drain.is_zero()
+            && let Ok(again) = signalled()
+        {
+            let _ = tokio::time::timeout(self.drain, again).await;
+        }
         self.running.stop().await;
     }
 }
