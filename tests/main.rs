@@ -4,6 +4,7 @@
 mod architecture;
 mod attacks;
 mod browser;
+mod collector;
 mod components;
 mod confirmations;
 mod contract;

@@ -10,7 +10,10 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::processes::binaries;
+use crate::{
+    collector::{Collector, attribute},
+    processes::binaries,
+};
 
 /// Runs `nodkey serve` at ports of its own, with its log.
 struct Serve {
@@ -23,10 +26,15 @@ struct Serve {
 
 impl Serve {
     fn start(folder: TempDir) -> Self {
+        Self::start_with(folder, &[])
+    }
+
+    fn start_with(folder: TempDir, settings: &[(&str, &str)]) -> Self {
         // Phones are told the port, so it is known before: taken from the operating system, and given back.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let http = format!("http://127.0.0.1:{port}");
         let mut command = serve(&folder);
+        command.envs(settings.iter().copied());
         command.env("NODKEY_DEPLOYMENT__PUBLIC_URL", &http).env("NODKEY_SERVER__LISTEN", format!("127.0.0.1:{port}"));
         let mut child = command.env("NODKEY_OPERATORS__LISTEN", "127.0.0.1:0").stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
@@ -149,4 +157,36 @@ fn settings_are_checked_and_shown_without_secrets_and_without_a_start() {
     assert!(!nothing.status.success() && said(&nothing).contains("set NODKEY_DEPLOYMENT__PUBLIC_URL"), "{}", said(&nothing));
     let made: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(made, ["nodkey.toml"], "nothing was made");
+}
+
+#[test]
+fn one_process_serves_on_until_it_is_drained_or_told_again() {
+    let served = Serve::start_with(tempfile::tempdir().unwrap(), &[("NODKEY_SERVER__DRAIN_SECONDS", "600")]);
+    let status = |path: &str| {
+        let url = format!("{}{path}", served.http);
+        let output =
+            Command::new("curl").args(["--silent", "--output", "/dev/null", "--write-out", "%{http_code}", &url]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(status("/readyz"), "200");
+    Command::new("kill").arg(served.child.id().to_string()).status().unwrap();
+    while status("/readyz") != "503" {}
+    assert_eq!(status("/livez"), "200");
+    served.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_process_exports_its_traces_the_last_ones_when_it_stops() {
+    let collector = Collector::start().await;
+    let [(endpoint, url), ..] = collector.environment();
+    let settings = [(endpoint, url.as_str()), ("OTEL_BSP_SCHEDULE_DELAY", "600000"), ("OTEL_SERVICE_NAME", "id")];
+    let served = Serve::start_with(TempDir::new().unwrap(), &settings);
+    served.nodkey(&["admin", "relying-parties", "create", "Shop"], &[]);
+    served.stop();
+    let create = "nodkey.registry.v1.RelyingPartyService/CreateRelyingParty";
+    let traces = collector.traces().into_iter().map(|id| collector.trace(&id));
+    let created = traces.into_iter().find(|spans| spans.iter().any(|(_, span)| span.name == create)).expect("its trace");
+    assert!(created.iter().all(|(process, _)| process == "id"));
+    let statement = created.iter().find(|(_, span)| attribute(span, "db.query.text").starts_with("INSERT INTO relying_party "));
+    assert_eq!(attribute(&statement.unwrap().1, "db.system.name"), "sqlite");
 }

@@ -19,7 +19,7 @@ use nodkey_runtime::{
     DataDir, Deployment,
     config::ServerConfig,
     embedded::Handle,
-    telemetry::{self, LogFormat},
+    telemetry::{self, LogFormat, Otlp},
 };
 use nodkey_server_sdk::{Credential, Endpoints, Nodkey, ServiceName};
 use url::Url;
@@ -86,7 +86,8 @@ pub struct Args {
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let started = Instant::now();
     let args = reachable(args)?;
-    telemetry::init(LogFormat::Pretty, &args.log);
+    let otlp = Otlp::of_environment("nodkey").context("configuration")?;
+    telemetry::init(LogFormat::Pretty, &args.log, &otlp);
     // First: only the process that has locked the folder may create the keys below.
     let data_dir = DataDir::open(&args.data_dir, &Clock::system())?;
     let keys = Keys::of(&args.data_dir)?;
@@ -103,6 +104,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let is_requested = handle.until_stopped().await?;
     site.close();
     handle.stop().await;
+    tokio::task::spawn_blocking(|| otlp.end()).await?;
     anyhow::ensure!(is_requested, "a part of the server failed; run again with --log info to see which");
     Ok(())
 }

@@ -11,7 +11,7 @@ use nodkey_kernel::time::Clock;
 use nodkey_runtime::{
     DataDir,
     config::{DeploymentConfig, ServerConfig, Settings},
-    telemetry::{self, LogFormat},
+    telemetry::{self, LogFormat, Otlp},
 };
 use nodkey_server_sdk::{Credential, Endpoints, Nodkey, OperatorKey};
 use serde::Deserialize;
@@ -101,7 +101,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         return line("the settings are valid");
     }
     let format = if args.log_format == "pretty" { LogFormat::Pretty } else { LogFormat::Json };
-    telemetry::init(format, &args.log);
+    let otlp = Otlp::of_environment("nodkey").context("configuration")?;
+    telemetry::init(format, &args.log, &otlp);
     settings.strays::<Config>().into_iter().filter(|stray| !stray.starts_with("NODKEY_DATA_DIR ")).for_each(|stray| warn!("{stray}"));
     let data_dir = DataDir::open(&args.data_dir, &Clock::system())?;
     let keys = Keys::of(&args.data_dir)?;
@@ -133,6 +134,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     handle.problems().await.into_iter().for_each(|problem| warn!("not ready: {problem}"));
     let is_requested = handle.until_stopped().await?;
     handle.stop().await;
+    tokio::task::spawn_blocking(|| otlp.end()).await?;
     anyhow::ensure!(is_requested, "a part of the server failed; see the log");
     Ok(())
 }

@@ -76,6 +76,7 @@ mod rpc;
 mod signing;
 mod streams;
 mod strict;
+mod telemetry;
 mod tenants;
 mod texts;
 mod transfer;

@@ -14,6 +14,7 @@ use nodkey_kernel::{
     random::Random,
     time::Clock,
 };
+use nodkey_trace::FutureExt as _;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info_span, warn};
@@ -25,6 +26,7 @@ use crate::{
     error::BusError,
     held::{Held, Line},
     source::{Delivery, Source, Verdict},
+    spans::Handling,
     trust::Trust,
 };
 
@@ -61,6 +63,7 @@ pub async fn consume(
         Err(error) => return Err(error),
     };
     let worker = Worker {
+        bus: bus.clone(),
         consumer,
         db,
         clock,
@@ -70,10 +73,11 @@ pub async fn consume(
         outage: None,
         refused: Refusals::default(),
     };
-    Ok(worker.run(bus.clone(), source))
+    Ok(worker.run(source))
 }
 
 struct Worker {
+    bus: Bus,
     consumer: Consumer,
     db: Db,
     clock: Clock,
@@ -111,11 +115,25 @@ enum Failed {
     Some(HandlerError),
 }
 
+impl Failed {
+    /// The word for spans.
+    const fn error_type(&self) -> &'static str {
+        match self {
+            Self::Outage(_) => "unavailable",
+            Self::Event(_, error) | Self::Some(error) => match error {
+                HandlerError::Undecodable(_) => "undecodable",
+                HandlerError::Retry(_) => "retry",
+                HandlerError::Fatal(_) => "fatal",
+            },
+        }
+    }
+}
+
 impl Worker {
-    async fn run(mut self, bus: Bus, mut source: Option<(Source, Option<Trust>)>) {
+    async fn run(mut self, mut source: Option<(Source, Option<Trust>)>) {
         loop {
             let Some((events, trust)) = &mut source else {
-                source = self.resubscribe(&bus).await;
+                source = self.resubscribe().await;
                 if source.is_none() {
                     return;
                 }
@@ -207,26 +225,33 @@ impl Worker {
         async {
             let (mut outcomes, mut open) = (Outcomes::default(), Vec::with_capacity(deliveries.len()));
             for (index, message) in deliveries.iter().map(Delivery::message).enumerate() {
-                if self.consumer.has_effect(&self.db, message).await.map_err(outage)? {
-                    open.push((index, message));
+                let handling = Handling::of(&self.bus, self.consumer.name(), message);
+                if self.consumer.has_effect(&self.db, message).with_context(handling.context()).await.map_err(outage)? {
+                    open.push((index, message, handling));
                 } else {
                     outcomes.without_effect += 1;
                 }
             }
-            if open.is_empty() {
-                return Ok(outcomes);
-            }
+            // The transaction of several events is part of the first one's trace.
+            let Some(first) = open.first().map(|(.., handling)| handling.context()) else { return Ok(outcomes) };
             let mut tx = self.db.begin_patient().await.map_err(outage)?;
-            for (index, message) in open {
-                let first = inbox::first_time(&mut tx, self.consumer.name(), message.id, self.clock.now()).await;
-                if first.map_err(outage)? {
-                    self.consumer.handle(&mut tx, message).await.map_err(|error| Failed::Event(index, error))?;
+            for (index, message, handling) in &open {
+                let effect = async {
+                    if !inbox::first_time(&mut tx, self.consumer.name(), message.id, self.clock.now()).await.map_err(outage)? {
+                        return Ok(false);
+                    }
+                    self.consumer.handle(&mut tx, message).await.map_err(|error| Failed::Event(*index, error))?;
+                    Ok(true)
+                };
+                let effect =
+                    effect.with_context(handling.context()).await.inspect_err(|failed: &Failed| handling.fail(failed.error_type()))?;
+                if effect {
                     outcomes.taken += 1;
                 } else {
                     outcomes.duplicate += 1;
                 }
             }
-            tx.commit().await.map_err(|error| match HandlerError::from(error) {
+            tx.commit().with_context(first).await.map_err(|error| match HandlerError::from(error) {
                 HandlerError::Retry(cause) => Failed::Outage(cause),
                 // Deferred constraints, checked at commit.
                 error => Failed::Some(error),
@@ -284,13 +309,13 @@ impl Worker {
         believed
     }
 
-    async fn resubscribe(&self, bus: &Bus) -> Option<(Source, Option<Trust>)> {
+    async fn resubscribe(&self) -> Option<(Source, Option<Trust>)> {
         loop {
             tokio::select! {
                 () = self.shutdown.cancelled() => return None,
                 () = tokio::time::sleep(RESUBSCRIBE) => {}
             }
-            if let Ok(source) = bus.subscribe(&self.consumer, &self.db, &self.clock).await {
+            if let Ok(source) = self.bus.subscribe(&self.consumer, &self.db, &self.clock).await {
                 return Some(source);
             }
         }

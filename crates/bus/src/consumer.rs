@@ -26,8 +26,6 @@ pub struct EventMeta {
     pub version: i64,
     /// When it happened.
     pub time: Option<Timestamp>,
-    /// Trace context of the request that caused it.
-    pub traceparent: Option<String>,
 }
 
 /// Why an event had no effect.
@@ -180,7 +178,6 @@ fn meta(message: &Message) -> Result<EventMeta, HandlerError> {
         relying_party: relying_party.parse().map_err(|_| HandlerError::Undecodable("the subject names no relying party".into()))?,
         version: header("ce-version").and_then(|v| v.parse().ok()).unwrap_or(0),
         time: header("ce-time").and_then(|t| Timestamp::parse_rfc3339(t).ok()),
-        traceparent: header("traceparent").map(ToOwned::to_owned),
     })
 }
 

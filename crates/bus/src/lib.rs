@@ -20,6 +20,7 @@ mod relay;
 mod rights;
 mod signature;
 mod source;
+mod spans;
 mod trust;
 mod wake;
 

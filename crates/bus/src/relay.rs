@@ -8,14 +8,15 @@ use std::{
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use metrics::{counter, gauge};
 use nodkey_db::{
-    Db, Lease,
+    Db, Lease, Message,
     outbox::{self, Outgoing},
 };
 use nodkey_kernel::{
-    error::chain,
+    error::{Classify as _, chain},
     random::Random,
     time::{Clock, Timestamp},
 };
+use nodkey_trace::{Root, SpanContext, SpanKind, now, of_traceparent, traceparent};
 use tokio::{
     sync::Notify,
     time::{Instant, sleep, sleep_until},
@@ -23,7 +24,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::{bus::Bus, error::BusError};
+use crate::{bus::Bus, error::BusError, spans::described};
 
 /// Maximum number of events per read.
 const BATCH: usize = 256;
@@ -56,6 +57,16 @@ pub async fn relay(service: &'static str, bus: Bus, db: Db, clock: Clock, shutdo
         }
         relay.work(more, &notify, &shutdown).await;
     }
+}
+
+/// Starts the span of an event that is sent, where its trace is sampled, and names it as the cause of what consumers do.
+fn sending(bus: &Bus, message: &mut Message) -> Option<Root> {
+    let cause = message.headers.get("traceparent").and_then(|text| of_traceparent(text)).filter(SpanContext::is_sampled)?;
+    let span = Root::continuing(cause, SpanKind::Producer, now(), None);
+    span.describe(|| described(bus, message, "publish", "send"));
+    let _guard = span.context().attach();
+    message.headers.extend(traceparent().map(|text| ("traceparent".to_owned(), text)));
+    Some(span)
 }
 
 struct Relay {
@@ -185,6 +196,7 @@ impl Relay {
 
     fn send(&self, mut outgoing: Outgoing, pause: Duration) {
         let bus = self.bus.clone();
+        let span = sending(&bus, &mut outgoing.message);
         // The time is the same on every attempt: a repeated event is no newer than the first copy.
         bus.sign(&mut outgoing.message, outgoing.created_at);
         self.in_flight.push(Box::pin(async move {
@@ -192,6 +204,12 @@ impl Relay {
                 sleep(pause).await;
             }
             let outcome = bus.publish(&outgoing.message).await;
+            if let Some(span) = span {
+                if let Err(error) = &outcome {
+                    span.fail(error.reason());
+                }
+                span.end();
+            }
             Published { outgoing, outcome }
         }));
     }

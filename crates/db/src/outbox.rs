@@ -8,6 +8,7 @@ use nodkey_kernel::{
     time::Timestamp,
 };
 use nodkey_proto::Event;
+use nodkey_trace::traceparent;
 use uuid::Uuid;
 
 use crate::{
@@ -26,8 +27,6 @@ pub struct EventContext {
     pub version: i64,
     /// The relying party that the event belongs to.
     pub relying_party: RelyingPartyId,
-    /// Trace context of the request that caused it.
-    pub traceparent: Option<String>,
 }
 
 /// An event in the outbox.
@@ -52,7 +51,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Builds an entry.
+    /// Builds an entry, which belongs to the current trace.
     #[must_use]
     pub fn new<E: Event>(event: &E, context: &EventContext) -> Self {
         let mut headers = BTreeMap::from([
@@ -60,8 +59,8 @@ impl Entry {
             ("ce-time", context.now.to_string()),
             ("ce-version", context.version.to_string()),
         ]);
-        if let Some(traceparent) = &context.traceparent {
-            headers.insert("traceparent", traceparent.clone());
+        if let Some(traceparent) = traceparent() {
+            headers.insert("traceparent", traceparent);
         }
         Self {
             id: context.id.as_uuid(),

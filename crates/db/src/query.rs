@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use nodkey_kernel::error::Classify as _;
+use nodkey_trace::{KeyValue, SpanKind, attribute, child};
 use rusqlite::types::Value;
 use sqlx::{SqlStr, error::BoxDynError, postgres::PgArguments};
 
@@ -23,6 +25,15 @@ pub(crate) enum Target<'a> {
     Write(&'a Db),
     /// In a transaction.
     Tx(&'a mut Tx),
+}
+
+impl Target<'_> {
+    fn is_postgres(&self) -> bool {
+        match self {
+            Self::Read(db) | Self::Write(db) => db.is_postgres(),
+            Self::Tx(tx) => tx.is_postgres(),
+        }
+    }
 }
 
 /// A statement with its arguments, `$1` first. The SQL is always our own literal text, whole or assembled from pieces.
@@ -77,11 +88,7 @@ impl Tx {
 
 impl<'a> Query<'a> {
     pub(crate) fn new(target: Target<'a>, sql: &'static str) -> Self {
-        let postgres = match &target {
-            Target::Read(db) | Target::Write(db) => db.is_postgres(),
-            Target::Tx(tx) => tx.is_postgres(),
-        };
-        let args = if postgres { Args::Postgres(PgArguments::default()) } else { Args::Sqlite(Vec::new()) };
+        let args = if target.is_postgres() { Args::Postgres(PgArguments::default()) } else { Args::Sqlite(Vec::new()) };
         Self { target, sql: Cow::Borrowed(sql), bound: 0, args: Ok(args) }
     }
 
@@ -126,7 +133,17 @@ impl<'a> Query<'a> {
         self.fetch_optional().await?.ok_or(DbError::NoRow)
     }
 
+    /// Runs the statement, in a span of its own where the trace is sampled. Its text holds no values: those are bound.
     async fn run<O: Output>(self) -> Result<O, DbError> {
+        let mut span = child(SpanKind::Client, || described(&self));
+        let outcome = self.perform().await;
+        if let (Some(span), Err(error)) = (&mut span, &outcome) {
+            span.fail(error.reason());
+        }
+        outcome
+    }
+
+    async fn perform<O: Output>(self) -> Result<O, DbError> {
         let Self { target, sql, args, .. } = self;
         let args = args.map_err(DbError::Data)?;
         // SQLite never makes a task wait, so yield regularly to let other tasks run between many statements.
@@ -160,6 +177,18 @@ impl<'a> Query<'a> {
             },
         }
     }
+}
+
+/// The name and the attributes of a statement's span (OpenTelemetry's semantic conventions for databases).
+fn described(query: &Query<'_>) -> (Cow<'static, str>, Vec<KeyValue>) {
+    let system = if query.target.is_postgres() { "postgresql" } else { "sqlite" };
+    let operation = query.sql.split_whitespace().next().unwrap_or_default().to_owned();
+    let attributes = vec![
+        KeyValue::new(attribute::DB_SYSTEM_NAME, system),
+        KeyValue::new(attribute::DB_OPERATION_NAME, operation.clone()),
+        KeyValue::new(attribute::DB_QUERY_TEXT, query.sql.clone()),
+    ];
+    (operation.into(), attributes)
 }
 
 async fn in_transaction<O: Output>(tx: &mut Tx, sql: Cow<'static, str>, args: Args) -> Result<O, DbError> {

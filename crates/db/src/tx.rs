@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use nodkey_kernel::error::Classify as _;
+use nodkey_trace::{KeyValue, SpanKind, attribute, child};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
@@ -81,7 +83,17 @@ impl Tx {
     }
 
     /// Commits, then runs the registered actions.
-    pub async fn commit(mut self) -> Result<(), DbError> {
+    pub async fn commit(self) -> Result<(), DbError> {
+        let system = if self.is_postgres() { "postgresql" } else { "sqlite" };
+        let mut span = child(SpanKind::Client, || ("COMMIT".into(), vec![KeyValue::new(attribute::DB_SYSTEM_NAME, system)]));
+        let outcome = self.finish().await;
+        if let (Some(span), Err(error)) = (&mut span, &outcome) {
+            span.fail(error.reason());
+        }
+        outcome
+    }
+
+    async fn finish(mut self) -> Result<(), DbError> {
         if self.failed {
             return Err(DbError::Aborted);
         }

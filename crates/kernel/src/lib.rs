@@ -26,7 +26,6 @@ pub mod result;
 pub mod role;
 pub mod service_key;
 pub mod time;
-pub mod trace;
 pub mod transfer;
 pub mod trucode;
 pub mod trusona_mac;

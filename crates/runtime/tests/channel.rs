@@ -36,7 +36,6 @@ use nodkey_runtime::{
     embedded::{Embedded, EmbeddedConfig, Handle},
     mount,
     status::{self, PeerError},
-    trace,
 };
 use tonic::{Request, Response, Status};
 
@@ -113,7 +112,7 @@ impl TrusonaficationService for Probe {
             "who" => {
                 let Caller::Service { name, relying_party } = caller(&request)? else { panic!("a service calls") };
                 let relying_party_id = relying_party.map(|id| id.to_string()).unwrap_or_default();
-                let resource = trace::current().unwrap().to_string();
+                let resource = nodkey_trace::traceparent().unwrap();
                 Ok(Response::new(Trusonafication { action: name.to_string(), relying_party_id, resource, ..Trusonafication::default() }))
             }
             "large" => Ok(Response::new(Trusonafication { action: "x".repeat(3 << 20), ..Trusonafication::default() })),

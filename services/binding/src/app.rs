@@ -28,7 +28,6 @@ use nodkey_runtime::{
     idempotent::{Answers, Request, once},
     page::{Listed, Page},
     status::PeerError,
-    trace,
 };
 use uuid::Uuid;
 
@@ -380,13 +379,7 @@ impl App {
     }
 
     async fn publish<E: Event>(&self, tx: &mut Tx, party: RelyingPartyId, version: i64, event: &E, now: Timestamp) -> Result<(), Error> {
-        let context = EventContext {
-            id: EventId::generate(now, &self.random),
-            now,
-            version,
-            relying_party: party,
-            traceparent: trace::current().map(|t| t.to_string()),
-        };
+        let context = EventContext { id: EventId::generate(now, &self.random), now, version, relying_party: party };
         Ok(outbox::add(tx, event, &context).await?)
     }
 }

@@ -14,7 +14,7 @@ use metrics::{counter, histogram};
 use nodkey_runtime::{
     Deployment,
     admission::{Class, Permit},
-    trace,
+    trace::{self, Arrival},
 };
 use tokio::time::Instant;
 use url::{Host, Url};
@@ -42,23 +42,29 @@ pub fn strict_transport(deployment: &Deployment) -> Option<HeaderValue> {
 
 /// Traces the request and sets the request id of the response: the caller's, or the trace id. Forbids caching and content sniffing, and
 /// turns every refusal into JSON. One layer, because each layer costs every held connection over a kilobyte.
-pub async fn common(State(strict_transport): State<Option<HeaderValue>>, request: Request, next: Next) -> Response {
+pub async fn common(State(strict_transport): State<Option<HeaderValue>>, mut request: Request, next: Next) -> Response {
     let own = request.headers().get(&X_REQUEST_ID).filter(|id| id.len() <= MAX_REQUEST_ID && id.to_str().is_ok()).cloned();
-    let (method, start, scope) = (trace::method(request.method()), Instant::now(), trace::Scope::of(&request));
-    let id = own.or_else(|| HeaderValue::try_from(scope.context().to_string()).ok());
+    let (method, start, arrival) = (trace::method(request.method()), Instant::now(), Arrival::of(&request));
+    request.extensions_mut().insert(arrival.clone());
     let mut response = if request.headers().len() > MAX_FIELDS {
         Problem::too_many_fields(MAX_FIELDS).into_response()
     } else if is_compressed(&request) {
         Problem::compressed().into_response()
     } else {
         // Within the trace, because converting a refusal may log it.
-        scope.run(async { in_json(next.run(request).await) }).await
+        let answer = async {
+            let response = next.run(request).await;
+            arrival.settle();
+            in_json(response)
+        };
+        arrival.run(answer).await
     };
     let status = response.status().as_str().to_owned();
     histogram!("nodkey_http_request_seconds", "method" => method).record(start.elapsed().as_secs_f64());
     counter!("nodkey_http_requests_total", "method" => method, "status" => status).increment(1);
+    arrival.answered(&response);
     let headers = response.headers_mut();
-    if let Some(id) = id {
+    if let Some(id) = own.or_else(|| HeaderValue::try_from(arrival.traceparent()?).ok()) {
         headers.insert(X_REQUEST_ID, id);
     }
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
@@ -174,10 +180,12 @@ mod tests {
                 .header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
             let answer = routes.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
             assert_eq!(answer.status() == StatusCode::INTERNAL_SERVER_ERROR, cause.is_some(), "{path}");
+            let trace = answer.headers()[X_REQUEST_ID].to_str().unwrap().split('-').nth(1).unwrap();
+            assert_ne!(trace, "0af7651916cd43dd8448eb211c80319c", "nobody in particular named it");
             let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
             let lines: Vec<_> = logged.lines().collect();
             assert_eq!(lines.len(), usize::from(cause.is_some()), "{logged}");
-            for part in [cause, Some("0af7651916cd43dd8448eb211c80319c"), Some(path)].into_iter().flatten().filter(|_| cause.is_some()) {
+            for part in [cause, Some(trace), Some(path)].into_iter().flatten().filter(|_| cause.is_some()) {
                 assert!(lines[0].contains("ERROR") && lines[0].contains(part), "{part}: {}", lines[0]);
             }
             assert!(!logged.contains("nobodys-business"), "what parameters hold is not logged");

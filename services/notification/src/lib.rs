@@ -45,6 +45,7 @@ const POSTGRES: &[Migration] = &[
     Migration { version: 1061, name: "older keys", sql: include_str!("../migrations/postgres/1061_older_keys.sql") },
     Migration { version: 1062, name: "push causes", sql: include_str!("../migrations/postgres/1062_push_causes.sql") },
     Migration { version: 1070, name: "failing endpoints", sql: include_str!("../migrations/postgres/1070_failing_endpoints.sql") },
+    Migration { version: 1071, name: "traces", sql: include_str!("../migrations/postgres/1071_traces.sql") },
 ];
 const SQLITE: &[Migration] = &[
     Migration { version: 1000, name: "init", sql: include_str!("../migrations/sqlite/1000_init.sql") },
@@ -57,6 +58,7 @@ const SQLITE: &[Migration] = &[
     Migration { version: 1061, name: "older keys", sql: include_str!("../migrations/sqlite/1061_older_keys.sql") },
     Migration { version: 1062, name: "push causes", sql: include_str!("../migrations/sqlite/1062_push_causes.sql") },
     Migration { version: 1070, name: "failing endpoints", sql: include_str!("../migrations/sqlite/1070_failing_endpoints.sql") },
+    Migration { version: 1071, name: "traces", sql: include_str!("../migrations/sqlite/1071_traces.sql") },
 ];
 
 impl Service for Notification {

@@ -13,6 +13,7 @@ use nodkey_kernel::{
     webhook,
 };
 use nodkey_runtime::Failure;
+use nodkey_trace::{Context, FutureExt as _, KeyValue, Root, SpanKind, TRACEPARENT, attribute, of_traceparent, traceparent};
 use reqwest::{
     Client, RequestBuilder,
     header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER},
@@ -73,6 +74,10 @@ impl Webhooks {
     async fn attempt(&self, claimed: &Delivery) -> Result<Outcome, NotNow> {
         let (started_at, clock) = (self.app.now(), Instant::now());
         let Some((url, request)) = self.prepare(claimed, started_at).await? else { return Ok(Outcome::Withdrawn) };
+        let request = match traceparent() {
+            Some(traceparent) => request.header(TRACEPARENT, traceparent),
+            None => request,
+        };
         let answer = match self.guard.0.check(&url) {
             Ok(_) => exchange(request, started_at).await,
             Err(refused) => Err(format!("the URL {refused}")),
@@ -139,8 +144,10 @@ impl Outgoing for Webhooks {
     }
 
     async fn send(&self, claimed: Delivery) -> bool {
+        let span = claimed.traceparent.as_deref().and_then(of_traceparent).map(|cause| Root::following(cause, SpanKind::Client, None));
         let outcome = {
-            let mut attempt = pin!(self.attempt(&claimed));
+            let context = span.as_ref().map_or_else(Context::new, Root::context);
+            let mut attempt = pin!(self.attempt(&claimed).with_context(context));
             loop {
                 tokio::select! {
                     outcome = &mut attempt => break outcome,
@@ -148,6 +155,10 @@ impl Outgoing for Webhooks {
                 }
             }
         };
+        if let Some(span) = span {
+            describe(&span, outcome.as_ref().ok());
+            span.end();
+        }
         let outcome = match outcome {
             Ok(outcome) => outcome,
             Err(NotNow(cause)) => {
@@ -161,6 +172,29 @@ impl Outgoing for Webhooks {
             let _ = done.await;
         }
         well
+    }
+}
+
+/// Describes the span of an attempt. The URL is the receiver's business: it may hold a secret.
+fn describe(span: &Root, outcome: Option<&Outcome>) {
+    let attempt = match outcome {
+        Some(Outcome::Attempted { attempt, .. }) => Some(attempt),
+        Some(_) | None => None,
+    };
+    span.describe(|| {
+        let mut attributes = vec![KeyValue::new(attribute::HTTP_REQUEST_METHOD, "POST")];
+        if let Some(attempt) = attempt {
+            attributes.push(KeyValue::new(attribute::HTTP_REQUEST_RESEND_COUNT, i64::from(attempt.number - 1)));
+            let status = (attempt.status_code != 0).then_some(i64::from(attempt.status_code));
+            attributes.extend(status.map(|status| KeyValue::new(attribute::HTTP_RESPONSE_STATUS_CODE, status)));
+        }
+        ("webhook POST".into(), attributes)
+    });
+    match attempt {
+        Some(attempt) if attempt.succeeded() => {}
+        Some(attempt) if attempt.status_code != 0 => span.fail(attempt.status_code.to_string()),
+        Some(_) => span.fail("no_response"),
+        None => span.fail("not_attempted"),
     }
 }
 

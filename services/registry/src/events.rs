@@ -18,7 +18,7 @@ fn device_replaced(app: App) -> Consumer {
         let app = app.clone();
         Box::pin(async move {
             let id = DeviceId::parse(&event.old_device_identifier).map_err(|e| HandlerError::Undecodable(e.to_string()))?;
-            Ok(app.retire_devices(tx, meta.relying_party, &[id], meta.traceparent.as_ref()).await?)
+            Ok(app.retire_devices(tx, meta.relying_party, &[id]).await?)
         })
     })
 }
@@ -30,7 +30,7 @@ fn user_deactivated(app: App) -> Consumer {
         Box::pin(async move {
             let ids: Result<Vec<_>, _> = event.device_identifiers.iter().map(|id| DeviceId::parse(id)).collect();
             let ids = ids.map_err(|e| HandlerError::Undecodable(e.to_string()))?;
-            app.retire_devices(tx, meta.relying_party, &ids, meta.traceparent.as_ref()).await?;
+            app.retire_devices(tx, meta.relying_party, &ids).await?;
             Ok(())
         })
     })

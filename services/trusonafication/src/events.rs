@@ -21,7 +21,7 @@ fn user_deactivated(app: App) -> Consumer {
         let app = app.clone();
         Box::pin(async move {
             let ended = bindings(&event.binding_ids)?;
-            Ok(app.cancel_pending(tx, meta.relying_party, Of::User(&event.user_identifier, &ended), meta.traceparent.as_ref()).await?)
+            Ok(app.cancel_pending(tx, meta.relying_party, Of::User(&event.user_identifier, &ended)).await?)
         })
     })
 }
@@ -33,13 +33,13 @@ fn user_frozen(app: App) -> Consumer {
     Consumer::new("trusonafication_user_frozen", move |tx, event: UserFrozen, meta: EventMeta| {
         let app = app.clone();
         Box::pin(async move {
-            let (party, traceparent) = (meta.relying_party, meta.traceparent.as_ref());
+            let party = meta.relying_party;
             let frozen = bindings(&event.binding_ids)?;
             let devices = event.device_identifiers.iter().map(|id| DeviceId::parse(id));
             let devices = devices.collect::<Result<Vec<_>, _>>().map_err(|e| HandlerError::Undecodable(e.to_string()))?;
-            app.cancel_pending(tx, party, Of::User(&event.user_identifier, &frozen), traceparent).await?;
+            app.cancel_pending(tx, party, Of::User(&event.user_identifier, &frozen)).await?;
             for (device, binding) in devices.iter().zip(frozen) {
-                app.cancel_pending(tx, party, Of::Binding(device, binding), traceparent).await?;
+                app.cancel_pending(tx, party, Of::Binding(device, binding)).await?;
             }
             app.wake(tx, devices);
             Ok(())
@@ -53,10 +53,10 @@ fn binding_deactivated(app: App) -> Consumer {
         Box::pin(async move {
             let device = DeviceId::parse(&event.device_identifier).map_err(|e| HandlerError::Undecodable(e.to_string()))?;
             let ended = binding(&event.binding_id)?;
-            let (party, traceparent) = (meta.relying_party, meta.traceparent.as_ref());
-            app.cancel_pending(tx, party, Of::Binding(&device, ended), traceparent).await?;
+            let party = meta.relying_party;
+            app.cancel_pending(tx, party, Of::Binding(&device, ended)).await?;
             if event.last {
-                app.cancel_pending(tx, party, Of::User(&event.user_identifier, &[ended]), traceparent).await?;
+                app.cancel_pending(tx, party, Of::User(&event.user_identifier, &[ended])).await?;
             }
             // Requests waiting for this device learn that there is nothing to wait for.
             app.wake(tx, vec![device]);
@@ -70,7 +70,7 @@ fn device_retired(app: App) -> Consumer {
         let app = app.clone();
         Box::pin(async move {
             let device = DeviceId::parse(&event.device_id).map_err(|e| HandlerError::Undecodable(e.to_string()))?;
-            app.cancel_pending(tx, meta.relying_party, Of::Device(&device), meta.traceparent.as_ref()).await?;
+            app.cancel_pending(tx, meta.relying_party, Of::Device(&device)).await?;
             app.wake(tx, vec![device]);
             Ok(())
         })

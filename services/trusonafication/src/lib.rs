@@ -36,6 +36,7 @@ const POSTGRES: &[Migration] = &[
     Migration { version: 1031, name: "budgets", sql: include_str!("../migrations/postgres/1031_budgets.sql") },
     Migration { version: 1032, name: "holds", sql: include_str!("../migrations/postgres/1032_holds.sql") },
     Migration { version: 1053, name: "numbers", sql: include_str!("../migrations/postgres/1053_numbers.sql") },
+    Migration { version: 1071, name: "traces", sql: include_str!("../migrations/postgres/1071_traces.sql") },
 ];
 const SQLITE: &[Migration] = &[
     Migration { version: 1000, name: "init", sql: include_str!("../migrations/sqlite/1000_init.sql") },
@@ -51,6 +52,7 @@ const SQLITE: &[Migration] = &[
     Migration { version: 1031, name: "budgets", sql: include_str!("../migrations/sqlite/1031_budgets.sql") },
     Migration { version: 1032, name: "holds", sql: include_str!("../migrations/sqlite/1032_holds.sql") },
     Migration { version: 1053, name: "numbers", sql: include_str!("../migrations/sqlite/1053_numbers.sql") },
+    Migration { version: 1071, name: "traces", sql: include_str!("../migrations/sqlite/1071_traces.sql") },
 ];
 
 impl Service for Trusonafication {

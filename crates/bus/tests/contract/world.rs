@@ -132,7 +132,7 @@ impl World {
 
     pub(crate) async fn outbox_at(&self, relying_party: RelyingPartyId, device: &str, now: Timestamp) {
         let mut tx = self.db.begin().await.unwrap();
-        let context = EventContext { id: EventId::generate(now, &self.random), now, version: 3, relying_party, traceparent: None };
+        let context = EventContext { id: EventId::generate(now, &self.random), now, version: 3, relying_party };
         outbox::add(&mut tx, &DeviceRetired { device_id: device.into() }, &context).await.unwrap();
         tx.commit().await.unwrap();
     }

@@ -1,61 +1,199 @@
-//! Trace of the request that a piece of work belongs to (W3C Trace Context).
+//! The trace of the request that a piece of work belongs to (W3C Trace Context), and its span (OpenTelemetry).
+//!
+//! Anyone can name a trace. A request continues the trace that its headers name once its sender is authenticated as a service, a backend or
+//! an operator. The trace of any other request is its own, with a link to the one that was named.
+
+use std::{
+    borrow::Cow,
+    sync::{Arc, OnceLock},
+    time::SystemTime,
+};
 
 use axum::{
     extract::{MatchedPath, Request},
     middleware::Next,
     response::Response,
 };
-use http::{HeaderValue, Method};
-use nodkey_kernel::{random::Random, trace::TraceContext};
+use http::{Extensions, HeaderMap, Method, header::AUTHORIZATION};
+use nodkey_proto::reflect;
+use nodkey_trace::{Child, Context, FutureExt as _, KeyValue, Root, SpanContext, SpanKind, attribute};
+use tonic::{Code, Status};
 use tracing::{Instrument as _, Span, info_span};
 
-tokio::task_local! {
-    static CURRENT: TraceContext;
-}
+/// A request of this process, from its head to the head of its response. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Arrival(Arc<Inner>);
 
-/// The name of the header.
-pub const HEADER: &str = "traceparent";
-
-/// The trace of the request being served.
-#[must_use]
-pub fn current() -> Option<TraceContext> {
-    CURRENT.try_with(|context| *context).ok()
-}
-
-/// Continues the trace a request carries, or starts one.
-pub async fn middleware(request: Request, next: Next) -> Response {
-    let scope = Scope::of(&request);
-    scope.run(next.run(request)).await
-}
-
-/// The trace of a request, for the code that answers it.
 #[derive(Debug)]
-pub struct Scope {
-    context: TraceContext,
+struct Inner {
+    started: SystemTime,
+    /// The trace that its headers name.
+    named: Option<SpanContext>,
+    root: OnceLock<Root>,
     span: Span,
+    method: &'static str,
+    route: String,
 }
 
-impl Scope {
-    /// Continues the request's trace, or starts one.
+impl Arrival {
+    /// Takes note of a request. Its trace begins here, unless it names one that it may turn out to continue.
     #[must_use]
     pub fn of(request: &Request) -> Self {
-        let random = Random::system();
-        let parent = request.headers().get(HEADER).and_then(|value| value.to_str().ok()?.parse::<TraceContext>().ok());
-        let context = parent.map_or_else(|| TraceContext::new_root(&random), |parent| parent.child(&random));
-        let span = info_span!("request", method = method(request.method()), path = path(request), trace_id = tracing::field::Empty);
-        span.record("trace_id", id(&context));
-        Self { context, span }
+        let (method, route) = (method(request.method()), path(request));
+        let span = info_span!("request", method, path = route, trace_id = tracing::field::Empty);
+        let named = nodkey_trace::of_headers(request.headers());
+        let arrival =
+            Self(Arc::new(Inner { started: nodkey_trace::now(), named, root: OnceLock::new(), span, method, route: route.to_owned() }));
+        if arrival.0.named.is_none() || !may_be_authenticated(request.headers()) {
+            arrival.begin(false);
+        }
+        arrival
     }
 
-    /// The trace context of this request.
+    /// Runs the future that answers the request.
+    pub async fn run<T>(&self, answer: impl Future<Output = T>) -> T {
+        let answer = answer.instrument(self.0.span.clone());
+        match self.0.root.get() {
+            Some(root) => answer.with_context(root.context()).await,
+            None => answer.await,
+        }
+    }
+
+    /// Runs the rest of the answer, once it is known whether the sender is authenticated: in the trace that the headers name, or in one of
+    /// its own.
+    pub async fn go_on<T>(noted: Option<Self>, is_authenticated: bool, answer: impl Future<Output = T>) -> T {
+        match noted {
+            Some(noted) => answer.with_context(noted.begin(is_authenticated).context()).await,
+            // A router without the layer that takes note of requests.
+            None => answer.await,
+        }
+    }
+
+    /// What was noted of a request with these extensions.
     #[must_use]
-    pub const fn context(&self) -> &TraceContext {
-        &self.context
+    pub fn noted(extensions: &Extensions) -> Option<Self> {
+        extensions.get().cloned()
     }
 
-    /// Runs the future that answers the request within the trace.
-    pub fn run<T>(self, answer: impl Future<Output = T>) -> impl Future<Output = T> {
-        CURRENT.scope(self.context, answer.instrument(self.span))
+    /// Gives it a trace of its own, unless it has one.
+    pub fn settle(&self) {
+        self.begin(false);
+    }
+
+    /// Decides which trace the request belongs to, unless that is decided.
+    fn begin(&self, is_trusted: bool) -> &Root {
+        let Inner { started, named, root, span, .. } = &*self.0;
+        root.get_or_init(|| {
+            let root = match named {
+                Some(named) if is_trusted => Root::continuing(named.clone(), SpanKind::Server, *started, None),
+                named => Root::new(SpanKind::Server, *started, named.clone()),
+            };
+            span.record("trace_id", root.trace_id());
+            root
+        })
+    }
+
+    /// Its `traceparent`.
+    #[must_use]
+    pub fn traceparent(&self) -> Option<String> {
+        let _guard = self.begin(false).context().attach();
+        nodkey_trace::traceparent()
+    }
+
+    /// Ends its span.
+    pub fn answered(&self, response: &Response) {
+        let Inner { method, route, .. } = &*self.0;
+        let root = self.begin(false);
+        if is_grpc(route) {
+            root.describe(|| (route.trim_start_matches('/').to_owned().into(), rpc(route, response.headers())));
+            if let Some(code) = failure(response.headers()) {
+                root.fail(code);
+            }
+            return root.end();
+        }
+        let status = response.status();
+        root.describe(|| {
+            let attributes = vec![
+                KeyValue::new(attribute::HTTP_REQUEST_METHOD, *method),
+                KeyValue::new(attribute::HTTP_ROUTE, route.clone()),
+                KeyValue::new(attribute::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16())),
+            ];
+            (format!("{method} {route}").into(), attributes)
+        });
+        if status.is_server_error() {
+            root.fail(status.as_str().to_owned());
+        }
+        root.end();
+    }
+}
+
+/// Whether a request brings what services, backends and operators authenticate with. Phones bring a proof (RFC 9449).
+fn may_be_authenticated(headers: &HeaderMap) -> bool {
+    let proof = |value: &[u8]| value.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"DPoP "));
+    headers.get(AUTHORIZATION).is_some_and(|value| !proof(value.as_bytes()))
+}
+
+/// Traces gRPC calls. Authentication decides what they continue.
+pub async fn middleware(mut request: Request, next: Next) -> Response {
+    let arrival = Arrival::of(&request);
+    request.extensions_mut().insert(arrival.clone());
+    let response = arrival.run(next.run(request)).await;
+    arrival.answered(&response);
+    response
+}
+
+/// Describes the span of a call of another service, by the head of its answer if there was one.
+pub fn describe_call(span: &mut Child, path: &str, answer: Option<&HeaderMap>) {
+    let none = HeaderMap::new();
+    for attribute in rpc(path, answer.unwrap_or(&none)) {
+        span.set(attribute);
+    }
+    match answer.map(failure) {
+        None => span.fail("UNAVAILABLE"),
+        Some(Some(code)) => span.fail(code),
+        Some(None) => {}
+    }
+}
+
+/// The attributes of a gRPC call, at either end (OpenTelemetry's semantic conventions for RPC).
+fn rpc(path: &str, answer: &HeaderMap) -> Vec<KeyValue> {
+    let mut attributes = vec![
+        KeyValue::new(attribute::RPC_SYSTEM_NAME, "grpc"),
+        KeyValue::new(attribute::RPC_METHOD, path.trim_start_matches('/').to_owned()),
+    ];
+    let streams = reflect::method(path).is_some_and(|method| method.is_server_streaming());
+    // A stream may fail later.
+    let status = failure(answer).or((!streams).then_some(Cow::Borrowed("OK")));
+    attributes.extend(status.map(|status| KeyValue::new(attribute::RPC_RESPONSE_STATUS_CODE, status)));
+    attributes
+}
+
+/// The code of a call that failed before there was any answer.
+fn failure(answer: &HeaderMap) -> Option<Cow<'static, str>> {
+    let code = Status::from_header_map(answer)?.code();
+    (code != Code::Ok).then(|| name(code).into())
+}
+
+/// The name of a code as protobuf spells it.
+const fn name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
     }
 }
 
@@ -82,15 +220,11 @@ fn path(request: &Request) -> &str {
 
 /// The part of a path that may be logged: the route without its parameters, which may name a user; for gRPC, service and method.
 fn logged<'a>(route: &'a str, path: &'a str) -> &'a str {
-    let grpc = route.starts_with("/nodkey.") || route.starts_with("/grpc.");
-    if grpc { path } else { route }
+    if is_grpc(route) { path } else { route }
 }
 
-/// Puts the current trace on an outgoing request.
-pub fn inject(headers: &mut http::HeaderMap) {
-    if let Some(value) = current().and_then(|context| HeaderValue::try_from(context.to_string()).ok()) {
-        headers.insert(HEADER, value);
-    }
+fn is_grpc(route: &str) -> bool {
+    route.starts_with("/nodkey.") || route.starts_with("/grpc.")
 }
 
 /// Runs a use case in its own task, so that a client that disconnects cannot interrupt it. The trace is kept.
@@ -101,21 +235,10 @@ pub async fn uninterrupted<F>(work: F) -> F::Output
 where
     F: Future<Output: Send + 'static> + Send + 'static,
 {
-    let work = work.instrument(Span::current());
-    let task = match current() {
-        Some(context) => tokio::spawn(CURRENT.scope(context, work)),
-        None => tokio::spawn(work),
-    };
-    match task.await {
+    match tokio::spawn(work.instrument(Span::current()).with_context(Context::current())).await {
         Ok(output) => output,
         Err(failed) => std::panic::resume_unwind(failed.into_panic()),
     }
-}
-
-/// The id of a request's trace: 32 hex digits.
-#[must_use]
-pub fn id(context: &TraceContext) -> String {
-    context.to_string().split('-').nth(1).unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

@@ -224,7 +224,7 @@ async fn describe(caller: &Caller, request: Request, tally: Option<&Tally>) -> R
         relying_party_id: subject(*relying_party, &path, message.as_deref()).map(|id| id.to_string()).unwrap_or_default(),
         method: path.trim_start_matches('/').to_owned(),
         request: message.unwrap_or_default(),
-        trace_id: trace::current().map(|context| trace::id(&context)).unwrap_or_default(),
+        trace_id: nodkey_trace::trace_id().unwrap_or_default(),
         ..AuditEntry::default()
     };
     Ok(Described { entry, request, digest })

@@ -31,7 +31,7 @@ use super::{
     service_token::{Verifier, audience},
     token::{self, Claims, INTERNAL, OPERATOR, OPERATOR_SESSION, RELYING_PARTY_HEADER},
 };
-use crate::call::status;
+use crate::call::{status, trace::Arrival};
 
 /// The dependencies of authentication.
 #[derive(Clone, Debug)]
@@ -129,6 +129,7 @@ impl Authenticator {
 
 /// Passes a call on when its method allows its caller.
 pub async fn middleware(State(authenticator): State<Authenticator>, mut request: Request, next: Next) -> Response {
+    let arrival = Arrival::noted(request.extensions());
     let path = request.uri().path();
     let open = path.starts_with("/grpc.health.v1.") || path.starts_with("/grpc.reflection.");
     let allow = match allowed(path) {
@@ -143,20 +144,24 @@ pub async fn middleware(State(authenticator): State<Authenticator>, mut request:
         Err(refused) => return authenticator.refuse(refused, request.headers()).into_http(),
         Ok(None) => return authenticator.refuse(Fault::Missing.into(), request.headers()).into_http(),
         Ok(Some(caller)) if authenticator.may(&caller, allow) => {
-            if let Caller::Operator { relying_party: Some(party), .. } = caller
-                && is_elsewhere
-                && let Err(unknown) = authenticator.parties.ensure_known(party).await
-            {
-                return unknown.into_http();
-            }
-            request.extensions_mut().insert(caller.clone());
-            // What an auditor may call changes nothing; anything else that an operator calls is an action.
-            if matches!(caller, Caller::Operator { .. }) && !Caller::reads(allow) {
-                return authenticator.audit.run(&caller, request, next).await;
-            }
-            if matches!(caller, Caller::Operator { .. }) && is_personal(request.uri().path()) {
-                return authenticator.audit.read(&caller, request, next).await;
-            }
+            let answer = async move {
+                if let Caller::Operator { relying_party: Some(party), .. } = caller
+                    && is_elsewhere
+                    && let Err(unknown) = authenticator.parties.ensure_known(party).await
+                {
+                    return unknown.into_http();
+                }
+                request.extensions_mut().insert(caller.clone());
+                // What an auditor may call changes nothing; anything else that an operator calls is an action.
+                if matches!(caller, Caller::Operator { .. }) && !Caller::reads(allow) {
+                    return authenticator.audit.run(&caller, request, next).await;
+                }
+                if matches!(caller, Caller::Operator { .. }) && is_personal(request.uri().path()) {
+                    return authenticator.audit.read(&caller, request, next).await;
+                }
+                next.run(request).await
+            };
+            return Arrival::go_on(arrival, true, answer).await;
         }
         Ok(Some(Caller::Operator { relying_party, operator })) => {
             let text = format!("the role {} may not call this method", operator.role);
@@ -168,7 +173,7 @@ pub async fn middleware(State(authenticator): State<Authenticator>, mut request:
             return status::new(Kind::Forbidden, "NOT_ALLOWED", "this credential may not call this method", &[]).into_http();
         }
     }
-    next.run(request).await
+    Arrival::go_on(arrival, false, next.run(request)).await
 }
 
 /// Gateways of the previous release use their own identity when calling for backends. This is allowed as long as there is the shared key

@@ -13,6 +13,7 @@ use nodkey_kernel::{
     service_key::ServiceName,
     time::{Clock, Timestamp},
 };
+use nodkey_trace::{SpanKind, child};
 use secrecy::ExposeSecret as _;
 use tonic::body::Body;
 use tower::{BoxError, Service};
@@ -172,15 +173,24 @@ impl Service<Request<Body>> for PeerChannel {
         {
             request.headers_mut().insert(token::RELYING_PARTY_HEADER, party);
         }
-        trace::inject(request.headers_mut());
+        let path = request.uri().path().to_owned();
+        let mut span = child(SpanKind::Client, || (path.trim_start_matches('/').to_owned().into(), Vec::new()));
+        {
+            let _guard = span.as_ref().map(|span| span.context().attach());
+            nodkey_trace::inject(request.headers_mut());
+        }
         // If the call has its own deadline, the other service enforces it. Wait slightly longer here, in case that service is gone.
         let limit = deadline::requested(request.headers()).map_or(PATIENCE, |own| own + Duration::from_secs(1));
         let answer = self.channel.call(request);
         Box::pin(async move {
-            match tokio::time::timeout(limit, answer).await {
+            let answer = match tokio::time::timeout(limit, answer).await {
                 Ok(answer) => answer,
                 Err(_) => Err(tonic::Status::unavailable("another service took too long").into()),
+            };
+            if let Some(span) = &mut span {
+                trace::describe_call(span, &path, answer.as_ref().ok().map(Response::headers));
             }
+            answer
         })
     }
 }

@@ -12,6 +12,7 @@ pub mod keys;
 pub mod lifecycle;
 pub mod listener;
 mod opening;
+mod otlp;
 pub mod places;
 pub mod process;
 pub mod process_status;

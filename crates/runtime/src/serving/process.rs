@@ -1,6 +1,6 @@
 //! One service as a separate process.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use nodkey_bus::{Bus, Identity};
@@ -22,7 +22,7 @@ use super::{
     reseal::Resealer,
     server,
     service::{Deps, Service},
-    telemetry::{self, LogFormat},
+    telemetry::{self, LogFormat, Otlp},
     tls,
 };
 use crate::{
@@ -53,7 +53,18 @@ pub fn main<S: Service + 'static>() -> ExitCode {
     let text = |name| environment(name).and_then(|v| v.into_string().ok());
     let named = text("NODKEY_LOG_FORMAT");
     let format = if named.as_deref() == Some("pretty") { LogFormat::Pretty } else { LogFormat::Json };
-    telemetry::init(format, text("NODKEY_LOG").as_deref().unwrap_or("info"));
+    let otlp = match run {
+        Command::Run => Otlp::of_environment(&format!("nodkey-{}", S::NAME)),
+        _ => Otlp::wanted().map(|_| Otlp::default()),
+    };
+    let otlp = match otlp {
+        Ok(otlp) => otlp,
+        Err(refused) => {
+            eprintln!("nodkey-{}: configuration: {refused:#}", S::NAME);
+            return ExitCode::FAILURE;
+        }
+    };
+    telemetry::init(format, text("NODKEY_LOG").as_deref().unwrap_or("info"), &otlp);
     if named.is_some_and(|named| !["json", "pretty", ""].contains(&named.as_str())) {
         warn!("NODKEY_LOG_FORMAT is neither json nor pretty: json is used");
     }
@@ -82,6 +93,7 @@ pub fn main<S: Service + 'static>() -> ExitCode {
             serve::<S>(config).await
         })
     });
+    otlp.end();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
@@ -124,7 +136,7 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
         Some(address) => Some(Listener::bind(address).await?),
         None => None,
     };
-    let limits = config.server.connection_limits();
+    let (limits, drain) = (config.server.connection_limits(), config.server.drain());
     let admission = Admission::new(config.server.max_calls);
     let (tls, certificate) = tls::load(config.server.tls).await?;
     let authority = match &config.peers.ca_certificate {
@@ -200,8 +212,14 @@ async fn serve<S: Service>(config: Config<S::Config>) -> anyhow::Result<()> {
     health.started();
     let failed = wait(&running).await?;
     health.stopping();
+    // Nothing is worth waiting for once a part has failed.
+    let drain = if failed { Duration::ZERO } else { drain };
+    let stop = async {
+        tokio::time::sleep(drain).await;
+        running.stop().await;
+    };
     tokio::select! {
-        () = running.stop() => {}
+        () = stop => {}
         // A second signal stops immediately.
         () = signalled()? => anyhow::bail!("aborted by a second signal"),
     }

@@ -3,10 +3,19 @@
 use std::{io::IsTerminal as _, sync::OnceLock, time::Duration};
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_util::layers::FanoutBuilder;
+use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use tracing::warn;
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing_subscriber::{
+    EnvFilter, Layer as _,
+    filter::{LevelFilter, Targets},
+    fmt,
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
 
-use super::service::Job;
+pub use super::otlp::Otlp;
+use super::{otlp, service::Job};
 use crate::call::refusals;
 
 /// Interval of metrics upkeep.
@@ -24,18 +33,26 @@ pub enum LogFormat {
     Pretty,
 }
 
-/// Starts logging to standard error. `filter` is in the format of `NODKEY_LOG`: `info`, `nodkey_gateway=debug,warn`. If it is invalid,
-/// `info` is used, and that is the first thing logged.
-pub fn init(format: LogFormat, filter: &str) {
+/// What exports logs itself: its lines are not exported, or each would cause another.
+const EXPORTING: [&str; 7] = ["h2", "hyper", "hyper_util", "opentelemetry", "opentelemetry_sdk", "opentelemetry_otlp", "reqwest"];
+
+/// Starts logging to standard error, and to where `otlp` exports logs. `filter` is in the format of `NODKEY_LOG`: `info`,
+/// `nodkey_gateway=debug,warn`. If it is invalid, `info` is used, and that is the first thing logged.
+pub fn init(format: LogFormat, filter: &str, otlp: &Otlp) {
     let read = EnvFilter::try_new(filter);
     let refused = read.as_ref().err().map(ToString::to_string);
     let filter = read.unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
-    // A second call in the same process has no effect: tests start many worlds.
-    let _ = match format {
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
-        LogFormat::Pretty => builder.with_target(false).compact().try_init(),
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let lines = match format {
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        LogFormat::Pretty => lines.with_target(false).compact().boxed(),
     };
+    let exported = otlp.logs.as_ref().map(|provider| {
+        let others = EXPORTING.iter().map(|target| (*target, LevelFilter::OFF));
+        OpenTelemetryTracingBridge::new(provider).with_filter(Targets::new().with_default(LevelFilter::TRACE).with_targets(others))
+    });
+    // A second call in the same process has no effect: tests start many worlds.
+    let _ = tracing_subscriber::registry().with(filter).with(lines).with(exported).try_init();
     if let Some(cause) = refused {
         warn!(cause, "NODKEY_LOG is invalid: logging at level info");
     }
@@ -68,5 +85,16 @@ pub(crate) fn upkeep() -> Job {
 /// If another recorder was installed before.
 pub(crate) fn handle() -> &'static PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
-    HANDLE.get_or_init(|| PrometheusBuilder::new().install_recorder().expect("one recorder a process"))
+    HANDLE.get_or_init(|| {
+        let prometheus = PrometheusBuilder::new().build_recorder();
+        let handle = prometheus.handle();
+        let installed = match otlp::recorder() {
+            Some(otlp) => {
+                metrics::set_global_recorder(FanoutBuilder::default().add_recorder(prometheus).add_recorder(otlp).build()).is_ok()
+            }
+            None => metrics::set_global_recorder(prometheus).is_ok(),
+        };
+        assert!(installed, "one recorder a process");
+        handle
+    })
 }

@@ -29,6 +29,7 @@ use nodkey_runtime::{
     bearer_token,
     fault::{self, Fault},
     signature::{self, Tolerated},
+    trace::Arrival,
 };
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
@@ -113,7 +114,8 @@ pub async fn middleware(State(gateway): State<AppState>, request: Request, next:
             parts.extensions.insert(Backend(Arc::clone(&credential)));
             // A call that waits holds no permit for working calls.
             let permit = Some(permit).filter(|_| !waits);
-            let response = next.run(Request::from_parts(parts, Body::from(body))).await;
+            let arrival = Arrival::noted(&parts.extensions);
+            let response = Arrival::go_on(arrival, true, next.run(Request::from_parts(parts, Body::from(body)))).await;
             // The refused caller is the backend: its credential was disabled since the gateway resolved it.
             let refused = response.extensions().get::<Refused>().is_some();
             let response = if refused { Problem::credentials().into_response() } else { response };
@@ -145,7 +147,9 @@ pub async fn registration(State(gateway): State<AppState>, request: Request, nex
             let (target, proven) = (Target::of(&parts), proof.clone());
             parts.extensions.insert(Registering { relying_party: credential.relying_party, proof });
             parts.extensions.insert(Strict);
-            let response = next.run(Request::from_parts(parts, Body::from(body))).await;
+            // The app's credential is in every copy of the app.
+            let arrival = Arrival::noted(&parts.extensions);
+            let response = Arrival::go_on(arrival, false, next.run(Request::from_parts(parts, Body::from(body)))).await;
             if response.status().is_success() {
                 // The device is registered now, so its proofs are remembered.
                 gateway.strangers.note(&proven.device_id);

@@ -16,6 +16,7 @@ use nodkey_runtime::{
     bearer_token,
     fault::{self, Fault},
     not_authenticated, status,
+    trace::Arrival,
 };
 use tonic::{Code, Status};
 
@@ -98,7 +99,8 @@ pub async fn pass(state: &AppState, request: Request, next: Next) -> Response {
     parts.extensions.insert(Strict);
     // A call that waits holds no permit for working calls.
     let permit = Some(permit).filter(|_| !class::waits(&parts));
-    let response = next.run(Request::from_parts(parts, Body::from(body))).await;
+    let arrival = Arrival::noted(&parts.extensions);
+    let response = Arrival::go_on(arrival, true, next.run(Request::from_parts(parts, Body::from(body)))).await;
     // The refused caller is the backend: its credential was disabled since the gateway resolved it.
     if response.extensions().get::<Refused>().is_some() {
         return Problem::token("the credential is not accepted any more").into_response();

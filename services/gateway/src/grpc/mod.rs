@@ -13,7 +13,7 @@ use axum::{
     Router,
     body::{Body, Bytes},
     extract::{FromRequestParts as _, Request, State},
-    http::{HeaderMap, StatusCode, Version, header::CONTENT_TYPE},
+    http::{HeaderMap, StatusCode, Version, header::CONTENT_TYPE, request::Parts},
     response::{IntoResponse as _, Response},
     routing::post,
 };
@@ -22,8 +22,11 @@ use metrics::counter;
 use nodkey_kernel::{error::Kind, id::RelyingPartyId};
 use nodkey_runtime::{
     admission::{Class, Overloaded},
-    class_of, status, unauthenticated, waits,
+    class_of, status,
+    trace::{Arrival, describe_call},
+    unauthenticated, waits,
 };
+use nodkey_trace::{SpanKind, child};
 use tonic::{Code, Status};
 use tower::ServiceExt as _;
 
@@ -89,6 +92,22 @@ async fn answer(state: &AppState, method: Method, request: Request) -> Result<Re
     // The caller is identified before any of the body is read.
     let source = Source::from_request_parts(&mut parts, state).await.map_err(|problem| ("internal", problem.into_status()))?;
     let bearer = identify(state, method, &parts.headers, &source).await?;
+    let arrival = Arrival::noted(&parts.extensions);
+    let is_authenticated = matches!(bearer, Bearer::Backend(_));
+    let rest = pass_on(state, method, Caller { parts, source, bearer }, body);
+    Arrival::go_on(arrival, is_authenticated, rest).await
+}
+
+/// Who calls, and the head of the call.
+struct Caller {
+    parts: Parts,
+    source: Source,
+    bearer: Bearer,
+}
+
+/// Answers an identified caller, or one that nobody knows.
+async fn pass_on(state: &AppState, method: Method, caller: Caller, body: Body) -> Result<Response, Refusal> {
+    let Caller { parts, source, bearer } = caller;
     // A caller that claims to be an operator counts against the limit of its address until the service has verified the claim.
     let claim = match bearer {
         Bearer::Operator => Some(state.strangers.charge(&source).map_err(|problem| ("rate", problem.into_status()))?),
@@ -165,12 +184,20 @@ fn settled<T>(claim: Option<Charge>, answered: Result<http::Response<T>, Refusal
 async fn forward(
     state: &AppState,
     method: Method,
-    request: http::Request<tonic::body::Body>,
+    mut request: http::Request<tonic::body::Body>,
     large: &Large,
 ) -> Result<http::Response<tonic::body::Body>, Refusal> {
     counter!("nodkey_grpc_forwarded_total", "service" => method.owner.as_str()).increment(1);
     let service = state.peers.named(method.owner).ok_or_else(|| ("unknown", no_such_method()))?;
+    let mut span = child(SpanKind::Client, || (method.path.trim_start_matches('/').into(), Vec::new()));
+    {
+        let _guard = span.as_ref().map(|span| span.context().attach());
+        nodkey_trace::inject(request.headers_mut());
+    }
     let answered = service.bare().oneshot(request).await;
+    if let Some(span) = &mut span {
+        describe_call(span, method.path, answered.as_ref().ok().map(http::Response::headers));
+    }
     if large.was_met() {
         return Err(method.too_large());
     }

@@ -27,7 +27,6 @@ use nodkey_runtime::{
     frames::{Frames, PREFIX},
     status,
     token::RELYING_PARTY_HEADER,
-    trace,
 };
 use tokio::time::Instant;
 use tonic::Status;
@@ -108,7 +107,6 @@ pub fn forwarded_headers(from: &HeaderMap, bearer: &Bearer, deadline: Deadline) 
     if let Some(value) = deadline.header() {
         headers.insert(GRPC_TIMEOUT, value);
     }
-    trace::inject(&mut headers);
     headers
 }
 

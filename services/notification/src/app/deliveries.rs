@@ -168,6 +168,7 @@ impl App {
             occurred_at: fact.occurred_at,
             created_at: now,
             version: 1,
+            traceparent: nodkey_trace::traceparent(),
         };
         delivery::insert(tx, &delivery).await?;
         if state == State::Pending {

@@ -83,7 +83,7 @@ impl App {
     async fn publish<E: Event>(&self, tx: &mut Tx, relying_party: RelyingPartyId, version: i64, event: &E) -> Result<(), Error> {
         let now = self.now();
         let id = EventId::generate(now, &self.random);
-        Ok(outbox::add(tx, event, &EventContext { id, now, version, relying_party, traceparent: None }).await?)
+        Ok(outbox::add(tx, event, &EventContext { id, now, version, relying_party }).await?)
     }
 }
 

@@ -65,6 +65,8 @@ pub struct Delivery {
     pub created_at: Timestamp,
     /// Counts the changes, from 1.
     pub version: i64,
+    /// `traceparent` of what it tells of (W3C Trace Context).
+    pub traceparent: Option<String>,
 }
 
 /// One attempt of a delivery.
@@ -179,6 +181,7 @@ mod tests {
             occurred_at: now,
             created_at: now,
             version: 1,
+            traceparent: None,
         }
     }
 

@@ -15,6 +15,7 @@ use nodkey_kernel::{
     time::Timestamp,
 };
 use nodkey_runtime::Failure;
+use nodkey_trace::{Context, FutureExt as _, KeyValue, Root, SpanKind, attribute, of_traceparent};
 use reqwest::{Client, StatusCode, header::RETRY_AFTER, redirect::Policy};
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
@@ -130,6 +131,8 @@ pub struct Push {
     pub over: bool,
     /// Counts the changes, from 1.
     pub version: i64,
+    /// `traceparent` of the latest of what it wakes the phone for (W3C Trace Context).
+    pub traceparent: Option<String>,
 }
 
 /// The verdict of a provider.
@@ -225,7 +228,16 @@ impl Outgoing for Pushes {
         // The phone has no registration any more, or it is too late.
         let Some((registration, configuration)) = target else { return true };
         let provider = registration.provider;
-        let verdict = self.post(provider, &registration.address, configuration.as_ref(), &push).await;
+        let span = push.traceparent.as_deref().and_then(of_traceparent).map(|cause| Root::following(cause, SpanKind::Client, None));
+        let context = span.as_ref().map_or_else(Context::new, Root::context);
+        let verdict = self.post(provider, &registration.address, configuration.as_ref(), &push).with_context(context).await;
+        if let Some(span) = span {
+            span.describe(|| (format!("push {}", provider.as_str()).into(), vec![KeyValue::new(attribute::HTTP_REQUEST_METHOD, "POST")]));
+            if verdict != Verdict::Sent {
+                span.fail(verdict.outcome());
+            }
+            span.end();
+        }
         counter!("nodkey_push_attempts_total", "provider" => provider.as_str(), "outcome" => verdict.outcome()).increment(1);
         info!(device = %push.device, provider = provider.as_str(), verdict = ?verdict, "push attempted");
         let well = matches!(verdict, Verdict::Sent | Verdict::Dead);

@@ -20,7 +20,7 @@ use crate::{
 const TABLE: &str = "delivery";
 /// The columns of a row except its body, which may be large and is only read for sending.
 const COLUMNS: &str = "id, relying_party_id, trusonafication_id, subject, event_type, endpoint_id, lane, url, state, attempt_count, \
-    attempts_before, next_attempt_at, occurred_at, created_at, version";
+    attempts_before, next_attempt_at, occurred_at, created_at, version, traceparent";
 
 /// Inserts a delivery.
 pub async fn insert(tx: &mut Tx, delivery: &Delivery) -> Result<(), Failure> {
@@ -28,7 +28,7 @@ pub async fn insert(tx: &mut Tx, delivery: &Delivery) -> Result<(), Failure> {
     let (trusonafication, subject) = columns(&delivery.subject);
     let insert = tx.query("INSERT INTO delivery (").push(COLUMNS).push(", body)");
     insert
-        .push(" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)")
+        .push(" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)")
         .bind(delivery.id.as_uuid())
         .bind(delivery.relying_party.as_uuid())
         .bind(trusonafication.map(|id| id.as_uuid()))
@@ -44,6 +44,7 @@ pub async fn insert(tx: &mut Tx, delivery: &Delivery) -> Result<(), Failure> {
         .bind(delivery.occurred_at)
         .bind(delivery.created_at)
         .bind(delivery.version)
+        .bind(delivery.traceparent.as_deref())
         .bind(delivery.body.as_str())
         .execute()
         .await?;
@@ -289,6 +290,7 @@ fn read(row: &Row) -> Result<Delivery, DbError> {
         occurred_at: record.get("occurred_at")?,
         created_at: record.get("created_at")?,
         version: record.get("version")?,
+        traceparent: record.get("traceparent")?,
     };
     invariants::check_delivery(&delivery)?;
     Ok(delivery)
@@ -358,6 +360,7 @@ mod tests {
                     occurred_at: NOW,
                     created_at: NOW,
                     version: 1,
+                    traceparent: None,
                 };
                 insert(&mut tx, &delivery).await.unwrap();
             }

@@ -9,6 +9,7 @@ use nodkey_runtime::{
     Failure,
     rows::{key, readable},
 };
+use nodkey_trace::traceparent;
 
 use crate::{domain::push_cause::Cause, push::Push};
 
@@ -23,11 +24,11 @@ pub async fn put(
     expires_at: Timestamp,
 ) -> Result<(), Failure> {
     tx.query(
-        "INSERT INTO push (relying_party_id, device_id, lane, attempt_count, next_attempt_at, expires_at, version, causes_version) \
-         VALUES ($1, $2, $3, 0, $4, $5, 1, 1) ON CONFLICT (relying_party_id, device_id) DO UPDATE SET lane = excluded.lane, \
+        "INSERT INTO push (relying_party_id, device_id, lane, attempt_count, next_attempt_at, expires_at, version, causes_version, traceparent) \
+         VALUES ($1, $2, $3, 0, $4, $5, 1, 1, $6) ON CONFLICT (relying_party_id, device_id) DO UPDATE SET lane = excluded.lane, \
          attempt_count = 0, next_attempt_at = excluded.next_attempt_at, \
          causes_version = CASE WHEN push.causes_version = push.version THEN push.version + 1 ELSE push.causes_version END, \
-         version = push.version + 1, \
+         version = push.version + 1, traceparent = excluded.traceparent, \
          expires_at = CASE WHEN push.expires_at > excluded.expires_at THEN push.expires_at ELSE excluded.expires_at END",
     )
     .bind(party.as_uuid())
@@ -35,6 +36,7 @@ pub async fn put(
     .bind(queue)
     .bind(now)
     .bind(expires_at)
+    .bind(traceparent())
     .execute()
     .await?;
     let insert = tx.query("INSERT INTO push_cause (relying_party_id, device_id, cause) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING");
@@ -87,7 +89,7 @@ pub async fn claim(db: &Db, queue: &str, now: Timestamp, until: Timestamp, limit
              causes_version = CASE WHEN causes_version = version THEN version + 1 ELSE causes_version END, version = version + 1 \
              WHERE (relying_party_id, device_id, version) IN (SELECT relying_party_id, device_id, version FROM push \
              WHERE lane = $2 AND next_attempt_at <= $3 ORDER BY next_attempt_at LIMIT $4) \
-             RETURNING relying_party_id, device_id, attempt_count, expires_at, version, \
+             RETURNING relying_party_id, device_id, attempt_count, expires_at, version, traceparent, \
              COALESCE(causes_version = version AND NOT EXISTS (SELECT 1 FROM push_cause c \
              WHERE c.relying_party_id = push.relying_party_id AND c.device_id = push.device_id), FALSE) AS is_over",
         )
@@ -138,5 +140,6 @@ fn read(row: &Row) -> Result<Push, DbError> {
         expires_at: record.get("expires_at")?,
         over: record.get("is_over")?,
         version: record.get("version")?,
+        traceparent: record.get("traceparent")?,
     })
 }

@@ -62,6 +62,7 @@ mod tests {
                 occurred_at: NOW,
                 created_at: NOW,
                 version: 1,
+                traceparent: None,
             };
             delivery::insert(&mut tx, &delivery).await.unwrap();
             let attempt =

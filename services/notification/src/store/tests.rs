@@ -63,6 +63,7 @@ fn due(n: u64) -> Delivery {
         occurred_at: at,
         created_at: at,
         version: 1,
+        traceparent: None,
     }
 }
 
@@ -385,7 +386,8 @@ async fn exercise(db: &Db) {
     push::queues(db, "", NOW, 10).await.unwrap();
     push::claim(db, "lane", NOW, NOW, 10).await.unwrap();
     push::is_anybody_concerned(db, party(), asked(0)).await.unwrap();
-    let woken = Push { relying_party: party(), device: device(0), attempt_count: 1, expires_at: NOW, over: false, version: 1 };
+    let woken =
+        Push { relying_party: party(), device: device(0), attempt_count: 1, expires_at: NOW, over: false, version: 1, traceparent: None };
     push::postpone(db, &woken, NOW).await.unwrap();
     push::delete(db, &woken).await.unwrap();
     push::waiting(db).await.unwrap();

@@ -2,7 +2,7 @@
 
 use nodkey_kernel::{error::Classify as _, id::AuditEntryId};
 use nodkey_proto::access::{ACCESS, is_reconfirmed};
-use nodkey_runtime::{page::Page, trace};
+use nodkey_runtime::page::Page;
 use serde_json::json;
 
 use super::{App, Presented, start};
@@ -133,7 +133,7 @@ impl App {
         let at = self.now();
         let mut action = action.bounded();
         if action.trace_id.is_empty() {
-            action.trace_id = trace::current().map(|context| trace::id(&context)).unwrap_or_default();
+            action.trace_id = nodkey_trace::trace_id().unwrap_or_default();
         }
         AuditEntry { id: AuditEntryId::generate(at, &self.0.random), at, action, outcome: outcome.to_owned() }
     }

@@ -175,13 +175,7 @@ impl App {
     }
 
     /// Retires the devices of a deactivated user in the transaction of the event. Unknown devices are skipped.
-    pub async fn retire_devices(
-        &self,
-        tx: &mut Tx,
-        party: RelyingPartyId,
-        ids: &[DeviceId],
-        traceparent: Option<&String>,
-    ) -> Result<(), Error> {
+    pub async fn retire_devices(&self, tx: &mut Tx, party: RelyingPartyId, ids: &[DeviceId]) -> Result<(), Error> {
         for id in ids {
             let Some(device) = store::load(tx, party, id).await? else { continue };
             let Change::Changed(device) = device.retire(self.now()) else { continue };
@@ -189,7 +183,7 @@ impl App {
                 return Err(Error::Raced);
             }
             let event = DeviceRetired { device_id: id.to_string() };
-            self.emit_because(tx, &event, party, device.version, traceparent.cloned()).await?;
+            self.emit(tx, &event, party, device.version).await?;
         }
         Ok(())
     }

@@ -33,7 +33,6 @@ use nodkey_runtime::{
     Deployment, Deps, Peers,
     idempotent::Answers,
     page::{Cursor, Page},
-    trace,
 };
 
 pub use audit::Noted;
@@ -110,23 +109,11 @@ impl App {
         self.0.clock.now()
     }
 
-    /// Writes an event to the outbox in this transaction, in the trace of the current request.
+    /// Writes an event to the outbox in this transaction.
     async fn emit<E: Event>(&self, tx: &mut Tx, event: &E, relying_party: RelyingPartyId, version: i64) -> Result<(), Error> {
-        self.emit_because(tx, event, relying_party, version, trace::current().map(|context| context.to_string())).await
-    }
-
-    /// Writes an event to the outbox in this transaction, in another trace.
-    async fn emit_because<E: Event>(
-        &self,
-        tx: &mut Tx,
-        event: &E,
-        relying_party: RelyingPartyId,
-        version: i64,
-        traceparent: Option<String>,
-    ) -> Result<(), Error> {
         let now = self.now();
         let id = EventId::generate(now, &self.0.random);
-        Ok(outbox::add(tx, event, &EventContext { id, now, version, relying_party, traceparent }).await?)
+        Ok(outbox::add(tx, event, &EventContext { id, now, version, relying_party }).await?)
     }
 
     /// The store of answers to requests that may be repeated.

@@ -9,7 +9,7 @@ use nodkey_kernel::{
     time::Timestamp,
 };
 use nodkey_proto::registry::v1::RelyingParty;
-use nodkey_runtime::{housekeeping::Pass, trace};
+use nodkey_runtime::housekeeping::Pass;
 
 use super::App;
 use crate::{
@@ -103,7 +103,7 @@ impl App {
             let Some(found) = store::get_in(tx, party, id).await? else { continue };
             // Lost against the phone's answer: nothing is left to replace.
             if let Ok(Change::Changed(canceled)) = found.cancel(self.now()) {
-                self.end(tx, &signer, &canceled, trace::current().map(|t| t.to_string())).await?;
+                self.end(tx, &signer, &canceled).await?;
             }
         }
         Ok(())

@@ -22,7 +22,6 @@ use nodkey_runtime::{
     Failure,
     idempotent::{Answers, Request, once},
     status::PeerError,
-    trace,
 };
 
 use super::{
@@ -118,7 +117,7 @@ impl App {
                 let first = store::first_end(&mut tx, party, &asked.ask.target, now).await?;
                 return Err(Error::TooManyPending { after: first.map(|end| now.until(end)).unwrap_or_default() });
             }
-            self.announce(&mut tx, &asked, None, trace::current().map(|t| t.to_string())).await?;
+            self.announce(&mut tx, &asked, None).await?;
             let answer = Created {
                 trusonafication: Some(convert::message(&asked)),
                 match_number: asked.ask.number_match.as_ref().map(|m| m.number.clone()).unwrap_or_default(),
@@ -181,6 +180,7 @@ impl App {
             updated_at: now,
             state: State::InProgress,
             version: 1,
+            traceparent: nodkey_trace::traceparent(),
         };
         let challenge = self.challenge(&asked).await?;
         Ok(Prepared { asked, challenge, policy, pairing })

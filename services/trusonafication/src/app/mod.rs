@@ -40,8 +40,8 @@ use nodkey_runtime::{
     page::{Cursor, Listed},
     signing::{Held, Keys, Signer},
     status::PeerError,
-    trace,
 };
+use nodkey_trace::{Root, SpanKind, of_traceparent, traceparent};
 use tokio_util::sync::CancellationToken;
 
 pub use budget::Patience;
@@ -203,7 +203,7 @@ impl App {
             for found in overdue {
                 if let Change::Changed(expired) = found.expire(now) {
                     // Another replica, or a phone, may have been first.
-                    self.end(&mut tx, &signer, &expired, trace::current().map(|t| t.to_string())).await?;
+                    self.end(&mut tx, &signer, &expired).await?;
                 }
             }
             tx.commit().await?;
@@ -212,7 +212,7 @@ impl App {
     }
 
     /// Cancels the trusonafications that end with a user, binding or device, in the transaction of its event.
-    pub async fn cancel_pending(&self, tx: &mut Tx, party: RelyingPartyId, of: Of<'_>, traceparent: Option<&String>) -> Result<(), Error> {
+    pub async fn cancel_pending(&self, tx: &mut Tx, party: RelyingPartyId, of: Of<'_>) -> Result<(), Error> {
         let (now, mut after) = (self.now(), None);
         loop {
             let page = store::in_progress(tx, party, of, after.as_ref(), BATCH).await?;
@@ -231,7 +231,7 @@ impl App {
                         },
                     };
                     // Lost against a phone: its answer was given while it still counted.
-                    self.end(tx, &signer, &ended, traceparent.cloned()).await?;
+                    self.end(tx, &signer, &ended).await?;
                 }
             }
             if !more {
@@ -257,7 +257,7 @@ impl App {
     async fn write(&self, changed: &Trusonafication) -> Result<bool, Error> {
         let signer = self.keys.published().await?;
         let mut tx = self.db.begin().await?;
-        if !self.end(&mut tx, &signer, changed, trace::current().map(|t| t.to_string())).await? {
+        if !self.end(&mut tx, &signer, changed).await? {
             tx.rollback().await?;
             return Ok(false);
         }
@@ -266,7 +266,7 @@ impl App {
     }
 
     /// Ends a trusonafication without an answer, with its receipt; false if a concurrent change was first.
-    async fn end(&self, tx: &mut Tx, signer: &Signer, ended: &Trusonafication, traceparent: Option<String>) -> Result<bool, Error> {
+    async fn end(&self, tx: &mut Tx, signer: &Signer, ended: &Trusonafication) -> Result<bool, Error> {
         let challenge = store::challenge(tx, ended.relying_party, ended.id).await?;
         let ending = self.ending(signer, ended, &challenge, None)?;
         let budget = self.account(tx, ended).await?;
@@ -274,23 +274,26 @@ impl App {
             return Ok(false);
         }
         self.write_budget(tx, ended, budget).await?;
-        self.announce(tx, ended, Some(ending), traceparent).await?;
+        self.announce(tx, ended, Some(ending)).await?;
         Ok(true)
     }
 
     /// Publishes a change, in its transaction.
-    async fn announce(&self, tx: &mut Tx, t: &Trusonafication, ending: Option<Ending>, traceparent: Option<String>) -> Result<(), Error> {
-        self.publish(tx, &self.update(t, ending, traceparent)).await
+    async fn announce(&self, tx: &mut Tx, t: &Trusonafication, ending: Option<Ending>) -> Result<(), Error> {
+        self.publish(tx, &self.update(t, ending)).await
     }
 
     /// What is published about a change.
-    fn update(&self, t: &Trusonafication, ending: Option<Ending>, traceparent: Option<String>) -> Update {
+    fn update(&self, t: &Trusonafication, ending: Option<Ending>) -> Update {
         let trusonafication = Some(convert::event(t));
         let Ending { receipt, result } = ending.unwrap_or_default();
         let result = result.unwrap_or_default();
         let now = self.now();
         let id = EventId::generate(now, &self.random);
-        let about = EventContext { id, now, version: t.version, relying_party: t.relying_party, traceparent };
+        // A login is one trace, however many requests it takes.
+        let span = traced(t);
+        let _guard = span.as_ref().map(|span| span.context().attach());
+        let about = EventContext { id, now, version: t.version, relying_party: t.relying_party };
         let entry = match &t.state {
             State::InProgress => {
                 let device_identifiers = t.told.iter().map(ToString::to_string).collect();
@@ -307,6 +310,9 @@ impl App {
             topics.insert(0, topic(t.id));
         }
         let (status, waited) = (t.state.status(), t.created_at.until(t.updated_at));
+        if let Some(span) = span {
+            span.end();
+        }
         Update { entry, topics, status, waited, wrong_number: t.has_wrong_number() }
     }
 
@@ -375,4 +381,12 @@ fn all_topic(party: RelyingPartyId) -> String {
 /// The topic that is woken when the trusonafication ends.
 fn topic(id: TrusonaficationId) -> String {
     format!("trusonafication.{id}")
+}
+
+/// What became of a trusonafication, in the trace of the request that created it; `None` while nothing has.
+fn traced(t: &Trusonafication) -> Option<Root> {
+    let cause = t.traceparent.as_deref().filter(|_| t.is_terminal()).and_then(of_traceparent)?;
+    let span = Root::following(cause, SpanKind::Internal, traceparent().as_deref().and_then(of_traceparent));
+    span.describe(|| (format!("trusonafication {}", t.state.status().as_str()).into(), Vec::new()));
+    Some(span)
 }

@@ -13,7 +13,6 @@ use nodkey_runtime::{
     Failure,
     checked::{Check, asking, begin, is_late},
     status::PeerError,
-    trace,
 };
 use serde::Deserialize;
 
@@ -72,7 +71,7 @@ impl App {
                 };
                 let ending = self.ending(&signer, &answered, &challenge, Some((&answer, response)))?;
                 let receipt = ending.receipt.clone();
-                let update = self.update(&answered, Some(ending), trace::current().map(|t| t.to_string()));
+                let update = self.update(&answered, Some(ending));
                 Answered { device, answer, changed: answered, receipt, update }
             };
             let written = match begin(place, &self.clock, said).await {

@@ -17,7 +17,7 @@ use nodkey_proto::{
     registry::v1::{GetRelyingPartyRequest, RelyingParty, relying_party_service_client::RelyingPartyServiceClient},
     trusonafication::v1::{TruCodeCreated, TruCodePaired},
 };
-use nodkey_runtime::{Failure, trace};
+use nodkey_runtime::Failure;
 use serde::Deserialize;
 
 use super::{ATTEMPTS, App, budget::Policy};
@@ -214,13 +214,7 @@ impl App {
 
     fn about(&self, code: &TruCode) -> EventContext {
         let now = self.now();
-        EventContext {
-            id: EventId::generate(now, &self.random),
-            now,
-            version: code.version,
-            relying_party: code.relying_party,
-            traceparent: trace::current().map(|t| t.to_string()),
-        }
+        EventContext { id: EventId::generate(now, &self.random), now, version: code.version, relying_party: code.relying_party }
     }
 }
 

@@ -316,7 +316,7 @@ impl World {
 
     pub async fn ended(&self, of: Of<'_>) {
         let mut tx = self.db.begin().await.unwrap();
-        self.app.cancel_pending(&mut tx, self.party, of, None).await.unwrap();
+        self.app.cancel_pending(&mut tx, self.party, of).await.unwrap();
         tx.commit().await.unwrap();
     }
 }

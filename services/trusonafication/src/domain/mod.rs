@@ -191,6 +191,8 @@ pub struct Trusonafication {
     pub state: State,
     /// Counts the changes of state, from 1.
     pub version: i64,
+    /// `traceparent` of the request that created it (W3C Trace Context): what becomes of it belongs to the same trace.
+    pub traceparent: Option<String>,
 }
 
 /// The result of a transition.

@@ -55,6 +55,7 @@ fn asked(ask: Ask) -> Trusonafication {
         updated_at: START,
         state: State::InProgress,
         version: 1,
+        traceparent: None,
     }
 }
 

@@ -29,7 +29,7 @@ pub const MAX_BYTES: usize = 2 << 20;
 pub(super) const COLUMNS: &str = "id, relying_party_id, relying_party_name, target, user_identifier, device_id, trucode_id, \
     desired_level, action, resource, prompt, user_presence, show_identity_document, octet_length(custom_fields) AS custom_fields_bytes, \
     callback_url, number_match, match_number, told, bindings, way, context, request_context, created_at, updated_at, expires_at, status, result_id, answered_by, bound_user, \
-    decision, number, accepted_level, reject_reason, version";
+    decision, number, accepted_level, reject_reason, version, traceparent";
 
 /// Maximum number of ids per statement.
 const MAX_IDS: usize = 64;
@@ -137,6 +137,7 @@ fn read(row: &Row) -> Result<Slim, DbError> {
         updated_at: record.get("updated_at")?,
         state: state(&record)?,
         version: record.get("version")?,
+        traceparent: record.get("traceparent")?,
     };
     invariants::check(&t)?;
     let custom_fields: Option<i32> = record.get("custom_fields_bytes")?;

@@ -38,9 +38,9 @@ pub async fn insert(tx: &mut Tx, t: &Trusonafication, challenge: &str, max: u32)
             "INSERT INTO trusonafication (id, relying_party_id, relying_party_name, target, user_identifier, device_id, trucode_id, \
              desired_level, action, resource, prompt, user_presence, show_identity_document, custom_fields, callback_url, number_match, \
              match_number, challenge, told, created_at, updated_at, expires_at, status, version, bindings, way, \
-             context, request_context) \
+             context, request_context, traceparent) \
              SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, \
-             $26, $27, $28",
+             $26, $27, $28, $29",
         )
         .bind(t.id.as_uuid())
         .bind(t.relying_party.as_uuid())
@@ -69,7 +69,8 @@ pub async fn insert(tx: &mut Tx, t: &Trusonafication, challenge: &str, max: u32)
         .bind(bindings)
         .bind(t.way.as_str())
         .bind(Some(t.ask.context.as_str()).filter(|context| !context.is_empty()))
-        .bind(request_context);
+        .bind(request_context)
+        .bind(t.traceparent.as_deref());
     let query = match t.way {
         Way::Tolerated => unless_full(query, t.relying_party, &t.ask.target, max.into(), t.created_at),
         Way::Own | Way::Counted => query,

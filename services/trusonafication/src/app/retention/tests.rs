@@ -141,6 +141,7 @@ impl World {
             updated_at: now,
             state: State::InProgress,
             version: 1,
+            traceparent: None,
         };
         let mut tx = self.db.begin().await.unwrap();
         assert!(store::insert(&mut tx, &t, "challenge", u32::MAX).await.unwrap());

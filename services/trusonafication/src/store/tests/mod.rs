@@ -78,6 +78,7 @@ fn asked(n: u64, target: Target) -> Trusonafication {
         updated_at: at,
         state: State::InProgress,
         version: 1,
+        traceparent: None,
     }
 }
 
