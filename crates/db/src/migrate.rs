@@ -1,12 +1,13 @@
 //! Schemas: forward only, embedded, applied at start.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use sqlx::{
-    ConnectOptions as _, Connection as _, SqlStr,
-    migrate::{Migration as SqlxMigration, MigrationType, Migrator},
+    AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, SqlStr,
+    migrate::{Migrate, MigrateError, Migration as SqlxMigration, MigrationType, Migrator},
     sqlite::{SqliteConnectOptions, SqliteSynchronous},
 };
+use tracing::warn;
 
 use crate::{Db, DbError, connection::Engine};
 
@@ -45,28 +46,89 @@ const COMMON: Migrations = Migrations {
     ],
 };
 
+/// Versions from here on belong to the next major schema. Below it a migration only adds what builds before it neither read nor have to
+/// write, so they can run beside it during an upgrade (expand). What removes or changes something (contract) is for the next major.
+const NEXT_MAJOR: i64 = 1_000_000;
+
+/// The advisory lock of whoever migrates this database.
+const LOCK: i64 = i64::from_be_bytes(*b"nodkey s");
+/// Interval at which to ask for it.
+const ASK: Duration = Duration::from_millis(100);
+
+/// How a migration begins that builds or drops one index without blocking writes, as sqlx writes it. It is a single statement, which
+/// PostgreSQL runs outside a transaction: `CREATE INDEX CONCURRENTLY IF NOT EXISTS ...`.
+const NO_TRANSACTION: &str = "-- no-transaction";
+
+const TABLE: &str = "_sqlx_migrations";
+
 impl Db {
     /// Brings the schema up to date: the common tables, then the service's.
     ///
-    /// Replicas may migrate concurrently: on PostgreSQL an advisory lock serializes them. A schema newer than this build is refused.
+    /// Replicas may migrate concurrently: on PostgreSQL an advisory lock serializes them. A newer schema is left as it is, unless it is of
+    /// the next major: that is refused.
     pub async fn migrate(&self, service: &Migrations) -> Result<(), DbError> {
-        let migrator = |common: &[Migration], own: &[Migration]| Migrator::with_migrations(common.iter().chain(own).map(step).collect());
         match self.engine() {
             Engine::Postgres(postgres) => {
                 let mut connection = postgres.connect_alone().await?;
-                migrator(COMMON.postgres, service.postgres).run(&mut connection).await.map_err(DbError::Migrate)?;
+                lock(&mut connection).await?;
+                drop_invalid_indexes(&mut connection).await?;
+                run(&mut connection, COMMON.postgres, service.postgres).await?;
+                // This gives the lock back.
                 Ok(connection.close().await?)
             }
             Engine::Sqlite(sqlite) => {
                 let options = SqliteConnectOptions::new().filename(sqlite.path()).synchronous(SqliteSynchronous::Full).foreign_keys(true);
                 let mut connection = options.connect().await?;
-                migrator(COMMON.sqlite, service.sqlite).run(&mut connection).await.map_err(DbError::Migrate)?;
+                run(&mut connection, COMMON.sqlite, service.sqlite).await?;
                 Ok(connection.close().await?)
             }
         }
     }
 }
 
+async fn run<C: Migrate>(connection: &mut C, common: &[Migration], own: &[Migration]) -> Result<(), DbError> {
+    connection.ensure_migrations_table(TABLE).await.map_err(DbError::Migrate)?;
+    let applied = connection.list_applied_migrations(TABLE).await.map_err(DbError::Migrate)?;
+    let mut migrator = Migrator::with_migrations(common.iter().chain(own).map(step).collect());
+    if let Some(newer) = applied.iter().find(|applied| applied.version >= NEXT_MAJOR && !migrator.version_exists(applied.version)) {
+        return Err(DbError::Migrate(MigrateError::VersionMissing(newer.version)));
+    }
+    migrator.set_ignore_missing(true).set_locking(false);
+    migrator.run_direct(None, connection, false).await.map_err(DbError::Migrate)
+}
+
+/// Takes the lock by asking for it again and again. A statement that waits for it would hold a snapshot, and `CREATE INDEX CONCURRENTLY` of
+/// the replica that has the lock waits for all of those: neither would ever go on.
+async fn lock(connection: &mut PgConnection) -> Result<(), DbError> {
+    loop {
+        let is_ours: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(LOCK).fetch_one(&mut *connection).await?;
+        if is_ours {
+            return Ok(());
+        }
+        tokio::time::sleep(ASK).await;
+    }
+}
+
+/// Drops what a migration left that was killed while it built an index: it is kept up to date and used by nothing. The migration runs again.
+async fn drop_invalid_indexes(connection: &mut PgConnection) -> Result<(), DbError> {
+    let sql = "SELECT format('DROP INDEX CONCURRENTLY %I.%I', n.nspname, c.relname) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
+               JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT i.indisvalid AND n.nspname = current_schema()";
+    let drops: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut *connection).await?;
+    for drop in drops {
+        warn!(statement = drop, "an index was left unfinished");
+        // The server has quoted the names.
+        sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
 fn step(migration: &Migration) -> SqlxMigration {
-    SqlxMigration::new(migration.version, Cow::Borrowed(migration.name), MigrationType::Simple, SqlStr::from_static(migration.sql), false)
+    let sql = SqlStr::from_static(migration.sql);
+    SqlxMigration::new(
+        migration.version,
+        Cow::Borrowed(migration.name),
+        MigrationType::Simple,
+        sql,
+        migration.sql.starts_with(NO_TRANSACTION),
+    )
 }

@@ -158,3 +158,41 @@ async fn a_full_disk_is_probed_by_writing_until_there_is_room() {
     assert_eq!(insert(&db, 1).await.unwrap_err().condition(), Some(Condition::Full));
     db.probe().await.unwrap();
 }
+
+/// With an index that is built while others write.
+const INDEXED: Migrations = Migrations {
+    postgres: &[
+        SCHEMA.postgres[0],
+        Migration {
+            version: 1001,
+            name: "index",
+            sql: "-- no-transaction\nCREATE INDEX CONCURRENTLY IF NOT EXISTS thing_by_half ON thing ((id / 2))",
+        },
+    ],
+    sqlite: &[],
+};
+
+async fn is_valid(db: &Db) -> Option<bool> {
+    let sql = "SELECT i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE c.relname = 'thing_by_half'";
+    db.query(sql).fetch_optional().await.unwrap().map(|row| row.get("indisvalid").unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_that_start_together_build_an_index_once_and_wait_for_one_another() {
+    let (database, db) = connect(4).await;
+    let start = async || Db::connect(&DbConfig::new(database.url())).await.unwrap().migrate(&INDEXED).await.unwrap();
+    futures_util::join!(start(), start(), start(), start());
+    assert_eq!(is_valid(&db).await, Some(true));
+}
+
+#[tokio::test]
+async fn an_index_that_was_left_unfinished_is_built_again() {
+    let (_database, db) = connect(4).await;
+    db.execute("CREATE INDEX thing_by_half ON thing ((id / 2))").execute().await.unwrap();
+    // What a process leaves that is killed on the way. Only a superuser may say so.
+    let left = "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'thing_by_half'::regclass";
+    db.execute(left).execute().await.unwrap();
+    assert_eq!(is_valid(&db).await, Some(false));
+    db.migrate(&INDEXED).await.unwrap();
+    assert_eq!(is_valid(&db).await, Some(true));
+}
