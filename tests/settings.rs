@@ -118,3 +118,14 @@ fn whatever_is_named_as_a_secret_is_shown_by_no_process() {
     }
     assert!(looked_at > 20, "{looked_at}");
 }
+
+#[test]
+fn whoever_has_read_enough_of_the_help_sees_no_failure() {
+    for service in SERVICES {
+        let mut command = Command::new(binaries().join(format!("nodkey-{service}")));
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = command.arg("--help").stdout(writer).output().unwrap();
+        assert!(output.status.success(), "{service}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}

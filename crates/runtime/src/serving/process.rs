@@ -1,6 +1,6 @@
 //! One service as a separate process.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{io::Write as _, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use nodkey_bus::{Bus, Identity};
@@ -36,11 +36,11 @@ pub fn main<S: Service + 'static>() -> ExitCode {
     install_crypto_provider();
     let run = match Command::parse(std::env::args_os().skip(1)) {
         Ok(Command::Help) => {
-            println!("{}", help::<S>());
+            say(&help::<S>());
             return ExitCode::SUCCESS;
         }
         Ok(Command::Version) => {
-            println!("nodkey-{} {}", S::NAME, env!("CARGO_PKG_VERSION"));
+            say(&format!("nodkey-{} {}", S::NAME, env!("CARGO_PKG_VERSION")));
             return ExitCode::SUCCESS;
         }
         Ok(command) => command,
@@ -76,7 +76,7 @@ pub fn main<S: Service + 'static>() -> ExitCode {
                 return health_check(&given.section("server")).await;
             }
             if run == Command::PrintConfig {
-                println!("{}", given.to_toml::<Config<S::Config>>());
+                say(&given.to_toml::<Config<S::Config>>());
             }
             let config = Config::<S::Config>::of(&given, S::migrations().is_some(), S::required)?;
             S::check(&config.service).map_err(|e| anyhow::anyhow!("configuration: service.{e}"))?;
@@ -86,7 +86,7 @@ pub fn main<S: Service + 'static>() -> ExitCode {
             if run == Command::CheckConfig {
                 check_keys(S::NAME, S::migrations().is_some(), &config.deployment, config.db.is_some())?;
                 config.deployment.into_deployment(S::NAME)?;
-                println!("the settings are valid");
+                say("the settings are valid");
                 return Ok(());
             }
             warn_of_what_has_no_effect::<S>(&given);
@@ -101,6 +101,11 @@ pub fn main<S: Service + 'static>() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints a line to standard output. Whoever reads it may have seen enough (`| head`).
+fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 /// Warns about settings that have no effect here.
