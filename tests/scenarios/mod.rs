@@ -38,6 +38,7 @@ mod demo;
 mod disk_full;
 mod documents;
 mod doors;
+mod drill;
 mod ends;
 mod enrol;
 mod factors;

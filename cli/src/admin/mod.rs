@@ -2,6 +2,7 @@
 
 mod app_links;
 mod audit;
+mod backup;
 mod bindings;
 mod credentials;
 mod deliveries;
@@ -61,7 +62,16 @@ pub struct Args {
     #[command(flatten)]
     operator: Operator,
     #[command(subcommand)]
-    noun: Noun,
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Without a server.
+    #[command(flatten)]
+    OnDatabases(backup::Command),
+    #[command(flatten)]
+    OnServers(Noun),
 }
 
 #[derive(Debug, Subcommand)]
@@ -122,10 +132,14 @@ enum Noun {
 
 /// Runs the command.
 pub async fn run(args: Args) -> anyhow::Result<()> {
+    let noun = match args.command {
+        Command::OnDatabases(command) => return backup::run(command, &args.data_dir.path, args.json).await,
+        Command::OnServers(noun) => noun,
+    };
     // These nouns belong to the deployment, so no relying party is acted for.
-    let scoped = !matches!(args.noun, Noun::RelyingParties(_) | Noun::Operators(_) | Noun::Audit(_) | Noun::Keys(_));
+    let scoped = !matches!(noun, Noun::RelyingParties(_) | Noun::Operators(_) | Noun::Audit(_) | Noun::Keys(_));
     let admin = Admin::connect(args.operator, &args.data_dir, &args.grpc, scoped, args.json)?;
-    let done = run_noun(&admin, args.noun).await;
+    let done = run_noun(&admin, noun).await;
     admin.explained(done)
 }
 

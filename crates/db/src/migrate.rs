@@ -45,6 +45,15 @@ const COMMON: Migrations = Migrations {
     ],
 };
 
+impl Migrations {
+    /// The versions that a database on this engine has when it is up to date, in order: the common ones, then the service's.
+    #[must_use]
+    pub fn versions(&self, on_postgres: bool) -> Vec<i64> {
+        let (common, own) = if on_postgres { (COMMON.postgres, self.postgres) } else { (COMMON.sqlite, self.sqlite) };
+        common.iter().chain(own).map(|migration| migration.version).collect()
+    }
+}
+
 impl Db {
     /// Brings the schema up to date: the common tables, then the service's.
     ///
