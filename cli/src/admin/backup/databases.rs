@@ -84,7 +84,8 @@ impl Databases {
         Self { engine: Engine::Sqlite, all: all.collect() }
     }
 
-    fn on_servers(file: &Path) -> anyhow::Result<Self> {
+    /// The PostgreSQL databases that a file names.
+    pub fn on_servers(file: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         let all = parse(&text).map_err(|what| Usage(format!("{}: {what}", file.display())))?;
         Ok(Self { engine: Engine::Postgres, all })

@@ -1,7 +1,8 @@
-//! `nodkey admin backup` and `restore`: whole databases, without a server.
+//! `nodkey admin backup`, `restore` and `move`: whole databases, without a server.
 
-mod databases;
+pub(super) mod databases;
 mod manifest;
+mod moving;
 mod postgres;
 mod progress;
 mod repeat;
@@ -35,6 +36,7 @@ use crate::{
 pub enum Command {
     Backup(Args),
     Restore(restore::Args),
+    Move(moving::Args),
 }
 
 /// Back up the databases of an installation, all at the same moment, while it runs
@@ -59,6 +61,7 @@ pub async fn run(command: Command, data_dir: &Path, json: bool) -> anyhow::Resul
     match command {
         Command::Backup(args) => back_up(args, data_dir, json).await,
         Command::Restore(args) => restore::run(args, data_dir, json).await,
+        Command::Move(args) => moving::run(args, data_dir, json).await,
     }
 }
 
